@@ -1,0 +1,294 @@
+//! A caller of a running server, one method a call of the wire contract. Every method returns the
+//! answer as it is, good or bad; only the three that make things for a test to stand on
+//! ([`Api::workspace`], [`Api::product`], [`Api::client`]) insist on success.
+
+use std::time::Duration;
+
+use reqwest::{Client, Method, RequestBuilder, redirect};
+use serde_json::{Value, json};
+
+use crate::{Answer, ApiClient, Broken, NewClient};
+
+/// Longer than any honest answer takes; a hung server is then a failure and not a hung test.
+const ANSWER_LIMIT: Duration = Duration::from_secs(30);
+
+/// The Generate Access Token API.
+const GENERATE: &str = "/integration/v1/authz/token";
+
+/// A caller with its own pool of kept-alive connections; clones share the pool.
+#[derive(Debug, Clone)]
+pub struct Api {
+    http: Client,
+    public: String,
+    internal: String,
+    admin_key: String,
+}
+
+impl Api {
+    /// A caller of the two base URLs, which have no slash at the end.
+    ///
+    /// # Panics
+    /// When no HTTP client can be made.
+    #[must_use]
+    pub fn new(public: &str, internal: &str, admin_key: &str) -> Api {
+        let http = Client::builder()
+            .no_proxy()
+            .redirect(redirect::Policy::none())
+            .timeout(ANSWER_LIMIT)
+            // A retry behind the test's back would hide a broken connection.
+            .retry(reqwest::retry::never())
+            .tcp_nodelay(true)
+            .build()
+            .expect("an HTTP client");
+        Api {
+            http,
+            public: public.to_owned(),
+            internal: internal.to_owned(),
+            admin_key: admin_key.to_owned(),
+        }
+    }
+
+    /// The same caller with another admin key.
+    #[must_use]
+    pub fn with_admin_key(&self, key: &str) -> Api {
+        Api {
+            admin_key: key.to_owned(),
+            ..self.clone()
+        }
+    }
+
+    /// The same caller with no connection open yet.
+    #[must_use]
+    pub fn with_new_connections(&self) -> Api {
+        Api::new(&self.public, &self.internal, &self.admin_key)
+    }
+
+    /// A request to the public listener, without credentials.
+    pub fn public(&self, method: Method, path: &str) -> RequestBuilder {
+        self.http.request(method, format!("{}{path}", self.public))
+    }
+
+    /// A request to the internal listener.
+    pub fn internal(&self, method: Method, path: &str) -> RequestBuilder {
+        self.http
+            .request(method, format!("{}{path}", self.internal))
+    }
+
+    /// A request to the admin API with the admin key; `path` follows `/admin/v1`.
+    pub fn admin(&self, method: Method, path: &str) -> RequestBuilder {
+        self.public(method, &format!("/admin/v1{path}"))
+            .bearer_auth(&self.admin_key)
+    }
+
+    /// A request to the Generate Access Token API with a client secret; `suffix` follows the path,
+    /// for instance `?force=true` or `/status`.
+    pub fn authz(&self, method: Method, suffix: &str, secret: &str) -> RequestBuilder {
+        self.public(method, &format!("{GENERATE}{suffix}"))
+            .header("x-clear-client-secret", secret)
+    }
+
+    /// Sends a request and reads the whole answer.
+    ///
+    /// # Errors
+    /// When no whole answer arrives.
+    pub async fn send(&self, request: RequestBuilder) -> Result<Answer, Broken> {
+        let response = request.send().await?;
+        let status = response.status().as_u16();
+        let headers = response.headers().clone();
+        let bytes = response.bytes().await?;
+        Ok(Answer {
+            status,
+            headers,
+            body: String::from_utf8_lossy(&bytes).into_owned(),
+        })
+    }
+
+    /// Makes a workspace and returns its id.
+    ///
+    /// # Errors
+    /// When no whole answer arrives.
+    ///
+    /// # Panics
+    /// When the server refuses.
+    pub async fn workspace(&self, name: &str) -> Result<String, Broken> {
+        let request = self
+            .admin(Method::POST, "/workspaces")
+            .json(&json!({"name": name}));
+        Ok(text(&self.send(request).await?.expect(201).json(), "/id"))
+    }
+
+    /// Makes or renames a product.
+    ///
+    /// # Errors
+    /// When no whole answer arrives.
+    ///
+    /// # Panics
+    /// When the server refuses.
+    pub async fn product(&self, slug: &str, name: &str) -> Result<(), Broken> {
+        let request = self
+            .admin(Method::PUT, &format!("/products/{slug}"))
+            .json(&json!({"name": name}));
+        let answer = self.send(request).await?;
+        assert!(
+            matches!(answer.status, 200 | 201),
+            "unexpected answer: {}",
+            answer.body
+        );
+        Ok(())
+    }
+
+    /// Makes an API client and keeps the secret shown.
+    ///
+    /// # Errors
+    /// When no whole answer arrives.
+    ///
+    /// # Panics
+    /// When the server refuses.
+    pub async fn client(&self, workspace: &str, new: NewClient) -> Result<ApiClient, Broken> {
+        let body = self
+            .create_client(workspace, &new)
+            .await?
+            .expect(201)
+            .json();
+        Ok(ApiClient {
+            id: text(&body, "/client/id"),
+            secret: text(&body, "/client_secret"),
+            label: new.label,
+            environment: new.environment,
+        })
+    }
+
+    /// Asks for a new API client.
+    ///
+    /// # Errors
+    /// When no whole answer arrives.
+    pub async fn create_client(&self, workspace: &str, new: &NewClient) -> Result<Answer, Broken> {
+        let path = format!("/workspaces/{workspace}/clients");
+        self.send(self.admin(Method::POST, &path).json(new)).await
+    }
+
+    /// Generates an access token with a client secret.
+    ///
+    /// # Errors
+    /// When no whole answer arrives.
+    pub async fn generate(&self, secret: &str) -> Result<Answer, Broken> {
+        self.send(self.authz(Method::POST, "", secret)).await
+    }
+
+    /// Asks the check whether a token may call a product.
+    ///
+    /// # Errors
+    /// When no whole answer arrives.
+    pub async fn check(
+        &self,
+        environment: &str,
+        product: &str,
+        token: &str,
+    ) -> Result<Answer, Broken> {
+        let request = self
+            .internal(Method::GET, &format!("/check/{environment}/{product}"))
+            .header("x-cleartax-auth-token", token);
+        self.send(request).await
+    }
+
+    /// Reads a client.
+    ///
+    /// # Errors
+    /// When no whole answer arrives.
+    pub async fn read_client(&self, id: &str) -> Result<Answer, Broken> {
+        self.send(self.admin(Method::GET, &format!("/clients/{id}")))
+            .await
+    }
+
+    /// Changes a client, for instance its restrictions: `json!({"products": ["gst"]})`.
+    ///
+    /// # Errors
+    /// When no whole answer arrives.
+    pub async fn patch_client(&self, id: &str, changes: &Value) -> Result<Answer, Broken> {
+        let request = self
+            .admin(Method::PATCH, &format!("/clients/{id}"))
+            .json(changes);
+        self.send(request).await
+    }
+
+    /// Disables a client.
+    ///
+    /// # Errors
+    /// When no whole answer arrives.
+    pub async fn disable(&self, id: &str) -> Result<Answer, Broken> {
+        self.send(self.admin(Method::POST, &format!("/clients/{id}/disable")))
+            .await
+    }
+
+    /// Enables a client again.
+    ///
+    /// # Errors
+    /// When no whole answer arrives.
+    pub async fn enable(&self, id: &str) -> Result<Answer, Broken> {
+        self.send(self.admin(Method::POST, &format!("/clients/{id}/enable")))
+            .await
+    }
+
+    /// Revokes a client's live token without a new one.
+    ///
+    /// # Errors
+    /// When no whole answer arrives.
+    pub async fn revoke(&self, id: &str) -> Result<Answer, Broken> {
+        self.send(self.admin(Method::DELETE, &format!("/clients/{id}/token")))
+            .await
+    }
+
+    /// Deletes a client for good, with its label typed back.
+    ///
+    /// # Errors
+    /// When no whole answer arrives.
+    pub async fn delete(&self, client: &ApiClient) -> Result<Answer, Broken> {
+        let request = self
+            .admin(Method::DELETE, &format!("/clients/{}", client.id))
+            .query(&[("label", &client.label)]);
+        self.send(request).await
+    }
+
+    /// Asks for the audit chain to be verified.
+    ///
+    /// # Errors
+    /// When no whole answer arrives.
+    pub async fn verify_audit(&self) -> Result<Answer, Broken> {
+        self.send(self.admin(Method::GET, "/audit/verify")).await
+    }
+
+    /// A form to one of the OAuth endpoints on the public listener (`/oauth2/token`,
+    /// `/oauth2/revoke`, `/oauth2/introspect`) with the client's own credentials as HTTP Basic.
+    ///
+    /// # Errors
+    /// When no whole answer arrives.
+    pub async fn oauth(
+        &self,
+        path: &str,
+        client: &ApiClient,
+        form: &[(&str, &str)],
+    ) -> Result<Answer, Broken> {
+        let request = self
+            .public(Method::POST, path)
+            .basic_auth(&client.id, Some(&client.secret))
+            .form(form);
+        self.send(request).await
+    }
+
+    /// The Prometheus figures as text.
+    ///
+    /// # Errors
+    /// When no whole answer arrives.
+    pub async fn metrics(&self) -> Result<Answer, Broken> {
+        self.send(self.internal(Method::GET, "/metrics")).await
+    }
+}
+
+/// A text in a JSON body.
+#[track_caller]
+fn text(body: &Value, pointer: &str) -> String {
+    body.pointer(pointer)
+        .and_then(Value::as_str)
+        .unwrap_or_else(|| panic!("no text at {pointer} in {body}"))
+        .to_owned()
+}

@@ -1,0 +1,83 @@
+//! Where the binaries under test come from: the environment, the folder of the running test, or a
+//! build by cargo.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::{Mutex, PoisonError};
+
+/// The folder in which cargo put the running test's profile, for instance `target/debug`.
+///
+/// # Panics
+/// When the running program does not lie in such a folder.
+#[must_use]
+pub fn target_folder() -> PathBuf {
+    let program = std::env::current_exe().expect("the path of the running program");
+    let folder = program.parent().expect("a program lies in a folder");
+    if folder.ends_with("deps") || folder.ends_with("examples") {
+        folder
+            .parent()
+            .expect("deps lies in the profile's folder")
+            .to_owned()
+    } else {
+        folder.to_owned()
+    }
+}
+
+/// `TOKENWARD_BIN`, else the binary beside the test, built first where cargo has not done so.
+pub(crate) fn default_binary() -> PathBuf {
+    match setting("TOKENWARD_BIN") {
+        Some(path) => PathBuf::from(path),
+        None => {
+            let path = target_folder().join("tokenward");
+            if path.exists() {
+                path
+            } else {
+                build_binary("tokenward", &[])
+            }
+        }
+    }
+}
+
+/// Builds one binary of the server's package in this profile and returns its path; a second call
+/// finds it fresh. Cargo's own lock keeps several test processes apart.
+///
+/// # Panics
+/// When it does not build.
+#[must_use]
+pub fn build_binary(name: &str, features: &[&str]) -> PathBuf {
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let folder = target_folder();
+    let cargo = setting("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(cargo);
+    command
+        .args(["build", "--locked", "--package", "tokenward", "--bin", name])
+        .arg("--features")
+        .arg(features.join(","))
+        .arg("--target-dir")
+        .arg(
+            folder
+                .parent()
+                .expect("a profile's folder lies in the target folder"),
+        )
+        .current_dir(env!("CARGO_MANIFEST_DIR"));
+    if folder.ends_with("release") {
+        command.arg("--release");
+    }
+    let output = command.output().expect("cargo runs");
+    assert!(
+        output.status.success(),
+        "{name} does not build:\n{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    folder.join(name)
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "these say how tests run and are no setting of the server"
+)]
+fn setting(name: &str) -> Option<OsString> {
+    std::env::var_os(name)
+}

@@ -1,0 +1,41 @@
+//! Real processes for black-box tests: a PostgreSQL cluster of one's own ([`PgCluster`]), the real
+//! `tokenward` binary ([`Server`]) and a caller of its HTTP interfaces ([`Api`]).
+//!
+//! Nothing in here is a mock, and nothing in here knows how the server works inside: this crate
+//! must never depend on `tokenward-core`, `tokenward-store` or the server's own library, so that a
+//! test written with it sees what a customer sees.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use tokenward_testkit::{NewClient, Server};
+//!
+//! let server = Server::start();
+//! let api = server.api();
+//! let workspace = api.workspace("acme").await?;
+//! api.product("e-invoice", "E-Invoice").await?;
+//! let erp = api.client(&workspace, NewClient::sandbox("erp")).await?;
+//! let token = api.generate(&erp.secret).await?.token();
+//! api.check("sandbox", "e-invoice", &token.access_token).await?.expect(200);
+//! # Ok(()) }
+//! ```
+//!
+//! A missing real part (no PostgreSQL, a binary that does not build) is a panic that says what to
+//! install, never a skipped test.
+
+mod answer;
+mod api;
+mod binary;
+mod clients;
+mod nursery;
+mod postgres;
+mod process;
+mod server;
+mod wait;
+
+pub use answer::{Answer, Broken, Token};
+pub use api::Api;
+pub use binary::{build_binary, target_folder};
+pub use clients::{ApiClient, NewClient};
+pub use postgres::{PgBuilder, PgCluster};
+pub use server::{Refused, Server, ServerBuilder};
+pub use wait::wait_until;

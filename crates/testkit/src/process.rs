@@ -1,0 +1,132 @@
+//! One child process and the ways to end it. A child is only ever named by its own process id.
+
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::{nursery, wait_until};
+
+/// A child that ends with this value.
+#[derive(Debug)]
+pub(crate) struct Process {
+    child: Child,
+    name: String,
+}
+
+impl Process {
+    /// Starts `program` with both output streams appended to files; `user` drops root's rights.
+    pub(crate) fn start(
+        program: &Path,
+        user: Option<&str>,
+        stdout: &Path,
+        stderr: &Path,
+        fill: impl FnOnce(&mut Command),
+    ) -> std::io::Result<Process> {
+        let append = |path: &Path| {
+            std::fs::OpenOptions::new()
+                .create(true)
+                .append(true)
+                .open(path)
+        };
+        let mut command = as_user(program, user, "KILL");
+        fill(&mut command);
+        command
+            .stdin(Stdio::null())
+            .stdout(append(stdout)?)
+            .stderr(append(stderr)?);
+        let name = program
+            .file_name()
+            .map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+        let child = nursery::start(command)?;
+        Ok(Process { child, name })
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The exit status, once the process has ended by itself.
+    pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().ok().flatten()
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        if let Some(pid) = pid(self.child.id()) {
+            // An error here means that it has ended already, which is what a signal is for.
+            let _ = kill_process(pid, signal);
+        }
+    }
+
+    /// Waits for the end.
+    ///
+    /// # Panics
+    /// When it has not ended within `limit`.
+    pub(crate) fn wait(&mut self, limit: Duration) -> ExitStatus {
+        let what = format!("the end of {} (process {})", self.name, self.child.id());
+        wait_until(&what, limit, || self.child.try_wait().ok().flatten())
+    }
+
+    /// Ends it without a chance to tidy up.
+    pub(crate) fn kill9(&mut self) {
+        if self.ended().is_none() {
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill9();
+    }
+}
+
+/// `program` as a command that ends with this process (see [`nursery`]) and, when asked, as `user`.
+pub(crate) fn as_user(program: &Path, user: Option<&str>, death_signal: &str) -> Command {
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", death_signal]);
+    if let Some(user) = user {
+        command.args(["--reuid", user, "--regid", user, "--clear-groups"]);
+    }
+    command.arg("--").arg(program);
+    command
+}
+
+/// The living children of a process.
+pub(crate) fn children(parent: u32) -> Vec<u32> {
+    let Ok(entries) = std::fs::read_dir("/proc") else {
+        return Vec::new();
+    };
+    entries
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok())
+        .filter(|&id| {
+            parent_and_state(id).is_some_and(|(its, state)| its == parent && state != 'Z')
+        })
+        .collect()
+}
+
+/// Whether a process still exists and is not merely waiting to be reaped.
+pub(crate) fn lives(id: u32) -> bool {
+    parent_and_state(id).is_some_and(|(_, state)| state != 'Z')
+}
+
+pub(crate) fn kill_by_id(id: u32, signal: Signal) {
+    if let Some(pid) = pid(id) {
+        let _ = kill_process(pid, signal);
+    }
+}
+
+fn pid(id: u32) -> Option<Pid> {
+    Pid::from_raw(i32::try_from(id).ok()?)
+}
+
+/// Field 4 and field 3 of `/proc/ID/stat`; the name in field 2 may hold spaces and brackets.
+fn parent_and_state(id: u32) -> Option<(u32, char)> {
+    let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
+    let (_, after_name) = stat.rsplit_once(") ")?;
+    let mut fields = after_name.split(' ');
+    let state = fields.next()?.chars().next()?;
+    Some((fields.next()?.parse().ok()?, state))
+}

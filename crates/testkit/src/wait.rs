@@ -1,0 +1,51 @@
+//! Waiting for a condition, with a deadline. The one place in the tests that lets time pass: a test
+//! names what it waits for, it never guesses how long that takes.
+
+use std::time::{Duration, Instant};
+
+/// How long to rest between two looks at the condition: short beside anything worth waiting for,
+/// long enough to leave both cores to the process waited for.
+const PAUSE: Duration = Duration::from_millis(2);
+
+/// Looks at `condition` until it yields a value and returns that value.
+///
+/// # Panics
+/// When `limit` has passed; the message names `what`.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place where tests let time pass"
+)]
+pub fn wait_until<T>(what: &str, limit: Duration, mut condition: impl FnMut() -> Option<T>) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(value) = condition() {
+            return value;
+        }
+        assert!(
+            start.elapsed() < limit,
+            "waited {limit:?} in vain for {what}"
+        );
+        std::thread::sleep(PAUSE);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn returns_the_first_value() {
+        let mut looks = 0;
+        let value = wait_until("the third look", Duration::from_secs(5), || {
+            looks += 1;
+            (looks == 3).then_some(looks)
+        });
+        assert_eq!(value, 3);
+    }
+
+    #[test]
+    #[should_panic(expected = "in vain for a blue moon")]
+    fn names_what_never_came() {
+        wait_until("a blue moon", Duration::from_millis(5), || None::<()>);
+    }
+}
