@@ -1,0 +1,123 @@
+//! Bad input from an admitted caller: always a 4xx with the envelope, never a 5xx.
+
+use serde_json::{Value, json};
+
+use crate::{
+    Product, answer, invoice, refusal,
+    stand_in::{Say, StandIn},
+};
+
+#[tokio::test]
+async fn bad_bodies_are_told_what_is_wrong() {
+    let stand_in = StandIn::start(Say::Permit);
+    let product = Product::start(stand_in.address).await;
+    let bad_gstin = {
+        let mut body = invoice();
+        body["seller"]["gstin"] = json!("29AAFCC9980M1ZS");
+        body
+    };
+    let deep = "[".repeat(100_000);
+    let cases: Vec<(&str, Vec<u8>, u16, &str)> = vec![
+        (
+            "application/json",
+            bad_gstin.to_string().into(),
+            422,
+            "INVALID_GSTIN",
+        ),
+        ("application/json", Vec::new(), 400, "INVALID_JSON"),
+        ("application/json", b"{".to_vec(), 400, "INVALID_JSON"),
+        ("application/json", b"null".to_vec(), 400, "INVALID_JSON"),
+        (
+            "application/json",
+            b"{\"seller\":\"\xff\xfe\"}".to_vec(),
+            400,
+            "INVALID_JSON",
+        ),
+        ("application/json", deep.into(), 400, "INVALID_JSON"),
+        (
+            "application/json; charset=utf-8",
+            b"[]".to_vec(),
+            400,
+            "INVALID_JSON",
+        ),
+        (
+            "application/json",
+            vec![b' '; 1024 * 1024 + 1],
+            413,
+            "BODY_TOO_LARGE",
+        ),
+        (
+            "text/plain",
+            invoice().to_string().into(),
+            415,
+            "UNSUPPORTED_MEDIA_TYPE",
+        ),
+        ("", Vec::new(), 415, "UNSUPPORTED_MEDIA_TYPE"),
+    ];
+    for (kind, body, status, code) in cases {
+        let shown = String::from_utf8_lossy(&body[..body.len().min(40)]).into_owned();
+        let request = product
+            .post_invoice()
+            .header("content-type", kind)
+            .body(body);
+        let got = refusal(request).await;
+        assert_eq!(got, (status, vec![code.to_owned()]), "{kind:?} {shown:?}");
+    }
+}
+
+#[tokio::test]
+async fn every_problem_names_its_field() {
+    let stand_in = StandIn::start(Say::Permit);
+    let product = Product::start(stand_in.address).await;
+    let mut body = invoice();
+    body["buyer"]["gstin"] = json!("27AAPFU0939F1ZW");
+    body["items"][0]["quantity"] = json!("none");
+    let (status, answer) = answer(product.post_invoice().json(&body)).await;
+    assert_eq!(status, 422);
+    let told: Vec<&Value> = answer["errors"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|error| &error["field"])
+        .collect();
+    assert_eq!(told, ["buyer.gstin", "items[0].quantity"]);
+    assert_eq!(answer["errors"][0]["error_source"], "E-INVOICE");
+}
+
+#[tokio::test]
+async fn wrong_paths_and_methods_get_the_envelope_too() {
+    let stand_in = StandIn::start(Say::Permit);
+    let product = Product::start(stand_in.address).await;
+    let http = &product.http;
+    let lost = refusal(http.get(product.url("/nowhere"))).await;
+    assert_eq!(lost, (404, vec!["NOT_FOUND".to_owned()]));
+
+    for (request, allow) in [
+        (http.get(product.url("/e-invoice/v1/invoices")), "POST"),
+        (http.delete(product.url("/gst/v1/gstins/x")), "GET, HEAD"),
+    ] {
+        let response = request.send().await.unwrap();
+        assert_eq!(response.status(), 405);
+        assert_eq!(response.headers().get_all("allow").iter().count(), 1);
+        assert_eq!(response.headers()["allow"], allow);
+    }
+
+    for gstin in ["27AAPFU0939F1ZW", "%FF%FE", "%00", "27%2FAAPFU"] {
+        let url = product.url(&format!("/gst/v1/gstins/{gstin}"));
+        let got = refusal(http.get(url)).await;
+        assert_eq!(got, (422, vec!["INVALID_GSTIN".to_owned()]), "{gstin}");
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_read_for_a_caller_who_was_not_admitted() {
+    let denial = r#"{"errors":[{"error_code":"ACCESS_TOKEN_UNKNOWN"}]}"#;
+    let json_type = &[("content-type", "application/json")];
+    let stand_in = StandIn::start(Say::Answer(401, json_type, denial.to_owned()));
+    let product = Product::start(stand_in.address).await;
+    // Bodies that an admitted caller would be told off for.
+    for body in ["", "{", "[]"] {
+        let request = product.post_invoice().body(body);
+        assert_eq!(request.send().await.unwrap().status(), 401, "{body:?}");
+    }
+}
