@@ -1,0 +1,46 @@
+//! The project's own chores, each one verb: `cargo run -p xtask -- VERB`.
+//!
+//! `make` is the front door; this is what stands behind it. Nothing here ships, and nothing that ships may
+//! depend on it.
+
+mod code;
+mod fuzz;
+mod steps;
+mod tidy;
+mod tree;
+
+use std::process::ExitCode;
+
+const HELP: &str = "\
+Usage: cargo run -p xtask -- VERB
+
+  tidy                          the style laws (CONTRIBUTING.md says why each stands)
+  check                         formatting, clippy, documentation, tidy
+  test                          check, every test, the unattended demo, a fuzz smoke; counts what passed
+  fuzz [--seconds N] [TARGET]   each fuzz target in turn, N seconds in all (60)";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let outcome = match words.as_slice() {
+        ["tidy"] => tidy::run(),
+        ["check"] => steps::check(),
+        ["test"] => steps::test(),
+        ["fuzz", options @ ..] => fuzz::Options::parse(options).and_then(|options| fuzz::run(&options)),
+        ["help" | "--help" | "-h"] | [] => {
+            println!("{HELP}");
+            return ExitCode::SUCCESS;
+        }
+        [verb, ..] => Err(format!("no verb {verb:?} with these arguments\n\n{HELP}")),
+    };
+    match outcome {
+        Ok(summary) => {
+            println!("{summary}");
+            ExitCode::SUCCESS
+        }
+        Err(reason) => {
+            eprintln!("{reason}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! What `make check` and `make test` run, in order, with the time each step took.
+//!
+//! A step is a child process whose failure stops the run; tests are counted from what the harnesses print, so
+//! that a run which executed nothing cannot pass.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use crate::{fuzz, tidy, tree};
+
+/// Seconds of fuzzing in a whole test run: enough to see the machinery and the targets alive.
+const FUZZ_SMOKE_SECONDS: u64 = 60;
+
+/// Formatting, style laws, lints, documentation: everything that needs no running program.
+pub(crate) fn check() -> Result<String, String> {
+    step("format", &mut cargo(&["fmt", "--all", "--check"]))?;
+    println!("== tidy");
+    println!("{}", tidy::run()?);
+    let lints = ["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"];
+    step("clippy", &mut cargo(&lints))?;
+    let mut documentation = cargo(&["doc", "--workspace", "--no-deps", "--locked"]);
+    step("documentation", documentation.env("RUSTDOCFLAGS", "-D warnings"))?;
+    Ok("check: all well".to_owned())
+}
+
+/// Everything: the check, every test of the workspace, the demo's walk, a fuzz smoke.
+pub(crate) fn test() -> Result<String, String> {
+    let mut counts = Counts::default();
+    let outcome = all_tests(&mut counts);
+    let line = format!("tests: {} passed, {} failed", counts.passed, counts.failed);
+    outcome.map_err(|reason| format!("{reason}\n{line}"))?;
+    if counts.passed == 0 {
+        return Err(format!("no test was executed\n{line}"));
+    }
+    Ok(line)
+}
+
+fn all_tests(counts: &mut Counts) -> Result<(), String> {
+    println!("{}", check()?);
+    let mut tests = cargo(&["test", "--workspace", "--locked", "--no-fail-fast"]);
+    counted_step("tests", &mut tests, counts)?;
+    let mut demo = cargo(&["run", "--locked", "-p", "tokenward-demo", "--", "--check"]);
+    counted_step("demo", &mut demo, counts)?;
+    println!("== fuzz");
+    println!("{}", fuzz::run(&fuzz::Options::smoke(FUZZ_SMOKE_SECONDS))?);
+    Ok(())
+}
+
+/// Tests counted from the closing lines of their harnesses.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Counts {
+    passed: u64,
+    failed: u64,
+    ignored: u64,
+}
+
+impl Counts {
+    /// Adds a harness's closing line: `test result: ok. 3 passed; 0 failed; 1 ignored; ...`, or the plain
+    /// `walk: 3 passed, 0 failed`.
+    fn add(&mut self, line: &str) {
+        let is_summary = line.starts_with("test result:") || (line.contains(" passed, ") && line.ends_with(" failed"));
+        if !is_summary {
+            return;
+        }
+        let words: Vec<&str> = line.split([' ', ';', ',', '.', ':']).filter(|word| !word.is_empty()).collect();
+        for pair in words.windows(2) {
+            let Ok(number) = pair[0].parse::<u64>() else { continue };
+            match pair[1] {
+                "passed" => self.passed += number,
+                "failed" => self.failed += number,
+                "ignored" => self.ignored += number,
+                _ => {}
+            }
+        }
+    }
+}
+
+/// A cargo call in the repository's root, free of the variables that running under cargo leaves behind: some
+/// build scripts watch them and would build again.
+pub(crate) fn cargo(arguments: &[&str]) -> Command {
+    let mut command = Command::new("cargo");
+    command.current_dir(tree::root()).args(arguments);
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
+            command.env_remove(&name);
+        }
+    }
+    command
+}
+
+/// Runs a command to its end, showing what it prints.
+pub(crate) fn step(name: &str, command: &mut Command) -> Result<(), String> {
+    counted_step(name, command, &mut Counts::default())
+}
+
+#[expect(clippy::disallowed_methods, reason = "a step's duration is told to a person, nothing depends on it")]
+fn counted_step(name: &str, command: &mut Command, counts: &mut Counts) -> Result<(), String> {
+    println!("== {name}");
+    let start = Instant::now();
+    let ignored_before = counts.ignored;
+    let mut child = command.stdout(Stdio::piped()).spawn().map_err(|error| format!("{name}: {command:?} could not be started: {error}"))?;
+    if let Some(output) = child.stdout.take() {
+        for line in BufReader::new(output).lines() {
+            let line = line.map_err(|error| format!("{name}: its output could not be read: {error}"))?;
+            println!("{line}");
+            counts.add(&line);
+        }
+    }
+    let status = child.wait().map_err(|error| format!("{name}: its end was not seen: {error}"))?;
+    println!("== {name}: {status}, {} s", start.elapsed().as_secs());
+    if !status.success() {
+        return Err(format!("{name} failed; alone: {command:?}"));
+    }
+    if counts.ignored > ignored_before {
+        return Err(format!("{name}: {} tests were ignored; nothing is ignored here", counts.ignored - ignored_before));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Counts;
+
+    #[test]
+    fn closing_lines_are_counted() {
+        let check = |line: &str, passed, failed, ignored| {
+            let mut counts = Counts::default();
+            counts.add(line);
+            assert_eq!(counts, Counts { passed, failed, ignored }, "{line}");
+        };
+        check("test result: ok. 12 passed; 0 failed; 1 ignored; 0 measured; 3 filtered out; finished in 0.00s", 12, 0, 1);
+        check("test result: FAILED. 1 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out", 1, 2, 0);
+        check("demo: 9 passed, 0 failed", 9, 0, 0);
+        check("9 passed, 1 failed", 9, 1, 0);
+        check("running 12 tests", 0, 0, 0);
+        check("3 passed checks were printed", 0, 0, 0);
+    }
+}
