@@ -1,0 +1,185 @@
+//! The answer to one request: may it pass? Three verdicts, and reasons that are told only to those
+//! who hold the real token. The deciding itself is in [`crate::replica`]; nothing here can wait.
+
+use crate::ids::{ClientId, Environment, ProductNo, WorkspaceId};
+use crate::time::Timestamp;
+use std::net::IpAddr;
+
+/// What the gateway says of the request besides the token.
+#[derive(Clone, Copy, Debug)]
+pub struct Facts<'a> {
+    /// The environment the gateway serves.
+    pub environment: Environment,
+    /// The slug of the product the gateway serves.
+    pub product: &'a str,
+    /// The caller's address.
+    pub address: IpAddr,
+}
+
+/// What was presented where a token belongs.
+#[derive(Clone, Copy, Debug)]
+pub enum Presented<'a> {
+    /// Nothing.
+    Missing,
+    /// More than one, or in more than one place with different texts.
+    Repeated,
+    /// One text.
+    One(&'a str),
+}
+
+/// The three answers of a check.
+#[derive(Debug)]
+pub enum Verdict {
+    /// The request may pass.
+    Permit(Permit),
+    /// The request may not pass, and why.
+    Deny(Denial),
+    /// This node holds no live lease and may neither permit nor deny.
+    CannotVouch,
+}
+
+/// Proof that a check permitted a request; only the replica can make one.
+#[derive(Clone, Debug)]
+pub struct Permit {
+    pub(crate) workspace: WorkspaceId,
+    pub(crate) client: ClientId,
+    pub(crate) client_no: u32,
+    pub(crate) label: LabelText,
+    pub(crate) environment: Environment,
+    pub(crate) product: ProductNo,
+    pub(crate) generation: u32,
+    pub(crate) valid_till: Option<Timestamp>,
+}
+
+impl Permit {
+    /// The client's workspace.
+    #[must_use]
+    pub fn workspace(&self) -> WorkspaceId {
+        self.workspace
+    }
+    /// The client.
+    #[must_use]
+    pub fn client(&self) -> ClientId {
+        self.client
+    }
+    /// The client's dense number, for counting its use.
+    #[must_use]
+    pub fn client_no(&self) -> u32 {
+        self.client_no
+    }
+    /// The client's label as a header value ([`crate::label::Label::header_value`]).
+    #[must_use]
+    pub fn label(&self) -> &str {
+        self.label.as_str()
+    }
+    /// The environment.
+    #[must_use]
+    pub fn environment(&self) -> Environment {
+        self.environment
+    }
+    /// The number of the product the request was checked for.
+    #[must_use]
+    pub fn product(&self) -> ProductNo {
+        self.product
+    }
+    /// The token's generation; with the client it names the token.
+    #[must_use]
+    pub fn generation(&self) -> u32 {
+        self.generation
+    }
+    /// When the token ends; none means never.
+    #[must_use]
+    pub fn valid_till(&self) -> Option<Timestamp> {
+        self.valid_till
+    }
+}
+
+/// A label copied out of the replica without an allocation.
+#[derive(Clone, Debug)]
+pub(crate) struct LabelText {
+    bytes: [u8; LabelText::MAX],
+    len: u8,
+}
+
+impl LabelText {
+    /// A label of 64 bytes, each percent-encoded.
+    pub(crate) const MAX: usize = 3 * crate::label::LABEL_BYTES_MAX;
+
+    pub(crate) fn fill(len: u8, mut byte_at: impl FnMut(usize) -> u8) -> Self {
+        let mut bytes = [0; Self::MAX];
+        let len = len.min(Self::MAX as u8);
+        for (at, byte) in bytes.iter_mut().take(len.into()).enumerate() {
+            *byte = byte_at(at);
+        }
+        Self { bytes, len }
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.bytes[..self.len.into()]).unwrap_or("")
+    }
+}
+
+/// Why a request may not pass.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Denial {
+    /// No token was presented.
+    TokenMissing,
+    /// More than one token was presented.
+    TokenRepeated,
+    /// Not the shape of a token, or its checksum is wrong.
+    TokenMalformed,
+    /// A client secret where a token belongs.
+    SecretUsedAsToken,
+    /// A token of the other environment.
+    EnvironmentMismatch,
+    /// A well-formed token that is not, or no longer, known.
+    TokenUnknown,
+    /// A real former token: a newer one was generated.
+    TokenSuperseded {
+        /// The newest token's generation.
+        generation: u32,
+        /// When that was issued.
+        at: Timestamp,
+    },
+    /// The real newest token (or a hand-over's previous one), past its time.
+    TokenExpired {
+        /// When it ended.
+        at: Timestamp,
+    },
+    /// A real token that was revoked.
+    TokenRevoked {
+        /// Since when, when that is still known.
+        at: Option<Timestamp>,
+    },
+    /// A real token of a client that is disabled, or whose workspace is.
+    ClientDisabled,
+    /// A real token of a client that was deleted.
+    ClientDeleted,
+    /// A live token, for other products.
+    ProductNotAllowed,
+    /// A live token, from outside the client's `token_networks`.
+    AddressNotAllowed,
+    /// The gateway asks for a product that does not exist.
+    ProductUnknown,
+}
+
+/// What introspection tells of a live token.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Introspection {
+    /// The client's workspace.
+    pub workspace: WorkspaceId,
+    /// The client.
+    pub client: ClientId,
+    /// The client's label as a header value.
+    pub label: String,
+    /// The environment.
+    pub environment: Environment,
+    /// The slugs of the products it opens, sorted; none means all.
+    pub products: Option<Vec<String>>,
+    /// Its generation.
+    pub generation: u32,
+    /// When the newest token was issued; none for a hand-over's previous one.
+    pub issued_at: Option<Timestamp>,
+    /// When it ends; none means never.
+    pub valid_till: Option<Timestamp>,
+}

@@ -1,0 +1,350 @@
+//! The three credentials as they travel: access token, client secret, admin key. The only types that
+//! hold plain secret bytes. They cannot be cloned, printed or serialised; `Debug` redacts; the bytes
+//! are wiped on drop. Parsing is exact: one spelling, lowercase, checksum right, or nothing.
+
+use crate::ids::{ClientId, Environment};
+use std::fmt;
+use uuid::Uuid;
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
+
+/// Random bytes in every credential: 224 bits.
+pub const RANDOM_BYTES: usize = 28;
+/// Hex characters of the random part and its CRC-32.
+const TAIL: usize = 2 * RANDOM_BYTES + 8;
+/// Characters of a hyphenated UUID.
+const UUID_CHARS: usize = 36;
+/// Length of a production access token; a sandbox one is [`SANDBOX_PREFIX`] longer.
+pub const TOKEN_CHARS: usize = 2 + UUID_CHARS + 1 + TAIL;
+
+/// Before a sandbox token; a production token has none (Clear's shape).
+pub const SANDBOX_PREFIX: &str = "sandbox.";
+/// The version mark of the token format.
+pub const TOKEN_MARK: &str = "1.";
+/// Before every client secret, so that scanners and people recognise one.
+pub const SECRET_PREFIX: &str = "tw-secret.";
+/// Before every admin key.
+pub const ADMIN_PREFIX: &str = "tw-admin.";
+
+/// For secret scanners: every access token matches this regular expression.
+pub const TOKEN_PATTERN: &str =
+    r"(sandbox\.)?1\.[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}_[0-9a-f]{64}";
+/// For secret scanners: every client secret matches this regular expression.
+pub const SECRET_PATTERN: &str = r"tw-secret\.(sandbox|production)\.[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\.[0-9a-f]{64}";
+/// For secret scanners: every admin key matches this regular expression.
+pub const ADMIN_PATTERN: &str =
+    r"tw-admin\.[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\.[0-9a-f]{64}";
+
+/// The text is not a credential of the kind asked for: wrong shape, case or checksum.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("not a well-formed credential of this kind")]
+pub struct Malformed;
+
+/// An access token: opens business APIs, nothing else. `[sandbox.]1.<client uuid>_<64 hex>`.
+#[derive(Zeroize, ZeroizeOnDrop)]
+pub struct AccessToken {
+    #[zeroize(skip)]
+    environment: Environment,
+    #[zeroize(skip)]
+    client: ClientId,
+    random: [u8; RANDOM_BYTES],
+}
+
+/// A client secret: buys access tokens, nothing else. `tw-secret.<environment>.<client uuid>.<64 hex>`.
+#[derive(Zeroize, ZeroizeOnDrop)]
+pub struct ClientSecret {
+    #[zeroize(skip)]
+    environment: Environment,
+    #[zeroize(skip)]
+    client: ClientId,
+    random: [u8; RANDOM_BYTES],
+}
+
+/// An admin key: opens the admin API, nothing else. `tw-admin.<key uuid>.<64 hex>`.
+#[derive(Zeroize, ZeroizeOnDrop)]
+pub struct AdminKey {
+    #[zeroize(skip)]
+    id: Uuid,
+    random: [u8; RANDOM_BYTES],
+}
+
+impl AccessToken {
+    /// A token of `client` made from fresh random bytes.
+    #[must_use]
+    pub fn from_random(environment: Environment, client: ClientId, random: [u8; RANDOM_BYTES]) -> Self {
+        Self { environment, client, random }
+    }
+
+    /// Reads a presented token.
+    pub fn parse(text: &str) -> Result<Self, Malformed> {
+        let (environment, body) = match text.len() {
+            TOKEN_CHARS => (Environment::Production, text),
+            _ => (Environment::Sandbox, text.strip_prefix(SANDBOX_PREFIX).ok_or(Malformed)?),
+        };
+        let body = body.strip_prefix(TOKEN_MARK).ok_or(Malformed)?.as_bytes();
+        let (client, random) = parse_body(text, body, b'_')?;
+        Ok(Self { environment, client: ClientId(client), random })
+    }
+
+    /// The token as it travels: the one place its text is made. Wiped when dropped.
+    #[must_use]
+    pub fn expose(&self) -> Zeroizing<String> {
+        let prefix = match self.environment {
+            Environment::Sandbox => SANDBOX_PREFIX,
+            Environment::Production => "",
+        };
+        expose(&[prefix, TOKEN_MARK], self.client.0, '_', &self.random)
+    }
+
+    /// The environment it says it belongs to.
+    #[must_use]
+    pub fn environment(&self) -> Environment {
+        self.environment
+    }
+
+    /// The API client it says it belongs to.
+    #[must_use]
+    pub fn client(&self) -> ClientId {
+        self.client
+    }
+
+    pub(crate) fn random(&self) -> &[u8; RANDOM_BYTES] {
+        &self.random
+    }
+}
+
+impl ClientSecret {
+    /// A secret of `client` made from fresh random bytes.
+    #[must_use]
+    pub fn from_random(environment: Environment, client: ClientId, random: [u8; RANDOM_BYTES]) -> Self {
+        Self { environment, client, random }
+    }
+
+    /// Reads a presented client secret.
+    pub fn parse(text: &str) -> Result<Self, Malformed> {
+        let rest = text.strip_prefix(SECRET_PREFIX).ok_or(Malformed)?;
+        let (word, body) = rest.split_once('.').ok_or(Malformed)?;
+        let environment = Environment::parse(word).ok_or(Malformed)?;
+        let (client, random) = parse_body(text, body.as_bytes(), b'.')?;
+        Ok(Self { environment, client: ClientId(client), random })
+    }
+
+    /// The secret as it travels: the one place its text is made. Wiped when dropped.
+    #[must_use]
+    pub fn expose(&self) -> Zeroizing<String> {
+        expose(&[SECRET_PREFIX, self.environment.as_str(), "."], self.client.0, '.', &self.random)
+    }
+
+    /// The environment it says it belongs to.
+    #[must_use]
+    pub fn environment(&self) -> Environment {
+        self.environment
+    }
+
+    /// The API client it says it belongs to.
+    #[must_use]
+    pub fn client(&self) -> ClientId {
+        self.client
+    }
+
+    pub(crate) fn random(&self) -> &[u8; RANDOM_BYTES] {
+        &self.random
+    }
+}
+
+impl AdminKey {
+    /// An admin key made from fresh random bytes.
+    #[must_use]
+    pub fn from_random(id: Uuid, random: [u8; RANDOM_BYTES]) -> Self {
+        Self { id, random }
+    }
+
+    /// Reads a presented admin key.
+    pub fn parse(text: &str) -> Result<Self, Malformed> {
+        let body = text.strip_prefix(ADMIN_PREFIX).ok_or(Malformed)?;
+        let (id, random) = parse_body(text, body.as_bytes(), b'.')?;
+        Ok(Self { id, random })
+    }
+
+    /// The key as it travels: the one place its text is made. Wiped when dropped.
+    #[must_use]
+    pub fn expose(&self) -> Zeroizing<String> {
+        expose(&[ADMIN_PREFIX], self.id, '.', &self.random)
+    }
+
+    /// The public name of the key, safe to log.
+    #[must_use]
+    pub fn id(&self) -> Uuid {
+        self.id
+    }
+
+    pub(crate) fn random(&self) -> &[u8; RANDOM_BYTES] {
+        &self.random
+    }
+}
+
+macro_rules! redacted {
+    ($($kind:ident),*) => {$(
+        impl fmt::Debug for $kind {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(concat!(stringify!($kind), "(redacted)"))
+            }
+        }
+    )*};
+}
+redacted!(AccessToken, ClientSecret, AdminKey);
+
+/// Value of each hex digit by byte; 0xFF is not a lowercase hex digit.
+const HEX: [u8; 256] = {
+    let mut table = [0xFF_u8; 256];
+    let mut digit = 0_u8;
+    while digit < 16 {
+        let byte = if digit < 10 { b'0' + digit } else { b'a' + digit - 10 };
+        table[byte as usize] = digit;
+        digit += 1;
+    }
+    table
+};
+
+/// Decodes hex into `out`; the answer's high nibble is set if any character was not hex.
+#[inline]
+fn decode(hex: &[u8], out: &mut [u8]) -> u8 {
+    let mut bad = 0;
+    for (pair, byte) in hex.as_chunks::<2>().0.iter().zip(out) {
+        let (high, low) = (HEX[pair[0] as usize], HEX[pair[1] as usize]);
+        bad |= high | low;
+        *byte = (high << 4) | (low & 0x0F);
+    }
+    bad
+}
+
+/// Reads `<uuid><separator><64 hex>` at the end of `text` and proves the checksum over all before it.
+#[inline]
+fn parse_body(text: &str, body: &[u8], separator: u8) -> Result<(Uuid, [u8; RANDOM_BYTES]), Malformed> {
+    let body: &[u8; UUID_CHARS + 1 + TAIL] = body.try_into().map_err(|_| Malformed)?;
+    if body[8] != b'-' || body[13] != b'-' || body[18] != b'-' || body[23] != b'-' || body[36] != separator {
+        return Err(Malformed);
+    }
+    let mut id = [0_u8; 16];
+    let mut bad = decode(&body[0..8], &mut id[0..4]);
+    bad |= decode(&body[9..13], &mut id[4..6]);
+    bad |= decode(&body[14..18], &mut id[6..8]);
+    bad |= decode(&body[19..23], &mut id[8..10]);
+    bad |= decode(&body[24..36], &mut id[10..16]);
+    let mut random = [0_u8; RANDOM_BYTES];
+    let mut sum = [0_u8; 4];
+    bad |= decode(&body[37..37 + 2 * RANDOM_BYTES], &mut random);
+    bad |= decode(&body[37 + 2 * RANDOM_BYTES..], &mut sum);
+    let before = &text.as_bytes()[..text.len() - 8];
+    if bad & 0xF0 != 0 || crc32fast::hash(before) != u32::from_be_bytes(sum) {
+        random.zeroize();
+        return Err(Malformed);
+    }
+    Ok((Uuid::from_bytes(id), random))
+}
+
+fn expose(prefix: &[&str], id: Uuid, separator: char, random: &[u8; RANDOM_BYTES]) -> Zeroizing<String> {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    // Reserved once, so that no reallocation leaves a copy behind.
+    let mut out = Zeroizing::new(String::with_capacity(128));
+    for part in prefix {
+        out.push_str(part);
+    }
+    out.push_str(id.as_hyphenated().encode_lower(&mut Uuid::encode_buffer()));
+    out.push(separator);
+    let push_hex = |out: &mut String, bytes: &[u8]| {
+        for byte in bytes {
+            out.push(DIGITS[usize::from(byte >> 4)] as char);
+            out.push(DIGITS[usize::from(byte & 15)] as char);
+        }
+    };
+    push_hex(&mut out, random);
+    let sum = crc32fast::hash(out.as_bytes());
+    push_hex(&mut out, &sum.to_be_bytes());
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn id() -> Uuid {
+        Uuid::from_u128(0x0123_4567_89ab_cdef_0123_4567_89ab_cdef)
+    }
+
+    #[test]
+    fn shapes_are_those_of_the_contract() {
+        let token = AccessToken::from_random(Environment::Production, ClientId(id()), [7; 28]);
+        let text = token.expose();
+        assert_eq!(text.len(), 103);
+        assert!(text.starts_with("1.01234567-89ab-cdef-0123-456789abcdef_0707"));
+        let sandbox = AccessToken::from_random(Environment::Sandbox, ClientId(id()), [7; 28]);
+        assert_eq!(sandbox.expose().len(), 111);
+        let secret = ClientSecret::from_random(Environment::Production, ClientId(id()), [9; 28]).expose();
+        assert!(secret.len() <= 128 && secret.starts_with("tw-secret.production.01234567-"));
+        let charset = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+        assert!(secret.chars().all(charset));
+    }
+
+    #[test]
+    fn the_checksum_is_plain_crc_32_over_all_before_it() {
+        let text = AccessToken::from_random(Environment::Sandbox, ClientId(id()), [1; 28]).expose();
+        let (before, sum) = text.split_at(text.len() - 8);
+        assert_eq!(format!("{:08x}", crc32fast::hash(before.as_bytes())), sum);
+    }
+
+    #[test]
+    fn near_misses_are_refused() {
+        let text = AccessToken::from_random(Environment::Production, ClientId(id()), [0xab; 28]).expose();
+        let check = |bad: String| assert!(AccessToken::parse(&bad).is_err(), "{}", bad.len());
+        check(text.to_uppercase());
+        check(format!(" {}", *text));
+        check(format!("{}\0", *text));
+        check(format!("sandbox.{}", *text));
+        check(text.replace('_', "-"));
+        check(text[..102].to_owned());
+        check(text.replacen("ab", "ac", 2));
+        check(String::new());
+        check("é".repeat(52));
+        assert!(ClientSecret::parse(&text).is_err());
+        assert!(AdminKey::parse(&text).is_err());
+    }
+
+    #[test]
+    fn debug_tells_nothing() {
+        let token = AccessToken::from_random(Environment::Production, ClientId(id()), [7; 28]);
+        assert_eq!(format!("{token:?}"), "AccessToken(redacted)");
+    }
+
+    proptest! {
+        #[test]
+        fn every_credential_round_trips(raw in any::<u128>(), random in any::<[u8; 28]>(), sandbox: bool) {
+            let environment = if sandbox { Environment::Sandbox } else { Environment::Production };
+            let id = Uuid::from_u128(raw);
+            let text = AccessToken::from_random(environment, ClientId(id), random).expose();
+            let token = AccessToken::parse(&text).unwrap();
+            prop_assert_eq!((token.environment, token.client.0, token.random), (environment, id, random));
+            let text = ClientSecret::from_random(environment, ClientId(id), random).expose();
+            let secret = ClientSecret::parse(&text).unwrap();
+            prop_assert_eq!((secret.environment, secret.client.0, secret.random), (environment, id, random));
+            let text = AdminKey::from_random(id, random).expose();
+            let key = AdminKey::parse(&text).unwrap();
+            prop_assert_eq!((key.id, key.random), (id, random));
+        }
+
+        #[test]
+        fn parsers_never_panic(text in ".{0,200}") {
+            let _ = AccessToken::parse(&text);
+            let _ = ClientSecret::parse(&text);
+            let _ = AdminKey::parse(&text);
+        }
+
+        #[test]
+        fn one_changed_character_is_always_noticed(at in 0_usize..103, to in "[0-9a-f_.-]") {
+            let text = AccessToken::from_random(Environment::Production, ClientId(id()), [0x5c; 28]).expose();
+            let mut changed = text.to_string();
+            changed.replace_range(at..=at, &to);
+            prop_assert_eq!(AccessToken::parse(&changed).is_ok(), changed == *text);
+        }
+    }
+}

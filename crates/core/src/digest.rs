@@ -1,0 +1,252 @@
+//! Keyed digests: what is kept instead of a credential. BLAKE3 in keyed mode over one block, under a
+//! key that lives outside the database (`docs/decisions/0003-keyed-blake3.md`).
+
+use crate::credential::{AccessToken, AdminKey, ClientSecret};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::fmt;
+use uuid::Uuid;
+use zeroize::{Zeroize, ZeroizeOnDrop};
+
+/// The id of a digest key, stored beside every digest made with it. 0 is never used.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct KeyId(pub u8);
+
+/// A digest key of 256 bits. Neither printable nor cloneable; wiped on drop.
+#[derive(Zeroize, ZeroizeOnDrop)]
+pub struct DigestKey {
+    #[zeroize(skip)]
+    id: KeyId,
+    key: [u8; 32],
+}
+
+impl DigestKey {
+    /// A key with its id.
+    #[must_use]
+    pub fn new(id: KeyId, key: [u8; 32]) -> Self {
+        Self { id, key }
+    }
+
+    /// The id stored beside digests.
+    #[must_use]
+    pub fn id(&self) -> KeyId {
+        self.id
+    }
+}
+
+impl fmt::Debug for DigestKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "DigestKey({}, redacted)", self.id.0)
+    }
+}
+
+/// What a credential was hashed as, so that one kind's digest never equals another's.
+#[derive(Clone, Copy)]
+enum Kind {
+    Token = 1,
+    Secret = 2,
+    Admin = 3,
+}
+
+/// The digest of a credential, 32 bytes. Not a secret, yet never shown: `Debug` gives its first bytes.
+#[derive(Clone, Copy)]
+pub struct Digest(pub [u8; 32]);
+
+impl Digest {
+    /// Compares without telling by its time where the two differ.
+    #[must_use]
+    #[inline]
+    pub fn matches(&self, other: &Self) -> bool {
+        let words = |bytes: &[u8; 32]| {
+            let (chunks, _) = bytes.as_chunks::<8>();
+            [0, 1, 2, 3].map(|i: usize| u64::from_le_bytes(chunks[i]))
+        };
+        let (a, b) = (words(&self.0), words(&other.0));
+        // A fold without a branch: no early exit for the compiler to keep.
+        ((a[0] ^ b[0]) | (a[1] ^ b[1]) | (a[2] ^ b[2]) | (a[3] ^ b[3])) == 0
+    }
+
+    /// The first eight bytes: enough to recognise a former token for a kinder refusal, never to
+    /// permit anything. 0 means none.
+    #[must_use]
+    #[inline]
+    pub fn prefix(&self) -> u64 {
+        let mut head = [0; 8];
+        head.copy_from_slice(&self.0[..8]);
+        u64::from_le_bytes(head).max(1)
+    }
+
+    /// Lowercase hex, for the change log.
+    #[must_use]
+    pub fn to_hex(&self) -> String {
+        self.0.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// Reads [`Digest::to_hex`] back.
+    #[must_use]
+    pub fn from_hex(text: &str) -> Option<Self> {
+        let mut out = [0; 32];
+        if text.len() != 64 || !text.is_ascii() {
+            return None;
+        }
+        for (at, byte) in out.iter_mut().enumerate() {
+            *byte = u8::from_str_radix(&text[2 * at..2 * at + 2], 16).ok()?;
+        }
+        Some(Self(out))
+    }
+}
+
+impl PartialEq for Digest {
+    fn eq(&self, other: &Self) -> bool {
+        self.matches(other)
+    }
+}
+impl Eq for Digest {}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Digest({:02x}{:02x}..)", self.0[0], self.0[1])
+    }
+}
+
+impl Serialize for Digest {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.to_hex())
+    }
+}
+
+impl<'de> Deserialize<'de> for Digest {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
+        Self::from_hex(&text).ok_or_else(|| serde::de::Error::custom("a digest is 64 hex characters"))
+    }
+}
+
+/// All keys a node can verify with; the last one added makes new digests.
+#[derive(Debug)]
+pub struct Keyring {
+    keys: Vec<DigestKey>,
+}
+
+/// The most keys a ring may hold: a former token is tried under each.
+pub const KEYS_MAX: usize = 8;
+
+impl Keyring {
+    /// A ring of at least one and at most [`KEYS_MAX`] keys with different ids above 0.
+    pub fn new(keys: Vec<DigestKey>) -> Result<Self, &'static str> {
+        if keys.is_empty() {
+            return Err("the digest key file holds no key");
+        }
+        if keys.len() > KEYS_MAX {
+            return Err("the digest key file holds more than 8 keys");
+        }
+        for (at, key) in keys.iter().enumerate() {
+            if key.id.0 == 0 || keys[..at].iter().any(|earlier| earlier.id == key.id) {
+                return Err("digest key ids must be different and above 0");
+            }
+        }
+        Ok(Self { keys })
+    }
+
+    /// The id new digests are made under.
+    #[must_use]
+    pub fn current(&self) -> KeyId {
+        self.keys[self.keys.len() - 1].id
+    }
+
+    /// The ids of every key, oldest first.
+    pub fn ids(&self) -> impl Iterator<Item = KeyId> + '_ {
+        self.keys.iter().map(|key| key.id)
+    }
+
+    #[inline]
+    fn key(&self, id: KeyId) -> Option<&DigestKey> {
+        self.keys.iter().rev().find(|key| key.id == id)
+    }
+
+    /// The digest of an access token under key `id`; none when the ring lacks that key.
+    #[must_use]
+    #[inline]
+    pub fn token(&self, id: KeyId, token: &AccessToken) -> Option<Digest> {
+        let key = self.key(id)?;
+        Some(digest(key, Kind::Token, token.environment() as u8, token.client().0, token.random()))
+    }
+
+    /// The digest of a client secret under key `id`.
+    #[must_use]
+    pub fn secret(&self, id: KeyId, secret: &ClientSecret) -> Option<Digest> {
+        let key = self.key(id)?;
+        Some(digest(key, Kind::Secret, secret.environment() as u8, secret.client().0, secret.random()))
+    }
+
+    /// The digest of an admin key under key `id`.
+    #[must_use]
+    pub fn admin(&self, id: KeyId, admin: &AdminKey) -> Option<Digest> {
+        let key = self.key(id)?;
+        Some(digest(key, Kind::Admin, 0, admin.id(), admin.random()))
+    }
+}
+
+/// One block of 46 bytes: kind, environment, id, random.
+#[inline]
+fn digest(key: &DigestKey, kind: Kind, environment: u8, id: Uuid, random: &[u8; 28]) -> Digest {
+    let mut block = [0_u8; 46];
+    block[0] = kind as u8;
+    block[1] = environment;
+    block[2..18].copy_from_slice(id.as_bytes());
+    block[18..46].copy_from_slice(random);
+    let out = Digest(*blake3::keyed_hash(&key.key, &block).as_bytes());
+    block[18..46].zeroize();
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::{ClientId, Environment};
+
+    fn ring() -> Keyring {
+        Keyring::new(vec![DigestKey::new(KeyId(1), [1; 32]), DigestKey::new(KeyId(2), [2; 32])]).unwrap()
+    }
+
+    #[test]
+    fn digests_differ_by_key_kind_environment_client_and_random() {
+        let ring = ring();
+        let client = ClientId(Uuid::from_u128(5));
+        let token = |e, c, r| AccessToken::from_random(e, c, [r; 28]);
+        let base = ring.token(KeyId(1), &token(Environment::Sandbox, client, 0)).unwrap();
+        let others = [
+            ring.token(KeyId(2), &token(Environment::Sandbox, client, 0)).unwrap(),
+            ring.token(KeyId(1), &token(Environment::Production, client, 0)).unwrap(),
+            ring.token(KeyId(1), &token(Environment::Sandbox, ClientId(Uuid::from_u128(6)), 0)).unwrap(),
+            ring.token(KeyId(1), &token(Environment::Sandbox, client, 1)).unwrap(),
+            ring.secret(KeyId(1), &ClientSecret::from_random(Environment::Sandbox, client, [0; 28])).unwrap(),
+            ring.admin(KeyId(1), &AdminKey::from_random(client.0, [0; 28])).unwrap(),
+        ];
+        for other in others {
+            assert!(!base.matches(&other));
+        }
+        assert!(ring.token(KeyId(3), &token(Environment::Sandbox, client, 0)).is_none());
+        assert_eq!(Digest::from_hex(&base.to_hex()), Some(base));
+    }
+
+    #[test]
+    fn every_byte_counts_in_a_comparison() {
+        let base = Digest([0; 32]);
+        for at in 0..32 {
+            let mut other = base;
+            other.0[at] = 1;
+            assert!(!base.matches(&other));
+        }
+    }
+
+    #[test]
+    fn a_ring_refuses_what_it_could_not_tell_apart() {
+        let key = |id| DigestKey::new(KeyId(id), [id; 32]);
+        assert!(Keyring::new(vec![]).is_err());
+        assert!(Keyring::new(vec![key(0)]).is_err());
+        assert!(Keyring::new(vec![key(1), key(1)]).is_err());
+        assert!(Keyring::new((1..=9).map(key).collect()).is_err());
+        assert_eq!(ring().current(), KeyId(2));
+    }
+}

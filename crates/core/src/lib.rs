@@ -1,0 +1,33 @@
+//! The pure heart of Tokenward: what a token, a secret and an API client are, how a change alters
+//! them, and how one request is checked.
+//!
+//! Nothing here performs I/O, reads a clock, draws randomness or waits: time, random bytes and
+//! messages are arguments. That is what lets the same code be tested with seeds, model-checked and
+//! run beside a product API. See `ARCHITECTURE.md` for the whole house.
+
+pub mod audit;
+pub mod change;
+pub mod check;
+pub mod client;
+pub mod credential;
+pub mod digest;
+pub mod generate;
+pub mod ids;
+pub mod label;
+pub mod lease;
+pub mod replica;
+pub mod restrictions;
+pub mod scan;
+pub mod seal;
+pub mod slot;
+pub mod time;
+
+pub use change::Change;
+pub use check::{Denial, Facts, Permit, Verdict};
+pub use client::{ApiClient, Settings};
+pub use credential::{AccessToken, AdminKey, ClientSecret};
+pub use digest::{Digest, DigestKey, Keyring};
+pub use ids::{ClientId, ClientNo, Environment, ProductNo, WorkspaceId, WorkspaceNo};
+pub use replica::Replica;
+pub use slot::Slot;
+pub use time::Timestamp;

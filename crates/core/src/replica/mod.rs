@@ -1,0 +1,210 @@
+//! The replica: everything a check needs, in memory, in 96 bytes a client plus its label and index
+//! entry. One writer applies changes; any number of readers check without a lock and without waiting.
+//!
+//! Readers see one prefix of the changes, never a mix: a sequence lock around every change makes a
+//! reader that overlapped with one read again. A replica is never emptied or reloaded in place; a
+//! node that must reload makes a new one, and running checks finish on the old.
+
+mod apply;
+mod examine;
+mod index;
+mod table;
+mod words;
+
+pub use apply::{LoadedClient, Loading};
+
+use crate::client::ApiClient;
+use crate::digest::Keyring;
+use crate::ids::{ClientId, ClientNo, ProductNo, WorkspaceId};
+use crate::lease::Lease;
+use crate::restrictions::Restrictions;
+use crate::slot::Previous;
+use arc_swap::ArcSwap;
+use foldhash::fast::RandomState;
+use parking_lot::{Mutex, RwLock};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
+
+/// A workspace as a check sees it.
+#[derive(Debug)]
+struct WorkspaceEntry {
+    id: WorkspaceId,
+    disabled: AtomicBool,
+}
+
+/// What only the writer touches.
+#[derive(Debug, Default)]
+struct Writer {
+    /// Clients held: one more than the highest number.
+    clients: u32,
+    /// Where the next label goes.
+    labels_end: u64,
+    /// The number of every set of restrictions in use, so that equal ones are kept once.
+    restriction_numbers: HashMap<Arc<Restrictions>, u32, RandomState>,
+}
+
+/// The products by slug, and their slugs by number.
+#[derive(Debug, Default, Clone)]
+struct Products {
+    by_slug: HashMap<String, ProductNo, RandomState>,
+    by_no: BTreeMap<ProductNo, String>,
+}
+
+/// The sequence lock's version on a cache line of its own: readers read it, the writer counts it.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Version(AtomicU64);
+
+/// All slots of a store, in memory.
+#[derive(Debug)]
+pub struct Replica {
+    keyring: Arc<Keyring>,
+    lease: Lease,
+    version: Version,
+    slots: table::Slots,
+    index: ArcSwap<index::Index>,
+    labels: table::Labels,
+    restrictions: table::Entries<Arc<Restrictions>>,
+    workspaces: table::Entries<WorkspaceEntry>,
+    products: ArcSwap<Products>,
+    previous: RwLock<HashMap<u32, Previous, RandomState>>,
+    writer: Mutex<Writer>,
+    /// The number of the last change applied.
+    applied: AtomicU64,
+}
+
+impl Replica {
+    /// An empty replica with room for `clients`, without a lease: it cannot vouch yet.
+    #[must_use]
+    pub fn new(keyring: Arc<Keyring>, clients: usize) -> Self {
+        Self {
+            keyring,
+            lease: Lease::none(),
+            version: Version::default(),
+            slots: table::Slots::new(),
+            // A twentieth more than asked, so that the first new client does not double the index.
+            index: ArcSwap::from_pointee(index::Index::with_room(clients + clients / 20)),
+            labels: table::Labels::new(),
+            restrictions: table::Entries::new(),
+            workspaces: table::Entries::new(),
+            products: ArcSwap::default(),
+            previous: RwLock::default(),
+            writer: Mutex::default(),
+            applied: AtomicU64::new(0),
+        }
+    }
+
+    /// The lease that lets this replica vouch.
+    #[must_use]
+    pub fn lease(&self) -> &Lease {
+        &self.lease
+    }
+
+    /// The keys it verifies with.
+    #[must_use]
+    pub fn keyring(&self) -> &Arc<Keyring> {
+        &self.keyring
+    }
+
+    /// The number of the last change applied.
+    #[must_use]
+    pub fn applied(&self) -> u64 {
+        self.applied.load(Ordering::Acquire)
+    }
+
+    /// How many clients it holds, deleted ones included.
+    #[must_use]
+    pub fn client_count(&self) -> usize {
+        self.writer.lock().clients as usize
+    }
+
+    /// Whether a client with this id may exist. False is certain; true is nearly so.
+    #[must_use]
+    pub fn may_know(&self, id: ClientId) -> bool {
+        let fingerprint = index::fingerprint(id);
+        self.consistent(|| self.index.load().candidates(fingerprint).next().is_some())
+    }
+
+    /// Notes that a client's token was just used, at `now_seconds` (Unix, 32 bits). True when it was
+    /// not noted in the last `every_seconds`: then the caller should remember the use. One in a race
+    /// wins.
+    #[must_use]
+    pub fn note_use(&self, client_no: u32, now_seconds: u32, every_seconds: u32) -> bool {
+        let Some(words) = self.slots.words(client_no as usize) else { return false };
+        let cell = &words[words::FLAGS_USED];
+        let seen = cell.load(Ordering::Relaxed);
+        let last = (seen >> 32) as u32;
+        if last != 0 && now_seconds.saturating_sub(last) < every_seconds {
+            return false;
+        }
+        let noted = seen & 0xFFFF_FFFF | u64::from(now_seconds) << 32;
+        cell.compare_exchange(seen, noted, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    }
+
+    /// Runs `read` until no change overlapped with it. `read` must be free of side effects.
+    #[inline]
+    fn consistent<T>(&self, mut read: impl FnMut() -> T) -> T {
+        loop {
+            let before = self.version.0.load(Ordering::Acquire);
+            if before & 1 == 0 {
+                let out = read();
+                fence(Ordering::Acquire);
+                if self.version.0.load(Ordering::Relaxed) == before {
+                    return out;
+                }
+            }
+            std::hint::spin_loop();
+        }
+    }
+
+    /// A copy of a slot's words; only within [`Replica::consistent`].
+    #[inline]
+    fn copy_words(&self, no: ClientNo) -> Option<words::Words> {
+        let cells = self.slots.words(no.index())?;
+        let mut out = [0; table::SLOT_WORDS];
+        for (word, cell) in out.iter_mut().zip(cells) {
+            *word = cell.load(Ordering::Relaxed);
+        }
+        Some(words::Words(out))
+    }
+
+    /// Everything held of client `no`, for comparing two replicas. None when there is no such client.
+    #[must_use]
+    pub fn view(&self, client: &ApiClient) -> Option<ClientView> {
+        let found = self.consistent(|| {
+            let indexed = self.index.load().candidates(index::fingerprint(client.id)).any(|no| no == client.no);
+            let words = self.copy_words(client.no).filter(|words| indexed && words.has(words::EXISTS))?;
+            let previous = self.previous.read().get(&client.no.0).copied().filter(|_| words.has(words::HAS_PREVIOUS));
+            Some((words, previous))
+        });
+        let (words, previous) = found?;
+        let workspace = self.workspaces.get(words.workspace())?;
+        let mut core = words;
+        core.set_restrictions_label(0, 0);
+        core.0[words::FLAGS_USED] &= 0xFFFF_FFFF;
+        Some(ClientView {
+            words: core.0.to_vec(),
+            label: self.labels.text(words.label()).as_str().to_owned(),
+            restrictions: self.restrictions.get(words.restrictions()).cloned()?,
+            workspace: (workspace.id, workspace.disabled.load(Ordering::Relaxed)),
+            previous,
+        })
+    }
+
+    /// Every product held, by slug.
+    #[must_use]
+    pub fn product_numbers(&self) -> BTreeMap<String, ProductNo> {
+        self.products.load().by_slug.iter().map(|(slug, no)| (slug.clone(), *no)).collect()
+    }
+}
+
+/// What a replica holds of one client; two replicas agree when their views are equal.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ClientView {
+    words: Vec<u64>,
+    label: String,
+    restrictions: Arc<Restrictions>,
+    workspace: (WorkspaceId, bool),
+    previous: Option<Previous>,
+}
