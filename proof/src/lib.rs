@@ -1,0 +1,6 @@
+//! Black-box proofs over a running Tokenward: each part drives the real binary over HTTP, with
+//! faults, and judges what came back against what was promised.
+//!
+//! Nothing here may depend on the server's crates or trust what the server says about itself.
+
+pub mod history;
