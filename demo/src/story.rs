@@ -1,0 +1,146 @@
+//! What the reader sees: chapters, calls and their answers, in colour on a terminal and plainly elsewhere;
+//! and the one kind of failure, a surprise.
+
+use std::{fmt::Display, io::Write as _};
+
+use anstyle::{AnsiColor, Style};
+
+use crate::clock::Stopwatch;
+
+const TITLE: Style = AnsiColor::Cyan.on_default().bold();
+const GOOD: Style = AnsiColor::Green.on_default();
+const BAD: Style = AnsiColor::Red.on_default().bold();
+const FAINT: Style = Style::new().dimmed();
+const STRONG: Style = Style::new().bold();
+
+/// Something was not as the contract says.
+#[derive(Debug, thiserror::Error)]
+#[error("{what}")]
+pub(crate) struct Surprise {
+    what: String,
+    log: Option<String>,
+}
+
+impl Surprise {
+    pub(crate) fn new(what: impl Into<String>) -> Self {
+        Self {
+            what: what.into(),
+            log: None,
+        }
+    }
+
+    /// Adds what the server wrote last, unless there is nothing.
+    pub(crate) fn with_log(mut self, log: String) -> Self {
+        self.log = Some(log).filter(|log| !log.is_empty());
+        self
+    }
+}
+
+/// Turns any failure of ours into a surprise that says what was being done.
+pub(crate) trait While<T> {
+    fn during(self, what: impl Display) -> Result<T, Surprise>;
+}
+
+impl<T, E: Display> While<T> for Result<T, E> {
+    fn during(self, what: impl Display) -> Result<T, Surprise> {
+        self.map_err(|why| Surprise::new(format!("{what}: {why}")))
+    }
+}
+
+/// The narrator.
+pub(crate) struct Story {
+    chapters: usize,
+    seen: usize,
+    watch: Stopwatch,
+}
+
+impl Story {
+    pub(crate) fn new() -> Self {
+        Self {
+            chapters: 0,
+            seen: 0,
+            watch: Stopwatch::start(),
+        }
+    }
+
+    /// Begins a chapter with a sentence on what it shows.
+    pub(crate) fn chapter(&mut self, title: &str, sentence: &str) {
+        self.chapters += 1;
+        let number = self.chapters;
+        line(format_args!(
+            "\n{TITLE}{number:>2}. {title}{TITLE:#}\n    {FAINT}{sentence}{FAINT:#}"
+        ));
+    }
+
+    /// Tells an answer that was as expected: who did what, and what came back.
+    pub(crate) fn saw(&mut self, did: &str, came_back: &str) {
+        self.seen += 1;
+        line(format_args!(
+            "    {GOOD}✓{GOOD:#} {did:<60} {STRONG}{came_back}{STRONG:#}"
+        ));
+    }
+
+    /// Tells a fact that no answer of the server hangs on.
+    pub(crate) fn note(&self, text: impl Display) {
+        line(format_args!("      {FAINT}{text}{FAINT:#}"));
+    }
+
+    /// Text as it is.
+    pub(crate) fn plain(&self, text: impl Display) {
+        line(format_args!("{text}"));
+    }
+
+    /// A heading outside the chapters.
+    pub(crate) fn heading(&self, text: &str) {
+        line(format_args!("\n{TITLE}{text}{TITLE:#}"));
+    }
+
+    /// The end of the walk.
+    pub(crate) fn summary(&self) {
+        let Self { chapters, seen, .. } = self;
+        let seconds = self.watch.elapsed().as_secs_f64();
+        line(format_args!(
+            "\n{GOOD}The walk is done: {chapters} chapters, {seen} answers, every one as the contract says, \
+             in {seconds:.1} s.{GOOD:#}"
+        ));
+    }
+
+    /// Everything has ended.
+    pub(crate) fn done(&self, checked: bool) {
+        if checked {
+            line(format_args!(
+                "{GOOD}demo-check passed.{GOOD:#} Server and product have ended, their data is removed."
+            ));
+        } else {
+            line(format_args!(
+                "\nServer and product have ended, their data is removed."
+            ));
+        }
+    }
+
+    /// A surprise, on standard error, with the end of the server's log.
+    pub(crate) fn surprise(&self, surprise: &Surprise) {
+        let mut out = anstream::stderr().lock();
+        // Nobody left to tell is no reason to fail in another way.
+        let _ = writeln!(out, "\n{BAD}✗ surprise:{BAD:#} {surprise}");
+        if let Some(log) = &surprise.log {
+            let _ = writeln!(out, "\nThe server's last words:\n{log}");
+        }
+    }
+}
+
+fn line(text: std::fmt::Arguments<'_>) {
+    // A reader who closed the pipe has seen enough; the walk's outcome is its exit code.
+    let _ = writeln!(anstream::stdout().lock(), "{text}");
+}
+
+/// A credential, shortened for the reader's eye.
+pub(crate) fn shortened(credential: &str) -> String {
+    let count = credential.chars().count();
+    if count <= 40 {
+        return credential.to_owned();
+    }
+    let head: String = credential.chars().take(28).collect();
+    let tail: String = credential.chars().skip(count - 4).collect();
+    format!("{head}...{tail}")
+}
