@@ -76,15 +76,21 @@ impl Code {
 
     /// Each attribute: the tokens between its brackets.
     pub(crate) fn attributes(&self) -> Vec<&[Token]> {
-        attribute_ranges(&self.tokens).into_iter().map(|(open, close)| &self.tokens[open + 1..close]).collect()
+        attribute_ranges(&self.tokens)
+            .into_iter()
+            .map(|(open, close)| &self.tokens[open + 1..close])
+            .collect()
     }
 
     /// String literals of the code itself, not of comments and attributes.
     pub(crate) fn literals(&self) -> impl Iterator<Item = (&str, &Token)> {
-        self.tokens.iter().filter(|token| !token.in_attribute).filter_map(|token| match &token.kind {
-            Kind::Literal(text) => Some((text.as_str(), token)),
-            _ => None,
-        })
+        self.tokens
+            .iter()
+            .filter(|token| !token.in_attribute)
+            .filter_map(|token| match &token.kind {
+                Kind::Literal(text) => Some((text.as_str(), token)),
+                _ => None,
+            })
     }
 
     /// Every path of the code, one-part paths included.
@@ -94,7 +100,8 @@ impl Code {
         let mut current = String::new();
         let tokens = &self.tokens;
         for (index, token) in tokens.iter().enumerate() {
-            let joined = index >= 2 && tokens[index - 1].is_mark(':') && tokens[index - 2].is_mark(':');
+            let joined =
+                index >= 2 && tokens[index - 1].is_mark(':') && tokens[index - 2].is_mark(':');
             match &token.kind {
                 Kind::Word(word) => {
                     if joined && !current.is_empty() {
@@ -104,15 +111,29 @@ impl Code {
                     }
                     let goes_on = tokens.get(index + 1).is_some_and(|next| next.is_mark(':'))
                         && tokens.get(index + 2).is_some_and(|next| next.is_mark(':'));
-                    let group = goes_on && tokens.get(index + 3).is_some_and(|next| next.kind == Kind::Open('{'));
-                    let part = goes_on && tokens.get(index + 3).is_some_and(|next| matches!(next.kind, Kind::Word(_)));
+                    let group = goes_on
+                        && tokens
+                            .get(index + 3)
+                            .is_some_and(|next| next.kind == Kind::Open('{'));
+                    let part = goes_on
+                        && tokens
+                            .get(index + 3)
+                            .is_some_and(|next| matches!(next.kind, Kind::Word(_)));
                     if !group && !part {
-                        routes.push(Route { text: current.clone(), line: token.line, in_test: token.in_test });
+                        routes.push(Route {
+                            text: current.clone(),
+                            line: token.line,
+                            in_test: token.in_test,
+                        });
                         current.clear();
                     }
                 }
                 Kind::Open('{') if joined => {
-                    prefixes.push(if current.is_empty() { String::new() } else { format!("{current}::") });
+                    prefixes.push(if current.is_empty() {
+                        String::new()
+                    } else {
+                        format!("{current}::")
+                    });
                     current.clear();
                 }
                 Kind::Open(_) => prefixes.push(String::new()),
@@ -128,7 +149,12 @@ impl Code {
 
 fn flatten(stream: TokenStream, out: &mut Vec<Token>) {
     let push = |out: &mut Vec<Token>, kind, line| {
-        out.push(Token { kind, line, in_attribute: false, in_test: false });
+        out.push(Token {
+            kind,
+            line,
+            in_attribute: false,
+            in_test: false,
+        });
     };
     for tree in stream {
         match tree {
@@ -143,9 +169,17 @@ fn flatten(stream: TokenStream, out: &mut Vec<Token>) {
                 flatten(group.stream(), out);
                 push(out, Kind::Close(close), group.span_close().end().line);
             }
-            TokenTree::Ident(word) => push(out, Kind::Word(word.to_string()), word.span().start().line),
-            TokenTree::Literal(text) => push(out, Kind::Literal(text.to_string()), text.span().start().line),
-            TokenTree::Punct(mark) => push(out, Kind::Mark(mark.as_char()), mark.span().start().line),
+            TokenTree::Ident(word) => {
+                push(out, Kind::Word(word.to_string()), word.span().start().line)
+            }
+            TokenTree::Literal(text) => push(
+                out,
+                Kind::Literal(text.to_string()),
+                text.span().start().line,
+            ),
+            TokenTree::Punct(mark) => {
+                push(out, Kind::Mark(mark.as_char()), mark.span().start().line)
+            }
         }
     }
 }
@@ -177,7 +211,10 @@ fn attribute_ranges(tokens: &[Token]) -> Vec<(usize, usize)> {
         }
         let inner = usize::from(tokens.get(index + 1).is_some_and(|next| next.is_mark('!')));
         let open = index + 1 + inner;
-        if tokens.get(open).is_some_and(|next| next.kind == Kind::Open('[')) {
+        if tokens
+            .get(open)
+            .is_some_and(|next| next.kind == Kind::Open('['))
+        {
             ranges.push((open, closing(tokens, open)));
         }
     }
@@ -186,7 +223,9 @@ fn attribute_ranges(tokens: &[Token]) -> Vec<(usize, usize)> {
 
 fn mark_attributes(tokens: &mut [Token]) {
     for (open, close) in attribute_ranges(tokens) {
-        tokens[open..close].iter_mut().for_each(|token| token.in_attribute = true);
+        tokens[open..close]
+            .iter_mut()
+            .for_each(|token| token.in_attribute = true);
     }
 }
 
@@ -199,12 +238,16 @@ fn mark_tests(tokens: &mut [Token], whole_file: bool) {
         let inside = &tokens[open + 1..close];
         let says_test = inside.iter().any(|token| token.is_word("test"));
         let negated = inside.iter().any(|token| token.is_word("not"));
-        let about_code = inside.iter().all(|token| !matches!(token.kind, Kind::Literal(_)));
+        let about_code = inside
+            .iter()
+            .all(|token| !matches!(token.kind, Kind::Literal(_)));
         if !says_test || negated || !about_code {
             continue;
         }
         let end = item_end(tokens, close + 1);
-        tokens[open..end].iter_mut().for_each(|token| token.in_test = true);
+        tokens[open..end]
+            .iter_mut()
+            .for_each(|token| token.in_test = true);
     }
 }
 

@@ -46,21 +46,32 @@ pub(crate) struct Options {
 impl Options {
     /// Every target for a share of these seconds.
     pub(crate) fn smoke(seconds: u64) -> Self {
-        Self { seconds, target: None }
+        Self {
+            seconds,
+            target: None,
+        }
     }
 
     /// Reads `[--seconds N] [TARGET]`.
     pub(crate) fn parse(words: &[&str]) -> Result<Self, String> {
         let (seconds, rest) = match words {
             ["--seconds", number, rest @ ..] => {
-                let seconds = number.parse().map_err(|error| format!("--seconds {number:?}: {error}"))?;
+                let seconds = number
+                    .parse()
+                    .map_err(|error| format!("--seconds {number:?}: {error}"))?;
                 (seconds, rest)
             }
             rest => (60, rest),
         };
         match rest {
-            [] => Ok(Self { seconds, target: None }),
-            [target] => Ok(Self { seconds, target: Some((*target).to_owned()) }),
+            [] => Ok(Self {
+                seconds,
+                target: None,
+            }),
+            [target] => Ok(Self {
+                seconds,
+                target: Some((*target).to_owned()),
+            }),
             _ => Err("fuzz takes at most one target".to_owned()),
         }
     }
@@ -72,7 +83,10 @@ pub(crate) fn run(options: &Options) -> Result<String, String> {
     let targets = targets(&root)?;
     let chosen: Vec<&String> = match &options.target {
         Some(name) if !targets.contains(name) => {
-            return Err(format!("no fuzz target {name}; there are {}", targets.join(", ")));
+            return Err(format!(
+                "no fuzz target {name}; there are {}",
+                targets.join(", ")
+            ));
         }
         Some(name) => vec![name],
         None => targets.iter().filter(|name| *name != CANARY).collect(),
@@ -87,7 +101,10 @@ pub(crate) fn run(options: &Options) -> Result<String, String> {
         if !output.status.success() || !artifacts.is_empty() {
             let tail: Vec<&str> = text.lines().rev().take(40).collect();
             let tail = tail.into_iter().rev().collect::<Vec<_>>().join("\n");
-            let inputs: Vec<String> = artifacts.iter().map(|path| path.display().to_string()).collect();
+            let inputs: Vec<String> = artifacts
+                .iter()
+                .map(|path| path.display().to_string())
+                .collect();
             let program = programs.join(target);
             return Err(format!(
                 "{tail}\n\nfuzz target {target} failed ({}). Its inputs:\n  {}\nSee it again: {} INPUT\nMended? Move the input to fuzz/seeds/{target}/.",
@@ -100,7 +117,10 @@ pub(crate) fn run(options: &Options) -> Result<String, String> {
         if executions.is_none_or(|number| number < 100) {
             return Err(format!("{text}\nfuzz target {target} ran hardly anything"));
         }
-        println!("fuzz {target}: {} inputs in {each} s, no crash", executions.unwrap_or(0));
+        println!(
+            "fuzz {target}: {} inputs in {each} s, no crash",
+            executions.unwrap_or(0)
+        );
     }
     Ok(format!("fuzz: {} targets clean", chosen.len()))
 }
@@ -108,9 +128,19 @@ pub(crate) fn run(options: &Options) -> Result<String, String> {
 /// The names of the targets: one file each.
 fn targets(root: &Path) -> Result<Vec<String>, String> {
     let folder = root.join("fuzz/targets");
-    let entries = std::fs::read_dir(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    let entries =
+        std::fs::read_dir(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     let mut names: Vec<String> = entries
-        .filter_map(|entry| Some(entry.ok()?.file_name().to_str()?.strip_suffix(".rs")?.to_owned()))
+        .filter_map(|entry| {
+            Some(
+                entry
+                    .ok()?
+                    .file_name()
+                    .to_str()?
+                    .strip_suffix(".rs")?
+                    .to_owned(),
+            )
+        })
         .collect();
     names.sort();
     Ok(names)
@@ -122,7 +152,10 @@ fn build(root: &Path) -> Result<PathBuf, String> {
     let folder = root.join("target/fuzz");
     let mut command = cargo(&["build", "--locked", "--manifest-path", "fuzz/Cargo.toml"]);
     // With a target named, build scripts and macros stay uninstrumented.
-    command.args(["--target", &host]).arg("--target-dir").arg(&folder);
+    command
+        .args(["--target", &host])
+        .arg("--target-dir")
+        .arg(&folder);
     command.env("CARGO_ENCODED_RUSTFLAGS", INSTRUMENTATION.join("\x1f"));
     step("fuzz build", &mut command).map_err(|reason| {
         format!("{reason}\nIf its lock is behind: cp Cargo.lock fuzz/ && cargo metadata --manifest-path fuzz/Cargo.toml")
@@ -131,10 +164,14 @@ fn build(root: &Path) -> Result<PathBuf, String> {
 }
 
 fn host() -> Result<String, String> {
-    let output = Command::new("rustc").arg("-vV").output().map_err(|error| format!("rustc -vV: {error}"))?;
+    let output = Command::new("rustc")
+        .arg("-vV")
+        .output()
+        .map_err(|error| format!("rustc -vV: {error}"))?;
     let text = String::from_utf8_lossy(&output.stdout);
     let host = text.lines().find_map(|line| line.strip_prefix("host: "));
-    host.map(str::to_owned).ok_or_else(|| "rustc -vV names no host".to_owned())
+    host.map(str::to_owned)
+        .ok_or_else(|| "rustc -vV names no host".to_owned())
 }
 
 /// Runs the canary until it crashes.
@@ -142,7 +179,10 @@ fn find_canary(root: &Path, programs: &Path) -> Result<(), String> {
     let output = fuzz(root, programs, CANARY, CANARY_SECONDS)?;
     let found = artifacts(root, CANARY)?;
     if output.status.success() || found.is_empty() {
-        return Err("the fuzzer did not find the canary's planted crash: its silence proves nothing".to_owned());
+        return Err(
+            "the fuzzer did not find the canary's planted crash: its silence proves nothing"
+                .to_owned(),
+        );
     }
     println!("fuzz {CANARY}: planted crash found");
     Ok(())
@@ -150,7 +190,10 @@ fn find_canary(root: &Path, programs: &Path) -> Result<(), String> {
 
 /// One target for some seconds. The corpus it grows stays under `target/` and is used again.
 fn fuzz(root: &Path, programs: &Path, target: &str, seconds: u64) -> Result<Output, String> {
-    let corpus = fresh_folder(root.join("target/fuzz/corpus").join(target), target == CANARY)?;
+    let corpus = fresh_folder(
+        root.join("target/fuzz/corpus").join(target),
+        target == CANARY,
+    )?;
     let artifacts = fresh_folder(root.join("target/fuzz/artifacts").join(target), true)?;
     let seeds = root.join("fuzz/seeds").join(target);
     let words = root.join("fuzz/words.dict");
@@ -165,7 +208,9 @@ fn fuzz(root: &Path, programs: &Path, target: &str, seconds: u64) -> Result<Outp
         .arg(format!("-rss_limit_mb={MOST_MEBIBYTES}"))
         .arg(format!("-max_len={MOST_INPUT_BYTES}"))
         .arg("-print_final_stats=1");
-    command.output().map_err(|error| format!("fuzz target {target} could not be started: {error}"))
+    command
+        .output()
+        .map_err(|error| format!("fuzz target {target} could not be started: {error}"))
 }
 
 fn fresh_folder(path: PathBuf, emptied: bool) -> Result<PathBuf, String> {
@@ -181,11 +226,18 @@ fn fresh_folder(path: PathBuf, emptied: bool) -> Result<PathBuf, String> {
 
 fn artifacts(root: &Path, target: &str) -> Result<Vec<PathBuf>, String> {
     let folder = root.join("target/fuzz/artifacts").join(target);
-    let entries = std::fs::read_dir(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-    Ok(entries.filter_map(|entry| Some(entry.ok()?.path())).collect())
+    let entries =
+        std::fs::read_dir(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    Ok(entries
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .collect())
 }
 
 /// A figure of libFuzzer's closing statistics.
 fn statistic(text: &str, name: &str) -> Option<u64> {
-    text.lines().find_map(|line| line.strip_prefix(name))?.trim().parse().ok()
+    text.lines()
+        .find_map(|line| line.strip_prefix(name))?
+        .trim()
+        .parse()
+        .ok()
 }

@@ -26,7 +26,9 @@ fn main() -> ExitCode {
         ["tidy"] => tidy::run(),
         ["check"] => steps::check(),
         ["test"] => steps::test(),
-        ["fuzz", options @ ..] => fuzz::Options::parse(options).and_then(|options| fuzz::run(&options)),
+        ["fuzz", options @ ..] => {
+            fuzz::Options::parse(options).and_then(|options| fuzz::run(&options))
+        }
         ["help" | "--help" | "-h"] | [] => {
             println!("{HELP}");
             return ExitCode::SUCCESS;

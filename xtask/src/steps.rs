@@ -15,12 +15,25 @@ const FUZZ_SMOKE_SECONDS: u64 = 60;
 /// Formatting, style laws, lints, documentation: everything that needs no running program.
 pub(crate) fn check() -> Result<String, String> {
     step("format", &mut cargo(&["fmt", "--all", "--check"]))?;
+    let fuzz_targets = ["fmt", "--manifest-path", "fuzz/Cargo.toml", "--check"];
+    step("format of fuzz targets", &mut cargo(&fuzz_targets))?;
     println!("== tidy");
     println!("{}", tidy::run()?);
-    let lints = ["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"];
+    let lints = [
+        "clippy",
+        "--workspace",
+        "--all-targets",
+        "--locked",
+        "--",
+        "-D",
+        "warnings",
+    ];
     step("clippy", &mut cargo(&lints))?;
     let mut documentation = cargo(&["doc", "--workspace", "--no-deps", "--locked"]);
-    step("documentation", documentation.env("RUSTDOCFLAGS", "-D warnings"))?;
+    step(
+        "documentation",
+        documentation.env("RUSTDOCFLAGS", "-D warnings"),
+    )?;
     Ok("check: all well".to_owned())
 }
 
@@ -59,13 +72,19 @@ impl Counts {
     /// Adds a harness's closing line: `test result: ok. 3 passed; 0 failed; 1 ignored; ...`, or the plain
     /// `walk: 3 passed, 0 failed`.
     fn add(&mut self, line: &str) {
-        let is_summary = line.starts_with("test result:") || (line.contains(" passed, ") && line.ends_with(" failed"));
+        let is_summary = line.starts_with("test result:")
+            || (line.contains(" passed, ") && line.ends_with(" failed"));
         if !is_summary {
             return;
         }
-        let words: Vec<&str> = line.split([' ', ';', ',', '.', ':']).filter(|word| !word.is_empty()).collect();
+        let words: Vec<&str> = line
+            .split([' ', ';', ',', '.', ':'])
+            .filter(|word| !word.is_empty())
+            .collect();
         for pair in words.windows(2) {
-            let Ok(number) = pair[0].parse::<u64>() else { continue };
+            let Ok(number) = pair[0].parse::<u64>() else {
+                continue;
+            };
             match pair[1] {
                 "passed" => self.passed += number,
                 "failed" => self.failed += number,
@@ -95,26 +114,38 @@ pub(crate) fn step(name: &str, command: &mut Command) -> Result<(), String> {
     counted_step(name, command, &mut Counts::default())
 }
 
-#[expect(clippy::disallowed_methods, reason = "a step's duration is told to a person, nothing depends on it")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a step's duration is told to a person, nothing depends on it"
+)]
 fn counted_step(name: &str, command: &mut Command, counts: &mut Counts) -> Result<(), String> {
     println!("== {name}");
     let start = Instant::now();
     let ignored_before = counts.ignored;
-    let mut child = command.stdout(Stdio::piped()).spawn().map_err(|error| format!("{name}: {command:?} could not be started: {error}"))?;
+    let mut child = command
+        .stdout(Stdio::piped())
+        .spawn()
+        .map_err(|error| format!("{name}: {command:?} could not be started: {error}"))?;
     if let Some(output) = child.stdout.take() {
         for line in BufReader::new(output).lines() {
-            let line = line.map_err(|error| format!("{name}: its output could not be read: {error}"))?;
+            let line =
+                line.map_err(|error| format!("{name}: its output could not be read: {error}"))?;
             println!("{line}");
             counts.add(&line);
         }
     }
-    let status = child.wait().map_err(|error| format!("{name}: its end was not seen: {error}"))?;
+    let status = child
+        .wait()
+        .map_err(|error| format!("{name}: its end was not seen: {error}"))?;
     println!("== {name}: {status}, {} s", start.elapsed().as_secs());
     if !status.success() {
         return Err(format!("{name} failed; alone: {command:?}"));
     }
     if counts.ignored > ignored_before {
-        return Err(format!("{name}: {} tests were ignored; nothing is ignored here", counts.ignored - ignored_before));
+        return Err(format!(
+            "{name}: {} tests were ignored; nothing is ignored here",
+            counts.ignored - ignored_before
+        ));
     }
     Ok(())
 }
@@ -128,10 +159,28 @@ mod tests {
         let check = |line: &str, passed, failed, ignored| {
             let mut counts = Counts::default();
             counts.add(line);
-            assert_eq!(counts, Counts { passed, failed, ignored }, "{line}");
+            assert_eq!(
+                counts,
+                Counts {
+                    passed,
+                    failed,
+                    ignored
+                },
+                "{line}"
+            );
         };
-        check("test result: ok. 12 passed; 0 failed; 1 ignored; 0 measured; 3 filtered out; finished in 0.00s", 12, 0, 1);
-        check("test result: FAILED. 1 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out", 1, 2, 0);
+        check(
+            "test result: ok. 12 passed; 0 failed; 1 ignored; 0 measured; 3 filtered out; finished in 0.00s",
+            12,
+            0,
+            1,
+        );
+        check(
+            "test result: FAILED. 1 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out",
+            1,
+            2,
+            0,
+        );
         check("demo: 9 passed, 0 failed", 9, 0, 0);
         check("9 passed, 1 failed", 9, 1, 0);
         check("running 12 tests", 0, 0, 0);

@@ -26,7 +26,11 @@ pub(crate) struct Finding {
 
 impl Finding {
     fn new(path: &str, line: usize, message: impl Into<String>) -> Self {
-        Self { path: path.to_owned(), line, message: message.into() }
+        Self {
+            path: path.to_owned(),
+            line,
+            message: message.into(),
+        }
     }
 }
 
@@ -131,13 +135,31 @@ pub(crate) fn run() -> Result<String, String> {
         if !findings.is_empty() {
             reasons.push(format!("  {}: {}", law.name, law.why));
         }
-        for Finding { path, line, message } in findings {
-            let place = if line == 0 { path } else { format!("{path}:{line}") };
+        for Finding {
+            path,
+            line,
+            message,
+        } in findings
+        {
+            let place = if line == 0 {
+                path
+            } else {
+                format!("{path}:{line}")
+            };
             report.push(format!("{place}: {message} [{}]", law.name));
         }
     }
     if report.is_empty() {
-        return Ok(format!("tidy: {} laws hold over {} files", LAWS.len(), tree.files.len()));
+        return Ok(format!(
+            "tidy: {} laws hold over {} files",
+            LAWS.len(),
+            tree.files.len()
+        ));
     }
-    Err(format!("{}\n\n{} findings. Why these laws:\n{}", report.join("\n"), report.len(), reasons.join("\n")))
+    Err(format!(
+        "{}\n\n{} findings. Why these laws:\n{}",
+        report.join("\n"),
+        report.len(),
+        reasons.join("\n")
+    ))
 }

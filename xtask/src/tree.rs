@@ -29,7 +29,10 @@ impl File {
 
     /// The lines with their numbers, counted from 1.
     pub(crate) fn lines(&self) -> impl Iterator<Item = (usize, &str)> {
-        self.text.lines().enumerate().map(|(index, line)| (index + 1, line))
+        self.text
+            .lines()
+            .enumerate()
+            .map(|(index, line)| (index + 1, line))
     }
 
     /// Whether the whole file exists for tests: by its folder or by its name.
@@ -41,7 +44,10 @@ impl File {
 
     /// Whether a program wrote it; such a file says so near its top.
     pub(crate) fn is_generated(&self) -> bool {
-        self.text.lines().take(5).any(|line| line.contains("@generated"))
+        self.text
+            .lines()
+            .take(5)
+            .any(|line| line.contains("@generated"))
     }
 }
 
@@ -62,9 +68,15 @@ impl Tree {
         for (paths, tracked) in [(tracked, true), (fresh, false)] {
             for path in paths {
                 // A file deleted but not yet committed is listed and gone.
-                let Ok(bytes) = std::fs::read(root.join(&path)) else { continue };
+                let Ok(bytes) = std::fs::read(root.join(&path)) else {
+                    continue;
+                };
                 let text = String::from_utf8(bytes).unwrap_or_default();
-                files.push(File { path, text, tracked });
+                files.push(File {
+                    path,
+                    text,
+                    tracked,
+                });
             }
         }
         files.sort_by(|a, b| a.path.cmp(&b.path));
@@ -74,7 +86,10 @@ impl Tree {
             .filter(|folder| folder.components().count() > 1)
             .map(|folder| format!("{}/", folder.display()))
             .collect();
-        Ok(Self { files, machine_folders })
+        Ok(Self {
+            files,
+            machine_folders,
+        })
     }
 
     /// The Rust sources.
@@ -91,7 +106,10 @@ impl Tree {
     pub(crate) fn holds(&self, path: &str) -> bool {
         let folder = format!("{}/", path.trim_end_matches('/'));
         path.is_empty()
-            || self.files.iter().any(|file| file.path == path || file.path.starts_with(&folder))
+            || self
+                .files
+                .iter()
+                .any(|file| file.path == path || file.path.starts_with(&folder))
     }
 }
 
@@ -107,10 +125,19 @@ fn git_files(root: &Path, options: &[&str]) -> Result<Vec<String>, String> {
         .args(["ls-files", "-z"])
         .args(options)
         .output()
-        .map_err(|error| format!("git could not be started ({error}): the laws are about the files git has"))?;
+        .map_err(|error| {
+            format!("git could not be started ({error}): the laws are about the files git has")
+        })?;
     if !output.status.success() {
-        return Err(format!("git ls-files failed: {}", String::from_utf8_lossy(&output.stderr)));
+        return Err(format!(
+            "git ls-files failed: {}",
+            String::from_utf8_lossy(&output.stderr)
+        ));
     }
     let list = String::from_utf8_lossy(&output.stdout);
-    Ok(list.split('\0').filter(|path| !path.is_empty()).map(str::to_owned).collect())
+    Ok(list
+        .split('\0')
+        .filter(|path| !path.is_empty())
+        .map(str::to_owned)
+        .collect())
 }

@@ -6,29 +6,54 @@ use crate::tree::{File, Tree};
 const DECISIONS: &str = "docs/decisions/";
 
 /// What a decision record must say, in this order.
-const HEADINGS: &[&str] = &["## Context", "## Choice", "## Consequences", "## What would change our mind"];
+const HEADINGS: &[&str] = &[
+    "## Context",
+    "## Choice",
+    "## Consequences",
+    "## What would change our mind",
+];
 
 pub(super) fn decision_records(tree: &Tree) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut numbers: Vec<&str> = Vec::new();
-    for file in tree.files.iter().filter(|file| file.path.starts_with(DECISIONS)) {
+    for file in tree
+        .files
+        .iter()
+        .filter(|file| file.path.starts_with(DECISIONS))
+    {
         let name = file.name();
         let Some((number, title)) = record_name(name) else {
-            findings.push(Finding::new(&file.path, 0, "is not named NNNN-title-in-lower-case.md"));
+            findings.push(Finding::new(
+                &file.path,
+                0,
+                "is not named NNNN-title-in-lower-case.md",
+            ));
             continue;
         };
         if numbers.contains(&number) {
-            findings.push(Finding::new(&file.path, 0, format!("number {number} ({title}) is taken")));
+            findings.push(Finding::new(
+                &file.path,
+                0,
+                format!("number {number} ({title}) is taken"),
+            ));
         }
         numbers.push(number);
         let first = file.text.lines().next().unwrap_or("");
         if !first.starts_with(&format!("# {number}. ")) {
-            findings.push(Finding::new(&file.path, 1, format!("does not begin with `# {number}. ` and a title")));
+            findings.push(Finding::new(
+                &file.path,
+                1,
+                format!("does not begin with `# {number}. ` and a title"),
+            ));
         }
         let mut lines = file.lines();
         for heading in HEADINGS {
             if !lines.any(|(_, line)| line == *heading) {
-                findings.push(Finding::new(&file.path, 0, format!("lacks `{heading}`, or has it out of order")));
+                findings.push(Finding::new(
+                    &file.path,
+                    0,
+                    format!("lacks `{heading}`, or has it out of order"),
+                ));
                 break;
             }
         }
@@ -40,7 +65,9 @@ pub(super) fn decision_records(tree: &Tree) -> Vec<Finding> {
 fn record_name(name: &str) -> Option<(&str, &str)> {
     let (number, title) = name.strip_suffix(".md")?.split_once('-')?;
     let numbered = number.len() == 4 && number.bytes().all(|byte| byte.is_ascii_digit());
-    let lower = title.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
+    let lower = title
+        .bytes()
+        .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
     (numbered && lower && !title.is_empty()).then_some((number, title))
 }
 
@@ -49,7 +76,11 @@ pub(super) fn links_resolve(tree: &Tree) -> Vec<Finding> {
     for file in tree.files.iter().filter(|file| file.extension() == "md") {
         for (number, target) in links(file) {
             if let Err(message) = resolve(tree, file, &target) {
-                findings.push(Finding::new(&file.path, number, format!("link to {target}: {message}")));
+                findings.push(Finding::new(
+                    &file.path,
+                    number,
+                    format!("link to {target}: {message}"),
+                ));
             }
         }
     }
@@ -82,8 +113,14 @@ fn resolve(tree: &Tree, from: &File, target: &str) -> Result<(), String> {
     if target.contains("://") || target.starts_with("mailto:") {
         return Ok(());
     }
-    let (path, anchor) = target.split_once('#').map_or((target, None), |(path, anchor)| (path, Some(anchor)));
-    let place = if path.is_empty() { from.path.clone() } else { join(&from.path, path)? };
+    let (path, anchor) = target
+        .split_once('#')
+        .map_or((target, None), |(path, anchor)| (path, Some(anchor)));
+    let place = if path.is_empty() {
+        from.path.clone()
+    } else {
+        join(&from.path, path)?
+    };
     if !tree.holds(&place) {
         return Err(format!("{place} does not exist"));
     }
@@ -121,8 +158,11 @@ fn anchors(file: &File) -> Vec<String> {
     headings
         .map(|heading| {
             let title = heading.trim_start_matches('#').trim().to_lowercase();
-            let kept = title.chars().filter(|letter| letter.is_alphanumeric() || " -_".contains(*letter));
-            kept.map(|letter| if letter == ' ' { '-' } else { letter }).collect()
+            let kept = title
+                .chars()
+                .filter(|letter| letter.is_alphanumeric() || " -_".contains(*letter));
+            kept.map(|letter| if letter == ' ' { '-' } else { letter })
+                .collect()
         })
         .collect()
 }

@@ -12,16 +12,29 @@ const LOCKS: &[&str] = &["Cargo.lock", "fuzz/Cargo.lock"];
 pub(super) fn manifests(tree: &Tree) -> Vec<Finding> {
     let mut findings = Vec::new();
     for file in tree.files.iter().filter(|file| file.name() == "Cargo.toml") {
-        let Some(package) = section(file, "[package]") else { continue };
-        if !package.iter().any(|line| line.starts_with("description = \"") && !line.ends_with("\"\"")) {
-            findings.push(Finding::new(&file.path, 0, "has no description: say in a line what the crate is for"));
+        let Some(package) = section(file, "[package]") else {
+            continue;
+        };
+        if !package
+            .iter()
+            .any(|line| line.starts_with("description = \"") && !line.ends_with("\"\""))
+        {
+            findings.push(Finding::new(
+                &file.path,
+                0,
+                "has no description: say in a line what the crate is for",
+            ));
         }
         if OUTSIDE.contains(&file.path.as_str()) {
             continue;
         }
         let lints = section(file, "[lints]").unwrap_or_default();
         if !lints.contains(&"workspace = true") {
-            findings.push(Finding::new(&file.path, 0, "has no `[lints] workspace = true`"));
+            findings.push(Finding::new(
+                &file.path,
+                0,
+                "has no `[lints] workspace = true`",
+            ));
         }
         for field in ["version", "edition", "rust-version", "license", "publish"] {
             let inherited = format!("{field}.workspace = true");
@@ -42,10 +55,18 @@ pub(super) fn locks_committed(tree: &Tree) -> Vec<Finding> {
             Some(_) => {}
         }
     }
-    for file in tree.files.iter().filter(|file| file.name() == "package.json") {
+    for file in tree
+        .files
+        .iter()
+        .filter(|file| file.name() == "package.json")
+    {
         let lock = file.path.replace("package.json", "package-lock.json");
         if !tree.holds(&lock) {
-            findings.push(Finding::new(&file.path, 0, format!("has no {lock} beside it")));
+            findings.push(Finding::new(
+                &file.path,
+                0,
+                format!("has no {lock} beside it"),
+            ));
         }
     }
     findings
@@ -53,7 +74,11 @@ pub(super) fn locks_committed(tree: &Tree) -> Vec<Finding> {
 
 /// The lines of one section of a manifest, trimmed.
 fn section<'a>(file: &'a File, header: &str) -> Option<Vec<&'a str>> {
-    let mut lines = file.text.lines().map(str::trim).skip_while(|line| *line != header);
+    let mut lines = file
+        .text
+        .lines()
+        .map(str::trim)
+        .skip_while(|line| *line != header);
     lines.next()?;
     Some(lines.take_while(|line| !line.starts_with('[')).collect())
 }

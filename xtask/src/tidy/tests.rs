@@ -26,7 +26,11 @@ fn inputs() -> Vec<Input> {
         .into_iter()
         .map(|path| {
             let text = std::fs::read_to_string(&path).expect("a bad input is text");
-            let name = path.file_stem().expect("a file name").to_string_lossy().into_owned();
+            let name = path
+                .file_stem()
+                .expect("a file name")
+                .to_string_lossy()
+                .into_owned();
             parse(name, &text)
         })
         .collect()
@@ -35,12 +39,17 @@ fn inputs() -> Vec<Input> {
 fn parse(name: String, text: &str) -> Input {
     let mut parts = text.split("=== ");
     let head = parts.next().expect("a head").trim();
-    let finds = head.strip_prefix("finds: ").expect("a bad input begins with `finds:`").to_owned();
+    let finds = head
+        .strip_prefix("finds: ")
+        .expect("a bad input begins with `finds:`")
+        .to_owned();
     let files = parts
         .map(|part| {
             let (path, text) = part.split_once('\n').expect("a path and a text");
             let (path, note) = path.split_once(" (").unwrap_or((path, ""));
-            let repeated = note.strip_suffix(" lines)").map(|lines| lines.parse().expect("a number of lines"));
+            let repeated = note
+                .strip_suffix(" lines)")
+                .map(|lines| lines.parse().expect("a number of lines"));
             File {
                 path: path.to_owned(),
                 text: repeated.map_or_else(|| text.to_owned(), |lines| text.repeat(lines)),
@@ -48,12 +57,24 @@ fn parse(name: String, text: &str) -> Input {
             }
         })
         .collect();
-    Input { name, finds, tree: Tree { files, machine_folders: vec!["/srv/build/tree/".to_owned()] } }
+    Input {
+        name,
+        finds,
+        tree: Tree {
+            files,
+            machine_folders: vec!["/srv/build/tree/".to_owned()],
+        },
+    }
 }
 
 fn law(input: &Input) -> &'static Law {
-    let name = input.name.split_once('.').map_or(input.name.as_str(), |(law, _)| law);
-    LAWS.iter().find(|law| law.name == name).unwrap_or_else(|| panic!("no law is called {name}"))
+    let name = input
+        .name
+        .split_once('.')
+        .map_or(input.name.as_str(), |(law, _)| law);
+    LAWS.iter()
+        .find(|law| law.name == name)
+        .unwrap_or_else(|| panic!("no law is called {name}"))
 }
 
 fn place(finding: &Finding) -> String {
@@ -75,8 +96,11 @@ fn each_bad_input_is_found_where_it_says() {
 
 #[test]
 fn every_law_has_an_input_that_breaks_it() {
-    let broken: BTreeSet<&str> =
-        inputs().iter().filter(|input| input.finds != "nothing").map(|input| law(input).name).collect();
+    let broken: BTreeSet<&str> = inputs()
+        .iter()
+        .filter(|input| input.finds != "nothing")
+        .map(|input| law(input).name)
+        .collect();
     let all: BTreeSet<&str> = LAWS.iter().map(|law| law.name).collect();
     assert_eq!(broken, all);
 }

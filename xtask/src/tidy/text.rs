@@ -8,14 +8,21 @@ const MOST_LINES: usize = 400;
 /// Lines of a test or a generated file: tables of cases are long and simple.
 const MOST_TEST_LINES: usize = 800;
 
-const SOURCE: &[&str] =
-    &["rs", "sh", "py", "js", "mjs", "ts", "abap", "groovy", "java", "lua", "css", "html", "sql"];
+const SOURCE: &[&str] = &[
+    "rs", "sh", "py", "js", "mjs", "ts", "abap", "groovy", "java", "lua", "css", "html", "sql",
+];
 
 /// Words that mark unfinished work. Put together here so that this file does not break its own law.
-const UNFINISHED: &[&str] = &[concat!("TO", "DO"), concat!("FIX", "ME"), concat!("XX", "X")];
+const UNFINISHED: &[&str] = &[
+    concat!("TO", "DO"),
+    concat!("FIX", "ME"),
+    concat!("XX", "X"),
+];
 
 /// First labels of hosts that serve packages.
-const REGISTRY_LABELS: &[&str] = &["registry", "index", "static", "pypi", "deb", "mirror", "mirrors", "files"];
+const REGISTRY_LABELS: &[&str] = &[
+    "registry", "index", "static", "pypi", "deb", "mirror", "mirrors", "files",
+];
 
 /// Settings that choose a registry.
 const REGISTRY_SETTINGS: &[&str] = &[
@@ -30,10 +37,19 @@ const REGISTRY_SETTINGS: &[&str] = &[
 pub(super) fn short_files(tree: &Tree) -> Vec<Finding> {
     sources(tree)
         .filter_map(|file| {
-            let most = if file.is_test() || file.is_generated() { MOST_TEST_LINES } else { MOST_LINES };
+            let most = if file.is_test() || file.is_generated() {
+                MOST_TEST_LINES
+            } else {
+                MOST_LINES
+            };
             let lines = file.lines().count();
-            (lines > most)
-                .then(|| Finding::new(&file.path, most + 1, format!("{lines} lines, at most {most}: split it")))
+            (lines > most).then(|| {
+                Finding::new(
+                    &file.path,
+                    most + 1,
+                    format!("{lines} lines, at most {most}: split it"),
+                )
+            })
         })
         .collect()
 }
@@ -44,12 +60,20 @@ pub(super) fn nothing_unfinished(tree: &Tree) -> Vec<Finding> {
         for (number, line) in file.lines() {
             let words = line.split(|letter: char| !letter.is_alphanumeric() && letter != '_');
             for word in words.filter(|word| UNFINISHED.contains(word)) {
-                findings.push(Finding::new(&file.path, number, format!("{word}: finish it or file an issue")));
+                findings.push(Finding::new(
+                    &file.path,
+                    number,
+                    format!("{word}: finish it or file an issue"),
+                ));
             }
             let code = line.trim_start();
             for call in [concat!("to", "do!"), concat!("unimple", "mented!")] {
                 if code.contains(call) {
-                    findings.push(Finding::new(&file.path, number, format!("{call} is a crash waiting for a caller")));
+                    findings.push(Finding::new(
+                        &file.path,
+                        number,
+                        format!("{call} is a crash waiting for a caller"),
+                    ));
                 }
             }
         }
@@ -61,18 +85,31 @@ pub(super) fn no_machine_paths(tree: &Tree) -> Vec<Finding> {
     let mut findings = Vec::new();
     for file in &tree.files {
         for (number, line) in file.lines() {
-            let own = tree.machine_folders.iter().map(String::as_str).find(|folder| line.contains(*folder));
-            let personal = [concat!("/ho", "me/"), concat!("/Us", "ers/")].into_iter().find(|home| {
-                line.match_indices(home).any(|(at, _)| {
-                    let before = line[..at].chars().next_back();
-                    before.is_none_or(|letter| !letter.is_alphanumeric() && letter != '.' && letter != '/')
-                })
-            });
+            let own = tree
+                .machine_folders
+                .iter()
+                .map(String::as_str)
+                .find(|folder| line.contains(*folder));
+            let personal = [concat!("/ho", "me/"), concat!("/Us", "ers/")]
+                .into_iter()
+                .find(|home| {
+                    line.match_indices(home).any(|(at, _)| {
+                        let before = line[..at].chars().next_back();
+                        before.is_none_or(|letter| {
+                            !letter.is_alphanumeric() && letter != '.' && letter != '/'
+                        })
+                    })
+                });
             if let Some(folder) = own.or(personal) {
-                findings.push(Finding::new(&file.path, number, format!("names {folder}, a folder of one machine")));
+                findings.push(Finding::new(
+                    &file.path,
+                    number,
+                    format!("names {folder}, a folder of one machine"),
+                ));
             }
             if is_source(file) && line.contains(concat!("\"/tm", "p/")) {
-                let message = "a fixed temporary path collides with the next run: make a fresh folder";
+                let message =
+                    "a fixed temporary path collides with the next run: make a fresh folder";
                 findings.push(Finding::new(&file.path, number, message));
             }
         }
@@ -85,15 +122,32 @@ pub(super) fn no_registry_hosts(tree: &Tree) -> Vec<Finding> {
     for file in tree.files.iter().filter(|file| file.name() != "Cargo.lock") {
         for (number, line) in file.lines() {
             let host = line.split("://").skip(1).find_map(|rest| {
-                let host = rest.split(|letter: char| !letter.is_alphanumeric() && letter != '.' && letter != '-').next();
+                let host = rest
+                    .split(|letter: char| {
+                        !letter.is_alphanumeric() && letter != '.' && letter != '-'
+                    })
+                    .next();
                 host.filter(|host| {
-                    host.split_once('.').is_some_and(|(label, rest)| REGISTRY_LABELS.contains(&label) && !is_example(rest))
+                    host.split_once('.').is_some_and(|(label, rest)| {
+                        REGISTRY_LABELS.contains(&label) && !is_example(rest)
+                    })
                 })
             });
             if let Some(host) = host {
-                findings.push(Finding::new(&file.path, number, format!("names the package host {host}")));
-            } else if let Some(setting) = REGISTRY_SETTINGS.iter().find(|setting| line.contains(**setting)) {
-                findings.push(Finding::new(&file.path, number, format!("chooses a registry: {setting}")));
+                findings.push(Finding::new(
+                    &file.path,
+                    number,
+                    format!("names the package host {host}"),
+                ));
+            } else if let Some(setting) = REGISTRY_SETTINGS
+                .iter()
+                .find(|setting| line.contains(**setting))
+            {
+                findings.push(Finding::new(
+                    &file.path,
+                    number,
+                    format!("chooses a registry: {setting}"),
+                ));
             }
         }
     }
@@ -102,9 +156,17 @@ pub(super) fn no_registry_hosts(tree: &Tree) -> Vec<Finding> {
 
 /// Names reserved for examples and tests (RFC 2606): never a real registry.
 fn is_example(domain: &str) -> bool {
-    ["example", "test", "invalid", "localhost", "example.com", "example.org", "example.net"]
-        .iter()
-        .any(|reserved| domain == *reserved || domain.ends_with(&format!(".{reserved}")))
+    [
+        "example",
+        "test",
+        "invalid",
+        "localhost",
+        "example.com",
+        "example.org",
+        "example.net",
+    ]
+    .iter()
+    .any(|reserved| domain == *reserved || domain.ends_with(&format!(".{reserved}")))
 }
 
 fn is_source(file: &File) -> bool {

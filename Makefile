@@ -1,0 +1,44 @@
+# The front door. Each target installs what it needs (xtask/setup.sh) and does the whole job.
+
+SECONDS ?= 60
+ROUNDS ?= 1000
+
+.PHONY: help setup demo demo-check test check bench crash fuzz
+.DEFAULT_GOAL := help
+
+help: ## these lines
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+setup: ## install what every other target needs (each also does it for itself)
+	@xtask/setup.sh test
+	@xtask/setup.sh bench
+	@xtask/setup.sh fuzz
+
+demo: ## a server and a product API, a walk through a token's whole life, then curl lines to try
+	@xtask/setup.sh build
+	cargo run --locked -p tokenward-demo
+
+demo-check: ## the same walk unattended; fails on any surprise
+	@xtask/setup.sh build
+	cargo run --locked -p tokenward-demo -- --check
+
+test: ## everything: check, all tests, the demo's walk, a fuzz smoke
+	@xtask/setup.sh test
+	@xtask/setup.sh fuzz
+	@cargo run -q --locked -p xtask -- test
+
+check: ## format, style laws, lints, documentation
+	@xtask/setup.sh build
+	@cargo run -q --locked -p xtask -- check
+
+bench: ## every figure beside its floor; results in bench/RESULTS.md
+	@xtask/setup.sh bench
+	cargo run --release --locked -p tokenward-bench
+
+crash: ## kill -9 at random moments under load; ROUNDS=1000
+	@xtask/setup.sh test
+	cargo run --locked -p tokenward-proof --bin crash -- --rounds $(ROUNDS)
+
+fuzz: ## every fuzz target in turn; SECONDS=60 in all
+	@xtask/setup.sh fuzz
+	@cargo run -q --locked -p xtask -- fuzz --seconds $(SECONDS)

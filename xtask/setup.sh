@@ -1,0 +1,105 @@
+#!/usr/bin/env bash
+# Installs what a part of the project needs on a Debian machine that has Rust; quick when all is there.
+#
+#   xtask/setup.sh build           a C compiler, for the C inside two dependencies
+#   xtask/setup.sh test            PostgreSQL, Python and Node packages of the tests
+#   xtask/setup.sh bench           load generators
+#   xtask/setup.sh fuzz            a C++ compiler, for libFuzzer
+#
+# Debian packages go through apt-get (with sudo unless root), Python packages into .cache/venv, Node packages
+# beside their package.json. Where packages come from is the machine's own setting: nothing here names a host.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+say() { printf 'setup: %s\n' "$1" >&2; }
+fail() {
+    say "$1"
+    exit 1
+}
+
+# needs PROGRAM PACKAGE...: remembers the packages when the program is missing.
+missing=()
+needs() {
+    command -v "$1" >/dev/null 2>&1 || missing+=("${@:2}")
+}
+
+install_missing() {
+    [ ${#missing[@]} -gt 0 ] || return 0
+    command -v apt-get >/dev/null 2>&1 ||
+        fail "these are missing and there is no apt-get to install them: ${missing[*]} (Debian's names)"
+    local as_root=()
+    if [ "$(id -u)" != 0 ]; then
+        command -v sudo >/dev/null 2>&1 || fail "not root and no sudo; have someone run: apt-get install ${missing[*]}"
+        as_root=(sudo)
+    fi
+    say "installing ${missing[*]}"
+    "${as_root[@]}" apt-get update -q >/dev/null || fail "apt-get update failed"
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "${missing[@]}" >/dev/null ||
+        fail "apt-get could not install ${missing[*]}"
+    missing=()
+}
+
+# once STAMP COMMAND FILE: runs the command unless it succeeded before with this very file. The stamp lies in what
+# the command made, so that removing that undoes the stamp too.
+once() {
+    local now
+    now=$(sha256sum "$3")
+    [ "$(cat "$1" 2>/dev/null)" != "$now" ] || return 0
+    "$2" "$3"
+    printf '%s\n' "$now" >"$1"
+}
+
+for_build() {
+    command -v cargo >/dev/null 2>&1 || fail "Rust is missing: install the version that Cargo.toml names as rust-version, or newer"
+    needs cc build-essential
+    needs git git
+    install_missing
+}
+
+for_test() {
+    for_build
+    # initdb is not on the PATH on Debian; its folder is where the tests look.
+    compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || missing+=(postgresql)
+    python3 -c 'import ensurepip' 2>/dev/null || missing+=(python3 python3-venv)
+    needs node nodejs
+    needs npm npm
+    install_missing
+    local file
+    while read -r file; do
+        once ".cache/venv/${file//\//-}.installed" python_packages "$file"
+    done < <(git ls-files -co --exclude-standard -- '*requirements.txt')
+    while read -r file; do
+        once "$(dirname "$file")/node_modules/.installed" node_packages "$file"
+    done < <(git ls-files -co --exclude-standard -- '*package-lock.json')
+}
+
+python_packages() {
+    say "Python packages of $1 into .cache/venv"
+    [ -x .cache/venv/bin/python ] || python3 -m venv .cache/venv || fail "no Python environment could be made"
+    .cache/venv/bin/python -m pip install -q --disable-pip-version-check -r "$1" ||
+        fail "pip could not install $1"
+}
+
+node_packages() {
+    say "Node packages of $1"
+    (cd "$(dirname "$1")" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null) ||
+        fail "npm could not install $1"
+}
+
+for_bench() {
+    for_build
+    needs wrk wrk
+    compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || missing+=(postgresql)
+    install_missing
+}
+
+for_fuzz() {
+    for_build
+    needs c++ build-essential
+    install_missing
+}
+
+case "${1:-}" in
+build | test | bench | fuzz) "for_$1" ;;
+*) fail "what for? build, test, bench or fuzz" ;;
+esac
