@@ -93,6 +93,11 @@ const LAWS: &[Law] = &[
         check: rust::secrets_stay_inside,
     },
     Law {
+        name: "published-patterns",
+        why: "a secret scanner fed with a stale pattern finds nothing, silently",
+        check: repository::published_patterns,
+    },
+    Law {
         name: "decision-records",
         why: "a decision without its context and its price cannot be revisited, only obeyed",
         check: markdown::decision_records,

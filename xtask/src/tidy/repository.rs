@@ -1,6 +1,7 @@
-//! Laws about the repository's own files: manifests and locks.
+//! Laws about the repository's own files: manifests, locks, and documents that repeat what code says.
 
 use super::Finding;
+use crate::code::{Code, Kind};
 use crate::tree::{File, Tree};
 
 /// Crates with a lock and a target folder of their own, outside the workspace.
@@ -67,6 +68,45 @@ pub(super) fn locks_committed(tree: &Tree) -> Vec<Finding> {
                 0,
                 format!("has no {lock} beside it"),
             ));
+        }
+    }
+    findings
+}
+
+/// Each `..._PATTERN` of the core stands in SECURITY.md, letter by letter, on a line of its own.
+pub(super) fn published_patterns(tree: &Tree) -> Vec<Finding> {
+    let published = tree
+        .file("SECURITY.md")
+        .map_or("", |file| file.text.as_str());
+    let mut findings = Vec::new();
+    for file in tree
+        .rust()
+        .filter(|file| file.path.starts_with("crates/core/src/"))
+    {
+        let tokens = Code::of(file).tokens;
+        for (index, token) in tokens.iter().enumerate() {
+            let defined = index > 0 && tokens[index - 1].is_word("const");
+            let Kind::Word(name) = &token.kind else {
+                continue;
+            };
+            if !defined || !name.ends_with("_PATTERN") {
+                continue;
+            }
+            let pattern = tokens[index..].iter().find_map(|token| match &token.kind {
+                Kind::Literal(text) => Some(
+                    text.trim_start_matches('r')
+                        .trim_matches('#')
+                        .trim_matches('"'),
+                ),
+                _ => None,
+            });
+            if !published.lines().any(|line| Some(line) == pattern) {
+                findings.push(Finding::new(
+                    &file.path,
+                    token.line,
+                    format!("SECURITY.md publishes another {name}"),
+                ));
+            }
         }
     }
     findings

@@ -160,7 +160,7 @@ fn is_sql(literal: &str) -> bool {
         || both("SELECT", "FROM")
         || both("UPDATE", "SET")
         || LOWER_CASE.iter().any(|words| start.starts_with(words))
-        || words.first() == Some(&"PRAGMA")
+        || matches!(words.as_slice(), ["PRAGMA", _, ..])
 }
 
 pub(super) fn core_is_pure(tree: &Tree) -> Vec<Finding> {
