@@ -130,7 +130,7 @@ pub fn email(text: &str) -> Result<String, TextRefused> {
     let outline = text.split_once('@').is_some_and(|(local, domain)| {
         !local.is_empty() && !domain.is_empty() && !domain.contains('@')
     });
-    let plain = text.len() <= EMAIL_BYTES_MAX && text.chars().all(|c| !c.is_control() && !c.is_whitespace());
+    let plain = text.len() <= EMAIL_BYTES_MAX && text.chars().all(|c| !c.is_control() && !c.is_whitespace() && c != ',');
     if outline && plain {
         Ok(text.to_owned())
     } else {
@@ -175,7 +175,7 @@ mod tests {
             assert!(Slug::parse(bad).is_err(), "{bad}");
         }
         assert!(email("a@b").is_ok());
-        for bad in ["", "a", "@b", "a@", "a@b@c", "a b@c", "a@b\r\nX: y"] {
+        for bad in ["", "a", "@b", "a@", "a@b@c", "a b@c", "a,b@c", "a@b\r\nX: y"] {
             assert!(email(bad).is_err(), "{bad:?}");
         }
     }

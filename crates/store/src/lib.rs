@@ -1,0 +1,26 @@
+//! The only home of SQL. Domain-typed reads and writes over two engines, SQLite and PostgreSQL, with
+//! one SQL text for both. Writes are [`tokenward_core::Change`]s, committed in groups by one writer
+//! that also feeds the replica; nothing is answered before it is durable and applied.
+//!
+//! This room never decides what may be done (the core does) and knows nothing of HTTP.
+
+mod backup;
+mod driver;
+mod error;
+mod job;
+mod load;
+mod postgres;
+mod reader;
+mod rows;
+mod schema;
+mod sqlite;
+mod statements;
+mod store;
+mod value;
+mod writer;
+
+pub use backup::{Restored, backup, restore};
+pub use error::{Failure, StoreError};
+pub use job::{Decided, Next, View, Wants};
+pub use reader::{AuditFilter, ClientFilter, PAGE_MAX, Reader, Use};
+pub use store::{Head, Location, NodeIdentity, Options, Store};

@@ -11,7 +11,7 @@ mod index;
 mod table;
 mod words;
 
-pub use apply::{LoadedClient, Loading};
+pub use apply::{CannotApply, LoadedClient, Loading};
 
 use crate::client::ApiClient;
 use crate::digest::Keyring;

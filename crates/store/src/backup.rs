@@ -1,0 +1,120 @@
+//! Backup of a SQLite store while it runs, and restore into a new one. PostgreSQL brings its own
+//! tools for the copying; the new epoch is needed there just the same.
+
+use crate::driver::{CommitError, Driver};
+use crate::error::StoreError;
+use crate::load::{Head, read_head};
+use crate::postgres::PostgresDriver;
+use crate::sqlite::SqliteDriver;
+use crate::statements as sql;
+use crate::store::Location;
+use rusqlite::{Connection, OpenFlags};
+use std::path::Path;
+use tokenward_core::Change;
+use tokenward_core::audit::{Actor, Entry, Written};
+use tokenward_core::time::Timestamp;
+use uuid::Uuid;
+
+/// Copies the SQLite store at `from` to the new file `to`, a consistent moment of it, while it may be
+/// written to. `progress` is told pages left and pages in all. Answers where the copy stands.
+pub fn backup(from: &Path, to: &Path, mut progress: impl FnMut(u32, u32)) -> Result<(u64, u64, [u8; 32]), StoreError> {
+    /// Pages copied between two reports: about 4 MiB.
+    const STEP: i32 = 1_024;
+    let unavailable = |what: &Path, error: rusqlite::Error| StoreError::Unavailable(format!("{}: {error}", what.display()));
+    let source = Connection::open_with_flags(from, OpenFlags::SQLITE_OPEN_READ_ONLY)
+        .map_err(|error| unavailable(from, error))?;
+    // One read transaction over all steps: without it every write in between would start the copy
+    // again, and a busy store would never be backed up.
+    source.execute_batch("BEGIN")?;
+    let head = head_of(&source)?;
+    let mut target = Connection::open(to).map_err(|error| unavailable(to, error))?;
+    {
+        let copy = rusqlite::backup::Backup::new(&source, &mut target)?;
+        loop {
+            use rusqlite::backup::StepResult;
+            let step = copy.step(STEP)?;
+            let left = copy.progress();
+            progress(left.remaining.cast_unsigned(), left.pagecount.cast_unsigned());
+            match step {
+                StepResult::Done => break,
+                StepResult::More => {}
+                _ => std::thread::yield_now(),
+            }
+        }
+    }
+    source.execute_batch("COMMIT")?;
+    // A backup is one file: no log beside it to forget.
+    target.execute_batch("PRAGMA journal_mode = DELETE")?;
+    let sound: String = target.query_row("PRAGMA integrity_check", [], |row| row.get(0))?;
+    if sound != "ok" {
+        return Err(StoreError::Damaged(format!("the copy is not sound: {sound}")));
+    }
+    Ok(head)
+}
+
+fn head_of(connection: &Connection) -> Result<(u64, u64, [u8; 32]), StoreError> {
+    let head = connection.query_row("SELECT change_number, audit_seq, audit_hash FROM head", [], |row| {
+        Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, [u8; 32]>(2)?))
+    });
+    let (change, seq, hash) = head.map_err(|error| StoreError::Damaged(error.to_string()))?;
+    Ok((change.cast_unsigned(), seq.cast_unsigned(), hash))
+}
+
+/// What a restore found and did.
+#[derive(Clone, Debug)]
+pub struct Restored {
+    /// Where the restored store stood.
+    pub head: Head,
+    /// The new epoch, unless the copy was proved complete.
+    pub epoch: Option<Uuid>,
+}
+
+/// Ends every token of every earlier epoch in a store that was copied back, unless `proof`, the
+/// number and hash of the last audit entry the lost store is known to have had, is exactly where the
+/// copy ends: then nothing was lost and nothing needs to end.
+pub async fn restore(
+    location: &Location,
+    proof: Option<(u64, [u8; 32])>,
+    epoch: Uuid,
+    now: Timestamp,
+) -> Result<Restored, StoreError> {
+    let mut driver = match location {
+        Location::Sqlite(path) => Driver::Sqlite(SqliteDriver::open(path)?),
+        Location::Postgres(url) => Driver::Postgres(PostgresDriver::open(url).await?),
+    };
+    if driver.migrate(&[]).await? {
+        return Err(StoreError::Damaged("the database is empty: copy the backup into it first".into()));
+    }
+    let head = read_head(&mut driver).await?;
+    if let Some((seq, hash)) = proof {
+        if (seq, hash) == (head.audit_seq, head.audit_hash) {
+            return Ok(Restored { head, epoch: None });
+        }
+        return Err(StoreError::Unavailable(format!(
+            "the copy is not complete: it ends at audit entry {}, the proof names entry {seq}. Without --complete-to every token of the copy is ended, and secrets stay good",
+            head.audit_seq
+        )));
+    }
+    let change = Change::EpochStarted { epoch, at: now };
+    let number = head.change_number + 1;
+    let detail = serde_json::json!({ "epoch": epoch, "restored_change": head.change_number });
+    let entry = Entry {
+        at: now,
+        actor: Actor::System,
+        source: None,
+        action: "store.restore",
+        workspace: None,
+        client: None,
+        detail: detail.to_string(),
+    };
+    let entry = Written::new(&entry, head.audit_seq + 1, &head.audit_hash);
+    let mut statements = vec![sql::append_audit(&entry)];
+    statements.extend(sql::statements(&change));
+    statements.push(sql::append_change(&change, number, now));
+    let from = (head.change_number, head.audit_seq);
+    statements.push(sql::move_head((number, entry.seq, &entry.hash), from));
+    driver.commit(&statements).await.map_err(|error| match error {
+        CommitError::RolledBack(error) | CommitError::Unknown(error) => error,
+    })?;
+    Ok(Restored { head, epoch: Some(epoch) })
+}

@@ -1,0 +1,80 @@
+//! What can go wrong with a store. The texts are for the operator's log, never for a caller.
+
+/// A fault of the database or its contents.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The database can't be reached or refuses to work.
+    #[error("the database is not available: {0}")]
+    Unavailable(String),
+    /// The database holds what can't be.
+    #[error("the database is damaged or not Tokenward's: {0}")]
+    Damaged(String),
+    /// The schema is newer than this program.
+    #[error(
+        "the database has schema version {found}, this program knows {known}: start the newer program, or restore a backup made by this one"
+    )]
+    TooNew {
+        /// The database's version.
+        found: i64,
+        /// This program's.
+        known: i64,
+    },
+    /// Another node uses the database.
+    #[error(
+        "another Tokenward node is using this database ({0}). Several nodes on one database are not supported yet: stop the other node first"
+    )]
+    InUse(String),
+    /// The database lacks changes that this data directory has seen.
+    #[error(
+        "the database is older than this data directory: it ends at change {found}, but change {seen} was seen here. If it was restored from a copy, revoked tokens could live again; use `tokenward restore`"
+    )]
+    Older {
+        /// The database's last change.
+        found: u64,
+        /// The last change seen here.
+        seen: u64,
+    },
+    /// A change cannot be applied to the replica, or was written by a newer version.
+    #[error("{0}")]
+    CannotApply(String),
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
+        match error.sqlite_error_code() {
+            Some(DatabaseCorrupt | NotADatabase) => Self::Damaged(error.to_string()),
+            _ => Self::Unavailable(error.to_string()),
+        }
+    }
+}
+
+impl From<tokio_postgres::Error> for StoreError {
+    fn from(error: tokio_postgres::Error) -> Self {
+        let detail = error.as_db_error().map(|db| format!("{} ({})", db.message(), db.code().code()));
+        Self::Unavailable(detail.unwrap_or_else(|| error.to_string()))
+    }
+}
+
+impl From<tokenward_core::replica::CannotApply> for StoreError {
+    fn from(error: tokenward_core::replica::CannotApply) -> Self {
+        Self::CannotApply(error.to_string())
+    }
+}
+
+/// Why a write was not answered with success.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum Failure {
+    /// Nothing was written.
+    #[error("the store is not available; nothing was changed")]
+    Unavailable,
+    /// It may or may not have been written; the answer must promise neither.
+    #[error("the store did not say whether the change was written")]
+    OutcomeUnknown,
+    /// It waited longer than its deadline; nothing was written.
+    #[error("the change waited too long and was given up")]
+    TooLate,
+    /// Too many changes wait; nothing was written.
+    #[error("too many changes are waiting")]
+    Overloaded,
+}

@@ -1,0 +1,167 @@
+//! A write before it is decided: what it wants to see, and a decision taken on that view inside the
+//! writer, so that nothing can change between seeing and writing.
+
+use crate::error::Failure;
+use crate::reader::Use;
+use tokenward_core::Change;
+use tokenward_core::audit::Entry;
+use tokenward_core::client::{AdminKeyRecord, ClientState, Product, Workspace};
+use tokenward_core::ids::{ClientId, ClientNo, Environment, ProductNo, WorkspaceId, WorkspaceNo};
+use tokenward_core::label::Label;
+use tokenward_core::time::{BootInstant, Timestamp};
+use tokio::sync::oneshot;
+use uuid::Uuid;
+
+/// What a decision wants to see. One that wants a client only is decided in a group with others;
+/// every other runs alone.
+#[derive(Clone, Debug, Default)]
+pub struct Wants {
+    /// This client, its slot and workspace.
+    pub client: Option<ClientId>,
+    /// This workspace.
+    pub workspace: Option<WorkspaceId>,
+    /// Whether this label is taken.
+    pub label: Option<(WorkspaceId, Environment, Label)>,
+    /// All products.
+    pub products: bool,
+    /// Whether any client not deleted names this product.
+    pub product_use: Option<ProductNo>,
+    /// All admin keys.
+    pub admin_keys: bool,
+}
+
+impl Wants {
+    /// A decision about one client.
+    #[must_use]
+    pub fn client(id: ClientId) -> Self {
+        Self { client: Some(id), ..Self::default() }
+    }
+
+    pub(crate) fn alone(&self) -> bool {
+        self.client.is_none()
+            || self.workspace.is_some()
+            || self.label.is_some()
+            || self.products
+            || self.product_use.is_some()
+            || self.admin_keys
+    }
+}
+
+/// The numbers the next new things get.
+#[derive(Clone, Copy, Debug)]
+pub struct Next {
+    /// The next client's.
+    pub client: ClientNo,
+    /// The next workspace's.
+    pub workspace: WorkspaceNo,
+    /// The next product's.
+    pub product: ProductNo,
+}
+
+/// What a decision sees: the durable state, with nothing undecided before it.
+#[derive(Clone, Debug)]
+pub struct View {
+    /// The time of the decision.
+    pub now: Timestamp,
+    /// The client wanted, if it exists.
+    pub client: Option<ClientState>,
+    /// The workspace wanted, if it exists.
+    pub workspace: Option<Workspace>,
+    /// Whether the label wanted is taken.
+    pub label_taken: bool,
+    /// All products, if wanted.
+    pub products: Vec<Product>,
+    /// How many clients name the product wanted.
+    pub product_users: u64,
+    /// All admin keys, if wanted.
+    pub admin_keys: Vec<AdminKeyRecord>,
+    /// The numbers the next new things get.
+    pub next: Next,
+}
+
+/// What a decision writes; empty when it refuses.
+#[derive(Clone, Debug, Default)]
+pub struct Decided {
+    /// The changes, in order.
+    pub changes: Vec<Change>,
+    /// Their audit entries; every change needs one.
+    pub audit: Vec<Entry>,
+    /// Uses to remember; neither changes nor audited.
+    pub uses: Vec<Use>,
+}
+
+impl Decided {
+    /// Nothing to write.
+    #[must_use]
+    pub fn nothing() -> Self {
+        Self::default()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.changes.is_empty() && self.audit.is_empty() && self.uses.is_empty()
+    }
+}
+
+/// A write waiting for the writer.
+pub(crate) trait Job: Send {
+    fn wants(&self) -> &Wants;
+    /// When it was asked for, on the boot clock.
+    fn asked(&self) -> BootInstant;
+    /// Whether nobody waits for the answer any more; then it must not happen later either.
+    fn abandoned(&self) -> bool;
+    fn decide(&mut self, view: &View) -> Decided;
+    fn settle(self: Box<Self>, outcome: Result<(), Failure>);
+}
+
+/// The one kind of job: a closure over the view, whose answer is handed over once it is durable.
+pub(crate) struct Typed<T, E, F> {
+    pub(crate) wants: Wants,
+    pub(crate) asked: BootInstant,
+    pub(crate) decide: Option<F>,
+    pub(crate) answer: Option<Result<T, E>>,
+    pub(crate) reply: oneshot::Sender<Result<Result<T, E>, Failure>>,
+}
+
+impl<T, E, F> Job for Typed<T, E, F>
+where
+    T: Send,
+    E: Send,
+    F: FnOnce(&View) -> Result<(Decided, T), E> + Send,
+{
+    fn wants(&self) -> &Wants {
+        &self.wants
+    }
+
+    fn asked(&self) -> BootInstant {
+        self.asked
+    }
+
+    fn abandoned(&self) -> bool {
+        self.reply.is_closed()
+    }
+
+    fn decide(&mut self, view: &View) -> Decided {
+        let Some(decide) = self.decide.take() else { return Decided::nothing() };
+        match decide(view) {
+            Ok((decided, answer)) => {
+                self.answer = Some(Ok(answer));
+                decided
+            }
+            Err(refusal) => {
+                self.answer = Some(Err(refusal));
+                Decided::nothing()
+            }
+        }
+    }
+
+    fn settle(self: Box<Self>, outcome: Result<(), Failure>) {
+        let Self { answer, reply, .. } = *self;
+        // Nobody may be waiting any more; what is durable stays so.
+        let _ = reply.send(outcome.and_then(|()| answer.ok_or(Failure::Unavailable)));
+    }
+}
+
+/// The name of an epoch or a store.
+pub(crate) fn parse_uuid(text: &str) -> Option<Uuid> {
+    Uuid::try_parse(text).ok()
+}

@@ -1,0 +1,259 @@
+//! Reading for people and programs: lists, single things, the audit log. Never part of a check, and
+//! never what a decision is based on.
+
+use crate::error::StoreError;
+use crate::postgres;
+use crate::rows::{self, select_client};
+use crate::sqlite::SqliteReaders;
+use crate::statements::environment_number;
+use crate::value::{Row, Value};
+use std::sync::Arc;
+use tokenward_core::audit::Written;
+use tokenward_core::client::{AdminKeyRecord, ClientState, Product, Workspace};
+use tokenward_core::ids::{ClientId, ClientNo, Environment, ProductNo, WorkspaceId, WorkspaceNo};
+use tokenward_core::time::Timestamp;
+use uuid::Uuid;
+
+/// Most rows of one page.
+pub const PAGE_MAX: u32 = 1_000;
+
+/// The last use of a client's tokens.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Use {
+    /// Whose.
+    pub client: ClientNo,
+    /// When.
+    pub at: Timestamp,
+    /// From which address.
+    pub source: String,
+    /// For which product.
+    pub product: ProductNo,
+}
+
+impl Use {
+    pub(crate) fn values(&self) -> Vec<Value> {
+        vec![self.client.0.into(), self.at.into(), self.source.as_str().into(), self.product.0.into()]
+    }
+}
+
+/// Which clients to list.
+#[derive(Clone, Debug, Default)]
+pub struct ClientFilter {
+    /// Of this workspace.
+    pub workspace: Option<WorkspaceId>,
+    /// Of this environment.
+    pub environment: Option<Environment>,
+    /// With exactly this label.
+    pub label: Option<String>,
+    /// Deleted ones too.
+    pub deleted: bool,
+    /// Only those behind this one.
+    pub after: Option<ClientNo>,
+    /// At most this many, at most [`PAGE_MAX`].
+    pub limit: u32,
+}
+
+/// Which audit entries to read.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct AuditFilter {
+    /// Only those behind this number.
+    pub after: u64,
+    /// At most this many, at most [`PAGE_MAX`].
+    pub limit: u32,
+    /// Of this client.
+    pub client: Option<ClientId>,
+    /// Of this workspace.
+    pub workspace: Option<WorkspaceId>,
+}
+
+/// Connections that read; cheap to clone.
+#[derive(Clone)]
+pub struct Reader {
+    pool: Pool,
+}
+
+#[derive(Clone)]
+enum Pool {
+    Sqlite(Arc<SqliteReaders>),
+    Postgres(deadpool_postgres::Pool),
+}
+
+type Decode<T> = fn(&Row<'_>) -> Result<T, StoreError>;
+
+impl Reader {
+    pub(crate) fn sqlite(readers: SqliteReaders) -> Self {
+        Self { pool: Pool::Sqlite(Arc::new(readers)) }
+    }
+
+    pub(crate) fn postgres(pool: deadpool_postgres::Pool) -> Self {
+        Self { pool: Pool::Postgres(pool) }
+    }
+
+    /// The SQLite file, if that is the engine.
+    #[must_use]
+    pub fn sqlite_path(&self) -> Option<&std::path::Path> {
+        match &self.pool {
+            Pool::Sqlite(readers) => Some(readers.path()),
+            Pool::Postgres(_) => None,
+        }
+    }
+
+    async fn rows<T: Send + 'static>(
+        &self,
+        sql: String,
+        params: Vec<Value>,
+        decode: Decode<T>,
+    ) -> Result<Vec<T>, StoreError> {
+        match &self.pool {
+            Pool::Sqlite(readers) => {
+                let readers = Arc::clone(readers);
+                let read = move || {
+                    let mut out = Vec::new();
+                    let mut each = |_: usize, row: &Row<'_>| {
+                        out.push(decode(row)?);
+                        Ok(())
+                    };
+                    readers.query(&sql, params, &mut each)?;
+                    Ok(out)
+                };
+                let joined = tokio::task::spawn_blocking(read).await;
+                joined.map_err(|error| StoreError::Unavailable(error.to_string()))?
+            }
+            Pool::Postgres(pool) => {
+                let mut out = Vec::new();
+                let mut each = |row: &Row<'_>| {
+                    out.push(decode(row)?);
+                    Ok(())
+                };
+                postgres::read(pool, &sql, &params, &mut each).await?;
+                Ok(out)
+            }
+        }
+    }
+
+    /// One client, its slot, workspace and last use.
+    pub async fn client(&self, id: ClientId) -> Result<Option<(ClientState, Option<Use>)>, StoreError> {
+        let sql = select_client!("WHERE c.id = $1").to_owned();
+        Ok(self.rows(sql, vec![id.0.into()], client_and_use).await?.pop())
+    }
+
+    /// Clients in the order of their creation.
+    pub async fn clients(&self, filter: &ClientFilter) -> Result<Vec<(ClientState, Option<Use>)>, StoreError> {
+        let mut asked = Asked::default();
+        if let Some(workspace) = filter.workspace {
+            asked.and("w.id =", workspace.0);
+        }
+        if let Some(environment) = filter.environment {
+            asked.and("c.environment =", environment_number(environment));
+        }
+        if let Some(label) = &filter.label {
+            asked.and("c.label =", label.as_str());
+        }
+        if let Some(after) = filter.after {
+            asked.and("c.no >", after.0);
+        }
+        if !filter.deleted {
+            asked.text("c.deleted_at IS NULL");
+        }
+        let sql = asked.sql(select_client!(""), "c.no", filter.limit);
+        self.rows(sql, asked.params, client_and_use).await
+    }
+
+    /// One workspace.
+    pub async fn workspace(&self, id: WorkspaceId) -> Result<Option<Workspace>, StoreError> {
+        let sql = format!("{} WHERE id = $1", rows::SELECT_WORKSPACES);
+        Ok(self.rows(sql, vec![id.0.into()], |row| rows::workspace(row, 0)).await?.pop())
+    }
+
+    /// Workspaces in the order of their creation.
+    pub async fn workspaces(&self, after: Option<WorkspaceNo>, limit: u32) -> Result<Vec<Workspace>, StoreError> {
+        let mut asked = Asked::default();
+        if let Some(after) = after {
+            asked.and("no >", after.0);
+        }
+        let sql = asked.sql(rows::SELECT_WORKSPACES, "no", limit);
+        self.rows(sql, asked.params, |row| rows::workspace(row, 0)).await
+    }
+
+    /// Every product; there are few.
+    pub async fn products(&self) -> Result<Vec<Product>, StoreError> {
+        let sql = format!("{} ORDER BY slug", rows::SELECT_PRODUCTS);
+        self.rows(sql, vec![], rows::product).await
+    }
+
+    /// Every admin key, revoked ones too.
+    pub async fn admin_keys(&self) -> Result<Vec<AdminKeyRecord>, StoreError> {
+        let sql = format!("{} ORDER BY created_at, id", rows::SELECT_ADMIN_KEYS);
+        self.rows(sql, vec![], rows::admin_key).await
+    }
+
+    /// One admin key.
+    pub async fn admin_key(&self, id: Uuid) -> Result<Option<AdminKeyRecord>, StoreError> {
+        let sql = format!("{} WHERE id = $1", rows::SELECT_ADMIN_KEYS);
+        Ok(self.rows(sql, vec![id.into()], rows::admin_key).await?.pop())
+    }
+
+    /// Audit entries in order.
+    pub async fn audit(&self, filter: &AuditFilter) -> Result<Vec<Written>, StoreError> {
+        let mut asked = Asked::default();
+        asked.and("seq >", filter.after.cast_signed());
+        if let Some(client) = filter.client {
+            asked.and("client =", client.0);
+        }
+        if let Some(workspace) = filter.workspace {
+            asked.and("workspace =", workspace.0);
+        }
+        let select = "SELECT seq, at, actor, source, action, workspace, client, detail, hash FROM audit";
+        let sql = asked.sql(select, "seq", filter.limit);
+        self.rows(sql, asked.params, rows::audit).await
+    }
+
+    /// The audit head: the number and hash of the last entry, and the last change's number.
+    pub async fn head(&self) -> Result<(u64, [u8; 32], u64), StoreError> {
+        let sql = "SELECT audit_seq, audit_hash, change_number FROM head".to_owned();
+        let decode: Decode<_> = |row| Ok((row.int(0)?.cast_unsigned(), row.bytes(1)?, row.int(2)?.cast_unsigned()));
+        let head = self.rows(sql, vec![], decode).await?.pop();
+        head.ok_or_else(|| StoreError::Damaged("the head row is missing".into()))
+    }
+}
+
+fn client_and_use(row: &Row<'_>) -> Result<(ClientState, Option<Use>), StoreError> {
+    let state = rows::client_state(row)?;
+    let last = match row.int_or_null(rows::USE)? {
+        None => None,
+        Some(at) => Some(Use {
+            client: state.client.no,
+            at: Timestamp(at),
+            source: row.text(rows::USE + 1)?.to_owned(),
+            product: ProductNo(row.count(rows::USE + 2)?),
+        }),
+    };
+    Ok((state, last))
+}
+
+/// Conditions and their parameters.
+#[derive(Default)]
+struct Asked {
+    conditions: Vec<String>,
+    params: Vec<Value>,
+}
+
+impl Asked {
+    fn and(&mut self, condition: &str, value: impl Into<Value>) {
+        self.params.push(value.into());
+        self.conditions.push(format!("{condition} ${}", self.params.len()));
+    }
+
+    fn text(&mut self, condition: &str) {
+        self.conditions.push(condition.to_owned());
+    }
+
+    fn sql(&self, select: &str, order: &str, limit: u32) -> String {
+        let conditions = match self.conditions.is_empty() {
+            true => String::new(),
+            false => format!(" WHERE {}", self.conditions.join(" AND ")),
+        };
+        let limit = limit.clamp(1, PAGE_MAX);
+        format!("{select}{conditions} ORDER BY {order} LIMIT {limit}")
+    }
+}

@@ -1,0 +1,65 @@
+//! The tables, in one text for both engines. `{key}` is the one word that differs: SQLite keeps a row
+//! by its own row number only under the exact type INTEGER.
+
+/// This program's schema version.
+pub(crate) const VERSION: i64 = 1;
+
+/// Every migration, in order; the first is version 1. A released one is never changed.
+pub(crate) const MIGRATIONS: &[&str] = &[V1];
+
+const V1: &str = "
+CREATE TABLE head (
+    one {key}, schema BIGINT NOT NULL, store TEXT NOT NULL, epoch TEXT NOT NULL,
+    change_number BIGINT NOT NULL, audit_seq BIGINT NOT NULL, audit_hash {bytes} NOT NULL
+);
+CREATE TABLE node (
+    one {key}, id TEXT NOT NULL, incarnation TEXT NOT NULL, renewals BIGINT NOT NULL
+);
+CREATE TABLE workspace (
+    no {key}, id {bytes} NOT NULL UNIQUE, name TEXT NOT NULL, created_at BIGINT NOT NULL, disabled_at BIGINT
+);
+CREATE TABLE product (
+    no {key}, slug TEXT NOT NULL UNIQUE, name TEXT NOT NULL, created_at BIGINT NOT NULL
+);
+CREATE TABLE client (
+    no {key}, id {bytes} NOT NULL UNIQUE, workspace BIGINT NOT NULL, environment BIGINT NOT NULL,
+    label TEXT NOT NULL, live_label TEXT, products TEXT, lifetime BIGINT, secret_networks TEXT NOT NULL,
+    token_networks TEXT NOT NULL, emails TEXT NOT NULL, on_repeat BIGINT NOT NULL, renew_before BIGINT NOT NULL,
+    handover_max BIGINT NOT NULL, created_at BIGINT NOT NULL, disabled_at BIGINT, deleted_at BIGINT,
+    secret1_n BIGINT, secret1_digest {bytes}, secret1_key BIGINT, secret1_at BIGINT,
+    secret2_n BIGINT, secret2_digest {bytes}, secret2_key BIGINT, secret2_at BIGINT, next_secret BIGINT NOT NULL
+);
+CREATE UNIQUE INDEX client_live_label ON client (workspace, environment, live_label);
+CREATE INDEX client_workspace ON client (workspace, no);
+CREATE TABLE slot (
+    client {key}, generation BIGINT NOT NULL, digest {bytes}, digest_key BIGINT, issued_at BIGINT, valid_till BIGINT,
+    ended BIGINT, ended_at BIGINT, former1 BIGINT, former2 BIGINT, former3 BIGINT, former_reasons BIGINT NOT NULL,
+    previous_digest {bytes}, previous_key BIGINT, previous_till BIGINT, seal {bytes},
+    quota1_day BIGINT NOT NULL, quota1_used BIGINT NOT NULL, quota2_day BIGINT NOT NULL, quota2_used BIGINT NOT NULL
+);
+CREATE TABLE admin_key (
+    id {bytes} NOT NULL UNIQUE, name TEXT NOT NULL, role TEXT NOT NULL, digest {bytes} NOT NULL, digest_key BIGINT NOT NULL,
+    created_at BIGINT NOT NULL, expires_at BIGINT, revoked_at BIGINT
+);
+CREATE TABLE change_log (
+    number {key}, at BIGINT NOT NULL, format BIGINT NOT NULL, body TEXT NOT NULL
+);
+CREATE TABLE audit (
+    seq {key}, at BIGINT NOT NULL, actor TEXT NOT NULL, source TEXT NOT NULL, action TEXT NOT NULL,
+    workspace {bytes}, client {bytes}, detail TEXT NOT NULL, hash {bytes} NOT NULL
+);
+CREATE TABLE client_use (
+    client {key}, at BIGINT NOT NULL, source TEXT NOT NULL, product BIGINT NOT NULL
+);
+";
+
+/// The text of a migration for SQLite.
+pub(crate) fn for_sqlite(text: &str) -> String {
+    text.replace("{key}", "INTEGER PRIMARY KEY").replace("{bytes}", "BLOB")
+}
+
+/// The text of a migration for PostgreSQL.
+pub(crate) fn for_postgres(text: &str) -> String {
+    // Slots are rewritten in place at every generation: room on the page keeps that off the index.
+    text.replace("{key}", "BIGINT PRIMARY KEY").replace("{bytes}", "BYTEA")
+}
