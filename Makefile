@@ -2,6 +2,7 @@
 
 SECONDS ?= 60
 ROUNDS ?= 1000
+BUILT := $(or $(CARGO_TARGET_DIR),target)/debug
 
 .PHONY: help setup demo demo-check test check bench crash fuzz
 .DEFAULT_GOAL := help
@@ -16,11 +17,13 @@ setup: ## install what every other target needs (each also does it for itself)
 
 demo: ## a server and a product API, a walk through a token's whole life, then curl lines to try
 	@xtask/setup.sh build
-	cargo run --locked -p tokenward-demo
+	cargo build --locked -p tokenward -p tokenward-demo
+	@$(BUILT)/tokenward-demo
 
 demo-check: ## the same walk unattended; fails on any surprise
 	@xtask/setup.sh build
-	cargo run --locked -p tokenward-demo -- --check
+	cargo build --locked -p tokenward -p tokenward-demo
+	@$(BUILT)/tokenward-demo --check
 
 test: ## everything: check, all tests, the demo's walk, a fuzz smoke
 	@xtask/setup.sh test

@@ -4,6 +4,7 @@
 //! that a run which executed nothing cannot pass.
 
 use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
@@ -53,8 +54,19 @@ fn all_tests(counts: &mut Counts) -> Result<(), String> {
     println!("{}", check()?);
     let mut tests = cargo(&["test", "--workspace", "--locked", "--no-fail-fast"]);
     counted_step("tests", &mut tests, counts)?;
-    let mut demo = cargo(&["run", "--locked", "-p", "tokenward-demo", "--", "--check"]);
-    counted_step("demo", &mut demo, counts)?;
+    // The same selection of packages as the tests, so that nothing is built a second time.
+    let programs = ["build", "--workspace", "--bins", "--locked"];
+    step("programs", &mut cargo(&programs))?;
+    let walk = step(
+        "demo",
+        Command::new(program("tokenward-demo")?).arg("--check"),
+    );
+    *(if walk.is_ok() {
+        &mut counts.passed
+    } else {
+        &mut counts.failed
+    }) += 1;
+    walk?;
     println!("== fuzz");
     println!("{}", fuzz::run(&fuzz::Options::smoke(FUZZ_SMOKE_SECONDS))?);
     Ok(())
@@ -69,16 +81,13 @@ struct Counts {
 }
 
 impl Counts {
-    /// Adds a harness's closing line: `test result: ok. 3 passed; 0 failed; 1 ignored; ...`, or the plain
-    /// `walk: 3 passed, 0 failed`.
+    /// Adds a harness's closing line: `test result: ok. 3 passed; 0 failed; 1 ignored; ...`.
     fn add(&mut self, line: &str) {
-        let is_summary = line.starts_with("test result:")
-            || (line.contains(" passed, ") && line.ends_with(" failed"));
-        if !is_summary {
+        if !line.starts_with("test result:") {
             return;
         }
         let words: Vec<&str> = line
-            .split([' ', ';', ',', '.', ':'])
+            .split([' ', ';', '.'])
             .filter(|word| !word.is_empty())
             .collect();
         for pair in words.windows(2) {
@@ -109,9 +118,24 @@ pub(crate) fn cargo(arguments: &[&str]) -> Command {
     command
 }
 
+/// A program that cargo built beside this one.
+fn program(name: &str) -> Result<PathBuf, String> {
+    let own = std::env::current_exe().map_err(|error| format!("the path of xtask: {error}"))?;
+    Ok(own.with_file_name(name))
+}
+
 /// Runs a command to its end, showing what it prints.
 pub(crate) fn step(name: &str, command: &mut Command) -> Result<(), String> {
     counted_step(name, command, &mut Counts::default())
+}
+
+/// The command as a person would type it.
+fn spelled(command: &Command) -> String {
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    words
+        .map(|word| word.to_string_lossy())
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 #[expect(
@@ -122,14 +146,16 @@ fn counted_step(name: &str, command: &mut Command, counts: &mut Counts) -> Resul
     println!("== {name}");
     let start = Instant::now();
     let ignored_before = counts.ignored;
+    let alone = spelled(command);
     let mut child = command
         .stdout(Stdio::piped())
         .spawn()
-        .map_err(|error| format!("{name}: {command:?} could not be started: {error}"))?;
+        .map_err(|error| format!("{name}: {alone} could not be started: {error}"))?;
     if let Some(output) = child.stdout.take() {
-        for line in BufReader::new(output).lines() {
+        for line in BufReader::new(output).split(b'\n') {
             let line =
                 line.map_err(|error| format!("{name}: its output could not be read: {error}"))?;
+            let line = String::from_utf8_lossy(&line);
             println!("{line}");
             counts.add(&line);
         }
@@ -139,7 +165,7 @@ fn counted_step(name: &str, command: &mut Command, counts: &mut Counts) -> Resul
         .map_err(|error| format!("{name}: its end was not seen: {error}"))?;
     println!("== {name}: {status}, {} s", start.elapsed().as_secs());
     if !status.success() {
-        return Err(format!("{name} failed; alone: {command:?}"));
+        return Err(format!("{name} failed; alone: {alone}"));
     }
     if counts.ignored > ignored_before {
         return Err(format!(
@@ -181,8 +207,6 @@ mod tests {
             2,
             0,
         );
-        check("demo: 9 passed, 0 failed", 9, 0, 0);
-        check("9 passed, 1 failed", 9, 1, 0);
         check("running 12 tests", 0, 0, 0);
         check("3 passed checks were printed", 0, 0, 0);
     }
