@@ -3,4 +3,6 @@
 //!
 //! Nothing here may depend on the server's crates or trust what the server says about itself.
 
+pub mod coherence;
+mod driver;
 pub mod history;

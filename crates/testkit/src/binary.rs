@@ -65,6 +65,10 @@ pub fn build_binary(name: &str, features: &[&str]) -> PathBuf {
     if folder.ends_with("release") {
         command.arg("--release");
     }
+    // Left behind by running under cargo; some build scripts watch them and would build again.
+    for name in inherited() {
+        command.env_remove(name);
+    }
     let output = command.output().expect("cargo runs");
     assert!(
         output.status.success(),
@@ -80,4 +84,11 @@ pub fn build_binary(name: &str, features: &[&str]) -> PathBuf {
 )]
 fn setting(name: &str) -> Option<OsString> {
     std::env::var_os(name)
+}
+
+fn inherited() -> impl Iterator<Item = OsString> {
+    std::env::vars_os().map(|(name, _)| name).filter(|name| {
+        let name = name.to_string_lossy();
+        name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")
+    })
 }

@@ -1,0 +1,130 @@
+//! Concurrent writers and checkers against a running server, every call recorded.
+//!
+//! The load is bent towards what could go wrong: writers ask about the old and the new token the
+//! moment a change has been answered, and checkers crowd around the client changed last.
+
+mod load;
+
+use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokenward_testkit::{Api, Broken};
+use tokio::task::JoinSet;
+
+use crate::driver::{PRODUCTS, Subject, lock};
+use crate::history::{Clock, Event, Nanos};
+use load::Load;
+
+/// What to do to the server.
+#[derive(Debug, Clone, Copy)]
+pub struct Plan {
+    /// Repeats the same choices; the interleaving is the machine's.
+    pub seed: u64,
+    /// How long the load lasts.
+    pub duration: Duration,
+    /// Tasks that change things.
+    pub writers: usize,
+    /// Tasks that only check.
+    pub checkers: usize,
+    /// API clients alive at any time.
+    pub clients: usize,
+}
+
+impl Plan {
+    /// A load that keeps two cores busy.
+    #[must_use]
+    pub fn new(seed: u64, duration: Duration) -> Plan {
+        Plan {
+            seed,
+            duration,
+            writers: 6,
+            checkers: 4,
+            clients: 12,
+        }
+    }
+}
+
+/// Runs the load to its end and returns what was seen. Workspaces are named after the seed.
+///
+/// # Errors
+/// When the server breaks a connection while things are set up.
+///
+/// # Panics
+/// When the server refuses what the load stands on: a workspace, products, clients.
+pub async fn run(api: &Api, plan: &Plan) -> Result<Vec<Event>, Broken> {
+    for (slug, name) in PRODUCTS {
+        api.product(slug, name).await?;
+    }
+    let workspace = api.workspace(&format!("coherence {}", plan.seed)).await?;
+    let stage = Arc::new(Stage::set(api, workspace, plan).await?);
+    let mut tasks = JoinSet::new();
+    for number in 0..plan.writers + plan.checkers {
+        let writes = number < plan.writers;
+        let mut load = Load::new(Arc::clone(&stage), plan.seed, number);
+        tasks.spawn(async move {
+            if writes {
+                load.write().await
+            } else {
+                load.check().await
+            };
+            load.into_events()
+        });
+    }
+    let mut events: Vec<Event> = tasks.join_all().await.into_iter().flatten().collect();
+    let mut last = Load::new(Arc::clone(&stage), plan.seed, usize::MAX);
+    last.ask_about_every_token().await;
+    events.extend(last.into_events());
+    Ok(events)
+}
+
+/// What all tasks share.
+struct Stage {
+    api: Api,
+    workspace: String,
+    clock: Clock,
+    /// The clients alive; a deleted one is replaced in its place.
+    places: Vec<Mutex<Arc<Subject>>>,
+    /// Every client there has ever been.
+    cast: Mutex<Vec<Arc<Subject>>>,
+    /// The place changed last, around which checkers crowd.
+    hot: AtomicUsize,
+    writers: usize,
+    end: Nanos,
+}
+
+impl Stage {
+    async fn set(api: &Api, workspace: String, plan: &Plan) -> Result<Stage, Broken> {
+        let mut stage = Stage {
+            api: api.clone(),
+            workspace,
+            clock: Clock::start(),
+            places: Vec::new(),
+            cast: Mutex::default(),
+            hot: AtomicUsize::new(0),
+            writers: plan.writers,
+            end: 0,
+        };
+        for _ in 0..plan.clients {
+            let subject = stage.new_subject().await?;
+            stage.places.push(Mutex::new(subject));
+        }
+        let duration = u64::try_from(plan.duration.as_nanos()).unwrap_or(Nanos::MAX);
+        stage.end = stage.clock.now().saturating_add(duration);
+        Ok(stage)
+    }
+
+    async fn new_subject(&self) -> Result<Arc<Subject>, Broken> {
+        let subject = Arc::new(Subject::create(&self.api, &self.workspace).await?);
+        lock(&self.cast).push(Arc::clone(&subject));
+        Ok(subject)
+    }
+
+    fn at(&self, place: usize) -> Arc<Subject> {
+        Arc::clone(&lock(&self.places[place]))
+    }
+
+    fn is_over(&self) -> bool {
+        self.clock.now() >= self.end
+    }
+}
