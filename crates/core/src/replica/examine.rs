@@ -59,8 +59,9 @@ impl Replica {
             if token.environment() != facts.environment {
                 return Err(Denial::EnvironmentMismatch);
             }
-            let live = live(found.ok_or(Denial::TokenUnknown)?, clock.wall())?;
-            self.permit(&token, live, product, facts)
+            let now = clock.wall();
+            let live = live(found.ok_or(Denial::TokenUnknown)?, now)?;
+            self.permit(&token, live, product, facts, now)
         };
         match decide() {
             Ok(permit) => Verdict::Permit(permit),
@@ -152,7 +153,14 @@ impl Replica {
         None
     }
 
-    fn permit(&self, token: &AccessToken, live: Live, product: ProductNo, facts: &Facts<'_>) -> Result<Permit, Denial> {
+    fn permit(
+        &self,
+        token: &AccessToken,
+        live: Live,
+        product: ProductNo,
+        facts: &Facts<'_>,
+        checked_at: Timestamp,
+    ) -> Result<Permit, Denial> {
         let words = &live.found.words;
         // Restrictions are never changed once set, so reading them after the slot is safe.
         let restrictions = self.restrictions.get(words.restrictions()).ok_or(Denial::TokenUnknown)?;
@@ -173,6 +181,7 @@ impl Replica {
             product,
             generation: live.generation,
             valid_till: live.valid_till,
+            checked_at,
         })
     }
 }

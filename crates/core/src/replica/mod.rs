@@ -9,6 +9,8 @@ mod apply;
 mod examine;
 mod index;
 mod table;
+#[cfg(test)]
+mod tests;
 mod words;
 
 pub use apply::{CannotApply, LoadedClient, Loading};

@@ -1,0 +1,163 @@
+//! Who is told what: a reason is for the holder of the real token. Whoever only knows or guesses a
+//! client's id learns nothing about it, in whatever state it is.
+
+use crate::world::{HOME, Seen, World, settings};
+use tokenward_core::change::Change;
+use tokenward_core::check::{Denial, Presented};
+use tokenward_core::credential::AccessToken;
+use tokenward_core::generate::Wishes;
+use tokenward_core::ids::{ClientId, ClientNo, Environment, ProductNo};
+use tokenward_core::restrictions::Networks;
+use uuid::Uuid;
+
+type Story = fn(&mut World, u32, &str);
+
+/// Every state a client can be in.
+const STORIES: [(&str, Story); 14] = [
+    ("never generated", |_, _, _| ()),
+    ("live", |world, no, secret| drop(world.generate(no, secret))),
+    ("superseded four times", |world, no, secret| {
+        (0..5).for_each(|_| drop(world.generate(no, secret)))
+    }),
+    ("expired", |world, no, secret| {
+        world.generate(no, secret);
+        world.wait(10_000);
+    }),
+    ("revoked", |world, no, secret| {
+        world.generate(no, secret);
+        world.revoke(no);
+    }),
+    ("in a hand-over", |world, no, secret| {
+        world.change_settings(no, |settings| settings.handover_max_seconds = 60);
+        world.generate(no, secret);
+        world
+            .generate_as(
+                no,
+                secret,
+                Wishes {
+                    handover_seconds: Some(60),
+                    ..Wishes::default()
+                },
+            )
+            .unwrap();
+    }),
+    ("after a hand-over", |world, no, secret| {
+        world.change_settings(no, |settings| settings.handover_max_seconds = 60);
+        world.generate(no, secret);
+        world
+            .generate_as(
+                no,
+                secret,
+                Wishes {
+                    handover_seconds: Some(60),
+                    ..Wishes::default()
+                },
+            )
+            .unwrap();
+        world.wait(61);
+    }),
+    ("disabled", |world, no, secret| {
+        world.generate(no, secret);
+        world.commit(Change::ClientDisabled {
+            client: ClientNo(no),
+            at: Some(world.now),
+        });
+    }),
+    ("in a disabled workspace", |world, no, secret| {
+        world.generate(no, secret);
+        world.disable_workspace(0, true);
+    }),
+    ("deleted", |world, no, secret| {
+        world.generate(no, secret);
+        world.commit(Change::ClientDeleted {
+            client: ClientNo(no),
+            at: world.now,
+        });
+    }),
+    ("deleted before its first token", |world, no, _| {
+        world.commit(Change::ClientDeleted {
+            client: ClientNo(no),
+            at: world.now,
+        });
+    }),
+    ("for another product", |world, no, secret| {
+        world.generate(no, secret);
+        world.change_settings(no, |settings| settings.products = Some(vec![ProductNo(1)]));
+    }),
+    ("for another network", |world, no, secret| {
+        world.generate(no, secret);
+        let elsewhere = Networks::parse(&["192.0.2.0/24"]).unwrap();
+        world.change_settings(no, |settings| settings.token_networks = elsewhere);
+    }),
+    ("in a new epoch", |world, no, secret| {
+        world.generate(no, secret);
+        world.commit(Change::EpochStarted {
+            epoch: Uuid::from_u128(1),
+            at: world.now,
+        });
+    }),
+];
+
+#[test]
+fn a_guessed_token_of_a_real_client_is_unknown_in_every_state() {
+    for (state, story) in STORIES {
+        let mut world = World::new();
+        let (no, secret) = world.client_with_secret(settings("erp"));
+        story(&mut world, no, &secret);
+        let client = world.clients[&no].0.id;
+        let stranger = ClientId(Uuid::from_u128(client.0.as_u128() ^ 1));
+        for id in [client, stranger] {
+            for random in [[0; 28], [0xFF; 28], [7; 28]] {
+                let guess = AccessToken::from_random(Environment::Production, id, random).expose();
+                assert_eq!(
+                    world.check(&guess),
+                    Seen::Deny(Denial::TokenUnknown),
+                    "{state}"
+                );
+                let told = world.replica.introspect(&guess, &world.clock());
+                assert_eq!(told, Err(Some(Denial::TokenUnknown)), "{state}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_token_moved_to_another_client_or_environment_is_unknown() {
+    let mut world = World::new();
+    let (no, secret) = world.client_with_secret(settings("erp"));
+    let (other, other_secret) = world.client_with_secret(settings("crm"));
+    world.generate(other, &other_secret);
+    let answer = world.generate_as(no, &secret, Wishes::default()).unwrap().1;
+    let hex = answer.token.expose()[39..95].to_owned();
+    let mut random = [0; 28];
+    for (at, byte) in random.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(&hex[2 * at..2 * at + 2], 16).unwrap();
+    }
+    let same =
+        AccessToken::from_random(Environment::Production, world.clients[&no].0.id, random).expose();
+    assert_eq!(world.check(&same), Seen::Permit { generation: 1 });
+    let moved =
+        AccessToken::from_random(Environment::Production, world.clients[&other].0.id, random)
+            .expose();
+    assert_eq!(world.check(&moved), Seen::Deny(Denial::TokenUnknown));
+    let sandbox =
+        AccessToken::from_random(Environment::Sandbox, world.clients[&no].0.id, random).expose();
+    let seen = world.seen(Presented::One(&sandbox), Environment::Sandbox, "gst", HOME);
+    assert_eq!(seen, Seen::Deny(Denial::TokenUnknown));
+}
+
+#[test]
+fn restrictions_are_told_only_to_the_holder_of_a_live_token() {
+    let mut world = World::new();
+    let (no, secret) = world.client_with_secret(settings("erp"));
+    let former = world.generate(no, &secret);
+    world.generate(no, &secret);
+    world.change_settings(no, |settings| settings.products = Some(vec![ProductNo(1)]));
+    assert_eq!(
+        world.check(&former),
+        Seen::Deny(Denial::TokenSuperseded {
+            generation: 2,
+            at: world.now
+        })
+    );
+}
