@@ -107,7 +107,7 @@ pub(crate) fn run(options: &Options) -> Result<String, String> {
                 .collect();
             let program = programs.join(target);
             return Err(format!(
-                "{tail}\n\nfuzz target {target} failed ({}). Its inputs:\n  {}\nSee it again: {} INPUT\nMended? Move the input to fuzz/seeds/{target}/.",
+                "{tail}\n\nfuzz target {target} failed ({}). Its inputs:\n  {}\nSee it again: {} INPUT\nMended? Move it to fuzz/seeds/{target}/.",
                 output.status,
                 inputs.join("\n  "),
                 program.display()

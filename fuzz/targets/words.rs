@@ -1,0 +1,53 @@
+//! What people write: labels, slugs, mail addresses, networks. What is taken is kept as written, stays within its
+//! limits and can travel in a header or an URL.
+
+#![no_main]
+
+use std::net::IpAddr;
+
+use libfuzzer_sys::fuzz_target;
+use tokenward_core::label::{LABEL_BYTES_MAX, Label, SLUG_BYTES_MAX, Slug, email};
+use tokenward_core::restrictions::{NETWORKS_MAX, Networks, network};
+
+fuzz_target!(|text: &str| {
+    if let Ok(label) = Label::parse(text) {
+        assert_eq!(label.as_str(), text);
+        assert!(text.len() <= LABEL_BYTES_MAX);
+        let header = label.header_value();
+        assert!(header.bytes().all(|byte| (0x20..0x7f).contains(&byte)));
+    }
+    if let Ok(slug) = Slug::parse(text) {
+        assert_eq!(slug.as_str(), text);
+        assert!(text.len() <= SLUG_BYTES_MAX && !text.contains(['/', '.', '%', '?']));
+    }
+    if let Ok(address) = email(text) {
+        assert_eq!(address, text);
+        assert!(!address.contains(['\r', '\n', ',', ' ']));
+    }
+    if let Ok(one) = network(text) {
+        assert_eq!(
+            network(&one.to_string()),
+            Ok(one),
+            "a network reads back as itself"
+        );
+        let list = Networks::parse(&[text]).expect("a list of one good network");
+        assert!(list.hold(one.addr()), "a network holds its own address");
+        if let IpAddr::V4(address) = one.addr() {
+            let mapped = address.to_ipv6_mapped().into();
+            assert!(
+                list.hold(mapped),
+                "an address has one meaning in both spellings"
+            );
+        }
+    }
+    let lines: Vec<&str> = text.lines().collect();
+    if let Ok(list) = Networks::parse(&lines) {
+        let texts = list.texts();
+        assert!(texts.len() <= NETWORKS_MAX);
+        assert_eq!(
+            Networks::parse(&texts),
+            Ok(list),
+            "a list reads back as itself"
+        );
+    }
+});
