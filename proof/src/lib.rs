@@ -4,5 +4,7 @@
 //! Nothing here may depend on the server's crates or trust what the server says about itself.
 
 pub mod coherence;
+pub mod crash;
 mod driver;
 pub mod history;
+pub mod secrets;

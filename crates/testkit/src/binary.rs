@@ -39,6 +39,16 @@ pub(crate) fn default_binary() -> PathBuf {
     }
 }
 
+/// `TOKENWARD_BIN`, else the binary of this very source tree, built now: for long proofs that must not
+/// run against yesterday's build.
+///
+/// # Panics
+/// When it does not build.
+#[must_use]
+pub fn fresh_binary() -> PathBuf {
+    setting("TOKENWARD_BIN").map_or_else(|| build_binary("tokenward", &[]), PathBuf::from)
+}
+
 /// Builds one binary of the server's package in this profile and returns its path; a second call
 /// finds it fresh. Cargo's own lock keeps several test processes apart.
 ///

@@ -38,6 +38,14 @@ pub struct Report {
 }
 
 impl Report {
+    /// Counts events without judging them.
+    #[must_use]
+    pub fn counting(events: &[Event]) -> Report {
+        let mut report = Report::default();
+        events.iter().for_each(|event| report.count(event));
+        report
+    }
+
     /// Whether a kind of violation was found.
     #[must_use]
     pub fn found(&self, kind: ViolationKind) -> bool {
@@ -67,10 +75,9 @@ impl Report {
 /// Judges a whole history, in any order, of any number of clients.
 #[must_use]
 pub fn check(history: &[Event]) -> Report {
-    let mut report = Report::default();
+    let mut report = Report::counting(history);
     let mut clients: HashMap<u32, Vec<&Event>> = HashMap::new();
     for event in history {
-        report.count(event);
         clients.entry(event.client).or_default().push(event);
     }
     let mut numbers: Vec<_> = clients.keys().copied().collect();
