@@ -123,7 +123,10 @@ async fn load(mut caller: Caller, subject: Arc<Subject>, answers: Arc<Semaphore>
 
 /// Whether a refusal stays: of a deletion that was cut off and happened, or of a quota used up.
 fn is_final(code: &str) -> bool {
-    matches!(code, "CLIENT_DELETED" | "QUOTA_EXCEEDED")
+    matches!(
+        code,
+        "CLIENT_DELETED" | "CLIENT_SECRET_INVALID" | "QUOTA_EXCEEDED"
+    )
 }
 
 /// Asks for a change that alters nothing until it is answered with success.

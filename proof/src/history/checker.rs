@@ -87,14 +87,14 @@ pub fn check(history: &[Event]) -> Report {
         generations(events, &mut report);
         let mut knowledge = Knowledge::of(events);
         for event in events {
-            judge(event, &mut knowledge, &mut report);
+            judge(event, &mut knowledge, events, &mut report);
         }
         one_live_token(events, &mut report);
     }
     report
 }
 
-fn judge(event: &Event, knowledge: &mut Knowledge<'_>, report: &mut Report) {
+fn judge(event: &Event, knowledge: &mut Knowledge<'_>, all: &[&Event], report: &mut Report) {
     let window = Interval::new(event.invoked, event.returned);
     match (event.operation, &event.outcome) {
         (Operation::Check { token, product }, Outcome::Permitted) => {
@@ -117,7 +117,9 @@ fn judge(event: &Event, knowledge: &mut Knowledge<'_>, report: &mut Report) {
             } else {
                 ViolationKind::AcceptedByNoSingleState
             };
-            report.accuse(kind, &[event, origin]);
+            let mut evidence = vec![event, origin];
+            evidence.extend(ender(all, time));
+            report.accuse(kind, &evidence);
         }
         (Operation::Check { token, product }, Outcome::Denied(code)) => {
             let Some(&(time, origin)) = knowledge.tokens.get(&token) else {
@@ -157,6 +159,13 @@ fn judge(event: &Event, knowledge: &mut Knowledge<'_>, report: &mut Report) {
         }
         _ => {}
     }
+}
+
+/// The change whose answer ended the time in which a token may have been live.
+fn ender<'a>(all: &[&'a Event], live: Interval) -> Option<&'a Event> {
+    all.iter()
+        .copied()
+        .find(|event| event.may_have_happened() && event.returned == live.end)
 }
 
 /// The generations of answered generates agree with real time, and neither they nor tokens repeat.
