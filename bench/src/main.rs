@@ -1,0 +1,91 @@
+//! The benchmarks: each figure beside its floor, from the same interleaved rounds, on the machine at
+//! hand. Nothing here judges by absolute figures; ratios carry over from machine to machine.
+
+mod clock;
+mod floor;
+mod machine;
+mod population;
+mod report;
+mod rounds;
+mod rows;
+
+use clap::{Parser, Subcommand};
+use report::Report;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+#[derive(Parser)]
+#[command(
+    about = "Measures Tokenward, each figure beside its floor in the same interleaved rounds"
+)]
+struct Arguments {
+    #[command(subcommand)]
+    row: Row,
+    /// Replaces the rows measured in this file of results.
+    #[arg(long, global = true)]
+    out: Option<PathBuf>,
+    /// Rounds of each comparison; the medians are told.
+    #[arg(long, global = true, default_value_t = 21)]
+    rounds: usize,
+}
+
+#[derive(Subcommand, Clone, Copy)]
+enum Row {
+    /// Every row.
+    All,
+    /// The check in process against its floor, and an RS256 verification.
+    Check {
+        /// API clients in the replica.
+        #[arg(long, default_value_t = 1_000_000)]
+        clients: u32,
+    },
+    /// Two readers with and without a writer.
+    Writer {
+        /// API clients in the replica.
+        #[arg(long, default_value_t = 1_000_000)]
+        clients: u32,
+        /// Changes a second.
+        #[arg(long, default_value_t = 10_000)]
+        changes: u32,
+    },
+    /// Resident memory a client, at 1 and 10 million.
+    Memory,
+    /// The check among 10 million clients against the check among 10,000.
+    Growth,
+    /// One measurement of `memory`, in a process of its own.
+    #[command(hide = true)]
+    MemoryOf {
+        /// API clients in the replica.
+        clients: u32,
+    },
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let rounds = arguments.rounds.max(3);
+    let mut report = Report::new();
+    let done = match arguments.row {
+        Row::All => rows::all(&mut report, rounds),
+        Row::Check { clients } => rows::check::run(&mut report, rounds, clients),
+        Row::Writer { clients, changes } => {
+            rows::writer::run(&mut report, rounds, clients, changes)
+        }
+        Row::Memory => rows::memory::run(&mut report),
+        Row::Growth => rows::growth::run(&mut report, rounds),
+        Row::MemoryOf { clients } => {
+            println!("{}", rows::memory::measure(clients));
+            return ExitCode::SUCCESS;
+        }
+    };
+    let written = done.and_then(|()| match &arguments.out {
+        Some(path) => report.write(path),
+        None => Ok(()),
+    });
+    match written {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(reason) => {
+            eprintln!("{reason}");
+            ExitCode::FAILURE
+        }
+    }
+}

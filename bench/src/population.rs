@@ -1,0 +1,167 @@
+//! A replica full of clients, each with a live token, and the tokens' texts in random order. The same
+//! numbers give the same population.
+
+use std::sync::Arc;
+use tokenward_core::client::{Product, Workspace};
+use tokenward_core::credential::{AccessToken, TOKEN_CHARS};
+use tokenward_core::digest::{DigestKey, KeyId, Keyring};
+use tokenward_core::ids::{ClientId, ClientNo, Environment, ProductNo, WorkspaceId, WorkspaceNo};
+use tokenward_core::label::{Label, Name, Slug};
+use tokenward_core::replica::{LoadedClient, Replica};
+use tokenward_core::restrictions::Restrictions;
+use tokenward_core::slot::{Slot, TokenRecord};
+use tokenward_core::time::Timestamp;
+use uuid::Uuid;
+
+/// When every token was issued, in microseconds since 1970.
+pub(crate) const ISSUED: Timestamp = Timestamp(1_795_428_930_000_000);
+/// The digest key: any will do.
+pub(crate) const KEY: [u8; 32] = [42; 32];
+/// The product every check asks for; each second client is restricted to it and one more.
+pub(crate) const PRODUCT: &str = "e-invoice";
+
+/// A small generator of well-spread numbers (the finaliser of MurmurHash3 over a counter).
+pub(crate) struct Numbers(pub(crate) u64);
+
+impl Numbers {
+    pub(crate) fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut word = self.0;
+        word = (word ^ (word >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
+        word = (word ^ (word >> 33)).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
+        word ^ (word >> 33)
+    }
+
+    /// A number below `end`.
+    pub(crate) fn below(&mut self, end: u32) -> u32 {
+        ((self.next() >> 32) * u64::from(end) >> 32) as u32
+    }
+}
+
+/// The id of client `no`, shaped like a random UUID.
+pub(crate) fn id(no: u32) -> ClientId {
+    let mut numbers = Numbers(u64::from(no) << 20);
+    let (high, low) = (numbers.next(), numbers.next());
+    ClientId(
+        uuid::Builder::from_random_bytes(Uuid::from_u64_pair(high, low).into_bytes()).into_uuid(),
+    )
+}
+
+/// The live token of client `no`.
+pub(crate) fn token(no: u32) -> AccessToken {
+    let mut numbers = Numbers(u64::from(no) << 20 | 0x8_0000);
+    let mut random = [0; 28];
+    random.chunks_mut(8).for_each(|part| {
+        let bytes = numbers.next().to_le_bytes();
+        part.copy_from_slice(&bytes[..part.len()]);
+    });
+    AccessToken::from_random(Environment::Production, id(no), random)
+}
+
+pub(crate) fn keyring() -> Arc<Keyring> {
+    let keys = vec![DigestKey::new(KeyId(1), KEY)];
+    Arc::new(Keyring::new(keys).unwrap_or_else(|why| unreachable!("one good key: {why}")))
+}
+
+/// The slot of client `no` with its token live for ten years.
+pub(crate) fn slot(keyring: &Keyring, no: u32) -> Slot {
+    let key = keyring.current();
+    let digest = keyring
+        .token(key, &token(no))
+        .unwrap_or_else(|| unreachable!("the current key is in the ring"));
+    let valid_till = Some(ISSUED.plus_seconds(315_360_000));
+    Slot::default().issue(
+        TokenRecord {
+            digest,
+            key,
+            issued_at: ISSUED,
+            valid_till,
+        },
+        None,
+    )
+}
+
+/// A replica of `clients`, vouching for ever.
+pub(crate) fn replica(clients: u32) -> Replica {
+    let keyring = keyring();
+    let replica = Replica::new(Arc::clone(&keyring), clients as usize);
+    let name = |text: &str| Name::parse(text).unwrap_or_else(|why| unreachable!("{why}"));
+    let full = |why| -> () { panic!("the population does not fit: {why}") };
+    let mut loading = replica.loading();
+    for (no, text) in (0..).zip(["gst", "max-itc", PRODUCT]) {
+        let slug = Slug::parse(text).unwrap_or_else(|why| unreachable!("{why}"));
+        loading.product(&Product {
+            no: ProductNo(no),
+            slug,
+            name: name(text),
+            created_at: ISSUED,
+        });
+    }
+    for no in 0..1000 {
+        let id = WorkspaceId(Uuid::from_u128(no.into()));
+        let no = WorkspaceNo(no);
+        let workspace = Workspace {
+            no,
+            id,
+            name: name("Acme"),
+            created_at: ISSUED,
+            disabled_at: None,
+        };
+        loading.workspace(&workspace).unwrap_or_else(full);
+    }
+    let some = Restrictions {
+        products: Some(Box::new([ProductNo(0), ProductNo(2)])),
+        ..Restrictions::default()
+    };
+    for no in 0..clients {
+        let label =
+            Label::parse(&format!("erp-{no:07}")).unwrap_or_else(|why| unreachable!("{why}"));
+        let client = LoadedClient {
+            no: ClientNo(no),
+            id: id(no),
+            workspace: WorkspaceNo(no % 1000),
+            environment: Environment::Production,
+            label: &label,
+            restrictions: if no % 2 == 0 {
+                Restrictions::default()
+            } else {
+                some.clone()
+            },
+            disabled: false,
+            deleted: false,
+            slot: &slot(&keyring, no),
+        };
+        loading.client(&client).unwrap_or_else(full);
+    }
+    loading.finish(1);
+    replica.lease().grant_for_ever();
+    replica
+}
+
+/// Texts of the tokens of clients drawn at random, one after the other: reading them costs what
+/// reading a request that just arrived costs.
+pub(crate) struct Texts(String);
+
+impl Texts {
+    /// Draws `count` of the tokens of `clients`.
+    pub(crate) fn draw(clients: u32, count: usize, seed: u64) -> Self {
+        let mut numbers = Numbers(seed);
+        let mut out = String::with_capacity(count * TOKEN_CHARS);
+        (0..count).for_each(|_| out.push_str(&token(numbers.below(clients)).expose()));
+        Self(out)
+    }
+
+    /// How many there are.
+    pub(crate) fn count(&self) -> usize {
+        self.0.len() / TOKEN_CHARS
+    }
+
+    /// `count` texts from number `start` on, from the beginning again after the last.
+    pub(crate) fn from(&self, start: usize, count: usize) -> impl Iterator<Item = &str> {
+        let all = self.count();
+        (start..start + count).map(move |at| {
+            let at = at % all * TOKEN_CHARS;
+            &self.0[at..at + TOKEN_CHARS]
+        })
+    }
+}
