@@ -1,0 +1,51 @@
+//! The configuration: a file's text, flags' texts and a request's host. Everything is refused or resolved; what
+//! was resolved shows no secret and maps a host it was given.
+//!
+//! The server's rooms are taken by their files, not by its crate: that would compile SQLite and TLS a second time.
+
+#![no_main]
+
+#[expect(dead_code, reason = "the target needs a part of the room")]
+#[path = "../../crates/server/src/config/mod.rs"]
+mod config;
+#[expect(dead_code, reason = "the configuration needs a part of the room")]
+#[path = "../../crates/server/src/data_dir.rs"]
+mod data_dir;
+#[expect(dead_code, reason = "the data directory needs a part of the room")]
+#[path = "../../crates/server/src/random.rs"]
+mod random;
+
+use config::{Config, File, ServeArgs};
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|text: &str| {
+    let _ = File::parse(text);
+    let mut lines = text.lines();
+    let mut next = || lines.next().map(str::to_owned);
+    let host = next();
+    let flags = ServeArgs {
+        environment_host: host.clone().into_iter().collect(),
+        trusted_proxy: next().into_iter().collect(),
+        log: next(),
+        error_source: next(),
+        issuer: next(),
+        database_url: Some("postgres://ops:hunter2@db/tokenward".to_owned()),
+        ..ServeArgs::default()
+    };
+    let Ok(resolved) = Config::resolve(flags) else {
+        return;
+    };
+    let shown = serde_json::to_string(&resolved).expect("a configuration can be shown");
+    assert!(
+        text.contains("hunter2") || !shown.contains("hunter2"),
+        "a secret is shown"
+    );
+    if let Some((_, name)) = host.as_deref().and_then(|pair| pair.split_once('=')) {
+        let plain = !name.contains([':', '[', ']']);
+        assert!(
+            !plain || resolved.host_environment(Some(name)).is_some(),
+            "a mapped host is not found"
+        );
+    }
+    let _ = resolved.host_environment(Some(text));
+});
