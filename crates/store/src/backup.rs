@@ -5,40 +5,104 @@ use crate::driver::{CommitError, Driver};
 use crate::error::StoreError;
 use crate::load::{Head, read_head};
 use crate::postgres::PostgresDriver;
-use crate::sqlite::SqliteDriver;
+use crate::sqlite::{BUSY, SqliteDriver, private_file};
 use crate::statements as sql;
 use crate::store::Location;
 use rusqlite::{Connection, OpenFlags};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 use tokenward_core::Change;
 use tokenward_core::audit::{Actor, Entry, Written};
 use tokenward_core::time::Timestamp;
 use uuid::Uuid;
 
+/// Longest the new epoch's transaction may take: it alters every client.
+const PATIENCE: Duration = Duration::from_secs(600);
+
 /// Copies the SQLite store at `from` to the new file `to`, a consistent moment of it, while it may be
-/// written to. `progress` is told pages left and pages in all. Answers where the copy stands.
-pub fn backup(from: &Path, to: &Path, mut progress: impl FnMut(u32, u32)) -> Result<(u64, u64, [u8; 32]), StoreError> {
+/// written to. `progress` is told pages left and pages in all. Answers where the copy stands: its last
+/// change, and its last audit entry with the chain's hash. `to` appears only when it is whole.
+pub fn backup(
+    from: &Path,
+    to: &Path,
+    progress: impl FnMut(u32, u32),
+) -> Result<(u64, u64, [u8; 32]), StoreError> {
+    let trouble =
+        |error: std::io::Error| StoreError::Unavailable(format!("{}: {error}", to.display()));
+    if to.try_exists().map_err(trouble)? {
+        return Err(StoreError::Unavailable(format!(
+            "{}: there is a file of this name already",
+            to.display()
+        )));
+    }
+    let mut name = to.as_os_str().to_owned();
+    name.push(".part");
+    let part = PathBuf::from(name);
+    // Left by a backup that was cut short.
+    match std::fs::remove_file(&part) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(trouble(error)),
+        _ => {}
+    }
+    let copied = copy(from, &part, progress).and_then(|head| {
+        std::fs::File::open(&part)
+            .and_then(|file| file.sync_all())
+            .map_err(trouble)?;
+        std::fs::rename(&part, to).map_err(trouble)?;
+        let folder = to
+            .parent()
+            .filter(|folder| !folder.as_os_str().is_empty())
+            .unwrap_or(Path::new("."));
+        std::fs::File::open(folder)
+            .and_then(|folder| folder.sync_all())
+            .map_err(trouble)?;
+        Ok(head)
+    });
+    if copied.is_err() {
+        let _ = std::fs::remove_file(&part);
+    }
+    copied
+}
+
+fn copy(
+    from: &Path,
+    to: &Path,
+    mut progress: impl FnMut(u32, u32),
+) -> Result<(u64, u64, [u8; 32]), StoreError> {
     /// Pages copied between two reports: about 4 MiB.
     const STEP: i32 = 1_024;
-    let unavailable = |what: &Path, error: rusqlite::Error| StoreError::Unavailable(format!("{}: {error}", what.display()));
+    let unavailable = |what: &Path, error: rusqlite::Error| match StoreError::from(error) {
+        StoreError::Damaged(text) => StoreError::Damaged(format!("{}: {text}", what.display())),
+        error => StoreError::Unavailable(format!("{}: {error}", what.display())),
+    };
     let source = Connection::open_with_flags(from, OpenFlags::SQLITE_OPEN_READ_ONLY)
         .map_err(|error| unavailable(from, error))?;
+    source.busy_timeout(BUSY)?;
     // One read transaction over all steps: without it every write in between would start the copy
     // again, and a busy store would never be backed up.
     source.execute_batch("BEGIN")?;
     let head = head_of(&source)?;
+    private_file(to)?;
     let mut target = Connection::open(to).map_err(|error| unavailable(to, error))?;
     {
         let copy = rusqlite::backup::Backup::new(&source, &mut target)?;
         loop {
             use rusqlite::backup::StepResult;
-            let step = copy.step(STEP)?;
+            let step = copy.step(STEP).map_err(|error| unavailable(to, error))?;
             let left = copy.progress();
-            progress(left.remaining.cast_unsigned(), left.pagecount.cast_unsigned());
+            progress(
+                left.remaining.cast_unsigned(),
+                left.pagecount.cast_unsigned(),
+            );
             match step {
                 StepResult::Done => break,
                 StepResult::More => {}
-                _ => std::thread::yield_now(),
+                // Nobody else has the copy, and the store's snapshot is held: neither can be locked.
+                _ => {
+                    return Err(StoreError::Unavailable(format!(
+                        "{}: locked by another program",
+                        to.display()
+                    )));
+                }
             }
         }
     }
@@ -47,15 +111,25 @@ pub fn backup(from: &Path, to: &Path, mut progress: impl FnMut(u32, u32)) -> Res
     target.execute_batch("PRAGMA journal_mode = DELETE")?;
     let sound: String = target.query_row("PRAGMA integrity_check", [], |row| row.get(0))?;
     if sound != "ok" {
-        return Err(StoreError::Damaged(format!("the copy is not sound: {sound}")));
+        return Err(StoreError::Damaged(format!(
+            "the copy is not sound: {sound}"
+        )));
     }
     Ok(head)
 }
 
 fn head_of(connection: &Connection) -> Result<(u64, u64, [u8; 32]), StoreError> {
-    let head = connection.query_row("SELECT change_number, audit_seq, audit_hash FROM head", [], |row| {
-        Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, [u8; 32]>(2)?))
-    });
+    let head = connection.query_row(
+        "SELECT change_number, audit_seq, audit_hash FROM head",
+        [],
+        |row| {
+            Ok((
+                row.get::<_, i64>(0)?,
+                row.get::<_, i64>(1)?,
+                row.get::<_, [u8; 32]>(2)?,
+            ))
+        },
+    );
     let (change, seq, hash) = head.map_err(|error| StoreError::Damaged(error.to_string()))?;
     Ok((change.cast_unsigned(), seq.cast_unsigned(), hash))
 }
@@ -79,15 +153,15 @@ pub async fn restore(
     now: Timestamp,
 ) -> Result<Restored, StoreError> {
     let mut driver = match location {
-        Location::Sqlite(path) => Driver::Sqlite(SqliteDriver::open(path)?),
-        Location::Postgres(url) => Driver::Postgres(PostgresDriver::open(url).await?),
+        Location::Sqlite(path) => Driver::Sqlite(SqliteDriver::open(path, false)?),
+        Location::Postgres(url) => Driver::Postgres(PostgresDriver::open(url, "restore").await?),
     };
-    if driver.migrate(&[]).await? {
-        return Err(StoreError::Damaged("the database is empty: copy the backup into it first".into()));
-    }
+    driver.migrate(None).await?;
+    driver.unhurried().await?;
     let head = read_head(&mut driver).await?;
     if let Some((seq, hash)) = proof {
         if (seq, hash) == (head.audit_seq, head.audit_hash) {
+            driver.close().await;
             return Ok(Restored { head, epoch: None });
         }
         return Err(StoreError::Unavailable(format!(
@@ -112,9 +186,14 @@ pub async fn restore(
     statements.extend(sql::statements(&change));
     statements.push(sql::append_change(&change, number, now));
     let from = (head.change_number, head.audit_seq);
-    statements.push(sql::move_head((number, entry.seq, &entry.hash), from));
-    driver.commit(&statements).await.map_err(|error| match error {
-        CommitError::RolledBack(error) | CommitError::Unknown(error) => error,
-    })?;
-    Ok(Restored { head, epoch: Some(epoch) })
+    statements.push(sql::move_head_alone((number, entry.seq, &entry.hash), from));
+    driver
+        .commit(&statements, PATIENCE)
+        .await
+        .map_err(CommitError::into_inner)?;
+    driver.close().await;
+    Ok(Restored {
+        head,
+        epoch: Some(epoch),
+    })
 }

@@ -5,14 +5,36 @@ use crate::error::StoreError;
 use crate::postgres::PostgresDriver;
 use crate::sqlite::SqliteDriver;
 use crate::value::{Row, Statement, Value};
+use std::time::Duration;
 
 /// How a commit failed.
 #[derive(Debug)]
 pub(crate) enum CommitError {
+    /// Nothing was written: one of the statements makes no sense to the database, which is otherwise
+    /// well and where it was believed to be.
+    Refused(StoreError),
     /// Nothing was written.
     RolledBack(StoreError),
     /// It may or may not have been written.
     Unknown(StoreError),
+}
+
+impl CommitError {
+    pub(crate) fn into_inner(self) -> StoreError {
+        match self {
+            Self::Refused(error) | Self::RolledBack(error) | Self::Unknown(error) => error,
+        }
+    }
+
+    /// A statement touched another number of rows than it must.
+    pub(crate) fn touched(statement: &Statement, touched: u64) -> Self {
+        let error = StoreError::Damaged(format!("{touched} rows touched by: {}", statement.sql));
+        if statement.fence {
+            Self::RolledBack(error)
+        } else {
+            Self::Refused(error)
+        }
+    }
 }
 
 /// What a row becomes; called for each in order.
@@ -21,7 +43,7 @@ pub(crate) type Each<'a> = &'a mut dyn FnMut(usize, &Row<'_>) -> Result<(), Stor
 /// The writer's connection.
 pub(crate) enum Driver {
     Sqlite(SqliteDriver),
-    Postgres(PostgresDriver),
+    Postgres(Box<PostgresDriver>),
 }
 
 impl Driver {
@@ -40,23 +62,33 @@ impl Driver {
     }
 
     /// Streams a large result without holding it.
-    pub(crate) async fn stream(&mut self, sql: &'static str, each: Each<'_>) -> Result<(), StoreError> {
+    pub(crate) async fn stream(
+        &mut self,
+        sql: &'static str,
+        each: Each<'_>,
+    ) -> Result<(), StoreError> {
         match self {
             Self::Sqlite(driver) => driver.query(sql, &[Vec::new()], each),
             Self::Postgres(driver) => driver.stream(sql, each).await,
         }
     }
 
-    /// Writes all statements in one durable transaction, or none.
-    pub(crate) async fn commit(&mut self, statements: &[Statement]) -> Result<(), CommitError> {
+    /// Writes all statements in one durable transaction, or none. When they have not all been carried
+    /// out within `patience`, none is written; the commit itself is then no longer asked for.
+    pub(crate) async fn commit(
+        &mut self,
+        statements: &[Statement],
+        patience: Duration,
+    ) -> Result<(), CommitError> {
         match self {
             Self::Sqlite(driver) => driver.commit(statements),
-            Self::Postgres(driver) => driver.commit(statements).await,
+            Self::Postgres(driver) => driver.commit(statements, patience).await,
         }
     }
 
-    /// Creates or migrates the tables; answers whether they were created.
-    pub(crate) async fn migrate(&mut self, fresh: &[Statement]) -> Result<bool, StoreError> {
+    /// Migrates the tables, or creates them with what `fresh` puts in; answers whether they were
+    /// created. Without `fresh` an empty database is an error and stays empty.
+    pub(crate) async fn migrate(&mut self, fresh: Option<&Statement>) -> Result<bool, StoreError> {
         match self {
             Self::Sqlite(driver) => driver.migrate(fresh),
             Self::Postgres(driver) => driver.migrate(fresh).await,
@@ -68,6 +100,14 @@ impl Driver {
         matches!(self, Self::Postgres(_))
     }
 
+    /// Whether the connection is gone; whatever was not committed on it never will be.
+    pub(crate) fn is_lost(&self) -> bool {
+        match self {
+            Self::Sqlite(_) => false,
+            Self::Postgres(driver) => driver.is_lost(),
+        }
+    }
+
     /// Makes sure the connection works and is still the only writer's.
     pub(crate) async fn recover(&mut self) -> Result<(), StoreError> {
         match self {
@@ -75,6 +115,26 @@ impl Driver {
             Self::Postgres(driver) => driver.reconnect().await,
         }
     }
+
+    /// Lets single statements take as long as they need, for work that nobody waits behind.
+    pub(crate) async fn unhurried(&mut self) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(_) => Ok(()),
+            Self::Postgres(driver) => driver.unhurried().await,
+        }
+    }
+
+    /// Ends the connection in good order, so that a successor finds the lock free.
+    pub(crate) async fn close(self) {
+        if let Self::Postgres(driver) = self {
+            driver.close().await;
+        }
+    }
+}
+
+/// An empty database where one with tables was promised.
+pub(crate) fn nothing_here() -> StoreError {
+    StoreError::Damaged("it is empty: copy the backup into it first".into())
 }
 
 /// The schema version found in the head row, judged.

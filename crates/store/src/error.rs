@@ -34,6 +34,11 @@ pub enum StoreError {
         /// The last change seen here.
         seen: u64,
     },
+    /// The database is not the one this process worked with.
+    #[error(
+        "the database is not where this node left it: {0}. Another program wrote to it, or it was replaced by a copy; restart this node to read it anew"
+    )]
+    Diverged(String),
     /// A change cannot be applied to the replica, or was written by a newer version.
     #[error("{0}")]
     CannotApply(String),
@@ -51,8 +56,24 @@ impl From<rusqlite::Error> for StoreError {
 
 impl From<tokio_postgres::Error> for StoreError {
     fn from(error: tokio_postgres::Error) -> Self {
-        let detail = error.as_db_error().map(|db| format!("{} ({})", db.message(), db.code().code()));
+        let detail = error
+            .as_db_error()
+            .map(|db| format!("{} ({})", db.message(), db.code().code()));
         Self::Unavailable(detail.unwrap_or_else(|| error.to_string()))
+    }
+}
+
+impl StoreError {
+    /// Whether this process can never use the database again: it must stop vouching and end.
+    pub(crate) fn is_final(&self) -> bool {
+        match self {
+            Self::Unavailable(_) | Self::Damaged(_) => false,
+            Self::TooNew { .. }
+            | Self::InUse(_)
+            | Self::Older { .. }
+            | Self::Diverged(_)
+            | Self::CannotApply(_) => true,
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 
 use crate::error::Failure;
 use crate::reader::Use;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use tokenward_core::Change;
 use tokenward_core::audit::Entry;
 use tokenward_core::client::{AdminKeyRecord, ClientState, Product, Workspace};
@@ -34,7 +35,10 @@ impl Wants {
     /// A decision about one client.
     #[must_use]
     pub fn client(id: ClientId) -> Self {
-        Self { client: Some(id), ..Self::default() }
+        Self {
+            client: Some(id),
+            ..Self::default()
+        }
     }
 
     pub(crate) fn alone(&self) -> bool {
@@ -141,14 +145,21 @@ where
     }
 
     fn decide(&mut self, view: &View) -> Decided {
-        let Some(decide) = self.decide.take() else { return Decided::nothing() };
-        match decide(view) {
-            Ok((decided, answer)) => {
+        let Some(decide) = self.decide.take() else {
+            return Decided::nothing();
+        };
+        // A decision that panics must not take the writer, and with it everybody's writes, along.
+        match catch_unwind(AssertUnwindSafe(|| decide(view))) {
+            Ok(Ok((decided, answer))) => {
                 self.answer = Some(Ok(answer));
                 decided
             }
-            Err(refusal) => {
+            Ok(Err(refusal)) => {
                 self.answer = Some(Err(refusal));
+                Decided::nothing()
+            }
+            Err(_) => {
+                tracing::error!("a decision panicked; nothing of it was written");
                 Decided::nothing()
             }
         }

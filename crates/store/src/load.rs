@@ -30,13 +30,15 @@ pub struct Head {
 
 const SELECT_HEAD: &str = "SELECT store, epoch, change_number, audit_seq, audit_hash FROM head";
 const SELECT_NEXT: &str = "SELECT (SELECT coalesce(max(no) + 1, 0) FROM client),
-    (SELECT coalesce(max(no) + 1, 0) FROM workspace), (SELECT coalesce(max(no) + 1, 0) FROM product)";
+    (SELECT coalesce(max(no) + 1, 0) FROM workspace), (SELECT next_product FROM head)";
 
 /// Reads the head row.
 pub(crate) async fn read_head(driver: &mut Driver) -> Result<Head, StoreError> {
     let mut head = None;
     let mut each = |_: usize, row: &Row<'_>| {
-        let uuid = |text: &str| parse_uuid(text).ok_or_else(|| StoreError::Damaged("a name in the head row".into()));
+        let uuid = |text: &str| {
+            parse_uuid(text).ok_or_else(|| StoreError::Damaged("a name in the head row".into()))
+        };
         head = Some(Head {
             store: uuid(row.text(0)?)?,
             epoch: uuid(row.text(1)?)?,
@@ -67,7 +69,10 @@ pub(crate) async fn read_next(driver: &mut Driver) -> Result<Next, StoreError> {
 
 /// Loads all of a store into a new replica. It has no lease: who vouches for it is decided by the
 /// caller. Nothing else may write meanwhile.
-pub(crate) async fn load(driver: &mut Driver, keyring: Arc<Keyring>) -> Result<Replica, StoreError> {
+pub(crate) async fn load(
+    driver: &mut Driver,
+    keyring: Arc<Keyring>,
+) -> Result<Replica, StoreError> {
     let head = read_head(driver).await?;
     let next = read_next(driver).await?;
     let replica = Replica::new(keyring, next.client.index());
@@ -85,7 +90,10 @@ pub(crate) async fn load(driver: &mut Driver, keyring: Arc<Keyring>) -> Result<R
     Ok(replica)
 }
 
-fn load_client(loading: &mut tokenward_core::replica::Loading<'_>, row: &Row<'_>) -> Result<(), StoreError> {
+fn load_client(
+    loading: &mut tokenward_core::replica::Loading<'_>,
+    row: &Row<'_>,
+) -> Result<(), StoreError> {
     let products = row.text_or_null(5)?.map(rows::products).transpose()?;
     let restrictions = Restrictions {
         products: products.map(|mut list| {
@@ -108,4 +116,3 @@ fn load_client(loading: &mut tokenward_core::replica::Loading<'_>, row: &Row<'_>
     })?;
     Ok(())
 }
-

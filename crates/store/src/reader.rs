@@ -32,7 +32,12 @@ pub struct Use {
 
 impl Use {
     pub(crate) fn values(&self) -> Vec<Value> {
-        vec![self.client.0.into(), self.at.into(), self.source.as_str().into(), self.product.0.into()]
+        vec![
+            self.client.0.into(),
+            self.at.into(),
+            self.source.as_str().into(),
+            self.product.0.into(),
+        ]
     }
 }
 
@@ -82,11 +87,15 @@ type Decode<T> = fn(&Row<'_>) -> Result<T, StoreError>;
 
 impl Reader {
     pub(crate) fn sqlite(readers: SqliteReaders) -> Self {
-        Self { pool: Pool::Sqlite(Arc::new(readers)) }
+        Self {
+            pool: Pool::Sqlite(Arc::new(readers)),
+        }
     }
 
     pub(crate) fn postgres(pool: deadpool_postgres::Pool) -> Self {
-        Self { pool: Pool::Postgres(pool) }
+        Self {
+            pool: Pool::Postgres(pool),
+        }
     }
 
     /// The SQLite file, if that is the engine.
@@ -132,13 +141,22 @@ impl Reader {
     }
 
     /// One client, its slot, workspace and last use.
-    pub async fn client(&self, id: ClientId) -> Result<Option<(ClientState, Option<Use>)>, StoreError> {
+    pub async fn client(
+        &self,
+        id: ClientId,
+    ) -> Result<Option<(ClientState, Option<Use>)>, StoreError> {
         let sql = select_client!("WHERE c.id = $1").to_owned();
-        Ok(self.rows(sql, vec![id.0.into()], client_and_use).await?.pop())
+        Ok(self
+            .rows(sql, vec![id.0.into()], client_and_use)
+            .await?
+            .pop())
     }
 
     /// Clients in the order of their creation.
-    pub async fn clients(&self, filter: &ClientFilter) -> Result<Vec<(ClientState, Option<Use>)>, StoreError> {
+    pub async fn clients(
+        &self,
+        filter: &ClientFilter,
+    ) -> Result<Vec<(ClientState, Option<Use>)>, StoreError> {
         let mut asked = Asked::default();
         if let Some(workspace) = filter.workspace {
             asked.and("w.id =", workspace.0);
@@ -162,17 +180,25 @@ impl Reader {
     /// One workspace.
     pub async fn workspace(&self, id: WorkspaceId) -> Result<Option<Workspace>, StoreError> {
         let sql = format!("{} WHERE id = $1", rows::SELECT_WORKSPACES);
-        Ok(self.rows(sql, vec![id.0.into()], |row| rows::workspace(row, 0)).await?.pop())
+        Ok(self
+            .rows(sql, vec![id.0.into()], |row| rows::workspace(row, 0))
+            .await?
+            .pop())
     }
 
     /// Workspaces in the order of their creation.
-    pub async fn workspaces(&self, after: Option<WorkspaceNo>, limit: u32) -> Result<Vec<Workspace>, StoreError> {
+    pub async fn workspaces(
+        &self,
+        after: Option<WorkspaceNo>,
+        limit: u32,
+    ) -> Result<Vec<Workspace>, StoreError> {
         let mut asked = Asked::default();
         if let Some(after) = after {
             asked.and("no >", after.0);
         }
         let sql = asked.sql(rows::SELECT_WORKSPACES, "no", limit);
-        self.rows(sql, asked.params, |row| rows::workspace(row, 0)).await
+        self.rows(sql, asked.params, |row| rows::workspace(row, 0))
+            .await
     }
 
     /// Every product; there are few.
@@ -190,7 +216,10 @@ impl Reader {
     /// One admin key.
     pub async fn admin_key(&self, id: Uuid) -> Result<Option<AdminKeyRecord>, StoreError> {
         let sql = format!("{} WHERE id = $1", rows::SELECT_ADMIN_KEYS);
-        Ok(self.rows(sql, vec![id.into()], rows::admin_key).await?.pop())
+        Ok(self
+            .rows(sql, vec![id.into()], rows::admin_key)
+            .await?
+            .pop())
     }
 
     /// Audit entries in order.
@@ -203,7 +232,8 @@ impl Reader {
         if let Some(workspace) = filter.workspace {
             asked.and("workspace =", workspace.0);
         }
-        let select = "SELECT seq, at, actor, source, action, workspace, client, detail, hash FROM audit";
+        let select =
+            "SELECT seq, at, actor, source, action, workspace, client, detail, hash FROM audit";
         let sql = asked.sql(select, "seq", filter.limit);
         self.rows(sql, asked.params, rows::audit).await
     }
@@ -211,7 +241,13 @@ impl Reader {
     /// The audit head: the number and hash of the last entry, and the last change's number.
     pub async fn head(&self) -> Result<(u64, [u8; 32], u64), StoreError> {
         let sql = "SELECT audit_seq, audit_hash, change_number FROM head".to_owned();
-        let decode: Decode<_> = |row| Ok((row.int(0)?.cast_unsigned(), row.bytes(1)?, row.int(2)?.cast_unsigned()));
+        let decode: Decode<_> = |row| {
+            Ok((
+                row.int(0)?.cast_unsigned(),
+                row.bytes(1)?,
+                row.int(2)?.cast_unsigned(),
+            ))
+        };
         let head = self.rows(sql, vec![], decode).await?.pop();
         head.ok_or_else(|| StoreError::Damaged("the head row is missing".into()))
     }
@@ -241,7 +277,8 @@ struct Asked {
 impl Asked {
     fn and(&mut self, condition: &str, value: impl Into<Value>) {
         self.params.push(value.into());
-        self.conditions.push(format!("{condition} ${}", self.params.len()));
+        self.conditions
+            .push(format!("{condition} ${}", self.params.len()));
     }
 
     fn text(&mut self, condition: &str) {

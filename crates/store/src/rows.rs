@@ -10,7 +10,9 @@ use tokenward_core::digest::{Digest, KeyId};
 use tokenward_core::ids::{ClientId, ClientNo, Environment, ProductNo, WorkspaceId, WorkspaceNo};
 use tokenward_core::label::{Label, Name, Slug, TextRefused};
 use tokenward_core::restrictions::Networks;
-use tokenward_core::slot::{EndReason, Ended, FORMERS, Former, Previous, QuotaCount, Slot, TokenRecord};
+use tokenward_core::slot::{
+    EndReason, Ended, FORMERS, Former, Previous, QuotaCount, Slot, TokenRecord,
+};
 use tokenward_core::time::Timestamp;
 use uuid::Uuid;
 
@@ -45,7 +47,8 @@ const WORKSPACE: usize = 44;
 /// Where [`Use`](crate::Use)'s columns begin.
 pub(crate) const USE: usize = 49;
 
-pub(crate) const SELECT_WORKSPACES: &str = "SELECT no, id, name, created_at, disabled_at FROM workspace";
+pub(crate) const SELECT_WORKSPACES: &str =
+    "SELECT no, id, name, created_at, disabled_at FROM workspace";
 pub(crate) const SELECT_PRODUCTS: &str = "SELECT no, slug, name, created_at FROM product";
 
 fn refused(error: TextRefused) -> StoreError {
@@ -57,7 +60,9 @@ fn at(micros: i64) -> Timestamp {
 }
 
 fn key(number: i64) -> Result<KeyId, StoreError> {
-    u8::try_from(number).map(KeyId).map_err(|_| StoreError::Damaged(format!("digest key {number}")))
+    u8::try_from(number)
+        .map(KeyId)
+        .map_err(|_| StoreError::Damaged(format!("digest key {number}")))
 }
 
 pub(crate) fn client_state(row: &Row<'_>) -> Result<ClientState, StoreError> {
@@ -84,12 +89,22 @@ fn client(row: &Row<'_>) -> Result<ApiClient, StoreError> {
             products: row.text_or_null(5)?.map(products).transpose()?,
             token_lifetime_seconds: row
                 .int_or_null(6)?
-                .map(|seconds| u32::try_from(seconds).map_err(|_| StoreError::Damaged("a lifetime".into())))
+                .map(|seconds| {
+                    u32::try_from(seconds).map_err(|_| StoreError::Damaged("a lifetime".into()))
+                })
                 .transpose()?,
             secret_networks: networks(row.text(7)?)?,
             token_networks: networks(row.text(8)?)?,
-            notification_emails: emails.split(',').filter(|text| !text.is_empty()).map(str::to_owned).collect(),
-            on_repeat: if row.int(10)? == 1 { OnRepeat::Return } else { OnRepeat::Replace },
+            notification_emails: emails
+                .split(',')
+                .filter(|text| !text.is_empty())
+                .map(str::to_owned)
+                .collect(),
+            on_repeat: if row.int(10)? == 1 {
+                OnRepeat::Return
+            } else {
+                OnRepeat::Replace
+            },
             renew_before_seconds: row.count(11)?,
             handover_max_seconds: row.count(12)?,
         },
@@ -126,14 +141,20 @@ pub(crate) fn slot(row: &Row<'_>, start: usize) -> Result<Slot, StoreError> {
     };
     let ended = match row.int_or_null(start + 5)? {
         None => None,
-        Some(number) => Some(Ended { reason: reason(number)?, at: at(row.int(start + 6)?) }),
+        Some(number) => Some(Ended {
+            reason: reason(number)?,
+            at: at(row.int(start + 6)?),
+        }),
     };
     let reasons = row.int(start + 10)?;
     let mut formers = [None; FORMERS];
     for (position, former) in formers.iter_mut().enumerate() {
         if let Some(prefix) = row.int_or_null(start + 7 + position)? {
             let reason = reason(reasons >> (2 * position) & 3)?;
-            *former = Some(Former { prefix: prefix.cast_unsigned(), reason });
+            *former = Some(Former {
+                prefix: prefix.cast_unsigned(),
+                reason,
+            });
         }
     }
     let previous = match row.bytes_or_null(start + 11)? {
@@ -144,11 +165,21 @@ pub(crate) fn slot(row: &Row<'_>, start: usize) -> Result<Slot, StoreError> {
             valid_till: at(row.int(start + 13)?),
         }),
     };
-    Ok(Slot { generation: row.count(start)?, token, ended, formers, previous, ..Slot::default() })
+    Ok(Slot {
+        generation: row.count(start)?,
+        token,
+        ended,
+        formers,
+        previous,
+        ..Slot::default()
+    })
 }
 
 fn quota(row: &Row<'_>, start: usize) -> Result<QuotaCount, StoreError> {
-    Ok(QuotaCount { day: row.count(start)?, used: row.count(start + 1)? })
+    Ok(QuotaCount {
+        day: row.count(start)?,
+        used: row.count(start + 1)?,
+    })
 }
 
 fn reason(number: i64) -> Result<EndReason, StoreError> {
@@ -178,7 +209,10 @@ pub(crate) fn networks(text: &str) -> Result<Networks, StoreError> {
 pub(crate) fn products(text: &str) -> Result<Vec<ProductNo>, StoreError> {
     let number = |part: &str| part.parse().map(ProductNo);
     let parts = text.split(',').filter(|part| !part.is_empty());
-    parts.map(number).collect::<Result<_, _>>().map_err(|_| StoreError::Damaged("a product list".into()))
+    parts
+        .map(number)
+        .collect::<Result<_, _>>()
+        .map_err(|_| StoreError::Damaged("a product list".into()))
 }
 
 pub(crate) fn workspace(row: &Row<'_>, start: usize) -> Result<Workspace, StoreError> {
@@ -207,7 +241,8 @@ pub(crate) fn admin_key(row: &Row<'_>) -> Result<AdminKeyRecord, StoreError> {
     Ok(AdminKeyRecord {
         id: Uuid::from_bytes(row.bytes(0)?),
         name: Name::parse(row.text(1)?).map_err(refused)?,
-        role: serde_json::from_str(row.text(2)?).map_err(|error| StoreError::Damaged(error.to_string()))?,
+        role: serde_json::from_str(row.text(2)?)
+            .map_err(|error| StoreError::Damaged(error.to_string()))?,
         digest: Digest(row.bytes(3)?),
         key: key(row.int(4)?)?,
         created_at: at(row.int(5)?),
@@ -218,7 +253,9 @@ pub(crate) fn admin_key(row: &Row<'_>) -> Result<AdminKeyRecord, StoreError> {
 
 pub(crate) fn audit(row: &Row<'_>) -> Result<Written, StoreError> {
     let id = |column: usize| -> Result<Option<Uuid>, StoreError> {
-        Ok(row.bytes_or_null(column)?.and_then(|bytes| Uuid::from_slice(bytes).ok()))
+        Ok(row
+            .bytes_or_null(column)?
+            .and_then(|bytes| Uuid::from_slice(bytes).ok()))
     };
     Ok(Written {
         seq: row.int(0)?.cast_unsigned(),

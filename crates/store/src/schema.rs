@@ -10,7 +10,7 @@ pub(crate) const MIGRATIONS: &[&str] = &[V1];
 const V1: &str = "
 CREATE TABLE head (
     one {key}, schema BIGINT NOT NULL, store TEXT NOT NULL, epoch TEXT NOT NULL,
-    change_number BIGINT NOT NULL, audit_seq BIGINT NOT NULL, audit_hash {bytes} NOT NULL
+    change_number BIGINT NOT NULL, audit_seq BIGINT NOT NULL, audit_hash {bytes} NOT NULL, next_product BIGINT NOT NULL
 );
 CREATE TABLE node (
     one {key}, id TEXT NOT NULL, incarnation TEXT NOT NULL, renewals BIGINT NOT NULL
@@ -55,11 +55,13 @@ CREATE TABLE client_use (
 
 /// The text of a migration for SQLite.
 pub(crate) fn for_sqlite(text: &str) -> String {
-    text.replace("{key}", "INTEGER PRIMARY KEY").replace("{bytes}", "BLOB")
+    text.replace("{key}", "INTEGER PRIMARY KEY")
+        .replace("{bytes}", "BLOB")
 }
 
 /// The text of a migration for PostgreSQL.
 pub(crate) fn for_postgres(text: &str) -> String {
     // Slots are rewritten in place at every generation: room on the page keeps that off the index.
-    text.replace("{key}", "BIGINT PRIMARY KEY").replace("{bytes}", "BYTEA")
+    text.replace("{key}", "BIGINT PRIMARY KEY")
+        .replace("{bytes}", "BYTEA")
 }

@@ -1,17 +1,17 @@
 //! SQLite: one connection that writes, a few that read. WAL with `synchronous=FULL`: an acknowledged
 //! commit survives a power cut.
 
-use crate::driver::{CommitError, Each, judge_version};
+use crate::driver::{CommitError, Each, judge_version, nothing_here};
 use crate::error::StoreError;
 use crate::schema;
 use crate::value::{Row, Statement, Value};
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 use std::path::{Path, PathBuf};
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 /// How long to wait for another process's lock, such as a backup's, before giving up.
-const BUSY: Duration = Duration::from_secs(5);
+pub(crate) const BUSY: Duration = Duration::from_secs(5);
 /// Pages in the log before it is copied into the main file: few long pauses rather than many.
 const CHECKPOINT_PAGES: u32 = 10_000;
 /// Statements kept prepared.
@@ -30,13 +30,33 @@ fn open(path: &Path, flags: OpenFlags) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
+/// Makes sure the file exists; a new one is its owner's alone, and SQLite gives its log the same
+/// rights.
+pub(crate) fn private_file(path: &Path) -> Result<(), StoreError> {
+    use std::os::unix::fs::OpenOptionsExt;
+    let made = std::fs::OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .mode(0o600)
+        .open(path);
+    made.map(drop)
+        .map_err(|error| StoreError::Unavailable(format!("{}: {error}", path.display())))
+}
+
 impl SqliteDriver {
-    /// Opens or creates the file.
-    pub(crate) fn open(path: &Path) -> Result<Self, StoreError> {
-        let connection = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
-        let mode: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
+    /// Opens the file, or creates it where `create` allows; nobody but its owner may read it.
+    pub(crate) fn open(path: &Path, create: bool) -> Result<Self, StoreError> {
+        if create {
+            private_file(path)?;
+        }
+        let connection = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        let mode: String =
+            connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
         if mode != "wal" {
-            return Err(StoreError::Unavailable(format!("journal mode is {mode}, not wal")));
+            return Err(StoreError::Unavailable(format!(
+                "journal mode is {mode}, not wal"
+            )));
         }
         connection.execute_batch(&format!(
             "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}; PRAGMA temp_store = MEMORY;
@@ -45,46 +65,63 @@ impl SqliteDriver {
         // Believed only when read back: NORMAL would lose acknowledged commits in a power cut.
         let synchronous: i64 = connection.query_row("PRAGMA synchronous", [], |row| row.get(0))?;
         if synchronous != 2 {
-            return Err(StoreError::Unavailable("SQLite did not accept synchronous=FULL".into()));
+            return Err(StoreError::Unavailable(
+                "SQLite did not accept synchronous=FULL".into(),
+            ));
         }
         Ok(Self { connection })
     }
 
-    pub(crate) fn query(&mut self, sql: &str, lists: &[Vec<Value>], each: Each<'_>) -> Result<(), StoreError> {
+    pub(crate) fn query(
+        &mut self,
+        sql: &str,
+        lists: &[Vec<Value>],
+        each: Each<'_>,
+    ) -> Result<(), StoreError> {
         run(&self.connection, sql, lists, each)
     }
 
     pub(crate) fn commit(&mut self, statements: &[Statement]) -> Result<(), CommitError> {
-        let transaction = || -> Result<(), StoreError> {
-            let transaction = self.connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-            for statement in statements {
-                let mut prepared = transaction.prepare_cached(statement.sql)?;
-                check_numbering(&prepared, statement.params.len());
-                let touched = prepared.execute(rusqlite::params_from_iter(&statement.params))?;
-                let expected = statement.touches;
-                if expected.is_some_and(|expected| expected != touched as u64) {
-                    return Err(StoreError::Damaged(format!("{touched} rows touched by: {}", statement.sql)));
-                }
+        let behavior = rusqlite::TransactionBehavior::Immediate;
+        let begun = self.connection.transaction_with_behavior(behavior);
+        // Dropped on an error, which rolls back.
+        let transaction = begun.map_err(|error| CommitError::RolledBack(error.into()))?;
+        for statement in statements {
+            let touched = execute(&transaction, statement).map_err(refused)?;
+            if statement
+                .touches
+                .is_some_and(|expected| expected != touched)
+            {
+                return Err(CommitError::touched(statement, touched));
             }
-            transaction.commit()?;
-            Ok(())
-        };
-        // A failed COMMIT of SQLite leaves the transaction undone: dropping it rolls back.
-        let mut transaction = transaction;
-        transaction().map_err(CommitError::RolledBack)
+        }
+        transaction
+            .commit()
+            .map_err(|error| match error.sqlite_error_code() {
+                // The last page of a transaction is written last, so one that found no room is not
+                // whole, and no later start will take it for one.
+                Some(ErrorCode::DiskFull | ErrorCode::DatabaseBusy) => {
+                    CommitError::RolledBack(error.into())
+                }
+                // A failed flush undoes the transaction in this process, yet its pages may lie in the log
+                // and be taken for good after a crash.
+                _ => CommitError::Unknown(error.into()),
+            })
     }
 
-    pub(crate) fn migrate(&mut self, fresh: &[Statement]) -> Result<bool, StoreError> {
-        let transaction = self.connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-        let tables: i64 = transaction.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    pub(crate) fn migrate(&mut self, fresh: Option<&Statement>) -> Result<bool, StoreError> {
+        let transaction = self
+            .connection
+            .transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+        let tables: i64 =
+            transaction.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
         let created = tables == 0;
         if created {
+            let fresh = fresh.ok_or_else(nothing_here)?;
             for migration in schema::MIGRATIONS {
                 transaction.execute_batch(&schema::for_sqlite(migration))?;
             }
-            for statement in fresh {
-                transaction.execute(statement.sql, rusqlite::params_from_iter(&statement.params))?;
-            }
+            execute(&transaction, fresh)?;
         } else {
             let found = transaction
                 .query_row("SELECT schema FROM head", [], |row| row.get(0))
@@ -96,14 +133,43 @@ impl SqliteDriver {
     }
 }
 
-/// SQLite numbers `$1` by its first appearance; this holds the SQL to that order.
-fn check_numbering(prepared: &rusqlite::Statement<'_>, count: usize) {
-    for number in 1..=count {
-        debug_assert_eq!(prepared.parameter_name(number), Some(format!("${number}").as_str()));
+fn execute(connection: &Connection, statement: &Statement) -> Result<u64, rusqlite::Error> {
+    let mut prepared = connection.prepare_cached(statement.sql)?;
+    check_numbering(&prepared, statement.params.len());
+    Ok(prepared.execute(rusqlite::params_from_iter(&statement.params))? as u64)
+}
+
+/// Whether a statement failed for what it says, or because the store is in trouble.
+fn refused(error: rusqlite::Error) -> CommitError {
+    use rusqlite::Error::{InvalidColumnType, SqliteFailure, ToSqlConversionFailure};
+    match &error {
+        SqliteFailure(failure, _) => match failure.code {
+            ErrorCode::ConstraintViolation | ErrorCode::TypeMismatch | ErrorCode::TooBig => {
+                CommitError::Refused(error.into())
+            }
+            _ => CommitError::RolledBack(error.into()),
+        },
+        InvalidColumnType(..) | ToSqlConversionFailure(_) => CommitError::Refused(error.into()),
+        _ => CommitError::RolledBack(error.into()),
     }
 }
 
-fn run(connection: &Connection, sql: &str, lists: &[Vec<Value>], each: Each<'_>) -> Result<(), StoreError> {
+/// SQLite numbers `$1` by its first appearance; this holds the SQL to that order.
+fn check_numbering(prepared: &rusqlite::Statement<'_>, count: usize) {
+    for number in 1..=count {
+        debug_assert_eq!(
+            prepared.parameter_name(number),
+            Some(format!("${number}").as_str())
+        );
+    }
+}
+
+fn run(
+    connection: &Connection,
+    sql: &str,
+    lists: &[Vec<Value>],
+    each: Each<'_>,
+) -> Result<(), StoreError> {
     let mut prepared = connection.prepare_cached(sql)?;
     for (at, params) in lists.iter().enumerate() {
         check_numbering(&prepared, params.len());
@@ -129,29 +195,65 @@ impl SqliteReaders {
     /// Opens the readers; the file must exist.
     pub(crate) fn open(path: &Path) -> Result<Self, StoreError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY;
-        let idle = (0..READERS).map(|_| open(path, flags)).collect::<Result<Vec<_>, _>>()?;
-        Ok(Self { path: path.to_owned(), idle: Mutex::new(idle), returned: Condvar::new() })
+        let idle = (0..READERS)
+            .map(|_| open(path, flags))
+            .collect::<Result<Vec<_>, _>>()?;
+        Ok(Self {
+            path: path.to_owned(),
+            idle: Mutex::new(idle),
+            returned: Condvar::new(),
+        })
     }
 
     /// Reads rows; blocks, so it belongs on a blocking thread.
-    pub(crate) fn query(&self, sql: &str, params: Vec<Value>, each: Each<'_>) -> Result<(), StoreError> {
+    pub(crate) fn query(
+        &self,
+        sql: &str,
+        params: Vec<Value>,
+        each: Each<'_>,
+    ) -> Result<(), StoreError> {
         let connection = {
             let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
             loop {
                 match idle.pop() {
                     Some(connection) => break connection,
-                    None => idle = self.returned.wait(idle).unwrap_or_else(PoisonError::into_inner),
+                    None => {
+                        idle = self
+                            .returned
+                            .wait(idle)
+                            .unwrap_or_else(PoisonError::into_inner)
+                    }
                 }
             }
         };
-        let out = run(&connection, sql, &[params], each);
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
-        self.returned.notify_one();
-        out
+        let lent = Lent {
+            readers: self,
+            connection: Some(connection),
+        };
+        lent.connection
+            .as_ref()
+            .map_or(Ok(()), |connection| run(connection, sql, &[params], each))
     }
 
     /// The database file.
     pub(crate) fn path(&self) -> &Path {
         &self.path
+    }
+}
+
+/// A connection on loan; it comes back even when its borrower panics.
+struct Lent<'a> {
+    readers: &'a SqliteReaders,
+    connection: Option<Connection>,
+}
+
+impl Drop for Lent<'_> {
+    fn drop(&mut self) {
+        self.readers
+            .idle
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .extend(self.connection.take());
+        self.readers.returned.notify_one();
     }
 }

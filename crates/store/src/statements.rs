@@ -5,16 +5,20 @@ use crate::value::{Statement, Value};
 use tokenward_core::Change;
 use tokenward_core::audit::Written;
 use tokenward_core::change::{EPOCH_GENERATIONS, FORMAT};
-use tokenward_core::client::{AdminKeyRecord, ApiClient, OnRepeat, SECRETS, SecretRecord, Settings, Workspace};
+use tokenward_core::client::{
+    AdminKeyRecord, ApiClient, OnRepeat, SECRETS, SecretRecord, Settings, Workspace,
+};
 use tokenward_core::ids::{ClientNo, Environment, ProductNo};
 use tokenward_core::restrictions::Networks;
 use tokenward_core::slot::{EndReason, Former, Slot};
 use tokenward_core::time::Timestamp;
 
-const PUT_WORKSPACE: &str = "INSERT INTO workspace (no, id, name, created_at, disabled_at) VALUES ($1, $2, $3, $4, $5)
+const PUT_WORKSPACE: &str =
+    "INSERT INTO workspace (no, id, name, created_at, disabled_at) VALUES ($1, $2, $3, $4, $5)
     ON CONFLICT (no) DO UPDATE SET name = excluded.name, disabled_at = excluded.disabled_at";
 const PUT_PRODUCT: &str = "INSERT INTO product (no, slug, name, created_at) VALUES ($1, $2, $3, $4)
     ON CONFLICT (no) DO UPDATE SET name = excluded.name";
+const RESERVE_PRODUCT: &str = "UPDATE head SET next_product = $1 WHERE next_product < $1";
 const DELETE_PRODUCT: &str = "DELETE FROM product WHERE no = $1";
 const INSERT_CLIENT: &str = "INSERT INTO client (no, id, workspace, environment, label, live_label, products, lifetime,
     secret_networks, token_networks, emails, on_repeat, renew_before, handover_max, created_at, disabled_at, deleted_at,
@@ -22,7 +26,7 @@ const INSERT_CLIENT: &str = "INSERT INTO client (no, id, workspace, environment,
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26)";
 const INSERT_SLOT: &str = "INSERT INTO slot (client, generation, former_reasons, quota1_day, quota1_used, quota2_day, quota2_used)
     VALUES ($1, 0, 0, 0, 0, 0, 0)";
-const UPDATE_SETTINGS: &str = "UPDATE client SET label = $1, live_label = $2, products = $3, lifetime = $4, secret_networks = $5,
+const UPDATE_SETTINGS: &str = "UPDATE client SET label = $1, live_label = CASE WHEN deleted_at IS NULL THEN $2 END, products = $3, lifetime = $4, secret_networks = $5,
     token_networks = $6, emails = $7, on_repeat = $8, renew_before = $9, handover_max = $10 WHERE no = $11";
 const DISABLE_CLIENT: &str = "UPDATE client SET disabled_at = $1 WHERE no = $2";
 const DELETE_CLIENT: &str = "UPDATE client SET deleted_at = $1, live_label = NULL WHERE no = $2";
@@ -38,13 +42,19 @@ const PUT_ADMIN_KEY: &str = "INSERT INTO admin_key (id, name, role, digest, dige
     ON CONFLICT (id) DO UPDATE SET name = excluded.name, role = excluded.role, digest = excluded.digest,
     digest_key = excluded.digest_key, expires_at = excluded.expires_at, revoked_at = excluded.revoked_at";
 const EPOCH_HEAD: &str = "UPDATE head SET epoch = $1";
-const EPOCH_END_TOKENS: &str = "UPDATE slot SET ended = $1, ended_at = $2 WHERE digest IS NOT NULL AND ended IS NULL";
-const EPOCH_RAISE: &str = "UPDATE slot SET generation = generation + $1, previous_digest = NULL, previous_key = NULL,
+const EPOCH_END_TOKENS: &str =
+    "UPDATE slot SET ended = $1, ended_at = $2 WHERE digest IS NOT NULL AND ended IS NULL";
+const EPOCH_RAISE: &str =
+    "UPDATE slot SET generation = generation + $1, previous_digest = NULL, previous_key = NULL,
     previous_till = NULL, seal = NULL";
-pub(crate) const APPEND_CHANGE: &str = "INSERT INTO change_log (number, at, format, body) VALUES ($1, $2, $3, $4)";
-pub(crate) const APPEND_AUDIT: &str = "INSERT INTO audit (seq, at, actor, source, action, workspace, client, detail, hash)
+pub(crate) const APPEND_CHANGE: &str =
+    "INSERT INTO change_log (number, at, format, body) VALUES ($1, $2, $3, $4)";
+pub(crate) const APPEND_AUDIT: &str =
+    "INSERT INTO audit (seq, at, actor, source, action, workspace, client, detail, hash)
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
 const MOVE_HEAD: &str = "UPDATE head SET change_number = $1, audit_seq = $2, audit_hash = $3
+    WHERE change_number = $4 AND audit_seq = $5 AND EXISTS (SELECT 1 FROM node WHERE incarnation = $6)";
+const MOVE_HEAD_ALONE: &str = "UPDATE head SET change_number = $1, audit_seq = $2, audit_hash = $3
     WHERE change_number = $4 AND audit_seq = $5";
 const TRIM_LOG: &str = "DELETE FROM change_log WHERE number <= $1";
 
@@ -52,23 +62,51 @@ const TRIM_LOG: &str = "DELETE FROM change_log WHERE number <= $1";
 pub(crate) fn statements(change: &Change) -> Vec<Statement> {
     match change {
         Change::WorkspacePut { workspace } => vec![put_workspace(workspace)],
-        Change::ProductPut { product } => vec![Statement::one(
-            PUT_PRODUCT,
-            vec![product.no.0.into(), product.slug.as_str().into(), product.name.as_str().into(), product.created_at.into()],
-        )],
-        Change::ProductDeleted { product } => vec![Statement::one(DELETE_PRODUCT, vec![product.0.into()])],
-        Change::ClientCreated { client } => {
-            vec![insert_client(client), Statement::one(INSERT_SLOT, vec![client.no.0.into()])]
+        Change::ProductPut { product } => vec![
+            Statement::one(
+                PUT_PRODUCT,
+                vec![
+                    product.no.0.into(),
+                    product.slug.as_str().into(),
+                    product.name.as_str().into(),
+                    product.created_at.into(),
+                ],
+            ),
+            // Kept apart from the table, so that a deleted product's number is never given out again.
+            Statement::new(RESERVE_PRODUCT, vec![(i64::from(product.no.0) + 1).into()]),
+        ],
+        Change::ProductDeleted { product } => {
+            vec![Statement::one(DELETE_PRODUCT, vec![product.0.into()])]
         }
-        Change::ClientSettingsChanged { client, settings } => vec![update_settings(*client, settings)],
+        Change::ClientCreated { client } => {
+            vec![
+                insert_client(client),
+                Statement::one(INSERT_SLOT, vec![client.no.0.into()]),
+            ]
+        }
+        Change::ClientSettingsChanged { client, settings } => {
+            let mut all = vec![update_settings(*client, settings)];
+            if settings.on_repeat == OnRepeat::Replace {
+                // Clients of this policy have no sealed copy at all.
+                all.push(Statement::one(DESTROY_SEAL, vec![client.0.into()]));
+            }
+            all
+        }
         Change::ClientDisabled { client, at } => {
-            vec![Statement::one(DISABLE_CLIENT, vec![(*at).into(), client.0.into()])]
+            vec![Statement::one(
+                DISABLE_CLIENT,
+                vec![(*at).into(), client.0.into()],
+            )]
         }
         Change::ClientDeleted { client, at } => vec![
             Statement::one(DELETE_CLIENT, vec![(*at).into(), client.0.into()]),
             Statement::one(DESTROY_SEAL, vec![client.0.into()]),
         ],
-        Change::SecretsChanged { client, secrets, next_secret } => {
+        Change::SecretsChanged {
+            client,
+            secrets,
+            next_secret,
+        } => {
             let mut params = secret_values(secrets);
             params.extend([(*next_secret).into(), client.0.into()]);
             vec![Statement::one(UPDATE_SECRETS, params)]
@@ -79,7 +117,10 @@ pub(crate) fn statements(change: &Change) -> Vec<Statement> {
         Change::AdminKeyPut { key } => vec![put_admin_key(key)],
         Change::EpochStarted { epoch, at } => vec![
             Statement::one(EPOCH_HEAD, vec![epoch.to_string().into()]),
-            Statement::new(EPOCH_END_TOKENS, vec![reason_number(EndReason::Restored).into(), (*at).into()]),
+            Statement::new(
+                EPOCH_END_TOKENS,
+                vec![reason_number(EndReason::Restored).into(), (*at).into()],
+            ),
             Statement::new(EPOCH_RAISE, vec![EPOCH_GENERATIONS.into()]),
         ],
     }
@@ -87,7 +128,12 @@ pub(crate) fn statements(change: &Change) -> Vec<Statement> {
 
 /// The change's entry in the log.
 pub(crate) fn append_change(change: &Change, number: u64, at: Timestamp) -> Statement {
-    let params = vec![number.cast_signed().into(), at.into(), FORMAT.into(), change.to_body().into()];
+    let params = vec![
+        number.cast_signed().into(),
+        at.into(),
+        FORMAT.into(),
+        change.to_body().into(),
+    ];
     Statement::one(APPEND_CHANGE, params)
 }
 
@@ -109,19 +155,32 @@ pub(crate) fn append_audit(entry: &Written) -> Statement {
     )
 }
 
-/// Moves the head from where the writer believes it to be. Touching no row means that somebody else
-/// wrote: then nothing of the group may stand.
-pub(crate) fn move_head(to: (u64, u64, &[u8; 32]), from: (u64, u64)) -> Statement {
-    Statement::one(
-        MOVE_HEAD,
-        vec![
-            to.0.cast_signed().into(),
-            to.1.cast_signed().into(),
-            to.2.as_slice().into(),
-            from.0.cast_signed().into(),
-            from.1.cast_signed().into(),
-        ],
-    )
+/// Moves the head from where the writer believes it to be, and only while `incarnation` is the
+/// database's node. Touching no row means that somebody else wrote: then nothing of the group may
+/// stand.
+pub(crate) fn move_head(
+    to: (u64, u64, &[u8; 32]),
+    from: (u64, u64),
+    incarnation: &str,
+) -> Statement {
+    let mut params = head_values(to, from);
+    params.push(incarnation.into());
+    Statement::fence(MOVE_HEAD, params)
+}
+
+/// The same for a restore, which is no node.
+pub(crate) fn move_head_alone(to: (u64, u64, &[u8; 32]), from: (u64, u64)) -> Statement {
+    Statement::fence(MOVE_HEAD_ALONE, head_values(to, from))
+}
+
+fn head_values(to: (u64, u64, &[u8; 32]), from: (u64, u64)) -> Vec<Value> {
+    vec![
+        to.0.cast_signed().into(),
+        to.1.cast_signed().into(),
+        to.2.as_slice().into(),
+        from.0.cast_signed().into(),
+        from.1.cast_signed().into(),
+    ]
 }
 
 /// Forgets the log up to `number`; followers that far behind load anew.
@@ -151,7 +210,11 @@ fn insert_client(client: &ApiClient) -> Statement {
         environment_number(client.environment).into(),
     ];
     params.extend(settings_values(&client.settings, live));
-    params.extend([client.created_at.into(), client.disabled_at.into(), client.deleted_at.into()]);
+    params.extend([
+        client.created_at.into(),
+        client.disabled_at.into(),
+        client.deleted_at.into(),
+    ]);
     params.extend(secret_values(&client.secrets));
     params.push(client.next_secret.into());
     Statement::one(INSERT_CLIENT, params)
@@ -195,9 +258,13 @@ fn secret_values(secrets: &[Option<SecretRecord>; SECRETS]) -> Vec<Value> {
 pub(crate) fn slot_values(slot: &Slot, client: ClientNo) -> Vec<Value> {
     let token = slot.token.as_ref();
     let former = |at: usize| slot.formers[at].map(|former: Former| former.prefix.cast_signed());
-    let reasons = slot.formers.iter().enumerate().fold(0, |sum, (at, former)| {
-        sum | former.map_or(0, |former| reason_number(former.reason)) << (2 * at)
-    });
+    let reasons = slot
+        .formers
+        .iter()
+        .enumerate()
+        .fold(0, |sum, (at, former)| {
+            sum | former.map_or(0, |former| reason_number(former.reason)) << (2 * at)
+        });
     let previous = slot.previous.as_ref();
     vec![
         slot.generation.into(),
@@ -260,5 +327,7 @@ fn network_text(networks: &Networks) -> String {
 
 /// Product numbers as `,1,7,`: a search for `,7,` finds the clients of product 7.
 fn product_text(products: &[ProductNo]) -> String {
-    products.iter().fold(String::from(","), |text, no| format!("{text}{},", no.0))
+    products
+        .iter()
+        .fold(String::from(","), |text, no| format!("{text}{},", no.0))
 }

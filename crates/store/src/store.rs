@@ -1,15 +1,16 @@
 //! Opening a store and asking it to write.
 
-use crate::driver::Driver;
+use crate::driver::{CommitError, Driver};
 use crate::error::{Failure, StoreError};
 use crate::job::{Decided, Job, Typed, View, Wants};
 use crate::load::{self, read_head, read_next};
 use crate::postgres::{self, PostgresDriver};
+use crate::queue::{Queue, WAITING_MAX};
 use crate::reader::Reader;
 use crate::sqlite::{SqliteDriver, SqliteReaders};
+use crate::timer;
 use crate::value::{Row, Statement};
-use crate::writer::{GROUP_MAX, Health, LeaseTerms, Writer};
-use std::collections::VecDeque;
+use crate::writer::{Health, Standing, Writer};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -22,15 +23,20 @@ use uuid::Uuid;
 
 pub use crate::load::Head;
 
-/// Writes that may wait; past this the caller is told to come back.
-const WAITING_MAX: usize = 8_192;
-/// How often the lease on a shared database is renewed.
-const RENEW_EVERY: Duration = Duration::from_secs(2);
-/// How long a renewal lets this node vouch: long enough to sit out a database restart.
-const TERM_NANOS: u64 = 10_000_000_000;
-/// How long a start waits before it believes a predecessor's lease to be over: (term + pause margin of
-/// 2 s) x (1 + two clocks' error of 0.5 %).
-const WAIT_OUT: Duration = Duration::from_millis(12_120);
+/// How long a commit or renewal lets this node vouch, unless a test asks for less: long enough to sit
+/// out a database restart.
+pub const TERM: Duration = Duration::from_secs(10);
+/// How much longer than its lease a node's clock may have stood still unnoticed, such as in a paused
+/// virtual machine.
+const PAUSE_MARGIN: Duration = Duration::from_secs(2);
+/// Longest a step of the opening may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long a start waits before it believes a predecessor's lease to be over: its term and the pause
+/// margin, and 1 % for two clocks that may each be wrong by half of it.
+fn wait_out(term: Duration) -> Duration {
+    (term + PAUSE_MARGIN).mul_f64(1.01)
+}
 
 /// Where a store is.
 #[derive(Clone, Debug)]
@@ -61,8 +67,12 @@ pub struct Options<C> {
     pub node: NodeIdentity,
     /// Random names for a new store and its first epoch.
     pub fresh: (Uuid, Uuid),
-    /// The highest change number this data directory has seen; a store that ends before it is refused.
-    pub seen: u64,
+    /// The epoch and the highest change number this data directory has seen; the same epoch ending
+    /// before it is refused.
+    pub seen: Option<(Uuid, u64)>,
+    /// How long a commit or renewal lets this node vouch on a shared database: [`TERM`]. The same on
+    /// every node that may take over from another.
+    pub term: Duration,
 }
 
 /// A store: one writer behind a queue, a replica, and readers. Cheap to clone.
@@ -107,13 +117,19 @@ impl WriterHandle {
 impl<C: Clock + Send + Sync + 'static> Store<C> {
     /// Opens the store, creating its tables in an empty one, loads the replica and starts the writer.
     /// The replica vouches when this returns.
-    pub async fn open(location: &Location, options: Options<C>) -> Result<(Self, WriterHandle), StoreError> {
+    pub async fn open(
+        location: &Location,
+        options: Options<C>,
+    ) -> Result<(Self, WriterHandle), StoreError> {
         let (ready, opened) = oneshot::channel();
         let location = location.clone();
         let thread = std::thread::Builder::new()
             .name("writer".into())
             .spawn(move || {
-                let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+                let runtime = match tokio::runtime::Builder::new_current_thread()
+                    .enable_all()
+                    .build()
+                {
                     Ok(runtime) => runtime,
                     Err(error) => {
                         let _ = ready.send(Err(StoreError::Unavailable(error.to_string())));
@@ -122,18 +138,26 @@ impl<C: Clock + Send + Sync + 'static> Store<C> {
                 };
                 runtime.block_on(async move {
                     match start(&location, options).await {
+                        // Nobody may be there to take the store any more: then this ends at once, in
+                        // good order.
                         Ok((store, writer, queue)) => {
-                            if ready.send(Ok(store)).is_ok() {
-                                run(writer, queue).await;
-                            }
+                            drop(ready.send(Ok(store)));
+                            writer.run(queue).await;
                         }
                         Err(error) => drop(ready.send(Err(error))),
                     }
                 });
             })
             .map_err(|error| StoreError::Unavailable(error.to_string()))?;
-        let store = opened.await.map_err(|_| StoreError::Unavailable("the writer ended".into()))??;
-        Ok((store, WriterHandle { thread: Some(thread) }))
+        let store = opened
+            .await
+            .map_err(|_| StoreError::Unavailable("the writer ended".into()))??;
+        Ok((
+            store,
+            WriterHandle {
+                thread: Some(thread),
+            },
+        ))
     }
 
     /// Decides on the durable state, writes, applies, and answers what the decision answered. When
@@ -146,11 +170,19 @@ impl<C: Clock + Send + Sync + 'static> Store<C> {
     {
         let (reply, answer) = oneshot::channel();
         let asked = self.clock.boot();
-        let job = Typed { wants, asked, decide: Some(decide), answer: None, reply };
-        self.queue.try_send(Box::new(job)).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => Failure::Overloaded,
-            mpsc::error::TrySendError::Closed(_) => Failure::Unavailable,
-        })?;
+        let job = Typed {
+            wants,
+            asked,
+            decide: Some(decide),
+            answer: None,
+            reply,
+        };
+        self.queue
+            .try_send(Box::new(job))
+            .map_err(|error| match error {
+                mpsc::error::TrySendError::Full(_) => Failure::Overloaded,
+                mpsc::error::TrySendError::Closed(_) => Failure::Unavailable,
+            })?;
         answer.await.map_err(|_| Failure::OutcomeUnknown)?
     }
 
@@ -188,13 +220,19 @@ impl<C: Clock + Send + Sync + 'static> Store<C> {
     #[must_use]
     pub fn numbers(&self) -> (u64, u64) {
         let health = &self.health;
-        (health.change_number.load(Ordering::Relaxed), health.audit_seq.load(Ordering::Relaxed))
+        (
+            health.change_number.load(Ordering::Relaxed),
+            health.audit_seq.load(Ordering::Relaxed),
+        )
     }
 
     /// Groups and changes committed since the start.
     #[must_use]
     pub fn committed(&self) -> (u64, u64) {
-        (self.health.groups.load(Ordering::Relaxed), self.health.changes.load(Ordering::Relaxed))
+        (
+            self.health.groups.load(Ordering::Relaxed),
+            self.health.changes.load(Ordering::Relaxed),
+        )
     }
 
     /// Whether the last write or renewal succeeded.
@@ -213,61 +251,89 @@ impl<C: Clock + Send + Sync + 'static> Store<C> {
     /// Writes waiting now.
     #[must_use]
     pub fn waiting(&self) -> usize {
-        WAITING_MAX - self.queue.capacity()
+        WAITING_MAX - self.queue.capacity() + self.health.waiting.load(Ordering::Relaxed)
     }
 }
 
-type Started<C> = (Store<C>, Writer<C>, mpsc::Receiver<Box<dyn Job>>);
+type Started<C> = (Store<C>, Writer<C>, Queue);
 
-async fn start<C: Clock + Send + Sync>(location: &Location, options: Options<C>) -> Result<Started<C>, StoreError> {
+async fn start<C: Clock + Send + Sync>(
+    location: &Location,
+    options: Options<C>,
+) -> Result<Started<C>, StoreError> {
     let mut driver = match location {
-        Location::Sqlite(path) => Driver::Sqlite(SqliteDriver::open(path)?),
-        Location::Postgres(url) => Driver::Postgres(PostgresDriver::open(url).await?),
+        Location::Sqlite(path) => Driver::Sqlite(SqliteDriver::open(path, true)?),
+        Location::Postgres(url) => {
+            Driver::Postgres(PostgresDriver::open(url, &options.node.id.to_string()).await?)
+        }
     };
-    let created = driver.migrate(&[new_head(options.fresh)]).await?;
+    let created = driver.migrate(Some(&new_head(options.fresh))).await?;
     let head = read_head(&mut driver).await?;
-    if head.change_number < options.seen {
-        return Err(StoreError::Older { found: head.change_number, seen: options.seen });
+    if let Some((epoch, seen)) = options.seen
+        && epoch == head.epoch
+        && head.change_number < seen
+    {
+        return Err(StoreError::Older {
+            found: head.change_number,
+            seen,
+        });
     }
-    if driver.is_shared() {
-        register(&mut driver, &options.node).await?;
-    }
+    register(&mut driver, &options.node, options.term).await?;
     let next = read_next(&mut driver).await?;
-    let asked = options.clock.boot();
     let replica = Arc::new(load::load(&mut driver, Arc::clone(&options.keyring)).await?);
     let health = Arc::new(Health::default());
     let mut writer = Writer {
-        lease: LeaseTerms { term_nanos: TERM_NANOS },
+        term: options.term,
+        renew_at: options.clock.boot(),
         incarnation: options.node.incarnation.to_string(),
         replica: Arc::clone(&replica),
         clock: Arc::clone(&options.clock),
         head: head.clone(),
         next,
         health: Arc::clone(&health),
-        trusted: true,
+        standing: Standing::Sure,
+        faults: 0,
+        put_back: false,
         driver,
     };
+    writer.publish();
     if writer.driver.is_shared() {
-        // A long load may have outlived the lease of its start; the renewal is what lets it vouch.
-        let _ = asked;
+        // Only this write after the load lets the replica vouch: the load may have taken longer than
+        // any lease.
         writer.renew().await;
+        if writer.standing != Standing::Sure {
+            return Err(StoreError::Unavailable(
+                "the database failed while it was being opened".into(),
+            ));
+        }
     } else {
         replica.lease().grant_for_ever();
     }
-    health.writable.store(writer.trusted, Ordering::Relaxed);
-    writer.publish_head();
     let reader = match location {
         Location::Sqlite(path) => Reader::sqlite(SqliteReaders::open(path)?),
         Location::Postgres(url) => Reader::postgres(postgres::readers(url)?),
     };
-    let (queue, waiting) = mpsc::channel(WAITING_MAX);
+    let (queue, arriving) = mpsc::channel(WAITING_MAX);
+    let arriving = Queue::new(arriving, Arc::clone(&health.waiting));
     let clock = options.clock;
-    Ok((Store { queue, reader, replica, clock, health, head_at_open: head, created }, writer, waiting))
+    Ok((
+        Store {
+            queue,
+            reader,
+            replica,
+            clock,
+            health,
+            head_at_open: head,
+            created,
+        },
+        writer,
+        arriving,
+    ))
 }
 
 fn new_head((store, epoch): (Uuid, Uuid)) -> Statement {
-    let sql = "INSERT INTO head (one, schema, store, epoch, change_number, audit_seq, audit_hash)
-        VALUES (1, $1, $2, $3, 0, 0, $4)";
+    let sql = "INSERT INTO head (one, schema, store, epoch, change_number, audit_seq, audit_hash, next_product)
+        VALUES (1, $1, $2, $3, 0, 0, $4, 0)";
     let params = vec![
         crate::schema::VERSION.into(),
         store.to_string().into(),
@@ -277,65 +343,46 @@ fn new_head((store, epoch): (Uuid, Uuid)) -> Statement {
     Statement::one(sql, params)
 }
 
-/// Enters this process as the database's node. Holding the lock proves that no other process can
-/// write; it does not prove that none still answers checks from memory, so a predecessor's lease is
-/// waited out, unless the data directory's lock proves it dead.
-async fn register(driver: &mut Driver, node: &NodeIdentity) -> Result<(), StoreError> {
+/// Enters this process as the database's node. From the first write on no predecessor can commit or
+/// renew, whatever became of its lock; but it may still answer checks from memory, so its lease is
+/// waited out, unless the data directory's lock proves it dead. Its name stays in the row until then:
+/// should this start be cut short, the next one waits too.
+async fn register(
+    driver: &mut Driver,
+    node: &NodeIdentity,
+    term: Duration,
+) -> Result<(), StoreError> {
+    let (id, incarnation) = (node.id.to_string(), node.incarnation.to_string());
     let mut predecessor: Option<String> = None;
     let mut each = |_: usize, row: &Row<'_>| {
         predecessor = Some(row.text(0)?.to_owned());
         Ok(())
     };
-    driver.query("SELECT id FROM node", &[vec![]], &mut each).await?;
-    if predecessor.is_some_and(|id| id != node.id.to_string()) {
+    driver
+        .query("SELECT id FROM node", &[vec![]], &mut each)
+        .await?;
+    let sql = "INSERT INTO node (one, id, incarnation, renewals) VALUES (1, $1, $2, 0)
+        ON CONFLICT (one) DO UPDATE SET incarnation = excluded.incarnation, renewals = 0";
+    let enter = Statement::one(sql, vec![id.as_str().into(), incarnation.as_str().into()]);
+    driver
+        .commit(&[enter], PATIENCE)
+        .await
+        .map_err(CommitError::into_inner)?;
+    if predecessor.is_none_or(|predecessor| predecessor == id) {
+        return Ok(());
+    }
+    if driver.is_shared() {
+        let wait = wait_out(term);
         tracing::warn!(
-            seconds = WAIT_OUT.as_secs(),
+            seconds = wait.as_secs(),
             "another node used this database and did not sign off; waiting until it can no longer answer checks"
         );
-        tokio::time::sleep(WAIT_OUT).await;
+        timer::pass(wait).await;
     }
-    let sql = "INSERT INTO node (one, id, incarnation, renewals) VALUES (1, $1, $2, 0)
-        ON CONFLICT (one) DO UPDATE SET id = excluded.id, incarnation = excluded.incarnation, renewals = 0";
-    let params = vec![node.id.to_string().into(), node.incarnation.to_string().into()];
-    let committed = driver.commit(&[Statement::one(sql, params)]).await;
-    committed.map_err(|error| match error {
-        crate::driver::CommitError::RolledBack(error) | crate::driver::CommitError::Unknown(error) => error,
-    })
-}
-
-/// The writer's life: groups as they come, a renewal every two seconds, and a sign-off at the end.
-async fn run<C: Clock + Send + Sync>(mut writer: Writer<C>, mut queue: mpsc::Receiver<Box<dyn Job>>) {
-    let mut waiting: VecDeque<Box<dyn Job>> = VecDeque::new();
-    let mut incoming = Vec::with_capacity(GROUP_MAX);
-    let mut renewal = tokio::time::interval(RENEW_EVERY);
-    renewal.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    loop {
-        if waiting.is_empty() {
-            tokio::select! {
-                received = queue.recv_many(&mut incoming, GROUP_MAX) => if received == 0 { break },
-                _ = renewal.tick() => {
-                    writer.renew().await;
-                    continue;
-                }
-            }
-        } else {
-            while let Ok(job) = queue.try_recv() {
-                incoming.push(job);
-                if incoming.len() >= GROUP_MAX {
-                    break;
-                }
-            }
-        }
-        waiting.extend(incoming.drain(..));
-        let group = writer.next_group(&mut waiting);
-        writer.run_group(group).await;
-    }
-    writer.replica.lease().end();
-    if writer.driver.is_shared() && writer.trusted {
-        let sql = "DELETE FROM node WHERE incarnation = $1";
-        let params = vec![writer.incarnation.as_str().into()];
-        if writer.driver.commit(&[Statement::new(sql, params)]).await.is_err() {
-            tracing::warn!("could not sign off from the database; the next node waits until this one's lease is over");
-        }
-    }
+    let sql = "UPDATE node SET id = $1 WHERE incarnation = $2";
+    let take_over = Statement::fence(sql, vec![id.as_str().into(), incarnation.as_str().into()]);
+    driver
+        .commit(&[take_over], PATIENCE)
+        .await
+        .map_err(CommitError::into_inner)
 }

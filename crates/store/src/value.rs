@@ -20,15 +20,35 @@ pub(crate) struct Statement {
     pub(crate) params: Vec<Value>,
     /// The number of rows it must touch, where another number means that the store is not as believed.
     pub(crate) touches: Option<u64>,
+    /// Whether touching another number means that somebody else wrote, rather than that this one
+    /// statement makes no sense.
+    pub(crate) fence: bool,
 }
 
 impl Statement {
     pub(crate) fn new(sql: &'static str, params: Vec<Value>) -> Self {
-        Self { sql, params, touches: None }
+        Self {
+            sql,
+            params,
+            touches: None,
+            fence: false,
+        }
     }
 
     pub(crate) fn one(sql: &'static str, params: Vec<Value>) -> Self {
-        Self { sql, params, touches: Some(1) }
+        Self {
+            sql,
+            params,
+            touches: Some(1),
+            fence: false,
+        }
+    }
+
+    pub(crate) fn fence(sql: &'static str, params: Vec<Value>) -> Self {
+        Self {
+            fence: true,
+            ..Self::one(sql, params)
+        }
     }
 }
 
@@ -134,9 +154,9 @@ impl Row<'_> {
         match self {
             Self::Sqlite(row) => match row.get_ref(column)? {
                 ValueRef::Null => Ok(None),
-                ValueRef::Text(value) => {
-                    std::str::from_utf8(value).map(Some).map_err(|_| damaged(column, "text"))
-                }
+                ValueRef::Text(value) => std::str::from_utf8(value)
+                    .map(Some)
+                    .map_err(|_| damaged(column, "text")),
                 _ => Err(damaged(column, "text")),
             },
             Self::Postgres(row) => row.try_get(column).map_err(|_| damaged(column, "text")),
@@ -156,7 +176,8 @@ impl Row<'_> {
     }
 
     pub(crate) fn int(&self, column: usize) -> Result<i64, StoreError> {
-        self.int_or_null(column)?.ok_or_else(|| damaged(column, "number"))
+        self.int_or_null(column)?
+            .ok_or_else(|| damaged(column, "number"))
     }
 
     pub(crate) fn count(&self, column: usize) -> Result<u32, StoreError> {
@@ -164,11 +185,14 @@ impl Row<'_> {
     }
 
     pub(crate) fn text(&self, column: usize) -> Result<&str, StoreError> {
-        self.text_or_null(column)?.ok_or_else(|| damaged(column, "text"))
+        self.text_or_null(column)?
+            .ok_or_else(|| damaged(column, "text"))
     }
 
     pub(crate) fn bytes<const N: usize>(&self, column: usize) -> Result<[u8; N], StoreError> {
         let bytes = self.bytes_or_null(column)?;
-        bytes.and_then(|bytes| bytes.try_into().ok()).ok_or_else(|| damaged(column, "bytes of that length"))
+        bytes
+            .and_then(|bytes| bytes.try_into().ok())
+            .ok_or_else(|| damaged(column, "bytes of that length"))
     }
 }

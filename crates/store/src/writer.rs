@@ -1,39 +1,33 @@
-//! The one writer: collects what waits, decides each on the durable state, commits the group in one
-//! transaction, applies it to the replica, and only then answers.
+//! The one writer: decides a group on the durable state, commits it in one transaction, applies it to
+//! the replica, and only then answers. What it does when the store fails is in `resume`.
 
 use crate::driver::{CommitError, Driver};
 use crate::error::{Failure, StoreError};
-use crate::job::{Decided, Job, Next, View, Wants};
-use crate::load::{Head, read_head};
-use crate::rows::{self, select_client};
+use crate::job::{Decided, Job, Next};
+use crate::load::Head;
+use crate::queue::Queue;
 use crate::statements as sql;
-use crate::value::{Statement, Value};
-use std::collections::{HashSet, VecDeque};
+use crate::value::Statement;
+use crate::views::views;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
 use tokenward_core::Replica;
 use tokenward_core::audit::Written;
 use tokenward_core::change::Change;
-use tokenward_core::client::ClientState;
 use tokenward_core::ids::{ClientNo, ProductNo, WorkspaceNo};
 use tokenward_core::time::{BootInstant, Clock};
 
-/// Most changes in one commit: past this the pages written, not the disk's flush, are the cost.
-pub(crate) const GROUP_MAX: usize = 256;
 /// A change decided later than this after it was asked for is given up: its caller may have tried
 /// again, and a late generate would revoke the token of the retry.
-const DEADLINE_NANOS: u64 = 10_000_000_000;
+const DEADLINE: Duration = Duration::from_secs(10);
 /// Entries the change log keeps for followers.
 const LOG_KEPT: u64 = 100_000;
 /// How often the log is trimmed, in changes.
 const TRIM_EVERY: u64 = 1_024;
 
-/// How a shared database's node proves it is alive.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct LeaseTerms {
-    /// How long a renewal lets this node vouch.
-    pub(crate) term_nanos: u64,
-}
+pub(crate) const NOTE_USE: &str = "INSERT INTO client_use (client, at, source, product) VALUES ($1, $2, $3, $4)
+    ON CONFLICT (client) DO UPDATE SET at = excluded.at, source = excluded.source, product = excluded.product";
 
 /// What others may know of the writer.
 #[derive(Debug, Default)]
@@ -44,12 +38,25 @@ pub(crate) struct Health {
     pub(crate) groups: AtomicU64,
     /// Changes committed.
     pub(crate) changes: AtomicU64,
-    /// The last change's number, and the audit head, as `(change, audit)`.
+    /// The last change's number.
     pub(crate) change_number: AtomicU64,
     /// The last audit entry's number.
     pub(crate) audit_seq: AtomicU64,
-    /// Set when this node must stop for good: another one has the database.
+    /// Decisions waiting behind the door.
+    pub(crate) waiting: Arc<AtomicUsize>,
+    /// Set when this node must stop for good.
     pub(crate) expelled: AtomicBool,
+}
+
+/// How far the writer's picture of the store can be believed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Standing {
+    /// The head and the replica are the store's.
+    Sure,
+    /// The store failed; it is read again before anything is written.
+    Doubtful,
+    /// Nothing will be written any more, nor vouched for.
+    Ended,
 }
 
 /// The writer's own state.
@@ -60,336 +67,239 @@ pub(crate) struct Writer<C> {
     pub(crate) head: Head,
     pub(crate) next: Next,
     pub(crate) health: Arc<Health>,
-    pub(crate) lease: LeaseTerms,
+    /// How long a commit lets this node vouch.
+    pub(crate) term: Duration,
+    /// When the lease should be renewed next.
+    pub(crate) renew_at: BootInstant,
     pub(crate) incarnation: String,
-    pub(crate) trusted: bool,
+    pub(crate) standing: Standing,
+    /// Faults of the store since it last took a write.
+    pub(crate) faults: u32,
+    /// Whether a group was put back since the last one that could be read for.
+    pub(crate) put_back: bool,
 }
 
-const CLIENT_BY_ID: &str = select_client!("WHERE c.id = $1");
-const WORKSPACE_BY_ID: &str = "SELECT no, id, name, created_at, disabled_at FROM workspace WHERE id = $1";
-const LABEL_TAKEN: &str = "SELECT 1 FROM client c JOIN workspace w ON w.no = c.workspace
-    WHERE w.id = $1 AND c.environment = $2 AND c.live_label = $3";
-const PRODUCT_USERS: &str = "SELECT count(*) FROM client WHERE deleted_at IS NULL AND products LIKE $1";
-const CHANGES_AFTER: &str = "SELECT number, format, body FROM change_log WHERE number > $1 ORDER BY number";
-const RENEW: &str = "UPDATE node SET renewals = renewals + 1 WHERE incarnation = $1";
-pub(crate) const NOTE_USE: &str = "INSERT INTO client_use (client, at, source, product) VALUES ($1, $2, $3, $4)
-    ON CONFLICT (client) DO UPDATE SET at = excluded.at, source = excluded.source, product = excluded.product";
+/// A decision taken, and who waits for its answer.
+type Waiting = (Box<dyn Job>, Decided);
+
+/// How a write ended.
+enum Ending {
+    Done,
+    /// The store would have none of it, and nothing was written.
+    Refused(StoreError),
+    Failed(Failure),
+}
 
 impl<C: Clock + Send + Sync> Writer<C> {
-    /// Takes what can be decided together from the front of the queue: decisions about different
-    /// clients, or one that runs alone.
-    pub(crate) fn next_group(&self, waiting: &mut VecDeque<Box<dyn Job>>) -> Vec<Box<dyn Job>> {
-        let mut group: Vec<Box<dyn Job>> = Vec::new();
-        let mut later = VecDeque::new();
-        let mut clients = HashSet::new();
-        while let Some(job) = waiting.pop_front() {
-            let free = match (job.wants().alone(), job.wants().client) {
-                (false, Some(id)) => clients.insert(id),
-                _ => group.is_empty() && later.is_empty(),
-            };
-            let alone = job.wants().alone();
-            if free {
-                group.push(job);
-            } else {
-                later.push_back(job);
-            }
-            if (alone && free) || alone || group.len() >= GROUP_MAX {
-                // A lone decision ends the group: what came after it must not overtake it.
-                break;
-            }
-        }
-        later.append(waiting);
-        *waiting = later;
-        group
-    }
-
     /// Decides, commits, applies and answers one group.
-    pub(crate) async fn run_group(&mut self, group: Vec<Box<dyn Job>>) {
-        if !self.trusted && self.resume().await.is_err() {
-            group.into_iter().for_each(|job| job.settle(Err(Failure::Unavailable)));
-            return;
-        }
-        let wants: Vec<Wants> = group.iter().map(|job| job.wants().clone()).collect();
-        let views = match self.views(&wants).await {
+    pub(crate) async fn run_group(&mut self, group: Vec<Box<dyn Job>>, queue: &mut Queue) {
+        let views = match views(&mut self.driver, &group, self.next, self.clock.wall()).await {
             Ok(views) => views,
             Err(error) => {
                 self.doubt(&error);
-                group.into_iter().for_each(|job| job.settle(Err(Failure::Unavailable)));
+                if self.driver.is_lost() && !self.put_back {
+                    // A connection that had died unnoticed: nobody need know.
+                    self.put_back = true;
+                    queue.put_back(group);
+                } else {
+                    group
+                        .into_iter()
+                        .for_each(|job| job.settle(Err(Failure::Unavailable)));
+                }
                 return;
             }
         };
-        let mut written = Vec::new();
-        let mut decided = Vec::new();
+        self.put_back = false;
+        let mut waiting: Vec<Waiting> = Vec::with_capacity(group.len());
+        let mut patience = DEADLINE;
         for (mut job, view) in group.into_iter().zip(views) {
-            let waited = self.clock.boot().0.saturating_sub(job.asked().0);
-            if job.abandoned() || waited > DEADLINE_NANOS {
+            let view = match view {
+                Ok(view) => view,
+                Err(error) => {
+                    tracing::error!("a decision could not be prepared: {error}");
+                    job.settle(Err(Failure::Unavailable));
+                    continue;
+                }
+            };
+            let left = DEADLINE.checked_sub(self.since(job.asked()));
+            let Some(left) = left.filter(|_| !job.abandoned()) else {
                 job.settle(Err(Failure::TooLate));
                 continue;
-            }
-            let out = job.decide(&view);
-            if out.is_empty() {
+            };
+            let decided = job.decide(&view);
+            if decided.is_empty() {
                 job.settle(Ok(()));
+            } else if !decided.changes.is_empty() && decided.audit.is_empty() {
+                tracing::error!("a decision without an audit entry was not written");
+                job.settle(Err(Failure::Unavailable));
             } else {
-                decided.push(out);
-                written.push(job);
+                patience = patience.min(left);
+                waiting.push((job, decided));
             }
         }
-        if written.is_empty() {
-            return;
+        if !waiting.is_empty() {
+            self.finish(waiting, patience).await;
         }
-        let outcome = self.write(decided).await;
-        written.into_iter().for_each(|job| job.settle(outcome));
     }
 
-    async fn write(&mut self, decided: Vec<Decided>) -> Result<(), Failure> {
-        let (mut number, mut seq, mut hash) = (self.head.change_number, self.head.audit_seq, self.head.audit_hash);
-        let at = self.clock.wall();
-        let mut statements: Vec<Statement> = Vec::new();
-        let mut changes = Vec::new();
-        for one in decided {
-            debug_assert!(one.changes.is_empty() || !one.audit.is_empty(), "a change without an audit entry");
-            for entry in &one.audit {
-                seq += 1;
-                let entry = Written::new(entry, seq, &hash);
-                hash = entry.hash;
-                statements.push(sql::append_audit(&entry));
+    /// Writes what was decided and answers.
+    async fn finish(&mut self, waiting: Vec<Waiting>, patience: Duration) {
+        let (jobs, decided): (Vec<_>, Vec<_>) = waiting.into_iter().unzip();
+        let outcome = match self.write(&decided, patience).await {
+            Ending::Done => Ok(()),
+            Ending::Failed(failure) => Err(failure),
+            Ending::Refused(_) if jobs.len() > 1 => {
+                // One of them makes no sense to the store; the others must not suffer for it.
+                for (job, decided) in jobs.into_iter().zip(decided) {
+                    let outcome = self.write_alone(decided, patience).await;
+                    job.settle(outcome);
+                }
+                return;
             }
-            for change in &one.changes {
-                number += 1;
-                statements.extend(sql::statements(change));
-                statements.push(sql::append_change(change, number, at));
+            Ending::Refused(error) => {
+                tracing::error!("a decision could not be written: {error}");
+                Err(Failure::Unavailable)
             }
-            for used in &one.uses {
-                statements.push(Statement::new(NOTE_USE, used.values()));
-            }
-            changes.extend(one.changes);
+        };
+        jobs.into_iter().for_each(|job| job.settle(outcome));
+    }
+
+    async fn write_alone(&mut self, decided: Decided, patience: Duration) -> Result<(), Failure> {
+        if self.standing != Standing::Sure {
+            return Err(Failure::Unavailable);
         }
-        let from = (self.head.change_number, self.head.audit_seq);
-        statements.push(sql::move_head((number, seq, &hash), from));
+        match self.write(&[decided], patience).await {
+            Ending::Done => Ok(()),
+            Ending::Failed(failure) => Err(failure),
+            Ending::Refused(error) => {
+                tracing::error!("a decision could not be written: {error}");
+                Err(Failure::Unavailable)
+            }
+        }
+    }
+
+    async fn write(&mut self, decided: &[Decided], patience: Duration) -> Ending {
+        let (mut number, mut seq, mut hash) = (
+            self.head.change_number,
+            self.head.audit_seq,
+            self.head.audit_hash,
+        );
+        let from = (number, seq);
+        let at = self.clock.wall();
+        // Kind by kind, the order within each kept: what a driver can send as one, it finds together.
+        let mut statements: Vec<Statement> = Vec::with_capacity(3 * decided.len() + 2);
+        for entry in decided.iter().flat_map(|one| &one.audit) {
+            seq += 1;
+            let entry = Written::new(entry, seq, &hash);
+            hash = entry.hash;
+            statements.push(sql::append_audit(&entry));
+        }
+        let changes = || decided.iter().flat_map(|one| &one.changes);
+        statements.extend(changes().flat_map(sql::statements));
+        for change in changes() {
+            number += 1;
+            statements.push(sql::append_change(change, number, at));
+        }
+        let uses = decided.iter().flat_map(|one| &one.uses);
+        statements.extend(uses.map(|used| Statement::new(NOTE_USE, used.values())));
         if number / TRIM_EVERY != from.0 / TRIM_EVERY && number > LOG_KEPT {
             statements.push(sql::trim_log(number - LOG_KEPT));
         }
+        statements.push(sql::move_head(
+            (number, seq, &hash),
+            from,
+            &self.incarnation,
+        ));
         let asked = self.clock.boot();
-        match self.driver.commit(&statements).await {
+        match self.driver.commit(&statements, patience).await {
             Ok(()) => {}
+            Err(CommitError::Refused(error)) => return Ending::Refused(error),
             Err(CommitError::RolledBack(error)) => {
                 self.doubt(&error);
-                return Err(Failure::Unavailable);
+                return Ending::Failed(Failure::Unavailable);
             }
             Err(CommitError::Unknown(error)) => {
                 self.doubt(&error);
-                return Err(Failure::OutcomeUnknown);
+                return Ending::Failed(Failure::OutcomeUnknown);
             }
         }
-        self.head = Head { change_number: number, audit_seq: seq, audit_hash: hash, ..self.head.clone() };
-        self.count(&changes);
-        // A commit of ours proves as much as a renewal: nobody else held the lock.
-        self.apply(&changes, number)?;
-        self.extend(asked);
-        Ok(())
+        self.head = Head {
+            change_number: number,
+            audit_seq: seq,
+            audit_hash: hash,
+            ..self.head.clone()
+        };
+        self.health.groups.fetch_add(1, Ordering::Relaxed);
+        self.health
+            .changes
+            .fetch_add(number - from.0, Ordering::Relaxed);
+        let mut applied = from.0;
+        for one in decided {
+            applied += one.changes.len() as u64;
+            if self.apply(&one.changes, applied).is_err() {
+                return Ending::Failed(Failure::OutcomeUnknown);
+            }
+        }
+        self.written(asked);
+        Ending::Done
     }
 
-    fn apply(&mut self, changes: &[Change], number: u64) -> Result<(), Failure> {
+    /// Applies durable changes to the replica. When that fails the node can never vouch again: its
+    /// memory lacks a change that nothing but a new start would bring.
+    pub(crate) fn apply(&mut self, changes: &[Change], number: u64) -> Result<(), StoreError> {
         for change in changes {
+            let next = &mut self.next;
             match change {
                 Change::WorkspacePut { workspace } => {
-                    self.next.workspace = WorkspaceNo(self.next.workspace.0.max(workspace.no.0 + 1));
+                    next.workspace = WorkspaceNo(next.workspace.0.max(workspace.no.0 + 1));
                 }
                 Change::ProductPut { product } => {
-                    self.next.product = ProductNo(self.next.product.0.max(product.no.0 + 1));
+                    next.product = ProductNo(next.product.0.max(product.no.0 + 1))
                 }
                 Change::ClientCreated { client } => {
-                    self.next.client = ClientNo(self.next.client.0.max(client.no.0 + 1));
+                    next.client = ClientNo(next.client.0.max(client.no.0 + 1))
                 }
                 _ => {}
             }
         }
         self.replica.apply(changes, number).map_err(|error| {
-            tracing::error!("{error}: this node stops vouching");
-            Failure::OutcomeUnknown
+            let error = StoreError::from(error);
+            self.end(&error);
+            error
         })
     }
 
-    fn count(&self, changes: &[Change]) {
-        self.health.writable.store(true, Ordering::Relaxed);
-        self.health.groups.fetch_add(1, Ordering::Relaxed);
-        self.health.changes.fetch_add(changes.len() as u64, Ordering::Relaxed);
-        self.publish_head();
-    }
-
-    pub(crate) fn publish_head(&self) {
-        self.health.change_number.store(self.head.change_number, Ordering::Relaxed);
-        self.health.audit_seq.store(self.head.audit_seq, Ordering::Relaxed);
-    }
-
-    fn extend(&self, asked: BootInstant) {
+    /// The store took a write that was asked for after `asked`. On a shared database that lets the
+    /// replica vouch for a term: the write was refused had another node taken over.
+    pub(crate) fn written(&mut self, asked: BootInstant) {
+        self.faults = 0;
+        self.publish();
         if self.driver.is_shared() {
-            self.replica.lease().extend(BootInstant(asked.0.saturating_add(self.lease.term_nanos)));
+            self.replica.lease().extend(plus(asked, self.term));
+            self.renew_at = plus(asked, self.term / crate::resume::RENEWALS_IN_A_TERM);
         }
     }
 
-    /// After any fault the writer's picture of the store may be old; it is read again before the next
-    /// write.
-    fn doubt(&mut self, error: &StoreError) {
-        tracing::error!("the store failed: {error}");
-        self.trusted = false;
-        self.health.writable.store(false, Ordering::Relaxed);
-    }
-
-    /// Renews the lease on a shared database; on SQLite only tries to recover from a fault.
-    pub(crate) async fn renew(&mut self) {
-        if !self.trusted && self.resume().await.is_err() {
-            return;
-        }
-        if !self.driver.is_shared() {
-            return;
-        }
-        let asked = self.clock.boot();
-        let renewal = Statement::one(RENEW, vec![self.incarnation.as_str().into()]);
-        match self.driver.commit(&[renewal]).await {
-            Ok(()) => {
-                self.health.writable.store(true, Ordering::Relaxed);
-                self.extend(asked);
-            }
-            Err(CommitError::RolledBack(error) | CommitError::Unknown(error)) => self.doubt(&error),
-        }
-    }
-
-    /// Reconnects if need be, and takes over whatever the store holds that this node has not applied:
-    /// a change whose outcome was unknown.
-    pub(crate) async fn resume(&mut self) -> Result<(), StoreError> {
-        let resumed = self.try_resume().await;
-        if let Err(error) = &resumed {
-            if matches!(error, StoreError::InUse(_) | StoreError::Older { .. } | StoreError::CannotApply(_)) {
-                tracing::error!("this node stops vouching: {error}");
-                self.replica.lease().end();
-                self.health.expelled.store(true, Ordering::SeqCst);
-            } else {
-                tracing::warn!("the store is still not available: {error}");
-            }
-        }
-        resumed
-    }
-
-    async fn try_resume(&mut self) -> Result<(), StoreError> {
-        self.driver.recover().await?;
-        if self.driver.is_shared() {
-            let mut mine = false;
-            let params = [vec![self.incarnation.as_str().into()]];
-            let sql = "SELECT 1 FROM node WHERE incarnation = $1";
-            let mut each = |_: usize, _: &crate::value::Row<'_>| {
-                mine = true;
-                Ok(())
-            };
-            self.driver.query(sql, &params, &mut each).await?;
-            if !mine {
-                return Err(StoreError::InUse("it took over while this node was cut off".into()));
-            }
-        }
-        let head = read_head(&mut self.driver).await?;
-        let applied = self.replica.applied();
-        if head.change_number < applied || head.epoch != self.head.epoch {
-            return Err(StoreError::Older { found: head.change_number, seen: applied });
-        }
-        let mut missed = Vec::new();
-        let mut each = |_: usize, row: &crate::value::Row<'_>| {
-            let change = Change::from_body(row.count(1)?, row.text(2)?);
-            missed.push(change.map_err(|error| StoreError::CannotApply(error.to_string()))?);
-            Ok(())
-        };
-        self.driver.query(CHANGES_AFTER, &[vec![applied.cast_signed().into()]], &mut each).await?;
-        if missed.len() as u64 != head.change_number - applied {
-            return Err(StoreError::CannotApply("the change log has gaps".into()));
-        }
-        if !missed.is_empty() {
-            tracing::info!(changes = missed.len(), "took over changes whose outcome was unknown");
-            let applied = self.apply(&missed, head.change_number);
-            applied.map_err(|failure| StoreError::CannotApply(failure.to_string()))?;
-        }
-        self.head = head;
-        self.trusted = true;
+    /// Shows the others where the store stands.
+    pub(crate) fn publish(&self) {
         self.health.writable.store(true, Ordering::Relaxed);
-        self.publish_head();
-        Ok(())
+        self.health
+            .change_number
+            .store(self.head.change_number, Ordering::Relaxed);
+        self.health
+            .audit_seq
+            .store(self.head.audit_seq, Ordering::Relaxed);
     }
 
-    /// What each decision of a group wants to see.
-    async fn views(&mut self, wants: &[Wants]) -> Result<Vec<View>, StoreError> {
-        let now = self.clock.wall();
-        let blank = View {
-            now,
-            client: None,
-            workspace: None,
-            label_taken: false,
-            products: Vec::new(),
-            product_users: 0,
-            admin_keys: Vec::new(),
-            next: self.next,
-        };
-        let mut views = vec![blank; wants.len()];
-        let mut lists: Vec<Vec<Value>> = Vec::new();
-        let mut whose = Vec::new();
-        for (at, want) in wants.iter().enumerate() {
-            if let Some(id) = want.client {
-                lists.push(vec![id.0.into()]);
-                whose.push(at);
-            }
-        }
-        let mut each = |list: usize, row: &crate::value::Row<'_>| {
-            let state: ClientState = rows::client_state(row)?;
-            views[whose[list]].client = Some(state);
-            Ok(())
-        };
-        self.driver.query(CLIENT_BY_ID, &lists, &mut each).await?;
-        if let [view] = views.as_mut_slice() {
-            self.look_around(&wants[0], view).await?;
-        }
-        Ok(views)
+    pub(crate) fn since(&self, earlier: BootInstant) -> Duration {
+        Duration::from_nanos(self.clock.boot().0.saturating_sub(earlier.0))
     }
+}
 
-    /// The further wants of a decision that runs alone.
-    async fn look_around(&mut self, want: &Wants, view: &mut View) -> Result<(), StoreError> {
-        let driver = &mut self.driver;
-        if let Some(id) = want.workspace {
-            let mut each = |_: usize, row: &crate::value::Row<'_>| {
-                view.workspace = Some(rows::workspace(row, 0)?);
-                Ok(())
-            };
-            driver.query(WORKSPACE_BY_ID, &[vec![id.0.into()]], &mut each).await?;
-        }
-        if let Some((workspace, environment, label)) = &want.label {
-            let params = vec![
-                workspace.0.into(),
-                sql::environment_number(*environment).into(),
-                label.as_str().into(),
-            ];
-            let mut each = |_: usize, _: &crate::value::Row<'_>| {
-                view.label_taken = true;
-                Ok(())
-            };
-            driver.query(LABEL_TAKEN, &[params], &mut each).await?;
-        }
-        if want.products {
-            let mut each = |_: usize, row: &crate::value::Row<'_>| {
-                view.products.push(rows::product(row)?);
-                Ok(())
-            };
-            driver.query(rows::SELECT_PRODUCTS, &[vec![]], &mut each).await?;
-        }
-        if let Some(no) = want.product_use {
-            let mut each = |_: usize, row: &crate::value::Row<'_>| {
-                view.product_users = row.int(0)?.cast_unsigned();
-                Ok(())
-            };
-            driver.query(PRODUCT_USERS, &[vec![format!("%,{},%", no.0).into()]], &mut each).await?;
-        }
-        if want.admin_keys {
-            let mut each = |_: usize, row: &crate::value::Row<'_>| {
-                view.admin_keys.push(rows::admin_key(row)?);
-                Ok(())
-            };
-            driver.query(rows::SELECT_ADMIN_KEYS, &[vec![]], &mut each).await?;
-        }
-        Ok(())
-    }
+pub(crate) fn plus(instant: BootInstant, duration: Duration) -> BootInstant {
+    BootInstant(
+        instant
+            .0
+            .saturating_add(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)),
+    )
 }

@@ -1,0 +1,330 @@
+//! Many in one: equal statements of a group become one statement over arrays. The cost of a statement
+//! to PostgreSQL is mostly not its row, so this is what makes a large group cheap. The one SQL text
+//! stays the source; its other form is derived from it here and nowhere else.
+
+use super::session::{Session, borrow};
+use crate::driver::CommitError;
+use crate::error::StoreError;
+use crate::value::{Statement, Value};
+use std::collections::HashSet;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::task::Poll;
+use tokio_postgres::Client;
+use tokio_postgres::types::{ToSql, Type};
+
+/// What a call answers: rows touched.
+pub(super) type Answer<'a> = Pin<Box<dyn Future<Output = Result<u64, tokio_postgres::Error>> + 'a>>;
+
+/// One call for one or more equal statements.
+pub(super) struct Call<'a> {
+    statements: &'a [Statement],
+    prepared: tokio_postgres::Statement,
+    /// The parameters turned to columns, when there is more than one statement.
+    columns: Vec<Vec<&'a Value>>,
+}
+
+impl Call<'_> {
+    pub(super) fn execute<'a>(&'a self, client: &'a Client) -> Answer<'a> {
+        Box::pin(async move {
+            match self.statements {
+                [one] => client.execute(&self.prepared, &borrow(&one.params)).await,
+                _ => {
+                    let columns: Vec<_> = self
+                        .columns
+                        .iter()
+                        .map(|column| column as &(dyn ToSql + Sync))
+                        .collect();
+                    client.execute(&self.prepared, &columns).await
+                }
+            }
+        })
+    }
+
+    /// Whether the answer is what it must be.
+    pub(super) fn judge(
+        &self,
+        answer: Result<u64, tokio_postgres::Error>,
+    ) -> Result<(), CommitError> {
+        let touched = answer.map_err(refused)?;
+        let expected: Option<u64> = self
+            .statements
+            .iter()
+            .map(|statement| statement.touches)
+            .sum();
+        match expected {
+            Some(expected) if expected != touched => {
+                Err(CommitError::touched(&self.statements[0], touched))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Whether a statement failed for what it says (SQLSTATE classes 22 and 23: its data, a constraint),
+/// or because the server is in trouble.
+fn refused(error: tokio_postgres::Error) -> CommitError {
+    let class = error.code().map_or("", |code| &code.code()[..2]);
+    match class {
+        "22" | "23" => CommitError::Refused(error.into()),
+        _ => CommitError::RolledBack(error.into()),
+    }
+}
+
+/// Equal statements that stand together.
+pub(super) fn runs(statements: &[Statement]) -> impl Iterator<Item = &[Statement]> {
+    statements.chunk_by(|a, b| a.sql == b.sql && !a.fence)
+}
+
+impl Session {
+    /// The calls that carry out a run of equal statements: one, if they have a form for many.
+    pub(super) async fn calls<'a>(
+        &mut self,
+        run: &'a [Statement],
+    ) -> Result<Vec<Call<'a>>, StoreError> {
+        let sql = run[0].sql;
+        let one = self.prepare(sql).await?;
+        if run.len() > 1
+            && distinct(run)
+            && let Some(prepared) = self.prepare_many(sql, &one).await?
+        {
+            let columns = columns(
+                run.iter().map(|statement| statement.params.as_slice()),
+                one.params().len(),
+            );
+            return Ok(vec![Call {
+                statements: run,
+                prepared,
+                columns,
+            }]);
+        }
+        let single = |statement| Call {
+            statements: statement,
+            prepared: one.clone(),
+            columns: Vec::new(),
+        };
+        Ok(run.chunks(1).map(single).collect())
+    }
+
+    async fn prepare_many(
+        &mut self,
+        sql: &'static str,
+        one: &tokio_postgres::Statement,
+    ) -> Result<Option<tokio_postgres::Statement>, StoreError> {
+        if let Some(known) = self.batched.get(sql) {
+            return Ok(known.clone());
+        }
+        let many = match many_form(sql, one.params()) {
+            Some(text) => Some(self.client.prepare(&text).await?),
+            None => None,
+        };
+        self.batched.insert(sql, many.clone());
+        Ok(many)
+    }
+
+    /// The answers to many parameter lists by one query; each row with its list's place.
+    pub(super) async fn query_many(
+        &mut self,
+        sql: &'static str,
+        lists: &[Vec<Value>],
+    ) -> Result<Vec<(usize, tokio_postgres::Row)>, StoreError> {
+        let one = self.prepare(sql).await?;
+        let many = match self.batched.get(sql) {
+            Some(Some(known)) => known.clone(),
+            _ => {
+                let many = self.client.prepare(&many_query(sql, one.params())).await?;
+                self.batched.insert(sql, Some(many.clone()));
+                many
+            }
+        };
+        let columns = columns(lists.iter().map(Vec::as_slice), one.params().len());
+        let params: Vec<_> = columns
+            .iter()
+            .map(|column| column as &(dyn ToSql + Sync))
+            .collect();
+        let rows = self.client.query(&many, &params).await?;
+        let place = |row: tokio_postgres::Row| {
+            let place: i64 = row.try_get(row.len() - 1)?;
+            Ok((usize::try_from(place - 1).unwrap_or(usize::MAX), row))
+        };
+        rows.into_iter().map(place).collect()
+    }
+}
+
+fn columns<'a>(
+    lists: impl Iterator<Item = &'a [Value]> + Clone,
+    width: usize,
+) -> Vec<Vec<&'a Value>> {
+    (0..width)
+        .map(|at| lists.clone().map(|list| &list[at]).collect())
+        .collect()
+}
+
+/// Whether no two statements name the same row: of two updates in one statement only one would count.
+fn distinct(run: &[Statement]) -> bool {
+    let mut seen = HashSet::new();
+    !run[0].sql.starts_with("UPDATE")
+        || run.iter().all(|statement| match statement.params.last() {
+            Some(Value::Int(key)) => seen.insert(*key),
+            _ => false,
+        })
+}
+
+/// The statement over arrays: a plain INSERT of its parameters, or an UPDATE of the one row that its
+/// last parameter names. None for any other.
+fn many_form(sql: &str, types: &[Type]) -> Option<String> {
+    let source = unnest(types)?;
+    if sql.starts_with("INSERT INTO ") {
+        let (head, values) = sql.split_once("VALUES (")?;
+        let plain: Vec<String> = (1..=types.len()).map(|n| format!("${n}")).collect();
+        (values.trim() == format!("{})", plain.join(", ")))
+            .then(|| format!("{head}SELECT * FROM {source}"))
+    } else if sql.starts_with("UPDATE ") {
+        let (head, condition) = sql.split_once(" WHERE ")?;
+        let (_, key) = condition.split_once(" = ")?;
+        let by_key = key == format!("${}", types.len());
+        by_key.then(|| {
+            format!(
+                "{} FROM {source} WHERE {}",
+                renamed(head),
+                renamed(condition)
+            )
+        })
+    } else {
+        None
+    }
+}
+
+/// The query for every row of the arrays, each answer with the row's place behind it.
+fn many_query(sql: &str, types: &[Type]) -> String {
+    let names: Vec<String> = (1..=types.len()).map(|n| format!("p{n}")).collect();
+    let arrays = arrays(types).unwrap_or_default();
+    format!(
+        "SELECT answer.*, v.place FROM unnest({arrays}) WITH ORDINALITY AS v({}, place), LATERAL ({}) AS answer",
+        names.join(", "),
+        renamed(sql)
+    )
+}
+
+fn unnest(types: &[Type]) -> Option<String> {
+    let names: Vec<String> = (1..=types.len()).map(|n| format!("p{n}")).collect();
+    Some(format!(
+        "unnest({}) AS v({})",
+        arrays(types)?,
+        names.join(", ")
+    ))
+}
+
+fn arrays(types: &[Type]) -> Option<String> {
+    let array = |(at, ty): (usize, &Type)| {
+        let name = match *ty {
+            Type::INT8 => "bigint",
+            Type::TEXT => "text",
+            Type::BYTEA => "bytea",
+            _ => return None,
+        };
+        Some(format!("${}::{name}[]", at + 1))
+    };
+    let arrays: Option<Vec<String>> = types.iter().enumerate().map(array).collect();
+    arrays
+        .filter(|arrays| !arrays.is_empty())
+        .map(|arrays| arrays.join(", "))
+}
+
+/// `$7` as `v.p7`.
+fn renamed(sql: &str) -> String {
+    let mut out = String::with_capacity(sql.len() + 64);
+    for (at, part) in sql.split('$').enumerate() {
+        if at > 0 {
+            out.push_str("v.p");
+        }
+        out.push_str(part);
+    }
+    out
+}
+
+/// Runs futures together, each first polled in the order given: what they send goes out in that
+/// order, without waiting for the answers in between.
+pub(super) async fn in_order<F: Future + Unpin>(
+    futures: impl Iterator<Item = F>,
+) -> Vec<F::Output> {
+    let mut futures: Vec<F> = futures.collect();
+    let mut outputs: Vec<Option<F::Output>> = std::iter::repeat_with(|| None)
+        .take(futures.len())
+        .collect();
+    let mut done = 0;
+    poll_fn(|cx| {
+        for (future, output) in futures.iter_mut().zip(&mut outputs).skip(done) {
+            if output.is_none()
+                && let Poll::Ready(answer) = Pin::new(future).poll(cx)
+            {
+                *output = Some(answer);
+            }
+        }
+        // Answers come in order too: what is finished lies before what is not.
+        done += outputs[done..]
+            .iter()
+            .take_while(|output| output.is_some())
+            .count();
+        if done == outputs.len() {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    })
+    .await;
+    outputs.into_iter().flatten().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::statements::{APPEND_AUDIT, UPDATE_SLOT};
+
+    #[test]
+    fn an_insert_and_an_update_by_key_have_a_form_for_many() {
+        let types = [Type::INT8, Type::TEXT];
+        let check =
+            |sql: &str, expect: Option<&str>| assert_eq!(many_form(sql, &types).as_deref(), expect);
+        check(
+            "INSERT INTO t (a, b) VALUES ($1, $2)",
+            Some(
+                "INSERT INTO t (a, b) SELECT * FROM unnest($1::bigint[], $2::text[]) AS v(p1, p2)",
+            ),
+        );
+        check(
+            "UPDATE t SET a = $1 WHERE b = $2",
+            Some(
+                "UPDATE t SET a = v.p1 FROM unnest($1::bigint[], $2::text[]) AS v(p1, p2) WHERE b = v.p2",
+            ),
+        );
+        check("INSERT INTO t (a, b, c) VALUES ($1, $2, 0)", None);
+        check(
+            "INSERT INTO t (a, b) VALUES ($1, $2) ON CONFLICT (a) DO NOTHING",
+            None,
+        );
+        check("UPDATE t SET a = $1, b = $2", None);
+        check("UPDATE t SET a = $1 WHERE b = $2 AND c = 1", None);
+        check("DELETE FROM t WHERE a = $1", None);
+    }
+
+    #[test]
+    fn the_statements_of_a_generate_have_a_form_for_many() {
+        let wide = |n: usize| vec![Type::INT8; n];
+        assert!(many_form(APPEND_AUDIT, &wide(9)).is_some());
+        assert!(many_form(crate::statements::APPEND_CHANGE, &wide(4)).is_some());
+        assert!(many_form(UPDATE_SLOT, &wide(20)).is_some());
+    }
+
+    #[test]
+    fn two_updates_of_one_row_are_not_one_statement() {
+        let update = |key: i64| {
+            Statement::one(
+                "UPDATE t SET a = $1 WHERE b = $2",
+                vec![1_i64.into(), key.into()],
+            )
+        };
+        assert!(distinct(&[update(1), update(2)]));
+        assert!(!distinct(&[update(1), update(1)]));
+    }
+}

@@ -1,0 +1,84 @@
+//! The node lock: an advisory lock that one session of a database can hold, and that ends with it.
+
+use crate::error::StoreError;
+use crate::timer;
+use std::time::Duration;
+use tokio_postgres::{Client, Row};
+
+/// The lock's key: "Tokenwrd" in ASCII.
+const NODE_LOCK: i64 = 0x546f_6b65_6e77_7264;
+/// How long a start waits for a predecessor's session to end.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// The same when the holder is a session this process gave up: its server may take a while to notice.
+const OWN_PATIENCE: Duration = Duration::from_secs(15);
+/// How often it asks meanwhile.
+const RETRY: Duration = Duration::from_millis(50);
+/// The longest one question may take.
+const ANSWER: Duration = Duration::from_secs(10);
+
+const TRY: &str = "SELECT pg_try_advisory_lock($1)";
+/// The session that holds the lock of this database; a lock's key is shown as two halves.
+const HOLDER: &str =
+    "SELECT a.pid, coalesce(a.backend_start::text, ''), coalesce(a.application_name, ''),
+    coalesce(host(a.client_addr), 'this machine')
+    FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
+    WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
+    AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+    AND l.classid::bigint = $1 >> 32 AND l.objid::bigint = $1 & 4294967295";
+
+/// A session of this process: which server process served it, and since when.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Former {
+    pub(super) pid: i32,
+    pub(super) started: String,
+}
+
+/// Takes the lock. A session that this process itself gave up is ended, if the server still keeps it;
+/// anybody else's is respected.
+pub(super) async fn take(client: &Client, former: Option<&Former>) -> Result<(), StoreError> {
+    let mut waited = Duration::ZERO;
+    let mut ended = false;
+    loop {
+        if ask(client, TRY).await?.is_some_and(|row| row.get(0)) {
+            return Ok(());
+        }
+        // None when the holder ended just now.
+        let holder = ask(client, HOLDER).await?;
+        let own = match (&holder, former) {
+            (Some(row), Some(former)) => {
+                former.pid == row.get::<_, i32>(0) && former.started == row.get::<_, &str>(1)
+            }
+            _ => false,
+        };
+        if own && !ended {
+            ended = true;
+            client
+                .execute(
+                    "SELECT pg_terminate_backend($1)",
+                    &[&former.map_or(0, |former| former.pid)],
+                )
+                .await?;
+        }
+        if waited >= if own { OWN_PATIENCE } else { PATIENCE } {
+            return Err(match holder {
+                Some(row) if !own => StoreError::InUse(describe(&row)),
+                _ => StoreError::Unavailable(
+                    "the node lock is held by a session that does not end".into(),
+                ),
+            });
+        }
+        timer::pass(RETRY).await;
+        waited += RETRY;
+    }
+}
+
+async fn ask(client: &Client, sql: &str) -> Result<Option<Row>, StoreError> {
+    let answer = tokio::time::timeout(ANSWER, client.query_opt(sql, &[&NODE_LOCK])).await;
+    let late = StoreError::Unavailable("PostgreSQL did not answer in time".into());
+    Ok(answer.map_err(|_| late)??)
+}
+
+fn describe(row: &Row) -> String {
+    let (started, name, from): (&str, &str, &str) = (row.get(1), row.get(2), row.get(3));
+    format!("{name:?}, connected from {from} since {started}")
+}

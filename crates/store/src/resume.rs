@@ -1,0 +1,232 @@
+//! The writer's life between groups: renewing the lease, doubting the store after a fault, finding
+//! out what a commit of unknown outcome came to, signing off.
+
+use crate::error::StoreError;
+use crate::load::read_head;
+use crate::queue::Queue;
+use crate::rows;
+use crate::timer;
+use crate::value::{Row, Statement};
+use crate::writer::{Standing, Writer};
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use tokenward_core::change::Change;
+use tokenward_core::time::Clock;
+
+/// Renewals in one term of the lease: the database may be away for most of a term unnoticed.
+pub(crate) const RENEWALS_IN_A_TERM: u32 = 5;
+/// Longest a renewal or sign-off may take before the connection is given up.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// The first pause between two attempts to reach the store; every further one is twice as long, up to
+/// [`PAUSE_MAX`].
+const PAUSE: Duration = Duration::from_millis(20);
+const PAUSE_MAX: Duration = Duration::from_secs(1);
+
+const CHANGES_AFTER: &str =
+    "SELECT number, format, body FROM change_log WHERE number > $1 ORDER BY number";
+const AUDIT_AFTER: &str =
+    "SELECT seq, at, actor, source, action, workspace, client, detail, hash FROM audit
+    WHERE seq > $1 ORDER BY seq";
+const IS_NODE: &str = "SELECT 1 FROM node WHERE incarnation = $1";
+const RENEW: &str = "UPDATE node SET renewals = renewals + 1 WHERE incarnation = $1";
+const SIGN_OFF: &str = "DELETE FROM node WHERE incarnation = $1";
+
+impl<C: Clock + Send + Sync> Writer<C> {
+    /// Works until nobody can ask any more.
+    pub(crate) async fn run(mut self, mut queue: Queue) {
+        loop {
+            let open = match self.standing {
+                Standing::Sure => self.work(&mut queue).await,
+                Standing::Doubtful => self.try_again(&mut queue).await,
+                Standing::Ended => {
+                    queue.refuse_until_closed().await;
+                    false
+                }
+            };
+            if !open {
+                break;
+            }
+        }
+        self.replica.lease().end();
+        if self.standing == Standing::Sure {
+            let sign_off = Statement::new(SIGN_OFF, vec![self.incarnation.as_str().into()]);
+            if self.driver.commit(&[sign_off], PATIENCE).await.is_err() && self.driver.is_shared() {
+                tracing::warn!(
+                    "could not sign off from the database; the next node waits until this one's lease is over"
+                );
+            }
+        }
+        self.driver.close().await;
+    }
+
+    /// One group, or one renewal. False when nobody can ask any more.
+    async fn work(&mut self, queue: &mut Queue) -> bool {
+        if self.driver.is_shared() {
+            // Looked at before every group: a node kept busy with decisions that write nothing must
+            // renew all the same.
+            let left = self.renew_at.0.saturating_sub(self.clock.boot().0);
+            if left == 0 {
+                self.renew().await;
+                return true;
+            }
+            match tokio::time::timeout(Duration::from_nanos(left), queue.arrive()).await {
+                Ok(true) => {}
+                Ok(false) => return false,
+                Err(_) => return true,
+            }
+        } else if !queue.arrive().await {
+            return false;
+        }
+        let group = queue.next_group();
+        if !group.is_empty() {
+            self.run_group(group, queue).await;
+        }
+        true
+    }
+
+    /// Renews the lease on a shared database.
+    pub(crate) async fn renew(&mut self) {
+        let asked = self.clock.boot();
+        let renewal = Statement::fence(RENEW, vec![self.incarnation.as_str().into()]);
+        match self.driver.commit(&[renewal], PATIENCE).await {
+            Ok(()) => self.written(asked),
+            Err(error) => self.doubt(&error.into_inner()),
+        }
+    }
+
+    /// After any fault the writer's picture of the store may be old; it is read again before the next
+    /// write.
+    pub(crate) fn doubt(&mut self, error: &StoreError) {
+        if self.faults == 0 {
+            tracing::error!("the store failed: {error}");
+        } else {
+            tracing::debug!(faults = self.faults, "the store failed again: {error}");
+        }
+        self.standing = Standing::Doubtful;
+        self.faults = self.faults.saturating_add(1);
+        self.health.writable.store(false, Ordering::Relaxed);
+    }
+
+    /// This process must not write or vouch any more.
+    pub(crate) fn end(&mut self, error: &StoreError) {
+        tracing::error!("this node stops vouching for good: {error}");
+        self.replica.lease().end();
+        self.standing = Standing::Ended;
+        self.health.writable.store(false, Ordering::Relaxed);
+        self.health.expelled.store(true, Ordering::SeqCst);
+    }
+
+    /// One attempt to be sure of the store again. Callers wait for the first only; after further
+    /// faults there is a pause before each, and they are told at once that the store is not
+    /// available. False when nobody can ask any more.
+    async fn try_again(&mut self, queue: &mut Queue) -> bool {
+        let resumed = if self.faults <= 1 {
+            self.resume().await
+        } else {
+            let pause = PAUSE
+                .saturating_mul(1 << self.faults.min(10))
+                .min(PAUSE_MAX);
+            let attempt = async {
+                timer::pass(pause).await;
+                self.resume().await
+            };
+            tokio::select! {
+                resumed = attempt => resumed,
+                () = queue.refuse_until_closed() => return false,
+            }
+        };
+        match resumed {
+            Ok(()) => {
+                tracing::info!("the store can be read again");
+                self.standing = Standing::Sure;
+            }
+            Err(error) if error.is_final() => self.end(&error),
+            Err(error) => {
+                self.doubt(&error);
+                queue.refuse_waiting();
+            }
+        }
+        true
+    }
+
+    /// Reconnects if need be, and takes over whatever the store holds that this node has not applied:
+    /// a commit whose outcome was unknown.
+    async fn resume(&mut self) -> Result<(), StoreError> {
+        self.driver.recover().await?;
+        let mut mine = false;
+        let mut each = |_: usize, _: &Row<'_>| {
+            mine = true;
+            Ok(())
+        };
+        self.driver
+            .query(
+                IS_NODE,
+                &[vec![self.incarnation.as_str().into()]],
+                &mut each,
+            )
+            .await?;
+        if !mine {
+            return Err(StoreError::InUse("it took over from this one".into()));
+        }
+        let head = read_head(&mut self.driver).await?;
+        if head.store != self.head.store || head.epoch != self.head.epoch {
+            return Err(StoreError::Diverged("it was restored or exchanged".into()));
+        }
+        let applied = self.replica.applied();
+        if head.change_number < applied || head.audit_seq < self.head.audit_seq {
+            return Err(StoreError::Older {
+                found: head.change_number,
+                seen: applied,
+            });
+        }
+        self.follow_audit(head.audit_seq, &head.audit_hash).await?;
+        let mut missed = Vec::new();
+        let mut each = |_: usize, row: &Row<'_>| {
+            let change = Change::from_body(row.count(1)?, row.text(2)?);
+            missed.push(change.map_err(|error| StoreError::CannotApply(error.to_string()))?);
+            Ok(())
+        };
+        self.driver
+            .query(
+                CHANGES_AFTER,
+                &[vec![applied.cast_signed().into()]],
+                &mut each,
+            )
+            .await?;
+        if missed.len() as u64 != head.change_number - applied {
+            return Err(StoreError::Diverged("its change log has gaps".into()));
+        }
+        if !missed.is_empty() {
+            tracing::info!(
+                changes = missed.len(),
+                "took over changes whose outcome was unknown"
+            );
+            self.apply(&missed, head.change_number)?;
+        }
+        self.head = head;
+        Ok(())
+    }
+
+    /// Makes sure that the audit chain goes on from where this node knows it to be: the proof that
+    /// this is the same store, with nothing exchanged behind this node's back.
+    async fn follow_audit(&mut self, seq: u64, hash: &[u8; 32]) -> Result<(), StoreError> {
+        let mut at = (self.head.audit_seq, self.head.audit_hash);
+        let mut follows = true;
+        let mut each = |_: usize, row: &Row<'_>| {
+            let entry = rows::audit(row)?;
+            follows &= entry.seq == at.0 + 1 && entry.chain(&at.1) == entry.hash;
+            at = (entry.seq, entry.hash);
+            Ok(())
+        };
+        let after = self.head.audit_seq.cast_signed();
+        self.driver
+            .query(AUDIT_AFTER, &[vec![after.into()]], &mut each)
+            .await?;
+        match follows && at == (seq, *hash) {
+            true => Ok(()),
+            false => Err(StoreError::Diverged(
+                "its audit chain does not go on from here".into(),
+            )),
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! What the decisions of a group see: read on the writer's connection, after everything decided
+//! before.
+
+use crate::driver::Driver;
+use crate::error::StoreError;
+use crate::job::{Job, Next, View, Wants};
+use crate::rows::{self, select_client};
+use crate::statements::environment_number;
+use crate::value::{Row, Value};
+use tokenward_core::time::Timestamp;
+
+const CLIENT_BY_ID: &str = select_client!("WHERE c.id = $1");
+const WORKSPACE_BY_ID: &str =
+    "SELECT no, id, name, created_at, disabled_at FROM workspace WHERE id = $1";
+const LABEL_TAKEN: &str = "SELECT 1 FROM client c JOIN workspace w ON w.no = c.workspace
+    WHERE w.id = $1 AND c.environment = $2 AND c.live_label = $3";
+const PRODUCT_USERS: &str =
+    "SELECT count(*) FROM client WHERE deleted_at IS NULL AND products LIKE $1";
+
+/// Reads what each decision of a group wants to see. A row that can't be read spoils the view of
+/// those who asked for it and of nobody else.
+pub(crate) async fn views(
+    driver: &mut Driver,
+    group: &[Box<dyn Job>],
+    next: Next,
+    now: Timestamp,
+) -> Result<Vec<Result<View, StoreError>>, StoreError> {
+    let blank = || View {
+        now,
+        client: None,
+        workspace: None,
+        label_taken: false,
+        products: Vec::new(),
+        product_users: 0,
+        admin_keys: Vec::new(),
+        next,
+    };
+    let mut views: Vec<Result<View, StoreError>> = group.iter().map(|_| Ok(blank())).collect();
+    let mut lists: Vec<Vec<Value>> = Vec::with_capacity(group.len());
+    let mut whose = Vec::with_capacity(group.len());
+    for (at, job) in group.iter().enumerate() {
+        if let Some(id) = job.wants().client {
+            lists.push(vec![id.0.into()]);
+            whose.push(at);
+        }
+    }
+    if !lists.is_empty() {
+        let mut each = |list: usize, row: &Row<'_>| {
+            let view = &mut views[whose[list]];
+            match (rows::client_state(row), view) {
+                (Ok(state), Ok(view)) => view.client = Some(state),
+                (Ok(_), Err(_)) => {}
+                (Err(error), view) => *view = Err(error),
+            }
+            Ok(())
+        };
+        driver.query(CLIENT_BY_ID, &lists, &mut each).await?;
+    }
+    if let ([Ok(view)], [job]) = (views.as_mut_slice(), group) {
+        look_around(driver, job.wants(), view).await?;
+    }
+    Ok(views)
+}
+
+/// The further wants of a decision that runs alone.
+async fn look_around(driver: &mut Driver, want: &Wants, view: &mut View) -> Result<(), StoreError> {
+    if let Some(id) = want.workspace {
+        let mut each = |_: usize, row: &Row<'_>| {
+            view.workspace = Some(rows::workspace(row, 0)?);
+            Ok(())
+        };
+        driver
+            .query(WORKSPACE_BY_ID, &[vec![id.0.into()]], &mut each)
+            .await?;
+    }
+    if let Some((workspace, environment, label)) = &want.label {
+        let params = vec![
+            workspace.0.into(),
+            environment_number(*environment).into(),
+            label.as_str().into(),
+        ];
+        let mut each = |_: usize, _: &Row<'_>| {
+            view.label_taken = true;
+            Ok(())
+        };
+        driver.query(LABEL_TAKEN, &[params], &mut each).await?;
+    }
+    if want.products {
+        let mut each = |_: usize, row: &Row<'_>| {
+            view.products.push(rows::product(row)?);
+            Ok(())
+        };
+        driver
+            .query(rows::SELECT_PRODUCTS, &[vec![]], &mut each)
+            .await?;
+    }
+    if let Some(no) = want.product_use {
+        let mut each = |_: usize, row: &Row<'_>| {
+            view.product_users = row.int(0)?.cast_unsigned();
+            Ok(())
+        };
+        driver
+            .query(
+                PRODUCT_USERS,
+                &[vec![format!("%,{},%", no.0).into()]],
+                &mut each,
+            )
+            .await?;
+    }
+    if want.admin_keys {
+        let mut each = |_: usize, row: &Row<'_>| {
+            view.admin_keys.push(rows::admin_key(row)?);
+            Ok(())
+        };
+        driver
+            .query(rows::SELECT_ADMIN_KEYS, &[vec![]], &mut each)
+            .await?;
+    }
+    Ok(())
+}
