@@ -1,0 +1,159 @@
+//! `tokenward admin-key`.
+
+use super::confirm::{Agreement, Sure};
+use super::error::CliError;
+use super::once::Once;
+use super::pages::{Pages, Portion};
+use super::session::{Session, id_of, only, slug};
+use super::settings::{Span, span};
+use super::table::printable;
+use super::views;
+use clap::ValueEnum;
+use reqwest::Method;
+use serde_json::{Value, json};
+use std::path::PathBuf;
+use uuid::Uuid;
+
+/// What the holder of an admin key may do.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(crate) enum Role {
+    /// Everything.
+    Operator,
+    /// Everything within one workspace.
+    WorkspaceAdmin,
+    /// Clients of the named products.
+    ProductAdmin,
+    /// Read only.
+    Auditor,
+}
+
+impl Role {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Operator => "operator",
+            Self::WorkspaceAdmin => "workspace_admin",
+            Self::ProductAdmin => "product_admin",
+            Self::Auditor => "auditor",
+        }
+    }
+}
+
+/// Commands on admin keys.
+#[derive(clap::Subcommand, Debug)]
+pub(crate) enum Verb {
+    /// List admin keys; the keys themselves are not kept anywhere.
+    List(Portion),
+    /// Create an admin key; it goes to standard output, once.
+    #[command(after_help = "Examples:\n  \
+        tokenward admin-key create --role auditor --expires-in 30d \"yearly audit\"\n  \
+        tokenward admin-key create --role workspace-admin --workspace acme --key-file acme.key \"acme portal\"")]
+    Create(CreateArgs),
+    /// Revoke an admin key for good.
+    Revoke {
+        /// Its id or exact name.
+        key: String,
+        #[command(flatten)]
+        sure: Sure,
+    },
+}
+
+/// A new admin key.
+#[derive(clap::Args, Debug)]
+pub(crate) struct CreateArgs {
+    /// Its name: who or what will hold it.
+    name: String,
+    /// What its holder may do.
+    #[arg(long, value_enum)]
+    role: Role,
+    /// Within this workspace alone: id or exact name.
+    #[arg(long, short = 'w')]
+    workspace: Option<String>,
+    /// For this product alone; may be repeated.
+    #[arg(long = "product", value_name = "SLUG", value_parser = slug)]
+    products: Vec<String>,
+    /// How long it is good: such as 30d, or never.
+    #[arg(long, value_name = "SPAN", value_parser = span, default_value = "never")]
+    expires_in: Span,
+    /// Write the key into this new file, readable by you alone, instead of to standard output.
+    #[arg(long, value_name = "PATH")]
+    key_file: Option<PathBuf>,
+}
+
+/// Carries out one command.
+pub(crate) async fn run(verb: Verb, session: &Session) -> Result<(), CliError> {
+    let Session { api, out } = session;
+    match verb {
+        Verb::List(portion) => {
+            let pages = Pages::new(api, "/admin-keys", Vec::new(), portion.limit);
+            out.lists(&mut [pages], |_| true, views::admin_keys).await
+        }
+        Verb::Create(args) => {
+            let once = Once::new(args.key_file.as_deref())?;
+            let workspace = match &args.workspace {
+                Some(name) => Some(session.workspace_id(name).await?),
+                None => None,
+            };
+            let body = json!({
+                "name": args.name,
+                "role": args.role.as_str(),
+                "workspace_id": workspace,
+                "products": (!args.products.is_empty()).then_some(args.products),
+                "expires_in_seconds": match args.expires_in { Span::Seconds(seconds) => Some(seconds), Span::Never => None },
+            });
+            let mut made = api.send(Method::POST, "/admin-keys", Some(&body)).await?;
+            out.note(&format!(
+                "admin key {}",
+                views::text(&made["admin_key"]["id"])
+            ));
+            once.deliver(&mut made, "key", "admin key", out)
+        }
+        Verb::Revoke { key, sure } => {
+            let mut pages = Pages::new(api, "/admin-keys", Vec::new(), None);
+            let wanted = |found: &Value| match Uuid::try_parse(&key) {
+                Ok(id) => found["id"] == id.to_string(),
+                Err(_) => found["name"] == key.as_str() && found["revoked_at"].is_null(),
+            };
+            let found = only(pages.find(wanted).await?, "admin key", &key)?;
+            let own = found["id"] == api.key_id().to_string();
+            sure.ask(&warning(&found, own), Agreement::Yes)?;
+            let answer = api
+                .send(
+                    Method::DELETE,
+                    &format!("/admin-keys/{}", id_of(found)?),
+                    None,
+                )
+                .await?;
+            out.note("Revoked.");
+            if out.json { out.json(&answer) } else { Ok(()) }
+        }
+    }
+}
+
+fn warning(key: &Value, own: bool) -> String {
+    let name = printable(&views::text(&key["name"]));
+    let id = printable(&views::text(&key["id"]));
+    let role = printable(&views::text(&key["role"]));
+    let own = if own {
+        "\nIt is the key of this very command: after it, this key opens nothing."
+    } else {
+        ""
+    };
+    format!(
+        "This revokes the admin key \"{name}\" ({id}, {role}) for good.\nWhatever still uses it is refused from that moment.{own}"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn revoking_the_key_in_use_is_pointed_out() {
+        let key = json!({"id": "0198c0de-0000-7000-8000-0000000000aa", "name": "night job", "role": "operator"});
+        insta::assert_snapshot!(format!(
+            "{}\n\n{}",
+            warning(&key, false),
+            warning(&key, true)
+        ));
+    }
+}

@@ -1,0 +1,244 @@
+//! A caller of the admin API. It follows no redirect and repeats no request: a key goes where the
+//! operator said, and an act happens once.
+
+use super::error::{CliError, Problem};
+use super::place::{Address, Connection, is_loopback};
+use reqwest::header::{AUTHORIZATION, DATE, HeaderMap, HeaderValue};
+use reqwest::{Certificate, Client, Method, RequestBuilder, Response, Url, redirect};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use std::cell::Cell;
+use std::time::Duration;
+use uuid::Uuid;
+use zeroize::Zeroizing;
+
+/// How long a connection may take to stand.
+const CONNECT_LIMIT: Duration = Duration::from_secs(10);
+/// How long the server may be silent; verifying a long audit chain is the slow case.
+const SILENCE_LIMIT: Duration = Duration::from_secs(120);
+/// Longest answer taken: a page of a list is far shorter.
+const ANSWER_BYTES_MAX: usize = 64 << 20;
+
+/// Query parameters of a call.
+pub(crate) type Query = Vec<(&'static str, String)>;
+
+/// The admin API of one server with one key.
+pub(crate) struct Api {
+    http: Client,
+    base: String,
+    key: HeaderValue,
+    key_id: Uuid,
+    server_time: Cell<Option<jiff::Timestamp>>,
+}
+
+impl Api {
+    /// Prepares to call; nothing is sent yet.
+    pub(crate) fn new(at: &Connection) -> Result<Api, CliError> {
+        let (url, key) = at.resolve()?;
+        let bearer = Zeroizing::new(format!("Bearer {}", *key.expose()));
+        let mut header = HeaderValue::from_str(&bearer)
+            .map_err(|_| CliError::Failed("the admin key fits no header".to_owned()))?;
+        header.set_sensitive(true);
+        Ok(Api {
+            http: http_client(&at.address, &url)?,
+            base: base(&url),
+            key: header,
+            key_id: key.id(),
+            server_time: Cell::new(None),
+        })
+    }
+
+    /// The id of the key in use.
+    pub(crate) fn key_id(&self) -> Uuid {
+        self.key_id
+    }
+
+    /// The server's clock at its latest answer.
+    pub(crate) fn server_time(&self) -> Option<jiff::Timestamp> {
+        self.server_time.get()
+    }
+
+    /// Reads; `path` follows `/admin/v1` and needs no escaping.
+    pub(crate) async fn get(&self, path: &str) -> Result<Value, CliError> {
+        self.read(path, &Vec::new()).await
+    }
+
+    /// Reads something of a known shape.
+    pub(crate) async fn read<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &Query,
+    ) -> Result<T, CliError> {
+        let request = self.request(Method::GET, path).query(query);
+        let bytes = self.bytes(request).await?;
+        serde_json::from_slice(&bytes).map_err(|error| {
+            CliError::Failed(format!(
+                "{}{path} answered what is not its contract: {error}",
+                self.base
+            ))
+        })
+    }
+
+    /// Acts; an answer without a body is null.
+    pub(crate) async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Value, CliError> {
+        let mut request = self.request(method, path);
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        let bytes = self.bytes(request).await?;
+        if bytes.is_empty() {
+            return Ok(Value::Null);
+        }
+        serde_json::from_slice(&bytes).map_err(|error| {
+            // The act has happened: say so, for it must not be repeated blindly.
+            CliError::Failed(format!(
+                "the server did it, but its answer can't be read: {error}"
+            ))
+        })
+    }
+
+    fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        let url = format!("{}/admin/v1{path}", self.base);
+        self.http
+            .request(method, url)
+            .header(AUTHORIZATION, self.key.clone())
+    }
+
+    async fn bytes(&self, request: RequestBuilder) -> Result<Vec<u8>, CliError> {
+        let response = request
+            .send()
+            .await
+            .map_err(|error| no_answer(&self.base, &error))?;
+        if let Some(time) = date(response.headers()) {
+            self.server_time.set(Some(time));
+        }
+        let status = response.status();
+        let bytes = body(response).await.map_err(|error| error.at(&self.base))?;
+        if status.is_success() {
+            return Ok(bytes);
+        }
+        if status.is_redirection() {
+            return Err(CliError::Failed(format!(
+                "{} redirects elsewhere; the key is not sent after it. Give the final address with --url",
+                self.base
+            )));
+        }
+        Err(CliError::Refused(Box::new(Problem::read(
+            status.as_u16(),
+            &bytes,
+        ))))
+    }
+}
+
+/// The text to put before a path.
+pub(crate) fn base(url: &Url) -> String {
+    url.as_str().trim_end_matches('/').to_owned()
+}
+
+/// An HTTP client for calls to `url` that carry a credential.
+pub(crate) fn http_client(at: &Address, url: &Url) -> Result<Client, CliError> {
+    let mut builder = Client::builder()
+        .redirect(redirect::Policy::none())
+        .retry(reqwest::retry::never())
+        .connect_timeout(CONNECT_LIMIT)
+        .read_timeout(SILENCE_LIMIT)
+        .user_agent(concat!("tokenward/", env!("CARGO_PKG_VERSION")));
+    if is_loopback(url) {
+        // A proxy of the environment is another machine.
+        builder = builder.no_proxy();
+    }
+    if let Some(path) = &at.ca_file {
+        let failed = |why: String| CliError::Failed(format!("{}: {why}", path.display()));
+        let pem = std::fs::read(path).map_err(|error| failed(error.to_string()))?;
+        let certificates =
+            Certificate::from_pem_bundle(&pem).map_err(|error| failed(error.to_string()))?;
+        if certificates.is_empty() {
+            return Err(failed("holds no certificate in PEM form".to_owned()));
+        }
+        builder = builder.tls_certs_merge(certificates);
+    }
+    builder
+        .build()
+        .map_err(|error| CliError::Failed(format!("no HTTP client: {}", causes(&error))))
+}
+
+/// Why no whole body came.
+pub(crate) enum NoBody {
+    /// The connection broke.
+    Broken(reqwest::Error),
+    /// It is longer than anything expected.
+    TooLong,
+}
+
+impl NoBody {
+    /// In words.
+    pub(crate) fn at(self, base: &str) -> CliError {
+        match self {
+            Self::Broken(error) => no_answer(base, &error),
+            Self::TooLong => CliError::Failed(format!(
+                "{base} answered with more than {ANSWER_BYTES_MAX} bytes"
+            )),
+        }
+    }
+}
+
+/// The whole body of an answer, up to a limit.
+pub(crate) async fn body(mut response: Response) -> Result<Vec<u8>, NoBody> {
+    let mut bytes = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(NoBody::Broken)? {
+        if bytes.len() + chunk.len() > ANSWER_BYTES_MAX {
+            return Err(NoBody::TooLong);
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok(bytes)
+}
+
+/// What to tell when nobody answers.
+pub(crate) fn no_answer(base: &str, error: &reqwest::Error) -> CliError {
+    if error.is_connect() {
+        return CliError::Failed(format!(
+            "no server answers at {base} ({}). Is `tokenward serve` running? Name another with --url or --data-dir",
+            causes(error)
+        ));
+    }
+    CliError::Failed(format!("{base} gave no whole answer: {}", causes(error)))
+}
+
+/// The last cause says what happened; the ones above it only where.
+fn causes(error: &reqwest::Error) -> String {
+    let mut last: &dyn std::error::Error = error;
+    while let Some(next) = last.source() {
+        last = next;
+    }
+    last.to_string()
+}
+
+fn date(headers: &HeaderMap) -> Option<jiff::Timestamp> {
+    let text = headers.get(DATE)?.to_str().ok()?;
+    jiff::fmt::rfc2822::DateTimeParser::new()
+        .parse_timestamp(text)
+        .ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_servers_clock_is_read_from_its_answers() {
+        let mut headers = HeaderMap::new();
+        headers.insert(
+            DATE,
+            HeaderValue::from_static("Mon, 23 Nov 2026 10:15:30 GMT"),
+        );
+        assert_eq!(date(&headers).unwrap().as_second(), 1_795_428_930);
+        headers.insert(DATE, HeaderValue::from_static("soon"));
+        assert_eq!(date(&headers), None);
+    }
+}

@@ -1,0 +1,228 @@
+//! `tokenward audit`: reading the audit log, taking it away, proving that nobody altered it.
+
+use super::audit_file::{self, Head, csv_heading, csv_row};
+use super::error::CliError;
+use super::output::Output;
+use super::pages::{Pages, Portion, parsed};
+use super::progress::Progress;
+use super::session::{Common, Group, Session};
+use super::views;
+use clap::ValueEnum;
+use serde_json::{Value, json};
+use std::fs::OpenOptions;
+use std::io::{BufWriter, Write};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use uuid::Uuid;
+
+/// Commands on the audit log.
+#[derive(clap::Subcommand, Debug)]
+pub(crate) enum Verb {
+    /// List entries, oldest first.
+    #[command(after_help = "Example:\n  tokenward audit list --after 1200 --limit 50")]
+    List(ListArgs),
+    /// Write all entries out, to keep elsewhere or to read in another program.
+    #[command(after_help = "Examples:\n  \
+        tokenward audit export --output audit-2026.jsonl\n  \
+        tokenward audit export --after 1200 --format csv > audit.csv\n\n\
+        JSON lines can be verified later with `tokenward audit verify --export FILE`; CSV is for spreadsheets.")]
+    Export(ExportArgs),
+    /// Verify the chain of hashes: asks the server, or reads an export without any server.
+    #[command(after_help = "Examples:\n  \
+        tokenward audit verify\n  \
+        tokenward audit verify --export audit-2026.jsonl\n  \
+        tokenward audit verify --export audit-2026.jsonl --against-server\n\n\
+        The last also proves that the server still has the exported entries: an export kept elsewhere makes it \
+        impossible to write the whole log anew.\n\
+        Exit code 0: the chain is whole. 1: it is broken, or could not be read.")]
+    Verify(VerifyArgs),
+}
+
+/// Which entries to list.
+#[derive(clap::Args, Debug)]
+pub(crate) struct ListArgs {
+    /// Only entries after this number.
+    #[arg(long, value_name = "SEQ")]
+    after: Option<u64>,
+    /// Only entries about this client.
+    #[arg(long, value_name = "ID")]
+    client: Option<Uuid>,
+    /// Only entries about this workspace: id or exact name.
+    #[arg(long, short = 'w')]
+    workspace: Option<String>,
+    #[command(flatten)]
+    portion: Portion,
+}
+
+/// The form of an export.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(crate) enum Format {
+    /// One JSON object a line, as the API has it.
+    Jsonl,
+    /// RFC 4180, with a heading.
+    Csv,
+}
+
+/// How to export.
+#[derive(clap::Args, Debug)]
+pub(crate) struct ExportArgs {
+    /// The form.
+    #[arg(long, value_enum, default_value = "jsonl")]
+    format: Format,
+    /// Only entries after this number: the last one of an earlier export.
+    #[arg(long, value_name = "SEQ")]
+    after: Option<u64>,
+    /// Write into this new file instead of to standard output.
+    #[arg(long, short = 'o', value_name = "PATH")]
+    output: Option<PathBuf>,
+}
+
+/// What to verify.
+#[derive(clap::Args, Debug)]
+pub(crate) struct VerifyArgs {
+    /// Verify this export in JSON lines, without a server; several are read as one, in order.
+    #[arg(long, value_name = "PATH")]
+    export: Vec<PathBuf>,
+    /// Ask the server too whether it still has the last entry of the export.
+    #[arg(long, requires = "export")]
+    against_server: bool,
+}
+
+/// Carries out one command. `audit verify --export` needs no server, so none is looked for here.
+pub(crate) async fn run(group: Group<Verb>) -> Result<(), CliError> {
+    let common = group.common;
+    match group.verb {
+        Verb::List(args) => list(args, &Session::new(&common)?).await,
+        Verb::Export(args) => export(args, &Session::new(&common)?).await,
+        Verb::Verify(args) if args.export.is_empty() => {
+            verify_server(&Session::new(&common)?).await
+        }
+        Verb::Verify(args) => verify_export(&args, &common).await,
+    }
+}
+
+async fn list(args: ListArgs, session: &Session) -> Result<(), CliError> {
+    let mut query = Vec::new();
+    if let Some(seq) = args.after {
+        query.push(("after", seq.to_string()));
+    }
+    if let Some(id) = args.client {
+        query.push(("client_id", id.to_string()));
+    }
+    if let Some(name) = &args.workspace {
+        query.push((
+            "workspace_id",
+            session.workspace_id(name).await?.to_string(),
+        ));
+    }
+    let pages = Pages::new(&session.api, "/audit", query, args.portion.limit);
+    session
+        .out
+        .lists(&mut [pages], |_| true, views::audit)
+        .await
+}
+
+async fn export(args: ExportArgs, session: &Session) -> Result<(), CliError> {
+    let mut place: Box<dyn Write> = match &args.output {
+        None => Box::new(std::io::stdout()),
+        Some(path) => Box::new(new_file(path)?),
+    };
+    let query = args.after.map(|seq| ("after", seq.to_string()));
+    let mut pages = Pages::new(&session.api, "/audit", query.into_iter().collect(), None);
+    let mut progress = Progress::on_stderr();
+    let mut count = 0_u64;
+    let mut out = BufWriter::new(&mut place);
+    if args.format == Format::Csv {
+        out.write_all(csv_heading().as_bytes())?;
+    }
+    while let Some(items) = pages.next().await? {
+        for item in &items {
+            match args.format {
+                Format::Jsonl => writeln!(out, "{}", item.get())?,
+                Format::Csv => out.write_all(csv_row(item)?.as_bytes())?,
+            }
+            count += 1;
+        }
+        // What is read is written at once: an export cut short is whole up to there.
+        out.flush()?;
+        progress.show(&format!("{count} entries"));
+    }
+    progress.clear();
+    session.out.note(&format!("{count} entries exported."));
+    Ok(())
+}
+
+fn new_file(path: &Path) -> Result<std::fs::File, CliError> {
+    let file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path);
+    file.map_err(|error| CliError::Failed(format!("{} can't be made: {error}", path.display())))
+}
+
+async fn verify_server(session: &Session) -> Result<(), CliError> {
+    let verdict = session.api.get("/audit/verify").await?;
+    let broken = verdict["ok"] != true;
+    if session.out.json {
+        session.out.json(&verdict)?;
+    } else if !broken {
+        session.out.line(&whole(&verdict))?;
+    }
+    if broken {
+        return Err(CliError::Failed(format!(
+            "the audit log is broken at entry {}: {}",
+            views::text(&verdict["broken_at"]),
+            views::text(&verdict["why"])
+        )));
+    }
+    Ok(())
+}
+
+async fn verify_export(args: &VerifyArgs, common: &Common) -> Result<(), CliError> {
+    let out = Output::new(common.json);
+    let mut progress = Progress::on_stderr();
+    let head = audit_file::verify(&args.export, |count| {
+        progress.show(&format!("{count} entries"))
+    });
+    progress.clear();
+    let head = head?;
+    if args.against_server {
+        same_on_server(&head, &Session::new(common)?).await?;
+    }
+    let verdict =
+        json!({"ok": true, "entries": head.seq, "head": {"seq": head.seq, "hash": head.hash}});
+    if out.json {
+        out.json(&verdict)
+    } else {
+        out.line(&whole(&verdict))
+    }
+}
+
+fn whole(verdict: &Value) -> String {
+    format!(
+        "whole: {} entries, the last is number {} with hash {}",
+        views::text(&verdict["entries"]),
+        views::text(&verdict["head"]["seq"]),
+        views::text(&verdict["head"]["hash"])
+    )
+}
+
+async fn same_on_server(head: &Head, session: &Session) -> Result<(), CliError> {
+    if head.seq == 0 {
+        return Ok(());
+    }
+    let query = vec![("after", (head.seq - 1).to_string())];
+    let mut pages = Pages::new(&session.api, "/audit", query, Some(1));
+    let entry = match pages.next().await?.as_deref() {
+        Some([item, ..]) => parsed(item)?,
+        _ => Value::Null,
+    };
+    if entry["seq"] == head.seq && entry["hash"] == head.hash.as_str() {
+        return Ok(());
+    }
+    Err(CliError::Failed(format!(
+        "the export is whole, but the server's entry {} is not the exported one: its log was written anew",
+        head.seq
+    )))
+}

@@ -1,0 +1,322 @@
+//! An audit export as a file: verified without any server, and written as CSV. It reads what the
+//! API wrote, member by member, and computes the chain anew with the core's own verifier.
+
+use super::error::CliError;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read as _};
+use std::path::{Path, PathBuf};
+use tokenward_core::audit::{Verifier, Written};
+use tokenward_core::{ClientId, Timestamp, WorkspaceId};
+use uuid::Uuid;
+
+/// Longest line read; an entry is far shorter.
+const LINE_BYTES_MAX: u64 = 1 << 20;
+/// Entries between two signs of life.
+const PROGRESS_ENTRIES: u64 = 10_000;
+
+/// The columns of a CSV export, in order.
+const COLUMNS: [&str; 10] = [
+    "seq",
+    "at",
+    "at_micros",
+    "actor",
+    "source",
+    "action",
+    "workspace_id",
+    "client_id",
+    "detail",
+    "hash",
+];
+
+/// The end of a chain.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Head {
+    /// The number of the last entry; 0 when there is none.
+    pub(crate) seq: u64,
+    /// The chain's hash with it, in hex.
+    pub(crate) hash: String,
+}
+
+/// An entry as the API writes it.
+#[derive(Deserialize)]
+struct Line {
+    seq: u64,
+    at: String,
+    /// The time as it went into the hash; `at` alone has whole seconds.
+    #[serde(default)]
+    at_micros: Option<i64>,
+    actor: String,
+    #[serde(default)]
+    source: Option<String>,
+    action: String,
+    workspace_id: Option<Uuid>,
+    client_id: Option<Uuid>,
+    /// Kept letter by letter, for the hash is over its text.
+    detail: Box<RawValue>,
+    hash: String,
+}
+
+/// Verifies exports read one after the other; `progress` hears the number of entries now and then.
+pub(crate) fn verify(paths: &[PathBuf], mut progress: impl FnMut(u64)) -> Result<Head, CliError> {
+    let mut verifier = Verifier::default();
+    for path in paths {
+        let failed =
+            |line: u64, why: String| CliError::Failed(format!("{}:{line}: {why}", path.display()));
+        let file = File::open(path)
+            .map_err(|error| CliError::Failed(format!("{}: {error}", path.display())))?;
+        let mut reader = BufReader::new(file);
+        let mut number = 0;
+        while let Some(text) = line(&mut reader, path)? {
+            number += 1;
+            if text.trim_ascii().is_empty() {
+                continue;
+            }
+            let entry = entry(text.trim_ascii_end()).map_err(|why| failed(number, why))?;
+            verifier
+                .next(&entry)
+                .map_err(|broken| failed(number, format!("the chain is broken: {broken}")))?;
+            if entry.seq % PROGRESS_ENTRIES == 0 {
+                progress(entry.seq);
+            }
+        }
+    }
+    let (seq, hash) = verifier.head();
+    Ok(Head {
+        seq,
+        hash: hex(&hash),
+    })
+}
+
+fn line(reader: &mut impl BufRead, path: &Path) -> Result<Option<Vec<u8>>, CliError> {
+    let mut text = Vec::new();
+    let read = reader
+        .by_ref()
+        .take(LINE_BYTES_MAX)
+        .read_until(b'\n', &mut text);
+    match read {
+        Ok(0) => Ok(None),
+        Ok(length) if length as u64 == LINE_BYTES_MAX && text.last() != Some(&b'\n') => {
+            Err(CliError::Failed(format!(
+                "{}: a line is too long for an entry",
+                path.display()
+            )))
+        }
+        Ok(_) => Ok(Some(text)),
+        Err(error) => Err(CliError::Failed(format!("{}: {error}", path.display()))),
+    }
+}
+
+fn entry(text: &[u8]) -> Result<Written, String> {
+    let line: Line =
+        serde_json::from_slice(text).map_err(|error| format!("no audit entry: {error}"))?;
+    let micros = match line.at_micros {
+        Some(micros) => micros,
+        None => line
+            .at
+            .parse::<jiff::Timestamp>()
+            .map_err(|error| format!("entry {}: {:?} is no time: {error}", line.seq, line.at))?
+            .as_microsecond(),
+    };
+    let hash = unhex(&line.hash)
+        .ok_or_else(|| format!("entry {}: its hash is not 64 hex digits", line.seq))?;
+    let written = Written {
+        seq: line.seq,
+        at: Timestamp(micros),
+        actor: line.actor,
+        source: line.source.unwrap_or_default(),
+        action: line.action,
+        workspace: line.workspace_id.map(WorkspaceId),
+        client: line.client_id.map(ClientId),
+        detail: line.detail.get().to_owned(),
+        hash,
+    };
+    // The hash covers the microseconds; the time people read must be that same time.
+    if !line.at.starts_with(&written.at.iso()[..19]) {
+        return Err(format!(
+            "entry {}: its time for people is not the time in the chain",
+            written.seq
+        ));
+    }
+    Ok(written)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn unhex(text: &str) -> Option<[u8; 32]> {
+    let plain = text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let mut out = [0; 32];
+    for (at, byte) in out.iter_mut().enumerate().filter(|_| plain) {
+        *byte = u8::from_str_radix(&text[2 * at..2 * at + 2], 16).ok()?;
+    }
+    plain.then_some(out)
+}
+
+/// The first line of a CSV export.
+pub(crate) fn csv_heading() -> String {
+    csv_line(COLUMNS.iter().map(|name| (*name).to_owned()))
+}
+
+/// An entry as a line of CSV.
+pub(crate) fn csv_row(item: &RawValue) -> Result<String, CliError> {
+    let line: Line = serde_json::from_str(item.get()).map_err(|error| {
+        CliError::Failed(format!(
+            "the server sent an audit entry that can't be read: {error}"
+        ))
+    })?;
+    let id = |id: Option<Uuid>| id.map(|id| id.to_string()).unwrap_or_default();
+    Ok(csv_line([
+        line.seq.to_string(),
+        line.at,
+        line.at_micros
+            .map(|micros| micros.to_string())
+            .unwrap_or_default(),
+        line.actor,
+        line.source.unwrap_or_default(),
+        line.action,
+        id(line.workspace_id),
+        id(line.client_id),
+        line.detail.get().to_owned(),
+        line.hash,
+    ]))
+}
+
+/// RFC 4180: quoted where needed, quotes doubled, CRLF at the end. A cell that a spreadsheet would
+/// take for a formula is put behind an apostrophe.
+fn csv_line(cells: impl IntoIterator<Item = String>) -> String {
+    let cells: Vec<String> = cells
+        .into_iter()
+        .map(|cell| {
+            let cell = if cell.starts_with(['=', '+', '-', '@', '\t', '\r']) {
+                format!("'{cell}")
+            } else {
+                cell
+            };
+            let quoted = cell.contains([',', '"', '\n', '\r']);
+            if quoted {
+                format!("\"{}\"", cell.replace('"', "\"\""))
+            } else {
+                cell
+            }
+        })
+        .collect();
+    format!("{}\r\n", cells.join(","))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+    use tokenward_core::audit::{Actor, CHAIN_START, Entry};
+
+    /// An export of three entries, as the API writes them.
+    fn export() -> Vec<String> {
+        let mut before = CHAIN_START;
+        (1..=3_u64)
+            .map(|seq| {
+                let entry = Entry {
+                    at: Timestamp(1_795_428_930_123_456 + seq.cast_signed()),
+                    actor: Actor::System,
+                    source: "10.0.0.7".parse().ok(),
+                    action: "token.generate",
+                    workspace: None,
+                    client: Some(ClientId(Uuid::from_u128(seq.into()))),
+                    // Neither sorted nor compact: the text itself is what is hashed.
+                    detail: r#"{"z": 1,"a":"é, \"x\""}"#.to_owned(),
+                };
+                let written = Written::new(&entry, seq, &before);
+                before = written.hash;
+                format!(
+                    r#"{{"seq":{seq},"at":"{}","at_micros":{},"actor":"system","source":"10.0.0.7","action":"token.generate","workspace_id":null,"client_id":"{}","detail":{},"hash":"{}"}}"#,
+                    written.at.iso(),
+                    written.at.0,
+                    Uuid::from_u128(seq.into()),
+                    written.detail,
+                    hex(&written.hash)
+                )
+            })
+            .collect()
+    }
+
+    fn verified(files: &[Vec<String>]) -> Result<Head, String> {
+        let folder = tempfile::tempdir().unwrap();
+        let mut paths = Vec::new();
+        for (number, lines) in files.iter().enumerate() {
+            let path = folder.path().join(number.to_string());
+            std::fs::write(&path, lines.join("\n")).unwrap();
+            paths.push(path);
+        }
+        let text = |error: CliError| error.report(false).unwrap();
+        verify(&paths, |_| ())
+            .map_err(|error| text(error).replace(&folder.path().display().to_string(), "FOLDER"))
+    }
+
+    #[test]
+    fn a_whole_export_verifies_in_one_file_or_several() {
+        let lines = export();
+        let last: Value = serde_json::from_str(&lines[2]).unwrap();
+        let head = verified(std::slice::from_ref(&lines)).unwrap();
+        assert_eq!((head.seq, json!(head.hash)), (3, last["hash"].clone()));
+        assert_eq!(
+            verified(&[lines[..1].to_vec(), lines[1..].to_vec()]).unwrap(),
+            head
+        );
+        assert_eq!(verified(&[vec![]]).unwrap().seq, 0);
+    }
+
+    #[test]
+    fn what_was_altered_is_named_with_its_line() {
+        let check = |tamper: fn(&mut Vec<String>), expect: &str| {
+            let mut lines = export();
+            tamper(&mut lines);
+            assert_eq!(
+                verified(&[lines]).unwrap_err(),
+                format!("error: FOLDER/0:{expect}")
+            );
+        };
+        check(
+            |l| l[1] = l[1].replace("\"system\"", "\"nobody\""),
+            "2: the chain is broken: entry 2 or the one before was altered",
+        );
+        check(
+            |l| l[1] = l[1].replace("{\"z\": 1", "{\"z\":1"),
+            "2: the chain is broken: entry 2 or the one before was altered",
+        );
+        check(
+            |l| l[1] = l[1].replace("10:15:30", "10:15:31"),
+            "2: entry 2: its time for people is not the time in the chain",
+        );
+        check(
+            |l| drop(l.remove(1)),
+            "2: the chain is broken: entries are missing before number 3",
+        );
+        check(
+            |l| l[0].truncate(20),
+            "1: no audit entry: EOF while parsing a string at line 1 column 20",
+        );
+    }
+
+    #[test]
+    fn csv_keeps_every_column_and_disarms_formulas() {
+        let raw = RawValue::from_string(export().remove(0)).unwrap();
+        let row = csv_row(&raw).unwrap();
+        assert!(
+            row.contains(r#","{""z"": 1,""a"":""é, \""x\""""}","#),
+            "{row}"
+        );
+        assert!(
+            row.starts_with(
+                "1,2026-11-23T10:15:30+00:00,1795428930123457,system,10.0.0.7,token.generate,,"
+            ),
+            "{row}"
+        );
+        assert_eq!(
+            csv_line(["=1+1".to_owned(), "a\nb".to_owned()]),
+            "'=1+1,\"a\nb\"\r\n"
+        );
+        assert_eq!(csv_heading().trim_end().split(',').count(), COLUMNS.len());
+    }
+}

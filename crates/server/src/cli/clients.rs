@@ -1,0 +1,230 @@
+//! `tokenward client`.
+
+use super::confirm::{Agreement, Sure};
+use super::error::CliError;
+use super::impact::{Act, on_client};
+use super::once::Once;
+use super::pages::{Pages, Portion, parsed};
+use super::session::{ClientName, Session, environment, id_of};
+use super::settings::{Lifted, Settings};
+use super::views;
+use reqwest::Method;
+use serde_json::{Value, json};
+use std::path::PathBuf;
+use tokenward_core::Environment;
+use uuid::Uuid;
+
+/// Commands on API clients.
+#[derive(clap::Subcommand, Debug)]
+pub(crate) enum Verb {
+    /// List API clients, of one workspace or of all.
+    #[command(
+        after_help = "Example:\n  tokenward client list --workspace acme --environment production"
+    )]
+    List(ListArgs),
+    /// Create an API client; its first client secret goes to standard output, once.
+    #[command(after_help = "Examples:\n  \
+        tokenward client create --workspace acme --environment sandbox erp\n  \
+        tokenward client create -w acme -e production --product e-invoice --token-lifetime 12h \\\n      \
+        --secret-file erp.secret \"erp south\"")]
+    Create(CreateArgs),
+    /// Show an API client: settings, secrets, live token, last use.
+    #[command(after_help = "Examples:\n  \
+        tokenward client show 0198c0de-0000-7000-8000-00000000000a\n  \
+        tokenward client show --workspace acme --environment production \"erp south\"")]
+    Show(ClientName),
+    /// Change settings. A restriction binds the live token at once.
+    #[command(
+        after_help = "Example:\n  tokenward client change -w acme -e production erp --product gst --any-token-network"
+    )]
+    Change(ChangeArgs),
+    /// Stop an API client until it is enabled again.
+    Disable {
+        #[command(flatten)]
+        client: ClientName,
+        #[command(flatten)]
+        sure: Sure,
+    },
+    /// Let a disabled API client work again.
+    Enable(ClientName),
+    /// Delete an API client for good: its secrets and its token are dead from that moment.
+    Delete {
+        #[command(flatten)]
+        client: ClientName,
+        #[command(flatten)]
+        sure: Sure,
+    },
+}
+
+/// Which clients to list.
+#[derive(clap::Args, Debug)]
+pub(crate) struct ListArgs {
+    /// Of this workspace alone: id or exact name.
+    #[arg(long, short = 'w')]
+    workspace: Option<String>,
+    /// Of this environment alone.
+    #[arg(long, short = 'e', value_parser = environment)]
+    environment: Option<Environment>,
+    /// In this state alone: enabled, disabled or deleted.
+    #[arg(long, value_parser = ["enabled", "disabled", "deleted"])]
+    state: Option<String>,
+    #[command(flatten)]
+    portion: Portion,
+}
+
+/// A new client.
+#[derive(clap::Args, Debug)]
+pub(crate) struct CreateArgs {
+    /// Its label, unique in its workspace and environment.
+    label: String,
+    /// Its workspace: id or exact name.
+    #[arg(long, short = 'w')]
+    workspace: String,
+    /// Its environment: sandbox or production.
+    #[arg(long, short = 'e', value_parser = environment)]
+    environment: Environment,
+    /// Write the client secret into this new file, readable by you alone, instead of to standard output.
+    #[arg(long, value_name = "PATH")]
+    secret_file: Option<PathBuf>,
+    #[command(flatten)]
+    settings: Settings,
+}
+
+/// A change of settings.
+#[derive(clap::Args, Debug)]
+pub(crate) struct ChangeArgs {
+    #[command(flatten)]
+    client: ClientName,
+    /// Give it another label.
+    #[arg(long, value_name = "LABEL")]
+    new_label: Option<String>,
+    #[command(flatten)]
+    settings: Settings,
+    #[command(flatten)]
+    lifted: Lifted,
+}
+
+/// Carries out one command.
+pub(crate) async fn run(verb: Verb, session: &Session) -> Result<(), CliError> {
+    let Session { api, out } = session;
+    match verb {
+        Verb::List(args) => list(args, session).await,
+        Verb::Create(args) => create(args, session).await,
+        Verb::Show(client) => out.object(&session.client(&client).await?, views::client),
+        Verb::Change(args) => change(args, session).await,
+        Verb::Disable { client, sure } => {
+            let client = session.client(&client).await?;
+            sure.ask(
+                &on_client(Act::Disable, &client, api.server_time()),
+                Agreement::Yes,
+            )?;
+            switch(session, id_of(client)?, "disable").await
+        }
+        Verb::Enable(client) => switch(session, session.client_id(&client).await?, "enable").await,
+        Verb::Delete { client, sure } => {
+            let client = session.client(&client).await?;
+            let label = views::text(&client["label"]);
+            let warning = on_client(Act::Delete, &client, api.server_time());
+            sure.ask(&warning, Agreement::Typed(&label))?;
+            let path = format!("/clients/{}", id_of(client)?);
+            let answer = api
+                .send(Method::DELETE, &path, Some(&json!({"label": label})))
+                .await?;
+            out.note("Deleted. Its secrets and its token are dead.");
+            show(session, &answer)
+        }
+    }
+}
+
+async fn list(args: ListArgs, session: &Session) -> Result<(), CliError> {
+    let limit = args.portion.limit;
+    let mut lists = Vec::new();
+    for id in workspaces(args.workspace.as_deref(), session).await? {
+        // With a filter the limit counts what is left over, so pages are read until it is reached.
+        let path = format!("/workspaces/{id}/clients");
+        lists.push(Pages::new(&session.api, &path, Vec::new(), None));
+    }
+    let wanted = |client: &Value| {
+        args.environment
+            .is_none_or(|environment| client["environment"] == environment.as_str())
+            && args
+                .state
+                .as_ref()
+                .is_none_or(|state| client["state"] == state.as_str())
+    };
+    session
+        .out
+        .lists_up_to(&mut lists, limit, wanted, views::clients)
+        .await
+}
+
+async fn workspaces(named: Option<&str>, session: &Session) -> Result<Vec<Uuid>, CliError> {
+    if let Some(name) = named {
+        return Ok(vec![session.workspace_id(name).await?]);
+    }
+    let mut pages = Pages::new(&session.api, "/workspaces", Vec::new(), None);
+    let mut ids = Vec::new();
+    while let Some(items) = pages.next().await? {
+        for item in &items {
+            ids.push(id_of(parsed(item)?)?);
+        }
+    }
+    Ok(ids)
+}
+
+async fn create(args: CreateArgs, session: &Session) -> Result<(), CliError> {
+    let once = Once::new(args.secret_file.as_deref())?;
+    let workspace = session.workspace_id(&args.workspace).await?;
+    let mut body = args.settings.members();
+    body.insert("label".to_owned(), json!(args.label));
+    body.insert("environment".to_owned(), json!(args.environment.as_str()));
+    let path = format!("/workspaces/{workspace}/clients");
+    let mut made = session
+        .api
+        .send(Method::POST, &path, Some(&Value::Object(body)))
+        .await?;
+    session
+        .out
+        .note(&format!("client {}", views::text(&made["client"]["id"])));
+    once.deliver(&mut made, "client_secret", "client secret", &session.out)
+}
+
+async fn change(args: ChangeArgs, session: &Session) -> Result<(), CliError> {
+    let mut body = args.settings.members();
+    args.lifted.add_to(&mut body);
+    if let Some(label) = args.new_label {
+        body.insert("label".to_owned(), json!(label));
+    }
+    if body.is_empty() {
+        return Err(CliError::Usage(
+            "nothing to change was given; see --help for the settings".to_owned(),
+        ));
+    }
+    let id = session.client_id(&args.client).await?;
+    let changed = session
+        .api
+        .send(
+            Method::PATCH,
+            &format!("/clients/{id}"),
+            Some(&Value::Object(body)),
+        )
+        .await?;
+    show(session, &changed)
+}
+
+async fn switch(session: &Session, id: Uuid, to: &str) -> Result<(), CliError> {
+    let answer = session
+        .api
+        .send(Method::POST, &format!("/clients/{id}/{to}"), None)
+        .await?;
+    show(session, &answer)
+}
+
+/// A client where one is answered, else whatever is.
+fn show(session: &Session, answer: &Value) -> Result<(), CliError> {
+    match answer {
+        Value::Null => Ok(()),
+        answer if answer["label"].is_string() => session.out.object(answer, views::client),
+        answer => session.out.object(answer, views::members),
+    }
+}

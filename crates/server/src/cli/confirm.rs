@@ -1,0 +1,113 @@
+//! Asking before an act that breaks something. Without a person to ask and without `--yes` the
+//! answer is no.
+
+use super::error::CliError;
+use std::io::{BufRead, IsTerminal as _, Write};
+
+/// `--yes`, on the commands that break something.
+#[derive(clap::Args, Clone, Copy, Debug, Default)]
+pub(crate) struct Sure {
+    /// Do not ask: for unattended use.
+    #[arg(long, short = 'y')]
+    pub(crate) yes: bool,
+}
+
+/// What counts as agreement.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Agreement<'a> {
+    /// The word `yes`.
+    Yes,
+    /// This text, typed back.
+    Typed(&'a str),
+}
+
+impl Sure {
+    /// Shows what would happen and returns only if that is wanted.
+    pub(crate) fn ask(self, impact: &str, agreement: Agreement<'_>) -> Result<(), CliError> {
+        let person = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
+        ask(
+            impact,
+            agreement,
+            self.yes,
+            person,
+            std::io::stdin().lock(),
+            std::io::stderr().lock(),
+        )
+    }
+}
+
+fn ask(
+    impact: &str,
+    agreement: Agreement<'_>,
+    yes: bool,
+    person: bool,
+    mut input: impl BufRead,
+    mut output: impl Write,
+) -> Result<(), CliError> {
+    // Nothing can be done about a person who does not listen.
+    let _ = writeln!(output, "{impact}");
+    if yes {
+        return Ok(());
+    }
+    if !person {
+        return Err(CliError::Failed(
+            "nobody is here to be asked, so nothing was done; give --yes to do it unattended"
+                .to_owned(),
+        ));
+    }
+    let wanted = match agreement {
+        Agreement::Yes => {
+            let _ = write!(output, "Go on? Type yes: ");
+            "yes"
+        }
+        Agreement::Typed(text) => {
+            let _ = write!(output, "Go on? Type the label: ");
+            text
+        }
+    };
+    let _ = output.flush();
+    let mut typed = String::new();
+    let read = input.read_line(&mut typed);
+    if read.is_ok() && typed.trim_end_matches(['\n', '\r']) == wanted {
+        return Ok(());
+    }
+    Err(CliError::Failed(
+        "that was not it, so nothing was done".to_owned(),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_right_words_of_a_person_count() {
+        let check =
+            |yes: bool, person: bool, agreement: Agreement<'_>, typed: &str, goes_on: bool| {
+                let mut shown = Vec::new();
+                let outcome = ask(
+                    "the impact",
+                    agreement,
+                    yes,
+                    person,
+                    typed.as_bytes(),
+                    &mut shown,
+                );
+                assert_eq!(outcome.is_ok(), goes_on, "{agreement:?} {typed:?}");
+                assert!(
+                    shown.starts_with(b"the impact\n"),
+                    "the impact is always told"
+                );
+            };
+        let label = Agreement::Typed("erp south");
+        check(false, true, Agreement::Yes, "yes\n", true);
+        check(false, true, Agreement::Yes, "yes\r\n", true);
+        check(false, true, Agreement::Yes, "y\n", false);
+        check(false, true, Agreement::Yes, "", false);
+        check(false, true, label, "erp south\n", true);
+        check(false, true, label, "yes\n", false);
+        check(false, true, label, "erp  south\n", false);
+        check(false, false, Agreement::Yes, "yes\n", false);
+        check(true, false, label, "", true);
+    }
+}

@@ -1,0 +1,163 @@
+//! What an act on a client will break, told before it is done: which token dies, who used it last,
+//! how much of the quota is gone. Pure functions of what the server just said.
+
+use super::table::printable;
+use super::views::{last_used, secret_line, text, validity};
+use serde_json::Value;
+
+/// An act on a client that takes something away.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Act {
+    /// The client ends for good.
+    Delete,
+    /// The client stops until it is enabled.
+    Disable,
+    /// A new token supersedes the live one.
+    Generate,
+    /// The live token ends without a new one.
+    Revoke,
+    /// A secret ends.
+    DeleteSecret(u32),
+}
+
+/// Whether the client has a token that is accepted now.
+pub(crate) fn has_live_token(client: &Value) -> bool {
+    client["token"]["state"] == "live"
+}
+
+/// The whole warning; `now` is the server's clock.
+pub(crate) fn on_client(act: Act, client: &Value, now: Option<jiff::Timestamp>) -> String {
+    let name = format!(
+        "the {} API client \"{}\" ({})",
+        printable(&text(&client["environment"])),
+        printable(&text(&client["label"])),
+        printable(&text(&client["id"]))
+    );
+    let first = match act {
+        Act::Delete => format!("This deletes {name} for good. Nothing brings it back."),
+        Act::Disable => format!("This disables {name} until it is enabled again."),
+        Act::Generate => format!("This makes a new access token of {name}."),
+        Act::Revoke => format!("This revokes the access token of {name}."),
+        Act::DeleteSecret(n) => format!("This deletes client secret {n} of {name} for good."),
+    };
+    let mut lines = vec![first];
+    let token = &client["token"];
+    let shown = match token["state"].as_str() {
+        None | Some("none") => "none".to_owned(),
+        Some(state) => format!(
+            "generation {}, {state}{}",
+            text(&token["generation"]),
+            validity(token)
+        ),
+    };
+    lines.push(format!("  token        {}", printable(&shown)));
+    lines.push(format!(
+        "  last used    {}{}",
+        printable(&last_used(client)),
+        ago(&client["last_used_at"], now)
+    ));
+    for secret in secrets(client) {
+        lines.push(format!(
+            "  secret {:<5} {}",
+            printable(&text(&secret["n"])),
+            printable(&secret_line(secret))
+        ));
+    }
+    lines.push(breaks(act, client));
+    lines.join("\n")
+}
+
+/// The consequence, in a sentence.
+fn breaks(act: Act, client: &Value) -> String {
+    let live = has_live_token(client);
+    let callers = match client["last_used_from"].as_str() {
+        Some(from) if live => format!(
+            "Whoever calls with it, last seen at {}, is refused from that moment.",
+            printable(from)
+        ),
+        _ if live => "Whoever calls with it is refused from that moment.".to_owned(),
+        _ => "No access token is live now, so no product call breaks.".to_owned(),
+    };
+    match act {
+        Act::Delete | Act::Disable => format!("Its secrets make no more tokens. {callers}"),
+        Act::Generate => format!("{callers} They need the new token."),
+        Act::Revoke => format!("{callers} Its secrets stay good and can make a new one."),
+        Act::DeleteSecret(_) if secrets(client).count() > 1 => {
+            "Jobs that still hold this secret can make no more tokens; the other secret and the live token stay good.".to_owned()
+        }
+        Act::DeleteSecret(_) => {
+            "It is the client's only secret: no token can be made until `tokenward secret rotate`. The live token stays good.".to_owned()
+        }
+    }
+}
+
+fn secrets(client: &Value) -> impl Iterator<Item = &Value> {
+    client["secrets"].as_array().into_iter().flatten()
+}
+
+/// ` (3 minutes ago)`, when both times are known.
+fn ago(at: &Value, now: Option<jiff::Timestamp>) -> String {
+    let at = at
+        .as_str()
+        .and_then(|text| text.parse::<jiff::Timestamp>().ok());
+    let (Some(at), Some(now)) = (at, now) else {
+        return String::new();
+    };
+    let seconds = now.as_second().saturating_sub(at.as_second()).max(0);
+    let (count, unit) = match seconds {
+        0..120 => (seconds, "second"),
+        120..7_200 => (seconds / 60, "minute"),
+        7_200..172_800 => (seconds / 3_600, "hour"),
+        _ => (seconds / 86_400, "day"),
+    };
+    format!(" ({count} {unit}{} ago)", if count == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::views::tests::example;
+    use serde_json::json;
+
+    #[test]
+    fn each_act_says_what_it_breaks() {
+        let now = "2026-11-23T10:18:40Z".parse().ok();
+        let mut told = Vec::new();
+        for act in [
+            Act::Delete,
+            Act::Disable,
+            Act::Generate,
+            Act::Revoke,
+            Act::DeleteSecret(1),
+        ] {
+            told.push(on_client(act, &example(), now));
+        }
+        insta::assert_snapshot!(told.join("\n\n"));
+    }
+
+    #[test]
+    fn a_client_never_used_breaks_nothing() {
+        let mut idle = example();
+        idle["token"] = json!({"generation": 0, "state": "none"});
+        idle["last_used_at"] = Value::Null;
+        idle["last_used_from"] = Value::Null;
+        idle["secrets"] = json!([{"n": 1}, {"n": 2}]);
+        let both = [Act::Delete, Act::DeleteSecret(2)].map(|act| on_client(act, &idle, None));
+        insta::assert_snapshot!(both.join("\n\n"));
+    }
+
+    #[test]
+    fn times_past_read_in_one_unit() {
+        let check = |now: &str, expect: &str| {
+            assert_eq!(
+                ago(&json!("2026-11-23T10:15:30+00:00"), now.parse().ok()),
+                expect
+            );
+        };
+        check("2026-11-23T10:15:31Z", " (1 second ago)");
+        check("2026-11-23T10:15:00Z", " (0 seconds ago)");
+        check("2026-11-23T10:20:30Z", " (5 minutes ago)");
+        check("2026-11-24T10:15:30Z", " (24 hours ago)");
+        check("2026-12-23T10:15:30Z", " (30 days ago)");
+    }
+}

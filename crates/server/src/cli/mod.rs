@@ -1,0 +1,207 @@
+//! The command line. Admin commands speak to a running server over its admin API and hold no
+//! knowledge of their own about what is allowed; `scan` looks for credentials in files. Nothing in
+//! here touches a store, and no key, secret or token is ever a command-line argument.
+
+mod admin_keys;
+mod api;
+mod audit;
+mod audit_file;
+mod clients;
+mod confirm;
+mod credentials;
+mod error;
+mod impact;
+mod once;
+mod output;
+mod pages;
+mod place;
+mod products;
+mod progress;
+mod scan;
+mod session;
+mod settings;
+mod status;
+mod table;
+mod views;
+mod workspaces;
+
+use clap::Parser;
+use error::CliError;
+use session::{Group, Session};
+use std::io::Write as _;
+use std::process::ExitCode;
+
+/// Issues, checks and revokes access tokens.
+#[derive(Parser, Debug)]
+#[command(
+    name = "tokenward",
+    version,
+    max_term_width = 100,
+    after_help = "Exit codes: 0 done; 1 refused or failed; 2 the command line was wrong. `scan` has two more.\n\
+                  Every command: tokenward COMMAND --help"
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(clap::Subcommand, Debug)]
+enum Command {
+    #[command(flatten)]
+    Admin(AdminCommand),
+    /// Find our tokens, secrets and admin keys in files.
+    Scan(scan::ScanArgs),
+}
+
+/// Commands that speak to the admin API of a running server.
+#[derive(clap::Subcommand, Debug)]
+enum AdminCommand {
+    /// What runs at the other end: version, clients, state.
+    Status(status::StatusArgs),
+    /// Workspaces: list, create, show, rename, disable, enable.
+    Workspace(Group<workspaces::Verb>),
+    /// Products: list, put, delete.
+    Product(Group<products::Verb>),
+    /// API clients: list, create, show, change, disable, enable, delete.
+    Client(Group<clients::Verb>),
+    /// Client secrets: rotate, delete.
+    Secret(Group<credentials::SecretVerb>),
+    /// Access tokens: generate, revoke.
+    Token(Group<credentials::TokenVerb>),
+    /// Admin keys: list, create, revoke.
+    AdminKey(Group<admin_keys::Verb>),
+    /// The audit log: list, export, verify.
+    Audit(Group<audit::Verb>),
+}
+
+/// Reads the command line and carries it out.
+#[must_use]
+pub fn main() -> ExitCode {
+    match Cli::parse().command {
+        Command::Admin(command) => admin(command),
+        Command::Scan(args) => scan::main(args),
+    }
+}
+
+/// Carries out an admin command.
+fn admin(command: AdminCommand) -> ExitCode {
+    let json = command.json();
+    match blocking(command.run()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&error, json),
+    }
+}
+
+/// Tells what went wrong.
+fn fail(error: &CliError, json: bool) -> ExitCode {
+    if let Some(text) = error.report(json) {
+        // Nothing can be done about a person who does not listen.
+        let _ = writeln!(std::io::stderr(), "{text}");
+    }
+    error.exit_code()
+}
+
+/// Runs one command to its end on this thread.
+fn blocking<T>(work: impl Future<Output = Result<T, CliError>>) -> Result<T, CliError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    match runtime {
+        Ok(runtime) => runtime.block_on(work),
+        Err(error) => Err(CliError::Failed(format!(
+            "this machine refuses to start anything: {error}"
+        ))),
+    }
+}
+
+impl AdminCommand {
+    fn json(&self) -> bool {
+        match self {
+            Self::Status(args) => args.common.json,
+            Self::Workspace(group) => group.common.json,
+            Self::Product(group) => group.common.json,
+            Self::Client(group) => group.common.json,
+            Self::Secret(group) => group.common.json,
+            Self::Token(group) => group.common.json,
+            Self::AdminKey(group) => group.common.json,
+            Self::Audit(group) => group.common.json,
+        }
+    }
+
+    async fn run(self) -> Result<(), CliError> {
+        match self {
+            Self::Status(args) => status::run(&Session::new(&args.common)?).await,
+            Self::Workspace(group) => {
+                workspaces::run(group.verb, &Session::new(&group.common)?).await
+            }
+            Self::Product(group) => products::run(group.verb, &Session::new(&group.common)?).await,
+            Self::Client(group) => clients::run(group.verb, &Session::new(&group.common)?).await,
+            Self::Secret(group) => {
+                credentials::run_secret(group.verb, &Session::new(&group.common)?).await
+            }
+            Self::Token(group) => {
+                credentials::run_token(group.verb, &Session::new(&group.common)?).await
+            }
+            Self::AdminKey(group) => {
+                admin_keys::run(group.verb, &Session::new(&group.common)?).await
+            }
+            Self::Audit(group) => audit::run(group).await,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_explains_itself() {
+        fn walk(command: &clap::Command) {
+            let name = command.get_name();
+            assert!(command.get_about().is_some(), "{name} has no explanation");
+            for argument in command.get_arguments() {
+                assert!(
+                    argument.get_help().is_some(),
+                    "{name}: {} has no explanation",
+                    argument.get_id()
+                );
+            }
+            command
+                .get_subcommands()
+                .filter(|command| command.get_name() != "help")
+                .for_each(walk);
+        }
+        let mut command = Cli::command();
+        command.build();
+        walk(&command);
+    }
+
+    #[test]
+    fn no_credential_can_be_an_argument() {
+        for name in ["--admin-key", "--key", "--secret", "--token"] {
+            let line = ["tokenward", "workspace", "list", name, "x"];
+            assert!(Cli::try_parse_from(line).is_err(), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_helps_read_well() {
+        let mut texts = Vec::new();
+        for line in [
+            &["tokenward", "--help"][..],
+            &["tokenward", "client", "create", "--help"],
+            &["tokenward", "scan", "--help"],
+        ] {
+            let mut command = Cli::command().term_width(100);
+            let help = command.try_get_matches_from_mut(line).unwrap_err();
+            texts.push(help.render().to_string());
+        }
+        insta::assert_snapshot!(texts.join("\n==\n"));
+    }
+}

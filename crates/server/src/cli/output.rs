@@ -1,0 +1,125 @@
+//! What goes to standard output: tables for people, the API's own JSON for programs. Everything a
+//! person should know besides goes to standard error.
+
+use super::error::CliError;
+use super::pages::{Pages, parsed};
+use super::place::wants_colour;
+use super::table::{Style, Table};
+use serde_json::Value;
+use std::io::Write as _;
+
+/// How to show things.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Output {
+    /// JSON instead of tables.
+    pub(crate) json: bool,
+    /// How tables are drawn.
+    pub(crate) style: Style,
+}
+
+impl Output {
+    /// What standard output calls for.
+    pub(crate) fn new(json: bool) -> Output {
+        Output {
+            json,
+            style: Style::of_stdout(wants_colour()),
+        }
+    }
+
+    /// One line on standard output.
+    pub(crate) fn line(&self, text: &str) -> Result<(), CliError> {
+        let mut stdout = std::io::stdout().lock();
+        writeln!(stdout, "{text}")?;
+        stdout.flush()?;
+        Ok(())
+    }
+
+    /// One remark for the person; programs that read JSON get none.
+    pub(crate) fn note(&self, text: &str) {
+        if !self.json {
+            // Nothing can be done about a person who does not listen.
+            let _ = writeln!(std::io::stderr(), "{text}");
+        }
+    }
+
+    /// One thing.
+    pub(crate) fn object(
+        &self,
+        value: &Value,
+        view: impl FnOnce(&Value) -> Table,
+    ) -> Result<(), CliError> {
+        if self.json {
+            return self.json(value);
+        }
+        self.line(&view(value).draw(self.style))
+    }
+
+    /// What an act answered: the thing as it is now, or nothing.
+    pub(crate) fn json(&self, value: &Value) -> Result<(), CliError> {
+        match value {
+            Value::Null => Ok(()),
+            value => self.line(&format!("{value:#}")),
+        }
+    }
+
+    /// Lists one after the other as one, page by page: as `{"items":[...]}` or as a table a page.
+    /// `wanted` leaves items out.
+    pub(crate) async fn lists(
+        &self,
+        lists: &mut [Pages<'_>],
+        wanted: impl Fn(&Value) -> bool,
+        view: impl Fn(&[Value]) -> Table,
+    ) -> Result<(), CliError> {
+        self.lists_up_to(lists, None, wanted, view).await
+    }
+
+    /// The same, at most `limit` items of those wanted.
+    pub(crate) async fn lists_up_to(
+        &self,
+        lists: &mut [Pages<'_>],
+        limit: Option<u64>,
+        wanted: impl Fn(&Value) -> bool,
+        view: impl Fn(&[Value]) -> Table,
+    ) -> Result<(), CliError> {
+        let full = |shown: u64| limit.is_some_and(|limit| shown >= limit);
+        let mut shown = 0_u64;
+        if self.json {
+            self.line("{\"items\":[")?;
+        }
+        for list in lists {
+            while !full(shown)
+                && let Some(items) = list.next().await?
+            {
+                let mut rows = Vec::new();
+                for raw in &items {
+                    let item = parsed(raw)?;
+                    if full(shown) || !wanted(&item) {
+                        continue;
+                    }
+                    if self.json {
+                        let comma = if shown > 0 { "," } else { "" };
+                        self.line(&format!("{comma}{}", raw.get()))?;
+                    }
+                    shown += 1;
+                    rows.push(item);
+                }
+                if !self.json && !rows.is_empty() {
+                    let mut table = view(&rows);
+                    // In a file the headings stand once; on a terminal they scroll away.
+                    if self.style == Style::Plain && shown > rows.len() as u64 {
+                        table = table.without_headings();
+                    }
+                    self.line(&table.draw(self.style))?;
+                }
+            }
+        }
+        match (self.json, shown) {
+            (true, _) => self.line("]}"),
+            (false, 0) => {
+                self.note("none");
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! Lists of the admin API, one page at a time and no page before it is needed. Items are kept as
+//! the server wrote them, so that what a program reads is the API's own JSON.
+
+use super::api::{Api, Query};
+use super::error::CliError;
+use serde::Deserialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+/// Items asked for at once: enough that a list of thousands needs few calls, few enough that the
+/// first rows show at once.
+const PAGE_ITEMS: u64 = 100;
+
+/// How much of a list is wanted.
+#[derive(clap::Args, Clone, Debug, Default)]
+pub(crate) struct Portion {
+    /// Stop after this many.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) limit: Option<u64>,
+}
+
+/// One page as it is answered; the audit log names its place by an entry's number.
+#[derive(Deserialize)]
+struct Page {
+    items: Vec<Box<RawValue>>,
+    #[serde(default)]
+    next_cursor: Option<String>,
+    #[serde(default)]
+    next_after: Option<u64>,
+}
+
+/// Where the next page begins.
+#[derive(Clone, PartialEq, Eq, Debug)]
+enum Next {
+    Start,
+    Cursor(String),
+    After(u64),
+    End,
+}
+
+/// A list being read.
+pub(crate) struct Pages<'a> {
+    api: &'a Api,
+    path: String,
+    query: Query,
+    next: Next,
+    left: Option<u64>,
+}
+
+impl<'a> Pages<'a> {
+    /// The list at `path`, at most `limit` items of it.
+    pub(crate) fn new(api: &'a Api, path: &str, query: Query, limit: Option<u64>) -> Pages<'a> {
+        Pages {
+            api,
+            path: path.to_owned(),
+            query,
+            next: Next::Start,
+            left: limit,
+        }
+    }
+
+    /// The next page; none when the list, or what was wanted of it, is at its end.
+    pub(crate) async fn next(&mut self) -> Result<Option<Vec<Box<RawValue>>>, CliError> {
+        if self.next == Next::End || self.left == Some(0) {
+            return Ok(None);
+        }
+        let wanted = self.left.map_or(PAGE_ITEMS, |left| left.min(PAGE_ITEMS));
+        let mut query = self.query.clone();
+        query.push(("limit", wanted.to_string()));
+        match &self.next {
+            Next::Cursor(cursor) => query.push(("cursor", cursor.clone())),
+            // The caller's own starting point gives way to where we are.
+            Next::After(seq) => {
+                query.retain(|(name, _)| *name != "after");
+                query.push(("after", seq.to_string()));
+            }
+            Next::Start | Next::End => {}
+        }
+        let mut page: Page = self.api.read(&self.path, &query).await?;
+        let next = match (page.next_cursor, page.next_after) {
+            (Some(cursor), _) => Next::Cursor(cursor),
+            (None, Some(seq)) => Next::After(seq),
+            (None, None) => Next::End,
+        };
+        if next != Next::End && next == self.next {
+            return Err(CliError::Failed(
+                "the server answered the same page again and again".to_owned(),
+            ));
+        }
+        self.next = next;
+        if let Some(left) = &mut self.left {
+            page.items
+                .truncate(usize::try_from(*left).unwrap_or(usize::MAX));
+            *left -= page.items.len() as u64;
+        }
+        Ok(Some(page.items))
+    }
+
+    /// The first item that `wanted` accepts, and whether a second one is there: names are meant to
+    /// be unique, but a wrong guess could hit the wrong one.
+    pub(crate) async fn find(
+        &mut self,
+        wanted: impl Fn(&Value) -> bool,
+    ) -> Result<Found, CliError> {
+        let mut found = Found::None;
+        while let Some(items) = self.next().await? {
+            for item in &items {
+                let item = parsed(item)?;
+                if !wanted(&item) {
+                    continue;
+                }
+                if matches!(found, Found::One(_)) {
+                    return Ok(Found::Several);
+                }
+                found = Found::One(item);
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// What a search brought.
+pub(crate) enum Found {
+    /// Nothing.
+    None,
+    /// Exactly one.
+    One(Value),
+    /// More than one.
+    Several,
+}
+
+/// An item as a value.
+pub(crate) fn parsed(item: &RawValue) -> Result<Value, CliError> {
+    serde_json::from_str(item.get()).map_err(|error| {
+        CliError::Failed(format!("the server sent an item that is no JSON: {error}"))
+    })
+}

@@ -1,0 +1,74 @@
+//! `tokenward product`.
+
+use super::confirm::{Agreement, Sure};
+use super::error::CliError;
+use super::pages::{Pages, Portion};
+use super::session::{Session, only, slug};
+use super::table::printable;
+use super::views;
+use reqwest::Method;
+use serde_json::json;
+
+/// Commands on products.
+#[derive(clap::Subcommand, Debug)]
+pub(crate) enum Verb {
+    /// List products.
+    List(Portion),
+    /// Create a product, or give one another name.
+    #[command(after_help = "Example:\n  tokenward product put e-invoice \"E-Invoice\"")]
+    Put {
+        /// Its slug, as gateways name it in a check: such as e-invoice.
+        #[arg(value_parser = slug)]
+        slug: String,
+        /// Its name for people.
+        name: String,
+    },
+    /// Delete a product; refused while a client is restricted to it.
+    Delete {
+        /// Its slug.
+        #[arg(value_parser = slug)]
+        slug: String,
+        #[command(flatten)]
+        sure: Sure,
+    },
+}
+
+/// Carries out one command.
+pub(crate) async fn run(verb: Verb, session: &Session) -> Result<(), CliError> {
+    let Session { api, out } = session;
+    match verb {
+        Verb::List(portion) => {
+            let pages = Pages::new(api, "/products", Vec::new(), portion.limit);
+            out.lists(&mut [pages], |_| true, views::products).await
+        }
+        Verb::Put { slug, name } => {
+            let path = format!("/products/{slug}");
+            let product = api
+                .send(Method::PUT, &path, Some(&json!({"name": name})))
+                .await?;
+            out.object(&product, views::product)
+        }
+        Verb::Delete { slug, sure } => {
+            let mut pages = Pages::new(api, "/products", Vec::new(), None);
+            let product = only(
+                pages
+                    .find(|product| product["slug"] == slug.as_str())
+                    .await?,
+                "product",
+                &slug,
+            )?;
+            let warning = format!(
+                "This deletes the product {slug} (\"{}\").\nEvery gateway that still asks for /check/.../{slug} is \
+                 answered PRODUCT_UNKNOWN from that moment, whatever the token. The server refuses while a client is \
+                 restricted to it.",
+                printable(&views::text(&product["name"]))
+            );
+            sure.ask(&warning, Agreement::Yes)?;
+            let answer = api
+                .send(Method::DELETE, &format!("/products/{slug}"), None)
+                .await?;
+            out.note("Deleted.");
+            if out.json { out.json(&answer) } else { Ok(()) }
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! One command's dealings with one server: the API, the output, and the names people give to
+//! workspaces and clients.
+
+use super::api::Api;
+use super::error::CliError;
+use super::output::Output;
+use super::pages::{Found, Pages};
+use super::place::Connection;
+use super::table::printable;
+use serde_json::Value;
+use tokenward_core::Environment;
+use uuid::Uuid;
+
+/// What every admin command takes.
+#[derive(clap::Args, Debug, Default)]
+pub(crate) struct Common {
+    /// Print the API's own JSON, for programs.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) at: Connection,
+}
+
+/// A group of commands about one kind of thing.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Group<V: clap::Subcommand> {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    #[command(subcommand)]
+    pub(crate) verb: V,
+}
+
+/// A server to speak to and a way to show what it says.
+pub(crate) struct Session {
+    /// The server.
+    pub(crate) api: Api,
+    /// The output.
+    pub(crate) out: Output,
+}
+
+impl Session {
+    /// Finds out which server with which key; sends nothing yet.
+    pub(crate) fn new(common: &Common) -> Result<Session, CliError> {
+        Ok(Session {
+            api: Api::new(&common.at)?,
+            out: Output::new(common.json),
+        })
+    }
+
+    /// A workspace's id, from its id or its exact name.
+    pub(crate) async fn workspace_id(&self, name: &str) -> Result<Uuid, CliError> {
+        if let Ok(id) = Uuid::try_parse(name) {
+            return Ok(id);
+        }
+        let mut pages = Pages::new(&self.api, "/workspaces", Vec::new(), None);
+        let found = pages.find(|workspace| workspace["name"] == name).await?;
+        id_of(only(found, "workspace", name)?)
+    }
+
+    /// A client as it is now.
+    pub(crate) async fn client(&self, named: &ClientName) -> Result<Value, CliError> {
+        match named.parse()? {
+            Named::Id(id) => self.api.get(&format!("/clients/{id}")).await,
+            Named::Label {
+                workspace,
+                environment,
+            } => {
+                let workspace = self.workspace_id(workspace).await?;
+                let path = format!("/workspaces/{workspace}/clients");
+                let mut pages = Pages::new(&self.api, &path, Vec::new(), None);
+                // A deleted client's label is free for another; who means a deleted one has its id.
+                let found = pages
+                    .find(|client| {
+                        client["label"] == named.client.as_str()
+                            && client["environment"] == environment.as_str()
+                            && client["state"] != "deleted"
+                    })
+                    .await?;
+                only(found, &format!("{environment} client"), &named.client)
+            }
+        }
+    }
+
+    /// A client's id.
+    pub(crate) async fn client_id(&self, named: &ClientName) -> Result<Uuid, CliError> {
+        match named.parse()? {
+            Named::Id(id) => Ok(id),
+            Named::Label { .. } => id_of(self.client(named).await?),
+        }
+    }
+}
+
+/// How a client is named on the command line.
+#[derive(clap::Args, Clone, Debug, Default)]
+pub(crate) struct ClientName {
+    /// The client's id; or its label, together with --workspace and --environment.
+    #[arg(value_name = "CLIENT")]
+    pub(crate) client: String,
+    /// The workspace of a client named by its label: id or exact name.
+    #[arg(long, short = 'w', value_name = "WORKSPACE", requires = "environment")]
+    pub(crate) workspace: Option<String>,
+    /// The environment of a client named by its label: sandbox or production.
+    #[arg(long, short = 'e', value_name = "ENVIRONMENT", requires = "workspace", value_parser = environment)]
+    pub(crate) environment: Option<Environment>,
+}
+
+enum Named<'a> {
+    Id(Uuid),
+    Label {
+        workspace: &'a str,
+        environment: Environment,
+    },
+}
+
+impl ClientName {
+    fn parse(&self) -> Result<Named<'_>, CliError> {
+        match (&self.workspace, self.environment) {
+            (Some(workspace), Some(environment)) => Ok(Named::Label { workspace, environment }),
+            _ => Uuid::try_parse(&self.client).map(Named::Id).map_err(|_| {
+                CliError::Usage(format!(
+                    "{:?} is no client id; to name a client by its label add --workspace and --environment",
+                    self.client
+                ))
+            }),
+        }
+    }
+}
+
+/// Reads an environment for clap.
+pub(crate) fn environment(word: &str) -> Result<Environment, String> {
+    Environment::parse(word).ok_or_else(|| "it is sandbox or production".to_owned())
+}
+
+/// Reads a product slug for clap; a slug goes into a path.
+pub(crate) fn slug(text: &str) -> Result<String, String> {
+    tokenward_core::label::Slug::parse(text)
+        .map(|_| text.to_owned())
+        .map_err(|error| error.to_string())
+}
+
+/// The one thing found.
+pub(crate) fn only(found: Found, what: &str, name: &str) -> Result<Value, CliError> {
+    let name = printable(name);
+    match found {
+        Found::One(value) => Ok(value),
+        Found::None => Err(CliError::Failed(format!(
+            "no {what} is called {name:?}; `list` shows those there are"
+        ))),
+        Found::Several => Err(CliError::Failed(format!(
+            "several are called {name:?}: name the {what} by its id"
+        ))),
+    }
+}
+
+/// The id of a thing.
+pub(crate) fn id_of(value: Value) -> Result<Uuid, CliError> {
+    value["id"]
+        .as_str()
+        .and_then(|text| Uuid::try_parse(text).ok())
+        .ok_or_else(|| CliError::Failed("the server answered something without an id".to_owned()))
+}

@@ -1,0 +1,237 @@
+//! The settings of an API client as flags, and the JSON they make. What is not given is not sent,
+//! so the server's defaults, or the client's present settings, hold.
+
+use super::session::slug;
+use clap::ValueEnum;
+use serde_json::{Map, Value, json};
+
+/// A span of time given by a person, in seconds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Span {
+    /// So many seconds.
+    Seconds(u64),
+    /// Without an end.
+    Never,
+}
+
+/// Reads `90s`, `15m`, `12h`, `30d`, `2w`, plain seconds or `never`.
+pub(crate) fn span(text: &str) -> Result<Span, String> {
+    if text == "never" {
+        return Ok(Span::Never);
+    }
+    seconds(text).map(Span::Seconds)
+}
+
+/// Reads the same without `never`.
+pub(crate) fn seconds(text: &str) -> Result<u64, String> {
+    let (number, unit) = match text.chars().next_back() {
+        Some('s') => (&text[..text.len() - 1], 1),
+        Some('m') => (&text[..text.len() - 1], 60),
+        Some('h') => (&text[..text.len() - 1], 3_600),
+        Some('d') => (&text[..text.len() - 1], 86_400),
+        Some('w') => (&text[..text.len() - 1], 7 * 86_400),
+        _ => (text, 1),
+    };
+    let plain = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+    let seconds = number
+        .parse::<u64>()
+        .ok()
+        .filter(|_| plain)
+        .and_then(|number| number.checked_mul(unit));
+    seconds.ok_or_else(|| "a span of time is a number with s, m, h, d or w, such as 12h".to_owned())
+}
+
+/// What a generate answers while a token is live.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(crate) enum OnRepeat {
+    /// A new token; the live one is revoked.
+    Replace,
+    /// The live token again, while it has long enough left.
+    Return,
+}
+
+/// Settings of an API client.
+#[derive(clap::Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Settings")]
+pub(crate) struct Settings {
+    /// Restrict it to this product; may be repeated.
+    #[arg(long = "product", value_name = "SLUG", value_parser = slug)]
+    products: Vec<String>,
+    /// How long its tokens live: such as 12h, or never.
+    #[arg(long, value_name = "SPAN", value_parser = span)]
+    token_lifetime: Option<Span>,
+    /// Accept its secrets from this network only; may be repeated.
+    #[arg(long = "secret-network", value_name = "CIDR")]
+    secret_networks: Vec<String>,
+    /// Accept its tokens from this network only; may be repeated.
+    #[arg(long = "token-network", value_name = "CIDR")]
+    token_networks: Vec<String>,
+    /// Write to this address about it; may be repeated.
+    #[arg(long = "notify", value_name = "EMAIL")]
+    notification_emails: Vec<String>,
+    /// What generating answers while a token is live.
+    #[arg(long, value_enum)]
+    on_repeat: Option<OnRepeat>,
+    /// With --on-repeat return: replace a token that has less than this left.
+    #[arg(long, value_name = "SPAN", value_parser = seconds)]
+    renew_before: Option<u64>,
+    /// The longest hand-over a generate may ask for; 0 for none.
+    #[arg(long, value_name = "SPAN", value_parser = seconds)]
+    handover_max: Option<u64>,
+}
+
+/// Flags that take a restriction away from a client that is there.
+#[derive(clap::Args, Clone, Copy, Debug, Default)]
+#[command(next_help_heading = "Settings")]
+pub(crate) struct Lifted {
+    /// Lift the restriction to products.
+    #[arg(long, conflicts_with = "products")]
+    all_products: bool,
+    /// Accept its secrets from anywhere.
+    #[arg(long, conflicts_with = "secret_networks")]
+    any_secret_network: bool,
+    /// Accept its tokens from anywhere.
+    #[arg(long, conflicts_with = "token_networks")]
+    any_token_network: bool,
+    /// Write to nobody about it.
+    #[arg(long, conflicts_with = "notification_emails")]
+    notify_nobody: bool,
+}
+
+impl Settings {
+    /// The members to send.
+    pub(crate) fn members(self) -> Map<String, Value> {
+        let mut members = Map::new();
+        let lists = [
+            ("products", self.products),
+            ("secret_networks", self.secret_networks),
+            ("token_networks", self.token_networks),
+            ("notification_emails", self.notification_emails),
+        ];
+        for (name, list) in lists {
+            if !list.is_empty() {
+                members.insert(name.to_owned(), json!(list));
+            }
+        }
+        let lifetime = self.token_lifetime.map(|span| match span {
+            Span::Seconds(seconds) => json!(seconds),
+            Span::Never => Value::Null,
+        });
+        let singles = [
+            ("token_lifetime_seconds", lifetime),
+            (
+                "on_repeat",
+                self.on_repeat.map(|on| {
+                    json!(if on == OnRepeat::Return {
+                        "return"
+                    } else {
+                        "replace"
+                    })
+                }),
+            ),
+            (
+                "renew_before_seconds",
+                self.renew_before.map(|seconds| json!(seconds)),
+            ),
+            (
+                "handover_max_seconds",
+                self.handover_max.map(|seconds| json!(seconds)),
+            ),
+        ];
+        for (name, value) in singles {
+            if let Some(value) = value {
+                members.insert(name.to_owned(), value);
+            }
+        }
+        members
+    }
+}
+
+impl Lifted {
+    /// Adds the members that lift.
+    pub(crate) fn add_to(self, members: &mut Map<String, Value>) {
+        let lifted = [
+            (self.all_products, "products", Value::Null),
+            (self.any_secret_network, "secret_networks", json!([])),
+            (self.any_token_network, "token_networks", json!([])),
+            (self.notify_nobody, "notification_emails", json!([])),
+        ];
+        for (given, name, value) in lifted {
+            if given {
+                members.insert(name.to_owned(), value);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        settings: Settings,
+        #[command(flatten)]
+        lifted: Lifted,
+    }
+
+    fn members(words: &[&str]) -> Result<Value, clap::Error> {
+        let line = Line::try_parse_from([&["x"], words].concat())?;
+        let mut members = line.settings.members();
+        line.lifted.add_to(&mut members);
+        Ok(Value::Object(members))
+    }
+
+    #[test]
+    fn spans_are_read_exactly() {
+        let check =
+            |text: &str, expect: Option<u64>| assert_eq!(seconds(text).ok(), expect, "{text:?}");
+        check("90", Some(90));
+        check("90s", Some(90));
+        check("15m", Some(900));
+        check("12h", Some(43_200));
+        check("30d", Some(2_592_000));
+        check("2w", Some(1_209_600));
+        for bad in [
+            "",
+            "s",
+            "-1",
+            "+1",
+            "1.5h",
+            "1 h",
+            "h1",
+            "never",
+            "99999999999999999999",
+            "9999999999999999999w",
+            "1é",
+        ] {
+            check(bad, None);
+        }
+        assert_eq!(span("never"), Ok(Span::Never));
+    }
+
+    #[test]
+    fn only_what_is_given_is_sent() {
+        assert_eq!(members(&[]).unwrap(), json!({}));
+        let all = "--product gst --product e-invoice --token-lifetime never --secret-network 10.0.0.0/8 \
+                   --token-network 10.1.0.0/16 --notify ops@example.com --on-repeat return --renew-before 10m --handover-max 0";
+        let words: Vec<&str> = all.split_whitespace().collect();
+        insta::assert_snapshot!(format!("{:#}", members(&words).unwrap()));
+    }
+
+    #[test]
+    fn a_restriction_is_lifted_by_name() {
+        let lifted = members(&[
+            "--all-products",
+            "--any-secret-network",
+            "--any-token-network",
+            "--notify-nobody",
+        ]);
+        let expect = json!({"products": null, "secret_networks": [], "token_networks": [], "notification_emails": []});
+        assert_eq!(lifted.unwrap(), expect);
+        assert!(members(&["--all-products", "--product", "gst"]).is_err());
+        assert!(members(&["--product", "Not A Slug"]).is_err());
+    }
+}

@@ -1,0 +1,248 @@
+//! Tables: bordered, coloured and fitted to the width on a terminal; aligned text without borders
+//! anywhere else. Texts from elsewhere are made printable first, so that a label can't steer the
+//! reader's terminal.
+
+use comfy_table::{Cell as StyledCell, Color, ContentArrangement, Table as Drawn, presets};
+use std::io::IsTerminal as _;
+
+/// How loud a cell is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Tone {
+    /// As any other.
+    Plain,
+    /// All is well.
+    Good,
+    /// Worth a look.
+    Odd,
+    /// Over, refused, dangerous.
+    Bad,
+}
+
+/// One cell.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Cell {
+    text: String,
+    tone: Tone,
+}
+
+impl Cell {
+    /// A text from anywhere; what can't be printed is escaped.
+    pub(crate) fn new(text: &str) -> Cell {
+        Cell {
+            text: printable(text),
+            tone: Tone::Plain,
+        }
+    }
+
+    /// The same in another tone.
+    pub(crate) fn tone(mut self, tone: Tone) -> Cell {
+        self.tone = tone;
+        self
+    }
+}
+
+/// Where a table is shown.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Style {
+    /// A file or a pipe.
+    Plain,
+    /// A terminal; the width is asked for when none is given.
+    Terminal {
+        /// Columns, where known.
+        width: Option<u16>,
+        /// Whether colours are wanted.
+        colour: bool,
+    },
+}
+
+impl Style {
+    /// What standard output is; `colour` says whether the person lets us.
+    pub(crate) fn of_stdout(colour: bool) -> Style {
+        match std::io::stdout().is_terminal() {
+            true => Style::Terminal {
+                width: None,
+                colour,
+            },
+            false => Style::Plain,
+        }
+    }
+
+    /// A word in its tone.
+    pub(crate) fn paint(self, text: &str, tone: Tone) -> String {
+        let code = match (self, tone) {
+            (Style::Plain | Style::Terminal { colour: false, .. }, _) | (_, Tone::Plain) => None,
+            (_, Tone::Good) => Some(32),
+            (_, Tone::Odd) => Some(33),
+            (_, Tone::Bad) => Some(31),
+        };
+        code.map_or_else(
+            || text.to_owned(),
+            |code| format!("\x1b[{code}m{text}\x1b[0m"),
+        )
+    }
+}
+
+/// Rows under headings; without headings a list of names and values.
+#[derive(Clone, Default, Debug)]
+pub(crate) struct Table {
+    headings: Vec<&'static str>,
+    rows: Vec<Vec<Cell>>,
+}
+
+impl Table {
+    /// A table with these headings.
+    pub(crate) fn new(headings: &[&'static str]) -> Table {
+        Table {
+            headings: headings.to_vec(),
+            rows: Vec::new(),
+        }
+    }
+
+    /// The rows alone.
+    pub(crate) fn without_headings(mut self) -> Table {
+        self.headings.clear();
+        self
+    }
+
+    /// Adds a row.
+    pub(crate) fn row(&mut self, cells: impl IntoIterator<Item = Cell>) {
+        self.rows.push(cells.into_iter().collect());
+    }
+
+    /// Adds a name and its value.
+    pub(crate) fn fact(&mut self, name: &str, value: impl Into<Cell>) {
+        self.row([Cell::new(name), value.into()]);
+    }
+
+    /// The lines, without a line break at the end; empty when there are no rows.
+    pub(crate) fn draw(&self, style: Style) -> String {
+        if self.rows.is_empty() {
+            return String::new();
+        }
+        let mut drawn = Drawn::new();
+        let colour = match style {
+            Style::Plain => {
+                drawn.load_style(presets::NOTHING).force_no_tty();
+                false
+            }
+            Style::Terminal { width, colour } => {
+                drawn.load_style(presets::UTF8_FULL_CONDENSED);
+                drawn.set_content_arrangement(ContentArrangement::Dynamic);
+                if let Some(width) = width {
+                    drawn.set_width(width);
+                }
+                if colour {
+                    drawn.enforce_styling();
+                }
+                colour
+            }
+        };
+        if !self.headings.is_empty() {
+            drawn.set_header(self.headings.iter().map(StyledCell::new));
+        }
+        for row in &self.rows {
+            drawn.add_row(row.iter().map(|cell| styled(cell, colour)));
+        }
+        if style == Style::Plain {
+            for column in drawn.column_iter_mut() {
+                column.set_padding((0, 2));
+            }
+        }
+        drawn.trim_fmt()
+    }
+}
+
+fn styled(cell: &Cell, colour: bool) -> StyledCell {
+    let styled = StyledCell::new(&cell.text);
+    match cell.tone {
+        _ if !colour => styled,
+        Tone::Plain => styled,
+        Tone::Good => styled.fg(Color::Green),
+        Tone::Odd => styled.fg(Color::Yellow),
+        Tone::Bad => styled.fg(Color::Red),
+    }
+}
+
+impl From<&str> for Cell {
+    fn from(text: &str) -> Cell {
+        Cell::new(text)
+    }
+}
+
+impl From<String> for Cell {
+    fn from(text: String) -> Cell {
+        Cell::new(&text)
+    }
+}
+
+/// A text as it may be shown on a terminal: control characters and the invisible marks that turn
+/// the reading direction appear as escapes.
+pub(crate) fn printable(text: &str) -> String {
+    let hidden = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+    };
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if hidden(c) {
+            out.extend(c.escape_default());
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table() -> Table {
+        let mut table = Table::new(&["LABEL", "STATE"]);
+        table.row([
+            Cell::new("erp\x1b[2J"),
+            Cell::new("enabled").tone(Tone::Good),
+        ]);
+        table.row([
+            Cell::new("billing at night"),
+            Cell::new("deleted").tone(Tone::Bad),
+        ]);
+        table
+    }
+
+    #[test]
+    fn a_pipe_gets_aligned_text_and_nothing_else() {
+        insta::assert_snapshot!(table().draw(Style::Plain));
+    }
+
+    #[test]
+    fn a_terminal_gets_borders() {
+        let style = Style::Terminal {
+            width: Some(60),
+            colour: false,
+        };
+        insta::assert_snapshot!(table().draw(style));
+    }
+
+    #[test]
+    fn colour_is_only_on_top() {
+        let style = Style::Terminal {
+            width: Some(60),
+            colour: true,
+        };
+        let drawn = table().draw(style);
+        assert!(
+            drawn.contains("\x1b[") && drawn.contains("enabled"),
+            "{drawn:?}"
+        );
+        assert!(
+            !drawn.contains("\x1b[2J"),
+            "a label must not clear the screen: {drawn:?}"
+        );
+    }
+
+    #[test]
+    fn an_empty_table_is_empty() {
+        assert_eq!(Table::new(&["LABEL"]).draw(Style::Plain), "");
+    }
+}
