@@ -49,6 +49,7 @@ pub struct Permit {
     pub(crate) product: ProductNo,
     pub(crate) generation: u32,
     pub(crate) valid_till: Option<Timestamp>,
+    pub(crate) checked_at: Timestamp,
 }
 
 impl Permit {
@@ -92,30 +93,30 @@ impl Permit {
     pub fn valid_till(&self) -> Option<Timestamp> {
         self.valid_till
     }
+    /// The time the check was decided at.
+    #[must_use]
+    pub fn checked_at(&self) -> Timestamp {
+        self.checked_at
+    }
 }
 
-/// A label copied out of the replica without an allocation.
+/// A label copied out of the replica; nearly every one fits without an allocation.
 #[derive(Clone, Debug)]
-pub(crate) struct LabelText {
-    bytes: [u8; LabelText::MAX],
-    len: u8,
+pub(crate) enum LabelText {
+    /// Its length, then its bytes.
+    Short([u8; 24]),
+    /// A longer one.
+    Long(Box<str>),
 }
 
 impl LabelText {
-    /// A label of 64 bytes, each percent-encoded.
-    pub(crate) const MAX: usize = 3 * crate::label::LABEL_BYTES_MAX;
-
-    pub(crate) fn fill(len: u8, mut byte_at: impl FnMut(usize) -> u8) -> Self {
-        let mut bytes = [0; Self::MAX];
-        let len = len.min(Self::MAX as u8);
-        for (at, byte) in bytes.iter_mut().take(len.into()).enumerate() {
-            *byte = byte_at(at);
-        }
-        Self { bytes, len }
-    }
-
     pub(crate) fn as_str(&self) -> &str {
-        std::str::from_utf8(&self.bytes[..self.len.into()]).unwrap_or("")
+        match self {
+            Self::Short([len, bytes @ ..]) => {
+                bytes.get(..usize::from(*len)).and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or("")
+            }
+            Self::Long(text) => text,
+        }
     }
 }
 
@@ -141,7 +142,7 @@ pub enum Denial {
         /// When that was issued.
         at: Timestamp,
     },
-    /// The real newest token (or a hand-over's previous one), past its time.
+    /// The real newest token, past its time.
     TokenExpired {
         /// When it ended.
         at: Timestamp,

@@ -24,6 +24,8 @@ pub const TOKEN_MARK: &str = "1.";
 pub const SECRET_PREFIX: &str = "tw-secret.";
 /// Before every admin key.
 pub const ADMIN_PREFIX: &str = "tw-admin.";
+/// Domain of the derivation for admin keys an operator chose.
+const CHOSEN_CONTEXT: &str = "tokenward 2026-11 id and digest input of an admin key chosen by an operator";
 
 /// For secret scanners: every access token matches this regular expression.
 pub const TOKEN_PATTERN: &str =
@@ -163,6 +165,27 @@ impl AdminKey {
         let body = text.strip_prefix(ADMIN_PREFIX).ok_or(Malformed)?;
         let (id, random) = parse_body(text, body.as_bytes(), b'.')?;
         Ok(Self { id, random })
+    }
+
+    /// Reads a key of any shape that an operator chose, 16 to 256 visible ASCII characters: its id and
+    /// random part are derived from the text. One in the usual shape is read as usual; one that only
+    /// looks like it is refused.
+    pub fn from_chosen(text: &str) -> Result<Self, Malformed> {
+        if text.starts_with(ADMIN_PREFIX) {
+            return Self::parse(text);
+        }
+        if !(16..=256).contains(&text.len()) || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(Malformed);
+        }
+        let mut derived = [0_u8; 16 + RANDOM_BYTES];
+        let mut hasher = blake3::Hasher::new_derive_key(CHOSEN_CONTEXT);
+        hasher.update(text.as_bytes());
+        hasher.finalize_xof().fill(&mut derived);
+        let (mut id, mut random) = ([0; 16], [0; RANDOM_BYTES]);
+        id.copy_from_slice(&derived[..16]);
+        random.copy_from_slice(&derived[16..]);
+        derived.zeroize();
+        Ok(Self { id: uuid::Builder::from_custom_bytes(id).into_uuid(), random })
     }
 
     /// The key as it travels: the one place its text is made. Wiped when dropped.

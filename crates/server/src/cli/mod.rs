@@ -1,6 +1,6 @@
-//! The command line. Admin commands speak to a running server over its admin API and hold no
-//! knowledge of their own about what is allowed; `scan` looks for credentials in files. Nothing in
-//! here touches a store, and no key, secret or token is ever a command-line argument.
+//! The command line. Server commands run on the server's own machine. Admin commands speak to a running
+//! server over its admin API and hold no knowledge of their own about what is allowed; `scan` looks
+//! for credentials in files. No key, secret or token is ever a command-line argument.
 
 mod admin_keys;
 mod api;
@@ -18,6 +18,7 @@ mod place;
 mod products;
 mod progress;
 mod scan;
+mod server_commands;
 mod session;
 mod settings;
 mod status;
@@ -47,6 +48,8 @@ struct Cli {
 
 #[derive(clap::Subcommand, Debug)]
 enum Command {
+    #[command(flatten)]
+    Server(server_commands::ServerCommand),
     #[command(flatten)]
     Admin(AdminCommand),
     /// Find our tokens, secrets and admin keys in files.
@@ -78,6 +81,7 @@ enum AdminCommand {
 #[must_use]
 pub fn main() -> ExitCode {
     match Cli::parse().command {
+        Command::Server(command) => command.run(),
         Command::Admin(command) => admin(command),
         Command::Scan(args) => scan::main(args),
     }

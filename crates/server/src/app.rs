@@ -1,0 +1,69 @@
+//! What every request handler is handed: the store, the keys, the configuration and the counters.
+
+use crate::clock::SystemClock;
+use crate::config::Config;
+use crate::metrics::Metrics;
+use crate::throttle::Throttle;
+use crate::usage::Usage;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use tokenward_core::{Keyring, Replica};
+use tokenward_store::Store;
+
+/// The running server.
+pub struct App {
+    /// The store.
+    pub store: Store<SystemClock>,
+    /// The keys digests are made with.
+    pub keyring: Arc<Keyring>,
+    /// The configuration, resolved.
+    pub config: Config,
+    /// What is counted.
+    pub metrics: Metrics,
+    /// Uses not yet written.
+    pub usage: Usage,
+    /// Who has failed too often.
+    pub throttle: Throttle,
+    stopping: AtomicBool,
+}
+
+impl App {
+    /// A server over an open store.
+    #[must_use]
+    pub fn new(store: Store<SystemClock>, keyring: Arc<Keyring>, config: Config) -> Self {
+        Self {
+            store,
+            keyring,
+            config,
+            metrics: Metrics::new(),
+            usage: Usage::default(),
+            throttle: Throttle::default(),
+            stopping: AtomicBool::new(false),
+        }
+    }
+
+    /// The replica that answers checks.
+    #[must_use]
+    pub fn replica(&self) -> &Replica {
+        self.store.replica()
+    }
+
+    /// The clocks.
+    #[must_use]
+    pub fn clock(&self) -> SystemClock {
+        SystemClock
+    }
+
+    /// From now on the server is not ready for new work.
+    pub fn stop(&self) {
+        self.stopping.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether requests should be sent here.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        use tokenward_core::time::Clock;
+        let vouches = self.replica().lease().read().covers(|| self.clock().boot());
+        vouches && !self.stopping.load(Ordering::SeqCst)
+    }
+}

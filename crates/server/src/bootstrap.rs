@@ -1,0 +1,82 @@
+//! The first admin key, made on an empty store.
+
+use crate::app::App;
+use crate::data_dir::{self, DataDir};
+use crate::random;
+use crate::serve::Fault;
+use serde_json::json;
+use tokenward_core::audit::{Actor, Entry};
+use tokenward_core::client::{AdminKeyRecord, Role};
+use tokenward_core::label::Name;
+use tokenward_core::{AdminKey, Change};
+use tokenward_store::{Decided, Wants};
+
+/// The environment variable that may hold the first admin key; used on an empty store only.
+const GIVEN: &str = "TOKENWARD_BOOTSTRAP_ADMIN_KEY";
+
+/// Makes the first operator's key if the store has none: the one given, or a new one, written to the
+/// data directory for its owner only.
+pub async fn first_admin_key(app: &App, directory: &DataDir) -> Result<(), Fault> {
+    #[expect(clippy::disallowed_methods, reason = "a secret that must not stand on the command line or in the file")]
+    let given = std::env::var(GIVEN).ok().filter(|text| !text.is_empty());
+    if !app.store.reader().admin_keys().await?.is_empty() {
+        return Ok(());
+    }
+    let (key, shown) = match given {
+        Some(text) => {
+            let text = zeroize::Zeroizing::new(text);
+            let key = AdminKey::from_chosen(&text)
+                .map_err(|_| format!("{GIVEN} must be 16 to 256 visible ASCII characters; better make one with `openssl rand -hex 32`"))?;
+            (key, None)
+        }
+        None => {
+            let key = AdminKey::from_random(random::uuid(), random::bytes());
+            let text = key.expose();
+            (key, Some(text))
+        }
+    };
+    if let Some(text) = &shown {
+        let path = directory.file(data_dir::ADMIN_KEY);
+        // Left by a start that ended between this file and the store: its key never came to be.
+        data_dir::remove(&path)?;
+        data_dir::create_private(&path, format!("{}\n", text.as_str()).as_bytes())?;
+    }
+    let keyring = std::sync::Arc::clone(&app.keyring);
+    let wants = Wants { admin_keys: true, ..Wants::default() };
+    let made = app.store.decide(wants, move |view| {
+        if !view.admin_keys.is_empty() {
+            return Err("another start made the first admin key");
+        }
+        let digest = keyring.admin(keyring.current(), &key).ok_or("no digest key")?;
+        let record = AdminKeyRecord {
+            id: key.id(),
+            name: Name::parse("First operator").map_err(|_| "name")?,
+            role: Role::Operator,
+            digest,
+            key: keyring.current(),
+            created_at: view.now,
+            expires_at: None,
+            revoked_at: None,
+        };
+        let entry = Entry {
+            at: view.now,
+            actor: Actor::System,
+            source: None,
+            action: "admin_key.bootstrap",
+            workspace: None,
+            client: None,
+            detail: json!({ "admin_key": record.id, "role": "operator" }).to_string(),
+        };
+        let changes = vec![Change::AdminKeyPut { key: Box::new(record) }];
+        Ok((Decided { changes, audit: vec![entry], uses: Vec::new() }, ()))
+    });
+    made.await??;
+    match shown {
+        Some(_) => {
+            let path = directory.file(data_dir::ADMIN_KEY);
+            tracing::warn!("this is a new store; the first admin key is in {}", path.display());
+        }
+        None => tracing::warn!("this is a new store; its first admin key is the one in {GIVEN}"),
+    }
+    Ok(())
+}

@@ -1,0 +1,291 @@
+//! Configuration in two stages: as written (flags, environment, file) and as resolved. Flags win over
+//! the environment, the environment over the file, the file over the defaults.
+
+mod written;
+
+pub use written::{File, ServeArgs};
+
+use ipnet::IpNet;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use tokenward_core::Environment;
+use tokenward_core::generate::QUOTA_PER_DAY;
+use tokenward_core::restrictions;
+use zeroize::Zeroizing;
+
+/// A configuration that can't be used; a sentence for the operator.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct ConfigError(String);
+
+/// How log lines look.
+#[derive(
+    Clone, Copy, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize, clap::ValueEnum,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// One JSON object a line.
+    Json,
+    /// For people.
+    Text,
+}
+
+/// Certificate and key of a listener.
+#[derive(Clone, PartialEq, Eq, Debug, serde::Serialize)]
+pub struct TlsFiles {
+    /// PEM, the server's certificate first.
+    pub certificate: PathBuf,
+    /// PEM.
+    pub key: PathBuf,
+}
+
+/// Everything the server needs, resolved.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct Config {
+    /// Where the server keeps its files.
+    pub data_dir: PathBuf,
+    /// The listener for callers on the internet.
+    pub public: SocketAddr,
+    /// The listener for gateways and monitoring.
+    pub internal: SocketAddr,
+    /// PostgreSQL instead of SQLite; never shown.
+    #[serde(skip)]
+    pub database_url: Option<Zeroizing<String>>,
+    /// Hosts that serve one environment only.
+    pub environment_hosts: BTreeMap<String, Environment>,
+    /// Proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Tokens per secret per UTC day.
+    pub quota_per_day: u32,
+    /// `error_source` in error bodies.
+    pub error_source: String,
+    /// TLS of the public listener.
+    pub public_tls: Option<TlsFiles>,
+    /// TLS of the internal listener.
+    pub internal_tls: Option<TlsFiles>,
+    /// The file with the digest keys.
+    pub digest_keys: PathBuf,
+    /// A bearer token that introspection on the internal listener demands; never shown.
+    #[serde(skip)]
+    pub internal_auth: Option<Zeroizing<String>>,
+    /// The issuer's address in OAuth metadata; none: as the caller called it.
+    pub issuer: Option<String>,
+    /// Whether answers carry the draft `RateLimit` headers.
+    pub ratelimit_headers: bool,
+    /// Which log lines are kept.
+    pub log: String,
+    /// How log lines look.
+    pub log_format: LogFormat,
+    /// Seconds a stopping server waits for requests under way.
+    pub drain_seconds: u64,
+    /// Threads that answer checks.
+    pub check_threads: usize,
+}
+
+impl Config {
+    /// Resolves what was written.
+    pub fn resolve(args: ServeArgs) -> Result<Self, ConfigError> {
+        let file = match &args.config {
+            Some(path) => File::read(path)?,
+            None => File::default(),
+        };
+        let data_dir = args
+            .data_dir
+            .or(file.data_dir)
+            .unwrap_or_else(|| PathBuf::from("tokenward-data"));
+        let hosts = match args.environment_host.is_empty() {
+            true => file.environment_hosts.unwrap_or_default(),
+            false => args
+                .environment_host
+                .iter()
+                .map(|text| host_pair(text))
+                .collect::<Result<_, _>>()?,
+        };
+        let environment_hosts = hosts
+            .into_iter()
+            .map(|(host, environment)| Ok((host_name(&host)?, environment_of(&environment)?)))
+            .collect::<Result<_, ConfigError>>()?;
+        let proxies = match args.trusted_proxy.is_empty() {
+            true => file.trusted_proxies.unwrap_or_default(),
+            false => args.trusted_proxy,
+        };
+        let trusted_proxies = proxies
+            .iter()
+            .map(|text| {
+                restrictions::network(text)
+                    .map_err(|why| ConfigError(format!("trusted_proxies: {why}")))
+            })
+            .collect::<Result<_, _>>()?;
+        let quota_per_day = args
+            .quota_per_day
+            .or(file.quota_per_day)
+            .unwrap_or(QUOTA_PER_DAY);
+        if quota_per_day == 0 {
+            return Err(ConfigError("quota_per_day must be at least 1".into()));
+        }
+        let log = args.log.or(file.log).unwrap_or_else(|| "info".into());
+        if log.parse::<tracing_subscriber::filter::Targets>().is_err() {
+            return Err(ConfigError(format!(
+                "log: {log:?} is no filter such as `info` or `tokenward_server=debug`"
+            )));
+        }
+        let error_source = args
+            .error_source
+            .or(file.error_source)
+            .unwrap_or_else(|| "CLEAR".into());
+        if error_source.is_empty()
+            || error_source.len() > 64
+            || error_source.chars().any(char::is_control)
+        {
+            return Err(ConfigError(
+                "error_source must be 1 to 64 characters".into(),
+            ));
+        }
+        let threads = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+        let check_threads = args.check_threads.or(file.check_threads).unwrap_or(threads);
+        if !(1..=1024).contains(&check_threads) {
+            return Err(ConfigError("check_threads must be 1 to 1024".into()));
+        }
+        Ok(Self {
+            public: args
+                .public
+                .or(file.public)
+                .unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080))),
+            internal: args
+                .internal
+                .or(file.internal)
+                .unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8081))),
+            database_url: secret(
+                "database_url",
+                args.database_url,
+                args.database_url_file.or(file.database_url_file),
+            )?,
+            environment_hosts,
+            trusted_proxies,
+            quota_per_day,
+            error_source,
+            public_tls: tls(
+                "public",
+                args.public_tls_certificate.or(file.public_tls_certificate),
+                args.public_tls_key.or(file.public_tls_key),
+            )?,
+            internal_tls: tls(
+                "internal",
+                args.internal_tls_certificate
+                    .or(file.internal_tls_certificate),
+                args.internal_tls_key.or(file.internal_tls_key),
+            )?,
+            digest_keys: args
+                .digest_keys
+                .or(file.digest_keys)
+                .unwrap_or_else(|| data_dir.join(crate::data_dir::DIGEST_KEYS)),
+            internal_auth: secret(
+                "internal_auth",
+                None,
+                args.internal_auth_file.or(file.internal_auth_file),
+            )?,
+            issuer: args.issuer.or(file.issuer),
+            ratelimit_headers: args
+                .ratelimit_headers
+                .or(file.ratelimit_headers)
+                .unwrap_or(true),
+            log,
+            log_format: args
+                .log_format
+                .or(file.log_format)
+                .unwrap_or(LogFormat::Text),
+            drain_seconds: args
+                .drain_seconds
+                .or(file.drain_seconds)
+                .unwrap_or(10)
+                .min(600),
+            check_threads,
+            data_dir,
+        })
+    }
+
+    /// The environment a request's `Host` is mapped to, if it is.
+    #[must_use]
+    pub fn host_environment(&self, host: Option<&str>) -> Option<Environment> {
+        if self.environment_hosts.is_empty() {
+            return None;
+        }
+        let name = without_port(host?)
+            .trim_end_matches('.')
+            .to_ascii_lowercase();
+        self.environment_hosts.get(&name).copied()
+    }
+}
+
+fn without_port(host: &str) -> &str {
+    match host.rsplit_once(':') {
+        Some((name, port))
+            if port.bytes().all(|byte| byte.is_ascii_digit()) && !name.ends_with(':') =>
+        {
+            name
+        }
+        _ => host,
+    }
+}
+
+fn host_pair(text: &str) -> Result<(String, String), ConfigError> {
+    let (environment, host) = text.split_once('=').ok_or_else(|| {
+        ConfigError(format!(
+            "{text:?} is not environment=host, such as sandbox=api-sandbox.example.com"
+        ))
+    })?;
+    Ok((host.to_owned(), environment.to_owned()))
+}
+
+fn host_name(host: &str) -> Result<String, ConfigError> {
+    let name = host.trim_end_matches('.').to_ascii_lowercase();
+    let plain =
+        |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | '[' | ']' | ':');
+    if name.is_empty() || !name.chars().all(plain) {
+        return Err(ConfigError(format!("{host:?} is no host name")));
+    }
+    Ok(name)
+}
+
+fn environment_of(text: &str) -> Result<Environment, ConfigError> {
+    Environment::parse(text)
+        .ok_or_else(|| ConfigError(format!("{text:?} is no environment: sandbox or production")))
+}
+
+fn tls(
+    what: &str,
+    certificate: Option<PathBuf>,
+    key: Option<PathBuf>,
+) -> Result<Option<TlsFiles>, ConfigError> {
+    match (certificate, key) {
+        (None, None) => Ok(None),
+        (Some(certificate), Some(key)) => Ok(Some(TlsFiles { certificate, key })),
+        _ => Err(ConfigError(format!(
+            "{what}_tls_certificate and {what}_tls_key go together"
+        ))),
+    }
+}
+
+fn secret(
+    what: &str,
+    given: Option<String>,
+    file: Option<PathBuf>,
+) -> Result<Option<Zeroizing<String>>, ConfigError> {
+    match (given, file) {
+        (Some(given), _) => Ok(Some(Zeroizing::new(given))),
+        (None, Some(path)) => {
+            let text = crate::data_dir::read_private(&path)
+                .map_err(|error| ConfigError(format!("{what}_file {}: {error}", path.display())))?;
+            let text = Zeroizing::new(text.trim().to_owned());
+            if text.is_empty() {
+                return Err(ConfigError(format!(
+                    "{what}_file {} is empty",
+                    path.display()
+                )));
+            }
+            Ok(Some(text))
+        }
+        (None, None) => Ok(None),
+    }
+}

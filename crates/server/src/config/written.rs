@@ -1,0 +1,134 @@
+//! Configuration as written: the flags with their environment variables, and the file. Unknown keys
+//! are errors; secrets are named only by file, but for the database URL, which many platforms hand
+//! over in the environment.
+
+use super::{ConfigError, LogFormat};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+/// Flags of `tokenward serve`; each has an environment variable and a key in the file.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct ServeArgs {
+    /// Where the server keeps its files; created if missing [default: tokenward-data]
+    #[arg(long, env = "TOKENWARD_DATA_DIR", value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// Address for callers on the internet: token API, OAuth, admin API [default: 127.0.0.1:8080]
+    #[arg(long, env = "TOKENWARD_PUBLIC", value_name = "ADDR")]
+    pub public: Option<SocketAddr>,
+    /// Address for gateways and monitoring: checks, introspection, metrics, health [default: 127.0.0.1:8081]
+    #[arg(long, env = "TOKENWARD_INTERNAL", value_name = "ADDR")]
+    pub internal: Option<SocketAddr>,
+    /// Use PostgreSQL instead of the built-in SQLite
+    #[arg(
+        long,
+        env = "TOKENWARD_DATABASE_URL",
+        value_name = "URL",
+        hide_env_values = true
+    )]
+    pub database_url: Option<String>,
+    /// Read the database URL from a file
+    #[arg(long, env = "TOKENWARD_DATABASE_URL_FILE", value_name = "FILE")]
+    pub database_url_file: Option<PathBuf>,
+    /// Configuration file (TOML)
+    #[arg(long, env = "TOKENWARD_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// A host that serves one environment only, such as sandbox=api-sandbox.example.com; repeatable
+    #[arg(
+        long,
+        env = "TOKENWARD_ENVIRONMENT_HOST",
+        value_name = "ENV=HOST",
+        value_delimiter = ','
+    )]
+    pub environment_host: Vec<String>,
+    /// A proxy whose X-Forwarded-For is believed; repeatable
+    #[arg(
+        long,
+        env = "TOKENWARD_TRUSTED_PROXY",
+        value_name = "CIDR",
+        value_delimiter = ','
+    )]
+    pub trusted_proxy: Vec<String>,
+    /// Tokens one secret may make in a UTC day [default: 288]
+    #[arg(long, env = "TOKENWARD_QUOTA_PER_DAY", value_name = "N")]
+    pub quota_per_day: Option<u32>,
+    /// What error bodies name as error_source [default: CLEAR]
+    #[arg(long, env = "TOKENWARD_ERROR_SOURCE", value_name = "TEXT")]
+    pub error_source: Option<String>,
+    /// Certificate of the public listener (PEM); read again at SIGHUP
+    #[arg(long, env = "TOKENWARD_PUBLIC_TLS_CERTIFICATE", value_name = "FILE")]
+    pub public_tls_certificate: Option<PathBuf>,
+    /// Key of the public listener (PEM)
+    #[arg(long, env = "TOKENWARD_PUBLIC_TLS_KEY", value_name = "FILE")]
+    pub public_tls_key: Option<PathBuf>,
+    /// Certificate of the internal listener (PEM); read again at SIGHUP
+    #[arg(long, env = "TOKENWARD_INTERNAL_TLS_CERTIFICATE", value_name = "FILE")]
+    pub internal_tls_certificate: Option<PathBuf>,
+    /// Key of the internal listener (PEM)
+    #[arg(long, env = "TOKENWARD_INTERNAL_TLS_KEY", value_name = "FILE")]
+    pub internal_tls_key: Option<PathBuf>,
+    /// File with the digest keys [default: DATA_DIR/digest-keys]
+    #[arg(long, env = "TOKENWARD_DIGEST_KEYS", value_name = "FILE")]
+    pub digest_keys: Option<PathBuf>,
+    /// File with a bearer token that introspection on the internal listener then demands
+    #[arg(long, env = "TOKENWARD_INTERNAL_AUTH_FILE", value_name = "FILE")]
+    pub internal_auth_file: Option<PathBuf>,
+    /// The issuer in OAuth metadata, such as https://auth.example.com [default: as called]
+    #[arg(long, env = "TOKENWARD_ISSUER", value_name = "URL")]
+    pub issuer: Option<String>,
+    /// Whether token answers carry the draft RateLimit headers [default: true]
+    #[arg(long, env = "TOKENWARD_RATELIMIT_HEADERS", value_name = "BOOL")]
+    pub ratelimit_headers: Option<bool>,
+    /// Which log lines are kept, such as info or tokenward_server=debug [default: info]
+    #[arg(long, env = "TOKENWARD_LOG", value_name = "FILTER")]
+    pub log: Option<String>,
+    /// How log lines look [default: text]
+    #[arg(long, env = "TOKENWARD_LOG_FORMAT", value_name = "FORMAT", value_enum)]
+    pub log_format: Option<LogFormat>,
+    /// Seconds a stopping server waits for requests under way [default: 10]
+    #[arg(long, env = "TOKENWARD_DRAIN_SECONDS", value_name = "N")]
+    pub drain_seconds: Option<u64>,
+    /// Threads that answer checks [default: one a core]
+    #[arg(long, env = "TOKENWARD_CHECK_THREADS", value_name = "N")]
+    pub check_threads: Option<usize>,
+}
+
+/// The configuration file. Every key is optional.
+#[derive(Clone, Debug, Default, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct File {
+    pub(super) data_dir: Option<PathBuf>,
+    pub(super) public: Option<SocketAddr>,
+    pub(super) internal: Option<SocketAddr>,
+    pub(super) database_url_file: Option<PathBuf>,
+    pub(super) environment_hosts: Option<BTreeMap<String, String>>,
+    pub(super) trusted_proxies: Option<Vec<String>>,
+    pub(super) quota_per_day: Option<u32>,
+    pub(super) error_source: Option<String>,
+    pub(super) public_tls_certificate: Option<PathBuf>,
+    pub(super) public_tls_key: Option<PathBuf>,
+    pub(super) internal_tls_certificate: Option<PathBuf>,
+    pub(super) internal_tls_key: Option<PathBuf>,
+    pub(super) digest_keys: Option<PathBuf>,
+    pub(super) internal_auth_file: Option<PathBuf>,
+    pub(super) issuer: Option<String>,
+    pub(super) ratelimit_headers: Option<bool>,
+    pub(super) log: Option<String>,
+    pub(super) log_format: Option<LogFormat>,
+    pub(super) drain_seconds: Option<u64>,
+    pub(super) check_threads: Option<usize>,
+}
+
+impl File {
+    /// Reads a file's text.
+    pub fn parse(text: &str) -> Result<Self, ConfigError> {
+        toml::from_str(text).map_err(|error| ConfigError(error.to_string().trim_end().to_owned()))
+    }
+
+    /// Reads a file.
+    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| ConfigError(format!("{}: {error}", path.display())))?;
+        Self::parse(&text).map_err(|error| ConfigError(format!("{}: {error}", path.display())))
+    }
+}

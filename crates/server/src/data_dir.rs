@@ -1,0 +1,259 @@
+//! The data directory: one process at a time, files only their owner can read, written whole or not
+//! at all.
+
+use crate::random;
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use tokenward_core::digest::{DigestKey, KeyId, Keyring};
+use uuid::Uuid;
+use zeroize::Zeroizing;
+
+/// The SQLite file's name.
+pub const DATABASE: &str = "tokenward.sqlite";
+/// The digest keys' file: one `id:64 hex` a line, the last one in use.
+pub const DIGEST_KEYS: &str = "digest-keys";
+/// The first admin key's file.
+pub const ADMIN_KEY: &str = "admin-key";
+/// Where the running server tells its addresses.
+pub const LISTENING: &str = "listening.json";
+const LOCK: &str = "lock";
+const NODE_ID: &str = "node-id";
+const SEEN: &str = "last-change";
+
+/// Why the data directory can't be used; a sentence for the operator.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct DataDirError(String);
+
+/// The data directory, held by this process until dropped.
+pub struct DataDir {
+    path: PathBuf,
+    _lock: File,
+}
+
+fn told(path: &Path, what: &str) -> impl FnOnce(std::io::Error) -> DataDirError {
+    let text = format!("cannot {what} {}", path.display());
+    move |error| DataDirError(format!("{text}: {error}"))
+}
+
+impl DataDir {
+    /// Creates the directory if need be and takes it for this process.
+    pub fn open(path: &Path) -> Result<Self, DataDirError> {
+        if !path.exists() {
+            let mut builder = std::fs::DirBuilder::new();
+            builder
+                .recursive(true)
+                .mode(0o700)
+                .create(path)
+                .map_err(told(path, "create the data directory"))?;
+        }
+        let lock_path = path.join(LOCK);
+        let lock = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .read(true)
+            .write(true)
+            .mode(0o600)
+            .open(&lock_path)
+            .map_err(told(&lock_path, "open"))?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Self {
+                path: path.to_owned(),
+                _lock: lock,
+            }),
+            Err(TryLockError::WouldBlock) => Err(DataDirError(format!(
+                "{} is in use by another tokenward process; stop it first, or give this one a --data-dir of its own",
+                path.display()
+            ))),
+            Err(TryLockError::Error(error)) => Err(told(&lock_path, "lock")(error)),
+        }
+    }
+
+    /// A file in the directory.
+    #[must_use]
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// This directory's name towards a shared database; made at the first use.
+    pub fn node_id(&self) -> Result<Uuid, DataDirError> {
+        let path = self.file(NODE_ID);
+        match std::fs::read_to_string(&path) {
+            Ok(text) => Uuid::try_parse(text.trim()).map_err(|_| {
+                DataDirError(format!(
+                    "{} holds no UUID; remove the file to get a new one",
+                    path.display()
+                ))
+            }),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                let id = random::uuid();
+                replace(&path, format!("{id}\n").as_bytes())?;
+                Ok(id)
+            }
+            Err(error) => Err(told(&path, "read")(error)),
+        }
+    }
+
+    /// The highest change number this directory has seen of the store named, 0 for another store's.
+    pub fn seen(&self) -> Result<Option<(Uuid, u64)>, DataDirError> {
+        let path = self.file(SEEN);
+        let text = match std::fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(told(&path, "read")(error)),
+        };
+        let parsed = text
+            .trim()
+            .split_once(' ')
+            .and_then(|(epoch, number)| Some((Uuid::try_parse(epoch).ok()?, number.parse().ok()?)));
+        parsed
+            .map(Some)
+            .ok_or_else(|| DataDirError(format!("{} is damaged", path.display())))
+    }
+
+    /// Remembers how far this directory has seen the store.
+    pub fn remember(&self, epoch: Uuid, number: u64) -> Result<(), DataDirError> {
+        replace(&self.file(SEEN), format!("{epoch} {number}\n").as_bytes())
+    }
+
+    /// Forgets what was seen: for a restore.
+    pub fn forget_seen(&self) -> Result<(), DataDirError> {
+        remove(&self.file(SEEN))
+    }
+}
+
+/// The keyring in `path`; a first key is made when the file is missing and `create` is set.
+pub fn keyring(path: &Path, create: bool) -> Result<Keyring, DataDirError> {
+    let missing = |error: &std::io::Error| error.kind() == std::io::ErrorKind::NotFound;
+    let text = match read_private(path) {
+        Ok(text) => text,
+        Err(error) if missing(&error) && create => {
+            let key: Zeroizing<[u8; 32]> = Zeroizing::new(random::bytes());
+            let line = Zeroizing::new(format!("1:{}\n", *hex(&*key)));
+            create_private(path, line.as_bytes())?;
+            line
+        }
+        Err(error) => return Err(told(path, "read the digest keys in")(error)),
+    };
+    let wrong = |line: usize| {
+        DataDirError(format!(
+            "{}: line {line} is not `id:64 hex`",
+            path.display()
+        ))
+    };
+    let mut keys = Vec::new();
+    for (at, line) in text
+        .lines()
+        .enumerate()
+        .filter(|(_, line)| !line.trim().is_empty())
+    {
+        let (id, key) = line.trim().split_once(':').ok_or_else(|| wrong(at + 1))?;
+        let id = id.parse().map_err(|_| wrong(at + 1))?;
+        keys.push(DigestKey::new(
+            KeyId(id),
+            *unhex(key).ok_or_else(|| wrong(at + 1))?,
+        ));
+    }
+    Keyring::new(keys).map_err(|why| DataDirError(format!("{}: {why}", path.display())))
+}
+
+/// Adds a new digest key at the end of `path`, from where it makes all new digests.
+pub fn add_key(path: &Path) -> Result<u8, DataDirError> {
+    let ring = keyring(path, false)?;
+    let next = ring.ids().map(|id| id.0).max().unwrap_or(0).checked_add(1);
+    let next = next.ok_or_else(|| DataDirError("no key id is left".into()))?;
+    let old = read_private(path).map_err(told(path, "read"))?;
+    let key: Zeroizing<[u8; 32]> = Zeroizing::new(random::bytes());
+    let text = Zeroizing::new(format!("{}\n{next}:{}\n", old.trim_end(), *hex(&*key)));
+    replace(path, text.as_bytes())?;
+    keyring(path, false).map(|_| next)
+}
+
+/// Lowercase hex, wiped on drop.
+#[must_use]
+pub fn hex(bytes: &[u8]) -> Zeroizing<String> {
+    let mut out = Zeroizing::new(String::with_capacity(2 * bytes.len()));
+    for byte in bytes {
+        use std::fmt::Write as _;
+        let _ = write!(out, "{byte:02x}");
+    }
+    out
+}
+
+fn unhex(text: &str) -> Option<Zeroizing<[u8; 32]>> {
+    let mut out = Zeroizing::new([0; 32]);
+    if text.len() != 64 || !text.is_ascii() {
+        return None;
+    }
+    for (at, byte) in out.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(&text[2 * at..2 * at + 2], 16).ok()?;
+    }
+    Some(out)
+}
+
+/// Reads a small file that holds a secret.
+pub fn read_private(path: &Path) -> std::io::Result<Zeroizing<String>> {
+    let mut text = Zeroizing::new(String::with_capacity(4_096));
+    File::open(path)?.take(65_536).read_to_string(&mut text)?;
+    Ok(text)
+}
+
+/// Writes a file that must not exist yet and that only its owner may read.
+pub fn create_private(path: &Path, bytes: &[u8]) -> Result<(), DataDirError> {
+    let write = || -> std::io::Result<()> {
+        let mut file = OpenOptions::new()
+            .create_new(true)
+            .write(true)
+            .mode(0o600)
+            .open(path)?;
+        file.set_permissions(std::fs::Permissions::from_mode(0o600))?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        sync_parent(path)
+    };
+    write().map_err(told(path, "write"))
+}
+
+/// Replaces a file whole: a reader or a crash sees the old one or the new one.
+pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), DataDirError> {
+    let mut temporary = path.as_os_str().to_owned();
+    temporary.push(".new");
+    let temporary = PathBuf::from(temporary);
+    let write = || -> std::io::Result<()> {
+        let mut file = OpenOptions::new()
+            .create(true)
+            .truncate(true)
+            .write(true)
+            .mode(0o600)
+            .open(&temporary)?;
+        file.set_permissions(std::fs::Permissions::from_mode(0o600))?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        std::fs::rename(&temporary, path)?;
+        sync_parent(path)
+    };
+    write().map_err(told(path, "write"))
+}
+
+/// Removes a file if it is there.
+pub fn remove(path: &Path) -> Result<(), DataDirError> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(told(path, "remove")(error))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A rename is durable once its folder is.
+fn sync_parent(path: &Path) -> std::io::Result<()> {
+    match path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+    {
+        Some(parent) => File::open(parent)?.sync_all(),
+        None => Ok(()),
+    }
+}

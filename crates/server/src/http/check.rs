@@ -1,0 +1,210 @@
+//! The check for gateways: `ANY /check/{environment}/{product}[/anything]`, and the denial said again
+//! at `/deny` for gateways that lose bodies. The path after the product is never looked at: what is
+//! decided comes from the gateway's configuration, not from its caller.
+
+use super::credentials;
+use super::envelope::Problem;
+use crate::addresses;
+use crate::app::App;
+use bytes::Bytes;
+use http::header::{CACHE_CONTROL, HeaderName, WWW_AUTHENTICATE};
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use http_body_util::Full;
+use std::net::IpAddr;
+use tokenward_core::check::{Denial, Facts, Permit, Verdict};
+use tokenward_core::{Environment, Timestamp};
+use uuid::Uuid;
+
+static WORKSPACE: HeaderName = HeaderName::from_static("x-tokenward-workspace");
+static CLIENT: HeaderName = HeaderName::from_static("x-tokenward-client");
+static CLIENT_LABEL: HeaderName = HeaderName::from_static("x-tokenward-client-label");
+static ENVIRONMENT: HeaderName = HeaderName::from_static("x-tokenward-environment");
+static PRODUCT: HeaderName = HeaderName::from_static("x-tokenward-product");
+static GENERATION: HeaderName = HeaderName::from_static("x-tokenward-generation");
+static VALID_TILL: HeaderName = HeaderName::from_static("x-tokenward-valid-till");
+/// On a denial: its code and figures, from which `/deny` says it again.
+static DENIAL: HeaderName = HeaderName::from_static("x-tokenward-denial");
+
+const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+const EMPTY: HeaderValue = HeaderValue::from_static("");
+
+/// Answers a check. `path` is what follows `/check/`.
+pub fn answer(app: &App, path: &str, headers: &HeaderMap, peer: IpAddr) -> Response<Full<Bytes>> {
+    let mut parts = path.splitn(3, '/');
+    let environment = parts.next().and_then(Environment::parse);
+    let product = parts.next().unwrap_or("");
+    let Some(environment) = environment else {
+        return deny(app, Denial::ProductUnknown);
+    };
+    let address = addresses::caller(peer, headers, &app.config.trusted_proxies);
+    let facts = Facts { environment, product, address };
+    match app.replica().check(credentials::access_token(headers), &facts, &app.clock()) {
+        Verdict::Permit(permit) => {
+            app.metrics.permitted();
+            app.usage.note(app.replica(), &permit, address);
+            permitted(&permit, product)
+        }
+        Verdict::Deny(denial) => deny(app, denial),
+        Verdict::CannotVouch => cannot_vouch(app),
+    }
+}
+
+/// A 200 with every identity header, always: a gateway copies what is there and forges nothing else.
+fn permitted(permit: &Permit, product: &str) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::default());
+    let headers = response.headers_mut();
+    headers.reserve(12);
+    let mut id = Uuid::encode_buffer();
+    let bytes = |bytes: &[u8]| HeaderValue::from_bytes(bytes).unwrap_or(EMPTY);
+    let workspace = permit.workspace().0.as_hyphenated().encode_lower(&mut id);
+    headers.insert(&WORKSPACE, bytes(workspace.as_bytes()));
+    let client = permit.client().0.as_hyphenated().encode_lower(&mut id);
+    headers.insert(&CLIENT, bytes(client.as_bytes()));
+    headers.insert(&CLIENT_LABEL, bytes(permit.label().as_bytes()));
+    headers.insert(
+        &ENVIRONMENT,
+        match permit.environment() {
+            Environment::Sandbox => HeaderValue::from_static("sandbox"),
+            Environment::Production => HeaderValue::from_static("production"),
+        },
+    );
+    headers.insert(&PRODUCT, bytes(product.as_bytes()));
+    headers.insert(&GENERATION, HeaderValue::from(permit.generation()));
+    headers.insert(&VALID_TILL, permit.valid_till().map_or(EMPTY, |till| bytes(&till.iso_bytes())));
+    headers.insert(CACHE_CONTROL, NO_STORE);
+    response
+}
+
+fn cannot_vouch(app: &App) -> Response<Full<Bytes>> {
+    app.metrics.checked("CANNOT_VOUCH");
+    cannot_vouch_problem().header(DENIAL.clone(), "CANNOT_VOUCH").response(&app.config.error_source)
+}
+
+fn cannot_vouch_problem() -> Problem {
+    Problem::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "CANNOT_VOUCH",
+        "This node cannot vouch for tokens at the moment. Try again; your token may well be good.",
+    )
+    .retry_after(1)
+}
+
+fn deny(app: &App, denial: Denial) -> Response<Full<Bytes>> {
+    let problem = problem(denial);
+    app.metrics.checked(problem.code);
+    let again = said_again(denial, problem.code);
+    problem.header(DENIAL.clone(), again).response(&app.config.error_source)
+}
+
+/// The denial on one line, for [`deny_again`].
+fn said_again(denial: Denial, code: &str) -> String {
+    match denial {
+        Denial::TokenSuperseded { generation, at } => format!("{code};{generation};{}", at.0),
+        Denial::TokenExpired { at } | Denial::TokenRevoked { at: Some(at) } => format!("{code};0;{}", at.0),
+        Denial::TokenRepeated => "ACCESS_TOKEN_REPEATED".to_owned(),
+        _ => code.to_owned(),
+    }
+}
+
+/// `ANY /deny`: the denial named in the header, with its body. Whatever is named, never a 2xx.
+pub fn deny_again(app: &App, headers: &HeaderMap) -> Response<Full<Bytes>> {
+    let named = headers.get(&DENIAL).and_then(|value| value.to_str().ok()).unwrap_or("");
+    let mut parts = named.split(';');
+    let code = parts.next().unwrap_or("");
+    let generation = parts.next().and_then(|text| text.parse().ok());
+    let at = parts.next().and_then(|text| text.parse().ok()).map(Timestamp);
+    let denial = match (code, generation, at) {
+        ("ACCESS_TOKEN_MISSING", ..) => Denial::TokenMissing,
+        ("ACCESS_TOKEN_REPEATED", ..) => Denial::TokenRepeated,
+        ("ACCESS_TOKEN_MALFORMED", ..) => Denial::TokenMalformed,
+        ("ACCESS_TOKEN_UNKNOWN", ..) => Denial::TokenUnknown,
+        ("CLIENT_SECRET_USED_AS_TOKEN", ..) => Denial::SecretUsedAsToken,
+        ("ENVIRONMENT_MISMATCH", ..) => Denial::EnvironmentMismatch,
+        ("TOKEN_SUPERSEDED", Some(generation), Some(at)) => Denial::TokenSuperseded { generation, at },
+        ("TOKEN_EXPIRED", _, Some(at)) => Denial::TokenExpired { at },
+        ("TOKEN_REVOKED", _, at) => Denial::TokenRevoked { at },
+        ("CLIENT_DISABLED", ..) => Denial::ClientDisabled,
+        ("CLIENT_DELETED", ..) => Denial::ClientDeleted,
+        ("PRODUCT_NOT_ALLOWED", ..) => Denial::ProductNotAllowed,
+        ("ADDRESS_NOT_ALLOWED", ..) => Denial::AddressNotAllowed,
+        ("PRODUCT_UNKNOWN", ..) => Denial::ProductUnknown,
+        _ => return cannot_vouch_problem().response(&app.config.error_source),
+    };
+    problem(denial).response(&app.config.error_source)
+}
+
+fn unauthorized(code: &'static str, message: &str) -> Problem {
+    // RFC 6750, section 3: no error attribute when no credentials were presented.
+    let challenge = match code {
+        "ACCESS_TOKEN_MISSING" => "Bearer realm=\"tokenward\"",
+        _ => "Bearer realm=\"tokenward\", error=\"invalid_token\"",
+    };
+    Problem::new(StatusCode::UNAUTHORIZED, code, message).header(WWW_AUTHENTICATE, challenge)
+}
+
+fn problem(denial: Denial) -> Problem {
+    match denial {
+        Denial::TokenMissing => unauthorized(
+            "ACCESS_TOKEN_MISSING",
+            "No access token was sent. Send it in the header x-cleartax-auth-token.",
+        ),
+        Denial::TokenRepeated => unauthorized(
+            "ACCESS_TOKEN_MALFORMED",
+            "More than one access token was sent. Send exactly one, in the header x-cleartax-auth-token.",
+        ),
+        Denial::TokenMalformed => unauthorized(
+            "ACCESS_TOKEN_MALFORMED",
+            "What was sent is not an access token: its shape or checksum is wrong. Was it cut when it was copied?",
+        ),
+        Denial::SecretUsedAsToken => unauthorized(
+            "CLIENT_SECRET_USED_AS_TOKEN",
+            "A client secret was sent where an access token belongs. Use the secret to generate a token, and send that.",
+        ),
+        Denial::EnvironmentMismatch => unauthorized(
+            "ENVIRONMENT_MISMATCH",
+            "The access token belongs to another environment. Sandbox tokens open the sandbox only, production tokens production only.",
+        ),
+        Denial::TokenUnknown => unauthorized(
+            "ACCESS_TOKEN_UNKNOWN",
+            "The access token is not known, or no longer. Generate a new one.",
+        ),
+        Denial::TokenSuperseded { generation, at } => unauthorized(
+            "TOKEN_SUPERSEDED",
+            "A newer access token was generated with the same client, which revoked this one. If that was not you, another system uses the same client secret.",
+        )
+        .with("superseded_by_generation", generation)
+        .with("superseded_at", at.iso()),
+        Denial::TokenExpired { at } => {
+            unauthorized("TOKEN_EXPIRED", "The access token has expired. Generate a new one.").with("expired_at", at.iso())
+        }
+        Denial::TokenRevoked { at } => {
+            let problem = unauthorized("TOKEN_REVOKED", "The access token was revoked. Generate a new one.");
+            match at {
+                Some(at) => problem.with("revoked_at", at.iso()),
+                None => problem,
+            }
+        }
+        Denial::ClientDisabled => unauthorized(
+            "CLIENT_DISABLED",
+            "The API client, or its workspace, is disabled. An administrator can enable it again.",
+        ),
+        Denial::ClientDeleted => {
+            unauthorized("CLIENT_DELETED", "The API client was deleted for good, and its secret and tokens with it.")
+        }
+        Denial::ProductNotAllowed => Problem::new(
+            StatusCode::FORBIDDEN,
+            "PRODUCT_NOT_ALLOWED",
+            "The API client may not use this product. An administrator can allow it.",
+        ),
+        Denial::AddressNotAllowed => Problem::new(
+            StatusCode::FORBIDDEN,
+            "ADDRESS_NOT_ALLOWED",
+            "The API client's tokens may not be used from this address. An administrator can allow it.",
+        ),
+        Denial::ProductUnknown => Problem::new(
+            StatusCode::NOT_FOUND,
+            "PRODUCT_UNKNOWN",
+            "The gateway asked for an environment or product that does not exist. Its check address must be /check/{environment}/{product}.",
+        ),
+    }
+}

@@ -1,0 +1,284 @@
+//! The Generate Access Token API, in the form of Clear's public reference, and its additions.
+
+use super::credentials::{self, SecretPresented};
+use super::envelope::Problem;
+use crate::addresses;
+use crate::app::App;
+use crate::verbs::issuance::{self, Refused};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header, request::Parts};
+use http_body_util::Full;
+use serde_json::{Value, json};
+use std::net::IpAddr;
+use tokenward_core::generate::{Answer, Caller, Rejection, Wishes};
+use tokenward_core::time::{Clock, Timestamp};
+use tokenward_core::{AccessToken, ClientSecret};
+use tokenward_store::Failure;
+
+/// The path of the API (Clear's).
+pub const PATH: &str = "/integration/v1/authz/token";
+/// The status of the caller's token.
+pub const STATUS_PATH: &str = "/integration/v1/authz/token/status";
+/// The previous token of a hand-over.
+pub const PREVIOUS_PATH: &str = "/integration/v1/authz/token/previous";
+
+/// `GET` or `POST` on [`PATH`].
+pub async fn generate(app: &App, parts: &Parts, peer: IpAddr) -> Response<Full<Bytes>> {
+    if !matches!(parts.method, Method::GET | Method::POST) {
+        return method_not_allowed("GET, POST").response(&app.config.error_source);
+    }
+    let begun = app.clock().boot();
+    let answered = match (caller(app, &parts.headers, &parts.uri, peer), wishes(parts)) {
+        (Ok(caller), Ok(wishes)) => issuance::generate(app, caller, wishes).await.map_err(problem),
+        (Err(problem), _) | (_, Err(problem)) => Err(problem),
+    };
+    match answered {
+        Ok(answer) => {
+            let seconds = app.clock().boot().0.saturating_sub(begun.0) as f64 / 1e9;
+            app.metrics.generate_seconds.observe(seconds);
+            app.metrics.generated(if answer.made { "GENERATED" } else { "RETURNED" });
+            generated(app, &answer)
+        }
+        Err(problem) => {
+            app.metrics.generated(problem.code);
+            respond(app, problem)
+        }
+    }
+}
+
+/// `GET` on [`STATUS_PATH`].
+pub async fn status(app: &App, parts: &Parts, peer: IpAddr) -> Response<Full<Bytes>> {
+    if parts.method != Method::GET {
+        return method_not_allowed("GET").response(&app.config.error_source);
+    }
+    let answered = match caller(app, &parts.headers, &parts.uri, peer) {
+        Ok(caller) => issuance::status(app, caller).await.map_err(problem),
+        Err(problem) => Err(problem),
+    };
+    match answered {
+        Ok(status) => {
+            let live = status.live.as_ref();
+            let body = json!({
+                "generation": status.generation,
+                "issued_at": live.map(|token| token.issued_at.iso()),
+                "valid_till": live.and_then(|token| token.valid_till).map(Timestamp::iso),
+                "live": live.is_some(),
+                "previous_valid_till": status.previous_valid_till.map(Timestamp::iso),
+                "quota": app.config.quota_per_day,
+                "quota_left": status.quota_left,
+            });
+            let mut response = json_response(&body);
+            rate_limit(app, &mut response, status.quota_left);
+            response
+        }
+        Err(problem) => respond(app, problem),
+    }
+}
+
+/// `DELETE` on [`PREVIOUS_PATH`].
+pub async fn end_previous(app: &App, parts: &Parts, peer: IpAddr) -> Response<Full<Bytes>> {
+    if parts.method != Method::DELETE {
+        return method_not_allowed("DELETE").response(&app.config.error_source);
+    }
+    let answered = match caller(app, &parts.headers, &parts.uri, peer) {
+        Ok(caller) => issuance::end_previous(app, caller).await.map_err(problem),
+        Err(problem) => Err(problem),
+    };
+    match answered {
+        Ok(ended) => json_response(&json!({ "ended": ended })),
+        Err(problem) => respond(app, problem),
+    }
+}
+
+fn respond(app: &App, problem: Problem) -> Response<Full<Bytes>> {
+    if problem.status.is_server_error() {
+        app.metrics.failed();
+    }
+    problem.response(&app.config.error_source)
+}
+
+fn generated(app: &App, answer: &Answer) -> Response<Full<Bytes>> {
+    let now = app.clock().wall();
+    let token = answer.token.expose();
+    let mut body = json!({
+        "access_token": token.as_str(),
+        "valid_till": answer.valid_till.map(Timestamp::iso),
+        "expires_in": answer.valid_till.map(|till| lifetime_left(till, answer, now)),
+        "generation": answer.generation,
+    });
+    if let Some(till) = answer.previous_valid_till {
+        body["previous_valid_till"] = Value::from(till.iso());
+    }
+    let mut response = json_response(&body);
+    if let Ok(tag) = HeaderValue::try_from(format!("\"{}\"", answer.generation)) {
+        response.headers_mut().insert(header::ETAG, tag);
+    }
+    rate_limit(app, &mut response, answer.quota_left);
+    response
+}
+
+/// Seconds left; for a token just made its whole lifetime, though a moment of it has passed.
+fn lifetime_left(till: Timestamp, answer: &Answer, now: Timestamp) -> u64 {
+    if answer.made { till.seconds_since(answer.issued_at) } else { till.seconds_since(now) }
+}
+
+fn json_response(body: &Value) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::from(body.to_string()));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::PRAGMA, HeaderValue::from_static("no-cache"));
+    response
+}
+
+/// draft-ietf-httpapi-ratelimit-headers-10: still a draft, so it can be turned off.
+fn rate_limit(app: &App, response: &mut Response<Full<Bytes>>, left: u32) {
+    if !app.config.ratelimit_headers {
+        return;
+    }
+    let quota = app.config.quota_per_day;
+    let reset = app.clock().wall().seconds_to_midnight();
+    let mut put = |name: &'static str, text: String| {
+        if let Ok(value) = HeaderValue::try_from(text) {
+            response.headers_mut().insert(name, value);
+        }
+    };
+    put("ratelimit-policy", format!("\"generate\";q={quota};w=86400"));
+    put("ratelimit", format!("\"generate\";r={left};t={reset}"));
+}
+
+/// Who calls: the secret in Clear's header or HTTP Basic, the address, the host's environment.
+pub(super) fn caller(app: &App, headers: &HeaderMap, uri: &http::Uri, peer: IpAddr) -> Result<Caller, Problem> {
+    let unauthorized = |code, message: &str| {
+        Problem::new(StatusCode::UNAUTHORIZED, code, message).header(header::WWW_AUTHENTICATE, "Basic realm=\"tokenward\"")
+    };
+    let invalid = || unauthorized("CLIENT_SECRET_INVALID", INVALID);
+    let (text, client_id) = match credentials::client_secret(headers) {
+        SecretPresented::Missing => {
+            let message = "No client secret was sent. Send it in the header x-clear-client-secret.";
+            return Err(unauthorized("CLIENT_SECRET_MISSING", message));
+        }
+        SecretPresented::Repeated => {
+            let message = "More than one client secret was sent. Send exactly one.";
+            return Err(unauthorized("CLIENT_SECRET_INVALID", message));
+        }
+        SecretPresented::Unreadable => return Err(invalid()),
+        SecretPresented::One { secret, client_id } => (secret, client_id),
+    };
+    if AccessToken::parse(&text).is_ok() {
+        let message = "An access token was sent where a client secret belongs. Only a client secret generates tokens.";
+        return Err(unauthorized("ACCESS_TOKEN_USED_AS_SECRET", message));
+    }
+    let secret = ClientSecret::parse(&text).map_err(|_| invalid())?;
+    if client_id.is_some_and(|id| id != secret.client().to_string()) {
+        return Err(invalid());
+    }
+    let host = headers.get(header::HOST).and_then(|value| value.to_str().ok()).or(uri.authority().map(http::uri::Authority::as_str));
+    Ok(Caller {
+        secret,
+        source: addresses::caller(peer, headers, &app.config.trusted_proxies),
+        host_environment: app.config.host_environment(host),
+    })
+}
+
+const INVALID: &str = "The client secret is not valid. Check that it was copied whole; if it is lost, create another.";
+
+fn wishes(parts: &Parts) -> Result<Wishes, Problem> {
+    let bad = |message: &str| Problem::new(StatusCode::BAD_REQUEST, "INVALID_REQUEST", message);
+    let mut wishes = Wishes::default();
+    let mut matches = parts.headers.get_all(header::IF_MATCH).iter();
+    if let Some(value) = matches.next() {
+        let text = value.to_str().ok().and_then(|text| text.trim().strip_prefix('"')?.strip_suffix('"'));
+        let generation = text.and_then(|text| text.parse().ok()).filter(|_| matches.next().is_none());
+        wishes.if_match =
+            Some(generation.ok_or_else(|| bad("If-Match must name one generation in quotes, such as \"7\"."))?);
+    }
+    for pair in parts.uri.query().unwrap_or("").split('&').filter(|pair| !pair.is_empty()) {
+        match pair.split_once('=').unwrap_or((pair, "")) {
+            ("force", "true" | "1" | "") => wishes.force = true,
+            ("force", "false" | "0") => wishes.force = false,
+            ("force", _) => return Err(bad("force must be true or false.")),
+            ("handover", text) => {
+                let seconds = text.parse().map_err(|_| bad("handover must be a number of seconds."))?;
+                if wishes.handover_seconds.replace(seconds).is_some() {
+                    return Err(bad("handover was given twice."));
+                }
+            }
+            // Callers add parameters of their own to bust caches; they change nothing.
+            _ => {}
+        }
+    }
+    Ok(wishes)
+}
+
+pub(super) fn method_not_allowed(allow: &'static str) -> Problem {
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", format!("This address takes {allow} only."))
+        .header(header::ALLOW, allow)
+}
+
+/// The error of a verb in Clear's form.
+pub(super) fn problem(refused: Refused) -> Problem {
+    let unauthorized = |code, message: &str| {
+        Problem::new(StatusCode::UNAUTHORIZED, code, message).header(header::WWW_AUTHENTICATE, "Basic realm=\"tokenward\"")
+    };
+    match refused {
+        Refused::Rejected(Rejection::SecretInvalid) => unauthorized("CLIENT_SECRET_INVALID", INVALID),
+        Refused::Rejected(Rejection::EnvironmentMismatch) => unauthorized(
+            "ENVIRONMENT_MISMATCH",
+            "The client secret belongs to another environment than this host.",
+        ),
+        Refused::Rejected(Rejection::ClientDeleted) => {
+            unauthorized("CLIENT_DELETED", "The API client was deleted for good. Create another.")
+        }
+        Refused::Rejected(Rejection::ClientDisabled) => unauthorized(
+            "CLIENT_DISABLED",
+            "The API client, or its workspace, is disabled. An administrator can enable it again.",
+        ),
+        Refused::Rejected(Rejection::AddressNotAllowed) => Problem::new(
+            StatusCode::FORBIDDEN,
+            "ADDRESS_NOT_ALLOWED",
+            "The client secret may not be used from this address. An administrator can allow it.",
+        ),
+        Refused::Rejected(Rejection::GenerationMismatch { generation, valid_till }) => Problem::new(
+            StatusCode::PRECONDITION_FAILED,
+            "GENERATION_MISMATCH",
+            "Another token was generated meanwhile; nothing was changed. Use that one, or name its generation.",
+        )
+        .with("generation", generation)
+        .with("valid_till", valid_till.map(Timestamp::iso))
+        .header(header::ETAG, format!("\"{generation}\"")),
+        Refused::Rejected(Rejection::HandoverTooLong { max_seconds }) => Problem::new(
+            StatusCode::BAD_REQUEST,
+            "HANDOVER_TOO_LONG",
+            "The hand-over is longer than this API client allows (handover_max_seconds).",
+        )
+        .with("handover_max_seconds", max_seconds),
+        Refused::Rejected(Rejection::QuotaExceeded { retry_after_seconds, limit }) => Problem::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "QUOTA_EXCEEDED",
+            "This client secret has made all its tokens of the day. Keep and use a token until it expires.",
+        )
+        .with("quota", limit)
+        .retry_after(retry_after_seconds),
+        Refused::Throttled { retry_after_seconds } => Problem::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "TOO_MANY_ATTEMPTS",
+            "Too many wrong client secrets came from this address. Wait, and check the secret.",
+        )
+        .retry_after(retry_after_seconds),
+        Refused::Failed(failure) => unavailable(failure),
+    }
+}
+
+/// A fault of ours: a constant text; what really happened is in the log.
+pub(super) fn unavailable(failure: Failure) -> Problem {
+    let message = match failure {
+        Failure::OutcomeUnknown => {
+            "The service could not confirm the outcome. Ask for the status, or generate again."
+        }
+        Failure::Unavailable | Failure::TooLate | Failure::Overloaded => {
+            "The service is not available at the moment; nothing was changed. Try again."
+        }
+    };
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "TEMPORARILY_UNAVAILABLE", message).retry_after(1)
+}

@@ -1,0 +1,129 @@
+//! Credentials in headers: read strictly. Two where one belongs are refused, never chosen between.
+
+use base64::Engine;
+use http::{HeaderMap, header};
+use tokenward_core::check::Presented;
+use zeroize::Zeroizing;
+
+/// Clear's header of an access token.
+pub const TOKEN_HEADER: &str = "x-cleartax-auth-token";
+/// Clear's header of a client secret.
+pub const SECRET_HEADER: &str = "x-clear-client-secret";
+
+/// The access token a request presents, in Clear's header or as a bearer.
+#[must_use]
+pub fn access_token(headers: &HeaderMap) -> Presented<'_> {
+    let own = match one(headers, TOKEN_HEADER) {
+        Ok(own) => own,
+        Err(presented) => return presented,
+    };
+    let mut authorizations = headers.get_all(header::AUTHORIZATION).iter();
+    let bearer = match (authorizations.next(), authorizations.next()) {
+        (None, _) => None,
+        (Some(_), Some(_)) => return Presented::Repeated,
+        // Another scheme is the product's own affair.
+        (Some(value), None) => match value.to_str() {
+            Ok(text) => scheme(text, "bearer"),
+            Err(_) => return Presented::One(""),
+        },
+    };
+    match (own, bearer) {
+        (Some(own), Some(bearer)) if own != bearer => Presented::Repeated,
+        (Some(text), _) | (None, Some(text)) => Presented::One(text),
+        (None, None) => Presented::Missing,
+    }
+}
+
+/// The one value of a header; empty counts as missing. Bytes that are no visible ASCII become an empty
+/// token, which is malformed.
+fn one<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, Presented<'a>> {
+    let mut values = headers.get_all(name).iter();
+    match (values.next(), values.next()) {
+        (None, _) => Ok(None),
+        (Some(_), Some(_)) => Err(Presented::Repeated),
+        (Some(value), None) => match value.to_str() {
+            Ok("") => Ok(None),
+            Ok(text) => Ok(Some(text)),
+            Err(_) => Err(Presented::One("")),
+        },
+    }
+}
+
+/// What follows an authorization scheme's name, whose case does not matter.
+#[must_use]
+pub fn scheme<'a>(text: &'a str, name: &str) -> Option<&'a str> {
+    let (scheme, rest) = text.split_once(' ')?;
+    scheme
+        .eq_ignore_ascii_case(name)
+        .then(|| rest.trim_matches(' '))
+}
+
+/// A client secret as presented.
+#[derive(Debug)]
+pub enum SecretPresented {
+    /// Nothing.
+    Missing,
+    /// More than one, or two that differ.
+    Repeated,
+    /// Something unreadable.
+    Unreadable,
+    /// One text, and the client id named with it in HTTP Basic.
+    One {
+        /// The secret's text.
+        secret: Zeroizing<String>,
+        /// The user name of HTTP Basic.
+        client_id: Option<String>,
+    },
+}
+
+/// The client secret a request presents, in Clear's header or as HTTP Basic.
+#[must_use]
+pub fn client_secret(headers: &HeaderMap) -> SecretPresented {
+    let mut values = headers.get_all(SECRET_HEADER).iter();
+    let own = match (values.next(), values.next()) {
+        (None, _) => None,
+        (Some(_), Some(_)) => return SecretPresented::Repeated,
+        (Some(value), None) => match value.to_str() {
+            Ok("") => None,
+            Ok(text) => Some(text),
+            Err(_) => return SecretPresented::Unreadable,
+        },
+    };
+    let basic = match basic(headers) {
+        Ok(basic) => basic,
+        Err(()) => return SecretPresented::Unreadable,
+    };
+    match (own, basic) {
+        (None, None) => SecretPresented::Missing,
+        (Some(own), None) => SecretPresented::One {
+            secret: Zeroizing::new(own.to_owned()),
+            client_id: None,
+        },
+        (Some(own), Some((_, secret))) if own != secret.as_str() => SecretPresented::Repeated,
+        (_, Some((client_id, secret))) => SecretPresented::One {
+            secret,
+            client_id: Some(client_id),
+        },
+    }
+}
+
+/// User name and password of HTTP Basic (RFC 7617), if the request has it.
+pub fn basic(headers: &HeaderMap) -> Result<Option<(String, Zeroizing<String>)>, ()> {
+    let mut values = headers.get_all(header::AUTHORIZATION).iter();
+    let value = match (values.next(), values.next()) {
+        (None, _) => return Ok(None),
+        (Some(_), Some(_)) => return Err(()),
+        (Some(value), None) => value.to_str().map_err(|_| ())?,
+    };
+    let Some(encoded) = scheme(value, "basic") else {
+        return Ok(None);
+    };
+    let decoded = Zeroizing::new(
+        base64::engine::general_purpose::STANDARD
+            .decode(encoded)
+            .map_err(|_| ())?,
+    );
+    let text = std::str::from_utf8(&decoded).map_err(|_| ())?;
+    let (user, password) = text.split_once(':').ok_or(())?;
+    Ok(Some((user.to_owned(), Zeroizing::new(password.to_owned()))))
+}

@@ -1,0 +1,82 @@
+//! Clear's error body: a code, a fixed sentence, an id. Detail goes to the log under that id.
+
+use crate::random;
+use bytes::Bytes;
+use http::{HeaderValue, Response, StatusCode, header};
+use http_body_util::Full;
+use serde_json::{Value, json};
+
+/// An error as sent.
+#[derive(Debug)]
+pub struct Problem {
+    /// The status.
+    pub status: StatusCode,
+    /// The code programs read.
+    pub code: &'static str,
+    /// The sentence people read.
+    pub message: String,
+    /// Further members of the error object.
+    pub more: Vec<(&'static str, Value)>,
+    /// Further headers.
+    pub headers: Vec<(header::HeaderName, HeaderValue)>,
+}
+
+impl Problem {
+    /// An error without further members.
+    #[must_use]
+    pub fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+        Self { status, code, message: message.into(), more: Vec::new(), headers: Vec::new() }
+    }
+
+    /// Adds a member.
+    #[must_use]
+    pub fn with(mut self, name: &'static str, value: impl Into<Value>) -> Self {
+        self.more.push((name, value.into()));
+        self
+    }
+
+    /// Adds a header.
+    #[must_use]
+    pub fn header(mut self, name: header::HeaderName, value: impl TryInto<HeaderValue>) -> Self {
+        if let Ok(value) = value.try_into() {
+            self.headers.push((name, value));
+        }
+        self
+    }
+
+    /// Says when to come back.
+    #[must_use]
+    pub fn retry_after(self, seconds: u64) -> Self {
+        self.header(header::RETRY_AFTER, HeaderValue::from(seconds))
+    }
+
+    /// The answer in Clear's form.
+    #[must_use]
+    pub fn response(self, source: &str) -> Response<Full<Bytes>> {
+        let id = random::uuid();
+        let mut error = json!({
+            "error_code": self.code,
+            "error_message": self.message,
+            "error_source": source,
+            "error_id": id,
+        });
+        for (name, value) in self.more {
+            error[name] = value;
+        }
+        if self.status.is_server_error() {
+            tracing::warn!(error_id = %id, code = self.code, "answered {}", self.status.as_u16());
+        } else {
+            tracing::debug!(error_id = %id, code = self.code, "answered {}", self.status.as_u16());
+        }
+        let body = json!({ "errors": [error] }).to_string();
+        let mut response = Response::new(Full::from(body));
+        *response.status_mut() = self.status;
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        for (name, value) in self.headers {
+            headers.append(name, value);
+        }
+        response
+    }
+}

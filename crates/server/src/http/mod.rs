@@ -1,0 +1,16 @@
+//! The wire: one file a dialect. Only this room knows status codes and header names; its structs are
+//! never domain structs.
+
+pub mod admin;
+pub mod check;
+pub mod clear_api;
+pub mod credentials;
+pub mod envelope;
+pub mod internal;
+pub mod oauth;
+pub mod public;
+
+/// The largest body any endpoint takes, in bytes: forms and small JSON.
+pub const BODY_MAX: usize = 64 * 1024;
+/// The largest request head, in bytes; past it the answer is 431.
+pub const HEAD_MAX: usize = 64 * 1024;

@@ -1,0 +1,21 @@
+//! The Tokenward server: verbs, their wire dialects, and everything that makes them a process.
+//!
+//! Rooms: `verbs` does things, `http` speaks, `serve` lives; `clock` and `random` are the only homes
+//! of time and chance, `data_dir` of files, `config` of settings.
+
+pub mod addresses;
+pub mod app;
+mod bootstrap;
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod data_dir;
+pub mod http;
+pub mod logs;
+pub mod metrics;
+mod net;
+pub mod random;
+pub mod serve;
+pub mod throttle;
+mod usage;
+pub mod verbs;

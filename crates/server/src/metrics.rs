@@ -1,0 +1,141 @@
+//! What is counted, for Prometheus. Labels hold fixed words only: never an id, a label or an address
+//! that a caller chooses.
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::Registry;
+use std::sync::atomic::AtomicU64;
+
+/// Outcome of a check or a call, as a label.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Outcome {
+    /// `PERMIT`, or the error code.
+    pub outcome: &'static str,
+}
+
+/// The server's counters.
+pub struct Metrics {
+    registry: Registry,
+    permits: Counter,
+    checks: Family<Outcome, Counter>,
+    generates: Family<Outcome, Counter>,
+    /// How long generating took, in seconds.
+    pub generate_seconds: Histogram,
+    failures: Counter,
+    clients: Gauge<i64, std::sync::atomic::AtomicI64>,
+    change_number: Gauge<u64, AtomicU64>,
+    audit_seq: Gauge<u64, AtomicU64>,
+    groups: Gauge<u64, AtomicU64>,
+    changes: Gauge<u64, AtomicU64>,
+    waiting: Gauge<u64, AtomicU64>,
+    vouching: Gauge<u64, AtomicU64>,
+    writable: Gauge<u64, AtomicU64>,
+}
+
+/// What is read at each scrape rather than counted.
+pub struct Reading {
+    /// Clients in the replica, deleted ones included.
+    pub clients: usize,
+    /// The last change's number and the last audit entry's.
+    pub numbers: (u64, u64),
+    /// Groups and changes committed.
+    pub committed: (u64, u64),
+    /// Writes waiting.
+    pub waiting: usize,
+    /// Whether checks are answered.
+    pub vouching: bool,
+    /// Whether writes are taken.
+    pub writable: bool,
+}
+
+impl Metrics {
+    /// All counters, at zero.
+    #[must_use]
+    pub fn new() -> Self {
+        let mut registry = Registry::with_prefix("tokenward");
+        let checks = Family::<Outcome, Counter>::default();
+        let permits = checks.get_or_create(&Outcome { outcome: "PERMIT" }).clone();
+        let generates = Family::<Outcome, Counter>::default();
+        // 0.1 ms to 26 s.
+        let generate_seconds = Histogram::new(exponential_buckets(0.000_1, 2.0, 19));
+        let failures = Counter::default();
+        let (clients, change_number, audit_seq) = (Gauge::default(), Gauge::default(), Gauge::default());
+        let (groups, changes, waiting) = (Gauge::default(), Gauge::default(), Gauge::default());
+        let (vouching, writable) = (Gauge::default(), Gauge::default());
+        registry.register("checks", "Checks by outcome", checks.clone());
+        registry.register("generate_calls", "Calls of the token API by outcome", generates.clone());
+        registry.register("generate_seconds", "Time a successful generate took", generate_seconds.clone());
+        registry.register("failures", "Faults answered with a 5xx", failures.clone());
+        registry.register("clients", "API clients in the replica, deleted ones included", clients.clone());
+        registry.register("change_number", "Number of the last change", change_number.clone());
+        registry.register("audit_seq", "Number of the last audit entry", audit_seq.clone());
+        registry.register("commit_groups", "Groups committed since the start", groups.clone());
+        registry.register("commit_changes", "Changes committed since the start", changes.clone());
+        registry.register("writes_waiting", "Writes waiting for the writer", waiting.clone());
+        registry.register("vouching", "1 while checks are answered", vouching.clone());
+        registry.register("writable", "1 while the store takes writes", writable.clone());
+        Self {
+            registry,
+            permits,
+            checks,
+            generates,
+            generate_seconds,
+            failures,
+            clients,
+            change_number,
+            audit_seq,
+            groups,
+            changes,
+            waiting,
+            vouching,
+            writable,
+        }
+    }
+
+    /// Counts a permit: one atomic addition.
+    pub fn permitted(&self) {
+        self.permits.inc();
+    }
+
+    /// Counts a check that was not permitted.
+    pub fn checked(&self, outcome: &'static str) {
+        self.checks.get_or_create(&Outcome { outcome }).inc();
+    }
+
+    /// Counts a call of the token API.
+    pub fn generated(&self, outcome: &'static str) {
+        self.generates.get_or_create(&Outcome { outcome }).inc();
+    }
+
+    /// Counts a fault.
+    pub fn failed(&self) {
+        self.failures.inc();
+    }
+
+    /// The text Prometheus reads.
+    #[must_use]
+    pub fn text(&self, now: &Reading) -> String {
+        self.clients.set(i64::try_from(now.clients).unwrap_or(i64::MAX));
+        self.change_number.set(now.numbers.0);
+        self.audit_seq.set(now.numbers.1);
+        self.groups.set(now.committed.0);
+        self.changes.set(now.committed.1);
+        self.waiting.set(now.waiting as u64);
+        self.vouching.set(now.vouching.into());
+        self.writable.set(now.writable.into());
+        let mut text = String::new();
+        // Writing into a String cannot fail.
+        let _ = prometheus_client::encoding::text::encode(&mut text, &self.registry);
+        text
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+

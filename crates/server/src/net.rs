@@ -1,0 +1,139 @@
+//! Listening sockets, plain or TLS. Certificates are read again at SIGHUP; a new one that can't be used
+//! leaves the old one in place.
+
+use crate::config::TlsFiles;
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
+use std::sync::{Arc, RwLock};
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+
+/// Connections the kernel holds for us while we are busy.
+const BACKLOG: u32 = 4_096;
+/// A TLS handshake not done in this time is given up.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+
+/// The certificate in use, shared by all listeners of one address.
+pub struct Tls {
+    files: TlsFiles,
+    acceptor: RwLock<TlsAcceptor>,
+}
+
+impl Tls {
+    /// Reads certificate and key.
+    pub fn open(files: TlsFiles) -> Result<Self, String> {
+        let acceptor = read(&files)?;
+        Ok(Self { files, acceptor: RwLock::new(acceptor) })
+    }
+
+    /// Reads them again; connections under way keep what they have.
+    pub fn reload(&self) -> Result<(), String> {
+        let fresh = read(&self.files)?;
+        *self.acceptor.write().unwrap_or_else(std::sync::PoisonError::into_inner) = fresh;
+        Ok(())
+    }
+
+    fn acceptor(&self) -> TlsAcceptor {
+        self.acceptor.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+    }
+}
+
+fn read(files: &TlsFiles) -> Result<TlsAcceptor, String> {
+    let certificates = CertificateDer::pem_file_iter(&files.certificate)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .map_err(|error| format!("{}: {error}", files.certificate.display()))?;
+    let key = PrivateKeyDer::from_pem_file(&files.key).map_err(|error| format!("{}: {error}", files.key.display()))?;
+    let mut config = rustls::ServerConfig::builder()
+        .with_no_client_auth()
+        .with_single_cert(certificates, key)
+        .map_err(|error| format!("{}: {error}", files.certificate.display()))?;
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(TlsAcceptor::from(Arc::new(config)))
+}
+
+/// A TLS handshake under way.
+pub type Handshake = Pin<Box<dyn Future<Output = std::io::Result<TlsStream<TcpStream>>> + Send>>;
+
+/// An accepted connection.
+pub enum Connection {
+    /// Without TLS.
+    Plain(TcpStream, IpAddr),
+    /// With TLS still to be agreed on.
+    Tls(Handshake, IpAddr),
+}
+
+impl Connection {
+    /// The address at its other end.
+    #[must_use]
+    pub fn peer(&self) -> IpAddr {
+        match self {
+            Self::Plain(_, peer) | Self::Tls(_, peer) => *peer,
+        }
+    }
+}
+
+/// A listening socket.
+pub struct Listener {
+    socket: TcpListener,
+    tls: Option<Arc<Tls>>,
+}
+
+/// Binds an address once for each of `count` threads, so that the kernel spreads connections over
+/// them; with port 0 all get the same free port.
+pub fn bind(address: SocketAddr, count: usize) -> std::io::Result<(SocketAddr, Vec<std::net::TcpListener>)> {
+    use socket2::{Domain, Protocol, Socket, Type};
+    let mut address = address;
+    let mut sockets = Vec::with_capacity(count);
+    for _ in 0..count {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+        socket.set_reuse_address(true)?;
+        if count > 1 {
+            socket.set_reuse_port(true)?;
+        }
+        socket.set_nonblocking(true)?;
+        socket.bind(&address.into())?;
+        socket.listen(BACKLOG.cast_signed())?;
+        let socket = std::net::TcpListener::from(socket);
+        address = socket.local_addr()?;
+        sockets.push(socket);
+    }
+    Ok((address, sockets))
+}
+
+impl Listener {
+    /// Makes a bound socket ready on the current runtime.
+    pub fn new(socket: std::net::TcpListener, tls: Option<Arc<Tls>>) -> std::io::Result<Self> {
+        Ok(Self { socket: TcpListener::from_std(socket)?, tls })
+    }
+
+    /// The next connection. Waits a moment when the process is out of file descriptors.
+    pub async fn accept(&self) -> Connection {
+        loop {
+            match self.socket.accept().await {
+                Ok((stream, peer)) => {
+                    let _ = stream.set_nodelay(true);
+                    let peer = peer.ip().to_canonical();
+                    return match &self.tls {
+                        None => Connection::Plain(stream, peer),
+                        Some(tls) => {
+                            let accept = tls.acceptor().accept(stream);
+                            let timed = async move {
+                                tokio::time::timeout(HANDSHAKE, accept).await.unwrap_or_else(|late| Err(late.into()))
+                            };
+                            Connection::Tls(Box::pin(timed), peer)
+                        }
+                    };
+                }
+                Err(error) => {
+                    tracing::warn!("could not accept a connection: {error}");
+                    #[expect(clippy::disallowed_methods, reason = "the kernel has nothing to wait for here")]
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! `tokenward serve`: from an empty data directory to a working server, and back to a clean stop.
+
+use crate::app::App;
+use crate::clock::SystemClock;
+use crate::config::Config;
+use crate::data_dir::{self, DataDir};
+use crate::http::{internal, public};
+use crate::net::{self, Listener, Tls};
+use crate::{bootstrap, random};
+use serde_json::json;
+use std::error::Error;
+use std::sync::Arc;
+use std::time::Duration;
+use tokenward_store::{Location, NodeIdentity, Options, Store, Wants};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+/// How often uses are written, and the last change is remembered.
+const HOUSEKEEPING: Duration = Duration::from_secs(1);
+/// Uses written at once.
+const USES_AT_ONCE: usize = 2_000;
+
+/// What a start or a run can end with; a sentence for the operator.
+pub type Fault = Box<dyn Error + Send + Sync>;
+
+/// Where the configuration puts the store.
+#[must_use]
+pub fn location(config: &Config) -> Location {
+    match &config.database_url {
+        Some(url) => Location::Postgres(url.to_string()),
+        None => Location::Sqlite(config.data_dir.join(data_dir::DATABASE)),
+    }
+}
+
+/// Runs the server until it is told to stop.
+pub fn run(config: Config) -> Result<(), Fault> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("public").build()?;
+    runtime.block_on(serve(config))
+}
+
+async fn serve(config: Config) -> Result<(), Fault> {
+    // Both ends of TLS use one provider; a second start in the same process finds it set.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let directory = DataDir::open(&config.data_dir)?;
+    data_dir::remove(&directory.file(data_dir::LISTENING))?;
+    let tls = |files: &Option<crate::config::TlsFiles>| -> Result<Option<Arc<Tls>>, Fault> {
+        Ok(files.clone().map(Tls::open).transpose()?.map(Arc::new))
+    };
+    let (public_tls, internal_tls) = (tls(&config.public_tls)?, tls(&config.internal_tls)?);
+    let bound = |what: &str, address, count| {
+        net::bind(address, count).map_err(|error| format!("cannot listen on {address} ({what}): {error}"))
+    };
+    let (public_address, mut public_sockets) = bound("public", config.public, 1)?;
+    let (internal_address, internal_sockets) = bound("internal", config.internal, config.check_threads)?;
+    let keyring = Arc::new(data_dir::keyring(&config.digest_keys, true)?);
+    let seen = directory.seen()?;
+    let options = Options {
+        keyring: Arc::clone(&keyring),
+        clock: Arc::new(SystemClock),
+        node: NodeIdentity { id: directory.node_id()?, incarnation: random::uuid() },
+        fresh: (random::uuid(), random::uuid()),
+        seen,
+    };
+    let (store, writer) = Store::open(&location(&config), options).await?;
+    let epoch = store.head_at_open().epoch;
+    let app = Arc::new(App::new(store, keyring, config));
+    bootstrap::first_admin_key(&app, &directory).await?;
+
+    let (stop, stopped) = watch::channel(false);
+    let mut threads = Vec::new();
+    for (number, socket) in internal_sockets.into_iter().enumerate() {
+        let (app, tls, stopped) = (Arc::clone(&app), internal_tls.clone(), stopped.clone());
+        let thread = std::thread::Builder::new().name(format!("check-{number}")).spawn(move || check_thread(app, socket, tls, stopped))?;
+        threads.push(thread);
+    }
+    let socket = public_sockets.pop().ok_or("no public socket")?;
+    let public = tokio::spawn(public::serve(Arc::clone(&app), Listener::new(socket, public_tls.clone())?, stopped));
+
+    let scheme = |tls: &Option<Arc<Tls>>| if tls.is_some() { "https" } else { "http" };
+    let addresses = json!({
+        "public": format!("{}://{public_address}", scheme(&public_tls)),
+        "internal": format!("{}://{internal_address}", scheme(&internal_tls)),
+    });
+    data_dir::replace(&directory.file(data_dir::LISTENING), format!("{addresses}\n").as_bytes())?;
+    let (change, _) = app.store.numbers();
+    tracing::info!(public = %public_address, internal = %internal_address, clients = app.replica().client_count(), change, "serving");
+
+    let outcome = until_stopped(&app, &directory, epoch, [public_tls, internal_tls]).await;
+
+    tracing::info!("stopping: no new requests, {} s for those under way", app.config.drain_seconds);
+    app.stop();
+    let _ = stop.send(true);
+    let _ = public.await;
+    for thread in threads {
+        let _ = tokio::task::spawn_blocking(move || thread.join()).await;
+    }
+    flush_uses(&app).await;
+    let (change, _) = app.store.numbers();
+    directory.remember(epoch, change)?;
+    data_dir::remove(&directory.file(data_dir::LISTENING))?;
+    drop(app);
+    tokio::task::spawn_blocking(move || writer.join()).await?;
+    tracing::info!(change, "stopped");
+    outcome
+}
+
+/// One thread that answers checks: its own socket, its own runtime, nothing shared but the replica.
+fn check_thread(app: Arc<App>, socket: std::net::TcpListener, tls: Option<Arc<Tls>>, stop: watch::Receiver<bool>) {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return tracing::error!("cannot start a check thread: {error}"),
+    };
+    let tasks = tokio::task::LocalSet::new();
+    tasks.block_on(&runtime, async move {
+        match Listener::new(socket, tls) {
+            Ok(listener) => internal::serve(app, listener, stop).await,
+            Err(error) => tracing::error!("cannot listen: {error}"),
+        }
+    });
+}
+
+/// Housekeeping until a signal, or until this node must not go on.
+async fn until_stopped(
+    app: &App,
+    directory: &DataDir,
+    epoch: uuid::Uuid,
+    tls: [Option<Arc<Tls>>; 2],
+) -> Result<(), Fault> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hang_up = signal(SignalKind::hangup())?;
+    let mut tick = tokio::time::interval(HOUSEKEEPING);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut remembered = 0;
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => return Ok(()),
+            _ = interrupt.recv() => return Ok(()),
+            _ = hang_up.recv() => {
+                for tls in tls.iter().flatten() {
+                    match tls.reload() {
+                        Ok(()) => tracing::info!("read the certificate again"),
+                        Err(error) => tracing::error!("the certificate in use stays: {error}"),
+                    }
+                }
+            }
+            _ = tick.tick() => {
+                flush_uses(app).await;
+                let (change, _) = app.store.numbers();
+                if change != remembered {
+                    remembered = change;
+                    if let Err(error) = directory.remember(epoch, change) {
+                        tracing::warn!("{error}");
+                    }
+                }
+                if app.store.is_expelled() {
+                    return Err("this node must not go on: another node has the database, or the database is not the one it was (see the log above)".into());
+                }
+            }
+        }
+    }
+}
+
+/// Writes the uses noted since the last time. Lost ones are only statistics.
+async fn flush_uses(app: &App) {
+    loop {
+        let uses = app.usage.take(USES_AT_ONCE);
+        let more = uses.len() == USES_AT_ONCE;
+        if uses.is_empty() {
+            return;
+        }
+        let decide = move |_: &tokenward_store::View| {
+            Ok::<_, std::convert::Infallible>((tokenward_store::Decided { uses, ..Default::default() }, ()))
+        };
+        if let Err(error) = app.store.decide(Wants::default(), decide).await {
+            tracing::warn!("could not write when clients were last used: {error}");
+            return;
+        }
+        if !more {
+            return;
+        }
+    }
+}
