@@ -93,8 +93,9 @@ impl Floor {
         let mut floor = Self {
             entries: vec![Entry::default(); clients as usize * 4 / 3 + 1],
         };
+        let keyring = population::keyring();
         for no in 0..clients {
-            let text = population::token(no).expose();
+            let text = population::token(&keyring, no).expose();
             let Some((id, random)) = parse(text.as_bytes()) else {
                 panic!("the floor cannot parse a token")
             };

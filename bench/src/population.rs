@@ -20,6 +20,9 @@ pub(crate) const KEY: [u8; 32] = [42; 32];
 /// The product every check asks for; each second client is restricted to it and one more.
 pub(crate) const PRODUCT: &str = "e-invoice";
 
+/// Clients in one workspace.
+const CLIENTS_A_WORKSPACE: u32 = 10;
+
 /// A small generator of well-spread numbers (the finaliser of MurmurHash3 over a counter).
 pub(crate) struct Numbers(pub(crate) u64);
 
@@ -38,24 +41,25 @@ impl Numbers {
     }
 }
 
-/// The id of client `no`, shaped like a random UUID.
-pub(crate) fn id(no: u32) -> ClientId {
-    let mut numbers = Numbers(u64::from(no) << 20);
-    let (high, low) = (numbers.next(), numbers.next());
-    ClientId(
-        uuid::Builder::from_random_bytes(Uuid::from_u64_pair(high, low).into_bytes()).into_uuid(),
-    )
+/// The id of client `no`, as the server makes them.
+pub(crate) fn id(keyring: &Keyring, no: u32) -> ClientId {
+    keyring.client_id(ClientNo(no), bytes(u64::from(no) << 20))
+}
+
+/// Bytes that look random.
+fn bytes<const COUNT: usize>(seed: u64) -> [u8; COUNT] {
+    let mut numbers = Numbers(seed);
+    let mut out = [0; COUNT];
+    for part in out.chunks_mut(8) {
+        part.copy_from_slice(&numbers.next().to_le_bytes()[..part.len()]);
+    }
+    out
 }
 
 /// The live token of client `no`.
-pub(crate) fn token(no: u32) -> AccessToken {
-    let mut numbers = Numbers(u64::from(no) << 20 | 0x8_0000);
-    let mut random = [0; 28];
-    random.chunks_mut(8).for_each(|part| {
-        let bytes = numbers.next().to_le_bytes();
-        part.copy_from_slice(&bytes[..part.len()]);
-    });
-    AccessToken::from_random(Environment::Production, id(no), random)
+pub(crate) fn token(keyring: &Keyring, no: u32) -> AccessToken {
+    let random = bytes(u64::from(no) << 20 | 0x8_0000);
+    AccessToken::from_random(Environment::Production, id(keyring, no), random)
 }
 
 pub(crate) fn keyring() -> Arc<Keyring> {
@@ -67,7 +71,7 @@ pub(crate) fn keyring() -> Arc<Keyring> {
 pub(crate) fn slot(keyring: &Keyring, no: u32) -> Slot {
     let key = keyring.current();
     let digest = keyring
-        .token(key, &token(no))
+        .token(key, &token(keyring, no))
         .unwrap_or_else(|| unreachable!("the current key is in the ring"));
     let valid_till = Some(ISSUED.plus_seconds(315_360_000));
     Slot::default().issue(
@@ -97,7 +101,7 @@ pub(crate) fn replica(clients: u32) -> Replica {
             created_at: ISSUED,
         });
     }
-    for no in 0..1000 {
+    for no in 0..clients / CLIENTS_A_WORKSPACE + 1 {
         let id = WorkspaceId(Uuid::from_u128(no.into()));
         let no = WorkspaceNo(no);
         let workspace = Workspace {
@@ -118,8 +122,8 @@ pub(crate) fn replica(clients: u32) -> Replica {
             Label::parse(&format!("erp-{no:07}")).unwrap_or_else(|why| unreachable!("{why}"));
         let client = LoadedClient {
             no: ClientNo(no),
-            id: id(no),
-            workspace: WorkspaceNo(no % 1000),
+            id: id(&keyring, no),
+            workspace: WorkspaceNo(no / CLIENTS_A_WORKSPACE),
             environment: Environment::Production,
             label: &label,
             restrictions: if no % 2 == 0 {
@@ -145,9 +149,10 @@ pub(crate) struct Texts(String);
 impl Texts {
     /// Draws `count` of the tokens of `clients`.
     pub(crate) fn draw(clients: u32, count: usize, seed: u64) -> Self {
+        let keyring = keyring();
         let mut numbers = Numbers(seed);
         let mut out = String::with_capacity(count * TOKEN_CHARS);
-        (0..count).for_each(|_| out.push_str(&token(numbers.below(clients)).expose()));
+        (0..count).for_each(|_| out.push_str(&token(&keyring, numbers.below(clients)).expose()));
         Self(out)
     }
 

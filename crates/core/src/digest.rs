@@ -2,6 +2,8 @@
 //! key that lives outside the database (`docs/decisions/0003-keyed-blake3.md`).
 
 use crate::credential::{AccessToken, AdminKey, ClientSecret};
+use crate::ids::{ClientId, ClientNo};
+use crate::numbering::{ID_RANDOM_BYTES, Numbering};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 use uuid::Uuid;
@@ -123,9 +125,15 @@ impl<'de> Deserialize<'de> for Digest {
 }
 
 /// All keys a node can verify with; the last one added makes new digests.
-#[derive(Debug)]
 pub struct Keyring {
     keys: Vec<DigestKey>,
+    numbering: Numbering,
+}
+
+impl fmt::Debug for Keyring {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(&self.keys).finish()
+    }
 }
 
 /// The most keys a ring may hold: a former token is tried under each.
@@ -145,7 +153,21 @@ impl Keyring {
                 return Err("digest key ids must be different and above 0");
             }
         }
-        Ok(Self { keys })
+        let numbering = Numbering::derive(&keys[0].key);
+        Ok(Self { keys, numbering })
+    }
+
+    /// A new id for client `no`, from fresh random bytes. It tells the number to whoever holds the
+    /// ring's oldest key; once that key is gone, the client is found by an index instead.
+    #[must_use]
+    pub fn client_id(&self, no: ClientNo, random: [u8; ID_RANDOM_BYTES]) -> ClientId {
+        self.numbering.id(no, random)
+    }
+
+    /// The number an id of [`Keyring::client_id`] tells; of any other id, any number.
+    #[inline]
+    pub(crate) fn client_no(&self, id: ClientId) -> ClientNo {
+        self.numbering.no(id)
     }
 
     /// The id new digests are made under.
@@ -203,7 +225,7 @@ fn digest(key: &DigestKey, kind: Kind, environment: u8, id: Uuid, random: &[u8; 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ids::{ClientId, Environment};
+    use crate::ids::Environment;
 
     fn ring() -> Keyring {
         Keyring::new(vec![DigestKey::new(KeyId(1), [1; 32]), DigestKey::new(KeyId(2), [2; 32])]).unwrap()

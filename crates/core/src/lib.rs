@@ -15,6 +15,7 @@ pub mod generate;
 pub mod ids;
 pub mod label;
 pub mod lease;
+pub mod numbering;
 pub mod replica;
 pub mod restrictions;
 pub mod scan;

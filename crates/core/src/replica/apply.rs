@@ -1,8 +1,8 @@
 //! The memory's interpreter of changes: the counterpart of the store's SQL. The law
 //! `load(database) == fold(apply, changes)` is a property test of the store.
 
-use super::words::{self, Words};
-use super::{Replica, WorkspaceEntry, Writer, index};
+use super::words::{self, LabelCell, Words};
+use super::{Replica, WorkspaceEntry, Writer, index, table};
 use crate::change::{Change, EPOCH_GENERATIONS};
 use crate::client::{Product, Settings, Workspace};
 use crate::ids::{ClientId, ClientNo, Environment, WorkspaceNo};
@@ -142,24 +142,27 @@ impl Replica {
 
     fn add(&self, writer: &mut Writer, client: &LoadedClient<'_>) -> Result<(), CannotApply> {
         let restrictions = self.restrictions_number(writer, &client.restrictions)?;
-        let label = self.add_label(writer, client.label)?;
+        let label = self.label_cell(writer, client.label)?;
+        let direct = self.keyring.client_no(client.id) == client.no;
         let mut flags = words::EXISTS;
         let mut set = |flag, on| flags |= if on { flag } else { 0 };
         set(words::PRODUCTION, client.environment == Environment::Production);
         set(words::DISABLED, client.disabled);
         set(words::DELETED, client.deleted);
-        let mut words = Words::new(flags, client.workspace.0, restrictions, label);
+        set(words::DIRECT, direct);
+        let mut words = Words::new(flags, client.workspace.0, restrictions);
         words.put_slot(client.slot);
-        let cells = self.slots.words_mut(client.no.index()).ok_or(FULL)?;
-        let known = cells[words::FLAGS_USED].load(Ordering::Relaxed) as u32 & words::EXISTS != 0;
-        for (cell, word) in cells.iter().zip(words.0) {
-            cell.store(word, Ordering::Relaxed);
-        }
+        let hot = self.hot.make(client.no.index()).ok_or(FULL)?;
+        let known = hot[words::FLAGS_USED].load(Ordering::Relaxed) as u32 & words::EXISTS != 0;
+        table::store(self.cold.make(client.no.index()).ok_or(FULL)?, &words.cold);
+        table::store(self.labels.make(client.no.index()).ok_or(FULL)?, &label.0);
+        table::store(hot, &words.hot);
         self.put_previous(client.no, client.slot.previous);
         writer.clients = writer.clients.max(client.no.0 + 1);
-        if !known {
+        if !known && !direct {
             let index = self.index.load();
-            if writer.clients as usize >= index.room() {
+            let indexed = self.indexed.fetch_add(1, Ordering::AcqRel) + 1;
+            if indexed as usize >= index.room() {
                 // By half again: a doubled index would stand half empty.
                 let larger = index.grown(index.room() + index.room() / 2);
                 self.index.store(Arc::new(larger));
@@ -171,10 +174,12 @@ impl Replica {
 
     fn change_settings(&self, writer: &mut Writer, no: ClientNo, settings: &Settings) -> Result<(), CannotApply> {
         let restrictions = self.restrictions_number(writer, &settings.restrictions())?;
-        let words = self.copy_words(no).ok_or(NO_CLIENT)?;
-        let same = self.labels.text(words.label()).as_str() == settings.label.header_value();
-        let label = if same { words.label() } else { self.add_label(writer, &settings.label)? };
-        self.alter(no, |words| words.set_restrictions_label(restrictions, label))
+        self.alter(no, |words| words.set_restrictions(restrictions))?;
+        let cell = self.labels.get(no.index()).ok_or(NO_CLIENT)?;
+        if self.label(LabelCell(table::copy(cell))).as_str() != settings.label.header_value() {
+            table::store(cell, &self.label_cell(writer, &settings.label)?.0);
+        }
+        Ok(())
     }
 
     fn flag(&self, no: ClientNo, flag: u32, on: bool) -> Result<(), CannotApply> {
@@ -186,18 +191,20 @@ impl Replica {
 
     /// Changes a slot's words. The time of last use is kept even if a reader notes one meanwhile.
     fn alter(&self, no: ClientNo, change: impl Fn(&mut Words)) -> Result<(), CannotApply> {
-        let cells = self.slots.words(no.index()).ok_or(NO_CLIENT)?;
+        let hot = self.hot.get(no.index()).ok_or(NO_CLIENT)?;
+        let cold = self.cold.get(no.index()).ok_or(NO_CLIENT)?;
         let mut words = self.copy_words(no).ok_or(NO_CLIENT)?;
         if !words.has(words::EXISTS) {
             return Err(NO_CLIENT);
         }
         change(&mut words);
-        for (cell, word) in cells[..words::FLAGS_USED].iter().zip(words.0) {
+        table::store(cold, &words.cold);
+        for (cell, word) in hot[..words::FLAGS_USED].iter().zip(words.hot) {
             cell.store(word, Ordering::Relaxed);
         }
         let flags = u64::from(words.flags());
         let merge = |seen: u64| Some(seen & 0xFFFF_FFFF_0000_0000 | flags);
-        let _ = cells[words::FLAGS_USED].fetch_update(Ordering::Relaxed, Ordering::Relaxed, merge);
+        let _ = hot[words::FLAGS_USED].fetch_update(Ordering::Relaxed, Ordering::Relaxed, merge);
         Ok(())
     }
 
@@ -221,11 +228,14 @@ impl Replica {
         Ok(number)
     }
 
-    fn add_label(&self, writer: &mut Writer, label: &Label) -> Result<u32, CannotApply> {
+    fn label_cell(&self, writer: &mut Writer, label: &Label) -> Result<LabelCell, CannotApply> {
         let text = label.header_value();
-        let (place, end) = self.labels.push(writer.labels_end, text.as_bytes()).ok_or(FULL)?;
+        if let Some(cell) = LabelCell::short(&text) {
+            return Ok(cell);
+        }
+        let (place, end) = self.long_labels.push(writer.labels_end, text.as_bytes()).ok_or(FULL)?;
         writer.labels_end = end;
-        Ok(place)
+        Ok(LabelCell::long(place))
     }
 }
 

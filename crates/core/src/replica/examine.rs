@@ -1,14 +1,18 @@
 //! Reading the replica: the check and the introspection. Order of reads: lease, slot, clock; a stall
 //! anywhere makes the clock later, never the answer fresher than it is.
+//!
+//! What a check waits for is memory. So the slot is asked for as soon as the client's id is read, and
+//! arrives while the rest of the token is read and digested.
 
-use super::words::{self, Words};
-use super::{Replica, index};
+use super::words::{self, LabelCell, Words};
+use super::{Replica, table};
 use crate::check::{Denial, Facts, Introspection, Permit, Presented, Verdict};
 use crate::credential::{AccessToken, ClientSecret};
 use crate::digest::{Digest, KeyId};
-use crate::ids::{ClientNo, ProductNo, WorkspaceId};
+use crate::ids::{ClientId, ClientNo, ProductNo, WorkspaceId};
 use crate::slot::{EndReason, Previous};
 use crate::time::{Clock, Timestamp};
+use std::sync::atomic::Ordering;
 
 /// Which of a client's tokens the presented one is.
 enum Which {
@@ -17,13 +21,29 @@ enum Which {
     Former(EndReason),
 }
 
-/// A known token and all that was read with it in one moment.
-struct Found {
+/// How much of a slot is read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Depth {
+    /// What permits.
+    Hot,
+    /// All of it.
+    Whole,
+}
+
+/// All that was read of a slot and around it in one moment.
+struct Moment {
     no: ClientNo,
     words: Words,
-    which: Which,
+    label: LabelCell,
+    previous: Option<Previous>,
     workspace: WorkspaceId,
     workspace_disabled: bool,
+}
+
+/// A known token and the moment it was found in.
+struct Found {
+    which: Which,
+    at: Moment,
 }
 
 /// A token that lives at the moment of the clock.
@@ -42,13 +62,12 @@ impl Replica {
         let token = match presented {
             Presented::Missing => Err(Denial::TokenMissing),
             Presented::Repeated => Err(Denial::TokenRepeated),
-            Presented::One(text) => parse(text),
+            Presented::One(text) => parse(text, |id| self.expect(id)),
         };
-        let (product, found) = self.consistent(|| {
-            let product = self.products.load().by_slug.get(facts.product).copied();
-            let found = token.as_ref().ok().and_then(|token| self.find(token));
-            (product, found)
-        });
+        let (product, found) = match &token {
+            Ok(token) => self.find(token, facts.product, Depth::Hot),
+            Err(_) => (self.consistent(|| self.product(facts.product)), None),
+        };
         // The clocks come last: nothing read above can be fresher than they say.
         if !lease.covers(|| clock.boot()) {
             return Verdict::CannotVouch;
@@ -72,25 +91,25 @@ impl Replica {
     /// Tells about a live token (RFC 7662). Err(None) when the node cannot vouch.
     pub fn introspect(&self, text: &str, clock: &impl Clock) -> Result<Introspection, Option<Denial>> {
         let lease = self.lease.read();
-        let token = parse(text).map_err(Some);
-        let found = self.consistent(|| token.as_ref().ok().and_then(|token| self.find(token)));
+        let token = parse(text, |id| self.expect(id)).map_err(Some);
+        let found = token.as_ref().ok().and_then(|token| self.find(token, "", Depth::Whole).1);
         if !lease.covers(|| clock.boot()) {
             return Err(None);
         }
         let token = token?;
         let live = live(found.ok_or(Some(Denial::TokenUnknown))?, clock.wall()).map_err(Some)?;
-        let words = &live.found.words;
+        let at = &live.found.at;
         let products = self.products.load();
         let slugs = |list: &[ProductNo]| {
             let mut slugs: Vec<_> = list.iter().filter_map(|no| products.by_no.get(no).cloned()).collect();
             slugs.sort_unstable();
             slugs
         };
-        let restrictions = self.restrictions.get(words.restrictions()).ok_or(Some(Denial::TokenUnknown))?;
+        let restrictions = self.restrictions.get(at.words.restrictions()).ok_or(Some(Denial::TokenUnknown))?;
         Ok(Introspection {
-            workspace: live.found.workspace,
+            workspace: at.workspace,
             client: token.client(),
-            label: self.labels.text(words.label()).as_str().to_owned(),
+            label: self.label(at.label).as_str().to_owned(),
             environment: token.environment(),
             products: restrictions.products.as_ref().map(|list| slugs(list)),
             generation: live.generation,
@@ -99,60 +118,106 @@ impl Replica {
         })
     }
 
-    /// Looks a token up; only within [`Replica::consistent`].
+    /// Asks the memory for all that a check of this client's token will read.
     #[inline]
-    fn find(&self, token: &AccessToken) -> Option<Found> {
-        let mut digest: Option<(KeyId, Digest)> = None;
-        for no in self.index.load().candidates(index::fingerprint(token.client())) {
-            let Some(words) = self.copy_words(no).filter(Words::has_token) else { continue };
-            let key = words.key();
-            let of_key = match digest {
-                Some((known, of_key)) if known == key => of_key,
-                _ => match self.keyring.token(key, token) {
-                    Some(of_key) => digest.insert((key, of_key)).1,
-                    None => continue,
-                },
-            };
-            let which = if of_key.matches(&words.digest()) {
-                Which::Newest
-            } else {
-                match self.find_earlier(no, &words, token) {
-                    Some(which) => which,
-                    None => continue,
-                }
-            };
-            let workspace = self.workspaces.get(words.workspace())?;
-            return Some(Found {
-                no,
-                words,
-                which,
-                workspace: workspace.id,
-                workspace_disabled: workspace.disabled.load(std::sync::atomic::Ordering::Relaxed),
-            });
+    fn expect(&self, id: ClientId) {
+        let no = self.keyring.client_no(id).index();
+        self.hot.expect(no);
+        self.labels.expect(no);
+    }
+
+    /// The product of this slug; only within [`Replica::consistent`].
+    #[inline]
+    fn product(&self, slug: &str) -> Option<ProductNo> {
+        self.products.load().by_slug.get(slug).copied()
+    }
+
+    /// Looks a token up, and the product in the same moment.
+    #[inline]
+    fn find(&self, token: &AccessToken, slug: &str, depth: Depth) -> (Option<ProductNo>, Option<Found>) {
+        // Nearly every token is digested under the current key; known before the slot arrives.
+        let key = self.keyring.current();
+        let digest = self.keyring.token(key, token).map(|digest| (key, digest));
+        let mut product = None;
+        if let Some(no) = self.direct(token.client()) {
+            let (seen, found) = self.find_in(no, token, digest, slug, depth);
+            if found.is_some() {
+                return (seen, found);
+            }
+            product = Some(seen);
         }
-        None
+        for no in self.others(token.client()) {
+            let (seen, found) = self.find_in(no, token, digest, slug, depth);
+            if found.is_some() {
+                return (seen, found);
+            }
+            product = Some(seen);
+        }
+        (product.unwrap_or_else(|| self.consistent(|| self.product(slug))), None)
+    }
+
+    /// Looks for the token in one slot.
+    #[inline]
+    fn find_in(
+        &self,
+        no: ClientNo,
+        token: &AccessToken,
+        digest: Option<(KeyId, Digest)>,
+        slug: &str,
+        depth: Depth,
+    ) -> (Option<ProductNo>, Option<Found>) {
+        let (product, at) = self.consistent(|| (self.product(slug), self.moment(no, depth)));
+        let Some(at) = at.filter(|at| at.words.has_token()) else { return (product, None) };
+        let key = at.words.key();
+        let of_key = match digest {
+            Some((known, digest)) if known == key => Some(digest),
+            _ => self.keyring.token(key, token),
+        };
+        if of_key.is_some_and(|digest| digest.matches(&at.words.digest())) {
+            return (product, Some(Found { which: Which::Newest, at }));
+        }
+        match depth {
+            Depth::Hot => self.find_in(no, token, digest, slug, Depth::Whole),
+            Depth::Whole => (product, self.earlier(&at, token).map(|which| Found { which, at })),
+        }
+    }
+
+    /// All that a verdict needs of slot `no`; only within [`Replica::consistent`].
+    #[inline]
+    fn moment(&self, no: ClientNo, depth: Depth) -> Option<Moment> {
+        let hot = table::copy(self.hot.get(no.index())?);
+        let mut words = Words { hot, cold: [0; table::COLD_WORDS] };
+        let mut previous = None;
+        if depth == Depth::Whole {
+            words.cold = table::copy(self.cold.get(no.index())?);
+            previous = words.has(words::HAS_PREVIOUS).then(|| self.previous.read().get(&no.0).copied()).flatten();
+        }
+        let label = LabelCell(table::copy(self.labels.get(no.index())?));
+        let workspace = self.workspaces.get(words.workspace())?;
+        let workspace_disabled = workspace.disabled.load(Ordering::Relaxed);
+        Some(Moment { no, words, label, previous, workspace: workspace.id, workspace_disabled })
     }
 
     /// Whether the token is one from before the newest. Such a token may have been digested under
     /// any key of the ring.
     #[cold]
-    fn find_earlier(&self, no: ClientNo, words: &Words, token: &AccessToken) -> Option<Which> {
-        let previous = words.has(words::HAS_PREVIOUS).then(|| self.previous.read().get(&no.0).copied()).flatten();
+    fn earlier(&self, at: &Moment, token: &AccessToken) -> Option<Which> {
         for key in self.keyring.ids() {
             let digest = self.keyring.token(key, token)?;
-            if let Some(previous) = previous
+            if let Some(previous) = at.previous
                 && previous.key == key
                 && previous.digest.matches(&digest)
             {
                 return Some(Which::Previous(previous));
             }
-            if let Some(reason) = words.former(digest.prefix()) {
+            if let Some(reason) = at.words.former(digest.prefix()) {
                 return Some(Which::Former(reason));
             }
         }
         None
     }
 
+    #[inline]
     fn permit(
         &self,
         token: &AccessToken,
@@ -161,9 +226,9 @@ impl Replica {
         facts: &Facts<'_>,
         checked_at: Timestamp,
     ) -> Result<Permit, Denial> {
-        let words = &live.found.words;
+        let at = &live.found.at;
         // Restrictions are never changed once set, so reading them after the slot is safe.
-        let restrictions = self.restrictions.get(words.restrictions()).ok_or(Denial::TokenUnknown)?;
+        let restrictions = self.restrictions.get(at.words.restrictions()).ok_or(Denial::TokenUnknown)?;
         if !restrictions.is_open() {
             if !restrictions.allow_product(product) {
                 return Err(Denial::ProductNotAllowed);
@@ -173,10 +238,10 @@ impl Replica {
             }
         }
         Ok(Permit {
-            workspace: live.found.workspace,
+            workspace: at.workspace,
             client: token.client(),
-            client_no: live.found.no.0,
-            label: self.labels.text(words.label()),
+            client_no: at.no.0,
+            label: self.label(at.label),
             environment: token.environment(),
             product,
             generation: live.generation,
@@ -186,19 +251,19 @@ impl Replica {
     }
 }
 
-fn parse(text: &str) -> Result<AccessToken, Denial> {
-    AccessToken::parse(text).map_err(|_| {
+fn parse(text: &str, known: impl FnOnce(ClientId)) -> Result<AccessToken, Denial> {
+    AccessToken::parse_noting(text, known).map_err(|_| {
         if ClientSecret::parse(text).is_ok() { Denial::SecretUsedAsToken } else { Denial::TokenMalformed }
     })
 }
 
 /// Whether a known token lives now; its holder, who proved to hold it, is told why not.
 fn live(found: Found, now: Timestamp) -> Result<Live, Denial> {
-    let words = &found.words;
+    let words = &found.at.words;
     if words.has(words::DELETED) {
         return Err(Denial::ClientDeleted);
     }
-    let superseded = Denial::TokenSuperseded { generation: words.generation(), at: words.issued_at() };
+    let superseded = || Denial::TokenSuperseded { generation: words.generation(), at: words.issued_at() };
     let (generation, issued_at, valid_till) = match found.which {
         Which::Newest => {
             if let Some((_, at)) = words.ended() {
@@ -209,7 +274,7 @@ fn live(found: Found, now: Timestamp) -> Result<Live, Denial> {
         Which::Previous(previous) if now < previous.valid_till => {
             (words.generation().saturating_sub(1), None, Some(previous.valid_till))
         }
-        Which::Previous(_) | Which::Former(EndReason::Superseded) => return Err(superseded),
+        Which::Previous(_) | Which::Former(EndReason::Superseded) => return Err(superseded()),
         Which::Former(EndReason::Revoked | EndReason::Restored) => {
             return Err(Denial::TokenRevoked { at: None });
         }
@@ -219,7 +284,7 @@ fn live(found: Found, now: Timestamp) -> Result<Live, Denial> {
     {
         return Err(Denial::TokenExpired { at });
     }
-    if words.has(words::DISABLED) || found.workspace_disabled {
+    if words.has(words::DISABLED) || found.at.workspace_disabled {
         return Err(Denial::ClientDisabled);
     }
     Ok(Live { generation, issued_at, valid_till, found })

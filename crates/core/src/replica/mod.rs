@@ -1,5 +1,5 @@
-//! The replica: everything a check needs, in memory, in 96 bytes a client plus its label and index
-//! entry. One writer applies changes; any number of readers check without a lock and without waiting.
+//! The replica: everything a check needs, in memory, in 120 bytes a client. A client's id tells its
+//! number, so a check goes straight to the slot; ids made elsewhere are found by an index. One writer applies changes; any number of readers check without a lock and without waiting.
 //!
 //! Readers see one prefix of the changes, never a mix: a sequence lock around every change makes a
 //! reader that overlapped with one read again. A replica is never emptied or reloaded in place; a
@@ -15,6 +15,7 @@ mod words;
 
 pub use apply::{CannotApply, LoadedClient, Loading};
 
+use crate::check::LabelText;
 use crate::client::ApiClient;
 use crate::digest::Keyring;
 use crate::ids::{ClientId, ClientNo, ProductNo, WorkspaceId};
@@ -26,7 +27,7 @@ use foldhash::fast::RandomState;
 use parking_lot::{Mutex, RwLock};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering, fence};
 
 /// A workspace as a check sees it.
 #[derive(Debug)]
@@ -40,7 +41,7 @@ struct WorkspaceEntry {
 struct Writer {
     /// Clients held: one more than the highest number.
     clients: u32,
-    /// Where the next label goes.
+    /// Where the next long label goes.
     labels_end: u64,
     /// The number of every set of restrictions in use, so that equal ones are kept once.
     restriction_numbers: HashMap<Arc<Restrictions>, u32, RandomState>,
@@ -64,9 +65,13 @@ pub struct Replica {
     keyring: Arc<Keyring>,
     lease: Lease,
     version: Version,
-    slots: table::Slots,
+    hot: table::Cells<{ table::HOT_WORDS }>,
+    cold: table::Cells<{ table::COLD_WORDS }>,
+    labels: table::Cells<{ table::LABEL_WORDS }>,
+    long_labels: table::LongLabels,
+    /// Clients whose id does not tell their number, and how many.
     index: ArcSwap<index::Index>,
-    labels: table::Labels,
+    indexed: AtomicU32,
     restrictions: table::Entries<Arc<Restrictions>>,
     workspaces: table::Entries<WorkspaceEntry>,
     products: ArcSwap<Products>,
@@ -84,10 +89,14 @@ impl Replica {
             keyring,
             lease: Lease::none(),
             version: Version::default(),
-            slots: table::Slots::new(),
-            // A twentieth more than asked, so that the first new client does not double the index.
+            hot: table::Cells::new(),
+            cold: table::Cells::new(),
+            labels: table::Cells::new(),
+            long_labels: table::LongLabels::new(),
+            // Memory nobody touches costs nothing, and the index is touched only by ids made elsewhere. A
+            // twentieth more than asked, so that the first new client does not double it.
             index: ArcSwap::from_pointee(index::Index::with_room(clients + clients / 20)),
-            labels: table::Labels::new(),
+            indexed: AtomicU32::new(0),
             restrictions: table::Entries::new(),
             workspaces: table::Entries::new(),
             products: ArcSwap::default(),
@@ -124,8 +133,24 @@ impl Replica {
     /// Whether a client with this id may exist. False is certain; true is nearly so.
     #[must_use]
     pub fn may_know(&self, id: ClientId) -> bool {
+        self.direct(id).is_some() || !self.others(id).is_empty()
+    }
+
+    /// The client whose number the id tells, if there is one that may be reached so.
+    #[inline]
+    fn direct(&self, id: ClientId) -> Option<ClientNo> {
+        let no = self.keyring.client_no(id);
+        let flags = self.hot.get(no.index())?[words::FLAGS_USED].load(Ordering::Acquire) as u32;
+        (flags & words::DIRECT != 0).then_some(no)
+    }
+
+    /// The clients that the index knows under this id's fingerprint: nearly always one or none.
+    fn others(&self, id: ClientId) -> Vec<ClientNo> {
+        if self.indexed.load(Ordering::Acquire) == 0 {
+            return Vec::new();
+        }
         let fingerprint = index::fingerprint(id);
-        self.consistent(|| self.index.load().candidates(fingerprint).next().is_some())
+        self.consistent(|| self.index.load().candidates(fingerprint).collect())
     }
 
     /// Notes that a client's token was just used, at `now_seconds` (Unix, 32 bits). True when it was
@@ -133,7 +158,7 @@ impl Replica {
     /// wins.
     #[must_use]
     pub fn note_use(&self, client_no: u32, now_seconds: u32, every_seconds: u32) -> bool {
-        let Some(words) = self.slots.words(client_no as usize) else { return false };
+        let Some(words) = self.hot.get(client_no as usize) else { return false };
         let cell = &words[words::FLAGS_USED];
         let seen = cell.load(Ordering::Relaxed);
         let last = (seen >> 32) as u32;
@@ -161,33 +186,32 @@ impl Replica {
     }
 
     /// A copy of a slot's words; only within [`Replica::consistent`].
-    #[inline]
     fn copy_words(&self, no: ClientNo) -> Option<words::Words> {
-        let cells = self.slots.words(no.index())?;
-        let mut out = [0; table::SLOT_WORDS];
-        for (word, cell) in out.iter_mut().zip(cells) {
-            *word = cell.load(Ordering::Relaxed);
-        }
-        Some(words::Words(out))
+        let hot = table::copy(self.hot.get(no.index())?);
+        let cold = table::copy(self.cold.get(no.index())?);
+        Some(words::Words { hot, cold })
+    }
+
+    /// A client's label; the cell must have been copied within [`Replica::consistent`].
+    fn label(&self, cell: words::LabelCell) -> LabelText {
+        cell.text(|place| self.long_labels.text(place))
     }
 
     /// Everything held of client `no`, for comparing two replicas. None when there is no such client.
     #[must_use]
     pub fn view(&self, client: &ApiClient) -> Option<ClientView> {
+        let known = self.direct(client.id) == Some(client.no) || self.others(client.id).contains(&client.no);
         let found = self.consistent(|| {
-            let indexed = self.index.load().candidates(index::fingerprint(client.id)).any(|no| no == client.no);
-            let words = self.copy_words(client.no).filter(|words| indexed && words.has(words::EXISTS))?;
+            let words = self.copy_words(client.no).filter(|words| known && words.has(words::EXISTS))?;
+            let label = words::LabelCell(table::copy(self.labels.get(client.no.index())?));
             let previous = self.previous.read().get(&client.no.0).copied().filter(|_| words.has(words::HAS_PREVIOUS));
-            Some((words, previous))
+            Some((words, label, previous))
         });
-        let (words, previous) = found?;
+        let (words, label, previous) = found?;
         let workspace = self.workspaces.get(words.workspace())?;
-        let mut core = words;
-        core.set_restrictions_label(0, 0);
-        core.0[words::FLAGS_USED] &= 0xFFFF_FFFF;
         Some(ClientView {
-            words: core.0.to_vec(),
-            label: self.labels.text(words.label()).as_str().to_owned(),
+            words: words.comparable(),
+            label: self.label(label).as_str().to_owned(),
             restrictions: self.restrictions.get(words.restrictions()).cloned()?,
             workspace: (workspace.id, workspace.disabled.load(Ordering::Relaxed)),
             previous,
@@ -204,7 +228,7 @@ impl Replica {
 /// What a replica holds of one client; two replicas agree when their views are equal.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ClientView {
-    words: Vec<u64>,
+    words: words::Words,
     label: String,
     restrictions: Arc<Restrictions>,
     workspace: (WorkspaceId, bool),
