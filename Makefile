@@ -40,7 +40,8 @@ bench: ## every figure beside its floor; results in bench/RESULTS.md
 
 crash: ## kill -9 at random moments under load; ROUNDS=1000
 	@xtask/setup.sh test
-	cargo run --locked -p tokenward-proof --bin crash -- --rounds $(ROUNDS)
+	cargo build --locked -p tokenward -p tokenward-proof
+	@$(BUILT)/crash --rounds $(ROUNDS)
 
 fuzz: ## every fuzz target in turn; SECONDS=60 in all
 	@xtask/setup.sh fuzz

@@ -10,6 +10,9 @@ use std::process::{Command, Output};
 use crate::steps::{cargo, step};
 use crate::tree;
 
+/// The fuzz crate, outside the workspace.
+const MANIFEST: &str = "fuzz/Cargo.toml";
+
 /// The target whose crash must be found.
 const CANARY: &str = "canary";
 
@@ -99,17 +102,16 @@ pub(crate) fn run(options: &Options) -> Result<String, String> {
         let text = String::from_utf8_lossy(&output.stderr);
         let artifacts = artifacts(&root, target)?;
         if !output.status.success() || !artifacts.is_empty() {
-            let tail: Vec<&str> = text.lines().rev().take(40).collect();
-            let tail = tail.into_iter().rev().collect::<Vec<_>>().join("\n");
+            let program = programs.join(target);
             let inputs: Vec<String> = artifacts
                 .iter()
-                .map(|path| path.display().to_string())
+                .map(|path| format!("  {}", path.display()))
                 .collect();
-            let program = programs.join(target);
             return Err(format!(
-                "{tail}\n\nfuzz target {target} failed ({}). Its inputs:\n  {}\nSee it again: {} INPUT\nMended? Move it to fuzz/seeds/{target}/.",
+                "{}\n\nfuzz target {target} failed ({}). Its inputs:\n{}\nSee it again: {} INPUT\nMended? Move it to fuzz/seeds/{target}/.",
+                complaint(&text),
                 output.status,
-                inputs.join("\n  "),
+                inputs.join("\n"),
                 program.display()
             ));
         }
@@ -148,19 +150,47 @@ fn targets(root: &Path) -> Result<Vec<String>, String> {
 
 /// Builds every target and gives the folder the programs are in.
 fn build(root: &Path) -> Result<PathBuf, String> {
+    follow_the_workspace(root)?;
     let host = host()?;
     let folder = root.join("target/fuzz");
-    let mut command = cargo(&["build", "--locked", "--manifest-path", "fuzz/Cargo.toml"]);
+    let mut command = cargo(&["build", "--locked", "--manifest-path", MANIFEST]);
     // With a target named, build scripts and macros stay uninstrumented.
     command
         .args(["--target", &host])
         .arg("--target-dir")
         .arg(&folder);
     command.env("CARGO_ENCODED_RUSTFLAGS", INSTRUMENTATION.join("\x1f"));
-    step("fuzz build", &mut command).map_err(|reason| {
-        format!("{reason}\nIf its lock is behind: cp Cargo.lock fuzz/ && cargo metadata --manifest-path fuzz/Cargo.toml")
-    })?;
+    step("fuzz build", &mut command)?;
     Ok(folder.join(host).join("debug"))
+}
+
+/// Renews the fuzz crate's lock from the workspace's when a fuzzed crate has other dependencies than before: the
+/// fuzzed code must be the code that ships.
+fn follow_the_workspace(root: &Path) -> Result<(), String> {
+    let resolve = |options: &[&str]| {
+        let mut command = cargo(&[
+            "metadata",
+            "--format-version",
+            "1",
+            "--manifest-path",
+            MANIFEST,
+        ]);
+        command
+            .args(options)
+            .output()
+            .map_err(|error| format!("cargo metadata: {error}"))
+    };
+    if resolve(&["--locked"])?.status.success() {
+        return Ok(());
+    }
+    std::fs::copy(root.join("Cargo.lock"), root.join("fuzz/Cargo.lock"))
+        .map_err(|error| format!("fuzz/Cargo.lock: {error}"))?;
+    let renewed = resolve(&[])?;
+    if !renewed.status.success() {
+        return Err(String::from_utf8_lossy(&renewed.stderr).into_owned());
+    }
+    println!("fuzz/Cargo.lock was behind Cargo.lock and is renewed: commit it");
+    Ok(())
 }
 
 fn host() -> Result<String, String> {
@@ -231,6 +261,21 @@ fn artifacts(root: &Path, target: &str) -> Result<Vec<PathBuf>, String> {
     Ok(entries
         .filter_map(|entry| Some(entry.ok()?.path()))
         .collect())
+}
+
+/// The lines that say what went wrong: the panic's, or libFuzzer's own.
+fn complaint(text: &str) -> String {
+    let lines: Vec<&str> = text.lines().collect();
+    let start = lines
+        .iter()
+        .position(|line| line.contains("panicked at") || line.contains("ERROR: libFuzzer"));
+    let start = start.unwrap_or(lines.len().saturating_sub(20));
+    lines[start..]
+        .iter()
+        .take(20)
+        .copied()
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 /// A figure of libFuzzer's closing statistics.
