@@ -2,7 +2,7 @@
 
 SECONDS ?= 60
 ROUNDS ?= 1000
-BUILT := $(or $(CARGO_TARGET_DIR),target)/debug
+TARGET := $(or $(CARGO_TARGET_DIR),target)
 
 .PHONY: help setup demo demo-check test check bench crash fuzz
 .DEFAULT_GOAL := help
@@ -18,12 +18,12 @@ setup: ## install what every other target needs (each also does it for itself)
 demo: ## a server and a product API, a walk through a token's whole life, then curl lines to try
 	@xtask/setup.sh build
 	cargo build --locked -p tokenward -p tokenward-demo
-	@$(BUILT)/tokenward-demo
+	@$(TARGET)/debug/tokenward-demo
 
 demo-check: ## the same walk unattended; fails on any surprise
 	@xtask/setup.sh build
 	cargo build --locked -p tokenward -p tokenward-demo
-	@$(BUILT)/tokenward-demo --check
+	@$(TARGET)/debug/tokenward-demo --check
 
 test: ## everything: check, all tests, the demo's walk, a fuzz smoke
 	@xtask/setup.sh test
@@ -36,12 +36,13 @@ check: ## format, style laws, lints, documentation
 
 bench: ## every figure beside its floor; results in bench/RESULTS.md
 	@xtask/setup.sh bench
-	cargo run --release --locked -p tokenward-bench
+	cargo build --release --locked -p tokenward -p tokenward-bench
+	@$(TARGET)/release/tokenward-bench all --out bench/RESULTS.md
 
 crash: ## kill -9 at random moments under load; ROUNDS=1000
 	@xtask/setup.sh test
 	cargo build --locked -p tokenward -p tokenward-proof
-	@$(BUILT)/crash --rounds $(ROUNDS)
+	@$(TARGET)/debug/crash --rounds $(ROUNDS)
 
 fuzz: ## every fuzz target in turn; SECONDS=60 in all
 	@xtask/setup.sh fuzz
