@@ -1,0 +1,276 @@
+//! The law: `load(database) == fold(apply, changes)`, for random histories of real decisions, and
+//! every row says what was written.
+
+use crate::house::{House, START, delete, disable, draw, keyring, name, settings, uuid};
+use crate::model::assert_law;
+use crate::place::{Engine, Place, runtime};
+use proptest::prelude::*;
+use std::sync::Arc;
+use tokenward_core::change::Change;
+use tokenward_core::client::{AdminKeyRecord, OnRepeat, Product, Role, SecretRecord};
+use tokenward_core::credential::{AdminKey, ClientSecret};
+use tokenward_core::digest::KeyId;
+use tokenward_core::generate::{self, Fresh, Wishes};
+use tokenward_core::ids::{ClientId, ProductNo, WorkspaceId};
+use tokenward_core::label::{Label, Slug};
+use tokenward_core::restrictions::Networks;
+use tokenward_core::slot::EndReason;
+use tokenward_store::{Wants, restore};
+
+#[derive(Clone, Debug)]
+enum Step {
+    NewClient { workspace: usize, returns: bool },
+    Generate { client: usize, force: bool, handover: u32 },
+    ByAdmin { client: usize },
+    Revoke { client: usize },
+    EndPrevious { client: usize },
+    Disable { client: usize, on: bool },
+    Workspace { workspace: usize, disabled: bool },
+    Delete { client: usize },
+    Settings { client: usize, products: Option<Vec<u32>>, networks: usize, lifetime: Option<u32>, returns: bool },
+    Rotate { client: usize, position: usize, drop: bool },
+    Product { number: usize, delete: bool },
+    AdminKey { revoked: bool, scoped: bool },
+    EndAndIssue { client: usize },
+    Wait { seconds: i64 },
+    Reopen,
+    Epoch,
+}
+
+const NETWORKS: [&[&str]; 3] = [&[], &["10.0.0.0/8"], &["2001:db8::/32", "192.0.2.7", "10.0.0.0/8"]];
+const LABELS: [&str; 3] = ["ERP", "Abrechnung Süd", "会計 № 7"];
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let client = || 0..8_usize;
+    let step = prop_oneof![
+        3 => (0..2_usize, any::<bool>()).prop_map(|(workspace, returns)| Step::NewClient { workspace, returns }),
+        8 => (client(), any::<bool>(), prop::sample::select(vec![0, 0, 30, 60]))
+            .prop_map(|(client, force, handover)| Step::Generate { client, force, handover }),
+        2 => client().prop_map(|client| Step::ByAdmin { client }),
+        2 => client().prop_map(|client| Step::Revoke { client }),
+        1 => client().prop_map(|client| Step::EndPrevious { client }),
+        2 => (client(), any::<bool>()).prop_map(|(client, on)| Step::Disable { client, on }),
+        1 => (0..2_usize, any::<bool>()).prop_map(|(workspace, disabled)| Step::Workspace { workspace, disabled }),
+        1 => client().prop_map(|client| Step::Delete { client }),
+        3 => (client(), prop::option::of(prop::collection::vec(0..5_u32, 0..4)), 0..3_usize,
+                prop::option::weighted(0.8, 1..90_000_u32), any::<bool>())
+            .prop_map(|(client, products, networks, lifetime, returns)|
+                Step::Settings { client, products, networks, lifetime, returns }),
+        2 => (client(), 0..2_usize, any::<bool>())
+            .prop_map(|(client, position, drop)| Step::Rotate { client, position, drop }),
+        2 => (0..4_usize, prop::bool::weighted(0.3)).prop_map(|(number, delete)| Step::Product { number, delete }),
+        1 => (any::<bool>(), any::<bool>()).prop_map(|(revoked, scoped)| Step::AdminKey { revoked, scoped }),
+        1 => client().prop_map(|client| Step::EndAndIssue { client }),
+        2 => (1..100_000_i64).prop_map(|seconds| Step::Wait { seconds }),
+        1 => Just(Step::Reopen),
+        1 => Just(Step::Epoch),
+    ];
+    prop::collection::vec(step, 1..40)
+}
+
+struct Run {
+    house: House,
+    workspaces: Vec<WorkspaceId>,
+    clients: Vec<(ClientId, [Option<String>; 2])>,
+    products: Vec<ProductNo>,
+    products_made: u32,
+}
+
+impl Run {
+    async fn new(place: &Arc<Place>) -> Self {
+        let house = House::open(place).await;
+        let workspaces = vec![house.workspace("Acme").await, house.workspace("Größe & Söhne").await];
+        let mut run = Self { house, workspaces, clients: vec![], products: vec![], products_made: 0 };
+        run.new_client(0, false).await;
+        run.new_client(1, true).await;
+        run
+    }
+
+    async fn new_client(&mut self, workspace: usize, returns: bool) {
+        let n = self.clients.len();
+        let mut wanted = settings(&format!("{} {n}", LABELS[n % 3]));
+        wanted.handover_max_seconds = 60;
+        wanted.notification_emails = vec!["a@example.com".into(), "ü@example.com".into()];
+        wanted.on_repeat = if returns { OnRepeat::Return } else { OnRepeat::Replace };
+        let (id, secret) = self.house.client(self.workspaces[workspace], wanted).await;
+        self.clients.push((id, [Some(secret), None]));
+    }
+
+    async fn take(&mut self, step: Step) {
+        let chosen = |wanted: usize| wanted % self.clients.len();
+        let house = &self.house;
+        match step {
+            Step::NewClient { workspace, returns } => self.new_client(workspace, returns).await,
+            Step::Generate { client, force, handover } => {
+                let (id, secrets) = &self.clients[chosen(client)];
+                let wishes = Wishes { if_match: None, force, handover_seconds: Some(handover) };
+                for secret in secrets.iter().flatten() {
+                    // Refused when deleted, disabled or by another setting; that writes nothing.
+                    let _ = house.generate_as(*id, secret, wishes).await.unwrap();
+                }
+            }
+            Step::ByAdmin { client } => {
+                let id = self.clients[chosen(client)].0;
+                let by_admin = house.decide(Wants::client(id), |view| {
+                    let fresh = Fresh { token: draw(), nonce: draw() };
+                    generate::by_admin(view.client.as_ref().unwrap(), fresh, &keyring(), view.now)
+                });
+                let _ = by_admin.await.unwrap();
+            }
+            Step::Revoke { client } => house.alter(self.clients[chosen(client)].0, generate::revoke).await,
+            Step::EndPrevious { client } => {
+                house.alter(self.clients[chosen(client)].0, |state, _| generate::end_previous(state)).await;
+            }
+            Step::Disable { client, on } => {
+                let id = self.clients[chosen(client)].0;
+                house.alter(id, move |state, now| Some(disable(state, on, now))).await;
+            }
+            Step::Workspace { workspace, disabled } => {
+                let wants = Wants { workspace: Some(self.workspaces[workspace]), ..Wants::default() };
+                let put = move |view: &tokenward_store::View| {
+                    let mut workspace = view.workspace.clone().unwrap();
+                    workspace.disabled_at = disabled.then_some(view.now);
+                    workspace.name = name(if disabled { "Zu" } else { "Offen — 開" });
+                    Change::WorkspacePut { workspace }
+                };
+                house.put(wants, put).await;
+            }
+            Step::Delete { client } => {
+                house.alter(self.clients[chosen(client)].0, |state, now| Some(delete(state.client.no, now))).await;
+            }
+            Step::Settings { client, products, networks, lifetime, returns } => {
+                let change = move |state: &tokenward_core::client::ClientState, _| {
+                    let mut settings = state.client.settings.clone();
+                    let label = format!("{} anders", settings.label.as_str().trim_end_matches(" anders"));
+                    settings.label = Label::parse(&label).unwrap();
+                    settings.products = products.map(|list| list.into_iter().map(ProductNo).collect());
+                    settings.token_networks = Networks::parse(NETWORKS[networks]).unwrap();
+                    settings.secret_networks = Networks::parse(NETWORKS[1]).unwrap();
+                    settings.token_lifetime_seconds = lifetime;
+                    settings.on_repeat = if returns { OnRepeat::Return } else { OnRepeat::Replace };
+                    Some(Change::ClientSettingsChanged { client: state.client.no, settings: Box::new(settings) })
+                };
+                house.alter(self.clients[chosen(client)].0, change).await;
+            }
+            Step::Rotate { client, position, drop } => {
+                let at = chosen(client);
+                let id = self.clients[at].0;
+                let state = house.state(id).await;
+                let secret = ClientSecret::from_random(state.client.environment, id, draw());
+                self.clients[at].1[position] = (!drop).then(|| secret.expose().to_string());
+                let digest = keyring().secret(KeyId(1), &secret).unwrap();
+                let rotate = move |state: &tokenward_core::client::ClientState, now| {
+                    let (mut secrets, n) = (state.client.secrets, state.client.next_secret);
+                    let record = SecretRecord { n, digest, key: KeyId(1), created_at: now };
+                    secrets[position] = (!drop).then_some(record);
+                    let client = state.client.no;
+                    Some(Change::SecretsChanged { client, secrets, next_secret: n + u32::from(!drop) })
+                };
+                house.alter(id, rotate).await;
+            }
+            Step::Product { number, delete } => self.product(number, delete).await,
+            Step::AdminKey { revoked, scoped } => {
+                let key = AdminKey::from_random(uuid(), draw());
+                let digest = keyring().admin(KeyId(1), &key).unwrap();
+                let workspace = self.workspaces[0];
+                let role = match scoped {
+                    true => Role::ProductAdmin { workspace, products: vec![Slug::parse("gst").unwrap()] },
+                    false => Role::Operator,
+                };
+                let id = key.id();
+                let put = move |view: &tokenward_store::View| Change::AdminKeyPut {
+                    key: Box::new(AdminKeyRecord {
+                        id,
+                        name: name("Schlüssel"),
+                        role,
+                        digest,
+                        key: KeyId(1),
+                        created_at: view.now,
+                        expires_at: revoked.then(|| view.now.plus_seconds(60)),
+                        revoked_at: revoked.then_some(view.now),
+                    }),
+                };
+                house.put(Wants { admin_keys: true, ..Wants::default() }, put).await;
+            }
+            Step::EndAndIssue { client } => self.end_and_issue(chosen(client)).await,
+            Step::Wait { seconds } => house.clock().wait(seconds),
+            Step::Reopen => self.again(None).await,
+            Step::Epoch => self.again(Some(uuid())).await,
+        }
+    }
+
+    async fn product(&mut self, number: usize, delete: bool) {
+        match self.products.get(number).copied() {
+            None => {
+                let no = self.house.product(&format!("product-{}", self.products_made)).await;
+                assert_eq!(no.0, self.products_made, "a product's number is never given out again");
+                self.products_made += 1;
+                self.products.push(no);
+            }
+            Some(no) if delete => {
+                self.products.remove(number);
+                self.house.put(Wants::default(), move |_| Change::ProductDeleted { product: no }).await;
+            }
+            Some(no) => {
+                let rename = move |view: &tokenward_store::View| {
+                    let product = view.products.iter().find(|product| product.no == no).unwrap();
+                    Change::ProductPut { product: Product { name: name("Umbenannt"), ..product.clone() } }
+                };
+                self.house.put(Wants { products: true, ..Wants::default() }, rename).await;
+            }
+        }
+    }
+
+    /// Two changes of one slot in one decision: the later one stands.
+    async fn end_and_issue(&self, client: usize) {
+        let decided = self.house.decide::<_, ()>(Wants::client(self.clients[client].0), |view| {
+            let state = view.client.as_ref().unwrap();
+            let ended = Box::new(state.slot.end(EndReason::Revoked, view.now));
+            let mut changes = vec![Change::TokenEnded { client: state.client.no, slot: ended.clone() }];
+            let state = tokenward_core::client::ClientState { slot: *ended, ..state.clone() };
+            let fresh = Fresh { token: draw(), nonce: draw() };
+            if let Ok((issued, _)) = generate::by_admin(&state, fresh, &keyring(), view.now) {
+                changes.extend(issued);
+            }
+            Ok((changes, ()))
+        });
+        decided.await.unwrap().unwrap();
+    }
+
+    /// Ends the store and opens it again, after a restore if an epoch is given.
+    async fn again(&mut self, epoch: Option<uuid::Uuid>) {
+        let (place, who, made) = (self.house.place.clone(), self.house.who.clone(), self.house.made.clone());
+        let placeholder = House::open(&Place::new(Engine::Sqlite)).await;
+        std::mem::replace(&mut self.house, placeholder).close().await;
+        if let Some(epoch) = epoch {
+            restore(&place.location, None, epoch, START).await.unwrap();
+            made.lock().unwrap().push(Change::EpochStarted { epoch, at: START });
+        }
+        let opened = House::open_as(&place, who).await.unwrap_or_else(|error| panic!("{error}"));
+        self.house = House { made, ..opened };
+    }
+}
+
+fn holds(engine: Engine, cases: u32) {
+    let config = ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() };
+    let runtime = runtime();
+    proptest!(config, |(steps in steps())| {
+        runtime.block_on(async {
+            let mut run = Run::new(&Place::new(engine)).await;
+            for step in steps {
+                run.take(step).await;
+            }
+            assert_law(run.house).await.close().await;
+        });
+    });
+}
+
+#[test]
+fn load_is_fold_on_sqlite() {
+    holds(Engine::Sqlite, 48);
+}
+
+#[test]
+fn load_is_fold_on_postgres() {
+    holds(Engine::Postgres, 16);
+}

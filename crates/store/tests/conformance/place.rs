@@ -1,0 +1,127 @@
+//! Where a test's store is: a file of its own, or a database of its own in a cluster that all tests
+//! running at the moment share.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use tempfile::TempDir;
+use tokenward_store::Location;
+use tokenward_testkit::PgCluster;
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Engine {
+    Sqlite,
+    Postgres,
+}
+
+/// One empty place for a store; gone when dropped.
+pub(crate) struct Place {
+    pub(crate) engine: Engine,
+    pub(crate) location: Location,
+    /// A folder of this test's own.
+    pub(crate) folder: TempDir,
+    database: Option<(Arc<PgCluster>, String)>,
+}
+
+/// The cluster lives as long as any test needs it, so that no process outlives the tests.
+fn cluster() -> Arc<PgCluster> {
+    static SHARED: Mutex<Weak<PgCluster>> = Mutex::new(Weak::new());
+    let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(running) = shared.upgrade() {
+        return running;
+    }
+    // Nothing here asks what survives a power cut; that is the crash test's question.
+    let started = PgCluster::builder().setting("fsync", "off").setting("max_connections", "200").start();
+    let started = Arc::new(started);
+    *shared = Arc::downgrade(&started);
+    started
+}
+
+impl Place {
+    pub(crate) fn new(engine: Engine) -> Arc<Self> {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let folder = tempfile::tempdir().unwrap();
+        Arc::new(match engine {
+            Engine::Sqlite => {
+                let location = Location::Sqlite(folder.path().join("tokenward.db"));
+                Self { engine, location, folder, database: None }
+            }
+            Engine::Postgres => {
+                let cluster = cluster();
+                let name = format!("t{}", NEXT.fetch_add(1, Ordering::Relaxed));
+                let location = Location::Postgres(cluster.new_database(&name));
+                Self { engine, location, folder, database: Some((cluster, name)) }
+            }
+        })
+    }
+
+    /// The SQLite file.
+    pub(crate) fn path(&self) -> PathBuf {
+        match &self.location {
+            Location::Sqlite(path) => path.clone(),
+            Location::Postgres(_) => panic!("no file"),
+        }
+    }
+
+    /// Runs one statement behind the store's back; answers its rows of one column.
+    pub(crate) fn sql(&self, statement: &str) -> Vec<String> {
+        match &self.database {
+            Some((cluster, name)) => {
+                let out = cluster.sql(name, statement);
+                out.lines().map(str::to_owned).collect()
+            }
+            None => {
+                let connection = rusqlite::Connection::open(self.path()).unwrap();
+                connection.busy_timeout(std::time::Duration::from_secs(10)).unwrap();
+                let mut prepared = connection.prepare(statement).unwrap();
+                let mut rows = prepared.query([]).unwrap();
+                let mut out = Vec::new();
+                while let Some(row) = rows.next().unwrap() {
+                    out.push(match row.get_ref(0).unwrap() {
+                        rusqlite::types::ValueRef::Integer(value) => value.to_string(),
+                        other => other.as_str().unwrap_or_default().to_owned(),
+                    });
+                }
+                out
+            }
+        }
+    }
+
+    /// The bodies of the change log, in order.
+    pub(crate) fn bodies(&self) -> Vec<String> {
+        self.sql("SELECT body FROM change_log ORDER BY number")
+    }
+
+    /// A number asked for by SQL.
+    pub(crate) fn number(&self, statement: &str) -> i64 {
+        self.sql(statement)[0].parse().unwrap()
+    }
+}
+
+/// Runs one test on one engine.
+pub(crate) fn on<F: Future<Output = ()>>(engine: Engine, test: impl FnOnce(Arc<Place>) -> F) {
+    runtime().block_on(test(Place::new(engine)));
+}
+
+pub(crate) fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
+}
+
+/// Every named test twice: on SQLite and on PostgreSQL.
+macro_rules! on_both {
+    ($($test:ident),+ $(,)?) => {
+        mod sqlite {
+            $(#[test]
+            fn $test() {
+                crate::place::on(crate::place::Engine::Sqlite, super::$test);
+            })+
+        }
+        mod postgres {
+            $(#[test]
+            fn $test() {
+                crate::place::on(crate::place::Engine::Postgres, super::$test);
+            })+
+        }
+    };
+}
+pub(crate) use on_both;
