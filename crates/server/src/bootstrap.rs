@@ -16,7 +16,7 @@ const GIVEN: &str = "TOKENWARD_BOOTSTRAP_ADMIN_KEY";
 
 /// Makes the first operator's key if the store has none: the one given, or a new one, written to the
 /// data directory for its owner only.
-pub async fn first_admin_key(app: &App, directory: &DataDir) -> Result<(), Fault> {
+pub(crate) async fn first_admin_key(app: &App, directory: &DataDir) -> Result<(), Fault> {
     #[expect(clippy::disallowed_methods, reason = "a secret that must not stand on the command line or in the file")]
     let given = std::env::var(GIVEN).ok().filter(|text| !text.is_empty());
     if !app.store.reader().admin_keys().await?.is_empty() {

@@ -18,20 +18,20 @@ const BACKLOG: u32 = 4_096;
 const HANDSHAKE: Duration = Duration::from_secs(10);
 
 /// The certificate in use, shared by all listeners of one address.
-pub struct Tls {
+pub(crate) struct Tls {
     files: TlsFiles,
     acceptor: RwLock<TlsAcceptor>,
 }
 
 impl Tls {
     /// Reads certificate and key.
-    pub fn open(files: TlsFiles) -> Result<Self, String> {
+    pub(crate) fn open(files: TlsFiles) -> Result<Self, String> {
         let acceptor = read(&files)?;
         Ok(Self { files, acceptor: RwLock::new(acceptor) })
     }
 
     /// Reads them again; connections under way keep what they have.
-    pub fn reload(&self) -> Result<(), String> {
+    pub(crate) fn reload(&self) -> Result<(), String> {
         let fresh = read(&self.files)?;
         *self.acceptor.write().unwrap_or_else(std::sync::PoisonError::into_inner) = fresh;
         Ok(())
@@ -56,10 +56,10 @@ fn read(files: &TlsFiles) -> Result<TlsAcceptor, String> {
 }
 
 /// A TLS handshake under way.
-pub type Handshake = Pin<Box<dyn Future<Output = std::io::Result<TlsStream<TcpStream>>> + Send>>;
+pub(crate) type Handshake = Pin<Box<dyn Future<Output = std::io::Result<TlsStream<TcpStream>>> + Send>>;
 
 /// An accepted connection.
-pub enum Connection {
+pub(crate) enum Connection {
     /// Without TLS.
     Plain(TcpStream, IpAddr),
     /// With TLS still to be agreed on.
@@ -69,7 +69,7 @@ pub enum Connection {
 impl Connection {
     /// The address at its other end.
     #[must_use]
-    pub fn peer(&self) -> IpAddr {
+    pub(crate) fn peer(&self) -> IpAddr {
         match self {
             Self::Plain(_, peer) | Self::Tls(_, peer) => *peer,
         }
@@ -77,14 +77,14 @@ impl Connection {
 }
 
 /// A listening socket.
-pub struct Listener {
+pub(crate) struct Listener {
     socket: TcpListener,
     tls: Option<Arc<Tls>>,
 }
 
 /// Binds an address once for each of `count` threads, so that the kernel spreads connections over
 /// them; with port 0 all get the same free port.
-pub fn bind(address: SocketAddr, count: usize) -> std::io::Result<(SocketAddr, Vec<std::net::TcpListener>)> {
+pub(crate) fn bind(address: SocketAddr, count: usize) -> std::io::Result<(SocketAddr, Vec<std::net::TcpListener>)> {
     use socket2::{Domain, Protocol, Socket, Type};
     let mut address = address;
     let mut sockets = Vec::with_capacity(count);
@@ -106,12 +106,12 @@ pub fn bind(address: SocketAddr, count: usize) -> std::io::Result<(SocketAddr, V
 
 impl Listener {
     /// Makes a bound socket ready on the current runtime.
-    pub fn new(socket: std::net::TcpListener, tls: Option<Arc<Tls>>) -> std::io::Result<Self> {
+    pub(crate) fn new(socket: std::net::TcpListener, tls: Option<Arc<Tls>>) -> std::io::Result<Self> {
         Ok(Self { socket: TcpListener::from_std(socket)?, tls })
     }
 
     /// The next connection. Waits a moment when the process is out of file descriptors.
-    pub async fn accept(&self) -> Connection {
+    pub(crate) async fn accept(&self) -> Connection {
         loop {
             match self.socket.accept().await {
                 Ok((stream, peer)) => {

@@ -11,7 +11,7 @@ use serde_json::json;
 use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
-use tokenward_store::{Location, NodeIdentity, Options, Store, Wants};
+use tokenward_store::{Location, NodeIdentity, Options, Store, TERM, Wants};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
@@ -60,6 +60,7 @@ async fn serve(config: Config) -> Result<(), Fault> {
         node: NodeIdentity { id: directory.node_id()?, incarnation: random::uuid() },
         fresh: (random::uuid(), random::uuid()),
         seen,
+        term: TERM,
     };
     let (store, writer) = Store::open(&location(&config), options).await?;
     let epoch = store.head_at_open().epoch;

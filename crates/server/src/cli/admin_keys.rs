@@ -21,7 +21,7 @@ pub(crate) enum Role {
     Operator,
     /// Everything within one workspace.
     WorkspaceAdmin,
-    /// Clients of the named products.
+    /// Clients of the named products within one workspace.
     ProductAdmin,
     /// Read only.
     Auditor,

@@ -3,6 +3,7 @@
 
 use super::error::CliError;
 use serde::Deserialize;
+use serde_json::Value;
 use serde_json::value::RawValue;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read as _};
@@ -53,9 +54,26 @@ struct Line {
     action: String,
     workspace_id: Option<Uuid>,
     client_id: Option<Uuid>,
-    /// Kept letter by letter, for the hash is over its text.
+    /// The rest, for people and programs.
     detail: Box<RawValue>,
+    /// The same letter by letter, as it went into the hash; without it `detail` is taken as written.
+    #[serde(default)]
+    detail_text: Option<String>,
     hash: String,
+}
+
+impl Line {
+    /// The text the hash is over.
+    fn hashed_detail(&self) -> &str {
+        self.detail_text.as_deref().unwrap_or(self.detail.get())
+    }
+
+    /// Whether what people read is what the hash is over.
+    fn tells_the_hashed_detail(&self) -> bool {
+        let read = |text: &str| serde_json::from_str::<Value>(text).ok();
+        let hashed = read(self.hashed_detail());
+        hashed.is_some() && hashed == read(self.detail.get())
+    }
 }
 
 /// Verifies exports read one after the other; `progress` hears the number of entries now and then.
@@ -121,6 +139,13 @@ fn entry(text: &[u8]) -> Result<Written, String> {
     };
     let hash = unhex(&line.hash)
         .ok_or_else(|| format!("entry {}: its hash is not 64 hex digits", line.seq))?;
+    if !line.tells_the_hashed_detail() {
+        return Err(format!(
+            "entry {}: its detail for people is not the detail in the chain",
+            line.seq
+        ));
+    }
+    let detail = line.hashed_detail().to_owned();
     let written = Written {
         seq: line.seq,
         at: Timestamp(micros),
@@ -129,7 +154,7 @@ fn entry(text: &[u8]) -> Result<Written, String> {
         action: line.action,
         workspace: line.workspace_id.map(WorkspaceId),
         client: line.client_id.map(ClientId),
-        detail: line.detail.get().to_owned(),
+        detail,
         hash,
     };
     // The hash covers the microseconds; the time people read must be that same time.
@@ -167,6 +192,7 @@ pub(crate) fn csv_row(item: &RawValue) -> Result<String, CliError> {
             "the server sent an audit entry that can't be read: {error}"
         ))
     })?;
+    let detail = line.hashed_detail().to_owned();
     let id = |id: Option<Uuid>| id.map(|id| id.to_string()).unwrap_or_default();
     Ok(csv_line([
         line.seq.to_string(),
@@ -179,7 +205,7 @@ pub(crate) fn csv_row(item: &RawValue) -> Result<String, CliError> {
         line.action,
         id(line.workspace_id),
         id(line.client_id),
-        line.detail.get().to_owned(),
+        detail,
         line.hash,
     ]))
 }
@@ -209,7 +235,7 @@ fn csv_line(cells: impl IntoIterator<Item = String>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::{Value, json};
+    use serde_json::json;
     use tokenward_core::audit::{Actor, CHAIN_START, Entry};
 
     /// An export of three entries, as the API writes them.
@@ -229,8 +255,13 @@ mod tests {
                 };
                 let written = Written::new(&entry, seq, &before);
                 before = written.hash;
+                // The API writes the text beside the object; an older export has the object alone.
+                let text = match seq {
+                    3 => format!(r#","detail_text":{}"#, json!(written.detail)),
+                    _ => String::new(),
+                };
                 format!(
-                    r#"{{"seq":{seq},"at":"{}","at_micros":{},"actor":"system","source":"10.0.0.7","action":"token.generate","workspace_id":null,"client_id":"{}","detail":{},"hash":"{}"}}"#,
+                    r#"{{"seq":{seq},"at":"{}","at_micros":{},"actor":"system","source":"10.0.0.7","action":"token.generate","workspace_id":null,"client_id":"{}","detail":{}{text},"hash":"{}"}}"#,
                     written.at.iso(),
                     written.at.0,
                     Uuid::from_u128(seq.into()),
@@ -288,6 +319,10 @@ mod tests {
         check(
             |l| l[1] = l[1].replace("10:15:30", "10:15:31"),
             "2: entry 2: its time for people is not the time in the chain",
+        );
+        check(
+            |l| l[2] = l[2].replacen("\"z\": 1", "\"z\": 2", 1),
+            "3: entry 3: its detail for people is not the detail in the chain",
         );
         check(
             |l| drop(l.remove(1)),

@@ -65,7 +65,7 @@ pub(crate) struct ListArgs {
     /// Of this environment alone.
     #[arg(long, short = 'e', value_parser = environment)]
     environment: Option<Environment>,
-    /// In this state alone: enabled, disabled or deleted.
+    /// In this state alone: enabled, disabled or deleted [default: all but deleted ones].
     #[arg(long, value_parser = ["enabled", "disabled", "deleted"])]
     state: Option<String>,
     #[command(flatten)]
@@ -138,11 +138,18 @@ pub(crate) async fn run(verb: Verb, session: &Session) -> Result<(), CliError> {
 
 async fn list(args: ListArgs, session: &Session) -> Result<(), CliError> {
     let limit = args.portion.limit;
+    let mut query = Vec::new();
+    if let Some(environment) = args.environment {
+        query.push(("environment", environment.as_str().to_owned()));
+    }
+    if args.state.as_deref() == Some("deleted") {
+        query.push(("deleted", "true".to_owned()));
+    }
     let mut lists = Vec::new();
     for id in workspaces(args.workspace.as_deref(), session).await? {
         // With a filter the limit counts what is left over, so pages are read until it is reached.
         let path = format!("/workspaces/{id}/clients");
-        lists.push(Pages::new(&session.api, &path, Vec::new(), None));
+        lists.push(Pages::new(&session.api, &path, query.clone(), None));
     }
     let wanted = |client: &Value| {
         args.environment

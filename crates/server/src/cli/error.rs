@@ -59,7 +59,11 @@ impl Problem {
             text.push_str(&format!(": {}", printable(detail)));
         }
         text.push_str(&format!("\n  status    {}", self.status));
-        for (name, shown) in [("code", "code"), ("error_id", "error id")] {
+        for (name, shown) in [
+            ("code", "code"),
+            ("field", "field"),
+            ("error_id", "error id"),
+        ] {
             if let Some(value) = self.member(name) {
                 text.push_str(&format!("\n  {shown:<9} {}", printable(value)));
             }

@@ -69,7 +69,12 @@ pub(super) enum DigestKeyVerb {
 #[derive(clap::Args, Debug)]
 pub(super) struct DigestKeyArgs {
     /// The server's data directory
-    #[arg(long, env = "TOKENWARD_DATA_DIR", value_name = "DIR", default_value = "tokenward-data")]
+    #[arg(
+        long,
+        env = "TOKENWARD_DATA_DIR",
+        value_name = "DIR",
+        default_value = "tokenward-data"
+    )]
     data_dir: PathBuf,
     /// File with the digest keys [default: DATA_DIR/digest-keys]
     #[arg(long, env = "TOKENWARD_DIGEST_KEYS", value_name = "FILE")]
@@ -80,7 +85,12 @@ pub(super) struct DigestKeyArgs {
 #[derive(clap::Args, Debug)]
 pub(super) struct BackupArgs {
     /// The server's data directory
-    #[arg(long, env = "TOKENWARD_DATA_DIR", value_name = "DIR", default_value = "tokenward-data")]
+    #[arg(
+        long,
+        env = "TOKENWARD_DATA_DIR",
+        value_name = "DIR",
+        default_value = "tokenward-data"
+    )]
     data_dir: PathBuf,
     /// The file to make; it must not exist
     #[arg(value_name = "FILE")]
@@ -94,13 +104,28 @@ pub(super) struct BackupArgs {
 #[derive(clap::Args, Debug)]
 pub(super) struct RestoreArgs {
     /// The data directory to put the store in; it must hold no store yet
-    #[arg(long, env = "TOKENWARD_DATA_DIR", value_name = "DIR", default_value = "tokenward-data")]
+    #[arg(
+        long,
+        env = "TOKENWARD_DATA_DIR",
+        value_name = "DIR",
+        default_value = "tokenward-data"
+    )]
     data_dir: PathBuf,
     /// The backup to restore (SQLite)
-    #[arg(long, value_name = "FILE", required_unless_present = "database_url", conflicts_with = "database_url")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        required_unless_present = "database_url",
+        conflicts_with = "database_url"
+    )]
     from: Option<PathBuf>,
     /// The database that was restored with PostgreSQL's own tools
-    #[arg(long, env = "TOKENWARD_DATABASE_URL", value_name = "URL", hide_env_values = true)]
+    #[arg(
+        long,
+        env = "TOKENWARD_DATABASE_URL",
+        value_name = "URL",
+        hide_env_values = true
+    )]
     database_url: Option<String>,
     /// Proof that nothing was lost: number and hash of the lost server's last audit entry
     #[arg(long, value_name = "SEQ:HASH")]
@@ -139,7 +164,11 @@ fn run_server(args: ServeArgs) -> Result<(), Fault> {
 fn check_config(args: ServeArgs) -> Result<(), Fault> {
     let config = Config::resolve(args)?;
     let mut shown = serde_json::to_value(&config)?;
-    shown["database"] = if config.database_url.is_some() { "postgres".into() } else { "sqlite".into() };
+    shown["database"] = if config.database_url.is_some() {
+        "postgres".into()
+    } else {
+        "sqlite".into()
+    };
     shown["internal_auth"] = config.internal_auth.is_some().into();
     print(&serde_json::to_string_pretty(&shown)?)
 }
@@ -155,7 +184,11 @@ fn note(text: &str) {
 fn backup(args: &BackupArgs) -> Result<(), Fault> {
     let from = args.data_dir.join(data_dir::DATABASE);
     if !from.exists() {
-        return Err(format!("{} does not exist; a PostgreSQL store is backed up with PostgreSQL's own tools", from.display()).into());
+        return Err(format!(
+            "{} does not exist; a PostgreSQL store is backed up with PostgreSQL's own tools",
+            from.display()
+        )
+        .into());
     }
     // Claims the name for us, readable by the owner only, before anything is in it.
     data_dir::create_private(&args.to, b"")?;
@@ -177,8 +210,14 @@ fn backup(args: &BackupArgs) -> Result<(), Fault> {
         let told = serde_json::json!({ "file": args.to, "change_number": change, "audit_seq": seq, "audit_hash": *hash });
         return print(&told.to_string());
     }
-    print(&format!("{} holds everything up to change {change}, audit entry {seq}:{}", args.to.display(), *hash))?;
-    note("The digest keys are not in it. Keep a copy of them elsewhere: without them no secret or token can be checked.");
+    print(&format!(
+        "{} holds everything up to change {change}, audit entry {seq}:{}",
+        args.to.display(),
+        *hash
+    ))?;
+    note(
+        "The digest keys are not in it. Keep a copy of them elsewhere: without them no secret or token can be checked.",
+    );
     Ok(())
 }
 
@@ -189,7 +228,11 @@ fn restore(args: &RestoreArgs) -> Result<(), Fault> {
         (Some(from), _) => {
             let to = directory.file(data_dir::DATABASE);
             if to.exists() {
-                return Err(format!("{} exists; move it away first, a restore never overwrites a store", to.display()).into());
+                return Err(format!(
+                    "{} exists; move it away first, a restore never overwrites a store",
+                    to.display()
+                )
+                .into());
             }
             let bytes = std::fs::File::open(from).and_then(|mut source| {
                 data_dir::create_private(&to, b"").map_err(std::io::Error::other)?;
@@ -204,7 +247,9 @@ fn restore(args: &RestoreArgs) -> Result<(), Fault> {
         (None, Some(url)) => Location::Postgres(url.clone()),
         (None, None) => return Err("give --from or --database-url".into()),
     };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     let restoring = tokenward_store::restore(&location, proof, random::uuid(), SystemClock.wall());
     let restored = runtime.block_on(restoring).inspect_err(|_| {
         if let (Location::Sqlite(path), Some(_)) = (&location, &args.from) {
@@ -219,7 +264,9 @@ fn restore(args: &RestoreArgs) -> Result<(), Fault> {
     })?;
     directory.forget_seen()?;
     if !directory.file(data_dir::DIGEST_KEYS).exists() {
-        note("The digest keys are missing: put them into the data directory (or give --digest-keys) before you start the server.");
+        note(
+            "The digest keys are missing: put them into the data directory (or give --digest-keys) before you start the server.",
+        );
     }
     let head = &restored.head;
     let hash = data_dir::hex(&head.audit_hash);
@@ -251,17 +298,31 @@ fn parse_proof(text: &str) -> Result<(u64, [u8; 32]), Fault> {
 
 fn digest_key(verb: &DigestKeyVerb) -> Result<(), Fault> {
     let (DigestKeyVerb::Add(args) | DigestKeyVerb::List(args)) = verb;
-    let path = args.digest_keys.clone().unwrap_or_else(|| args.data_dir.join(data_dir::DIGEST_KEYS));
+    let path = args
+        .digest_keys
+        .clone()
+        .unwrap_or_else(|| args.data_dir.join(data_dir::DIGEST_KEYS));
     match verb {
         DigestKeyVerb::Add(_) => {
             let id = data_dir::add_key(&path)?;
-            print(&format!("added digest key {id} to {}; restart the server to use it", path.display()))
+            print(&format!(
+                "added digest key {id} to {}; restart the server to use it",
+                path.display()
+            ))
         }
         DigestKeyVerb::List(_) => {
             let ring = data_dir::keyring(&path, false)?;
             let current = ring.current();
             for id in ring.ids() {
-                print(&format!("{}{}", id.0, if id == current { " (in use for new digests)" } else { "" }))?;
+                print(&format!(
+                    "{}{}",
+                    id.0,
+                    if id == current {
+                        " (in use for new digests)"
+                    } else {
+                        ""
+                    }
+                ))?;
             }
             Ok(())
         }

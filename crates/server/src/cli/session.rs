@@ -67,7 +67,11 @@ impl Session {
             } => {
                 let workspace = self.workspace_id(workspace).await?;
                 let path = format!("/workspaces/{workspace}/clients");
-                let mut pages = Pages::new(&self.api, &path, Vec::new(), None);
+                let query = vec![
+                    ("environment", environment.as_str().to_owned()),
+                    ("label", named.client.clone()),
+                ];
+                let mut pages = Pages::new(&self.api, &path, query, None);
                 // A deleted client's label is free for another; who means a deleted one has its id.
                 let found = pages
                     .find(|client| {

@@ -194,7 +194,14 @@ pub(crate) fn client(item: &Value) -> Table {
     if item["token"]["issued_at"].is_string() {
         table.fact("token issued", text(&item["token"]["issued_at"]));
     }
+    if item["token"]["previous_valid_till"].is_string() {
+        let till = text(&item["token"]["previous_valid_till"]);
+        table.fact("token before", format!("still valid, till {till}"));
+    }
     table.fact("last used", last_used(item));
+    if item["last_used_product"].is_string() {
+        table.fact("last used for", text(&item["last_used_product"]));
+    }
     table
 }
 

@@ -21,7 +21,7 @@ use tokio::sync::watch;
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Serves one listener on the current thread until told to stop, then waits for what is under way.
-pub async fn serve(app: Arc<App>, listener: Listener, mut stop: watch::Receiver<bool>) {
+pub(crate) async fn serve(app: Arc<App>, listener: Listener, mut stop: watch::Receiver<bool>) {
     let tracker = hyper_util::server::graceful::GracefulShutdown::new();
     loop {
         let connection = tokio::select! {
@@ -60,7 +60,7 @@ where
 }
 
 /// Answers one connection's requests.
-pub struct Service {
+pub(crate) struct Service {
     app: Arc<App>,
     peer: IpAddr,
 }
@@ -68,7 +68,7 @@ pub struct Service {
 type Answer = std::pin::Pin<Box<dyn Future<Output = Result<Response<Full<Bytes>>, Infallible>>>>;
 
 /// An answer that is there, or one that is awaited.
-pub enum Answering {
+pub(crate) enum Answering {
     /// It is there.
     Now(Option<Response<Full<Bytes>>>),
     /// It is awaited.

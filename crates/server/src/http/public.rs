@@ -118,7 +118,7 @@ async fn with_request_id(request: Request, next: Next) -> Response {
 }
 
 /// Serves the public listener until told to stop, then waits for what is under way.
-pub async fn serve(app: Arc<App>, listener: Listener, mut stop: watch::Receiver<bool>) {
+pub(crate) async fn serve(app: Arc<App>, listener: Listener, mut stop: watch::Receiver<bool>) {
     let mut make = router(Arc::clone(&app)).into_make_service_with_connect_info::<SocketAddr>();
     let tracker = hyper_util::server::graceful::GracefulShutdown::new();
     let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));

@@ -1,4 +1,40 @@
 //! What can be done, each verb once: the wire dialects in `http` are adapters onto these. Nothing here
 //! knows a status code.
 
+pub mod admin_keys;
+pub mod authority;
+pub mod clients;
 pub mod issuance;
+pub mod products;
+pub mod settings;
+pub mod workspaces;
+
+use tokenward_store::Failure;
+
+/// Why an administrator's verb did nothing.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Refused {
+    /// There is no such thing, or not for this administrator: the two look the same.
+    NotFound(&'static str),
+    /// The administrator's role does not allow it.
+    Forbidden(&'static str),
+    /// What was sent can't be taken; where, and why.
+    Invalid(&'static str, String),
+    /// The state does not allow it.
+    Conflict(&'static str, String),
+    /// Ours.
+    Failed(Failure),
+}
+
+impl From<Failure> for Refused {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+impl From<tokenward_store::StoreError> for Refused {
+    fn from(error: tokenward_store::StoreError) -> Self {
+        tracing::error!("a read failed: {error}");
+        Self::Failed(Failure::Unavailable)
+    }
+}

@@ -1,0 +1,70 @@
+//! `/audit`
+
+use super::extract::{Query, Signed};
+use super::problem::Answer;
+use super::views;
+use crate::app::App;
+use crate::verbs::Refused;
+use axum::extract::State;
+use http::StatusCode;
+use http::request::Parts;
+use serde_json::json;
+use std::sync::Arc;
+use tokenward_core::audit::Verifier;
+use tokenward_core::ids::{ClientId, WorkspaceId};
+use tokenward_store::{AuditFilter, PAGE_MAX};
+
+pub(super) async fn list(State(app): State<Arc<App>>, Signed(admin): Signed, parts: Parts) -> Answer {
+    admin.must_audit()?;
+    let query = Query::read(&parts, &["after", "limit", "client_id", "workspace_id"])?;
+    let wanted = query.uuid("workspace_id")?.map(WorkspaceId);
+    if let Some(wanted) = wanted {
+        admin.must_see_workspace(wanted)?;
+    }
+    let filter = AuditFilter {
+        after: query.number("after")?.unwrap_or(0),
+        limit: query.limit()?,
+        client: query.uuid("client_id")?.map(ClientId),
+        // An administrator of one workspace reads that one's entries, asked for or not.
+        workspace: wanted.or(admin.own_workspace()),
+    };
+    let entries = app.store.reader().audit(&filter).await.map_err(Refused::from)?;
+    let next = (entries.len() as u32 == filter.limit).then(|| entries.last().map(|entry| entry.seq)).flatten();
+    let items: Vec<_> = entries.iter().map(views::audit_entry).collect();
+    Ok(views::answer(StatusCode::OK, &json!({ "items": items, "next_after": next })))
+}
+
+pub(super) async fn verify(State(app): State<Arc<App>>, Signed(admin): Signed) -> Answer {
+    if admin.own_workspace().is_some() {
+        admin.must_operate()?;
+    }
+    let reader = app.store.reader();
+    // The head first: entries written meanwhile are beyond it and do no harm.
+    let (seq, hash, _) = reader.head().await.map_err(Refused::from)?;
+    let mut verifier = Verifier::default();
+    while verifier.head().0 < seq {
+        let filter = AuditFilter { after: verifier.head().0, limit: PAGE_MAX, ..AuditFilter::default() };
+        let entries = reader.audit(&filter).await.map_err(Refused::from)?;
+        let within = entries.iter().take_while(|entry| entry.seq <= seq);
+        let mut taken = false;
+        for entry in within {
+            taken = true;
+            if let Err(broken) = verifier.next(entry) {
+                let body = json!({ "ok": false, "broken_at": entry.seq, "why": broken.to_string() });
+                return Ok(views::answer(StatusCode::OK, &body));
+            }
+        }
+        if !taken {
+            let at = verifier.head().0 + 1;
+            let body = json!({ "ok": false, "broken_at": at, "why": format!("entries from number {at} are missing") });
+            return Ok(views::answer(StatusCode::OK, &body));
+        }
+    }
+    let (entries, found) = verifier.head();
+    if found != hash {
+        let body = json!({ "ok": false, "broken_at": entries, "why": "the chain does not end where the head says" });
+        return Ok(views::answer(StatusCode::OK, &body));
+    }
+    let head = json!({ "seq": entries, "hash": *crate::data_dir::hex(&found) });
+    Ok(views::answer(StatusCode::OK, &json!({ "ok": true, "entries": entries, "head": head })))
+}

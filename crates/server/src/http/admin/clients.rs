@@ -1,0 +1,143 @@
+//! `/workspaces/{id}/clients` and `/clients`
+
+use super::extract::{Body, Query, Signed, id};
+use super::problem::{Answer, Problem};
+use super::views;
+use crate::app::App;
+use crate::verbs::clients;
+use crate::verbs::settings::Written;
+use axum::body::Bytes;
+use axum::extract::{Path, State};
+use http::StatusCode;
+use http::request::Parts;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::sync::Arc;
+use tokenward_core::Environment;
+use tokenward_core::ids::{ClientId, ClientNo, WorkspaceId};
+use tokenward_core::time::Timestamp;
+use tokenward_store::ClientFilter;
+
+fn client_id(text: &str) -> Result<ClientId, Problem> {
+    id(text, "client").map(ClientId)
+}
+
+fn one(app: &App, status: StatusCode, read: &clients::Read) -> Answer {
+    Ok(views::answer(status, &views::client(app, read)))
+}
+
+pub(super) async fn list(
+    State(app): State<Arc<App>>,
+    Signed(admin): Signed,
+    Path(text): Path<String>,
+    parts: Parts,
+) -> Answer {
+    let query = Query::read(&parts, &["limit", "cursor", "environment", "label", "deleted"])?;
+    let environment = query.text("environment").map(|word| {
+        Environment::parse(word).ok_or_else(|| Problem::invalid(Some("environment"), "This must be sandbox or production."))
+    });
+    let filter = ClientFilter {
+        environment: environment.transpose()?,
+        label: query.text("label").map(str::to_owned),
+        deleted: query.text("deleted") == Some("true"),
+        after: query.cursor()?.map(ClientNo),
+        limit: query.limit()?,
+        ..ClientFilter::default()
+    };
+    let workspace = WorkspaceId(id(&text, "workspace")?);
+    let (page, next) = clients::list(&app, &admin, workspace, filter).await?;
+    let items = page.iter().map(|read| views::client(&app, read)).collect();
+    Ok(views::answer(StatusCode::OK, &views::page(items, next)))
+}
+
+pub(super) async fn create(
+    State(app): State<Arc<App>>,
+    Signed(admin): Signed,
+    Path(text): Path<String>,
+    Body(body): Body<Written>,
+) -> Answer {
+    let workspace = WorkspaceId(id(&text, "workspace")?);
+    let (read, secret) = clients::create(&app, admin, workspace, body).await?;
+    let body = json!({ "client": views::client(&app, &read), "client_secret": secret.expose().as_str() });
+    Ok(views::answer(StatusCode::CREATED, &body))
+}
+
+pub(super) async fn show(State(app): State<Arc<App>>, Signed(admin): Signed, Path(text): Path<String>) -> Answer {
+    one(&app, StatusCode::OK, &clients::show(&app, &admin, client_id(&text)?).await?)
+}
+
+pub(super) async fn change(
+    State(app): State<Arc<App>>,
+    Signed(admin): Signed,
+    Path(text): Path<String>,
+    Body(body): Body<Written>,
+) -> Answer {
+    one(&app, StatusCode::OK, &clients::change(&app, admin, client_id(&text)?, body).await?)
+}
+
+pub(super) async fn disable(State(app): State<Arc<App>>, Signed(admin): Signed, Path(text): Path<String>) -> Answer {
+    one(&app, StatusCode::OK, &clients::set_disabled(&app, admin, client_id(&text)?, true).await?)
+}
+
+pub(super) async fn enable(State(app): State<Arc<App>>, Signed(admin): Signed, Path(text): Path<String>) -> Answer {
+    one(&app, StatusCode::OK, &clients::set_disabled(&app, admin, client_id(&text)?, false).await?)
+}
+
+/// Body of a deletion; the label may stand in the query instead.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Delete {
+    label: String,
+}
+
+pub(super) async fn delete(
+    State(app): State<Arc<App>>,
+    Signed(admin): Signed,
+    Path(text): Path<String>,
+    parts: Parts,
+    body: Bytes,
+) -> Answer {
+    let query = Query::read(&parts, &["label"])?;
+    let label = match (query.text("label"), body.is_empty()) {
+        (Some(label), true) => Some(label.to_owned()),
+        (None, true) => None,
+        (None, false) => {
+            let wrong = |_| Problem::invalid(None, "The body must be {\"label\": \"...\"}.");
+            Some(serde_json::from_slice::<Delete>(&body).map_err(wrong)?.label)
+        }
+        (Some(_), false) => return Err(Problem::invalid(Some("label"), "Give the label in the body or in the query.")),
+    };
+    one(&app, StatusCode::OK, &clients::delete(&app, admin, client_id(&text)?, label).await?)
+}
+
+pub(super) async fn rotate(State(app): State<Arc<App>>, Signed(admin): Signed, Path(text): Path<String>) -> Answer {
+    let (read, n, secret) = clients::rotate_secret(&app, admin, client_id(&text)?).await?;
+    let body = json!({ "client": views::client(&app, &read), "n": n, "client_secret": secret.expose().as_str() });
+    Ok(views::answer(StatusCode::CREATED, &body))
+}
+
+pub(super) async fn delete_secret(
+    State(app): State<Arc<App>>,
+    Signed(admin): Signed,
+    Path((text, n)): Path<(String, String)>,
+) -> Answer {
+    let n = n.parse().map_err(|_| Problem::from(crate::verbs::Refused::NotFound("secret")))?;
+    one(&app, StatusCode::OK, &clients::delete_secret(&app, admin, client_id(&text)?, n).await?)
+}
+
+pub(super) async fn generate(State(app): State<Arc<App>>, Signed(admin): Signed, Path(text): Path<String>) -> Answer {
+    let answer = clients::generate_token(&app, admin, client_id(&text)?).await?;
+    let body = json!({
+        "access_token": answer.token.expose().as_str(),
+        "generation": answer.generation,
+        "valid_till": answer.valid_till.map(Timestamp::iso),
+        "expires_in": answer.valid_till.map(|till| till.seconds_since(answer.issued_at)),
+    });
+    Ok(views::answer(StatusCode::CREATED, &body))
+}
+
+pub(super) async fn revoke(State(app): State<Arc<App>>, Signed(admin): Signed, Path(text): Path<String>) -> Answer {
+    let read = clients::revoke_token(&app, admin, client_id(&text)?).await?;
+    let body: Value = views::client(&app, &read);
+    Ok(views::answer(StatusCode::OK, &body))
+}

@@ -1,0 +1,134 @@
+//! How things look in JSON. Digests are in none of them.
+
+use crate::app::App;
+use crate::verbs::clients::Read;
+use crate::verbs::settings::product_slugs;
+use axum::response::{IntoResponse, Response};
+use http::{HeaderValue, StatusCode, header};
+use serde_json::{Value, json};
+use tokenward_core::audit::Written;
+use tokenward_core::client::{AdminKeyRecord, Product, Role, Workspace};
+use tokenward_core::time::{Clock, Timestamp};
+
+/// A JSON answer that nobody may store.
+pub(super) fn answer(status: StatusCode, body: &Value) -> Response {
+    let mut response = (status, body.to_string()).into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+/// A page of a list.
+pub(super) fn page(items: Vec<Value>, next: Option<u32>) -> Value {
+    json!({ "items": items, "next_cursor": next.map(|no| format!("c{no}")) })
+}
+
+pub(super) fn workspace(workspace: &Workspace) -> Value {
+    json!({
+        "id": workspace.id,
+        "name": workspace.name,
+        "disabled": workspace.disabled_at.is_some(),
+        "disabled_at": workspace.disabled_at.map(Timestamp::iso),
+        "created_at": workspace.created_at.iso(),
+    })
+}
+
+pub(super) fn product(product: &Product) -> Value {
+    json!({ "slug": product.slug, "name": product.name, "created_at": product.created_at.iso() })
+}
+
+pub(super) fn client(app: &App, read: &Read) -> Value {
+    let (client, slot) = (&read.state.client, &read.state.slot);
+    let settings = &client.settings;
+    let now = app.clock().wall();
+    let day = u32::try_from(now.utc_day()).unwrap_or(0);
+    let state = match (client.deleted_at, client.disabled_at) {
+        (Some(_), _) => "deleted",
+        (None, Some(_)) => "disabled",
+        (None, None) => "enabled",
+    };
+    let secret = |(position, secret): (usize, &Option<tokenward_core::client::SecretRecord>)| {
+        let used = slot.quota[position].used_on(day);
+        secret.as_ref().map(|secret| {
+            json!({
+                "n": secret.n,
+                "created_at": secret.created_at.iso(),
+                "quota_used_today": used,
+                "quota_left_today": app.config.quota_per_day.saturating_sub(used),
+            })
+        })
+    };
+    let token = slot.token.as_ref();
+    let token_state = match token {
+        None => "none",
+        Some(_) if slot.ended.is_some() || client.deleted_at.is_some() => "revoked",
+        Some(_) if slot.live(now).is_some() => "live",
+        Some(_) => "expired",
+    };
+    json!({
+        "id": client.id,
+        "workspace_id": read.state.workspace.id,
+        "label": settings.label,
+        "environment": client.environment,
+        "products": settings.products.as_ref().map(|list| product_slugs(list, &read.products)),
+        "token_lifetime_seconds": settings.token_lifetime_seconds,
+        "secret_networks": settings.secret_networks.texts(),
+        "token_networks": settings.token_networks.texts(),
+        "notification_emails": settings.notification_emails,
+        "on_repeat": settings.on_repeat,
+        "renew_before_seconds": settings.renew_before_seconds,
+        "handover_max_seconds": settings.handover_max_seconds,
+        "state": state,
+        "created_at": client.created_at.iso(),
+        "disabled_at": client.disabled_at.map(Timestamp::iso),
+        "deleted_at": client.deleted_at.map(Timestamp::iso),
+        "secrets": client.secrets.iter().enumerate().filter_map(secret).collect::<Vec<_>>(),
+        "token": {
+            "generation": slot.generation,
+            "state": token_state,
+            "issued_at": token.map(|token| token.issued_at.iso()),
+            "valid_till": token.and_then(|token| token.valid_till).map(Timestamp::iso),
+            "ended_at": slot.ended.map(|ended| ended.at.iso()),
+            "previous_valid_till": slot.previous.filter(|p| now < p.valid_till).map(|p| p.valid_till.iso()),
+        },
+        "last_used_at": read.last_use.as_ref().map(|used| used.at.iso()),
+        "last_used_from": read.last_use.as_ref().map(|used| used.source.as_str()),
+        "last_used_product": read.last_use.as_ref().and_then(|used| product_slugs(&[used.product], &read.products).pop()),
+    })
+}
+
+pub(super) fn admin_key(key: &AdminKeyRecord) -> Value {
+    let (role, workspace, products) = match &key.role {
+        Role::Operator => ("operator", None, None),
+        Role::WorkspaceAdmin { workspace } => ("workspace_admin", Some(*workspace), None),
+        Role::ProductAdmin { workspace, products } => ("product_admin", Some(*workspace), Some(products)),
+        Role::Auditor { workspace } => ("auditor", *workspace, None),
+    };
+    json!({
+        "id": key.id,
+        "name": key.name,
+        "role": role,
+        "workspace_id": workspace,
+        "products": products,
+        "created_at": key.created_at.iso(),
+        "expires_at": key.expires_at.map(Timestamp::iso),
+        "revoked_at": key.revoked_at.map(Timestamp::iso),
+    })
+}
+
+pub(super) fn audit_entry(entry: &Written) -> Value {
+    json!({
+        "seq": entry.seq,
+        "at": entry.at.iso(),
+        "at_micros": entry.at.0,
+        "actor": entry.actor,
+        "source": entry.source,
+        "action": entry.action,
+        "workspace_id": entry.workspace,
+        "client_id": entry.client,
+        "detail": serde_json::from_str::<Value>(&entry.detail).unwrap_or(Value::Null),
+        "detail_text": entry.detail,
+        "hash": *crate::data_dir::hex(&entry.hash),
+    })
+}

@@ -1,0 +1,139 @@
+//! Admin keys: prove, read, create, revoke.
+
+use super::Refused;
+use super::authority::Admin;
+use crate::app::App;
+use crate::random;
+use serde_json::json;
+use std::net::IpAddr;
+use std::sync::Arc;
+use tokenward_core::client::{AdminKeyRecord, Role};
+use tokenward_core::label::Name;
+use tokenward_core::time::Clock;
+use tokenward_core::{AdminKey, Change};
+use tokenward_store::{Decided, Wants};
+use uuid::Uuid;
+
+/// Why an admin key does not open the door.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum NotAdmitted {
+    /// Unknown, revoked, expired or wrong: all look the same.
+    Unknown,
+    /// This source guessed too often.
+    Throttled {
+        /// Seconds to wait.
+        retry_after_seconds: u64,
+    },
+    /// Ours.
+    Unavailable,
+}
+
+/// The administrator who presents a key.
+pub async fn admit(app: &App, text: &str, source: IpAddr) -> Result<Admin, NotAdmitted> {
+    let presented = AdminKey::from_chosen(text).map_err(|_| NotAdmitted::Unknown)?;
+    let clock = app.clock();
+    let retry_after_seconds = app.throttle.wait_seconds(source, presented.id(), &clock);
+    if retry_after_seconds > 0 {
+        return Err(NotAdmitted::Throttled { retry_after_seconds });
+    }
+    let read = app.store.reader().admin_key(presented.id()).await;
+    let known = read.map_err(|error| {
+        tracing::error!("a read failed: {error}");
+        NotAdmitted::Unavailable
+    })?;
+    let now = clock.wall();
+    let good = known.filter(|record| {
+        let digest = app.keyring.admin(record.key, &presented);
+        let proved = digest.is_some_and(|digest| digest.matches(&record.digest));
+        proved && record.revoked_at.is_none() && record.expires_at.is_none_or(|end| now < end)
+    });
+    match good {
+        Some(key) => Ok(Admin { key, source }),
+        None => {
+            app.throttle.failed(source, presented.id(), &clock);
+            Err(NotAdmitted::Unknown)
+        }
+    }
+}
+
+/// Every admin key, for operators.
+pub async fn list(app: &App, admin: &Admin) -> Result<Vec<AdminKeyRecord>, Refused> {
+    admin.must_operate()?;
+    Ok(app.store.reader().admin_keys().await?)
+}
+
+/// Makes an admin key; it is told here and never again.
+pub async fn create(
+    app: &App,
+    admin: Admin,
+    name: &str,
+    role: Role,
+    expires_in_seconds: Option<u64>,
+) -> Result<(AdminKeyRecord, AdminKey), Refused> {
+    admin.must_operate()?;
+    let name = Name::parse(name).map_err(|why| Refused::Invalid("name", why.0))?;
+    let workspace = match &role {
+        Role::Operator | Role::Auditor { workspace: None } => None,
+        Role::WorkspaceAdmin { workspace }
+        | Role::ProductAdmin { workspace, .. }
+        | Role::Auditor { workspace: Some(workspace) } => Some(*workspace),
+    };
+    let wants = Wants { workspace, products: true, admin_keys: true, ..Wants::default() };
+    let keyring = Arc::clone(&app.keyring);
+    let decided = app.store.decide(wants, move |view| {
+        if workspace.is_some() && view.workspace.is_none() {
+            return Err(Refused::Invalid("workspace_id", "there is no such workspace".into()));
+        }
+        if let Role::ProductAdmin { products, .. } = &role {
+            let unknown = products.iter().find(|slug| !view.products.iter().any(|product| product.slug == **slug));
+            if let Some(slug) = unknown {
+                return Err(Refused::Invalid("products", format!("there is no product {slug}")));
+            }
+        }
+        let key = AdminKey::from_random(random::uuid(), random::bytes());
+        let current = keyring.current();
+        let digest = keyring.admin(current, &key).ok_or(Refused::Failed(tokenward_store::Failure::Unavailable))?;
+        let record = AdminKeyRecord {
+            id: key.id(),
+            name,
+            role,
+            digest,
+            key: current,
+            created_at: view.now,
+            expires_at: expires_in_seconds.map(|seconds| view.now.plus_seconds(seconds)),
+            revoked_at: None,
+        };
+        let detail = json!({ "admin_key": record.id, "name": record.name, "role": record.role });
+        let entry = admin.entry("admin_key.create", workspace, None, &detail, view.now);
+        let changes = vec![Change::AdminKeyPut { key: Box::new(record.clone()) }];
+        Ok((Decided { changes, audit: vec![entry], uses: Vec::new() }, (record, key)))
+    });
+    decided.await?
+}
+
+/// Revokes an admin key; the last operator's stays, or nobody could ever act again.
+pub async fn revoke(app: &App, admin: Admin, id: Uuid) -> Result<AdminKeyRecord, Refused> {
+    admin.must_operate()?;
+    let wants = Wants { admin_keys: true, ..Wants::default() };
+    let decided = app.store.decide(wants, move |view| {
+        let mut record =
+            view.admin_keys.iter().find(|record| record.id == id).cloned().ok_or(Refused::NotFound("admin key"))?;
+        if record.revoked_at.is_some() {
+            return Ok((Decided::nothing(), record));
+        }
+        let operates = |record: &&AdminKeyRecord| {
+            let lasting = record.expires_at.is_none();
+            record.role == Role::Operator && record.revoked_at.is_none() && lasting && record.id != id
+        };
+        if record.role == Role::Operator && view.admin_keys.iter().find(operates).is_none() {
+            let why = "this is the last operator's key without an end; make another first";
+            return Err(Refused::Conflict("LAST_OPERATOR", why.into()));
+        }
+        record.revoked_at = Some(view.now);
+        let detail = json!({ "admin_key": record.id, "name": record.name });
+        let entry = admin.entry("admin_key.revoke", None, None, &detail, view.now);
+        let changes = vec![Change::AdminKeyPut { key: Box::new(record.clone()) }];
+        Ok((Decided { changes, audit: vec![entry], uses: Vec::new() }, record))
+    });
+    decided.await?
+}

@@ -1,0 +1,138 @@
+//! What an administrator may do. Every admin verb asks here, with the thing it is about in hand.
+
+use super::Refused;
+use serde_json::Value;
+use std::net::IpAddr;
+use tokenward_core::audit::{Actor, Entry};
+use tokenward_core::client::{AdminKeyRecord, ClientState, Product, Role};
+use tokenward_core::ids::{ClientId, ProductNo, WorkspaceId};
+use tokenward_core::time::Timestamp;
+
+/// An administrator at work: who, as what, from where.
+#[derive(Clone, Debug)]
+pub struct Admin {
+    /// The admin key presented.
+    pub key: AdminKeyRecord,
+    /// From where.
+    pub source: IpAddr,
+}
+
+const READ_ONLY: Refused = Refused::Forbidden("this admin key reads only");
+const OPERATORS: Refused = Refused::Forbidden("only an operator may do this");
+const NO_WORKSPACE: Refused = Refused::NotFound("workspace");
+const NO_CLIENT: Refused = Refused::NotFound("client");
+
+impl Admin {
+    fn role(&self) -> &Role {
+        &self.key.role
+    }
+
+    /// Whether everything is open to it.
+    #[must_use]
+    pub fn is_operator(&self) -> bool {
+        matches!(self.role(), Role::Operator)
+    }
+
+    /// The one workspace its role is about; none means all.
+    #[must_use]
+    pub fn own_workspace(&self) -> Option<WorkspaceId> {
+        match self.role() {
+            Role::Operator => None,
+            Role::WorkspaceAdmin { workspace } | Role::ProductAdmin { workspace, .. } => Some(*workspace),
+            Role::Auditor { workspace } => *workspace,
+        }
+    }
+
+    /// Whether it may see a workspace.
+    #[must_use]
+    pub fn sees_workspace(&self, id: WorkspaceId) -> bool {
+        self.own_workspace().is_none_or(|own| own == id)
+    }
+
+    /// Whether it may see a client: a product admin only those of its products.
+    #[must_use]
+    pub fn sees_client(&self, state: &ClientState, products: &[Product]) -> bool {
+        self.sees_workspace(state.workspace.id) && self.reaches(state.client.settings.products.as_deref(), products)
+    }
+
+    /// Whether a set of products is within a product admin's.
+    fn reaches(&self, wanted: Option<&[ProductNo]>, products: &[Product]) -> bool {
+        match (self.role(), wanted) {
+            (Role::ProductAdmin { .. }, None) => false,
+            (Role::ProductAdmin { products: own, .. }, Some(wanted)) => {
+                !wanted.is_empty()
+                    && wanted.iter().all(|no| {
+                        products.iter().any(|product| product.no == *no && own.contains(&product.slug))
+                    })
+            }
+            _ => true,
+        }
+    }
+
+    /// For operators only.
+    pub fn must_operate(&self) -> Result<(), Refused> {
+        match self.role() {
+            Role::Operator => Ok(()),
+            Role::Auditor { .. } => Err(READ_ONLY),
+            _ => Err(OPERATORS),
+        }
+    }
+
+    /// For those who see a workspace.
+    pub fn must_see_workspace(&self, id: WorkspaceId) -> Result<(), Refused> {
+        if self.sees_workspace(id) { Ok(()) } else { Err(NO_WORKSPACE) }
+    }
+
+    /// For those who see a client.
+    pub fn must_see_client(&self, state: &ClientState, products: &[Product]) -> Result<(), Refused> {
+        if self.sees_client(state, products) { Ok(()) } else { Err(NO_CLIENT) }
+    }
+
+    /// For those who may change clients in a workspace, with these products.
+    pub fn must_manage(
+        &self,
+        workspace: WorkspaceId,
+        wanted: Option<&[ProductNo]>,
+        products: &[Product],
+    ) -> Result<(), Refused> {
+        self.must_see_workspace(workspace)?;
+        if matches!(self.role(), Role::Auditor { .. }) {
+            return Err(READ_ONLY);
+        }
+        if !self.reaches(wanted, products) {
+            return Err(Refused::Forbidden("a product admin's clients must be restricted to the admin's own products"));
+        }
+        Ok(())
+    }
+
+    /// For those who may change this client.
+    pub fn must_change(&self, state: &ClientState, products: &[Product]) -> Result<(), Refused> {
+        self.must_see_client(state, products)?;
+        if matches!(self.role(), Role::Auditor { .. }) {
+            return Err(READ_ONLY);
+        }
+        Ok(())
+    }
+
+    /// For those who may read the whole audit log of a scope.
+    pub fn must_audit(&self) -> Result<(), Refused> {
+        match self.role() {
+            Role::ProductAdmin { .. } => Err(Refused::Forbidden("a product admin may not read the audit log")),
+            _ => Ok(()),
+        }
+    }
+
+    /// The audit entry of an act of this administrator.
+    #[must_use]
+    pub fn entry(
+        &self,
+        action: &'static str,
+        workspace: Option<WorkspaceId>,
+        client: Option<ClientId>,
+        detail: &Value,
+        at: Timestamp,
+    ) -> Entry {
+        let actor = Actor::AdminKey(self.key.id);
+        Entry { at, actor, source: Some(self.source), action, workspace, client, detail: detail.to_string() }
+    }
+}

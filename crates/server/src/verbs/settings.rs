@@ -1,0 +1,159 @@
+//! A client's settings as an administrator writes them, made clean.
+
+use super::Refused;
+use serde::Deserialize;
+use tokenward_core::client::{
+    EMAILS_MAX, HANDOVER_SECONDS_MAX, LIFETIME_SECONDS_MAX, OnRepeat, PRODUCTS_MAX, Product,
+    RENEW_BEFORE_SECONDS_MAX, Settings,
+};
+use tokenward_core::ids::ProductNo;
+use tokenward_core::label::{self, Label};
+use tokenward_core::restrictions::Networks;
+
+/// A member that may be absent, null, or a value: the three mean different things in a change.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Member<T> {
+    /// Not mentioned.
+    #[default]
+    Absent,
+    /// Mentioned; null is none.
+    Given(Option<T>),
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Member<T> {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Option::deserialize(deserializer).map(Self::Given)
+    }
+}
+
+/// Settings as written; what is absent keeps its value, or its default at creation.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Written {
+    /// The label.
+    pub label: Option<String>,
+    /// Only at creation.
+    pub environment: Option<String>,
+    /// Slugs; null for all.
+    #[serde(default)]
+    pub products: Member<Vec<String>>,
+    /// Seconds; null for never.
+    #[serde(default)]
+    pub token_lifetime_seconds: Member<u64>,
+    /// CIDRs.
+    pub secret_networks: Option<Vec<String>>,
+    /// CIDRs.
+    pub token_networks: Option<Vec<String>>,
+    /// Addresses.
+    pub notification_emails: Option<Vec<String>>,
+    /// `replace` or `return`.
+    pub on_repeat: Option<String>,
+    /// Seconds.
+    pub renew_before_seconds: Option<u64>,
+    /// Seconds.
+    pub handover_max_seconds: Option<u64>,
+}
+
+/// Seconds a token lives when nothing is said: an hour.
+const LIFETIME_SECONDS: u32 = 3_600;
+/// Seconds before its end from which a token is no longer returned, when nothing is said.
+const RENEW_BEFORE_SECONDS: u32 = 600;
+
+fn invalid(field: &'static str, why: impl Into<String>) -> Refused {
+    Refused::Invalid(field, why.into())
+}
+
+impl Written {
+    /// Settings for a new client.
+    pub fn create(&self, products: &[Product]) -> Result<Settings, Refused> {
+        let label = self.label.as_deref().ok_or_else(|| invalid("label", "a label is needed"))?;
+        let blank = Settings {
+            label: Label::parse(label).map_err(|why| invalid("label", why.0))?,
+            products: None,
+            token_lifetime_seconds: Some(LIFETIME_SECONDS),
+            secret_networks: Networks::default(),
+            token_networks: Networks::default(),
+            notification_emails: Vec::new(),
+            on_repeat: OnRepeat::Replace,
+            renew_before_seconds: RENEW_BEFORE_SECONDS,
+            handover_max_seconds: 0,
+        };
+        self.change(&blank, products)
+    }
+
+    /// Settings as they are after this change.
+    pub fn change(&self, old: &Settings, products: &[Product]) -> Result<Settings, Refused> {
+        let mut new = old.clone();
+        if let Some(text) = &self.label {
+            new.label = Label::parse(text).map_err(|why| invalid("label", why.0))?;
+        }
+        if let Member::Given(given) = &self.products {
+            new.products = given.as_deref().map(|slugs| product_numbers(slugs, products)).transpose()?;
+        }
+        if let Member::Given(given) = &self.token_lifetime_seconds {
+            let within = |seconds: u64| seconds_within("token_lifetime_seconds", seconds, 1, LIFETIME_SECONDS_MAX);
+            new.token_lifetime_seconds = given.map(within).transpose()?;
+        }
+        if let Some(texts) = &self.secret_networks {
+            new.secret_networks = Networks::parse(texts).map_err(|why| invalid("secret_networks", why.0))?;
+        }
+        if let Some(texts) = &self.token_networks {
+            new.token_networks = Networks::parse(texts).map_err(|why| invalid("token_networks", why.0))?;
+        }
+        if let Some(texts) = &self.notification_emails {
+            if texts.len() > EMAILS_MAX {
+                return Err(invalid("notification_emails", format!("at most {EMAILS_MAX} addresses")));
+            }
+            let parsed = texts.iter().map(|text| label::email(text)).collect::<Result<_, _>>();
+            new.notification_emails = parsed.map_err(|why| invalid("notification_emails", why.0))?;
+        }
+        if let Some(text) = &self.on_repeat {
+            new.on_repeat = match text.as_str() {
+                "replace" => OnRepeat::Replace,
+                "return" => OnRepeat::Return,
+                _ => return Err(invalid("on_repeat", "must be replace or return")),
+            };
+        }
+        if let Some(seconds) = self.renew_before_seconds {
+            new.renew_before_seconds =
+                seconds_within("renew_before_seconds", seconds, 0, RENEW_BEFORE_SECONDS_MAX)?;
+        }
+        if let Some(seconds) = self.handover_max_seconds {
+            new.handover_max_seconds = seconds_within("handover_max_seconds", seconds, 0, HANDOVER_SECONDS_MAX)?;
+        }
+        Ok(new)
+    }
+}
+
+fn seconds_within(field: &'static str, seconds: u64, least: u32, most: u32) -> Result<u32, Refused> {
+    let out = u32::try_from(seconds).ok().filter(|seconds| (least..=most).contains(seconds));
+    out.ok_or_else(|| invalid(field, format!("must be {least} to {most} seconds")))
+}
+
+/// The numbers of products by slug, sorted.
+pub fn product_numbers(slugs: &[String], products: &[Product]) -> Result<Vec<ProductNo>, Refused> {
+    if slugs.is_empty() {
+        return Err(invalid("products", "must name a product, or be null for all"));
+    }
+    if slugs.len() > PRODUCTS_MAX {
+        return Err(invalid("products", format!("at most {PRODUCTS_MAX} products")));
+    }
+    let mut numbers = Vec::with_capacity(slugs.len());
+    for slug in slugs {
+        let known = products.iter().find(|product| product.slug.as_str() == slug);
+        let shown: String = slug.chars().filter(|c| !c.is_control()).take(64).collect();
+        numbers.push(known.ok_or_else(|| invalid("products", format!("there is no product {shown:?}")))?.no);
+    }
+    numbers.sort_unstable();
+    numbers.dedup();
+    Ok(numbers)
+}
+
+/// The slugs of products by number, sorted.
+#[must_use]
+pub fn product_slugs(numbers: &[ProductNo], products: &[Product]) -> Vec<String> {
+    let slug = |no: &ProductNo| products.iter().find(|product| product.no == *no);
+    let mut slugs: Vec<_> = numbers.iter().filter_map(slug).map(|product| product.slug.to_string()).collect();
+    slugs.sort_unstable();
+    slugs
+}

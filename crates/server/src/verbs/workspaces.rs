@@ -1,0 +1,90 @@
+//! Workspaces: create, read, rename, disable, enable.
+
+use super::Refused;
+use super::authority::Admin;
+use crate::app::App;
+use crate::random;
+use serde_json::json;
+use tokenward_core::Change;
+use tokenward_core::client::Workspace;
+use tokenward_core::ids::{WorkspaceId, WorkspaceNo};
+use tokenward_core::label::Name;
+use tokenward_store::{Decided, Wants};
+
+const NO_WORKSPACE: Refused = Refused::NotFound("workspace");
+
+fn name(text: &str) -> Result<Name, Refused> {
+    Name::parse(text).map_err(|why| Refused::Invalid("name", why.0))
+}
+
+/// One workspace.
+pub async fn show(app: &App, admin: &Admin, id: WorkspaceId) -> Result<Workspace, Refused> {
+    admin.must_see_workspace(id)?;
+    app.store.reader().workspace(id).await?.ok_or(NO_WORKSPACE)
+}
+
+/// Workspaces in the order of their creation, as far as the administrator sees them; and where the
+/// next page begins.
+pub async fn list(
+    app: &App,
+    admin: &Admin,
+    after: Option<WorkspaceNo>,
+    limit: u32,
+) -> Result<(Vec<Workspace>, Option<u32>), Refused> {
+    if let Some(own) = admin.own_workspace() {
+        let own = if after.is_none() { app.store.reader().workspace(own).await? } else { None };
+        return Ok((own.into_iter().collect(), None));
+    }
+    let limit = limit.clamp(1, tokenward_store::PAGE_MAX);
+    let page = app.store.reader().workspaces(after, limit).await?;
+    let next = (page.len() as u32 == limit).then(|| page.last().map(|workspace| workspace.no.0)).flatten();
+    Ok((page, next))
+}
+
+/// Creates a workspace.
+pub async fn create(app: &App, admin: Admin, text: &str) -> Result<Workspace, Refused> {
+    admin.must_operate()?;
+    let name = name(text)?;
+    let decided = app.store.decide(Wants::default(), move |view| {
+        let id = WorkspaceId(random::uuid());
+        let workspace = Workspace { no: view.next.workspace, id, name, created_at: view.now, disabled_at: None };
+        let entry = admin.entry("workspace.create", Some(id), None, &json!({ "name": workspace.name }), view.now);
+        let changes = vec![Change::WorkspacePut { workspace: workspace.clone() }];
+        Ok((Decided { changes, audit: vec![entry], uses: Vec::new() }, workspace))
+    });
+    decided.await?
+}
+
+/// Renames, disables or enables a workspace; all its clients sleep and wake with it.
+pub async fn change(
+    app: &App,
+    admin: Admin,
+    id: WorkspaceId,
+    new_name: Option<String>,
+    disabled: Option<bool>,
+) -> Result<Workspace, Refused> {
+    admin.must_see_workspace(id)?;
+    admin.must_operate()?;
+    let new_name = new_name.as_deref().map(name).transpose()?;
+    let wants = Wants { workspace: Some(id), ..Wants::default() };
+    let decided = app.store.decide(wants, move |view| {
+        let old = view.workspace.clone().ok_or(NO_WORKSPACE)?;
+        let mut workspace = old.clone();
+        if let Some(name) = new_name {
+            workspace.name = name;
+        }
+        if let Some(disabled) = disabled
+            && disabled != old.disabled_at.is_some()
+        {
+            workspace.disabled_at = disabled.then_some(view.now);
+        }
+        if workspace == old {
+            return Ok((Decided::nothing(), workspace));
+        }
+        let detail = json!({ "name": workspace.name, "disabled": workspace.disabled_at.is_some() });
+        let entry = admin.entry("workspace.change", Some(id), None, &detail, view.now);
+        let changes = vec![Change::WorkspacePut { workspace: workspace.clone() }];
+        Ok((Decided { changes, audit: vec![entry], uses: Vec::new() }, workspace))
+    });
+    decided.await?
+}

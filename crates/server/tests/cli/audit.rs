@@ -1,0 +1,139 @@
+//! The audit log: listed, taken away, verified with and without the server.
+
+use crate::run::{erp, on_erp, program, ran, run, server, word};
+use serde_json::Value;
+use tokenward_testkit::Server;
+
+/// A server with some history, and its export.
+fn history(folder: &std::path::Path) -> (Server, std::path::PathBuf) {
+    let server = server();
+    erp(&server);
+    on_erp(&server, "client", "change", &["--product", "gst"]).expect(0);
+    run(
+        &server,
+        &["token", "generate", "-w", "acme", "-e", "sandbox", "erp"],
+    )
+    .expect(0);
+    on_erp(&server, "client", "disable", &["--yes"]).expect(0);
+    let export = folder.join("audit.jsonl");
+    run(&server, &["audit", "export", "--output", word(&export)]).expect(0);
+    (server, export)
+}
+
+#[test]
+fn an_export_is_verified_without_any_server() {
+    let folder = tempfile::tempdir().unwrap();
+    let (server, export) = history(folder.path());
+    let here = run(&server, &["audit", "verify", "--json"]).json();
+    run(
+        &server,
+        &[
+            "audit",
+            "verify",
+            "--export",
+            word(&export),
+            "--against-server",
+        ],
+    )
+    .expect(0);
+    drop(server);
+
+    let words = ["audit", "verify", "--json", "--export", word(&export)];
+    let there = ran(&mut program(), &words).json();
+    assert_eq!(
+        (&there["ok"], &there["head"], &there["entries"]),
+        (&here["ok"], &here["head"], &here["entries"])
+    );
+    assert!(there["entries"].as_u64().unwrap() >= 7, "{there}");
+}
+
+#[test]
+fn a_tampered_export_is_refused_at_its_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_server, export) = history(folder.path());
+    let text = std::fs::read_to_string(&export).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    let check = |name: &str, tampered: Vec<String>, place: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, tampered.join("\n")).unwrap();
+        ran(
+            &mut program(),
+            &["audit", "verify", "--export", word(&path)],
+        )
+        .refused(1, &[&format!("{name}:{place}:"), "broken"]);
+    };
+    let mut renamed: Vec<String> = lines.iter().map(ToString::to_string).collect();
+    renamed[2] = renamed[2].replace("admin-key:", "admin-key:0");
+    check("altered", renamed, "3");
+    let cut = lines
+        .iter()
+        .enumerate()
+        .filter(|(at, _)| *at != 3)
+        .map(|(_, line)| line.to_string())
+        .collect();
+    check("cut", cut, "4");
+}
+
+#[test]
+fn another_servers_log_is_not_the_exported_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_server, export) = history(folder.path());
+    let other = tempfile::tempdir().unwrap();
+    let (stranger, _) = history(other.path());
+    let words = [
+        "audit",
+        "verify",
+        "--export",
+        word(&export),
+        "--against-server",
+    ];
+    run(&stranger, &words).refused(1, &["written anew"]);
+}
+
+#[test]
+fn entries_are_listed_filtered_and_written_as_csv() {
+    let folder = tempfile::tempdir().unwrap();
+    let (server, export) = history(folder.path());
+    let entries: Vec<Value> = std::fs::read_to_string(&export)
+        .unwrap()
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("a JSON object a line"))
+        .collect();
+
+    let listed = run(
+        &server,
+        &["audit", "list", "--json", "--after", "2", "--limit", "3"],
+    )
+    .json();
+    assert_eq!(listed["items"].as_array().unwrap()[..], entries[2..5]);
+    let id = on_erp(&server, "client", "show", &[]).json()["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let about = run(&server, &["audit", "list", "--json", "--client", &id]).json();
+    let expect: Vec<&Value> = entries
+        .iter()
+        .filter(|entry| entry["client_id"] == id.as_str())
+        .collect();
+    assert_eq!(
+        about["items"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .collect::<Vec<_>>(),
+        expect
+    );
+    assert!(
+        expect.len() >= 4,
+        "create, change, generate, disable: {expect:?}"
+    );
+
+    let csv = run(&server, &["audit", "export", "--format", "csv"]);
+    let rows: Vec<&str> = csv.expect(0).split("\r\n").collect();
+    assert_eq!(rows.len(), entries.len() + 1);
+    assert!(rows[0].starts_with("seq,at,"), "{}", rows[0]);
+    assert!(
+        !csv.stdout.contains("tw-secret.") && !csv.stdout.contains("sandbox.1."),
+        "no credential in the log"
+    );
+}

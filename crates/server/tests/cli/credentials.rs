@@ -1,0 +1,138 @@
+//! Secrets, tokens and admin keys: shown once, kept private, ended.
+
+use crate::run::{at, erp, on_erp, ran, run, server, word};
+use std::os::unix::fs::PermissionsExt as _;
+
+#[tokio::test]
+async fn a_secret_is_rotated_into_a_private_file_and_the_old_one_deleted() {
+    let server = server();
+    let first = erp(&server);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("erp.secret");
+    let file = ["--secret-file", word(&path)];
+
+    let rotated = on_erp(&server, "secret", "rotate", &file);
+    assert!(!rotated.expect(0).contains("tw-secret."), "{rotated:?}");
+    let second = std::fs::read_to_string(&path).unwrap();
+    let second = second.trim_end();
+    assert!(second.starts_with("tw-secret.sandbox.") && second != first);
+    assert_eq!(
+        std::fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+        0o600
+    );
+
+    let api = server.api();
+    for secret in [first.as_str(), second] {
+        api.generate(secret).await.unwrap().expect(200);
+    }
+    // A file that is there is neither overwritten nor is a secret made for it.
+    on_erp(&server, "secret", "rotate", &file).refused(1, &["nothing was asked of the server"]);
+    assert_eq!(std::fs::read_to_string(&path).unwrap().trim_end(), second);
+
+    // A third is refused by the server, and no empty file stays behind.
+    let third = folder.path().join("third");
+    on_erp(
+        &server,
+        "secret",
+        "rotate",
+        &["--secret-file", word(&third)],
+    )
+    .refused(1, &["code"]);
+    assert!(!third.exists());
+
+    on_erp(&server, "secret", "delete", &["7", "--yes"]).refused(1, &["no secret 7"]);
+    on_erp(&server, "secret", "delete", &["1", "--yes"]).expect(0);
+    api.generate(&first)
+        .await
+        .unwrap()
+        .expect_error(401, "CLIENT_SECRET_INVALID");
+    api.generate(second).await.unwrap().expect(200);
+}
+
+#[tokio::test]
+async fn a_token_is_made_replaced_and_revoked() {
+    let server = server();
+    erp(&server);
+    let words = ["token", "generate", "-w", "acme", "-e", "sandbox", "erp"];
+    // Nothing is live yet, so nothing is asked.
+    let made = run(&server, &words);
+    let first = made.expect(0).to_owned();
+    assert!(
+        first.starts_with("sandbox.1.") && made.stderr.contains("never be shown again"),
+        "{made:?}"
+    );
+    let api = server.api();
+    api.check("sandbox", "gst", &first)
+        .await
+        .unwrap()
+        .expect(200);
+
+    let second = run(&server, &[&words[..], &["--yes"]].concat())
+        .expect(0)
+        .to_owned();
+    api.check("sandbox", "gst", &first)
+        .await
+        .unwrap()
+        .expect_error(401, "TOKEN_SUPERSEDED");
+    api.check("sandbox", "gst", &second)
+        .await
+        .unwrap()
+        .expect(200);
+
+    on_erp(&server, "token", "revoke", &["--yes"]).expect(0);
+    api.check("sandbox", "gst", &second)
+        .await
+        .unwrap()
+        .expect_error(401, "TOKEN_REVOKED");
+}
+
+#[test]
+fn an_admin_key_opens_what_its_role_allows_until_it_is_revoked() {
+    let server = server();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("auditor.key");
+    let made = run(
+        &server,
+        &[
+            "admin-key",
+            "create",
+            "--role",
+            "auditor",
+            "--expires-in",
+            "30d",
+            "--key-file",
+            word(&path),
+            "yearly audit",
+        ],
+    );
+    assert_eq!(made.expect(0), "");
+    let auditor = |words: &[&str]| {
+        run(
+            &server,
+            &[words, &["--admin-key-file", word(&path)]].concat(),
+        )
+    };
+    auditor(&["workspace", "list"]).expect(0);
+    auditor(&["workspace", "create", "other"]).refused(1, &["status    403"]);
+
+    // The same key by the environment.
+    let text = std::fs::read_to_string(&path).unwrap();
+    let by_environment = |words: &[&str]| {
+        ran(
+            at(&server).env("TOKENWARD_ADMIN_KEY", text.trim_end()),
+            words,
+        )
+    };
+    by_environment(&["workspace", "list"]).expect(0);
+    by_environment(&["workspace", "create", "other"]).refused(1, &["status    403"]);
+
+    let listed = run(&server, &["admin-key", "list"]);
+    assert!(
+        listed.expect(0).contains("yearly audit") && !listed.stdout.contains("tw-admin."),
+        "{listed:?}"
+    );
+    run(&server, &["admin-key", "revoke", "yearly audit"])
+        .refused(1, &["\"yearly audit\"", "nobody is here"]);
+    run(&server, &["admin-key", "revoke", "yearly audit", "--yes"]).expect(0);
+    auditor(&["workspace", "list"]).refused(1, &["status    401", "--admin-key-file"]);
+}

@@ -1,0 +1,103 @@
+//! Lists over several pages, for people and for programs.
+
+use crate::run::{erp, run, server};
+use serde_json::Value;
+use tokenward_testkit::NewClient;
+
+fn names(list: &Value, member: &str) -> Vec<String> {
+    let items = list["items"].as_array().expect("items");
+    items
+        .iter()
+        .map(|item| item[member].as_str().expect("a name").to_owned())
+        .collect()
+}
+
+#[tokio::test]
+async fn every_page_is_read_and_no_more_than_wanted() {
+    let server = server();
+    let api = server.api();
+    for number in 0..230 {
+        api.workspace(&format!("space {number:03}")).await.unwrap();
+    }
+    let all = names(
+        &run(&server, &["workspace", "list", "--json"]).json(),
+        "name",
+    );
+    assert_eq!(all.len(), 231);
+    let mut unique = all.clone();
+    unique.sort();
+    unique.dedup();
+    assert_eq!(unique.len(), 231, "no workspace twice");
+    let some = names(
+        &run(&server, &["workspace", "list", "--json", "--limit", "120"]).json(),
+        "name",
+    );
+    assert_eq!(some, all[..120]);
+
+    // A name on the last page is found, and in a file the headings stand once.
+    run(&server, &["workspace", "show", all.last().unwrap()]).expect(0);
+    let text = run(&server, &["workspace", "list"]);
+    assert_eq!(text.expect(0).lines().count(), 232);
+    assert_eq!(text.stdout.matches("NAME").count(), 1);
+    assert!(
+        !text.stdout.contains(['\t', '\x1b', '│']),
+        "plain text in a pipe"
+    );
+}
+
+#[tokio::test]
+async fn clients_are_listed_over_workspaces_and_by_state() {
+    let server = server();
+    erp(&server);
+    let api = server.api();
+    let other = api.workspace("other").await.unwrap();
+    api.client(&other, NewClient::production("billing"))
+        .await
+        .unwrap();
+    let stopped = api
+        .client(&other, NewClient::sandbox("stopped"))
+        .await
+        .unwrap();
+    api.disable(&stopped.id).await.unwrap();
+
+    let listed = |words: &[&str]| {
+        let mut labels = names(
+            &run(&server, &[&["client", "list", "--json"], words].concat()).json(),
+            "label",
+        );
+        labels.sort();
+        labels
+    };
+    assert_eq!(listed(&[]), ["billing", "erp", "stopped"]);
+    assert_eq!(listed(&["--workspace", "other"]), ["billing", "stopped"]);
+    assert_eq!(listed(&["--environment", "production"]), ["billing"]);
+    assert_eq!(listed(&["--state", "disabled"]), ["stopped"]);
+    assert_eq!(listed(&["--limit", "1"]).len(), 1);
+    assert!(listed(&["--workspace", "acme", "--state", "disabled"]).is_empty());
+
+    let none = run(
+        &server,
+        &[
+            "client",
+            "list",
+            "--workspace",
+            "acme",
+            "--state",
+            "disabled",
+        ],
+    );
+    assert_eq!((none.expect(0), none.stderr.as_str()), ("", "none\n"));
+}
+
+#[tokio::test]
+async fn a_program_reads_the_apis_own_json() {
+    let server = server();
+    erp(&server);
+    let api = server.api();
+    let mine = run(&server, &["client", "list", "--json"]).json();
+    let id = mine["items"][0]["id"].as_str().unwrap();
+    assert_eq!(
+        mine["items"][0],
+        api.read_client(id).await.unwrap().expect(200).json()
+    );
+}

@@ -1,0 +1,11 @@
+//! The command line against a real server: what a person types, what comes back, what the server
+//! then does.
+
+mod acts;
+mod audit;
+mod credentials;
+mod lists;
+mod refusals;
+mod run;
+mod scan;
+mod terminal;

@@ -1,0 +1,109 @@
+//! The same on a terminal: a real one, made for the test.
+
+use crate::run::{ERP, at, erp, on_erp, server};
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use std::fs::{File, OpenOptions};
+use std::io::{Read as _, Write as _};
+use std::process::Command;
+use tokenward_testkit::Server;
+
+/// Runs a command on a terminal. When `prompt` appears, `answer` is typed. Everything shown, and
+/// the exit code.
+fn on_terminal(command: &mut Command, prompt: &str, answer: &str) -> (String, i32) {
+    let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal");
+    grantpt(&master).expect("its other end");
+    unlockpt(&master).expect("its other end");
+    let name = ptsname(&master, Vec::new())
+        .expect("its name")
+        .into_string()
+        .expect("UTF-8");
+    let slave = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(name)
+        .expect("its other end");
+    let end = || slave.try_clone().expect("a handle");
+    command.stdin(end()).stdout(end()).stderr(end());
+    let mut child = command.spawn().expect("the program runs");
+    // Ours would keep the terminal open after the program's end.
+    command
+        .stdin(std::process::Stdio::null())
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null());
+    drop(slave);
+
+    let mut master = File::from(master);
+    let mut shown = Vec::new();
+    let mut typed = false;
+    let mut block = [0; 4_096];
+    // The end of the program is the end of the terminal, which reads as an error.
+    while let Ok(count @ 1..) = master.read(&mut block) {
+        shown.extend_from_slice(&block[..count]);
+        if !typed && String::from_utf8_lossy(&shown).contains(prompt) {
+            master.write_all(answer.as_bytes()).expect("typing");
+            typed = true;
+        }
+    }
+    let code = child
+        .wait()
+        .expect("the program ends")
+        .code()
+        .expect("an exit code");
+    (String::from_utf8_lossy(&shown).into_owned(), code)
+}
+
+fn delete(server: &Server, answer: &str) -> (String, i32) {
+    let mut command = at(server);
+    command.args(["client", "delete"]).args(&ERP[..4]);
+    on_terminal(&mut command, "Type the label: ", answer)
+}
+
+#[tokio::test]
+async fn deleting_wants_the_label_typed_back() {
+    let server = server();
+    let secret = erp(&server);
+    let (shown, code) = delete(&server, "yes\n");
+    assert_eq!(code, 1, "{shown}");
+    assert!(
+        shown.contains("for good") && shown.contains("nothing was done"),
+        "{shown}"
+    );
+    assert_eq!(
+        on_erp(&server, "client", "show", &[]).json()["state"],
+        "enabled"
+    );
+
+    let (shown, code) = delete(&server, "erp\n");
+    assert_eq!(code, 0, "{shown}");
+    server
+        .api()
+        .generate(&secret)
+        .await
+        .unwrap()
+        .expect_error(401, "CLIENT_DELETED");
+}
+
+#[test]
+fn a_person_gets_tables_and_colour() {
+    let server = server();
+    erp(&server);
+    let show = |colour: &str| {
+        let mut command = at(&server);
+        command
+            .args(["client", "list"])
+            .env("TERM", "xterm")
+            .env("NO_COLOR", colour);
+        on_terminal(&mut command, "never appears", "")
+    };
+    let (plain, code) = show("1");
+    assert_eq!(code, 0, "{plain}");
+    assert!(
+        plain.contains('│') && plain.contains("LABEL") && !plain.contains('\x1b'),
+        "{plain:?}"
+    );
+    let (coloured, _) = show("");
+    assert!(
+        coloured.contains('│') && coloured.contains('\x1b'),
+        "{coloured:?}"
+    );
+}
