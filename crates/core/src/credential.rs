@@ -2,6 +2,7 @@
 //! hold plain secret bytes. They cannot be cloned, printed or serialised; `Debug` redacts; the bytes
 //! are wiped on drop. Parsing is exact: one spelling, lowercase, checksum right, or nothing.
 
+use crate::hex;
 use crate::ids::{ClientId, Environment};
 use std::fmt;
 use uuid::Uuid;
@@ -41,39 +42,46 @@ pub const ADMIN_PATTERN: &str =
 #[error("not a well-formed credential of this kind")]
 pub struct Malformed;
 
-/// An access token: opens business APIs, nothing else. `[sandbox.]1.<client uuid>_<64 hex>`.
+/// The random part of a credential; in words, so that reading and wiping it take few steps.
 #[derive(Zeroize, ZeroizeOnDrop)]
+struct Random([u32; RANDOM_BYTES / 4]);
+
+impl Random {
+    fn new(bytes: [u8; RANDOM_BYTES]) -> Self {
+        Self(bytemuck::cast(bytes))
+    }
+
+    #[inline]
+    fn bytes(&self) -> &[u8; RANDOM_BYTES] {
+        bytemuck::cast_ref(&self.0)
+    }
+}
+
+/// An access token: opens business APIs, nothing else. `[sandbox.]1.<client uuid>_<64 hex>`.
 pub struct AccessToken {
-    #[zeroize(skip)]
     environment: Environment,
-    #[zeroize(skip)]
     client: ClientId,
-    random: [u8; RANDOM_BYTES],
+    random: Random,
 }
 
 /// A client secret: buys access tokens, nothing else. `tw-secret.<environment>.<client uuid>.<64 hex>`.
-#[derive(Zeroize, ZeroizeOnDrop)]
 pub struct ClientSecret {
-    #[zeroize(skip)]
     environment: Environment,
-    #[zeroize(skip)]
     client: ClientId,
-    random: [u8; RANDOM_BYTES],
+    random: Random,
 }
 
 /// An admin key: opens the admin API, nothing else. `tw-admin.<key uuid>.<64 hex>`.
-#[derive(Zeroize, ZeroizeOnDrop)]
 pub struct AdminKey {
-    #[zeroize(skip)]
     id: Uuid,
-    random: [u8; RANDOM_BYTES],
+    random: Random,
 }
 
 impl AccessToken {
     /// A token of `client` made from fresh random bytes.
     #[must_use]
     pub fn from_random(environment: Environment, client: ClientId, random: [u8; RANDOM_BYTES]) -> Self {
-        Self { environment, client, random }
+        Self { environment, client, random: Random::new(random) }
     }
 
     /// Reads a presented token.
@@ -101,7 +109,7 @@ impl AccessToken {
             Environment::Sandbox => SANDBOX_PREFIX,
             Environment::Production => "",
         };
-        expose(&[prefix, TOKEN_MARK], self.client.0, '_', &self.random)
+        expose(&[prefix, TOKEN_MARK], self.client.0, '_', self.random.bytes())
     }
 
     /// The environment it says it belongs to.
@@ -117,7 +125,7 @@ impl AccessToken {
     }
 
     pub(crate) fn random(&self) -> &[u8; RANDOM_BYTES] {
-        &self.random
+        self.random.bytes()
     }
 }
 
@@ -125,7 +133,7 @@ impl ClientSecret {
     /// A secret of `client` made from fresh random bytes.
     #[must_use]
     pub fn from_random(environment: Environment, client: ClientId, random: [u8; RANDOM_BYTES]) -> Self {
-        Self { environment, client, random }
+        Self { environment, client, random: Random::new(random) }
     }
 
     /// Reads a presented client secret.
@@ -140,7 +148,7 @@ impl ClientSecret {
     /// The secret as it travels: the one place its text is made. Wiped when dropped.
     #[must_use]
     pub fn expose(&self) -> Zeroizing<String> {
-        expose(&[SECRET_PREFIX, self.environment.as_str(), "."], self.client.0, '.', &self.random)
+        expose(&[SECRET_PREFIX, self.environment.as_str(), "."], self.client.0, '.', self.random.bytes())
     }
 
     /// The environment it says it belongs to.
@@ -156,7 +164,7 @@ impl ClientSecret {
     }
 
     pub(crate) fn random(&self) -> &[u8; RANDOM_BYTES] {
-        &self.random
+        self.random.bytes()
     }
 }
 
@@ -164,7 +172,7 @@ impl AdminKey {
     /// An admin key made from fresh random bytes.
     #[must_use]
     pub fn from_random(id: Uuid, random: [u8; RANDOM_BYTES]) -> Self {
-        Self { id, random }
+        Self { id, random: Random::new(random) }
     }
 
     /// Reads a presented admin key.
@@ -192,13 +200,13 @@ impl AdminKey {
         id.copy_from_slice(&derived[..16]);
         random.copy_from_slice(&derived[16..]);
         derived.zeroize();
-        Ok(Self { id: uuid::Builder::from_custom_bytes(id).into_uuid(), random })
+        Ok(Self { id: uuid::Builder::from_custom_bytes(id).into_uuid(), random: Random::new(random) })
     }
 
     /// The key as it travels: the one place its text is made. Wiped when dropped.
     #[must_use]
     pub fn expose(&self) -> Zeroizing<String> {
-        expose(&[ADMIN_PREFIX], self.id, '.', &self.random)
+        expose(&[ADMIN_PREFIX], self.id, '.', self.random.bytes())
     }
 
     /// The public name of the key, safe to log.
@@ -208,7 +216,7 @@ impl AdminKey {
     }
 
     pub(crate) fn random(&self) -> &[u8; RANDOM_BYTES] {
-        &self.random
+        self.random.bytes()
     }
 }
 
@@ -223,59 +231,33 @@ macro_rules! redacted {
 }
 redacted!(AccessToken, ClientSecret, AdminKey);
 
-/// Value of each hex digit by byte; 0xFF is not a lowercase hex digit.
-const HEX: [u8; 256] = {
-    let mut table = [0xFF_u8; 256];
-    let mut digit = 0_u8;
-    while digit < 16 {
-        let byte = if digit < 10 { b'0' + digit } else { b'a' + digit - 10 };
-        table[byte as usize] = digit;
-        digit += 1;
-    }
-    table
-};
-
-/// Decodes hex into `out`; the answer's high nibble is set if any character was not hex.
-#[inline]
-fn decode(hex: &[u8], out: &mut [u8]) -> u8 {
-    let mut bad = 0;
-    for (pair, byte) in hex.as_chunks::<2>().0.iter().zip(out) {
-        let (high, low) = (HEX[pair[0] as usize], HEX[pair[1] as usize]);
-        bad |= high | low;
-        *byte = (high << 4) | (low & 0x0F);
-    }
-    bad
-}
-
 /// Reads `<uuid><separator><64 hex>` at the end of `text` and proves the checksum over all before it.
+/// Tells the id to `known` as soon as it is read.
 #[inline]
-fn parse_body(
-    text: &str,
-    body: &[u8],
-    separator: u8,
-    known: impl FnOnce(Uuid),
-) -> Result<(Uuid, [u8; RANDOM_BYTES]), Malformed> {
+fn parse_body(text: &str, body: &[u8], separator: u8, known: impl FnOnce(Uuid)) -> Result<(Uuid, Random), Malformed> {
     let body: &[u8; UUID_CHARS + 1 + TAIL] = body.try_into().map_err(|_| Malformed)?;
     if body[8] != b'-' || body[13] != b'-' || body[18] != b'-' || body[23] != b'-' || body[36] != separator {
         return Err(Malformed);
     }
-    let mut id = [0_u8; 16];
-    let mut bad = decode(&body[0..8], &mut id[0..4]);
-    bad |= decode(&body[9..13], &mut id[4..6]);
-    bad |= decode(&body[14..18], &mut id[6..8]);
-    bad |= decode(&body[19..23], &mut id[8..10]);
-    bad |= decode(&body[24..36], &mut id[10..16]);
-    known(Uuid::from_bytes(id));
-    let mut random = [0_u8; RANDOM_BYTES];
-    let mut sum = [0_u8; 4];
-    bad |= decode(&body[37..37 + 2 * RANDOM_BYTES], &mut random);
-    bad |= decode(&body[37 + 2 * RANDOM_BYTES..], &mut sum);
+    let four = |at: usize| u64::from(u32::from_le_bytes([body[at], body[at + 1], body[at + 2], body[at + 3]]));
+    let eight = |low: usize, high: usize| four(low) | four(high) << 32;
+    let mut wrong = 0;
+    let mut read = |chars: u64| {
+        let (bytes, oddities) = hex::decode(chars);
+        wrong |= oddities;
+        bytes
+    };
+    // Around the hyphens of the UUID, then straight on.
+    let id = [read(eight(0, 4)), read(eight(9, 14)), read(eight(19, 24)), read(eight(28, 32))];
+    let id = Uuid::from_bytes(bytemuck::cast(id));
+    known(id);
+    let random = Random(std::array::from_fn(|nth| read(eight(37 + 8 * nth, 41 + 8 * nth))));
+    let sum = read(eight(93, 97)).to_le_bytes();
     let before = &text.as_bytes()[..text.len() - 8];
-    if bad & 0xF0 != 0 || crc32fast::hash(before) != u32::from_be_bytes(sum) {
-        random.zeroize();
+    if wrong != 0 || crc32fast::hash(before) != u32::from_be_bytes(sum) {
         return Err(Malformed);
     }
-    Ok((Uuid::from_bytes(id), random))
+    Ok((id, random))
 }
 
 fn expose(prefix: &[&str], id: Uuid, separator: char, random: &[u8; RANDOM_BYTES]) -> Zeroizing<String> {
@@ -359,13 +341,13 @@ mod tests {
             let id = Uuid::from_u128(raw);
             let text = AccessToken::from_random(environment, ClientId(id), random).expose();
             let token = AccessToken::parse(&text).unwrap();
-            prop_assert_eq!((token.environment, token.client.0, token.random), (environment, id, random));
+            prop_assert_eq!((token.environment, token.client.0, *token.random()), (environment, id, random));
             let text = ClientSecret::from_random(environment, ClientId(id), random).expose();
             let secret = ClientSecret::parse(&text).unwrap();
-            prop_assert_eq!((secret.environment, secret.client.0, secret.random), (environment, id, random));
+            prop_assert_eq!((secret.environment, secret.client.0, *secret.random()), (environment, id, random));
             let text = AdminKey::from_random(id, random).expose();
             let key = AdminKey::parse(&text).unwrap();
-            prop_assert_eq!((key.id, key.random), (id, random));
+            prop_assert_eq!((key.id, *key.random()), (id, random));
         }
 
         #[test]

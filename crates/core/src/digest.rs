@@ -212,13 +212,15 @@ impl Keyring {
 /// One block of 46 bytes: kind, environment, id, random.
 #[inline]
 fn digest(key: &DigestKey, kind: Kind, environment: u8, id: Uuid, random: &[u8; 28]) -> Digest {
-    let mut block = [0_u8; 46];
+    // Words, so that wiping takes few steps.
+    let mut words = [0_u64; 6];
+    let block = &mut bytemuck::bytes_of_mut(&mut words)[..46];
     block[0] = kind as u8;
     block[1] = environment;
     block[2..18].copy_from_slice(id.as_bytes());
-    block[18..46].copy_from_slice(random);
-    let out = Digest(*blake3::keyed_hash(&key.key, &block).as_bytes());
-    block[18..46].zeroize();
+    block[18..].copy_from_slice(random);
+    let out = Digest(*blake3::keyed_hash(&key.key, block).as_bytes());
+    words.zeroize();
     out
 }
 

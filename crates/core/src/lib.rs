@@ -12,6 +12,7 @@ pub mod client;
 pub mod credential;
 pub mod digest;
 pub mod generate;
+mod hex;
 pub mod ids;
 pub mod label;
 pub mod lease;

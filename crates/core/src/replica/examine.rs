@@ -9,7 +9,7 @@ use super::{Replica, table};
 use crate::check::{Denial, Facts, Introspection, Permit, Presented, Verdict};
 use crate::credential::{AccessToken, ClientSecret};
 use crate::digest::{Digest, KeyId};
-use crate::ids::{ClientId, ClientNo, ProductNo, WorkspaceId};
+use crate::ids::{ClientNo, ProductNo, WorkspaceId};
 use crate::slot::{EndReason, Previous};
 use crate::time::{Clock, Timestamp};
 use std::sync::atomic::Ordering;
@@ -62,10 +62,10 @@ impl Replica {
         let token = match presented {
             Presented::Missing => Err(Denial::TokenMissing),
             Presented::Repeated => Err(Denial::TokenRepeated),
-            Presented::One(text) => parse(text, |id| self.expect(id)),
+            Presented::One(text) => self.read(text),
         };
         let (product, found) = match &token {
-            Ok(token) => self.find(token, facts.product, Depth::Hot),
+            Ok((token, no)) => self.find(token, *no, facts.product, Depth::Hot),
             Err(_) => (self.consistent(|| self.product(facts.product)), None),
         };
         // The clocks come last: nothing read above can be fresher than they say.
@@ -74,7 +74,7 @@ impl Replica {
         }
         let decide = || -> Result<Permit, Denial> {
             let product = product.ok_or(Denial::ProductUnknown)?;
-            let token = token?;
+            let (token, _) = token?;
             if token.environment() != facts.environment {
                 return Err(Denial::EnvironmentMismatch);
             }
@@ -91,12 +91,12 @@ impl Replica {
     /// Tells about a live token (RFC 7662). Err(None) when the node cannot vouch.
     pub fn introspect(&self, text: &str, clock: &impl Clock) -> Result<Introspection, Option<Denial>> {
         let lease = self.lease.read();
-        let token = parse(text, |id| self.expect(id)).map_err(Some);
-        let found = token.as_ref().ok().and_then(|token| self.find(token, "", Depth::Whole).1);
+        let token = self.read(text).map_err(Some);
+        let found = token.as_ref().ok().and_then(|(token, no)| self.find(token, *no, "", Depth::Whole).1);
         if !lease.covers(|| clock.boot()) {
             return Err(None);
         }
-        let token = token?;
+        let (token, _) = token?;
         let live = live(found.ok_or(Some(Denial::TokenUnknown))?, clock.wall()).map_err(Some)?;
         let at = &live.found.at;
         let products = self.products.load();
@@ -118,12 +118,21 @@ impl Replica {
         })
     }
 
-    /// Asks the memory for all that a check of this client's token will read.
+    /// Reads a token and the number its client's id tells. As soon as that is known, the memory is asked
+    /// for all that a check will read.
     #[inline]
-    fn expect(&self, id: ClientId) {
-        let no = self.keyring.client_no(id).index();
-        self.hot.expect(no);
-        self.labels.expect(no);
+    fn read(&self, text: &str) -> Result<(AccessToken, ClientNo), Denial> {
+        let mut no = ClientNo(u32::MAX);
+        let token = AccessToken::parse_noting(text, |id| {
+            no = self.keyring.client_no(id);
+            self.hot.expect(no.index());
+            self.labels.expect(no.index());
+        });
+        match token {
+            Ok(token) => Ok((token, no)),
+            Err(_) if ClientSecret::parse(text).is_ok() => Err(Denial::SecretUsedAsToken),
+            Err(_) => Err(Denial::TokenMalformed),
+        }
     }
 
     /// The product of this slug; only within [`Replica::consistent`].
@@ -134,12 +143,18 @@ impl Replica {
 
     /// Looks a token up, and the product in the same moment.
     #[inline]
-    fn find(&self, token: &AccessToken, slug: &str, depth: Depth) -> (Option<ProductNo>, Option<Found>) {
+    fn find(
+        &self,
+        token: &AccessToken,
+        no: ClientNo,
+        slug: &str,
+        depth: Depth,
+    ) -> (Option<ProductNo>, Option<Found>) {
         // Nearly every token is digested under the current key; known before the slot arrives.
         let key = self.keyring.current();
         let digest = self.keyring.token(key, token).map(|digest| (key, digest));
         let mut product = None;
-        if let Some(no) = self.direct(token.client()) {
+        if self.is_direct(no) {
             let (seen, found) = self.find_in(no, token, digest, slug, depth);
             if found.is_some() {
                 return (seen, found);
@@ -249,12 +264,6 @@ impl Replica {
             checked_at,
         })
     }
-}
-
-fn parse(text: &str, known: impl FnOnce(ClientId)) -> Result<AccessToken, Denial> {
-    AccessToken::parse_noting(text, known).map_err(|_| {
-        if ClientSecret::parse(text).is_ok() { Denial::SecretUsedAsToken } else { Denial::TokenMalformed }
-    })
 }
 
 /// Whether a known token lives now; its holder, who proved to hold it, is told why not.

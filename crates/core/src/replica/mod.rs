@@ -137,11 +137,16 @@ impl Replica {
     }
 
     /// The client whose number the id tells, if there is one that may be reached so.
-    #[inline]
     fn direct(&self, id: ClientId) -> Option<ClientNo> {
         let no = self.keyring.client_no(id);
-        let flags = self.hot.get(no.index())?[words::FLAGS_USED].load(Ordering::Acquire) as u32;
-        (flags & words::DIRECT != 0).then_some(no)
+        self.is_direct(no).then_some(no)
+    }
+
+    /// Whether client `no` exists and its id tells its number.
+    #[inline]
+    fn is_direct(&self, no: ClientNo) -> bool {
+        let flags = self.hot.get(no.index()).map_or(0, |words| words[words::FLAGS_USED].load(Ordering::Acquire));
+        flags as u32 & words::DIRECT != 0
     }
 
     /// The clients that the index knows under this id's fingerprint: nearly always one or none.
