@@ -76,7 +76,7 @@ impl<const WORDS: usize> Cells<WORDS> {
         if let Some(chunk) = self.chunks.get(no / SLOTS_PER_CHUNK).and_then(OnceLock::get) {
             let start = chunk.skip + no % SLOTS_PER_CHUNK * WORDS;
             prefetch_index(&chunk.words, start);
-            if LINE % (WORDS * size_of::<u64>()) != 0 {
+            if !LINE.is_multiple_of(WORDS * size_of::<u64>()) {
                 // Such a cell may lie on two lines.
                 prefetch_index(&chunk.words, start + WORDS - 1);
             }
