@@ -83,7 +83,10 @@ impl Written {
             seq,
             at: entry.at,
             actor: entry.actor.text(),
-            source: entry.source.map(|address| address.to_canonical().to_string()).unwrap_or_default(),
+            source: entry
+                .source
+                .map(|address| address.to_canonical().to_string())
+                .unwrap_or_default(),
             action: entry.action.to_owned(),
             workspace: entry.workspace,
             client: entry.client,
@@ -105,7 +108,14 @@ impl Written {
         hash.update(self.at.0.to_be_bytes());
         let workspace = self.workspace.map(|id| id.to_string()).unwrap_or_default();
         let client = self.client.map(|id| id.to_string()).unwrap_or_default();
-        for text in [&self.actor, &self.source, &self.action, &workspace, &client, &self.detail] {
+        for text in [
+            &self.actor,
+            &self.source,
+            &self.action,
+            &workspace,
+            &client,
+            &self.detail,
+        ] {
             hash.update((text.len() as u64).to_be_bytes());
             hash.update(text.as_bytes());
         }
@@ -133,7 +143,10 @@ pub struct Verifier {
 
 impl Default for Verifier {
     fn default() -> Self {
-        Self { seq: 0, hash: CHAIN_START }
+        Self {
+            seq: 0,
+            hash: CHAIN_START,
+        }
     }
 }
 

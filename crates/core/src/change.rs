@@ -2,7 +2,9 @@
 //! else: as SQL by the store, in memory by the replica. Values are absolute, so applying a change
 //! again does nothing more. No plain secret ever stands in one.
 
-use crate::client::{AdminKeyRecord, ApiClient, Product, SECRETS, SecretRecord, Settings, Workspace};
+use crate::client::{
+    AdminKeyRecord, ApiClient, Product, SECRETS, SecretRecord, Settings, Workspace,
+};
 use crate::ids::{ClientNo, ProductNo};
 use crate::slot::Slot;
 use crate::time::Timestamp;
@@ -110,7 +112,9 @@ impl Change {
     /// Reads a body back; an unknown kind or field is an error, never a guess.
     pub fn from_body(format: u32, body: &str) -> Result<Self, UnknownChange> {
         if format != FORMAT {
-            return Err(UnknownChange(format!("change format {format}, this version reads {FORMAT}")));
+            return Err(UnknownChange(format!(
+                "change format {format}, this version reads {FORMAT}"
+            )));
         }
         serde_json::from_str(body).map_err(|error| UnknownChange(error.to_string()))
     }
@@ -127,11 +131,20 @@ mod tests {
 
     #[test]
     fn bodies_round_trip_and_unknown_ones_are_refused() {
-        let change = Change::TokenEnded { client: ClientNo(7), slot: Box::new(Slot::default()) };
+        let change = Change::TokenEnded {
+            client: ClientNo(7),
+            slot: Box::new(Slot::default()),
+        };
         let body = change.to_body();
         assert_eq!(Change::from_body(FORMAT, &body).unwrap(), change);
         assert!(Change::from_body(FORMAT + 1, &body).is_err());
         assert!(Change::from_body(FORMAT, r#"{"change":"moved_to_mars"}"#).is_err());
-        assert!(Change::from_body(FORMAT, r#"{"change":"product_deleted","product":1,"x":2}"#).is_err());
+        assert!(
+            Change::from_body(FORMAT, r#"{"change":"product_deleted","product":1,"x":2}"#).is_err()
+        );
+        // A newer node's further field is unknown wherever it stands.
+        let nested = body.replace("\"generation\":0", "\"generation\":0,\"x\":1");
+        assert_ne!(nested, body);
+        assert!(Change::from_body(FORMAT, &nested).is_err());
     }
 }

@@ -112,9 +112,10 @@ pub(crate) enum LabelText {
 impl LabelText {
     pub(crate) fn as_str(&self) -> &str {
         match self {
-            Self::Short([len, bytes @ ..]) => {
-                bytes.get(..usize::from(*len)).and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or("")
-            }
+            Self::Short([len, bytes @ ..]) => bytes
+                .get(..usize::from(*len))
+                .and_then(|bytes| std::str::from_utf8(bytes).ok())
+                .unwrap_or(""),
             Self::Long(text) => text,
         }
     }

@@ -34,6 +34,7 @@ pub enum OnRepeat {
 
 /// What an administrator chooses for a client.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Settings {
     /// Unique in its workspace and environment among clients not deleted.
     pub label: Label,
@@ -73,6 +74,7 @@ impl Settings {
 
 /// A client secret as kept: never the secret itself.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct SecretRecord {
     /// Which secret of this client it is, counted from 1, never used twice.
     pub n: u32,
@@ -86,6 +88,7 @@ pub struct SecretRecord {
 
 /// An API client as kept, less its slot.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ApiClient {
     /// Its place in every replica.
     pub no: ClientNo,
@@ -112,6 +115,7 @@ pub struct ApiClient {
 
 /// A workspace as kept.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Workspace {
     /// Its dense number.
     pub no: WorkspaceNo,
@@ -127,6 +131,7 @@ pub struct Workspace {
 
 /// A product as kept.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Product {
     /// Its dense number.
     pub no: ProductNo,
@@ -165,6 +170,7 @@ pub enum Role {
 
 /// An admin key as kept: never the key itself.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct AdminKeyRecord {
     /// Its public name, part of the key.
     pub id: Uuid,

@@ -26,7 +26,8 @@ pub const SECRET_PREFIX: &str = "tw-secret.";
 /// Before every admin key.
 pub const ADMIN_PREFIX: &str = "tw-admin.";
 /// Domain of the derivation for admin keys an operator chose.
-const CHOSEN_CONTEXT: &str = "tokenward 2026-11 id and digest input of an admin key chosen by an operator";
+const CHOSEN_CONTEXT: &str =
+    "tokenward 2026-11 id and digest input of an admin key chosen by an operator";
 
 /// For secret scanners: every access token matches this regular expression.
 pub const TOKEN_PATTERN: &str =
@@ -80,8 +81,16 @@ pub struct AdminKey {
 impl AccessToken {
     /// A token of `client` made from fresh random bytes.
     #[must_use]
-    pub fn from_random(environment: Environment, client: ClientId, random: [u8; RANDOM_BYTES]) -> Self {
-        Self { environment, client, random: Random::new(random) }
+    pub fn from_random(
+        environment: Environment,
+        client: ClientId,
+        random: [u8; RANDOM_BYTES],
+    ) -> Self {
+        Self {
+            environment,
+            client,
+            random: Random::new(random),
+        }
     }
 
     /// Reads a presented token.
@@ -92,14 +101,24 @@ impl AccessToken {
     /// The same, telling the client's id as soon as it is read, before anything is proved: so early that
     /// memory can be asked for what comes next.
     #[inline]
-    pub(crate) fn parse_noting(text: &str, known: impl FnOnce(ClientId)) -> Result<Self, Malformed> {
+    pub(crate) fn parse_noting(
+        text: &str,
+        known: impl FnOnce(ClientId),
+    ) -> Result<Self, Malformed> {
         let (environment, body) = match text.len() {
             TOKEN_CHARS => (Environment::Production, text),
-            _ => (Environment::Sandbox, text.strip_prefix(SANDBOX_PREFIX).ok_or(Malformed)?),
+            _ => (
+                Environment::Sandbox,
+                text.strip_prefix(SANDBOX_PREFIX).ok_or(Malformed)?,
+            ),
         };
         let body = body.strip_prefix(TOKEN_MARK).ok_or(Malformed)?.as_bytes();
         let (client, random) = parse_body(text, body, b'_', |id| known(ClientId(id)))?;
-        Ok(Self { environment, client: ClientId(client), random })
+        Ok(Self {
+            environment,
+            client: ClientId(client),
+            random,
+        })
     }
 
     /// The token as it travels: the one place its text is made. Wiped when dropped.
@@ -109,7 +128,12 @@ impl AccessToken {
             Environment::Sandbox => SANDBOX_PREFIX,
             Environment::Production => "",
         };
-        expose(&[prefix, TOKEN_MARK], self.client.0, '_', self.random.bytes())
+        expose(
+            &[prefix, TOKEN_MARK],
+            self.client.0,
+            '_',
+            self.random.bytes(),
+        )
     }
 
     /// The environment it says it belongs to.
@@ -132,8 +156,16 @@ impl AccessToken {
 impl ClientSecret {
     /// A secret of `client` made from fresh random bytes.
     #[must_use]
-    pub fn from_random(environment: Environment, client: ClientId, random: [u8; RANDOM_BYTES]) -> Self {
-        Self { environment, client, random: Random::new(random) }
+    pub fn from_random(
+        environment: Environment,
+        client: ClientId,
+        random: [u8; RANDOM_BYTES],
+    ) -> Self {
+        Self {
+            environment,
+            client,
+            random: Random::new(random),
+        }
     }
 
     /// Reads a presented client secret.
@@ -142,13 +174,22 @@ impl ClientSecret {
         let (word, body) = rest.split_once('.').ok_or(Malformed)?;
         let environment = Environment::parse(word).ok_or(Malformed)?;
         let (client, random) = parse_body(text, body.as_bytes(), b'.', |_| ())?;
-        Ok(Self { environment, client: ClientId(client), random })
+        Ok(Self {
+            environment,
+            client: ClientId(client),
+            random,
+        })
     }
 
     /// The secret as it travels: the one place its text is made. Wiped when dropped.
     #[must_use]
     pub fn expose(&self) -> Zeroizing<String> {
-        expose(&[SECRET_PREFIX, self.environment.as_str(), "."], self.client.0, '.', self.random.bytes())
+        expose(
+            &[SECRET_PREFIX, self.environment.as_str(), "."],
+            self.client.0,
+            '.',
+            self.random.bytes(),
+        )
     }
 
     /// The environment it says it belongs to.
@@ -172,7 +213,10 @@ impl AdminKey {
     /// An admin key made from fresh random bytes.
     #[must_use]
     pub fn from_random(id: Uuid, random: [u8; RANDOM_BYTES]) -> Self {
-        Self { id, random: Random::new(random) }
+        Self {
+            id,
+            random: Random::new(random),
+        }
     }
 
     /// Reads a presented admin key.
@@ -200,7 +244,10 @@ impl AdminKey {
         id.copy_from_slice(&derived[..16]);
         random.copy_from_slice(&derived[16..]);
         derived.zeroize();
-        Ok(Self { id: uuid::Builder::from_custom_bytes(id).into_uuid(), random: Random::new(random) })
+        Ok(Self {
+            id: uuid::Builder::from_custom_bytes(id).into_uuid(),
+            random: Random::new(random),
+        })
     }
 
     /// The key as it travels: the one place its text is made. Wiped when dropped.
@@ -234,12 +281,29 @@ redacted!(AccessToken, ClientSecret, AdminKey);
 /// Reads `<uuid><separator><64 hex>` at the end of `text` and proves the checksum over all before it.
 /// Tells the id to `known` as soon as it is read.
 #[inline]
-fn parse_body(text: &str, body: &[u8], separator: u8, known: impl FnOnce(Uuid)) -> Result<(Uuid, Random), Malformed> {
+fn parse_body(
+    text: &str,
+    body: &[u8],
+    separator: u8,
+    known: impl FnOnce(Uuid),
+) -> Result<(Uuid, Random), Malformed> {
     let body: &[u8; UUID_CHARS + 1 + TAIL] = body.try_into().map_err(|_| Malformed)?;
-    if body[8] != b'-' || body[13] != b'-' || body[18] != b'-' || body[23] != b'-' || body[36] != separator {
+    if body[8] != b'-'
+        || body[13] != b'-'
+        || body[18] != b'-'
+        || body[23] != b'-'
+        || body[36] != separator
+    {
         return Err(Malformed);
     }
-    let four = |at: usize| u64::from(u32::from_le_bytes([body[at], body[at + 1], body[at + 2], body[at + 3]]));
+    let four = |at: usize| {
+        u64::from(u32::from_le_bytes([
+            body[at],
+            body[at + 1],
+            body[at + 2],
+            body[at + 3],
+        ]))
+    };
     let eight = |low: usize, high: usize| four(low) | four(high) << 32;
     let mut wrong = 0;
     let mut read = |chars: u64| {
@@ -248,10 +312,17 @@ fn parse_body(text: &str, body: &[u8], separator: u8, known: impl FnOnce(Uuid)) 
         bytes
     };
     // Around the hyphens of the UUID, then straight on.
-    let id = [read(eight(0, 4)), read(eight(9, 14)), read(eight(19, 24)), read(eight(28, 32))];
+    let id = [
+        read(eight(0, 4)),
+        read(eight(9, 14)),
+        read(eight(19, 24)),
+        read(eight(28, 32)),
+    ];
     let id = Uuid::from_bytes(bytemuck::cast(id));
     known(id);
-    let random = Random(std::array::from_fn(|nth| read(eight(37 + 8 * nth, 41 + 8 * nth))));
+    let random = Random(std::array::from_fn(|nth| {
+        read(eight(37 + 8 * nth, 41 + 8 * nth))
+    }));
     let sum = read(eight(93, 97)).to_le_bytes();
     let before = &text.as_bytes()[..text.len() - 8];
     if wrong != 0 || crc32fast::hash(before) != u32::from_be_bytes(sum) {
@@ -260,7 +331,12 @@ fn parse_body(text: &str, body: &[u8], separator: u8, known: impl FnOnce(Uuid)) 
     Ok((id, random))
 }
 
-fn expose(prefix: &[&str], id: Uuid, separator: char, random: &[u8; RANDOM_BYTES]) -> Zeroizing<String> {
+fn expose(
+    prefix: &[&str],
+    id: Uuid,
+    separator: char,
+    random: &[u8; RANDOM_BYTES],
+) -> Zeroizing<String> {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     // Reserved once, so that no reallocation leaves a copy behind.
     let mut out = Zeroizing::new(String::with_capacity(128));
@@ -298,7 +374,8 @@ mod tests {
         assert!(text.starts_with("1.01234567-89ab-cdef-0123-456789abcdef_0707"));
         let sandbox = AccessToken::from_random(Environment::Sandbox, ClientId(id()), [7; 28]);
         assert_eq!(sandbox.expose().len(), 111);
-        let secret = ClientSecret::from_random(Environment::Production, ClientId(id()), [9; 28]).expose();
+        let secret =
+            ClientSecret::from_random(Environment::Production, ClientId(id()), [9; 28]).expose();
         assert!(secret.len() <= 128 && secret.starts_with("tw-secret.production.01234567-"));
         let charset = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
         assert!(secret.chars().all(charset));
@@ -313,7 +390,8 @@ mod tests {
 
     #[test]
     fn near_misses_are_refused() {
-        let text = AccessToken::from_random(Environment::Production, ClientId(id()), [0xab; 28]).expose();
+        let text =
+            AccessToken::from_random(Environment::Production, ClientId(id()), [0xab; 28]).expose();
         let check = |bad: String| assert!(AccessToken::parse(&bad).is_err(), "{}", bad.len());
         check(text.to_uppercase());
         check(format!(" {}", *text));

@@ -120,7 +120,8 @@ impl Serialize for Digest {
 impl<'de> Deserialize<'de> for Digest {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
-        Self::from_hex(&text).ok_or_else(|| serde::de::Error::custom("a digest is 64 hex characters"))
+        Self::from_hex(&text)
+            .ok_or_else(|| serde::de::Error::custom("a digest is 64 hex characters"))
     }
 }
 
@@ -191,14 +192,26 @@ impl Keyring {
     #[inline]
     pub fn token(&self, id: KeyId, token: &AccessToken) -> Option<Digest> {
         let key = self.key(id)?;
-        Some(digest(key, Kind::Token, token.environment() as u8, token.client().0, token.random()))
+        Some(digest(
+            key,
+            Kind::Token,
+            token.environment() as u8,
+            token.client().0,
+            token.random(),
+        ))
     }
 
     /// The digest of a client secret under key `id`.
     #[must_use]
     pub fn secret(&self, id: KeyId, secret: &ClientSecret) -> Option<Digest> {
         let key = self.key(id)?;
-        Some(digest(key, Kind::Secret, secret.environment() as u8, secret.client().0, secret.random()))
+        Some(digest(
+            key,
+            Kind::Secret,
+            secret.environment() as u8,
+            secret.client().0,
+            secret.random(),
+        ))
     }
 
     /// The digest of an admin key under key `id`.
@@ -230,7 +243,11 @@ mod tests {
     use crate::ids::Environment;
 
     fn ring() -> Keyring {
-        Keyring::new(vec![DigestKey::new(KeyId(1), [1; 32]), DigestKey::new(KeyId(2), [2; 32])]).unwrap()
+        Keyring::new(vec![
+            DigestKey::new(KeyId(1), [1; 32]),
+            DigestKey::new(KeyId(2), [2; 32]),
+        ])
+        .unwrap()
     }
 
     #[test]
@@ -238,19 +255,36 @@ mod tests {
         let ring = ring();
         let client = ClientId(Uuid::from_u128(5));
         let token = |e, c, r| AccessToken::from_random(e, c, [r; 28]);
-        let base = ring.token(KeyId(1), &token(Environment::Sandbox, client, 0)).unwrap();
+        let base = ring
+            .token(KeyId(1), &token(Environment::Sandbox, client, 0))
+            .unwrap();
         let others = [
-            ring.token(KeyId(2), &token(Environment::Sandbox, client, 0)).unwrap(),
-            ring.token(KeyId(1), &token(Environment::Production, client, 0)).unwrap(),
-            ring.token(KeyId(1), &token(Environment::Sandbox, ClientId(Uuid::from_u128(6)), 0)).unwrap(),
-            ring.token(KeyId(1), &token(Environment::Sandbox, client, 1)).unwrap(),
-            ring.secret(KeyId(1), &ClientSecret::from_random(Environment::Sandbox, client, [0; 28])).unwrap(),
-            ring.admin(KeyId(1), &AdminKey::from_random(client.0, [0; 28])).unwrap(),
+            ring.token(KeyId(2), &token(Environment::Sandbox, client, 0))
+                .unwrap(),
+            ring.token(KeyId(1), &token(Environment::Production, client, 0))
+                .unwrap(),
+            ring.token(
+                KeyId(1),
+                &token(Environment::Sandbox, ClientId(Uuid::from_u128(6)), 0),
+            )
+            .unwrap(),
+            ring.token(KeyId(1), &token(Environment::Sandbox, client, 1))
+                .unwrap(),
+            ring.secret(
+                KeyId(1),
+                &ClientSecret::from_random(Environment::Sandbox, client, [0; 28]),
+            )
+            .unwrap(),
+            ring.admin(KeyId(1), &AdminKey::from_random(client.0, [0; 28]))
+                .unwrap(),
         ];
         for other in others {
             assert!(!base.matches(&other));
         }
-        assert!(ring.token(KeyId(3), &token(Environment::Sandbox, client, 0)).is_none());
+        assert!(
+            ring.token(KeyId(3), &token(Environment::Sandbox, client, 0))
+                .is_none()
+        );
         assert_eq!(Digest::from_hex(&base.to_hex()), Some(base));
     }
 

@@ -103,7 +103,10 @@ pub enum Rejection {
 pub fn admit(state: &ClientState, caller: &Caller, keyring: &Keyring) -> Result<usize, Rejection> {
     let position = prove(state, &caller.secret, keyring).ok_or(Rejection::SecretInvalid)?;
     // From here on the caller is known to hold the real secret, so the reason may be told.
-    if caller.host_environment.is_some_and(|host| host != state.client.environment) {
+    if caller
+        .host_environment
+        .is_some_and(|host| host != state.client.environment)
+    {
         return Err(Rejection::EnvironmentMismatch);
     }
     if state.client.deleted_at.is_some() {
@@ -151,11 +154,14 @@ pub fn by_secret(
     match_generation(&state.slot, wishes.if_match, now)?;
     let settings = &state.client.settings;
     if wishes.handover_seconds.unwrap_or(0) > settings.handover_max_seconds {
-        return Err(Rejection::HandoverTooLong { max_seconds: settings.handover_max_seconds });
+        return Err(Rejection::HandoverTooLong {
+            max_seconds: settings.handover_max_seconds,
+        });
     }
     let day = u32::try_from(now.utc_day()).unwrap_or(0);
     let used = state.slot.quota[position].used_on(day);
-    if settings.on_repeat == OnRepeat::Return && !wishes.force
+    if settings.on_repeat == OnRepeat::Return
+        && !wishes.force
         && let Some(mut answer) = returned(state, &caller.secret, now)
     {
         answer.secret = Some(record.n);
@@ -164,24 +170,46 @@ pub fn by_secret(
     }
     if used >= quota_per_day {
         let retry_after_seconds = now.seconds_to_midnight();
-        return Err(Rejection::QuotaExceeded { retry_after_seconds, limit: quota_per_day });
+        return Err(Rejection::QuotaExceeded {
+            retry_after_seconds,
+            limit: quota_per_day,
+        });
     }
     let (mut slot, mut answer) = issued(state, wishes.handover_seconds, fresh.token, keyring, now);
-    slot.quota[position] = QuotaCount { day, used: used + 1 };
+    slot.quota[position] = QuotaCount {
+        day,
+        used: used + 1,
+    };
     answer.secret = Some(record.n);
     answer.quota_left = quota_per_day.saturating_sub(used + 1);
     if settings.on_repeat == OnRepeat::Return {
-        slot.seal = Some(seal::seal(&answer.token, answer.generation, &caller.secret, fresh.nonce));
+        slot.seal = Some(seal::seal(
+            &answer.token,
+            answer.generation,
+            &caller.secret,
+            fresh.nonce,
+        ));
     }
-    let mut changes = vec![Change::TokenIssued { client: state.client.no, slot: Box::new(slot) }];
+    let mut changes = vec![Change::TokenIssued {
+        client: state.client.no,
+        slot: Box::new(slot),
+    }];
     if record.key != keyring.current()
         && let Some(digest) = keyring.secret(keyring.current(), &caller.secret)
     {
         // The digest key was rotated: this is the moment the plain secret is at hand.
         let mut secrets = state.client.secrets;
-        secrets[position] = Some(crate::client::SecretRecord { digest, key: keyring.current(), ..record });
+        secrets[position] = Some(crate::client::SecretRecord {
+            digest,
+            key: keyring.current(),
+            ..record
+        });
         let next_secret = state.client.next_secret;
-        changes.push(Change::SecretsChanged { client: state.client.no, secrets, next_secret });
+        changes.push(Change::SecretsChanged {
+            client: state.client.no,
+            secrets,
+            next_secret,
+        });
     }
     Ok((changes, answer))
 }
@@ -201,27 +229,45 @@ pub fn by_admin(
         return Err(Rejection::ClientDisabled);
     }
     let (slot, answer) = issued(state, None, fresh.token, keyring, now);
-    Ok((vec![Change::TokenIssued { client: state.client.no, slot: Box::new(slot) }], answer))
+    Ok((
+        vec![Change::TokenIssued {
+            client: state.client.no,
+            slot: Box::new(slot),
+        }],
+        answer,
+    ))
 }
 
 /// Ends the client's live token, and a hand-over's previous one, without a new one. None when
 /// nothing is live.
 #[must_use]
 pub fn revoke(state: &ClientState, now: Timestamp) -> Option<Change> {
-    let previous = state.slot.previous.is_some_and(|previous| now < previous.valid_till);
+    let previous = state
+        .slot
+        .previous
+        .is_some_and(|previous| now < previous.valid_till);
     if state.slot.live(now).is_none() && !previous {
         return None;
     }
     let slot = state.slot.end(EndReason::Revoked, now);
-    Some(Change::TokenEnded { client: state.client.no, slot: Box::new(slot) })
+    Some(Change::TokenEnded {
+        client: state.client.no,
+        slot: Box::new(slot),
+    })
 }
 
 /// Ends the previous token of a hand-over before its time. None when there is none.
 #[must_use]
 pub fn end_previous(state: &ClientState) -> Option<Change> {
     state.slot.previous?;
-    let slot = Slot { previous: None, ..state.slot.clone() };
-    Some(Change::TokenEnded { client: state.client.no, slot: Box::new(slot) })
+    let slot = Slot {
+        previous: None,
+        ..state.slot.clone()
+    };
+    Some(Change::TokenEnded {
+        client: state.client.no,
+        slot: Box::new(slot),
+    })
 }
 
 fn match_generation(slot: &Slot, wanted: Option<u32>, now: Timestamp) -> Result<(), Rejection> {
@@ -238,7 +284,10 @@ fn match_generation(slot: &Slot, wanted: Option<u32>, now: Timestamp) -> Result<
 fn returned(state: &ClientState, secret: &ClientSecret, now: Timestamp) -> Option<Answer> {
     let live = state.slot.live(now)?;
     let margin = u64::from(state.client.settings.renew_before_seconds);
-    if live.valid_till.is_some_and(|till| till <= now.plus_seconds(margin)) {
+    if live
+        .valid_till
+        .is_some_and(|till| till <= now.plus_seconds(margin))
+    {
         return None;
     }
     let token = seal::open(state.slot.seal.as_ref()?, state.slot.generation, secret)?;
@@ -247,7 +296,11 @@ fn returned(state: &ClientState, secret: &ClientSecret, now: Timestamp) -> Optio
         generation: state.slot.generation,
         issued_at: live.issued_at,
         valid_till: live.valid_till,
-        previous_valid_till: state.slot.previous.filter(|p| now < p.valid_till).map(|p| p.valid_till),
+        previous_valid_till: state
+            .slot
+            .previous
+            .filter(|p| now < p.valid_till)
+            .map(|p| p.valid_till),
         secret: None,
         made: false,
         quota_left: 0,
@@ -267,14 +320,30 @@ fn issued(
     let lifetime = client.settings.token_lifetime_seconds;
     let valid_till = lifetime.map(|seconds| now.plus_seconds(seconds.into()));
     // The current key is always in the ring.
-    let digest = keyring.token(key, &token).unwrap_or(crate::digest::Digest([0; 32]));
-    let previous = handover_seconds.filter(|seconds| *seconds > 0).and_then(|seconds| {
-        let live = state.slot.live(now)?;
-        let end = now.plus_seconds(seconds.into());
-        let valid_till = live.valid_till.map_or(end, |till| till.min(end));
-        Some(Previous { digest: live.digest, key: live.key, valid_till })
-    });
-    let slot = state.slot.issue(TokenRecord { digest, key, issued_at: now, valid_till }, previous);
+    let digest = keyring
+        .token(key, &token)
+        .unwrap_or(crate::digest::Digest([0; 32]));
+    let previous = handover_seconds
+        .filter(|seconds| *seconds > 0)
+        .and_then(|seconds| {
+            let live = state.slot.live(now)?;
+            let end = now.plus_seconds(seconds.into());
+            let valid_till = live.valid_till.map_or(end, |till| till.min(end));
+            Some(Previous {
+                digest: live.digest,
+                key: live.key,
+                valid_till,
+            })
+        });
+    let slot = state.slot.issue(
+        TokenRecord {
+            digest,
+            key,
+            issued_at: now,
+            valid_till,
+        },
+        previous,
+    );
     let answer = Answer {
         token,
         generation: slot.generation,

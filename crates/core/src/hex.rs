@@ -28,7 +28,11 @@ mod tests {
 
     fn check(text: &str, expect: Option<[u8; 4]>) {
         let (word, wrong) = decode(u64::from_le_bytes(text.as_bytes().try_into().unwrap()));
-        assert_eq!((wrong == 0).then_some(word.to_le_bytes()), expect, "{text:?}");
+        assert_eq!(
+            (wrong == 0).then_some(word.to_le_bytes()),
+            expect,
+            "{text:?}"
+        );
     }
 
     #[test]

@@ -21,7 +21,7 @@ macro_rules! text_kind {
     ($(#[$doc:meta])* $name:ident, $max:expr, $what:literal) => {
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
-        #[serde(transparent)]
+        #[serde(try_from = "String", into = "String")]
         pub struct $name(String);
 
         impl $name {
@@ -34,6 +34,19 @@ macro_rules! text_kind {
             #[must_use]
             pub fn as_str(&self) -> &str {
                 &self.0
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = TextRefused;
+            fn try_from(text: String) -> Result<Self, TextRefused> {
+                Self::parse(&text)
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(text: $name) -> Self {
+                text.0
             }
         }
 
@@ -68,10 +81,13 @@ fn clean(text: &str, max: usize, what: &str) -> Result<(), TextRefused> {
     // Besides control characters: line and paragraph separators and the marks that turn the reading
     // direction, which make one label look like another.
     let odd = |c: char| {
-        c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+        c.is_control()
+            || matches!(c, '\u{2028}' | '\u{2029}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
     };
     if text.chars().any(odd) {
-        return refuse(format!("{what} must not hold control or invisible characters"));
+        return refuse(format!(
+            "{what} must not hold control or invisible characters"
+        ));
     }
     Ok(())
 }
@@ -94,14 +110,17 @@ impl Label {
 
 /// A product's slug, such as `e-invoice`: lowercase letters and digits in groups joined by hyphens.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
-#[serde(transparent)]
+#[serde(try_from = "String", into = "String")]
 pub struct Slug(String);
 
 impl Slug {
     /// Reads a slug.
     pub fn parse(text: &str) -> Result<Self, TextRefused> {
         let group = |part: &str| {
-            !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
+            !part.is_empty()
+                && part
+                    .bytes()
+                    .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
         };
         if text.len() > SLUG_BYTES_MAX || !text.split('-').all(group) {
             return Err(TextRefused(format!(
@@ -118,6 +137,19 @@ impl Slug {
     }
 }
 
+impl TryFrom<String> for Slug {
+    type Error = TextRefused;
+    fn try_from(text: String) -> Result<Self, TextRefused> {
+        Self::parse(&text)
+    }
+}
+
+impl From<Slug> for String {
+    fn from(slug: Slug) -> Self {
+        slug.0
+    }
+}
+
 impl fmt::Display for Slug {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -130,11 +162,16 @@ pub fn email(text: &str) -> Result<String, TextRefused> {
     let outline = text.split_once('@').is_some_and(|(local, domain)| {
         !local.is_empty() && !domain.is_empty() && !domain.contains('@')
     });
-    let plain = text.len() <= EMAIL_BYTES_MAX && text.chars().all(|c| !c.is_control() && !c.is_whitespace() && c != ',');
+    let plain = text.len() <= EMAIL_BYTES_MAX
+        && text
+            .chars()
+            .all(|c| !c.is_control() && !c.is_whitespace() && c != ',');
     if outline && plain {
         Ok(text.to_owned())
     } else {
-        Err(TextRefused(format!("an e-mail address looks like name@domain, at most {EMAIL_BYTES_MAX} bytes")))
+        Err(TextRefused(format!(
+            "an e-mail address looks like name@domain, at most {EMAIL_BYTES_MAX} bytes"
+        )))
     }
 }
 
@@ -160,7 +197,9 @@ mod tests {
 
     #[test]
     fn a_label_survives_a_header() {
-        let check = |text: &str, expect: &str| assert_eq!(Label::parse(text).unwrap().header_value(), expect);
+        let check = |text: &str, expect: &str| {
+            assert_eq!(Label::parse(text).unwrap().header_value(), expect)
+        };
         check("SAP ERP", "SAP ERP");
         check("100%", "100%25");
         check("Süd", "S%C3%BCd");
@@ -171,11 +210,30 @@ mod tests {
         for good in ["gst", "max-itc", "e-invoice", "a1-2b"] {
             assert!(Slug::parse(good).is_ok());
         }
-        for bad in ["", "-a", "a-", "a--b", "A", "a_b", "a/b", "ä", &"a".repeat(65)] {
+        for bad in [
+            "",
+            "-a",
+            "a-",
+            "a--b",
+            "A",
+            "a_b",
+            "a/b",
+            "ä",
+            &"a".repeat(65),
+        ] {
             assert!(Slug::parse(bad).is_err(), "{bad}");
         }
         assert!(email("a@b").is_ok());
-        for bad in ["", "a", "@b", "a@", "a@b@c", "a b@c", "a,b@c", "a@b\r\nX: y"] {
+        for bad in [
+            "",
+            "a",
+            "@b",
+            "a@",
+            "a@b@c",
+            "a b@c",
+            "a,b@c",
+            "a@b\r\nX: y",
+        ] {
             assert!(email(bad).is_err(), "{bad:?}");
         }
     }

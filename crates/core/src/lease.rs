@@ -17,7 +17,9 @@ impl Lease {
     /// No lease: the replica cannot vouch yet.
     #[must_use]
     pub fn none() -> Self {
-        Self { until: AtomicU64::new(0) }
+        Self {
+            until: AtomicU64::new(0),
+        }
     }
 
     /// Extends the lease to `until`; it is never shortened this way, so a late answer to an early

@@ -74,7 +74,9 @@ mod tests {
     #[test]
     fn neighbours_have_nothing_in_common() {
         let numbering = Numbering::derive(&[1; 32]);
-        let ids: Vec<_> = (0..4).map(|no| numbering.id(ClientNo(no), [no as u8; 12])).collect();
+        let ids: Vec<_> = (0..4)
+            .map(|no| numbering.id(ClientNo(no), [no as u8; 12]))
+            .collect();
         for pair in ids.windows(2) {
             let heads = [pair[0], pair[1]].map(|id| id.0.as_fields().0);
             assert!((heads[0] ^ heads[1]).count_ones() > 4, "{heads:x?}");

@@ -55,13 +55,24 @@ impl Networks {
 
 /// Reads one network or address.
 pub fn network(text: &str) -> Result<IpNet, TextRefused> {
-    let refuse = |why: &str| TextRefused(format!("{:?}: {why}", text.chars().take(64).collect::<String>()));
+    let refuse = |why: &str| {
+        TextRefused(format!(
+            "{:?}: {why}",
+            text.chars().take(64).collect::<String>()
+        ))
+    };
     let net = match text.parse::<IpNet>() {
         Ok(net) => net,
-        Err(_) => IpNet::from(text.parse::<IpAddr>().map_err(|_| refuse("not a network such as 10.0.0.0/8"))?),
+        Err(_) => IpNet::from(
+            text.parse::<IpAddr>()
+                .map_err(|_| refuse("not a network such as 10.0.0.0/8"))?,
+        ),
     };
     if net.addr() != net.network() {
-        return Err(refuse(&format!("has host bits set; did you mean {}?", net.trunc())));
+        return Err(refuse(&format!(
+            "has host bits set; did you mean {}?",
+            net.trunc()
+        )));
     }
     // ::ffff:10.0.0.0/104 is 10.0.0.0/8 by another name.
     if let IpNet::V6(v6) = net
@@ -86,7 +97,9 @@ impl Restrictions {
     /// Whether `product` is allowed.
     #[must_use]
     pub fn allow_product(&self, product: ProductNo) -> bool {
-        self.products.as_ref().is_none_or(|list| list.binary_search(&product).is_ok())
+        self.products
+            .as_ref()
+            .is_none_or(|list| list.binary_search(&product).is_ok())
     }
 
     /// Whether nothing is restricted.
@@ -103,7 +116,9 @@ mod tests {
     #[test]
     fn networks_hold_what_they_say() {
         let nets = Networks::parse(&["10.0.0.0/8", "2001:db8::/32", "192.0.2.7"]).unwrap();
-        let check = |text: &str, expect: bool| assert_eq!(nets.hold(text.parse().unwrap()), expect, "{text}");
+        let check = |text: &str, expect: bool| {
+            assert_eq!(nets.hold(text.parse().unwrap()), expect, "{text}")
+        };
         check("10.255.0.1", true);
         check("::ffff:10.1.2.3", true);
         check("11.0.0.1", false);
@@ -115,13 +130,27 @@ mod tests {
 
     #[test]
     fn mapped_networks_are_plain_ones() {
-        assert_eq!(network("::ffff:10.0.0.0/104").unwrap().to_string(), "10.0.0.0/8");
-        assert_eq!(network("::ffff:192.0.2.7").unwrap().to_string(), "192.0.2.7/32");
+        assert_eq!(
+            network("::ffff:10.0.0.0/104").unwrap().to_string(),
+            "10.0.0.0/8"
+        );
+        assert_eq!(
+            network("::ffff:192.0.2.7").unwrap().to_string(),
+            "192.0.2.7/32"
+        );
     }
 
     #[test]
     fn slips_are_told_not_mended() {
-        for bad in ["10.0.0.1/8", "10.0.0.0/33", "", "10", "a", "10.0.0.0/8 ", "1.2.3.4/-1"] {
+        for bad in [
+            "10.0.0.1/8",
+            "10.0.0.0/33",
+            "",
+            "10",
+            "a",
+            "10.0.0.0/8 ",
+            "1.2.3.4/-1",
+        ] {
             assert!(network(bad).is_err(), "{bad}");
         }
         assert!(network("10.0.0.1/8").unwrap_err().0.contains("10.0.0.0/8"));

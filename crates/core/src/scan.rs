@@ -1,7 +1,9 @@
 //! Finding our credentials in other people's files, by shape and checksum, offline. The checksum
 //! makes a chance hit one in four thousand million, so every find is worth looking at.
 
-use crate::credential::{ADMIN_PREFIX, AccessToken, AdminKey, ClientSecret, SANDBOX_PREFIX, SECRET_PREFIX, TOKEN_MARK};
+use crate::credential::{
+    ADMIN_PREFIX, AccessToken, AdminKey, ClientSecret, SANDBOX_PREFIX, SECRET_PREFIX, TOKEN_MARK,
+};
 use crate::ids::Environment;
 use uuid::Uuid;
 
@@ -57,7 +59,10 @@ pub fn scan(bytes: &[u8]) -> Vec<Find> {
             at += 1;
             continue;
         }
-        let end = bytes[at..].iter().position(|byte| !part(*byte)).map_or(bytes.len(), |len| at + len);
+        let end = bytes[at..]
+            .iter()
+            .position(|byte| !part(*byte))
+            .map_or(bytes.len(), |len| at + len);
         scan_word(bytes, at, end, &mut finds);
         at = end;
     }
@@ -67,12 +72,20 @@ pub fn scan(bytes: &[u8]) -> Vec<Find> {
 /// Looks in one run of credential characters; a credential may stand anywhere in it, for a scanner
 /// must not be fooled by a letter glued to one.
 fn scan_word(bytes: &[u8], start: usize, end: usize, finds: &mut Vec<Find>) {
-    let Ok(word) = std::str::from_utf8(&bytes[start..end]) else { return };
+    let Ok(word) = std::str::from_utf8(&bytes[start..end]) else {
+        return;
+    };
     let mut at = 0;
     while at + 100 <= word.len() {
         match credential_at(&word[at..]) {
             Some((len, kind, owner, environment)) => {
-                finds.push(Find { kind, start: start + at, end: start + at + len, owner, environment });
+                finds.push(Find {
+                    kind,
+                    start: start + at,
+                    end: start + at + len,
+                    owner,
+                    environment,
+                });
                 at += len;
             }
             None => at += 1,
@@ -84,15 +97,29 @@ fn scan_word(bytes: &[u8], start: usize, end: usize, finds: &mut Vec<Find>) {
 fn credential_at(text: &str) -> Option<(usize, Kind, Uuid, Option<Environment>)> {
     const BODY: usize = 36 + 1 + 64;
     if text.starts_with(TOKEN_MARK) || text.starts_with(SANDBOX_PREFIX) {
-        let prefix = if text.starts_with(TOKEN_MARK) { 0 } else { SANDBOX_PREFIX.len() };
+        let prefix = if text.starts_with(TOKEN_MARK) {
+            0
+        } else {
+            SANDBOX_PREFIX.len()
+        };
         let len = prefix + TOKEN_MARK.len() + BODY;
         let token = AccessToken::parse(text.get(..len)?).ok()?;
-        return Some((len, Kind::AccessToken, token.client().0, Some(token.environment())));
+        return Some((
+            len,
+            Kind::AccessToken,
+            token.client().0,
+            Some(token.environment()),
+        ));
     }
     if let Some(rest) = text.strip_prefix(SECRET_PREFIX) {
         let len = SECRET_PREFIX.len() + rest.find('.')? + 1 + BODY;
         let secret = ClientSecret::parse(text.get(..len)?).ok()?;
-        return Some((len, Kind::ClientSecret, secret.client().0, Some(secret.environment())));
+        return Some((
+            len,
+            Kind::ClientSecret,
+            secret.client().0,
+            Some(secret.environment()),
+        ));
     }
     if text.starts_with(ADMIN_PREFIX) {
         let len = ADMIN_PREFIX.len() + BODY;
@@ -118,8 +145,14 @@ mod tests {
         let plain = AccessToken::from_random(Environment::Production, client(), [2; 28]).expose();
         let secret = ClientSecret::from_random(Environment::Production, client(), [3; 28]).expose();
         let admin = AdminKey::from_random(client().0, [4; 28]).expose();
-        let text = format!("TOKEN={}\n\"{}\" x{} {}.\u{ff}é{}", *token, *plain, *secret, *admin, *token);
-        let kinds: Vec<_> = scan(text.as_bytes()).iter().map(|f| (f.kind, &text[f.start..f.end] == token.as_str())).collect();
+        let text = format!(
+            "TOKEN={}\n\"{}\" x{} {}.\u{ff}é{}",
+            *token, *plain, *secret, *admin, *token
+        );
+        let kinds: Vec<_> = scan(text.as_bytes())
+            .iter()
+            .map(|f| (f.kind, &text[f.start..f.end] == token.as_str()))
+            .collect();
         assert_eq!(
             kinds,
             [
@@ -134,7 +167,9 @@ mod tests {
 
     #[test]
     fn a_wrong_checksum_is_no_find() {
-        let mut token = AccessToken::from_random(Environment::Production, client(), [1; 28]).expose().to_string();
+        let mut token = AccessToken::from_random(Environment::Production, client(), [1; 28])
+            .expose()
+            .to_string();
         let last = if token.pop() == Some('0') { '1' } else { '0' };
         token.push(last);
         assert!(scan(token.as_bytes()).is_empty());

@@ -15,10 +15,20 @@ const CONTEXT: &str = "tokenward 2026-11 seal of a live access token under its c
 
 /// Seals the token of `generation`: nonce, then ciphertext and tag, 68 bytes.
 #[must_use]
-pub fn seal(token: &AccessToken, generation: u32, secret: &ClientSecret, nonce: [u8; NONCE_BYTES]) -> Vec<u8> {
+pub fn seal(
+    token: &AccessToken,
+    generation: u32,
+    secret: &ClientSecret,
+    nonce: [u8; NONCE_BYTES],
+) -> Vec<u8> {
     let aad = associated(token.client(), generation);
-    let payload = Payload { msg: token.random(), aad: &aad };
-    let sealed = cipher(secret).encrypt(&XNonce::from(nonce), payload).unwrap_or_default();
+    let payload = Payload {
+        msg: token.random(),
+        aad: &aad,
+    };
+    let sealed = cipher(secret)
+        .encrypt(&XNonce::from(nonce), payload)
+        .unwrap_or_default();
     let mut out = nonce.to_vec();
     out.extend_from_slice(&sealed);
     out
@@ -29,10 +39,21 @@ pub fn seal(token: &AccessToken, generation: u32, secret: &ClientSecret, nonce: 
 pub fn open(sealed: &[u8], generation: u32, secret: &ClientSecret) -> Option<AccessToken> {
     let (nonce, body) = sealed.split_first_chunk::<NONCE_BYTES>()?;
     let aad = associated(secret.client(), generation);
-    let payload = Payload { msg: body, aad: &aad };
-    let plain = Zeroizing::new(cipher(secret).decrypt(&XNonce::from(*nonce), payload).ok()?);
+    let payload = Payload {
+        msg: body,
+        aad: &aad,
+    };
+    let plain = Zeroizing::new(
+        cipher(secret)
+            .decrypt(&XNonce::from(*nonce), payload)
+            .ok()?,
+    );
     let random: [u8; RANDOM_BYTES] = plain.as_slice().try_into().ok()?;
-    Some(AccessToken::from_random(secret.environment(), secret.client(), random))
+    Some(AccessToken::from_random(
+        secret.environment(),
+        secret.client(),
+        random,
+    ))
 }
 
 fn cipher(secret: &ClientSecret) -> XChaCha20Poly1305 {
@@ -60,7 +81,10 @@ mod tests {
         let token = AccessToken::from_random(Environment::Production, client, [3; 28]);
         let sealed = seal(&token, 4, &secret(client, 1), [5; 24]);
         assert_eq!(sealed.len(), 68);
-        assert_eq!(*open(&sealed, 4, &secret(client, 1)).unwrap().expose(), *token.expose());
+        assert_eq!(
+            *open(&sealed, 4, &secret(client, 1)).unwrap().expose(),
+            *token.expose()
+        );
         assert!(open(&sealed, 5, &secret(client, 1)).is_none());
         assert!(open(&sealed, 4, &secret(client, 2)).is_none());
         assert!(open(&sealed, 4, &secret(ClientId(Uuid::from_u128(2)), 1)).is_none());

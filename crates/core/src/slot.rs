@@ -10,6 +10,7 @@ pub const FORMERS: usize = 3;
 
 /// A token as kept: never the token itself.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct TokenRecord {
     /// The keyed digest.
     pub digest: Digest,
@@ -35,6 +36,7 @@ pub enum EndReason {
 
 /// The end of the slot's token, with nothing in its place.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Ended {
     /// Why.
     pub reason: EndReason,
@@ -44,6 +46,7 @@ pub struct Ended {
 
 /// What is remembered of an earlier token: enough to recognise it, not to permit it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Former {
     /// [`Digest::prefix`].
     pub prefix: u64,
@@ -53,6 +56,7 @@ pub struct Former {
 
 /// The previous token while a hand-over lets it live on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Previous {
     /// The keyed digest.
     pub digest: Digest,
@@ -64,6 +68,7 @@ pub struct Previous {
 
 /// Tokens made with one secret on one UTC day.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct QuotaCount {
     /// The UTC day, counted from 1970-01-01.
     pub day: u32,
@@ -81,6 +86,7 @@ impl QuotaCount {
 
 /// A client's place for its live token, and what is remembered of earlier ones.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Slot {
     /// How many tokens the client has had; the newest token's number.
     pub generation: u32,
@@ -123,7 +129,9 @@ impl Slot {
             formers.rotate_right(1);
             formers[0] = Some(Former {
                 prefix: last.digest.prefix(),
-                reason: self.ended.map_or(EndReason::Superseded, |ended| ended.reason),
+                reason: self
+                    .ended
+                    .map_or(EndReason::Superseded, |ended| ended.reason),
             });
         }
         Self {
@@ -155,7 +163,12 @@ mod tests {
     use super::*;
 
     fn token(n: u8) -> TokenRecord {
-        TokenRecord { digest: Digest([n; 32]), key: KeyId(1), issued_at: Timestamp(0), valid_till: None }
+        TokenRecord {
+            digest: Digest([n; 32]),
+            key: KeyId(1),
+            issued_at: Timestamp(0),
+            valid_till: None,
+        }
     }
 
     #[test]
@@ -171,7 +184,9 @@ mod tests {
 
     #[test]
     fn a_revoked_token_stays_revoked_in_memory() {
-        let slot = Slot::default().issue(token(1), None).end(EndReason::Revoked, Timestamp(5));
+        let slot = Slot::default()
+            .issue(token(1), None)
+            .end(EndReason::Revoked, Timestamp(5));
         assert!(slot.live(Timestamp(6)).is_none());
         let next = slot.issue(token(2), None);
         assert_eq!(next.formers[0].unwrap().reason, EndReason::Revoked);
@@ -180,8 +195,13 @@ mod tests {
 
     #[test]
     fn ending_twice_keeps_the_first_end() {
-        let slot = Slot::default().issue(token(1), None).end(EndReason::Revoked, Timestamp(5));
+        let slot = Slot::default()
+            .issue(token(1), None)
+            .end(EndReason::Revoked, Timestamp(5));
         assert_eq!(slot.end(EndReason::Restored, Timestamp(9)), slot);
-        assert_eq!(Slot::default().end(EndReason::Revoked, Timestamp(5)), Slot::default());
+        assert_eq!(
+            Slot::default().end(EndReason::Revoked, Timestamp(5)),
+            Slot::default()
+        );
     }
 }

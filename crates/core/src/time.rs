@@ -16,7 +16,9 @@ impl Timestamp {
     /// The time `seconds` later; saturates at the end of time.
     #[must_use]
     pub fn plus_seconds(self, seconds: u64) -> Self {
-        let micros = i64::try_from(seconds).unwrap_or(i64::MAX).saturating_mul(MICROS_PER_SECOND);
+        let micros = i64::try_from(seconds)
+            .unwrap_or(i64::MAX)
+            .saturating_mul(MICROS_PER_SECOND);
         Self(self.0.saturating_add(micros))
     }
 
@@ -67,7 +69,11 @@ impl Timestamp {
         let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
         let shifted = (5 * of_year + 2) / 153;
         let day = of_year - (153 * shifted + 2) / 5 + 1;
-        let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
+        let month = if shifted < 10 {
+            shifted + 3
+        } else {
+            shifted - 9
+        };
         let year = year_of_era + era * 400 + i64::from(month <= 2);
         let mut out = *b"0000-00-00T00:00:00+00:00";
         put(&mut out[0..4], year);
@@ -108,13 +114,19 @@ mod tests {
     #[test]
     fn iso_has_clears_exact_form() {
         let check = |seconds: i64, expect: &str| {
-            assert_eq!(Timestamp(seconds * MICROS_PER_SECOND + 999_999).iso(), expect);
+            assert_eq!(
+                Timestamp(seconds * MICROS_PER_SECOND + 999_999).iso(),
+                expect
+            );
         };
         check(0, "1970-01-01T00:00:00+00:00");
         check(1_795_428_930, "2026-11-23T10:15:30+00:00");
         check(951_782_400, "2000-02-29T00:00:00+00:00");
         check(4_107_542_399, "2100-02-28T23:59:59+00:00");
-        check(i64::MAX / MICROS_PER_SECOND - 1, "9999-12-31T23:59:59+00:00");
+        check(
+            i64::MAX / MICROS_PER_SECOND - 1,
+            "9999-12-31T23:59:59+00:00",
+        );
     }
 
     #[test]

@@ -8,9 +8,9 @@ use crate::client::{Product, Settings, Workspace};
 use crate::ids::{ClientId, ClientNo, Environment, WorkspaceNo};
 use crate::label::Label;
 use crate::restrictions::Restrictions;
-use crate::slot::{Previous, Slot};
 #[cfg(feature = "sabotage")]
 use crate::sabotage::{self, Sabotage};
+use crate::slot::{Previous, Slot};
 use parking_lot::MutexGuard;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering, fence};
@@ -54,7 +54,10 @@ const NO_CLIENT: CannotApply = CannotApply("it names a client that does not exis
 impl Replica {
     /// Starts filling this replica. Not for one that others read already.
     pub fn loading(&self) -> Loading<'_> {
-        Loading { replica: self, writer: self.writer.lock() }
+        Loading {
+            replica: self,
+            writer: self.writer.lock(),
+        }
     }
 
     /// Applies the changes with the numbers up to `number`, each as one step that readers see whole or not
@@ -68,7 +71,8 @@ impl Replica {
             changes.to_vec()
         };
         for change in changes {
-            self.step(|| self.interpret(&mut writer, change)).inspect_err(|_| self.lease.end())?;
+            self.step(|| self.interpret(&mut writer, change))
+                .inspect_err(|_| self.lease.end())?;
         }
         self.applied.fetch_max(number, Ordering::AcqRel);
         Ok(())
@@ -118,8 +122,12 @@ impl Replica {
                     slot: &Slot::default(),
                 },
             ),
-            Change::ClientSettingsChanged { client, settings } => self.change_settings(writer, *client, settings),
-            Change::ClientDisabled { client, at } => self.flag(*client, words::DISABLED, at.is_some()),
+            Change::ClientSettingsChanged { client, settings } => {
+                self.change_settings(writer, *client, settings)
+            }
+            Change::ClientDisabled { client, at } => {
+                self.flag(*client, words::DISABLED, at.is_some())
+            }
             Change::ClientDeleted { client, .. } => self.flag(*client, words::DELETED, true),
             Change::TokenIssued { client, slot } | Change::TokenEnded { client, slot } => {
                 self.alter(*client, |words| words.put_slot(slot))?;
@@ -128,7 +136,9 @@ impl Replica {
             }
             Change::EpochStarted { at, .. } => {
                 for no in 0..writer.clients {
-                    self.alter(ClientNo(no), |words| words.start_epoch(*at, EPOCH_GENERATIONS))?;
+                    self.alter(ClientNo(no), |words| {
+                        words.start_epoch(*at, EPOCH_GENERATIONS)
+                    })?;
                 }
                 self.previous.write().clear();
                 Ok(())
@@ -143,21 +153,38 @@ impl Replica {
     fn sabotaged(&self, change: &Change) -> Option<Change> {
         match change {
             Change::ClientDisabled { .. } if sabotage::is(Sabotage::IgnoreDisable) => None,
-            Change::ClientSettingsChanged { .. } if sabotage::is(Sabotage::StaleRestrictions) => None,
+            Change::ClientSettingsChanged { .. } if sabotage::is(Sabotage::StaleRestrictions) => {
+                None
+            }
             Change::TokenIssued { client, slot } if sabotage::is(Sabotage::KeepOldToken) => {
                 let words = self.copy_words(*client).filter(Words::has_token);
-                let keep = |words: Words| Previous { digest: words.digest(), key: words.key(), valid_till: crate::Timestamp(i64::MAX) };
-                let slot = Slot { previous: words.map(keep), ..slot.as_ref().clone() };
-                Some(Change::TokenIssued { client: *client, slot: Box::new(slot) })
+                let keep = |words: Words| Previous {
+                    digest: words.digest(),
+                    key: words.key(),
+                    valid_till: crate::Timestamp(i64::MAX),
+                };
+                let slot = Slot {
+                    previous: words.map(keep),
+                    ..slot.as_ref().clone()
+                };
+                Some(Change::TokenIssued {
+                    client: *client,
+                    slot: Box::new(slot),
+                })
             }
             _ => Some(change.clone()),
         }
     }
 
     fn put_workspace(&self, workspace: &Workspace) -> Result<(), CannotApply> {
-        let entry = WorkspaceEntry { id: workspace.id, disabled: AtomicBool::new(false) };
+        let entry = WorkspaceEntry {
+            id: workspace.id,
+            disabled: AtomicBool::new(false),
+        };
         let entry = self.workspaces.set(workspace.no.0, entry).ok_or(FULL)?;
-        entry.disabled.store(workspace.disabled_at.is_some(), Ordering::Relaxed);
+        entry
+            .disabled
+            .store(workspace.disabled_at.is_some(), Ordering::Relaxed);
         Ok(())
     }
 
@@ -175,7 +202,10 @@ impl Replica {
         let direct = self.keyring.client_no(client.id) == client.no;
         let mut flags = words::EXISTS;
         let mut set = |flag, on| flags |= if on { flag } else { 0 };
-        set(words::PRODUCTION, client.environment == Environment::Production);
+        set(
+            words::PRODUCTION,
+            client.environment == Environment::Production,
+        );
         set(words::DISABLED, client.disabled);
         set(words::DELETED, client.deleted);
         set(words::DIRECT, direct);
@@ -196,12 +226,19 @@ impl Replica {
                 let larger = index.grown(index.room() + index.room() / 2);
                 self.index.store(Arc::new(larger));
             }
-            self.index.load().insert(index::fingerprint(client.id), client.no);
+            self.index
+                .load()
+                .insert(index::fingerprint(client.id), client.no);
         }
         Ok(())
     }
 
-    fn change_settings(&self, writer: &mut Writer, no: ClientNo, settings: &Settings) -> Result<(), CannotApply> {
+    fn change_settings(
+        &self,
+        writer: &mut Writer,
+        no: ClientNo,
+        settings: &Settings,
+    ) -> Result<(), CannotApply> {
         let restrictions = self.restrictions_number(writer, &settings.restrictions())?;
         self.alter(no, |words| words.set_restrictions(restrictions))?;
         let cell = self.labels.get(no.index()).ok_or(NO_CLIENT)?;
@@ -246,13 +283,19 @@ impl Replica {
         }
     }
 
-    fn restrictions_number(&self, writer: &mut Writer, wanted: &Restrictions) -> Result<u32, CannotApply> {
+    fn restrictions_number(
+        &self,
+        writer: &mut Writer,
+        wanted: &Restrictions,
+    ) -> Result<u32, CannotApply> {
         if let Some(number) = writer.restriction_numbers.get(wanted) {
             return Ok(*number);
         }
         let number = u32::try_from(writer.restriction_numbers.len()).map_err(|_| FULL)?;
         let kept = Arc::new(wanted.clone());
-        self.restrictions.set(number, Arc::clone(&kept)).ok_or(FULL)?;
+        self.restrictions
+            .set(number, Arc::clone(&kept))
+            .ok_or(FULL)?;
         writer.restriction_numbers.insert(kept, number);
         Ok(number)
     }
@@ -262,7 +305,10 @@ impl Replica {
         if let Some(cell) = LabelCell::short(&text) {
             return Ok(cell);
         }
-        let (place, end) = self.long_labels.push(writer.labels_end, text.as_bytes()).ok_or(FULL)?;
+        let (place, end) = self
+            .long_labels
+            .push(writer.labels_end, text.as_bytes())
+            .ok_or(FULL)?;
         writer.labels_end = end;
         Ok(LabelCell::long(place))
     }

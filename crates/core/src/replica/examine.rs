@@ -57,7 +57,12 @@ struct Live {
 impl Replica {
     /// Decides one request. It cannot wait, and so cannot ask anybody.
     #[must_use]
-    pub fn check(&self, presented: Presented<'_>, facts: &Facts<'_>, clock: &impl Clock) -> Verdict {
+    pub fn check(
+        &self,
+        presented: Presented<'_>,
+        facts: &Facts<'_>,
+        clock: &impl Clock,
+    ) -> Verdict {
         let lease = self.lease.read();
         let token = match presented {
             Presented::Missing => Err(Denial::TokenMissing),
@@ -89,10 +94,17 @@ impl Replica {
     }
 
     /// Tells about a live token (RFC 7662). Err(None) when the node cannot vouch.
-    pub fn introspect(&self, text: &str, clock: &impl Clock) -> Result<Introspection, Option<Denial>> {
+    pub fn introspect(
+        &self,
+        text: &str,
+        clock: &impl Clock,
+    ) -> Result<Introspection, Option<Denial>> {
         let lease = self.lease.read();
         let token = self.read(text).map_err(Some);
-        let found = token.as_ref().ok().and_then(|(token, no)| self.find(token, *no, "", Depth::Whole).1);
+        let found = token
+            .as_ref()
+            .ok()
+            .and_then(|(token, no)| self.find(token, *no, "", Depth::Whole).1);
         if !lease.covers(|| clock.boot()) {
             return Err(None);
         }
@@ -101,11 +113,17 @@ impl Replica {
         let at = &live.found.at;
         let products = self.products.load();
         let slugs = |list: &[ProductNo]| {
-            let mut slugs: Vec<_> = list.iter().filter_map(|no| products.by_no.get(no).cloned()).collect();
+            let mut slugs: Vec<_> = list
+                .iter()
+                .filter_map(|no| products.by_no.get(no).cloned())
+                .collect();
             slugs.sort_unstable();
             slugs
         };
-        let restrictions = self.restrictions.get(at.words.restrictions()).ok_or(Some(Denial::TokenUnknown))?;
+        let restrictions = self
+            .restrictions
+            .get(at.words.restrictions())
+            .ok_or(Some(Denial::TokenUnknown))?;
         Ok(Introspection {
             workspace: at.workspace,
             client: token.client(),
@@ -168,7 +186,10 @@ impl Replica {
             }
             product = Some(seen);
         }
-        (product.unwrap_or_else(|| self.consistent(|| self.product(slug))), None)
+        (
+            product.unwrap_or_else(|| self.consistent(|| self.product(slug))),
+            None,
+        )
     }
 
     /// Looks for the token in one slot.
@@ -182,18 +203,29 @@ impl Replica {
         depth: Depth,
     ) -> (Option<ProductNo>, Option<Found>) {
         let (product, at) = self.consistent(|| (self.product(slug), self.moment(no, depth)));
-        let Some(at) = at.filter(|at| at.words.has_token()) else { return (product, None) };
+        let Some(at) = at.filter(|at| at.words.has_token()) else {
+            return (product, None);
+        };
         let key = at.words.key();
         let of_key = match digest {
             Some((known, digest)) if known == key => Some(digest),
             _ => self.keyring.token(key, token),
         };
         if of_key.is_some_and(|digest| digest.matches(&at.words.digest())) {
-            return (product, Some(Found { which: Which::Newest, at }));
+            return (
+                product,
+                Some(Found {
+                    which: Which::Newest,
+                    at,
+                }),
+            );
         }
         match depth {
             Depth::Hot => self.find_in(no, token, digest, slug, Depth::Whole),
-            Depth::Whole => (product, self.earlier(&at, token).map(|which| Found { which, at })),
+            Depth::Whole => (
+                product,
+                self.earlier(&at, token).map(|which| Found { which, at }),
+            ),
         }
     }
 
@@ -201,16 +233,29 @@ impl Replica {
     #[inline]
     fn moment(&self, no: ClientNo, depth: Depth) -> Option<Moment> {
         let hot = table::copy(self.hot.get(no.index())?);
-        let mut words = Words { hot, cold: [0; table::COLD_WORDS] };
+        let mut words = Words {
+            hot,
+            cold: [0; table::COLD_WORDS],
+        };
         let mut previous = None;
         if depth == Depth::Whole {
             words.cold = table::copy(self.cold.get(no.index())?);
-            previous = words.has(words::HAS_PREVIOUS).then(|| self.previous.read().get(&no.0).copied()).flatten();
+            previous = words
+                .has(words::HAS_PREVIOUS)
+                .then(|| self.previous.read().get(&no.0).copied())
+                .flatten();
         }
         let label = LabelCell(table::copy(self.labels.get(no.index())?));
         let workspace = self.workspaces.get(words.workspace())?;
         let workspace_disabled = workspace.disabled.load(Ordering::Relaxed);
-        Some(Moment { no, words, label, previous, workspace: workspace.id, workspace_disabled })
+        Some(Moment {
+            no,
+            words,
+            label,
+            previous,
+            workspace: workspace.id,
+            workspace_disabled,
+        })
     }
 
     /// Whether the token is one from before the newest. Such a token may have been digested under
@@ -243,7 +288,10 @@ impl Replica {
     ) -> Result<Permit, Denial> {
         let at = &live.found.at;
         // Restrictions are never changed once set, so reading them after the slot is safe.
-        let restrictions = self.restrictions.get(at.words.restrictions()).ok_or(Denial::TokenUnknown)?;
+        let restrictions = self
+            .restrictions
+            .get(at.words.restrictions())
+            .ok_or(Denial::TokenUnknown)?;
         if !restrictions.is_open() {
             if !restrictions.allow_product(product) {
                 return Err(Denial::ProductNotAllowed);
@@ -272,17 +320,26 @@ fn live(found: Found, now: Timestamp) -> Result<Live, Denial> {
     if words.has(words::DELETED) {
         return Err(Denial::ClientDeleted);
     }
-    let superseded = || Denial::TokenSuperseded { generation: words.generation(), at: words.issued_at() };
+    let superseded = || Denial::TokenSuperseded {
+        generation: words.generation(),
+        at: words.issued_at(),
+    };
     let (generation, issued_at, valid_till) = match found.which {
         Which::Newest => {
             if let Some((_, at)) = words.ended() {
                 return Err(Denial::TokenRevoked { at: Some(at) });
             }
-            (words.generation(), Some(words.issued_at()), words.valid_till())
+            (
+                words.generation(),
+                Some(words.issued_at()),
+                words.valid_till(),
+            )
         }
-        Which::Previous(previous) if now < previous.valid_till => {
-            (words.generation().saturating_sub(1), None, Some(previous.valid_till))
-        }
+        Which::Previous(previous) if now < previous.valid_till => (
+            words.generation().saturating_sub(1),
+            None,
+            Some(previous.valid_till),
+        ),
         Which::Previous(_) | Which::Former(EndReason::Superseded) => return Err(superseded()),
         Which::Former(EndReason::Revoked | EndReason::Restored) => {
             return Err(Denial::TokenRevoked { at: None });
@@ -296,5 +353,10 @@ fn live(found: Found, now: Timestamp) -> Result<Live, Denial> {
     if words.has(words::DISABLED) || found.at.workspace_disabled {
         return Err(Denial::ClientDisabled);
     }
-    Ok(Live { generation, issued_at, valid_till, found })
+    Ok(Live {
+        generation,
+        issued_at,
+        valid_till,
+        found,
+    })
 }

@@ -27,7 +27,9 @@ impl Index {
     /// An index with room for `clients`.
     pub(super) fn with_room(clients: usize) -> Self {
         let words = (clients.max(512) * FULL_DENOMINATOR).div_ceil(FULL_NUMERATOR) + 1;
-        Self { words: bytemuck::zeroed_slice_box(words) }
+        Self {
+            words: bytemuck::zeroed_slice_box(words),
+        }
     }
 
     /// How many clients it can hold.
@@ -51,7 +53,11 @@ impl Index {
                 if word == 0 {
                     return None;
                 }
-                at = if at + 1 == self.words.len() { 0 } else { at + 1 };
+                at = if at + 1 == self.words.len() {
+                    0
+                } else {
+                    at + 1
+                };
                 left -= 1;
                 if (word >> 32) as u32 == fingerprint {
                     return Some(ClientNo((word as u32).wrapping_sub(1)));
@@ -73,7 +79,11 @@ impl Index {
                 self.words[at].store(word, Ordering::Relaxed);
                 return;
             }
-            at = if at + 1 == self.words.len() { 0 } else { at + 1 };
+            at = if at + 1 == self.words.len() {
+                0
+            } else {
+                at + 1
+            };
         }
     }
 
@@ -97,7 +107,11 @@ mod tests {
 
     #[test]
     fn every_client_is_found_after_growing() {
-        let id = |n: u32| ClientId(Uuid::from_u128(u128::from(n).wrapping_mul(0x1357_9bdf_2468_ace1_0f1e_2d3c)));
+        let id = |n: u32| {
+            ClientId(Uuid::from_u128(
+                u128::from(n).wrapping_mul(0x1357_9bdf_2468_ace1_0f1e_2d3c),
+            ))
+        };
         let mut index = Index::with_room(0);
         for n in 0..5_000 {
             if n as usize >= index.room() {
@@ -106,7 +120,10 @@ mod tests {
             index.insert(fingerprint(id(n)), ClientNo(n));
         }
         for n in 0..5_000 {
-            assert!(index.candidates(fingerprint(id(n))).any(|no| no.0 == n), "{n}");
+            assert!(
+                index.candidates(fingerprint(id(n))).any(|no| no.0 == n),
+                "{n}"
+            );
         }
         assert_eq!(index.candidates(fingerprint(id(5_001))).count(), 0);
     }

@@ -148,7 +148,10 @@ impl Replica {
     /// Whether client `no` exists and its id tells its number.
     #[inline]
     fn is_direct(&self, no: ClientNo) -> bool {
-        let flags = self.hot.get(no.index()).map_or(0, |words| words[words::FLAGS_USED].load(Ordering::Acquire));
+        let flags = self
+            .hot
+            .get(no.index())
+            .map_or(0, |words| words[words::FLAGS_USED].load(Ordering::Acquire));
         flags as u32 & words::DIRECT != 0
     }
 
@@ -166,7 +169,9 @@ impl Replica {
     /// wins.
     #[must_use]
     pub fn note_use(&self, client_no: u32, now_seconds: u32, every_seconds: u32) -> bool {
-        let Some(words) = self.hot.get(client_no as usize) else { return false };
+        let Some(words) = self.hot.get(client_no as usize) else {
+            return false;
+        };
         let cell = &words[words::FLAGS_USED];
         let seen = cell.load(Ordering::Relaxed);
         let last = (seen >> 32) as u32;
@@ -174,7 +179,8 @@ impl Replica {
             return false;
         }
         let noted = seen & 0xFFFF_FFFF | u64::from(now_seconds) << 32;
-        cell.compare_exchange(seen, noted, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+        cell.compare_exchange(seen, noted, Ordering::Relaxed, Ordering::Relaxed)
+            .is_ok()
     }
 
     /// Runs `read` until no change overlapped with it. `read` must be free of side effects.
@@ -208,11 +214,19 @@ impl Replica {
     /// Everything held of client `no`, for comparing two replicas. None when there is no such client.
     #[must_use]
     pub fn view(&self, client: &ApiClient) -> Option<ClientView> {
-        let known = self.direct(client.id) == Some(client.no) || self.others(client.id).contains(&client.no);
+        let known = self.direct(client.id) == Some(client.no)
+            || self.others(client.id).contains(&client.no);
         let found = self.consistent(|| {
-            let words = self.copy_words(client.no).filter(|words| known && words.has(words::EXISTS))?;
+            let words = self
+                .copy_words(client.no)
+                .filter(|words| known && words.has(words::EXISTS))?;
             let label = words::LabelCell(table::copy(self.labels.get(client.no.index())?));
-            let previous = self.previous.read().get(&client.no.0).copied().filter(|_| words.has(words::HAS_PREVIOUS));
+            let previous = self
+                .previous
+                .read()
+                .get(&client.no.0)
+                .copied()
+                .filter(|_| words.has(words::HAS_PREVIOUS));
             Some((words, label, previous))
         });
         let (words, label, previous) = found?;
@@ -229,7 +243,12 @@ impl Replica {
     /// Every product held, by slug.
     #[must_use]
     pub fn product_numbers(&self) -> BTreeMap<String, ProductNo> {
-        self.products.load().by_slug.iter().map(|(slug, no)| (slug.clone(), *no)).collect()
+        self.products
+            .load()
+            .by_slug
+            .iter()
+            .map(|(slug, no)| (slug.clone(), *no))
+            .collect()
     }
 }
 

@@ -53,7 +53,9 @@ pub(super) struct Cells<const WORDS: usize> {
 
 impl<const WORDS: usize> Cells<WORDS> {
     pub(super) fn new() -> Self {
-        Self { chunks: directory(CHUNKS) }
+        Self {
+            chunks: directory(CHUNKS),
+        }
     }
 
     /// The words of cell `no`, if its chunk exists.
@@ -66,14 +68,20 @@ impl<const WORDS: usize> Cells<WORDS> {
 
     /// The words of cell `no`, its chunk made if need be; none past the last chunk.
     pub(super) fn make(&self, no: usize) -> Option<&[AtomicU64; WORDS]> {
-        self.chunks.get(no / SLOTS_PER_CHUNK)?.get_or_init(|| Chunk::new(SLOTS_PER_CHUNK * WORDS));
+        self.chunks
+            .get(no / SLOTS_PER_CHUNK)?
+            .get_or_init(|| Chunk::new(SLOTS_PER_CHUNK * WORDS));
         self.get(no)
     }
 
     /// Asks the memory for cell `no`, without waiting: it will be read soon.
     #[inline]
     pub(super) fn expect(&self, no: usize) {
-        if let Some(chunk) = self.chunks.get(no / SLOTS_PER_CHUNK).and_then(OnceLock::get) {
+        if let Some(chunk) = self
+            .chunks
+            .get(no / SLOTS_PER_CHUNK)
+            .and_then(OnceLock::get)
+        {
             let start = chunk.skip + no % SLOTS_PER_CHUNK * WORDS;
             prefetch_index(&chunk.words, start);
             if !LINE.is_multiple_of(WORDS * size_of::<u64>()) {
@@ -110,7 +118,9 @@ pub(super) struct LongLabels {
 
 impl LongLabels {
     pub(super) fn new() -> Self {
-        Self { chunks: directory(LONG_CHUNKS) }
+        Self {
+            chunks: directory(LONG_CHUNKS),
+        }
     }
 
     /// Adds a label at `end`, the place behind the last one; answers its place and the new end.
@@ -133,13 +143,19 @@ impl LongLabels {
     /// The label at `place`. Its bytes are never changed once they are named.
     pub(super) fn text(&self, place: u32) -> Box<str> {
         let start = place as usize % LONG_CHUNK;
-        let chunk = self.chunks.get(place as usize / LONG_CHUNK).and_then(OnceLock::get);
+        let chunk = self
+            .chunks
+            .get(place as usize / LONG_CHUNK)
+            .and_then(OnceLock::get);
         let Some((len, rest)) = chunk.and_then(|chunk| chunk[start..].split_first()) else {
             return Box::default();
         };
         let bytes = rest.iter().take(len.load(Ordering::Relaxed).into());
         // Only ASCII was pushed.
-        bytes.map(|byte| char::from(byte.load(Ordering::Relaxed))).collect::<String>().into()
+        bytes
+            .map(|byte| char::from(byte.load(Ordering::Relaxed)))
+            .collect::<String>()
+            .into()
     }
 }
 
@@ -154,7 +170,9 @@ const ENTRIES_PER_CHUNK: usize = 1 << 12;
 
 impl<T> Entries<T> {
     pub(super) fn new() -> Self {
-        Self { chunks: directory(CHUNKS) }
+        Self {
+            chunks: directory(CHUNKS),
+        }
     }
 
     #[inline]

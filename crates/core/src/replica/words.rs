@@ -24,7 +24,12 @@ const FORMER_REASON_SHIFT: u32 = 9;
 pub(super) const DIRECT: u32 = 1 << 15;
 const KEY_SHIFT: u32 = 16;
 /// The flags that the slot of a token decides; the others are the client's.
-const SLOT_FLAGS: u32 = HAS_TOKEN | ENDED | 0b11 << END_REASON_SHIFT | HAS_PREVIOUS | 0b11_1111 << FORMER_REASON_SHIFT | 0xFF << KEY_SHIFT;
+const SLOT_FLAGS: u32 = HAS_TOKEN
+    | ENDED
+    | 0b11 << END_REASON_SHIFT
+    | HAS_PREVIOUS
+    | 0b11_1111 << FORMER_REASON_SHIFT
+    | 0xFF << KEY_SHIFT;
 
 /// A copy of a slot's words.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -66,7 +71,10 @@ impl Words {
         hot[GENERATION_WORKSPACE] = u64::from(workspace) << 32;
         hot[RESTRICTIONS] = u64::from(restrictions);
         hot[FLAGS_USED] = u64::from(flags);
-        Self { hot, cold: [0; COLD_WORDS] }
+        Self {
+            hot,
+            cold: [0; COLD_WORDS],
+        }
     }
 
     /// Writes a slot into the words, leaving the client's own parts.
@@ -74,11 +82,17 @@ impl Words {
         let mut flags = self.flags() & !SLOT_FLAGS;
         if let Some(token) = &slot.token {
             flags |= HAS_TOKEN | u32::from(token.key.0) << KEY_SHIFT;
-            for (word, bytes) in self.hot[..4].iter_mut().zip(token.digest.0.as_chunks::<8>().0) {
+            for (word, bytes) in self.hot[..4]
+                .iter_mut()
+                .zip(token.digest.0.as_chunks::<8>().0)
+            {
                 *word = u64::from_le_bytes(*bytes);
             }
             self.cold[ISSUED_AT] = token.issued_at.0.cast_unsigned();
-            self.hot[UNTIL] = token.valid_till.map_or(NEVER, |till| till.0).cast_unsigned();
+            self.hot[UNTIL] = token
+                .valid_till
+                .map_or(NEVER, |till| till.0)
+                .cast_unsigned();
         }
         if let Some(ended) = &slot.ended {
             // The end that was planned is of no interest once there is a real one.
@@ -93,7 +107,8 @@ impl Words {
             let bits = former.map_or(0, |former| reason_bits(former.reason));
             flags |= bits << (FORMER_REASON_SHIFT + 2 * at as u32);
         }
-        self.hot[GENERATION_WORKSPACE] = u64::from(slot.generation) | u64::from(self.workspace()) << 32;
+        self.hot[GENERATION_WORKSPACE] =
+            u64::from(slot.generation) | u64::from(self.workspace()) << 32;
         self.set_flags(flags);
     }
 
@@ -139,7 +154,8 @@ impl Words {
     /// Why and since when the newest token is ended, if somebody ended it.
     pub(super) fn ended(&self) -> Option<(EndReason, Timestamp)> {
         let reason = reason_of(self.flags() >> END_REASON_SHIFT);
-        self.has(ENDED).then_some((reason, Timestamp(self.hot[UNTIL].cast_signed())))
+        self.has(ENDED)
+            .then_some((reason, Timestamp(self.hot[UNTIL].cast_signed())))
     }
 
     #[inline]
@@ -160,7 +176,9 @@ impl Words {
     /// Why the former token with this prefix ended, if it is one of those remembered.
     pub(super) fn former(&self, prefix: u64) -> Option<EndReason> {
         let at = (0..FORMERS).find(|at| self.cold[FIRST_FORMER + at] == prefix)?;
-        Some(reason_of(self.flags() >> (FORMER_REASON_SHIFT + 2 * at as u32)))
+        Some(reason_of(
+            self.flags() >> (FORMER_REASON_SHIFT + 2 * at as u32),
+        ))
     }
 
     #[inline]
@@ -204,7 +222,9 @@ impl LabelCell {
     /// The cell of a label short enough to be kept in it.
     pub(super) fn short(text: &str) -> Option<Self> {
         let mut bytes = [0; Self::BYTES];
-        bytes[1..].get_mut(..text.len())?.copy_from_slice(text.as_bytes());
+        bytes[1..]
+            .get_mut(..text.len())?
+            .copy_from_slice(text.as_bytes());
         bytes[0] = u8::try_from(text.len()).ok()?;
         Some(Self::from_bytes(bytes))
     }
