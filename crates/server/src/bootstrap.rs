@@ -17,7 +17,10 @@ const GIVEN: &str = "TOKENWARD_BOOTSTRAP_ADMIN_KEY";
 /// Makes the first operator's key if the store has none: the one given, or a new one, written to the
 /// data directory for its owner only.
 pub(crate) async fn first_admin_key(app: &App, directory: &DataDir) -> Result<(), Fault> {
-    #[expect(clippy::disallowed_methods, reason = "a secret that must not stand on the command line or in the file")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a secret that must not stand on the command line or in the file"
+    )]
     let given = std::env::var(GIVEN).ok().filter(|text| !text.is_empty());
     if !app.store.reader().admin_keys().await?.is_empty() {
         return Ok(());
@@ -42,12 +45,17 @@ pub(crate) async fn first_admin_key(app: &App, directory: &DataDir) -> Result<()
         data_dir::create_private(&path, format!("{}\n", text.as_str()).as_bytes())?;
     }
     let keyring = std::sync::Arc::clone(&app.keyring);
-    let wants = Wants { admin_keys: true, ..Wants::default() };
+    let wants = Wants {
+        admin_keys: true,
+        ..Wants::default()
+    };
     let made = app.store.decide(wants, move |view| {
         if !view.admin_keys.is_empty() {
             return Err("another start made the first admin key");
         }
-        let digest = keyring.admin(keyring.current(), &key).ok_or("no digest key")?;
+        let digest = keyring
+            .admin(keyring.current(), &key)
+            .ok_or("no digest key")?;
         let record = AdminKeyRecord {
             id: key.id(),
             name: Name::parse("First operator").map_err(|_| "name")?,
@@ -67,14 +75,26 @@ pub(crate) async fn first_admin_key(app: &App, directory: &DataDir) -> Result<()
             client: None,
             detail: json!({ "admin_key": record.id, "role": "operator" }).to_string(),
         };
-        let changes = vec![Change::AdminKeyPut { key: Box::new(record) }];
-        Ok((Decided { changes, audit: vec![entry], uses: Vec::new() }, ()))
+        let changes = vec![Change::AdminKeyPut {
+            key: Box::new(record),
+        }];
+        Ok((
+            Decided {
+                changes,
+                audit: vec![entry],
+                uses: Vec::new(),
+            },
+            (),
+        ))
     });
     made.await??;
     match shown {
         Some(_) => {
             let path = directory.file(data_dir::ADMIN_KEY);
-            tracing::warn!("this is a new store; the first admin key is in {}", path.display());
+            tracing::warn!(
+                "this is a new store; the first admin key is in {}",
+                path.display()
+            );
         }
         None => tracing::warn!("this is a new store; its first admin key is the one in {GIVEN}"),
     }

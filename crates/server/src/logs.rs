@@ -7,19 +7,32 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 /// Starts logging to standard error. Asked for twice (in tests), the first stands.
 pub fn start(config: &Config) {
-    let mut targets: Targets = config.log.parse().unwrap_or_else(|_| Targets::new().with_default(tracing::Level::INFO));
+    let mut targets: Targets = config
+        .log
+        .parse()
+        .unwrap_or_else(|_| Targets::new().with_default(tracing::Level::INFO));
     // These print whole request heads and statements with their parameters at their lower levels.
     for noisy in ["hyper", "h2", "tokio_postgres", "rustls"] {
         targets = targets.with_target(noisy, tracing::Level::WARN);
     }
     let registry = tracing_subscriber::registry().with(targets);
     let _ = match config.log_format {
-        LogFormat::Json => {
-            registry.with(tracing_subscriber::fmt::layer().json().with_writer(std::io::stderr)).try_init()
-        }
+        LogFormat::Json => registry
+            .with(
+                tracing_subscriber::fmt::layer()
+                    .json()
+                    .with_writer(std::io::stderr),
+            )
+            .try_init(),
         LogFormat::Text => {
             let colour = std::io::IsTerminal::is_terminal(&std::io::stderr());
-            registry.with(tracing_subscriber::fmt::layer().with_ansi(colour).with_writer(std::io::stderr)).try_init()
+            registry
+                .with(
+                    tracing_subscriber::fmt::layer()
+                        .with_ansi(colour)
+                        .with_writer(std::io::stderr),
+                )
+                .try_init()
         }
     };
 }

@@ -62,21 +62,58 @@ impl Metrics {
         // 0.1 ms to 26 s.
         let generate_seconds = Histogram::new(exponential_buckets(0.000_1, 2.0, 19));
         let failures = Counter::default();
-        let (clients, change_number, audit_seq) = (Gauge::default(), Gauge::default(), Gauge::default());
+        let (clients, change_number, audit_seq) =
+            (Gauge::default(), Gauge::default(), Gauge::default());
         let (groups, changes, waiting) = (Gauge::default(), Gauge::default(), Gauge::default());
         let (vouching, writable) = (Gauge::default(), Gauge::default());
         registry.register("checks", "Checks by outcome", checks.clone());
-        registry.register("generate_calls", "Calls of the token API by outcome", generates.clone());
-        registry.register("generate_seconds", "Time a successful generate took", generate_seconds.clone());
+        registry.register(
+            "generate_calls",
+            "Calls of the token API by outcome",
+            generates.clone(),
+        );
+        registry.register(
+            "generate_seconds",
+            "Time a successful generate took",
+            generate_seconds.clone(),
+        );
         registry.register("failures", "Faults answered with a 5xx", failures.clone());
-        registry.register("clients", "API clients in the replica, deleted ones included", clients.clone());
-        registry.register("change_number", "Number of the last change", change_number.clone());
-        registry.register("audit_seq", "Number of the last audit entry", audit_seq.clone());
-        registry.register("commit_groups", "Groups committed since the start", groups.clone());
-        registry.register("commit_changes", "Changes committed since the start", changes.clone());
-        registry.register("writes_waiting", "Writes waiting for the writer", waiting.clone());
+        registry.register(
+            "clients",
+            "API clients in the replica, deleted ones included",
+            clients.clone(),
+        );
+        registry.register(
+            "change_number",
+            "Number of the last change",
+            change_number.clone(),
+        );
+        registry.register(
+            "audit_seq",
+            "Number of the last audit entry",
+            audit_seq.clone(),
+        );
+        registry.register(
+            "commit_groups",
+            "Groups committed since the start",
+            groups.clone(),
+        );
+        registry.register(
+            "commit_changes",
+            "Changes committed since the start",
+            changes.clone(),
+        );
+        registry.register(
+            "writes_waiting",
+            "Writes waiting for the writer",
+            waiting.clone(),
+        );
         registry.register("vouching", "1 while checks are answered", vouching.clone());
-        registry.register("writable", "1 while the store takes writes", writable.clone());
+        registry.register(
+            "writable",
+            "1 while the store takes writes",
+            writable.clone(),
+        );
         Self {
             registry,
             permits,
@@ -118,7 +155,8 @@ impl Metrics {
     /// The text Prometheus reads.
     #[must_use]
     pub fn text(&self, now: &Reading) -> String {
-        self.clients.set(i64::try_from(now.clients).unwrap_or(i64::MAX));
+        self.clients
+            .set(i64::try_from(now.clients).unwrap_or(i64::MAX));
         self.change_number.set(now.numbers.0);
         self.audit_seq.set(now.numbers.1);
         self.groups.set(now.committed.0);
@@ -138,4 +176,3 @@ impl Default for Metrics {
         Self::new()
     }
 }
-

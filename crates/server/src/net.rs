@@ -27,18 +27,27 @@ impl Tls {
     /// Reads certificate and key.
     pub(crate) fn open(files: TlsFiles) -> Result<Self, String> {
         let acceptor = read(&files)?;
-        Ok(Self { files, acceptor: RwLock::new(acceptor) })
+        Ok(Self {
+            files,
+            acceptor: RwLock::new(acceptor),
+        })
     }
 
     /// Reads them again; connections under way keep what they have.
     pub(crate) fn reload(&self) -> Result<(), String> {
         let fresh = read(&self.files)?;
-        *self.acceptor.write().unwrap_or_else(std::sync::PoisonError::into_inner) = fresh;
+        *self
+            .acceptor
+            .write()
+            .unwrap_or_else(std::sync::PoisonError::into_inner) = fresh;
         Ok(())
     }
 
     fn acceptor(&self) -> TlsAcceptor {
-        self.acceptor.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+        self.acceptor
+            .read()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .clone()
     }
 }
 
@@ -46,7 +55,8 @@ fn read(files: &TlsFiles) -> Result<TlsAcceptor, String> {
     let certificates = CertificateDer::pem_file_iter(&files.certificate)
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
         .map_err(|error| format!("{}: {error}", files.certificate.display()))?;
-    let key = PrivateKeyDer::from_pem_file(&files.key).map_err(|error| format!("{}: {error}", files.key.display()))?;
+    let key = PrivateKeyDer::from_pem_file(&files.key)
+        .map_err(|error| format!("{}: {error}", files.key.display()))?;
     let mut config = rustls::ServerConfig::builder()
         .with_no_client_auth()
         .with_single_cert(certificates, key)
@@ -56,7 +66,8 @@ fn read(files: &TlsFiles) -> Result<TlsAcceptor, String> {
 }
 
 /// A TLS handshake under way.
-pub(crate) type Handshake = Pin<Box<dyn Future<Output = std::io::Result<TlsStream<TcpStream>>> + Send>>;
+pub(crate) type Handshake =
+    Pin<Box<dyn Future<Output = std::io::Result<TlsStream<TcpStream>>> + Send>>;
 
 /// An accepted connection.
 pub(crate) enum Connection {
@@ -84,12 +95,19 @@ pub(crate) struct Listener {
 
 /// Binds an address once for each of `count` threads, so that the kernel spreads connections over
 /// them; with port 0 all get the same free port.
-pub(crate) fn bind(address: SocketAddr, count: usize) -> std::io::Result<(SocketAddr, Vec<std::net::TcpListener>)> {
+pub(crate) fn bind(
+    address: SocketAddr,
+    count: usize,
+) -> std::io::Result<(SocketAddr, Vec<std::net::TcpListener>)> {
     use socket2::{Domain, Protocol, Socket, Type};
     let mut address = address;
     let mut sockets = Vec::with_capacity(count);
     for _ in 0..count {
-        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+        let socket = Socket::new(
+            Domain::for_address(address),
+            Type::STREAM,
+            Some(Protocol::TCP),
+        )?;
         socket.set_reuse_address(true)?;
         if count > 1 {
             socket.set_reuse_port(true)?;
@@ -106,8 +124,14 @@ pub(crate) fn bind(address: SocketAddr, count: usize) -> std::io::Result<(Socket
 
 impl Listener {
     /// Makes a bound socket ready on the current runtime.
-    pub(crate) fn new(socket: std::net::TcpListener, tls: Option<Arc<Tls>>) -> std::io::Result<Self> {
-        Ok(Self { socket: TcpListener::from_std(socket)?, tls })
+    pub(crate) fn new(
+        socket: std::net::TcpListener,
+        tls: Option<Arc<Tls>>,
+    ) -> std::io::Result<Self> {
+        Ok(Self {
+            socket: TcpListener::from_std(socket)?,
+            tls,
+        })
     }
 
     /// The next connection. Waits a moment when the process is out of file descriptors.
@@ -122,7 +146,9 @@ impl Listener {
                         Some(tls) => {
                             let accept = tls.acceptor().accept(stream);
                             let timed = async move {
-                                tokio::time::timeout(HANDSHAKE, accept).await.unwrap_or_else(|late| Err(late.into()))
+                                tokio::time::timeout(HANDSHAKE, accept)
+                                    .await
+                                    .unwrap_or_else(|late| Err(late.into()))
                             };
                             Connection::Tls(Box::pin(timed), peer)
                         }
@@ -130,7 +156,10 @@ impl Listener {
                 }
                 Err(error) => {
                     tracing::warn!("could not accept a connection: {error}");
-                    #[expect(clippy::disallowed_methods, reason = "the kernel has nothing to wait for here")]
+                    #[expect(
+                        clippy::disallowed_methods,
+                        reason = "the kernel has nothing to wait for here"
+                    )]
                     tokio::time::sleep(Duration::from_millis(50)).await;
                 }
             }

@@ -34,7 +34,10 @@ pub fn location(config: &Config) -> Location {
 
 /// Runs the server until it is told to stop.
 pub fn run(config: Config) -> Result<(), Fault> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("public").build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_name("public")
+        .build()?;
     runtime.block_on(serve(config))
 }
 
@@ -48,16 +51,21 @@ async fn serve(config: Config) -> Result<(), Fault> {
     };
     let (public_tls, internal_tls) = (tls(&config.public_tls)?, tls(&config.internal_tls)?);
     let bound = |what: &str, address, count| {
-        net::bind(address, count).map_err(|error| format!("cannot listen on {address} ({what}): {error}"))
+        net::bind(address, count)
+            .map_err(|error| format!("cannot listen on {address} ({what}): {error}"))
     };
     let (public_address, mut public_sockets) = bound("public", config.public, 1)?;
-    let (internal_address, internal_sockets) = bound("internal", config.internal, config.check_threads)?;
+    let (internal_address, internal_sockets) =
+        bound("internal", config.internal, config.check_threads)?;
     let keyring = Arc::new(data_dir::keyring(&config.digest_keys, true)?);
     let seen = directory.seen()?;
     let options = Options {
         keyring: Arc::clone(&keyring),
         clock: Arc::new(SystemClock),
-        node: NodeIdentity { id: directory.node_id()?, incarnation: random::uuid() },
+        node: NodeIdentity {
+            id: directory.node_id()?,
+            incarnation: random::uuid(),
+        },
         fresh: (random::uuid(), random::uuid()),
         seen,
         term: TERM,
@@ -71,24 +79,36 @@ async fn serve(config: Config) -> Result<(), Fault> {
     let mut threads = Vec::new();
     for (number, socket) in internal_sockets.into_iter().enumerate() {
         let (app, tls, stopped) = (Arc::clone(&app), internal_tls.clone(), stopped.clone());
-        let thread = std::thread::Builder::new().name(format!("check-{number}")).spawn(move || check_thread(app, socket, tls, stopped))?;
+        let thread = std::thread::Builder::new()
+            .name(format!("check-{number}"))
+            .spawn(move || check_thread(app, socket, tls, stopped))?;
         threads.push(thread);
     }
     let socket = public_sockets.pop().ok_or("no public socket")?;
-    let public = tokio::spawn(public::serve(Arc::clone(&app), Listener::new(socket, public_tls.clone())?, stopped));
+    let public = tokio::spawn(public::serve(
+        Arc::clone(&app),
+        Listener::new(socket, public_tls.clone())?,
+        stopped,
+    ));
 
     let scheme = |tls: &Option<Arc<Tls>>| if tls.is_some() { "https" } else { "http" };
     let addresses = json!({
         "public": format!("{}://{public_address}", scheme(&public_tls)),
         "internal": format!("{}://{internal_address}", scheme(&internal_tls)),
     });
-    data_dir::replace(&directory.file(data_dir::LISTENING), format!("{addresses}\n").as_bytes())?;
+    data_dir::replace(
+        &directory.file(data_dir::LISTENING),
+        format!("{addresses}\n").as_bytes(),
+    )?;
     let (change, _) = app.store.numbers();
     tracing::info!(public = %public_address, internal = %internal_address, clients = app.replica().client_count(), change, "serving");
 
     let outcome = until_stopped(&app, &directory, epoch, [public_tls, internal_tls]).await;
 
-    tracing::info!("stopping: no new requests, {} s for those under way", app.config.drain_seconds);
+    tracing::info!(
+        "stopping: no new requests, {} s for those under way",
+        app.config.drain_seconds
+    );
     app.stop();
     let _ = stop.send(true);
     let _ = public.await;
@@ -106,8 +126,16 @@ async fn serve(config: Config) -> Result<(), Fault> {
 }
 
 /// One thread that answers checks: its own socket, its own runtime, nothing shared but the replica.
-fn check_thread(app: Arc<App>, socket: std::net::TcpListener, tls: Option<Arc<Tls>>, stop: watch::Receiver<bool>) {
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+fn check_thread(
+    app: Arc<App>,
+    socket: std::net::TcpListener,
+    tls: Option<Arc<Tls>>,
+    stop: watch::Receiver<bool>,
+) {
+    let runtime = match tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(error) => return tracing::error!("cannot start a check thread: {error}"),
     };
@@ -171,7 +199,13 @@ async fn flush_uses(app: &App) {
             return;
         }
         let decide = move |_: &tokenward_store::View| {
-            Ok::<_, std::convert::Infallible>((tokenward_store::Decided { uses, ..Default::default() }, ()))
+            Ok::<_, std::convert::Infallible>((
+                tokenward_store::Decided {
+                    uses,
+                    ..Default::default()
+                },
+                (),
+            ))
         };
         if let Err(error) = app.store.decide(Wants::default(), decide).await {
             tracing::warn!("could not write when clients were last used: {error}");

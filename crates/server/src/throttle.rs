@@ -32,9 +32,15 @@ impl Throttle {
     #[must_use]
     pub fn wait_seconds(&self, source: IpAddr, target: Uuid, clock: &impl Clock) -> u64 {
         let buckets = self.buckets.lock();
-        let Some(bucket) = buckets.get(&(source.to_canonical(), target)) else { return 0 };
+        let Some(bucket) = buckets.get(&(source.to_canonical(), target)) else {
+            return 0;
+        };
         let over = bucket.now(clock.boot()).failures - BURST;
-        if over <= -1.0 { 0 } else { ((over + 1.0) / PER_SECOND).ceil().max(1.0) as u64 }
+        if over <= -1.0 {
+            0
+        } else {
+            ((over + 1.0) / PER_SECOND).ceil().max(1.0) as u64
+        }
     }
 
     /// Charges a failure.
@@ -47,7 +53,12 @@ impl Throttle {
                 buckets.clear();
             }
         }
-        let bucket = buckets.entry((source.to_canonical(), target)).or_insert(Bucket { failures: 0.0, at: now });
+        let bucket = buckets
+            .entry((source.to_canonical(), target))
+            .or_insert(Bucket {
+                failures: 0.0,
+                at: now,
+            });
         *bucket = bucket.now(now);
         bucket.failures += 1.0;
     }
@@ -56,7 +67,10 @@ impl Throttle {
 impl Bucket {
     fn now(self, now: BootInstant) -> Self {
         let seconds = now.0.saturating_sub(self.at.0) as f64 / 1e9;
-        Self { failures: (self.failures - seconds * PER_SECOND).max(0.0), at: now }
+        Self {
+            failures: (self.failures - seconds * PER_SECOND).max(0.0),
+            at: now,
+        }
     }
 }
 

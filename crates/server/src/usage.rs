@@ -26,7 +26,10 @@ impl Usage {
         if replica.note_use(permit.client_no(), seconds, EVERY_SECONDS) {
             let mut held = self.held.lock();
             if held.len() < HELD_MAX || held.contains_key(&permit.client_no()) {
-                held.insert(permit.client_no(), (permit.checked_at(), address, permit.product()));
+                held.insert(
+                    permit.client_no(),
+                    (permit.checked_at(), address, permit.product()),
+                );
             }
         }
     }
@@ -34,7 +37,10 @@ impl Usage {
     /// The last use of a client not yet written.
     #[must_use]
     pub fn pending(&self, client: ClientNo) -> Option<Use> {
-        self.held.lock().get(&client.0).map(|(at, address, product)| described(client, *at, *address, *product))
+        self.held
+            .lock()
+            .get(&client.0)
+            .map(|(at, address, product)| described(client, *at, *address, *product))
     }
 
     /// Takes up to `most` uses for writing.
@@ -51,5 +57,10 @@ impl Usage {
 }
 
 fn described(client: ClientNo, at: Timestamp, address: IpAddr, product: ProductNo) -> Use {
-    Use { client, at, source: address.to_string(), product }
+    Use {
+        client,
+        at,
+        source: address.to_string(),
+        product,
+    }
 }

@@ -37,8 +37,15 @@ pub fn answer(app: &App, path: &str, headers: &HeaderMap, peer: IpAddr) -> Respo
         return deny(app, Denial::ProductUnknown);
     };
     let address = addresses::caller(peer, headers, &app.config.trusted_proxies);
-    let facts = Facts { environment, product, address };
-    match app.replica().check(credentials::access_token(headers), &facts, &app.clock()) {
+    let facts = Facts {
+        environment,
+        product,
+        address,
+    };
+    match app
+        .replica()
+        .check(credentials::access_token(headers), &facts, &app.clock())
+    {
         Verdict::Permit(permit) => {
             app.metrics.permitted();
             app.usage.note(app.replica(), &permit, address);
@@ -70,14 +77,21 @@ fn permitted(permit: &Permit, product: &str) -> Response<Full<Bytes>> {
     );
     headers.insert(&PRODUCT, bytes(product.as_bytes()));
     headers.insert(&GENERATION, HeaderValue::from(permit.generation()));
-    headers.insert(&VALID_TILL, permit.valid_till().map_or(EMPTY, |till| bytes(&till.iso_bytes())));
+    headers.insert(
+        &VALID_TILL,
+        permit
+            .valid_till()
+            .map_or(EMPTY, |till| bytes(&till.iso_bytes())),
+    );
     headers.insert(CACHE_CONTROL, NO_STORE);
     response
 }
 
 fn cannot_vouch(app: &App) -> Response<Full<Bytes>> {
     app.metrics.checked("CANNOT_VOUCH");
-    cannot_vouch_problem().header(DENIAL.clone(), "CANNOT_VOUCH").response(&app.config.error_source)
+    cannot_vouch_problem()
+        .header(DENIAL.clone(), "CANNOT_VOUCH")
+        .response(&app.config.error_source)
 }
 
 fn cannot_vouch_problem() -> Problem {
@@ -93,14 +107,18 @@ fn deny(app: &App, denial: Denial) -> Response<Full<Bytes>> {
     let problem = problem(denial);
     app.metrics.checked(problem.code);
     let again = said_again(denial, problem.code);
-    problem.header(DENIAL.clone(), again).response(&app.config.error_source)
+    problem
+        .header(DENIAL.clone(), again)
+        .response(&app.config.error_source)
 }
 
 /// The denial on one line, for [`deny_again`].
 fn said_again(denial: Denial, code: &str) -> String {
     match denial {
         Denial::TokenSuperseded { generation, at } => format!("{code};{generation};{}", at.0),
-        Denial::TokenExpired { at } | Denial::TokenRevoked { at: Some(at) } => format!("{code};0;{}", at.0),
+        Denial::TokenExpired { at } | Denial::TokenRevoked { at: Some(at) } => {
+            format!("{code};0;{}", at.0)
+        }
         Denial::TokenRepeated => "ACCESS_TOKEN_REPEATED".to_owned(),
         _ => code.to_owned(),
     }
@@ -108,11 +126,17 @@ fn said_again(denial: Denial, code: &str) -> String {
 
 /// `ANY /deny`: the denial named in the header, with its body. Whatever is named, never a 2xx.
 pub fn deny_again(app: &App, headers: &HeaderMap) -> Response<Full<Bytes>> {
-    let named = headers.get(&DENIAL).and_then(|value| value.to_str().ok()).unwrap_or("");
+    let named = headers
+        .get(&DENIAL)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or("");
     let mut parts = named.split(';');
     let code = parts.next().unwrap_or("");
     let generation = parts.next().and_then(|text| text.parse().ok());
-    let at = parts.next().and_then(|text| text.parse().ok()).map(Timestamp);
+    let at = parts
+        .next()
+        .and_then(|text| text.parse().ok())
+        .map(Timestamp);
     let denial = match (code, generation, at) {
         ("ACCESS_TOKEN_MISSING", ..) => Denial::TokenMissing,
         ("ACCESS_TOKEN_REPEATED", ..) => Denial::TokenRepeated,
@@ -120,7 +144,9 @@ pub fn deny_again(app: &App, headers: &HeaderMap) -> Response<Full<Bytes>> {
         ("ACCESS_TOKEN_UNKNOWN", ..) => Denial::TokenUnknown,
         ("CLIENT_SECRET_USED_AS_TOKEN", ..) => Denial::SecretUsedAsToken,
         ("ENVIRONMENT_MISMATCH", ..) => Denial::EnvironmentMismatch,
-        ("TOKEN_SUPERSEDED", Some(generation), Some(at)) => Denial::TokenSuperseded { generation, at },
+        ("TOKEN_SUPERSEDED", Some(generation), Some(at)) => {
+            Denial::TokenSuperseded { generation, at }
+        }
         ("TOKEN_EXPIRED", _, Some(at)) => Denial::TokenExpired { at },
         ("TOKEN_REVOKED", _, at) => Denial::TokenRevoked { at },
         ("CLIENT_DISABLED", ..) => Denial::ClientDisabled,

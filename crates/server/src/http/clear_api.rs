@@ -29,14 +29,17 @@ pub async fn generate(app: &App, parts: &Parts, peer: IpAddr) -> Response<Full<B
     }
     let begun = app.clock().boot();
     let answered = match (caller(app, &parts.headers, &parts.uri, peer), wishes(parts)) {
-        (Ok(caller), Ok(wishes)) => issuance::generate(app, caller, wishes).await.map_err(problem),
+        (Ok(caller), Ok(wishes)) => issuance::generate(app, caller, wishes)
+            .await
+            .map_err(problem),
         (Err(problem), _) | (_, Err(problem)) => Err(problem),
     };
     match answered {
         Ok(answer) => {
             let seconds = app.clock().boot().0.saturating_sub(begun.0) as f64 / 1e9;
             app.metrics.generate_seconds.observe(seconds);
-            app.metrics.generated(if answer.made { "GENERATED" } else { "RETURNED" });
+            app.metrics
+                .generated(if answer.made { "GENERATED" } else { "RETURNED" });
             generated(app, &answer)
         }
         Err(problem) => {
@@ -119,13 +122,20 @@ fn generated(app: &App, answer: &Answer) -> Response<Full<Bytes>> {
 
 /// Seconds left; for a token just made its whole lifetime, though a moment of it has passed.
 fn lifetime_left(till: Timestamp, answer: &Answer, now: Timestamp) -> u64 {
-    if answer.made { till.seconds_since(answer.issued_at) } else { till.seconds_since(now) }
+    if answer.made {
+        till.seconds_since(answer.issued_at)
+    } else {
+        till.seconds_since(now)
+    }
 }
 
 fn json_response(body: &Value) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::from(body.to_string()));
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/json"),
+    );
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(header::PRAGMA, HeaderValue::from_static("no-cache"));
     response
@@ -143,14 +153,23 @@ fn rate_limit(app: &App, response: &mut Response<Full<Bytes>>, left: u32) {
             response.headers_mut().insert(name, value);
         }
     };
-    put("ratelimit-policy", format!("\"generate\";q={quota};w=86400"));
+    put(
+        "ratelimit-policy",
+        format!("\"generate\";q={quota};w=86400"),
+    );
     put("ratelimit", format!("\"generate\";r={left};t={reset}"));
 }
 
 /// Who calls: the secret in Clear's header or HTTP Basic, the address, the host's environment.
-pub(super) fn caller(app: &App, headers: &HeaderMap, uri: &http::Uri, peer: IpAddr) -> Result<Caller, Problem> {
+pub(super) fn caller(
+    app: &App,
+    headers: &HeaderMap,
+    uri: &http::Uri,
+    peer: IpAddr,
+) -> Result<Caller, Problem> {
     let unauthorized = |code, message: &str| {
-        Problem::new(StatusCode::UNAUTHORIZED, code, message).header(header::WWW_AUTHENTICATE, "Basic realm=\"tokenward\"")
+        Problem::new(StatusCode::UNAUTHORIZED, code, message)
+            .header(header::WWW_AUTHENTICATE, "Basic realm=\"tokenward\"")
     };
     let invalid = || unauthorized("CLIENT_SECRET_INVALID", INVALID);
     let (text, client_id) = match credentials::client_secret(headers) {
@@ -173,7 +192,10 @@ pub(super) fn caller(app: &App, headers: &HeaderMap, uri: &http::Uri, peer: IpAd
     if client_id.is_some_and(|id| id != secret.client().to_string()) {
         return Err(invalid());
     }
-    let host = headers.get(header::HOST).and_then(|value| value.to_str().ok()).or(uri.authority().map(http::uri::Authority::as_str));
+    let host = headers
+        .get(header::HOST)
+        .and_then(|value| value.to_str().ok())
+        .or(uri.authority().map(http::uri::Authority::as_str));
     Ok(Caller {
         secret,
         source: addresses::caller(peer, headers, &app.config.trusted_proxies),
@@ -188,18 +210,33 @@ fn wishes(parts: &Parts) -> Result<Wishes, Problem> {
     let mut wishes = Wishes::default();
     let mut matches = parts.headers.get_all(header::IF_MATCH).iter();
     if let Some(value) = matches.next() {
-        let text = value.to_str().ok().and_then(|text| text.trim().strip_prefix('"')?.strip_suffix('"'));
-        let generation = text.and_then(|text| text.parse().ok()).filter(|_| matches.next().is_none());
+        let text = value
+            .to_str()
+            .ok()
+            .and_then(|text| text.trim().strip_prefix('"')?.strip_suffix('"'));
+        let generation = text
+            .and_then(|text| text.parse().ok())
+            .filter(|_| matches.next().is_none());
         wishes.if_match =
-            Some(generation.ok_or_else(|| bad("If-Match must name one generation in quotes, such as \"7\"."))?);
+            Some(generation.ok_or_else(|| {
+                bad("If-Match must name one generation in quotes, such as \"7\".")
+            })?);
     }
-    for pair in parts.uri.query().unwrap_or("").split('&').filter(|pair| !pair.is_empty()) {
+    for pair in parts
+        .uri
+        .query()
+        .unwrap_or("")
+        .split('&')
+        .filter(|pair| !pair.is_empty())
+    {
         match pair.split_once('=').unwrap_or((pair, "")) {
             ("force", "true" | "1" | "") => wishes.force = true,
             ("force", "false" | "0") => wishes.force = false,
             ("force", _) => return Err(bad("force must be true or false.")),
             ("handover", text) => {
-                let seconds = text.parse().map_err(|_| bad("handover must be a number of seconds."))?;
+                let seconds = text
+                    .parse()
+                    .map_err(|_| bad("handover must be a number of seconds."))?;
                 if wishes.handover_seconds.replace(seconds).is_some() {
                     return Err(bad("handover was given twice."));
                 }
@@ -212,14 +249,19 @@ fn wishes(parts: &Parts) -> Result<Wishes, Problem> {
 }
 
 pub(super) fn method_not_allowed(allow: &'static str) -> Problem {
-    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", format!("This address takes {allow} only."))
-        .header(header::ALLOW, allow)
+    Problem::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "METHOD_NOT_ALLOWED",
+        format!("This address takes {allow} only."),
+    )
+    .header(header::ALLOW, allow)
 }
 
 /// The error of a verb in Clear's form.
 pub(super) fn problem(refused: Refused) -> Problem {
     let unauthorized = |code, message: &str| {
-        Problem::new(StatusCode::UNAUTHORIZED, code, message).header(header::WWW_AUTHENTICATE, "Basic realm=\"tokenward\"")
+        Problem::new(StatusCode::UNAUTHORIZED, code, message)
+            .header(header::WWW_AUTHENTICATE, "Basic realm=\"tokenward\"")
     };
     match refused {
         Refused::Rejected(Rejection::SecretInvalid) => unauthorized("CLIENT_SECRET_INVALID", INVALID),
@@ -280,5 +322,10 @@ pub(super) fn unavailable(failure: Failure) -> Problem {
             "The service is not available at the moment; nothing was changed. Try again."
         }
     };
-    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "TEMPORARILY_UNAVAILABLE", message).retry_after(1)
+    Problem::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "TEMPORARILY_UNAVAILABLE",
+        message,
+    )
+    .retry_after(1)
 }

@@ -39,7 +39,11 @@ pub(crate) async fn serve(app: Arc<App>, listener: Listener, mut stop: watch::Re
                 let watcher = tracker.watcher();
                 tokio::task::spawn_local(async move {
                     if let Ok(stream) = accept.await {
-                        drop(watcher.watch(connect(app, TokioIo::new(stream), peer)).await);
+                        drop(
+                            watcher
+                                .watch(connect(app, TokioIo::new(stream), peer))
+                                .await,
+                        );
                     }
                 });
             }
@@ -55,7 +59,11 @@ where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
 {
     let mut builder = http1::Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(HEAD_MAX).pipeline_flush(true);
+    builder
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .max_buf_size(HEAD_MAX)
+        .pipeline_flush(true);
     builder.serve_connection(io, Service { app, peer })
 }
 
@@ -78,7 +86,10 @@ pub(crate) enum Answering {
 impl Future for Answering {
     type Output = Result<Response<Full<Bytes>>, Infallible>;
 
-    fn poll(mut self: std::pin::Pin<&mut Self>, cx: &mut std::task::Context<'_>) -> std::task::Poll<Self::Output> {
+    fn poll(
+        mut self: std::pin::Pin<&mut Self>,
+        cx: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Self::Output> {
         match &mut *self {
             Self::Now(response) => std::task::Poll::Ready(Ok(response.take().unwrap_or_default())),
             Self::Later(answer) => answer.as_mut().poll(cx),
@@ -114,9 +125,15 @@ fn route(app: &Arc<App>, peer: IpAddr, request: Request<Incoming>) -> Answering 
             false => text(StatusCode::SERVICE_UNAVAILABLE, "not ready\n"),
         },
         "/metrics" if matches!(*request.method(), Method::GET | Method::HEAD) => metrics(app),
-        path if path == "/deny" || path.starts_with("/deny/") => check::deny_again(app, request.headers()),
-        _ => super::envelope::Problem::new(StatusCode::NOT_FOUND, "NOT_FOUND", "There is nothing at this address.")
-            .response(&app.config.error_source),
+        path if path == "/deny" || path.starts_with("/deny/") => {
+            check::deny_again(app, request.headers())
+        }
+        _ => super::envelope::Problem::new(
+            StatusCode::NOT_FOUND,
+            "NOT_FOUND",
+            "There is nothing at this address.",
+        )
+        .response(&app.config.error_source),
     };
     Answering::Now(Some(response))
 }
@@ -131,7 +148,8 @@ fn metrics(app: &App) -> Response<Full<Bytes>> {
         writable: app.store.is_writable(),
     };
     let mut response = Response::new(Full::from(app.metrics.text(&reading)));
-    let kind = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
+    let kind =
+        HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
     response.headers_mut().insert(header::CONTENT_TYPE, kind);
     response
 }
@@ -139,7 +157,12 @@ fn metrics(app: &App) -> Response<Full<Bytes>> {
 fn text(status: StatusCode, body: &'static str) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::from(body));
     *response.status_mut() = status;
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response.headers_mut().insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("text/plain; charset=utf-8"),
+    );
+    response
+        .headers_mut()
+        .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }

@@ -44,7 +44,13 @@ struct OAuthError {
 
 impl OAuthError {
     fn new(status: StatusCode, code: &'static str, description: &'static str) -> Self {
-        Self { status, code, description, retry_after_seconds: None, basic: false }
+        Self {
+            status,
+            code,
+            description,
+            retry_after_seconds: None,
+            basic: false,
+        }
     }
 
     fn invalid_request(description: &'static str) -> Self {
@@ -52,17 +58,26 @@ impl OAuthError {
     }
 
     fn invalid_client(description: &'static str) -> Self {
-        Self { basic: true, ..Self::new(StatusCode::UNAUTHORIZED, "invalid_client", description) }
+        Self {
+            basic: true,
+            ..Self::new(StatusCode::UNAUTHORIZED, "invalid_client", description)
+        }
     }
 
     fn reply(self, app: &App) -> Reply {
         if self.status.is_server_error() {
             app.metrics.failed();
         }
-        let mut reply = json_reply(self.status, &json!({ "error": self.code, "error_description": self.description }));
+        let mut reply = json_reply(
+            self.status,
+            &json!({ "error": self.code, "error_description": self.description }),
+        );
         let headers = reply.headers_mut();
         if self.basic {
-            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"tokenward\""));
+            headers.insert(
+                header::WWW_AUTHENTICATE,
+                HeaderValue::from_static("Basic realm=\"tokenward\""),
+            );
         }
         if let Some(seconds) = self.retry_after_seconds {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
@@ -78,28 +93,50 @@ impl From<Refused> for OAuthError {
     fn from(refused: Refused) -> Self {
         let waiting = |seconds, description| Self {
             retry_after_seconds: Some(seconds),
-            ..Self::new(StatusCode::TOO_MANY_REQUESTS, "temporarily_unavailable", description)
+            ..Self::new(
+                StatusCode::TOO_MANY_REQUESTS,
+                "temporarily_unavailable",
+                description,
+            )
         };
         match refused {
-            Refused::Rejected(Rejection::SecretInvalid) => Self::invalid_client("the client secret is not valid"),
+            Refused::Rejected(Rejection::SecretInvalid) => {
+                Self::invalid_client("the client secret is not valid")
+            }
             Refused::Rejected(Rejection::EnvironmentMismatch) => {
                 Self::invalid_client("the client belongs to another environment than this host")
             }
-            Refused::Rejected(Rejection::ClientDeleted) => Self::invalid_client("the API client was deleted"),
-            Refused::Rejected(Rejection::ClientDisabled) => Self::invalid_client("the API client is disabled"),
-            Refused::Rejected(Rejection::AddressNotAllowed) => {
-                Self::new(StatusCode::FORBIDDEN, "unauthorized_client", "the secret may not be used from this address")
+            Refused::Rejected(Rejection::ClientDeleted) => {
+                Self::invalid_client("the API client was deleted")
             }
-            Refused::Rejected(Rejection::GenerationMismatch { .. } | Rejection::HandoverTooLong { .. }) => {
-                Self::invalid_request("the request cannot be met")
+            Refused::Rejected(Rejection::ClientDisabled) => {
+                Self::invalid_client("the API client is disabled")
             }
-            Refused::Rejected(Rejection::QuotaExceeded { retry_after_seconds, .. }) => {
-                waiting(retry_after_seconds, "the secret has made all its tokens of the day")
-            }
-            Refused::Throttled { retry_after_seconds } => waiting(retry_after_seconds, "too many wrong client secrets"),
+            Refused::Rejected(Rejection::AddressNotAllowed) => Self::new(
+                StatusCode::FORBIDDEN,
+                "unauthorized_client",
+                "the secret may not be used from this address",
+            ),
+            Refused::Rejected(
+                Rejection::GenerationMismatch { .. } | Rejection::HandoverTooLong { .. },
+            ) => Self::invalid_request("the request cannot be met"),
+            Refused::Rejected(Rejection::QuotaExceeded {
+                retry_after_seconds,
+                ..
+            }) => waiting(
+                retry_after_seconds,
+                "the secret has made all its tokens of the day",
+            ),
+            Refused::Throttled {
+                retry_after_seconds,
+            } => waiting(retry_after_seconds, "too many wrong client secrets"),
             Refused::Failed(_) => Self {
                 retry_after_seconds: Some(1),
-                ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable", "try again")
+                ..Self::new(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "temporarily_unavailable",
+                    "try again",
+                )
             },
         }
     }
@@ -109,7 +146,10 @@ fn json_reply(status: StatusCode, body: &Value) -> Reply {
     let mut reply = Response::new(Full::from(body.to_string()));
     *reply.status_mut() = status;
     let headers = reply.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/json"),
+    );
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(header::PRAGMA, HeaderValue::from_static("no-cache"));
     reply
@@ -125,15 +165,27 @@ impl Form {
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         if parts.method != Method::POST {
-            return Err(OAuthError::new(StatusCode::METHOD_NOT_ALLOWED, "invalid_request", "this address takes POST only"));
+            return Err(OAuthError::new(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "invalid_request",
+                "this address takes POST only",
+            ));
         }
-        let kind = parts.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
+        let kind = parts
+            .headers
+            .get(header::CONTENT_TYPE)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or("");
         let kind = kind.split(';').next().unwrap_or("").trim();
         if !kind.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
-            return Err(OAuthError::invalid_request("the body must be application/x-www-form-urlencoded"));
+            return Err(OAuthError::invalid_request(
+                "the body must be application/x-www-form-urlencoded",
+            ));
         }
         let body = Limited::new(body, BODY_MAX).collect().await;
-        let body = body.map_err(|_| OAuthError::invalid_request("the body is too long or was cut off"))?.to_bytes();
+        let body = body
+            .map_err(|_| OAuthError::invalid_request("the body is too long or was cut off"))?
+            .to_bytes();
         let mut pairs: Vec<(String, Zeroizing<String>)> = Vec::new();
         for (name, value) in form_urlencoded::parse(&body) {
             if pairs.iter().any(|(known, _)| *known == name) {
@@ -146,7 +198,9 @@ impl Form {
 
     fn get(&self, name: &str) -> Option<&str> {
         let found = self.0.iter().find(|(known, _)| known == name);
-        found.map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
+        found
+            .map(|(_, value)| value.as_str())
+            .filter(|value| !value.is_empty())
     }
 }
 
@@ -156,20 +210,37 @@ fn caller(app: &App, parts: &Parts, form: &Form, peer: IpAddr) -> Result<Caller,
     let basic = credentials::basic(&parts.headers).map_err(unreadable)?;
     let posted = form.get("client_secret");
     let (id, secret) = match (basic, posted) {
-        (Some(_), Some(_)) => return Err(OAuthError::invalid_request("client credentials were sent in two ways")),
+        (Some(_), Some(_)) => {
+            return Err(OAuthError::invalid_request(
+                "client credentials were sent in two ways",
+            ));
+        }
         (Some((id, secret)), None) => (Some(decoded(&id)), decoded(&secret)),
-        (None, Some(secret)) => (form.get("client_id").map(|id| Zeroizing::new(id.to_owned())), Zeroizing::new(secret.to_owned())),
-        (None, None) => return Err(OAuthError::invalid_client("no client credentials were sent")),
+        (None, Some(secret)) => (
+            form.get("client_id")
+                .map(|id| Zeroizing::new(id.to_owned())),
+            Zeroizing::new(secret.to_owned()),
+        ),
+        (None, None) => {
+            return Err(OAuthError::invalid_client(
+                "no client credentials were sent",
+            ));
+        }
     };
     if AccessToken::parse(&secret).is_ok() {
-        return Err(OAuthError::invalid_client("an access token was sent where the client secret belongs"));
+        return Err(OAuthError::invalid_client(
+            "an access token was sent where the client secret belongs",
+        ));
     }
     let invalid = || OAuthError::invalid_client("the client secret is not valid");
     let secret = ClientSecret::parse(&secret).map_err(|_| invalid())?;
     if id.is_some_and(|id| *id != secret.client().to_string()) {
         return Err(invalid());
     }
-    let host = parts.headers.get(header::HOST).and_then(|value| value.to_str().ok());
+    let host = parts
+        .headers
+        .get(header::HOST)
+        .and_then(|value| value.to_str().ok());
     let host = host.or(parts.uri.authority().map(http::uri::Authority::as_str));
     Ok(Caller {
         secret,
@@ -185,7 +256,11 @@ fn decoded(text: &str) -> Zeroizing<String> {
     Zeroizing::new(pair.map(|(name, _)| name.into_owned()).unwrap_or_default())
 }
 
-async fn token(State(app): State<Arc<App>>, ConnectInfo(peer): ConnectInfo<SocketAddr>, request: Request) -> Reply {
+async fn token(
+    State(app): State<Arc<App>>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    request: Request,
+) -> Reply {
     let (parts, body) = request.into_parts();
     match grant(&app, &parts, body, peer.ip()).await {
         Ok(reply) => reply,
@@ -193,23 +268,37 @@ async fn token(State(app): State<Arc<App>>, ConnectInfo(peer): ConnectInfo<Socke
     }
 }
 
-async fn grant(app: &App, parts: &Parts, body: axum::body::Body, peer: IpAddr) -> Result<Reply, OAuthError> {
+async fn grant(
+    app: &App,
+    parts: &Parts,
+    body: axum::body::Body,
+    peer: IpAddr,
+) -> Result<Reply, OAuthError> {
     let form = Form::read(parts, body).await?;
     match form.get("grant_type") {
         Some("client_credentials") => {}
         Some(_) => {
             let description = "only client_credentials is supported";
-            return Err(OAuthError::new(StatusCode::BAD_REQUEST, "unsupported_grant_type", description));
+            return Err(OAuthError::new(
+                StatusCode::BAD_REQUEST,
+                "unsupported_grant_type",
+                description,
+            ));
         }
         None => return Err(OAuthError::invalid_request("grant_type is missing")),
     }
     if form.get("scope").is_some() {
         let description = "products are chosen at the API client, not by scope";
-        return Err(OAuthError::new(StatusCode::BAD_REQUEST, "invalid_scope", description));
+        return Err(OAuthError::new(
+            StatusCode::BAD_REQUEST,
+            "invalid_scope",
+            description,
+        ));
     }
     let caller = caller(app, parts, &form, peer)?;
     let answer = issuance::generate(app, caller, Wishes::default()).await?;
-    app.metrics.generated(if answer.made { "GENERATED" } else { "RETURNED" });
+    app.metrics
+        .generated(if answer.made { "GENERATED" } else { "RETURNED" });
     let now = app.clock().wall();
     let mut body = json!({
         "access_token": answer.token.expose().as_str(),
@@ -223,11 +312,18 @@ async fn grant(app: &App, parts: &Parts, body: axum::body::Body, peer: IpAddr) -
     Ok(json_reply(StatusCode::OK, &body))
 }
 
-async fn revoke(State(app): State<Arc<App>>, ConnectInfo(peer): ConnectInfo<SocketAddr>, request: Request) -> Reply {
+async fn revoke(
+    State(app): State<Arc<App>>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    request: Request,
+) -> Reply {
     let (parts, body) = request.into_parts();
     let revoked = async {
         let form = Form::read(&parts, body).await?;
-        let token = form.get("token").ok_or_else(|| OAuthError::invalid_request("token is missing"))?.to_owned();
+        let token = form
+            .get("token")
+            .ok_or_else(|| OAuthError::invalid_request("token is missing"))?
+            .to_owned();
         let caller = caller(&app, &parts, &form, peer.ip())?;
         // A token that is not this client's is no longer valid as far as it may know (RFC 7009, 2.2).
         issuance::revoke_own(&app, caller, token).await?;
@@ -249,23 +345,39 @@ async fn introspect_public(
         let form = Form::read(&parts, body).await?;
         let caller = caller(&app, &parts, &form, peer.ip())?;
         let client = issuance::authenticate(&app, caller).await?;
-        let token = form.get("token").ok_or_else(|| OAuthError::invalid_request("token is missing"))?;
+        let token = form
+            .get("token")
+            .ok_or_else(|| OAuthError::invalid_request("token is missing"))?;
         let own = AccessToken::parse(token).is_ok_and(|token| token.client() == client);
-        if own { tell(&app, token) } else { Ok(json_reply(StatusCode::OK, &inactive())) }
+        if own {
+            tell(&app, token)
+        } else {
+            Ok(json_reply(StatusCode::OK, &inactive()))
+        }
     };
-    told.await.unwrap_or_else(|error: OAuthError| error.reply(&app))
+    told.await
+        .unwrap_or_else(|error: OAuthError| error.reply(&app))
 }
 
 /// `POST /oauth2/introspect` on the internal listener: for whoever reaches it, unless `internal_auth`
 /// is configured.
-pub async fn introspect_internal(app: &App, request: http::Request<hyper::body::Incoming>) -> Reply {
+pub async fn introspect_internal(
+    app: &App,
+    request: http::Request<hyper::body::Incoming>,
+) -> Reply {
     let (parts, body) = request.into_parts();
     let told = async {
         let form = Form::read(&parts, body).await?;
         if !internal_auth(app, &parts.headers) {
-            return Err(OAuthError::new(StatusCode::UNAUTHORIZED, "invalid_client", "the internal bearer token is missing or wrong"));
+            return Err(OAuthError::new(
+                StatusCode::UNAUTHORIZED,
+                "invalid_client",
+                "the internal bearer token is missing or wrong",
+            ));
         }
-        let token = form.get("token").ok_or_else(|| OAuthError::invalid_request("token is missing"))?;
+        let token = form
+            .get("token")
+            .ok_or_else(|| OAuthError::invalid_request("token is missing"))?;
         tell(app, token)
     };
     told.await.unwrap_or_else(|error: OAuthError| {
@@ -273,17 +385,26 @@ pub async fn introspect_internal(app: &App, request: http::Request<hyper::body::
         let mut reply = error.reply(app);
         if unauthorized {
             let challenge = HeaderValue::from_static("Bearer realm=\"tokenward-internal\"");
-            reply.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+            reply
+                .headers_mut()
+                .insert(header::WWW_AUTHENTICATE, challenge);
         }
         reply
     })
 }
 
 fn internal_auth(app: &App, headers: &HeaderMap) -> bool {
-    let Some(expected) = &app.config.internal_auth else { return true };
+    let Some(expected) = &app.config.internal_auth else {
+        return true;
+    };
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
-    let (Some(value), None) = (values.next(), values.next()) else { return false };
-    let given = value.to_str().ok().and_then(|text| credentials::scheme(text, "bearer"));
+    let (Some(value), None) = (values.next(), values.next()) else {
+        return false;
+    };
+    let given = value
+        .to_str()
+        .ok()
+        .and_then(|text| credentials::scheme(text, "bearer"));
     given.is_some_and(|given| given.as_bytes().ct_eq(expected.as_bytes()).into())
 }
 
@@ -296,7 +417,11 @@ fn tell(app: &App, token: &str) -> Result<Reply, OAuthError> {
         Ok(live) => Ok(json_reply(StatusCode::OK, &described(app, &live))),
         Err(None) => Err(OAuthError {
             retry_after_seconds: Some(1),
-            ..OAuthError::new(StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable", "this node cannot vouch at the moment")
+            ..OAuthError::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "temporarily_unavailable",
+                "this node cannot vouch at the moment",
+            )
         }),
         // Whatever the reason, the answer is the same (RFC 7662, section 2.2).
         Err(Some(_)) => Ok(json_reply(StatusCode::OK, &inactive())),
@@ -332,9 +457,18 @@ fn described(app: &App, live: &Introspection) -> Value {
 
 async fn metadata(State(app): State<Arc<App>>, request: Request) -> axum::response::Response {
     let issuer = app.config.issuer.clone().unwrap_or_else(|| {
-        let host = request.headers().get(header::HOST).and_then(|value| value.to_str().ok());
-        let host = host.or(request.uri().authority().map(http::uri::Authority::as_str)).unwrap_or("localhost");
-        let scheme = if app.config.public_tls.is_some() { "https" } else { "http" };
+        let host = request
+            .headers()
+            .get(header::HOST)
+            .and_then(|value| value.to_str().ok());
+        let host = host
+            .or(request.uri().authority().map(http::uri::Authority::as_str))
+            .unwrap_or("localhost");
+        let scheme = if app.config.public_tls.is_some() {
+            "https"
+        } else {
+            "http"
+        };
         format!("{scheme}://{host}")
     });
     let methods = json!(["client_secret_basic", "client_secret_post"]);

@@ -33,7 +33,6 @@ const CONNECTIONS_MAX: usize = 10_000;
 /// Streams of one HTTP/2 connection at once.
 const STREAMS_MAX: u32 = 128;
 
-
 /// Every public address.
 pub fn router(app: Arc<App>) -> Router {
     let limit = tower_http::limit::RequestBodyLimitLayer::new(BODY_MAX);
@@ -51,14 +50,26 @@ pub fn router(app: Arc<App>) -> Router {
         .with_state(app)
 }
 
-async fn generate(State(app): State<Arc<App>>, ConnectInfo(peer): ConnectInfo<SocketAddr>, request: Request) -> Response {
+async fn generate(
+    State(app): State<Arc<App>>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    request: Request,
+) -> Response {
     let (parts, _) = request.into_parts();
-    clear_api::generate(&app, &parts, peer.ip()).await.into_response()
+    clear_api::generate(&app, &parts, peer.ip())
+        .await
+        .into_response()
 }
 
-async fn status(State(app): State<Arc<App>>, ConnectInfo(peer): ConnectInfo<SocketAddr>, request: Request) -> Response {
+async fn status(
+    State(app): State<Arc<App>>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    request: Request,
+) -> Response {
     let (parts, _) = request.into_parts();
-    clear_api::status(&app, &parts, peer.ip()).await.into_response()
+    clear_api::status(&app, &parts, peer.ip())
+        .await
+        .into_response()
 }
 
 async fn end_previous(
@@ -67,23 +78,35 @@ async fn end_previous(
     request: Request,
 ) -> Response {
     let (parts, _) = request.into_parts();
-    clear_api::end_previous(&app, &parts, peer.ip()).await.into_response()
-}
-
-async fn nothing_here(State(app): State<Arc<App>>) -> Response {
-    Problem::new(StatusCode::NOT_FOUND, "NOT_FOUND", "There is nothing at this address.")
-        .response(&app.config.error_source)
+    clear_api::end_previous(&app, &parts, peer.ip())
+        .await
         .into_response()
 }
 
+async fn nothing_here(State(app): State<Arc<App>>) -> Response {
+    Problem::new(
+        StatusCode::NOT_FOUND,
+        "NOT_FOUND",
+        "There is nothing at this address.",
+    )
+    .response(&app.config.error_source)
+    .into_response()
+}
+
 /// A panic is a fault of ours, answered like one; its text stays in the log.
-fn panicked(_: Box<dyn std::any::Any + Send>) -> http::Response<http_body_util::Full<bytes::Bytes>> {
+fn panicked(
+    _: Box<dyn std::any::Any + Send>,
+) -> http::Response<http_body_util::Full<bytes::Bytes>> {
     tracing::error!("a request handler panicked");
     internal_error().response("CLEAR")
 }
 
 fn internal_error() -> Problem {
-    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL_ERROR", "Something went wrong on our side. Try again.")
+    Problem::new(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        "INTERNAL_ERROR",
+        "Something went wrong on our side. Try again.",
+    )
 }
 
 async fn answer_in_time(request: Request, next: Next) -> Response {
@@ -123,7 +146,9 @@ pub(crate) async fn serve(app: Arc<App>, listener: Listener, mut stop: watch::Re
     let tracker = hyper_util::server::graceful::GracefulShutdown::new();
     let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     loop {
-        let Ok(place) = Arc::clone(&room).acquire_owned().await else { break };
+        let Ok(place) = Arc::clone(&room).acquire_owned().await else {
+            break;
+        };
         let connection = tokio::select! {
             accepted = listener.accept() => accepted,
             _ = stop.wait_for(|stop| *stop) => break,
@@ -135,7 +160,11 @@ pub(crate) async fn serve(app: Arc<App>, listener: Listener, mut stop: watch::Re
         tokio::spawn(async move {
             let _place = place;
             let mut builder = auto::Builder::new(TokioExecutor::new());
-            builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(HEAD_MAX);
+            builder
+                .http1()
+                .timer(TokioTimer::new())
+                .header_read_timeout(HEAD_TIMEOUT)
+                .max_buf_size(HEAD_MAX);
             builder
                 .http2()
                 .timer(TokioTimer::new())
@@ -145,12 +174,16 @@ pub(crate) async fn serve(app: Arc<App>, listener: Listener, mut stop: watch::Re
             // What a connection ends with is its peer's affair.
             match connection {
                 Connection::Plain(stream, _) => {
-                    let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
+                    let connection = builder
+                        .serve_connection(TokioIo::new(stream), service)
+                        .into_owned();
                     drop(watcher.watch(connection).await);
                 }
                 Connection::Tls(accept, _) => {
                     if let Ok(stream) = accept.await {
-                        let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
+                        let connection = builder
+                            .serve_connection(TokioIo::new(stream), service)
+                            .into_owned();
                         drop(watcher.watch(connection).await);
                     }
                 }

@@ -34,7 +34,9 @@ pub async fn admit(app: &App, text: &str, source: IpAddr) -> Result<Admin, NotAd
     let clock = app.clock();
     let retry_after_seconds = app.throttle.wait_seconds(source, presented.id(), &clock);
     if retry_after_seconds > 0 {
-        return Err(NotAdmitted::Throttled { retry_after_seconds });
+        return Err(NotAdmitted::Throttled {
+            retry_after_seconds,
+        });
     }
     let read = app.store.reader().admin_key(presented.id()).await;
     let known = read.map_err(|error| {
@@ -76,23 +78,40 @@ pub async fn create(
         Role::Operator | Role::Auditor { workspace: None } => None,
         Role::WorkspaceAdmin { workspace }
         | Role::ProductAdmin { workspace, .. }
-        | Role::Auditor { workspace: Some(workspace) } => Some(*workspace),
+        | Role::Auditor {
+            workspace: Some(workspace),
+        } => Some(*workspace),
     };
-    let wants = Wants { workspace, products: true, admin_keys: true, ..Wants::default() };
+    let wants = Wants {
+        workspace,
+        products: true,
+        admin_keys: true,
+        ..Wants::default()
+    };
     let keyring = Arc::clone(&app.keyring);
     let decided = app.store.decide(wants, move |view| {
         if workspace.is_some() && view.workspace.is_none() {
-            return Err(Refused::Invalid("workspace_id", "there is no such workspace".into()));
+            return Err(Refused::Invalid(
+                "workspace_id",
+                "there is no such workspace".into(),
+            ));
         }
         if let Role::ProductAdmin { products, .. } = &role {
-            let unknown = products.iter().find(|slug| !view.products.iter().any(|product| product.slug == **slug));
+            let unknown = products
+                .iter()
+                .find(|slug| !view.products.iter().any(|product| product.slug == **slug));
             if let Some(slug) = unknown {
-                return Err(Refused::Invalid("products", format!("there is no product {slug}")));
+                return Err(Refused::Invalid(
+                    "products",
+                    format!("there is no product {slug}"),
+                ));
             }
         }
         let key = AdminKey::from_random(random::uuid(), random::bytes());
         let current = keyring.current();
-        let digest = keyring.admin(current, &key).ok_or(Refused::Failed(tokenward_store::Failure::Unavailable))?;
+        let digest = keyring
+            .admin(current, &key)
+            .ok_or(Refused::Failed(tokenward_store::Failure::Unavailable))?;
         let record = AdminKeyRecord {
             id: key.id(),
             name,
@@ -105,8 +124,17 @@ pub async fn create(
         };
         let detail = json!({ "admin_key": record.id, "name": record.name, "role": record.role });
         let entry = admin.entry("admin_key.create", workspace, None, &detail, view.now);
-        let changes = vec![Change::AdminKeyPut { key: Box::new(record.clone()) }];
-        Ok((Decided { changes, audit: vec![entry], uses: Vec::new() }, (record, key)))
+        let changes = vec![Change::AdminKeyPut {
+            key: Box::new(record.clone()),
+        }];
+        Ok((
+            Decided {
+                changes,
+                audit: vec![entry],
+                uses: Vec::new(),
+            },
+            (record, key),
+        ))
     });
     decided.await?
 }
@@ -114,16 +142,26 @@ pub async fn create(
 /// Revokes an admin key; the last operator's stays, or nobody could ever act again.
 pub async fn revoke(app: &App, admin: Admin, id: Uuid) -> Result<AdminKeyRecord, Refused> {
     admin.must_operate()?;
-    let wants = Wants { admin_keys: true, ..Wants::default() };
+    let wants = Wants {
+        admin_keys: true,
+        ..Wants::default()
+    };
     let decided = app.store.decide(wants, move |view| {
-        let mut record =
-            view.admin_keys.iter().find(|record| record.id == id).cloned().ok_or(Refused::NotFound("admin key"))?;
+        let mut record = view
+            .admin_keys
+            .iter()
+            .find(|record| record.id == id)
+            .cloned()
+            .ok_or(Refused::NotFound("admin key"))?;
         if record.revoked_at.is_some() {
             return Ok((Decided::nothing(), record));
         }
         let operates = |record: &&AdminKeyRecord| {
             let lasting = record.expires_at.is_none();
-            record.role == Role::Operator && record.revoked_at.is_none() && lasting && record.id != id
+            record.role == Role::Operator
+                && record.revoked_at.is_none()
+                && lasting
+                && record.id != id
         };
         if record.role == Role::Operator && view.admin_keys.iter().find(operates).is_none() {
             let why = "this is the last operator's key without an end; make another first";
@@ -132,8 +170,17 @@ pub async fn revoke(app: &App, admin: Admin, id: Uuid) -> Result<AdminKeyRecord,
         record.revoked_at = Some(view.now);
         let detail = json!({ "admin_key": record.id, "name": record.name });
         let entry = admin.entry("admin_key.revoke", None, None, &detail, view.now);
-        let changes = vec![Change::AdminKeyPut { key: Box::new(record.clone()) }];
-        Ok((Decided { changes, audit: vec![entry], uses: Vec::new() }, record))
+        let changes = vec![Change::AdminKeyPut {
+            key: Box::new(record.clone()),
+        }];
+        Ok((
+            Decided {
+                changes,
+                audit: vec![entry],
+                uses: Vec::new(),
+            },
+            record,
+        ))
     });
     decided.await?
 }

@@ -38,7 +38,9 @@ impl Admin {
     pub fn own_workspace(&self) -> Option<WorkspaceId> {
         match self.role() {
             Role::Operator => None,
-            Role::WorkspaceAdmin { workspace } | Role::ProductAdmin { workspace, .. } => Some(*workspace),
+            Role::WorkspaceAdmin { workspace } | Role::ProductAdmin { workspace, .. } => {
+                Some(*workspace)
+            }
             Role::Auditor { workspace } => *workspace,
         }
     }
@@ -52,7 +54,8 @@ impl Admin {
     /// Whether it may see a client: a product admin only those of its products.
     #[must_use]
     pub fn sees_client(&self, state: &ClientState, products: &[Product]) -> bool {
-        self.sees_workspace(state.workspace.id) && self.reaches(state.client.settings.products.as_deref(), products)
+        self.sees_workspace(state.workspace.id)
+            && self.reaches(state.client.settings.products.as_deref(), products)
     }
 
     /// Whether a set of products is within a product admin's.
@@ -62,7 +65,9 @@ impl Admin {
             (Role::ProductAdmin { products: own, .. }, Some(wanted)) => {
                 !wanted.is_empty()
                     && wanted.iter().all(|no| {
-                        products.iter().any(|product| product.no == *no && own.contains(&product.slug))
+                        products
+                            .iter()
+                            .any(|product| product.no == *no && own.contains(&product.slug))
                     })
             }
             _ => true,
@@ -80,12 +85,24 @@ impl Admin {
 
     /// For those who see a workspace.
     pub fn must_see_workspace(&self, id: WorkspaceId) -> Result<(), Refused> {
-        if self.sees_workspace(id) { Ok(()) } else { Err(NO_WORKSPACE) }
+        if self.sees_workspace(id) {
+            Ok(())
+        } else {
+            Err(NO_WORKSPACE)
+        }
     }
 
     /// For those who see a client.
-    pub fn must_see_client(&self, state: &ClientState, products: &[Product]) -> Result<(), Refused> {
-        if self.sees_client(state, products) { Ok(()) } else { Err(NO_CLIENT) }
+    pub fn must_see_client(
+        &self,
+        state: &ClientState,
+        products: &[Product],
+    ) -> Result<(), Refused> {
+        if self.sees_client(state, products) {
+            Ok(())
+        } else {
+            Err(NO_CLIENT)
+        }
     }
 
     /// For those who may change clients in a workspace, with these products.
@@ -100,7 +117,9 @@ impl Admin {
             return Err(READ_ONLY);
         }
         if !self.reaches(wanted, products) {
-            return Err(Refused::Forbidden("a product admin's clients must be restricted to the admin's own products"));
+            return Err(Refused::Forbidden(
+                "a product admin's clients must be restricted to the admin's own products",
+            ));
         }
         Ok(())
     }
@@ -117,7 +136,9 @@ impl Admin {
     /// For those who may read the whole audit log of a scope.
     pub fn must_audit(&self) -> Result<(), Refused> {
         match self.role() {
-            Role::ProductAdmin { .. } => Err(Refused::Forbidden("a product admin may not read the audit log")),
+            Role::ProductAdmin { .. } => Err(Refused::Forbidden(
+                "a product admin may not read the audit log",
+            )),
             _ => Ok(()),
         }
     }
@@ -133,6 +154,14 @@ impl Admin {
         at: Timestamp,
     ) -> Entry {
         let actor = Actor::AdminKey(self.key.id);
-        Entry { at, actor, source: Some(self.source), action, workspace, client, detail: detail.to_string() }
+        Entry {
+            at,
+            actor,
+            source: Some(self.source),
+            action,
+            workspace,
+            client,
+            detail: detail.to_string(),
+        }
     }
 }

@@ -31,7 +31,10 @@ pub struct Read {
 const NO_CLIENT: Refused = Refused::NotFound("client");
 
 fn deleted() -> Refused {
-    Refused::Conflict("CLIENT_DELETED", "the API client was deleted for good".into())
+    Refused::Conflict(
+        "CLIENT_DELETED",
+        "the API client was deleted for good".into(),
+    )
 }
 
 /// One client.
@@ -40,7 +43,11 @@ pub async fn show(app: &App, admin: &Admin, id: ClientId) -> Result<Read, Refuse
     let (state, last_use) = app.store.reader().client(id).await?.ok_or(NO_CLIENT)?;
     admin.must_see_client(&state, &products)?;
     let last_use = app.usage.pending(state.client.no).or(last_use);
-    Ok(Read { state, last_use, products })
+    Ok(Read {
+        state,
+        last_use,
+        products,
+    })
 }
 
 /// Clients of a workspace, in the order of their creation, as far as the administrator sees them;
@@ -53,17 +60,28 @@ pub async fn list(
 ) -> Result<(Vec<Read>, Option<u32>), Refused> {
     admin.must_see_workspace(workspace)?;
     let reader = app.store.reader();
-    reader.workspace(workspace).await?.ok_or(Refused::NotFound("workspace"))?;
+    reader
+        .workspace(workspace)
+        .await?
+        .ok_or(Refused::NotFound("workspace"))?;
     let products = Arc::new(reader.products().await?);
     filter.workspace = Some(workspace);
     let wanted = filter.limit.clamp(1, tokenward_store::PAGE_MAX);
     filter.limit = wanted;
     let rows = reader.clients(&filter).await?;
-    let next = (rows.len() as u32 == wanted).then(|| rows.last().map(|(state, _)| state.client.no.0)).flatten();
-    let seen = rows.into_iter().filter(|(state, _)| admin.sees_client(state, &products));
+    let next = (rows.len() as u32 == wanted)
+        .then(|| rows.last().map(|(state, _)| state.client.no.0))
+        .flatten();
+    let seen = rows
+        .into_iter()
+        .filter(|(state, _)| admin.sees_client(state, &products));
     let read = seen.map(|(state, last_use)| {
         let last_use = app.usage.pending(state.client.no).or(last_use);
-        Read { state, last_use, products: Arc::clone(&products) }
+        Read {
+            state,
+            last_use,
+            products: Arc::clone(&products),
+        }
     });
     Ok((read.collect(), next))
 }
@@ -77,8 +95,8 @@ pub async fn create(
 ) -> Result<(Read, ClientSecret), Refused> {
     admin.must_see_workspace(workspace)?;
     let environment = written.environment.as_deref().and_then(Environment::parse);
-    let environment =
-        environment.ok_or_else(|| Refused::Invalid("environment", "must be sandbox or production".into()))?;
+    let environment = environment
+        .ok_or_else(|| Refused::Invalid("environment", "must be sandbox or production".into()))?;
     let label = tokenward_core::label::Label::parse(written.label.as_deref().unwrap_or(""))
         .map_err(|why| Refused::Invalid("label", why.0))?;
     let wants = Wants {
@@ -130,13 +148,21 @@ fn label_taken() -> Refused {
 }
 
 /// Changes a client's settings; a narrower restriction binds the live token at once.
-pub async fn change(app: &App, admin: Admin, id: ClientId, written: Written) -> Result<Read, Refused> {
+pub async fn change(
+    app: &App,
+    admin: Admin,
+    id: ClientId,
+    written: Written,
+) -> Result<Read, Refused> {
     if written.environment.is_some() {
         let why = "an API client belongs to one environment for good; create another client";
         return Err(Refused::Invalid("environment", why.into()));
     }
     let seen = show(app, &admin, id).await?;
-    let renamed = written.label.as_deref().filter(|label| *label != seen.state.client.settings.label.as_str());
+    let renamed = written
+        .label
+        .as_deref()
+        .filter(|label| *label != seen.state.client.settings.label.as_str());
     let label = renamed.map(tokenward_core::label::Label::parse).transpose();
     let label = label.map_err(|why| Refused::Invalid("label", why.0))?;
     let environment = seen.state.client.environment;
@@ -148,7 +174,11 @@ pub async fn change(app: &App, admin: Admin, id: ClientId, written: Written) -> 
     };
     decide(app, admin, wants, move |admin, view, state| {
         let settings = written.change(&state.client.settings, &view.products)?;
-        admin.must_manage(state.workspace.id, settings.products.as_deref(), &view.products)?;
+        admin.must_manage(
+            state.workspace.id,
+            settings.products.as_deref(),
+            &view.products,
+        )?;
         if view.label_taken {
             return Err(label_taken());
         }
@@ -160,12 +190,19 @@ pub async fn change(app: &App, admin: Admin, id: ClientId, written: Written) -> 
         }
         let detail = json!({ "changed": changed });
         let entry = entry(admin, "client.change", state, &detail, view.now);
-        let mut changes =
-            vec![Change::ClientSettingsChanged { client: state.client.no, settings: Box::new(settings.clone()) }];
-        if settings.on_repeat == tokenward_core::client::OnRepeat::Replace && state.slot.seal.is_some() {
+        let mut changes = vec![Change::ClientSettingsChanged {
+            client: state.client.no,
+            settings: Box::new(settings.clone()),
+        }];
+        if settings.on_repeat == tokenward_core::client::OnRepeat::Replace
+            && state.slot.seal.is_some()
+        {
             // A client that no longer returns its token keeps no sealed copy of it.
             after.slot.seal = None;
-            changes.push(Change::TokenEnded { client: state.client.no, slot: Box::new(after.slot.clone()) });
+            changes.push(Change::TokenEnded {
+                client: state.client.no,
+                slot: Box::new(after.slot.clone()),
+            });
         }
         Ok((changes, vec![entry], after))
     })
@@ -178,27 +215,48 @@ fn changed_fields(old: &ApiClient, new: &ApiClient) -> Vec<String> {
         _ => serde_json::Map::new(),
     };
     let old = members(old);
-    members(new).into_iter().filter(|(name, value)| old.get(name) != Some(value)).map(|(name, _)| name).collect()
+    members(new)
+        .into_iter()
+        .filter(|(name, value)| old.get(name) != Some(value))
+        .map(|(name, _)| name)
+        .collect()
 }
 
 /// Disables or enables a client; its token sleeps and wakes with it.
-pub async fn set_disabled(app: &App, admin: Admin, id: ClientId, disabled: bool) -> Result<Read, Refused> {
+pub async fn set_disabled(
+    app: &App,
+    admin: Admin,
+    id: ClientId,
+    disabled: bool,
+) -> Result<Read, Refused> {
     decide(app, admin, wants(id), move |admin, view, state| {
         let mut after = state.clone();
         if state.client.disabled_at.is_some() == disabled {
             return Ok((Vec::new(), Vec::new(), after));
         }
         after.client.disabled_at = disabled.then_some(view.now);
-        let action = if disabled { "client.disable" } else { "client.enable" };
+        let action = if disabled {
+            "client.disable"
+        } else {
+            "client.enable"
+        };
         let entry = entry(admin, action, state, &json!({}), view.now);
-        let change = Change::ClientDisabled { client: state.client.no, at: after.client.disabled_at };
+        let change = Change::ClientDisabled {
+            client: state.client.no,
+            at: after.client.disabled_at,
+        };
         Ok((vec![change], vec![entry], after))
     })
     .await
 }
 
 /// Deletes a client for good; its label must be typed back.
-pub async fn delete(app: &App, admin: Admin, id: ClientId, label: Option<String>) -> Result<Read, Refused> {
+pub async fn delete(
+    app: &App,
+    admin: Admin,
+    id: ClientId,
+    label: Option<String>,
+) -> Result<Read, Refused> {
     decide(app, admin, wants(id), move |admin, view, state| {
         if label.as_deref() != Some(state.client.settings.label.as_str()) {
             let why = "type the API client's label back to delete it for good";
@@ -206,49 +264,82 @@ pub async fn delete(app: &App, admin: Admin, id: ClientId, label: Option<String>
         }
         let mut after = state.clone();
         after.client.deleted_at = Some(view.now);
-        let detail = json!({ "label": state.client.settings.label, "generation": state.slot.generation });
+        let detail =
+            json!({ "label": state.client.settings.label, "generation": state.slot.generation });
         let entry = entry(admin, "client.delete", state, &detail, view.now);
-        Ok((vec![Change::ClientDeleted { client: state.client.no, at: view.now }], vec![entry], after))
+        Ok((
+            vec![Change::ClientDeleted {
+                client: state.client.no,
+                at: view.now,
+            }],
+            vec![entry],
+            after,
+        ))
     })
     .await
 }
 
 /// Adds a second secret beside the one in use; the secret is told here and never again.
-pub async fn rotate_secret(app: &App, admin: Admin, id: ClientId) -> Result<(Read, u32, ClientSecret), Refused> {
+pub async fn rotate_secret(
+    app: &App,
+    admin: Admin,
+    id: ClientId,
+) -> Result<(Read, u32, ClientSecret), Refused> {
     let keyring = Arc::clone(&app.keyring);
     let (told, heard) = std::sync::mpsc::channel();
     let read = decide(app, admin, wants(id), move |admin, view, state| {
-        let free = state.client.secrets.iter().position(Option::is_none).ok_or_else(|| {
-            let why = "the API client has two secrets already; delete one first";
-            Refused::Conflict("TOO_MANY_SECRETS", why.into())
-        })?;
+        let free = state
+            .client
+            .secrets
+            .iter()
+            .position(Option::is_none)
+            .ok_or_else(|| {
+                let why = "the API client has two secrets already; delete one first";
+                Refused::Conflict("TOO_MANY_SECRETS", why.into())
+            })?;
         let client = &state.client;
         let secret = ClientSecret::from_random(client.environment, client.id, random::bytes());
         let key = keyring.current();
-        let digest = keyring.secret(key, &secret).ok_or(Refused::Failed(tokenward_store::Failure::Unavailable))?;
+        let digest = keyring
+            .secret(key, &secret)
+            .ok_or(Refused::Failed(tokenward_store::Failure::Unavailable))?;
         let n = client.next_secret;
         let mut after = state.clone();
-        after.client.secrets[free] = Some(SecretRecord { n, digest, key, created_at: view.now });
+        after.client.secrets[free] = Some(SecretRecord {
+            n,
+            digest,
+            key,
+            created_at: view.now,
+        });
         after.client.next_secret = n + 1;
         // The quota is the secret's own: a new secret begins with none used.
         after.slot.quota[free] = QuotaCount::default();
         let entry = entry(admin, "secret.create", state, &json!({ "n": n }), view.now);
         let mut changes = vec![secrets_changed(&after)];
         if after.slot != state.slot {
-            changes.push(Change::TokenEnded { client: client.no, slot: Box::new(after.slot.clone()) });
+            changes.push(Change::TokenEnded {
+                client: client.no,
+                slot: Box::new(after.slot.clone()),
+            });
         }
         let _ = told.send((n, secret));
         Ok((changes, vec![entry], after))
     })
     .await?;
-    let (n, secret) = heard.try_recv().map_err(|_| Refused::Failed(tokenward_store::Failure::OutcomeUnknown))?;
+    let (n, secret) = heard
+        .try_recv()
+        .map_err(|_| Refused::Failed(tokenward_store::Failure::OutcomeUnknown))?;
     Ok((read, n, secret))
 }
 
 /// Deletes a secret by its number. Tokens it bought live on; the last one may go too.
 pub async fn delete_secret(app: &App, admin: Admin, id: ClientId, n: u32) -> Result<Read, Refused> {
     decide(app, admin, wants(id), move |admin, view, state| {
-        let place = state.client.secrets.iter().position(|secret| secret.is_some_and(|secret| secret.n == n));
+        let place = state
+            .client
+            .secrets
+            .iter()
+            .position(|secret| secret.is_some_and(|secret| secret.n == n));
         let mut after = state.clone();
         after.client.secrets[place.ok_or(Refused::NotFound("secret"))?] = None;
         let entry = entry(admin, "secret.delete", state, &json!({ "n": n }), view.now);
@@ -259,7 +350,11 @@ pub async fn delete_secret(app: &App, admin: Admin, id: ClientId, n: u32) -> Res
 
 fn secrets_changed(after: &ClientState) -> Change {
     let client = &after.client;
-    Change::SecretsChanged { client: client.no, secrets: client.secrets, next_secret: client.next_secret }
+    Change::SecretsChanged {
+        client: client.no,
+        secrets: client.secrets,
+        next_secret: client.next_secret,
+    }
 }
 
 /// Generates a token from the console; it is told here and never again.
@@ -280,14 +375,18 @@ pub async fn generate_token(app: &App, admin: Admin, id: ClientId) -> Result<Ans
         Ok((changes, vec![entry], state.clone()))
     })
     .await?;
-    heard.try_recv().map_err(|_| Refused::Failed(tokenward_store::Failure::OutcomeUnknown))
+    heard
+        .try_recv()
+        .map_err(|_| Refused::Failed(tokenward_store::Failure::OutcomeUnknown))
 }
 
 /// Revokes a client's token without a new one; nothing live is no error.
 pub async fn revoke_token(app: &App, admin: Admin, id: ClientId) -> Result<Read, Refused> {
     decide(app, admin, wants(id), move |admin, view, state| {
         let mut after = state.clone();
-        let Some(change) = generate::revoke(state, view.now) else { return Ok((Vec::new(), Vec::new(), after)) };
+        let Some(change) = generate::revoke(state, view.now) else {
+            return Ok((Vec::new(), Vec::new(), after));
+        };
         if let Change::TokenEnded { slot, .. } = &change {
             after.slot = slot.as_ref().clone();
         }
@@ -299,11 +398,27 @@ pub async fn revoke_token(app: &App, admin: Admin, id: ClientId) -> Result<Read,
 }
 
 fn wants(id: ClientId) -> Wants {
-    Wants { client: Some(id), products: true, ..Wants::default() }
+    Wants {
+        client: Some(id),
+        products: true,
+        ..Wants::default()
+    }
 }
 
-fn entry(admin: &Admin, action: &'static str, state: &ClientState, detail: &Value, now: Timestamp) -> Entry {
-    admin.entry(action, Some(state.workspace.id), Some(state.client.id), detail, now)
+fn entry(
+    admin: &Admin,
+    action: &'static str,
+    state: &ClientState,
+    detail: &Value,
+    now: Timestamp,
+) -> Entry {
+    admin.entry(
+        action,
+        Some(state.workspace.id),
+        Some(state.client.id),
+        detail,
+        now,
+    )
 }
 
 type Written3 = (Vec<Change>, Vec<Entry>, ClientState);
@@ -321,12 +436,28 @@ where
             return Err(deleted());
         }
         let (changes, audit, after) = decision(&admin, view, state)?;
-        let read = Read { state: after, last_use: None, products: Arc::new(view.products.clone()) };
-        Ok((Decided { changes, audit, uses: Vec::new() }, read))
+        let read = Read {
+            state: after,
+            last_use: None,
+            products: Arc::new(view.products.clone()),
+        };
+        Ok((
+            Decided {
+                changes,
+                audit,
+                uses: Vec::new(),
+            },
+            read,
+        ))
     });
     let mut read = decided.await??;
     if let Some(id) = id {
-        let stored = app.store.reader().client(id).await?.and_then(|(_, last_use)| last_use);
+        let stored = app
+            .store
+            .reader()
+            .client(id)
+            .await?
+            .and_then(|(_, last_use)| last_use);
         read.last_use = app.usage.pending(read.state.client.no).or(stored);
     }
     Ok(read)

@@ -50,7 +50,11 @@ pub async fn generate(app: &App, caller: Caller, wishes: Wishes) -> Result<Answe
     by_caller(app, caller, move |keyring, state, caller, now| {
         let (changes, answer) =
             generate::by_secret(state, caller, wishes, random::fresh(), quota, keyring, now)?;
-        let action = if answer.made { "token.generate" } else { "token.return" };
+        let action = if answer.made {
+            "token.generate"
+        } else {
+            "token.return"
+        };
         let detail = json!({
             "generation": answer.generation,
             "valid_till": answer.valid_till.map(Timestamp::iso),
@@ -58,7 +62,14 @@ pub async fn generate(app: &App, caller: Caller, wishes: Wishes) -> Result<Answe
         });
         let actor = Actor::ClientSecret(state.client.id, answer.secret.unwrap_or(0));
         let audit = vec![entry(state, actor, Some(caller), action, &detail, now)];
-        Ok((Decided { changes, audit, uses: Vec::new() }, answer))
+        Ok((
+            Decided {
+                changes,
+                audit,
+                uses: Vec::new(),
+            },
+            answer,
+        ))
     })
     .await
 }
@@ -74,7 +85,10 @@ pub async fn status(app: &App, caller: Caller) -> Result<Status, Refused> {
             generation: slot.generation,
             live: slot.live(now).copied(),
             quota_left: quota.saturating_sub(slot.quota[position].used_on(day)),
-            previous_valid_till: slot.previous.filter(|p| now < p.valid_till).map(|p| p.valid_till),
+            previous_valid_till: slot
+                .previous
+                .filter(|p| now < p.valid_till)
+                .map(|p| p.valid_till),
         };
         Ok((Decided::nothing(), status))
     })
@@ -85,11 +99,27 @@ pub async fn status(app: &App, caller: Caller) -> Result<Status, Refused> {
 pub async fn end_previous(app: &App, caller: Caller) -> Result<bool, Refused> {
     by_caller(app, caller, |keyring, state, caller, now| {
         let position = generate::admit(state, caller, keyring)?;
-        let Some(change) = generate::end_previous(state) else { return Ok((Decided::nothing(), false)) };
+        let Some(change) = generate::end_previous(state) else {
+            return Ok((Decided::nothing(), false));
+        };
         let actor = secret_actor(state, position);
         let detail = json!({ "generation": state.slot.generation.saturating_sub(1) });
-        let audit = vec![entry(state, actor, Some(caller), "token.end_previous", &detail, now)];
-        Ok((Decided { changes: vec![change], audit, uses: Vec::new() }, true))
+        let audit = vec![entry(
+            state,
+            actor,
+            Some(caller),
+            "token.end_previous",
+            &detail,
+            now,
+        )];
+        Ok((
+            Decided {
+                changes: vec![change],
+                audit,
+                uses: Vec::new(),
+            },
+            true,
+        ))
     })
     .await
 }
@@ -100,22 +130,48 @@ pub async fn revoke_own(app: &App, caller: Caller, token: String) -> Result<bool
     let token = zeroize::Zeroizing::new(token);
     by_caller(app, caller, move |keyring, state, caller, now| {
         let position = generate::admit(state, caller, keyring)?;
-        let Ok(token) = tokenward_core::AccessToken::parse(&token) else { return Ok((Decided::nothing(), false)) };
-        let is = |key, digest: &tokenward_core::Digest| {
-            keyring.token(key, &token).is_some_and(|presented| presented.matches(digest))
+        let Ok(token) = tokenward_core::AccessToken::parse(&token) else {
+            return Ok((Decided::nothing(), false));
         };
-        let newest = state.slot.live(now).is_some_and(|live| is(live.key, &live.digest));
-        let previous = state.slot.previous.is_some_and(|previous| is(previous.key, &previous.digest));
+        let is = |key, digest: &tokenward_core::Digest| {
+            keyring
+                .token(key, &token)
+                .is_some_and(|presented| presented.matches(digest))
+        };
+        let newest = state
+            .slot
+            .live(now)
+            .is_some_and(|live| is(live.key, &live.digest));
+        let previous = state
+            .slot
+            .previous
+            .is_some_and(|previous| is(previous.key, &previous.digest));
         let change = match (newest, previous) {
             (true, _) => generate::revoke(state, now),
             (_, true) => generate::end_previous(state),
             _ => None,
         };
-        let Some(change) = change else { return Ok((Decided::nothing(), false)) };
+        let Some(change) = change else {
+            return Ok((Decided::nothing(), false));
+        };
         let detail = json!({ "generation": state.slot.generation });
         let actor = secret_actor(state, position);
-        let audit = vec![entry(state, actor, Some(caller), "token.revoke", &detail, now)];
-        Ok((Decided { changes: vec![change], audit, uses: Vec::new() }, true))
+        let audit = vec![entry(
+            state,
+            actor,
+            Some(caller),
+            "token.revoke",
+            &detail,
+            now,
+        )];
+        Ok((
+            Decided {
+                changes: vec![change],
+                audit,
+                uses: Vec::new(),
+            },
+            true,
+        ))
     })
     .await
 }
@@ -134,7 +190,12 @@ pub async fn authenticate(app: &App, caller: Caller) -> Result<ClientId, Refused
 async fn by_caller<T, F>(app: &App, caller: Caller, decide: F) -> Result<T, Refused>
 where
     T: Send + 'static,
-    F: FnOnce(&tokenward_core::Keyring, &ClientState, &Caller, Timestamp) -> Result<(Decided, T), Rejection>
+    F: FnOnce(
+            &tokenward_core::Keyring,
+            &ClientState,
+            &Caller,
+            Timestamp,
+        ) -> Result<(Decided, T), Rejection>
         + Send
         + 'static,
 {
@@ -149,7 +210,9 @@ where
     }
     let retry_after_seconds = app.throttle.wait_seconds(source, id.0, &clock);
     if retry_after_seconds > 0 {
-        return Err(Refused::Throttled { retry_after_seconds });
+        return Err(Refused::Throttled {
+            retry_after_seconds,
+        });
     }
     let keyring = std::sync::Arc::clone(&app.keyring);
     let decided = app

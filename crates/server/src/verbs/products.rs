@@ -19,22 +19,47 @@ fn slug(text: &str) -> Result<Slug, Refused> {
 }
 
 /// Creates a product, or renames it; answers whether it was created.
-pub async fn put(app: &App, admin: Admin, text: &str, name: &str) -> Result<(Product, bool), Refused> {
+pub async fn put(
+    app: &App,
+    admin: Admin,
+    text: &str,
+    name: &str,
+) -> Result<(Product, bool), Refused> {
     admin.must_operate()?;
     let slug = slug(text)?;
     let name = Name::parse(name).map_err(|why| Refused::Invalid("name", why.0))?;
-    let wants = Wants { products: true, ..Wants::default() };
+    let wants = Wants {
+        products: true,
+        ..Wants::default()
+    };
     let decided = app.store.decide(wants, move |view| {
         let old = view.products.iter().find(|product| product.slug == slug);
         let product = match old {
             Some(old) if old.name == name => return Ok((Decided::nothing(), (old.clone(), false))),
-            Some(old) => Product { name, ..old.clone() },
-            None => Product { no: view.next.product, slug, name, created_at: view.now },
+            Some(old) => Product {
+                name,
+                ..old.clone()
+            },
+            None => Product {
+                no: view.next.product,
+                slug,
+                name,
+                created_at: view.now,
+            },
         };
         let detail = json!({ "slug": product.slug, "name": product.name });
         let entry = admin.entry("product.put", None, None, &detail, view.now);
-        let changes = vec![Change::ProductPut { product: product.clone() }];
-        Ok((Decided { changes, audit: vec![entry], uses: Vec::new() }, (product, old.is_none())))
+        let changes = vec![Change::ProductPut {
+            product: product.clone(),
+        }];
+        Ok((
+            Decided {
+                changes,
+                audit: vec![entry],
+                uses: Vec::new(),
+            },
+            (product, old.is_none()),
+        ))
     });
     decided.await?
 }
@@ -45,19 +70,44 @@ pub async fn delete(app: &App, admin: Admin, text: &str) -> Result<(), Refused> 
     let unknown = Refused::NotFound("product");
     let slug = Slug::parse(text).map_err(|_| unknown.clone())?;
     let products = app.store.reader().products().await?;
-    let product = products.into_iter().find(|product| product.slug == slug).ok_or(unknown)?;
-    let wants = Wants { products: true, product_use: Some(product.no), ..Wants::default() };
+    let product = products
+        .into_iter()
+        .find(|product| product.slug == slug)
+        .ok_or(unknown)?;
+    let wants = Wants {
+        products: true,
+        product_use: Some(product.no),
+        ..Wants::default()
+    };
     let decided = app.store.decide(wants, move |view| {
         if !view.products.iter().any(|known| known.no == product.no) {
             return Err(Refused::NotFound("product"));
         }
         if view.product_users > 0 {
-            let why = format!("{} API clients are restricted to this product", view.product_users);
+            let why = format!(
+                "{} API clients are restricted to this product",
+                view.product_users
+            );
             return Err(Refused::Conflict("PRODUCT_IN_USE", why));
         }
-        let entry = admin.entry("product.delete", None, None, &json!({ "slug": product.slug }), view.now);
-        let changes = vec![Change::ProductDeleted { product: product.no }];
-        Ok((Decided { changes, audit: vec![entry], uses: Vec::new() }, ()))
+        let entry = admin.entry(
+            "product.delete",
+            None,
+            None,
+            &json!({ "slug": product.slug }),
+            view.now,
+        );
+        let changes = vec![Change::ProductDeleted {
+            product: product.no,
+        }];
+        Ok((
+            Decided {
+                changes,
+                audit: vec![entry],
+                uses: Vec::new(),
+            },
+            (),
+        ))
     });
     decided.await?
 }

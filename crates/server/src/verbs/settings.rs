@@ -66,7 +66,10 @@ fn invalid(field: &'static str, why: impl Into<String>) -> Refused {
 impl Written {
     /// Settings for a new client.
     pub fn create(&self, products: &[Product]) -> Result<Settings, Refused> {
-        let label = self.label.as_deref().ok_or_else(|| invalid("label", "a label is needed"))?;
+        let label = self
+            .label
+            .as_deref()
+            .ok_or_else(|| invalid("label", "a label is needed"))?;
         let blank = Settings {
             label: Label::parse(label).map_err(|why| invalid("label", why.0))?,
             products: None,
@@ -88,24 +91,38 @@ impl Written {
             new.label = Label::parse(text).map_err(|why| invalid("label", why.0))?;
         }
         if let Member::Given(given) = &self.products {
-            new.products = given.as_deref().map(|slugs| product_numbers(slugs, products)).transpose()?;
+            new.products = given
+                .as_deref()
+                .map(|slugs| product_numbers(slugs, products))
+                .transpose()?;
         }
         if let Member::Given(given) = &self.token_lifetime_seconds {
-            let within = |seconds: u64| seconds_within("token_lifetime_seconds", seconds, 1, LIFETIME_SECONDS_MAX);
+            let within = |seconds: u64| {
+                seconds_within("token_lifetime_seconds", seconds, 1, LIFETIME_SECONDS_MAX)
+            };
             new.token_lifetime_seconds = given.map(within).transpose()?;
         }
         if let Some(texts) = &self.secret_networks {
-            new.secret_networks = Networks::parse(texts).map_err(|why| invalid("secret_networks", why.0))?;
+            new.secret_networks =
+                Networks::parse(texts).map_err(|why| invalid("secret_networks", why.0))?;
         }
         if let Some(texts) = &self.token_networks {
-            new.token_networks = Networks::parse(texts).map_err(|why| invalid("token_networks", why.0))?;
+            new.token_networks =
+                Networks::parse(texts).map_err(|why| invalid("token_networks", why.0))?;
         }
         if let Some(texts) = &self.notification_emails {
             if texts.len() > EMAILS_MAX {
-                return Err(invalid("notification_emails", format!("at most {EMAILS_MAX} addresses")));
+                return Err(invalid(
+                    "notification_emails",
+                    format!("at most {EMAILS_MAX} addresses"),
+                ));
             }
-            let parsed = texts.iter().map(|text| label::email(text)).collect::<Result<_, _>>();
-            new.notification_emails = parsed.map_err(|why| invalid("notification_emails", why.0))?;
+            let parsed = texts
+                .iter()
+                .map(|text| label::email(text))
+                .collect::<Result<_, _>>();
+            new.notification_emails =
+                parsed.map_err(|why| invalid("notification_emails", why.0))?;
         }
         if let Some(text) = &self.on_repeat {
             new.on_repeat = match text.as_str() {
@@ -119,30 +136,50 @@ impl Written {
                 seconds_within("renew_before_seconds", seconds, 0, RENEW_BEFORE_SECONDS_MAX)?;
         }
         if let Some(seconds) = self.handover_max_seconds {
-            new.handover_max_seconds = seconds_within("handover_max_seconds", seconds, 0, HANDOVER_SECONDS_MAX)?;
+            new.handover_max_seconds =
+                seconds_within("handover_max_seconds", seconds, 0, HANDOVER_SECONDS_MAX)?;
         }
         Ok(new)
     }
 }
 
-fn seconds_within(field: &'static str, seconds: u64, least: u32, most: u32) -> Result<u32, Refused> {
-    let out = u32::try_from(seconds).ok().filter(|seconds| (least..=most).contains(seconds));
+fn seconds_within(
+    field: &'static str,
+    seconds: u64,
+    least: u32,
+    most: u32,
+) -> Result<u32, Refused> {
+    let out = u32::try_from(seconds)
+        .ok()
+        .filter(|seconds| (least..=most).contains(seconds));
     out.ok_or_else(|| invalid(field, format!("must be {least} to {most} seconds")))
 }
 
 /// The numbers of products by slug, sorted.
 pub fn product_numbers(slugs: &[String], products: &[Product]) -> Result<Vec<ProductNo>, Refused> {
     if slugs.is_empty() {
-        return Err(invalid("products", "must name a product, or be null for all"));
+        return Err(invalid(
+            "products",
+            "must name a product, or be null for all",
+        ));
     }
     if slugs.len() > PRODUCTS_MAX {
-        return Err(invalid("products", format!("at most {PRODUCTS_MAX} products")));
+        return Err(invalid(
+            "products",
+            format!("at most {PRODUCTS_MAX} products"),
+        ));
     }
     let mut numbers = Vec::with_capacity(slugs.len());
     for slug in slugs {
-        let known = products.iter().find(|product| product.slug.as_str() == slug);
+        let known = products
+            .iter()
+            .find(|product| product.slug.as_str() == slug);
         let shown: String = slug.chars().filter(|c| !c.is_control()).take(64).collect();
-        numbers.push(known.ok_or_else(|| invalid("products", format!("there is no product {shown:?}")))?.no);
+        numbers.push(
+            known
+                .ok_or_else(|| invalid("products", format!("there is no product {shown:?}")))?
+                .no,
+        );
     }
     numbers.sort_unstable();
     numbers.dedup();
@@ -153,7 +190,11 @@ pub fn product_numbers(slugs: &[String], products: &[Product]) -> Result<Vec<Pro
 #[must_use]
 pub fn product_slugs(numbers: &[ProductNo], products: &[Product]) -> Vec<String> {
     let slug = |no: &ProductNo| products.iter().find(|product| product.no == *no);
-    let mut slugs: Vec<_> = numbers.iter().filter_map(slug).map(|product| product.slug.to_string()).collect();
+    let mut slugs: Vec<_> = numbers
+        .iter()
+        .filter_map(slug)
+        .map(|product| product.slug.to_string())
+        .collect();
     slugs.sort_unstable();
     slugs
 }

@@ -32,12 +32,18 @@ pub async fn list(
     limit: u32,
 ) -> Result<(Vec<Workspace>, Option<u32>), Refused> {
     if let Some(own) = admin.own_workspace() {
-        let own = if after.is_none() { app.store.reader().workspace(own).await? } else { None };
+        let own = if after.is_none() {
+            app.store.reader().workspace(own).await?
+        } else {
+            None
+        };
         return Ok((own.into_iter().collect(), None));
     }
     let limit = limit.clamp(1, tokenward_store::PAGE_MAX);
     let page = app.store.reader().workspaces(after, limit).await?;
-    let next = (page.len() as u32 == limit).then(|| page.last().map(|workspace| workspace.no.0)).flatten();
+    let next = (page.len() as u32 == limit)
+        .then(|| page.last().map(|workspace| workspace.no.0))
+        .flatten();
     Ok((page, next))
 }
 
@@ -47,10 +53,31 @@ pub async fn create(app: &App, admin: Admin, text: &str) -> Result<Workspace, Re
     let name = name(text)?;
     let decided = app.store.decide(Wants::default(), move |view| {
         let id = WorkspaceId(random::uuid());
-        let workspace = Workspace { no: view.next.workspace, id, name, created_at: view.now, disabled_at: None };
-        let entry = admin.entry("workspace.create", Some(id), None, &json!({ "name": workspace.name }), view.now);
-        let changes = vec![Change::WorkspacePut { workspace: workspace.clone() }];
-        Ok((Decided { changes, audit: vec![entry], uses: Vec::new() }, workspace))
+        let workspace = Workspace {
+            no: view.next.workspace,
+            id,
+            name,
+            created_at: view.now,
+            disabled_at: None,
+        };
+        let entry = admin.entry(
+            "workspace.create",
+            Some(id),
+            None,
+            &json!({ "name": workspace.name }),
+            view.now,
+        );
+        let changes = vec![Change::WorkspacePut {
+            workspace: workspace.clone(),
+        }];
+        Ok((
+            Decided {
+                changes,
+                audit: vec![entry],
+                uses: Vec::new(),
+            },
+            workspace,
+        ))
     });
     decided.await?
 }
@@ -66,7 +93,10 @@ pub async fn change(
     admin.must_see_workspace(id)?;
     admin.must_operate()?;
     let new_name = new_name.as_deref().map(name).transpose()?;
-    let wants = Wants { workspace: Some(id), ..Wants::default() };
+    let wants = Wants {
+        workspace: Some(id),
+        ..Wants::default()
+    };
     let decided = app.store.decide(wants, move |view| {
         let old = view.workspace.clone().ok_or(NO_WORKSPACE)?;
         let mut workspace = old.clone();
@@ -83,8 +113,17 @@ pub async fn change(
         }
         let detail = json!({ "name": workspace.name, "disabled": workspace.disabled_at.is_some() });
         let entry = admin.entry("workspace.change", Some(id), None, &detail, view.now);
-        let changes = vec![Change::WorkspacePut { workspace: workspace.clone() }];
-        Ok((Decided { changes, audit: vec![entry], uses: Vec::new() }, workspace))
+        let changes = vec![Change::WorkspacePut {
+            workspace: workspace.clone(),
+        }];
+        Ok((
+            Decided {
+                changes,
+                audit: vec![entry],
+                uses: Vec::new(),
+            },
+            workspace,
+        ))
     });
     decided.await?
 }

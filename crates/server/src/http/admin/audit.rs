@@ -14,7 +14,11 @@ use tokenward_core::audit::Verifier;
 use tokenward_core::ids::{ClientId, WorkspaceId};
 use tokenward_store::{AuditFilter, PAGE_MAX};
 
-pub(super) async fn list(State(app): State<Arc<App>>, Signed(admin): Signed, parts: Parts) -> Answer {
+pub(super) async fn list(
+    State(app): State<Arc<App>>,
+    Signed(admin): Signed,
+    parts: Parts,
+) -> Answer {
     admin.must_audit()?;
     let query = Query::read(&parts, &["after", "limit", "client_id", "workspace_id"])?;
     let wanted = query.uuid("workspace_id")?.map(WorkspaceId);
@@ -28,10 +32,20 @@ pub(super) async fn list(State(app): State<Arc<App>>, Signed(admin): Signed, par
         // An administrator of one workspace reads that one's entries, asked for or not.
         workspace: wanted.or(admin.own_workspace()),
     };
-    let entries = app.store.reader().audit(&filter).await.map_err(Refused::from)?;
-    let next = (entries.len() as u32 == filter.limit).then(|| entries.last().map(|entry| entry.seq)).flatten();
+    let entries = app
+        .store
+        .reader()
+        .audit(&filter)
+        .await
+        .map_err(Refused::from)?;
+    let next = (entries.len() as u32 == filter.limit)
+        .then(|| entries.last().map(|entry| entry.seq))
+        .flatten();
     let items: Vec<_> = entries.iter().map(views::audit_entry).collect();
-    Ok(views::answer(StatusCode::OK, &json!({ "items": items, "next_after": next })))
+    Ok(views::answer(
+        StatusCode::OK,
+        &json!({ "items": items, "next_after": next }),
+    ))
 }
 
 pub(super) async fn verify(State(app): State<Arc<App>>, Signed(admin): Signed) -> Answer {
@@ -43,14 +57,19 @@ pub(super) async fn verify(State(app): State<Arc<App>>, Signed(admin): Signed) -
     let (seq, hash, _) = reader.head().await.map_err(Refused::from)?;
     let mut verifier = Verifier::default();
     while verifier.head().0 < seq {
-        let filter = AuditFilter { after: verifier.head().0, limit: PAGE_MAX, ..AuditFilter::default() };
+        let filter = AuditFilter {
+            after: verifier.head().0,
+            limit: PAGE_MAX,
+            ..AuditFilter::default()
+        };
         let entries = reader.audit(&filter).await.map_err(Refused::from)?;
         let within = entries.iter().take_while(|entry| entry.seq <= seq);
         let mut taken = false;
         for entry in within {
             taken = true;
             if let Err(broken) = verifier.next(entry) {
-                let body = json!({ "ok": false, "broken_at": entry.seq, "why": broken.to_string() });
+                let body =
+                    json!({ "ok": false, "broken_at": entry.seq, "why": broken.to_string() });
                 return Ok(views::answer(StatusCode::OK, &body));
             }
         }
@@ -66,5 +85,8 @@ pub(super) async fn verify(State(app): State<Arc<App>>, Signed(admin): Signed) -
         return Ok(views::answer(StatusCode::OK, &body));
     }
     let head = json!({ "seq": entries, "hash": *crate::data_dir::hex(&found) });
-    Ok(views::answer(StatusCode::OK, &json!({ "ok": true, "entries": entries, "head": head })))
+    Ok(views::answer(
+        StatusCode::OK,
+        &json!({ "ok": true, "entries": entries, "head": head }),
+    ))
 }

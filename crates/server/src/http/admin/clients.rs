@@ -32,9 +32,14 @@ pub(super) async fn list(
     Path(text): Path<String>,
     parts: Parts,
 ) -> Answer {
-    let query = Query::read(&parts, &["limit", "cursor", "environment", "label", "deleted"])?;
+    let query = Query::read(
+        &parts,
+        &["limit", "cursor", "environment", "label", "deleted"],
+    )?;
     let environment = query.text("environment").map(|word| {
-        Environment::parse(word).ok_or_else(|| Problem::invalid(Some("environment"), "This must be sandbox or production."))
+        Environment::parse(word).ok_or_else(|| {
+            Problem::invalid(Some("environment"), "This must be sandbox or production.")
+        })
     });
     let filter = ClientFilter {
         environment: environment.transpose()?,
@@ -58,12 +63,21 @@ pub(super) async fn create(
 ) -> Answer {
     let workspace = WorkspaceId(id(&text, "workspace")?);
     let (read, secret) = clients::create(&app, admin, workspace, body).await?;
-    let body = json!({ "client": views::client(&app, &read), "client_secret": secret.expose().as_str() });
+    let body =
+        json!({ "client": views::client(&app, &read), "client_secret": secret.expose().as_str() });
     Ok(views::answer(StatusCode::CREATED, &body))
 }
 
-pub(super) async fn show(State(app): State<Arc<App>>, Signed(admin): Signed, Path(text): Path<String>) -> Answer {
-    one(&app, StatusCode::OK, &clients::show(&app, &admin, client_id(&text)?).await?)
+pub(super) async fn show(
+    State(app): State<Arc<App>>,
+    Signed(admin): Signed,
+    Path(text): Path<String>,
+) -> Answer {
+    one(
+        &app,
+        StatusCode::OK,
+        &clients::show(&app, &admin, client_id(&text)?).await?,
+    )
 }
 
 pub(super) async fn change(
@@ -72,15 +86,35 @@ pub(super) async fn change(
     Path(text): Path<String>,
     Body(body): Body<Written>,
 ) -> Answer {
-    one(&app, StatusCode::OK, &clients::change(&app, admin, client_id(&text)?, body).await?)
+    one(
+        &app,
+        StatusCode::OK,
+        &clients::change(&app, admin, client_id(&text)?, body).await?,
+    )
 }
 
-pub(super) async fn disable(State(app): State<Arc<App>>, Signed(admin): Signed, Path(text): Path<String>) -> Answer {
-    one(&app, StatusCode::OK, &clients::set_disabled(&app, admin, client_id(&text)?, true).await?)
+pub(super) async fn disable(
+    State(app): State<Arc<App>>,
+    Signed(admin): Signed,
+    Path(text): Path<String>,
+) -> Answer {
+    one(
+        &app,
+        StatusCode::OK,
+        &clients::set_disabled(&app, admin, client_id(&text)?, true).await?,
+    )
 }
 
-pub(super) async fn enable(State(app): State<Arc<App>>, Signed(admin): Signed, Path(text): Path<String>) -> Answer {
-    one(&app, StatusCode::OK, &clients::set_disabled(&app, admin, client_id(&text)?, false).await?)
+pub(super) async fn enable(
+    State(app): State<Arc<App>>,
+    Signed(admin): Signed,
+    Path(text): Path<String>,
+) -> Answer {
+    one(
+        &app,
+        StatusCode::OK,
+        &clients::set_disabled(&app, admin, client_id(&text)?, false).await?,
+    )
 }
 
 /// Body of a deletion; the label may stand in the query instead.
@@ -103,14 +137,31 @@ pub(super) async fn delete(
         (None, true) => None,
         (None, false) => {
             let wrong = |_| Problem::invalid(None, "The body must be {\"label\": \"...\"}.");
-            Some(serde_json::from_slice::<Delete>(&body).map_err(wrong)?.label)
+            Some(
+                serde_json::from_slice::<Delete>(&body)
+                    .map_err(wrong)?
+                    .label,
+            )
         }
-        (Some(_), false) => return Err(Problem::invalid(Some("label"), "Give the label in the body or in the query.")),
+        (Some(_), false) => {
+            return Err(Problem::invalid(
+                Some("label"),
+                "Give the label in the body or in the query.",
+            ));
+        }
     };
-    one(&app, StatusCode::OK, &clients::delete(&app, admin, client_id(&text)?, label).await?)
+    one(
+        &app,
+        StatusCode::OK,
+        &clients::delete(&app, admin, client_id(&text)?, label).await?,
+    )
 }
 
-pub(super) async fn rotate(State(app): State<Arc<App>>, Signed(admin): Signed, Path(text): Path<String>) -> Answer {
+pub(super) async fn rotate(
+    State(app): State<Arc<App>>,
+    Signed(admin): Signed,
+    Path(text): Path<String>,
+) -> Answer {
     let (read, n, secret) = clients::rotate_secret(&app, admin, client_id(&text)?).await?;
     let body = json!({ "client": views::client(&app, &read), "n": n, "client_secret": secret.expose().as_str() });
     Ok(views::answer(StatusCode::CREATED, &body))
@@ -121,11 +172,21 @@ pub(super) async fn delete_secret(
     Signed(admin): Signed,
     Path((text, n)): Path<(String, String)>,
 ) -> Answer {
-    let n = n.parse().map_err(|_| Problem::from(crate::verbs::Refused::NotFound("secret")))?;
-    one(&app, StatusCode::OK, &clients::delete_secret(&app, admin, client_id(&text)?, n).await?)
+    let n = n
+        .parse()
+        .map_err(|_| Problem::from(crate::verbs::Refused::NotFound("secret")))?;
+    one(
+        &app,
+        StatusCode::OK,
+        &clients::delete_secret(&app, admin, client_id(&text)?, n).await?,
+    )
 }
 
-pub(super) async fn generate(State(app): State<Arc<App>>, Signed(admin): Signed, Path(text): Path<String>) -> Answer {
+pub(super) async fn generate(
+    State(app): State<Arc<App>>,
+    Signed(admin): Signed,
+    Path(text): Path<String>,
+) -> Answer {
     let answer = clients::generate_token(&app, admin, client_id(&text)?).await?;
     let body = json!({
         "access_token": answer.token.expose().as_str(),
@@ -136,7 +197,11 @@ pub(super) async fn generate(State(app): State<Arc<App>>, Signed(admin): Signed,
     Ok(views::answer(StatusCode::CREATED, &body))
 }
 
-pub(super) async fn revoke(State(app): State<Arc<App>>, Signed(admin): Signed, Path(text): Path<String>) -> Answer {
+pub(super) async fn revoke(
+    State(app): State<Arc<App>>,
+    Signed(admin): Signed,
+    Path(text): Path<String>,
+) -> Answer {
     let read = clients::revoke_token(&app, admin, client_id(&text)?).await?;
     let body: Value = views::client(&app, &read);
     Ok(views::answer(StatusCode::OK, &body))

@@ -22,39 +22,83 @@ pub struct Problem {
 pub(super) type Answer = Result<Response, Problem>;
 
 impl Problem {
-    pub(super) fn new(status: StatusCode, code: &'static str, title: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, code, title, detail: detail.into(), field: None, retry_after_seconds: None }
+    pub(super) fn new(
+        status: StatusCode,
+        code: &'static str,
+        title: &'static str,
+        detail: impl Into<String>,
+    ) -> Self {
+        Self {
+            status,
+            code,
+            title,
+            detail: detail.into(),
+            field: None,
+            retry_after_seconds: None,
+        }
     }
 
     pub(super) fn invalid(field: Option<&str>, detail: impl Into<String>) -> Self {
         let field = field.map(str::to_owned);
-        Self { field, ..Self::new(StatusCode::BAD_REQUEST, "INVALID_REQUEST", "The request can't be taken", detail) }
+        Self {
+            field,
+            ..Self::new(
+                StatusCode::BAD_REQUEST,
+                "INVALID_REQUEST",
+                "The request can't be taken",
+                detail,
+            )
+        }
     }
 
     pub(super) fn unsupported_media(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE", "The body is not JSON", detail)
+        Self::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "UNSUPPORTED_MEDIA_TYPE",
+            "The body is not JSON",
+            detail,
+        )
     }
 
     pub(super) fn too_large() -> Self {
         let detail = "The body may have at most 64 KiB.";
-        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "BODY_TOO_LARGE", "The body is too large", detail)
+        Self::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "BODY_TOO_LARGE",
+            "The body is too large",
+            detail,
+        )
     }
 }
 
 impl From<Refused> for Problem {
     fn from(refused: Refused) -> Self {
         match refused {
-            Refused::NotFound(what) => {
-                Self::new(StatusCode::NOT_FOUND, "NOT_FOUND", "Not found", format!("There is no such {what}."))
-            }
-            Refused::Forbidden(why) => Self::new(StatusCode::FORBIDDEN, "FORBIDDEN", "Not allowed", format!("Not allowed: {why}.")),
+            Refused::NotFound(what) => Self::new(
+                StatusCode::NOT_FOUND,
+                "NOT_FOUND",
+                "Not found",
+                format!("There is no such {what}."),
+            ),
+            Refused::Forbidden(why) => Self::new(
+                StatusCode::FORBIDDEN,
+                "FORBIDDEN",
+                "Not allowed",
+                format!("Not allowed: {why}."),
+            ),
             Refused::Invalid(field, why) => Self::invalid(Some(field), format!("{field}: {why}.")),
-            Refused::Conflict(code, why) => {
-                Self::new(StatusCode::CONFLICT, code, "The state does not allow this", format!("Not done: {why}."))
-            }
+            Refused::Conflict(code, why) => Self::new(
+                StatusCode::CONFLICT,
+                code,
+                "The state does not allow this",
+                format!("Not done: {why}."),
+            ),
             Refused::Failed(failure) => {
                 let clear = super::super::clear_api::unavailable(failure);
-                Self { retry_after_seconds: Some(1), ..Self::new(clear.status, clear.code, "Not available", clear.message) }
+                Self {
+                    retry_after_seconds: Some(1),
+                    ..Self::new(clear.status, clear.code, "Not available", clear.message)
+                }
             }
         }
     }
@@ -65,9 +109,16 @@ impl From<NotAdmitted> for Problem {
         match not {
             NotAdmitted::Unknown => {
                 let detail = "Send an admin key that is neither revoked nor expired as Authorization: Bearer.";
-                Self::new(StatusCode::UNAUTHORIZED, "ADMIN_KEY_INVALID", "The admin key is missing or not valid", detail)
+                Self::new(
+                    StatusCode::UNAUTHORIZED,
+                    "ADMIN_KEY_INVALID",
+                    "The admin key is missing or not valid",
+                    detail,
+                )
             }
-            NotAdmitted::Throttled { retry_after_seconds } => Self {
+            NotAdmitted::Throttled {
+                retry_after_seconds,
+            } => Self {
                 retry_after_seconds: Some(retry_after_seconds),
                 ..Self::new(
                     StatusCode::TOO_MANY_REQUESTS,
@@ -76,7 +127,9 @@ impl From<NotAdmitted> for Problem {
                     "Too many wrong admin keys came from this address. Wait, and check the key.",
                 )
             },
-            NotAdmitted::Unavailable => Refused::Failed(tokenward_store::Failure::Unavailable).into(),
+            NotAdmitted::Unavailable => {
+                Refused::Failed(tokenward_store::Failure::Unavailable).into()
+            }
         }
     }
 }
@@ -100,7 +153,10 @@ impl IntoResponse for Problem {
         }
         let mut response = (self.status, body.to_string()).into_response();
         let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/problem+json"),
+        );
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if self.status == StatusCode::UNAUTHORIZED {
             let challenge = HeaderValue::from_static("Bearer realm=\"tokenward-admin\"");
@@ -115,11 +171,21 @@ impl IntoResponse for Problem {
 
 /// Below `/admin/v1`, but nowhere.
 pub(super) async fn nothing_here() -> Problem {
-    Problem::new(StatusCode::NOT_FOUND, "NOT_FOUND", "Not found", "There is nothing at this address.")
+    Problem::new(
+        StatusCode::NOT_FOUND,
+        "NOT_FOUND",
+        "Not found",
+        "There is nothing at this address.",
+    )
 }
 
 /// A known address with another method; the router adds `Allow`.
 pub(super) async fn method_not_allowed() -> Problem {
     let detail = "This address takes other methods; see the header Allow.";
-    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", "Method not allowed", detail)
+    Problem::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "METHOD_NOT_ALLOWED",
+        "Method not allowed",
+        detail,
+    )
 }

@@ -19,7 +19,11 @@ pub(super) struct Put {
 }
 
 pub(super) async fn list(State(app): State<Arc<App>>, Signed(_): Signed) -> Answer {
-    let items = products::list(&app).await?.iter().map(views::product).collect();
+    let items = products::list(&app)
+        .await?
+        .iter()
+        .map(views::product)
+        .collect();
     Ok(views::answer(StatusCode::OK, &views::page(items, None)))
 }
 
@@ -30,11 +34,19 @@ pub(super) async fn put(
     Body(body): Body<Put>,
 ) -> Answer {
     let (product, created) = products::put(&app, admin, &slug, &body.name).await?;
-    let status = if created { StatusCode::CREATED } else { StatusCode::OK };
+    let status = if created {
+        StatusCode::CREATED
+    } else {
+        StatusCode::OK
+    };
     Ok(views::answer(status, &views::product(&product)))
 }
 
-pub(super) async fn delete(State(app): State<Arc<App>>, Signed(admin): Signed, Path(slug): Path<String>) -> Answer {
+pub(super) async fn delete(
+    State(app): State<Arc<App>>,
+    Signed(admin): Signed,
+    Path(slug): Path<String>,
+) -> Answer {
     products::delete(&app, admin, &slug).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }

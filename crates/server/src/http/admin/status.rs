@@ -21,7 +21,11 @@ pub(super) async fn show(State(app): State<Arc<App>>, Signed(admin): Signed) -> 
         body["audit_seq"] = audit_seq.into();
         body["epoch"] = app.store.head_at_open().epoch.to_string().into();
         body["clients"] = app.replica().client_count().into();
-        body["engine"] = if app.config.database_url.is_some() { "postgres".into() } else { "sqlite".into() };
+        body["engine"] = if app.config.database_url.is_some() {
+            "postgres".into()
+        } else {
+            "sqlite".into()
+        };
         body["quota_per_day"] = app.config.quota_per_day.into();
     }
     Ok(views::answer(StatusCode::OK, &body))

@@ -14,7 +14,10 @@ use tokenward_core::time::{Clock, Timestamp};
 pub(super) fn answer(status: StatusCode, body: &Value) -> Response {
     let mut response = (status, body.to_string()).into_response();
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/json"),
+    );
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }
@@ -102,7 +105,10 @@ pub(super) fn admin_key(key: &AdminKeyRecord) -> Value {
     let (role, workspace, products) = match &key.role {
         Role::Operator => ("operator", None, None),
         Role::WorkspaceAdmin { workspace } => ("workspace_admin", Some(*workspace), None),
-        Role::ProductAdmin { workspace, products } => ("product_admin", Some(*workspace), Some(products)),
+        Role::ProductAdmin {
+            workspace,
+            products,
+        } => ("product_admin", Some(*workspace), Some(products)),
         Role::Auditor { workspace } => ("auditor", *workspace, None),
     };
     json!({

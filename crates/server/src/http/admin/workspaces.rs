@@ -27,7 +27,11 @@ pub(super) struct Change {
     disabled: Option<bool>,
 }
 
-pub(super) async fn list(State(app): State<Arc<App>>, Signed(admin): Signed, parts: Parts) -> Answer {
+pub(super) async fn list(
+    State(app): State<Arc<App>>,
+    Signed(admin): Signed,
+    parts: Parts,
+) -> Answer {
     let query = Query::read(&parts, &["limit", "cursor"])?;
     let after = query.cursor()?.map(WorkspaceNo);
     let (page, next) = workspaces::list(&app, &admin, after, query.limit()?).await?;
@@ -35,12 +39,20 @@ pub(super) async fn list(State(app): State<Arc<App>>, Signed(admin): Signed, par
     Ok(views::answer(StatusCode::OK, &views::page(items, next)))
 }
 
-pub(super) async fn create(State(app): State<Arc<App>>, Signed(admin): Signed, Body(body): Body<Create>) -> Answer {
+pub(super) async fn create(
+    State(app): State<Arc<App>>,
+    Signed(admin): Signed,
+    Body(body): Body<Create>,
+) -> Answer {
     let made = workspaces::create(&app, admin, &body.name).await?;
     Ok(views::answer(StatusCode::CREATED, &views::workspace(&made)))
 }
 
-pub(super) async fn show(State(app): State<Arc<App>>, Signed(admin): Signed, Path(text): Path<String>) -> Answer {
+pub(super) async fn show(
+    State(app): State<Arc<App>>,
+    Signed(admin): Signed,
+    Path(text): Path<String>,
+) -> Answer {
     let workspace = workspaces::show(&app, &admin, WorkspaceId(id(&text, "workspace")?)).await?;
     Ok(views::answer(StatusCode::OK, &views::workspace(&workspace)))
 }
