@@ -2,7 +2,9 @@
 //! anywhere else. Texts from elsewhere are made printable first, so that a label can't steer the
 //! reader's terminal.
 
-use comfy_table::{Cell as StyledCell, Color, ContentArrangement, Table as Drawn, presets};
+use comfy_table::{
+    Cell as StyledCell, Color, ColumnConstraint, ContentArrangement, Table as Drawn, presets,
+};
 use std::io::IsTerminal as _;
 
 /// How loud a cell is.
@@ -41,12 +43,16 @@ impl Cell {
     }
 }
 
+/// A table is wrapped while the terminal shows this share of its width, in tenths; on a narrower one
+/// it is told row by row, for words in pieces of three letters help nobody.
+const WRAPPED_MOST_TENTHS: usize = 7;
+
 /// Where a table is shown.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Style {
     /// A file or a pipe.
     Plain,
-    /// A terminal; the width is asked for when none is given.
+    /// A terminal.
     Terminal {
         /// Columns, where known.
         width: Option<u16>,
@@ -60,7 +66,11 @@ impl Style {
     pub(crate) fn of_stdout(colour: bool) -> Style {
         match std::io::stdout().is_terminal() {
             true => Style::Terminal {
-                width: None,
+                // A terminal that was never sized says 0.
+                width: rustix::termios::tcgetwinsize(std::io::stdout())
+                    .ok()
+                    .map(|size| size.ws_col)
+                    .filter(|width| *width > 0),
                 colour,
             },
             false => Style::Plain,
@@ -119,36 +129,82 @@ impl Table {
         if self.rows.is_empty() {
             return String::new();
         }
-        let mut drawn = Drawn::new();
-        let colour = match style {
-            Style::Plain => {
-                drawn.load_style(presets::NOTHING).force_no_tty();
-                false
+        match style {
+            Style::Plain => self.plain(),
+            Style::Terminal { width, colour } => self.bordered(width, colour),
+        }
+    }
+
+    fn plain(&self) -> String {
+        let mut drawn = self.filled(false);
+        drawn.load_style(presets::NOTHING).force_no_tty();
+        for column in drawn.column_iter_mut() {
+            column.set_padding((0, 2));
+        }
+        drawn.trim_fmt()
+    }
+
+    fn bordered(&self, width: Option<u16>, colour: bool) -> String {
+        let mut drawn = self.filled(colour);
+        drawn.load_style(presets::UTF8_FULL_CONDENSED);
+        if colour {
+            drawn.enforce_styling();
+        }
+        let contents = drawn.column_max_content_widths();
+        // Two blanks and a border a column, and the last border.
+        let natural: usize = contents
+            .iter()
+            .map(|width| usize::from(*width) + 3)
+            .sum::<usize>()
+            + 1;
+        match width.map(usize::from) {
+            Some(width)
+                if natural * WRAPPED_MOST_TENTHS > width * 10 && !self.headings.is_empty() =>
+            {
+                return self.one_by_one(colour);
             }
-            Style::Terminal { width, colour } => {
-                drawn.load_style(presets::UTF8_FULL_CONDENSED);
+            Some(width) if natural > width => {
                 drawn.set_content_arrangement(ContentArrangement::Dynamic);
-                if let Some(width) = width {
-                    drawn.set_width(width);
+                drawn.set_width(u16::try_from(width).unwrap_or(u16::MAX));
+                // An id or a name in pieces can't be copied.
+                if let Some(column) = drawn.column_mut(0) {
+                    column.set_constraint(ColumnConstraint::ContentWidth);
                 }
-                if colour {
-                    drawn.enforce_styling();
-                }
-                colour
             }
-        };
+            _ => {}
+        }
+        drawn.trim_fmt()
+    }
+
+    /// Each row as lines of heading and value, for a terminal too narrow for the table.
+    fn one_by_one(&self, colour: bool) -> String {
+        let blocks = self.rows.iter().map(|row| {
+            let mut block = Drawn::new();
+            block.load_style(presets::NOTHING);
+            if colour {
+                block.enforce_styling();
+            }
+            for (heading, cell) in self.headings.iter().zip(row) {
+                block.add_row([StyledCell::new(heading), styled(cell, colour)]);
+            }
+            for column in block.column_iter_mut() {
+                column.set_padding((0, 2));
+            }
+            block.trim_fmt()
+        });
+        blocks.collect::<Vec<_>>().join("\n\n") + "\n"
+    }
+
+    fn filled(&self, colour: bool) -> Drawn {
+        let mut drawn = Drawn::new();
+        drawn.set_content_arrangement(ContentArrangement::Disabled);
         if !self.headings.is_empty() {
             drawn.set_header(self.headings.iter().map(StyledCell::new));
         }
         for row in &self.rows {
             drawn.add_row(row.iter().map(|cell| styled(cell, colour)));
         }
-        if style == Style::Plain {
-            for column in drawn.column_iter_mut() {
-                column.set_padding((0, 2));
-            }
-        }
-        drawn.trim_fmt()
+        drawn
     }
 }
 
@@ -222,6 +278,29 @@ mod tests {
             colour: false,
         };
         insta::assert_snapshot!(table().draw(style));
+    }
+
+    #[test]
+    fn a_narrower_terminal_wraps_and_a_narrow_one_tells_row_by_row() {
+        let mut table = Table::new(&["ID", "LABEL", "DETAIL"]);
+        for id in [
+            "0198c0de-0000-7000-8000-00000000000a",
+            "0198c0de-0000-7000-8000-00000000000b",
+        ] {
+            let cells = [
+                id,
+                "billing at night",
+                "generation=7 policy=replace from=10.0.0.7",
+            ];
+            table.row(cells.map(Cell::new));
+        }
+        let drawn = [90, 60].map(|width| {
+            table.draw(Style::Terminal {
+                width: Some(width),
+                colour: false,
+            })
+        });
+        insta::assert_snapshot!(drawn.join("\n\n"));
     }
 
     #[test]

@@ -318,8 +318,10 @@ pub(crate) mod tests {
             "disabled_at": null, "deleted_at": null,
             "secrets": [{"n": 1, "created_at": "2026-11-01T08:00:00+00:00", "quota_used_today": 12, "quota_left_today": 276}],
             "token": {"generation": 7, "issued_at": "2026-11-23T09:15:30+00:00",
-                "valid_till": "2026-11-23T11:15:30+00:00", "state": "live"},
-            "last_used_at": "2026-11-23T10:15:30+00:00", "last_used_from": "10.0.0.7"
+                "valid_till": "2026-11-23T11:15:30+00:00", "state": "live",
+                "previous_valid_till": "2026-11-23T09:16:00+00:00"},
+            "last_used_at": "2026-11-23T10:15:30+00:00", "last_used_from": "10.0.0.7",
+            "last_used_product": "gst"
         })
     }
 

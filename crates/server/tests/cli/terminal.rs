@@ -2,6 +2,7 @@
 
 use crate::run::{ERP, at, erp, on_erp, server};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::termios::{Winsize, tcsetwinsize};
 use std::fs::{File, OpenOptions};
 use std::io::{Read as _, Write as _};
 use std::process::Command;
@@ -9,7 +10,7 @@ use tokenward_testkit::Server;
 
 /// Runs a command on a terminal. When `prompt` appears, `answer` is typed. Everything shown, and
 /// the exit code.
-fn on_terminal(command: &mut Command, prompt: &str, answer: &str) -> (String, i32) {
+fn on_terminal(command: &mut Command, columns: u16, prompt: &str, answer: &str) -> (String, i32) {
     let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal");
     grantpt(&master).expect("its other end");
     unlockpt(&master).expect("its other end");
@@ -22,6 +23,13 @@ fn on_terminal(command: &mut Command, prompt: &str, answer: &str) -> (String, i3
         .write(true)
         .open(name)
         .expect("its other end");
+    let size = Winsize {
+        ws_row: 50,
+        ws_col: columns,
+        ws_xpixel: 0,
+        ws_ypixel: 0,
+    };
+    tcsetwinsize(&slave, size).expect("its size");
     let end = || slave.try_clone().expect("a handle");
     command.stdin(end()).stdout(end()).stderr(end());
     let mut child = command.spawn().expect("the program runs");
@@ -55,7 +63,7 @@ fn on_terminal(command: &mut Command, prompt: &str, answer: &str) -> (String, i3
 fn delete(server: &Server, answer: &str) -> (String, i32) {
     let mut command = at(server);
     command.args(["client", "delete"]).args(&ERP[..4]);
-    on_terminal(&mut command, "Type the label: ", answer)
+    on_terminal(&mut command, 80, "Type the label: ", answer)
 }
 
 #[tokio::test]
@@ -87,23 +95,28 @@ async fn deleting_wants_the_label_typed_back() {
 fn a_person_gets_tables_and_colour() {
     let server = server();
     erp(&server);
-    let show = |colour: &str| {
+    let show = |columns: u16, colour: &str| {
         let mut command = at(&server);
         command
             .args(["client", "list"])
             .env("TERM", "xterm")
             .env("NO_COLOR", colour);
-        on_terminal(&mut command, "never appears", "")
+        on_terminal(&mut command, columns, "never appears", "")
     };
-    let (plain, code) = show("1");
+    let (plain, code) = show(200, "1");
     assert_eq!(code, 0, "{plain}");
     assert!(
         plain.contains('│') && plain.contains("LABEL") && !plain.contains('\x1b'),
         "{plain:?}"
     );
-    let (coloured, _) = show("");
+    let (coloured, _) = show(200, "");
     assert!(
         coloured.contains('│') && coloured.contains('\x1b'),
         "{coloured:?}"
+    );
+    let (narrow, _) = show(60, "1");
+    assert!(
+        narrow.contains("LABEL        erp") && !narrow.contains('│'),
+        "{narrow:?}"
     );
 }
