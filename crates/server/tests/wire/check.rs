@@ -1,0 +1,1 @@
+//! The check for gateways: every verdict with its whole answer, and everything that must change nothing.

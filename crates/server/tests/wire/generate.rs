@@ -1,0 +1,275 @@
+//! Generating: what a client secret buys, for how long, and what becomes of the token before.
+
+use crate::house::{House, until};
+use crate::seen::{is_time, seen};
+use insta::assert_snapshot;
+use reqwest::Method;
+use serde_json::json;
+use std::collections::HashSet;
+use tokenward_testkit::{Answer, NewClient};
+use tokio::task::JoinSet;
+
+#[tokio::test]
+async fn a_secret_buys_a_token_by_get_and_by_post() {
+    let house = House::new().await;
+    let erp = house.client(NewClient::sandbox("erp")).await;
+    let first = house.authz(Method::GET, "", &erp.secret).await;
+    assert_snapshot!(seen(&first), @r#"
+    200
+    etag: "1"
+    ratelimit: "generate";r=287;t=[to midnight]
+    ratelimit-policy: "generate";q=288;w=86400
+    cache-control: no-store
+    content-type: application/json
+    {"access_token":"[access token]","expires_in":3600,"generation":1,"valid_till":"[time]"}
+    "#);
+    let second = house.authz(Method::POST, "", &erp.secret).await;
+    assert_snapshot!(seen(&second), @r#"
+    200
+    etag: "2"
+    ratelimit: "generate";r=286;t=[to midnight]
+    ratelimit-policy: "generate";q=288;w=86400
+    cache-control: no-store
+    content-type: application/json
+    {"access_token":"[access token]","expires_in":3600,"generation":2,"valid_till":"[time]"}
+    "#);
+    let token = second.token();
+    let parts = token.access_token.strip_prefix("sandbox.1.").unwrap();
+    let (client, random) = parts.split_once('_').unwrap();
+    assert_eq!((client, random.len()), (erp.id.as_str(), 64));
+    let production = house.client(NewClient::production("erp")).await;
+    let token = house.token(&production).await.access_token;
+    assert!(token.starts_with(&format!("1.{}_", production.id)));
+    assert!(token.len() <= 128 && production.secret.len() <= 128);
+}
+
+#[tokio::test]
+async fn generating_again_revokes_the_token_before_at_once() {
+    let house = House::new().await;
+    let erp = house.client(NewClient::sandbox("erp")).await;
+    let mut old = house.token(&erp).await;
+    for _ in 0..5 {
+        house.permits(&old.access_token).await;
+        let new = house.token(&erp).await;
+        assert_eq!(new.generation, old.generation + 1);
+        house.permits(&new.access_token).await;
+        let denied = house.denies(&old.access_token, "TOKEN_SUPERSEDED").await;
+        let error = &denied.json()["errors"][0];
+        assert_eq!(error["superseded_by_generation"], new.generation);
+        old = new;
+    }
+    let audited = house.actions().await;
+    let made = audited
+        .iter()
+        .filter(|action| *action == "token.generate")
+        .count();
+    assert_eq!(made, 6);
+}
+
+#[tokio::test]
+async fn tokens_expire_when_they_say_or_never() {
+    let house = House::new().await;
+    let short = house.client(NewClient::sandbox("short").lifetime(1)).await;
+    let token = house.token(&short).await;
+    assert_eq!(token.expires_in, Some(1));
+    assert!(is_time(token.valid_till.as_deref().unwrap()));
+    let permitted = house.check("gst", &token.access_token).await;
+    if permitted.status == 200 {
+        assert_eq!(
+            permitted.header("x-tokenward-valid-till"),
+            token.valid_till.as_deref().unwrap()
+        );
+    }
+    let ended = until(
+        "the token to expire",
+        || house.check("gst", &token.access_token),
+        |answer| answer.status != 200,
+    )
+    .await;
+    assert_eq!(ended.code().as_deref(), Some("TOKEN_EXPIRED"));
+    // Regenerating is generating again.
+    let renewed = house.token(&short).await;
+    assert_eq!(renewed.generation, 2);
+
+    let lasting = house.client(NewClient::sandbox("lasting")).await;
+    house
+        .patch(&lasting, json!({ "token_lifetime_seconds": null }))
+        .await;
+    let answer = house.generate(&lasting.secret).await;
+    assert_snapshot!(seen(&answer), @r#"
+    200
+    etag: "1"
+    ratelimit: "generate";r=287;t=[to midnight]
+    ratelimit-policy: "generate";q=288;w=86400
+    cache-control: no-store
+    content-type: application/json
+    {"access_token":"[access token]","expires_in":null,"generation":1,"valid_till":null}
+    "#);
+    let permitted = house.permits(&answer.token().access_token).await;
+    assert_eq!(permitted.headers["x-tokenward-valid-till"], "");
+}
+
+#[tokio::test]
+async fn the_quota_of_the_day_is_the_secrets_own_and_survives_a_restart() {
+    let mut house = House::with(&["--quota-per-day", "3"]).await;
+    let erp = house.client(NewClient::sandbox("erp")).await;
+    house.away_from_midnight(&erp.secret).await;
+    house.generate(&erp.secret).await.expect(200);
+    // Only calls that made a token count.
+    house.generate_if(&erp.secret, "\"7\"").await.expect(412);
+    let path = format!("/clients/{}/token", erp.id);
+    house.ask(Method::POST, &path).await.expect(201);
+    assert_eq!(house.status(&erp.secret).await["quota_left"], 2);
+    house.generate(&erp.secret).await.expect(200);
+    house.restart();
+    let last = house.generate(&erp.secret).await;
+    assert_snapshot!(seen(&last), @r#"
+    200
+    etag: "4"
+    ratelimit: "generate";r=0;t=[to midnight]
+    ratelimit-policy: "generate";q=3;w=86400
+    cache-control: no-store
+    content-type: application/json
+    {"access_token":"[access token]","expires_in":3600,"generation":4,"valid_till":"[time]"}
+    "#);
+    let refused = house.generate(&erp.secret).await;
+    assert_snapshot!(seen(&refused), @r#"
+    429
+    retry-after: [to midnight]
+    cache-control: no-store
+    content-type: application/json
+    {"errors":[{"error_code":"QUOTA_EXCEEDED","error_id":"[uuid]","error_message":"This client secret has made all its tokens of the day. Keep and use a token until it expires.","error_source":"CLEAR","quota":3}]}
+    "#);
+    let token = last.token().access_token;
+    house.permits(&token).await;
+
+    let (n, second) = house.rotate(&erp).await;
+    assert_eq!(
+        (n, house.status(&second).await["quota_left"].as_u64()),
+        (2, Some(3))
+    );
+    house.generate(&second).await.expect(200);
+    house.denies(&token, "TOKEN_SUPERSEDED").await;
+    let path = format!("/clients/{}/secrets/1", erp.id);
+    house.ask(Method::DELETE, &path).await.expect(200);
+    let gone = house.generate(&erp.secret).await;
+    gone.expect_error(401, "CLIENT_SECRET_INVALID");
+    assert_eq!(house.status(&second).await["quota_left"], 2);
+    // A third secret takes the free place, and none of the quota of the one that had it.
+    let (n, third) = house.rotate(&erp).await;
+    assert_eq!(
+        (n, house.status(&third).await["quota_left"].as_u64()),
+        (3, Some(3))
+    );
+}
+
+/// Calls at once, each on a connection of its own; the answers.
+async fn at_once(house: &House, count: usize, secret: &str, tag: Option<&str>) -> Vec<Answer> {
+    let mut calls = JoinSet::new();
+    for _ in 0..count {
+        let api = house.api.with_new_connections();
+        let mut request = api.authz(Method::POST, "", secret);
+        if let Some(tag) = tag {
+            request = request.header("if-match", tag);
+        }
+        calls.spawn(async move { api.send(request).await.unwrap() });
+    }
+    calls.join_all().await
+}
+
+fn count(answers: &[Answer], status: u16) -> usize {
+    answers
+        .iter()
+        .filter(|answer| answer.status == status)
+        .count()
+}
+
+#[tokio::test]
+async fn at_the_border_of_the_quota_exactly_one_of_many_wins() {
+    let house = House::with(&["--quota-per-day", "4"]).await;
+    let erp = house.client(NewClient::sandbox("erp")).await;
+    house.away_from_midnight(&erp.secret).await;
+    for _ in 0..3 {
+        house.generate(&erp.secret).await.expect(200);
+    }
+    let answers = at_once(&house, 50, &erp.secret, None).await;
+    assert_eq!((count(&answers, 200), count(&answers, 429)), (1, 49));
+}
+
+#[tokio::test]
+async fn of_many_callers_at_once_one_token_lives() {
+    let house = House::new().await;
+    let erp = house.client(NewClient::sandbox("erp")).await;
+    let answers = at_once(&house, 50, &erp.secret, None).await;
+    assert_eq!(count(&answers, 200), 50);
+    let tokens: Vec<_> = answers.into_iter().map(Answer::token).collect();
+    let generations: HashSet<_> = tokens.iter().map(|token| token.generation).collect();
+    assert_eq!(generations, (1..=50).collect());
+    for token in &tokens {
+        let checked = house.check("gst", &token.access_token).await;
+        let expected = if token.generation == 50 { 200 } else { 401 };
+        assert_eq!(checked.status, expected, "{}", checked.body);
+    }
+}
+
+#[tokio::test]
+async fn of_many_that_name_one_generation_one_wins_and_no_other_gets_a_token() {
+    let house = House::new().await;
+    let erp = house.client(NewClient::sandbox("erp")).await;
+    for (generation, tag) in [(1, "\"0\""), (2, "\"1\"")] {
+        let answers = at_once(&house, 50, &erp.secret, Some(tag)).await;
+        assert_eq!((count(&answers, 200), count(&answers, 412)), (1, 49));
+        for answer in &answers {
+            assert_eq!(answer.header("etag"), format!("\"{generation}\""));
+            assert_eq!(answer.body.contains("access_token"), answer.status == 200);
+        }
+    }
+}
+
+#[tokio::test]
+async fn if_match_names_the_live_tokens_generation() {
+    let house = House::new().await;
+    let erp = house.client(NewClient::sandbox("erp")).await;
+    let early = house.generate_if(&erp.secret, "\"1\"").await;
+    assert_snapshot!(seen(&early), @r#"
+    412
+    etag: "0"
+    cache-control: no-store
+    content-type: application/json
+    {"errors":[{"error_code":"GENERATION_MISMATCH","error_id":"[uuid]","error_message":"Another token was generated meanwhile; nothing was changed. Use that one, or name its generation.","error_source":"CLEAR","generation":0,"valid_till":null}]}
+    "#);
+    house.generate_if(&erp.secret, "\"0\"").await.expect(200);
+    let late = house.generate_if(&erp.secret, "\"0\"").await;
+    assert_snapshot!(seen(&late), @r#"
+    412
+    etag: "1"
+    cache-control: no-store
+    content-type: application/json
+    {"errors":[{"error_code":"GENERATION_MISMATCH","error_id":"[uuid]","error_message":"Another token was generated meanwhile; nothing was changed. Use that one, or name its generation.","error_source":"CLEAR","generation":1,"valid_till":"[time]"}]}
+    "#);
+    house.generate_if(&erp.secret, "\"1\"").await.expect(200);
+    for tag in [
+        "1",
+        "*",
+        "W/\"2\"",
+        "\"2\", \"3\"",
+        "\"-1\"",
+        "\"\"",
+        "\"99999999999\"",
+    ] {
+        let refused = house.generate_if(&erp.secret, tag).await;
+        refused.expect_error(400, "INVALID_REQUEST");
+    }
+    let request = house.api.authz(Method::POST, "", &erp.secret);
+    let twice = request
+        .header("if-match", "\"2\"")
+        .header("if-match", "\"2\"");
+    let refused = house.send(twice).await;
+    assert_snapshot!(seen(&refused), @r#"
+    400
+    cache-control: no-store
+    content-type: application/json
+    {"errors":[{"error_code":"INVALID_REQUEST","error_id":"[uuid]","error_message":"If-Match must name one generation in quotes, such as \"7\".","error_source":"CLEAR"}]}
+    "#);
+    assert_eq!(house.status(&erp.secret).await["generation"], 2);
+}

@@ -1,0 +1,357 @@
+//! Every way the Generate Access Token API says no, with its whole answer.
+
+use crate::house::{House, basic, cut};
+use crate::seen::seen;
+use insta::assert_snapshot;
+use reqwest::Method;
+use reqwest::header::HeaderValue;
+use tokenward_testkit::{Answer, NewClient};
+
+const PATH: &str = "/integration/v1/authz/token";
+
+/// The API with these headers.
+async fn with(house: &House, headers: &[(&str, &str)]) -> Answer {
+    let mut request = house.api.public(Method::POST, PATH);
+    for (name, value) in headers {
+        request = request.header(*name, HeaderValue::from_bytes(value.as_bytes()).unwrap());
+    }
+    house.send(request).await
+}
+
+#[tokio::test]
+async fn a_secret_must_be_there_whole_and_once() {
+    let house = House::new().await;
+    let erp = house.client(NewClient::sandbox("erp")).await;
+    let own = "x-clear-client-secret";
+    let secret = erp.secret.as_str();
+    let missing = with(&house, &[]).await;
+    assert_snapshot!(seen(&missing), @r#"
+    401
+    www-authenticate: Basic realm="tokenward"
+    cache-control: no-store
+    content-type: application/json
+    {"errors":[{"error_code":"CLIENT_SECRET_MISSING","error_id":"[uuid]","error_message":"No client secret was sent. Send it in the header x-clear-client-secret.","error_source":"CLEAR"}]}
+    "#);
+    with(&house, &[(own, "")])
+        .await
+        .expect_error(401, "CLIENT_SECRET_MISSING");
+    let invalid = with(&house, &[(own, &cut(secret))]).await;
+    assert_snapshot!(seen(&invalid), @r#"
+    401
+    www-authenticate: Basic realm="tokenward"
+    cache-control: no-store
+    content-type: application/json
+    {"errors":[{"error_code":"CLIENT_SECRET_INVALID","error_id":"[uuid]","error_message":"The client secret is not valid. Check that it was copied whole; if it is lost, create another.","error_source":"CLEAR"}]}
+    "#);
+    let repeated = with(&house, &[(own, secret), (own, secret)]).await;
+    assert_snapshot!(seen(&repeated), @r#"
+    401
+    www-authenticate: Basic realm="tokenward"
+    cache-control: no-store
+    content-type: application/json
+    {"errors":[{"error_code":"CLIENT_SECRET_INVALID","error_id":"[uuid]","error_message":"More than one client secret was sent. Send exactly one.","error_source":"CLEAR"}]}
+    "#);
+    let upper = secret.to_uppercase();
+    let wrong_id = basic("00000000-0000-4000-8000-000000000000", secret);
+    let stranger = house.client(NewClient::sandbox("stranger")).await.secret;
+    let differing = basic(&erp.id, &stranger);
+    let swapped = secret.replace("sandbox", "production");
+    let mixed = format!("{secret}, {secret}");
+    let no_colon = "Basic bm9jb2xvbg==";
+    for headers in [
+        vec![(own, "x")],
+        vec![(own, "tw-secret.sandbox.")],
+        vec![(own, upper.as_str())],
+        vec![(own, swapped.as_str())],
+        vec![(own, mixed.as_str())],
+        vec![(own, "söcret")],
+        vec![("authorization", wrong_id.as_str())],
+        vec![(own, secret), ("authorization", differing.as_str())],
+        vec![("authorization", "Basic !!!")],
+        vec![("authorization", no_colon)],
+        vec![
+            ("authorization", differing.as_str()),
+            ("authorization", differing.as_str()),
+        ],
+    ] {
+        with(&house, &headers)
+            .await
+            .expect_error(401, "CLIENT_SECRET_INVALID");
+    }
+    // Another scheme is none of ours.
+    let bearer = with(&house, &[("authorization", "Bearer x")]).await;
+    bearer.expect_error(401, "CLIENT_SECRET_MISSING");
+    assert_eq!(house.status(secret).await["generation"], 0);
+}
+
+#[tokio::test]
+async fn http_basic_carries_the_secret_too() {
+    let house = House::new().await;
+    let erp = house.client(NewClient::sandbox("erp")).await;
+    let own = basic(&erp.id, &erp.secret);
+    with(&house, &[("authorization", &own)]).await.expect(200);
+    let lower = own.replacen("Basic", "basic", 1);
+    with(&house, &[("authorization", &lower)]).await.expect(200);
+    let both = [
+        ("authorization", own.as_str()),
+        ("x-clear-client-secret", erp.secret.as_str()),
+    ];
+    with(&house, &both).await.expect(200);
+    assert_eq!(house.status(&erp.secret).await["generation"], 3);
+}
+
+#[tokio::test]
+async fn an_access_token_never_generates() {
+    let house = House::new().await;
+    let erp = house.client(NewClient::sandbox("erp")).await;
+    let token = house.token(&erp).await.access_token;
+    let refused = with(&house, &[("x-clear-client-secret", &token)]).await;
+    assert_snapshot!(seen(&refused), @r#"
+    401
+    www-authenticate: Basic realm="tokenward"
+    cache-control: no-store
+    content-type: application/json
+    {"errors":[{"error_code":"ACCESS_TOKEN_USED_AS_SECRET","error_id":"[uuid]","error_message":"An access token was sent where a client secret belongs. Only a client secret generates tokens.","error_source":"CLEAR"}]}
+    "#);
+    let as_basic = basic(&erp.id, &token);
+    let refused = with(&house, &[("authorization", &as_basic)]).await;
+    refused.expect_error(401, "ACCESS_TOKEN_USED_AS_SECRET");
+    house.permits(&token).await;
+}
+
+#[tokio::test]
+async fn other_methods_are_told_which_there_are() {
+    let house = House::new().await;
+    let erp = house.client(NewClient::sandbox("erp")).await;
+    for method in [Method::PUT, Method::DELETE, Method::PATCH, Method::OPTIONS] {
+        let refused = house.authz(method, "", &erp.secret).await;
+        assert_eq!(refused.header("allow"), "GET, POST");
+        refused.expect_error(405, "METHOD_NOT_ALLOWED");
+    }
+    let refused = house.authz(Method::PUT, "", &erp.secret).await;
+    assert_snapshot!(seen(&refused), @r#"
+    405
+    allow: GET, POST
+    cache-control: no-store
+    content-type: application/json
+    {"errors":[{"error_code":"METHOD_NOT_ALLOWED","error_id":"[uuid]","error_message":"This address takes GET, POST only.","error_source":"CLEAR"}]}
+    "#);
+    let head = house.authz(Method::HEAD, "", &erp.secret).await;
+    assert_eq!(
+        (head.status, head.header("allow"), head.body.as_str()),
+        (405, "GET, POST", "")
+    );
+    let posted = house.authz(Method::POST, "/status", &erp.secret).await;
+    assert_snapshot!(seen(&posted), @r#"
+    405
+    allow: GET
+    cache-control: no-store
+    content-type: application/json
+    {"errors":[{"error_code":"METHOD_NOT_ALLOWED","error_id":"[uuid]","error_message":"This address takes GET only.","error_source":"CLEAR"}]}
+    "#);
+    let got = house.authz(Method::GET, "/previous", &erp.secret).await;
+    assert_snapshot!(seen(&got), @r#"
+    405
+    allow: DELETE
+    cache-control: no-store
+    content-type: application/json
+    {"errors":[{"error_code":"METHOD_NOT_ALLOWED","error_id":"[uuid]","error_message":"This address takes DELETE only.","error_source":"CLEAR"}]}
+    "#);
+    let nowhere = house.authz(Method::GET, "/nowhere", &erp.secret).await;
+    assert_snapshot!(seen(&nowhere), @r#"
+    404
+    cache-control: no-store
+    content-type: application/json
+    {"errors":[{"error_code":"NOT_FOUND","error_id":"[uuid]","error_message":"There is nothing at this address.","error_source":"CLEAR"}]}
+    "#);
+    assert_eq!(house.status(&erp.secret).await["generation"], 0);
+}
+
+#[tokio::test]
+async fn why_a_client_sleeps_or_is_gone_is_told_to_the_secrets_holder_only() {
+    let house = House::new().await;
+    let erp = house.client(NewClient::sandbox("erp")).await;
+    let token = house.token(&erp).await.access_token;
+    // A secret that this client had once: well-formed, its own, and no longer real.
+    let (n, former) = house.rotate(&erp).await;
+    let path = format!("/clients/{}/secrets/{n}", erp.id);
+    house.ask(Method::DELETE, &path).await.expect(200);
+    let told = async |code: &str| {
+        for (method, suffix) in [
+            (Method::POST, ""),
+            (Method::GET, ""),
+            (Method::GET, "/status"),
+            (Method::DELETE, "/previous"),
+        ] {
+            let holder = house.authz(method.clone(), suffix, &erp.secret).await;
+            assert_eq!(holder.code().as_deref(), Some(code));
+            let stranger = house.authz(method, suffix, &former).await;
+            stranger.expect_error(401, "CLIENT_SECRET_INVALID");
+        }
+    };
+    house.api.disable(&erp.id).await.unwrap().expect(200);
+    told("CLIENT_DISABLED").await;
+    let disabled = house.generate(&erp.secret).await;
+    assert_snapshot!(seen(&disabled), @r#"
+    401
+    www-authenticate: Basic realm="tokenward"
+    cache-control: no-store
+    content-type: application/json
+    {"errors":[{"error_code":"CLIENT_DISABLED","error_id":"[uuid]","error_message":"The API client, or its workspace, is disabled. An administrator can enable it again.","error_source":"CLEAR"}]}
+    "#);
+    house.denies(&token, "CLIENT_DISABLED").await;
+    house.api.enable(&erp.id).await.unwrap().expect(200);
+    house.permits(&token).await;
+
+    house.disable_workspace(true).await;
+    told("CLIENT_DISABLED").await;
+    house.denies(&token, "CLIENT_DISABLED").await;
+    house.disable_workspace(false).await;
+    house.permits(&token).await;
+
+    house.api.delete(&erp).await.unwrap().expect(200);
+    told("CLIENT_DELETED").await;
+    let deleted = house.generate(&erp.secret).await;
+    assert_snapshot!(seen(&deleted), @r#"
+    401
+    www-authenticate: Basic realm="tokenward"
+    cache-control: no-store
+    content-type: application/json
+    {"errors":[{"error_code":"CLIENT_DELETED","error_id":"[uuid]","error_message":"The API client was deleted for good. Create another.","error_source":"CLEAR"}]}
+    "#);
+    house.denies(&token, "CLIENT_DELETED").await;
+}
+
+#[tokio::test]
+async fn a_mapped_host_serves_its_environment_only() {
+    let house = House::with(&[
+        "--environment-host",
+        "sandbox=api-sandbox.example.com",
+        "--environment-host",
+        "production=api.example.com",
+    ])
+    .await;
+    let sandbox = house.client(NewClient::sandbox("erp")).await;
+    let production = house.client(NewClient::production("erp")).await;
+    let at = async |host: &str, secret: &str| {
+        let request = house.api.authz(Method::POST, "", secret);
+        house.send(request.header("host", host)).await
+    };
+    at("api-sandbox.example.com", &sandbox.secret)
+        .await
+        .expect(200);
+    at("API-Sandbox.example.com.:8443", &sandbox.secret)
+        .await
+        .expect(200);
+    at("api.example.com", &production.secret).await.expect(200);
+    let refused = at("api.example.com", &sandbox.secret).await;
+    assert_snapshot!(seen(&refused), @r#"
+    401
+    www-authenticate: Basic realm="tokenward"
+    cache-control: no-store
+    content-type: application/json
+    {"errors":[{"error_code":"ENVIRONMENT_MISMATCH","error_id":"[uuid]","error_message":"The client secret belongs to another environment than this host.","error_source":"CLEAR"}]}
+    "#);
+    for host in ["api-sandbox.example.com", "API-SANDBOX.example.com:80"] {
+        let refused = at(host, &production.secret).await;
+        refused.expect_error(401, "ENVIRONMENT_MISMATCH");
+    }
+    // On an unmapped host the environment is the secret's own.
+    at("localhost", &sandbox.secret).await.expect(200);
+    at("localhost", &production.secret).await.expect(200);
+    // Who does not hold the secret is not told where it belongs.
+    let guessed = at("api.example.com", &cut(&sandbox.secret)).await;
+    guessed.expect_error(401, "CLIENT_SECRET_INVALID");
+}
+
+#[tokio::test]
+async fn a_secret_opens_from_its_networks_only() {
+    let house = House::with(&["--trusted-proxy", "127.0.0.0/8"]).await;
+    let fenced = NewClient::sandbox("erp").secret_networks(&["10.0.0.0/8", "2001:db8::/32"]);
+    let erp = house.client(fenced).await;
+    let from = async |lines: &[&str]| {
+        let mut request = house.api.authz(Method::POST, "", &erp.secret);
+        for line in lines {
+            request = request.header("x-forwarded-for", *line);
+        }
+        house.send(request).await
+    };
+    let refused = from(&[]).await;
+    assert_snapshot!(seen(&refused), @r#"
+    403
+    cache-control: no-store
+    content-type: application/json
+    {"errors":[{"error_code":"ADDRESS_NOT_ALLOWED","error_id":"[uuid]","error_message":"The client secret may not be used from this address. An administrator can allow it.","error_source":"CLEAR"}]}
+    "#);
+    for inside in [
+        ["10.9.8.7"],
+        ["::ffff:10.9.8.7"],
+        ["203.0.113.1, 10.9.8.7"],
+        ["[2001:db8::7]:443"],
+    ] {
+        from(&inside).await.expect(200);
+    }
+    for outside in [
+        vec!["10.9.8.7, 203.0.113.1"],
+        vec!["10.9.8.7", "203.0.113.1"],
+        vec!["11.0.0.1"],
+        vec!["10.9.8.7, x"],
+        vec!["::ffff:203.0.113.1"],
+    ] {
+        from(&outside)
+            .await
+            .expect_error(403, "ADDRESS_NOT_ALLOWED");
+    }
+    // Behind no trusted proxy nobody is believed.
+    let lonely = House::new().await;
+    let fenced = NewClient::sandbox("erp").secret_networks(&["10.0.0.0/8"]);
+    let erp = lonely.client(fenced).await;
+    let request = lonely.api.authz(Method::POST, "", &erp.secret);
+    let spoofed = lonely
+        .send(request.header("x-forwarded-for", "10.9.8.7"))
+        .await;
+    spoofed.expect_error(403, "ADDRESS_NOT_ALLOWED");
+}
+
+#[tokio::test]
+async fn guessing_is_slowed_and_the_owner_elsewhere_is_not() {
+    let house = House::with(&["--trusted-proxy", "127.0.0.0/8"]).await;
+    let erp = house.client(NewClient::sandbox("erp")).await;
+    let (n, former) = house.rotate(&erp).await;
+    let path = format!("/clients/{}/secrets/{n}", erp.id);
+    house.ask(Method::DELETE, &path).await.expect(200);
+    let from = async |address: &str, secret: &str| {
+        let request = house.api.authz(Method::POST, "", secret);
+        house.send(request.header("x-forwarded-for", address)).await
+    };
+    let mut slowed = None;
+    for _ in 0..60 {
+        let answer = from("203.0.113.1", &former).await;
+        if answer.status == 429 {
+            slowed = Some(answer);
+            break;
+        }
+        answer.expect_error(401, "CLIENT_SECRET_INVALID");
+    }
+    let slowed = slowed.expect("guessing is slowed within 60 guesses");
+    let seconds = format!("retry-after: {}", slowed.header("retry-after"));
+    assert!(["retry-after: 1", "retry-after: 2"].contains(&seconds.as_str()));
+    assert_snapshot!(seen(&slowed).replace(&seconds, "[soon]"), @r#"
+    429
+    [soon]
+    cache-control: no-store
+    content-type: application/json
+    {"errors":[{"error_code":"TOO_MANY_ATTEMPTS","error_id":"[uuid]","error_message":"Too many wrong client secrets came from this address. Wait, and check the secret.","error_source":"CLEAR"}]}
+    "#);
+    from("203.0.113.1", &erp.secret)
+        .await
+        .expect_error(429, "TOO_MANY_ATTEMPTS");
+    from("203.0.113.2", &erp.secret).await.expect(200);
+}
+
+#[tokio::test]
+async fn the_source_of_errors_can_be_named() {
+    let house = House::with(&["--error-source", "ACME"]).await;
+    let refused = with(&house, &[]).await;
+    assert_eq!(refused.json()["errors"][0]["error_source"], "ACME");
+}

@@ -1,0 +1,237 @@
+//! The ways round the tug-of-war: returning the live token, and the hand-over; and the status.
+
+use crate::house::{House, until};
+use crate::seen::seen;
+use insta::assert_snapshot;
+use reqwest::Method;
+use serde_json::json;
+use tokenward_testkit::NewClient;
+
+#[tokio::test]
+async fn policy_return_gives_the_live_token_again() {
+    let mut house = House::with(&["--quota-per-day", "5"]).await;
+    let erp = house.client(NewClient::sandbox("erp").returns(600)).await;
+    house.away_from_midnight(&erp.secret).await;
+    let first = house.token(&erp).await;
+    let again = house.generate(&erp.secret).await;
+    let shown = seen(&again).replace(&format!("{}", again.json()["expires_in"]), "[left]");
+    assert_snapshot!(shown, @r#"
+    200
+    etag: "1"
+    ratelimit: "generate";r=4;t=[to midnight]
+    ratelimit-policy: "generate";q=5;w=86400
+    cache-control: no-store
+    content-type: application/json
+    {"access_token":"[access token]","expires_in":[left],"generation":1,"valid_till":"[time]"}
+    "#);
+    assert_eq!(again.token().access_token, first.access_token);
+    house.restart();
+    let returned = house.token(&erp).await;
+    assert_eq!(returned.access_token, first.access_token);
+    assert_eq!(returned.generation, 1);
+    let actions = house.actions().await;
+    assert_eq!(
+        actions
+            .iter()
+            .filter(|action| *action == "token.return")
+            .count(),
+        2
+    );
+
+    // A second secret does not open the first one's seal: it gets a token of its own.
+    let (_, second) = house.rotate(&erp).await;
+    let other = house.generate(&second).await.token();
+    assert_eq!(other.generation, 2);
+    house.denies(&first.access_token, "TOKEN_SUPERSEDED").await;
+
+    let forced = house
+        .authz(Method::POST, "?force=true", &second)
+        .await
+        .token();
+    assert_eq!(forced.generation, 3);
+    let gentle = house.authz(Method::POST, "?force=false", &second).await;
+    assert_eq!(gentle.token().access_token, forced.access_token);
+    let refused = house.authz(Method::POST, "?force=perhaps", &second).await;
+    assert_snapshot!(seen(&refused), @r#"
+    400
+    cache-control: no-store
+    content-type: application/json
+    {"errors":[{"error_code":"INVALID_REQUEST","error_id":"[uuid]","error_message":"force must be true or false.","error_source":"CLEAR"}]}
+    "#);
+
+    // What an administrator made is nobody's to return.
+    let path = format!("/clients/{}/token", erp.id);
+    let made = house.ask(Method::POST, &path).await.expect(201).json();
+    let next = house.generate(&second).await.token();
+    assert_eq!((made["generation"].as_u64(), next.generation), (Some(4), 5));
+}
+
+#[tokio::test]
+async fn a_token_that_ended_or_soon_ends_is_not_returned() {
+    let house = House::new().await;
+    // Made with less left than the margin from its first moment.
+    let brief = NewClient::sandbox("brief").returns(600).lifetime(600);
+    let brief = house.client(brief).await;
+    assert_eq!(house.token(&brief).await.generation, 1);
+    assert_eq!(house.token(&brief).await.generation, 2);
+
+    let erp = house.client(NewClient::sandbox("erp").returns(600)).await;
+    assert_eq!(house.token(&erp).await.generation, 1);
+    house.api.revoke(&erp.id).await.unwrap().expect(200);
+    assert_eq!(house.token(&erp).await.generation, 2);
+    // A client that replaces keeps nothing to return, and finds nothing when it returns once more.
+    house.patch(&erp, json!({ "on_repeat": "replace" })).await;
+    house.patch(&erp, json!({ "on_repeat": "return" })).await;
+    assert_eq!(house.token(&erp).await.generation, 3);
+    assert_eq!(house.token(&erp).await.generation, 3);
+    house.api.disable(&erp.id).await.unwrap().expect(200);
+    let refused = house.generate(&erp.secret).await;
+    refused.expect_error(401, "CLIENT_DISABLED");
+}
+
+#[tokio::test]
+async fn in_a_hand_over_two_tokens_live_until_one_is_ended() {
+    let house = House::new().await;
+    let erp = house.client(NewClient::sandbox("erp").handover(60)).await;
+    let first = house.token(&erp).await;
+    let answer = house.authz(Method::POST, "?handover=60", &erp.secret).await;
+    assert_snapshot!(seen(&answer), @r#"
+    200
+    etag: "2"
+    ratelimit: "generate";r=286;t=[to midnight]
+    ratelimit-policy: "generate";q=288;w=86400
+    cache-control: no-store
+    content-type: application/json
+    {"access_token":"[access token]","expires_in":3600,"generation":2,"previous_valid_till":"[time]","valid_till":"[time]"}
+    "#);
+    let second = answer.token();
+    house.permits(&second.access_token).await;
+    let previous = house.permits(&first.access_token).await;
+    assert_eq!(previous.header("x-tokenward-generation"), "1");
+    assert_eq!(
+        Some(previous.header("x-tokenward-valid-till")),
+        second.previous_valid_till.as_deref()
+    );
+
+    // Never more than two.
+    let third = house
+        .authz(Method::POST, "?handover=60", &erp.secret)
+        .await
+        .token();
+    house.denies(&first.access_token, "TOKEN_SUPERSEDED").await;
+    house.permits(&second.access_token).await;
+    house.permits(&third.access_token).await;
+
+    let ended = house.authz(Method::DELETE, "/previous", &erp.secret).await;
+    assert_snapshot!(seen(&ended), @r#"
+    200
+    cache-control: no-store
+    content-type: application/json
+    {"ended":true}
+    "#);
+    house.denies(&second.access_token, "TOKEN_SUPERSEDED").await;
+    house.permits(&third.access_token).await;
+    let nothing = house.authz(Method::DELETE, "/previous", &erp.secret).await;
+    assert_eq!(nothing.expect(200).json(), json!({ "ended": false }));
+
+    // Without asking, the seed's rule holds; asking for too much gives nothing.
+    let fourth = house.token(&erp).await;
+    house.denies(&third.access_token, "TOKEN_SUPERSEDED").await;
+    let refused = house.authz(Method::POST, "?handover=61", &erp.secret).await;
+    assert_snapshot!(seen(&refused), @r#"
+    400
+    cache-control: no-store
+    content-type: application/json
+    {"errors":[{"error_code":"HANDOVER_TOO_LONG","error_id":"[uuid]","error_message":"The hand-over is longer than this API client allows (handover_max_seconds).","error_source":"CLEAR","handover_max_seconds":60}]}
+    "#);
+    for suffix in [
+        "?handover=x",
+        "?handover=-1",
+        "?handover=1&handover=2",
+        "?handover=",
+    ] {
+        let refused = house.authz(Method::POST, suffix, &erp.secret).await;
+        refused.expect_error(400, "INVALID_REQUEST");
+    }
+    house.permits(&fourth.access_token).await;
+}
+
+#[tokio::test]
+async fn a_hand_over_ends_in_time_and_with_the_client() {
+    let house = House::new().await;
+    let erp = house.client(NewClient::sandbox("erp").handover(60)).await;
+    let first = house.token(&erp).await;
+    let second = house
+        .authz(Method::POST, "?handover=1", &erp.secret)
+        .await
+        .token();
+    let ended = until(
+        "the hand-over to end",
+        || house.check("gst", &first.access_token),
+        |answer| answer.status != 200,
+    )
+    .await;
+    assert_eq!(ended.code().as_deref(), Some("TOKEN_SUPERSEDED"));
+    let third = house
+        .authz(Method::POST, "?handover=60", &erp.secret)
+        .await
+        .token();
+    house.permits(&second.access_token).await;
+    house.api.revoke(&erp.id).await.unwrap().expect(200);
+    house.denies(&third.access_token, "TOKEN_REVOKED").await;
+    house.denies(&second.access_token, "TOKEN_SUPERSEDED").await;
+    // Nobody asked this client's owner: the default is the seed's rule.
+    let plain = house.client(NewClient::sandbox("plain")).await;
+    house.token(&plain).await;
+    let refused = house
+        .authz(Method::POST, "?handover=1", &plain.secret)
+        .await;
+    refused.expect_error(400, "HANDOVER_TOO_LONG");
+}
+
+#[tokio::test]
+async fn the_status_tells_everything_but_the_token_and_changes_nothing() {
+    let house = House::new().await;
+    let erp = house.client(NewClient::sandbox("erp").handover(60)).await;
+    let blank = house.authz(Method::GET, "/status", &erp.secret).await;
+    assert_snapshot!(seen(&blank), @r#"
+    200
+    ratelimit: "generate";r=288;t=[to midnight]
+    ratelimit-policy: "generate";q=288;w=86400
+    cache-control: no-store
+    content-type: application/json
+    {"generation":0,"issued_at":null,"live":false,"previous_valid_till":null,"quota":288,"quota_left":288,"valid_till":null}
+    "#);
+    house.token(&erp).await;
+    let token = house
+        .authz(Method::POST, "?handover=60", &erp.secret)
+        .await
+        .token();
+    let live = house.authz(Method::GET, "/status", &erp.secret).await;
+    assert_snapshot!(seen(&live), @r#"
+    200
+    ratelimit: "generate";r=286;t=[to midnight]
+    ratelimit-policy: "generate";q=288;w=86400
+    cache-control: no-store
+    content-type: application/json
+    {"generation":2,"issued_at":"[time]","live":true,"previous_valid_till":"[time]","quota":288,"quota_left":286,"valid_till":"[time]"}
+    "#);
+    house.permits(&token.access_token).await;
+    house.api.revoke(&erp.id).await.unwrap().expect(200);
+    let revoked = house.authz(Method::GET, "/status", &erp.secret).await;
+    assert_snapshot!(seen(&revoked), @r#"
+    200
+    ratelimit: "generate";r=286;t=[to midnight]
+    ratelimit-policy: "generate";q=288;w=86400
+    cache-control: no-store
+    content-type: application/json
+    {"generation":2,"issued_at":null,"live":false,"previous_valid_till":null,"quota":288,"quota_left":286,"valid_till":null}
+    "#);
+    assert!(
+        !house
+            .actions()
+            .await
+            .iter()
+            .any(|action| action.contains("status"))
+    );
+}

@@ -1,0 +1,9 @@
+//! The wire contract against the real server: every status, header and error body that a caller may
+//! build on. One server a test, real connections, nothing mocked.
+
+mod check;
+mod generate;
+mod generate_refused;
+mod generate_ways;
+mod house;
+mod seen;
