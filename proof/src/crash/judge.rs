@@ -41,7 +41,7 @@ impl World {
     pub(super) async fn verify_audit(&self, api: &Api, tally: &mut Tally) {
         let answer = api.verify_audit().await.expect("a living server");
         tally.audits += 1;
-        let is_good = answer.status == 200 && !says_false(&answer.json());
+        let is_good = answer.status == 200 && answer.json()["ok"] == true;
         if !is_good {
             tally.audit_broken += 1;
             tally
@@ -91,14 +91,5 @@ fn generation(event: &Event) -> Option<u64> {
     match event.outcome {
         Outcome::Generated { generation, .. } => Some(generation),
         _ => None,
-    }
-}
-
-/// Whether a verification says no anywhere in its answer.
-fn says_false(body: &Value) -> bool {
-    match body {
-        Value::Bool(said) => !said,
-        Value::Object(fields) => fields.values().any(says_false),
-        _ => false,
     }
 }
