@@ -187,6 +187,7 @@ pub fn by_secret(
             &answer.token,
             answer.generation,
             &caller.secret,
+            record.n,
             fresh.nonce,
         ));
     }

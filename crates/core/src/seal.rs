@@ -13,12 +13,17 @@ pub const NONCE_BYTES: usize = 24;
 /// Domain of the key derivation; changing it makes every seal unreadable.
 const CONTEXT: &str = "tokenward 2026-11 seal of a live access token under its client secret";
 
-/// Seals the token of `generation`: nonce, then ciphertext and tag, 68 bytes.
+/// Bytes of the secret's number, which stands before the nonce.
+const NUMBER_BYTES: usize = 4;
+
+/// Seals the token of `generation` under the client's secret number `n`: that number, the nonce, then
+/// ciphertext and tag, 72 bytes.
 #[must_use]
 pub fn seal(
     token: &AccessToken,
     generation: u32,
     secret: &ClientSecret,
+    n: u32,
     nonce: [u8; NONCE_BYTES],
 ) -> Vec<u8> {
     let aad = associated(token.client(), generation);
@@ -29,7 +34,8 @@ pub fn seal(
     let sealed = cipher(secret)
         .encrypt(&XNonce::from(nonce), payload)
         .unwrap_or_default();
-    let mut out = nonce.to_vec();
+    let mut out = n.to_be_bytes().to_vec();
+    out.extend_from_slice(&nonce);
     out.extend_from_slice(&sealed);
     out
 }
@@ -37,6 +43,7 @@ pub fn seal(
 /// Opens a seal made for `generation` under the same secret; none for any other.
 #[must_use]
 pub fn open(sealed: &[u8], generation: u32, secret: &ClientSecret) -> Option<AccessToken> {
+    let (_, sealed) = sealed.split_first_chunk::<NUMBER_BYTES>()?;
     let (nonce, body) = sealed.split_first_chunk::<NONCE_BYTES>()?;
     let aad = associated(secret.client(), generation);
     let payload = Payload {
@@ -54,6 +61,13 @@ pub fn open(sealed: &[u8], generation: u32, secret: &ClientSecret) -> Option<Acc
         secret.client(),
         random,
     ))
+}
+
+/// The number of the secret a seal was made under.
+#[must_use]
+pub fn sealed_by(sealed: &[u8]) -> Option<u32> {
+    let (number, _) = sealed.split_first_chunk::<NUMBER_BYTES>()?;
+    Some(u32::from_be_bytes(*number))
 }
 
 fn cipher(secret: &ClientSecret) -> XChaCha20Poly1305 {
@@ -79,8 +93,9 @@ mod tests {
         let client = ClientId(Uuid::from_u128(1));
         let secret = |c, r| ClientSecret::from_random(Environment::Production, c, [r; 28]);
         let token = AccessToken::from_random(Environment::Production, client, [3; 28]);
-        let sealed = seal(&token, 4, &secret(client, 1), [5; 24]);
-        assert_eq!(sealed.len(), 68);
+        let sealed = seal(&token, 4, &secret(client, 1), 9, [5; 24]);
+        assert_eq!(sealed.len(), 72);
+        assert_eq!(sealed_by(&sealed), Some(9));
         assert_eq!(
             *open(&sealed, 4, &secret(client, 1)).unwrap().expose(),
             *token.expose()
@@ -91,7 +106,7 @@ mod tests {
         assert!(open(&sealed[..60], 4, &secret(client, 1)).is_none());
         assert!(open(&[], 4, &secret(client, 1)).is_none());
         let mut flipped = sealed;
-        flipped[30] ^= 1;
+        flipped[34] ^= 1;
         assert!(open(&flipped, 4, &secret(client, 1)).is_none());
     }
 }

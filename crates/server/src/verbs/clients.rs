@@ -1,41 +1,20 @@
-//! API clients: create, read, change, disable, delete for good; their secrets; their tokens by an
-//! administrator's hand.
+//! API clients: create, read, change, disable, enable, delete for good.
+
+pub use super::one_client::Read;
 
 use super::Refused;
 use super::authority::Admin;
+use super::one_client::{NO_CLIENT, Outcome, decide, entry, wants};
 use super::settings::Written;
 use crate::app::App;
 use crate::random;
 use serde_json::{Value, json};
 use std::sync::Arc;
-use tokenward_core::audit::Entry;
-use tokenward_core::client::{ApiClient, ClientState, Product, SecretRecord};
-use tokenward_core::generate::{self, Answer, Rejection};
+use tokenward_core::client::{ApiClient, ClientState, OnRepeat, SecretRecord};
 use tokenward_core::ids::{ClientId, Environment, WorkspaceId};
-use tokenward_core::slot::{QuotaCount, Slot};
-use tokenward_core::time::Timestamp;
+use tokenward_core::slot::Slot;
 use tokenward_core::{Change, ClientSecret};
-use tokenward_store::{ClientFilter, Decided, Use, View, Wants};
-
-/// A client as read: its state, its last use, and all products for naming them.
-#[derive(Clone, Debug)]
-pub struct Read {
-    /// The state.
-    pub state: ClientState,
-    /// The last use, if there was one.
-    pub last_use: Option<Use>,
-    /// All products.
-    pub products: Arc<Vec<Product>>,
-}
-
-const NO_CLIENT: Refused = Refused::NotFound("client");
-
-fn deleted() -> Refused {
-    Refused::Conflict(
-        "CLIENT_DELETED",
-        "the API client was deleted for good".into(),
-    )
-}
+use tokenward_store::{ClientFilter, Decided, Wants};
 
 /// One client.
 pub async fn show(app: &App, admin: &Admin, id: ClientId) -> Result<Read, Refused> {
@@ -186,7 +165,7 @@ pub async fn change(
         after.client.settings = settings.clone();
         let changed = changed_fields(&state.client, &after.client);
         if changed.is_empty() {
-            return Ok((Vec::new(), Vec::new(), after));
+            return Ok(Outcome::done(Vec::new(), Vec::new(), after));
         }
         let detail = json!({ "changed": changed });
         let entry = entry(admin, "client.change", state, &detail, view.now);
@@ -194,9 +173,7 @@ pub async fn change(
             client: state.client.no,
             settings: Box::new(settings.clone()),
         }];
-        if settings.on_repeat == tokenward_core::client::OnRepeat::Replace
-            && state.slot.seal.is_some()
-        {
+        if settings.on_repeat == OnRepeat::Replace && state.slot.seal.is_some() {
             // A client that no longer returns its token keeps no sealed copy of it.
             after.slot.seal = None;
             changes.push(Change::TokenEnded {
@@ -204,9 +181,10 @@ pub async fn change(
                 slot: Box::new(after.slot.clone()),
             });
         }
-        Ok((changes, vec![entry], after))
+        Ok(Outcome::done(changes, vec![entry], after))
     })
     .await
+    .map(|(read, ())| read)
 }
 
 fn changed_fields(old: &ApiClient, new: &ApiClient) -> Vec<String> {
@@ -232,7 +210,7 @@ pub async fn set_disabled(
     decide(app, admin, wants(id), move |admin, view, state| {
         let mut after = state.clone();
         if state.client.disabled_at.is_some() == disabled {
-            return Ok((Vec::new(), Vec::new(), after));
+            return Ok(Outcome::done(Vec::new(), Vec::new(), after));
         }
         after.client.disabled_at = disabled.then_some(view.now);
         let action = if disabled {
@@ -245,9 +223,10 @@ pub async fn set_disabled(
             client: state.client.no,
             at: after.client.disabled_at,
         };
-        Ok((vec![change], vec![entry], after))
+        Ok(Outcome::done(vec![change], vec![entry], after))
     })
     .await
+    .map(|(read, ())| read)
 }
 
 /// Deletes a client for good; its label must be typed back.
@@ -267,198 +246,12 @@ pub async fn delete(
         let detail =
             json!({ "label": state.client.settings.label, "generation": state.slot.generation });
         let entry = entry(admin, "client.delete", state, &detail, view.now);
-        Ok((
-            vec![Change::ClientDeleted {
-                client: state.client.no,
-                at: view.now,
-            }],
-            vec![entry],
-            after,
-        ))
-    })
-    .await
-}
-
-/// Adds a second secret beside the one in use; the secret is told here and never again.
-pub async fn rotate_secret(
-    app: &App,
-    admin: Admin,
-    id: ClientId,
-) -> Result<(Read, u32, ClientSecret), Refused> {
-    let keyring = Arc::clone(&app.keyring);
-    let (told, heard) = std::sync::mpsc::channel();
-    let read = decide(app, admin, wants(id), move |admin, view, state| {
-        let free = state
-            .client
-            .secrets
-            .iter()
-            .position(Option::is_none)
-            .ok_or_else(|| {
-                let why = "the API client has two secrets already; delete one first";
-                Refused::Conflict("TOO_MANY_SECRETS", why.into())
-            })?;
-        let client = &state.client;
-        let secret = ClientSecret::from_random(client.environment, client.id, random::bytes());
-        let key = keyring.current();
-        let digest = keyring
-            .secret(key, &secret)
-            .ok_or(Refused::Failed(tokenward_store::Failure::Unavailable))?;
-        let n = client.next_secret;
-        let mut after = state.clone();
-        after.client.secrets[free] = Some(SecretRecord {
-            n,
-            digest,
-            key,
-            created_at: view.now,
-        });
-        after.client.next_secret = n + 1;
-        // The quota is the secret's own: a new secret begins with none used.
-        after.slot.quota[free] = QuotaCount::default();
-        let entry = entry(admin, "secret.create", state, &json!({ "n": n }), view.now);
-        let mut changes = vec![secrets_changed(&after)];
-        if after.slot != state.slot {
-            changes.push(Change::TokenEnded {
-                client: client.no,
-                slot: Box::new(after.slot.clone()),
-            });
-        }
-        let _ = told.send((n, secret));
-        Ok((changes, vec![entry], after))
-    })
-    .await?;
-    let (n, secret) = heard
-        .try_recv()
-        .map_err(|_| Refused::Failed(tokenward_store::Failure::OutcomeUnknown))?;
-    Ok((read, n, secret))
-}
-
-/// Deletes a secret by its number. Tokens it bought live on; the last one may go too.
-pub async fn delete_secret(app: &App, admin: Admin, id: ClientId, n: u32) -> Result<Read, Refused> {
-    decide(app, admin, wants(id), move |admin, view, state| {
-        let place = state
-            .client
-            .secrets
-            .iter()
-            .position(|secret| secret.is_some_and(|secret| secret.n == n));
-        let mut after = state.clone();
-        after.client.secrets[place.ok_or(Refused::NotFound("secret"))?] = None;
-        let entry = entry(admin, "secret.delete", state, &json!({ "n": n }), view.now);
-        Ok((vec![secrets_changed(&after)], vec![entry], after))
-    })
-    .await
-}
-
-fn secrets_changed(after: &ClientState) -> Change {
-    let client = &after.client;
-    Change::SecretsChanged {
-        client: client.no,
-        secrets: client.secrets,
-        next_secret: client.next_secret,
-    }
-}
-
-/// Generates a token from the console; it is told here and never again.
-pub async fn generate_token(app: &App, admin: Admin, id: ClientId) -> Result<Answer, Refused> {
-    let keyring = Arc::clone(&app.keyring);
-    let (told, heard) = std::sync::mpsc::channel();
-    decide(app, admin, wants(id), move |admin, view, state| {
-        let generated = generate::by_admin(state, random::fresh(), &keyring, view.now);
-        let (changes, answer) = generated.map_err(|rejection| match rejection {
-            Rejection::ClientDisabled => {
-                Refused::Conflict("CLIENT_DISABLED", "the API client, or its workspace, is disabled".into())
-            }
-            _ => deleted(),
-        })?;
-        let detail = json!({ "generation": answer.generation, "valid_till": answer.valid_till.map(Timestamp::iso) });
-        let entry = entry(admin, "token.generate", state, &detail, view.now);
-        let _ = told.send(answer);
-        Ok((changes, vec![entry], state.clone()))
-    })
-    .await?;
-    heard
-        .try_recv()
-        .map_err(|_| Refused::Failed(tokenward_store::Failure::OutcomeUnknown))
-}
-
-/// Revokes a client's token without a new one; nothing live is no error.
-pub async fn revoke_token(app: &App, admin: Admin, id: ClientId) -> Result<Read, Refused> {
-    decide(app, admin, wants(id), move |admin, view, state| {
-        let mut after = state.clone();
-        let Some(change) = generate::revoke(state, view.now) else {
-            return Ok((Vec::new(), Vec::new(), after));
+        let change = Change::ClientDeleted {
+            client: state.client.no,
+            at: view.now,
         };
-        if let Change::TokenEnded { slot, .. } = &change {
-            after.slot = slot.as_ref().clone();
-        }
-        let detail = json!({ "generation": state.slot.generation });
-        let entry = entry(admin, "token.revoke", state, &detail, view.now);
-        Ok((vec![change], vec![entry], after))
+        Ok(Outcome::done(vec![change], vec![entry], after))
     })
     .await
-}
-
-fn wants(id: ClientId) -> Wants {
-    Wants {
-        client: Some(id),
-        products: true,
-        ..Wants::default()
-    }
-}
-
-fn entry(
-    admin: &Admin,
-    action: &'static str,
-    state: &ClientState,
-    detail: &Value,
-    now: Timestamp,
-) -> Entry {
-    admin.entry(
-        action,
-        Some(state.workspace.id),
-        Some(state.client.id),
-        detail,
-        now,
-    )
-}
-
-type Written3 = (Vec<Change>, Vec<Entry>, ClientState);
-
-/// A decision about one client that the administrator may change and that is not deleted.
-async fn decide<F>(app: &App, admin: Admin, wants: Wants, decision: F) -> Result<Read, Refused>
-where
-    F: FnOnce(&Admin, &View, &ClientState) -> Result<Written3, Refused> + Send + 'static,
-{
-    let (id, wanted) = (wants.client, wants);
-    let decided = app.store.decide(wanted, move |view| {
-        let state = view.client.as_ref().ok_or(NO_CLIENT)?;
-        admin.must_change(state, &view.products)?;
-        if state.client.deleted_at.is_some() {
-            return Err(deleted());
-        }
-        let (changes, audit, after) = decision(&admin, view, state)?;
-        let read = Read {
-            state: after,
-            last_use: None,
-            products: Arc::new(view.products.clone()),
-        };
-        Ok((
-            Decided {
-                changes,
-                audit,
-                uses: Vec::new(),
-            },
-            read,
-        ))
-    });
-    let mut read = decided.await??;
-    if let Some(id) = id {
-        let stored = app
-            .store
-            .reader()
-            .client(id)
-            .await?
-            .and_then(|(_, last_use)| last_use);
-        read.last_use = app.usage.pending(read.state.client.no).or(stored);
-    }
-    Ok(read)
+    .map(|(read, ())| read)
 }

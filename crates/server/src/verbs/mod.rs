@@ -3,8 +3,10 @@
 
 pub mod admin_keys;
 pub mod authority;
+pub mod client_credentials;
 pub mod clients;
 pub mod issuance;
+mod one_client;
 pub mod products;
 pub mod settings;
 pub mod workspaces;

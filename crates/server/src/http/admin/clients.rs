@@ -4,8 +4,8 @@ use super::extract::{Body, Query, Signed, id};
 use super::problem::{Answer, Problem};
 use super::views;
 use crate::app::App;
-use crate::verbs::clients;
 use crate::verbs::settings::Written;
+use crate::verbs::{client_credentials, clients};
 use axum::body::Bytes;
 use axum::extract::{Path, State};
 use http::StatusCode;
@@ -162,7 +162,8 @@ pub(super) async fn rotate(
     Signed(admin): Signed,
     Path(text): Path<String>,
 ) -> Answer {
-    let (read, n, secret) = clients::rotate_secret(&app, admin, client_id(&text)?).await?;
+    let (read, n, secret) =
+        client_credentials::rotate_secret(&app, admin, client_id(&text)?).await?;
     let body = json!({ "client": views::client(&app, &read), "n": n, "client_secret": secret.expose().as_str() });
     Ok(views::answer(StatusCode::CREATED, &body))
 }
@@ -178,7 +179,7 @@ pub(super) async fn delete_secret(
     one(
         &app,
         StatusCode::OK,
-        &clients::delete_secret(&app, admin, client_id(&text)?, n).await?,
+        &client_credentials::delete_secret(&app, admin, client_id(&text)?, n).await?,
     )
 }
 
@@ -187,7 +188,7 @@ pub(super) async fn generate(
     Signed(admin): Signed,
     Path(text): Path<String>,
 ) -> Answer {
-    let answer = clients::generate_token(&app, admin, client_id(&text)?).await?;
+    let answer = client_credentials::generate_token(&app, admin, client_id(&text)?).await?;
     let body = json!({
         "access_token": answer.token.expose().as_str(),
         "generation": answer.generation,
@@ -202,7 +203,7 @@ pub(super) async fn revoke(
     Signed(admin): Signed,
     Path(text): Path<String>,
 ) -> Answer {
-    let read = clients::revoke_token(&app, admin, client_id(&text)?).await?;
+    let read = client_credentials::revoke_token(&app, admin, client_id(&text)?).await?;
     let body: Value = views::client(&app, &read);
     Ok(views::answer(StatusCode::OK, &body))
 }

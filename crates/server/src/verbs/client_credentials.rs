@@ -1,0 +1,137 @@
+//! A client's secrets and tokens by an administrator's hand: rotate, delete, generate, revoke.
+
+use super::Refused;
+use super::authority::Admin;
+use super::one_client::{Outcome, Read, decide, deleted, entry, wants};
+use crate::app::App;
+use crate::random;
+use serde_json::json;
+use std::sync::Arc;
+use tokenward_core::client::{ClientState, SecretRecord};
+use tokenward_core::generate::{self, Answer, Rejection};
+use tokenward_core::ids::ClientId;
+use tokenward_core::seal;
+use tokenward_core::slot::QuotaCount;
+use tokenward_core::time::Timestamp;
+use tokenward_core::{Change, ClientSecret};
+use tokenward_store::Failure;
+
+/// Adds a second secret beside the one in use; the secret is told here and never again.
+pub async fn rotate_secret(
+    app: &App,
+    admin: Admin,
+    id: ClientId,
+) -> Result<(Read, u32, ClientSecret), Refused> {
+    let keyring = Arc::clone(&app.keyring);
+    let decided = decide(app, admin, wants(id), move |admin, view, state| {
+        let client = &state.client;
+        let free = client.secrets.iter().position(Option::is_none);
+        let free = free.ok_or_else(|| {
+            let why = "the API client has two secrets already; delete one first";
+            Refused::Conflict("TOO_MANY_SECRETS", why.into())
+        })?;
+        let secret = ClientSecret::from_random(client.environment, client.id, random::bytes());
+        let key = keyring.current();
+        let digest = keyring.secret(key, &secret);
+        let digest = digest.ok_or(Refused::Failed(Failure::Unavailable))?;
+        let n = client.next_secret;
+        let mut after = state.clone();
+        let created_at = view.now;
+        after.client.secrets[free] = Some(SecretRecord {
+            n,
+            digest,
+            key,
+            created_at,
+        });
+        after.client.next_secret = n + 1;
+        // The quota is the secret's own: a new secret begins with none used.
+        after.slot.quota[free] = QuotaCount::default();
+        let entry = entry(admin, "secret.create", state, &json!({ "n": n }), view.now);
+        Ok(Outcome {
+            changes: secrets_changed(state, &after),
+            audit: vec![entry],
+            after,
+            answer: (n, secret),
+        })
+    });
+    let (read, (n, secret)) = decided.await?;
+    Ok((read, n, secret))
+}
+
+/// Deletes a secret by its number. Tokens it bought live on, but no sealed copy under it does; the
+/// last secret may go too.
+pub async fn delete_secret(app: &App, admin: Admin, id: ClientId, n: u32) -> Result<Read, Refused> {
+    let decided = decide(app, admin, wants(id), move |admin, view, state| {
+        let is_it = |secret: &Option<SecretRecord>| secret.is_some_and(|secret| secret.n == n);
+        let place = state.client.secrets.iter().position(is_it);
+        let mut after = state.clone();
+        after.client.secrets[place.ok_or(Refused::NotFound("secret"))?] = None;
+        let sealed_by = after.slot.seal.as_deref().and_then(seal::sealed_by);
+        if sealed_by == Some(n) {
+            after.slot.seal = None;
+        }
+        let entry = entry(admin, "secret.delete", state, &json!({ "n": n }), view.now);
+        let changes = secrets_changed(state, &after);
+        Ok(Outcome::done(changes, vec![entry], after))
+    });
+    Ok(decided.await?.0)
+}
+
+/// The change of a client's secrets, and of its slot if that changed with them.
+fn secrets_changed(before: &ClientState, after: &ClientState) -> Vec<Change> {
+    let client = &after.client;
+    let mut changes = vec![Change::SecretsChanged {
+        client: client.no,
+        secrets: client.secrets,
+        next_secret: client.next_secret,
+    }];
+    if after.slot != before.slot {
+        changes.push(Change::TokenEnded {
+            client: client.no,
+            slot: Box::new(after.slot.clone()),
+        });
+    }
+    changes
+}
+
+/// Generates a token from the console; it is told here and never again.
+pub async fn generate_token(app: &App, admin: Admin, id: ClientId) -> Result<Answer, Refused> {
+    let keyring = Arc::clone(&app.keyring);
+    let decided = decide(app, admin, wants(id), move |admin, view, state| {
+        let generated = generate::by_admin(state, random::fresh(), &keyring, view.now);
+        let (changes, answer) = generated.map_err(|rejection| match rejection {
+            Rejection::ClientDisabled => {
+                let why = "the API client, or its workspace, is disabled";
+                Refused::Conflict("CLIENT_DISABLED", why.into())
+            }
+            _ => deleted(),
+        })?;
+        let valid_till = answer.valid_till.map(Timestamp::iso);
+        let detail = json!({ "generation": answer.generation, "valid_till": valid_till });
+        let entry = entry(admin, "token.generate", state, &detail, view.now);
+        Ok(Outcome {
+            changes,
+            audit: vec![entry],
+            after: state.clone(),
+            answer,
+        })
+    });
+    Ok(decided.await?.1)
+}
+
+/// Revokes a client's token without a new one; nothing live is no error.
+pub async fn revoke_token(app: &App, admin: Admin, id: ClientId) -> Result<Read, Refused> {
+    let decided = decide(app, admin, wants(id), move |admin, view, state| {
+        let Some(change) = generate::revoke(state, view.now) else {
+            return Ok(Outcome::nothing(state));
+        };
+        let mut after = state.clone();
+        if let Change::TokenEnded { slot, .. } = &change {
+            after.slot = slot.as_ref().clone();
+        }
+        let detail = json!({ "generation": state.slot.generation });
+        let entry = entry(admin, "token.revoke", state, &detail, view.now);
+        Ok(Outcome::done(vec![change], vec![entry], after))
+    });
+    Ok(decided.await?.0)
+}

@@ -1,0 +1,122 @@
+//! What every administrator's decision about one client shares: the read before it, the permission,
+//! and the picture of the client after it.
+
+use super::Refused;
+use super::authority::Admin;
+use crate::app::App;
+use serde_json::Value;
+use std::sync::Arc;
+use tokenward_core::Change;
+use tokenward_core::audit::Entry;
+use tokenward_core::client::{ClientState, Product};
+use tokenward_core::ids::ClientId;
+use tokenward_core::time::Timestamp;
+use tokenward_store::{Decided, Use, View, Wants};
+
+/// A client as read: its state, its last use, and all products for naming them.
+#[derive(Clone, Debug)]
+pub struct Read {
+    /// The state.
+    pub state: ClientState,
+    /// The last use, if there was one.
+    pub last_use: Option<Use>,
+    /// All products.
+    pub products: Arc<Vec<Product>>,
+}
+
+/// There is no such client, or not for this administrator.
+pub(super) const NO_CLIENT: Refused = Refused::NotFound("client");
+
+/// The client is gone for good.
+pub(super) fn deleted() -> Refused {
+    Refused::Conflict(
+        "CLIENT_DELETED",
+        "the API client was deleted for good".into(),
+    )
+}
+
+/// What a decision does: nothing when `changes` is empty.
+pub(super) struct Outcome<T> {
+    pub(super) changes: Vec<Change>,
+    pub(super) audit: Vec<Entry>,
+    /// The client as it is then.
+    pub(super) after: ClientState,
+    /// What the verb answers besides.
+    pub(super) answer: T,
+}
+
+impl Outcome<()> {
+    /// A decision that changes nothing.
+    pub(super) fn nothing(state: &ClientState) -> Self {
+        Self::done(Vec::new(), Vec::new(), state.clone())
+    }
+
+    /// A decision whose answer is the client alone.
+    pub(super) fn done(changes: Vec<Change>, audit: Vec<Entry>, after: ClientState) -> Self {
+        Self {
+            changes,
+            audit,
+            after,
+            answer: (),
+        }
+    }
+}
+
+/// What most decisions want to see.
+pub(super) fn wants(id: ClientId) -> Wants {
+    Wants {
+        client: Some(id),
+        products: true,
+        ..Wants::default()
+    }
+}
+
+/// The audit entry of an act on this client.
+pub(super) fn entry(
+    admin: &Admin,
+    action: &'static str,
+    state: &ClientState,
+    detail: &Value,
+    now: Timestamp,
+) -> Entry {
+    let (workspace, client) = (Some(state.workspace.id), Some(state.client.id));
+    admin.entry(action, workspace, client, detail, now)
+}
+
+/// Takes a decision about one client that the administrator may change and that is not deleted.
+pub(super) async fn decide<T, F>(
+    app: &App,
+    admin: Admin,
+    wants: Wants,
+    decision: F,
+) -> Result<(Read, T), Refused>
+where
+    T: Send + 'static,
+    F: FnOnce(&Admin, &View, &ClientState) -> Result<Outcome<T>, Refused> + Send + 'static,
+{
+    let decided = app.store.decide(wants, move |view| {
+        let state = view.client.as_ref().ok_or(NO_CLIENT)?;
+        admin.must_change(state, &view.products)?;
+        if state.client.deleted_at.is_some() {
+            return Err(deleted());
+        }
+        let outcome = decision(&admin, view, state)?;
+        let read = Read {
+            state: outcome.after,
+            last_use: None,
+            products: Arc::new(view.products.clone()),
+        };
+        let decided = Decided {
+            changes: outcome.changes,
+            audit: outcome.audit,
+            uses: Vec::new(),
+        };
+        Ok((decided, (read, outcome.answer)))
+    });
+    let (mut read, answer) = decided.await??;
+    // The deed is done: that its last use can't be read now must not look as if it were not.
+    let stored = app.store.reader().client(read.state.client.id).await;
+    let stored = stored.ok().flatten().and_then(|(_, last_use)| last_use);
+    read.last_use = app.usage.pending(read.state.client.no).or(stored);
+    Ok((read, answer))
+}
