@@ -72,15 +72,22 @@ fn copy(
     const STEP: i32 = 1_024;
     let unavailable = |what: &Path, error: rusqlite::Error| match StoreError::from(error) {
         StoreError::Damaged(text) => StoreError::Damaged(format!("{}: {text}", what.display())),
-        error => StoreError::Unavailable(format!("{}: {error}", what.display())),
+        StoreError::Unavailable(text) => {
+            StoreError::Unavailable(format!("{}: {text}", what.display()))
+        }
+        error => error,
     };
     let source = Connection::open_with_flags(from, OpenFlags::SQLITE_OPEN_READ_ONLY)
         .map_err(|error| unavailable(from, error))?;
-    source.busy_timeout(BUSY)?;
+    source
+        .busy_timeout(BUSY)
+        .map_err(|error| unavailable(from, error))?;
     // One read transaction over all steps: without it every write in between would start the copy
     // again, and a busy store would never be backed up.
-    source.execute_batch("BEGIN")?;
-    let head = head_of(&source)?;
+    source
+        .execute_batch("BEGIN")
+        .map_err(|error| unavailable(from, error))?;
+    let head = head_of(&source).map_err(|error| unavailable(from, error))?;
     private_file(to)?;
     let mut target = Connection::open(to).map_err(|error| unavailable(to, error))?;
     {
@@ -118,20 +125,12 @@ fn copy(
     Ok(head)
 }
 
-fn head_of(connection: &Connection) -> Result<(u64, u64, [u8; 32]), StoreError> {
-    let head = connection.query_row(
-        "SELECT change_number, audit_seq, audit_hash FROM head",
-        [],
-        |row| {
-            Ok((
-                row.get::<_, i64>(0)?,
-                row.get::<_, i64>(1)?,
-                row.get::<_, [u8; 32]>(2)?,
-            ))
-        },
-    );
-    let (change, seq, hash) = head.map_err(|error| StoreError::Damaged(error.to_string()))?;
-    Ok((change.cast_unsigned(), seq.cast_unsigned(), hash))
+fn head_of(connection: &Connection) -> Result<(u64, u64, [u8; 32]), rusqlite::Error> {
+    let sql = "SELECT change_number, audit_seq, audit_hash FROM head";
+    connection.query_row(sql, [], |row| {
+        let (change, seq): (i64, i64) = (row.get(0)?, row.get(1)?);
+        Ok((change.cast_unsigned(), seq.cast_unsigned(), row.get(2)?))
+    })
 }
 
 /// What a restore found and did.

@@ -84,7 +84,7 @@ impl<C: Clock + Send + Sync> Writer<C> {
         true
     }
 
-    /// Renews the lease on a shared database.
+    /// Writes this node's own row: on a shared database that renews its lease.
     pub(crate) async fn renew(&mut self) {
         let asked = self.clock.boot();
         let renewal = Statement::fence(RENEW, vec![self.incarnation.as_str().into()]);
@@ -139,6 +139,9 @@ impl<C: Clock + Send + Sync> Writer<C> {
             Ok(()) => {
                 tracing::info!("the store can be read again");
                 self.standing = Standing::Sure;
+                // A write of our own tells whether it can be written, too, and does not wait for
+                // somebody to ask for one.
+                self.renew().await;
             }
             Err(error) if error.is_final() => self.end(&error),
             Err(error) => {

@@ -205,11 +205,11 @@ impl<C: Clock + Send + Sync> Writer<C> {
         if number / TRIM_EVERY != from.0 / TRIM_EVERY && number > LOG_KEPT {
             statements.push(sql::trim_log(number - LOG_KEPT));
         }
-        statements.push(sql::move_head(
-            (number, seq, &hash),
-            from,
-            &self.incarnation,
-        ));
+        // First of all, so that a foreign writer is known as such before its rows are in the way.
+        statements.insert(
+            0,
+            sql::move_head((number, seq, &hash), from, &self.incarnation),
+        );
         let asked = self.clock.boot();
         match self.driver.commit(&statements, patience).await {
             Ok(()) => {}

@@ -113,9 +113,24 @@ impl PostgresDriver {
             self.session = None;
             return Err(unanswered());
         };
-        rows?
-            .iter()
+        let rows = match rows {
+            Ok(rows) => rows,
+            Err(error) => {
+                self.sound_out().await;
+                return Err(error);
+            }
+        };
+        rows.iter()
             .try_for_each(|(at, row)| each(*at, &Row::Postgres(row)))
+    }
+
+    /// After a failure: gives the session up unless it still answers.
+    async fn sound_out(&mut self) {
+        let Some(session) = &self.session else { return };
+        let answer = tokio::time::timeout(PATIENCE, session.client.batch_execute("")).await;
+        if !matches!(answer, Ok(Ok(()))) {
+            self.session = None;
+        }
     }
 
     pub(crate) async fn stream(

@@ -19,25 +19,70 @@ use tokenward_store::{Wants, restore};
 
 #[derive(Clone, Debug)]
 enum Step {
-    NewClient { workspace: usize, returns: bool },
-    Generate { client: usize, force: bool, handover: u32 },
-    ByAdmin { client: usize },
-    Revoke { client: usize },
-    EndPrevious { client: usize },
-    Disable { client: usize, on: bool },
-    Workspace { workspace: usize, disabled: bool },
-    Delete { client: usize },
-    Settings { client: usize, products: Option<Vec<u32>>, networks: usize, lifetime: Option<u32>, returns: bool },
-    Rotate { client: usize, position: usize, drop: bool },
-    Product { number: usize, delete: bool },
-    AdminKey { revoked: bool, scoped: bool },
-    EndAndIssue { client: usize },
-    Wait { seconds: i64 },
+    NewClient {
+        workspace: usize,
+        returns: bool,
+    },
+    Generate {
+        client: usize,
+        force: bool,
+        handover: u32,
+    },
+    ByAdmin {
+        client: usize,
+    },
+    Revoke {
+        client: usize,
+    },
+    EndPrevious {
+        client: usize,
+    },
+    Disable {
+        client: usize,
+        on: bool,
+    },
+    Workspace {
+        workspace: usize,
+        disabled: bool,
+    },
+    Delete {
+        client: usize,
+    },
+    Settings {
+        client: usize,
+        products: Option<Vec<u32>>,
+        networks: usize,
+        lifetime: Option<u32>,
+        returns: bool,
+    },
+    Rotate {
+        client: usize,
+        position: usize,
+        drop: bool,
+    },
+    Product {
+        number: usize,
+        delete: bool,
+    },
+    AdminKey {
+        revoked: bool,
+        scoped: bool,
+    },
+    EndAndIssue {
+        client: usize,
+    },
+    Wait {
+        seconds: i64,
+    },
     Reopen,
     Epoch,
 }
 
-const NETWORKS: [&[&str]; 3] = [&[], &["10.0.0.0/8"], &["2001:db8::/32", "192.0.2.7", "10.0.0.0/8"]];
+const NETWORKS: [&[&str]; 3] = [
+    &[],
+    &["10.0.0.0/8"],
+    &["2001:db8::/32", "192.0.2.7", "10.0.0.0/8"],
+];
 const LABELS: [&str; 3] = ["ERP", "Abrechnung Süd", "会計 № 7"];
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -79,8 +124,17 @@ struct Run {
 impl Run {
     async fn new(place: &Arc<Place>) -> Self {
         let house = House::open(place).await;
-        let workspaces = vec![house.workspace("Acme").await, house.workspace("Größe & Söhne").await];
-        let mut run = Self { house, workspaces, clients: vec![], products: vec![], products_made: 0 };
+        let workspaces = vec![
+            house.workspace("Acme").await,
+            house.workspace("Größe & Söhne").await,
+        ];
+        let mut run = Self {
+            house,
+            workspaces,
+            clients: vec![],
+            products: vec![],
+            products_made: 0,
+        };
         run.new_client(0, false).await;
         run.new_client(1, true).await;
         run
@@ -91,7 +145,11 @@ impl Run {
         let mut wanted = settings(&format!("{} {n}", LABELS[n % 3]));
         wanted.handover_max_seconds = 60;
         wanted.notification_emails = vec!["a@example.com".into(), "ü@example.com".into()];
-        wanted.on_repeat = if returns { OnRepeat::Return } else { OnRepeat::Replace };
+        wanted.on_repeat = if returns {
+            OnRepeat::Return
+        } else {
+            OnRepeat::Replace
+        };
         let (id, secret) = self.house.client(self.workspaces[workspace], wanted).await;
         self.clients.push((id, [Some(secret), None]));
     }
@@ -101,9 +159,17 @@ impl Run {
         let house = &self.house;
         match step {
             Step::NewClient { workspace, returns } => self.new_client(workspace, returns).await,
-            Step::Generate { client, force, handover } => {
+            Step::Generate {
+                client,
+                force,
+                handover,
+            } => {
                 let (id, secrets) = &self.clients[chosen(client)];
-                let wishes = Wishes { if_match: None, force, handover_seconds: Some(handover) };
+                let wishes = Wishes {
+                    if_match: None,
+                    force,
+                    handover_seconds: Some(handover),
+                };
                 for secret in secrets.iter().flatten() {
                     // Refused when deleted, disabled or by another setting; that writes nothing.
                     let _ = house.generate_as(*id, secret, wishes).await.unwrap();
@@ -112,21 +178,40 @@ impl Run {
             Step::ByAdmin { client } => {
                 let id = self.clients[chosen(client)].0;
                 let by_admin = house.decide(Wants::client(id), |view| {
-                    let fresh = Fresh { token: draw(), nonce: draw() };
+                    let fresh = Fresh {
+                        token: draw(),
+                        nonce: draw(),
+                    };
                     generate::by_admin(view.client.as_ref().unwrap(), fresh, &keyring(), view.now)
                 });
                 let _ = by_admin.await.unwrap();
             }
-            Step::Revoke { client } => house.alter(self.clients[chosen(client)].0, generate::revoke).await,
+            Step::Revoke { client } => {
+                house
+                    .alter(self.clients[chosen(client)].0, generate::revoke)
+                    .await
+            }
             Step::EndPrevious { client } => {
-                house.alter(self.clients[chosen(client)].0, |state, _| generate::end_previous(state)).await;
+                house
+                    .alter(self.clients[chosen(client)].0, |state, _| {
+                        generate::end_previous(state)
+                    })
+                    .await;
             }
             Step::Disable { client, on } => {
                 let id = self.clients[chosen(client)].0;
-                house.alter(id, move |state, now| Some(disable(state, on, now))).await;
+                house
+                    .alter(id, move |state, now| Some(disable(state, on, now)))
+                    .await;
             }
-            Step::Workspace { workspace, disabled } => {
-                let wants = Wants { workspace: Some(self.workspaces[workspace]), ..Wants::default() };
+            Step::Workspace {
+                workspace,
+                disabled,
+            } => {
+                let wants = Wants {
+                    workspace: Some(self.workspaces[workspace]),
+                    ..Wants::default()
+                };
                 let put = move |view: &tokenward_store::View| {
                     let mut workspace = view.workspace.clone().unwrap();
                     workspace.disabled_at = disabled.then_some(view.now);
@@ -136,23 +221,48 @@ impl Run {
                 house.put(wants, put).await;
             }
             Step::Delete { client } => {
-                house.alter(self.clients[chosen(client)].0, |state, now| Some(delete(state.client.no, now))).await;
+                house
+                    .alter(self.clients[chosen(client)].0, |state, now| {
+                        Some(delete(state.client.no, now))
+                    })
+                    .await;
             }
-            Step::Settings { client, products, networks, lifetime, returns } => {
+            Step::Settings {
+                client,
+                products,
+                networks,
+                lifetime,
+                returns,
+            } => {
                 let change = move |state: &tokenward_core::client::ClientState, _| {
                     let mut settings = state.client.settings.clone();
-                    let label = format!("{} anders", settings.label.as_str().trim_end_matches(" anders"));
+                    let label = format!(
+                        "{} anders",
+                        settings.label.as_str().trim_end_matches(" anders")
+                    );
                     settings.label = Label::parse(&label).unwrap();
-                    settings.products = products.map(|list| list.into_iter().map(ProductNo).collect());
+                    settings.products =
+                        products.map(|list| list.into_iter().map(ProductNo).collect());
                     settings.token_networks = Networks::parse(NETWORKS[networks]).unwrap();
                     settings.secret_networks = Networks::parse(NETWORKS[1]).unwrap();
                     settings.token_lifetime_seconds = lifetime;
-                    settings.on_repeat = if returns { OnRepeat::Return } else { OnRepeat::Replace };
-                    Some(Change::ClientSettingsChanged { client: state.client.no, settings: Box::new(settings) })
+                    settings.on_repeat = if returns {
+                        OnRepeat::Return
+                    } else {
+                        OnRepeat::Replace
+                    };
+                    Some(Change::ClientSettingsChanged {
+                        client: state.client.no,
+                        settings: Box::new(settings),
+                    })
                 };
                 house.alter(self.clients[chosen(client)].0, change).await;
             }
-            Step::Rotate { client, position, drop } => {
+            Step::Rotate {
+                client,
+                position,
+                drop,
+            } => {
                 let at = chosen(client);
                 let id = self.clients[at].0;
                 let state = house.state(id).await;
@@ -161,10 +271,19 @@ impl Run {
                 let digest = keyring().secret(KeyId(1), &secret).unwrap();
                 let rotate = move |state: &tokenward_core::client::ClientState, now| {
                     let (mut secrets, n) = (state.client.secrets, state.client.next_secret);
-                    let record = SecretRecord { n, digest, key: KeyId(1), created_at: now };
+                    let record = SecretRecord {
+                        n,
+                        digest,
+                        key: KeyId(1),
+                        created_at: now,
+                    };
                     secrets[position] = (!drop).then_some(record);
                     let client = state.client.no;
-                    Some(Change::SecretsChanged { client, secrets, next_secret: n + u32::from(!drop) })
+                    Some(Change::SecretsChanged {
+                        client,
+                        secrets,
+                        next_secret: n + u32::from(!drop),
+                    })
                 };
                 house.alter(id, rotate).await;
             }
@@ -174,7 +293,10 @@ impl Run {
                 let digest = keyring().admin(KeyId(1), &key).unwrap();
                 let workspace = self.workspaces[0];
                 let role = match scoped {
-                    true => Role::ProductAdmin { workspace, products: vec![Slug::parse("gst").unwrap()] },
+                    true => Role::ProductAdmin {
+                        workspace,
+                        products: vec![Slug::parse("gst").unwrap()],
+                    },
                     false => Role::Operator,
                 };
                 let id = key.id();
@@ -190,7 +312,15 @@ impl Run {
                         revoked_at: revoked.then_some(view.now),
                     }),
                 };
-                house.put(Wants { admin_keys: true, ..Wants::default() }, put).await;
+                house
+                    .put(
+                        Wants {
+                            admin_keys: true,
+                            ..Wants::default()
+                        },
+                        put,
+                    )
+                    .await;
             }
             Step::EndAndIssue { client } => self.end_and_issue(chosen(client)).await,
             Step::Wait { seconds } => house.clock().wait(seconds),
@@ -202,57 +332,109 @@ impl Run {
     async fn product(&mut self, number: usize, delete: bool) {
         match self.products.get(number).copied() {
             None => {
-                let no = self.house.product(&format!("product-{}", self.products_made)).await;
-                assert_eq!(no.0, self.products_made, "a product's number is never given out again");
+                let no = self
+                    .house
+                    .product(&format!("product-{}", self.products_made))
+                    .await;
+                assert_eq!(
+                    no.0, self.products_made,
+                    "a product's number is never given out again"
+                );
                 self.products_made += 1;
                 self.products.push(no);
             }
             Some(no) if delete => {
                 self.products.remove(number);
-                self.house.put(Wants::default(), move |_| Change::ProductDeleted { product: no }).await;
+                self.house
+                    .put(Wants::default(), move |_| Change::ProductDeleted {
+                        product: no,
+                    })
+                    .await;
             }
             Some(no) => {
                 let rename = move |view: &tokenward_store::View| {
-                    let product = view.products.iter().find(|product| product.no == no).unwrap();
-                    Change::ProductPut { product: Product { name: name("Umbenannt"), ..product.clone() } }
+                    let product = view
+                        .products
+                        .iter()
+                        .find(|product| product.no == no)
+                        .unwrap();
+                    Change::ProductPut {
+                        product: Product {
+                            name: name("Umbenannt"),
+                            ..product.clone()
+                        },
+                    }
                 };
-                self.house.put(Wants { products: true, ..Wants::default() }, rename).await;
+                self.house
+                    .put(
+                        Wants {
+                            products: true,
+                            ..Wants::default()
+                        },
+                        rename,
+                    )
+                    .await;
             }
         }
     }
 
     /// Two changes of one slot in one decision: the later one stands.
     async fn end_and_issue(&self, client: usize) {
-        let decided = self.house.decide::<_, ()>(Wants::client(self.clients[client].0), |view| {
-            let state = view.client.as_ref().unwrap();
-            let ended = Box::new(state.slot.end(EndReason::Revoked, view.now));
-            let mut changes = vec![Change::TokenEnded { client: state.client.no, slot: ended.clone() }];
-            let state = tokenward_core::client::ClientState { slot: *ended, ..state.clone() };
-            let fresh = Fresh { token: draw(), nonce: draw() };
-            if let Ok((issued, _)) = generate::by_admin(&state, fresh, &keyring(), view.now) {
-                changes.extend(issued);
-            }
-            Ok((changes, ()))
-        });
+        let decided = self
+            .house
+            .decide::<_, ()>(Wants::client(self.clients[client].0), |view| {
+                let state = view.client.as_ref().unwrap();
+                let ended = Box::new(state.slot.end(EndReason::Revoked, view.now));
+                let mut changes = vec![Change::TokenEnded {
+                    client: state.client.no,
+                    slot: ended.clone(),
+                }];
+                let state = tokenward_core::client::ClientState {
+                    slot: *ended,
+                    ..state.clone()
+                };
+                let fresh = Fresh {
+                    token: draw(),
+                    nonce: draw(),
+                };
+                if let Ok((issued, _)) = generate::by_admin(&state, fresh, &keyring(), view.now) {
+                    changes.extend(issued);
+                }
+                Ok((changes, ()))
+            });
         decided.await.unwrap().unwrap();
     }
 
     /// Ends the store and opens it again, after a restore if an epoch is given.
     async fn again(&mut self, epoch: Option<uuid::Uuid>) {
-        let (place, who, made) = (self.house.place.clone(), self.house.who.clone(), self.house.made.clone());
+        let (place, who, made) = (
+            self.house.place.clone(),
+            self.house.who.clone(),
+            self.house.made.clone(),
+        );
         let placeholder = House::open(&Place::new(Engine::Sqlite)).await;
-        std::mem::replace(&mut self.house, placeholder).close().await;
+        std::mem::replace(&mut self.house, placeholder)
+            .close()
+            .await;
         if let Some(epoch) = epoch {
             restore(&place.location, None, epoch, START).await.unwrap();
-            made.lock().unwrap().push(Change::EpochStarted { epoch, at: START });
+            made.lock()
+                .unwrap()
+                .push(Change::EpochStarted { epoch, at: START });
         }
-        let opened = House::open_as(&place, who).await.unwrap_or_else(|error| panic!("{error}"));
+        let opened = House::open_as(&place, who)
+            .await
+            .unwrap_or_else(|error| panic!("{error}"));
         self.house = House { made, ..opened };
     }
 }
 
 fn holds(engine: Engine, cases: u32) {
-    let config = ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() };
+    let config = ProptestConfig {
+        cases,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    };
     let runtime = runtime();
     proptest!(config, |(steps in steps())| {
         runtime.block_on(async {

@@ -1,7 +1,13 @@
-//! The contract of a store, kept by both engines: every test here runs on a SQLite file and on a
-//! PostgreSQL database.
+//! The contract of a store, kept by both engines: what can be asked of both runs on a SQLite file and
+//! on a PostgreSQL database.
 
+mod audit;
+mod backup;
+mod faults;
+mod groups;
 mod house;
 mod law;
 mod model;
 mod place;
+mod postgres;
+mod sqlite;

@@ -20,17 +20,24 @@ pub(crate) struct Model {
 impl Model {
     pub(crate) fn of(changes: &[Change]) -> Self {
         let mut model = Self::default();
-        changes.iter().cloned().for_each(|change| model.keep(change));
+        changes
+            .iter()
+            .cloned()
+            .for_each(|change| model.keep(change));
         model
     }
 
     fn keep(&mut self, change: Change) {
         let clients = &mut self.clients;
         match change {
-            Change::WorkspacePut { workspace } => drop(self.workspaces.insert(workspace.no.0, workspace)),
+            Change::WorkspacePut { workspace } => {
+                drop(self.workspaces.insert(workspace.no.0, workspace))
+            }
             Change::ProductPut { product } => drop(self.products.insert(product.no.0, product)),
             Change::ProductDeleted { product } => drop(self.products.remove(&product.0)),
-            Change::ClientCreated { client } => drop(clients.insert(client.no.0, (*client, Slot::default()))),
+            Change::ClientCreated { client } => {
+                drop(clients.insert(client.no.0, (*client, Slot::default())))
+            }
             Change::ClientSettingsChanged { client, settings } => {
                 let (kept, slot) = clients.get_mut(&client.0).unwrap();
                 if settings.on_repeat == OnRepeat::Replace {
@@ -38,13 +45,19 @@ impl Model {
                 }
                 kept.settings = *settings;
             }
-            Change::ClientDisabled { client, at } => clients.get_mut(&client.0).unwrap().0.disabled_at = at,
+            Change::ClientDisabled { client, at } => {
+                clients.get_mut(&client.0).unwrap().0.disabled_at = at
+            }
             Change::ClientDeleted { client, at } => {
                 let (kept, slot) = clients.get_mut(&client.0).unwrap();
                 kept.deleted_at = Some(at);
                 slot.seal = None;
             }
-            Change::SecretsChanged { client, secrets, next_secret } => {
+            Change::SecretsChanged {
+                client,
+                secrets,
+                next_secret,
+            } => {
                 let (kept, _) = clients.get_mut(&client.0).unwrap();
                 kept.secrets = secrets;
                 kept.next_secret = next_secret;
@@ -90,7 +103,11 @@ pub(crate) fn assert_same(what: &str, clients: &[ApiClient], a: &Replica, b: &Re
 /// reopened.
 pub(crate) async fn assert_law(house: crate::house::House) -> crate::house::House {
     let model = Model::of(&house.made.lock().unwrap());
-    let clients: Vec<ApiClient> = model.clients.values().map(|(client, _)| client.clone()).collect();
+    let clients: Vec<ApiClient> = model
+        .clients
+        .values()
+        .map(|(client, _)| client.clone())
+        .collect();
     let live = Arc::clone(house.store.replica());
     let fold = folded(&house.place.bodies());
     assert_same("applied and folded", &clients, &live, &fold);

@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 use tempfile::TempDir;
 use tokenward_store::Location;
 use tokenward_testkit::PgCluster;
@@ -20,19 +20,25 @@ pub(crate) struct Place {
     pub(crate) location: Location,
     /// A folder of this test's own.
     pub(crate) folder: TempDir,
-    database: Option<(Arc<PgCluster>, String)>,
+    database: Option<(Shared, String)>,
 }
 
+/// A cluster several tests use; one of its own may be stopped by its test.
+type Shared = Arc<RwLock<PgCluster>>;
+
 /// The cluster lives as long as any test needs it, so that no process outlives the tests.
-fn cluster() -> Arc<PgCluster> {
-    static SHARED: Mutex<Weak<PgCluster>> = Mutex::new(Weak::new());
+fn cluster() -> Shared {
+    static SHARED: Mutex<Weak<RwLock<PgCluster>>> = Mutex::new(Weak::new());
     let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(running) = shared.upgrade() {
         return running;
     }
     // Nothing here asks what survives a power cut; that is the crash test's question.
-    let started = PgCluster::builder().setting("fsync", "off").setting("max_connections", "200").start();
-    let started = Arc::new(started);
+    let started = PgCluster::builder()
+        .setting("fsync", "off")
+        .setting("max_connections", "200")
+        .start();
+    let started = Arc::new(RwLock::new(started));
     *shared = Arc::downgrade(&started);
     started
 }
@@ -44,15 +50,64 @@ impl Place {
         Arc::new(match engine {
             Engine::Sqlite => {
                 let location = Location::Sqlite(folder.path().join("tokenward.db"));
-                Self { engine, location, folder, database: None }
+                Self {
+                    engine,
+                    location,
+                    folder,
+                    database: None,
+                }
             }
             Engine::Postgres => {
                 let cluster = cluster();
                 let name = format!("t{}", NEXT.fetch_add(1, Ordering::Relaxed));
-                let location = Location::Postgres(cluster.new_database(&name));
-                Self { engine, location, folder, database: Some((cluster, name)) }
+                let location = Location::Postgres(cluster.read().unwrap().new_database(&name));
+                Self {
+                    engine,
+                    location,
+                    folder,
+                    database: Some((cluster, name)),
+                }
             }
         })
+    }
+
+    /// A database in a cluster of this test's own, which it may stop.
+    pub(crate) fn alone() -> Arc<Self> {
+        let cluster = PgCluster::builder().setting("fsync", "off").start();
+        let location = Location::Postgres(cluster.url());
+        let database = Some((Arc::new(RwLock::new(cluster)), "tokenward".to_owned()));
+        Arc::new(Self {
+            engine: Engine::Postgres,
+            location,
+            folder: tempfile::tempdir().unwrap(),
+            database,
+        })
+    }
+
+    /// A file at a place of the test's choice.
+    pub(crate) fn file(path: PathBuf) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        Self {
+            engine: Engine::Sqlite,
+            location: Location::Sqlite(path),
+            folder,
+            database: None,
+        }
+    }
+
+    /// Ends the whole database server.
+    pub(crate) fn stop(&self) {
+        self.database.as_ref().unwrap().0.write().unwrap().stop();
+    }
+
+    pub(crate) fn start_again(&self) {
+        self.database
+            .as_ref()
+            .unwrap()
+            .0
+            .write()
+            .unwrap()
+            .start_again();
     }
 
     /// The SQLite file.
@@ -67,12 +122,14 @@ impl Place {
     pub(crate) fn sql(&self, statement: &str) -> Vec<String> {
         match &self.database {
             Some((cluster, name)) => {
-                let out = cluster.sql(name, statement);
+                let out = cluster.read().unwrap().sql(name, statement);
                 out.lines().map(str::to_owned).collect()
             }
             None => {
                 let connection = rusqlite::Connection::open(self.path()).unwrap();
-                connection.busy_timeout(std::time::Duration::from_secs(10)).unwrap();
+                connection
+                    .busy_timeout(std::time::Duration::from_secs(10))
+                    .unwrap();
                 let mut prepared = connection.prepare(statement).unwrap();
                 let mut rows = prepared.query([]).unwrap();
                 let mut out = Vec::new();
@@ -104,7 +161,11 @@ pub(crate) fn on<F: Future<Output = ()>>(engine: Engine, test: impl FnOnce(Arc<P
 }
 
 pub(crate) fn runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap()
 }
 
 /// Every named test twice: on SQLite and on PostgreSQL.

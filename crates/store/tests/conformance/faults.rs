@@ -1,0 +1,373 @@
+//! What goes wrong inside one decision or behind the store's back: it stays with whom it belongs to,
+//! and a node that can't be sure stops vouching.
+
+use crate::house::{House, audited, disable, settings};
+use crate::model::{assert_law, assert_same, folded};
+use crate::place::{Place, on_both};
+use std::sync::Arc;
+use std::time::Duration;
+use tokenward_core::change::Change;
+use tokenward_core::client::ApiClient;
+use tokenward_core::ids::{ClientId, ClientNo};
+use tokenward_core::slot::Slot;
+use tokenward_store::{Decided, Failure, StoreError, Wants};
+use tokenward_testkit::wait_until;
+
+/// Runs `odd` in one group with a generate for every client, and answers how it ended.
+async fn in_a_group_with_others(
+    house: &House,
+    clients: &[(ClientId, String)],
+    odd: impl Future<Output = Result<(), Failure>> + Send + 'static,
+) -> Result<(), Failure> {
+    let held = house.hold();
+    let odd = tokio::spawn(odd);
+    house.until_waiting(1);
+    let calls: Vec<_> = clients
+        .iter()
+        .map(|(id, secret)| {
+            let (house, id, secret) = (house.share(), *id, secret.clone());
+            tokio::spawn(async move {
+                house
+                    .generate(id, &secret)
+                    .await
+                    .map(|answer| answer.generation)
+            })
+        })
+        .collect();
+    house.until_waiting(1 + clients.len());
+    held.release().await;
+    for call in calls {
+        assert!(call.await.unwrap().is_ok(), "the others must not suffer");
+    }
+    odd.await.unwrap()
+}
+
+async fn a_panic_in_a_decision_stays_there(place: Arc<Place>) {
+    let (house, clients) = House::populated(&place, 3).await;
+    let (store, id) = (house.store.clone(), clients[0].0);
+    let odd = async move {
+        let decide = store.decide::<(), (), _>(Wants::client(id), |_| panic!("on purpose"));
+        decide.await.map(drop)
+    };
+    assert_eq!(
+        in_a_group_with_others(&house, &clients[1..], odd).await,
+        Err(Failure::Unavailable)
+    );
+    assert_law(house).await.close().await;
+}
+
+async fn a_change_without_an_audit_entry_is_not_written(place: Arc<Place>) {
+    let (house, clients) = House::populated(&place, 3).await;
+    let before = place.bodies().len();
+    let (store, id) = (house.store.clone(), clients[0].0);
+    let odd = async move {
+        let decide = store.decide::<_, (), _>(Wants::client(id), |view| {
+            let state = view.client.as_ref().unwrap();
+            let changes = vec![disable(state, true, view.now)];
+            Ok((
+                Decided {
+                    changes,
+                    ..Decided::default()
+                },
+                (),
+            ))
+        });
+        decide.await.map(drop)
+    };
+    assert_eq!(
+        in_a_group_with_others(&house, &clients[1..], odd).await,
+        Err(Failure::Unavailable)
+    );
+    assert_eq!(place.bodies().len(), before + 2);
+    assert_law(house).await.close().await;
+}
+
+async fn a_change_that_makes_no_sense_is_refused_alone(place: Arc<Place>) {
+    let (house, clients) = House::populated(&place, 5).await;
+    let no_such = Change::TokenEnded {
+        client: ClientNo(77),
+        slot: Box::new(Slot::default()),
+    };
+    let twice = Change::ClientCreated {
+        client: Box::new(house.state(clients[0].0).await.client),
+    };
+    for change in [no_such, twice] {
+        let (store, id) = (house.store.clone(), clients[0].0);
+        let odd = async move {
+            let decide = store.decide::<_, (), _>(Wants::client(id), move |view| {
+                Ok((audited(vec![change], view.now), ()))
+            });
+            decide.await.map(drop)
+        };
+        assert_eq!(
+            in_a_group_with_others(&house, &clients[1..], odd).await,
+            Err(Failure::Unavailable)
+        );
+        assert!(house.store.is_writable(), "the store itself is well");
+    }
+    assert_law(house).await.close().await;
+}
+
+async fn a_damaged_row_spoils_nobody_elses_decision(place: Arc<Place>) {
+    let (house, clients) = House::populated(&place, 3).await;
+    place.sql("UPDATE client SET environment = 7 WHERE no = 0");
+    let (share, (id, secret)) = (house.share(), clients[0].clone());
+    let odd = async move { share.generate(id, &secret).await.map(drop) };
+    assert_eq!(
+        in_a_group_with_others(&house, &clients[1..], odd).await,
+        Err(Failure::Unavailable)
+    );
+    place.sql("UPDATE client SET environment = 1 WHERE no = 0");
+    house.generate(clients[0].0, &clients[0].1).await.unwrap();
+    assert_law(house).await.close().await;
+}
+
+/// After what `meddle` did to the database, the next write fails, and the node stops for good.
+async fn expelled_after(place: &Arc<Place>, meddle: &str) {
+    let (house, clients) = House::populated(place, 1).await;
+    house.product("gst").await;
+    let (id, secret) = &clients[0];
+    let token = house.generate(*id, secret).await.unwrap().token.expose();
+    assert_eq!(house.check(&token), "permit");
+    let before = place.bodies().len();
+    place.sql(meddle);
+    let refused = house.generate(*id, secret).await;
+    assert_eq!(
+        refused.map(drop),
+        Err(Failure::Unavailable),
+        "after {meddle}"
+    );
+    wait_until("the node to stop", Duration::from_secs(10), || {
+        house.store.is_expelled().then_some(())
+    });
+    assert_eq!(house.check(&token), "cannot vouch");
+    assert_eq!(
+        house.generate(*id, secret).await.map(drop),
+        Err(Failure::Unavailable)
+    );
+    assert!(
+        place.bodies().len() <= before + 1,
+        "nothing was written but what the meddler wrote"
+    );
+    house.close().await;
+}
+
+async fn a_foreign_change_number_ends_the_node(place: Arc<Place>) {
+    expelled_after(&place, "UPDATE head SET change_number = change_number + 1").await;
+}
+
+async fn a_foreign_audit_number_ends_the_node(place: Arc<Place>) {
+    expelled_after(&place, "UPDATE head SET audit_seq = audit_seq + 1").await;
+}
+
+async fn a_database_set_back_ends_the_node(place: Arc<Place>) {
+    expelled_after(
+        &place,
+        "UPDATE head SET change_number = change_number - 1, audit_seq = audit_seq - 1",
+    )
+    .await;
+}
+
+async fn another_node_in_the_row_ends_this_one(place: Arc<Place>) {
+    expelled_after(&place, "UPDATE node SET incarnation = 'another'").await;
+}
+
+async fn a_missing_node_row_ends_the_node(place: Arc<Place>) {
+    expelled_after(&place, "DELETE FROM node").await;
+}
+
+/// What a commit of unknown outcome leaves behind when it did happen: everything but this node's
+/// knowledge of it.
+fn behind_its_back(place: &Place, change: &Change, format: u32, tables: &str) {
+    let number = place.number("SELECT change_number + 1 FROM head");
+    let body = change.to_body();
+    if !tables.is_empty() {
+        place.sql(tables);
+    }
+    place.sql(&format!(
+        "INSERT INTO change_log (number, at, format, body) VALUES ({number}, 0, {format}, '{body}')"
+    ));
+    place.sql(&format!("UPDATE head SET change_number = {number}"));
+}
+
+async fn a_change_of_unknown_outcome_is_caught_up_from_the_log(place: Arc<Place>) {
+    let (house, clients) = House::populated(&place, 2).await;
+    house.product("gst").await;
+    let (id, secret) = &clients[0];
+    let token = house.generate(*id, secret).await.unwrap().token.expose();
+    let change = Change::ClientDisabled {
+        client: ClientNo(0),
+        at: Some(crate::house::START),
+    };
+    let tables = format!(
+        "UPDATE client SET disabled_at = {} WHERE no = 0",
+        crate::house::START.0
+    );
+    behind_its_back(&place, &change, 1, &tables);
+    let failed = house.generate(clients[1].0, &clients[1].1).await.map(drop);
+    assert_eq!(failed, Err(Failure::Unavailable));
+    house.made.lock().unwrap().push(change);
+    let again = house.generate(clients[1].0, &clients[1].1).await.unwrap();
+    assert_eq!(again.generation, 1, "the failed one was not written");
+    assert_eq!(
+        house.check(&token),
+        "deny",
+        "the change that was missed is in force"
+    );
+    assert_law(house).await.close().await;
+}
+
+async fn a_change_that_cannot_be_read_ends_the_node(place: Arc<Place>) {
+    let (house, clients) = House::populated(&place, 1).await;
+    let change = Change::ClientDisabled {
+        client: ClientNo(0),
+        at: None,
+    };
+    behind_its_back(&place, &change, 99, "");
+    let failed = house.generate(clients[0].0, &clients[0].1).await.map(drop);
+    assert_eq!(failed, Err(Failure::Unavailable));
+    wait_until("the node to stop", Duration::from_secs(10), || {
+        house.store.is_expelled().then_some(())
+    });
+    house.close().await;
+}
+
+async fn a_change_that_cannot_be_applied_ends_the_node(place: Arc<Place>) {
+    let (house, clients) = House::populated(&place, 1).await;
+    let slot = Box::new(Slot::default());
+    behind_its_back(
+        &place,
+        &Change::TokenEnded {
+            client: ClientNo(70),
+            slot,
+        },
+        1,
+        "",
+    );
+    let failed = house.generate(clients[0].0, &clients[0].1).await.map(drop);
+    assert_eq!(failed, Err(Failure::Unavailable));
+    wait_until("the node to stop", Duration::from_secs(10), || {
+        house.store.is_expelled().then_some(())
+    });
+    assert_eq!(
+        house.generate(clients[0].0, &clients[0].1).await.map(drop),
+        Err(Failure::Unavailable)
+    );
+    house.close().await;
+}
+
+async fn a_newer_schema_is_refused(place: Arc<Place>) {
+    House::open(&place).await.close().await;
+    place.sql("UPDATE head SET schema = 99");
+    let refused = House::open_as(&place, crate::house::Who::new()).await;
+    let Err(error) = refused.map(|_| ()) else {
+        panic!("a newer schema was taken")
+    };
+    assert!(
+        matches!(error, StoreError::TooNew { found: 99, .. }),
+        "{error}"
+    );
+    assert!(
+        error.to_string().contains("start the newer program"),
+        "{error}"
+    );
+    assert_eq!(place.number("SELECT schema FROM head"), 99);
+}
+
+async fn a_database_older_than_this_node_knows_is_refused(place: Arc<Place>) {
+    let (house, _) = House::populated(&place, 2).await;
+    let head = house.store.head_at_open().clone();
+    let (mut who, last) = (house.who.clone(), house.store.numbers().0);
+    house.close().await;
+    who.seen = Some((head.epoch, last + 1));
+    let refused = House::open_as(&place, who.clone()).await.map(|_| ());
+    assert!(
+        matches!(refused, Err(StoreError::Older { .. })),
+        "{refused:?}"
+    );
+    who.seen = Some((head.epoch, last));
+    House::open_as(&place, who).await.unwrap().close().await;
+}
+
+async fn a_database_without_its_head_is_refused(place: Arc<Place>) {
+    House::open(&place).await.close().await;
+    place.sql("DELETE FROM head");
+    let refused = House::open_as(&place, crate::house::Who::new())
+        .await
+        .map(|_| ());
+    assert!(
+        matches!(refused, Err(StoreError::Damaged(_))),
+        "{refused:?}"
+    );
+}
+
+async fn a_deleted_clients_label_is_free_and_stays_free(place: Arc<Place>) {
+    let house = House::open(&place).await;
+    let workspace = house.workspace("Acme").await;
+    let (first, _) = house.client(workspace, settings("erp")).await;
+    let taken = |house: &House| {
+        let label = tokenward_core::label::Label::parse("erp").unwrap();
+        let label = Some((workspace, tokenward_core::Environment::Production, label));
+        let store = house.store.clone();
+        let wants = Wants {
+            label,
+            ..Wants::default()
+        };
+        async move {
+            let decide =
+                store.decide::<_, (), _>(wants, |view| Ok((Decided::nothing(), view.label_taken)));
+            decide.await.unwrap().unwrap()
+        }
+    };
+    assert!(taken(&house).await);
+    house
+        .alter(first, |state, now| {
+            Some(crate::house::delete(state.client.no, now))
+        })
+        .await;
+    assert!(!taken(&house).await);
+    // A change of settings that was decided late must not take the label again.
+    let late = Change::ClientSettingsChanged {
+        client: ClientNo(0),
+        settings: Box::new(settings("erp")),
+    };
+    house.put(Wants::default(), move |_| late).await;
+    assert!(!taken(&house).await);
+    house.client(workspace, settings("erp")).await;
+    assert_law(house).await.close().await;
+}
+
+async fn a_replica_that_missed_nothing_equals_a_fresh_one(place: Arc<Place>) {
+    // The comparison itself must be able to fail.
+    let (house, clients) = House::populated(&place, 2).await;
+    let records: Vec<ApiClient> = vec![house.state(clients[0].0).await.client];
+    let live = Arc::clone(house.store.replica());
+    let bodies = place.bodies();
+    house.generate(clients[0].0, &clients[0].1).await.unwrap();
+    let behind = folded(&bodies);
+    let differs = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        assert_same("on purpose", &records, &live, &behind);
+    }));
+    assert!(differs.is_err());
+    house.close().await;
+}
+
+on_both!(
+    a_panic_in_a_decision_stays_there,
+    a_change_without_an_audit_entry_is_not_written,
+    a_change_that_makes_no_sense_is_refused_alone,
+    a_damaged_row_spoils_nobody_elses_decision,
+    a_foreign_change_number_ends_the_node,
+    a_foreign_audit_number_ends_the_node,
+    a_database_set_back_ends_the_node,
+    another_node_in_the_row_ends_this_one,
+    a_missing_node_row_ends_the_node,
+    a_change_of_unknown_outcome_is_caught_up_from_the_log,
+    a_change_that_cannot_be_read_ends_the_node,
+    a_change_that_cannot_be_applied_ends_the_node,
+    a_newer_schema_is_refused,
+    a_database_older_than_this_node_knows_is_refused,
+    a_database_without_its_head_is_refused,
+    a_deleted_clients_label_is_free_and_stays_free,
+    a_replica_that_missed_nothing_equals_a_fresh_one,
+);

@@ -1,0 +1,279 @@
+//! What only a file can do to a node: be full, be read-only, be garbage, be locked by another program.
+
+use crate::house::{House, Who};
+use crate::model::{assert_same, folded};
+use crate::place::{Engine, Place, on};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+use std::time::Duration;
+use tokenward_core::time::Clock;
+use tokenward_store::{Failure, StoreError};
+use tokenward_testkit::wait_until;
+
+async fn refused(place: &Arc<Place>) -> StoreError {
+    match House::open_as(place, Who::new()).await {
+        Ok(_) => panic!("it opened"),
+        Err(error) => error,
+    }
+}
+
+#[test]
+fn garbage_is_named_and_left_alone() {
+    on(Engine::Sqlite, async |place| {
+        let garbage = b"This is no database, but somebody's notes. ".repeat(50);
+        std::fs::write(place.path(), &garbage).unwrap();
+        let error = refused(&place).await;
+        assert!(matches!(error, StoreError::Damaged(_)), "{error}");
+        assert_eq!(std::fs::read(place.path()).unwrap(), garbage);
+    });
+}
+
+#[test]
+fn another_programs_database_is_named_and_left_alone() {
+    on(Engine::Sqlite, async |place| {
+        place.sql("CREATE TABLE notes (text TEXT)");
+        let error = refused(&place).await;
+        assert!(error.to_string().contains("not Tokenward's"), "{error}");
+        assert_eq!(place.sql("SELECT name FROM sqlite_schema"), ["notes"]);
+    });
+}
+
+#[test]
+fn a_damaged_page_is_an_error_and_no_panic() {
+    on(Engine::Sqlite, async |place| {
+        let (house, _) = House::populated(&place, 200).await;
+        house.close().await;
+        let mut bytes = std::fs::read(place.path()).unwrap();
+        // The schema's page stays whole; every further one is overwritten.
+        bytes[4096..].fill(0xA5);
+        std::fs::write(place.path(), &bytes).unwrap();
+        let error = refused(&place).await;
+        assert!(matches!(error, StoreError::Damaged(_)), "{error}");
+    });
+}
+
+#[test]
+fn a_folder_that_is_not_there_is_named() {
+    on(Engine::Sqlite, async |place| {
+        let missing = place.folder.path().join("missing/tokenward.db");
+        let place = Arc::new(Place::file(missing));
+        let error = refused(&place).await;
+        assert!(
+            error.to_string().contains("missing/tokenward.db"),
+            "{error}"
+        );
+    });
+}
+
+#[test]
+fn a_lock_held_by_another_program_is_waited_for_then_told_and_then_forgotten() {
+    on(Engine::Sqlite, async |place| {
+        let (house, clients) = House::populated(&place, 1).await;
+        let (id, secret) = &clients[0];
+        let other = rusqlite::Connection::open(place.path()).unwrap();
+        other.execute_batch("BEGIN IMMEDIATE").unwrap();
+        let start = house.clock().boot().0;
+        assert_eq!(
+            house.generate(*id, secret).await.map(drop),
+            Err(Failure::Unavailable)
+        );
+        assert!(
+            house.clock().boot().0 - start > 4_000_000_000,
+            "a short lock is waited for"
+        );
+        assert!(!house.store.is_writable());
+        other.execute_batch("ROLLBACK").unwrap();
+        let generation = recovered(&house, *id, secret).await;
+        assert_eq!(generation, 1, "nothing of the failed one was written");
+        house.close().await;
+    });
+}
+
+/// The generation of the first token that can be made again.
+async fn recovered(house: &House, id: tokenward_core::ClientId, secret: &str) -> u32 {
+    let start = house.clock().boot().0;
+    loop {
+        match house.generate(id, secret).await {
+            Ok(answer) => return answer.generation,
+            Err(failure) => assert_eq!(failure, Failure::Unavailable),
+        }
+        assert!(
+            house.clock().boot().0 - start < 20_000_000_000,
+            "it never recovered"
+        );
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Set for a copy of this program that plays one part of a test under narrower limits.
+const PART: &str = "TOKENWARD_STORE_TEST_PART";
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "how a test tells its copy which folder to work in"
+)]
+fn part() -> Option<std::path::PathBuf> {
+    std::env::var_os(PART).map(Into::into)
+}
+
+/// Runs one test of this program again, through a shell's `before`, in `folder`.
+fn again(test: &str, before: &str, folder: &Path) -> String {
+    let program = folder.join("program");
+    // A copy, for another user may not reach the original.
+    std::fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+    let script = format!(r#"{before} exec "$0" --exact "{test}" --nocapture"#);
+    let output = Command::new("sh")
+        .args(["-c", &script])
+        .arg(&program)
+        .env(PART, folder)
+        .current_dir(folder)
+        .output()
+        .unwrap();
+    let text = format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    assert!(output.status.success(), "{text}");
+    assert!(text.contains("1 passed"), "{text}");
+    text
+}
+
+#[test]
+fn a_read_only_folder_is_told() {
+    let folder = match part() {
+        None => {
+            let folder = tempfile::tempdir().unwrap();
+            let open = |mode| {
+                std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(mode))
+            };
+            open(0o777).unwrap();
+            std::fs::create_dir(folder.path().join("shut")).unwrap();
+            std::fs::set_permissions(
+                folder.path().join("shut"),
+                std::fs::Permissions::from_mode(0o555),
+            )
+            .unwrap();
+            // Root may write everywhere, so root's copy runs as nobody.
+            let before = r#"[ "$(id -u)" != 0 ] || set -- --reuid=65534 --regid=65534 --clear-groups;
+                [ $# = 0 ] || exec setpriv "$@" "$0" --exact "sqlite::a_read_only_folder_is_told" --nocapture;"#;
+            again("sqlite::a_read_only_folder_is_told", before, folder.path());
+            return;
+        }
+        Some(folder) => folder,
+    };
+    crate::place::runtime().block_on(async {
+        let place = Arc::new(Place::file(folder.join("shut/tokenward.db")));
+        let error = refused(&place).await;
+        let text = error.to_string();
+        assert!(
+            text.contains("shut/tokenward.db") && text.contains("ermission denied"),
+            "{text}"
+        );
+    });
+}
+
+#[test]
+fn a_full_disk_is_told_does_no_damage_and_is_survived() {
+    let Some(folder) = part() else {
+        let folder = tempfile::tempdir().unwrap();
+        // A limit on a file's size, in blocks of 512 bytes; the signal that comes with it is ignored.
+        again(
+            "sqlite::a_full_disk_is_told_does_no_damage_and_is_survived",
+            r#"trap "" XFSZ; ulimit -S -f 2000;"#,
+            folder.path(),
+        );
+        return;
+    };
+    crate::place::runtime().block_on(async {
+        let place = Arc::new(Place::file(folder.join("tokenward.db")));
+        let (house, clients) = House::populated(&place, 8).await;
+        let (mut failed, mut newest) = (0, [0; 8]);
+        for at in (0..8).cycle() {
+            let (id, secret) = &clients[at];
+            match house.generate(*id, secret).await {
+                Ok(answer) => {
+                    assert_eq!(failed, 0, "there is no room");
+                    newest[at] = answer.generation;
+                }
+                Err(failure) => {
+                    assert!(
+                        matches!(failure, Failure::Unavailable | Failure::OutcomeUnknown),
+                        "{failure}"
+                    );
+                    failed += 1;
+                }
+            }
+            if failed > 20 {
+                break;
+            }
+        }
+        assert!(!house.store.is_writable() && !house.store.is_expelled());
+        let now = house.clock().boot();
+        assert!(
+            house.store.replica().lease().read().covers(|| now),
+            "checks go on: nobody else can write"
+        );
+        // Room is made.
+        let resource = rustix::process::Resource::Fsize;
+        let limit = rustix::process::getrlimit(resource);
+        let wider = rustix::process::Rlimit {
+            current: limit.maximum,
+            maximum: limit.maximum,
+        };
+        rustix::process::setrlimit(resource, wider).unwrap();
+        wait_until("the store to be writable", Duration::from_secs(10), || {
+            house.store.is_writable().then_some(())
+        });
+        for (at, (id, secret)) in clients.iter().enumerate() {
+            let generation = recovered(&house, *id, secret).await;
+            assert_eq!(
+                generation,
+                newest[at] + 1,
+                "nothing of the failed ones was written"
+            );
+        }
+        let mut records = Vec::new();
+        for (id, _) in &clients {
+            records.push(house.state(*id).await.client);
+        }
+        let fold = folded(&place.bodies());
+        assert_same("applied", &records, house.store.replica(), &fold);
+        let house = house.reopened().await;
+        assert_same("loaded", &records, house.store.replica(), &fold);
+        house.close().await;
+    });
+}
+
+#[test]
+fn a_second_process_on_the_same_file_ends_the_first() {
+    // The data directory's lock keeps this from happening; should it fail, the file's own fence holds.
+    on(Engine::Sqlite, async |place| {
+        let (first, clients) = House::populated(&place, 1).await;
+        let second = House::open_as(&place, Who::new()).await.unwrap();
+        assert_eq!(
+            first.generate(clients[0].0, &clients[0].1).await.map(drop),
+            Err(Failure::Unavailable)
+        );
+        wait_until("the first to stop", Duration::from_secs(10), || {
+            first.store.is_expelled().then_some(())
+        });
+        assert_eq!(
+            second
+                .generate(clients[0].0, &clients[0].1)
+                .await
+                .unwrap()
+                .generation,
+            1
+        );
+        first.close().await;
+        assert_eq!(
+            place.number("SELECT count(*) FROM node"),
+            1,
+            "the second is still signed on"
+        );
+        second.close().await;
+    });
+}
