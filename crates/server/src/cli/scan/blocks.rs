@@ -4,7 +4,7 @@
 
 use std::io::{ErrorKind, Read, Result};
 use tokenward_core::Environment;
-use tokenward_core::scan::{Kind, LONGEST, scan};
+use tokenward_core::scan::{Find, Kind, LONGEST, scan};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
@@ -12,6 +12,8 @@ use zeroize::Zeroizing;
 const BLOCK_BYTES: usize = 1 << 20;
 /// What two windows share: the longest credential, twice for UTF-16.
 const OVERLAP_BYTES: usize = 2 * LONGEST;
+/// Bytes from the dot before a UUID to behind its last hyphen.
+const UUID_END: usize = 25;
 /// No credential character; stands where UTF-16 holds anything but ASCII.
 const GAP: u8 = 0xFF;
 
@@ -104,7 +106,7 @@ fn finds(bytes: &[u8], keep_text: bool) -> Vec<Found> {
         keep_text.then(|| Zeroizing::new(String::from_utf8_lossy(bytes).into_owned()))
     };
     let mut found = Vec::new();
-    for find in scan(bytes) {
+    for find in likely(bytes) {
         found.push(Found {
             kind: find.kind,
             owner: find.owner,
@@ -117,7 +119,7 @@ fn finds(bytes: &[u8], keep_text: bool) -> Vec<Found> {
     if bytes.contains(&0) {
         for parity in 0..2 {
             let narrow = narrow(bytes, parity);
-            for find in scan(&narrow) {
+            for find in likely(&narrow) {
                 found.push(Found {
                     kind: find.kind,
                     owner: find.owner,
@@ -131,6 +133,28 @@ fn finds(bytes: &[u8], keep_text: bool) -> Vec<Found> {
         found.sort_by_key(|find| find.start);
     }
     found
+}
+
+/// What the core's scanner finds, asked only where a dot stands before something with the hyphens
+/// of a UUID, as in every credential: in most files that is nowhere.
+fn likely(bytes: &[u8]) -> Vec<Find> {
+    let mut finds = Vec::new();
+    let mut done = 0;
+    for (at, shape) in bytes.windows(UUID_END).enumerate() {
+        let uuid = shape[9] == b'-' && shape[14] == b'-' && shape[19] == b'-' && shape[24] == b'-';
+        if !uuid || shape[0] != b'.' || at < done {
+            continue;
+        }
+        let from = at.saturating_sub(LONGEST).max(done);
+        let to = bytes.len().min(at + LONGEST);
+        for mut find in scan(&bytes[from..to]) {
+            find.start += from;
+            find.end += from;
+            done = find.end;
+            finds.push(find);
+        }
+    }
+    finds
 }
 
 /// Every second byte, where a zero follows: the ASCII of UTF-16 in either byte order, for in the big
@@ -296,6 +320,33 @@ pub(crate) mod tests {
         }
         assert!(bytes.len() > 3 * BLOCK_BYTES);
         assert_eq!(places(&bytes), expect);
+    }
+
+    #[test]
+    fn looking_only_where_it_is_likely_misses_nothing() {
+        // Pieces of credentials, whole ones and what may stand between, in every order of three.
+        let (token, secret) = (token(), secret());
+        let bare = &token["sandbox.".len()..];
+        let pieces = [
+            &token[..],
+            &secret[..],
+            &token[..60],
+            &secret[30..],
+            bare,
+            "1.",
+            "sandbox.",
+            "-",
+            "\n",
+            ".",
+        ];
+        for one in pieces {
+            for two in pieces {
+                for three in pieces {
+                    let text = [one, two, three].concat();
+                    assert_eq!(likely(text.as_bytes()), scan(text.as_bytes()), "{text}");
+                }
+            }
+        }
     }
 
     #[test]

@@ -1,0 +1,103 @@
+//! The tables as people see them, and the client that other tests show.
+
+use super::*;
+use crate::cli::table::Style;
+use serde_json::json;
+
+/// A client as the admin API describes it.
+pub(crate) fn example() -> Value {
+    json!({
+        "id": "0198c0de-0000-7000-8000-00000000000a", "workspace_id": "0198c0de-0000-7000-8000-000000000001",
+        "label": "erp south", "environment": "production", "products": ["e-invoice", "gst"],
+        "token_lifetime_seconds": 7_200, "secret_networks": [], "token_networks": ["10.0.0.0/8"],
+        "notification_emails": ["ops@example.com"], "on_repeat": "return", "renew_before_seconds": 600,
+        "handover_max_seconds": 0, "state": "enabled", "created_at": "2026-11-01T08:00:00+00:00",
+        "disabled_at": null, "deleted_at": null,
+        "secrets": [{"n": 1, "created_at": "2026-11-01T08:00:00+00:00", "quota_used_today": 12, "quota_left_today": 276}],
+        "token": {"generation": 7, "issued_at": "2026-11-23T09:15:30+00:00",
+            "valid_till": "2026-11-23T11:15:30+00:00", "state": "live",
+            "previous_valid_till": "2026-11-23T09:16:00+00:00"},
+        "last_used_at": "2026-11-23T10:15:30+00:00", "last_used_from": "10.0.0.7",
+        "last_used_product": "gst"
+    })
+}
+
+#[test]
+fn a_client_shows_everything_that_is_set() {
+    insta::assert_snapshot!(client(&example()).draw(Style::Plain));
+}
+
+#[test]
+fn clients_in_a_list_in_every_state() {
+    let mut never = example();
+    never["label"] = json!("new");
+    never["products"] = Value::Null;
+    never["token"] =
+        json!({"generation": 0, "issued_at": null, "valid_till": null, "state": "none"});
+    never["last_used_at"] = Value::Null;
+    let mut eternal = example();
+    eternal["token"]["valid_till"] = Value::Null;
+    eternal["state"] = json!("disabled");
+    let mut gone = example();
+    gone["state"] = json!("deleted");
+    gone["token"]["state"] = json!("revoked");
+    insta::assert_snapshot!(clients(&[example(), never, eternal, gone]).draw(Style::Plain));
+}
+
+#[test]
+fn an_answer_without_its_members_is_dashes_not_a_crash() {
+    let empty = json!({});
+    let one = std::slice::from_ref(&empty);
+    let all = [
+        clients(one),
+        client(&empty),
+        workspaces(one),
+        workspace(&empty),
+        products(one),
+        admin_keys(one),
+        audit(one),
+    ];
+    assert!(
+        all.iter()
+            .all(|table| table.draw(Style::Plain).contains('-'))
+    );
+}
+
+#[test]
+fn admin_keys_products_workspaces_and_audit_entries() {
+    let keys = [
+        json!({"id": "0198c0de-0000-7000-8000-0000000000aa", "name": "night job", "role": "product_admin",
+            "workspace_id": null, "products": ["gst"], "created_at": "2026-11-01T08:00:00+00:00",
+            "expires_at": "2026-12-01T08:00:00+00:00", "revoked_at": null}),
+        json!({"id": "0198c0de-0000-7000-8000-0000000000ab", "name": "left us", "role": "operator",
+            "workspace_id": null, "products": null, "expires_at": null, "revoked_at": "2026-11-02T08:00:00+00:00"}),
+    ];
+    let entries = [
+        json!({"seq": 3, "at": "2026-11-23T10:15:30+00:00", "actor": "system", "source": "",
+        "action": "token.generate", "workspace_id": null, "client_id": "0198c0de-0000-7000-8000-00000000000a",
+        "detail": {"generation": 7, "policy": "replace"}, "hash": "00ff"}),
+    ];
+    let spaces = [
+        json!({"id": "0198c0de-0000-7000-8000-000000000001", "name": "acme", "disabled": true,
+        "created_at": "2026-11-01T08:00:00+00:00"}),
+    ];
+    let slugs = [json!({"slug": "e-invoice", "name": "E-Invoice"})];
+    let tables = [
+        admin_keys(&keys),
+        audit(&entries),
+        workspaces(&spaces),
+        products(&slugs),
+    ];
+    insta::assert_snapshot!(tables.map(|table| table.draw(Style::Plain)).join("\n\n"));
+}
+
+#[test]
+fn seconds_read_in_their_largest_unit() {
+    let check = |value: Value, expect: &str| assert_eq!(seconds(&value), expect);
+    check(json!(0), "0s");
+    check(json!(90), "90s");
+    check(json!(600), "10m");
+    check(json!(7_200), "2h");
+    check(json!(86_400), "1d");
+    check(Value::Null, "never");
+}
