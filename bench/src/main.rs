@@ -1,13 +1,18 @@
 //! The benchmarks: each figure beside its floor, from the same interleaved rounds, on the machine at
 //! hand. Nothing here judges by absolute figures; ratios carry over from machine to machine.
 
+mod bare;
 mod clock;
 mod floor;
+mod group_commit;
+mod load;
 mod machine;
 mod population;
+mod process;
 mod report;
 mod rounds;
 mod rows;
+mod seed;
 
 use clap::{Parser, Subcommand};
 use report::Report;
@@ -33,6 +38,12 @@ struct Arguments {
 enum Row {
     /// Every row.
     All,
+    /// The check over HTTP against a bare hyper server.
+    HttpCheck {
+        /// API clients in the store.
+        #[arg(long, default_value_t = 1_000_000)]
+        clients: u32,
+    },
     /// The check in process against its floor, and an RS256 verification.
     Check {
         /// API clients in the replica.
@@ -52,6 +63,21 @@ enum Row {
     Memory,
     /// The check among 10 million clients against the check among 10,000.
     Growth,
+    /// Generating over HTTP against the engines' own group commit.
+    Generate {
+        /// API clients in the stores.
+        #[arg(long, default_value_t = 100_000)]
+        clients: u32,
+    },
+    /// From the start of a server to its being ready.
+    Start {
+        /// API clients in the stores.
+        #[arg(long, default_value_t = 1_000_000)]
+        clients: u32,
+    },
+    /// The bare server of `http-check`.
+    #[command(hide = true)]
+    BareServer,
     /// One measurement of `memory`, in a process of its own.
     #[command(hide = true)]
     MemoryOf {
@@ -66,6 +92,10 @@ fn main() -> ExitCode {
     let mut report = Report::new();
     let done = match arguments.row {
         Row::All => rows::all(&mut report, rounds),
+        Row::HttpCheck { clients } => rows::http_check::run(&mut report, rounds, clients),
+        Row::Generate { clients } => rows::generate::run(&mut report, rounds, clients),
+        Row::Start { clients } => rows::start::run(&mut report, clients),
+        Row::BareServer => bare::serve(),
         Row::Check { clients } => rows::check::run(&mut report, rounds, clients),
         Row::Writer { clients, changes } => {
             rows::writer::run(&mut report, rounds, clients, changes)

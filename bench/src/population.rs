@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 use tokenward_core::client::{Product, Workspace};
-use tokenward_core::credential::{AccessToken, TOKEN_CHARS};
+use tokenward_core::credential::{AccessToken, ClientSecret, TOKEN_CHARS};
 use tokenward_core::digest::{DigestKey, KeyId, Keyring};
 use tokenward_core::ids::{ClientId, ClientNo, Environment, ProductNo, WorkspaceId, WorkspaceNo};
 use tokenward_core::label::{Label, Name, Slug};
@@ -19,6 +19,8 @@ pub(crate) const ISSUED: Timestamp = Timestamp(1_795_428_930_000_000);
 pub(crate) const KEY: [u8; 32] = [42; 32];
 /// The product every check asks for; each second client is restricted to it and one more.
 pub(crate) const PRODUCT: &str = "e-invoice";
+/// All products, by number.
+pub(crate) const PRODUCTS: [&str; 3] = ["gst", "max-itc", PRODUCT];
 
 /// Clients in one workspace.
 const CLIENTS_A_WORKSPACE: u32 = 10;
@@ -47,13 +49,39 @@ pub(crate) fn id(keyring: &Keyring, no: u32) -> ClientId {
 }
 
 /// Bytes that look random.
-fn bytes<const COUNT: usize>(seed: u64) -> [u8; COUNT] {
+pub(crate) fn bytes<const COUNT: usize>(seed: u64) -> [u8; COUNT] {
     let mut numbers = Numbers(seed);
     let mut out = [0; COUNT];
     for part in out.chunks_mut(8) {
         part.copy_from_slice(&numbers.next().to_le_bytes()[..part.len()]);
     }
     out
+}
+
+/// The secret of client `no`.
+pub(crate) fn secret(keyring: &Keyring, no: u32) -> ClientSecret {
+    let random = bytes(u64::from(no) << 20 | 0xC_0000);
+    ClientSecret::from_random(Environment::Production, id(keyring, no), random)
+}
+
+/// The number of the workspace of client `no`.
+pub(crate) fn workspace(no: u32) -> u32 {
+    no / CLIENTS_A_WORKSPACE
+}
+
+/// The id of a workspace.
+pub(crate) fn workspace_id(no: u32) -> WorkspaceId {
+    WorkspaceId(Uuid::from_u128(no.into()))
+}
+
+/// The label of client `no`.
+pub(crate) fn label(no: u32) -> String {
+    format!("erp-{no:07}")
+}
+
+/// Whether client `no` is restricted to two products.
+pub(crate) fn restricted(no: ClientNo) -> bool {
+    no.0 % 2 == 1
 }
 
 /// The live token of client `no`.
@@ -92,7 +120,7 @@ pub(crate) fn replica(clients: u32) -> Replica {
     let name = |text: &str| Name::parse(text).unwrap_or_else(|why| unreachable!("{why}"));
     let full = |why| -> () { panic!("the population does not fit: {why}") };
     let mut loading = replica.loading();
-    for (no, text) in (0..).zip(["gst", "max-itc", PRODUCT]) {
+    for (no, text) in (0..).zip(PRODUCTS) {
         let slug = Slug::parse(text).unwrap_or_else(|why| unreachable!("{why}"));
         loading.product(&Product {
             no: ProductNo(no),
@@ -101,8 +129,8 @@ pub(crate) fn replica(clients: u32) -> Replica {
             created_at: ISSUED,
         });
     }
-    for no in 0..clients / CLIENTS_A_WORKSPACE + 1 {
-        let id = WorkspaceId(Uuid::from_u128(no.into()));
+    for no in 0..=workspace(clients) {
+        let id = workspace_id(no);
         let no = WorkspaceNo(no);
         let workspace = Workspace {
             no,
@@ -118,18 +146,17 @@ pub(crate) fn replica(clients: u32) -> Replica {
         ..Restrictions::default()
     };
     for no in 0..clients {
-        let label =
-            Label::parse(&format!("erp-{no:07}")).unwrap_or_else(|why| unreachable!("{why}"));
+        let label = Label::parse(&label(no)).unwrap_or_else(|why| unreachable!("{why}"));
         let client = LoadedClient {
             no: ClientNo(no),
             id: id(&keyring, no),
-            workspace: WorkspaceNo(no / CLIENTS_A_WORKSPACE),
+            workspace: WorkspaceNo(workspace(no)),
             environment: Environment::Production,
             label: &label,
-            restrictions: if no % 2 == 0 {
-                Restrictions::default()
-            } else {
+            restrictions: if restricted(ClientNo(no)) {
                 some.clone()
+            } else {
+                Restrictions::default()
             },
             disabled: false,
             deleted: false,

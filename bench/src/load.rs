@@ -1,0 +1,219 @@
+//! A small load generator: one thread, many kept connections, one request at a time on each, and no
+//! more work a request than it takes to read its answer. It judges every status.
+
+use crate::clock;
+use mio::net::TcpStream;
+use mio::{Events, Interest, Poll, Token};
+use std::collections::BTreeMap;
+use std::io::{ErrorKind, Read, Write};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// Bytes of the largest answer read; larger ones end the run.
+const ANSWER_MAX: usize = 16 << 10;
+/// A run in which nothing arrives for this long has failed.
+const SILENCE: Duration = Duration::from_secs(10);
+
+/// What a run saw.
+#[derive(Default)]
+pub(crate) struct Outcome {
+    /// Answers by status.
+    pub(crate) statuses: BTreeMap<u16, u64>,
+    /// How long each took, in microseconds; sorted.
+    pub(crate) micros: Vec<u32>,
+    /// How long the run took.
+    pub(crate) span: Duration,
+}
+
+impl Outcome {
+    /// Answers a second.
+    pub(crate) fn rate(&self) -> f64 {
+        self.micros.len() as f64 / self.span.as_secs_f64()
+    }
+
+    /// The latency that `share` of the answers stayed below, in milliseconds.
+    pub(crate) fn quantile_ms(&self, share: f64) -> f64 {
+        let at = (self.micros.len() as f64 * share) as usize;
+        self.micros
+            .get(at)
+            .map_or(f64::NAN, |micros| f64::from(*micros) / 1000.0)
+    }
+
+    /// An error unless every answer had this status.
+    pub(crate) fn all(self, status: u16) -> Result<Self, String> {
+        if self.statuses.keys().eq([&status]) {
+            return Ok(self);
+        }
+        Err(format!(
+            "not every answer was {status}: {:?}",
+            self.statuses
+        ))
+    }
+}
+
+/// One connection and the answer arriving on it.
+struct Line {
+    stream: TcpStream,
+    answer: Vec<u8>,
+    /// The request, or what is left of it to be written.
+    request: Vec<u8>,
+    written: usize,
+    sent: Duration,
+}
+
+/// Keeps `connections` busy for `span`; `request` writes each next request into the empty buffer.
+pub(crate) fn run(
+    address: SocketAddr,
+    connections: usize,
+    span: Duration,
+    mut request: impl FnMut(&mut Vec<u8>),
+) -> Result<Outcome, String> {
+    let failed = |what: &str, error: std::io::Error| format!("{what} {address}: {error}");
+    let mut poll = Poll::new().map_err(|error| failed("polling", error))?;
+    let mut lines = Vec::with_capacity(connections);
+    for number in 0..connections {
+        let stream = std::net::TcpStream::connect(address)
+            .map_err(|error| failed("connecting to", error))?;
+        let set = stream
+            .set_nodelay(true)
+            .and_then(|()| stream.set_nonblocking(true));
+        set.map_err(|error| failed("setting up", error))?;
+        let mut stream = TcpStream::from_std(stream);
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        let registered = poll
+            .registry()
+            .register(&mut stream, Token(number), interest);
+        registered.map_err(|error| failed("registering", error))?;
+        let (answer, sent) = (Vec::with_capacity(ANSWER_MAX), clock::wall());
+        lines.push(Line {
+            stream,
+            answer,
+            request: Vec::new(),
+            written: 0,
+            sent,
+        });
+    }
+    let begin = clock::wall();
+    let mut outcome = Outcome::default();
+    for line in &mut lines {
+        line.next(&mut request)
+            .map_err(|error| failed("writing to", error))?;
+    }
+    let mut events = Events::with_capacity(connections);
+    let mut open = connections;
+    while open > 0 {
+        poll.poll(&mut events, Some(SILENCE))
+            .map_err(|error| failed("waiting for", error))?;
+        if events.is_empty() {
+            return Err(format!("{address} fell silent"));
+        }
+        for event in &events {
+            let line = &mut lines[event.token().0];
+            if line.written < line.request.len() {
+                line.write().map_err(|error| failed("writing to", error))?;
+            }
+            let Some(status) = line.read().map_err(|error| failed("reading from", error))? else {
+                continue;
+            };
+            let now = clock::wall();
+            *outcome.statuses.entry(status).or_default() += 1;
+            outcome
+                .micros
+                .push(u32::try_from((now - line.sent).as_micros()).unwrap_or(u32::MAX));
+            if now - begin < span {
+                line.next(&mut request)
+                    .map_err(|error| failed("writing to", error))?;
+            } else {
+                open -= 1;
+            }
+        }
+    }
+    outcome.span = clock::wall() - begin;
+    outcome.micros.sort_unstable();
+    Ok(outcome)
+}
+
+impl Line {
+    /// Sends the next request.
+    fn next(&mut self, request: &mut impl FnMut(&mut Vec<u8>)) -> std::io::Result<()> {
+        self.request.clear();
+        self.written = 0;
+        request(&mut self.request);
+        self.sent = clock::wall();
+        self.write()
+    }
+
+    fn write(&mut self) -> std::io::Result<()> {
+        while self.written < self.request.len() {
+            match self.stream.write(&self.request[self.written..]) {
+                Ok(count) => self.written += count,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// The status of a whole answer, once it is there.
+    fn read(&mut self) -> std::io::Result<Option<u16>> {
+        let mut part = [0; 2048];
+        loop {
+            let count = match self.stream.read(&mut part) {
+                Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
+                Ok(count) => count,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(None),
+                Err(error) => return Err(error),
+            };
+            self.answer.extend_from_slice(&part[..count]);
+            if let Some((status, length)) = whole(&self.answer).ok_or(ErrorKind::InvalidData)? {
+                if self.answer.len() != length {
+                    return Err(ErrorKind::InvalidData.into());
+                }
+                self.answer.clear();
+                return Ok(Some(status));
+            }
+            // A part that did not fill the buffer was the last for now; more will be announced.
+            if count < part.len() {
+                return Ok(None);
+            }
+        }
+    }
+}
+
+/// Status and length of the answer at the beginning of `bytes` if it is whole; none of it if it is not
+/// one we can read.
+fn whole(bytes: &[u8]) -> Option<Option<(u16, usize)>> {
+    if bytes.len() > ANSWER_MAX {
+        return None;
+    }
+    let Some(head) = bytes.windows(4).position(|part| part == b"\r\n\r\n") else {
+        return Some(None);
+    };
+    let text = std::str::from_utf8(&bytes[..head]).ok()?;
+    let status = text.strip_prefix("HTTP/1.1 ")?.get(..3)?.parse().ok()?;
+    let length = text.split("\r\n").find_map(|line| {
+        let (name, value) = line.split_once(':')?;
+        name.eq_ignore_ascii_case("content-length")
+            .then(|| value.trim().parse::<usize>().ok())?
+    })?;
+    let end = head + 4 + length;
+    Some((bytes.len() >= end).then_some((status, end)))
+}
+
+/// One request on a connection of its own; the whole answer as text.
+pub(crate) fn ask(address: SocketAddr, request: &str) -> Result<String, String> {
+    let failed = |error: std::io::Error| format!("asking {address}: {error}");
+    let mut stream = std::net::TcpStream::connect(address).map_err(failed)?;
+    stream.set_read_timeout(Some(SILENCE)).map_err(failed)?;
+    stream.write_all(request.as_bytes()).map_err(failed)?;
+    let mut answer = Vec::new();
+    let mut part = [0; 2048];
+    while !matches!(whole(&answer), Some(Some(_))) {
+        let count = stream.read(&mut part).map_err(failed)?;
+        if count == 0 {
+            return Err(format!("{address} closed without an answer"));
+        }
+        answer.extend_from_slice(&part[..count]);
+    }
+    String::from_utf8(answer).map_err(|_| format!("{address} answered no text"))
+}

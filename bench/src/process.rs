@@ -1,0 +1,116 @@
+//! Processes under measurement: where they run, and what processor time they used.
+
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+use std::io::{BufRead, BufReader, Write};
+use std::net::SocketAddr;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+/// Puts the server on the first core and the load on the others, where there are at least two.
+pub(crate) struct Split(Option<[CpuSet; 2]>);
+
+impl Split {
+    pub(crate) fn new() -> Self {
+        let two = sched_getaffinity(None).ok().and_then(|all| {
+            let first = (0..CpuSet::MAX_CPU).find(|cpu| all.is_set(*cpu))?;
+            let (mut server, mut load) = (CpuSet::new(), all);
+            server.set(first);
+            load.unset(first);
+            (load.count() > 0).then_some([server, load])
+        });
+        Self(two)
+    }
+
+    /// What this thread starts from now on runs on the server's core.
+    pub(crate) fn starting(&self) {
+        self.put(0);
+    }
+
+    /// This thread generates load.
+    pub(crate) fn loading(&self) {
+        self.put(1);
+    }
+
+    fn put(&self, which: usize) {
+        if let Some(sets) = &self.0
+            && let Err(error) = sched_setaffinity(None, &sets[which])
+        {
+            eprintln!("cores cannot be chosen, so server and load share them: {error}");
+        }
+    }
+}
+
+/// Processor time in user mode and in the kernel since the process began.
+pub(crate) fn times(process: u32) -> (Duration, Duration) {
+    let text = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+    // The name in brackets may hold blanks; the fields after it are counted from the state.
+    let fields: Vec<&str> = text
+        .rsplit(')')
+        .next()
+        .unwrap_or("")
+        .split_whitespace()
+        .collect();
+    let tick = Duration::from_secs(1)
+        / u32::try_from(rustix::param::clock_ticks_per_second()).unwrap_or(100);
+    let of = |at: usize| {
+        fields
+            .get(at)
+            .and_then(|ticks| ticks.parse::<u32>().ok())
+            .map_or(Duration::ZERO, |ticks| tick * ticks)
+    };
+    (of(11), of(12))
+}
+
+/// The bare server as a process, killed with this value.
+pub(crate) struct Bare {
+    child: Child,
+    pub(crate) address: SocketAddr,
+}
+
+impl Bare {
+    /// Starts it with these headers in every answer.
+    pub(crate) fn start(headers: &[(String, String)]) -> Result<Self, String> {
+        let program =
+            std::env::current_exe().map_err(|error| format!("no path of this program: {error}"))?;
+        let mut child = Command::new(program)
+            .arg("bare-server")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .map_err(|error| format!("the bare server did not start: {error}"))?;
+        let mut text: String = headers
+            .iter()
+            .map(|(name, value)| format!("{name}: {value}\n"))
+            .collect();
+        text.push('\n');
+        let mut line = String::new();
+        let talked = child
+            .stdin
+            .take()
+            .map_or(Ok(()), |mut stdin| stdin.write_all(text.as_bytes()));
+        let heard = child
+            .stdout
+            .take()
+            .map_or(Ok(0), |stdout| BufReader::new(stdout).read_line(&mut line));
+        let address = talked
+            .and(heard)
+            .ok()
+            .and_then(|_| line.trim().parse().ok());
+        let Some(address) = address else {
+            let _ = child.kill();
+            return Err(format!("the bare server said {line:?}"));
+        };
+        Ok(Self { child, address })
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+}
+
+impl Drop for Bare {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
