@@ -7,7 +7,7 @@ use crate::app::App;
 use crate::net::{Connection, Listener};
 use crate::random;
 use axum::Router;
-use axum::extract::{ConnectInfo, Request, State};
+use axum::extract::{ConnectInfo, DefaultBodyLimit, Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
@@ -35,7 +35,6 @@ const STREAMS_MAX: u32 = 128;
 
 /// Every public address.
 pub fn router(app: Arc<App>) -> Router {
-    let limit = tower_http::limit::RequestBodyLimitLayer::new(BODY_MAX);
     Router::new()
         .route(clear_api::PATH, any(generate))
         .route(clear_api::STATUS_PATH, any(status))
@@ -43,7 +42,8 @@ pub fn router(app: Arc<App>) -> Router {
         .merge(oauth::router())
         .nest("/admin/v1", admin::router())
         .fallback(nothing_here)
-        .layer(limit)
+        // Each dialect says in its own form that a body is too long.
+        .layer(DefaultBodyLimit::max(BODY_MAX))
         .layer(middleware::from_fn(answer_in_time))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(middleware::from_fn(with_request_id))

@@ -1,0 +1,187 @@
+//! Reading a form, and who sent it, strictly: whatever could be read in two ways is refused.
+
+use super::reply::OAuthError;
+use crate::addresses;
+use crate::app::App;
+use crate::http::{BODY_MAX, credentials};
+use bytes::Bytes;
+use http::{Method, StatusCode, header, request::Parts};
+use http_body_util::BodyExt;
+use std::net::IpAddr;
+use tokenward_core::generate::Caller;
+use tokenward_core::{AccessToken, ClientSecret};
+use zeroize::Zeroizing;
+
+/// Bytes of a body that is too long that are read and thrown away.
+const THROWN_AWAY_MAX: usize = 1024 * 1024;
+
+/// The three that take forms take them by POST only.
+pub(super) fn must_post(parts: &Parts) -> Result<(), OAuthError> {
+    if parts.method == Method::POST {
+        return Ok(());
+    }
+    Err(OAuthError::method_not_allowed("POST"))
+}
+
+/// The whole body. One that is too long is read on to the end, within reason, and thrown away: its
+/// sender is still sending and would otherwise see a broken connection instead of the answer.
+async fn read<B>(body: B) -> Result<Zeroizing<Vec<u8>>, OAuthError>
+where
+    B: http_body::Body<Data = Bytes>,
+{
+    let mut body = std::pin::pin!(body);
+    let mut kept = Zeroizing::new(Vec::new());
+    let mut length = 0;
+    while let Some(frame) = body.frame().await {
+        let Ok(frame) = frame else {
+            return Err(OAuthError::invalid_request("the body was cut off"));
+        };
+        let Some(data) = frame.data_ref() else {
+            continue;
+        };
+        // A form holds secrets: room for all of it at once, so that growing leaves no copy behind.
+        if length == 0 {
+            kept.reserve_exact(BODY_MAX);
+        }
+        length += data.len();
+        if length > THROWN_AWAY_MAX {
+            break;
+        }
+        if length <= BODY_MAX {
+            kept.extend_from_slice(data);
+        }
+    }
+    if length > BODY_MAX {
+        let status = StatusCode::PAYLOAD_TOO_LARGE;
+        let description = "the body may have at most 64 KiB";
+        return Err(OAuthError::new(status, "invalid_request", description));
+    }
+    Ok(kept)
+}
+
+/// Whether a form is UTF-8 once its percent signs are decoded; decoding it leniently would make two
+/// different parameters one.
+fn is_utf8(form: &[u8]) -> bool {
+    let mut decoded = Zeroizing::new(Vec::with_capacity(form.len()));
+    let mut rest = form;
+    while let [byte, after @ ..] = rest {
+        let digits = after.get(..2).filter(|_| *byte == b'%');
+        let value = digits
+            .filter(|digits| digits.iter().all(u8::is_ascii_hexdigit))
+            .and_then(|digits| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok());
+        decoded.push(value.unwrap_or(*byte));
+        rest = if value.is_some() { &after[2..] } else { after };
+    }
+    std::str::from_utf8(&decoded).is_ok()
+}
+
+/// A form's parameters, each at most once (RFC 6749, section 3.1).
+pub(super) struct Form(Vec<(String, Zeroizing<String>)>);
+
+impl Form {
+    pub(super) async fn read<B>(parts: &Parts, body: B) -> Result<Self, OAuthError>
+    where
+        B: http_body::Body<Data = Bytes>,
+    {
+        must_post(parts)?;
+        let kind = parts
+            .headers
+            .get(header::CONTENT_TYPE)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or("");
+        let kind = kind.split(';').next().unwrap_or("").trim();
+        if !kind.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+            return Err(OAuthError::invalid_request(
+                "the body must be application/x-www-form-urlencoded",
+            ));
+        }
+        let body = read(body).await?;
+        if !is_utf8(&body) {
+            return Err(OAuthError::invalid_request("the body is not UTF-8"));
+        }
+        let mut pairs: Vec<(String, Zeroizing<String>)> = Vec::new();
+        for (name, value) in form_urlencoded::parse(&body) {
+            if pairs.iter().any(|(known, _)| *known == name) {
+                return Err(OAuthError::invalid_request("a parameter was given twice"));
+            }
+            pairs.push((name.into_owned(), Zeroizing::new(value.into_owned())));
+        }
+        Ok(Self(pairs))
+    }
+
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
+        let found = self.0.iter().find(|(known, _)| known == name);
+        found
+            .map(|(_, value)| value.as_str())
+            .filter(|value| !value.is_empty())
+    }
+}
+
+/// The client's credentials by `client_secret_basic` or `client_secret_post`, never both.
+pub(super) fn caller(
+    app: &App,
+    parts: &Parts,
+    form: &Form,
+    peer: IpAddr,
+) -> Result<Caller, OAuthError> {
+    let unreadable = |_: credentials::Unreadable| OAuthError::invalid_client("the Authorization header cannot be read");
+    let basic = credentials::basic(&parts.headers).map_err(unreadable)?;
+    let posted = form.get("client_secret");
+    let (id, secret) = match (basic, posted) {
+        (Some(_), Some(_)) => {
+            return Err(OAuthError::invalid_request(
+                "client credentials were sent in two ways",
+            ));
+        }
+        (Some((id, secret)), None) => {
+            let id = decoded(&id);
+            if form.get("client_id").is_some_and(|posted| posted != *id) {
+                return Err(OAuthError::invalid_request(
+                    "client_id is not the one in the Authorization header",
+                ));
+            }
+            (Some(id), decoded(&secret))
+        }
+        (None, Some(secret)) => (
+            form.get("client_id")
+                .map(|id| Zeroizing::new(id.to_owned())),
+            Zeroizing::new(secret.to_owned()),
+        ),
+        (None, None) => {
+            return Err(OAuthError::invalid_client(
+                "no client credentials were sent",
+            ));
+        }
+    };
+    if AccessToken::parse(&secret).is_ok() {
+        return Err(OAuthError::invalid_client(
+            "an access token was sent where the client secret belongs",
+        ));
+    }
+    let invalid = || OAuthError::invalid_client("the client secret is not valid");
+    let secret = ClientSecret::parse(&secret).map_err(|_| invalid())?;
+    if id.is_some_and(|id| *id != secret.client().to_string()) {
+        return Err(invalid());
+    }
+    let host = parts
+        .headers
+        .get(header::HOST)
+        .and_then(|value| value.to_str().ok());
+    let host = host.or(parts.uri.authority().map(http::uri::Authority::as_str));
+    Ok(Caller {
+        secret,
+        source: addresses::caller(peer, &parts.headers, &app.config.trusted_proxies),
+        host_environment: app.config.host_environment(host),
+    })
+}
+
+/// User name and password of HTTP Basic are form-encoded first (RFC 6749, section 2.3.1). Ours have no
+/// character that this changes, so plain ones work too.
+fn decoded(text: &str) -> Zeroizing<String> {
+    // These would end the first name of a form, and what follows would be ignored.
+    if text.contains(['&', '=']) {
+        return Zeroizing::new(text.to_owned());
+    }
+    let pair = form_urlencoded::parse(text.as_bytes()).next();
+    Zeroizing::new(pair.map(|(name, _)| name.into_owned()).unwrap_or_default())
+}

@@ -1,0 +1,46 @@
+//! Authorization server metadata (RFC 8414).
+
+use super::Reply;
+use super::reply::{OAuthError, json_reply};
+use crate::app::App;
+use axum::extract::{Request, State};
+use http::{Method, StatusCode, header};
+use serde_json::json;
+use std::sync::Arc;
+
+/// What the server can do, and where.
+pub(super) async fn metadata(State(app): State<Arc<App>>, request: Request) -> Reply {
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        return OAuthError::method_not_allowed("GET, HEAD").reply(&app);
+    }
+    let issuer = app.config.issuer.clone().unwrap_or_else(|| {
+        let host = request
+            .headers()
+            .get(header::HOST)
+            .and_then(|value| value.to_str().ok());
+        let host = host
+            .or(request.uri().authority().map(http::uri::Authority::as_str))
+            .unwrap_or("localhost");
+        let scheme = if app.config.public_tls.is_some() {
+            "https"
+        } else {
+            "http"
+        };
+        format!("{scheme}://{host}")
+    });
+    let methods = json!(["client_secret_basic", "client_secret_post"]);
+    // The issuer is said to the letter (RFC 8414, section 3.3), the addresses without a double slash.
+    let base = issuer.trim_end_matches('/');
+    let body = json!({
+        "issuer": issuer,
+        "token_endpoint": format!("{base}/oauth2/token"),
+        "token_endpoint_auth_methods_supported": methods,
+        "introspection_endpoint": format!("{base}/oauth2/introspect"),
+        "introspection_endpoint_auth_methods_supported": methods,
+        "revocation_endpoint": format!("{base}/oauth2/revoke"),
+        "revocation_endpoint_auth_methods_supported": methods,
+        "grant_types_supported": ["client_credentials"],
+        "response_types_supported": [],
+    });
+    json_reply(StatusCode::OK, &body)
+}

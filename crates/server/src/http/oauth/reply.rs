@@ -1,0 +1,151 @@
+//! OAuth's own form of answers and errors (RFC 6749, section 5): what each refusal of a verb becomes.
+
+use super::Reply;
+use crate::app::App;
+use crate::verbs::issuance::Refused;
+use http::{HeaderValue, Response, StatusCode, header};
+use http_body_util::Full;
+use serde_json::{Value, json};
+use tokenward_core::generate::Rejection;
+
+/// An error in OAuth's form.
+pub(super) struct OAuthError {
+    pub(super) status: StatusCode,
+    code: &'static str,
+    description: &'static str,
+    retry_after_seconds: Option<u64>,
+    basic: bool,
+    allow: Option<&'static str>,
+}
+
+impl OAuthError {
+    pub(super) fn new(status: StatusCode, code: &'static str, description: &'static str) -> Self {
+        Self {
+            status,
+            code,
+            description,
+            retry_after_seconds: None,
+            basic: false,
+            allow: None,
+        }
+    }
+
+    pub(super) fn invalid_request(description: &'static str) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "invalid_request", description)
+    }
+
+    /// The address takes other methods: these.
+    pub(super) fn method_not_allowed(methods: &'static str) -> Self {
+        Self {
+            allow: Some(methods),
+            ..Self::new(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "invalid_request",
+                "this address takes other methods; see the header Allow",
+            )
+        }
+    }
+
+    /// Ours, and soon over.
+    pub(super) fn unavailable(description: &'static str) -> Self {
+        Self {
+            retry_after_seconds: Some(1),
+            ..Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "temporarily_unavailable",
+                description,
+            )
+        }
+    }
+
+    pub(super) fn invalid_client(description: &'static str) -> Self {
+        Self {
+            basic: true,
+            ..Self::new(StatusCode::UNAUTHORIZED, "invalid_client", description)
+        }
+    }
+
+    pub(super) fn reply(self, app: &App) -> Reply {
+        if self.status.is_server_error() {
+            app.metrics.failed();
+        }
+        let mut reply = json_reply(
+            self.status,
+            &json!({ "error": self.code, "error_description": self.description }),
+        );
+        let headers = reply.headers_mut();
+        if self.basic {
+            headers.insert(
+                header::WWW_AUTHENTICATE,
+                HeaderValue::from_static("Basic realm=\"tokenward\""),
+            );
+        }
+        if let Some(seconds) = self.retry_after_seconds {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if let Some(methods) = self.allow {
+            headers.insert(header::ALLOW, HeaderValue::from_static(methods));
+        }
+        reply
+    }
+}
+
+impl From<Refused> for OAuthError {
+    fn from(refused: Refused) -> Self {
+        let waiting = |seconds, description| Self {
+            retry_after_seconds: Some(seconds),
+            ..Self::new(
+                StatusCode::TOO_MANY_REQUESTS,
+                "temporarily_unavailable",
+                description,
+            )
+        };
+        match refused {
+            Refused::Rejected(Rejection::SecretInvalid) => {
+                Self::invalid_client("the client secret is not valid")
+            }
+            Refused::Rejected(Rejection::EnvironmentMismatch) => {
+                Self::invalid_client("the client belongs to another environment than this host")
+            }
+            Refused::Rejected(Rejection::ClientDeleted) => {
+                Self::invalid_client("the API client was deleted")
+            }
+            Refused::Rejected(Rejection::ClientDisabled) => {
+                Self::invalid_client("the API client is disabled")
+            }
+            Refused::Rejected(Rejection::AddressNotAllowed) => Self::new(
+                StatusCode::FORBIDDEN,
+                "unauthorized_client",
+                "the secret may not be used from this address",
+            ),
+            Refused::Rejected(
+                Rejection::GenerationMismatch { .. } | Rejection::HandoverTooLong { .. },
+            ) => Self::invalid_request("the request cannot be met"),
+            Refused::Rejected(Rejection::QuotaExceeded {
+                retry_after_seconds,
+                ..
+            }) => waiting(
+                retry_after_seconds,
+                "the secret has made all its tokens of the day",
+            ),
+            Refused::Throttled {
+                retry_after_seconds,
+            } => waiting(retry_after_seconds, "too many wrong client secrets"),
+            Refused::Failed(_) => Self::unavailable("try again"),
+        }
+    }
+}
+
+/// JSON that nobody may store.
+pub(super) fn json_reply(status: StatusCode, body: &Value) -> Reply {
+    let mut reply = Response::new(Full::from(body.to_string()));
+    *reply.status_mut() = status;
+    let headers = reply.headers_mut();
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/json"),
+    );
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::PRAGMA, HeaderValue::from_static("no-cache"));
+    reply
+}

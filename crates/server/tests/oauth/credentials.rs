@@ -1,0 +1,251 @@
+//! RFC 6749, section 2.3.1: how a client proves itself, and everything that looks like it but isn't.
+
+use crate::world::{FORMS, GRANT, TOKEN, World, refused};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use reqwest::RequestBuilder;
+
+fn signed_raw(request: RequestBuilder, user_and_password: &[u8]) -> RequestBuilder {
+    request.header(
+        "authorization",
+        format!("Basic {}", STANDARD.encode(user_and_password)),
+    )
+}
+
+#[tokio::test]
+async fn client_secret_basic_and_post_both_open_every_endpoint() {
+    let world = World::new().await;
+    let (id, secret) = (world.client.id.as_str(), world.client.secret.as_str());
+    for path in FORMS {
+        let form = [GRANT[0], ("token", "x")];
+        world.form(path, &world.client, &form).await.expect(200);
+        let posted = [
+            GRANT[0],
+            ("token", "x"),
+            ("client_id", id),
+            ("client_secret", secret),
+        ];
+        world.send(world.post(path).form(&posted)).await.expect(200);
+    }
+}
+
+#[tokio::test]
+async fn basic_is_form_encoded_as_some_libraries_do_and_plain_as_others() {
+    let world = World::new().await;
+    let encoded = |text: &str| text.replace('-', "%2D").replace('.', "%2E");
+    let both = [
+        format!("{}:{}", world.client.id, world.client.secret),
+        format!(
+            "{}:{}",
+            encoded(&world.client.id),
+            encoded(&world.client.secret)
+        ),
+    ];
+    for pair in both {
+        world
+            .send(signed_raw(world.post(TOKEN).form(&GRANT), pair.as_bytes()))
+            .await
+            .expect(200);
+    }
+    let lower = format!(
+        "bAsIc {}",
+        STANDARD.encode(format!("{}:{}", world.client.id, world.client.secret))
+    );
+    world
+        .send(
+            world
+                .post(TOKEN)
+                .form(&GRANT)
+                .header("authorization", lower),
+        )
+        .await
+        .expect(200);
+}
+
+#[tokio::test]
+async fn rfc6749_5_2_a_failed_client_authentication_is_401_with_a_challenge() {
+    let world = World::new().await;
+    let live = world.generate(&world.client).await;
+    let (id, secret) = (world.client.id.clone(), world.client.secret.clone());
+    let wrong_checksum = format!("{}0", &secret[..secret.len() - 1]);
+    let wrong_checksum = if wrong_checksum == secret {
+        format!("{}1", &secret[..secret.len() - 1])
+    } else {
+        wrong_checksum
+    };
+    for path in FORMS {
+        let form = [GRANT[0], ("token", live.as_str())];
+        let check = async |pair: String| {
+            let request = signed_raw(world.post(path).form(&form), pair.as_bytes());
+            refused(&world.send(request).await, 401, "invalid_client");
+        };
+        refused(
+            &world.send(world.post(path).form(&form)).await,
+            401,
+            "invalid_client",
+        );
+        check(format!("{id}:")).await;
+        check(format!(":{secret}")).await;
+        check(":".to_owned()).await;
+        check(format!("{id}:{wrong_checksum}")).await;
+        check(format!("{id}:{secret}x")).await;
+        check(format!("{id}:{secret}=x")).await;
+        check(format!("{id}:{secret}&x")).await;
+        check(format!("{id}:{secret} ")).await;
+        check(format!("{}:{secret}", world.other.id)).await;
+        check(format!("{id}:{}", world.other.secret)).await;
+        check(format!("{}:{secret}", id.to_uppercase())).await;
+        // An access token never stands in for the secret.
+        check(format!("{id}:{live}")).await;
+        let posted = [
+            form[0],
+            form[1],
+            ("client_id", &id),
+            ("client_secret", &live),
+        ];
+        refused(
+            &world.send(world.post(path).form(&posted)).await,
+            401,
+            "invalid_client",
+        );
+        let posted = [
+            form[0],
+            form[1],
+            ("client_id", &world.other.id),
+            ("client_secret", &secret),
+        ];
+        refused(
+            &world.send(world.post(path).form(&posted)).await,
+            401,
+            "invalid_client",
+        );
+    }
+    assert_eq!(
+        world.told(&world.client, &live).await.json()["active"],
+        true
+    );
+}
+
+#[tokio::test]
+async fn malformed_basic_is_401_and_nothing_breaks() {
+    let world = World::new().await;
+    for path in FORMS {
+        let form = [GRANT[0], ("token", "x")];
+        let check = async |header: &[u8]| {
+            let value = reqwest::header::HeaderValue::from_bytes(header).expect("a header value");
+            let request = world.post(path).form(&form).header("authorization", value);
+            refused(&world.send(request).await, 401, "invalid_client");
+        };
+        check(b"Basic").await;
+        check(b"Basic ").await;
+        check(b"Basic !!!!").await;
+        check(b"Basic YQ").await;
+        check(b"Basic YQ==").await;
+        check(b"Basic /////w==").await;
+        check(b"Basic \xff\xfe").await;
+        check(b"").await;
+        check(format!("Basic {}", "QUFB".repeat(10_000)).as_bytes()).await;
+        let twice = world
+            .signed(path, &world.client)
+            .basic_auth(&world.client.id, Some(&world.client.secret));
+        refused(&world.send(twice.form(&form)).await, 401, "invalid_client");
+    }
+}
+
+#[tokio::test]
+async fn rfc6749_2_3_two_ways_to_authenticate_at_once_are_an_invalid_request() {
+    let world = World::new().await;
+    let (id, secret) = (world.client.id.as_str(), world.client.secret.as_str());
+    for path in FORMS {
+        let both = [
+            GRANT[0],
+            ("token", "x"),
+            ("client_id", id),
+            ("client_secret", secret),
+        ];
+        refused(
+            &world.form(path, &world.client, &both).await,
+            400,
+            "invalid_request",
+        );
+        let secret_only = [GRANT[0], ("token", "x"), ("client_secret", secret)];
+        refused(
+            &world.form(path, &world.client, &secret_only).await,
+            400,
+            "invalid_request",
+        );
+        // The id alone may stand in the form beside HTTP Basic, if it is the same.
+        world
+            .form(
+                path,
+                &world.client,
+                &[GRANT[0], ("token", "x"), ("client_id", id)],
+            )
+            .await
+            .expect(200);
+        let another = [
+            GRANT[0],
+            ("token", "x"),
+            ("client_id", world.other.id.as_str()),
+        ];
+        refused(
+            &world.form(path, &world.client, &another).await,
+            400,
+            "invalid_request",
+        );
+    }
+}
+
+#[tokio::test]
+async fn credentials_in_the_query_count_for_nothing() {
+    let world = World::new().await;
+    let query = [
+        ("client_id", world.client.id.as_str()),
+        ("client_secret", world.client.secret.as_str()),
+    ];
+    for path in FORMS {
+        let request = world
+            .post(path)
+            .query(&query)
+            .form(&[GRANT[0], ("token", "x")]);
+        refused(&world.send(request).await, 401, "invalid_client");
+    }
+}
+
+#[tokio::test]
+async fn a_disabled_and_a_deleted_client_are_refused() {
+    let world = World::new().await;
+    world
+        .api
+        .disable(&world.client.id)
+        .await
+        .expect("an answer")
+        .expect(200);
+    refused(
+        &world.form(TOKEN, &world.client, &GRANT).await,
+        401,
+        "invalid_client",
+    );
+    world
+        .api
+        .enable(&world.client.id)
+        .await
+        .expect("an answer")
+        .expect(200);
+    world.form(TOKEN, &world.client, &GRANT).await.expect(200);
+    world
+        .api
+        .delete(&world.client)
+        .await
+        .expect("an answer")
+        .expect(200);
+    for path in FORMS {
+        refused(
+            &world
+                .form(path, &world.client, &[GRANT[0], ("token", "x")])
+                .await,
+            401,
+            "invalid_client",
+        );
+    }
+}

@@ -1,0 +1,115 @@
+//! RFC 8414: what the server says about itself is so.
+
+use crate::world::{GRANT, METADATA, World};
+use reqwest::Method;
+use serde_json::json;
+use tokenward_testkit::Server;
+
+#[tokio::test]
+async fn rfc8414_3_3_the_issuer_is_the_address_it_was_asked_at() {
+    let world = World::new().await;
+    let answer = world
+        .send(world.api.public(Method::GET, METADATA))
+        .await
+        .expect(200);
+    assert_eq!(answer.header("content-type"), "application/json");
+    assert_eq!(answer.json()["issuer"], world.server.public());
+}
+
+#[tokio::test]
+async fn rfc8414_3_3_a_configured_issuer_is_said_to_the_letter_everywhere() {
+    for issuer in [
+        "https://auth.example.com",
+        "https://auth.example.com/",
+        "https://example.com/auth",
+    ] {
+        let world = World::of(Server::builder().arg("--issuer").arg(issuer)).await;
+        let body = world
+            .send(world.api.public(Method::GET, METADATA))
+            .await
+            .expect(200)
+            .json();
+        assert_eq!(body["issuer"], issuer);
+        let base = issuer.trim_end_matches('/');
+        for (member, path) in [
+            ("token", "token"),
+            ("introspection", "introspect"),
+            ("revocation", "revoke"),
+        ] {
+            assert_eq!(
+                body[format!("{member}_endpoint")],
+                format!("{base}/oauth2/{path}")
+            );
+        }
+        let token = world.generate(&world.client).await;
+        assert_eq!(
+            world.told(&world.client, &token).await.json()["iss"],
+            issuer
+        );
+    }
+}
+
+#[tokio::test]
+async fn rfc8414_2_every_member_is_so() {
+    let world = World::new().await;
+    let body = world
+        .send(world.api.public(Method::GET, METADATA))
+        .await
+        .expect(200)
+        .json();
+    assert_eq!(body["grant_types_supported"], json!(["client_credentials"]));
+    assert_eq!(body["response_types_supported"], json!([]));
+    for kind in ["token", "introspection", "revocation"] {
+        let url = body[format!("{kind}_endpoint")]
+            .as_str()
+            .expect("an address");
+        let path = url
+            .strip_prefix(world.server.public())
+            .expect("an address of this server");
+        let form = [GRANT[0], ("token", "x")];
+        for method in body[format!("{kind}_endpoint_auth_methods_supported")]
+            .as_array()
+            .expect("a list")
+        {
+            let (id, secret) = (world.client.id.as_str(), world.client.secret.as_str());
+            match method.as_str().expect("a word") {
+                "client_secret_basic" => world.form(path, &world.client, &form).await.expect(200),
+                "client_secret_post" => {
+                    let form = [
+                        form[0],
+                        form[1],
+                        ("client_id", id),
+                        ("client_secret", secret),
+                    ];
+                    world.send(world.post(path).form(&form)).await.expect(200)
+                }
+                other => panic!("{other} is said to be supported"),
+            };
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_odd_host_header_breaks_nothing() {
+    let world = World::new().await;
+    for host in ["a b", "x\"y", "localhost:99999999", "", "\u{fc}"] {
+        let value =
+            reqwest::header::HeaderValue::from_bytes(host.as_bytes()).expect("a header value");
+        let answer = world
+            .send(
+                world
+                    .api
+                    .public(Method::GET, METADATA)
+                    .header("host", value),
+            )
+            .await;
+        assert!(
+            matches!(answer.status, 200 | 400),
+            "{host:?}: {}",
+            answer.status
+        );
+        if answer.status == 200 {
+            assert!(answer.json()["issuer"].is_string());
+        }
+    }
+}

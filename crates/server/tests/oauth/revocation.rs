@@ -1,0 +1,155 @@
+//! RFC 7009: a client ends its own token, and no other's.
+
+use crate::world::{REVOKE, World, refused};
+use tokenward_testkit::NewClient;
+
+#[tokio::test]
+async fn rfc7009_2_a_client_revokes_its_own_token_at_once() {
+    let world = World::new().await;
+    let token = world.generate(&world.client).await;
+    let form = [
+        ("token", token.as_str()),
+        ("token_type_hint", "access_token"),
+    ];
+    let answer = world.form(REVOKE, &world.client, &form).await.expect(200);
+    assert_eq!(answer.header("cache-control"), "no-store");
+    world
+        .api
+        .check("sandbox", "e-invoice", &token)
+        .await
+        .expect("an answer")
+        .expect_error(401, "TOKEN_REVOKED");
+    assert_eq!(
+        world.told(&world.client, &token).await.body,
+        "{\"active\":false}"
+    );
+    // Again: it is already as the caller wants it.
+    world.form(REVOKE, &world.client, &form).await.expect(200);
+    // The client itself lives on.
+    world.generate(&world.client).await;
+}
+
+#[tokio::test]
+async fn rfc7009_2_2_an_unknown_token_is_200_and_ends_nothing() {
+    let world = World::new().await;
+    let superseded = world.generate(&world.client).await;
+    let live = world.generate(&world.client).await;
+    let unknown = format!("1.{}_{}", world.client.id, "0".repeat(64));
+    for text in [
+        "x",
+        superseded.as_str(),
+        &unknown,
+        &world.client.secret,
+        &"x".repeat(10_000),
+    ] {
+        world
+            .form(REVOKE, &world.client, &[("token", text)])
+            .await
+            .expect(200);
+    }
+    world
+        .api
+        .check("sandbox", "e-invoice", &live)
+        .await
+        .expect("an answer")
+        .expect(200);
+}
+
+#[tokio::test]
+async fn rfc7009_2_1_another_clients_token_is_not_revoked() {
+    let world = World::new().await;
+    let theirs = world.generate(&world.other).await;
+    let own = world.generate(&world.client).await;
+    world
+        .form(REVOKE, &world.client, &[("token", &theirs)])
+        .await
+        .expect(200);
+    for token in [&theirs, &own] {
+        world
+            .api
+            .check("sandbox", "e-invoice", token)
+            .await
+            .expect("an answer")
+            .expect(200);
+    }
+}
+
+#[tokio::test]
+async fn rfc7009_2_1_a_caller_who_proves_nothing_revokes_nothing() {
+    let world = World::new().await;
+    let token = world.generate(&world.client).await;
+    let form = [("token", token.as_str())];
+    refused(
+        &world.send(world.post(REVOKE).form(&form)).await,
+        401,
+        "invalid_client",
+    );
+    refused(
+        &world
+            .send(world.post(REVOKE).bearer_auth(&token).form(&form))
+            .await,
+        401,
+        "invalid_client",
+    );
+    let named = [form[0], ("client_id", world.client.id.as_str())];
+    refused(
+        &world.send(world.post(REVOKE).form(&named)).await,
+        401,
+        "invalid_client",
+    );
+    refused(
+        &world.form(REVOKE, &world.client, &[]).await,
+        400,
+        "invalid_request",
+    );
+    refused(
+        &world.form(REVOKE, &world.client, &[("token", "")]).await,
+        400,
+        "invalid_request",
+    );
+    world
+        .api
+        .check("sandbox", "e-invoice", &token)
+        .await
+        .expect("an answer")
+        .expect(200);
+}
+
+#[tokio::test]
+async fn revoking_the_previous_token_of_a_hand_over_leaves_the_newest() {
+    let world = World::new().await;
+    let slow = world
+        .api
+        .client(&world.workspace, NewClient::sandbox("slow").handover(600))
+        .await
+        .expect("a client");
+    let first = world.generate(&slow).await;
+    let request = world
+        .api
+        .authz(reqwest::Method::POST, "?handover=600", &slow.secret);
+    let second = world.send(request).await.token().access_token;
+    for token in [&first, &second] {
+        world
+            .api
+            .check("sandbox", "e-invoice", token)
+            .await
+            .expect("an answer")
+            .expect(200);
+    }
+    world
+        .form(REVOKE, &slow, &[("token", &first)])
+        .await
+        .expect(200);
+    let ended = world
+        .api
+        .check("sandbox", "e-invoice", &first)
+        .await
+        .expect("an answer");
+    assert_eq!(ended.status, 401, "{}", ended.body);
+    world
+        .api
+        .check("sandbox", "e-invoice", &second)
+        .await
+        .expect("an answer")
+        .expect(200);
+}

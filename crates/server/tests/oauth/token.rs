@@ -1,0 +1,292 @@
+//! RFC 6749: the token endpoint.
+
+use crate::world::{FORMS, GRANT, METADATA, TOKEN, World, refused};
+use reqwest::Method;
+use tokenward_testkit::{NewClient, Server};
+
+#[tokio::test]
+async fn rfc6749_5_1_a_token_answer_has_its_members_and_is_not_stored() {
+    let world = World::new().await;
+    let answer = world.form(TOKEN, &world.client, &GRANT).await.expect(200);
+    assert_eq!(answer.header("content-type"), "application/json");
+    assert_eq!(answer.header("cache-control"), "no-store");
+    assert_eq!(answer.header("pragma"), "no-cache");
+    let body = answer.json();
+    assert_eq!(body["token_type"], "Bearer");
+    assert_eq!(body["expires_in"], 3600);
+    assert_eq!(body["generation"], 1);
+    assert!(body.get("refresh_token").is_none(), "{body}");
+    let token = body["access_token"].as_str().expect("a token");
+    world
+        .api
+        .check("sandbox", "e-invoice", token)
+        .await
+        .expect("an answer")
+        .expect(200);
+}
+
+#[tokio::test]
+async fn rfc6749_5_1_a_token_that_never_expires_has_no_expires_in() {
+    let world = World::new().await;
+    let never = serde_json::json!({ "token_lifetime_seconds": null });
+    world
+        .api
+        .patch_client(&world.client.id, &never)
+        .await
+        .expect("an answer")
+        .expect(200);
+    let body = world
+        .form(TOKEN, &world.client, &GRANT)
+        .await
+        .expect(200)
+        .json();
+    assert!(body.get("expires_in").is_none(), "{body}");
+}
+
+#[tokio::test]
+async fn rfc6749_5_2_each_error_has_its_code() {
+    let world = World::new().await;
+    let check = async |form: &[(&str, &str)], status, code| {
+        refused(&world.form(TOKEN, &world.client, form).await, status, code);
+    };
+    check(&[], 400, "invalid_request").await;
+    check(&[("grant_type", "")], 400, "invalid_request").await;
+    check(&[("grant_type", "password")], 400, "unsupported_grant_type").await;
+    check(
+        &[("grant_type", "authorization_code"), ("code", "x")],
+        400,
+        "unsupported_grant_type",
+    )
+    .await;
+    check(
+        &[("grant_type", "refresh_token"), ("refresh_token", "x")],
+        400,
+        "unsupported_grant_type",
+    )
+    .await;
+    check(
+        &[("grant_type", "client_credentials"), ("scope", "gst")],
+        400,
+        "invalid_scope",
+    )
+    .await;
+    // A parameter without a value counts as left out, an unknown one is ignored (RFC 6749, section 3.2).
+    let tolerated = [
+        ("grant_type", "client_credentials"),
+        ("scope", ""),
+        ("audience", "x"),
+    ];
+    world
+        .form(TOKEN, &world.client, &tolerated)
+        .await
+        .expect(200);
+}
+
+#[tokio::test]
+async fn rfc6749_3_2_a_parameter_given_twice_is_an_invalid_request() {
+    let world = World::new().await;
+    let live = world.generate(&world.client).await;
+    let check = async |path: &str, form: &[(&str, &str)]| {
+        refused(
+            &world.form(path, &world.client, form).await,
+            400,
+            "invalid_request",
+        );
+    };
+    check(TOKEN, &[GRANT[0], GRANT[0]]).await;
+    check(TOKEN, &[GRANT[0], ("x", "1"), ("x", "2")]).await;
+    check("/oauth2/introspect", &[("token", &live), ("token", &live)]).await;
+    check("/oauth2/revoke", &[("token", &live), ("token", "x")]).await;
+    let twice = [
+        GRANT[0],
+        ("client_secret", &world.client.secret),
+        ("client_secret", &world.client.secret),
+    ];
+    refused(
+        &world.send(world.post(TOKEN).form(&twice)).await,
+        400,
+        "invalid_request",
+    );
+    assert_eq!(
+        world.told(&world.client, &live).await.json()["active"],
+        true
+    );
+}
+
+#[tokio::test]
+async fn another_method_is_answered_405_with_allow() {
+    let world = World::new().await;
+    for path in FORMS {
+        for method in [
+            Method::GET,
+            Method::HEAD,
+            Method::PUT,
+            Method::PATCH,
+            Method::DELETE,
+            Method::OPTIONS,
+        ] {
+            let answer = world
+                .send(world.api.public(method.clone(), path))
+                .await
+                .expect(405);
+            assert_eq!(answer.header("allow"), "POST", "{method} {path}");
+            if method != Method::HEAD {
+                refused(&answer, 405, "invalid_request");
+            }
+        }
+    }
+    for method in [Method::POST, Method::PUT, Method::DELETE] {
+        let answer = world.send(world.api.public(method.clone(), METADATA)).await;
+        refused(&answer, 405, "invalid_request");
+        assert_eq!(answer.header("allow"), "GET, HEAD", "{method}");
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_is_no_form_is_an_invalid_request() {
+    let world = World::new().await;
+    for path in FORMS {
+        let check = async |kind: Option<&str>| {
+            let request = world
+                .signed(path, &world.client)
+                .body("grant_type=client_credentials&token=x");
+            let request = kind.iter().fold(request, |request, kind| {
+                request.header("content-type", *kind)
+            });
+            refused(&world.send(request).await, 400, "invalid_request");
+        };
+        check(None).await;
+        check(Some("")).await;
+        check(Some("application/json")).await;
+        check(Some("text/plain")).await;
+        check(Some("multipart/form-data; boundary=x")).await;
+        check(Some("application/x-www-form-urlencodedx")).await;
+    }
+    // Parameters of the type, and its case, do not matter.
+    let request = world
+        .signed(TOKEN, &world.client)
+        .body("grant_type=client_credentials");
+    let request = request.header(
+        "content-type",
+        "Application/X-WWW-Form-Urlencoded ; charset=UTF-8",
+    );
+    world.send(request).await.expect(200);
+}
+
+#[tokio::test]
+async fn a_form_that_is_too_long_is_refused_with_or_without_its_length() {
+    let world = World::new().await;
+    let long = format!("grant_type=client_credentials&pad={}", "x".repeat(100_000));
+    for path in FORMS {
+        let request = world
+            .signed(path, &world.client)
+            .header("content-type", "application/x-www-form-urlencoded");
+        let known = request.try_clone().expect("a request").body(long.clone());
+        refused(&world.send(known).await, 413, "invalid_request");
+        let chunked = request.body(reqwest::Body::wrap(Chunks::of(&long)));
+        refused(&world.send(chunked).await, 413, "invalid_request");
+    }
+}
+
+/// A body in pieces, whose length nobody says beforehand.
+struct Chunks(Vec<bytes::Bytes>);
+
+impl Chunks {
+    fn of(text: &str) -> Chunks {
+        let mut pieces: Vec<_> = text
+            .as_bytes()
+            .chunks(10_000)
+            .map(bytes::Bytes::copy_from_slice)
+            .collect();
+        pieces.reverse();
+        Chunks(pieces)
+    }
+}
+
+impl http_body::Body for Chunks {
+    type Data = bytes::Bytes;
+    type Error = std::io::Error;
+
+    fn poll_frame(
+        mut self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Result<http_body::Frame<bytes::Bytes>, std::io::Error>>> {
+        std::task::Poll::Ready(self.0.pop().map(|piece| Ok(http_body::Frame::data(piece))))
+    }
+}
+
+#[tokio::test]
+async fn bytes_that_are_no_utf8_are_refused_and_nothing_breaks() {
+    let world = World::new().await;
+    let live = world.generate(&world.client).await;
+    for path in FORMS {
+        let check = async |body: &[u8]| {
+            let request = world.signed(path, &world.client).body(body.to_vec());
+            let request = request.header("content-type", "application/x-www-form-urlencoded");
+            refused(&world.send(request).await, 400, "invalid_request");
+        };
+        check(b"grant_type=client_credentials%ff&token=%ff").await;
+        check(b"grant_type=client_credentials&token=%c0%ae&x=%ff").await;
+        check(b"grant_type=client_credentials&token=a&%ff=1").await;
+        check(b"grant_type=client_credentials&token=a&x=\xff\xfe").await;
+        check(b"grant_type=client_credentials&token=a&x=%ed%a0%80").await;
+    }
+    // A percent sign that encodes nothing stands for itself; NUL and the like are just no token.
+    for text in [
+        "token=%zz",
+        "token=%",
+        "token=%00",
+        "token=%0d%0a",
+        "token==&==&;=1",
+        "&&&&token=x&",
+    ] {
+        for path in ["/oauth2/introspect", "/oauth2/revoke"] {
+            let request = world.signed(path, &world.client).body(text);
+            let request = request.header("content-type", "application/x-www-form-urlencoded");
+            world.send(request).await;
+        }
+    }
+    assert_eq!(
+        world.told(&world.client, &live).await.json()["active"],
+        true
+    );
+}
+
+#[tokio::test]
+async fn a_spent_quota_says_when_to_come_back() {
+    let world = World::of(Server::builder().arg("--quota-per-day").arg("1")).await;
+    world.generate(&world.client).await;
+    let answer = world.form(TOKEN, &world.client, &GRANT).await;
+    refused(&answer, 429, "temporarily_unavailable");
+    let wait: u32 = answer
+        .header("retry-after")
+        .parse()
+        .expect("a number of seconds");
+    assert!((1..=86_400).contains(&wait), "{wait}");
+}
+
+#[tokio::test]
+async fn a_host_of_the_other_environment_and_a_foreign_address_are_refused() {
+    let world = World::of(
+        Server::builder()
+            .arg("--environment-host")
+            .arg("production=127.0.0.1"),
+    )
+    .await;
+    refused(
+        &world.form(TOKEN, &world.client, &GRANT).await,
+        401,
+        "invalid_client",
+    );
+    let far = NewClient::production("far").secret_networks(&["203.0.113.0/24"]);
+    let far = world
+        .api
+        .client(&world.workspace, far)
+        .await
+        .expect("a client");
+    refused(
+        &world.form(TOKEN, &far, &GRANT).await,
+        403,
+        "unauthorized_client",
+    );
+}
