@@ -54,7 +54,7 @@ impl Once {
                 "the server's answer holds no {what}"
             )));
         };
-        let lost = |why: std::io::Error| {
+        let lost = |why: String| {
             CliError::Failed(format!(
                 "the {what} was made but could not be delivered ({why}); make another"
             ))
@@ -62,7 +62,7 @@ impl Once {
         if let Some((path, file)) = &mut self.file {
             file.write_all(format!("{text}\n").as_bytes())
                 .and_then(|()| file.sync_all())
-                .map_err(lost)?;
+                .map_err(|error| lost(error.to_string()))?;
             self.kept = true;
             let place = path.display();
             out.note(&format!(
@@ -73,15 +73,19 @@ impl Once {
             }
             return if out.json { out.json(answer) } else { Ok(()) };
         }
-        out.note(&format!(
-            "This {what} will never be shown again: keep it now."
-        ));
         let delivered = if out.json {
             out.json(answer)
         } else {
             out.line(text)
         };
-        delivered.map_err(|_| lost(std::io::ErrorKind::BrokenPipe.into()))
+        delivered.map_err(|error| match error {
+            CliError::Failed(why) => lost(why),
+            _ => lost("nobody reads it".to_owned()),
+        })?;
+        out.note(&format!(
+            "This {what} will never be shown again: keep it now."
+        ));
+        Ok(())
     }
 }
 

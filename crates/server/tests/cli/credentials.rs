@@ -87,6 +87,28 @@ async fn a_token_is_made_replaced_and_revoked() {
 }
 
 #[test]
+fn a_token_that_could_not_be_delivered_is_not_passed_over_in_silence() {
+    let server = server();
+    erp(&server);
+    let full = std::fs::OpenOptions::new()
+        .write(true)
+        .open("/dev/full")
+        .unwrap();
+    let mut command = at(&server);
+    command
+        .args(["token", "generate", "-w", "acme", "-e", "sandbox", "erp"])
+        .stdout(full);
+    let output = command.output().unwrap();
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    assert!(
+        told.contains("could not be delivered") && told.contains("make another"),
+        "{told}"
+    );
+    assert!(!told.contains("keep it now"), "{told}");
+}
+
+#[test]
 fn an_admin_key_opens_what_its_role_allows_until_it_is_revoked() {
     let server = server();
     let folder = tempfile::tempdir().unwrap();

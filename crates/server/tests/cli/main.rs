@@ -9,3 +9,4 @@ mod refusals;
 mod run;
 mod scan;
 mod terminal;
+mod tls;
