@@ -91,7 +91,7 @@ pub fn client_secret(headers: &HeaderMap) -> SecretPresented {
     };
     let basic = match basic(headers) {
         Ok(basic) => basic,
-        Err(()) => return SecretPresented::Unreadable,
+        Err(Unreadable) => return SecretPresented::Unreadable,
     };
     match (own, basic) {
         (None, None) => SecretPresented::Missing,
@@ -107,13 +107,17 @@ pub fn client_secret(headers: &HeaderMap) -> SecretPresented {
     }
 }
 
+/// An `Authorization` header that is there twice, or can't be decoded.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Unreadable;
+
 /// User name and password of HTTP Basic (RFC 7617), if the request has it.
-pub fn basic(headers: &HeaderMap) -> Result<Option<(String, Zeroizing<String>)>, ()> {
+pub fn basic(headers: &HeaderMap) -> Result<Option<(String, Zeroizing<String>)>, Unreadable> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let value = match (values.next(), values.next()) {
         (None, _) => return Ok(None),
-        (Some(_), Some(_)) => return Err(()),
-        (Some(value), None) => value.to_str().map_err(|_| ())?,
+        (Some(_), Some(_)) => return Err(Unreadable),
+        (Some(value), None) => value.to_str().map_err(|_| Unreadable)?,
     };
     let Some(encoded) = scheme(value, "basic") else {
         return Ok(None);
@@ -121,9 +125,9 @@ pub fn basic(headers: &HeaderMap) -> Result<Option<(String, Zeroizing<String>)>,
     let decoded = Zeroizing::new(
         base64::engine::general_purpose::STANDARD
             .decode(encoded)
-            .map_err(|_| ())?,
+            .map_err(|_| Unreadable)?,
     );
-    let text = std::str::from_utf8(&decoded).map_err(|_| ())?;
-    let (user, password) = text.split_once(':').ok_or(())?;
+    let text = std::str::from_utf8(&decoded).map_err(|_| Unreadable)?;
+    let (user, password) = text.split_once(':').ok_or(Unreadable)?;
     Ok(Some((user.to_owned(), Zeroizing::new(password.to_owned()))))
 }
