@@ -1,7 +1,6 @@
 //! What is asked of the server after each new start.
 
 use reqwest::Method;
-use serde_json::Value;
 use tokenward_testkit::Api;
 
 use super::plan::Tally;
@@ -26,15 +25,20 @@ impl World {
                 .get(&subject.number)
                 .map_or(&[][..], Vec::as_slice);
             let report = history::check(events);
-            let lost = lost_generation(api, &subject, events).await;
-            let is_good = report.violations.is_empty() && lost.is_none();
+            let expected = Generations::of(events);
+            let named = named_generation(api, &subject).await;
+            let lost = expected.lost(named, &subject);
+            if report.violations.is_empty() && lost.is_none() {
+                if let Some(named) = named {
+                    let known = self.named.insert(subject.number, named).unwrap_or(0);
+                    tally.carried_out += named.saturating_sub(known.max(expected.answered));
+                }
+                continue;
+            }
             tally.judge(&report);
-            if let Some(lost) = lost {
-                tally.lose(lost);
-            }
-            if !is_good {
-                self.forget(place);
-            }
+            tally.violations.extend(lost.clone());
+            tally.lost += u64::from(lost.is_some());
+            self.forget(place);
         }
     }
 
@@ -51,40 +55,59 @@ impl World {
     }
 }
 
-/// The generation that the server names must be the last one answered, or one of those cut off since.
-async fn lost_generation(api: &Api, subject: &Subject, events: &[Event]) -> Option<String> {
+/// The generation the server itself names; none when it says that there is no such client any more.
+async fn named_generation(api: &Api, subject: &Subject) -> Option<u64> {
     let request = api.authz(Method::GET, "/status", &subject.client.secret);
     let answer = api.send(request).await.expect("a living server");
-    if answer.status != 200 {
-        let may_be_deleted = events
-            .iter()
-            .any(|event| event.operation == Operation::Delete && event.may_have_happened());
-        return (!may_be_deleted).then(|| {
-            format!(
-                "client {} was never deleted: {}",
-                subject.number, answer.body
-            )
-        });
+    match answer.status {
+        200 => answer.json()["generation"].as_u64(),
+        _ => None,
     }
-    let named = answer.json().get("generation").and_then(Value::as_u64)?;
-    let last = events
-        .iter()
-        .filter(|event| generation(event).is_some())
-        .max_by_key(|event| generation(event));
-    let answered = last.and_then(generation).unwrap_or(0);
-    let since = last.map_or(0, |event| event.invoked);
-    let cut_off = events
-        .iter()
-        .filter(|event| event.operation == Operation::Generate && event.is_unknown())
-        .filter(|event| event.returned > since)
-        .count() as u64;
-    let possible = answered..=answered + cut_off;
-    (!possible.contains(&named)).then(|| {
-        format!(
-            "client {}: generation {answered} was answered and {cut_off} cut off, the server names {named}",
-            subject.number
-        )
-    })
+}
+
+/// What is known of a client's generations from outside.
+struct Generations {
+    /// The highest one answered.
+    answered: u64,
+    /// Generates cut off since that one was sent.
+    cut_off: u64,
+    may_be_deleted: bool,
+}
+
+impl Generations {
+    fn of(events: &[Event]) -> Generations {
+        let last = events
+            .iter()
+            .filter_map(|event| Some((generation(event)?, event.invoked)))
+            .max();
+        let (answered, since) = last.unwrap_or_default();
+        let cut_off = events
+            .iter()
+            .filter(|event| event.operation == Operation::Generate && event.is_unknown())
+            .filter(|event| event.returned > since)
+            .count();
+        Generations {
+            answered,
+            cut_off: cut_off as u64,
+            may_be_deleted: events
+                .iter()
+                .any(|event| event.operation == Operation::Delete && event.may_have_happened()),
+        }
+    }
+
+    /// The server must name the last generation answered, or one of those cut off since.
+    fn lost(&self, named: Option<u64>, subject: &Subject) -> Option<String> {
+        let is_possible = match named {
+            Some(named) => (self.answered..=self.answered + self.cut_off).contains(&named),
+            None => self.may_be_deleted,
+        };
+        (!is_possible).then(|| {
+            format!(
+                "client {}: generation {} was answered and {} cut off since, the server names {named:?}",
+                subject.number, self.answered, self.cut_off
+            )
+        })
+    }
 }
 
 fn generation(event: &Event) -> Option<u64> {

@@ -55,6 +55,8 @@ pub struct Tally {
     pub acknowledged: u64,
     /// Changes that a kill left without an answer.
     pub unknown: u64,
+    /// Generates among them that the server turned out to have carried out.
+    pub carried_out: u64,
     /// Changes answered with a final no.
     pub refused: u64,
     /// Checks that accepted a token.
@@ -87,6 +89,7 @@ impl Tally {
             rounds: 0,
             acknowledged: 0,
             unknown: 0,
+            carried_out: 0,
             refused: 0,
             accepted: 0,
             denied: 0,
@@ -124,11 +127,6 @@ impl Tally {
         }
     }
 
-    pub(super) fn lose(&mut self, what: String) {
-        self.lost += 1;
-        self.violations.push(what);
-    }
-
     pub(super) fn count(&mut self, report: &Report) {
         self.acknowledged += report.changed;
         self.unknown += report.unknown;
@@ -143,12 +141,13 @@ impl fmt::Display for Tally {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             formatter,
-            "{}: {} kills, {} changes acknowledged, {} cut off, {} checks; \
+            "{}: {} kills, {} changes acknowledged, {} cut off (of which {} generates happened), {} checks; \
              {} lost, {} double live, {} ended but accepted, {} audit chains broken, {} other",
             self.engine,
             self.rounds,
             self.acknowledged,
             self.unknown,
+            self.carried_out,
             self.accepted + self.denied,
             self.lost,
             self.double_live,

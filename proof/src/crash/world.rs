@@ -23,6 +23,8 @@ pub(super) struct World {
     pub(super) places: Vec<Arc<Subject>>,
     /// What was seen of each client under load.
     pub(super) seen: HashMap<u32, Vec<Event>>,
+    /// The last generation the server named of each client.
+    pub(super) named: HashMap<u32, u64>,
     /// Clients no longer under load, with all that was seen of them.
     past: Vec<(Arc<Subject>, Vec<Event>)>,
     workspace: String,
@@ -52,6 +54,7 @@ impl World {
             cluster,
             places: Vec::new(),
             seen: HashMap::new(),
+            named: HashMap::new(),
             past: Vec::new(),
             workspace,
             callers: 0,
