@@ -117,7 +117,7 @@ impl Floor {
     #[inline]
     fn start(&self, id: [u64; 2]) -> usize {
         let mixed = u128::from((id[0] ^ id[1]).wrapping_mul(0x9e37_79b9_7f4a_7c15));
-        (mixed * self.entries.len() as u128 >> 64) as usize
+        ((mixed * self.entries.len() as u128) >> 64) as usize
     }
 
     /// The client whose live token this is.
