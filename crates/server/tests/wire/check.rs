@@ -1,1 +1,535 @@
 //! The check for gateways: every verdict with its whole answer, and everything that must change nothing.
+
+use crate::house::{House, cut};
+use crate::seen::seen;
+use insta::assert_snapshot;
+use reqwest::header::HeaderValue;
+use reqwest::{Method, RequestBuilder};
+use serde_json::json;
+use tokenward_testkit::{Answer, NewClient};
+
+const OWN: &str = "x-cleartax-auth-token";
+
+/// The seven identity headers of a permit, in the order shown.
+const IDENTITY: [&str; 7] = [
+    "x-tokenward-workspace",
+    "x-tokenward-client",
+    "x-tokenward-client-label",
+    "x-tokenward-environment",
+    "x-tokenward-product",
+    "x-tokenward-generation",
+    "x-tokenward-valid-till",
+];
+
+fn gst(house: &House) -> RequestBuilder {
+    house.api.internal(Method::GET, "/check/sandbox/gst")
+}
+
+/// The check of `gst` in the sandbox with these headers.
+async fn with(house: &House, headers: &[(&str, &str)]) -> Answer {
+    let add = |request: RequestBuilder, (name, value): &(&str, &str)| {
+        request.header(*name, HeaderValue::from_bytes(value.as_bytes()).unwrap())
+    };
+    house.send(headers.iter().fold(gst(house), add)).await
+}
+
+#[tokio::test]
+async fn a_permit_tells_who_calls_in_all_seven_headers() {
+    let house = House::new().await;
+    let erp = house
+        .client(NewClient::sandbox("Abrechnung Süd 100%"))
+        .await;
+    let token = house.token(&erp).await;
+    let till = token.valid_till.clone().unwrap();
+    let expected = [
+        house.acme.as_str(),
+        &erp.id,
+        "Abrechnung S%C3%BCd 100%25",
+        "sandbox",
+        "gst",
+        "1",
+        &till,
+    ];
+    for method in [
+        Method::GET,
+        Method::POST,
+        Method::PUT,
+        Method::DELETE,
+        Method::PATCH,
+        Method::OPTIONS,
+        Method::HEAD,
+        Method::from_bytes(b"PROPFIND").unwrap(),
+    ] {
+        for path in [
+            "/check/sandbox/gst",
+            "/check/sandbox/gst/",
+            "/check/sandbox/gst/v1/check/production/max-itc?q=%2f%2e%2e",
+            "/check/sandbox/gst?product=max-itc",
+        ] {
+            let request = house.api.internal(method.clone(), path);
+            let answer = house
+                .send(request.header(OWN, &token.access_token).body("a body"))
+                .await;
+            assert_eq!(
+                (answer.status, answer.body.as_str()),
+                (200, ""),
+                "{method} {path}"
+            );
+            assert_eq!(answer.header("cache-control"), "no-store");
+            assert_eq!(
+                IDENTITY.map(|name| answer.header(name)),
+                expected,
+                "{method} {path}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_token_may_come_as_a_bearer_but_only_one_and_once() {
+    let house = House::new().await;
+    let erp = house.client(NewClient::sandbox("erp")).await;
+    let other = house.client(NewClient::sandbox("other")).await;
+    let token = house.token(&erp).await.access_token;
+    let stranger = house.token(&other).await.access_token;
+    let bearer = format!("Bearer {token}");
+    let lower = format!("bearer {token}");
+    let differing = format!("Bearer {stranger}");
+    let own = (OWN, token.as_str());
+    for good in [
+        vec![("authorization", bearer.as_str())],
+        vec![("authorization", &lower)],
+        vec![own, ("authorization", &bearer)],
+        vec![own, ("authorization", "Basic dTpw")],
+        vec![("X-Cleartax-Auth-Token", &token)],
+    ] {
+        with(&house, &good).await.expect(200);
+    }
+    let missing = with(&house, &[]).await;
+    assert_snapshot!(seen(&missing), @r#"
+    401
+    www-authenticate: Bearer realm="tokenward"
+    cache-control: no-store
+    content-type: application/json
+    {"errors":[{"error_code":"ACCESS_TOKEN_MISSING","error_id":"[uuid]","error_message":"No access token was sent. Send it in the header x-cleartax-auth-token.","error_source":"CLEAR"}]}
+    "#);
+    for none in [
+        vec![(OWN, "")],
+        vec![("authorization", "Basic dTpw")],
+        vec![("authorization", "Bearer ")],
+        vec![("x_cleartax_auth_token", token.as_str())],
+        vec![("x-clear-client-secret", &token)],
+    ] {
+        with(&house, &none)
+            .await
+            .expect_error(401, "ACCESS_TOKEN_MISSING");
+    }
+    let repeated = with(&house, &[own, own]).await;
+    assert_snapshot!(seen(&repeated), @r#"
+    401
+    www-authenticate: Bearer realm="tokenward", error="invalid_token"
+    cache-control: no-store
+    content-type: application/json
+    {"errors":[{"error_code":"ACCESS_TOKEN_MALFORMED","error_id":"[uuid]","error_message":"More than one access token was sent. Send exactly one, in the header x-cleartax-auth-token.","error_source":"CLEAR"}]}
+    "#);
+    let two = with(&house, &[own, ("authorization", &differing)]).await;
+    assert_eq!(seen(&two), seen(&repeated));
+    let malformed = with(&house, &[(OWN, &cut(&token))]).await;
+    assert_snapshot!(seen(&malformed), @r#"
+    401
+    www-authenticate: Bearer realm="tokenward", error="invalid_token"
+    cache-control: no-store
+    content-type: application/json
+    {"errors":[{"error_code":"ACCESS_TOKEN_MALFORMED","error_id":"[uuid]","error_message":"What was sent is not an access token: its shape or checksum is wrong. Was it cut when it was copied?","error_source":"CLEAR"}]}
+    "#);
+    let twice = format!("{token}, {token}");
+    let padded = format!("{token}.");
+    let upper = token.to_uppercase();
+    let long = "1.".repeat(10_000);
+    for bad in [
+        vec![own, (OWN, "")],
+        vec![
+            ("authorization", bearer.as_str()),
+            ("authorization", &bearer),
+        ],
+        vec![(OWN, "tökén")],
+        vec![("authorization", "Bearer tökén")],
+        vec![(OWN, &twice)],
+        vec![(OWN, &padded)],
+        vec![(OWN, &upper)],
+        vec![(OWN, &long)],
+        vec![(OWN, "null")],
+    ] {
+        let refused = with(&house, &bad).await;
+        refused.expect_error(401, "ACCESS_TOKEN_MALFORMED");
+    }
+    house.permits(&token).await;
+}
+
+#[tokio::test]
+async fn a_secret_opens_nothing_and_a_sandbox_token_no_production() {
+    let house = House::new().await;
+    let erp = house.client(NewClient::sandbox("erp")).await;
+    let production = house.client(NewClient::production("erp")).await;
+    let refused = house.check("gst", &erp.secret).await;
+    assert_snapshot!(seen(&refused), @r#"
+    401
+    www-authenticate: Bearer realm="tokenward", error="invalid_token"
+    cache-control: no-store
+    content-type: application/json
+    {"errors":[{"error_code":"CLIENT_SECRET_USED_AS_TOKEN","error_id":"[uuid]","error_message":"A client secret was sent where an access token belongs. Use the secret to generate a token, and send that.","error_source":"CLEAR"}]}
+    "#);
+    let token = house.token(&erp).await.access_token;
+    let refused = house.api.check("production", "gst", &token).await.unwrap();
+    assert_snapshot!(seen(&refused), @r#"
+    401
+    www-authenticate: Bearer realm="tokenward", error="invalid_token"
+    cache-control: no-store
+    content-type: application/json
+    {"errors":[{"error_code":"ENVIRONMENT_MISMATCH","error_id":"[uuid]","error_message":"The access token belongs to another environment. Sandbox tokens open the sandbox only, production tokens production only.","error_source":"CLEAR"}]}
+    "#);
+    let real = house.token(&production).await.access_token;
+    house
+        .api
+        .check("production", "gst", &real)
+        .await
+        .unwrap()
+        .expect(200);
+    house.denies(&real, "ENVIRONMENT_MISMATCH").await;
+}
+
+#[tokio::test]
+async fn a_token_nobody_gave_is_unknown_whatever_became_of_its_client() {
+    let house = House::new().await;
+    let erp = house.client(NewClient::sandbox("erp")).await;
+    let token = house.token(&erp).await.access_token;
+    // Well-formed, of a real client, and made by nobody.
+    let forged = forge(&token);
+    let unknown = house.denies(&forged, "ACCESS_TOKEN_UNKNOWN").await;
+    assert_snapshot!(seen(&unknown), @r#"
+    401
+    www-authenticate: Bearer realm="tokenward", error="invalid_token"
+    cache-control: no-store
+    content-type: application/json
+    {"errors":[{"error_code":"ACCESS_TOKEN_UNKNOWN","error_id":"[uuid]","error_message":"The access token is not known, or no longer. Generate a new one.","error_source":"CLEAR"}]}
+    "#);
+    house.token(&erp).await;
+    house.denies(&forged, "ACCESS_TOKEN_UNKNOWN").await;
+    house.api.disable(&erp.id).await.unwrap().expect(200);
+    house.denies(&forged, "ACCESS_TOKEN_UNKNOWN").await;
+    house.api.delete(&erp).await.unwrap().expect(200);
+    house.denies(&forged, "ACCESS_TOKEN_UNKNOWN").await;
+    let nobodys = forge(&token.replace(&erp.id, "00000000-0000-4000-8000-000000000000"));
+    house.denies(&nobodys, "ACCESS_TOKEN_UNKNOWN").await;
+}
+
+/// The token with another random part and the right checksum.
+fn forge(token: &str) -> String {
+    let mut text = token[..token.len() - 9].to_owned();
+    text.push(if token.as_bytes()[token.len() - 9] == b'0' {
+        '1'
+    } else {
+        '0'
+    });
+    let mut sum = u32::MAX;
+    for byte in text.bytes() {
+        sum ^= u32::from(byte);
+        for _ in 0..8 {
+            sum = (sum >> 1) ^ (0xedb8_8320 & (sum & 1).wrapping_neg());
+        }
+    }
+    format!("{text}{:08x}", !sum)
+}
+
+#[tokio::test]
+async fn the_holder_of_a_former_token_is_told_what_became_of_it() {
+    let house = House::new().await;
+    let erp = house.client(NewClient::sandbox("erp")).await;
+    let first = house.token(&erp).await.access_token;
+    let second = house.token(&erp).await.access_token;
+    let superseded = house.check("gst", &first).await;
+    assert_snapshot!(seen(&superseded), @r#"
+    401
+    www-authenticate: Bearer realm="tokenward", error="invalid_token"
+    cache-control: no-store
+    content-type: application/json
+    {"errors":[{"error_code":"TOKEN_SUPERSEDED","error_id":"[uuid]","error_message":"A newer access token was generated with the same client, which revoked this one. If that was not you, another system uses the same client secret.","error_source":"CLEAR","superseded_at":"[time]","superseded_by_generation":2}]}
+    "#);
+    house.api.revoke(&erp.id).await.unwrap().expect(200);
+    let revoked = house.check("gst", &second).await;
+    assert_snapshot!(seen(&revoked), @r#"
+    401
+    www-authenticate: Bearer realm="tokenward", error="invalid_token"
+    cache-control: no-store
+    content-type: application/json
+    {"errors":[{"error_code":"TOKEN_REVOKED","error_id":"[uuid]","error_message":"The access token was revoked. Generate a new one.","error_source":"CLEAR","revoked_at":"[time]"}]}
+    "#);
+    let third = house.token(&erp).await.access_token;
+    house.api.disable(&erp.id).await.unwrap().expect(200);
+    let disabled = house.check("gst", &third).await;
+    assert_snapshot!(seen(&disabled), @r#"
+    401
+    www-authenticate: Bearer realm="tokenward", error="invalid_token"
+    cache-control: no-store
+    content-type: application/json
+    {"errors":[{"error_code":"CLIENT_DISABLED","error_id":"[uuid]","error_message":"The API client, or its workspace, is disabled. An administrator can enable it again.","error_source":"CLEAR"}]}
+    "#);
+    house.api.enable(&erp.id).await.unwrap().expect(200);
+    house.permits(&third).await;
+    house.api.delete(&erp).await.unwrap().expect(200);
+    for token in [&first, &second, &third] {
+        house.denies(token, "CLIENT_DELETED").await;
+    }
+    let deleted = house.check("gst", &third).await;
+    assert_snapshot!(seen(&deleted), @r#"
+    401
+    www-authenticate: Bearer realm="tokenward", error="invalid_token"
+    cache-control: no-store
+    content-type: application/json
+    {"errors":[{"error_code":"CLIENT_DELETED","error_id":"[uuid]","error_message":"The API client was deleted for good, and its secret and tokens with it.","error_source":"CLEAR"}]}
+    "#);
+}
+
+#[tokio::test]
+async fn a_narrower_restriction_binds_the_live_token_at_once() {
+    let house = House::new().await;
+    let erp = house
+        .client(NewClient::sandbox("erp").products(&["gst", "max-itc"]))
+        .await;
+    let token = house.token(&erp).await.access_token;
+    house.check("gst", &token).await.expect(200);
+    house.check("max-itc", &token).await.expect(200);
+    let refused = house.check("e-invoice", &token).await;
+    assert_snapshot!(seen(&refused), @r#"
+    403
+    cache-control: no-store
+    content-type: application/json
+    {"errors":[{"error_code":"PRODUCT_NOT_ALLOWED","error_id":"[uuid]","error_message":"The API client may not use this product. An administrator can allow it.","error_source":"CLEAR"}]}
+    "#);
+    house
+        .patch(&erp, json!({ "products": ["e-invoice"] }))
+        .await;
+    house
+        .check("gst", &token)
+        .await
+        .expect_error(403, "PRODUCT_NOT_ALLOWED");
+    house.check("e-invoice", &token).await.expect(200);
+    house.patch(&erp, json!({ "products": null })).await;
+    house.check("gst", &token).await.expect(200);
+    house
+        .patch(&erp, json!({ "token_networks": ["192.0.2.0/24"] }))
+        .await;
+    house
+        .check("gst", &token)
+        .await
+        .expect_error(403, "ADDRESS_NOT_ALLOWED");
+    house.patch(&erp, json!({ "token_networks": [] })).await;
+    house.check("gst", &token).await.expect(200);
+}
+
+#[tokio::test]
+async fn where_a_token_may_be_used_from_cannot_be_talked_round() {
+    let house = House::with(&[
+        "--trusted-proxy",
+        "127.0.0.0/8",
+        "--trusted-proxy",
+        "192.0.2.0/24",
+    ])
+    .await;
+    let fenced = NewClient::sandbox("erp").token_networks(&["10.0.0.0/8"]);
+    let erp = house.client(fenced).await;
+    let token = house.token(&erp).await.access_token;
+    let from = async |headers: &[(&str, &str)]| {
+        let headers: Vec<_> = headers
+            .iter()
+            .copied()
+            .chain([(OWN, token.as_str())])
+            .collect();
+        with(&house, &headers).await
+    };
+    let forwarded = "x-forwarded-for";
+    from(&[(forwarded, "10.1.1.1")]).await.expect(200);
+    from(&[(forwarded, "203.0.113.1, 10.1.1.1, 192.0.2.4")])
+        .await
+        .expect(200);
+    from(&[(forwarded, "203.0.113.1"), (forwarded, "10.1.1.1")])
+        .await
+        .expect(200);
+    let refused = from(&[]).await;
+    assert_snapshot!(seen(&refused), @r#"
+    403
+    cache-control: no-store
+    content-type: application/json
+    {"errors":[{"error_code":"ADDRESS_NOT_ALLOWED","error_id":"[uuid]","error_message":"The API client's tokens may not be used from this address. An administrator can allow it.","error_source":"CLEAR"}]}
+    "#);
+    for spoof in [
+        vec![(forwarded, "10.1.1.1, 203.0.113.1")],
+        vec![(forwarded, "10.1.1.1"), (forwarded, "203.0.113.1")],
+        vec![(forwarded, "10.1.1.1, garbage")],
+        vec![(forwarded, "10.1.1.1, ")],
+        vec![(forwarded, "")],
+        vec![("x_forwarded_for", "10.1.1.1")],
+        vec![("x-real-ip", "10.1.1.1")],
+        vec![("forwarded", "for=10.1.1.1")],
+        vec![("x-client-ip", "10.1.1.1")],
+        vec![("x-forwarded-for-", "10.1.1.1")],
+    ] {
+        from(&spoof).await.expect_error(403, "ADDRESS_NOT_ALLOWED");
+    }
+}
+
+#[tokio::test]
+async fn what_the_caller_writes_into_our_headers_changes_nothing() {
+    let house = House::new().await;
+    let erp = house.client(NewClient::sandbox("erp")).await;
+    let token = house.token(&erp).await.access_token;
+    let plain = house.permits(&token).await;
+    let mut request = gst(&house).header(OWN, &token);
+    for name in IDENTITY {
+        request = request
+            .header(name, "forged")
+            .header(name.replace('-', "_"), "forged");
+    }
+    let request = request
+        .header("x-tokenward-denial", "CLIENT_DELETED")
+        .header("x-original-uri", "/check/production/max-itc")
+        .header("x-http-method-override", "DELETE");
+    let spoofed = house.send(request).await;
+    assert_eq!(spoofed.status, 200);
+    for name in IDENTITY {
+        let values: Vec<_> = spoofed.headers.get_all(name).iter().collect();
+        assert_eq!(values, [&plain.headers[name]], "{name}");
+        assert!(!spoofed.headers.contains_key(name.replace('-', "_")));
+    }
+    let denied = house.check("gst", "x").await;
+    for name in IDENTITY {
+        assert!(!denied.headers.contains_key(name), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_gateway_that_asks_for_what_is_not_there_is_told_so() {
+    let house = House::new().await;
+    let erp = house.client(NewClient::sandbox("erp")).await;
+    let token = house.token(&erp).await.access_token;
+    let ask = async |path: &str| {
+        let request = house.api.internal(Method::GET, path);
+        house.send(request.header(OWN, &token)).await
+    };
+    let unknown = ask("/check/sandbox/nothing").await;
+    assert_snapshot!(seen(&unknown), @r#"
+    404
+    cache-control: no-store
+    content-type: application/json
+    {"errors":[{"error_code":"PRODUCT_UNKNOWN","error_id":"[uuid]","error_message":"The gateway asked for an environment or product that does not exist. Its check address must be /check/{environment}/{product}.","error_source":"CLEAR"}]}
+    "#);
+    for path in [
+        "/check/staging/gst",
+        "/check/Sandbox/gst",
+        "/check/sandbox",
+        "/check/sandbox/",
+        "/check//gst",
+        "/check/",
+        "/check/sandbox//gst",
+        "/check/sandbox/GST",
+        "/check/sandbox/%67st",
+        "/check/gst/sandbox",
+    ] {
+        assert_eq!(seen(&ask(path).await), seen(&unknown), "{path}");
+    }
+    // Told whatever token comes along.
+    let request = house.api.internal(Method::GET, "/check/sandbox/nothing");
+    house
+        .send(request)
+        .await
+        .expect_error(404, "PRODUCT_UNKNOWN");
+    ask("/check").await.expect_error(404, "NOT_FOUND");
+    // A product that is deleted is not there from that moment.
+    house
+        .ask(Method::DELETE, "/products/max-itc")
+        .await
+        .expect(204);
+    ask("/check/sandbox/max-itc")
+        .await
+        .expect_error(404, "PRODUCT_UNKNOWN");
+}
+
+#[tokio::test]
+async fn a_denial_can_be_said_again_and_is_never_a_permit() {
+    let house = House::new().await;
+    let erp = house.client(NewClient::sandbox("erp")).await;
+    let first = house.token(&erp).await.access_token;
+    let second = house.token(&erp).await.access_token;
+    let again = async |denial: &str| {
+        let request = house.api.internal(Method::GET, "/deny");
+        house
+            .send(request.header("x-tokenward-denial", denial))
+            .await
+    };
+    house.api.revoke(&erp.id).await.unwrap().expect(200);
+    let erp = house
+        .client(
+            NewClient::sandbox("fenced")
+                .products(&["gst"])
+                .token_networks(&["192.0.2.1"]),
+        )
+        .await;
+    let fenced = house.token(&erp).await.access_token;
+    let long = format!("{first}0");
+    for (product, token) in [
+        ("gst", ""),
+        ("gst", long.as_str()),
+        ("gst", &forge(&first)),
+        ("gst", &first),
+        ("gst", &second),
+        ("gst", &erp.secret),
+        ("gst", &fenced),
+        ("max-itc", &fenced),
+        ("nothing", &fenced),
+    ] {
+        let denied = house.check(product, token).await;
+        let said = denied.header("x-tokenward-denial");
+        assert_eq!(seen(&again(said).await), seen(&denied), "{said}");
+    }
+    let production = house.client(NewClient::production("erp")).await;
+    let token = house.token(&production).await.access_token;
+    for act in ["disable", "delete"] {
+        if act == "disable" {
+            house.api.disable(&production.id).await.unwrap().expect(200);
+        } else {
+            house.api.delete(&production).await.unwrap().expect(200);
+        }
+        let denied = house.api.check("production", "gst", &token).await.unwrap();
+        let said = denied.header("x-tokenward-denial");
+        assert_eq!(seen(&again(said).await), seen(&denied), "{said}");
+    }
+    let nothing = again("").await;
+    assert_snapshot!(seen(&nothing), @r#"
+    503
+    retry-after: 1
+    cache-control: no-store
+    content-type: application/json
+    {"errors":[{"error_code":"CANNOT_VOUCH","error_id":"[uuid]","error_message":"This node cannot vouch for tokens at the moment. Try again; your token may well be good.","error_source":"CLEAR"}]}
+    "#);
+    for odd in [
+        "PERMIT",
+        "200",
+        "TOKEN_SUPERSEDED",
+        "TOKEN_SUPERSEDED;x;y",
+        "TOKEN_EXPIRED;0;99999999999999999999",
+        "TOKEN_EXPIRED;0;9223372036854775807",
+        "TOKEN_EXPIRED;0;-9223372036854775808",
+        "TOKEN_SUPERSEDED;4294967295;0",
+    ] {
+        let answer = again(odd).await;
+        assert!(matches!(answer.status, 401 | 503), "{odd}: {}", answer.body);
+    }
+    let token = house.client(NewClient::sandbox("good")).await;
+    let token = house.token(&token).await.access_token;
+    for method in [Method::GET, Method::POST, Method::DELETE] {
+        for path in ["/deny", "/deny/anything"] {
+            let request = house.api.internal(method.clone(), path).header(OWN, &token);
+            assert_eq!(house.send(request).await.status, 503);
+        }
+    }
+}

@@ -1,13 +1,13 @@
 //! `/workspaces/{id}/clients` and `/clients`
 
-use super::extract::{Body, Query, Signed, id};
+use super::body::{Body, Sent};
+use super::extract::{Path, Query, Signed, id};
 use super::problem::{Answer, Problem};
 use super::views;
 use crate::app::App;
 use crate::verbs::settings::Written;
 use crate::verbs::{client_credentials, clients};
-use axum::body::Bytes;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use http::StatusCode;
 use http::request::Parts;
 use serde::Deserialize;
@@ -129,7 +129,7 @@ pub(super) async fn delete(
     Signed(admin): Signed,
     Path(text): Path<String>,
     parts: Parts,
-    body: Bytes,
+    Sent(body): Sent,
 ) -> Answer {
     let query = Query::read(&parts, &["label"])?;
     let label = match (query.text("label"), body.is_empty()) {

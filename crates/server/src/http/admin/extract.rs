@@ -1,5 +1,5 @@
-//! What handlers are handed: the administrator, ids, queries and bodies, each refused with a problem
-//! document when it can't be read.
+//! What handlers are handed: the administrator, ids and queries, each refused with a problem document
+//! when it can't be read. Bodies are next door.
 
 use super::problem::Problem;
 use crate::addresses;
@@ -7,8 +7,7 @@ use crate::app::App;
 use crate::http::credentials;
 use crate::verbs::admin_keys;
 use crate::verbs::authority::Admin;
-use axum::extract::rejection::{BytesRejection, JsonRejection};
-use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, Request};
+use axum::extract::{ConnectInfo, FromRequestParts};
 use http::header;
 use http::request::Parts;
 use serde::de::DeserializeOwned;
@@ -53,37 +52,17 @@ pub(super) fn id(text: &str, what: &'static str) -> Result<Uuid, Problem> {
     parsed.ok_or_else(|| crate::verbs::Refused::NotFound(what).into())
 }
 
-/// A JSON body; unknown members are refused by the type.
-pub(super) struct Body<T>(pub(super) T);
+/// What stands in the path; what is no UTF-8 is nothing's name.
+pub(super) struct Path<T>(pub(super) T);
 
-impl<T: DeserializeOwned> FromRequest<Arc<App>> for Body<T> {
+impl<T: DeserializeOwned + Send> FromRequestParts<Arc<App>> for Path<T> {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, Problem> {
-        match axum::Json::<T>::from_request(request, app).await {
-            Ok(axum::Json(body)) => Ok(Self(body)),
-            Err(JsonRejection::JsonDataError(error)) => {
-                Err(Problem::invalid(None, readable(&error.body_text())))
-            }
-            Err(JsonRejection::JsonSyntaxError(error)) => {
-                Err(Problem::invalid(None, readable(&error.body_text())))
-            }
-            Err(JsonRejection::MissingJsonContentType(_)) => Err(Problem::unsupported_media(
-                "Send Content-Type: application/json.",
-            )),
-            Err(JsonRejection::BytesRejection(BytesRejection::FailedToBufferBody(error)))
-                if error.status() == http::StatusCode::PAYLOAD_TOO_LARGE =>
-            {
-                Err(Problem::too_large())
-            }
-            Err(_) => Err(Problem::invalid(None, "The body could not be read.")),
-        }
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
+        let read = axum::extract::Path::<T>::from_request_parts(parts, app).await;
+        read.map(|axum::extract::Path(named)| Self(named))
+            .map_err(|_| crate::verbs::Refused::NotFound("address").into())
     }
-}
-
-/// The library's sentence, cut to a length; it repeats names the caller sent, never our insides.
-fn readable(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).take(300).collect()
 }
 
 /// The query; unknown or repeated parameters are refused.

@@ -1,11 +1,12 @@
 //! `/admin-keys`
 
-use super::extract::{Body, Signed, id};
+use super::body::Body;
+use super::extract::{Path, Signed, id};
 use super::problem::{Answer, Problem};
 use super::views;
 use crate::app::App;
 use crate::verbs::admin_keys;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use http::StatusCode;
 use serde::Deserialize;
 use serde_json::json;

@@ -2,6 +2,7 @@
 //! that describes them is generated from here (`openapi`).
 
 mod audit;
+mod body;
 mod clients;
 mod extract;
 mod keys;

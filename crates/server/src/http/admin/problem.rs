@@ -60,6 +60,16 @@ impl Problem {
         )
     }
 
+    pub(super) fn too_slow() -> Self {
+        let detail = "The body did not arrive in time.";
+        Self::new(
+            StatusCode::REQUEST_TIMEOUT,
+            "BODY_TOO_SLOW",
+            "The body is too slow",
+            detail,
+        )
+    }
+
     pub(super) fn too_large() -> Self {
         let detail = "The body may have at most 64 KiB.";
         Self::new(
@@ -86,7 +96,10 @@ impl From<Refused> for Problem {
                 "Not allowed",
                 format!("Not allowed: {why}."),
             ),
-            Refused::Invalid(field, why) => Self::invalid(Some(field), format!("{field}: {why}.")),
+            Refused::Invalid(field, why) => {
+                let end = if why.ends_with('?') { "" } else { "." };
+                Self::invalid(Some(field), format!("{field}: {why}{end}"))
+            }
             Refused::Conflict(code, why) => Self::new(
                 StatusCode::CONFLICT,
                 code,

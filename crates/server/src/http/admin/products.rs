@@ -1,11 +1,12 @@
 //! `/products`
 
-use super::extract::{Body, Signed};
+use super::body::Body;
+use super::extract::{Path, Signed};
 use super::problem::Answer;
 use super::views;
 use crate::app::App;
 use crate::verbs::products;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::IntoResponse;
 use http::StatusCode;
 use serde::Deserialize;

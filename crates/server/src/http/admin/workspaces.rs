@@ -1,11 +1,12 @@
 //! `/workspaces`
 
-use super::extract::{Body, Query, Signed, id};
+use super::body::Body;
+use super::extract::{Path, Query, Signed, id};
 use super::problem::Answer;
 use super::views;
 use crate::app::App;
 use crate::verbs::workspaces;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use http::StatusCode;
 use http::request::Parts;
 use serde::Deserialize;

@@ -1,0 +1,126 @@
+//! Bodies as handlers are handed them: whole, of bounded length, in bounded time, or refused with a
+//! problem document. Never read before the caller is known to be an administrator.
+
+use super::problem::Problem;
+use crate::app::App;
+use crate::http::BODY_MAX;
+use axum::extract::rejection::JsonRejection;
+use axum::extract::{FromRequest, Request};
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, header};
+use http_body_util::BodyExt;
+use serde::de::DeserializeOwned;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Bytes of a body that is too long that are read and thrown away, so that its sender, who is still
+/// sending, sees the answer and no broken connection.
+const THROWN_AWAY_MAX: usize = 1024 * 1024;
+/// A body that is not there in this time is given up.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A body as it came.
+pub(super) struct Sent(pub(super) Bytes);
+
+impl FromRequest<Arc<App>> for Sent {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &Arc<App>) -> Result<Self, Problem> {
+        let declared = content_length(request.headers());
+        if declared.is_some_and(|length| length > THROWN_AWAY_MAX as u64) {
+            return Err(Problem::too_large());
+        }
+        match tokio::time::timeout(TIMEOUT, whole(request.into_body())).await {
+            Ok(read) => read.map(Self),
+            Err(_) => Err(Problem::too_slow()),
+        }
+    }
+}
+
+fn content_length(headers: &HeaderMap) -> Option<u64> {
+    headers
+        .get(header::CONTENT_LENGTH)?
+        .to_str()
+        .ok()?
+        .parse()
+        .ok()
+}
+
+async fn whole(mut body: axum::body::Body) -> Result<Bytes, Problem> {
+    let mut kept = BytesMut::new();
+    let mut length = 0;
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_| Problem::invalid(None, "The body could not be read."))?;
+        let Some(data) = frame.data_ref() else {
+            continue;
+        };
+        length += data.len();
+        if length > THROWN_AWAY_MAX {
+            break;
+        }
+        if length <= BODY_MAX {
+            kept.extend_from_slice(data);
+        }
+    }
+    if length > BODY_MAX {
+        Err(Problem::too_large())
+    } else {
+        Ok(kept.freeze())
+    }
+}
+
+/// A JSON body; unknown members are refused by the type.
+pub(super) struct Body<T>(pub(super) T);
+
+impl<T: DeserializeOwned> FromRequest<Arc<App>> for Body<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, Problem> {
+        let json = is_json(request.headers());
+        let Sent(bytes) = Sent::from_request(request, app).await?;
+        if !json {
+            return Err(Problem::unsupported_media(
+                "Send Content-Type: application/json.",
+            ));
+        }
+        match axum::Json::from_bytes(&bytes) {
+            Ok(axum::Json(body)) => Ok(Self(body)),
+            Err(JsonRejection::JsonDataError(error)) => {
+                Err(Problem::invalid(None, readable(&error.body_text())))
+            }
+            Err(JsonRejection::JsonSyntaxError(error)) => {
+                Err(Problem::invalid(None, readable(&error.body_text())))
+            }
+            Err(_) => Err(Problem::invalid(None, "The body could not be read.")),
+        }
+    }
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let kind = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok());
+    let kind = kind
+        .and_then(|kind| kind.split(';').next())
+        .unwrap_or("")
+        .trim()
+        .to_ascii_lowercase();
+    kind == "application/json" || (kind.starts_with("application/") && kind.ends_with("+json"))
+}
+
+/// The JSON reader's sentence without the web library's words around it and without places in the text,
+/// cut to a length; it repeats names the caller sent, never our insides.
+fn readable(text: &str) -> String {
+    const AROUND: [&str; 2] = [
+        "Failed to deserialize the JSON body into the target type: ",
+        "Failed to parse the request body as JSON: ",
+    ];
+    let text = AROUND
+        .iter()
+        .find_map(|around| text.strip_prefix(around))
+        .unwrap_or(text);
+    let text = text
+        .rsplit_once(" at line ")
+        .map_or(text, |(before, _)| before);
+    text.chars().filter(|c| !c.is_control()).take(600).collect()
+}

@@ -1,0 +1,562 @@
+//! The admin API: what it answers, what it refuses, and what a change does at once.
+
+use crate::house::House;
+use crate::seen::seen;
+use insta::assert_snapshot;
+use reqwest::Method;
+use serde_json::{Value, json};
+use tokenward_testkit::{Answer, NewClient};
+
+impl House {
+    async fn create(&self, body: &Value) -> Answer {
+        let path = format!("/workspaces/{}/clients", self.acme);
+        self.admin(Method::POST, &path, body).await
+    }
+}
+
+#[tokio::test]
+async fn workspaces_are_made_read_and_changed() {
+    let house = House::new().await;
+    let made = house
+        .admin(Method::POST, "/workspaces", &json!({ "name": "Zweitwerk" }))
+        .await;
+    assert_snapshot!(seen(&made), @r#"
+    201
+    cache-control: no-store
+    content-type: application/json
+    {"created_at":"[time]","disabled":false,"disabled_at":null,"id":"[uuid]","name":"Zweitwerk"}
+    "#);
+    let path = format!("/workspaces/{}", made.json()["id"].as_str().unwrap());
+    assert_eq!(
+        house.ask(Method::GET, &path).await.expect(200).json(),
+        made.json()
+    );
+    let change = json!({ "name": "Drittwerk", "disabled": true });
+    let changed = house.admin(Method::PATCH, &path, &change).await;
+    assert_snapshot!(seen(&changed), @r#"
+    200
+    cache-control: no-store
+    content-type: application/json
+    {"created_at":"[time]","disabled":true,"disabled_at":"[time]","id":"[uuid]","name":"Drittwerk"}
+    "#);
+    let listed = house.ask(Method::GET, "/workspaces").await;
+    assert_snapshot!(seen(&listed), @r#"
+    200
+    cache-control: no-store
+    content-type: application/json
+    {"items":[{"created_at":"[time]","disabled":false,"disabled_at":null,"id":"[uuid]","name":"acme"},{"created_at":"[time]","disabled":true,"disabled_at":"[time]","id":"[uuid]","name":"Drittwerk"}],"next_cursor":null}
+    "#);
+    let unknown = house
+        .ask(
+            Method::GET,
+            "/workspaces/00000000-0000-4000-8000-000000000000",
+        )
+        .await;
+    assert_snapshot!(seen(&unknown), @r#"
+    404
+    cache-control: no-store
+    content-type: application/problem+json
+    {"code":"NOT_FOUND","detail":"There is no such workspace.","error_id":"[uuid]","status":404,"title":"Not found","type":"urn:tokenward:problem:not-found"}
+    "#);
+    let refused = house
+        .admin(
+            Method::POST,
+            "/workspaces",
+            &json!({ "name": "x", "owner": "y" }),
+        )
+        .await;
+    assert_snapshot!(seen(&refused), @r#"
+    400
+    cache-control: no-store
+    content-type: application/problem+json
+    {"code":"INVALID_REQUEST","detail":"owner: unknown field `owner`, expected `name`","error_id":"[uuid]","status":400,"title":"The request can't be taken","type":"urn:tokenward:problem:invalid-request"}
+    "#);
+}
+
+#[tokio::test]
+async fn products_are_put_and_deleted_unless_in_use() {
+    let house = House::new().await;
+    let made = house
+        .admin(Method::PUT, "/products/tds", &json!({ "name": "TDS" }))
+        .await;
+    assert_snapshot!(seen(&made), @r#"
+    201
+    cache-control: no-store
+    content-type: application/json
+    {"created_at":"[time]","name":"TDS","slug":"tds"}
+    "#);
+    let renamed = house
+        .admin(Method::PUT, "/products/tds", &json!({ "name": "TDS 2" }))
+        .await;
+    assert_eq!(renamed.expect(200).json()["name"], "TDS 2");
+    let erp = house
+        .client(NewClient::sandbox("erp").products(&["tds", "gst"]))
+        .await;
+    let used = house.ask(Method::DELETE, "/products/tds").await;
+    assert_snapshot!(seen(&used), @r#"
+    409
+    cache-control: no-store
+    content-type: application/problem+json
+    {"code":"PRODUCT_IN_USE","detail":"Not done: 1 API clients are restricted to this product.","error_id":"[uuid]","status":409,"title":"The state does not allow this","type":"urn:tokenward:problem:product-in-use"}
+    "#);
+    let token = house.token(&erp).await.access_token;
+    house.check("tds", &token).await.expect(200);
+    house.patch(&erp, json!({ "products": ["gst"] })).await;
+    let gone = house.ask(Method::DELETE, "/products/tds").await;
+    assert_eq!((gone.status, gone.body.as_str()), (204, ""));
+    house
+        .ask(Method::DELETE, "/products/tds")
+        .await
+        .expect_error(404, "NOT_FOUND");
+    house
+        .ask(Method::DELETE, "/products/Not%20One")
+        .await
+        .expect_error(404, "NOT_FOUND");
+    for slug in ["GST", "a_b", "-a", "a%20b", "%C3%BC"] {
+        let refused = house
+            .admin(
+                Method::PUT,
+                &format!("/products/{slug}"),
+                &json!({ "name": "x" }),
+            )
+            .await;
+        refused.expect_error(400, "INVALID_REQUEST");
+    }
+    let listed = house.ask(Method::GET, "/products").await.expect(200).json();
+    assert_eq!(listed["items"].as_array().unwrap().len(), 3);
+}
+
+#[tokio::test]
+async fn a_client_is_made_with_the_defaults_of_the_contract() {
+    let house = House::new().await;
+    let made = house
+        .create(&json!({ "label": "erp", "environment": "sandbox" }))
+        .await;
+    assert_snapshot!(seen(&made), @r#"
+    201
+    cache-control: no-store
+    content-type: application/json
+    {"client":{"created_at":"[time]","deleted_at":null,"disabled_at":null,"environment":"sandbox","handover_max_seconds":0,"id":"[uuid]","label":"erp","last_used_at":null,"last_used_from":null,"last_used_product":null,"notification_emails":[],"on_repeat":"replace","products":null,"renew_before_seconds":600,"secret_networks":[],"secrets":[{"created_at":"[time]","n":1,"quota_left_today":288,"quota_used_today":0}],"state":"enabled","token":{"ended_at":null,"generation":0,"issued_at":null,"previous_valid_till":null,"state":"none","valid_till":null},"token_lifetime_seconds":3600,"token_networks":[],"workspace_id":"[uuid]"},"client_secret":"[client secret]"}
+    "#);
+    let id = made.json()["client"]["id"].as_str().unwrap().to_owned();
+    let shown = house.api.read_client(&id).await.unwrap().expect(200);
+    assert_eq!(shown.json(), made.json()["client"]);
+    assert!(!shown.body.contains("tw-secret"));
+
+    let full = json!({
+        "label": "full", "environment": "production", "products": ["gst", "e-invoice"],
+        "token_lifetime_seconds": null, "secret_networks": ["10.0.0.0/8", "2001:db8::1"],
+        "token_networks": ["::ffff:192.0.2.0/120"], "notification_emails": ["a@example.com"],
+        "on_repeat": "return", "renew_before_seconds": 0, "handover_max_seconds": 60,
+    });
+    let made = house.create(&full).await;
+    assert_snapshot!(seen(&made), @r#"
+    201
+    cache-control: no-store
+    content-type: application/json
+    {"client":{"created_at":"[time]","deleted_at":null,"disabled_at":null,"environment":"production","handover_max_seconds":60,"id":"[uuid]","label":"full","last_used_at":null,"last_used_from":null,"last_used_product":null,"notification_emails":["a@example.com"],"on_repeat":"return","products":["e-invoice","gst"],"renew_before_seconds":0,"secret_networks":["10.0.0.0/8","2001:db8::1/128"],"secrets":[{"created_at":"[time]","n":1,"quota_left_today":288,"quota_used_today":0}],"state":"enabled","token":{"ended_at":null,"generation":0,"issued_at":null,"previous_valid_till":null,"state":"none","valid_till":null},"token_lifetime_seconds":null,"token_networks":["192.0.2.0/24"],"workspace_id":"[uuid]"},"client_secret":"[client secret]"}
+    "#);
+}
+
+#[tokio::test]
+async fn a_client_shows_its_token_and_who_uses_it() {
+    let house = House::new().await;
+    let erp = house.client(NewClient::sandbox("erp")).await;
+    let token = house.token(&erp).await;
+    let shown = house.api.read_client(&erp.id).await.unwrap().json();
+    assert_eq!(shown["token"]["state"], "live");
+    assert_eq!(shown["token"]["generation"], 1);
+    assert_eq!(shown["token"]["valid_till"], token.valid_till.unwrap());
+    assert_eq!(shown["secrets"][0]["quota_used_today"], 1);
+    assert_eq!(shown["last_used_at"], Value::Null);
+    house.permits(&token.access_token).await;
+    let shown = house.api.read_client(&erp.id).await.unwrap().json();
+    assert!(shown["last_used_at"].is_string());
+    assert_eq!(shown["last_used_from"], "127.0.0.1");
+    assert_eq!(shown["last_used_product"], "gst");
+    let revoked = house.api.revoke(&erp.id).await.unwrap().expect(200).json();
+    assert_eq!(revoked["token"]["state"], "revoked");
+    house.denies(&token.access_token, "TOKEN_REVOKED").await;
+    // Nothing live is no error.
+    house.api.revoke(&erp.id).await.unwrap().expect(200);
+}
+
+#[tokio::test]
+async fn what_cannot_be_taken_is_refused_and_named() {
+    let house = House::new().await;
+    let erp = house.client(NewClient::sandbox("erp")).await;
+    let long = "x".repeat(65);
+    let many: Vec<_> = (0..65).map(|n| format!("10.0.{n}.0/24")).collect();
+    for (field, value) in [
+        ("label", json!("")),
+        ("label", json!("a\nb")),
+        ("label", json!("a\u{0}b")),
+        ("label", json!("a\u{202e}b")),
+        ("label", json!(" a")),
+        ("label", json!(long)),
+        ("products", json!([])),
+        ("products", json!(["nothing"])),
+        ("token_lifetime_seconds", json!(0)),
+        ("token_lifetime_seconds", json!(315_360_001)),
+        ("token_lifetime_seconds", json!(u64::MAX)),
+        ("secret_networks", json!(["10.0.0.1/8"])),
+        ("token_networks", json!(["10.0.0.0/33"])),
+        ("token_networks", json!(["everywhere"])),
+        ("token_networks", json!(many)),
+        ("notification_emails", json!(["nobody"])),
+        ("on_repeat", json!("keep")),
+        ("renew_before_seconds", json!(u32::MAX)),
+        ("handover_max_seconds", json!(u32::MAX)),
+    ] {
+        let mut body = json!({ "label": "new", "environment": "sandbox" });
+        body[field] = value.clone();
+        let refused = house
+            .create(&body)
+            .await
+            .expect_error(400, "INVALID_REQUEST");
+        assert_eq!(refused.json()["field"], field, "{value} {}", refused.body);
+        let refused = house
+            .api
+            .patch_client(&erp.id, &json!({ field: value }))
+            .await
+            .unwrap();
+        let refused = refused.expect_error(400, "INVALID_REQUEST");
+        assert_eq!(refused.json()["field"], field);
+    }
+    // Refused by type, so the sentence names the field.
+    for body in [
+        json!({ "label": "new", "environment": "sandbox", "colour": "red" }),
+        json!({ "label": "new", "environment": "sandbox", "token_lifetime_seconds": -1 }),
+        json!({ "label": "new", "environment": "sandbox", "token_lifetime_seconds": 1.5 }),
+        json!({ "label": "new", "environment": "sandbox", "token_lifetime_seconds": "1h" }),
+        json!({ "label": ["new"], "environment": "sandbox" }),
+        json!({ "label": "new", "environment": "staging" }),
+        json!({ "label": "new" }),
+        json!({ "environment": "sandbox" }),
+        json!([]),
+        json!(null),
+        json!("x"),
+    ] {
+        house
+            .create(&body)
+            .await
+            .expect_error(400, "INVALID_REQUEST");
+    }
+    let unknown = house
+        .create(&json!({ "label": "new", "environment": "sandbox", "colour": "red" }))
+        .await;
+    assert_snapshot!(seen(&unknown), @r#"
+    400
+    cache-control: no-store
+    content-type: application/problem+json
+    {"code":"INVALID_REQUEST","detail":"colour: unknown field `colour`, expected one of `label`, `environment`, `products`, `token_lifetime_seconds`, `secret_networks`, `token_networks`, `notification_emails`, `on_repeat`, `renew_before_seconds`, `handover_max_seconds`","error_id":"[uuid]","status":400,"title":"The request can't be taken","type":"urn:tokenward:problem:invalid-request"}
+    "#);
+    let bits = house
+        .create(
+            &json!({ "label": "new", "environment": "sandbox", "secret_networks": ["10.0.0.1/8"] }),
+        )
+        .await;
+    assert_snapshot!(seen(&bits), @r#"
+    400
+    cache-control: no-store
+    content-type: application/problem+json
+    {"code":"INVALID_REQUEST","detail":"secret_networks: \"10.0.0.1/8\": has host bits set; did you mean 10.0.0.0/8?","error_id":"[uuid]","field":"secret_networks","status":400,"title":"The request can't be taken","type":"urn:tokenward:problem:invalid-request"}
+    "#);
+    let moved = house
+        .api
+        .patch_client(&erp.id, &json!({ "environment": "production" }))
+        .await
+        .unwrap();
+    assert_snapshot!(seen(&moved), @r#"
+    400
+    cache-control: no-store
+    content-type: application/problem+json
+    {"code":"INVALID_REQUEST","detail":"environment: an API client belongs to one environment for good; create another client.","error_id":"[uuid]","field":"environment","status":400,"title":"The request can't be taken","type":"urn:tokenward:problem:invalid-request"}
+    "#);
+    let good = house.create(&json!({ "label": "ten years", "environment": "sandbox", "token_lifetime_seconds": 315_360_000 })).await;
+    good.expect(201);
+}
+
+#[tokio::test]
+async fn a_label_is_unique_in_its_workspace_and_environment() {
+    let house = House::new().await;
+    let erp = house.client(NewClient::sandbox("erp")).await;
+    let taken = house
+        .api
+        .create_client(&house.acme, &NewClient::sandbox("erp"))
+        .await
+        .unwrap();
+    assert_snapshot!(seen(&taken), @r#"
+    409
+    cache-control: no-store
+    content-type: application/problem+json
+    {"code":"LABEL_TAKEN","detail":"Not done: another API client of this workspace and environment has this label.","error_id":"[uuid]","status":409,"title":"The state does not allow this","type":"urn:tokenward:problem:label-taken"}
+    "#);
+    house.client(NewClient::production("erp")).await;
+    house.client(NewClient::sandbox("ERP")).await;
+    let other = house.api.workspace("other").await.unwrap();
+    house
+        .api
+        .client(&other, NewClient::sandbox("erp"))
+        .await
+        .unwrap();
+    let second = house.client(NewClient::sandbox("second")).await;
+    let renamed = house
+        .api
+        .patch_client(&second.id, &json!({ "label": "erp" }))
+        .await
+        .unwrap();
+    renamed.expect_error(409, "LABEL_TAKEN");
+    house.api.delete(&erp).await.unwrap().expect(200);
+    house.patch(&second, json!({ "label": "erp" })).await;
+    let permitted = house
+        .permits(&house.token(&second).await.access_token)
+        .await;
+    assert_eq!(permitted.header("x-tokenward-client-label"), "erp");
+}
+
+#[tokio::test]
+async fn deleting_wants_the_label_and_is_for_good() {
+    let house = House::new().await;
+    let erp = house.client(NewClient::sandbox("erp")).await;
+    let path = format!("/clients/{}", erp.id);
+    let bare = house.ask(Method::DELETE, &path).await;
+    assert_snapshot!(seen(&bare), @r#"
+    409
+    cache-control: no-store
+    content-type: application/problem+json
+    {"code":"LABEL_MISMATCH","detail":"Not done: type the API client's label back to delete it for good.","error_id":"[uuid]","status":409,"title":"The state does not allow this","type":"urn:tokenward:problem:label-mismatch"}
+    "#);
+    let wrong = json!({ "label": "ERP" });
+    house
+        .admin(Method::DELETE, &path, &wrong)
+        .await
+        .expect_error(409, "LABEL_MISMATCH");
+    let both = format!("{path}?label=erp");
+    let right = json!({ "label": "erp" });
+    house
+        .admin(Method::DELETE, &both, &right)
+        .await
+        .expect_error(400, "INVALID_REQUEST");
+    for odd in [
+        json!({}),
+        json!({ "label": "erp", "sure": true }),
+        json!("erp"),
+    ] {
+        house
+            .admin(Method::DELETE, &path, &odd)
+            .await
+            .expect_error(400, "INVALID_REQUEST");
+    }
+    let token = house.token(&erp).await.access_token;
+    let deleted = house
+        .admin(Method::DELETE, &path, &right)
+        .await
+        .expect(200)
+        .json();
+    assert_eq!(deleted["state"], "deleted");
+    house.denies(&token, "CLIENT_DELETED").await;
+    house
+        .generate(&erp.secret)
+        .await
+        .expect_error(401, "CLIENT_DELETED");
+    // Nothing wakes it again.
+    for (method, suffix) in [
+        (Method::POST, "/enable"),
+        (Method::POST, "/disable"),
+        (Method::POST, "/secrets"),
+        (Method::POST, "/token"),
+        (Method::DELETE, "/token"),
+        (Method::DELETE, "/secrets/1"),
+        (Method::DELETE, "?label=erp"),
+    ] {
+        let refused = house.ask(method, &format!("{path}{suffix}")).await;
+        refused.expect_error(409, "CLIENT_DELETED");
+    }
+    let refused = house
+        .api
+        .patch_client(&erp.id, &json!({ "label": "x" }))
+        .await
+        .unwrap();
+    assert_snapshot!(seen(&refused), @r#"
+    409
+    cache-control: no-store
+    content-type: application/problem+json
+    {"code":"CLIENT_DELETED","detail":"Not done: the API client was deleted for good.","error_id":"[uuid]","status":409,"title":"The state does not allow this","type":"urn:tokenward:problem:client-deleted"}
+    "#);
+    house.denies(&token, "CLIENT_DELETED").await;
+}
+
+#[tokio::test]
+async fn there_are_two_secrets_at_most() {
+    let house = House::new().await;
+    let erp = house.client(NewClient::sandbox("erp")).await;
+    let path = format!("/clients/{}/secrets", erp.id);
+    let made = house.ask(Method::POST, &path).await;
+    assert_eq!(made.json()["n"], 2);
+    let token = house
+        .generate(made.json()["client_secret"].as_str().unwrap())
+        .await
+        .token();
+    let refused = house.ask(Method::POST, &path).await;
+    assert_snapshot!(seen(&refused), @r#"
+    409
+    cache-control: no-store
+    content-type: application/problem+json
+    {"code":"TOO_MANY_SECRETS","detail":"Not done: the API client has two secrets already; delete one first.","error_id":"[uuid]","status":409,"title":"The state does not allow this","type":"urn:tokenward:problem:too-many-secrets"}
+    "#);
+    for n in ["0", "3", "x", "-1", "99999999999"] {
+        let refused = house.ask(Method::DELETE, &format!("{path}/{n}")).await;
+        refused.expect_error(404, "NOT_FOUND");
+    }
+    house
+        .ask(Method::DELETE, &format!("{path}/2"))
+        .await
+        .expect(200);
+    // The token it bought lives on.
+    house.permits(&token.access_token).await;
+    house
+        .ask(Method::DELETE, &format!("{path}/2"))
+        .await
+        .expect_error(404, "NOT_FOUND");
+}
+
+#[tokio::test]
+async fn the_console_generates_and_is_told_once() {
+    let house = House::new().await;
+    let erp = house.client(NewClient::sandbox("erp")).await;
+    let path = format!("/clients/{}/token", erp.id);
+    let old = house.token(&erp).await.access_token;
+    let made = house.ask(Method::POST, &path).await;
+    assert_snapshot!(seen(&made), @r#"
+    201
+    cache-control: no-store
+    content-type: application/json
+    {"access_token":"[access token]","expires_in":3600,"generation":2,"valid_till":"[time]"}
+    "#);
+    house.denies(&old, "TOKEN_SUPERSEDED").await;
+    house
+        .permits(made.json()["access_token"].as_str().unwrap())
+        .await;
+    house.api.disable(&erp.id).await.unwrap().expect(200);
+    let refused = house.ask(Method::POST, &path).await;
+    assert_snapshot!(seen(&refused), @r#"
+    409
+    cache-control: no-store
+    content-type: application/problem+json
+    {"code":"CLIENT_DISABLED","detail":"Not done: the API client, or its workspace, is disabled.","error_id":"[uuid]","status":409,"title":"The state does not allow this","type":"urn:tokenward:problem:client-disabled"}
+    "#);
+}
+
+#[tokio::test]
+async fn lists_are_paged_by_cursor_and_filtered() {
+    let house = House::new().await;
+    for n in 0..7 {
+        house.client(NewClient::sandbox(&format!("c{n}"))).await;
+    }
+    let production = house.client(NewClient::production("p")).await;
+    let base = format!("/workspaces/{}/clients", house.acme);
+    let page = async |query: &str| house.ask(Method::GET, &format!("{base}{query}")).await;
+    let labels = |page: &Value| -> Vec<String> {
+        let items = page["items"].as_array().unwrap().iter();
+        items
+            .map(|item| item["label"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    let mut seen_labels = Vec::new();
+    let mut query = "?limit=3".to_owned();
+    loop {
+        let page = page(&query).await.expect(200).json();
+        seen_labels.extend(labels(&page));
+        let Some(next) = page["next_cursor"].as_str() else {
+            break;
+        };
+        query = format!("?limit=3&cursor={next}");
+    }
+    assert_eq!(seen_labels, ["c0", "c1", "c2", "c3", "c4", "c5", "c6", "p"]);
+    assert_eq!(labels(&page("?environment=production").await.json()), ["p"]);
+    assert_eq!(labels(&page("?label=c4").await.json()), ["c4"]);
+    house.api.delete(&production).await.unwrap().expect(200);
+    assert!(labels(&page("?environment=production").await.json()).is_empty());
+    assert_eq!(
+        labels(&page("?environment=production&deleted=true").await.json()),
+        ["p"]
+    );
+    for query in [
+        "?limit=0",
+        "?limit=1001",
+        "?limit=99999999999999999999",
+        "?limit=-1",
+        "?limit=x",
+        "?cursor=x",
+        "?cursor=c-1",
+        "?cursor=c99999999999",
+        "?limit=1&limit=2",
+        "?page=2",
+        "?environment=staging",
+    ] {
+        page(query).await.expect_error(400, "INVALID_REQUEST");
+    }
+    assert_snapshot!(seen(&page("?limit=100000").await), @r#"
+    400
+    cache-control: no-store
+    content-type: application/problem+json
+    {"code":"INVALID_REQUEST","detail":"limit must be 1 to 1000.","error_id":"[uuid]","field":"limit","status":400,"title":"The request can't be taken","type":"urn:tokenward:problem:invalid-request"}
+    "#);
+    for query in [
+        "?limit=100000",
+        "?limit=0",
+        "?after=x",
+        "?after=-1",
+        "?client_id=x",
+        "?order=desc",
+    ] {
+        let refused = house.ask(Method::GET, &format!("/audit{query}")).await;
+        refused.expect_error(400, "INVALID_REQUEST");
+    }
+}
+
+#[tokio::test]
+async fn the_audit_log_tells_every_act_and_verifies() {
+    let house = House::new().await;
+    let erp = house.client(NewClient::sandbox("erp")).await;
+    house.token(&erp).await;
+    let before = house.actions().await.len();
+    let path = format!("/clients/{}", erp.id);
+    for (method, suffix, action) in [
+        (Method::POST, "/secrets", "secret.create"),
+        (Method::DELETE, "/secrets/1", "secret.delete"),
+        (Method::POST, "/token", "token.generate"),
+        (Method::DELETE, "/token", "token.revoke"),
+        (Method::POST, "/disable", "client.disable"),
+        (Method::POST, "/enable", "client.enable"),
+        (Method::DELETE, "?label=erp", "client.delete"),
+    ] {
+        let answer = house.ask(method, &format!("{path}{suffix}")).await;
+        assert!(answer.status < 300, "{}", answer.body);
+        assert_eq!(
+            house.actions().await.last().map(String::as_str),
+            Some(action)
+        );
+    }
+    let page = house
+        .ask(Method::GET, &format!("/audit?after={before}&limit=1"))
+        .await;
+    let page = page.expect(200).json();
+    let entry = &page["items"][0];
+    assert_eq!(page["next_after"], entry["seq"]);
+    assert_eq!(
+        (entry["client_id"].as_str(), entry["source"].as_str()),
+        (Some(erp.id.as_str()), Some("127.0.0.1"))
+    );
+    let mine = house
+        .ask(Method::GET, &format!("/audit?client_id={}", erp.id))
+        .await
+        .json();
+    assert_eq!(mine["items"].as_array().unwrap().len(), 9);
+    let verified = house.api.verify_audit().await.unwrap().expect(200).json();
+    assert_eq!(
+        (&verified["ok"], verified["entries"].as_u64()),
+        (&json!(true), Some(before as u64 + 7))
+    );
+}

@@ -1,0 +1,568 @@
+//! Who may do what: every role against every act, on its own things and on others'. What belongs to
+//! others looks exactly like what does not exist.
+
+use crate::house::{House, until};
+use crate::seen::seen;
+use insta::assert_snapshot;
+use reqwest::Method;
+use serde_json::{Value, json};
+use tokenward_testkit::{Answer, Api, NewClient};
+
+const NOBODY: &str = "00000000-0000-4000-8000-000000000000";
+
+impl House {
+    /// An admin key; its id and a caller with it.
+    async fn key(&self, body: Value) -> (String, Api) {
+        let made = self
+            .admin(Method::POST, "/admin-keys", &body)
+            .await
+            .expect(201)
+            .json();
+        let id = made["admin_key"]["id"].as_str().unwrap().to_owned();
+        (id, self.api.with_admin_key(made["key"].as_str().unwrap()))
+    }
+}
+
+/// The roles of the table's columns: operator, admin of acme, admin of acme's gst, auditor of acme,
+/// auditor of all.
+async fn roles(house: &House) -> [Api; 5] {
+    let acme = &house.acme;
+    let (_, workspace_admin) = house
+        .key(json!({ "name": "w", "role": "workspace_admin", "workspace_id": acme }))
+        .await;
+    let product =
+        json!({ "name": "p", "role": "product_admin", "workspace_id": acme, "products": ["gst"] });
+    let (_, product_admin) = house.key(product).await;
+    let (_, auditor) = house
+        .key(json!({ "name": "a", "role": "auditor", "workspace_id": acme }))
+        .await;
+    let (_, overseer) = house.key(json!({ "name": "o", "role": "auditor" })).await;
+    [
+        house.api.clone(),
+        workspace_admin,
+        product_admin,
+        auditor,
+        overseer,
+    ]
+}
+
+/// One act: how it is called, and the status for each of the roles. `{gst}` is a client of acme for
+/// gst only, `{all}` one of acme for all products, `{far}` one of another workspace.
+type Act = (&'static str, &'static str, Option<Value>, [u16; 5]);
+
+fn acts() -> Vec<Act> {
+    let new = |label: &str, products: Value| {
+        Some(json!({ "label": label, "environment": "sandbox", "products": products }))
+    };
+    let rename = || Some(json!({ "name": "renamed" }));
+    let change = || Some(json!({ "renew_before_seconds": 60 }));
+    let widen = || Some(json!({ "products": null }));
+    let key = || Some(json!({ "name": "k", "role": "auditor" }));
+    vec![
+        ("GET", "/workspaces", None, [200, 200, 200, 200, 200]),
+        ("POST", "/workspaces", rename(), [201, 403, 403, 403, 403]),
+        ("GET", "/workspaces/{acme}", None, [200, 200, 200, 200, 200]),
+        (
+            "GET",
+            "/workspaces/{other}",
+            None,
+            [200, 404, 404, 404, 200],
+        ),
+        (
+            "PATCH",
+            "/workspaces/{acme}",
+            rename(),
+            [200, 403, 403, 403, 403],
+        ),
+        (
+            "PATCH",
+            "/workspaces/{other}",
+            rename(),
+            [200, 404, 404, 404, 403],
+        ),
+        ("GET", "/products", None, [200, 200, 200, 200, 200]),
+        ("PUT", "/products/tds", rename(), [201, 403, 403, 403, 403]),
+        (
+            "DELETE",
+            "/products/e-invoice",
+            None,
+            [204, 403, 403, 403, 403],
+        ),
+        (
+            "GET",
+            "/workspaces/{acme}/clients",
+            None,
+            [200, 200, 200, 200, 200],
+        ),
+        (
+            "GET",
+            "/workspaces/{other}/clients",
+            None,
+            [200, 404, 404, 404, 200],
+        ),
+        (
+            "POST",
+            "/workspaces/{acme}/clients",
+            new("a", json!(null)),
+            [201, 201, 403, 403, 403],
+        ),
+        (
+            "POST",
+            "/workspaces/{acme}/clients",
+            new("b", json!(["gst"])),
+            [201, 201, 201, 403, 403],
+        ),
+        (
+            "POST",
+            "/workspaces/{acme}/clients",
+            new("c", json!(["gst", "max-itc"])),
+            [201, 201, 403, 403, 403],
+        ),
+        (
+            "POST",
+            "/workspaces/{other}/clients",
+            new("d", json!(["gst"])),
+            [201, 404, 404, 404, 403],
+        ),
+        ("GET", "/clients/{gst}", None, [200, 200, 200, 200, 200]),
+        ("GET", "/clients/{all}", None, [200, 200, 404, 200, 200]),
+        ("GET", "/clients/{far}", None, [200, 404, 404, 404, 200]),
+        (
+            "PATCH",
+            "/clients/{gst}",
+            change(),
+            [200, 200, 200, 403, 403],
+        ),
+        (
+            "PATCH",
+            "/clients/{gst}",
+            widen(),
+            [200, 200, 403, 403, 403],
+        ),
+        (
+            "PATCH",
+            "/clients/{all}",
+            change(),
+            [200, 200, 404, 403, 403],
+        ),
+        (
+            "PATCH",
+            "/clients/{far}",
+            change(),
+            [200, 404, 404, 404, 403],
+        ),
+        (
+            "POST",
+            "/clients/{gst}/secrets",
+            None,
+            [201, 201, 201, 403, 403],
+        ),
+        (
+            "POST",
+            "/clients/{all}/secrets",
+            None,
+            [201, 201, 404, 403, 403],
+        ),
+        (
+            "POST",
+            "/clients/{far}/secrets",
+            None,
+            [201, 404, 404, 404, 403],
+        ),
+        (
+            "DELETE",
+            "/clients/{gst}/secrets/1",
+            None,
+            [200, 200, 200, 403, 403],
+        ),
+        (
+            "DELETE",
+            "/clients/{all}/secrets/1",
+            None,
+            [200, 200, 404, 403, 403],
+        ),
+        (
+            "DELETE",
+            "/clients/{far}/secrets/1",
+            None,
+            [200, 404, 404, 404, 403],
+        ),
+        (
+            "POST",
+            "/clients/{gst}/token",
+            None,
+            [201, 201, 201, 403, 403],
+        ),
+        (
+            "POST",
+            "/clients/{all}/token",
+            None,
+            [201, 201, 404, 403, 403],
+        ),
+        (
+            "POST",
+            "/clients/{far}/token",
+            None,
+            [201, 404, 404, 404, 403],
+        ),
+        (
+            "DELETE",
+            "/clients/{gst}/token",
+            None,
+            [200, 200, 200, 403, 403],
+        ),
+        (
+            "DELETE",
+            "/clients/{all}/token",
+            None,
+            [200, 200, 404, 403, 403],
+        ),
+        (
+            "DELETE",
+            "/clients/{far}/token",
+            None,
+            [200, 404, 404, 404, 403],
+        ),
+        (
+            "POST",
+            "/clients/{gst}/disable",
+            None,
+            [200, 200, 200, 403, 403],
+        ),
+        (
+            "POST",
+            "/clients/{all}/disable",
+            None,
+            [200, 200, 404, 403, 403],
+        ),
+        (
+            "POST",
+            "/clients/{far}/disable",
+            None,
+            [200, 404, 404, 404, 403],
+        ),
+        (
+            "POST",
+            "/clients/{gst}/enable",
+            None,
+            [200, 200, 200, 403, 403],
+        ),
+        (
+            "POST",
+            "/clients/{far}/enable",
+            None,
+            [200, 404, 404, 404, 403],
+        ),
+        (
+            "DELETE",
+            "/clients/{gst}?label=gst",
+            None,
+            [200, 200, 200, 403, 403],
+        ),
+        (
+            "DELETE",
+            "/clients/{all}?label=all",
+            None,
+            [200, 200, 404, 403, 403],
+        ),
+        (
+            "DELETE",
+            "/clients/{far}?label=far",
+            None,
+            [200, 404, 404, 404, 403],
+        ),
+        ("GET", "/audit", None, [200, 200, 403, 200, 200]),
+        (
+            "GET",
+            "/audit?workspace_id={acme}",
+            None,
+            [200, 200, 403, 200, 200],
+        ),
+        (
+            "GET",
+            "/audit?workspace_id={other}",
+            None,
+            [200, 404, 403, 404, 200],
+        ),
+        ("GET", "/audit/verify", None, [200, 403, 403, 403, 200]),
+        ("GET", "/admin-keys", None, [200, 403, 403, 403, 403]),
+        ("POST", "/admin-keys", key(), [201, 403, 403, 403, 403]),
+        (
+            "DELETE",
+            "/admin-keys/{key}",
+            None,
+            [200, 403, 403, 403, 403],
+        ),
+        ("GET", "/status", None, [200, 200, 200, 200, 200]),
+    ]
+}
+
+async fn call(api: &Api, method: &str, path: &str, body: Option<&Value>) -> Answer {
+    let mut request = api.admin(method.parse().unwrap(), path);
+    if let Some(body) = body {
+        request = request.json(body);
+    }
+    api.send(request).await.unwrap()
+}
+
+#[tokio::test]
+async fn every_role_may_do_what_the_table_says_and_nothing_else() {
+    let house = House::new().await;
+    let other = house.api.workspace("other").await.unwrap();
+    let roles = roles(&house).await;
+    let (key, _) = house
+        .key(json!({ "name": "spare", "role": "auditor" }))
+        .await;
+    let mut wrong = Vec::new();
+    for (nth, (method, path, body, expected)) in acts().into_iter().enumerate() {
+        for (column, (role, expected)) in roles.iter().zip(expected).enumerate() {
+            // New things for every cell: no act leans on what one before did.
+            let gst = NewClient::sandbox("gst").products(&["gst"]);
+            let gst = house
+                .api
+                .client(&house.acme, relabel(gst, nth, column))
+                .await
+                .unwrap();
+            let all = house
+                .api
+                .client(&house.acme, relabel(NewClient::sandbox("all"), nth, column))
+                .await
+                .unwrap();
+            let far = NewClient::sandbox("far").products(&["gst"]);
+            let far = house
+                .api
+                .client(&other, relabel(far, nth, column))
+                .await
+                .unwrap();
+            let fill = |path: &str| {
+                path.replace("{acme}", &house.acme)
+                    .replace("{other}", &other)
+                    .replace("{gst}", &gst.id)
+                    .replace("{all}", &all.id)
+                    .replace("{far}", &far.id)
+                    .replace("{key}", &key)
+                    .replace("label=gst", &format!("label={}", gst.label))
+                    .replace("label=all", &format!("label={}", all.label))
+                    .replace("label=far", &format!("label={}", far.label))
+            };
+            let mut body = body.clone();
+            if let Some(label) = body.as_mut().and_then(|body| body.get_mut("label")) {
+                *label = json!(format!("new {nth} {column}"));
+            }
+            let answer = call(role, method, &fill(path), body.as_ref()).await;
+            if answer.status != expected {
+                wrong.push(format!(
+                    "{method} {path} by role {column}: {} not {expected}: {}",
+                    answer.status, answer.body
+                ));
+            }
+            // What is another's and what is nobody's are one answer.
+            if answer.status == 404 && path.contains("/{") {
+                let ids = [&house.acme, &other, &gst.id, &all.id, &far.id];
+                let unknown = ids
+                    .iter()
+                    .fold(fill(path), |path, id| path.replace(*id, NOBODY));
+                let unknown = call(role, method, &unknown, body.as_ref()).await;
+                if seen(&answer) != seen(&unknown) {
+                    wrong.push(format!(
+                        "{method} {path} by role {column} tells another's from nobody's"
+                    ));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    let verified = house.api.verify_audit().await.unwrap().expect(200).json();
+    assert_eq!(verified["ok"], true);
+}
+
+fn relabel(new: NewClient, nth: usize, column: usize) -> NewClient {
+    NewClient {
+        label: format!("{}-{nth}-{column}", new.label),
+        ..new
+    }
+}
+
+#[tokio::test]
+async fn lists_and_the_audit_log_show_only_what_is_ones_own() {
+    let house = House::new().await;
+    let other = house.api.workspace("other").await.unwrap();
+    house
+        .client(NewClient::sandbox("gst").products(&["gst"]))
+        .await;
+    house.client(NewClient::sandbox("all")).await;
+    let far = house
+        .api
+        .client(&other, NewClient::sandbox("far"))
+        .await
+        .unwrap();
+    let [operator, workspace_admin, product_admin, auditor, overseer] = roles(&house).await;
+    let count = async |api: &Api, path: &str| {
+        let page = call(api, "GET", path, None).await.expect(200).json();
+        page["items"].as_array().unwrap().len()
+    };
+    let clients = format!("/workspaces/{}/clients", house.acme);
+    for (api, workspaces, seen) in [
+        (&operator, 2, 2),
+        (&workspace_admin, 1, 2),
+        (&product_admin, 1, 1),
+        (&auditor, 1, 2),
+        (&overseer, 2, 2),
+    ] {
+        assert_eq!(count(api, "/workspaces").await, workspaces);
+        assert_eq!(count(api, &clients).await, seen);
+    }
+    let whole = count(&operator, "/audit").await;
+    assert_eq!(count(&overseer, "/audit").await, whole);
+    for api in [&workspace_admin, &auditor] {
+        let page = call(api, "GET", "/audit", None).await.json();
+        let items = page["items"].as_array().unwrap();
+        assert!(!items.is_empty() && items.len() < whole);
+        assert!(
+            items
+                .iter()
+                .all(|entry| entry["workspace_id"] == house.acme.as_str())
+        );
+        let path = format!("/audit?client_id={}", far.id);
+        assert_eq!(count(api, &path).await, 0);
+    }
+}
+
+#[tokio::test]
+async fn an_admin_key_must_be_there_real_and_alive() {
+    let house = House::new().await;
+    let erp = house.client(NewClient::sandbox("erp")).await;
+    let token = house.token(&erp).await.access_token;
+    let missing = house
+        .send(house.api.public(Method::GET, "/admin/v1/workspaces"))
+        .await;
+    assert_snapshot!(seen(&missing), @r#"
+    401
+    www-authenticate: Bearer realm="tokenward-admin"
+    cache-control: no-store
+    content-type: application/problem+json
+    {"code":"ADMIN_KEY_INVALID","detail":"Send an admin key that is neither revoked nor expired as Authorization: Bearer.","error_id":"[uuid]","status":401,"title":"The admin key is missing or not valid","type":"urn:tokenward:problem:admin-key-invalid"}
+    "#);
+    let real = house.server.admin_key();
+    for key in [
+        "x",
+        "",
+        &token,
+        &erp.secret,
+        &crate::house::cut(&real),
+        &real.to_uppercase(),
+    ] {
+        let refused = call(&house.api.with_admin_key(key), "GET", "/workspaces", None).await;
+        assert_eq!(seen(&refused), seen(&missing), "{key}");
+    }
+    let request = house
+        .api
+        .admin(Method::GET, "/workspaces")
+        .header("authorization", format!("Bearer {real}"));
+    house
+        .send(request)
+        .await
+        .expect_error(401, "ADMIN_KEY_INVALID");
+    // The admin key opens nothing else.
+    house
+        .generate(&real)
+        .await
+        .expect_error(401, "CLIENT_SECRET_INVALID");
+    house.denies(&real, "ACCESS_TOKEN_MALFORMED").await;
+
+    let (id, api) = house.key(json!({ "name": "k", "role": "operator" })).await;
+    call(&api, "GET", "/workspaces", None).await.expect(200);
+    let revoked = house
+        .ask(Method::DELETE, &format!("/admin-keys/{id}"))
+        .await
+        .expect(200)
+        .json();
+    assert!(revoked["revoked_at"].is_string());
+    let refused = call(&api, "GET", "/workspaces", None).await;
+    assert_eq!(seen(&refused), seen(&missing));
+
+    let brief = json!({ "name": "brief", "role": "operator", "expires_in_seconds": 1 });
+    let (_, api) = house.key(brief).await;
+    until(
+        "the admin key to expire",
+        || call(&api, "GET", "/workspaces", None),
+        |answer| answer.status == 401,
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn the_last_operators_key_stays() {
+    let house = House::new().await;
+    let keys = house.ask(Method::GET, "/admin-keys").await.expect(200);
+    assert_snapshot!(seen(&keys), @r#"
+    200
+    cache-control: no-store
+    content-type: application/json
+    {"items":[{"created_at":"[time]","expires_at":null,"id":"[uuid]","name":"First operator","products":null,"revoked_at":null,"role":"operator","workspace_id":null}],"next_cursor":null}
+    "#);
+    let own = keys.json()["items"][0]["id"].as_str().unwrap().to_owned();
+    let own = format!("/admin-keys/{own}");
+    let refused = house.ask(Method::DELETE, &own).await;
+    assert_snapshot!(seen(&refused), @r#"
+    409
+    cache-control: no-store
+    content-type: application/problem+json
+    {"code":"LAST_OPERATOR","detail":"Not done: this is the last operator's key without an end; make another first.","error_id":"[uuid]","status":409,"title":"The state does not allow this","type":"urn:tokenward:problem:last-operator"}
+    "#);
+    // One that ends does not count.
+    let (_, _) = house
+        .key(json!({ "name": "brief", "role": "operator", "expires_in_seconds": 3600 }))
+        .await;
+    house
+        .ask(Method::DELETE, &own)
+        .await
+        .expect_error(409, "LAST_OPERATOR");
+    let (_, next) = house
+        .key(json!({ "name": "next", "role": "operator" }))
+        .await;
+    house.ask(Method::DELETE, &own).await.expect(200);
+    house
+        .ask(Method::GET, "/workspaces")
+        .await
+        .expect_error(401, "ADMIN_KEY_INVALID");
+    call(&next, "GET", "/workspaces", None).await.expect(200);
+}
+
+#[tokio::test]
+async fn a_role_is_written_whole_or_refused() {
+    let house = House::new().await;
+    for body in [
+        json!({ "name": "k", "role": "king" }),
+        json!({ "name": "k", "role": "operator", "workspace_id": house.acme }),
+        json!({ "name": "k", "role": "workspace_admin" }),
+        json!({ "name": "k", "role": "workspace_admin", "workspace_id": NOBODY }),
+        json!({ "name": "k", "role": "product_admin", "workspace_id": house.acme }),
+        json!({ "name": "k", "role": "product_admin", "workspace_id": house.acme, "products": [] }),
+        json!({ "name": "k", "role": "product_admin", "workspace_id": house.acme, "products": ["nothing"] }),
+        json!({ "name": "k", "role": "auditor", "products": ["gst"] }),
+        json!({ "name": "k", "role": "operator", "expires_in_seconds": 0 }),
+        json!({ "name": "k", "role": "operator", "expires_in_seconds": u64::MAX }),
+        json!({ "name": "", "role": "operator" }),
+        json!({ "name": "k", "role": "operator", "colour": "red" }),
+    ] {
+        let refused = house.admin(Method::POST, "/admin-keys", &body).await;
+        refused.expect_error(400, "INVALID_REQUEST");
+    }
+    let made = house.admin(Method::POST, "/admin-keys", &json!({ "name": "k", "role": "product_admin", "workspace_id": house.acme, "products": ["gst"] })).await;
+    assert_snapshot!(seen(&made), @r#"
+    201
+    cache-control: no-store
+    content-type: application/json
+    {"admin_key":{"created_at":"[time]","expires_at":null,"id":"[uuid]","name":"k","products":["gst"],"revoked_at":null,"role":"product_admin","workspace_id":"[uuid]"},"key":"[admin key]"}
+    "#);
+    let unknown = house
+        .ask(Method::DELETE, &format!("/admin-keys/{NOBODY}"))
+        .await;
+    assert_snapshot!(seen(&unknown), @r#"
+    404
+    cache-control: no-store
+    content-type: application/problem+json
+    {"code":"NOT_FOUND","detail":"There is no such admin key.","error_id":"[uuid]","status":404,"title":"Not found","type":"urn:tokenward:problem:not-found"}
+    "#);
+}

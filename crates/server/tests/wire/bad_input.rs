@@ -1,0 +1,461 @@
+//! Whatever is sent, the answer is a clear 4xx in the dialect of its address: never a 5xx, never a panic
+//! (every [`House`] looks for one in the log when it ends).
+
+use crate::house::House;
+use crate::seen::seen;
+use insta::assert_snapshot;
+use reqwest::Method;
+use serde_json::Value;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use tokenward_testkit::{Answer, NewClient};
+
+/// Sends bytes as they are and reads until the other end closes; the status, 0 for a bare close.
+async fn raw(base: &str, bytes: Vec<u8>) -> (u16, String) {
+    let address = base.strip_prefix("http://").unwrap().to_owned();
+    let talk = move || {
+        let mut stream = TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(crate::house::LIMIT)).unwrap();
+        // The server may close before it has read everything.
+        let _ = stream.write_all(&bytes);
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer);
+        String::from_utf8_lossy(&answer).into_owned()
+    };
+    let answer = tokio::task::spawn_blocking(talk).await.unwrap();
+    let status = answer.get(9..12).and_then(|status| status.parse().ok());
+    (status.unwrap_or(0), answer)
+}
+
+/// A request by hand, ended by the server.
+fn request(line: &str, headers: &str) -> Vec<u8> {
+    format!("{line} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{headers}\r\n").into_bytes()
+}
+
+impl House {
+    /// `POST` of bytes to the admin API.
+    async fn post(&self, path: &str, kind: &str, body: impl Into<Vec<u8>>) -> Answer {
+        let request = self.api.admin(Method::POST, path);
+        self.send(request.header("content-type", kind).body(body.into()))
+            .await
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_cannot_be_read_is_a_problem_of_its_own_kind() {
+    let house = House::new().await;
+    let json = "application/json";
+    let broken = house.post("/workspaces", json, "{\"name\":").await;
+    assert_snapshot!(seen(&broken), @r#"
+    400
+    cache-control: no-store
+    content-type: application/problem+json
+    {"code":"INVALID_REQUEST","detail":"name: EOF while parsing a value","error_id":"[uuid]","status":400,"title":"The request can't be taken","type":"urn:tokenward:problem:invalid-request"}
+    "#);
+    let kind = house
+        .post("/workspaces", "text/plain", "{\"name\":\"x\"}")
+        .await;
+    assert_snapshot!(seen(&kind), @r#"
+    415
+    cache-control: no-store
+    content-type: application/problem+json
+    {"code":"UNSUPPORTED_MEDIA_TYPE","detail":"Send Content-Type: application/json.","error_id":"[uuid]","status":415,"title":"The body is not JSON","type":"urn:tokenward:problem:unsupported-media-type"}
+    "#);
+    let large = house.post("/workspaces", json, vec![b' '; 1_000_000]).await;
+    assert_snapshot!(seen(&large), @r#"
+    413
+    cache-control: no-store
+    content-type: application/problem+json
+    {"code":"BODY_TOO_LARGE","detail":"The body may have at most 64 KiB.","error_id":"[uuid]","status":413,"title":"The body is too large","type":"urn:tokenward:problem:body-too-large"}
+    "#);
+    let deep = "[".repeat(30_000);
+    let duplicated = r#"{"name":"a","name":"b"}"#;
+    for body in [
+        b"".to_vec(),
+        b"{\"name\":\"\xff\xfe\"}".to_vec(),
+        deep.into_bytes(),
+        duplicated.as_bytes().to_vec(),
+        br#"{"name":"\ud800"}"#.to_vec(),
+        br#"{"name":1e999}"#.to_vec(),
+        br#"{"name":"x"} trailing"#.to_vec(),
+        b"NaN".to_vec(),
+    ] {
+        let refused = house.post("/workspaces", json, body).await;
+        refused.expect_error(400, "INVALID_REQUEST");
+    }
+    let listed = house.ask(Method::GET, "/workspaces").await.json();
+    assert_eq!(listed["items"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_body_too_large_is_refused_however_its_length_is_told() {
+    let house = House::new().await;
+    let key = house.server.admin_key();
+    let head = |more: &str| {
+        let headers =
+            format!("authorization: Bearer {key}\r\ncontent-type: application/json\r\n{more}");
+        request("POST /admin/v1/workspaces", &headers)
+    };
+    let mut chunked = head("transfer-encoding: chunked\r\n");
+    for _ in 0..100 {
+        chunked.extend_from_slice(b"1000\r\n");
+        chunked.extend_from_slice(&[b' '; 4096]);
+        chunked.extend_from_slice(b"\r\n");
+    }
+    chunked.extend_from_slice(b"0\r\n\r\n");
+    let (status, answer) = raw(house.server.public(), chunked).await;
+    assert_eq!(status, 413, "{answer}");
+    let (status, answer) = raw(house.server.public(), head("content-length: 10000000\r\n")).await;
+    assert_eq!(status, 413, "{answer}");
+    assert!(answer.contains("BODY_TOO_LARGE"), "{answer}");
+    let path = format!("/clients/{}?label=x", house.acme);
+    let request = house
+        .api
+        .admin(Method::DELETE, &path)
+        .body(vec![b'x'; 100_000]);
+    house
+        .send(request)
+        .await
+        .expect_error(413, "BODY_TOO_LARGE");
+    // The token API needs no body and reads none.
+    let erp = house.client(NewClient::sandbox("erp")).await;
+    let large = house
+        .api
+        .authz(Method::POST, "", &erp.secret)
+        .body(vec![b'x'; 10_000_000]);
+    let answer = house.api.send(large).await;
+    // It may close while the body still comes, but it never faults.
+    assert!(answer.map_or(true, |answer| answer.status == 200));
+    house.generate(&erp.secret).await.expect(200);
+    let form = house
+        .api
+        .public(Method::POST, "/oauth2/token")
+        .header("content-type", "application/x-www-form-urlencoded");
+    let large = house.send(form.body(vec![b'x'; 1_000_000])).await;
+    large.expect_error(413, "invalid_request");
+}
+
+#[tokio::test]
+async fn heads_too_large_or_broken_never_become_a_fault() {
+    let house = House::new().await;
+    let megabyte = "x".repeat(1 << 20);
+    let many: String = (0..5_000).map(|n| format!("x-{n}: y\r\n")).collect();
+    for base in [house.server.public(), house.server.internal()] {
+        for bytes in [
+            request(
+                "GET /check/sandbox/gst",
+                &format!("x-cleartax-auth-token: {megabyte}\r\n"),
+            ),
+            request(
+                "GET /integration/v1/authz/token",
+                &format!("x-clear-client-secret: {megabyte}\r\n"),
+            ),
+            request(&format!("GET /{megabyte}"), ""),
+            request("GET /", &many),
+            request("GET /", "x-forwarded-for\r\n"),
+            request("GET /", "x y: z\r\n"),
+            request("GET /", "a: b\r\n c: folded\r\n"),
+            request("GET /", "content-length: 1\r\ncontent-length: 2\r\n"),
+            request("GET /", "content-length: -1\r\n"),
+            request(
+                "POST /",
+                "content-length: 4\r\ntransfer-encoding: chunked\r\n",
+            ),
+            request("GET /\u{0}", ""),
+            request("GET check", ""),
+            request("", ""),
+            b"GET / HTTP/9.9\r\n\r\n".to_vec(),
+            b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03".repeat(20),
+            b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\nnonsense that is no frame at all........".to_vec(),
+        ] {
+            let shown = String::from_utf8_lossy(&bytes[..bytes.len().min(60)]).into_owned();
+            let (status, answer) = raw(base, bytes).await;
+            assert!(status < 500, "{shown:?}: {answer}");
+            assert_ne!(status, 200, "{shown:?}: {answer}");
+        }
+    }
+    let (status, _) = raw(
+        house.server.public(),
+        request("GET /", &format!("x: {megabyte}\r\n")),
+    )
+    .await;
+    assert!(matches!(status, 431 | 0), "{status}");
+}
+
+#[tokio::test]
+async fn a_path_is_taken_as_it_is_written() {
+    let house = House::new().await;
+    let erp = house.client(NewClient::sandbox("erp")).await;
+    let token = house.token(&erp).await.access_token;
+    let header = format!("x-cleartax-auth-token: {token}\r\n");
+    for (path, expected) in [
+        ("/check/sandbox/gst/../../production/gst", 200),
+        ("/check/sandbox/gst/%2e%2e/%ff%00", 200),
+        ("/check/production/../sandbox/gst", 404),
+        ("/check/../check/sandbox/gst", 404),
+        ("//check/sandbox/gst", 404),
+        ("/CHECK/sandbox/gst", 404),
+    ] {
+        let (status, answer) = raw(
+            house.server.internal(),
+            request(&format!("GET {path}"), &header),
+        )
+        .await;
+        assert_eq!(status, expected, "{path}: {answer}");
+    }
+}
+
+#[tokio::test]
+async fn ids_that_are_none_are_not_found_in_the_dialect_of_the_address() {
+    let house = House::new().await;
+    let unknown = house
+        .ask(Method::GET, "/clients/00000000-0000-4000-8000-000000000000")
+        .await;
+    assert_snapshot!(seen(&unknown), @r#"
+    404
+    cache-control: no-store
+    content-type: application/problem+json
+    {"code":"NOT_FOUND","detail":"There is no such client.","error_id":"[uuid]","status":404,"title":"Not found","type":"urn:tokenward:problem:not-found"}
+    "#);
+    for id in [
+        "x",
+        "%00",
+        "%ff",
+        "%ff%fe",
+        "..%2f..",
+        "00000000000040008000000000000000",
+        "%F0%9F%98%80",
+    ] {
+        for path in [
+            format!("/clients/{id}"),
+            format!("/workspaces/{id}"),
+            format!("/clients/{id}/secrets/{id}"),
+        ] {
+            let method = if path.contains("secrets") {
+                Method::DELETE
+            } else {
+                Method::GET
+            };
+            let answer = house.ask(method, &path).await;
+            assert!(
+                matches!(answer.status, 400 | 404),
+                "{path}: {} {}",
+                answer.status,
+                answer.body
+            );
+            assert!(answer.code().is_some(), "{path}: {}", answer.body);
+        }
+    }
+    for query in [
+        "?limit=%ff",
+        "?limit=%00",
+        "?%ff=1",
+        "?limit=1&limit=1",
+        "?cursor=%F0%9F%98%80",
+    ] {
+        let refused = house.ask(Method::GET, &format!("/workspaces{query}")).await;
+        refused.expect_error(400, "INVALID_REQUEST");
+    }
+    let nowhere = house.ask(Method::GET, "/nowhere").await;
+    assert_snapshot!(seen(&nowhere), @r#"
+    404
+    cache-control: no-store
+    content-type: application/problem+json
+    {"code":"NOT_FOUND","detail":"There is nothing at this address.","error_id":"[uuid]","status":404,"title":"Not found","type":"urn:tokenward:problem:not-found"}
+    "#);
+    let method = house.ask(Method::DELETE, "/workspaces").await;
+    assert_snapshot!(seen(&method), @r#"
+    405
+    allow: GET,HEAD,POST
+    cache-control: no-store
+    content-type: application/problem+json
+    {"code":"METHOD_NOT_ALLOWED","detail":"This address takes other methods; see the header Allow.","error_id":"[uuid]","status":405,"title":"Method not allowed","type":"urn:tokenward:problem:method-not-allowed"}
+    "#);
+}
+
+#[tokio::test]
+async fn every_address_answers_every_method_without_a_fault() {
+    let house = House::new().await;
+    let erp = house.client(NewClient::sandbox("erp")).await;
+    let client = format!("/admin/v1/clients/{}", erp.id);
+    let acme = format!("/admin/v1/workspaces/{}", house.acme);
+    let public = [
+        "/",
+        "/integration/v1/authz/token",
+        "/integration/v1/authz/token/",
+        "/integration/v1/authz/token/status",
+        "/integration/v1/authz/token/previous",
+        "/oauth2/token",
+        "/oauth2/revoke",
+        "/oauth2/introspect",
+        "/.well-known/oauth-authorization-server",
+        "/admin/v1",
+        "/admin/v1/",
+        "/admin/v1/workspaces",
+        &acme,
+        "/admin/v1/products",
+        "/admin/v1/products/tds",
+        &client,
+        "/admin/v1/audit",
+        "/admin/v1/audit/verify",
+        "/admin/v1/admin-keys",
+        "/admin/v1/status",
+        "/check/sandbox/gst",
+        "/metrics",
+    ];
+    let internal = [
+        "/",
+        "/check",
+        "/check/sandbox/gst",
+        "/deny",
+        "/metrics",
+        "/health/live",
+        "/health/ready",
+        "/oauth2/introspect",
+        "/oauth2/token",
+        "/admin/v1/workspaces",
+    ];
+    let requests = public
+        .map(|path| (true, path))
+        .into_iter()
+        .chain(internal.map(|path| (false, path)));
+    for (is_public, path) in requests {
+        for method in [
+            "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW",
+        ] {
+            let parsed = method.parse().unwrap();
+            let request = if is_public {
+                house.api.public(parsed, path)
+            } else {
+                house.api.internal(parsed, path)
+            };
+            let request = request
+                .header("content-type", "application/json")
+                .body("{}");
+            let answer = house.send(request).await;
+            let expects_503 = !is_public && path == "/deny";
+            assert!(
+                answer.status < 500 || expects_503,
+                "{method} {path}: {}",
+                answer.body
+            );
+            let bare = method == "HEAD" || answer.status < 400;
+            assert!(
+                bare || answer.code().is_some(),
+                "{method} {path}: {} without a code: {:?}",
+                answer.status,
+                answer.body
+            );
+            if answer.status == 405 {
+                assert!(answer.headers.contains_key("allow"), "{method} {path}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn oauth_refuses_in_its_own_form() {
+    let house = House::new().await;
+    let erp = house.client(NewClient::sandbox("erp")).await;
+    let token = house.token(&erp).await.access_token;
+    let form = async |path: &str, pairs: &[(&str, &str)]| {
+        house
+            .send(house.api.public(Method::POST, path).form(pairs))
+            .await
+    };
+    let grant = ("grant_type", "client_credentials");
+    let id = ("client_id", erp.id.as_str());
+    let secret = ("client_secret", erp.secret.as_str());
+    let missing = form("/oauth2/token", &[grant]).await;
+    assert_snapshot!(seen(&missing), @r#"
+    401
+    www-authenticate: Basic realm="tokenward"
+    cache-control: no-store
+    content-type: application/json
+    {"error":"invalid_client","error_description":"no client credentials were sent"}
+    "#);
+    let no_grant = form("/oauth2/token", &[id, secret]).await;
+    assert_snapshot!(seen(&no_grant), @r#"
+    400
+    cache-control: no-store
+    content-type: application/json
+    {"error":"invalid_request","error_description":"grant_type is missing"}
+    "#);
+    let other_grant = form("/oauth2/token", &[("grant_type", "password"), id, secret]).await;
+    assert_snapshot!(seen(&other_grant), @r#"
+    400
+    cache-control: no-store
+    content-type: application/json
+    {"error":"unsupported_grant_type","error_description":"only client_credentials is supported"}
+    "#);
+    let scope = form("/oauth2/token", &[grant, id, secret, ("scope", "all")]).await;
+    assert_snapshot!(seen(&scope), @r#"
+    400
+    cache-control: no-store
+    content-type: application/json
+    {"error":"invalid_scope","error_description":"products are chosen at the API client, not by scope"}
+    "#);
+    let wrong = form("/oauth2/token", &[grant, id, ("client_secret", &token)]).await;
+    assert_snapshot!(seen(&wrong), @r#"
+    401
+    www-authenticate: Basic realm="tokenward"
+    cache-control: no-store
+    content-type: application/json
+    {"error":"invalid_client","error_description":"an access token was sent where the client secret belongs"}
+    "#);
+    form("/oauth2/token", &[grant, grant, id, secret])
+        .await
+        .expect_error(400, "invalid_request");
+    let request = house
+        .api
+        .public(Method::POST, "/oauth2/token")
+        .basic_auth(&erp.id, Some(&erp.secret));
+    house
+        .send(request.form(&[grant, secret]))
+        .await
+        .expect_error(400, "invalid_request");
+    let got = house
+        .send(house.api.public(Method::GET, "/oauth2/token"))
+        .await;
+    assert_snapshot!(seen(&got), @r#"
+    405
+    allow: POST
+    cache-control: no-store
+    content-type: application/json
+    {"error":"invalid_request","error_description":"this address takes other methods; see the header Allow"}
+    "#);
+    house.permits(&token).await;
+    let good = form("/oauth2/token", &[grant, id, secret]).await;
+    assert_snapshot!(seen(&good), @r#"
+    200
+    cache-control: no-store
+    content-type: application/json
+    {"access_token":"[access token]","expires_in":3600,"generation":2,"token_type":"Bearer"}
+    "#);
+    house.denies(&token, "TOKEN_SUPERSEDED").await;
+
+    let introspect = async |text: &str| {
+        let request = house.api.internal(Method::POST, "/oauth2/introspect");
+        house
+            .send(request.form(&[("token", text)]))
+            .await
+            .expect(200)
+            .json()
+    };
+    let inactive: Value = serde_json::from_str(r#"{"active":false}"#).unwrap();
+    for text in [token.as_str(), "x", &erp.secret] {
+        assert_eq!(introspect(text).await, inactive);
+    }
+    let live = good.json()["access_token"].as_str().unwrap().to_owned();
+    assert_eq!(introspect(&live).await["client_id"], erp.id);
+    house.api.disable(&erp.id).await.unwrap().expect(200);
+    assert_eq!(introspect(&live).await, inactive);
+    let disabled = form("/oauth2/token", &[grant, id, secret]).await;
+    assert_snapshot!(seen(&disabled), @r#"
+    401
+    www-authenticate: Basic realm="tokenward"
+    cache-control: no-store
+    content-type: application/json
+    {"error":"invalid_client","error_description":"the API client is disabled"}
+    "#);
+}
