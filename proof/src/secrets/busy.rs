@@ -168,6 +168,8 @@ async fn in_wrong_places(
         })?;
     api.send(api.public(Method::GET, &format!("/no/such/page/{token}")))
         .await?;
+    api.send(api.internal(Method::GET, &format!("{check}/{token}")))
+        .await?;
     // Twice, with another, in other headers, as an admin key, in a body that does not parse.
     let twice = api
         .internal(Method::GET, &check)
@@ -200,6 +202,8 @@ async fn in_wrong_places(
     // Almost right: what a person mistypes is as good as the secret itself.
     for (text, is_token) in [(token, true), (secret, false)] {
         let almost = mistyped(text);
+        api.send(api.public(Method::GET, &format!("/no/such/page/{almost}")))
+            .await?;
         if is_token {
             api.check(environment, "gst", &almost).await?;
         } else {
