@@ -1,7 +1,7 @@
 //! `/audit`
 
 use super::extract::{Query, Signed};
-use super::problem::Answer;
+use super::problem::{Answer, Problem};
 use super::views;
 use crate::app::App;
 use crate::verbs::Refused;
@@ -14,6 +14,9 @@ use tokenward_core::audit::Verifier;
 use tokenward_core::ids::{ClientId, WorkspaceId};
 use tokenward_store::{AuditFilter, PAGE_MAX};
 
+/// The largest number an entry can have: what both engines keep.
+const NUMBER_MAX: u64 = i64::MAX.unsigned_abs();
+
 pub(super) async fn list(
     State(app): State<Arc<App>>,
     Signed(admin): Signed,
@@ -25,8 +28,13 @@ pub(super) async fn list(
     if let Some(wanted) = wanted {
         admin.must_see_workspace(wanted)?;
     }
+    let after = query.number("after")?.unwrap_or(0);
+    if after > NUMBER_MAX {
+        let detail = format!("after must be at most {NUMBER_MAX}.");
+        return Err(Problem::invalid(Some("after"), detail));
+    }
     let filter = AuditFilter {
-        after: query.number("after")?.unwrap_or(0),
+        after,
         limit: query.limit()?,
         client: query.uuid("client_id")?.map(ClientId),
         // An administrator of one workspace reads that one's entries, asked for or not.

@@ -83,7 +83,19 @@ impl<T: DeserializeOwned> FromRequest<Arc<App>> for Body<T> {
                 "Send Content-Type: application/json.",
             ));
         }
-        match axum::Json::from_bytes(&bytes) {
+        Self::of(&bytes)
+    }
+}
+
+impl<T: DeserializeOwned> Body<T> {
+    /// Reads an object. The JSON reader would take an array as well, member by member in the order of
+    /// the type's fields: a contract that nobody wrote.
+    pub(super) fn of(bytes: &[u8]) -> Result<Self, Problem> {
+        let first = bytes.trim_ascii_start().first();
+        if first.is_some_and(|byte| *byte == b'[') {
+            return Err(Problem::invalid(None, "The body must be a JSON object."));
+        }
+        match axum::Json::from_bytes(bytes) {
             Ok(axum::Json(body)) => Ok(Self(body)),
             Err(JsonRejection::JsonDataError(error)) => {
                 Err(Problem::invalid(None, readable(&error.body_text())))

@@ -44,7 +44,7 @@ pub(super) async fn list(
     let filter = ClientFilter {
         environment: environment.transpose()?,
         label: query.text("label").map(str::to_owned),
-        deleted: query.text("deleted") == Some("true"),
+        deleted: query.boolean("deleted")?.unwrap_or(false),
         after: query.cursor()?.map(ClientNo),
         limit: query.limit()?,
         ..ClientFilter::default()
@@ -136,12 +136,8 @@ pub(super) async fn delete(
         (Some(label), true) => Some(label.to_owned()),
         (None, true) => None,
         (None, false) => {
-            let wrong = |_| Problem::invalid(None, "The body must be {\"label\": \"...\"}.");
-            Some(
-                serde_json::from_slice::<Delete>(&body)
-                    .map_err(wrong)?
-                    .label,
-            )
+            let Body(Delete { label }) = Body::of(&body)?;
+            Some(label)
         }
         (Some(_), false) => {
             return Err(Problem::invalid(

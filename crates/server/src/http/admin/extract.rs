@@ -109,6 +109,14 @@ impl Query {
         self.text(name).map(parse).transpose()
     }
 
+    pub(super) fn boolean(&self, name: &str) -> Result<Option<bool>, Problem> {
+        let parse = |text: &str| {
+            text.parse()
+                .map_err(|_| Problem::invalid(Some(name), "This must be true or false."))
+        };
+        self.text(name).map(parse).transpose()
+    }
+
     pub(super) fn uuid(&self, name: &str) -> Result<Option<Uuid>, Problem> {
         let parse = |text: &str| {
             Uuid::try_parse(text).map_err(|_| Problem::invalid(Some(name), "This must be a UUID."))

@@ -6,6 +6,7 @@ mod body;
 mod clients;
 mod extract;
 mod keys;
+mod openapi;
 pub mod problem;
 mod products;
 mod status;
@@ -14,48 +15,47 @@ mod workspaces;
 
 use crate::app::App;
 use axum::Router;
-use axum::routing::{delete, get, post, put};
 use std::sync::Arc;
 
 /// Every address below `/admin/v1`.
 pub fn router() -> Router<Arc<App>> {
-    Router::new()
-        .route("/status", get(status::show))
-        .route(
-            "/workspaces",
-            get(workspaces::list).post(workspaces::create),
-        )
-        .route(
-            "/workspaces/{id}",
-            get(workspaces::show).patch(workspaces::change),
-        )
-        .route(
-            "/workspaces/{id}/clients",
-            get(clients::list).post(clients::create),
-        )
-        .route("/products", get(products::list))
-        .route(
-            "/products/{slug}",
-            put(products::put).delete(products::delete),
-        )
-        .route(
-            "/clients/{id}",
-            get(clients::show)
-                .patch(clients::change)
-                .delete(clients::delete),
-        )
-        .route("/clients/{id}/disable", post(clients::disable))
-        .route("/clients/{id}/enable", post(clients::enable))
-        .route("/clients/{id}/secrets", post(clients::rotate))
-        .route("/clients/{id}/secrets/{n}", delete(clients::delete_secret))
-        .route(
-            "/clients/{id}/token",
-            post(clients::generate).delete(clients::revoke),
-        )
-        .route("/audit", get(audit::list))
-        .route("/audit/verify", get(audit::verify))
-        .route("/admin-keys", get(keys::list).post(keys::create))
-        .route("/admin-keys/{id}", delete(keys::revoke))
+    let described = routes().into_iter();
+    described
+        .fold(Router::new(), |router, route| {
+            router.route(route.path, route.handler)
+        })
         .fallback(problem::nothing_here)
         .method_not_allowed_fallback(problem::method_not_allowed)
+}
+
+/// Every operation with its handler: the one table that the router and the document are made of.
+fn routes() -> Vec<openapi::Route<Arc<App>>> {
+    use openapi as operation;
+    vec![
+        operation::show_document().by(openapi::show),
+        operation::show_status().by(status::show),
+        operation::list_workspaces().by(workspaces::list),
+        operation::create_workspace().by(workspaces::create),
+        operation::show_workspace().by(workspaces::show),
+        operation::change_workspace().by(workspaces::change),
+        operation::list_clients().by(clients::list),
+        operation::create_client().by(clients::create),
+        operation::list_products().by(products::list),
+        operation::put_product().by(products::put),
+        operation::delete_product().by(products::delete),
+        operation::show_client().by(clients::show),
+        operation::change_client().by(clients::change),
+        operation::delete_client().by(clients::delete),
+        operation::disable_client().by(clients::disable),
+        operation::enable_client().by(clients::enable),
+        operation::create_secret().by(clients::rotate),
+        operation::delete_secret().by(clients::delete_secret),
+        operation::generate_token().by(clients::generate),
+        operation::revoke_token().by(clients::revoke),
+        operation::list_audit().by(audit::list),
+        operation::verify_audit().by(audit::verify),
+        operation::list_admin_keys().by(keys::list),
+        operation::create_admin_key().by(keys::create),
+        operation::revoke_admin_key().by(keys::revoke),
+    ]
 }

@@ -124,7 +124,9 @@ pub(super) fn caller(
     form: &Form,
     peer: IpAddr,
 ) -> Result<Caller, OAuthError> {
-    let unreadable = |_: credentials::Unreadable| OAuthError::invalid_client("the Authorization header cannot be read");
+    let unreadable = |_: credentials::Unreadable| {
+        OAuthError::invalid_client("the Authorization header cannot be read")
+    };
     let basic = credentials::basic(&parts.headers).map_err(unreadable)?;
     let posted = form.get("client_secret");
     let (id, secret) = match (basic, posted) {

@@ -26,16 +26,22 @@ use tokenward_core::time::Clock;
 
 type Reply = Response<Full<Bytes>>;
 
+/// The token endpoint.
+pub const TOKEN: &str = "/oauth2/token";
+/// Introspection, on both listeners.
+pub const INTROSPECT: &str = "/oauth2/introspect";
+/// Revocation.
+pub const REVOKE: &str = "/oauth2/revoke";
+/// The metadata (RFC 8414, section 3).
+pub const METADATA: &str = "/.well-known/oauth-authorization-server";
+
 /// The OAuth addresses of the public listener.
 pub fn router() -> Router<Arc<App>> {
     Router::new()
-        .route("/oauth2/token", any(token))
-        .route("/oauth2/introspect", any(introspection::on_public))
-        .route("/oauth2/revoke", any(revoke))
-        .route(
-            "/.well-known/oauth-authorization-server",
-            any(metadata::metadata),
-        )
+        .route(TOKEN, any(token))
+        .route(INTROSPECT, any(introspection::on_public))
+        .route(REVOKE, any(revoke))
+        .route(METADATA, any(metadata::metadata))
 }
 
 async fn token(

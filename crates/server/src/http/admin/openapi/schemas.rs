@@ -1,0 +1,312 @@
+//! The bodies of the document, of requests and answers.
+
+use serde_json::{Value, json};
+use tokenward_core::client::{
+    EMAILS_MAX, HANDOVER_SECONDS_MAX, LIFETIME_SECONDS_MAX, PRODUCTS_MAX, RENEW_BEFORE_SECONDS_MAX,
+    SECRETS,
+};
+use tokenward_core::label::{EMAIL_BYTES_MAX, LABEL_BYTES_MAX, NAME_BYTES_MAX, SLUG_BYTES_MAX};
+use tokenward_core::restrictions::NETWORKS_MAX;
+
+pub(super) fn reference(schema: &str) -> Value {
+    json!({ "$ref": format!("#/components/schemas/{schema}") })
+}
+
+/// An object with exactly these members, these of them always.
+fn object(required: &[&str], members: Value) -> Value {
+    json!({ "type": "object", "additionalProperties": false, "required": required, "properties": members })
+}
+
+/// An object with exactly these members, all of them always.
+fn whole(members: Value) -> Value {
+    let names: Vec<&str> = members
+        .as_object()
+        .map(|members| members.keys().map(String::as_str).collect())
+        .unwrap_or_default();
+    let names: Vec<String> = names.into_iter().map(str::to_owned).collect();
+    json!({ "type": "object", "additionalProperties": false, "required": names, "properties": members })
+}
+
+/// The same, or null.
+fn or_null(schema: Value) -> Value {
+    json!({ "anyOf": [schema, { "type": "null" }] })
+}
+
+fn list(items: Value, most: usize) -> Value {
+    json!({ "type": "array", "items": items, "maxItems": most })
+}
+
+pub(super) fn uuid() -> Value {
+    json!({ "type": "string", "format": "uuid" })
+}
+
+fn time() -> Value {
+    let pattern = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\+00:00$";
+    json!({ "type": "string", "format": "date-time", "pattern": pattern, "examples": ["2026-11-23T10:15:30+00:00"] })
+}
+
+fn time_or_null() -> Value {
+    or_null(time())
+}
+
+fn text(most_bytes: usize, what: &str) -> Value {
+    let description = format!(
+        "{what}: at most {most_bytes} bytes of UTF-8, no blank at its ends, no control or invisible characters"
+    );
+    json!({ "type": "string", "minLength": 1, "maxLength": most_bytes, "description": description })
+}
+
+pub(super) fn slug() -> Value {
+    json!({
+        "type": "string", "minLength": 1, "maxLength": SLUG_BYTES_MAX,
+        "pattern": "^[a-z0-9]+(-[a-z0-9]+)*$", "examples": ["e-invoice"],
+    })
+}
+
+fn seconds(least: u32, most: u32) -> Value {
+    json!({ "type": "integer", "minimum": least, "maximum": most })
+}
+
+fn count() -> Value {
+    json!({ "type": "integer", "minimum": 0 })
+}
+
+fn environment() -> Value {
+    json!({ "type": "string", "enum": ["sandbox", "production"] })
+}
+
+fn role() -> Value {
+    json!({ "type": "string", "enum": ["operator", "workspace_admin", "product_admin", "auditor"] })
+}
+
+fn networks() -> Value {
+    let network = json!({ "type": "string", "description": "an address, or a network without host bits", "examples": ["10.0.0.0/8"] });
+    list(network, NETWORKS_MAX)
+}
+
+fn access_token() -> Value {
+    json!({ "type": "string", "maxLength": 128, "pattern": r"^(sandbox\.)?1\.[0-9a-f-]{36}_[0-9a-f]{64}$" })
+}
+
+fn client_secret() -> Value {
+    json!({ "type": "string", "maxLength": 128, "pattern": r"^tw-secret\.(sandbox|production)\.[0-9a-f-]{36}\.[0-9a-f]{64}$" })
+}
+
+fn page(of: &str) -> Value {
+    let cursor = json!({ "type": "string", "pattern": "^c[0-9]{1,10}$", "description": "the cursor of the next page; null on the last" });
+    whole(
+        json!({ "items": { "type": "array", "items": reference(of) }, "next_cursor": or_null(cursor) }),
+    )
+}
+
+/// What can be set at a client, by creation (`label` and `environment` besides) and by change.
+fn settings() -> Value {
+    let null = "null counts as left out";
+    let note = |mut schema: Value, words: &str| {
+        schema["description"] = words.into();
+        schema
+    };
+    json!({
+        "products": note(or_null(json!({ "type": "array", "items": slug(), "minItems": 1, "maxItems": PRODUCTS_MAX })), "the products allowed; null for all"),
+        "token_lifetime_seconds": note(or_null(seconds(1, LIFETIME_SECONDS_MAX)), "null: tokens never expire"),
+        "secret_networks": note(or_null(networks()), &format!("from where the secret may be used; empty: everywhere; {null}")),
+        "token_networks": note(or_null(networks()), &format!("from where tokens may be used; empty: everywhere; {null}")),
+        "notification_emails": note(or_null(list(json!({ "type": "string", "maxLength": EMAIL_BYTES_MAX, "pattern": "^[^@\\s,]+@[^@\\s,]+$" }), EMAILS_MAX)), null),
+        "on_repeat": note(or_null(json!({ "type": "string", "enum": ["replace", "return"] })), null),
+        "renew_before_seconds": note(or_null(seconds(0, RENEW_BEFORE_SECONDS_MAX)), null),
+        "handover_max_seconds": note(or_null(seconds(0, HANDOVER_SECONDS_MAX)), null),
+    })
+}
+
+pub(super) fn with(mut members: Value, more: Value) -> Value {
+    if let (Some(members), Value::Object(more)) = (members.as_object_mut(), more) {
+        members.extend(more);
+    }
+    members
+}
+
+fn client() -> Value {
+    let secret = whole(json!({
+        "n": { "type": "integer", "minimum": 1 }, "created_at": time(), "quota_used_today": count(), "quota_left_today": count(),
+    }));
+    let token = whole(json!({
+        "generation": count(),
+        "state": { "type": "string", "enum": ["none", "live", "expired", "revoked"] },
+        "issued_at": time_or_null(), "valid_till": time_or_null(), "ended_at": time_or_null(), "previous_valid_till": time_or_null(),
+    }));
+    whole(json!({
+        "id": uuid(), "workspace_id": uuid(), "label": text(LABEL_BYTES_MAX, "its label"), "environment": environment(),
+        "products": or_null(list(slug(), PRODUCTS_MAX)),
+        "token_lifetime_seconds": or_null(seconds(1, LIFETIME_SECONDS_MAX)),
+        "secret_networks": networks(), "token_networks": networks(),
+        "notification_emails": list(json!({ "type": "string" }), EMAILS_MAX),
+        "on_repeat": { "type": "string", "enum": ["replace", "return"] },
+        "renew_before_seconds": seconds(0, RENEW_BEFORE_SECONDS_MAX), "handover_max_seconds": seconds(0, HANDOVER_SECONDS_MAX),
+        "state": { "type": "string", "enum": ["enabled", "disabled", "deleted"] },
+        "created_at": time(), "disabled_at": time_or_null(), "deleted_at": time_or_null(),
+        "secrets": list(secret, SECRETS), "token": token,
+        "last_used_at": time_or_null(), "last_used_from": or_null(json!({ "type": "string" })), "last_used_product": or_null(slug()),
+    }))
+}
+
+fn audit_entry() -> Value {
+    whole(json!({
+        "seq": { "type": "integer", "minimum": 1 }, "at": time(), "at_micros": { "type": "integer" },
+        "actor": { "type": "string" }, "source": { "type": "string" }, "action": { "type": "string" },
+        "workspace_id": or_null(uuid()), "client_id": or_null(uuid()),
+        "detail": { "type": "object" },
+        "detail_text": { "type": "string", "description": "the detail to the letter, as hashed" },
+        "hash": { "type": "string", "pattern": "^[0-9a-f]{64}$" },
+    }))
+}
+
+fn errors() -> Value {
+    let error = object(
+        &["error_code", "error_message", "error_source", "error_id"],
+        json!({
+            "error_code": { "type": "string", "pattern": "^[A-Z_]+$" }, "error_message": { "type": "string" },
+            "error_source": { "type": "string" }, "error_id": uuid(),
+            "generation": count(), "valid_till": time_or_null(), "handover_max_seconds": count(), "quota": count(),
+        }),
+    );
+    whole(json!({ "errors": { "type": "array", "items": error, "minItems": 1, "maxItems": 1 } }))
+}
+
+fn audit_verified() -> Value {
+    let head =
+        whole(json!({ "seq": count(), "hash": { "type": "string", "pattern": "^[0-9a-f]{64}$" } }));
+    let good = whole(json!({ "ok": { "const": true }, "entries": count(), "head": head }));
+    let bad = whole(
+        json!({ "ok": { "const": false }, "broken_at": count(), "why": { "type": "string" } }),
+    );
+    json!({ "oneOf": [good, bad] })
+}
+
+fn admin_key_create() -> Value {
+    let products =
+        json!({ "type": "array", "items": slug(), "minItems": 1, "maxItems": PRODUCTS_MAX });
+    let members = json!({
+        "name": text(NAME_BYTES_MAX, "a name"),
+        "role": role(),
+        "workspace_id": with(or_null(uuid()), json!({ "description": "for every role but operator; an auditor may do without" })),
+        "products": with(or_null(products), json!({ "description": "for a product_admin, and only for one" })),
+        "expires_in_seconds": or_null(seconds(1, LIFETIME_SECONDS_MAX)),
+    });
+    object(&["name", "role"], members)
+}
+
+fn texts() -> Value {
+    json!({ "type": "array", "items": { "type": "string" } })
+}
+
+fn introspection() -> Value {
+    let inactive = whole(json!({ "active": { "const": false } }));
+    let members = json!({
+        "active": { "const": true }, "token_type": { "const": "Bearer" }, "client_id": uuid(), "sub": uuid(),
+        "workspace": uuid(), "environment": environment(), "client_label": { "type": "string" },
+        "generation": { "type": "integer", "minimum": 1 }, "scope": { "type": "string" }, "aud": texts(),
+        "iat": { "type": "integer" }, "exp": { "type": "integer" }, "iss": { "type": "string" },
+    });
+    let always = [
+        "active",
+        "token_type",
+        "client_id",
+        "sub",
+        "workspace",
+        "environment",
+        "client_label",
+        "generation",
+    ];
+    json!({ "oneOf": [inactive, object(&always, members)] })
+}
+
+fn metadata() -> Value {
+    let address = || json!({ "type": "string" });
+    whole(json!({
+        "issuer": address(), "token_endpoint": address(), "introspection_endpoint": address(), "revocation_endpoint": address(),
+        "token_endpoint_auth_methods_supported": texts(), "introspection_endpoint_auth_methods_supported": texts(),
+        "revocation_endpoint_auth_methods_supported": texts(), "grant_types_supported": texts(),
+        "response_types_supported": with(texts(), json!({ "maxItems": 0 })),
+    }))
+}
+
+/// Every schema by name.
+pub(super) fn schemas() -> Value {
+    let name = || text(NAME_BYTES_MAX, "a name");
+    let label = || text(LABEL_BYTES_MAX, "unique in its workspace and environment");
+    let token = json!({
+        "access_token": access_token(), "valid_till": time_or_null(), "expires_in": or_null(count()),
+        "generation": { "type": "integer", "minimum": 1 }, "previous_valid_till": time(),
+    });
+    json!({
+        "Problem": object(&["type", "title", "status", "detail", "code", "error_id"], json!({
+            "type": { "type": "string", "format": "uri" }, "title": { "type": "string" }, "status": { "type": "integer" },
+            "detail": { "type": "string" }, "code": { "type": "string", "pattern": "^[A-Z_]+$" },
+            "field": { "type": "string" }, "error_id": uuid(),
+        })),
+        "Errors": errors(),
+        "Status": object(&["version", "vouching", "writable"], json!({
+            "version": { "type": "string" }, "vouching": { "type": "boolean" }, "writable": { "type": "boolean" },
+            "change_number": count(), "audit_seq": count(), "epoch": uuid(), "clients": count(),
+            "engine": { "type": "string", "enum": ["sqlite", "postgres"] }, "quota_per_day": count(),
+        })),
+        "Workspace": whole(json!({
+            "id": uuid(), "name": name(), "disabled": { "type": "boolean" }, "disabled_at": time_or_null(), "created_at": time(),
+        })),
+        "WorkspacePage": page("Workspace"),
+        "WorkspaceCreate": object(&["name"], json!({ "name": name() })),
+        "WorkspaceChange": object(&[], json!({ "name": or_null(name()), "disabled": or_null(json!({ "type": "boolean" })) })),
+        "Product": whole(json!({ "slug": slug(), "name": name(), "created_at": time() })),
+        "ProductPage": page("Product"),
+        "ProductPut": object(&["name"], json!({ "name": name() })),
+        "Client": client(),
+        "ClientPage": page("Client"),
+        "ClientCreate": object(&["label", "environment"], with(json!({ "label": label(), "environment": environment() }), settings())),
+        "ClientCreated": whole(json!({ "client": reference("Client"), "client_secret": client_secret() })),
+        "ClientChange": object(&[], with(json!({ "label": or_null(label()) }), settings())),
+        "ClientDelete": object(&["label"], json!({ "label": { "type": "string", "description": "the client's label, typed back" } })),
+        "SecretCreated": whole(json!({
+            "client": reference("Client"), "n": { "type": "integer", "minimum": 1 }, "client_secret": client_secret(),
+        })),
+        "TokenByAdmin": whole(json!({
+            "access_token": access_token(), "generation": { "type": "integer", "minimum": 1 },
+            "valid_till": time_or_null(), "expires_in": or_null(count()),
+        })),
+        "AuditEntry": audit_entry(),
+        "AuditPage": whole(json!({
+            "items": { "type": "array", "items": reference("AuditEntry") },
+            "next_after": or_null(json!({ "type": "integer", "minimum": 1 })),
+        })),
+        "AuditVerified": audit_verified(),
+        "AdminKey": whole(json!({
+            "id": uuid(), "name": name(), "role": role(), "workspace_id": or_null(uuid()), "products": or_null(list(slug(), PRODUCTS_MAX)),
+            "created_at": time(), "expires_at": time_or_null(), "revoked_at": time_or_null(),
+        })),
+        "AdminKeyPage": page("AdminKey"),
+        "AdminKeyCreate": admin_key_create(),
+        "AdminKeyCreated": whole(json!({ "admin_key": reference("AdminKey"), "key": { "type": "string", "maxLength": 128 } })),
+        "Token": object(&["access_token", "valid_till", "expires_in", "generation"], token),
+        "TokenStatus": whole(json!({
+            "generation": count(), "issued_at": time_or_null(), "valid_till": time_or_null(), "live": { "type": "boolean" },
+            "previous_valid_till": time_or_null(), "quota": count(), "quota_left": count(),
+        })),
+        "PreviousEnded": whole(json!({ "ended": { "type": "boolean" } })),
+        "OAuthGrant": { "type": "object", "required": ["grant_type"], "properties": {
+            "grant_type": { "type": "string", "const": "client_credentials" },
+            "client_id": uuid(), "client_secret": client_secret(),
+            "scope": { "type": "string", "maxLength": 0, "description": "products are chosen at the API client" },
+        } },
+        "OAuthToken": object(&["access_token", "token_type", "generation"], json!({
+            "access_token": access_token(), "token_type": { "const": "Bearer" }, "generation": { "type": "integer", "minimum": 1 },
+            "expires_in": { "type": "integer", "minimum": 0, "description": "absent: never expires" },
+        })),
+        "OAuthAboutToken": { "type": "object", "required": ["token"], "properties": {
+            "token": { "type": "string", "minLength": 1 }, "token_type_hint": { "type": "string" },
+            "client_id": uuid(), "client_secret": client_secret(),
+        } },
+        "Introspection": introspection(),
+        "Revoked": whole(json!({})),
+        "OAuthError": whole(json!({ "error": { "type": "string" }, "error_description": { "type": "string" } })),
+        "OAuthMetadata": metadata(),
+    })
+}

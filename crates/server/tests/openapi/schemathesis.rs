@@ -1,0 +1,85 @@
+//! Schemathesis reads the document and calls the real server by it: with what the document allows, with
+//! what it forbids, in chains of calls that hand on what earlier ones made.
+
+use crate::document::PATH;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::process::Command;
+use tokenward_testkit::{NewClient, Server};
+
+/// What must hold of every answer. Left out are `positive_data_acceptance`, since a schema can't say
+/// everything (which products exist, bytes rather than characters, which members belong to a role), and
+/// the checks of a tool's own conventions.
+const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_conformance,\
+    response_headers_conformance,response_schema_conformance,negative_data_rejection,missing_required_header,\
+    unsupported_method,allow_header_conformance,ignored_auth,use_after_free,ensure_resource_availability";
+
+/// Calls of one operation in one phase: enough to meet every constraint, few enough for half a minute.
+const EXAMPLES: &str = "20";
+
+#[tokio::test]
+async fn a_stranger_who_believes_the_document_meets_no_surprise() {
+    // Chains of calls make more tokens than a day's quota.
+    let server = Server::builder()
+        .arg("--quota-per-day")
+        .arg("1000000")
+        .start();
+    let api = server.api();
+    let workspace = api.workspace("Acme").await.expect("a workspace");
+    api.product("e-invoice", "E-Invoice")
+        .await
+        .expect("a product");
+    let new = NewClient::sandbox("erp").handover(60);
+    let client = api.client(&workspace, new).await.expect("a client");
+
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = folder.path().join("schemathesis.toml");
+    let mut options = std::fs::OpenOptions::new();
+    let options = options.write(true).create_new(true).mode(0o600);
+    let mut file = options.open(&config).expect("a file");
+    write!(
+        file,
+        "[auth.openapi.adminKey]\nbearer = \"{}\"\n\
+         [auth.openapi.clientSecret]\napi_key = \"{secret}\"\n\
+         [auth.openapi.clientBasic]\nusername = \"{}\"\npassword = \"{secret}\"\n",
+        server.admin_key(),
+        client.id,
+        secret = client.secret,
+    )
+    .expect("a written file");
+
+    let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.cache/venv/bin/schemathesis");
+    assert!(
+        program.exists(),
+        "{} is missing: run `make setup`",
+        program.display()
+    );
+    let mut command = Command::new(program);
+    command
+        .current_dir(folder.path())
+        .arg("--config-file")
+        .arg(&config);
+    command.arg("run").arg(format!("{}{PATH}", server.public()));
+    // A seed of its own choice each time would find more, and would fail other people's changes.
+    command.args([
+        "--seed",
+        "1",
+        "--max-examples",
+        EXAMPLES,
+        "--checks",
+        CHECKS,
+        "--no-color",
+    ]);
+    let output = tokio::task::spawn_blocking(move || command.output().expect("schemathesis runs"));
+    let output = output.await.expect("an end");
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(
+        output.status.success(),
+        "{said}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    assert!(said.contains("passed"), "it tested nothing:\n{said}");
+    let logged = server.output();
+    assert!(!logged.contains("panicked"), "{logged}");
+}
