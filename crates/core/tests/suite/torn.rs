@@ -223,3 +223,55 @@ fn growing_never_loses_a_client() {
     });
     assert_eq!(world.replica.client_count(), 5_001);
 }
+
+#[test]
+fn a_long_change_is_seen_by_nobody_before_its_end() {
+    // A new epoch ends the tokens of thousands of clients, one after the other, as one change. Whoever
+    // saw the first client's token ended must never again see the last one's pass.
+    const CLIENTS: u32 = 3_000;
+    let mut world = World::new();
+    let mut tokens = Vec::new();
+    for n in 0..CLIENTS {
+        let no = world.add_client(0, Environment::Production, settings(&format!("erp-{n}")));
+        tokens.push(world.generate_by_admin(no));
+    }
+    let (first, last) = (&tokens[0], &tokens[tokens.len() - 1]);
+    let facts = Facts {
+        environment: Environment::Production,
+        product: "gst",
+        address: HOME.parse().unwrap(),
+    };
+    let clock = Still {
+        wall: START,
+        boot: 0,
+    };
+    let epoch = Change::EpochStarted {
+        epoch: uuid::Uuid::from_u128(1),
+        at: START,
+    };
+    for _ in 0..20 {
+        let replica = world.reloaded(&world.keys);
+        replica.lease().grant_for_ever();
+        let passes = |token: &str| {
+            matches!(
+                replica.check(Presented::One(token), &facts, &clock),
+                Verdict::Permit(_)
+            )
+        };
+        let begun = AtomicU64::new(0);
+        std::thread::scope(|scope| {
+            for _ in 0..READERS {
+                scope.spawn(|| {
+                    assert!(passes(first) && passes(last));
+                    begun.fetch_add(1, Ordering::Release);
+                    while passes(first) {}
+                    assert!(!passes(last), "the change was seen half done");
+                });
+            }
+            while begun.load(Ordering::Acquire) < READERS as u64 {
+                std::hint::spin_loop();
+            }
+            replica.apply(std::slice::from_ref(&epoch), 1).unwrap();
+        });
+    }
+}

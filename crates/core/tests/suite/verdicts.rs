@@ -466,6 +466,44 @@ fn a_key_removed_from_the_ring_ends_its_tokens() {
 }
 
 #[test]
+fn clients_are_found_whether_or_not_their_id_tells_their_number() {
+    let mut world = World::new();
+    let tokens: Vec<_> = (0..6)
+        .map(|n| {
+            let (no, secret) = world.client_with_secret(settings(&format!("erp-{n}")));
+            (no, world.generate(no, &secret), secret)
+        })
+        .collect();
+    let check = |world: &World| {
+        for (no, token, _) in &tokens {
+            let client = &world.clients[no].0;
+            assert_eq!(world.permit(token).client_no(), *no);
+            assert!(world.replica.may_know(client.id));
+            assert!(world.replica.view(client).is_some());
+        }
+        assert!(
+            !world
+                .replica
+                .may_know(tokenward_core::ClientId(Uuid::from_u128(5)))
+        );
+    };
+    check(&world);
+    // Once the oldest key is gone, no id tells a number any more.
+    world.reload(true);
+    let tokens: Vec<_> = tokens
+        .into_iter()
+        .map(|(no, _, secret)| (no, world.generate(no, &secret), secret))
+        .collect();
+    world.keys.remove(0);
+    world.replica = world.reloaded(&world.keys);
+    world.replica.lease().grant_for_ever();
+    for (no, token, _) in &tokens {
+        assert_eq!(world.permit(token).client_no(), *no);
+        assert!(world.replica.view(&world.clients[no].0).is_some());
+    }
+}
+
+#[test]
 fn a_new_epoch_ends_every_token_of_every_earlier_one() {
     let (mut world, no, secret, former) = one();
     world.change_settings(no, |settings| settings.handover_max_seconds = 60);
@@ -496,6 +534,19 @@ fn a_new_epoch_ends_every_token_of_every_earlier_one() {
         world.check(&newest),
         Seen::Deny(Denial::TokenRevoked { at: Some(at) })
     );
+    // Applying said what loading says.
+    world.generate_as(no, &secret, handover).unwrap();
+    world.generate_as(no, &secret, handover).unwrap();
+    world.commit(Change::EpochStarted {
+        epoch: Uuid::from_u128(2),
+        at,
+    });
+    let client = &world.clients[&no].0;
+    assert_eq!(
+        world.replica.view(client),
+        world.reloaded(&world.keys).view(client)
+    );
+    let raised = world.clients[&no].1.generation;
     // Secrets stay good, and no name of a lost token is given out again.
     let next = world.generate(no, &secret);
     assert_eq!(
@@ -512,7 +563,7 @@ fn a_new_epoch_ends_every_token_of_every_earlier_one() {
     assert_eq!(
         world.check(&first),
         Seen::Permit {
-            generation: 1 + EPOCH_GENERATIONS
+            generation: 1 + 2 * EPOCH_GENERATIONS
         }
     );
 }
