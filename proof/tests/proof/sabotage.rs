@@ -1,5 +1,7 @@
 //! The tester tested: servers built with one rule broken are found out.
 
+use std::path::PathBuf;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use tokenward_proof::coherence::{Plan, run};
@@ -43,9 +45,10 @@ async fn restrictions_out_of_date_are_found() {
 }
 
 async fn is_found(sabotage: &str, expected: &[ViolationKind]) {
-    let binary = build_binary("tokenward-sabotage", &["sabotage"]);
+    static BINARY: OnceLock<PathBuf> = OnceLock::new();
+    let binary = BINARY.get_or_init(|| build_binary("tokenward-sabotage", &["sabotage"]));
     let server = Server::builder()
-        .binary(&binary)
+        .binary(binary)
         .env("TOKENWARD_SABOTAGE", sabotage)
         .start();
     let api = server.api();
