@@ -181,11 +181,12 @@ pub async fn restore(
         detail: detail.to_string(),
     };
     let entry = Written::new(&entry, head.audit_seq + 1, &head.audit_hash);
-    let mut statements = vec![sql::append_audit(&entry)];
+    let (seq, hash) = (entry.seq, entry.hash);
+    let mut statements = vec![sql::append_audit(entry)];
     statements.extend(sql::statements(&change));
     statements.push(sql::append_change(&change, number, now));
     let from = (head.change_number, head.audit_seq);
-    statements.push(sql::move_head_alone((number, entry.seq, &entry.hash), from));
+    statements.push(sql::move_head_alone((number, seq, &hash), from));
     driver
         .commit(&statements, PATIENCE)
         .await

@@ -7,6 +7,7 @@
 mod backup;
 mod driver;
 mod error;
+mod group;
 mod job;
 mod load;
 mod postgres;

@@ -145,7 +145,7 @@ impl Reader {
         &self,
         id: ClientId,
     ) -> Result<Option<(ClientState, Option<Use>)>, StoreError> {
-        let sql = select_client!("WHERE c.id = $1").to_owned();
+        let sql = select_client!(and_use, "WHERE c.id = $1").to_owned();
         Ok(self
             .rows(sql, vec![id.0.into()], client_and_use)
             .await?
@@ -173,7 +173,7 @@ impl Reader {
         if !filter.deleted {
             asked.text("c.deleted_at IS NULL");
         }
-        let sql = asked.sql(select_client!(""), "c.no", filter.limit);
+        let sql = asked.sql(select_client!(and_use, ""), "c.no", filter.limit);
         self.rows(sql, asked.params, client_and_use).await
     }
 

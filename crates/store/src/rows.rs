@@ -16,9 +16,16 @@ use tokenward_core::slot::{
 use tokenward_core::time::Timestamp;
 use uuid::Uuid;
 
-/// Everything about a client, its slot and its workspace and last use; a WHERE clause follows.
+/// Everything about a client, its slot and its workspace, and with `and_use` its last use; a WHERE
+/// clause follows.
 macro_rules! select_client {
+    (and_use, $rest:literal) => {
+        select_client!(@ ", u.at, u.source, u.product", "LEFT JOIN client_use u ON u.client = c.no ", $rest)
+    };
     ($rest:literal) => {
+        select_client!(@ "", "", $rest)
+    };
+    (@ $columns:literal, $join:literal, $rest:literal) => {
         concat!(
             "SELECT c.no, c.id, c.workspace, c.environment, c.label, c.products, c.lifetime, c.secret_networks,
             c.token_networks, c.emails, c.on_repeat, c.renew_before, c.handover_max, c.created_at, c.disabled_at,
@@ -26,9 +33,10 @@ macro_rules! select_client {
             c.secret2_key, c.secret2_at, c.next_secret, s.generation, s.digest, s.digest_key, s.issued_at, s.valid_till,
             s.ended, s.ended_at, s.former1, s.former2, s.former3, s.former_reasons, s.previous_digest, s.previous_key,
             s.previous_till, s.seal, s.quota1_day, s.quota1_used, s.quota2_day, s.quota2_used, w.no, w.id, w.name,
-            w.created_at, w.disabled_at, u.at, u.source, u.product
-            FROM client c JOIN slot s ON s.client = c.no JOIN workspace w ON w.no = c.workspace
-            LEFT JOIN client_use u ON u.client = c.no ",
+            w.created_at, w.disabled_at",
+            $columns,
+            " FROM client c JOIN slot s ON s.client = c.no JOIN workspace w ON w.no = c.workspace ",
+            $join,
             $rest
         )
     };

@@ -1,14 +1,19 @@
 //! SQLite: one connection that writes, a few that read. WAL with `synchronous=FULL`: an acknowledged
-//! commit survives a power cut.
+//! commit survives a power cut. A large group is committed on a thread of its own, so that the next
+//! one is decided while the disk is busy.
 
 use crate::driver::{CommitError, Each, judge_version, nothing_here};
 use crate::error::StoreError;
 use crate::schema;
 use crate::value::{Row, Statement, Value};
-use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 use std::path::{Path, PathBuf};
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
 use std::time::Duration;
+use tokio::sync::oneshot;
 
 /// How long to wait for another process's lock, such as a backup's, before giving up.
 pub(crate) const BUSY: Duration = Duration::from_secs(5);
@@ -19,13 +24,42 @@ const PREPARED: usize = 64;
 
 /// The connection that writes.
 pub(crate) struct SqliteDriver {
-    connection: Connection,
+    connection: Arc<Mutex<Connection>>,
+    /// Reads while a commit is under way.
+    beside: Connection,
+    /// Whether one is.
+    committing: Arc<AtomicBool>,
+    committer: Option<Committer>,
+}
+
+/// The thread that commits, and how it is told what.
+struct Committer {
+    orders: std::sync::mpsc::Sender<Order>,
+    thread: JoinHandle<()>,
+}
+
+struct Order {
+    statements: Vec<Statement>,
+    done: oneshot::Sender<Result<(), CommitError>>,
+}
+
+impl Drop for SqliteDriver {
+    fn drop(&mut self) {
+        // The file is closed, and its log taken in, when this returns.
+        if let Some(Committer { orders, thread }) = self.committer.take() {
+            drop(orders);
+            let _ = thread.join();
+        }
+    }
 }
 
 fn open(path: &Path, flags: OpenFlags) -> Result<Connection, StoreError> {
     let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)
         .map_err(|error| StoreError::Unavailable(format!("{}: {error}", path.display())))?;
     connection.busy_timeout(BUSY)?;
+    // Without this SQLite plans a query anew whenever a parameter changes, which costs more than most
+    // queries here; none has a plan that should depend on a value.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.set_prepared_statement_cache_capacity(PREPARED);
     Ok(connection)
 }
@@ -69,7 +103,19 @@ impl SqliteDriver {
                 "SQLite did not accept synchronous=FULL".into(),
             ));
         }
-        Ok(Self { connection })
+        let beside = open(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        let connection = Arc::new(Mutex::new(connection));
+        let committing = Arc::new(AtomicBool::new(false));
+        let committer = Some(Committer::start(
+            Arc::clone(&connection),
+            Arc::clone(&committing),
+        )?);
+        Ok(Self {
+            connection,
+            beside,
+            committing,
+            committer,
+        })
     }
 
     pub(crate) fn query(
@@ -78,41 +124,40 @@ impl SqliteDriver {
         lists: &[Vec<Value>],
         each: Each<'_>,
     ) -> Result<(), StoreError> {
-        run(&self.connection, sql, lists, each)
+        if self.committing.load(Ordering::Acquire) {
+            // What this sees is durable: the commit under way is not in it.
+            return run(&self.beside, sql, lists, each);
+        }
+        run(&lock(&self.connection), sql, lists, each)
     }
 
     pub(crate) fn commit(&mut self, statements: &[Statement]) -> Result<(), CommitError> {
-        let behavior = rusqlite::TransactionBehavior::Immediate;
-        let begun = self.connection.transaction_with_behavior(behavior);
-        // Dropped on an error, which rolls back.
-        let transaction = begun.map_err(|error| CommitError::RolledBack(error.into()))?;
-        for statement in statements {
-            let touched = execute(&transaction, statement).map_err(refused)?;
-            if statement
-                .touches
-                .is_some_and(|expected| expected != touched)
-            {
-                return Err(CommitError::touched(statement, touched));
-            }
+        commit(&mut lock(&self.connection), statements)
+    }
+
+    /// Commits on the committer's thread.
+    pub(crate) fn begin_commit(
+        &mut self,
+        statements: Vec<Statement>,
+    ) -> oneshot::Receiver<Result<(), CommitError>> {
+        let (done, pending) = oneshot::channel();
+        self.committing.store(true, Ordering::Release);
+        let order = Order { statements, done };
+        let refused = match &self.committer {
+            Some(committer) => committer.orders.send(order).map_err(|error| error.0).err(),
+            None => Some(order),
+        };
+        if let Some(order) = refused {
+            self.committing.store(false, Ordering::Release);
+            let gone = StoreError::Unavailable("the thread that commits has ended".into());
+            let _ = order.done.send(Err(CommitError::RolledBack(gone)));
         }
-        transaction
-            .commit()
-            .map_err(|error| match error.sqlite_error_code() {
-                // The last page of a transaction is written last, so one that found no room is not
-                // whole, and no later start will take it for one.
-                Some(ErrorCode::DiskFull | ErrorCode::DatabaseBusy) => {
-                    CommitError::RolledBack(error.into())
-                }
-                // A failed flush undoes the transaction in this process, yet its pages may lie in the log
-                // and be taken for good after a crash.
-                _ => CommitError::Unknown(error.into()),
-            })
+        pending
     }
 
     pub(crate) fn migrate(&mut self, fresh: Option<&Statement>) -> Result<bool, StoreError> {
-        let transaction = self
-            .connection
-            .transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+        let mut connection = lock(&self.connection);
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let tables: i64 =
             transaction.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
         let created = tables == 0;
@@ -121,7 +166,7 @@ impl SqliteDriver {
             for migration in schema::MIGRATIONS {
                 transaction.execute_batch(&schema::for_sqlite(migration))?;
             }
-            execute(&transaction, fresh)?;
+            transaction.execute(fresh.sql, rusqlite::params_from_iter(&fresh.params))?;
         } else {
             let found = transaction
                 .query_row("SELECT schema FROM head", [], |row| row.get(0))
@@ -133,10 +178,64 @@ impl SqliteDriver {
     }
 }
 
-fn execute(connection: &Connection, statement: &Statement) -> Result<u64, rusqlite::Error> {
-    let mut prepared = connection.prepare_cached(statement.sql)?;
-    check_numbering(&prepared, statement.params.len());
-    Ok(prepared.execute(rusqlite::params_from_iter(&statement.params))? as u64)
+impl Committer {
+    fn start(
+        connection: Arc<Mutex<Connection>>,
+        committing: Arc<AtomicBool>,
+    ) -> Result<Self, StoreError> {
+        let (orders, receiver) = std::sync::mpsc::channel::<Order>();
+        let work = move || {
+            while let Ok(Order { statements, done }) = receiver.recv() {
+                let outcome = commit(&mut lock(&connection), &statements);
+                committing.store(false, Ordering::Release);
+                // Nobody may wait for it any more; what is durable stays so.
+                let _ = done.send(outcome);
+            }
+        };
+        let thread = std::thread::Builder::new()
+            .name("committer".into())
+            .spawn(work);
+        let thread = thread.map_err(|error| StoreError::Unavailable(error.to_string()))?;
+        Ok(Self { orders, thread })
+    }
+}
+
+fn lock(connection: &Mutex<Connection>) -> MutexGuard<'_, Connection> {
+    connection.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn commit(connection: &mut Connection, statements: &[Statement]) -> Result<(), CommitError> {
+    // Dropped on an error, which rolls back.
+    let transaction = connection
+        .transaction_with_behavior(TransactionBehavior::Immediate)
+        .map_err(|error| CommitError::RolledBack(error.into()))?;
+    for run in statements.chunk_by(|a, b| a.sql == b.sql) {
+        let mut prepared = transaction.prepare_cached(run[0].sql).map_err(refused)?;
+        for statement in run {
+            check_numbering(&prepared, statement.params.len());
+            let touched = prepared
+                .execute(rusqlite::params_from_iter(&statement.params))
+                .map_err(refused)? as u64;
+            if statement
+                .touches
+                .is_some_and(|expected| expected != touched)
+            {
+                return Err(CommitError::touched(statement, touched));
+            }
+        }
+    }
+    transaction
+        .commit()
+        .map_err(|error| match error.sqlite_error_code() {
+            // The last page of a transaction is written last, so one that found no room is not whole, and
+            // no later start will take it for one.
+            Some(ErrorCode::DiskFull | ErrorCode::DatabaseBusy) => {
+                CommitError::RolledBack(error.into())
+            }
+            // A failed flush undoes the transaction in this process, yet its pages may lie in the log and
+            // be taken for good after a crash.
+            _ => CommitError::Unknown(error.into()),
+        })
 }
 
 /// Whether a statement failed for what it says, or because the store is in trouble.
@@ -170,6 +269,10 @@ fn run(
     lists: &[Vec<Value>],
     each: Each<'_>,
 ) -> Result<(), StoreError> {
+    // One read transaction over all lists; alone, each would take and leave the file's locks.
+    let transaction = (lists.len() > 1)
+        .then(|| connection.unchecked_transaction())
+        .transpose()?;
     let mut prepared = connection.prepare_cached(sql)?;
     for (at, params) in lists.iter().enumerate() {
         check_numbering(&prepared, params.len());
@@ -178,7 +281,8 @@ fn run(
             each(at, &Row::Sqlite(row))?;
         }
     }
-    Ok(())
+    drop(prepared);
+    Ok(transaction.map_or(Ok(()), rusqlite::Transaction::commit)?)
 }
 
 /// A few connections that read, each used by one caller at a time.

@@ -138,18 +138,18 @@ pub(crate) fn append_change(change: &Change, number: u64, at: Timestamp) -> Stat
 }
 
 /// The audit entry.
-pub(crate) fn append_audit(entry: &Written) -> Statement {
+pub(crate) fn append_audit(entry: Written) -> Statement {
     Statement::one(
         APPEND_AUDIT,
         vec![
             entry.seq.cast_signed().into(),
             entry.at.into(),
-            entry.actor.as_str().into(),
-            entry.source.as_str().into(),
-            entry.action.as_str().into(),
+            entry.actor.into(),
+            entry.source.into(),
+            entry.action.into(),
             entry.workspace.map(|id| id.0).into(),
             entry.client.map(|id| id.0).into(),
-            entry.detail.as_str().into(),
+            entry.detail.into(),
             entry.hash.as_slice().into(),
         ],
     )

@@ -123,6 +123,7 @@ impl<C: Clock + Send + Sync + 'static> Store<C> {
     ) -> Result<(Self, WriterHandle), StoreError> {
         let (ready, opened) = oneshot::channel();
         let location = location.clone();
+        let callers = tokio::runtime::Handle::try_current().ok();
         let thread = std::thread::Builder::new()
             .name("writer".into())
             .spawn(move || {
@@ -137,7 +138,7 @@ impl<C: Clock + Send + Sync + 'static> Store<C> {
                     }
                 };
                 runtime.block_on(async move {
-                    match start(&location, options).await {
+                    match start(&location, options, callers).await {
                         // Nobody may be there to take the store any more: then this ends at once, in
                         // good order.
                         Ok((store, writer, queue)) => {
@@ -260,6 +261,7 @@ type Started<C> = (Store<C>, Writer<C>, Queue);
 async fn start<C: Clock + Send + Sync>(
     location: &Location,
     options: Options<C>,
+    callers: Option<tokio::runtime::Handle>,
 ) -> Result<Started<C>, StoreError> {
     let mut driver = match location {
         Location::Sqlite(path) => Driver::Sqlite(SqliteDriver::open(path, true)?),
@@ -293,6 +295,7 @@ async fn start<C: Clock + Send + Sync>(
         health: Arc::clone(&health),
         standing: Standing::Sure,
         faults: 0,
+        callers,
         put_back: false,
         driver,
     };

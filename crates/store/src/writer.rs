@@ -3,9 +3,10 @@
 
 use crate::driver::{CommitError, Driver};
 use crate::error::{Failure, StoreError};
+use crate::group::Group;
 use crate::job::{Decided, Job, Next};
 use crate::load::Head;
-use crate::queue::Queue;
+use crate::queue::{GROUP_MAX, Queue};
 use crate::statements as sql;
 use crate::value::Statement;
 use crate::views::views;
@@ -18,9 +19,11 @@ use tokenward_core::change::Change;
 use tokenward_core::ids::{ClientNo, ProductNo, WorkspaceNo};
 use tokenward_core::time::{BootInstant, Clock};
 
-/// A change decided later than this after it was asked for is given up: its caller may have tried
-/// again, and a late generate would revoke the token of the retry.
-const DEADLINE: Duration = Duration::from_secs(10);
+/// The longest the statements of a group may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// From so many decisions on, a group is written on a thread of its own while the next forms; for fewer
+/// the way there and back costs more than it gives.
+const OVERLAP_MIN: usize = 4;
 /// Entries the change log keeps for followers.
 const LOG_KEPT: u64 = 100_000;
 /// How often the log is trimmed, in changes.
@@ -75,124 +78,169 @@ pub(crate) struct Writer<C> {
     pub(crate) standing: Standing,
     /// Faults of the store since it last took a write.
     pub(crate) faults: u32,
+    /// Where callers wait for their answers.
+    pub(crate) callers: Option<tokio::runtime::Handle>,
     /// Whether a group was put back since the last one that could be read for.
     pub(crate) put_back: bool,
 }
 
-/// A decision taken, and who waits for its answer.
-type Waiting = (Box<dyn Job>, Decided);
-
-/// How a write ended.
+/// How a write ended that was not a success.
 enum Ending {
-    Done,
     /// The store would have none of it, and nothing was written.
     Refused(StoreError),
     Failed(Failure),
 }
 
+/// A group as it will be written.
+struct Draft {
+    statements: Vec<Statement>,
+    /// Where the store stands afterwards.
+    head: Head,
+}
+
 impl<C: Clock + Send + Sync> Writer<C> {
-    /// Decides, commits, applies and answers one group.
-    pub(crate) async fn run_group(&mut self, group: Vec<Box<dyn Job>>, queue: &mut Queue) {
-        let views = match views(&mut self.driver, &group, self.next, self.clock.wall()).await {
-            Ok(views) => views,
+    /// Works on one group and on those that form while it is written.
+    pub(crate) async fn run_group(&mut self, jobs: Vec<Box<dyn Job>>, queue: &mut Queue) {
+        let mut group = Group::default();
+        self.decide(jobs, &mut group, queue).await;
+        while !group.is_empty() {
+            if self.standing != Standing::Sure {
+                group.settle(Err(Failure::Unavailable));
+                return;
+            }
+            group = self.carry_out(group, queue).await;
+        }
+    }
+
+    /// Takes decisions on the durable state and adds them to a group that is not yet written.
+    async fn decide(&mut self, jobs: Vec<Box<dyn Job>>, group: &mut Group, queue: &mut Queue) {
+        if jobs.is_empty() {
+            return;
+        }
+        match views(&mut self.driver, &jobs, self.next, self.clock.wall()).await {
+            Ok(views) => {
+                self.put_back = false;
+                let now = self.clock.boot();
+                jobs.into_iter()
+                    .zip(views)
+                    .for_each(|(job, view)| group.decide(job, view, now));
+            }
             Err(error) => {
                 self.doubt(&error);
                 if self.driver.is_lost() && !self.put_back {
                     // A connection that had died unnoticed: nobody need know.
                     self.put_back = true;
-                    queue.put_back(group);
+                    queue.put_back(jobs);
                 } else {
-                    group
-                        .into_iter()
+                    jobs.into_iter()
                         .for_each(|job| job.settle(Err(Failure::Unavailable)));
                 }
-                return;
             }
-        };
-        self.put_back = false;
-        let mut waiting: Vec<Waiting> = Vec::with_capacity(group.len());
-        let mut patience = DEADLINE;
-        for (mut job, view) in group.into_iter().zip(views) {
-            let view = match view {
-                Ok(view) => view,
-                Err(error) => {
-                    tracing::error!("a decision could not be prepared: {error}");
-                    job.settle(Err(Failure::Unavailable));
-                    continue;
+        }
+    }
+
+    /// Writes a group and answers it. Where the engine can, decisions about other clients are taken
+    /// while the disk is busy; they are the next group.
+    async fn carry_out(&mut self, mut group: Group, queue: &mut Queue) -> Group {
+        let mut next = Group::default();
+        group.forget_abandoned();
+        if group.is_empty() {
+            return next;
+        }
+        let draft = self.draft(&group.decided);
+        let asked = self.clock.boot();
+        let outcome = if self.driver.overlaps() && !group.alone && group.len() >= OVERLAP_MIN {
+            let mut pending = self.driver.begin_commit(draft.statements);
+            loop {
+                let room = GROUP_MAX.saturating_sub(next.len());
+                let jobs = queue.next_beside(&[&group.clients, &next.clients], room);
+                self.decide(jobs, &mut next, queue).await;
+                tokio::select! {
+                    biased;
+                    outcome = &mut pending => break outcome.unwrap_or_else(|_| Err(CommitError::ended())),
+                    () = queue.more(), if next.len() < GROUP_MAX && self.standing == Standing::Sure => {}
                 }
+            }
+        } else {
+            self.driver
+                .commit(&draft.statements, self.patience(&group))
+                .await
+        };
+        let ending = self.conclude(&group.decided, draft.head, outcome, asked);
+        match ending {
+            Ok(()) => self.answer(group),
+            Err(Ending::Failed(failure)) => group.settle(Err(failure)),
+            Err(Ending::Refused(_)) if group.len() > 1 => self.write_singly(group).await,
+            Err(Ending::Refused(error)) => refuse(group, &error),
+        }
+        next
+    }
+
+    /// How long the statements of a group may take before the first of its callers gives up.
+    fn patience(&self, group: &Group) -> Duration {
+        let until = group.until.map_or(u64::MAX, |until| until.0);
+        Duration::from_nanos(until.saturating_sub(self.clock.boot().0)).min(PATIENCE)
+    }
+
+    /// Answers a group with success, on the callers' own threads: waking them one by one is work that
+    /// need not hold up the next group.
+    fn answer(&self, group: Group) {
+        match &self.callers {
+            Some(callers) if group.len() > 1 => {
+                callers.spawn(async move { group.settle(Ok(())) });
+            }
+            _ => group.settle(Ok(())),
+        }
+    }
+
+    /// One of a group makes no sense to the store; the others must not suffer for it.
+    async fn write_singly(&mut self, group: Group) {
+        let until = group.until;
+        for (job, decided) in group.jobs.into_iter().zip(group.decided) {
+            let one = Group {
+                jobs: vec![job],
+                decided: vec![decided],
+                until,
+                ..Group::default()
             };
-            let left = DEADLINE.checked_sub(self.since(job.asked()));
-            let Some(left) = left.filter(|_| !job.abandoned()) else {
-                job.settle(Err(Failure::TooLate));
+            if self.standing != Standing::Sure {
+                one.settle(Err(Failure::Unavailable));
                 continue;
-            };
-            let decided = job.decide(&view);
-            if decided.is_empty() {
-                job.settle(Ok(()));
-            } else if !decided.changes.is_empty() && decided.audit.is_empty() {
-                tracing::error!("a decision without an audit entry was not written");
-                job.settle(Err(Failure::Unavailable));
-            } else {
-                patience = patience.min(left);
-                waiting.push((job, decided));
             }
-        }
-        if !waiting.is_empty() {
-            self.finish(waiting, patience).await;
-        }
-    }
-
-    /// Writes what was decided and answers.
-    async fn finish(&mut self, waiting: Vec<Waiting>, patience: Duration) {
-        let (jobs, decided): (Vec<_>, Vec<_>) = waiting.into_iter().unzip();
-        let outcome = match self.write(&decided, patience).await {
-            Ending::Done => Ok(()),
-            Ending::Failed(failure) => Err(failure),
-            Ending::Refused(_) if jobs.len() > 1 => {
-                // One of them makes no sense to the store; the others must not suffer for it.
-                for (job, decided) in jobs.into_iter().zip(decided) {
-                    let outcome = self.write_alone(decided, patience).await;
-                    job.settle(outcome);
-                }
-                return;
-            }
-            Ending::Refused(error) => {
-                tracing::error!("a decision could not be written: {error}");
-                Err(Failure::Unavailable)
-            }
-        };
-        jobs.into_iter().for_each(|job| job.settle(outcome));
-    }
-
-    async fn write_alone(&mut self, decided: Decided, patience: Duration) -> Result<(), Failure> {
-        if self.standing != Standing::Sure {
-            return Err(Failure::Unavailable);
-        }
-        match self.write(&[decided], patience).await {
-            Ending::Done => Ok(()),
-            Ending::Failed(failure) => Err(failure),
-            Ending::Refused(error) => {
-                tracing::error!("a decision could not be written: {error}");
-                Err(Failure::Unavailable)
+            let draft = self.draft(&one.decided);
+            let asked = self.clock.boot();
+            let outcome = self
+                .driver
+                .commit(&draft.statements, self.patience(&one))
+                .await;
+            match self.conclude(&one.decided, draft.head, outcome, asked) {
+                Ok(()) => one.settle(Ok(())),
+                Err(Ending::Failed(failure)) => one.settle(Err(failure)),
+                Err(Ending::Refused(error)) => refuse(one, &error),
             }
         }
     }
 
-    async fn write(&mut self, decided: &[Decided], patience: Duration) -> Ending {
-        let (mut number, mut seq, mut hash) = (
-            self.head.change_number,
-            self.head.audit_seq,
-            self.head.audit_hash,
-        );
+    /// What a group writes, from where the store stands now.
+    fn draft(&self, decided: &[Decided]) -> Draft {
+        let Head {
+            change_number: mut number,
+            audit_seq: mut seq,
+            audit_hash: mut hash,
+            ..
+        } = self.head;
         let from = (number, seq);
         let at = self.clock.wall();
         // Kind by kind, the order within each kept: what a driver can send as one, it finds together.
-        let mut statements: Vec<Statement> = Vec::with_capacity(3 * decided.len() + 2);
+        // The head comes first, so that a foreign writer is known as such before its rows are in the
+        // way; its values are known last.
+        let mut statements = Vec::with_capacity(3 * decided.len() + 2);
+        statements.push(Statement::new("", Vec::new()));
         for entry in decided.iter().flat_map(|one| &one.audit) {
             seq += 1;
             let entry = Written::new(entry, seq, &hash);
             hash = entry.hash;
-            statements.push(sql::append_audit(&entry));
+            statements.push(sql::append_audit(entry));
         }
         let changes = || decided.iter().flat_map(|one| &one.changes);
         statements.extend(changes().flat_map(sql::statements));
@@ -205,43 +253,49 @@ impl<C: Clock + Send + Sync> Writer<C> {
         if number / TRIM_EVERY != from.0 / TRIM_EVERY && number > LOG_KEPT {
             statements.push(sql::trim_log(number - LOG_KEPT));
         }
-        // First of all, so that a foreign writer is known as such before its rows are in the way.
-        statements.insert(
-            0,
-            sql::move_head((number, seq, &hash), from, &self.incarnation),
-        );
-        let asked = self.clock.boot();
-        match self.driver.commit(&statements, patience).await {
-            Ok(()) => {}
-            Err(CommitError::Refused(error)) => return Ending::Refused(error),
-            Err(CommitError::RolledBack(error)) => {
-                self.doubt(&error);
-                return Ending::Failed(Failure::Unavailable);
-            }
-            Err(CommitError::Unknown(error)) => {
-                self.doubt(&error);
-                return Ending::Failed(Failure::OutcomeUnknown);
-            }
-        }
-        self.head = Head {
+        statements[0] = sql::move_head((number, seq, &hash), from, &self.incarnation);
+        let head = Head {
             change_number: number,
             audit_seq: seq,
             audit_hash: hash,
             ..self.head.clone()
         };
+        Draft { statements, head }
+    }
+
+    /// After a commit: applies what was written, or doubts the store.
+    fn conclude(
+        &mut self,
+        decided: &[Decided],
+        head: Head,
+        outcome: Result<(), CommitError>,
+        asked: BootInstant,
+    ) -> Result<(), Ending> {
+        match outcome {
+            Ok(()) => {}
+            Err(CommitError::Refused(error)) => return Err(Ending::Refused(error)),
+            Err(CommitError::RolledBack(error)) => {
+                self.doubt(&error);
+                return Err(Ending::Failed(Failure::Unavailable));
+            }
+            Err(CommitError::Unknown(error)) => {
+                self.doubt(&error);
+                return Err(Ending::Failed(Failure::OutcomeUnknown));
+            }
+        }
+        let mut applied = self.head.change_number;
         self.health.groups.fetch_add(1, Ordering::Relaxed);
         self.health
             .changes
-            .fetch_add(number - from.0, Ordering::Relaxed);
-        let mut applied = from.0;
+            .fetch_add(head.change_number - applied, Ordering::Relaxed);
+        self.head = head;
         for one in decided {
             applied += one.changes.len() as u64;
-            if self.apply(&one.changes, applied).is_err() {
-                return Ending::Failed(Failure::OutcomeUnknown);
-            }
+            let applied = self.apply(&one.changes, applied);
+            applied.map_err(|_| Ending::Failed(Failure::OutcomeUnknown))?;
         }
         self.written(asked);
-        Ending::Done
+        Ok(())
     }
 
     /// Applies durable changes to the replica. When that fails the node can never vouch again: its
@@ -290,10 +344,12 @@ impl<C: Clock + Send + Sync> Writer<C> {
             .audit_seq
             .store(self.head.audit_seq, Ordering::Relaxed);
     }
+}
 
-    pub(crate) fn since(&self, earlier: BootInstant) -> Duration {
-        Duration::from_nanos(self.clock.boot().0.saturating_sub(earlier.0))
-    }
+/// Tells who asked that the store would have none of it.
+fn refuse(group: Group, error: &StoreError) {
+    tracing::error!("a decision could not be written: {error}");
+    group.settle(Err(Failure::Unavailable));
 }
 
 pub(crate) fn plus(instant: BootInstant, duration: Duration) -> BootInstant {

@@ -1,6 +1,7 @@
 //! Backup and restore: a copy is one moment of the store, and a restore revives no token.
 
-use crate::house::{House, START, Who, uuid};
+use crate::basics::{START, uuid};
+use crate::house::{House, Who};
 use crate::model::{assert_same, folded};
 use crate::place::{Engine, Place, on, on_both};
 use std::path::Path;

@@ -1,7 +1,8 @@
 //! What goes wrong inside one decision or behind the store's back: it stays with whom it belongs to,
 //! and a node that can't be sure stops vouching.
 
-use crate::house::{House, audited, disable, settings};
+use crate::basics::{audited, settings};
+use crate::house::{House, disable};
 use crate::model::{assert_law, assert_same, folded};
 use crate::place::{Place, on_both};
 use std::sync::Arc;
@@ -197,11 +198,11 @@ async fn a_change_of_unknown_outcome_is_caught_up_from_the_log(place: Arc<Place>
     let token = house.generate(*id, secret).await.unwrap().token.expose();
     let change = Change::ClientDisabled {
         client: ClientNo(0),
-        at: Some(crate::house::START),
+        at: Some(crate::basics::START),
     };
     let tables = format!(
         "UPDATE client SET disabled_at = {} WHERE no = 0",
-        crate::house::START.0
+        crate::basics::START.0
     );
     behind_its_back(&place, &change, 1, &tables);
     let failed = house.generate(clients[1].0, &clients[1].1).await.map(drop);

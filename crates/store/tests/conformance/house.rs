@@ -1,142 +1,25 @@
 //! A store in use: the verbs a server would have, each through `Store::decide` with the core's own
 //! decisions, and an account of every change made.
 
+use crate::basics::{HOME, TestClock, draw, keyring, name, settings, uuid};
 use crate::place::Place;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use crate::sharer::{Held, Sharer};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use tokenward_core::audit::{Actor, Entry};
 use tokenward_core::change::Change;
 use tokenward_core::check::{Facts, Presented, Verdict};
-use tokenward_core::client::{
-    ApiClient, ClientState, OnRepeat, Product, SecretRecord, Settings, Workspace,
-};
+use tokenward_core::client::{ApiClient, ClientState, Product, SecretRecord, Settings, Workspace};
 use tokenward_core::credential::ClientSecret;
-use tokenward_core::digest::{DigestKey, KeyId, Keyring};
-use tokenward_core::generate::{self, Answer, Caller, Fresh, Rejection, Wishes};
+use tokenward_core::digest::KeyId;
+use tokenward_core::generate::{Answer, Rejection, Wishes};
 use tokenward_core::ids::{ClientId, ClientNo, Environment, ProductNo, WorkspaceId};
-use tokenward_core::label::{Label, Name, Slug};
-use tokenward_core::restrictions::Networks;
-use tokenward_core::time::{BootInstant, Clock, MICROS_PER_SECOND, Timestamp};
+use tokenward_core::label::Slug;
+use tokenward_core::time::Timestamp;
 use tokenward_store::{
     Decided, Failure, NodeIdentity, Options, Store, StoreError, TERM, View, Wants, WriterHandle,
 };
 use tokenward_testkit::wait_until;
 use uuid::Uuid;
-
-pub(crate) const START: Timestamp = Timestamp(1_795_428_930 * MICROS_PER_SECOND);
-pub(crate) const HOME: &str = "10.1.2.3";
-
-/// Absolute time stands where it is set; elapsed time is real, for leases must really end.
-#[derive(Debug)]
-pub(crate) struct TestClock {
-    wall: AtomicI64,
-    /// Nanoseconds by which elapsed time is ahead of the real.
-    ahead: AtomicU64,
-}
-
-impl Default for TestClock {
-    fn default() -> Self {
-        Self {
-            wall: AtomicI64::new(START.0),
-            ahead: AtomicU64::new(0),
-        }
-    }
-}
-
-impl TestClock {
-    pub(crate) fn wait(&self, seconds: i64) {
-        self.wall
-            .fetch_add(seconds * MICROS_PER_SECOND, Ordering::SeqCst);
-    }
-
-    /// Lets elapsed time jump.
-    pub(crate) fn skip(&self, time: Duration) {
-        self.ahead
-            .fetch_add(u64::try_from(time.as_nanos()).unwrap(), Ordering::SeqCst);
-    }
-}
-
-impl Clock for TestClock {
-    fn wall(&self) -> Timestamp {
-        Timestamp(self.wall.load(Ordering::SeqCst))
-    }
-    fn boot(&self) -> BootInstant {
-        let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
-        let real = time.tv_sec.cast_unsigned() * 1_000_000_000 + time.tv_nsec.cast_unsigned();
-        BootInstant(real + self.ahead.load(Ordering::SeqCst))
-    }
-}
-
-/// Bytes that never repeat in one process of tests.
-pub(crate) fn draw<const N: usize>() -> [u8; N] {
-    static DRAWN: AtomicU64 = AtomicU64::new(1);
-    let mut state = DRAWN
-        .fetch_add(1, Ordering::Relaxed)
-        .wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    let mut out = [0; N];
-    for chunk in out.chunks_mut(8) {
-        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (state ^ state >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        chunk.copy_from_slice(&(mixed ^ mixed >> 31).to_le_bytes()[..chunk.len()]);
-    }
-    out
-}
-
-pub(crate) fn uuid() -> Uuid {
-    Uuid::from_bytes(draw())
-}
-
-pub(crate) fn keyring() -> Arc<Keyring> {
-    Arc::new(Keyring::new(vec![DigestKey::new(KeyId(1), [7; 32])]).unwrap())
-}
-
-pub(crate) fn name(text: &str) -> Name {
-    Name::parse(text).unwrap()
-}
-
-pub(crate) fn settings(label: &str) -> Settings {
-    Settings {
-        label: Label::parse(label).unwrap(),
-        products: None,
-        token_lifetime_seconds: Some(3600),
-        secret_networks: Networks::default(),
-        token_networks: Networks::default(),
-        notification_emails: Vec::new(),
-        on_repeat: OnRepeat::Replace,
-        renew_before_seconds: 600,
-        handover_max_seconds: 0,
-    }
-}
-
-pub(crate) fn entry(action: &'static str, client: Option<ClientId>, now: Timestamp) -> Entry {
-    let source = Some(HOME.parse().unwrap());
-    let detail = r#"{"by":"a test, läßt grüßen"}"#.to_owned();
-    Entry {
-        at: now,
-        actor: Actor::System,
-        source,
-        action,
-        workspace: None,
-        client,
-        detail,
-    }
-}
-
-/// What a decision writes, with the audit entry it needs.
-pub(crate) fn audited(changes: Vec<Change>, now: Timestamp) -> Decided {
-    let audit = if changes.is_empty() {
-        vec![]
-    } else {
-        vec![entry("test", None, now)]
-    };
-    Decided {
-        changes,
-        audit,
-        uses: vec![],
-    }
-}
 
 /// Who opens the store.
 #[derive(Clone)]
@@ -431,78 +314,4 @@ pub(crate) fn disable(state: &ClientState, on: bool, now: Timestamp) -> Change {
 
 pub(crate) fn delete(client: ClientNo, now: Timestamp) -> Change {
     Change::ClientDeleted { client, at: now }
-}
-
-/// The writer, held within a decision.
-pub(crate) struct Held {
-    go: std::sync::mpsc::Sender<()>,
-    task: tokio::task::JoinHandle<()>,
-}
-
-impl Held {
-    pub(crate) async fn release(self) {
-        drop(self.go);
-        self.task.await.unwrap();
-    }
-}
-
-/// A store and the account of its changes, for a task of its own.
-#[derive(Clone)]
-pub(crate) struct Sharer {
-    pub(crate) store: Store<TestClock>,
-    made: Arc<Mutex<Vec<Change>>>,
-}
-
-impl Sharer {
-    /// Decides, and keeps account of the changes once they are durable.
-    pub(crate) async fn decide<T: Send + 'static, E: Send + 'static>(
-        &self,
-        wants: Wants,
-        decide: impl FnOnce(&View) -> Result<(Vec<Change>, T), E> + Send + 'static,
-    ) -> Result<Result<T, E>, Failure> {
-        let decided = self.store.decide(wants, move |view| {
-            let (changes, answer) = decide(view)?;
-            Ok((audited(changes.clone(), view.now), (changes, answer)))
-        });
-        Ok(decided.await?.map(|(changes, answer)| {
-            self.made.lock().unwrap().extend(changes);
-            answer
-        }))
-    }
-
-    pub(crate) async fn generate(&self, id: ClientId, secret: &str) -> Result<Answer, Failure> {
-        let answer = self.generate_as(id, secret, Wishes::default()).await?;
-        Ok(answer.unwrap_or_else(|rejection| panic!("{rejection:?}")))
-    }
-
-    pub(crate) async fn generate_as(
-        &self,
-        id: ClientId,
-        secret: &str,
-        wishes: Wishes,
-    ) -> Result<Result<Answer, Rejection>, Failure> {
-        let secret = ClientSecret::parse(secret).unwrap();
-        let caller = Caller {
-            secret,
-            source: HOME.parse().unwrap(),
-            host_environment: None,
-        };
-        self.decide(Wants::client(id), move |view| {
-            let state = view.client.as_ref().ok_or(Rejection::SecretInvalid)?;
-            let fresh = Fresh {
-                token: draw(),
-                nonce: draw(),
-            };
-            generate::by_secret(
-                state,
-                &caller,
-                wishes,
-                fresh,
-                1_000_000,
-                &keyring(),
-                view.now,
-            )
-        })
-        .await
-    }
 }

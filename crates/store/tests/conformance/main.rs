@@ -3,11 +3,15 @@
 
 mod audit;
 mod backup;
+mod basics;
 mod faults;
 mod groups;
 mod house;
 mod law;
+mod lease;
 mod model;
 mod place;
 mod postgres;
+mod sharer;
 mod sqlite;
+mod steps;

@@ -78,7 +78,7 @@ impl Model {
 
 /// A replica folded from the bodies of a change log.
 pub(crate) fn folded(bodies: &[String]) -> Replica {
-    let replica = Replica::new(crate::house::keyring(), 0);
+    let replica = Replica::new(crate::basics::keyring(), 0);
     for (number, body) in (1..).zip(bodies) {
         let change = Change::from_body(FORMAT, body).unwrap();
         replica.apply(&[change], number).unwrap();

@@ -1,0 +1,122 @@
+//! Decisions taken together and not yet written: what makes up one commit.
+
+use crate::error::{Failure, StoreError};
+use crate::job::{Decided, Job, View};
+use std::collections::HashSet;
+use tokenward_core::change::Change;
+use tokenward_core::ids::{ClientId, ClientNo};
+use tokenward_core::time::BootInstant;
+
+/// A change decided later than this after it was asked for is given up, in nanoseconds: its caller may
+/// have tried again, and a late generate would revoke the token of the retry.
+const DEADLINE_NANOS: u64 = 10_000_000_000;
+
+/// Decisions taken and who waits for their answers.
+#[derive(Default)]
+pub(crate) struct Group {
+    pub(crate) jobs: Vec<Box<dyn Job>>,
+    pub(crate) decided: Vec<Decided>,
+    /// The clients they are about: nothing else may be decided about these before they are written.
+    pub(crate) clients: HashSet<ClientId>,
+    /// Whether it holds one decision that runs alone.
+    pub(crate) alone: bool,
+    /// When the first of them would be too late.
+    pub(crate) until: Option<BootInstant>,
+}
+
+impl Group {
+    pub(crate) fn len(&self) -> usize {
+        self.jobs.len()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.jobs.is_empty()
+    }
+
+    /// Takes one decision; what writes nothing is answered at once.
+    pub(crate) fn decide(
+        &mut self,
+        mut job: Box<dyn Job>,
+        view: Result<View, StoreError>,
+        now: BootInstant,
+    ) {
+        let view = match view {
+            Ok(view) => view,
+            Err(error) => {
+                tracing::error!("a decision could not be prepared: {error}");
+                return job.settle(Err(Failure::Unavailable));
+            }
+        };
+        let until = BootInstant(job.asked().0.saturating_add(DEADLINE_NANOS));
+        if job.abandoned() || until < now {
+            return job.settle(Err(Failure::TooLate));
+        }
+        let decided = job.decide(&view);
+        if decided.is_empty() {
+            return job.settle(Ok(()));
+        }
+        if let Err(why) = sound(&decided, job.as_ref(), &view) {
+            tracing::error!("a decision was not written: {why}");
+            return job.settle(Err(Failure::Unavailable));
+        }
+        self.until = Some(self.until.map_or(until, |earlier| earlier.min(until)));
+        self.alone |= job.wants().alone();
+        self.clients.extend(job.wants().client);
+        self.jobs.push(job);
+        self.decided.push(decided);
+    }
+
+    /// Lets go of what nobody waits for any more. It was decided, but not written.
+    pub(crate) fn forget_abandoned(&mut self) {
+        let mut at = 0;
+        while at < self.jobs.len() {
+            if self.jobs[at].abandoned() {
+                self.decided.swap_remove(at);
+                self.jobs.swap_remove(at).settle(Err(Failure::TooLate));
+            } else {
+                at += 1;
+            }
+        }
+    }
+
+    /// Answers all of them alike.
+    pub(crate) fn settle(self, outcome: Result<(), Failure>) {
+        self.jobs.into_iter().for_each(|job| job.settle(outcome));
+    }
+}
+
+/// What every decision must keep to, whoever took it.
+fn sound(decided: &Decided, job: &dyn Job, view: &View) -> Result<(), &'static str> {
+    if !decided.changes.is_empty() && decided.audit.is_empty() {
+        return Err("it has no audit entry");
+    }
+    // That is what lets decisions about different clients be taken beside each other.
+    let own = view.client.as_ref().map(|state| state.client.no);
+    if !job.wants().alone()
+        && decided
+            .changes
+            .iter()
+            .any(|change| own.is_none() || about(change) != own)
+    {
+        return Err("it wrote about more than the client it wanted to see");
+    }
+    Ok(())
+}
+
+/// The one client a change is about.
+fn about(change: &Change) -> Option<ClientNo> {
+    match change {
+        Change::ClientSettingsChanged { client, .. }
+        | Change::ClientDisabled { client, .. }
+        | Change::ClientDeleted { client, .. }
+        | Change::SecretsChanged { client, .. }
+        | Change::TokenIssued { client, .. }
+        | Change::TokenEnded { client, .. } => Some(*client),
+        Change::WorkspacePut { .. }
+        | Change::ProductPut { .. }
+        | Change::ProductDeleted { .. }
+        | Change::ClientCreated { .. }
+        | Change::AdminKeyPut { .. }
+        | Change::EpochStarted { .. } => None,
+    }
+}

@@ -1,0 +1,180 @@
+//! The lease on a shared database: how long a node answers checks without it, and what a successor
+//! waits for.
+
+use crate::basics::uuid;
+use crate::house::{House, Who};
+use crate::model::assert_law;
+use crate::place::{Engine, Place, on, runtime};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use tokenward_core::time::Clock;
+use tokenward_store::{Decided, Failure, Wants};
+use tokenward_testkit::wait_until;
+
+const LONG: Duration = Duration::from_secs(30);
+
+#[test]
+fn while_the_database_is_away_checks_go_on_until_the_lease_ends() {
+    let term = Duration::from_millis(1_500);
+    runtime().block_on(async {
+        let place = Place::alone();
+        let house = House::open_as(&place, Who::with_term(term)).await.unwrap();
+        let clients = house.populate(1).await;
+        house.product("gst").await;
+        let (id, secret) = &clients[0];
+        let token = house.generate(*id, secret).await.unwrap().token.expose();
+        // Longer than a term: renewals keep the node vouching.
+        let start = house.clock().boot();
+        let elapsed =
+            |clock: &crate::basics::TestClock| Duration::from_nanos(clock.boot().0 - start.0);
+        wait_until("two terms to pass", LONG, || {
+            assert_eq!(house.check(&token), "permit");
+            (elapsed(house.clock()) > 2 * term).then_some(())
+        });
+        place.stop();
+        assert_eq!(
+            house.check(&token),
+            "permit",
+            "the lease outlives the connection"
+        );
+        let away = house.clock().boot();
+        assert_eq!(
+            house.generate(*id, secret).await.map(drop),
+            Err(Failure::Unavailable)
+        );
+        wait_until("the lease to end", LONG, || {
+            (house.check(&token) == "cannot vouch").then_some(())
+        });
+        let vouched = Duration::from_nanos(house.clock().boot().0 - away.0);
+        assert!(vouched <= term, "vouched for {vouched:?}");
+        assert!(!house.store.is_writable());
+        for _ in 0..100 {
+            let asked = house.clock().boot();
+            assert_eq!(
+                house.generate(*id, secret).await.map(drop),
+                Err(Failure::Unavailable)
+            );
+            assert!(
+                house.clock().boot().0 - asked.0 < 1_000_000_000,
+                "told at once"
+            );
+        }
+        place.start_again();
+        wait_until("the node to vouch again", LONG, || {
+            (house.check(&token) == "permit").then_some(())
+        });
+        assert_eq!(house.generate(*id, secret).await.unwrap().generation, 2);
+        assert!(house.store.is_writable());
+        assert_law(house).await.close().await;
+    });
+}
+
+#[test]
+fn a_predecessor_that_did_not_sign_off_is_waited_out() {
+    on(Engine::Postgres, async |place| {
+        let who = Who::with_term(Duration::from_millis(200));
+        House::open_as(&place, who.clone())
+            .await
+            .unwrap()
+            .close()
+            .await;
+        let predecessor = uuid();
+        let left = format!(
+            "INSERT INTO node (one, id, incarnation, renewals) VALUES (1, '{predecessor}', 'x', 5)"
+        );
+        place.sql(&left);
+        let clock = crate::basics::TestClock::default();
+        let start = clock.boot();
+        let opening = {
+            let (place, who) = (Arc::clone(&place), who.clone());
+            tokio::spawn(async move { House::open_as(&place, who).await.unwrap() })
+        };
+        // From the first moment the predecessor can't write; its name stays, should this start fail.
+        tokio::task::block_in_place(|| {
+            wait_until("the predecessor to be shut out", LONG, || {
+                (place.sql("SELECT incarnation FROM node") != ["x"]).then_some(())
+            });
+        });
+        assert_eq!(place.sql("SELECT id FROM node"), [predecessor.to_string()]);
+        let house = opening.await.unwrap();
+        let waited = clock.boot().0 - start.0;
+        assert!(
+            waited >= 2_222_000_000,
+            "(term + 2 s) and 1 % more, not {waited} ns"
+        );
+        assert_eq!(place.sql("SELECT id FROM node"), [who.id.to_string()]);
+        house.close().await;
+        // The same data directory proves its former process dead: no waiting.
+        place.sql(&left.replace(&predecessor.to_string(), &who.id.to_string()));
+        let start = clock.boot();
+        House::open_as(&place, who).await.unwrap().close().await;
+        assert!(clock.boot().0 - start.0 < 2_000_000_000);
+    });
+}
+
+#[test]
+fn a_node_kept_busy_with_refusals_renews_all_the_same() {
+    on(Engine::Postgres, async |place| {
+        let term = Duration::from_millis(500);
+        let house = House::open_as(&place, Who::with_term(term)).await.unwrap();
+        let clients = house.populate(1).await;
+        let stop = Arc::new(AtomicBool::new(false));
+        let flood: Vec<_> = (0..16)
+            .map(|_| {
+                let (store, stop, id) = (house.store.clone(), Arc::clone(&stop), clients[0].0);
+                tokio::spawn(async move {
+                    while !stop.load(Ordering::Relaxed) {
+                        let refuse = |_: &tokenward_store::View| Err::<(Decided, ()), _>("no");
+                        assert_eq!(store.decide(Wants::client(id), refuse).await, Ok(Err("no")));
+                    }
+                })
+            })
+            .collect();
+        let replica = Arc::clone(house.store.replica());
+        let start = house.clock().boot();
+        tokio::task::block_in_place(|| {
+            wait_until("four terms to pass", LONG, || {
+                let now = house.clock().boot();
+                assert!(
+                    replica.lease().read().covers(|| now),
+                    "the lease ended under load"
+                );
+                (now.0 - start.0 > 4 * 500_000_000).then_some(())
+            });
+        });
+        stop.store(true, Ordering::Relaxed);
+        for call in flood {
+            call.await.unwrap();
+        }
+        house.close().await;
+    });
+}
+
+#[test]
+fn a_database_that_takes_no_writes_is_asked_less_and_less() {
+    on(Engine::Postgres, async |place| {
+        let house = House::open_as(&place, Who::with_term(Duration::from_secs(1)))
+            .await
+            .unwrap();
+        let clients = house.populate(1).await;
+        let (id, secret) = &clients[0];
+        place.sql("ALTER TABLE node RENAME TO elsewhere");
+        assert_eq!(
+            house.generate(*id, secret).await.map(drop),
+            Err(Failure::Unavailable)
+        );
+        let token_free = Arc::clone(house.store.replica());
+        wait_until("the lease to end", LONG, || {
+            let now = house.clock().boot();
+            (!token_free.lease().read().covers(|| now)).then_some(())
+        });
+        assert!(!house.store.is_expelled(), "it may come back");
+        place.sql("ALTER TABLE elsewhere RENAME TO node");
+        wait_until("the store to be writable", LONG, || {
+            house.store.is_writable().then_some(())
+        });
+        assert_eq!(house.generate(*id, secret).await.unwrap().generation, 1);
+        assert_law(house).await.close().await;
+    });
+}
