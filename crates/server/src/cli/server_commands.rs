@@ -190,8 +190,6 @@ fn backup(args: &BackupArgs) -> Result<(), Fault> {
         )
         .into());
     }
-    // Claims the name for us, readable by the owner only, before anything is in it.
-    data_dir::create_private(&args.to, b"")?;
     let tty = std::io::IsTerminal::is_terminal(&std::io::stderr());
     let mut told = 101;
     let copied = tokenward_store::backup(&from, &args.to, |left, all| {
@@ -204,7 +202,7 @@ fn backup(args: &BackupArgs) -> Result<(), Fault> {
     if tty {
         note("");
     }
-    let (change, seq, hash) = copied.inspect_err(|_| drop(std::fs::remove_file(&args.to)))?;
+    let (change, seq, hash) = copied?;
     let hash = data_dir::hex(&hash);
     if args.json {
         let told = serde_json::json!({ "file": args.to, "change_number": change, "audit_seq": seq, "audit_hash": *hash });
