@@ -37,19 +37,84 @@ pub fn start(config: &Config) {
     };
 }
 
-/// A path as it may be logged: whoever puts a credential into a URL finds it cut out here, and no
-/// control character reaches a terminal.
+/// Hex digits in a row from which on they may be the better part of a secret, and are cut out.
+const HEX_RUN: usize = 40;
+
+/// A path as it may be logged: whoever puts a credential into a URL, whole, maimed or percent-encoded,
+/// finds it cut out here, and no control character reaches a terminal.
 #[must_use]
 pub fn safe(path: &str) -> String {
+    let path = decoded(path);
     let finds = tokenward_core::scan::scan(path.as_bytes());
     let mut out = String::with_capacity(path.len().min(256));
     let mut at = 0;
     for find in finds {
-        out.push_str(&path[at..find.start]);
+        push_without_hex(&mut out, &path[at..find.start]);
         out.push_str("(credential)");
         at = find.end;
     }
-    out.push_str(&path[at..]);
+    push_without_hex(&mut out, &path[at..]);
     let plain = |c: char| if c.is_control() { '?' } else { c };
     out.chars().map(plain).take(256).collect()
+}
+
+/// The path without percent-encoding, even if that was done twice.
+fn decoded(path: &str) -> String {
+    let once = |text: &str| {
+        let mut out = Vec::with_capacity(text.len());
+        let mut rest = text.as_bytes();
+        while let Some((&first, after)) = rest.split_first() {
+            let byte = (first == b'%')
+                .then(|| std::str::from_utf8(after.get(..2)?).ok())
+                .flatten();
+            match byte.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
+                Some(byte) => {
+                    out.push(byte);
+                    rest = &after[2..];
+                }
+                None => {
+                    out.push(first);
+                    rest = after;
+                }
+            }
+        }
+        String::from_utf8_lossy(&out).into_owned()
+    };
+    if path.contains('%') {
+        once(&once(path))
+    } else {
+        path.to_owned()
+    }
+}
+
+fn push_without_hex(out: &mut String, text: &str) {
+    let is_hex = |c: char| c.is_ascii_hexdigit();
+    let mut rest = text;
+    while let Some(start) = rest.find(is_hex) {
+        let (before, from) = rest.split_at(start);
+        let (run, after) = from.split_at(from.find(|c| !is_hex(c)).unwrap_or(from.len()));
+        out.push_str(before);
+        out.push_str(if run.len() < HEX_RUN { run } else { "(hex)" });
+        rest = after;
+    }
+    out.push_str(rest);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_shows_everything_but_secrets() {
+        let check = |path: &str, expect: &str| assert_eq!(safe(path), expect);
+        check("/admin/v1/clients/0123-ab", "/admin/v1/clients/0123-ab");
+        check("/a%20b%zz%", "/a b%zz%");
+        check("/x\u{1b}%0a", "/x??");
+        let run = "0123456789abcdef".repeat(3);
+        check(&format!("/x/{run}/y"), "/x/(hex)/y");
+        check(&format!("/{}", run.to_uppercase()), "/(hex)");
+        let twice: String = run.bytes().map(|byte| format!("%25{byte:02x}")).collect();
+        check(&format!("/{twice}"), "/(hex)");
+        check(&format!("/{}ü", &run[..39]), &format!("/{}ü", &run[..39]));
+    }
 }

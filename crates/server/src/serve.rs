@@ -59,6 +59,7 @@ async fn serve(config: Config) -> Result<(), Fault> {
         bound("internal", config.internal, config.check_threads)?;
     let keyring = Arc::new(data_dir::keyring(&config.digest_keys, true)?);
     let seen = directory.seen()?;
+    must_be_there(&location(&config), seen.is_some())?;
     let options = Options {
         keyring: Arc::clone(&keyring),
         clock: Arc::new(SystemClock),
@@ -123,6 +124,23 @@ async fn serve(config: Config) -> Result<(), Fault> {
     tokio::task::spawn_blocking(move || writer.join()).await?;
     tracing::info!(change, "stopped");
     outcome
+}
+
+/// A store that was here and is gone must not be replaced by an empty one in silence.
+fn must_be_there(location: &Location, was: bool) -> Result<(), Fault> {
+    let Location::Sqlite(path) = location else {
+        return Ok(());
+    };
+    let bytes = std::fs::metadata(path).map_or(0, |file| file.len());
+    if was && bytes == 0 {
+        return Err(format!(
+            "{} is missing or empty, but this data directory has held a store: put it back, restore a backup \
+             (`tokenward restore`), or name another --data-dir for a new store",
+            path.display()
+        )
+        .into());
+    }
+    Ok(())
 }
 
 /// One thread that answers checks: its own socket, its own runtime, nothing shared but the replica.

@@ -190,6 +190,8 @@ pub(crate) async fn serve(app: Arc<App>, listener: Listener, mut stop: watch::Re
             }
         });
     }
+    // Whoever calls now is told at once, and does not wait for an answer that never comes.
+    drop(listener);
     let drain = Duration::from_secs(app.config.drain_seconds);
     let _ = tokio::time::timeout(drain, tracker.shutdown()).await;
 }
