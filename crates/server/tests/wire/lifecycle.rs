@@ -1,0 +1,460 @@
+//! The server as a process: what survives a restart, what it refuses to start on, how it stops, what a
+//! backup is worth, how its keys change.
+
+use crate::command::{finish, run, run_with};
+use crate::house::{House, LIMIT};
+use reqwest::Method;
+use serde_json::json;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::Command;
+use tokenward_testkit::{Api, NewClient, PgCluster, Server, wait_until};
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("a UTF-8 path")
+}
+
+#[tokio::test]
+async fn a_restart_forgets_nothing_that_was_answered() {
+    let mut house = House::new().await;
+    let erp = house
+        .client(NewClient::sandbox("erp").products(&["gst"]).handover(600))
+        .await;
+    let first = house.token(&erp).await;
+    let second = house.token(&erp).await;
+    let third = house
+        .authz(Method::POST, "?handover=600", &erp.secret)
+        .await
+        .token();
+    let gone = house.client(NewClient::sandbox("gone")).await;
+    let lost = house.token(&gone).await;
+    house.api.delete(&gone).await.unwrap().expect(200);
+    for end in ["stop", "kill -9"] {
+        if end == "stop" {
+            house.restart();
+        } else {
+            house.server.kill9();
+            house.start_again();
+        }
+        let denied = house.denies(&first.access_token, "TOKEN_SUPERSEDED").await;
+        assert_eq!(denied.json()["errors"][0]["superseded_by_generation"], 3);
+        house.permits(&second.access_token).await;
+        house.permits(&third.access_token).await;
+        house
+            .check("max-itc", &third.access_token)
+            .await
+            .expect_error(403, "PRODUCT_NOT_ALLOWED");
+        house.denies(&lost.access_token, "CLIENT_DELETED").await;
+        house
+            .generate(&gone.secret)
+            .await
+            .expect_error(401, "CLIENT_DELETED");
+        assert_eq!(house.status(&erp.secret).await["quota_left"], 285);
+        let verified = house.api.verify_audit().await.unwrap().expect(200).json();
+        assert_eq!(verified["ok"], true);
+    }
+}
+
+#[tokio::test]
+async fn a_stop_finishes_what_is_under_way_and_takes_nothing_new() {
+    let mut house = House::new().await;
+    let address = house
+        .server
+        .public()
+        .strip_prefix("http://")
+        .unwrap()
+        .to_owned();
+    let mut call = TcpStream::connect(&address).unwrap();
+    call.set_read_timeout(Some(LIMIT)).unwrap();
+    let body = r#"{"name":"late"}"#;
+    let head = format!(
+        "POST /admin/v1/workspaces HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\n\
+         content-type: application/json\r\ncontent-length: {}\r\nexpect: 100-continue\r\n\r\n",
+        house.server.admin_key(),
+        body.len()
+    );
+    call.write_all(head.as_bytes()).unwrap();
+    // It asks for the body, so the request is under way.
+    let mut line = [0; 25];
+    call.read_exact(&mut line).unwrap();
+    assert!(
+        line.starts_with(b"HTTP/1.1 100"),
+        "{}",
+        String::from_utf8_lossy(&line)
+    );
+    let id = house.server.process_id().to_string();
+    let mut kill = Command::new("kill");
+    kill.args(["-TERM", &id]);
+    assert!(finish(kill).good);
+    wait_until("the server to take no new connection", LIMIT, || {
+        TcpStream::connect(&address).is_err().then_some(())
+    });
+    call.write_all(body.as_bytes()).unwrap();
+    let mut answer = String::new();
+    call.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 201"), "{answer}");
+    assert!(house.server.terminate().success());
+    assert!(!house.server.data_dir().join("listening.json").exists());
+    house.start_again();
+    let listed = house.ask(Method::GET, "/workspaces").await.json();
+    assert_eq!(listed["items"][1]["name"], "late");
+}
+
+#[tokio::test]
+async fn one_process_has_the_data_directory() {
+    let house = House::new().await;
+    let refused = Server::builder()
+        .data_dir(house.server.data_dir())
+        .try_start()
+        .unwrap_err();
+    assert!(!refused.status.success());
+    assert!(
+        refused
+            .output
+            .contains("is in use by another tokenward process"),
+        "{refused}"
+    );
+    let erp = house.client(NewClient::sandbox("erp")).await;
+    house.permits(&house.token(&erp).await.access_token).await;
+}
+
+#[test]
+fn a_directory_that_cannot_be_written_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let taken = folder.path().join("file");
+    std::fs::write(&taken, "").unwrap();
+    let data = taken.join("data");
+    run(&[
+        "serve",
+        "--data-dir",
+        text(&data),
+        "--public",
+        "127.0.0.1:0",
+        "--internal",
+        "127.0.0.1:0",
+    ])
+    .refused("cannot");
+    let read_only = folder.path().join("read-only");
+    std::fs::create_dir(&read_only).unwrap();
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o555);
+    std::fs::set_permissions(&read_only, mode).unwrap();
+    // Root may write everywhere unless that right is taken away.
+    let owner = std::os::unix::fs::MetadataExt::uid(&std::fs::metadata("/proc/self").unwrap());
+    let program = env!("CARGO_BIN_EXE_tokenward");
+    let mut command = Command::new(if owner == 0 { "setpriv" } else { program });
+    if owner == 0 {
+        command.args([
+            "--bounding-set",
+            "-dac_override,-dac_read_search",
+            "--",
+            program,
+        ]);
+    }
+    command.args([
+        "serve",
+        "--data-dir",
+        text(&read_only),
+        "--public",
+        "127.0.0.1:0",
+        "--internal",
+        "127.0.0.1:0",
+    ]);
+    let ran = finish(command);
+    ran.refused("Permission denied");
+    ran.refused(text(&read_only));
+}
+
+#[tokio::test]
+async fn a_damaged_database_is_not_started_on() {
+    let mut house = House::new().await;
+    assert!(house.server.terminate().success());
+    let path = house.server.data_dir().join("tokenward.sqlite");
+    let whole = std::fs::read(&path).unwrap();
+    let mut damaged = whole.clone();
+    damaged[..100].fill(0x5a);
+    std::fs::write(&path, &damaged).unwrap();
+    let refused = house.server.try_restart().unwrap_err();
+    assert!(
+        !refused.status.success() && refused.output.contains("damaged"),
+        "{refused}"
+    );
+    std::fs::write(&path, b"").unwrap();
+    let emptied = house.server.try_restart().unwrap_err();
+    assert!(emptied.output.contains("is missing or empty"), "{emptied}");
+    std::fs::remove_file(&path).unwrap();
+    let missing = house.server.try_restart().unwrap_err();
+    assert!(!missing.status.success() && !path.exists(), "{missing}");
+    std::fs::write(&path, &whole).unwrap();
+    house.start_again();
+}
+
+#[tokio::test]
+async fn an_older_copy_of_the_database_is_not_started_on() {
+    let mut house = House::new().await;
+    let erp = house.client(NewClient::sandbox("erp")).await;
+    let token = house.token(&erp).await.access_token;
+    assert!(house.server.terminate().success());
+    let path = house.server.data_dir().join("tokenward.sqlite");
+    let old = std::fs::read(&path).unwrap();
+    house.start_again();
+    house.api.revoke(&erp.id).await.unwrap().expect(200);
+    house.denies(&token, "TOKEN_REVOKED").await;
+    assert!(house.server.terminate().success());
+    for suffix in ["-wal", "-shm"] {
+        let _ = std::fs::remove_file(format!("{}{suffix}", path.display()));
+    }
+    let new = std::fs::read(&path).unwrap();
+    std::fs::write(&path, old).unwrap();
+    let refused = house.server.try_restart().unwrap_err();
+    assert!(!refused.status.success());
+    assert!(
+        refused.output.contains("older than this data directory"),
+        "{refused}"
+    );
+    assert!(refused.output.contains("tokenward restore"), "{refused}");
+    std::fs::write(&path, new).unwrap();
+    house.start_again();
+    house.denies(&token, "TOKEN_REVOKED").await;
+}
+
+#[tokio::test]
+async fn a_second_node_on_the_same_postgresql_is_refused() {
+    let cluster = PgCluster::start();
+    let mut house = House::of(Server::builder().database(&cluster.url())).await;
+    let erp = house.client(NewClient::sandbox("erp")).await;
+    let token = house.token(&erp).await.access_token;
+    let refused = Server::builder()
+        .database(&cluster.url())
+        .try_start()
+        .unwrap_err();
+    assert!(!refused.status.success());
+    assert!(
+        refused
+            .output
+            .contains("another Tokenward node is using this database"),
+        "{refused}"
+    );
+    house.permits(&token).await;
+    house.restart();
+    house.permits(&token).await;
+    assert_eq!(house.api.verify_audit().await.unwrap().json()["ok"], true);
+}
+
+#[tokio::test]
+async fn a_restore_ends_every_token_unless_the_copy_is_proved_complete() {
+    let mut house = House::new().await;
+    let erp = house.client(NewClient::sandbox("erp")).await;
+    let before = house.token(&erp).await;
+    let folder = tempfile::tempdir().unwrap();
+    let copy = folder.path().join("copy.sqlite");
+    let data = house.server.data_dir().to_owned();
+    let told = run(&["backup", "--data-dir", text(&data), text(&copy), "--json"]).json();
+    let proof = format!(
+        "{}:{}",
+        told["audit_seq"],
+        told["audit_hash"].as_str().unwrap()
+    );
+    run(&["backup", "--data-dir", text(&data), text(&copy)]).refused("copy.sqlite");
+
+    let place = |name: &str| {
+        let to = folder.path().join(name);
+        std::fs::create_dir(&to).unwrap();
+        for file in ["digest-keys", "admin-key"] {
+            std::fs::copy(data.join(file), to.join(file)).unwrap();
+        }
+        to
+    };
+    let restore = |to: &Path, more: &[&str]| {
+        let words = [
+            "restore",
+            "--data-dir",
+            text(to),
+            "--from",
+            text(&copy),
+            "--json",
+        ];
+        run(&[&words[..], more].concat())
+    };
+    let open = async |to: &Path| {
+        let server = Server::builder().data_dir(to).start();
+        let api = server.api();
+        (server, api)
+    };
+
+    // Nothing was lost: tokens stay good.
+    let complete = place("complete");
+    let told = restore(&complete, &["--complete-to", &proof]).json();
+    assert_eq!(told["tokens_ended"], false);
+    let (_server, api) = open(&complete).await;
+    api.check("sandbox", "gst", &before.access_token)
+        .await
+        .unwrap()
+        .expect(200);
+
+    // Something was done after the copy was made, so it proves nothing.
+    let after = house.token(&erp).await;
+    house.api.revoke(&erp.id).await.unwrap().expect(200);
+    let verified = house.api.verify_audit().await.unwrap().json();
+    let head = &verified["head"];
+    let real = format!("{}:{}", head["seq"], head["hash"].as_str().unwrap());
+    let incomplete = place("incomplete");
+    restore(&incomplete, &["--complete-to", &real]).refused("not complete");
+    let forged = format!("{}:{}", proof.split(':').next().unwrap(), "0".repeat(64));
+    restore(&incomplete, &["--complete-to", &forged]).refused("not complete");
+    restore(&incomplete, &["--complete-to", "7"]).refused("SEQ:HASH");
+    assert!(!incomplete.join("tokenward.sqlite").exists());
+
+    assert_eq!(restore(&incomplete, &[]).json()["tokens_ended"], true);
+    restore(&incomplete, &[]).refused("exists");
+    let (_server, api) = open(&incomplete).await;
+    let check = async |token: &str| api.check("sandbox", "gst", token).await.unwrap();
+    check(&before.access_token)
+        .await
+        .expect_error(401, "TOKEN_REVOKED");
+    // Made after the copy: this store never knew it.
+    assert_eq!(check(&after.access_token).await.status, 401);
+    let fresh = api.generate(&erp.secret).await.unwrap().token();
+    assert!(fresh.generation > after.generation, "{}", fresh.generation);
+    check(&fresh.access_token).await.expect(200);
+    check(&before.access_token)
+        .await
+        .expect_error(401, "TOKEN_REVOKED");
+    assert_eq!(api.verify_audit().await.unwrap().json()["ok"], true);
+    house.restart();
+    house.denies(&after.access_token, "TOKEN_REVOKED").await;
+}
+
+#[tokio::test]
+async fn a_new_digest_key_takes_over_without_ending_anything() {
+    let mut house = House::new().await;
+    let erp = house.client(NewClient::sandbox("erp")).await;
+    let token = house.token(&erp).await.access_token;
+    let data = house.server.data_dir().to_owned();
+    let keys = |verb: &str| run(&["digest-key", verb, "--data-dir", text(&data)]);
+    assert!(keys("add").good);
+    let listed = keys("list").stdout;
+    assert!(
+        listed.contains("1\n") && listed.contains("2 (in use"),
+        "{listed}"
+    );
+    house.restart();
+    house.permits(&token).await;
+    let next = house.token(&erp).await.access_token;
+    house.denies(&token, "TOKEN_SUPERSEDED").await;
+    // Token and secret have moved to the new key: they are good without the old one.
+    assert!(house.server.terminate().success());
+    let path = data.join("digest-keys");
+    let both = std::fs::read_to_string(&path).unwrap();
+    let (_, new) = both.trim().split_once('\n').unwrap();
+    std::fs::write(&path, format!("{new}\n")).unwrap();
+    house.start_again();
+    house.permits(&next).await;
+    let last = house.token(&erp).await.access_token;
+    assert!(house.server.terminate().success());
+    std::fs::write(&path, both).unwrap();
+    house.start_again();
+    house.permits(&last).await;
+    assert_eq!(house.api.verify_audit().await.unwrap().json()["ok"], true);
+}
+
+#[test]
+fn the_configuration_is_checked_without_starting() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |text: &str| {
+        let path = folder.path().join("tokenward.toml");
+        std::fs::write(&path, text).unwrap();
+        path
+    };
+    let check = |config: &Path, more: &[&str], environment: &[(&str, &str)]| {
+        let words = [&["config", "check", "--config", text(config)], more].concat();
+        run_with(&words, environment)
+    };
+    let good = file(
+        "quota_per_day = 5\nerror_source = \"file\"\n[environment_hosts]\n\"api.example.com\" = \"production\"\n",
+    );
+    let shown = check(&good, &[], &[]).json();
+    assert_eq!(
+        (&shown["quota_per_day"], &shown["database"]),
+        (&json!(5), &json!("sqlite"))
+    );
+    assert_eq!(shown["environment_hosts"]["api.example.com"], "production");
+    // Flags win over the environment, the environment over the file.
+    let shown = check(&good, &[], &[("TOKENWARD_QUOTA_PER_DAY", "6")]).json();
+    assert_eq!(
+        (&shown["quota_per_day"], &shown["error_source"]),
+        (&json!(6), &json!("file"))
+    );
+    let shown = check(
+        &good,
+        &["--quota-per-day", "7"],
+        &[("TOKENWARD_QUOTA_PER_DAY", "6")],
+    )
+    .json();
+    assert_eq!(shown["quota_per_day"], 7);
+    let url = "postgres://user:hunter2@db.example.com/x";
+    let hidden = check(&good, &["--database-url", url], &[]);
+    assert_eq!(hidden.json()["database"], "postgres");
+    assert!(!hidden.stdout.contains("hunter2"));
+    for (written, words) in [
+        ("quota_per_dya = 5", "quota_per_dya"),
+        ("quota_per_day = 0", "quota_per_day"),
+        ("trusted_proxies = [\"10.0.0.1/8\"]", "host bits"),
+        (
+            "[environment_hosts]\n\"a.example.com\" = \"staging\"",
+            "staging",
+        ),
+        ("public = \"nowhere\"", "public"),
+        ("public_tls_certificate = \"x.pem\"", "go together"),
+        ("quota_per_day = ", "line 1"),
+    ] {
+        check(&file(written), &[], &[]).refused(words);
+    }
+    check(&folder.path().join("missing.toml"), &[], &[]).refused("missing.toml");
+}
+
+#[tokio::test]
+async fn the_first_admin_key_may_be_given_to_an_empty_store_only() {
+    let chosen = "a-key-of-the-operators-own-choice-0123456789";
+    let name = "TOKENWARD_BOOTSTRAP_ADMIN_KEY";
+    let folder = tempfile::tempdir().unwrap();
+    let start = |key: &str| {
+        Server::builder()
+            .data_dir(folder.path())
+            .env(name, key)
+            .start()
+    };
+    let mut server = start(chosen);
+    let with = |server: &Server, key: &str| Api::new(server.public(), server.internal(), key);
+    with(&server, chosen).workspace("acme").await.unwrap();
+    assert!(!folder.path().join("admin-key").exists());
+    assert!(!server.output().contains(chosen));
+    assert!(server.terminate().success());
+    let other = "another-key-that-comes-too-late-0123456789";
+    let server = start(other);
+    let api = with(&server, other);
+    let refused = api
+        .send(api.admin(Method::GET, "/workspaces"))
+        .await
+        .unwrap();
+    refused.expect_error(401, "ADMIN_KEY_INVALID");
+    let api = with(&server, chosen);
+    api.send(api.admin(Method::GET, "/workspaces"))
+        .await
+        .unwrap()
+        .expect(200);
+    let short = Server::builder()
+        .env(name, "short")
+        .try_start()
+        .unwrap_err();
+    assert!(short.output.contains(name), "{short}");
+
+    // Without one the server makes it, for its owner only.
+    let own = Server::start();
+    let made = std::fs::metadata(own.data_dir().join("admin-key")).unwrap();
+    assert_eq!(
+        std::os::unix::fs::PermissionsExt::mode(&made.permissions()) & 0o777,
+        0o600
+    );
+    assert!(own.output().contains("admin-key") && !own.output().contains(&own.admin_key()));
+}

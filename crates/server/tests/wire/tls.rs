@@ -1,0 +1,98 @@
+//! TLS on the public listener, and a new certificate without a restart.
+
+use crate::house::LIMIT;
+use reqwest::{Certificate, Client};
+use std::path::Path;
+use std::time::Duration;
+use tokenward_testkit::{Server, wait_until};
+
+/// A new certificate for this machine, written where the server reads it; what a caller trusts then.
+fn certify(certificate: &Path, key: &Path) -> Certificate {
+    let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
+    let made = rcgen::generate_simple_self_signed(names).unwrap();
+    std::fs::write(certificate, made.cert.pem()).unwrap();
+    std::fs::write(key, made.signing_key.serialize_pem()).unwrap();
+    Certificate::from_pem(made.cert.pem().as_bytes()).unwrap()
+}
+
+/// Whether a caller who trusts this certificate alone is answered, over a new connection.
+async fn answered(server: &Server, trusted: &Certificate) -> bool {
+    let builder = Client::builder()
+        .no_proxy()
+        .timeout(Duration::from_secs(10));
+    let client = builder.tls_certs_only([trusted.clone()]).build().unwrap();
+    let address = format!("{}/integration/v1/authz/token", server.public());
+    client
+        .get(address)
+        .send()
+        .await
+        .is_ok_and(|answer| answer.status() == 401)
+}
+
+#[tokio::test]
+async fn a_new_certificate_is_taken_at_sighup_and_a_broken_one_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let (certificate, key) = (
+        folder.path().join("cert.pem"),
+        folder.path().join("key.pem"),
+    );
+    let first = certify(&certificate, &key);
+    let server = Server::builder()
+        .arg("--public-tls-certificate")
+        .arg(certificate.to_str().unwrap())
+        .arg("--public-tls-key")
+        .arg(key.to_str().unwrap())
+        .start();
+    assert!(server.public().starts_with("https://"));
+    assert!(answered(&server, &first).await);
+    // Without TLS it says nothing.
+    let plain = server.public().replace("https", "http");
+    let client = Client::builder().no_proxy().build().unwrap();
+    assert!(client.get(plain).send().await.is_err());
+
+    let log_line = |words: &str, times: usize| {
+        wait_until(words, LIMIT, || {
+            (server.output().matches(words).count() == times).then_some(())
+        });
+    };
+    let second = certify(&certificate, &key);
+    assert!(!answered(&server, &second).await);
+    server.hang_up();
+    log_line("read the certificate again", 1);
+    assert!(answered(&server, &second).await);
+    assert!(!answered(&server, &first).await);
+
+    std::fs::write(
+        &certificate,
+        "-----BEGIN CERTIFICATE-----\nbroken\n-----END CERTIFICATE-----\n",
+    )
+    .unwrap();
+    server.hang_up();
+    log_line("the certificate in use stays", 1);
+    assert!(answered(&server, &second).await);
+    std::fs::remove_file(&key).unwrap();
+    server.hang_up();
+    log_line("the certificate in use stays", 2);
+    assert!(answered(&server, &second).await);
+    let third = certify(&certificate, &key);
+    server.hang_up();
+    log_line("read the certificate again", 2);
+    assert!(answered(&server, &third).await);
+}
+
+#[test]
+fn a_start_without_a_usable_certificate_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let missing = folder.path().join("none.pem");
+    let refused = Server::builder()
+        .arg("--public-tls-certificate")
+        .arg(missing.to_str().unwrap())
+        .arg("--public-tls-key")
+        .arg(missing.to_str().unwrap())
+        .try_start()
+        .unwrap_err();
+    assert!(
+        !refused.status.success() && refused.output.contains("none.pem"),
+        "{refused}"
+    );
+}
