@@ -49,11 +49,18 @@ fn time_or_null() -> Value {
     or_null(time())
 }
 
+/// Characters that no label or name has: control and invisible ones (`tokenward_core::label`).
+const NEVER: &str = r"\u0000-\u001f\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff";
+/// Blanks, which none begins or ends with.
+const BLANK: &str = r" \u00a0\u1680\u2000-\u200a\u202f\u205f\u3000";
+
 fn text(most_bytes: usize, what: &str) -> Value {
-    let description = format!(
-        "{what}: at most {most_bytes} bytes of UTF-8, no blank at its ends, no control or invisible characters"
-    );
-    json!({ "type": "string", "minLength": 1, "maxLength": most_bytes, "description": description })
+    let description = format!("{what}: at most {most_bytes} bytes of UTF-8");
+    let end = format!("[^{NEVER}{BLANK}]");
+    json!({
+        "type": "string", "minLength": 1, "maxLength": most_bytes,
+        "pattern": format!("^{end}([^{NEVER}]*{end})?$"), "description": description,
+    })
 }
 
 pub(super) fn slug() -> Value {
@@ -80,7 +87,10 @@ fn role() -> Value {
 }
 
 fn networks() -> Value {
-    let network = json!({ "type": "string", "description": "an address, or a network without host bits", "examples": ["10.0.0.0/8"] });
+    let network = json!({
+        "type": "string", "maxLength": 43, "pattern": "^[0-9a-fA-F:.]+(/[0-9]{1,3})?$",
+        "description": "an address, or a network without host bits", "examples": ["10.0.0.0/8"],
+    });
     list(network, NETWORKS_MAX)
 }
 
