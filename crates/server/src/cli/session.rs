@@ -72,12 +72,11 @@ impl Session {
                     ("label", named.client.clone()),
                 ];
                 let mut pages = Pages::new(&self.api, &path, query, None);
-                // A deleted client's label is free for another; who means a deleted one has its id.
+                // Deleted clients are not among them: their labels are free for others.
                 let found = pages
                     .find(|client| {
                         client["label"] == named.client.as_str()
                             && client["environment"] == environment.as_str()
-                            && client["state"] != "deleted"
                     })
                     .await?;
                 only(found, &format!("{environment} client"), &named.client)

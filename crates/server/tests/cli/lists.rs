@@ -34,6 +34,10 @@ async fn every_page_is_read_and_no_more_than_wanted() {
     );
     assert_eq!(some, all[..120]);
 
+    // A list the server never cuts is cut here.
+    let products = run(&server, &["product", "list", "--json", "--limit", "1"]).json();
+    assert_eq!(products["items"].as_array().unwrap().len(), 1);
+
     // A name on the last page is found, and in a file the headings stand once.
     run(&server, &["workspace", "show", all.last().unwrap()]).expect(0);
     let text = run(&server, &["workspace", "list"]);

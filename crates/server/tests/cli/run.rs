@@ -1,7 +1,6 @@
 //! Running the program as a person or a script does.
 
 use serde_json::Value;
-use std::ffi::OsStr;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use tokenward_testkit::Server;
@@ -112,7 +111,5 @@ pub(crate) fn on_erp(server: &Server, group: &str, verb: &str, more: &[&str]) ->
 
 /// A path as an argument.
 pub(crate) fn word(path: &Path) -> &str {
-    <&OsStr>::from(path.as_os_str())
-        .to_str()
-        .expect("a UTF-8 path")
+    path.to_str().expect("a UTF-8 path")
 }
