@@ -6,7 +6,6 @@ use crate::postgres::PostgresDriver;
 use crate::sqlite::SqliteDriver;
 use crate::value::{Row, Statement, Value};
 use std::time::Duration;
-use tokio::sync::oneshot;
 
 /// How a commit failed.
 #[derive(Debug)]
@@ -25,13 +24,6 @@ impl CommitError {
         match self {
             Self::Refused(error) | Self::RolledBack(error) | Self::Unknown(error) => error,
         }
-    }
-
-    /// Whoever was to say how the commit went has gone.
-    pub(crate) fn ended() -> Self {
-        Self::Unknown(StoreError::Unavailable(
-            "a commit ended without an answer".into(),
-        ))
     }
 
     /// A statement touched another number of rows than it must.
@@ -91,27 +83,6 @@ impl Driver {
         match self {
             Self::Sqlite(driver) => driver.commit(statements),
             Self::Postgres(driver) => driver.commit(statements, patience).await,
-        }
-    }
-
-    /// Whether a commit can be under way while something else is read.
-    pub(crate) fn overlaps(&self) -> bool {
-        matches!(self, Self::Sqlite(_))
-    }
-
-    /// Begins a commit and answers at once; what comes of it is told later.
-    pub(crate) fn begin_commit(
-        &mut self,
-        statements: Vec<Statement>,
-    ) -> oneshot::Receiver<Result<(), CommitError>> {
-        match self {
-            Self::Sqlite(driver) => driver.begin_commit(statements),
-            Self::Postgres(_) => {
-                let (done, pending) = oneshot::channel();
-                let error = StoreError::Unavailable("PostgreSQL commits in its own time".into());
-                let _ = done.send(Err(CommitError::RolledBack(error)));
-                pending
-            }
         }
     }
 

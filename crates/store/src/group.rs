@@ -2,9 +2,8 @@
 
 use crate::error::{Failure, StoreError};
 use crate::job::{Decided, Job, View};
-use std::collections::HashSet;
 use tokenward_core::change::Change;
-use tokenward_core::ids::{ClientId, ClientNo};
+use tokenward_core::ids::ClientNo;
 use tokenward_core::time::BootInstant;
 
 /// A change decided later than this after it was asked for is given up, in nanoseconds: its caller may
@@ -16,10 +15,6 @@ const DEADLINE_NANOS: u64 = 10_000_000_000;
 pub(crate) struct Group {
     pub(crate) jobs: Vec<Box<dyn Job>>,
     pub(crate) decided: Vec<Decided>,
-    /// The clients they are about: nothing else may be decided about these before they are written.
-    pub(crate) clients: HashSet<ClientId>,
-    /// Whether it holds one decision that runs alone.
-    pub(crate) alone: bool,
     /// When the first of them would be too late.
     pub(crate) until: Option<BootInstant>,
 }
@@ -60,23 +55,8 @@ impl Group {
             return job.settle(Err(Failure::Unavailable));
         }
         self.until = Some(self.until.map_or(until, |earlier| earlier.min(until)));
-        self.alone |= job.wants().alone();
-        self.clients.extend(job.wants().client);
         self.jobs.push(job);
         self.decided.push(decided);
-    }
-
-    /// Lets go of what nobody waits for any more. It was decided, but not written.
-    pub(crate) fn forget_abandoned(&mut self) {
-        let mut at = 0;
-        while at < self.jobs.len() {
-            if self.jobs[at].abandoned() {
-                self.decided.swap_remove(at);
-                self.jobs.swap_remove(at).settle(Err(Failure::TooLate));
-            } else {
-                at += 1;
-            }
-        }
     }
 
     /// Answers all of them alike.
@@ -90,7 +70,7 @@ fn sound(decided: &Decided, job: &dyn Job, view: &View) -> Result<(), &'static s
     if !decided.changes.is_empty() && decided.audit.is_empty() {
         return Err("it has no audit entry");
     }
-    // That is what lets decisions about different clients be taken beside each other.
+    // That is what lets decisions about different clients be taken on one view of the store.
     let own = view.client.as_ref().map(|state| state.client.no);
     if !job.wants().alone()
         && decided

@@ -82,44 +82,18 @@ impl Queue {
         }
     }
 
-    /// Lets in what comes, for ever: for whoever has something else to wait for, too.
-    pub(crate) async fn more(&mut self) {
-        if self.waiting.len() >= WAITING_MAX
-            || self.arriving.recv_many(&mut self.batch, GROUP_MAX).await == 0
-        {
-            return std::future::pending().await;
-        }
-        let mut batch = std::mem::take(&mut self.batch);
-        batch.drain(..).for_each(|job| self.enter(job));
-        self.batch = batch;
-    }
-
     /// Takes what can be decided together from the front: decisions about different clients, or one
     /// that runs alone. Nothing overtakes an earlier decision about the same client, nor one that
     /// runs alone.
     pub(crate) fn next_group(&mut self) -> Vec<Box<dyn Job>> {
-        self.next_beside(&[], GROUP_MAX)
-    }
-
-    /// The same, at most `room`, while decisions about `busy` clients are not yet written: about these
-    /// nothing can be decided, and nothing that runs alone.
-    pub(crate) fn next_beside(
-        &mut self,
-        busy: &[&HashSet<ClientId>],
-        room: usize,
-    ) -> Vec<Box<dyn Job>> {
         let mut group: Vec<Box<dyn Job>> = Vec::new();
         let mut later = VecDeque::new();
         let mut clients = HashSet::new();
-        while group.len() < room
-            && let Some(job) = self.waiting.pop_front()
-        {
+        while let Some(job) = self.waiting.pop_front() {
             let alone = job.wants().alone();
             let free = match (alone, job.wants().client) {
-                (false, Some(id)) => {
-                    clients.insert(id) && !busy.iter().any(|busy| busy.contains(&id))
-                }
-                _ => busy.is_empty() && group.is_empty() && later.is_empty(),
+                (false, Some(id)) => clients.insert(id),
+                _ => group.is_empty() && later.is_empty(),
             };
             if free {
                 self.left(job.as_ref());
@@ -127,7 +101,7 @@ impl Queue {
             } else {
                 later.push_back(job);
             }
-            if alone {
+            if alone || group.len() >= GROUP_MAX {
                 break;
             }
         }

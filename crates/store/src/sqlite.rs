@@ -1,6 +1,5 @@
 //! SQLite: one connection that writes, a few that read. WAL with `synchronous=FULL`: an acknowledged
-//! commit survives a power cut. A large group is committed on a thread of its own, so that the next
-//! one is decided while the disk is busy.
+//! commit survives a power cut.
 
 use crate::driver::{CommitError, Each, judge_version, nothing_here};
 use crate::error::StoreError;
@@ -9,11 +8,8 @@ use crate::value::{Row, Statement, Value};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
+use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::sync::oneshot;
 
 /// How long to wait for another process's lock, such as a backup's, before giving up.
 pub(crate) const BUSY: Duration = Duration::from_secs(5);
@@ -24,33 +20,7 @@ const PREPARED: usize = 64;
 
 /// The connection that writes.
 pub(crate) struct SqliteDriver {
-    connection: Arc<Mutex<Connection>>,
-    /// Reads while a commit is under way.
-    beside: Connection,
-    /// Whether one is.
-    committing: Arc<AtomicBool>,
-    committer: Option<Committer>,
-}
-
-/// The thread that commits, and how it is told what.
-struct Committer {
-    orders: std::sync::mpsc::Sender<Order>,
-    thread: JoinHandle<()>,
-}
-
-struct Order {
-    statements: Vec<Statement>,
-    done: oneshot::Sender<Result<(), CommitError>>,
-}
-
-impl Drop for SqliteDriver {
-    fn drop(&mut self) {
-        // The file is closed, and its log taken in, when this returns.
-        if let Some(Committer { orders, thread }) = self.committer.take() {
-            drop(orders);
-            let _ = thread.join();
-        }
-    }
+    connection: Connection,
 }
 
 fn open(path: &Path, flags: OpenFlags) -> Result<Connection, StoreError> {
@@ -103,19 +73,7 @@ impl SqliteDriver {
                 "SQLite did not accept synchronous=FULL".into(),
             ));
         }
-        let beside = open(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-        let connection = Arc::new(Mutex::new(connection));
-        let committing = Arc::new(AtomicBool::new(false));
-        let committer = Some(Committer::start(
-            Arc::clone(&connection),
-            Arc::clone(&committing),
-        )?);
-        Ok(Self {
-            connection,
-            beside,
-            committing,
-            committer,
-        })
+        Ok(Self { connection })
     }
 
     pub(crate) fn query(
@@ -124,40 +82,17 @@ impl SqliteDriver {
         lists: &[Vec<Value>],
         each: Each<'_>,
     ) -> Result<(), StoreError> {
-        if self.committing.load(Ordering::Acquire) {
-            // What this sees is durable: the commit under way is not in it.
-            return run(&self.beside, sql, lists, each);
-        }
-        run(&lock(&self.connection), sql, lists, each)
+        run(&self.connection, sql, lists, each)
     }
 
     pub(crate) fn commit(&mut self, statements: &[Statement]) -> Result<(), CommitError> {
-        commit(&mut lock(&self.connection), statements)
-    }
-
-    /// Commits on the committer's thread.
-    pub(crate) fn begin_commit(
-        &mut self,
-        statements: Vec<Statement>,
-    ) -> oneshot::Receiver<Result<(), CommitError>> {
-        let (done, pending) = oneshot::channel();
-        self.committing.store(true, Ordering::Release);
-        let order = Order { statements, done };
-        let refused = match &self.committer {
-            Some(committer) => committer.orders.send(order).map_err(|error| error.0).err(),
-            None => Some(order),
-        };
-        if let Some(order) = refused {
-            self.committing.store(false, Ordering::Release);
-            let gone = StoreError::Unavailable("the thread that commits has ended".into());
-            let _ = order.done.send(Err(CommitError::RolledBack(gone)));
-        }
-        pending
+        commit(&mut self.connection, statements)
     }
 
     pub(crate) fn migrate(&mut self, fresh: Option<&Statement>) -> Result<bool, StoreError> {
-        let mut connection = lock(&self.connection);
-        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let transaction = self
+            .connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)?;
         let tables: i64 =
             transaction.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
         let created = tables == 0;
@@ -176,32 +111,6 @@ impl SqliteDriver {
         transaction.commit()?;
         Ok(created)
     }
-}
-
-impl Committer {
-    fn start(
-        connection: Arc<Mutex<Connection>>,
-        committing: Arc<AtomicBool>,
-    ) -> Result<Self, StoreError> {
-        let (orders, receiver) = std::sync::mpsc::channel::<Order>();
-        let work = move || {
-            while let Ok(Order { statements, done }) = receiver.recv() {
-                let outcome = commit(&mut lock(&connection), &statements);
-                committing.store(false, Ordering::Release);
-                // Nobody may wait for it any more; what is durable stays so.
-                let _ = done.send(outcome);
-            }
-        };
-        let thread = std::thread::Builder::new()
-            .name("committer".into())
-            .spawn(work);
-        let thread = thread.map_err(|error| StoreError::Unavailable(error.to_string()))?;
-        Ok(Self { orders, thread })
-    }
-}
-
-fn lock(connection: &Mutex<Connection>) -> MutexGuard<'_, Connection> {
-    connection.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn commit(connection: &mut Connection, statements: &[Statement]) -> Result<(), CommitError> {

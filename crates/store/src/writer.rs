@@ -6,7 +6,7 @@ use crate::error::{Failure, StoreError};
 use crate::group::Group;
 use crate::job::{Decided, Job, Next};
 use crate::load::Head;
-use crate::queue::{GROUP_MAX, Queue};
+use crate::queue::Queue;
 use crate::statements as sql;
 use crate::value::Statement;
 use crate::views::views;
@@ -21,9 +21,6 @@ use tokenward_core::time::{BootInstant, Clock};
 
 /// The longest the statements of a group may take.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// From so many decisions on, a group is written on a thread of its own while the next forms; for fewer
-/// the way there and back costs more than it gives.
-const OVERLAP_MIN: usize = 4;
 /// Entries the change log keeps for followers.
 const LOG_KEPT: u64 = 100_000;
 /// How often the log is trimmed, in changes.
@@ -99,31 +96,19 @@ struct Draft {
 }
 
 impl<C: Clock + Send + Sync> Writer<C> {
-    /// Works on one group and on those that form while it is written.
+    /// Decides, writes and answers one group.
     pub(crate) async fn run_group(&mut self, jobs: Vec<Box<dyn Job>>, queue: &mut Queue) {
-        let mut group = Group::default();
-        self.decide(jobs, &mut group, queue).await;
-        while !group.is_empty() {
-            if self.standing != Standing::Sure {
-                group.settle(Err(Failure::Unavailable));
-                return;
-            }
-            group = self.carry_out(group, queue).await;
-        }
-    }
-
-    /// Takes decisions on the durable state and adds them to a group that is not yet written.
-    async fn decide(&mut self, jobs: Vec<Box<dyn Job>>, group: &mut Group, queue: &mut Queue) {
-        if jobs.is_empty() {
-            return;
-        }
         match views(&mut self.driver, &jobs, self.next, self.clock.wall()).await {
             Ok(views) => {
                 self.put_back = false;
+                let mut group = Group::default();
                 let now = self.clock.boot();
-                jobs.into_iter()
-                    .zip(views)
-                    .for_each(|(job, view)| group.decide(job, view, now));
+                for (job, view) in jobs.into_iter().zip(views) {
+                    group.decide(job, view, now);
+                }
+                if !group.is_empty() {
+                    self.carry_out(group).await;
+                }
             }
             Err(error) => {
                 self.doubt(&error);
@@ -139,41 +124,20 @@ impl<C: Clock + Send + Sync> Writer<C> {
         }
     }
 
-    /// Writes a group and answers it. Where the engine can, decisions about other clients are taken
-    /// while the disk is busy; they are the next group.
-    async fn carry_out(&mut self, mut group: Group, queue: &mut Queue) -> Group {
-        let mut next = Group::default();
-        group.forget_abandoned();
-        if group.is_empty() {
-            return next;
-        }
+    /// Writes a group and answers it.
+    async fn carry_out(&mut self, group: Group) {
         let draft = self.draft(&group.decided);
         let asked = self.clock.boot();
-        let outcome = if self.driver.overlaps() && !group.alone && group.len() >= OVERLAP_MIN {
-            let mut pending = self.driver.begin_commit(draft.statements);
-            loop {
-                let room = GROUP_MAX.saturating_sub(next.len());
-                let jobs = queue.next_beside(&[&group.clients, &next.clients], room);
-                self.decide(jobs, &mut next, queue).await;
-                tokio::select! {
-                    biased;
-                    outcome = &mut pending => break outcome.unwrap_or_else(|_| Err(CommitError::ended())),
-                    () = queue.more(), if next.len() < GROUP_MAX && self.standing == Standing::Sure => {}
-                }
-            }
-        } else {
-            self.driver
-                .commit(&draft.statements, self.patience(&group))
-                .await
-        };
-        let ending = self.conclude(&group.decided, draft.head, outcome, asked);
-        match ending {
+        let outcome = self
+            .driver
+            .commit(&draft.statements, self.patience(&group))
+            .await;
+        match self.conclude(&group.decided, draft.head, outcome, asked) {
             Ok(()) => self.answer(group),
             Err(Ending::Failed(failure)) => group.settle(Err(failure)),
             Err(Ending::Refused(_)) if group.len() > 1 => self.write_singly(group).await,
             Err(Ending::Refused(error)) => refuse(group, &error),
         }
-        next
     }
 
     /// How long the statements of a group may take before the first of its callers gives up.

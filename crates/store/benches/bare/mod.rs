@@ -241,9 +241,9 @@ async fn postgres_group(
     );
     let (begun, answers) = tokio::join!(begin, calls);
     begun.expect("begun");
-    answers
-        .into_iter()
-        .for_each(|answer| drop(answer.expect("a row")));
+    answers.into_iter().for_each(|answer| {
+        answer.expect("a row");
+    });
     client.batch_execute("COMMIT").await.expect("a commit");
 }
 
