@@ -165,7 +165,6 @@ impl<C: Clock + Send + Sync> Writer<C> {
                 jobs: vec![job],
                 decided: vec![decided],
                 until,
-                ..Group::default()
             };
             if self.standing != Standing::Sure {
                 one.settle(Err(Failure::Unavailable));
