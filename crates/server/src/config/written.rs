@@ -73,7 +73,7 @@ pub struct ServeArgs {
     /// File with a bearer token that introspection on the internal listener then demands
     #[arg(long, env = "TOKENWARD_INTERNAL_AUTH_FILE", value_name = "FILE")]
     pub internal_auth_file: Option<PathBuf>,
-    /// The issuer in OAuth metadata, such as https://auth.example.com [default: as called]
+    /// The issuer in OAuth metadata, such as `https://auth.example.com` [default: as called]
     #[arg(long, env = "TOKENWARD_ISSUER", value_name = "URL")]
     pub issuer: Option<String>,
     /// Whether token answers carry the draft RateLimit headers [default: true]
