@@ -126,8 +126,9 @@ impl Driver {
 
     /// Ends the connection in good order, so that a successor finds the lock free.
     pub(crate) async fn close(self) {
-        if let Self::Postgres(driver) = self {
-            driver.close().await;
+        match self {
+            Self::Sqlite(driver) => driver.close(),
+            Self::Postgres(driver) => driver.close().await,
         }
     }
 }

@@ -89,6 +89,24 @@ impl SqliteDriver {
         commit(&mut self.connection, statements)
     }
 
+    /// Brings everything home into the main file. SQLite does so by itself only when the connection
+    /// that closes last may write, and ours may not be the last; then the log beside the file would
+    /// hold the newest changes, and whoever copies the file alone would lose them.
+    pub(crate) fn close(self) {
+        let brought = self
+            .connection
+            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0));
+        match brought {
+            Ok(0_i64) => {}
+            Ok(_) => tracing::warn!(
+                "somebody reads the database: its newest changes stay in the -wal file beside it"
+            ),
+            Err(error) => tracing::warn!(
+                "the newest changes stay in the -wal file beside the database: {error}"
+            ),
+        }
+    }
+
     pub(crate) fn migrate(&mut self, fresh: Option<&Statement>) -> Result<bool, StoreError> {
         let transaction = self
             .connection
