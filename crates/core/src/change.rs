@@ -1,6 +1,7 @@
 //! The unit of durable write. Every change of state is one of these, interpreted twice and nowhere
 //! else: as SQL by the store, in memory by the replica. Values are absolute, so applying a change
-//! again does nothing more. No plain secret ever stands in one.
+//! again does nothing more; only a new epoch raises generations, so the change's number, not its
+//! content, says that it was applied. No plain secret ever stands in one.
 
 use crate::client::{
     AdminKeyRecord, ApiClient, Product, SECRETS, SecretRecord, Settings, Workspace,
