@@ -98,15 +98,6 @@ impl Reader {
         }
     }
 
-    /// The SQLite file, if that is the engine.
-    #[must_use]
-    pub fn sqlite_path(&self) -> Option<&std::path::Path> {
-        match &self.pool {
-            Pool::Sqlite(readers) => Some(readers.path()),
-            Pool::Postgres(_) => None,
-        }
-    }
-
     async fn rows<T: Send + 'static>(
         &self,
         sql: String,

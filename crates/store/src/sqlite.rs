@@ -7,7 +7,7 @@ use crate::schema;
 use crate::value::{Row, Statement, Value};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -214,7 +214,6 @@ fn run(
 
 /// A few connections that read, each used by one caller at a time.
 pub(crate) struct SqliteReaders {
-    path: PathBuf,
     idle: Mutex<Vec<Connection>>,
     returned: Condvar,
 }
@@ -230,7 +229,6 @@ impl SqliteReaders {
             .map(|_| open(path, flags))
             .collect::<Result<Vec<_>, _>>()?;
         Ok(Self {
-            path: path.to_owned(),
             idle: Mutex::new(idle),
             returned: Condvar::new(),
         })
@@ -264,11 +262,6 @@ impl SqliteReaders {
         lent.connection
             .as_ref()
             .map_or(Ok(()), |connection| run(connection, sql, &[params], each))
-    }
-
-    /// The database file.
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
     }
 }
 

@@ -83,7 +83,6 @@ pub struct Store<C> {
     clock: Arc<C>,
     health: Arc<Health>,
     head_at_open: Head,
-    created: bool,
 }
 
 impl<C> Clone for Store<C> {
@@ -95,7 +94,6 @@ impl<C> Clone for Store<C> {
             clock: Arc::clone(&self.clock),
             health: Arc::clone(&self.health),
             head_at_open: self.head_at_open.clone(),
-            created: self.created,
         }
     }
 }
@@ -211,12 +209,6 @@ impl<C: Clock + Send + Sync + 'static> Store<C> {
         &self.head_at_open
     }
 
-    /// Whether it was created by this opening.
-    #[must_use]
-    pub fn created(&self) -> bool {
-        self.created
-    }
-
     /// The numbers of the last change and the last audit entry.
     #[must_use]
     pub fn numbers(&self) -> (u64, u64) {
@@ -269,7 +261,7 @@ async fn start<C: Clock + Send + Sync>(
             Driver::Postgres(PostgresDriver::open(url, &options.node.id.to_string()).await?)
         }
     };
-    let created = driver.migrate(Some(&new_head(options.fresh))).await?;
+    driver.migrate(Some(&new_head(options.fresh))).await?;
     let head = read_head(&mut driver).await?;
     if let Some((epoch, seen)) = options.seen
         && epoch == head.epoch
@@ -327,7 +319,6 @@ async fn start<C: Clock + Send + Sync>(
             clock,
             health,
             head_at_open: head,
-            created,
         },
         writer,
         arriving,
