@@ -24,6 +24,7 @@ pub mod sabotage;
 pub mod scan;
 pub mod seal;
 pub mod slot;
+pub mod sublease;
 pub mod time;
 
 pub use change::Change;

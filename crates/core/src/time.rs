@@ -96,7 +96,7 @@ fn put(place: &mut [u8], mut value: i64) {
 
 /// Nanoseconds on a clock that counts durations only and goes on through suspend
 /// (`CLOCK_BOOTTIME`); never compared between machines.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct BootInstant(pub u64);
 
 /// The clocks a check asks, last of all its reads, so that a stall makes it later, never earlier.

@@ -1,0 +1,90 @@
+//! The sub-lease protocol in a small world: one node, one or two attached replicas, one check.
+//!
+//! The promise: the state an accepting check read contains every change answered before the check was
+//! sent. One check is enough: it changes nothing, and it may begin at any moment of any behaviour.
+
+mod actions;
+mod broken;
+mod promises;
+mod scope;
+mod world;
+
+pub use actions::Action;
+pub use broken::Broken;
+pub use promises::{PROMISE, REACHED};
+pub use scope::Scope;
+pub use world::World;
+
+use stateright::{Checker, HasDiscoveries, Model, Property};
+
+/// What exploring a scope came to.
+#[derive(Debug)]
+pub struct Explored {
+    /// States generated.
+    pub states: usize,
+    /// Different ones among them.
+    pub unique: usize,
+    /// Steps of the longest shortest way.
+    pub depth: usize,
+    /// The steps to a broken promise, if one was found.
+    pub violation: Option<Vec<String>>,
+    /// The kinds of situation that were seen, by [`REACHED`]'s names.
+    pub reached: Vec<&'static str>,
+}
+
+/// Explores a scope: all of it, or until the promise is broken, or up to `most` states.
+#[must_use]
+pub fn explore(scope: Scope, most: Option<usize>) -> Explored {
+    let builder = scope
+        .checker()
+        .threads(1)
+        .finish_when(HasDiscoveries::AnyFailures);
+    let builder = match most {
+        Some(most) => builder.target_state_count(most),
+        None => builder,
+    };
+    let checker = builder.spawn_bfs().join();
+    let found = checker.discoveries();
+    let steps = |path: &stateright::Path<World, Action>| {
+        let actions = path.clone().into_actions();
+        actions.iter().map(|action| format!("{action:?}")).collect()
+    };
+    Explored {
+        states: checker.state_count(),
+        unique: checker.unique_state_count(),
+        depth: checker.max_depth(),
+        violation: found.get(PROMISE).map(steps),
+        reached: REACHED
+            .iter()
+            .map(|(name, _)| *name)
+            .filter(|name| found.contains_key(name))
+            .collect(),
+    }
+}
+
+impl Model for Scope {
+    type State = World;
+    type Action = Action;
+
+    fn init_states(&self) -> Vec<World> {
+        vec![World::new(self)]
+    }
+
+    fn actions(&self, state: &World, actions: &mut Vec<Action>) {
+        state.possible(self, actions);
+    }
+
+    fn next_state(&self, last: &World, action: Action) -> Option<World> {
+        let mut next = last.clone();
+        next.act(self, action);
+        (next != *last).then_some(next)
+    }
+
+    fn properties(&self) -> Vec<Property<Self>> {
+        let always = Property::always(PROMISE, promises::kept);
+        let sometimes = REACHED
+            .iter()
+            .map(|(name, seen)| Property::sometimes(name, *seen));
+        std::iter::once(always).chain(sometimes).collect()
+    }
+}

@@ -1,0 +1,3 @@
+//! The protocols model-checked: the right ones hold in every interleaving, every broken one is found.
+
+mod sublease;
