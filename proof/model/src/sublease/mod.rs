@@ -5,6 +5,7 @@
 
 mod actions;
 mod broken;
+mod moves;
 mod promises;
 mod scope;
 mod world;
