@@ -1,0 +1,228 @@
+//! The configuration resolved: every value checked, every path absolute or beside the file, every part made.
+//! Nothing is fetched yet.
+
+use super::Unusable;
+use super::written::{self, Client, Destination as Place, LogFormat, Secret, ServerKind, Written};
+use crate::destination::dotenv::{DEFAULT_VARIABLE, DotenvHome};
+use crate::destination::file::FileHome;
+use crate::destination::{Destination, ProcessLock};
+use crate::environment;
+use crate::issuer::{Issuer, Kind};
+use crate::secret::{SecretFile, SecretSource, SecretVariable, SystemdCredential};
+use crate::{Policy, TokenSource};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use tracing::Level;
+
+/// What a configuration comes to.
+#[derive(Debug)]
+pub struct Config {
+    /// How much to log; none leaves it to the program.
+    pub log_level: Option<Level>,
+    /// How log lines look.
+    pub log_format: LogFormat,
+    /// Where the daemon answers about health and metrics, on this machine only.
+    pub listen: Option<SocketAddr>,
+    /// The API clients, by alias; at least one.
+    pub clients: BTreeMap<String, Parts>,
+}
+
+/// One API client's parts.
+#[derive(Debug)]
+pub struct Parts {
+    /// Its name in the configuration.
+    pub alias: String,
+    /// Its tokens.
+    pub source: TokenSource,
+}
+
+impl Config {
+    /// The client named, or the only one.
+    ///
+    /// # Errors
+    /// When there is none of that name, or several and none is named.
+    pub fn client(&self, alias: Option<&str>) -> Result<&Parts, Unusable> {
+        let known = || self.clients.keys().cloned().collect::<Vec<_>>().join(", ");
+        let mut all = self.clients.values();
+        match (alias, all.next(), all.next()) {
+            (Some(alias), ..) => self.clients.get(alias).ok_or_else(|| {
+                Unusable(format!(
+                    "no client {alias:?} is configured; there are: {}",
+                    known()
+                ))
+            }),
+            (None, Some(only), None) => Ok(only),
+            (None, ..) => Err(Unusable(format!(
+                "name one with --client; there are: {}",
+                known()
+            ))),
+        }
+    }
+}
+
+/// Resolves a file that lies in `folder`.
+pub(super) fn resolve(written: Written, folder: &Path) -> Result<Config, String> {
+    let log_level = match &written.log.level {
+        None => None,
+        Some(text) => Some(
+            text.parse()
+                .map_err(|_| "log.level is error, warn, info, debug or trace".to_owned())?,
+        ),
+    };
+    let listen = written.daemon.listen.as_deref().map(loopback).transpose()?;
+    if written.client.is_empty() {
+        return Err("no client is configured; add a table [client.ALIAS]".to_owned());
+    }
+    let mut clients = BTreeMap::new();
+    for (alias, client) in written.client {
+        let parts =
+            parts(&alias, &client, folder).map_err(|what| format!("client.{alias}: {what}"))?;
+        clients.insert(alias, parts);
+    }
+    Ok(Config {
+        log_level,
+        log_format: written.log.format,
+        listen,
+        clients,
+    })
+}
+
+/// Health and metrics name clients and places: they are for this machine only.
+fn loopback(text: &str) -> Result<SocketAddr, String> {
+    let address: SocketAddr = text
+        .parse()
+        .map_err(|_| "daemon.listen is an address such as 127.0.0.1:9466".to_owned())?;
+    if address.ip().is_loopback() {
+        Ok(address)
+    } else {
+        Err("daemon.listen must be an address of this machine only (127.0.0.1 or ::1)".to_owned())
+    }
+}
+
+fn parts(alias: &str, client: &Client, folder: &Path) -> Result<Parts, String> {
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_".contains(letter);
+    if alias.is_empty() || alias.len() > 64 || !alias.chars().all(plain) {
+        return Err("an alias has letters, digits, - and _".to_owned());
+    }
+    let policy = policy(client)?;
+    let secret = secret(&client.secret, folder)?;
+    let authority = match &client.authority_file {
+        None => None,
+        Some(path) => Some(
+            std::fs::read(folder.join(path)).map_err(|error| format!("authority_file: {error}"))?,
+        ),
+    };
+    let kind = match client.server_kind {
+        ServerKind::Tokenward => Kind::Tokenward,
+        ServerKind::Clear => Kind::Clear,
+    };
+    let issuer = Issuer::new(
+        &client.server,
+        kind,
+        secret,
+        authority.as_deref(),
+        policy.answer_limit,
+    )
+    .map_err(|error| format!("server: {error}"))?;
+    let mut places = Vec::new();
+    for (nth, place) in client.destination.iter().enumerate() {
+        let made = destination(place, folder)
+            .map_err(|what| format!("destination {}: {what}", nth + 1))?;
+        places.push(made);
+    }
+    let mut places = places.into_iter();
+    let home = places
+        .next()
+        .ok_or("no destination; add [[client.ALIAS.destination]]")?;
+    let mut builder = TokenSource::builder(issuer, home).policy(policy);
+    for place in places {
+        builder = builder.copy_to(place);
+    }
+    if let Some(seconds) = client.lease_seconds {
+        builder = builder.lease_ttl(duration("lease_seconds", seconds)?);
+    }
+    if let Some(path) = lock_file(alias, client, folder) {
+        builder = builder.process_lock(ProcessLock::new(path));
+    }
+    let source = builder.build().map_err(|error| error.to_string())?;
+    Ok(Parts {
+        alias: alias.to_owned(),
+        source,
+    })
+}
+
+fn policy(client: &Client) -> Result<Policy, String> {
+    let mut policy = Policy::default();
+    let set = |place: &mut Duration, name: &str, value: Option<f64>| {
+        if let Some(seconds) = value {
+            *place = duration(name, seconds)?;
+        }
+        Ok::<(), String>(())
+    };
+    set(&mut policy.margin, "margin_seconds", client.margin_seconds)?;
+    set(
+        &mut policy.patience,
+        "patience_seconds",
+        client.patience_seconds,
+    )?;
+    let limit = client.answer_limit_seconds;
+    set(&mut policy.answer_limit, "answer_limit_seconds", limit)?;
+    policy.budget_per_day = client.budget_per_day.unwrap_or(policy.budget_per_day);
+    policy.handover = Duration::from_secs(client.handover_seconds.unwrap_or(0));
+    Ok(policy)
+}
+
+fn duration(name: &str, seconds: f64) -> Result<Duration, String> {
+    Duration::try_from_secs_f64(seconds)
+        .ok()
+        .filter(|duration| *duration <= Duration::from_secs(86_400))
+        .ok_or_else(|| format!("{name} is a number of seconds from 0 to a day"))
+}
+
+fn secret(written: &Secret, folder: &Path) -> Result<Arc<dyn SecretSource>, String> {
+    Ok(match written {
+        Secret::File(path) => Arc::new(SecretFile(folder.join(path))),
+        Secret::Credential(name) => Arc::new(SystemdCredential(name.clone())),
+        Secret::Environment(name) => Arc::new(SecretVariable(name.clone())),
+    })
+}
+
+fn destination(written: &Place, folder: &Path) -> Result<Arc<dyn Destination>, String> {
+    Ok(match written {
+        Place::File { path } => Arc::new(FileHome::new(folder.join(path))),
+        Place::Dotenv { path, variable } => {
+            let variable = variable.as_deref().unwrap_or(DEFAULT_VARIABLE);
+            let home = DotenvHome::in_file(folder.join(path), variable);
+            Arc::new(home.map_err(|error| format!("variable: {error}"))?)
+        }
+    })
+}
+
+/// Where the processes of this machine that share a home elsewhere queue. Without a private folder for it there is
+/// none, and the home's lease alone keeps order.
+fn lock_file(alias: &str, client: &Client, folder: &Path) -> Option<PathBuf> {
+    if let Some(path) = &client.lock_file {
+        return Some(folder.join(path));
+    }
+    if !client.destination.first()?.is_elsewhere() {
+        return None;
+    }
+    let runtime = ["RUNTIME_DIRECTORY", "XDG_RUNTIME_DIR"]
+        .into_iter()
+        .filter_map(environment::raw)
+        .map(PathBuf::from)
+        .find(|path| path.is_absolute() && path.is_dir())?;
+    Some(runtime.join(format!("tokenward-{alias}.lock")))
+}
+
+impl written::Destination {
+    /// Whether the place is reached over a network, so that this machine's processes had better queue first.
+    fn is_elsewhere(&self) -> bool {
+        match self {
+            Place::File { .. } | Place::Dotenv { .. } => false,
+        }
+    }
+}

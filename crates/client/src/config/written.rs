@@ -1,0 +1,103 @@
+//! The configuration file as written: unknown keys are errors, and a secret stands in none of them, only where it
+//! can be fetched.
+
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// The whole file.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Written {
+    #[serde(default)]
+    pub(crate) log: Log,
+    #[serde(default)]
+    pub(crate) daemon: Daemon,
+    /// By alias.
+    #[serde(default)]
+    pub(crate) client: BTreeMap<String, Client>,
+}
+
+/// Log lines.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Log {
+    /// `error`, `warn`, `info`, `debug` or `trace`.
+    pub(crate) level: Option<String>,
+    #[serde(default)]
+    pub(crate) format: LogFormat,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// The daemon, `tokenward-agent run`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Daemon {
+    /// Loopback address of health and metrics.
+    pub(crate) listen: Option<String>,
+}
+
+/// One API client.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Client {
+    pub(crate) server: String,
+    #[serde(default)]
+    pub(crate) server_kind: ServerKind,
+    /// A further certificate authority, PEM.
+    pub(crate) authority_file: Option<PathBuf>,
+    pub(crate) secret: Secret,
+    /// The first is the home.
+    pub(crate) destination: Vec<Destination>,
+    pub(crate) margin_seconds: Option<f64>,
+    pub(crate) budget_per_day: Option<u32>,
+    pub(crate) patience_seconds: Option<f64>,
+    pub(crate) answer_limit_seconds: Option<f64>,
+    pub(crate) lease_seconds: Option<f64>,
+    pub(crate) handover_seconds: Option<u64>,
+    pub(crate) lock_file: Option<PathBuf>,
+}
+
+/// Whose token server.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum ServerKind {
+    #[default]
+    Tokenward,
+    Clear,
+}
+
+/// Where the client secret is fetched.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "lowercase", deny_unknown_fields)]
+pub(crate) enum Secret {
+    /// A file that only its owner can read.
+    File(PathBuf),
+    /// The name of a systemd credential.
+    Credential(String),
+    /// The name of an environment variable.
+    Environment(String),
+}
+
+/// Where the token is kept.
+#[derive(Debug, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
+pub(crate) enum Destination {
+    /// JSON.
+    File { path: PathBuf },
+    /// Assignments.
+    Dotenv {
+        path: PathBuf,
+        variable: Option<String>,
+    },
+}

@@ -1,0 +1,122 @@
+//! Locks between processes of one machine, held by the kernel: a holder that dies lets go at once. The lock file
+//! is never removed (removing one lets two processes lock two files of one name) and holds a mark while somebody
+//! renews, so that the next holder sees that the last one did not finish.
+
+use super::{Lease, Leasing, Trouble};
+use crate::protocol::Leased;
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{self, Read as _, Seek as _, Write as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+/// What stands in the lock file while its holder renews.
+const MARK: &[u8] = b"renewing\n";
+
+/// Opens the lock file, made with mode 0600 where there is none. A link is refused: following one somebody else
+/// planted would lock, and mark, a file of their choosing.
+fn open(path: &Path) -> io::Result<File> {
+    let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::CLOEXEC;
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .custom_flags(i32::try_from(flags.bits()).unwrap_or(0))
+        .open(path)
+}
+
+/// Tries to lock a file's `.lock` and to mark it as a lease.
+pub(crate) fn try_lease(path: &Path, place: &str) -> Result<Leasing, Trouble> {
+    let attempt = || -> io::Result<Option<(File, bool)>> {
+        let mut file = open(path)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Ok(None),
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
+        let mut found = Vec::new();
+        (&mut file).take(64).read_to_end(&mut found)?;
+        let abandoned = !found.is_empty();
+        if !abandoned {
+            file.write_all(MARK)?;
+            file.sync_data()?;
+        }
+        Ok(Some((file, abandoned)))
+    };
+    match attempt() {
+        Ok(Some((file, abandoned))) => Ok(Leasing::Taken(Lease::new(abandoned, None, file))),
+        Ok(None) => Ok(Leasing::Busy),
+        Err(error) => Err(Trouble::io(place, "locking", &error)),
+    }
+}
+
+/// Takes the mark away and unlocks.
+pub(crate) fn release(lease: Lease, place: &str) -> Result<(), Trouble> {
+    let Some(mut file) = lease.into_proof::<File>() else {
+        return Ok(());
+    };
+    let mut unmark = || -> io::Result<()> {
+        file.rewind()?;
+        file.set_len(0)?;
+        file.unlock()
+    };
+    unmark().map_err(|error| Trouble::io(place, "unlocking", &error))
+}
+
+/// A lock between the processes of this machine that share a home elsewhere: all but one wait here instead of
+/// crowding the home.
+#[derive(Clone, Debug)]
+pub struct ProcessLock {
+    path: PathBuf,
+}
+
+/// The process lock in hand; dropping it unlocks.
+#[derive(Debug)]
+pub(crate) struct Held {
+    _file: File,
+}
+
+impl ProcessLock {
+    /// A lock on this file, which is made if need be.
+    #[must_use]
+    pub fn new(path: PathBuf) -> Self {
+        Self { path }
+    }
+
+    /// The file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Tries once.
+    pub(crate) fn try_take(&self) -> Result<Option<Held>, Trouble> {
+        let place = format!("lock file {}", self.path.display());
+        let file = open(&self.path).map_err(|error| Trouble::io(&place, "opening", &error))?;
+        let owner = file
+            .metadata()
+            .map_err(|error| Trouble::io(&place, "looking at", &error))?
+            .uid();
+        if owner != rustix::process::geteuid().as_raw() {
+            return Err(Trouble::misconfigured(
+                &place,
+                "it belongs to another user: choose a folder that only this user can write to",
+            ));
+        }
+        match file.try_lock() {
+            Ok(()) => Ok(Some(Held { _file: file })),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(Trouble::io(&place, "locking", &error)),
+        }
+    }
+}
+
+impl Held {
+    pub(crate) fn leased() -> Leased {
+        Leased::Taken {
+            abandoned: false,
+            lasts: None,
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! Places where the token is kept: one interface for all of them.
+//!
+//! A [`Destination`] can be told to hold a token ([`Destination::put`]) or none. A [`Home`] can be read back as
+//! well, compares and swaps when written, and lends a lease: workers that share a home share one token. A client
+//! has one home and any number of further destinations, which are told of every new token.
+//!
+//! # How to add one
+//!
+//! 1. A file in this folder with a type that implements [`Destination`]; `place` names it for people, without
+//!    anything secret. `put` returns only when readers of the place get this token, and must not replace a newer
+//!    one where the place can tell ([`Entry::newer_than`]). `forget` leaves no token behind; nothing there is
+//!    success.
+//! 2. A place that can be read back with certainty and be locked implements [`Home`] too and returns itself from
+//!    `as_home`; `put` and `forget` are then [`put_into`] and [`forget_from`]. A place that cannot (such as one
+//!    whose passwords are write-only) leaves `as_home` alone and serves as a further destination.
+//! 3. Failures are [`Trouble`]s: sentences of our own about status codes and system errors, never a body or a
+//!    value that came from the place, for either may hold the token.
+//! 4. Its written form as a variant of `Destination` in `config/written.rs`, its making in `resolved.rs`
+//!    beside it.
+//! 5. A line in `tests/client/conformance.rs`: the suite runs the same expectations against every destination,
+//!    on the real thing.
+//! 6. A page in `docs/guide/client/`, each command tried.
+
+mod atomic_file;
+pub mod dotenv;
+pub mod file;
+mod file_lock;
+mod trouble;
+
+pub(crate) use atomic_file::read as read_file;
+pub(crate) use file_lock::Held;
+pub use file_lock::ProcessLock;
+pub use trouble::{Kind, Trouble};
+
+use crate::protocol::{Entry, Leased, Stored, Version};
+use async_trait::async_trait;
+use std::any::Any;
+use std::fmt;
+use std::time::Duration;
+
+/// Rounds of compare-and-swap when putting a token beside others who write; each lost round means that somebody
+/// else's write succeeded.
+const MOST_ROUNDS: u32 = 8;
+
+/// A place that can be told to hold a token.
+#[async_trait]
+pub trait Destination: Send + Sync + fmt::Debug {
+    /// What and where it is, for people: `file /var/lib/erp/token.json`. Never anything secret.
+    fn place(&self) -> String;
+
+    /// Makes the place hold this token, unless it holds a newer one; returns when readers get it.
+    async fn put(&self, entry: &Entry) -> Result<(), Trouble>;
+
+    /// Makes the place hold no token.
+    async fn forget(&self) -> Result<(), Trouble>;
+
+    /// Itself, when it can be a home.
+    fn as_home(&self) -> Option<&dyn Home> {
+        None
+    }
+}
+
+/// A place that workers can share.
+#[async_trait]
+pub trait Home: Destination {
+    /// Reads past every cache. Content that is no entry is reported as none, so that it can be replaced.
+    async fn read(&self) -> Result<Stored, Trouble>;
+
+    /// Writes only over the version named (compare and swap); none as the entry empties the place. Answers
+    /// whether it was written: false when the place holds another version.
+    async fn write(&self, entry: Option<&Entry>, over: &Version) -> Result<bool, Trouble>;
+
+    /// Tries once, without waiting, to get the right to renew.
+    async fn lease(&self, ttl: Duration) -> Result<Leasing, Trouble>;
+
+    /// Gives the lease back. A lease that is dropped instead counts as abandoned.
+    async fn release(&self, lease: Lease) -> Result<(), Trouble>;
+}
+
+/// What came of asking for a lease.
+#[derive(Debug)]
+pub enum Leasing {
+    /// It is ours.
+    Taken(Lease),
+    /// Somebody else has it.
+    Busy,
+}
+
+/// The right to renew, in hand.
+pub struct Lease {
+    /// Whether the last holder ended without giving it back.
+    pub abandoned: bool,
+    /// How long it lasts; none for as long as the process lives.
+    pub lasts: Option<Duration>,
+    /// What the place needs to give it back.
+    pub(crate) proof: Box<dyn Any + Send + Sync>,
+}
+
+impl Lease {
+    /// A lease with what the place needs to know it again.
+    pub fn new(abandoned: bool, lasts: Option<Duration>, proof: impl Any + Send + Sync) -> Self {
+        Self {
+            abandoned,
+            lasts,
+            proof: Box::new(proof),
+        }
+    }
+
+    /// The place's own proof.
+    pub fn into_proof<T: Any>(self) -> Option<T> {
+        let proof: Box<dyn Any> = self.proof;
+        proof.downcast().ok().map(|proof| *proof)
+    }
+
+    /// The lease as the protocol sees it.
+    #[must_use]
+    pub fn leased(&self) -> Leased {
+        Leased::Taken {
+            abandoned: self.abandoned,
+            lasts: self.lasts,
+        }
+    }
+}
+
+impl fmt::Debug for Lease {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lease")
+            .field("abandoned", &self.abandoned)
+            .field("lasts", &self.lasts)
+            .finish_non_exhaustive()
+    }
+}
+
+/// [`Destination::put`] for a home.
+pub async fn put_into(home: &dyn Home, entry: &Entry) -> Result<(), Trouble> {
+    for _ in 0..MOST_ROUNDS {
+        let stored = home.read().await?;
+        if let Some(other) = &stored.entry
+            && (other.token.is(&entry.token) || other.newer_than(entry))
+        {
+            return Ok(());
+        }
+        if home.write(Some(entry), &stored.version).await? {
+            return Ok(());
+        }
+    }
+    Err(Trouble::unreachable(
+        &home.place(),
+        "others keep writing to it",
+    ))
+}
+
+/// [`Destination::forget`] for a home.
+pub async fn forget_from(home: &dyn Home) -> Result<(), Trouble> {
+    for _ in 0..MOST_ROUNDS {
+        let stored = home.read().await?;
+        if stored.entry.is_none() || home.write(None, &stored.version).await? {
+            return Ok(());
+        }
+    }
+    Err(Trouble::unreachable(
+        &home.place(),
+        "others keep writing to it",
+    ))
+}

@@ -1,0 +1,162 @@
+//! What the renewal machine says and hears: plain values between it and its driver, and how a renewal ends.
+
+use super::{Entry, Version};
+use crate::credential::AccessToken;
+use crate::destination::Trouble;
+use crate::issuer::Refusal;
+use std::sync::Arc;
+use std::time::Duration;
+use tokenward_core::time::Timestamp;
+
+/// What a place holds, and what to name when overwriting it.
+#[derive(Clone, Debug, Default)]
+pub struct Stored {
+    /// The entry; none where nothing (or nothing readable) is stored.
+    pub entry: Option<Arc<Entry>>,
+    /// The version seen.
+    pub version: Version,
+}
+
+/// What the token server says of the client's newest token.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Status {
+    /// Its generation, 0 if there has never been one; none from a server that does not count.
+    pub generation: Option<u32>,
+}
+
+/// What the token server gave.
+#[derive(Debug)]
+pub struct Generated {
+    /// The token.
+    pub token: AccessToken,
+    /// Its generation; none from a server that does not count.
+    pub generation: Option<u32>,
+    /// When it ends; none means never.
+    pub valid_till: Option<Timestamp>,
+    /// When it was asked for, by the server's clock.
+    pub obtained_at: Timestamp,
+}
+
+/// What came of asking for a lock or a lease.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Leased {
+    /// It is ours.
+    Taken {
+        /// Whether its last holder ended without giving it back: a token may exist that nobody stored.
+        abandoned: bool,
+        /// How long it lasts; none for as long as the process lives.
+        lasts: Option<Duration>,
+    },
+    /// Somebody else has it.
+    Busy,
+}
+
+/// What to do next. The driver does it and answers with the event of the same name.
+#[derive(Debug)]
+pub enum Action {
+    /// Read the place, past every cache.
+    Read,
+    /// Ask the token server for its clock and the newest generation; nothing changes there.
+    AskStatus,
+    /// Try to take the lock between processes of this machine.
+    TakeProcessLock,
+    /// Try to take the place's lease.
+    TakeLease,
+    /// Let time pass.
+    Rest(Duration),
+    /// Generate a token.
+    Generate {
+        /// Only if the newest token's generation is this.
+        if_match: Option<u32>,
+        /// How long the previous token shall live on.
+        handover: Duration,
+    },
+    /// Store, only over the version named.
+    Store(Arc<Entry>, Version),
+    /// The renewal is over; locks may be given back.
+    Done(Outcome),
+}
+
+/// What came of an action.
+#[derive(Debug)]
+pub enum Event {
+    /// Of [`Action::Read`].
+    Read(Result<Stored, Trouble>),
+    /// Of [`Action::AskStatus`].
+    Status(Result<Status, Refusal>),
+    /// Of [`Action::TakeProcessLock`].
+    ProcessLock(Result<Leased, Trouble>),
+    /// Of [`Action::TakeLease`].
+    Lease(Result<Leased, Trouble>),
+    /// Of [`Action::Rest`].
+    Rested,
+    /// Of [`Action::Generate`].
+    Generated(Result<Generated, Refusal>),
+    /// Of [`Action::Store`]: true when stored, false when the place holds another version.
+    Stored(Result<bool, Trouble>),
+}
+
+/// How a renewal ended.
+#[derive(Debug)]
+pub enum Outcome {
+    /// The place holds a token that will do.
+    Fresh(Arc<Entry>),
+    /// No renewal now, but this token lives still.
+    Meanwhile(Arc<Entry>, Stop),
+    /// A new token, stored.
+    Renewed(Arc<Entry>),
+    /// A new token that could not be stored: keep it in memory and try again.
+    Unstored(Arc<Entry>, Trouble),
+    /// No token.
+    Failed(Stop),
+}
+
+/// Why there is no new token.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum Stop {
+    /// The place failed.
+    #[error(transparent)]
+    Place(#[from] Trouble),
+    /// The token server refused or failed.
+    #[error(transparent)]
+    Server(#[from] Refusal),
+    /// Another holder is renewing and did not finish in time.
+    #[error("another worker is renewing the token and has not finished; try again")]
+    Busy,
+    /// Tokens end early again and again.
+    #[error(
+        "another holder of this client secret exists: it generates tokens of its own and so ends ours. \
+         Give each installation an API client of its own, or let all share one place. Not generating until {}", .until.iso()
+    )]
+    AnotherHolder {
+        /// Until when nobody here generates.
+        until: Timestamp,
+    },
+    /// The local budget of the day is spent.
+    #[error(
+        "the local budget of {budget} tokens a day is spent, which should never happen: find what asks for so many"
+    )]
+    BudgetSpent {
+        /// The budget.
+        budget: u32,
+    },
+    /// A product refuses the token that the token server calls live.
+    #[error(
+        "the product refuses the newest token, which the token server returns as live: \
+         check that product and token belong to the same environment"
+    )]
+    StillRefused,
+}
+
+/// The circumstances of a step.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment {
+    /// The server's time, as far as known.
+    pub now: Timestamp,
+    /// Whether a server confirmed it.
+    pub clock_known: bool,
+    /// Since the renewal began.
+    pub elapsed: Duration,
+    /// Chance from 0 to 1, for pauses.
+    pub chance: f64,
+}

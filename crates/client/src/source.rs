@@ -1,0 +1,267 @@
+//! A token that is always there: the driver of the protocol, for any number of threads. It does what the
+//! protocol's machine says and nothing else, and keeps what this process knows.
+
+mod driver;
+mod figures;
+
+pub use figures::Figures;
+
+use crate::clock;
+use crate::destination::{Destination, ProcessLock};
+use crate::issuer::Issuer;
+use crate::protocol::{Entry, Judgement, Outcome, Policy, Stop};
+use arc_swap::ArcSwapOption;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::Mutex as Gate;
+
+/// A source of access tokens, shared by all threads of a process; clones are the same source.
+#[derive(Clone, Debug)]
+pub struct TokenSource {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    issuer: Issuer,
+    home: Arc<dyn Destination>,
+    copies: Vec<Arc<dyn Destination>>,
+    process_lock: Option<ProcessLock>,
+    policy: Policy,
+    lease_ttl: Duration,
+    /// This process's share of jitter, the same for its whole life: who renews is then not drawn anew at
+    /// every look.
+    jitter: f64,
+    known: ArcSwapOption<Entry>,
+    /// The first of the locks: one thread of this process renews.
+    gate: Arc<Gate<()>>,
+    /// Made but not yet stored: kept safe here and tried again before anything else is made.
+    unstored: Mutex<Option<Arc<Entry>>>,
+    /// New, and not yet confirmed by every further destination.
+    untold: Mutex<Option<Arc<Entry>>>,
+    settling: Gate<()>,
+    figures: Figures,
+}
+
+/// A home is needed that workers can share.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error(
+    "this place cannot be read back and locked, so it cannot be the home; name it as a further destination"
+)]
+pub struct NotAHome;
+
+/// What a source is made of.
+#[derive(Debug)]
+#[must_use]
+pub struct Builder {
+    issuer: Issuer,
+    home: Arc<dyn Destination>,
+    copies: Vec<Arc<dyn Destination>>,
+    process_lock: Option<ProcessLock>,
+    policy: Policy,
+    lease_ttl: Duration,
+}
+
+/// A lease outlasts an exchange with the token server and a few attempts to store; the next holder waits this long
+/// for one that died on another machine.
+const LEASE_TTL: Duration = Duration::from_secs(30);
+
+impl Builder {
+    /// Tells a further destination of every new token.
+    pub fn copy_to(mut self, destination: Arc<dyn Destination>) -> Self {
+        self.copies.push(destination);
+        self
+    }
+
+    /// Keeps the processes of this machine from crowding a home elsewhere. A file home needs none.
+    pub fn process_lock(mut self, lock: ProcessLock) -> Self {
+        self.process_lock = Some(lock);
+        self
+    }
+
+    /// Behaves by this policy. Whether generations count follows from the server's kind.
+    pub fn policy(mut self, policy: Policy) -> Self {
+        self.policy = policy;
+        self
+    }
+
+    /// How long the home's lease lasts; at least twice the policy's `answer_limit`.
+    pub fn lease_ttl(mut self, ttl: Duration) -> Self {
+        self.lease_ttl = ttl;
+        self
+    }
+
+    /// The source.
+    ///
+    /// # Errors
+    /// When the home is a place that workers cannot share.
+    pub fn build(self) -> Result<TokenSource, NotAHome> {
+        self.home.as_home().ok_or(NotAHome)?;
+        let counts = self.issuer.kind() == crate::issuer::Kind::Tokenward;
+        let policy = Policy {
+            counts_generations: counts,
+            ..self.policy
+        };
+        Ok(TokenSource {
+            shared: Arc::new(Shared {
+                issuer: self.issuer,
+                home: self.home,
+                copies: self.copies,
+                process_lock: self.process_lock,
+                policy,
+                lease_ttl: self.lease_ttl.max(policy.answer_limit * 2),
+                jitter: crate::random::fraction(),
+                known: ArcSwapOption::empty(),
+                gate: Arc::new(Gate::new(())),
+                unstored: Mutex::new(None),
+                untold: Mutex::new(None),
+                settling: Gate::new(()),
+                figures: Figures::default(),
+            }),
+        })
+    }
+}
+
+impl TokenSource {
+    /// A source for this server, shared through this home.
+    pub fn builder(issuer: Issuer, home: Arc<dyn Destination>) -> Builder {
+        Builder {
+            issuer,
+            home,
+            copies: Vec::new(),
+            process_lock: None,
+            policy: Policy::default(),
+            lease_ttl: LEASE_TTL,
+        }
+    }
+
+    /// A token that is good now: from memory when it will do, else from the home, else a new one.
+    ///
+    /// # Errors
+    /// When there is no living token and none can be made; the sentence says what to do.
+    pub async fn token(&self) -> Result<Arc<Entry>, Stop> {
+        if let Some(entry) = self.known_good() {
+            return Ok(entry);
+        }
+        self.renew(None).await.into_token()
+    }
+
+    /// After a product refused `used` with 401: another token to try once more with. A second 401 is final; ask
+    /// nothing further then. Never call this for a 403, which no new token mends.
+    ///
+    /// # Errors
+    /// When there is none; hand the caller the 401.
+    pub async fn after_refusal(&self, used: &Arc<Entry>) -> Result<Arc<Entry>, Stop> {
+        self.shared.figures.refused();
+        // A thread that came late: the token it speaks of has been replaced here already.
+        if let Some(entry) = self
+            .known_good()
+            .filter(|entry| !entry.token.is(&used.token))
+        {
+            return Ok(entry);
+        }
+        self.renew(Some(used.clone())).await.into_token()
+    }
+
+    /// What [`TokenSource::token`] does, past memory, told in full: for a daemon that plans its next step.
+    pub async fn refresh(&self) -> Outcome {
+        self.renew(None).await
+    }
+
+    /// Brings a new token to every further destination, then ends the hand-over's previous one. Renewals start this
+    /// in the background; a program about to end, and a daemon after a failure, call it and wait. Nothing to do is
+    /// success.
+    ///
+    /// # Errors
+    /// What did not confirm; the previous token then ends by itself. Call again later.
+    pub async fn settle(&self) -> Result<(), Vec<Stop>> {
+        driver::settle(&self.shared).await
+    }
+
+    /// Has [`TokenSource::settle`] bring this token to every further destination, new or not: a process that died
+    /// may have left one behind.
+    pub fn unsettle(&self, entry: &Arc<Entry>) {
+        *self
+            .shared
+            .untold
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Some(entry.clone());
+    }
+
+    /// When this process renews the token it knows; none when it knows none, or one that never expires.
+    #[must_use]
+    pub fn renews_in(&self) -> Option<Duration> {
+        let entry = self.shared.known.load_full()?;
+        let at = self.shared.policy.renew_at(&entry, self.shared.jitter)?;
+        Some(clock::until(self.shared.issuer.clock().now(), at))
+    }
+
+    /// The token this process knows, good or not.
+    #[must_use]
+    pub fn known(&self) -> Option<Arc<Entry>> {
+        self.shared.known.load_full()
+    }
+
+    /// The token server.
+    #[must_use]
+    pub fn issuer(&self) -> &Issuer {
+        &self.shared.issuer
+    }
+
+    /// The home.
+    #[must_use]
+    pub fn home(&self) -> &Arc<dyn Destination> {
+        &self.shared.home
+    }
+
+    /// The further destinations.
+    #[must_use]
+    pub fn copies(&self) -> &[Arc<dyn Destination>] {
+        &self.shared.copies
+    }
+
+    /// The policy.
+    #[must_use]
+    pub fn policy(&self) -> &Policy {
+        &self.shared.policy
+    }
+
+    /// What has happened so far in this process.
+    #[must_use]
+    pub fn figures(&self) -> &Figures {
+        &self.shared.figures
+    }
+
+    /// Forgets what this process knows, so that the next call reads the home.
+    pub fn forget_memory(&self) {
+        self.shared.known.store(None);
+    }
+
+    fn known_good(&self) -> Option<Arc<Entry>> {
+        let shared = &self.shared;
+        let entry = shared.known.load_full()?;
+        let now = shared.issuer.clock().now();
+        let judged = shared.policy.judge(Some(&entry), None, now, shared.jitter);
+        (judged == Judgement::Use).then_some(entry)
+    }
+
+    async fn renew(&self, refused: Option<Arc<Entry>>) -> Outcome {
+        driver::renew(&self.shared, refused).await
+    }
+}
+
+impl Outcome {
+    /// The token, however it came about.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn into_token(self) -> Result<Arc<Entry>, Stop> {
+        match self {
+            Self::Fresh(entry)
+            | Self::Renewed(entry)
+            | Self::Unstored(entry, _)
+            | Self::Meanwhile(entry, _) => Ok(entry),
+            Self::Failed(stop) => Err(stop),
+        }
+    }
+}

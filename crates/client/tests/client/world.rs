@@ -1,0 +1,161 @@
+//! What most tests start from: a server, an API client in it, a private folder, a configuration, and the agent.
+
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use tempfile::TempDir;
+use tokenward_testkit::{Api, ApiClient, NewClient, Server};
+
+/// A server with one API client, and the client's own machine.
+pub(crate) struct World {
+    pub(crate) server: Server,
+    pub(crate) client: ApiClient,
+    pub(crate) folder: TempDir,
+    runtime: tokio::runtime::Runtime,
+}
+
+impl World {
+    /// An API client whose tokens live this long.
+    pub(crate) fn new(lifetime_seconds: u64) -> World {
+        World::with(NewClient::sandbox("erp").lifetime(lifetime_seconds))
+    }
+
+    pub(crate) fn with(new: NewClient) -> World {
+        let server = Server::start();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        let api = server.api();
+        let client = runtime.block_on(async {
+            let workspace = api.workspace("Sahyadri Tools").await.unwrap();
+            api.product("e-invoice", "E-Invoice").await.unwrap();
+            api.client(&workspace, new).await.unwrap()
+        });
+        let folder = private_folder();
+        let world = World {
+            server,
+            client,
+            folder,
+            runtime,
+        };
+        world.write_secret();
+        world
+    }
+
+    fn write_secret(&self) {
+        private_file(&self.path("secret"), &self.client.secret);
+    }
+
+    /// A path in the client's folder.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Does something with the server as an administrator or product would.
+    pub(crate) fn ask<T>(&self, what: impl AsyncFnOnce(&Api) -> T) -> T {
+        self.runtime.block_on(what(&self.server.api()))
+    }
+
+    /// Where a product asks whether a token is good.
+    pub(crate) fn check_url(&self) -> String {
+        format!("{}/check/sandbox/e-invoice", self.server.internal())
+    }
+
+    /// The status of a check.
+    pub(crate) fn check(&self, token: &str) -> u16 {
+        self.ask(async |api| {
+            api.check("sandbox", "e-invoice", token)
+                .await
+                .unwrap()
+                .status
+        })
+    }
+
+    /// The generation of the client's newest token.
+    pub(crate) fn generation(&self) -> u64 {
+        let secret = &self.client.secret;
+        self.ask(async |api| {
+            let request = api.authz(reqwest::Method::GET, "/status", secret);
+            api.send(request).await.unwrap().expect(200).json()["generation"]
+                .as_u64()
+                .unwrap()
+        })
+    }
+
+    /// Writes a configuration with these further lines of the client, its destinations among them.
+    pub(crate) fn config(&self, lines: &str) -> PathBuf {
+        self.config_for(self.server.public(), lines)
+    }
+
+    pub(crate) fn config_for(&self, server: &str, lines: &str) -> PathBuf {
+        write_config(&self.path("agent.toml"), server, lines)
+    }
+
+    /// The configuration with one file as home.
+    pub(crate) fn file_config(&self) -> PathBuf {
+        self.config("[[client.erp.destination]]\nkind = \"file\"\npath = \"token.json\"\n")
+    }
+
+    /// Runs the agent to its end.
+    pub(crate) fn agent(&self, arguments: &[&str]) -> Output {
+        agent(self.folder.path(), arguments).output().unwrap()
+    }
+}
+
+/// A configuration whose secret lies beside it.
+pub(crate) fn write_config(path: &Path, server: &str, lines: &str) -> PathBuf {
+    let text = format!("[client.erp]\nserver = \"{server}\"\nsecret.file = \"secret\"\n{lines}");
+    std::fs::write(path, text).unwrap();
+    path.to_owned()
+}
+
+/// The agent with the configuration of a folder, knowing nothing of this machine's own.
+pub(crate) fn agent(folder: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tokenward-agent"));
+    command
+        .arg("--config")
+        .arg(folder.join("agent.toml"))
+        .args(arguments)
+        .env_clear()
+        .stdin(Stdio::null())
+        .current_dir(folder);
+    command
+}
+
+/// A folder that only this user enters.
+pub(crate) fn private_folder() -> TempDir {
+    let folder = tempfile::Builder::new()
+        .prefix("tokenward-client-")
+        .tempdir()
+        .unwrap();
+    std::fs::set_permissions(folder.path(), Permissions::from_mode(0o700)).unwrap();
+    folder
+}
+
+/// A file that only this user reads.
+pub(crate) fn private_file(path: &Path, text: &str) {
+    std::fs::write(path, text).unwrap();
+    std::fs::set_permissions(path, Permissions::from_mode(0o600)).unwrap();
+}
+
+/// Standard output of a command that succeeded.
+#[track_caller]
+pub(crate) fn out(output: &Output) -> String {
+    assert!(
+        output.status.success(),
+        "{}: {}",
+        output.status,
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+/// Standard error of a command that failed with this code.
+#[track_caller]
+pub(crate) fn failed(output: &Output, code: i32) -> String {
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(code), "{text}");
+    text
+}
