@@ -1,0 +1,2 @@
+INCLUDE lztkwtop.
+INCLUDE lztkwuxx.

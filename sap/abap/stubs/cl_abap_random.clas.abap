@@ -1,0 +1,12 @@
+CLASS cl_abap_random DEFINITION PUBLIC FINAL CREATE PRIVATE.
+  PUBLIC SECTION.
+    CLASS-METHODS seed
+      RETURNING
+        VALUE(seed) TYPE i.
+ENDCLASS.
+
+CLASS cl_abap_random IMPLEMENTATION.
+  METHOD seed.
+    WRITE '@KERNEL seed.set(Math.floor(Math.random() * 2147483647));'.
+  ENDMETHOD.
+ENDCLASS.

@@ -1,0 +1,4 @@
+INTERFACE if_t100_message PUBLIC.
+  INTERFACES if_message.
+  DATA t100key TYPE scx_t100key.
+ENDINTERFACE.
