@@ -51,10 +51,12 @@ CLASS zcl_tkw_admin DEFINITION PUBLIC FINAL CREATE PUBLIC.
       RAISING
         zcx_tkw.
 
+    "! Removes the alias with its token and its secret; ends nothing at the server.
     METHODS remove
       RAISING
         zcx_tkw.
 
+    "! How the alias stands. Never the token.
     METHODS state
       RETURNING
         VALUE(state) TYPE ty_state
@@ -78,7 +80,8 @@ CLASS zcl_tkw_admin DEFINITION PUBLIC FINAL CREATE PUBLIC.
       RAISING
         zcx_tkw.
 
-    METHODS check
+    "! Lets an answer pass, or raises what it means.
+    METHODS accept
       IMPORTING
         answer TYPE zif_tkw_server=>ty_answer
       RAISING
@@ -134,7 +137,7 @@ CLASS zcl_tkw_admin IMPLEMENTATION.
   METHOD test.
     demand_change( ).
     answer = server( )->status( ).
-    check( answer ).
+    accept( answer ).
   ENDMETHOD.
 
   METHOD generate.
@@ -150,7 +153,8 @@ CLASS zcl_tkw_admin IMPLEMENTATION.
 
   METHOD revoke.
     DATA: token  TYPE ztkw_tokens,
-          answer TYPE zif_tkw_server=>ty_answer.
+          answer TYPE zif_tkw_server=>ty_answer,
+          done   TYPE abap_bool.
 
     demand_change( ).
     token = store->token( alias ).
@@ -167,10 +171,15 @@ CLASS zcl_tkw_admin IMPLEMENTATION.
           msgno = '032'
           arg1  = alias.
     ENDIF.
-    check( answer ).
+    accept( answer ).
     token-dead_serial = token-serial.
     CLEAR token-access_token.
-    IF store->swap( CHANGING token = token ) = abap_false.
+    store->swap(
+      IMPORTING
+        done  = done
+      CHANGING
+        token = token ).
+    IF done = abap_false.
       RAISE EXCEPTION TYPE zcx_tkw_unavailable
         EXPORTING
           msgno = '015'
@@ -218,7 +227,7 @@ CLASS zcl_tkw_admin IMPLEMENTATION.
     ENDIF.
   ENDMETHOD.
 
-  METHOD check.
+  METHOD accept.
     CASE answer-outcome.
       WHEN zif_tkw_server=>c_done.
         RETURN.

@@ -44,9 +44,8 @@ CLASS zcl_tkw_answer DEFINITION PUBLIC FINAL CREATE PRIVATE.
 
   PROTECTED SECTION.
   PRIVATE SECTION.
-    CONSTANTS:
-      "! Longest wait taken from Retry-After: a quota ends with the UTC day.
-      c_longest_wait TYPE i VALUE 86400.
+    "! Longest wait taken from Retry-After: a quota ends with the UTC day.
+    CONSTANTS c_longest_wait TYPE i VALUE 86400.
 
     CLASS-METHODS common
       IMPORTING

@@ -11,6 +11,7 @@ CLASS zcl_tkw_authority DEFINITION PUBLIC FINAL CREATE PRIVATE.
       "! Set up, generate, revoke, remove.
       c_change TYPE c LENGTH 2 VALUE '02'.
 
+    "! Returns to whoever may do this with the token of the alias.
     CLASS-METHODS demand
       IMPORTING
         alias    TYPE ztkw_alias

@@ -10,6 +10,7 @@ CLASS zcl_tkw_json DEFINITION PUBLIC FINAL CREATE PUBLIC.
       "! Deepest nesting: an error is in an array in an object.
       c_deepest TYPE i VALUE 8.
 
+    "! Reads the document; what it could not read has no values.
     METHODS constructor
       IMPORTING
         document TYPE string.

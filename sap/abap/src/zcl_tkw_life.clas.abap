@@ -39,7 +39,7 @@ CLASS zcl_tkw_life DEFINITION PUBLIC FINAL CREATE PRIVATE.
         VALUE(margin) TYPE i.
 
     "! Seconds the token has left by the server's clock.
-    CLASS-METHODS left
+    CLASS-METHODS seconds_left
       IMPORTING
         token          TYPE ztkw_tokens
         now            TYPE ztkw_moment
@@ -57,8 +57,8 @@ CLASS zcl_tkw_life IMPLEMENTATION.
     IF token-access_token IS INITIAL OR token-serial = token-dead_serial.
       RETURN.
     ENDIF.
-    alive = boolc( left( token = token
-                         now   = now ) > c_last ).
+    alive = boolc( seconds_left( token = token
+                                 now   = now ) > c_last ).
   ENDMETHOD.
 
   METHOD is_fresh.
@@ -66,8 +66,8 @@ CLASS zcl_tkw_life IMPLEMENTATION.
                  now   = now ) = abap_false.
       RETURN.
     ENDIF.
-    fresh = boolc( left( token = token
-                         now   = now ) > margin ).
+    fresh = boolc( seconds_left( token = token
+                                 now   = now ) > margin ).
   ENDMETHOD.
 
   METHOD margin.
@@ -93,7 +93,7 @@ CLASS zcl_tkw_life IMPLEMENTATION.
     margin = margin - margin * chance DIV 1000.
   ENDMETHOD.
 
-  METHOD left.
+  METHOD seconds_left.
     IF token-valid_till = 0.
       seconds = zcl_tkw_time=>c_for_ever.
       RETURN.

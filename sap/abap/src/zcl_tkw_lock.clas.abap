@@ -3,6 +3,7 @@
 CLASS zcl_tkw_lock DEFINITION PUBLIC FINAL CREATE PUBLIC.
 
   PUBLIC SECTION.
+    "! @parameter alias | whose token is to be renewed
     METHODS constructor
       IMPORTING
         alias TYPE ztkw_alias.
@@ -12,6 +13,7 @@ CLASS zcl_tkw_lock DEFINITION PUBLIC FINAL CREATE PUBLIC.
       RETURNING
         VALUE(held) TYPE abap_bool.
 
+    "! Gives the lock back; without effect when it is not held.
     METHODS release.
 
   PROTECTED SECTION.

@@ -64,7 +64,8 @@ CLASS zcl_tkw_renewal DEFINITION PUBLIC FINAL CREATE PUBLIC.
       forced   TYPE ztkw_serial,
       token    TYPE ztkw_tokens.
 
-    METHODS read.
+    "! The row as the database has it now.
+    METHODS look.
 
     METHODS is_good
       RETURNING
@@ -113,7 +114,7 @@ CLASS zcl_tkw_renewal DEFINITION PUBLIC FINAL CREATE PUBLIC.
     METHODS doubled
       IMPORTING
         first          TYPE i
-        times          TYPE i
+        count          TYPE i
         most           TYPE i
       RETURNING
         VALUE(seconds) TYPE i.
@@ -154,7 +155,7 @@ CLASS zcl_tkw_renewal IMPLEMENTATION.
     refused = refused_serial.
     is_ahead = ahead.
     begun = zcl_tkw_time=>now( ).
-    read( ).
+    look( ).
     IF force = abap_true.
       forced = token-serial.
     ENDIF.
@@ -178,7 +179,7 @@ CLASS zcl_tkw_renewal IMPLEMENTATION.
         RETURN.
       ENDIF.
       " Another session renews. Its result is in the table before it gives the lock back.
-      read( ).
+      look( ).
       IF is_usable( ) = abap_true.
         outcome = c_kept.
         RETURN.
@@ -192,16 +193,16 @@ CLASS zcl_tkw_renewal IMPLEMENTATION.
             arg2  = |{ c_patience }|.
       ENDIF.
       WAIT UP TO 1 SECONDS.
-      read( ).
+      look( ).
     ENDDO.
   ENDMETHOD.
 
-  METHOD read.
+  METHOD look.
     token = store->token( client-alias ).
   ENDMETHOD.
 
   METHOD is_usable.
-    IF token-serial = refused AND refused <> 0 OR token-serial = forced AND forced <> 0.
+    IF ( refused <> 0 AND token-serial = refused ) OR ( forced <> 0 AND token-serial = forced ).
       RETURN.
     ENDIF.
     usable = zcl_tkw_life=>is_alive( token = token
@@ -230,7 +231,7 @@ CLASS zcl_tkw_renewal IMPLEMENTATION.
           stored TYPE abap_bool.
 
     " Whoever held the lock a moment ago may have done the work.
-    read( ).
+    look( ).
     IF is_good( ) = abap_true.
       outcome = c_kept.
       RETURN.
@@ -266,7 +267,7 @@ CLASS zcl_tkw_renewal IMPLEMENTATION.
         token-retry_at = zcl_tkw_time=>add(
           moment  = now
           seconds = doubled( first = c_stop
-                             times = token-early_deaths - c_deaths
+                             count = token-early_deaths - c_deaths
                              most  = c_longest_stop ) ).
       ENDIF.
     ENDIF.
@@ -277,6 +278,7 @@ CLASS zcl_tkw_renewal IMPLEMENTATION.
 
   METHOD check_limits.
     DATA: now    TYPE ztkw_moment,
+          today  TYPE ztkw_moment,
           budget TYPE i.
 
     IF forced <> 0.
@@ -290,7 +292,8 @@ CLASS zcl_tkw_renewal IMPLEMENTATION.
     IF budget = 0.
       budget = c_budget.
     ENDIF.
-    IF token-made_on = zcl_tkw_time=>day_of( now ) AND token-made_today >= budget.
+    today = zcl_tkw_time=>day_of( now ).
+    IF token-made_on = today AND token-made_today >= budget.
       RAISE EXCEPTION TYPE zcx_tkw_unavailable
         EXPORTING
           msgno = '008'
@@ -329,13 +332,13 @@ CLASS zcl_tkw_renewal IMPLEMENTATION.
     " Somebody else generated. If it was one of ours, who for a lost lock was not kept out, its token is about to be here.
     seen = token-version.
     DO c_settle TIMES.
-      read( ).
+      look( ).
       IF token-version <> seen.
         EXIT.
       ENDIF.
       WAIT UP TO 1 SECONDS.
     ENDDO.
-    read( ).
+    look( ).
     IF is_good( ) = abap_true.
       stored = abap_true.
       RETURN.
@@ -343,14 +346,15 @@ CLASS zcl_tkw_renewal IMPLEMENTATION.
     IF answer-generation < token-generation.
       " Generations never go back: the destination now stands for another API client.
       store->forget( token ).
-      read( ).
+      look( ).
     ENDIF.
     answer = server->generate( answer-generation ).
   ENDMETHOD.
 
   METHOD keep.
     DATA: now   TYPE ztkw_moment,
-          today TYPE ztkw_moment.
+          today TYPE ztkw_moment,
+          done  TYPE abap_bool.
 
     now = zcl_tkw_time=>now( ).
     today = zcl_tkw_time=>day_of( now ).
@@ -379,11 +383,16 @@ CLASS zcl_tkw_renewal IMPLEMENTATION.
       token-failures = 0.
       token-retry_at = 0.
       CLEAR token-last_code.
-      IF store->swap( CHANGING token = token ) = abap_true.
+      store->swap(
+        IMPORTING
+          done  = done
+        CHANGING
+          token = token ).
+      IF done = abap_true.
         COMMIT WORK.
         RETURN.
       ENDIF.
-      read( ).
+      look( ).
       IF token-generation > answer-generation.
         " A newer token is stored already: ours is dead.
         RETURN.
@@ -401,14 +410,14 @@ CLASS zcl_tkw_renewal IMPLEMENTATION.
 
     IF answer-outcome = zif_tkw_server=>c_unavailable OR answer-outcome = zif_tkw_server=>c_mismatch.
       pause = doubled( first = c_pause
-                       times = token-failures
+                       count = token-failures
                        most  = c_longest_pause ).
       IF pause < answer-retry_after.
         pause = answer-retry_after.
       ENDIF.
     ELSE.
       pause = doubled( first = c_refused_pause
-                       times = token-failures
+                       count = token-failures
                        most  = c_longest_refuse ).
     ENDIF.
     token-failures = token-failures + 1.
@@ -444,7 +453,7 @@ CLASS zcl_tkw_renewal IMPLEMENTATION.
 
   METHOD doubled.
     seconds = first.
-    DO times TIMES.
+    DO count TIMES.
       seconds = seconds * 2.
       IF seconds >= most.
         seconds = most.

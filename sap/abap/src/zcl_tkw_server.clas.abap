@@ -5,6 +5,7 @@ CLASS zcl_tkw_server DEFINITION PUBLIC FINAL CREATE PUBLIC.
   PUBLIC SECTION.
     INTERFACES zif_tkw_server.
 
+    "! @parameter client | the alias whose destination and secret are used
     METHODS constructor
       IMPORTING
         client TYPE ztkw_clients.
@@ -97,7 +98,7 @@ CLASS zcl_tkw_server IMPLEMENTATION.
   METHOD zif_tkw_server~revoke.
     DATA: http     TYPE REF TO if_http_client,
           response TYPE zcl_tkw_answer=>ty_response,
-          form     TYPE string.
+          content  TYPE string.
 
     http = open( ).
     cl_http_utility=>set_request_uri( request = http->request
@@ -105,15 +106,15 @@ CLASS zcl_tkw_server IMPLEMENTATION.
     http->request->set_method( if_http_request=>co_request_method_post ).
     http->request->set_header_field( name  = 'Content-Type'
                                      value = 'application/x-www-form-urlencoded' ).
-    form = |token={ cl_http_utility=>escape_url( access_token ) }|.
+    content = |token={ cl_http_utility=>escape_url( access_token ) }|.
     IF client-secret_in = c_in_table.
       " RFC 6749 has no header of its own for a secret: either HTTP Basic, as the destination sends it, or the form.
       http->request->delete_header_field( 'x-clear-client-secret' ).
-      form = |{ form }&client_id={ cl_http_utility=>escape_url( |{ client-client_id }| ) }| &&
+      content = |{ content }&client_id={ cl_http_utility=>escape_url( |{ client-client_id }| ) }| &&
              |&client_secret={ cl_http_utility=>escape_url( secret( ) ) }|.
     ENDIF.
-    http->request->set_cdata( form ).
-    CLEAR form.
+    http->request->set_cdata( content ).
+    CLEAR content.
     response = exchange( http ).
     IF response-status = 0.
       answer-outcome = zif_tkw_server=>c_unavailable.

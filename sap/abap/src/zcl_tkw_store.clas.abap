@@ -3,7 +3,7 @@
 CLASS zcl_tkw_store DEFINITION PUBLIC FINAL CREATE PUBLIC.
 
   PUBLIC SECTION.
-    TYPES ty_clients TYPE STANDARD TABLE OF ztkw_clients WITH DEFAULT KEY.
+    TYPES ty_clients TYPE STANDARD TABLE OF ztkw_clients WITH NON-UNIQUE KEY alias.
 
     "! The set-up of an alias.
     "! @raising zcx_tkw_refused | no such alias, or set up in the system this one was copied from
@@ -20,6 +20,7 @@ CLASS zcl_tkw_store DEFINITION PUBLIC FINAL CREATE PUBLIC.
       RETURNING
         VALUE(clients) TYPE ty_clients.
 
+    "! Writes the set-up of an alias, as of this system.
     METHODS save_client
       IMPORTING
         client TYPE ztkw_clients.
@@ -29,6 +30,7 @@ CLASS zcl_tkw_store DEFINITION PUBLIC FINAL CREATE PUBLIC.
       IMPORTING
         name TYPE ztkw_alias.
 
+    "! Writes the client secret of an alias.
     METHODS save_secret
       IMPORTING
         name   TYPE ztkw_alias
@@ -50,11 +52,12 @@ CLASS zcl_tkw_store DEFINITION PUBLIC FINAL CREATE PUBLIC.
 
     "! Writes the row if its version is still the one that was read and no higher generation is there.
     "! @parameter token | as read and changed; has the new version afterwards
+    "! @parameter done | abap_false: another session wrote it meanwhile
     METHODS swap
+      EXPORTING
+        done  TYPE abap_bool
       CHANGING
-        token           TYPE ztkw_tokens
-      RETURNING
-        VALUE(replaced) TYPE abap_bool.
+        token TYPE ztkw_tokens.
 
     "! Forgets a token that belongs to another API client than the one the destination now stands for.
     METHODS forget
@@ -87,7 +90,7 @@ CLASS zcl_tkw_store IMPLEMENTATION.
   ENDMETHOD.
 
   METHOD clients.
-    SELECT * FROM ztkw_clients INTO TABLE clients WHERE system_id = sy-sysid ORDER BY PRIMARY KEY.
+    SELECT * FROM ztkw_clients INTO TABLE clients WHERE system_id = sy-sysid ORDER BY PRIMARY KEY ##SUBRC_OK.
   ENDMETHOD.
 
   METHOD save_client.
@@ -96,13 +99,18 @@ CLASS zcl_tkw_store IMPLEMENTATION.
     row = client.
     row-mandt = sy-mandt.
     row-system_id = sy-sysid.
-    MODIFY ztkw_clients FROM row.
+    UPDATE ztkw_clients FROM row.
+    IF sy-subrc <> 0.
+      INSERT ztkw_clients FROM row.
+      ASSERT sy-subrc = 0.
+    ENDIF.
   ENDMETHOD.
 
   METHOD remove.
-    DELETE FROM ztkw_tokens WHERE alias = name.
-    DELETE FROM ztkw_secrets WHERE alias = name.
-    DELETE FROM ztkw_clients WHERE alias = name.
+    " What was never there is removed as well.
+    DELETE FROM ztkw_tokens WHERE alias = name ##SUBRC_OK.
+    DELETE FROM ztkw_secrets WHERE alias = name ##SUBRC_OK.
+    DELETE FROM ztkw_clients WHERE alias = name ##SUBRC_OK.
   ENDMETHOD.
 
   METHOD save_secret.
@@ -111,11 +119,18 @@ CLASS zcl_tkw_store IMPLEMENTATION.
     row-mandt = sy-mandt.
     row-alias = name.
     row-client_secret = secret.
-    MODIFY ztkw_secrets FROM row.
+    UPDATE ztkw_secrets FROM row.
+    IF sy-subrc <> 0.
+      INSERT ztkw_secrets FROM row.
+      ASSERT sy-subrc = 0.
+    ENDIF.
   ENDMETHOD.
 
   METHOD secret.
     SELECT SINGLE client_secret FROM ztkw_secrets INTO secret WHERE alias = name.
+    IF sy-subrc <> 0.
+      CLEAR secret.
+    ENDIF.
   ENDMETHOD.
 
   METHOD token.
@@ -134,7 +149,7 @@ CLASS zcl_tkw_store IMPLEMENTATION.
     next-mandt = sy-mandt.
     next-version = token-version + 1.
     IF token-version = 0.
-      INSERT ztkw_tokens FROM next.
+      INSERT ztkw_tokens FROM next ##SUBRC_OK.
     ELSE.
       UPDATE ztkw_tokens
         SET version      = next-version
@@ -153,16 +168,17 @@ CLASS zcl_tkw_store IMPLEMENTATION.
             access_token = next-access_token
         WHERE alias = next-alias
           AND version = token-version
-          AND generation <= next-generation.
+          AND generation <= next-generation ##SUBRC_OK.
     ENDIF.
-    IF sy-subrc = 0.
-      replaced = abap_true.
+    done = boolc( sy-subrc = 0 ).
+    IF done = abap_true.
       token = next.
     ENDIF.
   ENDMETHOD.
 
   METHOD forget.
-    DELETE FROM ztkw_tokens WHERE alias = token-alias AND version = token-version.
+    " Another session may have written it meanwhile; then it is no longer this token.
+    DELETE FROM ztkw_tokens WHERE alias = token-alias AND version = token-version ##SUBRC_OK.
   ENDMETHOD.
 
 ENDCLASS.

@@ -3,15 +3,15 @@
 CLASS zcl_tkw_time DEFINITION PUBLIC FINAL CREATE PRIVATE.
 
   PUBLIC SECTION.
-    CONSTANTS:
-      "! More seconds than any token lives: the largest four-byte number.
-      c_for_ever TYPE i VALUE 2147483647.
+    "! More seconds than any token lives: the largest four-byte number.
+    CONSTANTS c_for_ever TYPE i VALUE 2147483647.
 
     "! This application server's clock.
     CLASS-METHODS now
       RETURNING
         VALUE(moment) TYPE ztkw_moment.
 
+    "! The moment so many seconds later, or earlier.
     CLASS-METHODS add
       IMPORTING
         moment     TYPE ztkw_moment
@@ -157,7 +157,7 @@ CLASS zcl_tkw_time IMPLEMENTATION.
           hour   TYPE string,
           minute TYPE string,
           second TYPE string,
-          at     TYPE i,
+          place  TYPE i,
           month  TYPE n LENGTH 2,
           digits TYPE ty_digits.
 
@@ -166,11 +166,11 @@ CLASS zcl_tkw_time IMPLEMENTATION.
     IF sy-subrc <> 0.
       RETURN.
     ENDIF.
-    FIND FIRST OCCURRENCE OF name IN months MATCH OFFSET at.
-    IF sy-subrc <> 0 OR at MOD 3 <> 0.
+    FIND FIRST OCCURRENCE OF name IN months MATCH OFFSET place.
+    IF sy-subrc <> 0 OR place MOD 3 <> 0.
       RETURN.
     ENDIF.
-    month = at DIV 3 + 1.
+    month = place DIV 3 + 1.
     CONCATENATE year month day hour minute second INTO digits.
     moment = from_digits( digits ).
   ENDMETHOD.

@@ -5,15 +5,22 @@
 CLASS zcl_tokenward DEFINITION PUBLIC FINAL CREATE PRIVATE.
 
   PUBLIC SECTION.
-    CONSTANTS:
-      "! The header of every product API (Clear).
-      c_header TYPE string VALUE `x-cleartax-auth-token`.
+    "! The header of every product API (Clear).
+    CONSTANTS c_header TYPE string VALUE `x-cleartax-auth-token`.
 
+    "! The one way to get an instance: only for who has the authority.
     CLASS-METHODS of
       IMPORTING
-        alias             TYPE ztkw_alias
+        alias            TYPE ztkw_alias
       RETURNING
         VALUE(tokenward) TYPE REF TO zcl_tokenward
+      RAISING
+        zcx_tkw.
+
+    "! See of( ).
+    METHODS constructor
+      IMPORTING
+        alias TYPE ztkw_alias
       RAISING
         zcx_tkw.
 
@@ -70,12 +77,6 @@ CLASS zcl_tokenward DEFINITION PUBLIC FINAL CREATE PRIVATE.
       alias  TYPE ztkw_alias,
       client TYPE ztkw_clients,
       store  TYPE REF TO zcl_tkw_store.
-
-    METHODS constructor
-      IMPORTING
-        alias TYPE ztkw_alias
-      RAISING
-        zcx_tkw.
 
     METHODS demand
       RAISING
@@ -203,7 +204,7 @@ CLASS zcl_tokenward IMPLEMENTATION.
   ENDMETHOD.
 
   METHOD renew.
-    DATA: kind  TYPE flag,
+    DATA: kind  TYPE char1,
           msgno TYPE symsgno,
           arg1  TYPE symsgv,
           arg2  TYPE symsgv,

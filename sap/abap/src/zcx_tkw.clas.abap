@@ -54,7 +54,7 @@ ENDCLASS.
 CLASS zcx_tkw IMPLEMENTATION.
 
   METHOD constructor.
-    super->constructor( previous = previous ).
+    super->constructor( previous ).
     me->arg1 = arg1.
     me->arg2 = arg2.
     me->arg3 = arg3.

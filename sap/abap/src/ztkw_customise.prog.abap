@@ -82,7 +82,7 @@ CLASS lcl_report IMPLEMENTATION.
           WHEN r_remove.
             admin->remove( ).
             MESSAGE s027(ztkw) WITH p_alias.
-          WHEN OTHERS.
+          WHEN r_state.
             show( admin ).
         ENDCASE.
       CATCH zcx_tkw INTO failure.

@@ -1,46 +1,76 @@
 *&---------------------------------------------------------------------*
 *& Renews tokens before callers have to: plan it as a background job every few minutes. Ends with an error message, so that
-*& the job shows as cancelled, when a token could not be renewed. Writes aliases, generations and reasons, never a token.
+*& the job shows as cancelled, when a token could not be renewed. Writes aliases and reasons, never a token.
 *&---------------------------------------------------------------------*
 REPORT ztkw_renew_ahead.
 
 PARAMETERS p_alias TYPE ztkw_alias.
 
-DATA: gs_client  TYPE ztkw_clients,
-      gt_clients TYPE zcl_tkw_store=>ty_clients,
-      go_store   TYPE REF TO zcl_tkw_store,
-      go_failure TYPE REF TO zcx_tkw,
-      gv_outcome TYPE char1,
-      gv_text    TYPE string,
-      gv_all     TYPE i,
-      gv_failed  TYPE i.
+
+CLASS lcl_report DEFINITION CREATE PRIVATE FINAL.
+
+  PUBLIC SECTION.
+    CLASS-METHODS run.
+
+  PRIVATE SECTION.
+    CLASS-METHODS renew
+      IMPORTING
+        alias         TYPE ztkw_alias
+      RETURNING
+        VALUE(failed) TYPE abap_bool.
+ENDCLASS.
+
+
+CLASS lcl_report IMPLEMENTATION.
+
+  METHOD run.
+    DATA: store   TYPE REF TO zcl_tkw_store,
+          clients TYPE zcl_tkw_store=>ty_clients,
+          client  TYPE ztkw_clients,
+          count   TYPE i,
+          failed  TYPE i.
+
+    CREATE OBJECT store.
+    clients = store->clients( ).
+    IF p_alias IS NOT INITIAL.
+      DELETE clients WHERE alias <> p_alias.
+    ENDIF.
+    LOOP AT clients INTO client.
+      count = count + 1.
+      IF renew( client-alias ) = abap_true.
+        failed = failed + 1.
+      ENDIF.
+    ENDLOOP.
+    IF failed > 0.
+      MESSAGE e025(ztkw) WITH failed count.
+    ELSEIF count = 0 AND p_alias IS NOT INITIAL.
+      MESSAGE e002(ztkw) WITH p_alias.
+    ENDIF.
+  ENDMETHOD.
+
+  METHOD renew.
+    DATA: failure TYPE REF TO zcx_tkw,
+          outcome TYPE char1.
+
+    TRY.
+        outcome = zcl_tokenward=>of( alias )->renew_ahead( ).
+        CASE outcome.
+          WHEN zcl_tkw_renewal=>c_made.
+            MESSAGE s022(ztkw) WITH alias.
+          WHEN zcl_tkw_renewal=>c_late.
+            failed = abap_true.
+            MESSAGE s024(ztkw) WITH alias.
+          WHEN OTHERS.
+            MESSAGE s023(ztkw) WITH alias.
+        ENDCASE.
+      CATCH zcx_tkw INTO failure.
+        failed = abap_true.
+        MESSAGE failure TYPE 'S'.
+    ENDTRY.
+  ENDMETHOD.
+
+ENDCLASS.
+
 
 START-OF-SELECTION.
-  CREATE OBJECT go_store.
-  gt_clients = go_store->clients( ).
-  LOOP AT gt_clients INTO gs_client.
-    IF p_alias IS NOT INITIAL AND p_alias <> gs_client-alias.
-      CONTINUE.
-    ENDIF.
-    gv_all = gv_all + 1.
-    TRY.
-        gv_outcome = zcl_tokenward=>of( gs_client-alias )->renew_ahead( ).
-        CASE gv_outcome.
-          WHEN zcl_tkw_renewal=>c_made.
-            MESSAGE s022(ztkw) WITH gs_client-alias INTO gv_text.
-          WHEN zcl_tkw_renewal=>c_late.
-            gv_failed = gv_failed + 1.
-            MESSAGE s024(ztkw) WITH gs_client-alias INTO gv_text.
-          WHEN OTHERS.
-            MESSAGE s023(ztkw) WITH gs_client-alias INTO gv_text.
-        ENDCASE.
-      CATCH zcx_tkw INTO go_failure.
-        gv_failed = gv_failed + 1.
-        gv_text = go_failure->get_text( ).
-    ENDTRY.
-    MESSAGE gv_text TYPE 'S'.
-    WRITE / gv_text.
-  ENDLOOP.
-  IF gv_failed > 0 OR ( gv_all = 0 AND p_alias IS NOT INITIAL ).
-    MESSAGE e025(ztkw) WITH gv_failed gv_all.
-  ENDIF.
+  lcl_report=>run( ).

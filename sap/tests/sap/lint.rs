@@ -17,11 +17,12 @@ fn findings(sources: &Path, change: impl FnOnce(&mut Value)) -> Vec<String> {
     change(&mut rules);
     // abaplint looks for files beside its configuration, so everything lies in a folder of its own.
     let folder = tempfile::tempdir().expect("a folder");
+    std::fs::create_dir(folder.path().join("src")).expect("a folder");
     copy(sources, &folder.path().join("src"));
-    copy(
-        &package::folder().join("stubs"),
-        &folder.path().join("stubs"),
-    );
+    std::fs::create_dir(folder.path().join("stubs")).expect("a folder");
+    for stubs in ["stubs", "../abap-cloud/stubs"] {
+        copy(&package::folder().join(stubs), &folder.path().join("stubs"));
+    }
     std::fs::write(folder.path().join("abaplint.json"), rules.to_string()).expect("written rules");
     let output = Command::new(package::npm_program("abaplint"))
         .args(["abaplint.json", "--format", "json"])
@@ -42,7 +43,6 @@ fn findings(sources: &Path, change: impl FnOnce(&mut Value)) -> Vec<String> {
 }
 
 fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir(to).expect("a folder");
     for entry in std::fs::read_dir(from).expect("a folder") {
         let path = entry.expect("an entry").path();
         std::fs::copy(&path, to.join(path.file_name().expect("a name"))).expect("a copy");

@@ -1,0 +1,3 @@
+INTERFACE if_abap_parallel PUBLIC.
+  METHODS do.
+ENDINTERFACE.
