@@ -39,7 +39,12 @@ impl File {
     pub(crate) fn is_test(&self) -> bool {
         let by_folder = self.path.split('/').any(|part| part == "tests");
         let stem = self.name().trim_end_matches(".rs");
-        by_folder || stem == "tests" || stem.ends_with("_test") || stem.ends_with("_tests")
+        let of_abap = self.name().ends_with(".testclasses.abap");
+        by_folder
+            || of_abap
+            || stem == "tests"
+            || stem.ends_with("_test")
+            || stem.ends_with("_tests")
     }
 
     /// Whether a program wrote it; such a file says so near its top.

@@ -34,24 +34,11 @@ CLASS zcl_tkw_renewal DEFINITION PUBLIC FINAL CREATE PUBLIC.
   PRIVATE SECTION.
     CONSTANTS:
       "! Seconds to wait for the session that holds the lock: longer than one call of the server may take.
-      c_patience       TYPE i VALUE 45,
+      c_patience TYPE i VALUE 45,
       "! Seconds to wait after a 412 for another session to store what it was given.
-      c_settle         TYPE i VALUE 3,
-      "! Tokens made in a UTC day at most: under Clear's 288 a secret, so that a person can still act.
-      c_budget         TYPE i VALUE 200,
-      "! Tokens that died early, one after another, from which another holder of the secret is certain.
-      c_deaths         TYPE i VALUE 2,
-      "! Seconds the first stop lasts when another holder is seen; doubled each time.
-      c_stop           TYPE i VALUE 900,
-      c_longest_stop   TYPE i VALUE 14400,
-      "! Seconds after the first failure; doubled each time. Longest for faults that pass, and for those that need a person.
-      c_pause          TYPE i VALUE 2,
-      c_longest_pause  TYPE i VALUE 300,
-      c_refused_pause  TYPE i VALUE 60,
-      c_longest_refuse TYPE i VALUE 3600,
+      c_settle   TYPE i VALUE 3,
       "! Times a row is written again after another session changed it.
-      c_swaps          TYPE i VALUE 3,
-      c_other_holder   TYPE ztkw_code VALUE 'ANOTHER_HOLDER'.
+      c_swaps    TYPE i VALUE 3.
 
     DATA:
       client   TYPE ztkw_clients,
@@ -86,10 +73,6 @@ CLASS zcl_tkw_renewal DEFINITION PUBLIC FINAL CREATE PUBLIC.
       RAISING
         zcx_tkw.
 
-    METHODS check_limits
-      RAISING
-        zcx_tkw.
-
     "! Asks the server, and after a 412 once more.
     "! @parameter stored | another session of ours stored a good token meanwhile
     METHODS ask
@@ -108,19 +91,6 @@ CLASS zcl_tkw_renewal DEFINITION PUBLIC FINAL CREATE PUBLIC.
     METHODS fail
       IMPORTING
         answer TYPE zif_tkw_server=>ty_answer
-      RAISING
-        zcx_tkw.
-
-    METHODS doubled
-      IMPORTING
-        first          TYPE i
-        count          TYPE i
-        most           TYPE i
-      RETURNING
-        VALUE(seconds) TYPE i.
-
-    "! The failure that the row remembers, as an exception.
-    METHODS held_back
       RAISING
         zcx_tkw.
 ENDCLASS.
@@ -237,7 +207,11 @@ CLASS zcl_tkw_renewal IMPLEMENTATION.
       RETURN.
     ENDIF.
     note_refusal( ).
-    check_limits( ).
+    IF forced = 0.
+      zcl_tkw_record=>demand_leave( token  = token
+                                    now    = zcl_tkw_time=>now( )
+                                    budget = client-daily_budget ).
+    ENDIF.
     ask(
       IMPORTING
         answer = answer
@@ -253,72 +227,13 @@ CLASS zcl_tkw_renewal IMPLEMENTATION.
   ENDMETHOD.
 
   METHOD note_refusal.
-    DATA now TYPE ztkw_moment.
-
     IF refused = 0 OR token-serial <> refused OR token-dead_serial = refused.
       RETURN.
     ENDIF.
-    now = zcl_tkw_time=>now( ).
-    IF zcl_tkw_life=>is_alive( token = token
-                               now   = now ) = abap_true.
-      token-early_deaths = token-early_deaths + 1.
-      IF token-early_deaths >= c_deaths.
-        token-last_code = c_other_holder.
-        token-retry_at = zcl_tkw_time=>add(
-          moment  = now
-          seconds = doubled( first = c_stop
-                             count = token-early_deaths - c_deaths
-                             most  = c_longest_stop ) ).
-      ENDIF.
-    ENDIF.
-    token-dead_serial = refused.
+    zcl_tkw_record=>refused( EXPORTING now   = zcl_tkw_time=>now( )
+                             CHANGING  token = token ).
     store->swap( CHANGING token = token ).
     COMMIT WORK.
-  ENDMETHOD.
-
-  METHOD check_limits.
-    DATA: now    TYPE ztkw_moment,
-          today  TYPE ztkw_moment,
-          budget TYPE i.
-
-    IF forced <> 0.
-      RETURN.
-    ENDIF.
-    now = zcl_tkw_time=>now( ).
-    IF token-retry_at > now.
-      held_back( ).
-    ENDIF.
-    budget = client-daily_budget.
-    IF budget = 0.
-      budget = c_budget.
-    ENDIF.
-    today = zcl_tkw_time=>day_of( now ).
-    IF token-made_on = today AND token-made_today >= budget.
-      RAISE EXCEPTION TYPE zcx_tkw_unavailable
-        EXPORTING
-          msgno = '008'
-          arg1  = client-alias
-          arg2  = |{ budget }|.
-    ENDIF.
-  ENDMETHOD.
-
-  METHOD held_back.
-    DATA until TYPE string.
-
-    until = zcl_tkw_time=>shown( token-retry_at ).
-    IF token-last_code = c_other_holder.
-      RAISE EXCEPTION TYPE zcx_tkw_unavailable
-        EXPORTING
-          msgno = '007'
-          arg1  = client-alias
-          arg2  = until.
-    ENDIF.
-    RAISE EXCEPTION TYPE zcx_tkw_unavailable
-      EXPORTING
-        msgno = '006'
-        arg1  = client-alias
-        arg2  = until
-        arg3  = token-last_code.
   ENDMETHOD.
 
   METHOD ask.
@@ -352,37 +267,12 @@ CLASS zcl_tkw_renewal IMPLEMENTATION.
   ENDMETHOD.
 
   METHOD keep.
-    DATA: now   TYPE ztkw_moment,
-          today TYPE ztkw_moment,
-          done  TYPE abap_bool.
+    DATA done TYPE abap_bool.
 
-    now = zcl_tkw_time=>now( ).
-    today = zcl_tkw_time=>day_of( now ).
     DO c_swaps TIMES.
-      IF token-dead_serial <> token-serial.
-        " It was renewed in its time, so nobody else had ended it.
-        token-early_deaths = 0.
-      ENDIF.
-      IF token-made_on <> today.
-        token-made_on = today.
-        token-made_today = 0.
-      ENDIF.
-      token-made_today = token-made_today + 1.
-      token-serial = token-serial + 1.
-      token-dead_serial = 0.
-      token-access_token = answer-access_token.
-      token-generation = answer-generation.
-      token-valid_till = answer-valid_till.
-      token-clock_offset = 0.
-      IF answer-server_time <> 0.
-        token-clock_offset = zcl_tkw_time=>between( first  = now
-                                                    second = answer-server_time ).
-      ENDIF.
-      token-obtained_at = zcl_tkw_time=>add( moment  = now
-                                             seconds = token-clock_offset ).
-      token-failures = 0.
-      token-retry_at = 0.
-      CLEAR token-last_code.
+      zcl_tkw_record=>made( EXPORTING now    = zcl_tkw_time=>now( )
+                                      answer = answer
+                            CHANGING  token  = token ).
       store->swap(
         IMPORTING
           done  = done
@@ -405,25 +295,11 @@ CLASS zcl_tkw_renewal IMPLEMENTATION.
   ENDMETHOD.
 
   METHOD fail.
-    DATA: pause TYPE i,
-          until TYPE string.
+    DATA until TYPE string.
 
-    IF answer-outcome = zif_tkw_server=>c_unavailable OR answer-outcome = zif_tkw_server=>c_mismatch.
-      pause = doubled( first = c_pause
-                       count = token-failures
-                       most  = c_longest_pause ).
-      IF pause < answer-retry_after.
-        pause = answer-retry_after.
-      ENDIF.
-    ELSE.
-      pause = doubled( first = c_refused_pause
-                       count = token-failures
-                       most  = c_longest_refuse ).
-    ENDIF.
-    token-failures = token-failures + 1.
-    token-last_code = answer-code.
-    token-retry_at = zcl_tkw_time=>add( moment  = zcl_tkw_time=>now( )
-                                        seconds = pause ).
+    zcl_tkw_record=>failed( EXPORTING now    = zcl_tkw_time=>now( )
+                                      answer = answer
+                            CHANGING  token  = token ).
     store->swap( CHANGING token = token ).
     COMMIT WORK.
     until = zcl_tkw_time=>shown( token-retry_at ).
@@ -449,17 +325,6 @@ CLASS zcl_tkw_renewal IMPLEMENTATION.
             arg2  = answer-code
             arg3  = |{ answer-status }|.
     ENDCASE.
-  ENDMETHOD.
-
-  METHOD doubled.
-    seconds = first.
-    DO count TIMES.
-      seconds = seconds * 2.
-      IF seconds >= most.
-        seconds = most.
-        RETURN.
-      ENDIF.
-    ENDDO.
   ENDMETHOD.
 
 ENDCLASS.
