@@ -8,16 +8,19 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::{nursery, wait_until};
 
-/// A child that ends with this value.
+/// A child that ends with this value, and with the test process however that ends.
 #[derive(Debug)]
-pub(crate) struct Process {
+pub struct Process {
     child: Child,
     name: String,
 }
 
 impl Process {
     /// Starts `program` with both output streams appended to files; `user` drops root's rights.
-    pub(crate) fn start(
+    ///
+    /// # Errors
+    /// When a file can't be opened or `setpriv` is missing. A missing program ends the child at once.
+    pub fn start(
         program: &Path,
         user: Option<&str>,
         stdout: &Path,
@@ -43,16 +46,19 @@ impl Process {
         Ok(Process { child, name })
     }
 
-    pub(crate) fn id(&self) -> u32 {
+    /// The operating system's id.
+    #[must_use]
+    pub fn id(&self) -> u32 {
         self.child.id()
     }
 
     /// The exit status, once the process has ended by itself.
-    pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
+    pub fn ended(&mut self) -> Option<ExitStatus> {
         self.child.try_wait().ok().flatten()
     }
 
-    pub(crate) fn signal(&self, signal: Signal) {
+    /// Sends a signal, unless it has ended.
+    pub fn signal(&self, signal: Signal) {
         if let Some(pid) = pid(self.child.id()) {
             // An error here means that it has ended already, which is what a signal is for.
             let _ = kill_process(pid, signal);
@@ -63,13 +69,13 @@ impl Process {
     ///
     /// # Panics
     /// When it has not ended within `limit`.
-    pub(crate) fn wait(&mut self, limit: Duration) -> ExitStatus {
+    pub fn wait(&mut self, limit: Duration) -> ExitStatus {
         let what = format!("the end of {} (process {})", self.name, self.child.id());
         wait_until(&what, limit, || self.child.try_wait().ok().flatten())
     }
 
     /// Ends it without a chance to tidy up.
-    pub(crate) fn kill9(&mut self) {
+    pub fn kill9(&mut self) {
         if self.ended().is_none() {
             let _ = self.child.kill();
             let _ = self.child.wait();
@@ -110,6 +116,18 @@ pub(crate) fn children(parent: u32) -> Vec<u32> {
 /// Whether a process still exists and is not merely waiting to be reaped.
 pub(crate) fn lives(id: u32) -> bool {
     parent_and_state(id).is_some_and(|(_, state)| state != 'Z')
+}
+
+/// Whether a signal has stopped every thread of a process.
+pub(crate) fn all_stopped(id: u32) -> bool {
+    let Ok(threads) = std::fs::read_dir(format!("/proc/{id}/task")) else {
+        return false;
+    };
+    threads.flatten().all(|thread| {
+        let stat = std::fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+        stat.rsplit_once(") ")
+            .is_some_and(|(_, state)| state.starts_with('T'))
+    })
 }
 
 pub(crate) fn kill_by_id(id: u32, signal: Signal) {

@@ -2,7 +2,7 @@
 //! restarted on the same data, always ended with the value.
 
 use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use serde::Deserialize;
 use tempfile::TempDir;
 
 use crate::binary::default_binary;
-use crate::process::Process;
+use crate::process::{Process, all_stopped};
 use crate::{Api, wait_until};
 
 /// How long a start may take: recovery of a large store on two busy cores is the slow case.
@@ -27,6 +27,7 @@ const STOP_LIMIT: Duration = Duration::from_secs(30);
 pub struct ServerBuilder {
     binary: Option<PathBuf>,
     data_dir: Option<PathBuf>,
+    internal: Option<SocketAddr>,
     database_url: Option<String>,
     arguments: Vec<String>,
     environment: Vec<(String, String)>,
@@ -42,6 +43,13 @@ impl ServerBuilder {
     /// Uses this data directory, which then outlives the server; without it a temporary one.
     pub fn data_dir(mut self, path: &Path) -> ServerBuilder {
         self.data_dir = Some(path.to_owned());
+        self
+    }
+
+    /// Puts the internal listener at this address, also after a restart, for gateways that are told it
+    /// once; without it a free port each time.
+    pub fn internal(mut self, address: SocketAddr) -> ServerBuilder {
+        self.internal = Some(address);
         self
     }
 
@@ -234,6 +242,27 @@ impl Server {
         process.wait(STOP_LIMIT)
     }
 
+    /// Stops the process where it stands (SIGSTOP): it still holds its connections and answers nothing.
+    /// Returns when every thread of it stands still.
+    ///
+    /// # Panics
+    /// When one goes on.
+    pub fn freeze(&self) {
+        if let Some(process) = &self.process {
+            process.signal(Signal::STOP);
+            wait_until("every thread to stop", STOP_LIMIT, || {
+                all_stopped(process.id()).then_some(())
+            });
+        }
+    }
+
+    /// Lets a frozen process go on.
+    pub fn thaw(&self) {
+        if let Some(process) = &self.process {
+            process.signal(Signal::CONT);
+        }
+    }
+
     /// Sends SIGHUP, by which the server reads its certificates again.
     pub fn hang_up(&self) {
         if let Some(process) = &self.process {
@@ -274,7 +303,10 @@ impl Server {
             &self.stderr_file(),
             |command| {
                 command.arg("serve").arg("--data-dir").arg(data_dir);
-                command.args(["--public", "127.0.0.1:0", "--internal", "127.0.0.1:0"]);
+                let internal = options
+                    .internal
+                    .map_or_else(|| "127.0.0.1:0".to_owned(), |address| address.to_string());
+                command.args(["--public", "127.0.0.1:0", "--internal", &internal]);
                 if let Some(url) = &options.database_url {
                     command.arg("--database-url").arg(url);
                 }
