@@ -68,6 +68,10 @@ fuzz_target!(|data: &[u8]| {
     if told != proxy && told != IpAddr::from([0, 0, 0, 0]) {
         assert!(texts("x-forwarded-for") > 0, "an address out of nothing");
     }
+    let behind = addresses::caller(addresses::Peer::SameMachine, &headers, &[]);
+    if behind != IpAddr::from([0, 0, 0, 0]) {
+        assert!(texts("x-forwarded-for") > 0, "an address out of nothing");
+    }
 });
 
 /// Header lines as a parser of HTTP would let them through.

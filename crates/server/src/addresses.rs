@@ -10,13 +10,35 @@ const HOPS_MAX: usize = 32;
 /// What an unreadable hop becomes: an address in no allowed network, so that it fails closed.
 const NOWHERE: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
+/// The other end of a connection.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Peer {
+    /// A network address.
+    Network(IpAddr),
+    /// Another process of this machine, at a unix socket whose file says who may use it: it is
+    /// believed, and its caller is nowhere unless it says where.
+    SameMachine,
+}
+
+impl From<IpAddr> for Peer {
+    fn from(address: IpAddr) -> Self {
+        Self::Network(address)
+    }
+}
+
 /// The caller's address.
 #[must_use]
-pub fn caller(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
-    let mut address = peer.to_canonical();
-    if trusted.is_empty() || !is_trusted(address, trusted) {
-        return address;
-    }
+pub fn caller(peer: impl Into<Peer>, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
+    let mut address = match peer.into() {
+        Peer::SameMachine => NOWHERE,
+        Peer::Network(address) => {
+            let address = address.to_canonical();
+            if !is_trusted(address, trusted) {
+                return address;
+            }
+            address
+        }
+    };
     let mut hops = 0;
     // Several header lines are one list, in order.
     for value in headers.get_all("x-forwarded-for").iter().rev() {
@@ -63,7 +85,8 @@ mod tests {
             headers.append("x-forwarded-for", line.parse().unwrap());
         }
         let trusted: Vec<IpNet> = trusted.iter().map(|net| net.parse().unwrap()).collect();
-        let got = caller(peer.parse().unwrap(), &headers, &trusted);
+        let peer: IpAddr = peer.parse().unwrap();
+        let got = caller(peer, &headers, &trusted);
         assert_eq!(got.to_string(), expect, "{peer} {forwarded:?}");
     }
 
@@ -100,6 +123,24 @@ mod tests {
         );
         check("127.0.0.1", &["198.51.100.7:4711"], trusted, "198.51.100.7");
         check("127.0.0.1", &["[2001:db8::1]:443"], trusted, "2001:db8::1");
+    }
+
+    #[test]
+    fn a_process_of_this_machine_says_where_its_caller_is() {
+        let check = |forwarded: &[&str], trusted: &[&str], expect: &str| {
+            let mut headers = HeaderMap::new();
+            for line in forwarded {
+                headers.append("x-forwarded-for", line.parse().unwrap());
+            }
+            let trusted: Vec<IpNet> = trusted.iter().map(|net| net.parse().unwrap()).collect();
+            let got = caller(Peer::SameMachine, &headers, &trusted);
+            assert_eq!(got.to_string(), expect, "{forwarded:?}");
+        };
+        check(&["198.51.100.7"], &[], "198.51.100.7");
+        check(&["10.9.9.9, 198.51.100.7"], &[], "198.51.100.7");
+        check(&["198.51.100.7, 10.0.0.2"], &["10.0.0.0/8"], "198.51.100.7");
+        check(&[], &["0.0.0.0/0"], "0.0.0.0");
+        check(&["unknown"], &[], "0.0.0.0");
     }
 
     #[test]

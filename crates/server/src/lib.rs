@@ -10,6 +10,8 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod data_dir;
+#[cfg(feature = "grpc")]
+mod grpc;
 pub mod http;
 pub mod logs;
 pub mod metrics;
@@ -17,5 +19,6 @@ mod net;
 pub mod random;
 pub mod serve;
 pub mod throttle;
+mod unix;
 mod usage;
 pub mod verbs;

@@ -25,6 +25,7 @@ pub struct Metrics {
     /// How long generating took, in seconds.
     pub generate_seconds: Histogram,
     failures: Counter,
+    internal_connections: Counter,
     clients: Gauge<i64, std::sync::atomic::AtomicI64>,
     change_number: Gauge<u64, AtomicU64>,
     audit_seq: Gauge<u64, AtomicU64>,
@@ -62,6 +63,7 @@ impl Metrics {
         // 0.1 ms to 26 s.
         let generate_seconds = Histogram::new(exponential_buckets(0.000_1, 2.0, 19));
         let failures = Counter::default();
+        let internal_connections = Counter::default();
         let (clients, change_number, audit_seq) =
             (Gauge::default(), Gauge::default(), Gauge::default());
         let (groups, changes, waiting) = (Gauge::default(), Gauge::default(), Gauge::default());
@@ -78,6 +80,11 @@ impl Metrics {
             generate_seconds.clone(),
         );
         registry.register("failures", "Faults answered with a 5xx", failures.clone());
+        registry.register(
+            "internal_connections",
+            "Connections to the internal listener",
+            internal_connections.clone(),
+        );
         registry.register(
             "clients",
             "API clients in the replica, deleted ones included",
@@ -121,6 +128,7 @@ impl Metrics {
             generates,
             generate_seconds,
             failures,
+            internal_connections,
             clients,
             change_number,
             audit_seq,
@@ -145,6 +153,12 @@ impl Metrics {
     /// Counts a call of the token API.
     pub fn generated(&self, outcome: &'static str) {
         self.generates.get_or_create(&Outcome { outcome }).inc();
+    }
+
+    /// Counts a connection to the internal listener: beside the checks it tells whether gateways keep
+    /// theirs.
+    pub fn connected(&self) {
+        self.internal_connections.inc();
     }
 
     /// Counts a fault.

@@ -154,15 +154,19 @@ impl Listener {
                         }
                     };
                 }
-                Err(error) => {
-                    tracing::warn!("could not accept a connection: {error}");
-                    #[expect(
-                        clippy::disallowed_methods,
-                        reason = "the kernel has nothing to wait for here"
-                    )]
-                    tokio::time::sleep(Duration::from_millis(50)).await;
-                }
+                Err(error) => pause(&error).await,
             }
         }
     }
+}
+
+/// After a connection could not be accepted: waits a moment, for a process out of file descriptors gets
+/// none by asking at once.
+pub(crate) async fn pause(error: &std::io::Error) {
+    tracing::warn!("could not accept a connection: {error}");
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the kernel has nothing to wait for here"
+    )]
+    tokio::time::sleep(Duration::from_millis(50)).await;
 }

@@ -6,7 +6,7 @@ use crate::config::Config;
 use crate::data_dir::{self, DataDir};
 use crate::http::{internal, public};
 use crate::net::{self, Listener, Tls};
-use crate::{bootstrap, random};
+use crate::{bootstrap, random, unix};
 use serde_json::json;
 use std::error::Error;
 use std::sync::Arc;
@@ -57,6 +57,11 @@ async fn serve(config: Config) -> Result<(), Fault> {
     let (public_address, mut public_sockets) = bound("public", config.public, 1)?;
     let (internal_address, internal_sockets) =
         bound("internal", config.internal, config.check_threads)?;
+    let unix = config.internal_unix.as_ref().map(|socket| {
+        unix::Socket::bind(socket)
+            .map_err(|error| format!("cannot listen on {}: {error}", socket.path.display()))
+    });
+    let unix = unix.transpose()?;
     let keyring = Arc::new(data_dir::keyring(&config.digest_keys, true)?);
     let seen = directory.seen()?;
     must_be_there(&location(&config), seen.is_some())?;
@@ -80,9 +85,10 @@ async fn serve(config: Config) -> Result<(), Fault> {
     let mut threads = Vec::new();
     for (number, socket) in internal_sockets.into_iter().enumerate() {
         let (app, tls, stopped) = (Arc::clone(&app), internal_tls.clone(), stopped.clone());
+        let unix = unix.as_ref().map(unix::Socket::share).transpose()?;
         let thread = std::thread::Builder::new()
             .name(format!("check-{number}"))
-            .spawn(move || check_thread(app, socket, tls, stopped))?;
+            .spawn(move || check_thread(app, socket, tls, unix, stopped))?;
         threads.push(thread);
     }
     let socket = public_sockets.pop().ok_or("no public socket")?;
@@ -116,6 +122,7 @@ async fn serve(config: Config) -> Result<(), Fault> {
     for thread in threads {
         let _ = tokio::task::spawn_blocking(move || thread.join()).await;
     }
+    drop(unix);
     flush_uses(&app).await;
     let (change, _) = app.store.numbers();
     directory.remember(epoch, change)?;
@@ -148,6 +155,7 @@ fn check_thread(
     app: Arc<App>,
     socket: std::net::TcpListener,
     tls: Option<Arc<Tls>>,
+    unix: Option<std::os::unix::net::UnixListener>,
     stop: watch::Receiver<bool>,
 ) {
     let runtime = match tokio::runtime::Builder::new_current_thread()
@@ -159,9 +167,10 @@ fn check_thread(
     };
     let tasks = tokio::task::LocalSet::new();
     tasks.block_on(&runtime, async move {
-        match Listener::new(socket, tls) {
-            Ok(listener) => internal::serve(app, listener, stop).await,
-            Err(error) => tracing::error!("cannot listen: {error}"),
+        let unix = unix.map(tokio::net::UnixListener::from_std).transpose();
+        match (Listener::new(socket, tls), unix) {
+            (Ok(listener), Ok(unix)) => internal::serve(app, listener, unix, stop).await,
+            (Err(error), _) | (_, Err(error)) => tracing::error!("cannot listen: {error}"),
         }
     });
 }

@@ -40,6 +40,15 @@ pub struct TlsFiles {
     pub key: PathBuf,
 }
 
+/// The internal listener as a unix socket.
+#[derive(Clone, PartialEq, Eq, Debug, serde::Serialize)]
+pub struct UnixSocket {
+    /// Where its file is.
+    pub path: PathBuf,
+    /// The file's mode: whoever may write to it may ask.
+    pub mode: u32,
+}
+
 /// Everything the server needs, resolved.
 #[derive(Clone, Debug, serde::Serialize)]
 pub struct Config {
@@ -49,6 +58,8 @@ pub struct Config {
     pub public: SocketAddr,
     /// The listener for gateways and monitoring.
     pub internal: SocketAddr,
+    /// The same for processes of this machine.
+    pub internal_unix: Option<UnixSocket>,
     /// PostgreSQL instead of SQLite; never shown.
     #[serde(skip)]
     pub database_url: Option<Zeroizing<String>>,
@@ -156,6 +167,10 @@ impl Config {
                 .internal
                 .or(file.internal)
                 .unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8081))),
+            internal_unix: unix_socket(
+                args.internal_unix.or(file.internal_unix),
+                args.internal_unix_mode.or(file.internal_unix_mode),
+            )?,
             database_url: secret(
                 "database_url",
                 args.database_url,
@@ -251,6 +266,27 @@ fn host_name(host: &str) -> Result<String, ConfigError> {
 fn environment_of(text: &str) -> Result<Environment, ConfigError> {
     Environment::parse(text)
         .ok_or_else(|| ConfigError(format!("{text:?} is no environment: sandbox or production")))
+}
+
+/// Owner and group, as for most sockets of a daemon: a gateway joins the group.
+const UNIX_MODE: u32 = 0o660;
+
+fn unix_socket(
+    path: Option<PathBuf>,
+    mode: Option<String>,
+) -> Result<Option<UnixSocket>, ConfigError> {
+    let mode = match &mode {
+        None => UNIX_MODE,
+        Some(text) => u32::from_str_radix(text, 8)
+            .ok()
+            .filter(|mode| *mode <= 0o777)
+            .ok_or_else(|| {
+                ConfigError(format!(
+                    "internal_unix_mode: {text:?} is no mode such as 660"
+                ))
+            })?,
+    };
+    Ok(path.map(|path| UnixSocket { path, mode }))
 }
 
 fn tls(

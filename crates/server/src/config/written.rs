@@ -19,6 +19,12 @@ pub struct ServeArgs {
     /// Address for gateways and monitoring: checks, introspection, metrics, health [default: 127.0.0.1:8081]
     #[arg(long, env = "TOKENWARD_INTERNAL", value_name = "ADDR")]
     pub internal: Option<SocketAddr>,
+    /// The same as a unix socket at this path, for gateways on this machine
+    #[arg(long, env = "TOKENWARD_INTERNAL_UNIX", value_name = "PATH")]
+    pub internal_unix: Option<PathBuf>,
+    /// Who may use that socket: its file's mode in octal [default: 660]
+    #[arg(long, env = "TOKENWARD_INTERNAL_UNIX_MODE", value_name = "MODE")]
+    pub internal_unix_mode: Option<String>,
     /// Use PostgreSQL instead of the built-in SQLite
     #[arg(
         long,
@@ -100,6 +106,8 @@ pub struct File {
     pub(super) data_dir: Option<PathBuf>,
     pub(super) public: Option<SocketAddr>,
     pub(super) internal: Option<SocketAddr>,
+    pub(super) internal_unix: Option<PathBuf>,
+    pub(super) internal_unix_mode: Option<String>,
     pub(super) database_url_file: Option<PathBuf>,
     pub(super) environment_hosts: Option<BTreeMap<String, String>>,
     pub(super) trusted_proxies: Option<Vec<String>>,

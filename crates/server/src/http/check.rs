@@ -1,16 +1,16 @@
 //! The check for gateways: `ANY /check/{environment}/{product}[/anything]`, and the denial said again
 //! at `/deny` for gateways that lose bodies. The path after the product is never looked at: what is
-//! decided comes from the gateway's configuration, not from its caller.
+//! decided comes from the gateway's configuration, not from its caller. Other dialects of the check
+//! wrap [`decide`]: no answer is made twice.
 
 use super::credentials;
 use super::envelope::Problem;
-use crate::addresses;
+use crate::addresses::{self, Peer};
 use crate::app::App;
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, HeaderName, WWW_AUTHENTICATE};
-use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use http_body_util::Full;
-use std::net::IpAddr;
 use tokenward_core::check::{Denial, Facts, Permit, Verdict};
 use tokenward_core::{Environment, Timestamp};
 use uuid::Uuid;
@@ -22,18 +22,55 @@ static ENVIRONMENT: HeaderName = HeaderName::from_static("x-tokenward-environmen
 static PRODUCT: HeaderName = HeaderName::from_static("x-tokenward-product");
 static GENERATION: HeaderName = HeaderName::from_static("x-tokenward-generation");
 static VALID_TILL: HeaderName = HeaderName::from_static("x-tokenward-valid-till");
+/// All identity headers of a permit.
+pub static IDENTITY: [&HeaderName; 7] = [
+    &WORKSPACE,
+    &CLIENT,
+    &CLIENT_LABEL,
+    &ENVIRONMENT,
+    &PRODUCT,
+    &GENERATION,
+    &VALID_TILL,
+];
 /// On a denial: its code and figures, from which `/deny` says it again.
-static DENIAL: HeaderName = HeaderName::from_static("x-tokenward-denial");
+pub static DENIAL: HeaderName = HeaderName::from_static("x-tokenward-denial");
+/// On a denial of a HEAD, which can have no body: the body, for a gateway that asks so.
+static DENIAL_BODY: HeaderName = HeaderName::from_static("x-tokenward-denial-body");
 
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 const EMPTY: HeaderValue = HeaderValue::from_static("");
 
 /// Answers a check. `path` is what follows `/check/`.
-pub fn answer(app: &App, path: &str, headers: &HeaderMap, peer: IpAddr) -> Response<Full<Bytes>> {
+pub fn answer(
+    app: &App,
+    path: &str,
+    method: &Method,
+    headers: &HeaderMap,
+    peer: Peer,
+) -> Response<Full<Bytes>> {
     let mut parts = path.splitn(3, '/');
-    let environment = parts.next().and_then(Environment::parse);
+    let environment = parts.next().unwrap_or("");
     let product = parts.next().unwrap_or("");
-    let Some(environment) = environment else {
+    let mut response = decide(app, environment, product, headers, peer);
+    if method == Method::HEAD && !response.body().is_empty() {
+        // Visible characters and spaces: JSON on one line.
+        if let Ok(body) = HeaderValue::from_maybe_shared(response.body().clone()) {
+            response.headers_mut().insert(&DENIAL_BODY, body);
+        }
+    }
+    response.map(Full::new)
+}
+
+/// Decides about a request with these headers, for the environment and the product that the gateway's
+/// configuration names: a permit is a 200 with [`IDENTITY`], everything else the caller's answer.
+pub fn decide(
+    app: &App,
+    environment: &str,
+    product: &str,
+    headers: &HeaderMap,
+    peer: Peer,
+) -> Response<Bytes> {
+    let Some(environment) = Environment::parse(environment) else {
         return deny(app, Denial::ProductUnknown);
     };
     let address = addresses::caller(peer, headers, &app.config.trusted_proxies);
@@ -57,8 +94,8 @@ pub fn answer(app: &App, path: &str, headers: &HeaderMap, peer: IpAddr) -> Respo
 }
 
 /// A 200 with every identity header, always: a gateway copies what is there and forges nothing else.
-fn permitted(permit: &Permit, product: &str) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::default());
+fn permitted(permit: &Permit, product: &str) -> Response<Bytes> {
+    let mut response = Response::new(Bytes::new());
     let headers = response.headers_mut();
     headers.reserve(12);
     let mut id = Uuid::encode_buffer();
@@ -87,11 +124,11 @@ fn permitted(permit: &Permit, product: &str) -> Response<Full<Bytes>> {
     response
 }
 
-fn cannot_vouch(app: &App) -> Response<Full<Bytes>> {
+fn cannot_vouch(app: &App) -> Response<Bytes> {
     app.metrics.checked("CANNOT_VOUCH");
     cannot_vouch_problem()
         .header(DENIAL.clone(), "CANNOT_VOUCH")
-        .response(&app.config.error_source)
+        .answer(&app.config.error_source)
 }
 
 fn cannot_vouch_problem() -> Problem {
@@ -103,13 +140,13 @@ fn cannot_vouch_problem() -> Problem {
     .retry_after(1)
 }
 
-fn deny(app: &App, denial: Denial) -> Response<Full<Bytes>> {
+fn deny(app: &App, denial: Denial) -> Response<Bytes> {
     let problem = problem(denial);
     app.metrics.checked(problem.code);
     let again = said_again(denial, problem.code);
     problem
         .header(DENIAL.clone(), again)
-        .response(&app.config.error_source)
+        .answer(&app.config.error_source)
 }
 
 /// The denial on one line, for [`deny_again`].

@@ -59,6 +59,12 @@ impl Problem {
     /// The answer in Clear's form.
     #[must_use]
     pub fn response(self, source: &str) -> Response<Full<Bytes>> {
+        self.answer(source).map(Full::new)
+    }
+
+    /// The same with its body as bytes, for a dialect that wraps it.
+    #[must_use]
+    pub fn answer(self, source: &str) -> Response<Bytes> {
         let id = random::uuid();
         let mut error = json!({
             "error_code": self.code,
@@ -75,7 +81,7 @@ impl Problem {
             tracing::debug!(error_id = %id, code = self.code, "answered {}", self.status.as_u16());
         }
         let body = json!({ "errors": [error] }).to_string();
-        let mut response = Response::new(Full::from(body));
+        let mut response = Response::new(Bytes::from(body));
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
         headers.insert(

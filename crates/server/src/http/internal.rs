@@ -1,78 +1,83 @@
 //! The internal listener: checks first, then introspection, metrics and health. Hand-routed on hyper,
 //! because a check is a few hundred nanoseconds and a router would be most of it.
 
-use super::{HEAD_MAX, check, oauth};
+use super::connection::{self, Stop};
+use super::{check, oauth};
+use crate::addresses::Peer;
 use crate::app::App;
 use crate::metrics::Reading;
-use crate::net::{Connection, Listener};
+use crate::net::{self, Connection, Listener};
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
 use std::convert::Infallible;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::watch;
+use tokio::net::{UnixListener, UnixStream};
 
-/// A connection that has not sent a whole request head in this time is closed.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// Serves one listener on the current thread until told to stop, then waits for what is under way.
-pub(crate) async fn serve(app: Arc<App>, listener: Listener, mut stop: watch::Receiver<bool>) {
+/// Serves these listeners on the current thread until told to stop, then waits for what is under way.
+pub(crate) async fn serve(
+    app: Arc<App>,
+    listener: Listener,
+    unix: Option<UnixListener>,
+    mut stop: Stop,
+) {
     let tracker = hyper_util::server::graceful::GracefulShutdown::new();
     loop {
-        let connection = tokio::select! {
-            accepted = listener.accept() => accepted,
+        let accepted = tokio::select! {
+            connection = listener.accept() => Ok(connection),
+            stream = accept_unix(unix.as_ref()) => Err(stream),
             _ = stop.wait_for(|stop| *stop) => break,
         };
-        let peer = connection.peer();
-        let app = Arc::clone(&app);
-        match connection {
-            Connection::Plain(stream, _) => {
-                let watched = tracker.watch(connect(app, TokioIo::new(stream), peer));
-                tokio::task::spawn_local(async move { drop(watched.await) });
-            }
-            Connection::Tls(accept, _) => {
-                let watcher = tracker.watcher();
-                tokio::task::spawn_local(async move {
+        app.metrics.connected();
+        let peer = match &accepted {
+            Ok(connection) => Peer::Network(connection.peer()),
+            Err(_) => Peer::SameMachine,
+        };
+        let (watcher, stop) = (tracker.watcher(), stop.clone());
+        let service = Service {
+            app: Arc::clone(&app),
+            peer,
+        };
+        tokio::task::spawn_local(async move {
+            match accepted {
+                Ok(Connection::Plain(stream, _)) => {
+                    connection::plain(service, stream, watcher, stop).await;
+                }
+                Ok(Connection::Tls(accept, _)) => {
                     if let Ok(stream) = accept.await {
-                        drop(
-                            watcher
-                                .watch(connect(app, TokioIo::new(stream), peer))
-                                .await,
-                        );
+                        connection::tls(service, stream, watcher).await;
                     }
-                });
+                }
+                Err(stream) => connection::plain(service, stream, watcher, stop).await,
             }
-        }
+        });
     }
     // Whoever calls now is told at once, and does not wait for an answer that never comes.
-    drop(listener);
+    drop((listener, unix));
     let drain = Duration::from_secs(app.config.drain_seconds);
     let _ = tokio::time::timeout(drain, tracker.shutdown()).await;
 }
 
-/// One connection's life.
-fn connect<S>(app: Arc<App>, io: TokioIo<S>, peer: IpAddr) -> http1::Connection<TokioIo<S>, Service>
-where
-    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
-{
-    let mut builder = http1::Builder::new();
-    builder
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
-        .max_buf_size(HEAD_MAX)
-        .pipeline_flush(true);
-    builder.serve_connection(io, Service { app, peer })
+/// The next connection to the unix socket; never, if there is none.
+async fn accept_unix(unix: Option<&UnixListener>) -> UnixStream {
+    let Some(unix) = unix else {
+        return std::future::pending().await;
+    };
+    loop {
+        match unix.accept().await {
+            Ok((stream, _)) => return stream,
+            Err(error) => net::pause(&error).await,
+        }
+    }
 }
 
 /// Answers one connection's requests.
+#[derive(Clone)]
 pub(crate) struct Service {
-    app: Arc<App>,
-    peer: IpAddr,
+    pub(crate) app: Arc<App>,
+    pub(crate) peer: Peer,
 }
 
 type Answer = std::pin::Pin<Box<dyn Future<Output = Result<Response<Full<Bytes>>, Infallible>>>>;
@@ -109,10 +114,11 @@ impl hyper::service::Service<Request<Incoming>> for Service {
     }
 }
 
-fn route(app: &Arc<App>, peer: IpAddr, request: Request<Incoming>) -> Answering {
+pub(crate) fn route(app: &Arc<App>, peer: Peer, request: Request<Incoming>) -> Answering {
     let path = request.uri().path();
     if let Some(rest) = path.strip_prefix("/check/") {
-        return Answering::Now(Some(check::answer(app, rest, request.headers(), peer)));
+        let (method, headers) = (request.method(), request.headers());
+        return Answering::Now(Some(check::answer(app, rest, method, headers, peer)));
     }
     let response = match path {
         "/oauth2/introspect" => {

@@ -4,6 +4,7 @@
 pub mod admin;
 pub mod check;
 pub mod clear_api;
+mod connection;
 pub mod credentials;
 pub mod envelope;
 pub mod internal;

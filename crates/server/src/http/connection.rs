@@ -1,0 +1,147 @@
+//! One connection to the internal listener: which protocol it speaks, and its life. A check is answered
+//! by HTTP/1 without any layer between; HTTP/2 is told apart once a connection, never once a request.
+
+use super::HEAD_MAX;
+use super::internal::Service;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::Watcher;
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::watch;
+use tokio_rustls::server::TlsStream;
+
+/// Turns true when the server stops.
+pub(super) type Stop = watch::Receiver<bool>;
+
+/// A connection that has not sent a whole request head in this time is closed.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A connection without TLS: its first bytes tell what it speaks.
+#[cfg(feature = "grpc")]
+pub(super) async fn plain<S>(service: Service, stream: S, watcher: Watcher, mut stop: Stop)
+where
+    S: Peek + AsyncRead + AsyncWrite + Unpin + 'static,
+{
+    // Enough to know HTTP/2's preface (RFC 9113, section 3.4) from any request line. Whoever sends it in
+    // pieces smaller than this is taken to speak HTTP/1, and refused.
+    const PREFACE: &[u8; 4] = b"PRI ";
+    let mut first = [0; PREFACE.len()];
+    let seen = tokio::select! {
+        seen = tokio::time::timeout(HEAD_TIMEOUT, stream.peek(&mut first)) => seen,
+        _ = stop.wait_for(|stop| *stop) => return,
+    };
+    match seen {
+        Ok(Ok(count)) if first[..count] == *PREFACE => http2(service, stream, watcher).await,
+        Ok(Ok(_)) => http1(service, stream, watcher).await,
+        // Broken, or silent for too long.
+        Ok(Err(_)) | Err(_) => {}
+    }
+}
+
+/// A connection without TLS: HTTP/1.
+#[cfg(not(feature = "grpc"))]
+pub(super) async fn plain<S>(service: Service, stream: S, watcher: Watcher, _: Stop)
+where
+    S: AsyncRead + AsyncWrite + Unpin + 'static,
+{
+    http1(service, stream, watcher).await;
+}
+
+/// A connection with TLS: the handshake has told what it speaks.
+pub(super) async fn tls<S>(service: Service, stream: TlsStream<S>, watcher: Watcher)
+where
+    S: AsyncRead + AsyncWrite + Unpin + 'static,
+{
+    #[cfg(feature = "grpc")]
+    if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
+        return http2(service, stream, watcher).await;
+    }
+    http1(service, stream, watcher).await;
+}
+
+/// Answers the requests of an HTTP/1 connection until its end. What it ends with is its peer's affair.
+async fn http1<S>(service: Service, stream: S, watcher: Watcher)
+where
+    S: AsyncRead + AsyncWrite + Unpin + 'static,
+{
+    let mut builder = http1::Builder::new();
+    builder
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .max_buf_size(HEAD_MAX)
+        .pipeline_flush(true);
+    let connection = builder.serve_connection(TokioIo::new(stream), service);
+    drop(watcher.watch(connection).await);
+}
+
+#[cfg(feature = "grpc")]
+pub(super) use over_http2::Peek;
+#[cfg(feature = "grpc")]
+use over_http2::http2;
+
+#[cfg(feature = "grpc")]
+mod over_http2 {
+    use super::*;
+    use crate::grpc::Dialect;
+    use hyper::server::conn::http2;
+    use tokio::io::Interest;
+    use tokio::net::{TcpStream, UnixStream};
+
+    /// Calls under way on one connection; Envoy opens another for more.
+    const STREAMS_MAX: u32 = 256;
+    /// How often a quiet connection is asked whether it lives, and how long it may take to say so.
+    const PING: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(20));
+
+    /// Answers the requests and calls of an HTTP/2 connection until its end.
+    pub(super) async fn http2<S>(service: Service, stream: S, watcher: Watcher)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + 'static,
+    {
+        let mut builder = http2::Builder::new(ThisThread);
+        builder
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(STREAMS_MAX)
+            .max_header_list_size(HEAD_MAX as u32)
+            .keep_alive_interval(Some(PING.0))
+            .keep_alive_timeout(PING.1);
+        let connection = builder.serve_connection(TokioIo::new(stream), Dialect(service));
+        drop(watcher.watch(connection).await);
+    }
+
+    /// Runs the streams of a connection on the thread that accepted it.
+    #[derive(Clone, Copy)]
+    struct ThisThread;
+
+    impl<F> hyper::rt::Executor<F> for ThisThread
+    where
+        F: Future<Output = ()> + 'static,
+    {
+        fn execute(&self, stream: F) {
+            tokio::task::spawn_local(stream);
+        }
+    }
+
+    /// A stream whose first bytes can be seen before they are taken.
+    pub(in crate::http) trait Peek {
+        /// Waits for bytes and copies some; none are there at the end.
+        async fn peek(&self, bytes: &mut [u8]) -> std::io::Result<usize>;
+    }
+
+    impl Peek for TcpStream {
+        async fn peek(&self, bytes: &mut [u8]) -> std::io::Result<usize> {
+            TcpStream::peek(self, bytes).await
+        }
+    }
+
+    impl Peek for UnixStream {
+        async fn peek(&self, bytes: &mut [u8]) -> std::io::Result<usize> {
+            use rustix::net::{RecvFlags, recv};
+            self.async_io(Interest::READABLE, || {
+                let (count, _) = recv(self, &mut *bytes, RecvFlags::PEEK)?;
+                Ok(count)
+            })
+            .await
+        }
+    }
+}

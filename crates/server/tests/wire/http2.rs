@@ -1,0 +1,95 @@
+//! HTTP/2 on the internal listener: the same checks, and gRPC calls that are broken in every way. Envoy's
+//! own calls are tried with the real Envoy, in `examples/gateways`.
+
+use crate::house::House;
+use reqwest::{Client, Response};
+use tokenward_testkit::NewClient;
+
+const CHECK: &str = "/envoy.service.auth.v3.Authorization/Check";
+
+fn client() -> Client {
+    Client::builder()
+        .no_proxy()
+        .http2_prior_knowledge()
+        .build()
+        .unwrap()
+}
+
+#[tokio::test]
+async fn a_check_over_http2_is_a_check() {
+    let house = House::new().await;
+    let erp = house.client(NewClient::sandbox("erp")).await;
+    let token = house.token(&erp).await.access_token;
+    let http = client();
+    let url = format!("{}/check/sandbox/gst", house.server.internal());
+    for _ in 0..3 {
+        let request = http.get(&url).header("x-cleartax-auth-token", &token);
+        let answer = request.send().await.unwrap();
+        assert_eq!(answer.status(), 200);
+        assert_eq!(answer.headers()["x-tokenward-client-label"], "erp");
+        let answer = http.get(&url).send().await.unwrap();
+        assert_eq!(answer.status(), 401);
+        assert!(
+            answer
+                .text()
+                .await
+                .unwrap()
+                .contains("ACCESS_TOKEN_MISSING")
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_broken_call_ends_with_its_code_and_the_connection_lives() {
+    let house = House::new().await;
+    let http = client();
+    let call = async |path: &str, body: Vec<u8>| -> Response {
+        http.post(format!("{}{path}", house.server.internal()))
+            .header("content-type", "application/grpc")
+            .header("te", "trailers")
+            .body(body)
+            .send()
+            .await
+            .unwrap()
+    };
+    let frame = |flag: u8, length: u32, message: &[u8]| {
+        let mut frame = vec![flag];
+        frame.extend(length.to_be_bytes());
+        frame.extend(message);
+        frame
+    };
+    for (what, path, body, code) in [
+        (
+            "another method",
+            "/grpc.health.v1.Health/Check",
+            frame(0, 0, b""),
+            "12",
+        ),
+        ("no frame", CHECK, Vec::new(), "13"),
+        ("half a frame", CHECK, frame(0, 9, b"abc"), "13"),
+        (
+            "two frames",
+            CHECK,
+            [frame(0, 0, b""), frame(0, 0, b"")].concat(),
+            "13",
+        ),
+        ("a compressed message", CHECK, frame(1, 0, b""), "12"),
+        ("no message", CHECK, frame(0, 3, b"\xff\xff\xff"), "3"),
+        (
+            "too long a message",
+            CHECK,
+            frame(0, 600_000, &[0; 600_000]),
+            "8",
+        ),
+    ] {
+        let answer = call(path, body).await;
+        assert_eq!(answer.status(), 200, "{what}");
+        assert_eq!(answer.headers()["grpc-status"], code, "{what}");
+    }
+    // An empty question is a question: about no environment and no product.
+    let answer = call(CHECK, frame(0, 0, b"")).await;
+    assert_eq!(answer.headers().get("grpc-status"), None);
+    let message = answer.bytes().await.unwrap();
+    let text = String::from_utf8_lossy(&message);
+    assert!(text.contains("PRODUCT_UNKNOWN"), "{text}");
+}
