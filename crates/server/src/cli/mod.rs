@@ -6,6 +6,7 @@ mod admin_keys;
 mod api;
 mod audit;
 mod audit_file;
+mod canary;
 mod clients;
 mod confirm;
 mod credentials;
@@ -38,7 +39,7 @@ use std::process::ExitCode;
     name = "tokenward",
     version,
     max_term_width = 100,
-    after_help = "Exit codes: 0 done; 1 refused or failed; 2 the command line was wrong. `scan` has two more.\n\
+    after_help = "Exit codes: 0 done; 1 refused or failed; 2 the command line was wrong. `canary`, `scan`: more.\n\
                   Every command: tokenward COMMAND --help"
 )]
 struct Cli {
@@ -52,6 +53,9 @@ enum Command {
     Server(server_commands::ServerCommand),
     #[command(flatten)]
     Admin(AdminCommand),
+    /// Prove through the real gateway that a revoked token is refused at once.
+    #[command(after_help = canary::HELP)]
+    Canary(Box<canary::CanaryArgs>),
     /// Find our tokens, secrets and admin keys in files.
     Scan(scan::ScanArgs),
 }
@@ -83,6 +87,10 @@ pub fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Server(command) => command.run(),
         Command::Admin(command) => admin(command),
+        Command::Canary(args) => {
+            let json = args.common.json;
+            blocking(canary::run(*args)).unwrap_or_else(|error| fail(&error, json))
+        }
         Command::Scan(args) => scan::main(args),
     }
 }

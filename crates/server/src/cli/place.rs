@@ -109,7 +109,8 @@ impl Address {
         Ok(Some(listening))
     }
 
-    fn fit(&self, text: &str) -> Result<Url, CliError> {
+    /// An address fit to send a credential to.
+    pub(crate) fn fit(&self, text: &str) -> Result<Url, CliError> {
         let url = base_url(text)?;
         if url.scheme() == "http" && !is_loopback(&url) && !self.insecure_http {
             return Err(CliError::Failed(format!(

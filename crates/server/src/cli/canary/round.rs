@@ -1,0 +1,186 @@
+//! One round: a new token, the old one shown until it is refused, the new one shown once. Time is
+//! taken from the moment the answer with the new token is here: from then on the old one is dead.
+
+use super::super::api::Api;
+use super::super::error::CliError;
+use crate::clock::SystemClock;
+use reqwest::header::HeaderValue;
+use reqwest::{Client, Method, Url};
+use std::time::Duration;
+use tokenward_core::time::{BootInstant, Clock};
+use uuid::Uuid;
+use zeroize::Zeroizing;
+
+/// How long an old token is shown before the round ends without a refusal.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Rest between two showings of an accepted token.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// What a round found.
+#[derive(Clone, PartialEq, Debug)]
+pub(super) enum Verdict {
+    /// The first time the old token was shown it was refused, and the new one passed.
+    Refused {
+        /// The old token's generation.
+        generation: u64,
+        /// From the new token's arrival until the refusal's.
+        after: Duration,
+    },
+    /// The old token was accepted.
+    Accepted {
+        /// The old token's generation.
+        generation: u64,
+        /// How often.
+        times: u32,
+        /// How long until it was refused; none if it was not.
+        after: Option<Duration>,
+    },
+    /// Nothing was proved; a sentence why.
+    Unclear(String),
+}
+
+/// A token and its public name.
+struct Held {
+    token: Zeroizing<String>,
+    generation: u64,
+}
+
+/// What a gateway does with a token.
+enum Shown {
+    Passes,
+    Refused,
+}
+
+/// A client's tokens, rotated and shown.
+pub(super) struct Canary<'a> {
+    api: &'a Api,
+    client: Uuid,
+    http: Client,
+    through: Url,
+    held: Option<Held>,
+}
+
+impl<'a> Canary<'a> {
+    /// Nothing is sent yet.
+    pub(super) fn new(api: &'a Api, client: Uuid, http: Client, through: Url) -> Self {
+        Self {
+            api,
+            client,
+            http,
+            through,
+            held: None,
+        }
+    }
+
+    /// Runs one round.
+    pub(super) async fn round(&mut self) -> Verdict {
+        match self.try_round().await {
+            Ok(verdict) => verdict,
+            Err(why) => {
+                // Which token is live is unknown now: the next round begins anew.
+                self.held = None;
+                Verdict::Unclear(why)
+            }
+        }
+    }
+
+    async fn try_round(&mut self) -> Result<Verdict, String> {
+        let old = match self.held.take() {
+            Some(held) => held,
+            None => {
+                let first = self.generate().await?;
+                self.must_pass(&first).await?;
+                first
+            }
+        };
+        let new = self.generate().await?;
+        let since = SystemClock.boot();
+        let mut times = 0;
+        let after = loop {
+            match self.show(&old).await? {
+                Shown::Refused => break Some(elapsed(since)),
+                Shown::Passes => times += 1,
+            }
+            if elapsed(since) > PATIENCE {
+                break None;
+            }
+            rest().await;
+        };
+        let generation = old.generation;
+        if times > 0 {
+            self.held = Some(new);
+            return Ok(Verdict::Accepted {
+                generation,
+                times,
+                after,
+            });
+        }
+        self.must_pass(&new).await?;
+        self.held = Some(new);
+        Ok(Verdict::Refused {
+            generation,
+            after: after.unwrap_or_default(),
+        })
+    }
+
+    async fn generate(&self) -> Result<Held, String> {
+        let path = format!("/clients/{}/token", self.client);
+        let made = self.api.send(Method::POST, &path, None).await;
+        let mut made = made.map_err(|error| match error {
+            CliError::Failed(why) => why,
+            other => other.report(false).unwrap_or_default(),
+        })?;
+        let generation = made["generation"].as_u64().unwrap_or(0);
+        match made["access_token"].take() {
+            serde_json::Value::String(token) => Ok(Held {
+                token: Zeroizing::new(token),
+                generation,
+            }),
+            _ => Err("the server's answer holds no access token".to_owned()),
+        }
+    }
+
+    async fn must_pass(&self, held: &Held) -> Result<(), String> {
+        match self.show(held).await? {
+            Shown::Passes => Ok(()),
+            Shown::Refused => Err(format!(
+                "{} refused the live token: the client must be allowed the product and the environment it serves, \
+                 and nobody else may generate for it",
+                self.through
+            )),
+        }
+    }
+
+    /// Shows a token to the product. Only a 2xx proves that it passed, only a 401 that it did not.
+    async fn show(&self, held: &Held) -> Result<Shown, String> {
+        let mut token = HeaderValue::from_str(&held.token)
+            .map_err(|_| "the server's token fits no header".to_owned())?;
+        token.set_sensitive(true);
+        let request = self.http.get(self.through.clone());
+        let answer = request
+            .header(crate::http::credentials::TOKEN_HEADER, token)
+            .send()
+            .await
+            .map_err(|error| format!("{} did not answer: {}", self.through, error.without_url()))?;
+        match answer.status() {
+            status if status.is_success() => Ok(Shown::Passes),
+            status if status.as_u16() == 401 => Ok(Shown::Refused),
+            status => Err(format!(
+                "{} answered {status}, which says nothing about the token",
+                self.through
+            )),
+        }
+    }
+}
+
+fn elapsed(since: BootInstant) -> Duration {
+    Duration::from_nanos(SystemClock.boot().0.saturating_sub(since.0))
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "an accepted token is shown again and again: there is nothing to wait for"
+)]
+async fn rest() {
+    tokio::time::sleep(PAUSE).await;
+}
