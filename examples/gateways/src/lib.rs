@@ -1,0 +1,14 @@
+//! Real gateways with the configurations of this folder, between a caller who sends raw bytes and
+//! products that record what reaches them. The suite in `tests/` and the benchmarks stand on this.
+//!
+//! A recipe is run as it lies here, with nothing changed but ports and paths; this crate must never
+//! hold a line of gateway configuration that its reader does not see in the recipe.
+
+pub mod gateway;
+pub mod product;
+mod recipe;
+pub mod wire;
+
+pub use gateway::{ALL, Kind, Places, Running};
+pub use product::{Product, Seen};
+pub use wire::{Ask, Line};
