@@ -111,6 +111,7 @@ node_packages() {
 for_bench() {
     for_build
     needs wrk wrk
+    needs h2load nghttp2-client
     [ -x /usr/sbin/nginx ] || missing+=(nginx-light)
     python3 -c 'import ensurepip' 2>/dev/null || missing+=(python3 python3-venv)
     compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || missing+=(postgresql)

@@ -42,7 +42,7 @@ pub(crate) fn serve() -> Result<(), String> {
     Ok(())
 }
 
-fn listen(address: SocketAddr) -> std::io::Result<std::net::TcpListener> {
+pub(crate) fn listen(address: SocketAddr) -> std::io::Result<std::net::TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
     socket.set_reuse_port(true)?;
     socket.set_nonblocking(true)?;

@@ -2,6 +2,7 @@
 //! hand. Nothing here judges by absolute figures; ratios carry over from machine to machine.
 
 mod bare;
+mod bare_grpc;
 mod clock;
 mod floor;
 mod group_commit;
@@ -75,6 +76,14 @@ enum Row {
         #[arg(long, default_value_t = 1_000_000)]
         clients: u32,
     },
+    /// Gateways with our check, without, and with a bare server in our place; calls over gRPC.
+    Gateways,
+    /// The bare servers of `gateways`: tonic, and hyper's HTTP/2 alone.
+    #[command(hide = true)]
+    BareGrpc {
+        /// Which of the two.
+        which: bare_grpc::Which,
+    },
     /// The bare server of `http-check`.
     #[command(hide = true)]
     BareServer,
@@ -96,6 +105,8 @@ fn main() -> ExitCode {
         Row::Generate { clients } => rows::generate::run(&mut report, rounds, clients),
         Row::Start { clients } => rows::start::run(&mut report, clients),
         Row::BareServer => bare::serve(),
+        Row::Gateways => rows::gateways::run(&mut report, rounds),
+        Row::BareGrpc { which } => bare_grpc::serve(which),
         Row::Check { clients } => rows::check::run(&mut report, rounds, clients),
         Row::Writer { clients, changes } => {
             rows::writer::run(&mut report, rounds, clients, changes)

@@ -70,19 +70,24 @@ pub(crate) struct Bare {
 impl Bare {
     /// Starts it with these headers in every answer.
     pub(crate) fn start(headers: &[(String, String)]) -> Result<Self, String> {
-        let program =
-            std::env::current_exe().map_err(|error| format!("no path of this program: {error}"))?;
-        let mut child = Command::new(program)
-            .arg("bare-server")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .map_err(|error| format!("the bare server did not start: {error}"))?;
         let mut text: String = headers
             .iter()
             .map(|(name, value)| format!("{name}: {value}\n"))
             .collect();
         text.push('\n');
+        Self::told(&["bare-server"], &text)
+    }
+
+    /// Starts this program with these words, and tells it `text`.
+    pub(crate) fn told(words: &[&str], text: &str) -> Result<Self, String> {
+        let program =
+            std::env::current_exe().map_err(|error| format!("no path of this program: {error}"))?;
+        let mut child = Command::new(program)
+            .args(words)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .map_err(|error| format!("the bare server did not start: {error}"))?;
         let mut line = String::new();
         let talked = child
             .stdin

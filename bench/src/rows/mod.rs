@@ -1,6 +1,7 @@
 //! The rows of the performance table, each a module that can run alone.
 
 pub(crate) mod check;
+pub(crate) mod gateways;
 pub(crate) mod generate;
 pub(crate) mod growth;
 pub(crate) mod http_check;
@@ -32,5 +33,6 @@ pub(crate) fn all(report: &mut Report, rounds: usize) -> Result<(), String> {
     generate::run(report, few(rounds), GENERATING)?;
     memory::run(report)?;
     start::run(report, CLIENTS)?;
+    gateways::run(report, few(rounds))?;
     growth::run(report, rounds)
 }

@@ -90,6 +90,22 @@ pub const CACHING: Kind = Kind {
     start: nginx_caching,
 };
 
+/// For the benchmarks: what a gateway does when it need not ask.
+pub const NGINX_UNASKED: Kind = Kind {
+    name: "nginx without a check",
+    start: nginx_unasked,
+};
+/// The same of Envoy.
+pub const ENVOY_UNASKED: Kind = Kind {
+    name: "envoy without a check",
+    start: envoy_unasked,
+};
+/// For the benchmarks: the recipe as it is usually written, without kept connections.
+pub const NGINX_UNKEPT: Kind = Kind {
+    name: "nginx without kept connections",
+    start: nginx_unkept,
+};
+
 /// A gateway that runs; it ends with this value.
 pub struct Running {
     /// Where it listens.
@@ -203,6 +219,19 @@ fn nginx_caching(places: &Places) -> Running {
     )
 }
 
+fn nginx_unasked(places: &Places) -> Running {
+    let line = "auth_request /_tokenward_check;".to_owned();
+    nginx_with(places, &[(line, String::new())])
+}
+
+fn nginx_unkept(places: &Places) -> Running {
+    let line = |text: &str| (text.to_owned(), String::new());
+    nginx_with(
+        places,
+        &[line("keepalive 64;"), line("keepalive_timeout 20s;")],
+    )
+}
+
 fn nginx_with(places: &Places, more: &[(String, String)]) -> Running {
     // The prefix is the folder it runs in. One process, so that ending it leaves no worker behind.
     let words = ["-p", ".", "-c", "nginx.conf", "-g", "master_process off;"];
@@ -251,6 +280,20 @@ fn envoy_grpc_unix(places: &Places) -> Running {
     let from = format!("socket_address: {{ address: 127.0.0.1, port_value: {TOKENWARD_PORT} }}");
     let to = format!("pipe: {{ path: {} }}", places.tokenward_unix.display());
     envoy("grpc.yaml", places, &[(from, to)])
+}
+
+fn envoy_unasked(places: &Places) -> Running {
+    let settings = |product: &str| {
+        let lines = format!(
+            "check_settings:\n                      context_extensions: {{ environment: production, product: {product} }}"
+        );
+        (lines, "disabled: true".to_owned())
+    };
+    envoy(
+        "grpc.yaml",
+        places,
+        &[settings("e-invoice"), settings("gst")],
+    )
 }
 
 fn envoy_http(places: &Places) -> Running {

@@ -1,0 +1,477 @@
+//! What the check costs at a gateway: each gateway with our check, without any, and with a bare server in
+//! our place; and calls over gRPC beside tonic and beside hyper's HTTP/2 alone.
+
+use crate::load;
+use crate::process::Bare;
+use crate::report::{Goal, Report};
+use crate::rounds::{Measures, interleave};
+use gateways::{Kind, Places, Running, gateway};
+use std::cell::RefCell;
+use std::net::SocketAddr;
+use std::process::Command;
+use std::time::Duration;
+use tokenward_testkit::{NewClient, Server};
+
+/// Connections from the load to a gateway.
+const CONNECTIONS: usize = 64;
+/// How long each contender is loaded in a round.
+const SPAN: Duration = Duration::from_millis(1500);
+/// Connections of the calls over gRPC, and calls under way on each.
+const CALLS: (usize, usize) = (16, 16);
+const METHOD: &str = "envoy.service.auth.v3.Authorization/Check";
+
+/// Everything that runs while gateways are measured.
+struct House {
+    server: Server,
+    unix: std::path::PathBuf,
+    token: String,
+    /// The check's own answer: its headers.
+    identity: Vec<(String, String)>,
+    product: Bare,
+    _folder: tempfile::TempDir,
+}
+
+impl House {
+    fn start() -> Result<House, String> {
+        let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
+        let unix = folder.path().join("check.sock");
+        let server = Server::builder()
+            .arg("--internal-unix")
+            .arg(&unix.to_string_lossy())
+            .arg("--trusted-proxy")
+            .arg("127.0.0.1/32")
+            .start();
+        let api = server.api();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| error.to_string())?;
+        let made = runtime.block_on(async {
+            let workspace = api.workspace("acme").await?;
+            api.product("e-invoice", "E-Invoice").await?;
+            let erp = api.client(&workspace, NewClient::production("erp")).await?;
+            let token = api.generate(&erp.secret).await?.token().access_token;
+            let permit = api
+                .check("production", "e-invoice", &token)
+                .await?
+                .expect(200);
+            Ok::<_, tokenward_testkit::Broken>((token, permit))
+        });
+        let (token, permit) = made.map_err(|error| error.to_string())?;
+        let headers = permit.headers.iter();
+        let identity = headers
+            .filter(|(name, _)| name.as_str().starts_with("x-tokenward-"))
+            .map(|(name, value)| (name.to_string(), value.to_str().unwrap_or("").to_owned()))
+            .collect();
+        Ok(House {
+            server,
+            unix,
+            token,
+            identity,
+            product: Bare::start(&[])?,
+            _folder: folder,
+        })
+    }
+
+    fn internal(&self) -> Result<SocketAddr, String> {
+        let authority = self.server.internal().trim_start_matches("http://");
+        authority
+            .parse()
+            .map_err(|error| format!("{authority}: {error}"))
+    }
+
+    /// A gateway that asks `checker`.
+    fn gateway(&self, kind: &Kind, checker: SocketAddr) -> Running {
+        kind.start(&Places {
+            tokenward: checker,
+            tokenward_unix: self.unix.clone(),
+            e_invoice: self.product.address,
+            gst: self.product.address,
+        })
+    }
+
+    fn permits(&self) -> Result<u64, String> {
+        let metrics = load::ask(self.internal()?, "GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n")?;
+        let line = metrics
+            .lines()
+            .find(|line| line.contains("outcome=\"PERMIT\""));
+        let count = line.and_then(|line| line.rsplit(' ').next()?.parse().ok());
+        count.ok_or_else(|| "no permits are counted".to_owned())
+    }
+}
+
+/// Loads each gateway in turn; answers a second.
+fn measure(house: &House, rounds: usize, gateways: &[Running]) -> Result<Measures, String> {
+    let request = format!(
+        "GET /e-invoice/v1/invoices HTTP/1.1\r\nhost: api.example.com\r\nx-cleartax-auth-token: {}\r\n\r\n",
+        house.token
+    );
+    let failed = RefCell::new(None);
+    let mut runs: Vec<_> = gateways
+        .iter()
+        .map(|gateway| {
+            let (request, failed) = (&request, &failed);
+            move || {
+                let fill = |buffer: &mut Vec<u8>| buffer.extend_from_slice(request.as_bytes());
+                let outcome = load::run(gateway.address, CONNECTIONS, SPAN, fill);
+                match outcome.and_then(|outcome| outcome.all(200)) {
+                    Ok(outcome) => outcome.rate(),
+                    Err(why) => {
+                        *failed.borrow_mut() = Some(why);
+                        f64::NAN
+                    }
+                }
+            }
+        })
+        .collect();
+    let mut contenders: Vec<&mut dyn FnMut() -> f64> = runs
+        .iter_mut()
+        .map(|run| run as &mut dyn FnMut() -> f64)
+        .collect();
+    let measures = interleave(rounds, &mut contenders);
+    failed.into_inner().map_or(Ok(measures), Err)
+}
+
+/// Runs the three sections.
+pub(crate) fn run(report: &mut Report, rounds: usize) -> Result<(), String> {
+    let house = House::start()?;
+    nginx(report, rounds, &house)?;
+    envoy(report, rounds, &house)?;
+    calls(report, rounds, &house)
+}
+
+fn kind(name: &str) -> Result<&'static Kind, String> {
+    let found = gateways::ALL.iter().find(|kind| kind.name == name);
+    found.ok_or_else(|| format!("no gateway is called {name}"))
+}
+
+fn nginx(report: &mut Report, rounds: usize, house: &House) -> Result<(), String> {
+    let (ours, bare) = (house.internal()?, Bare::start(&house.identity)?);
+    let gateways = [
+        house.gateway(&gateway::NGINX_UNASKED, ours),
+        house.gateway(kind("nginx")?, ours),
+        house.gateway(kind("nginx")?, bare.address),
+        house.gateway(kind("nginx over a unix socket")?, ours),
+        house.gateway(&gateway::NGINX_UNKEPT, ours),
+    ];
+    let measures = measure(house, rounds, &gateways)?;
+    report.section("The check at nginx", &how(rounds));
+    told(
+        report,
+        &measures,
+        &[
+            "no check",
+            "our check",
+            "a bare server in our place",
+            "our check, unix socket",
+            "our check, no kept connections",
+        ],
+    );
+    ratio(
+        report,
+        &measures,
+        "our check, of a bare server in our place",
+        (1, 2),
+        Goal::AtLeast(0.97),
+    );
+    ratio(
+        report,
+        &measures,
+        "our check, of no check",
+        (1, 0),
+        Goal::AtLeast(0.60),
+    );
+    ratio(
+        report,
+        &measures,
+        "our check over a unix socket, of no check",
+        (3, 0),
+        Goal::None,
+    );
+    ratio(
+        report,
+        &measures,
+        "our check without kept connections, of no check",
+        (4, 0),
+        Goal::None,
+    );
+    Ok(())
+}
+
+fn envoy(report: &mut Report, rounds: usize, house: &House) -> Result<(), String> {
+    let (ours, bare) = (house.internal()?, Bare::start(&house.identity)?);
+    let tonic = Bare::told(
+        &["bare-grpc", "tonic"],
+        &hexadecimal(&answer(&house.identity)),
+    )?;
+    let gateways = [
+        house.gateway(&gateway::ENVOY_UNASKED, ours),
+        house.gateway(kind("envoy over gRPC")?, ours),
+        house.gateway(kind("envoy over gRPC")?, tonic.address),
+        house.gateway(kind("envoy over gRPC and a unix socket")?, ours),
+        house.gateway(kind("envoy over HTTP")?, ours),
+        house.gateway(kind("envoy over HTTP")?, bare.address),
+    ];
+    let measures = measure(house, rounds, &gateways)?;
+    report.section("The check at Envoy", &how(rounds));
+    told(
+        report,
+        &measures,
+        &[
+            "no check",
+            "our check, gRPC",
+            "bare tonic in our place",
+            "our check, gRPC, unix socket",
+            "our check, HTTP",
+            "a bare server in our place, HTTP",
+        ],
+    );
+    ratio(
+        report,
+        &measures,
+        "our check over gRPC, of bare tonic in our place",
+        (1, 2),
+        Goal::AtLeast(0.97),
+    );
+    ratio(
+        report,
+        &measures,
+        "our check over gRPC, of no check",
+        (1, 0),
+        Goal::AtLeast(0.52),
+    );
+    ratio(
+        report,
+        &measures,
+        "our check over a unix socket, of no check",
+        (3, 0),
+        Goal::None,
+    );
+    ratio(
+        report,
+        &measures,
+        "our check over HTTP, of a bare server in our place",
+        (4, 5),
+        Goal::AtLeast(0.97),
+    );
+    ratio(
+        report,
+        &measures,
+        "our check over HTTP, of no check",
+        (4, 0),
+        Goal::None,
+    );
+    Ok(())
+}
+
+/// Calls over gRPC without a gateway, by h2load.
+fn calls(report: &mut Report, rounds: usize, house: &House) -> Result<(), String> {
+    let message = hexadecimal(&answer(&house.identity));
+    let tonic = Bare::told(&["bare-grpc", "tonic"], &message)?;
+    let hyper = Bare::told(&["bare-grpc", "hyper"], &message)?;
+    let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
+    let file = folder.path().join("question");
+    std::fs::write(&file, framed(&question(&house.token))).map_err(|error| error.to_string())?;
+    let before = house.permits()?;
+    let failed = RefCell::new(None);
+    let call = |address: SocketAddr| {
+        h2load(address, &file).unwrap_or_else(|why| {
+            *failed.borrow_mut() = Some(why);
+            f64::NAN
+        })
+    };
+    let ours = house.internal()?;
+    let (mut first, mut second, mut third) = (
+        || call(tonic.address),
+        || call(ours),
+        || call(hyper.address),
+    );
+    let measures = interleave(rounds, &mut [&mut first, &mut second, &mut third]);
+    if let Some(why) = failed.into_inner() {
+        return Err(why);
+    }
+    if house.permits()? == before {
+        return Err("no call was permitted".to_owned());
+    }
+    report.section(
+        "Calls over gRPC",
+        &format!(
+            "h2load, {} connections with {} calls under way on each, {rounds} interleaved rounds of a second, servers and load on the same cores. Tonic and hyper answer each call with the same bytes and decode nothing.",
+            CALLS.0, CALLS.1
+        ),
+    );
+    told(
+        report,
+        &measures,
+        &["bare tonic", "our check", "bare hyper, HTTP/2"],
+    );
+    ratio(
+        report,
+        &measures,
+        "our check, of bare tonic",
+        (1, 0),
+        Goal::AtLeast(0.95),
+    );
+    ratio(
+        report,
+        &measures,
+        "our check, of bare hyper",
+        (1, 2),
+        Goal::None,
+    );
+    ratio(
+        report,
+        &measures,
+        "bare hyper, of bare tonic",
+        (2, 0),
+        Goal::None,
+    );
+    Ok(())
+}
+
+fn how(rounds: usize) -> String {
+    format!(
+        "The recipe of examples/gateways with one worker, {CONNECTIONS} kept connections, gateway, server, product and load on the same cores, {rounds} interleaved rounds of {} ms.",
+        SPAN.as_millis()
+    )
+}
+
+fn told(report: &mut Report, measures: &Measures, names: &[&str]) {
+    for (which, name) in names.iter().enumerate() {
+        let rate = measures.median(which);
+        report.line(
+            &format!("{name}: answers a second"),
+            &format!("{rate:.0}"),
+            0.0,
+            Goal::None,
+        );
+    }
+}
+
+fn ratio(
+    report: &mut Report,
+    measures: &Measures,
+    what: &str,
+    (of, to): (usize, usize),
+    goal: Goal,
+) {
+    let ratio = measures.ratio(of, to);
+    report.line(what, &format!("{ratio:.3}"), ratio, goal);
+}
+
+fn h2load(address: SocketAddr, question: &std::path::Path) -> Result<f64, String> {
+    let output = Command::new("h2load")
+        .args([
+            "-c",
+            &CALLS.0.to_string(),
+            "-m",
+            &CALLS.1.to_string(),
+            "-D",
+            "1",
+            "-d",
+        ])
+        .arg(question)
+        .args(["-H", "content-type: application/grpc", "-H", "te: trailers"])
+        .arg(format!("http://{address}/{METHOD}"))
+        .output()
+        .map_err(|error| format!("h2load (Debian's nghttp2-client) did not start: {error}"))?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    let rate = said
+        .lines()
+        .find(|line| line.starts_with("finished in"))
+        .and_then(|line| {
+            line.split(", ")
+                .nth(1)?
+                .trim_end_matches(" req/s")
+                .parse()
+                .ok()
+        });
+    let whole = said.contains(" 0 4xx, 0 5xx") && said.contains(" 0 failed, 0 errored");
+    match rate {
+        Some(rate) if whole => Ok(rate),
+        _ => Err(format!("h2load said:\n{said}")),
+    }
+}
+
+/// A length-delimited field of a protobuf message.
+fn field(number: u8, content: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![number << 3 | 2];
+    let mut length = content.len();
+    while length >= 0x80 {
+        bytes.push((length & 0x7f) as u8 | 0x80);
+        length >>= 7;
+    }
+    bytes.push(length as u8);
+    bytes.extend_from_slice(content);
+    bytes
+}
+
+/// What Envoy asks about a small request: its headers as they came, and the route's two words.
+fn question(token: &str) -> Vec<u8> {
+    let headers: Vec<u8> = [
+        (":authority", "api.example.com"),
+        (":path", "/e-invoice/v1/invoices"),
+        (":method", "GET"),
+        (":scheme", "http"),
+        ("user-agent", "erp/1.0"),
+        ("accept", "application/json"),
+        ("x-cleartax-auth-token", token),
+        ("x-forwarded-for", "127.0.0.1"),
+        ("x-forwarded-proto", "http"),
+        ("x-request-id", "6f1c1a52-5a0e-4a3b-9a55-0c1b5b5a9c11"),
+    ]
+    .iter()
+    .flat_map(|(name, value)| {
+        field(
+            1,
+            &[field(1, name.as_bytes()), field(3, value.as_bytes())].concat(),
+        )
+    })
+    .collect();
+    let http = [
+        field(1, b"1234"),
+        field(2, b"GET"),
+        field(4, b"/e-invoice/v1/invoices"),
+        field(13, &headers),
+    ]
+    .concat();
+    let extension = |key: &str, value: &str| {
+        field(
+            10,
+            &[field(1, key.as_bytes()), field(2, value.as_bytes())].concat(),
+        )
+    };
+    let attributes = [
+        field(4, &field(2, &http)),
+        extension("environment", "production"),
+        extension("product", "e-invoice"),
+    ]
+    .concat();
+    field(1, &attributes)
+}
+
+/// What a permit answers.
+fn answer(identity: &[(String, String)]) -> Vec<u8> {
+    let options: Vec<u8> = identity
+        .iter()
+        .flat_map(|(name, value)| {
+            let header = [field(1, name.as_bytes()), field(2, value.as_bytes())].concat();
+            // Overwrite, and keep what is empty.
+            field(2, &[field(1, &header), vec![3 << 3, 2, 4 << 3, 1]].concat())
+        })
+        .collect();
+    [field(1, b""), field(3, &options)].concat()
+}
+
+fn framed(message: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(message.len()).unwrap_or(0).to_be_bytes();
+    [&[0], &length[..], message].concat()
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect::<String>()
+        + "\n"
+}
