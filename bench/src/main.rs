@@ -4,6 +4,7 @@
 mod bare;
 mod bare_grpc;
 mod clock;
+mod ext_authz;
 mod floor;
 mod group_commit;
 mod load;
