@@ -80,7 +80,10 @@ fn call(
         Ok(200) if times > 1 => seen.retried.fetch_add(1, Ordering::Relaxed),
         Ok(200) => 0,
         other => {
-            eprintln!("finally refused: {other:?}");
+            // The first few say enough.
+            if seen.refused.load(Ordering::Relaxed) < 3 {
+                eprintln!("finally refused: {other:?}");
+            }
             seen.refused.fetch_add(1, Ordering::Relaxed)
         }
     };

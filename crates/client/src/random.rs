@@ -15,3 +15,9 @@ pub(crate) fn bytes<const N: usize>() -> [u8; N] {
 pub(crate) fn fraction() -> f64 {
     f64::from(u32::from_le_bytes(bytes())) / (f64::from(u32::MAX) + 1.0)
 }
+
+/// A name that nobody else has: 32 hex characters.
+#[cfg(feature = "aws")]
+pub(crate) fn name() -> String {
+    format!("{:032x}", u128::from_le_bytes(bytes()))
+}

@@ -1,11 +1,16 @@
 //! The command line.
 
+use super::doctor::Verdict;
+use super::exec::{AtRenewal, Wish, signal_number};
 use super::exit::End;
-use super::{get, logs};
+use super::{daemon, doctor, exec, get, init, logs, revoke, status};
 use clap::{Parser, Subcommand};
-use std::path::PathBuf;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use tokenward_client::config::{self, Config};
+use std::time::Duration;
+use tokenward_client::config::{self, Config, Parts};
+use tokenward_client::destination::dotenv::{DEFAULT_VARIABLE, check_name};
 use tracing::Level;
 
 /// Keeps an access token for programs: fetched with a client secret, renewed in time, shared by all who need it
@@ -29,11 +34,63 @@ enum Verb {
         /// Print JSON, with generation and validity
         #[arg(long)]
         json: bool,
+        /// A product answered 401: read the token it refused from standard input and give another
+        #[arg(long)]
+        refused: bool,
     },
+    /// Run a program with the token in an environment variable
+    Exec {
+        /// The variable; NAME_FILE names the token's own file, where a `credential` destination keeps one
+        #[arg(long, value_name = "NAME", default_value = DEFAULT_VARIABLE, value_parser = variable)]
+        variable: String,
+        /// End the program and start it anew with each new token
+        #[arg(long, conflicts_with = "signal_on_renewal")]
+        restart_on_renewal: bool,
+        /// Seconds the program has to end before it is killed, when it is restarted
+        #[arg(long, value_name = "SECONDS", default_value_t = 10)]
+        grace: u64,
+        /// Send the program this signal at each new token (HUP, USR1, ...)
+        #[arg(long, value_name = "SIGNAL", value_parser = signal_number)]
+        signal_on_renewal: Option<i32>,
+        /// The program and its arguments
+        #[arg(required = true, last = true, value_name = "COMMAND")]
+        command: Vec<OsString>,
+    },
+    /// Renew every client's token ahead of time and keep every destination told, until ended
+    Run,
+    /// Show what is kept and what the server says; never generates
+    Status {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Revoke the token kept, and take it out of every place
+    Revoke,
+    /// Look for what is wrong and say how to mend it; never generates
+    Doctor {
+        /// Print one JSON object a line
+        #[arg(long)]
+        json: bool,
+    },
+    /// Write a commented configuration by asking
+    Init {
+        /// The file to write
+        #[arg(default_value = "agent.toml")]
+        path: PathBuf,
+    },
+}
+
+fn variable(text: &str) -> Result<String, String> {
+    check_name(text).map_err(|error| error.to_string())?;
+    Ok(text.to_owned())
 }
 
 /// Carries a command line out.
 pub(crate) fn carry_out(arguments: Arguments) -> Result<ExitCode, End> {
+    if let Verb::Init { path } = &arguments.verb {
+        init::init(path, &mut std::io::stdin().lock(), &mut std::io::stdout())?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let path = config::find(arguments.config.as_deref())?;
     let config = config::load(&path)?;
     logs::start(level(&config, &arguments.verb), config.log_format);
@@ -41,17 +98,82 @@ pub(crate) fn carry_out(arguments: Arguments) -> Result<ExitCode, End> {
         .enable_all()
         .build()
         .map_err(|error| End::failed(error.to_string()))?;
-    let client = || config.client(arguments.client.as_deref());
+    runtime.block_on(verb(&path, config, arguments))
+}
+
+async fn verb(path: &Path, config: Config, arguments: Arguments) -> Result<ExitCode, End> {
+    let alias = arguments.client.as_deref();
     match arguments.verb {
-        Verb::Get { json } => runtime.block_on(get::get(client()?, json))?,
+        Verb::Get { json, refused } => get::get(config.client(alias)?, json, refused).await?,
+        Verb::Exec {
+            variable,
+            restart_on_renewal,
+            grace,
+            signal_on_renewal,
+            command,
+        } => {
+            let at_renewal = match signal_on_renewal {
+                Some(signal) => AtRenewal::Signal(signal),
+                None if restart_on_renewal => AtRenewal::Restart(Duration::from_secs(grace)),
+                None => AtRenewal::Nothing,
+            };
+            let wish = Wish {
+                command,
+                variable,
+                at_renewal,
+            };
+            return exec::exec(config.client(alias)?, &wish).await;
+        }
+        Verb::Run => daemon::run(config).await?,
+        Verb::Status { json } => {
+            let status = status::status(config.client(alias)?).await?;
+            if json {
+                println!("{status:#}");
+            } else {
+                print!("{}", status::lines(&status));
+            }
+        }
+        Verb::Revoke => println!("{}", revoke::revoke(config.client(alias)?).await?),
+        Verb::Doctor { json } => {
+            let chosen: Vec<&Parts> = match alias {
+                Some(_) => vec![config.client(alias)?],
+                None => config.clients.values().collect(),
+            };
+            return Ok(examine(path, &chosen, json).await);
+        }
+        Verb::Init { .. } => {}
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// A daemon tells what it does; a command that prints a result only what went wrong.
+async fn examine(path: &Path, chosen: &[&Parts], json: bool) -> ExitCode {
+    let mut bad = false;
+    for parts in chosen {
+        if !json {
+            println!("client {}", parts.alias);
+        }
+        for finding in doctor::look(path, parts).await {
+            bad |= finding.verdict == Verdict::Bad;
+            if json {
+                println!("{}", finding.json(&parts.alias));
+            } else {
+                println!("{}", finding.line());
+            }
+        }
+    }
+    if bad {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    }
+}
+
+/// A daemon tells what it does; a command that prints a result only what went wrong, which it says itself.
 fn level(config: &Config, verb: &Verb) -> Level {
     let usual = match verb {
-        Verb::Get { .. } => Level::ERROR,
+        Verb::Run => Level::INFO,
+        Verb::Exec { .. } => Level::WARN,
+        _ => Level::ERROR,
     };
     config.log_level.unwrap_or(usual)
 }

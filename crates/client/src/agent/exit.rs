@@ -30,6 +30,13 @@ impl End {
         }
     }
 
+    pub(crate) fn with_code(what: impl Into<String>, code: u8) -> Self {
+        Self {
+            what: what.into(),
+            code,
+        }
+    }
+
     pub(crate) fn config(what: impl Into<String>) -> Self {
         Self {
             what: what.into(),

@@ -1,26 +1,50 @@
 //! `get`: the token, for a script. It reuses what the home holds until near its end.
 
 use super::exit::End;
-use std::io::Write as _;
-use tokenward_client::Entry;
+use std::io::{Read as _, Write as _};
+use std::sync::Arc;
 use tokenward_client::config::Parts;
+use tokenward_client::{AccessToken, Entry};
 use zeroize::Zeroizing;
 
+/// Longest refused token read, in bytes.
+const MOST_BYTES: u64 = 1024;
+
 /// Fetches a token and waits until every destination has it.
-pub(crate) async fn fetch(parts: &Parts) -> Result<std::sync::Arc<Entry>, End> {
+pub(crate) async fn fetch(parts: &Parts) -> Result<Arc<Entry>, End> {
     let entry = parts.source.token().await?;
+    settle(parts).await;
+    Ok(entry)
+}
+
+/// The token itself is good; who reads the other places must know.
+async fn settle(parts: &Parts) {
     if let Err(stops) = parts.source.settle().await {
-        // The token itself is good; who reads the other places must know.
         for stop in stops {
             eprintln!("tokenward-agent: {}: {stop}", parts.alias);
         }
     }
-    Ok(entry)
 }
 
-/// Prints it.
-pub(crate) async fn get(parts: &Parts, json: bool) -> Result<(), End> {
-    let entry = fetch(parts).await?;
+/// Prints it; `refused` takes the token that a product refused from standard input.
+pub(crate) async fn get(parts: &Parts, json: bool, refused: bool) -> Result<(), End> {
+    let entry = if refused {
+        let mut text = Zeroizing::new(String::with_capacity(MOST_BYTES as usize));
+        std::io::stdin()
+            .take(MOST_BYTES)
+            .read_to_string(&mut text)
+            .map_err(|error| End::failed(format!("standard input: {error}")))?;
+        let token = AccessToken::parse(&text)
+            .map_err(|error| End::failed(format!("standard input: {error}")))?;
+        let entry = parts
+            .source
+            .after_refusal(&Arc::new(Entry::bare(token)))
+            .await?;
+        settle(parts).await;
+        entry
+    } else {
+        fetch(parts).await?
+    };
     let mut text = if json {
         entry.to_json()
     } else {

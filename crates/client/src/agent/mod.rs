@@ -1,9 +1,16 @@
 //! The program: one file a verb, and what they share. Nothing here decides when to renew; that is the protocol's.
 
 mod cli;
+mod daemon;
+mod doctor;
+mod exec;
 mod exit;
 mod get;
+mod health;
+mod init;
 mod logs;
+mod revoke;
+mod status;
 
 use clap::Parser as _;
 use std::process::ExitCode;

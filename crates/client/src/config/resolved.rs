@@ -2,9 +2,16 @@
 //! Nothing is fetched yet.
 
 use super::Unusable;
-use super::written::{self, Client, Destination as Place, LogFormat, Secret, ServerKind, Written};
+use super::written::{
+    self, Client, Destination as Place, LogFormat, Login, Secret, ServerKind, Vault, Written,
+};
+#[cfg(feature = "aws")]
+use crate::destination::aws::AwsHome;
+use crate::destination::credentials_folder::CredentialsFolder;
 use crate::destination::dotenv::{DEFAULT_VARIABLE, DotenvHome};
 use crate::destination::file::FileHome;
+use crate::destination::plugin::PluginHome;
+use crate::destination::vault::{Connection, Login as VaultLogin, VaultHome, VaultSecret};
 use crate::destination::{Destination, ProcessLock};
 use crate::environment;
 use crate::issuer::{Issuer, Kind};
@@ -16,6 +23,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tracing::Level;
+
+/// Where Kubernetes puts a service account's JWT.
+const SERVICE_ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount/token";
 
 /// What a configuration comes to.
 #[derive(Debug)]
@@ -37,6 +47,10 @@ pub struct Parts {
     pub alias: String,
     /// Its tokens.
     pub source: TokenSource,
+    /// The file with the bare token, where a destination keeps one.
+    pub token_file: Option<PathBuf>,
+    /// The environment variable of the client secret, where it comes from one: not for others to inherit.
+    pub secret_variable: Option<String>,
 }
 
 impl Config {
@@ -108,13 +122,8 @@ fn parts(alias: &str, client: &Client, folder: &Path) -> Result<Parts, String> {
         return Err("an alias has letters, digits, - and _".to_owned());
     }
     let policy = policy(client)?;
-    let secret = secret(&client.secret, folder)?;
-    let authority = match &client.authority_file {
-        None => None,
-        Some(path) => Some(
-            std::fs::read(folder.join(path)).map_err(|error| format!("authority_file: {error}"))?,
-        ),
-    };
+    let secret = secret(&client.secret, folder, policy.answer_limit)?;
+    let authority = authority(client.authority_file.as_deref(), folder)?;
     let kind = match client.server_kind {
         ServerKind::Tokenward => Kind::Tokenward,
         ServerKind::Clear => Kind::Clear,
@@ -129,7 +138,7 @@ fn parts(alias: &str, client: &Client, folder: &Path) -> Result<Parts, String> {
     .map_err(|error| format!("server: {error}"))?;
     let mut places = Vec::new();
     for (nth, place) in client.destination.iter().enumerate() {
-        let made = destination(place, folder)
+        let made = destination(place, folder, policy.answer_limit)
             .map_err(|what| format!("destination {}: {what}", nth + 1))?;
         places.push(made);
     }
@@ -151,6 +160,18 @@ fn parts(alias: &str, client: &Client, folder: &Path) -> Result<Parts, String> {
     Ok(Parts {
         alias: alias.to_owned(),
         source,
+        token_file: client.destination.iter().find_map(|place| match place {
+            Place::Credential {
+                folder: place,
+                name,
+                encrypt: false,
+            } => Some(folder.join(place).join(name)),
+            _ => None,
+        }),
+        secret_variable: match &client.secret {
+            Secret::Environment(name) => Some(name.clone()),
+            _ => None,
+        },
     })
 }
 
@@ -182,15 +203,28 @@ fn duration(name: &str, seconds: f64) -> Result<Duration, String> {
         .ok_or_else(|| format!("{name} is a number of seconds from 0 to a day"))
 }
 
-fn secret(written: &Secret, folder: &Path) -> Result<Arc<dyn SecretSource>, String> {
+fn secret(
+    written: &Secret,
+    folder: &Path,
+    answer_limit: Duration,
+) -> Result<Arc<dyn SecretSource>, String> {
     Ok(match written {
         Secret::File(path) => Arc::new(SecretFile(folder.join(path))),
         Secret::Credential(name) => Arc::new(SystemdCredential(name.clone())),
         Secret::Environment(name) => Arc::new(SecretVariable(name.clone())),
+        Secret::Vault(at) => Arc::new(VaultSecret {
+            connection: Arc::new(vault(at, folder, answer_limit)?),
+            mount: mount(at),
+            path: at.path.clone(),
+        }),
     })
 }
 
-fn destination(written: &Place, folder: &Path) -> Result<Arc<dyn Destination>, String> {
+fn destination(
+    written: &Place,
+    folder: &Path,
+    answer_limit: Duration,
+) -> Result<Arc<dyn Destination>, String> {
     Ok(match written {
         Place::File { path } => Arc::new(FileHome::new(folder.join(path))),
         Place::Dotenv { path, variable } => {
@@ -198,7 +232,99 @@ fn destination(written: &Place, folder: &Path) -> Result<Arc<dyn Destination>, S
             let home = DotenvHome::in_file(folder.join(path), variable);
             Arc::new(home.map_err(|error| format!("variable: {error}"))?)
         }
+        Place::Credential {
+            folder: place,
+            name,
+            encrypt,
+        } => {
+            let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_.".contains(letter);
+            if name.is_empty() || name.starts_with('.') || !name.chars().all(plain) {
+                return Err("name: a credential's name has letters, digits, - _ and .".to_owned());
+            }
+            Arc::new(CredentialsFolder::new(&folder.join(place), name, *encrypt))
+        }
+        Place::Vault(at) => Arc::new(VaultHome::new(
+            Arc::new(vault(at, folder, answer_limit)?),
+            &mount(at),
+            &at.path,
+        )),
+        #[cfg(feature = "aws")]
+        Place::Aws {
+            secret_id,
+            region,
+            endpoint,
+            credentials_file,
+        } => {
+            let credentials = credentials_file.as_ref().map(|path| folder.join(path));
+            let home = AwsHome::new(
+                secret_id,
+                region,
+                endpoint.as_deref(),
+                credentials.as_deref(),
+                answer_limit,
+            );
+            Arc::new(home.map_err(|error| format!("endpoint: {error}"))?)
+        }
+        #[cfg(not(feature = "aws"))]
+        Place::Aws { .. } => return Err("this program was built without AWS".to_owned()),
+        Place::Plugin { command } => {
+            if command.is_empty() {
+                return Err("command: name a program".to_owned());
+            }
+            Arc::new(PluginHome::new(command.clone(), answer_limit))
+        }
     })
+}
+
+/// The engine's mount.
+fn mount(written: &Vault) -> String {
+    written.mount.clone().unwrap_or_else(|| "secret".to_owned())
+}
+
+fn vault(written: &Vault, folder: &Path, answer_limit: Duration) -> Result<Connection, String> {
+    let or =
+        |given: &Option<String>, usual: &str| given.clone().unwrap_or_else(|| usual.to_owned());
+    let login = match &written.login {
+        Login::TokenFile(path) => VaultLogin::TokenFile(folder.join(path)),
+        Login::Approle {
+            mount,
+            role_id,
+            secret_id_file,
+        } => VaultLogin::AppRole {
+            mount: or(mount, "approle"),
+            role_id: role_id.clone(),
+            secret_id_file: folder.join(secret_id_file),
+        },
+        Login::Kubernetes {
+            mount,
+            role,
+            jwt_file,
+        } => VaultLogin::Kubernetes {
+            mount: or(mount, "kubernetes"),
+            role: role.clone(),
+            jwt_file: match jwt_file {
+                Some(path) => folder.join(path),
+                None => SERVICE_ACCOUNT.into(),
+            },
+        },
+    };
+    let authority = authority(written.authority_file.as_deref(), folder)?;
+    let namespace = written.namespace.clone();
+    Connection::new(
+        &written.address,
+        namespace,
+        login,
+        authority.as_deref(),
+        answer_limit,
+    )
+    .map_err(|error| format!("address: {error}"))
+}
+
+/// A further certificate authority.
+fn authority(path: Option<&Path>, folder: &Path) -> Result<Option<Vec<u8>>, String> {
+    path.map(|path| std::fs::read(folder.join(path)))
+        .transpose()
+        .map_err(|error| format!("authority_file: {error}"))
 }
 
 /// Where the processes of this machine that share a home elsewhere queue. Without a private folder for it there is
@@ -222,7 +348,8 @@ impl written::Destination {
     /// Whether the place is reached over a network, so that this machine's processes had better queue first.
     fn is_elsewhere(&self) -> bool {
         match self {
-            Place::File { .. } | Place::Dotenv { .. } => false,
+            Place::File { .. } | Place::Dotenv { .. } | Place::Credential { .. } => false,
+            Place::Vault(_) | Place::Aws { .. } | Place::Plugin { .. } => true,
         }
     }
 }

@@ -87,6 +87,8 @@ pub(crate) enum Secret {
     Credential(String),
     /// The name of an environment variable.
     Environment(String),
+    /// The field `client_secret` of a document in Vault.
+    Vault(Vault),
 }
 
 /// Where the token is kept.
@@ -99,5 +101,55 @@ pub(crate) enum Destination {
     Dotenv {
         path: PathBuf,
         variable: Option<String>,
+    },
+    /// A credential for systemd.
+    Credential {
+        folder: PathBuf,
+        name: String,
+        #[serde(default)]
+        encrypt: bool,
+    },
+    /// Vault or OpenBao, KV version 2.
+    Vault(Vault),
+    /// AWS Secrets Manager.
+    Aws {
+        secret_id: String,
+        region: String,
+        endpoint: Option<String>,
+        credentials_file: Option<PathBuf>,
+    },
+    /// A program of one's own.
+    Plugin { command: Vec<String> },
+}
+
+/// A place in a Vault and how to log in: exactly one of the three logins.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Vault {
+    pub(crate) path: String,
+    pub(crate) address: String,
+    pub(crate) namespace: Option<String>,
+    pub(crate) mount: Option<String>,
+    pub(crate) authority_file: Option<PathBuf>,
+    pub(crate) login: Login,
+}
+
+/// How to log in to Vault.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub(crate) enum Login {
+    /// A file with a token.
+    TokenFile(PathBuf),
+    /// AppRole.
+    Approle {
+        mount: Option<String>,
+        role_id: String,
+        secret_id_file: PathBuf,
+    },
+    /// A Kubernetes service account.
+    Kubernetes {
+        mount: Option<String>,
+        role: String,
+        jwt_file: Option<PathBuf>,
     },
 }

@@ -2,23 +2,18 @@
 //! whose name ends in `.lock`. For workers of one machine; not for network file systems, whose locks promise less.
 
 use super::{
-    Destination, Home, Lease, Leasing, ProcessLock, Trouble, atomic_file, file_lock, forget_from,
-    put_into,
+    Destination, Home, Lease, LeaseWish, Leasing, ProcessLock, Trouble, atomic_file, file_lock,
+    forget_from, put_into,
 };
 use crate::protocol::{Entry, Stored, Version};
 use async_trait::async_trait;
 use sha2::{Digest as _, Sha256};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 use zeroize::Zeroizing;
 
 /// Largest file read, in bytes; an `.env` shared with an application may hold much besides the token.
 pub(crate) const MOST_FILE_BYTES: usize = 256 * 1024;
-
-/// Looks at the lock of a write, and the rest between two: a write takes the time of two syncs.
-const WRITE_LOCK_LOOKS: u32 = 1_000;
-const WRITE_LOCK_REST: Duration = Duration::from_millis(5);
 
 /// How a file's content stands for an entry.
 pub trait Form: Send + Sync + std::fmt::Debug + 'static {
@@ -79,27 +74,12 @@ impl<F: Form> FileHome<F> {
         &self.path
     }
 
-    fn lock_path(&self) -> PathBuf {
-        let mut name = self.path.file_name().unwrap_or_default().to_owned();
-        name.push(".lock");
-        self.path.with_file_name(name)
-    }
-
     /// Makes comparing and swapping one step, also for writers without the lease (another worker may keep this
     /// file as its second place); another file than the lease's, for a lease holder writes too.
     async fn write_lock(&self) -> Result<file_lock::Held, Trouble> {
         let name = self.path.file_name().unwrap_or_default().to_string_lossy();
         let lock = ProcessLock::new(self.path.with_file_name(format!(".{name}.writing")));
-        for _ in 0..WRITE_LOCK_LOOKS {
-            if let Some(held) = lock.try_take()? {
-                return Ok(held);
-            }
-            crate::timer::rest(WRITE_LOCK_REST).await;
-        }
-        Err(Trouble::unreachable(
-            &self.place(),
-            "another process keeps writing to it",
-        ))
+        file_lock::write_lock(&lock, &self.place()).await
     }
 
     fn content(&self) -> Result<Option<Zeroizing<String>>, Trouble> {
@@ -111,9 +91,10 @@ impl<F: Form> FileHome<F> {
     }
 }
 
-fn version(content: Option<&str>) -> Version {
+/// A file's content as a version; empty where there is no file.
+pub(super) fn version_of(content: Option<&[u8]>) -> Version {
     Version(content.map_or_else(String::new, |content| {
-        let digest = Sha256::digest(content.as_bytes());
+        let digest = Sha256::digest(content);
         digest.iter().map(|byte| format!("{byte:02x}")).collect()
     }))
 }
@@ -146,7 +127,7 @@ impl<F: Form> Home for FileHome<F> {
             entry: content
                 .and_then(|content| self.form.read(content))
                 .map(Arc::new),
-            version: version(content),
+            version: version_of(content.map(str::as_bytes)),
         })
     }
 
@@ -154,7 +135,7 @@ impl<F: Form> Home for FileHome<F> {
         let _held = self.write_lock().await?;
         let content = self.content()?;
         let content = content.as_ref().map(|content| content.as_str());
-        if version(content) != *over {
+        if version_of(content.map(str::as_bytes)) != *over {
             return Ok(false);
         }
         let next = self.form.write(content.unwrap_or_default(), entry);
@@ -167,9 +148,9 @@ impl<F: Form> Home for FileHome<F> {
         Ok(true)
     }
 
-    async fn lease(&self, _: Duration) -> Result<Leasing, Trouble> {
+    async fn lease(&self, _: &LeaseWish) -> Result<Leasing, Trouble> {
         let place = self.place();
-        let lease = match file_lock::try_lease(&self.lock_path(), &place)? {
+        let lease = match file_lock::try_lease(&self.path, &place)? {
             Leasing::Taken(lease) => lease,
             Leasing::Busy => return Ok(Leasing::Busy),
         };

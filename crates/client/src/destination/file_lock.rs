@@ -8,6 +8,7 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// What stands in the lock file while its holder renews.
 const MARK: &[u8] = b"renewing\n";
@@ -26,8 +27,29 @@ fn open(path: &Path) -> io::Result<File> {
         .open(path)
 }
 
-/// Tries to lock a file's `.lock` and to mark it as a lease.
+/// Looks at the lock of a write, and the rest between two: a write takes the time of two syncs.
+const WRITE_LOCK_LOOKS: u32 = 1_000;
+const WRITE_LOCK_REST: Duration = Duration::from_millis(5);
+
+/// Waits for the lock that makes comparing and swapping one step.
+pub(crate) async fn write_lock(lock: &ProcessLock, place: &str) -> Result<Held, Trouble> {
+    for _ in 0..WRITE_LOCK_LOOKS {
+        if let Some(held) = lock.try_take()? {
+            return Ok(held);
+        }
+        crate::timer::rest(WRITE_LOCK_REST).await;
+    }
+    Err(Trouble::unreachable(
+        place,
+        "another process keeps writing to it",
+    ))
+}
+
+/// Tries to lock the `.lock` beside a file and to mark it as a lease.
 pub(crate) fn try_lease(path: &Path, place: &str) -> Result<Leasing, Trouble> {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".lock");
+    let path = &path.with_file_name(name);
     let attempt = || -> io::Result<Option<(File, bool)>> {
         let mut file = open(path)?;
         match file.try_lock() {
@@ -74,7 +96,7 @@ pub struct ProcessLock {
 /// The process lock in hand; dropping it unlocks.
 #[derive(Debug)]
 pub(crate) struct Held {
-    _file: File,
+    file: File,
 }
 
 impl ProcessLock {
@@ -105,7 +127,7 @@ impl ProcessLock {
             ));
         }
         match file.try_lock() {
-            Ok(()) => Ok(Some(Held { _file: file })),
+            Ok(()) => Ok(Some(Held { file })),
             Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(error)) => Err(Trouble::io(&place, "locking", &error)),
         }
@@ -113,6 +135,13 @@ impl ProcessLock {
 }
 
 impl Held {
+    /// The name of this queue: no other lock file of any machine that runs now has it.
+    pub(crate) fn queue(&self) -> Option<String> {
+        let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+        let file = self.file.metadata().ok()?;
+        Some(format!("{} {} {}", boot.trim(), file.dev(), file.ino()))
+    }
+
     pub(crate) fn leased() -> Leased {
         Leased::Taken {
             abandoned: false,

@@ -22,10 +22,16 @@
 //! 6. A page in `docs/guide/client/`, each command tried.
 
 mod atomic_file;
+#[cfg(feature = "aws")]
+pub mod aws;
+pub mod credentials_folder;
 pub mod dotenv;
 pub mod file;
 mod file_lock;
+mod lease_note;
+pub mod plugin;
 mod trouble;
+pub mod vault;
 
 pub(crate) use atomic_file::read as read_file;
 pub(crate) use file_lock::Held;
@@ -71,10 +77,20 @@ pub trait Home: Destination {
     async fn write(&self, entry: Option<&Entry>, over: &Version) -> Result<bool, Trouble>;
 
     /// Tries once, without waiting, to get the right to renew.
-    async fn lease(&self, ttl: Duration) -> Result<Leasing, Trouble>;
+    async fn lease(&self, wish: &LeaseWish) -> Result<Leasing, Trouble>;
 
     /// Gives the lease back. A lease that is dropped instead counts as abandoned.
     async fn release(&self, lease: Lease) -> Result<(), Trouble>;
+}
+
+/// What a lease is asked for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LeaseWish {
+    /// How long others shall respect it.
+    pub ttl: Duration,
+    /// The queue of processes the asker is at the head of (it holds that queue's lock): whoever has the lease and
+    /// stood in the same queue is dead.
+    pub queue: Option<String>,
 }
 
 /// What came of asking for a lease.

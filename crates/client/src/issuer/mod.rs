@@ -6,6 +6,7 @@ mod refusal;
 mod wire;
 
 pub use refusal::Refusal;
+pub(crate) use wire::transport;
 
 use crate::clock::ServerClock;
 use crate::credential::AccessToken;

@@ -142,6 +142,12 @@ impl Entry {
         ))
     }
 
+    /// A token of which nothing else is known, such as one that a product refused.
+    #[must_use]
+    pub fn bare(token: AccessToken) -> Self {
+        Self::from_parts(token, None, None, None)
+    }
+
     /// The notes for other holders, without the token.
     pub(crate) fn notes(&self) -> Notes {
         Notes {

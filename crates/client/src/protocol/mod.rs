@@ -22,8 +22,8 @@ mod renewal;
 mod simulation_tests;
 mod steps;
 
-pub(crate) use entry::parse_iso;
 pub use entry::{Entry, Unreadable};
+pub(crate) use entry::{Notes, parse_iso};
 pub use limits::{Tally, backoff};
 pub use policy::{Judgement, Policy, Reason};
 pub use renewal::Renewal;

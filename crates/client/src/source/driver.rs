@@ -3,7 +3,7 @@
 //! generating and storing.
 
 use super::Shared;
-use crate::destination::{Held, Home, Lease, Leasing, Trouble};
+use crate::destination::{Held, Home, Lease, LeaseWish, Leasing, Trouble};
 use crate::protocol::{Action, Entry, Event, Judgement, Leased, Moment, Outcome, Renewal, Stop};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -84,6 +84,13 @@ struct Locks {
 }
 
 impl Locks {
+    fn wish(&self, shared: &Shared) -> LeaseWish {
+        LeaseWish {
+            ttl: shared.lease_ttl,
+            queue: self.process.as_ref().and_then(Held::queue),
+        }
+    }
+
     async fn give_back(&mut self, home: &dyn Home) {
         if let Some(lease) = self.lease.take()
             && let Err(trouble) = home.release(lease).await
@@ -109,7 +116,7 @@ async fn act(shared: &Shared, home: &dyn Home, locks: &mut Locks, action: Action
                 }
             }),
         }),
-        Action::TakeLease => Event::Lease(match home.lease(shared.lease_ttl).await {
+        Action::TakeLease => Event::Lease(match home.lease(&locks.wish(shared)).await {
             Ok(Leasing::Taken(lease)) => {
                 let leased = lease.leased();
                 locks.lease = Some(lease);

@@ -2,8 +2,11 @@
 //! token ends the old one at once, 288 a day, no generations, no `If-Match`, no status call, tokens of another
 //! shape than ours. It is not Clear's software; what it shows is that our side needs nothing more than this.
 
+use rustix::process::{Pid, Signal, kill_process};
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
@@ -21,19 +24,31 @@ pub(crate) struct ClearStandIn {
 struct Shared {
     secret: String,
     lifetime: Duration,
+    behind: Duration,
     live: Mutex<Option<(String, SystemTime)>>,
     made: AtomicU64,
+    /// Who holds the lock on this file when the next token has been made dies before it is answered.
+    trap: Mutex<Option<PathBuf>>,
+    trapped: AtomicU64,
 }
 
 impl ClearStandIn {
     pub(crate) fn start(secret: &str, lifetime: Duration) -> ClearStandIn {
+        ClearStandIn::behind(secret, lifetime, Duration::ZERO)
+    }
+
+    /// One whose clock is behind this machine's; or, seen from there, whose clients' clocks are fast.
+    pub(crate) fn behind(secret: &str, lifetime: Duration, behind: Duration) -> ClearStandIn {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
         let shared = Arc::new(Shared {
             secret: secret.to_owned(),
             lifetime,
+            behind,
             live: Mutex::new(None),
             made: AtomicU64::new(0),
+            trap: Mutex::new(None),
+            trapped: AtomicU64::new(0),
         });
         let serving = shared.clone();
         std::thread::spawn(move || {
@@ -50,18 +65,36 @@ impl ClearStandIn {
         self.shared.made.load(Ordering::SeqCst)
     }
 
+    /// Kills who holds the lock on this file after the next token is made and before it is answered.
+    pub(crate) fn set_trap(&self, lock: &Path) {
+        *self.shared.trap.lock().unwrap() = Some(lock.to_owned());
+    }
+
+    /// How many were killed.
+    pub(crate) fn trapped(&self) -> u64 {
+        self.shared.trapped.load(Ordering::SeqCst)
+    }
+
+    /// Ends the live token, as another holder of the secret would by generating one.
+    pub(crate) fn generate_elsewhere(&self) {
+        let end = self.shared.now() + self.shared.lifetime;
+        *self.shared.live.lock().unwrap() = Some(("elsewhere".to_owned(), end));
+    }
+
     /// Where a product checks tokens.
     pub(crate) fn product_url(&self) -> String {
         format!("{}/product", self.base)
     }
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a stand-in of a server has a clock of its own"
-)]
-fn now() -> SystemTime {
-    SystemTime::now()
+impl Shared {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a stand-in of a server has a clock of its own"
+    )]
+    fn now(&self) -> SystemTime {
+        SystemTime::now() - self.behind
+    }
 }
 
 /// Requests on one connection, one after the other.
@@ -85,7 +118,7 @@ fn serve(shared: &Shared, stream: TcpStream) {
         } else {
             &body
         };
-        let date = httpdate(now());
+        let date = httpdate(shared.now());
         let sent = write!(
             writer,
             "HTTP/1.1 {status} X\r\ndate: {date}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
@@ -119,8 +152,12 @@ fn answer(shared: &Shared, head: &[String]) -> (u16, String) {
                 return (429, error("QUOTA_EXCEEDED"));
             }
             let token = format!("1.{nth}-opaque$of'another\"shape");
-            let end = now() + shared.lifetime;
+            let end = shared.now() + shared.lifetime;
             *live = Some((token.clone(), end));
+            if let Some(lock) = shared.trap.lock().unwrap().take() {
+                kill_holder(&lock);
+                shared.trapped.fetch_add(1, Ordering::SeqCst);
+            }
             let token = token.replace('"', "\\\"");
             let till = iso(end);
             (
@@ -131,9 +168,9 @@ fn answer(shared: &Shared, head: &[String]) -> (u16, String) {
         "/product" => {
             let live = shared.live.lock().unwrap();
             let presented = header("x-cleartax-auth-token");
-            let good = live
-                .as_ref()
-                .is_some_and(|(token, end)| presented.as_ref() == Some(token) && now() < *end);
+            let good = live.as_ref().is_some_and(|(token, end)| {
+                presented.as_ref() == Some(token) && shared.now() < *end
+            });
             if good {
                 (200, String::new())
             } else {
@@ -142,6 +179,19 @@ fn answer(shared: &Shared, head: &[String]) -> (u16, String) {
         }
         _ => (404, error("NOT_FOUND")),
     }
+}
+
+/// Ends the process that the kernel names as holder of the lock on a file.
+fn kill_holder(lock: &Path) {
+    let inode = std::fs::metadata(lock).unwrap().ino().to_string();
+    let locks = std::fs::read_to_string("/proc/locks").unwrap();
+    let holder = locks.lines().find_map(|line| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let held = words.get(5)?.rsplit(':').next()? == inode;
+        held.then(|| words[4].parse::<i32>().unwrap())
+    });
+    let pid = Pid::from_raw(holder.expect("a holder of the lock")).unwrap();
+    kill_process(pid, Signal::KILL).unwrap();
 }
 
 fn iso(time: SystemTime) -> String {

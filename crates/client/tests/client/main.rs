@@ -2,7 +2,13 @@
 //! real `tokenward` and, where Clear's own behaviour matters, a stand-in named as one.
 
 mod clear_stand_in;
+mod conformance;
+mod daemon;
+mod exec;
 mod get;
+mod services;
 mod stampede;
+mod vault;
+mod verbs;
 mod wait;
 mod world;

@@ -1,0 +1,399 @@
+//! AWS Secrets Manager as home. It has no lock and no conditional write, but two things that serve as such: moving
+//! the label `AWSCURRENT` names the version it is taken from, and a version's id can be chosen by the caller, once.
+//! So a write makes a version and then moves the label off the version read; and a lease is a version whose id
+//! follows from the version it is to replace: of all who try, one makes it.
+//!
+//! It never creates the secret itself: who may do that may do more than a program that renews tokens should.
+
+use super::lease_note::{Note, Standing, reliable};
+use super::{Destination, Home, Lease, LeaseWish, Leasing, Trouble, forget_from, put_into};
+use crate::clock::ServerClock;
+use crate::issuer::{BadServer, Refusal, http_client, read, safe_url, transport};
+use crate::protocol::{Entry, Stored, Version};
+use async_trait::async_trait;
+use reqsign_aws_v4::{
+    Credential, DefaultCredentialProvider, ProfileCredentialProvider, RequestSigner,
+};
+use reqsign_core::{Context, OsEnv, Signer};
+use reqsign_file_read_tokio::TokioFileRead;
+use reqsign_http_send_reqwest::ReqwestHttpSend;
+use reqwest::{Client, Url};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use sha2::{Digest as _, Sha256};
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use zeroize::Zeroizing;
+
+/// The label of the version every reader gets.
+const CURRENT: &str = "AWSCURRENT";
+/// The label of a version that is not current yet.
+const COMING: &str = "tokenward-coming";
+/// The label of the lease.
+const LEASE: &str = "tokenward-lease";
+/// Lease ids tried in a row; each was taken by somebody who did not finish and left no note.
+const MOST_TRIES: u32 = 64;
+
+/// A secret of Secrets Manager as home.
+pub struct AwsHome {
+    http: Client,
+    signer: Signer<Credential>,
+    endpoint: Url,
+    secret_id: String,
+    clock: ServerClock,
+}
+
+impl fmt::Debug for AwsHome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AwsHome")
+            .field("secret_id", &self.secret_id)
+            .finish_non_exhaustive()
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Value {
+    secret_string: Option<Zeroizing<String>>,
+    version_id: String,
+}
+
+/// The lease as stored.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Lent {
+    /// The version to be replaced.
+    base: String,
+    /// The how-manieth lease on it.
+    nth: u32,
+    note: Note,
+}
+
+/// An error of the service, by its name.
+struct Refused {
+    name: String,
+    status: u16,
+}
+
+impl AwsHome {
+    /// A secret by its name or ARN. Credentials come from the file named, or else from where the AWS tools look:
+    /// environment, profile, web identity, container, instance. `endpoint` replaces the region's own.
+    ///
+    /// # Errors
+    /// When the endpoint is none to which secrets may be sent.
+    pub fn new(
+        secret_id: &str,
+        region: &str,
+        endpoint: Option<&str>,
+        credentials_file: Option<&Path>,
+        answer_limit: Duration,
+    ) -> Result<Self, BadServer> {
+        let usual = format!("https://secretsmanager.{region}.amazonaws.com");
+        let endpoint = safe_url(endpoint.unwrap_or(&usual))?;
+        let http = http_client(&endpoint, None, answer_limit)?;
+        let elsewhere = Client::builder()
+            .timeout(answer_limit)
+            .build()
+            .map_err(|error| BadServer::NoClient(error.to_string()))?;
+        let context = Context::new()
+            .with_file_read(TokioFileRead)
+            .with_http_send(ReqwestHttpSend::new(elsewhere))
+            .with_env(OsEnv);
+        let provider = match credentials_file {
+            None => DefaultCredentialProvider::new(),
+            Some(path) => DefaultCredentialProvider::builder()
+                .no_env()
+                .profile(
+                    ProfileCredentialProvider::new()
+                        .with_credentials_file(path.display().to_string()),
+                )
+                .build(),
+        };
+        let request_signer = RequestSigner::new("secretsmanager", region);
+        Ok(Self {
+            http,
+            signer: Signer::new(context, provider, request_signer),
+            endpoint,
+            secret_id: secret_id.to_owned(),
+            clock: ServerClock::default(),
+        })
+    }
+
+    async fn call(
+        &self,
+        action: &str,
+        body: Zeroizing<String>,
+    ) -> Result<Result<Zeroizing<Vec<u8>>, Refused>, Trouble> {
+        let place = self.place();
+        let broken = |what: String| Trouble::unreachable(&place, what);
+        let digest: String = Sha256::digest(body.as_bytes())
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        let request = http::Request::post(self.endpoint.as_str())
+            .header("content-type", "application/x-amz-json-1.1")
+            .header("x-amz-target", format!("secretsmanager.{action}"))
+            .header("x-amz-content-sha256", digest)
+            .body(())
+            .map_err(|error| broken(error.to_string()))?;
+        let mut parts = request.into_parts().0;
+        self.signer.sign(&mut parts, None).await.map_err(|_| {
+            Trouble::misconfigured(
+                &place,
+                "no AWS credentials: none in the environment, the profile, a web identity, the container or the instance",
+            )
+        })?;
+        for value in parts.headers.values_mut() {
+            value.set_sensitive(true);
+        }
+        let response = self
+            .http
+            .post(parts.uri.to_string())
+            .headers(parts.headers)
+            .body(body.to_string())
+            .send()
+            .await
+            .map_err(|error| broken(transport(&error)))?;
+        let date = response.headers().get("date");
+        self.clock.heard(date.and_then(|date| date.to_str().ok()));
+        let status = response.status().as_u16();
+        let named = response
+            .headers()
+            .get("x-amzn-errortype")
+            .and_then(|name| Some(name.to_str().ok()?.to_owned()));
+        let bytes = read(response, false)
+            .await
+            .map_err(|refusal| match refusal {
+                Refusal::Later { what, .. } | Refusal::Unreadable { what } => broken(what),
+                other => broken(other.to_string()),
+            })?;
+        if status == 200 {
+            return Ok(Ok(bytes));
+        }
+        let named = named.or_else(|| {
+            let body: serde_json::Value = serde_json::from_slice(&bytes).ok()?;
+            Some(body["__type"].as_str()?.to_owned())
+        });
+        // Some say `prefix#Name:more`.
+        let name: String = named
+            .unwrap_or_default()
+            .rsplit('#')
+            .next()
+            .unwrap_or_default()
+            .chars()
+            .take_while(char::is_ascii_alphanumeric)
+            .take(64)
+            .collect();
+        Ok(Err(Refused { name, status }))
+    }
+
+    fn trouble(&self, refused: &Refused) -> Trouble {
+        let place = self.place();
+        let Refused { name, status } = refused;
+        match name.as_str() {
+            "ResourceNotFoundException" => Trouble::misconfigured(
+                &place,
+                "there is no such secret: make it once with `aws secretsmanager create-secret --name ... --secret-string '{}'`",
+            ),
+            "AccessDeniedException" => Trouble::misconfigured(
+                &place,
+                "access denied: allow GetSecretValue, PutSecretValue and UpdateSecretVersionStage on this secret",
+            ),
+            "UnrecognizedClientException"
+            | "InvalidClientTokenId"
+            | "ExpiredTokenException"
+            | "InvalidSignatureException"
+            | "SignatureDoesNotMatch" => {
+                Trouble::misconfigured(&place, format!("AWS refuses these credentials ({name})"))
+            }
+            _ => Trouble::unreachable(&place, format!("status {status} {name}")),
+        }
+    }
+
+    /// The version with a label; none where no version has it.
+    async fn value(&self, label: &str) -> Result<Option<Value>, Trouble> {
+        // Asked for by label: without one, some servers answer with whatever was written last.
+        let body = json!({"SecretId": self.secret_id, "VersionStage": label}).to_string();
+        match self.call("GetSecretValue", Zeroizing::new(body)).await? {
+            Ok(bytes) => serde_json::from_slice(&bytes)
+                .map(Some)
+                .map_err(|_| Trouble::unreachable(&self.place(), "its answer is none of AWS's")),
+            Err(refused) if refused.name == "ResourceNotFoundException" => {
+                if label == CURRENT && !self.exists().await? {
+                    return Err(self.trouble(&refused));
+                }
+                Ok(None)
+            }
+            Err(refused) => Err(self.trouble(&refused)),
+        }
+    }
+
+    /// The service has one name for a missing secret and a missing version.
+    async fn exists(&self) -> Result<bool, Trouble> {
+        let body = json!({"SecretId": self.secret_id}).to_string();
+        match self.call("DescribeSecret", Zeroizing::new(body)).await? {
+            Ok(_) => Ok(true),
+            Err(refused) if refused.name == "ResourceNotFoundException" => Ok(false),
+            // Not allowed to look: then believe the first answer.
+            Err(_) => Ok(false),
+        }
+    }
+
+    /// Makes a version with an id of ours; false when that id is taken by another content.
+    async fn make(&self, id: &str, text: &str, label: &str) -> Result<bool, Trouble> {
+        let mut body = Zeroizing::new(String::with_capacity(4096));
+        let head =
+            json!({"SecretId": self.secret_id, "ClientRequestToken": id, "VersionStages": [label]});
+        let head = head.to_string();
+        body.push_str(head.trim_end_matches('}'));
+        body.push_str(",\"SecretString\":");
+        body.push_str(&Zeroizing::new(
+            serde_json::to_string(text).unwrap_or_default(),
+        ));
+        body.push('}');
+        match self.call("PutSecretValue", body).await? {
+            Ok(_) => Ok(true),
+            Err(refused) if refused.name == "ResourceExistsException" => Ok(false),
+            Err(refused) => Err(self.trouble(&refused)),
+        }
+    }
+
+    async fn current_version(&self) -> Result<String, Trouble> {
+        let current = self.value(CURRENT).await?;
+        Ok(current.map_or_else(String::new, |value| value.version_id))
+    }
+}
+
+/// An id for one lease on one version, the same for all who try: 64 hex digits.
+fn lease_id(base: &str, nth: u32, released: bool) -> String {
+    let text = format!("tokenward lease {base} {nth} {released}");
+    let digest = Sha256::digest(text.as_bytes());
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[async_trait]
+impl Destination for AwsHome {
+    fn place(&self) -> String {
+        format!("AWS secret {}", self.secret_id)
+    }
+
+    async fn put(&self, entry: &Entry) -> Result<(), Trouble> {
+        put_into(self, entry).await
+    }
+
+    async fn forget(&self) -> Result<(), Trouble> {
+        forget_from(self).await
+    }
+
+    fn as_home(&self) -> Option<&dyn Home> {
+        Some(self)
+    }
+}
+
+#[async_trait]
+impl Home for AwsHome {
+    async fn read(&self) -> Result<Stored, Trouble> {
+        let Some(value) = self.value(CURRENT).await? else {
+            return Ok(Stored::default());
+        };
+        let entry = value
+            .secret_string
+            .and_then(|text| Entry::from_json(&text).ok());
+        Ok(Stored {
+            entry: entry.map(Arc::new),
+            version: Version(value.version_id),
+        })
+    }
+
+    async fn write(&self, entry: Option<&Entry>, over: &Version) -> Result<bool, Trouble> {
+        let json = entry.map_or_else(|| Zeroizing::new("{}".to_owned()), Entry::to_json);
+        let id = crate::random::name();
+        if over.0.is_empty() {
+            // The first version becomes the current one by itself.
+            return self.make(&id, &json, CURRENT).await;
+        }
+        if !self.make(&id, &json, COMING).await? {
+            return Ok(false);
+        }
+        let body = json!({
+            "SecretId": self.secret_id,
+            "VersionStage": CURRENT,
+            "MoveToVersionId": id,
+            "RemoveFromVersionId": over.0,
+        });
+        match self
+            .call("UpdateSecretVersionStage", Zeroizing::new(body.to_string()))
+            .await?
+        {
+            Ok(_) => Ok(true),
+            Err(refused) if refused.name.starts_with("Invalid") => {
+                // Either the label has moved, or this very move was answered before and the answer got lost.
+                Ok(self.current_version().await? == id)
+            }
+            Err(refused) => Err(self.trouble(&refused)),
+        }
+    }
+
+    async fn lease(&self, wish: &LeaseWish) -> Result<Leasing, Trouble> {
+        let base = self.current_version().await?;
+        for _ in 0..MOST_TRIES {
+            let found: Lent = self
+                .value(LEASE)
+                .await?
+                .and_then(|value| serde_json::from_str(value.secret_string.as_ref()?).ok())
+                .unwrap_or_default();
+            let now = self.clock.now();
+            // A lease on a version that is no longer current is over: its holder stored what it made.
+            let (nth, abandoned) = if found.base != base {
+                (0, false)
+            } else {
+                match found.note.standing(wish, now) {
+                    Standing::Lent => return Ok(Leasing::Busy),
+                    Standing::Free { abandoned } => (found.nth + 1, abandoned),
+                }
+            };
+            let lent = Lent {
+                base: base.clone(),
+                nth,
+                note: Note::lent(wish, now),
+            };
+            // Two contents must never be the same, or two askers would take themselves for one.
+            let text = format!(
+                "{{\"asker\":\"{}\",{}",
+                crate::random::name(),
+                &serde_json::to_string(&lent).unwrap_or_default()[1..]
+            );
+            if self
+                .make(&lease_id(&base, nth, false), &text, LEASE)
+                .await?
+            {
+                return Ok(Leasing::Taken(Lease::new(
+                    abandoned,
+                    Some(reliable(wish.ttl)),
+                    lent,
+                )));
+            }
+            if self.current_version().await? != base {
+                return Ok(Leasing::Busy);
+            }
+        }
+        Ok(Leasing::Busy)
+    }
+
+    async fn release(&self, lease: Lease) -> Result<(), Trouble> {
+        let Some(lent) = lease.into_proof::<Lent>() else {
+            return Ok(());
+        };
+        if self.current_version().await? != lent.base {
+            return Ok(());
+        }
+        let id = lease_id(&lent.base, lent.nth, true);
+        let back = Lent {
+            note: Note::given_back(),
+            ..lent
+        };
+        let text = serde_json::to_string(&back).unwrap_or_default();
+        self.make(&id, &text, LEASE).await.map(drop)
+    }
+}

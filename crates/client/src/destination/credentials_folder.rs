@@ -1,0 +1,217 @@
+//! A folder of credentials as systemd loads them: the bare token in a file of the credential's name, which a unit
+//! names in `LoadCredential=` (or, encrypted for this machine by `systemd-creds`, in `LoadCredentialEncrypted=`), and
+//! beside it a file with what other holders must know, without the token.
+//!
+//! The two files cannot be replaced in one step. The second holds the first one's digest, so a reader between two
+//! steps sees that they do not belong together, and takes the place for empty.
+
+use super::file::version_of;
+use super::{
+    Destination, Home, Lease, LeaseWish, Leasing, ProcessLock, Trouble, atomic_file, file_lock,
+    forget_from, put_into,
+};
+use crate::credential::AccessToken;
+use crate::protocol::{Entry, Notes, Stored, Version};
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::Arc;
+use tokio::io::AsyncWriteExt as _;
+use tokio::process::Command;
+use zeroize::Zeroizing;
+
+/// Longest file read, in bytes; an encrypted token takes about two thousand.
+const MOST_FILE_BYTES: usize = 64 * 1024;
+
+/// A credential in a folder as home.
+#[derive(Clone, Debug)]
+pub struct CredentialsFolder {
+    token: PathBuf,
+    notes: PathBuf,
+    name: String,
+    encrypt: bool,
+}
+
+/// The second file.
+#[derive(Serialize, Deserialize)]
+struct Beside {
+    digest: String,
+    generation: Option<u32>,
+    notes: Notes,
+}
+
+impl CredentialsFolder {
+    /// The credential `name` in this folder, which must exist; `encrypt` needs `systemd-creds` and, on most machines,
+    /// root.
+    #[must_use]
+    pub fn new(folder: &Path, name: &str, encrypt: bool) -> Self {
+        Self {
+            token: folder.join(name),
+            notes: folder.join(format!("{name}.state")),
+            name: name.to_owned(),
+            encrypt,
+        }
+    }
+
+    fn lock(&self) -> ProcessLock {
+        let folder = self.token.parent().unwrap_or(Path::new("."));
+        ProcessLock::new(folder.join(format!(".{}.writing", self.name)))
+    }
+
+    /// Passes a text through `systemd-creds`, standard input to standard output.
+    async fn creds(&self, verb: &str, input: &[u8]) -> Result<Zeroizing<Vec<u8>>, Trouble> {
+        let place = self.place();
+        let failed = |what: String| Trouble::misconfigured(&place, what);
+        let mut child = Command::new("systemd-creds")
+            .arg(format!("--name={}", self.name))
+            .args([verb, "-", "-"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(|error| {
+                failed(format!(
+                    "systemd-creds does not start ({error}): install systemd"
+                ))
+            })?;
+        if let Some(mut stdin) = child.stdin.take() {
+            let sent = stdin.write_all(input).await;
+            sent.map_err(|error| failed(format!("systemd-creds: {error}")))?;
+        }
+        let output = child
+            .wait_with_output()
+            .await
+            .map_err(|error| failed(format!("systemd-creds: {error}")))?;
+        let bytes = Zeroizing::new(output.stdout);
+        if output.status.success() {
+            Ok(bytes)
+        } else {
+            Err(failed(format!(
+                "systemd-creds {verb} failed: it needs root, or a key of this machine (systemd-creds setup)"
+            )))
+        }
+    }
+
+    fn bytes(&self, path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, Trouble> {
+        atomic_file::read(path, MOST_FILE_BYTES)
+            .map_err(|error| Trouble::io(&self.place(), "reading", &error))
+    }
+
+    /// Both files, if they belong together.
+    async fn entry(&self, token: &[u8], beside: Option<&[u8]>) -> Result<Option<Entry>, Trouble> {
+        let Some(beside) = beside.and_then(|bytes| serde_json::from_slice::<Beside>(bytes).ok())
+        else {
+            return Ok(None);
+        };
+        if beside.digest != version_of(Some(token)).0 {
+            return Ok(None);
+        }
+        let plain = if self.encrypt {
+            self.creds("decrypt", token).await?
+        } else {
+            Zeroizing::new(token.to_vec())
+        };
+        let token = std::str::from_utf8(&plain)
+            .ok()
+            .and_then(|text| AccessToken::parse(text).ok());
+        Ok(
+            token
+                .map(|token| Entry::from_parts(token, beside.generation, None, Some(beside.notes))),
+        )
+    }
+}
+
+#[async_trait]
+impl Destination for CredentialsFolder {
+    fn place(&self) -> String {
+        format!("credential {}", self.token.display())
+    }
+
+    async fn put(&self, entry: &Entry) -> Result<(), Trouble> {
+        put_into(self, entry).await
+    }
+
+    async fn forget(&self) -> Result<(), Trouble> {
+        forget_from(self).await
+    }
+
+    fn as_home(&self) -> Option<&dyn Home> {
+        Some(self)
+    }
+}
+
+#[async_trait]
+impl Home for CredentialsFolder {
+    async fn read(&self) -> Result<Stored, Trouble> {
+        let token = self.bytes(&self.token)?;
+        let beside = self.bytes(&self.notes)?;
+        let version = version_of(token.as_deref().map(Vec::as_slice));
+        let entry = match &token {
+            Some(token) => {
+                self.entry(token, beside.as_deref().map(Vec::as_slice))
+                    .await?
+            }
+            None => None,
+        };
+        Ok(Stored {
+            entry: entry.map(Arc::new),
+            version,
+        })
+    }
+
+    async fn write(&self, entry: Option<&Entry>, over: &Version) -> Result<bool, Trouble> {
+        let held = file_lock::write_lock(&self.lock(), &self.place()).await?;
+        let found = self.bytes(&self.token)?;
+        if version_of(found.as_deref().map(Vec::as_slice)) != *over {
+            return Ok(false);
+        }
+        let failed = |error: std::io::Error| Trouble::io(&self.place(), "writing", &error);
+        let Some(entry) = entry else {
+            atomic_file::remove(&self.notes).map_err(failed)?;
+            atomic_file::remove(&self.token).map_err(failed)?;
+            return Ok(true);
+        };
+        let plain = entry.token.expose().as_bytes();
+        let content = if self.encrypt {
+            self.creds("encrypt", plain).await?
+        } else {
+            Zeroizing::new(plain.to_vec())
+        };
+        let beside = Beside {
+            digest: version_of(Some(&content)).0,
+            generation: entry.generation,
+            notes: entry.notes(),
+        };
+        let beside = serde_json::to_vec(&beside).unwrap_or_default();
+        // systemd reads it as root, and so does nobody else.
+        atomic_file::replace(&self.token, &content, 0o600).map_err(failed)?;
+        atomic_file::replace(&self.notes, &beside, 0o600).map_err(failed)?;
+        drop(held);
+        Ok(true)
+    }
+
+    async fn lease(&self, _: &LeaseWish) -> Result<Leasing, Trouble> {
+        let place = self.place();
+        let lease = match file_lock::try_lease(&self.notes, &place)? {
+            Leasing::Taken(lease) => lease,
+            Leasing::Busy => return Ok(Leasing::Busy),
+        };
+        let held = file_lock::write_lock(&self.lock(), &place).await?;
+        let prepared =
+            atomic_file::prepare(&self.token).and_then(|()| atomic_file::prepare(&self.notes));
+        drop(held);
+        match prepared {
+            Ok(()) => Ok(Leasing::Taken(lease)),
+            Err(error) => {
+                self.release(lease).await?;
+                Err(Trouble::io(&place, "taking room for a token", &error))
+            }
+        }
+    }
+
+    async fn release(&self, lease: Lease) -> Result<(), Trouble> {
+        file_lock::release(lease, &self.place())
+    }
+}

@@ -1,0 +1,198 @@
+//! Vault's own ways, on a real OpenBao: policies, `bao agent`, sealing in the middle.
+
+use crate::services::{AGENT_POLICY, APP_POLICY, Bao, ROOT, free_port, installed};
+use crate::wait::wait_until;
+use crate::world::{World, failed, out, private_file};
+use serde_json::json;
+use std::time::Duration;
+use tokenward_testkit::Helper;
+
+const TOKEN: &str = "secret/data/tokenward/sandbox/erp/token";
+const CLIENT: &str = "secret/data/tokenward/sandbox/erp/client";
+
+/// A world whose client secret and token both lie in OpenBao.
+fn world(lifetime: u64, lines: &str) -> (World, Bao) {
+    let world = World::new(lifetime);
+    let bao = Bao::start();
+    let role = bao.role("agent", AGENT_POLICY);
+    bao.done(
+        "POST",
+        CLIENT,
+        json!({"data": {"client_secret": world.client.secret}}),
+    );
+    let place = bao.destination(world.folder.path(), &role);
+    let text = format!(
+        "[client.erp]\nserver = \"{}\"\n{lines}[client.erp.secret.vault]\naddress = \"{}\"\n\
+         path = \"tokenward/sandbox/erp/client\"\n\
+         login.approle = {{ role_id = \"{}\", secret_id_file = \"vault-secret-id\" }}\n\
+         [[client.erp.destination]]\n{place}",
+        world.server.public(),
+        bao.address,
+        role.0
+    );
+    std::fs::write(world.path("agent.toml"), text).unwrap();
+    std::fs::remove_file(world.path("secret")).unwrap();
+    (world, bao)
+}
+
+#[test]
+fn each_role_may_do_its_part_and_no_more() {
+    let (world, bao) = world(3600, "");
+    let token = out(&world.agent(&["get"]));
+    assert_eq!(world.check(token.trim()), 200);
+
+    let (role, secret) = bao.role("app", APP_POLICY);
+    let login = json!({"role_id": role, "secret_id": secret});
+    let app = bao.call("POST", "auth/approle/login", "", Some(login)).1;
+    let app = app["auth"]["client_token"].as_str().unwrap();
+    let (status, read) = bao.call("GET", TOKEN, app, None);
+    assert_eq!(status, 200);
+    assert_eq!(
+        read["data"]["data"]["access_token"].as_str(),
+        Some(token.trim())
+    );
+    let check = |method: &str, path: &str| {
+        let body = (method == "POST").then(|| json!({"data": {}}));
+        assert_eq!(bao.call(method, path, app, body).0, 403, "{method} {path}");
+    };
+    check("GET", CLIENT);
+    check("POST", TOKEN);
+    check("POST", CLIENT);
+    check("DELETE", TOKEN);
+    check("GET", "secret/data/tokenward/production/erp/token");
+    check("LIST", "secret/metadata/tokenward");
+
+    // An agent with the applications' role is told what it lacks.
+    private_file(&world.path("vault-secret-id"), &secret);
+    let text = std::fs::read_to_string(world.path("agent.toml")).unwrap();
+    let theirs = text
+        .split("role_id = \"")
+        .nth(1)
+        .unwrap()
+        .split('"')
+        .next()
+        .unwrap()
+        .to_owned();
+    std::fs::write(world.path("agent.toml"), text.replace(&theirs, &role)).unwrap();
+    world.ask(async |api| api.revoke(&world.client.id).await.unwrap().expect(200));
+    let said = failed(
+        &crate::world::agent(world.folder.path(), &["get", "--refused"])
+            .stdin(piped(&world, &token))
+            .output()
+            .unwrap(),
+        78,
+    );
+    assert!(said.contains("permission denied"), "{said}");
+}
+
+/// A file with a refused token, as standard input.
+fn piped(world: &World, token: &str) -> std::process::Stdio {
+    private_file(&world.path("refused"), token);
+    std::fs::File::open(world.path("refused")).unwrap().into()
+}
+
+#[test]
+fn an_engine_that_demands_check_and_set_is_served() {
+    let (world, bao) = world(3600, "");
+    bao.done(
+        "POST",
+        "secret/config",
+        json!({"cas_required": true, "max_versions": 3}),
+    );
+    let first = out(&world.agent(&["get"]));
+    assert_eq!(out(&world.agent(&["get"])), first);
+    assert_eq!(world.generation(), 1);
+}
+
+#[test]
+fn bao_agent_renders_what_we_keep() {
+    let (world, bao) = world(3600, "");
+    let token = out(&world.agent(&["get"]));
+    let (role, secret) = bao.role("app", APP_POLICY);
+    private_file(&world.path("role-id"), &role);
+    private_file(&world.path("app-secret-id"), &secret);
+    let template = r#"{{ with secret "secret/data/tokenward/sandbox/erp/token" }}CLEARTAX_AUTH_TOKEN={{ .Data.data.access_token }}{{ end }}"#;
+    private_file(&world.path("template"), template);
+    let here = |name: &str| world.path(name).display().to_string();
+    let config = format!(
+        "vault {{ address = \"{}\" }}\n\
+         auto_auth {{ method \"approle\" {{ config = {{ role_id_file_path = \"{}\", secret_id_file_path = \"{}\", \
+         remove_secret_id_file_after_reading = false }} }} }}\n\
+         template {{ source = \"{}\", destination = \"{}\", perms = \"0600\" }}\n\
+         listener \"tcp\" {{ address = \"127.0.0.1:{}\", tls_disable = true }}\n",
+        bao.address,
+        here("role-id"),
+        here("app-secret-id"),
+        here("template"),
+        here("rendered"),
+        free_port()
+    )
+    .replace("source = ", "\n source = ")
+    .replace(", destination", "\n destination")
+    .replace(", perms", "\n perms");
+    std::fs::write(world.path("bao-agent.hcl"), config).unwrap();
+    let helper = Helper::start(&installed("bao"), |command| {
+        command
+            .arg("agent")
+            .arg(format!("-config={}", here("bao-agent.hcl")));
+    });
+    let rendered = wait_until("the rendered file", Duration::from_secs(30), || {
+        let text = std::fs::read_to_string(world.path("rendered")).ok();
+        assert!(
+            !helper.output().contains("error parsing"),
+            "{}",
+            helper.output()
+        );
+        text.filter(|text| !text.is_empty())
+    });
+    assert_eq!(rendered, format!("CLEARTAX_AUTH_TOKEN={}", token.trim()));
+}
+
+#[test]
+fn sealed_in_the_middle_of_a_renewal_loses_no_token_and_makes_none() {
+    let (world, bao) = world(
+        4,
+        "margin_seconds = 1\nanswer_limit_seconds = 1\npatience_seconds = 4\n",
+    );
+    let port = free_port();
+    let text = std::fs::read_to_string(world.path("agent.toml")).unwrap();
+    let daemon = format!("[daemon]\nlisten = \"127.0.0.1:{port}\"\n");
+    std::fs::write(world.path("agent.toml"), daemon + &text).unwrap();
+    let health = format!("http://127.0.0.1:{port}/health");
+    let agent = Helper::start(env!("CARGO_BIN_EXE_tokenward-agent").as_ref(), |command| {
+        command
+            .arg("--config")
+            .arg(world.path("agent.toml"))
+            .arg("run");
+    });
+    let limit = Duration::from_secs(40);
+    wait_until("a second token", limit, || {
+        (world.generation() >= 2).then_some(())
+    });
+    bao.seal();
+    let at_seal = world.generation();
+    // The token runs out while nothing can be leased: then there is none, and none is made.
+    wait_until("the end of the token", limit, || {
+        let (status, told) = crate::services::http("GET", &health, &[], None);
+        let trouble = told["clients"][0]["trouble"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned();
+        (status == 503 && trouble.contains("sealed")).then_some(())
+    });
+    assert!(world.generation() <= at_seal + 1, "made without a lease");
+    let (sealed_at, _) = (world.generation(), agent.output());
+    bao.unseal();
+    wait_until("recovery", limit * 2, || {
+        let (status, _) = crate::services::http("GET", &health, &[], None);
+        (status == 200 && world.generation() > sealed_at).then_some(())
+    });
+    let kept = bao.call("GET", TOKEN, ROOT, None).1;
+    let kept = kept["data"]["data"]["generation"].as_u64().unwrap();
+    assert!(kept + 1 >= world.generation());
+    let log = agent.output();
+    assert!(
+        !log.contains(&world.client.secret) && !log.contains("sandbox.1."),
+        "{log}"
+    );
+}
