@@ -1,13 +1,14 @@
 //! `run`: tokens ahead of time in every place, whatever happens around it.
 
 use crate::clear_stand_in::ClearStandIn;
+use crate::helper::Helper;
 use crate::services::{free_port, http};
 use crate::wait::wait_until;
 use crate::world::{World, agent, failed, out, private_file, write_config};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
-use tokenward_testkit::{Helper, NewClient};
+use tokenward_testkit::NewClient;
 
 const LIMIT: Duration = Duration::from_secs(40);
 

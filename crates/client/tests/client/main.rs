@@ -6,6 +6,7 @@ mod conformance;
 mod daemon;
 mod exec;
 mod get;
+mod helper;
 mod services;
 mod stampede;
 mod vault;

@@ -1,5 +1,6 @@
 //! The places elsewhere, each a real server of the tests' own: OpenBao, and moto, which stands in for AWS.
 
+use crate::helper::Helper;
 use crate::wait::wait_until;
 use crate::world::{private_file, private_folder};
 use serde_json::{Value, json};
@@ -7,7 +8,6 @@ use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tempfile::TempDir;
-use tokenward_testkit::Helper;
 
 /// A program of a Python package that `xtask/setup.sh test` installs.
 pub(crate) fn installed(name: &str) -> PathBuf {

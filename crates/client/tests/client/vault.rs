@@ -1,11 +1,11 @@
 //! Vault's own ways, on a real OpenBao: policies, `bao agent`, sealing in the middle.
 
+use crate::helper::Helper;
 use crate::services::{AGENT_POLICY, APP_POLICY, Bao, ROOT, free_port, installed};
 use crate::wait::wait_until;
 use crate::world::{World, failed, out, private_file};
 use serde_json::json;
 use std::time::Duration;
-use tokenward_testkit::Helper;
 
 const TOKEN: &str = "secret/data/tokenward/sandbox/erp/token";
 const CLIENT: &str = "secret/data/tokenward/sandbox/erp/client";

@@ -162,7 +162,7 @@ fn no_secret_in_logs_errors_or_the_process_list() {
         let head = format!("[log]\nlevel = \"trace\"\nformat = \"{format}\"\n");
         std::fs::write(&path, head + &text).unwrap();
         let before = world.generation();
-        let daemon = tokenward_testkit::Helper::start(
+        let daemon = crate::helper::Helper::start(
             env!("CARGO_BIN_EXE_tokenward-agent").as_ref(),
             |command| {
                 command

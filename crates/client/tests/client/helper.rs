@@ -1,4 +1,4 @@
-//! Programs of others that a test needs beside it (a Vault, an AWS stand-in): started quietly, always ended with the
+//! Programs that run beside a test (a Vault, an AWS stand-in, the agent as a daemon): started quietly, always ended with the
 //! value, and with the tests.
 
 use std::path::{Path, PathBuf};
@@ -6,11 +6,11 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-use crate::process::Process;
+use tokenward_testkit::Process;
 
 /// A running program.
 #[derive(Debug)]
-pub struct Helper {
+pub(crate) struct Helper {
     process: Process,
     folder: TempDir,
 }
@@ -21,7 +21,7 @@ impl Helper {
     /// # Panics
     /// When it does not start.
     #[must_use]
-    pub fn start(program: &Path, fill: impl FnOnce(&mut Command)) -> Helper {
+    pub(crate) fn start(program: &Path, fill: impl FnOnce(&mut Command)) -> Helper {
         let folder = tempfile::Builder::new()
             .prefix("tokenward-helper-")
             .tempdir()
@@ -34,25 +34,25 @@ impl Helper {
 
     /// The operating system's id of the process.
     #[must_use]
-    pub fn process_id(&self) -> u32 {
+    pub(crate) fn process_id(&self) -> u32 {
         self.process.id()
     }
 
     /// The file with everything it wrote.
     #[must_use]
-    pub fn output_file(&self) -> PathBuf {
+    pub(crate) fn output_file(&self) -> PathBuf {
         self.folder.path().join("output.log")
     }
 
     /// Everything it wrote so far.
     #[must_use]
-    pub fn output(&self) -> String {
+    pub(crate) fn output(&self) -> String {
         let bytes = std::fs::read(self.output_file()).unwrap_or_default();
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
     /// Whether it has ended by itself.
-    pub fn ended(&mut self) -> bool {
+    pub(crate) fn ended(&mut self) -> bool {
         self.process.ended().is_some()
     }
 }
