@@ -54,6 +54,8 @@ enum Kind {
 #[derive(Clone, Copy)]
 pub struct Digest(pub [u8; 32]);
 
+const HEX: &[u8; 16] = b"0123456789abcdef";
+
 impl Digest {
     /// Compares without telling by its time where the two differ.
     #[must_use]
@@ -81,7 +83,16 @@ impl Digest {
     /// Lowercase hex, for the change log.
     #[must_use]
     pub fn to_hex(&self) -> String {
-        self.0.iter().map(|byte| format!("{byte:02x}")).collect()
+        self.hex_digits().iter().copied().map(char::from).collect()
+    }
+
+    fn hex_digits(&self) -> [u8; 64] {
+        let mut out = [0; 64];
+        for (pair, byte) in out.chunks_exact_mut(2).zip(self.0) {
+            pair[0] = HEX[usize::from(byte >> 4)];
+            pair[1] = HEX[usize::from(byte & 15)];
+        }
+        out
     }
 
     /// Reads [`Digest::to_hex`] back.
@@ -113,7 +124,8 @@ impl fmt::Debug for Digest {
 
 impl Serialize for Digest {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.to_hex())
+        // Only ASCII was written.
+        serializer.serialize_str(std::str::from_utf8(&self.hex_digits()).unwrap_or_default())
     }
 }
 

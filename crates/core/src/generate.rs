@@ -36,7 +36,8 @@ pub struct Wishes {
     pub handover_seconds: Option<u32>,
 }
 
-/// Fresh random bytes for one decision.
+/// Fresh random bytes for one decision; wiped on drop, for a decision may not be taken.
+#[derive(zeroize::Zeroize, zeroize::ZeroizeOnDrop)]
 pub struct Fresh {
     /// The token's random part.
     pub token: [u8; RANDOM_BYTES],

@@ -7,8 +7,10 @@ use crate::job::{Job, Next, View, Wants};
 use crate::rows::{self, select_client};
 use crate::statements::environment_number;
 use crate::value::{Row, Value};
+use tokenward_core::Replica;
 use tokenward_core::time::Timestamp;
 
+const CLIENT_BY_NO: &str = select_client!("WHERE c.no = $1");
 const CLIENT_BY_ID: &str = select_client!("WHERE c.id = $1");
 const WORKSPACE_BY_ID: &str =
     "SELECT no, id, name, created_at, disabled_at FROM workspace WHERE id = $1";
@@ -21,6 +23,7 @@ const PRODUCT_USERS: &str =
 /// those who asked for it and of nobody else.
 pub(crate) async fn views(
     driver: &mut Driver,
+    replica: &Replica,
     group: &[Box<dyn Job>],
     next: Next,
     now: Timestamp,
@@ -36,30 +39,53 @@ pub(crate) async fn views(
         next,
     };
     let mut views: Vec<Result<View, StoreError>> = group.iter().map(|_| Ok(blank())).collect();
-    let mut lists: Vec<Vec<Value>> = Vec::with_capacity(group.len());
-    let mut whose = Vec::with_capacity(group.len());
+    // Most ids tell their row's number, which spares the index; the row itself tells whether it was
+    // right.
+    let (mut numbered, mut named) = (Lists::default(), Lists::default());
     for (at, job) in group.iter().enumerate() {
-        if let Some(id) = job.wants().client {
-            lists.push(vec![id.0.into()]);
-            whose.push(at);
+        let Some(id) = job.wants().client else {
+            continue;
+        };
+        match replica.direct(id) {
+            Some(no) => numbered.add(at, no.0.into()),
+            None => named.add(at, id.0.into()),
         }
     }
-    if !lists.is_empty() {
+    for (sql, lists) in [(CLIENT_BY_NO, numbered), (CLIENT_BY_ID, named)] {
         let mut each = |list: usize, row: &Row<'_>| {
-            let view = &mut views[whose[list]];
+            let at = lists.whose[list];
+            let view = &mut views[at];
             match (rows::client_state(row), view) {
-                (Ok(state), Ok(view)) => view.client = Some(state),
-                (Ok(_), Err(_)) => {}
+                (Ok(state), Ok(view)) if group[at].wants().client == Some(state.client.id) => {
+                    view.client = Some(state);
+                }
+                (Ok(_), _) => {}
                 (Err(error), view) => *view = Err(error),
             }
             Ok(())
         };
-        driver.query(CLIENT_BY_ID, &lists, &mut each).await?;
+        if !lists.params.is_empty() {
+            driver.query(sql, &lists.params, &mut each).await?;
+        }
     }
     if let ([Ok(view)], [job]) = (views.as_mut_slice(), group) {
         look_around(driver, job.wants(), view).await?;
     }
     Ok(views)
+}
+
+/// Parameter lists of one query, and which of the group each is for.
+#[derive(Default)]
+struct Lists {
+    params: Vec<Vec<Value>>,
+    whose: Vec<usize>,
+}
+
+impl Lists {
+    fn add(&mut self, whose: usize, param: Value) {
+        self.params.push(vec![param]);
+        self.whose.push(whose);
+    }
 }
 
 /// The further wants of a decision that runs alone.

@@ -98,7 +98,8 @@ struct Draft {
 impl<C: Clock + Send + Sync> Writer<C> {
     /// Decides, writes and answers one group.
     pub(crate) async fn run_group(&mut self, jobs: Vec<Box<dyn Job>>, queue: &mut Queue) {
-        match views(&mut self.driver, &jobs, self.next, self.clock.wall()).await {
+        let now = self.clock.wall();
+        match views(&mut self.driver, &self.replica, &jobs, self.next, now).await {
             Ok(views) => {
                 self.put_back = false;
                 let mut group = Group::default();

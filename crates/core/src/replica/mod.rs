@@ -139,8 +139,10 @@ impl Replica {
         self.direct(id).is_some() || !self.others(id).is_empty()
     }
 
-    /// The client whose number the id tells, if there is one that may be reached so.
-    fn direct(&self, id: ClientId) -> Option<ClientNo> {
+    /// The client whose number the id tells, if there is one that may be reached so. Whether it has
+    /// this very id is for the reader of its row to see.
+    #[must_use]
+    pub fn direct(&self, id: ClientId) -> Option<ClientNo> {
         let no = self.keyring.client_no(id);
         self.is_direct(no).then_some(no)
     }

@@ -47,9 +47,11 @@ pub struct Status {
 /// Generates (or, by the client's policy, returns) a token for the holder of a client secret.
 pub async fn generate(app: &App, caller: Caller, wishes: Wishes) -> Result<Answer, Refused> {
     let quota = app.config.quota_per_day;
+    // Drawn here, on the caller's thread: the writer's time is everybody's.
+    let fresh = random::fresh();
     by_caller(app, caller, move |keyring, state, caller, now| {
         let (changes, answer) =
-            generate::by_secret(state, caller, wishes, random::fresh(), quota, keyring, now)?;
+            generate::by_secret(state, caller, wishes, fresh, quota, keyring, now)?;
         let action = if answer.made {
             "token.generate"
         } else {
