@@ -5,6 +5,7 @@
 //! This room never decides what may be done (the core does) and knows nothing of HTTP.
 
 mod backup;
+mod checkpoint;
 mod driver;
 mod error;
 mod group;

@@ -1,6 +1,7 @@
 //! SQLite: one connection that writes, a few that read. WAL with `synchronous=FULL`: an acknowledged
 //! commit survives a power cut.
 
+use crate::checkpoint::Checkpointer;
 use crate::driver::{CommitError, Each, judge_version, nothing_here};
 use crate::error::StoreError;
 use crate::schema;
@@ -13,14 +14,13 @@ use std::time::Duration;
 
 /// How long to wait for another process's lock, such as a backup's, before giving up.
 pub(crate) const BUSY: Duration = Duration::from_secs(5);
-/// Pages in the log before it is copied into the main file: few long pauses rather than many.
-const CHECKPOINT_PAGES: u32 = 10_000;
 /// Statements kept prepared.
 const PREPARED: usize = 64;
 
 /// The connection that writes.
 pub(crate) struct SqliteDriver {
     connection: Connection,
+    checkpointer: Checkpointer,
 }
 
 fn open(path: &Path, flags: OpenFlags) -> Result<Connection, StoreError> {
@@ -54,7 +54,7 @@ impl SqliteDriver {
         if create {
             private_file(path)?;
         }
-        let connection = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        let mut connection = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         let mode: String =
             connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
         if mode != "wal" {
@@ -62,10 +62,10 @@ impl SqliteDriver {
                 "journal mode is {mode}, not wal"
             )));
         }
-        connection.execute_batch(&format!(
-            "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}; PRAGMA temp_store = MEMORY;
-             PRAGMA cache_size = -65536; PRAGMA trusted_schema = OFF;"
-        ))?;
+        connection.execute_batch(
+            "PRAGMA synchronous = FULL; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -65536;
+             PRAGMA trusted_schema = OFF;",
+        )?;
         // Believed only when read back: NORMAL would lose acknowledged commits in a power cut.
         let synchronous: i64 = connection.query_row("PRAGMA synchronous", [], |row| row.get(0))?;
         if synchronous != 2 {
@@ -73,7 +73,13 @@ impl SqliteDriver {
                 "SQLite did not accept synchronous=FULL".into(),
             ));
         }
-        Ok(Self { connection })
+        let copying = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        copying.execute_batch("PRAGMA synchronous = FULL;")?;
+        let checkpointer = Checkpointer::start(&mut connection, copying)?;
+        Ok(Self {
+            connection,
+            checkpointer,
+        })
     }
 
     pub(crate) fn query(
@@ -86,16 +92,21 @@ impl SqliteDriver {
     }
 
     pub(crate) fn commit(&mut self, statements: &[Statement]) -> Result<(), CommitError> {
-        commit(&mut self.connection, statements)
+        commit(&mut self.connection, statements)?;
+        self.checkpointer.committed(&self.connection);
+        Ok(())
     }
 
     /// Brings everything home into the main file. SQLite does so by itself only when the connection
     /// that closes last may write, and ours may not be the last; then the log beside the file would
     /// hold the newest changes, and whoever copies the file alone would lose them.
     pub(crate) fn close(self) {
-        let brought = self
-            .connection
-            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0));
+        let Self {
+            connection,
+            checkpointer,
+        } = self;
+        drop(checkpointer);
+        let brought = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0));
         match brought {
             Ok(0_i64) => {}
             Ok(_) => tracing::warn!(

@@ -1,0 +1,150 @@
+//! Brings SQLite's log home beside the writer. SQLite would do so inside a commit, and whoever waits
+//! for that commit would wait for thousands of pages; here a thread with a connection of its own copies
+//! them while commits go on. It never decides what is durable: a commit is, before any of this.
+
+use crate::error::StoreError;
+use rusqlite::wal::CheckpointMode;
+use rusqlite::{Connection, DEFAULT_NAME};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::JoinHandle;
+
+/// When the log is brought home, in pages.
+#[derive(Clone, Copy)]
+struct Limits {
+    /// Added to the log since the thread was last sent.
+    send: u32,
+    /// In the log, from which on the writer itself copies what is left, a little, so that the log
+    /// begins anew: beside commits that never pause, the thread alone is never quite done.
+    wrap: u32,
+}
+
+/// The thread is sent at 32 MB, in which most pages of a busy store stand several times and are copied
+/// once; the log stays below 100 MB unless a reader holds on to an old state.
+const LIMITS: Limits = Limits {
+    send: 8_000,
+    wrap: 20_000,
+};
+
+/// The thread, and how long the log is.
+pub(crate) struct Checkpointer {
+    limits: Limits,
+    /// Pages in the log, as of the last commit.
+    pages: Arc<AtomicU32>,
+    /// Their number when the thread was last sent, and when the log was last wrapped in vain.
+    sent_at: u32,
+    wake: Option<SyncSender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Checkpointer {
+    /// Takes over from SQLite on the writer's connection; `own` is the thread's.
+    pub(crate) fn start(writer: &mut Connection, own: Connection) -> Result<Self, StoreError> {
+        Self::with(LIMITS, writer, own)
+    }
+
+    fn with(limits: Limits, writer: &mut Connection, own: Connection) -> Result<Self, StoreError> {
+        let pages = Arc::new(AtomicU32::new(0));
+        let seen = Arc::clone(&pages);
+        // This also ends SQLite's own checkpoints inside commits.
+        writer.wal_hook(Some(move |_: &mut rusqlite::hooks::Wal, pages| {
+            seen.store(u32::try_from(pages).unwrap_or(0), Ordering::Relaxed);
+            Ok(())
+        }))?;
+        let (wake, woken) = sync_channel(1);
+        let thread = std::thread::Builder::new()
+            .name("checkpoint".into())
+            .spawn(move || work(&own, &woken))
+            .map_err(|error| StoreError::Unavailable(error.to_string()))?;
+        Ok(Self {
+            limits,
+            pages,
+            sent_at: 0,
+            wake: Some(wake),
+            thread: Some(thread),
+        })
+    }
+
+    /// After a commit on the writer's connection: sends the thread when there is enough to do.
+    pub(crate) fn committed(&mut self, writer: &Connection) {
+        let pages = self.pages.load(Ordering::Relaxed);
+        if pages < self.sent_at {
+            // The log began anew.
+            self.sent_at = 0;
+        }
+        if pages - self.sent_at < self.limits.send {
+            return;
+        }
+        self.sent_at = pages;
+        if pages >= self.limits.wrap {
+            // Busy while the thread is at it, or a reader is in the way: then a later one will do.
+            checkpoint(writer);
+        } else if let Some(wake) = &self.wake {
+            let _ = wake.try_send(());
+        }
+    }
+}
+
+impl Drop for Checkpointer {
+    fn drop(&mut self) {
+        drop(self.wake.take());
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn work(own: &Connection, woken: &Receiver<()>) {
+    while woken.recv().is_ok() {
+        checkpoint(own);
+    }
+}
+
+/// Copies what can be copied without anybody waiting. A fault is not this room's to judge: the next
+/// commit meets it too.
+fn checkpoint(connection: &Connection) {
+    if let Err(error) = connection.wal_checkpoint_v2(DEFAULT_NAME, CheckpointMode::PASSIVE) {
+        tracing::debug!("the log was not brought home: {error}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn beside_commits_that_never_pause_the_log_stays_short() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("store");
+        let open = || {
+            let connection = Connection::open(&path).unwrap();
+            connection
+                .execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF;")
+                .unwrap();
+            connection
+        };
+        let mut writer = open();
+        writer.execute_batch("CREATE TABLE t (a)").unwrap();
+        let limits = Limits {
+            send: 50,
+            wrap: 150,
+        };
+        let mut checkpointer = Checkpointer::with(limits, &mut writer, open()).unwrap();
+        let mut longest = 0;
+        for number in 0..4_000 {
+            writer
+                .execute("INSERT INTO t VALUES (zeroblob(2000) || ?1)", [number])
+                .unwrap();
+            checkpointer.committed(&writer);
+            longest = longest.max(checkpointer.pages.load(Ordering::Relaxed));
+        }
+        // Left alone, the log would hold two pages of each commit.
+        assert!((150..3_000).contains(&longest), "{longest} pages");
+        drop((checkpointer, writer));
+        let rows: i64 = open()
+            .query_row("SELECT count(*) FROM t", [], |row| row.get(0))
+            .unwrap();
+        assert_eq!(rows, 4_000);
+    }
+}
