@@ -16,6 +16,7 @@ pub mod http;
 pub mod logs;
 pub mod metrics;
 mod net;
+mod patience;
 pub mod random;
 pub mod serve;
 pub mod throttle;

@@ -17,7 +17,8 @@ use tokio::sync::watch;
 
 /// How often uses are written, and the last change is remembered.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
-/// Uses written at once.
+/// Uses written at once, and in a second: some hundredths of one core. When more clients than that are
+/// used for the first time in a minute, what is written lags behind.
 const USES_AT_ONCE: usize = 2_000;
 
 /// What a start or a run can end with; a sentence for the operator.
@@ -201,7 +202,7 @@ async fn until_stopped(
                 }
             }
             _ = tick.tick() => {
-                flush_uses(app).await;
+                let _ = flush_some_uses(app).await;
                 let (change, _) = app.store.numbers();
                 if change != remembered {
                     remembered = change;
@@ -217,29 +218,29 @@ async fn until_stopped(
     }
 }
 
-/// Writes the uses noted since the last time. Lost ones are only statistics.
+/// Writes all uses that are held, at a stop.
 async fn flush_uses(app: &App) {
-    loop {
-        let uses = app.usage.take(USES_AT_ONCE);
-        let more = uses.len() == USES_AT_ONCE;
-        if uses.is_empty() {
-            return;
-        }
-        let decide = move |_: &tokenward_store::View| {
-            Ok::<_, std::convert::Infallible>((
-                tokenward_store::Decided {
-                    uses,
-                    ..Default::default()
-                },
-                (),
-            ))
-        };
-        if let Err(error) = app.store.decide(Wants::default(), decide).await {
-            tracing::warn!("could not write when clients were last used: {error}");
-            return;
-        }
-        if !more {
-            return;
-        }
+    while flush_some_uses(app).await {}
+}
+
+/// Writes some of the uses noted; answers whether there were any. Lost ones are only statistics.
+async fn flush_some_uses(app: &App) -> bool {
+    let uses = app.usage.take(USES_AT_ONCE);
+    if uses.is_empty() {
+        return false;
     }
+    let decide = move |_: &tokenward_store::View| {
+        Ok::<_, std::convert::Infallible>((
+            tokenward_store::Decided {
+                uses,
+                ..Default::default()
+            },
+            (),
+        ))
+    };
+    if let Err(error) = app.store.decide(Wants::default(), decide).await {
+        tracing::warn!("could not write when clients were last used: {error}");
+        return false;
+    }
+    true
 }

@@ -1,64 +1,81 @@
 //! Who used a token last: noted in memory by the checks, written in batches, never a write per check.
-//! A crash loses at most the last few seconds of it, and nothing else.
+//! A crash loses at most what is held here, and nothing else.
 
 use parking_lot::Mutex;
-use std::collections::HashMap;
+use std::collections::VecDeque;
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use tokenward_core::ids::{ClientNo, ProductNo};
 use tokenward_core::{Permit, Replica, Timestamp};
 use tokenward_store::Use;
 
 /// A client's use is noted at most once in this time.
 const EVERY_SECONDS: u32 = 60;
-/// Uses held before they are written; more are not noted until there is room again.
+/// Uses held before they are written; more are not noted until there is room again. At the pace of
+/// [`crate::serve`] that is half a minute of writing.
 const HELD_MAX: usize = 65_536;
+
+/// A use as a check notes it: as little work as can be.
+type Noted = (u32, Timestamp, IpAddr, ProductNo);
 
 /// Uses not yet written.
 #[derive(Debug, Default)]
 pub struct Usage {
-    held: Mutex<HashMap<u32, (Timestamp, IpAddr, ProductNo)>>,
+    /// In the order they were noted.
+    held: Mutex<VecDeque<Noted>>,
+    /// Whether there is no room: known without the lock.
+    full: AtomicBool,
 }
 
 impl Usage {
     /// Notes a permitted use.
     pub fn note(&self, replica: &Replica, permit: &Permit, address: IpAddr) {
         let seconds = u32::try_from(permit.checked_at().unix_seconds()).unwrap_or(0);
-        if replica.note_use(permit.client_no(), seconds, EVERY_SECONDS) {
+        if replica.note_use(permit.client_no(), seconds, EVERY_SECONDS)
+            && !self.full.load(Ordering::Relaxed)
+        {
             let mut held = self.held.lock();
-            if held.len() < HELD_MAX || held.contains_key(&permit.client_no()) {
-                held.insert(
-                    permit.client_no(),
-                    (permit.checked_at(), address, permit.product()),
-                );
-            }
+            held.push_back((
+                permit.client_no(),
+                permit.checked_at(),
+                address,
+                permit.product(),
+            ));
+            self.full.store(held.len() >= HELD_MAX, Ordering::Relaxed);
         }
     }
 
     /// The last use of a client not yet written.
     #[must_use]
     pub fn pending(&self, client: ClientNo) -> Option<Use> {
-        self.held
-            .lock()
-            .get(&client.0)
-            .map(|(at, address, product)| described(client, *at, *address, *product))
+        let held = self.held.lock();
+        held.iter()
+            .rev()
+            .find(|noted| noted.0 == client.0)
+            .copied()
+            .map(described)
     }
 
-    /// Takes up to `most` uses for writing.
+    /// Takes up to `most` uses for writing, the oldest first, and of each client the last among them.
     #[must_use]
     pub fn take(&self, most: usize) -> Vec<Use> {
-        let mut held = self.held.lock();
-        let some: Vec<u32> = held.keys().copied().take(most).collect();
-        let take = |no: &u32| {
-            let (at, address, product) = held.remove(no)?;
-            Some(described(ClientNo(*no), at, address, product))
+        let mut taken: Vec<Noted> = {
+            let mut held = self.held.lock();
+            let count = held.len().min(most);
+            let taken = held.drain(..count).collect();
+            self.full.store(held.len() >= HELD_MAX, Ordering::Relaxed);
+            taken
         };
-        some.iter().filter_map(take).collect()
+        // Stable, so the later of two uses of one client stays behind the earlier.
+        taken.sort_by_key(|noted| noted.0);
+        let last_of_each = taken.chunk_by(|a, b| a.0 == b.0).filter_map(<[_]>::last);
+        last_of_each.copied().map(described).collect()
     }
 }
 
-fn described(client: ClientNo, at: Timestamp, address: IpAddr, product: ProductNo) -> Use {
+fn described((client, at, address, product): Noted) -> Use {
     Use {
-        client,
+        client: ClientNo(client),
         at,
         source: address.to_string(),
         product,

@@ -2,11 +2,17 @@
 //! by HTTP/1 without any layer between; HTTP/2 is told apart once a connection, never once a request.
 
 use super::HEAD_MAX;
-use super::internal::Service;
+use super::internal::{Answering, Service};
+use crate::patience::{Line, Watched};
+use bytes::Bytes;
+use http::{HeaderValue, Request, Response, header};
+use http_body_util::Full;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use hyper_util::server::graceful::Watcher;
-use std::time::Duration;
+use std::convert::Infallible;
+use std::rc::Rc;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 use tokio_rustls::server::TlsStream;
@@ -14,13 +20,15 @@ use tokio_rustls::server::TlsStream;
 /// Turns true when the server stops.
 pub(super) type Stop = watch::Receiver<bool>;
 
-/// A connection that has not sent a whole request head in this time is closed.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
-
 /// A connection without TLS: its first bytes tell what it speaks.
 #[cfg(feature = "grpc")]
-pub(super) async fn plain<S>(service: Service, stream: S, watcher: Watcher, mut stop: Stop)
-where
+pub(super) async fn plain<S>(
+    service: Service,
+    stream: S,
+    line: Rc<Line>,
+    watcher: Watcher,
+    mut stop: Stop,
+) where
     S: Peek + AsyncRead + AsyncWrite + Unpin + 'static,
 {
     // Enough to know HTTP/2's preface (RFC 9113, section 3.4) from any request line. Whoever sends it in
@@ -28,51 +36,97 @@ where
     const PREFACE: &[u8; 4] = b"PRI ";
     let mut first = [0; PREFACE.len()];
     let seen = tokio::select! {
-        seen = tokio::time::timeout(HEAD_TIMEOUT, stream.peek(&mut first)) => seen,
+        seen = stream.peek(&mut first) => seen,
         _ = stop.wait_for(|stop| *stop) => return,
     };
     match seen {
-        Ok(Ok(count)) if first[..count] == *PREFACE => http2(service, stream, watcher).await,
-        Ok(Ok(_)) => http1(service, stream, watcher).await,
-        // Broken, or silent for too long.
-        Ok(Err(_)) | Err(_) => {}
+        Ok(count) if first[..count] == *PREFACE => http2(service, stream, &line, watcher).await,
+        Ok(_) => http1(service, stream, line).await,
+        Err(_) => {}
     }
 }
 
 /// A connection without TLS: HTTP/1.
 #[cfg(not(feature = "grpc"))]
-pub(super) async fn plain<S>(service: Service, stream: S, watcher: Watcher, _: Stop)
+pub(super) async fn plain<S>(service: Service, stream: S, line: Rc<Line>, _: Watcher, _: Stop)
 where
     S: AsyncRead + AsyncWrite + Unpin + 'static,
 {
-    http1(service, stream, watcher).await;
+    http1(service, stream, line).await;
 }
 
 /// A connection with TLS: the handshake has told what it speaks.
-pub(super) async fn tls<S>(service: Service, stream: TlsStream<S>, watcher: Watcher)
+pub(super) async fn tls<S>(service: Service, stream: TlsStream<S>, line: Rc<Line>, watcher: Watcher)
 where
     S: AsyncRead + AsyncWrite + Unpin + 'static,
 {
     #[cfg(feature = "grpc")]
     if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
-        return http2(service, stream, watcher).await;
+        return http2(service, stream, &line, watcher).await;
     }
-    http1(service, stream, watcher).await;
+    http1(service, stream, line).await;
 }
 
 /// Answers the requests of an HTTP/1 connection until its end. What it ends with is its peer's affair.
-async fn http1<S>(service: Service, stream: S, watcher: Watcher)
+/// Its time limits are those of [`crate::patience`], so hyper keeps no timer.
+async fn http1<S>(service: Service, stream: S, line: Rc<Line>)
 where
     S: AsyncRead + AsyncWrite + Unpin + 'static,
 {
+    let io = TokioIo::new(Watched::new(stream, Rc::clone(&line)));
     let mut builder = http1::Builder::new();
     builder
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
+        .header_read_timeout(None)
         .max_buf_size(HEAD_MAX)
         .pipeline_flush(true);
-    let connection = builder.serve_connection(TokioIo::new(stream), service);
-    drop(watcher.watch(connection).await);
+    drop(
+        builder
+            .serve_connection(io, Telling { service, line })
+            .await,
+    );
+}
+
+/// A service that tells its connection's line what it is doing.
+struct Telling {
+    service: Service,
+    line: Rc<Line>,
+}
+
+impl hyper::service::Service<Request<Incoming>> for Telling {
+    type Response = Response<Full<Bytes>>;
+    type Error = Infallible;
+    type Future = Answering;
+
+    fn call(&self, request: Request<Incoming>) -> Answering {
+        self.line.answering();
+        match self.service.call(request) {
+            Answering::Now(mut response) => {
+                if let Some(response) = &mut response {
+                    said_last(&self.line, response);
+                }
+                self.line.answered();
+                Answering::Now(response)
+            }
+            Answering::Later(answer) => {
+                let line = Rc::clone(&self.line);
+                Answering::Later(Box::pin(async move {
+                    let Ok(mut response) = answer.await;
+                    said_last(&line, &mut response);
+                    line.answered();
+                    Ok(response)
+                }))
+            }
+        }
+    }
+}
+
+/// On a thread that is stopping, an answer ends its connection.
+fn said_last(line: &Line, response: &mut Response<Full<Bytes>>) {
+    if line.is_last() {
+        response
+            .headers_mut()
+            .insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
 }
 
 #[cfg(feature = "grpc")]
@@ -85,6 +139,8 @@ mod over_http2 {
     use super::*;
     use crate::grpc::Dialect;
     use hyper::server::conn::http2;
+    use hyper_util::rt::TokioTimer;
+    use std::time::Duration;
     use tokio::io::Interest;
     use tokio::net::{TcpStream, UnixStream};
 
@@ -94,10 +150,11 @@ mod over_http2 {
     const PING: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(20));
 
     /// Answers the requests and calls of an HTTP/2 connection until its end.
-    pub(super) async fn http2<S>(service: Service, stream: S, watcher: Watcher)
+    pub(super) async fn http2<S>(service: Service, stream: S, line: &Line, watcher: Watcher)
     where
         S: AsyncRead + AsyncWrite + Unpin + 'static,
     {
+        line.minded();
         let mut builder = http2::Builder::new(ThisThread);
         builder
             .timer(TokioTimer::new())

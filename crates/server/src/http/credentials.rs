@@ -1,7 +1,7 @@
 //! Credentials in headers: read strictly. Two where one belongs are refused, never chosen between.
 
 use base64::Engine;
-use http::{HeaderMap, header};
+use http::{HeaderMap, HeaderName, header};
 use tokenward_core::check::Presented;
 use zeroize::Zeroizing;
 
@@ -10,10 +10,13 @@ pub const TOKEN_HEADER: &str = "x-cleartax-auth-token";
 /// Clear's header of a client secret.
 pub const SECRET_HEADER: &str = "x-clear-client-secret";
 
+/// [`TOKEN_HEADER`] as the map of headers wants it.
+static TOKEN: HeaderName = HeaderName::from_static(TOKEN_HEADER);
+
 /// The access token a request presents, in Clear's header or as a bearer.
 #[must_use]
 pub fn access_token(headers: &HeaderMap) -> Presented<'_> {
-    let own = match one(headers, TOKEN_HEADER) {
+    let own = match one(headers, &TOKEN) {
         Ok(own) => own,
         Err(presented) => return presented,
     };
@@ -36,7 +39,7 @@ pub fn access_token(headers: &HeaderMap) -> Presented<'_> {
 
 /// The one value of a header; empty counts as missing. Bytes that are no visible ASCII become an empty
 /// token, which is malformed.
-fn one<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, Presented<'a>> {
+fn one<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, Presented<'a>> {
     let mut values = headers.get_all(name).iter();
     match (values.next(), values.next()) {
         (None, _) => Ok(None),

@@ -7,14 +7,22 @@ use crate::addresses::Peer;
 use crate::app::App;
 use crate::metrics::Reading;
 use crate::net::{self, Connection, Listener};
+use crate::patience::Lines;
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use std::convert::Infallible;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{UnixListener, UnixStream};
+use tokio::time::MissedTickBehavior;
+
+/// How often the connections are looked at.
+const ROUND: Duration = Duration::from_secs(1);
+/// How often a stop looks whether the last connection has ended.
+const NEARLY_DONE: Duration = Duration::from_millis(10);
 
 /// Serves these listeners on the current thread until told to stop, then waits for what is under way.
 pub(crate) async fn serve(
@@ -23,11 +31,19 @@ pub(crate) async fn serve(
     unix: Option<UnixListener>,
     mut stop: Stop,
 ) {
+    let lines = Rc::new(Lines::default());
+    // HTTP/2 minds its connections itself.
     let tracker = hyper_util::server::graceful::GracefulShutdown::new();
+    let mut round = tokio::time::interval(ROUND);
+    round.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         let accepted = tokio::select! {
             connection = listener.accept() => Ok(connection),
             stream = accept_unix(unix.as_ref()) => Err(stream),
+            _ = round.tick() => {
+                lines.look_round();
+                continue;
+            }
             _ = stop.wait_for(|stop| *stop) => break,
         };
         app.metrics.connected();
@@ -40,24 +56,36 @@ pub(crate) async fn serve(
             app: Arc::clone(&app),
             peer,
         };
-        tokio::task::spawn_local(async move {
+        lines.run(|line| async move {
             match accepted {
                 Ok(Connection::Plain(stream, _)) => {
-                    connection::plain(service, stream, watcher, stop).await;
+                    connection::plain(service, stream, line, watcher, stop).await;
                 }
                 Ok(Connection::Tls(accept, _)) => {
                     if let Ok(stream) = accept.await {
-                        connection::tls(service, stream, watcher).await;
+                        connection::tls(service, stream, line, watcher).await;
                     }
                 }
-                Err(stream) => connection::plain(service, stream, watcher, stop).await,
+                Err(stream) => connection::plain(service, stream, line, watcher, stop).await,
             }
         });
     }
     // Whoever calls now is told at once, and does not wait for an answer that never comes.
     drop((listener, unix));
+    let drained = async {
+        tokio::join!(tracker.shutdown(), async {
+            let mut look = tokio::time::interval(NEARLY_DONE);
+            loop {
+                lines.stop();
+                if lines.is_empty() {
+                    break;
+                }
+                look.tick().await;
+            }
+        })
+    };
     let drain = Duration::from_secs(app.config.drain_seconds);
-    let _ = tokio::time::timeout(drain, tracker.shutdown()).await;
+    let _ = tokio::time::timeout(drain, drained).await;
 }
 
 /// The next connection to the unix socket; never, if there is none.

@@ -11,16 +11,25 @@ use axum::extract::{ConnectInfo, DefaultBodyLimit, Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
-use http::{HeaderName, HeaderValue, StatusCode};
+use bytes::Bytes;
+use futures_util::FutureExt;
+use http::request::Parts;
+use http::{HeaderName, HeaderValue, Method, StatusCode};
+use http_body_util::Full;
+use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
-use std::net::SocketAddr;
+use std::convert::Infallible;
+use std::net::{IpAddr, SocketAddr};
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Semaphore, watch};
 use tower_http::catch_panic::CatchPanicLayer;
 use tracing::Instrument;
+use uuid::Uuid;
 
 static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -36,7 +45,6 @@ const STREAMS_MAX: u32 = 128;
 /// Every public address.
 pub fn router(app: Arc<App>) -> Router {
     Router::new()
-        .route(clear_api::PATH, any(generate))
         .route(clear_api::STATUS_PATH, any(status))
         .route(clear_api::PREVIOUS_PATH, any(end_previous))
         .merge(oauth::router())
@@ -48,17 +56,6 @@ pub fn router(app: Arc<App>) -> Router {
         .layer(CatchPanicLayer::custom(panicked))
         .layer(middleware::from_fn(with_request_id))
         .with_state(app)
-}
-
-async fn generate(
-    State(app): State<Arc<App>>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
-    request: Request,
-) -> Response {
-    let (parts, _) = request.into_parts();
-    clear_api::generate(&app, &parts, peer.ip())
-        .await
-        .into_response()
 }
 
 async fn status(
@@ -94,9 +91,7 @@ async fn nothing_here(State(app): State<Arc<App>>) -> Response {
 }
 
 /// A panic is a fault of ours, answered like one; its text stays in the log.
-fn panicked(
-    _: Box<dyn std::any::Any + Send>,
-) -> http::Response<http_body_util::Full<bytes::Bytes>> {
+fn panicked(_: Box<dyn std::any::Any + Send>) -> http::Response<Full<Bytes>> {
     tracing::error!("a request handler panicked");
     internal_error().response("CLEAR")
 }
@@ -112,29 +107,99 @@ fn internal_error() -> Problem {
 async fn answer_in_time(request: Request, next: Next) -> Response {
     match tokio::time::timeout(ANSWER_TIMEOUT, next.run(request)).await {
         Ok(response) => response,
-        Err(_) => Problem::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "TEMPORARILY_UNAVAILABLE",
-            "The service did not answer in time. Ask for the status, or try again.",
-        )
-        .retry_after(1)
-        .response("CLEAR")
-        .into_response(),
+        Err(_) => late().into_response(),
     }
+}
+
+fn late() -> http::Response<Full<Bytes>> {
+    Problem::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "TEMPORARILY_UNAVAILABLE",
+        "The service did not answer in time. Ask for the status, or try again.",
+    )
+    .retry_after(1)
+    .response("CLEAR")
 }
 
 /// Gives every request an id of ours: a caller's own could forge log lines.
 async fn with_request_id(request: Request, next: Next) -> Response {
-    let id = random::uuid();
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    let span = tracing::info_span!("request", %id);
+    let (id, span) = request_span();
     async move {
         let mut response = next.run(request).await;
-        tracing::info!(%method, path = %crate::logs::safe(&path), status = response.status().as_u16(), "answered");
-        if let Ok(value) = HeaderValue::try_from(id.to_string()) {
-            response.headers_mut().insert(REQUEST_ID.clone(), value);
-        }
+        log_answer(&method, &path, response.status());
+        put_id(&mut response, id);
         response
+    }
+    .instrument(span)
+    .await
+}
+
+fn request_span() -> (Uuid, tracing::Span) {
+    let id = random::uuid();
+    (id, tracing::info_span!("request", %id))
+}
+
+fn log_answer(method: &Method, path: &str, status: StatusCode) {
+    tracing::info!(%method, path = %crate::logs::safe(path), status = status.as_u16(), "answered");
+}
+
+fn put_id<B>(response: &mut http::Response<B>, id: Uuid) {
+    if let Ok(value) = HeaderValue::try_from(id.to_string()) {
+        response.headers_mut().insert(REQUEST_ID.clone(), value);
+    }
+}
+
+/// One connection's requests: the token API goes straight to its handler, for it is called more than
+/// everything else together and a router's layers would cost more than it does; the rest is routed.
+struct Front<S> {
+    app: Arc<App>,
+    peer: IpAddr,
+    router: TowerToHyperService<S>,
+}
+
+type Answer = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
+
+impl<S> hyper::service::Service<http::Request<Incoming>> for Front<S>
+where
+    S: tower::Service<http::Request<Incoming>, Response = Response, Error = Infallible>
+        + Clone
+        + Send
+        + 'static,
+    S::Future: Send,
+{
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Answer;
+
+    fn call(&self, request: http::Request<Incoming>) -> Answer {
+        if request.uri().path() == clear_api::PATH {
+            let (parts, _) = request.into_parts();
+            let answer = generate(Arc::clone(&self.app), parts, self.peer);
+            return Box::pin(async move { Ok(answer.await) });
+        }
+        Box::pin(self.router.call(request))
+    }
+}
+
+/// The token API with what the router's layers give everything else. A success is in the audit log and
+/// in the metrics, so its line in the log is for those who look for details.
+async fn generate(app: Arc<App>, parts: Parts, peer: IpAddr) -> Response {
+    let (id, span) = request_span();
+    async move {
+        let handled = AssertUnwindSafe(clear_api::generate(&app, &parts, peer)).catch_unwind();
+        let mut response = match tokio::time::timeout(ANSWER_TIMEOUT, handled).await {
+            Ok(Ok(response)) => response,
+            Ok(Err(panic)) => panicked(panic),
+            Err(_) => late(),
+        };
+        if response.status().is_success() {
+            tracing::debug!(method = %parts.method, "generated");
+        } else {
+            log_answer(&parts.method, clear_api::PATH, response.status());
+        }
+        put_id(&mut response, id);
+        response.into_response()
     }
     .instrument(span)
     .await
@@ -155,7 +220,11 @@ pub(crate) async fn serve(app: Arc<App>, listener: Listener, mut stop: watch::Re
         };
         let peer = SocketAddr::new(connection.peer(), 0);
         let Ok(service) = tower::Service::call(&mut make, peer).await;
-        let service = TowerToHyperService::new(service);
+        let service = Front {
+            app: Arc::clone(&app),
+            peer: peer.ip(),
+            router: TowerToHyperService::new(service),
+        };
         let watcher = tracker.watcher();
         tokio::spawn(async move {
             let _place = place;
