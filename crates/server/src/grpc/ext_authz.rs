@@ -15,30 +15,56 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use prost::Message;
 
+/// What the check reads of a request.
+static READ: [HeaderName; 3] = [
+    HeaderName::from_static(TOKEN_HEADER),
+    header::AUTHORIZATION,
+    HeaderName::from_static("x-forwarded-for"),
+];
 /// Stands for a value that no header can hold: no token, and no address.
 const UNREADABLE: HeaderValue = HeaderValue::from_static("?");
 /// How a name begins that could be taken for one of ours.
 const OURS: &[u8] = b"x-tokenward";
 
+/// A question as the check takes it.
+#[derive(Debug)]
+struct Question {
+    environment: String,
+    product: String,
+    /// Only what the check reads.
+    headers: HeaderMap,
+    /// Names that must not reach the product.
+    strangers: Vec<Bytes>,
+}
+
 /// Answers one question.
 pub(super) fn check(app: &App, message: Bytes, peer: Peer) -> Result<CheckResponse, Code> {
-    let request = CheckRequest::decode(message).map_err(|_| Code::InvalidArgument)?;
-    let attributes = request.attributes.unwrap_or_default();
-    let environment = one(&attributes.context_extensions, b"environment");
-    let product = one(&attributes.context_extensions, b"product");
-    let http = attributes.request.and_then(|request| request.http);
-    let http = http.unwrap_or_default();
-    let named = http.headers.into_iter();
-    let raw = http.header_map.unwrap_or_default().headers.into_iter();
-    let (mut headers, mut strangers) = (HeaderMap::with_capacity(4), Vec::new());
-    for sent in named.chain(raw) {
-        take(sent, &mut headers, &mut strangers);
-    }
-    let answer = check::decide(app, environment, product, &headers, peer);
+    let question = read(message)?;
+    let (environment, product) = (&question.environment, &question.product);
+    let answer = check::decide(app, environment, product, &question.headers, peer);
     Ok(match answer.status() {
-        StatusCode::OK => permitted(&answer, strangers),
+        StatusCode::OK => permitted(&answer, question.strangers),
         _ => denied(answer),
     })
+}
+
+/// Reads a question; whatever is missing stays empty, and is refused for that.
+fn read(message: Bytes) -> Result<Question, Code> {
+    let request = CheckRequest::decode(message).map_err(|_| Code::InvalidArgument)?;
+    let attributes = request.attributes.unwrap_or_default();
+    let mut question = Question {
+        environment: one(&attributes.context_extensions, b"environment").to_owned(),
+        product: one(&attributes.context_extensions, b"product").to_owned(),
+        headers: HeaderMap::with_capacity(4),
+        strangers: Vec::new(),
+    };
+    let http = attributes.request.and_then(|request| request.http);
+    let http = http.unwrap_or_default();
+    let raw = http.header_map.unwrap_or_default().headers;
+    for sent in http.headers.into_iter().chain(raw) {
+        take(sent, &mut question.headers, &mut question.strangers);
+    }
+    Ok(question)
 }
 
 /// The one value of a key; none if it is missing, given twice or no text.
@@ -52,13 +78,9 @@ fn one<'a>(entries: &'a [Header], key: &[u8]) -> &'a str {
 
 /// Takes over what the check reads, and notes what must not reach the product.
 fn take(sent: Header, headers: &mut HeaderMap, strangers: &mut Vec<Bytes>) {
-    let name = [
-        HeaderName::from_static(TOKEN_HEADER),
-        header::AUTHORIZATION,
-        HeaderName::from_static("x-forwarded-for"),
-    ]
-    .into_iter()
-    .find(|name| sent.key.eq_ignore_ascii_case(name.as_str().as_bytes()));
+    let name = READ
+        .iter()
+        .find(|name| sent.key.eq_ignore_ascii_case(name.as_str().as_bytes()));
     if let Some(name) = name {
         let bytes = match sent.raw_value.is_empty() {
             true => sent.value,
@@ -91,6 +113,7 @@ fn is_overwritten(name: &[u8]) -> bool {
 fn permitted(answer: &Response<Bytes>, strangers: Vec<Bytes>) -> CheckResponse {
     let identity = IDENTITY.iter().filter_map(|name| {
         let value = answer.headers().get(*name)?;
+        let name = Bytes::from_static(name.as_str().as_bytes());
         Some(option(name, value))
     });
     CheckResponse {
@@ -119,17 +142,21 @@ fn denied(answer: Response<Bytes>) -> CheckResponse {
             status: Some(HttpStatus {
                 code: parts.status.as_u16().into(),
             }),
-            headers: told.map(|(name, value)| option(name, value)).collect(),
+            headers: told
+                .map(|(name, value)| {
+                    option(Bytes::copy_from_slice(name.as_str().as_bytes()), value)
+                })
+                .collect(),
             body,
         }),
         ok: None,
     }
 }
 
-fn option(name: &HeaderName, value: &HeaderValue) -> HeaderOption {
+fn option(key: Bytes, value: &HeaderValue) -> HeaderOption {
     HeaderOption {
         header: Some(Header {
-            key: Bytes::copy_from_slice(name.as_str().as_bytes()),
+            key,
             value: Bytes::copy_from_slice(value.as_bytes()),
             raw_value: Bytes::new(),
         }),
@@ -141,6 +168,7 @@ fn option(name: &HeaderName, value: &HeaderValue) -> HeaderOption {
 
 #[cfg(test)]
 mod tests {
+    use super::super::messages::{Attributes, Headers, HttpRequest, Request};
     use super::*;
 
     fn sent(key: &'static str, value: &'static [u8]) -> Header {
@@ -183,6 +211,59 @@ mod tests {
         check("x-tokenward-new", true);
         check("x-token", false);
         check("xxtokenward-client", false);
+    }
+
+    fn asked() -> CheckRequest {
+        let raw = |key: &'static str, value: &'static [u8]| Header {
+            raw_value: value.into(),
+            ..sent(key, b"")
+        };
+        let http = HttpRequest {
+            headers: vec![sent("x-forwarded-for", b"198.51.100.7")],
+            header_map: Some(Headers {
+                headers: vec![
+                    raw(TOKEN_HEADER, b"token"),
+                    raw("x_tokenward_client", b"forged"),
+                ],
+            }),
+        };
+        let request = Request { http: Some(http) };
+        CheckRequest {
+            attributes: Some(Attributes {
+                request: Some(request),
+                context_extensions: vec![sent("environment", b"sandbox"), sent("product", b"gst")],
+            }),
+        }
+    }
+
+    #[test]
+    fn a_question_is_read_from_either_form_of_headers() {
+        let question = read(asked().encode_to_vec().into()).unwrap();
+        assert_eq!(
+            (question.environment.as_str(), question.product.as_str()),
+            ("sandbox", "gst")
+        );
+        assert_eq!(question.headers[TOKEN_HEADER], "token");
+        assert_eq!(question.headers["x-forwarded-for"], "198.51.100.7");
+        assert_eq!(question.strangers, ["x_tokenward_client"]);
+    }
+
+    #[test]
+    fn no_damaged_message_is_more_than_refused() {
+        let whole = asked().encode_to_vec();
+        for at in 0..whole.len() {
+            drop(read(Bytes::copy_from_slice(&whole[..at])));
+            for flip in [0x01, 0x07, 0x80, 0xff] {
+                let mut damaged = whole.clone();
+                damaged[at] ^= flip;
+                let Ok(question) = read(damaged.into()) else {
+                    continue;
+                };
+                // A token is found under its own name only.
+                let tokens = question.headers.get_all(TOKEN_HEADER).iter();
+                assert!(tokens.count() <= 1);
+            }
+        }
     }
 
     #[test]
