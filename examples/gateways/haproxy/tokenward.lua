@@ -8,8 +8,8 @@ local address = os.getenv("TOKENWARD")
 
 -- Seconds to wait for each step.
 local PATIENCE = 1
--- Kept connections of this thread, and how long one may be idle: shorter than the 30 s after which
--- Tokenward closes it.
+-- Kept connections of this thread, and how long one may be idle: far shorter than the ten minutes after
+-- which Tokenward closes it.
 local KEPT_MAX = 64
 local IDLE_MAX = 20
 -- Longest body of a refusal taken; Tokenward's are below one kilobyte.
