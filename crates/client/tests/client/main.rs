@@ -7,6 +7,7 @@ mod daemon;
 mod exec;
 mod get;
 mod helper;
+mod library;
 mod services;
 mod stampede;
 mod vault;
