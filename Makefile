@@ -2,9 +2,10 @@
 
 SECONDS ?= 60
 ROUNDS ?= 1000
+STAMPEDE_SECONDS ?= 10
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help setup demo demo-check test check bench crash fuzz
+.PHONY: help setup demo demo-check test check bench crash stampede fuzz
 .DEFAULT_GOAL := help
 
 help: ## these lines
@@ -43,6 +44,12 @@ crash: ## kill -9 at random moments under load; ROUNDS=1000
 	@xtask/setup.sh test
 	cargo build --locked -p tokenward -p tokenward-proof
 	@$(TARGET)/debug/crash --rounds $(ROUNDS)
+
+stampede: ## workers that share one token all renew at once, and are killed at it; STAMPEDE_SECONDS=10 a place
+	@xtask/setup.sh test
+	cargo build --locked -p tokenward -p tokenward-client --bins --examples
+	TOKENWARD_STAMPEDE_SECONDS=$(STAMPEDE_SECONDS) cargo test --locked -p tokenward-client --test client -- \
+		--nocapture --test-threads 1 stampede
 
 fuzz: ## every fuzz target in turn; SECONDS=60 in all
 	@xtask/setup.sh fuzz

@@ -93,7 +93,9 @@ pub(crate) fn carry_out(arguments: Arguments) -> Result<ExitCode, End> {
     }
     let path = config::find(arguments.config.as_deref())?;
     let config = config::load(&path)?;
-    logs::start(level(&config, &arguments.verb), config.log_format);
+    if let Some(level) = level(&config, &arguments.verb) {
+        logs::start(level, config.log_format);
+    }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -168,12 +170,12 @@ async fn examine(path: &Path, chosen: &[&Parts], json: bool) -> ExitCode {
     }
 }
 
-/// A daemon tells what it does; a command that prints a result only what went wrong, which it says itself.
-fn level(config: &Config, verb: &Verb) -> Level {
+/// A daemon tells what it does; a command that prints a result says itself what went wrong.
+fn level(config: &Config, verb: &Verb) -> Option<Level> {
     let usual = match verb {
-        Verb::Run => Level::INFO,
-        Verb::Exec { .. } => Level::WARN,
-        _ => Level::ERROR,
+        Verb::Run => Some(Level::INFO),
+        Verb::Exec { .. } => Some(Level::WARN),
+        _ => None,
     };
-    config.log_level.unwrap_or(usual)
+    config.log_level.or(usual)
 }

@@ -331,3 +331,37 @@ fn a_lost_answer_is_ours() {
     }
     assert_eq!(world.generates, 6);
 }
+
+/// A holder that sleeps past its lease wakes with an older token: it writes over nothing, and uses the newer one.
+#[test]
+fn a_slower_older_answer_overwrites_nothing() {
+    for counts in [true, false] {
+        let mut world = World::new(counts);
+        let policy = Policy {
+            counts_generations: counts,
+            ..Policy::default()
+        };
+        let mut slow = Renewal::new(policy, 0.5, None, None);
+        let mut action = Action::Read;
+        let began = world.elapsed_millis;
+        while !matches!(action, Action::Store(..)) {
+            let event = world.act(0, action).unwrap();
+            action = slow.step(event, world.moment(began));
+        }
+        // It holds a token and sleeps; its lease runs out, and another holder makes the next token and stores it.
+        world.elapsed_millis += LEASE_MILLIS;
+        world.now += 1_000_000;
+        let other = play(&mut world, None, 1, &mut std::iter::empty());
+        assert!(good(&world, &other[0]), "{other:?}");
+        let newest = world.stored.version.clone();
+        let outcome = loop {
+            let event = match action {
+                Action::Done(outcome) => break outcome,
+                action => world.act(0, action).unwrap(),
+            };
+            action = slow.step(event, world.moment(began));
+        };
+        assert!(good(&world, &outcome), "counts: {counts}: {outcome:?}");
+        assert_eq!(world.stored.version, newest, "the older token was stored");
+    }
+}
