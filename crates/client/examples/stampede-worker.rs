@@ -1,9 +1,9 @@
 //! One process of a stampede: threads that share a token source and call a product as fast as they are allowed,
 //! each with the blocking face, exactly as a program would. Prints what it saw as one line of JSON.
 //!
-//! `stampede-worker CONFIG CHECK_URL SECONDS THREADS`
+//! `stampede-worker CONFIG CHECK_URL SECONDS THREADS`; for SECONDS `input`, until standard input ends.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 use tokenward_client::blocking::TokenSource;
 use tokenward_client::clock::SystemClock;
@@ -29,7 +29,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     let config = config::load(config.as_ref())?;
     let source = TokenSource::new(config.client(None)?.source.clone())?;
-    let end = SystemClock.boot().0 + seconds.parse::<u64>()? * 1_000_000_000;
+    let ended = AtomicBool::new(false);
+    let end = match seconds.as_str() {
+        "input" => u64::MAX,
+        seconds => SystemClock.boot().0 + seconds.parse::<u64>()? * 1_000_000_000,
+    };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()
@@ -39,11 +43,15 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     std::thread::scope(|scope| -> Result<(), Box<dyn std::error::Error>> {
         for _ in 0..threads.parse::<u32>()? {
             scope.spawn(|| {
-                while SystemClock.boot().0 < end {
+                while SystemClock.boot().0 < end && !ended.load(Ordering::Relaxed) {
                     call(&source, &runtime, &http, url, &seen);
                     runtime.block_on(pause());
                 }
             });
+        }
+        if end == u64::MAX {
+            std::io::copy(&mut std::io::stdin(), &mut std::io::sink())?;
+            ended.store(true, Ordering::Relaxed);
         }
         Ok(())
     })?;
