@@ -2,7 +2,7 @@
 # Installs what a part of the project needs on a Debian machine that has Rust; quick when all is there.
 #
 #   xtask/setup.sh build           a C compiler, for the C inside two dependencies
-#   xtask/setup.sh test            PostgreSQL, gateways, Python and Node packages of the tests
+#   xtask/setup.sh test            PostgreSQL, gateways, Groovy, Python and Node packages of the tests
 #   xtask/setup.sh bench           load generators
 #   xtask/setup.sh fuzz            a C++ compiler, for libFuzzer
 #
@@ -85,6 +85,8 @@ for_test() {
     needs setpriv util-linux
     needs node nodejs
     needs npm npm
+    needs java default-jre-headless
+    needs groovy groovy
     install_missing
     local file
     while read -r file; do

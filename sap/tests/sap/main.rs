@@ -4,6 +4,7 @@
 
 mod clear_like;
 mod failures;
+mod groovy;
 mod house;
 mod lint;
 mod luw;

@@ -7,6 +7,7 @@ use super::written::{
 };
 #[cfg(feature = "aws")]
 use crate::destination::aws::AwsHome;
+use crate::destination::cpi::{CpiCredential, Login as CpiLogin};
 use crate::destination::credentials_folder::CredentialsFolder;
 use crate::destination::dotenv::{DEFAULT_VARIABLE, DotenvHome};
 use crate::destination::file::FileHome;
@@ -232,6 +233,23 @@ fn destination(
             let home = DotenvHome::in_file(folder.join(path), variable);
             Arc::new(home.map_err(|error| format!("variable: {error}"))?)
         }
+        Place::Cpi {
+            api,
+            name,
+            token_url,
+            client_id,
+            secret_file,
+            authority_file,
+        } => {
+            let authority = authority(authority_file.as_deref(), folder)?;
+            let login = CpiLogin {
+                token_url: token_url.clone(),
+                client_id: client_id.clone(),
+                secret_file: folder.join(secret_file),
+            };
+            let made = CpiCredential::new(api, name, login, authority.as_deref(), answer_limit);
+            Arc::new(made?)
+        }
         Place::Credential {
             folder: place,
             name,
@@ -349,7 +367,7 @@ impl written::Destination {
     fn is_elsewhere(&self) -> bool {
         match self {
             Place::File { .. } | Place::Dotenv { .. } | Place::Credential { .. } => false,
-            Place::Vault(_) | Place::Aws { .. } | Place::Plugin { .. } => true,
+            Place::Vault(_) | Place::Aws { .. } | Place::Plugin { .. } | Place::Cpi { .. } => true,
         }
     }
 }

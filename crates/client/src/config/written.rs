@@ -102,6 +102,15 @@ pub(crate) enum Destination {
         path: PathBuf,
         variable: Option<String>,
     },
+    /// A User Credentials artifact of SAP Cloud Integration.
+    Cpi {
+        api: String,
+        name: String,
+        token_url: String,
+        client_id: String,
+        secret_file: PathBuf,
+        authority_file: Option<PathBuf>,
+    },
     /// A credential for systemd.
     Credential {
         folder: PathBuf,

@@ -24,6 +24,7 @@
 mod atomic_file;
 #[cfg(feature = "aws")]
 pub mod aws;
+pub mod cpi;
 pub mod credentials_folder;
 pub mod dotenv;
 pub mod file;

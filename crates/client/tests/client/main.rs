@@ -3,6 +3,8 @@
 
 mod clear_stand_in;
 mod conformance;
+mod cpi;
+mod cpi_fake;
 mod daemon;
 mod exec;
 mod get;
