@@ -8,6 +8,7 @@ mod groovy;
 mod house;
 mod lint;
 mod luw;
+mod objects;
 mod package;
 mod session;
 mod unit;
