@@ -8,7 +8,7 @@ CLASS zcl_tkw_cloud DEFINITION PUBLIC FINAL CREATE PUBLIC.
     "! @parameter service | its outbound HTTP service
     METHODS constructor
       IMPORTING
-        alias    TYPE ztkw_c_token-alias
+        alias    TYPE ztkw_c_token-client_alias
         scenario TYPE if_com_management=>ty_cscn_id
         service  TYPE if_com_management=>ty_cscn_outb_srv_id
       RAISING
@@ -33,7 +33,7 @@ CLASS zcl_tkw_cloud DEFINITION PUBLIC FINAL CREATE PUBLIC.
   PROTECTED SECTION.
   PRIVATE SECTION.
     DATA:
-      alias    TYPE ztkw_c_token-alias,
+      alias    TYPE ztkw_c_token-client_alias,
       scenario TYPE if_com_management=>ty_cscn_id,
       service  TYPE if_com_management=>ty_cscn_outb_srv_id.
 
@@ -85,7 +85,7 @@ CLASS zcl_tkw_cloud IMPLEMENTATION.
   ENDMETHOD.
 
   METHOD row.
-    SELECT SINGLE FROM ztkw_c_token FIELDS * WHERE alias = @alias INTO @DATA(found).
+    SELECT SINGLE FROM ztkw_c_token FIELDS * WHERE client_alias = @alias INTO @DATA(found).
     IF sy-subrc = 0.
       row = found.
     ENDIF.

@@ -9,7 +9,7 @@ CLASS zcl_tkw_cloud_renewal DEFINITION PUBLIC FINAL CREATE PUBLIC.
     "! @parameter dead_generation | the token that an API refused; -1 for none
     METHODS constructor
       IMPORTING
-        alias           TYPE ztkw_c_token-alias
+        alias           TYPE ztkw_c_token-client_alias
         scenario        TYPE if_com_management=>ty_cscn_id
         service         TYPE if_com_management=>ty_cscn_outb_srv_id
         dead_generation TYPE ztkw_c_token-generation.
@@ -31,7 +31,7 @@ CLASS zcl_tkw_cloud_renewal DEFINITION PUBLIC FINAL CREATE PUBLIC.
       c_day      TYPE i VALUE 86400.
 
     DATA:
-      alias           TYPE ztkw_c_token-alias,
+      alias           TYPE ztkw_c_token-client_alias,
       scenario        TYPE if_com_management=>ty_cscn_id,
       service         TYPE if_com_management=>ty_cscn_outb_srv_id,
       dead_generation TYPE ztkw_c_token-generation.
@@ -64,7 +64,7 @@ CLASS zcl_tkw_cloud_renewal IMPLEMENTATION.
   METHOD if_abap_parallel~do.
     TRY.
         DATA(lock) = cl_abap_lock_object_factory=>get_instance( iv_name = 'EZTKW_C_TOKEN' ).
-        DATA(key) = VALUE if_abap_lock_object=>tt_parameter( ( name  = 'ALIAS'
+        DATA(key) = VALUE if_abap_lock_object=>tt_parameter( ( name  = 'CLIENT_ALIAS'
                                                                value = REF #( alias ) ) ).
         lock->enqueue( it_parameter = key
                        _wait        = abap_true ).
@@ -78,7 +78,7 @@ CLASS zcl_tkw_cloud_renewal IMPLEMENTATION.
 
   METHOD renew.
     DATA(now) = utclong_current( ).
-    SELECT SINGLE FROM ztkw_c_token FIELDS * WHERE alias = @alias INTO @DATA(row).
+    SELECT SINGLE FROM ztkw_c_token FIELDS * WHERE client_alias = @alias INTO @DATA(row).
     IF sy-subrc = 0 AND row-generation <> dead_generation AND row-renew_at > now.
       RETURN.
     ENDIF.
@@ -89,7 +89,7 @@ CLASS zcl_tkw_cloud_renewal IMPLEMENTATION.
     DATA(seconds) = COND i( WHEN answer-expires_in > 0
                             THEN answer-expires_in - answer-expires_in DIV c_fraction
                             ELSE c_day ).
-    row = VALUE #( alias        = alias
+    row = VALUE #( client_alias = alias
                    access_token = answer-access_token
                    generation   = answer-generation
                    renew_at     = utclong_add( val     = now

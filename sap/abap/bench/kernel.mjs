@@ -101,7 +101,7 @@ async function enqueueServer() {
     const { rows } = await connection.query(sql, [lock]);
     return rows[0].done;
   };
-  const argument = ({ mandt, alias }) => `${mandt.get()} ${alias.get().trimEnd()}`;
+  const argument = ({ mandt, client_alias: alias }) => `${mandt.get()} ${alias.get().trimEnd()}`;
   const working = bench.sabotage !== "no lock";
   return {
     async enqueue({ input }) {

@@ -104,7 +104,7 @@ CLASS zcl_tkw_admin IMPLEMENTATION.
 
     demand_change( ).
     row = client.
-    row-alias = alias.
+    row-client_alias = alias.
     IF row-destination IS INITIAL.
       RAISE EXCEPTION TYPE zcx_tkw_refused
         EXPORTING

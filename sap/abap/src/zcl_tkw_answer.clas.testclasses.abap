@@ -1,6 +1,10 @@
 CLASS ltcl_answer DEFINITION FINAL FOR TESTING RISK LEVEL HARMLESS DURATION SHORT.
 
   PRIVATE SECTION.
+    CONSTANTS:
+      c_now TYPE ztkw_moment VALUE '20261123100000',
+      c_end TYPE ztkw_moment VALUE '20261123110000'.
+
     METHODS token_with_generation FOR TESTING.
     METHODS token_of_clear_like_server FOR TESTING.
     METHODS token_that_never_expires FOR TESTING.
@@ -69,9 +73,9 @@ CLASS ltcl_answer IMPLEMENTATION.
     cl_abap_unit_assert=>assert_equals( act = answer-generation
                                         exp = 7 ).
     cl_abap_unit_assert=>assert_equals( act = answer-valid_till
-                                        exp = '20261123110000' ).
+                                        exp = c_end ).
     cl_abap_unit_assert=>assert_equals( act = answer-server_time
-                                        exp = '20261123100000' ).
+                                        exp = c_now ).
   ENDMETHOD.
 
   METHOD token_of_clear_like_server.

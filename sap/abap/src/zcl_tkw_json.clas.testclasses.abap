@@ -88,12 +88,12 @@ CLASS ltcl_json IMPLEMENTATION.
   ENDMETHOD.
 
   METHOD limits.
-    DATA space TYPE string.
+    DATA blanks TYPE string.
 
     malformed( `[[[[[[[[[1]]]]]]]]]` ).
-    space = repeat( val = ` `
-                    occ = zcl_tkw_json=>c_longest ).
-    malformed( |\{"a":1\}{ space }| ).
+    blanks = repeat( val = ` `
+                     occ = zcl_tkw_json=>c_longest ).
+    malformed( |\{"a":1\}{ blanks }| ).
   ENDMETHOD.
 
 ENDCLASS.

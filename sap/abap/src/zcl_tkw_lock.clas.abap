@@ -32,7 +32,7 @@ CLASS zcl_tkw_lock IMPLEMENTATION.
     CALL FUNCTION 'ENQUEUE_EZTKW_TOKENS'
       EXPORTING
         mandt          = sy-mandt
-        alias          = alias
+        client_alias   = alias
         _scope         = '1'
         _wait          = abap_false
       EXCEPTIONS
@@ -45,9 +45,9 @@ CLASS zcl_tkw_lock IMPLEMENTATION.
   METHOD release.
     CALL FUNCTION 'DEQUEUE_EZTKW_TOKENS'
       EXPORTING
-        mandt  = sy-mandt
-        alias  = alias
-        _scope = '1'.
+        mandt        = sy-mandt
+        client_alias = alias
+        _scope       = '1'.
   ENDMETHOD.
 
 ENDCLASS.

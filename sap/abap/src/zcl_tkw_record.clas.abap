@@ -145,13 +145,13 @@ CLASS zcl_tkw_record IMPLEMENTATION.
         RAISE EXCEPTION TYPE zcx_tkw_unavailable
           EXPORTING
             msgno = '007'
-            arg1  = token-alias
+            arg1  = token-client_alias
             arg2  = until.
       ENDIF.
       RAISE EXCEPTION TYPE zcx_tkw_unavailable
         EXPORTING
           msgno = '006'
-          arg1  = token-alias
+          arg1  = token-client_alias
           arg2  = until
           arg3  = token-last_code.
     ENDIF.
@@ -164,7 +164,7 @@ CLASS zcl_tkw_record IMPLEMENTATION.
       RAISE EXCEPTION TYPE zcx_tkw_unavailable
         EXPORTING
           msgno = '008'
-          arg1  = token-alias
+          arg1  = token-client_alias
           arg2  = |{ most }|.
     ENDIF.
   ENDMETHOD.

@@ -111,7 +111,7 @@ CLASS zcl_tkw_renewal IMPLEMENTATION.
     CREATE OBJECT store.
     CREATE OBJECT lock
       EXPORTING
-        alias = client-alias.
+        alias = client-client_alias.
     random = cl_abap_random_int=>create( seed = cl_abap_random=>seed( )
                                          min  = 0
                                          max  = 99 ).
@@ -159,7 +159,7 @@ CLASS zcl_tkw_renewal IMPLEMENTATION.
         RAISE EXCEPTION TYPE zcx_tkw_unavailable
           EXPORTING
             msgno = '009'
-            arg1  = client-alias
+            arg1  = client-client_alias
             arg2  = |{ c_patience }|.
       ENDIF.
       WAIT UP TO 1 SECONDS.
@@ -168,7 +168,7 @@ CLASS zcl_tkw_renewal IMPLEMENTATION.
   ENDMETHOD.
 
   METHOD look.
-    token = store->token( client-alias ).
+    token = store->token( client-client_alias ).
   ENDMETHOD.
 
   METHOD is_usable.
@@ -291,7 +291,7 @@ CLASS zcl_tkw_renewal IMPLEMENTATION.
     RAISE EXCEPTION TYPE zcx_tkw_unavailable
       EXPORTING
         msgno = '015'
-        arg1  = client-alias.
+        arg1  = client-client_alias.
   ENDMETHOD.
 
   METHOD fail.
@@ -308,20 +308,20 @@ CLASS zcl_tkw_renewal IMPLEMENTATION.
         RAISE EXCEPTION TYPE zcx_tkw_unavailable
           EXPORTING
             msgno = '004'
-            arg1  = client-alias
+            arg1  = client-client_alias
             arg2  = answer-code
             arg3  = until.
       WHEN zif_tkw_server=>c_strange.
         RAISE EXCEPTION TYPE zcx_tkw_refused
           EXPORTING
             msgno = '012'
-            arg1  = client-alias
+            arg1  = client-client_alias
             arg2  = answer-code.
       WHEN OTHERS.
         RAISE EXCEPTION TYPE zcx_tkw_refused
           EXPORTING
             msgno = '005'
-            arg1  = client-alias
+            arg1  = client-client_alias
             arg2  = answer-code
             arg3  = |{ answer-status }|.
     ENDCASE.

@@ -151,7 +151,7 @@ CLASS zcl_tkw_server IMPLEMENTATION.
       RAISE EXCEPTION TYPE zcx_tkw_refused
         EXPORTING
           msgno = '011'
-          arg1  = client-alias
+          arg1  = client-client_alias
           arg2  = client-destination
           arg3  = condense( reason ).
     ENDIF.
@@ -170,12 +170,12 @@ CLASS zcl_tkw_server IMPLEMENTATION.
     DATA store TYPE REF TO zcl_tkw_store.
 
     CREATE OBJECT store.
-    secret = store->secret( client-alias ).
+    secret = store->secret( client-client_alias ).
     IF secret IS INITIAL.
       RAISE EXCEPTION TYPE zcx_tkw_refused
         EXPORTING
           msgno = '013'
-          arg1  = client-alias.
+          arg1  = client-client_alias.
     ENDIF.
   ENDMETHOD.
 

@@ -3,7 +3,7 @@
 CLASS zcl_tkw_store DEFINITION PUBLIC FINAL CREATE PUBLIC.
 
   PUBLIC SECTION.
-    TYPES ty_clients TYPE STANDARD TABLE OF ztkw_clients WITH NON-UNIQUE KEY alias.
+    TYPES ty_clients TYPE STANDARD TABLE OF ztkw_clients WITH NON-UNIQUE KEY client_alias.
 
     "! The set-up of an alias.
     "! @raising zcx_tkw_refused | no such alias, or set up in the system this one was copied from
@@ -72,7 +72,7 @@ ENDCLASS.
 CLASS zcl_tkw_store IMPLEMENTATION.
 
   METHOD client.
-    SELECT SINGLE * FROM ztkw_clients INTO client WHERE alias = name.
+    SELECT SINGLE * FROM ztkw_clients INTO client WHERE client_alias = name.
     IF sy-subrc <> 0.
       RAISE EXCEPTION TYPE zcx_tkw_refused
         EXPORTING
@@ -108,16 +108,16 @@ CLASS zcl_tkw_store IMPLEMENTATION.
 
   METHOD remove.
     " What was never there is removed as well.
-    DELETE FROM ztkw_tokens WHERE alias = name ##SUBRC_OK.
-    DELETE FROM ztkw_secrets WHERE alias = name ##SUBRC_OK.
-    DELETE FROM ztkw_clients WHERE alias = name ##SUBRC_OK.
+    DELETE FROM ztkw_tokens WHERE client_alias = name ##SUBRC_OK.
+    DELETE FROM ztkw_secrets WHERE client_alias = name ##SUBRC_OK.
+    DELETE FROM ztkw_clients WHERE client_alias = name ##SUBRC_OK.
   ENDMETHOD.
 
   METHOD save_secret.
     DATA row TYPE ztkw_secrets.
 
     row-mandt = sy-mandt.
-    row-alias = name.
+    row-client_alias = name.
     row-client_secret = secret.
     UPDATE ztkw_secrets FROM row.
     IF sy-subrc <> 0.
@@ -127,18 +127,18 @@ CLASS zcl_tkw_store IMPLEMENTATION.
   ENDMETHOD.
 
   METHOD secret.
-    SELECT SINGLE client_secret FROM ztkw_secrets INTO secret WHERE alias = name.
+    SELECT SINGLE client_secret FROM ztkw_secrets INTO secret WHERE client_alias = name.
     IF sy-subrc <> 0.
       CLEAR secret.
     ENDIF.
   ENDMETHOD.
 
   METHOD token.
-    SELECT SINGLE * FROM ztkw_tokens INTO token WHERE alias = name.
+    SELECT SINGLE * FROM ztkw_tokens INTO token WHERE client_alias = name.
     IF sy-subrc <> 0.
       CLEAR token.
       token-mandt = sy-mandt.
-      token-alias = name.
+      token-client_alias = name.
     ENDIF.
   ENDMETHOD.
 
@@ -166,7 +166,7 @@ CLASS zcl_tkw_store IMPLEMENTATION.
             made_on      = next-made_on
             made_today   = next-made_today
             access_token = next-access_token
-        WHERE alias = next-alias
+        WHERE client_alias = next-client_alias
           AND version = token-version
           AND generation <= next-generation ##SUBRC_OK.
     ENDIF.
@@ -178,7 +178,7 @@ CLASS zcl_tkw_store IMPLEMENTATION.
 
   METHOD forget.
     " Another session may have written it meanwhile; then it is no longer this token.
-    DELETE FROM ztkw_tokens WHERE alias = token-alias AND version = token-version ##SUBRC_OK.
+    DELETE FROM ztkw_tokens WHERE client_alias = token-client_alias AND version = token-version ##SUBRC_OK.
   ENDMETHOD.
 
 ENDCLASS.

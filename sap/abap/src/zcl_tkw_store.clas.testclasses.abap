@@ -60,13 +60,13 @@ CLASS ltcl_store IMPLEMENTATION.
     DATA: client  TYPE ztkw_clients,
           failure TYPE REF TO zcx_tkw_refused.
 
-    client-alias = c_alias.
+    client-client_alias = c_alias.
     client-destination = 'ANY'.
     store->save_client( client ).
     client = store->client( c_alias ).
     cl_abap_unit_assert=>assert_equals( act = client-system_id
                                         exp = sy-sysid ).
-    UPDATE ztkw_clients SET system_id = '???' WHERE alias = c_alias.
+    UPDATE ztkw_clients SET system_id = '???' WHERE client_alias = c_alias.
     cl_abap_unit_assert=>assert_equals( act = sy-subrc
                                         exp = 0 ).
     TRY.

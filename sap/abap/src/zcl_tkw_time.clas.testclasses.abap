@@ -9,6 +9,11 @@ CLASS ltcl_time DEFINITION FINAL FOR TESTING RISK LEVEL HARMLESS DURATION SHORT.
     METHODS shown_is_readable FOR TESTING.
     METHODS now_is_a_moment FOR TESTING.
 
+    METHODS same
+      IMPORTING
+        got      TYPE ztkw_moment
+        expected TYPE ztkw_moment.
+
     METHODS iso
       IMPORTING
         text     TYPE string
@@ -17,6 +22,11 @@ ENDCLASS.
 
 
 CLASS ltcl_time IMPLEMENTATION.
+
+  METHOD same.
+    cl_abap_unit_assert=>assert_equals( act = got
+                                        exp = expected ).
+  ENDMETHOD.
 
   METHOD iso.
     cl_abap_unit_assert=>assert_equals( act = zcl_tkw_time=>from_iso( text )
@@ -57,10 +67,10 @@ CLASS ltcl_time IMPLEMENTATION.
   ENDMETHOD.
 
   METHOD http_date_is_read.
-    cl_abap_unit_assert=>assert_equals( act = zcl_tkw_time=>from_http_date( `Mon, 23 Nov 2026 10:15:30 GMT` )
-                                        exp = '20261123101530' ).
-    cl_abap_unit_assert=>assert_equals( act = zcl_tkw_time=>from_http_date( `Fri, 01 Jan 2027 00:00:00 GMT` )
-                                        exp = '20270101000000' ).
+    same( got      = zcl_tkw_time=>from_http_date( `Mon, 23 Nov 2026 10:15:30 GMT` )
+          expected = '20261123101530' ).
+    same( got      = zcl_tkw_time=>from_http_date( `Fri, 01 Jan 2027 00:00:00 GMT` )
+          expected = '20270101000000' ).
     cl_abap_unit_assert=>assert_initial( zcl_tkw_time=>from_http_date( `Mon, 23 Xov 2026 10:15:30 GMT` ) ).
     cl_abap_unit_assert=>assert_initial( zcl_tkw_time=>from_http_date( `Mon, 23 anF 2026 10:15:30 GMT` ) ).
     cl_abap_unit_assert=>assert_initial( zcl_tkw_time=>from_http_date( `2026-11-23T10:15:30Z` ) ).
@@ -68,14 +78,14 @@ CLASS ltcl_time IMPLEMENTATION.
   ENDMETHOD.
 
   METHOD seconds_over_midnight.
-    cl_abap_unit_assert=>assert_equals( act = zcl_tkw_time=>add( moment  = '20261231235930'
-                                                                 seconds = 45 )
-                                        exp = '20270101000015' ).
-    cl_abap_unit_assert=>assert_equals( act = zcl_tkw_time=>add( moment  = '20270101000015'
-                                                                 seconds = -45 )
-                                        exp = '20261231235930' ).
-    cl_abap_unit_assert=>assert_equals( act = zcl_tkw_time=>day_of( '20261231235930' )
-                                        exp = '20261231000000' ).
+    same( got      = zcl_tkw_time=>add( moment  = '20261231235930'
+                                        seconds = 45 )
+          expected = '20270101000015' ).
+    same( got      = zcl_tkw_time=>add( moment  = '20270101000015'
+                                        seconds = -45 )
+          expected = '20261231235930' ).
+    same( got      = zcl_tkw_time=>day_of( '20261231235930' )
+          expected = '20261231000000' ).
   ENDMETHOD.
 
   METHOD distance_signed_and_capped.

@@ -24,7 +24,6 @@ PARAMETERS: r_state  RADIOBUTTON GROUP what DEFAULT 'X',
 CLASS lcl_report DEFINITION CREATE PRIVATE FINAL.
 
   PUBLIC SECTION.
-    CLASS-METHODS mask.
     CLASS-METHODS run.
 
   PRIVATE SECTION.
@@ -42,15 +41,6 @@ ENDCLASS.
 
 
 CLASS lcl_report IMPLEMENTATION.
-
-  METHOD mask.
-    LOOP AT SCREEN.
-      IF screen-group1 = 'SEC'.
-        screen-invisible = '1'.
-        MODIFY SCREEN.
-      ENDIF.
-    ENDLOOP.
-  ENDMETHOD.
 
   METHOD run.
     DATA: admin   TYPE REF TO zcl_tkw_admin,
@@ -131,7 +121,12 @@ ENDCLASS.
 
 
 AT SELECTION-SCREEN OUTPUT.
-  lcl_report=>mask( ).
+  LOOP AT SCREEN.
+    IF screen-group1 = 'SEC'.
+      screen-invisible = '1'.
+      MODIFY SCREEN.
+    ENDIF.
+  ENDLOOP.
 
 START-OF-SELECTION.
   lcl_report=>run( ).

@@ -33,11 +33,11 @@ CLASS lcl_report IMPLEMENTATION.
     CREATE OBJECT store.
     clients = store->clients( ).
     IF p_alias IS NOT INITIAL.
-      DELETE clients WHERE alias <> p_alias.
+      DELETE clients WHERE client_alias <> p_alias.
     ENDIF.
     LOOP AT clients INTO client.
       count = count + 1.
-      IF renew( client-alias ) = abap_true.
+      IF renew( client-client_alias ) = abap_true.
         failed = failed + 1.
       ENDIF.
     ENDLOOP.

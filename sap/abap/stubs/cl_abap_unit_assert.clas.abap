@@ -7,11 +7,11 @@ CLASS cl_abap_unit_assert DEFINITION PUBLIC FINAL CREATE PRIVATE.
         msg TYPE csequence OPTIONAL.
     CLASS-METHODS assert_true
       IMPORTING
-        act TYPE any
+        act TYPE abap_bool
         msg TYPE csequence OPTIONAL.
     CLASS-METHODS assert_false
       IMPORTING
-        act TYPE any
+        act TYPE abap_bool
         msg TYPE csequence OPTIONAL.
     CLASS-METHODS assert_initial
       IMPORTING
