@@ -1,7 +1,7 @@
 //! The destination for SAP Cloud Integration, against a fake of the tenant: see there what it can show.
 
 use crate::cpi_fake::{CLIENT_ID, CLIENT_SECRET, CpiFake, Manner};
-use crate::world::{World, out, private_file, private_folder};
+use crate::world::{World, failed, out, private_file, private_folder};
 use serde_json::json;
 use std::time::Duration;
 use tempfile::TempDir;
@@ -186,6 +186,19 @@ fn says_how_to_mend_what_is_wrong_and_nothing_secret() {
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o644);
     std::fs::set_permissions(open.folder.path().join("cpi-secret"), mode).unwrap();
     check(&open, "chmod 600");
+}
+
+#[test]
+fn is_no_home() {
+    let world = World::new(3600);
+    private_file(&world.path("cpi-secret"), CLIENT_SECRET);
+    world.config(
+        "[[client.erp.destination]]\nkind = \"cpi\"\nname = \"A\"\napi = \"http://127.0.0.1:1/api/v1\"\n\
+         token_url = \"http://127.0.0.1:1/oauth/token\"\nclient_id = \"a\"\nsecret_file = \"cpi-secret\"\n",
+    );
+    let text = failed(&world.agent(&["get"]), 78);
+    assert!(text.contains("name it as a further destination"), "{text}");
+    assert_eq!(world.generation(), 0);
 }
 
 #[test]
