@@ -120,6 +120,9 @@ CLASS ltcl_renewal DEFINITION FINAL FOR TESTING RISK LEVEL DANGEROUS DURATION ME
 
     "! Lets the pause of the row end.
     METHODS let_pause_end.
+
+    "! Makes the pause longer than the test can take.
+    METHODS lengthen_pause.
 ENDCLASS.
 
 
@@ -207,7 +210,7 @@ CLASS ltcl_renewal IMPLEMENTATION.
           least TYPE i,
           left  TYPE i.
 
-    least = seconds - 2.
+    least = seconds - 2 - seconds DIV 10.
     token = row( ).
     left = zcl_tkw_time=>between( first  = zcl_tkw_time=>now( )
                                   second = token-retry_at ).
@@ -227,6 +230,15 @@ CLASS ltcl_renewal IMPLEMENTATION.
 
     token = row( ).
     token-retry_at = 0.
+    put( token ).
+  ENDMETHOD.
+
+  METHOD lengthen_pause.
+    DATA token TYPE ztkw_tokens.
+
+    token = row( ).
+    token-retry_at = zcl_tkw_time=>add( moment  = token-retry_at
+                                        seconds = 3600 ).
     put( token ).
   ENDMETHOD.
 
@@ -389,6 +401,7 @@ CLASS ltcl_renewal IMPLEMENTATION.
                code    = 'NO_ANSWER' ).
     expect_failure( '004' ).
     expect_pause( 2 ).
+    lengthen_pause( ).
     expect_failure( '006' ).
     expect_asked( 1 ).
     let_pause_end( ).
