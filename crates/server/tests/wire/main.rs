@@ -13,6 +13,7 @@ mod house;
 mod http2;
 mod lifecycle;
 mod observe;
+mod outage;
 mod seen;
 mod tls;
 mod unix;

@@ -1,0 +1,51 @@
+//! The database goes away under a running server and comes back: what is refused, what goes on from
+//! memory and for how long, and that nothing is lost or doubled by it.
+
+use crate::house::{House, cut, until};
+use tokenward_testkit::{Answer, NewClient, PgCluster, Server};
+
+#[tokio::test]
+async fn without_its_database_a_server_changes_nothing_and_soon_vouches_for_nothing() {
+    let mut cluster = PgCluster::start();
+    let house = House::of(Server::builder().database(&cluster.url())).await;
+    let erp = house.client(NewClient::sandbox("erp")).await;
+    let token = house.token(&erp).await.access_token;
+    house.permits(&token).await;
+    cluster.stop();
+
+    // A change is refused, and the caller told that trying again is worth it.
+    let refused = house
+        .generate(&erp.secret)
+        .await
+        .expect_error(503, "TEMPORARILY_UNAVAILABLE");
+    assert!(refused.header("retry-after").parse::<u32>().is_ok());
+    for inner in ["postgres", "connection", "127.0.0.1"] {
+        assert!(!refused.body.contains(inner), "{}", refused.body);
+    }
+
+    // A check is a 200 while the lease lasts, then a 503 that says so: never a 401, which would make
+    // every client generate.
+    let ended = |answer: &Answer| answer.status != 200;
+    let silent = until("the lease to end", || house.check("gst", &token), ended)
+        .await
+        .expect_error(503, "CANNOT_VOUCH");
+    assert_eq!(silent.header("x-tokenward-denial"), "CANNOT_VOUCH");
+    assert!(silent.header("retry-after").parse::<u32>().is_ok());
+    // Not even a stranger's token is judged.
+    house
+        .check("gst", &cut(&token))
+        .await
+        .expect_error(503, "CANNOT_VOUCH");
+
+    cluster.start_again();
+    let back = |answer: &Answer| answer.status == 200;
+    until(
+        "the lease to be renewed",
+        || house.check("gst", &token),
+        back,
+    )
+    .await;
+    let newer = until("a token", || house.generate(&erp.secret), back).await;
+    house.permits(&newer.token().access_token).await;
+    house.denies(&token, "TOKEN_SUPERSEDED").await;
+}
