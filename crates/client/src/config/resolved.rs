@@ -11,6 +11,8 @@ use crate::destination::cpi::{CpiCredential, Login as CpiLogin};
 use crate::destination::credentials_folder::CredentialsFolder;
 use crate::destination::dotenv::{DEFAULT_VARIABLE, DotenvHome};
 use crate::destination::file::FileHome;
+#[cfg(feature = "keyring")]
+use crate::destination::keyring::KeyringHome;
 use crate::destination::plugin::PluginHome;
 use crate::destination::vault::{Connection, Login as VaultLogin, VaultHome, VaultSecret};
 use crate::destination::{Destination, ProcessLock};
@@ -285,6 +287,24 @@ fn destination(
         }
         #[cfg(not(feature = "aws"))]
         Place::Aws { .. } => return Err("this program was built without AWS".to_owned()),
+        #[cfg(feature = "keyring")]
+        Place::Keyring {
+            account,
+            lock_folder,
+        } => {
+            let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_".contains(letter);
+            if account.is_empty() || !account.chars().all(plain) {
+                return Err("account: it has letters, digits, - and _".to_owned());
+            }
+            let locks = match lock_folder {
+                Some(path) => folder.join(path),
+                None => runtime_folder()
+                    .ok_or("lock_folder: name one; XDG_RUNTIME_DIR names no folder here")?,
+            };
+            Arc::new(KeyringHome::new(account, locks))
+        }
+        #[cfg(not(feature = "keyring"))]
+        Place::Keyring { .. } => return Err("this program was built without keyring".to_owned()),
         Place::Plugin { command } => {
             if command.is_empty() {
                 return Err("command: name a program".to_owned());
@@ -354,19 +374,26 @@ fn lock_file(alias: &str, client: &Client, folder: &Path) -> Option<PathBuf> {
     if !client.destination.first()?.is_elsewhere() {
         return None;
     }
-    let runtime = ["RUNTIME_DIRECTORY", "XDG_RUNTIME_DIR"]
+    Some(runtime_folder()?.join(format!("tokenward-{alias}.lock")))
+}
+
+/// The private folder that systemd gives a service, or a login a user.
+fn runtime_folder() -> Option<PathBuf> {
+    ["RUNTIME_DIRECTORY", "XDG_RUNTIME_DIR"]
         .into_iter()
         .filter_map(environment::raw)
         .map(PathBuf::from)
-        .find(|path| path.is_absolute() && path.is_dir())?;
-    Some(runtime.join(format!("tokenward-{alias}.lock")))
+        .find(|path| path.is_absolute() && path.is_dir())
 }
 
 impl written::Destination {
     /// Whether the place is reached over a network, so that this machine's processes had better queue first.
     fn is_elsewhere(&self) -> bool {
         match self {
-            Place::File { .. } | Place::Dotenv { .. } | Place::Credential { .. } => false,
+            Place::File { .. }
+            | Place::Dotenv { .. }
+            | Place::Credential { .. }
+            | Place::Keyring { .. } => false,
             Place::Vault(_) | Place::Aws { .. } | Place::Plugin { .. } | Place::Cpi { .. } => true,
         }
     }

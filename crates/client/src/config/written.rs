@@ -127,6 +127,11 @@ pub(crate) enum Destination {
         endpoint: Option<String>,
         credentials_file: Option<PathBuf>,
     },
+    /// The keyring of a desktop session.
+    Keyring {
+        account: String,
+        lock_folder: Option<PathBuf>,
+    },
     /// A program of one's own.
     Plugin { command: Vec<String> },
 }

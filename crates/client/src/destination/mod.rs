@@ -29,6 +29,8 @@ pub mod credentials_folder;
 pub mod dotenv;
 pub mod file;
 mod file_lock;
+#[cfg(feature = "keyring")]
+pub mod keyring;
 mod lease_note;
 pub mod plugin;
 mod trouble;

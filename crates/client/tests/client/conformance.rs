@@ -212,6 +212,15 @@ async fn aws() {
     conforms(folder.path(), &moto.destination(folder.path()), &SHAPES).await;
 }
 
+/// Needs a session bus with an unlocked keyring: docs/guide/client/keyring.md shows the command.
+#[cfg(feature = "keyring")]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_keyring() {
+    let folder = bare_folder();
+    let lines = "kind = \"keyring\"\naccount = \"conformance\"\nlock_folder = \".\"\n";
+    conforms(folder.path(), lines, &SHAPES).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plugin() {
     let folder = bare_folder();
