@@ -128,6 +128,10 @@ pub(crate) enum Destination {
         credentials_file: Option<PathBuf>,
     },
     /// The keyring of a desktop session.
+    #[cfg_attr(
+        not(feature = "keyring"),
+        expect(dead_code, reason = "read only where the keyring is built in")
+    )]
     Keyring {
         account: String,
         lock_folder: Option<PathBuf>,
