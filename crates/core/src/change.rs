@@ -7,6 +7,8 @@ use crate::client::{
     AdminKeyRecord, ApiClient, Product, SECRETS, SecretRecord, Settings, Workspace,
 };
 use crate::ids::{ClientNo, ProductNo};
+use crate::label::Name;
+use crate::restrictions::Networks;
 use crate::slot::Slot;
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -103,6 +105,41 @@ pub enum Change {
 pub const EPOCH_GENERATIONS: u32 = 1_000_000;
 
 impl Change {
+    /// What an attached replica is told of this change: as much as a check asks, with none of the
+    /// digests, addresses and names that it does not. None when a check asks nothing of it.
+    #[must_use]
+    pub fn for_checks(&self) -> Option<Self> {
+        let settings = |settings: &Settings| Settings {
+            secret_networks: Networks::default(),
+            notification_emails: Vec::new(),
+            ..settings.clone()
+        };
+        let slot = |slot: &Slot| Slot {
+            quota: Default::default(),
+            seal: None,
+            ..slot.clone()
+        };
+        let mut change = self.clone();
+        match &mut change {
+            Self::SecretsChanged { .. } | Self::AdminKeyPut { .. } => return None,
+            Self::ClientCreated { client } => {
+                client.secrets = Default::default();
+                client.settings = settings(&client.settings);
+            }
+            Self::ClientSettingsChanged { settings: all, .. } => **all = settings(all),
+            Self::TokenIssued { slot: own, .. } | Self::TokenEnded { slot: own, .. } => {
+                **own = slot(own);
+            }
+            Self::WorkspacePut { workspace } => workspace.name = Name::withheld(),
+            Self::ProductPut { product } => product.name = Name::withheld(),
+            Self::ProductDeleted { .. }
+            | Self::ClientDisabled { .. }
+            | Self::ClientDeleted { .. }
+            | Self::EpochStarted { .. } => {}
+        }
+        Some(change)
+    }
+
     /// The body kept in the change log.
     #[must_use]
     pub fn to_body(&self) -> String {

@@ -1,6 +1,8 @@
 //! The answer to one request: may it pass? Three verdicts, and reasons that are told only to those
 //! who hold the real token. The deciding itself is in [`crate::replica`]; nothing here can wait.
 
+pub mod telling;
+
 use crate::ids::{ClientId, Environment, ProductNo, WorkspaceId};
 use crate::time::Timestamp;
 use std::net::IpAddr;

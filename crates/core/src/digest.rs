@@ -14,19 +14,46 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 #[serde(transparent)]
 pub struct KeyId(pub u8);
 
+/// Domain of the derivation of the key for access tokens.
+const TOKENS: &str = "tokenward 2026-11 key of digests of access tokens";
+
 /// A digest key of 256 bits. Neither printable nor cloneable; wiped on drop.
 #[derive(Zeroize, ZeroizeOnDrop)]
 pub struct DigestKey {
     #[zeroize(skip)]
     id: KeyId,
-    key: [u8; 32],
+    /// For secrets and admin keys; none where only tokens are checked.
+    root: Option<[u8; 32]>,
+    /// For access tokens: derived, so that whoever only checks tokens need not hold the root
+    /// (`docs/decisions/0041-replica-keys.md`).
+    tokens: [u8; 32],
 }
 
 impl DigestKey {
     /// A key with its id.
     #[must_use]
-    pub fn new(id: KeyId, key: [u8; 32]) -> Self {
-        Self { id, key }
+    pub fn new(id: KeyId, mut key: [u8; 32]) -> Self {
+        let made = Self {
+            id,
+            tokens: blake3::derive_key(TOKENS, &key),
+            root: Some(key),
+        };
+        key.zeroize();
+        made
+    }
+
+    /// What is left of a key where only tokens are checked.
+    pub(crate) fn for_tokens(id: KeyId, tokens: [u8; 32]) -> Self {
+        Self {
+            id,
+            root: None,
+            tokens,
+        }
+    }
+
+    /// The part that digests tokens.
+    pub(crate) fn tokens(&self) -> &[u8; 32] {
+        &self.tokens
     }
 
     /// The id stored beside digests.
@@ -155,6 +182,29 @@ pub const KEYS_MAX: usize = 8;
 impl Keyring {
     /// A ring of at least one and at most [`KEYS_MAX`] keys with different ids above 0.
     pub fn new(keys: Vec<DigestKey>) -> Result<Self, &'static str> {
+        Self::judge(&keys)?;
+        let oldest = keys[0].root.as_ref();
+        let numbering = Numbering::derive(oldest.ok_or("the oldest digest key is not whole")?);
+        Ok(Self { keys, numbering })
+    }
+
+    /// A ring that checks tokens and does nothing else; the keys have been judged.
+    pub(crate) fn for_tokens(keys: Vec<DigestKey>, numbering: Numbering) -> Self {
+        Self { keys, numbering }
+    }
+
+    /// The keys, oldest first.
+    pub(crate) fn keys(&self) -> &[DigestKey] {
+        &self.keys
+    }
+
+    /// The pad over client numbers.
+    pub(crate) fn numbering(&self) -> &Numbering {
+        &self.numbering
+    }
+
+    /// What every ring must keep to.
+    pub(crate) fn judge(keys: &[DigestKey]) -> Result<(), &'static str> {
         if keys.is_empty() {
             return Err("the digest key file holds no key");
         }
@@ -166,8 +216,7 @@ impl Keyring {
                 return Err("digest key ids must be different and above 0");
             }
         }
-        let numbering = Numbering::derive(&keys[0].key);
-        Ok(Self { keys, numbering })
+        Ok(())
     }
 
     /// A new id for client `no`, from fresh random bytes. It tells the number to whoever holds the
@@ -203,7 +252,7 @@ impl Keyring {
     #[must_use]
     #[inline]
     pub fn token(&self, id: KeyId, token: &AccessToken) -> Option<Digest> {
-        let key = self.key(id)?;
+        let key = &self.key(id)?.tokens;
         Some(digest(
             key,
             Kind::Token,
@@ -213,10 +262,10 @@ impl Keyring {
         ))
     }
 
-    /// The digest of a client secret under key `id`.
+    /// The digest of a client secret under key `id`; none in a ring that only checks tokens.
     #[must_use]
     pub fn secret(&self, id: KeyId, secret: &ClientSecret) -> Option<Digest> {
-        let key = self.key(id)?;
+        let key = self.key(id)?.root.as_ref()?;
         Some(digest(
             key,
             Kind::Secret,
@@ -226,17 +275,17 @@ impl Keyring {
         ))
     }
 
-    /// The digest of an admin key under key `id`.
+    /// The digest of an admin key under key `id`; none in a ring that only checks tokens.
     #[must_use]
     pub fn admin(&self, id: KeyId, admin: &AdminKey) -> Option<Digest> {
-        let key = self.key(id)?;
+        let key = self.key(id)?.root.as_ref()?;
         Some(digest(key, Kind::Admin, 0, admin.id(), admin.random()))
     }
 }
 
 /// One block of 46 bytes: kind, environment, id, random.
 #[inline]
-fn digest(key: &DigestKey, kind: Kind, environment: u8, id: Uuid, random: &[u8; 28]) -> Digest {
+fn digest(key: &[u8; 32], kind: Kind, environment: u8, id: Uuid, random: &[u8; 28]) -> Digest {
     // Words, so that wiping takes few steps.
     let mut words = [0_u64; 6];
     let block = &mut bytemuck::bytes_of_mut(&mut words)[..46];
@@ -244,7 +293,7 @@ fn digest(key: &DigestKey, kind: Kind, environment: u8, id: Uuid, random: &[u8; 
     block[1] = environment;
     block[2..18].copy_from_slice(id.as_bytes());
     block[18..].copy_from_slice(random);
-    let out = Digest(*blake3::keyed_hash(&key.key, block).as_bytes());
+    let out = Digest(*blake3::keyed_hash(key, block).as_bytes());
     words.zeroize();
     out
 }

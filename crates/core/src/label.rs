@@ -67,6 +67,14 @@ text_kind!(
     Name, NAME_BYTES_MAX, "a name"
 );
 
+impl Name {
+    /// Stands for a name that its reader has no need of.
+    #[must_use]
+    pub(crate) fn withheld() -> Self {
+        Self("-".to_owned())
+    }
+}
+
 fn clean(text: &str, max: usize, what: &str) -> Result<(), TextRefused> {
     let refuse = |why: String| Err(TextRefused(why));
     if text.is_empty() {

@@ -38,6 +38,13 @@ impl Lease {
         self.until.store(0, Ordering::Release);
     }
 
+    /// Nanoseconds left of it at `now`, 0 when it is over; none when it has no end.
+    #[must_use]
+    pub fn left(&self, now: BootInstant) -> Option<u64> {
+        let until = self.until.load(Ordering::Acquire);
+        (until != FOR_EVER).then(|| until.saturating_sub(now.0))
+    }
+
     /// The value a check reads first, before any slot.
     #[must_use]
     #[inline]
@@ -72,7 +79,10 @@ mod tests {
         lease.extend(BootInstant(5));
         assert!(lease.read().covers(|| BootInstant(9)));
         assert!(!lease.read().covers(|| BootInstant(10)));
+        assert_eq!(lease.left(BootInstant(4)), Some(6));
+        assert_eq!(lease.left(BootInstant(11)), Some(0));
         lease.grant_for_ever();
+        assert_eq!(lease.left(BootInstant(11)), None);
         assert!(lease.read().covers(|| BootInstant(u64::MAX)));
         lease.end();
         assert!(!lease.read().covers(|| BootInstant(0)));

@@ -15,16 +15,29 @@ const NUMBER_BYTES: usize = 4;
 /// Domain of the derivation of the pad's key.
 const CONTEXT: &str = "tokenward 2026-11 pad over client numbers in client ids";
 
-/// The pad's key.
-pub(crate) struct Numbering(SipHasher13);
+/// The pad's key, and the bytes it was made from, for handing it on.
+pub(crate) struct Numbering(SipHasher13, [u8; PAD_KEY_BYTES]);
+
+/// Bytes of the pad's key.
+pub(crate) const PAD_KEY_BYTES: usize = 16;
 
 impl Numbering {
     /// Derived from a digest key: it needs no keeping of its own.
     pub(crate) fn derive(key: &[u8; 32]) -> Self {
         let derived = blake3::derive_key(CONTEXT, key);
-        let mut half = [0; 16];
-        half.copy_from_slice(&derived[..16]);
-        Self(SipHasher13::new_with_key(&half))
+        let mut half = [0; PAD_KEY_BYTES];
+        half.copy_from_slice(&derived[..PAD_KEY_BYTES]);
+        Self::from_key(half)
+    }
+
+    /// The pad of a key handed on.
+    pub(crate) fn from_key(key: [u8; PAD_KEY_BYTES]) -> Self {
+        Self(SipHasher13::new_with_key(&key), key)
+    }
+
+    /// The key, for handing it on.
+    pub(crate) fn key(&self) -> &[u8; PAD_KEY_BYTES] {
+        &self.1
     }
 
     /// The id of client `no`: a UUID of version 8, 90 of its bits random.

@@ -3,6 +3,7 @@
 use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::metrics::Metrics;
+use crate::replicas::Marker;
 use crate::throttle::Throttle;
 use crate::usage::Usage;
 use std::sync::Arc;
@@ -24,6 +25,8 @@ pub struct App {
     pub usage: Usage,
     /// Who has failed too often.
     pub throttle: Throttle,
+    /// Tells a successor that replicas may be vouching.
+    pub(crate) replicas: Marker,
     stopping: AtomicBool,
 }
 
@@ -32,6 +35,7 @@ impl App {
     #[must_use]
     pub fn new(store: Store<SystemClock>, keyring: Arc<Keyring>, config: Config) -> Self {
         Self {
+            replicas: Marker::in_dir(&config.data_dir),
             store,
             keyring,
             config,

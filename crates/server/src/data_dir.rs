@@ -18,6 +18,8 @@ pub const DIGEST_KEYS: &str = "digest-keys";
 pub const ADMIN_KEY: &str = "admin-key";
 /// Where the running server tells its addresses.
 pub const LISTENING: &str = "listening.json";
+/// There while replicas may be vouching by this node's word.
+pub const REPLICAS: &str = "replicas-attached";
 const LOCK: &str = "lock";
 const NODE_ID: &str = "node-id";
 const SEEN: &str = "last-change";

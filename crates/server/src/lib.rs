@@ -18,6 +18,7 @@ pub mod metrics;
 mod net;
 mod patience;
 pub mod random;
+mod replicas;
 pub mod serve;
 pub mod throttle;
 mod unix;

@@ -8,6 +8,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 use std::sync::atomic::AtomicU64;
+use tokenward_store::AttachmentCounts;
 
 /// Outcome of a check or a call, as a label.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -32,6 +33,9 @@ pub struct Metrics {
     groups: Gauge<u64, AtomicU64>,
     changes: Gauge<u64, AtomicU64>,
     waiting: Gauge<u64, AtomicU64>,
+    replicas: Gauge<u64, AtomicU64>,
+    expelled: Gauge<u64, AtomicU64>,
+    held: Gauge<u64, AtomicU64>,
     vouching: Gauge<u64, AtomicU64>,
     writable: Gauge<u64, AtomicU64>,
 }
@@ -46,6 +50,8 @@ pub struct Reading {
     pub committed: (u64, u64),
     /// Writes waiting.
     pub waiting: usize,
+    /// Attached replicas.
+    pub replicas: AttachmentCounts,
     /// Whether checks are answered.
     pub vouching: bool,
     /// Whether writes are taken.
@@ -115,6 +121,23 @@ impl Metrics {
             "Writes waiting for the writer",
             waiting.clone(),
         );
+        let (replicas, held) = (Gauge::default(), Gauge::default());
+        let expelled = Gauge::default();
+        registry.register(
+            "replicas",
+            "Attached replicas, those cut off that may still vouch included",
+            replicas.clone(),
+        );
+        registry.register(
+            "replicas_expelled",
+            "Replicas given up since the start because they did not keep up",
+            expelled.clone(),
+        );
+        registry.register(
+            "answers_held",
+            "Decisions whose answers wait for attached replicas",
+            held.clone(),
+        );
         registry.register("vouching", "1 while checks are answered", vouching.clone());
         registry.register(
             "writable",
@@ -135,6 +158,9 @@ impl Metrics {
             groups,
             changes,
             waiting,
+            replicas,
+            expelled,
+            held,
             vouching,
             writable,
         }
@@ -176,6 +202,9 @@ impl Metrics {
         self.groups.set(now.committed.0);
         self.changes.set(now.committed.1);
         self.waiting.set(now.waiting as u64);
+        self.replicas.set(now.replicas.attached as u64);
+        self.expelled.set(now.replicas.expelled);
+        self.held.set(now.replicas.held as u64);
         self.vouching.set(now.vouching.into());
         self.writable.set(now.writable.into());
         let mut text = String::new();

@@ -61,7 +61,11 @@ fn read(files: &TlsFiles) -> Result<TlsAcceptor, String> {
         .with_no_client_auth()
         .with_single_cert(certificates, key)
         .map_err(|error| format!("{}: {error}", files.certificate.display()))?;
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    config.alpn_protocols = vec![
+        b"h2".to_vec(),
+        b"http/1.1".to_vec(),
+        tokenward_core::attach::ALPN.to_vec(),
+    ];
     Ok(TlsAcceptor::from(Arc::new(config)))
 }
 

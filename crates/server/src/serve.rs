@@ -11,6 +11,7 @@ use serde_json::json;
 use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
+use tokenward_core::time::Clock;
 use tokenward_store::{Location, NodeIdentity, Options, Store, TERM, Wants};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -76,6 +77,7 @@ async fn serve(config: Config) -> Result<(), Fault> {
         fresh: (random::uuid(), random::uuid()),
         seen,
         term: TERM,
+        replicas_before: directory.file(data_dir::REPLICAS).exists(),
     };
     let (store, writer) = Store::open(&location(&config), options).await?;
     let epoch = store.head_at_open().epoch;
@@ -128,6 +130,9 @@ async fn serve(config: Config) -> Result<(), Fault> {
     let (change, _) = app.store.numbers();
     directory.remember(epoch, change)?;
     data_dir::remove(&directory.file(data_dir::LISTENING))?;
+    if app.store.attachments().is_quiet(app.clock().boot()) {
+        app.replicas.remove()?;
+    }
     drop(app);
     tokio::task::spawn_blocking(move || writer.join()).await?;
     tracing::info!(change, "stopped");

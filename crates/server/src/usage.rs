@@ -5,6 +5,7 @@ use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
+use tokenward_core::attach::Used;
 use tokenward_core::ids::{ClientNo, ProductNo};
 use tokenward_core::{Permit, Replica, Timestamp};
 use tokenward_store::Use;
@@ -43,6 +44,17 @@ impl Usage {
             ));
             self.full.store(held.len() >= HELD_MAX, Ordering::Relaxed);
         }
+    }
+
+    /// Takes over uses that an attached replica noted.
+    pub fn take_over(&self, replica: &Replica, uses: &[Used]) {
+        let clients = replica.client_count();
+        let mut held = self.held.lock();
+        let room = HELD_MAX.saturating_sub(held.len());
+        let known = uses.iter().filter(|used| used.client.index() < clients);
+        let noted = known.map(|used| (used.client.0, used.at, used.address, used.product));
+        held.extend(noted.take(room));
+        self.full.store(held.len() >= HELD_MAX, Ordering::Relaxed);
     }
 
     /// The last use of a client not yet written.

@@ -28,35 +28,46 @@ impl Group {
         self.jobs.is_empty()
     }
 
-    /// Takes one decision; what writes nothing is answered at once.
+    /// Whether nothing but uses was decided.
+    pub(crate) fn notes_uses_only(&self) -> bool {
+        let only = |one: &Decided| one.changes.is_empty() && one.audit.is_empty();
+        self.decided.iter().all(only)
+    }
+
+    /// Takes one decision. One that writes nothing is given back: it needs only its answer, which
+    /// tells of what was written before it.
     pub(crate) fn decide(
         &mut self,
         mut job: Box<dyn Job>,
         view: Result<View, StoreError>,
         now: BootInstant,
-    ) {
+    ) -> Option<Box<dyn Job>> {
         let view = match view {
             Ok(view) => view,
             Err(error) => {
                 tracing::error!("a decision could not be prepared: {error}");
-                return job.settle(Err(Failure::Unavailable));
+                job.settle(Err(Failure::Unavailable));
+                return None;
             }
         };
         let until = BootInstant(job.asked().0.saturating_add(DEADLINE_NANOS));
         if job.abandoned() || until < now {
-            return job.settle(Err(Failure::TooLate));
+            job.settle(Err(Failure::TooLate));
+            return None;
         }
         let decided = job.decide(&view);
         if decided.is_empty() {
-            return job.settle(Ok(()));
+            return Some(job);
         }
         if let Err(why) = sound(&decided, job.as_ref(), &view) {
             tracing::error!("a decision was not written: {why}");
-            return job.settle(Err(Failure::Unavailable));
+            job.settle(Err(Failure::Unavailable));
+            return None;
         }
         self.until = Some(self.until.map_or(until, |earlier| earlier.min(until)));
         self.jobs.push(job);
         self.decided.push(decided);
+        None
     }
 
     /// Answers all of them alike.

@@ -4,11 +4,13 @@
 //!
 //! This room never decides what may be done (the core does) and knows nothing of HTTP.
 
+mod attachments;
 mod backup;
 mod checkpoint;
 mod driver;
 mod error;
 mod group;
+mod handle;
 mod job;
 mod load;
 mod postgres;
@@ -25,8 +27,10 @@ mod value;
 mod views;
 mod writer;
 
+pub use attachments::{ATTACHED_MAX, Attached, AttachmentCounts, Attachments, Fed};
 pub use backup::{Restored, backup, restore};
 pub use error::{Failure, StoreError};
+pub use handle::WriterHandle;
 pub use job::{Decided, Next, View, Wants};
 pub use reader::{AuditFilter, ClientFilter, PAGE_MAX, Reader, Use};
-pub use store::{Head, Location, NodeIdentity, Options, Store, TERM, WriterHandle};
+pub use store::{Head, Location, NodeIdentity, Options, Store, TERM};

@@ -205,6 +205,7 @@ impl<C: Clock + Send + Sync> Writer<C> {
                 "took over changes whose outcome was unknown"
             );
             self.apply(&missed, head.change_number)?;
+            self.attachments.applied(missed.iter(), head.change_number);
         }
         self.head = head;
         Ok(())

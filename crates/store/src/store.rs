@@ -1,7 +1,9 @@
 //! Opening a store and asking it to write.
 
+use crate::attachments::Attachments;
 use crate::driver::{CommitError, Driver};
 use crate::error::{Failure, StoreError};
+use crate::handle::WriterHandle;
 use crate::job::{Decided, Job, Typed, View, Wants};
 use crate::load::{self, read_head, read_next};
 use crate::postgres::{self, PostgresDriver};
@@ -16,6 +18,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokenward_core::audit::CHAIN_START;
+use tokenward_core::sublease::Terms;
 use tokenward_core::time::Clock;
 use tokenward_core::{Keyring, Replica};
 use tokio::sync::{mpsc, oneshot};
@@ -73,6 +76,9 @@ pub struct Options<C> {
     /// How long a commit or renewal lets this node vouch on a shared database: [`TERM`]. The same on
     /// every node that may take over from another.
     pub term: Duration,
+    /// Whether an earlier process on this data directory may have let attached replicas vouch: then no
+    /// change is answered until that is over.
+    pub replicas_before: bool,
 }
 
 /// A store: one writer behind a queue, a replica, and readers. Cheap to clone.
@@ -82,6 +88,7 @@ pub struct Store<C> {
     replica: Arc<Replica>,
     clock: Arc<C>,
     health: Arc<Health>,
+    attachments: Arc<Attachments<C>>,
     head_at_open: Head,
 }
 
@@ -93,21 +100,8 @@ impl<C> Clone for Store<C> {
             replica: Arc::clone(&self.replica),
             clock: Arc::clone(&self.clock),
             health: Arc::clone(&self.health),
+            attachments: Arc::clone(&self.attachments),
             head_at_open: self.head_at_open.clone(),
-        }
-    }
-}
-
-/// Waits for the writer to end: what is queued is done, a shared database's node row removed.
-pub struct WriterHandle {
-    thread: Option<std::thread::JoinHandle<()>>,
-}
-
-impl WriterHandle {
-    /// Blocks until the writer has ended; every [`Store`] must be dropped before.
-    pub fn join(mut self) {
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
         }
     }
 }
@@ -140,8 +134,11 @@ impl<C: Clock + Send + Sync + 'static> Store<C> {
                         // Nobody may be there to take the store any more: then this ends at once, in
                         // good order.
                         Ok((store, writer, queue)) => {
+                            let attachments = Arc::clone(&writer.attachments);
+                            let timing = tokio::spawn(async move { attachments.run().await });
                             drop(ready.send(Ok(store)));
                             writer.run(queue).await;
+                            timing.abort();
                         }
                         Err(error) => drop(ready.send(Err(error))),
                     }
@@ -151,12 +148,7 @@ impl<C: Clock + Send + Sync + 'static> Store<C> {
         let store = opened
             .await
             .map_err(|_| StoreError::Unavailable("the writer ended".into()))??;
-        Ok((
-            store,
-            WriterHandle {
-                thread: Some(thread),
-            },
-        ))
+        Ok((store, WriterHandle::new(thread)))
     }
 
     /// Decides on the durable state, writes, applies, and answers what the decision answered. When
@@ -195,6 +187,12 @@ impl<C: Clock + Send + Sync + 'static> Store<C> {
     #[must_use]
     pub fn replica(&self) -> &Arc<Replica> {
         &self.replica
+    }
+
+    /// The replicas attached to this one.
+    #[must_use]
+    pub fn attachments(&self) -> &Arc<Attachments<C>> {
+        &self.attachments
     }
 
     /// The clocks it was opened with.
@@ -250,7 +248,7 @@ impl<C: Clock + Send + Sync + 'static> Store<C> {
 
 type Started<C> = (Store<C>, Writer<C>, Queue);
 
-async fn start<C: Clock + Send + Sync>(
+async fn start<C: Clock + Send + Sync + 'static>(
     location: &Location,
     options: Options<C>,
     callers: Option<tokio::runtime::Handle>,
@@ -276,7 +274,15 @@ async fn start<C: Clock + Send + Sync>(
     let next = read_next(&mut driver).await?;
     let replica = Arc::new(load::load(&mut driver, Arc::clone(&options.keyring)).await?);
     let health = Arc::new(Health::default());
+    let attachments = Arc::new(Attachments::new(
+        Terms::STANDARD,
+        Arc::clone(&options.clock),
+        Arc::clone(&replica),
+        head.change_number,
+        options.replicas_before,
+    ));
     let mut writer = Writer {
+        attachments: Arc::clone(&attachments),
         term: options.term,
         renew_at: options.clock.boot(),
         incarnation: options.node.incarnation.to_string(),
@@ -318,6 +324,7 @@ async fn start<C: Clock + Send + Sync>(
             replica,
             clock,
             health,
+            attachments,
             head_at_open: head,
         },
         writer,

@@ -1,6 +1,7 @@
 //! The one writer: decides a group on the durable state, commits it in one transaction, applies it to
 //! the replica, and only then answers. What it does when the store fails is in `resume`.
 
+use crate::attachments::Attachments;
 use crate::driver::{CommitError, Driver};
 use crate::error::{Failure, StoreError};
 use crate::group::Group;
@@ -77,6 +78,8 @@ pub(crate) struct Writer<C> {
     pub(crate) faults: u32,
     /// Where callers wait for their answers.
     pub(crate) callers: Option<tokio::runtime::Handle>,
+    /// The replicas attached to this node's.
+    pub(crate) attachments: Arc<Attachments<C>>,
     /// Whether a group was put back since the last one that could be read for.
     pub(crate) put_back: bool,
 }
@@ -104,9 +107,9 @@ impl<C: Clock + Send + Sync> Writer<C> {
                 self.put_back = false;
                 let mut group = Group::default();
                 let now = self.clock.boot();
-                for (job, view) in jobs.into_iter().zip(views) {
-                    group.decide(job, view, now);
-                }
+                let decide = |(job, view)| group.decide(job, view, now);
+                let unwritten: Vec<_> = jobs.into_iter().zip(views).filter_map(decide).collect();
+                self.answer(unwritten);
                 if !group.is_empty() {
                     self.carry_out(group).await;
                 }
@@ -134,7 +137,9 @@ impl<C: Clock + Send + Sync> Writer<C> {
             .commit(&draft.statements, self.patience(&group))
             .await;
         match self.conclude(&group.decided, draft.head, outcome, asked) {
-            Ok(()) => self.answer(group),
+            // When clients were last used rests on nothing.
+            Ok(()) if group.notes_uses_only() => group.settle(Ok(())),
+            Ok(()) => self.answer(group.jobs),
             Err(Ending::Failed(failure)) => group.settle(Err(failure)),
             Err(Ending::Refused(_)) if group.len() > 1 => self.write_singly(group).await,
             Err(Ending::Refused(error)) => refuse(group, &error),
@@ -147,14 +152,17 @@ impl<C: Clock + Send + Sync> Writer<C> {
         Duration::from_nanos(until.saturating_sub(self.clock.boot().0)).min(PATIENCE)
     }
 
-    /// Answers a group with success, on the callers' own threads: waking them one by one is work that
-    /// need not hold up the next group.
-    fn answer(&self, group: Group) {
+    /// Answers decisions with success, once no attached replica can miss what they rest on, and on the
+    /// callers' own threads: waking them one by one is work that need not hold up the next group.
+    fn answer(&self, jobs: Vec<Box<dyn Job>>) {
+        let Some(jobs) = self.attachments.hold(self.head.change_number, jobs) else {
+            return;
+        };
+        let count = jobs.len();
+        let settle = move || jobs.into_iter().for_each(|job| job.settle(Ok(())));
         match &self.callers {
-            Some(callers) if group.len() > 1 => {
-                callers.spawn(async move { group.settle(Ok(())) });
-            }
-            _ => group.settle(Ok(())),
+            Some(callers) if count > 1 => drop(callers.spawn(async move { settle() })),
+            _ => settle(),
         }
     }
 
@@ -178,7 +186,7 @@ impl<C: Clock + Send + Sync> Writer<C> {
                 .commit(&draft.statements, self.patience(&one))
                 .await;
             match self.conclude(&one.decided, draft.head, outcome, asked) {
-                Ok(()) => one.settle(Ok(())),
+                Ok(()) => self.answer(one.jobs),
                 Err(Ending::Failed(failure)) => one.settle(Err(failure)),
                 Err(Ending::Refused(error)) => refuse(one, &error),
             }
@@ -258,6 +266,8 @@ impl<C: Clock + Send + Sync> Writer<C> {
             let applied = self.apply(&one.changes, applied);
             applied.map_err(|_| Ending::Failed(Failure::OutcomeUnknown))?;
         }
+        let changes = decided.iter().flat_map(|one| &one.changes);
+        self.attachments.applied(changes, applied);
         self.written(asked);
         Ok(())
     }

@@ -17,8 +17,8 @@ use std::sync::atomic::{AtomicBool, Ordering, fence};
 
 /// A replica being filled before anybody reads it.
 pub struct Loading<'a> {
-    replica: &'a Replica,
-    writer: MutexGuard<'a, Writer>,
+    pub(super) replica: &'a Replica,
+    pub(super) writer: MutexGuard<'a, Writer>,
 }
 
 /// A client as loaded: what a replica keeps of it.
@@ -219,18 +219,21 @@ impl Replica {
         self.put_previous(client.no, client.slot.previous);
         writer.clients = writer.clients.max(client.no.0 + 1);
         if !known && !direct {
-            let index = self.index.load();
-            let indexed = self.indexed.fetch_add(1, Ordering::AcqRel) + 1;
-            if indexed as usize >= index.room() {
-                // By half again: a doubled index would stand half empty.
-                let larger = index.grown(index.room() + index.room() / 2);
-                self.index.store(Arc::new(larger));
-            }
-            self.index
-                .load()
-                .insert(index::fingerprint(client.id), client.no);
+            self.index_client(index::fingerprint(client.id), client.no);
         }
         Ok(())
+    }
+
+    /// Lets the client be found by its id's fingerprint.
+    pub(super) fn index_client(&self, fingerprint: u32, no: ClientNo) {
+        let index = self.index.load();
+        let indexed = self.indexed.fetch_add(1, Ordering::AcqRel) + 1;
+        if indexed as usize >= index.room() {
+            // By half again: a doubled index would stand half empty.
+            let larger = index.grown(index.room() + index.room() / 2);
+            self.index.store(Arc::new(larger));
+        }
+        self.index.load().insert(fingerprint, no);
     }
 
     fn change_settings(
@@ -283,7 +286,7 @@ impl Replica {
         }
     }
 
-    fn restrictions_number(
+    pub(super) fn restrictions_number(
         &self,
         writer: &mut Writer,
         wanted: &Restrictions,
@@ -301,8 +304,16 @@ impl Replica {
     }
 
     fn label_cell(&self, writer: &mut Writer, label: &Label) -> Result<LabelCell, CannotApply> {
-        let text = label.header_value();
-        if let Some(cell) = LabelCell::short(&text) {
+        self.text_cell(writer, &label.header_value())
+    }
+
+    /// The cell of a label that is a header value already.
+    pub(super) fn text_cell(
+        &self,
+        writer: &mut Writer,
+        text: &str,
+    ) -> Result<LabelCell, CannotApply> {
+        if let Some(cell) = LabelCell::short(text) {
             return Ok(cell);
         }
         let (place, end) = self

@@ -72,6 +72,17 @@ impl Index {
         self.place(u64::from(fingerprint) << 32 | u64::from(no.0 + 1));
     }
 
+    /// The words in use among `count` from place `from` on, and the place behind them; none past the end.
+    pub(super) fn words_from(&self, from: usize, count: usize) -> Option<(Vec<u64>, usize)> {
+        let until = self.words.len().min(from + count);
+        let cells = self
+            .words
+            .get(from..until)
+            .filter(|cells| !cells.is_empty())?;
+        let words = cells.iter().map(|cell| cell.load(Ordering::Relaxed));
+        Some((words.filter(|word| *word != 0).collect(), until))
+    }
+
     fn place(&self, word: u64) {
         let mut at = self.start((word >> 32) as u32);
         for _ in 0..self.words.len() {

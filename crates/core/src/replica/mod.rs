@@ -6,6 +6,7 @@
 //! node that must reload makes a new one, and running checks finish on the old.
 
 mod apply;
+mod copy;
 mod examine;
 mod index;
 mod table;
@@ -14,6 +15,7 @@ mod tests;
 mod words;
 
 pub use apply::{CannotApply, LoadedClient, Loading};
+pub use copy::{Copying, Part};
 
 use crate::check::LabelText;
 use crate::client::ApiClient;

@@ -200,6 +200,13 @@ impl Words {
         self.hot[RESTRICTIONS] = u64::from(restrictions);
     }
 
+    /// The hot words less the time of last use, which is each replica's own.
+    pub(super) fn without_use(&self) -> [u64; HOT_WORDS] {
+        let mut hot = self.hot;
+        hot[FLAGS_USED] &= 0xFFFF_FFFF;
+        hot
+    }
+
     /// The words less what differs between replicas that agree: where restrictions are kept, whether
     /// an index was needed, when the client was last seen.
     pub(super) fn comparable(mut self) -> Self {

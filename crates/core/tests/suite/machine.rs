@@ -19,7 +19,7 @@ const QUOTA: u32 = 6;
 const ELSEWHERE: &str = "203.0.113.9";
 
 #[derive(Clone, Debug)]
-enum Step {
+pub(crate) enum Step {
     BySecret {
         client: u32,
         position: usize,
@@ -72,7 +72,7 @@ enum Step {
     Epoch,
 }
 
-fn steps() -> impl Strategy<Value = Vec<Step>> {
+pub(crate) fn steps() -> impl Strategy<Value = Vec<Step>> {
     let client = || 0..CLIENTS;
     let step = prop_oneof![
         12 => (client(), 0..2_usize, prop::option::weighted(0.2, 0..6_u32), any::<bool>(), prop::sample::select(vec![0, 0, 30, 60, 61]))
@@ -97,14 +97,14 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 }
 
 /// The world and the account of every client.
-struct Pair {
-    world: World,
+pub(crate) struct Pair {
+    pub(crate) world: World,
     accounts: Vec<Account>,
     workspace_disabled: [bool; 2],
 }
 
 impl Pair {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mut world = World::new();
         world.quota = QUOTA;
         let mut accounts = Vec::new();
@@ -143,7 +143,7 @@ impl Pair {
         }
     }
 
-    fn take(&mut self, step: Step) {
+    pub(crate) fn take(&mut self, step: Step) {
         let Self {
             world,
             accounts,

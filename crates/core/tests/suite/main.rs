@@ -2,6 +2,7 @@
 //! the two agree with a naive account of them over random histories and under concurrent readers.
 
 mod account;
+mod attached;
 mod generating;
 mod machine;
 mod torn;

@@ -81,6 +81,8 @@ pub(crate) struct World {
     pub(crate) clients: BTreeMap<u32, (ApiClient, Slot)>,
     pub(crate) now: Timestamp,
     pub(crate) quota: u32,
+    /// Every change so far.
+    pub(crate) log: Vec<Change>,
     changes: u64,
     drawn: Cell<u64>,
 }
@@ -100,6 +102,7 @@ impl World {
             clients: BTreeMap::new(),
             now: START,
             quota: generate::QUOTA_PER_DAY,
+            log: Vec::new(),
             changes: 0,
             drawn: Cell::new(0),
         };
@@ -234,6 +237,7 @@ impl World {
         self.changes += 1;
         let read = Change::from_body(FORMAT, &change.to_body()).unwrap();
         self.replica.apply(&[read], self.changes).unwrap();
+        self.log.push(change.clone());
         self.keep(change);
     }
 

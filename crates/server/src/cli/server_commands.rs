@@ -8,6 +8,7 @@ use crate::{logs, random};
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use tokenward_core::attach::ReplicaKeys;
 use tokenward_core::time::Clock;
 use tokenward_store::Location;
 
@@ -63,6 +64,18 @@ pub(super) enum DigestKeyVerb {
     Add(DigestKeyArgs),
     /// List the ids of the keys, never the keys.
     List(DigestKeyArgs),
+    /// Write the keys that a process with its own replica needs: good for checking tokens, nothing else.
+    ForReplicas(ForReplicasArgs),
+}
+
+/// Arguments of `tokenward digest-key for-replicas`.
+#[derive(clap::Args, Debug)]
+pub(super) struct ForReplicasArgs {
+    #[command(flatten)]
+    keys: DigestKeyArgs,
+    /// The file to make, readable by its owner only; it must not exist
+    #[arg(value_name = "FILE")]
+    to: PathBuf,
 }
 
 /// Where the digest keys are.
@@ -261,6 +274,8 @@ fn restore(args: &RestoreArgs) -> Result<(), Fault> {
         }
     })?;
     directory.forget_seen()?;
+    // Replicas of the lost server may still be vouching: the first start waits until they can't.
+    data_dir::replace(&directory.file(data_dir::REPLICAS), b"restored\n")?;
     if !directory.file(data_dir::DIGEST_KEYS).exists() {
         note(
             "The digest keys are missing: put them into the data directory (or give --digest-keys) before you start the server.",
@@ -295,7 +310,9 @@ fn parse_proof(text: &str) -> Result<(u64, [u8; 32]), Fault> {
 }
 
 fn digest_key(verb: &DigestKeyVerb) -> Result<(), Fault> {
-    let (DigestKeyVerb::Add(args) | DigestKeyVerb::List(args)) = verb;
+    let (DigestKeyVerb::Add(args)
+    | DigestKeyVerb::List(args)
+    | DigestKeyVerb::ForReplicas(ForReplicasArgs { keys: args, .. })) = verb;
     let path = args
         .digest_keys
         .clone()
@@ -306,6 +323,14 @@ fn digest_key(verb: &DigestKeyVerb) -> Result<(), Fault> {
             print(&format!(
                 "added digest key {id} to {}; restart the server to use it",
                 path.display()
+            ))
+        }
+        DigestKeyVerb::ForReplicas(ForReplicasArgs { to, .. }) => {
+            let keys = ReplicaKeys::of(&data_dir::keyring(&path, false)?);
+            data_dir::create_private(to, keys.text().as_bytes())?;
+            print(&format!(
+                "wrote the replica keys to {}; carry it to each process that attaches a replica, and keep it from everybody else",
+                to.display()
             ))
         }
         DigestKeyVerb::List(_) => {

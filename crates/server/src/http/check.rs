@@ -12,8 +12,9 @@ use http::header::{CACHE_CONTROL, HeaderName, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use http_body_util::Full;
 use std::sync::LazyLock;
+use tokenward_core::Environment;
+use tokenward_core::check::telling::{self, Fault, Figure};
 use tokenward_core::check::{Denial, Facts, Permit, Verdict};
-use tokenward_core::{Environment, Timestamp};
 use uuid::Uuid;
 
 static WORKSPACE: HeaderName = HeaderName::from_static("x-tokenward-workspace");
@@ -169,8 +170,8 @@ fn cannot_vouch(app: &App) -> Response<Bytes> {
 fn cannot_vouch_problem() -> Problem {
     Problem::new(
         StatusCode::SERVICE_UNAVAILABLE,
-        "CANNOT_VOUCH",
-        "This node cannot vouch for tokens at the moment. Try again; your token may well be good.",
+        telling::CANNOT_VOUCH,
+        telling::CANNOT_VOUCH_SENTENCE,
     )
     .retry_after(1)
 }
@@ -178,133 +179,36 @@ fn cannot_vouch_problem() -> Problem {
 fn deny(app: &App, denial: Denial) -> Response<Bytes> {
     let problem = problem(denial);
     app.metrics.checked(problem.code);
-    let again = said_again(denial, problem.code);
     problem
-        .header(DENIAL.clone(), again)
+        .header(DENIAL.clone(), denial.line())
         .answer(&app.config.error_source)
-}
-
-/// The denial on one line, for [`deny_again`].
-fn said_again(denial: Denial, code: &str) -> String {
-    match denial {
-        Denial::TokenSuperseded { generation, at } => format!("{code};{generation};{}", at.0),
-        Denial::TokenExpired { at } | Denial::TokenRevoked { at: Some(at) } => {
-            format!("{code};0;{}", at.0)
-        }
-        Denial::TokenRepeated => "ACCESS_TOKEN_REPEATED".to_owned(),
-        _ => code.to_owned(),
-    }
 }
 
 /// `ANY /deny`: the denial named in the header, with its body. Whatever is named, never a 2xx.
 pub fn deny_again(app: &App, headers: &HeaderMap) -> Response<Full<Bytes>> {
-    let named = headers
-        .get(&DENIAL)
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or("");
-    let mut parts = named.split(';');
-    let code = parts.next().unwrap_or("");
-    let generation = parts.next().and_then(|text| text.parse().ok());
-    let at = parts
-        .next()
-        .and_then(|text| text.parse().ok())
-        .map(Timestamp);
-    let denial = match (code, generation, at) {
-        ("ACCESS_TOKEN_MISSING", ..) => Denial::TokenMissing,
-        ("ACCESS_TOKEN_REPEATED", ..) => Denial::TokenRepeated,
-        ("ACCESS_TOKEN_MALFORMED", ..) => Denial::TokenMalformed,
-        ("ACCESS_TOKEN_UNKNOWN", ..) => Denial::TokenUnknown,
-        ("CLIENT_SECRET_USED_AS_TOKEN", ..) => Denial::SecretUsedAsToken,
-        ("ENVIRONMENT_MISMATCH", ..) => Denial::EnvironmentMismatch,
-        ("TOKEN_SUPERSEDED", Some(generation), Some(at)) => {
-            Denial::TokenSuperseded { generation, at }
-        }
-        ("TOKEN_EXPIRED", _, Some(at)) => Denial::TokenExpired { at },
-        ("TOKEN_REVOKED", _, at) => Denial::TokenRevoked { at },
-        ("CLIENT_DISABLED", ..) => Denial::ClientDisabled,
-        ("CLIENT_DELETED", ..) => Denial::ClientDeleted,
-        ("PRODUCT_NOT_ALLOWED", ..) => Denial::ProductNotAllowed,
-        ("ADDRESS_NOT_ALLOWED", ..) => Denial::AddressNotAllowed,
-        ("PRODUCT_UNKNOWN", ..) => Denial::ProductUnknown,
-        _ => return cannot_vouch_problem().response(&app.config.error_source),
-    };
-    problem(denial).response(&app.config.error_source)
-}
-
-fn unauthorized(code: &'static str, message: &str) -> Problem {
-    // RFC 6750, section 3: no error attribute when no credentials were presented.
-    let challenge = match code {
-        "ACCESS_TOKEN_MISSING" => "Bearer realm=\"tokenward\"",
-        _ => "Bearer realm=\"tokenward\", error=\"invalid_token\"",
-    };
-    Problem::new(StatusCode::UNAUTHORIZED, code, message).header(WWW_AUTHENTICATE, challenge)
+    let named = headers.get(&DENIAL).and_then(|value| value.to_str().ok());
+    let denial = named.and_then(Denial::from_line);
+    let problem = denial.map_or_else(cannot_vouch_problem, problem);
+    problem.response(&app.config.error_source)
 }
 
 fn problem(denial: Denial) -> Problem {
-    match denial {
-        Denial::TokenMissing => unauthorized(
-            "ACCESS_TOKEN_MISSING",
-            "No access token was sent. Send it in the header x-cleartax-auth-token.",
-        ),
-        Denial::TokenRepeated => unauthorized(
-            "ACCESS_TOKEN_MALFORMED",
-            "More than one access token was sent. Send exactly one, in the header x-cleartax-auth-token.",
-        ),
-        Denial::TokenMalformed => unauthorized(
-            "ACCESS_TOKEN_MALFORMED",
-            "What was sent is not an access token: its shape or checksum is wrong. Was it cut when it was copied?",
-        ),
-        Denial::SecretUsedAsToken => unauthorized(
-            "CLIENT_SECRET_USED_AS_TOKEN",
-            "A client secret was sent where an access token belongs. Use the secret to generate a token, and send that.",
-        ),
-        Denial::EnvironmentMismatch => unauthorized(
-            "ENVIRONMENT_MISMATCH",
-            "The access token belongs to another environment. Sandbox tokens open the sandbox only, production tokens production only.",
-        ),
-        Denial::TokenUnknown => unauthorized(
-            "ACCESS_TOKEN_UNKNOWN",
-            "The access token is not known, or no longer. Generate a new one.",
-        ),
-        Denial::TokenSuperseded { generation, at } => unauthorized(
-            "TOKEN_SUPERSEDED",
-            "A newer access token was generated with the same client, which revoked this one. If that was not you, another system uses the same client secret.",
-        )
-        .with("superseded_by_generation", generation)
-        .with("superseded_at", at.iso()),
-        Denial::TokenExpired { at } => {
-            unauthorized("TOKEN_EXPIRED", "The access token has expired. Generate a new one.").with("expired_at", at.iso())
-        }
-        Denial::TokenRevoked { at } => {
-            let problem = unauthorized("TOKEN_REVOKED", "The access token was revoked. Generate a new one.");
-            match at {
-                Some(at) => problem.with("revoked_at", at.iso()),
-                None => problem,
-            }
-        }
-        Denial::ClientDisabled => unauthorized(
-            "CLIENT_DISABLED",
-            "The API client, or its workspace, is disabled. An administrator can enable it again.",
-        ),
-        Denial::ClientDeleted => {
-            unauthorized("CLIENT_DELETED", "The API client was deleted for good, and its secret and tokens with it.")
-        }
-        Denial::ProductNotAllowed => Problem::new(
-            StatusCode::FORBIDDEN,
-            "PRODUCT_NOT_ALLOWED",
-            "The API client may not use this product. An administrator can allow it.",
-        ),
-        Denial::AddressNotAllowed => Problem::new(
-            StatusCode::FORBIDDEN,
-            "ADDRESS_NOT_ALLOWED",
-            "The API client's tokens may not be used from this address. An administrator can allow it.",
-        ),
-        Denial::ProductUnknown => Problem::new(
-            StatusCode::NOT_FOUND,
-            "PRODUCT_UNKNOWN",
-            "The gateway asked for an environment or product that does not exist. Its check address must be /check/{environment}/{product}.",
-        ),
+    let status = match denial.fault() {
+        Fault::Unauthenticated => StatusCode::UNAUTHORIZED,
+        Fault::Forbidden => StatusCode::FORBIDDEN,
+        Fault::Misconfigured => StatusCode::NOT_FOUND,
+    };
+    let mut problem = Problem::new(status, denial.code(), denial.sentence());
+    if status == StatusCode::UNAUTHORIZED {
+        problem = problem.header(WWW_AUTHENTICATE, denial.challenge());
     }
+    for (name, figure) in denial.figures() {
+        problem = match figure {
+            Figure::Number(number) => problem.with(name, number),
+            Figure::Time(text) => problem.with(name, text),
+        };
+    }
+    problem
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 use super::HEAD_MAX;
 use super::internal::{Answering, Service};
 use crate::patience::{Line, Watched};
+use crate::replicas;
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, header};
 use http_body_util::Full;
@@ -13,7 +14,9 @@ use hyper_util::rt::TokioIo;
 use hyper_util::server::graceful::Watcher;
 use std::convert::Infallible;
 use std::rc::Rc;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokenward_core::attach::ALPN;
+use tokio::io::{AsyncRead, AsyncWrite, Interest};
+use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::watch;
 use tokio_rustls::server::TlsStream;
 
@@ -21,7 +24,6 @@ use tokio_rustls::server::TlsStream;
 pub(super) type Stop = watch::Receiver<bool>;
 
 /// A connection without TLS: its first bytes tell what it speaks.
-#[cfg(feature = "grpc")]
 pub(super) async fn plain<S>(
     service: Service,
     stream: S,
@@ -31,35 +33,41 @@ pub(super) async fn plain<S>(
 ) where
     S: Peek + AsyncRead + AsyncWrite + Unpin + 'static,
 {
-    // Enough to know HTTP/2's preface (RFC 9113, section 3.4) from any request line. Whoever sends it in
-    // pieces smaller than this is taken to speak HTTP/1, and refused.
+    // Enough to know a replica's preface and HTTP/2's (RFC 9113, section 3.4) from any request line. Whoever
+    // sends them in pieces smaller than this is taken to speak HTTP/1, and refused.
+    #[cfg(feature = "grpc")]
     const PREFACE: &[u8; 4] = b"PRI ";
-    let mut first = [0; PREFACE.len()];
+    let mut first = [0; 4];
     let seen = tokio::select! {
         seen = stream.peek(&mut first) => seen,
         _ = stop.wait_for(|stop| *stop) => return,
     };
     match seen {
+        Ok(4) if replicas::begins(&first) => {
+            line.minded();
+            replicas::serve(service.app, stream, stop).await;
+        }
+        #[cfg(feature = "grpc")]
         Ok(count) if first[..count] == *PREFACE => http2(service, stream, &line, watcher).await,
         Ok(_) => http1(service, stream, line).await,
         Err(_) => {}
     }
 }
 
-/// A connection without TLS: HTTP/1.
-#[cfg(not(feature = "grpc"))]
-pub(super) async fn plain<S>(service: Service, stream: S, line: Rc<Line>, _: Watcher, _: Stop)
-where
-    S: AsyncRead + AsyncWrite + Unpin + 'static,
-{
-    http1(service, stream, line).await;
-}
-
 /// A connection with TLS: the handshake has told what it speaks.
-pub(super) async fn tls<S>(service: Service, stream: TlsStream<S>, line: Rc<Line>, watcher: Watcher)
-where
+pub(super) async fn tls<S>(
+    service: Service,
+    stream: TlsStream<S>,
+    line: Rc<Line>,
+    watcher: Watcher,
+    stop: Stop,
+) where
     S: AsyncRead + AsyncWrite + Unpin + 'static,
 {
+    if stream.get_ref().1.alpn_protocol() == Some(ALPN) {
+        line.minded();
+        return replicas::serve(service.app, stream, stop).await;
+    }
     #[cfg(feature = "grpc")]
     if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
         return http2(service, stream, &line, watcher).await;
@@ -129,8 +137,29 @@ fn said_last(line: &Line, response: &mut Response<Full<Bytes>>) {
     }
 }
 
-#[cfg(feature = "grpc")]
-pub(super) use over_http2::Peek;
+/// A stream whose first bytes can be seen before they are taken.
+pub(super) trait Peek {
+    /// Waits for bytes and copies some; none are there at the end.
+    async fn peek(&self, bytes: &mut [u8]) -> std::io::Result<usize>;
+}
+
+impl Peek for TcpStream {
+    async fn peek(&self, bytes: &mut [u8]) -> std::io::Result<usize> {
+        TcpStream::peek(self, bytes).await
+    }
+}
+
+impl Peek for UnixStream {
+    async fn peek(&self, bytes: &mut [u8]) -> std::io::Result<usize> {
+        use rustix::net::{RecvFlags, recv};
+        self.async_io(Interest::READABLE, || {
+            let (count, _) = recv(self, &mut *bytes, RecvFlags::PEEK)?;
+            Ok(count)
+        })
+        .await
+    }
+}
+
 #[cfg(feature = "grpc")]
 use over_http2::http2;
 
@@ -141,8 +170,6 @@ mod over_http2 {
     use hyper::server::conn::http2;
     use hyper_util::rt::TokioTimer;
     use std::time::Duration;
-    use tokio::io::Interest;
-    use tokio::net::{TcpStream, UnixStream};
 
     /// Calls under way on one connection; Envoy opens another for more.
     const STREAMS_MAX: u32 = 256;
@@ -176,29 +203,6 @@ mod over_http2 {
     {
         fn execute(&self, stream: F) {
             tokio::task::spawn_local(stream);
-        }
-    }
-
-    /// A stream whose first bytes can be seen before they are taken.
-    pub(in crate::http) trait Peek {
-        /// Waits for bytes and copies some; none are there at the end.
-        async fn peek(&self, bytes: &mut [u8]) -> std::io::Result<usize>;
-    }
-
-    impl Peek for TcpStream {
-        async fn peek(&self, bytes: &mut [u8]) -> std::io::Result<usize> {
-            TcpStream::peek(self, bytes).await
-        }
-    }
-
-    impl Peek for UnixStream {
-        async fn peek(&self, bytes: &mut [u8]) -> std::io::Result<usize> {
-            use rustix::net::{RecvFlags, recv};
-            self.async_io(Interest::READABLE, || {
-                let (count, _) = recv(self, &mut *bytes, RecvFlags::PEEK)?;
-                Ok(count)
-            })
-            .await
         }
     }
 }

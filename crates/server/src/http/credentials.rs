@@ -1,65 +1,13 @@
 //! Credentials in headers: read strictly. Two where one belongs are refused, never chosen between.
 
 use base64::Engine;
-use http::{HeaderMap, HeaderName, header};
-use tokenward_core::check::Presented;
+use http::{HeaderMap, header};
 use zeroize::Zeroizing;
 
-/// Clear's header of an access token.
-pub const TOKEN_HEADER: &str = "x-cleartax-auth-token";
+pub use tokenward_tower::presented::{TOKEN_HEADER, access_token, scheme};
+
 /// Clear's header of a client secret.
 pub const SECRET_HEADER: &str = "x-clear-client-secret";
-
-/// [`TOKEN_HEADER`] as the map of headers wants it.
-static TOKEN: HeaderName = HeaderName::from_static(TOKEN_HEADER);
-
-/// The access token a request presents, in Clear's header or as a bearer.
-#[must_use]
-pub fn access_token(headers: &HeaderMap) -> Presented<'_> {
-    let own = match one(headers, &TOKEN) {
-        Ok(own) => own,
-        Err(presented) => return presented,
-    };
-    let mut authorizations = headers.get_all(header::AUTHORIZATION).iter();
-    let bearer = match (authorizations.next(), authorizations.next()) {
-        (None, _) => None,
-        (Some(_), Some(_)) => return Presented::Repeated,
-        // Another scheme is the product's own affair.
-        (Some(value), None) => match value.to_str() {
-            Ok(text) => scheme(text, "bearer"),
-            Err(_) => return Presented::One(""),
-        },
-    };
-    match (own, bearer) {
-        (Some(own), Some(bearer)) if own != bearer => Presented::Repeated,
-        (Some(text), _) | (None, Some(text)) => Presented::One(text),
-        (None, None) => Presented::Missing,
-    }
-}
-
-/// The one value of a header; empty counts as missing. Bytes that are no visible ASCII become an empty
-/// token, which is malformed.
-fn one<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, Presented<'a>> {
-    let mut values = headers.get_all(name).iter();
-    match (values.next(), values.next()) {
-        (None, _) => Ok(None),
-        (Some(_), Some(_)) => Err(Presented::Repeated),
-        (Some(value), None) => match value.to_str() {
-            Ok("") => Ok(None),
-            Ok(text) => Ok(Some(text)),
-            Err(_) => Err(Presented::One("")),
-        },
-    }
-}
-
-/// What follows an authorization scheme's name, whose case does not matter.
-#[must_use]
-pub fn scheme<'a>(text: &'a str, name: &str) -> Option<&'a str> {
-    let (scheme, rest) = text.split_once(' ')?;
-    scheme
-        .eq_ignore_ascii_case(name)
-        .then(|| rest.trim_matches(' '))
-}
 
 /// A client secret as presented.
 #[derive(Debug)]

@@ -63,7 +63,7 @@ pub(crate) async fn serve(
                 }
                 Ok(Connection::Tls(accept, _)) => {
                     if let Ok(stream) = accept.await {
-                        connection::tls(service, stream, line, watcher).await;
+                        connection::tls(service, stream, line, watcher, stop).await;
                     }
                 }
                 Err(stream) => connection::plain(service, stream, line, watcher, stop).await,
@@ -180,6 +180,7 @@ fn metrics(app: &App) -> Response<Full<Bytes>> {
         numbers: app.store.numbers(),
         committed: app.store.committed(),
         waiting: app.store.waiting(),
+        replicas: app.store.attachments().counts(),
         vouching: app.is_ready(),
         writable: app.store.is_writable(),
     };

@@ -92,6 +92,7 @@ impl Place {
             fresh: (Uuid::from_u128(2), Uuid::from_u128(3)),
             seen: None,
             term: TERM,
+            replicas_before: false,
         };
         Store::open(&self.location, options)
             .await

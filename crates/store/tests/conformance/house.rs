@@ -27,6 +27,7 @@ pub(crate) struct Who {
     pub(crate) id: Uuid,
     pub(crate) term: Duration,
     pub(crate) seen: Option<(Uuid, u64)>,
+    pub(crate) replicas_before: bool,
 }
 
 impl Who {
@@ -35,6 +36,7 @@ impl Who {
             id: uuid(),
             term: TERM,
             seen: None,
+            replicas_before: false,
         }
     }
 
@@ -73,6 +75,7 @@ impl House {
             fresh: (uuid(), uuid()),
             seen: who.seen,
             term: who.term,
+            replicas_before: who.replicas_before,
         };
         let (store, handle) = Store::open(&place.location, options).await?;
         Ok(Self {

@@ -1,6 +1,7 @@
 //! The contract of a store, kept by both engines: what can be asked of both runs on a SQLite file and
 //! on a PostgreSQL database.
 
+mod attached;
 mod audit;
 mod backup;
 mod basics;

@@ -1,0 +1,334 @@
+//! One attached replica's stream, from its greeting to its end.
+
+use crate::app::App;
+use crate::random;
+use std::sync::Arc;
+use std::time::Duration;
+use subtle::ConstantTimeEq;
+use tokenward_core::attach::{
+    FRAME_MAX, Greeting, LENGTH_BYTES, Nonce, Opener, PREFACE, Sealer, Side, ToNode, ToReplica,
+    channel,
+};
+use tokenward_core::change::FORMAT;
+use tokenward_core::sublease::AttachmentId;
+use tokenward_store::{Attached, Fed};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+/// Greeting and proof not done in this time: given up.
+const GREETING: Duration = Duration::from_secs(10);
+/// A frame not taken in this time: the replica hangs.
+const WRITING: Duration = Duration::from_secs(30);
+/// A replica that says nothing for this long is gone; it renews every second, except while it loads.
+const SILENCE: Duration = Duration::from_secs(60);
+/// The largest frame from a replica before and after it has proved itself, in bytes.
+const FIRST_FRAME_MAX: usize = 1_024;
+const REPLICA_FRAME_MAX: usize = 256 * 1024;
+
+/// Why a stream ended; for the log.
+type Ended = &'static str;
+
+/// Serves one stream until its end or the server's.
+pub(crate) async fn serve<S>(app: Arc<App>, stream: S, mut stop: watch::Receiver<bool>)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let (reader, writer) = tokio::io::split(stream);
+    let ended = tokio::select! {
+        ended = attend(&app, reader, writer) => ended,
+        _ = stop.wait_for(|stop| *stop) => "this server stops",
+    };
+    tracing::info!("a replica's stream ended: {ended}");
+}
+
+/// A stream's two ends once the keys are proved.
+struct Line<R, W> {
+    reader: R,
+    opener: Opener,
+    writer: W,
+    sealer: Sealer,
+}
+
+async fn attend<R, W>(app: &App, reader: R, writer: W) -> Ended
+where
+    R: AsyncRead + Unpin,
+    W: AsyncWrite + Unpin,
+{
+    let mut line = match timeout(GREETING, greet(app, reader, writer)).await {
+        Ok(Ok(line)) => line,
+        Ok(Err(ended)) => return ended,
+        Err(_) => return "it did not prove itself in time",
+    };
+    // Before the first grant, so that a successor knows.
+    if let Err(error) = app.replicas.write() {
+        tracing::error!("no replica can be attached: {error}");
+        return refuse(&mut line, "the node cannot take replicas at the moment").await;
+    }
+    let Some(attached) = app.store.attachments().attach() else {
+        return refuse(&mut line, "too many replicas are attached").await;
+    };
+    let ending = Ending {
+        app,
+        id: attached.id,
+    };
+    tracing::info!(change = attached.base, "a replica is being attached");
+    let ended = live(app, line, attached).await;
+    drop(ending);
+    ended
+}
+
+/// Whatever ends a stream, the attachment is known to be cut.
+struct Ending<'a> {
+    app: &'a App,
+    id: AttachmentId,
+}
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        self.app.store.attachments().cut(self.id);
+    }
+}
+
+/// Preface, nonces, and the first frame, which proves that the replica holds the keys.
+async fn greet<R, W>(app: &App, mut reader: R, mut writer: W) -> Result<Line<R, W>, Ended>
+where
+    R: AsyncRead + Unpin,
+    W: AsyncWrite + Unpin,
+{
+    const CUT: Ended = "it was cut while greeting";
+    let mut preface = [0; PREFACE.len()];
+    reader.read_exact(&mut preface).await.map_err(|_| CUT)?;
+    if preface != *PREFACE {
+        return Err("it speaks another version");
+    }
+    let mut theirs = Nonce([0; 32]);
+    reader.read_exact(&mut theirs.0).await.map_err(|_| CUT)?;
+    let ours = Nonce(random::bytes());
+    let greeting = Greeting {
+        nonce: ours,
+        keys: app.keyring.ids().collect(),
+    };
+    let sent = async {
+        writer.write_all(&greeting.to_bytes()).await?;
+        writer.flush().await
+    };
+    sent.await.map_err(|_| CUT)?;
+    let (sealer, mut opener) = channel(
+        &app.keyring,
+        app.keyring.current(),
+        Side::Node,
+        &ours,
+        &theirs,
+    )
+    .ok_or("no key is left")?;
+    let frame = read_frame(&mut reader, FIRST_FRAME_MAX)
+        .await
+        .map_err(|_| CUT)?;
+    let first = opener
+        .open(&frame)
+        .map_err(|_| "it does not hold this node's replica keys")?;
+    let Ok(ToNode::Attach { format, bearer }) = ToNode::from_bytes(first) else {
+        return Err("it speaks another version");
+    };
+    let mut line = Line {
+        reader,
+        opener,
+        writer,
+        sealer,
+    };
+    if let Some(expected) = &app.config.internal_auth
+        && !bool::from(bearer.as_bytes().ct_eq(expected.as_bytes()))
+    {
+        return Err(refuse(&mut line, "the internal bearer token is missing or wrong").await);
+    }
+    if format != FORMAT {
+        return Err(refuse(
+            &mut line,
+            "it reads another format of changes than this node writes",
+        )
+        .await);
+    }
+    Ok(line)
+}
+
+/// Says why there will be no attachment.
+async fn refuse<R, W: AsyncWrite + Unpin>(line: &mut Line<R, W>, why: Ended) -> Ended {
+    let _ = say(
+        &mut line.writer,
+        &mut line.sealer,
+        &ToReplica::Expelled(why),
+    )
+    .await;
+    why
+}
+
+/// Feeds and hears one replica until either ends.
+async fn live<R, W>(app: &App, line: Line<R, W>, attached: Attached) -> Ended
+where
+    R: AsyncRead + Unpin,
+    W: AsyncWrite + Unpin,
+{
+    let Line {
+        reader,
+        opener,
+        writer,
+        sealer,
+    } = line;
+    let id = attached.id;
+    tokio::select! {
+        ended = feed(app, writer, sealer, attached) => ended,
+        ended = hear(app, reader, opener, id) => ended,
+    }
+}
+
+/// The snapshot, then whatever the store has for it.
+async fn feed<W: AsyncWrite + Unpin>(
+    app: &App,
+    mut writer: W,
+    mut sealer: Sealer,
+    mut attached: Attached,
+) -> Ended {
+    const HANGS: Ended = "it takes nothing any more";
+    let copying = app.replica().copying();
+    let begin = ToReplica::Snapshot {
+        base: attached.base,
+        clients: copying.clients(),
+    };
+    if say(&mut writer, &mut sealer, &begin).await.is_err() {
+        return HANGS;
+    }
+    for part in copying {
+        if say(&mut writer, &mut sealer, &ToReplica::Part(&part))
+            .await
+            .is_err()
+        {
+            return HANGS;
+        }
+        // The same thread answers checks.
+        tokio::task::yield_now().await;
+    }
+    if say(&mut writer, &mut sealer, &ToReplica::Loaded)
+        .await
+        .is_err()
+    {
+        return HANGS;
+    }
+    while let Some(fed) = attached.feed.recv().await {
+        let said = match &fed {
+            Fed::Changes { first, bodies } => {
+                changes(&mut writer, &mut sealer, *first, bodies).await
+            }
+            Fed::Granted {
+                round,
+                through,
+                term,
+            } => {
+                let granted = ToReplica::Granted {
+                    round: *round,
+                    through: *through,
+                    term: *term,
+                };
+                say(&mut writer, &mut sealer, &granted).await
+            }
+            Fed::Expelled => {
+                let why = "it did not say in time that it had applied a change";
+                let _ = say(&mut writer, &mut sealer, &ToReplica::Expelled(why)).await;
+                return why;
+            }
+        };
+        if said.is_err() {
+            return HANGS;
+        }
+    }
+    "it fell too far behind"
+}
+
+/// Changes in frames small enough to be read.
+async fn changes<W: AsyncWrite + Unpin>(
+    writer: &mut W,
+    sealer: &mut Sealer,
+    mut first: u64,
+    bodies: &[String],
+) -> Result<(), Silent> {
+    // Half a frame leaves room for lengths; no change is nearly as long (names, lists and texts have limits).
+    let mut rest = bodies;
+    while !rest.is_empty() {
+        let mut bytes = 0;
+        let fits = |body: &&String| {
+            bytes += body.len();
+            bytes < FRAME_MAX / 2
+        };
+        let count = rest.iter().take_while(fits).count().max(1);
+        let (now, later) = rest.split_at(count);
+        let message = ToReplica::Changes {
+            first,
+            bodies: now.iter().map(String::as_str).collect(),
+        };
+        say(writer, sealer, &message).await?;
+        first += count as u64;
+        rest = later;
+    }
+    Ok(())
+}
+
+/// Hears the replica out.
+async fn hear<R: AsyncRead + Unpin>(
+    app: &App,
+    mut reader: R,
+    mut opener: Opener,
+    id: AttachmentId,
+) -> Ended {
+    let attachments = app.store.attachments();
+    loop {
+        let Ok(Ok(frame)) = timeout(SILENCE, read_frame(&mut reader, REPLICA_FRAME_MAX)).await
+        else {
+            return "it was cut";
+        };
+        let Ok(message) = opener.open(&frame) else {
+            return "somebody tampered with it";
+        };
+        match ToNode::from_bytes(message) {
+            Ok(ToNode::Renew { round }) => attachments.renew(id, round),
+            Ok(ToNode::Acknowledge { number }) => attachments.acknowledged(id, number),
+            Ok(ToNode::Used(uses)) => app.usage.take_over(app.replica(), &uses),
+            Ok(ToNode::Release) => {
+                attachments.released(id);
+                return "the replica left";
+            }
+            Ok(ToNode::Attach { .. }) | Err(_) => return "it said what this node can't read",
+        }
+    }
+}
+
+/// Nothing could be said.
+struct Silent;
+
+async fn say<W: AsyncWrite + Unpin>(
+    writer: &mut W,
+    sealer: &mut Sealer,
+    message: &ToReplica<'_>,
+) -> Result<(), Silent> {
+    let frame = sealer.seal(&message.to_bytes());
+    let write = async {
+        writer.write_all(&frame).await?;
+        writer.flush().await
+    };
+    match timeout(WRITING, write).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(_)) | Err(_) => Err(Silent),
+    }
+}
+
+/// One frame without its length; longer ones are not read.
+async fn read_frame<R: AsyncRead + Unpin>(reader: &mut R, most: usize) -> std::io::Result<Vec<u8>> {
+    let mut length = [0; LENGTH_BYTES];
+    reader.read_exact(&mut length).await?;
+    let length = usize::try_from(u32::from_le_bytes(length)).unwrap_or(usize::MAX);
+    if length > most {
+        return Err(std::io::ErrorKind::InvalidData.into());
+    }
+    let mut frame = vec![0; length];
+    reader.read_exact(&mut frame).await?;
+    Ok(frame)
+}

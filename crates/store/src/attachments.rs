@@ -1,0 +1,300 @@
+//! Attached replicas between the writer and their streams: what they are fed, what they say, and the
+//! answers that wait for them. The rules are the core's [`Grantor`]; this is its driver, one lock around it.
+//!
+//! The writer never waits here: an answer may wait, the next group goes on.
+
+use crate::job::Job;
+use parking_lot::{Mutex, MutexGuard};
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use tokenward_core::Replica;
+use tokenward_core::change::Change;
+use tokenward_core::sublease::{AttachmentId, Grantor, GrantorEffect, GrantorEvent, Terms};
+use tokenward_core::time::{BootInstant, Clock};
+use tokio::sync::{Notify, mpsc};
+
+/// Replicas attached at once: each costs the writer a message for every group, and every answer the
+/// slowest of their acknowledgements.
+pub const ATTACHED_MAX: usize = 1_024;
+/// Groups of changes a replica may be behind, while it loads or is slow; past it it starts anew.
+const BEHIND_MAX: usize = 16_384;
+
+/// What a replica's stream is to send it, in order.
+#[derive(Clone, Debug)]
+pub enum Fed {
+    /// Changes with the numbers from `first` on: their bodies, empty for those that a check does not ask about.
+    Changes {
+        /// The first one's number.
+        first: u64,
+        /// One each.
+        bodies: Arc<[String]>,
+    },
+    /// A lease.
+    Granted {
+        /// The renewal it answers.
+        round: u64,
+        /// It counts once every change up to here is applied.
+        through: u64,
+        /// Nanoseconds from the sending of that renewal.
+        term: u64,
+    },
+    /// It is no longer attached. Nothing follows.
+    Expelled,
+}
+
+/// A fresh attachment.
+#[derive(Debug)]
+pub struct Attached {
+    /// Its name.
+    pub id: AttachmentId,
+    /// The last change that is not fed: the snapshot must be copied after this was answered.
+    pub base: u64,
+    /// What to send. Its end is the end of the attachment.
+    pub feed: mpsc::Receiver<Fed>,
+}
+
+/// How things stand with attached replicas.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct AttachmentCounts {
+    /// Attached, or cut off and perhaps still vouching.
+    pub attached: usize,
+    /// Given up since the start because they did not keep up or did not answer.
+    pub expelled: u64,
+    /// Decisions whose answers wait.
+    pub held: usize,
+}
+
+/// All attached replicas.
+pub struct Attachments<C> {
+    clock: Arc<C>,
+    replica: Arc<Replica>,
+    inner: Mutex<Inner>,
+    /// Every change up to here may be answered: the grantor's word, to be read without the lock.
+    answered: AtomicU64,
+    woken: Notify,
+}
+
+struct Inner {
+    grantor: Grantor,
+    feeds: HashMap<AttachmentId, mpsc::Sender<Fed>>,
+    held: VecDeque<(u64, Vec<Box<dyn Job>>)>,
+    expelled: u64,
+}
+
+impl<C: Clock> Attachments<C> {
+    /// Nobody is attached. `predecessor` says that an earlier process may have granted sub-leases.
+    pub(crate) fn new(
+        terms: Terms,
+        clock: Arc<C>,
+        replica: Arc<Replica>,
+        number: u64,
+        predecessor: bool,
+    ) -> Self {
+        let grantor = Grantor::new(terms, number, predecessor, clock.boot());
+        Self {
+            answered: AtomicU64::new(grantor.answered()),
+            inner: Mutex::new(Inner {
+                grantor,
+                feeds: HashMap::new(),
+                held: VecDeque::new(),
+                expelled: 0,
+            }),
+            woken: Notify::new(),
+            clock,
+            replica,
+        }
+    }
+
+    /// Attaches one more replica; none when there are too many.
+    #[must_use]
+    pub fn attach(&self) -> Option<Attached> {
+        let mut inner = self.inner.lock();
+        if inner.grantor.attached() >= ATTACHED_MAX {
+            return None;
+        }
+        let effects = inner.grantor.step(GrantorEvent::Attach, self.clock.boot());
+        let attached = effects.iter().find_map(|effect| match effect {
+            GrantorEffect::Attached { id, base } => Some((*id, *base)),
+            _ => None,
+        });
+        let (id, base) = attached?;
+        let (feed, fed) = mpsc::channel(BEHIND_MAX);
+        inner.feeds.insert(id, feed);
+        self.finish(inner, effects);
+        Some(Attached {
+            id,
+            base,
+            feed: fed,
+        })
+    }
+
+    /// A replica asks for a lease.
+    pub fn renew(&self, id: AttachmentId, round: u64) {
+        let own_left = self.replica.lease().left(self.clock.boot());
+        self.tell(GrantorEvent::Renew {
+            id,
+            round,
+            own_left,
+        });
+    }
+
+    /// A replica has applied every change up to `number`.
+    pub fn acknowledged(&self, id: AttachmentId, number: u64) {
+        self.tell(GrantorEvent::Acked { id, number });
+    }
+
+    /// A replica's stream is gone; it may go on vouching until its lease ends.
+    pub fn cut(&self, id: AttachmentId) {
+        self.tell(GrantorEvent::Cut { id });
+    }
+
+    /// A replica has ended its lease.
+    pub fn released(&self, id: AttachmentId) {
+        self.tell(GrantorEvent::Released { id });
+    }
+
+    /// How things stand.
+    #[must_use]
+    pub fn counts(&self) -> AttachmentCounts {
+        let inner = self.inner.lock();
+        AttachmentCounts {
+            attached: inner.grantor.attached(),
+            expelled: inner.expelled,
+            held: inner.held.iter().map(|(_, jobs)| jobs.len()).sum(),
+        }
+    }
+
+    fn tell(&self, event: GrantorEvent) {
+        self.step(event);
+        // There may be an earlier moment to wait for now.
+        self.woken.notify_one();
+    }
+
+    fn step(&self, event: GrantorEvent) {
+        let mut inner = self.inner.lock();
+        if let GrantorEvent::Cut { id } | GrantorEvent::Released { id } = event {
+            inner.feeds.remove(&id);
+        }
+        let effects = inner.grantor.step(event, self.clock.boot());
+        self.finish(inner, effects);
+    }
+
+    /// The changes up to `number` are durable and in the node's own replica: feeds them.
+    pub(crate) fn applied<'a>(&self, changes: impl Iterator<Item = &'a Change>, number: u64) {
+        let mut inner = self.inner.lock();
+        if !inner.feeds.is_empty() {
+            let body =
+                |change: &Change| change.for_checks().map_or(String::new(), |it| it.to_body());
+            let bodies: Arc<[String]> = changes.map(body).collect();
+            if !bodies.is_empty() {
+                let fed = Fed::Changes {
+                    first: number + 1 - bodies.len() as u64,
+                    bodies,
+                };
+                let behind = |feed: &mpsc::Sender<Fed>| feed.try_send(fed.clone()).is_err();
+                let behind: Vec<_> = inner
+                    .feeds
+                    .iter()
+                    .filter(|(_, feed)| behind(feed))
+                    .map(|(id, _)| *id)
+                    .collect();
+                // It hears of it by the end of its feed.
+                for id in behind {
+                    inner.feeds.remove(&id);
+                    inner.expelled += 1;
+                    let cut = GrantorEvent::Cut { id };
+                    inner.grantor.step(cut, self.clock.boot());
+                }
+            }
+        }
+        let effects = inner
+            .grantor
+            .step(GrantorEvent::Applied { number }, self.clock.boot());
+        self.finish(inner, effects);
+    }
+
+    /// Answers decisions that rest on the changes up to `number`, at once or when no replica can miss
+    /// one of them any more. Answers those that may be given now.
+    pub(crate) fn hold(&self, number: u64, jobs: Vec<Box<dyn Job>>) -> Option<Vec<Box<dyn Job>>> {
+        // The common case, nobody attached, takes no lock.
+        if self.answered.load(Ordering::Acquire) >= number {
+            return Some(jobs);
+        }
+        let mut inner = self.inner.lock();
+        if inner.grantor.answered() >= number {
+            return Some(jobs);
+        }
+        inner.held.push_back((number, jobs));
+        drop(inner);
+        self.woken.notify_one();
+        None
+    }
+
+    /// Lets time pass, for as long as the store is open.
+    pub(crate) async fn run(&self) {
+        loop {
+            let next = self.inner.lock().grantor.next_tick();
+            let woken = self.woken.notified();
+            match next {
+                None => woken.await,
+                Some(at) => {
+                    let left = Duration::from_nanos(at.0.saturating_sub(self.clock.boot().0));
+                    let _ = tokio::time::timeout(left, woken).await;
+                }
+            }
+            self.step(GrantorEvent::Tick);
+        }
+    }
+
+    /// Carries effects out, and gives the answers that are due when the lock is open again.
+    fn finish(&self, mut inner: MutexGuard<'_, Inner>, effects: Vec<GrantorEffect>) {
+        let mut due = Vec::new();
+        for effect in effects {
+            match effect {
+                GrantorEffect::Attached { .. } => {}
+                GrantorEffect::Grant {
+                    id,
+                    round,
+                    through,
+                    term,
+                } => {
+                    let grant = Fed::Granted {
+                        round,
+                        through,
+                        term,
+                    };
+                    // When it does not get through, the lease is not taken; that does no harm.
+                    if let Some(feed) = inner.feeds.get(&id) {
+                        let _ = feed.try_send(grant);
+                    }
+                }
+                GrantorEffect::Answer { through } => {
+                    self.answered.store(through, Ordering::Release);
+                    while let Some((_, jobs)) =
+                        inner.held.pop_front_if(|(number, _)| *number <= through)
+                    {
+                        due.extend(jobs);
+                    }
+                }
+                GrantorEffect::Expel { id } => {
+                    if let Some(feed) = inner.feeds.remove(&id) {
+                        inner.expelled += 1;
+                        let _ = feed.try_send(Fed::Expelled);
+                    }
+                }
+            }
+        }
+        drop(inner);
+        due.into_iter().for_each(|job| job.settle(Ok(())));
+    }
+}
+
+impl<C> Attachments<C> {
+    /// Whether nobody can be vouching by a grant of this process any more.
+    #[must_use]
+    pub fn is_quiet(&self, now: BootInstant) -> bool {
+        self.inner.lock().grantor.is_idle(now)
+    }
+}

@@ -1,0 +1,151 @@
+//! Attached replicas: an answer waits for them, the next group does not; who is silent is waited for once;
+//! what a predecessor may have granted is waited out.
+
+use crate::house::{House, Who};
+use crate::place::{Place, on_both};
+use std::sync::Arc;
+use std::time::Duration;
+use tokenward_core::sublease::Terms;
+use tokenward_store::{Attached, Decided, Fed, Wants};
+use tokenward_testkit::wait_until;
+
+/// Longer than any grant.
+const OVER: Duration = Duration::from_nanos(Terms::STANDARD.wait + 1);
+
+/// Attaches a replica that has its first lease.
+async fn attached(house: &House) -> Attached {
+    let mut attached = house.store.attachments().attach().unwrap();
+    house.store.attachments().renew(attached.id, 1);
+    match attached.feed.recv().await {
+        Some(Fed::Granted {
+            round: 1,
+            through,
+            term,
+        }) => {
+            assert_eq!((through, term), (attached.base, Terms::STANDARD.term));
+            attached
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Lets so many answers be held.
+fn until_held(house: &House, count: usize) {
+    let enough = || (house.store.attachments().counts().held == count).then_some(());
+    let what = format!("{count} answers to be held");
+    tokio::task::block_in_place(|| wait_until(&what, Duration::from_secs(20), enough));
+}
+
+async fn changes(attached: &mut Attached) -> (u64, Vec<String>) {
+    match attached.feed.recv().await {
+        Some(Fed::Changes { first, bodies }) => (first, bodies.to_vec()),
+        other => panic!("{other:?}"),
+    }
+}
+
+async fn an_answer_waits_for_every_replica_and_nothing_else_does(place: Arc<Place>) {
+    let (house, clients) = House::populated(&place, 2).await;
+    let mut replicas = [attached(&house).await, attached(&house).await];
+    let before = house.store.committed();
+    let call = |at: usize| {
+        let (house, (id, secret)) = (house.share(), clients[at].clone());
+        tokio::spawn(async move { house.generate(id, &secret).await.unwrap() })
+    };
+    let first = call(0);
+    until_held(&house, 1);
+    // Its answer waits, yet the next decision is committed, and is in force here.
+    let second = call(1);
+    until_held(&house, 2);
+    assert_eq!(house.store.committed().1 - before.1, 2);
+    // One that writes nothing tells of what was written before it, so it waits, too.
+    let store = house.store.clone();
+    let looks = tokio::spawn(async move {
+        let nothing = |_: &tokenward_store::View| Ok::<_, ()>((Decided::nothing(), ()));
+        store.decide(Wants::default(), nothing).await
+    });
+    until_held(&house, 3);
+
+    let attachments = house.store.attachments();
+    for replica in &mut replicas {
+        let (one, two) = (changes(replica).await, changes(replica).await);
+        assert_eq!((one.0, two.0), (replica.base + 1, replica.base + 2));
+        assert!(one.1[0].contains("token_issued"), "{one:?}");
+        assert!(!first.is_finished() && !second.is_finished() && !looks.is_finished());
+        attachments.acknowledged(replica.id, two.0);
+    }
+    first.await.unwrap();
+    second.await.unwrap();
+    looks.await.unwrap().unwrap().unwrap();
+    assert_eq!(attachments.counts().held, 0);
+    house.close().await;
+}
+
+async fn who_is_silent_is_waited_for_once(place: Arc<Place>) {
+    let (house, clients) = House::populated(&place, 1).await;
+    let mut silent = attached(&house).await;
+    let (share, (id, secret)) = (house.share(), clients[0].clone());
+    let call = tokio::spawn(async move {
+        share.generate(id, &secret).await.unwrap();
+        // The second finds nobody to wait for.
+        share.generate(id, &secret).await.unwrap()
+    });
+    until_held(&house, 1);
+    assert!(!call.is_finished());
+    house.clock().skip(OVER);
+    // Its timer sleeps by another clock; anything that is told makes it look at this one.
+    house.store.attachments().acknowledged(silent.id, 0);
+    call.await.unwrap();
+    assert_eq!(changes(&mut silent).await.0, silent.base + 1);
+    assert!(matches!(silent.feed.recv().await, Some(Fed::Expelled)));
+    assert!(silent.feed.recv().await.is_none());
+    let counts = house.store.attachments().counts();
+    assert_eq!((counts.attached, counts.expelled), (0, 1));
+    house.close().await;
+}
+
+async fn a_cut_stream_holds_answers_and_a_release_frees_them(place: Arc<Place>) {
+    let (house, clients) = House::populated(&place, 1).await;
+    let replica = attached(&house).await;
+    house.store.attachments().cut(replica.id);
+    let (share, (id, secret)) = (house.share(), clients[0].clone());
+    let call = tokio::spawn(async move { share.generate(id, &secret).await.unwrap() });
+    until_held(&house, 1);
+    assert!(!call.is_finished());
+    house.store.attachments().released(replica.id);
+    call.await.unwrap();
+    house.close().await;
+}
+
+async fn what_a_predecessor_granted_is_waited_out(place: Arc<Place>) {
+    let (house, clients) = House::populated(&place, 1).await;
+    let who = Who {
+        replicas_before: true,
+        ..house.who.clone()
+    };
+    house.close().await;
+    let house = House::open_as(&place, who).await.unwrap();
+    let (share, (id, secret)) = (house.share(), clients[0].clone());
+    let call = tokio::spawn(async move { share.generate(id, &secret).await.unwrap() });
+    until_held(&house, 1);
+    // Checks go on meanwhile.
+    assert!(
+        house
+            .store
+            .replica()
+            .lease()
+            .read()
+            .covers(|| tokenward_core::time::BootInstant(0))
+    );
+    assert!(!call.is_finished());
+    house.clock().skip(OVER);
+    house.store.attachments().attach().unwrap();
+    call.await.unwrap();
+    house.close().await;
+}
+
+on_both!(
+    an_answer_waits_for_every_replica_and_nothing_else_does,
+    who_is_silent_is_waited_for_once,
+    a_cut_stream_holds_answers_and_a_release_frees_them,
+    what_a_predecessor_granted_is_waited_out,
+);

@@ -1,0 +1,157 @@
+//! Deciding about one request: where its token and its caller's address are, and who decides.
+
+use crate::address;
+use crate::answer::Refused;
+use crate::node::Node;
+use crate::permit::Permit;
+use crate::presented;
+use crate::replica::Replica;
+use http::{Extensions, HeaderMap};
+use ipnet::IpNet;
+use std::net::IpAddr;
+use std::sync::Arc;
+use tokenward_core::Environment;
+use tokenward_core::check::{Denial, Facts, Presented};
+
+/// The three answers of a check.
+#[derive(Debug)]
+pub enum Verdict {
+    /// The request may pass.
+    Permit(Permit),
+    /// The request may not pass, and why.
+    Deny(Denial),
+    /// Nobody can be sure at the moment: answer 503.
+    CannotVouch,
+}
+
+/// Put into a request's extensions by servers that are not axum's: the address at the connection's
+/// other end.
+#[derive(Clone, Copy, Debug)]
+pub struct PeerAddr(pub IpAddr);
+
+/// Who decides.
+pub(crate) enum Source {
+    Replica(Replica),
+    Node(Node),
+}
+
+impl From<Replica> for Source {
+    fn from(replica: Replica) -> Self {
+        Self::Replica(replica)
+    }
+}
+
+impl From<Node> for Source {
+    fn from(node: Node) -> Self {
+        Self::Node(node)
+    }
+}
+
+/// Decides requests for one environment and one product. These two come from the service's own
+/// configuration, never from the caller.
+pub struct Checker {
+    pub(crate) source: Source,
+    pub(crate) environment: Environment,
+    pub(crate) product: Arc<str>,
+    trusted: Vec<IpNet>,
+    pub(crate) error_source: String,
+}
+
+impl std::fmt::Debug for Checker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "Checker({}, {})",
+            self.environment.as_str(),
+            self.product
+        )
+    }
+}
+
+impl Checker {
+    /// Decides by `source`, a [`Replica`] or a [`Node`], for an environment and the slug of a product.
+    #[expect(private_bounds, reason = "there are two sources, and no third")]
+    pub fn new(source: impl Into<Source>, environment: Environment, product: &str) -> Self {
+        Self {
+            source: source.into(),
+            environment,
+            product: product.into(),
+            trusted: Vec::new(),
+            error_source: "CLEAR".to_owned(),
+        }
+    }
+
+    /// The proxies whose `X-Forwarded-For` is believed; none by default.
+    #[must_use]
+    pub fn trusted_proxies(mut self, networks: impl IntoIterator<Item = IpNet>) -> Self {
+        self.trusted = networks.into_iter().collect();
+        self
+    }
+
+    /// What error bodies name as `error_source`, [`CLEAR` by default]: the node's own setting.
+    ///
+    /// [`CLEAR` by default]: Checker::new
+    #[must_use]
+    pub fn error_source(mut self, source: &str) -> Self {
+        source.clone_into(&mut self.error_source);
+        self
+    }
+
+    /// The caller's address. Unknown, it is in no network, and tokens bound to networks are refused.
+    pub(crate) fn address(&self, headers: &HeaderMap, extensions: &Extensions) -> IpAddr {
+        let own = extensions.get::<PeerAddr>().map(|peer| peer.0);
+        #[cfg(feature = "axum")]
+        let own = own.or_else(|| {
+            let info = extensions.get::<axum::extract::ConnectInfo<std::net::SocketAddr>>();
+            info.map(|info| info.0.ip())
+        });
+        // Whoever is not known is no trusted proxy either.
+        own.map_or(address::NOWHERE, |own| {
+            address::caller(own, headers, &self.trusted)
+        })
+    }
+
+    /// Decides about a request with these headers and extensions.
+    pub async fn decide(&self, headers: &HeaderMap, extensions: &Extensions) -> Verdict {
+        let address = self.address(headers, extensions);
+        match &self.source {
+            Source::Replica(replica) => self.by(replica, headers, address),
+            Source::Node(node) => match presented::access_token(headers) {
+                Presented::One(token) => {
+                    node.ask(self.environment, &self.product, token, address)
+                        .await
+                }
+                Presented::Missing => Verdict::Deny(Denial::TokenMissing),
+                Presented::Repeated => Verdict::Deny(Denial::TokenRepeated),
+            },
+        }
+    }
+
+    /// Decides by a replica, without waiting.
+    #[inline]
+    pub(crate) fn by(&self, replica: &Replica, headers: &HeaderMap, address: IpAddr) -> Verdict {
+        let facts = Facts {
+            environment: self.environment,
+            product: &self.product,
+            address,
+        };
+        match replica.check(presented::access_token(headers), &facts) {
+            tokenward_core::Verdict::Permit(permit) => {
+                Verdict::Permit(Permit::of_replica(permit, Arc::clone(&self.product)))
+            }
+            tokenward_core::Verdict::Deny(denial) => Verdict::Deny(denial),
+            tokenward_core::Verdict::CannotVouch => Verdict::CannotVouch,
+        }
+    }
+}
+
+impl Verdict {
+    /// The permit, or what is refused.
+    pub(crate) fn passed(self) -> Result<Permit, Refused> {
+        match self {
+            Self::Permit(permit) => Ok(permit),
+            Self::Deny(denial) => Err(Refused::Denied(denial)),
+            Self::CannotVouch => Err(Refused::CannotVouch),
+        }
+    }
+}

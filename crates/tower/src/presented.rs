@@ -1,0 +1,135 @@
+//! The access token a request presents: read strictly. Two where one belongs are refused, never chosen
+//! between. The server reads its requests with this, too.
+
+use http::{HeaderMap, HeaderName, header};
+use tokenward_core::check::Presented;
+
+/// Clear's header of an access token.
+pub const TOKEN_HEADER: &str = "x-cleartax-auth-token";
+
+/// [`TOKEN_HEADER`] as the map of headers wants it.
+static TOKEN: HeaderName = HeaderName::from_static(TOKEN_HEADER);
+
+/// The access token in Clear's header or as a bearer.
+#[must_use]
+pub fn access_token(headers: &HeaderMap) -> Presented<'_> {
+    let own = match one(headers, &TOKEN) {
+        Ok(own) => own,
+        Err(presented) => return presented,
+    };
+    let mut authorizations = headers.get_all(header::AUTHORIZATION).iter();
+    let bearer = match (authorizations.next(), authorizations.next()) {
+        (None, _) => None,
+        (Some(_), Some(_)) => return Presented::Repeated,
+        // Another scheme is the product's own affair.
+        (Some(value), None) => match value.to_str() {
+            Ok(text) => scheme(text, "bearer"),
+            Err(_) => return Presented::One(""),
+        },
+    };
+    match (own, bearer) {
+        (Some(own), Some(bearer)) if own != bearer => Presented::Repeated,
+        (Some(text), _) | (None, Some(text)) => Presented::One(text),
+        (None, None) => Presented::Missing,
+    }
+}
+
+/// The one value of a header; empty counts as missing. Bytes that are no visible ASCII become an empty
+/// token, which is malformed.
+fn one<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, Presented<'a>> {
+    let mut values = headers.get_all(name).iter();
+    match (values.next(), values.next()) {
+        (None, _) => Ok(None),
+        (Some(_), Some(_)) => Err(Presented::Repeated),
+        (Some(value), None) => match value.to_str() {
+            Ok("") => Ok(None),
+            Ok(text) => Ok(Some(text)),
+            Err(_) => Err(Presented::One("")),
+        },
+    }
+}
+
+/// What follows an authorization scheme's name, whose case does not matter.
+#[must_use]
+pub fn scheme<'a>(text: &'a str, name: &str) -> Option<&'a str> {
+    let (scheme, rest) = text.split_once(' ')?;
+    scheme
+        .eq_ignore_ascii_case(name)
+        .then(|| rest.trim_matches(' '))
+}
+
+/// Takes away every header by which a caller could pretend to be checked: `X-Tokenward-*` in any case,
+/// with hyphens or underscores, which some servers hold for the same.
+pub(crate) fn strip(headers: &mut HeaderMap) {
+    let forged = |name: &str| {
+        const PREFIX: &[u8] = b"x-tokenward-";
+        let head = name.as_bytes().get(..PREFIX.len());
+        head.is_some_and(|head| {
+            let same = |(a, b): (&u8, &u8)| a == b || (*a == b'_' && *b == b'-');
+            head.iter().zip(PREFIX).all(same)
+        })
+    };
+    // Nearly no request has one.
+    while let Some(name) = headers.keys().find(|name| forged(name.as_str())).cloned() {
+        headers.remove(name);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn forged_identities_are_taken_away_in_every_spelling() {
+        let mut headers = HeaderMap::new();
+        for name in [
+            "X-Tokenward-Client",
+            "x_tokenward_client",
+            "X-TOKENWARD_Workspace",
+            "x-tokenward-",
+            "x-tokenward-anything",
+            "x-tokenwarden",
+            "x-tokenward",
+            "accept",
+        ] {
+            let name = http::HeaderName::from_bytes(name.as_bytes()).unwrap();
+            headers.append(name.clone(), "1".parse().unwrap());
+            headers.append(name, "2".parse().unwrap());
+        }
+        strip(&mut headers);
+        let mut left: Vec<_> = headers.keys().map(|name| name.as_str()).collect();
+        left.sort_unstable();
+        assert_eq!(left, ["accept", "x-tokenward", "x-tokenwarden"]);
+    }
+
+    #[test]
+    fn one_token_or_none_at_all() {
+        let check = |lines: &[(&str, &str)], expect: &str| {
+            let mut headers = HeaderMap::new();
+            for (name, value) in lines {
+                let name = http::HeaderName::from_bytes(name.as_bytes()).unwrap();
+                headers.append(
+                    name,
+                    http::HeaderValue::from_bytes(value.as_bytes()).unwrap(),
+                );
+            }
+            let seen = format!("{:?}", access_token(&headers));
+            assert_eq!(seen, expect, "{lines:?}");
+        };
+        let own = TOKEN_HEADER;
+        check(&[], "Missing");
+        check(&[(own, "")], "Missing");
+        check(&[(own, "a")], "One(\"a\")");
+        check(&[("authorization", "bearer  a ")], "One(\"a\")");
+        check(&[("authorization", "Basic a")], "Missing");
+        check(&[(own, "a"), ("authorization", "Bearer a")], "One(\"a\")");
+        check(&[(own, "a"), ("authorization", "Bearer b")], "Repeated");
+        check(&[(own, "a"), (own, "a")], "Repeated");
+        check(&[(own, "a, a")], "One(\"a, a\")");
+        check(
+            &[("authorization", "Bearer a"), ("authorization", "Bearer a")],
+            "Repeated",
+        );
+        check(&[(own, "\u{e9}")], "One(\"\")");
+    }
+}

@@ -1,0 +1,166 @@
+//! What the replica does when it can't hear its node: it stops vouching, and no token that was revoked
+//! meanwhile passes. And what the node does: it waits for such a replica once.
+
+use crate::house::{House, status, until};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use tokenward_testkit::NewClient;
+use tokenward_tower::{Endpoint, Environment, Replica};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+/// A wire to the node that can be blocked: nothing is closed, nothing passes.
+struct Wire {
+    address: SocketAddr,
+    blocked: Arc<AtomicBool>,
+}
+
+impl Wire {
+    async fn to(node: &str) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let blocked = Arc::new(AtomicBool::new(false));
+        let (node, is_blocked) = (
+            node.trim_start_matches("http://").to_owned(),
+            Arc::clone(&blocked),
+        );
+        tokio::spawn(async move {
+            while let Ok((near, _)) = listener.accept().await {
+                let Ok(far) = TcpStream::connect(&node).await else {
+                    continue;
+                };
+                let (near_in, near_out) = near.into_split();
+                let (far_in, far_out) = far.into_split();
+                tokio::spawn(pass(near_in, far_out, Arc::clone(&is_blocked)));
+                tokio::spawn(pass(far_in, near_out, Arc::clone(&is_blocked)));
+            }
+        });
+        Self { address, blocked }
+    }
+
+    fn block(&self, on: bool) {
+        self.blocked.store(on, Ordering::SeqCst);
+    }
+}
+
+async fn pass(
+    mut from: tokio::net::tcp::OwnedReadHalf,
+    mut to: tokio::net::tcp::OwnedWriteHalf,
+    blocked: Arc<AtomicBool>,
+) {
+    let mut bytes = vec![0; 65_536];
+    while let Ok(count @ 1..) = from.read(&mut bytes).await {
+        // A blocked wire swallows: what was on it never arrives, so it is of no use afterwards.
+        if blocked.load(Ordering::SeqCst) {
+            std::future::pending::<()>().await;
+        }
+        if to.write_all(&bytes[..count]).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// A client, its token, and the token's way through the replica.
+async fn one_client(house: &House) -> (String, String) {
+    let client = house
+        .api
+        .client(&house.workspace, NewClient::production("erp"))
+        .await
+        .unwrap();
+    let token = house.generate(&client.secret).await;
+    (client.secret, token)
+}
+
+async fn back_again(replica: &Replica) {
+    until("the replica to vouch again", || replica.is_vouching());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_silent_wire_holds_an_answer_up_once_and_lets_no_revoked_token_pass() {
+    let house = House::new().await;
+    let wire = Wire::to(house.server.internal()).await;
+    let replica = house
+        .replica_at(Endpoint::Tcp(wire.address.to_string()))
+        .await;
+    let product = house.by_replica(&replica, Environment::Production, "gst");
+    let (secret, old) = one_client(&house).await;
+    assert_eq!(status(&product, &old).await, 200);
+
+    wire.block(true);
+    // Answered only when the replica can no longer vouch by what it was granted.
+    let new = house.generate(&secret).await;
+    assert_eq!(status(&product, &old).await, 503);
+    assert_eq!(house.figure("tokenward_replicas_expelled").await, "1");
+    // And nobody is waited for any more: were there, this would be held as well.
+    let newer = house.generate(&secret).await;
+    assert_eq!(house.figure("tokenward_replicas").await, "0");
+    assert_eq!(status(&product, &new).await, 503);
+    assert!(!replica.is_vouching());
+
+    wire.block(false);
+    back_again(&replica).await;
+    assert_eq!(status(&product, &old).await, 401);
+    assert_eq!(status(&product, &newer).await, 200);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_killed_node_is_outlived_by_seconds_and_its_successor_waits_for_them() {
+    let mut house = House::new().await;
+    let replica = house.replica().await;
+    let product = house.by_replica(&replica, Environment::Production, "gst");
+    let (secret, old) = one_client(&house).await;
+    assert_eq!(status(&product, &old).await, 200);
+
+    house.server.kill9();
+    // A cut stream ends no lease: a node may be started again within it and nobody notices. But it ends.
+    until("the replica to stop vouching", || !replica.is_vouching());
+    assert_eq!(status(&product, &old).await, 503);
+    house.server.restart();
+    house.api = house.server.api();
+
+    // The replica knows the old address; a new one takes its place.
+    let replica = house.replica().await;
+    let product = house.by_replica(&replica, Environment::Production, "gst");
+    assert_eq!(status(&product, &old).await, 200);
+    house.server.kill9();
+    house.server.restart();
+    house.api = house.server.api();
+    // The lease lives on in the process that the new node has never heard of.
+    let new = house.generate(&secret).await;
+    assert_ne!(status(&product, &old).await, 200);
+    assert_ne!(status(&product, &new).await, 401);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stopped_node_is_not_vouched_for() {
+    let house = House::new().await;
+    let replica = house.replica().await;
+    let product = house.by_replica(&replica, Environment::Production, "gst");
+    let (secret, old) = one_client(&house).await;
+    house.server.freeze();
+    until("the replica to stop vouching", || !replica.is_vouching());
+    assert_eq!(status(&product, &old).await, 503);
+    house.server.thaw();
+    back_again(&replica).await;
+    let new = house.generate(&secret).await;
+    assert_eq!(status(&product, &old).await, 401);
+    assert_eq!(status(&product, &new).await, 200);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_leaves_in_good_order_holds_nobody_up() {
+    let house = House::new().await;
+    let replica = house.replica().await;
+    let product = house.by_replica(&replica, Environment::Production, "gst");
+    let (secret, old) = one_client(&house).await;
+    assert_eq!(house.figure("tokenward_replicas").await, "1");
+    replica.leave().await;
+    assert_eq!(status(&product, &old).await, 503);
+    let handle = tokio::runtime::Handle::current();
+    until("the node to know", || {
+        handle.block_on(house.figure("tokenward_replicas")) == "0"
+    });
+    house.generate(&secret).await;
+    assert_eq!(house.figure("tokenward_replicas_expelled").await, "0");
+}

@@ -1,0 +1,216 @@
+//! The layer as its service sees it: permits, forged headers, bodies untouched, gRPC, keys, uses.
+
+use crate::house::{HOME, House, LIMIT, call, router, status, until};
+use axum::body::Body;
+use axum::response::IntoResponse;
+use axum::{Router, routing::any};
+use http::{HeaderMap, Request};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use tokenward_testkit::NewClient;
+use tokenward_tower::{
+    CheckLayer, Checker, Endpoint, Environment, Node, PeerAddr, Permit, Replica,
+};
+use tower::ServiceExt;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn only_what_may_pass_reaches_the_service_and_nothing_forged_with_it() {
+    let house = House::new().await;
+    let replica = house.replica().await;
+    let client = house
+        .api
+        .client(&house.workspace, NewClient::production("erp"))
+        .await
+        .unwrap();
+    let token = house.generate(&client.secret).await;
+    let reached = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&reached);
+    let handler = move |headers: HeaderMap| {
+        count.fetch_add(1, Ordering::SeqCst);
+        let forged = headers
+            .keys()
+            .any(|name| name.as_str().replace('_', "-").starts_with("x-tokenward-"));
+        assert!(!forged, "{headers:?}");
+        assert!(
+            !format!("{headers:?}").contains(headers["x-cleartax-auth-token"].to_str().unwrap())
+        );
+        async { "in" }
+    };
+    let inside = Router::new().route("/{*path}", any(handler));
+    for source in 0..2 {
+        let checker = match source {
+            0 => Checker::new(replica.clone(), Environment::Production, "gst"),
+            _ => Checker::new(Node::new(house.endpoint()), Environment::Production, "gst"),
+        };
+        let product = inside.clone().layer(CheckLayer::new(checker));
+        let before = reached.load(Ordering::SeqCst);
+        for path in ["/a/../b", "/a%2f..%2fb", "/a;b", "//a"] {
+            let request = Request::post(path)
+                .header("x-cleartax-auth-token", &token)
+                .header("X-Tokenward-Client", "forged")
+                .header("x_tokenward_workspace", "forged")
+                .body(Body::from("a body"))
+                .unwrap();
+            let response = product.clone().oneshot(request).await.unwrap();
+            assert_eq!(response.status(), 200, "{path}");
+        }
+        assert_eq!(reached.load(Ordering::SeqCst) - before, 4);
+        for refused in [vec![], vec![("x-cleartax-auth-token", "rubbish")]] {
+            assert_eq!(call(&product, &refused, HOME).await.status, 401);
+        }
+        assert_eq!(reached.load(Ordering::SeqCst) - before, 4);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_address_is_the_callers_or_nowhere() {
+    let house = House::new().await;
+    let replica = house.replica().await;
+    let new = NewClient::production("near").token_networks(&["10.0.0.0/8"]);
+    let client = house.api.client(&house.workspace, new).await.unwrap();
+    let token = house.generate(&client.secret).await;
+    let product = router(Checker::new(replica, Environment::Production, "gst"));
+    let own = ("x-cleartax-auth-token", token.as_str());
+    for (from, forwarded, expect) in [
+        ("10.1.2.3", "", 200),
+        ("198.51.100.7", "", 403),
+        ("198.51.100.7", "10.1.2.3", 403),
+        // A trusted proxy of this service.
+        ("192.0.2.1", "10.1.2.3", 200),
+        ("192.0.2.1", "10.1.2.3, 198.51.100.7", 403),
+        ("192.0.2.1", "garbage", 403),
+    ] {
+        let mut headers = vec![own];
+        if !forwarded.is_empty() {
+            headers.push(("x-forwarded-for", forwarded));
+        }
+        assert_eq!(
+            call(&product, &headers, from).await.status,
+            expect,
+            "{from} {forwarded}"
+        );
+    }
+    // A server that does not say who is at the other end: fails closed.
+    let request = Request::get("/x")
+        .header(own.0, own.1)
+        .header("x-forwarded-for", "10.1.2.3");
+    let request = request.body(Body::empty()).unwrap();
+    assert_eq!(product.oneshot(request).await.unwrap().status(), 403);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_speaks_grpc_is_refused_in_grpc() {
+    let house = House::new().await;
+    let replica = house.replica().await;
+    let product = router(Checker::new(replica, Environment::Production, "gst"));
+    let request =
+        Request::post("/package.Service/Method").header("content-type", "application/grpc+proto");
+    let response = product
+        .oneshot(request.body(Body::empty()).unwrap())
+        .await
+        .unwrap();
+    assert_eq!(response.status(), 200);
+    assert_eq!(response.headers()["grpc-status"], "16");
+    assert_eq!(response.headers()["tokenward-code"], "ACCESS_TOKEN_MISSING");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_permit_is_made_by_the_layer_only() {
+    let bare: Router = Router::new().route(
+        "/",
+        any(|permit: Permit| async move { permit.label().to_owned().into_response() }),
+    );
+    let response = bare
+        .oneshot(Request::get("/").body(Body::empty()).unwrap())
+        .await
+        .unwrap();
+    assert_eq!(response.status(), 500);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_answers_where_there_is_no_node() {
+    let closed = Endpoint::parse("127.0.0.1:1");
+    let product = router(Checker::new(
+        Node::new(closed),
+        Environment::Production,
+        "gst",
+    ));
+    let house = House::new().await;
+    let client = house
+        .api
+        .client(&house.workspace, NewClient::production("erp"))
+        .await
+        .unwrap();
+    let token = house.generate(&client.secret).await;
+    assert_eq!(status(&product, &token).await, 503);
+    // Something that answers 200 to everything is no node: it sends no identity.
+    let impostor = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = impostor.local_addr().unwrap();
+    tokio::spawn(async move {
+        axum::serve(impostor, Router::new().fallback(any(|| async { "yes" }))).await
+    });
+    let product = router(Checker::new(
+        Node::new(Endpoint::Tcp(address.to_string())),
+        Environment::Production,
+        "gst",
+    ));
+    assert_eq!(status(&product, &token).await, 503);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_the_right_keys_there_is_no_replica() {
+    let [house, other] = [House::new().await, House::new().await];
+    let stranger = Replica::attach(house.endpoint(), &other.keys).unwrap();
+    let bound = house.server.stderr_file();
+    until("the node to refuse it", || {
+        std::fs::read_to_string(&bound)
+            .unwrap()
+            .contains("does not hold this node's replica keys")
+    });
+    assert!(!stranger.is_vouching());
+    assert_eq!(house.figure("tokenward_replicas").await, "0");
+    // Digest keys are not replica keys, and are not taken for them.
+    let digest_keys = house.server.data_dir().join("digest-keys");
+    assert!(Replica::attach(house.endpoint(), &digest_keys).is_err());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_with_internal_auth_demands_it_here_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let bearer = folder.path().join("bearer");
+    std::fs::write(&bearer, "a-bearer-token\n").unwrap();
+    let house = House::with(&["--internal-auth-file", bearer.to_str().unwrap()]).await;
+    let without = Replica::attach(house.endpoint(), &house.keys).unwrap();
+    let bound = house.server.stderr_file();
+    until("the node to refuse it", || {
+        std::fs::read_to_string(&bound)
+            .unwrap()
+            .contains("the internal bearer token is missing")
+    });
+    assert!(!without.is_vouching());
+    let with = Replica::attach_with(house.endpoint(), &house.keys, Some(&bearer)).unwrap();
+    tokio::time::timeout(LIMIT, with.ready()).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_node_learns_who_was_let_in_here() {
+    let house = House::new().await;
+    let replica = house.replica().await;
+    let client = house
+        .api
+        .client(&house.workspace, NewClient::production("erp"))
+        .await
+        .unwrap();
+    let token = house.generate(&client.secret).await;
+    let product = house.by_replica(&replica, Environment::Production, "gst");
+    assert_eq!(status(&product, &token).await, 200);
+    let handle = tokio::runtime::Handle::current();
+    until("the use to be told", || {
+        let read = handle
+            .block_on(house.api.read_client(&client.id))
+            .unwrap()
+            .json();
+        read["last_used_from"] == HOME
+    });
+    let _ = PeerAddr;
+}

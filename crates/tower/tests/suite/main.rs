@@ -1,0 +1,6 @@
+//! The layer beside a real node: the same answers, in force at once, and silence when it can't know.
+
+mod alike;
+mod cut;
+mod house;
+mod layer;
