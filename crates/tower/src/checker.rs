@@ -116,14 +116,17 @@ impl Checker {
         let address = self.address(headers, extensions);
         match &self.source {
             Source::Replica(replica) => self.by(replica, headers, address),
-            Source::Node(node) => match presented::access_token(headers) {
-                Presented::One(token) => {
-                    node.ask(self.environment, &self.product, token, address)
-                        .await
-                }
-                Presented::Missing => Verdict::Deny(Denial::TokenMissing),
-                Presented::Repeated => Verdict::Deny(Denial::TokenRepeated),
-            },
+            Source::Node(node) => {
+                // What is wrong with it is the node's to say, in its own order: an unknown product comes first.
+                let tokens: &[&str] = match presented::access_token(headers) {
+                    Presented::One("") => &["-"],
+                    Presented::One(token) => &[token],
+                    Presented::Missing => &[],
+                    Presented::Repeated => &["-", "-"],
+                };
+                node.ask(self.environment, &self.product, tokens, address)
+                    .await
+            }
         }
     }
 

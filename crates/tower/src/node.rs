@@ -6,7 +6,7 @@ use crate::endpoint::Endpoint;
 use crate::permit::{Permit, Told};
 use crate::presented::TOKEN_HEADER;
 use bytes::Bytes;
-use http::{HeaderMap, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{SendRequest, handshake};
@@ -54,15 +54,15 @@ impl Node {
         }
     }
 
-    /// Asks about one token.
+    /// Asks about a request that presents these tokens.
     pub(crate) async fn ask(
         &self,
         environment: Environment,
         product: &Arc<str>,
-        token: &str,
+        tokens: &[&str],
         address: IpAddr,
     ) -> Verdict {
-        let asked = self.exchange(environment, product, token, address);
+        let asked = self.exchange(environment, product, tokens, address);
         match tokio::time::timeout(PATIENCE, asked).await {
             Ok(Ok(response)) => {
                 read(&response, environment, product).unwrap_or(Verdict::CannotVouch)
@@ -75,7 +75,7 @@ impl Node {
         &self,
         environment: Environment,
         product: &str,
-        token: &str,
+        tokens: &[&str],
         address: IpAddr,
     ) -> Result<Response<()>, NoAnswer> {
         loop {
@@ -88,11 +88,12 @@ impl Node {
             let mut request = Request::get(format!("/check/{}/{product}", environment.as_str()))
                 .header(header::HOST, self.endpoint.host())
                 .header("x-forwarded-for", address.to_string())
-                .header(TOKEN_HEADER, token)
                 .body(Empty::new())
                 .map_err(|_| NoAnswer)?;
-            if let Some(value) = request.headers_mut().get_mut(TOKEN_HEADER) {
+            for token in tokens {
+                let mut value = HeaderValue::from_str(token).map_err(|_| NoAnswer)?;
                 value.set_sensitive(true);
+                request.headers_mut().append(TOKEN_HEADER, value);
             }
             if connection.ready().await.is_err() {
                 if fresh {
