@@ -24,7 +24,7 @@ static ENVIRONMENT: HeaderName = HeaderName::from_static("x-tokenward-environmen
 static PRODUCT: HeaderName = HeaderName::from_static("x-tokenward-product");
 static GENERATION: HeaderName = HeaderName::from_static("x-tokenward-generation");
 static VALID_TILL: HeaderName = HeaderName::from_static("x-tokenward-valid-till");
-/// All identity headers of a permit, in the order in which [`permitted`] fills them.
+/// All identity headers of a permit, in the order in which a permit fills them.
 pub static IDENTITY: [&HeaderName; 7] = [
     &WORKSPACE,
     &CLIENT,
