@@ -13,7 +13,7 @@ impl WriterHandle {
         }
     }
 
-    /// Blocks until the writer has ended; every [`Store`] must be dropped before.
+    /// Blocks until the writer has ended; every [`Store`](crate::Store) must be dropped before.
     pub fn join(mut self) {
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
