@@ -151,11 +151,12 @@ fn a_terminal_stays_a_terminal_and_its_interrupt_arrives_once() {
                 .open(path)
                 .unwrap()
         };
-        // setsid gives the agent a session with this terminal, as a login would.
+        // setsid gives the agent a session with this terminal, as a login would; and tests that were
+        // started in the background ignore interrupts, which a login does not.
         let inner = agent(world.folder.path(), &["exec"]);
-        let mut command = std::process::Command::new("setsid");
+        let mut command = std::process::Command::new("env");
         command
-            .args(["--ctty", "--wait"])
+            .args(["--default-signal=INT", "setsid", "--ctty", "--wait"])
             .arg(inner.get_program())
             .args(inner.get_args())
             .args(extra);
