@@ -184,6 +184,7 @@ impl<C: Clock> Attachments<C> {
     /// The changes up to `number` are durable and in the node's own replica: feeds them.
     pub(crate) fn applied<'a>(&self, changes: impl Iterator<Item = &'a Change>, number: u64) {
         let mut inner = self.inner.lock();
+        let mut effects = Vec::new();
         if !inner.feeds.is_empty() {
             let body =
                 |change: &Change| change.for_checks().map_or(String::new(), |it| it.to_body());
@@ -205,13 +206,12 @@ impl<C: Clock> Attachments<C> {
                     inner.feeds.remove(&id);
                     inner.expelled += 1;
                     let cut = GrantorEvent::Cut { id };
-                    inner.grantor.step(cut, self.clock.boot());
+                    effects.extend(inner.grantor.step(cut, self.clock.boot()));
                 }
             }
         }
-        let effects = inner
-            .grantor
-            .step(GrantorEvent::Applied { number }, self.clock.boot());
+        let applied = GrantorEvent::Applied { number };
+        effects.extend(inner.grantor.step(applied, self.clock.boot()));
         self.finish(inner, effects);
     }
 
