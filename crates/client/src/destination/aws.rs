@@ -6,7 +6,7 @@
 //! It never creates the secret itself: who may do that may do more than a program that renews tokens should.
 
 use super::lease_note::{Note, Standing, reliable};
-use super::{Destination, Home, Lease, LeaseWish, Leasing, Trouble, forget_from, put_into};
+use super::{Home, Lease, LeaseWish, Leasing, Place, Trouble};
 use crate::clock::ServerClock;
 use crate::issuer::{BadServer, Refusal, http_client, read, safe_url, transport};
 use crate::protocol::{Entry, Stored, Version};
@@ -272,22 +272,9 @@ fn lease_id(base: &str, nth: u32, released: bool) -> String {
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-#[async_trait]
-impl Destination for AwsHome {
+impl Place for AwsHome {
     fn place(&self) -> String {
         format!("AWS secret {}", self.secret_id)
-    }
-
-    async fn put(&self, entry: &Entry) -> Result<(), Trouble> {
-        put_into(self, entry).await
-    }
-
-    async fn forget(&self) -> Result<(), Trouble> {
-        forget_from(self).await
-    }
-
-    fn as_home(&self) -> Option<&dyn Home> {
-        Some(self)
     }
 }
 

@@ -6,10 +6,7 @@
 //! steps sees that they do not belong together, and takes the place for empty.
 
 use super::file::version_of;
-use super::{
-    Destination, Home, Lease, LeaseWish, Leasing, ProcessLock, Trouble, atomic_file, file_lock,
-    forget_from, put_into,
-};
+use super::{Home, Lease, LeaseWish, Leasing, Place, ProcessLock, Trouble, atomic_file, file_lock};
 use crate::credential::AccessToken;
 use crate::protocol::{Entry, Notes, Stored, Version};
 use async_trait::async_trait;
@@ -123,22 +120,9 @@ impl CredentialsFolder {
     }
 }
 
-#[async_trait]
-impl Destination for CredentialsFolder {
+impl Place for CredentialsFolder {
     fn place(&self) -> String {
         format!("credential {}", self.token.display())
-    }
-
-    async fn put(&self, entry: &Entry) -> Result<(), Trouble> {
-        put_into(self, entry).await
-    }
-
-    async fn forget(&self) -> Result<(), Trouble> {
-        forget_from(self).await
-    }
-
-    fn as_home(&self) -> Option<&dyn Home> {
-        Some(self)
     }
 }
 

@@ -1,10 +1,7 @@
 //! A file as home: the entry's JSON, readable by its owner only, replaced whole, locked by the file beside it
 //! whose name ends in `.lock`. For workers of one machine; not for network file systems, whose locks promise less.
 
-use super::{
-    Destination, Home, Lease, LeaseWish, Leasing, ProcessLock, Trouble, atomic_file, file_lock,
-    forget_from, put_into,
-};
+use super::{Home, Lease, LeaseWish, Leasing, Place, ProcessLock, Trouble, atomic_file, file_lock};
 use crate::protocol::{Entry, Stored, Version};
 use async_trait::async_trait;
 use sha2::{Digest as _, Sha256};
@@ -99,22 +96,9 @@ pub(super) fn version_of(content: Option<&[u8]>) -> Version {
     }))
 }
 
-#[async_trait]
-impl<F: Form> Destination for FileHome<F> {
+impl<F: Form> Place for FileHome<F> {
     fn place(&self) -> String {
         format!("{} {}", F::WORD, self.path.display())
-    }
-
-    async fn put(&self, entry: &Entry) -> Result<(), Trouble> {
-        put_into(self, entry).await
-    }
-
-    async fn forget(&self) -> Result<(), Trouble> {
-        forget_from(self).await
-    }
-
-    fn as_home(&self) -> Option<&dyn Home> {
-        Some(self)
     }
 }
 

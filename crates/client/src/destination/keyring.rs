@@ -3,10 +3,7 @@
 //! it is for workers of one user on one machine.
 
 use super::file::version_of;
-use super::{
-    Destination, Home, Lease, LeaseWish, Leasing, ProcessLock, Trouble, file_lock, forget_from,
-    put_into,
-};
+use super::{Home, Lease, LeaseWish, Leasing, Place, ProcessLock, Trouble, file_lock};
 use crate::protocol::{Entry, Stored, Version};
 use async_trait::async_trait;
 use keyring::{Entry as Password, Error};
@@ -74,22 +71,9 @@ impl KeyringHome {
     }
 }
 
-#[async_trait]
-impl Destination for KeyringHome {
+impl Place for KeyringHome {
     fn place(&self) -> String {
         format!("keyring entry {SERVICE}/{}", self.account)
-    }
-
-    async fn put(&self, entry: &Entry) -> Result<(), Trouble> {
-        put_into(self, entry).await
-    }
-
-    async fn forget(&self) -> Result<(), Trouble> {
-        forget_from(self).await
-    }
-
-    fn as_home(&self) -> Option<&dyn Home> {
-        Some(self)
     }
 }
 

@@ -6,13 +6,12 @@
 //!
 //! # How to add one
 //!
-//! 1. A file in this folder with a type that implements [`Destination`]; `place` names it for people, without
-//!    anything secret. `put` returns only when readers of the place get this token, and must not replace a newer
-//!    one where the place can tell ([`Entry::newer_than`]). `forget` leaves no token behind; nothing there is
-//!    success.
-//! 2. A place that can be read back with certainty and be locked implements [`Home`] too and returns itself from
-//!    `as_home`; `put` and `forget` are then [`put_into`] and [`forget_from`]. A place that cannot (such as one
-//!    whose passwords are write-only) leaves `as_home` alone and serves as a further destination.
+//! 1. A file in this folder with a type that implements [`Place`]: how it is called for people, without anything
+//!    secret.
+//! 2. A place that can be read back with certainty and be locked implements [`Home`], and is a [`Destination`] by
+//!    that alone. A place that cannot (such as one whose passwords are write-only) implements `Destination`: `put`
+//!    returns only when readers of the place get this token, and must not replace a newer one where the place can
+//!    tell ([`Entry::newer_than`]); `forget` leaves no token behind, and nothing there is success.
 //! 3. Failures are [`Trouble`]s: sentences of our own about status codes and system errors, never a body or a
 //!    value that came from the place, for either may hold the token.
 //! 4. Its written form as a variant of `Destination` in `config/written.rs`, its making in `resolved.rs`
@@ -51,12 +50,15 @@ use std::time::Duration;
 /// else's write succeeded.
 const MOST_ROUNDS: u32 = 8;
 
-/// A place that can be told to hold a token.
-#[async_trait]
-pub trait Destination: Send + Sync + fmt::Debug {
+/// Where a token is kept.
+pub trait Place: Send + Sync + fmt::Debug {
     /// What and where it is, for people: `file /var/lib/erp/token.json`. Never anything secret.
     fn place(&self) -> String;
+}
 
+/// A place that can be told to hold a token.
+#[async_trait]
+pub trait Destination: Place {
     /// Makes the place hold this token, unless it holds a newer one; returns when readers get it.
     async fn put(&self, entry: &Entry) -> Result<(), Trouble>;
 
@@ -84,6 +86,22 @@ pub trait Home: Destination {
 
     /// Gives the lease back. A lease that is dropped instead counts as abandoned.
     async fn release(&self, lease: Lease) -> Result<(), Trouble>;
+}
+
+/// Told to hold a token, a home reads, compares and swaps, so that it keeps the newer of two.
+#[async_trait]
+impl<H: Home> Destination for H {
+    async fn put(&self, entry: &Entry) -> Result<(), Trouble> {
+        put_into(self, entry).await
+    }
+
+    async fn forget(&self) -> Result<(), Trouble> {
+        forget_from(self).await
+    }
+
+    fn as_home(&self) -> Option<&dyn Home> {
+        Some(self)
+    }
 }
 
 /// What a lease is asked for.
@@ -151,7 +169,7 @@ impl fmt::Debug for Lease {
 }
 
 /// [`Destination::put`] for a home.
-pub async fn put_into(home: &dyn Home, entry: &Entry) -> Result<(), Trouble> {
+async fn put_into(home: &dyn Home, entry: &Entry) -> Result<(), Trouble> {
     for _ in 0..MOST_ROUNDS {
         let stored = home.read().await?;
         if let Some(other) = &stored.entry
@@ -170,7 +188,7 @@ pub async fn put_into(home: &dyn Home, entry: &Entry) -> Result<(), Trouble> {
 }
 
 /// [`Destination::forget`] for a home.
-pub async fn forget_from(home: &dyn Home) -> Result<(), Trouble> {
+async fn forget_from(home: &dyn Home) -> Result<(), Trouble> {
     for _ in 0..MOST_ROUNDS {
         let stored = home.read().await?;
         if stored.entry.is_none() || home.write(None, &stored.version).await? {

@@ -2,7 +2,7 @@
 //! through its standard input and output, never on its command line. `docs/guide/client/plugin.md` is the contract.
 
 use super::lease_note::reliable;
-use super::{Destination, Home, Lease, LeaseWish, Leasing, Trouble, forget_from, put_into};
+use super::{Home, Lease, LeaseWish, Leasing, Place, Trouble};
 use crate::protocol::{Entry, Stored, Version};
 use async_trait::async_trait;
 use serde::Deserialize;
@@ -142,22 +142,9 @@ fn quoted(text: &str) -> String {
     serde_json::to_string(text).unwrap_or_default()
 }
 
-#[async_trait]
-impl Destination for PluginHome {
+impl Place for PluginHome {
     fn place(&self) -> String {
         format!("plugin {}", self.command.first().map_or("", String::as_str))
-    }
-
-    async fn put(&self, entry: &Entry) -> Result<(), Trouble> {
-        put_into(self, entry).await
-    }
-
-    async fn forget(&self) -> Result<(), Trouble> {
-        forget_from(self).await
-    }
-
-    fn as_home(&self) -> Option<&dyn Home> {
-        Some(self)
     }
 }
 

@@ -5,7 +5,7 @@
 
 mod call;
 
-use super::{Destination, Trouble};
+use super::{Destination, Place, Trouble};
 use crate::credential::AccessToken;
 use crate::protocol::Entry;
 use crate::timer::rest;
@@ -174,12 +174,14 @@ fn user_of(token: &AccessToken) -> String {
     )
 }
 
-#[async_trait]
-impl Destination for CpiCredential {
+impl Place for CpiCredential {
     fn place(&self) -> String {
         format!("SAP CPI credential {} at {}", self.name, self.tenant.host())
     }
+}
 
+#[async_trait]
+impl Destination for CpiCredential {
     async fn put(&self, entry: &Entry) -> Result<(), Trouble> {
         let before = self.look().await?;
         let user = user_of(&entry.token);

@@ -7,7 +7,7 @@ mod call;
 pub use call::{Connection, Login, VaultSecret};
 
 use super::lease_note::{Note, Standing, reliable};
-use super::{Destination, Home, Lease, LeaseWish, Leasing, Trouble, forget_from, put_into};
+use super::{Home, Lease, LeaseWish, Leasing, Place, Trouble};
 use crate::protocol::{Entry, Stored, Version};
 use async_trait::async_trait;
 use call::Answer;
@@ -127,8 +127,7 @@ impl VaultHome {
     }
 }
 
-#[async_trait]
-impl Destination for VaultHome {
+impl Place for VaultHome {
     fn place(&self) -> String {
         format!(
             "Vault {} {}/{}",
@@ -136,18 +135,6 @@ impl Destination for VaultHome {
             self.mount,
             self.path
         )
-    }
-
-    async fn put(&self, entry: &Entry) -> Result<(), Trouble> {
-        put_into(self, entry).await
-    }
-
-    async fn forget(&self) -> Result<(), Trouble> {
-        forget_from(self).await
-    }
-
-    fn as_home(&self) -> Option<&dyn Home> {
-        Some(self)
     }
 }
 
