@@ -5,6 +5,7 @@
 use super::Shared;
 use crate::destination::{Held, Home, Lease, LeaseWish, Leasing, Trouble};
 use crate::protocol::{Action, Entry, Event, Judgement, Leased, Moment, Outcome, Renewal, Stop};
+use arc_swap::ArcSwapOption;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 use tokio::sync::OwnedMutexGuard;
@@ -161,14 +162,14 @@ async fn act(shared: &Shared, home: &dyn Home, locks: &mut Locks, action: Action
 /// Takes over into memory what a renewal brought.
 fn note(shared: &Shared, outcome: &Outcome) {
     match outcome {
-        Outcome::Fresh(entry) | Outcome::Meanwhile(entry, _) => remember(shared, entry),
+        Outcome::Fresh(entry) | Outcome::Meanwhile(entry, _) => remember(&shared.known, entry),
         Outcome::Renewed(entry) => {
-            remember(shared, entry);
+            remember(&shared.known, entry);
             untold(shared, Some(entry));
         }
         Outcome::Unstored(entry, trouble) => {
             tracing::error!(%trouble, token = entry.name(), "kept in memory only, for it cannot be stored");
-            remember(shared, entry);
+            remember(&shared.known, entry);
             untold(shared, Some(entry));
             *shared
                 .unstored
@@ -243,8 +244,8 @@ pub(super) async fn settle(shared: &Arc<Shared>) -> Result<(), Vec<Stop>> {
 }
 
 /// A slower, older answer never replaces a newer token.
-fn remember(shared: &Shared, entry: &Arc<Entry>) {
-    shared.known.rcu(|known| match known {
+fn remember(known: &ArcSwapOption<Entry>, entry: &Arc<Entry>) {
+    known.rcu(|known| match known {
         Some(known) if known.newer_than(entry) => Some(known.clone()),
         _ => Some(entry.clone()),
     });
@@ -285,4 +286,28 @@ fn living(shared: &Shared, refused: Option<&Entry>) -> Option<Arc<Entry>> {
     let now = shared.issuer.clock().now();
     let dead = entry.is_over(now) || refused.is_some_and(|refused| refused.token.is(&entry.token));
     (!dead).then_some(entry)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slower_older_answer_leaves_the_newer_token_in_memory() {
+        let entry = |token: &str, generation: u32| {
+            let json = format!(r#"{{"access_token":"{token}","generation":{generation}}}"#);
+            Arc::new(Entry::from_json(&json).unwrap())
+        };
+        let known = ArcSwapOption::empty();
+        for (token, generation, expect) in [
+            ("second", 2, 2),
+            ("first", 1, 2),
+            ("third", 3, 3),
+            ("second", 2, 3),
+        ] {
+            remember(&known, &entry(token, generation));
+            let kept = known.load().as_ref().and_then(|entry| entry.generation);
+            assert_eq!(kept, Some(expect), "after {token}");
+        }
+    }
 }
