@@ -1,17 +1,17 @@
-//! The layer's one home of the machine's clocks and its randomness.
+//! The one home of the machine's clocks, the node's too, and the layer's of its randomness.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 use tokenward_core::time::{BootInstant, Clock, Timestamp};
 
 /// The clocks of this machine.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct SystemClock;
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemClock;
 
 impl Clock for SystemClock {
     fn wall(&self) -> Timestamp {
         #[expect(
             clippy::disallowed_methods,
-            reason = "this is the layer's home of the wall clock"
+            reason = "this is the one home of the wall clock"
         )]
         let since = SystemTime::now()
             .duration_since(UNIX_EPOCH)

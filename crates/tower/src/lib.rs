@@ -33,6 +33,7 @@ pub mod presented;
 mod replica;
 
 pub use checker::{Checker, PeerAddr, Verdict};
+pub use clock::SystemClock;
 pub use endpoint::Endpoint;
 pub use layer::{CheckFuture, CheckLayer, CheckService};
 pub use node::Node;

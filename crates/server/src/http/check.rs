@@ -133,7 +133,7 @@ fn identity(
     let client = permit.client().0.as_hyphenated().encode_lower(&mut id);
     put(1, client.as_bytes());
     put(2, permit.label().as_bytes());
-    put(3, environment_name(permit.environment()).as_bytes());
+    put(3, permit.environment().as_str().as_bytes());
     put(4, product.as_bytes());
     put(
         5,
@@ -151,13 +151,6 @@ fn identity(
         // Labels, slugs and what we write ourselves are all visible ASCII and blanks.
         (name, HeaderValue::from_maybe_shared(value).unwrap_or(EMPTY))
     })
-}
-
-fn environment_name(environment: Environment) -> &'static str {
-    match environment {
-        Environment::Sandbox => "sandbox",
-        Environment::Production => "production",
-    }
 }
 
 fn cannot_vouch(app: &App) -> Response<Bytes> {
