@@ -83,6 +83,7 @@ for_test() {
     [ -x /usr/sbin/haproxy ] || missing+=(haproxy)
     [ -x /usr/bin/caddy ] || missing+=(caddy)
     needs setpriv util-linux
+    needs systemd-creds systemd
     needs node nodejs
     needs npm npm
     needs java default-jre-headless

@@ -54,8 +54,8 @@ fn all_tests(counts: &mut Counts) -> Result<(), String> {
     println!("{}", check()?);
     let mut tests = cargo(&["test", "--workspace", "--locked", "--no-fail-fast"]);
     counted_step("tests", &mut tests, counts)?;
-    // The same selection of packages as the tests, so that nothing is built a second time.
-    let programs = ["build", "--workspace", "--bins", "--locked"];
+    // The same packages and features as the tests, which are there, so that nothing is built a second time.
+    let programs = ["build", "--workspace", "--bins", "--tests", "--locked"];
     step("programs", &mut cargo(&programs))?;
     let walk = step(
         "demo",
