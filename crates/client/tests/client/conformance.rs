@@ -15,6 +15,10 @@ use tokenward_core::Timestamp;
 /// A lease short enough to wait for.
 const TTL: Duration = Duration::from_secs(2);
 
+/// Writers at once over one version, and how often.
+const RACERS: u32 = 4;
+const RACES: u32 = 10;
+
 fn wish() -> LeaseWish {
     LeaseWish {
         ttl: TTL,
@@ -63,7 +67,28 @@ async fn conforms(folder: &Path, lines: &str, tokens: &[&str]) {
         assert_eq!(format!("{read:?}"), format!("{written:?}"));
     }
 
-    // Compare and swap: who has seen less writes nothing.
+    // Compare and swap, many at once over what all have seen: one of them writes.
+    for round in 0..RACES {
+        let seen = a.read().await.unwrap().version;
+        let racers: Vec<_> = (0..RACERS)
+            .map(|nth| {
+                let home = if nth % 2 == 0 { &ours } else { &theirs }.clone();
+                let seen = seen.clone();
+                tokio::spawn(async move {
+                    let own = entry(&format!("racer-{round}-{nth}"), 10);
+                    let home = home.as_home().unwrap();
+                    home.write(Some(&own), &seen).await.unwrap()
+                })
+            })
+            .collect();
+        let mut winners = 0;
+        for racer in racers {
+            winners += u32::from(racer.await.unwrap());
+        }
+        assert_eq!(winners, 1, "of {RACERS} in race {round}");
+    }
+
+    // Who has seen less writes nothing.
     let seen_by_both = a.read().await.unwrap().version;
     assert!(
         b.write(Some(&entry("newer", 20)), &seen_by_both)
