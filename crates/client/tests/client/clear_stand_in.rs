@@ -6,7 +6,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
@@ -21,14 +21,16 @@ pub(crate) struct ClearStandIn {
     pub(crate) base: String,
 }
 
+type Trap = Box<dyn FnOnce() + Send>;
+
 struct Shared {
     secret: String,
     lifetime: Duration,
     behind: Duration,
     live: Mutex<Option<(String, SystemTime)>>,
     made: AtomicU64,
-    /// Who holds the lock on this file when the next token has been made dies before it is answered.
-    trap: Mutex<Option<PathBuf>>,
+    /// What happens when the next token has been made, before it is answered.
+    trap: Mutex<Option<Trap>>,
     trapped: AtomicU64,
 }
 
@@ -65,12 +67,12 @@ impl ClearStandIn {
         self.shared.made.load(Ordering::SeqCst)
     }
 
-    /// Kills who holds the lock on this file after the next token is made and before it is answered.
-    pub(crate) fn set_trap(&self, lock: &Path) {
-        *self.shared.trap.lock().unwrap() = Some(lock.to_owned());
+    /// Does this after the next token is made and before it is answered.
+    pub(crate) fn set_trap(&self, trap: impl FnOnce() + Send + 'static) {
+        *self.shared.trap.lock().unwrap() = Some(Box::new(trap));
     }
 
-    /// How many were killed.
+    /// How many traps sprang.
     pub(crate) fn trapped(&self) -> u64 {
         self.shared.trapped.load(Ordering::SeqCst)
     }
@@ -154,8 +156,8 @@ fn answer(shared: &Shared, head: &[String]) -> (u16, String) {
             let token = format!("1.{nth}-opaque$of'another\"shape");
             let end = shared.now() + shared.lifetime;
             *live = Some((token.clone(), end));
-            if let Some(lock) = shared.trap.lock().unwrap().take() {
-                kill_holder(&lock);
+            if let Some(trap) = shared.trap.lock().unwrap().take() {
+                trap();
                 shared.trapped.fetch_add(1, Ordering::SeqCst);
             }
             let token = token.replace('"', "\\\"");
@@ -182,7 +184,7 @@ fn answer(shared: &Shared, head: &[String]) -> (u16, String) {
 }
 
 /// Ends the process that the kernel names as holder of the lock on a file.
-fn kill_holder(lock: &Path) {
+pub(crate) fn kill_holder(lock: &Path) {
     let inode = std::fs::metadata(lock).unwrap().ino().to_string();
     let locks = std::fs::read_to_string("/proc/locks").unwrap();
     let holder = locks.lines().find_map(|line| {

@@ -3,7 +3,7 @@
 //!
 //! Runs for three seconds a place; `TOKENWARD_STAMPEDE_SECONDS=10` runs longer.
 
-use crate::clear_stand_in::ClearStandIn;
+use crate::clear_stand_in::{ClearStandIn, kill_holder};
 use crate::services::{AGENT_POLICY, Bao, Moto};
 use crate::wait::wait_until;
 use crate::world::{World, agent, private_file, private_folder, write_config};
@@ -220,7 +220,8 @@ fn holders_killed_on_a_file_against_a_server_of_clears_kind() {
     });
     for nth in 1..=ORPHANS {
         let before = server.made();
-        server.set_trap(&lock);
+        let lock = lock.clone();
+        server.set_trap(move || kill_holder(&lock));
         wait_until("a holder killed", LIMIT, || {
             (server.trapped() == nth).then_some(())
         });

@@ -1,10 +1,14 @@
 //! Vault's own ways, on a real OpenBao: policies, `bao agent`, sealing in the middle.
 
+use crate::clear_stand_in::ClearStandIn;
 use crate::helper::Helper;
-use crate::services::{AGENT_POLICY, APP_POLICY, Bao, ROOT, free_port, installed};
+use crate::services::{
+    AGENT_POLICY, APP_POLICY, Bao, ROOT, bare_folder, free_port, http, installed,
+};
 use crate::wait::wait_until;
-use crate::world::{World, failed, out, private_file};
+use crate::world::{World, failed, out, private_file, write_config};
 use serde_json::json;
+use std::sync::Arc;
 use std::time::Duration;
 
 const TOKEN: &str = "secret/data/tokenward/sandbox/erp/token";
@@ -195,4 +199,41 @@ fn sealed_in_the_middle_of_a_renewal_loses_no_token_and_makes_none() {
         !log.contains(&world.client.secret) && !log.contains("sandbox.1."),
         "{log}"
     );
+}
+
+#[test]
+fn sealed_between_generating_and_storing_keeps_the_token_and_stores_it_later() {
+    let folder = bare_folder();
+    let bao = Arc::new(Bao::start());
+    let server = ClearStandIn::start("s3cret", Duration::from_secs(3_600));
+    let role = bao.role("agent", AGENT_POLICY);
+    let place = bao.destination(folder.path(), &role);
+    let path = write_config(
+        &folder.path().join("agent.toml"),
+        &server.base,
+        &format!("server_kind = \"clear\"\n[[client.erp.destination]]\n{place}"),
+    );
+    let port = free_port();
+    let text = std::fs::read_to_string(&path).unwrap();
+    let daemon = format!("[daemon]\nlisten = \"127.0.0.1:{port}\"\n");
+    std::fs::write(&path, daemon + &text).unwrap();
+    let sealing = bao.clone();
+    server.set_trap(move || sealing.seal());
+    let agent = Helper::start(env!("CARGO_BIN_EXE_tokenward-agent").as_ref(), |command| {
+        command.arg("--config").arg(&path).arg("run");
+    });
+    let limit = Duration::from_secs(60);
+    wait_until("the token that cannot be stored", limit, || {
+        let told = agent.output();
+        (server.trapped() == 1 && told.contains("not stored yet")).then_some(())
+    });
+    bao.unseal();
+    let stored = wait_until("the token in its place", limit, || {
+        let (status, document) = bao.call("GET", TOKEN, ROOT, None);
+        let token = document["data"]["data"]["access_token"].as_str()?;
+        (status == 200).then(|| token.to_owned())
+    });
+    assert_eq!(server.made(), 1, "another was made: {}", agent.output());
+    let product = [("x-cleartax-auth-token", stored.as_str())];
+    assert_eq!(http("GET", &server.product_url(), &product, None).0, 200);
 }
