@@ -15,6 +15,8 @@ pub const CHAIN_START: [u8; 32] = [0; 32];
 pub enum Actor {
     /// The holder of an admin key.
     AdminKey(Uuid),
+    /// A person who signed in to the console.
+    Member(Uuid),
     /// The holder of a client secret, by the secret's number.
     ClientSecret(ClientId, u32),
     /// A command run on the server's own machine.
@@ -27,6 +29,7 @@ impl Actor {
     pub fn text(&self) -> String {
         match self {
             Self::AdminKey(id) => format!("admin-key:{id}"),
+            Self::Member(id) => format!("member:{id}"),
             Self::ClientSecret(client, n) => format!("client:{client}#{n}"),
             Self::System => "system".to_owned(),
         }

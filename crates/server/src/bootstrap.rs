@@ -82,7 +82,7 @@ pub(crate) async fn first_admin_key(app: &App, directory: &DataDir) -> Result<()
             Decided {
                 changes,
                 audit: vec![entry],
-                uses: Vec::new(),
+                ..Decided::default()
             },
             (),
         ))

@@ -155,7 +155,7 @@ async fn generate_one(store: &Store<common::RealClock>, client: u32, random: u64
             Decided {
                 changes,
                 audit,
-                uses: Vec::new(),
+                ..Decided::default()
             },
             answer.generation,
         ))

@@ -4,10 +4,12 @@
 use crate::driver::{CommitError, Driver};
 use crate::error::StoreError;
 use crate::load::{Head, read_head};
+use crate::people;
 use crate::postgres::PostgresDriver;
 use crate::sqlite::{BUSY, SqliteDriver, private_file};
 use crate::statements as sql;
 use crate::store::Location;
+use crate::value::Statement;
 use rusqlite::{Connection, OpenFlags};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -184,6 +186,9 @@ pub async fn restore(
     let (seq, hash) = (entry.seq, entry.hash);
     let mut statements = vec![sql::append_audit(entry)];
     statements.extend(sql::statements(&change));
+    // A session ended since the backup, or an invitation withdrawn, must not live again.
+    statements.push(Statement::new(people::END_ALL_SESSIONS, Vec::new()));
+    statements.push(Statement::new(people::WITHDRAW_ALL_INVITATIONS, Vec::new()));
     statements.push(sql::append_change(&change, number, now));
     let from = (head.change_number, head.audit_seq);
     statements.push(sql::move_head_alone((number, seq, &hash), from));

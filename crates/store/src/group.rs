@@ -2,6 +2,7 @@
 
 use crate::error::{Failure, StoreError};
 use crate::job::{Decided, Job, View};
+use crate::people::Record;
 use tokenward_core::change::Change;
 use tokenward_core::ids::ClientNo;
 use tokenward_core::time::BootInstant;
@@ -28,8 +29,8 @@ impl Group {
         self.jobs.is_empty()
     }
 
-    /// Whether nothing but uses was decided.
-    pub(crate) fn notes_uses_only(&self) -> bool {
+    /// Whether nothing was decided that a check or the audit log knows of.
+    pub(crate) fn is_aside(&self) -> bool {
         let only = |one: &Decided| one.changes.is_empty() && one.audit.is_empty();
         self.decided.iter().all(only)
     }
@@ -78,7 +79,17 @@ impl Group {
 
 /// What every decision must keep to, whoever took it.
 fn sound(decided: &Decided, job: &dyn Job, view: &View) -> Result<(), &'static str> {
-    if !decided.changes.is_empty() && decided.audit.is_empty() {
+    let power = |record: &Record| {
+        matches!(
+            record,
+            Record::MemberPut(_)
+                | Record::MemberRemoved(_)
+                | Record::InvitationPut(_)
+                | Record::InvitationRemoved(_)
+        )
+    };
+    let acts = !decided.changes.is_empty() || decided.records.iter().any(power);
+    if acts && decided.audit.is_empty() {
         return Err("it has no audit entry");
     }
     // That is what lets decisions about different clients be taken on one view of the store.

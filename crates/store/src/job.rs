@@ -2,6 +2,7 @@
 //! writer, so that nothing can change between seeing and writing.
 
 use crate::error::Failure;
+use crate::people::{Invitation, Member, Record};
 use crate::reader::Use;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use tokenward_core::Change;
@@ -29,6 +30,8 @@ pub struct Wants {
     pub product_use: Option<ProductNo>,
     /// All admin keys.
     pub admin_keys: bool,
+    /// All members and invitations.
+    pub people: bool,
 }
 
 impl Wants {
@@ -48,6 +51,7 @@ impl Wants {
             || self.products
             || self.product_use.is_some()
             || self.admin_keys
+            || self.people
     }
 }
 
@@ -79,6 +83,10 @@ pub struct View {
     pub product_users: u64,
     /// All admin keys, if wanted.
     pub admin_keys: Vec<AdminKeyRecord>,
+    /// All members, if wanted.
+    pub members: Vec<Member>,
+    /// All invitations, if wanted.
+    pub invitations: Vec<Invitation>,
     /// The numbers the next new things get.
     pub next: Next,
 }
@@ -92,6 +100,8 @@ pub struct Decided {
     pub audit: Vec<Entry>,
     /// Uses to remember; neither changes nor audited.
     pub uses: Vec<Use>,
+    /// Rows that no check asks for. Those about who may do what need an audit entry like a change.
+    pub records: Vec<Record>,
 }
 
 impl Decided {
@@ -102,7 +112,10 @@ impl Decided {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.changes.is_empty() && self.audit.is_empty() && self.uses.is_empty()
+        self.changes.is_empty()
+            && self.audit.is_empty()
+            && self.uses.is_empty()
+            && self.records.is_empty()
     }
 }
 

@@ -13,6 +13,7 @@ mod group;
 mod handle;
 mod job;
 mod load;
+pub mod people;
 mod postgres;
 mod queue;
 mod reader;

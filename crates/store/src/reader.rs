@@ -2,6 +2,7 @@
 //! never what a decision is based on.
 
 use crate::error::StoreError;
+use crate::people::{self, Invitation, Member, Session, TicketDigest};
 use crate::postgres;
 use crate::rows::{self, select_client};
 use crate::sqlite::SqliteReaders;
@@ -211,6 +212,46 @@ impl Reader {
             .rows(sql, vec![id.into()], rows::admin_key)
             .await?
             .pop())
+    }
+
+    /// Every member; there are few.
+    pub async fn members(&self) -> Result<Vec<Member>, StoreError> {
+        let sql = format!("{} ORDER BY email", people::SELECT_MEMBERS);
+        self.rows(sql, vec![], people::member).await
+    }
+
+    /// One member.
+    pub async fn member(&self, id: Uuid) -> Result<Option<Member>, StoreError> {
+        let sql = format!("{} WHERE id = $1", people::SELECT_MEMBERS);
+        let found = self.rows(sql, vec![id.into()], people::member).await?;
+        Ok(found.into_iter().next())
+    }
+
+    /// The member who signs in with an address in lower case.
+    pub async fn member_by_email(&self, email: &str) -> Result<Option<Member>, StoreError> {
+        let sql = format!("{} WHERE email = $1", people::SELECT_MEMBERS);
+        let found = self.rows(sql, vec![email.into()], people::member).await?;
+        Ok(found.into_iter().next())
+    }
+
+    /// Every invitation not used, those whose time is over too.
+    pub async fn invitations(&self) -> Result<Vec<Invitation>, StoreError> {
+        let sql = format!("{} ORDER BY created_at, id", people::SELECT_INVITATIONS);
+        self.rows(sql, vec![], people::invitation).await
+    }
+
+    /// The session a cookie names.
+    pub async fn session(&self, digest: &TicketDigest) -> Result<Option<Session>, StoreError> {
+        let sql = format!("{} WHERE digest = $1", people::SELECT_SESSIONS);
+        let params = vec![digest.as_slice().into()];
+        Ok(self.rows(sql, params, people::session).await?.pop())
+    }
+
+    /// Every session of a member, the last used first.
+    pub async fn sessions(&self, member: Uuid) -> Result<Vec<Session>, StoreError> {
+        let select = people::SELECT_SESSIONS;
+        let sql = format!("{select} WHERE member = $1 ORDER BY seen_at DESC, id");
+        self.rows(sql, vec![member.into()], people::session).await
     }
 
     /// Audit entries in order.

@@ -2,10 +2,10 @@
 //! by its own row number only under the exact type INTEGER.
 
 /// This program's schema version.
-pub(crate) const VERSION: i64 = 1;
+pub(crate) const VERSION: i64 = MIGRATIONS.len() as i64;
 
 /// Every migration, in order; the first is version 1. A released one is never changed.
-pub(crate) const MIGRATIONS: &[&str] = &[V1];
+pub(crate) const MIGRATIONS: &[&str] = &[V1, V2];
 
 const V1: &str = "
 CREATE TABLE head (
@@ -52,6 +52,32 @@ CREATE TABLE client_use (
     client {key}, at BIGINT NOT NULL, source TEXT NOT NULL, product BIGINT NOT NULL
 );
 ";
+
+/// The people behind the console.
+const V2: &str = "
+CREATE TABLE member (
+    id {bytes} NOT NULL UNIQUE, email TEXT NOT NULL UNIQUE, name TEXT NOT NULL, role TEXT NOT NULL, proofs TEXT NOT NULL,
+    created_at BIGINT NOT NULL, disabled_at BIGINT
+);
+CREATE TABLE invitation (
+    id {bytes} NOT NULL UNIQUE, digest {bytes} NOT NULL UNIQUE, email TEXT NOT NULL, role TEXT NOT NULL,
+    created_at BIGINT NOT NULL, expires_at BIGINT NOT NULL, invited_by TEXT NOT NULL
+);
+CREATE TABLE session (
+    digest {bytes} NOT NULL UNIQUE, id {bytes} NOT NULL UNIQUE, member {bytes} NOT NULL, created_at BIGINT NOT NULL,
+    seen_at BIGINT NOT NULL, proved_at BIGINT NOT NULL, source TEXT NOT NULL, agent TEXT NOT NULL
+);
+CREATE INDEX session_member ON session (member);
+";
+
+/// The migrations a database at version `found` lacks.
+pub(crate) fn missing(found: i64) -> &'static [&'static str] {
+    let done = usize::try_from(found).unwrap_or(0).min(MIGRATIONS.len());
+    &MIGRATIONS[done..]
+}
+
+/// Says in the head that all migrations are done.
+pub(crate) const SET_VERSION: &str = "UPDATE head SET schema = $1";
 
 /// The text of a migration for SQLite.
 pub(crate) fn for_sqlite(text: &str) -> String {

@@ -136,6 +136,12 @@ impl SqliteDriver {
                 .query_row("SELECT schema FROM head", [], |row| row.get(0))
                 .map_err(|error| StoreError::Damaged(error.to_string()))?;
             judge_version(found)?;
+            for migration in schema::missing(found) {
+                transaction.execute_batch(&schema::for_sqlite(migration))?;
+            }
+            if found < schema::VERSION {
+                transaction.execute(schema::SET_VERSION, [schema::VERSION])?;
+            }
         }
         transaction.commit()?;
         Ok(created)

@@ -4,6 +4,7 @@
 use crate::driver::Driver;
 use crate::error::StoreError;
 use crate::job::{Job, Next, View, Wants};
+use crate::people;
 use crate::rows::{self, select_client};
 use crate::statements::environment_number;
 use crate::value::{Row, Value};
@@ -36,6 +37,8 @@ pub(crate) async fn views(
         products: Vec::new(),
         product_users: 0,
         admin_keys: Vec::new(),
+        members: Vec::new(),
+        invitations: Vec::new(),
         next,
     };
     let mut views: Vec<Result<View, StoreError>> = group.iter().map(|_| Ok(blank())).collect();
@@ -140,6 +143,22 @@ async fn look_around(driver: &mut Driver, want: &Wants, view: &mut View) -> Resu
         };
         driver
             .query(rows::SELECT_ADMIN_KEYS, &[vec![]], &mut each)
+            .await?;
+    }
+    if want.people {
+        let mut each = |_: usize, row: &Row<'_>| {
+            view.members.push(people::member(row)?);
+            Ok(())
+        };
+        driver
+            .query(people::SELECT_MEMBERS, &[vec![]], &mut each)
+            .await?;
+        let mut each = |_: usize, row: &Row<'_>| {
+            view.invitations.push(people::invitation(row)?);
+            Ok(())
+        };
+        driver
+            .query(people::SELECT_INVITATIONS, &[vec![]], &mut each)
             .await?;
     }
     Ok(())

@@ -7,6 +7,7 @@ use crate::error::{Failure, StoreError};
 use crate::group::Group;
 use crate::job::{Decided, Job, Next};
 use crate::load::Head;
+use crate::people;
 use crate::queue::Queue;
 use crate::statements as sql;
 use crate::value::Statement;
@@ -137,8 +138,8 @@ impl<C: Clock + Send + Sync> Writer<C> {
             .commit(&draft.statements, self.patience(&group))
             .await;
         match self.conclude(&group.decided, draft.head, outcome, asked) {
-            // When clients were last used rests on nothing.
-            Ok(()) if group.notes_uses_only() => group.settle(Ok(())),
+            // When clients were last used, and who is signed in, rests on nothing.
+            Ok(()) if group.is_aside() => group.settle(Ok(())),
             Ok(()) => self.answer(group.jobs),
             Err(Ending::Failed(failure)) => group.settle(Err(failure)),
             Err(Ending::Refused(_)) if group.len() > 1 => self.write_singly(group).await,
@@ -222,6 +223,8 @@ impl<C: Clock + Send + Sync> Writer<C> {
         }
         let uses = decided.iter().flat_map(|one| &one.uses);
         statements.extend(uses.map(|used| Statement::new(NOTE_USE, used.values())));
+        let records = decided.iter().flat_map(|one| &one.records);
+        statements.extend(records.flat_map(people::statements));
         if number / TRIM_EVERY != from.0 / TRIM_EVERY && number > LOG_KEPT {
             statements.push(sql::trim_log(number - LOG_KEPT));
         }

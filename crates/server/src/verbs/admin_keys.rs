@@ -7,6 +7,7 @@ use crate::random;
 use serde_json::json;
 use std::net::IpAddr;
 use std::sync::Arc;
+use tokenward_core::audit::Actor;
 use tokenward_core::client::{AdminKeyRecord, Role};
 use tokenward_core::label::Name;
 use tokenward_core::time::Clock;
@@ -50,7 +51,11 @@ pub async fn admit(app: &App, text: &str, source: IpAddr) -> Result<Admin, NotAd
         proved && record.revoked_at.is_none() && record.expires_at.is_none_or(|end| now < end)
     });
     match good {
-        Some(key) => Ok(Admin { key, source }),
+        Some(key) => Ok(Admin {
+            who: Actor::AdminKey(key.id),
+            role: key.role,
+            source,
+        }),
         None => {
             app.throttle.failed(source, presented.id(), &clock);
             Err(NotAdmitted::Unknown)
@@ -131,7 +136,7 @@ pub async fn create(
             Decided {
                 changes,
                 audit: vec![entry],
-                uses: Vec::new(),
+                ..Decided::default()
             },
             (record, key),
         ))
@@ -177,7 +182,7 @@ pub async fn revoke(app: &App, admin: Admin, id: Uuid) -> Result<AdminKeyRecord,
             Decided {
                 changes,
                 audit: vec![entry],
-                uses: Vec::new(),
+                ..Decided::default()
             },
             record,
         ))

@@ -4,39 +4,37 @@ use super::Refused;
 use serde_json::Value;
 use std::net::IpAddr;
 use tokenward_core::audit::{Actor, Entry};
-use tokenward_core::client::{AdminKeyRecord, ClientState, Product, Role};
+use tokenward_core::client::{ClientState, Product, Role};
 use tokenward_core::ids::{ClientId, ProductNo, WorkspaceId};
 use tokenward_core::time::Timestamp;
 
 /// An administrator at work: who, as what, from where.
 #[derive(Clone, Debug)]
 pub struct Admin {
-    /// The admin key presented.
-    pub key: AdminKeyRecord,
+    /// Who: the holder of an admin key, or a member signed in to the console.
+    pub who: Actor,
+    /// What they may do.
+    pub role: Role,
     /// From where.
     pub source: IpAddr,
 }
 
-const READ_ONLY: Refused = Refused::Forbidden("this admin key reads only");
+const READ_ONLY: Refused = Refused::Forbidden("an auditor reads only");
 const OPERATORS: Refused = Refused::Forbidden("only an operator may do this");
 const NO_WORKSPACE: Refused = Refused::NotFound("workspace");
 const NO_CLIENT: Refused = Refused::NotFound("client");
 
 impl Admin {
-    fn role(&self) -> &Role {
-        &self.key.role
-    }
-
     /// Whether everything is open to it.
     #[must_use]
     pub fn is_operator(&self) -> bool {
-        matches!(self.role(), Role::Operator)
+        matches!(self.role, Role::Operator)
     }
 
     /// The one workspace its role is about; none means all.
     #[must_use]
     pub fn own_workspace(&self) -> Option<WorkspaceId> {
-        match self.role() {
+        match &self.role {
             Role::Operator => None,
             Role::WorkspaceAdmin { workspace } | Role::ProductAdmin { workspace, .. } => {
                 Some(*workspace)
@@ -60,7 +58,7 @@ impl Admin {
 
     /// Whether a set of products is within a product admin's.
     fn reaches(&self, wanted: Option<&[ProductNo]>, products: &[Product]) -> bool {
-        match (self.role(), wanted) {
+        match (&self.role, wanted) {
             (Role::ProductAdmin { .. }, None) => false,
             (Role::ProductAdmin { products: own, .. }, Some(wanted)) => {
                 !wanted.is_empty()
@@ -76,7 +74,7 @@ impl Admin {
 
     /// For operators only.
     pub fn must_operate(&self) -> Result<(), Refused> {
-        match self.role() {
+        match &self.role {
             Role::Operator => Ok(()),
             Role::Auditor { .. } => Err(READ_ONLY),
             _ => Err(OPERATORS),
@@ -113,7 +111,7 @@ impl Admin {
         products: &[Product],
     ) -> Result<(), Refused> {
         self.must_see_workspace(workspace)?;
-        if matches!(self.role(), Role::Auditor { .. }) {
+        if matches!(self.role, Role::Auditor { .. }) {
             return Err(READ_ONLY);
         }
         if !self.reaches(wanted, products) {
@@ -127,7 +125,7 @@ impl Admin {
     /// For those who may change this client.
     pub fn must_change(&self, state: &ClientState, products: &[Product]) -> Result<(), Refused> {
         self.must_see_client(state, products)?;
-        if matches!(self.role(), Role::Auditor { .. }) {
+        if matches!(self.role, Role::Auditor { .. }) {
             return Err(READ_ONLY);
         }
         Ok(())
@@ -135,7 +133,7 @@ impl Admin {
 
     /// For those who may read the whole audit log of a scope.
     pub fn must_audit(&self) -> Result<(), Refused> {
-        match self.role() {
+        match &self.role {
             Role::ProductAdmin { .. } => Err(Refused::Forbidden(
                 "a product admin may not read the audit log",
             )),
@@ -153,10 +151,9 @@ impl Admin {
         detail: &Value,
         at: Timestamp,
     ) -> Entry {
-        let actor = Actor::AdminKey(self.key.id);
         Entry {
             at,
-            actor,
+            actor: self.who.clone(),
             source: Some(self.source),
             action,
             workspace,

@@ -116,7 +116,7 @@ pub async fn create(
         let changes = vec![Change::ClientCreated { client: Box::new(client.clone()) }];
         let state = ClientState { client, slot: Slot::default(), workspace };
         let read = Read { state, last_use: None, products: Arc::new(view.products.clone()) };
-        Ok((Decided { changes, audit: vec![entry], uses: Vec::new() }, (read, secret)))
+        Ok((Decided { changes, audit: vec![entry], ..Decided::default() }, (read, secret)))
     });
     decided.await?
 }

@@ -68,7 +68,7 @@ pub async fn generate(app: &App, caller: Caller, wishes: Wishes) -> Result<Answe
             Decided {
                 changes,
                 audit,
-                uses: Vec::new(),
+                ..Decided::default()
             },
             answer,
         ))
@@ -118,7 +118,7 @@ pub async fn end_previous(app: &App, caller: Caller) -> Result<bool, Refused> {
             Decided {
                 changes: vec![change],
                 audit,
-                uses: Vec::new(),
+                ..Decided::default()
             },
             true,
         ))
@@ -170,7 +170,7 @@ pub async fn revoke_own(app: &App, caller: Caller, token: String) -> Result<bool
             Decided {
                 changes: vec![change],
                 audit,
-                uses: Vec::new(),
+                ..Decided::default()
             },
             true,
         ))

@@ -109,7 +109,7 @@ where
         let decided = Decided {
             changes: outcome.changes,
             audit: outcome.audit,
-            uses: Vec::new(),
+            ..Decided::default()
         };
         Ok((decided, (read, outcome.answer)))
     });

@@ -56,7 +56,7 @@ pub async fn put(
             Decided {
                 changes,
                 audit: vec![entry],
-                uses: Vec::new(),
+                ..Decided::default()
             },
             (product, old.is_none()),
         ))
@@ -104,7 +104,7 @@ pub async fn delete(app: &App, admin: Admin, text: &str) -> Result<(), Refused> 
             Decided {
                 changes,
                 audit: vec![entry],
-                uses: Vec::new(),
+                ..Decided::default()
             },
             (),
         ))

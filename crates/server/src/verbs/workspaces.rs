@@ -74,7 +74,7 @@ pub async fn create(app: &App, admin: Admin, text: &str) -> Result<Workspace, Re
             Decided {
                 changes,
                 audit: vec![entry],
-                uses: Vec::new(),
+                ..Decided::default()
             },
             workspace,
         ))
@@ -120,7 +120,7 @@ pub async fn change(
             Decided {
                 changes,
                 audit: vec![entry],
-                uses: Vec::new(),
+                ..Decided::default()
             },
             workspace,
         ))

@@ -218,7 +218,18 @@ impl PostgresDriver {
                 .await?;
             let found =
                 head.ok_or_else(|| StoreError::Damaged("the head row is missing".into()))?;
-            judge_version(found.get(0))?;
+            let found: i64 = found.get(0);
+            judge_version(found)?;
+            for migration in schema::missing(found) {
+                transaction
+                    .batch_execute(&schema::for_postgres(migration))
+                    .await?;
+            }
+            if found < schema::VERSION {
+                transaction
+                    .execute(schema::SET_VERSION, &[&schema::VERSION])
+                    .await?;
+            }
         }
         transaction.commit().await?;
         Ok(created)

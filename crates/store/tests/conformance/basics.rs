@@ -124,6 +124,6 @@ pub(crate) fn audited(changes: Vec<Change>, now: Timestamp) -> Decided {
     Decided {
         changes,
         audit,
-        uses: vec![],
+        ..Decided::default()
     }
 }

@@ -11,6 +11,7 @@ mod house;
 mod law;
 mod lease;
 mod model;
+mod people;
 mod place;
 mod postgres;
 mod sharer;

@@ -1,0 +1,297 @@
+//! The people behind the console: members, invitations and sessions, as rows. No check asks for them and no
+//! replica knows them, so they are no changes; what is done to members and invitations is audited like a change.
+
+use crate::error::StoreError;
+use crate::value::{Row, Statement, Value};
+use serde::{Deserialize, Serialize};
+use tokenward_core::client::Role;
+use tokenward_core::label::Name;
+use tokenward_core::time::Timestamp;
+use uuid::Uuid;
+
+/// Bytes of the digests by which invitations and sessions are found.
+pub const TICKET_DIGEST_BYTES: usize = 32;
+
+/// The SHA-256 of a secret that a browser or a link carries; the secret itself has 256 random bits.
+pub type TicketDigest = [u8; TICKET_DIGEST_BYTES];
+
+/// A person who may sign in.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Member {
+    /// The member's name for all time.
+    pub id: Uuid,
+    /// The address signed in with, in lower case; unique.
+    pub email: String,
+    /// What people call the member.
+    pub name: Name,
+    /// What the member may do.
+    pub role: Role,
+    /// What proves that it is the member.
+    pub proofs: Proofs,
+    /// When the invitation was accepted.
+    pub created_at: Timestamp,
+    /// Since when the member may not sign in, if so.
+    pub disabled_at: Option<Timestamp>,
+}
+
+/// What proves a member: digests and public keys, and one secret sealed under the server's keys.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Proofs {
+    /// The argon2id hash of the password in PHC form, if there is a password.
+    pub password: Option<String>,
+    /// The authenticator app, if there is one.
+    pub totp: Option<Totp>,
+    /// Digests of recovery codes not yet used, as hex.
+    pub recovery: Vec<String>,
+    /// Passkeys.
+    pub passkeys: Vec<Passkey>,
+    /// The member's name at the single sign-on provider, once known: issuer, a blank, subject.
+    pub sso: Option<String>,
+}
+
+impl Proofs {
+    /// Whether something besides the password is asked for.
+    #[must_use]
+    pub fn has_second(&self) -> bool {
+        self.totp.is_some() || !self.passkeys.is_empty()
+    }
+}
+
+/// An authenticator app (RFC 6238).
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Totp {
+    /// The shared secret, sealed, as hex.
+    pub sealed: String,
+    /// The time step of the last code taken: no code is taken twice.
+    pub last_step: u64,
+}
+
+/// A passkey (WebAuthn credential).
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Passkey {
+    /// Its name for all time.
+    pub id: Uuid,
+    /// What the member calls it.
+    pub name: String,
+    /// When it was added.
+    pub created_at: Timestamp,
+    /// When it was last used, if it was.
+    pub last_used_at: Option<Timestamp>,
+    /// The public key and counter, as the WebAuthn library keeps them.
+    pub credential: serde_json::Value,
+}
+
+/// A place kept for somebody who is to become a member.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Invitation {
+    /// Its name.
+    pub id: Uuid,
+    /// The digest of the secret in its link.
+    pub digest: TicketDigest,
+    /// Whom it is for, in lower case; empty when whoever holds the link may say (the first operator).
+    pub email: String,
+    /// What the member may do.
+    pub role: Role,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When the link ends.
+    pub expires_at: Timestamp,
+    /// Who invited, as in the audit log.
+    pub invited_by: String,
+}
+
+/// A browser that is signed in.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Session {
+    /// The digest of the secret in its cookie.
+    pub digest: TicketDigest,
+    /// Its name, to be shown and to end it by.
+    pub id: Uuid,
+    /// Whose.
+    pub member: Uuid,
+    /// When it began.
+    pub created_at: Timestamp,
+    /// When it was last used, to the minute.
+    pub seen_at: Timestamp,
+    /// When the member last proved who they are.
+    pub proved_at: Timestamp,
+    /// From where it was last used.
+    pub source: String,
+    /// The browser, as it calls itself, cut short.
+    pub agent: String,
+}
+
+/// A write of a row that is no change.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Record {
+    /// A member was made or changed: all of it as it is now.
+    MemberPut(Box<Member>),
+    /// A member was removed, with all sessions.
+    MemberRemoved(Uuid),
+    /// An invitation was made.
+    InvitationPut(Invitation),
+    /// An invitation was used or withdrawn.
+    InvitationRemoved(Uuid),
+    /// A session began or went on.
+    SessionPut(Session),
+    /// A session ended.
+    SessionEnded(Uuid),
+    /// All sessions of a member ended but this one, if one is named.
+    SessionsEnded {
+        /// Whose.
+        member: Uuid,
+        /// Which goes on.
+        but: Option<Uuid>,
+    },
+    /// Sessions last used before this moment are forgotten.
+    SessionsForgotten {
+        /// The moment.
+        before: Timestamp,
+    },
+}
+
+const PUT_MEMBER: &str = "INSERT INTO member (id, email, name, role, proofs, created_at, disabled_at)
+    VALUES ($1, $2, $3, $4, $5, $6, $7)
+    ON CONFLICT (id) DO UPDATE SET email = excluded.email, name = excluded.name, role = excluded.role,
+    proofs = excluded.proofs, disabled_at = excluded.disabled_at";
+const REMOVE_MEMBER: &str = "DELETE FROM member WHERE id = $1";
+const PUT_INVITATION: &str =
+    "INSERT INTO invitation (id, digest, email, role, created_at, expires_at, invited_by)
+    VALUES ($1, $2, $3, $4, $5, $6, $7)";
+const REMOVE_INVITATION: &str = "DELETE FROM invitation WHERE id = $1";
+const PUT_SESSION: &str =
+    "INSERT INTO session (digest, id, member, created_at, seen_at, proved_at, source, agent)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+    ON CONFLICT (digest) DO UPDATE SET seen_at = excluded.seen_at, proved_at = excluded.proved_at,
+    source = excluded.source, agent = excluded.agent";
+const END_SESSION: &str = "DELETE FROM session WHERE id = $1";
+const END_SESSIONS: &str = "DELETE FROM session WHERE member = $1";
+const END_OTHER_SESSIONS: &str = "DELETE FROM session WHERE member = $1 AND id <> $2";
+const FORGET_SESSIONS: &str = "DELETE FROM session WHERE seen_at < $1";
+
+pub(crate) const END_ALL_SESSIONS: &str = "DELETE FROM session";
+pub(crate) const WITHDRAW_ALL_INVITATIONS: &str = "DELETE FROM invitation";
+
+pub(crate) const SELECT_MEMBERS: &str =
+    "SELECT id, email, name, role, proofs, created_at, disabled_at FROM member";
+pub(crate) const SELECT_INVITATIONS: &str =
+    "SELECT id, digest, email, role, created_at, expires_at, invited_by FROM invitation";
+pub(crate) const SELECT_SESSIONS: &str =
+    "SELECT digest, id, member, created_at, seen_at, proved_at, source, agent FROM session";
+
+/// What a record does to the tables.
+pub(crate) fn statements(record: &Record) -> Vec<Statement> {
+    match record {
+        Record::MemberPut(member) => vec![Statement::one(
+            PUT_MEMBER,
+            vec![
+                member.id.into(),
+                member.email.as_str().into(),
+                member.name.as_str().into(),
+                json(&member.role),
+                json(&member.proofs),
+                member.created_at.into(),
+                member.disabled_at.into(),
+            ],
+        )],
+        Record::MemberRemoved(id) => vec![
+            Statement::new(END_SESSIONS, vec![(*id).into()]),
+            Statement::one(REMOVE_MEMBER, vec![(*id).into()]),
+        ],
+        Record::InvitationPut(invitation) => vec![Statement::one(
+            PUT_INVITATION,
+            vec![
+                invitation.id.into(),
+                invitation.digest.as_slice().into(),
+                invitation.email.as_str().into(),
+                json(&invitation.role),
+                invitation.created_at.into(),
+                invitation.expires_at.into(),
+                invitation.invited_by.as_str().into(),
+            ],
+        )],
+        Record::InvitationRemoved(id) => {
+            vec![Statement::one(REMOVE_INVITATION, vec![(*id).into()])]
+        }
+        Record::SessionPut(session) => vec![Statement::one(
+            PUT_SESSION,
+            vec![
+                session.digest.as_slice().into(),
+                session.id.into(),
+                session.member.into(),
+                session.created_at.into(),
+                session.seen_at.into(),
+                session.proved_at.into(),
+                session.source.as_str().into(),
+                session.agent.as_str().into(),
+            ],
+        )],
+        Record::SessionEnded(id) => vec![Statement::new(END_SESSION, vec![(*id).into()])],
+        Record::SessionsEnded { member, but: None } => {
+            vec![Statement::new(END_SESSIONS, vec![(*member).into()])]
+        }
+        Record::SessionsEnded {
+            member,
+            but: Some(but),
+        } => vec![Statement::new(
+            END_OTHER_SESSIONS,
+            vec![(*member).into(), (*but).into()],
+        )],
+        Record::SessionsForgotten { before } => {
+            vec![Statement::new(FORGET_SESSIONS, vec![(*before).into()])]
+        }
+    }
+}
+
+fn json(value: &impl Serialize) -> Value {
+    // Plain data with string keys: serialising cannot fail.
+    serde_json::to_string(value).unwrap_or_default().into()
+}
+
+fn from_json<T: for<'a> Deserialize<'a>>(text: &str) -> Result<T, StoreError> {
+    serde_json::from_str(text).map_err(|error| StoreError::Damaged(error.to_string()))
+}
+
+fn uuid(row: &Row<'_>, column: usize) -> Result<Uuid, StoreError> {
+    row.bytes(column).map(Uuid::from_bytes)
+}
+
+pub(crate) fn member(row: &Row<'_>) -> Result<Member, StoreError> {
+    Ok(Member {
+        id: uuid(row, 0)?,
+        email: row.text(1)?.to_owned(),
+        name: Name::parse(row.text(2)?).map_err(|why| StoreError::Damaged(why.0))?,
+        role: from_json(row.text(3)?)?,
+        proofs: from_json(row.text(4)?)?,
+        created_at: Timestamp(row.int(5)?),
+        disabled_at: row.int_or_null(6)?.map(Timestamp),
+    })
+}
+
+pub(crate) fn invitation(row: &Row<'_>) -> Result<Invitation, StoreError> {
+    Ok(Invitation {
+        id: uuid(row, 0)?,
+        digest: row.bytes(1)?,
+        email: row.text(2)?.to_owned(),
+        role: from_json(row.text(3)?)?,
+        created_at: Timestamp(row.int(4)?),
+        expires_at: Timestamp(row.int(5)?),
+        invited_by: row.text(6)?.to_owned(),
+    })
+}
+
+pub(crate) fn session(row: &Row<'_>) -> Result<Session, StoreError> {
+    Ok(Session {
+        digest: row.bytes(0)?,
+        id: uuid(row, 1)?,
+        member: uuid(row, 2)?,
+        created_at: Timestamp(row.int(3)?),
+        seen_at: Timestamp(row.int(4)?),
+        proved_at: Timestamp(row.int(5)?),
+        source: row.text(6)?.to_owned(),
+        agent: row.text(7)?.to_owned(),
+    })
+}

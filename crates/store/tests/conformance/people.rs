@@ -1,0 +1,237 @@
+//! Members, invitations and sessions: rows that no check asks for, in the same writer and transaction.
+
+use crate::basics::{START, draw, entry, name, uuid};
+use crate::house::House;
+use crate::place::{Place, on_both};
+use std::sync::Arc;
+use tokenward_core::client::Role;
+use tokenward_core::time::Timestamp;
+use tokenward_store::people::{Invitation, Member, Proofs, Record, Session, Totp};
+use tokenward_store::{Decided, Failure, Wants, restore};
+use uuid::Uuid;
+
+fn member(email: &str) -> Member {
+    Member {
+        id: uuid(),
+        email: email.into(),
+        name: name("Asha"),
+        role: Role::Operator,
+        proofs: Proofs {
+            password: Some("$argon2id$v=19$…".into()),
+            totp: Some(Totp {
+                sealed: "00ff".into(),
+                last_step: 7,
+            }),
+            recovery: vec!["ab".into()],
+            ..Proofs::default()
+        },
+        created_at: START,
+        disabled_at: None,
+    }
+}
+
+fn invitation(email: &str) -> Invitation {
+    Invitation {
+        id: uuid(),
+        digest: draw(),
+        email: email.into(),
+        role: Role::Auditor { workspace: None },
+        created_at: START,
+        expires_at: Timestamp(START.0 + 5),
+        invited_by: "system".into(),
+    }
+}
+
+fn session(member: Uuid, seen_at: Timestamp) -> Session {
+    Session {
+        digest: draw(),
+        id: uuid(),
+        member,
+        created_at: START,
+        seen_at,
+        proved_at: START,
+        source: "10.1.2.3".into(),
+        agent: "a browser".into(),
+    }
+}
+
+async fn write(house: &House, records: Vec<Record>, audited: bool) -> Result<(), Failure> {
+    let decided = house
+        .store
+        .decide::<_, (), _>(Wants::default(), move |view| {
+            let audit = match audited {
+                true => vec![entry("member.change", None, view.now)],
+                false => Vec::new(),
+            };
+            let decided = Decided {
+                records,
+                audit,
+                ..Decided::default()
+            };
+            Ok((decided, ()))
+        });
+    decided.await.map(|_| ())
+}
+
+async fn what_is_put_is_read_back_and_what_is_removed_is_gone(place: Arc<Place>) {
+    let house = House::open(&place).await;
+    let reader = house.store.reader().clone();
+    let (mut asha, ravi) = (member("asha@example.com"), member("ravi@example.com"));
+    let invited = invitation("new@example.com");
+    let records = vec![
+        Record::MemberPut(Box::new(ravi.clone())),
+        Record::MemberPut(Box::new(asha.clone())),
+        Record::InvitationPut(invited.clone()),
+    ];
+    write(&house, records, true).await.unwrap();
+    asha.disabled_at = Some(START);
+    asha.proofs.totp = None;
+    write(
+        &house,
+        vec![Record::MemberPut(Box::new(asha.clone()))],
+        true,
+    )
+    .await
+    .unwrap();
+    assert_eq!(
+        reader.members().await.unwrap(),
+        [asha.clone(), ravi.clone()]
+    );
+    let found = reader.member_by_email("asha@example.com").await.unwrap();
+    assert_eq!(found.as_ref(), Some(&asha));
+    assert_eq!(reader.member(ravi.id).await.unwrap(), Some(ravi.clone()));
+    assert_eq!(reader.invitations().await.unwrap(), [invited.clone()]);
+    let seen = house
+        .store
+        .decide::<_, (), _>(
+            Wants {
+                people: true,
+                ..Wants::default()
+            },
+            |view| {
+                Ok((
+                    Decided::nothing(),
+                    (view.members.len(), view.invitations.len()),
+                ))
+            },
+        )
+        .await;
+    assert_eq!(seen, Ok(Ok((2, 1))));
+    let gone = vec![
+        Record::InvitationRemoved(invited.id),
+        Record::MemberRemoved(asha.id),
+    ];
+    write(&house, gone, true).await.unwrap();
+    assert_eq!(reader.members().await.unwrap(), [ravi]);
+    assert_eq!(reader.invitations().await.unwrap(), []);
+    house.close().await;
+}
+
+async fn sessions_end_one_by_one_all_together_and_by_age(place: Arc<Place>) {
+    let house = House::open(&place).await;
+    let reader = house.store.reader().clone();
+    let asha = member("asha@example.com");
+    write(
+        &house,
+        vec![Record::MemberPut(Box::new(asha.clone()))],
+        true,
+    )
+    .await
+    .unwrap();
+    let at = |second: i64| Timestamp(START.0 + second * 1_000_000);
+    let all: Vec<Session> = (0..5).map(|n| session(asha.id, at(n))).collect();
+    let put = all.iter().cloned().map(Record::SessionPut).collect();
+    write(&house, put, false).await.unwrap();
+    assert_eq!(
+        reader.session(&all[2].digest).await.unwrap().as_ref(),
+        Some(&all[2])
+    );
+    let names = async || -> Vec<Uuid> {
+        let sessions = reader.sessions(asha.id).await.unwrap();
+        sessions.into_iter().map(|session| session.id).collect()
+    };
+    let ids: Vec<Uuid> = all.iter().rev().map(|session| session.id).collect();
+    assert_eq!(names().await, ids);
+    let before = at(1);
+    write(&house, vec![Record::SessionsForgotten { before }], false)
+        .await
+        .unwrap();
+    assert_eq!(names().await, ids[..4]);
+    write(&house, vec![Record::SessionEnded(ids[3])], false)
+        .await
+        .unwrap();
+    assert_eq!(names().await, ids[..3]);
+    let others = Record::SessionsEnded {
+        member: asha.id,
+        but: Some(ids[1]),
+    };
+    write(&house, vec![others], false).await.unwrap();
+    assert_eq!(names().await, [ids[1]]);
+    write(&house, vec![Record::MemberRemoved(asha.id)], true)
+        .await
+        .unwrap();
+    assert!(names().await.is_empty());
+    house.close().await;
+}
+
+async fn who_may_do_what_is_not_changed_without_an_audit_entry(place: Arc<Place>) {
+    let house = House::open(&place).await;
+    let asha = member("asha@example.com");
+    for record in [
+        Record::MemberPut(Box::new(asha.clone())),
+        Record::MemberRemoved(asha.id),
+        Record::InvitationPut(invitation("x@example.com")),
+        Record::InvitationRemoved(uuid()),
+    ] {
+        let refused = write(&house, vec![record], false).await;
+        assert_eq!(refused, Err(Failure::Unavailable));
+    }
+    assert_eq!(house.store.reader().members().await.unwrap(), []);
+    house.close().await;
+}
+
+async fn a_restore_ends_sessions_and_invitations_and_keeps_members(place: Arc<Place>) {
+    let house = House::open(&place).await;
+    let asha = member("asha@example.com");
+    let records = vec![
+        Record::MemberPut(Box::new(asha.clone())),
+        Record::InvitationPut(invitation("new@example.com")),
+        Record::SessionPut(session(asha.id, START)),
+    ];
+    write(&house, records, true).await.unwrap();
+    let who = house.who.clone();
+    house.close().await;
+    restore(&place.location, None, uuid(), START).await.unwrap();
+    let house = House::open_as(&place, who).await.unwrap();
+    let reader = house.store.reader();
+    assert!(reader.sessions(asha.id).await.unwrap().is_empty());
+    assert!(reader.invitations().await.unwrap().is_empty());
+    assert_eq!(reader.members().await.unwrap(), [asha]);
+    house.close().await;
+}
+
+async fn a_database_of_the_first_version_is_brought_up(place: Arc<Place>) {
+    let (house, clients) = House::populated(&place, 2).await;
+    let who = house.who.clone();
+    house.close().await;
+    for table in ["member", "invitation", "session"] {
+        place.sql(&format!("DROP TABLE {table}"));
+    }
+    place.sql("UPDATE head SET schema = 1");
+    let house = House::open_as(&place, who).await.unwrap();
+    let asha = member("asha@example.com");
+    write(&house, vec![Record::MemberPut(Box::new(asha))], true)
+        .await
+        .unwrap();
+    house.generate(clients[0].0, &clients[0].1).await.unwrap();
+    assert!(place.number("SELECT schema FROM head") > 1);
+    house.close().await;
+}
+
+on_both!(
+    what_is_put_is_read_back_and_what_is_removed_is_gone,
+    sessions_end_one_by_one_all_together_and_by_age,
+    who_may_do_what_is_not_changed_without_an_audit_entry,
+    a_restore_ends_sessions_and_invitations_and_keeps_members,
+    a_database_of_the_first_version_is_brought_up,
+);
