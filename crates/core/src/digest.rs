@@ -248,6 +248,11 @@ impl Keyring {
         self.keys.iter().rev().find(|key| key.id == id)
     }
 
+    /// The whole of key `id`; none in a ring that only checks tokens.
+    pub(crate) fn root(&self, id: KeyId) -> Option<&[u8; 32]> {
+        self.key(id)?.root.as_ref()
+    }
+
     /// The digest of an access token under key `id`; none when the ring lacks that key.
     #[must_use]
     #[inline]

@@ -5,6 +5,7 @@
 //! messages are arguments. That is what lets the same code be tested with seeds, model-checked and
 //! run beside a product API. See `ARCHITECTURE.md` for the whole house.
 
+pub mod at_rest;
 pub mod attach;
 pub mod audit;
 pub mod change;
