@@ -84,6 +84,7 @@ for_test() {
     [ -x /usr/bin/caddy ] || missing+=(caddy)
     needs setpriv util-linux
     needs systemd-creds systemd
+    needs chromium chromium
     needs node nodejs
     needs npm npm
     needs java default-jre-headless

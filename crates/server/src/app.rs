@@ -3,6 +3,7 @@
 use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::metrics::Metrics;
+use crate::people::password::Passwords;
 use crate::replicas::Marker;
 use crate::throttle::Throttle;
 use crate::usage::Usage;
@@ -25,6 +26,10 @@ pub struct App {
     pub usage: Usage,
     /// Who has failed too often.
     pub throttle: Throttle,
+    /// Whose codes were guessed too often.
+    pub codes_throttle: Throttle,
+    /// Where people's passwords are hashed.
+    pub passwords: Passwords,
     /// Tells a successor that replicas may be vouching.
     pub(crate) replicas: Marker,
     stopping: AtomicBool,
@@ -42,6 +47,8 @@ impl App {
             metrics: Metrics::new(),
             usage: Usage::default(),
             throttle: Throttle::default(),
+            codes_throttle: Throttle::for_codes(),
+            passwords: Passwords::default(),
             stopping: AtomicBool::new(false),
         }
     }

@@ -14,6 +14,29 @@ use tokenward_store::{Decided, Wants};
 /// The environment variable that may hold the first admin key; used on an empty store only.
 const GIVEN: &str = "TOKENWARD_BOOTSTRAP_ADMIN_KEY";
 
+/// Offers the console's first operator a link while nobody can sign in: written to the data directory for its owner
+/// only, and shown on a terminal; never in a log.
+pub(crate) async fn first_link(app: &App, directory: &DataDir, base: &str) -> Result<(), Fault> {
+    let path = directory.file(data_dir::CONSOLE_LINK);
+    let made = crate::verbs::members::first_link(app).await?;
+    data_dir::remove(&path)?;
+    let Some(ticket) = made else {
+        return Ok(());
+    };
+    let link = zeroize::Zeroizing::new(format!("{base}/console/join/{}", ticket.expose().as_str()));
+    data_dir::create_private(&path, format!("{}\n", link.as_str()).as_bytes())?;
+    tracing::warn!(
+        "nobody can sign in to the console yet; the link that makes its first operator is in {}, good once and for a day",
+        path.display()
+    );
+    let mut terminal = std::io::stderr();
+    if std::io::IsTerminal::is_terminal(&terminal) {
+        use std::io::Write as _;
+        let _ = writeln!(terminal, "\nSet up the console: {}\n", link.as_str());
+    }
+    Ok(())
+}
+
 /// Makes the first operator's key if the store has none: the one given, or a new one, written to the
 /// data directory for its owner only.
 pub(crate) async fn first_admin_key(app: &App, directory: &DataDir) -> Result<(), Fault> {

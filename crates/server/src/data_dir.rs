@@ -16,6 +16,8 @@ pub const DATABASE: &str = "tokenward.sqlite";
 pub const DIGEST_KEYS: &str = "digest-keys";
 /// The first admin key's file.
 pub const ADMIN_KEY: &str = "admin-key";
+/// The link that makes the console's first operator.
+pub const CONSOLE_LINK: &str = "console-link";
 /// Where the running server tells its addresses.
 pub const LISTENING: &str = "listening.json";
 /// There while replicas may be vouching by this node's word.
@@ -193,6 +195,16 @@ fn unhex(text: &str) -> Option<Zeroizing<[u8; 32]>> {
         *byte = u8::from_str_radix(&text[2 * at..2 * at + 2], 16).ok()?;
     }
     Some(out)
+}
+
+/// Bytes of any length from lowercase or uppercase hex.
+#[must_use]
+pub fn unhex_any(text: &str) -> Option<Vec<u8>> {
+    if !text.len().is_multiple_of(2) || !text.is_ascii() {
+        return None;
+    }
+    let digits = |at: usize| u8::from_str_radix(text.get(at..at + 2)?, 16).ok();
+    (0..text.len()).step_by(2).map(digits).collect()
 }
 
 /// Reads a small file that holds a secret.

@@ -17,6 +17,7 @@ pub mod logs;
 pub mod metrics;
 mod net;
 mod patience;
+pub mod people;
 pub mod random;
 mod replicas;
 pub mod serve;

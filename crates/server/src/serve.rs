@@ -106,6 +106,15 @@ async fn serve(config: Config) -> Result<(), Fault> {
         "public": format!("{}://{public_address}", scheme(&public_tls)),
         "internal": format!("{}://{internal_address}", scheme(&internal_tls)),
     });
+    let reachable = match public_address.ip().is_unspecified() {
+        true => format!("localhost:{}", public_address.port()),
+        false => public_address.to_string(),
+    };
+    let base = match &app.config.issuer {
+        Some(issuer) => issuer.trim_end_matches('/').to_owned(),
+        None => format!("{}://{reachable}", scheme(&public_tls)),
+    };
+    bootstrap::first_link(&app, &directory, &base).await?;
     data_dir::replace(
         &directory.file(data_dir::LISTENING),
         format!("{addresses}\n").as_bytes(),

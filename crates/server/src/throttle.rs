@@ -7,18 +7,27 @@ use std::net::IpAddr;
 use tokenward_core::time::{BootInstant, Clock};
 use uuid::Uuid;
 
-/// Failures allowed in a burst.
-const BURST: f64 = 20.0;
-/// Failures forgiven a second.
-const PER_SECOND: f64 = 0.5;
+/// Failures allowed in a burst, and forgiven a second, where what is guessed is a whole secret or a password.
+const SECRETS: (f64, f64) = (20.0, 0.5);
+/// The same where it is a code of six digits, counted whoever guesses: 1,440 guesses a day among a million codes,
+/// three of which are good at a time.
+const CODES: (f64, f64) = (6.0, 1.0 / 60.0);
 /// Pairs remembered; beyond it all are forgotten, which favours the guesser for a moment but bounds
 /// the memory.
 const PAIRS_MAX: usize = 100_000;
 
 /// Failed attempts by source and target.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Throttle {
+    burst: f64,
+    per_second: f64,
     buckets: Mutex<HashMap<(IpAddr, Uuid), Bucket>>,
+}
+
+impl Default for Throttle {
+    fn default() -> Self {
+        Self::with(SECRETS)
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -28,6 +37,20 @@ struct Bucket {
 }
 
 impl Throttle {
+    /// For codes of six digits.
+    #[must_use]
+    pub fn for_codes() -> Self {
+        Self::with(CODES)
+    }
+
+    fn with((burst, per_second): (f64, f64)) -> Self {
+        Self {
+            burst,
+            per_second,
+            buckets: Mutex::default(),
+        }
+    }
+
     /// Seconds this source must wait before it may try this target again; 0 means go on.
     #[must_use]
     pub fn wait_seconds(&self, source: IpAddr, target: Uuid, clock: &impl Clock) -> u64 {
@@ -35,11 +58,11 @@ impl Throttle {
         let Some(bucket) = buckets.get(&(source.to_canonical(), target)) else {
             return 0;
         };
-        let over = bucket.now(clock.boot()).failures - BURST;
+        let over = bucket.now(clock.boot(), self.per_second).failures - self.burst;
         if over <= -1.0 {
             0
         } else {
-            ((over + 1.0) / PER_SECOND).ceil().max(1.0) as u64
+            ((over + 1.0) / self.per_second).ceil().max(1.0) as u64
         }
     }
 
@@ -48,7 +71,8 @@ impl Throttle {
         let now = clock.boot();
         let mut buckets = self.buckets.lock();
         if buckets.len() >= PAIRS_MAX {
-            buckets.retain(|_, bucket| bucket.now(now).failures > 0.0);
+            let per_second = self.per_second;
+            buckets.retain(|_, bucket| bucket.now(now, per_second).failures > 0.0);
             if buckets.len() >= PAIRS_MAX {
                 buckets.clear();
             }
@@ -59,16 +83,16 @@ impl Throttle {
                 failures: 0.0,
                 at: now,
             });
-        *bucket = bucket.now(now);
+        *bucket = bucket.now(now, self.per_second);
         bucket.failures += 1.0;
     }
 }
 
 impl Bucket {
-    fn now(self, now: BootInstant) -> Self {
+    fn now(self, now: BootInstant, per_second: f64) -> Self {
         let seconds = now.0.saturating_sub(self.at.0) as f64 / 1e9;
         Self {
-            failures: (self.failures - seconds * PER_SECOND).max(0.0),
+            failures: (self.failures - seconds * per_second).max(0.0),
             at: now,
         }
     }

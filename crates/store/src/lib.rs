@@ -33,5 +33,5 @@ pub use backup::{Restored, backup, restore};
 pub use error::{Failure, StoreError};
 pub use handle::WriterHandle;
 pub use job::{Decided, Next, View, Wants};
-pub use reader::{AuditFilter, ClientFilter, PAGE_MAX, Reader, Use};
+pub use reader::{AuditFilter, ClientFilter, PAGE_MAX, Reader, StateFilter, Use};
 pub use store::{Head, Location, NodeIdentity, Options, Store, TERM};

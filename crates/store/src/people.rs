@@ -135,8 +135,24 @@ pub enum Record {
     InvitationPut(Invitation),
     /// An invitation was used or withdrawn.
     InvitationRemoved(Uuid),
-    /// A session began or went on.
-    SessionPut(Session),
+    /// A session began.
+    SessionBegan(Session),
+    /// A session went on; one that ended meanwhile stays ended.
+    SessionSeen {
+        /// Which.
+        session: Uuid,
+        /// When.
+        at: Timestamp,
+        /// From where.
+        source: String,
+    },
+    /// The member proved again who they are; in a session that ended meanwhile it changes nothing.
+    SessionProved {
+        /// In which.
+        session: Uuid,
+        /// When.
+        at: Timestamp,
+    },
     /// A session ended.
     SessionEnded(Uuid),
     /// All sessions of a member ended but this one, if one is named.
@@ -162,11 +178,11 @@ const PUT_INVITATION: &str =
     "INSERT INTO invitation (id, digest, email, role, created_at, expires_at, invited_by)
     VALUES ($1, $2, $3, $4, $5, $6, $7)";
 const REMOVE_INVITATION: &str = "DELETE FROM invitation WHERE id = $1";
-const PUT_SESSION: &str =
+const BEGIN_SESSION: &str =
     "INSERT INTO session (digest, id, member, created_at, seen_at, proved_at, source, agent)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
-    ON CONFLICT (digest) DO UPDATE SET seen_at = excluded.seen_at, proved_at = excluded.proved_at,
-    source = excluded.source, agent = excluded.agent";
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+const SEE_SESSION: &str = "UPDATE session SET seen_at = $1, source = $2 WHERE id = $3";
+const PROVE_SESSION: &str = "UPDATE session SET proved_at = $1 WHERE id = $2";
 const END_SESSION: &str = "DELETE FROM session WHERE id = $1";
 const END_SESSIONS: &str = "DELETE FROM session WHERE member = $1";
 const END_OTHER_SESSIONS: &str = "DELETE FROM session WHERE member = $1 AND id <> $2";
@@ -216,8 +232,8 @@ pub(crate) fn statements(record: &Record) -> Vec<Statement> {
         Record::InvitationRemoved(id) => {
             vec![Statement::one(REMOVE_INVITATION, vec![(*id).into()])]
         }
-        Record::SessionPut(session) => vec![Statement::one(
-            PUT_SESSION,
+        Record::SessionBegan(session) => vec![Statement::one(
+            BEGIN_SESSION,
             vec![
                 session.digest.as_slice().into(),
                 session.id.into(),
@@ -228,6 +244,18 @@ pub(crate) fn statements(record: &Record) -> Vec<Statement> {
                 session.source.as_str().into(),
                 session.agent.as_str().into(),
             ],
+        )],
+        Record::SessionSeen {
+            session,
+            at,
+            source,
+        } => vec![Statement::new(
+            SEE_SESSION,
+            vec![(*at).into(), source.as_str().into(), (*session).into()],
+        )],
+        Record::SessionProved { session, at } => vec![Statement::new(
+            PROVE_SESSION,
+            vec![(*at).into(), (*session).into()],
         )],
         Record::SessionEnded(id) => vec![Statement::new(END_SESSION, vec![(*id).into()])],
         Record::SessionsEnded { member, but: None } => {

@@ -53,17 +53,61 @@ pub struct ClientFilter {
     pub label: Option<String>,
     /// Deleted ones too.
     pub deleted: bool,
+    /// Only those whose label holds this text, upper and lower case of A to Z alike.
+    pub search: Option<String>,
+    /// Only those restricted to this product, or to none.
+    pub product: Option<ProductNo>,
+    /// Only those in this state.
+    pub state: Option<StateFilter>,
     /// Only those behind this one.
     pub after: Option<ClientNo>,
+    /// The newest first.
+    pub newest_first: bool,
     /// At most this many, at most [`PAGE_MAX`].
     pub limit: u32,
 }
 
+/// A state of clients at a moment.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum StateFilter {
+    /// With a live token, and not disabled.
+    Live(Timestamp),
+    /// With a live token that ends before the second moment, and was made before the third.
+    Expiring {
+        /// Now.
+        now: Timestamp,
+        /// Ends before.
+        before: Timestamp,
+        /// Made before.
+        made: Timestamp,
+    },
+    /// Whose newest token's time is over.
+    Expired(Timestamp),
+    /// That never had a token.
+    NeverGenerated,
+    /// Whose tokens were never used.
+    NeverUsed,
+    /// Whose tokens were used last before this moment, or never.
+    UnusedSince(Timestamp),
+    /// Disabled ones.
+    Disabled,
+    /// Deleted ones.
+    Deleted,
+}
+
 /// Which audit entries to read.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct AuditFilter {
     /// Only those behind this number.
     pub after: u64,
+    /// The newest first, and only those before this number; 0 means from the end.
+    pub newest_before: Option<u64>,
+    /// Only this action.
+    pub action: Option<String>,
+    /// Only this actor.
+    pub actor: Option<String>,
+    /// Without generations by clients: then an index serves those of one client or workspace.
+    pub acts_only: bool,
     /// At most this many, at most [`PAGE_MAX`].
     pub limit: u32,
     /// Of this client.
@@ -160,12 +204,32 @@ impl Reader {
             asked.and("c.label =", label.as_str());
         }
         if let Some(after) = filter.after {
-            asked.and("c.no >", after.0);
+            let beyond = if filter.newest_first {
+                "c.no <"
+            } else {
+                "c.no >"
+            };
+            asked.and(beyond, after.0);
         }
-        if !filter.deleted {
+        if !filter.deleted && filter.state != Some(StateFilter::Deleted) {
             asked.text("c.deleted_at IS NULL");
         }
-        let sql = asked.sql(select_client!(and_use, ""), "c.no", filter.limit);
+        if let Some(search) = &filter.search {
+            asked.holds("lower(c.label)", &search.to_ascii_lowercase());
+        }
+        if let Some(product) = filter.product {
+            let one = format!(",{},", product.0);
+            asked.holds(&format!("coalesce(c.products, '{one}')"), &one);
+        }
+        if let Some(state) = filter.state {
+            asked.state(state);
+        }
+        let order = if filter.newest_first {
+            "c.no DESC"
+        } else {
+            "c.no"
+        };
+        let sql = asked.sql(select_client!(and_use, ""), order, filter.limit);
         self.rows(sql, asked.params, client_and_use).await
     }
 
@@ -257,7 +321,21 @@ impl Reader {
     /// Audit entries in order.
     pub async fn audit(&self, filter: &AuditFilter) -> Result<Vec<Written>, StoreError> {
         let mut asked = Asked::default();
-        asked.and("seq >", filter.after.cast_signed());
+        if filter.after > 0 || filter.newest_before.is_none() {
+            asked.and("seq >", filter.after.cast_signed());
+        }
+        if let Some(before) = filter.newest_before.filter(|before| *before > 0) {
+            asked.and("seq <", before.cast_signed());
+        }
+        if let Some(action) = &filter.action {
+            asked.and("action =", action.as_str());
+        }
+        if let Some(actor) = &filter.actor {
+            asked.and("actor =", actor.as_str());
+        }
+        if filter.acts_only {
+            asked.text("action <> 'token.generate'");
+        }
         if let Some(client) = filter.client {
             asked.and("client =", client.0);
         }
@@ -266,7 +344,11 @@ impl Reader {
         }
         let select =
             "SELECT seq, at, actor, source, action, workspace, client, detail, hash FROM audit";
-        let sql = asked.sql(select, "seq", filter.limit);
+        let order = match filter.newest_before {
+            Some(_) => "seq DESC",
+            None => "seq",
+        };
+        let sql = asked.sql(select, order, filter.limit);
         self.rows(sql, asked.params, rows::audit).await
     }
 
@@ -311,6 +393,44 @@ impl Asked {
         self.params.push(value.into());
         self.conditions
             .push(format!("{condition} ${}", self.params.len()));
+    }
+
+    /// A text that holds another, whatever characters that has.
+    fn holds(&mut self, text: &str, part: &str) {
+        let escaped = part
+            .replace('!', "!!")
+            .replace('%', "!%")
+            .replace('_', "!_");
+        self.params.push(format!("%{escaped}%").into());
+        let at = self.params.len();
+        self.conditions
+            .push(format!("{text} LIKE ${at} ESCAPE '!'"));
+    }
+
+    /// Clients in a state.
+    fn state(&mut self, state: StateFilter) {
+        const LIVE: &str = "s.digest IS NOT NULL AND s.ended IS NULL AND c.disabled_at IS NULL";
+        match state {
+            StateFilter::Live(now) => {
+                self.text(LIVE);
+                self.and("coalesce(s.valid_till, 9223372036854775807) >", now.0);
+            }
+            StateFilter::Expiring { now, before, made } => {
+                self.text(LIVE);
+                self.and("s.valid_till >", now.0);
+                self.and("s.valid_till <", before.0);
+                self.and("s.issued_at <", made.0);
+            }
+            StateFilter::Expired(now) => {
+                self.text("s.digest IS NOT NULL AND s.ended IS NULL");
+                self.and("s.valid_till <=", now.0);
+            }
+            StateFilter::NeverGenerated => self.text("s.generation = 0"),
+            StateFilter::NeverUsed => self.text("u.at IS NULL"),
+            StateFilter::UnusedSince(before) => self.and("coalesce(u.at, 0) <", before.0),
+            StateFilter::Disabled => self.text("c.disabled_at IS NOT NULL"),
+            StateFilter::Deleted => self.text("c.deleted_at IS NOT NULL"),
+        }
     }
 
     fn text(&mut self, condition: &str) {

@@ -5,6 +5,7 @@ pub mod admin;
 pub mod check;
 pub mod clear_api;
 mod connection;
+mod console;
 pub mod credentials;
 pub mod envelope;
 pub mod internal;

@@ -2,7 +2,7 @@
 //! everything and a request id on every answer.
 
 use super::envelope::Problem;
-use super::{BODY_MAX, HEAD_MAX, admin, clear_api, oauth};
+use super::{BODY_MAX, HEAD_MAX, admin, clear_api, console, oauth};
 use crate::app::App;
 use crate::net::{Connection, Listener};
 use crate::random;
@@ -49,6 +49,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route(clear_api::PREVIOUS_PATH, any(end_previous))
         .merge(oauth::router())
         .nest("/admin/v1", admin::router())
+        .merge(console::router())
         .fallback(nothing_here)
         // Each dialect says in its own form that a body is too long.
         .layer(DefaultBodyLimit::max(BODY_MAX))

@@ -141,6 +141,14 @@ impl Admin {
         }
     }
 
+    /// For those who may see how the server itself is set up.
+    pub fn must_see_settings(&self) -> Result<(), Refused> {
+        match &self.role {
+            Role::Operator | Role::Auditor { workspace: None } => Ok(()),
+            _ => Err(OPERATORS),
+        }
+    }
+
     /// The audit entry of an act of this administrator.
     #[must_use]
     pub fn entry(

@@ -94,10 +94,21 @@ fn secrets_changed(before: &ClientState, after: &ClientState) -> Vec<Change> {
     changes
 }
 
-/// Generates a token from the console; it is told here and never again.
-pub async fn generate_token(app: &App, admin: Admin, id: ClientId) -> Result<Answer, Refused> {
+/// Generates a token by an administrator's hand; it is told here and never again. With `at`, only while the newest
+/// token is of that generation.
+pub async fn generate_token(
+    app: &App,
+    admin: Admin,
+    id: ClientId,
+    at: Option<u32>,
+) -> Result<Answer, Refused> {
     let keyring = Arc::clone(&app.keyring);
     let decided = decide(app, admin, wants(id), move |admin, view, state| {
+        let found = state.slot.generation;
+        if at.is_some_and(|at| at != found) {
+            let why = format!("a newer token was made meanwhile: generation {found}");
+            return Err(Refused::Conflict("GENERATION_MISMATCH", why));
+        }
         let generated = generate::by_admin(state, random::fresh(), &keyring, view.now);
         let (changes, answer) = generated.map_err(|rejection| match rejection {
             Rejection::ClientDisabled => {

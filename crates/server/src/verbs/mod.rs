@@ -1,14 +1,18 @@
 //! What can be done, each verb once: the wire dialects in `http` are adapters onto these. Nothing here
 //! knows a status code.
 
+pub mod account;
 pub mod admin_keys;
+pub mod audit;
 pub mod authority;
 pub mod client_credentials;
 pub mod clients;
 pub mod issuance;
+pub mod members;
 mod one_client;
 pub mod products;
 pub mod settings;
+pub mod sign_in;
 pub mod workspaces;
 
 use tokenward_store::Failure;

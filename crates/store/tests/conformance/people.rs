@@ -140,7 +140,7 @@ async fn sessions_end_one_by_one_all_together_and_by_age(place: Arc<Place>) {
     .unwrap();
     let at = |second: i64| Timestamp(START.0 + second * 1_000_000);
     let all: Vec<Session> = (0..5).map(|n| session(asha.id, at(n))).collect();
-    let put = all.iter().cloned().map(Record::SessionPut).collect();
+    let put = all.iter().cloned().map(Record::SessionBegan).collect();
     write(&house, put, false).await.unwrap();
     assert_eq!(
         reader.session(&all[2].digest).await.unwrap().as_ref(),
@@ -152,10 +152,29 @@ async fn sessions_end_one_by_one_all_together_and_by_age(place: Arc<Place>) {
     };
     let ids: Vec<Uuid> = all.iter().rev().map(|session| session.id).collect();
     assert_eq!(names().await, ids);
+    let seen = Record::SessionSeen {
+        session: ids[4],
+        at: at(0),
+        source: "192.0.2.7".into(),
+    };
+    let proved = Record::SessionProved {
+        session: ids[4],
+        at: at(9),
+    };
+    write(&house, vec![seen.clone(), proved.clone()], false)
+        .await
+        .unwrap();
+    let oldest = reader.session(&all[0].digest).await.unwrap().unwrap();
+    assert_eq!(
+        (oldest.source.as_str(), oldest.proved_at),
+        ("192.0.2.7", at(9))
+    );
     let before = at(1);
     write(&house, vec![Record::SessionsForgotten { before }], false)
         .await
         .unwrap();
+    // What is noted of a session that is over does not bring it back.
+    write(&house, vec![seen, proved], false).await.unwrap();
     assert_eq!(names().await, ids[..4]);
     write(&house, vec![Record::SessionEnded(ids[3])], false)
         .await
@@ -196,7 +215,7 @@ async fn a_restore_ends_sessions_and_invitations_and_keeps_members(place: Arc<Pl
     let records = vec![
         Record::MemberPut(Box::new(asha.clone())),
         Record::InvitationPut(invitation("new@example.com")),
-        Record::SessionPut(session(asha.id, START)),
+        Record::SessionBegan(session(asha.id, START)),
     ];
     write(&house, records, true).await.unwrap();
     let who = house.who.clone();

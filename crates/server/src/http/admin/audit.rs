@@ -4,15 +4,15 @@ use super::extract::{Query, Signed};
 use super::problem::{Answer, Problem};
 use super::views;
 use crate::app::App;
-use crate::verbs::Refused;
+use crate::verbs::audit::Verified;
+use crate::verbs::{self, Refused};
 use axum::extract::State;
 use http::StatusCode;
 use http::request::Parts;
 use serde_json::json;
 use std::sync::Arc;
-use tokenward_core::audit::Verifier;
 use tokenward_core::ids::{ClientId, WorkspaceId};
-use tokenward_store::{AuditFilter, PAGE_MAX};
+use tokenward_store::AuditFilter;
 
 /// The largest number an entry can have: what both engines keep.
 const NUMBER_MAX: u64 = i64::MAX.unsigned_abs();
@@ -39,6 +39,7 @@ pub(super) async fn list(
         client: query.uuid("client_id")?.map(ClientId),
         // An administrator of one workspace reads that one's entries, asked for or not.
         workspace: wanted.or(admin.own_workspace()),
+        ..AuditFilter::default()
     };
     let entries = app
         .store
@@ -57,44 +58,12 @@ pub(super) async fn list(
 }
 
 pub(super) async fn verify(State(app): State<Arc<App>>, Signed(admin): Signed) -> Answer {
-    if admin.own_workspace().is_some() {
-        admin.must_operate()?;
-    }
-    let reader = app.store.reader();
-    // The head first: entries written meanwhile are beyond it and do no harm.
-    let (seq, hash, _) = reader.head().await.map_err(Refused::from)?;
-    let mut verifier = Verifier::default();
-    while verifier.head().0 < seq {
-        let filter = AuditFilter {
-            after: verifier.head().0,
-            limit: PAGE_MAX,
-            ..AuditFilter::default()
-        };
-        let entries = reader.audit(&filter).await.map_err(Refused::from)?;
-        let within = entries.iter().take_while(|entry| entry.seq <= seq);
-        let mut taken = false;
-        for entry in within {
-            taken = true;
-            if let Err(broken) = verifier.next(entry) {
-                let body =
-                    json!({ "ok": false, "broken_at": entry.seq, "why": broken.to_string() });
-                return Ok(views::answer(StatusCode::OK, &body));
-            }
+    let body = match verbs::audit::verify(&app, &admin).await? {
+        Verified::Whole { entries, hash } => {
+            let head = json!({ "seq": entries, "hash": *crate::data_dir::hex(&hash) });
+            json!({ "ok": true, "entries": entries, "head": head })
         }
-        if !taken {
-            let at = verifier.head().0 + 1;
-            let body = json!({ "ok": false, "broken_at": at, "why": format!("entries from number {at} are missing") });
-            return Ok(views::answer(StatusCode::OK, &body));
-        }
-    }
-    let (entries, found) = verifier.head();
-    if found != hash {
-        let body = json!({ "ok": false, "broken_at": entries, "why": "the chain does not end where the head says" });
-        return Ok(views::answer(StatusCode::OK, &body));
-    }
-    let head = json!({ "seq": entries, "hash": *crate::data_dir::hex(&found) });
-    Ok(views::answer(
-        StatusCode::OK,
-        &json!({ "ok": true, "entries": entries, "head": head }),
-    ))
+        Verified::Broken { at, why } => json!({ "ok": false, "broken_at": at, "why": why }),
+    };
+    Ok(views::answer(StatusCode::OK, &body))
 }

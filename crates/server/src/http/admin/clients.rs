@@ -184,7 +184,7 @@ pub(super) async fn generate(
     Signed(admin): Signed,
     Path(text): Path<String>,
 ) -> Answer {
-    let answer = client_credentials::generate_token(&app, admin, client_id(&text)?).await?;
+    let answer = client_credentials::generate_token(&app, admin, client_id(&text)?, None).await?;
     let body = json!({
         "access_token": answer.token.expose().as_str(),
         "generation": answer.generation,

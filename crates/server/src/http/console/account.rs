@@ -1,0 +1,228 @@
+//! One's own account: password, authenticator app, recovery codes, passkeys, sessions.
+
+use super::form::{Fault, Field, Form, Word};
+use super::frame::Frame;
+use super::once::{Download, OncePage};
+use super::reply::{Reply, Trouble, page, see, unprocessable};
+use super::session::{Member, Sent};
+use super::shown::Moment;
+use super::step_up;
+use crate::app::App;
+use crate::verbs::account;
+use crate::verbs::sign_in::Person;
+use askama::Template;
+use axum::Router;
+use axum::extract::{Path, State};
+use axum::routing::{get, post};
+use std::sync::Arc;
+use tokenward_core::time::Clock;
+use uuid::Uuid;
+use zeroize::Zeroizing;
+
+/// Every page below `/console/account`.
+pub(super) fn router() -> Router<Arc<App>> {
+    Router::new()
+        .route("/console/account", get(show))
+        .route("/console/account/password", post(password))
+        .route("/console/account/app", get(offer).post(set_app))
+        .route("/console/account/app/remove", post(remove_app))
+        .route("/console/account/recovery", post(recovery))
+        .route("/console/account/sessions/end", post(end_others))
+        .route("/console/account/sessions/{id}/end", post(end_one))
+}
+
+struct SessionLine {
+    id: String,
+    agent: String,
+    source: String,
+    began: Moment,
+    seen: Moment,
+    own: bool,
+}
+
+#[derive(Template)]
+#[template(path = "console/account.html")]
+struct AccountPage {
+    frame: Frame,
+    email: String,
+    fields: Vec<Field>,
+    fault: Fault,
+    has_password: bool,
+    has_app: bool,
+    recovery: usize,
+    has_second: bool,
+    sessions: Vec<SessionLine>,
+    word: Word,
+}
+
+#[derive(Template)]
+#[template(path = "console/app.html")]
+struct AppPage {
+    frame: Frame,
+    sealed: String,
+    typed: Zeroizing<String>,
+    scanned: Zeroizing<String>,
+    field: Field,
+    fault: Fault,
+    replaces: bool,
+}
+
+async fn shown(
+    app: &App,
+    person: &Person,
+    fault: Fault,
+    done: &str,
+) -> Result<AccountPage, Trouble> {
+    let now = app.clock().wall();
+    let sessions = account::sessions(app, person).await?;
+    let empty = Form::default();
+    let fields = vec![
+        Field::new(
+            "password",
+            "old_password",
+            "Your password now",
+            &empty,
+            &fault,
+        )
+        .auto("current-password"),
+        Field::new("password", "new_password", "New password", &empty, &fault)
+            .auto("new-password")
+            .hint(
+                "At least 10 characters; several unrelated words are good. Weak ones are refused.",
+            ),
+    ];
+    let proofs = &person.member.proofs;
+    let frame = Frame::new(person, "Your account", "account").done(done);
+    Ok(AccountPage {
+        word: frame.hidden_word(),
+        frame,
+        email: person.member.email.clone(),
+        fields,
+        fault,
+        has_password: proofs.password.is_some(),
+        has_app: proofs.totp.is_some(),
+        recovery: proofs.recovery.len(),
+        has_second: proofs.has_second(),
+        sessions: sessions
+            .into_iter()
+            .map(|session| SessionLine {
+                id: session.id.to_string(),
+                own: session.id == person.session.id,
+                began: Moment::plain(session.created_at),
+                seen: Moment::new(session.seen_at, now),
+                agent: session.agent,
+                source: session.source,
+            })
+            .collect(),
+    })
+}
+
+/// `GET /console/account`
+async fn show(State(app): State<Arc<App>>, Member(person): Member, uri: http::Uri) -> Reply {
+    let query = Form::read(uri.query().unwrap_or("").as_bytes()).unwrap_or_default();
+    page(&shown(&app, &person, Fault::default(), query.text("done")).await?)
+}
+
+/// `POST /console/account/password`
+async fn password(State(app): State<Arc<App>>, sent: Sent) -> Reply {
+    let (old, new) = (
+        sent.form.secret("old_password"),
+        sent.form.secret("new_password"),
+    );
+    match account::set_password(&app, &sent.person, old, new).await {
+        Ok(()) => Ok(see("/console/account?done=password")),
+        Err(refused) => unprocessable(&shown(&app, &sent.person, Fault::of(refused)?, "").await?),
+    }
+}
+
+fn app_page(app: &App, person: &Person, before: Option<&str>, fault: Fault) -> AppPage {
+    let offer = account::offer_app(app, person, before);
+    let field = Field::new(
+        "text",
+        "code",
+        "Code the app shows",
+        &Form::default(),
+        &fault,
+    )
+    .auto("one-time-code")
+    .digits()
+    .first();
+    AppPage {
+        frame: Frame::new(person, "Add an authenticator app", "account"),
+        sealed: offer.sealed,
+        typed: offer.typed,
+        scanned: offer.scanned,
+        field,
+        fault,
+        replaces: person.member.proofs.totp.is_some(),
+    }
+}
+
+/// `GET /console/account/app`
+async fn offer(State(app): State<Arc<App>>, Member(person): Member) -> Reply {
+    step_up::first(&app, &person, "/console/account/app")?;
+    page(&app_page(&app, &person, None, Fault::default()))
+}
+
+/// `POST /console/account/app`
+async fn set_app(State(app): State<Arc<App>>, sent: Sent) -> Reply {
+    sent.must_be_proved(&app, "/console/account/app")?;
+    let (sealed, code) = (sent.form.text("sealed"), sent.form.text("code"));
+    match account::set_app(&app, &sent.person, sealed, code).await {
+        Ok(codes) => recovery_page(&sent.person, "The authenticator app is in use", codes),
+        Err(refused) => {
+            let fault = Fault::of(refused)?;
+            unprocessable(&app_page(&app, &sent.person, Some(sealed), fault))
+        }
+    }
+}
+
+fn recovery_page(person: &Person, heading: &str, codes: Vec<Zeroizing<String>>) -> Reply {
+    let mut text = Zeroizing::new(String::from("Tokenward recovery codes, each good once:\n"));
+    for code in &codes {
+        text.push_str(code);
+        text.push('\n');
+    }
+    page(&OncePage {
+        frame: Frame::new(person, "Keep the recovery codes", "account"),
+        heading: heading.to_owned(),
+        explanation: "These codes get you in when the app or the passkey is lost; each works once. This is the only time they are shown, and the ones before are worthless now.",
+        what: "Recovery codes",
+        secrets: codes,
+        downloads: vec![Download {
+            label: "Download as text",
+            file: "tokenward-recovery-codes.txt".to_owned(),
+            text,
+        }],
+        snippets: Vec::new(),
+        next: "/console/account".to_owned(),
+        next_label: "I have kept them: back to my account",
+    })
+}
+
+/// `POST /console/account/app/remove`
+async fn remove_app(State(app): State<Arc<App>>, sent: Sent) -> Reply {
+    sent.must_be_proved(&app, "/console/account/app/remove")?;
+    account::remove_app(&app, &sent.person).await?;
+    Ok(see("/console/account?done=app-removed"))
+}
+
+/// `POST /console/account/recovery`
+async fn recovery(State(app): State<Arc<App>>, sent: Sent) -> Reply {
+    sent.must_be_proved(&app, "/console/account/recovery")?;
+    let codes = account::renew_recovery(&app, &sent.person).await?;
+    recovery_page(&sent.person, "New recovery codes", codes)
+}
+
+/// `POST /console/account/sessions/{id}/end`
+async fn end_one(State(app): State<Arc<App>>, Path(text): Path<String>, sent: Sent) -> Reply {
+    let id = Uuid::try_parse(&text).map_err(|_| Trouble::NotFound("session"))?;
+    account::end_sessions(&app, &sent.person, Some(id)).await?;
+    Ok(see("/console/account?done=sessions"))
+}
+
+/// `POST /console/account/sessions/end`
+async fn end_others(State(app): State<Arc<App>>, sent: Sent) -> Reply {
+    account::end_sessions(&app, &sent.person, None).await?;
+    Ok(see("/console/account?done=sessions"))
+}

@@ -1,0 +1,42 @@
+//! The two files every page loads: our own style and our own script, inside the binary.
+
+use axum::extract::Path;
+use axum::response::{IntoResponse, Response};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+
+const STYLE: &str = include_str!("../../../assets/console.css");
+const SCRIPT: &str = include_str!("../../../assets/console.js");
+
+/// `GET /console/assets/{name}`
+pub(super) async fn show(Path(name): Path<String>, headers: HeaderMap) -> Response {
+    let (text, kind) = match name.as_str() {
+        "console.css" => (STYLE, "text/css; charset=utf-8"),
+        "console.js" => (SCRIPT, "text/javascript; charset=utf-8"),
+        _ => return StatusCode::NOT_FOUND.into_response(),
+    };
+    let tag = concat!("\"", env!("CARGO_PKG_VERSION"), "-");
+    let tag = format!("{tag}{:08x}\"", version(text.as_bytes()));
+    let known = headers.get(header::IF_NONE_MATCH);
+    let known = known.is_some_and(|value| value.as_bytes() == tag.as_bytes());
+    let mut response = match known {
+        true => StatusCode::NOT_MODIFIED.into_response(),
+        false => text.into_response(),
+    };
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    headers.insert(
+        header::CACHE_CONTROL,
+        HeaderValue::from_static("max-age=0, must-revalidate"),
+    );
+    if let Ok(tag) = HeaderValue::try_from(tag) {
+        headers.insert(header::ETAG, tag);
+    }
+    response
+}
+
+/// Tells one version of a file from another; no more is asked of it.
+fn version(bytes: &[u8]) -> u32 {
+    use sha2::{Digest as _, Sha256};
+    let digest: [u8; 32] = Sha256::digest(bytes).into();
+    u32::from_be_bytes([digest[0], digest[1], digest[2], digest[3]])
+}

@@ -1,0 +1,302 @@
+//! The audit log for people: the newest first, filtered, exported, and its chain verified.
+
+use super::form::{Form, Word};
+use super::frame::Frame;
+use super::reply::{Reply, Trouble, page};
+use super::session::{Member, Sent};
+use super::shown::{Moment, count};
+use crate::app::App;
+use crate::verbs::audit::{self, Verified};
+use crate::verbs::authority::Admin;
+use askama::Template;
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use futures_util::stream;
+use http::{HeaderValue, header};
+use std::collections::HashMap;
+use std::sync::Arc;
+use tokenward_core::audit::Written;
+use tokenward_core::ids::{ClientId, WorkspaceId};
+use tokenward_core::time::{Clock, Timestamp};
+use tokenward_store::{AuditFilter, PAGE_MAX};
+use uuid::Uuid;
+
+/// Entries on a page.
+const PAGE: u32 = 50;
+
+/// An entry as shown.
+pub(super) struct AuditLine {
+    pub(super) seq: u64,
+    pub(super) at: Moment,
+    pub(super) who: String,
+    pub(super) source: String,
+    pub(super) action: String,
+    pub(super) client: String,
+    pub(super) detail: String,
+}
+
+#[derive(Template)]
+#[template(path = "console/audit.html")]
+struct AuditPage {
+    frame: Frame,
+    lines: Vec<AuditLine>,
+    older: Option<String>,
+    action: String,
+    client: String,
+    workspace: String,
+    actor: String,
+    generations: bool,
+    fault: String,
+    word: Word,
+    verified: Option<String>,
+    broken: bool,
+    verifies: bool,
+    export: String,
+}
+
+/// Entries as lines; members by name.
+pub(super) async fn lines(
+    app: &App,
+    entries: &[Written],
+    now: Timestamp,
+) -> Result<Vec<AuditLine>, Trouble> {
+    let members = app.store.reader().members().await?;
+    let names: HashMap<String, String> = members
+        .iter()
+        .map(|member| (format!("member:{}", member.id), member.name.to_string()))
+        .collect();
+    let line = |entry: &Written| AuditLine {
+        seq: entry.seq,
+        at: Moment::new(entry.at, now),
+        who: names.get(&entry.actor).unwrap_or(&entry.actor).clone(),
+        source: entry.source.clone(),
+        action: entry.action.clone(),
+        client: entry.client.map_or_else(String::new, |id| id.to_string()),
+        detail: match entry.detail.as_str() {
+            "{}" => String::new(),
+            detail => detail.to_owned(),
+        },
+    };
+    Ok(entries.iter().map(line).collect())
+}
+
+/// What a query asks for; a sentence when it cannot be understood.
+fn filter(query: &Form) -> Result<AuditFilter, String> {
+    let id = |name: &str, what: &str| match query.text(name).trim() {
+        "" => Ok(None),
+        text => Uuid::try_parse(text).map(Some).map_err(|_| {
+            format!("{what} must be an id such as 0198c0de-0000-7000-8000-00000000000a.")
+        }),
+    };
+    let text = |name: &str| match query.text(name).trim() {
+        "" => None,
+        text => Some(text.to_owned()),
+    };
+    let action = text("action");
+    Ok(AuditFilter {
+        client: id("client", "The API client")?.map(ClientId),
+        workspace: id("workspace", "The workspace")?.map(WorkspaceId),
+        acts_only: !query.is_ticked("generations") && action.as_deref() != Some("token.generate"),
+        action,
+        actor: text("actor"),
+        ..AuditFilter::default()
+    })
+}
+
+async fn shown(app: &App, admin: &Admin, frame: Frame, query: &Form) -> Result<AuditPage, Trouble> {
+    admin.must_audit()?;
+    let (asked, fault) = match filter(query) {
+        Ok(asked) => (Some(asked), String::new()),
+        Err(fault) => (None, fault),
+    };
+    let before = query.text("before").parse().unwrap_or(0);
+    let entries = match asked {
+        None => Vec::new(),
+        Some(asked) => {
+            let filter = AuditFilter {
+                newest_before: Some(before),
+                limit: PAGE,
+                ..asked
+            };
+            audit::list(app, admin, filter).await?
+        }
+    };
+    let export = asked_again(query);
+    let last = entries.last().filter(|_| entries.len() == PAGE as usize);
+    let older = last.map(|last| format!("/console/audit?{export}&before={}", last.seq));
+    let text = |name: &str| query.text(name).to_owned();
+    Ok(AuditPage {
+        word: frame.hidden_word(),
+        frame,
+        lines: lines(app, &entries, app.clock().wall()).await?,
+        older,
+        action: text("action"),
+        client: text("client"),
+        workspace: text("workspace"),
+        actor: text("actor"),
+        generations: query.is_ticked("generations"),
+        fault,
+        verified: None,
+        broken: false,
+        verifies: admin.own_workspace().is_none(),
+        export,
+    })
+}
+
+/// The query again, without the place in it.
+fn asked_again(query: &Form) -> String {
+    let mut pairs = form_urlencoded::Serializer::new(String::new());
+    for name in ["action", "client", "workspace", "actor", "generations"] {
+        if !query.text(name).is_empty() {
+            pairs.append_pair(name, query.text(name));
+        }
+    }
+    pairs.finish()
+}
+
+/// `GET /console/audit`
+pub(super) async fn show(
+    State(app): State<Arc<App>>,
+    Member(person): Member,
+    uri: http::Uri,
+) -> Reply {
+    let query = Form::read(uri.query().unwrap_or("").as_bytes()).unwrap_or_default();
+    let frame = Frame::new(&person, "Audit log", "audit");
+    page(&shown(&app, &person.admin(), frame, &query).await?)
+}
+
+/// `POST /console/audit/verify`
+pub(super) async fn verify(State(app): State<Arc<App>>, sent: Sent) -> Reply {
+    let (person, admin) = (&sent.person, sent.person.admin());
+    let verified = audit::verify(&app, &admin).await?;
+    let frame = Frame::new(person, "Audit log", "audit");
+    let mut shown = shown(&app, &admin, frame, &Form::default()).await?;
+    shown.broken = matches!(verified, Verified::Broken { .. });
+    shown.verified = Some(match verified {
+        Verified::Whole { entries, hash } => format!(
+            "All {} entries are there and unaltered. The last one's hash is {}: keep it elsewhere, and a later verification proves that nothing before it was changed.",
+            count(entries),
+            *crate::data_dir::hex(&hash)
+        ),
+        Verified::Broken { at, why } => format!(
+            "The chain is broken at entry {at}: {why}. Stop, keep the database as it is, and compare it with your exports."
+        ),
+    });
+    page(&shown)
+}
+
+/// `GET /console/audit/export.csv`
+pub(super) async fn csv(
+    State(app): State<Arc<App>>,
+    Member(person): Member,
+    uri: http::Uri,
+) -> Reply {
+    let head = "seq,at,actor,source,action,workspace_id,client_id,detail,hash\n";
+    let body = export(app, person.admin(), &uri, head, csv_line)?;
+    Ok(attached(body, "text/csv; charset=utf-8", "audit.csv"))
+}
+
+/// `GET /console/audit/export.jsonl`
+pub(super) async fn json_lines(
+    State(app): State<Arc<App>>,
+    Member(person): Member,
+    uri: http::Uri,
+) -> Reply {
+    let body = export(app, person.admin(), &uri, "", json_line)?;
+    Ok(attached(body, "application/jsonl", "audit.jsonl"))
+}
+
+fn attached(body: Body, kind: &'static str, file: &'static str) -> Response {
+    let mut response = body.into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    let name = format!("attachment; filename=\"{file}\"");
+    if let Ok(name) = HeaderValue::try_from(name) {
+        headers.insert(header::CONTENT_DISPOSITION, name);
+    }
+    response
+}
+
+/// The entries a query asks for, oldest first, a page at a time: an export of any length takes little memory.
+fn export(
+    app: Arc<App>,
+    admin: Admin,
+    uri: &http::Uri,
+    head: &'static str,
+    line: fn(&Written) -> String,
+) -> Result<Body, Trouble> {
+    admin.must_audit()?;
+    let query = Form::read(uri.query().unwrap_or("").as_bytes()).unwrap_or_default();
+    let filter = filter(&query).map_err(Trouble::Conflict)?;
+    let filter = AuditFilter {
+        limit: PAGE_MAX,
+        ..filter
+    };
+    let pages = stream::unfold(Some((filter, head.to_owned())), move |state| {
+        let (app, admin) = (Arc::clone(&app), admin.clone());
+        async move {
+            let (filter, mut text) = state?;
+            let entries = match audit::list(&app, &admin, filter.clone()).await {
+                Ok(entries) => entries,
+                Err(refused) => {
+                    // The rest is missing, so the download must not end as if it were whole.
+                    let error = std::io::Error::other(format!("{refused:?}"));
+                    return Some((Err(error), None));
+                }
+            };
+            entries.iter().for_each(|entry| text.push_str(&line(entry)));
+            let last = entries
+                .last()
+                .filter(|_| entries.len() == PAGE_MAX as usize);
+            let next = last.map(|last| {
+                let after = last.seq;
+                (AuditFilter { after, ..filter }, String::new())
+            });
+            Some((Ok(text), next))
+        }
+    });
+    Ok(Body::from_stream(pages))
+}
+
+fn ids(entry: &Written) -> (String, String) {
+    let client = entry.client.map_or_else(String::new, |id| id.to_string());
+    let workspace = entry
+        .workspace
+        .map_or_else(String::new, |id| id.to_string());
+    (workspace, client)
+}
+
+/// RFC 4180; and nothing that a spreadsheet takes for a formula.
+fn csv_line(entry: &Written) -> String {
+    let (workspace, client) = ids(entry);
+    let hash = crate::data_dir::hex(&entry.hash);
+    let cells = [
+        entry.seq.to_string(),
+        entry.at.iso(),
+        entry.actor.clone(),
+        entry.source.clone(),
+        entry.action.clone(),
+        workspace,
+        client,
+        entry.detail.clone(),
+        hash.to_string(),
+    ];
+    let quoted = |cell: &String| {
+        let formula = cell.starts_with(['=', '+', '-', '@', '\t', '\r']);
+        let guard = if formula { "'" } else { "" };
+        format!("\"{guard}{}\"", cell.replace('"', "\"\""))
+    };
+    cells.iter().map(quoted).collect::<Vec<_>>().join(",") + "\n"
+}
+
+fn json_line(entry: &Written) -> String {
+    let (workspace, client) = ids(entry);
+    let none = |text: String| if text.is_empty() { None } else { Some(text) };
+    let line = serde_json::json!({
+        "seq": entry.seq, "at": entry.at.iso(), "at_micros": entry.at.0, "actor": entry.actor, "source": entry.source,
+        "action": entry.action, "workspace_id": none(workspace), "client_id": none(client),
+        "detail_text": entry.detail, "hash": *crate::data_dir::hex(&entry.hash),
+    });
+    format!("{line}\n")
+}

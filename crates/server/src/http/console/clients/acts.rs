@@ -1,0 +1,276 @@
+//! What can be done to a client. Each act has a page that says what it breaks, and a form that does it.
+
+use super::super::confirm::ConfirmPage;
+use super::super::form::{Fault, Field, Form};
+use super::super::frame::Frame;
+use super::super::once::{Download, OncePage, Snippet};
+use super::super::reply::{Reply, Trouble, page, see, unprocessable};
+use super::super::session::{Member, Sent};
+use super::super::step_up;
+use super::{place, taking, what_breaks};
+use crate::app::App;
+use crate::verbs::clients::{self, Read};
+use crate::verbs::sign_in::Person;
+use crate::verbs::{Refused, client_credentials};
+use axum::extract::{Path, State};
+use http::HeaderMap;
+use std::sync::Arc;
+use zeroize::Zeroizing;
+
+/// An act, as addresses name it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Act {
+    Generate,
+    Revoke,
+    Disable,
+    Enable,
+    Delete,
+    Rotate,
+    DeleteSecret(u32),
+}
+
+impl Act {
+    fn parse(word: &str) -> Result<Self, Trouble> {
+        Ok(match word {
+            "generate" => Self::Generate,
+            "revoke" => Self::Revoke,
+            "disable" => Self::Disable,
+            "enable" => Self::Enable,
+            "delete" => Self::Delete,
+            "rotate" => Self::Rotate,
+            other => match other.strip_prefix("delete-secret-").map(str::parse) {
+                Some(Ok(n)) => Self::DeleteSecret(n),
+                _ => return Err(Trouble::NotFound("page")),
+            },
+        })
+    }
+
+    /// Whether a fresh proof of who one is must come first.
+    fn destroys(self) -> bool {
+        !matches!(self, Self::Generate | Self::Enable | Self::Rotate)
+    }
+}
+
+fn confirm(
+    app: &App,
+    person: &Person,
+    read: &Read,
+    act: Act,
+    word: &str,
+    fault: Fault,
+) -> ConfirmPage {
+    let label = read.state.client.settings.label.to_string();
+    let id = read.state.client.id;
+    let secrets = read.state.client.secrets.iter().flatten().count();
+    let breaks = || what_breaks(app, read);
+    let (title, says, button): (String, Vec<String>, &'static str) = match act {
+        Act::Generate => {
+            let mut says = breaks();
+            says.push("The new token is shown once, on the next page. It counts for no secret's daily quota.".to_owned());
+            (format!("Generate an access token for “{label}”"), says, "Generate access token")
+        }
+        Act::Revoke => {
+            let mut says = breaks();
+            says.push("No new token is made. Its client secrets stay good and can buy a new one at any time; to stop it for good, delete the API client.".to_owned());
+            (format!("Revoke the access token of “{label}”"), says, "Revoke token")
+        }
+        Act::Disable => {
+            let mut says = breaks();
+            says.push("Its secrets and token are refused until it is enabled; then the same token works again for the rest of its time.".to_owned());
+            (format!("Disable “{label}”"), says, "Disable")
+        }
+        Act::Enable => (
+            format!("Enable “{label}”"),
+            vec!["Its secrets work again, and its token for the rest of its time.".to_owned()],
+            "Enable",
+        ),
+        Act::Delete => {
+            let mut says = breaks();
+            says.push(format!("Its {secrets} client secret{} will never buy a token again.", if secrets == 1 { "" } else { "s" }));
+            says.push("This cannot be undone. A new API client has a new secret, which every system that uses this one must be given.".to_owned());
+            (format!("Delete “{label}” for good"), says, "Delete for good")
+        }
+        Act::Rotate => (
+            format!("Add a client secret to “{label}”"),
+            vec![
+                "The secret in use stays good beside the new one, so that you can give the new one to every system first.".to_owned(),
+                "Then delete the old one. A client has two secrets at most.".to_owned(),
+            ],
+            "Make a new secret",
+        ),
+        Act::DeleteSecret(n) => {
+            let rest = match secrets {
+                0 | 1 => "It is the client's only secret: no token can be bought until you make a new one. The live token stays good.",
+                _ => "Systems that still hold it can buy no more tokens; the other secret and the live token stay good.",
+            };
+            (format!("Delete client secret {n} of “{label}”"), vec![rest.to_owned()], "Delete the secret")
+        }
+    };
+    let fields = match act {
+        Act::Delete => {
+            let empty = Form::default();
+            vec![
+                Field::new(
+                    "text",
+                    "label",
+                    "Type the label to delete it for good",
+                    &empty,
+                    &fault,
+                )
+                .auto("off"),
+            ]
+        }
+        _ => Vec::new(),
+    };
+    let hidden = match act {
+        Act::Generate => vec![("generation", read.state.slot.generation.to_string())],
+        _ => Vec::new(),
+    };
+    ConfirmPage {
+        frame: Frame::new(person, title.clone(), "clients").at(place(read)),
+        heading: title,
+        says,
+        fault,
+        fields,
+        hidden,
+        action: format!("/console/clients/{id}/{word}"),
+        button,
+        dangerous: act.destroys(),
+        back: format!("/console/clients/{id}"),
+    }
+}
+
+/// `GET /console/clients/{id}/{act}`
+pub(in super::super) async fn show(
+    State(app): State<Arc<App>>,
+    Path((id, word)): Path<(String, String)>,
+    Member(person): Member,
+) -> Reply {
+    let act = Act::parse(&word)?;
+    let read = super::read(&app, &person, &id).await?;
+    if !super::super::frame::manages(&person.admin()) {
+        return Err(Trouble::Forbidden("an auditor reads only"));
+    }
+    if read.state.client.deleted_at.is_some() {
+        return Err(Trouble::Conflict(
+            "the API client was deleted for good".into(),
+        ));
+    }
+    if act.destroys() {
+        step_up::first(&app, &person, &format!("/console/clients/{id}/{word}"))?;
+    }
+    page(&confirm(&app, &person, &read, act, &word, Fault::default()))
+}
+
+/// `POST /console/clients/{id}/{act}`
+pub(in super::super) async fn send(
+    State(app): State<Arc<App>>,
+    Path((id, word)): Path<(String, String)>,
+    headers: HeaderMap,
+    sent: Sent,
+) -> Reply {
+    let act = Act::parse(&word)?;
+    if act.destroys() {
+        sent.must_be_proved(&app, &format!("/console/clients/{id}/{word}"))?;
+    }
+    let Sent { person, form } = sent;
+    let (admin, client) = (person.admin(), super::id(&id)?);
+    let there = |done: &str| Ok(see(&format!("/console/clients/{client}?done={done}")));
+    let done = match act {
+        Act::Generate => return generate(&app, &person, &id, &form, &headers).await,
+        Act::Rotate => return rotate(&app, &person, &id, &headers).await,
+        Act::Revoke => client_credentials::revoke_token(&app, admin, client)
+            .await
+            .map(|_| "revoked"),
+        Act::Disable => clients::set_disabled(&app, admin, client, true)
+            .await
+            .map(|_| "disabled"),
+        Act::Enable => clients::set_disabled(&app, admin, client, false)
+            .await
+            .map(|_| "enabled"),
+        Act::DeleteSecret(n) => client_credentials::delete_secret(&app, admin, client, n)
+            .await
+            .map(|_| "secret-deleted"),
+        Act::Delete => {
+            let typed = form.text("label").to_owned();
+            clients::delete(&app, admin, client, Some(typed))
+                .await
+                .map(|_| "deleted")
+        }
+    };
+    match done {
+        Ok(done) => there(done),
+        Err(refused @ Refused::Conflict("LABEL_MISMATCH", _)) => {
+            let read = super::read(&app, &person, &id).await?;
+            let fault = Fault::of(refused)?;
+            unprocessable(&confirm(&app, &person, &read, act, &word, fault))
+        }
+        Err(refused) => Err(refused.into()),
+    }
+}
+
+async fn generate(app: &App, person: &Person, id: &str, form: &Form, headers: &HeaderMap) -> Reply {
+    let seen = form.text("generation").parse().ok();
+    // Sent twice, from two tabs or by a nervous finger, only the first makes a token.
+    let seen = Some(seen.ok_or(Trouble::Malformed("the form is not whole"))?);
+    let made = client_credentials::generate_token(app, person.admin(), super::id(id)?, seen).await;
+    let answer = match made {
+        Ok(answer) => answer,
+        Err(refused @ Refused::Conflict("GENERATION_MISMATCH", _)) => {
+            let read = super::read(app, person, id).await?;
+            let fault = Fault::of(refused)?;
+            return unprocessable(&confirm(
+                app,
+                person,
+                &read,
+                Act::Generate,
+                "generate",
+                fault,
+            ));
+        }
+        Err(refused) => return Err(refused.into()),
+    };
+    let read = super::read(app, person, id).await?;
+    let token = answer.token.expose();
+    let base = taking::base(app, headers);
+    let call = format!(
+        "curl -H 'x-cleartax-auth-token: {}' {base}/your-product-api",
+        token.as_str()
+    );
+    page(&OncePage {
+        frame: Frame::new(person, "Copy the access token", "clients").at(place(&read)),
+        heading: format!("Access token, generation {}", answer.generation),
+        explanation: "This is the only time it is shown. The token before it is revoked already. Keep it where only your application reads it; it travels in the header x-cleartax-auth-token.",
+        what: "Access token",
+        downloads: vec![Download {
+            label: "Download .env",
+            file: "access-token.env".to_owned(),
+            text: Zeroizing::new(format!("CLEARTAX_AUTH_TOKEN={}\n", token.as_str())),
+        }],
+        snippets: vec![Snippet {
+            label: "Call a product API with it",
+            text: Zeroizing::new(call),
+        }],
+        secrets: vec![token],
+        next: format!("/console/clients/{id}"),
+        next_label: "I have kept it: back to the API client",
+    })
+}
+
+async fn rotate(app: &App, person: &Person, id: &str, headers: &HeaderMap) -> Reply {
+    let made = client_credentials::rotate_secret(app, person.admin(), super::id(id)?).await;
+    let (read, n, secret) = made?;
+    let (exposed, base) = (secret.expose(), taking::base(app, headers));
+    let client = &read.state.client;
+    page(&OncePage {
+        frame: Frame::new(person, "Copy the client secret", "clients").at(place(&read)),
+        heading: format!("Client secret {n} of “{}”", client.settings.label),
+        explanation: "This is the only time it is shown. The other secret stays good until you delete it.",
+        what: "Client secret",
+        downloads: taking::downloads(client, &exposed, &base),
+        snippets: taking::snippets(client, &exposed, &base),
+        secrets: vec![exposed],
+        next: format!("/console/clients/{id}"),
+        next_label: "I have kept it: back to the API client",
+    })
+}

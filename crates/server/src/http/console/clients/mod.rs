@@ -1,0 +1,131 @@
+//! API clients: the list, one client's page, creating, changing, and the acts that break something.
+
+pub(super) mod acts;
+pub(super) mod edit;
+pub(super) mod list;
+pub(super) mod new;
+pub(super) mod one;
+mod settings_form;
+mod taking;
+
+pub(super) use taking::base;
+
+use super::frame::Place;
+use super::reply::Trouble;
+use super::shown::{self, Moment};
+use crate::app::App;
+use crate::verbs::clients::{Read, show};
+use crate::verbs::settings::product_slugs;
+use crate::verbs::sign_in::Person;
+use tokenward_core::client::Product;
+use tokenward_core::ids::ClientId;
+use tokenward_core::time::{Clock, Timestamp};
+use uuid::Uuid;
+
+/// Days before its end from which a long-lived token counts as expiring.
+const EXPIRING_DAYS: u64 = 7;
+
+/// The state of a client in a word and a colour.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Standing {
+    /// The word.
+    pub(super) word: &'static str,
+    /// `good`, `warn`, `bad` or `idle`.
+    pub(super) tone: &'static str,
+}
+
+/// How a client stands at `now`.
+pub(super) fn standing(read: &Read, now: Timestamp) -> Standing {
+    let (client, slot) = (&read.state.client, &read.state.slot);
+    let standing = |word, tone| Standing { word, tone };
+    if client.deleted_at.is_some() {
+        return standing("Deleted", "bad");
+    }
+    if client.disabled_at.is_some() {
+        return standing("Disabled", "bad");
+    }
+    if read.state.workspace.disabled_at.is_some() {
+        return standing("Workspace disabled", "bad");
+    }
+    match (slot.live(now), &slot.token) {
+        (Some(token), _) => {
+            let long = token.valid_till.is_some_and(|till| {
+                till.seconds_since(token.issued_at) > 2 * EXPIRING_DAYS * 86_400
+                    && till.seconds_since(now) < EXPIRING_DAYS * 86_400
+            });
+            match long {
+                true => standing("Expiring", "warn"),
+                false => standing("Live", "good"),
+            }
+        }
+        (None, None) => standing("No token yet", "idle"),
+        (None, Some(_)) if slot.ended.is_some() => standing("Revoked", "idle"),
+        (None, Some(_)) => standing("Expired", "warn"),
+    }
+}
+
+/// A client by the id in an address.
+pub(super) async fn read(app: &App, person: &Person, text: &str) -> Result<Read, Trouble> {
+    Ok(show(app, &person.admin(), id(text)?).await?)
+}
+
+/// The id in an address.
+pub(super) fn id(text: &str) -> Result<ClientId, Trouble> {
+    let strict = text.len() == 36;
+    let parsed = Uuid::try_parse(text).ok().filter(|_| strict);
+    parsed.map(ClientId).ok_or(Trouble::NotFound("API client"))
+}
+
+/// Where a client's page is.
+pub(super) fn place(read: &Read) -> Place {
+    Place::new(&read.state.workspace, Some(read.state.client.environment))
+}
+
+/// The products of a client in words.
+pub(super) fn product_words(read: &Read) -> String {
+    match &read.state.client.settings.products {
+        None => "all products".to_owned(),
+        Some(list) => product_slugs(list, &read.products).join(", "),
+    }
+}
+
+fn product_name(no: tokenward_core::ids::ProductNo, products: &[Product]) -> String {
+    let found = products.iter().find(|product| product.no == no);
+    found.map_or_else(|| "a deleted product".to_owned(), |p| p.name.to_string())
+}
+
+/// The last use in a sentence: when, from where, for which product.
+pub(super) fn last_use(read: &Read, now: Timestamp) -> Option<String> {
+    let used = read.last_use.as_ref()?;
+    let ago = match now.seconds_since(used.at) {
+        0..5 => "just now".to_owned(),
+        seconds => format!("{} ago", shown::span(seconds)),
+    };
+    Some(format!(
+        "{ago} from {} for {}",
+        used.source,
+        product_name(used.product, &read.products)
+    ))
+}
+
+/// What ends with the live token, in sentences; empty when there is none.
+pub(super) fn what_breaks(app: &App, read: &Read) -> Vec<String> {
+    let now = app.clock().wall();
+    let slot = &read.state.slot;
+    if slot.live(now).is_none() {
+        return vec!["No access token is live now, so no product call breaks.".to_owned()];
+    }
+    let used = match last_use(read, now) {
+        Some(used) => format!("was last used {used}"),
+        None => "has not been used yet".to_owned(),
+    };
+    vec![format!(
+        "The live access token (generation {}) {used}. Whoever calls with it gets 401 at once.",
+        slot.generation
+    )]
+}
+
+/// A moment if there is one.
+fn moment(at: Option<Timestamp>, now: Timestamp) -> Option<Moment> {
+    at.map(|at| Moment::new(at, now))
+}

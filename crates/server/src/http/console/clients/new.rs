@@ -1,0 +1,112 @@
+//! Creating a client; its secret is in the answer and nowhere else.
+
+use super::super::form::{Fault, Form};
+use super::super::frame::{Frame, Place};
+use super::super::once::OncePage;
+use super::super::reply::{Reply, Trouble, page, unprocessable};
+use super::super::session::{Member, Sent};
+use super::super::shown::environment_word;
+use super::settings_form::{self, SettingsForm};
+use super::taking;
+use crate::app::App;
+use crate::verbs::sign_in::Person;
+use crate::verbs::{clients, products};
+use askama::Template;
+use axum::extract::{Path, State};
+use http::HeaderMap;
+use std::sync::Arc;
+use tokenward_core::client::{Product, Role, Workspace};
+use tokenward_core::ids::Environment;
+
+#[derive(Template)]
+#[template(path = "console/client_new.html")]
+struct NewPage {
+    frame: Frame,
+    base: String,
+    settings: SettingsForm,
+    fault: Fault,
+    no_products: bool,
+}
+
+/// The products somebody may give to a client.
+pub(super) fn offered(person: &Person, all: Vec<Product>) -> Vec<Product> {
+    match &person.member.role {
+        Role::ProductAdmin { products, .. } => all
+            .into_iter()
+            .filter(|product| products.contains(&product.slug))
+            .collect(),
+        _ => all,
+    }
+}
+
+fn shown(
+    person: &Person,
+    (workspace, environment): (&Workspace, Environment),
+    form: &Form,
+    fault: Fault,
+    products: &[Product],
+) -> NewPage {
+    let word = environment_word(environment);
+    NewPage {
+        frame: Frame::new(person, "Create an API client", "clients")
+            .at(Place::new(workspace, Some(environment))),
+        base: format!("/console/w/{}/{word}", workspace.id),
+        settings: settings_form::shown(form, &fault, products),
+        fault,
+        no_products: products.is_empty(),
+    }
+}
+
+/// `GET /console/w/{workspace}/{environment}/new`
+pub(in super::super) async fn show(
+    State(app): State<Arc<App>>,
+    Path((workspace, environment)): Path<(String, String)>,
+    Member(person): Member,
+) -> Reply {
+    let (workspace, environment) =
+        super::list::place(&app, &person, &workspace, &environment).await?;
+    if !super::super::frame::manages(&person.admin()) {
+        return Err(Trouble::Forbidden("an auditor reads only"));
+    }
+    let products = offered(&person, products::list(&app).await?);
+    let (form, fault) = (settings_form::blank(), Fault::default());
+    let at = (&workspace, environment);
+    page(&shown(&person, at, &form, fault, &products))
+}
+
+/// `POST /console/w/{workspace}/{environment}/new`
+pub(in super::super) async fn send(
+    State(app): State<Arc<App>>,
+    Path((workspace, environment)): Path<(String, String)>,
+    headers: HeaderMap,
+    sent: Sent,
+) -> Reply {
+    let Sent { person, form } = sent;
+    let (workspace, environment) =
+        super::list::place(&app, &person, &workspace, &environment).await?;
+    let products = offered(&person, products::list(&app).await?);
+    let at = (&workspace, environment);
+    let again = |fault| unprocessable(&shown(&person, at, &form, fault, &products));
+    let mut written = match settings_form::written(&form) {
+        Ok(written) => written,
+        Err(fault) => return again(fault),
+    };
+    written.environment = Some(environment_word(environment).to_owned());
+    let (read, secret) = match clients::create(&app, person.admin(), workspace.id, written).await {
+        Ok(created) => created,
+        Err(refused) => return again(Fault::of(refused)?),
+    };
+    let (client, base) = (&read.state.client, taking::base(&app, &headers));
+    let exposed = secret.expose();
+    page(&OncePage {
+        frame: Frame::new(&person, "Copy the client secret", "clients").at(super::place(&read)),
+        heading: format!("“{}” is created", client.settings.label),
+        explanation: "This is the only time its client secret is shown. Keep it where only the ERP reads it. It generates access tokens and opens nothing else.",
+        what: "Client secret",
+        downloads: taking::downloads(client, &exposed, &base),
+        snippets: taking::snippets(client, &exposed, &base),
+        secrets: vec![exposed],
+        next: format!("/console/clients/{}", client.id),
+        next_label: "I have kept it: go to the API client",
+    })
+}

@@ -1,0 +1,177 @@
+//! A client's page: how it stands, who uses it, what was done to it, and what can be done.
+
+use super::super::form::Form;
+use super::super::frame::{Frame, manages};
+use super::super::reply::{Reply, page};
+use super::super::session::Member;
+use super::super::shown::{self, Moment};
+use super::{Standing, moment, product_words, standing};
+use crate::app::App;
+use crate::http::console::audit::{AuditLine, lines};
+use crate::verbs::{self, clients::Read};
+use askama::Template;
+use axum::extract::{Path, State};
+use std::sync::Arc;
+use tokenward_core::client::OnRepeat;
+use tokenward_core::time::{Clock, Timestamp};
+use tokenward_store::AuditFilter;
+
+/// Entries of the history on the page.
+const HISTORY: u32 = 15;
+
+struct SecretLine {
+    n: u32,
+    created: Moment,
+    used: u32,
+    most: u32,
+    percent: u32,
+}
+
+struct TokenFacts {
+    generation: u32,
+    issued: Option<Moment>,
+    ends: Option<Moment>,
+    ended: Option<Moment>,
+    previous: Option<Moment>,
+}
+
+#[derive(Template)]
+#[template(path = "console/client.html")]
+struct ClientPage {
+    frame: Frame,
+    id: String,
+    label: String,
+    standing: Standing,
+    live: bool,
+    disabled: bool,
+    token: TokenFacts,
+    last_use: Option<String>,
+    secrets: Vec<SecretLine>,
+    settings: Vec<(&'static str, String)>,
+    created: Moment,
+    manages: bool,
+    history: Vec<AuditLine>,
+    audits: bool,
+}
+
+fn none(texts: &[String], words: &str) -> String {
+    match texts.is_empty() {
+        true => words.to_owned(),
+        false => texts.join(", "),
+    }
+}
+
+fn settings(read: &Read) -> Vec<(&'static str, String)> {
+    let settings = &read.state.client.settings;
+    let mut out = vec![
+        ("Products", product_words(read)),
+        (
+            "Token lifetime",
+            shown::lifetime(settings.token_lifetime_seconds),
+        ),
+        (
+            "Generating again",
+            match settings.on_repeat {
+                OnRepeat::Replace => "makes a new token and revokes the old one at once".to_owned(),
+                OnRepeat::Return => format!(
+                    "returns the live token while it has more than {} left",
+                    shown::span(settings.renew_before_seconds.into())
+                ),
+            },
+        ),
+        (
+            "Secret may be used from",
+            none(&settings.secret_networks.texts(), "anywhere"),
+        ),
+        (
+            "Tokens may be used from",
+            none(&settings.token_networks.texts(), "anywhere"),
+        ),
+        (
+            "Told by e-mail",
+            none(&settings.notification_emails, "nobody"),
+        ),
+    ];
+    if settings.handover_max_seconds > 0 {
+        let most = shown::span(settings.handover_max_seconds.into());
+        out.push(("Hand-over", format!("up to {most}")));
+    }
+    out
+}
+
+fn secrets(app: &App, read: &Read, now: Timestamp) -> Vec<SecretLine> {
+    let day = u32::try_from(now.utc_day()).unwrap_or(0);
+    let most = app.config.quota_per_day;
+    let kept = read.state.client.secrets.iter().enumerate();
+    let lines = kept.filter_map(|(at, secret)| {
+        let secret = secret.as_ref()?;
+        let used = read.state.slot.quota[at].used_on(day);
+        Some(SecretLine {
+            n: secret.n,
+            created: Moment::new(secret.created_at, now),
+            used,
+            most,
+            percent: (u64::from(used) * 100 / u64::from(most.max(1))).min(100) as u32,
+        })
+    });
+    lines.collect()
+}
+
+/// `GET /console/clients/{id}`
+pub(in super::super) async fn show(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    Member(person): Member,
+    uri: http::Uri,
+) -> Reply {
+    let read = super::read(&app, &person, &id).await?;
+    let query = Form::read(uri.query().unwrap_or("").as_bytes()).unwrap_or_default();
+    let (now, admin) = (app.clock().wall(), person.admin());
+    let (client, slot) = (&read.state.client, &read.state.slot);
+    let audits = admin.must_audit().is_ok();
+    let history = if audits {
+        let filter = AuditFilter {
+            newest_before: Some(0),
+            client: Some(client.id),
+            acts_only: true,
+            limit: HISTORY,
+            ..AuditFilter::default()
+        };
+        let entries = verbs::audit::list(&app, &admin, filter).await?;
+        lines(&app, &entries, now).await?
+    } else {
+        Vec::new()
+    };
+    let token = slot.token.as_ref();
+    let live = slot.live(now);
+    let alive = client.deleted_at.is_none();
+    page(&ClientPage {
+        frame: Frame::new(&person, client.settings.label.to_string(), "clients")
+            .at(super::place(&read))
+            .done(query.text("done")),
+        id: client.id.to_string(),
+        label: client.settings.label.to_string(),
+        standing: standing(&read, now),
+        live: live.is_some() && alive,
+        disabled: client.disabled_at.is_some(),
+        token: TokenFacts {
+            generation: slot.generation,
+            issued: moment(token.map(|token| token.issued_at), now),
+            ends: moment(token.and_then(|token| token.valid_till), now),
+            ended: moment(slot.ended.map(|ended| ended.at), now),
+            previous: moment(
+                slot.previous
+                    .map(|previous| previous.valid_till)
+                    .filter(|till| now < *till),
+                now,
+            ),
+        },
+        last_use: super::last_use(&read, now),
+        secrets: secrets(&app, &read, now),
+        settings: settings(&read),
+        created: Moment::plain(client.created_at),
+        manages: manages(&admin) && alive,
+        history,
+        audits,
+    })
+}

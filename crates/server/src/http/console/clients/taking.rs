@@ -1,0 +1,101 @@
+//! What somebody takes away from the page that shows a secret or a token: files, commands, a first call.
+
+use super::super::once::{Download, Snippet};
+use crate::app::App;
+use http::{HeaderMap, header};
+use std::net::IpAddr;
+use tokenward_core::client::ApiClient;
+use zeroize::Zeroizing;
+
+/// The address the caller reached us at, for commands to copy.
+pub(in super::super) fn base(app: &App, headers: &HeaderMap) -> String {
+    if let Some(issuer) = &app.config.issuer {
+        return issuer.trim_end_matches('/').to_owned();
+    }
+    let host = headers.get(header::HOST);
+    let host = host.and_then(|value| value.to_str().ok()).unwrap_or("");
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':' | '[' | ']');
+    let host = if host.is_empty() || !host.chars().all(plain) {
+        "localhost"
+    } else {
+        host
+    };
+    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
+    let bare = name.trim_matches(['[', ']']);
+    let here = bare == "localhost" || bare.parse::<IpAddr>().is_ok_and(|a| a.is_loopback());
+    let scheme = match app.config.public_tls.is_none() && here {
+        true => "http",
+        false => "https",
+    };
+    format!("{scheme}://{host}")
+}
+
+/// A name for files and variables: letters, digits, hyphens.
+fn alias(client: &ApiClient) -> String {
+    let plain = |c: char| {
+        if c.is_ascii_alphanumeric() {
+            c.to_ascii_lowercase()
+        } else {
+            '-'
+        }
+    };
+    let text: String = client.settings.label.as_str().chars().map(plain).collect();
+    let parts: Vec<&str> = text.split('-').filter(|part| !part.is_empty()).collect();
+    match parts.is_empty() {
+        true => "client".to_owned(),
+        false => parts.join("-"),
+    }
+}
+
+/// The files with a client secret.
+pub(super) fn downloads(client: &ApiClient, secret: &str, base: &str) -> Vec<Download> {
+    let (id, alias) = (client.id, alias(client));
+    let environment = super::super::shown::environment_word(client.environment);
+    let dotenv = format!(
+        "# Tokenward: the client secret of {alias} ({environment}). It only generates access tokens.\n\
+         CLEARTAX_CLIENT_ID={id}\nCLEARTAX_CLIENT_SECRET={secret}\n\
+         CLEARTAX_TOKEN_URL={base}/integration/v1/authz/token\n"
+    );
+    let json = serde_json::json!({
+        "client_id": id.to_string(), "client_secret": secret, "environment": environment,
+        "token_url": format!("{base}/integration/v1/authz/token"),
+    });
+    let json = serde_json::to_string_pretty(&json).unwrap_or_default() + "\n";
+    let file = |label, end: &str, text: String| Download {
+        label,
+        file: format!("{alias}-{environment}.{end}"),
+        text: Zeroizing::new(text),
+    };
+    vec![
+        file("Download .env", "env", dotenv),
+        file("Download JSON", "json", json),
+        file("Download the secret alone", "secret", format!("{secret}\n")),
+    ]
+}
+
+/// Commands with a client secret.
+pub(super) fn snippets(client: &ApiClient, secret: &str, base: &str) -> Vec<Snippet> {
+    let alias = alias(client);
+    let environment = super::super::shown::environment_word(client.environment);
+    let snippet = |label, text: String| Snippet {
+        label,
+        text: Zeroizing::new(text),
+    };
+    vec![
+        snippet(
+            "Generate an access token",
+            format!("curl -H 'x-clear-client-secret: {secret}' {base}/integration/v1/authz/token"),
+        ),
+        snippet(
+            "Put the secret into Vault (the value is read from standard input, so that no shell keeps it)",
+            format!("vault kv put -mount=secret tokenward/{environment}/{alias} client_secret=-"),
+        ),
+        snippet(
+            "Let tokenward-agent keep a token for all your jobs (agent.toml)",
+            format!(
+                "[client.{alias}]\nserver = \"{base}\"\nsecret.file = \"/etc/tokenward/{alias}.secret\"\n\n\
+                 [[client.{alias}.destination]]\nkind = \"file\"\npath = \"/var/lib/tokenward/{alias}.json\""
+            ),
+        ),
+    ]
+}

@@ -1,0 +1,247 @@
+//! Forms as browsers send them, and their fields as pages show them: what was typed comes back with the reason why
+//! it was not taken.
+
+use crate::verbs::Refused;
+use askama::Template;
+use askama::filters::HtmlSafe;
+use zeroize::Zeroizing;
+
+/// The field that carries the session's word.
+pub(super) const WORD: &str = "form_word";
+/// Most fields of one form.
+const FIELDS_MAX: usize = 600;
+
+/// What a form sent, in order; a name may stand several times.
+#[derive(Clone, Default)]
+pub(super) struct Form {
+    pairs: Vec<(String, Zeroizing<String>)>,
+}
+
+impl Form {
+    /// Reads a body; none when it holds more fields than any form here.
+    pub(super) fn read(body: &[u8]) -> Option<Self> {
+        let mut pairs = Vec::new();
+        for (name, value) in form_urlencoded::parse(body) {
+            if pairs.len() == FIELDS_MAX {
+                return None;
+            }
+            pairs.push((name.into_owned(), Zeroizing::new(value.into_owned())));
+        }
+        Some(Self { pairs })
+    }
+
+    /// The first value of a field; empty when it is missing.
+    pub(super) fn text(&self, name: &str) -> &str {
+        let found = self.pairs.iter().find(|(known, _)| known == name);
+        found.map_or("", |(_, value)| value.as_str())
+    }
+
+    /// A value that is a secret.
+    pub(super) fn secret(&self, name: &str) -> Zeroizing<String> {
+        Zeroizing::new(self.text(name).to_owned())
+    }
+
+    /// Whether a box was ticked.
+    pub(super) fn is_ticked(&self, name: &str) -> bool {
+        self.pairs.iter().any(|(known, _)| known == name)
+    }
+
+    /// Every value of a field.
+    pub(super) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        let own = self.pairs.iter().filter(move |(known, _)| known == name);
+        own.map(|(_, value)| value.as_str())
+    }
+
+    /// The lines of a text area that hold something, each without blanks around it.
+    pub(super) fn lines(&self, name: &str) -> Vec<String> {
+        let pieces = self.text(name).split(['\n', ',']);
+        let pieces = pieces.map(str::trim).filter(|piece| !piece.is_empty());
+        pieces.map(str::to_owned).collect()
+    }
+
+    /// What is to be sent again after a sign-in: everything but the old session's word and passwords.
+    pub(super) fn kept(&self) -> Vec<(String, String)> {
+        let secret = |name: &str| name == WORD || name.contains("password");
+        let kept = self.pairs.iter().filter(|(name, _)| !secret(name));
+        kept.map(|(name, value)| (name.clone(), value.to_string()))
+            .collect()
+    }
+}
+
+/// Why a form was not taken.
+#[derive(Clone, Default)]
+pub(super) struct Fault {
+    /// The field it is about; empty when about none.
+    pub(super) field: String,
+    /// A sentence.
+    pub(super) text: String,
+}
+
+impl Fault {
+    pub(super) fn new(field: &str, text: impl Into<String>) -> Self {
+        Self {
+            field: field.to_owned(),
+            text: text.into(),
+        }
+    }
+
+    /// The fault of a refusal that its sender can mend in the same form; others are given back.
+    pub(super) fn of(refused: Refused) -> Result<Self, Refused> {
+        match refused {
+            Refused::Invalid(field, why) => Ok(Self::new(field, sentence(&why))),
+            Refused::Conflict("LABEL_TAKEN", why) => Ok(Self::new("label", sentence(&why))),
+            Refused::Conflict("LABEL_MISMATCH", why) => Ok(Self::new("label", sentence(&why))),
+            Refused::Conflict(_, why) => Ok(Self::new("", sentence(&why))),
+            other => Err(other),
+        }
+    }
+
+    pub(super) fn is_about(&self, field: &str) -> bool {
+        self.field == field && !self.text.is_empty()
+    }
+}
+
+/// The first letter large, a full stop at the end.
+pub(super) fn sentence(text: &str) -> String {
+    let mut letters = text.chars();
+    let Some(first) = letters.next() else {
+        return String::new();
+    };
+    let end = if text.ends_with(['.', '?', '!']) {
+        ""
+    } else {
+        "."
+    };
+    format!("{}{}{end}", first.to_uppercase(), letters.as_str())
+}
+
+/// One field of a form.
+#[derive(Template, Default)]
+#[template(path = "console/field.html")]
+pub(super) struct Field {
+    pub(super) name: &'static str,
+    pub(super) label: &'static str,
+    pub(super) hint: &'static str,
+    pub(super) value: String,
+    /// `text`, `email`, `password`, `number`, `area`, `select`.
+    pub(super) kind: &'static str,
+    pub(super) autocomplete: &'static str,
+    pub(super) required: bool,
+    pub(super) autofocus: bool,
+    pub(super) inputmode: &'static str,
+    pub(super) fault: String,
+    /// Of a select: value, words.
+    pub(super) options: Vec<(String, String)>,
+}
+impl HtmlSafe for Field {}
+
+impl Field {
+    pub(super) fn new(
+        kind: &'static str,
+        name: &'static str,
+        label: &'static str,
+        form: &Form,
+        fault: &Fault,
+    ) -> Self {
+        let secret = kind == "password";
+        Self {
+            kind,
+            name,
+            label,
+            value: if secret {
+                String::new()
+            } else {
+                form.text(name).to_owned()
+            },
+            fault: if fault.is_about(name) {
+                fault.text.clone()
+            } else {
+                String::new()
+            },
+            required: kind != "area",
+            ..Self::default()
+        }
+    }
+
+    pub(super) fn hint(mut self, hint: &'static str) -> Self {
+        self.hint = hint;
+        self
+    }
+
+    pub(super) fn auto(mut self, autocomplete: &'static str) -> Self {
+        self.autocomplete = autocomplete;
+        self
+    }
+
+    pub(super) fn optional(mut self) -> Self {
+        self.required = false;
+        self
+    }
+
+    pub(super) fn first(mut self) -> Self {
+        self.autofocus = true;
+        self
+    }
+
+    pub(super) fn digits(mut self) -> Self {
+        self.inputmode = "numeric";
+        self
+    }
+
+    pub(super) fn options(mut self, options: Vec<(String, String)>) -> Self {
+        self.options = options;
+        self
+    }
+
+    /// What stands there when nothing was typed yet.
+    pub(super) fn or(mut self, value: impl Into<String>) -> Self {
+        if self.value.is_empty() {
+            self.value = value.into();
+        }
+        self
+    }
+}
+
+/// The form's word as a hidden field.
+#[derive(Template)]
+#[template(
+    source = r#"<input type="hidden" name="form_word" value="{{ self.0 }}">"#,
+    ext = "html",
+    escape = "html"
+)]
+pub(super) struct Word(pub(super) String);
+impl HtmlSafe for Word {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_form_is_read_whole_or_not_at_all() {
+        let form = Form::read(b"label=SAP%20ERP&products=gst&products=e-invoice&x=+a%0Ab%2C+c+&form_word=w&old_password=p").unwrap();
+        assert_eq!(form.text("label"), "SAP ERP");
+        assert_eq!(
+            form.all("products").collect::<Vec<_>>(),
+            ["gst", "e-invoice"]
+        );
+        assert_eq!(form.lines("x"), ["a", "b", "c"]);
+        assert_eq!(form.text("missing"), "");
+        let kept: Vec<String> = form.kept().into_iter().map(|(name, _)| name).collect();
+        assert_eq!(kept, ["label", "products", "products", "x"]);
+        assert!(Form::read("a=1&".repeat(601).as_bytes()).is_none());
+    }
+
+    #[test]
+    fn what_was_typed_comes_back_escaped_but_never_a_password() {
+        let form = Form::read(b"label=%22%3E%3Cscript%3E&password=hunter2").unwrap();
+        let fault = Fault::new("label", "No <b>.");
+        let shown = Field::new("text", "label", "Label", &form, &fault).to_string();
+        assert!(
+            !shown.contains("<script>") && !shown.contains("<b>"),
+            "{shown}"
+        );
+        assert!(shown.contains("aria-invalid"), "{shown}");
+        let shown = Field::new("password", "password", "Password", &form, &fault).to_string();
+        assert!(!shown.contains("hunter2"));
+    }
+}

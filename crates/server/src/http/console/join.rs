@@ -1,0 +1,130 @@
+//! Becoming a member by the link of an invitation; the very first one makes the first operator.
+
+use super::form::{Fault, Field, Form};
+use super::frame::{Frame, role_name};
+use super::reply::{Reply, Trouble, page, unprocessable};
+use super::session::Open;
+use super::sign_in::{Way, finish};
+use crate::app::App;
+use crate::people::ticket::Ticket;
+use crate::verbs::sign_in::{Step, first};
+use crate::verbs::{account, members};
+use askama::Template;
+use axum::extract::{Path, State};
+use std::sync::Arc;
+use tokenward_store::people::Invitation;
+
+#[derive(Template)]
+#[template(path = "console/join.html")]
+struct JoinPage {
+    frame: Frame,
+    fields: Vec<Field>,
+    fault: Fault,
+    role: &'static str,
+    email: String,
+    address: String,
+}
+
+async fn invited(app: &App, text: &str) -> Result<(Ticket, Invitation), Trouble> {
+    let gone = || Trouble::NotFound("invitation: a link works once, and for a limited time");
+    let ticket = Ticket::parse(text).ok_or_else(gone)?;
+    let found = members::invitation(app, &ticket).await?;
+    Ok((ticket, found.ok_or_else(gone)?))
+}
+
+fn shown(text: &str, invitation: &Invitation, form: &Form, fault: Fault) -> JoinPage {
+    let mut fields = Vec::new();
+    if invitation.email.is_empty() {
+        let field = Field::new("email", "email", "Your e-mail address", form, &fault);
+        fields.push(field.auto("username").hint("You sign in with it.").first());
+    }
+    fields.push(Field::new("text", "name", "Your name", form, &fault).auto("name"));
+    let field = Field::new("password", "password", "Choose a password", form, &fault);
+    fields.push(
+        field.auto("new-password").hint(
+            "At least 10 characters; several unrelated words are good. Weak ones are refused.",
+        ),
+    );
+    fields.push(
+        Field::new(
+            "password",
+            "password_again",
+            "The same password again",
+            form,
+            &fault,
+        )
+        .auto("new-password"),
+    );
+    JoinPage {
+        frame: Frame::stranger("Join Tokenward"),
+        fields,
+        fault,
+        role: role_name(&invitation.role),
+        email: invitation.email.clone(),
+        address: format!("/console/join/{text}"),
+    }
+}
+
+/// `GET /console/join/{ticket}`
+pub(super) async fn show(State(app): State<Arc<App>>, Path(text): Path<String>) -> Reply {
+    let (_, invitation) = invited(&app, &text).await?;
+    page(&shown(
+        &text,
+        &invitation,
+        &Form::default(),
+        Fault::default(),
+    ))
+}
+
+/// `POST /console/join/{ticket}`
+pub(super) async fn send(
+    State(app): State<Arc<App>>,
+    Path(text): Path<String>,
+    open: Open,
+) -> Reply {
+    let (ticket, invitation) = invited(&app, &text).await?;
+    let again = |fault| unprocessable(&shown(&text, &invitation, &open.form, fault));
+    if *open.form.secret("password") != *open.form.secret("password_again") {
+        let text = "The two passwords are not the same.";
+        return again(Fault::new("password_again", text));
+    }
+    let email = match invitation.email.as_str() {
+        "" => open.form.text("email"),
+        known => known,
+    };
+    let name = open.form.text("name");
+    let own = [email, name];
+    let hashed = account::hash_chosen(&app, "password", open.form.secret("password"), &own);
+    let joined = match hashed.await {
+        Err(refused) => Err(refused),
+        Ok(password) => {
+            let joining = members::Joining {
+                email: email.to_owned(),
+                name: name.to_owned(),
+                password,
+                source: open.origin.source,
+            };
+            members::join(&app, &ticket, joining).await
+        }
+    };
+    let member = match joined {
+        Ok(member) => member,
+        Err(refused) => return again(Fault::of(refused)?),
+    };
+    let way = Way {
+        next: "/console?done=joined".to_owned(),
+        ..Way::default()
+    };
+    match first(
+        &app,
+        &member.email,
+        open.form.secret("password"),
+        &open.origin,
+    )
+    .await
+    {
+        Ok(Step::Done(ticket)) => finish(&ticket, &way),
+        // A disabled member who came back by a link stays disabled.
+        _ => Ok(super::reply::see("/console/sign-in")),
+    }
+}

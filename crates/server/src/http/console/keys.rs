@@ -1,0 +1,164 @@
+//! Admin keys: what programs manage this server with. Shown once, revoked here.
+
+use super::form::{Fault, Field, Form, Word};
+use super::frame::Frame;
+use super::once::OncePage;
+use super::reply::{Reply, Trouble, page, see, unprocessable};
+use super::role_form;
+use super::session::{Member, Sent};
+use super::shown::Moment;
+use super::step_up;
+use crate::app::App;
+use crate::verbs::admin_keys;
+use crate::verbs::sign_in::Person;
+use askama::Template;
+use axum::extract::{Path, State};
+use std::sync::Arc;
+use tokenward_core::time::Clock;
+use uuid::Uuid;
+
+struct Line {
+    id: String,
+    name: String,
+    role: String,
+    created: Moment,
+    ends: Option<Moment>,
+    /// `In force`, `Expired` or `Revoked`.
+    state: &'static str,
+    tone: &'static str,
+}
+
+#[derive(Template)]
+#[template(path = "console/admin_keys.html")]
+struct KeysPage {
+    frame: Frame,
+    lines: Vec<Line>,
+    word: Word,
+}
+
+#[derive(Template)]
+#[template(path = "console/admin_key_new.html")]
+struct NewPage {
+    frame: Frame,
+    fields: Vec<Field>,
+    fault: Fault,
+}
+
+/// `GET /console/admin-keys`
+pub(super) async fn list(
+    State(app): State<Arc<App>>,
+    Member(person): Member,
+    uri: http::Uri,
+) -> Reply {
+    let query = Form::read(uri.query().unwrap_or("").as_bytes()).unwrap_or_default();
+    let all = admin_keys::list(&app, &person.admin()).await?;
+    let now = app.clock().wall();
+    let mut lines = Vec::new();
+    for key in &all {
+        let over = key.expires_at.is_some_and(|end| end <= now);
+        let (state, tone) = match (key.revoked_at, over) {
+            (Some(_), _) => ("Revoked", "bad"),
+            (None, true) => ("Expired", "warn"),
+            (None, false) => ("In force", "good"),
+        };
+        lines.push(Line {
+            id: key.id.to_string(),
+            name: key.name.to_string(),
+            role: role_form::words(&app, &key.role).await?,
+            created: Moment::plain(key.created_at),
+            ends: key.expires_at.map(|end| Moment::new(end, now)),
+            state,
+            tone,
+        });
+    }
+    let frame = Frame::new(&person, "Admin keys", "keys").done(query.text("done"));
+    page(&KeysPage {
+        word: frame.hidden_word(),
+        frame,
+        lines,
+    })
+}
+
+async fn new_page(
+    app: &App,
+    person: &Person,
+    form: &Form,
+    fault: Fault,
+) -> Result<NewPage, Trouble> {
+    let mut fields = vec![
+        Field::new("text", "name", "Name", form, &fault)
+            .hint("What it is for, such as “deployment pipeline”.")
+            .auto("off")
+            .first(),
+    ];
+    fields.extend(role_form::fields(app, person, form, &fault).await?);
+    let days = Field::new("number", "days", "Days until it expires", form, &fault);
+    fields.push(
+        days.hint("Leave it empty for a key that never expires.")
+            .digits()
+            .optional(),
+    );
+    Ok(NewPage {
+        frame: Frame::new(person, "Make an admin key", "keys"),
+        fields,
+        fault,
+    })
+}
+
+/// `GET /console/admin-keys/new`
+pub(super) async fn ask(State(app): State<Arc<App>>, Member(person): Member) -> Reply {
+    person.admin().must_operate()?;
+    step_up::first(&app, &person, "/console/admin-keys/new")?;
+    page(&new_page(&app, &person, &Form::default(), Fault::default()).await?)
+}
+
+/// `POST /console/admin-keys/new`
+pub(super) async fn create(State(app): State<Arc<App>>, sent: Sent) -> Reply {
+    sent.must_be_proved(&app, "/console/admin-keys/new")?;
+    let Sent { person, form } = sent;
+    let days = form.text("days").trim();
+    let seconds = match days {
+        "" => Ok(None),
+        days => match days.parse::<u64>() {
+            Ok(days) if (1..=3_650).contains(&days) => Ok(Some(days * 86_400)),
+            _ => Err(Fault::new("days", "This must be 1 to 3650 days.")),
+        },
+    };
+    let asked = seconds.and_then(|seconds| Ok((seconds, role_form::role(&form)?)));
+    let (seconds, role) = match asked {
+        Ok(asked) => asked,
+        Err(fault) => return unprocessable(&new_page(&app, &person, &form, fault).await?),
+    };
+    let name = form.text("name").trim();
+    let made = admin_keys::create(&app, person.admin(), name, role, seconds).await;
+    let (record, key) = match made {
+        Ok(made) => made,
+        Err(refused) => {
+            let fault = Fault::of(refused)?;
+            return unprocessable(&new_page(&app, &person, &form, fault).await?);
+        }
+    };
+    page(&OncePage {
+        frame: Frame::new(&person, "Copy the admin key", "keys"),
+        heading: format!("Admin key “{}”", record.name),
+        explanation: "This is the only time it is shown. Programs send it as Authorization: Bearer to /admin/v1; `tokenward` reads it from TOKENWARD_ADMIN_KEY_FILE.",
+        what: "Admin key",
+        secrets: vec![key.expose()],
+        downloads: Vec::new(),
+        snippets: Vec::new(),
+        next: "/console/admin-keys".to_owned(),
+        next_label: "I have kept it: back to the admin keys",
+    })
+}
+
+/// `POST /console/admin-keys/{id}/revoke`
+pub(super) async fn revoke(
+    State(app): State<Arc<App>>,
+    Path(text): Path<String>,
+    sent: Sent,
+) -> Reply {
+    sent.must_be_proved(&app, &format!("/console/admin-keys/{text}/revoke"))?;
+    let id = Uuid::try_parse(&text).map_err(|_| Trouble::NotFound("admin key"))?;
+    admin_keys::revoke(&app, sent.person.admin(), id).await?;
+    Ok(see("/console/admin-keys?done=key-revoked"))
+}

@@ -1,0 +1,295 @@
+//! Members: who may sign in, as what; invitations, whose link is shown once.
+
+use super::form::{Fault, Field, Form, Word};
+use super::frame::Frame;
+use super::once::OncePage;
+use super::reply::{Reply, Trouble, page, see, unprocessable};
+use super::role_form;
+use super::session::{Member as SignedIn, Sent};
+use super::shown::Moment;
+use super::step_up;
+use crate::app::App;
+use crate::verbs::members;
+use crate::verbs::sign_in::Person;
+use askama::Template;
+use axum::extract::{Path, State};
+use http::HeaderMap;
+use std::sync::Arc;
+use tokenward_core::time::Clock;
+use tokenward_store::people::Member;
+use uuid::Uuid;
+use zeroize::Zeroizing;
+
+struct MemberLine {
+    id: String,
+    name: String,
+    email: String,
+    role: String,
+    proofs: String,
+    disabled: bool,
+}
+
+struct InvitationLine {
+    id: String,
+    email: String,
+    role: String,
+    ends: Moment,
+    over: bool,
+}
+
+#[derive(Template)]
+#[template(path = "console/members.html")]
+struct MembersPage {
+    frame: Frame,
+    members: Vec<MemberLine>,
+    invitations: Vec<InvitationLine>,
+    manages: bool,
+    word: Word,
+}
+
+#[derive(Template)]
+#[template(path = "console/invite.html")]
+struct InvitePage {
+    frame: Frame,
+    fields: Vec<Field>,
+    fault: Fault,
+}
+
+#[derive(Template)]
+#[template(path = "console/member.html")]
+struct MemberPage {
+    frame: Frame,
+    id: String,
+    line: MemberLine,
+    fields: Vec<Field>,
+    fault: Fault,
+    myself: bool,
+}
+
+fn may_manage(person: &Person) -> bool {
+    use tokenward_core::client::Role;
+    matches!(
+        person.member.role,
+        Role::Operator | Role::WorkspaceAdmin { .. }
+    )
+}
+
+async fn line(app: &App, member: &Member) -> Result<MemberLine, Trouble> {
+    let proofs = &member.proofs;
+    let mut words = Vec::new();
+    if proofs.password.is_some() {
+        words.push("password");
+    }
+    if proofs.totp.is_some() {
+        words.push("authenticator app");
+    }
+    if !proofs.passkeys.is_empty() {
+        words.push("passkey");
+    }
+    if proofs.sso.is_some() {
+        words.push("single sign-on");
+    }
+    Ok(MemberLine {
+        id: member.id.to_string(),
+        name: member.name.to_string(),
+        email: member.email.clone(),
+        role: role_form::words(app, &member.role).await?,
+        proofs: words.join(", "),
+        disabled: member.disabled_at.is_some(),
+    })
+}
+
+/// `GET /console/members`
+pub(super) async fn list(
+    State(app): State<Arc<App>>,
+    SignedIn(person): SignedIn,
+    uri: http::Uri,
+) -> Reply {
+    let query = Form::read(uri.query().unwrap_or("").as_bytes()).unwrap_or_default();
+    let (found, invited) = members::list(&app, &person.admin()).await?;
+    let now = app.clock().wall();
+    let mut lines = Vec::new();
+    for member in &found {
+        lines.push(line(&app, member).await?);
+    }
+    let mut invitations = Vec::new();
+    for invitation in &invited {
+        invitations.push(InvitationLine {
+            id: invitation.id.to_string(),
+            email: match invitation.email.as_str() {
+                "" => "the first operator".to_owned(),
+                email => email.to_owned(),
+            },
+            role: role_form::words(&app, &invitation.role).await?,
+            ends: Moment::new(invitation.expires_at, now),
+            over: now >= invitation.expires_at,
+        });
+    }
+    let frame = Frame::new(&person, "Members", "members").done(query.text("done"));
+    page(&MembersPage {
+        word: frame.hidden_word(),
+        frame,
+        members: lines,
+        invitations,
+        manages: may_manage(&person),
+    })
+}
+
+async fn invite_page(
+    app: &App,
+    person: &Person,
+    form: &Form,
+    fault: Fault,
+) -> Result<InvitePage, Trouble> {
+    let mut fields = vec![
+        Field::new("email", "email", "E-mail address", form, &fault)
+            .hint("They sign in with it. For somebody who is a member already, the link is a way back in.")
+            .auto("off")
+            .first(),
+    ];
+    fields.extend(role_form::fields(app, person, form, &fault).await?);
+    Ok(InvitePage {
+        frame: Frame::new(person, "Invite a member", "members"),
+        fields,
+        fault,
+    })
+}
+
+/// `GET /console/members/invite`
+pub(super) async fn ask(
+    State(app): State<Arc<App>>,
+    SignedIn(person): SignedIn,
+    uri: http::Uri,
+) -> Reply {
+    if !may_manage(&person) {
+        return Err(Trouble::Forbidden(
+            "only operators and workspace admins invite members",
+        ));
+    }
+    step_up::first(&app, &person, "/console/members/invite")?;
+    // A member's page leads here with what is known of them.
+    let query = Form::read(uri.query().unwrap_or("").as_bytes()).unwrap_or_default();
+    page(&invite_page(&app, &person, &query, Fault::default()).await?)
+}
+
+/// `POST /console/members/invite`
+pub(super) async fn invite(State(app): State<Arc<App>>, headers: HeaderMap, sent: Sent) -> Reply {
+    sent.must_be_proved(&app, "/console/members/invite")?;
+    let Sent { person, form } = sent;
+    let role = match role_form::role(&form) {
+        Ok(role) => role,
+        Err(fault) => return unprocessable(&invite_page(&app, &person, &form, fault).await?),
+    };
+    let invited = members::invite(&app, person.admin(), form.text("email"), role).await;
+    let (invitation, ticket) = match invited {
+        Ok(invited) => invited,
+        Err(refused) => {
+            let fault = Fault::of(refused)?;
+            return unprocessable(&invite_page(&app, &person, &form, fault).await?);
+        }
+    };
+    let base = super::clients::base(&app, &headers);
+    let link = format!("{base}/console/join/{}", ticket.expose().as_str());
+    page(&OncePage {
+        frame: Frame::new(&person, "Hand over the link", "members"),
+        heading: format!("{} is invited", invitation.email),
+        explanation: "Send them this link by a way that only they read. It works once, for seven days, and is not shown again.",
+        what: "Link",
+        secrets: vec![Zeroizing::new(link)],
+        downloads: Vec::new(),
+        snippets: Vec::new(),
+        next: "/console/members".to_owned(),
+        next_label: "Back to the members",
+    })
+}
+
+fn id(text: &str, what: &'static str) -> Result<Uuid, Trouble> {
+    Uuid::try_parse(text).map_err(|_| Trouble::NotFound(what))
+}
+
+async fn member_page(
+    app: &App,
+    person: &Person,
+    member: &Member,
+    form: &Form,
+    fault: Fault,
+) -> Result<MemberPage, Trouble> {
+    let fields = match may_manage(person) {
+        true => role_form::fields(app, person, form, &fault).await?,
+        false => Vec::new(),
+    };
+    Ok(MemberPage {
+        frame: Frame::new(person, member.name.to_string(), "members"),
+        id: member.id.to_string(),
+        line: line(app, member).await?,
+        fields,
+        fault,
+        myself: member.id == person.member.id,
+    })
+}
+
+/// `GET /console/members/{id}`
+pub(super) async fn one(
+    State(app): State<Arc<App>>,
+    Path(text): Path<String>,
+    SignedIn(person): SignedIn,
+) -> Reply {
+    let member = members::show(&app, &person.admin(), id(&text, "member")?).await?;
+    let form = role_form::form_of(&member.role);
+    page(&member_page(&app, &person, &member, &form, Fault::default()).await?)
+}
+
+/// `POST /console/members/{id}`: another role, or `disabled` as `yes` or `no`.
+pub(super) async fn change(
+    State(app): State<Arc<App>>,
+    Path(text): Path<String>,
+    sent: Sent,
+) -> Reply {
+    sent.must_be_proved(&app, &format!("/console/members/{text}"))?;
+    let Sent { person, form } = sent;
+    let member = members::show(&app, &person.admin(), id(&text, "member")?).await?;
+    let disabled = match form.text("disabled") {
+        "yes" => Some(true),
+        "no" => Some(false),
+        _ => None,
+    };
+    let role = match disabled {
+        Some(_) => None,
+        None => match role_form::role(&form) {
+            Ok(role) => Some(role),
+            Err(fault) => {
+                let shown = member_page(&app, &person, &member, &form, fault).await?;
+                return unprocessable(&shown);
+            }
+        },
+    };
+    let change = members::Change { role, disabled };
+    match members::change(&app, person.admin(), member.id, change).await {
+        Ok(_) => Ok(see("/console/members?done=member")),
+        Err(refused) => {
+            let fault = Fault::of(refused)?;
+            unprocessable(&member_page(&app, &person, &member, &form, fault).await?)
+        }
+    }
+}
+
+/// `POST /console/members/{id}/remove`
+pub(super) async fn remove(
+    State(app): State<Arc<App>>,
+    Path(text): Path<String>,
+    sent: Sent,
+) -> Reply {
+    sent.must_be_proved(&app, &format!("/console/members/{text}/remove"))?;
+    members::remove(&app, sent.person.admin(), id(&text, "member")?).await?;
+    Ok(see("/console/members?done=member-removed"))
+}
+
+/// `POST /console/invitations/{id}/withdraw`
+pub(super) async fn withdraw(
+    State(app): State<Arc<App>>,
+    Path(text): Path<String>,
+    sent: Sent,
+) -> Reply {
+    members::withdraw(&app, sent.person.admin(), id(&text, "invitation")?).await?;
+    Ok(see("/console/members?done=withdrawn"))
+}

@@ -1,0 +1,143 @@
+//! The console: pages for people, made on the server, of plain forms. Adapters onto `verbs`, like every other
+//! dialect. Nothing here needs a script; what scripts there are only save a step.
+
+mod account;
+mod assets;
+mod audit;
+mod clients;
+mod confirm;
+mod form;
+mod frame;
+mod join;
+mod keys;
+mod members;
+mod once;
+mod products;
+mod reply;
+mod role_form;
+mod session;
+mod shown;
+mod sign_in;
+mod sso;
+mod status;
+mod step_up;
+mod workspaces;
+
+use crate::app::App;
+use axum::Router;
+use axum::extract::Request;
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use http::{HeaderName, HeaderValue, header};
+use reply::Trouble;
+use std::sync::Arc;
+use tower_http::csrf::CsrfLayer;
+
+/// What every page is sent with: nothing from elsewhere, no inline script or style, in nobody's frame, in nobody's
+/// cache, and no address of ours told to others.
+const HEADERS: &[(&str, &str)] = &[
+    (
+        "content-security-policy",
+        "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
+    ),
+    ("x-content-type-options", "nosniff"),
+    ("x-frame-options", "DENY"),
+    ("referrer-policy", "same-origin"),
+    ("cross-origin-opener-policy", "same-origin"),
+    ("cross-origin-resource-policy", "same-origin"),
+    (
+        "permissions-policy",
+        "camera=(), geolocation=(), microphone=(), payment=()",
+    ),
+];
+
+/// Every page.
+pub(super) fn router() -> Router<Arc<App>> {
+    let both = |show, send| axum::routing::MethodRouter::merge(show, send);
+    let client = "/console/clients/{id}";
+    let list = "/console/w/{workspace}/{environment}";
+    Router::new()
+        .route("/console", get(workspaces::home))
+        .route("/console/", get(workspaces::home))
+        .route("/console/assets/{name}", get(assets::show))
+        .route("/console/sign-in", get(sign_in::show).post(sign_in::send))
+        .route("/console/sign-in/second", post(sign_in::second))
+        .route("/console/sign-out", post(sign_in::out))
+        .route("/console/step-up", get(step_up::show).post(step_up::send))
+        .route("/console/join/{ticket}", get(join::show).post(join::send))
+        .merge(account::router())
+        .route("/console/workspaces", get(workspaces::list))
+        .route(
+            "/console/workspaces/new",
+            get(workspaces::new).post(workspaces::create),
+        )
+        .route(
+            "/console/workspaces/{id}",
+            get(workspaces::edit).post(workspaces::change),
+        )
+        .route(list, get(clients::list::show))
+        .route(
+            &format!("{list}/new"),
+            both(get(clients::new::show), post(clients::new::send)),
+        )
+        .route(client, get(clients::one::show))
+        .route(
+            &format!("{client}/edit"),
+            get(clients::edit::show).post(clients::edit::send),
+        )
+        .route(
+            &format!("{client}/{{act}}"),
+            get(clients::acts::show).post(clients::acts::send),
+        )
+        .route("/console/products", get(products::list).post(products::put))
+        .route(
+            "/console/products/{slug}/delete",
+            get(products::ask).post(products::delete),
+        )
+        .route("/console/members", get(members::list))
+        .route(
+            "/console/members/invite",
+            get(members::ask).post(members::invite),
+        )
+        .route(
+            "/console/members/{id}",
+            get(members::one).post(members::change),
+        )
+        .route("/console/members/{id}/remove", post(members::remove))
+        .route(
+            "/console/invitations/{id}/withdraw",
+            post(members::withdraw),
+        )
+        .route("/console/admin-keys", get(keys::list))
+        .route("/console/admin-keys/new", get(keys::ask).post(keys::create))
+        .route("/console/admin-keys/{id}/revoke", post(keys::revoke))
+        .route("/console/audit", get(audit::show))
+        .route("/console/audit/export.csv", get(audit::csv))
+        .route("/console/audit/export.jsonl", get(audit::json_lines))
+        .route("/console/audit/verify", post(audit::verify))
+        .route("/console/status", get(status::show))
+        .route("/console/settings", get(status::settings))
+        .route("/console/{*rest}", get(nothing_here))
+        .layer(CsrfLayer::new().with_rejection_response(|_| Trouble::Foreign.into_response()))
+        .layer(middleware::from_fn(with_headers))
+}
+
+async fn nothing_here() -> Trouble {
+    Trouble::NotFound("page")
+}
+
+async fn with_headers(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    for (name, value) in HEADERS {
+        headers.insert(
+            HeaderName::from_static(name),
+            HeaderValue::from_static(value),
+        );
+    }
+    headers
+        .entry(header::CACHE_CONTROL)
+        .or_insert(HeaderValue::from_static("no-store"));
+    response
+}

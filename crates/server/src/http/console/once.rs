@@ -1,0 +1,68 @@
+//! Pages that show a secret once: it is in the answer to the form that made it, and nowhere else.
+
+use super::frame::Frame;
+use askama::Template;
+use zeroize::Zeroizing;
+
+/// Something to take away: a name for the button, a file's name, and what is in it.
+pub(super) struct Download {
+    pub(super) label: &'static str,
+    pub(super) file: String,
+    pub(super) text: Zeroizing<String>,
+}
+
+impl Download {
+    /// The file as an address that needs no script and no second request.
+    fn address(&self) -> Zeroizing<String> {
+        let mut out = Zeroizing::new(String::from("data:text/plain;charset=utf-8,"));
+        for byte in self.text.bytes() {
+            match byte {
+                b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
+                    out.push(char::from(byte));
+                }
+                _ => out.push_str(&format!("%{byte:02X}")),
+            }
+        }
+        out
+    }
+}
+
+/// Lines to copy, with what they are for.
+pub(super) struct Snippet {
+    pub(super) label: &'static str,
+    pub(super) text: Zeroizing<String>,
+}
+
+/// The page.
+#[derive(Template)]
+#[template(path = "console/once.html")]
+pub(super) struct OncePage {
+    pub(super) frame: Frame,
+    pub(super) heading: String,
+    pub(super) explanation: &'static str,
+    /// What the secret is called.
+    pub(super) what: &'static str,
+    pub(super) secrets: Vec<Zeroizing<String>>,
+    pub(super) downloads: Vec<Download>,
+    pub(super) snippets: Vec<Snippet>,
+    pub(super) next: String,
+    pub(super) next_label: &'static str,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_download_holds_its_text_whole() {
+        let download = Download {
+            label: "x",
+            file: "x".into(),
+            text: Zeroizing::new("A=b\n# ü\"".into()),
+        };
+        assert_eq!(
+            *download.address(),
+            "data:text/plain;charset=utf-8,A%3Db%0A%23%20%C3%BC%22"
+        );
+    }
+}

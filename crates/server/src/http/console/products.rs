@@ -1,0 +1,130 @@
+//! Products: what access tokens open. The list, adding, renaming, deleting.
+
+use super::confirm::ConfirmPage;
+use super::form::{Fault, Field, Form};
+use super::frame::Frame;
+use super::reply::{Reply, page, see, unprocessable};
+use super::session::{Member, Sent};
+use super::shown::Moment;
+use super::step_up;
+use crate::app::App;
+use crate::verbs::products;
+use crate::verbs::sign_in::Person;
+use askama::Template;
+use axum::extract::{Path, State};
+use std::sync::Arc;
+use tokenward_core::client::Product;
+
+struct Line {
+    slug: String,
+    name: String,
+    created: Moment,
+}
+
+#[derive(Template)]
+#[template(path = "console/products.html")]
+struct ProductsPage {
+    frame: Frame,
+    lines: Vec<Line>,
+    fields: Vec<Field>,
+    fault: Fault,
+    operates: bool,
+}
+
+fn shown(person: &Person, all: &[Product], form: &Form, fault: Fault, done: &str) -> ProductsPage {
+    let line = |product: &Product| Line {
+        slug: product.slug.to_string(),
+        name: product.name.to_string(),
+        created: Moment::plain(product.created_at),
+    };
+    let fields = vec![
+        Field::new("text", "slug", "Slug", form, &fault)
+            .hint("As gateways name it in the check's address, such as e-invoice. It never changes; a known slug is renamed.")
+            .auto("off"),
+        Field::new("text", "name", "Name", form, &fault).auto("off"),
+    ];
+    ProductsPage {
+        frame: Frame::new(person, "Products", "products").done(done),
+        lines: all.iter().map(line).collect(),
+        fields,
+        fault,
+        operates: person.admin().is_operator(),
+    }
+}
+
+/// `GET /console/products`
+pub(super) async fn list(
+    State(app): State<Arc<App>>,
+    Member(person): Member,
+    uri: http::Uri,
+) -> Reply {
+    let query = Form::read(uri.query().unwrap_or("").as_bytes()).unwrap_or_default();
+    let all = products::list(&app).await?;
+    let done = query.text("done");
+    page(&shown(
+        &person,
+        &all,
+        &Form::default(),
+        Fault::default(),
+        done,
+    ))
+}
+
+/// `POST /console/products`
+pub(super) async fn put(State(app): State<Arc<App>>, sent: Sent) -> Reply {
+    let Sent { person, form } = sent;
+    let (slug, name) = (form.text("slug").trim(), form.text("name").trim());
+    match products::put(&app, person.admin(), slug, name).await {
+        Ok(_) => Ok(see("/console/products?done=product")),
+        Err(refused) => {
+            let fault = Fault::of(refused)?;
+            let all = products::list(&app).await?;
+            unprocessable(&shown(&person, &all, &form, fault, ""))
+        }
+    }
+}
+
+fn confirm(person: &Person, slug: &str, fault: Fault) -> ConfirmPage {
+    ConfirmPage {
+        frame: Frame::new(person, "Delete a product", "products"),
+        heading: format!("Delete the product “{slug}”"),
+        says: vec![
+            "Gateways that still ask for it are told that it is unknown: every call of that product is refused.".to_owned(),
+            "While any API client is restricted to it, it cannot be deleted.".to_owned(),
+        ],
+        fault,
+        fields: Vec::new(),
+        hidden: Vec::new(),
+        action: format!("/console/products/{slug}/delete"),
+        button: "Delete the product",
+        dangerous: true,
+        back: "/console/products".to_owned(),
+    }
+}
+
+/// `GET /console/products/{slug}/delete`
+pub(super) async fn ask(
+    State(app): State<Arc<App>>,
+    Path(slug): Path<String>,
+    Member(person): Member,
+) -> Reply {
+    person.admin().must_operate()?;
+    step_up::first(&app, &person, &format!("/console/products/{slug}/delete"))?;
+    page(&confirm(&person, &slug, Fault::default()))
+}
+
+/// `POST /console/products/{slug}/delete`
+pub(super) async fn delete(
+    State(app): State<Arc<App>>,
+    Path(slug): Path<String>,
+    sent: Sent,
+) -> Reply {
+    sent.must_be_proved(&app, &format!("/console/products/{slug}/delete"))?;
+    match products::delete(&app, sent.person.admin(), &slug).await {
+        Ok(()) => Ok(see("/console/products?done=product-deleted")),
+        Err(refused) => {
+            let fault = Fault::of(refused)?;
+            unprocessable(&confirm(&sent.person, &slug, fault))
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! Answers: pages, redirects, and the pages for what went wrong, each of which says what to do next.
+
+use super::frame::Frame;
+use crate::random;
+use crate::verbs::Refused;
+use askama::Template;
+use axum::response::{IntoResponse, Response};
+use http::{HeaderValue, StatusCode, header};
+use tokenward_store::Failure;
+
+/// What a handler answers.
+pub(super) type Reply = Result<Response, Trouble>;
+
+/// A page.
+pub(super) fn page(template: &impl Template) -> Reply {
+    with_status(StatusCode::OK, template)
+}
+
+/// A page with a form that was not taken.
+pub(super) fn unprocessable(template: &impl Template) -> Reply {
+    with_status(StatusCode::UNPROCESSABLE_ENTITY, template)
+}
+
+pub(super) fn with_status(status: StatusCode, template: &impl Template) -> Reply {
+    let body = template.render().map_err(|error| {
+        tracing::error!("a page could not be made: {error}");
+        Trouble::Failed(Failure::Unavailable)
+    })?;
+    let mut response = (status, body).into_response();
+    let html = HeaderValue::from_static("text/html; charset=utf-8");
+    response.headers_mut().insert(header::CONTENT_TYPE, html);
+    Ok(response)
+}
+
+/// See another page: after a form was taken, so that reloading sends nothing twice.
+pub(super) fn see(address: &str) -> Response {
+    let mut response = StatusCode::SEE_OTHER.into_response();
+    let address = HeaderValue::try_from(address);
+    let address = address.unwrap_or(HeaderValue::from_static("/console"));
+    response.headers_mut().insert(header::LOCATION, address);
+    response
+}
+
+/// What is answered with a page of its own.
+#[derive(Debug)]
+pub(super) enum Trouble {
+    /// There is no such thing, or not for this person.
+    NotFound(&'static str),
+    /// The role does not allow it.
+    Forbidden(&'static str),
+    /// The form came from somewhere else, or not from this session.
+    Foreign,
+    /// Not a form of ours.
+    Malformed(&'static str),
+    /// The state does not allow it.
+    Conflict(String),
+    /// Ours.
+    Failed(Failure),
+    /// Something else was answered already.
+    Answered(Box<Response>),
+}
+
+impl From<Refused> for Trouble {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::NotFound(what) => Self::NotFound(what),
+            Refused::Forbidden(why) => Self::Forbidden(why),
+            Refused::Invalid(field, why) => Self::Conflict(format!("{field}: {why}")),
+            Refused::Conflict(_, why) => Self::Conflict(why),
+            Refused::Failed(failure) => Self::Failed(failure),
+        }
+    }
+}
+
+impl From<Failure> for Trouble {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+impl From<tokenward_store::StoreError> for Trouble {
+    fn from(error: tokenward_store::StoreError) -> Self {
+        Refused::from(error).into()
+    }
+}
+
+/// A page that says what went wrong.
+#[derive(Template)]
+#[template(path = "console/trouble.html")]
+pub(super) struct TroublePage {
+    pub(super) frame: Frame,
+    pub(super) heading: &'static str,
+    pub(super) text: String,
+    pub(super) next: &'static str,
+    /// An id that finds the line in the log; empty when there is nothing in it.
+    pub(super) error_id: String,
+}
+
+impl IntoResponse for Trouble {
+    fn into_response(self) -> Response {
+        let (status, heading, text, next) = match self {
+            Self::Answered(response) => return *response,
+            Self::NotFound(what) => (
+                StatusCode::NOT_FOUND,
+                "Not found",
+                format!("There is no such {what}, or it is not for your role to see."),
+                "Check the address, or begin at the start page.",
+            ),
+            Self::Forbidden(why) => (
+                StatusCode::FORBIDDEN,
+                "Not allowed",
+                super::form::sentence(&format!("Not allowed: {why}")),
+                "Ask an administrator whose role allows it.",
+            ),
+            Self::Foreign => (
+                StatusCode::FORBIDDEN,
+                "Nothing was done",
+                "This form did not come from a page of your session.".to_owned(),
+                "Open the page again and send it from there. If another site sent you here, leave that site.",
+            ),
+            Self::Malformed(why) => (
+                StatusCode::BAD_REQUEST,
+                "Nothing was done",
+                super::form::sentence(why),
+                "Go back and try again.",
+            ),
+            Self::Conflict(why) => (
+                StatusCode::CONFLICT,
+                "Nothing was done",
+                super::form::sentence(&why),
+                "Go back, reload the page and look at what is there now.",
+            ),
+            Self::Failed(Failure::OutcomeUnknown) => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "The outcome is not known",
+                "The database did not say whether this was done.".to_owned(),
+                "Reload the page in a moment and look before you do it again.",
+            ),
+            Self::Failed(_) => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "Not available just now",
+                "Nothing was changed. Checks of tokens go on.".to_owned(),
+                "Try again in a moment.",
+            ),
+        };
+        let error_id = match status.is_server_error() {
+            true => random::uuid().to_string(),
+            false => String::new(),
+        };
+        if status.is_server_error() {
+            tracing::warn!(%error_id, "answered a page with {}", status.as_u16());
+        }
+        let shown = TroublePage {
+            frame: Frame::stranger(heading),
+            heading,
+            text,
+            next,
+            error_id,
+        };
+        with_status(status, &shown).unwrap_or_else(|_| status.into_response())
+    }
+}

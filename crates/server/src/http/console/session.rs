@@ -1,0 +1,250 @@
+//! Who asks: a member with a session, or a stranger who is shown the sign-in page and loses nothing they typed.
+
+use super::form::{Form, WORD};
+use super::reply::{Reply, Trouble, see};
+use super::sign_in;
+use crate::addresses;
+use crate::app::App;
+use crate::http::BODY_MAX;
+use crate::people::ticket::Ticket;
+use crate::verbs::sign_in::{Origin, Person, person};
+use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, Request};
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, header};
+use http_body_util::{BodyExt, Limited};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+use tokenward_core::time::Clock;
+
+/// The cookie: only over TLS or on the machine itself, only for this host, never for a script.
+pub(super) const COOKIE: &str = "__Host-tokenward";
+/// A form that is not there in this time is given up.
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Sets the session's cookie.
+pub(super) fn set_cookie(ticket: &Ticket) -> HeaderValue {
+    let text = ticket.expose();
+    let cookie = format!(
+        "{COOKIE}={}; Path=/; Secure; HttpOnly; SameSite=Strict",
+        text.as_str()
+    );
+    // The text is base64.
+    let mut value = HeaderValue::try_from(cookie).unwrap_or(HeaderValue::from_static("invalid"));
+    value.set_sensitive(true);
+    value
+}
+
+/// Takes the cookie away.
+pub(super) fn clear_cookie() -> HeaderValue {
+    HeaderValue::from_static(
+        "__Host-tokenward=; Path=/; Secure; HttpOnly; SameSite=Strict; Max-Age=0",
+    )
+}
+
+/// The one session cookie; two of them are none, for nobody knows who set which.
+fn ticket(headers: &HeaderMap) -> Option<Ticket> {
+    let lines = headers.get_all(header::COOKIE).iter();
+    let mut own = lines
+        .filter_map(|line| line.to_str().ok())
+        .flat_map(|line| line.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='))
+        .filter(|(name, _)| *name == COOKIE);
+    match (own.next(), own.next()) {
+        (Some((_, value)), None) => Ticket::parse(value),
+        _ => None,
+    }
+}
+
+/// Where a request comes from.
+pub(super) fn origin(parts: &Parts, app: &App) -> Origin {
+    let peer = parts
+        .extensions
+        .get::<ConnectInfo<SocketAddr>>()
+        .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |ConnectInfo(peer)| {
+            peer.ip()
+        });
+    let source = addresses::caller(peer, &parts.headers, &app.config.trusted_proxies);
+    let agent = parts.headers.get(header::USER_AGENT);
+    let agent = agent.and_then(|value| value.to_str().ok()).unwrap_or("");
+    Origin {
+        source,
+        agent: agent.to_owned(),
+    }
+}
+
+/// Who asks, if anybody is signed in.
+pub(super) struct Visitor {
+    pub(super) person: Option<Person>,
+    ticket: Option<Ticket>,
+}
+
+impl FromRequestParts<Arc<App>> for Visitor {
+    type Rejection = Trouble;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Trouble> {
+        let origin = origin(parts, app);
+        let ticket = ticket(&parts.headers);
+        let person = match &ticket {
+            Some(ticket) => person(app, ticket, &origin).await?,
+            None => None,
+        };
+        Ok(Self { person, ticket })
+    }
+}
+
+/// A member who looks at a page.
+pub(super) struct Member(pub(super) Person);
+
+impl FromRequestParts<Arc<App>> for Member {
+    type Rejection = Trouble;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Trouble> {
+        let visitor = Visitor::from_request_parts(parts, app).await?;
+        match visitor.person {
+            Some(person) => Ok(Self(person)),
+            None => {
+                let next = parts.uri.path_and_query().map_or("", |path| path.as_str());
+                let next: String = form_urlencoded::byte_serialize(next.as_bytes()).collect();
+                let address = format!("/console/sign-in?next={next}");
+                Err(Trouble::Answered(Box::new(see(&address))))
+            }
+        }
+    }
+}
+
+/// A member who sends a form of their session.
+pub(super) struct Sent {
+    pub(super) person: Person,
+    pub(super) form: Form,
+}
+
+impl FromRequest<Arc<App>> for Sent {
+    type Rejection = Trouble;
+
+    async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, Trouble> {
+        let (mut parts, body) = request.into_parts();
+        let visitor = Visitor::from_request_parts(&mut parts, app).await?;
+        let form = read(&parts.headers, body).await?;
+        let (Some(person), Some(ticket)) = (visitor.person, visitor.ticket) else {
+            // Nothing typed is lost: it goes through the sign-in and is sent again from there.
+            let page = sign_in::again(app, parts.uri.path(), &form)?;
+            return Err(Trouble::Answered(Box::new(page)));
+        };
+        if !ticket.is_form_word(form.text(WORD)) {
+            return Err(Trouble::Foreign);
+        }
+        Ok(Self { person, form })
+    }
+}
+
+impl Sent {
+    /// For destructive acts: a proof of who one is must be fresh. The form goes through the page that asks for it.
+    pub(super) fn must_be_proved(&self, app: &App, parts_path: &str) -> Result<(), Trouble> {
+        if self.person.is_proved(app.clock().wall()) {
+            return Ok(());
+        }
+        let page = super::step_up::ask(&self.person, parts_path, &self.form)?;
+        Err(Trouble::Answered(Box::new(page)))
+    }
+}
+
+/// A form from whoever sends it; the router has refused what other sites send.
+pub(super) struct Open {
+    pub(super) form: Form,
+    pub(super) origin: Origin,
+}
+
+impl FromRequest<Arc<App>> for Open {
+    type Rejection = Trouble;
+
+    async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, Trouble> {
+        let (parts, body) = request.into_parts();
+        let form = read(&parts.headers, body).await?;
+        Ok(Self {
+            form,
+            origin: origin(&parts, app),
+        })
+    }
+}
+
+async fn read(headers: &HeaderMap, body: axum::body::Body) -> Result<Form, Trouble> {
+    let kind = headers.get(header::CONTENT_TYPE);
+    let kind = kind.and_then(|value| value.to_str().ok()).unwrap_or("");
+    let form = "application/x-www-form-urlencoded";
+    if !kind
+        .split(';')
+        .next()
+        .unwrap_or("")
+        .trim()
+        .eq_ignore_ascii_case(form)
+    {
+        return Err(Trouble::Malformed("this is not a form"));
+    }
+    let whole = tokio::time::timeout(BODY_TIMEOUT, Limited::new(body, BODY_MAX).collect());
+    let whole = whole
+        .await
+        .map_err(|_| Trouble::Malformed("the form did not arrive in time"))?
+        .map_err(|_| Trouble::Malformed("the form is too long"))?;
+    Form::read(&whole.to_bytes()).ok_or(Trouble::Malformed("the form has too many fields"))
+}
+
+/// An address inside the console to go on to; anything else, and the start page.
+pub(super) fn inside(next: &str) -> &str {
+    let plain = next
+        .bytes()
+        .all(|byte| byte.is_ascii_graphic() && byte != b'\\');
+    let ours = next == "/console" || next.starts_with("/console/");
+    if plain && ours && !next.contains("//") {
+        next
+    } else {
+        "/console"
+    }
+}
+
+/// A page that a signed-in person has no use for.
+pub(super) fn home() -> Reply {
+    Ok(see("/console"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_link_leads_out_of_the_console() {
+        for good in ["/console", "/console/clients/1?done=revoked"] {
+            assert_eq!(inside(good), good);
+        }
+        for bad in [
+            "",
+            "https://evil.example",
+            "//evil.example/console",
+            "/console//evil.example",
+            "/consolex",
+            "/console/\\evil.example",
+            "/console/\r\nSet-Cookie: a=b",
+            "/oauth2/token",
+            "javascript:alert(1)",
+        ] {
+            assert_eq!(inside(bad), "/console", "{bad}");
+        }
+    }
+
+    #[test]
+    fn two_cookies_are_none() {
+        let (one, two) = (Ticket::new(), Ticket::new());
+        let headers = |lines: &[String]| {
+            let mut headers = HeaderMap::new();
+            for line in lines {
+                headers.append(header::COOKIE, HeaderValue::try_from(line).unwrap());
+            }
+            headers
+        };
+        let pair = |ticket: &Ticket| format!("{COOKIE}={}", ticket.expose().as_str());
+        assert!(ticket(&headers(&[format!("a=b; {}", pair(&one))])).is_some());
+        assert!(ticket(&headers(&[format!("{}; {}", pair(&one), pair(&two))])).is_none());
+        assert!(ticket(&headers(&[pair(&one), pair(&two)])).is_none());
+        assert!(ticket(&headers(&["tokenward=x".to_owned()])).is_none());
+    }
+}

@@ -1,0 +1,171 @@
+//! What runs here, and with which settings: for those who keep it running.
+
+use super::frame::Frame;
+use super::reply::{Reply, page};
+use super::session::Member;
+use super::shown::count;
+use crate::app::App;
+use askama::Template;
+use axum::extract::State;
+use std::sync::Arc;
+
+struct Fact {
+    name: &'static str,
+    value: String,
+    tone: &'static str,
+}
+
+#[derive(Template)]
+#[template(path = "console/status.html")]
+struct StatusPage {
+    frame: Frame,
+    facts: Vec<Fact>,
+    attached: Vec<Fact>,
+}
+
+#[derive(Template)]
+#[template(path = "console/settings.html")]
+struct SettingsPage {
+    frame: Frame,
+    groups: Vec<(&'static str, Vec<(String, String)>)>,
+}
+
+/// `GET /console/status`
+pub(super) async fn show(State(app): State<Arc<App>>, Member(person): Member) -> Reply {
+    let fact = |name, value: String| Fact {
+        name,
+        value,
+        tone: "",
+    };
+    let judged = |name, good: bool, yes: &str, no: &str| Fact {
+        name,
+        value: if good { yes } else { no }.to_owned(),
+        tone: if good { "good" } else { "bad" },
+    };
+    let mut facts = vec![
+        judged(
+            "Checks",
+            app.is_ready(),
+            "answered from memory",
+            "not vouching: CANNOT_VOUCH",
+        ),
+        judged(
+            "Changes",
+            app.store.is_writable(),
+            "the database takes them",
+            "the database does not take them",
+        ),
+        fact("Version", env!("CARGO_PKG_VERSION").to_owned()),
+    ];
+    let mut attached = Vec::new();
+    if person.admin().own_workspace().is_none() {
+        let (change, audit) = app.store.numbers();
+        let (groups, changes) = app.store.committed();
+        let engine = match app.config.database_url {
+            Some(_) => "PostgreSQL",
+            None => "SQLite, in the data directory",
+        };
+        facts.extend([
+            fact("Engine", engine.to_owned()),
+            fact(
+                "API clients in memory",
+                count(app.replica().client_count() as u64),
+            ),
+            fact("Last change", count(change)),
+            fact("Audit entries", count(audit)),
+            fact("Epoch", app.store.head_at_open().epoch.to_string()),
+            fact(
+                "Changes since the start",
+                format!("{} in {} commits", count(changes), count(groups)),
+            ),
+            fact("Writes waiting", count(app.store.waiting() as u64)),
+            fact(
+                "Node",
+                format!("this one, data in {}", app.config.data_dir.display()),
+            ),
+        ]);
+        let counts = app.store.attachments().counts();
+        attached = vec![
+            fact("Attached", count(counts.attached as u64)),
+            fact(
+                "Whose stream ended, waited out",
+                count(counts.expelled as u64),
+            ),
+            fact("Answers held for them now", count(counts.held as u64)),
+        ];
+    }
+    page(&StatusPage {
+        frame: Frame::new(&person, "Status", "status"),
+        facts,
+        attached,
+    })
+}
+
+/// `GET /console/settings`
+pub(super) async fn settings(State(app): State<Arc<App>>, Member(person): Member) -> Reply {
+    person.admin().must_see_settings()?;
+    let written = serde_json::to_value(&app.config).unwrap_or_default();
+    let groups = [
+        (
+            "Addresses",
+            &[
+                "public",
+                "internal",
+                "internal_unix",
+                "issuer",
+                "environment_hosts",
+                "trusted_proxies",
+            ][..],
+        ),
+        (
+            "Tokens",
+            &["quota_per_day", "error_source", "ratelimit_headers"],
+        ),
+        ("Storage and keys", &["data_dir", "digest_keys"]),
+        ("TLS", &["public_tls", "internal_tls"]),
+        (
+            "The process",
+            &["check_threads", "drain_seconds", "log", "log_format"],
+        ),
+    ];
+    let value = |name: &str| match &written[name] {
+        serde_json::Value::Null => "not set".to_owned(),
+        serde_json::Value::String(text) => text.clone(),
+        serde_json::Value::Array(list) if list.is_empty() => "none".to_owned(),
+        serde_json::Value::Object(map) if map.is_empty() => "none".to_owned(),
+        other => other.to_string(),
+    };
+    let mut shown: Vec<(&'static str, Vec<(String, String)>)> = Vec::new();
+    let mut named: Vec<&str> = Vec::new();
+    for (group, names) in groups {
+        named.extend(names);
+        let rows = names.iter().map(|name| ((*name).to_owned(), value(name)));
+        shown.push((group, rows.collect()));
+    }
+    // A key that no group names is shown all the same.
+    let rest = written.as_object().into_iter().flat_map(|all| all.keys());
+    let rest = rest.filter(|name| !named.contains(&name.as_str()));
+    let rest: Vec<(String, String)> = rest.map(|name| (name.clone(), value(name))).collect();
+    if !rest.is_empty() {
+        shown.push(("Further", rest));
+    }
+    let secrets = vec![
+        (
+            "database_url".to_owned(),
+            set(app.config.database_url.is_some()),
+        ),
+        (
+            "internal_auth".to_owned(),
+            set(app.config.internal_auth.is_some()),
+        ),
+    ];
+    shown.push(("Secrets (never shown)", secrets));
+    page(&SettingsPage {
+        frame: Frame::new(&person, "Settings", "settings"),
+        groups: shown,
+    })
+}
+
+fn set(is: bool) -> String {
+    if is { "set" } else { "not set" }.to_owned()
+}

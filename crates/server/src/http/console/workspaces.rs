@@ -1,0 +1,183 @@
+//! Workspaces: where one begins, the list, creating, renaming, disabling.
+
+use super::form::{Fault, Field, Form};
+use super::frame::{Frame, Place};
+use super::reply::{Reply, Trouble, page, see, unprocessable};
+use super::session::{Member, Sent};
+use super::shown::Moment;
+use crate::app::App;
+use crate::verbs::sign_in::Person;
+use crate::verbs::workspaces;
+use askama::Template;
+use axum::extract::{Path, State};
+use std::sync::Arc;
+use tokenward_core::client::Workspace;
+use tokenward_core::ids::{WorkspaceId, WorkspaceNo};
+use uuid::Uuid;
+
+/// Workspaces on a page.
+const PAGE: u32 = 100;
+
+struct Line {
+    id: String,
+    name: String,
+    disabled: bool,
+    created: Moment,
+}
+
+#[derive(Template)]
+#[template(path = "console/workspaces.html")]
+struct WorkspacesPage {
+    frame: Frame,
+    lines: Vec<Line>,
+    next: Option<u32>,
+    operates: bool,
+}
+
+#[derive(Template)]
+#[template(path = "console/workspace.html")]
+struct WorkspacePage {
+    frame: Frame,
+    field: Field,
+    fault: Fault,
+    /// Empty for a new one.
+    id: String,
+    disabled: bool,
+    operates: bool,
+}
+
+/// `GET /console`: the one workspace somebody sees, or the list.
+pub(super) async fn home(
+    State(app): State<Arc<App>>,
+    Member(person): Member,
+    uri: http::Uri,
+) -> Reply {
+    let query = uri
+        .query()
+        .map_or_else(String::new, |query| format!("?{query}"));
+    let (some, _) = workspaces::list(&app, &person.admin(), None, 2).await?;
+    Ok(match some.as_slice() {
+        [only] => see(&format!("/console/w/{}/production{query}", only.id)),
+        _ => see(&format!("/console/workspaces{query}")),
+    })
+}
+
+/// `GET /console/workspaces`
+pub(super) async fn list(
+    State(app): State<Arc<App>>,
+    Member(person): Member,
+    uri: http::Uri,
+) -> Reply {
+    let query = Form::read(uri.query().unwrap_or("").as_bytes()).unwrap_or_default();
+    let after = query.text("after").parse().ok().map(WorkspaceNo);
+    let admin = person.admin();
+    let (some, next) = workspaces::list(&app, &admin, after, PAGE).await?;
+    let line = |workspace: &Workspace| Line {
+        id: workspace.id.to_string(),
+        name: workspace.name.to_string(),
+        disabled: workspace.disabled_at.is_some(),
+        created: Moment::plain(workspace.created_at),
+    };
+    page(&WorkspacesPage {
+        frame: Frame::new(&person, "Workspaces", "workspaces").done(query.text("done")),
+        lines: some.iter().map(line).collect(),
+        next,
+        operates: admin.is_operator(),
+    })
+}
+
+fn shown(
+    person: &Person,
+    workspace: Option<&Workspace>,
+    form: &Form,
+    fault: Fault,
+) -> WorkspacePage {
+    let title = workspace.map_or_else(
+        || "Create a workspace".to_owned(),
+        |workspace| format!("Workspace {}", workspace.name),
+    );
+    let field = Field::new("text", "name", "Name", form, &fault)
+        .hint("A legal entity or a team whose API clients belong together. Secrets and tokens never cross workspaces.")
+        .auto("organization")
+        .first();
+    let mut frame = Frame::new(person, title, "workspaces");
+    if let Some(workspace) = workspace {
+        frame = frame.at(Place::new(workspace, None));
+    }
+    WorkspacePage {
+        frame,
+        field,
+        fault,
+        id: workspace.map_or_else(String::new, |workspace| workspace.id.to_string()),
+        disabled: workspace.is_some_and(|workspace| workspace.disabled_at.is_some()),
+        operates: person.admin().is_operator(),
+    }
+}
+
+/// `GET /console/workspaces/new`
+pub(super) async fn new(Member(person): Member) -> Reply {
+    person.admin().must_operate()?;
+    page(&shown(&person, None, &Form::default(), Fault::default()))
+}
+
+/// `POST /console/workspaces/new`
+pub(super) async fn create(State(app): State<Arc<App>>, sent: Sent) -> Reply {
+    let Sent { person, form } = sent;
+    match workspaces::create(&app, person.admin(), form.text("name").trim()).await {
+        Ok(made) => Ok(see(&format!(
+            "/console/w/{}/sandbox?done=workspace",
+            made.id
+        ))),
+        Err(refused) => unprocessable(&shown(&person, None, &form, Fault::of(refused)?)),
+    }
+}
+
+async fn one(app: &App, person: &Person, text: &str) -> Result<Workspace, Trouble> {
+    let id = Uuid::try_parse(text).map_err(|_| Trouble::NotFound("workspace"))?;
+    Ok(workspaces::show(app, &person.admin(), WorkspaceId(id)).await?)
+}
+
+/// `GET /console/workspaces/{id}`
+pub(super) async fn edit(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    Member(person): Member,
+) -> Reply {
+    let workspace = one(&app, &person, &id).await?;
+    let mut shown = shown(
+        &person,
+        Some(&workspace),
+        &Form::default(),
+        Fault::default(),
+    );
+    shown.field = shown.field.or(workspace.name.to_string());
+    page(&shown)
+}
+
+/// `POST /console/workspaces/{id}`: a name, or `disabled` as `yes` or `no`.
+pub(super) async fn change(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    sent: Sent,
+) -> Reply {
+    let workspace = one(&app, &sent.person, &id).await?;
+    let disabled = match sent.form.text("disabled") {
+        "yes" => Some(true),
+        "no" => Some(false),
+        _ => None,
+    };
+    if disabled == Some(true) {
+        sent.must_be_proved(&app, &format!("/console/workspaces/{id}"))?;
+    }
+    let Sent { person, form } = sent;
+    let name = disabled
+        .is_none()
+        .then(|| form.text("name").trim().to_owned());
+    match workspaces::change(&app, person.admin(), workspace.id, name, disabled).await {
+        Ok(_) => Ok(see("/console/workspaces?done=workspace")),
+        Err(refused) => {
+            let fault = Fault::of(refused)?;
+            unprocessable(&shown(&person, Some(&workspace), &form, fault))
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! What proves a person: passwords, one-time codes, recovery codes, and the secrets that links and cookies carry.
+//! This room compares and makes; what is kept, and what follows from it, is `verbs::sign_in` and `verbs::members`.
+
+pub mod codes;
+pub mod password;
+pub mod ticket;

@@ -1,0 +1,105 @@
+//! The secret in a cookie or a link: 256 random bits as text, kept by its SHA-256 only. A fast hash is right for
+//! what cannot be guessed.
+
+use crate::random;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sha2::{Digest as _, Sha256};
+use std::fmt;
+use subtle::ConstantTimeEq;
+use tokenward_store::people::TicketDigest;
+use zeroize::Zeroizing;
+
+/// Random bytes of a ticket.
+const BYTES: usize = 32;
+
+/// A secret that a cookie or a link carries. Neither printable nor cloneable; wiped on drop.
+pub struct Ticket(Zeroizing<[u8; BYTES]>);
+
+impl fmt::Debug for Ticket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Ticket(redacted)")
+    }
+}
+
+impl Ticket {
+    /// A new one.
+    #[must_use]
+    pub fn new() -> Self {
+        Self(Zeroizing::new(random::bytes()))
+    }
+
+    /// Reads the 43 characters of [`Ticket::expose`].
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let bytes = Zeroizing::new(URL_SAFE_NO_PAD.decode(text).ok()?);
+        let bytes: [u8; BYTES] = bytes.as_slice().try_into().ok()?;
+        Some(Self(Zeroizing::new(bytes)))
+    }
+
+    /// The text for the cookie or link: 43 characters of `A-Za-z0-9_-`.
+    #[must_use]
+    pub fn expose(&self) -> Zeroizing<String> {
+        Zeroizing::new(URL_SAFE_NO_PAD.encode(*self.0))
+    }
+
+    /// What is kept.
+    #[must_use]
+    pub fn digest(&self) -> TicketDigest {
+        Sha256::digest(*self.0).into()
+    }
+
+    /// The word every form of this session carries, so that no other page can send it.
+    #[must_use]
+    pub fn form_word(&self) -> String {
+        let mut hash = Sha256::new();
+        hash.update(b"tokenward form word of a session\0");
+        hash.update(*self.0);
+        URL_SAFE_NO_PAD.encode(&hash.finalize()[..18])
+    }
+
+    /// Whether a form carries this session's word.
+    #[must_use]
+    pub fn is_form_word(&self, text: &str) -> bool {
+        self.form_word().as_bytes().ct_eq(text.as_bytes()).into()
+    }
+}
+
+impl Default for Ticket {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ticket_reads_back_and_nothing_else_does() {
+        let ticket = Ticket::new();
+        let text = ticket.expose();
+        assert_eq!(text.len(), 43);
+        let again = Ticket::parse(&text).unwrap();
+        assert_eq!(again.digest(), ticket.digest());
+        assert_ne!(Ticket::new().digest(), ticket.digest());
+        for bad in [
+            "",
+            "x",
+            &text[1..],
+            &format!("{}A", *text),
+            &format!("{}=", *text),
+        ] {
+            assert!(Ticket::parse(bad).is_none(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_form_word_is_its_sessions_own() {
+        let (one, other) = (Ticket::new(), Ticket::new());
+        assert!(one.is_form_word(&one.form_word()));
+        assert!(!one.is_form_word(&other.form_word()));
+        assert!(!one.is_form_word(""));
+        assert!(!one.form_word().contains(&one.expose()[..8]));
+    }
+}

@@ -1,0 +1,212 @@
+//! A member's own account: password, authenticator app, recovery codes, passkeys, sessions. What proves a member is
+//! changed by that member alone.
+
+use super::Refused;
+use super::sign_in::{Person, app_context};
+use crate::app::App;
+use crate::data_dir::hex;
+use crate::people::{codes, password};
+use crate::random;
+use serde_json::json;
+use tokenward_core::seal::NONCE_BYTES;
+use tokenward_core::time::Clock;
+use tokenward_store::people::{Member, Record, Session, Totp};
+use tokenward_store::{Decided, View, Wants};
+use uuid::Uuid;
+use zeroize::Zeroizing;
+
+/// Changes the member as kept, with an audit entry; `altering` may refuse.
+pub(crate) async fn alter(
+    app: &App,
+    person: &Person,
+    action: &'static str,
+    others_end: bool,
+    altering: impl FnOnce(&mut Member, &View) -> Result<(), Refused> + Send + 'static,
+) -> Result<(), Refused> {
+    let (admin, id, session) = (person.admin(), person.member.id, person.session.id);
+    let wants = Wants {
+        people: true,
+        ..Wants::default()
+    };
+    let decided = app.store.decide(wants, move |view: &View| {
+        let found = view.members.iter().find(|member| member.id == id);
+        let mut member = found.cloned().ok_or(Refused::NotFound("member"))?;
+        altering(&mut member, view)?;
+        let entry = admin.entry(action, None, None, &json!({}), view.now);
+        let mut records = vec![Record::MemberPut(Box::new(member))];
+        if others_end {
+            records.push(Record::SessionsEnded {
+                member: id,
+                but: Some(session),
+            });
+        }
+        let decided = Decided {
+            records,
+            audit: vec![entry],
+            ..Decided::default()
+        };
+        Ok((decided, ()))
+    });
+    decided.await?
+}
+
+/// Judges and hashes a password somebody chose.
+pub async fn hash_chosen(
+    app: &App,
+    field: &'static str,
+    chosen: Zeroizing<String>,
+    own: &[&str],
+) -> Result<String, Refused> {
+    password::judge(&chosen, own).map_err(|why| Refused::Invalid(field, why))?;
+    let hashed = app.passwords.hash(chosen).await;
+    hashed.ok_or(Refused::Failed(tokenward_store::Failure::Unavailable))
+}
+
+/// Sets another password; every other session ends.
+pub async fn set_password(
+    app: &App,
+    person: &Person,
+    old: Zeroizing<String>,
+    new: Zeroizing<String>,
+) -> Result<(), Refused> {
+    let hashed = person.member.proofs.password.clone();
+    if !app.passwords.verify(hashed.clone(), old).await {
+        return Err(Refused::Invalid(
+            "old_password",
+            "this is not your password".into(),
+        ));
+    }
+    let own = [person.member.email.as_str(), person.member.name.as_str()];
+    let new = hash_chosen(app, "new_password", new, &own).await?;
+    alter(app, person, "member.password", true, move |member, _| {
+        if member.proofs.password != hashed {
+            let why = "the password was changed in another window meanwhile";
+            return Err(Refused::Conflict("CHANGED_MEANWHILE", why.into()));
+        }
+        member.proofs.password = Some(new);
+        Ok(())
+    })
+    .await
+}
+
+/// A secret offered to an authenticator app: not in force until a code of it is shown.
+pub struct Offer {
+    /// Sealed, to be carried by the form.
+    pub sealed: String,
+    /// As typed into an app.
+    pub typed: Zeroizing<String>,
+    /// As scanned by an app: SVG.
+    pub scanned: Zeroizing<String>,
+}
+
+/// Offers a new authenticator app's secret, or shows one offered before.
+pub fn offer_app(app: &App, person: &Person, before: Option<&str>) -> Offer {
+    let context = app_context(person.member.id);
+    let opened = before
+        .and_then(crate::data_dir::unhex_any)
+        .and_then(|sealed| app.keyring.open_at_rest(&context, &sealed));
+    let (sealed, secret) = match (before, opened) {
+        (Some(before), Some(secret)) => (before.to_owned(), secret),
+        _ => {
+            let secret = codes::new_secret();
+            let nonce: [u8; NONCE_BYTES] = random::bytes();
+            let sealed = app.keyring.seal_at_rest(&context, &*secret, nonce);
+            (hex(&sealed).to_string(), Zeroizing::new(secret.to_vec()))
+        }
+    };
+    Offer {
+        sealed,
+        typed: codes::typed(&secret),
+        scanned: codes::scanned(&secret, &person.member.email),
+    }
+}
+
+/// Takes an offered app into use, proved by a code of it; answers new recovery codes, told here and never again.
+pub async fn set_app(
+    app: &App,
+    person: &Person,
+    sealed: &str,
+    code: &str,
+) -> Result<Vec<Zeroizing<String>>, Refused> {
+    let wrong = || {
+        let why = "this is not the code the app shows now; check that the phone's clock is right";
+        Refused::Invalid("code", why.into())
+    };
+    let context = app_context(person.member.id);
+    let secret = crate::data_dir::unhex_any(sealed)
+        .and_then(|sealed| app.keyring.open_at_rest(&context, &sealed))
+        .ok_or_else(wrong)?;
+    let now = u64::try_from(app.clock().wall().unix_seconds()).unwrap_or(0);
+    let last_step = codes::step(&secret, code, now).ok_or_else(wrong)?;
+    let sealed = sealed.to_owned();
+    let (shown, digests) = codes::recovery();
+    alter(app, person, "member.app", true, move |member, _| {
+        member.proofs.totp = Some(Totp { sealed, last_step });
+        member.proofs.recovery = digests;
+        Ok(())
+    })
+    .await?;
+    Ok(shown)
+}
+
+/// Takes the authenticator app out of use.
+pub async fn remove_app(app: &App, person: &Person) -> Result<(), Refused> {
+    alter(app, person, "member.app_removed", true, |member, _| {
+        member.proofs.totp = None;
+        if !member.proofs.has_second() {
+            member.proofs.recovery.clear();
+        }
+        Ok(())
+    })
+    .await
+}
+
+/// New recovery codes in the place of the old, told here and never again.
+pub async fn renew_recovery(app: &App, person: &Person) -> Result<Vec<Zeroizing<String>>, Refused> {
+    let (shown, digests) = codes::recovery();
+    alter(app, person, "member.recovery", false, move |member, _| {
+        if !member.proofs.has_second() {
+            let why =
+                "recovery codes stand in for an authenticator app or a passkey; add one first";
+            return Err(Refused::Conflict("NO_SECOND_PROOF", why.into()));
+        }
+        member.proofs.recovery = digests;
+        Ok(())
+    })
+    .await?;
+    Ok(shown)
+}
+
+/// The member's sessions, the last used first.
+pub async fn sessions(app: &App, person: &Person) -> Result<Vec<Session>, Refused> {
+    Ok(app.store.reader().sessions(person.member.id).await?)
+}
+
+/// Ends one session of the member's, or all but the one at work.
+pub async fn end_sessions(app: &App, person: &Person, one: Option<Uuid>) -> Result<(), Refused> {
+    let (admin, member, session) = (person.admin(), person.member.id, person.session.id);
+    if let Some(one) = one {
+        let own = sessions(app, person).await?;
+        if !own.iter().any(|known| known.id == one) {
+            return Err(Refused::NotFound("session"));
+        }
+    }
+    let decided = app.store.decide(Wants::default(), move |view: &View| {
+        let record = match one {
+            Some(one) => Record::SessionEnded(one),
+            None => Record::SessionsEnded {
+                member,
+                but: Some(session),
+            },
+        };
+        let detail = json!({ "session": one });
+        let entry = admin.entry("member.end_sessions", None, None, &detail, view.now);
+        let decided = Decided {
+            records: vec![record],
+            audit: vec![entry],
+            ..Decided::default()
+        };
+        Ok((decided, ()))
+    });
+    decided.await?
+}

@@ -1,0 +1,525 @@
+//! Signing in: from an e-mail address and proofs to a session, and what keeps a session. Every decision about a
+//! one-time thing is taken inside the writer, so that no code is taken twice.
+
+use crate::app::App;
+use crate::people::codes;
+use crate::people::ticket::Ticket;
+use crate::random;
+use crate::verbs::authority::Admin;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
+use tokenward_core::audit::Actor;
+use tokenward_core::seal::NONCE_BYTES;
+use tokenward_core::time::{Clock, MICROS_PER_SECOND, Timestamp};
+use tokenward_store::people::{Member, Record, Session};
+use tokenward_store::{Decided, Failure, View, Wants};
+use uuid::Uuid;
+use zeroize::Zeroizing;
+
+/// Seconds without use after which a session is over.
+pub const IDLE_SECONDS: u64 = 2 * 3_600;
+/// Seconds after which a session is over however much it is used.
+pub const LONGEST_SECONDS: u64 = 24 * 3_600;
+/// Seconds for which a proof of who one is opens destructive acts.
+pub const PROVED_SECONDS: u64 = 600;
+/// Seconds between the password and the second proof.
+const BETWEEN_SECONDS: u64 = 300;
+/// A session's last use is kept to this many seconds.
+const SEEN_SECONDS: u64 = 60;
+/// Most characters kept of what a browser calls itself.
+const AGENT_MAX: usize = 200;
+/// Context of what is sealed between two steps.
+const BETWEEN: &str = "sign-in between two proofs";
+
+/// Why nobody was signed in.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum NotSignedIn {
+    /// The address or the password is wrong; which of the two is not told.
+    Wrong,
+    /// The code is wrong, or was used already.
+    WrongCode,
+    /// Too much time passed between the two proofs, or the member changed meanwhile.
+    TooLate,
+    /// This source, or somebody who knows the password, tried too often.
+    Throttled {
+        /// Seconds to wait.
+        retry_after_seconds: u64,
+    },
+    /// Ours.
+    Failed(Failure),
+}
+
+impl From<Failure> for NotSignedIn {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+impl From<tokenward_store::StoreError> for NotSignedIn {
+    fn from(error: tokenward_store::StoreError) -> Self {
+        tracing::error!("a read failed: {error}");
+        Self::Failed(Failure::Unavailable)
+    }
+}
+
+/// A member at work in a browser.
+#[derive(Clone, Debug)]
+pub struct Person {
+    /// Who.
+    pub member: Member,
+    /// In which session.
+    pub session: Session,
+    /// From where.
+    pub source: IpAddr,
+    /// The word every form must carry.
+    pub form_word: String,
+}
+
+impl Person {
+    /// The member as an administrator.
+    #[must_use]
+    pub fn admin(&self) -> Admin {
+        Admin {
+            who: Actor::Member(self.member.id),
+            role: self.member.role.clone(),
+            source: self.source,
+        }
+    }
+
+    /// Whether the last proof is recent enough for a destructive act.
+    #[must_use]
+    pub fn is_proved(&self, now: Timestamp) -> bool {
+        now.seconds_since(self.session.proved_at) < PROVED_SECONDS
+    }
+}
+
+/// Where a sign-in comes from.
+#[derive(Clone, Debug)]
+pub struct Origin {
+    /// The address.
+    pub source: IpAddr,
+    /// What the browser calls itself.
+    pub agent: String,
+}
+
+/// What the first proof led to.
+#[derive(Debug)]
+pub enum Step {
+    /// A session: the cookie's secret.
+    Done(Ticket),
+    /// The password is right and a second proof is wanted.
+    Second(Between),
+}
+
+/// The state between two proofs, to be carried by the browser.
+#[derive(Debug)]
+pub struct Between {
+    /// Sealed text, good for five minutes.
+    pub sealed: String,
+    /// Whether there is an authenticator app.
+    pub has_app: bool,
+    /// Whether there are passkeys.
+    pub has_passkeys: bool,
+    /// Whether there are recovery codes left.
+    pub has_recovery: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Carried {
+    member: Uuid,
+    at: Timestamp,
+    /// The password's hash at that moment: another password meanwhile, and this is worth nothing.
+    password: String,
+}
+
+/// The network a source is counted by: a whole /64 is one household's.
+pub(crate) fn network(source: IpAddr) -> IpAddr {
+    match source.to_canonical() {
+        IpAddr::V6(address) => {
+            let network = u128::from(address) & !u128::from(u64::MAX);
+            IpAddr::V6(Ipv6Addr::from(network))
+        }
+        v4 => v4,
+    }
+}
+
+fn target(email: &str) -> Uuid {
+    use sha2::{Digest as _, Sha256};
+    let digest: [u8; 32] = Sha256::digest(email.as_bytes()).into();
+    Uuid::from_slice(&digest[..16]).unwrap_or_default()
+}
+
+/// An address as it is compared: without blanks around it and in lower case.
+#[must_use]
+pub fn folded(email: &str) -> String {
+    email.trim().to_lowercase()
+}
+
+/// Proves the password.
+pub async fn first(
+    app: &App,
+    email: &str,
+    password: Zeroizing<String>,
+    origin: &Origin,
+) -> Result<Step, NotSignedIn> {
+    let email = folded(email);
+    let (network, target, clock) = (network(origin.source), target(&email), app.clock());
+    let retry_after_seconds = app.throttle.wait_seconds(network, target, &clock);
+    if retry_after_seconds > 0 {
+        return Err(NotSignedIn::Throttled {
+            retry_after_seconds,
+        });
+    }
+    let known = app.store.reader().member_by_email(&email).await?;
+    let known = known.filter(|member| member.disabled_at.is_none());
+    let hashed = known
+        .as_ref()
+        .and_then(|member| member.proofs.password.clone());
+    let right = app.passwords.verify(hashed.clone(), password).await;
+    let (true, Some(member), Some(hashed)) = (right, known, hashed) else {
+        app.throttle.failed(network, target, &clock);
+        tracing::warn!(source = %origin.source, "a sign-in failed");
+        return Err(NotSignedIn::Wrong);
+    };
+    if member.proofs.has_second() {
+        return Ok(Step::Second(between(app, &member, hashed)));
+    }
+    let begun = begin(app, member.id, origin, "password", move |member, _| {
+        let same = member.proofs.password.as_deref() == Some(hashed.as_str());
+        (same && !member.proofs.has_second())
+            .then_some(())
+            .ok_or(NotSignedIn::TooLate)
+    });
+    begun.await.map(Step::Done)
+}
+
+fn between(app: &App, member: &Member, password: String) -> Between {
+    let carried = Carried {
+        member: member.id,
+        at: app.clock().wall(),
+        password,
+    };
+    let plain = Zeroizing::new(serde_json::to_vec(&carried).unwrap_or_default());
+    let nonce: [u8; NONCE_BYTES] = random::bytes();
+    let sealed = app.keyring.seal_at_rest(BETWEEN, &plain, nonce);
+    Between {
+        sealed: crate::data_dir::hex(&sealed).to_string(),
+        has_app: member.proofs.totp.is_some(),
+        has_passkeys: !member.proofs.passkeys.is_empty(),
+        has_recovery: !member.proofs.recovery.is_empty(),
+    }
+}
+
+/// The member whose password was proved a moment ago, and the hash it was proved against.
+fn carried(app: &App, sealed: &str) -> Result<(Uuid, String), NotSignedIn> {
+    let opened = crate::data_dir::unhex_any(sealed)
+        .and_then(|sealed| app.keyring.open_at_rest(BETWEEN, &sealed));
+    let carried: Carried = opened
+        .and_then(|plain| serde_json::from_slice(&plain).ok())
+        .ok_or(NotSignedIn::TooLate)?;
+    if app.clock().wall().seconds_since(carried.at) >= BETWEEN_SECONDS {
+        return Err(NotSignedIn::TooLate);
+    }
+    Ok((carried.member, carried.password))
+}
+
+/// The state between two proofs read again, for a page that asks once more.
+pub async fn again(app: &App, sealed: &str) -> Result<Between, NotSignedIn> {
+    let (member, password) = carried(app, sealed)?;
+    let member = app.store.reader().member(member).await?;
+    let member = member.filter(|member| member.proofs.password.as_ref() == Some(&password));
+    let member = member.ok_or(NotSignedIn::TooLate)?;
+    Ok(Between {
+        sealed: sealed.to_owned(),
+        ..between(app, &member, password)
+    })
+}
+
+/// Proves the second thing by a code: of the authenticator app, or a recovery code.
+pub async fn second(
+    app: &App,
+    sealed: &str,
+    code: &str,
+    origin: &Origin,
+) -> Result<Ticket, NotSignedIn> {
+    let (id, password) = carried(app, sealed)?;
+    let code = Zeroizing::new(code.to_owned());
+    guess_code(app, id, async {
+        let code = code.clone();
+        begin(
+            app,
+            id,
+            origin,
+            "password and code",
+            move |member, taking| {
+                if member.proofs.password.as_deref() != Some(password.as_str()) {
+                    return Err(NotSignedIn::TooLate);
+                }
+                take_code(member, &code, taking)
+            },
+        )
+        .await
+    })
+    .await
+}
+
+/// What taking a code needs.
+pub(crate) struct Taking {
+    keyring: Arc<tokenward_core::Keyring>,
+    now: Timestamp,
+}
+
+/// Counts wrong codes by the member alone: six digits bear few guesses, and only who knows the password gets here.
+/// Recovery codes and passkeys stay open to the owner.
+async fn guess_code<T>(
+    app: &App,
+    member: Uuid,
+    trying: impl Future<Output = Result<T, NotSignedIn>>,
+) -> Result<T, NotSignedIn> {
+    let (nowhere, clock) = (IpAddr::V4(Ipv4Addr::UNSPECIFIED), app.clock());
+    let retry_after_seconds = app.codes_throttle.wait_seconds(nowhere, member, &clock);
+    if retry_after_seconds > 0 {
+        return Err(NotSignedIn::Throttled {
+            retry_after_seconds,
+        });
+    }
+    let outcome = trying.await;
+    if matches!(outcome, Err(NotSignedIn::WrongCode)) {
+        app.codes_throttle.failed(nowhere, member, &clock);
+    }
+    outcome
+}
+
+/// Takes a code of either kind, once.
+fn take_code(member: &mut Member, code: &str, taking: &Taking) -> Result<(), NotSignedIn> {
+    let seconds = u64::try_from(taking.now.unix_seconds()).unwrap_or(0);
+    if let Some(app) = &mut member.proofs.totp {
+        let context = app_context(member.id);
+        let secret = crate::data_dir::unhex_any(&app.sealed)
+            .and_then(|sealed| taking.keyring.open_at_rest(&context, &sealed));
+        let step = secret.and_then(|secret| codes::step(&secret, code, seconds));
+        if let Some(step) = step.filter(|step| *step > app.last_step) {
+            app.last_step = step;
+            return Ok(());
+        }
+    }
+    let digest = codes::recovery_digest(code);
+    let known = digest.and_then(|digest| {
+        let kept = &member.proofs.recovery;
+        kept.iter().position(|one| *one == digest)
+    });
+    match known {
+        Some(at) => {
+            member.proofs.recovery.remove(at);
+            Ok(())
+        }
+        None => Err(NotSignedIn::WrongCode),
+    }
+}
+
+/// The context an app's secret is sealed in: it opens for this member only.
+pub(crate) fn app_context(member: Uuid) -> String {
+    format!("authenticator app of member {member}")
+}
+
+/// Begins a session if `prove` agrees, on the member as kept; what it alters is kept with the session.
+pub(crate) async fn begin(
+    app: &App,
+    id: Uuid,
+    origin: &Origin,
+    by: &'static str,
+    prove: impl FnOnce(&mut Member, &Taking) -> Result<(), NotSignedIn> + Send + 'static,
+) -> Result<Ticket, NotSignedIn> {
+    let ticket = Ticket::new();
+    let (digest, source) = (ticket.digest(), origin.source);
+    let agent: String = origin
+        .agent
+        .chars()
+        .filter(|c| !c.is_control())
+        .take(AGENT_MAX)
+        .collect();
+    let keyring = Arc::clone(&app.keyring);
+    let wants = Wants {
+        people: true,
+        ..Wants::default()
+    };
+    let decided = app.store.decide(wants, move |view: &View| {
+        let kept = view.members.iter().find(|member| member.id == id);
+        let kept = kept.filter(|member| member.disabled_at.is_none());
+        let kept = kept.ok_or(NotSignedIn::Wrong)?;
+        let mut member = kept.clone();
+        let taking = Taking {
+            keyring,
+            now: view.now,
+        };
+        prove(&mut member, &taking)?;
+        let session = Session {
+            digest,
+            id: random::uuid(),
+            member: id,
+            created_at: view.now,
+            seen_at: view.now,
+            proved_at: view.now,
+            source: source.to_canonical().to_string(),
+            agent,
+        };
+        let admin = Admin {
+            who: Actor::Member(id),
+            role: member.role.clone(),
+            source,
+        };
+        let detail = json!({ "by": by, "session": session.id });
+        let entry = admin.entry("member.sign_in", None, None, &detail, view.now);
+        let mut records = vec![Record::SessionBegan(session)];
+        if member != *kept {
+            records.push(Record::MemberPut(Box::new(member)));
+        }
+        let longest = i64::try_from(LONGEST_SECONDS).unwrap_or(i64::MAX) * MICROS_PER_SECOND;
+        records.push(Record::SessionsForgotten {
+            before: Timestamp(view.now.0 - longest),
+        });
+        let decided = Decided {
+            records,
+            audit: vec![entry],
+            ..Decided::default()
+        };
+        Ok::<_, NotSignedIn>((decided, ()))
+    });
+    decided.await??;
+    Ok(ticket)
+}
+
+/// Who a cookie is, if its session goes on.
+pub async fn person(
+    app: &App,
+    ticket: &Ticket,
+    origin: &Origin,
+) -> Result<Option<Person>, Failure> {
+    let read = async {
+        let reader = app.store.reader();
+        let Some(session) = reader.session(&ticket.digest()).await? else {
+            return Ok(None);
+        };
+        let member = reader.member(session.member).await?;
+        Ok::<_, tokenward_store::StoreError>(member.map(|member| (session, member)))
+    };
+    let found = read.await.map_err(|error| {
+        tracing::error!("a read failed: {error}");
+        Failure::Unavailable
+    })?;
+    let now = app.clock().wall();
+    let good = found.filter(|(session, member)| {
+        member.disabled_at.is_none()
+            && now.seconds_since(session.seen_at) < IDLE_SECONDS
+            && now.seconds_since(session.created_at) < LONGEST_SECONDS
+    });
+    let Some((mut session, member)) = good else {
+        return Ok(None);
+    };
+    let source = origin.source.to_canonical();
+    let moved = session.source != source.to_string();
+    if moved || now.seconds_since(session.seen_at) >= SEEN_SECONDS {
+        session.seen_at = now;
+        session.source = source.to_string();
+        let seen = Record::SessionSeen {
+            session: session.id,
+            at: now,
+            source: session.source.clone(),
+        };
+        note(app, seen).await?;
+    }
+    Ok(Some(Person {
+        member,
+        session,
+        source,
+        form_word: ticket.form_word(),
+    }))
+}
+
+async fn note(app: &App, record: Record) -> Result<(), Failure> {
+    let decided = Decided {
+        records: vec![record],
+        ..Decided::default()
+    };
+    let noted = app.store.decide(Wants::default(), move |_: &View| {
+        Ok::<_, std::convert::Infallible>((decided, ()))
+    });
+    noted.await.map(|_| ())
+}
+
+/// Proves again who is at work, by password or code, before a destructive act.
+pub async fn prove_again(
+    app: &App,
+    person: &Person,
+    proof: Zeroizing<String>,
+) -> Result<(), NotSignedIn> {
+    let id = person.member.id;
+    let (network, clock) = (network(person.source), app.clock());
+    let retry_after_seconds = app.throttle.wait_seconds(network, id, &clock);
+    if retry_after_seconds > 0 {
+        return Err(NotSignedIn::Throttled {
+            retry_after_seconds,
+        });
+    }
+    let (session, source) = (person.session.id, person.source);
+    let has_app = person.member.proofs.totp.is_some();
+    let looks_like_code = proof.chars().filter(|c| !c.is_whitespace()).count() == 6;
+    if has_app && looks_like_code {
+        let keyring = Arc::clone(&app.keyring);
+        return guess_code(app, id, async {
+            let wants = Wants {
+                people: true,
+                ..Wants::default()
+            };
+            let decided = app.store.decide(wants, move |view: &View| {
+                let kept = view.members.iter().find(|member| member.id == id);
+                let mut member = kept.cloned().ok_or(NotSignedIn::Wrong)?;
+                let taking = Taking {
+                    keyring,
+                    now: view.now,
+                };
+                take_code(&mut member, &proof, &taking)?;
+                Ok((proved_by_code(session, member, source, view.now), ()))
+            });
+            decided.await?
+        })
+        .await;
+    }
+    let hashed = person.member.proofs.password.clone();
+    if !app.passwords.verify(hashed, proof).await {
+        app.throttle.failed(network, id, &clock);
+        return Err(NotSignedIn::Wrong);
+    }
+    mark_proved(app, session).await.map_err(NotSignedIn::Failed)
+}
+
+/// Notes that the member at this session has just proved who they are.
+pub(crate) async fn mark_proved(app: &App, session: Uuid) -> Result<(), Failure> {
+    let at = app.clock().wall();
+    note(app, Record::SessionProved { session, at }).await
+}
+
+/// What is written when a code was taken as the proof.
+fn proved_by_code(session: Uuid, member: Member, source: IpAddr, now: Timestamp) -> Decided {
+    let admin = Admin {
+        who: Actor::Member(member.id),
+        role: member.role.clone(),
+        source,
+    };
+    let entry = admin.entry("member.prove", None, None, &json!({}), now);
+    Decided {
+        records: vec![
+            Record::SessionProved { session, at: now },
+            Record::MemberPut(Box::new(member)),
+        ],
+        audit: vec![entry],
+        ..Decided::default()
+    }
+}
+
+/// Ends the session at work.
+pub async fn sign_out(app: &App, person: &Person) -> Result<(), Failure> {
+    note(app, Record::SessionEnded(person.session.id)).await
+}

@@ -1,0 +1,243 @@
+//! A server with people, and ways to send it what browsers and attackers send.
+
+use reqwest::header::{COOKIE, HeaderMap, LOCATION, SET_COOKIE};
+use reqwest::{Client, Method, StatusCode};
+use serde_json::json;
+use tokenward_testkit::{Api, Server};
+
+pub(crate) const PASSWORD: &str = "plum-tractor-7-galaxy";
+
+/// What came back.
+pub(crate) struct Page {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) text: String,
+}
+
+impl Page {
+    /// Where a redirect leads.
+    pub(crate) fn location(&self) -> &str {
+        self.headers
+            .get(LOCATION)
+            .map_or("", |value| value.to_str().unwrap())
+    }
+
+    /// The value of the first hidden field of that name.
+    pub(crate) fn hidden(&self, name: &str) -> String {
+        let start = format!("name=\"{name}\" value=\"");
+        let at = self
+            .text
+            .find(&start)
+            .unwrap_or_else(|| panic!("no field {name} in\n{}", self.text));
+        let rest = &self.text[at + start.len()..];
+        rest[..rest.find('"').unwrap()].to_owned()
+    }
+
+    /// What follows `before` up to `until`.
+    pub(crate) fn between(&self, before: &str, until: &str) -> String {
+        let at = self.text.find(before);
+        let at = at.unwrap_or_else(|| panic!("no {before:?} in\n{}", self.text));
+        let rest = &self.text[at + before.len()..];
+        rest[..rest.find(until).unwrap()].to_owned()
+    }
+
+    #[track_caller]
+    pub(crate) fn expect(self, status: u16, says: &str) -> Self {
+        let said = self.text.contains(says);
+        assert!(
+            self.status.as_u16() == status && said,
+            "{} instead of {status} with {says:?}:\n{:?}\n{}",
+            self.status,
+            self.headers,
+            self.text
+        );
+        self
+    }
+}
+
+/// A running server whose first operator has joined.
+pub(crate) struct House {
+    pub(crate) server: Server,
+    pub(crate) api: Api,
+    http: Client,
+}
+
+/// A browser of somebody signed in.
+#[derive(Clone)]
+pub(crate) struct Browser {
+    pub(crate) base: String,
+    http: Client,
+    pub(crate) cookie: String,
+    pub(crate) word: String,
+}
+
+impl House {
+    pub(crate) async fn new() -> Self {
+        Self::of(Server::builder().start())
+    }
+
+    pub(crate) fn of(server: Server) -> Self {
+        let http = Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .build()
+            .unwrap();
+        let api = server.api();
+        Self { server, api, http }
+    }
+
+    /// Ends the server in good order and starts it again.
+    pub(crate) fn restart(&mut self) {
+        assert!(self.server.terminate().success());
+        self.server.restart();
+        self.api = self.server.api();
+    }
+
+    /// Makes every proof of who somebody is an hour old, behind the server's back.
+    pub(crate) fn age_proofs(&self) {
+        let database = self.server.data_dir().join("tokenward.sqlite");
+        let connection = rusqlite::Connection::open(database).unwrap();
+        connection
+            .busy_timeout(std::time::Duration::from_secs(10))
+            .unwrap();
+        let aged = connection.execute("UPDATE session SET proved_at = proved_at - 3600000000", []);
+        assert!(aged.unwrap() > 0);
+    }
+
+    pub(crate) fn link(&self) -> String {
+        let path = self.server.data_dir().join("console-link");
+        let link = std::fs::read_to_string(path).unwrap();
+        let at = link.find("/console/").unwrap();
+        link.trim()[at..].to_owned()
+    }
+
+    /// Nobody in particular.
+    pub(crate) fn stranger(&self) -> Browser {
+        Browser {
+            base: self.server.public().to_string(),
+            http: self.http.clone(),
+            cookie: String::new(),
+            word: String::new(),
+        }
+    }
+
+    /// The first operator, signed in.
+    pub(crate) async fn operator(&self) -> Browser {
+        self.joined(&self.link(), "asha@example.com").await
+    }
+
+    /// Somebody who joins by a link.
+    pub(crate) async fn joined(&self, link: &str, email: &str) -> Browser {
+        let form = [
+            ("email", email),
+            ("name", "Somebody"),
+            ("password", PASSWORD),
+            ("password_again", PASSWORD),
+        ];
+        let answer = self.stranger().post(link, &form).await.expect(303, "");
+        self.with(&answer).await
+    }
+
+    /// The browser whose cookie an answer sets.
+    pub(crate) async fn with(&self, answer: &Page) -> Browser {
+        let set = answer.headers.get(SET_COOKIE).expect("a cookie");
+        let set = set.to_str().unwrap();
+        let mut browser = self.stranger();
+        browser.cookie = set.split(';').next().unwrap().to_owned();
+        let account = browser.get("/console/account").await.expect(200, "");
+        browser.word = account.hidden("form_word");
+        browser
+    }
+
+    pub(crate) async fn signed_in(&self, email: &str) -> Page {
+        let form = [("email", email), ("password", PASSWORD)];
+        self.stranger().post("/console/sign-in", &form).await
+    }
+
+    /// Somebody with a role, invited by the operator through the pages.
+    pub(crate) async fn invited(
+        &self,
+        operator: &Browser,
+        email: &str,
+        role: &[(&str, &str)],
+    ) -> Browser {
+        let mut form = vec![("email", email)];
+        form.extend(role);
+        let page = operator.send("/console/members/invite", &form).await;
+        let page = page.expect(200, "is invited");
+        let link = page.between("/console/join/", "</code>");
+        self.joined(&format!("/console/join/{link}"), email).await
+    }
+
+    /// A workspace by the API.
+    pub(crate) async fn workspace(&self, name: &str) -> String {
+        self.api.workspace(name).await.unwrap()
+    }
+
+    /// A client by the API, in the sandbox, for some products or all.
+    pub(crate) async fn client(
+        &self,
+        workspace: &str,
+        label: &str,
+        products: Option<&[&str]>,
+    ) -> String {
+        let body = json!({ "label": label, "environment": "sandbox", "products": products });
+        let path = format!("/workspaces/{workspace}/clients");
+        let answer = self.api.admin(Method::POST, &path).json(&body);
+        let answer = self.api.send(answer).await.unwrap().expect(201).json();
+        answer["client"]["id"].as_str().unwrap().to_owned()
+    }
+}
+
+impl Browser {
+    async fn ask(&self, request: reqwest::RequestBuilder) -> Page {
+        let request = match self.cookie.is_empty() {
+            true => request,
+            false => request.header(COOKIE, &self.cookie),
+        };
+        let answer = request.send().await.unwrap();
+        Page {
+            status: answer.status(),
+            headers: answer.headers().clone(),
+            text: answer.text().await.unwrap(),
+        }
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Page {
+        self.ask(self.http.get(format!("{}{path}", self.base)))
+            .await
+    }
+
+    pub(crate) async fn get_with(&self, path: &str, headers: &[(&'static str, &str)]) -> Page {
+        let mut request = self.http.get(format!("{}{path}", self.base));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        self.ask(request).await
+    }
+
+    /// A form as this server's own pages send it, without the session's word.
+    pub(crate) async fn post(&self, path: &str, form: &[(&str, &str)]) -> Page {
+        self.post_with(path, form, &[("sec-fetch-site", "same-origin")])
+            .await
+    }
+
+    pub(crate) async fn post_with(
+        &self,
+        path: &str,
+        form: &[(&str, &str)],
+        headers: &[(&'static str, &str)],
+    ) -> Page {
+        let mut request = self.http.post(format!("{}{path}", self.base)).form(form);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        self.ask(request).await
+    }
+
+    /// A form of this session.
+    pub(crate) async fn send(&self, path: &str, form: &[(&str, &str)]) -> Page {
+        let mut whole = vec![("form_word", self.word.as_str())];
+        whole.extend(form);
+        self.post(path, &whole).await
+    }
+}

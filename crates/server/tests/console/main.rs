@@ -1,0 +1,6 @@
+//! The console as people meet it: in a browser, and as an attacker meets it: form by form.
+
+mod browser;
+mod house;
+mod people;
+mod shut;

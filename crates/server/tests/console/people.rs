@@ -1,0 +1,278 @@
+//! Joining, signing in, and what a session is.
+
+use crate::house::{House, PASSWORD};
+use reqwest::header::SET_COOKIE;
+use tokenward_testkit::Server;
+
+#[tokio::test]
+async fn the_first_link_works_once_and_each_start_makes_a_new_one() {
+    let mut house = House::new().await;
+    let first = house.link();
+    house.restart();
+    let second = house.link();
+    assert_ne!(first, second);
+    house
+        .stranger()
+        .get(&first)
+        .await
+        .expect(404, "a link works once");
+    house.joined(&second, "asha@example.com").await;
+    house
+        .stranger()
+        .get(&second)
+        .await
+        .expect(404, "a link works once");
+    house.restart();
+    assert!(
+        !house.server.data_dir().join("console-link").exists(),
+        "somebody can sign in"
+    );
+}
+
+#[tokio::test]
+async fn two_people_with_one_link_are_not_two_members() {
+    let house = House::new().await;
+    let link = house.link();
+    let form = |email: &'static str| {
+        [
+            ("email", email),
+            ("name", "X"),
+            ("password", PASSWORD),
+            ("password_again", PASSWORD),
+        ]
+    };
+    let (one, two) = (house.stranger(), house.stranger());
+    let (forms, links) = ((form("a@example.com"), form("b@example.com")), link.clone());
+    let (first, second) = tokio::join!(one.post(&links, &forms.0), two.post(&link, &forms.1));
+    let joined = [&first, &second]
+        .iter()
+        .filter(|page| page.status == 303)
+        .count();
+    assert_eq!(joined, 1, "{} {}", first.status, second.status);
+}
+
+#[tokio::test]
+async fn a_session_is_new_at_every_sign_in_and_its_cookie_is_shut() {
+    let house = House::new().await;
+    let operator = house.operator().await;
+    let mut planted = house.stranger();
+    planted.cookie = operator.cookie.clone();
+    let form = [("email", "asha@example.com"), ("password", PASSWORD)];
+    let answer = planted
+        .post("/console/sign-in", &form)
+        .await
+        .expect(303, "");
+    let set = answer
+        .headers
+        .get(SET_COOKIE)
+        .unwrap()
+        .to_str()
+        .unwrap()
+        .to_owned();
+    assert!(
+        !set.starts_with(&operator.cookie),
+        "a planted session stays the planter's"
+    );
+    for part in [
+        "__Host-tokenward=",
+        "; Path=/",
+        "; Secure",
+        "; HttpOnly",
+        "; SameSite=Strict",
+    ] {
+        assert!(set.contains(part), "{set}");
+    }
+    assert!(!set.contains("Domain"), "{set}");
+}
+
+#[tokio::test]
+async fn signing_out_ends_the_session_and_not_only_the_cookie() {
+    let house = House::new().await;
+    let operator = house.operator().await;
+    operator
+        .send("/console/sign-out", &[])
+        .await
+        .expect(303, "");
+    let page = operator.get("/console/account").await.expect(303, "");
+    assert_eq!(
+        page.location(),
+        "/console/sign-in?next=%2Fconsole%2Faccount"
+    );
+}
+
+#[tokio::test]
+async fn sessions_are_listed_and_ended_by_their_owner_only() {
+    let house = House::new().await;
+    let asha = house.operator().await;
+    let ravi = house
+        .invited(&asha, "ravi@example.com", &[("role", "operator")])
+        .await;
+    let second = house.signed_in("asha@example.com").await;
+    let second = house.with(&second).await;
+    let page = asha.get("/console/account").await.expect(200, "this one");
+    let other = page.between("/console/account/sessions/", "/end");
+    assert_ne!(other, "", "another session is listed");
+    let id = page
+        .text
+        .split("/console/account/sessions/")
+        .filter_map(|rest| rest.split("/end").next())
+        .find(|id| id.len() == 36);
+    let path = format!("/console/account/sessions/{}/end", id.unwrap());
+    ravi.send(&path, &[])
+        .await
+        .expect(404, "There is no such session");
+    second.get("/console/account").await.expect(200, "");
+    asha.send(&path, &[]).await.expect(303, "");
+    second.get("/console/account").await.expect(303, "");
+    asha.get("/console/account").await.expect(200, "");
+    let third = house.signed_in("asha@example.com").await;
+    let third = house.with(&third).await;
+    asha.send("/console/account/sessions/end", &[])
+        .await
+        .expect(303, "");
+    third.get("/console/account").await.expect(303, "");
+    asha.get("/console/account").await.expect(200, "");
+}
+
+#[tokio::test]
+async fn another_password_ends_the_other_sessions() {
+    let house = House::new().await;
+    let asha = house.operator().await;
+    let other = house.signed_in("asha@example.com").await;
+    let other = house.with(&other).await;
+    let wrong = [
+        ("old_password", "not it at all"),
+        ("new_password", "granite-violin-88-otter"),
+    ];
+    asha.send("/console/account/password", &wrong)
+        .await
+        .expect(422, "This is not your password");
+    let weak = [("old_password", PASSWORD), ("new_password", "asha12345678")];
+    asha.send("/console/account/password", &weak)
+        .await
+        .expect(422, "easily guessed");
+    let good = [
+        ("old_password", PASSWORD),
+        ("new_password", "granite-violin-88-otter"),
+    ];
+    asha.send("/console/account/password", &good)
+        .await
+        .expect(303, "");
+    other.get("/console/account").await.expect(303, "");
+    asha.get("/console/account").await.expect(200, "");
+    house
+        .signed_in("asha@example.com")
+        .await
+        .expect(401, "is wrong");
+}
+
+#[tokio::test]
+async fn a_guesser_is_slowed_and_the_owner_elsewhere_is_not_locked_out() {
+    let server = Server::builder()
+        .arg("--trusted-proxy")
+        .arg("127.0.0.0/8")
+        .start();
+    let house = House::of(server);
+    house.operator().await;
+    let attempt = async |from: &str, password: &str| {
+        let form = [("email", " ASHA@example.com "), ("password", password)];
+        let headers = [("sec-fetch-site", "same-origin"), ("x-forwarded-for", from)];
+        house
+            .stranger()
+            .post_with("/console/sign-in", &form, &headers)
+            .await
+    };
+    let mut statuses = Vec::new();
+    for n in 0..24 {
+        statuses.push(
+            attempt("192.0.2.66", &format!("guess number {n}"))
+                .await
+                .status
+                .as_u16(),
+        );
+    }
+    assert_eq!(statuses[0], 401);
+    assert!(statuses.contains(&429), "{statuses:?}");
+    let page = attempt("192.0.2.66", PASSWORD)
+        .await
+        .expect(429, "Too many wrong attempts");
+    assert!(page.headers.get(SET_COOKIE).is_none());
+    attempt("192.0.2.67", PASSWORD).await.expect(303, "");
+    // A whole /64 is one household.
+    for n in 0..24 {
+        attempt(&format!("2001:db8:1:2::{n:x}"), "guess").await;
+    }
+    attempt("2001:db8:1:2:ffff::1", PASSWORD)
+        .await
+        .expect(429, "");
+    attempt("2001:db8:1:3::1", PASSWORD).await.expect(303, "");
+}
+
+#[tokio::test]
+async fn nobody_learns_who_is_a_member() {
+    let house = House::new().await;
+    house.operator().await;
+    let wrong = [("email", "asha@example.com"), ("password", "not it at all")];
+    let nobody = [
+        ("email", "nobody@example.com"),
+        ("password", "not it at all"),
+    ];
+    let known = house.stranger().post("/console/sign-in", &wrong).await;
+    let unknown = house.stranger().post("/console/sign-in", &nobody).await;
+    assert_eq!(known.status, unknown.status);
+    let same = known.text.replace("asha@example.com", "nobody@example.com");
+    assert_eq!(same, unknown.text);
+}
+
+#[tokio::test]
+async fn a_disabled_or_removed_member_is_out_at_once() {
+    let house = House::new().await;
+    let asha = house.operator().await;
+    let ravi = house
+        .invited(&asha, "ravi@example.com", &[("role", "auditor")])
+        .await;
+    let members = asha.get("/console/members").await;
+    let id = members
+        .text
+        .split("/console/members/")
+        .filter_map(|rest| rest.split('"').next())
+        .filter(|id| id.len() == 36)
+        .map(str::to_owned)
+        .collect::<Vec<_>>();
+    let mut ravis = String::new();
+    for id in id {
+        if asha
+            .get(&format!("/console/members/{id}"))
+            .await
+            .text
+            .contains("ravi@example.com")
+        {
+            ravis = id;
+        }
+    }
+    let path = format!("/console/members/{ravis}");
+    asha.send(&path, &[("disabled", "yes")])
+        .await
+        .expect(303, "");
+    ravi.get("/console/account").await.expect(303, "");
+    house
+        .signed_in("ravi@example.com")
+        .await
+        .expect(401, "is wrong");
+    asha.send(&path, &[("disabled", "no")])
+        .await
+        .expect(303, "");
+    let back = house.signed_in("ravi@example.com").await.expect(303, "");
+    let ravi = house.with(&back).await;
+    asha.send(&format!("{path}/remove"), &[])
+        .await
+        .expect(303, "");
+    ravi.get("/console/account").await.expect(303, "");
+    house
+        .signed_in("ravi@example.com")
+        .await
+        .expect(401, "is wrong");
+    asha.get("/console/audit")
+        .await
+        .expect(200, "member.remove");
+}
