@@ -2,6 +2,7 @@
 
 use crate::clock::SystemClock;
 use crate::config::Config;
+use crate::counts::Counts;
 use crate::metrics::Metrics;
 use crate::replicas::Marker;
 use crate::throttle::Throttle;
@@ -23,6 +24,8 @@ pub struct App {
     pub metrics: Metrics,
     /// Uses not yet written.
     pub usage: Usage,
+    /// Counts not yet written.
+    pub counts: Counts,
     /// Who has failed too often.
     pub throttle: Throttle,
     /// Tells a successor that replicas may be vouching.
@@ -41,6 +44,7 @@ impl App {
             config,
             metrics: Metrics::new(),
             usage: Usage::default(),
+            counts: Counts::default(),
             throttle: Throttle::default(),
             stopping: AtomicBool::new(false),
         }

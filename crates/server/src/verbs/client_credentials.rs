@@ -116,7 +116,9 @@ pub async fn generate_token(app: &App, admin: Admin, id: ClientId) -> Result<Ans
             answer,
         })
     });
-    Ok(decided.await?.1)
+    let (read, answer) = decided.await?;
+    app.counts.generated(read.state.client.no);
+    Ok(answer)
 }
 
 /// Revokes a client's token without a new one; nothing live is no error.

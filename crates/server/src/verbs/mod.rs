@@ -9,6 +9,7 @@ pub mod issuance;
 mod one_client;
 pub mod products;
 pub mod settings;
+pub mod usage_figures;
 pub mod workspaces;
 
 use tokenward_store::Failure;
