@@ -3,7 +3,7 @@
 
 pub mod telling;
 
-use crate::ids::{ClientId, Environment, ProductNo, WorkspaceId};
+use crate::ids::{ClientId, ClientNo, Environment, ProductNo, WorkspaceId};
 use crate::time::Timestamp;
 use std::net::IpAddr;
 
@@ -38,6 +38,17 @@ pub enum Verdict {
     Deny(Denial),
     /// This node holds no live lease and may neither permit nor deny.
     CannotVouch,
+}
+
+/// A verdict, and what it can be counted under.
+#[derive(Debug)]
+pub struct Examined {
+    /// The verdict.
+    pub verdict: Verdict,
+    /// The client whose real token was presented, live or not; none when nobody's was.
+    pub holder: Option<ClientNo>,
+    /// The product the gateway serves, if there is one of its slug.
+    pub product: Option<ProductNo>,
 }
 
 /// Proof that a check permitted a request; only the replica can make one.

@@ -2,6 +2,7 @@
 
 use crate::clock::SystemClock;
 use crate::config::Config;
+use crate::counts::Counts;
 use crate::metrics::Metrics;
 use crate::people::password::Passwords;
 use crate::replicas::Marker;
@@ -24,6 +25,8 @@ pub struct App {
     pub metrics: Metrics,
     /// Uses not yet written.
     pub usage: Usage,
+    /// Counts not yet written.
+    pub counts: Counts,
     /// Who has failed too often.
     pub throttle: Throttle,
     /// Whose codes were guessed too often.
@@ -46,6 +49,7 @@ impl App {
             config,
             metrics: Metrics::new(),
             usage: Usage::default(),
+            counts: Counts::default(),
             throttle: Throttle::default(),
             codes_throttle: Throttle::for_codes(),
             passwords: Passwords::default(),

@@ -9,9 +9,11 @@ mod bootstrap;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod counts;
 pub mod data_dir;
 #[cfg(feature = "grpc")]
 mod grpc;
+mod housekeeping;
 pub mod http;
 pub mod logs;
 pub mod metrics;

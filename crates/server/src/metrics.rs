@@ -27,6 +27,7 @@ pub struct Metrics {
     pub generate_seconds: Histogram,
     failures: Counter,
     internal_connections: Counter,
+    counts_lost: Counter,
     clients: Gauge<i64, std::sync::atomic::AtomicI64>,
     change_number: Gauge<u64, AtomicU64>,
     audit_seq: Gauge<u64, AtomicU64>,
@@ -70,6 +71,7 @@ impl Metrics {
         let generate_seconds = Histogram::new(exponential_buckets(0.000_1, 2.0, 19));
         let failures = Counter::default();
         let internal_connections = Counter::default();
+        let counts_lost = Counter::default();
         let (clients, change_number, audit_seq) =
             (Gauge::default(), Gauge::default(), Gauge::default());
         let (groups, changes, waiting) = (Gauge::default(), Gauge::default(), Gauge::default());
@@ -90,6 +92,11 @@ impl Metrics {
             "internal_connections",
             "Connections to the internal listener",
             internal_connections.clone(),
+        );
+        registry.register(
+            "counts_lost",
+            "Checks not counted for their clients because there was no room",
+            counts_lost.clone(),
         );
         registry.register(
             "clients",
@@ -152,6 +159,7 @@ impl Metrics {
             generate_seconds,
             failures,
             internal_connections,
+            counts_lost,
             clients,
             change_number,
             audit_seq,
@@ -185,6 +193,11 @@ impl Metrics {
     /// theirs.
     pub fn connected(&self) {
         self.internal_connections.inc();
+    }
+
+    /// Counts what could not be counted for a client.
+    pub fn counts_lost(&self, n: u64) {
+        self.counts_lost.inc_by(n);
     }
 
     /// Counts a fault.

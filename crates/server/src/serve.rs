@@ -4,6 +4,7 @@ use crate::app::App;
 use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::data_dir::{self, DataDir};
+use crate::housekeeping::{self, Housekeeping};
 use crate::http::{internal, public};
 use crate::net::{self, Listener, Tls};
 use crate::{bootstrap, random, unix};
@@ -12,15 +13,12 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 use tokenward_core::time::Clock;
-use tokenward_store::{Location, NodeIdentity, Options, Store, TERM, Wants};
+use tokenward_store::{Location, NodeIdentity, Options, Store, TERM};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-/// How often uses are written, and the last change is remembered.
+/// How often uses and counts are written, and the last change is remembered.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
-/// Uses written at once, and in a second: some hundredths of one core. When more clients than that are
-/// used for the first time in a minute, what is written lags behind.
-const USES_AT_ONCE: usize = 2_000;
 
 /// What a start or a run can end with; a sentence for the operator.
 pub type Fault = Box<dyn Error + Send + Sync>;
@@ -135,7 +133,7 @@ async fn serve(config: Config) -> Result<(), Fault> {
         let _ = tokio::task::spawn_blocking(move || thread.join()).await;
     }
     drop(unix);
-    flush_uses(&app).await;
+    housekeeping::write_all(&app).await;
     let (change, _) = app.store.numbers();
     directory.remember(epoch, change)?;
     data_dir::remove(&directory.file(data_dir::LISTENING))?;
@@ -203,6 +201,7 @@ async fn until_stopped(
     let mut tick = tokio::time::interval(HOUSEKEEPING);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut remembered = 0;
+    let mut housekeeping = Housekeeping::default();
     loop {
         tokio::select! {
             _ = terminate.recv() => return Ok(()),
@@ -216,7 +215,7 @@ async fn until_stopped(
                 }
             }
             _ = tick.tick() => {
-                let _ = flush_some_uses(app).await;
+                let _ = housekeeping.tick(app).await;
                 let (change, _) = app.store.numbers();
                 if change != remembered {
                     remembered = change;
@@ -230,31 +229,4 @@ async fn until_stopped(
             }
         }
     }
-}
-
-/// Writes all uses that are held, at a stop.
-async fn flush_uses(app: &App) {
-    while flush_some_uses(app).await {}
-}
-
-/// Writes some of the uses noted; answers whether there were any. Lost ones are only statistics.
-async fn flush_some_uses(app: &App) -> bool {
-    let uses = app.usage.take(USES_AT_ONCE);
-    if uses.is_empty() {
-        return false;
-    }
-    let decide = move |_: &tokenward_store::View| {
-        Ok::<_, std::convert::Infallible>((
-            tokenward_store::Decided {
-                uses,
-                ..Default::default()
-            },
-            (),
-        ))
-    };
-    if let Err(error) = app.store.decide(Wants::default(), decide).await {
-        tracing::warn!("could not write when clients were last used: {error}");
-        return false;
-    }
-    true
 }

@@ -7,6 +7,7 @@
 mod attachments;
 mod backup;
 mod checkpoint;
+pub mod counts;
 mod driver;
 mod error;
 mod group;

@@ -1,10 +1,12 @@
-//! The people behind the console: members, invitations and sessions, as rows. No check asks for them and no
-//! replica knows them, so they are no changes; what is done to members and invitations is audited like a change.
+//! The people behind the console: members, invitations and sessions, as rows; and the writes of all rows that no
+//! check asks for and no replica knows ([`Record`]). What is done to members and invitations is audited like a change.
 
+use crate::counts::{self, CheckCount, StaleUse};
 use crate::error::StoreError;
 use crate::value::{Row, Statement, Value};
 use serde::{Deserialize, Serialize};
 use tokenward_core::client::Role;
+use tokenward_core::ids::ClientNo;
 use tokenward_core::label::Name;
 use tokenward_core::time::Timestamp;
 use uuid::Uuid;
@@ -167,6 +169,19 @@ pub enum Record {
         /// The moment.
         before: Timestamp,
     },
+    /// Counts are added to what was counted before.
+    CountsAdded(Vec<CheckCount>),
+    /// The same for sources of former and ended tokens.
+    StaleUses(Vec<StaleUse>),
+    /// Counts of some clients are forgotten.
+    CountsForgotten {
+        /// The first of the clients.
+        first: ClientNo,
+        /// The one behind the last.
+        end: ClientNo,
+        /// The first day that is kept.
+        before: u32,
+    },
 }
 
 const PUT_MEMBER: &str = "INSERT INTO member (id, email, name, role, proofs, created_at, disabled_at)
@@ -271,6 +286,9 @@ pub(crate) fn statements(record: &Record) -> Vec<Statement> {
         Record::SessionsForgotten { before } => {
             vec![Statement::new(FORGET_SESSIONS, vec![(*before).into()])]
         }
+        Record::CountsAdded(added) => added.iter().map(counts::add_count).collect(),
+        Record::StaleUses(uses) => uses.iter().map(counts::add_stale).collect(),
+        Record::CountsForgotten { first, end, before } => counts::forget(*first, *end, *before),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Reading for people and programs: lists, single things, the audit log. Never part of a check, and
 //! never what a decision is based on.
 
+use crate::counts::{self, CheckCount, StaleUse};
 use crate::error::StoreError;
 use crate::people::{self, Invitation, Member, Session, TicketDigest};
 use crate::postgres;
@@ -316,6 +317,32 @@ impl Reader {
         let select = people::SELECT_SESSIONS;
         let sql = format!("{select} WHERE member = $1 ORDER BY seen_at DESC, id");
         self.rows(sql, vec![member.into()], people::session).await
+    }
+
+    /// What was counted of a client since a day, by day.
+    pub async fn check_counts(
+        &self,
+        client: ClientNo,
+        from_day: u32,
+    ) -> Result<Vec<CheckCount>, StoreError> {
+        let params = vec![client.0.into(), from_day.into()];
+        self.rows(
+            counts::SELECT_COUNTS.to_owned(),
+            params,
+            counts::check_count,
+        )
+        .await
+    }
+
+    /// Who presented a client's former or ended tokens since a day, by day.
+    pub async fn stale_uses(
+        &self,
+        client: ClientNo,
+        from_day: u32,
+    ) -> Result<Vec<StaleUse>, StoreError> {
+        let params = vec![client.0.into(), from_day.into()];
+        self.rows(counts::SELECT_STALE.to_owned(), params, counts::stale_use)
+            .await
     }
 
     /// Audit entries in order.

@@ -1,11 +1,11 @@
-//! The tables, in one text for both engines. `{key}` is the one word that differs: SQLite keeps a row
-//! by its own row number only under the exact type INTEGER.
+//! The tables, in one text for both engines but for a few words: SQLite keeps a row by its own row number
+//! only under the exact type INTEGER (`{key}`), and by a longer key only when told so (`{by_key}`).
 
 /// This program's schema version.
 pub(crate) const VERSION: i64 = MIGRATIONS.len() as i64;
 
 /// Every migration, in order; the first is version 1. A released one is never changed.
-pub(crate) const MIGRATIONS: &[&str] = &[V1, V2];
+pub(crate) const MIGRATIONS: &[&str] = &[V1, V2, V3];
 
 const V1: &str = "
 CREATE TABLE head (
@@ -74,6 +74,18 @@ CREATE INDEX audit_client_act ON audit (client, seq) WHERE action <> 'token.gene
 CREATE INDEX audit_workspace_act ON audit (workspace, seq) WHERE action <> 'token.generate';
 ";
 
+/// What clients' tokens were used for.
+const V3: &str = "
+CREATE TABLE check_count (
+    client BIGINT NOT NULL, day BIGINT NOT NULL, product BIGINT NOT NULL, outcome BIGINT NOT NULL, n BIGINT NOT NULL,
+    PRIMARY KEY (client, day, product, outcome)
+){by_key};
+CREATE TABLE stale_use (
+    client BIGINT NOT NULL, day BIGINT NOT NULL, source TEXT NOT NULL, outcome BIGINT NOT NULL, n BIGINT NOT NULL,
+    last_at BIGINT NOT NULL, PRIMARY KEY (client, day, source, outcome)
+){by_key};
+";
+
 /// The migrations a database at version `found` lacks.
 pub(crate) fn missing(found: i64) -> &'static [&'static str] {
     let done = usize::try_from(found).unwrap_or(0).min(MIGRATIONS.len());
@@ -87,6 +99,7 @@ pub(crate) const SET_VERSION: &str = "UPDATE head SET schema = $1";
 pub(crate) fn for_sqlite(text: &str) -> String {
     text.replace("{key}", "INTEGER PRIMARY KEY")
         .replace("{bytes}", "BLOB")
+        .replace("{by_key}", " WITHOUT ROWID")
 }
 
 /// The text of a migration for PostgreSQL.
@@ -94,4 +107,5 @@ pub(crate) fn for_postgres(text: &str) -> String {
     // Slots are rewritten in place at every generation: room on the page keeps that off the index.
     text.replace("{key}", "BIGINT PRIMARY KEY")
         .replace("{bytes}", "BYTEA")
+        .replace("{by_key}", "")
 }

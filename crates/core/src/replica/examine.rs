@@ -6,7 +6,7 @@
 
 use super::words::{self, LabelCell, Words};
 use super::{Replica, table};
-use crate::check::{Denial, Facts, Introspection, Permit, Presented, Verdict};
+use crate::check::{Denial, Examined, Facts, Introspection, Permit, Presented, Verdict};
 use crate::credential::{AccessToken, ClientSecret};
 use crate::digest::{Digest, KeyId};
 use crate::ids::{ClientNo, ProductNo, WorkspaceId};
@@ -63,6 +63,18 @@ impl Replica {
         facts: &Facts<'_>,
         clock: &impl Clock,
     ) -> Verdict {
+        self.examine(presented, facts, clock).verdict
+    }
+
+    /// The same, and whose token it was: for counting.
+    #[must_use]
+    #[inline]
+    pub fn examine(
+        &self,
+        presented: Presented<'_>,
+        facts: &Facts<'_>,
+        clock: &impl Clock,
+    ) -> Examined {
         let lease = self.lease.read();
         let token = match presented {
             Presented::Missing => Err(Denial::TokenMissing),
@@ -75,8 +87,13 @@ impl Replica {
         };
         // The clocks come last: nothing read above can be fresher than they say.
         if !lease.covers(|| clock.boot()) {
-            return Verdict::CannotVouch;
+            return Examined {
+                verdict: Verdict::CannotVouch,
+                holder: None,
+                product: None,
+            };
         }
+        let holder = found.as_ref().map(|found| found.at.no);
         let decide = || -> Result<Permit, Denial> {
             let product = product.ok_or(Denial::ProductUnknown)?;
             let (token, _) = token?;
@@ -87,9 +104,14 @@ impl Replica {
             let live = live(found.ok_or(Denial::TokenUnknown)?, now)?;
             self.permit(&token, live, product, facts, now)
         };
-        match decide() {
+        let verdict = match decide() {
             Ok(permit) => Verdict::Permit(permit),
             Err(denial) => Verdict::Deny(denial),
+        };
+        Examined {
+            verdict,
+            holder,
+            product,
         }
     }
 

@@ -15,6 +15,7 @@ use std::sync::LazyLock;
 use tokenward_core::Environment;
 use tokenward_core::check::telling::{self, Fault, Figure};
 use tokenward_core::check::{Denial, Facts, Permit, Verdict};
+use tokenward_core::time::Clock;
 use uuid::Uuid;
 
 static WORKSPACE: HeaderName = HeaderName::from_static("x-tokenward-workspace");
@@ -90,16 +91,24 @@ pub fn decide(
         product,
         address,
     };
-    match app
+    let examined = app
         .replica()
-        .check(credentials::access_token(headers), &facts, &app.clock())
-    {
+        .examine(credentials::access_token(headers), &facts, &app.clock());
+    match examined.verdict {
         Verdict::Permit(permit) => {
             app.metrics.permitted();
+            app.counts.permitted(&permit);
             app.usage.note(app.replica(), &permit, address);
             permitted(&permit, product)
         }
-        Verdict::Deny(denial) => deny(app, denial),
+        Verdict::Deny(denial) => {
+            if let Some(holder) = examined.holder {
+                let now = app.clock().wall();
+                app.counts
+                    .denied(holder, examined.product, &denial, address, now);
+            }
+            deny(app, denial)
+        }
         Verdict::CannotVouch => cannot_vouch(app),
     }
 }

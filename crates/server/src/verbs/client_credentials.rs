@@ -127,7 +127,9 @@ pub async fn generate_token(
             answer,
         })
     });
-    Ok(decided.await?.1)
+    let (read, answer) = decided.await?;
+    app.counts.generated(read.state.client.no);
+    Ok(answer)
 }
 
 /// Revokes a client's token without a new one; nothing live is no error.

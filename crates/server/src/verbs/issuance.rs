@@ -49,7 +49,7 @@ pub async fn generate(app: &App, caller: Caller, wishes: Wishes) -> Result<Answe
     let quota = app.config.quota_per_day;
     // Drawn here, on the caller's thread: the writer's time is everybody's.
     let fresh = random::fresh();
-    by_caller(app, caller, move |keyring, state, caller, now| {
+    let generated = by_caller(app, caller, move |keyring, state, caller, now| {
         let (changes, answer) =
             generate::by_secret(state, caller, wishes, fresh, quota, keyring, now)?;
         let action = if answer.made {
@@ -70,10 +70,14 @@ pub async fn generate(app: &App, caller: Caller, wishes: Wishes) -> Result<Answe
                 audit,
                 ..Decided::default()
             },
-            answer,
+            (answer, state.client.no),
         ))
-    })
-    .await
+    });
+    let (answer, client) = generated.await?;
+    if answer.made {
+        app.counts.generated(client);
+    }
+    Ok(answer)
 }
 
 /// Tells the holder of a client secret where its token stands.

@@ -128,6 +128,24 @@ fn acts() -> Vec<Act> {
         ("GET", "/clients/{all}", None, [200, 200, 404, 200, 200]),
         ("GET", "/clients/{far}", None, [200, 404, 404, 404, 200]),
         (
+            "GET",
+            "/clients/{gst}/usage",
+            None,
+            [200, 200, 200, 200, 200],
+        ),
+        (
+            "GET",
+            "/clients/{all}/usage",
+            None,
+            [200, 200, 404, 200, 200],
+        ),
+        (
+            "GET",
+            "/clients/{far}/usage",
+            None,
+            [200, 404, 404, 404, 200],
+        ),
+        (
             "PATCH",
             "/clients/{gst}",
             change(),

@@ -17,3 +17,4 @@ mod outage;
 mod seen;
 mod tls;
 mod unix;
+mod usage;

@@ -5,6 +5,7 @@ mod attached;
 mod audit;
 mod backup;
 mod basics;
+mod counts;
 mod faults;
 mod groups;
 mod house;

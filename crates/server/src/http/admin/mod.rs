@@ -10,6 +10,7 @@ mod openapi;
 pub mod problem;
 mod products;
 mod status;
+mod usage;
 mod views;
 mod workspaces;
 
@@ -48,6 +49,7 @@ fn routes() -> Vec<openapi::Route<Arc<App>>> {
         operation::delete_client().by(clients::delete),
         operation::disable_client().by(clients::disable),
         operation::enable_client().by(clients::enable),
+        operation::show_usage().by(usage::show),
         operation::create_secret().by(clients::rotate),
         operation::delete_secret().by(clients::delete_secret),
         operation::generate_token().by(clients::generate),

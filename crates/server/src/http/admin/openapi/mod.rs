@@ -6,8 +6,10 @@ mod answers;
 mod operations;
 mod public;
 mod schemas;
+mod told;
 
 pub(super) use operations::*;
+pub(super) use told::*;
 
 use axum::handler::Handler;
 use axum::response::{IntoResponse, Response};

@@ -9,7 +9,13 @@ use tokenward_core::label::LABEL_BYTES_MAX;
 use tokenward_store::PAGE_MAX;
 
 /// An operation for holders of an admin key, with the answers that all of them have.
-fn signed(method: Method, path: &'static str, id: &str, tag: &str, summary: &str) -> Operation {
+pub(super) fn signed(
+    method: Method,
+    path: &'static str,
+    id: &str,
+    tag: &str,
+    summary: &str,
+) -> Operation {
     Operation::new(method, path, id, tag, summary)
         .opened_by(&["adminKey"])
         .answers_as(&[
@@ -20,7 +26,7 @@ fn signed(method: Method, path: &'static str, id: &str, tag: &str, summary: &str
         ])
 }
 
-fn with_body(operation: Operation, schema: &str) -> Operation {
+pub(super) fn with_body(operation: Operation, schema: &str) -> Operation {
     operation
         .body("application/json", schema, true)
         .answers_as(&[
@@ -35,16 +41,16 @@ fn paged(operation: Operation) -> Operation {
     limited(operation).query("cursor", cursor, "`next_cursor` of the page before")
 }
 
-fn limited(operation: Operation) -> Operation {
+pub(super) fn limited(operation: Operation) -> Operation {
     let limit = json!({ "type": "integer", "minimum": 1, "maximum": PAGE_MAX, "default": 100 });
     operation
         .query("limit", limit, "how many at most")
         .answers_as(&[("400", "ProblemInvalid")])
 }
 
-const FORBIDDEN: (&str, &str) = ("403", "ProblemForbidden");
-const NOT_FOUND: (&str, &str) = ("404", "ProblemNotFound");
-const CONFLICT: (&str, &str) = ("409", "ProblemConflict");
+pub(super) const FORBIDDEN: (&str, &str) = ("403", "ProblemForbidden");
+pub(super) const NOT_FOUND: (&str, &str) = ("404", "ProblemNotFound");
+pub(super) const CONFLICT: (&str, &str) = ("409", "ProblemConflict");
 
 pub(in crate::http::admin) fn show_document() -> Operation {
     let document: Value = json!({
@@ -162,7 +168,7 @@ pub(in crate::http::admin) fn create_client() -> Operation {
 }
 
 /// Something about one client.
-fn client(method: Method, path: &'static str, id: &str, summary: &str) -> Operation {
+pub(super) fn client(method: Method, path: &'static str, id: &str, summary: &str) -> Operation {
     signed(method, path, id, CLIENTS, summary)
         .path_parameter("id", uuid(), "the API client")
         .answers_as(&[NOT_FOUND])

@@ -159,6 +159,23 @@ fn client() -> Value {
     }))
 }
 
+fn usage() -> Value {
+    let day = || json!({ "type": "string", "format": "date" });
+    let outcome = || json!({ "type": "string", "pattern": "^[A-Z_]+$", "examples": ["PERMIT", "GENERATED", "TOKEN_SUPERSEDED"] });
+    let counted = whole(
+        json!({ "day": day(), "product": or_null(slug()), "outcome": outcome(), "count": count() }),
+    );
+    let source = json!({ "type": "string", "description": "the address; `others` for those beyond the first of a day" });
+    let stale = whole(json!({
+        "day": day(), "source": source, "outcome": outcome(), "count": count(), "last_at": time(),
+    }));
+    whole(json!({
+        "from": day(), "to": day(),
+        "counts": { "type": "array", "items": counted },
+        "stale_uses": with(json!({ "type": "array", "items": stale }), json!({ "description": "who presented former or ended tokens" })),
+    }))
+}
+
 fn audit_entry() -> Value {
     whole(json!({
         "seq": { "type": "integer", "minimum": 1 }, "at": time(), "at_micros": { "type": "integer" },
@@ -275,6 +292,7 @@ pub(super) fn schemas() -> Value {
         "ClientCreated": whole(json!({ "client": reference("Client"), "client_secret": client_secret() })),
         "ClientChange": object(&[], with(json!({ "label": or_null(label()) }), settings())),
         "ClientDelete": object(&["label"], json!({ "label": { "type": "string", "description": "the client's label, typed back" } })),
+        "Usage": usage(),
         "SecretCreated": whole(json!({
             "client": reference("Client"), "n": { "type": "integer", "minimum": 1 }, "client_secret": client_secret(),
         })),

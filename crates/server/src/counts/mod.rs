@@ -1,0 +1,222 @@
+//! What clients' tokens are used for: counted in memory by the checks, written in batches, never a write
+//! per check. A crash loses the counts of the last seconds and nothing else; a clean stop loses none.
+//!
+//! A check does as little as can be: it puts eight bytes behind those of its own thread. Adding up is
+//! done by who writes or reads ([`tally`]).
+
+mod tally;
+
+use parking_lot::Mutex;
+use std::cell::Cell;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use tally::Tally;
+use tokenward_core::check::{Denial, Permit};
+use tokenward_core::ids::{ClientNo, ProductNo};
+use tokenward_core::time::Timestamp;
+use tokenward_store::counts::{CheckCount, Outcome, StaleUse};
+
+pub use tally::OTHERS;
+
+/// Heaps that threads note on: more than there are check threads on any machine of today, so that hardly
+/// two share one. One that is not used costs nothing.
+const HEAPS: usize = 64;
+/// Notes on one heap, 8 MiB: what the fastest thread does in three seconds, when it is emptied in each.
+const NOTES_MAX: usize = 1 << 20;
+/// Uses of former and ended tokens on one heap: such callers are few, or a storm of one.
+const STALE_MAX: usize = 16_384;
+
+/// A count as a thread notes it: client, product and outcome in one word. The day is told by when it is
+/// added up, so that what is counted in a day's last second may be counted into the next.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+struct Note(u64);
+
+impl Note {
+    /// The number that stands for no product, nor one beyond the 24 bits there are.
+    const NO_PRODUCT: u64 = (1 << 24) - 1;
+
+    fn new(client: ClientNo, product: Option<ProductNo>, outcome: Outcome) -> Self {
+        let product = product.map_or(Self::NO_PRODUCT, |no| u64::from(no.0));
+        let product = product.min(Self::NO_PRODUCT);
+        Self(u64::from(client.0) << 32 | product << 8 | u64::from(outcome.number()))
+    }
+
+    fn client(self) -> u32 {
+        (self.0 >> 32) as u32
+    }
+
+    fn product(self) -> Option<u32> {
+        let product = self.0 >> 8 & Self::NO_PRODUCT;
+        (product != Self::NO_PRODUCT).then_some(product as u32)
+    }
+
+    fn outcome(self) -> u8 {
+        self.0 as u8
+    }
+}
+
+/// Somebody who presented a former or ended token.
+#[derive(Clone, Copy, Debug)]
+struct Stale {
+    client: u32,
+    outcome: Outcome,
+    source: IpAddr,
+    at: Timestamp,
+}
+
+/// What one thread noted since it was last added up.
+#[derive(Default, Debug)]
+struct Heap {
+    notes: Vec<Note>,
+    stale: Vec<Stale>,
+    /// Notes there was no room for.
+    lost: u64,
+}
+
+/// A heap with memory lines to itself: its neighbour's lock must not slow it.
+#[derive(Default, Debug)]
+#[repr(align(128))]
+struct Own(Mutex<Heap>);
+
+/// Counts not yet written.
+#[derive(Debug)]
+pub struct Counts {
+    heaps: [Own; HEAPS],
+    tally: Mutex<Tally>,
+}
+
+impl Default for Counts {
+    fn default() -> Self {
+        Self {
+            heaps: std::array::from_fn(|_| Own::default()),
+            tally: Mutex::default(),
+        }
+    }
+}
+
+/// Counts on their way to the store.
+#[derive(Debug, Default)]
+pub struct Taken {
+    /// By client and day.
+    pub counts: Vec<CheckCount>,
+    /// Sources of former and ended tokens.
+    pub stale: Vec<StaleUse>,
+}
+
+impl Counts {
+    /// Counts a permit.
+    #[inline]
+    pub fn permitted(&self, permit: &Permit) {
+        let (client, product) = (ClientNo(permit.client_no()), permit.product());
+        self.note(Note::new(client, Some(product), Outcome::Permitted));
+    }
+
+    /// Counts a denial of the client whose real token was presented.
+    pub fn denied(
+        &self,
+        holder: ClientNo,
+        product: Option<ProductNo>,
+        denial: &Denial,
+        source: IpAddr,
+        at: Timestamp,
+    ) {
+        let Some(outcome) = Outcome::of(denial) else {
+            return;
+        };
+        self.note(Note::new(holder, product, outcome));
+        if outcome.is_stale() {
+            let mut heap = self.own().lock();
+            if heap.stale.len() < STALE_MAX {
+                heap.stale.push(Stale {
+                    client: holder.0,
+                    outcome,
+                    source,
+                    at,
+                });
+            } else {
+                heap.lost += 1;
+            }
+        }
+    }
+
+    /// Counts a token generated.
+    pub fn generated(&self, client: ClientNo) {
+        self.note(Note::new(client, None, Outcome::Generated));
+    }
+
+    #[inline]
+    fn note(&self, note: Note) {
+        let mut heap = self.own().lock();
+        if heap.notes.len() < NOTES_MAX {
+            heap.notes.push(note);
+        } else {
+            heap.lost += 1;
+        }
+    }
+
+    /// The heap of this thread.
+    #[inline]
+    fn own(&self) -> &Mutex<Heap> {
+        static THREADS: AtomicUsize = AtomicUsize::new(0);
+        thread_local!(static NUMBER: Cell<usize> = const { Cell::new(usize::MAX) });
+        let number = NUMBER.with(|number| {
+            if number.get() == usize::MAX {
+                number.set(THREADS.fetch_add(1, Ordering::Relaxed) % HEAPS);
+            }
+            number.get()
+        });
+        &self.heaps[number].0
+    }
+
+    /// Adds up what all threads noted; answers how many counts were lost for want of room.
+    fn gather(&self, tally: &mut Tally, today: u32) {
+        for Own(heap) in &self.heaps {
+            let lost = {
+                let mut heap = heap.lock();
+                // A thread goes on upon the emptied memory of another: none is asked for while it notes.
+                std::mem::swap(&mut heap.notes, &mut tally.notes);
+                std::mem::swap(&mut heap.stale, &mut tally.stale_notes);
+                std::mem::take(&mut heap.lost)
+            };
+            tally.add_up(today, lost);
+        }
+    }
+
+    /// Takes up to `most` rows of each kind for writing; they stay to be seen until it is told how that
+    /// ended. Answers how many counts were lost since the last call, too.
+    #[must_use]
+    pub fn take(&self, today: u32, most: usize) -> (Taken, u64) {
+        let mut tally = self.tally.lock();
+        self.gather(&mut tally, today);
+        (tally.take(most), std::mem::take(&mut tally.lost))
+    }
+
+    /// What was taken last is written.
+    pub fn written(&self) {
+        self.tally.lock().forget_taken();
+    }
+
+    /// What was taken last is certainly not written.
+    pub fn not_written(&self) {
+        self.tally.lock().put_back();
+    }
+
+    /// A client's counts not known to be written.
+    #[must_use]
+    pub fn pending(&self, client: ClientNo, today: u32) -> Vec<CheckCount> {
+        let mut tally = self.tally.lock();
+        self.gather(&mut tally, today);
+        tally.counts_of(client)
+    }
+
+    /// The same for sources of former and ended tokens.
+    #[must_use]
+    pub fn pending_stale(&self, client: ClientNo, today: u32) -> Vec<StaleUse> {
+        let mut tally = self.tally.lock();
+        self.gather(&mut tally, today);
+        tally.stale_of(client)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,196 @@
+//! Counts added up and waiting to be written. It knows no clock and no store, and never grows without end.
+
+use super::{Note, Stale, Taken};
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::ops::Bound::{Excluded, Unbounded};
+use tokenward_core::ids::{ClientNo, ProductNo};
+use tokenward_core::time::Timestamp;
+use tokenward_store::counts::{CheckCount, Outcome, StaleUse};
+
+/// The source under which those beyond [`SOURCES_MAX`] are counted.
+pub const OTHERS: &str = "others";
+/// Sources of former tokens that are told apart, of one client in a day: enough to find the machines that
+/// missed a token, and few enough that a caller with many addresses cannot fill the store.
+const SOURCES_MAX: usize = 16;
+/// Clients whose sources are told apart in a day; some megabytes. The others' are counted together.
+const SOURCED_MAX: usize = 16_384;
+/// Rows waiting, some 20 MiB: two outcomes each of 100,000 clients. More are lost.
+const ROWS_MAX: usize = 1 << 18;
+/// The same for sources.
+const STALE_ROWS_MAX: usize = 1 << 16;
+
+/// Client, day, product and outcome.
+type Row = (u32, u32, Option<u32>, u8);
+/// Client, day, source and outcome; no source stands for all others.
+type StaleRow = (u32, u32, Option<IpAddr>, Outcome);
+
+#[derive(Default, Debug)]
+pub(super) struct Tally {
+    /// Memory for the next heap's thread; empty but while it is added up.
+    pub(super) notes: Vec<Note>,
+    pub(super) stale_notes: Vec<Stale>,
+    /// Counts there was no room for.
+    pub(super) lost: u64,
+    rows: BTreeMap<Row, u64>,
+    stale: BTreeMap<StaleRow, (u64, Timestamp)>,
+    /// The row taken last: the next ones behind it are taken next, so that each has its turn.
+    last: Option<Row>,
+    last_stale: Option<StaleRow>,
+    taken: Vec<(Row, u64)>,
+    taken_stale: Vec<(StaleRow, (u64, Timestamp))>,
+    /// The sources told apart on a day.
+    sources: (u32, BTreeMap<u32, Vec<IpAddr>>),
+}
+
+impl Tally {
+    /// Adds up what was swapped in, and empties it.
+    pub(super) fn add_up(&mut self, today: u32, lost: u64) {
+        self.lost += lost;
+        let mut notes = std::mem::take(&mut self.notes);
+        notes.sort_unstable();
+        for run in notes.chunk_by(|a, b| a == b) {
+            let row = (run[0].client(), today, run[0].product(), run[0].outcome());
+            self.add(row, run.len() as u64);
+        }
+        notes.clear();
+        self.notes = notes;
+        let mut stale = std::mem::take(&mut self.stale_notes);
+        for one in stale.drain(..) {
+            let source = self.source(today, one.client, one.source);
+            let row = (one.client, today, source, one.outcome);
+            self.add_stale(row, 1, one.at);
+        }
+        self.stale_notes = stale;
+    }
+
+    fn add(&mut self, row: Row, n: u64) {
+        if let Some(count) = self.rows.get_mut(&row) {
+            *count += n;
+        } else if self.rows.len() < ROWS_MAX {
+            self.rows.insert(row, n);
+        } else {
+            self.lost += n;
+        }
+    }
+
+    fn add_stale(&mut self, row: StaleRow, n: u64, at: Timestamp) {
+        if let Some((count, last)) = self.stale.get_mut(&row) {
+            *count += n;
+            *last = at.max(*last);
+        } else if self.stale.len() < STALE_ROWS_MAX {
+            self.stale.insert(row, (n, at));
+        } else {
+            self.lost += n;
+        }
+    }
+
+    /// The source as it is told: itself, or one of the others.
+    fn source(&mut self, today: u32, client: u32, source: IpAddr) -> Option<IpAddr> {
+        if self.sources.0 != today {
+            self.sources = (today, BTreeMap::new());
+        }
+        let clients = &mut self.sources.1;
+        if !clients.contains_key(&client) && clients.len() >= SOURCED_MAX {
+            return None;
+        }
+        let known = clients.entry(client).or_default();
+        if !known.contains(&source) {
+            if known.len() >= SOURCES_MAX {
+                return None;
+            }
+            known.push(source);
+        }
+        Some(source)
+    }
+
+    /// Takes up to `most` rows of each kind, those that have waited longest for their turn first.
+    pub(super) fn take(&mut self, most: usize) -> Taken {
+        self.taken = turn(&mut self.rows, &mut self.last, most);
+        self.taken_stale = turn(&mut self.stale, &mut self.last_stale, most);
+        Taken {
+            counts: self.taken.iter().copied().filter_map(count).collect(),
+            stale: self.taken_stale.iter().copied().map(stale_use).collect(),
+        }
+    }
+
+    pub(super) fn forget_taken(&mut self) {
+        self.taken.clear();
+        self.taken_stale.clear();
+    }
+
+    pub(super) fn put_back(&mut self) {
+        for (row, n) in std::mem::take(&mut self.taken) {
+            self.add(row, n);
+        }
+        for (row, (n, at)) in std::mem::take(&mut self.taken_stale) {
+            self.add_stale(row, n, at);
+        }
+    }
+
+    pub(super) fn counts_of(&self, client: ClientNo) -> Vec<CheckCount> {
+        let from = (client.0, 0, None, 0);
+        let rows = self.rows.range(from..).map(|(row, n)| (*row, *n));
+        let rows = rows.take_while(|(row, _)| row.0 == client.0);
+        let taken = self.taken.iter().filter(|(row, _)| row.0 == client.0);
+        rows.chain(taken.copied()).filter_map(count).collect()
+    }
+
+    pub(super) fn stale_of(&self, client: ClientNo) -> Vec<StaleUse> {
+        let from = (client.0, 0, None, Outcome::Permitted);
+        let rows = self.stale.range(from..).map(|(row, n)| (*row, *n));
+        let rows = rows.take_while(|(row, _)| row.0 == client.0);
+        let taken = self.taken_stale.iter().filter(|(row, _)| row.0 == client.0);
+        rows.chain(taken.copied()).map(stale_use).collect()
+    }
+}
+
+/// Takes up to `most` entries out of a map, from behind the one taken last and round.
+fn turn<K: Ord + Copy, V: Copy>(
+    map: &mut BTreeMap<K, V>,
+    last: &mut Option<K>,
+    most: usize,
+) -> Vec<(K, V)> {
+    let entries: Vec<(K, V)> = {
+        let entry = |(key, value): (&K, &V)| (*key, *value);
+        match last {
+            None => map.iter().map(entry).take(most).collect(),
+            Some(last) => {
+                let behind = map.range((Excluded(*last), Unbounded));
+                behind
+                    .chain(map.range(..=*last))
+                    .map(entry)
+                    .take(most)
+                    .collect()
+            }
+        }
+    };
+    for (key, _) in &entries {
+        map.remove(key);
+    }
+    *last = entries.last().map(|(key, _)| *key);
+    entries
+}
+
+fn count(((client, day, product, outcome), n): (Row, u64)) -> Option<CheckCount> {
+    Some(CheckCount {
+        client: ClientNo(client),
+        day,
+        product: product.map(ProductNo),
+        outcome: Outcome::from_number(outcome)?,
+        n,
+    })
+}
+
+fn stale_use(
+    ((client, day, source, outcome), (n, last_at)): (StaleRow, (u64, Timestamp)),
+) -> StaleUse {
+    StaleUse {
+        client: ClientNo(client),
+        day,
+        source: source.map_or_else(|| OTHERS.to_owned(), |source| source.to_string()),
+        outcome,
+        n,
+        last_at,
+    }
+}

@@ -1,0 +1,97 @@
+//! What is written each second besides what callers ask for: when clients were last used, and what was
+//! counted of them. Nobody waits for it, and losing it loses figures only.
+
+use crate::app::App;
+use std::convert::Infallible;
+use tokenward_core::ids::ClientNo;
+use tokenward_core::time::Clock;
+use tokenward_store::counts::DAYS_KEPT;
+use tokenward_store::people::Record;
+use tokenward_store::{Decided, Failure, Wants};
+
+/// Uses, and rows of counts of each kind, written at once and in a second: some hundredths of one core.
+/// When more clients than that are used, what is written lags behind what is counted.
+const ROWS_AT_ONCE: usize = 2_000;
+/// Clients whose old counts are forgotten at once: at most some ten thousand rows to look at.
+const CLIENTS_A_STEP: u32 = 1_000;
+
+/// How far the old counts are forgotten.
+#[derive(Debug, Default)]
+pub(crate) struct Housekeeping {
+    /// The day on which all of them last were.
+    done: u32,
+    /// The first client whose are not yet.
+    next: u32,
+}
+
+impl Housekeeping {
+    /// Does a second's work; answers whether anything was written.
+    pub(crate) async fn tick(&mut self, app: &App) -> bool {
+        let today = today(app);
+        let forgotten = self.forget(app, today);
+        write(app, today, forgotten).await
+    }
+
+    /// Once a day all clients' old counts are forgotten, step by step.
+    fn forget(&mut self, app: &App, today: u32) -> Option<Record> {
+        if self.done == today {
+            return None;
+        }
+        let first = self.next;
+        self.next += CLIENTS_A_STEP;
+        if self.next as usize >= app.replica().client_count() {
+            (self.done, self.next) = (today, 0);
+        }
+        Some(Record::CountsForgotten {
+            first: ClientNo(first),
+            end: ClientNo(first + CLIENTS_A_STEP),
+            before: today.saturating_sub(DAYS_KEPT),
+        })
+    }
+}
+
+/// Today in UTC, counted from 1970-01-01.
+pub(crate) fn today(app: &App) -> u32 {
+    u32::try_from(app.clock().wall().utc_day()).unwrap_or(0)
+}
+
+/// Writes everything that is held, at a stop.
+pub(crate) async fn write_all(app: &App) {
+    while write(app, today(app), None).await {}
+}
+
+/// Writes some of what is held; answers whether there was anything, and it was written.
+async fn write(app: &App, today: u32, more: Option<Record>) -> bool {
+    let uses = app.usage.take(ROWS_AT_ONCE);
+    let (taken, lost) = app.counts.take(today, ROWS_AT_ONCE);
+    app.metrics.counts_lost(lost);
+    let mut records: Vec<Record> = more.into_iter().collect();
+    if !taken.counts.is_empty() {
+        records.push(Record::CountsAdded(taken.counts));
+    }
+    if !taken.stale.is_empty() {
+        records.push(Record::StaleUses(taken.stale));
+    }
+    if uses.is_empty() && records.is_empty() {
+        return false;
+    }
+    let decided = Decided {
+        uses,
+        records,
+        ..Decided::default()
+    };
+    let decide = move |_: &tokenward_store::View| Ok::<_, Infallible>((decided, ()));
+    match app.store.decide(Wants::default(), decide).await {
+        Ok(_) => app.counts.written(),
+        Err(failure) => {
+            tracing::warn!("could not write what clients were used for: {failure}");
+            match failure {
+                // Written again, they might be counted twice.
+                Failure::OutcomeUnknown => app.counts.written(),
+                _ => app.counts.not_written(),
+            }
+            return false;
+        }
+    }
+    true
+}

@@ -1,0 +1,86 @@
+//! What a client's tokens were used for, by day: what is written and what is still counted in memory.
+
+use super::Refused;
+use super::authority::Admin;
+use super::one_client::NO_CLIENT;
+use crate::app::App;
+use crate::housekeeping::today;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use tokenward_core::client::{ClientState, Product};
+use tokenward_core::ids::ClientId;
+use tokenward_store::counts::{CheckCount, DAYS_KEPT, StaleUse};
+
+/// Days told of when nobody asks for another number.
+pub const DAYS_DEFAULT: u32 = 30;
+/// Most days told of.
+pub const DAYS_MAX: u32 = DAYS_KEPT;
+
+/// A client's figures.
+#[derive(Clone, Debug)]
+pub struct UsageFigures {
+    /// Whose.
+    pub state: ClientState,
+    /// The first day told of, counted from 1970-01-01 in UTC.
+    pub from_day: u32,
+    /// Today, the last.
+    pub today: u32,
+    /// How often what became of its tokens; by day, product and outcome.
+    pub counts: Vec<CheckCount>,
+    /// Who presented former or ended tokens; by day, source and outcome.
+    pub stale: Vec<StaleUse>,
+    /// All products, to name them.
+    pub products: Arc<Vec<Product>>,
+}
+
+/// The figures of the last `days` days of a client that the administrator sees.
+pub async fn of_client(
+    app: &App,
+    admin: &Admin,
+    id: ClientId,
+    days: u32,
+) -> Result<UsageFigures, Refused> {
+    let reader = app.store.reader();
+    let products = Arc::new(reader.products().await?);
+    let (state, _) = reader.client(id).await?.ok_or(NO_CLIENT)?;
+    admin.must_see_client(&state, &products)?;
+    let today = today(app);
+    let from_day = (today + 1).saturating_sub(days.clamp(1, DAYS_MAX));
+    let no = state.client.no;
+    // What is written first: then a count on its way is missed for a moment, and none is told twice.
+    let written = reader.check_counts(no, from_day).await?;
+    let stale = reader.stale_uses(no, from_day).await?;
+    Ok(UsageFigures {
+        counts: merged(written, app.counts.pending(no, today)),
+        stale: merged_stale(stale, app.counts.pending_stale(no, today)),
+        state,
+        from_day,
+        today,
+        products,
+    })
+}
+
+fn merged(written: Vec<CheckCount>, pending: Vec<CheckCount>) -> Vec<CheckCount> {
+    let mut sums = BTreeMap::new();
+    for count in written.into_iter().chain(pending) {
+        let key = (count.day, count.product, count.outcome);
+        let sum = sums.entry(key).or_insert(CheckCount { n: 0, ..count });
+        sum.n += count.n;
+    }
+    sums.into_values().collect()
+}
+
+fn merged_stale(written: Vec<StaleUse>, pending: Vec<StaleUse>) -> Vec<StaleUse> {
+    let mut sums: BTreeMap<_, StaleUse> = BTreeMap::new();
+    for one in written.into_iter().chain(pending) {
+        let key = (one.day, one.source.clone(), one.outcome);
+        match sums.get_mut(&key) {
+            Some(sum) => {
+                sum.n += one.n;
+                sum.last_at = sum.last_at.max(one.last_at);
+            }
+            None => drop(sums.insert(key, one)),
+        }
+    }
+    sums.into_values().collect()
+}

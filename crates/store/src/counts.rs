@@ -1,0 +1,256 @@
+//! What clients' tokens were used for, by day: rows that are no changes, added up from what the checks
+//! counted in memory. Nothing here is needed to decide anything, and a crash may lose the last seconds.
+
+use crate::error::StoreError;
+use crate::value::{Row, Statement, Value};
+use tokenward_core::check::Denial;
+use tokenward_core::ids::{ClientNo, ProductNo};
+use tokenward_core::time::Timestamp;
+
+/// Days a count is kept: a month to look back on, and some to spare.
+pub const DAYS_KEPT: u32 = 35;
+
+/// What became of a check, or a token that was generated.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Outcome {
+    /// A check let the request pass.
+    Permitted,
+    /// A token was generated; no check.
+    Generated,
+    /// Denied: a real former token, after which a newer one was generated.
+    Superseded,
+    /// Denied: a real token past its time.
+    Expired,
+    /// Denied: a real token that was revoked.
+    Revoked,
+    /// Denied: the client or its workspace is disabled.
+    Disabled,
+    /// Denied: the client was deleted.
+    Deleted,
+    /// Denied: the live token is for other products.
+    ProductNotAllowed,
+    /// Denied: the live token is not for this address.
+    AddressNotAllowed,
+    /// Denied: a real token of the other environment.
+    EnvironmentMismatch,
+}
+
+/// Every outcome, at the place that is its number in the tables: one may be added, none moved.
+const OUTCOMES: [Outcome; 10] = [
+    Outcome::Permitted,
+    Outcome::Generated,
+    Outcome::Superseded,
+    Outcome::Expired,
+    Outcome::Revoked,
+    Outcome::Disabled,
+    Outcome::Deleted,
+    Outcome::ProductNotAllowed,
+    Outcome::AddressNotAllowed,
+    Outcome::EnvironmentMismatch,
+];
+
+impl Outcome {
+    /// What a denial of a known client's real token is counted as; none for a denial that says
+    /// nothing about the client.
+    #[must_use]
+    pub fn of(denial: &Denial) -> Option<Self> {
+        match denial {
+            Denial::TokenSuperseded { .. } => Some(Self::Superseded),
+            Denial::TokenExpired { .. } => Some(Self::Expired),
+            Denial::TokenRevoked { .. } => Some(Self::Revoked),
+            Denial::ClientDisabled => Some(Self::Disabled),
+            Denial::ClientDeleted => Some(Self::Deleted),
+            Denial::ProductNotAllowed => Some(Self::ProductNotAllowed),
+            Denial::AddressNotAllowed => Some(Self::AddressNotAllowed),
+            Denial::EnvironmentMismatch => Some(Self::EnvironmentMismatch),
+            Denial::TokenMissing
+            | Denial::TokenRepeated
+            | Denial::TokenMalformed
+            | Denial::SecretUsedAsToken
+            | Denial::TokenUnknown
+            | Denial::ProductUnknown => None,
+        }
+    }
+
+    /// Its word for programs: a denial's is the code that the caller is told.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Permitted => "PERMIT",
+            Self::Generated => "GENERATED",
+            Self::Superseded => "TOKEN_SUPERSEDED",
+            Self::Expired => "TOKEN_EXPIRED",
+            Self::Revoked => "TOKEN_REVOKED",
+            Self::Disabled => "CLIENT_DISABLED",
+            Self::Deleted => "CLIENT_DELETED",
+            Self::ProductNotAllowed => "PRODUCT_NOT_ALLOWED",
+            Self::AddressNotAllowed => "ADDRESS_NOT_ALLOWED",
+            Self::EnvironmentMismatch => "ENVIRONMENT_MISMATCH",
+        }
+    }
+
+    /// Whether the token presented was a former or an ended one: its holder has missed that.
+    #[must_use]
+    pub fn is_stale(self) -> bool {
+        matches!(self, Self::Superseded | Self::Expired | Self::Revoked)
+    }
+
+    /// Its number in the tables.
+    #[must_use]
+    pub fn number(self) -> u8 {
+        // The order of declaration is that of `OUTCOMES`, which a test holds to.
+        self as u8
+    }
+
+    /// The outcome of a number, if there is one.
+    #[must_use]
+    pub fn from_number(number: u8) -> Option<Self> {
+        OUTCOMES.get(usize::from(number)).copied()
+    }
+}
+
+/// How often something became of a client's tokens in a day.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct CheckCount {
+    /// Whose tokens.
+    pub client: ClientNo,
+    /// The UTC day, counted from 1970-01-01.
+    pub day: u32,
+    /// For which product; none for a generation.
+    pub product: Option<ProductNo>,
+    /// What became of it.
+    pub outcome: Outcome,
+    /// How often.
+    pub n: u64,
+}
+
+/// A source that presented former or ended tokens of a client in a day.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct StaleUse {
+    /// Whose tokens.
+    pub client: ClientNo,
+    /// The UTC day, counted from 1970-01-01.
+    pub day: u32,
+    /// The address they came from, or a word for all further ones.
+    pub source: String,
+    /// Which kind of denial.
+    pub outcome: Outcome,
+    /// How often.
+    pub n: u64,
+    /// The last time.
+    pub last_at: Timestamp,
+}
+
+const ADD_COUNT: &str =
+    "INSERT INTO check_count (client, day, product, outcome, n) VALUES ($1, $2, $3, $4, $5)
+    ON CONFLICT (client, day, product, outcome) DO UPDATE SET n = check_count.n + excluded.n";
+const ADD_STALE: &str = "INSERT INTO stale_use (client, day, source, outcome, n, last_at) VALUES ($1, $2, $3, $4, $5, $6)
+    ON CONFLICT (client, day, source, outcome) DO UPDATE SET n = stale_use.n + excluded.n, last_at = excluded.last_at";
+const FORGET_COUNTS: &str =
+    "DELETE FROM check_count WHERE client >= $1 AND client < $2 AND day < $3";
+const FORGET_STALE: &str = "DELETE FROM stale_use WHERE client >= $1 AND client < $2 AND day < $3";
+
+pub(crate) const SELECT_COUNTS: &str = "SELECT client, day, product, outcome, n FROM check_count
+    WHERE client = $1 AND day >= $2 ORDER BY day, product, outcome";
+pub(crate) const SELECT_STALE: &str =
+    "SELECT client, day, source, outcome, n, last_at FROM stale_use
+    WHERE client = $1 AND day >= $2 ORDER BY day, source, outcome";
+
+/// Stands for no product: a part of the key cannot be null on both engines.
+const NO_PRODUCT: i64 = -1;
+
+pub(crate) fn add_count(count: &CheckCount) -> Statement {
+    let product = count.product.map_or(NO_PRODUCT, |no| no.0.into());
+    let params = vec![
+        count.client.0.into(),
+        count.day.into(),
+        product.into(),
+        u32::from(count.outcome.number()).into(),
+        count.n.cast_signed().into(),
+    ];
+    Statement::new(ADD_COUNT, params)
+}
+
+pub(crate) fn add_stale(stale: &StaleUse) -> Statement {
+    let params = vec![
+        stale.client.0.into(),
+        stale.day.into(),
+        stale.source.as_str().into(),
+        u32::from(stale.outcome.number()).into(),
+        stale.n.cast_signed().into(),
+        stale.last_at.into(),
+    ];
+    Statement::new(ADD_STALE, params)
+}
+
+/// Forgets what is older than `before` of the clients from `first` to before `end`: only they are read.
+pub(crate) fn forget(first: ClientNo, end: ClientNo, before: u32) -> Vec<Statement> {
+    let params = || -> Vec<Value> { vec![first.0.into(), end.0.into(), before.into()] };
+    vec![
+        Statement::new(FORGET_COUNTS, params()),
+        Statement::new(FORGET_STALE, params()),
+    ]
+}
+
+fn outcome(row: &Row<'_>, column: usize) -> Result<Outcome, StoreError> {
+    let number = row.int(column)?;
+    let known = u8::try_from(number).ok().and_then(Outcome::from_number);
+    known.ok_or_else(|| StoreError::Damaged(format!("outcome {number}")))
+}
+
+pub(crate) fn check_count(row: &Row<'_>) -> Result<CheckCount, StoreError> {
+    Ok(CheckCount {
+        client: ClientNo(row.count(0)?),
+        day: row.count(1)?,
+        product: u32::try_from(row.int(2)?).ok().map(ProductNo),
+        outcome: outcome(row, 3)?,
+        n: row.int(4)?.cast_unsigned(),
+    })
+}
+
+pub(crate) fn stale_use(row: &Row<'_>) -> Result<StaleUse, StoreError> {
+    Ok(StaleUse {
+        client: ClientNo(row.count(0)?),
+        day: row.count(1)?,
+        source: row.text(2)?.to_owned(),
+        outcome: outcome(row, 3)?,
+        n: row.int(4)?.cast_unsigned(),
+        last_at: Timestamp(row.int(5)?),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_outcome_is_found_again_by_its_number() {
+        for (at, outcome) in OUTCOMES.into_iter().enumerate() {
+            assert_eq!(usize::from(outcome.number()), at);
+            assert_eq!(Outcome::from_number(outcome.number()), Some(outcome));
+        }
+        assert_eq!(Outcome::from_number(OUTCOMES.len() as u8), None);
+    }
+
+    #[test]
+    fn a_denial_is_counted_under_the_code_the_caller_is_told() {
+        let at = Timestamp(0);
+        for (denial, counted) in [
+            (Denial::TokenSuperseded { generation: 1, at }, true),
+            (Denial::TokenExpired { at }, true),
+            (Denial::TokenRevoked { at: None }, true),
+            (Denial::ClientDisabled, true),
+            (Denial::ClientDeleted, true),
+            (Denial::ProductNotAllowed, true),
+            (Denial::AddressNotAllowed, true),
+            (Denial::EnvironmentMismatch, true),
+            (Denial::TokenUnknown, false),
+            (Denial::TokenMissing, false),
+            (Denial::ProductUnknown, false),
+        ] {
+            let outcome = Outcome::of(&denial);
+            assert_eq!(outcome.is_some(), counted, "{denial:?}");
+            assert!(outcome.is_none_or(|outcome| outcome.as_str() == denial.code()));
+        }
+    }
+}

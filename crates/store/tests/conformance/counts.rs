@@ -1,0 +1,123 @@
+//! Figures of what tokens were used for: added up, read by client and day, forgotten with age.
+
+use crate::basics::START;
+use crate::house::House;
+use crate::place::{Place, on_both};
+use std::sync::Arc;
+use tokenward_core::ids::{ClientNo, ProductNo};
+use tokenward_core::time::Timestamp;
+use tokenward_store::counts::{CheckCount, Outcome, StaleUse};
+use tokenward_store::people::Record;
+use tokenward_store::{Decided, Wants};
+
+async fn write(house: &House, records: Vec<Record>) {
+    let decided = Decided {
+        records,
+        ..Decided::default()
+    };
+    let decided = house
+        .store
+        .decide::<_, (), _>(Wants::default(), move |_| Ok((decided, ())));
+    decided.await.unwrap().unwrap();
+}
+
+fn count(client: u32, day: u32, product: Option<u32>, outcome: Outcome, n: u64) -> CheckCount {
+    CheckCount {
+        client: ClientNo(client),
+        day,
+        product: product.map(ProductNo),
+        outcome,
+        n,
+    }
+}
+
+fn stale(client: u32, day: u32, source: &str, n: u64, second: i64) -> StaleUse {
+    StaleUse {
+        client: ClientNo(client),
+        day,
+        source: source.into(),
+        outcome: Outcome::Superseded,
+        n,
+        last_at: Timestamp(START.0 + second * 1_000_000),
+    }
+}
+
+async fn counts_are_added_to_what_was_there(place: Arc<Place>) {
+    let house = House::open(&place).await;
+    let permits = |n| count(1, 20, Some(0), Outcome::Permitted, n);
+    let others = [
+        count(1, 20, None, Outcome::Generated, 2),
+        count(1, 20, Some(1), Outcome::Permitted, 3),
+        count(1, 20, Some(0), Outcome::Expired, 4),
+        count(1, 21, Some(0), Outcome::Permitted, 5),
+        count(2, 20, Some(0), Outcome::Permitted, 6),
+    ];
+    let mut first = vec![permits(1 << 40)];
+    first.extend(others);
+    write(&house, vec![Record::CountsAdded(first)]).await;
+    let second = vec![permits(7), permits(1)];
+    write(&house, vec![Record::CountsAdded(second)]).await;
+    let reader = house.store.reader();
+    let read = reader.check_counts(ClientNo(1), 20).await.unwrap();
+    let all = [
+        others[0],
+        permits((1 << 40) + 8),
+        others[2],
+        others[1],
+        others[3],
+    ];
+    assert_eq!(read, all);
+    let read = reader.check_counts(ClientNo(1), 21).await.unwrap();
+    assert_eq!(read, [others[3]]);
+    house.close().await;
+}
+
+async fn sources_keep_their_last_time(place: Arc<Place>) {
+    let house = House::open(&place).await;
+    let first = vec![stale(1, 20, "10.0.0.1", 2, 5), stale(1, 20, "others", 1, 6)];
+    write(&house, vec![Record::StaleUses(first)]).await;
+    let second = vec![
+        stale(1, 20, "10.0.0.1", 1, 9),
+        stale(2, 20, "10.0.0.1", 1, 9),
+    ];
+    write(&house, vec![Record::StaleUses(second)]).await;
+    let read = house.store.reader().stale_uses(ClientNo(1), 20).await;
+    let expected = [stale(1, 20, "10.0.0.1", 3, 9), stale(1, 20, "others", 1, 6)];
+    assert_eq!(read.unwrap(), expected);
+    house.close().await;
+}
+
+async fn old_counts_of_the_clients_named_are_forgotten(place: Arc<Place>) {
+    let house = House::open(&place).await;
+    let permits = |client, day| count(client, day, Some(0), Outcome::Permitted, 1);
+    let all = [(1, 9), (1, 10), (2, 9), (3, 9)];
+    let counts = all.map(|(client, day)| permits(client, day)).to_vec();
+    let uses = all
+        .map(|(client, day)| stale(client, day, "10.0.0.1", 1, 0))
+        .to_vec();
+    let forget = Record::CountsForgotten {
+        first: ClientNo(1),
+        end: ClientNo(3),
+        before: 10,
+    };
+    write(
+        &house,
+        vec![Record::CountsAdded(counts), Record::StaleUses(uses)],
+    )
+    .await;
+    write(&house, vec![forget]).await;
+    let reader = house.store.reader();
+    for (client, left) in [(1, vec![10]), (2, vec![]), (3, vec![9])] {
+        let counts = reader.check_counts(ClientNo(client), 0).await.unwrap();
+        assert_eq!(counts.iter().map(|one| one.day).collect::<Vec<_>>(), left);
+        let uses = reader.stale_uses(ClientNo(client), 0).await.unwrap();
+        assert_eq!(uses.iter().map(|one| one.day).collect::<Vec<_>>(), left);
+    }
+    house.close().await;
+}
+
+on_both!(
+    counts_are_added_to_what_was_there,
+    sources_keep_their_last_time,
+    old_counts_of_the_clients_named_are_forgotten,
+);
