@@ -124,10 +124,13 @@ same(await check(first, "max-itc"), "PRODUCT_NOT_ALLOWED", "another product");
 
 await page.reload();
 await person.reads("from 127.0.0.1 for E-Invoice");
+const chart = page.locator("#chart-checks");
+await chart.getByText("The figures as a table").click();
+same(await chart.locator("tbody tr").first().locator("td").allInnerTexts().then((cells) => cells.join(" ")), "1 1", "the table of today's calls");
 await person.look("client-used");
 
 await person.follow("Generate access token");
-await person.reads("gets 401 at once");
+await person.reads("1 call today. Whoever calls with it gets 401 at once");
 await person.look("generate");
 const again = await person.context.newPage();
 await again.goto(page.url());
@@ -143,6 +146,8 @@ await again.close();
 same(await check(second), "permit", "the second token after the same form from another tab");
 
 await person.open(client);
+await person.reads("a superseded token from 127.0.0.1");
+await person.look("client-charts");
 await person.follow("Change settings");
 await person.look("client-settings");
 await page.getByLabel("E-Invoice").uncheck();

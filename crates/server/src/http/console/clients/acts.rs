@@ -51,18 +51,19 @@ impl Act {
     }
 }
 
-fn confirm(
+async fn confirm(
     app: &App,
     person: &Person,
     read: &Read,
     act: Act,
     word: &str,
     fault: Fault,
-) -> ConfirmPage {
+) -> Result<ConfirmPage, Trouble> {
     let label = read.state.client.settings.label.to_string();
     let id = read.state.client.id;
     let secrets = read.state.client.secrets.iter().flatten().count();
-    let breaks = || what_breaks(app, read);
+    let broken = what_breaks(app, person, read).await?;
+    let breaks = || broken.clone();
     let (title, says, button): (String, Vec<String>, &'static str) = match act {
         Act::Generate => {
             let mut says = breaks();
@@ -126,7 +127,7 @@ fn confirm(
         Act::Generate => vec![("generation", read.state.slot.generation.to_string())],
         _ => Vec::new(),
     };
-    ConfirmPage {
+    Ok(ConfirmPage {
         frame: Frame::new(person, title.clone(), "clients").at(place(read)),
         heading: title,
         says,
@@ -137,7 +138,7 @@ fn confirm(
         button,
         dangerous: act.destroys(),
         back: format!("/console/clients/{id}"),
-    }
+    })
 }
 
 /// `GET /console/clients/{id}/{act}`
@@ -159,7 +160,7 @@ pub(in super::super) async fn show(
     if act.destroys() {
         step_up::first(&app, &person, &format!("/console/clients/{id}/{word}"))?;
     }
-    page(&confirm(&app, &person, &read, act, &word, Fault::default()))
+    page(&confirm(&app, &person, &read, act, &word, Fault::default()).await?)
 }
 
 /// `POST /console/clients/{id}/{act}`
@@ -203,7 +204,7 @@ pub(in super::super) async fn send(
         Err(refused @ Refused::Conflict("LABEL_MISMATCH", _)) => {
             let read = super::read(&app, &person, &id).await?;
             let fault = Fault::of(refused)?;
-            unprocessable(&confirm(&app, &person, &read, act, &word, fault))
+            unprocessable(&confirm(&app, &person, &read, act, &word, fault).await?)
         }
         Err(refused) => Err(refused.into()),
     }
@@ -219,14 +220,9 @@ async fn generate(app: &App, person: &Person, id: &str, form: &Form, headers: &H
         Err(refused @ Refused::Conflict("GENERATION_MISMATCH", _)) => {
             let read = super::read(app, person, id).await?;
             let fault = Fault::of(refused)?;
-            return unprocessable(&confirm(
-                app,
-                person,
-                &read,
-                Act::Generate,
-                "generate",
-                fault,
-            ));
+            return unprocessable(
+                &confirm(app, person, &read, Act::Generate, "generate", fault).await?,
+            );
         }
         Err(refused) => return Err(refused.into()),
     };

@@ -2,6 +2,7 @@
 
 pub(super) mod acts;
 pub(super) mod edit;
+mod figures;
 pub(super) mod list;
 pub(super) mod new;
 pub(super) mod one;
@@ -17,6 +18,7 @@ use crate::app::App;
 use crate::verbs::clients::{Read, show};
 use crate::verbs::settings::product_slugs;
 use crate::verbs::sign_in::Person;
+use crate::verbs::usage_figures;
 use tokenward_core::client::Product;
 use tokenward_core::ids::ClientId;
 use tokenward_core::time::{Clock, Timestamp};
@@ -109,20 +111,36 @@ pub(super) fn last_use(read: &Read, now: Timestamp) -> Option<String> {
 }
 
 /// What ends with the live token, in sentences; empty when there is none.
-pub(super) fn what_breaks(app: &App, read: &Read) -> Vec<String> {
+pub(super) async fn what_breaks(
+    app: &App,
+    person: &Person,
+    read: &Read,
+) -> Result<Vec<String>, Trouble> {
     let now = app.clock().wall();
     let slot = &read.state.slot;
     if slot.live(now).is_none() {
-        return vec!["No access token is live now, so no product call breaks.".to_owned()];
+        return Ok(vec![
+            "No access token is live now, so no product call breaks.".to_owned(),
+        ]);
     }
+    let figures = usage_figures::of_client(app, &person.admin(), read.state.client.id, 1).await?;
+    let calls = figures::calls_today(&figures);
+    let today = match calls {
+        0 => String::new(),
+        calls => format!(
+            ", {} call{} today",
+            shown::count(calls),
+            if calls == 1 { "" } else { "s" }
+        ),
+    };
     let used = match last_use(read, now) {
         Some(used) => format!("was last used {used}"),
         None => "has not been used yet".to_owned(),
     };
-    vec![format!(
-        "The live access token (generation {}) {used}. Whoever calls with it gets 401 at once.",
+    Ok(vec![format!(
+        "The live access token (generation {}) {used}{today}. Whoever calls with it gets 401 at once.",
         slot.generation
-    )]
+    )])
 }
 
 /// A moment if there is one.

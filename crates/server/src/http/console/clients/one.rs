@@ -5,10 +5,11 @@ use super::super::frame::{Frame, manages};
 use super::super::reply::{Reply, page};
 use super::super::session::Member;
 use super::super::shown::{self, Moment};
+use super::figures::{self, Chart, Stale};
 use super::{Standing, moment, product_words, standing};
 use crate::app::App;
 use crate::http::console::audit::{AuditLine, lines};
-use crate::verbs::{self, clients::Read};
+use crate::verbs::{self, clients::Read, usage_figures};
 use askama::Template;
 use axum::extract::{Path, State};
 use std::sync::Arc;
@@ -52,6 +53,11 @@ struct ClientPage {
     manages: bool,
     history: Vec<AuditLine>,
     audits: bool,
+    charts: [Chart; 3],
+    stale: Vec<Stale>,
+    /// Whether two jobs seem to end each other's token.
+    war: bool,
+    returns: bool,
 }
 
 fn none(texts: &[String], words: &str) -> String {
@@ -142,6 +148,8 @@ pub(in super::super) async fn show(
     } else {
         Vec::new()
     };
+    let figures = usage_figures::of_client(&app, &admin, client.id, figures::DAYS).await?;
+    let (stale, war) = figures::stale(&figures, now);
     let token = slot.token.as_ref();
     let live = slot.live(now);
     let alive = client.deleted_at.is_none();
@@ -173,5 +181,13 @@ pub(in super::super) async fn show(
         manages: manages(&admin) && alive,
         history,
         audits,
+        charts: [
+            figures::checks(&figures),
+            figures::products(&figures),
+            figures::generations(&figures),
+        ],
+        stale,
+        war,
+        returns: client.settings.on_repeat == OnRepeat::Return,
     })
 }

@@ -1,0 +1,292 @@
+//! What a client's tokens were used for, drawn: bars by day as SVG made here, each with the same figures in a table,
+//! and who still presents tokens that are no more.
+
+use super::super::shown::{Moment, count};
+use crate::verbs::usage_figures::UsageFigures;
+use askama::Template;
+use askama::filters::HtmlSafe;
+use std::collections::{BTreeMap, BTreeSet};
+use tokenward_core::time::{MICROS_PER_SECOND, SECONDS_PER_DAY, Timestamp};
+use tokenward_store::counts::Outcome;
+
+/// Days drawn.
+pub(super) const DAYS: u32 = 30;
+/// The drawing's size, in its own units.
+const WIDTH: u64 = 720;
+const HEIGHT: u64 = 160;
+/// Days looked at for tokens that should be gone.
+const STALE_DAYS: u32 = 2;
+/// Sources named.
+const SOURCES: usize = 5;
+
+struct Part {
+    y: u64,
+    height: u64,
+    class: String,
+}
+
+struct Bar {
+    x: u64,
+    width: u64,
+    parts: Vec<Part>,
+    title: String,
+}
+
+struct Row {
+    day: String,
+    numbers: Vec<String>,
+}
+
+/// A chart and its table.
+#[derive(Template)]
+#[template(path = "console/chart.html")]
+pub(super) struct Chart {
+    id: &'static str,
+    title: &'static str,
+    summary: String,
+    bars: Vec<Bar>,
+    most: String,
+    first: String,
+    last: String,
+    /// Class and words of each series.
+    series: Vec<(String, String)>,
+    rows: Vec<Row>,
+    empty: &'static str,
+}
+impl HtmlSafe for Chart {}
+
+fn date(day: u32) -> String {
+    let at = Timestamp(i64::from(day) * SECONDS_PER_DAY * MICROS_PER_SECOND);
+    at.iso()[..10].to_owned()
+}
+
+/// Numbers by day and series, drawn one on the other.
+fn draw(
+    id: &'static str,
+    title: &'static str,
+    empty: &'static str,
+    figures: &UsageFigures,
+    series: Vec<(String, String)>,
+    numbers: &BTreeMap<(u32, usize), u64>,
+) -> Chart {
+    let of = |day: u32, at: usize| numbers.get(&(day, at)).copied().unwrap_or(0);
+    let sum = |day: u32| (0..series.len()).map(|at| of(day, at)).sum::<u64>();
+    let days: Vec<u32> = (figures.from_day..=figures.today).collect();
+    let most = days.iter().map(|day| sum(*day)).max().unwrap_or(0);
+    let total: u64 = days.iter().map(|day| sum(*day)).sum();
+    let step = WIDTH / days.len().max(1) as u64;
+    let bar = |(place, day): (usize, &u32)| {
+        let mut y = HEIGHT;
+        let mut parts = Vec::new();
+        for (at, (class, _)) in series.iter().enumerate() {
+            let n = of(*day, at);
+            if n == 0 || most == 0 {
+                continue;
+            }
+            // A day with anything at all is seen.
+            let height = (u128::from(n) * u128::from(HEIGHT) / u128::from(most)).max(2) as u64;
+            y = y.saturating_sub(height);
+            let class = class.clone();
+            parts.push(Part { y, height, class });
+        }
+        let words: Vec<String> = series
+            .iter()
+            .enumerate()
+            .filter(|(at, _)| of(*day, *at) > 0)
+            .map(|(at, (_, words))| format!("{} {}", count(of(*day, at)), words))
+            .collect();
+        let words = if words.is_empty() {
+            "none".to_owned()
+        } else {
+            words.join(", ")
+        };
+        Bar {
+            x: place as u64 * step,
+            width: step.saturating_sub(3).max(1),
+            parts,
+            title: format!("{}: {words}", date(*day)),
+        }
+    };
+    let row = |day: &u32| Row {
+        day: date(*day),
+        numbers: (0..series.len()).map(|at| count(of(*day, at))).collect(),
+    };
+    Chart {
+        id,
+        title,
+        summary: format!(
+            "{title}: {} in {} days, at most {} a day, {} today",
+            count(total),
+            days.len(),
+            count(most),
+            count(sum(figures.today))
+        ),
+        bars: days.iter().enumerate().map(bar).collect(),
+        most: count(most),
+        first: date(figures.from_day),
+        last: "today".to_owned(),
+        rows: days.iter().rev().map(row).collect(),
+        series: if total == 0 { Vec::new() } else { series },
+        empty,
+    }
+}
+
+fn words(outcome: Outcome) -> (&'static str, &'static str) {
+    match outcome {
+        Outcome::Permitted => ("s-permitted", "permitted"),
+        Outcome::Generated => ("s-generated", "generated"),
+        Outcome::Superseded => ("s-superseded", "refused: superseded token"),
+        Outcome::Expired => ("s-expired", "refused: expired token"),
+        Outcome::Revoked => ("s-revoked", "refused: revoked token"),
+        Outcome::Disabled => ("s-disabled", "refused: disabled"),
+        Outcome::Deleted => ("s-deleted", "refused: deleted"),
+        Outcome::ProductNotAllowed => ("s-product", "refused: another product"),
+        Outcome::AddressNotAllowed => ("s-address", "refused: another network"),
+        Outcome::EnvironmentMismatch => ("s-environment", "refused: the other environment"),
+    }
+}
+
+/// Checks by what became of them.
+pub(super) fn checks(figures: &UsageFigures) -> Chart {
+    let checks = || {
+        let all = figures.counts.iter();
+        all.filter(|one| one.outcome != Outcome::Generated)
+    };
+    let kinds: BTreeSet<Outcome> = checks().map(|one| one.outcome).collect();
+    let kinds: Vec<Outcome> = kinds.into_iter().collect();
+    let mut numbers = BTreeMap::new();
+    for one in checks() {
+        let at = kinds
+            .iter()
+            .position(|kind| *kind == one.outcome)
+            .unwrap_or(0);
+        *numbers.entry((one.day, at)).or_insert(0) += one.n;
+    }
+    let series = kinds.iter().map(|kind| {
+        let (class, words) = words(*kind);
+        (class.to_owned(), words.to_owned())
+    });
+    let empty =
+        "No product has been called with its tokens yet. Counts appear here within seconds.";
+    draw(
+        "checks",
+        "Calls of products by outcome",
+        empty,
+        figures,
+        series.collect(),
+        &numbers,
+    )
+}
+
+/// Permitted checks by product.
+pub(super) fn products(figures: &UsageFigures) -> Chart {
+    let permitted = || {
+        let all = figures.counts.iter();
+        all.filter(|one| one.outcome == Outcome::Permitted)
+    };
+    let kinds: BTreeSet<_> = permitted().map(|one| one.product).collect();
+    let kinds: Vec<_> = kinds.into_iter().collect();
+    let mut numbers = BTreeMap::new();
+    for one in permitted() {
+        let at = kinds
+            .iter()
+            .position(|kind| *kind == one.product)
+            .unwrap_or(0);
+        *numbers.entry((one.day, at)).or_insert(0) += one.n;
+    }
+    let name = |(at, no): (usize, &Option<tokenward_core::ProductNo>)| {
+        let name = no.map_or_else(
+            || "no product".to_owned(),
+            |no| super::product_name(no, &figures.products),
+        );
+        (format!("s-product-{}", at % 6), name)
+    };
+    let series = kinds.iter().enumerate().map(name).collect();
+    let empty = "No product has been called with its tokens yet.";
+    draw(
+        "products",
+        "Permitted calls by product",
+        empty,
+        figures,
+        series,
+        &numbers,
+    )
+}
+
+/// Tokens generated.
+pub(super) fn generations(figures: &UsageFigures) -> Chart {
+    let mut numbers = BTreeMap::new();
+    for one in &figures.counts {
+        if one.outcome == Outcome::Generated {
+            *numbers.entry((one.day, 0)).or_insert(0) += one.n;
+        }
+    }
+    let series = vec![("s-generated".to_owned(), "generated".to_owned())];
+    let empty = "No token has been generated in these days.";
+    draw(
+        "generations",
+        "Tokens generated",
+        empty,
+        figures,
+        series,
+        &numbers,
+    )
+}
+
+/// Calls permitted today.
+pub(super) fn calls_today(figures: &UsageFigures) -> u64 {
+    let today = figures
+        .counts
+        .iter()
+        .filter(|one| one.outcome == Outcome::Permitted && one.day == figures.today);
+    today.map(|one| one.n).sum()
+}
+
+/// Somebody who presents a token that is no more.
+pub(super) struct Stale {
+    pub(super) source: String,
+    pub(super) n: String,
+    pub(super) what: &'static str,
+    pub(super) last: Moment,
+}
+
+/// Who still presents tokens that are no more, the last seen first; and whether it looks like two jobs that end each
+/// other's token: superseded tokens arrive while new ones are made.
+pub(super) fn stale(figures: &UsageFigures, now: Timestamp) -> (Vec<Stale>, bool) {
+    let from = figures.today.saturating_sub(STALE_DAYS - 1);
+    let mut sums: BTreeMap<(String, Outcome), (u64, Timestamp)> = BTreeMap::new();
+    for one in figures.stale.iter().filter(|one| one.day >= from) {
+        let sum = sums
+            .entry((one.source.clone(), one.outcome))
+            .or_insert((0, one.last_at));
+        sum.0 += one.n;
+        sum.1 = sum.1.max(one.last_at);
+    }
+    let generated: u64 = figures
+        .counts
+        .iter()
+        .filter(|one| one.outcome == Outcome::Generated && one.day >= from)
+        .map(|one| one.n)
+        .sum();
+    let war = generated > 2
+        && sums
+            .keys()
+            .any(|(_, outcome)| *outcome == Outcome::Superseded);
+    let mut all: Vec<_> = sums.into_iter().collect();
+    all.sort_by_key(|(_, (_, last))| std::cmp::Reverse(*last));
+    let shown = all
+        .into_iter()
+        .take(SOURCES)
+        .map(|((source, outcome), (n, last))| Stale {
+            source,
+            n: count(n),
+            what: match outcome {
+                Outcome::Superseded => "a superseded token",
+                Outcome::Expired => "an expired token",
+                Outcome::Revoked => "a revoked token",
+                _ => "a token that is refused",
+            },
+            last: Moment::new(last, now),
+        });
+    (shown.collect(), war)
+}
