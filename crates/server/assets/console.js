@@ -23,7 +23,7 @@ const faults = document.querySelector(".faults[tabindex]");
 if (faults) faults.focus();
 
 // A form that is on its way is not sent again by a nervous finger.
-for (const form of document.querySelectorAll("form[method=post]")) {
+for (const form of document.querySelectorAll("form[method=post]:not(.passkey)")) {
   form.addEventListener("submit", (event) => {
     if (form.dataset.sent) event.preventDefault();
     form.dataset.sent = "yes";
@@ -32,3 +32,35 @@ for (const form of document.querySelectorAll("form[method=post]")) {
 addEventListener("pageshow", () => {
   for (const form of document.querySelectorAll("form[data-sent]")) delete form.dataset.sent;
 });
+
+// Passkeys: the server asks, the browser answers, and the answer goes out as a form.
+for (const form of document.querySelectorAll("form.passkey")) {
+  if (!window.PublicKeyCredential?.parseRequestOptionsFromJSON) break;
+  form.hidden = false;
+  for (const or of document.querySelectorAll(".passkey-or")) or.hidden = false;
+  const fault = form.querySelector(".fault");
+  const put = (name, value) => {
+    const field = form.elements[name] ?? form.appendChild(Object.assign(document.createElement("input"), { type: "hidden", name }));
+    field.value = value;
+  };
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    fault.hidden = true;
+    try {
+      const asked = await fetch(`${form.action}/options`, { method: "POST", body: new URLSearchParams(new FormData(form)) });
+      if (!asked.headers.get("content-type")?.includes("json")) { location.href = "/console/step-up?next=" + encodeURIComponent(location.pathname); return; }
+      const answer = await asked.json();
+      if (!asked.ok) throw new Error(answer.why);
+      const asks = answer.question.publicKey;
+      const credential = form.dataset.passkey === "create"
+        ? await navigator.credentials.create({ publicKey: PublicKeyCredential.parseCreationOptionsFromJSON(asks) })
+        : await navigator.credentials.get({ publicKey: PublicKeyCredential.parseRequestOptionsFromJSON(asks) });
+      put("handle", answer.handle);
+      put("credential", JSON.stringify(credential.toJSON()));
+      form.submit();
+    } catch (error) {
+      fault.textContent = error.name === "NotAllowedError" ? "No passkey was used. Try again, or use another way." : error.message;
+      fault.hidden = false;
+    }
+  });
+}

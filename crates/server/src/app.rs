@@ -4,6 +4,7 @@ use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::counts::Counts;
 use crate::metrics::Metrics;
+use crate::people::passkeys::Passkeys;
 use crate::people::password::Passwords;
 use crate::replicas::Marker;
 use crate::throttle::Throttle;
@@ -31,6 +32,8 @@ pub struct App {
     pub throttle: Throttle,
     /// Whose codes were guessed too often.
     pub codes_throttle: Throttle,
+    /// Passkeys asked for and not shown yet.
+    pub passkeys: Passkeys,
     /// Where people's passwords are hashed.
     pub passwords: Passwords,
     /// Tells a successor that replicas may be vouching.
@@ -52,6 +55,7 @@ impl App {
             counts: Counts::default(),
             throttle: Throttle::default(),
             codes_throttle: Throttle::for_codes(),
+            passkeys: Passkeys::default(),
             passwords: Passwords::default(),
             stopping: AtomicBool::new(false),
         }

@@ -49,6 +49,20 @@ pub struct UnixSocket {
     pub mode: u32,
 }
 
+/// The OpenID Connect provider people may sign in to the console with.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct Sso {
+    /// Its issuer, exactly as it calls itself.
+    pub issuer: String,
+    /// The console's name there.
+    pub client_id: String,
+    /// The console's secret there; never shown.
+    #[serde(skip)]
+    pub client_secret: Option<Zeroizing<String>>,
+    /// What the sign-in page calls it.
+    pub name: String,
+}
+
 /// Everything the server needs, resolved.
 #[derive(Clone, Debug, serde::Serialize)]
 pub struct Config {
@@ -82,6 +96,8 @@ pub struct Config {
     pub internal_auth: Option<Zeroizing<String>>,
     /// The issuer's address in OAuth metadata; none: as the caller called it.
     pub issuer: Option<String>,
+    /// Single sign-on to the console.
+    pub sso: Option<Sso>,
     /// Whether answers carry the draft `RateLimit` headers.
     pub ratelimit_headers: bool,
     /// Which log lines are kept.
@@ -201,6 +217,12 @@ impl Config {
                 args.internal_auth_file.or(file.internal_auth_file),
             )?,
             issuer: args.issuer.or(file.issuer),
+            sso: sso(
+                args.sso_issuer.or(file.sso_issuer),
+                args.sso_client_id.or(file.sso_client_id),
+                args.sso_client_secret_file.or(file.sso_client_secret_file),
+                args.sso_name.or(file.sso_name),
+            )?,
             ratelimit_headers: args
                 .ratelimit_headers
                 .or(file.ratelimit_headers)
@@ -301,6 +323,34 @@ fn tls(
             "{what}_tls_certificate and {what}_tls_key go together"
         ))),
     }
+}
+
+fn sso(
+    issuer: Option<String>,
+    client_id: Option<String>,
+    secret_file: Option<PathBuf>,
+    name: Option<String>,
+) -> Result<Option<Sso>, ConfigError> {
+    let (issuer, client_id) = match (issuer, client_id) {
+        (None, None) if secret_file.is_none() && name.is_none() => return Ok(None),
+        (Some(issuer), Some(client_id)) => (issuer, client_id),
+        _ => {
+            return Err(ConfigError(
+                "sso_issuer and sso_client_id go together, and the other sso keys with them".into(),
+            ));
+        }
+    };
+    if !issuer.starts_with("https://") && !issuer.starts_with("http://") {
+        return Err(ConfigError(format!(
+            "sso_issuer: {issuer:?} is no address such as https://login.example.com"
+        )));
+    }
+    Ok(Some(Sso {
+        issuer,
+        client_id,
+        client_secret: secret("sso_client_secret", None, secret_file)?,
+        name: name.unwrap_or_else(|| "single sign-on".into()),
+    }))
 }
 
 fn secret(

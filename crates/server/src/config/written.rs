@@ -82,6 +82,18 @@ pub struct ServeArgs {
     /// The issuer in OAuth metadata, such as `https://auth.example.com` [default: as called]
     #[arg(long, env = "TOKENWARD_ISSUER", value_name = "URL")]
     pub issuer: Option<String>,
+    /// Single sign-on to the console: the OpenID Connect provider's issuer
+    #[arg(long, env = "TOKENWARD_SSO_ISSUER", value_name = "URL")]
+    pub sso_issuer: Option<String>,
+    /// The console's client id at that provider
+    #[arg(long, env = "TOKENWARD_SSO_CLIENT_ID", value_name = "ID")]
+    pub sso_client_id: Option<String>,
+    /// File with the console's client secret at that provider
+    #[arg(long, env = "TOKENWARD_SSO_CLIENT_SECRET_FILE", value_name = "FILE")]
+    pub sso_client_secret_file: Option<PathBuf>,
+    /// What the sign-in page calls that provider [default: single sign-on]
+    #[arg(long, env = "TOKENWARD_SSO_NAME", value_name = "TEXT")]
+    pub sso_name: Option<String>,
     /// Whether token answers carry the draft RateLimit headers [default: true]
     #[arg(long, env = "TOKENWARD_RATELIMIT_HEADERS", value_name = "BOOL")]
     pub ratelimit_headers: Option<bool>,
@@ -120,6 +132,10 @@ pub struct File {
     pub(super) digest_keys: Option<PathBuf>,
     pub(super) internal_auth_file: Option<PathBuf>,
     pub(super) issuer: Option<String>,
+    pub(super) sso_issuer: Option<String>,
+    pub(super) sso_client_id: Option<String>,
+    pub(super) sso_client_secret_file: Option<PathBuf>,
+    pub(super) sso_name: Option<String>,
     pub(super) ratelimit_headers: Option<bool>,
     pub(super) log: Option<String>,
     pub(super) log_format: Option<LogFormat>,

@@ -5,12 +5,13 @@ use super::Refused;
 use super::sign_in::{Person, app_context};
 use crate::app::App;
 use crate::data_dir::hex;
+use crate::people::passkeys::PASSKEYS_MAX;
 use crate::people::{codes, password};
 use crate::random;
 use serde_json::json;
 use tokenward_core::seal::NONCE_BYTES;
 use tokenward_core::time::Clock;
-use tokenward_store::people::{Member, Record, Session, Totp};
+use tokenward_store::people::{Member, Passkey, Record, Session, Totp};
 use tokenward_store::{Decided, View, Wants};
 use uuid::Uuid;
 use zeroize::Zeroizing;
@@ -175,6 +176,79 @@ pub async fn renew_recovery(app: &App, person: &Person) -> Result<Vec<Zeroizing<
     })
     .await?;
     Ok(shown)
+}
+
+/// Most characters of what a member calls a passkey.
+const PASSKEY_NAME_MAX: usize = 64;
+
+/// Adds the passkey that the member's browser made; with the first second proof come recovery codes, told here and
+/// never again.
+pub async fn add_passkey(
+    app: &App,
+    person: &Person,
+    origin: &str,
+    (handle, answer): (&str, &str),
+    name: &str,
+) -> Result<Vec<Zeroizing<String>>, Refused> {
+    let plain = name.chars().filter(|c| !c.is_control());
+    let name: String = plain.take(PASSKEY_NAME_MAX).collect();
+    let name = match name.trim() {
+        "" => "Passkey".to_owned(),
+        name => name.to_owned(),
+    };
+    let whose = (person.member.id, origin);
+    let made = app
+        .passkeys
+        .new_one(whose, (handle, answer), app.clock().boot());
+    let credential = made.map_err(|why| Refused::Invalid("passkey", why.into()))?;
+    let first = !person.member.proofs.has_second();
+    let (shown, digests) = match first {
+        true => codes::recovery(),
+        false => Default::default(),
+    };
+    let id = random::uuid();
+    alter(app, person, "member.passkey", first, move |member, view| {
+        if member.proofs.passkeys.len() >= PASSKEYS_MAX {
+            let why = "you have ten passkeys; remove one first";
+            return Err(Refused::Conflict("TOO_MANY_PASSKEYS", why.into()));
+        }
+        member.proofs.passkeys.push(Passkey {
+            id,
+            name,
+            created_at: view.now,
+            last_used_at: None,
+            credential,
+        });
+        if first {
+            member.proofs.recovery = digests;
+        }
+        Ok(())
+    })
+    .await?;
+    Ok(shown)
+}
+
+/// Removes a passkey.
+pub async fn remove_passkey(app: &App, person: &Person, id: Uuid) -> Result<(), Refused> {
+    alter(
+        app,
+        person,
+        "member.passkey_removed",
+        true,
+        move |member, _| {
+            let passkeys = &mut member.proofs.passkeys;
+            let before = passkeys.len();
+            passkeys.retain(|passkey| passkey.id != id);
+            if passkeys.len() == before {
+                return Err(Refused::NotFound("passkey"));
+            }
+            if !member.proofs.has_second() {
+                member.proofs.recovery.clear();
+            }
+            Ok(())
+        },
+    )
+    .await
 }
 
 /// The member's sessions, the last used first.

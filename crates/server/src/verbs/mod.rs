@@ -13,6 +13,7 @@ mod one_client;
 pub mod products;
 pub mod settings;
 pub mod sign_in;
+pub mod single_sign_on;
 pub mod usage_figures;
 pub mod workspaces;
 

@@ -271,6 +271,70 @@ pub(crate) struct Taking {
     now: Timestamp,
 }
 
+/// The member who has proved the password and may prove the rest with a passkey.
+pub async fn between_member(app: &App, sealed: &str) -> Result<Member, NotSignedIn> {
+    let (id, password) = carried(app, sealed)?;
+    let member = app.store.reader().member(id).await?;
+    let member = member.filter(|member| {
+        member.disabled_at.is_none() && member.proofs.password.as_ref() == Some(&password)
+    });
+    member.ok_or(NotSignedIn::TooLate)
+}
+
+/// Proves the second thing by a passkey.
+pub async fn second_by_passkey(
+    app: &App,
+    sealed: &str,
+    site: &str,
+    answer: (&str, &str),
+    origin: &Origin,
+) -> Result<Ticket, NotSignedIn> {
+    let (id, password) = carried(app, sealed)?;
+    let proof = app.passkeys.proof((id, site), answer, app.clock().boot());
+    let proof = proof.map_err(|_| NotSignedIn::WrongCode)?;
+    begin(
+        app,
+        id,
+        origin,
+        "password and passkey",
+        move |member, taking| {
+            if member.proofs.password.as_deref() != Some(password.as_str()) {
+                return Err(NotSignedIn::TooLate);
+            }
+            match proof.note(&mut member.proofs.passkeys, taking.now) {
+                true => Ok(()),
+                false => Err(NotSignedIn::WrongCode),
+            }
+        },
+    )
+    .await
+}
+
+/// Proves again who is at work, by a passkey.
+pub async fn prove_again_by_passkey(
+    app: &App,
+    person: &Person,
+    site: &str,
+    answer: (&str, &str),
+) -> Result<(), NotSignedIn> {
+    let (id, session, source) = (person.member.id, person.session.id, person.source);
+    let proof = app.passkeys.proof((id, site), answer, app.clock().boot());
+    let proof = proof.map_err(|_| NotSignedIn::WrongCode)?;
+    let wants = Wants {
+        people: true,
+        ..Wants::default()
+    };
+    let decided = app.store.decide(wants, move |view: &View| {
+        let kept = view.members.iter().find(|member| member.id == id);
+        let mut member = kept.cloned().ok_or(NotSignedIn::Wrong)?;
+        if !proof.note(&mut member.proofs.passkeys, view.now) {
+            return Err(NotSignedIn::WrongCode);
+        }
+        Ok((proved_by_code(session, member, source, view.now), ()))
+    });
+    decided.await?
+}
+
 /// Counts wrong codes by the member alone: six digits bear few guesses, and only who knows the password gets here.
 /// Recovery codes and passkeys stay open to the owner.
 async fn guess_code<T>(

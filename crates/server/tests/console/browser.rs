@@ -1,18 +1,26 @@
 //! The walks of `node/`, each in Debian's Chromium, against a server of its own.
 
-use std::path::Path;
-use std::process::Command;
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use tokenward_testkit::Server;
 
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/console/node")
+}
+
 fn walk(script: &str, ways: &[(&str, &str)]) {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/console/node");
+    walk_at(&Server::builder().start(), script, ways);
+}
+
+fn walk_at(server: &Server, script: &str, ways: &[(&str, &str)]) {
+    let folder = folder();
     let needed = folder.join("node_modules/playwright-core");
     assert!(
         needed.exists(),
         "{} is missing: run `make setup`",
         needed.display()
     );
-    let server = Server::builder().start();
     let link = std::fs::read_to_string(server.data_dir().join("console-link"));
     let link = link.expect("the link that makes the first operator");
     let output = Command::new("node")
@@ -44,4 +52,43 @@ fn the_seed_walked_in_the_dark_on_a_phone() {
 #[test]
 fn the_seed_walked_without_a_script() {
     walk("walk.mjs", &[("SCRIPT", "off")]);
+}
+
+#[test]
+fn passkeys_at_a_device_that_has_them() {
+    walk("passkey.mjs", &[]);
+}
+
+#[test]
+fn single_sign_on_with_a_real_provider() {
+    let mut provider = Command::new("node")
+        .arg(folder().join("provider.mjs"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("node runs; `make setup` installs it");
+    let mut issuer = String::new();
+    let mut said = BufReader::new(provider.stdout.take().unwrap());
+    said.read_line(&mut issuer).unwrap();
+    let files = tempfile::tempdir().unwrap();
+    let secret = files.path().join("secret");
+    std::fs::write(&secret, "a-secret-of-the-console-at-its-provider\n").unwrap();
+    let server = Server::builder()
+        .arg("--sso-issuer")
+        .arg(issuer.trim())
+        .arg("--sso-client-id")
+        .arg("tokenward")
+        .arg("--sso-client-secret-file")
+        .arg(secret.to_str().unwrap())
+        .arg("--sso-name")
+        .arg("Example login")
+        .start();
+    let public = server.public().replace("127.0.0.1", "localhost");
+    let input = provider.stdin.as_mut().unwrap();
+    writeln!(input, "{public}/console/sso/return").unwrap();
+    walk_at(&server, "sso.mjs", &[]);
+    // Its input ends, and it with it.
+    drop(provider.stdin.take());
+    provider.wait().unwrap();
 }

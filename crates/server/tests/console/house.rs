@@ -207,14 +207,6 @@ impl Browser {
             .await
     }
 
-    pub(crate) async fn get_with(&self, path: &str, headers: &[(&'static str, &str)]) -> Page {
-        let mut request = self.http.get(format!("{}{path}", self.base));
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        self.ask(request).await
-    }
-
     /// A form as this server's own pages send it, without the session's word.
     pub(crate) async fn post(&self, path: &str, form: &[(&str, &str)]) -> Page {
         self.post_with(path, form, &[("sec-fetch-site", "same-origin")])

@@ -40,6 +40,13 @@ struct SessionLine {
     own: bool,
 }
 
+struct PasskeyLine {
+    id: String,
+    name: String,
+    added: Moment,
+    used: Option<Moment>,
+}
+
 #[derive(Template)]
 #[template(path = "console/account.html")]
 struct AccountPage {
@@ -51,6 +58,7 @@ struct AccountPage {
     has_app: bool,
     recovery: usize,
     has_second: bool,
+    passkeys: Vec<PasskeyLine>,
     sessions: Vec<SessionLine>,
     word: Word,
 }
@@ -103,6 +111,16 @@ async fn shown(
         has_app: proofs.totp.is_some(),
         recovery: proofs.recovery.len(),
         has_second: proofs.has_second(),
+        passkeys: proofs
+            .passkeys
+            .iter()
+            .map(|passkey| PasskeyLine {
+                id: passkey.id.to_string(),
+                name: passkey.name.clone(),
+                added: Moment::plain(passkey.created_at),
+                used: passkey.last_used_at.map(|at| Moment::new(at, now)),
+            })
+            .collect(),
         sessions: sessions
             .into_iter()
             .map(|session| SessionLine {
@@ -177,7 +195,11 @@ async fn set_app(State(app): State<Arc<App>>, sent: Sent) -> Reply {
     }
 }
 
-fn recovery_page(person: &Person, heading: &str, codes: Vec<Zeroizing<String>>) -> Reply {
+pub(super) fn recovery_page(
+    person: &Person,
+    heading: &str,
+    codes: Vec<Zeroizing<String>>,
+) -> Reply {
     let mut text = Zeroizing::new(String::from("Tokenward recovery codes, each good once:\n"));
     for code in &codes {
         text.push_str(code);

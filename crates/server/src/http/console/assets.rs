@@ -1,4 +1,4 @@
-//! The two files every page loads: our own style and our own script, inside the binary.
+//! What every page loads: our own style, script and icon, inside the binary.
 
 use axum::extract::Path;
 use axum::response::{IntoResponse, Response};
@@ -7,15 +7,17 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 const STYLE: &str = include_str!("../../../assets/console.css");
 const SCRIPT: &str = include_str!("../../../assets/console.js");
 
+const ICON: &str = include_str!("../../../assets/icon.svg");
+
 /// `GET /console/assets/{name}`
 pub(super) async fn show(Path(name): Path<String>, headers: HeaderMap) -> Response {
     let (text, kind) = match name.as_str() {
         "console.css" => (STYLE, "text/css; charset=utf-8"),
         "console.js" => (SCRIPT, "text/javascript; charset=utf-8"),
+        "icon.svg" => (ICON, "image/svg+xml"),
         _ => return StatusCode::NOT_FOUND.into_response(),
     };
-    let tag = concat!("\"", env!("CARGO_PKG_VERSION"), "-");
-    let tag = format!("{tag}{:08x}\"", version(text.as_bytes()));
+    let tag = format!("\"{:08x}\"", version(text.as_bytes()));
     let known = headers.get(header::IF_NONE_MATCH);
     let known = known.is_some_and(|value| value.as_bytes() == tag.as_bytes());
     let mut response = match known {

@@ -12,6 +12,7 @@ mod join;
 mod keys;
 mod members;
 mod once;
+mod passkeys;
 mod products;
 mod reply;
 mod role_form;
@@ -64,9 +65,12 @@ pub(super) fn router() -> Router<Arc<App>> {
         .route("/console/sign-in", get(sign_in::show).post(sign_in::send))
         .route("/console/sign-in/second", post(sign_in::second))
         .route("/console/sign-out", post(sign_in::out))
+        .route("/console/sso/start", get(sso::start))
+        .route("/console/sso/return", get(sso::back))
         .route("/console/step-up", get(step_up::show).post(step_up::send))
         .route("/console/join/{ticket}", get(join::show).post(join::send))
         .merge(account::router())
+        .merge(passkeys::router())
         .route("/console/workspaces", get(workspaces::list))
         .route(
             "/console/workspaces/new",

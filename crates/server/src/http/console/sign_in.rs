@@ -25,7 +25,7 @@ pub(super) struct Way {
 }
 
 impl Way {
-    fn of(form: &Form) -> Self {
+    pub(super) fn of(form: &Form) -> Self {
         let path = form.text("resume_path");
         let resumes = !path.is_empty() && inside(path) == path;
         Self {
@@ -193,13 +193,18 @@ pub(super) async fn second(State(app): State<Arc<App>>, open: Open) -> Reply {
     let (sealed, code) = (open.form.text("between"), open.form.text("code"));
     match sign_in::second(&app, sealed, code, &open.origin).await {
         Ok(ticket) => finish(&ticket, &way),
-        Err(not) => match sign_in::again(&app, sealed).await {
-            Ok(between) => second_page(between, fault(&not)?, way, status(&not)),
-            Err(gone) => {
-                let shown = sign_in_page(&app, &Form::default(), fault(&gone)?, way);
-                with_status(status(&gone), &shown)
-            }
-        },
+        Err(not) => second_again(&app, sealed, &not, way).await,
+    }
+}
+
+/// Asks for the second proof once more, or for both when the first has grown old.
+pub(super) async fn second_again(app: &App, sealed: &str, not: &NotSignedIn, way: Way) -> Reply {
+    match sign_in::again(app, sealed).await {
+        Ok(between) => second_page(between, fault(not)?, way, status(not)),
+        Err(gone) => {
+            let shown = sign_in_page(app, &Form::default(), fault(&gone)?, way);
+            with_status(status(&gone), &shown)
+        }
     }
 }
 

@@ -1,8 +1,124 @@
-//! Single sign-on with an OpenID Connect provider.
+//! Single sign-on at the browser: there and back again, the state between carried by a sealed cookie.
 
+use super::clients::base;
+use super::form::Form;
+use super::frame::Frame;
+use super::reply::{Reply, Trouble, page, see};
+use super::session::{inside, origin, set_cookie};
 use crate::app::App;
+use crate::data_dir::{hex, unhex_any};
+use crate::random;
+use crate::verbs::sign_in::NotSignedIn;
+use crate::verbs::single_sign_on::{self, Between, NoSso};
+use askama::Template;
+use axum::extract::{Request, State};
+use axum::response::Response;
+use http::{HeaderMap, HeaderValue, header};
+use std::sync::Arc;
+use tokenward_core::seal::NONCE_BYTES;
+
+/// The cookie between going there and coming back: sent along when the provider leads back, and never after.
+const COOKIE: &str = "__Host-tokenward-sso";
+const CONTEXT: &str = "single sign-on under way";
+
+#[derive(Template)]
+#[template(path = "console/sso_done.html")]
+struct DonePage {
+    frame: Frame,
+    next: String,
+}
 
 /// What the provider is called on the button, if there is one.
-pub(super) fn name(_: &App) -> Option<String> {
-    None
+pub(super) fn name(app: &App) -> Option<String> {
+    app.config.sso.as_ref().map(|sso| sso.name.clone())
+}
+
+fn returning(app: &App, headers: &HeaderMap) -> String {
+    format!("{}/console/sso/return", base(app, headers))
+}
+
+fn trouble(no: NoSso) -> Trouble {
+    match no {
+        NoSso::NotSetUp => Trouble::NotFound("page"),
+        NoSso::Provider(why) => {
+            tracing::warn!("single sign-on failed: {why}");
+            Trouble::Conflict(
+                "the single sign-on provider did not answer as it must; try again, or sign in with your password"
+                    .into(),
+            )
+        }
+        NoSso::Unknown => Trouble::Forbidden(
+            "the provider knows you, but you are no member here; ask an administrator to invite you",
+        ),
+        NoSso::NotSignedIn(NotSignedIn::Failed(failure)) => Trouble::Failed(failure),
+        NoSso::NotSignedIn(_) => Trouble::Forbidden("you may not sign in"),
+    }
+}
+
+/// `GET /console/sso/start`
+pub(super) async fn start(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    uri: http::Uri,
+) -> Reply {
+    let query = Form::read(uri.query().unwrap_or("").as_bytes()).unwrap_or_default();
+    let next = inside(query.text("next")).to_owned();
+    let begun = single_sign_on::begin(&app, &returning(&app, &headers), next).await;
+    let (address, between) = begun.map_err(trouble)?;
+    let plain = serde_json::to_vec(&between).unwrap_or_default();
+    let nonce: [u8; NONCE_BYTES] = random::bytes();
+    let sealed = app.keyring.seal_at_rest(CONTEXT, &plain, nonce);
+    let cookie = format!(
+        "{COOKIE}={}; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=600",
+        hex(&sealed).as_str()
+    );
+    let mut response = see(&address);
+    put_cookie(&mut response, &cookie);
+    Ok(response)
+}
+
+fn put_cookie(response: &mut Response, cookie: &str) {
+    if let Ok(cookie) = HeaderValue::try_from(cookie) {
+        response.headers_mut().append(header::SET_COOKIE, cookie);
+    }
+}
+
+fn between(app: &App, headers: &HeaderMap) -> Option<Between> {
+    let lines = headers.get_all(header::COOKIE).iter();
+    let mut own = lines
+        .filter_map(|line| line.to_str().ok())
+        .flat_map(|line| line.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='))
+        .filter(|(name, _)| *name == COOKIE);
+    let (Some((_, sealed)), None) = (own.next(), own.next()) else {
+        return None;
+    };
+    let plain = app.keyring.open_at_rest(CONTEXT, &unhex_any(sealed)?)?;
+    serde_json::from_slice(&plain).ok()
+}
+
+/// `GET /console/sso/return`
+pub(super) async fn back(State(app): State<Arc<App>>, request: Request) -> Reply {
+    let (parts, _) = request.into_parts();
+    let query = Form::read(parts.uri.query().unwrap_or("").as_bytes()).unwrap_or_default();
+    let Some(between) = between(&app, &parts.headers) else {
+        return Err(Trouble::Foreign);
+    };
+    let next = inside(between.next()).to_owned();
+    let (code, state) = (query.text("code"), query.text("state"));
+    let returning = returning(&app, &parts.headers);
+    let origin = origin(&parts, &app);
+    let ended = single_sign_on::end(&app, &returning, between, (code, state), &origin).await;
+    let ticket = ended.map_err(trouble)?;
+    // A page and no redirect: one that another site began would not carry the new cookie.
+    let mut response = page(&DonePage {
+        frame: Frame::stranger("You are signed in"),
+        next,
+    })?;
+    response
+        .headers_mut()
+        .append(header::SET_COOKIE, set_cookie(&ticket));
+    let over = format!("{COOKIE}=; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=0");
+    put_cookie(&mut response, &over);
+    Ok(response)
 }

@@ -121,6 +121,7 @@ pub(super) async fn settings(State(app): State<Arc<App>>, Member(person): Member
             "Tokens",
             &["quota_per_day", "error_source", "ratelimit_headers"],
         ),
+        ("Single sign-on", &["sso"]),
         ("Storage and keys", &["data_dir", "digest_keys"]),
         ("TLS", &["public_tls", "internal_tls"]),
         (

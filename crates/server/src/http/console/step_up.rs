@@ -6,7 +6,7 @@ use super::reply::{Reply, Trouble, page, see, with_status};
 use super::session::{Member, Sent, inside};
 use super::sign_in::{Way, fault};
 use crate::app::App;
-use crate::verbs::sign_in::{Person, prove_again};
+use crate::verbs::sign_in::{NotSignedIn, Person, prove_again};
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
@@ -76,20 +76,24 @@ pub(super) async fn show(Member(person): Member, uri: http::Uri) -> Reply {
 
 /// `POST /console/step-up`
 pub(super) async fn send(State(app): State<Arc<App>>, sent: Sent) -> Reply {
-    let way = Way {
-        next: inside(sent.form.text("next")).to_owned(),
-        resume_path: sent.form.text("resume_path").to_owned(),
-        resume: sent.form.text("resume").to_owned(),
-    };
+    let way = Way::of(&sent.form);
     match prove_again(&app, &sent.person, sent.form.secret("proof")).await {
-        Ok(()) if way.is_resuming() && inside(&way.resume_path) == way.resume_path => {
-            let frame = Frame::new(&sent.person, "Go on", "");
-            page(&ResumePage { frame, way })
-        }
-        Ok(()) => Ok(see(inside(&way.next))),
-        Err(not) => {
-            let shown = shown(&sent.person, fault(&not)?, way);
-            with_status(StatusCode::UNPROCESSABLE_ENTITY, &shown)
-        }
+        Ok(()) => proved(&sent.person, way),
+        Err(not) => refused(&sent.person, &not, way),
     }
+}
+
+/// Goes on where the way leads.
+pub(super) fn proved(person: &Person, way: Way) -> Reply {
+    if !way.is_resuming() {
+        return Ok(see(inside(&way.next)));
+    }
+    let frame = Frame::new(person, "Go on", "");
+    page(&ResumePage { frame, way })
+}
+
+/// Asks once more.
+pub(super) fn refused(person: &Person, not: &NotSignedIn, way: Way) -> Reply {
+    let shown = shown(person, fault(not)?, way);
+    with_status(StatusCode::UNPROCESSABLE_ENTITY, &shown)
 }

@@ -1,0 +1,119 @@
+//! Passkeys at the browser: the questions put to it, and its answers as forms. The only pages that need a script; a
+//! code does the same without one.
+
+use super::clients::base;
+use super::form::sentence;
+use super::reply::{Reply, Trouble, see};
+use super::session::{Open, Sent};
+use super::sign_in::{self, Way};
+use crate::app::App;
+use crate::people::passkeys::NoPasskey;
+use crate::verbs::account;
+use crate::verbs::sign_in as verb;
+use axum::Router;
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use serde::Serialize;
+use serde_json::json;
+use std::sync::Arc;
+use tokenward_core::time::Clock;
+use uuid::Uuid;
+
+/// Every address about passkeys.
+pub(super) fn router() -> Router<Arc<App>> {
+    Router::new()
+        .route("/console/account/passkeys/options", post(ask_for_new))
+        .route("/console/account/passkeys", post(add))
+        .route("/console/account/passkeys/{id}/remove", post(remove))
+        .route("/console/sign-in/passkey/options", post(ask_stranger))
+        .route("/console/sign-in/passkey", post(second))
+        .route("/console/step-up/passkey/options", post(ask_again))
+        .route("/console/step-up/passkey", post(again))
+}
+
+fn json_answer(status: StatusCode, body: &serde_json::Value) -> Response {
+    let mut response = (status, body.to_string()).into_response();
+    let kind = HeaderValue::from_static("application/json");
+    response.headers_mut().insert(header::CONTENT_TYPE, kind);
+    response
+}
+
+/// A question as the script takes it.
+fn question<T: Serialize>(asked: Result<(Uuid, T), NoPasskey>) -> Reply {
+    Ok(match asked {
+        Ok((handle, question)) => json_answer(
+            StatusCode::OK,
+            &json!({ "handle": handle, "question": question }),
+        ),
+        Err(why) => json_answer(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            &json!({ "why": sentence(why) }),
+        ),
+    })
+}
+
+async fn ask_for_new(State(app): State<Arc<App>>, headers: HeaderMap, sent: Sent) -> Reply {
+    sent.must_be_proved(&app, "/console/account")?;
+    let (member, now) = (&sent.person.member, app.clock().boot());
+    question(app.passkeys.ask_for_new(member, &base(&app, &headers), now))
+}
+
+async fn add(State(app): State<Arc<App>>, headers: HeaderMap, sent: Sent) -> Reply {
+    sent.must_be_proved(&app, "/console/account")?;
+    let form = &sent.form;
+    let answer = (form.text("handle"), form.text("credential"));
+    let site = base(&app, &headers);
+    let name = form.text("name");
+    let codes = account::add_passkey(&app, &sent.person, &site, answer, name).await?;
+    if codes.is_empty() {
+        return Ok(see("/console/account?done=passkey"));
+    }
+    super::account::recovery_page(&sent.person, "The passkey is added", codes)
+}
+
+async fn remove(State(app): State<Arc<App>>, Path(text): Path<String>, sent: Sent) -> Reply {
+    let path = format!("/console/account/passkeys/{text}/remove");
+    sent.must_be_proved(&app, &path)?;
+    let id = Uuid::try_parse(&text).map_err(|_| Trouble::NotFound("passkey"))?;
+    account::remove_passkey(&app, &sent.person, id).await?;
+    Ok(see("/console/account?done=passkey-removed"))
+}
+
+async fn ask_stranger(State(app): State<Arc<App>>, headers: HeaderMap, open: Open) -> Reply {
+    let member = verb::between_member(&app, open.form.text("between")).await;
+    let asked = match &member {
+        Ok(member) => {
+            let now = app.clock().boot();
+            app.passkeys.ask(member, &base(&app, &headers), now)
+        }
+        Err(_) => Err("that took too long; begin again"),
+    };
+    question(asked)
+}
+
+async fn second(State(app): State<Arc<App>>, headers: HeaderMap, open: Open) -> Reply {
+    let (form, way) = (&open.form, Way::of(&open.form));
+    let answer = (form.text("handle"), form.text("credential"));
+    let (sealed, site) = (form.text("between"), base(&app, &headers));
+    match verb::second_by_passkey(&app, sealed, &site, answer, &open.origin).await {
+        Ok(ticket) => sign_in::finish(&ticket, &way),
+        Err(not) => sign_in::second_again(&app, sealed, &not, way).await,
+    }
+}
+
+async fn ask_again(State(app): State<Arc<App>>, headers: HeaderMap, sent: Sent) -> Reply {
+    let (member, now) = (&sent.person.member, app.clock().boot());
+    question(app.passkeys.ask(member, &base(&app, &headers), now))
+}
+
+async fn again(State(app): State<Arc<App>>, headers: HeaderMap, sent: Sent) -> Reply {
+    let form = &sent.form;
+    let answer = (form.text("handle"), form.text("credential"));
+    let site = base(&app, &headers);
+    match verb::prove_again_by_passkey(&app, &sent.person, &site, answer).await {
+        Ok(()) => super::step_up::proved(&sent.person, Way::of(form)),
+        Err(not) => super::step_up::refused(&sent.person, &not, Way::of(form)),
+    }
+}
