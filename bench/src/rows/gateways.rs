@@ -9,6 +9,7 @@ use crate::rounds::{Measures, interleave};
 use gateways::{Kind, Places, Running, gateway};
 use std::cell::RefCell;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 use tokenward_testkit::{NewClient, Server};
@@ -24,7 +25,7 @@ const METHOD: &str = "envoy.service.auth.v3.Authorization/Check";
 /// Everything that runs while gateways are measured.
 struct House {
     server: Server,
-    unix: std::path::PathBuf,
+    unix: PathBuf,
     token: String,
     /// The check's own answer: its headers.
     identity: Vec<(String, String)>,
@@ -88,6 +89,7 @@ impl House {
             tokenward_unix: self.unix.clone(),
             e_invoice: self.product.address,
             gst: self.product.address,
+            replica_keys: PathBuf::new(),
         })
     }
 

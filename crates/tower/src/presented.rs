@@ -59,13 +59,13 @@ pub fn scheme<'a>(text: &'a str, name: &str) -> Option<&'a str> {
 }
 
 /// Takes away every header by which a caller could pretend to be checked: `X-Tokenward-*` in any case,
-/// with hyphens or underscores, which some servers hold for the same.
+/// with hyphens or whatever else is no letter or digit, which some servers hold for the same.
 pub(crate) fn strip(headers: &mut HeaderMap) {
     let forged = |name: &str| {
         const PREFIX: &[u8] = b"x-tokenward-";
         let head = name.as_bytes().get(..PREFIX.len());
         head.is_some_and(|head| {
-            let same = |(a, b): (&u8, &u8)| a == b || (*a == b'_' && *b == b'-');
+            let same = |(a, b): (&u8, &u8)| a == b || (*b == b'-' && !a.is_ascii_alphanumeric());
             head.iter().zip(PREFIX).all(same)
         })
     };
@@ -86,6 +86,8 @@ mod tests {
             "X-Tokenward-Client",
             "x_tokenward_client",
             "X-TOKENWARD_Workspace",
+            "x.tokenward.client",
+            "X-Tokenward~Client",
             "x-tokenward-",
             "x-tokenward-anything",
             "x-tokenwarden",

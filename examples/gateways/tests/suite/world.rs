@@ -34,6 +34,8 @@ pub(crate) struct World {
     clients: u32,
     internal: SocketAddr,
     over_unix: bool,
+    /// Whether the gateway asks about each request, or has a replica.
+    pub(crate) asks: bool,
     _folder: tempfile::TempDir,
 }
 
@@ -57,12 +59,21 @@ impl World {
             .arg(unix.to_str().expect("a text"))
             .start();
         let api = server.api();
+        let replica_keys = folder.path().join("replica-keys");
+        let made = std::process::Command::new(server.binary())
+            .args(["digest-key", "for-replicas", "--data-dir"])
+            .arg(server.data_dir())
+            .arg(&replica_keys)
+            .output()
+            .expect("the program runs");
+        assert!(made.status.success(), "{made:?}");
         let (e_invoice, gst) = (Product::start("e-invoice"), Product::start("gst"));
         let gateway = kind.start(&Places {
             tokenward: internal,
             tokenward_unix: unix,
             e_invoice: e_invoice.address(),
             gst: gst.address(),
+            replica_keys,
         });
         let workspace = runtime.block_on(api.workspace("acme")).expect("an answer");
         runtime
@@ -80,6 +91,7 @@ impl World {
             clients: 0,
             internal,
             over_unix: kind.name.contains("unix"),
+            asks: kind.asks,
             _folder: folder,
         };
         let erp = world.client(NewClient::production);
