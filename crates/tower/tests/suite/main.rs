@@ -2,5 +2,6 @@
 
 mod alike;
 mod cut;
+mod grpc;
 mod house;
 mod layer;
