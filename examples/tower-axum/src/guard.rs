@@ -18,6 +18,9 @@ pub struct Flags {
     /// Tokenward's internal listener: HOST:PORT or unix:/path/to/socket.
     #[arg(long, default_value = "127.0.0.1:8081")]
     pub node: String,
+    /// Speak TLS with the node; its certificate comes from an authority in this PEM file.
+    #[arg(long)]
+    pub node_authorities: Option<PathBuf>,
     /// The environment served here; tokens of the other one are refused.
     #[arg(long, value_parser = environment)]
     pub environment: Environment,
@@ -44,7 +47,10 @@ pub struct Guard {
 impl Guard {
     /// As the flags say. With a replica, it vouches when this returns.
     pub async fn ready(flags: &Flags) -> Result<Self, String> {
-        let endpoint = Endpoint::parse(&flags.node);
+        let endpoint = match &flags.node_authorities {
+            Some(file) => Endpoint::tls(&flags.node, file).map_err(|why| why.to_string())?,
+            None => Endpoint::parse(&flags.node),
+        };
         let replica = match &flags.replica_keys {
             Some(keys) => {
                 let replica = Replica::attach(endpoint.clone(), keys);

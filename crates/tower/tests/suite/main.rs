@@ -5,3 +5,4 @@ mod cut;
 mod grpc;
 mod house;
 mod layer;
+mod tls;
