@@ -6,6 +6,7 @@ mod canary;
 mod closed;
 mod denials;
 mod fresh;
+mod outage;
 mod permits;
 mod tricks;
 mod world;

@@ -3,7 +3,7 @@
 use gateways::{Ask, Kind, Places, Product, Running, Seen};
 use serde_json::Value;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use tokenward_testkit::{Answer, Api, ApiClient, NewClient, Server};
+use tokenward_testkit::{Answer, Api, ApiClient, NewClient, Server, ServerBuilder};
 
 /// A target of the product `e-invoice`.
 pub(crate) const INVOICES: &str = "/e-invoice/v1/invoices";
@@ -25,6 +25,8 @@ pub(crate) struct World {
     pub(crate) server: Server,
     pub(crate) api: Api,
     pub(crate) gateway: Running,
+    /// Where the gateway finds everything; for another one beside it.
+    pub(crate) places: Places,
     pub(crate) e_invoice: Product,
     pub(crate) gst: Product,
     pub(crate) workspace: String,
@@ -41,6 +43,11 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn start(kind: &Kind) -> World {
+        Self::behind(kind, Server::builder())
+    }
+
+    /// The same with a server that has more settings.
+    pub(crate) fn behind(kind: &Kind, server: ServerBuilder) -> World {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -50,7 +57,7 @@ impl World {
         drop(free);
         let folder = tempfile::tempdir().expect("a temporary folder");
         let unix = folder.path().join("check.sock");
-        let server = Server::builder()
+        let server = server
             .internal(internal)
             // The gateway's own address; the callers' are others.
             .arg("--trusted-proxy")
@@ -68,13 +75,14 @@ impl World {
             .expect("the program runs");
         assert!(made.status.success(), "{made:?}");
         let (e_invoice, gst) = (Product::start("e-invoice"), Product::start("gst"));
-        let gateway = kind.start(&Places {
+        let places = Places {
             tokenward: internal,
             tokenward_unix: unix,
             e_invoice: e_invoice.address(),
             gst: gst.address(),
             replica_keys,
-        });
+        };
+        let gateway = kind.start(&places);
         let workspace = runtime.block_on(api.workspace("acme")).expect("an answer");
         runtime
             .block_on(api.product("e-invoice", "E-Invoice"))
@@ -83,6 +91,7 @@ impl World {
             server,
             api,
             gateway,
+            places,
             e_invoice,
             gst,
             workspace,
