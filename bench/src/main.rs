@@ -78,7 +78,17 @@ enum Row {
         clients: u32,
     },
     /// Gateways with our check, without, and with a bare server in our place; calls over gRPC.
-    Gateways,
+    Gateways {
+        /// One section alone.
+        #[arg(long)]
+        only: Option<rows::gateways::Section>,
+    },
+    /// The layer for Rust services with its live replica, beside the check in process.
+    Tower {
+        /// API clients in the store.
+        #[arg(long, default_value_t = 1_000_000)]
+        clients: u32,
+    },
     /// The bare servers of `gateways`: tonic, and hyper's HTTP/2 alone.
     #[command(hide = true)]
     BareGrpc {
@@ -106,7 +116,8 @@ fn main() -> ExitCode {
         Row::Generate { clients } => rows::generate::run(&mut report, rounds, clients),
         Row::Start { clients } => rows::start::run(&mut report, clients),
         Row::BareServer => bare::serve(),
-        Row::Gateways => rows::gateways::run(&mut report, rounds),
+        Row::Gateways { only } => rows::gateways::run(&mut report, rounds, only),
+        Row::Tower { clients } => rows::tower::run(&mut report, rounds, clients),
         Row::BareGrpc { which } => bare_grpc::serve(which),
         Row::Check { clients } => rows::check::run(&mut report, rounds, clients),
         Row::Writer { clients, changes } => {

@@ -24,6 +24,18 @@ impl Measures {
         median(self.0[which].clone())
     }
 
+    /// The median of what one contender has more than another in the same round.
+    pub(crate) fn difference(&self, of: usize, less: usize) -> f64 {
+        let pairs = self.0[of].iter().zip(&self.0[less]);
+        median(pairs.map(|(of, less)| of - less).collect())
+    }
+
+    /// The median of that difference as a ratio to a third in the same round.
+    pub(crate) fn difference_ratio(&self, (of, less): (usize, usize), to: usize) -> f64 {
+        let pairs = self.0[of].iter().zip(&self.0[less]).zip(&self.0[to]);
+        median(pairs.map(|((of, less), to)| (of - less) / to).collect())
+    }
+
     /// The median of the ratio of two contenders in the same round.
     pub(crate) fn ratio(&self, of: usize, to: usize) -> f64 {
         median(

@@ -9,6 +9,7 @@ use crate::rounds::{Measures, interleave};
 use gateways::{Kind, Places, Running, gateway};
 use std::cell::RefCell;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 use tokenward_testkit::{NewClient, Server};
@@ -24,10 +25,11 @@ const METHOD: &str = "envoy.service.auth.v3.Authorization/Check";
 /// Everything that runs while gateways are measured.
 struct House {
     server: Server,
-    unix: std::path::PathBuf,
+    unix: PathBuf,
     token: String,
-    /// The check's own answer: its headers.
+    /// The check's own answer: who calls, and its whole head as far as hyper does not write it by itself.
     identity: Vec<(String, String)>,
+    head: Vec<(String, String)>,
     product: Bare,
     _folder: tempfile::TempDir,
 }
@@ -60,15 +62,18 @@ impl House {
         });
         let (token, permit) = made.map_err(|error| error.to_string())?;
         let headers = permit.headers.iter();
-        let identity = headers
-            .filter(|(name, _)| name.as_str().starts_with("x-tokenward-"))
+        let head: Vec<(String, String)> = headers
             .map(|(name, value)| (name.to_string(), value.to_str().unwrap_or("").to_owned()))
+            .filter(|(name, _)| name != "date" && name != "content-length")
             .collect();
+        let own = |(name, _): &&(String, String)| name.starts_with("x-tokenward-");
+        let identity = head.iter().filter(own).cloned().collect();
         Ok(House {
             server,
             unix,
             token,
             identity,
+            head,
             product: Bare::start(&[])?,
             _folder: folder,
         })
@@ -88,6 +93,7 @@ impl House {
             tokenward_unix: self.unix.clone(),
             e_invoice: self.product.address,
             gst: self.product.address,
+            replica_keys: PathBuf::new(),
         })
     }
 
@@ -133,12 +139,28 @@ fn measure(house: &House, rounds: usize, gateways: &[Running]) -> Result<Measure
     failed.into_inner().map_or(Ok(measures), Err)
 }
 
-/// Runs the three sections.
-pub(crate) fn run(report: &mut Report, rounds: usize) -> Result<(), String> {
+/// The sections.
+#[derive(clap::ValueEnum, Clone, Copy, PartialEq)]
+pub(crate) enum Section {
+    Nginx,
+    Envoy,
+    Calls,
+}
+
+/// Runs one section, or all three.
+pub(crate) fn run(report: &mut Report, rounds: usize, only: Option<Section>) -> Result<(), String> {
     let house = House::start()?;
-    nginx(report, rounds, &house)?;
-    envoy(report, rounds, &house)?;
-    calls(report, rounds, &house)
+    let wanted = |section| only.is_none_or(|only| only == section);
+    if wanted(Section::Nginx) {
+        nginx(report, rounds, &house)?;
+    }
+    if wanted(Section::Envoy) {
+        envoy(report, rounds, &house)?;
+    }
+    if wanted(Section::Calls) {
+        calls(report, rounds, &house)?;
+    }
+    Ok(())
 }
 
 fn kind(name: &str) -> Result<&'static Kind, String> {
@@ -147,7 +169,7 @@ fn kind(name: &str) -> Result<&'static Kind, String> {
 }
 
 fn nginx(report: &mut Report, rounds: usize, house: &House) -> Result<(), String> {
-    let (ours, bare) = (house.internal()?, Bare::start(&house.identity)?);
+    let (ours, bare) = (house.internal()?, Bare::start(&house.head)?);
     let gateways = [
         house.gateway(&gateway::NGINX_UNASKED, ours),
         house.gateway(kind("nginx")?, ours),
@@ -200,7 +222,7 @@ fn nginx(report: &mut Report, rounds: usize, house: &House) -> Result<(), String
 }
 
 fn envoy(report: &mut Report, rounds: usize, house: &House) -> Result<(), String> {
-    let (ours, bare) = (house.internal()?, Bare::start(&house.identity)?);
+    let (ours, bare) = (house.internal()?, Bare::start(&house.head)?);
     let tonic = Bare::told(
         &["bare-grpc", "tonic"],
         &hexadecimal(&answer(&house.identity)),

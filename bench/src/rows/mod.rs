@@ -8,6 +8,7 @@ pub(crate) mod http_check;
 mod jwt;
 pub(crate) mod memory;
 pub(crate) mod start;
+pub(crate) mod tower;
 pub(crate) mod writer;
 
 use crate::report::Report;
@@ -33,6 +34,7 @@ pub(crate) fn all(report: &mut Report, rounds: usize) -> Result<(), String> {
     generate::run(report, few(rounds), GENERATING)?;
     memory::run(report)?;
     start::run(report, CLIENTS)?;
-    gateways::run(report, few(rounds))?;
+    gateways::run(report, few(rounds), None)?;
+    tower::run(report, rounds, CLIENTS)?;
     growth::run(report, rounds)
 }

@@ -56,13 +56,31 @@ pub fn fresh_binary() -> PathBuf {
 /// When it does not build.
 #[must_use]
 pub fn build_binary(name: &str, features: &[&str]) -> PathBuf {
+    build_program("tokenward", name, features)
+}
+
+/// A program of an example's package: the one beside the test, built first where cargo has not done so.
+///
+/// # Panics
+/// When it does not build.
+#[must_use]
+pub fn example_binary(package: &str, name: &str) -> PathBuf {
+    let path = target_folder().join(name);
+    if path.exists() {
+        path
+    } else {
+        build_program(package, name, &[])
+    }
+}
+
+fn build_program(package: &str, name: &str, features: &[&str]) -> PathBuf {
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let folder = target_folder();
     let cargo = setting("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command
-        .args(["build", "--locked", "--package", "tokenward", "--bin", name])
+        .args(["build", "--locked", "--package", package, "--bin", name])
         .arg("--features")
         .arg(features.join(","))
         .arg("--target-dir")

@@ -8,6 +8,9 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::{nursery, wait_until};
 
+/// How long a signal may take to stop every thread.
+const FREEZE_LIMIT: Duration = Duration::from_secs(30);
+
 /// A child that ends with this value, and with the test process however that ends.
 #[derive(Debug)]
 pub struct Process {
@@ -65,6 +68,23 @@ impl Process {
         }
     }
 
+    /// Stops the process where it stands (SIGSTOP): it still holds its connections and does nothing.
+    /// Returns when every thread of it stands still.
+    ///
+    /// # Panics
+    /// When one goes on.
+    pub fn freeze(&self) {
+        self.signal(Signal::STOP);
+        wait_until("every thread to stop", FREEZE_LIMIT, || {
+            all_stopped(self.id()).then_some(())
+        });
+    }
+
+    /// Lets a frozen process go on.
+    pub fn thaw(&self) {
+        self.signal(Signal::CONT);
+    }
+
     /// Waits for the end.
     ///
     /// # Panics
@@ -119,7 +139,7 @@ pub(crate) fn lives(id: u32) -> bool {
 }
 
 /// Whether a signal has stopped every thread of a process.
-pub(crate) fn all_stopped(id: u32) -> bool {
+fn all_stopped(id: u32) -> bool {
     let Ok(threads) = std::fs::read_dir(format!("/proc/{id}/task")) else {
         return false;
     };

@@ -1,5 +1,8 @@
-//! Where a node is: a TCP address or a unix socket.
+//! Where a node is: a TCP address, with TLS or without, or a unix socket. What is said on a connection is not
+//! known here.
 
+#[cfg(feature = "tls")]
+use crate::tls::{CannotTrust, Tls};
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -10,13 +13,25 @@ use tokio::net::{TcpStream, UnixStream};
 /// A connection not made in this time is given up.
 const CONNECTING: Duration = Duration::from_secs(2);
 
+/// What is spoken on a connection; a TLS handshake says it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Speech {
+    /// HTTP/1.
+    Questions,
+    /// The replica's stream.
+    Replica,
+}
+
 /// Where a node's internal listener is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Endpoint {
     /// A host and a port, such as `127.0.0.1:8081`.
     Tcp(String),
     /// The path of a unix socket.
     Unix(PathBuf),
+    /// A host and a port behind TLS.
+    #[cfg(feature = "tls")]
+    Tls(Box<Tls>),
 }
 
 impl Endpoint {
@@ -32,8 +47,19 @@ impl Endpoint {
         }
     }
 
+    /// The node at `address`, a host and a port, behind TLS: its certificate must be for that host, and come
+    /// from an authority in the PEM file `authorities` (or be in it itself).
+    #[cfg(feature = "tls")]
+    pub fn tls(address: &str, authorities: &std::path::Path) -> Result<Self, CannotTrust> {
+        let address = address.strip_prefix("https://").unwrap_or(address);
+        let tls = Tls::new(address.trim_end_matches('/'), authorities)?;
+        Ok(Self::Tls(Box::new(tls)))
+    }
+
     /// Connects.
-    pub(crate) async fn connect(&self) -> std::io::Result<Socket> {
+    pub(crate) async fn connect(&self, speech: Speech) -> std::io::Result<Socket> {
+        #[cfg(not(feature = "tls"))]
+        let _ = speech;
         let connecting = async {
             match self {
                 Self::Tcp(address) => {
@@ -42,6 +68,13 @@ impl Endpoint {
                     Ok(Socket::Tcp(stream))
                 }
                 Self::Unix(path) => UnixStream::connect(path).await.map(Socket::Unix),
+                #[cfg(feature = "tls")]
+                Self::Tls(tls) => {
+                    let stream = TcpStream::connect(&tls.address).await?;
+                    stream.set_nodelay(true)?;
+                    let stream = tls.connect(stream, speech).await?;
+                    Ok(Socket::Tls(Box::new(stream)))
+                }
             }
         };
         tokio::time::timeout(CONNECTING, connecting).await?
@@ -51,6 +84,8 @@ impl Endpoint {
     pub(crate) fn host(&self) -> &str {
         match self {
             Self::Tcp(address) => address,
+            #[cfg(feature = "tls")]
+            Self::Tls(tls) => &tls.address,
             Self::Unix(_) => "localhost",
         }
     }
@@ -61,21 +96,27 @@ impl std::fmt::Display for Endpoint {
         match self {
             Self::Tcp(address) => f.write_str(address),
             Self::Unix(path) => write!(f, "unix:{}", path.display()),
+            #[cfg(feature = "tls")]
+            Self::Tls(tls) => write!(f, "https://{}", tls.address),
         }
     }
 }
 
-/// A connection of either kind.
+/// A connection of any kind.
 pub(crate) enum Socket {
     Tcp(TcpStream),
     Unix(UnixStream),
+    #[cfg(feature = "tls")]
+    Tls(Box<tokio_rustls::client::TlsStream<TcpStream>>),
 }
 
-macro_rules! either {
+macro_rules! whichever {
     ($self:expr, $stream:ident => $do:expr) => {
         match $self.get_mut() {
             Socket::Tcp($stream) => $do,
             Socket::Unix($stream) => $do,
+            #[cfg(feature = "tls")]
+            Socket::Tls($stream) => $do,
         }
     };
 }
@@ -86,7 +127,7 @@ impl AsyncRead for Socket {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<std::io::Result<()>> {
-        either!(self, stream => Pin::new(stream).poll_read(cx, buf))
+        whichever!(self, stream => Pin::new(stream).poll_read(cx, buf))
     }
 }
 
@@ -96,14 +137,14 @@ impl AsyncWrite for Socket {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<std::io::Result<usize>> {
-        either!(self, stream => Pin::new(stream).poll_write(cx, buf))
+        whichever!(self, stream => Pin::new(stream).poll_write(cx, buf))
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        either!(self, stream => Pin::new(stream).poll_flush(cx))
+        whichever!(self, stream => Pin::new(stream).poll_flush(cx))
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        either!(self, stream => Pin::new(stream).poll_shutdown(cx))
+        whichever!(self, stream => Pin::new(stream).poll_shutdown(cx))
     }
 }

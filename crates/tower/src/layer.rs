@@ -46,17 +46,6 @@ pub struct CheckService<S> {
     checker: Arc<Checker>,
 }
 
-/// Lets a checked request on, with its permit.
-fn admit<B>(request: &mut Request<B>, permit: Permit) {
-    request.extensions_mut().insert(permit);
-    // Whoever logs the request does not log its token.
-    for name in [presented::TOKEN_HEADER, "authorization"] {
-        if let Some(value) = request.headers_mut().get_mut(name) {
-            value.set_sensitive(true);
-        }
-    }
-}
-
 type Refusal = Response<Full<Bytes>>;
 
 impl<S, B, R> Service<Request<B>> for CheckService<S>
@@ -73,15 +62,15 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> CheckFuture<S, B> {
-        presented::strip(request.headers_mut());
-        // Only a caller's own word; a handler must not find a permit that this layer did not make.
+        presented::ready(request.headers_mut());
+        // A handler must not find a permit that this layer did not make.
         request.extensions_mut().remove::<Permit>();
         let checker = &self.checker;
         if let Source::Replica(replica) = &checker.source {
             let address = checker.address(request.headers(), request.extensions());
             return match checker.by(replica, request.headers(), address).passed() {
                 Ok(permit) => {
-                    admit(&mut request, permit);
+                    request.extensions_mut().insert(permit);
                     CheckFuture::Inside {
                         future: self.inner.call(request),
                     }
@@ -101,7 +90,7 @@ where
             match verdict.passed() {
                 Ok(permit) => {
                     let mut request = Request::from_parts(parts, body);
-                    admit(&mut request, permit);
+                    request.extensions_mut().insert(permit);
                     Ok(request)
                 }
                 Err(refused) => Err(refused.answer(&parts.headers, &checker.error_source)),

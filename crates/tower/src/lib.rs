@@ -31,6 +31,8 @@ mod node;
 mod permit;
 pub mod presented;
 mod replica;
+#[cfg(feature = "tls")]
+mod tls;
 
 pub use checker::{Checker, PeerAddr, Verdict};
 pub use clock::SystemClock;
@@ -39,5 +41,7 @@ pub use layer::{CheckFuture, CheckLayer, CheckService};
 pub use node::Node;
 pub use permit::Permit;
 pub use replica::{CannotAttach, Replica};
+#[cfg(feature = "tls")]
+pub use tls::{CannotTrust, Tls};
 pub use tokenward_core::check::Denial;
 pub use tokenward_core::{Environment, Timestamp};

@@ -1,8 +1,8 @@
-//! Asking a node about each request, over HTTP/1 on TCP or a unix socket. Nothing is cached; whatever
+//! Asking a node about each request, over HTTP/1 on TCP, with TLS or without, or a unix socket. Nothing is cached; whatever
 //! is not a clear yes or no within the time is "cannot vouch".
 
 use crate::checker::Verdict;
-use crate::endpoint::Endpoint;
+use crate::endpoint::{Endpoint, Speech};
 use crate::permit::{Permit, Told};
 use crate::presented::TOKEN_HEADER;
 use bytes::Bytes;
@@ -112,7 +112,11 @@ impl Node {
     }
 
     async fn connect(&self) -> Result<Connection, NoAnswer> {
-        let socket = self.endpoint.connect().await.map_err(|_| NoAnswer)?;
+        let socket = self
+            .endpoint
+            .connect(Speech::Questions)
+            .await
+            .map_err(|_| NoAnswer)?;
         let (connection, driver) = handshake(TokioIo::new(socket))
             .await
             .map_err(|_| NoAnswer)?;

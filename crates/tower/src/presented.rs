@@ -1,7 +1,7 @@
 //! The access token a request presents: read strictly. Two where one belongs are refused, never chosen
 //! between. The server reads its requests with this, too.
 
-use http::{HeaderMap, HeaderName, header};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 use tokenward_core::check::Presented;
 
 /// Clear's header of an access token.
@@ -13,16 +13,31 @@ static TOKEN: HeaderName = HeaderName::from_static(TOKEN_HEADER);
 /// The access token in Clear's header or as a bearer.
 #[must_use]
 pub fn access_token(headers: &HeaderMap) -> Presented<'_> {
-    let own = match one(headers, &TOKEN) {
-        Ok(own) => own,
-        Err(presented) => return presented,
+    let (mut own, mut authorization) = (Lines::None, Lines::None);
+    // One look at each: cheaper than looking two names up.
+    for (name, value) in headers {
+        if *name == TOKEN {
+            own.add(value);
+        } else if *name == header::AUTHORIZATION {
+            authorization.add(value);
+        }
+    }
+    // Bytes that are no visible ASCII become an empty token, which is malformed.
+    let own = match own {
+        Lines::None => None,
+        Lines::More => return Presented::Repeated,
+        Lines::One(value) => match value.to_str() {
+            // Empty counts as missing.
+            Ok("") => None,
+            Ok(text) => Some(text),
+            Err(_) => return Presented::One(""),
+        },
     };
-    let mut authorizations = headers.get_all(header::AUTHORIZATION).iter();
-    let bearer = match (authorizations.next(), authorizations.next()) {
-        (None, _) => None,
-        (Some(_), Some(_)) => return Presented::Repeated,
+    let bearer = match authorization {
+        Lines::None => None,
+        Lines::More => return Presented::Repeated,
         // Another scheme is the product's own affair.
-        (Some(value), None) => match value.to_str() {
+        Lines::One(value) => match value.to_str() {
             Ok(text) => scheme(text, "bearer"),
             Err(_) => return Presented::One(""),
         },
@@ -34,18 +49,19 @@ pub fn access_token(headers: &HeaderMap) -> Presented<'_> {
     }
 }
 
-/// The one value of a header; empty counts as missing. Bytes that are no visible ASCII become an empty
-/// token, which is malformed.
-fn one<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, Presented<'a>> {
-    let mut values = headers.get_all(name).iter();
-    match (values.next(), values.next()) {
-        (None, _) => Ok(None),
-        (Some(_), Some(_)) => Err(Presented::Repeated),
-        (Some(value), None) => match value.to_str() {
-            Ok("") => Ok(None),
-            Ok(text) => Ok(Some(text)),
-            Err(_) => Err(Presented::One("")),
-        },
+/// How often a header came.
+enum Lines<'a> {
+    None,
+    One(&'a HeaderValue),
+    More,
+}
+
+impl<'a> Lines<'a> {
+    fn add(&mut self, value: &'a HeaderValue) {
+        *self = match self {
+            Self::None => Self::One(value),
+            Self::One(_) | Self::More => Self::More,
+        };
     }
 }
 
@@ -58,21 +74,40 @@ pub fn scheme<'a>(text: &'a str, name: &str) -> Option<&'a str> {
         .then(|| rest.trim_matches(' '))
 }
 
-/// Takes away every header by which a caller could pretend to be checked: `X-Tokenward-*` in any case,
-/// with hyphens or underscores, which some servers hold for the same.
-pub(crate) fn strip(headers: &mut HeaderMap) {
-    let forged = |name: &str| {
-        const PREFIX: &[u8] = b"x-tokenward-";
-        let head = name.as_bytes().get(..PREFIX.len());
-        head.is_some_and(|head| {
-            let same = |(a, b): (&u8, &u8)| a == b || (*a == b'_' && *b == b'-');
-            head.iter().zip(PREFIX).all(same)
-        })
-    };
-    // Nearly no request has one.
-    while let Some(name) = headers.keys().find(|name| forged(name.as_str())).cloned() {
+/// Readies a request's headers for the service inside: takes away every header by which a caller could
+/// pretend to be checked, `X-Tokenward-*` in any case, with hyphens or whatever else is no letter or digit,
+/// which some servers hold for the same; and marks tokens, so that whoever logs the request does not log
+/// them.
+pub(crate) fn ready(headers: &mut HeaderMap) {
+    let mut forged = false;
+    // One look at each: cheaper than looking names up.
+    for (name, value) in headers.iter_mut() {
+        if *name == TOKEN || *name == header::AUTHORIZATION {
+            value.set_sensitive(true);
+        } else {
+            forged |= is_forged(name);
+        }
+    }
+    if forged {
+        strip(headers);
+    }
+}
+
+/// Nearly no request has one.
+#[cold]
+fn strip(headers: &mut HeaderMap) {
+    while let Some(name) = headers.keys().find(|name| is_forged(name)).cloned() {
         headers.remove(name);
     }
+}
+
+fn is_forged(name: &HeaderName) -> bool {
+    const PREFIX: &[u8] = b"x-tokenward-";
+    let head = name.as_str().as_bytes().get(..PREFIX.len());
+    head.is_some_and(|head| {
+        let same = |(a, b): (&u8, &u8)| a == b || (*b == b'-' && !a.is_ascii_alphanumeric());
+        head.iter().zip(PREFIX).all(same)
+    })
 }
 
 #[cfg(test)]
@@ -86,6 +121,8 @@ mod tests {
             "X-Tokenward-Client",
             "x_tokenward_client",
             "X-TOKENWARD_Workspace",
+            "x.tokenward.client",
+            "X-Tokenward~Client",
             "x-tokenward-",
             "x-tokenward-anything",
             "x-tokenwarden",
@@ -96,7 +133,7 @@ mod tests {
             headers.append(name.clone(), "1".parse().unwrap());
             headers.append(name, "2".parse().unwrap());
         }
-        strip(&mut headers);
+        ready(&mut headers);
         let mut left: Vec<_> = headers.keys().map(|name| name.as_str()).collect();
         left.sort_unstable();
         assert_eq!(left, ["accept", "x-tokenward", "x-tokenwarden"]);

@@ -1,6 +1,7 @@
 //! The gateways: how each is started from its recipe. A new one is a folder and a line in [`ALL`].
 
 use crate::recipe::{Laid, free_port};
+use crate::rust;
 use std::any::Any;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
@@ -27,6 +28,8 @@ pub struct Places {
     pub e_invoice: SocketAddr,
     /// The product at `/gst/`.
     pub gst: SocketAddr,
+    /// Keys for a replica of Tokenward's.
+    pub replica_keys: PathBuf,
 }
 
 /// A gateway one can start.
@@ -34,7 +37,9 @@ pub struct Places {
 pub struct Kind {
     /// Its name in tables.
     pub name: &'static str,
-    start: fn(&Places) -> Running,
+    /// Whether it asks Tokenward about each request; else it has a live replica of its own.
+    pub asks: bool,
+    pub(crate) start: fn(&Places) -> Running,
 }
 
 impl Kind {
@@ -52,65 +57,83 @@ impl Kind {
 pub const ALL: &[Kind] = &[
     Kind {
         name: "nginx",
+        asks: true,
         start: nginx,
     },
     Kind {
         name: "nginx over a unix socket",
+        asks: true,
         start: nginx_unix,
     },
     Kind {
         name: "caddy 2.6",
+        asks: true,
         start: caddy,
     },
     Kind {
         name: "caddy 2.11",
+        asks: true,
         start: caddy_new,
     },
     Kind {
         name: "caddy 2.11 over a unix socket",
+        asks: true,
         start: caddy_unix,
     },
     Kind {
         name: "haproxy",
+        asks: true,
         start: haproxy,
     },
     Kind {
         name: "haproxy over a unix socket",
+        asks: true,
         start: haproxy_unix,
     },
     Kind {
         name: "envoy over gRPC",
+        asks: true,
         start: envoy_grpc,
     },
     Kind {
         name: "envoy over gRPC and a unix socket",
+        asks: true,
         start: envoy_grpc_unix,
     },
     Kind {
         name: "envoy over HTTP",
+        asks: true,
         start: envoy_http,
     },
+    rust::REPLICA,
+    rust::REPLICA_UNIX,
+    rust::NODE,
+    rust::NODE_UNIX,
 ];
 
 /// A recipe with a mistake in it, for a canary to find: nginx that remembers each permit for two seconds.
 pub const CACHING: Kind = Kind {
     name: "nginx that caches",
+    asks: true,
     start: nginx_caching,
 };
 
 /// For the benchmarks: what a gateway does when it need not ask.
 pub const NGINX_UNASKED: Kind = Kind {
     name: "nginx without a check",
+    asks: true,
     start: nginx_unasked,
 };
 /// The same of Envoy.
 pub const ENVOY_UNASKED: Kind = Kind {
     name: "envoy without a check",
+    asks: true,
     start: envoy_unasked,
 };
 /// For the benchmarks: the recipe as it is usually written, without kept connections.
 pub const NGINX_UNKEPT: Kind = Kind {
     name: "nginx without kept connections",
+    asks: true,
     start: nginx_unkept,
 };
 
@@ -120,8 +143,8 @@ pub struct Running {
     pub address: SocketAddr,
     /// The operating system's id of its first process; 0 when it has none of its own.
     pub process_id: u32,
-    output: PathBuf,
-    _keep: Box<dyn Any>,
+    pub(crate) output: PathBuf,
+    pub(crate) _keep: Box<dyn Any>,
 }
 
 impl Running {
@@ -178,19 +201,29 @@ fn run(
             .env("XDG_CONFIG_HOME", &folder);
     })
     .unwrap_or_else(|error| panic!("setpriv (Debian package util-linux) starts it: {error}"));
-    wait_until(&format!("{recipe} to listen"), START, || {
-        if let Some(status) = process.ended() {
-            let said = std::fs::read_to_string(&output).unwrap_or_default();
-            panic!("{recipe} ended ({status}):\n{said}");
-        }
-        TcpStream::connect(address).ok()
-    });
+    await_listening(recipe, &mut process, address, &output);
     Running {
         address,
         process_id: process.id(),
         output,
         _keep: Box::new((process, laid)),
     }
+}
+
+/// Waits until a gateway listens.
+pub(crate) fn await_listening(
+    name: &str,
+    process: &mut Process,
+    address: SocketAddr,
+    output: &Path,
+) {
+    wait_until(&format!("{name} to listen"), START, || {
+        if let Some(status) = process.ended() {
+            let said = std::fs::read_to_string(output).unwrap_or_default();
+            panic!("{name} ended ({status}):\n{said}");
+        }
+        TcpStream::connect(address).ok()
+    });
 }
 
 const NGINX: Program = Program {

@@ -7,8 +7,10 @@
 pub mod gateway;
 pub mod product;
 mod recipe;
+mod rust;
 pub mod wire;
 
 pub use gateway::{ALL, Kind, Places, Running};
 pub use product::{Product, Seen};
+pub use recipe::free_port;
 pub use wire::{Ask, Line};

@@ -68,7 +68,11 @@ fn replace_alone(text: &str, from: &str, to: &str) -> String {
 }
 
 /// A port nobody listens on at the moment.
-pub(crate) fn free_port() -> u16 {
+///
+/// # Panics
+/// When there is none.
+#[must_use]
+pub fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     listener.local_addr().expect("the port bound").port()
 }

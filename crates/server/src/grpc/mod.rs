@@ -5,6 +5,7 @@
 mod call;
 mod ext_authz;
 mod messages;
+mod question;
 
 use crate::http::internal::{Service, route};
 use bytes::Bytes;

@@ -3,7 +3,7 @@
 
 use super::Shared;
 use crate::clock;
-use crate::endpoint::Socket;
+use crate::endpoint::{Socket, Speech};
 use std::time::Duration;
 use tokenward_core::attach::{
     FRAME_MAX, Greeting, LENGTH_BYTES, Nonce, Opener, PREFACE, Sealer, Side, ToNode, channel,
@@ -32,7 +32,7 @@ pub(super) struct Ear {
 /// Connects and greets; the node's first frame will prove that it holds the same keys.
 pub(super) async fn open(shared: &Shared) -> Result<(Pen, Ear), String> {
     let greeting = async {
-        let socket = shared.endpoint.connect().await?;
+        let socket = shared.endpoint.connect(Speech::Replica).await?;
         let (mut reader, mut writer) = tokio::io::split(socket);
         let ours = clock::random().ok_or(std::io::ErrorKind::Other)?;
         writer.write_all(PREFACE).await?;

@@ -9,11 +9,14 @@ use tokenward_testkit::NewClient;
 use tokenward_tower::{Endpoint, Environment, Replica};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 
-/// A wire to the node that can be blocked: nothing is closed, nothing passes.
+/// A wire to the node that can be blocked: nothing is closed, nothing passes. Or cut: both ends see it
+/// closed, and a new one is closed as soon as it is made.
 struct Wire {
     address: SocketAddr,
     blocked: Arc<AtomicBool>,
+    cut: watch::Sender<bool>,
 }
 
 impl Wire {
@@ -21,10 +24,12 @@ impl Wire {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let blocked = Arc::new(AtomicBool::new(false));
+        let cut = watch::Sender::new(false);
         let (node, is_blocked) = (
             node.trim_start_matches("http://").to_owned(),
             Arc::clone(&blocked),
         );
+        let cutting = cut.subscribe();
         tokio::spawn(async move {
             while let Ok((near, _)) = listener.accept().await {
                 let Ok(far) = TcpStream::connect(&node).await else {
@@ -32,11 +37,22 @@ impl Wire {
                 };
                 let (near_in, near_out) = near.into_split();
                 let (far_in, far_out) = far.into_split();
-                tokio::spawn(pass(near_in, far_out, Arc::clone(&is_blocked)));
-                tokio::spawn(pass(far_in, near_out, Arc::clone(&is_blocked)));
+                let there = pass(near_in, far_out, Arc::clone(&is_blocked));
+                let back = pass(far_in, near_out, Arc::clone(&is_blocked));
+                let mut cutting = cutting.clone();
+                tokio::spawn(async move {
+                    tokio::select! {
+                        _ = cutting.wait_for(|cut| *cut) => {}
+                        _ = async { tokio::join!(there, back) } => {}
+                    }
+                });
             }
         });
-        Self { address, blocked }
+        Self {
+            address,
+            blocked,
+            cut,
+        }
     }
 
     fn block(&self, on: bool) {
@@ -102,6 +118,30 @@ async fn a_silent_wire_holds_an_answer_up_once_and_lets_no_revoked_token_pass() 
     back_again(&replica).await;
     assert_eq!(status(&product, &old).await, 401);
     assert_eq!(status(&product, &newer).await, 200);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cut_wire_holds_an_answer_up_once_and_lets_no_revoked_token_pass() {
+    let house = House::new().await;
+    let wire = Wire::to(house.server.internal()).await;
+    let replica = house
+        .replica_at(Endpoint::Tcp(wire.address.to_string()))
+        .await;
+    let product = house.by_replica(&replica, Environment::Production, "gst");
+    let (secret, old) = one_client(&house).await;
+    assert_eq!(status(&product, &old).await, 200);
+
+    // It goes on by the lease it has; so the node, which sees it gone, must not answer before that is over.
+    wire.cut.send_replace(true);
+    assert_eq!(status(&product, &old).await, 200);
+    let new = house.generate(&secret).await;
+    assert_eq!(status(&product, &old).await, 503);
+    assert_eq!(house.figure("tokenward_replicas").await, "0");
+
+    wire.cut.send_replace(false);
+    back_again(&replica).await;
+    assert_eq!(status(&product, &old).await, 401);
+    assert_eq!(status(&product, &new).await, 200);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -2,5 +2,7 @@
 
 mod alike;
 mod cut;
+mod grpc;
 mod house;
 mod layer;
+mod tls;

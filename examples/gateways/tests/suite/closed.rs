@@ -30,8 +30,22 @@ fn shut(world: &World, answer: &Answer) {
     world.untouched();
 }
 
+/// How long a replica may go on after its node was last heard: its lease, and the time to see that.
+const LEASE: Duration = Duration::from_millis(4_500);
+
+/// A gateway with a replica of its own goes on for as long as its lease lasts, and no longer.
+fn lease_over(world: &World) {
+    if !world.asks {
+        wait_until("the end of the replica's lease", LEASE, || {
+            (world.invoices(&world.token).status == 503).then_some(())
+        });
+        world.forget();
+    }
+}
+
 fn silent(world: &mut World) {
     world.server.freeze();
+    lease_over(world);
     // A connection that is kept, and one that is made now.
     for _ in 0..2 {
         let answer = world.invoices(&world.token);
@@ -57,6 +71,11 @@ fn serves_again(world: &World) {
 fn dies(world: &mut World) {
     world.invoices(&world.token).expect(200);
     world.forget();
+    if !world.asks {
+        // Nobody is asked, so nobody dies in the midst of it.
+        world.server.kill9();
+        return lease_over(world);
+    }
     world.server.freeze();
     let mut line = Line::open(world.gateway.address, gateways::wire::CALLER).unwrap();
     line.write(&Ask::get(INVOICES).token(&world.token).bytes())

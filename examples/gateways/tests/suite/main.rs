@@ -6,6 +6,7 @@ mod canary;
 mod closed;
 mod denials;
 mod fresh;
+mod outage;
 mod permits;
 mod tricks;
 mod world;
@@ -78,4 +79,8 @@ try_out! {
     envoy_over_grpc: "envoy over gRPC",
     envoy_over_grpc_and_a_unix_socket: "envoy over gRPC and a unix socket",
     envoy_over_http: "envoy over HTTP",
+    tower_layer_with_its_replica: "tower layer with its replica",
+    tower_layer_with_its_replica_over_a_unix_socket: "tower layer with its replica over a unix socket",
+    tower_layer_that_asks: "tower layer that asks",
+    tower_layer_that_asks_over_a_unix_socket: "tower layer that asks over a unix socket",
 }

@@ -3,7 +3,7 @@
 use gateways::{Ask, Kind, Places, Product, Running, Seen};
 use serde_json::Value;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use tokenward_testkit::{Answer, Api, ApiClient, NewClient, Server};
+use tokenward_testkit::{Answer, Api, ApiClient, NewClient, Server, ServerBuilder};
 
 /// A target of the product `e-invoice`.
 pub(crate) const INVOICES: &str = "/e-invoice/v1/invoices";
@@ -25,6 +25,8 @@ pub(crate) struct World {
     pub(crate) server: Server,
     pub(crate) api: Api,
     pub(crate) gateway: Running,
+    /// Where the gateway finds everything; for another one beside it.
+    pub(crate) places: Places,
     pub(crate) e_invoice: Product,
     pub(crate) gst: Product,
     pub(crate) workspace: String,
@@ -34,11 +36,18 @@ pub(crate) struct World {
     clients: u32,
     internal: SocketAddr,
     over_unix: bool,
+    /// Whether the gateway asks about each request, or has a replica.
+    pub(crate) asks: bool,
     _folder: tempfile::TempDir,
 }
 
 impl World {
     pub(crate) fn start(kind: &Kind) -> World {
+        Self::behind(kind, Server::builder())
+    }
+
+    /// The same with a server that has more settings.
+    pub(crate) fn behind(kind: &Kind, server: ServerBuilder) -> World {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -48,7 +57,7 @@ impl World {
         drop(free);
         let folder = tempfile::tempdir().expect("a temporary folder");
         let unix = folder.path().join("check.sock");
-        let server = Server::builder()
+        let server = server
             .internal(internal)
             // The gateway's own address; the callers' are others.
             .arg("--trusted-proxy")
@@ -57,13 +66,23 @@ impl World {
             .arg(unix.to_str().expect("a text"))
             .start();
         let api = server.api();
+        let replica_keys = folder.path().join("replica-keys");
+        let made = std::process::Command::new(server.binary())
+            .args(["digest-key", "for-replicas", "--data-dir"])
+            .arg(server.data_dir())
+            .arg(&replica_keys)
+            .output()
+            .expect("the program runs");
+        assert!(made.status.success(), "{made:?}");
         let (e_invoice, gst) = (Product::start("e-invoice"), Product::start("gst"));
-        let gateway = kind.start(&Places {
+        let places = Places {
             tokenward: internal,
             tokenward_unix: unix,
             e_invoice: e_invoice.address(),
             gst: gst.address(),
-        });
+            replica_keys,
+        };
+        let gateway = kind.start(&places);
         let workspace = runtime.block_on(api.workspace("acme")).expect("an answer");
         runtime
             .block_on(api.product("e-invoice", "E-Invoice"))
@@ -72,6 +91,7 @@ impl World {
             server,
             api,
             gateway,
+            places,
             e_invoice,
             gst,
             workspace,
@@ -80,6 +100,7 @@ impl World {
             clients: 0,
             internal,
             over_unix: kind.name.contains("unix"),
+            asks: kind.asks,
             _folder: folder,
         };
         let erp = world.client(NewClient::production);

@@ -1,0 +1,226 @@
+//! The layer for Rust services with its live replica, beside the check in process; and how long a replica
+//! takes to be fed from nothing, and what it weighs then.
+
+use super::check::{BATCH, DRAWN, advance, check_all, nanos_each};
+use super::http_check;
+use crate::clock::{self, Real};
+use crate::machine;
+use crate::population::{self, PRODUCT, Texts};
+use crate::process::Split;
+use crate::report::{Goal, Report};
+use crate::rounds;
+use http::{HeaderValue, Request, Response};
+use http_body_util::Empty;
+use hyper::body::Bytes;
+use std::convert::Infallible;
+use std::future::{Ready, ready};
+use std::hint::black_box;
+use std::path::Path;
+use std::pin::pin;
+use std::process::Command;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+use tokenward_testkit::Server;
+use tokenward_tower::{
+    CheckLayer, Checker, Endpoint, Environment, PeerAddr, Permit, Replica, Verdict,
+};
+use tower::{Layer as _, Service};
+
+type Asked = Request<Empty<Bytes>>;
+
+/// The service inside: it does nothing but look whether a permit came with the request.
+#[derive(Clone, Copy)]
+struct Inside;
+
+impl Service<Asked> for Inside {
+    type Response = Response<Empty<Bytes>>;
+    type Error = Infallible;
+    type Future = Ready<Result<Self::Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Asked) -> Self::Future {
+        black_box(request.extensions().get::<Permit>());
+        ready(Ok(Response::new(Empty::new())))
+    }
+}
+
+/// A request as a server hands it on.
+fn request(text: &str) -> Asked {
+    let mut request = Request::new(Empty::new());
+    *request.uri_mut() = http::Uri::from_static("/e-invoice/v1/invoices");
+    let headers = request.headers_mut();
+    headers.insert("host", HeaderValue::from_static("api.example.com"));
+    headers.insert("accept", HeaderValue::from_static("*/*"));
+    let token = HeaderValue::from_str(text);
+    headers.insert(
+        "x-cleartax-auth-token",
+        token.unwrap_or_else(|why| unreachable!("tokens are visible ASCII: {why}")),
+    );
+    request
+        .extensions_mut()
+        .insert(PeerAddr([10, 1, 2, 3].into()));
+    request
+}
+
+/// Calls a service once; it must answer without waiting, with a 200.
+fn call<S, R>(service: &mut S, request: Asked)
+where
+    S: Service<Asked, Response = Response<R>, Error = Infallible>,
+{
+    let mut context = Context::from_waker(Waker::noop());
+    match pin!(service.call(request)).poll(&mut context) {
+        Poll::Ready(Ok(response)) => assert_eq!(response.status(), 200),
+        Poll::Ready(Err(never)) => match never {},
+        Poll::Pending => panic!("a check by a replica waits for nothing"),
+    }
+}
+
+/// Decides about a request as the layer does, without handing it on.
+fn decide(checker: &Checker, request: Asked) {
+    let mut context = Context::from_waker(Waker::noop());
+    let deciding = pin!(checker.decide(request.headers(), request.extensions()));
+    match deciding.poll(&mut context) {
+        Poll::Ready(Verdict::Permit(permit)) => drop(black_box(permit)),
+        other => panic!("a live token must pass at once: {other:?}"),
+    }
+}
+
+/// The replica keys of a node.
+fn keys(node: &Server, file: &Path) -> Result<(), String> {
+    let made = Command::new(node.binary())
+        .args(["digest-key", "for-replicas", "--data-dir"])
+        .arg(node.data_dir())
+        .arg(file)
+        .output()
+        .map_err(|error| format!("{}: {error}", node.binary().display()))?;
+    let said = String::from_utf8_lossy(&made.stderr);
+    made.status
+        .success()
+        .then_some(())
+        .ok_or_else(|| format!("no replica keys: {said}"))
+}
+
+/// Attaches a replica; the time until it vouches, and what it added to this process.
+fn attached(endpoint: Endpoint, keys: &Path) -> Result<(Replica, Duration, u64), String> {
+    let (before, begin) = (machine::resident(), clock::wall());
+    let replica = Replica::attach(endpoint, keys).map_err(|error| error.to_string())?;
+    // It has a thread of the runtime to itself.
+    tokio::runtime::Handle::current().block_on(replica.ready());
+    let took = clock::wall() - begin;
+    let bytes = machine::resident().saturating_sub(before);
+    Ok((replica, took, bytes))
+}
+
+pub(crate) fn run(report: &mut Report, rounds: usize, clients: u32) -> Result<(), String> {
+    let folder = tempfile::tempdir().map_err(|error| format!("no folder: {error}"))?;
+    let data = folder.path().join("data");
+    std::fs::create_dir(&data).map_err(|error| format!("no folder: {error}"))?;
+    let node = http_check::server(&Split::new(), &data, clients)?;
+    let file = folder.path().join("replica-keys");
+    keys(&node, &file)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .map_err(|error| error.to_string())?;
+    let _inside = runtime.enter();
+    let (replica, took, bytes) = attached(Endpoint::parse(node.internal()), &file)?;
+
+    let own = population::replica(clients);
+    let texts = Texts::draw(clients, DRAWN, 1);
+    let checker = Arc::new(Checker::new(replica, Environment::Production, PRODUCT));
+    let mut layer = CheckLayer::new(Arc::clone(&checker)).layer(Inside);
+    let mut bare = Inside;
+    // A client's use is noted once a minute. Noted now, that does not fall on what is measured.
+    texts
+        .from(0, DRAWN)
+        .for_each(|text| call(&mut layer, request(text)));
+    let mut at = [0; 4];
+    let [at_own, at_bare, at_layer, at_decide] = &mut at;
+    let measures = rounds::interleave(
+        rounds,
+        &mut [
+            &mut || {
+                let start = advance(at_own);
+                nanos_each(BATCH, || check_all(&own, &texts, start, BATCH, &Real))
+            },
+            &mut || {
+                let start = advance(at_bare);
+                nanos_each(BATCH, || {
+                    texts
+                        .from(start, BATCH)
+                        .for_each(|text| call(&mut bare, request(text)))
+                })
+            },
+            &mut || {
+                let start = advance(at_layer);
+                nanos_each(BATCH, || {
+                    texts
+                        .from(start, BATCH)
+                        .for_each(|text| call(&mut layer, request(text)))
+                })
+            },
+            &mut || {
+                let start = advance(at_decide);
+                nanos_each(BATCH, || {
+                    texts
+                        .from(start, BATCH)
+                        .for_each(|text| decide(&checker, request(text)))
+                })
+            },
+        ],
+    );
+    report.section(
+        "The layer for Rust services",
+        &format!(
+            "{clients} clients in a node on SQLite, a live replica in this process fed by it over TCP, random tokens, processor time of the thread, {rounds} rounds of {BATCH} requests. A request has three headers and is made anew each time, with the layer and without: what the layer costs is the difference. The check in process reads the clocks, as the layer does. Resident memory of this process before and after attaching; the node shares the cores."
+        ),
+    );
+    let ns = |ns: f64| format!("{ns:.0} ns");
+    let costs = measures.difference(2, 1);
+    report.line("check in process", &ns(measures.median(0)), 0.0, Goal::None);
+    report.line(
+        "a request without the layer",
+        &ns(measures.median(1)),
+        0.0,
+        Goal::None,
+    );
+    report.line(
+        "a request with the layer",
+        &ns(measures.median(2)),
+        0.0,
+        Goal::None,
+    );
+    report.line("what the layer costs", &ns(costs), 0.0, Goal::None);
+    let deciding = measures.difference(3, 1);
+    report.line(
+        "of it: finding token and address, checking, noting the use",
+        &ns(deciding),
+        0.0,
+        Goal::None,
+    );
+    let ratio = measures.difference_ratio((2, 1), 0);
+    report.line(
+        "the layer, of the check in process",
+        &format!("{ratio:.2}"),
+        ratio,
+        Goal::AtMost(1.1),
+    );
+    report.line(
+        "a replica of all clients, from attaching until it vouches",
+        &format!("{:.2} s", took.as_secs_f64()),
+        0.0,
+        Goal::None,
+    );
+    report.line(
+        "its memory",
+        &format!("{:.1} B a client", bytes as f64 / f64::from(clients)),
+        0.0,
+        Goal::None,
+    );
+    Ok(())
+}
