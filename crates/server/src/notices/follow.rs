@@ -3,7 +3,7 @@
 
 use super::event::Event;
 use super::listeners::Listeners;
-use super::{Stuck, write};
+use super::{Stuck, anybody_listens, write};
 use crate::app::App;
 use tokenward_store::notices::NoticeWrite;
 use tokenward_store::people::Record;
@@ -31,8 +31,7 @@ impl Follower {
         if at >= head {
             return Ok(false);
         }
-        let listening = reader.listening().await?;
-        if !listening.webhooks && !(listening.emails && app.config.mail_url.is_some()) {
+        if !anybody_listens(app).await? {
             // Nobody wants to know: the rest is skipped in one go.
             return self.reach(app, head, Vec::new()).await.map(|()| false);
         }

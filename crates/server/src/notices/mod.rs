@@ -111,6 +111,12 @@ fn every(period: Duration) -> tokio::time::Interval {
     interval
 }
 
+/// Whether anybody wants to hear anything, and can.
+async fn anybody_listens(app: &App) -> Result<bool, StoreError> {
+    let listening = app.store.reader().listening().await?;
+    Ok(listening.webhooks || listening.emails && app.config.mail_url.is_some())
+}
+
 /// Writes rows that are no changes.
 async fn write(app: &App, record: Record) -> Result<(), Failure> {
     let decided = Decided {

@@ -4,7 +4,7 @@
 
 use super::event::Event;
 use super::listeners::Listeners;
-use super::{Stuck, write};
+use super::{Stuck, anybody_listens, write};
 use crate::app::App;
 use crate::housekeeping::today;
 use serde_json::json;
@@ -34,10 +34,11 @@ pub(super) async fn look_round(app: &App) -> Result<(), Stuck> {
     let (reader, now, today) = (app.store.reader(), app.clock().wall(), today(app));
     let before = Timestamp(now.0 - days(DAYS_KEPT));
     write(app, Record::Notice(NoticeWrite::Forgotten { before })).await?;
-    let listening = reader.listening().await?;
-    let mails = listening.emails && app.config.mail_url.is_some();
+    if !anybody_listens(app).await? {
+        return Ok(());
+    }
     let mut after = None;
-    while listening.webhooks || mails {
+    loop {
         let page = reader.clients_told_of(after).await?;
         let (Some((first, _)), Some((last, _))) = (page.first(), page.last()) else {
             break;
