@@ -124,22 +124,23 @@ async fn a_receiver_that_hangs_holds_up_nobody_else() {
     let world = World::on_loopback(&[]).await;
     // More than there are places for deliveries in all.
     let generates = 80;
-    let (hanging, _) = world.webhook(&receiver.at("/hang/x")).await;
-    let (other, _) = world.webhook(&receiver.at("/hang/y")).await;
+    world.webhook(&receiver.at("/hang/x")).await;
     let (good, _) = world.webhook(&receiver.at("/ok")).await;
     let erp = world.client("erp").await;
     for _ in 0..generates {
         world.generate(&erp).await;
     }
-    let of = |notices: &[Value], id: &str, state: &str| {
-        let is = |one: &&Value| one["webhook_id"] == id && one["state"] == state;
-        notices.iter().filter(is).count()
-    };
-    let all = |notices: &[Value]| of(notices, &good, "delivered") == generates + 1;
-    let notices = world.outbox("the good receiver to have all", all).await;
-    for id in [&hanging, &other] {
-        assert_eq!(of(&notices, id, "waiting"), generates + 1);
-    }
+    let delivered =
+        |one: &&Value| one["webhook_id"] == good.as_str() && one["state"] == "delivered";
+    let all = |notices: &[Value]| notices.iter().filter(delivered).count() == generates + 1;
+    world.outbox("the good receiver to have all", all).await;
+    // Each of its few places is kept for ten seconds: to get this far it would need longer than a test waits.
+    let received = receiver.received().await;
+    let hanging = received
+        .iter()
+        .filter(|one| one["path"] == "/hang/x")
+        .count();
+    assert!((1..=generates / 2).contains(&hanging), "{hanging}");
 }
 
 #[tokio::test]
