@@ -18,6 +18,7 @@ pub mod http;
 pub mod logs;
 pub mod metrics;
 mod net;
+pub mod notices;
 mod patience;
 pub mod people;
 pub mod random;

@@ -28,6 +28,7 @@ pub struct Metrics {
     failures: Counter,
     internal_connections: Counter,
     counts_lost: Counter,
+    notices: Family<Outcome, Counter>,
     clients: Gauge<i64, std::sync::atomic::AtomicI64>,
     change_number: Gauge<u64, AtomicU64>,
     audit_seq: Gauge<u64, AtomicU64>,
@@ -72,6 +73,7 @@ impl Metrics {
         let failures = Counter::default();
         let internal_connections = Counter::default();
         let counts_lost = Counter::default();
+        let notices = Family::<Outcome, Counter>::default();
         let (clients, change_number, audit_seq) =
             (Gauge::default(), Gauge::default(), Gauge::default());
         let (groups, changes, waiting) = (Gauge::default(), Gauge::default(), Gauge::default());
@@ -97,6 +99,11 @@ impl Metrics {
             "counts_lost",
             "Checks not counted for their clients because there was no room",
             counts_lost.clone(),
+        );
+        registry.register(
+            "notices",
+            "Attempts to deliver a notice by outcome",
+            notices.clone(),
         );
         registry.register(
             "clients",
@@ -160,6 +167,7 @@ impl Metrics {
             failures,
             internal_connections,
             counts_lost,
+            notices,
             clients,
             change_number,
             audit_seq,
@@ -198,6 +206,11 @@ impl Metrics {
     /// Counts what could not be counted for a client.
     pub fn counts_lost(&self, n: u64) {
         self.counts_lost.inc_by(n);
+    }
+
+    /// Counts an attempt to deliver a notice.
+    pub fn notice(&self, outcome: &'static str) {
+        self.notices.get_or_create(&Outcome { outcome }).inc();
     }
 
     /// Counts a fault.

@@ -7,7 +7,7 @@ use crate::data_dir::{self, DataDir};
 use crate::housekeeping::{self, Housekeeping};
 use crate::http::{internal, public};
 use crate::net::{self, Listener, Tls};
-use crate::{bootstrap, random, unix};
+use crate::{bootstrap, notices, random, unix};
 use serde_json::json;
 use std::error::Error;
 use std::sync::Arc;
@@ -80,6 +80,7 @@ async fn serve(config: Config) -> Result<(), Fault> {
     let (store, writer) = Store::open(&location(&config), options).await?;
     let epoch = store.head_at_open().epoch;
     let app = Arc::new(App::new(store, keyring, config));
+    let post = notices::Post::open(&app)?;
     bootstrap::first_admin_key(&app, &directory).await?;
 
     let (stop, stopped) = watch::channel(false);
@@ -92,6 +93,7 @@ async fn serve(config: Config) -> Result<(), Fault> {
             .spawn(move || check_thread(app, socket, tls, unix, stopped))?;
         threads.push(thread);
     }
+    let telling = tokio::spawn(notices::run(Arc::clone(&app), post, stopped.clone()));
     let socket = public_sockets.pop().ok_or("no public socket")?;
     let public = tokio::spawn(public::serve(
         Arc::clone(&app),
@@ -133,6 +135,7 @@ async fn serve(config: Config) -> Result<(), Fault> {
         let _ = tokio::task::spawn_blocking(move || thread.join()).await;
     }
     drop(unix);
+    let _ = telling.await;
     housekeeping::write_all(&app).await;
     let (change, _) = app.store.numbers();
     directory.remember(epoch, change)?;

@@ -2,6 +2,7 @@
 //! counted in memory. Nothing here is needed to decide anything, and a crash may lose the last seconds.
 
 use crate::error::StoreError;
+use crate::reader::Reader;
 use crate::value::{Row, Statement, Value};
 use tokenward_core::check::Denial;
 use tokenward_core::ids::{ClientNo, ProductNo};
@@ -150,11 +151,12 @@ const FORGET_COUNTS: &str =
     "DELETE FROM check_count WHERE client >= $1 AND client < $2 AND day < $3";
 const FORGET_STALE: &str = "DELETE FROM stale_use WHERE client >= $1 AND client < $2 AND day < $3";
 
-pub(crate) const SELECT_COUNTS: &str = "SELECT client, day, product, outcome, n FROM check_count
+const SELECT_COUNTS: &str = "SELECT client, day, product, outcome, n FROM check_count
     WHERE client = $1 AND day >= $2 ORDER BY day, product, outcome";
-pub(crate) const SELECT_STALE: &str =
-    "SELECT client, day, source, outcome, n, last_at FROM stale_use
+const SELECT_STALE: &str = "SELECT client, day, source, outcome, n, last_at FROM stale_use
     WHERE client = $1 AND day >= $2 ORDER BY day, source, outcome";
+const SELECT_STALE_OF: &str = "SELECT client, day, source, outcome, n, last_at FROM stale_use
+    WHERE client >= $1 AND client <= $2 AND day >= $3";
 
 /// Stands for no product: a part of the key cannot be null on both engines.
 const NO_PRODUCT: i64 = -1;
@@ -198,7 +200,7 @@ fn outcome(row: &Row<'_>, column: usize) -> Result<Outcome, StoreError> {
     known.ok_or_else(|| StoreError::Damaged(format!("outcome {number}")))
 }
 
-pub(crate) fn check_count(row: &Row<'_>) -> Result<CheckCount, StoreError> {
+fn check_count(row: &Row<'_>) -> Result<CheckCount, StoreError> {
     Ok(CheckCount {
         client: ClientNo(row.count(0)?),
         day: row.count(1)?,
@@ -208,7 +210,7 @@ pub(crate) fn check_count(row: &Row<'_>) -> Result<CheckCount, StoreError> {
     })
 }
 
-pub(crate) fn stale_use(row: &Row<'_>) -> Result<StaleUse, StoreError> {
+fn stale_use(row: &Row<'_>) -> Result<StaleUse, StoreError> {
     Ok(StaleUse {
         client: ClientNo(row.count(0)?),
         day: row.count(1)?,
@@ -217,6 +219,41 @@ pub(crate) fn stale_use(row: &Row<'_>) -> Result<StaleUse, StoreError> {
         n: row.int(4)?.cast_unsigned(),
         last_at: Timestamp(row.int(5)?),
     })
+}
+
+impl Reader {
+    /// What was counted of a client since a day, by day.
+    pub async fn check_counts(
+        &self,
+        client: ClientNo,
+        from_day: u32,
+    ) -> Result<Vec<CheckCount>, StoreError> {
+        let params = vec![client.0.into(), from_day.into()];
+        self.rows(SELECT_COUNTS.to_owned(), params, check_count)
+            .await
+    }
+
+    /// Who presented a client's former or ended tokens since a day, by day.
+    pub async fn stale_uses(
+        &self,
+        client: ClientNo,
+        from_day: u32,
+    ) -> Result<Vec<StaleUse>, StoreError> {
+        let params = vec![client.0.into(), from_day.into()];
+        self.rows(SELECT_STALE.to_owned(), params, stale_use).await
+    }
+
+    /// Who presented former or ended tokens of any of these clients since a day.
+    pub async fn stale_uses_of(
+        &self,
+        first: ClientNo,
+        last: ClientNo,
+        from_day: u32,
+    ) -> Result<Vec<StaleUse>, StoreError> {
+        let params = vec![first.0.into(), last.0.into(), from_day.into()];
+        self.rows(SELECT_STALE_OF.to_owned(), params, stale_use)
+            .await
+    }
 }
 
 #[cfg(test)]

@@ -86,6 +86,7 @@ fn sound(decided: &Decided, job: &dyn Job, view: &View) -> Result<(), &'static s
                 | Record::MemberRemoved(_)
                 | Record::InvitationPut(_)
                 | Record::InvitationRemoved(_)
+                | Record::Webhook(_)
         )
     };
     let acts = !decided.changes.is_empty() || decided.records.iter().any(power);

@@ -2,6 +2,7 @@
 //! writer, so that nothing can change between seeing and writing.
 
 use crate::error::Failure;
+use crate::notices::Webhook;
 use crate::people::{Invitation, Member, Record};
 use crate::reader::Use;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -32,6 +33,8 @@ pub struct Wants {
     pub admin_keys: bool,
     /// All members and invitations.
     pub people: bool,
+    /// All webhooks of this workspace.
+    pub webhooks: Option<WorkspaceId>,
 }
 
 impl Wants {
@@ -52,6 +55,7 @@ impl Wants {
             || self.product_use.is_some()
             || self.admin_keys
             || self.people
+            || self.webhooks.is_some()
     }
 }
 
@@ -87,6 +91,8 @@ pub struct View {
     pub members: Vec<Member>,
     /// All invitations, if wanted.
     pub invitations: Vec<Invitation>,
+    /// The webhooks wanted.
+    pub webhooks: Vec<Webhook>,
     /// The numbers the next new things get.
     pub next: Next,
 }

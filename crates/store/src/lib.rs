@@ -14,6 +14,7 @@ mod group;
 mod handle;
 mod job;
 mod load;
+pub mod notices;
 pub mod people;
 mod postgres;
 mod queue;

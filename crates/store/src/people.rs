@@ -3,6 +3,7 @@
 
 use crate::counts::{self, CheckCount, StaleUse};
 use crate::error::StoreError;
+use crate::notices::{self, NoticeWrite, WebhookWrite};
 use crate::value::{Row, Statement, Value};
 use serde::{Deserialize, Serialize};
 use tokenward_core::client::Role;
@@ -173,6 +174,10 @@ pub enum Record {
     CountsAdded(Vec<CheckCount>),
     /// The same for sources of former and ended tokens.
     StaleUses(Vec<StaleUse>),
+    /// The outbox.
+    Notice(NoticeWrite),
+    /// A webhook.
+    Webhook(WebhookWrite),
     /// Counts of some clients are forgotten.
     CountsForgotten {
         /// The first of the clients.
@@ -288,6 +293,8 @@ pub(crate) fn statements(record: &Record) -> Vec<Statement> {
         }
         Record::CountsAdded(added) => added.iter().map(counts::add_count).collect(),
         Record::StaleUses(uses) => uses.iter().map(counts::add_stale).collect(),
+        Record::Notice(write) => notices::statements(write),
+        Record::Webhook(write) => notices::webhook_statements(write),
         Record::CountsForgotten { first, end, before } => counts::forget(*first, *end, *before),
     }
 }

@@ -1,7 +1,6 @@
 //! Reading for people and programs: lists, single things, the audit log. Never part of a check, and
 //! never what a decision is based on.
 
-use crate::counts::{self, CheckCount, StaleUse};
 use crate::error::StoreError;
 use crate::people::{self, Invitation, Member, Session, TicketDigest};
 use crate::postgres;
@@ -129,7 +128,7 @@ enum Pool {
     Postgres(deadpool_postgres::Pool),
 }
 
-type Decode<T> = fn(&Row<'_>) -> Result<T, StoreError>;
+pub(crate) type Decode<T> = fn(&Row<'_>) -> Result<T, StoreError>;
 
 impl Reader {
     pub(crate) fn sqlite(readers: SqliteReaders) -> Self {
@@ -144,7 +143,8 @@ impl Reader {
         }
     }
 
-    async fn rows<T: Send + 'static>(
+    /// Rows of a query, decoded.
+    pub(crate) async fn rows<T: Send + 'static>(
         &self,
         sql: String,
         params: Vec<Value>,
@@ -319,32 +319,6 @@ impl Reader {
         self.rows(sql, vec![member.into()], people::session).await
     }
 
-    /// What was counted of a client since a day, by day.
-    pub async fn check_counts(
-        &self,
-        client: ClientNo,
-        from_day: u32,
-    ) -> Result<Vec<CheckCount>, StoreError> {
-        let params = vec![client.0.into(), from_day.into()];
-        self.rows(
-            counts::SELECT_COUNTS.to_owned(),
-            params,
-            counts::check_count,
-        )
-        .await
-    }
-
-    /// Who presented a client's former or ended tokens since a day, by day.
-    pub async fn stale_uses(
-        &self,
-        client: ClientNo,
-        from_day: u32,
-    ) -> Result<Vec<StaleUse>, StoreError> {
-        let params = vec![client.0.into(), from_day.into()];
-        self.rows(counts::SELECT_STALE.to_owned(), params, counts::stale_use)
-            .await
-    }
-
     /// Audit entries in order.
     pub async fn audit(&self, filter: &AuditFilter) -> Result<Vec<Written>, StoreError> {
         let mut asked = Asked::default();
@@ -394,7 +368,7 @@ impl Reader {
     }
 }
 
-fn client_and_use(row: &Row<'_>) -> Result<(ClientState, Option<Use>), StoreError> {
+pub(crate) fn client_and_use(row: &Row<'_>) -> Result<(ClientState, Option<Use>), StoreError> {
     let state = rows::client_state(row)?;
     let last = match row.int_or_null(rows::USE)? {
         None => None,

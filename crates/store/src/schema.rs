@@ -5,7 +5,7 @@
 pub(crate) const VERSION: i64 = MIGRATIONS.len() as i64;
 
 /// Every migration, in order; the first is version 1. A released one is never changed.
-pub(crate) const MIGRATIONS: &[&str] = &[V1, V2, V3];
+pub(crate) const MIGRATIONS: &[&str] = &[V1, V2, V3, V4];
 
 const V1: &str = "
 CREATE TABLE head (
@@ -84,6 +84,28 @@ CREATE TABLE stale_use (
     client BIGINT NOT NULL, day BIGINT NOT NULL, source TEXT NOT NULL, outcome BIGINT NOT NULL, n BIGINT NOT NULL,
     last_at BIGINT NOT NULL, PRIMARY KEY (client, day, source, outcome)
 ){by_key};
+";
+
+/// Notices. A store that is older is followed from where it stands: nobody is told of what was long ago.
+const V4: &str = "
+CREATE TABLE notice_cursor (
+    one {key}, seq BIGINT NOT NULL
+);
+INSERT INTO notice_cursor (one, seq) SELECT 1, audit_seq FROM head;
+CREATE TABLE webhook (
+    id {bytes} NOT NULL UNIQUE, workspace {bytes} NOT NULL, url TEXT NOT NULL, secret {bytes} NOT NULL, former_secret {bytes},
+    former_till BIGINT, created_at BIGINT NOT NULL, disabled_at BIGINT
+);
+CREATE INDEX webhook_workspace ON webhook (workspace);
+CREATE TABLE notice (
+    no {key}, id {bytes} NOT NULL, key TEXT NOT NULL UNIQUE, target TEXT NOT NULL, recipient TEXT NOT NULL,
+    workspace {bytes} NOT NULL, client {bytes}, kind TEXT NOT NULL, body TEXT NOT NULL, created_at BIGINT NOT NULL,
+    attempts BIGINT NOT NULL, due_at BIGINT, done_at BIGINT, last_error TEXT NOT NULL
+);
+CREATE INDEX notice_waiting ON notice (target, due_at) WHERE due_at IS NOT NULL;
+CREATE INDEX notice_workspace ON notice (workspace, no);
+CREATE INDEX notice_over ON notice (created_at) WHERE due_at IS NULL;
+CREATE INDEX client_emails ON client (no) WHERE emails <> '';
 ";
 
 /// The migrations a database at version `found` lacks.

@@ -4,6 +4,7 @@
 use crate::driver::Driver;
 use crate::error::StoreError;
 use crate::job::{Job, Next, View, Wants};
+use crate::notices;
 use crate::people;
 use crate::rows::{self, select_client};
 use crate::statements::environment_number;
@@ -39,6 +40,7 @@ pub(crate) async fn views(
         admin_keys: Vec::new(),
         members: Vec::new(),
         invitations: Vec::new(),
+        webhooks: Vec::new(),
         next,
     };
     let mut views: Vec<Result<View, StoreError>> = group.iter().map(|_| Ok(blank())).collect();
@@ -143,6 +145,16 @@ async fn look_around(driver: &mut Driver, want: &Wants, view: &mut View) -> Resu
         };
         driver
             .query(rows::SELECT_ADMIN_KEYS, &[vec![]], &mut each)
+            .await?;
+    }
+    if let Some(workspace) = want.webhooks {
+        let mut each = |_: usize, row: &Row<'_>| {
+            view.webhooks.push(notices::webhook(row)?);
+            Ok(())
+        };
+        let lists = [vec![workspace.0.into()]];
+        driver
+            .query(notices::SELECT_WEBHOOKS, &lists, &mut each)
             .await?;
     }
     if want.people {

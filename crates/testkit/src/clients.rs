@@ -22,6 +22,9 @@ pub struct NewClient {
     /// Networks from which tokens may be used; empty for everywhere.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token_networks: Option<Vec<String>>,
+    /// Whom notices go to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub notification_emails: Option<Vec<String>>,
     /// `replace` or `return`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub on_repeat: Option<String>,
@@ -65,6 +68,13 @@ impl NewClient {
     #[must_use]
     pub fn lifetime(mut self, seconds: u64) -> NewClient {
         self.token_lifetime_seconds = Some(seconds);
+        self
+    }
+
+    /// Sends notices to these addresses.
+    #[must_use]
+    pub fn emails(mut self, addresses: &[&str]) -> NewClient {
+        self.notification_emails = Some(owned(addresses));
         self
     }
 

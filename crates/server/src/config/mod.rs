@@ -1,6 +1,7 @@
 //! Configuration in two stages: as written (flags, environment, file) and as resolved. Flags win over
 //! the environment, the environment over the file, the file over the defaults.
 
+mod told;
 mod written;
 
 pub use written::{File, ServeArgs};
@@ -108,6 +109,17 @@ pub struct Config {
     pub drain_seconds: u64,
     /// Threads that answer checks.
     pub check_threads: usize,
+    /// The mail server; never shown: it holds a password.
+    #[serde(skip)]
+    pub mail_url: Option<Zeroizing<String>>,
+    /// Whom letters are from.
+    pub mail_from: Option<String>,
+    /// The address people reach this server at, without a slash at the end, for links.
+    pub public_url: Option<String>,
+    /// Networks that webhooks may lead into though they are not public.
+    pub webhook_allow_networks: Vec<IpNet>,
+    /// Seconds from one look round for what is to be told to the next.
+    pub notice_scan_seconds: u64,
 }
 
 impl Config {
@@ -137,13 +149,21 @@ impl Config {
             true => file.trusted_proxies.unwrap_or_default(),
             false => args.trusted_proxy,
         };
-        let trusted_proxies = proxies
-            .iter()
-            .map(|text| {
-                restrictions::network(text)
-                    .map_err(|why| ConfigError(format!("trusted_proxies: {why}")))
-            })
-            .collect::<Result<_, _>>()?;
+        let trusted_proxies = networks("trusted_proxies", &proxies)?;
+        let mail_url = secret(
+            "mail_url",
+            args.mail_url,
+            args.mail_url_file.or(file.mail_url_file),
+        )?;
+        let mail_from = args.mail_from.or(file.mail_from);
+        told::check_mail(mail_url.as_deref(), mail_from.as_deref())?;
+        let public_url = args.public_url.or(file.public_url);
+        let public_url = public_url.map(|text| told::base_url(&text)).transpose()?;
+        let hooks = match args.webhook_allow_network.is_empty() {
+            true => file.webhook_allow_networks.unwrap_or_default(),
+            false => args.webhook_allow_network,
+        };
+        let webhook_allow_networks = networks("webhook_allow_networks", &hooks)?;
         let quota_per_day = args
             .quota_per_day
             .or(file.quota_per_day)
@@ -238,6 +258,15 @@ impl Config {
                 .unwrap_or(10)
                 .min(600),
             check_threads,
+            mail_url,
+            mail_from,
+            public_url,
+            webhook_allow_networks,
+            notice_scan_seconds: args
+                .notice_scan_seconds
+                .or(file.notice_scan_seconds)
+                .unwrap_or(told::NOTICE_SCAN_SECONDS)
+                .max(1),
             data_dir,
         })
     }
@@ -253,6 +282,13 @@ impl Config {
             .to_ascii_lowercase();
         self.environment_hosts.get(&name).copied()
     }
+}
+
+fn networks(key: &str, texts: &[String]) -> Result<Vec<IpNet>, ConfigError> {
+    let read = |text: &String| {
+        restrictions::network(text).map_err(|why| ConfigError(format!("{key}: {why}")))
+    };
+    texts.iter().map(read).collect()
 }
 
 fn without_port(host: &str) -> &str {

@@ -1,6 +1,6 @@
 //! Configuration as written: the flags with their environment variables, and the file. Unknown keys
-//! are errors; secrets are named only by file, but for the database URL, which many platforms hand
-//! over in the environment.
+//! are errors; secrets are named only by file, but for the database's and the mail server's URL, which many
+//! platforms hand over in the environment.
 
 use super::{ConfigError, LogFormat};
 use std::collections::BTreeMap;
@@ -109,6 +109,34 @@ pub struct ServeArgs {
     /// Threads that answer checks [default: one a core]
     #[arg(long, env = "TOKENWARD_CHECK_THREADS", value_name = "N")]
     pub check_threads: Option<usize>,
+    /// The mail server for notices, such as smtp://user:password@host:587?tls=required
+    #[arg(
+        long,
+        env = "TOKENWARD_MAIL_URL",
+        value_name = "URL",
+        hide_env_values = true
+    )]
+    pub mail_url: Option<String>,
+    /// Read the mail server's URL from a file
+    #[arg(long, env = "TOKENWARD_MAIL_URL_FILE", value_name = "FILE")]
+    pub mail_url_file: Option<PathBuf>,
+    /// Whom notices are from, such as "Tokenward <tokens@example.com>"
+    #[arg(long, env = "TOKENWARD_MAIL_FROM", value_name = "ADDRESS")]
+    pub mail_from: Option<String>,
+    /// The address people reach this server at, for links in notices
+    #[arg(long, env = "TOKENWARD_PUBLIC_URL", value_name = "URL")]
+    pub public_url: Option<String>,
+    /// A network that webhooks may lead into though it is not public; repeatable
+    #[arg(
+        long,
+        env = "TOKENWARD_WEBHOOK_ALLOW_NETWORK",
+        value_name = "CIDR",
+        value_delimiter = ','
+    )]
+    pub webhook_allow_network: Vec<String>,
+    /// Seconds from one look round for expiring tokens, used-up quotas and the like to the next [default: 900]
+    #[arg(long, env = "TOKENWARD_NOTICE_SCAN_SECONDS", value_name = "N")]
+    pub notice_scan_seconds: Option<u64>,
 }
 
 /// The configuration file. Every key is optional.
@@ -141,6 +169,11 @@ pub struct File {
     pub(super) log_format: Option<LogFormat>,
     pub(super) drain_seconds: Option<u64>,
     pub(super) check_threads: Option<usize>,
+    pub(super) mail_url_file: Option<PathBuf>,
+    pub(super) mail_from: Option<String>,
+    pub(super) public_url: Option<String>,
+    pub(super) webhook_allow_networks: Option<Vec<String>>,
+    pub(super) notice_scan_seconds: Option<u64>,
 }
 
 impl File {

@@ -9,12 +9,14 @@ pub mod client_credentials;
 pub mod clients;
 pub mod issuance;
 pub mod members;
+pub mod notices;
 mod one_client;
 pub mod products;
 pub mod settings;
 pub mod sign_in;
 pub mod single_sign_on;
 pub mod usage_figures;
+pub mod webhooks;
 pub mod workspaces;
 
 use tokenward_store::Failure;

@@ -289,6 +289,90 @@ fn acts() -> Vec<Act> {
             None,
             [200, 404, 404, 404, 403],
         ),
+        (
+            "GET",
+            "/workspaces/{acme}/webhooks",
+            None,
+            [200, 200, 403, 200, 200],
+        ),
+        (
+            "GET",
+            "/workspaces/{other}/webhooks",
+            None,
+            [200, 404, 404, 404, 200],
+        ),
+        (
+            "POST",
+            "/workspaces/{acme}/webhooks",
+            Some(json!({ "url": "https://hook.invalid/" })),
+            [201, 201, 403, 403, 403],
+        ),
+        (
+            "POST",
+            "/workspaces/{other}/webhooks",
+            Some(json!({ "url": "https://hook.invalid/" })),
+            [201, 404, 404, 404, 403],
+        ),
+        (
+            "PATCH",
+            "/webhooks/{hook}",
+            Some(json!({ "disabled": true })),
+            [200, 200, 403, 403, 403],
+        ),
+        (
+            "PATCH",
+            "/webhooks/{far_hook}",
+            Some(json!({ "disabled": true })),
+            [200, 404, 404, 404, 403],
+        ),
+        (
+            "POST",
+            "/webhooks/{hook}/secret",
+            None,
+            [201, 201, 403, 403, 403],
+        ),
+        (
+            "POST",
+            "/webhooks/{far_hook}/secret",
+            None,
+            [201, 404, 404, 404, 403],
+        ),
+        (
+            "POST",
+            "/webhooks/{hook}/test",
+            None,
+            [202, 202, 403, 403, 403],
+        ),
+        (
+            "POST",
+            "/webhooks/{far_hook}/test",
+            None,
+            [202, 404, 404, 404, 403],
+        ),
+        (
+            "DELETE",
+            "/webhooks/{hook}",
+            None,
+            [204, 204, 403, 403, 403],
+        ),
+        (
+            "DELETE",
+            "/webhooks/{far_hook}",
+            None,
+            [204, 404, 404, 404, 403],
+        ),
+        (
+            "GET",
+            "/workspaces/{acme}/notices",
+            None,
+            [200, 200, 403, 200, 200],
+        ),
+        (
+            "GET",
+            "/workspaces/{other}/notices",
+            None,
+            [200, 404, 404, 404, 200],
+        ),
         ("GET", "/audit", None, [200, 200, 403, 200, 200]),
         (
             "GET",
@@ -352,6 +436,14 @@ async fn every_role_may_do_what_the_table_says_and_nothing_else() {
                 .client(&other, relabel(far, nth, column))
                 .await
                 .unwrap();
+            // Made for the acts about them only: a workspace has few.
+            let (hook, far_hook) = match path.contains("hook}") {
+                true => (
+                    webhook(&house, &house.acme).await,
+                    webhook(&house, &other).await,
+                ),
+                false => (NOBODY.to_owned(), NOBODY.to_owned()),
+            };
             let fill = |path: &str| {
                 path.replace("{acme}", &house.acme)
                     .replace("{other}", &other)
@@ -359,6 +451,8 @@ async fn every_role_may_do_what_the_table_says_and_nothing_else() {
                     .replace("{all}", &all.id)
                     .replace("{far}", &far.id)
                     .replace("{key}", &key)
+                    .replace("{hook}", &hook)
+                    .replace("{far_hook}", &far_hook)
                     .replace("label=gst", &format!("label={}", gst.label))
                     .replace("label=all", &format!("label={}", all.label))
                     .replace("label=far", &format!("label={}", far.label))
@@ -376,7 +470,7 @@ async fn every_role_may_do_what_the_table_says_and_nothing_else() {
             }
             // What is another's and what is nobody's are one answer.
             if answer.status == 404 && path.contains("/{") {
-                let ids = [&house.acme, &other, &gst.id, &all.id, &far.id];
+                let ids = [&house.acme, &other, &gst.id, &all.id, &far.id, &far_hook];
                 let unknown = ids
                     .iter()
                     .fold(fill(path), |path, id| path.replace(*id, NOBODY));
@@ -392,6 +486,19 @@ async fn every_role_may_do_what_the_table_says_and_nothing_else() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     let verified = house.api.verify_audit().await.unwrap().expect(200).json();
     assert_eq!(verified["ok"], true);
+}
+
+/// A webhook in the place of any that is there.
+async fn webhook(house: &House, workspace: &str) -> String {
+    let path = format!("/workspaces/{workspace}/webhooks");
+    let all = house.ask(Method::GET, &path).await.expect(200).json();
+    for old in all["items"].as_array().unwrap() {
+        let old = format!("/webhooks/{}", old["id"].as_str().unwrap());
+        house.ask(Method::DELETE, &old).await.expect(204);
+    }
+    let body = json!({ "url": "https://hook.invalid/" });
+    let made = house.admin(Method::POST, &path, &body).await.expect(201);
+    made.json()["webhook"]["id"].as_str().unwrap().to_owned()
 }
 
 fn relabel(new: NewClient, nth: usize, column: usize) -> NewClient {

@@ -105,7 +105,10 @@ fn a_backup_under_load_is_one_moment_of_the_store() {
                 let page = house
                     .store
                     .reader()
-                    .audit(&AuditFilter { after, ..filter })
+                    .audit(&AuditFilter {
+                        after,
+                        ..filter.clone()
+                    })
                     .await
                     .unwrap();
                 page.iter().for_each(|entry| verifier.next(entry).unwrap());

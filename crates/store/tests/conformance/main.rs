@@ -12,6 +12,7 @@ mod house;
 mod law;
 mod lease;
 mod model;
+mod notices;
 mod people;
 mod place;
 mod postgres;

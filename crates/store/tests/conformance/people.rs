@@ -242,9 +242,13 @@ async fn a_database_of_the_first_version_is_brought_up(place: Arc<Place>) {
         "session",
         "check_count",
         "stale_use",
+        "notice_cursor",
+        "webhook",
+        "notice",
     ] {
         place.sql(&format!("DROP TABLE {table}"));
     }
+    place.sql("DROP INDEX client_emails");
     place.sql("UPDATE head SET schema = 1");
     let house = House::open_as(&place, who).await.unwrap();
     let asha = member("asha@example.com");

@@ -12,6 +12,7 @@ mod products;
 mod status;
 mod usage;
 mod views;
+mod webhooks;
 mod workspaces;
 
 use crate::app::App;
@@ -54,6 +55,13 @@ fn routes() -> Vec<openapi::Route<Arc<App>>> {
         operation::delete_secret().by(clients::delete_secret),
         operation::generate_token().by(clients::generate),
         operation::revoke_token().by(clients::revoke),
+        operation::list_webhooks().by(webhooks::list),
+        operation::create_webhook().by(webhooks::create),
+        operation::change_webhook().by(webhooks::change),
+        operation::delete_webhook().by(webhooks::delete),
+        operation::rotate_webhook().by(webhooks::rotate),
+        operation::test_webhook().by(webhooks::test),
+        operation::list_notices().by(webhooks::notices),
         operation::list_audit().by(audit::list),
         operation::verify_audit().by(audit::verify),
         operation::list_admin_keys().by(keys::list),

@@ -7,6 +7,7 @@ mod operations;
 mod public;
 mod schemas;
 mod told;
+mod told_schemas;
 
 pub(super) use operations::*;
 pub(super) use told::*;
@@ -166,6 +167,7 @@ fn document() -> Value {
             { "name": "workspaces" },
             { "name": "products" },
             { "name": "clients", "description": "API clients, their client secrets and access tokens" },
+            { "name": "notices", "description": "webhooks, and what was told by them and by e-mail" },
             { "name": "audit" },
             { "name": "admin-keys" },
             { "name": "server" },

@@ -1,5 +1,6 @@
 //! The bodies of the document, of requests and answers.
 
+use super::told_schemas;
 use serde_json::{Value, json};
 use tokenward_core::client::{
     EMAILS_MAX, HANDOVER_SECONDS_MAX, LIFETIME_SECONDS_MAX, PRODUCTS_MAX, RENEW_BEFORE_SECONDS_MAX,
@@ -13,12 +14,12 @@ pub(super) fn reference(schema: &str) -> Value {
 }
 
 /// An object with exactly these members, these of them always.
-fn object(required: &[&str], members: Value) -> Value {
+pub(super) fn object(required: &[&str], members: Value) -> Value {
     json!({ "type": "object", "additionalProperties": false, "required": required, "properties": members })
 }
 
 /// An object with exactly these members, all of them always.
-fn whole(members: Value) -> Value {
+pub(super) fn whole(members: Value) -> Value {
     let names: Vec<&str> = members
         .as_object()
         .map(|members| members.keys().map(String::as_str).collect())
@@ -28,7 +29,7 @@ fn whole(members: Value) -> Value {
 }
 
 /// The same, or null.
-fn or_null(schema: Value) -> Value {
+pub(super) fn or_null(schema: Value) -> Value {
     json!({ "anyOf": [schema, { "type": "null" }] })
 }
 
@@ -40,12 +41,12 @@ pub(super) fn uuid() -> Value {
     json!({ "type": "string", "format": "uuid" })
 }
 
-fn time() -> Value {
+pub(super) fn time() -> Value {
     let pattern = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\+00:00$";
     json!({ "type": "string", "format": "date-time", "pattern": pattern, "examples": ["2026-11-23T10:15:30+00:00"] })
 }
 
-fn time_or_null() -> Value {
+pub(super) fn time_or_null() -> Value {
     or_null(time())
 }
 
@@ -74,7 +75,7 @@ fn seconds(least: u32, most: u32) -> Value {
     json!({ "type": "integer", "minimum": least, "maximum": most })
 }
 
-fn count() -> Value {
+pub(super) fn count() -> Value {
     json!({ "type": "integer", "minimum": 0 })
 }
 
@@ -102,7 +103,7 @@ fn client_secret() -> Value {
     json!({ "type": "string", "maxLength": 128, "pattern": r"^tw-secret\.(sandbox|production)\.[0-9a-f-]{36}\.[0-9a-f]{64}$" })
 }
 
-fn page(of: &str) -> Value {
+pub(super) fn page(of: &str) -> Value {
     let cursor = json!({ "type": "string", "pattern": "^c[0-9]{1,10}$", "description": "the cursor of the next page; null on the last" });
     whole(
         json!({ "items": { "type": "array", "items": reference(of) }, "next_cursor": or_null(cursor) }),
@@ -156,23 +157,6 @@ fn client() -> Value {
         "created_at": time(), "disabled_at": time_or_null(), "deleted_at": time_or_null(),
         "secrets": list(secret, SECRETS), "token": token,
         "last_used_at": time_or_null(), "last_used_from": or_null(json!({ "type": "string" })), "last_used_product": or_null(slug()),
-    }))
-}
-
-fn usage() -> Value {
-    let day = || json!({ "type": "string", "format": "date" });
-    let outcome = || json!({ "type": "string", "pattern": "^[A-Z_]+$", "examples": ["PERMIT", "GENERATED", "TOKEN_SUPERSEDED"] });
-    let counted = whole(
-        json!({ "day": day(), "product": or_null(slug()), "outcome": outcome(), "count": count() }),
-    );
-    let source = json!({ "type": "string", "description": "the address; `others` for those beyond the first of a day" });
-    let stale = whole(json!({
-        "day": day(), "source": source, "outcome": outcome(), "count": count(), "last_at": time(),
-    }));
-    whole(json!({
-        "from": day(), "to": day(),
-        "counts": { "type": "array", "items": counted },
-        "stale_uses": with(json!({ "type": "array", "items": stale }), json!({ "description": "who presented former or ended tokens" })),
     }))
 }
 
@@ -265,7 +249,7 @@ pub(super) fn schemas() -> Value {
         "access_token": access_token(), "valid_till": time_or_null(), "expires_in": or_null(count()),
         "generation": { "type": "integer", "minimum": 1 }, "previous_valid_till": time(),
     });
-    json!({
+    let all = json!({
         "Problem": object(&["type", "title", "status", "detail", "code", "error_id"], json!({
             "type": { "type": "string", "format": "uri" }, "title": { "type": "string" }, "status": { "type": "integer" },
             "detail": { "type": "string" }, "code": { "type": "string", "pattern": "^[A-Z_]+$" },
@@ -292,7 +276,6 @@ pub(super) fn schemas() -> Value {
         "ClientCreated": whole(json!({ "client": reference("Client"), "client_secret": client_secret() })),
         "ClientChange": object(&[], with(json!({ "label": or_null(label()) }), settings())),
         "ClientDelete": object(&["label"], json!({ "label": { "type": "string", "description": "the client's label, typed back" } })),
-        "Usage": usage(),
         "SecretCreated": whole(json!({
             "client": reference("Client"), "n": { "type": "integer", "minimum": 1 }, "client_secret": client_secret(),
         })),
@@ -336,5 +319,6 @@ pub(super) fn schemas() -> Value {
         "Revoked": whole(json!({})),
         "OAuthError": whole(json!({ "error": { "type": "string" }, "error_description": { "type": "string" } })),
         "OAuthMetadata": metadata(),
-    })
+    });
+    with(all, told_schemas::schemas())
 }

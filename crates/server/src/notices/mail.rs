@@ -1,0 +1,191 @@
+//! Letters: plain text, one an address. The subject names the client and what happened, never a secret.
+
+use crate::config::Config;
+use lettre::message::{Mailbox, header::ContentType};
+use lettre::transport::smtp::AsyncSmtpTransportBuilder;
+use lettre::{AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor};
+use serde_json::Value;
+use std::time::Duration;
+use uuid::Uuid;
+
+/// A mail server that says nothing for this long has failed.
+const SILENCE: Duration = Duration::from_secs(10);
+/// The longest a letter may take in all: a server that answers a byte at a time holds a place no longer.
+const LETTER_WITHIN: Duration = Duration::from_secs(30);
+
+/// Why no letter can be sent by this configuration; never with the address of the mail server, which holds a
+/// password.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct MailUnusable(&'static str);
+
+/// Whether letters can be sent by these settings.
+pub fn check(mail_url: &str, mail_from: Option<&str>) -> Result<(), MailUnusable> {
+    settings(mail_url, mail_from).map(drop)
+}
+
+fn settings(
+    mail_url: &str,
+    mail_from: Option<&str>,
+) -> Result<(AsyncSmtpTransportBuilder, Mailbox), MailUnusable> {
+    let transport = AsyncSmtpTransport::<Tokio1Executor>::from_url(mail_url).map_err(|_| {
+        MailUnusable("mail_url is none such as smtp://user:password@host:587?tls=required")
+    })?;
+    let from = mail_from.ok_or(MailUnusable("mail_url needs mail_from beside it"))?;
+    let from = from.parse().map_err(|_| {
+        MailUnusable("mail_from is no address such as Tokenward <tokens@example.com>")
+    })?;
+    Ok((transport.timeout(Some(SILENCE)), from))
+}
+
+/// The way to the mail server.
+pub(super) struct Mailer {
+    transport: AsyncSmtpTransport<Tokio1Executor>,
+    from: Mailbox,
+}
+
+impl Mailer {
+    /// As configured; none without a mail server.
+    pub(super) fn open(config: &Config) -> Result<Option<Self>, MailUnusable> {
+        let Some(url) = &config.mail_url else {
+            return Ok(None);
+        };
+        let (transport, from) = settings(url, config.mail_from.as_deref())?;
+        Ok(Some(Self {
+            transport: transport.build(),
+            from,
+        }))
+    }
+
+    /// Sends one letter; the sentence says why that failed.
+    pub(super) async fn send(&self, to: &str, id: Uuid, body: &str) -> Result<(), String> {
+        let to: Mailbox = to.parse().map_err(|_| "the address can't be written to")?;
+        let told: Value = serde_json::from_str(body).unwrap_or_default();
+        let letter = Message::builder()
+            .from(self.from.clone())
+            .to(to)
+            .subject(subject(&told))
+            // The same at each attempt: a mail program shows what comes twice once.
+            .message_id(Some(format!("<{id}@{}>", self.from.email.domain())))
+            .header(ContentType::TEXT_PLAIN)
+            .body(text(&told))
+            .map_err(|_| "the letter could not be written")?;
+        match tokio::time::timeout(LETTER_WITHIN, self.transport.send(letter)).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) => Err(failed(&error)),
+            Err(_) => Err("the mail server took too long".into()),
+        }
+    }
+}
+
+/// What may be told of an error. The server's own words go to the log: they are somebody else's.
+fn failed(error: &lettre::transport::smtp::Error) -> String {
+    tracing::warn!("a letter was not sent: {error}");
+    match error.status() {
+        Some(code) => format!("the mail server answered {code}"),
+        None if error.is_timeout() => "the mail server did not answer in time".into(),
+        None => "the mail server could not be reached".into(),
+    }
+}
+
+/// What happened, in words.
+fn words(kind: &str) -> &'static str {
+    match kind {
+        "token.generated" => "access token generated",
+        "token.revoked" => "access token revoked",
+        "token.expiring" => "access token expires soon",
+        "token.superseded_in_use" => "a revoked access token is still in use",
+        "client.created" => "API client created",
+        "client.changed" => "API client changed",
+        "client.disabled" => "API client disabled",
+        "client.enabled" => "API client enabled",
+        "client.deleted" => "API client deleted for good",
+        "client.unused" => "API client is not used",
+        "secret.created" => "client secret added",
+        "secret.deleted" => "client secret deleted",
+        "quota.reached" => "quota of the day",
+        _ => "notice",
+    }
+}
+
+fn subject(told: &Value) -> String {
+    let text = |name: &str| told["data"][name].as_str().unwrap_or("");
+    let kind = told["type"].as_str().unwrap_or("");
+    let figure = match kind {
+        "quota.reached" => format!(", {} % used", told["data"]["percent"]),
+        "token.expiring" => format!(", within days: {}", told["data"]["days"]),
+        _ => String::new(),
+    };
+    format!(
+        "[Tokenward {}] {}: {}{figure}",
+        text("environment"),
+        text("label"),
+        words(kind)
+    )
+}
+
+/// The letter: a sentence, then every fact on a line of its own.
+fn text(told: &Value) -> String {
+    let kind = told["type"].as_str().unwrap_or("");
+    let at = told["timestamp"].as_str().unwrap_or("");
+    let mut out = format!("{}, {at}\r\n\r\n", words(kind));
+    if kind == "token.superseded_in_use" {
+        out.push_str("Somebody still presents an access token that a newer one replaced, and is refused. If that goes on, two\r\n");
+        out.push_str("systems use the same client secret and revoke each other's tokens.\r\n\r\n");
+    }
+    let facts = told["data"].as_object().into_iter().flatten();
+    for (name, value) in facts {
+        let value = match value {
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
+        };
+        out.push_str(&format!("{}: {value}\r\n", name.replace('_', " ")));
+    }
+    out.push_str(
+        "\r\nYou get this because your address is among the client's notification e-mails.\r\n",
+    );
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_subject_says_what_happened_to_whom() {
+        let told = |kind: &str, data: Value| {
+            let mut data = data;
+            data["label"] = "erp".into();
+            data["environment"] = "sandbox".into();
+            subject(&json!({ "type": kind, "data": data }))
+        };
+        assert_eq!(
+            told("token.generated", json!({})),
+            "[Tokenward sandbox] erp: access token generated"
+        );
+        assert_eq!(
+            told("quota.reached", json!({ "percent": 80 })),
+            "[Tokenward sandbox] erp: quota of the day, 80 % used"
+        );
+    }
+
+    #[test]
+    fn settings_that_send_no_letter_are_refused_without_telling_the_password() {
+        for (url, from) in [
+            ("smtp://user:hidden@", Some("a@example.com")),
+            ("http://user:hidden@example.com", Some("a@example.com")),
+            ("hidden", Some("a@example.com")),
+            ("smtp://user:hidden@example.com", None),
+            ("smtp://user:hidden@example.com", Some("nobody")),
+        ] {
+            let refused = check(url, from).unwrap_err().to_string();
+            assert!(!refused.contains("hidden"), "{refused}");
+        }
+        let good = check(
+            "smtp://user:hidden@example.com:587?tls=required",
+            Some("Tokens <a@example.com>"),
+        );
+        assert!(good.is_ok());
+    }
+}

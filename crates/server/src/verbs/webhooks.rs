@@ -1,0 +1,233 @@
+//! Webhooks: who is told what happens to a workspace's clients. Operators and the workspace's admins manage
+//! them, auditors see them; a product admin has nothing to do with them, for they tell of every client.
+
+use super::Refused;
+use super::authority::Admin;
+use crate::app::App;
+use crate::notices::{Guard, SECRET_BYTES, expose, seal_context};
+use crate::random;
+use serde_json::{Value, json};
+use std::sync::Arc;
+use tokenward_core::Keyring;
+use tokenward_core::audit::Entry;
+use tokenward_core::client::Role;
+use tokenward_core::ids::WorkspaceId;
+use tokenward_core::time::Timestamp;
+use tokenward_store::notices::{NewNotice, NoticeWrite, Target, Webhook, WebhookWrite};
+use tokenward_store::people::Record;
+use tokenward_store::{Decided, Failure, View, Wants};
+use uuid::Uuid;
+use zeroize::Zeroizing;
+
+/// Webhooks of one workspace: each costs a row and a delivery an event.
+pub const WEBHOOKS_MAX: usize = 10;
+/// Seconds for which the secret before signs beside a new one: a day to bring the new one everywhere.
+pub const ROTATION_SECONDS: u64 = 86_400;
+
+const NO_WEBHOOK: Refused = Refused::NotFound("webhook");
+
+/// A webhook and its secret, which is told here and never again.
+pub type WithSecret = (Webhook, Zeroizing<String>);
+
+/// For those who may see what a workspace's webhooks are told.
+pub(super) fn must_see(admin: &Admin, workspace: WorkspaceId) -> Result<(), Refused> {
+    admin.must_see_workspace(workspace)?;
+    match &admin.role {
+        Role::ProductAdmin { .. } => Err(Refused::Forbidden(
+            "a product admin has nothing to do with webhooks: they tell of every client",
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn must_manage(admin: &Admin, workspace: WorkspaceId) -> Result<(), Refused> {
+    must_see(admin, workspace)?;
+    match &admin.role {
+        Role::Auditor { .. } => Err(Refused::Forbidden("an auditor reads only")),
+        _ => Ok(()),
+    }
+}
+
+/// Every webhook of a workspace.
+pub async fn list(
+    app: &App,
+    admin: &Admin,
+    workspace: WorkspaceId,
+) -> Result<Vec<Webhook>, Refused> {
+    must_see(admin, workspace)?;
+    let reader = app.store.reader();
+    let known = reader.workspace(workspace).await?;
+    known.ok_or(Refused::NotFound("workspace"))?;
+    Ok(reader.webhooks(workspace).await?)
+}
+
+/// Makes a webhook.
+pub async fn create(
+    app: &App,
+    admin: Admin,
+    workspace: WorkspaceId,
+    url: &str,
+) -> Result<WithSecret, Refused> {
+    must_manage(&admin, workspace)?;
+    let url = Guard::read(url, &app.config.webhook_allow_networks)
+        .map_err(|why| Refused::Invalid("url", why))?;
+    let wants = Wants {
+        workspace: Some(workspace),
+        webhooks: Some(workspace),
+        ..Wants::default()
+    };
+    let keyring = Arc::clone(&app.keyring);
+    let decided = app.store.decide(wants, move |view| {
+        let known = view.workspace.as_ref();
+        known.ok_or(Refused::NotFound("workspace"))?;
+        if view.webhooks.len() >= WEBHOOKS_MAX {
+            let why = format!("a workspace has at most {WEBHOOKS_MAX} webhooks; delete one first");
+            return Err(Refused::Conflict("TOO_MANY_WEBHOOKS", why));
+        }
+        let id = random::uuid();
+        let (secret, shown) = new_secret(&keyring, id)?;
+        let webhook = Webhook {
+            id,
+            workspace,
+            url: url.into(),
+            secret,
+            former: None,
+            created_at: view.now,
+            disabled_at: None,
+        };
+        let decided = put(&admin, "webhook.create", &webhook, view.now);
+        Ok((decided, (webhook, shown)))
+    });
+    decided.await?
+}
+
+/// A new secret, sealed and to be shown.
+fn new_secret(keyring: &Keyring, id: Uuid) -> Result<(Vec<u8>, Zeroizing<String>), Refused> {
+    let secret = Zeroizing::new(random::bytes::<SECRET_BYTES>());
+    let sealed = keyring.seal_at_rest(&seal_context(id), secret.as_slice(), random::bytes());
+    if sealed.is_empty() {
+        return Err(Refused::Failed(Failure::Unavailable));
+    }
+    Ok((sealed, expose(secret.as_slice())))
+}
+
+fn entry(admin: &Admin, action: &'static str, webhook: &Webhook, now: Timestamp) -> Entry {
+    let detail: Value = json!({ "webhook": webhook.id });
+    admin.entry(action, Some(webhook.workspace), None, &detail, now)
+}
+
+fn put(admin: &Admin, action: &'static str, webhook: &Webhook, now: Timestamp) -> Decided {
+    Decided {
+        audit: vec![entry(admin, action, webhook, now)],
+        records: vec![Record::Webhook(WebhookWrite::Put(webhook.clone()))],
+        ..Decided::default()
+    }
+}
+
+/// Decides about one webhook that the administrator may manage.
+async fn decide<T, F>(app: &App, admin: Admin, id: Uuid, decision: F) -> Result<T, Refused>
+where
+    T: Send + 'static,
+    F: FnOnce(&Admin, &View, Webhook) -> Result<(Decided, T), Refused> + Send + 'static,
+{
+    let known = app.store.reader().webhook(id).await?.ok_or(NO_WEBHOOK)?;
+    // What belongs to another workspace looks like what is not there.
+    must_manage(&admin, known.workspace).map_err(|refused| match refused {
+        Refused::NotFound(_) => NO_WEBHOOK,
+        other => other,
+    })?;
+    let wants = Wants {
+        webhooks: Some(known.workspace),
+        ..Wants::default()
+    };
+    let decided = app.store.decide(wants, move |view| {
+        let found = view.webhooks.iter().find(|webhook| webhook.id == id);
+        decision(&admin, view, found.cloned().ok_or(NO_WEBHOOK)?)
+    });
+    decided.await?
+}
+
+/// Disables or enables a webhook; what waits for a disabled one is given up.
+pub async fn set_disabled(
+    app: &App,
+    admin: Admin,
+    id: Uuid,
+    disabled: bool,
+) -> Result<Webhook, Refused> {
+    decide(app, admin, id, move |admin, view, mut webhook| {
+        if webhook.disabled_at.is_some() == disabled {
+            return Ok((Decided::nothing(), webhook));
+        }
+        webhook.disabled_at = disabled.then_some(view.now);
+        let action = match disabled {
+            true => "webhook.disable",
+            false => "webhook.enable",
+        };
+        Ok((put(admin, action, &webhook, view.now), webhook))
+    })
+    .await
+}
+
+/// Gives a webhook a new secret. The one before signs too for [`ROTATION_SECONDS`]; one before that, no more.
+pub async fn rotate(app: &App, admin: Admin, id: Uuid) -> Result<WithSecret, Refused> {
+    let keyring = Arc::clone(&app.keyring);
+    decide(app, admin, id, move |admin, view, mut webhook| {
+        let (secret, shown) = new_secret(&keyring, id)?;
+        let former = std::mem::replace(&mut webhook.secret, secret);
+        webhook.former = Some((former, view.now.plus_seconds(ROTATION_SECONDS)));
+        let decided = put(admin, "webhook.rotate", &webhook, view.now);
+        Ok((decided, (webhook, shown)))
+    })
+    .await
+}
+
+/// Deletes a webhook; what waits for it is given up.
+pub async fn delete(app: &App, admin: Admin, id: Uuid) -> Result<(), Refused> {
+    decide(app, admin, id, move |admin, view, webhook| {
+        let decided = Decided {
+            audit: vec![entry(admin, "webhook.delete", &webhook, view.now)],
+            records: vec![Record::Webhook(WebhookWrite::Removed(id))],
+            ..Decided::default()
+        };
+        Ok((decided, ()))
+    })
+    .await
+}
+
+/// Sends a webhook a notice that says nothing but that it arrived; answers the notice's id.
+pub async fn test(app: &App, admin: Admin, id: Uuid) -> Result<Uuid, Refused> {
+    decide(app, admin, id, move |admin, view, webhook| {
+        if webhook.disabled_at.is_some() {
+            let why = "nothing is sent to a disabled webhook; enable it first";
+            return Err(Refused::Conflict("WEBHOOK_DISABLED", why.into()));
+        }
+        let notice = random::uuid();
+        let body = json!({
+            "type": "webhook.test",
+            "timestamp": view.now.iso(),
+            "data": { "workspace_id": webhook.workspace, "webhook_id": id },
+        });
+        let made = NewNotice {
+            id: notice,
+            key: format!("test {notice}"),
+            target: Target::Webhook(id),
+            recipient: String::new(),
+            workspace: webhook.workspace,
+            client: None,
+            kind: "webhook.test".into(),
+            body: body.to_string(),
+            at: view.now,
+        };
+        let made = NoticeWrite::Made {
+            followed: None,
+            notices: vec![made],
+        };
+        let decided = Decided {
+            audit: vec![entry(admin, "webhook.test", &webhook, view.now)],
+            records: vec![Record::Notice(made)],
+            ..Decided::default()
+        };
+        Ok((decided, notice))
+    })
+    .await
+}

@@ -1,0 +1,117 @@
+//! Letters: they arrive, they wait for a mail server that is away, and no caller ever waits for one.
+
+use crate::world::{MailServer, World, free_port};
+use serde_json::Value;
+use std::net::TcpListener;
+
+const FROM: [&str; 2] = ["--mail-from", "Tokenward <tokens@example.com>"];
+
+fn url(port: u16) -> String {
+    format!("smtp://127.0.0.1:{port}")
+}
+
+async fn mailing(port: u16) -> World {
+    World::with(&["--mail-url", &url(port), FROM[0], FROM[1]]).await
+}
+
+#[tokio::test]
+async fn each_address_gets_a_letter_that_holds_no_secret() {
+    let port = free_port();
+    let server = MailServer::on(port);
+    let world = mailing(port).await;
+    let erp = world
+        .mailed("erp", &["a@example.com", "b@example.com"])
+        .await;
+    let silent = world.client("silent").await;
+    world.generate(&silent).await;
+    let token = world.generate(&erp).await;
+    let letters = server.letters_about("access token generated", 2);
+    let mut to: Vec<_> = letters
+        .iter()
+        .map(|letter| letter["to"][0].as_str().unwrap())
+        .collect();
+    to.sort_unstable();
+    assert_eq!(to, ["a@example.com", "b@example.com"]);
+    for letter in server.letters() {
+        assert_eq!(letter["from"], "tokens@example.com");
+        let text = letter["text"].as_str().unwrap();
+        assert!(
+            !text.contains(&token) && !text.contains(&erp.secret),
+            "{text}"
+        );
+    }
+    assert_eq!(
+        letters[0]["subject"],
+        "[Tokenward sandbox] erp: access token generated"
+    );
+    assert!(
+        letters[0]["text"]
+            .as_str()
+            .unwrap()
+            .contains("generation: 1")
+    );
+    assert!(server.letters_about("API client created", 2).len() == 2);
+}
+
+#[tokio::test]
+async fn letters_wait_for_a_mail_server_that_is_away() {
+    let port = free_port();
+    let world = mailing(port).await;
+    let erp = world.mailed("erp", &["a@example.com"]).await;
+    for _ in 0..3 {
+        world.generate(&erp).await;
+    }
+    let failed = |notices: &[Value]| {
+        notices.len() == 4
+            && notices
+                .iter()
+                .all(|one| one["attempts"] != 0 && one["state"] == "waiting")
+    };
+    let notices = world.outbox("four attempts in vain", failed).await;
+    assert_eq!(
+        notices[0]["last_error"],
+        "the mail server could not be reached"
+    );
+    assert_eq!(notices[0]["email"], "a@example.com");
+    let server = MailServer::on(port);
+    let delivered = |notices: &[Value]| notices.iter().all(|one| one["state"] == "delivered");
+    world.outbox("all to be delivered", delivered).await;
+    let letters = server.letters_about("access token generated", 3);
+    let mut texts: Vec<_> = letters
+        .iter()
+        .map(|letter| letter["text"].as_str().unwrap())
+        .collect();
+    texts.sort_unstable();
+    texts.dedup();
+    assert_eq!((letters.len(), texts.len()), (3, 3));
+}
+
+#[tokio::test]
+async fn a_mail_server_that_hangs_keeps_no_caller_waiting() {
+    // It takes connections and never says a word.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let world = mailing(listener.local_addr().unwrap().port()).await;
+    let erp = world.mailed("erp", &["a@example.com"]).await;
+    let hanging = tokio::task::spawn_blocking(move || {
+        let (connection, _) = listener.accept().unwrap();
+        (listener, connection)
+    });
+    let _hanging = hanging.await.unwrap();
+    for _ in 0..20 {
+        world.generate(&erp).await;
+    }
+    let all = |notices: &[Value]| notices.len() == 21;
+    let notices = world.outbox("a notice each", all).await;
+    assert!(notices.iter().all(|one| one["state"] == "waiting"));
+}
+
+#[tokio::test]
+async fn without_a_mail_server_no_letter_is_written() {
+    let mut world = World::with(&[]).await;
+    let erp = world.mailed("erp", &["a@example.com"]).await;
+    world.generate(&erp).await;
+    assert!(world.server.terminate().success());
+    world.start_again();
+    world.generate(&erp).await;
+    assert_eq!(world.notices().await, Vec::<Value>::new());
+}
