@@ -110,8 +110,13 @@ async fn serve(config: Config) -> Result<(), Fault> {
         true => format!("localhost:{}", public_address.port()),
         false => public_address.to_string(),
     };
-    let base = match &app.config.issuer {
-        Some(issuer) => issuer.trim_end_matches('/').to_owned(),
+    let base = match app
+        .config
+        .public_url
+        .as_ref()
+        .or(app.config.issuer.as_ref())
+    {
+        Some(known) => known.trim_end_matches('/').to_owned(),
         None => format!("{}://{reachable}", scheme(&public_tls)),
     };
     bootstrap::first_link(&app, &directory, &base).await?;

@@ -1,9 +1,11 @@
 //! Configuration in two stages: as written (flags, environment, file) and as resolved. Flags win over
 //! the environment, the environment over the file, the file over the defaults.
 
+mod sso;
 mod told;
 mod written;
 
+pub use sso::Sso;
 pub use written::{File, ServeArgs};
 
 use ipnet::IpNet;
@@ -48,20 +50,6 @@ pub struct UnixSocket {
     pub path: PathBuf,
     /// The file's mode: whoever may write to it may ask.
     pub mode: u32,
-}
-
-/// The OpenID Connect provider people may sign in to the console with.
-#[derive(Clone, Debug, serde::Serialize)]
-pub struct Sso {
-    /// Its issuer, exactly as it calls itself.
-    pub issuer: String,
-    /// The console's name there.
-    pub client_id: String,
-    /// The console's secret there; never shown.
-    #[serde(skip)]
-    pub client_secret: Option<Zeroizing<String>>,
-    /// What the sign-in page calls it.
-    pub name: String,
 }
 
 /// Everything the server needs, resolved.
@@ -237,7 +225,7 @@ impl Config {
                 args.internal_auth_file.or(file.internal_auth_file),
             )?,
             issuer: args.issuer.or(file.issuer),
-            sso: sso(
+            sso: sso::resolve(
                 args.sso_issuer.or(file.sso_issuer),
                 args.sso_client_id.or(file.sso_client_id),
                 args.sso_client_secret_file.or(file.sso_client_secret_file),
@@ -359,34 +347,6 @@ fn tls(
             "{what}_tls_certificate and {what}_tls_key go together"
         ))),
     }
-}
-
-fn sso(
-    issuer: Option<String>,
-    client_id: Option<String>,
-    secret_file: Option<PathBuf>,
-    name: Option<String>,
-) -> Result<Option<Sso>, ConfigError> {
-    let (issuer, client_id) = match (issuer, client_id) {
-        (None, None) if secret_file.is_none() && name.is_none() => return Ok(None),
-        (Some(issuer), Some(client_id)) => (issuer, client_id),
-        _ => {
-            return Err(ConfigError(
-                "sso_issuer and sso_client_id go together, and the other sso keys with them".into(),
-            ));
-        }
-    };
-    if !issuer.starts_with("https://") && !issuer.starts_with("http://") {
-        return Err(ConfigError(format!(
-            "sso_issuer: {issuer:?} is no address such as https://login.example.com"
-        )));
-    }
-    Ok(Some(Sso {
-        issuer,
-        client_id,
-        client_secret: secret("sso_client_secret", None, secret_file)?,
-        name: name.unwrap_or_else(|| "single sign-on".into()),
-    }))
 }
 
 fn secret(

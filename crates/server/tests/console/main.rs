@@ -1,5 +1,6 @@
 //! The console as people meet it: in a browser, and as an attacker meets it: form by form.
 
+mod authority;
 mod browser;
 mod house;
 mod people;

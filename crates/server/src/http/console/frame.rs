@@ -51,6 +51,7 @@ pub(super) struct Frame {
     pub(super) operates: bool,
     pub(super) sees_members: bool,
     pub(super) audits: bool,
+    pub(super) hears: bool,
 }
 
 impl Frame {
@@ -68,6 +69,7 @@ impl Frame {
             operates: admin.is_operator(),
             sees_members: admin.must_see_members().is_ok(),
             audits: admin.must_audit().is_ok(),
+            hears: !matches!(admin.role, Role::ProductAdmin { .. }),
         }
     }
 

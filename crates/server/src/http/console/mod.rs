@@ -22,6 +22,7 @@ mod sign_in;
 mod sso;
 mod status;
 mod step_up;
+mod webhooks;
 mod workspaces;
 
 use crate::app::App;
@@ -93,6 +94,14 @@ pub(super) fn router() -> Router<Arc<App>> {
         .route(
             &format!("{client}/{{act}}"),
             get(clients::acts::show).post(clients::acts::send),
+        )
+        .route(
+            "/console/w/{workspace}/notices",
+            get(webhooks::show).post(webhooks::create),
+        )
+        .route(
+            "/console/w/{workspace}/webhooks/{id}/{act}",
+            post(webhooks::act),
         )
         .route("/console/products", get(products::list).post(products::put))
         .route(

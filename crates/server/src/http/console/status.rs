@@ -122,6 +122,15 @@ pub(super) async fn settings(State(app): State<Arc<App>>, Member(person): Member
             &["quota_per_day", "error_source", "ratelimit_headers"],
         ),
         ("Single sign-on", &["sso"]),
+        (
+            "Notices",
+            &[
+                "public_url",
+                "mail_from",
+                "webhook_allow_networks",
+                "notice_scan_seconds",
+            ],
+        ),
         ("Storage and keys", &["data_dir", "digest_keys"]),
         ("TLS", &["public_tls", "internal_tls"]),
         (
@@ -151,6 +160,7 @@ pub(super) async fn settings(State(app): State<Arc<App>>, Member(person): Member
         shown.push(("Further", rest));
     }
     let secrets = vec![
+        ("mail_url".to_owned(), set(app.config.mail_url.is_some())),
         (
             "database_url".to_owned(),
             set(app.config.database_url.is_some()),

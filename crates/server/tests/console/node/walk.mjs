@@ -212,6 +212,23 @@ await person.reads("withdrawn");
 same(await person.open(invited), 404, "a withdrawn invitation");
 await person.look("not-found");
 
+await person.open("/console");
+await person.follow("Notices");
+await person.reads("no mail server is set up");
+await person.fill("Address of a new webhook", "https://10.0.0.1/hook");
+await person.press("Add a webhook");
+await person.look("webhook-refused");
+await person.fill("Address of a new webhook", "https://hooks.example.com/hook");
+await person.press("Add a webhook");
+await person.reads("The webhook is ready");
+await person.look("webhook-secret");
+await person.follow("I have kept it: back to the notices");
+await person.press("Send a test to https://hooks.example.com/hook");
+await person.reads("A test notice is on its way");
+await person.look("notices");
+await person.press("Delete https://hooks.example.com/hook");
+await person.reads("The webhook is deleted");
+
 await person.open("/console/admin-keys");
 await person.look("admin-keys");
 await person.follow("Make an admin key");

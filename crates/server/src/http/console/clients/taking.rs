@@ -9,8 +9,13 @@ use zeroize::Zeroizing;
 
 /// The address the caller reached us at, for commands to copy.
 pub(in super::super) fn base(app: &App, headers: &HeaderMap) -> String {
-    if let Some(issuer) = &app.config.issuer {
-        return issuer.trim_end_matches('/').to_owned();
+    if let Some(known) = app
+        .config
+        .public_url
+        .as_ref()
+        .or(app.config.issuer.as_ref())
+    {
+        return known.trim_end_matches('/').to_owned();
     }
     let host = headers.get(header::HOST);
     let host = host.and_then(|value| value.to_str().ok()).unwrap_or("");

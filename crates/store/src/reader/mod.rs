@@ -2,16 +2,21 @@
 //! never what a decision is based on.
 
 use crate::error::StoreError;
+mod asked;
+
+pub use asked::{AuditFilter, ClientFilter, StateFilter};
+
 use crate::people::{self, Invitation, Member, Session, TicketDigest};
 use crate::postgres;
 use crate::rows::{self, select_client};
 use crate::sqlite::SqliteReaders;
 use crate::statements::environment_number;
 use crate::value::{Row, Value};
+use asked::Asked;
 use std::sync::Arc;
 use tokenward_core::audit::Written;
 use tokenward_core::client::{AdminKeyRecord, ClientState, Product, Workspace};
-use tokenward_core::ids::{ClientId, ClientNo, Environment, ProductNo, WorkspaceId, WorkspaceNo};
+use tokenward_core::ids::{ClientId, ClientNo, ProductNo, WorkspaceId, WorkspaceNo};
 use tokenward_core::time::Timestamp;
 use uuid::Uuid;
 
@@ -40,80 +45,6 @@ impl Use {
             self.product.0.into(),
         ]
     }
-}
-
-/// Which clients to list.
-#[derive(Clone, Debug, Default)]
-pub struct ClientFilter {
-    /// Of this workspace.
-    pub workspace: Option<WorkspaceId>,
-    /// Of this environment.
-    pub environment: Option<Environment>,
-    /// With exactly this label.
-    pub label: Option<String>,
-    /// Deleted ones too.
-    pub deleted: bool,
-    /// Only those whose label holds this text, upper and lower case of A to Z alike.
-    pub search: Option<String>,
-    /// Only those restricted to this product, or to none.
-    pub product: Option<ProductNo>,
-    /// Only those in this state.
-    pub state: Option<StateFilter>,
-    /// Only those behind this one.
-    pub after: Option<ClientNo>,
-    /// The newest first.
-    pub newest_first: bool,
-    /// At most this many, at most [`PAGE_MAX`].
-    pub limit: u32,
-}
-
-/// A state of clients at a moment.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum StateFilter {
-    /// With a live token, and not disabled.
-    Live(Timestamp),
-    /// With a live token that ends before the second moment, and was made before the third.
-    Expiring {
-        /// Now.
-        now: Timestamp,
-        /// Ends before.
-        before: Timestamp,
-        /// Made before.
-        made: Timestamp,
-    },
-    /// Whose newest token's time is over.
-    Expired(Timestamp),
-    /// That never had a token.
-    NeverGenerated,
-    /// Whose tokens were never used.
-    NeverUsed,
-    /// Whose tokens were used last before this moment, or never.
-    UnusedSince(Timestamp),
-    /// Disabled ones.
-    Disabled,
-    /// Deleted ones.
-    Deleted,
-}
-
-/// Which audit entries to read.
-#[derive(Clone, Debug, Default)]
-pub struct AuditFilter {
-    /// Only those behind this number.
-    pub after: u64,
-    /// The newest first, and only those before this number; 0 means from the end.
-    pub newest_before: Option<u64>,
-    /// Only this action.
-    pub action: Option<String>,
-    /// Only this actor.
-    pub actor: Option<String>,
-    /// Without generations by clients: then an index serves those of one client or workspace.
-    pub acts_only: bool,
-    /// At most this many, at most [`PAGE_MAX`].
-    pub limit: u32,
-    /// Of this client.
-    pub client: Option<ClientId>,
-    /// Of this workspace.
-    pub workspace: Option<WorkspaceId>,
 }
 
 /// Connections that read; cheap to clone.
@@ -380,70 +311,4 @@ pub(crate) fn client_and_use(row: &Row<'_>) -> Result<(ClientState, Option<Use>)
         }),
     };
     Ok((state, last))
-}
-
-/// Conditions and their parameters.
-#[derive(Default)]
-struct Asked {
-    conditions: Vec<String>,
-    params: Vec<Value>,
-}
-
-impl Asked {
-    fn and(&mut self, condition: &str, value: impl Into<Value>) {
-        self.params.push(value.into());
-        self.conditions
-            .push(format!("{condition} ${}", self.params.len()));
-    }
-
-    /// A text that holds another, whatever characters that has.
-    fn holds(&mut self, text: &str, part: &str) {
-        let escaped = part
-            .replace('!', "!!")
-            .replace('%', "!%")
-            .replace('_', "!_");
-        self.params.push(format!("%{escaped}%").into());
-        let at = self.params.len();
-        self.conditions
-            .push(format!("{text} LIKE ${at} ESCAPE '!'"));
-    }
-
-    /// Clients in a state.
-    fn state(&mut self, state: StateFilter) {
-        const LIVE: &str = "s.digest IS NOT NULL AND s.ended IS NULL AND c.disabled_at IS NULL";
-        match state {
-            StateFilter::Live(now) => {
-                self.text(LIVE);
-                self.and("coalesce(s.valid_till, 9223372036854775807) >", now.0);
-            }
-            StateFilter::Expiring { now, before, made } => {
-                self.text(LIVE);
-                self.and("s.valid_till >", now.0);
-                self.and("s.valid_till <", before.0);
-                self.and("s.issued_at <", made.0);
-            }
-            StateFilter::Expired(now) => {
-                self.text("s.digest IS NOT NULL AND s.ended IS NULL");
-                self.and("s.valid_till <=", now.0);
-            }
-            StateFilter::NeverGenerated => self.text("s.generation = 0"),
-            StateFilter::NeverUsed => self.text("u.at IS NULL"),
-            StateFilter::UnusedSince(before) => self.and("coalesce(u.at, 0) <", before.0),
-            StateFilter::Disabled => self.text("c.disabled_at IS NOT NULL"),
-            StateFilter::Deleted => self.text("c.deleted_at IS NOT NULL"),
-        }
-    }
-
-    fn text(&mut self, condition: &str) {
-        self.conditions.push(condition.to_owned());
-    }
-
-    fn sql(&self, select: &str, order: &str, limit: u32) -> String {
-        let conditions = match self.conditions.is_empty() {
-            true => String::new(),
-            false => format!(" WHERE {}", self.conditions.join(" AND ")),
-        };
-        let limit = limit.clamp(1, PAGE_MAX);
-        format!("{select}{conditions} ORDER BY {order} LIMIT {limit}")
-    }
 }

@@ -1,0 +1,220 @@
+//! Notices of a workspace: the webhooks that are told, and what became of everything that was sent.
+
+use super::form::{Fault, Field, Form, Word, sentence};
+use super::frame::{Frame, Place};
+use super::once::OncePage;
+use super::reply::{Reply, Trouble, page, see, unprocessable};
+use super::session::{Member, Sent};
+use super::shown::Moment;
+use crate::app::App;
+use crate::verbs::notices::{self, State as Stand};
+use crate::verbs::sign_in::Person;
+use crate::verbs::{webhooks, workspaces};
+use askama::Template;
+use axum::extract::{Path, State};
+use std::sync::Arc;
+use tokenward_core::client::{Role, Workspace};
+use tokenward_core::ids::WorkspaceId;
+use tokenward_core::time::Clock;
+use tokenward_store::notices::{Notice, Target};
+use uuid::Uuid;
+
+/// Notices on a page.
+const PAGE: u32 = 50;
+
+struct HookLine {
+    id: String,
+    url: String,
+    disabled: bool,
+    created: Moment,
+    rotating: bool,
+}
+
+struct NoticeLine {
+    at: Moment,
+    kind: String,
+    to: String,
+    client: String,
+    state: &'static str,
+    tone: &'static str,
+    attempts: u32,
+    next: Option<Moment>,
+    error: String,
+}
+
+#[derive(Template)]
+#[template(path = "console/notices.html")]
+struct NoticesPage {
+    frame: Frame,
+    workspace: String,
+    hooks: Vec<HookLine>,
+    lines: Vec<NoticeLine>,
+    older: Option<u64>,
+    field: Field,
+    fault: Fault,
+    manages: bool,
+    mails: bool,
+    word: Word,
+}
+
+async fn workspace(app: &App, person: &Person, text: &str) -> Result<Workspace, Trouble> {
+    let id = Uuid::try_parse(text).map_err(|_| Trouble::NotFound("workspace"))?;
+    Ok(workspaces::show(app, &person.admin(), WorkspaceId(id)).await?)
+}
+
+async fn shown(
+    app: &App,
+    person: &Person,
+    at: &Workspace,
+    query: &Form,
+    fault: Fault,
+) -> Result<NoticesPage, Trouble> {
+    let (admin, now) = (person.admin(), app.clock().wall());
+    let hooks = webhooks::list(app, &admin, at.id).await?;
+    let after = query.text("after").parse().ok();
+    let (sent, older) = notices::list(app, &admin, at.id, after, PAGE).await?;
+    let url = |id: Uuid| {
+        let known = hooks.iter().find(|hook| hook.id == id);
+        known.map_or_else(|| "a deleted webhook".to_owned(), |hook| hook.url.clone())
+    };
+    let line = |notice: &Notice| {
+        let (state, tone) = match notices::state(notice) {
+            Stand::Waiting if notice.attempts == 0 => ("Waiting", "idle"),
+            Stand::Waiting => ("Tried again later", "warn"),
+            Stand::Delivered => ("Delivered", "good"),
+            Stand::GivenUp => ("Given up", "bad"),
+        };
+        let client = notice.made.client;
+        NoticeLine {
+            at: Moment::new(notice.made.at, now),
+            kind: notice.made.kind.clone(),
+            to: match &notice.made.target {
+                Target::Mail => notice.made.recipient.clone(),
+                Target::Webhook(id) => url(*id),
+            },
+            client: client.map_or_else(String::new, |id| id.to_string()),
+            state,
+            tone,
+            attempts: notice.attempts,
+            next: notice
+                .due_at
+                .filter(|_| notice.attempts > 0)
+                .map(|due| Moment::new(due, now)),
+            error: sentence(&notice.last_error),
+        }
+    };
+    let frame = Frame::new(person, "Notices", "notices")
+        .at(Place::new(at, None))
+        .done(query.text("done"));
+    let manages = matches!(
+        person.member.role,
+        Role::Operator | Role::WorkspaceAdmin { .. }
+    );
+    let field = Field::new("url", "url", "Address of a new webhook", query, &fault);
+    Ok(NoticesPage {
+        word: frame.hidden_word(),
+        frame,
+        workspace: at.id.to_string(),
+        lines: sent.iter().map(line).collect(),
+        older,
+        field: field
+            .hint("An https address of yours. What arrives there is signed by the Standard Webhooks specification.")
+            .auto("off"),
+        fault,
+        manages,
+        mails: app.config.mail_url.is_some(),
+        hooks: hooks
+            .iter()
+            .map(|hook| HookLine {
+                id: hook.id.to_string(),
+                url: hook.url.clone(),
+                disabled: hook.disabled_at.is_some(),
+                created: Moment::plain(hook.created_at),
+                rotating: hook.former.as_ref().is_some_and(|(_, till)| now < *till),
+            })
+            .collect(),
+    })
+}
+
+/// `GET /console/w/{workspace}/notices`
+pub(super) async fn show(
+    State(app): State<Arc<App>>,
+    Path(text): Path<String>,
+    Member(person): Member,
+    uri: http::Uri,
+) -> Reply {
+    let at = workspace(&app, &person, &text).await?;
+    let query = Form::read(uri.query().unwrap_or("").as_bytes()).unwrap_or_default();
+    page(&shown(&app, &person, &at, &query, Fault::default()).await?)
+}
+
+fn once(person: &Person, at: &Workspace, secret: zeroize::Zeroizing<String>) -> Reply {
+    page(&OncePage {
+        frame: Frame::new(person, "Copy the webhook's secret", "notices").at(Place::new(at, None)),
+        heading: "The webhook is ready".to_owned(),
+        explanation: "This is the only time its secret is shown. Your receiver proves with it that a notice is ours: any Standard Webhooks library does that.",
+        what: "Secret",
+        secrets: vec![secret],
+        downloads: Vec::new(),
+        snippets: Vec::new(),
+        next: format!("/console/w/{}/notices", at.id),
+        next_label: "I have kept it: back to the notices",
+    })
+}
+
+/// `POST /console/w/{workspace}/notices`: a new webhook.
+pub(super) async fn create(
+    State(app): State<Arc<App>>,
+    Path(text): Path<String>,
+    sent: Sent,
+) -> Reply {
+    let Sent { person, form } = sent;
+    let at = workspace(&app, &person, &text).await?;
+    match webhooks::create(&app, person.admin(), at.id, form.text("url").trim()).await {
+        Ok((_, secret)) => once(&person, &at, secret),
+        Err(refused) => {
+            let fault = Fault::of(refused)?;
+            unprocessable(&shown(&app, &person, &at, &form, fault).await?)
+        }
+    }
+}
+
+/// `POST /console/w/{workspace}/webhooks/{id}/{act}`
+pub(super) async fn act(
+    State(app): State<Arc<App>>,
+    Path((text, id, act)): Path<(String, String, String)>,
+    sent: Sent,
+) -> Reply {
+    if act == "delete" || act == "disable" {
+        let path = format!("/console/w/{text}/webhooks/{id}/{act}");
+        sent.must_be_proved(&app, &path)?;
+    }
+    let (person, admin) = (&sent.person, sent.person.admin());
+    let at = workspace(&app, person, &text).await?;
+    let id = Uuid::try_parse(&id).map_err(|_| Trouble::NotFound("webhook"))?;
+    // A webhook is one of the workspace in the address, or none.
+    let own = webhooks::list(&app, &admin, at.id).await?;
+    if !own.iter().any(|hook| hook.id == id) {
+        return Err(Trouble::NotFound("webhook"));
+    }
+    let done = match act.as_str() {
+        "rotate" => {
+            let (_, secret) = webhooks::rotate(&app, admin, id).await?;
+            return once(person, &at, secret);
+        }
+        "test" => webhooks::test(&app, admin, id)
+            .await
+            .map(|_| "webhook-test")?,
+        "disable" => webhooks::set_disabled(&app, admin, id, true)
+            .await
+            .map(|_| "webhook")?,
+        "enable" => webhooks::set_disabled(&app, admin, id, false)
+            .await
+            .map(|_| "webhook")?,
+        "delete" => webhooks::delete(&app, admin, id)
+            .await
+            .map(|()| "webhook-deleted")?,
+        _ => return Err(Trouble::NotFound("page")),
+    };
+    Ok(see(&format!("/console/w/{}/notices?done={done}", at.id)))
+}
