@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 /// Bytes of the largest answer read; larger ones end the run.
-const ANSWER_MAX: usize = 16 << 10;
+const ANSWER_MAX: usize = 256 << 10;
 /// A run in which nothing arrives for this long has failed.
 const SILENCE: Duration = Duration::from_secs(10);
 
@@ -156,7 +156,7 @@ impl Line {
 
     /// The status of a whole answer, once it is there.
     fn read(&mut self) -> std::io::Result<Option<u16>> {
-        let mut part = [0; 2048];
+        let mut part = vec![0; 64 << 10];
         loop {
             let count = match self.stream.read(&mut part) {
                 Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),

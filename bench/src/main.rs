@@ -89,6 +89,12 @@ enum Row {
         #[arg(long, default_value_t = 1_000_000)]
         clients: u32,
     },
+    /// The console's pages with many clients, at rest and while checks run.
+    Console {
+        /// API clients in the one workspace.
+        #[arg(long, default_value_t = 100_000)]
+        clients: u32,
+    },
     /// The bare servers of `gateways`: tonic, and hyper's HTTP/2 alone.
     #[command(hide = true)]
     BareGrpc {
@@ -115,6 +121,7 @@ fn main() -> ExitCode {
         Row::HttpCheck { clients } => rows::http_check::run(&mut report, rounds, clients),
         Row::Generate { clients } => rows::generate::run(&mut report, rounds, clients),
         Row::Start { clients } => rows::start::run(&mut report, clients),
+        Row::Console { clients } => rows::console::run(&mut report, rounds, clients),
         Row::BareServer => bare::serve(),
         Row::Gateways { only } => rows::gateways::run(&mut report, rounds, only),
         Row::Tower { clients } => rows::tower::run(&mut report, rounds, clients),

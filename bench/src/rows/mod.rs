@@ -1,6 +1,7 @@
 //! The rows of the performance table, each a module that can run alone.
 
 pub(crate) mod check;
+pub(crate) mod console;
 pub(crate) mod gateways;
 pub(crate) mod generate;
 pub(crate) mod growth;
@@ -36,5 +37,6 @@ pub(crate) fn all(report: &mut Report, rounds: usize) -> Result<(), String> {
     start::run(report, CLIENTS)?;
     gateways::run(report, few(rounds), None)?;
     tower::run(report, rounds, CLIENTS)?;
+    console::run(report, rounds, GENERATING)?;
     growth::run(report, rounds)
 }

@@ -70,6 +70,7 @@ CREATE TABLE session (
 );
 CREATE INDEX session_member ON session (member);
 CREATE INDEX client_place ON client (workspace, environment, no);
+CREATE INDEX audit_act ON audit (seq) WHERE action <> 'token.generate';
 CREATE INDEX audit_client_act ON audit (client, seq) WHERE action <> 'token.generate';
 CREATE INDEX audit_workspace_act ON audit (workspace, seq) WHERE action <> 'token.generate';
 ";

@@ -5,7 +5,7 @@ import { Person, same } from "./person.mjs";
 const { PUBLIC, LINK } = process.env;
 // A passkey belongs to a name.
 const named = (address) => address.replace("127.0.0.1", "localhost");
-const person = await Person.start(named(PUBLIC), {});
+const person = await Person.start(named(PUBLIC), { pictures: process.env.PICTURES });
 const { page } = person;
 person.waived = /status of (401|403|422)/;
 

@@ -4,7 +4,7 @@ import { Person, same } from "./person.mjs";
 
 const { PUBLIC, LINK } = process.env;
 const named = (address) => address.replace("127.0.0.1", "localhost");
-const person = await Person.start(named(PUBLIC), {});
+const person = await Person.start(named(PUBLIC), { pictures: process.env.PICTURES });
 const { page } = person;
 // The provider's own pages are not ours to judge, nor are refusals.
 person.waived = /status of 40\d|Content Security Policy|favicon|ERR_NAME_NOT_RESOLVED/;

@@ -279,7 +279,10 @@ pub(super) fn stale(figures: &UsageFigures, now: Timestamp) -> (Vec<Stale>, bool
         .take(SOURCES)
         .map(|((source, outcome), (n, last))| Stale {
             source,
-            n: count(n),
+            n: match n {
+                1 => "Once".to_owned(),
+                n => format!("{} times", count(n)),
+            },
             what: match outcome {
                 Outcome::Superseded => "a superseded token",
                 Outcome::Expired => "an expired token",
