@@ -87,10 +87,7 @@ pub(super) async fn show(State(app): State<Arc<App>>, Member(person): Member) ->
         let counts = app.store.attachments().counts();
         attached = vec![
             fact("Attached", count(counts.attached as u64)),
-            fact(
-                "Whose stream ended, waited out",
-                count(counts.expelled as u64),
-            ),
+            fact("Whose stream ended, waited out", count(counts.expelled)),
             fact("Answers held for them now", count(counts.held as u64)),
         ];
     }
