@@ -1,13 +1,17 @@
 //! Processes under measurement: where they run, and what processor time they used.
 
+use rustix::io::Errno;
+use rustix::process::Pid;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-/// Puts the server on the first core and the load on the others, where there are at least two.
-pub(crate) struct Split(Option<[CpuSet; 2]>);
+/// Puts the server on the first core and the load on the others, where there are at least two. What this
+/// thread starts once it is dropped runs on all of them again: a core is inherited, and a row that did not
+/// give it back would decide where all later rows run.
+pub(crate) struct Split(Option<[CpuSet; 3]>);
 
 impl Split {
     pub(crate) fn new() -> Self {
@@ -16,7 +20,7 @@ impl Split {
             let (mut server, mut load) = (CpuSet::new(), all);
             server.set(first);
             load.unset(first);
-            (load.count() > 0).then_some([server, load])
+            (load.count() > 0).then_some([server, load, all])
         });
         Self(two)
     }
@@ -24,6 +28,27 @@ impl Split {
     /// What this thread starts from now on runs on the server's core.
     pub(crate) fn starting(&self) {
         self.put(0);
+    }
+
+    /// Puts a running process on the server's core: the test kit starts its processes from a thread of its
+    /// own, which knows nothing of this one's core.
+    pub(crate) fn take(&self, process: u32) -> Result<(), String> {
+        let Some([server, ..]) = &self.0 else {
+            return Ok(());
+        };
+        let folder = format!("/proc/{process}/task");
+        let failed = |error: &dyn std::fmt::Display| format!("{folder}: {error}");
+        for thread in std::fs::read_dir(&folder).map_err(|error| failed(&error))? {
+            let name = thread.map_err(|error| failed(&error))?.file_name();
+            let thread = name.to_string_lossy().parse().ok().and_then(Pid::from_raw);
+            if let Err(error) = sched_setaffinity(thread, server) {
+                // A thread that has ended meanwhile needs no core.
+                if error != Errno::SRCH {
+                    return Err(failed(&error));
+                }
+            }
+        }
+        Ok(())
     }
 
     /// This thread generates load.
@@ -37,6 +62,12 @@ impl Split {
         {
             eprintln!("cores cannot be chosen, so server and load share them: {error}");
         }
+    }
+}
+
+impl Drop for Split {
+    fn drop(&mut self) {
+        self.put(2);
     }
 }
 

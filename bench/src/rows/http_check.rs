@@ -79,11 +79,13 @@ pub(crate) fn server(
     drop(Server::builder().data_dir(data).start());
     seed::sqlite(&data.join("tokenward.sqlite"), clients)?;
     split.starting();
-    Ok(Server::builder()
+    let server = Server::builder()
         .data_dir(data)
         .arg("--check-threads")
         .arg("1")
-        .start())
+        .start();
+    split.take(server.process_id())?;
+    Ok(server)
 }
 
 /// The address in a base URL.
