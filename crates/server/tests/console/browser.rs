@@ -25,8 +25,8 @@ fn walk_at(server: &Server, script: &str, ways: &[(&str, &str)]) {
     let link = link.expect("the link that makes the first operator");
     let output = Command::new("node")
         .arg(folder.join(script))
-        .env("PUBLIC", server.public().to_string())
-        .env("INTERNAL", server.internal().to_string())
+        .env("PUBLIC", server.public())
+        .env("INTERNAL", server.internal())
         .env("LINK", link.trim())
         .envs(ways.iter().copied())
         .output()
