@@ -45,6 +45,10 @@ const HEX_RUN: usize = 40;
 #[must_use]
 pub fn safe(path: &str) -> String {
     let path = decoded(path);
+    // The rest of an invitation's address is a secret of its own kind.
+    if path.contains("/join/") {
+        return "/console/join/(link)".to_owned();
+    }
     let finds = tokenward_core::scan::scan(path.as_bytes());
     let mut out = String::with_capacity(path.len().min(256));
     let mut at = 0;
@@ -115,6 +119,10 @@ mod tests {
         check(&format!("/{}", run.to_uppercase()), "/(hex)");
         let twice: String = run.bytes().map(|byte| format!("%25{byte:02x}")).collect();
         check(&format!("/{twice}"), "/(hex)");
+        let link = "wv_XYyO1zjiRVGCZkOmQWhXfrzordzpLK3Y_uX4lSws";
+        check(&format!("/console/join/{link}"), "/console/join/(link)");
+        check(&format!("/console//join/{link}/"), "/console/join/(link)");
+        check(&format!("/console%2fjoin%2F{link}"), "/console/join/(link)");
         check(&format!("/{}ü", &run[..39]), &format!("/{}ü", &run[..39]));
     }
 }

@@ -276,3 +276,34 @@ async fn a_disabled_or_removed_member_is_out_at_once() {
         .await
         .expect(200, "member.remove");
 }
+
+#[tokio::test]
+async fn a_page_in_the_clear_says_that_nobody_can_stay_signed_in() {
+    let house = House::new().await;
+    let asked = async |headers: &[(&str, &str)]| {
+        let address = format!("{}/console/sign-in", house.server.public());
+        let mut request = reqwest::Client::new().get(address);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        request.send().await.unwrap().text().await.unwrap()
+    };
+    let clear = "This page came in the clear";
+    assert!(
+        asked(&[("host", "tokens.example.com")])
+            .await
+            .contains(clear)
+    );
+    assert!(asked(&[("host", "192.0.2.7:8080")]).await.contains(clear));
+    for fine in [
+        &[][..],
+        &[("host", "localhost:8080")],
+        &[("host", "[::1]:8080")],
+        &[
+            ("host", "tokens.example.com"),
+            ("x-forwarded-proto", "https"),
+        ],
+    ] {
+        assert!(!asked(fine).await.contains(clear), "{fine:?}");
+    }
+}

@@ -59,9 +59,12 @@ impl Form {
         pieces.map(str::to_owned).collect()
     }
 
-    /// What is to be sent again after a sign-in: everything but the old session's word and passwords.
+    /// What is to be sent again after a sign-in: everything but the old session's word, and what proves somebody.
     pub(super) fn kept(&self) -> Vec<(String, String)> {
-        let secret = |name: &str| name == WORD || name.contains("password");
+        let secret = |name: &str| {
+            let once = ["proof", "code", "handle", "credential", "between"];
+            name == WORD || name.contains("password") || once.contains(&name)
+        };
         let kept = self.pairs.iter().filter(|(name, _)| !secret(name));
         kept.map(|(name, value)| (name.clone(), value.to_string()))
             .collect()
@@ -218,7 +221,7 @@ mod tests {
 
     #[test]
     fn a_form_is_read_whole_or_not_at_all() {
-        let form = Form::read(b"label=SAP%20ERP&products=gst&products=e-invoice&x=+a%0Ab%2C+c+&form_word=w&old_password=p").unwrap();
+        let form = Form::read(b"label=SAP%20ERP&products=gst&products=e-invoice&x=+a%0Ab%2C+c+&form_word=w&old_password=p&proof=p&code=1&credential=c").unwrap();
         assert_eq!(form.text("label"), "SAP ERP");
         assert_eq!(
             form.all("products").collect::<Vec<_>>(),

@@ -74,6 +74,8 @@ struct SignInPage {
     way: Way,
     /// No member exists yet: where the link to begin is.
     first_run: bool,
+    /// The page came in the clear from another machine: the browser will keep no session.
+    clear: bool,
     sso: Option<String>,
 }
 
@@ -95,14 +97,28 @@ struct ResumePage {
 }
 
 /// `GET /console/sign-in`
-pub(super) async fn show(State(app): State<Arc<App>>, visitor: Visitor, uri: http::Uri) -> Reply {
+pub(super) async fn show(
+    State(app): State<Arc<App>>,
+    visitor: Visitor,
+    headers: HeaderMap,
+    uri: http::Uri,
+) -> Reply {
     let query = Form::read(uri.query().unwrap_or("").as_bytes()).unwrap_or_default();
     if visitor.person.is_some() {
         return home();
     }
     let mut shown = sign_in_page(&app, &Form::default(), Fault::default(), Way::of(&query));
     shown.first_run = app.store.reader().members().await?.is_empty();
+    shown.clear = came_clear(&app, &headers);
     page(&shown)
+}
+
+/// Whether the page goes in the clear to another machine, as far as can be told: no TLS of ours, none that a proxy
+/// tells of, and a host that is not this one.
+fn came_clear(app: &App, headers: &HeaderMap) -> bool {
+    let proxied = headers.get("x-forwarded-proto");
+    let proxied = proxied.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"https"));
+    app.config.public_tls.is_none() && !proxied && !super::clients::is_here(headers)
 }
 
 fn sign_in_page(app: &App, form: &Form, fault: Fault, way: Way) -> SignInPage {
@@ -118,6 +134,7 @@ fn sign_in_page(app: &App, form: &Form, fault: Fault, way: Way) -> SignInPage {
         fault,
         way,
         first_run: false,
+        clear: false,
         sso: super::sso::name(app),
     }
 }

@@ -17,22 +17,36 @@ pub(in super::super) fn base(app: &App, headers: &HeaderMap) -> String {
     {
         return known.trim_end_matches('/').to_owned();
     }
-    let host = headers.get(header::HOST);
-    let host = host.and_then(|value| value.to_str().ok()).unwrap_or("");
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':' | '[' | ']');
-    let host = if host.is_empty() || !host.chars().all(plain) {
-        "localhost"
-    } else {
-        host
-    };
-    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
-    let bare = name.trim_matches(['[', ']']);
-    let here = bare == "localhost" || bare.parse::<IpAddr>().is_ok_and(|a| a.is_loopback());
+    let host = host(headers);
+    let here = is_here(headers);
     let scheme = match app.config.public_tls.is_none() && here {
         true => "http",
         false => "https",
     };
     format!("{scheme}://{host}")
+}
+
+/// The host a browser called; `localhost` when it is none.
+fn host(headers: &HeaderMap) -> &str {
+    let host = headers.get(header::HOST);
+    let host = host.and_then(|value| value.to_str().ok()).unwrap_or("");
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':' | '[' | ']');
+    if host.is_empty() || !host.chars().all(plain) {
+        return "localhost";
+    }
+    host
+}
+
+/// Whether the host called is this machine, by its loopback names and addresses.
+pub(in super::super) fn is_here(headers: &HeaderMap) -> bool {
+    let host = host(headers);
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => host,
+    };
+    let bare = name.trim_matches(['[', ']']);
+    let address = bare.parse::<IpAddr>();
+    bare == "localhost" || bare.ends_with(".localhost") || address.is_ok_and(|a| a.is_loopback())
 }
 
 /// A name for files and variables: letters, digits, hyphens.
