@@ -1,7 +1,8 @@
 //! What the check costs at a gateway: each gateway with our check, without any, and with a bare server in
-//! our place; and calls over gRPC beside tonic and beside hyper's HTTP/2 alone.
+//! our place.
 
-use crate::ext_authz::{answer, framed, hexadecimal, question};
+use super::calls::calls;
+use crate::ext_authz::{answer, hexadecimal};
 use crate::load;
 use crate::process::Bare;
 use crate::report::{Goal, Report};
@@ -10,7 +11,6 @@ use gateways::{Kind, Places, Running, gateway};
 use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::process::Command;
 use std::time::Duration;
 use tokenward_testkit::{NewClient, Server};
 
@@ -18,17 +18,13 @@ use tokenward_testkit::{NewClient, Server};
 const CONNECTIONS: usize = 64;
 /// How long each contender is loaded in a round.
 const SPAN: Duration = Duration::from_millis(1500);
-/// Connections of the calls over gRPC, and calls under way on each.
-const CALLS: (usize, usize) = (16, 16);
-const METHOD: &str = "envoy.service.auth.v3.Authorization/Check";
-
 /// Everything that runs while gateways are measured.
-struct House {
+pub(super) struct House {
     server: Server,
     unix: PathBuf,
-    token: String,
+    pub(super) token: String,
     /// The check's own answer: who calls, and its whole head as far as hyper does not write it by itself.
-    identity: Vec<(String, String)>,
+    pub(super) identity: Vec<(String, String)>,
     head: Vec<(String, String)>,
     product: Bare,
     _folder: tempfile::TempDir,
@@ -79,7 +75,7 @@ impl House {
         })
     }
 
-    fn internal(&self) -> Result<SocketAddr, String> {
+    pub(super) fn internal(&self) -> Result<SocketAddr, String> {
         let authority = self.server.internal().trim_start_matches("http://");
         authority
             .parse()
@@ -97,7 +93,7 @@ impl House {
         })
     }
 
-    fn permits(&self) -> Result<u64, String> {
+    pub(super) fn permits(&self) -> Result<u64, String> {
         let metrics = load::ask(self.internal()?, "GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n")?;
         let line = metrics
             .lines()
@@ -287,71 +283,6 @@ fn envoy(report: &mut Report, rounds: usize, house: &House) -> Result<(), String
     Ok(())
 }
 
-/// Calls over gRPC without a gateway, by h2load.
-fn calls(report: &mut Report, rounds: usize, house: &House) -> Result<(), String> {
-    let message = hexadecimal(&answer(&house.identity));
-    let tonic = Bare::told(&["bare-grpc", "tonic"], &message)?;
-    let hyper = Bare::told(&["bare-grpc", "hyper"], &message)?;
-    let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
-    let file = folder.path().join("question");
-    std::fs::write(&file, framed(&question(&house.token))).map_err(|error| error.to_string())?;
-    let before = house.permits()?;
-    let failed = RefCell::new(None);
-    let call = |address: SocketAddr| {
-        h2load(address, &file).unwrap_or_else(|why| {
-            *failed.borrow_mut() = Some(why);
-            f64::NAN
-        })
-    };
-    let ours = house.internal()?;
-    let (mut first, mut second, mut third) = (
-        || call(tonic.address),
-        || call(ours),
-        || call(hyper.address),
-    );
-    let measures = interleave(rounds, &mut [&mut first, &mut second, &mut third]);
-    if let Some(why) = failed.into_inner() {
-        return Err(why);
-    }
-    if house.permits()? == before {
-        return Err("no call was permitted".to_owned());
-    }
-    report.section(
-        "Calls over gRPC",
-        &format!(
-            "h2load, {} connections with {} calls under way on each, {rounds} interleaved rounds of a second, servers and load on the same cores. Tonic and hyper answer each call with the same bytes and decode nothing.",
-            CALLS.0, CALLS.1
-        ),
-    );
-    told(
-        report,
-        &measures,
-        &["bare tonic", "our check", "bare hyper, HTTP/2"],
-    );
-    ratio(
-        report,
-        &measures,
-        "our check, of bare tonic",
-        (1, 0),
-        Goal::AtLeast(0.95),
-    );
-    ratio(
-        report,
-        &measures,
-        "our check, of bare hyper",
-        (1, 2),
-        Goal::None,
-    );
-    ratio(
-        report,
-        &measures,
-        "bare hyper, of bare tonic",
-        (2, 0),
-        Goal::None,
-    );
-    Ok(())
-}
-
 fn how(rounds: usize) -> String {
     format!(
         "The recipe of examples/gateways with one worker, {CONNECTIONS} kept connections, gateway, server, product and load on the same cores, {rounds} interleaved rounds of {} ms.",
@@ -359,7 +290,7 @@ fn how(rounds: usize) -> String {
     )
 }
 
-fn told(report: &mut Report, measures: &Measures, names: &[&str]) {
+pub(super) fn told(report: &mut Report, measures: &Measures, names: &[&str]) {
     for (which, name) in names.iter().enumerate() {
         let rate = measures.median(which);
         report.line(
@@ -371,7 +302,7 @@ fn told(report: &mut Report, measures: &Measures, names: &[&str]) {
     }
 }
 
-fn ratio(
+pub(super) fn ratio(
     report: &mut Report,
     measures: &Measures,
     what: &str,
@@ -380,38 +311,4 @@ fn ratio(
 ) {
     let ratio = measures.ratio(of, to);
     report.line(what, &format!("{ratio:.3}"), ratio, goal);
-}
-
-fn h2load(address: SocketAddr, question: &std::path::Path) -> Result<f64, String> {
-    let output = Command::new("h2load")
-        .args([
-            "-c",
-            &CALLS.0.to_string(),
-            "-m",
-            &CALLS.1.to_string(),
-            "-D",
-            "1",
-            "-d",
-        ])
-        .arg(question)
-        .args(["-H", "content-type: application/grpc", "-H", "te: trailers"])
-        .arg(format!("http://{address}/{METHOD}"))
-        .output()
-        .map_err(|error| format!("h2load (Debian's nghttp2-client) did not start: {error}"))?;
-    let said = String::from_utf8_lossy(&output.stdout);
-    let rate = said
-        .lines()
-        .find(|line| line.starts_with("finished in"))
-        .and_then(|line| {
-            line.split(", ")
-                .nth(1)?
-                .trim_end_matches(" req/s")
-                .parse()
-                .ok()
-        });
-    let whole = said.contains(" 0 4xx, 0 5xx") && said.contains(" 0 failed, 0 errored");
-    match rate {
-        Some(rate) if whole => Ok(rate),
-        _ => Err(format!("h2load said:\n{said}")),
-    }
 }

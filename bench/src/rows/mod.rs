@@ -1,5 +1,6 @@
 //! The rows of the performance table, each a module that can run alone.
 
+mod calls;
 pub(crate) mod check;
 pub(crate) mod console;
 pub(crate) mod gateways;
