@@ -4,39 +4,15 @@ use super::confirm::{Agreement, Sure};
 use super::error::CliError;
 use super::once::Once;
 use super::pages::{Pages, Portion};
-use super::session::{Session, id_of, only, slug};
+use super::role::{Role, Within};
+use super::session::{Session, id_of, only};
 use super::settings::{Span, span};
 use super::table::printable;
 use super::views;
-use clap::ValueEnum;
 use reqwest::Method;
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use uuid::Uuid;
-
-/// What the holder of an admin key may do.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
-pub(crate) enum Role {
-    /// Everything.
-    Operator,
-    /// Everything within one workspace.
-    WorkspaceAdmin,
-    /// Clients of the named products within one workspace.
-    ProductAdmin,
-    /// Read only.
-    Auditor,
-}
-
-impl Role {
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Operator => "operator",
-            Self::WorkspaceAdmin => "workspace_admin",
-            Self::ProductAdmin => "product_admin",
-            Self::Auditor => "auditor",
-        }
-    }
-}
 
 /// Commands on admin keys.
 #[derive(clap::Subcommand, Debug)]
@@ -65,12 +41,8 @@ pub(crate) struct CreateArgs {
     /// What its holder may do.
     #[arg(long, value_enum)]
     role: Role,
-    /// Within this workspace alone: id or exact name.
-    #[arg(long, short = 'w')]
-    workspace: Option<String>,
-    /// For this product alone; may be repeated.
-    #[arg(long = "product", value_name = "SLUG", value_parser = slug)]
-    products: Vec<String>,
+    #[command(flatten)]
+    within: Within,
     /// How long it is good: such as 30d, or never.
     #[arg(long, value_name = "SPAN", value_parser = span, default_value = "never")]
     expires_in: Span,
@@ -89,17 +61,12 @@ pub(crate) async fn run(verb: Verb, session: &Session) -> Result<(), CliError> {
         }
         Verb::Create(args) => {
             let once = Once::new(args.key_file.as_deref())?;
-            let workspace = match &args.workspace {
-                Some(name) => Some(session.workspace_id(name).await?),
-                None => None,
-            };
-            let body = json!({
-                "name": args.name,
-                "role": args.role.as_str(),
-                "workspace_id": workspace,
-                "products": (!args.products.is_empty()).then_some(args.products),
-                "expires_in_seconds": match args.expires_in { Span::Seconds(seconds) => Some(seconds), Span::Never => None },
-            });
+            let mut body = args.within.members(args.role, session).await?;
+            body.insert("name".to_owned(), json!(args.name));
+            if let Span::Seconds(seconds) = args.expires_in {
+                body.insert("expires_in_seconds".to_owned(), json!(seconds));
+            }
+            let body = Value::Object(body);
             let mut made = api.send(Method::POST, "/admin-keys", Some(&body)).await?;
             out.note(&format!(
                 "admin key {}",

@@ -48,6 +48,11 @@ impl Api {
         })
     }
 
+    /// The server's public address as used here, without a slash at its end.
+    pub(crate) fn base(&self) -> &str {
+        &self.base
+    }
+
     /// The id of the key in use.
     pub(crate) fn key_id(&self) -> Uuid {
         self.key_id

@@ -12,12 +12,14 @@ mod confirm;
 mod credentials;
 mod error;
 mod impact;
+mod members;
 mod once;
 mod output;
 mod pages;
 mod place;
 mod products;
 mod progress;
+mod role;
 mod scan;
 mod server_commands;
 mod session;
@@ -77,6 +79,8 @@ enum AdminCommand {
     Token(Group<credentials::TokenVerb>),
     /// Admin keys: list, create, revoke.
     AdminKey(Group<admin_keys::Verb>),
+    /// Members, who may sign in to the console: list, invite, change, remove, withdraw.
+    Member(Group<members::Verb>),
     /// The audit log: list, export, verify.
     Audit(Group<audit::Verb>),
 }
@@ -136,6 +140,7 @@ impl AdminCommand {
             Self::Secret(group) => group.common.json,
             Self::Token(group) => group.common.json,
             Self::AdminKey(group) => group.common.json,
+            Self::Member(group) => group.common.json,
             Self::Audit(group) => group.common.json,
         }
     }
@@ -157,6 +162,7 @@ impl AdminCommand {
             Self::AdminKey(group) => {
                 admin_keys::run(group.verb, &Session::new(&group.common)?).await
             }
+            Self::Member(group) => members::run(group.verb, &Session::new(&group.common)?).await,
             Self::Audit(group) => audit::run(group).await,
         }
     }

@@ -258,6 +258,72 @@ pub(crate) fn admin_keys(items: &[Value]) -> Table {
     table
 }
 
+/// A list of members, or of those who are invited: an invitation has an end.
+pub(crate) fn people(items: &[Value]) -> Table {
+    let mut table = Table::new(&[
+        "ID",
+        "E-MAIL",
+        "NAME",
+        "ROLE",
+        "WORKSPACE",
+        "PRODUCTS",
+        "PROOFS",
+        "STATE",
+    ]);
+    for item in items {
+        table.row([
+            text(&item["id"]).into(),
+            or(&item["email"], "whoever holds the link").into(),
+            text(&item["name"]).into(),
+            text(&item["role"]).into(),
+            or(&item["workspace_id"], "all").into(),
+            or(&item["products"], "all").into(),
+            proofs(item).into(),
+            person_state(item),
+        ]);
+    }
+    table
+}
+
+/// One member.
+pub(crate) fn person(item: &Value) -> Table {
+    let mut table = Table::default();
+    table.fact("id", text(&item["id"]));
+    table.fact("e-mail", text(&item["email"]));
+    table.fact("name", text(&item["name"]));
+    table.fact("role", text(&item["role"]));
+    table.fact("workspace", or(&item["workspace_id"], "all"));
+    table.fact("products", or(&item["products"], "all"));
+    table.fact("proofs", proofs(item));
+    table.fact("state", person_state(item));
+    table.fact("joined", text(&item["created_at"]));
+    table
+}
+
+/// What a member proves themselves with.
+fn proofs(member: &Value) -> String {
+    let has = [
+        ("has_password", "password"),
+        ("has_authenticator_app", "authenticator app"),
+        ("single_sign_on", "single sign-on"),
+    ];
+    let has = has.iter().filter(|(flag, _)| member[*flag] == true);
+    let mut words: Vec<String> = has.map(|(_, word)| (*word).to_owned()).collect();
+    match member["passkeys"].as_u64() {
+        None | Some(0) => {}
+        Some(1) => words.push("passkey".to_owned()),
+        Some(several) => words.push(format!("{several} passkeys")),
+    }
+    or(&Value::from(words), NOTHING)
+}
+
+fn person_state(item: &Value) -> Cell {
+    match item["expires_at"].as_str() {
+        Some(till) => Cell::new(&format!("invited till {till}")).tone(Tone::Odd),
+        None => workspace_state(item),
+    }
+}
+
 /// Entries of the audit log.
 pub(crate) fn audit(items: &[Value]) -> Table {
     let mut table = Table::new(&["SEQ", "AT", "ACTOR", "SOURCE", "ACTION", "CLIENT", "DETAIL"]);

@@ -124,6 +124,14 @@ fn check_role(role: &Role, view: &View) -> Result<(), Refused> {
     }
 }
 
+fn written(records: Vec<Record>, entry: Entry) -> Decided {
+    Decided {
+        records,
+        audit: vec![entry],
+        ..Decided::default()
+    }
+}
+
 /// Invites somebody; the link's secret is told here and never again. For somebody who is a member already it is a
 /// way back in: what the link sets replaces what they proved themselves with.
 pub async fn invite(
@@ -167,8 +175,7 @@ pub async fn invite(
         let older = view.invitations.iter().filter(|one| one.email == email);
         let mut records: Vec<Record> = older.map(|one| Record::InvitationRemoved(one.id)).collect();
         records.push(Record::InvitationPut(invitation.clone()));
-        let decided = Decided { records, audit: vec![entry], ..Decided::default() };
-        Ok((decided, invitation))
+        Ok((written(records, entry), invitation))
     });
     decided.await?.map(|invitation| (invitation, ticket))
 }
@@ -204,12 +211,7 @@ pub async fn first_link(app: &App) -> Result<Option<Ticket>, Failure> {
             client: None,
             detail: detail.to_string(),
         };
-        let decided = Decided {
-            records,
-            audit: vec![entry],
-            ..Decided::default()
-        };
-        Ok((decided, true))
+        Ok((written(records, entry), true))
     });
     let made = decided.await?.unwrap_or(false);
     Ok(made.then_some(ticket))
@@ -276,8 +278,7 @@ pub async fn join(app: &App, ticket: &Ticket, joining: Joining) -> Result<Member
             Record::SessionsEnded { member: member.id, but: None },
             Record::MemberPut(Box::new(member.clone())),
         ];
-        let decided = Decided { records, audit: vec![entry], ..Decided::default() };
-        Ok((decided, member))
+        Ok((written(records, entry), member))
     });
     decided.await?
 }
@@ -299,12 +300,7 @@ pub async fn withdraw(app: &App, admin: Admin, id: Uuid) -> Result<(), Refused> 
             &detail,
             view.now,
         );
-        let decided = Decided {
-            records: vec![Record::InvitationRemoved(id)],
-            audit: vec![entry],
-            ..Decided::default()
-        };
-        Ok((decided, ()))
+        Ok((written(vec![Record::InvitationRemoved(id)], entry), ()))
     });
     decided.await?
 }
@@ -318,8 +314,8 @@ pub struct Change {
     pub disabled: Option<bool>,
 }
 
-/// Changes what a member may do; sessions of a disabled member end. Nobody changes themselves, so the last operator
-/// stays one.
+/// Changes what a member may do; their links end, and sessions of a disabled member. Nobody changes themselves, so
+/// the last operator stays one.
 pub async fn change(app: &App, admin: Admin, id: Uuid, change: Change) -> Result<Member, Refused> {
     alter(app, admin, id, change.role.clone(), move |view, member| {
         if let Some(role) = change.role {
@@ -369,7 +365,10 @@ async fn alter(
             return Ok((Decided::nothing(), member));
         }
         let entry = told(&admin, action, &member, view.now);
-        let mut records = Vec::new();
+        // A link made before would bring back who is removed, or give its holder the new role.
+        let links = view.invitations.iter();
+        let links = links.filter(|one| one.email == old.email);
+        let mut records: Vec<Record> = links.map(|one| Record::InvitationRemoved(one.id)).collect();
         if removed {
             records.push(Record::MemberRemoved(id));
         } else {
@@ -381,12 +380,7 @@ async fn alter(
                 });
             }
         }
-        let decided = Decided {
-            records,
-            audit: vec![entry],
-            ..Decided::default()
-        };
-        Ok((decided, member))
+        Ok((written(records, entry), member))
     });
     decided.await?
 }

@@ -55,6 +55,8 @@ fn an_answer_without_its_members_is_dashes_not_a_crash() {
         workspace(&empty),
         products(one),
         admin_keys(one),
+        people(one),
+        person(&empty),
         audit(one),
     ];
     assert!(
@@ -87,6 +89,30 @@ fn admin_keys_products_workspaces_and_audit_entries() {
         audit(&entries),
         workspaces(&spaces),
         products(&slugs),
+    ];
+    insta::assert_snapshot!(tables.map(|table| table.draw(Style::Plain)).join("\n\n"));
+}
+
+#[test]
+fn members_and_those_who_are_invited() {
+    let people_there = [
+        json!({"id": "0198c0de-0000-7000-8000-0000000000ba", "email": "asha@example.com", "name": "Asha",
+            "role": "operator", "workspace_id": null, "products": null, "has_password": true,
+            "has_authenticator_app": true, "passkeys": 2, "single_sign_on": false, "disabled": false,
+            "created_at": "2026-11-01T08:00:00+00:00", "disabled_at": null}),
+        json!({"id": "0198c0de-0000-7000-8000-0000000000bb", "email": "ravi@example.com", "name": "Ravi",
+            "role": "product_admin", "workspace_id": "0198c0de-0000-7000-8000-000000000001", "products": ["gst"],
+            "has_password": false, "has_authenticator_app": false, "passkeys": 0, "single_sign_on": true,
+            "disabled": true, "disabled_at": "2026-11-02T08:00:00+00:00"}),
+    ];
+    let invited = [
+        json!({"id": "0198c0de-0000-7000-8000-0000000000bc", "email": null, "role": "operator",
+            "workspace_id": null, "products": null, "expires_at": "2026-11-24T08:00:00+00:00"}),
+    ];
+    let tables = [
+        people(&people_there),
+        people(&invited),
+        person(&people_there[0]),
     ];
     insta::assert_snapshot!(tables.map(|table| table.draw(Style::Plain)).join("\n\n"));
 }

@@ -3,7 +3,7 @@
 use super::body::Body;
 use super::extract::{Path, Signed, id};
 use super::problem::{Answer, Problem};
-use super::views;
+use super::{role, views};
 use crate::app::App;
 use crate::verbs::admin_keys;
 use axum::extract::State;
@@ -11,9 +11,7 @@ use http::StatusCode;
 use serde::Deserialize;
 use serde_json::json;
 use std::sync::Arc;
-use tokenward_core::client::{LIFETIME_SECONDS_MAX, Role};
-use tokenward_core::ids::WorkspaceId;
-use tokenward_core::label::Slug;
+use tokenward_core::client::LIFETIME_SECONDS_MAX;
 use uuid::Uuid;
 
 /// Body of a creation.
@@ -25,55 +23,6 @@ pub(super) struct Create {
     workspace_id: Option<Uuid>,
     products: Option<Vec<String>>,
     expires_in_seconds: Option<u64>,
-}
-
-impl Create {
-    fn role(&self) -> Result<Role, Problem> {
-        let workspace = self.workspace_id.map(WorkspaceId);
-        let needed = || {
-            Problem::invalid(
-                Some("workspace_id"),
-                "This role is about one workspace: name it.",
-            )
-        };
-        if self.role != "product_admin" && self.products.is_some() {
-            return Err(Problem::invalid(
-                Some("products"),
-                "Only a product_admin names products.",
-            ));
-        }
-        match self.role.as_str() {
-            "operator" if workspace.is_some() => Err(Problem::invalid(
-                Some("workspace_id"),
-                "An operator is about all workspaces.",
-            )),
-            "operator" => Ok(Role::Operator),
-            "workspace_admin" => Ok(Role::WorkspaceAdmin {
-                workspace: workspace.ok_or_else(needed)?,
-            }),
-            "product_admin" => {
-                let slugs = self.products.as_deref().unwrap_or_default();
-                if slugs.is_empty() || slugs.len() > 256 {
-                    return Err(Problem::invalid(
-                        Some("products"),
-                        "A product_admin names 1 to 256 products.",
-                    ));
-                }
-                let parsed: Result<Vec<_>, _> =
-                    slugs.iter().map(|slug| Slug::parse(slug)).collect();
-                let products = parsed.map_err(|why| Problem::invalid(Some("products"), why.0))?;
-                Ok(Role::ProductAdmin {
-                    workspace: workspace.ok_or_else(needed)?,
-                    products,
-                })
-            }
-            "auditor" => Ok(Role::Auditor { workspace }),
-            _ => Err(Problem::invalid(
-                Some("role"),
-                "The roles are operator, workspace_admin, product_admin and auditor.",
-            )),
-        }
-    }
 }
 
 pub(super) async fn list(State(app): State<Arc<App>>, Signed(admin): Signed) -> Answer {
@@ -100,11 +49,16 @@ pub(super) async fn create(
             format!("This must be 1 to {most} seconds."),
         ));
     }
+    let sent = role::Sent {
+        role: &body.role,
+        workspace_id: body.workspace_id,
+        products: body.products.as_deref(),
+    };
     let (record, key) = admin_keys::create(
         &app,
         admin,
         &body.name,
-        body.role()?,
+        sent.read()?,
         body.expires_in_seconds,
     )
     .await?;

@@ -6,9 +6,11 @@ mod body;
 mod clients;
 mod extract;
 mod keys;
+mod members;
 mod openapi;
 pub mod problem;
 mod products;
+mod role;
 mod status;
 mod usage;
 mod views;
@@ -64,6 +66,13 @@ fn routes() -> Vec<openapi::Route<Arc<App>>> {
         operation::list_notices().by(webhooks::notices),
         operation::list_audit().by(audit::list),
         operation::verify_audit().by(audit::verify),
+        operation::list_members().by(members::list),
+        operation::invite_member().by(members::invite),
+        operation::show_member().by(members::show),
+        operation::change_member().by(members::change),
+        operation::remove_member().by(members::remove),
+        operation::list_invitations().by(members::invited),
+        operation::withdraw_invitation().by(members::withdraw),
         operation::list_admin_keys().by(keys::list),
         operation::create_admin_key().by(keys::create),
         operation::revoke_admin_key().by(keys::revoke),

@@ -1,5 +1,6 @@
 //! How things look in JSON. Digests are in none of them.
 
+use super::role;
 use crate::app::App;
 use crate::verbs::clients::Read;
 use crate::verbs::settings::product_slugs;
@@ -7,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use serde_json::{Value, json};
 use tokenward_core::audit::Written;
-use tokenward_core::client::{AdminKeyRecord, Product, Role, Workspace};
+use tokenward_core::client::{AdminKeyRecord, Product, Workspace};
 use tokenward_core::time::{Clock, Timestamp};
 
 /// A JSON answer that nobody may store.
@@ -102,25 +103,14 @@ pub(super) fn client(app: &App, read: &Read) -> Value {
 }
 
 pub(super) fn admin_key(key: &AdminKeyRecord) -> Value {
-    let (role, workspace, products) = match &key.role {
-        Role::Operator => ("operator", None, None),
-        Role::WorkspaceAdmin { workspace } => ("workspace_admin", Some(*workspace), None),
-        Role::ProductAdmin {
-            workspace,
-            products,
-        } => ("product_admin", Some(*workspace), Some(products)),
-        Role::Auditor { workspace } => ("auditor", *workspace, None),
-    };
-    json!({
+    let about = json!({
         "id": key.id,
         "name": key.name,
-        "role": role,
-        "workspace_id": workspace,
-        "products": products,
         "created_at": key.created_at.iso(),
         "expires_at": key.expires_at.map(Timestamp::iso),
         "revoked_at": key.revoked_at.map(Timestamp::iso),
-    })
+    });
+    role::told(&key.role, about)
 }
 
 pub(super) fn audit_entry(entry: &Written) -> Value {

@@ -4,12 +4,14 @@
 
 mod answers;
 mod operations;
+mod people;
 mod public;
 mod schemas;
 mod told;
 mod told_schemas;
 
 pub(super) use operations::*;
+pub(super) use people::*;
 pub(super) use told::*;
 
 use axum::handler::Handler;
@@ -169,6 +171,7 @@ fn document() -> Value {
             { "name": "clients", "description": "API clients, their client secrets and access tokens" },
             { "name": "notices", "description": "webhooks, and what was told by them and by e-mail" },
             { "name": "audit" },
+            { "name": "members", "description": "who may sign in to the console, and who is invited" },
             { "name": "admin-keys" },
             { "name": "server" },
         ],

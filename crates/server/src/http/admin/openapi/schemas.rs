@@ -1,6 +1,6 @@
 //! The bodies of the document, of requests and answers.
 
-use super::told_schemas;
+use super::{people, told_schemas};
 use serde_json::{Value, json};
 use tokenward_core::client::{
     EMAILS_MAX, HANDOVER_SECONDS_MAX, LIFETIME_SECONDS_MAX, PRODUCTS_MAX, RENEW_BEFORE_SECONDS_MAX,
@@ -33,7 +33,7 @@ pub(super) fn or_null(schema: Value) -> Value {
     json!({ "anyOf": [schema, { "type": "null" }] })
 }
 
-fn list(items: Value, most: usize) -> Value {
+pub(super) fn list(items: Value, most: usize) -> Value {
     json!({ "type": "array", "items": items, "maxItems": most })
 }
 
@@ -55,7 +55,7 @@ const NEVER: &str = r"\u0000-\u001f\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2060
 /// Blanks, which none begins or ends with.
 const BLANK: &str = r" \u00a0\u1680\u2000-\u200a\u202f\u205f\u3000";
 
-fn text(most_bytes: usize, what: &str) -> Value {
+pub(super) fn text(most_bytes: usize, what: &str) -> Value {
     let description = format!("{what}: at most {most_bytes} bytes of UTF-8");
     let end = format!("[^{NEVER}{BLANK}]");
     json!({
@@ -83,7 +83,7 @@ fn environment() -> Value {
     json!({ "type": "string", "enum": ["sandbox", "production"] })
 }
 
-fn role() -> Value {
+pub(super) fn role() -> Value {
     json!({ "type": "string", "enum": ["operator", "workspace_admin", "product_admin", "auditor"] })
 }
 
@@ -193,14 +193,26 @@ fn audit_verified() -> Value {
     json!({ "oneOf": [good, bad] })
 }
 
-fn admin_key_create() -> Value {
+/// The workspace of a role that is given.
+pub(super) fn named_workspace() -> Value {
+    let words = "for every role but operator; an auditor may do without";
+    with(or_null(uuid()), json!({ "description": words }))
+}
+
+/// The products of a role that is given.
+pub(super) fn named_products() -> Value {
     let products =
         json!({ "type": "array", "items": slug(), "minItems": 1, "maxItems": PRODUCTS_MAX });
+    let words = "for a product_admin, and only for one";
+    with(or_null(products), json!({ "description": words }))
+}
+
+fn admin_key_create() -> Value {
     let members = json!({
         "name": text(NAME_BYTES_MAX, "a name"),
         "role": role(),
-        "workspace_id": with(or_null(uuid()), json!({ "description": "for every role but operator; an auditor may do without" })),
-        "products": with(or_null(products), json!({ "description": "for a product_admin, and only for one" })),
+        "workspace_id": named_workspace(),
+        "products": named_products(),
         "expires_in_seconds": or_null(seconds(1, LIFETIME_SECONDS_MAX)),
     });
     object(&["name", "role"], members)
@@ -320,5 +332,5 @@ pub(super) fn schemas() -> Value {
         "OAuthError": whole(json!({ "error": { "type": "string" }, "error_description": { "type": "string" } })),
         "OAuthMetadata": metadata(),
     });
-    with(all, told_schemas::schemas())
+    with(with(all, told_schemas::schemas()), people::schemas())
 }

@@ -1,0 +1,193 @@
+//! `tokenward member`.
+
+use super::confirm::{Agreement, Sure};
+use super::error::CliError;
+use super::once::Once;
+use super::pages::{Pages, Portion};
+use super::role::{Role, Within};
+use super::session::{Session, id_of, only};
+use super::table::printable;
+use super::views;
+use reqwest::Method;
+use serde_json::{Map, Value, json};
+use std::path::PathBuf;
+use uuid::Uuid;
+
+/// Told with `member --help` and `member invite --help`.
+const WAY_BACK: &str = "Locked out of the console? An operator's admin key is the way back in, for members too:\n  \
+    tokenward member invite --role operator --email you@example.com\n\
+    Open the link and choose a new password; it replaces what was set before.";
+
+/// Commands on members.
+#[derive(clap::Subcommand, Debug)]
+#[command(after_help = WAY_BACK)]
+pub(crate) enum Verb {
+    /// List members, then those who are invited.
+    List(Portion),
+    /// Invite somebody, or let a member back in; the link goes to standard output, once.
+    #[command(after_help = WAY_BACK)]
+    Invite(InviteArgs),
+    /// Give a member another role, disable or enable them.
+    Change(ChangeArgs),
+    /// Remove a member; their sessions end at once.
+    Remove {
+        /// Their id or e-mail address.
+        member: String,
+        #[command(flatten)]
+        sure: Sure,
+    },
+    /// Withdraw an invitation: its link is worthless from then on.
+    Withdraw {
+        /// Its id, or the e-mail address invited.
+        invitation: String,
+        #[command(flatten)]
+        sure: Sure,
+    },
+}
+
+/// An invitation.
+#[derive(clap::Args, Debug)]
+pub(crate) struct InviteArgs {
+    /// The e-mail address they sign in with.
+    #[arg(long)]
+    email: String,
+    /// What they may do; of a member who is let back in, their own role.
+    #[arg(long, value_enum)]
+    role: Role,
+    #[command(flatten)]
+    within: Within,
+    /// Write the link into this new file, readable by you alone, instead of to standard output.
+    #[arg(long, value_name = "PATH")]
+    link_file: Option<PathBuf>,
+}
+
+/// What is to be different.
+#[derive(clap::Args, Debug)]
+#[command(group = clap::ArgGroup::new("change").args(["role", "disable", "enable"]).multiple(true).required(true))]
+pub(crate) struct ChangeArgs {
+    /// Their id or e-mail address.
+    member: String,
+    /// What they may do from now on.
+    #[arg(long, value_enum)]
+    role: Option<Role>,
+    #[command(flatten)]
+    within: Within,
+    /// Let them sign in no more; their sessions end at once.
+    #[arg(long, conflicts_with = "enable")]
+    disable: bool,
+    /// Let them sign in again.
+    #[arg(long)]
+    enable: bool,
+    #[command(flatten)]
+    sure: Sure,
+}
+
+/// Carries out one command.
+pub(crate) async fn run(verb: Verb, session: &Session) -> Result<(), CliError> {
+    let Session { api, out } = session;
+    match verb {
+        Verb::List(portion) => {
+            let mut both =
+                ["/members", "/invitations"].map(|path| Pages::new(api, path, Vec::new(), None));
+            out.lists_up_to(&mut both, portion.limit, |_| true, views::people)
+                .await
+        }
+        Verb::Invite(args) => invite(args, session).await,
+        Verb::Change(args) => change(args, session).await,
+        Verb::Remove { member, sure } => {
+            let found = find(session, "/members", "member", &member).await?;
+            sure.ask(&warning("removes", &found), Agreement::Yes)?;
+            let path = format!("/members/{}", id_of(found)?);
+            api.send(Method::DELETE, &path, None).await?;
+            out.note("Removed.");
+            Ok(())
+        }
+        Verb::Withdraw { invitation, sure } => {
+            let found = find(session, "/invitations", "invitation", &invitation).await?;
+            let told = format!(
+                "This withdraws the invitation of {}: its link is worthless from that moment.",
+                name(&found)
+            );
+            sure.ask(&told, Agreement::Yes)?;
+            let path = format!("/invitations/{}", id_of(found)?);
+            api.send(Method::DELETE, &path, None).await?;
+            out.note("Withdrawn.");
+            Ok(())
+        }
+    }
+}
+
+async fn invite(args: InviteArgs, session: &Session) -> Result<(), CliError> {
+    let Session { api, out } = session;
+    let once = Once::new(args.link_file.as_deref())?;
+    let mut body = args.within.members(args.role, session).await?;
+    body.insert("email".to_owned(), json!(args.email));
+    let mut made = api
+        .send(Method::POST, "/members", Some(&Value::Object(body)))
+        .await?;
+    let Some(path) = made["join_path"].as_str() else {
+        let why = "the server's answer holds no link; invite again";
+        return Err(CliError::Failed(why.to_owned()));
+    };
+    made["link"] = json!(format!("{}{path}", api.base()));
+    // The path alone is the link too: it is not to be in an answer that goes without the link.
+    if let Some(members) = made.as_object_mut() {
+        members.remove("join_path");
+    }
+    out.note(&format!(
+        "{} is invited till {}. Send them the link by a way that only they read; it works once.",
+        name(&made["invitation"]),
+        views::text(&made["invitation"]["expires_at"])
+    ));
+    out.note(
+        "It begins with the address used here: put the one they reach the server by in its place.",
+    );
+    once.deliver(&mut made, "link", "link", out)
+}
+
+async fn change(args: ChangeArgs, session: &Session) -> Result<(), CliError> {
+    let found = find(session, "/members", "member", &args.member).await?;
+    let mut body = match args.role {
+        Some(role) => args.within.members(role, session).await?,
+        None => Map::new(),
+    };
+    if args.disable {
+        args.sure
+            .ask(&warning("disables", &found), Agreement::Yes)?;
+    }
+    if args.disable || args.enable {
+        body.insert("disabled".to_owned(), json!(args.disable));
+    }
+    let path = format!("/members/{}", id_of(found)?);
+    let changed = session
+        .api
+        .send(Method::PATCH, &path, Some(&Value::Object(body)))
+        .await?;
+    session.out.object(&changed, views::person)
+}
+
+/// One of a list, by its id or e-mail address.
+async fn find(session: &Session, path: &str, what: &str, named: &str) -> Result<Value, CliError> {
+    let email = named.trim().to_lowercase();
+    let wanted = |found: &Value| match Uuid::try_parse(named) {
+        Ok(id) => found["id"] == id.to_string(),
+        Err(_) => found["email"] == email.as_str(),
+    };
+    let mut pages = Pages::new(&session.api, path, Vec::new(), None);
+    only(pages.find(wanted).await?, what, named)
+}
+
+fn name(one: &Value) -> String {
+    match one["email"].as_str() {
+        Some(email) => printable(email),
+        None => "the first operator".to_owned(),
+    }
+}
+
+fn warning(act: &str, member: &Value) -> String {
+    let role = printable(&views::text(&member["role"]));
+    format!(
+        "This {act} the member {} ({role}).\nThey are signed out everywhere from that moment. Admin keys they know stay good.",
+        name(member)
+    )
+}

@@ -1,0 +1,61 @@
+//! Roles as flags, and the JSON they make: the same for admin keys and members.
+
+use super::error::CliError;
+use super::session::{Session, slug};
+use clap::ValueEnum;
+use serde_json::{Map, Value, json};
+
+/// What an administrator may do.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(crate) enum Role {
+    /// Everything.
+    Operator,
+    /// Everything within one workspace.
+    WorkspaceAdmin,
+    /// Clients of the named products within one workspace.
+    ProductAdmin,
+    /// Read only.
+    Auditor,
+}
+
+impl Role {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Operator => "operator",
+            Self::WorkspaceAdmin => "workspace_admin",
+            Self::ProductAdmin => "product_admin",
+            Self::Auditor => "auditor",
+        }
+    }
+}
+
+/// What a role is about.
+#[derive(clap::Args, Clone, Debug, Default)]
+pub(crate) struct Within {
+    /// Within this workspace alone: id or exact name.
+    #[arg(long, short = 'w', requires = "role")]
+    workspace: Option<String>,
+    /// For this product alone; may be repeated.
+    #[arg(long = "product", value_name = "SLUG", value_parser = slug, requires = "role")]
+    products: Vec<String>,
+}
+
+impl Within {
+    /// The members to send for a role.
+    pub(crate) async fn members(
+        self,
+        role: Role,
+        session: &Session,
+    ) -> Result<Map<String, Value>, CliError> {
+        let workspace = match &self.workspace {
+            Some(name) => Some(session.workspace_id(name).await?),
+            None => None,
+        };
+        let products = (!self.products.is_empty()).then_some(self.products);
+        Ok(Map::from_iter([
+            ("role".to_owned(), json!(role.as_str())),
+            ("workspace_id".to_owned(), json!(workspace)),
+            ("products".to_owned(), json!(products)),
+        ]))
+    }
+}
