@@ -5,6 +5,7 @@ use crate::data_dir::{self, DataDir};
 use crate::random;
 use crate::serve::Fault;
 use serde_json::json;
+use std::path::Path;
 use tokenward_core::audit::{Actor, Entry};
 use tokenward_core::client::{AdminKeyRecord, Role};
 use tokenward_core::label::Name;
@@ -16,15 +17,14 @@ const GIVEN: &str = "TOKENWARD_BOOTSTRAP_ADMIN_KEY";
 
 /// Offers the console's first operator a link while nobody can sign in: written to the data directory for its owner
 /// only, and shown on a terminal; never in a log.
-pub(crate) async fn first_link(app: &App, directory: &DataDir, base: &str) -> Result<(), Fault> {
-    let path = directory.file(data_dir::CONSOLE_LINK);
+pub(crate) async fn first_link(app: &App, path: &Path, base: &str) -> Result<(), Fault> {
     let made = crate::verbs::members::first_link(app).await?;
-    data_dir::remove(&path)?;
+    data_dir::remove(path)?;
     let Some(ticket) = made else {
         return Ok(());
     };
     let link = zeroize::Zeroizing::new(format!("{base}/console/join/{}", ticket.expose().as_str()));
-    data_dir::create_private(&path, format!("{}\n", link.as_str()).as_bytes())?;
+    data_dir::create_private(path, format!("{}\n", link.as_str()).as_bytes())?;
     tracing::warn!(
         "nobody can sign in to the console yet; the link that makes its first operator is in {}, good once and for a day",
         path.display()

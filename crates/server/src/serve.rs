@@ -20,6 +20,9 @@ use tokio::sync::watch;
 /// How often uses and counts are written, and the last change is remembered.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
 
+/// How long a start waits for the link to the console.
+const LINK_PATIENCE: Duration = Duration::from_secs(1);
+
 /// What a start or a run can end with; a sentence for the operator.
 pub type Fault = Box<dyn Error + Send + Sync>;
 
@@ -119,7 +122,12 @@ async fn serve(config: Config) -> Result<(), Fault> {
         Some(known) => known.trim_end_matches('/').to_owned(),
         None => format!("{}://{reachable}", scheme(&public_tls)),
     };
-    bootstrap::first_link(&app, &directory, &base).await?;
+    let mut linking = tokio::spawn(offer_link(
+        Arc::clone(&app),
+        directory.file(data_dir::CONSOLE_LINK),
+        base,
+    ));
+    let _ = tokio::time::timeout(LINK_PATIENCE, &mut linking).await;
     data_dir::replace(
         &directory.file(data_dir::LISTENING),
         format!("{addresses}\n").as_bytes(),
@@ -134,6 +142,7 @@ async fn serve(config: Config) -> Result<(), Fault> {
         app.config.drain_seconds
     );
     app.stop();
+    linking.abort();
     let _ = stop.send(true);
     let _ = public.await;
     for thread in threads {
@@ -152,6 +161,14 @@ async fn serve(config: Config) -> Result<(), Fault> {
     tokio::task::spawn_blocking(move || writer.join()).await?;
     tracing::info!(change, "stopped");
     outcome
+}
+
+/// Offers the console's first operator a link. That is a change like any other: after a restore it is answered only
+/// when no replica of the time before can vouch any more, and the start does not wait for that.
+async fn offer_link(app: Arc<App>, path: std::path::PathBuf, base: String) {
+    if let Err(error) = bootstrap::first_link(&app, &path, &base).await {
+        tracing::error!("no link for the console's first operator: {error}");
+    }
 }
 
 /// A store that was here and is gone must not be replaced by an empty one in silence.

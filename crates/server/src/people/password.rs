@@ -85,12 +85,17 @@ pub fn judge(password: &str, own: &[&str]) -> Result<(), String> {
         return Err(format!("use at most {BYTES_MAX} bytes"));
     }
     let judged: String = password.chars().take(JUDGED_MAX).collect();
-    let parts: Vec<&str> = own
-        .iter()
-        .flat_map(|word| word.split(['@', '.', ' ', '-', '_']).chain([*word]))
-        .chain(["tokenward", "cleartax", "clear"])
-        .filter(|part| part.len() > 2)
-        .collect();
+    let apart = ['@', '.', ' ', '-', '_'];
+    let mut words: Vec<String> = ["tokenward", "cleartax"].map(str::to_owned).to_vec();
+    for word in own {
+        words.extend(word.split(apart).map(str::to_owned));
+        // A name without its blanks, an address up to its sign, is what people take first.
+        let local = word.split('@').next().unwrap_or(word);
+        words.push(local.replace(apart, ""));
+        words.push((*word).to_owned());
+    }
+    let parts: Vec<&str> = words.iter().map(String::as_str).collect();
+    let parts: Vec<&str> = parts.into_iter().filter(|part| part.len() > 2).collect();
     let estimate = zxcvbn::zxcvbn(&judged, &parts);
     if estimate.score() >= Score::Three {
         return Ok(());

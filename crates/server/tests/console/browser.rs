@@ -50,6 +50,16 @@ fn the_seed_walked_in_the_dark_on_a_phone() {
 }
 
 #[test]
+fn the_seed_walked_in_the_dark_on_a_wide_screen() {
+    walk("walk.mjs", &[("SCHEME", "dark"), ("WIDTH", "1440")]);
+}
+
+#[test]
+fn the_seed_walked_in_light_on_a_phone() {
+    walk("walk.mjs", &[("SCHEME", "light"), ("WIDTH", "390")]);
+}
+
+#[test]
 fn the_seed_walked_without_a_script() {
     walk("walk.mjs", &[("SCRIPT", "off")]);
 }
