@@ -5,6 +5,7 @@ mod acts;
 mod audit;
 mod credentials;
 mod lists;
+mod members;
 mod refusals;
 mod run;
 mod scan;

@@ -14,6 +14,9 @@ pub(crate) fn acts() -> Vec<Act> {
     let change = || Some(json!({ "renew_before_seconds": 60 }));
     let widen = || Some(json!({ "products": null }));
     let key = || Some(json!({ "name": "k", "role": "auditor" }));
+    let invite = |role: &str, workspace: Option<&str>| {
+        Some(json!({ "email": "new@example.com", "role": role, "workspace_id": workspace }))
+    };
     vec![
         ("GET", "/workspaces", None, [200, 200, 200, 200, 200]),
         ("POST", "/workspaces", rename(), [201, 403, 403, 403, 403]),
@@ -343,6 +346,99 @@ pub(crate) fn acts() -> Vec<Act> {
             [200, 404, 403, 404, 200],
         ),
         ("GET", "/audit/verify", None, [200, 403, 403, 403, 200]),
+        ("GET", "/members", None, [200, 200, 403, 200, 200]),
+        ("GET", "/invitations", None, [200, 200, 403, 200, 200]),
+        ("GET", "/members/{member}", None, [200, 200, 403, 200, 200]),
+        (
+            "GET",
+            "/members/{far_member}",
+            None,
+            [200, 404, 403, 404, 200],
+        ),
+        (
+            "POST",
+            "/members",
+            invite("operator", None),
+            [201, 403, 403, 403, 403],
+        ),
+        (
+            "POST",
+            "/members",
+            invite("auditor", None),
+            [201, 403, 403, 403, 403],
+        ),
+        (
+            "POST",
+            "/members",
+            invite("auditor", Some("{acme}")),
+            [201, 201, 403, 403, 403],
+        ),
+        (
+            "POST",
+            "/members",
+            invite("workspace_admin", Some("{acme}")),
+            [201, 201, 403, 403, 403],
+        ),
+        (
+            "POST",
+            "/members",
+            invite("workspace_admin", Some("{other}")),
+            [201, 403, 403, 403, 403],
+        ),
+        (
+            "PATCH",
+            "/members/{member}",
+            Some(json!({ "disabled": true })),
+            [200, 200, 403, 403, 403],
+        ),
+        (
+            "PATCH",
+            "/members/{far_member}",
+            Some(json!({ "disabled": true })),
+            [200, 404, 403, 404, 403],
+        ),
+        (
+            "PATCH",
+            "/members/{member}",
+            Some(json!({ "role": "operator" })),
+            [200, 403, 403, 403, 403],
+        ),
+        (
+            "PATCH",
+            "/members/{member}",
+            Some(json!({ "role": "workspace_admin", "workspace_id": "{acme}" })),
+            [200, 200, 403, 403, 403],
+        ),
+        (
+            "PATCH",
+            "/members/{member}",
+            Some(json!({ "role": "workspace_admin", "workspace_id": "{other}" })),
+            [200, 403, 403, 403, 403],
+        ),
+        (
+            "DELETE",
+            "/members/{member}",
+            None,
+            [204, 204, 403, 403, 403],
+        ),
+        (
+            "DELETE",
+            "/members/{far_member}",
+            None,
+            [204, 404, 403, 404, 403],
+        ),
+        (
+            "DELETE",
+            "/invitations/{invitation}",
+            None,
+            [204, 204, 403, 403, 403],
+        ),
+        (
+            "DELETE",
+            "/invitations/{far_invitation}",
+            None,
+            [204, 404, 403, 404, 403],
+        ),
         ("GET", "/admin-keys", None, [200, 403, 403, 403, 403]),
         ("POST", "/admin-keys", key(), [201, 403, 403, 403, 403]),
         (

@@ -92,6 +92,10 @@ async fn every_role_may_do_what_the_table_says_and_nothing_else() {
                 ),
                 false => (NOBODY.to_owned(), NOBODY.to_owned()),
             };
+            let people = match path.contains("member}") || path.contains("invitation}") {
+                true => People::new(&house, &other).await,
+                false => People::default(),
+            };
             let fill = |path: &str| {
                 path.replace("{acme}", &house.acme)
                     .replace("{other}", &other)
@@ -99,6 +103,10 @@ async fn every_role_may_do_what_the_table_says_and_nothing_else() {
                     .replace("{all}", &all.id)
                     .replace("{far}", &far.id)
                     .replace("{key}", &key)
+                    .replace("{member}", &people.member)
+                    .replace("{far_member}", &people.far_member)
+                    .replace("{invitation}", &people.invitation)
+                    .replace("{far_invitation}", &people.far_invitation)
                     .replace("{hook}", &hook)
                     .replace("{far_hook}", &far_hook)
                     .replace("label=gst", &format!("label={}", gst.label))
@@ -109,6 +117,7 @@ async fn every_role_may_do_what_the_table_says_and_nothing_else() {
             if let Some(label) = body.as_mut().and_then(|body| body.get_mut("label")) {
                 *label = json!(format!("new {nth} {column}"));
             }
+            let body = body.map(|body| serde_json::from_str(&fill(&body.to_string())).unwrap());
             let answer = call(role, method, &fill(path), body.as_ref()).await;
             if answer.status != expected {
                 wrong.push(format!(
@@ -119,9 +128,10 @@ async fn every_role_may_do_what_the_table_says_and_nothing_else() {
             // What is another's and what is nobody's are one answer.
             if answer.status == 404 && path.contains("/{") {
                 let ids = [&house.acme, &other, &gst.id, &all.id, &far.id, &far_hook];
-                let unknown = ids
-                    .iter()
-                    .fold(fill(path), |path, id| path.replace(*id, NOBODY));
+                let ids = ids
+                    .into_iter()
+                    .chain([&people.far_member, &people.far_invitation]);
+                let unknown = ids.fold(fill(path), |path, id| path.replace(id, NOBODY));
                 let unknown = call(role, method, &unknown, body.as_ref()).await;
                 if seen(&answer) != seen(&unknown) {
                     wrong.push(format!(
@@ -134,6 +144,37 @@ async fn every_role_may_do_what_the_table_says_and_nothing_else() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     let verified = house.api.verify_audit().await.unwrap().expect(200).json();
     assert_eq!(verified["ok"], true);
+}
+
+/// An auditor of acme and one of another workspace, and as many who are invited, in the place of any that are there.
+struct People {
+    member: String,
+    far_member: String,
+    invitation: String,
+    far_invitation: String,
+}
+
+impl Default for People {
+    fn default() -> Self {
+        let nobody = || NOBODY.to_owned();
+        Self {
+            member: nobody(),
+            far_member: nobody(),
+            invitation: nobody(),
+            far_invitation: nobody(),
+        }
+    }
+}
+
+impl People {
+    async fn new(house: &House, other: &str) -> Self {
+        Self {
+            member: house.member("near@example.com", &house.acme).await,
+            far_member: house.member("far@example.com", other).await,
+            invitation: house.invited("soon@example.com", &house.acme).await.0,
+            far_invitation: house.invited("later@example.com", other).await.0,
+        }
+    }
 }
 
 /// A webhook in the place of any that is there.

@@ -13,6 +13,7 @@ mod generate_ways;
 mod house;
 mod http2;
 mod lifecycle;
+mod members;
 mod observe;
 mod outage;
 mod seen;

@@ -1,0 +1,95 @@
+//! Members from the command line: the way in, the way back in, and out.
+
+use crate::run::{run, server, word};
+use reqwest::Method;
+use std::os::unix::fs::PermissionsExt as _;
+use tokenward_testkit::Server;
+
+const ASHA: &str = "asha@example.com";
+
+/// Opens a link and chooses a password; the status.
+async fn join(server: &Server, link: &str) -> u16 {
+    let base = server.public().to_string();
+    let path = link.strip_prefix(base.trim_end_matches('/'));
+    let path = path.unwrap_or_else(|| panic!("{link} is not at {base}"));
+    let form = "name=Asha&password=plum-tractor-7-galaxy&password_again=plum-tractor-7-galaxy";
+    let api = server.api();
+    let request = api.public(Method::POST, path);
+    let request = request
+        .header("content-type", "application/x-www-form-urlencoded")
+        .header("sec-fetch-site", "same-origin")
+        .body(form);
+    api.send(request).await.unwrap().status
+}
+
+#[tokio::test]
+async fn an_admin_key_lets_an_operator_in_and_back_in() {
+    let server = server();
+    let invite = ["member", "invite", "--role", "operator", "--email", ASHA];
+    let first = run(&server, &invite);
+    let link = first.expect(0).to_owned();
+    assert!(first.stderr.contains("never be shown again"), "{first:?}");
+    let listed = run(&server, &["member", "list"]);
+    assert!(listed.expect(0).contains("invited till"), "{listed:?}");
+    assert!(!listed.stdout.contains(link.rsplit('/').next().unwrap()));
+    assert!(matches!(join(&server, &link).await, 200..=303));
+
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("link");
+    let again = run(
+        &server,
+        &[&invite[..], &["--link-file", word(&path), "--json"]].concat(),
+    );
+    let link = std::fs::read_to_string(&path).unwrap();
+    let secret = link.trim_end().rsplit('/').next().unwrap();
+    assert!(!again.stdout.contains(secret), "{again:?}");
+    assert_eq!(again.json()["invitation"]["email"], ASHA);
+    let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    assert!(matches!(join(&server, link.trim_end()).await, 200..=303));
+    let listed = run(&server, &["member", "list", "--json"]).json();
+    let items = listed["items"].as_array().unwrap();
+    let hers = items.iter().filter(|one| one["email"] == ASHA).count();
+    // The first operator's link is among them: nobody used it.
+    assert_eq!((hers, items.len()), (1, 2), "{listed}");
+}
+
+#[tokio::test]
+async fn members_are_changed_and_removed_and_nothing_is_done_unasked() {
+    let server = server();
+    let words = [
+        "member", "invite", "--role", "auditor", "-w", "acme", "--email", ASHA,
+    ];
+    let link = run(&server, &words).expect(0).to_owned();
+    assert!(matches!(join(&server, &link).await, 200..=303));
+
+    let change = |more: &[&str]| {
+        run(
+            &server,
+            &[&["member", "change", ASHA, "--json"], more].concat(),
+        )
+    };
+    let roles = ["--role", "product-admin", "-w", "acme", "--product", "gst"];
+    let changed = change(&roles).json();
+    assert_eq!(changed["role"], "product_admin");
+    assert_eq!(changed["products"][0], "gst");
+    change(&["--disable"]).refused(1, &["signed out everywhere", "nobody is here"]);
+    assert_eq!(change(&["--disable", "--yes"]).json()["disabled"], true);
+    assert_eq!(change(&["--enable"]).json()["disabled"], false);
+    change(&[]).refused(2, &["--role"]);
+    change(&["-w", "acme"]).refused(2, &["--role"]);
+    change(&["--role", "workspace-admin"]).refused(1, &["INVALID_REQUEST", "workspace_id"]);
+
+    run(&server, &["member", "remove", ASHA]).refused(1, &[ASHA, "nobody is here"]);
+    run(&server, &["member", "remove", ASHA, "--yes"]).expect(0);
+    run(&server, &["member", "remove", ASHA, "--yes"]).refused(1, &["no member is called"]);
+
+    let link = run(&server, &words).expect(0).to_owned();
+    run(&server, &["member", "withdraw", ASHA]).refused(1, &[ASHA, "nobody is here"]);
+    run(
+        &server,
+        &["member", "withdraw", "ASHA@example.com", "--yes"],
+    )
+    .expect(0);
+    assert_eq!(join(&server, &link).await, 404);
+}
