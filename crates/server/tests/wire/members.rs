@@ -81,7 +81,12 @@ async fn somebody_is_invited_joins_is_changed_and_leaves() {
         .unwrap();
     let path = format!("/members/{}", member["id"].as_str().unwrap());
     let one = house.ask(Method::GET, &path).await;
-    assert_snapshot!(seen(&one));
+    assert_snapshot!(seen(&one), @r#"
+    200
+    cache-control: no-store
+    content-type: application/json
+    {"created_at":"[time]","disabled":false,"disabled_at":null,"email":"asha@example.com","has_authenticator_app":false,"has_password":true,"id":"[uuid]","name":"Somebody","passkeys":0,"products":["gst"],"role":"product_admin","single_sign_on":false,"workspace_id":"[uuid]"}
+    "#);
     assert_eq!(one.json(), member);
 
     let change = json!({ "role": "operator", "disabled": true });
