@@ -272,11 +272,11 @@ impl Grantor {
 
     /// Answers what nobody can miss any more, and gives up those who were waited for in vain.
     fn settle(&mut self, now: BootInstant, effects: &mut Vec<GrantorEffect>) {
+        let before = self.answered;
         if self.is_loud(now) && self.waiting.is_empty() {
-            // What was there before the first attachment.
+            // What was there before the first attachment, or before this process.
             self.answered = self.answered.max(self.applied);
         }
-        let before = self.answered;
         while let Some(first) = self.waiting.front() {
             let number = first.number;
             let lags = |(id, until): &(AttachmentId, BootInstant)| {

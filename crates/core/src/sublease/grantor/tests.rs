@@ -134,6 +134,17 @@ fn what_a_predecessor_granted_is_waited_out() {
 }
 
 #[test]
+fn what_rests_on_older_changes_is_answered_after_a_predecessor_too() {
+    let mut grantor = Grantor::new(TERMS, 5, true, BootInstant(0));
+    let mut tick = |now| grantor.step(GrantorEvent::Tick, BootInstant(now));
+    assert_eq!(tick(10), []);
+    // No change came, and none needs to: a decision that made none waits for this all the same.
+    assert_eq!(tick(11), [Answer { through: 5 }]);
+    assert_eq!(tick(12), []);
+    assert_eq!(grantor.next_tick(), None);
+}
+
+#[test]
 fn a_grant_ends_before_the_nodes_own_lease() {
     let mut grantor = fresh();
     let id = attached(&mut grantor, 0);
