@@ -248,7 +248,15 @@ async fn a_database_of_the_first_version_is_brought_up(place: Arc<Place>) {
     ] {
         place.sql(&format!("DROP TABLE {table}"));
     }
-    place.sql("DROP INDEX client_emails");
+    for index in [
+        "client_place",
+        "audit_act",
+        "audit_client_act",
+        "audit_workspace_act",
+        "client_emails",
+    ] {
+        place.sql(&format!("DROP INDEX {index}"));
+    }
     place.sql("UPDATE head SET schema = 1");
     let house = House::open_as(&place, who).await.unwrap();
     let asha = member("asha@example.com");
