@@ -33,6 +33,8 @@ pub struct Wants {
     pub admin_keys: bool,
     /// All members and invitations.
     pub people: bool,
+    /// This member alone.
+    pub member: Option<Uuid>,
     /// All webhooks of this workspace.
     pub webhooks: Option<WorkspaceId>,
 }
@@ -55,6 +57,7 @@ impl Wants {
             || self.product_use.is_some()
             || self.admin_keys
             || self.people
+            || self.member.is_some()
             || self.webhooks.is_some()
     }
 }
@@ -87,7 +90,7 @@ pub struct View {
     pub product_users: u64,
     /// All admin keys, if wanted.
     pub admin_keys: Vec<AdminKeyRecord>,
-    /// All members, if wanted.
+    /// All members, or the one wanted.
     pub members: Vec<Member>,
     /// All invitations, if wanted.
     pub invitations: Vec<Invitation>,

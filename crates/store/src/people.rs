@@ -213,6 +213,8 @@ pub(crate) const WITHDRAW_ALL_INVITATIONS: &str = "DELETE FROM invitation";
 
 pub(crate) const SELECT_MEMBERS: &str =
     "SELECT id, email, name, role, proofs, created_at, disabled_at FROM member";
+pub(crate) const MEMBER_BY_ID: &str =
+    "SELECT id, email, name, role, proofs, created_at, disabled_at FROM member WHERE id = $1";
 pub(crate) const SELECT_INVITATIONS: &str =
     "SELECT id, digest, email, role, created_at, expires_at, invited_by FROM invitation";
 pub(crate) const SELECT_SESSIONS: &str =

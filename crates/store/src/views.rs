@@ -157,6 +157,15 @@ async fn look_around(driver: &mut Driver, want: &Wants, view: &mut View) -> Resu
             .query(notices::SELECT_WEBHOOKS, &lists, &mut each)
             .await?;
     }
+    if let Some(id) = want.member {
+        let mut each = |_: usize, row: &Row<'_>| {
+            view.members.push(people::member(row)?);
+            Ok(())
+        };
+        driver
+            .query(people::MEMBER_BY_ID, &[vec![id.into()]], &mut each)
+            .await?;
+    }
     if want.people {
         let mut each = |_: usize, row: &Row<'_>| {
             view.members.push(people::member(row)?);

@@ -35,14 +35,14 @@ pub struct ClientFilter {
 pub enum StateFilter {
     /// With a live token, and not disabled.
     Live(Timestamp),
-    /// With a live token that ends before the second moment, and was made before the third.
+    /// With a live token that ends before a moment, of those that live longer than a span.
     Expiring {
         /// Now.
         now: Timestamp,
         /// Ends before.
         before: Timestamp,
-        /// Made before.
-        made: Timestamp,
+        /// Microseconds from its making to its end.
+        lived_micros: i64,
     },
     /// Whose newest token's time is over.
     Expired(Timestamp),
@@ -113,11 +113,15 @@ impl Asked {
                 self.text(LIVE);
                 self.and("coalesce(s.valid_till, 9223372036854775807) >", now.0);
             }
-            StateFilter::Expiring { now, before, made } => {
+            StateFilter::Expiring {
+                now,
+                before,
+                lived_micros,
+            } => {
                 self.text(LIVE);
                 self.and("s.valid_till >", now.0);
                 self.and("s.valid_till <", before.0);
-                self.and("s.issued_at <", made.0);
+                self.and("s.valid_till - s.issued_at >", lived_micros);
             }
             StateFilter::Expired(now) => {
                 self.text("s.digest IS NOT NULL AND s.ended IS NULL");

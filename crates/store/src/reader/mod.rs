@@ -218,7 +218,7 @@ impl Reader {
 
     /// One member.
     pub async fn member(&self, id: Uuid) -> Result<Option<Member>, StoreError> {
-        let sql = format!("{} WHERE id = $1", people::SELECT_MEMBERS);
+        let sql = people::MEMBER_BY_ID.to_owned();
         let found = self.rows(sql, vec![id.into()], people::member).await?;
         Ok(found.into_iter().next())
     }

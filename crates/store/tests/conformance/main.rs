@@ -11,6 +11,7 @@ mod groups;
 mod house;
 mod law;
 mod lease;
+mod lists;
 mod model;
 mod notices;
 mod people;

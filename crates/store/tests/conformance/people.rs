@@ -120,6 +120,15 @@ async fn what_is_put_is_read_back_and_what_is_removed_is_gone(place: Arc<Place>)
         )
         .await;
     assert_eq!(seen, Ok(Ok((2, 1))));
+    let wants = Wants {
+        member: Some(ravi.id),
+        ..Wants::default()
+    };
+    let one = house
+        .store
+        .decide::<_, (), _>(wants, |view| Ok((Decided::nothing(), view.members.clone())))
+        .await;
+    assert_eq!(one, Ok(Ok(vec![ravi.clone()])));
     let gone = vec![
         Record::InvitationRemoved(invited.id),
         Record::MemberRemoved(asha.id),

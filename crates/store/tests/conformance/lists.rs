@@ -1,0 +1,280 @@
+//! Lists as the console asks for them: searched, filtered by state and product, newest first, page by page.
+
+use crate::basics::{START, draw, entry, settings, uuid};
+use crate::house::House;
+use crate::place::{Place, on_both};
+use std::sync::Arc;
+use tokenward_core::change::Change;
+use tokenward_core::client::Settings;
+use tokenward_core::digest::{Digest, KeyId};
+use tokenward_core::ids::{ClientNo, Environment, ProductNo, WorkspaceId};
+use tokenward_core::slot::{EndReason, Slot, TokenRecord};
+use tokenward_core::time::{MICROS_PER_SECOND, Timestamp};
+use tokenward_store::{AuditFilter, ClientFilter, Decided, StateFilter, Use, Wants};
+
+const DAY: i64 = 86_400 * MICROS_PER_SECOND;
+
+async fn labels(house: &House, filter: ClientFilter) -> Vec<String> {
+    let filter = ClientFilter {
+        limit: 100,
+        ..filter
+    };
+    let found = house.store.reader().clients(&filter).await.unwrap();
+    let label = |(state, _): (tokenward_core::client::ClientState, _)| {
+        state.client.settings.label.to_string()
+    };
+    found.into_iter().map(label).collect()
+}
+
+async fn labels_are_searched_for_what_they_hold(place: Arc<Place>) {
+    let house = House::open(&place).await;
+    let workspace = house.workspace("Acme").await;
+    for label in ["SAP ERP", "100% sap", "a_b", "aXb", "wow!", "it's"] {
+        house.client(workspace, settings(label)).await;
+    }
+    let check = async |search: &str, expect: &[&str]| {
+        let filter = ClientFilter {
+            workspace: Some(workspace),
+            environment: Some(Environment::Production),
+            search: Some(search.to_owned()),
+            ..ClientFilter::default()
+        };
+        assert_eq!(labels(&house, filter).await, expect, "{search}");
+    };
+    check("sap", &["SAP ERP", "100% sap"]).await;
+    check("Erp", &["SAP ERP"]).await;
+    // What means anything in a pattern is taken as it stands.
+    check("%", &["100% sap"]).await;
+    check("a_b", &["a_b"]).await;
+    check("!", &["wow!"]).await;
+    check("'", &["it's"]).await;
+    check("nothing", &[]).await;
+    house.close().await;
+}
+
+async fn pages_go_from_the_newest_to_the_oldest(place: Arc<Place>) {
+    let house = House::open(&place).await;
+    let (acme, other) = (
+        house.workspace("Acme").await,
+        house.workspace("Other").await,
+    );
+    for n in 0..5 {
+        house.client(acme, settings(&format!("c{n}"))).await;
+        house.client(other, settings(&format!("o{n}"))).await;
+    }
+    let page = async |after: Option<ClientNo>| {
+        let filter = ClientFilter {
+            workspace: Some(acme),
+            environment: Some(Environment::Production),
+            newest_first: true,
+            after,
+            limit: 2,
+            ..ClientFilter::default()
+        };
+        let found = house.store.reader().clients(&filter).await.unwrap();
+        let last = found.last().map(|(state, _)| state.client.no);
+        let label = |(state, _): &(tokenward_core::client::ClientState, _)| {
+            state.client.settings.label.to_string()
+        };
+        (found.iter().map(label).collect::<Vec<_>>(), last)
+    };
+    let (first, last) = page(None).await;
+    assert_eq!(first, ["c4", "c3"]);
+    let (second, last) = page(last).await;
+    assert_eq!(second, ["c2", "c1"]);
+    let (third, last) = page(last).await;
+    assert_eq!(third, ["c0"]);
+    assert_eq!(page(last).await.0, [""; 0]);
+    house.close().await;
+}
+
+/// A token made some days before the tests' beginning, good for some days.
+fn token(made_days_ago: i64, lives_days: Option<i64>) -> TokenRecord {
+    let issued_at = Timestamp(START.0 - made_days_ago * DAY);
+    TokenRecord {
+        digest: Digest(draw()),
+        key: KeyId(1),
+        issued_at,
+        valid_till: lives_days.map(|days| Timestamp(issued_at.0 + days * DAY)),
+    }
+}
+
+/// A workspace with a client in each state.
+async fn states(house: &House) -> WorkspaceId {
+    let workspace = house.workspace("Acme").await;
+    let mut no = 0;
+    let mut client = async |label: &str, slot: Option<Slot>| {
+        house.client(workspace, settings(label)).await;
+        let client = ClientNo(no);
+        no += 1;
+        if let Some(slot) = slot {
+            let slot = Box::new(slot);
+            house
+                .put(Wants::default(), move |_| Change::TokenIssued {
+                    client,
+                    slot,
+                })
+                .await;
+        }
+        client
+    };
+    let with = |token: TokenRecord| Some(Slot::default().issue(token, None));
+    client("none", None).await;
+    let live = client("live", with(token(0, Some(1)))).await;
+    client("for ever", with(token(0, None))).await;
+    client("expiring", with(token(24, Some(30)))).await;
+    client("short", with(token(8, Some(10)))).await;
+    client("expired", with(token(2, Some(1)))).await;
+    let ended = Slot::default().issue(token(0, None), None);
+    client("revoked", Some(ended.end(EndReason::Revoked, START))).await;
+    let sleeping = client("disabled", with(token(0, None))).await;
+    let gone = client("deleted", with(token(0, None))).await;
+    let at = START;
+    house
+        .put(Wants::default(), move |_| Change::ClientDisabled {
+            client: sleeping,
+            at: Some(at),
+        })
+        .await;
+    house
+        .put(Wants::default(), move |_| Change::ClientDeleted {
+            client: gone,
+            at,
+        })
+        .await;
+    let used = Use {
+        client: live,
+        at,
+        source: "192.0.2.7".into(),
+        product: ProductNo(0),
+    };
+    let decided = house.store.decide::<_, (), _>(Wants::default(), move |_| {
+        let decided = Decided {
+            uses: vec![used],
+            ..Decided::default()
+        };
+        Ok((decided, ()))
+    });
+    decided.await.unwrap().unwrap();
+    workspace
+}
+
+async fn clients_are_filtered_by_their_state(place: Arc<Place>) {
+    let house = House::open(&place).await;
+    let workspace = states(&house).await;
+    let check = async |state: StateFilter, expect: &[&str]| {
+        let filter = ClientFilter {
+            workspace: Some(workspace),
+            state: Some(state),
+            ..ClientFilter::default()
+        };
+        assert_eq!(labels(&house, filter).await, expect, "{state:?}");
+    };
+    check(
+        StateFilter::Live(START),
+        &["live", "for ever", "expiring", "short"],
+    )
+    .await;
+    let expiring = StateFilter::Expiring {
+        now: START,
+        before: Timestamp(START.0 + 7 * DAY),
+        lived_micros: 14 * DAY,
+    };
+    check(expiring, &["expiring"]).await;
+    check(StateFilter::Expired(START), &["expired"]).await;
+    check(StateFilter::NeverGenerated, &["none"]).await;
+    let unused = [
+        "none", "for ever", "expiring", "short", "expired", "revoked", "disabled",
+    ];
+    check(StateFilter::NeverUsed, &unused).await;
+    check(StateFilter::UnusedSince(START), &unused).await;
+    let soon = Timestamp(START.0 + 1);
+    let mut all = vec!["none", "live"];
+    all.extend(&unused[1..]);
+    check(StateFilter::UnusedSince(soon), &all).await;
+    check(StateFilter::Disabled, &["disabled"]).await;
+    check(StateFilter::Deleted, &["deleted"]).await;
+    house.close().await;
+}
+
+async fn clients_are_filtered_by_product(place: Arc<Place>) {
+    let house = House::open(&place).await;
+    let workspace = house.workspace("Acme").await;
+    let only = |label: &str, products: &[u32]| Settings {
+        products: Some(products.iter().map(|no| ProductNo(*no)).collect()),
+        ..settings(label)
+    };
+    house.client(workspace, settings("all")).await;
+    house.client(workspace, only("one", &[1])).await;
+    house.client(workspace, only("eleven", &[11])).await;
+    house.client(workspace, only("both", &[1, 11])).await;
+    let filter = ClientFilter {
+        product: Some(ProductNo(1)),
+        ..ClientFilter::default()
+    };
+    assert_eq!(labels(&house, filter).await, ["all", "one", "both"]);
+    house.close().await;
+}
+
+async fn the_audit_log_is_read_backwards_and_without_generations(place: Arc<Place>) {
+    let (house, _) = House::populated(&place, 2).await;
+    let generated = house
+        .store
+        .decide::<_, (), _>(Wants::default(), move |view| {
+            let decided = Decided {
+                audit: vec![entry("token.generate", None, view.now); 3],
+                ..Decided::default()
+            };
+            Ok((decided, ()))
+        });
+    generated.await.unwrap().unwrap();
+    let reader = house.store.reader().clone();
+    let read = async |filter: AuditFilter| {
+        let entries = reader.audit(&filter).await.unwrap();
+        entries
+            .into_iter()
+            .map(|entry| entry.seq)
+            .collect::<Vec<u64>>()
+    };
+    let all = read(AuditFilter {
+        limit: 100,
+        ..AuditFilter::default()
+    })
+    .await;
+    let backwards = |before: u64, limit: u32| AuditFilter {
+        newest_before: Some(before),
+        limit,
+        ..AuditFilter::default()
+    };
+    let mut reversed = all.clone();
+    reversed.reverse();
+    assert_eq!(read(backwards(0, 100)).await, reversed);
+    assert_eq!(read(backwards(reversed[1], 2)).await, reversed[2..4]);
+    let of_nobody = AuditFilter {
+        actor: Some(format!("member:{}", uuid())),
+        ..backwards(0, 100)
+    };
+    assert!(read(of_nobody).await.is_empty());
+    let generations = AuditFilter {
+        action: Some("token.generate".into()),
+        ..backwards(0, 100)
+    };
+    let generations = read(generations).await;
+    let acts = AuditFilter {
+        acts_only: true,
+        ..backwards(0, 100)
+    };
+    let acts = read(acts).await;
+    assert!(!acts.is_empty() && !generations.is_empty());
+    assert_eq!(acts.len() + generations.len(), all.len());
+    assert!(acts.iter().all(|seq| !generations.contains(seq)));
+    house.close().await;
+}
+
+on_both!(
+    labels_are_searched_for_what_they_hold,
+    pages_go_from_the_newest_to_the_oldest,
+    clients_are_filtered_by_their_state,
+    clients_are_filtered_by_product,
+    the_audit_log_is_read_backwards_and_without_generations,
+);
