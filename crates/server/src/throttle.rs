@@ -55,10 +55,12 @@ impl Throttle {
     #[must_use]
     pub fn wait_seconds(&self, source: IpAddr, target: Uuid, clock: &impl Clock) -> u64 {
         let buckets = self.buckets.lock();
-        let Some(bucket) = buckets.get(&(source.to_canonical(), target)) else {
-            return 0;
-        };
-        let over = bucket.now(clock.boot(), self.per_second).failures - self.burst;
+        let bucket = buckets.get(&(source.to_canonical(), target));
+        bucket.map_or(0, |bucket| self.wait(*bucket, clock.boot()))
+    }
+
+    fn wait(&self, bucket: Bucket, now: BootInstant) -> u64 {
+        let over = bucket.now(now, self.per_second).failures - self.burst;
         if over <= -1.0 {
             0
         } else {
@@ -69,22 +71,54 @@ impl Throttle {
     /// Charges a failure.
     pub fn failed(&self, source: IpAddr, target: Uuid, clock: &impl Clock) {
         let now = clock.boot();
+        self.with_bucket(source, target, now, |bucket| bucket.failures += 1.0);
+    }
+
+    /// Charges a failure before the attempt, so that attempts side by side are counted one by one; or tells the seconds
+    /// to wait. What was no failure is given back: [`Throttle::forgive`].
+    pub fn charge(&self, source: IpAddr, target: Uuid, clock: &impl Clock) -> Result<(), u64> {
+        let now = clock.boot();
+        self.with_bucket(source, target, now, |bucket| {
+            let wait = self.wait(*bucket, now);
+            if wait > 0 {
+                return Err(wait);
+            }
+            bucket.failures += 1.0;
+            Ok(())
+        })
+    }
+
+    /// Gives a charge back.
+    pub fn forgive(&self, source: IpAddr, target: Uuid, clock: &impl Clock) {
+        self.with_bucket(source, target, clock.boot(), |bucket| {
+            bucket.failures = (bucket.failures - 1.0).max(0.0);
+        });
+    }
+
+    fn with_bucket<T>(
+        &self,
+        source: IpAddr,
+        target: Uuid,
+        now: BootInstant,
+        act: impl FnOnce(&mut Bucket) -> T,
+    ) -> T {
+        let per_second = self.per_second;
         let mut buckets = self.buckets.lock();
         if buckets.len() >= PAIRS_MAX {
-            let per_second = self.per_second;
             buckets.retain(|_, bucket| bucket.now(now, per_second).failures > 0.0);
             if buckets.len() >= PAIRS_MAX {
                 buckets.clear();
             }
         }
+        let blank = Bucket {
+            failures: 0.0,
+            at: now,
+        };
         let bucket = buckets
             .entry((source.to_canonical(), target))
-            .or_insert(Bucket {
-                failures: 0.0,
-                at: now,
-            });
-        *bucket = bucket.now(now, self.per_second);
-        bucket.failures += 1.0;
+            .or_insert(blank);
+        *bucket = bucket.now(now, per_second);
+        act(bucket)
     }
 }
 
@@ -130,5 +164,18 @@ mod tests {
         assert_eq!(throttle.wait_seconds(here, Uuid::from_u128(2), &clock), 0);
         clock.0.store(10_000_000_000, Ordering::Relaxed);
         assert_eq!(throttle.wait_seconds(here, target, &clock), 0);
+    }
+
+    #[test]
+    fn attempts_side_by_side_are_counted_and_successes_given_back() {
+        let (throttle, clock) = (Throttle::for_codes(), Hand::default());
+        let (here, target) = ("192.0.2.1".parse().unwrap(), Uuid::from_u128(1));
+        // All of them begin before any has ended.
+        let begun = (0..100).filter(|_| throttle.charge(here, target, &clock).is_ok());
+        assert_eq!(begun.count(), 6);
+        assert_eq!(throttle.charge(here, target, &clock), Err(60));
+        throttle.forgive(here, target, &clock);
+        assert_eq!(throttle.charge(here, target, &clock), Ok(()));
+        assert!(throttle.charge(here, target, &clock).is_err());
     }
 }

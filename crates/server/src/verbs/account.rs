@@ -26,12 +26,15 @@ pub(crate) async fn alter(
 ) -> Result<(), Refused> {
     let (admin, id, session) = (person.admin(), person.member.id, person.session.id);
     let wants = Wants {
-        people: true,
+        member: Some(id),
         ..Wants::default()
     };
     let decided = app.store.decide(wants, move |view: &View| {
-        let found = view.members.iter().find(|member| member.id == id);
-        let mut member = found.cloned().ok_or(Refused::NotFound("member"))?;
+        let mut member = view
+            .members
+            .first()
+            .cloned()
+            .ok_or(Refused::NotFound("member"))?;
         altering(&mut member, view)?;
         let entry = admin.entry(action, None, None, &json!({}), view.now);
         let mut records = vec![Record::MemberPut(Box::new(member))];

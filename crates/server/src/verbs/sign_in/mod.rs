@@ -1,20 +1,23 @@
 //! Signing in: from an e-mail address and proofs to a session, and what keeps a session. Every decision about a
 //! one-time thing is taken inside the writer, so that no code is taken twice.
 
+mod second;
 mod session;
 
+pub(crate) use second::app_context;
+pub use second::{second, second_by_passkey};
 pub use session::{
     IDLE_SECONDS, PROVED_SECONDS, Person, person, prove_again, prove_again_by_passkey, sign_out,
 };
 
 use crate::app::App;
-use crate::people::codes;
 use crate::people::ticket::Ticket;
 use crate::random;
+use crate::throttle::Throttle;
 use crate::verbs::authority::Admin;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 use tokenward_core::audit::Actor;
 use tokenward_core::seal::NONCE_BYTES;
@@ -126,6 +129,19 @@ pub fn folded(email: &str) -> String {
     email.trim().to_lowercase()
 }
 
+/// Charges a failure in advance, or says how long to wait.
+pub(super) fn charge(
+    app: &App,
+    throttle: &Throttle,
+    source: IpAddr,
+    target: Uuid,
+) -> Result<(), NotSignedIn> {
+    let charged = throttle.charge(source, target, &app.clock());
+    charged.map_err(|retry_after_seconds| NotSignedIn::Throttled {
+        retry_after_seconds,
+    })
+}
+
 /// Proves the password.
 pub async fn first(
     app: &App,
@@ -134,13 +150,8 @@ pub async fn first(
     origin: &Origin,
 ) -> Result<Step, NotSignedIn> {
     let email = folded(email);
-    let (network, target, clock) = (network(origin.source), target(&email), app.clock());
-    let retry_after_seconds = app.throttle.wait_seconds(network, target, &clock);
-    if retry_after_seconds > 0 {
-        return Err(NotSignedIn::Throttled {
-            retry_after_seconds,
-        });
-    }
+    let (network, target) = (network(origin.source), target(&email));
+    charge(app, &app.throttle, network, target)?;
     let known = app.store.reader().member_by_email(&email).await?;
     let known = known.filter(|member| member.disabled_at.is_none());
     let hashed = known
@@ -148,10 +159,10 @@ pub async fn first(
         .and_then(|member| member.proofs.password.clone());
     let right = app.passwords.verify(hashed.clone(), password).await;
     let (true, Some(member), Some(hashed)) = (right, known, hashed) else {
-        app.throttle.failed(network, target, &clock);
         tracing::warn!(source = %origin.source, "a sign-in failed");
         return Err(NotSignedIn::Wrong);
     };
+    app.throttle.forgive(network, target, &app.clock());
     if member.proofs.has_second() {
         return Ok(Step::Second(between(app, &member, hashed)));
     }
@@ -194,53 +205,7 @@ fn carried(app: &App, sealed: &str) -> Result<(Uuid, String), NotSignedIn> {
     Ok((carried.member, carried.password))
 }
 
-/// The state between two proofs read again, for a page that asks once more.
-pub async fn again(app: &App, sealed: &str) -> Result<Between, NotSignedIn> {
-    let (member, password) = carried(app, sealed)?;
-    let member = app.store.reader().member(member).await?;
-    let member = member.filter(|member| member.proofs.password.as_ref() == Some(&password));
-    let member = member.ok_or(NotSignedIn::TooLate)?;
-    Ok(Between {
-        sealed: sealed.to_owned(),
-        ..between(app, &member, password)
-    })
-}
-
-/// Proves the second thing by a code: of the authenticator app, or a recovery code.
-pub async fn second(
-    app: &App,
-    sealed: &str,
-    code: &str,
-    origin: &Origin,
-) -> Result<Ticket, NotSignedIn> {
-    let (id, password) = carried(app, sealed)?;
-    let code = Zeroizing::new(code.to_owned());
-    guess_code(app, id, async {
-        let code = code.clone();
-        begin(
-            app,
-            id,
-            origin,
-            "password and code",
-            move |member, taking| {
-                if member.proofs.password.as_deref() != Some(password.as_str()) {
-                    return Err(NotSignedIn::TooLate);
-                }
-                take_code(member, &code, taking)
-            },
-        )
-        .await
-    })
-    .await
-}
-
-/// What taking a code needs.
-pub(crate) struct Taking {
-    keyring: Arc<tokenward_core::Keyring>,
-    now: Timestamp,
-}
-
-/// The member who has proved the password and may prove the rest with a passkey.
+/// The member who has proved the password and is to prove a second thing.
 pub async fn between_member(app: &App, sealed: &str) -> Result<Member, NotSignedIn> {
     let (id, password) = carried(app, sealed)?;
     let member = app.store.reader().member(id).await?;
@@ -250,86 +215,19 @@ pub async fn between_member(app: &App, sealed: &str) -> Result<Member, NotSigned
     member.ok_or(NotSignedIn::TooLate)
 }
 
-/// Proves the second thing by a passkey.
-pub async fn second_by_passkey(
-    app: &App,
-    sealed: &str,
-    site: &str,
-    answer: (&str, &str),
-    origin: &Origin,
-) -> Result<Ticket, NotSignedIn> {
-    let (id, password) = carried(app, sealed)?;
-    let proof = app.passkeys.proof((id, site), answer, app.clock().boot());
-    let proof = proof.map_err(|_| NotSignedIn::WrongCode)?;
-    begin(
-        app,
-        id,
-        origin,
-        "password and passkey",
-        move |member, taking| {
-            if member.proofs.password.as_deref() != Some(password.as_str()) {
-                return Err(NotSignedIn::TooLate);
-            }
-            match proof.note(&mut member.proofs.passkeys, taking.now) {
-                true => Ok(()),
-                false => Err(NotSignedIn::WrongCode),
-            }
-        },
-    )
-    .await
+/// The state between two proofs read again, for a page that asks once more.
+pub async fn again(app: &App, sealed: &str) -> Result<Between, NotSignedIn> {
+    let member = between_member(app, sealed).await?;
+    Ok(Between {
+        sealed: sealed.to_owned(),
+        ..between(app, &member, String::new())
+    })
 }
 
-/// Counts wrong codes by the member alone: six digits bear few guesses, and only who knows the password gets here.
-/// Recovery codes and passkeys stay open to the owner.
-async fn guess_code<T>(
-    app: &App,
-    member: Uuid,
-    trying: impl Future<Output = Result<T, NotSignedIn>>,
-) -> Result<T, NotSignedIn> {
-    let (nowhere, clock) = (IpAddr::V4(Ipv4Addr::UNSPECIFIED), app.clock());
-    let retry_after_seconds = app.codes_throttle.wait_seconds(nowhere, member, &clock);
-    if retry_after_seconds > 0 {
-        return Err(NotSignedIn::Throttled {
-            retry_after_seconds,
-        });
-    }
-    let outcome = trying.await;
-    if matches!(outcome, Err(NotSignedIn::WrongCode)) {
-        app.codes_throttle.failed(nowhere, member, &clock);
-    }
-    outcome
-}
-
-/// Takes a code of either kind, once.
-fn take_code(member: &mut Member, code: &str, taking: &Taking) -> Result<(), NotSignedIn> {
-    let seconds = u64::try_from(taking.now.unix_seconds()).unwrap_or(0);
-    if let Some(app) = &mut member.proofs.totp {
-        let context = app_context(member.id);
-        let secret = crate::data_dir::unhex_any(&app.sealed)
-            .and_then(|sealed| taking.keyring.open_at_rest(&context, &sealed));
-        let step = secret.and_then(|secret| codes::step(&secret, code, seconds));
-        if let Some(step) = step.filter(|step| *step > app.last_step) {
-            app.last_step = step;
-            return Ok(());
-        }
-    }
-    let digest = codes::recovery_digest(code);
-    let known = digest.and_then(|digest| {
-        let kept = &member.proofs.recovery;
-        kept.iter().position(|one| *one == digest)
-    });
-    match known {
-        Some(at) => {
-            member.proofs.recovery.remove(at);
-            Ok(())
-        }
-        None => Err(NotSignedIn::WrongCode),
-    }
-}
-
-/// The context an app's secret is sealed in: it opens for this member only.
-pub(crate) fn app_context(member: Uuid) -> String {
-    format!("authenticator app of member {member}")
+/// What a proof that is taken inside the writer needs.
+pub(crate) struct Taking {
+    keyring: Arc<tokenward_core::Keyring>,
+    now: Timestamp,
 }
 
 /// Begins a session if `prove` agrees, on the member as kept; what it alters is kept with the session.
@@ -350,11 +248,11 @@ pub(crate) async fn begin(
         .collect();
     let keyring = Arc::clone(&app.keyring);
     let wants = Wants {
-        people: true,
+        member: Some(id),
         ..Wants::default()
     };
     let decided = app.store.decide(wants, move |view: &View| {
-        let kept = view.members.iter().find(|member| member.id == id);
+        let kept = view.members.first();
         let kept = kept.filter(|member| member.disabled_at.is_none());
         let kept = kept.ok_or(NotSignedIn::Wrong)?;
         let mut member = kept.clone();

@@ -1,6 +1,7 @@
 //! A session that goes on: who it is, a fresh proof of that, and its end.
 
-use super::{LONGEST_SECONDS, NotSignedIn, Origin, Taking, guess_code, network, take_code};
+use super::second::{by_code, by_passkey, guess_code};
+use super::{LONGEST_SECONDS, NotSignedIn, Origin, Taking, charge, network};
 use crate::app::App;
 use crate::people::ticket::Ticket;
 use crate::verbs::authority::Admin;
@@ -11,7 +12,6 @@ use tokenward_core::audit::Actor;
 use tokenward_core::time::{Clock, Timestamp};
 use tokenward_store::people::{Member, Record, Session};
 use tokenward_store::{Decided, Failure, View, Wants};
-use uuid::Uuid;
 use zeroize::Zeroizing;
 
 /// Seconds without use after which a session is over.
@@ -117,72 +117,21 @@ pub async fn prove_again(
     proof: Zeroizing<String>,
 ) -> Result<(), NotSignedIn> {
     let id = person.member.id;
-    let (network, clock) = (network(person.source), app.clock());
-    let retry_after_seconds = app.throttle.wait_seconds(network, id, &clock);
-    if retry_after_seconds > 0 {
-        return Err(NotSignedIn::Throttled {
-            retry_after_seconds,
-        });
-    }
-    let (session, source) = (person.session.id, person.source);
     let has_app = person.member.proofs.totp.is_some();
     let looks_like_code = proof.chars().filter(|c| !c.is_whitespace()).count() == 6;
     if has_app && looks_like_code {
-        let keyring = Arc::clone(&app.keyring);
-        return guess_code(app, id, async {
-            let wants = Wants {
-                people: true,
-                ..Wants::default()
-            };
-            let decided = app.store.decide(wants, move |view: &View| {
-                let kept = view.members.iter().find(|member| member.id == id);
-                let mut member = kept.cloned().ok_or(NotSignedIn::Wrong)?;
-                let taking = Taking {
-                    keyring,
-                    now: view.now,
-                };
-                take_code(&mut member, &proof, &taking)?;
-                Ok((proved_by_code(session, member, source, view.now), ()))
-            });
-            decided.await?
-        })
-        .await;
+        return guess_code(app, id, take(app, person, by_code(proof))).await;
     }
+    let network = network(person.source);
+    charge(app, &app.throttle, network, id)?;
     let hashed = person.member.proofs.password.clone();
     if !app.passwords.verify(hashed, proof).await {
-        app.throttle.failed(network, id, &clock);
         return Err(NotSignedIn::Wrong);
     }
-    mark_proved(app, session).await.map_err(NotSignedIn::Failed)
-}
-
-/// Notes that the member at this session has just proved who they are.
-pub(crate) async fn mark_proved(app: &App, session: Uuid) -> Result<(), Failure> {
-    let at = app.clock().wall();
-    note(app, Record::SessionProved { session, at }).await
-}
-
-/// What is written when a code was taken as the proof.
-fn proved_by_code(session: Uuid, member: Member, source: IpAddr, now: Timestamp) -> Decided {
-    let admin = Admin {
-        who: Actor::Member(member.id),
-        role: member.role.clone(),
-        source,
-    };
-    let entry = admin.entry("member.prove", None, None, &json!({}), now);
-    Decided {
-        records: vec![
-            Record::SessionProved { session, at: now },
-            Record::MemberPut(Box::new(member)),
-        ],
-        audit: vec![entry],
-        ..Decided::default()
-    }
-}
-
-/// Ends the session at work.
-pub async fn sign_out(app: &App, person: &Person) -> Result<(), Failure> {
-    note(app, Record::SessionEnded(person.session.id)).await
+    app.throttle.forgive(network, id, &app.clock());
+    let (session, at) = (person.session.id, app.clock().wall());
+    note(app, Record::SessionProved { session, at }).await?;
+    Ok(())
 }
 
 /// Proves again who is at work, by a passkey.
@@ -192,20 +141,41 @@ pub async fn prove_again_by_passkey(
     site: &str,
     answer: (&str, &str),
 ) -> Result<(), NotSignedIn> {
-    let (id, session, source) = (person.member.id, person.session.id, person.source);
-    let proof = app.passkeys.proof((id, site), answer, app.clock().boot());
-    let proof = proof.map_err(|_| NotSignedIn::WrongCode)?;
+    let prove = by_passkey(app, person.member.id, site, answer)?;
+    take(app, person, prove).await
+}
+
+/// Takes a proof of the member at work inside the writer, and notes it on the session.
+async fn take(
+    app: &App,
+    person: &Person,
+    prove: impl FnOnce(&mut Member, &Taking) -> Result<(), NotSignedIn> + Send + 'static,
+) -> Result<(), NotSignedIn> {
+    let (admin, session) = (person.admin(), person.session.id);
+    let keyring = Arc::clone(&app.keyring);
     let wants = Wants {
-        people: true,
+        member: Some(person.member.id),
         ..Wants::default()
     };
     let decided = app.store.decide(wants, move |view: &View| {
-        let kept = view.members.iter().find(|member| member.id == id);
+        let kept = view.members.first();
         let mut member = kept.cloned().ok_or(NotSignedIn::Wrong)?;
-        if !proof.note(&mut member.proofs.passkeys, view.now) {
-            return Err(NotSignedIn::WrongCode);
-        }
-        Ok((proved_by_code(session, member, source, view.now), ()))
+        let now = view.now;
+        prove(&mut member, &Taking { keyring, now })?;
+        let decided = Decided {
+            records: vec![
+                Record::SessionProved { session, at: now },
+                Record::MemberPut(Box::new(member)),
+            ],
+            audit: vec![admin.entry("member.prove", None, None, &json!({}), now)],
+            ..Decided::default()
+        };
+        Ok((decided, ()))
     });
     decided.await?
+}
+
+/// Ends the session at work.
+pub async fn sign_out(app: &App, person: &Person) -> Result<(), Failure> {
+    note(app, Record::SessionEnded(person.session.id)).await
 }

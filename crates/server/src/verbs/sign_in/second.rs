@@ -1,0 +1,121 @@
+//! The second proof: a code, of the authenticator app or a recovery code, or a passkey. Each is taken inside the writer,
+//! so that none is taken twice.
+
+use super::{NotSignedIn, Origin, Taking, begin, carried, charge};
+use crate::app::App;
+use crate::people::codes;
+use crate::people::ticket::Ticket;
+use std::net::{IpAddr, Ipv4Addr};
+use tokenward_core::time::Clock;
+use tokenward_store::people::Member;
+use uuid::Uuid;
+use zeroize::Zeroizing;
+
+/// Proves the second thing by a code: of the authenticator app, or a recovery code.
+pub async fn second(
+    app: &App,
+    sealed: &str,
+    code: Zeroizing<String>,
+    origin: &Origin,
+) -> Result<Ticket, NotSignedIn> {
+    let (id, password) = carried(app, sealed)?;
+    let prove = after_password(password, by_code(code));
+    guess_code(app, id, begin(app, id, origin, "password and code", prove)).await
+}
+
+/// Proves the second thing by a passkey.
+pub async fn second_by_passkey(
+    app: &App,
+    sealed: &str,
+    site: &str,
+    answer: (&str, &str),
+    origin: &Origin,
+) -> Result<Ticket, NotSignedIn> {
+    let (id, password) = carried(app, sealed)?;
+    let prove = after_password(password, by_passkey(app, id, site, answer)?);
+    begin(app, id, origin, "password and passkey", prove).await
+}
+
+/// A proof that is worth something only with the password that was proved before it.
+fn after_password(
+    password: String,
+    prove: impl FnOnce(&mut Member, &Taking) -> Result<(), NotSignedIn>,
+) -> impl FnOnce(&mut Member, &Taking) -> Result<(), NotSignedIn> {
+    move |member, taking| match member.proofs.password.as_ref() == Some(&password) {
+        true => prove(member, taking),
+        false => Err(NotSignedIn::TooLate),
+    }
+}
+
+/// A code of either kind.
+pub(super) fn by_code(
+    code: Zeroizing<String>,
+) -> impl FnOnce(&mut Member, &Taking) -> Result<(), NotSignedIn> {
+    move |member, taking| take_code(member, &code, taking)
+}
+
+/// A passkey, by what the browser answered.
+pub(super) fn by_passkey(
+    app: &App,
+    member: Uuid,
+    site: &str,
+    answer: (&str, &str),
+) -> Result<impl FnOnce(&mut Member, &Taking) -> Result<(), NotSignedIn> + use<>, NotSignedIn> {
+    let now = app.clock().boot();
+    let proof = app.passkeys.proof((member, site), answer, now);
+    let proof = proof.map_err(|_| NotSignedIn::WrongCode)?;
+    Ok(move |member: &mut Member, taking: &Taking| {
+        match proof.note(&mut member.proofs.passkeys, taking.now) {
+            true => Ok(()),
+            false => Err(NotSignedIn::WrongCode),
+        }
+    })
+}
+
+/// Counts wrong codes by the member alone: six digits bear few guesses, and only who knows the password, or sits at the
+/// member's session, gets here. Passkeys stay open to the owner.
+pub(super) async fn guess_code<T>(
+    app: &App,
+    member: Uuid,
+    trying: impl Future<Output = Result<T, NotSignedIn>>,
+) -> Result<T, NotSignedIn> {
+    let nowhere = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+    charge(app, &app.codes_throttle, nowhere, member)?;
+    let outcome = trying.await;
+    if !matches!(outcome, Err(NotSignedIn::WrongCode)) {
+        app.codes_throttle.forgive(nowhere, member, &app.clock());
+    }
+    outcome
+}
+
+/// Takes a code of either kind, once.
+fn take_code(member: &mut Member, code: &str, taking: &Taking) -> Result<(), NotSignedIn> {
+    let seconds = u64::try_from(taking.now.unix_seconds()).unwrap_or(0);
+    if let Some(app) = &mut member.proofs.totp {
+        let context = app_context(member.id);
+        let secret = crate::data_dir::unhex_any(&app.sealed)
+            .and_then(|sealed| taking.keyring.open_at_rest(&context, &sealed));
+        let step = secret.and_then(|secret| codes::step(&secret, code, seconds));
+        if let Some(step) = step.filter(|step| *step > app.last_step) {
+            app.last_step = step;
+            return Ok(());
+        }
+    }
+    let digest = codes::recovery_digest(code);
+    let known = digest.and_then(|digest| {
+        let kept = &member.proofs.recovery;
+        kept.iter().position(|one| *one == digest)
+    });
+    match known {
+        Some(at) => {
+            member.proofs.recovery.remove(at);
+            Ok(())
+        }
+        None => Err(NotSignedIn::WrongCode),
+    }
+}
+
+/// The context an app's secret is sealed in: it opens for this member only.
+pub(crate) fn app_context(member: Uuid) -> String {
+    format!("authenticator app of member {member}")
+}
