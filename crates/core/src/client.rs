@@ -168,6 +168,20 @@ pub enum Role {
     },
 }
 
+impl Role {
+    /// The one workspace it is about; none means all.
+    #[must_use]
+    pub fn workspace(&self) -> Option<WorkspaceId> {
+        match self {
+            Self::Operator => None,
+            Self::WorkspaceAdmin { workspace } | Self::ProductAdmin { workspace, .. } => {
+                Some(*workspace)
+            }
+            Self::Auditor { workspace } => *workspace,
+        }
+    }
+}
+
 /// An admin key as kept: never the key itself.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

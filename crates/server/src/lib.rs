@@ -5,6 +5,7 @@
 
 pub mod addresses;
 pub mod app;
+pub mod audit_csv;
 mod bootstrap;
 pub mod cli;
 pub mod clock;

@@ -1,6 +1,6 @@
 //! `tokenward audit`: reading the audit log, taking it away, proving that nobody altered it.
 
-use super::audit_file::{self, Head, csv_heading, csv_row};
+use super::audit_file::{self, Head, csv_row};
 use super::error::CliError;
 use super::output::Output;
 use super::pages::{Pages, Portion, parsed};
@@ -133,7 +133,7 @@ async fn export(args: ExportArgs, session: &Session) -> Result<(), CliError> {
     let mut count = 0_u64;
     let mut out = BufWriter::new(&mut place);
     if args.format == Format::Csv {
-        out.write_all(csv_heading().as_bytes())?;
+        out.write_all(crate::audit_csv::heading().as_bytes())?;
     }
     while let Some(items) = pages.next().await? {
         for item in &items {

@@ -13,7 +13,7 @@ pub struct ServeArgs {
     /// Where the server keeps its files; created if missing [default: tokenward-data]
     #[arg(long, env = "TOKENWARD_DATA_DIR", value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
-    /// Address for callers on the internet: token API, OAuth, admin API [default: 127.0.0.1:8080]
+    /// Address for callers on the internet: token API, OAuth, admin API, console [default: 127.0.0.1:8080]
     #[arg(long, env = "TOKENWARD_PUBLIC", value_name = "ADDR")]
     pub public: Option<SocketAddr>,
     /// Address for gateways and monitoring: checks, introspection, metrics, health [default: 127.0.0.1:8081]

@@ -2,7 +2,7 @@
 //! per check. A crash loses the counts of the last seconds and nothing else; a clean stop loses none.
 //!
 //! A check does as little as can be: it puts eight bytes behind those of its own thread. Adding up is
-//! done by who writes or reads ([`tally`]).
+//! done by who writes or reads (`tally`).
 
 mod tally;
 

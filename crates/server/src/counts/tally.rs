@@ -8,7 +8,7 @@ use tokenward_core::ids::{ClientNo, ProductNo};
 use tokenward_core::time::Timestamp;
 use tokenward_store::counts::{CheckCount, Outcome, StaleUse};
 
-/// The source under which those beyond [`SOURCES_MAX`] are counted.
+/// The source under which those beyond `SOURCES_MAX` are counted.
 pub const OTHERS: &str = "others";
 /// Sources of former tokens that are told apart, of one client in a day: enough to find the machines that
 /// missed a token, and few enough that a caller with many addresses cannot fill the store.

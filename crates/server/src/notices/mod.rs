@@ -1,6 +1,6 @@
 //! Telling people and programs what happens to API clients, by e-mail and webhook. Three loops that never meet
-//! a caller: one follows the audit log and makes notices of it ([`follow`]), one looks round for what time
-//! brings ([`scan`]), one delivers what is in the outbox ([`deliver`]). The outbox is in the database, and the log is
+//! a caller: one follows the audit log and makes notices of it (`follow`), one looks round for what time
+//! brings (`scan`), one delivers what is in the outbox (`deliver`). The outbox is in the database, and the log is
 //! followed in the same transaction that fills it: a notice is delivered at least once, or given up and shown.
 
 mod address;

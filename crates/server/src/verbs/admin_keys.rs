@@ -1,7 +1,7 @@
 //! Admin keys: prove, read, create, revoke.
 
-use super::Refused;
 use super::authority::Admin;
+use super::{Refused, roles};
 use crate::app::App;
 use crate::random;
 use serde_json::json;
@@ -79,14 +79,7 @@ pub async fn create(
 ) -> Result<(AdminKeyRecord, AdminKey), Refused> {
     admin.must_operate()?;
     let name = Name::parse(name).map_err(|why| Refused::Invalid("name", why.0))?;
-    let workspace = match &role {
-        Role::Operator | Role::Auditor { workspace: None } => None,
-        Role::WorkspaceAdmin { workspace }
-        | Role::ProductAdmin { workspace, .. }
-        | Role::Auditor {
-            workspace: Some(workspace),
-        } => Some(*workspace),
-    };
+    let workspace = role.workspace();
     let wants = Wants {
         workspace,
         products: true,
@@ -95,23 +88,7 @@ pub async fn create(
     };
     let keyring = Arc::clone(&app.keyring);
     let decided = app.store.decide(wants, move |view| {
-        if workspace.is_some() && view.workspace.is_none() {
-            return Err(Refused::Invalid(
-                "workspace_id",
-                "there is no such workspace".into(),
-            ));
-        }
-        if let Role::ProductAdmin { products, .. } = &role {
-            let unknown = products
-                .iter()
-                .find(|slug| !view.products.iter().any(|product| product.slug == **slug));
-            if let Some(slug) = unknown {
-                return Err(Refused::Invalid(
-                    "products",
-                    format!("there is no product {slug}"),
-                ));
-            }
-        }
+        roles::check(&role, view)?;
         let key = AdminKey::from_random(random::uuid(), random::bytes());
         let current = keyring.current();
         let digest = keyring

@@ -34,13 +34,7 @@ impl Admin {
     /// The one workspace its role is about; none means all.
     #[must_use]
     pub fn own_workspace(&self) -> Option<WorkspaceId> {
-        match &self.role {
-            Role::Operator => None,
-            Role::WorkspaceAdmin { workspace } | Role::ProductAdmin { workspace, .. } => {
-                Some(*workspace)
-            }
-            Role::Auditor { workspace } => *workspace,
-        }
+        self.role.workspace()
     }
 
     /// Whether it may see a workspace.
@@ -69,6 +63,37 @@ impl Admin {
                     })
             }
             _ => true,
+        }
+    }
+
+    /// Whether it manages members and webhooks, of its workspace or of all.
+    #[must_use]
+    pub fn administers(&self) -> bool {
+        matches!(self.role, Role::Operator | Role::WorkspaceAdmin { .. })
+    }
+
+    /// For those who manage members.
+    pub fn must_administer(&self) -> Result<(), Refused> {
+        match self.administers() {
+            true => Ok(()),
+            false => Err(Refused::Forbidden(
+                "only operators and workspace admins manage members",
+            )),
+        }
+    }
+
+    /// Whether it may change anything at all.
+    #[must_use]
+    pub fn writes(&self) -> bool {
+        !matches!(self.role, Role::Auditor { .. })
+    }
+
+    /// For those who may change anything at all.
+    pub fn must_write(&self) -> Result<(), Refused> {
+        if self.writes() {
+            Ok(())
+        } else {
+            Err(READ_ONLY)
         }
     }
 
@@ -111,9 +136,7 @@ impl Admin {
         products: &[Product],
     ) -> Result<(), Refused> {
         self.must_see_workspace(workspace)?;
-        if matches!(self.role, Role::Auditor { .. }) {
-            return Err(READ_ONLY);
-        }
+        self.must_write()?;
         if !self.reaches(wanted, products) {
             return Err(Refused::Forbidden(
                 "a product admin's clients must be restricted to the admin's own products",
@@ -125,10 +148,7 @@ impl Admin {
     /// For those who may change this client.
     pub fn must_change(&self, state: &ClientState, products: &[Product]) -> Result<(), Refused> {
         self.must_see_client(state, products)?;
-        if matches!(self.role, Role::Auditor { .. }) {
-            return Err(READ_ONLY);
-        }
-        Ok(())
+        self.must_write()
     }
 
     /// For those who may read the whole audit log of a scope.

@@ -1,17 +1,16 @@
 //! Members: invite, join, read, change, remove. Whoever may say what another may do may never say more than they
 //! may themselves.
 
-use super::Refused;
 use super::authority::Admin;
 use super::sign_in::folded;
+use super::{Refused, roles};
 use crate::app::App;
 use crate::people::ticket::Ticket;
 use crate::random;
 use serde_json::json;
 use std::net::IpAddr;
 use tokenward_core::audit::{Actor, Entry};
-use tokenward_core::client::{Product, Role};
-use tokenward_core::ids::WorkspaceId;
+use tokenward_core::client::Role;
 use tokenward_core::label::{self, Name};
 use tokenward_core::time::Timestamp;
 use tokenward_store::people::{Invitation, Member, Proofs, Record};
@@ -27,25 +26,13 @@ pub const MEMBERS_MAX: usize = 10_000;
 
 const NO_MEMBER: Refused = Refused::NotFound("member");
 
-/// The workspace a role is about; none means all.
-#[must_use]
-pub fn workspace_of(role: &Role) -> Option<WorkspaceId> {
-    match role {
-        Role::Operator => None,
-        Role::WorkspaceAdmin { workspace } | Role::ProductAdmin { workspace, .. } => {
-            Some(*workspace)
-        }
-        Role::Auditor { workspace } => *workspace,
-    }
-}
-
 impl Admin {
     /// Whether it may know of somebody with this role.
     fn sees_role(&self, role: &Role) -> bool {
         match &self.role {
             Role::Operator | Role::Auditor { workspace: None } => true,
-            Role::WorkspaceAdmin { workspace } => workspace_of(role) == Some(*workspace),
-            Role::Auditor { workspace } => workspace_of(role) == *workspace,
+            Role::WorkspaceAdmin { workspace } => role.workspace() == Some(*workspace),
+            Role::Auditor { workspace } => role.workspace() == *workspace,
             Role::ProductAdmin { .. } => false,
         }
     }
@@ -54,7 +41,7 @@ impl Admin {
     fn must_grant(&self, role: &Role) -> Result<(), Refused> {
         match &self.role {
             Role::Operator => Ok(()),
-            Role::WorkspaceAdmin { workspace } if workspace_of(role) == Some(*workspace) => Ok(()),
+            Role::WorkspaceAdmin { workspace } if role.workspace() == Some(*workspace) => Ok(()),
             Role::Auditor { .. } => Err(Refused::Forbidden("an auditor reads only")),
             _ => Err(Refused::Forbidden(
                 "only an operator, or an admin of the same workspace, may do this",
@@ -96,31 +83,8 @@ fn wants(role: Option<&Role>) -> Wants {
     Wants {
         people: true,
         products: true,
-        workspace: role.and_then(workspace_of),
+        workspace: role.and_then(Role::workspace),
         ..Wants::default()
-    }
-}
-
-/// Whether a role names things that exist.
-fn check_role(role: &Role, view: &View) -> Result<(), Refused> {
-    if workspace_of(role).is_some() && view.workspace.is_none() {
-        let why = "there is no such workspace";
-        return Err(Refused::Invalid("workspace_id", why.into()));
-    }
-    let Role::ProductAdmin { products, .. } = role else {
-        return Ok(());
-    };
-    let known = |slug: &&tokenward_core::label::Slug| {
-        view.products
-            .iter()
-            .all(|product: &Product| product.slug != **slug)
-    };
-    match products.iter().find(known) {
-        Some(slug) => Err(Refused::Invalid(
-            "products",
-            format!("there is no product {slug}"),
-        )),
-        None => Ok(()),
     }
 }
 
@@ -146,7 +110,7 @@ pub async fn invite(
     let ticket = Ticket::new();
     let digest = ticket.digest();
     let decided = app.store.decide(wants(Some(&role)), move |view: &View| {
-        check_role(&role, view)?;
+        roles::check(&role, view)?;
         if view.members.len() + view.invitations.len() >= MEMBERS_MAX {
             let why = format!("there are {MEMBERS_MAX} members and invitations; remove some first");
             return Err(Refused::Conflict("TOO_MANY_MEMBERS", why));
@@ -170,7 +134,7 @@ pub async fn invite(
             invited_by: admin.who.text(),
         };
         let detail = json!({ "invitation": invitation.id, "email": email, "role": invitation.role, "again": member.is_some() });
-        let entry = admin.entry("member.invite", workspace_of(&invitation.role), None, &detail, view.now);
+        let entry = admin.entry("member.invite", invitation.role.workspace(), None, &detail, view.now);
         // A newer link for the same person makes the older worthless.
         let older = view.invitations.iter().filter(|one| one.email == email);
         let mut records: Vec<Record> = older.map(|one| Record::InvitationRemoved(one.id)).collect();
@@ -272,12 +236,13 @@ pub async fn join(app: &App, ticket: &Ticket, joining: Joining) -> Result<Member
             source: joining.source,
         };
         let detail = json!({ "invitation": invitation.id, "email": member.email, "role": member.role, "again": before.is_some() });
-        let entry = admin.entry("member.join", workspace_of(&member.role), None, &detail, view.now);
-        let records = vec![
-            Record::InvitationRemoved(invitation.id),
-            Record::SessionsEnded { member: member.id, but: None },
-            Record::MemberPut(Box::new(member.clone())),
-        ];
+        let entry = admin.entry("member.join", member.role.workspace(), None, &detail, view.now);
+        // The link for whoever comes first is over once somebody came, by whatever link.
+        let over = |one: &&Invitation| one.id == invitation.id || one.email.is_empty();
+        let over = view.invitations.iter().filter(over);
+        let mut records: Vec<Record> = over.map(|one| Record::InvitationRemoved(one.id)).collect();
+        records.push(Record::SessionsEnded { member: member.id, but: None });
+        records.push(Record::MemberPut(Box::new(member.clone())));
         Ok((written(records, entry), member))
     });
     decided.await?
@@ -292,7 +257,7 @@ pub async fn withdraw(app: &App, admin: Admin, id: Uuid) -> Result<(), Refused> 
         let invitation = found.ok_or(Refused::NotFound("invitation"))?;
         admin.must_grant(&invitation.role)?;
         let detail = json!({ "invitation": id, "email": invitation.email });
-        let workspace = workspace_of(&invitation.role);
+        let workspace = invitation.role.workspace();
         let entry = admin.entry(
             "member.withdraw_invitation",
             workspace,
@@ -319,7 +284,7 @@ pub struct Change {
 pub async fn change(app: &App, admin: Admin, id: Uuid, change: Change) -> Result<Member, Refused> {
     alter(app, admin, id, change.role.clone(), move |view, member| {
         if let Some(role) = change.role {
-            check_role(&role, view)?;
+            roles::check(&role, view)?;
             member.role = role;
         }
         if let Some(disabled) = change.disabled
@@ -390,5 +355,5 @@ fn told(admin: &Admin, action: &'static str, member: &Member, now: Timestamp) ->
         "member": member.id, "email": member.email, "role": member.role,
         "disabled": member.disabled_at.is_some(),
     });
-    admin.entry(action, workspace_of(&member.role), None, &detail, now)
+    admin.entry(action, member.role.workspace(), None, &detail, now)
 }

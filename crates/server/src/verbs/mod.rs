@@ -12,6 +12,7 @@ pub mod members;
 pub mod notices;
 mod one_client;
 pub mod products;
+pub mod roles;
 pub mod settings;
 pub mod sign_in;
 pub mod single_sign_on;

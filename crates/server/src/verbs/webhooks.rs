@@ -42,10 +42,7 @@ pub(super) fn must_see(admin: &Admin, workspace: WorkspaceId) -> Result<(), Refu
 
 fn must_manage(admin: &Admin, workspace: WorkspaceId) -> Result<(), Refused> {
     must_see(admin, workspace)?;
-    match &admin.role {
-        Role::Auditor { .. } => Err(Refused::Forbidden("an auditor reads only")),
-        _ => Ok(()),
-    }
+    admin.must_write()
 }
 
 /// Every webhook of a workspace.

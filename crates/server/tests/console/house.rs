@@ -33,6 +33,19 @@ impl Page {
         rest[..rest.find('"').unwrap()].to_owned()
     }
 
+    /// The ids that follow `before` in links and forms, each once.
+    pub(crate) fn ids(&self, before: &str) -> Vec<String> {
+        let mut ids: Vec<String> = Vec::new();
+        for rest in self.text.split(before).skip(1) {
+            let id = rest.get(..36).unwrap_or("");
+            if id.chars().filter(|c| *c == '-').count() == 4 && !ids.iter().any(|known| known == id)
+            {
+                ids.push(id.to_owned());
+            }
+        }
+        ids
+    }
+
     /// What follows `before` up to `until`.
     pub(crate) fn between(&self, before: &str, until: &str) -> String {
         let at = self.text.find(before);

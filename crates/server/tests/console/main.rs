@@ -1,5 +1,7 @@
 //! The console as people meet it: in a browser, and as an attacker meets it: form by form.
 
+#[path = "../wire/acts.rs"]
+mod acts;
 mod authority;
 mod browser;
 mod house;

@@ -110,14 +110,8 @@ async fn sessions_are_listed_and_ended_by_their_owner_only() {
     let second = house.signed_in("asha@example.com").await;
     let second = house.with(&second).await;
     let page = asha.get("/console/account").await.expect(200, "this one");
-    let other = page.between("/console/account/sessions/", "/end");
-    assert_ne!(other, "", "another session is listed");
-    let id = page
-        .text
-        .split("/console/account/sessions/")
-        .filter_map(|rest| rest.split("/end").next())
-        .find(|id| id.len() == 36);
-    let path = format!("/console/account/sessions/{}/end", id.unwrap());
+    let [id] = page.ids("/console/account/sessions/").try_into().unwrap();
+    let path = format!("/console/account/sessions/{id}/end");
     ravi.send(&path, &[])
         .await
         .expect(404, "There is no such session");
@@ -231,22 +225,10 @@ async fn a_disabled_or_removed_member_is_out_at_once() {
     let ravi = house
         .invited(&asha, "ravi@example.com", &[("role", "auditor")])
         .await;
-    let members = asha.get("/console/members").await;
-    let id = members
-        .text
-        .split("/console/members/")
-        .filter_map(|rest| rest.split('"').next())
-        .filter(|id| id.len() == 36)
-        .map(str::to_owned)
-        .collect::<Vec<_>>();
     let mut ravis = String::new();
-    for id in id {
-        if asha
-            .get(&format!("/console/members/{id}"))
-            .await
-            .text
-            .contains("ravi@example.com")
-        {
+    for id in asha.get("/console/members").await.ids("/console/members/") {
+        let page = asha.get(&format!("/console/members/{id}")).await;
+        if page.text.contains("ravi@example.com") {
             ravis = id;
         }
     }
@@ -306,4 +288,101 @@ async fn a_page_in_the_clear_says_that_nobody_can_stay_signed_in() {
     ] {
         assert!(!asked(fine).await.contains(clear), "{fine:?}");
     }
+}
+
+#[tokio::test]
+async fn many_codes_side_by_side_are_still_few_guesses() {
+    let house = House::new().await;
+    let asha = house.operator().await;
+    let page = asha.get("/console/account/app").await.expect(200, "");
+    let (sealed, key) = (page.hidden("sealed"), page.between("id=\"app-key\">", "<"));
+    let code = totp(&key);
+    let form = [("sealed", sealed.as_str()), ("code", code.as_str())];
+    asha.send("/console/account/app", &form)
+        .await
+        .expect(200, "Recovery codes");
+    let page = house
+        .signed_in("asha@example.com")
+        .await
+        .expect(200, "One more proof");
+    let between = page.hidden("between");
+    let guesses = (0..60).map(|n| {
+        let (house, between) = (&house, between.as_str());
+        async move {
+            let code = format!("{n:06}");
+            let form = [("between", between), ("code", code.as_str())];
+            house
+                .stranger()
+                .post("/console/sign-in/second", &form)
+                .await
+                .status
+        }
+    });
+    let answers = futures_util::future::join_all(guesses).await;
+    let judged = answers.iter().filter(|status| **status != 429).count();
+    assert!((1..=6).contains(&judged), "{judged} codes were judged");
+    // The password proved again changes nothing of that, and the code it is now has to wait too.
+    let page = house
+        .signed_in("asha@example.com")
+        .await
+        .expect(200, "One more proof");
+    let form = [("between", page.hidden("between")), ("code", totp(&key))];
+    let form = form.each_ref().map(|(name, value)| (*name, value.as_str()));
+    let page = house
+        .stranger()
+        .post("/console/sign-in/second", &form)
+        .await;
+    page.expect(429, "Too many wrong attempts");
+}
+
+/// The code an authenticator app shows for a key as it is typed.
+fn totp(key: &str) -> String {
+    let secret = totp_rs::Secret::try_from_base32(key.replace(' ', "")).unwrap();
+    let builder = totp_rs::Builder::new().with_secret(secret);
+    builder.build_noncompliant().generate_current().to_string()
+}
+
+#[tokio::test]
+async fn the_link_for_whoever_comes_first_is_over_once_somebody_came() {
+    let house = House::new().await;
+    let body = serde_json::json!({ "email": "ravi@example.com", "role": "operator" });
+    let request = house
+        .api
+        .admin(reqwest::Method::POST, "/members")
+        .json(&body);
+    let invited = house.api.send(request).await.unwrap().expect(201).json();
+    let first = house.link();
+    house.stranger().get(&first).await.expect(200, "Operator");
+    house
+        .joined(invited["join_path"].as_str().unwrap(), "ravi@example.com")
+        .await;
+    house
+        .stranger()
+        .get(&first)
+        .await
+        .expect(404, "a link works once");
+}
+
+#[tokio::test]
+async fn an_export_of_everything_is_verified_without_the_server() {
+    let house = House::new().await;
+    let asha = house.operator().await;
+    let acme = house.workspace("Acme, \"India\"").await;
+    house.client(&acme, "erp", None).await;
+    let export = asha
+        .get("/console/audit/export.jsonl?generations=yes")
+        .await;
+    let export = export.expect(200, "client.create");
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("audit.jsonl");
+    std::fs::write(&file, &export.text).unwrap();
+    let verified = std::process::Command::new(env!("CARGO_BIN_EXE_tokenward"))
+        .args(["audit", "verify", "--export"])
+        .arg(&file)
+        .output()
+        .unwrap();
+    assert!(verified.status.success(), "{verified:?}");
+    let sheet = asha.get("/console/audit/export.csv?generations=yes").await;
+    let sheet = sheet.expect(200, "seq,at,at_micros,actor");
+    assert_eq!(sheet.text.lines().count(), export.text.lines().count() + 1);
 }

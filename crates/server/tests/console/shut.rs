@@ -177,6 +177,10 @@ async fn what_people_type_is_never_a_script() {
             .await
             .expect(401, ""),
     );
+    let escaped = pages
+        .iter()
+        .filter(|page| page.text.contains("&#60;script&#62;"));
+    assert!(escaped.count() >= 14, "most pages show what was typed");
     for page in pages {
         assert!(!page.text.contains("<script>alert"), "{}", page.text);
         assert!(!page.text.contains("\"'><"), "{}", page.text);

@@ -1,4 +1,5 @@
-//! The table of acts: what each role may do. It calls nothing itself.
+//! The one table of who may do what: every act by every role. It calls nothing itself; the API is held to it here, the
+//! pages of the console beside (`tests/console/authority.rs`).
 
 use serde_json::{Value, json};
 

@@ -17,6 +17,8 @@ mod views;
 mod webhooks;
 mod workspaces;
 
+pub(super) use views::audit_entry;
+
 use crate::app::App;
 use axum::Router;
 use std::sync::Arc;

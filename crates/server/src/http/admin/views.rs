@@ -113,7 +113,8 @@ pub(super) fn admin_key(key: &AdminKeyRecord) -> Value {
     role::told(&key.role, about)
 }
 
-pub(super) fn audit_entry(entry: &Written) -> Value {
+/// An entry as programs read it, and as `tokenward audit verify` takes it back.
+pub(in crate::http) fn audit_entry(entry: &Written) -> Value {
     json!({
         "seq": entry.seq,
         "at": entry.at.iso(),

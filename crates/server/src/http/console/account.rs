@@ -4,9 +4,8 @@ use super::form::{Fault, Field, Form, Word};
 use super::frame::Frame;
 use super::once::{Download, OncePage};
 use super::reply::{Reply, Trouble, page, see, unprocessable};
-use super::session::{Member, Sent};
+use super::session::{Member, Proved, Sent};
 use super::shown::Moment;
-use super::step_up;
 use crate::app::App;
 use crate::verbs::account;
 use crate::verbs::sign_in::Person;
@@ -137,7 +136,7 @@ async fn shown(
 
 /// `GET /console/account`
 async fn show(State(app): State<Arc<App>>, Member(person): Member, uri: http::Uri) -> Reply {
-    let query = Form::read(uri.query().unwrap_or("").as_bytes()).unwrap_or_default();
+    let query = Form::query(&uri);
     page(&shown(&app, &person, Fault::default(), query.text("done")).await?)
 }
 
@@ -177,14 +176,13 @@ fn app_page(app: &App, person: &Person, before: Option<&str>, fault: Fault) -> A
 }
 
 /// `GET /console/account/app`
-async fn offer(State(app): State<Arc<App>>, Member(person): Member) -> Reply {
-    step_up::first(&app, &person, "/console/account/app")?;
+async fn offer(State(app): State<Arc<App>>, Proved(person): Proved) -> Reply {
     page(&app_page(&app, &person, None, Fault::default()))
 }
 
 /// `POST /console/account/app`
 async fn set_app(State(app): State<Arc<App>>, sent: Sent) -> Reply {
-    sent.must_be_proved(&app, "/console/account/app")?;
+    sent.must_be_proved(&app)?;
     let (sealed, code) = (sent.form.text("sealed"), sent.form.text("code"));
     match account::set_app(&app, &sent.person, sealed, code).await {
         Ok(codes) => recovery_page(&sent.person, "The authenticator app is in use", codes),
@@ -224,14 +222,14 @@ pub(super) fn recovery_page(
 
 /// `POST /console/account/app/remove`
 async fn remove_app(State(app): State<Arc<App>>, sent: Sent) -> Reply {
-    sent.must_be_proved(&app, "/console/account/app/remove")?;
+    sent.must_be_proved(&app)?;
     account::remove_app(&app, &sent.person).await?;
     Ok(see("/console/account?done=app-removed"))
 }
 
 /// `POST /console/account/recovery`
 async fn recovery(State(app): State<Arc<App>>, sent: Sent) -> Reply {
-    sent.must_be_proved(&app, "/console/account/recovery")?;
+    sent.must_be_proved(&app)?;
     let codes = account::renew_recovery(&app, &sent.person).await?;
     recovery_page(&sent.person, "New recovery codes", codes)
 }

@@ -6,6 +6,8 @@ use super::reply::{Reply, Trouble, page};
 use super::session::{Member, Sent};
 use super::shown::{Moment, count};
 use crate::app::App;
+use crate::audit_csv;
+use crate::http::admin::audit_entry;
 use crate::verbs::audit::{self, Verified};
 use crate::verbs::authority::Admin;
 use askama::Template;
@@ -161,7 +163,7 @@ pub(super) async fn show(
     Member(person): Member,
     uri: http::Uri,
 ) -> Reply {
-    let query = Form::read(uri.query().unwrap_or("").as_bytes()).unwrap_or_default();
+    let query = Form::query(&uri);
     let frame = Frame::new(&person, "Audit log", "audit");
     page(&shown(&app, &person.admin(), frame, &query).await?)
 }
@@ -192,8 +194,13 @@ pub(super) async fn csv(
     Member(person): Member,
     uri: http::Uri,
 ) -> Reply {
-    let head = "seq,at,actor,source,action,workspace_id,client_id,detail,hash\n";
-    let body = export(app, person.admin(), &uri, head, csv_line)?;
+    let body = export(
+        app,
+        person.admin(),
+        &uri,
+        audit_csv::heading(),
+        audit_csv::row,
+    )?;
     Ok(attached(body, "text/csv; charset=utf-8", "audit.csv"))
 }
 
@@ -203,7 +210,8 @@ pub(super) async fn json_lines(
     Member(person): Member,
     uri: http::Uri,
 ) -> Reply {
-    let body = export(app, person.admin(), &uri, "", json_line)?;
+    let line = |entry: &Written| format!("{}\n", audit_entry(entry));
+    let body = export(app, person.admin(), &uri, String::new(), line)?;
     Ok(attached(body, "application/jsonl", "audit.jsonl"))
 }
 
@@ -223,17 +231,17 @@ fn export(
     app: Arc<App>,
     admin: Admin,
     uri: &http::Uri,
-    head: &'static str,
+    head: String,
     line: fn(&Written) -> String,
 ) -> Result<Body, Trouble> {
     admin.must_audit()?;
-    let query = Form::read(uri.query().unwrap_or("").as_bytes()).unwrap_or_default();
+    let query = Form::query(uri);
     let filter = filter(&query).map_err(Trouble::Conflict)?;
     let filter = AuditFilter {
         limit: PAGE_MAX,
         ..filter
     };
-    let pages = stream::unfold(Some((filter, head.to_owned())), move |state| {
+    let pages = stream::unfold(Some((filter, head)), move |state| {
         let (app, admin) = (Arc::clone(&app), admin.clone());
         async move {
             let (filter, mut text) = state?;
@@ -257,46 +265,4 @@ fn export(
         }
     });
     Ok(Body::from_stream(pages))
-}
-
-fn ids(entry: &Written) -> (String, String) {
-    let client = entry.client.map_or_else(String::new, |id| id.to_string());
-    let workspace = entry
-        .workspace
-        .map_or_else(String::new, |id| id.to_string());
-    (workspace, client)
-}
-
-/// RFC 4180; and nothing that a spreadsheet takes for a formula.
-fn csv_line(entry: &Written) -> String {
-    let (workspace, client) = ids(entry);
-    let hash = crate::data_dir::hex(&entry.hash);
-    let cells = [
-        entry.seq.to_string(),
-        entry.at.iso(),
-        entry.actor.clone(),
-        entry.source.clone(),
-        entry.action.clone(),
-        workspace,
-        client,
-        entry.detail.clone(),
-        hash.to_string(),
-    ];
-    let quoted = |cell: &String| {
-        let formula = cell.starts_with(['=', '+', '-', '@', '\t', '\r']);
-        let guard = if formula { "'" } else { "" };
-        format!("\"{guard}{}\"", cell.replace('"', "\"\""))
-    };
-    cells.iter().map(quoted).collect::<Vec<_>>().join(",") + "\n"
-}
-
-fn json_line(entry: &Written) -> String {
-    let (workspace, client) = ids(entry);
-    let none = |text: String| if text.is_empty() { None } else { Some(text) };
-    let line = serde_json::json!({
-        "seq": entry.seq, "at": entry.at.iso(), "at_micros": entry.at.0, "actor": entry.actor, "source": entry.source,
-        "action": entry.action, "workspace_id": none(workspace), "client_id": none(client),
-        "detail_text": entry.detail, "hash": *crate::data_dir::hex(&entry.hash),
-    });
-    format!("{line}\n")
 }

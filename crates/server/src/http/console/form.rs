@@ -30,6 +30,12 @@ impl Form {
         Some(Self { pairs })
     }
 
+    /// Reads an address's query; what is none is empty.
+    pub(super) fn query(uri: &http::Uri) -> Self {
+        let query = uri.query().unwrap_or("");
+        Self::read(query.as_bytes()).unwrap_or_default()
+    }
+
     /// The first value of a field; empty when it is missing.
     pub(super) fn text(&self, name: &str) -> &str {
         let found = self.pairs.iter().find(|(known, _)| known == name);
@@ -92,8 +98,9 @@ impl Fault {
     pub(super) fn of(refused: Refused) -> Result<Self, Refused> {
         match refused {
             Refused::Invalid(field, why) => Ok(Self::new(field, sentence(&why))),
-            Refused::Conflict("LABEL_TAKEN", why) => Ok(Self::new("label", sentence(&why))),
-            Refused::Conflict("LABEL_MISMATCH", why) => Ok(Self::new("label", sentence(&why))),
+            Refused::Conflict("LABEL_TAKEN" | "LABEL_MISMATCH", why) => {
+                Ok(Self::new("label", sentence(&why)))
+            }
             Refused::Conflict(_, why) => Ok(Self::new("", sentence(&why))),
             other => Err(other),
         }

@@ -2,7 +2,6 @@
 
 use super::form::Word;
 use super::shown;
-use crate::verbs::authority::Admin;
 use crate::verbs::sign_in::Person;
 use tokenward_core::client::{Role, Workspace};
 use tokenward_core::ids::Environment;
@@ -100,11 +99,6 @@ impl Frame {
     pub(super) fn environment(&self) -> &'static str {
         self.place.as_ref().map_or("", |place| place.environment)
     }
-}
-
-/// Whether somebody may change clients at all.
-pub(super) fn manages(admin: &Admin) -> bool {
-    !matches!(admin.role, Role::Auditor { .. })
 }
 
 /// A role in words.

@@ -4,18 +4,21 @@ use super::form::{Fault, Field, Form, Word};
 use super::frame::Frame;
 use super::once::OncePage;
 use super::reply::{Reply, Trouble, page, see, unprocessable};
-use super::role_form;
-use super::session::{Member, Sent};
+use super::role_form::{self, Words};
+use super::session::{Member, Proved, Sent};
 use super::shown::Moment;
-use super::step_up;
 use crate::app::App;
-use crate::verbs::admin_keys;
 use crate::verbs::sign_in::Person;
+use crate::verbs::{Refused, admin_keys};
 use askama::Template;
 use axum::extract::{Path, State};
 use std::sync::Arc;
+use tokenward_core::client::{LIFETIME_SECONDS_MAX, Role};
 use tokenward_core::time::Clock;
 use uuid::Uuid;
+
+/// Most days a key lives: as long as a token may.
+const DAYS_MAX: u64 = LIFETIME_SECONDS_MAX as u64 / 86_400;
 
 struct Line {
     id: String,
@@ -50,10 +53,10 @@ pub(super) async fn list(
     Member(person): Member,
     uri: http::Uri,
 ) -> Reply {
-    let query = Form::read(uri.query().unwrap_or("").as_bytes()).unwrap_or_default();
+    let query = Form::query(&uri);
     let all = admin_keys::list(&app, &person.admin()).await?;
     let now = app.clock().wall();
-    let mut lines = Vec::new();
+    let (mut lines, mut words) = (Vec::new(), Words::new(&app));
     for key in &all {
         let over = key.expires_at.is_some_and(|end| end <= now);
         let (state, tone) = match (key.revoked_at, over) {
@@ -64,7 +67,7 @@ pub(super) async fn list(
         lines.push(Line {
             id: key.id.to_string(),
             name: key.name.to_string(),
-            role: role_form::words(&app, &key.role).await?,
+            role: words.of(&key.role).await?,
             created: Moment::plain(key.created_at),
             ends: key.expires_at.map(|end| Moment::new(end, now)),
             state,
@@ -106,31 +109,38 @@ async fn new_page(
 }
 
 /// `GET /console/admin-keys/new`
-pub(super) async fn ask(State(app): State<Arc<App>>, Member(person): Member) -> Reply {
+pub(super) async fn ask(State(app): State<Arc<App>>, Proved(person): Proved) -> Reply {
     person.admin().must_operate()?;
-    step_up::first(&app, &person, "/console/admin-keys/new")?;
     page(&new_page(&app, &person, &Form::default(), Fault::default()).await?)
+}
+
+/// Seconds until the key expires, if it does, and its role.
+fn asked(form: &Form) -> Result<(Option<u64>, Role), Refused> {
+    let seconds = match form.text("days").trim() {
+        "" => None,
+        days => {
+            let days = days
+                .parse()
+                .ok()
+                .filter(|days| (1..=DAYS_MAX).contains(days));
+            let why = format!("this must be 1 to {DAYS_MAX} days");
+            Some(days.ok_or(Refused::Invalid("days", why))? * 86_400)
+        }
+    };
+    Ok((seconds, role_form::role(form)?))
 }
 
 /// `POST /console/admin-keys/new`
 pub(super) async fn create(State(app): State<Arc<App>>, sent: Sent) -> Reply {
-    sent.must_be_proved(&app, "/console/admin-keys/new")?;
-    let Sent { person, form } = sent;
-    let days = form.text("days").trim();
-    let seconds = match days {
-        "" => Ok(None),
-        days => match days.parse::<u64>() {
-            Ok(days) if (1..=3_650).contains(&days) => Ok(Some(days * 86_400)),
-            _ => Err(Fault::new("days", "This must be 1 to 3650 days.")),
-        },
+    sent.must_be_proved(&app)?;
+    let Sent { person, form, .. } = sent;
+    let made = match asked(&form) {
+        Ok((seconds, role)) => {
+            let name = form.text("name").trim();
+            admin_keys::create(&app, person.admin(), name, role, seconds).await
+        }
+        Err(refused) => Err(refused),
     };
-    let asked = seconds.and_then(|seconds| Ok((seconds, role_form::role(&form)?)));
-    let (seconds, role) = match asked {
-        Ok(asked) => asked,
-        Err(fault) => return unprocessable(&new_page(&app, &person, &form, fault).await?),
-    };
-    let name = form.text("name").trim();
-    let made = admin_keys::create(&app, person.admin(), name, role, seconds).await;
     let (record, key) = match made {
         Ok(made) => made,
         Err(refused) => {
@@ -157,7 +167,7 @@ pub(super) async fn revoke(
     Path(text): Path<String>,
     sent: Sent,
 ) -> Reply {
-    sent.must_be_proved(&app, &format!("/console/admin-keys/{text}/revoke"))?;
+    sent.must_be_proved(&app)?;
     let id = Uuid::try_parse(&text).map_err(|_| Trouble::NotFound("admin key"))?;
     admin_keys::revoke(&app, sent.person.admin(), id).await?;
     Ok(see("/console/admin-keys?done=key-revoked"))

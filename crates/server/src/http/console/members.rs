@@ -4,10 +4,9 @@ use super::form::{Fault, Field, Form, Word};
 use super::frame::Frame;
 use super::once::OncePage;
 use super::reply::{Reply, Trouble, page, see, unprocessable};
-use super::role_form;
-use super::session::{Member as SignedIn, Sent};
+use super::role_form::{self, Words};
+use super::session::{Member as SignedIn, Proved, Sent};
 use super::shown::Moment;
-use super::step_up;
 use crate::app::App;
 use crate::verbs::members;
 use crate::verbs::sign_in::Person;
@@ -66,35 +65,27 @@ struct MemberPage {
     myself: bool,
 }
 
-fn may_manage(person: &Person) -> bool {
-    use tokenward_core::client::Role;
-    matches!(
-        person.member.role,
-        Role::Operator | Role::WorkspaceAdmin { .. }
-    )
-}
-
-async fn line(app: &App, member: &Member) -> Result<MemberLine, Trouble> {
+async fn line(words: &mut Words<'_>, member: &Member) -> Result<MemberLine, Trouble> {
     let proofs = &member.proofs;
-    let mut words = Vec::new();
+    let mut with = Vec::new();
     if proofs.password.is_some() {
-        words.push("password");
+        with.push("password");
     }
     if proofs.totp.is_some() {
-        words.push("authenticator app");
+        with.push("authenticator app");
     }
     if !proofs.passkeys.is_empty() {
-        words.push("passkey");
+        with.push("passkey");
     }
     if proofs.sso.is_some() {
-        words.push("single sign-on");
+        with.push("single sign-on");
     }
     Ok(MemberLine {
         id: member.id.to_string(),
         name: member.name.to_string(),
         email: member.email.clone(),
-        role: role_form::words(app, &member.role).await?,
-        proofs: words.join(", "),
+        role: words.of(&member.role).await?,
+        proofs: with.join(", "),
         disabled: member.disabled_at.is_some(),
     })
 }
@@ -105,12 +96,13 @@ pub(super) async fn list(
     SignedIn(person): SignedIn,
     uri: http::Uri,
 ) -> Reply {
-    let query = Form::read(uri.query().unwrap_or("").as_bytes()).unwrap_or_default();
+    let query = Form::query(&uri);
     let (found, invited) = members::list(&app, &person.admin()).await?;
     let now = app.clock().wall();
+    let mut words = Words::new(&app);
     let mut lines = Vec::new();
     for member in &found {
-        lines.push(line(&app, member).await?);
+        lines.push(line(&mut words, member).await?);
     }
     let mut invitations = Vec::new();
     for invitation in &invited {
@@ -120,7 +112,7 @@ pub(super) async fn list(
                 "" => "the first operator".to_owned(),
                 email => email.to_owned(),
             },
-            role: role_form::words(&app, &invitation.role).await?,
+            role: words.of(&invitation.role).await?,
             ends: Moment::new(invitation.expires_at, now),
             over: now >= invitation.expires_at,
         });
@@ -131,7 +123,7 @@ pub(super) async fn list(
         frame,
         members: lines,
         invitations,
-        manages: may_manage(&person),
+        manages: person.admin().administers(),
     })
 }
 
@@ -158,29 +150,23 @@ async fn invite_page(
 /// `GET /console/members/invite`
 pub(super) async fn ask(
     State(app): State<Arc<App>>,
-    SignedIn(person): SignedIn,
+    Proved(person): Proved,
     uri: http::Uri,
 ) -> Reply {
-    if !may_manage(&person) {
-        return Err(Trouble::Forbidden(
-            "only operators and workspace admins invite members",
-        ));
-    }
-    step_up::first(&app, &person, "/console/members/invite")?;
+    person.admin().must_administer()?;
     // A member's page leads here with what is known of them.
-    let query = Form::read(uri.query().unwrap_or("").as_bytes()).unwrap_or_default();
+    let query = Form::query(&uri);
     page(&invite_page(&app, &person, &query, Fault::default()).await?)
 }
 
 /// `POST /console/members/invite`
 pub(super) async fn invite(State(app): State<Arc<App>>, headers: HeaderMap, sent: Sent) -> Reply {
-    sent.must_be_proved(&app, "/console/members/invite")?;
-    let Sent { person, form } = sent;
-    let role = match role_form::role(&form) {
-        Ok(role) => role,
-        Err(fault) => return unprocessable(&invite_page(&app, &person, &form, fault).await?),
+    sent.must_be_proved(&app)?;
+    let Sent { person, form, .. } = sent;
+    let invited = match role_form::role(&form) {
+        Ok(role) => members::invite(&app, person.admin(), form.text("email"), role).await,
+        Err(refused) => Err(refused),
     };
-    let invited = members::invite(&app, person.admin(), form.text("email"), role).await;
     let (invitation, ticket) = match invited {
         Ok(invited) => invited,
         Err(refused) => {
@@ -214,14 +200,14 @@ async fn member_page(
     form: &Form,
     fault: Fault,
 ) -> Result<MemberPage, Trouble> {
-    let fields = match may_manage(person) {
+    let fields = match person.admin().administers() {
         true => role_form::fields(app, person, form, &fault).await?,
         false => Vec::new(),
     };
     Ok(MemberPage {
         frame: Frame::new(person, member.name.to_string(), "members"),
         id: member.id.to_string(),
-        line: line(app, member).await?,
+        line: line(&mut Words::new(app), member).await?,
         fields,
         fault,
         myself: member.id == person.member.id,
@@ -245,8 +231,8 @@ pub(super) async fn change(
     Path(text): Path<String>,
     sent: Sent,
 ) -> Reply {
-    sent.must_be_proved(&app, &format!("/console/members/{text}"))?;
-    let Sent { person, form } = sent;
+    sent.must_be_proved(&app)?;
+    let Sent { person, form, .. } = sent;
     let member = members::show(&app, &person.admin(), id(&text, "member")?).await?;
     let disabled = match form.text("disabled") {
         "yes" => Some(true),
@@ -254,17 +240,17 @@ pub(super) async fn change(
         _ => None,
     };
     let role = match disabled {
-        Some(_) => None,
-        None => match role_form::role(&form) {
-            Ok(role) => Some(role),
-            Err(fault) => {
-                let shown = member_page(&app, &person, &member, &form, fault).await?;
-                return unprocessable(&shown);
-            }
-        },
+        Some(_) => Ok(None),
+        None => role_form::role(&form).map(Some),
     };
-    let change = members::Change { role, disabled };
-    match members::change(&app, person.admin(), member.id, change).await {
+    let changed = match role {
+        Ok(role) => {
+            let change = members::Change { role, disabled };
+            members::change(&app, person.admin(), member.id, change).await
+        }
+        Err(refused) => Err(refused),
+    };
+    match changed {
         Ok(_) => Ok(see("/console/members?done=member")),
         Err(refused) => {
             let fault = Fault::of(refused)?;
@@ -279,7 +265,7 @@ pub(super) async fn remove(
     Path(text): Path<String>,
     sent: Sent,
 ) -> Reply {
-    sent.must_be_proved(&app, &format!("/console/members/{text}/remove"))?;
+    sent.must_be_proved(&app)?;
     members::remove(&app, sent.person.admin(), id(&text, "member")?).await?;
     Ok(see("/console/members?done=member-removed"))
 }

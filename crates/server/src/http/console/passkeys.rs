@@ -55,13 +55,13 @@ fn question<T: Serialize>(asked: Result<(Uuid, T), NoPasskey>) -> Reply {
 }
 
 async fn ask_for_new(State(app): State<Arc<App>>, headers: HeaderMap, sent: Sent) -> Reply {
-    sent.must_be_proved(&app, "/console/account")?;
+    sent.must_be_proved(&app)?;
     let (member, now) = (&sent.person.member, app.clock().boot());
     question(app.passkeys.ask_for_new(member, &base(&app, &headers), now))
 }
 
 async fn add(State(app): State<Arc<App>>, headers: HeaderMap, sent: Sent) -> Reply {
-    sent.must_be_proved(&app, "/console/account")?;
+    sent.must_be_proved(&app)?;
     let form = &sent.form;
     let answer = (form.text("handle"), form.text("credential"));
     let site = base(&app, &headers);
@@ -74,8 +74,7 @@ async fn add(State(app): State<Arc<App>>, headers: HeaderMap, sent: Sent) -> Rep
 }
 
 async fn remove(State(app): State<Arc<App>>, Path(text): Path<String>, sent: Sent) -> Reply {
-    let path = format!("/console/account/passkeys/{text}/remove");
-    sent.must_be_proved(&app, &path)?;
+    sent.must_be_proved(&app)?;
     let id = Uuid::try_parse(&text).map_err(|_| Trouble::NotFound("passkey"))?;
     account::remove_passkey(&app, &sent.person, id).await?;
     Ok(see("/console/account?done=passkey-removed"))

@@ -4,9 +4,8 @@ use super::confirm::ConfirmPage;
 use super::form::{Fault, Field, Form};
 use super::frame::Frame;
 use super::reply::{Reply, page, see, unprocessable};
-use super::session::{Member, Sent};
+use super::session::{Member, Proved, Sent};
 use super::shown::Moment;
-use super::step_up;
 use crate::app::App;
 use crate::verbs::products;
 use crate::verbs::sign_in::Person;
@@ -58,7 +57,7 @@ pub(super) async fn list(
     Member(person): Member,
     uri: http::Uri,
 ) -> Reply {
-    let query = Form::read(uri.query().unwrap_or("").as_bytes()).unwrap_or_default();
+    let query = Form::query(&uri);
     let all = products::list(&app).await?;
     let done = query.text("done");
     page(&shown(
@@ -72,7 +71,7 @@ pub(super) async fn list(
 
 /// `POST /console/products`
 pub(super) async fn put(State(app): State<Arc<App>>, sent: Sent) -> Reply {
-    let Sent { person, form } = sent;
+    let Sent { person, form, .. } = sent;
     let (slug, name) = (form.text("slug").trim(), form.text("name").trim());
     match products::put(&app, person.admin(), slug, name).await {
         Ok(_) => Ok(see("/console/products?done=product")),
@@ -103,13 +102,8 @@ fn confirm(person: &Person, slug: &str, fault: Fault) -> ConfirmPage {
 }
 
 /// `GET /console/products/{slug}/delete`
-pub(super) async fn ask(
-    State(app): State<Arc<App>>,
-    Path(slug): Path<String>,
-    Member(person): Member,
-) -> Reply {
+pub(super) async fn ask(Path(slug): Path<String>, Proved(person): Proved) -> Reply {
     person.admin().must_operate()?;
-    step_up::first(&app, &person, &format!("/console/products/{slug}/delete"))?;
     page(&confirm(&person, &slug, Fault::default()))
 }
 
@@ -119,7 +113,7 @@ pub(super) async fn delete(
     Path(slug): Path<String>,
     sent: Sent,
 ) -> Reply {
-    sent.must_be_proved(&app, &format!("/console/products/{slug}/delete"))?;
+    sent.must_be_proved(&app)?;
     match products::delete(&app, sent.person.admin(), &slug).await {
         Ok(()) => Ok(see("/console/products?done=product-deleted")),
         Err(refused) => {

@@ -4,9 +4,10 @@ use super::form::{Fault, Field, Form};
 use super::frame::role_name;
 use super::reply::Trouble;
 use crate::app::App;
-use crate::verbs::members::workspace_of;
+use crate::verbs::roles::{self, Written};
 use crate::verbs::sign_in::Person;
-use crate::verbs::{products, workspaces};
+use crate::verbs::{Refused, products, workspaces};
+use std::collections::HashMap;
 use tokenward_core::client::{Role, Workspace};
 use tokenward_core::ids::WorkspaceId;
 use tokenward_core::label::Slug;
@@ -79,66 +80,28 @@ pub(super) async fn fields(
 }
 
 /// The role a form asks for.
-pub(super) fn role(form: &Form) -> Result<Role, Fault> {
-    let text = form.text("workspace_id");
-    let workspace = match text {
+pub(super) fn role(form: &Form) -> Result<Role, Refused> {
+    let workspace = match form.text("workspace_id") {
         "" => None,
-        text => {
-            let id = Uuid::try_parse(text);
-            Some(WorkspaceId(id.map_err(|_| {
-                Fault::new("workspace_id", "Choose a workspace.")
-            })?))
-        }
-    };
-    let needed = || {
-        workspace.ok_or_else(|| {
-            Fault::new(
-                "workspace_id",
-                "This role is about one workspace: choose it.",
-            )
-        })
+        text => Some(
+            Uuid::try_parse(text)
+                .map_err(|_| Refused::Invalid("workspace_id", "choose a workspace".into()))?,
+        ),
     };
     let slugs = form.lines("products");
-    if form.text("role") != "product_admin" && !slugs.is_empty() {
-        return Err(Fault::new("products", "Only a product admin has products."));
-    }
-    match form.text("role") {
-        "operator" if workspace.is_some() => Err(Fault::new(
-            "workspace_id",
-            "An operator is about all workspaces.",
-        )),
-        "operator" => Ok(Role::Operator),
-        "workspace_admin" => Ok(Role::WorkspaceAdmin {
-            workspace: needed()?,
-        }),
-        "auditor" => Ok(Role::Auditor { workspace }),
-        "product_admin" => {
-            if slugs.is_empty() || slugs.len() > 256 {
-                return Err(Fault::new("products", "Name 1 to 256 products."));
-            }
-            let parsed: Result<Vec<Slug>, _> = slugs.iter().map(|slug| Slug::parse(slug)).collect();
-            let products =
-                parsed.map_err(|why| Fault::new("products", super::form::sentence(&why.0)))?;
-            Ok(Role::ProductAdmin {
-                workspace: needed()?,
-                products,
-            })
-        }
-        _ => Err(Fault::new("role", "Choose a role.")),
-    }
+    let written = Written {
+        role: form.text("role"),
+        workspace: workspace.map(WorkspaceId),
+        products: (!slugs.is_empty()).then_some(slugs.as_slice()),
+    };
+    written.read()
 }
 
 /// A role as a form begins with it.
 pub(super) fn form_of(role: &Role) -> Form {
-    let word = match role {
-        Role::Operator => "operator",
-        Role::WorkspaceAdmin { .. } => "workspace_admin",
-        Role::ProductAdmin { .. } => "product_admin",
-        Role::Auditor { .. } => "auditor",
-    };
     let mut body = form_urlencoded::Serializer::new(String::new());
-    body.append_pair("role", word);
-    if let Some(workspace) = workspace_of(role) {
+    body.append_pair("role", roles::word(role));
+    if let Some(workspace) = role.workspace() {
         body.append_pair("workspace_id", &workspace.to_string());
     }
     if let Role::ProductAdmin { products, .. } = role {
@@ -148,21 +111,38 @@ pub(super) fn form_of(role: &Role) -> Form {
     Form::read(body.finish().as_bytes()).unwrap_or_default()
 }
 
-/// A role in words, with what it is about.
-pub(super) async fn words(app: &App, role: &Role) -> Result<String, Trouble> {
-    let name = role_name(role);
-    let place = match workspace_of(role) {
-        None => "all workspaces".to_owned(),
-        Some(id) => match app.store.reader().workspace(id).await? {
-            Some(workspace) => workspace.name.to_string(),
-            None => "a workspace".to_owned(),
-        },
-    };
-    Ok(match role {
-        Role::ProductAdmin { products, .. } => {
-            let slugs: Vec<&str> = products.iter().map(Slug::as_str).collect();
-            format!("{name}, {place}: {}", slugs.join(", "))
-        }
-        _ => format!("{name}, {place}"),
-    })
+/// Roles in words, with what they are about; each workspace is asked for once.
+pub(super) struct Words<'a> {
+    app: &'a App,
+    names: HashMap<WorkspaceId, String>,
+}
+
+impl<'a> Words<'a> {
+    pub(super) fn new(app: &'a App) -> Self {
+        let names = HashMap::new();
+        Self { app, names }
+    }
+
+    pub(super) async fn of(&mut self, role: &Role) -> Result<String, Trouble> {
+        let place = match role.workspace() {
+            None => "all workspaces".to_owned(),
+            Some(id) => match self.names.get(&id) {
+                Some(known) => known.clone(),
+                None => {
+                    let found = self.app.store.reader().workspace(id).await?;
+                    let name = found.map_or_else(String::new, |found| found.name.to_string());
+                    self.names.insert(id, name.clone());
+                    name
+                }
+            },
+        };
+        let name = role_name(role);
+        Ok(match role {
+            Role::ProductAdmin { products, .. } => {
+                let slugs: Vec<&str> = products.iter().map(Slug::as_str).collect();
+                format!("{name}, {place}: {}", slugs.join(", "))
+            }
+            _ => format!("{name}, {place}"),
+        })
+    }
 }

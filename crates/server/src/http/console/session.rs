@@ -42,16 +42,16 @@ pub(super) fn clear_cookie() -> HeaderValue {
     )
 }
 
-/// The one session cookie; two of them are none, for nobody knows who set which.
-fn ticket(headers: &HeaderMap) -> Option<Ticket> {
+/// The one cookie of that name; two of them are none, for nobody knows who set which.
+pub(super) fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     let lines = headers.get_all(header::COOKIE).iter();
     let mut own = lines
         .filter_map(|line| line.to_str().ok())
         .flat_map(|line| line.split(';'))
         .filter_map(|pair| pair.trim().split_once('='))
-        .filter(|(name, _)| *name == COOKIE);
+        .filter(|(known, _)| *known == name);
     match (own.next(), own.next()) {
-        (Some((_, value)), None) => Ticket::parse(value),
+        (Some((_, value)), None) => Some(value),
         _ => None,
     }
 }
@@ -84,7 +84,7 @@ impl FromRequestParts<Arc<App>> for Visitor {
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Trouble> {
         let origin = origin(parts, app);
-        let ticket = ticket(&parts.headers);
+        let ticket = cookie(&parts.headers, COOKIE).and_then(Ticket::parse);
         let person = match &ticket {
             Some(ticket) => person(app, ticket, &origin).await?,
             None => None,
@@ -113,10 +113,26 @@ impl FromRequestParts<Arc<App>> for Member {
     }
 }
 
+/// A member who looks at a page that leads to something destructive: the proof of who they are is fresh, or asked for
+/// first.
+pub(super) struct Proved(pub(super) Person);
+
+impl FromRequestParts<Arc<App>> for Proved {
+    type Rejection = Trouble;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Trouble> {
+        let Member(person) = Member::from_request_parts(parts, app).await?;
+        super::step_up::first(app, &person, parts.uri.path())?;
+        Ok(Self(person))
+    }
+}
+
 /// A member who sends a form of their session.
 pub(super) struct Sent {
     pub(super) person: Person,
     pub(super) form: Form,
+    /// Where it was sent to.
+    path: String,
 }
 
 impl FromRequest<Arc<App>> for Sent {
@@ -134,17 +150,18 @@ impl FromRequest<Arc<App>> for Sent {
         if !ticket.is_form_word(form.text(WORD)) {
             return Err(Trouble::Foreign);
         }
-        Ok(Self { person, form })
+        let path = parts.uri.path().to_owned();
+        Ok(Self { person, form, path })
     }
 }
 
 impl Sent {
     /// For destructive acts: a proof of who one is must be fresh. The form goes through the page that asks for it.
-    pub(super) fn must_be_proved(&self, app: &App, parts_path: &str) -> Result<(), Trouble> {
+    pub(super) fn must_be_proved(&self, app: &App) -> Result<(), Trouble> {
         if self.person.is_proved(app.clock().wall()) {
             return Ok(());
         }
-        let page = super::step_up::ask(&self.person, parts_path, &self.form)?;
+        let page = super::step_up::ask(&self.person, &self.path, &self.form)?;
         Err(Trouble::Answered(Box::new(page)))
     }
 }
@@ -242,9 +259,11 @@ mod tests {
             headers
         };
         let pair = |ticket: &Ticket| format!("{COOKIE}={}", ticket.expose().as_str());
-        assert!(ticket(&headers(&[format!("a=b; {}", pair(&one))])).is_some());
-        assert!(ticket(&headers(&[format!("{}; {}", pair(&one), pair(&two))])).is_none());
-        assert!(ticket(&headers(&[pair(&one), pair(&two)])).is_none());
-        assert!(ticket(&headers(&["tokenward=x".to_owned()])).is_none());
+        let found = |lines: &[String]| cookie(&headers(lines), COOKIE).map(str::to_owned);
+        let value = one.expose().to_string();
+        assert_eq!(found(&[format!("a=b; {}", pair(&one))]), Some(value));
+        assert_eq!(found(&[format!("{}; {}", pair(&one), pair(&two))]), None);
+        assert_eq!(found(&[pair(&one), pair(&two)]), None);
+        assert_eq!(found(&["tokenward=x".to_owned()]), None);
     }
 }

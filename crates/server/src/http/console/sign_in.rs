@@ -89,11 +89,12 @@ struct SecondPage {
     between: Between,
 }
 
+/// What was typed before a proof was asked for, to be sent now or left.
 #[derive(Template)]
 #[template(path = "console/resume.html")]
-struct ResumePage {
-    frame: Frame,
-    way: Way,
+pub(super) struct ResumePage {
+    pub(super) frame: Frame,
+    pub(super) way: Way,
 }
 
 /// `GET /console/sign-in`
@@ -103,7 +104,7 @@ pub(super) async fn show(
     headers: HeaderMap,
     uri: http::Uri,
 ) -> Reply {
-    let query = Form::read(uri.query().unwrap_or("").as_bytes()).unwrap_or_default();
+    let query = Form::query(&uri);
     if visitor.person.is_some() {
         return home();
     }
@@ -207,7 +208,7 @@ fn second_page(between: Between, fault: Fault, way: Way, status: StatusCode) -> 
 /// `POST /console/sign-in/second`
 pub(super) async fn second(State(app): State<Arc<App>>, open: Open) -> Reply {
     let way = Way::of(&open.form);
-    let (sealed, code) = (open.form.text("between"), open.form.text("code"));
+    let (sealed, code) = (open.form.text("between"), open.form.secret("code"));
     match sign_in::second(&app, sealed, code, &open.origin).await {
         Ok(ticket) => finish(&ticket, &way),
         Err(not) => second_again(&app, sealed, &not, way).await,

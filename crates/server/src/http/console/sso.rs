@@ -4,7 +4,7 @@ use super::clients::base;
 use super::form::Form;
 use super::frame::Frame;
 use super::reply::{Reply, Trouble, page, see};
-use super::session::{inside, origin, set_cookie};
+use super::session::{cookie, inside, origin, set_cookie};
 use crate::app::App;
 use crate::data_dir::{hex, unhex_any};
 use crate::random;
@@ -61,7 +61,7 @@ pub(super) async fn start(
     headers: HeaderMap,
     uri: http::Uri,
 ) -> Reply {
-    let query = Form::read(uri.query().unwrap_or("").as_bytes()).unwrap_or_default();
+    let query = Form::query(&uri);
     let next = inside(query.text("next")).to_owned();
     let begun = single_sign_on::begin(&app, &returning(&app, &headers), next).await;
     let (address, between) = begun.map_err(trouble)?;
@@ -84,15 +84,7 @@ fn put_cookie(response: &mut Response, cookie: &str) {
 }
 
 fn between(app: &App, headers: &HeaderMap) -> Option<Between> {
-    let lines = headers.get_all(header::COOKIE).iter();
-    let mut own = lines
-        .filter_map(|line| line.to_str().ok())
-        .flat_map(|line| line.split(';'))
-        .filter_map(|pair| pair.trim().split_once('='))
-        .filter(|(name, _)| *name == COOKIE);
-    let (Some((_, sealed)), None) = (own.next(), own.next()) else {
-        return None;
-    };
+    let sealed = cookie(headers, COOKIE)?;
     let plain = app.keyring.open_at_rest(CONTEXT, &unhex_any(sealed)?)?;
     serde_json::from_slice(&plain).ok()
 }
@@ -100,7 +92,7 @@ fn between(app: &App, headers: &HeaderMap) -> Option<Between> {
 /// `GET /console/sso/return`
 pub(super) async fn back(State(app): State<Arc<App>>, request: Request) -> Reply {
     let (parts, _) = request.into_parts();
-    let query = Form::read(parts.uri.query().unwrap_or("").as_bytes()).unwrap_or_default();
+    let query = Form::query(&parts.uri);
     let Some(between) = between(&app, &parts.headers) else {
         return Err(Trouble::Foreign);
     };

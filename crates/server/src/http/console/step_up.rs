@@ -4,7 +4,7 @@ use super::form::{Fault, Field, Form};
 use super::frame::Frame;
 use super::reply::{Reply, Trouble, page, see, with_status};
 use super::session::{Member, Sent, inside};
-use super::sign_in::{Way, fault};
+use super::sign_in::{ResumePage, Way, fault};
 use crate::app::App;
 use crate::verbs::sign_in::{NotSignedIn, Person, prove_again};
 use askama::Template;
@@ -22,13 +22,6 @@ struct StepUpPage {
     fault: Fault,
     way: Way,
     has_passkeys: bool,
-}
-
-#[derive(Template)]
-#[template(path = "console/resume.html")]
-struct ResumePage {
-    frame: Frame,
-    way: Way,
 }
 
 fn shown(person: &Person, fault: Fault, way: Way) -> StepUpPage {
@@ -66,7 +59,7 @@ pub(super) fn first(app: &App, person: &Person, path: &str) -> Result<(), Troubl
 
 /// `GET /console/step-up`
 pub(super) async fn show(Member(person): Member, uri: http::Uri) -> Reply {
-    let query = Form::read(uri.query().unwrap_or("").as_bytes()).unwrap_or_default();
+    let query = Form::query(&uri);
     let way = Way {
         next: inside(query.text("next")).to_owned(),
         ..Way::default()

@@ -13,7 +13,7 @@ use crate::verbs::{webhooks, workspaces};
 use askama::Template;
 use axum::extract::{Path, State};
 use std::sync::Arc;
-use tokenward_core::client::{Role, Workspace};
+use tokenward_core::client::Workspace;
 use tokenward_core::ids::WorkspaceId;
 use tokenward_core::time::Clock;
 use tokenward_store::notices::{Notice, Target};
@@ -106,10 +106,6 @@ async fn shown(
     let frame = Frame::new(person, "Notices", "notices")
         .at(Place::new(at, None))
         .done(query.text("done"));
-    let manages = matches!(
-        person.member.role,
-        Role::Operator | Role::WorkspaceAdmin { .. }
-    );
     let field = Field::new("url", "url", "Address of a new webhook", query, &fault);
     Ok(NoticesPage {
         word: frame.hidden_word(),
@@ -121,7 +117,7 @@ async fn shown(
             .hint("An https address of yours. What arrives there is signed by the Standard Webhooks specification.")
             .auto("off"),
         fault,
-        manages,
+        manages: admin.administers(),
         mails: app.config.mail_url.is_some(),
         hooks: hooks
             .iter()
@@ -144,7 +140,7 @@ pub(super) async fn show(
     uri: http::Uri,
 ) -> Reply {
     let at = workspace(&app, &person, &text).await?;
-    let query = Form::read(uri.query().unwrap_or("").as_bytes()).unwrap_or_default();
+    let query = Form::query(&uri);
     page(&shown(&app, &person, &at, &query, Fault::default()).await?)
 }
 
@@ -168,7 +164,7 @@ pub(super) async fn create(
     Path(text): Path<String>,
     sent: Sent,
 ) -> Reply {
-    let Sent { person, form } = sent;
+    let Sent { person, form, .. } = sent;
     let at = workspace(&app, &person, &text).await?;
     match webhooks::create(&app, person.admin(), at.id, form.text("url").trim()).await {
         Ok((_, secret)) => once(&person, &at, secret),
@@ -186,8 +182,7 @@ pub(super) async fn act(
     sent: Sent,
 ) -> Reply {
     if act == "delete" || act == "disable" {
-        let path = format!("/console/w/{text}/webhooks/{id}/{act}");
-        sent.must_be_proved(&app, &path)?;
+        sent.must_be_proved(&app)?;
     }
     let (person, admin) = (&sent.person, sent.person.admin());
     let at = workspace(&app, person, &text).await?;

@@ -68,7 +68,7 @@ pub(super) async fn list(
     Member(person): Member,
     uri: http::Uri,
 ) -> Reply {
-    let query = Form::read(uri.query().unwrap_or("").as_bytes()).unwrap_or_default();
+    let query = Form::query(&uri);
     let after = query.text("after").parse().ok().map(WorkspaceNo);
     let admin = person.admin();
     let (some, next) = workspaces::list(&app, &admin, after, PAGE).await?;
@@ -122,7 +122,7 @@ pub(super) async fn new(Member(person): Member) -> Reply {
 
 /// `POST /console/workspaces/new`
 pub(super) async fn create(State(app): State<Arc<App>>, sent: Sent) -> Reply {
-    let Sent { person, form } = sent;
+    let Sent { person, form, .. } = sent;
     match workspaces::create(&app, person.admin(), form.text("name").trim()).await {
         Ok(made) => Ok(see(&format!(
             "/console/w/{}/sandbox?done=workspace",
@@ -167,9 +167,9 @@ pub(super) async fn change(
         _ => None,
     };
     if disabled == Some(true) {
-        sent.must_be_proved(&app, &format!("/console/workspaces/{id}"))?;
+        sent.must_be_proved(&app)?;
     }
-    let Sent { person, form } = sent;
+    let Sent { person, form, .. } = sent;
     let name = disabled
         .is_none()
         .then(|| form.text("name").trim().to_owned());

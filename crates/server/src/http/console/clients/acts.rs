@@ -149,9 +149,7 @@ pub(in super::super) async fn show(
 ) -> Reply {
     let act = Act::parse(&word)?;
     let read = super::read(&app, &person, &id).await?;
-    if !super::super::frame::manages(&person.admin()) {
-        return Err(Trouble::Forbidden("an auditor reads only"));
-    }
+    person.admin().must_write()?;
     if read.state.client.deleted_at.is_some() {
         return Err(Trouble::Conflict(
             "the API client was deleted for good".into(),
@@ -172,9 +170,9 @@ pub(in super::super) async fn send(
 ) -> Reply {
     let act = Act::parse(&word)?;
     if act.destroys() {
-        sent.must_be_proved(&app, &format!("/console/clients/{id}/{word}"))?;
+        sent.must_be_proved(&app)?;
     }
-    let Sent { person, form } = sent;
+    let Sent { person, form, .. } = sent;
     let (admin, client) = (person.admin(), super::id(&id)?);
     let there = |done: &str| Ok(see(&format!("/console/clients/{client}?done={done}")));
     let done = match act {

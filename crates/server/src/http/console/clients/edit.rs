@@ -2,7 +2,7 @@
 
 use super::super::form::{Fault, Form};
 use super::super::frame::Frame;
-use super::super::reply::{Reply, Trouble, page, see, unprocessable};
+use super::super::reply::{Reply, page, see, unprocessable};
 use super::super::session::{Member, Sent};
 use super::new::offered;
 use super::settings_form::{self, SettingsForm};
@@ -40,9 +40,7 @@ pub(in super::super) async fn show(
     Member(person): Member,
 ) -> Reply {
     let read = super::read(&app, &person, &id).await?;
-    if !super::super::frame::manages(&person.admin()) {
-        return Err(Trouble::Forbidden("an auditor reads only"));
-    }
+    person.admin().must_write()?;
     let form = settings_form::of(&read.state.client.settings, &read.products);
     page(&shown(&person, &read, &form, Fault::default()))
 }
@@ -53,7 +51,7 @@ pub(in super::super) async fn send(
     Path(id): Path<String>,
     sent: Sent,
 ) -> Reply {
-    let Sent { person, form } = sent;
+    let Sent { person, form, .. } = sent;
     let read = super::read(&app, &person, &id).await?;
     let again = |fault| unprocessable(&shown(&person, &read, &form, fault));
     let written = match settings_form::written(&form) {

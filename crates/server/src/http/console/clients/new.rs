@@ -3,7 +3,7 @@
 use super::super::form::{Fault, Form};
 use super::super::frame::{Frame, Place};
 use super::super::once::OncePage;
-use super::super::reply::{Reply, Trouble, page, unprocessable};
+use super::super::reply::{Reply, page, unprocessable};
 use super::super::session::{Member, Sent};
 use super::super::shown::environment_word;
 use super::settings_form::{self, SettingsForm};
@@ -65,9 +65,7 @@ pub(in super::super) async fn show(
 ) -> Reply {
     let (workspace, environment) =
         super::list::place(&app, &person, &workspace, &environment).await?;
-    if !super::super::frame::manages(&person.admin()) {
-        return Err(Trouble::Forbidden("an auditor reads only"));
-    }
+    person.admin().must_write()?;
     let products = offered(&person, products::list(&app).await?);
     let (form, fault) = (settings_form::blank(), Fault::default());
     let at = (&workspace, environment);
@@ -81,7 +79,7 @@ pub(in super::super) async fn send(
     headers: HeaderMap,
     sent: Sent,
 ) -> Reply {
-    let Sent { person, form } = sent;
+    let Sent { person, form, .. } = sent;
     let (workspace, environment) =
         super::list::place(&app, &person, &workspace, &environment).await?;
     let products = offered(&person, products::list(&app).await?);

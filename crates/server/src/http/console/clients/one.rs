@@ -1,7 +1,7 @@
 //! A client's page: how it stands, who uses it, what was done to it, and what can be done.
 
 use super::super::form::Form;
-use super::super::frame::{Frame, manages};
+use super::super::frame::Frame;
 use super::super::reply::{Reply, page};
 use super::super::session::Member;
 use super::super::shown::{self, Moment};
@@ -131,7 +131,7 @@ pub(in super::super) async fn show(
     uri: http::Uri,
 ) -> Reply {
     let read = super::read(&app, &person, &id).await?;
-    let query = Form::read(uri.query().unwrap_or("").as_bytes()).unwrap_or_default();
+    let query = Form::query(&uri);
     let (now, admin) = (app.clock().wall(), person.admin());
     let (client, slot) = (&read.state.client, &read.state.slot);
     let audits = admin.must_audit().is_ok();
@@ -178,7 +178,7 @@ pub(in super::super) async fn show(
         secrets: secrets(&app, &read, now),
         settings: settings(&read),
         created: Moment::plain(client.created_at),
-        manages: manages(&admin) && alive,
+        manages: admin.writes() && alive,
         history,
         audits,
         charts: [

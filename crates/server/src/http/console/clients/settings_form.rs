@@ -122,6 +122,7 @@ pub(super) fn shown(form: &Form, fault: &Fault, products: &[Product]) -> Setting
     let label = Field::new("text", "label", "Label", form, fault);
     let area = |name, label| Field::new("area", name, label, form, fault);
     let seconds = |name, label| Field::new("number", name, label, form, fault).digits();
+    let usual = blank();
     let further = [
         "renew_before_seconds",
         "handover_max_seconds",
@@ -164,10 +165,9 @@ pub(super) fn shown(form: &Form, fault: &Fault, products: &[Product]) -> Setting
             .hint("One network a line. Empty means from anywhere."),
         emails: area("notification_emails", "Whom to tell by e-mail")
             .hint("One address a line: of generations, changes, and what is about to expire."),
-        open: further.iter().any(|field| fault.is_about(field))
-            || further.iter().take(2).any(|field| !["", "0", "600"].contains(&form.text(field)))
-            || further[2..5].iter().any(|field| !form.text(field).is_empty())
-            || form.text("on_repeat") == "return",
+        open: further.iter().any(|field| {
+            fault.is_about(field) || form.text(field) != usual.text(field)
+        }),
     }
 }
 
