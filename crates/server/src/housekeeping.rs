@@ -2,12 +2,11 @@
 //! counted of them. Nobody waits for it, and losing it loses figures only.
 
 use crate::app::App;
-use std::convert::Infallible;
 use tokenward_core::ids::ClientNo;
 use tokenward_core::time::Clock;
+use tokenward_store::Failure;
 use tokenward_store::counts::DAYS_KEPT;
 use tokenward_store::people::Record;
-use tokenward_store::{Decided, Failure, Wants};
 
 /// Uses, and rows of counts of each kind, written at once and in a second: some hundredths of one core.
 /// When more clients than that are used, what is written lags behind what is counted.
@@ -75,13 +74,7 @@ async fn write(app: &App, today: u32, more: Option<Record>) -> bool {
     if uses.is_empty() && records.is_empty() {
         return false;
     }
-    let decided = Decided {
-        uses,
-        records,
-        ..Decided::default()
-    };
-    let decide = move |_: &tokenward_store::View| Ok::<_, Infallible>((decided, ()));
-    match app.store.decide(Wants::default(), decide).await {
+    match app.store.note(records, uses).await {
         Ok(_) => app.counts.written(),
         Err(failure) => {
             tracing::warn!("could not write what clients were used for: {failure}");

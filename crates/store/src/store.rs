@@ -6,9 +6,10 @@ use crate::error::{Failure, StoreError};
 use crate::handle::WriterHandle;
 use crate::job::{Decided, Job, Typed, View, Wants};
 use crate::load::{self, read_head, read_next};
+use crate::people::Record;
 use crate::postgres::{self, PostgresDriver};
 use crate::queue::{Queue, WAITING_MAX};
-use crate::reader::Reader;
+use crate::reader::{Reader, Use};
 use crate::sqlite::{SqliteDriver, SqliteReaders};
 use crate::timer;
 use crate::value::{Row, Statement};
@@ -175,6 +176,19 @@ impl<C: Clock + Send + Sync + 'static> Store<C> {
                 mpsc::error::TrySendError::Closed(_) => Failure::Unavailable,
             })?;
         answer.await.map_err(|_| Failure::OutcomeUnknown)?
+    }
+
+    /// Writes rows that no check asks for and that need no look at what is there.
+    pub async fn note(&self, records: Vec<Record>, uses: Vec<Use>) -> Result<(), Failure> {
+        let decided = Decided {
+            records,
+            uses,
+            ..Decided::default()
+        };
+        let noted = self.decide(Wants::default(), move |_| {
+            Ok::<_, std::convert::Infallible>((decided, ()))
+        });
+        noted.await.map(|_| ())
     }
 
     /// Reading for people and programs.

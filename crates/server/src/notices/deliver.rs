@@ -2,7 +2,7 @@
 //! nobody else; what fails is tried again for three days, and then given up and shown.
 
 use super::webhook::Message;
-use super::{Post, ROUND, every, seal_context, write};
+use super::{Post, ROUND, every, seal_context};
 use crate::app::App;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -102,7 +102,12 @@ impl Deliveries {
         }
         let settled = self.over.iter().map(|(_, settled)| settled.clone());
         let settled = NoticeWrite::Settled(settled.collect());
-        if let Err(failure) = write(&self.app, Record::Notice(settled)).await {
+        if let Err(failure) = self
+            .app
+            .store
+            .note(vec![Record::Notice(settled)], Vec::new())
+            .await
+        {
             tracing::warn!("could not write which notices were delivered: {failure}");
             return;
         }

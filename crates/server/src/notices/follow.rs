@@ -3,7 +3,7 @@
 
 use super::event::Event;
 use super::listeners::Listeners;
-use super::{Stuck, anybody_listens, write};
+use super::{Stuck, anybody_listens};
 use crate::app::App;
 use tokenward_store::notices::NoticeWrite;
 use tokenward_store::people::Record;
@@ -64,7 +64,9 @@ impl Follower {
         };
         // Not written, or not known to be: then it is read again how far the log was followed.
         self.at = None;
-        write(app, Record::Notice(made)).await?;
+        app.store
+            .note(vec![Record::Notice(made)], Vec::new())
+            .await?;
         self.at = Some(until);
         Ok(())
     }

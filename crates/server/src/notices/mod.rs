@@ -22,8 +22,7 @@ use deliver::Deliveries;
 use follow::Follower;
 use std::sync::Arc;
 use std::time::Duration;
-use tokenward_store::people::Record;
-use tokenward_store::{Decided, Failure, StoreError, Wants};
+use tokenward_store::{Failure, StoreError};
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 
@@ -115,14 +114,4 @@ fn every(period: Duration) -> tokio::time::Interval {
 async fn anybody_listens(app: &App) -> Result<bool, StoreError> {
     let listening = app.store.reader().listening().await?;
     Ok(listening.webhooks || listening.emails && app.config.mail_url.is_some())
-}
-
-/// Writes rows that are no changes.
-async fn write(app: &App, record: Record) -> Result<(), Failure> {
-    let decided = Decided {
-        records: vec![record],
-        ..Decided::default()
-    };
-    let decide = move |_: &tokenward_store::View| Ok::<_, std::convert::Infallible>((decided, ()));
-    app.store.decide(Wants::default(), decide).await.map(drop)
 }

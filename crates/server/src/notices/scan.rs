@@ -4,7 +4,7 @@
 
 use super::event::Event;
 use super::listeners::Listeners;
-use super::{Stuck, anybody_listens, write};
+use super::{Stuck, anybody_listens};
 use crate::app::App;
 use crate::housekeeping::today;
 use serde_json::json;
@@ -33,7 +33,12 @@ const DAYS_KEPT: u64 = 35;
 pub(super) async fn look_round(app: &App) -> Result<(), Stuck> {
     let (reader, now, today) = (app.store.reader(), app.clock().wall(), today(app));
     let before = Timestamp(now.0 - days(DAYS_KEPT));
-    write(app, Record::Notice(NoticeWrite::Forgotten { before })).await?;
+    app.store
+        .note(
+            vec![Record::Notice(NoticeWrite::Forgotten { before })],
+            Vec::new(),
+        )
+        .await?;
     if !anybody_listens(app).await? {
         return Ok(());
     }
@@ -60,7 +65,9 @@ pub(super) async fn look_round(app: &App) -> Result<(), Stuck> {
                 followed: None,
                 notices: some.to_vec(),
             };
-            write(app, Record::Notice(made)).await?;
+            app.store
+                .note(vec![Record::Notice(made)], Vec::new())
+                .await?;
         }
         after = Some(last);
     }

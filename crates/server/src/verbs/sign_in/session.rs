@@ -89,7 +89,7 @@ pub async fn person(
             at: now,
             source: session.source.clone(),
         };
-        note(app, seen).await?;
+        app.store.note(vec![seen], Vec::new()).await?;
     }
     Ok(Some(Person {
         member,
@@ -97,17 +97,6 @@ pub async fn person(
         source,
         form_word: ticket.form_word(),
     }))
-}
-
-async fn note(app: &App, record: Record) -> Result<(), Failure> {
-    let decided = Decided {
-        records: vec![record],
-        ..Decided::default()
-    };
-    let noted = app.store.decide(Wants::default(), move |_: &View| {
-        Ok::<_, std::convert::Infallible>((decided, ()))
-    });
-    noted.await.map(|_| ())
 }
 
 /// Proves again who is at work, by password or code, before a destructive act.
@@ -130,7 +119,9 @@ pub async fn prove_again(
     }
     app.throttle.forgive(network, id, &app.clock());
     let (session, at) = (person.session.id, app.clock().wall());
-    note(app, Record::SessionProved { session, at }).await?;
+    app.store
+        .note(vec![Record::SessionProved { session, at }], Vec::new())
+        .await?;
     Ok(())
 }
 
@@ -177,5 +168,7 @@ async fn take(
 
 /// Ends the session at work.
 pub async fn sign_out(app: &App, person: &Person) -> Result<(), Failure> {
-    note(app, Record::SessionEnded(person.session.id)).await
+    app.store
+        .note(vec![Record::SessionEnded(person.session.id)], Vec::new())
+        .await
 }
