@@ -1,7 +1,7 @@
 //! Opening a store and asking it to write.
 
 use crate::attachments::Attachments;
-use crate::driver::{CommitError, Driver};
+use crate::driver::Driver;
 use crate::error::{Failure, StoreError};
 use crate::handle::WriterHandle;
 use crate::job::{Decided, Job, Typed, View, Wants};
@@ -10,9 +10,9 @@ use crate::people::Record;
 use crate::postgres::{self, PostgresDriver};
 use crate::queue::{Queue, WAITING_MAX};
 use crate::reader::{Reader, Use};
+use crate::register::{NodeIdentity, register};
 use crate::sqlite::{SqliteDriver, SqliteReaders};
-use crate::timer;
-use crate::value::{Row, Statement};
+use crate::value::Statement;
 use crate::writer::{Health, Standing, Writer};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -30,17 +30,6 @@ pub use crate::load::Head;
 /// How long a commit or renewal lets this node vouch, unless a test asks for less: long enough to sit
 /// out a database restart.
 pub const TERM: Duration = Duration::from_secs(10);
-/// How much longer than its lease a node's clock may have stood still unnoticed, such as in a paused
-/// virtual machine.
-const PAUSE_MARGIN: Duration = Duration::from_secs(2);
-/// Longest a step of the opening may take.
-const PATIENCE: Duration = Duration::from_secs(10);
-
-/// How long a start waits before it believes a predecessor's lease to be over: its term and the pause
-/// margin, and 1 % for two clocks that may each be wrong by half of it.
-fn wait_out(term: Duration) -> Duration {
-    (term + PAUSE_MARGIN).mul_f64(1.01)
-}
 
 /// Where a store is.
 #[derive(Clone, Debug)]
@@ -49,16 +38,6 @@ pub enum Location {
     Sqlite(PathBuf),
     /// A database, by its URL.
     Postgres(String),
-}
-
-/// Who this node is to a shared database.
-#[derive(Clone, Debug)]
-pub struct NodeIdentity {
-    /// The name kept in the data directory, which its lock makes one process's own: a row with this
-    /// name was left by a process that is certainly dead.
-    pub id: Uuid,
-    /// This process's own name.
-    pub incarnation: Uuid,
 }
 
 /// What opening needs besides the place.
@@ -356,48 +335,4 @@ fn new_head((store, epoch): (Uuid, Uuid)) -> Statement {
         CHAIN_START.as_slice().into(),
     ];
     Statement::one(sql, params)
-}
-
-/// Enters this process as the database's node. From the first write on no predecessor can commit or
-/// renew, whatever became of its lock; but it may still answer checks from memory, so its lease is
-/// waited out, unless the data directory's lock proves it dead. Its name stays in the row until then:
-/// should this start be cut short, the next one waits too.
-async fn register(
-    driver: &mut Driver,
-    node: &NodeIdentity,
-    term: Duration,
-) -> Result<(), StoreError> {
-    let (id, incarnation) = (node.id.to_string(), node.incarnation.to_string());
-    let mut predecessor: Option<String> = None;
-    let mut each = |_: usize, row: &Row<'_>| {
-        predecessor = Some(row.text(0)?.to_owned());
-        Ok(())
-    };
-    driver
-        .query("SELECT id FROM node", &[vec![]], &mut each)
-        .await?;
-    let sql = "INSERT INTO node (one, id, incarnation, renewals) VALUES (1, $1, $2, 0)
-        ON CONFLICT (one) DO UPDATE SET incarnation = excluded.incarnation, renewals = 0";
-    let enter = Statement::one(sql, vec![id.as_str().into(), incarnation.as_str().into()]);
-    driver
-        .commit(&[enter], PATIENCE)
-        .await
-        .map_err(CommitError::into_inner)?;
-    if predecessor.is_none_or(|predecessor| predecessor == id) {
-        return Ok(());
-    }
-    if driver.is_shared() {
-        let wait = wait_out(term);
-        tracing::warn!(
-            seconds = wait.as_secs(),
-            "another node used this database and did not sign off; waiting until it can no longer answer checks"
-        );
-        timer::pass(wait).await;
-    }
-    let sql = "UPDATE node SET id = $1 WHERE incarnation = $2";
-    let take_over = Statement::fence(sql, vec![id.as_str().into(), incarnation.as_str().into()]);
-    driver
-        .commit(&[take_over], PATIENCE)
-        .await
-        .map_err(CommitError::into_inner)
 }
