@@ -19,13 +19,21 @@ const HELD_MAX: usize = 65_536;
 /// A use as a check notes it: as little work as can be.
 type Noted = (u32, Timestamp, IpAddr, ProductNo);
 
-/// Uses not yet written.
+/// Uses not yet written, or written so lately that who has just read the store may not have seen them.
 #[derive(Debug, Default)]
 pub struct Usage {
-    /// In the order they were noted.
-    held: Mutex<VecDeque<Noted>>,
+    held: Mutex<Held>,
     /// Whether there is no room: known without the lock.
     full: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct Held {
+    /// In the order they were noted.
+    noted: VecDeque<Noted>,
+    /// How many of them, the oldest, were taken for writing. They stay until the next are taken: else they
+    /// would be told of neither here nor by the store while they are written.
+    taken: usize,
 }
 
 impl Usage {
@@ -36,13 +44,14 @@ impl Usage {
             && !self.full.load(Ordering::Relaxed)
         {
             let mut held = self.held.lock();
-            held.push_back((
+            held.noted.push_back((
                 permit.client_no(),
                 permit.checked_at(),
                 address,
                 permit.product(),
             ));
-            self.full.store(held.len() >= HELD_MAX, Ordering::Relaxed);
+            self.full
+                .store(held.noted.len() >= HELD_MAX, Ordering::Relaxed);
         }
     }
 
@@ -50,32 +59,38 @@ impl Usage {
     pub fn take_over(&self, replica: &Replica, uses: &[Used]) {
         let clients = replica.client_count();
         let mut held = self.held.lock();
-        let room = HELD_MAX.saturating_sub(held.len());
+        let room = HELD_MAX.saturating_sub(held.noted.len());
         let known = uses.iter().filter(|used| used.client.index() < clients);
         let noted = known.map(|used| (used.client.0, used.at, used.address, used.product));
-        held.extend(noted.take(room));
-        self.full.store(held.len() >= HELD_MAX, Ordering::Relaxed);
+        held.noted.extend(noted.take(room));
+        self.full
+            .store(held.noted.len() >= HELD_MAX, Ordering::Relaxed);
     }
 
-    /// The last use of a client not yet written.
+    /// The last use of a client that the store may not tell of yet.
     #[must_use]
     pub fn pending(&self, client: ClientNo) -> Option<Use> {
         let held = self.held.lock();
-        held.iter()
+        held.noted
+            .iter()
             .rev()
             .find(|noted| noted.0 == client.0)
             .copied()
             .map(described)
     }
 
-    /// Takes up to `most` uses for writing, the oldest first, and of each client the last among them.
+    /// Takes up to `most` uses for writing, the oldest first, and of each client the last among them. Those
+    /// taken before are written by now, or lost.
     #[must_use]
     pub fn take(&self, most: usize) -> Vec<Use> {
         let mut taken: Vec<Noted> = {
             let mut held = self.held.lock();
-            let count = held.len().min(most);
-            let taken = held.drain(..count).collect();
-            self.full.store(held.len() >= HELD_MAX, Ordering::Relaxed);
+            let before = std::mem::take(&mut held.taken);
+            held.noted.drain(..before);
+            held.taken = held.noted.len().min(most);
+            let taken = held.noted.range(..held.taken).copied().collect();
+            self.full
+                .store(held.noted.len() >= HELD_MAX, Ordering::Relaxed);
             taken
         };
         // Stable, so the later of two uses of one client stays behind the earlier.
@@ -91,5 +106,35 @@ fn described((client, at, address, product): Noted) -> Use {
         at,
         source: address.to_string(),
         product,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_use_is_told_of_while_it_is_written() {
+        let usage = Usage::default();
+        let noted = |client, micros| {
+            let address = IpAddr::from([10, 0, 0, 7]);
+            (client, Timestamp(micros), address, ProductNo(0))
+        };
+        let told = |client| usage.pending(ClientNo(client)).map(|told| told.at.0);
+        let taken = |most| -> Vec<_> {
+            let taken = usage.take(most);
+            taken.iter().map(|one| (one.client.0, one.at.0)).collect()
+        };
+        usage.held.lock().noted.extend([noted(1, 5), noted(2, 6)]);
+        usage.held.lock().noted.push_back(noted(1, 7));
+        assert_eq!(taken(3), [(1, 7), (2, 6)]);
+        assert_eq!((told(1), told(2)), (Some(7), Some(6)));
+
+        usage.held.lock().noted.push_back(noted(2, 8));
+        assert_eq!((told(1), told(2)), (Some(7), Some(8)));
+        assert_eq!(taken(3), [(2, 8)]);
+        assert_eq!((told(1), told(2)), (None, Some(8)));
+        assert_eq!(taken(3), []);
+        assert_eq!(told(2), None);
     }
 }
