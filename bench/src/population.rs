@@ -160,9 +160,10 @@ pub(crate) fn replica(clients: u32) -> Replica {
             },
             disabled: false,
             deleted: false,
-            slot: &slot(&keyring, no),
         };
         loading.client(&client).unwrap_or_else(full);
+        let slot = slot(&keyring, no);
+        loading.slot(client.no, &slot).unwrap_or_else(full);
     }
     loading.finish(1);
     replica.lease().grant_for_ever();

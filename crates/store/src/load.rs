@@ -4,14 +4,29 @@ use crate::driver::Driver;
 use crate::error::StoreError;
 use crate::job::{Next, parse_uuid};
 use crate::rows;
-use crate::value::Row;
+use crate::store::Location;
+use crate::value::{Row, Value};
+use crate::{postgres, sqlite};
+use std::ops::Range;
 use std::sync::Arc;
-use tokenward_core::ids::{ClientId, ClientNo, ProductNo, WorkspaceNo};
+use std::sync::mpsc::{SyncSender, sync_channel};
+use tokenward_core::ids::{ClientId, ClientNo, Environment, ProductNo, WorkspaceNo};
 use tokenward_core::label::Label;
-use tokenward_core::replica::LoadedClient;
+use tokenward_core::replica::{LoadedClient, Loading};
 use tokenward_core::restrictions::Restrictions;
+use tokenward_core::slot::Slot;
 use tokenward_core::{Keyring, Replica};
 use uuid::Uuid;
+
+/// Clients handed on together.
+const BATCH: usize = 512;
+/// Batches waiting to be put into the replica, of each part.
+const WAITING: usize = 4;
+/// Most parts the clients are read in, each on a connection and a thread of its own: reading rows is what a
+/// start takes its time for.
+const PARTS_MAX: usize = 4;
+/// Fewer clients are not worth a part.
+const PART_MIN: u32 = 50_000;
 
 /// Where a store stands.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -70,6 +85,7 @@ pub(crate) async fn read_next(driver: &mut Driver) -> Result<Next, StoreError> {
 /// Loads all of a store into a new replica. It has no lease: who vouches for it is decided by the
 /// caller. Nothing else may write meanwhile.
 pub(crate) async fn load(
+    location: &Location,
     driver: &mut Driver,
     keyring: Arc<Keyring>,
 ) -> Result<Replica, StoreError> {
@@ -84,35 +100,170 @@ pub(crate) async fn load(
         Ok(())
     };
     driver.stream(rows::SELECT_PRODUCTS, &mut each).await?;
-    let mut each = |_: usize, row: &Row<'_>| load_client(&mut loading, row);
-    driver.stream(rows::LOAD_CLIENTS, &mut each).await?;
+    load_clients(location, next.client, &mut loading)?;
     loading.finish(head.change_number);
     Ok(replica)
 }
 
-fn load_client(
-    loading: &mut tokenward_core::replica::Loading<'_>,
-    row: &Row<'_>,
+/// Reads all clients below `next` and their slots, in parts side by side.
+fn load_clients(
+    location: &Location,
+    next: ClientNo,
+    loading: &mut Loading<'_>,
 ) -> Result<(), StoreError> {
-    let products = row.text_or_null(5)?.map(rows::products).transpose()?;
-    let restrictions = Restrictions {
-        products: products.map(|mut list| {
-            list.sort_unstable();
-            list.dedup();
-            list.into_boxed_slice()
-        }),
-        token_networks: rows::networks(row.text(6)?)?,
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let worth = (next.0 / PART_MIN).max(1) as usize;
+    let parts = cores.min(PARTS_MAX).min(worth) as u32;
+    std::thread::scope(|scope| {
+        let (hand_on, arriving) = sync_channel(WAITING * parts as usize);
+        let readers: Vec<_> = split(next.0, parts)
+            .map(|part| {
+                let hand_on = hand_on.clone();
+                scope.spawn(move || read_part(location, part, &hand_on))
+            })
+            .collect();
+        drop(hand_on);
+        let (mut clients, mut slots) = (0, 0);
+        let placed = arriving.iter().try_for_each(|batch| match batch {
+            Batch::Clients(batch) => {
+                clients += batch.len();
+                batch.into_iter().try_for_each(|client| client.put(loading))
+            }
+            Batch::Slots(batch) => {
+                slots += batch.len();
+                let mut batch = batch.iter();
+                Ok(batch.try_for_each(|(client, slot)| loading.slot(*client, slot))?)
+            }
+        });
+        // With nobody to take any more, each part ends at its next batch.
+        drop(arriving);
+        let read: Vec<_> = readers.into_iter().map(|reader| reader.join()).collect();
+        placed?;
+        for part in read {
+            part.map_err(|_| StoreError::Unavailable("a reader of clients panicked".into()))??;
+        }
+        if clients != slots {
+            let told = format!("{clients} clients have {slots} slots");
+            return Err(StoreError::Damaged(told));
+        }
+        Ok(())
+    })
+}
+
+/// The numbers below `end` in `parts` ranges.
+fn split(end: u32, parts: u32) -> impl Iterator<Item = Range<u32>> {
+    let step = end.div_ceil(parts);
+    let at = move |part: u32| part.saturating_mul(step).min(end);
+    (0..parts).map(move |part| at(part)..at(part + 1))
+}
+
+/// Reads the clients with these numbers, and then their slots.
+fn read_part(
+    location: &Location,
+    part: Range<u32>,
+    hand_on: &SyncSender<Batch>,
+) -> Result<(), StoreError> {
+    let nobody = |_| StoreError::Unavailable("the loading was given up".into());
+    let (mut clients, mut slots) = (Vec::new(), Vec::new());
+    let mut each = |query: usize, row: &Row<'_>| {
+        if query == 0 {
+            clients.push(ReadClient::from_row(row)?);
+            if clients.len() == BATCH {
+                let full = std::mem::take(&mut clients);
+                hand_on.send(Batch::Clients(full)).map_err(nobody)?;
+            }
+        } else {
+            // No slot overtakes its client.
+            if !clients.is_empty() {
+                let last = std::mem::take(&mut clients);
+                hand_on.send(Batch::Clients(last)).map_err(nobody)?;
+            }
+            slots.push((ClientNo(row.count(0)?), rows::slot(row, 1)?));
+            if slots.len() == BATCH {
+                let full = std::mem::take(&mut slots);
+                hand_on.send(Batch::Slots(full)).map_err(nobody)?;
+            }
+        }
+        Ok(())
     };
-    loading.client(&LoadedClient {
-        no: ClientNo(row.count(0)?),
-        id: ClientId(Uuid::from_bytes(row.bytes(1)?)),
-        workspace: WorkspaceNo(row.count(2)?),
-        environment: rows::environment(row.int(3)?)?,
-        label: &Label::parse(row.text(4)?).map_err(|error| StoreError::Damaged(error.0))?,
-        restrictions,
-        disabled: row.int_or_null(7)?.is_some(),
-        deleted: row.int_or_null(8)?.is_some(),
-        slot: &rows::slot(row, rows::LOAD_SLOT)?,
-    })?;
-    Ok(())
+    let queries = [rows::LOAD_CLIENTS, rows::LOAD_SLOTS];
+    let params = [Value::from(part.start), Value::from(part.end)];
+    match location {
+        Location::Sqlite(path) => sqlite::read_alone(path, &queries, &params, &mut each)?,
+        Location::Postgres(url) => postgres::read_alone(url, &queries, &params, &mut each)?,
+    }
+    hand_on.send(Batch::Clients(clients)).map_err(nobody)?;
+    hand_on.send(Batch::Slots(slots)).map_err(nobody)
+}
+
+/// What was read and is handed on together.
+enum Batch {
+    Clients(Vec<ReadClient>),
+    Slots(Vec<(ClientNo, Slot)>),
+}
+
+/// A client as read.
+struct ReadClient {
+    no: ClientNo,
+    id: ClientId,
+    workspace: WorkspaceNo,
+    environment: Environment,
+    label: Label,
+    restrictions: Restrictions,
+    disabled: bool,
+    deleted: bool,
+}
+
+impl ReadClient {
+    fn from_row(row: &Row<'_>) -> Result<Self, StoreError> {
+        let products = row.text_or_null(5)?.map(rows::products).transpose()?;
+        Ok(Self {
+            no: ClientNo(row.count(0)?),
+            id: ClientId(Uuid::from_bytes(row.bytes(1)?)),
+            workspace: WorkspaceNo(row.count(2)?),
+            environment: rows::environment(row.int(3)?)?,
+            label: Label::parse(row.text(4)?).map_err(|error| StoreError::Damaged(error.0))?,
+            restrictions: Restrictions {
+                products: products.map(|mut list| {
+                    list.sort_unstable();
+                    list.dedup();
+                    list.into_boxed_slice()
+                }),
+                token_networks: rows::networks(row.text(6)?)?,
+            },
+            disabled: row.int_or_null(7)?.is_some(),
+            deleted: row.int_or_null(8)?.is_some(),
+        })
+    }
+
+    fn put(self, loading: &mut Loading<'_>) -> Result<(), StoreError> {
+        loading.client(&LoadedClient {
+            no: self.no,
+            id: self.id,
+            workspace: self.workspace,
+            environment: self.environment,
+            label: &self.label,
+            restrictions: self.restrictions,
+            disabled: self.disabled,
+            deleted: self.deleted,
+        })?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_are_all_of_it_and_none_twice() {
+        for (end, parts) in [(0, 1), (1, 1), (7, 3), (100_001, 2), (u32::MAX, 4)] {
+            let mut next = 0;
+            for part in split(end, parts) {
+                assert_eq!(part.start, next, "{end} in {parts}");
+                next = part.end;
+            }
+            assert_eq!(next, end, "{end} in {parts}");
+        }
+    }
 }

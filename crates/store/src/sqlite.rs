@@ -229,6 +229,22 @@ fn run(
     Ok(transaction.map_or(Ok(()), rusqlite::Transaction::commit)?)
 }
 
+/// Reads rows on a connection of its own, one query after the other with the same parameters; the file must
+/// exist. Each row comes with the position of its query.
+pub(crate) fn read_alone(
+    path: &Path,
+    queries: &[&'static str],
+    params: &[Value],
+    each: Each<'_>,
+) -> Result<(), StoreError> {
+    let connection = open(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    for (at, sql) in queries.iter().enumerate() {
+        let mut of_query = |_: usize, row: &Row<'_>| each(at, row);
+        run(&connection, sql, &[params.to_vec()], &mut of_query)?;
+    }
+    Ok(())
+}
+
 /// A few connections that read, each used by one caller at a time.
 pub(crate) struct SqliteReaders {
     idle: Mutex<Vec<Connection>>,

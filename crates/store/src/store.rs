@@ -265,7 +265,7 @@ async fn start<C: Clock + Send + Sync + 'static>(
     }
     register(&mut driver, &options.node, options.term).await?;
     let next = read_next(&mut driver).await?;
-    let replica = Arc::new(load::load(&mut driver, Arc::clone(&options.keyring)).await?);
+    let replica = Arc::new(load::load(location, &mut driver, Arc::clone(&options.keyring)).await?);
     let health = Arc::new(Health::default());
     let attachments = Arc::new(Attachments::new(
         Terms::STANDARD,

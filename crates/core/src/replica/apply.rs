@@ -21,7 +21,7 @@ pub struct Loading<'a> {
     pub(super) writer: MutexGuard<'a, Writer>,
 }
 
-/// A client as loaded: what a replica keeps of it.
+/// A client as loaded: what a replica keeps of it besides its slot.
 pub struct LoadedClient<'a> {
     /// Its number.
     pub no: ClientNo,
@@ -39,8 +39,6 @@ pub struct LoadedClient<'a> {
     pub disabled: bool,
     /// Whether it is deleted.
     pub deleted: bool,
-    /// Its slot.
-    pub slot: &'a Slot,
 }
 
 /// A change the replica can't hold, or that makes no sense: the node must stop vouching.
@@ -119,7 +117,6 @@ impl Replica {
                     restrictions: client.settings.restrictions(),
                     disabled: client.disabled_at.is_some(),
                     deleted: client.deleted_at.is_some(),
-                    slot: &Slot::default(),
                 },
             ),
             Change::ClientSettingsChanged { client, settings } => {
@@ -130,9 +127,7 @@ impl Replica {
             }
             Change::ClientDeleted { client, .. } => self.flag(*client, words::DELETED, true),
             Change::TokenIssued { client, slot } | Change::TokenEnded { client, slot } => {
-                self.alter(*client, |words| words.put_slot(slot))?;
-                self.put_previous(*client, slot.previous);
-                Ok(())
+                self.put_slot(*client, slot)
             }
             Change::EpochStarted { at, .. } => {
                 for no in 0..writer.clients {
@@ -209,18 +204,22 @@ impl Replica {
         set(words::DISABLED, client.disabled);
         set(words::DELETED, client.deleted);
         set(words::DIRECT, direct);
-        let mut words = Words::new(flags, client.workspace.0, restrictions);
-        words.put_slot(client.slot);
+        let words = Words::new(flags, client.workspace.0, restrictions);
         let hot = self.hot.make(client.no.index()).ok_or(FULL)?;
         let known = hot[words::FLAGS_USED].load(Ordering::Relaxed) as u32 & words::EXISTS != 0;
         table::store(self.cold.make(client.no.index()).ok_or(FULL)?, &words.cold);
         table::store(self.labels.make(client.no.index()).ok_or(FULL)?, &label.0);
         table::store(hot, &words.hot);
-        self.put_previous(client.no, client.slot.previous);
         writer.clients = writer.clients.max(client.no.0 + 1);
         if !known && !direct {
             self.index_client(index::fingerprint(client.id), client.no);
         }
+        Ok(())
+    }
+
+    fn put_slot(&self, no: ClientNo, slot: &Slot) -> Result<(), CannotApply> {
+        self.alter(no, |words| words.put_slot(slot))?;
+        self.put_previous(no, slot.previous);
         Ok(())
     }
 
@@ -336,9 +335,14 @@ impl Loading<'_> {
         self.replica.put_product(product);
     }
 
-    /// Adds a client.
+    /// Adds a client, without a token.
     pub fn client(&mut self, client: &LoadedClient<'_>) -> Result<(), CannotApply> {
         self.replica.add(&mut self.writer, client)
+    }
+
+    /// Sets the slot of a client added before.
+    pub fn slot(&mut self, client: ClientNo, slot: &Slot) -> Result<(), CannotApply> {
+        self.replica.put_slot(client, slot)
     }
 
     /// Ends the loading: the replica holds every change up to `number`.

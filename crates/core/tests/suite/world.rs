@@ -314,9 +314,9 @@ impl World {
                 restrictions: client.settings.restrictions(),
                 disabled: client.disabled_at.is_some(),
                 deleted: client.deleted_at.is_some(),
-                slot,
             };
             loading.client(&loaded).unwrap();
+            loading.slot(client.no, slot).unwrap();
         }
         loading.finish(self.changes);
         replica

@@ -22,10 +22,13 @@ use lock::Former;
 use session::Session;
 use std::pin::pin;
 use std::time::Duration;
-use tokio_postgres::types::ToSql;
 
 /// The longest a query or commit may take; then the connection is given up.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Lets single statements take as long as they need.
+const UNHURRIED: &str =
+    "SET statement_timeout = 0; SET jit = off; SET max_parallel_workers_per_gather = 0";
 
 /// Slots and the head are rewritten again and again: room on their pages keeps the new row beside the
 /// old one and off the index.
@@ -38,6 +41,32 @@ pub(crate) struct PostgresDriver {
     session: Option<Session>,
     /// The session this process had before, which may still hold the lock.
     former: Option<Former>,
+}
+
+/// Reads rows on a connection of its own, one query after the other with the same parameters, however long
+/// that takes; blocks, so it belongs on a thread of its own. Each row comes with the position of its query.
+pub(crate) fn read_alone(
+    url: &str,
+    queries: &[&'static str],
+    params: &[Value],
+    each: Each<'_>,
+) -> Result<(), StoreError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| StoreError::Unavailable(error.to_string()))?;
+    runtime.block_on(async {
+        let config = session::config(url, "tokenward loading")?;
+        let connecting = tokio::time::timeout(PATIENCE, Session::connect(&config));
+        let session = connecting.await.map_err(|_| unanswered())??;
+        session.client.batch_execute(UNHURRIED).await?;
+        for (at, sql) in queries.iter().enumerate() {
+            let mut of_query = |_: usize, row: &Row<'_>| each(at, row);
+            session.stream(sql, params, &mut of_query).await?;
+        }
+        session.close().await;
+        Ok(())
+    })
 }
 
 fn unanswered() -> StoreError {
@@ -80,11 +109,7 @@ impl PostgresDriver {
 
     /// Lets single statements take as long as they need.
     pub(crate) async fn unhurried(&mut self) -> Result<(), StoreError> {
-        Ok(self
-            .session()?
-            .client
-            .batch_execute("SET statement_timeout = 0")
-            .await?)
+        Ok(self.session()?.client.batch_execute(UNHURRIED).await?)
     }
 
     /// Ends the session in good order.
@@ -140,21 +165,7 @@ impl PostgresDriver {
     ) -> Result<(), StoreError> {
         self.unhurried().await?;
         let session = self.session()?;
-        {
-            let params: [&(dyn ToSql + Sync); 0] = [];
-            let mut rows = pin!(
-                session
-                    .client
-                    .query_raw(sql, params)
-                    .await?
-                    .ready_chunks(256)
-            );
-            while let Some(chunk) = rows.next().await {
-                for row in chunk {
-                    each(0, &Row::Postgres(&row?))?;
-                }
-            }
-        }
+        session.stream(sql, &[], each).await?;
         Ok(session.client.batch_execute(session::HURRY).await?)
     }
 
@@ -237,6 +248,23 @@ impl PostgresDriver {
 }
 
 impl Session {
+    /// Rows as they come: there may be millions.
+    async fn stream(
+        &self,
+        sql: &'static str,
+        params: &[Value],
+        each: Each<'_>,
+    ) -> Result<(), StoreError> {
+        let rows = self.client.query_raw(sql, session::borrow(params)).await?;
+        let mut rows = pin!(rows.ready_chunks(256));
+        while let Some(chunk) = rows.next().await {
+            for row in chunk {
+                each(0, &Row::Postgres(&row?))?;
+            }
+        }
+        Ok(())
+    }
+
     /// One answer a parameter list; all lists travel at once.
     async fn query(
         &mut self,
