@@ -26,7 +26,7 @@ const WAITING: usize = 4;
 /// start takes its time for.
 const PARTS_MAX: usize = 4;
 /// Fewer clients are not worth a part.
-const PART_MIN: u32 = 50_000;
+const PART_MIN: u32 = 1_000;
 
 /// Where a store stands.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -19,4 +19,5 @@ mod place;
 mod postgres;
 mod sharer;
 mod sqlite;
+mod start;
 mod steps;

@@ -1,0 +1,99 @@
+//! A start with more clients than one thread reads.
+
+use crate::house::{House, Who};
+use crate::place::{Engine, Place, on_both};
+use std::sync::Arc;
+use tokenward_store::StoreError;
+
+/// Clients put in behind the store's back: enough for several parts on a machine with several cores.
+const MANY: usize = 4_500;
+
+/// Fills a store that is closed with clients like its first, without tokens.
+fn fill(place: &Place) {
+    let id = match place.engine {
+        Engine::Sqlite => "randomblob(16)",
+        Engine::Postgres => "decode(md5(n.no::text), 'hex')",
+    };
+    let numbers = format!(
+        "WITH RECURSIVE n (no) AS (SELECT 10 UNION ALL SELECT no + 1 FROM n WHERE no < {})",
+        MANY + 9
+    );
+    place.sql(&format!(
+        "{numbers} INSERT INTO client (no, id, workspace, environment, label, secret_networks, token_networks, emails, on_repeat,
+            renew_before, handover_max, created_at, next_secret)
+        SELECT n.no, {id}, workspace, environment, 'filled', '', '', '', 0, 300, 0, created_at, 1 FROM n, client c WHERE c.no = 0"
+    ));
+    place.sql(&format!(
+        "{numbers} INSERT INTO slot (client, generation, former_reasons, quota1_day, quota1_used, quota2_day, quota2_used)
+        SELECT no, 0, 0, 0, 0, 0, 0 FROM n"
+    ));
+}
+
+/// The tokens of these clients.
+async fn tokens(house: &House, clients: &[(tokenward_core::ids::ClientId, String)]) -> Vec<String> {
+    let mut tokens = Vec::new();
+    for (id, secret) in clients {
+        let answer = house.generate(*id, secret).await.unwrap();
+        tokens.push(answer.token.expose().to_string());
+    }
+    tokens
+}
+
+async fn every_part_is_read(place: Arc<Place>) {
+    let (house, first) = House::populated(&place, 2).await;
+    house.product("gst").await;
+    let mut all = tokens(&house, &first).await;
+    house.close().await;
+    fill(&place);
+    let house = House::open_as(&place, Who::new()).await.unwrap();
+    let last = house.populate(2).await;
+    all.extend(tokens(&house, &last).await);
+    house.close().await;
+
+    let house = House::open_as(&place, Who::new()).await.unwrap();
+    assert_eq!(house.store.replica().client_count(), MANY + 12);
+    for token in &all {
+        assert_eq!(house.check(token), "permit");
+    }
+    house.close().await;
+}
+
+async fn a_client_without_its_slot_is_damage(place: Arc<Place>) {
+    let (house, _) = House::populated(&place, 1).await;
+    house.close().await;
+    fill(&place);
+    for lost in [12, MANY + 9] {
+        place.sql(&format!("DELETE FROM slot WHERE client = {lost}"));
+        let refused = House::open_as(&place, Who::new()).await.map(|_| ());
+        assert!(
+            matches!(&refused, Err(StoreError::Damaged(told)) if told.contains("slots")),
+            "{refused:?}"
+        );
+    }
+}
+
+async fn a_slot_without_its_client_is_damage(place: Arc<Place>) {
+    House::populated(&place, 1).await.0.close().await;
+    fill(&place);
+    place.sql("DELETE FROM client WHERE no = 4000");
+    let refused = House::open_as(&place, Who::new()).await.map(|_| ());
+    assert!(refused.is_err(), "{refused:?}");
+}
+
+async fn a_row_that_cannot_be_read_ends_the_start(place: Arc<Place>) {
+    House::populated(&place, 1).await.0.close().await;
+    fill(&place);
+    place.sql("UPDATE client SET products = 'x' WHERE no = 11");
+    let refused = House::open_as(&place, Who::new()).await.map(|_| ());
+    assert!(
+        matches!(refused, Err(StoreError::Damaged(_))),
+        "{refused:?}"
+    );
+}
+
+on_both!(
+    every_part_is_read,
+    a_client_without_its_slot_is_damage,
+    a_slot_without_its_client_is_damage,
+    a_row_that_cannot_be_read_ends_the_start,
+);
