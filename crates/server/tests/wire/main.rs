@@ -17,6 +17,7 @@ mod members;
 mod observe;
 mod outage;
 mod seen;
+mod slow;
 mod tls;
 mod unix;
 mod usage;
