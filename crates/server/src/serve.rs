@@ -152,7 +152,10 @@ async fn serve(config: Config) -> Result<(), Fault> {
     let _ = telling.await;
     housekeeping::write_all(&app).await;
     let (change, _) = app.store.numbers();
-    directory.remember(epoch, change)?;
+    if let Err(error) = directory.remember(epoch, change) {
+        // What was remembered a moment ago still holds, and the store must be closed well on a full disk, too.
+        tracing::warn!("{error}");
+    }
     data_dir::remove(&directory.file(data_dir::LISTENING))?;
     if app.store.attachments().is_quiet(app.clock().boot()) {
         app.replicas.remove()?;
@@ -243,9 +246,10 @@ async fn until_stopped(
                 let _ = housekeeping.tick(app).await;
                 let (change, _) = app.store.numbers();
                 if change != remembered {
-                    remembered = change;
-                    if let Err(error) = directory.remember(epoch, change) {
-                        tracing::warn!("{error}");
+                    match directory.remember(epoch, change) {
+                        Ok(()) => remembered = change,
+                        // Tried again with the next tick.
+                        Err(error) => tracing::warn!("{error}"),
                     }
                 }
                 if app.store.is_expelled() {

@@ -12,7 +12,11 @@ pub mod internal;
 pub mod oauth;
 pub mod public;
 
+use std::time::Duration;
+
 /// The largest body any endpoint takes, in bytes: forms and small JSON.
 pub const BODY_MAX: usize = 64 * 1024;
 /// The largest request head, in bytes; past it the answer is 431.
 pub const HEAD_MAX: usize = 64 * 1024;
+/// A body that is not there in this time is given up: it is its sender who is late, not we.
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);

@@ -26,7 +26,7 @@ use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 use tower_http::catch_panic::CatchPanicLayer;
 use tracing::Instrument;
 use uuid::Uuid;
@@ -151,12 +151,30 @@ fn put_id<B>(response: &mut http::Response<B>, id: Uuid) {
     }
 }
 
+/// Whether a connection has sent a request yet.
+#[derive(Default)]
+struct Heard(Notify);
+
+impl Heard {
+    /// Returns when the connection has been silent for too long, and never once it has sent a request head:
+    /// hyper's own limit does not run before it knows which HTTP a connection speaks.
+    async fn silence(&self) {
+        if tokio::time::timeout(HEAD_TIMEOUT, self.0.notified())
+            .await
+            .is_ok()
+        {
+            std::future::pending().await
+        }
+    }
+}
+
 /// One connection's requests: the token API goes straight to its handler, for it is called more than
 /// everything else together and a router's layers would cost more than it does; the rest is routed.
 struct Front<S> {
     app: Arc<App>,
     peer: IpAddr,
     router: TowerToHyperService<S>,
+    heard: Arc<Heard>,
 }
 
 type Answer = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
@@ -174,6 +192,7 @@ where
     type Future = Answer;
 
     fn call(&self, request: http::Request<Incoming>) -> Answer {
+        self.heard.0.notify_one();
         if request.uri().path() == clear_api::PATH {
             let (parts, _) = request.into_parts();
             let answer = generate(Arc::clone(&self.app), parts, self.peer);
@@ -221,10 +240,12 @@ pub(crate) async fn serve(app: Arc<App>, listener: Listener, mut stop: watch::Re
         };
         let peer = SocketAddr::new(connection.peer(), 0);
         let Ok(service) = tower::Service::call(&mut make, peer).await;
+        let heard = Arc::new(Heard::default());
         let service = Front {
             app: Arc::clone(&app),
             peer: peer.ip(),
             router: TowerToHyperService::new(service),
+            heard: Arc::clone(&heard),
         };
         let watcher = tracker.watcher();
         tokio::spawn(async move {
@@ -242,21 +263,27 @@ pub(crate) async fn serve(app: Arc<App>, listener: Listener, mut stop: watch::Re
                 .max_header_list_size(HEAD_MAX as u32)
                 .keep_alive_interval(Some(Duration::from_secs(60)));
             // What a connection ends with is its peer's affair.
-            match connection {
-                Connection::Plain(stream, _) => {
-                    let connection = builder
-                        .serve_connection(TokioIo::new(stream), service)
-                        .into_owned();
-                    drop(watcher.watch(connection).await);
-                }
-                Connection::Tls(accept, _) => {
-                    if let Ok(stream) = accept.await {
+            let served = async {
+                match connection {
+                    Connection::Plain(stream, _) => {
                         let connection = builder
                             .serve_connection(TokioIo::new(stream), service)
                             .into_owned();
                         drop(watcher.watch(connection).await);
                     }
+                    Connection::Tls(accept, _) => {
+                        if let Ok(stream) = accept.await {
+                            let connection = builder
+                                .serve_connection(TokioIo::new(stream), service)
+                                .into_owned();
+                            drop(watcher.watch(connection).await);
+                        }
+                    }
                 }
+            };
+            tokio::select! {
+                () = served => {}
+                () = heard.silence() => {}
             }
         });
     }

@@ -3,7 +3,7 @@
 
 use super::problem::Problem;
 use crate::app::App;
-use crate::http::BODY_MAX;
+use crate::http::{BODY_MAX, BODY_TIMEOUT};
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{FromRequest, Request};
 use bytes::{Bytes, BytesMut};
@@ -11,13 +11,10 @@ use http::{HeaderMap, header};
 use http_body_util::BodyExt;
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// Bytes of a body that is too long that are read and thrown away, so that its sender, who is still
 /// sending, sees the answer and no broken connection.
 const THROWN_AWAY_MAX: usize = 1024 * 1024;
-/// A body that is not there in this time is given up.
-const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A body as it came.
 pub(super) struct Sent(pub(super) Bytes);
@@ -30,7 +27,7 @@ impl FromRequest<Arc<App>> for Sent {
         if declared.is_some_and(|length| length > THROWN_AWAY_MAX as u64) {
             return Err(Problem::too_large());
         }
-        match tokio::time::timeout(TIMEOUT, whole(request.into_body())).await {
+        match tokio::time::timeout(BODY_TIMEOUT, whole(request.into_body())).await {
             Ok(read) => read.map(Self),
             Err(_) => Err(Problem::too_slow()),
         }

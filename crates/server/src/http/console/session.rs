@@ -5,7 +5,7 @@ use super::reply::{Reply, Trouble, see};
 use super::sign_in;
 use crate::addresses;
 use crate::app::App;
-use crate::http::BODY_MAX;
+use crate::http::{BODY_MAX, BODY_TIMEOUT};
 use crate::people::ticket::Ticket;
 use crate::verbs::sign_in::{Origin, Person, person};
 use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, Request};
@@ -14,13 +14,10 @@ use http::{HeaderMap, HeaderValue, header};
 use http_body_util::{BodyExt, Limited};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
 use tokenward_core::time::Clock;
 
 /// The cookie: only over TLS or on the machine itself, only for this host, never for a script.
 pub(super) const COOKIE: &str = "__Host-tokenward";
-/// A form that is not there in this time is given up.
-const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Sets the session's cookie.
 pub(super) fn set_cookie(ticket: &Ticket) -> HeaderValue {

@@ -3,7 +3,7 @@
 use super::reply::OAuthError;
 use crate::addresses;
 use crate::app::App;
-use crate::http::{BODY_MAX, credentials};
+use crate::http::{BODY_MAX, BODY_TIMEOUT, credentials};
 use bytes::Bytes;
 use http::{Method, StatusCode, header, request::Parts};
 use http_body_util::BodyExt;
@@ -95,7 +95,11 @@ impl Form {
                 "the body must be application/x-www-form-urlencoded",
             ));
         }
-        let body = read(body).await?;
+        let body = tokio::time::timeout(BODY_TIMEOUT, read(body)).await;
+        let body = body.map_err(|_| {
+            let status = StatusCode::REQUEST_TIMEOUT;
+            OAuthError::new(status, "invalid_request", "the body did not arrive in time")
+        })??;
         if !is_utf8(&body) {
             return Err(OAuthError::invalid_request("the body is not UTF-8"));
         }

@@ -75,6 +75,7 @@ pub(super) fn responses() -> Value {
         "OAuthInvalid": oauth("invalid_request, unsupported_grant_type or invalid_scope"),
         "OAuthUnauthorized": with_headers(oauth("invalid_client"), challenge()),
         "OAuthForbidden": oauth("unauthorized_client: the address is not allowed"),
+        "OAuthTooSlow": oauth("the body did not arrive in time"),
         "OAuthTooLarge": oauth("the body is too large"),
         "OAuthTooMany": with_headers(oauth("temporarily_unavailable: the quota of the day is used up, or too many wrong secrets"), wait()),
         "OAuthUnavailable": either("application/json", "OAuthError"),

@@ -115,6 +115,7 @@ fn by_form(path: &'static str, id: &str, summary: &str, form: &str) -> Operation
             ("400", "OAuthInvalid"),
             ("401", "OAuthUnauthorized"),
             ("403", "OAuthForbidden"),
+            ("408", "OAuthTooSlow"),
             ("413", "OAuthTooLarge"),
             ("429", "OAuthTooMany"),
             ("500", "Internal"),

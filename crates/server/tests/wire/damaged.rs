@@ -1,0 +1,59 @@
+//! A row that says what cannot be: a fault of ours, told without inner detail, that harms nobody but its client.
+
+use crate::house::{House, LIMIT};
+use crate::seen::seen;
+use insta::assert_snapshot;
+use reqwest::Method;
+use rusqlite::params;
+use tokenward_testkit::NewClient;
+
+#[tokio::test]
+async fn a_damaged_row_is_told_without_detail_and_harms_its_client_only() {
+    let house = House::new().await;
+    let erp = house.client(NewClient::sandbox("erp")).await;
+    let other = house.client(NewClient::sandbox("other")).await;
+    let token = house.token(&erp).await.access_token;
+    let database = house.server.data_dir().join("tokenward.sqlite");
+    let connection = rusqlite::Connection::open(database).unwrap();
+    connection.busy_timeout(LIMIT).unwrap();
+    let digest: Vec<u8> = connection
+        .query_row(
+            "SELECT secret1_digest FROM client WHERE label = 'erp'",
+            [],
+            |row| row.get(0),
+        )
+        .unwrap();
+    let put = |digest: &[u8]| {
+        let sql = "UPDATE client SET secret1_digest = ?1 WHERE label = 'erp'";
+        assert_eq!(connection.execute(sql, params![digest]), Ok(1));
+    };
+
+    put(&digest[..31]);
+    let refused = house.generate(&erp.secret).await;
+    assert_snapshot!(seen(&refused), @r#"
+    503
+    retry-after: 1
+    cache-control: no-store
+    content-type: application/json
+    {"errors":[{"error_code":"TEMPORARILY_UNAVAILABLE","error_id":"[uuid]","error_message":"The service is not available at the moment; nothing was changed. Try again.","error_source":"CLEAR"}]}
+    "#);
+    let read = house
+        .ask(Method::GET, &format!("/clients/{}", erp.id))
+        .await;
+    assert_snapshot!(seen(&read), @r#"
+    503
+    retry-after: 1
+    cache-control: no-store
+    content-type: application/problem+json
+    {"code":"TEMPORARILY_UNAVAILABLE","detail":"The service is not available at the moment; nothing was changed. Try again.","error_id":"[uuid]","status":503,"title":"Not available","type":"urn:tokenward:problem:temporarily-unavailable"}
+    "#);
+    let log = house.server.output();
+    assert!(log.contains("the database is damaged"), "{log}");
+    house.token(&other).await;
+    house.permits(&token).await;
+
+    put(&digest);
+    let newer = house.token(&erp).await;
+    assert_eq!(newer.generation, 2);
+    house.denies(&token, "TOKEN_SUPERSEDED").await;
+}

@@ -1,0 +1,102 @@
+//! Whoever sends too slowly is told so, or let go: it never waits for an answer of ours that cannot come, and
+//! never keeps others out.
+
+use crate::house::House;
+use insta::assert_snapshot;
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::net::TcpStream;
+use std::time::Duration;
+
+/// Longer than the server waits for anything that is sent to it.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Sends the beginning of something, and reads until the other end closes.
+async fn begin(base: &str, bytes: impl Into<Vec<u8>>) -> String {
+    let (address, bytes) = (base.replace("http://", ""), bytes.into());
+    let talk = move || {
+        let mut stream = TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.write_all(&bytes).unwrap();
+        let mut answer = Vec::new();
+        match stream.read_to_end(&mut answer) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => panic!("it was left open"),
+            _ => String::from_utf8_lossy(&answer).into_owned(),
+        }
+    };
+    tokio::task::spawn_blocking(talk).await.unwrap()
+}
+
+/// A request whose body stops after its first bytes; the answer's status and body.
+async fn half(base: &str, path: &str, kind: &str, more: &str) -> String {
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{more}content-type: {kind}\r\ncontent-length: 99\r\n\r\n{{"
+    );
+    let answer = begin(base, head).await;
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
+    let status = head.get(9..12).unwrap_or_default();
+    let id = body.find("error_id\":\"").map(|at| at + 11);
+    let body = id.map_or_else(
+        || body.to_owned(),
+        |at| format!("{}[uuid]{}", &body[..at], &body[at + 36..]),
+    );
+    format!("{status}\n{body}")
+}
+
+#[tokio::test]
+async fn a_body_that_does_not_arrive_is_its_senders_fault_in_each_dialect() {
+    let house = House::new().await;
+    let (public, internal) = (house.server.public(), house.server.internal());
+    let key = format!("authorization: Bearer {}\r\n", house.server.admin_key());
+    let form = "application/x-www-form-urlencoded";
+    let (admin, token, revoke, introspect, console) = tokio::join!(
+        half(public, "/admin/v1/workspaces", "application/json", &key),
+        half(public, "/oauth2/token", form, ""),
+        half(public, "/oauth2/revoke", form, ""),
+        half(internal, "/oauth2/introspect", form, ""),
+        half(public, "/console/sign-in", form, ""),
+    );
+    assert_snapshot!(admin, @r#"
+    408
+    {"code":"BODY_TOO_SLOW","detail":"The body did not arrive in time.","error_id":"[uuid]","status":408,"title":"The body is too slow","type":"urn:tokenward:problem:body-too-slow"}
+    "#);
+    assert_snapshot!(token, @r#"
+    408
+    {"error":"invalid_request","error_description":"the body did not arrive in time"}
+    "#);
+    assert_eq!(revoke, token);
+    assert_eq!(introspect, token);
+    assert!(
+        console.starts_with("400\n") && console.contains("The form did not arrive in time."),
+        "{console}"
+    );
+    let figures = house.api.metrics().await.unwrap().expect(200).body;
+    assert!(
+        figures.contains("\ntokenward_failures_total 0\n"),
+        "none is a fault of ours"
+    );
+}
+
+#[tokio::test]
+async fn a_head_that_does_not_arrive_is_not_waited_for() {
+    let house = House::new().await;
+    let public = house.server.public();
+    // All but the first could still become HTTP/2.
+    let (half, silent, letter, preface, settled) = tokio::join!(
+        begin(
+            public,
+            "GET /integration/v1/authz/token HTTP/1.1\r\nhost: x\r\n"
+        ),
+        begin(public, ""),
+        begin(public, "P"),
+        begin(public, "PRI * HTTP/2.0\r\n\r\n"),
+        // And somebody who speaks HTTP/2, but asks for nothing.
+        begin(
+            public,
+            "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0"
+        ),
+    );
+    for answer in [half, silent, letter, preface] {
+        assert_eq!(answer, "");
+    }
+    assert!(!settled.is_empty(), "it was told our settings");
+}
