@@ -48,6 +48,13 @@ impl Bench {
             copy(&root.join(path), &bench.tree.join(path))
                 .map_err(|error| format!("{path} could not be copied: {error}"))?;
         }
+        for path in installed(&paths) {
+            let (from, to) = (root.join(&path), bench.tree.join(&path));
+            if from.is_dir() && !to.exists() {
+                std::os::unix::fs::symlink(from, to)
+                    .map_err(|error| format!("{path} could not be linked: {error}"))?;
+            }
+        }
         for path in files_under(&bench.tree, &bench.tree) {
             if !paths.contains(&path) && std::fs::remove_file(bench.tree.join(&path)).is_err() {
                 return Err(format!(
@@ -74,8 +81,8 @@ impl Bench {
 
     /// Builds the server's binary, which the tests start, and the test program.
     pub(super) fn build(&self, suite: &Suite) -> Result<(), String> {
-        // Cargo builds a package's binaries for its own tests; a second call would want other features.
-        if suite.package != "tokenward" || suite.target == "lib" {
+        // Cargo builds a package's binaries for its own tests; tests inside a library start none.
+        if suite.package != "tokenward" && suite.target != "lib" {
             self.built(&["build", "--locked", "-p", "tokenward", "--bin", "tokenward"])?;
         }
         let mut words = vec!["test", "--no-run", "--locked"];
@@ -205,6 +212,15 @@ fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
         std::fs::copy(from, to)?;
     }
     Ok(())
+}
+
+/// What setup puts beside the tracked files, for tests that run Python or Node; shared with the copy.
+fn installed(tracked: &[String]) -> Vec<String> {
+    let beside = |path: &String| path.strip_suffix("package.json").map(str::to_owned);
+    let node = tracked.iter().filter_map(beside);
+    std::iter::once(".cache".to_owned())
+        .chain(node.map(|folder| format!("{folder}node_modules")))
+        .collect()
 }
 
 /// Every Rust file below a folder, as paths from the copy's root. One that is no longer tracked could still be

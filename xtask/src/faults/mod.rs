@@ -64,12 +64,17 @@ fn without_faults(bench: &Bench, faults: &[Fault]) -> Result<(), String> {
         bench.build(suite)?;
         let tests: Vec<&str> = tests.into_iter().collect();
         let outcome = bench.run(suite, &tests)?;
-        for test in &tests {
-            match outcome.get(*test) {
-                Some(true) => {}
-                Some(false) => return Err(format!("{test} fails without any fault")),
-                None => return Err(format!("{suite:?} has no test {test}")),
-            }
+        let missing: Vec<&str> = tests
+            .iter()
+            .filter(|test| outcome.get(**test) != Some(&true))
+            .copied()
+            .collect();
+        if !missing.is_empty() {
+            return Err(format!(
+                "without any fault these tests of {} fail or are not there: {}",
+                suite.target,
+                missing.join(", ")
+            ));
         }
         let (name, seconds) = (&suite.target, start.elapsed().as_secs());
         println!(
