@@ -265,6 +265,8 @@ async fn the_holder_of_a_former_token_is_told_what_became_of_it() {
     {"errors":[{"error_code":"TOKEN_REVOKED","error_id":"[uuid]","error_message":"The access token was revoked. Generate a new one.","error_source":"CLEAR","revoked_at":"[time]"}]}
     "#);
     let third = house.token(&erp).await.access_token;
+    house.denies(&second, "TOKEN_REVOKED").await;
+    house.denies(&first, "TOKEN_SUPERSEDED").await;
     house.api.disable(&erp.id).await.unwrap().expect(200);
     let disabled = house.check("gst", &third).await;
     assert_snapshot!(seen(&disabled), @r#"
@@ -491,6 +493,9 @@ async fn a_denial_can_be_said_again_and_is_never_a_permit() {
         let said = denied.header("x-tokenward-denial");
         assert_eq!(seen(&again(said).await), seen(&denied), "{said}");
     }
+    let repeated = with(&house, &[(OWN, first.as_str()), (OWN, first.as_str())]).await;
+    let said = repeated.header("x-tokenward-denial");
+    assert_eq!(seen(&again(said).await), seen(&repeated), "{said}");
     let production = house.client(NewClient::production("erp")).await;
     let token = house.token(&production).await.access_token;
     for act in ["disable", "delete"] {

@@ -13,6 +13,7 @@ mod generate_ways;
 mod house;
 mod http2;
 mod lifecycle;
+mod limits;
 mod members;
 mod observe;
 mod outage;
