@@ -81,9 +81,18 @@ impl Bench {
 
     /// Builds the server's binary, which the tests start, and the test program.
     pub(super) fn build(&self, suite: &Suite) -> Result<(), String> {
-        // Cargo builds a package's binaries for its own tests; tests inside a library start none.
+        // Cargo builds a package's binaries for its own tests. Asked for alone, the server would want other features
+        // of its dependencies, and all of them a second time.
         if suite.package != "tokenward" && suite.target != "lib" {
-            self.built(&["build", "--locked", "-p", "tokenward", "--bin", "tokenward"])?;
+            self.built(&[
+                "test",
+                "--no-run",
+                "--locked",
+                "-p",
+                "tokenward",
+                "--test",
+                "wire",
+            ])?;
         }
         let mut words = vec!["test", "--no-run", "--locked"];
         words.extend(suite.options());

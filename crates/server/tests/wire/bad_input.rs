@@ -260,6 +260,14 @@ async fn ids_that_are_none_are_not_found_in_the_dialect_of_the_address() {
             assert!(answer.code().is_some(), "{path}: {}", answer.body);
         }
     }
+    // A real client, spelled in another way, is not the same address.
+    let erp = house.client(NewClient::sandbox("erp")).await.id;
+    let path = |id: &str| format!("/clients/{id}");
+    house.ask(Method::GET, &path(&erp)).await.expect(200);
+    for other in [erp.replace('-', ""), format!("urn:uuid:{erp}")] {
+        let refused = house.ask(Method::GET, &path(&other)).await;
+        refused.expect_error(404, "NOT_FOUND");
+    }
     for query in [
         "?limit=%ff",
         "?limit=%00",

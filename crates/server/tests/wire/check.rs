@@ -223,8 +223,8 @@ async fn a_token_nobody_gave_is_unknown_whatever_became_of_its_client() {
     house.denies(&nobodys, "ACCESS_TOKEN_UNKNOWN").await;
 }
 
-/// The token with another random part and the right checksum.
-fn forge(token: &str) -> String {
+/// The token, or another credential, with another random part and the right checksum.
+pub(crate) fn forge(token: &str) -> String {
     let mut text = token[..token.len() - 9].to_owned();
     text.push(if token.as_bytes()[token.len() - 9] == b'0' {
         '1'
@@ -378,6 +378,14 @@ async fn where_a_token_may_be_used_from_cannot_be_talked_round() {
     ] {
         from(&spoof).await.expect_error(403, "ADDRESS_NOT_ALLOWED");
     }
+    // Where no proxy is trusted, nobody is believed.
+    let house = House::new().await;
+    let fenced = NewClient::sandbox("erp").token_networks(&["10.0.0.0/8"]);
+    let erp = house.client(fenced).await;
+    let token = house.token(&erp).await.access_token;
+    with(&house, &[(OWN, &token), (forwarded, "10.1.1.1")])
+        .await
+        .expect_error(403, "ADDRESS_NOT_ALLOWED");
 }
 
 #[tokio::test]
