@@ -5,7 +5,7 @@ ROUNDS ?= 1000
 STAMPEDE_SECONDS ?= 10
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help setup demo demo-check test check bench crash stampede fuzz
+.PHONY: help setup demo demo-check test check bench crash stampede faults fuzz
 .DEFAULT_GOAL := help
 
 help: ## these lines
@@ -50,6 +50,10 @@ stampede: ## workers that share one token all renew at once, and are killed at i
 	cargo build --locked -p tokenward -p tokenward-client --bins --examples
 	TOKENWARD_STAMPEDE_SECONDS=$(STAMPEDE_SECONDS) cargo test --locked -p tokenward-client --test client -- \
 		--nocapture --test-threads 1 stampede
+
+faults: ## take each behaviour of proof/faults.toml away in a copy; a test must fail each time
+	@xtask/setup.sh test
+	@cargo run -q --locked -p xtask -- faults
 
 fuzz: ## every fuzz target in turn; SECONDS=60 in all
 	@xtask/setup.sh fuzz

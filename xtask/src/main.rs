@@ -4,6 +4,7 @@
 //! depend on it.
 
 mod code;
+mod faults;
 mod fuzz;
 mod steps;
 mod tidy;
@@ -17,7 +18,8 @@ Usage: cargo run -p xtask -- VERB
   tidy                          the style laws (CONTRIBUTING.md says why each stands)
   check                         formatting, clippy, documentation, tidy
   test                          check, every test, the unattended demo, a fuzz smoke; counts what passed
-  fuzz [--seconds N] [TARGET]   each fuzz target in turn, N seconds in all (60)";
+  fuzz [--seconds N] [TARGET]   each fuzz target in turn, N seconds in all (60)
+  faults [NAME...]              takes each behaviour of proof/faults.toml away in a copy; its tests must fail";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -29,6 +31,7 @@ fn main() -> ExitCode {
         ["fuzz", options @ ..] => {
             fuzz::Options::parse(options).and_then(|options| fuzz::run(&options))
         }
+        ["faults", names @ ..] => faults::run(names),
         ["help" | "--help" | "-h"] | [] => {
             println!("{HELP}");
             return ExitCode::SUCCESS;

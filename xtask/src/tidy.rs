@@ -3,6 +3,7 @@
 //! A law reads the tree and nothing else. Every law has small bad inputs in `xtask/bad`, and the tests fail
 //! when a law no longer finds them or has none.
 
+mod faults;
 mod markdown;
 mod repository;
 mod rust;
@@ -96,6 +97,11 @@ const LAWS: &[Law] = &[
         name: "published-patterns",
         why: "a secret scanner fed with a stale pattern finds nothing, silently",
         check: repository::published_patterns,
+    },
+    Law {
+        name: "faults-table",
+        why: "a deliberate fault that no longer fits its file proves nothing, and a code without one has no proven test",
+        check: faults::faults_table,
     },
     Law {
         name: "decision-records",

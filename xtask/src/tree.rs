@@ -124,7 +124,8 @@ pub(crate) fn root() -> PathBuf {
     manifest.parent().unwrap_or(manifest).to_path_buf()
 }
 
-fn git_files(root: &Path, options: &[&str]) -> Result<Vec<String>, String> {
+/// What `git ls-files` lists with these options.
+pub(crate) fn git_files(root: &Path, options: &[&str]) -> Result<Vec<String>, String> {
     let output = Command::new("git")
         .current_dir(root)
         .args(["ls-files", "-z"])

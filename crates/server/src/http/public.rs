@@ -44,19 +44,24 @@ const STREAMS_MAX: u32 = 128;
 
 /// Every public address.
 pub fn router(app: Arc<App>) -> Router {
-    Router::new()
+    let router = Router::new()
         .route(clear_api::STATUS_PATH, any(status))
         .route(clear_api::PREVIOUS_PATH, any(end_previous))
         .merge(oauth::router())
         .nest("/admin/v1", admin::router())
         .merge(console::router())
-        .fallback(nothing_here)
+        .fallback(nothing_here);
+    guarded(router).with_state(app)
+}
+
+/// The router behind what guards every answer.
+fn guarded<S: Clone + Send + Sync + 'static>(router: Router<S>) -> Router<S> {
+    router
         // Each dialect says in its own form that a body is too long.
         .layer(DefaultBodyLimit::max(BODY_MAX))
         .layer(middleware::from_fn(answer_in_time))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(middleware::from_fn(with_request_id))
-        .with_state(app)
 }
 
 async fn status(
@@ -207,12 +212,7 @@ where
 async fn generate(app: Arc<App>, parts: Parts, peer: IpAddr) -> Response {
     let (id, span) = request_span();
     async move {
-        let handled = AssertUnwindSafe(clear_api::generate(&app, &parts, peer)).catch_unwind();
-        let mut response = match tokio::time::timeout(ANSWER_TIMEOUT, handled).await {
-            Ok(Ok(response)) => response,
-            Ok(Err(panic)) => panicked(panic),
-            Err(_) => late(),
-        };
+        let mut response = awaited(clear_api::generate(&app, &parts, peer)).await;
         if response.status().is_success() {
             tracing::debug!(method = %parts.method, "generated");
         } else {
@@ -223,6 +223,18 @@ async fn generate(app: Arc<App>, parts: Parts, peer: IpAddr) -> Response {
     }
     .instrument(span)
     .await
+}
+
+/// An answer in time, whatever its maker does.
+async fn awaited(
+    answer: impl Future<Output = http::Response<Full<Bytes>>>,
+) -> http::Response<Full<Bytes>> {
+    let answer = AssertUnwindSafe(answer).catch_unwind();
+    match tokio::time::timeout(ANSWER_TIMEOUT, answer).await {
+        Ok(Ok(response)) => response,
+        Ok(Err(panic)) => panicked(panic),
+        Err(_) => late(),
+    }
 }
 
 /// Serves the public listener until told to stop, then waits for what is under way.
@@ -291,4 +303,32 @@ pub(crate) async fn serve(app: Arc<App>, listener: Listener, mut stop: watch::Re
     drop(listener);
     let drain = Duration::from_secs(app.config.drain_seconds);
     let _ = tokio::time::timeout(drain, tracker.shutdown()).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::body::Body;
+    use http_body_util::BodyExt;
+
+    async fn is_a_fault_of_ours<B>(response: http::Response<B>)
+    where
+        B: http_body::Body<Data = Bytes, Error: std::fmt::Debug>,
+    {
+        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        let body = String::from_utf8_lossy(&body);
+        assert!(body.contains("\"INTERNAL_ERROR\""), "{body}");
+        assert!(!body.contains("inner detail"), "{body}");
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_answered_and_its_text_is_not() {
+        let breaks = async || -> StatusCode { panic!("inner detail") };
+        let mut router = guarded(Router::new().route("/", any(breaks))).with_state(());
+        let answer = tower::Service::call(&mut router, Request::new(Body::empty()));
+        let Ok(response) = answer.await;
+        is_a_fault_of_ours(response).await;
+        is_a_fault_of_ours(awaited(async { panic!("inner detail") }).await).await;
+    }
 }

@@ -260,6 +260,25 @@ async fn a_disabled_or_removed_member_is_out_at_once() {
 }
 
 #[tokio::test]
+async fn nobody_changes_or_removes_themselves() {
+    let house = House::new().await;
+    let asha = house.operator().await;
+    let own = asha.get("/console/members").await.ids("/console/members/");
+    let path = format!("/console/members/{}", own[0]);
+    let says = "changes or removes themselves";
+    asha.send(&path, &[("role", "auditor")])
+        .await
+        .expect(422, says);
+    asha.send(&path, &[("disabled", "yes")])
+        .await
+        .expect(422, says);
+    asha.send(&format!("{path}/remove"), &[])
+        .await
+        .expect(409, says);
+    asha.get("/console/members/invite").await.expect(200, "");
+}
+
+#[tokio::test]
 async fn a_page_in_the_clear_says_that_nobody_can_stay_signed_in() {
     let house = House::new().await;
     let asked = async |headers: &[(&str, &str)]| {

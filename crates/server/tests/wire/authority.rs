@@ -2,6 +2,7 @@
 //! others looks exactly like what does not exist.
 
 use crate::acts::acts;
+use crate::check::forge;
 use crate::house::{House, until};
 use crate::seen::seen;
 use insta::assert_snapshot;
@@ -264,6 +265,7 @@ async fn an_admin_key_must_be_there_real_and_alive() {
         &token,
         &erp.secret,
         &crate::house::cut(&real),
+        &forge(&real),
         &real.to_uppercase(),
     ] {
         let refused = call(&house.api.with_admin_key(key), "GET", "/workspaces", None).await;
@@ -303,6 +305,35 @@ async fn an_admin_key_must_be_there_real_and_alive() {
         |answer| answer.status == 401,
     )
     .await;
+}
+
+#[tokio::test]
+async fn guessing_an_admin_key_is_slowed_and_its_owner_elsewhere_is_not() {
+    let house = House::with(&["--trusted-proxy", "127.0.0.0/8"]).await;
+    let real = house.server.admin_key();
+    let guess = forge(&real);
+    let from = async |address: &str, key: &str| {
+        let api = house.api.with_admin_key(key);
+        let request = api.admin(Method::GET, "/workspaces");
+        house.send(request.header("x-forwarded-for", address)).await
+    };
+    let mut slowed = None;
+    for _ in 0..60 {
+        let answer = from("203.0.113.1", &guess).await;
+        if answer.status == 429 {
+            slowed = Some(answer);
+            break;
+        }
+        answer.expect_error(401, "ADMIN_KEY_INVALID");
+    }
+    let slowed = slowed.expect("guessing is slowed within 60 guesses");
+    assert!(matches!(slowed.header("retry-after"), "1" | "2"));
+    for key in [&guess, &real] {
+        from("203.0.113.1", key)
+            .await
+            .expect_error(429, "TOO_MANY_ATTEMPTS");
+    }
+    from("203.0.113.2", &real).await.expect(200);
 }
 
 #[tokio::test]

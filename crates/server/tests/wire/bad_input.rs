@@ -136,6 +136,20 @@ async fn a_body_too_large_is_refused_however_its_length_is_told() {
 }
 
 #[tokio::test]
+async fn a_body_that_does_not_come_is_not_waited_for() {
+    let house = House::new().await;
+    let key = house.server.admin_key();
+    let headers = format!(
+        "authorization: Bearer {key}\r\ncontent-type: application/json\r\ncontent-length: 15\r\n"
+    );
+    let mut begun = request("POST /admin/v1/workspaces", &headers);
+    begun.extend_from_slice(b"{\"name\":");
+    let (status, answer) = raw(house.server.public(), begun).await;
+    assert_eq!(status, 408, "{answer}");
+    assert!(answer.contains("BODY_TOO_SLOW"), "{answer}");
+}
+
+#[tokio::test]
 async fn heads_too_large_or_broken_never_become_a_fault() {
     let house = House::new().await;
     let megabyte = "x".repeat(1 << 20);
@@ -245,6 +259,14 @@ async fn ids_that_are_none_are_not_found_in_the_dialect_of_the_address() {
             );
             assert!(answer.code().is_some(), "{path}: {}", answer.body);
         }
+    }
+    // A real client, spelled in another way, is not the same address.
+    let erp = house.client(NewClient::sandbox("erp")).await.id;
+    let path = |id: &str| format!("/clients/{id}");
+    house.ask(Method::GET, &path(&erp)).await.expect(200);
+    for other in [erp.replace('-', ""), format!("urn:uuid:{erp}")] {
+        let refused = house.ask(Method::GET, &path(&other)).await;
+        refused.expect_error(404, "NOT_FOUND");
     }
     for query in [
         "?limit=%ff",

@@ -223,8 +223,8 @@ async fn a_token_nobody_gave_is_unknown_whatever_became_of_its_client() {
     house.denies(&nobodys, "ACCESS_TOKEN_UNKNOWN").await;
 }
 
-/// The token with another random part and the right checksum.
-fn forge(token: &str) -> String {
+/// The token, or another credential, with another random part and the right checksum.
+pub(crate) fn forge(token: &str) -> String {
     let mut text = token[..token.len() - 9].to_owned();
     text.push(if token.as_bytes()[token.len() - 9] == b'0' {
         '1'
@@ -265,6 +265,8 @@ async fn the_holder_of_a_former_token_is_told_what_became_of_it() {
     {"errors":[{"error_code":"TOKEN_REVOKED","error_id":"[uuid]","error_message":"The access token was revoked. Generate a new one.","error_source":"CLEAR","revoked_at":"[time]"}]}
     "#);
     let third = house.token(&erp).await.access_token;
+    house.denies(&second, "TOKEN_REVOKED").await;
+    house.denies(&first, "TOKEN_SUPERSEDED").await;
     house.api.disable(&erp.id).await.unwrap().expect(200);
     let disabled = house.check("gst", &third).await;
     assert_snapshot!(seen(&disabled), @r#"
@@ -376,6 +378,14 @@ async fn where_a_token_may_be_used_from_cannot_be_talked_round() {
     ] {
         from(&spoof).await.expect_error(403, "ADDRESS_NOT_ALLOWED");
     }
+    // Where no proxy is trusted, nobody is believed.
+    let house = House::new().await;
+    let fenced = NewClient::sandbox("erp").token_networks(&["10.0.0.0/8"]);
+    let erp = house.client(fenced).await;
+    let token = house.token(&erp).await.access_token;
+    with(&house, &[(OWN, &token), (forwarded, "10.1.1.1")])
+        .await
+        .expect_error(403, "ADDRESS_NOT_ALLOWED");
 }
 
 #[tokio::test]
@@ -491,6 +501,9 @@ async fn a_denial_can_be_said_again_and_is_never_a_permit() {
         let said = denied.header("x-tokenward-denial");
         assert_eq!(seen(&again(said).await), seen(&denied), "{said}");
     }
+    let repeated = with(&house, &[(OWN, first.as_str()), (OWN, first.as_str())]).await;
+    let said = repeated.header("x-tokenward-denial");
+    assert_eq!(seen(&again(said).await), seen(&repeated), "{said}");
     let production = house.client(NewClient::production("erp")).await;
     let token = house.token(&production).await.access_token;
     for act in ["disable", "delete"] {

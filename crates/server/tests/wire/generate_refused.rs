@@ -53,8 +53,9 @@ async fn a_secret_must_be_there_whole_and_once() {
     "#);
     let upper = secret.to_uppercase();
     let wrong_id = basic("00000000-0000-4000-8000-000000000000", secret);
-    let stranger = house.client(NewClient::sandbox("stranger")).await.secret;
-    let differing = basic(&erp.id, &stranger);
+    let stranger = house.client(NewClient::sandbox("stranger")).await;
+    let differing = basic(&erp.id, &stranger.secret);
+    let strangers = basic(&stranger.id, &stranger.secret);
     let swapped = secret.replace("sandbox", "production");
     let mixed = format!("{secret}, {secret}");
     let no_colon = "Basic bm9jb2xvbg==";
@@ -67,6 +68,7 @@ async fn a_secret_must_be_there_whole_and_once() {
         vec![(own, "söcret")],
         vec![("authorization", wrong_id.as_str())],
         vec![(own, secret), ("authorization", differing.as_str())],
+        vec![(own, secret), ("authorization", strangers.as_str())],
         vec![("authorization", "Basic !!!")],
         vec![("authorization", no_colon)],
         vec![

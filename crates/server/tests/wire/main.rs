@@ -15,6 +15,7 @@ mod generate_ways;
 mod house;
 mod http2;
 mod lifecycle;
+mod limits;
 mod members;
 mod observe;
 mod outage;

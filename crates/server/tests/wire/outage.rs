@@ -2,6 +2,7 @@
 //! memory and for how long, and that nothing is lost or doubled by it.
 
 use crate::house::{House, cut, until};
+use reqwest::Method;
 use tokenward_testkit::{Answer, NewClient, PgCluster, Server};
 
 #[tokio::test]
@@ -31,6 +32,15 @@ async fn without_its_database_a_server_changes_nothing_and_soon_vouches_for_noth
         .expect_error(503, "CANNOT_VOUCH");
     assert_eq!(silent.header("x-tokenward-denial"), "CANNOT_VOUCH");
     assert!(silent.header("retry-after").parse::<u32>().is_ok());
+    // Introspection does not say of a good token that it is none, either.
+    let introspect = house
+        .api
+        .internal(Method::POST, "/oauth2/introspect")
+        .form(&[("token", &token)]);
+    house
+        .send(introspect)
+        .await
+        .expect_error(503, "temporarily_unavailable");
     // Not even a stranger's token is judged.
     house
         .check("gst", &cut(&token))

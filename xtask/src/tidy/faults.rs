@@ -1,0 +1,100 @@
+//! The law about deliberate faults: the table fits the sources, and every code and every row has its entry.
+//!
+//! Whether a fault is noticed is for `make faults` to say; here nothing is built or run.
+
+use super::Finding;
+use crate::code::{Code, Kind};
+use crate::faults::table::{self, Fault};
+use crate::tree::{File, Tree};
+
+/// Where the error codes of the wire are written.
+const HOMES: &[&str] = &[
+    "crates/core/src/check/telling.rs",
+    "crates/server/src/http/",
+    "crates/server/src/verbs/",
+];
+
+/// Verbs that only pages call: a page shows the sentence and no code.
+const OF_PAGES: &[&str] = &["crates/server/src/verbs/account.rs"];
+
+/// Codes of one word, which look like any other text in capitals.
+const ONE_WORD: &[&str] = &["FORBIDDEN"];
+
+/// Rows of the list of what the product must do, each with at least one fault called `seed N`.
+const SEED_ROWS: usize = 9;
+
+pub(super) fn faults_table(tree: &Tree) -> Vec<Finding> {
+    let Some(file) = tree.file(table::PATH) else {
+        return vec![Finding::new(table::PATH, 0, "is missing")];
+    };
+    let faults = match table::parse(&file.text) {
+        Ok(faults) => faults,
+        Err(reason) => return vec![Finding::new(table::PATH, 0, reason)],
+    };
+    let mut findings = Vec::new();
+    for fault in &faults {
+        findings.extend(
+            stale(tree, fault)
+                .into_iter()
+                .map(|message| Finding::new(table::PATH, fault.line, message)),
+        );
+    }
+    for row in 1..=SEED_ROWS {
+        let row = format!("seed {row}");
+        if !faults.iter().any(|fault| fault.subject() == row) {
+            findings.push(Finding::new(table::PATH, 0, format!("has no fault {row}")));
+        }
+    }
+    for (file, line, code) in codes(tree) {
+        if !faults.iter().any(|fault| fault.subject() == code) {
+            let message = format!("{} has no fault {code}", table::PATH);
+            findings.push(Finding::new(&file.path, line, message));
+        }
+    }
+    findings
+}
+
+/// What in this entry no longer fits the sources.
+fn stale(tree: &Tree, fault: &Fault) -> Vec<String> {
+    let mut messages = Vec::new();
+    match tree.file(&fault.file).map(|file| fault.applied(&file.text)) {
+        None => messages.push(format!("there is no {}", fault.file)),
+        Some(Err(reason)) => messages.push(reason),
+        Some(Ok(_)) => {}
+    }
+    for test in &fault.tests {
+        let (_, name) = test.rsplit_once("::").unwrap_or(("", test));
+        let defined = format!("fn {name}(");
+        if !tree.rust().any(|file| file.text.contains(&defined)) {
+            messages.push(format!("there is no test {test}"));
+        }
+    }
+    messages
+}
+
+/// Each error code once, where it is first written: capitals with an underscore, or one of the few words.
+fn codes(tree: &Tree) -> Vec<(&File, usize, String)> {
+    let mut codes: Vec<(&File, usize, String)> = Vec::new();
+    for file in tree
+        .rust()
+        .filter(|file| HOMES.iter().any(|home| file.path.starts_with(home)))
+        .filter(|file| !OF_PAGES.contains(&file.path.as_str()))
+    {
+        for token in Code::of(file).tokens {
+            let Kind::Literal(text) = token.kind else {
+                continue;
+            };
+            let code = text.trim_matches('"');
+            let is_code = text.len() == code.len() + 2
+                && (code.contains('_') || ONE_WORD.contains(&code))
+                && !code.starts_with("CARGO_")
+                && code
+                    .chars()
+                    .all(|letter| letter.is_ascii_uppercase() || letter == '_');
+            if is_code && !token.in_test && !codes.iter().any(|(.., seen)| seen == code) {
+                codes.push((file, token.line, code.to_owned()));
+            }
+        }
+    }
+    codes
+}
