@@ -136,20 +136,6 @@ async fn a_body_too_large_is_refused_however_its_length_is_told() {
 }
 
 #[tokio::test]
-async fn a_body_that_does_not_come_is_not_waited_for() {
-    let house = House::new().await;
-    let key = house.server.admin_key();
-    let headers = format!(
-        "authorization: Bearer {key}\r\ncontent-type: application/json\r\ncontent-length: 15\r\n"
-    );
-    let mut begun = request("POST /admin/v1/workspaces", &headers);
-    begun.extend_from_slice(b"{\"name\":");
-    let (status, answer) = raw(house.server.public(), begun).await;
-    assert_eq!(status, 408, "{answer}");
-    assert!(answer.contains("BODY_TOO_SLOW"), "{answer}");
-}
-
-#[tokio::test]
 async fn heads_too_large_or_broken_never_become_a_fault() {
     let house = House::new().await;
     let megabyte = "x".repeat(1 << 20);
