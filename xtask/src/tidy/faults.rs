@@ -20,6 +20,21 @@ const OF_PAGES: &[&str] = &["crates/server/src/verbs/account.rs"];
 /// Codes of one word, which look like any other text in capitals.
 const ONE_WORD: &[&str] = &["FORBIDDEN"];
 
+/// OAuth's codes, which are written small, and where they count as such (RFC 6749, section 5.2; the last of
+/// section 4.1.2.1).
+const OF_OAUTH: (&str, &[&str]) = (
+    "crates/server/src/http/oauth/",
+    &[
+        "invalid_request",
+        "invalid_client",
+        "invalid_grant",
+        "unauthorized_client",
+        "unsupported_grant_type",
+        "invalid_scope",
+        "temporarily_unavailable",
+    ],
+);
+
 /// Rows of the list of what the product must do, each with at least one fault called `seed N`.
 const SEED_ROWS: usize = 9;
 
@@ -72,7 +87,7 @@ fn stale(tree: &Tree, fault: &Fault) -> Vec<String> {
     messages
 }
 
-/// Each error code once, where it is first written: capitals with an underscore, or one of the few words.
+/// Each error code once, where it is first written: capitals with an underscore, one of the few words, or OAuth's.
 fn codes(tree: &Tree) -> Vec<(&File, usize, String)> {
     let mut codes: Vec<(&File, usize, String)> = Vec::new();
     for file in tree
@@ -91,7 +106,11 @@ fn codes(tree: &Tree) -> Vec<(&File, usize, String)> {
                 && code
                     .chars()
                     .all(|letter| letter.is_ascii_uppercase() || letter == '_');
-            if is_code && !token.in_test && !codes.iter().any(|(.., seen)| seen == code) {
+            let is_oauth = file.path.starts_with(OF_OAUTH.0) && OF_OAUTH.1.contains(&code);
+            if (is_code || is_oauth)
+                && !token.in_test
+                && !codes.iter().any(|(.., seen)| seen == code)
+            {
                 codes.push((file, token.line, code.to_owned()));
             }
         }

@@ -311,15 +311,17 @@ mod tests {
     use axum::body::Body;
     use http_body_util::BodyExt;
 
-    async fn is_a_fault_of_ours<B>(response: http::Response<B>)
+    /// The body of a fault of ours, without its id.
+    async fn told<B>(response: http::Response<B>) -> String
     where
         B: http_body::Body<Data = Bytes, Error: std::fmt::Debug>,
     {
         assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
         let body = response.into_body().collect().await.unwrap().to_bytes();
-        let body = String::from_utf8_lossy(&body);
-        assert!(body.contains("\"INTERNAL_ERROR\""), "{body}");
-        assert!(!body.contains("inner detail"), "{body}");
+        let mut body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        let id = body["errors"][0]["error_id"].take();
+        assert!(id.as_str().is_some_and(|id| Uuid::try_parse(id).is_ok()));
+        body.to_string()
     }
 
     #[tokio::test]
@@ -328,7 +330,9 @@ mod tests {
         let mut router = guarded(Router::new().route("/", any(breaks))).with_state(());
         let answer = tower::Service::call(&mut router, Request::new(Body::empty()));
         let Ok(response) = answer.await;
-        is_a_fault_of_ours(response).await;
-        is_a_fault_of_ours(awaited(async { panic!("inner detail") }).await).await;
+        let told_by_router = told(response).await;
+        insta::assert_snapshot!(told_by_router, @r#"{"errors":[{"error_code":"INTERNAL_ERROR","error_id":null,"error_message":"Something went wrong on our side. Try again.","error_source":"CLEAR"}]}"#);
+        let answer = awaited(async { panic!("inner detail") }).await;
+        assert_eq!(told(answer).await, told_by_router);
     }
 }

@@ -244,6 +244,36 @@ async fn lists_and_the_audit_log_show_only_what_is_ones_own() {
 }
 
 #[tokio::test]
+async fn what_a_role_does_not_allow_is_told_with_the_reason() {
+    let house = House::new().await;
+    let [_, workspace_admin, product_admin, auditor, _] = roles(&house).await;
+    let body = json!({ "name": "another" });
+    let reads_only = call(&auditor, "POST", "/workspaces", Some(&body)).await;
+    assert_snapshot!(seen(&reads_only), @r#"
+    403
+    cache-control: no-store
+    content-type: application/problem+json
+    {"code":"FORBIDDEN","detail":"Not allowed: an auditor reads only.","error_id":"[uuid]","status":403,"title":"Not allowed","type":"urn:tokenward:problem:forbidden"}
+    "#);
+    let operators = call(&workspace_admin, "POST", "/workspaces", Some(&body)).await;
+    assert_snapshot!(seen(&operators), @r#"
+    403
+    cache-control: no-store
+    content-type: application/problem+json
+    {"code":"FORBIDDEN","detail":"Not allowed: only an operator may do this.","error_id":"[uuid]","status":403,"title":"Not allowed","type":"urn:tokenward:problem:forbidden"}
+    "#);
+    let path = format!("/workspaces/{}/clients", house.acme);
+    let body = json!({ "label": "x", "environment": "sandbox", "products": ["e-invoice"] });
+    let others = call(&product_admin, "POST", &path, Some(&body)).await;
+    assert_snapshot!(seen(&others), @r#"
+    403
+    cache-control: no-store
+    content-type: application/problem+json
+    {"code":"FORBIDDEN","detail":"Not allowed: a product admin's clients must be restricted to the admin's own products.","error_id":"[uuid]","status":403,"title":"Not allowed","type":"urn:tokenward:problem:forbidden"}
+    "#);
+}
+
+#[tokio::test]
 async fn an_admin_key_must_be_there_real_and_alive() {
     let house = House::new().await;
     let erp = house.client(NewClient::sandbox("erp")).await;

@@ -432,6 +432,20 @@ async fn oauth_refuses_in_its_own_form() {
     content-type: application/json
     {"error":"invalid_request","error_description":"this address takes other methods; see the header Allow"}
     "#);
+    let far = NewClient::sandbox("far").secret_networks(&["203.0.113.0/24"]);
+    let far = house.client(far).await;
+    let pairs = [
+        grant,
+        ("client_id", &*far.id),
+        ("client_secret", &*far.secret),
+    ];
+    let far = form("/oauth2/token", &pairs).await;
+    assert_snapshot!(seen(&far), @r#"
+    403
+    cache-control: no-store
+    content-type: application/json
+    {"error":"unauthorized_client","error_description":"the secret may not be used from this address"}
+    "#);
     house.permits(&token).await;
     let good = form("/oauth2/token", &[grant, id, secret]).await;
     assert_snapshot!(seen(&good), @r#"

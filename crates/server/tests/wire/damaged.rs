@@ -49,6 +49,8 @@ async fn a_damaged_row_is_told_without_detail_and_harms_its_client_only() {
     "#);
     let log = house.server.output();
     assert!(log.contains("the database is damaged"), "{log}");
+    // The row is in doubt, not the store.
+    assert!(!log.contains("the store failed"), "{log}");
     house.token(&other).await;
     house.permits(&token).await;
 

@@ -86,7 +86,13 @@ async fn tokens_expire_when_they_say_or_never() {
         |answer| answer.status != 200,
     )
     .await;
-    assert_eq!(ended.code().as_deref(), Some("TOKEN_EXPIRED"));
+    assert_snapshot!(seen(&ended), @r#"
+    401
+    www-authenticate: Bearer realm="tokenward", error="invalid_token"
+    cache-control: no-store
+    content-type: application/json
+    {"errors":[{"error_code":"TOKEN_EXPIRED","error_id":"[uuid]","error_message":"The access token has expired. Generate a new one.","error_source":"CLEAR","expired_at":"[time]"}]}
+    "#);
     // Regenerating is generating again.
     let renewed = house.token(&short).await;
     assert_eq!(renewed.generation, 2);

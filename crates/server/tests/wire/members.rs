@@ -129,7 +129,12 @@ async fn a_member_is_let_back_in_only_as_what_they_are() {
     let id = house.member("asha@example.com", &house.acme).await;
     let other = json!({ "email": "asha@example.com", "role": "operator" });
     let refused = house.admin(Method::POST, "/members", &other).await;
-    refused.expect_error(409, "MEMBER_EXISTS");
+    assert_snapshot!(seen(&refused), @r#"
+    409
+    cache-control: no-store
+    content-type: application/problem+json
+    {"code":"MEMBER_EXISTS","detail":"Not done: there is a member with this address; change their role instead.","error_id":"[uuid]","status":409,"title":"The state does not allow this","type":"urn:tokenward:problem:member-exists"}
+    "#);
     let (_, older) = house.invited("asha@example.com", &house.acme).await;
     let (_, newer) = house.invited("ASHA@example.com", &house.acme).await;
     assert_eq!(house.join(&older).await, 404, "a newer link ends the older");

@@ -8,7 +8,7 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 /// Longer than the server waits for anything that is sent to it.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(45);
 
 /// Sends the beginning of something, and reads until the other end closes.
 async fn begin(base: &str, bytes: impl Into<Vec<u8>>) -> String {
@@ -81,7 +81,7 @@ async fn a_head_that_does_not_arrive_is_not_waited_for() {
     let house = House::new().await;
     let public = house.server.public();
     // All but the first could still become HTTP/2.
-    let (half, silent, letter, preface, settled) = tokio::join!(
+    let (half, silent, letter, preface, settled, second) = tokio::join!(
         begin(
             public,
             "GET /integration/v1/authz/token HTTP/1.1\r\nhost: x\r\n"
@@ -94,9 +94,15 @@ async fn a_head_that_does_not_arrive_is_not_waited_for() {
             public,
             "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0"
         ),
+        // And somebody whose first request was good.
+        begin(
+            public,
+            "GET / HTTP/1.1\r\nhost: x\r\n\r\nGET / HTTP/1.1\r\nhost"
+        ),
     );
     for answer in [half, silent, letter, preface] {
         assert_eq!(answer, "");
     }
     assert!(!settled.is_empty(), "it was told our settings");
+    assert_eq!(second.matches("HTTP/1.1 ").count(), 1, "{second}");
 }
