@@ -92,6 +92,11 @@ fn build_program(package: &str, name: &str, features: &[&str]) -> PathBuf {
         .current_dir(env!("CARGO_MANIFEST_DIR"));
     if folder.ends_with("release") {
         command.arg("--release");
+    } else if !features.is_empty() {
+        // Built for one test alone: soon is better than fast.
+        command
+            .env("CARGO_PROFILE_DEV_OPT_LEVEL", "0")
+            .env("CARGO_PROFILE_DEV_DEBUG", "false");
     }
     // Left behind by running under cargo; some build scripts watch them and would build again.
     for name in inherited() {
