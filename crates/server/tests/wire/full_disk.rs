@@ -90,13 +90,16 @@ impl House {
     /// Generates until it is refused: what still fits into a page that is there is taken. The newest token and the
     /// refusal.
     async fn until_refused(&self, client: &ApiClient, mut newest: Token) -> (Token, Answer) {
-        loop {
+        for _ in 0..100 {
             let answer = self.generate(&client.secret).await;
             if answer.status != 200 {
                 return (newest, answer);
             }
-            newest = answer.token();
+            let token = answer.token();
+            assert_eq!(token.generation, newest.generation + 1);
+            newest = token;
         }
+        panic!("a full disk took a hundred tokens");
     }
 }
 
