@@ -105,7 +105,9 @@ pub(crate) async fn load(
     Ok(replica)
 }
 
-/// Reads all clients below `next` and their slots, in parts side by side.
+/// Reads all clients below `next` and their slots, in parts side by side. Blocks: the writer's thread has nothing
+/// else to do yet. Should another node take the database over meanwhile, what is read may be of two moments;
+/// the renewal before the replica vouches finds that out.
 fn load_clients(
     location: &Location,
     next: ClientNo,

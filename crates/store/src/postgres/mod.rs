@@ -27,8 +27,7 @@ use std::time::Duration;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Lets single statements take as long as they need.
-const UNHURRIED: &str =
-    "SET statement_timeout = 0; SET jit = off; SET max_parallel_workers_per_gather = 0";
+const UNHURRIED: &str = "SET statement_timeout = 0";
 
 /// Slots and the head are rewritten again and again: room on their pages keeps the new row beside the
 /// old one and off the index.
