@@ -44,11 +44,6 @@ struct Law {
 
 const LAWS: &[Law] = &[
     Law {
-        name: "short-files",
-        why: "a file is one room; past 400 lines (800 for tests and generated text) it usually holds two",
-        check: text::short_files,
-    },
-    Law {
         name: "module-doc",
         why: "a reader must learn at the door what a room is for and what it must never do",
         check: rust::module_doc,

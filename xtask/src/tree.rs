@@ -46,14 +46,6 @@ impl File {
             || stem.ends_with("_test")
             || stem.ends_with("_tests")
     }
-
-    /// Whether a program wrote it; such a file says so near its top.
-    pub(crate) fn is_generated(&self) -> bool {
-        self.text
-            .lines()
-            .take(5)
-            .any(|line| line.contains("@generated"))
-    }
 }
 
 /// Every file that is or could be committed, sorted by path.

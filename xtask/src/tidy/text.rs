@@ -3,11 +3,6 @@
 use super::Finding;
 use crate::tree::{File, Tree};
 
-/// Lines of a source file; more is usually two rooms.
-const MOST_LINES: usize = 400;
-/// Lines of a test or a generated file: tables of cases are long and simple.
-const MOST_TEST_LINES: usize = 800;
-
 const SOURCE: &[&str] = &[
     "rs", "sh", "py", "js", "mjs", "ts", "abap", "groovy", "java", "lua", "css", "html", "sql",
 ];
@@ -33,26 +28,6 @@ const REGISTRY_SETTINGS: &[&str] = &[
     concat!("replace", "-with"),
     concat!("[source", "."),
 ];
-
-pub(super) fn short_files(tree: &Tree) -> Vec<Finding> {
-    sources(tree)
-        .filter_map(|file| {
-            let most = if file.is_test() || file.is_generated() {
-                MOST_TEST_LINES
-            } else {
-                MOST_LINES
-            };
-            let lines = file.lines().count();
-            (lines > most).then(|| {
-                Finding::new(
-                    &file.path,
-                    most + 1,
-                    format!("{lines} lines, at most {most}: split it"),
-                )
-            })
-        })
-        .collect()
-}
 
 pub(super) fn nothing_unfinished(tree: &Tree) -> Vec<Finding> {
     let mut findings = Vec::new();
