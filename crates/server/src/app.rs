@@ -1,16 +1,18 @@
 //! What every request handler is handed: the store, the keys, the configuration and the counters.
 
+use crate::admin_uses::AdminUses;
 use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::counts::Counts;
 use crate::metrics::Metrics;
+use crate::net::Tls;
 use crate::people::passkeys::Passkeys;
 use crate::people::password::Passwords;
 use crate::replicas::Marker;
 use crate::throttle::Throttle;
 use crate::usage::Usage;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use tokenward_core::{Keyring, Replica};
 use tokenward_store::Store;
 
@@ -26,6 +28,10 @@ pub struct App {
     pub metrics: Metrics,
     /// Uses not yet written.
     pub usage: Usage,
+    /// When admin keys were last used.
+    pub(crate) admin_uses: AdminUses,
+    /// Certificates of the listeners, for the metrics.
+    pub(crate) tls: OnceLock<[Option<Arc<Tls>>; 2]>,
     /// Counts not yet written.
     pub counts: Counts,
     /// Who has failed too often.
@@ -52,6 +58,8 @@ impl App {
             config,
             metrics: Metrics::new(),
             usage: Usage::default(),
+            admin_uses: AdminUses::default(),
+            tls: OnceLock::new(),
             counts: Counts::default(),
             throttle: Throttle::default(),
             codes_throttle: Throttle::for_codes(),

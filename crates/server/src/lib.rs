@@ -4,8 +4,10 @@
 //! of time and chance, `data_dir` of files, `config` of settings.
 
 pub mod addresses;
+mod admin_uses;
 pub mod app;
 pub mod audit_csv;
+mod audit_text;
 mod bootstrap;
 pub mod cli;
 pub mod clock;
@@ -22,6 +24,7 @@ mod net;
 pub mod notices;
 mod patience;
 pub mod people;
+mod preflight;
 pub mod random;
 mod replicas;
 pub mod serve;

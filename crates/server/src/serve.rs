@@ -6,7 +6,8 @@ use crate::config::Config;
 use crate::data_dir::{self, DataDir};
 use crate::housekeeping::{self, Housekeeping};
 use crate::http::{internal, public};
-use crate::net::{self, Listener, Tls};
+use crate::net::{Listener, Tls};
+use crate::preflight::{self, Opened};
 use crate::{bootstrap, notices, random, unix};
 use serde_json::json;
 use std::error::Error;
@@ -45,26 +46,15 @@ pub fn run(config: Config) -> Result<(), Fault> {
 }
 
 async fn serve(config: Config) -> Result<(), Fault> {
-    // Both ends of TLS use one provider; a second start in the same process finds it set.
-    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let directory = DataDir::open(&config.data_dir)?;
     data_dir::remove(&directory.file(data_dir::LISTENING))?;
-    let tls = |files: &Option<crate::config::TlsFiles>| -> Result<Option<Arc<Tls>>, Fault> {
-        Ok(files.clone().map(Tls::open).transpose()?.map(Arc::new))
-    };
-    let (public_tls, internal_tls) = (tls(&config.public_tls)?, tls(&config.internal_tls)?);
-    let bound = |what: &str, address, count| {
-        net::bind(address, count)
-            .map_err(|error| format!("cannot listen on {address} ({what}): {error}"))
-    };
-    let (public_address, mut public_sockets) = bound("public", config.public, 1)?;
-    let (internal_address, internal_sockets) =
-        bound("internal", config.internal, config.check_threads)?;
-    let unix = config.internal_unix.as_ref().map(|socket| {
-        unix::Socket::bind(socket)
-            .map_err(|error| format!("cannot listen on {}: {error}", socket.path.display()))
-    });
-    let unix = unix.transpose()?;
+    let Opened {
+        tls: [public_tls, internal_tls],
+        public: (public_address, mut public_sockets),
+        internal: (internal_address, internal_sockets),
+        unix,
+    } = Opened::open(&config).map_err(|problems| preflight::lines(&problems))?;
+    warn(&config, [&public_tls, &internal_tls]);
     let keyring = Arc::new(data_dir::keyring(&config.digest_keys, true)?);
     let seen = directory.seen()?;
     must_be_there(&location(&config), seen.is_some())?;
@@ -83,6 +73,8 @@ async fn serve(config: Config) -> Result<(), Fault> {
     let (store, writer) = Store::open(&location(&config), options).await?;
     let epoch = store.head_at_open().epoch;
     let app = Arc::new(App::new(store, keyring, config));
+    let _ = app.tls.set([public_tls.clone(), internal_tls.clone()]);
+    app.metrics.started(SystemClock.wall());
     let post = notices::Post::open(&app)?;
     bootstrap::first_admin_key(&app, &directory).await?;
 
@@ -166,6 +158,19 @@ async fn serve(config: Config) -> Result<(), Fault> {
     outcome
 }
 
+/// Warns of what is risky in the configuration, and of certificates that callers refuse.
+fn warn(config: &Config, tls: [&Option<Arc<Tls>>; 2]) {
+    for risk in config.risks() {
+        tracing::warn!("{risk}");
+    }
+    let now = SystemClock.wall().unix_seconds();
+    for tls in tls.into_iter().flatten() {
+        if let Some(why) = tls.out_of_time(now) {
+            tracing::error!("{why}");
+        }
+    }
+}
+
 /// Offers the console's first operator a link. That is a change like any other: after a restore it is answered only
 /// when no replica of the time before can vouch any more, and the start does not wait for that.
 async fn offer_link(app: Arc<App>, path: std::path::PathBuf, base: String) {
@@ -237,8 +242,8 @@ async fn until_stopped(
             _ = hang_up.recv() => {
                 for tls in tls.iter().flatten() {
                     match tls.reload() {
-                        Ok(()) => tracing::info!("read the certificate again"),
-                        Err(error) => tracing::error!("the certificate in use stays: {error}"),
+                        Ok(()) => tracing::info!("certificate reloaded"),
+                        Err(error) => tracing::error!("keeping the current certificate: {error}"),
                     }
                 }
             }

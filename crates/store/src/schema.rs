@@ -5,7 +5,7 @@
 pub(crate) const VERSION: i64 = MIGRATIONS.len() as i64;
 
 /// Every migration, in order; the first is version 1. A released one is never changed.
-pub(crate) const MIGRATIONS: &[&str] = &[V1, V2, V3, V4];
+pub(crate) const MIGRATIONS: &[&str] = &[V1, V2, V3, V4, V5];
 
 const V1: &str = "
 CREATE TABLE head (
@@ -107,6 +107,14 @@ CREATE INDEX notice_waiting ON notice (target, due_at) WHERE due_at IS NOT NULL;
 CREATE INDEX notice_workspace ON notice (workspace, no);
 CREATE INDEX notice_over ON notice (created_at) WHERE due_at IS NULL;
 CREATE INDEX client_emails ON client (no) WHERE emails <> '';
+";
+
+/// The token a client was last used with, and when admin keys were used.
+const V5: &str = "
+ALTER TABLE client_use ADD COLUMN generation BIGINT NOT NULL DEFAULT 0;
+CREATE TABLE admin_key_use (
+    id {bytes} NOT NULL UNIQUE, at BIGINT NOT NULL, source TEXT NOT NULL
+);
 ";
 
 /// The migrations a database at version `found` lacks.

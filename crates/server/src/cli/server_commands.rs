@@ -1,10 +1,10 @@
 //! Commands of the server's own machine: serve, config check, backup, restore, digest keys.
 
 use crate::clock::SystemClock;
-use crate::config::{Config, ServeArgs};
+use crate::config::{Config, ServeArgs, unknown_variables};
 use crate::data_dir::{self, DataDir};
 use crate::serve::{self, Fault};
-use crate::{logs, random};
+use crate::{logs, preflight, random};
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -36,7 +36,7 @@ const SERVE_HELP: &str = "Every flag has an environment variable and a key in th
 the environment over the file. SIGHUP reads the certificates again; SIGTERM stops cleanly.\n\n\
 Examples:\n  tokenward serve --data-dir /var/lib/tokenward\n  \
 tokenward serve --database-url postgres://tokenward@db.example.com/tokenward \\\n      \
---environment-host sandbox=api-sandbox.example.com --trusted-proxy 10.0.0.0/8";
+--environment-host sandbox=api-sandbox.example.com --trusted-proxy 10.0.0.7";
 const BACKUP_HELP: &str = "The copy holds digests, never a token or a secret. To be of use it needs the digest keys\n\
 (DATA_DIR/digest-keys), which are not in it: keep them elsewhere.\n\
 PostgreSQL is backed up with its own tools (pg_dump, base backups).\n\n\
@@ -52,8 +52,24 @@ tokenward restore --data-dir /var/lib/tokenward --database-url postgres://tokenw
 /// `tokenward config ...`
 #[derive(clap::Subcommand, Debug)]
 pub(super) enum ConfigVerb {
-    /// Check flags, environment and file, and print the result as JSON without secrets.
-    Check(Box<ServeArgs>),
+    /// Check flags, environment, file and all that a start needs, and print the result as JSON without secrets.
+    #[command(after_help = CHECK_HELP)]
+    Check(Box<CheckArgs>),
+}
+
+const CHECK_HELP: &str = "It finds what `tokenward serve` would refuse: it reads the same files, matches certificates to keys\n\
+and tries the addresses, on this machine and as this user. It does not connect to the database.\n\
+Errors and warnings go to standard error. Exit code 1: the server would not start, or callers would\n\
+refuse its certificate; with --strict also when something is risky.";
+
+/// Arguments of `tokenward config check`.
+#[derive(clap::Args, Debug)]
+pub(super) struct CheckArgs {
+    #[command(flatten)]
+    serve: ServeArgs,
+    /// Exit with 1 on warnings too
+    #[arg(long)]
+    strict: bool,
 }
 
 /// `tokenward digest-key ...`
@@ -161,7 +177,13 @@ impl ServerCommand {
         match done {
             Ok(()) => ExitCode::SUCCESS,
             Err(fault) => {
-                let _ = writeln!(std::io::stderr(), "tokenward: {fault}");
+                let error = fault.downcast_ref::<std::io::Error>();
+                let gone =
+                    error.is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe);
+                if !gone {
+                    // Nothing can be done about a person who does not listen.
+                    let _ = writeln!(std::io::stderr(), "tokenward: {fault}");
+                }
                 ExitCode::FAILURE
             }
         }
@@ -171,11 +193,14 @@ impl ServerCommand {
 fn run_server(args: ServeArgs) -> Result<(), Fault> {
     let config = Config::resolve(args)?;
     logs::start(&config);
+    for warning in unknown_variables(&super::command_line()) {
+        tracing::warn!("{warning}");
+    }
     serve::run(config)
 }
 
-fn check_config(args: ServeArgs) -> Result<(), Fault> {
-    let config = Config::resolve(args)?;
+fn check_config(args: CheckArgs) -> Result<(), Fault> {
+    let config = Config::resolve(args.serve)?;
     let mut shown = serde_json::to_value(&config)?;
     shown["database"] = if config.database_url.is_some() {
         "postgres".into()
@@ -183,7 +208,32 @@ fn check_config(args: ServeArgs) -> Result<(), Fault> {
         "sqlite".into()
     };
     shown["internal_auth"] = config.internal_auth.is_some().into();
-    print(&serde_json::to_string_pretty(&shown)?)
+    shown["mail"] = config.mail_url.is_some().into();
+    if let Some(socket) = &config.internal_unix {
+        shown["internal_unix_mode"] = format!("{:o}", socket.mode).into();
+    }
+    print(&serde_json::to_string_pretty(&shown)?)?;
+    let mut found = preflight::check(&config, SystemClock.wall().unix_seconds());
+    found
+        .warnings
+        .extend(unknown_variables(&super::command_line()));
+    for warning in &found.warnings {
+        note(&format!("warning: {warning}"));
+    }
+    for error in &found.errors {
+        note(&format!("error: {error}"));
+    }
+    let count = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
+    match (found.errors.len(), found.warnings.len()) {
+        (0, 0) => Ok(()),
+        (0, _) if !args.strict => Ok(()),
+        (0, warnings) => Err(count(warnings, "warning").into()),
+        (errors, _) => Err(format!(
+            "{}: the server would not work with this configuration",
+            count(errors, "error")
+        )
+        .into()),
+    }
 }
 
 fn print(text: &str) -> Result<(), Fault> {

@@ -1,10 +1,14 @@
 //! Configuration in two stages: as written (flags, environment, file) and as resolved. Flags win over
 //! the environment, the environment over the file, the file over the defaults.
 
+mod environment;
+mod risks;
 mod sso;
 mod told;
 mod written;
 
+pub use environment::{unknown_variables, without_empty_variables};
+pub(crate) use risks::readable;
 pub use sso::Sso;
 pub use written::{File, ServeArgs};
 
@@ -108,6 +112,9 @@ pub struct Config {
     pub webhook_allow_networks: Vec<IpNet>,
     /// Seconds from one look round for what is to be told to the next.
     pub notice_scan_seconds: u64,
+    /// The files that secrets were read from, to be looked at for who may read them.
+    #[serde(skip)]
+    secret_files: Vec<PathBuf>,
 }
 
 impl Config {
@@ -121,28 +128,40 @@ impl Config {
             .data_dir
             .or(file.data_dir)
             .unwrap_or_else(|| PathBuf::from("tokenward-data"));
-        let hosts = match args.environment_host.is_empty() {
-            true => file.environment_hosts.unwrap_or_default(),
+        let hosts: Vec<(String, String)> = match args.environment_host.is_empty() {
+            true => file
+                .environment_hosts
+                .unwrap_or_default()
+                .into_iter()
+                .collect(),
             false => args
                 .environment_host
                 .iter()
+                .filter(|text| !is_blank(text))
                 .map(|text| host_pair(text))
                 .collect::<Result<_, _>>()?,
         };
         let environment_hosts = hosts
             .into_iter()
-            .map(|(host, environment)| Ok((host_name(&host)?, environment_of(&environment)?)))
+            .map(host_and_environment)
             .collect::<Result<_, ConfigError>>()?;
         let proxies = match args.trusted_proxy.is_empty() {
             true => file.trusted_proxies.unwrap_or_default(),
             false => args.trusted_proxy,
         };
         let trusted_proxies = networks("trusted_proxies", &proxies)?;
-        let mail_url = secret(
-            "mail_url",
-            args.mail_url,
-            args.mail_url_file.or(file.mail_url_file),
-        )?;
+        let database_url_file = args.database_url_file.or(file.database_url_file);
+        let mail_url_file = args.mail_url_file.or(file.mail_url_file);
+        let internal_auth_file = args.internal_auth_file.or(file.internal_auth_file);
+        let sso_secret_file = args.sso_client_secret_file.or(file.sso_client_secret_file);
+        let secret_files = [
+            &database_url_file,
+            &mail_url_file,
+            &internal_auth_file,
+            &sso_secret_file,
+        ];
+        let secret_files = secret_files.into_iter().flatten().cloned().collect();
+        let mail_url = secret("mail_url", args.mail_url, mail_url_file)?;
         let mail_from = args.mail_from.or(file.mail_from);
         told::check_mail(mail_url.as_deref(), mail_from.as_deref())?;
         let public_url = args.public_url.or(file.public_url);
@@ -160,11 +179,7 @@ impl Config {
             return Err(ConfigError("quota_per_day must be at least 1".into()));
         }
         let log = args.log.or(file.log).unwrap_or_else(|| "info".into());
-        if log.parse::<tracing_subscriber::filter::Targets>().is_err() {
-            return Err(ConfigError(format!(
-                "log: {log:?} is no filter such as `info` or `tokenward_server=debug`"
-            )));
-        }
+        crate::logs::check_filter(&log).map_err(|why| ConfigError(format!("log: {why}")))?;
         let error_source = args
             .error_source
             .or(file.error_source)
@@ -182,24 +197,27 @@ impl Config {
         if !(1..=1024).contains(&check_threads) {
             return Err(ConfigError("check_threads must be 1 to 1024".into()));
         }
+        let public = args
+            .public
+            .or(file.public)
+            .unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080)));
+        let internal = args
+            .internal
+            .or(file.internal)
+            .unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8081)));
+        different_addresses(public, internal)?;
+        let issuer = args.issuer.or(file.issuer);
+        if let Some(issuer) = &issuer {
+            told::url("issuer", issuer, "https://auth.example.com")?;
+        }
         Ok(Self {
-            public: args
-                .public
-                .or(file.public)
-                .unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080))),
-            internal: args
-                .internal
-                .or(file.internal)
-                .unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8081))),
+            public,
+            internal,
             internal_unix: unix_socket(
                 args.internal_unix.or(file.internal_unix),
                 args.internal_unix_mode.or(file.internal_unix_mode),
             )?,
-            database_url: secret(
-                "database_url",
-                args.database_url,
-                args.database_url_file.or(file.database_url_file),
-            )?,
+            database_url: secret("database_url", args.database_url, database_url_file)?,
             environment_hosts,
             trusted_proxies,
             quota_per_day,
@@ -219,16 +237,12 @@ impl Config {
                 .digest_keys
                 .or(file.digest_keys)
                 .unwrap_or_else(|| data_dir.join(crate::data_dir::DIGEST_KEYS)),
-            internal_auth: secret(
-                "internal_auth",
-                None,
-                args.internal_auth_file.or(file.internal_auth_file),
-            )?,
-            issuer: args.issuer.or(file.issuer),
+            internal_auth: secret("internal_auth", None, internal_auth_file)?,
+            issuer,
             sso: sso::resolve(
                 args.sso_issuer.or(file.sso_issuer),
                 args.sso_client_id.or(file.sso_client_id),
-                args.sso_client_secret_file.or(file.sso_client_secret_file),
+                sso_secret_file,
                 args.sso_name.or(file.sso_name),
             )?,
             ratelimit_headers: args
@@ -240,22 +254,25 @@ impl Config {
                 .log_format
                 .or(file.log_format)
                 .unwrap_or(LogFormat::Text),
-            drain_seconds: args
-                .drain_seconds
-                .or(file.drain_seconds)
-                .unwrap_or(10)
-                .min(600),
+            drain_seconds: within(
+                "drain_seconds",
+                args.drain_seconds.or(file.drain_seconds).unwrap_or(10),
+                0..=DRAIN_SECONDS_MAX,
+            )?,
             check_threads,
             mail_url,
             mail_from,
             public_url,
             webhook_allow_networks,
-            notice_scan_seconds: args
-                .notice_scan_seconds
-                .or(file.notice_scan_seconds)
-                .unwrap_or(told::NOTICE_SCAN_SECONDS)
-                .max(1),
+            notice_scan_seconds: within(
+                "notice_scan_seconds",
+                args.notice_scan_seconds
+                    .or(file.notice_scan_seconds)
+                    .unwrap_or(told::NOTICE_SCAN_SECONDS),
+                1..=NOTICE_SCAN_SECONDS_MAX,
+            )?,
             data_dir,
+            secret_files,
         })
     }
 
@@ -272,11 +289,44 @@ impl Config {
     }
 }
 
+/// A stop that waits longer is killed by every supervisor there is.
+const DRAIN_SECONDS_MAX: u64 = 600;
+/// A day: tokens that expire within one would not be told of before they end.
+const NOTICE_SCAN_SECONDS_MAX: u64 = 86_400;
+
+fn within(key: &str, value: u64, range: std::ops::RangeInclusive<u64>) -> Result<u64, ConfigError> {
+    if range.contains(&value) {
+        return Ok(value);
+    }
+    let (least, most) = (range.start(), range.end());
+    Err(ConfigError(format!(
+        "{key} must be {least} to {most} seconds"
+    )))
+}
+
+/// Refuses two listeners that would take each other's port. Port 0 asks the system for a free one.
+fn different_addresses(public: SocketAddr, internal: SocketAddr) -> Result<(), ConfigError> {
+    let (one, other) = (public.ip(), internal.ip());
+    let overlap = one == other || one.is_unspecified() || other.is_unspecified();
+    if public.port() == internal.port() && public.port() != 0 && overlap {
+        return Err(ConfigError(format!(
+            "public ({public}) and internal ({internal}) listen on the same port. Give each a port of its own"
+        )));
+    }
+    Ok(())
+}
+
+/// Whether a value says nothing: set empty, as Compose and Helm do for what is not set.
+fn is_blank(text: &str) -> bool {
+    text.trim().is_empty()
+}
+
 fn networks(key: &str, texts: &[String]) -> Result<Vec<IpNet>, ConfigError> {
+    let texts = texts.iter().filter(|text| !is_blank(text));
     let read = |text: &String| {
-        restrictions::network(text).map_err(|why| ConfigError(format!("{key}: {why}")))
+        restrictions::network(text.trim()).map_err(|why| ConfigError(format!("{key}: {why}")))
     };
-    texts.iter().map(read).collect()
+    texts.map(read).collect()
 }
 
 fn without_port(host: &str) -> &str {
@@ -291,12 +341,23 @@ fn without_port(host: &str) -> &str {
 }
 
 fn host_pair(text: &str) -> Result<(String, String), ConfigError> {
-    let (environment, host) = text.split_once('=').ok_or_else(|| {
+    let (environment, host) = text.trim().split_once('=').ok_or_else(|| {
         ConfigError(format!(
             "{text:?} is not environment=host, such as sandbox=api-sandbox.example.com"
         ))
     })?;
-    Ok((host.to_owned(), environment.to_owned()))
+    Ok((host.trim().to_owned(), environment.trim().to_owned()))
+}
+
+/// A host and its environment, whichever stands first: a flag has `sandbox=HOST`, the file `HOST = "sandbox"`.
+fn host_and_environment(
+    (host, environment): (String, String),
+) -> Result<(String, Environment), ConfigError> {
+    let (host, environment) = match (Environment::parse(&host), Environment::parse(&environment)) {
+        (Some(_), None) => (environment, host),
+        _ => (host, environment),
+    };
+    Ok((host_name(&host)?, environment_of(&environment)?))
 }
 
 fn host_name(host: &str) -> Result<String, ConfigError> {
@@ -304,14 +365,17 @@ fn host_name(host: &str) -> Result<String, ConfigError> {
     let plain =
         |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | '[' | ']' | ':');
     if name.is_empty() || !name.chars().all(plain) {
-        return Err(ConfigError(format!("{host:?} is no host name")));
+        return Err(ConfigError(format!("{host:?} isn't a valid host name")));
     }
     Ok(name)
 }
 
 fn environment_of(text: &str) -> Result<Environment, ConfigError> {
-    Environment::parse(text)
-        .ok_or_else(|| ConfigError(format!("{text:?} is no environment: sandbox or production")))
+    Environment::parse(text).ok_or_else(|| {
+        ConfigError(format!(
+            "{text:?} isn't a valid environment. Use sandbox or production"
+        ))
+    })
 }
 
 /// Owner and group, as for most sockets of a daemon: a gateway joins the group.
@@ -328,7 +392,7 @@ fn unix_socket(
             .filter(|mode| *mode <= 0o777)
             .ok_or_else(|| {
                 ConfigError(format!(
-                    "internal_unix_mode: {text:?} is no mode such as 660"
+                    "internal_unix_mode: {text:?} isn't a valid mode. Use octal digits, such as 660"
                 ))
             })?,
     };
@@ -355,7 +419,7 @@ fn secret(
     file: Option<PathBuf>,
 ) -> Result<Option<Zeroizing<String>>, ConfigError> {
     match (given, file) {
-        (Some(given), _) => Ok(Some(Zeroizing::new(given))),
+        (Some(given), _) => Ok(Some(Zeroizing::new(given.trim().to_owned()))),
         (None, Some(path)) => {
             let text = crate::data_dir::read_private(&path)
                 .map_err(|error| ConfigError(format!("{what}_file {}: {error}", path.display())))?;

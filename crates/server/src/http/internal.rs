@@ -5,7 +5,7 @@ use super::connection::{self, Stop};
 use super::{check, oauth};
 use crate::addresses::Peer;
 use crate::app::App;
-use crate::metrics::Reading;
+use crate::metrics::{ListenerName, Reading};
 use crate::net::{self, Connection, Listener};
 use crate::patience::Lines;
 use bytes::Bytes;
@@ -174,6 +174,15 @@ pub(crate) fn route(app: &Arc<App>, peer: Peer, request: Request<Incoming>) -> A
     Answering::Now(Some(response))
 }
 
+fn certificates(app: &App) -> Vec<(ListenerName, i64)> {
+    let names = ["public", "internal"].map(|listener| ListenerName { listener });
+    let tls = app.tls.get().into_iter().flatten();
+    let ends = |(name, tls): (ListenerName, &Option<Arc<crate::net::Tls>>)| {
+        tls.as_ref().map(|tls| (name, tls.valid_till()))
+    };
+    names.into_iter().zip(tls).filter_map(ends).collect()
+}
+
 fn metrics(app: &App) -> Response<Full<Bytes>> {
     let reading = Reading {
         clients: app.replica().client_count(),
@@ -183,6 +192,7 @@ fn metrics(app: &App) -> Response<Full<Bytes>> {
         replicas: app.store.attachments().counts(),
         vouching: app.is_ready(),
         writable: app.store.is_writable(),
+        certificates: certificates(app),
     };
     let mut response = Response::new(Full::from(app.metrics.text(&reading)));
     let kind =

@@ -13,6 +13,8 @@ use http::request::Parts;
 use serde::de::DeserializeOwned;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use tokenward_core::audit::Actor;
+use tokenward_core::time::Clock as _;
 use uuid::Uuid;
 
 /// The administrator whose key came as a bearer.
@@ -41,7 +43,11 @@ impl FromRequestParts<Arc<App>> for Signed {
             .ok()
             .and_then(|text| credentials::scheme(text, "bearer"))
             .ok_or_else(unknown)?;
-        Ok(Self(admin_keys::admit(app, key, source).await?))
+        let admin = admin_keys::admit(app, key, source).await?;
+        if let Actor::AdminKey(id) = &admin.who {
+            app.admin_uses.note(*id, app.clock().wall(), source);
+        }
+        Ok(Self(admin))
     }
 }
 
