@@ -12,6 +12,7 @@ mod bootstrap;
 pub mod cli;
 pub mod clock;
 pub mod config;
+mod connection_limits;
 pub mod counts;
 pub mod data_dir;
 #[cfg(feature = "grpc")]
@@ -25,6 +26,7 @@ pub mod notices;
 mod patience;
 pub mod people;
 mod preflight;
+mod process;
 pub mod random;
 mod replicas;
 pub mod serve;

@@ -63,6 +63,10 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// The listener for callers on the internet.
     pub public: SocketAddr,
+    /// Seconds a public connection may stay open between requests.
+    pub public_idle_seconds: u32,
+    /// Public connections from one source address; none: a quarter of all.
+    pub public_connections_per_source: Option<u32>,
     /// The listener for gateways and monitoring.
     pub internal: SocketAddr,
     /// The same for processes of this machine.
@@ -197,6 +201,18 @@ impl Config {
         if !(1..=1024).contains(&check_threads) {
             return Err(ConfigError("check_threads must be 1 to 1024".into()));
         }
+        let per_source = args
+            .public_connections_per_source
+            .or(file.public_connections_per_source);
+        if per_source == Some(0) {
+            return Err(ConfigError(
+                "public_connections_per_source must be at least 1".into(),
+            ));
+        }
+        let idle = args.public_idle_seconds.or(file.public_idle_seconds);
+        let idle = idle.unwrap_or(PUBLIC_IDLE_SECONDS).into();
+        let idle = within("public_idle_seconds", idle, 1..=PUBLIC_IDLE_SECONDS_MAX)?;
+        let public_idle_seconds = u32::try_from(idle).unwrap_or(PUBLIC_IDLE_SECONDS);
         let public = args
             .public
             .or(file.public)
@@ -213,6 +229,8 @@ impl Config {
         Ok(Self {
             public,
             internal,
+            public_idle_seconds,
+            public_connections_per_source: per_source,
             internal_unix: unix_socket(
                 args.internal_unix.or(file.internal_unix),
                 args.internal_unix_mode.or(file.internal_unix_mode),
@@ -377,6 +395,11 @@ fn environment_of(text: &str) -> Result<Environment, ConfigError> {
         ))
     })
 }
+
+/// Longer than the 60 seconds for which proxies and load balancers usually keep a connection.
+const PUBLIC_IDLE_SECONDS: u32 = 75;
+/// An hour: longer ones only hold descriptors.
+const PUBLIC_IDLE_SECONDS_MAX: u64 = 3_600;
 
 /// Owner and group, as for most sockets of a daemon: a gateway joins the group.
 const UNIX_MODE: u32 = 0o660;
