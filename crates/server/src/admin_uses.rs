@@ -13,7 +13,7 @@ const EVERY_SECONDS: u64 = 60;
 
 /// The latest use of each key since the start. Only keys that opened the door are noted, so there are as many as keys.
 #[derive(Debug, Default)]
-pub struct AdminUses(Mutex<BTreeMap<Uuid, Noted>>);
+pub(crate) struct AdminUses(Mutex<BTreeMap<Uuid, Noted>>);
 
 #[derive(Clone, Copy, Debug)]
 struct Noted {
@@ -24,7 +24,7 @@ struct Noted {
 
 impl AdminUses {
     /// Notes that a key was used.
-    pub fn note(&self, id: Uuid, at: Timestamp, source: IpAddr) {
+    pub(crate) fn note(&self, id: Uuid, at: Timestamp, source: IpAddr) {
         let mut uses = self.0.lock();
         let written = uses.get(&id).and_then(|noted| noted.written);
         uses.insert(
@@ -39,7 +39,7 @@ impl AdminUses {
 
     /// The latest use of each key since the start.
     #[must_use]
-    pub fn all(&self) -> BTreeMap<Uuid, (Timestamp, String)> {
+    pub(crate) fn all(&self) -> BTreeMap<Uuid, (Timestamp, String)> {
         let uses = self.0.lock();
         let told = |(id, noted): (&Uuid, &Noted)| (*id, (noted.at, noted.source.to_string()));
         uses.iter().map(told).collect()
@@ -47,7 +47,7 @@ impl AdminUses {
 
     /// What is to be written; `all` at a stop. What is not written after all is written a minute later.
     #[must_use]
-    pub fn take(&self, all: bool) -> Vec<Record> {
+    pub(crate) fn take(&self, all: bool) -> Vec<Record> {
         let mut uses = self.0.lock();
         let due = |noted: &Noted| match noted.written {
             None => true,

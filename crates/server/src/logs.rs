@@ -35,6 +35,9 @@ pub fn check_filter(text: &str) -> Result<(), String> {
     let Ok(filter) = text.parse::<Targets>() else {
         return Err(format!("{text:?} isn't a valid filter. {SHAPE}"));
     };
+    if text.split(',').any(|part| part.trim().is_empty()) {
+        return Err(format!("{text:?} has an empty part. {SHAPE}"));
+    }
     let known = |target: &str| {
         let within = |name: &&str| {
             target
@@ -181,7 +184,8 @@ mod tests {
             ("tokenward_server=loud", "isn't a valid filter"),
             ("hyper=info", "none of the server's own lines"),
             ("off", "not even its errors"),
-            ("", "not even its errors"),
+            ("", "has an empty part"),
+            ("info,", "has an empty part"),
         ] {
             let why = check_filter(bad).unwrap_err();
             assert!(why.contains(words), "{bad}: {why}");

@@ -28,7 +28,7 @@ pub(crate) enum Verb {
         tokenward admin-key create --role auditor --expires-in 30d \"yearly audit\"\n  \
         tokenward admin-key create --role workspace-admin --workspace acme --key-file acme.key \"acme portal\"")]
     Create(CreateArgs),
-    /// Revoke an admin key for good.
+    /// Permanently revoke an admin key.
     Revoke {
         /// Its id or exact name.
         key: String,
@@ -120,12 +120,12 @@ fn warning(key: &Value, own: bool) -> String {
     let id = printable(&views::text(&key["id"]));
     let role = printable(&views::text(&key["role"]));
     let own = if own {
-        "\nIt is the key of this very command: after it, this key opens nothing."
+        "\nIt is the key this command uses: it can't be used again."
     } else {
         ""
     };
     format!(
-        "This revokes the admin key \"{name}\" ({id}, {role}) for good.\nWhatever still uses it is refused from that moment.{own}"
+        "This revokes the admin key \"{name}\" ({id}, {role}) permanently.\nPrograms that still use it are refused at once.{own}"
     )
 }
 

@@ -39,16 +39,16 @@ pub(crate) enum Verb {
         after_help = "Example:\n  tokenward client change -w acme -e production erp --product gst --any-token-network"
     )]
     Change(ChangeArgs),
-    /// Stop an API client until it is enabled again.
+    /// Disable an API client. Its secrets and token are refused until it is enabled again.
     Disable {
         #[command(flatten)]
         client: ClientName,
         #[command(flatten)]
         sure: Sure,
     },
-    /// Let a disabled API client work again.
+    /// Enable a disabled API client. Its token is accepted again if it has time left.
     Enable(ClientName),
-    /// Delete an API client for good: its secrets and its token are dead from that moment.
+    /// Permanently delete an API client. Its secrets and token stop working at once.
     Delete {
         #[command(flatten)]
         client: ClientName,
@@ -150,7 +150,7 @@ pub(crate) async fn run(verb: Verb, session: &Session) -> Result<(), CliError> {
             let answer = api
                 .send(Method::DELETE, &path, Some(&json!({"label": label})))
                 .await?;
-            out.note("Deleted. Its secrets and its token are dead.");
+            out.note("API client deleted. Its secrets and token no longer work.");
             show(session, &answer)
         }
     }

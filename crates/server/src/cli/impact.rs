@@ -88,11 +88,11 @@ fn breaks(act: Act, client: &Value) -> String {
         _ => "No access token is live now, so no product call breaks.".to_owned(),
     };
     match act {
-        Act::Delete | Act::Disable => format!("Its secrets make no more tokens. {callers}"),
+        Act::Delete | Act::Disable => format!("Its secrets can't request tokens. {callers}"),
         Act::Generate => format!("{callers} They need the new token."),
         Act::Revoke => format!("{callers} Its secrets stay good and can make a new one."),
         Act::DeleteSecret(_) if secrets(client).count() > 1 => {
-            "Jobs that still hold this secret can make no more tokens; the other secret and the live token stay good.".to_owned()
+            "Systems that still use this secret can't request tokens. The other secret and the live token stay valid.".to_owned()
         }
         Act::DeleteSecret(_) => {
             "It is the client's only secret: no token can be made until `tokenward secret rotate`. The live token stays good.".to_owned()

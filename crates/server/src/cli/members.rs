@@ -36,7 +36,7 @@ pub(crate) enum Verb {
         #[command(flatten)]
         sure: Sure,
     },
-    /// Withdraw an invitation: its link is worthless from then on.
+    /// Withdraw an invitation. Its link stops working at once.
     Withdraw {
         /// Its id, or the e-mail address invited.
         invitation: String,
@@ -107,7 +107,7 @@ pub(crate) async fn run(verb: Verb, session: &Session) -> Result<(), CliError> {
         Verb::Withdraw { invitation, sure } => {
             let found = find(session, "/invitations", "invitation", &invitation).await?;
             let told = format!(
-                "This withdraws the invitation of {}: its link is worthless from that moment.",
+                "This withdraws the invitation of {}: its link stops working at once.",
                 name(&found)
             );
             session.confirm(sure, &told, Agreement::Yes).await?;

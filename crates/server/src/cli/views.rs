@@ -286,7 +286,7 @@ pub(crate) fn admin_keys(items: &[Value]) -> Table {
             or(&item["workspace_id"], "all").into(),
             or(&item["products"], "all").into(),
             or(&item["expires_at"], "never").into(),
-            or(&item["last_used_at"], "not since start").into(),
+            or(&item["last_used_at"], "never").into(),
             state(if revoked { "revoked" } else { "enabled" }),
         ]);
     }

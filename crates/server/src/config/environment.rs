@@ -71,9 +71,12 @@ fn unknown(names: impl Iterator<Item = String>, known: &BTreeSet<String>) -> Vec
             && !known.contains(name)
             && !of_kubernetes(name)
     };
-    let sentence = |name: String| match meant(&name, known.iter().map(String::as_str)) {
-        Some(meant) => {
-            format!("the environment variable {name} is not read. Did you mean {meant}?")
+    // What all begin with says nothing about how alike they are.
+    let rest = |name: &'_ str| name.strip_prefix(PREFIX).unwrap_or(name).to_owned();
+    let ends: Vec<String> = known.iter().map(|name| rest(name)).collect();
+    let sentence = |name: String| match meant(&rest(&name), ends.iter().map(String::as_str)) {
+        Some(end) => {
+            format!("the environment variable {name} is not read. Did you mean {PREFIX}{end}?")
         }
         None => format!("the environment variable {name} is not read"),
     };
