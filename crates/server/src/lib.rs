@@ -13,6 +13,7 @@ pub mod config;
 pub mod counts;
 pub mod data_dir;
 #[cfg(feature = "grpc")]
+mod forwarded;
 mod grpc;
 mod housekeeping;
 pub mod http;
@@ -24,6 +25,7 @@ mod patience;
 pub mod people;
 pub mod random;
 mod replicas;
+pub mod reveals;
 pub mod serve;
 pub mod throttle;
 mod unix;

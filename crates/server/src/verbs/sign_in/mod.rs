@@ -10,6 +10,7 @@ pub use session::{
     IDLE_SECONDS, PROVED_SECONDS, Person, person, prove_again, prove_again_by_passkey, sign_out,
 };
 
+use crate::addresses;
 use crate::app::App;
 use crate::people::ticket::Ticket;
 use crate::random;
@@ -17,7 +18,7 @@ use crate::throttle::Throttle;
 use crate::verbs::authority::Admin;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::Arc;
 use tokenward_core::audit::Actor;
 use tokenward_core::seal::NONCE_BYTES;
@@ -70,8 +71,8 @@ impl From<tokenward_store::StoreError> for NotSignedIn {
 /// Where a sign-in comes from.
 #[derive(Clone, Debug)]
 pub struct Origin {
-    /// The address.
-    pub source: IpAddr,
+    /// The address; none when it is not known.
+    pub source: Option<IpAddr>,
     /// What the browser calls itself.
     pub agent: String,
 }
@@ -106,17 +107,6 @@ struct Carried {
     password: String,
 }
 
-/// The network a source is counted by: a whole /64 is one household's.
-pub(crate) fn network(source: IpAddr) -> IpAddr {
-    match source.to_canonical() {
-        IpAddr::V6(address) => {
-            let network = u128::from(address) & !u128::from(u64::MAX);
-            IpAddr::V6(Ipv6Addr::from(network))
-        }
-        v4 => v4,
-    }
-}
-
 fn target(email: &str) -> Uuid {
     use sha2::{Digest as _, Sha256};
     let digest: [u8; 32] = Sha256::digest(email.as_bytes()).into();
@@ -133,7 +123,7 @@ pub fn folded(email: &str) -> String {
 pub(super) fn charge(
     app: &App,
     throttle: &Throttle,
-    source: IpAddr,
+    source: Option<IpAddr>,
     target: Uuid,
 ) -> Result<(), NotSignedIn> {
     let charged = throttle.charge(source, target, &app.clock());
@@ -150,8 +140,8 @@ pub async fn first(
     origin: &Origin,
 ) -> Result<Step, NotSignedIn> {
     let email = folded(email);
-    let (network, target) = (network(origin.source), target(&email));
-    charge(app, &app.throttle, network, target)?;
+    let (source, target) = (origin.source, target(&email));
+    charge(app, &app.throttle, source, target)?;
     let known = app.store.reader().member_by_email(&email).await?;
     let known = known.filter(|member| member.disabled_at.is_none());
     let hashed = known
@@ -159,10 +149,10 @@ pub async fn first(
         .and_then(|member| member.proofs.password.clone());
     let right = app.passwords.verify(hashed.clone(), password).await;
     let (true, Some(member), Some(hashed)) = (right, known, hashed) else {
-        tracing::warn!(source = %origin.source, "a sign-in failed");
+        tracing::warn!(source = addresses::text(source), "a sign-in failed");
         return Err(NotSignedIn::Wrong);
     };
-    app.throttle.forgive(network, target, &app.clock());
+    app.throttle.forgive(source, target, &app.clock());
     if member.proofs.has_second() {
         return Ok(Step::Second(between(app, &member, hashed)));
     }
@@ -268,7 +258,7 @@ pub(crate) async fn begin(
             created_at: view.now,
             seen_at: view.now,
             proved_at: view.now,
-            source: source.to_canonical().to_string(),
+            source: addresses::text(source),
             agent,
         };
         let admin = Admin {
