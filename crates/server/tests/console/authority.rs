@@ -65,6 +65,7 @@ fn send(
     }
 }
 
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 fn pages() -> Vec<Page> {
     use Fate::{Done as Y, Forbidden as N, Hidden as H};
     let new = |products: &'static str| {

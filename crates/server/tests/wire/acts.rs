@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 /// gst only, `{all}` one of acme for all products, `{far}` one of another workspace.
 pub(crate) type Act = (&'static str, &'static str, Option<Value>, [u16; 5]);
 
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 pub(crate) fn acts() -> Vec<Act> {
     let new = |label: &str, products: Value| {
         Some(json!({ "label": label, "environment": "sandbox", "products": products }))
