@@ -6,6 +6,7 @@ use crate::config::Config;
 use crate::counts::Counts;
 use crate::forwarded::ForwardedIgnored;
 use crate::metrics::Metrics;
+use crate::people::familiar::Familiar;
 use crate::people::passkeys::Passkeys;
 use crate::people::password::Passwords;
 use crate::replicas::Marker;
@@ -45,6 +46,10 @@ pub struct App {
     /// Which returns of live tokens were audited today.
     pub reveals: Reveals,
     forwarded_ignored: ForwardedIgnored,
+    /// Failed sign-ins by network.
+    pub networks_throttle: Throttle,
+    /// Where members signed in lately.
+    pub familiar: Familiar,
     /// Passkeys asked for and not shown yet.
     pub passkeys: Passkeys,
     /// Where people's passwords are hashed.
@@ -75,6 +80,8 @@ impl App {
             counts: Counts::default(),
             throttle: Throttle::default(),
             codes_throttle: Throttle::for_codes(),
+            networks_throttle: Throttle::for_networks(),
+            familiar: Familiar::default(),
             passkeys: Passkeys::default(),
             passwords: Passwords::default(),
             stopping: AtomicBool::new(false),

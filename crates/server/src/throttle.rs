@@ -14,6 +14,9 @@ const SECRETS: (f64, f64) = (20.0, 0.5);
 /// The same where it is a code of six digits, counted whoever guesses: 1,440 guesses a day among a million codes,
 /// three of which are good at a time.
 const CODES: (f64, f64) = (6.0, 1.0 / 60.0);
+/// Failed sign-ins from one network, whatever address they name: a password tried on many accounts is slowed like
+/// many passwords tried on one. An office behind one address has room for its typing errors; right ones don't count.
+const NETWORKS: (f64, f64) = (40.0, 0.2);
 /// Entries remembered; some 20 MB. When it is full the entry that is forgiven soonest goes first: to end somebody's
 /// entry early, a caller needs this many others that are charged at least as much at the same time.
 const ENTRIES_MAX: usize = 100_000;
@@ -46,6 +49,12 @@ impl Throttle {
     #[must_use]
     pub fn for_codes() -> Self {
         Self(Meter::new(CODES.0, CODES.1))
+    }
+
+    /// For failed sign-ins by network.
+    #[must_use]
+    pub fn for_networks() -> Self {
+        Self(Meter::new(NETWORKS.0, NETWORKS.1))
     }
 
     /// Seconds this source must wait before it may try this target again; 0 means go on.
@@ -157,13 +166,14 @@ impl<K: Copy + Ord + Hash> Entries<K> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use std::sync::atomic::{AtomicU64, Ordering};
     use tokenward_core::time::Timestamp;
 
+    /// A clock that stands until it is moved, in nanoseconds.
     #[derive(Default)]
-    struct Hand(AtomicU64);
+    pub(crate) struct Hand(pub(crate) AtomicU64);
     impl Clock for Hand {
         fn wall(&self) -> Timestamp {
             Timestamp(0)
