@@ -1,6 +1,7 @@
 //! When admin keys were last used: noted in memory by each call, written by housekeeping, once a minute and key. A crash
 //! loses at most that minute.
 
+use crate::addresses;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -18,13 +19,13 @@ pub(crate) struct AdminUses(Mutex<BTreeMap<Uuid, Noted>>);
 #[derive(Clone, Copy, Debug)]
 struct Noted {
     at: Timestamp,
-    source: IpAddr,
+    source: Option<IpAddr>,
     written: Option<Timestamp>,
 }
 
 impl AdminUses {
     /// Notes that a key was used.
-    pub(crate) fn note(&self, id: Uuid, at: Timestamp, source: IpAddr) {
+    pub(crate) fn note(&self, id: Uuid, at: Timestamp, source: Option<IpAddr>) {
         let mut uses = self.0.lock();
         let written = uses.get(&id).and_then(|noted| noted.written);
         uses.insert(
@@ -41,7 +42,7 @@ impl AdminUses {
     #[must_use]
     pub(crate) fn all(&self) -> BTreeMap<Uuid, (Timestamp, String)> {
         let uses = self.0.lock();
-        let told = |(id, noted): (&Uuid, &Noted)| (*id, (noted.at, noted.source.to_string()));
+        let told = |(id, noted): (&Uuid, &Noted)| (*id, (noted.at, addresses::text(noted.source)));
         uses.iter().map(told).collect()
     }
 
@@ -61,7 +62,7 @@ impl AdminUses {
             Record::AdminKeyUsed {
                 id: *id,
                 at: noted.at,
-                source: noted.source.to_string(),
+                source: addresses::text(noted.source),
             }
         })
         .collect()
@@ -76,7 +77,7 @@ mod tests {
     fn use_is_written_once_a_minute_and_shown_at_once() {
         let (uses, id) = (AdminUses::default(), Uuid::from_u128(7));
         let at = |seconds: i64| Timestamp(seconds * 1_000_000);
-        let source = IpAddr::from([10, 0, 0, 7]);
+        let source = Some(IpAddr::from([10, 0, 0, 7]));
         uses.note(id, at(100), source);
         assert_eq!(uses.take(false).len(), 1);
         uses.note(id, at(130), source);

@@ -16,6 +16,7 @@ mod connection_limits;
 pub mod counts;
 pub mod data_dir;
 #[cfg(feature = "grpc")]
+mod forwarded;
 mod grpc;
 mod housekeeping;
 pub mod http;
@@ -29,6 +30,7 @@ mod preflight;
 mod process;
 pub mod random;
 mod replicas;
+pub mod reveals;
 pub mod serve;
 pub mod throttle;
 mod unix;

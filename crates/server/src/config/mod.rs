@@ -56,6 +56,10 @@ pub struct UnixSocket {
     pub mode: u32,
 }
 
+/// Calls one client secret may make a second unless configured otherwise: far beyond what workers that share a token
+/// need, and little beside what the server bears.
+const SECRET_CALLS_PER_SECOND: u32 = 100;
+
 /// Everything the server needs, resolved.
 #[derive(Clone, Debug, serde::Serialize)]
 pub struct Config {
@@ -80,6 +84,8 @@ pub struct Config {
     pub trusted_proxies: Vec<IpNet>,
     /// Tokens per secret per UTC day.
     pub quota_per_day: u32,
+    /// Calls one client secret may make a second; 0: no limit.
+    pub secret_calls_per_second: u32,
     /// `error_source` in error bodies.
     pub error_source: String,
     /// TLS of the public listener.
@@ -239,6 +245,10 @@ impl Config {
             environment_hosts,
             trusted_proxies,
             quota_per_day,
+            secret_calls_per_second: args
+                .secret_calls_per_second
+                .or(file.secret_calls_per_second)
+                .unwrap_or(SECRET_CALLS_PER_SECOND),
             error_source,
             public_tls: tls(
                 "public",

@@ -6,8 +6,8 @@ use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-/// A network of trusted proxies with fewer fixed bits than these covers more machines than anybody has proxies.
-const PROXY_BITS_MIN: (u8, u8) = (24, 64);
+/// A network of trusted proxies with fewer fixed bits than these holds more than proxies, most likely.
+const PROXY_BITS_MIN: (u8, u8) = (24, 120);
 
 /// Mode bits of other users; those of the group are the operator's to give.
 const OTHERS_MAY_READ: u32 = 0o004;
@@ -86,25 +86,22 @@ fn mode(path: &Path) -> Option<u32> {
     Some(found.permissions().mode() & 0o777)
 }
 
+/// A warning about a range of trusted proxies that holds more than proxies, most likely. The loopback network is one
+/// machine.
 fn wide(network: &IpNet) -> Option<String> {
-    let (least, word) = match network {
-        IpNet::V4(_) => (PROXY_BITS_MIN.0, "addresses"),
-        IpNet::V6(_) => (PROXY_BITS_MIN.1, "networks of a /64"),
+    let (least, loopback) = match network {
+        IpNet::V4(net) => (
+            PROXY_BITS_MIN.0,
+            net.addr().is_loopback() && net.prefix_len() >= 8,
+        ),
+        IpNet::V6(_) => (PROXY_BITS_MIN.1, false),
     };
-    if network.prefix_len() >= least {
-        return None;
-    }
-    let whole = if matches!(network, IpNet::V4(_)) {
-        32
-    } else {
-        64
-    };
-    let count = 1_u64.checked_shl(u32::from(whole - network.prefix_len()));
-    let count = count.map_or("all".to_owned(), |count| count.to_string());
-    Some(format!(
-        "trusted_proxies: {network} covers {count} {word}, and each of them can claim any caller's address with \
-         X-Forwarded-For: network restrictions and throttling then protect nothing. Name the proxies' own addresses"
-    ))
+    (network.prefix_len() < least && !loopback).then(|| {
+        format!(
+            "trusted_proxies: {network} is a whole network. Every host in it can choose the address it calls from, and so \
+             pass secret_networks, token_networks and the limits on guessing. Name the proxies only, such as 10.0.0.4"
+        )
+    })
 }
 
 #[cfg(test)]
@@ -113,13 +110,24 @@ mod tests {
 
     #[test]
     fn wide_networks_of_proxies_are_warned_of() {
-        let told = |text: &str| wide(&text.parse().unwrap());
-        assert!(told("10.0.0.0/8").unwrap().contains("16777216 addresses"));
-        assert!(told("0.0.0.0/0").unwrap().contains("4294967296 addresses"));
-        assert!(told("::/0").unwrap().contains("all networks"));
-        assert!(told("fd00::/8").is_some() && told("10.0.0.0/23").is_some());
-        for narrow in ["10.0.0.0/24", "10.0.0.7/32", "fd00::/64", "fd00::1/128"] {
-            assert_eq!(told(narrow), None);
+        let told = |text: &str| wide(&text.parse().unwrap()).is_some();
+        for whole in [
+            "10.0.0.0/8",
+            "0.0.0.0/0",
+            "10.0.0.0/23",
+            "::/0",
+            "fd00::/64",
+        ] {
+            assert!(told(whole), "{whole}");
+        }
+        for narrow in [
+            "10.0.0.0/24",
+            "10.0.0.7/32",
+            "127.0.0.0/8",
+            "fd00::/120",
+            "::1/128",
+        ] {
+            assert!(!told(narrow), "{narrow}");
         }
     }
 }

@@ -63,7 +63,7 @@ impl Note {
 struct Stale {
     client: u32,
     outcome: Outcome,
-    source: IpAddr,
+    source: Option<IpAddr>,
     at: Timestamp,
 }
 
@@ -74,7 +74,7 @@ struct Heap {
     stale: Vec<Stale>,
     /// Permitted calls by client and source: how often, and the last time. Added up where it is noted, for a caller calls
     /// many times from one address.
-    sources: HashMap<(u32, IpAddr), (u64, Timestamp)>,
+    sources: HashMap<(u32, Option<IpAddr>), (u64, Timestamp)>,
     /// Notes there was no room for.
     lost: u64,
 }
@@ -123,13 +123,19 @@ pub struct Taken {
 impl Counts {
     /// Counts a permit and its source.
     #[inline]
-    pub fn permitted(&self, permit: &Permit, source: IpAddr) {
+    pub fn permitted(&self, permit: &Permit, source: Option<IpAddr>) {
         let (client, product) = (ClientNo(permit.client_no()), permit.product());
         self.permitted_from(client, product, source, permit.checked_at());
     }
 
     #[inline]
-    fn permitted_from(&self, client: ClientNo, product: ProductNo, source: IpAddr, at: Timestamp) {
+    fn permitted_from(
+        &self,
+        client: ClientNo,
+        product: ProductNo,
+        source: Option<IpAddr>,
+        at: Timestamp,
+    ) {
         let mut heap = self.own().lock();
         heap.push(Note::new(client, Some(product), Outcome::Permitted));
         let key = (client.0, source);
@@ -147,7 +153,7 @@ impl Counts {
         holder: ClientNo,
         product: Option<ProductNo>,
         denial: &Denial,
-        source: IpAddr,
+        source: Option<IpAddr>,
         at: Timestamp,
     ) {
         let Some(outcome) = Outcome::of(denial) else {
@@ -172,6 +178,11 @@ impl Counts {
     /// Counts a token generated.
     pub fn generated(&self, client: ClientNo) {
         self.note(Note::new(client, None, Outcome::Generated));
+    }
+
+    /// Counts the live token returned to the holder of its secret.
+    pub fn returned(&self, client: ClientNo) {
+        self.note(Note::new(client, None, Outcome::Returned));
     }
 
     #[inline]

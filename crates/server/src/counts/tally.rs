@@ -1,6 +1,7 @@
 //! Counts added up and waiting to be written. It knows no clock and no store, and never grows without end.
 
 use super::{Note, Stale, Taken};
+use crate::addresses;
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::ops::Bound::{Excluded, Unbounded};
@@ -22,15 +23,24 @@ const SOURCE_ROWS_MAX: usize = 1 << 18;
 
 /// Client, day, product and outcome.
 type Row = (u32, u32, Option<u32>, u8);
-/// Client, day, source and outcome; no source stands for all others.
-type SourceRow = (u32, u32, Option<IpAddr>, Outcome);
+/// Client, day, source and outcome.
+type SourceRow = (u32, u32, Source, Outcome);
+
+/// A source as it is counted.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) enum Source {
+    /// One address; none stands for callers whose address is not known.
+    One(Option<IpAddr>),
+    /// All beyond `SOURCES_MAX`.
+    Others,
+}
 
 #[derive(Default, Debug)]
 pub(super) struct Tally {
     /// Memory for the next heap's thread; empty but while it is added up.
     pub(super) notes: Vec<Note>,
     pub(super) stale_notes: Vec<Stale>,
-    pub(super) source_notes: HashMap<(u32, IpAddr), (u64, Timestamp)>,
+    pub(super) source_notes: HashMap<(u32, Option<IpAddr>), (u64, Timestamp)>,
     /// Counts there was no room for.
     pub(super) lost: u64,
     rows: BTreeMap<Row, u64>,
@@ -41,7 +51,7 @@ pub(super) struct Tally {
     taken: Vec<(Row, u64)>,
     taken_sources: Vec<(SourceRow, (u64, Timestamp))>,
     /// The sources told apart on a day, by client, and apart whether what they presented was permitted.
-    known: (u32, BTreeMap<(u32, bool), Vec<IpAddr>>),
+    known: (u32, BTreeMap<(u32, bool), Vec<Option<IpAddr>>>),
 }
 
 impl Tally {
@@ -93,22 +103,22 @@ impl Tally {
     }
 
     /// The source as it is told: itself, or one of the others.
-    fn source(&mut self, today: u32, whose: (u32, bool), source: IpAddr) -> Option<IpAddr> {
+    fn source(&mut self, today: u32, whose: (u32, bool), source: Option<IpAddr>) -> Source {
         if self.known.0 != today {
             self.known = (today, BTreeMap::new());
         }
         let clients = &mut self.known.1;
         if !clients.contains_key(&whose) && clients.len() >= SOURCED_MAX {
-            return None;
+            return Source::Others;
         }
         let known = clients.entry(whose).or_default();
         if !known.contains(&source) {
             if known.len() >= SOURCES_MAX {
-                return None;
+                return Source::Others;
             }
             known.push(source);
         }
-        Some(source)
+        Source::One(source)
     }
 
     /// Takes up to `most` rows of each kind, those that have waited longest for their turn first.
@@ -144,7 +154,7 @@ impl Tally {
     }
 
     pub(super) fn sources_of(&self, client: ClientNo) -> Vec<SourceUse> {
-        let from = (client.0, 0, None, Outcome::Permitted);
+        let from = (client.0, 0, Source::One(None), Outcome::Permitted);
         let rows = self.sources.range(from..).map(|(row, n)| (*row, *n));
         let rows = rows.take_while(|(row, _)| row.0 == client.0);
         let taken = self
@@ -198,7 +208,10 @@ fn source_use(
     SourceUse {
         client: ClientNo(client),
         day,
-        source: source.map_or_else(|| OTHERS.to_owned(), |source| source.to_string()),
+        source: match source {
+            Source::One(address) => addresses::text(address),
+            Source::Others => OTHERS.to_owned(),
+        },
         outcome,
         n,
         last_at,

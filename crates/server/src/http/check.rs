@@ -5,7 +5,7 @@
 
 use super::credentials;
 use super::envelope::Problem;
-use crate::addresses::{self, Peer};
+use crate::addresses::Peer;
 use crate::app::App;
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, HeaderName, WWW_AUTHENTICATE};
@@ -101,7 +101,7 @@ fn decide_for(
     headers: &HeaderMap,
     peer: Peer,
 ) -> Response<Bytes> {
-    let address = addresses::caller(peer, headers, &app.config.trusted_proxies);
+    let address = app.caller_address(peer, headers);
     let facts = Facts {
         environment,
         product,

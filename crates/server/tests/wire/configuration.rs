@@ -322,7 +322,7 @@ fn risks_are_warned_of_and_strict_makes_them_errors() {
         "warning: public (0.0.0.0:0) can be reached from other machines and has no TLS",
         "warning: internal (0.0.0.0:0) can be reached from other machines and has no TLS",
         "every caller may introspect tokens",
-        "trusted_proxies: 10.0.0.0/8 covers 16777216 addresses",
+        "trusted_proxies: 10.0.0.0/8 is a whole network",
         "data can be written by every user of this machine (mode 777)",
         "TOKENWARD_TRUSTED_PROXIES is not read. Did you mean TOKENWARD_TRUSTED_PROXY?",
     ] {

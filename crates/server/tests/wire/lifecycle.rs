@@ -4,7 +4,6 @@
 use crate::command::{finish, run};
 use crate::house::{House, LIMIT};
 use reqwest::Method;
-use serde_json::json;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::Path;
