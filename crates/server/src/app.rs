@@ -44,11 +44,11 @@ pub struct App {
 impl App {
     /// A server over an open store.
     #[must_use]
-    pub fn new(store: Store<SystemClock>, keyring: Arc<Keyring>, config: Config) -> Self {
+    pub fn new(store: Store<SystemClock>, config: Config) -> Self {
         Self {
             replicas: Marker::in_dir(&config.data_dir),
+            keyring: Arc::clone(store.keyring()),
             store,
-            keyring,
             config,
             metrics: Metrics::new(),
             usage: Usage::default(),

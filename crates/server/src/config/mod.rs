@@ -57,6 +57,12 @@ pub struct UnixSocket {
 pub struct Config {
     /// Where the server keeps its files.
     pub data_dir: PathBuf,
+    /// Whether that folder was named, by a flag, the environment or the file.
+    #[serde(skip)]
+    pub data_dir_named: bool,
+    /// Whether digest keys that are not the store's take over, which ends everything made with the store's.
+    #[serde(skip)]
+    pub new_digest_keys: bool,
     /// The listener for callers on the internet.
     pub public: SocketAddr,
     /// The listener for gateways and monitoring.
@@ -117,10 +123,9 @@ impl Config {
             Some(path) => File::read(path)?,
             None => File::default(),
         };
-        let data_dir = args
-            .data_dir
-            .or(file.data_dir)
-            .unwrap_or_else(|| PathBuf::from("tokenward-data"));
+        let named = args.data_dir.or(file.data_dir);
+        let data_dir_named = named.is_some();
+        let data_dir = named.unwrap_or_else(|| PathBuf::from(crate::data_dir::DEFAULT));
         let hosts = match args.environment_host.is_empty() {
             true => file.environment_hosts.unwrap_or_default(),
             false => args
@@ -256,6 +261,8 @@ impl Config {
                 .unwrap_or(told::NOTICE_SCAN_SECONDS)
                 .max(1),
             data_dir,
+            data_dir_named,
+            new_digest_keys: args.new_digest_keys,
         })
     }
 
