@@ -2,8 +2,9 @@
 //! the node goes on by itself, and nothing acknowledged is lost. The node is named both servers in one URL and is never
 //! restarted.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use crate::history::Clock;
 use tokenward_testkit::{Api, ApiClient, NewClient, PgCluster, Server, wait_until};
 
 /// How long a write may take to succeed again before the proof gives up.
@@ -47,7 +48,7 @@ struct Node {
     api: Api,
     client: ApiClient,
     /// The last generation that was acknowledged.
-    acknowledged: u32,
+    acknowledged: u64,
 }
 
 impl Node {
@@ -91,26 +92,31 @@ impl Node {
         true
     }
 
-    /// Asks until a token is given; answers how long that took since `from`.
-    async fn until_written(&mut self, from: Instant) -> Duration {
+    /// Asks until a token is given; answers how long that took since `from` began.
+    async fn until_written(&mut self, from: Clock) -> Duration {
+        let mut pause = tokio::time::interval(Duration::from_millis(20));
         while !self.write().await {
             assert!(
-                from.elapsed() < LIMIT,
+                passed(from) < LIMIT,
                 "writes do not go on:\n{}",
                 self.server.output()
             );
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            pause.tick().await;
         }
-        from.elapsed()
+        passed(from)
     }
 
     /// Asks until none is given any more.
     async fn until_refused(&mut self) {
-        let from = Instant::now();
+        let from = Clock::start();
         while self.write().await {
-            assert!(from.elapsed() < LIMIT, "writes go on without a database");
+            assert!(passed(from) < LIMIT, "writes go on without a database");
         }
     }
+}
+
+fn passed(from: Clock) -> Duration {
+    Duration::from_nanos(from.now())
 }
 
 /// Runs so many rounds of a fault, telling of each.
@@ -138,14 +144,14 @@ async fn failover(rounds: u32, told: impl Fn(u32, Duration)) -> Report {
     let mut report = Report::default();
     for round in 1..=rounds {
         for _ in 0..3 {
-            node.until_written(Instant::now()).await;
+            node.until_written(Clock::start()).await;
         }
         if round % 2 == 0 {
             primary.kill9();
         } else {
             primary.stop();
         }
-        let promoted = Instant::now();
+        let promoted = Clock::start();
         standby.promote();
         let delay = node.until_written(promoted).await;
         told(round, delay);
@@ -175,7 +181,7 @@ async fn read_only(rounds: u32, told: impl Fn(u32, Duration)) -> Report {
     };
     let mut report = Report::default();
     for round in 1..=rounds {
-        node.until_written(Instant::now()).await;
+        node.until_written(Clock::start()).await;
         let before = node.server.output().matches("takes no writes").count();
         set("on");
         // Sessions keep what they began with, so that the disk guard ends them.
@@ -189,7 +195,7 @@ async fn read_only(rounds: u32, told: impl Fn(u32, Duration)) -> Report {
         });
         node.until_refused().await;
         set("off");
-        let delay = node.until_written(Instant::now()).await;
+        let delay = node.until_written(Clock::start()).await;
         told(round, delay);
         report.delays.push(delay);
     }

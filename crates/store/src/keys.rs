@@ -2,7 +2,7 @@
 //! anything is changed: it would take every good token, secret and admin key for unknown. This room holds fingerprints
 //! and counts, never a key's bytes.
 
-use crate::driver::{CommitError, Driver};
+use crate::driver::{CommitError, Driver, judge_version, nothing_here};
 use crate::error::StoreError;
 use crate::load::read_head;
 use crate::people::Proofs;
@@ -222,7 +222,7 @@ pub fn judge_keys(location: &Location, ring: &Keyring, now: Timestamp) -> Result
 /// The schema version, and the keys on record.
 fn recorded(location: &Location) -> Result<(i64, Vec<StoredKey>), StoreError> {
     let mut version = 0;
-    read_alone(
+    let read = read_alone(
         location,
         &["SELECT schema FROM head"],
         &[],
@@ -230,7 +230,17 @@ fn recorded(location: &Location) -> Result<(i64, Vec<StoredKey>), StoreError> {
             version = row.int(0)?;
             Ok(())
         },
-    )?;
+    );
+    read.map_err(|error| match error {
+        // Both engines' words for a table that is not there.
+        StoreError::Unavailable(text)
+            if text.contains("42P01") || text.contains("no such table") =>
+        {
+            nothing_here()
+        }
+        other => other,
+    })?;
+    judge_version(version)?;
     let mut known = Vec::new();
     if version >= SINCE {
         read_alone(location, &[SELECT_KEYS], &[], &mut |_, row| {
