@@ -465,14 +465,15 @@ fn remove_key(args: &RemoveKeyArgs, path: &Path) -> Result<(), Fault> {
     fitting(&args.stored.location(), &ring, path)?;
     let stored = args.stored.stored()?;
     let of_store = |id: KeyId| stored.iter().find(|key| key.id == id);
-    if of_store(ring.current()).is_none_or(|key| key.fingerprint.is_none()) {
+    if id != ring.current() && of_store(ring.current()).is_none_or(|key| key.fingerprint.is_none())
+    {
         return Err(format!(
             "no server has started with digest key {} yet, so new digests are still made with an older one: restart the server first",
             ring.current().0
         )
         .into());
     }
-    if let Some(key) = of_store(id)
+    if let Some(key) = of_store(id).filter(|_| id != ring.current())
         && !key.uses.is_none()
     {
         return Err(format!(

@@ -174,7 +174,9 @@ impl House {
         workspace: WorkspaceId,
         settings: Settings,
     ) -> (ClientId, String) {
-        let id = ClientId(uuid());
+        // As the server makes them: with the number the client is about to get.
+        let no = u32::try_from(self.store.replica().client_count()).unwrap();
+        let id = keyring().client_id(ClientNo(no), draw());
         let secret = ClientSecret::from_random(Environment::Production, id, draw());
         let text = secret.expose().to_string();
         let digest = keyring().secret(KeyId(1), &secret).unwrap();

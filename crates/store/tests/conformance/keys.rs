@@ -1,11 +1,10 @@
 //! A store of an older version, which has no fingerprints of its digest keys yet.
 
-use crate::basics::{draw, keyring};
+use crate::basics::keyring;
 use crate::house::{House, Who};
-use crate::place::{Engine, Place, on_both};
+use crate::place::{Place, on_both};
 use std::sync::Arc;
 use tokenward_core::digest::{DigestKey, KeyId, Keyring};
-use tokenward_core::ids::ClientNo;
 use tokenward_store::{KeyFault, Keys, StoreError, stored_keys};
 
 /// A ring of other keys under these ids.
@@ -34,17 +33,6 @@ async fn the_first_start_records_keys_only_when_the_data_fits_them(place: Arc<Pl
     let (house, clients) = House::populated(&place, 1).await;
     house.generate(clients[0].0, &clients[0].1).await.unwrap();
     house.close().await;
-    let id = keyring().client_id(ClientNo(0), draw());
-    let hex: String =
-        id.0.as_bytes()
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
-    let bytes = match place.engine {
-        Engine::Sqlite => format!("X'{hex}'"),
-        Engine::Postgres => format!("decode('{hex}', 'hex')"),
-    };
-    place.sql(&format!("UPDATE client SET id = {bytes} WHERE no = 0"));
     for statement in [
         "DROP TABLE digest_key",
         "ALTER TABLE head DROP COLUMN clock",

@@ -127,6 +127,7 @@ fn a_database_that_was_read_only_for_a_while_is_written_to_again() {
     on(Engine::Postgres, async |place| {
         let (house, clients) = House::populated(&place, 1).await;
         let (id, secret) = clients[0].clone();
+        house.product("gst").await;
         let name = place.sql("SELECT current_database()").remove(0);
         let set = |value: &str| {
             place.sql(&format!("BEGIN READ WRITE; ALTER DATABASE {name} SET default_transaction_read_only = {value}; COMMIT"));
