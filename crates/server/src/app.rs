@@ -4,6 +4,7 @@ use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::counts::Counts;
 use crate::metrics::Metrics;
+use crate::people::familiar::Familiar;
 use crate::people::passkeys::Passkeys;
 use crate::people::password::Passwords;
 use crate::replicas::Marker;
@@ -32,6 +33,10 @@ pub struct App {
     pub throttle: Throttle,
     /// Whose codes were guessed too often.
     pub codes_throttle: Throttle,
+    /// Failed sign-ins by network.
+    pub networks_throttle: Throttle,
+    /// Where members signed in lately.
+    pub familiar: Familiar,
     /// Passkeys asked for and not shown yet.
     pub passkeys: Passkeys,
     /// Where people's passwords are hashed.
@@ -55,6 +60,8 @@ impl App {
             counts: Counts::default(),
             throttle: Throttle::default(),
             codes_throttle: Throttle::for_codes(),
+            networks_throttle: Throttle::for_networks(),
+            familiar: Familiar::default(),
             passkeys: Passkeys::default(),
             passwords: Passwords::default(),
             stopping: AtomicBool::new(false),

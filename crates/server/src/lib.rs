@@ -10,6 +10,7 @@ mod bootstrap;
 pub mod cli;
 pub mod clock;
 pub mod config;
+mod connection_limits;
 pub mod counts;
 pub mod data_dir;
 #[cfg(feature = "grpc")]
@@ -22,6 +23,7 @@ mod net;
 pub mod notices;
 mod patience;
 pub mod people;
+mod process;
 pub mod random;
 mod replicas;
 pub mod serve;

@@ -12,6 +12,9 @@ const SECRETS: (f64, f64) = (20.0, 0.5);
 /// The same where it is a code of six digits, counted whoever guesses: 1,440 guesses a day among a million codes,
 /// three of which are good at a time.
 const CODES: (f64, f64) = (6.0, 1.0 / 60.0);
+/// Failed sign-ins from one network, whatever address they name: a password tried on many accounts is slowed like
+/// many passwords tried on one. An office behind one address has room for its typing errors; right ones don't count.
+const NETWORKS: (f64, f64) = (40.0, 0.2);
 /// Pairs remembered; beyond it all are forgotten, which favours the guesser for a moment but bounds
 /// the memory.
 const PAIRS_MAX: usize = 100_000;
@@ -41,6 +44,12 @@ impl Throttle {
     #[must_use]
     pub fn for_codes() -> Self {
         Self::with(CODES)
+    }
+
+    /// For failed sign-ins by network.
+    #[must_use]
+    pub fn for_networks() -> Self {
+        Self::with(NETWORKS)
     }
 
     fn with((burst, per_second): (f64, f64)) -> Self {
@@ -133,13 +142,14 @@ impl Bucket {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use std::sync::atomic::{AtomicU64, Ordering};
     use tokenward_core::time::Timestamp;
 
+    /// A clock that stands until it is moved, in nanoseconds.
     #[derive(Default)]
-    struct Hand(AtomicU64);
+    pub(crate) struct Hand(pub(crate) AtomicU64);
     impl Clock for Hand {
         fn wall(&self) -> Timestamp {
             Timestamp(0)

@@ -65,6 +65,10 @@ pub struct Config {
     pub new_digest_keys: bool,
     /// The listener for callers on the internet.
     pub public: SocketAddr,
+    /// Seconds a public connection may stay open between requests.
+    pub public_idle_seconds: u32,
+    /// Public connections from one source address; none: a quarter of all.
+    pub public_connections_per_source: Option<u32>,
     /// The listener for gateways and monitoring.
     pub internal: SocketAddr,
     /// The same for processes of this machine.
@@ -187,11 +191,25 @@ impl Config {
         if !(1..=1024).contains(&check_threads) {
             return Err(ConfigError("check_threads must be 1 to 1024".into()));
         }
+        let per_source = args
+            .public_connections_per_source
+            .or(file.public_connections_per_source);
+        if per_source == Some(0) {
+            return Err(ConfigError(
+                "public_connections_per_source must be at least 1".into(),
+            ));
+        }
         Ok(Self {
             public: args
                 .public
                 .or(file.public)
                 .unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080))),
+            public_idle_seconds: args
+                .public_idle_seconds
+                .or(file.public_idle_seconds)
+                .unwrap_or(PUBLIC_IDLE_SECONDS)
+                .clamp(1, 3_600),
+            public_connections_per_source: per_source,
             internal: args
                 .internal
                 .or(file.internal)
@@ -320,6 +338,9 @@ fn environment_of(text: &str) -> Result<Environment, ConfigError> {
     Environment::parse(text)
         .ok_or_else(|| ConfigError(format!("{text:?} is no environment: sandbox or production")))
 }
+
+/// Longer than the 60 seconds for which proxies and load balancers usually keep a connection.
+const PUBLIC_IDLE_SECONDS: u32 = 75;
 
 /// Owner and group, as for most sockets of a daemon: a gateway joins the group.
 const UNIX_MODE: u32 = 0o660;

@@ -11,6 +11,7 @@ pub use session::{
 pub(crate) use tokenward_store::people::app_context;
 
 use crate::app::App;
+use crate::people::password::{Busy, Caller};
 use crate::people::ticket::Ticket;
 use crate::random;
 use crate::throttle::Throttle;
@@ -50,8 +51,21 @@ pub enum NotSignedIn {
         /// Seconds to wait.
         retry_after_seconds: u64,
     },
+    /// Too many sign-ins at once; nothing was judged.
+    Busy {
+        /// Seconds to wait.
+        retry_after_seconds: u64,
+    },
     /// Ours.
     Failed(Failure),
+}
+
+impl From<Busy> for NotSignedIn {
+    fn from(busy: Busy) -> Self {
+        Self::Busy {
+            retry_after_seconds: busy.retry_after_seconds,
+        }
+    }
 }
 
 impl From<Failure> for NotSignedIn {
@@ -142,6 +156,32 @@ pub(super) fn charge(
     })
 }
 
+/// Remembers that somebody proved this address from this source, by an invitation or a password.
+pub fn note_familiar(app: &App, source: IpAddr, email: &str) {
+    let target = target(&folded(email));
+    app.familiar.note(network(source), target, &app.clock());
+}
+
+/// Whether the address was proved from this network lately, or has a session that goes on there.
+async fn is_familiar(
+    app: &App,
+    (network, target): (IpAddr, Uuid),
+    known: Option<&Member>,
+) -> Result<bool, NotSignedIn> {
+    if app.familiar.knows(network, target, &app.clock()) {
+        return Ok(true);
+    }
+    let Some(member) = known else {
+        return Ok(false);
+    };
+    let now = app.clock().wall();
+    let sessions = app.store.reader().sessions(member.id).await?;
+    Ok(sessions.iter().any(|session| {
+        let source = session.source.parse().map(self::network);
+        source == Ok(network) && session::goes_on(session, now)
+    }))
+}
+
 /// Proves the password.
 pub async fn first(
     app: &App,
@@ -152,17 +192,37 @@ pub async fn first(
     let email = folded(email);
     let (network, target) = (network(origin.source), target(&email));
     charge(app, &app.throttle, network, target)?;
+    let give_back = || app.throttle.forgive(network, target, &app.clock());
     let known = app.store.reader().member_by_email(&email).await?;
     let known = known.filter(|member| member.disabled_at.is_none());
+    // A flood from the same network must not keep out somebody who signed in from there lately.
+    let familiar = is_familiar(app, (network, target), known.as_ref()).await?;
+    let caller = match familiar {
+        true => Caller::Known,
+        false => Caller::Stranger,
+    };
+    if !familiar {
+        let charged = charge(app, &app.networks_throttle, network, Uuid::nil());
+        charged.inspect_err(|_| give_back())?;
+    }
+    let give_back = || {
+        give_back();
+        if !familiar {
+            let clock = app.clock();
+            app.networks_throttle.forgive(network, Uuid::nil(), &clock);
+        }
+    };
     let hashed = known
         .as_ref()
         .and_then(|member| member.proofs.password.clone());
-    let right = app.passwords.verify(hashed.clone(), password).await;
+    let judged = app.passwords.verify(caller, hashed.clone(), password).await;
+    let right = judged.inspect_err(|_| give_back())?;
     let (true, Some(member), Some(hashed)) = (right, known, hashed) else {
         tracing::warn!(source = %origin.source, "a sign-in failed");
         return Err(NotSignedIn::Wrong);
     };
-    app.throttle.forgive(network, target, &app.clock());
+    give_back();
+    app.familiar.note(network, target, &app.clock());
     if member.proofs.has_second() {
         return Ok(Step::Second(between(app, &member, hashed)));
     }
@@ -173,6 +233,29 @@ pub async fn first(
             .ok_or(NotSignedIn::TooLate)
     });
     begun.await.map(Step::Done)
+}
+
+/// Proves the password of the member at work; counted against the member, however it is asked for.
+pub(crate) async fn prove_password(
+    app: &App,
+    person: &Person,
+    password: Zeroizing<String>,
+) -> Result<(), NotSignedIn> {
+    let (network, id) = (network(person.source), person.member.id);
+    charge(app, &app.throttle, network, id)?;
+    let give_back = || app.throttle.forgive(network, id, &app.clock());
+    let hashed = person.member.proofs.password.clone();
+    let judged = app.passwords.verify(Caller::Known, hashed, password).await;
+    match judged.inspect_err(|_| give_back())? {
+        true => {
+            give_back();
+            Ok(())
+        }
+        false => {
+            tracing::warn!(source = %person.source, member = %id, "a password was wrong");
+            Err(NotSignedIn::Wrong)
+        }
+    }
 }
 
 fn between(app: &App, member: &Member, password: String) -> Between {
