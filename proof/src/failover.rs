@@ -19,11 +19,13 @@ pub enum Fault {
     ReadOnly,
 }
 
-/// How long writes took to go on in each round, from the promotion or from the end of the read-only time.
+/// How long writes took to go on in each round, from the end of the promotion or of the read-only time.
 #[derive(Debug, Default)]
 pub struct Report {
     /// One a round.
     pub delays: Vec<Duration>,
+    /// How long PostgreSQL itself took for each promotion.
+    pub promotions: Vec<Duration>,
 }
 
 impl Report {
@@ -151,8 +153,11 @@ async fn failover(rounds: u32, told: impl Fn(u32, Duration)) -> Report {
         } else {
             primary.stop();
         }
-        let promoted = Clock::start();
+        let promotion = Clock::start();
         standby.promote();
+        report.promotions.push(passed(promotion));
+        // From here on the database takes writes.
+        let promoted = Clock::start();
         let delay = node.until_written(promoted).await;
         told(round, delay);
         report.delays.push(delay);

@@ -47,6 +47,12 @@ async fn main() -> ExitCode {
             report.median().as_millis(),
             report.longest().as_millis()
         );
+        if let Some(longest) = report.promotions.iter().max() {
+            println!(
+                "PostgreSQL itself took {} ms at most to promote",
+                longest.as_millis()
+            );
+        }
         kept &= report.longest() <= PROMISED;
     }
     if kept {
