@@ -54,6 +54,7 @@ pub struct Metrics {
     writable: Gauge<u64, AtomicU64>,
     audit_verified: Gauge<i64, std::sync::atomic::AtomicI64>,
     audit_verified_at: Gauge<i64, std::sync::atomic::AtomicI64>,
+    clock_ahead: Gauge<f64, AtomicU64>,
 }
 
 /// A listener, as a label.
@@ -90,6 +91,8 @@ pub struct Reading {
     pub writable: bool,
     /// When the certificates in use end, in seconds since 1970.
     pub certificates: Vec<(ListenerName, i64)>,
+    /// How far Tokenward's time is ahead of the machine's clock.
+    pub clock_ahead: std::time::Duration,
 }
 
 impl Metrics {
@@ -250,6 +253,12 @@ impl Metrics {
             "When the audit log was last verified, in seconds since 1970; 0: not since the start",
             audit_verified_at.clone(),
         );
+        let clock_ahead = Gauge::default();
+        registry.register(
+            "clock_ahead_seconds",
+            "How far Tokenward's time, which never goes back, is ahead of the system clock",
+            clock_ahead.clone(),
+        );
         Self {
             registry: all,
             groups_total,
@@ -281,6 +290,7 @@ impl Metrics {
             writable,
             audit_verified,
             audit_verified_at,
+            clock_ahead,
         }
     }
 
@@ -380,6 +390,7 @@ impl Metrics {
         self.held.set(now.replicas.held as u64);
         self.vouching.set(now.vouching.into());
         self.writable.set(now.writable.into());
+        self.clock_ahead.set(now.clock_ahead.as_secs_f64());
         let mut text = String::new();
         // Writing into a String cannot fail.
         let _ = prometheus_client::encoding::text::encode(&mut text, &self.registry);

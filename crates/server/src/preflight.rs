@@ -146,17 +146,21 @@ pub(crate) fn check(config: &Config, now: i64) -> Findings {
         }
     }
     let folder = &config.data_dir;
+    let meant = data_dir::must_be_meant(folder, config.data_dir_named);
+    found
+        .errors
+        .extend(meant.err().map(|error| error.to_string()));
     if let Some(why) = data_dir::cannot_be_written(folder) {
         found.errors.push(why);
     }
     let database = folder.join(data_dir::DATABASE);
     let store = std::fs::metadata(&database).is_ok_and(|file| file.len() > 0);
     if config.digest_keys.exists() {
-        let read = data_dir::keyring(&config.digest_keys, false);
+        let read = data_dir::keyring(&config.digest_keys);
         found
             .errors
             .extend(read.err().map(|error| error.to_string()));
-    } else if store && config.database_url.is_none() {
+    } else if store && config.database_url.is_none() && !config.new_digest_keys {
         found.errors.push(format!(
             "{} does not exist, but {} does. Without the keys its digests were made with no secret and no token can be \
              checked: put the file back",

@@ -15,7 +15,7 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 use tokenward_core::time::Clock;
-use tokenward_store::{Location, NodeIdentity, Options, Store, TERM};
+use tokenward_store::{Keys, Location, NodeIdentity, Options, Store, StoreError, TERM};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
@@ -61,6 +61,7 @@ pub fn run(config: Config) -> Result<(), Fault> {
 }
 
 async fn serve(config: Config, limits: Limits) -> Result<(), Fault> {
+    data_dir::must_be_meant(&config.data_dir, config.data_dir_named)?;
     let directory = DataDir::open(&config.data_dir)?;
     data_dir::remove(&directory.file(data_dir::LISTENING))?;
     let Opened {
@@ -70,11 +71,10 @@ async fn serve(config: Config, limits: Limits) -> Result<(), Fault> {
         unix,
     } = Opened::open(&config).map_err(|problems| preflight::lines(&problems))?;
     warn(&config, [&public_tls, &internal_tls]);
-    let keyring = Arc::new(data_dir::keyring(&config.digest_keys, true)?);
     let seen = directory.seen()?;
     must_be_there(&location(&config), seen.is_some())?;
     let options = Options {
-        keyring: Arc::clone(&keyring),
+        keys: keys(&config)?,
         clock: Arc::new(SystemClock),
         node: NodeIdentity {
             id: directory.node_id()?,
@@ -85,13 +85,23 @@ async fn serve(config: Config, limits: Limits) -> Result<(), Fault> {
         term: TERM,
         replicas_before: directory.file(data_dir::REPLICAS).exists(),
     };
-    let (store, writer) = Store::open(&location(&config), options).await?;
+    let opened = Store::open(&location(&config), options).await;
+    let (store, writer) = opened.map_err(|error| named(error, &config))?;
     let epoch = store.head_at_open().epoch;
-    let app = Arc::new(App::new(store, keyring, config));
+    // What was seen expired before this start stays so, whatever the machine's clock says now.
+    SystemClock.not_before(store.head_at_open().clock);
+    let app = Arc::new(App::new(store, config));
     let _ = app.tls.set([public_tls.clone(), internal_tls.clone()]);
     app.metrics.started(SystemClock.wall());
-    let post = notices::Post::open(&app)?;
-    bootstrap::first_admin_key(&app, &directory).await?;
+    let post = match prepare(&app, &directory).await {
+        Ok(post) => post,
+        Err(fault) => {
+            // The node signs off, or the next start would wait for this one's lease to end.
+            drop(app);
+            tokio::task::spawn_blocking(move || writer.join()).await?;
+            return Err(fault);
+        }
+    };
 
     let (stop, stopped) = watch::channel(false);
     let mut threads = Vec::new();
@@ -184,6 +194,36 @@ fn warn(config: &Config, tls: [&Option<Arc<Tls>>; 2]) {
         if let Some(why) = tls.out_of_time(now) {
             tracing::error!("{why}");
         }
+    }
+}
+
+/// What comes before the listeners, once the store is open.
+async fn prepare(app: &App, directory: &DataDir) -> Result<notices::Post, Fault> {
+    let post = notices::Post::open(app)?;
+    bootstrap::first_admin_key(app, directory).await?;
+    Ok(post)
+}
+
+/// The digest keys of this start; a key file is made only when the store turns out to be empty, or with
+/// `--new-digest-keys`.
+fn keys(config: &Config) -> Result<Keys, Fault> {
+    let path = config.digest_keys.clone();
+    Ok(Keys {
+        found: data_dir::find_keyring(&path)?.map(Arc::new),
+        make: Box::new(move |id| {
+            data_dir::make_keyring(&path, id).map_err(|error| error.to_string())
+        }),
+        replace: config.new_digest_keys,
+    })
+}
+
+/// A fault of the digest keys names their file.
+fn named(error: StoreError, config: &Config) -> Fault {
+    match error {
+        StoreError::DigestKeys(fault) => {
+            format!("{}: {fault}", config.digest_keys.display()).into()
+        }
+        other => other.into(),
     }
 }
 

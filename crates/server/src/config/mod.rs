@@ -65,6 +65,12 @@ const SECRET_CALLS_PER_SECOND: u32 = 100;
 pub struct Config {
     /// Where the server keeps its files.
     pub data_dir: PathBuf,
+    /// Whether that folder was named, by a flag, the environment or the file.
+    #[serde(skip)]
+    pub data_dir_named: bool,
+    /// Whether digest keys that are not the store's take over, which ends everything made with the store's.
+    #[serde(skip)]
+    pub new_digest_keys: bool,
     /// The listener for callers on the internet.
     pub public: SocketAddr,
     /// Seconds a public connection may stay open between requests.
@@ -134,10 +140,9 @@ impl Config {
             Some(path) => File::read(path)?,
             None => File::default(),
         };
-        let data_dir = args
-            .data_dir
-            .or(file.data_dir)
-            .unwrap_or_else(|| PathBuf::from("tokenward-data"));
+        let named = args.data_dir.or(file.data_dir);
+        let data_dir_named = named.is_some();
+        let data_dir = named.unwrap_or_else(|| PathBuf::from(crate::data_dir::DEFAULT));
         let hosts: Vec<(String, String)> = match args.environment_host.is_empty() {
             true => file
                 .environment_hosts
@@ -188,20 +193,8 @@ impl Config {
         if quota_per_day == 0 {
             return Err(ConfigError("quota_per_day must be at least 1".into()));
         }
-        let log = args.log.or(file.log).unwrap_or_else(|| "info".into());
-        crate::logs::check_filter(&log).map_err(|why| ConfigError(format!("log: {why}")))?;
-        let error_source = args
-            .error_source
-            .or(file.error_source)
-            .unwrap_or_else(|| "CLEAR".into());
-        if error_source.is_empty()
-            || error_source.len() > 64
-            || error_source.chars().any(char::is_control)
-        {
-            return Err(ConfigError(
-                "error_source must be 1 to 64 characters".into(),
-            ));
-        }
+        let log = log_filter(args.log.or(file.log))?;
+        let error_source = error_source(args.error_source.or(file.error_source))?;
         let threads = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
         let check_threads = args.check_threads.or(file.check_threads).unwrap_or(threads);
         if !(1..=1024).contains(&check_threads) {
@@ -301,6 +294,8 @@ impl Config {
             )?,
             data_dir,
             secret_files,
+            data_dir_named,
+            new_digest_keys: args.new_digest_keys,
         })
     }
 
@@ -347,6 +342,22 @@ fn different_addresses(public: SocketAddr, internal: SocketAddr) -> Result<(), C
 /// Whether a value says nothing: set empty, as Compose and Helm do for what is not set.
 fn is_blank(text: &str) -> bool {
     text.trim().is_empty()
+}
+
+fn log_filter(written: Option<String>) -> Result<String, ConfigError> {
+    let log = written.unwrap_or_else(|| "info".into());
+    crate::logs::check_filter(&log).map_err(|why| ConfigError(format!("log: {why}")))?;
+    Ok(log)
+}
+
+fn error_source(written: Option<String>) -> Result<String, ConfigError> {
+    let source = written.unwrap_or_else(|| "CLEAR".into());
+    if source.is_empty() || source.len() > 64 || source.chars().any(char::is_control) {
+        return Err(ConfigError(
+            "error_source must be 1 to 64 characters".into(),
+        ));
+    }
+    Ok(source)
 }
 
 fn networks(key: &str, texts: &[String]) -> Result<Vec<IpNet>, ConfigError> {

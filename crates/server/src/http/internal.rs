@@ -193,6 +193,7 @@ fn metrics(app: &App) -> Response<Full<Bytes>> {
         vouching: app.is_ready(),
         writable: app.store.is_writable(),
         certificates: certificates(app),
+        clock_ahead: app.clock().ahead(),
     };
     let mut response = Response::new(Full::from(app.metrics.text(&reading)));
     let kind =
