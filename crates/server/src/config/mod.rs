@@ -457,7 +457,11 @@ fn tls(
     }
 }
 
-fn secret(
+/// A secret given directly, or read from a file; blanks around it do not count.
+///
+/// # Errors
+/// When the file can't be read or is empty.
+pub(crate) fn secret(
     what: &str,
     given: Option<String>,
     file: Option<PathBuf>,

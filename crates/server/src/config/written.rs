@@ -234,6 +234,21 @@ impl File {
         names.chain(ALIASES.map(str::to_owned)).collect()
     }
 
+    /// Where the server keeps its files, if the file says.
+    pub(crate) fn data_dir(&self) -> Option<PathBuf> {
+        self.data_dir.clone()
+    }
+
+    /// Where the digest keys are, if the file says.
+    pub(crate) fn digest_keys(&self) -> Option<PathBuf> {
+        self.digest_keys.clone()
+    }
+
+    /// Where the database's URL is, if the file says.
+    pub(crate) fn database_url_file(&self) -> Option<PathBuf> {
+        self.database_url_file.clone()
+    }
+
     /// Reads a file.
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
         let text = std::fs::read_to_string(path)

@@ -426,3 +426,43 @@ fn output_tells_of_mail_and_the_sockets_mode() {
     .json();
     assert_eq!(hosts["environment_hosts"]["a.example"], "sandbox");
 }
+
+#[test]
+fn commands_of_the_servers_machine_read_its_configuration_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let mut server = Server::builder().data_dir(&data).start();
+    let _ = server.terminate();
+    let keys = folder.path().join("kept-keys");
+    std::fs::rename(data.join("digest-keys"), &keys).unwrap();
+    let config = folder.path().join("tokenward.toml");
+    let written = format!("data_dir = {data:?}\ndigest_keys = {keys:?}\n");
+    std::fs::write(&config, written).unwrap();
+    let run = |words: &[&str]| run_with(&[words, &["--config", text(&config)]].concat(), &[]);
+    let listed = run(&["digest-key", "list"]);
+    assert!(listed.good && listed.stdout.starts_with("1 "), "{listed:?}");
+    let copy = folder.path().join("copy.sqlite");
+    let backed = run(&["backup", text(&copy)]);
+    assert!(backed.good && copy.exists(), "{backed:?}");
+    // A flag wins over the file.
+    let other = folder.path().join("other");
+    let restored = run(&["restore", "--from", text(&copy), "--data-dir", text(&other)]);
+    assert!(
+        restored.good && other.join("tokenward.sqlite").exists(),
+        "{restored:?}"
+    );
+    // A database's URL is read from a file, never shown.
+    let url = folder.path().join("url");
+    std::fs::write(&url, "postgres://user:hunter2@127.0.0.1:1/none\n").unwrap();
+    let away = run(&[
+        "restore",
+        "--database-url-file",
+        text(&url),
+        "--data-dir",
+        text(&other),
+    ]);
+    away.refused("127.0.0.1");
+    assert!(!away.stderr.contains("hunter2"), "{away:?}");
+    let both = ["restore", "--from", "x", "--database-url-file", "y"];
+    run(&both).refused("cannot be used with");
+}
