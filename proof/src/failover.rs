@@ -59,6 +59,8 @@ impl Node {
             .database(url)
             .arg("--quota-per-day")
             .arg("1000000")
+            .arg("--secret-calls-per-second")
+            .arg("0")
             .start();
         let api = server.api();
         let workspace = api.workspace("failover").await.expect("a living server");
