@@ -10,6 +10,7 @@ use crate::people::password::Passwords;
 use crate::replicas::Marker;
 use crate::throttle::Throttle;
 use crate::usage::Usage;
+use crate::verbs::single_sign_on::Provider;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokenward_core::{Keyring, Replica};
@@ -37,6 +38,8 @@ pub struct App {
     pub networks_throttle: Throttle,
     /// Where members signed in lately.
     pub familiar: Familiar,
+    /// What the single sign-on provider says about itself.
+    pub provider: Provider,
     /// Passkeys asked for and not shown yet.
     pub passkeys: Passkeys,
     /// Where people's passwords are hashed.
@@ -62,6 +65,7 @@ impl App {
             codes_throttle: Throttle::for_codes(),
             networks_throttle: Throttle::for_networks(),
             familiar: Familiar::default(),
+            provider: Provider::default(),
             passkeys: Passkeys::default(),
             passwords: Passwords::default(),
             stopping: AtomicBool::new(false),

@@ -33,6 +33,8 @@ pub enum Refused {
     Invalid(&'static str, String),
     /// The state does not allow it.
     Conflict(&'static str, String),
+    /// It is another version by now than the one the caller has seen.
+    Changed(&'static str),
     /// Tried too often, or too many at once.
     Throttled {
         /// Seconds to wait.

@@ -466,6 +466,14 @@ impl World {
                 for (name, value) in form {
                     whole.push((*name, self.filled(value, &label, &mut made).await));
                 }
+                if path.ends_with("/edit") {
+                    let shown = person.get(&path).await;
+                    if shown.status == 200 {
+                        whole.push(("version", shown.hidden("version")));
+                        let opened = shown.hidden("opened");
+                        whole.push(("opened", opened.replace("&#38;", "&")));
+                    }
+                }
                 let whole: Vec<(&str, &str)> = whole
                     .iter()
                     .map(|(name, value)| (*name, value.as_str()))

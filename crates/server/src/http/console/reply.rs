@@ -84,6 +84,9 @@ impl From<Refused> for Trouble {
             Refused::Forbidden(why) => Self::Forbidden(why),
             Refused::Invalid(field, why) => Self::Conflict(format!("{field}: {why}")),
             Refused::Conflict(_, why) => Self::Conflict(why),
+            Refused::Changed(what) => {
+                Self::Conflict(format!("the {what} was changed in the meantime"))
+            }
             Refused::Throttled {
                 retry_after_seconds,
             } => Self::Throttled(retry_after_seconds),
