@@ -53,6 +53,10 @@ pub struct UnixSocket {
     pub mode: u32,
 }
 
+/// Calls one client secret may make a second unless configured otherwise: far beyond what workers that share a token
+/// need, and little beside what the server bears.
+const SECRET_CALLS_PER_SECOND: u32 = 100;
+
 /// Everything the server needs, resolved.
 #[derive(Clone, Debug, serde::Serialize)]
 pub struct Config {
@@ -77,6 +81,8 @@ pub struct Config {
     pub trusted_proxies: Vec<IpNet>,
     /// Tokens per secret per UTC day.
     pub quota_per_day: u32,
+    /// Calls one client secret may make a second; 0: no limit.
+    pub secret_calls_per_second: u32,
     /// `error_source` in error bodies.
     pub error_source: String,
     /// TLS of the public listener.
@@ -222,6 +228,10 @@ impl Config {
             environment_hosts,
             trusted_proxies,
             quota_per_day,
+            secret_calls_per_second: args
+                .secret_calls_per_second
+                .or(file.secret_calls_per_second)
+                .unwrap_or(SECRET_CALLS_PER_SECOND),
             error_source,
             public_tls: tls(
                 "public",
@@ -280,6 +290,20 @@ impl Config {
         })
     }
 
+    /// Returns what can be used as it is and is risky: a sentence each, with what to do.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        let wide = self.trusted_proxies.iter().filter(|net| is_wide(net));
+        wide.map(|net| {
+            format!(
+                "trusted_proxies: {net} is a whole network. Every host in it can choose the address it calls from, and so \
+                 pass secret_networks, token_networks and the limits on guessing. Name the proxies only, such as \
+                 10.0.0.4/32."
+            )
+        })
+        .collect()
+    }
+
     /// The environment a request's `Host` is mapped to, if it is.
     #[must_use]
     pub fn host_environment(&self, host: Option<&str>) -> Option<Environment> {
@@ -291,6 +315,15 @@ impl Config {
             .to_ascii_lowercase();
         self.environment_hosts.get(&name).copied()
     }
+}
+
+/// Whether a range of trusted proxies holds more than proxies, most likely. The loopback network is one machine.
+fn is_wide(net: &IpNet) -> bool {
+    let (longest, is_loopback) = match net {
+        IpNet::V4(net) => (24, net.addr().is_loopback() && net.prefix_len() >= 8),
+        IpNet::V6(_) => (120, false),
+    };
+    net.prefix_len() < longest && !is_loopback
 }
 
 fn networks(key: &str, texts: &[String]) -> Result<Vec<IpNet>, ConfigError> {

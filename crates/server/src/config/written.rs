@@ -69,6 +69,9 @@ pub struct ServeArgs {
     /// Tokens one secret may make in a UTC day [default: 288]
     #[arg(long, env = "TOKENWARD_QUOTA_PER_DAY", value_name = "N")]
     pub quota_per_day: Option<u32>,
+    /// Calls one client secret may make a second, with bursts of ten seconds' worth; 0: no limit [default: 100]
+    #[arg(long, env = "TOKENWARD_SECRET_CALLS_PER_SECOND", value_name = "N")]
+    pub secret_calls_per_second: Option<u32>,
     /// What error bodies name as error_source [default: CLEAR]
     #[arg(long, env = "TOKENWARD_ERROR_SOURCE", value_name = "TEXT")]
     pub error_source: Option<String>,
@@ -169,6 +172,7 @@ pub struct File {
     pub(super) environment_hosts: Option<BTreeMap<String, String>>,
     pub(super) trusted_proxies: Option<Vec<String>>,
     pub(super) quota_per_day: Option<u32>,
+    pub(super) secret_calls_per_second: Option<u32>,
     pub(super) error_source: Option<String>,
     pub(super) public_tls_certificate: Option<PathBuf>,
     pub(super) public_tls_key: Option<PathBuf>,

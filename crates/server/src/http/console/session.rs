@@ -4,7 +4,6 @@ use super::acts::{self, Proof};
 use super::form::{Form, WORD};
 use super::reply::{Reply, Trouble, see};
 use super::{resume, sign_in};
-use crate::addresses;
 use crate::app::App;
 use crate::http::{BODY_MAX, BODY_TIMEOUT};
 use crate::people::ticket::Ticket;
@@ -13,7 +12,7 @@ use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, Request};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, header};
 use http_body_util::{BodyExt, Limited};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use tokenward_core::time::Clock;
 
@@ -59,10 +58,8 @@ pub(super) fn origin(parts: &Parts, app: &App) -> Origin {
     let peer = parts
         .extensions
         .get::<ConnectInfo<SocketAddr>>()
-        .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |ConnectInfo(peer)| {
-            peer.ip()
-        });
-    let source = addresses::caller(peer, &parts.headers, &app.config.trusted_proxies);
+        .map(|ConnectInfo(peer)| peer.ip());
+    let source = peer.and_then(|peer| app.caller_address(peer, &parts.headers));
     let agent = parts.headers.get(header::USER_AGENT);
     let agent = agent.and_then(|value| value.to_str().ok()).unwrap_or("");
     Origin {

@@ -10,15 +10,16 @@ pub use session::{
     IDLE_SECONDS, PROVED_SECONDS, Person, person, prove_again, prove_again_by_passkey, sign_out,
 };
 
+use crate::addresses;
 use crate::app::App;
 use crate::people::password::{Busy, Caller};
 use crate::people::ticket::Ticket;
 use crate::random;
-use crate::throttle::Throttle;
+use crate::throttle::{Throttle, network};
 use crate::verbs::authority::Admin;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::Arc;
 use tokenward_core::audit::Actor;
 use tokenward_core::seal::NONCE_BYTES;
@@ -84,8 +85,8 @@ impl From<tokenward_store::StoreError> for NotSignedIn {
 /// Where a sign-in comes from.
 #[derive(Clone, Debug)]
 pub struct Origin {
-    /// The address.
-    pub source: IpAddr,
+    /// The address; none when it is not known.
+    pub source: Option<IpAddr>,
     /// What the browser calls itself.
     pub agent: String,
 }
@@ -120,17 +121,6 @@ struct Carried {
     password: String,
 }
 
-/// The network a source is counted by: a whole /64 is one household's.
-pub(crate) fn network(source: IpAddr) -> IpAddr {
-    match source.to_canonical() {
-        IpAddr::V6(address) => {
-            let network = u128::from(address) & !u128::from(u64::MAX);
-            IpAddr::V6(Ipv6Addr::from(network))
-        }
-        v4 => v4,
-    }
-}
-
 fn target(email: &str) -> Uuid {
     use sha2::{Digest as _, Sha256};
     let digest: [u8; 32] = Sha256::digest(email.as_bytes()).into();
@@ -148,7 +138,7 @@ pub fn folded(email: &str) -> String {
 pub(crate) fn charge(
     app: &App,
     throttle: &Throttle,
-    source: IpAddr,
+    source: Option<IpAddr>,
     target: Uuid,
 ) -> Result<(), NotSignedIn> {
     let charged = throttle.charge(source, target, &app.clock());
@@ -158,7 +148,7 @@ pub(crate) fn charge(
 }
 
 /// Remembers that somebody proved this address from this source, by an invitation or a password.
-pub fn note_familiar(app: &App, source: IpAddr, email: &str) {
+pub fn note_familiar(app: &App, source: Option<IpAddr>, email: &str) {
     let target = target(&folded(email));
     app.familiar.note(network(source), target, &app.clock());
 }
@@ -166,7 +156,7 @@ pub fn note_familiar(app: &App, source: IpAddr, email: &str) {
 /// Whether the address was proved from this network lately, or has a session that goes on there.
 async fn is_familiar(
     app: &App,
-    (network, target): (IpAddr, Uuid),
+    (network, target): (Option<IpAddr>, Uuid),
     known: Option<&Member>,
 ) -> Result<bool, NotSignedIn> {
     if app.familiar.knows(network, target, &app.clock()) {
@@ -178,8 +168,8 @@ async fn is_familiar(
     let now = app.clock().wall();
     let sessions = app.store.reader().sessions(member.id).await?;
     Ok(sessions.iter().any(|session| {
-        let source = session.source.parse().map(self::network);
-        source == Ok(network) && session::goes_on(session, now)
+        let source = self::network(session.source.parse().ok());
+        network.is_some() && source == network && session::goes_on(session, now)
     }))
 }
 
@@ -219,7 +209,7 @@ pub async fn first(
     let judged = app.passwords.verify(caller, hashed.clone(), password).await;
     let right = judged.inspect_err(|_| give_back())?;
     let (true, Some(member), Some(hashed)) = (right, known, hashed) else {
-        tracing::warn!(source = %origin.source, "a sign-in failed");
+        tracing::warn!(source = addresses::text(origin.source), "a sign-in failed");
         return Err(NotSignedIn::Wrong);
     };
     give_back();
@@ -253,7 +243,7 @@ pub(crate) async fn prove_password(
             Ok(())
         }
         false => {
-            tracing::warn!(source = %person.source, member = %id, "a password was wrong");
+            tracing::warn!(source = addresses::text(person.source), member = %id, "a password was wrong");
             Err(NotSignedIn::Wrong)
         }
     }
@@ -352,7 +342,7 @@ pub(crate) async fn begin(
             created_at: view.now,
             seen_at: view.now,
             proved_at: view.now,
-            source: source.to_canonical().to_string(),
+            source: addresses::text(source),
             agent,
         };
         let admin = Admin {

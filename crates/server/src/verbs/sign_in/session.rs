@@ -2,6 +2,7 @@
 
 use super::second::{by_code, by_passkey, guess_code};
 use super::{LONGEST_SECONDS, NotSignedIn, Origin, Taking, prove_password};
+use crate::addresses;
 use crate::app::App;
 use crate::people::ticket::Ticket;
 use crate::verbs::authority::Admin;
@@ -28,8 +29,8 @@ pub struct Person {
     pub member: Member,
     /// In which session.
     pub session: Session,
-    /// From where.
-    pub source: IpAddr,
+    /// From where; none when that is not known.
+    pub source: Option<IpAddr>,
     /// The word every form must carry.
     pub form_word: String,
 }
@@ -82,11 +83,11 @@ pub async fn person(
     let Some((mut session, member)) = good else {
         return Ok(None);
     };
-    let source = origin.source.to_canonical();
-    let moved = session.source != source.to_string();
+    let source = addresses::text(origin.source);
+    let moved = session.source != source;
     if moved || now.seconds_since(session.seen_at) >= SEEN_SECONDS {
         session.seen_at = now;
-        session.source = source.to_string();
+        session.source = source;
         let seen = Record::SessionSeen {
             session: session.id,
             at: now,
@@ -97,7 +98,7 @@ pub async fn person(
     Ok(Some(Person {
         member,
         session,
-        source,
+        source: origin.source,
         form_word: ticket.form_word(),
     }))
 }
