@@ -2,10 +2,11 @@
 //! in. The provider makes no members; it is believed only about addresses that it has verified, and only for the
 //! first time: afterwards a member is known by the provider's own name for them.
 
-use super::sign_in::{NotSignedIn, Origin, begin as begin_session, charge, network};
+use super::sign_in::{NotSignedIn, Origin, begin as begin_session, charge};
 use crate::app::App;
 use crate::config::{Sso, is_private};
 use crate::people::ticket::Ticket;
+use crate::throttle::network;
 use openidconnect::core::{CoreClient, CoreProviderMetadata, CoreResponseType};
 use openidconnect::{
     AuthenticationFlow, AuthorizationCode, ClaimsVerificationError, ClientId, ClientSecret,

@@ -98,6 +98,48 @@ async fn an_old_edit_form_undoes_no_newer_restriction() {
 }
 
 #[tokio::test]
+async fn an_old_form_gives_no_role_back_that_was_taken_away() {
+    let house = House::new().await;
+    let operator = house.operator().await;
+    house
+        .invited(&operator, "ravi@example.com", &[("role", "operator")])
+        .await;
+    let request = house.api.admin(Method::GET, "/members");
+    let all = house.api.send(request).await.unwrap().expect(200).json();
+    let all = all["items"].as_array().unwrap();
+    let found = all.iter().find(|one| one["email"] == "ravi@example.com");
+    let ravi = found.unwrap()["id"].as_str().unwrap();
+    let path = format!("/console/members/{ravi}");
+    let page = operator.get(&path).await.expect(200, "Change the role");
+    let opened = page.hidden("opened").replace("&#38;", "&");
+    let api = format!("/members/{ravi}");
+    let body = json!({ "role": "auditor" });
+    let request = house.api.admin(Method::PATCH, &api).json(&body);
+    house.api.send(request).await.unwrap().expect(200);
+    let role = async || {
+        let request = house.api.admin(Method::GET, &api);
+        let member = house.api.send(request).await.unwrap().expect(200).json();
+        member["role"].as_str().unwrap().to_owned()
+    };
+    for old in [opened.as_str(), ""] {
+        let form = [("role", "operator"), ("opened", old)];
+        let page = operator.send(&path, &form).await;
+        let page = page.expect(409, "It is now: Auditor, all workspaces.");
+        assert!(
+            page.text.contains("value=\"operator\" selected"),
+            "{}",
+            page.text
+        );
+        assert_eq!(role().await, "auditor");
+    }
+    let page = operator.get(&path).await;
+    let opened = page.hidden("opened").replace("&#38;", "&");
+    let form = [("role", "operator"), ("opened", opened.as_str())];
+    operator.send(&path, &form).await.expect(303, "");
+    assert_eq!(role().await, "operator");
+}
+
+#[tokio::test]
 async fn only_a_change_that_allows_more_needs_a_fresh_proof() {
     let house = House::new().await;
     let operator = house.operator().await;
