@@ -176,12 +176,13 @@ pub async fn discover(sso: &Sso) -> Result<CoreProviderMetadata, String> {
         Some(metadata.jwks_uri().url()),
         token,
     ];
-    match endpoints.into_iter().flatten().find(|url| !is_private(url)) {
-        Some(clear) => Err(format!(
+    let mut endpoints = endpoints.into_iter().flatten();
+    if let Some(clear) = endpoints.find(|url| !is_private(url)) {
+        return Err(format!(
             "the provider names an endpoint without TLS: {clear}"
-        )),
-        None => Ok(metadata),
+        ));
     }
+    Ok(metadata)
 }
 
 /// An error and what caused it.
