@@ -176,8 +176,8 @@ pub async fn discover(sso: &Sso) -> Result<CoreProviderMetadata, String> {
         Some(metadata.jwks_uri().url()),
         token,
     ];
-    let mut endpoints = endpoints.into_iter().flatten();
-    if let Some(clear) = endpoints.find(|url| !is_private(url)) {
+    let clear = endpoints.iter().flatten().find(|url| !is_private(url));
+    if let Some(clear) = clear {
         return Err(format!(
             "the provider names an endpoint without TLS: {clear}"
         ));

@@ -387,7 +387,7 @@ mod tests {
         let opened = form("erp", "3600", "10.0.0.0/8\n192.0.2.1");
         // A browser ends lines its own way.
         let typed = form(" erp new ", "3600", "10.0.0.0/8\r\n192.0.2.1\r\n");
-        let written = altered(&opened, &typed).unwrap();
+        let written = altered(&opened, &typed).ok().unwrap();
         let only = Written {
             label: Some("erp new".into()),
             ..Written::default()
