@@ -244,10 +244,8 @@ async fn the_console_knows_its_host_under_http_2() {
         };
         let start = ask("/console/sso/start").await;
         let to = start.headers()["location"].to_str().unwrap().to_owned();
-        let back = form_urlencoded::byte_serialize(
-            format!("https://{host}/console/sso/return").as_bytes(),
-        );
-        let back: String = back.collect();
+        let back = format!("https://{host}/console/sso/return");
+        let back: String = form_urlencoded::byte_serialize(back.as_bytes()).collect();
         assert!(to.contains(&back), "HTTP/2: {second}: {to}");
         let text = ask("/console/sign-in").await.text().await.unwrap();
         assert!(
