@@ -245,6 +245,7 @@ pub(super) async fn change(
 ) -> Reply {
     let Sent { person, form, .. } = sent;
     let member = members::show(&app, &person.admin(), id(&text, "member")?).await?;
+    person.admin().must_administer()?;
     let changed = match role_form::role(&form) {
         Ok(role) => {
             let opened = Form::read(form.text("opened").as_bytes()).unwrap_or_default();
