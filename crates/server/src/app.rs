@@ -9,6 +9,7 @@ use crate::people::password::Passwords;
 use crate::replicas::Marker;
 use crate::throttle::Throttle;
 use crate::usage::Usage;
+use crate::verbs::audit::Verification;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokenward_core::{Keyring, Replica};
@@ -36,6 +37,8 @@ pub struct App {
     pub passkeys: Passkeys,
     /// Where people's passwords are hashed.
     pub passwords: Passwords,
+    /// The verification of the audit log under way, of which there is one at a time.
+    pub(crate) verification: tokio::sync::Mutex<Verification>,
     /// Tells a successor that replicas may be vouching.
     pub(crate) replicas: Marker,
     stopping: AtomicBool,
@@ -57,6 +60,7 @@ impl App {
             codes_throttle: Throttle::for_codes(),
             passkeys: Passkeys::default(),
             passwords: Passwords::default(),
+            verification: tokio::sync::Mutex::default(),
             stopping: AtomicBool::new(false),
         }
     }

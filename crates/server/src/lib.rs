@@ -15,6 +15,7 @@ pub mod counts;
 pub mod data_dir;
 #[cfg(feature = "grpc")]
 mod grpc;
+pub mod host;
 mod housekeeping;
 pub mod http;
 pub mod logs;

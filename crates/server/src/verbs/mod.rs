@@ -33,6 +33,13 @@ pub enum Refused {
     Invalid(&'static str, String),
     /// The state does not allow it.
     Conflict(&'static str, String),
+    /// The server does this for somebody else, or has not finished.
+    Busy {
+        /// When to ask again.
+        retry_after_seconds: u64,
+        /// What is going on.
+        why: String,
+    },
     /// Ours.
     Failed(Failure),
 }

@@ -106,6 +106,18 @@ impl From<Refused> for Problem {
                 "The state does not allow this",
                 format!("Not done: {why}."),
             ),
+            Refused::Busy {
+                retry_after_seconds,
+                why,
+            } => Self {
+                retry_after_seconds: Some(retry_after_seconds),
+                ..Self::new(
+                    StatusCode::TOO_MANY_REQUESTS,
+                    "BUSY",
+                    "The server is busy with this",
+                    why,
+                )
+            },
             Refused::Failed(failure) => {
                 let clear = super::super::clear_api::unavailable(failure);
                 Self {

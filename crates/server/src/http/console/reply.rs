@@ -66,7 +66,7 @@ impl From<Refused> for Trouble {
             Refused::NotFound(what) => Self::NotFound(what),
             Refused::Forbidden(why) => Self::Forbidden(why),
             Refused::Invalid(field, why) => Self::Conflict(format!("{field}: {why}")),
-            Refused::Conflict(_, why) => Self::Conflict(why),
+            Refused::Conflict(_, why) | Refused::Busy { why, .. } => Self::Conflict(why),
             Refused::Failed(failure) => Self::Failed(failure),
         }
     }
