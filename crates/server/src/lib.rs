@@ -14,6 +14,7 @@ mod connection_limits;
 pub mod counts;
 pub mod data_dir;
 #[cfg(feature = "grpc")]
+mod forwarded;
 mod grpc;
 pub mod host;
 mod housekeeping;
@@ -27,6 +28,7 @@ pub mod people;
 mod process;
 pub mod random;
 mod replicas;
+pub mod reveals;
 pub mod serve;
 pub mod throttle;
 mod unix;

@@ -195,6 +195,7 @@ fn metrics(app: &App, headers: &HeaderMap) -> Response<Full<Bytes>> {
         replicas: app.store.attachments().counts(),
         vouching: app.is_ready(),
         writable: app.store.is_writable(),
+        clock_ahead: app.clock().ahead(),
     };
     let text = app.metrics.text(&reading);
     let wants_open = headers.get_all(header::ACCEPT).iter().any(|value| {

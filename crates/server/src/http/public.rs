@@ -3,7 +3,6 @@
 
 use super::envelope::Problem;
 use super::{BODY_MAX, HEAD_MAX, admin, clear_api, console, head_bytes, oauth, request_host};
-use crate::addresses;
 use crate::app::App;
 use crate::connection_limits::{Activity, Connections, Delivered, End, Limits, Watched};
 use crate::net::{Connection, Listener};
@@ -146,12 +145,13 @@ fn late() -> http::Response<Full<Bytes>> {
 }
 
 /// The span of a request: an id of ours, for a caller's own could forge log lines, and the caller's address.
-fn request_span(source: IpAddr) -> (Uuid, tracing::Span) {
+fn request_span(source: Option<IpAddr>) -> (Uuid, tracing::Span) {
     let id = random::uuid();
     let none = tracing::field::Empty;
+    let source = source.map(tracing::field::display);
     (
         id,
-        tracing::info_span!("request", %id, %source, client = none, actor = none),
+        tracing::info_span!("request", %id, source, client = none, actor = none),
     )
 }
 
@@ -189,7 +189,7 @@ where
         let answering = self.activity.request(request.version() == Version::HTTP_2);
         let app = Arc::clone(&self.app);
         let begun = app.clock().boot();
-        let source = addresses::caller(self.peer, request.headers(), &app.config.trusted_proxies);
+        let source = app.caller_address(self.peer, request.headers());
         let (id, span) = request_span(source);
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
         let admitted = span.in_scope(|| self.admit(&mut request));

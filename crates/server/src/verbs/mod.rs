@@ -40,6 +40,11 @@ pub enum Refused {
         /// What is going on.
         why: String,
     },
+    /// Tried too often, or too many at once.
+    Throttled {
+        /// Seconds to wait.
+        retry_after_seconds: u64,
+    },
     /// Ours.
     Failed(Failure),
 }

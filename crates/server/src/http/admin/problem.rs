@@ -118,6 +118,17 @@ impl From<Refused> for Problem {
                     why,
                 )
             },
+            Refused::Throttled {
+                retry_after_seconds,
+            } => Self {
+                retry_after_seconds: Some(retry_after_seconds),
+                ..Self::new(
+                    StatusCode::TOO_MANY_REQUESTS,
+                    "TOO_MANY_ATTEMPTS",
+                    "Too many attempts",
+                    "Wait, then try again.",
+                )
+            },
             Refused::Failed(failure) => {
                 let clear = super::super::clear_api::unavailable(failure);
                 Self {
