@@ -27,6 +27,7 @@ pub struct Metrics {
     pub generate_seconds: Histogram,
     failures: Counter,
     internal_connections: Counter,
+    connections_refused: Counter,
     counts_lost: Counter,
     notices: Family<Outcome, Counter>,
     clients: Gauge<i64, std::sync::atomic::AtomicI64>,
@@ -40,6 +41,7 @@ pub struct Metrics {
     held: Gauge<u64, AtomicU64>,
     vouching: Gauge<u64, AtomicU64>,
     writable: Gauge<u64, AtomicU64>,
+    clock_ahead: Gauge<f64, AtomicU64>,
 }
 
 /// What is read at each scrape rather than counted.
@@ -58,6 +60,8 @@ pub struct Reading {
     pub vouching: bool,
     /// Whether writes are taken.
     pub writable: bool,
+    /// How far Tokenward's time is ahead of the machine's clock.
+    pub clock_ahead: std::time::Duration,
 }
 
 impl Metrics {
@@ -72,6 +76,7 @@ impl Metrics {
         let generate_seconds = Histogram::new(exponential_buckets(0.000_1, 2.0, 19));
         let failures = Counter::default();
         let internal_connections = Counter::default();
+        let connections_refused = Counter::default();
         let counts_lost = Counter::default();
         let notices = Family::<Outcome, Counter>::default();
         let (clients, change_number, audit_seq) =
@@ -94,6 +99,11 @@ impl Metrics {
             "internal_connections",
             "Connections to the internal listener",
             internal_connections.clone(),
+        );
+        registry.register(
+            "public_connections_refused",
+            "Connections to the public listener closed because their source had too many",
+            connections_refused.clone(),
         );
         registry.register(
             "counts_lost",
@@ -158,6 +168,12 @@ impl Metrics {
             "1 while the store takes writes",
             writable.clone(),
         );
+        let clock_ahead = Gauge::default();
+        registry.register(
+            "clock_ahead_seconds",
+            "How far Tokenward's time, which never goes back, is ahead of the system clock",
+            clock_ahead.clone(),
+        );
         Self {
             registry,
             permits,
@@ -166,6 +182,7 @@ impl Metrics {
             generate_seconds,
             failures,
             internal_connections,
+            connections_refused,
             counts_lost,
             notices,
             clients,
@@ -179,6 +196,7 @@ impl Metrics {
             held,
             vouching,
             writable,
+            clock_ahead,
         }
     }
 
@@ -201,6 +219,11 @@ impl Metrics {
     /// theirs.
     pub fn connected(&self) {
         self.internal_connections.inc();
+    }
+
+    /// Counts a connection to the public listener that was closed because its source had too many.
+    pub fn connection_refused(&self) {
+        self.connections_refused.inc();
     }
 
     /// Counts what could not be counted for a client.
@@ -233,6 +256,7 @@ impl Metrics {
         self.held.set(now.replicas.held as u64);
         self.vouching.set(now.vouching.into());
         self.writable.set(now.writable.into());
+        self.clock_ahead.set(now.clock_ahead.as_secs_f64());
         let mut text = String::new();
         // Writing into a String cannot fail.
         let _ = prometheus_client::encoding::text::encode(&mut text, &self.registry);

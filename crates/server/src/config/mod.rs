@@ -52,13 +52,27 @@ pub struct UnixSocket {
     pub mode: u32,
 }
 
+/// Calls one client secret may make a second unless configured otherwise: far beyond what workers that share a token
+/// need, and little beside what the server bears.
+const SECRET_CALLS_PER_SECOND: u32 = 100;
+
 /// Everything the server needs, resolved.
 #[derive(Clone, Debug, serde::Serialize)]
 pub struct Config {
     /// Where the server keeps its files.
     pub data_dir: PathBuf,
+    /// Whether that folder was named, by a flag, the environment or the file.
+    #[serde(skip)]
+    pub data_dir_named: bool,
+    /// Whether digest keys that are not the store's take over, which ends everything made with the store's.
+    #[serde(skip)]
+    pub new_digest_keys: bool,
     /// The listener for callers on the internet.
     pub public: SocketAddr,
+    /// Seconds a public connection may stay open between requests.
+    pub public_idle_seconds: u32,
+    /// Public connections from one source address; none: a quarter of all.
+    pub public_connections_per_source: Option<u32>,
     /// The listener for gateways and monitoring.
     pub internal: SocketAddr,
     /// The same for processes of this machine.
@@ -72,6 +86,8 @@ pub struct Config {
     pub trusted_proxies: Vec<IpNet>,
     /// Tokens per secret per UTC day.
     pub quota_per_day: u32,
+    /// Calls one client secret may make a second; 0: no limit.
+    pub secret_calls_per_second: u32,
     /// `error_source` in error bodies.
     pub error_source: String,
     /// TLS of the public listener.
@@ -117,10 +133,9 @@ impl Config {
             Some(path) => File::read(path)?,
             None => File::default(),
         };
-        let data_dir = args
-            .data_dir
-            .or(file.data_dir)
-            .unwrap_or_else(|| PathBuf::from("tokenward-data"));
+        let named = args.data_dir.or(file.data_dir);
+        let data_dir_named = named.is_some();
+        let data_dir = named.unwrap_or_else(|| PathBuf::from(crate::data_dir::DEFAULT));
         let hosts = match args.environment_host.is_empty() {
             true => file.environment_hosts.unwrap_or_default(),
             false => args
@@ -159,34 +174,32 @@ impl Config {
         if quota_per_day == 0 {
             return Err(ConfigError("quota_per_day must be at least 1".into()));
         }
-        let log = args.log.or(file.log).unwrap_or_else(|| "info".into());
-        if log.parse::<tracing_subscriber::filter::Targets>().is_err() {
-            return Err(ConfigError(format!(
-                "log: {log:?} is no filter such as `info` or `tokenward_server=debug`"
-            )));
-        }
-        let error_source = args
-            .error_source
-            .or(file.error_source)
-            .unwrap_or_else(|| "CLEAR".into());
-        if error_source.is_empty()
-            || error_source.len() > 64
-            || error_source.chars().any(char::is_control)
-        {
-            return Err(ConfigError(
-                "error_source must be 1 to 64 characters".into(),
-            ));
-        }
+        let log = log_filter(args.log.or(file.log))?;
+        let error_source = error_source(args.error_source.or(file.error_source))?;
         let threads = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
         let check_threads = args.check_threads.or(file.check_threads).unwrap_or(threads);
         if !(1..=1024).contains(&check_threads) {
             return Err(ConfigError("check_threads must be 1 to 1024".into()));
+        }
+        let per_source = args
+            .public_connections_per_source
+            .or(file.public_connections_per_source);
+        if per_source == Some(0) {
+            return Err(ConfigError(
+                "public_connections_per_source must be at least 1".into(),
+            ));
         }
         Ok(Self {
             public: args
                 .public
                 .or(file.public)
                 .unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080))),
+            public_idle_seconds: args
+                .public_idle_seconds
+                .or(file.public_idle_seconds)
+                .unwrap_or(PUBLIC_IDLE_SECONDS)
+                .clamp(1, 3_600),
+            public_connections_per_source: per_source,
             internal: args
                 .internal
                 .or(file.internal)
@@ -203,6 +216,10 @@ impl Config {
             environment_hosts,
             trusted_proxies,
             quota_per_day,
+            secret_calls_per_second: args
+                .secret_calls_per_second
+                .or(file.secret_calls_per_second)
+                .unwrap_or(SECRET_CALLS_PER_SECOND),
             error_source,
             public_tls: tls(
                 "public",
@@ -256,7 +273,23 @@ impl Config {
                 .unwrap_or(told::NOTICE_SCAN_SECONDS)
                 .max(1),
             data_dir,
+            data_dir_named,
+            new_digest_keys: args.new_digest_keys,
         })
+    }
+
+    /// Returns what can be used as it is and is risky: a sentence each, with what to do.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        let wide = self.trusted_proxies.iter().filter(|net| is_wide(net));
+        wide.map(|net| {
+            format!(
+                "trusted_proxies: {net} is a whole network. Every host in it can choose the address it calls from, and so \
+                 pass secret_networks, token_networks and the limits on guessing. Name the proxies only, such as \
+                 10.0.0.4/32."
+            )
+        })
+        .collect()
     }
 
     /// The environment a request's `Host` is mapped to, if it is.
@@ -270,6 +303,35 @@ impl Config {
             .to_ascii_lowercase();
         self.environment_hosts.get(&name).copied()
     }
+}
+
+/// Whether a range of trusted proxies holds more than proxies, most likely. The loopback network is one machine.
+fn is_wide(net: &IpNet) -> bool {
+    let (longest, is_loopback) = match net {
+        IpNet::V4(net) => (24, net.addr().is_loopback() && net.prefix_len() >= 8),
+        IpNet::V6(_) => (120, false),
+    };
+    net.prefix_len() < longest && !is_loopback
+}
+
+fn log_filter(written: Option<String>) -> Result<String, ConfigError> {
+    let log = written.unwrap_or_else(|| "info".into());
+    match log.parse::<tracing_subscriber::filter::Targets>() {
+        Ok(_) => Ok(log),
+        Err(_) => Err(ConfigError(format!(
+            "log: {log:?} is no filter such as `info` or `tokenward_server=debug`"
+        ))),
+    }
+}
+
+fn error_source(written: Option<String>) -> Result<String, ConfigError> {
+    let source = written.unwrap_or_else(|| "CLEAR".into());
+    if source.is_empty() || source.len() > 64 || source.chars().any(char::is_control) {
+        return Err(ConfigError(
+            "error_source must be 1 to 64 characters".into(),
+        ));
+    }
+    Ok(source)
 }
 
 fn networks(key: &str, texts: &[String]) -> Result<Vec<IpNet>, ConfigError> {
@@ -313,6 +375,9 @@ fn environment_of(text: &str) -> Result<Environment, ConfigError> {
     Environment::parse(text)
         .ok_or_else(|| ConfigError(format!("{text:?} is no environment: sandbox or production")))
 }
+
+/// Longer than the 60 seconds for which proxies and load balancers usually keep a connection.
+const PUBLIC_IDLE_SECONDS: u32 = 75;
 
 /// Owner and group, as for most sockets of a daemon: a gateway joins the group.
 const UNIX_MODE: u32 = 0o660;

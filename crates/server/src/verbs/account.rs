@@ -2,10 +2,11 @@
 //! changed by that member alone.
 
 use super::Refused;
-use super::sign_in::{Person, app_context};
+use super::sign_in::{NotSignedIn, Person, app_context, prove_password};
 use crate::app::App;
 use crate::data_dir::hex;
 use crate::people::passkeys::PASSKEYS_MAX;
+use crate::people::password::Caller;
 use crate::people::{codes, password};
 use crate::random;
 use serde_json::json;
@@ -54,7 +55,7 @@ pub(crate) async fn alter(
     decided.await?
 }
 
-/// Judges and hashes a password somebody chose.
+/// Judges and hashes a password that somebody chose who holds a session or an invitation.
 pub async fn hash_chosen(
     app: &App,
     field: &'static str,
@@ -62,7 +63,10 @@ pub async fn hash_chosen(
     own: &[&str],
 ) -> Result<String, Refused> {
     password::judge(&chosen, own).map_err(|why| Refused::Invalid(field, why))?;
-    let hashed = app.passwords.hash(chosen).await;
+    let hashed = app.passwords.hash(Caller::Known, chosen).await;
+    let hashed = hashed.map_err(|busy| Refused::Throttled {
+        retry_after_seconds: busy.retry_after_seconds,
+    })?;
     hashed.ok_or(Refused::Failed(tokenward_store::Failure::Unavailable))
 }
 
@@ -74,12 +78,20 @@ pub async fn set_password(
     new: Zeroizing<String>,
 ) -> Result<(), Refused> {
     let hashed = person.member.proofs.password.clone();
-    if !app.passwords.verify(hashed.clone(), old).await {
-        return Err(Refused::Invalid(
-            "old_password",
-            "this is not your password".into(),
-        ));
-    }
+    prove_password(app, person, old)
+        .await
+        .map_err(|not| match not {
+            NotSignedIn::Throttled {
+                retry_after_seconds,
+            }
+            | NotSignedIn::Busy {
+                retry_after_seconds,
+            } => Refused::Throttled {
+                retry_after_seconds,
+            },
+            NotSignedIn::Failed(failure) => Refused::Failed(failure),
+            _ => Refused::Invalid("old_password", "this is not your password".into()),
+        })?;
     let own = [person.member.email.as_str(), person.member.name.as_str()];
     let new = hash_chosen(app, "new_password", new, &own).await?;
     alter(app, person, "member.password", true, move |member, _| {
@@ -140,7 +152,7 @@ pub async fn set_app(
     let secret = crate::data_dir::unhex_any(sealed)
         .and_then(|sealed| app.keyring.open_at_rest(&context, &sealed))
         .ok_or_else(wrong)?;
-    let now = u64::try_from(app.clock().wall().unix_seconds()).unwrap_or(0);
+    let now = u64::try_from(app.clock().system().unix_seconds()).unwrap_or(0);
     let last_step = codes::step(&secret, code, now).ok_or_else(wrong)?;
     let sealed = sealed.to_owned();
     let (shown, digests) = codes::recovery();

@@ -15,8 +15,8 @@ pub struct Admin {
     pub who: Actor,
     /// What they may do.
     pub role: Role,
-    /// From where.
-    pub source: IpAddr,
+    /// From where; none when that is not known.
+    pub source: Option<IpAddr>,
 }
 
 const READ_ONLY: Refused = Refused::Forbidden("an auditor reads only");
@@ -182,7 +182,7 @@ impl Admin {
         Entry {
             at,
             actor: self.who.clone(),
-            source: Some(self.source),
+            source: self.source,
             action,
             workspace,
             client,

@@ -200,7 +200,7 @@ pub struct Joining {
     /// The hash of the password they chose.
     pub password: String,
     /// From where.
-    pub source: IpAddr,
+    pub source: Option<IpAddr>,
 }
 
 /// Makes the member an invitation is for, and uses it up.

@@ -33,6 +33,11 @@ pub enum Refused {
     Invalid(&'static str, String),
     /// The state does not allow it.
     Conflict(&'static str, String),
+    /// Tried too often, or too many at once.
+    Throttled {
+        /// Seconds to wait.
+        retry_after_seconds: u64,
+    },
     /// Ours.
     Failed(Failure),
 }

@@ -238,13 +238,13 @@ fn pages() -> Vec<Page> {
         ),
         send(
             ("PATCH", "/members/{member}", 0),
-            "/members/{member}",
-            &[("disabled", "yes")],
+            "/members/{member}/disable",
+            &[],
         ),
         send(
             ("PATCH", "/members/{far_member}", 0),
-            "/members/{far_member}",
-            &[("disabled", "yes")],
+            "/members/{far_member}/disable",
+            &[],
         ),
         send(
             ("PATCH", "/members/{member}", 1),
@@ -328,7 +328,7 @@ fn pages() -> Vec<Page> {
     };
     pages.push(own("/members/{asha}/remove", &[]));
     pages.push(own("/members/{asha}", &[("role", "auditor")]));
-    pages.push(own("/members/{asha}", &[("disabled", "yes")]));
+    pages.push(own("/members/{asha}/disable", &[]));
     pages.push(Page {
         row: Err([Y, N, N, N, Y]),
         path: "/settings",
