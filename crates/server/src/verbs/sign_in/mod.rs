@@ -4,11 +4,11 @@
 mod second;
 mod session;
 
-pub(crate) use second::app_context;
 pub use second::{second, second_by_passkey};
 pub use session::{
     IDLE_SECONDS, PROVED_SECONDS, Person, person, prove_again, prove_again_by_passkey, sign_out,
 };
+pub(crate) use tokenward_store::people::app_context;
 
 use crate::addresses;
 use crate::app::App;
