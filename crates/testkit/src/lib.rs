@@ -39,7 +39,7 @@ pub use binary::{build_binary, example_binary, fresh_binary, target_folder};
 pub use clients::{ApiClient, NewClient};
 pub use pooler::PgBouncer;
 pub use postgres::{PgBuilder, PgCluster};
-pub use process::Process;
+pub use process::{Process, finish, finish_child};
 pub use rustix::process::Signal;
 pub use server::{Refused, Server, ServerBuilder};
 pub use wait::wait_until;

@@ -69,6 +69,9 @@ refuse its certificate; with --strict also when something is risky.";
 pub(super) struct CheckArgs {
     #[command(flatten)]
     serve: ServeArgs,
+    /// Also ask the single sign-on provider for its metadata and compare its issuer
+    #[arg(long)]
+    online: bool,
     /// Exit with 1 on warnings too
     #[arg(long)]
     strict: bool,
@@ -261,6 +264,15 @@ fn run_server(args: ServeArgs) -> Result<(), Fault> {
 
 fn check_config(args: CheckArgs) -> Result<(), Fault> {
     let config = Config::resolve(args.serve)?;
+    if args.online
+        && let Some(sso) = &config.sso
+    {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let asked = runtime.block_on(crate::verbs::single_sign_on::discover(sso));
+        asked.map_err(|why| format!("sso_issuer: {why}"))?;
+    }
     let mut shown = serde_json::to_value(&config)?;
     shown["database"] = if config.database_url.is_some() {
         "postgres".into()
