@@ -14,6 +14,7 @@ use crate::reveals::Reveals;
 use crate::throttle::{Meter, Throttle};
 use crate::usage::Usage;
 use crate::verbs::audit::Verification;
+use crate::verbs::single_sign_on::Provider;
 use http::HeaderMap;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -51,6 +52,8 @@ pub struct App {
     pub networks_throttle: Throttle,
     /// Where members signed in lately.
     pub familiar: Familiar,
+    /// What the single sign-on provider says about itself.
+    pub provider: Provider,
     /// Passkeys asked for and not shown yet.
     pub passkeys: Passkeys,
     /// Where people's passwords are hashed.
@@ -85,6 +88,7 @@ impl App {
             codes_throttle: Throttle::for_codes(),
             networks_throttle: Throttle::for_networks(),
             familiar: Familiar::default(),
+            provider: Provider::default(),
             passkeys: Passkeys::default(),
             passwords: Passwords::default(),
             verification: tokio::sync::Mutex::default(),

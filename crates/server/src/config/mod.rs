@@ -6,6 +6,7 @@ mod told;
 mod written;
 
 pub use sso::Sso;
+pub(crate) use sso::is_private;
 pub use written::{File, ServeArgs};
 
 use crate::host::Host;
@@ -262,6 +263,8 @@ impl Config {
                 args.sso_client_id.or(file.sso_client_id),
                 args.sso_client_secret_file.or(file.sso_client_secret_file),
                 args.sso_name.or(file.sso_name),
+                args.sso_assume_email_verified
+                    .or(file.sso_assume_email_verified),
             )?,
             ratelimit_headers: args
                 .ratelimit_headers
