@@ -100,7 +100,8 @@ fn clock_trouble(name: &str, seconds_behind: Option<i64>) -> Option<String> {
     let behind = seconds_behind.unwrap_or(0);
     // `Date` names whole seconds.
     let off = behind.abs() >= MOST_SKEW - 5;
-    if !by_name && !(of_signature && off) {
+    let by_clock = by_name || of_signature && off;
+    if !by_clock {
         return None;
     }
     let how = match behind {

@@ -85,16 +85,17 @@ fn a_token_of_another_server_is_not_used_and_leaves_no_copy_behind() {
              [[client.erp.destination]]\nkind = \"file\"\npath = \"token.json\"\n\
              [[client.erp.destination]]\nkind = \"dotenv\"\npath = \".env\"\n";
         write_config(&folder.path().join("agent.toml"), &server.base, lines);
-        let token = out(&agent(folder.path(), &["get"]).finish());
-        let copy = std::fs::read_to_string(folder.path().join(".env")).unwrap();
-        assert!(copy.contains(token.trim()), "the copy has another token");
-        token
+        out(&agent(folder.path(), &["get"]).finish());
+        // Whose token it is, its notes tell.
+        for name in ["token.json", ".env"] {
+            let kept = std::fs::read_to_string(folder.path().join(name)).unwrap();
+            assert!(kept.contains(&server.base), "{name}: {kept}");
+        }
     };
-    let first = get(&sandbox);
-    assert_eq!(get(&sandbox), first);
-    let second = get(&live);
-    assert_ne!(second, first);
-    assert_eq!(get(&live), second);
+    get(&sandbox);
+    get(&sandbox);
+    get(&live);
+    get(&live);
     assert_eq!((sandbox.made(), live.made()), (1, 1));
 }
 

@@ -463,7 +463,9 @@ fn secrets_as_platforms_mount_them_are_taken() {
             false,
         ),
     ] {
-        let script = format!("{mount}\n\"$AGENT\" --config agent.toml get 2> said || echo $?");
+        let script = format!(
+            "rm -f place/file; {mount}\n\"$AGENT\" --config agent.toml get 2> said || echo $?"
+        );
         let got = in_mounts(&world, &script);
         assert_eq!(got.trim() != "78", taken, "{mount}: {got}");
         if !taken {
