@@ -30,6 +30,7 @@ pub mod people;
 mod preflight;
 mod process;
 pub mod random;
+mod refusals;
 mod replicas;
 pub mod reveals;
 pub mod serve;

@@ -105,6 +105,9 @@ pub struct Config {
     /// A bearer token that introspection on the internal listener demands; never shown.
     #[serde(skip)]
     pub internal_auth: Option<Zeroizing<String>>,
+    /// The files that secrets were read from.
+    #[serde(skip)]
+    pub secret_files: Vec<PathBuf>,
     /// The issuer's address in OAuth metadata; none: as the caller called it.
     pub issuer: Option<String>,
     /// Single sign-on to the console.
@@ -130,9 +133,6 @@ pub struct Config {
     pub webhook_allow_networks: Vec<IpNet>,
     /// Seconds from one look round for what is to be told to the next.
     pub notice_scan_seconds: u64,
-    /// The files that secrets were read from, to be looked at for who may read them.
-    #[serde(skip)]
-    secret_files: Vec<PathBuf>,
 }
 
 impl Config {

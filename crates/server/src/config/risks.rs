@@ -9,8 +9,7 @@ use std::path::Path;
 /// A network of trusted proxies with fewer fixed bits than these holds more than proxies, most likely.
 const PROXY_BITS_MIN: (u8, u8) = (24, 120);
 
-/// Mode bits of other users; those of the group are the operator's to give.
-const OTHERS_MAY_READ: u32 = 0o004;
+/// Mode bit of other users; those of the group are the operator's to give.
 const OTHERS_MAY_WRITE: u32 = 0o002;
 
 impl Config {
@@ -74,10 +73,10 @@ impl Config {
 
 /// A warning about a file that every user of this machine may read.
 pub(crate) fn readable(path: &Path) -> Option<String> {
-    let mode = mode(path).filter(|mode| mode & OTHERS_MAY_READ != 0)?;
+    let path = Some(path).filter(|path| crate::data_dir::is_readable_by_all(path))?;
+    let path = path.display();
     Some(format!(
-        "{} can be read by every user of this machine (mode {mode:03o}). Run chmod 600 {0}",
-        path.display()
+        "{path}: every user of this machine can read it. Make it private with chmod 600 {path}"
     ))
 }
 

@@ -189,7 +189,8 @@ fn key_file_that_others_may_read_is_warned_of() {
     let told = run(&server, &["workspace", "list"]);
     told.expect(0);
     assert!(
-        told.stderr.contains("admin-key can be read by every user"),
+        told.stderr
+            .contains("admin-key: every user of this machine can read it"),
         "{told:?}"
     );
 }

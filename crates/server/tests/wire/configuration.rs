@@ -297,7 +297,7 @@ fn digest_keys_are_read_and_missed() {
         found.good
             && found
                 .stderr
-                .contains("digest-keys can be read by every user"),
+                .contains("digest-keys: every user of this machine can read it"),
         "{found:?}"
     );
 }
