@@ -339,8 +339,8 @@ impl World {
             Action::Leave(at) => self.leave(scope, at),
             Action::GrantorTick => self.grantor(scope, 0, GrantorEvent::Tick),
             Action::ReplicaTick => self.replica_step(ReplicaEvent::Tick),
-            Action::ToReplica => self.to_replica(),
-            Action::ToNode => self.to_node(scope),
+            Action::ToReplica => self.deliver_to_replica(),
+            Action::ToNode => self.deliver_to_node(scope),
             Action::Check(place) => self.check(scope, place),
             Action::CheckReads => self.check_reads(scope),
         }
@@ -1015,7 +1015,7 @@ impl World {
         }
     }
 
-    fn to_replica(&mut self) {
+    fn deliver_to_replica(&mut self) {
         let Some(replica) = &mut self.replica else {
             return;
         };
@@ -1046,7 +1046,7 @@ impl World {
         self.replica_step(event);
     }
 
-    fn to_node(&mut self, scope: &Scope) {
+    fn deliver_to_node(&mut self, scope: &Scope) {
         let letter = self.replica.as_mut().and_then(|one| one.up.pop_front());
         let node = &self.nodes[0];
         let left = node.lease.saturating_sub(node.clock(self.real).0);
