@@ -35,7 +35,7 @@ pub use attachments::{ATTACHED_MAX, Attached, AttachmentCounts, Attachments, Fed
 pub use backup::{Restored, backup, restore};
 pub use error::{Failure, StoreError};
 pub use handle::WriterHandle;
-pub use job::{Decided, Next, View, Wants};
+pub use job::{Credential, CredentialRow, Decided, Next, View, Wants};
 pub use reader::{AuditFilter, ClientFilter, PAGE_MAX, Reader, StateFilter, Use};
 pub use register::NodeIdentity;
 pub use store::{Head, Location, Options, Store, TERM};

@@ -5,5 +5,9 @@ mod acts;
 mod authority;
 mod browser;
 mod house;
+mod invitations;
+#[path = "../wire/late.rs"]
+mod late;
 mod people;
 mod shut;
+mod withdrawn;

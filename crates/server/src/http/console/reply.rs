@@ -1,6 +1,7 @@
 //! Answers: pages, redirects, and the pages for what went wrong, each of which says what to do next.
 
 use super::frame::Frame;
+use super::session::SignedOut;
 use crate::random;
 use crate::verbs::Refused;
 use askama::Template;
@@ -52,6 +53,8 @@ pub(super) enum Trouble {
     Foreign,
     /// Not a form of ours.
     Malformed(&'static str),
+    /// The session ended after it was looked up.
+    SignedOut,
     /// The state does not allow it.
     Conflict(String),
     /// Ours.
@@ -66,6 +69,7 @@ impl From<Refused> for Trouble {
             Refused::NotFound(what) => Self::NotFound(what),
             Refused::Forbidden(why) => Self::Forbidden(why),
             Refused::Invalid(field, why) => Self::Conflict(format!("{field}: {why}")),
+            Refused::NotAdmitted => Self::SignedOut,
             Refused::Conflict(_, why) => Self::Conflict(why),
             Refused::Failed(failure) => Self::Failed(failure),
         }
@@ -100,6 +104,11 @@ impl IntoResponse for Trouble {
     fn into_response(self) -> Response {
         let (status, heading, text, next) = match self {
             Self::Answered(response) => return *response,
+            Self::SignedOut => {
+                let mut response = see("/console/sign-in");
+                response.extensions_mut().insert(SignedOut);
+                return response;
+            }
             Self::NotFound(what) => (
                 StatusCode::NOT_FOUND,
                 "Not found",

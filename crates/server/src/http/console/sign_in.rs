@@ -72,7 +72,7 @@ struct SignInPage {
     fields: Vec<Field>,
     fault: Fault,
     way: Way,
-    /// No member exists yet: where the link to begin is.
+    /// No operator can sign in yet: where the link to begin is.
     first_run: bool,
     /// The page came in the clear from another machine: the browser will keep no session.
     clear: bool,
@@ -109,7 +109,8 @@ pub(super) async fn show(
         return home();
     }
     let mut shown = sign_in_page(&app, &Form::default(), Fault::default(), Way::of(&query));
-    shown.first_run = app.store.reader().members().await?.is_empty();
+    let members = app.store.reader().members().await?;
+    shown.first_run = !members.iter().any(crate::verbs::members::operates);
     shown.clear = came_clear(&app, &headers);
     page(&shown)
 }
@@ -161,6 +162,7 @@ pub(super) fn fault(not: &NotSignedIn) -> Result<Fault, Trouble> {
             "Too many wrong attempts. Wait {}, and try again.",
             super::shown::span(*retry_after_seconds)
         ),
+        NotSignedIn::Ended => return Err(Trouble::SignedOut),
         NotSignedIn::Failed(failure) => return Err(Trouble::Failed(*failure)),
     };
     Ok(Fault::new("", text))

@@ -6,6 +6,7 @@ mod session;
 
 pub(crate) use second::app_context;
 pub use second::{second, second_by_passkey};
+pub(crate) use session::goes_on;
 pub use session::{
     IDLE_SECONDS, PROVED_SECONDS, Person, person, prove_again, prove_again_by_passkey, sign_out,
 };
@@ -14,12 +15,11 @@ use crate::app::App;
 use crate::people::ticket::Ticket;
 use crate::random;
 use crate::throttle::Throttle;
-use crate::verbs::authority::Admin;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
-use tokenward_core::audit::Actor;
+use tokenward_core::audit::{Actor, Entry};
 use tokenward_core::seal::NONCE_BYTES;
 use tokenward_core::time::{Clock, MICROS_PER_SECOND, Timestamp};
 use tokenward_store::people::{Member, Record, Session};
@@ -50,6 +50,8 @@ pub enum NotSignedIn {
         /// Seconds to wait.
         retry_after_seconds: u64,
     },
+    /// The session ended, or the member was disabled or removed, or has another role, since the request began.
+    Ended,
     /// Ours.
     Failed(Failure),
 }
@@ -249,6 +251,7 @@ pub(crate) async fn begin(
     let keyring = Arc::clone(&app.keyring);
     let wants = Wants {
         member: Some(id),
+        proves: true,
         ..Wants::default()
     };
     let decided = app.store.decide(wants, move |view: &View| {
@@ -271,13 +274,15 @@ pub(crate) async fn begin(
             source: source.to_canonical().to_string(),
             agent,
         };
-        let admin = Admin {
-            who: Actor::Member(id),
-            role: member.role.clone(),
-            source,
+        let entry = Entry {
+            at: view.now,
+            actor: Actor::Member(id),
+            source: Some(source),
+            action: "member.sign_in",
+            workspace: None,
+            client: None,
+            detail: json!({ "by": by, "session": session.id }).to_string(),
         };
-        let detail = json!({ "by": by, "session": session.id });
-        let entry = admin.entry("member.sign_in", None, None, &detail, view.now);
         let mut records = vec![Record::SessionBegan(session)];
         if member != *kept {
             records.push(Record::MemberPut(Box::new(member)));
