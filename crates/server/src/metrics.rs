@@ -27,6 +27,7 @@ pub struct Metrics {
     pub generate_seconds: Histogram,
     failures: Counter,
     internal_connections: Counter,
+    connections_refused: Counter,
     counts_lost: Counter,
     notices: Family<Outcome, Counter>,
     clients: Gauge<i64, std::sync::atomic::AtomicI64>,
@@ -72,6 +73,7 @@ impl Metrics {
         let generate_seconds = Histogram::new(exponential_buckets(0.000_1, 2.0, 19));
         let failures = Counter::default();
         let internal_connections = Counter::default();
+        let connections_refused = Counter::default();
         let counts_lost = Counter::default();
         let notices = Family::<Outcome, Counter>::default();
         let (clients, change_number, audit_seq) =
@@ -94,6 +96,11 @@ impl Metrics {
             "internal_connections",
             "Connections to the internal listener",
             internal_connections.clone(),
+        );
+        registry.register(
+            "public_connections_refused",
+            "Connections to the public listener closed because their source had too many",
+            connections_refused.clone(),
         );
         registry.register(
             "counts_lost",
@@ -166,6 +173,7 @@ impl Metrics {
             generate_seconds,
             failures,
             internal_connections,
+            connections_refused,
             counts_lost,
             notices,
             clients,
@@ -201,6 +209,11 @@ impl Metrics {
     /// theirs.
     pub fn connected(&self) {
         self.internal_connections.inc();
+    }
+
+    /// Counts a connection to the public listener that was closed because its source had too many.
+    pub fn connection_refused(&self) {
+        self.connections_refused.inc();
     }
 
     /// Counts what could not be counted for a client.

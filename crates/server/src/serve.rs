@@ -3,11 +3,12 @@
 use crate::app::App;
 use crate::clock::SystemClock;
 use crate::config::Config;
+use crate::connection_limits::Limits;
 use crate::data_dir::{self, DataDir};
 use crate::housekeeping::{self, Housekeeping};
 use crate::http::{internal, public};
 use crate::net::{self, Listener, Tls};
-use crate::{bootstrap, notices, random, unix};
+use crate::{bootstrap, notices, process, random, unix};
 use serde_json::json;
 use std::error::Error;
 use std::sync::Arc;
@@ -37,14 +38,28 @@ pub fn location(config: &Config) -> Location {
 
 /// Runs the server until it is told to stop.
 pub fn run(config: Config) -> Result<(), Fault> {
+    let limits = Limits::new(
+        process::raise_descriptor_limit(),
+        config.public_connections_per_source,
+        config.public_idle_seconds,
+    );
+    if limits.is_lowered() {
+        tracing::warn!(
+            connections = limits.connections,
+            "the limit of open files is low, so the public listener serves this many connections at once; raise it (LimitNOFILE=65536 in a systemd unit)"
+        );
+    }
+    if let Err(error) = process::protect_memory() {
+        tracing::warn!("cannot keep memory out of core dumps: {error}");
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .thread_name("public")
         .build()?;
-    runtime.block_on(serve(config))
+    runtime.block_on(serve(config, limits))
 }
 
-async fn serve(config: Config) -> Result<(), Fault> {
+async fn serve(config: Config, limits: Limits) -> Result<(), Fault> {
     // Both ends of TLS use one provider; a second start in the same process finds it set.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let directory = DataDir::open(&config.data_dir)?;
@@ -101,6 +116,7 @@ async fn serve(config: Config) -> Result<(), Fault> {
     let public = tokio::spawn(public::serve(
         Arc::clone(&app),
         Listener::new(socket, public_tls.clone())?,
+        limits,
         stopped,
     ));
 

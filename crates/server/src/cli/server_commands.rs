@@ -36,7 +36,7 @@ const SERVE_HELP: &str = "Every flag has an environment variable and a key in th
 the environment over the file. SIGHUP reads the certificates again; SIGTERM stops cleanly.\n\n\
 Examples:\n  tokenward serve --data-dir /var/lib/tokenward\n  \
 tokenward serve --database-url postgres://tokenward@db.example.com/tokenward \\\n      \
---environment-host sandbox=api-sandbox.example.com --trusted-proxy 10.0.0.0/8";
+--environment-host sandbox=api-sandbox.example.com --trusted-proxy 10.0.0.4";
 const BACKUP_HELP: &str = "The copy holds digests, never a token or a secret. To be of use it needs the digest keys\n\
 (DATA_DIR/digest-keys), which are not in it: keep them elsewhere.\n\
 PostgreSQL is backed up with its own tools (pg_dump, base backups).\n\n\
@@ -171,11 +171,17 @@ impl ServerCommand {
 fn run_server(args: ServeArgs) -> Result<(), Fault> {
     let config = Config::resolve(args)?;
     logs::start(&config);
+    for warning in config.warnings() {
+        tracing::warn!("{warning}");
+    }
     serve::run(config)
 }
 
 fn check_config(args: ServeArgs) -> Result<(), Fault> {
     let config = Config::resolve(args)?;
+    for warning in config.warnings() {
+        let _ = writeln!(std::io::stderr(), "warning: {warning}");
+    }
     let mut shown = serde_json::to_value(&config)?;
     shown["database"] = if config.database_url.is_some() {
         "postgres".into()

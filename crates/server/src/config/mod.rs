@@ -52,6 +52,10 @@ pub struct UnixSocket {
     pub mode: u32,
 }
 
+/// Calls one client secret may make a second unless configured otherwise: far beyond what workers that share a token
+/// need, and little beside what the server bears.
+const SECRET_CALLS_PER_SECOND: u32 = 100;
+
 /// Everything the server needs, resolved.
 #[derive(Clone, Debug, serde::Serialize)]
 pub struct Config {
@@ -59,6 +63,10 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// The listener for callers on the internet.
     pub public: SocketAddr,
+    /// Seconds a public connection may stay open between requests.
+    pub public_idle_seconds: u32,
+    /// Public connections from one source address; none: a quarter of all.
+    pub public_connections_per_source: Option<u32>,
     /// The listener for gateways and monitoring.
     pub internal: SocketAddr,
     /// The same for processes of this machine.
@@ -72,6 +80,8 @@ pub struct Config {
     pub trusted_proxies: Vec<IpNet>,
     /// Tokens per secret per UTC day.
     pub quota_per_day: u32,
+    /// Calls one client secret may make a second; 0: no limit.
+    pub secret_calls_per_second: u32,
     /// `error_source` in error bodies.
     pub error_source: String,
     /// TLS of the public listener.
@@ -182,11 +192,25 @@ impl Config {
         if !(1..=1024).contains(&check_threads) {
             return Err(ConfigError("check_threads must be 1 to 1024".into()));
         }
+        let per_source = args
+            .public_connections_per_source
+            .or(file.public_connections_per_source);
+        if per_source == Some(0) {
+            return Err(ConfigError(
+                "public_connections_per_source must be at least 1".into(),
+            ));
+        }
         Ok(Self {
             public: args
                 .public
                 .or(file.public)
                 .unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080))),
+            public_idle_seconds: args
+                .public_idle_seconds
+                .or(file.public_idle_seconds)
+                .unwrap_or(PUBLIC_IDLE_SECONDS)
+                .clamp(1, 3_600),
+            public_connections_per_source: per_source,
             internal: args
                 .internal
                 .or(file.internal)
@@ -203,6 +227,10 @@ impl Config {
             environment_hosts,
             trusted_proxies,
             quota_per_day,
+            secret_calls_per_second: args
+                .secret_calls_per_second
+                .or(file.secret_calls_per_second)
+                .unwrap_or(SECRET_CALLS_PER_SECOND),
             error_source,
             public_tls: tls(
                 "public",
@@ -259,6 +287,20 @@ impl Config {
         })
     }
 
+    /// Returns what can be used as it is and is risky: a sentence each, with what to do.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        let wide = self.trusted_proxies.iter().filter(|net| is_wide(net));
+        wide.map(|net| {
+            format!(
+                "trusted_proxies: {net} is a whole network. Every host in it can choose the address it calls from, and so \
+                 pass secret_networks, token_networks and the limits on guessing. Name the proxies only, such as \
+                 10.0.0.4/32."
+            )
+        })
+        .collect()
+    }
+
     /// The environment a request's `Host` is mapped to, if it is.
     #[must_use]
     pub fn host_environment(&self, host: Option<&str>) -> Option<Environment> {
@@ -270,6 +312,15 @@ impl Config {
             .to_ascii_lowercase();
         self.environment_hosts.get(&name).copied()
     }
+}
+
+/// Whether a range of trusted proxies holds more than proxies, most likely. The loopback network is one machine.
+fn is_wide(net: &IpNet) -> bool {
+    let (longest, is_loopback) = match net {
+        IpNet::V4(net) => (24, net.addr().is_loopback() && net.prefix_len() >= 8),
+        IpNet::V6(_) => (120, false),
+    };
+    net.prefix_len() < longest && !is_loopback
 }
 
 fn networks(key: &str, texts: &[String]) -> Result<Vec<IpNet>, ConfigError> {
@@ -313,6 +364,9 @@ fn environment_of(text: &str) -> Result<Environment, ConfigError> {
     Environment::parse(text)
         .ok_or_else(|| ConfigError(format!("{text:?} is no environment: sandbox or production")))
 }
+
+/// Longer than the 60 seconds for which proxies and load balancers usually keep a connection.
+const PUBLIC_IDLE_SECONDS: u32 = 75;
 
 /// Owner and group, as for most sockets of a daemon: a gateway joins the group.
 const UNIX_MODE: u32 = 0o660;

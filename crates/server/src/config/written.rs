@@ -19,6 +19,17 @@ pub struct ServeArgs {
     /// Address for gateways and monitoring: checks, introspection, metrics, health [default: 127.0.0.1:8081]
     #[arg(long, env = "TOKENWARD_INTERNAL", value_name = "ADDR")]
     pub internal: Option<SocketAddr>,
+    /// Seconds a connection to the public listener may stay open between requests; longer than a proxy in front keeps
+    /// its own, so that the proxy closes first [default: 75]
+    #[arg(long, env = "TOKENWARD_PUBLIC_IDLE_SECONDS", value_name = "N")]
+    pub public_idle_seconds: Option<u32>,
+    /// Connections to the public listener from one source address, trusted proxies excepted [default: a quarter of all]
+    #[arg(
+        long,
+        env = "TOKENWARD_PUBLIC_CONNECTIONS_PER_SOURCE",
+        value_name = "N"
+    )]
+    pub public_connections_per_source: Option<u32>,
     /// The same as a unix socket at this path, for gateways on this machine
     #[arg(long, env = "TOKENWARD_INTERNAL_UNIX", value_name = "PATH")]
     pub internal_unix: Option<PathBuf>,
@@ -58,6 +69,9 @@ pub struct ServeArgs {
     /// Tokens one secret may make in a UTC day [default: 288]
     #[arg(long, env = "TOKENWARD_QUOTA_PER_DAY", value_name = "N")]
     pub quota_per_day: Option<u32>,
+    /// Calls one client secret may make a second, with bursts of ten seconds' worth; 0: no limit [default: 100]
+    #[arg(long, env = "TOKENWARD_SECRET_CALLS_PER_SECOND", value_name = "N")]
+    pub secret_calls_per_second: Option<u32>,
     /// What error bodies name as error_source [default: CLEAR]
     #[arg(long, env = "TOKENWARD_ERROR_SOURCE", value_name = "TEXT")]
     pub error_source: Option<String>,
@@ -145,6 +159,8 @@ pub struct ServeArgs {
 pub struct File {
     pub(super) data_dir: Option<PathBuf>,
     pub(super) public: Option<SocketAddr>,
+    pub(super) public_idle_seconds: Option<u32>,
+    pub(super) public_connections_per_source: Option<u32>,
     pub(super) internal: Option<SocketAddr>,
     pub(super) internal_unix: Option<PathBuf>,
     pub(super) internal_unix_mode: Option<String>,
@@ -152,6 +168,7 @@ pub struct File {
     pub(super) environment_hosts: Option<BTreeMap<String, String>>,
     pub(super) trusted_proxies: Option<Vec<String>>,
     pub(super) quota_per_day: Option<u32>,
+    pub(super) secret_calls_per_second: Option<u32>,
     pub(super) error_source: Option<String>,
     pub(super) public_tls_certificate: Option<PathBuf>,
     pub(super) public_tls_key: Option<PathBuf>,

@@ -5,7 +5,7 @@
 
 use super::credentials;
 use super::envelope::Problem;
-use crate::addresses::{self, Peer};
+use crate::addresses::Peer;
 use crate::app::App;
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, HeaderName, WWW_AUTHENTICATE};
@@ -85,7 +85,7 @@ pub fn decide(
     let Some(environment) = Environment::parse(environment) else {
         return deny(app, Denial::ProductUnknown);
     };
-    let address = addresses::caller(peer, headers, &app.config.trusted_proxies);
+    let address = app.caller_address(peer, headers);
     let facts = Facts {
         environment,
         product,

@@ -2,7 +2,6 @@
 
 use super::credentials::{self, SecretPresented};
 use super::envelope::Problem;
-use crate::addresses;
 use crate::app::App;
 use crate::verbs::issuance::{self, Refused};
 use bytes::Bytes;
@@ -10,6 +9,7 @@ use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header, request
 use http_body_util::Full;
 use serde_json::{Value, json};
 use std::net::IpAddr;
+use std::sync::Arc;
 use tokenward_core::generate::{Answer, Caller, Rejection, Wishes};
 use tokenward_core::time::{Clock, Timestamp};
 use tokenward_core::{AccessToken, ClientSecret};
@@ -23,7 +23,7 @@ pub const STATUS_PATH: &str = "/integration/v1/authz/token/status";
 pub const PREVIOUS_PATH: &str = "/integration/v1/authz/token/previous";
 
 /// `GET` or `POST` on [`PATH`].
-pub async fn generate(app: &App, parts: &Parts, peer: IpAddr) -> Response<Full<Bytes>> {
+pub async fn generate(app: &Arc<App>, parts: &Parts, peer: IpAddr) -> Response<Full<Bytes>> {
     if !matches!(parts.method, Method::GET | Method::POST) {
         return method_not_allowed("GET, POST").response(&app.config.error_source);
     }
@@ -198,7 +198,7 @@ pub(super) fn caller(
         .or(uri.authority().map(http::uri::Authority::as_str));
     Ok(Caller {
         secret,
-        source: addresses::caller(peer, headers, &app.config.trusted_proxies),
+        source: app.caller_address(peer, headers),
         host_environment: app.config.host_environment(host),
     })
 }
@@ -306,6 +306,12 @@ pub(super) fn problem(refused: Refused) -> Problem {
             StatusCode::TOO_MANY_REQUESTS,
             "TOO_MANY_ATTEMPTS",
             "Too many wrong client secrets came from this address. Wait, and check the secret.",
+        )
+        .retry_after(retry_after_seconds),
+        Refused::TooManyCalls { retry_after_seconds } => Problem::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "TOO_MANY_REQUESTS",
+            "This client secret calls too often. Keep and use a token until it expires.",
         )
         .retry_after(retry_after_seconds),
         Refused::Failed(failure) => unavailable(failure),

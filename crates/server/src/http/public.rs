@@ -4,9 +4,11 @@
 use super::envelope::Problem;
 use super::{BODY_MAX, HEAD_MAX, admin, clear_api, console, oauth};
 use crate::app::App;
+use crate::connection_limits::{Activity, Connections, Delivered, End, Limits, Watched};
 use crate::net::{Connection, Listener};
 use crate::random;
 use axum::Router;
+use axum::body::Body;
 use axum::extract::{ConnectInfo, DefaultBodyLimit, Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
@@ -14,7 +16,7 @@ use axum::routing::any;
 use bytes::Bytes;
 use futures_util::FutureExt;
 use http::request::Parts;
-use http::{HeaderName, HeaderValue, Method, StatusCode};
+use http::{HeaderName, HeaderValue, Method, StatusCode, Version};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -26,21 +28,21 @@ use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{Notify, Semaphore, watch};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::watch;
+use tokio::time::MissedTickBehavior;
 use tower_http::catch_panic::CatchPanicLayer;
 use tracing::Instrument;
 use uuid::Uuid;
 
 static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// A connection that has not sent a whole request head in this time is closed.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
 /// A request not answered in this time is given up: longer than any write may wait.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
-/// Connections served at once; more wait to be accepted.
-const CONNECTIONS_MAX: usize = 10_000;
 /// Streams of one HTTP/2 connection at once.
 const STREAMS_MAX: u32 = 128;
+/// How often the connections are looked at: the unit of their limits.
+const ROUND: Duration = Duration::from_secs(1);
 
 /// Every public address.
 pub fn router(app: Arc<App>) -> Router {
@@ -156,33 +158,17 @@ fn put_id<B>(response: &mut http::Response<B>, id: Uuid) {
     }
 }
 
-/// Whether a connection has sent a request yet.
-#[derive(Default)]
-struct Heard(Notify);
-
-impl Heard {
-    /// Returns when the connection has been silent for too long, and never once it has sent a request head:
-    /// hyper's own limit does not run before it knows which HTTP a connection speaks.
-    async fn silence(&self) {
-        if tokio::time::timeout(HEAD_TIMEOUT, self.0.notified())
-            .await
-            .is_ok()
-        {
-            std::future::pending().await
-        }
-    }
-}
-
 /// One connection's requests: the token API goes straight to its handler, for it is called more than
 /// everything else together and a router's layers would cost more than it does; the rest is routed.
 struct Front<S> {
     app: Arc<App>,
     peer: IpAddr,
     router: TowerToHyperService<S>,
-    heard: Arc<Heard>,
+    activity: Arc<Activity>,
 }
 
-type Answer = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
+type Answer =
+    Pin<Box<dyn Future<Output = Result<http::Response<Delivered<Body>>, Infallible>> + Send>>;
 
 impl<S> hyper::service::Service<http::Request<Incoming>> for Front<S>
 where
@@ -192,18 +178,19 @@ where
         + 'static,
     S::Future: Send,
 {
-    type Response = Response;
+    type Response = http::Response<Delivered<Body>>;
     type Error = Infallible;
     type Future = Answer;
 
     fn call(&self, request: http::Request<Incoming>) -> Answer {
-        self.heard.0.notify_one();
+        let answering = self.activity.request(request.version() == Version::HTTP_2);
         if request.uri().path() == clear_api::PATH {
             let (parts, _) = request.into_parts();
             let answer = generate(Arc::clone(&self.app), parts, self.peer);
-            return Box::pin(async move { Ok(answer.await) });
+            return Box::pin(async move { Ok(answer.await.map(|body| answering.body(body))) });
         }
-        Box::pin(self.router.call(request))
+        let answer = self.router.call(request);
+        Box::pin(async move { Ok(answer.await?.map(|body| answering.body(body))) })
     }
 }
 
@@ -238,77 +225,122 @@ async fn awaited(
 }
 
 /// Serves the public listener until told to stop, then waits for what is under way.
-pub(crate) async fn serve(app: Arc<App>, listener: Listener, mut stop: watch::Receiver<bool>) {
+pub(crate) async fn serve(
+    app: Arc<App>,
+    listener: Listener,
+    limits: Limits,
+    mut stop: watch::Receiver<bool>,
+) {
     let mut make = router(Arc::clone(&app)).into_make_service_with_connect_info::<SocketAddr>();
-    let tracker = hyper_util::server::graceful::GracefulShutdown::new();
-    let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let connections = Connections::new(limits);
+    let looking = tokio::spawn(look_round(Arc::clone(&connections)));
     loop {
-        let Ok(place) = Arc::clone(&room).acquire_owned().await else {
-            break;
-        };
         let connection = tokio::select! {
-            accepted = listener.accept() => accepted,
+            connection = listener.accept() => connection,
             _ = stop.wait_for(|stop| *stop) => break,
         };
         let peer = SocketAddr::new(connection.peer(), 0);
+        let Some(share) = connections.share(peer.ip(), &app.config.trusted_proxies) else {
+            app.metrics.connection_refused();
+            continue;
+        };
+        let place = tokio::select! {
+            Some(place) = connections.place(share) => place,
+            _ = stop.wait_for(|stop| *stop) => break,
+        };
         let Ok(service) = tower::Service::call(&mut make, peer).await;
-        let heard = Arc::new(Heard::default());
         let service = Front {
             app: Arc::clone(&app),
             peer: peer.ip(),
             router: TowerToHyperService::new(service),
-            heard: Arc::clone(&heard),
+            activity: Arc::clone(place.activity()),
         };
-        let watcher = tracker.watcher();
+        let stop = stop.clone();
         tokio::spawn(async move {
-            let _place = place;
-            let mut builder = auto::Builder::new(TokioExecutor::new());
-            builder
-                .http1()
-                .timer(TokioTimer::new())
-                .header_read_timeout(HEAD_TIMEOUT)
-                .max_buf_size(HEAD_MAX);
-            builder
-                .http2()
-                .timer(TokioTimer::new())
-                .max_concurrent_streams(STREAMS_MAX)
-                .max_header_list_size(HEAD_MAX as u32)
-                .keep_alive_interval(Some(Duration::from_secs(60)));
-            // What a connection ends with is its peer's affair.
-            let served = async {
-                match connection {
-                    Connection::Plain(stream, _) => {
-                        let connection = builder
-                            .serve_connection(TokioIo::new(stream), service)
-                            .into_owned();
-                        drop(watcher.watch(connection).await);
-                    }
-                    Connection::Tls(accept, _) => {
-                        if let Ok(stream) = accept.await {
-                            let connection = builder
-                                .serve_connection(TokioIo::new(stream), service)
-                                .into_owned();
-                            drop(watcher.watch(connection).await);
-                        }
+            match connection {
+                Connection::Plain(stream, _) => {
+                    serve_connection(stream, service, place.activity(), stop).await;
+                }
+                Connection::Tls(accept, _) => {
+                    let mut stopped = stop.clone();
+                    let accepted = tokio::select! {
+                        accepted = accept => accepted,
+                        _ = stopped.wait_for(|stop| *stop) => return,
+                    };
+                    if let Ok(stream) = accepted {
+                        serve_connection(stream, service, place.activity(), stop).await;
                     }
                 }
-            };
-            tokio::select! {
-                () = served => {}
-                () = heard.silence() => {}
             }
         });
     }
-    // Whoever calls now is told at once, and does not wait for an answer that never comes.
+    // A caller that connects now is refused at once instead of waiting for an answer that never comes.
     drop(listener);
     let drain = Duration::from_secs(app.config.drain_seconds);
-    let _ = tokio::time::timeout(drain, tracker.shutdown()).await;
+    let _ = tokio::time::timeout(drain, connections.ended()).await;
+    looking.abort();
+}
+
+async fn look_round(connections: Arc<Connections>) {
+    let mut round = tokio::time::interval(ROUND);
+    round.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        round.tick().await;
+        connections.look_round();
+    }
+}
+
+/// Answers the requests of one connection until it ends, is overdue, or the server stops. What it ends with is its
+/// peer's affair.
+async fn serve_connection<I, S>(
+    stream: I,
+    service: Front<S>,
+    activity: &Arc<Activity>,
+    mut stop: watch::Receiver<bool>,
+) where
+    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    Front<S>: hyper::service::Service<
+            http::Request<Incoming>,
+            Response = http::Response<Delivered<Body>>,
+            Error = Infallible,
+            Future = Answer,
+        >,
+{
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    // The time limits are those of `connection_limits`.
+    builder
+        .http1()
+        .header_read_timeout(None)
+        .max_buf_size(HEAD_MAX);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(STREAMS_MAX)
+        .max_header_list_size(HEAD_MAX as u32)
+        .keep_alive_interval(Some(Duration::from_secs(60)));
+    let stream = TokioIo::new(Watched::new(stream, Arc::clone(activity)));
+    let connection = builder.serve_connection(stream, service);
+    tokio::pin!(connection);
+    let mut closing = false;
+    loop {
+        tokio::select! {
+            _ = connection.as_mut() => return,
+            end = activity.end() => match end {
+                End::Now => return,
+                End::Idle => {}
+            },
+            _ = stop.wait_for(|stop| *stop), if !closing => {}
+        }
+        // Idle, or the server stops: what is under way is still answered.
+        closing = true;
+        activity.closing();
+        connection.as_mut().graceful_shutdown();
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use axum::body::Body;
     use http_body_util::BodyExt;
 
     /// The body of a fault of ours, without its id.

@@ -1,11 +1,12 @@
 //! A member's own account: password, authenticator app, recovery codes, passkeys, sessions. What proves a member is
 //! changed by that member alone.
 
-use super::sign_in::{Person, app_context};
+use super::sign_in::{NotSignedIn, Person, app_context, prove_password};
 use super::{Refused, acting};
 use crate::app::App;
 use crate::data_dir::hex;
 use crate::people::passkeys::PASSKEYS_MAX;
+use crate::people::password::Caller;
 use crate::people::{codes, password};
 use crate::random;
 use serde_json::json;
@@ -54,7 +55,7 @@ pub(crate) async fn alter(
     decided.await
 }
 
-/// Judges and hashes a password somebody chose.
+/// Judges and hashes a password that somebody chose who holds a session or an invitation.
 pub async fn hash_chosen(
     app: &App,
     field: &'static str,
@@ -62,7 +63,10 @@ pub async fn hash_chosen(
     own: &[&str],
 ) -> Result<String, Refused> {
     password::judge(&chosen, own).map_err(|why| Refused::Invalid(field, why))?;
-    let hashed = app.passwords.hash(chosen).await;
+    let hashed = app.passwords.hash(Caller::Known, chosen).await;
+    let hashed = hashed.map_err(|busy| Refused::Throttled {
+        retry_after_seconds: busy.retry_after_seconds,
+    })?;
     hashed.ok_or(Refused::Failed(tokenward_store::Failure::Unavailable))
 }
 
@@ -74,12 +78,20 @@ pub async fn set_password(
     new: Zeroizing<String>,
 ) -> Result<(), Refused> {
     let hashed = person.member.proofs.password.clone();
-    if !app.passwords.verify(hashed.clone(), old).await {
-        return Err(Refused::Invalid(
-            "old_password",
-            "this is not your password".into(),
-        ));
-    }
+    prove_password(app, person, old)
+        .await
+        .map_err(|not| match not {
+            NotSignedIn::Throttled {
+                retry_after_seconds,
+            }
+            | NotSignedIn::Busy {
+                retry_after_seconds,
+            } => Refused::Throttled {
+                retry_after_seconds,
+            },
+            NotSignedIn::Failed(failure) => Refused::Failed(failure),
+            _ => Refused::Invalid("old_password", "this is not your password".into()),
+        })?;
     let own = [person.member.email.as_str(), person.member.name.as_str()];
     let new = hash_chosen(app, "new_password", new, &own).await?;
     alter(app, person, "member.password", true, move |member, _| {

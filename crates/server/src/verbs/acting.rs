@@ -66,7 +66,7 @@ impl Acting {
         Entry {
             at,
             actor: self.admin.who(),
-            source: Some(self.admin.source),
+            source: self.admin.source,
             action,
             workspace,
             client,

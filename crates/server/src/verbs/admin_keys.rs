@@ -34,15 +34,9 @@ pub(super) fn is_in_force(record: &AdminKeyRecord, now: Timestamp) -> bool {
 }
 
 /// The administrator who presents a key.
-pub async fn admit(app: &App, text: &str, source: IpAddr) -> Result<Admin, NotAdmitted> {
+pub async fn admit(app: &App, text: &str, source: Option<IpAddr>) -> Result<Admin, NotAdmitted> {
     let presented = AdminKey::from_chosen(text).map_err(|_| NotAdmitted::Unknown)?;
     let clock = app.clock();
-    let retry_after_seconds = app.throttle.wait_seconds(source, presented.id(), &clock);
-    if retry_after_seconds > 0 {
-        return Err(NotAdmitted::Throttled {
-            retry_after_seconds,
-        });
-    }
     let read = app.store.reader().admin_key(presented.id()).await;
     let known = read.map_err(|error| {
         tracing::error!("a read failed: {error}");
@@ -60,10 +54,13 @@ pub async fn admit(app: &App, text: &str, source: IpAddr) -> Result<Admin, NotAd
             role: key.role,
             source,
         }),
-        None => {
-            app.throttle.failed(source, presented.id(), &clock);
-            Err(NotAdmitted::Unknown)
-        }
+        // A right key is never refused for others' wrong ones.
+        None => match app.throttle.charge(source, presented.id(), &clock) {
+            Ok(()) => Err(NotAdmitted::Unknown),
+            Err(retry_after_seconds) => Err(NotAdmitted::Throttled {
+                retry_after_seconds,
+            }),
+        },
     }
 }
 

@@ -15,8 +15,8 @@ pub struct Admin {
     pub credential: Credential,
     /// What they might do when they were admitted.
     pub role: Role,
-    /// From where.
-    pub source: IpAddr,
+    /// From where; none when that is not known.
+    pub source: Option<IpAddr>,
 }
 
 const READ_ONLY: Refused = Refused::Forbidden("an auditor reads only");

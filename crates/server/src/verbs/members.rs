@@ -250,7 +250,7 @@ pub struct Joining {
     /// The hash of the password they chose.
     pub password: String,
     /// From where.
-    pub source: IpAddr,
+    pub source: Option<IpAddr>,
 }
 
 /// Makes the member an invitation is for, with the invitation's role and no other, and ends every invitation for the
@@ -283,7 +283,7 @@ pub async fn join(app: &App, ticket: &Ticket, joining: Joining) -> Result<Member
         let by_member = |id: Option<Uuid>, action, workspace, detail: &Value| Entry {
             at: view.now,
             actor: id.map_or(Actor::System, Actor::Member),
-            source: Some(joining.source),
+            source: joining.source,
             action,
             workspace,
             client: None,

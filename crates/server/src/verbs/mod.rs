@@ -36,6 +36,11 @@ pub enum Refused {
     NotAdmitted,
     /// The state does not allow it.
     Conflict(&'static str, String),
+    /// Tried too often, or too many at once.
+    Throttled {
+        /// Seconds to wait.
+        retry_after_seconds: u64,
+    },
     /// Ours.
     Failed(Failure),
 }

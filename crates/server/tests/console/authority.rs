@@ -252,13 +252,13 @@ pub(crate) fn pages() -> Vec<Page> {
         ),
         send(
             ("PATCH", "/members/{member}", 0),
-            "/members/{member}",
-            &[("disabled", "yes")],
+            "/members/{member}/disable",
+            &[],
         ),
         send(
             ("PATCH", "/members/{far_member}", 0),
-            "/members/{far_member}",
-            &[("disabled", "yes")],
+            "/members/{far_member}/disable",
+            &[],
         ),
         send(
             ("PATCH", "/members/{member}", 1),
@@ -342,7 +342,7 @@ pub(crate) fn pages() -> Vec<Page> {
     };
     pages.push(own("/members/{asha}/remove", &[]));
     pages.push(own("/members/{asha}", &[("role", "auditor")]));
-    pages.push(own("/members/{asha}", &[("disabled", "yes")]));
+    pages.push(own("/members/{asha}/disable", &[]));
     pages.push(Page {
         row: Err([Y, N, N, N, Y]),
         path: "/settings",

@@ -338,7 +338,7 @@ async fn an_admin_key_must_be_there_real_and_alive() {
 }
 
 #[tokio::test]
-async fn guessing_an_admin_key_is_slowed_and_its_owner_elsewhere_is_not() {
+async fn guessing_an_admin_key_is_slowed_and_its_owner_is_not() {
     let house = House::with(&["--trusted-proxy", "127.0.0.0/8"]).await;
     let real = house.server.admin_key();
     let guess = forge(&real);
@@ -358,11 +358,10 @@ async fn guessing_an_admin_key_is_slowed_and_its_owner_elsewhere_is_not() {
     }
     let slowed = slowed.expect("guessing is slowed within 60 guesses");
     assert!(matches!(slowed.header("retry-after"), "1" | "2"));
-    for key in [&guess, &real] {
-        from("203.0.113.1", key)
-            .await
-            .expect_error(429, "TOO_MANY_ATTEMPTS");
-    }
+    from("203.0.113.1", &real).await.expect(200);
+    from("203.0.113.1", &guess)
+        .await
+        .expect_error(429, "TOO_MANY_ATTEMPTS");
     from("203.0.113.2", &real).await.expect(200);
 }
 

@@ -396,6 +396,18 @@ fn the_configuration_is_checked_without_starting() {
     let hidden = check(&good, &["--database-url", url], &[]);
     assert_eq!(hidden.json()["database"], "postgres");
     assert!(!hidden.stdout.contains("hunter2"));
+    for (trusted, warned) in [
+        ("10.0.0.4", false),
+        ("127.0.0.0/8", false),
+        ("10.0.0.0/24", false),
+        ("10.0.0.0/8", true),
+        ("0.0.0.0/0", true),
+        ("fd00::/8", true),
+    ] {
+        let run = check(&good, &["--trusted-proxy", trusted], &[]);
+        assert_eq!(run.stderr.contains("a whole network"), warned, "{trusted}");
+        assert_eq!(run.json()["trusted_proxies"].as_array().unwrap().len(), 1);
+    }
     for (written, words) in [
         ("quota_per_dya = 5", "quota_per_dya"),
         ("quota_per_day = 0", "quota_per_day"),

@@ -237,7 +237,7 @@ impl House {
         let facts = Facts {
             environment: Environment::Production,
             product: "gst",
-            address: HOME.parse().unwrap(),
+            address: HOME.parse().ok(),
         };
         match self
             .store

@@ -2,7 +2,6 @@
 //! when it can't be read. Bodies are next door.
 
 use super::problem::Problem;
-use crate::addresses;
 use crate::app::App;
 use crate::http::credentials;
 use crate::verbs::admin_keys;
@@ -27,11 +26,7 @@ impl FromRequestParts<Arc<App>> for Signed {
             .extensions
             .get::<ConnectInfo<SocketAddr>>()
             .map(|ConnectInfo(peer)| peer.ip());
-        let source = addresses::caller(
-            peer.ok_or_else(unknown)?,
-            &parts.headers,
-            &app.config.trusted_proxies,
-        );
+        let source = app.caller_address(peer.ok_or_else(unknown)?, &parts.headers);
         let mut values = parts.headers.get_all(header::AUTHORIZATION).iter();
         let (Some(value), None) = (values.next(), values.next()) else {
             return Err(unknown());

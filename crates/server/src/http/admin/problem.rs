@@ -107,6 +107,17 @@ impl From<Refused> for Problem {
                 "The state does not allow this",
                 format!("Not done: {why}."),
             ),
+            Refused::Throttled {
+                retry_after_seconds,
+            } => Self {
+                retry_after_seconds: Some(retry_after_seconds),
+                ..Self::new(
+                    StatusCode::TOO_MANY_REQUESTS,
+                    "TOO_MANY_ATTEMPTS",
+                    "Too many attempts",
+                    "Wait, then try again.",
+                )
+            },
             Refused::Failed(failure) => {
                 let clear = super::super::clear_api::unavailable(failure);
                 Self {

@@ -22,6 +22,21 @@ pub(super) fn unprocessable(template: &impl Template) -> Reply {
     with_status(StatusCode::UNPROCESSABLE_ENTITY, template)
 }
 
+/// A page with a form that was not taken, or not yet: with the seconds to wait when there are any.
+pub(super) fn refused(
+    status: StatusCode,
+    retry_after_seconds: u64,
+    template: &impl Template,
+) -> Reply {
+    if retry_after_seconds == 0 {
+        return with_status(status, template);
+    }
+    let mut response = with_status(StatusCode::TOO_MANY_REQUESTS, template)?;
+    let headers = response.headers_mut();
+    headers.insert(header::RETRY_AFTER, retry_after_seconds.into());
+    Ok(response)
+}
+
 pub(super) fn with_status(status: StatusCode, template: &impl Template) -> Reply {
     let body = template.render().map_err(|error| {
         tracing::error!("a page could not be made: {error}");
@@ -57,6 +72,8 @@ pub(super) enum Trouble {
     SignedOut,
     /// The state does not allow it.
     Conflict(String),
+    /// Tried too often, or too many at once: the seconds to wait.
+    Throttled(u64),
     /// Ours.
     Failed(Failure),
     /// Something else was answered already.
@@ -71,6 +88,9 @@ impl From<Refused> for Trouble {
             Refused::Invalid(field, why) => Self::Conflict(format!("{field}: {why}")),
             Refused::NotAdmitted => Self::SignedOut,
             Refused::Conflict(_, why) => Self::Conflict(why),
+            Refused::Throttled {
+                retry_after_seconds,
+            } => Self::Throttled(retry_after_seconds),
             Refused::Failed(failure) => Self::Failed(failure),
         }
     }
@@ -102,6 +122,7 @@ pub(super) struct TroublePage {
 
 impl IntoResponse for Trouble {
     fn into_response(self) -> Response {
+        let mut wait = 0;
         let (status, heading, text, next) = match self {
             Self::Answered(response) => return *response,
             Self::SignedOut => {
@@ -139,6 +160,15 @@ impl IntoResponse for Trouble {
                 super::form::sentence(&why),
                 "Go back, reload the page and look at what is there now.",
             ),
+            Self::Throttled(seconds) => {
+                wait = seconds;
+                (
+                    StatusCode::TOO_MANY_REQUESTS,
+                    "Too many attempts",
+                    format!("Wait {}, then try again.", super::shown::span(seconds)),
+                    "Nothing was changed.",
+                )
+            }
             Self::Failed(Failure::OutcomeUnknown) => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 "The outcome is not known",
@@ -166,6 +196,6 @@ impl IntoResponse for Trouble {
             next,
             error_id,
         };
-        with_status(status, &shown).unwrap_or_else(|_| status.into_response())
+        refused(status, wait, &shown).unwrap_or_else(|_| status.into_response())
     }
 }

@@ -1,9 +1,9 @@
 //! Who asks: a member with a session, or a stranger who is shown the sign-in page and loses nothing they typed.
 
+use super::acts::{self, Proof};
 use super::form::{Form, WORD};
 use super::reply::{Reply, Trouble, see};
-use super::sign_in;
-use crate::addresses;
+use super::{resume, sign_in};
 use crate::app::App;
 use crate::http::{BODY_MAX, BODY_TIMEOUT};
 use crate::people::ticket::Ticket;
@@ -14,7 +14,7 @@ use axum::response::{IntoResponse, Response};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, header};
 use http_body_util::{BodyExt, Limited};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use tokenward_core::time::Clock;
 
@@ -60,10 +60,8 @@ pub(super) fn origin(parts: &Parts, app: &App) -> Origin {
     let peer = parts
         .extensions
         .get::<ConnectInfo<SocketAddr>>()
-        .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |ConnectInfo(peer)| {
-            peer.ip()
-        });
-    let source = addresses::caller(peer, &parts.headers, &app.config.trusted_proxies);
+        .map(|ConnectInfo(peer)| peer.ip());
+    let source = peer.and_then(|peer| app.caller_address(peer, &parts.headers));
     let agent = parts.headers.get(header::USER_AGENT);
     let agent = agent.and_then(|value| value.to_str().ok()).unwrap_or("");
     Origin {
@@ -126,7 +124,7 @@ impl FromRequestParts<Arc<App>> for Proved {
     }
 }
 
-/// A member who sends a form of their session.
+/// A member who sends a form of their session. An act that needs a fresh proof asks for it before its handler runs.
 pub(super) struct Sent {
     pub(super) person: Person,
     pub(super) form: Form,
@@ -144,7 +142,7 @@ impl FromRequest<Arc<App>> for Sent {
         let visitor = Visitor::from_request_parts(&mut parts, app).await?;
         let (Some(person), Some(ticket)) = (visitor.person, visitor.ticket) else {
             // Nothing typed is lost: it goes through the sign-in and is sent again from there.
-            let page = sign_in::again(app, parts.uri.path(), &form)?;
+            let page = sign_in::again(app, &parts.headers, parts.uri.path(), &form)?;
             return Err(Trouble::Answered(Box::new(page)));
         };
         if !ticket.is_form_word(form.text(WORD)) {
@@ -152,26 +150,33 @@ impl FromRequest<Arc<App>> for Sent {
         }
         let path = parts.uri.path().to_owned();
         if let Some(kept) = parts.extensions.get::<Kept>() {
-            let _ = kept.0.set((Arc::clone(app), path.clone(), form.clone()));
+            let headers = parts.headers.clone();
+            let _ = kept
+                .0
+                .set((Arc::clone(app), headers, path.clone(), form.clone()));
         }
-        Ok(Self { person, form, path })
+        let sent = Self { person, form, path };
+        if acts::proof(&sent.path) == Proof::Fresh {
+            sent.must_be_proved(app).await?;
+        }
+        Ok(sent)
     }
 }
 
 impl Sent {
-    /// For destructive acts: a proof of who one is must be fresh. The form goes through the page that asks for it.
-    pub(super) fn must_be_proved(&self, app: &App) -> Result<(), Trouble> {
+    /// A proof of who one is must be fresh. The form goes through the page that asks for it.
+    pub(super) async fn must_be_proved(&self, app: &App) -> Result<(), Trouble> {
         if self.person.is_proved(app.clock().wall()) {
             return Ok(());
         }
-        let page = super::step_up::ask(&self.person, &self.path, &self.form)?;
+        let page = super::step_up::ask(app, &self.person, &self.path, &self.form).await?;
         Err(Trouble::Answered(Box::new(page)))
     }
 }
 
 /// The form of a request, for the sign-in page in the place of its answer.
 #[derive(Clone, Default)]
-struct Kept(Arc<OnceLock<(Arc<App>, String, Form)>>);
+struct Kept(Arc<OnceLock<(Arc<App>, HeaderMap, String, Form)>>);
 
 /// Marks the answer to a request whose session ended after it was looked up.
 #[derive(Clone, Copy)]
@@ -186,8 +191,8 @@ pub(super) async fn ask_to_sign_in(mut request: Request, next: Next) -> Response
         return response;
     }
     match kept.0.get() {
-        Some((app, path, form)) => {
-            sign_in::again(app, path, form).unwrap_or_else(IntoResponse::into_response)
+        Some((app, headers, path, form)) => {
+            sign_in::again(app, headers, path, form).unwrap_or_else(IntoResponse::into_response)
         }
         None => response,
     }
@@ -197,6 +202,8 @@ pub(super) async fn ask_to_sign_in(mut request: Request, next: Next) -> Response
 pub(super) struct Open {
     pub(super) form: Form,
     pub(super) origin: Origin,
+    /// The browser that a kept form belongs to; empty when none does.
+    pub(super) browser: String,
 }
 
 impl FromRequest<Arc<App>> for Open {
@@ -208,6 +215,7 @@ impl FromRequest<Arc<App>> for Open {
         Ok(Self {
             form,
             origin: origin(&parts, app),
+            browser: resume::browser_of(&parts.headers),
         })
     }
 }

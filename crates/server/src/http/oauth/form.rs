@@ -1,7 +1,6 @@
 //! Reading a form, and who sent it, strictly: whatever could be read in two ways is refused.
 
 use super::reply::OAuthError;
-use crate::addresses;
 use crate::app::App;
 use crate::http::{BODY_MAX, BODY_TIMEOUT, credentials};
 use bytes::Bytes;
@@ -176,7 +175,7 @@ pub(super) fn caller(
     let host = host.or(parts.uri.authority().map(http::uri::Authority::as_str));
     Ok(Caller {
         secret,
-        source: addresses::caller(peer, &parts.headers, &app.config.trusted_proxies),
+        source: app.caller_address(peer, &parts.headers),
         host_environment: app.config.host_environment(host),
     })
 }

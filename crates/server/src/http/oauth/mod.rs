@@ -57,7 +57,7 @@ async fn token(
 }
 
 async fn grant(
-    app: &App,
+    app: &Arc<App>,
     parts: &Parts,
     body: axum::body::Body,
     peer: IpAddr,

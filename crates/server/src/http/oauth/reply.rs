@@ -131,6 +131,9 @@ impl From<Refused> for OAuthError {
             Refused::Throttled {
                 retry_after_seconds,
             } => waiting(retry_after_seconds, "too many wrong client secrets"),
+            Refused::TooManyCalls {
+                retry_after_seconds,
+            } => waiting(retry_after_seconds, "this client secret calls too often"),
             Refused::Failed(_) => Self::unavailable("try again"),
         }
     }

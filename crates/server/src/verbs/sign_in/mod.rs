@@ -11,13 +11,15 @@ pub use session::{
     IDLE_SECONDS, PROVED_SECONDS, Person, person, prove_again, prove_again_by_passkey, sign_out,
 };
 
+use crate::addresses;
 use crate::app::App;
+use crate::people::password::{Busy, Caller};
 use crate::people::ticket::Ticket;
 use crate::random;
-use crate::throttle::Throttle;
+use crate::throttle::{Throttle, network};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::Arc;
 use tokenward_core::audit::{Actor, Entry};
 use tokenward_core::seal::NONCE_BYTES;
@@ -52,8 +54,21 @@ pub enum NotSignedIn {
     },
     /// The session ended, or the member was disabled or removed, or has another role, since the request began.
     Ended,
+    /// Too many sign-ins at once; nothing was judged.
+    Busy {
+        /// Seconds to wait.
+        retry_after_seconds: u64,
+    },
     /// Ours.
     Failed(Failure),
+}
+
+impl From<Busy> for NotSignedIn {
+    fn from(busy: Busy) -> Self {
+        Self::Busy {
+            retry_after_seconds: busy.retry_after_seconds,
+        }
+    }
 }
 
 impl From<Failure> for NotSignedIn {
@@ -72,8 +87,8 @@ impl From<tokenward_store::StoreError> for NotSignedIn {
 /// Where a sign-in comes from.
 #[derive(Clone, Debug)]
 pub struct Origin {
-    /// The address.
-    pub source: IpAddr,
+    /// The address; none when it is not known.
+    pub source: Option<IpAddr>,
     /// What the browser calls itself.
     pub agent: String,
 }
@@ -108,17 +123,6 @@ struct Carried {
     password: String,
 }
 
-/// The network a source is counted by: a whole /64 is one household's.
-pub(crate) fn network(source: IpAddr) -> IpAddr {
-    match source.to_canonical() {
-        IpAddr::V6(address) => {
-            let network = u128::from(address) & !u128::from(u64::MAX);
-            IpAddr::V6(Ipv6Addr::from(network))
-        }
-        v4 => v4,
-    }
-}
-
 fn target(email: &str) -> Uuid {
     use sha2::{Digest as _, Sha256};
     let digest: [u8; 32] = Sha256::digest(email.as_bytes()).into();
@@ -135,13 +139,39 @@ pub fn folded(email: &str) -> String {
 pub(super) fn charge(
     app: &App,
     throttle: &Throttle,
-    source: IpAddr,
+    source: Option<IpAddr>,
     target: Uuid,
 ) -> Result<(), NotSignedIn> {
     let charged = throttle.charge(source, target, &app.clock());
     charged.map_err(|retry_after_seconds| NotSignedIn::Throttled {
         retry_after_seconds,
     })
+}
+
+/// Remembers that somebody proved this address from this source, by an invitation or a password.
+pub fn note_familiar(app: &App, source: Option<IpAddr>, email: &str) {
+    let target = target(&folded(email));
+    app.familiar.note(network(source), target, &app.clock());
+}
+
+/// Whether the address was proved from this network lately, or has a session that goes on there.
+async fn is_familiar(
+    app: &App,
+    (network, target): (Option<IpAddr>, Uuid),
+    known: Option<&Member>,
+) -> Result<bool, NotSignedIn> {
+    if app.familiar.knows(network, target, &app.clock()) {
+        return Ok(true);
+    }
+    let Some(member) = known else {
+        return Ok(false);
+    };
+    let now = app.clock().wall();
+    let sessions = app.store.reader().sessions(member.id).await?;
+    Ok(sessions.iter().any(|session| {
+        let source = self::network(session.source.parse().ok());
+        network.is_some() && source == network && session::goes_on(member, session, now)
+    }))
 }
 
 /// Proves the password.
@@ -154,17 +184,37 @@ pub async fn first(
     let email = folded(email);
     let (network, target) = (network(origin.source), target(&email));
     charge(app, &app.throttle, network, target)?;
+    let give_back = || app.throttle.forgive(network, target, &app.clock());
     let known = app.store.reader().member_by_email(&email).await?;
     let known = known.filter(|member| member.disabled_at.is_none());
+    // A flood from the same network must not keep out somebody who signed in from there lately.
+    let familiar = is_familiar(app, (network, target), known.as_ref()).await?;
+    let caller = match familiar {
+        true => Caller::Known,
+        false => Caller::Stranger,
+    };
+    if !familiar {
+        let charged = charge(app, &app.networks_throttle, network, Uuid::nil());
+        charged.inspect_err(|_| give_back())?;
+    }
+    let give_back = || {
+        give_back();
+        if !familiar {
+            let clock = app.clock();
+            app.networks_throttle.forgive(network, Uuid::nil(), &clock);
+        }
+    };
     let hashed = known
         .as_ref()
         .and_then(|member| member.proofs.password.clone());
-    let right = app.passwords.verify(hashed.clone(), password).await;
+    let judged = app.passwords.verify(caller, hashed.clone(), password).await;
+    let right = judged.inspect_err(|_| give_back())?;
     let (true, Some(member), Some(hashed)) = (right, known, hashed) else {
-        tracing::warn!(source = %origin.source, "a sign-in failed");
+        tracing::warn!(source = addresses::text(origin.source), "a sign-in failed");
         return Err(NotSignedIn::Wrong);
     };
-    app.throttle.forgive(network, target, &app.clock());
+    give_back();
+    app.familiar.note(network, target, &app.clock());
     if member.proofs.has_second() {
         return Ok(Step::Second(between(app, &member, hashed)));
     }
@@ -175,6 +225,29 @@ pub async fn first(
             .ok_or(NotSignedIn::TooLate)
     });
     begun.await.map(Step::Done)
+}
+
+/// Proves the password of the member at work; counted against the member, however it is asked for.
+pub(crate) async fn prove_password(
+    app: &App,
+    person: &Person,
+    password: Zeroizing<String>,
+) -> Result<(), NotSignedIn> {
+    let (network, id) = (network(person.source), person.member.id);
+    charge(app, &app.throttle, network, id)?;
+    let give_back = || app.throttle.forgive(network, id, &app.clock());
+    let hashed = person.member.proofs.password.clone();
+    let judged = app.passwords.verify(Caller::Known, hashed, password).await;
+    match judged.inspect_err(|_| give_back())? {
+        true => {
+            give_back();
+            Ok(())
+        }
+        false => {
+            tracing::warn!(source = addresses::text(person.source), member = %id, "a password was wrong");
+            Err(NotSignedIn::Wrong)
+        }
+    }
 }
 
 fn between(app: &App, member: &Member, password: String) -> Between {
@@ -271,13 +344,13 @@ pub(crate) async fn begin(
             created_at: view.now,
             seen_at: view.now,
             proved_at: view.now,
-            source: source.to_canonical().to_string(),
+            source: addresses::text(source),
             agent,
         };
         let entry = Entry {
             at: view.now,
             actor: Actor::Member(id),
-            source: Some(source),
+            source,
             action: "member.sign_in",
             workspace: None,
             client: None,

@@ -5,7 +5,6 @@ use super::{NotSignedIn, Origin, Taking, begin, carried, charge};
 use crate::app::App;
 use crate::people::codes;
 use crate::people::ticket::Ticket;
-use std::net::{IpAddr, Ipv4Addr};
 use tokenward_core::time::Clock;
 use tokenward_store::people::Member;
 use uuid::Uuid;
@@ -79,11 +78,10 @@ pub(super) async fn guess_code<T>(
     member: Uuid,
     trying: impl Future<Output = Result<T, NotSignedIn>>,
 ) -> Result<T, NotSignedIn> {
-    let nowhere = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
-    charge(app, &app.codes_throttle, nowhere, member)?;
+    charge(app, &app.codes_throttle, None, member)?;
     let outcome = trying.await;
     if !matches!(outcome, Err(NotSignedIn::WrongCode)) {
-        app.codes_throttle.forgive(nowhere, member, &app.clock());
+        app.codes_throttle.forgive(None, member, &app.clock());
     }
     outcome
 }

@@ -1,7 +1,8 @@
 //! A session that goes on: who it is, a fresh proof of that, and its end.
 
 use super::second::{by_code, by_passkey, guess_code};
-use super::{LONGEST_SECONDS, NotSignedIn, Origin, Taking, charge, network};
+use super::{LONGEST_SECONDS, NotSignedIn, Origin, Taking, prove_password};
+use crate::addresses;
 use crate::app::App;
 use crate::people::ticket::Ticket;
 use crate::verbs::acting;
@@ -28,8 +29,8 @@ pub struct Person {
     pub member: Member,
     /// In which session.
     pub session: Session,
-    /// From where.
-    pub source: IpAddr,
+    /// From where; none when that is not known.
+    pub source: Option<IpAddr>,
     /// The word every form must carry.
     pub form_word: String,
 }
@@ -85,11 +86,11 @@ pub async fn person(
     let Some((mut session, member)) = good else {
         return Ok(None);
     };
-    let source = origin.source.to_canonical();
-    let moved = session.source != source.to_string();
+    let source = addresses::text(origin.source);
+    let moved = session.source != source;
     if moved || now.seconds_since(session.seen_at) >= SEEN_SECONDS {
         session.seen_at = now;
-        session.source = source.to_string();
+        session.source = source;
         let seen = Record::SessionSeen {
             session: session.id,
             at: now,
@@ -100,7 +101,7 @@ pub async fn person(
     Ok(Some(Person {
         member,
         session,
-        source,
+        source: origin.source,
         form_word: ticket.form_word(),
     }))
 }
@@ -117,13 +118,8 @@ pub async fn prove_again(
     if has_app && looks_like_code {
         return guess_code(app, id, take(app, person, by_code(proof))).await;
     }
-    let network = network(person.source);
-    charge(app, &app.throttle, network, id)?;
     let hashed = person.member.proofs.password.clone();
-    if !app.passwords.verify(hashed.clone(), proof).await {
-        return Err(NotSignedIn::Wrong);
-    }
-    app.throttle.forgive(network, id, &app.clock());
+    prove_password(app, person, proof).await?;
     take(app, person, move |member, _| {
         // Another password meanwhile: the one just proved opens nothing any more.
         let same = member.proofs.password == hashed;

