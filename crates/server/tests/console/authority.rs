@@ -128,6 +128,16 @@ pub(crate) fn pages() -> Vec<Page> {
             "/workspaces/{other}",
             &[("name", "other")],
         ),
+        send(
+            ("PATCH", "/workspaces/{acme}", 0),
+            "/workspaces/{acme}/enable",
+            &[],
+        ),
+        send(
+            ("PATCH", "/workspaces/{other}", 0),
+            "/workspaces/{other}/enable",
+            &[],
+        ),
         look("GET", "/products", "/products"),
         send(
             ("PUT", "/products/tds", 0),

@@ -352,7 +352,7 @@ async fn one_of_two_operators_who_remove_each_other_at_once_stays() {
         );
         let act = |id: &str, round: u32| match round % 3 {
             0 => (format!("/console/members/{id}/remove"), vec![]),
-            1 => (format!("/console/members/{id}"), vec![("disabled", "yes")]),
+            1 => (format!("/console/members/{id}/disable"), vec![]),
             _ => (format!("/console/members/{id}"), vec![("role", "auditor")]),
         };
         let (first, second) = (act(&id_of(&b).await, round), act(&id_of(&a).await, round));
