@@ -62,7 +62,7 @@ pub struct App {
 impl App {
     /// A server over an open store.
     #[must_use]
-    pub fn new(store: Store<SystemClock>, keyring: Arc<Keyring>, config: Config) -> Self {
+    pub fn new(store: Store<SystemClock>, config: Config) -> Self {
         let secret_calls = (config.secret_calls_per_second > 0).then(|| {
             let per_second = f64::from(config.secret_calls_per_second);
             Meter::new(per_second * SECRET_CALLS_BURST_SECONDS, per_second)
@@ -72,8 +72,8 @@ impl App {
             reveals: Reveals::default(),
             forwarded_ignored: ForwardedIgnored::default(),
             replicas: Marker::in_dir(&config.data_dir),
+            keyring: Arc::clone(store.keyring()),
             store,
-            keyring,
             config,
             metrics: Metrics::new(),
             usage: Usage::default(),

@@ -41,6 +41,7 @@ pub struct Metrics {
     held: Gauge<u64, AtomicU64>,
     vouching: Gauge<u64, AtomicU64>,
     writable: Gauge<u64, AtomicU64>,
+    clock_ahead: Gauge<f64, AtomicU64>,
 }
 
 /// What is read at each scrape rather than counted.
@@ -59,6 +60,8 @@ pub struct Reading {
     pub vouching: bool,
     /// Whether writes are taken.
     pub writable: bool,
+    /// How far Tokenward's time is ahead of the machine's clock.
+    pub clock_ahead: std::time::Duration,
 }
 
 impl Metrics {
@@ -165,6 +168,12 @@ impl Metrics {
             "1 while the store takes writes",
             writable.clone(),
         );
+        let clock_ahead = Gauge::default();
+        registry.register(
+            "clock_ahead_seconds",
+            "How far Tokenward's time, which never goes back, is ahead of the system clock",
+            clock_ahead.clone(),
+        );
         Self {
             registry,
             permits,
@@ -187,6 +196,7 @@ impl Metrics {
             held,
             vouching,
             writable,
+            clock_ahead,
         }
     }
 
@@ -246,6 +256,7 @@ impl Metrics {
         self.held.set(now.replicas.held as u64);
         self.vouching.set(now.vouching.into());
         self.writable.set(now.writable.into());
+        self.clock_ahead.set(now.clock_ahead.as_secs_f64());
         let mut text = String::new();
         // Writing into a String cannot fail.
         let _ = prometheus_client::encoding::text::encode(&mut text, &self.registry);

@@ -61,6 +61,12 @@ const SECRET_CALLS_PER_SECOND: u32 = 100;
 pub struct Config {
     /// Where the server keeps its files.
     pub data_dir: PathBuf,
+    /// Whether that folder was named, by a flag, the environment or the file.
+    #[serde(skip)]
+    pub data_dir_named: bool,
+    /// Whether digest keys that are not the store's take over, which ends everything made with the store's.
+    #[serde(skip)]
+    pub new_digest_keys: bool,
     /// The listener for callers on the internet.
     pub public: SocketAddr,
     /// Seconds a public connection may stay open between requests.
@@ -127,10 +133,9 @@ impl Config {
             Some(path) => File::read(path)?,
             None => File::default(),
         };
-        let data_dir = args
-            .data_dir
-            .or(file.data_dir)
-            .unwrap_or_else(|| PathBuf::from("tokenward-data"));
+        let named = args.data_dir.or(file.data_dir);
+        let data_dir_named = named.is_some();
+        let data_dir = named.unwrap_or_else(|| PathBuf::from(crate::data_dir::DEFAULT));
         let hosts = match args.environment_host.is_empty() {
             true => file.environment_hosts.unwrap_or_default(),
             false => args
@@ -169,24 +174,8 @@ impl Config {
         if quota_per_day == 0 {
             return Err(ConfigError("quota_per_day must be at least 1".into()));
         }
-        let log = args.log.or(file.log).unwrap_or_else(|| "info".into());
-        if log.parse::<tracing_subscriber::filter::Targets>().is_err() {
-            return Err(ConfigError(format!(
-                "log: {log:?} is no filter such as `info` or `tokenward_server=debug`"
-            )));
-        }
-        let error_source = args
-            .error_source
-            .or(file.error_source)
-            .unwrap_or_else(|| "CLEAR".into());
-        if error_source.is_empty()
-            || error_source.len() > 64
-            || error_source.chars().any(char::is_control)
-        {
-            return Err(ConfigError(
-                "error_source must be 1 to 64 characters".into(),
-            ));
-        }
+        let log = log_filter(args.log.or(file.log))?;
+        let error_source = error_source(args.error_source.or(file.error_source))?;
         let threads = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
         let check_threads = args.check_threads.or(file.check_threads).unwrap_or(threads);
         if !(1..=1024).contains(&check_threads) {
@@ -284,6 +273,8 @@ impl Config {
                 .unwrap_or(told::NOTICE_SCAN_SECONDS)
                 .max(1),
             data_dir,
+            data_dir_named,
+            new_digest_keys: args.new_digest_keys,
         })
     }
 
@@ -321,6 +312,26 @@ fn is_wide(net: &IpNet) -> bool {
         IpNet::V6(_) => (120, false),
     };
     net.prefix_len() < longest && !is_loopback
+}
+
+fn log_filter(written: Option<String>) -> Result<String, ConfigError> {
+    let log = written.unwrap_or_else(|| "info".into());
+    match log.parse::<tracing_subscriber::filter::Targets>() {
+        Ok(_) => Ok(log),
+        Err(_) => Err(ConfigError(format!(
+            "log: {log:?} is no filter such as `info` or `tokenward_server=debug`"
+        ))),
+    }
+}
+
+fn error_source(written: Option<String>) -> Result<String, ConfigError> {
+    let source = written.unwrap_or_else(|| "CLEAR".into());
+    if source.is_empty() || source.len() > 64 || source.chars().any(char::is_control) {
+        return Err(ConfigError(
+            "error_source must be 1 to 64 characters".into(),
+        ));
+    }
+    Ok(source)
 }
 
 fn networks(key: &str, texts: &[String]) -> Result<Vec<IpNet>, ConfigError> {

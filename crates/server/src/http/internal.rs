@@ -183,6 +183,7 @@ fn metrics(app: &App) -> Response<Full<Bytes>> {
         replicas: app.store.attachments().counts(),
         vouching: app.is_ready(),
         writable: app.store.is_writable(),
+        clock_ahead: app.clock().ahead(),
     };
     let mut response = Response::new(Full::from(app.metrics.text(&reading)));
     let kind =

@@ -4,12 +4,12 @@
 mod second;
 mod session;
 
-pub(crate) use second::app_context;
 pub use second::{second, second_by_passkey};
 pub(crate) use session::goes_on;
 pub use session::{
     IDLE_SECONDS, PROVED_SECONDS, Person, person, prove_again, prove_again_by_passkey, sign_out,
 };
+pub(crate) use tokenward_store::people::app_context;
 
 use crate::addresses;
 use crate::app::App;
