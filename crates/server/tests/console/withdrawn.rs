@@ -21,9 +21,12 @@ const WITHOUT_SESSION: [&str; 5] = [
     "/console/join/{ticket}",
 ];
 
+/// Where a form is sent, its fields, and whether it gets as far as the writer.
+type Own = (&'static str, &'static [(&'static str, &'static str)], bool);
+
 /// Forms of one's own account and the session, which the table of the admin API has no rows for; and whether what is
 /// sent here gets as far as the writer.
-const OWN: [(&str, &[(&str, &str)], bool); 13] = [
+const OWN: [Own; 13] = [
     (
         "/account/password",
         &[

@@ -150,10 +150,12 @@ impl FromRequest<Arc<App>> for Sent {
         }
         let path = parts.uri.path().to_owned();
         if let Some(kept) = parts.extensions.get::<Kept>() {
-            let headers = parts.headers.clone();
-            let _ = kept
-                .0
-                .set((Arc::clone(app), headers, path.clone(), form.clone()));
+            let _ = kept.0.set(KeptForm {
+                app: Arc::clone(app),
+                headers: parts.headers.clone(),
+                path: path.clone(),
+                form: form.clone(),
+            });
         }
         let sent = Self { person, form, path };
         if acts::proof(&sent.path) == Proof::Fresh {
@@ -176,7 +178,14 @@ impl Sent {
 
 /// The form of a request, for the sign-in page in the place of its answer.
 #[derive(Clone, Default)]
-struct Kept(Arc<OnceLock<(Arc<App>, HeaderMap, String, Form)>>);
+struct Kept(Arc<OnceLock<KeptForm>>);
+
+struct KeptForm {
+    app: Arc<App>,
+    headers: HeaderMap,
+    path: String,
+    form: Form,
+}
 
 /// Marks the answer to a request whose session ended after it was looked up.
 #[derive(Clone, Copy)]
@@ -191,9 +200,8 @@ pub(super) async fn ask_to_sign_in(mut request: Request, next: Next) -> Response
         return response;
     }
     match kept.0.get() {
-        Some((app, headers, path, form)) => {
-            sign_in::again(app, headers, path, form).unwrap_or_else(IntoResponse::into_response)
-        }
+        Some(kept) => sign_in::again(&kept.app, &kept.headers, &kept.path, &kept.form)
+            .unwrap_or_else(IntoResponse::into_response),
         None => response,
     }
 }
