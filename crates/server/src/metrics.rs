@@ -269,3 +269,41 @@ impl Default for Metrics {
         Self::new()
     }
 }
+
+/// OpenMetrics text as Prometheus' older text format (version 0.0.4): there a counter's family is named as its samples
+/// are, and there are no units and no end mark.
+#[must_use]
+pub fn prometheus_text(open_metrics: &str) -> String {
+    let counters: std::collections::HashSet<&str> = open_metrics
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE ")?.strip_suffix(" counter"))
+        .collect();
+    let mut text = String::with_capacity(open_metrics.len() + 1_024);
+    for line in open_metrics.lines() {
+        let described = ["# HELP ", "# TYPE "].into_iter().find_map(|mark| {
+            let (name, rest) = line.strip_prefix(mark)?.split_once(' ')?;
+            counters.contains(name).then_some((mark, name, rest))
+        });
+        match described {
+            Some((mark, name, rest)) => {
+                text.extend([mark, name, "_total ", rest]);
+            }
+            None if line == "# EOF" || line.starts_with("# UNIT ") => continue,
+            None => text.push_str(line),
+        }
+        text.push('\n');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_older_text_format_names_counters_as_their_samples() {
+        let open = "# HELP a Some.\n# TYPE a counter\na_total{x=\"a b\"} 1\n# HELP b More.\n# TYPE b gauge\n# UNIT b bytes\nb 2\n# EOF\n";
+        let text = "# HELP a_total Some.\n# TYPE a_total counter\na_total{x=\"a b\"} 1\n# HELP b More.\n# TYPE b gauge\nb 2\n";
+        assert_eq!(prometheus_text(open), text);
+    }
+}

@@ -158,6 +158,11 @@ async fn serve(config: Config, limits: Limits) -> Result<(), Fault> {
         &directory.file(data_dir::LISTENING),
         format!("{addresses}\n").as_bytes(),
     )?;
+    if app.config.public_url.is_none() && app.config.issuer.is_none() {
+        tracing::warn!(
+            "links and OAuth metadata name the host of each request; set public_url to the address this server is reached at"
+        );
+    }
     let (change, _) = app.store.numbers();
     tracing::info!(public = %public_address, internal = %internal_address, clients = app.replica().client_count(), change, "serving");
 

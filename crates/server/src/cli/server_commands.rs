@@ -54,7 +54,7 @@ tokenward restore --data-dir /var/lib/tokenward --database-url postgres://tokenw
 #[derive(clap::Subcommand, Debug)]
 pub(super) enum ConfigVerb {
     /// Check flags, environment and file, and print the result as JSON without secrets.
-    Check(Box<ServeArgs>),
+    Check(Box<CheckArgs>),
 }
 
 /// `tokenward digest-key ...`
@@ -181,6 +181,16 @@ pub(super) struct RestoreArgs {
     json: bool,
 }
 
+/// What `config check` takes.
+#[derive(clap::Args, Debug)]
+pub(super) struct CheckArgs {
+    #[command(flatten)]
+    serve: ServeArgs,
+    /// Also ask the single sign-on provider for its metadata and compare its issuer
+    #[arg(long)]
+    online: bool,
+}
+
 impl ServerCommand {
     /// Carries the command out.
     pub(super) fn run(self) -> ExitCode {
@@ -210,10 +220,19 @@ fn run_server(args: ServeArgs) -> Result<(), Fault> {
     serve::run(config)
 }
 
-fn check_config(args: ServeArgs) -> Result<(), Fault> {
-    let config = Config::resolve(args)?;
+fn check_config(args: CheckArgs) -> Result<(), Fault> {
+    let config = Config::resolve(args.serve)?;
     for warning in config.warnings() {
         let _ = writeln!(std::io::stderr(), "warning: {warning}");
+    }
+    if args.online
+        && let Some(sso) = &config.sso
+    {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let asked = runtime.block_on(crate::verbs::single_sign_on::discover(sso));
+        asked.map_err(|why| format!("sso_issuer: {why}"))?;
     }
     let mut shown = serde_json::to_value(&config)?;
     shown["database"] = if config.database_url.is_some() {

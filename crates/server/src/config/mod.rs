@@ -6,8 +6,10 @@ mod told;
 mod written;
 
 pub use sso::Sso;
+pub(crate) use sso::is_private;
 pub use written::{File, ServeArgs};
 
+use crate::host::Host;
 use ipnet::IpNet;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -247,6 +249,8 @@ impl Config {
                 args.sso_client_id.or(file.sso_client_id),
                 args.sso_client_secret_file.or(file.sso_client_secret_file),
                 args.sso_name.or(file.sso_name),
+                args.sso_assume_email_verified
+                    .or(file.sso_assume_email_verified),
             )?,
             ratelimit_headers: args
                 .ratelimit_headers
@@ -292,16 +296,10 @@ impl Config {
         .collect()
     }
 
-    /// The environment a request's `Host` is mapped to, if it is.
+    /// The environment a request's host is mapped to, if it is.
     #[must_use]
-    pub fn host_environment(&self, host: Option<&str>) -> Option<Environment> {
-        if self.environment_hosts.is_empty() {
-            return None;
-        }
-        let name = without_port(host?)
-            .trim_end_matches('.')
-            .to_ascii_lowercase();
-        self.environment_hosts.get(&name).copied()
+    pub fn host_environment(&self, host: Option<&Host>) -> Option<Environment> {
+        self.environment_hosts.get(host?.name()).copied()
     }
 }
 
@@ -341,17 +339,6 @@ fn networks(key: &str, texts: &[String]) -> Result<Vec<IpNet>, ConfigError> {
     texts.iter().map(read).collect()
 }
 
-fn without_port(host: &str) -> &str {
-    match host.rsplit_once(':') {
-        Some((name, port))
-            if port.bytes().all(|byte| byte.is_ascii_digit()) && !name.ends_with(':') =>
-        {
-            name
-        }
-        _ => host,
-    }
-}
-
 fn host_pair(text: &str) -> Result<(String, String), ConfigError> {
     let (environment, host) = text.split_once('=').ok_or_else(|| {
         ConfigError(format!(
@@ -361,14 +348,13 @@ fn host_pair(text: &str) -> Result<(String, String), ConfigError> {
     Ok((host.to_owned(), environment.to_owned()))
 }
 
-fn host_name(host: &str) -> Result<String, ConfigError> {
-    let name = host.trim_end_matches('.').to_ascii_lowercase();
-    let plain =
-        |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | '[' | ']' | ':');
-    if name.is_empty() || !name.chars().all(plain) {
-        return Err(ConfigError(format!("{host:?} is no host name")));
-    }
-    Ok(name)
+fn host_name(text: &str) -> Result<String, ConfigError> {
+    let host = Host::parse(text).filter(|host| !host.has_port());
+    host.map(|host| host.name().to_owned()).ok_or_else(|| {
+        ConfigError(format!(
+            "environment_hosts: {text:?} isn't a valid host name; give a name or an address without a port"
+        ))
+    })
 }
 
 fn environment_of(text: &str) -> Result<Environment, ConfigError> {

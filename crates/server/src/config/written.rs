@@ -113,6 +113,10 @@ pub struct ServeArgs {
     /// What the sign-in page calls that provider [default: single sign-on]
     #[arg(long, env = "TOKENWARD_SSO_NAME", value_name = "TEXT")]
     pub sso_name: Option<String>,
+    /// Take the addresses of that provider's users as verified when it sends no `email_verified` claim, as Microsoft
+    /// Entra ID does. Only for a provider that checks or assigns every address itself [default: false]
+    #[arg(long, env = "TOKENWARD_SSO_ASSUME_EMAIL_VERIFIED", value_name = "BOOL")]
+    pub sso_assume_email_verified: Option<bool>,
     /// Whether token answers carry the draft RateLimit headers [default: true]
     #[arg(long, env = "TOKENWARD_RATELIMIT_HEADERS", value_name = "BOOL")]
     pub ratelimit_headers: Option<bool>,
@@ -186,6 +190,7 @@ pub struct File {
     pub(super) sso_client_id: Option<String>,
     pub(super) sso_client_secret_file: Option<PathBuf>,
     pub(super) sso_name: Option<String>,
+    pub(super) sso_assume_email_verified: Option<bool>,
     pub(super) ratelimit_headers: Option<bool>,
     pub(super) log: Option<String>,
     pub(super) log_format: Option<LogFormat>,

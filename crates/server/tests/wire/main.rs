@@ -14,6 +14,7 @@ mod generate;
 mod generate_refused;
 mod generate_ways;
 mod heads;
+mod hosts;
 mod house;
 mod http2;
 mod keys;
