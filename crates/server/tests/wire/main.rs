@@ -21,6 +21,7 @@ mod keys;
 mod late;
 mod lifecycle;
 mod limits;
+mod logging;
 mod members;
 mod observe;
 mod outage;
