@@ -52,7 +52,7 @@ async fn token(
     let (parts, body) = request.into_parts();
     match grant(&app, &parts, body, peer.ip()).await {
         Ok(reply) => reply,
-        Err(error) => error.reply(&app),
+        Err(error) => error.reply_to(&app, peer.ip(), &parts.headers),
     }
 }
 
@@ -119,6 +119,6 @@ async fn revoke(
     };
     match revoked.await {
         Ok(()) => json_reply(StatusCode::OK, &json!({})),
-        Err(error) => error.reply(&app),
+        Err(error) => error.reply_to(&app, peer.ip(), &parts.headers),
     }
 }
