@@ -82,6 +82,9 @@ for_test() {
     [ -x /usr/sbin/nginx ] || missing+=(nginx-light)
     [ -x /usr/sbin/haproxy ] || missing+=(haproxy)
     [ -x /usr/bin/caddy ] || missing+=(caddy)
+    # Not on everybody's PATH either.
+    [ -x /usr/sbin/pgbouncer ] || missing+=(pgbouncer)
+    compgen -G '/usr/lib/*/faketime/libfaketime.so.1' >/dev/null || missing+=(faketime)
     needs setpriv util-linux
     needs systemd-creds systemd
     needs chromium chromium

@@ -55,21 +55,22 @@ fuzz_target!(|data: &[u8]| {
     let trusted: [IpNet; 1] = [proxy.into()];
     assert_eq!(
         addresses::caller(stranger, &headers, &trusted),
-        stranger,
+        Some(stranger),
         "a stranger was believed"
     );
     assert_eq!(
         addresses::caller(proxy, &headers, &[]),
-        proxy,
+        Some(proxy),
         "a proxy nobody trusts was believed"
     );
     let told = addresses::caller(proxy, &headers, &trusted);
-    assert_eq!(told, told.to_canonical(), "one address in two spellings");
-    if told != proxy && told != IpAddr::from([0, 0, 0, 0]) {
+    let canonical = told.map(|told| told.to_canonical());
+    assert_eq!(told, canonical, "one address in two spellings");
+    if told != Some(proxy) {
         assert!(texts("x-forwarded-for") > 0, "an address out of nothing");
     }
     let behind = addresses::caller(addresses::Peer::SameMachine, &headers, &[]);
-    if behind != IpAddr::from([0, 0, 0, 0]) {
+    if behind.is_some() {
         assert!(texts("x-forwarded-for") > 0, "an address out of nothing");
     }
 });

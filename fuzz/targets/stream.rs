@@ -88,7 +88,7 @@ fn snapshot(mut data: &[u8], ring: Keyring) {
     let facts = Facts {
         environment: Environment::Production,
         product: "gst",
-        address: [10, 1, 2, 3].into(),
+        address: Some([10, 1, 2, 3].into()),
     };
     let verdict = held.check(Presented::One("null"), &facts, &Still);
     assert!(matches!(verdict, Verdict::CannotVouch), "{verdict:?}");

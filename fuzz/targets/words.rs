@@ -33,7 +33,7 @@ fuzz_target!(|text: &str| {
         let list = Networks::parse(&[text]).expect("a list of one good network");
         assert!(list.hold(one.addr()), "a network holds its own address");
         if let IpAddr::V4(address) = one.addr() {
-            let mapped = address.to_ipv6_mapped().into();
+            let mapped = IpAddr::from(address.to_ipv6_mapped());
             assert!(
                 list.hold(mapped),
                 "an address has one meaning in both spellings"

@@ -38,6 +38,8 @@ pub(crate) fn run(report: &mut Report, rounds: usize, clients: u32) -> Result<()
         .data_dir(ours.path())
         .arg("--quota-per-day")
         .arg("1000000")
+        .arg("--secret-calls-per-second")
+        .arg("0")
         .start();
     let mut bare = Sqlite::open(&floor.path().join("tokenward.sqlite"), clients)?;
     compare(report, "SQLite", rounds, clients, &server, &mut bare)?;
@@ -54,7 +56,12 @@ pub(crate) fn run(report: &mut Report, rounds: usize, clients: u32) -> Result<()
         seed::postgres(url, clients)?;
         if *url == ours {
             server = Some((
-                builder().arg("--quota-per-day").arg("1000000").start(),
+                builder()
+                    .arg("--quota-per-day")
+                    .arg("1000000")
+                    .arg("--secret-calls-per-second")
+                    .arg("0")
+                    .start(),
                 data,
             ));
         }

@@ -14,8 +14,8 @@ pub struct Facts<'a> {
     pub environment: Environment,
     /// The slug of the product the gateway serves.
     pub product: &'a str,
-    /// The caller's address.
-    pub address: IpAddr,
+    /// The caller's address; none when it is not known.
+    pub address: Option<IpAddr>,
 }
 
 /// What was presented where a token belongs.

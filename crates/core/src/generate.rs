@@ -19,8 +19,8 @@ pub const QUOTA_PER_DAY: u32 = 288;
 pub struct Caller {
     /// The secret presented.
     pub secret: ClientSecret,
-    /// The caller's address.
-    pub source: IpAddr,
+    /// The caller's address; none when it is not known.
+    pub source: Option<IpAddr>,
     /// The environment the host it called is mapped to; none on an unmapped host.
     pub host_environment: Option<Environment>,
 }
@@ -120,6 +120,12 @@ pub fn admit(state: &ClientState, caller: &Caller, keyring: &Keyring) -> Result<
         return Err(Rejection::AddressNotAllowed);
     }
     Ok(position)
+}
+
+/// Returns whether `secret` is one of the client's, whatever state the client is in.
+#[must_use]
+pub fn is_secret_of(state: &ClientState, secret: &ClientSecret, keyring: &Keyring) -> bool {
+    prove(state, secret, keyring).is_some()
 }
 
 /// The position of the secret among the client's, if it is one of them.

@@ -31,13 +31,15 @@ impl Networks {
         Ok(Self(out))
     }
 
-    /// Whether `address` is inside; an empty list holds every address.
+    /// Returns whether `address` is inside. An empty list holds every caller; an unknown address (`None`) is in no
+    /// other list, not even in one that names every address.
     #[must_use]
-    pub fn hold(&self, address: IpAddr) -> bool {
-        self.0.is_empty() || {
-            let address = address.to_canonical();
-            self.0.iter().any(|net| net.contains(&address))
-        }
+    pub fn hold(&self, address: impl Into<Option<IpAddr>>) -> bool {
+        self.0.is_empty()
+            || address.into().is_some_and(|address| {
+                let address = address.to_canonical();
+                self.0.iter().any(|net| net.contains(&address))
+            })
     }
 
     /// Whether there is no limit.
@@ -117,7 +119,7 @@ mod tests {
     fn networks_hold_what_they_say() {
         let nets = Networks::parse(&["10.0.0.0/8", "2001:db8::/32", "192.0.2.7"]).unwrap();
         let check = |text: &str, expect: bool| {
-            assert_eq!(nets.hold(text.parse().unwrap()), expect, "{text}")
+            assert_eq!(nets.hold(text.parse::<IpAddr>().unwrap()), expect, "{text}")
         };
         check("10.255.0.1", true);
         check("::ffff:10.1.2.3", true);
@@ -125,7 +127,15 @@ mod tests {
         check("2001:db8::1", true);
         check("192.0.2.7", true);
         check("192.0.2.8", false);
-        assert!(Networks::default().hold("203.0.113.9".parse().unwrap()));
+        let anybody: IpAddr = "203.0.113.9".parse().unwrap();
+        assert!(Networks::default().hold(anybody));
+    }
+
+    #[test]
+    fn an_unknown_address_is_in_no_network() {
+        let everywhere = Networks::parse(&["0.0.0.0/0", "::/0"]).unwrap();
+        assert!(!everywhere.hold(None));
+        assert!(Networks::default().hold(None));
     }
 
     #[test]

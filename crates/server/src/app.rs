@@ -1,18 +1,29 @@
 //! What every request handler is handed: the store, the keys, the configuration and the counters.
 
+use crate::addresses::{self, Peer};
 use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::counts::Counts;
+use crate::forwarded::ForwardedIgnored;
 use crate::metrics::Metrics;
+use crate::people::familiar::Familiar;
 use crate::people::passkeys::Passkeys;
 use crate::people::password::Passwords;
 use crate::replicas::Marker;
-use crate::throttle::Throttle;
+use crate::reveals::Reveals;
+use crate::throttle::{Meter, Throttle};
 use crate::usage::Usage;
+use crate::verbs::audit::Verification;
+use crate::verbs::single_sign_on::Provider;
+use http::HeaderMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokenward_core::{Keyring, Replica};
 use tokenward_store::Store;
+
+/// How long a secret's calls may come faster than `secret_calls_per_second`, if it was idle before.
+const SECRET_CALLS_BURST_SECONDS: f64 = 10.0;
 
 /// The running server.
 pub struct App {
@@ -32,10 +43,23 @@ pub struct App {
     pub throttle: Throttle,
     /// Whose codes were guessed too often.
     pub codes_throttle: Throttle,
+    /// How often each client secret called, by its digest; none without a limit.
+    pub secret_calls: Option<Meter<[u8; 32]>>,
+    /// Which returns of live tokens were audited today.
+    pub reveals: Reveals,
+    forwarded_ignored: ForwardedIgnored,
+    /// Failed sign-ins by network.
+    pub networks_throttle: Throttle,
+    /// Where members signed in lately.
+    pub familiar: Familiar,
+    /// What the single sign-on provider says about itself.
+    pub provider: Provider,
     /// Passkeys asked for and not shown yet.
     pub passkeys: Passkeys,
     /// Where people's passwords are hashed.
     pub passwords: Passwords,
+    /// The verification of the audit log under way, of which there is one at a time.
+    pub(crate) verification: tokio::sync::Mutex<Verification>,
     /// Tells a successor that replicas may be vouching.
     pub(crate) replicas: Marker,
     stopping: AtomicBool,
@@ -44,21 +68,40 @@ pub struct App {
 impl App {
     /// A server over an open store.
     #[must_use]
-    pub fn new(store: Store<SystemClock>, keyring: Arc<Keyring>, config: Config) -> Self {
+    pub fn new(store: Store<SystemClock>, config: Config) -> Self {
+        let secret_calls = (config.secret_calls_per_second > 0).then(|| {
+            let per_second = f64::from(config.secret_calls_per_second);
+            Meter::new(per_second * SECRET_CALLS_BURST_SECONDS, per_second)
+        });
         Self {
+            secret_calls,
+            reveals: Reveals::default(),
+            forwarded_ignored: ForwardedIgnored::default(),
             replicas: Marker::in_dir(&config.data_dir),
+            keyring: Arc::clone(store.keyring()),
             store,
-            keyring,
             config,
             metrics: Metrics::new(),
             usage: Usage::default(),
             counts: Counts::default(),
             throttle: Throttle::default(),
             codes_throttle: Throttle::for_codes(),
+            networks_throttle: Throttle::for_networks(),
+            familiar: Familiar::default(),
+            provider: Provider::default(),
             passkeys: Passkeys::default(),
             passwords: Passwords::default(),
+            verification: tokio::sync::Mutex::default(),
             stopping: AtomicBool::new(false),
         }
+    }
+
+    /// Returns the caller's address: the peer's own, or the one that trusted proxies name; none when it is not known.
+    #[must_use]
+    pub fn caller_address(&self, peer: impl Into<Peer>, headers: &HeaderMap) -> Option<IpAddr> {
+        let (peer, trusted) = (peer.into(), &self.config.trusted_proxies);
+        self.forwarded_ignored.look(peer, headers, trusted);
+        addresses::caller(peer, headers, trusted)
     }
 
     /// The replica that answers checks.

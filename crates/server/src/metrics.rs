@@ -17,6 +17,12 @@ pub struct Outcome {
     pub outcome: &'static str,
 }
 
+/// Kind of a credential, as a label.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Kind {
+    kind: &'static str,
+}
+
 /// The server's counters.
 pub struct Metrics {
     registry: Registry,
@@ -27,6 +33,9 @@ pub struct Metrics {
     pub generate_seconds: Histogram,
     failures: Counter,
     internal_connections: Counter,
+    connections_refused: Counter,
+    credentials_refused: Family<Kind, Counter>,
+    log_lines_dropped: Counter,
     counts_lost: Counter,
     notices: Family<Outcome, Counter>,
     clients: Gauge<i64, std::sync::atomic::AtomicI64>,
@@ -40,6 +49,7 @@ pub struct Metrics {
     held: Gauge<u64, AtomicU64>,
     vouching: Gauge<u64, AtomicU64>,
     writable: Gauge<u64, AtomicU64>,
+    clock_ahead: Gauge<f64, AtomicU64>,
 }
 
 /// What is read at each scrape rather than counted.
@@ -58,6 +68,8 @@ pub struct Reading {
     pub vouching: bool,
     /// Whether writes are taken.
     pub writable: bool,
+    /// How far Tokenward's time is ahead of the machine's clock.
+    pub clock_ahead: std::time::Duration,
 }
 
 impl Metrics {
@@ -72,6 +84,19 @@ impl Metrics {
         let generate_seconds = Histogram::new(exponential_buckets(0.000_1, 2.0, 19));
         let failures = Counter::default();
         let internal_connections = Counter::default();
+        let connections_refused = Counter::default();
+        let credentials_refused = Family::<Kind, Counter>::default();
+        let log_lines_dropped = Counter::default();
+        registry.register(
+            "credentials_refused",
+            "Credentials refused by kind",
+            credentials_refused.clone(),
+        );
+        registry.register(
+            "log_lines_dropped",
+            "Log lines dropped because nobody read them in time",
+            log_lines_dropped.clone(),
+        );
         let counts_lost = Counter::default();
         let notices = Family::<Outcome, Counter>::default();
         let (clients, change_number, audit_seq) =
@@ -94,6 +119,11 @@ impl Metrics {
             "internal_connections",
             "Connections to the internal listener",
             internal_connections.clone(),
+        );
+        registry.register(
+            "public_connections_refused",
+            "Connections to the public listener closed because their source had too many",
+            connections_refused.clone(),
         );
         registry.register(
             "counts_lost",
@@ -158,6 +188,12 @@ impl Metrics {
             "1 while the store takes writes",
             writable.clone(),
         );
+        let clock_ahead = Gauge::default();
+        registry.register(
+            "clock_ahead_seconds",
+            "How far Tokenward's time, which never goes back, is ahead of the system clock",
+            clock_ahead.clone(),
+        );
         Self {
             registry,
             permits,
@@ -166,6 +202,9 @@ impl Metrics {
             generate_seconds,
             failures,
             internal_connections,
+            connections_refused,
+            credentials_refused,
+            log_lines_dropped,
             counts_lost,
             notices,
             clients,
@@ -179,6 +218,7 @@ impl Metrics {
             held,
             vouching,
             writable,
+            clock_ahead,
         }
     }
 
@@ -201,6 +241,16 @@ impl Metrics {
     /// theirs.
     pub fn connected(&self) {
         self.internal_connections.inc();
+    }
+
+    /// Counts a refused credential.
+    pub(crate) fn credential_refused(&self, kind: &'static str) {
+        self.credentials_refused.get_or_create(&Kind { kind }).inc();
+    }
+
+    /// Counts a connection to the public listener that was closed because its source had too many.
+    pub fn connection_refused(&self) {
+        self.connections_refused.inc();
     }
 
     /// Counts what could not be counted for a client.
@@ -233,6 +283,9 @@ impl Metrics {
         self.held.set(now.replicas.held as u64);
         self.vouching.set(now.vouching.into());
         self.writable.set(now.writable.into());
+        self.clock_ahead.set(now.clock_ahead.as_secs_f64());
+        let dropped = self.log_lines_dropped.inner();
+        dropped.store(crate::logs::dropped(), std::sync::atomic::Ordering::Relaxed);
         let mut text = String::new();
         // Writing into a String cannot fail.
         let _ = prometheus_client::encoding::text::encode(&mut text, &self.registry);
@@ -243,5 +296,43 @@ impl Metrics {
 impl Default for Metrics {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+/// OpenMetrics text as Prometheus' older text format (version 0.0.4): there a counter's family is named as its samples
+/// are, and there are no units and no end mark.
+#[must_use]
+pub fn prometheus_text(open_metrics: &str) -> String {
+    let counters: std::collections::HashSet<&str> = open_metrics
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE ")?.strip_suffix(" counter"))
+        .collect();
+    let mut text = String::with_capacity(open_metrics.len() + 1_024);
+    for line in open_metrics.lines() {
+        let described = ["# HELP ", "# TYPE "].into_iter().find_map(|mark| {
+            let (name, rest) = line.strip_prefix(mark)?.split_once(' ')?;
+            counters.contains(name).then_some((mark, name, rest))
+        });
+        match described {
+            Some((mark, name, rest)) => {
+                text.extend([mark, name, "_total ", rest]);
+            }
+            None if line == "# EOF" || line.starts_with("# UNIT ") => continue,
+            None => text.push_str(line),
+        }
+        text.push('\n');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_older_text_format_names_counters_as_their_samples() {
+        let open = "# HELP a Some.\n# TYPE a counter\na_total{x=\"a b\"} 1\n# HELP b More.\n# TYPE b gauge\n# UNIT b bytes\nb 2\n# EOF\n";
+        let text = "# HELP a_total Some.\n# TYPE a_total counter\na_total{x=\"a b\"} 1\n# HELP b More.\n# TYPE b gauge\nb 2\n";
+        assert_eq!(prometheus_text(open), text);
     }
 }

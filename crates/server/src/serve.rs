@@ -3,18 +3,19 @@
 use crate::app::App;
 use crate::clock::SystemClock;
 use crate::config::Config;
+use crate::connection_limits::Limits;
 use crate::data_dir::{self, DataDir};
 use crate::housekeeping::{self, Housekeeping};
 use crate::http::{internal, public};
 use crate::net::{self, Listener, Tls};
-use crate::{bootstrap, notices, random, unix};
+use crate::{bootstrap, notices, process, random, unix};
 use serde_json::json;
 use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 use tokenward_core::time::Clock;
-use tokenward_store::{Location, NodeIdentity, Options, Store, TERM};
-use tokio::signal::unix::{SignalKind, signal};
+use tokenward_store::{Keys, Location, NodeIdentity, Options, Store, StoreError, TERM};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 /// How often uses and counts are written, and the last change is remembered.
@@ -37,16 +38,63 @@ pub fn location(config: &Config) -> Location {
 
 /// Runs the server until it is told to stop.
 pub fn run(config: Config) -> Result<(), Fault> {
+    let limits = Limits::new(
+        process::raise_descriptor_limit(),
+        config.public_connections_per_source,
+        config.public_idle_seconds,
+    );
+    if limits.is_lowered() {
+        tracing::warn!(
+            connections = limits.connections,
+            "the limit of open files is low, so the public listener serves this many connections at once; raise it (LimitNOFILE=65536 in a systemd unit)"
+        );
+    }
+    if let Err(error) = process::protect_memory() {
+        tracing::warn!("cannot keep memory out of core dumps: {error}");
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .thread_name("public")
         .build()?;
-    runtime.block_on(serve(config))
+    let outcome = runtime.block_on(serve(config, limits));
+    // A start that was given up may still be reading the store.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    outcome
 }
 
-async fn serve(config: Config) -> Result<(), Fault> {
+/// The signals that end the server or make it read its certificates again.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+}
+
+impl Signals {
+    /// From now on none of them ends the process by itself.
+    fn install() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hang_up: signal(SignalKind::hangup())?,
+        })
+    }
+
+    /// Returns when the server is told to end.
+    async fn end(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+async fn serve(config: Config, limits: Limits) -> Result<(), Fault> {
+    // First: a process that is the first of its container ignores signals it has no handler for, and every other would
+    // be ended by SIGHUP.
+    let mut signals = Signals::install()?;
     // Both ends of TLS use one provider; a second start in the same process finds it set.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    data_dir::must_be_meant(&config.data_dir, config.data_dir_named)?;
     let directory = DataDir::open(&config.data_dir)?;
     data_dir::remove(&directory.file(data_dir::LISTENING))?;
     let tls = |files: &Option<crate::config::TlsFiles>| -> Result<Option<Arc<Tls>>, Fault> {
@@ -65,11 +113,10 @@ async fn serve(config: Config) -> Result<(), Fault> {
             .map_err(|error| format!("cannot listen on {}: {error}", socket.path.display()))
     });
     let unix = unix.transpose()?;
-    let keyring = Arc::new(data_dir::keyring(&config.digest_keys, true)?);
     let seen = directory.seen()?;
     must_be_there(&location(&config), seen.is_some())?;
     let options = Options {
-        keyring: Arc::clone(&keyring),
+        keys: keys(&config)?,
         clock: Arc::new(SystemClock),
         node: NodeIdentity {
             id: directory.node_id()?,
@@ -80,11 +127,28 @@ async fn serve(config: Config) -> Result<(), Fault> {
         term: TERM,
         replicas_before: directory.file(data_dir::REPLICAS).exists(),
     };
-    let (store, writer) = Store::open(&location(&config), options).await?;
+    let place = location(&config);
+    let opened = tokio::select! {
+        opened = Store::open(&place, options) => opened,
+        () = signals.end() => {
+            tracing::info!("stopped before the store was open");
+            return Ok(());
+        }
+    };
+    let (store, writer) = opened.map_err(|error| named(error, &config))?;
     let epoch = store.head_at_open().epoch;
-    let app = Arc::new(App::new(store, keyring, config));
-    let post = notices::Post::open(&app)?;
-    bootstrap::first_admin_key(&app, &directory).await?;
+    // What was seen expired before this start stays so, whatever the machine's clock says now.
+    SystemClock.not_before(store.head_at_open().clock);
+    let app = Arc::new(App::new(store, config));
+    let post = match prepare(&app, &directory).await {
+        Ok(post) => post,
+        Err(fault) => {
+            // The node signs off, or the next start would wait for this one's lease to end.
+            drop(app);
+            tokio::task::spawn_blocking(move || writer.join()).await?;
+            return Err(fault);
+        }
+    };
 
     let (stop, stopped) = watch::channel(false);
     let mut threads = Vec::new();
@@ -101,6 +165,7 @@ async fn serve(config: Config) -> Result<(), Fault> {
     let public = tokio::spawn(public::serve(
         Arc::clone(&app),
         Listener::new(socket, public_tls.clone())?,
+        limits,
         stopped,
     ));
 
@@ -132,10 +197,15 @@ async fn serve(config: Config) -> Result<(), Fault> {
         &directory.file(data_dir::LISTENING),
         format!("{addresses}\n").as_bytes(),
     )?;
+    if app.config.public_url.is_none() && app.config.issuer.is_none() {
+        tracing::warn!(
+            "links and OAuth metadata name the host of each request; set public_url to the address this server is reached at"
+        );
+    }
     let (change, _) = app.store.numbers();
     tracing::info!(public = %public_address, internal = %internal_address, clients = app.replica().client_count(), change, "serving");
 
-    let outcome = until_stopped(&app, &directory, epoch, [public_tls, internal_tls]).await;
+    let outcome = until_stopped(&app, &directory, epoch, [public_tls, internal_tls], signals).await;
 
     tracing::info!(
         "stopping: no new requests, {} s for those under way",
@@ -164,6 +234,36 @@ async fn serve(config: Config) -> Result<(), Fault> {
     tokio::task::spawn_blocking(move || writer.join()).await?;
     tracing::info!(change, "stopped");
     outcome
+}
+
+/// What comes before the listeners, once the store is open.
+async fn prepare(app: &App, directory: &DataDir) -> Result<notices::Post, Fault> {
+    let post = notices::Post::open(app)?;
+    bootstrap::first_admin_key(app, directory).await?;
+    Ok(post)
+}
+
+/// The digest keys of this start; a key file is made only when the store turns out to be empty, or with
+/// `--new-digest-keys`.
+fn keys(config: &Config) -> Result<Keys, Fault> {
+    let path = config.digest_keys.clone();
+    Ok(Keys {
+        found: data_dir::find_keyring(&path)?.map(Arc::new),
+        make: Box::new(move |id| {
+            data_dir::make_keyring(&path, id).map_err(|error| error.to_string())
+        }),
+        replace: config.new_digest_keys,
+    })
+}
+
+/// A fault of the digest keys names their file.
+fn named(error: StoreError, config: &Config) -> Fault {
+    match error {
+        StoreError::DigestKeys(fault) => {
+            format!("{}: {fault}", config.digest_keys.display()).into()
+        }
+        other => other.into(),
+    }
 }
 
 /// Offers the console's first operator a link. That is a change like any other: after a restore it is answered only
@@ -222,19 +322,18 @@ async fn until_stopped(
     directory: &DataDir,
     epoch: uuid::Uuid,
     tls: [Option<Arc<Tls>>; 2],
+    mut signals: Signals,
 ) -> Result<(), Fault> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut hang_up = signal(SignalKind::hangup())?;
+    let mut dropped = 0;
     let mut tick = tokio::time::interval(HOUSEKEEPING);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut remembered = 0;
     let mut housekeeping = Housekeeping::default();
     loop {
         tokio::select! {
-            _ = terminate.recv() => return Ok(()),
-            _ = interrupt.recv() => return Ok(()),
-            _ = hang_up.recv() => {
+            _ = signals.terminate.recv() => return Ok(()),
+            _ = signals.interrupt.recv() => return Ok(()),
+            _ = signals.hang_up.recv() => {
                 for tls in tls.iter().flatten() {
                     match tls.reload() {
                         Ok(()) => tracing::info!("read the certificate again"),
@@ -243,6 +342,11 @@ async fn until_stopped(
                 }
             }
             _ = tick.tick() => {
+                let lost = crate::logs::dropped();
+                if lost > dropped {
+                    tracing::warn!(lines = lost - dropped, "log lines were dropped because nobody read them in time");
+                    dropped = lost;
+                }
                 let _ = housekeeping.tick(app).await;
                 let (change, _) = app.store.numbers();
                 if change != remembered {

@@ -1,9 +1,11 @@
-//! Slowing down those who guess. A failure is charged to the source address and the client or key it
-//! was aimed at together, so that a stranger elsewhere can't lock the true owner out.
+//! Slows down guessing, and limits how often one credential may call. A failed attempt is charged to the caller's
+//! network and the client, key or account it was aimed at, together: a caller elsewhere is not affected. What is charged
+//! is forgiven at a constant pace, so an entry is one instant: when all of it will be forgiven.
 
 use parking_lot::Mutex;
-use std::collections::HashMap;
-use std::net::IpAddr;
+use std::collections::{BTreeSet, HashMap};
+use std::hash::Hash;
+use std::net::{IpAddr, Ipv6Addr};
 use tokenward_core::time::{BootInstant, Clock};
 use uuid::Uuid;
 
@@ -12,134 +14,166 @@ const SECRETS: (f64, f64) = (20.0, 0.5);
 /// The same where it is a code of six digits, counted whoever guesses: 1,440 guesses a day among a million codes,
 /// three of which are good at a time.
 const CODES: (f64, f64) = (6.0, 1.0 / 60.0);
-/// Pairs remembered; beyond it all are forgotten, which favours the guesser for a moment but bounds
-/// the memory.
-const PAIRS_MAX: usize = 100_000;
+/// Failed sign-ins from one network, whatever address they name: a password tried on many accounts is slowed like
+/// many passwords tried on one. An office behind one address has room for its typing errors; right ones don't count.
+const NETWORKS: (f64, f64) = (40.0, 0.2);
+/// Entries remembered; some 20 MB. When it is full the entry that is forgiven soonest goes first: to end somebody's
+/// entry early, a caller needs this many others that are charged at least as much at the same time.
+const ENTRIES_MAX: usize = 100_000;
 
-/// Failed attempts by source and target.
-#[derive(Debug)]
-pub struct Throttle {
-    burst: f64,
-    per_second: f64,
-    buckets: Mutex<HashMap<(IpAddr, Uuid), Bucket>>,
-}
-
-impl Default for Throttle {
-    fn default() -> Self {
-        Self::with(SECRETS)
+/// The network a source is counted by: an IPv6 caller has a whole /64 to choose addresses from. Callers whose address is
+/// not known are counted together.
+#[must_use]
+pub fn network(source: Option<IpAddr>) -> Option<IpAddr> {
+    match source?.to_canonical() {
+        IpAddr::V6(address) => {
+            let network = u128::from(address) & !u128::from(u64::MAX);
+            Some(IpAddr::V6(Ipv6Addr::from(network)))
+        }
+        v4 => Some(v4),
     }
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Bucket {
-    failures: f64,
-    at: BootInstant,
+/// Failed attempts by source network and target.
+#[derive(Debug)]
+pub struct Throttle(Meter<(Option<IpAddr>, Uuid)>);
+
+impl Default for Throttle {
+    fn default() -> Self {
+        Self(Meter::new(SECRETS.0, SECRETS.1))
+    }
 }
 
 impl Throttle {
     /// For codes of six digits.
     #[must_use]
     pub fn for_codes() -> Self {
-        Self::with(CODES)
+        Self(Meter::new(CODES.0, CODES.1))
     }
 
-    fn with((burst, per_second): (f64, f64)) -> Self {
-        Self {
-            burst,
-            per_second,
-            buckets: Mutex::default(),
-        }
+    /// For failed sign-ins by network.
+    #[must_use]
+    pub fn for_networks() -> Self {
+        Self(Meter::new(NETWORKS.0, NETWORKS.1))
     }
 
     /// Seconds this source must wait before it may try this target again; 0 means go on.
     #[must_use]
-    pub fn wait_seconds(&self, source: IpAddr, target: Uuid, clock: &impl Clock) -> u64 {
-        let buckets = self.buckets.lock();
-        let bucket = buckets.get(&(source.to_canonical(), target));
-        bucket.map_or(0, |bucket| self.wait(*bucket, clock.boot()))
+    pub fn wait_seconds(&self, source: Option<IpAddr>, target: Uuid, clock: &impl Clock) -> u64 {
+        self.0.wait_seconds(&(network(source), target), clock)
     }
 
-    fn wait(&self, bucket: Bucket, now: BootInstant) -> u64 {
-        let over = bucket.now(now, self.per_second).failures - self.burst;
-        if over <= -1.0 {
-            0
-        } else {
-            ((over + 1.0) / self.per_second).ceil().max(1.0) as u64
-        }
-    }
-
-    /// Charges a failure.
-    pub fn failed(&self, source: IpAddr, target: Uuid, clock: &impl Clock) {
-        let now = clock.boot();
-        self.with_bucket(source, target, now, |bucket| bucket.failures += 1.0);
-    }
-
-    /// Charges a failure before the attempt, so that attempts side by side are counted one by one; or tells the seconds
-    /// to wait. What was no failure is given back: [`Throttle::forgive`].
-    pub fn charge(&self, source: IpAddr, target: Uuid, clock: &impl Clock) -> Result<(), u64> {
-        let now = clock.boot();
-        self.with_bucket(source, target, now, |bucket| {
-            let wait = self.wait(*bucket, now);
-            if wait > 0 {
-                return Err(wait);
-            }
-            bucket.failures += 1.0;
-            Ok(())
-        })
+    /// Charges a failure before the attempt, so that attempts side by side are counted one by one; or answers the seconds
+    /// to wait, and charges nothing. What was no failure is given back: [`Throttle::forgive`].
+    pub fn charge(
+        &self,
+        source: Option<IpAddr>,
+        target: Uuid,
+        clock: &impl Clock,
+    ) -> Result<(), u64> {
+        self.0.charge((network(source), target), clock)
     }
 
     /// Gives a charge back.
-    pub fn forgive(&self, source: IpAddr, target: Uuid, clock: &impl Clock) {
-        self.with_bucket(source, target, clock.boot(), |bucket| {
-            bucket.failures = (bucket.failures - 1.0).max(0.0);
-        });
-    }
-
-    fn with_bucket<T>(
-        &self,
-        source: IpAddr,
-        target: Uuid,
-        now: BootInstant,
-        act: impl FnOnce(&mut Bucket) -> T,
-    ) -> T {
-        let per_second = self.per_second;
-        let mut buckets = self.buckets.lock();
-        if buckets.len() >= PAIRS_MAX {
-            buckets.retain(|_, bucket| bucket.now(now, per_second).failures > 0.0);
-            if buckets.len() >= PAIRS_MAX {
-                buckets.clear();
-            }
-        }
-        let blank = Bucket {
-            failures: 0.0,
-            at: now,
-        };
-        let bucket = buckets
-            .entry((source.to_canonical(), target))
-            .or_insert(blank);
-        *bucket = bucket.now(now, per_second);
-        act(bucket)
+    pub fn forgive(&self, source: Option<IpAddr>, target: Uuid, clock: &impl Clock) {
+        self.0.forgive(&(network(source), target), clock);
     }
 }
 
-impl Bucket {
-    fn now(self, now: BootInstant, per_second: f64) -> Self {
-        let seconds = now.0.saturating_sub(self.at.0) as f64 / 1e9;
+/// Counts what is charged to each key, and says when the key has to wait.
+#[derive(Debug)]
+pub struct Meter<K> {
+    /// Nanoseconds in which one charge is forgiven.
+    each: u64,
+    /// Nanoseconds in which a whole burst is forgiven.
+    burst: u64,
+    entries: Mutex<Entries<K>>,
+}
+
+#[derive(Debug)]
+struct Entries<K> {
+    /// When each key's charges are all forgiven, in nanoseconds of the boot clock.
+    ends: HashMap<K, u64>,
+    /// The same, those that end soonest first.
+    order: BTreeSet<(u64, K)>,
+}
+
+impl<K: Copy + Ord + Hash> Meter<K> {
+    /// Allows `burst` charges at once, and `per_second` for ever.
+    #[must_use]
+    pub fn new(burst: f64, per_second: f64) -> Self {
+        let each = (1e9 / per_second).ceil().max(1.0);
         Self {
-            failures: (self.failures - seconds * per_second).max(0.0),
-            at: now,
+            each: each as u64,
+            burst: (each * burst.max(1.0)) as u64,
+            entries: Mutex::new(Entries {
+                ends: HashMap::new(),
+                order: BTreeSet::new(),
+            }),
+        }
+    }
+
+    /// Seconds until `key` may be charged again; 0 means now.
+    #[must_use]
+    pub fn wait_seconds(&self, key: &K, clock: &impl Clock) -> u64 {
+        let end = self.entries.lock().ends.get(key).copied();
+        end.map_or(0, |end| self.wait(end, clock.boot()))
+    }
+
+    fn wait(&self, end: u64, now: BootInstant) -> u64 {
+        let charged = end.saturating_sub(now.0);
+        (charged + self.each)
+            .saturating_sub(self.burst)
+            .div_ceil(1_000_000_000)
+    }
+
+    /// Charges `key` once; or answers the seconds to wait, and charges nothing.
+    pub fn charge(&self, key: K, clock: &impl Clock) -> Result<(), u64> {
+        let now = clock.boot();
+        let mut entries = self.entries.lock();
+        let end = entries.ends.get(&key).copied().unwrap_or(0).max(now.0);
+        match self.wait(end, now) {
+            0 => entries.put(key, end + self.each, now),
+            wait => return Err(wait),
+        }
+        Ok(())
+    }
+
+    /// Gives a charge back.
+    pub fn forgive(&self, key: &K, clock: &impl Clock) {
+        let now = clock.boot();
+        let mut entries = self.entries.lock();
+        if let Some(end) = entries.ends.get(key).copied() {
+            entries.put(*key, end.saturating_sub(self.each), now);
+        }
+    }
+}
+
+impl<K: Copy + Ord + Hash> Entries<K> {
+    /// Sets when a key's charges are forgiven, and forgets what is forgiven by now.
+    fn put(&mut self, key: K, end: u64, now: BootInstant) {
+        if let Some(before) = self.ends.insert(key, end) {
+            self.order.remove(&(before, key));
+        }
+        self.order.insert((end, key));
+        while let Some(&(end, soonest)) = self.order.first()
+            && (end <= now.0 || self.order.len() > ENTRIES_MAX)
+        {
+            self.order.pop_first();
+            self.ends.remove(&soonest);
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use std::sync::atomic::{AtomicU64, Ordering};
     use tokenward_core::time::Timestamp;
 
+    /// A clock that stands until it is moved, in nanoseconds.
     #[derive(Default)]
-    struct Hand(AtomicU64);
+    pub(crate) struct Hand(pub(crate) AtomicU64);
     impl Clock for Hand {
         fn wall(&self) -> Timestamp {
             Timestamp(0)
@@ -149,27 +183,45 @@ mod tests {
         }
     }
 
+    fn address(text: &str) -> Option<IpAddr> {
+        Some(text.parse().unwrap())
+    }
+
     #[test]
     fn guessing_is_slowed_only_for_the_guesser() {
         let (throttle, clock) = (Throttle::default(), Hand::default());
-        let (here, there) = ("192.0.2.1".parse().unwrap(), "192.0.2.2".parse().unwrap());
+        let (here, there) = (address("192.0.2.1"), address("192.0.2.2"));
         let target = Uuid::from_u128(1);
         for _ in 0..20 {
             assert_eq!(throttle.wait_seconds(here, target, &clock), 0);
-            throttle.failed(here, target, &clock);
+            assert_eq!(throttle.charge(here, target, &clock), Ok(()));
         }
         assert!(throttle.wait_seconds(here, target, &clock) > 0);
-        assert!(throttle.wait_seconds("::ffff:192.0.2.1".parse().unwrap(), target, &clock) > 0);
+        assert!(throttle.wait_seconds(address("::ffff:192.0.2.1"), target, &clock) > 0);
         assert_eq!(throttle.wait_seconds(there, target, &clock), 0);
+        assert_eq!(throttle.wait_seconds(None, target, &clock), 0);
         assert_eq!(throttle.wait_seconds(here, Uuid::from_u128(2), &clock), 0);
         clock.0.store(10_000_000_000, Ordering::Relaxed);
         assert_eq!(throttle.wait_seconds(here, target, &clock), 0);
     }
 
     #[test]
+    fn ipv6_addresses_of_one_64_are_one_source() {
+        let (throttle, clock) = (Throttle::default(), Hand::default());
+        let target = Uuid::from_u128(1);
+        let charged = (0..100).filter(|n| {
+            let source = address(&format!("2001:db8:1:2::{n:x}"));
+            throttle.charge(source, target, &clock).is_ok()
+        });
+        assert_eq!(charged.count(), 20);
+        let next = address("2001:db8:1:3::1");
+        assert_eq!(throttle.charge(next, target, &clock), Ok(()));
+    }
+
+    #[test]
     fn attempts_side_by_side_are_counted_and_successes_given_back() {
         let (throttle, clock) = (Throttle::for_codes(), Hand::default());
-        let (here, target) = ("192.0.2.1".parse().unwrap(), Uuid::from_u128(1));
+        let (here, target) = (address("192.0.2.1"), Uuid::from_u128(1));
         // All of them begin before any has ended.
         let begun = (0..100).filter(|_| throttle.charge(here, target, &clock).is_ok());
         assert_eq!(begun.count(), 6);
@@ -177,5 +229,37 @@ mod tests {
         throttle.forgive(here, target, &clock);
         assert_eq!(throttle.charge(here, target, &clock), Ok(()));
         assert!(throttle.charge(here, target, &clock).is_err());
+    }
+
+    #[test]
+    fn a_flood_of_other_targets_resets_no_ones_entry() {
+        let (throttle, clock) = (Throttle::default(), Hand::default());
+        let (here, target) = (address("192.0.2.1"), Uuid::from_u128(u128::MAX));
+        while throttle.charge(here, target, &clock).is_ok() {}
+        let wait = throttle.wait_seconds(here, target, &clock);
+        assert!(wait > 0);
+        // Each twice, at one instant: nothing is forgiven meanwhile.
+        for n in 0..ENTRIES_MAX as u128 * 2 {
+            let _ = throttle.charge(here, Uuid::from_u128(n / 2 + 1), &clock);
+        }
+        for n in 0..ENTRIES_MAX as u128 {
+            let _ = throttle.charge(here, Uuid::from_u128(n + 1_000_000), &clock);
+        }
+        assert_eq!(throttle.wait_seconds(here, target, &clock), wait);
+        let entries = throttle.0.entries.lock();
+        assert_eq!(entries.ends.len(), ENTRIES_MAX);
+        assert_eq!(entries.order.len(), ENTRIES_MAX);
+    }
+
+    #[test]
+    fn forgiven_entries_are_forgotten() {
+        let (throttle, clock) = (Throttle::default(), Hand::default());
+        for n in 0..1000 {
+            let _ = throttle.charge(None, Uuid::from_u128(n), &clock);
+        }
+        clock.0.store(3_000_000_000, Ordering::Relaxed);
+        let _ = throttle.charge(None, Uuid::from_u128(5), &clock);
+        let entries = throttle.0.entries.lock();
+        assert_eq!((entries.ends.len(), entries.order.len()), (1, 1));
     }
 }

@@ -1,6 +1,7 @@
 //! Who used a token last: noted in memory by the checks, written in batches, never a write per check.
 //! A crash loses at most what is held here, and nothing else.
 
+use crate::addresses;
 use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::net::IpAddr;
@@ -17,7 +18,7 @@ const EVERY_SECONDS: u32 = 60;
 const HELD_MAX: usize = 65_536;
 
 /// A use as a check notes it: as little work as can be.
-type Noted = (u32, Timestamp, IpAddr, ProductNo);
+type Noted = (u32, Timestamp, Option<IpAddr>, ProductNo);
 
 /// Uses not yet written, or written so lately that who has just read the store may not have seen them.
 #[derive(Debug, Default)]
@@ -38,7 +39,7 @@ struct Held {
 
 impl Usage {
     /// Notes a permitted use.
-    pub fn note(&self, replica: &Replica, permit: &Permit, address: IpAddr) {
+    pub fn note(&self, replica: &Replica, permit: &Permit, address: Option<IpAddr>) {
         let seconds = u32::try_from(permit.checked_at().unix_seconds()).unwrap_or(0);
         if replica.note_use(permit.client_no(), seconds, EVERY_SECONDS)
             && !self.full.load(Ordering::Relaxed)
@@ -104,7 +105,7 @@ fn described((client, at, address, product): Noted) -> Use {
     Use {
         client: ClientNo(client),
         at,
-        source: address.to_string(),
+        source: addresses::text(address),
         product,
     }
 }
@@ -117,7 +118,7 @@ mod tests {
     fn a_use_is_told_of_while_it_is_written() {
         let usage = Usage::default();
         let noted = |client, micros| {
-            let address = IpAddr::from([10, 0, 0, 7]);
+            let address = Some(IpAddr::from([10, 0, 0, 7]));
             (client, Timestamp(micros), address, ProductNo(0))
         };
         let told = |client| usage.pending(ClientNo(client)).map(|told| told.at.0);

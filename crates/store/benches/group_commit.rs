@@ -125,7 +125,7 @@ async fn generate_one(store: &Store<common::RealClock>, client: u32, random: u64
     let id = common::client_id(client);
     let caller = Caller {
         secret: secret(client),
-        source: [10, 1, 2, 3].into(),
+        source: Some([10, 1, 2, 3].into()),
         host_environment: None,
     };
     let keyring = Arc::clone(store.replica().keyring());
@@ -142,7 +142,7 @@ async fn generate_one(store: &Store<common::RealClock>, client: u32, random: u64
         let audit = vec![Entry {
             at: view.now,
             actor: Actor::ClientSecret(id, 1),
-            source: Some(caller.source),
+            source: caller.source,
             action: "token.generate",
             workspace: Some(state.workspace.id),
             client: Some(id),

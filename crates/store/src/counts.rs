@@ -34,10 +34,12 @@ pub enum Outcome {
     AddressNotAllowed,
     /// Denied: a real token of the other environment.
     EnvironmentMismatch,
+    /// The live token was returned to the holder of the secret; no check.
+    Returned,
 }
 
 /// Every outcome, at the place that is its number in the tables: one may be added, none moved.
-const OUTCOMES: [Outcome; 10] = [
+const OUTCOMES: [Outcome; 11] = [
     Outcome::Permitted,
     Outcome::Generated,
     Outcome::Superseded,
@@ -48,6 +50,7 @@ const OUTCOMES: [Outcome; 10] = [
     Outcome::ProductNotAllowed,
     Outcome::AddressNotAllowed,
     Outcome::EnvironmentMismatch,
+    Outcome::Returned,
 ];
 
 impl Outcome {
@@ -73,6 +76,12 @@ impl Outcome {
         }
     }
 
+    /// Whether it is what became of a check.
+    #[must_use]
+    pub fn is_check(self) -> bool {
+        !matches!(self, Self::Generated | Self::Returned)
+    }
+
     /// Its word for programs: a denial's is the code that the caller is told.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -87,6 +96,7 @@ impl Outcome {
             Self::ProductNotAllowed => "PRODUCT_NOT_ALLOWED",
             Self::AddressNotAllowed => "ADDRESS_NOT_ALLOWED",
             Self::EnvironmentMismatch => "ENVIRONMENT_MISMATCH",
+            Self::Returned => "RETURNED",
         }
     }
 

@@ -71,6 +71,12 @@ pub struct Totp {
     pub last_step: u64,
 }
 
+/// The context an authenticator app's secret is sealed in: it opens for this member only.
+#[must_use]
+pub fn app_context(member: Uuid) -> String {
+    format!("authenticator app of member {member}")
+}
+
 /// A passkey (WebAuthn credential).
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -219,6 +225,9 @@ pub(crate) const SELECT_INVITATIONS: &str =
     "SELECT id, digest, email, role, created_at, expires_at, invited_by FROM invitation";
 pub(crate) const SELECT_SESSIONS: &str =
     "SELECT digest, id, member, created_at, seen_at, proved_at, source, agent FROM session";
+pub(crate) const SESSION_BY_ID: &str =
+    "SELECT digest, id, member, created_at, seen_at, proved_at, source, agent
+    FROM session WHERE id = $1";
 
 /// What a record does to the tables.
 pub(crate) fn statements(record: &Record) -> Vec<Statement> {
@@ -301,12 +310,12 @@ pub(crate) fn statements(record: &Record) -> Vec<Statement> {
     }
 }
 
-fn json(value: &impl Serialize) -> Value {
+pub(crate) fn json(value: &impl Serialize) -> Value {
     // Plain data with string keys: serialising cannot fail.
     serde_json::to_string(value).unwrap_or_default().into()
 }
 
-fn from_json<T: for<'a> Deserialize<'a>>(text: &str) -> Result<T, StoreError> {
+pub(crate) fn from_json<T: for<'a> Deserialize<'a>>(text: &str) -> Result<T, StoreError> {
     serde_json::from_str(text).map_err(|error| StoreError::Damaged(error.to_string()))
 }
 

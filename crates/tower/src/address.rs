@@ -3,12 +3,10 @@
 
 use http::HeaderMap;
 use ipnet::IpNet;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 
 /// Most hops followed; more are a trick, not a network.
 const HOPS_MAX: usize = 32;
-/// What an unreadable hop becomes: an address in no allowed network, so that it fails closed.
-pub(crate) const NOWHERE: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
 /// The other end of a connection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -16,7 +14,7 @@ pub enum Peer {
     /// A network address.
     Network(IpAddr),
     /// Another process of this machine, at a unix socket whose file says who may use it: it is
-    /// believed, and its caller is nowhere unless it says where.
+    /// believed, and its caller's address is unknown unless it says it.
     SameMachine,
 }
 
@@ -26,32 +24,29 @@ impl From<IpAddr> for Peer {
     }
 }
 
-/// The caller's address.
+/// Returns the caller's address; none when a trusted proxy does not name a readable one. An unknown address is in no
+/// list of networks that is not empty ([`tokenward_core::restrictions::Networks::hold`]).
 #[must_use]
-pub fn caller(peer: impl Into<Peer>, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
+pub fn caller(peer: impl Into<Peer>, headers: &HeaderMap, trusted: &[IpNet]) -> Option<IpAddr> {
     let mut address = match peer.into() {
-        Peer::SameMachine => NOWHERE,
+        Peer::SameMachine => None,
         Peer::Network(address) => {
             let address = address.to_canonical();
             if !is_trusted(address, trusted) {
-                return address;
+                return Some(address);
             }
-            address
+            Some(address)
         }
     };
     let mut hops = 0;
     // Several header lines are one list, in order.
     for value in headers.get_all("x-forwarded-for").iter().rev() {
-        let Ok(text) = value.to_str() else {
-            return NOWHERE;
-        };
+        let text = value.to_str().ok()?;
         for hop in text.rsplit(',') {
             hops += 1;
-            let Some(parsed) = parse_hop(hop.trim()).filter(|_| hops <= HOPS_MAX) else {
-                return NOWHERE;
-            };
-            address = parsed;
-            if !is_trusted(address, trusted) {
+            let parsed = parse_hop(hop.trim()).filter(|_| hops <= HOPS_MAX)?;
+            address = Some(parsed);
+            if !is_trusted(parsed, trusted) {
                 return address;
             }
         }
@@ -63,7 +58,8 @@ fn is_trusted(address: IpAddr, trusted: &[IpNet]) -> bool {
     trusted.iter().any(|net| net.contains(&address))
 }
 
-/// An address, perhaps in brackets, perhaps with a port.
+/// Reads an address, perhaps in brackets, perhaps with a port. The unspecified address is no caller's, and an IPv6
+/// zone is of one machine only: both count as unreadable.
 fn parse_hop(text: &str) -> Option<IpAddr> {
     let address = match text.parse::<IpAddr>() {
         Ok(address) => address,
@@ -72,7 +68,7 @@ fn parse_hop(text: &str) -> Option<IpAddr> {
             Err(_) => text.strip_prefix('[')?.strip_suffix(']')?.parse().ok()?,
         },
     };
-    Some(address.to_canonical())
+    Some(address.to_canonical()).filter(|address| !address.is_unspecified())
 }
 
 #[cfg(test)]
@@ -87,7 +83,8 @@ mod tests {
         let trusted: Vec<IpNet> = trusted.iter().map(|net| net.parse().unwrap()).collect();
         let peer: IpAddr = peer.parse().unwrap();
         let got = caller(peer, &headers, &trusted);
-        assert_eq!(got.to_string(), expect, "{peer} {forwarded:?}");
+        let got = got.map_or_else(|| "unknown".to_owned(), |address| address.to_string());
+        assert_eq!(got, expect, "{peer} {forwarded:?}");
     }
 
     #[test]
@@ -134,26 +131,30 @@ mod tests {
             }
             let trusted: Vec<IpNet> = trusted.iter().map(|net| net.parse().unwrap()).collect();
             let got = caller(Peer::SameMachine, &headers, &trusted);
-            assert_eq!(got.to_string(), expect, "{forwarded:?}");
+            let got = got.map_or_else(|| "unknown".to_owned(), |address| address.to_string());
+            assert_eq!(got, expect, "{forwarded:?}");
         };
         check(&["198.51.100.7"], &[], "198.51.100.7");
         check(&["10.9.9.9, 198.51.100.7"], &[], "198.51.100.7");
         check(&["198.51.100.7, 10.0.0.2"], &["10.0.0.0/8"], "198.51.100.7");
-        check(&[], &["0.0.0.0/0"], "0.0.0.0");
-        check(&["unknown"], &[], "0.0.0.0");
+        check(&[], &["0.0.0.0/0"], "unknown");
+        check(&["unknown"], &[], "unknown");
     }
 
     #[test]
-    fn what_cannot_be_read_is_nowhere() {
+    fn an_unreadable_hop_is_an_unknown_address() {
         let trusted = &["127.0.0.0/8"];
-        check("127.0.0.1", &["unknown"], trusted, "0.0.0.0");
-        check("127.0.0.1", &["10.0.0.1,"], trusted, "0.0.0.0");
-        check("127.0.0.1", &[""], trusted, "0.0.0.0");
+        check("127.0.0.1", &["unknown"], trusted, "unknown");
+        check("127.0.0.1", &["10.0.0.1,"], trusted, "unknown");
+        check("127.0.0.1", &[""], trusted, "unknown");
+        check("127.0.0.1", &["0.0.0.0"], trusted, "unknown");
+        check("127.0.0.1", &["::"], trusted, "unknown");
+        check("127.0.0.1", &["2001:db8::1%eth0"], trusted, "unknown");
         check(
             "127.0.0.1",
             &[&vec!["127.0.0.1"; 40].join(",")],
             trusted,
-            "0.0.0.0",
+            "unknown",
         );
     }
 }

@@ -97,8 +97,8 @@ impl Checker {
         self
     }
 
-    /// The caller's address. Unknown, it is in no network, and tokens bound to networks are refused.
-    pub(crate) fn address(&self, headers: &HeaderMap, extensions: &Extensions) -> IpAddr {
+    /// Returns the caller's address. An unknown one is in no network: tokens bound to networks are refused.
+    pub(crate) fn address(&self, headers: &HeaderMap, extensions: &Extensions) -> Option<IpAddr> {
         let own = extensions.get::<PeerAddr>().map(|peer| peer.0);
         #[cfg(feature = "axum")]
         let own = own.or_else(|| {
@@ -106,9 +106,7 @@ impl Checker {
             info.map(|info| info.0.ip())
         });
         // Whoever is not known is no trusted proxy either.
-        own.map_or(address::NOWHERE, |own| {
-            address::caller(own, headers, &self.trusted)
-        })
+        address::caller(own?, headers, &self.trusted)
     }
 
     /// Decides about a request with these headers and extensions.
@@ -132,7 +130,12 @@ impl Checker {
 
     /// Decides by a replica, without waiting.
     #[inline]
-    pub(crate) fn by(&self, replica: &Replica, headers: &HeaderMap, address: IpAddr) -> Verdict {
+    pub(crate) fn by(
+        &self,
+        replica: &Replica,
+        headers: &HeaderMap,
+        address: Option<IpAddr>,
+    ) -> Verdict {
         let facts = Facts {
             environment: self.environment,
             product: &self.product,

@@ -60,7 +60,7 @@ impl Node {
         environment: Environment,
         product: &Arc<str>,
         tokens: &[&str],
-        address: IpAddr,
+        address: Option<IpAddr>,
     ) -> Verdict {
         let asked = self.exchange(environment, product, tokens, address);
         match tokio::time::timeout(PATIENCE, asked).await {
@@ -76,7 +76,7 @@ impl Node {
         environment: Environment,
         product: &str,
         tokens: &[&str],
-        address: IpAddr,
+        address: Option<IpAddr>,
     ) -> Result<Response<()>, NoAnswer> {
         loop {
             let kept = self.idle.lock().pop();
@@ -85,9 +85,11 @@ impl Node {
                 Some(kept) => kept,
                 None => self.connect().await?,
             };
+            // RFC 7239 calls it so, and the node reads it as no address.
+            let address = address.map_or_else(|| "unknown".to_owned(), |known| known.to_string());
             let mut request = Request::get(format!("/check/{}/{product}", environment.as_str()))
                 .header(header::HOST, self.endpoint.host())
-                .header("x-forwarded-for", address.to_string())
+                .header("x-forwarded-for", address)
                 .body(Empty::new())
                 .map_err(|_| NoAnswer)?;
             for token in tokens {

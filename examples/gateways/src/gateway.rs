@@ -118,6 +118,13 @@ pub const CACHING: Kind = Kind {
     start: nginx_caching,
 };
 
+/// nginx that asks two servers in turn: here one Tokenward by two ways.
+pub const NGINX_TWICE: Kind = Kind {
+    name: "nginx with two servers",
+    asks: true,
+    start: nginx_twice,
+};
+
 /// For the benchmarks: what a gateway does when it need not ask.
 pub const NGINX_UNASKED: Kind = Kind {
     name: "nginx without a check",
@@ -236,10 +243,24 @@ fn nginx(places: &Places) -> Running {
 }
 
 fn nginx_unix(places: &Places) -> Running {
-    let server = |at: &str| format!("    server {at};");
+    let server = |at: &str| format!("    server {at} max_fails=0;");
     let from = server(&format!("127.0.0.1:{TOKENWARD_PORT}"));
     let to = server(&format!("unix:{}", places.tokenward_unix.display()));
     nginx_with(places, &[(from, to)])
+}
+
+fn nginx_twice(places: &Places) -> Running {
+    let tcp = format!("    server 127.0.0.1:{TOKENWARD_PORT}");
+    let port = places.tokenward.port();
+    let unix = places.tokenward_unix.display();
+    // What follows the address in the recipe stays behind the second server.
+    let flags = include_str!("../nginx/tokenward-upstream.conf")
+        .lines()
+        .find_map(|line| line.strip_prefix(tcp.as_str()))
+        .expect("the recipe's server")
+        .to_owned();
+    let both = format!("    server unix:{unix}{flags}\n    server 127.0.0.1:{port}");
+    nginx_with(places, &[(tcp, both)])
 }
 
 fn nginx_caching(places: &Places) -> Running {

@@ -20,6 +20,7 @@ use crate::environment;
 use crate::issuer::{Issuer, Kind};
 use crate::secret::{SecretFile, SecretSource, SecretVariable, SystemdCredential};
 use crate::{Policy, TokenSource};
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -52,8 +53,9 @@ pub struct Parts {
     pub source: TokenSource,
     /// The file with the bare token, where a destination keeps one.
     pub token_file: Option<PathBuf>,
-    /// The environment variable of the client secret, where it comes from one: not for others to inherit.
-    pub secret_variable: Option<String>,
+    /// The environment variables that hold a client secret, of any client of the configuration: no child process of
+    /// the agent inherits them.
+    pub secret_variables: Arc<[String]>,
 }
 
 impl Config {
@@ -94,9 +96,21 @@ pub(super) fn resolve(written: Written, folder: &Path) -> Result<Config, String>
         return Err("no client is configured; add a table [client.ALIAS]".to_owned());
     }
     let mut clients = BTreeMap::new();
+    let secrets = written.client.values().map(|client| &client.secret);
+    let withheld: Arc<[String]> = secrets
+        .filter_map(|secret| match secret {
+            Secret::Environment(name) => Some(name.clone()),
+            _ => None,
+        })
+        .collect();
+    let around = Around {
+        folder,
+        withheld: &withheld,
+        vaults: &RefCell::default(),
+    };
     for (alias, client) in written.client {
         let parts =
-            parts(&alias, &client, folder).map_err(|what| format!("client.{alias}: {what}"))?;
+            parts(&alias, &client, &around).map_err(|what| format!("client.{alias}: {what}"))?;
         clients.insert(alias, parts);
     }
     Ok(Config {
@@ -119,13 +133,36 @@ fn loopback(text: &str) -> Result<SocketAddr, String> {
     }
 }
 
-fn parts(alias: &str, client: &Client, folder: &Path) -> Result<Parts, String> {
+/// What the parts of all clients have in common.
+#[derive(Clone, Copy)]
+struct Around<'a> {
+    /// Relative paths begin here.
+    folder: &'a Path,
+    /// The environment variables that no child process gets.
+    withheld: &'a Arc<[String]>,
+    /// The connections made so far: one login serves all that log in alike.
+    vaults: &'a RefCell<Vec<(VaultKey, Arc<Connection>)>>,
+}
+
+/// What tells two logins to Vault apart.
+#[derive(PartialEq)]
+struct VaultKey {
+    address: String,
+    namespace: Option<String>,
+    login: Login,
+    authority_file: Option<PathBuf>,
+    redirect_hosts: Vec<String>,
+    answer_limit: Duration,
+}
+
+fn parts(alias: &str, client: &Client, around: &Around<'_>) -> Result<Parts, String> {
+    let folder = around.folder;
     let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_".contains(letter);
     if alias.is_empty() || alias.len() > 64 || !alias.chars().all(plain) {
         return Err("an alias has letters, digits, - and _".to_owned());
     }
     let policy = policy(client)?;
-    let secret = secret(&client.secret, folder, policy.answer_limit)?;
+    let secret = secret(&client.secret, around, policy.answer_limit)?;
     let authority = authority(client.authority_file.as_deref(), folder)?;
     let kind = match client.server_kind {
         ServerKind::Tokenward => Kind::Tokenward,
@@ -141,7 +178,7 @@ fn parts(alias: &str, client: &Client, folder: &Path) -> Result<Parts, String> {
     .map_err(|error| format!("server: {error}"))?;
     let mut places = Vec::new();
     for (nth, place) in client.destination.iter().enumerate() {
-        let made = destination(place, folder, policy.answer_limit)
+        let made = destination(place, around, policy.answer_limit)
             .map_err(|what| format!("destination {}: {what}", nth + 1))?;
         places.push(made);
     }
@@ -171,10 +208,7 @@ fn parts(alias: &str, client: &Client, folder: &Path) -> Result<Parts, String> {
             } => Some(folder.join(place).join(name)),
             _ => None,
         }),
-        secret_variable: match &client.secret {
-            Secret::Environment(name) => Some(name.clone()),
-            _ => None,
-        },
+        secret_variables: around.withheld.clone(),
     })
 }
 
@@ -208,15 +242,16 @@ fn duration(name: &str, seconds: f64) -> Result<Duration, String> {
 
 fn secret(
     written: &Secret,
-    folder: &Path,
+    around: &Around<'_>,
     answer_limit: Duration,
 ) -> Result<Arc<dyn SecretSource>, String> {
+    let folder = around.folder;
     Ok(match written {
         Secret::File(path) => Arc::new(SecretFile(folder.join(path))),
         Secret::Credential(name) => Arc::new(SystemdCredential(name.clone())),
         Secret::Environment(name) => Arc::new(SecretVariable(name.clone())),
         Secret::Vault(at) => Arc::new(VaultSecret {
-            connection: Arc::new(vault(at, folder, answer_limit)?),
+            connection: vault(at, around, answer_limit)?,
             mount: mount(at),
             path: at.path.clone(),
         }),
@@ -225,9 +260,10 @@ fn secret(
 
 fn destination(
     written: &Place,
-    folder: &Path,
+    around: &Around<'_>,
     answer_limit: Duration,
 ) -> Result<Arc<dyn Destination>, String> {
+    let folder = around.folder;
     Ok(match written {
         Place::File { path } => Arc::new(FileHome::new(folder.join(path))),
         Place::Dotenv { path, variable } => {
@@ -261,10 +297,11 @@ fn destination(
             if name.is_empty() || name.starts_with('.') || !name.chars().all(plain) {
                 return Err("name: a credential's name has letters, digits, - _ and .".to_owned());
             }
-            Arc::new(CredentialsFolder::new(&folder.join(place), name, *encrypt))
+            let home = CredentialsFolder::new(&folder.join(place), name, *encrypt);
+            Arc::new(home.withholding(around.withheld.clone()))
         }
         Place::Vault(at) => Arc::new(VaultHome::new(
-            Arc::new(vault(at, folder, answer_limit)?),
+            vault(at, around, answer_limit)?,
             &mount(at),
             &at.path,
         )),
@@ -309,7 +346,8 @@ fn destination(
             if command.is_empty() {
                 return Err("command: name a program".to_owned());
             }
-            Arc::new(PluginHome::new(command.clone(), answer_limit))
+            let home = PluginHome::new(command.clone(), answer_limit);
+            Arc::new(home.withholding(around.withheld.clone()))
         }
     })
 }
@@ -319,7 +357,24 @@ fn mount(written: &Vault) -> String {
     written.mount.clone().unwrap_or_else(|| "secret".to_owned())
 }
 
-fn vault(written: &Vault, folder: &Path, answer_limit: Duration) -> Result<Connection, String> {
+fn vault(
+    written: &Vault,
+    around: &Around<'_>,
+    answer_limit: Duration,
+) -> Result<Arc<Connection>, String> {
+    let folder = around.folder;
+    let key = VaultKey {
+        address: written.address.clone(),
+        namespace: written.namespace.clone(),
+        login: written.login.clone(),
+        authority_file: written.authority_file.clone(),
+        redirect_hosts: written.redirect_hosts.clone(),
+        answer_limit,
+    };
+    let mut made = around.vaults.borrow_mut();
+    if let Some((_, connection)) = made.iter().find(|(known, _)| *known == key) {
+        return Ok(connection.clone());
+    }
     let or =
         |given: &Option<String>, usual: &str| given.clone().unwrap_or_else(|| usual.to_owned());
     let login = match &written.login {
@@ -347,15 +402,17 @@ fn vault(written: &Vault, folder: &Path, answer_limit: Duration) -> Result<Conne
         },
     };
     let authority = authority(written.authority_file.as_deref(), folder)?;
-    let namespace = written.namespace.clone();
-    Connection::new(
+    let connection = Connection::new(
         &written.address,
-        namespace,
+        written.namespace.clone(),
         login,
         authority.as_deref(),
         answer_limit,
     )
-    .map_err(|error| format!("address: {error}"))
+    .map_err(|error| format!("address: {error}"))?;
+    let connection = Arc::new(connection.redirecting_to(written.redirect_hosts.clone()));
+    made.push((key, connection.clone()));
+    Ok(connection)
 }
 
 /// A further certificate authority.
@@ -381,8 +438,7 @@ fn lock_file(alias: &str, client: &Client, folder: &Path) -> Option<PathBuf> {
 fn runtime_folder() -> Option<PathBuf> {
     ["RUNTIME_DIRECTORY", "XDG_RUNTIME_DIR"]
         .into_iter()
-        .filter_map(environment::raw)
-        .map(PathBuf::from)
+        .filter_map(environment::path)
         .find(|path| path.is_absolute() && path.is_dir())
 }
 

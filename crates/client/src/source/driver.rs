@@ -4,7 +4,9 @@
 
 use super::Shared;
 use crate::destination::{Held, Home, Lease, LeaseWish, Leasing, Trouble};
-use crate::protocol::{Action, Entry, Event, Judgement, Leased, Moment, Outcome, Renewal, Stop};
+use crate::protocol::{
+    Action, Entry, Event, Judgement, Leased, Moment, Outcome, Renewal, Stop, Stored,
+};
 use arc_swap::ArcSwapOption;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -43,8 +45,7 @@ async fn run(
     _gate: OwnedMutexGuard<()>,
 ) -> Outcome {
     let Some(home) = shared.home.as_home() else {
-        let what = "it cannot be shared";
-        return Outcome::Failed(Trouble::misconfigured(&shared.home.place(), what).into());
+        return Outcome::Failed(not_shared(&shared).into());
     };
     store_leftover(&shared, home).await;
     let clock = shared.issuer.clock();
@@ -103,9 +104,36 @@ impl Locks {
     }
 }
 
+/// What the home holds.
+pub(super) async fn read(shared: &Shared) -> Result<Stored, Stop> {
+    match shared.home.as_home() {
+        Some(home) => Ok(read_own(shared, home).await?),
+        None => Err(not_shared(shared).into()),
+    }
+}
+
+/// What the home holds; a token of another server or API client counts as none.
+async fn read_own(shared: &Shared, home: &dyn Home) -> Result<Stored, Trouble> {
+    let mut stored = home.read().await?;
+    if let Some(entry) = &stored.entry
+        && !shared.issuer.made(entry).await
+    {
+        tracing::warn!(
+            place = home.place(),
+            "the token kept there was made for another API client or by another server, and is not used"
+        );
+        stored.entry = None;
+    }
+    Ok(stored)
+}
+
+fn not_shared(shared: &Shared) -> Trouble {
+    Trouble::misconfigured(&shared.home.place(), "it cannot be shared")
+}
+
 async fn act(shared: &Shared, home: &dyn Home, locks: &mut Locks, action: Action) -> Event {
     match action {
-        Action::Read => Event::Read(home.read().await),
+        Action::Read => Event::Read(read_own(shared, home).await),
         Action::AskStatus => Event::Status(shared.issuer.status().await),
         Action::TakeProcessLock => Event::ProcessLock(match &shared.process_lock {
             None => Ok(Held::leased()),

@@ -3,12 +3,12 @@
 
 use crate::services::{AGENT_POLICY, Bao, Moto, bare_folder};
 use crate::wait::wait_until;
-use crate::world::write_config;
+use crate::world::{private_file, write_config};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokenward_client::destination::{Destination, Home, LeaseWish, Leasing};
-use tokenward_client::protocol::Tally;
+use tokenward_client::protocol::{Origin, Tally};
 use tokenward_client::{AccessToken, Entry, config};
 use tokenward_core::Timestamp;
 
@@ -38,6 +38,10 @@ fn entry(token: &str, generation: u32) -> Entry {
         },
         early_ends: 1,
         held_until: Some(Timestamp(1_795_428_900_000_002)),
+        origin: Origin {
+            server: Some("https://tokens.example.com".to_owned()),
+            ..Origin::default()
+        },
     }
 }
 
@@ -186,7 +190,7 @@ async fn a_file() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_env_file() {
     let folder = bare_folder();
-    std::fs::write(folder.path().join(".env"), "KEEP=me\n").unwrap();
+    private_file(&folder.path().join(".env"), "KEEP=me\n");
     conforms(
         folder.path(),
         "kind = \"dotenv\"\npath = \".env\"\n",

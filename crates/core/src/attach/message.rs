@@ -49,8 +49,8 @@ pub struct Used {
     pub client: ClientNo,
     /// When.
     pub at: Timestamp,
-    /// From where.
-    pub address: IpAddr,
+    /// From where; none when that is not known.
+    pub address: Option<IpAddr>,
     /// For which product.
     pub product: ProductNo,
 }
@@ -144,7 +144,7 @@ impl ToNode {
                         client: ClientNo(reader.u32()?),
                         at: Timestamp(reader.u64()?.cast_signed()),
                         product: ProductNo(reader.u32()?),
-                        address: IpAddr::V6(Ipv6Addr::from(reader.array::<16>()?)).to_canonical(),
+                        address: from_v6(Ipv6Addr::from(reader.array::<16>()?)),
                     });
                 }
                 Self::Used(uses)
@@ -156,11 +156,17 @@ impl ToNode {
     }
 }
 
-fn v6(address: IpAddr) -> Ipv6Addr {
+/// An address as IPv6. No caller has the unspecified address: it stands for an unknown one.
+fn v6(address: Option<IpAddr>) -> Ipv6Addr {
     match address {
-        IpAddr::V4(address) => address.to_ipv6_mapped(),
-        IpAddr::V6(address) => address,
+        Some(IpAddr::V4(address)) => address.to_ipv6_mapped(),
+        Some(IpAddr::V6(address)) => address,
+        None => Ipv6Addr::UNSPECIFIED,
     }
+}
+
+fn from_v6(address: Ipv6Addr) -> Option<IpAddr> {
+    (!address.is_unspecified()).then(|| IpAddr::V6(address).to_canonical())
 }
 
 impl<'a> ToReplica<'a> {

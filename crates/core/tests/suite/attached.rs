@@ -109,7 +109,7 @@ fn it_answers_like_the_one_it_was_copied_from() {
         let facts = Facts {
             environment: Environment::Production,
             product: "gst",
-            address: HOME.parse().unwrap(),
+            address: HOME.parse().ok(),
         };
         replica.check(Presented::One(token), &facts, &clock)
     };

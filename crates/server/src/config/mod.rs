@@ -6,8 +6,10 @@ mod told;
 mod written;
 
 pub use sso::Sso;
+pub(crate) use sso::is_private;
 pub use written::{File, ServeArgs};
 
+use crate::host::Host;
 use ipnet::IpNet;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -52,13 +54,27 @@ pub struct UnixSocket {
     pub mode: u32,
 }
 
+/// Calls one client secret may make a second unless configured otherwise: far beyond what workers that share a token
+/// need, and little beside what the server bears.
+const SECRET_CALLS_PER_SECOND: u32 = 100;
+
 /// Everything the server needs, resolved.
 #[derive(Clone, Debug, serde::Serialize)]
 pub struct Config {
     /// Where the server keeps its files.
     pub data_dir: PathBuf,
+    /// Whether that folder was named, by a flag, the environment or the file.
+    #[serde(skip)]
+    pub data_dir_named: bool,
+    /// Whether digest keys that are not the store's take over, which ends everything made with the store's.
+    #[serde(skip)]
+    pub new_digest_keys: bool,
     /// The listener for callers on the internet.
     pub public: SocketAddr,
+    /// Seconds a public connection may stay open between requests.
+    pub public_idle_seconds: u32,
+    /// Public connections from one source address; none: a quarter of all.
+    pub public_connections_per_source: Option<u32>,
     /// The listener for gateways and monitoring.
     pub internal: SocketAddr,
     /// The same for processes of this machine.
@@ -72,6 +88,8 @@ pub struct Config {
     pub trusted_proxies: Vec<IpNet>,
     /// Tokens per secret per UTC day.
     pub quota_per_day: u32,
+    /// Calls one client secret may make a second; 0: no limit.
+    pub secret_calls_per_second: u32,
     /// `error_source` in error bodies.
     pub error_source: String,
     /// TLS of the public listener.
@@ -83,6 +101,9 @@ pub struct Config {
     /// A bearer token that introspection on the internal listener demands; never shown.
     #[serde(skip)]
     pub internal_auth: Option<Zeroizing<String>>,
+    /// The files that secrets were read from.
+    #[serde(skip)]
+    pub secret_files: Vec<PathBuf>,
     /// The issuer's address in OAuth metadata; none: as the caller called it.
     pub issuer: Option<String>,
     /// Single sign-on to the console.
@@ -117,10 +138,9 @@ impl Config {
             Some(path) => File::read(path)?,
             None => File::default(),
         };
-        let data_dir = args
-            .data_dir
-            .or(file.data_dir)
-            .unwrap_or_else(|| PathBuf::from("tokenward-data"));
+        let named = args.data_dir.or(file.data_dir);
+        let data_dir_named = named.is_some();
+        let data_dir = named.unwrap_or_else(|| PathBuf::from(crate::data_dir::DEFAULT));
         let hosts = match args.environment_host.is_empty() {
             true => file.environment_hosts.unwrap_or_default(),
             false => args
@@ -138,11 +158,8 @@ impl Config {
             false => args.trusted_proxy,
         };
         let trusted_proxies = networks("trusted_proxies", &proxies)?;
-        let mail_url = secret(
-            "mail_url",
-            args.mail_url,
-            args.mail_url_file.or(file.mail_url_file),
-        )?;
+        let mail_url_file = args.mail_url_file.or(file.mail_url_file);
+        let mail_url = secret("mail_url", args.mail_url, mail_url_file.clone())?;
         let mail_from = args.mail_from.or(file.mail_from);
         told::check_mail(mail_url.as_deref(), mail_from.as_deref())?;
         let public_url = args.public_url.or(file.public_url);
@@ -159,34 +176,46 @@ impl Config {
         if quota_per_day == 0 {
             return Err(ConfigError("quota_per_day must be at least 1".into()));
         }
-        let log = args.log.or(file.log).unwrap_or_else(|| "info".into());
-        if log.parse::<tracing_subscriber::filter::Targets>().is_err() {
-            return Err(ConfigError(format!(
-                "log: {log:?} is no filter such as `info` or `tokenward_server=debug`"
-            )));
-        }
-        let error_source = args
-            .error_source
-            .or(file.error_source)
-            .unwrap_or_else(|| "CLEAR".into());
-        if error_source.is_empty()
-            || error_source.len() > 64
-            || error_source.chars().any(char::is_control)
-        {
-            return Err(ConfigError(
-                "error_source must be 1 to 64 characters".into(),
-            ));
-        }
+        let log = log_filter(args.log.or(file.log))?;
+        let error_source = error_source(args.error_source.or(file.error_source))?;
         let threads = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
         let check_threads = args.check_threads.or(file.check_threads).unwrap_or(threads);
         if !(1..=1024).contains(&check_threads) {
             return Err(ConfigError("check_threads must be 1 to 1024".into()));
         }
+        let per_source = args
+            .public_connections_per_source
+            .or(file.public_connections_per_source);
+        if per_source == Some(0) {
+            return Err(ConfigError(
+                "public_connections_per_source must be at least 1".into(),
+            ));
+        }
+        let secret_files = [
+            args.database_url_file
+                .as_ref()
+                .or(file.database_url_file.as_ref()),
+            mail_url_file.as_ref(),
+            args.internal_auth_file
+                .as_ref()
+                .or(file.internal_auth_file.as_ref()),
+            args.sso_client_secret_file
+                .as_ref()
+                .or(file.sso_client_secret_file.as_ref()),
+        ];
+        let secret_files = secret_files.into_iter().flatten().cloned().collect();
         Ok(Self {
+            secret_files,
             public: args
                 .public
                 .or(file.public)
                 .unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080))),
+            public_idle_seconds: args
+                .public_idle_seconds
+                .or(file.public_idle_seconds)
+                .unwrap_or(PUBLIC_IDLE_SECONDS)
+                .clamp(1, 3_600),
+            public_connections_per_source: per_source,
             internal: args
                 .internal
                 .or(file.internal)
@@ -203,6 +232,10 @@ impl Config {
             environment_hosts,
             trusted_proxies,
             quota_per_day,
+            secret_calls_per_second: args
+                .secret_calls_per_second
+                .or(file.secret_calls_per_second)
+                .unwrap_or(SECRET_CALLS_PER_SECOND),
             error_source,
             public_tls: tls(
                 "public",
@@ -230,6 +263,8 @@ impl Config {
                 args.sso_client_id.or(file.sso_client_id),
                 args.sso_client_secret_file.or(file.sso_client_secret_file),
                 args.sso_name.or(file.sso_name),
+                args.sso_assume_email_verified
+                    .or(file.sso_assume_email_verified),
             )?,
             ratelimit_headers: args
                 .ratelimit_headers
@@ -256,20 +291,70 @@ impl Config {
                 .unwrap_or(told::NOTICE_SCAN_SECONDS)
                 .max(1),
             data_dir,
+            data_dir_named,
+            new_digest_keys: args.new_digest_keys,
         })
     }
 
-    /// The environment a request's `Host` is mapped to, if it is.
+    /// Returns what can be used as it is and is risky: a sentence each, with what to do.
     #[must_use]
-    pub fn host_environment(&self, host: Option<&str>) -> Option<Environment> {
-        if self.environment_hosts.is_empty() {
-            return None;
-        }
-        let name = without_port(host?)
-            .trim_end_matches('.')
-            .to_ascii_lowercase();
-        self.environment_hosts.get(&name).copied()
+    pub fn warnings(&self) -> Vec<String> {
+        let tls = [&self.public_tls, &self.internal_tls].into_iter().flatten();
+        let mut private: Vec<&PathBuf> = tls.map(|files| &files.key).collect();
+        private.push(&self.digest_keys);
+        private.extend(&self.secret_files);
+        let open = private
+            .into_iter()
+            .filter(|path| crate::data_dir::is_readable_by_all(path));
+        let open = open.map(|path| {
+            let path = path.display();
+            format!("{path}: every user of this machine can read it. Make it private with chmod 600 {path}.")
+        });
+        let wide = self.trusted_proxies.iter().filter(|net| is_wide(net));
+        let wide = wide.map(|net| {
+            format!(
+                "trusted_proxies: {net} is a whole network. Every host in it can choose the address it calls from, and so \
+                 pass secret_networks, token_networks and the limits on guessing. Name the proxies only, such as \
+                 10.0.0.4/32."
+            )
+        });
+        open.chain(wide).collect()
     }
+
+    /// The environment a request's host is mapped to, if it is.
+    #[must_use]
+    pub fn host_environment(&self, host: Option<&Host>) -> Option<Environment> {
+        self.environment_hosts.get(host?.name()).copied()
+    }
+}
+
+/// Whether a range of trusted proxies holds more than proxies, most likely. The loopback network is one machine.
+fn is_wide(net: &IpNet) -> bool {
+    let (longest, is_loopback) = match net {
+        IpNet::V4(net) => (24, net.addr().is_loopback() && net.prefix_len() >= 8),
+        IpNet::V6(_) => (120, false),
+    };
+    net.prefix_len() < longest && !is_loopback
+}
+
+fn log_filter(written: Option<String>) -> Result<String, ConfigError> {
+    let log = written.unwrap_or_else(|| "info".into());
+    match log.parse::<tracing_subscriber::filter::Targets>() {
+        Ok(_) => Ok(log),
+        Err(_) => Err(ConfigError(format!(
+            "log: {log:?} is no filter such as `info` or `tokenward_server=debug`"
+        ))),
+    }
+}
+
+fn error_source(written: Option<String>) -> Result<String, ConfigError> {
+    let source = written.unwrap_or_else(|| "CLEAR".into());
+    if source.is_empty() || source.len() > 64 || source.chars().any(char::is_control) {
+        return Err(ConfigError(
+            "error_source must be 1 to 64 characters".into(),
+        ));
+    }
+    Ok(source)
 }
 
 fn networks(key: &str, texts: &[String]) -> Result<Vec<IpNet>, ConfigError> {
@@ -277,17 +362,6 @@ fn networks(key: &str, texts: &[String]) -> Result<Vec<IpNet>, ConfigError> {
         restrictions::network(text).map_err(|why| ConfigError(format!("{key}: {why}")))
     };
     texts.iter().map(read).collect()
-}
-
-fn without_port(host: &str) -> &str {
-    match host.rsplit_once(':') {
-        Some((name, port))
-            if port.bytes().all(|byte| byte.is_ascii_digit()) && !name.ends_with(':') =>
-        {
-            name
-        }
-        _ => host,
-    }
 }
 
 fn host_pair(text: &str) -> Result<(String, String), ConfigError> {
@@ -299,20 +373,22 @@ fn host_pair(text: &str) -> Result<(String, String), ConfigError> {
     Ok((host.to_owned(), environment.to_owned()))
 }
 
-fn host_name(host: &str) -> Result<String, ConfigError> {
-    let name = host.trim_end_matches('.').to_ascii_lowercase();
-    let plain =
-        |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | '[' | ']' | ':');
-    if name.is_empty() || !name.chars().all(plain) {
-        return Err(ConfigError(format!("{host:?} is no host name")));
-    }
-    Ok(name)
+fn host_name(text: &str) -> Result<String, ConfigError> {
+    let host = Host::parse(text).filter(|host| !host.has_port());
+    host.map(|host| host.name().to_owned()).ok_or_else(|| {
+        ConfigError(format!(
+            "environment_hosts: {text:?} isn't a valid host name; give a name or an address without a port"
+        ))
+    })
 }
 
 fn environment_of(text: &str) -> Result<Environment, ConfigError> {
     Environment::parse(text)
         .ok_or_else(|| ConfigError(format!("{text:?} is no environment: sandbox or production")))
 }
+
+/// Longer than the 60 seconds for which proxies and load balancers usually keep a connection.
+const PUBLIC_IDLE_SECONDS: u32 = 75;
 
 /// Owner and group, as for most sockets of a daemon: a gateway joins the group.
 const UNIX_MODE: u32 = 0o660;

@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-/// Flags of `tokenward serve`; each has an environment variable and a key in the file.
+/// Flags of `tokenward serve`; each has an environment variable and a key in the file, but for `--new-digest-keys`, which is
+/// meant for one start.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct ServeArgs {
     /// Where the server keeps its files; created if missing [default: tokenward-data]
@@ -19,6 +20,17 @@ pub struct ServeArgs {
     /// Address for gateways and monitoring: checks, introspection, metrics, health [default: 127.0.0.1:8081]
     #[arg(long, env = "TOKENWARD_INTERNAL", value_name = "ADDR")]
     pub internal: Option<SocketAddr>,
+    /// Seconds a connection to the public listener may stay open between requests; longer than a proxy in front keeps
+    /// its own, so that the proxy closes first [default: 75]
+    #[arg(long, env = "TOKENWARD_PUBLIC_IDLE_SECONDS", value_name = "N")]
+    pub public_idle_seconds: Option<u32>,
+    /// Connections to the public listener from one source address, trusted proxies excepted [default: a quarter of all]
+    #[arg(
+        long,
+        env = "TOKENWARD_PUBLIC_CONNECTIONS_PER_SOURCE",
+        value_name = "N"
+    )]
+    pub public_connections_per_source: Option<u32>,
     /// The same as a unix socket at this path, for gateways on this machine
     #[arg(long, env = "TOKENWARD_INTERNAL_UNIX", value_name = "PATH")]
     pub internal_unix: Option<PathBuf>,
@@ -58,6 +70,9 @@ pub struct ServeArgs {
     /// Tokens one secret may make in a UTC day [default: 288]
     #[arg(long, env = "TOKENWARD_QUOTA_PER_DAY", value_name = "N")]
     pub quota_per_day: Option<u32>,
+    /// Calls one client secret may make a second, with bursts of ten seconds' worth; 0: no limit [default: 100]
+    #[arg(long, env = "TOKENWARD_SECRET_CALLS_PER_SECOND", value_name = "N")]
+    pub secret_calls_per_second: Option<u32>,
     /// What error bodies name as error_source [default: CLEAR]
     #[arg(long, env = "TOKENWARD_ERROR_SOURCE", value_name = "TEXT")]
     pub error_source: Option<String>,
@@ -76,6 +91,10 @@ pub struct ServeArgs {
     /// File with the digest keys [default: DATA_DIR/digest-keys]
     #[arg(long, env = "TOKENWARD_DIGEST_KEYS", value_name = "FILE")]
     pub digest_keys: Option<PathBuf>,
+    /// Start with other digest keys than the database was written with, for keys that are lost. Ends all access tokens,
+    /// client secrets, admin keys and console sessions, the signing secrets of webhooks, and authenticator apps
+    #[arg(long)]
+    pub new_digest_keys: bool,
     /// File with a bearer token that introspection on the internal listener then demands
     #[arg(long, env = "TOKENWARD_INTERNAL_AUTH_FILE", value_name = "FILE")]
     pub internal_auth_file: Option<PathBuf>,
@@ -94,6 +113,10 @@ pub struct ServeArgs {
     /// What the sign-in page calls that provider [default: single sign-on]
     #[arg(long, env = "TOKENWARD_SSO_NAME", value_name = "TEXT")]
     pub sso_name: Option<String>,
+    /// Take the addresses of that provider's users as verified when it sends no `email_verified` claim, as Microsoft
+    /// Entra ID does. Only for a provider that checks or assigns every address itself [default: false]
+    #[arg(long, env = "TOKENWARD_SSO_ASSUME_EMAIL_VERIFIED", value_name = "BOOL")]
+    pub sso_assume_email_verified: Option<bool>,
     /// Whether token answers carry the draft RateLimit headers [default: true]
     #[arg(long, env = "TOKENWARD_RATELIMIT_HEADERS", value_name = "BOOL")]
     pub ratelimit_headers: Option<bool>,
@@ -145,6 +168,8 @@ pub struct ServeArgs {
 pub struct File {
     pub(super) data_dir: Option<PathBuf>,
     pub(super) public: Option<SocketAddr>,
+    pub(super) public_idle_seconds: Option<u32>,
+    pub(super) public_connections_per_source: Option<u32>,
     pub(super) internal: Option<SocketAddr>,
     pub(super) internal_unix: Option<PathBuf>,
     pub(super) internal_unix_mode: Option<String>,
@@ -152,6 +177,7 @@ pub struct File {
     pub(super) environment_hosts: Option<BTreeMap<String, String>>,
     pub(super) trusted_proxies: Option<Vec<String>>,
     pub(super) quota_per_day: Option<u32>,
+    pub(super) secret_calls_per_second: Option<u32>,
     pub(super) error_source: Option<String>,
     pub(super) public_tls_certificate: Option<PathBuf>,
     pub(super) public_tls_key: Option<PathBuf>,
@@ -164,6 +190,7 @@ pub struct File {
     pub(super) sso_client_id: Option<String>,
     pub(super) sso_client_secret_file: Option<PathBuf>,
     pub(super) sso_name: Option<String>,
+    pub(super) sso_assume_email_verified: Option<bool>,
     pub(super) ratelimit_headers: Option<bool>,
     pub(super) log: Option<String>,
     pub(super) log_format: Option<LogFormat>,

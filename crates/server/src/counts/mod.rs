@@ -60,7 +60,7 @@ impl Note {
 struct Stale {
     client: u32,
     outcome: Outcome,
-    source: IpAddr,
+    source: Option<IpAddr>,
     at: Timestamp,
 }
 
@@ -117,7 +117,7 @@ impl Counts {
         holder: ClientNo,
         product: Option<ProductNo>,
         denial: &Denial,
-        source: IpAddr,
+        source: Option<IpAddr>,
         at: Timestamp,
     ) {
         let Some(outcome) = Outcome::of(denial) else {
@@ -142,6 +142,11 @@ impl Counts {
     /// Counts a token generated.
     pub fn generated(&self, client: ClientNo) {
         self.note(Note::new(client, None, Outcome::Generated));
+    }
+
+    /// Counts the live token returned to the holder of its secret.
+    pub fn returned(&self, client: ClientNo) {
+        self.note(Note::new(client, None, Outcome::Returned));
     }
 
     #[inline]

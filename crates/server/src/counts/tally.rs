@@ -1,6 +1,7 @@
 //! Counts added up and waiting to be written. It knows no clock and no store, and never grows without end.
 
 use super::{Note, Stale, Taken};
+use crate::addresses;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::ops::Bound::{Excluded, Unbounded};
@@ -22,8 +23,17 @@ const STALE_ROWS_MAX: usize = 1 << 16;
 
 /// Client, day, product and outcome.
 type Row = (u32, u32, Option<u32>, u8);
-/// Client, day, source and outcome; no source stands for all others.
-type StaleRow = (u32, u32, Option<IpAddr>, Outcome);
+/// Client, day, source and outcome.
+type StaleRow = (u32, u32, Source, Outcome);
+
+/// A source as it is counted.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) enum Source {
+    /// One address; none stands for callers whose address is not known.
+    One(Option<IpAddr>),
+    /// All beyond `SOURCES_MAX`.
+    Others,
+}
 
 #[derive(Default, Debug)]
 pub(super) struct Tally {
@@ -40,7 +50,7 @@ pub(super) struct Tally {
     taken: Vec<(Row, u64)>,
     taken_stale: Vec<(StaleRow, (u64, Timestamp))>,
     /// The sources told apart on a day.
-    sources: (u32, BTreeMap<u32, Vec<IpAddr>>),
+    sources: (u32, BTreeMap<u32, Vec<Option<IpAddr>>>),
 }
 
 impl Tally {
@@ -86,22 +96,22 @@ impl Tally {
     }
 
     /// The source as it is told: itself, or one of the others.
-    fn source(&mut self, today: u32, client: u32, source: IpAddr) -> Option<IpAddr> {
+    fn source(&mut self, today: u32, client: u32, source: Option<IpAddr>) -> Source {
         if self.sources.0 != today {
             self.sources = (today, BTreeMap::new());
         }
         let clients = &mut self.sources.1;
         if !clients.contains_key(&client) && clients.len() >= SOURCED_MAX {
-            return None;
+            return Source::Others;
         }
         let known = clients.entry(client).or_default();
         if !known.contains(&source) {
             if known.len() >= SOURCES_MAX {
-                return None;
+                return Source::Others;
             }
             known.push(source);
         }
-        Some(source)
+        Source::One(source)
     }
 
     /// Takes up to `most` rows of each kind, those that have waited longest for their turn first.
@@ -137,7 +147,7 @@ impl Tally {
     }
 
     pub(super) fn stale_of(&self, client: ClientNo) -> Vec<StaleUse> {
-        let from = (client.0, 0, None, Outcome::Permitted);
+        let from = (client.0, 0, Source::One(None), Outcome::Permitted);
         let rows = self.stale.range(from..).map(|(row, n)| (*row, *n));
         let rows = rows.take_while(|(row, _)| row.0 == client.0);
         let taken = self.taken_stale.iter().filter(|(row, _)| row.0 == client.0);
@@ -188,7 +198,10 @@ fn stale_use(
     StaleUse {
         client: ClientNo(client),
         day,
-        source: source.map_or_else(|| OTHERS.to_owned(), |source| source.to_string()),
+        source: match source {
+            Source::One(address) => addresses::text(address),
+            Source::Others => OTHERS.to_owned(),
+        },
         outcome,
         n,
         last_at,

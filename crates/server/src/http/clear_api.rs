@@ -2,14 +2,16 @@
 
 use super::credentials::{self, SecretPresented};
 use super::envelope::Problem;
-use crate::addresses;
+use super::request_host;
 use crate::app::App;
+use crate::refusals;
 use crate::verbs::issuance::{self, Refused};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header, request::Parts};
 use http_body_util::Full;
 use serde_json::{Value, json};
 use std::net::IpAddr;
+use std::sync::Arc;
 use tokenward_core::generate::{Answer, Caller, Rejection, Wishes};
 use tokenward_core::time::{Clock, Timestamp};
 use tokenward_core::{AccessToken, ClientSecret};
@@ -23,12 +25,12 @@ pub const STATUS_PATH: &str = "/integration/v1/authz/token/status";
 pub const PREVIOUS_PATH: &str = "/integration/v1/authz/token/previous";
 
 /// `GET` or `POST` on [`PATH`].
-pub async fn generate(app: &App, parts: &Parts, peer: IpAddr) -> Response<Full<Bytes>> {
+pub async fn generate(app: &Arc<App>, parts: &Parts, peer: IpAddr) -> Response<Full<Bytes>> {
     if !matches!(parts.method, Method::GET | Method::POST) {
         return method_not_allowed("GET, POST").response(&app.config.error_source);
     }
     let begun = app.clock().boot();
-    let answered = match (caller(app, &parts.headers, &parts.uri, peer), wishes(parts)) {
+    let answered = match (caller(app, &parts.headers, peer), wishes(parts)) {
         (Ok(caller), Ok(wishes)) => issuance::generate(app, caller, wishes)
             .await
             .map_err(problem),
@@ -44,7 +46,7 @@ pub async fn generate(app: &App, parts: &Parts, peer: IpAddr) -> Response<Full<B
         }
         Err(problem) => {
             app.metrics.generated(problem.code);
-            respond(app, problem)
+            respond(app, parts, peer, problem)
         }
     }
 }
@@ -54,7 +56,7 @@ pub async fn status(app: &App, parts: &Parts, peer: IpAddr) -> Response<Full<Byt
     if parts.method != Method::GET {
         return method_not_allowed("GET").response(&app.config.error_source);
     }
-    let answered = match caller(app, &parts.headers, &parts.uri, peer) {
+    let answered = match caller(app, &parts.headers, peer) {
         Ok(caller) => issuance::status(app, caller).await.map_err(problem),
         Err(problem) => Err(problem),
     };
@@ -74,7 +76,7 @@ pub async fn status(app: &App, parts: &Parts, peer: IpAddr) -> Response<Full<Byt
             rate_limit(app, &mut response, status.quota_left);
             response
         }
-        Err(problem) => respond(app, problem),
+        Err(problem) => respond(app, parts, peer, problem),
     }
 }
 
@@ -83,17 +85,25 @@ pub async fn end_previous(app: &App, parts: &Parts, peer: IpAddr) -> Response<Fu
     if parts.method != Method::DELETE {
         return method_not_allowed("DELETE").response(&app.config.error_source);
     }
-    let answered = match caller(app, &parts.headers, &parts.uri, peer) {
+    let answered = match caller(app, &parts.headers, peer) {
         Ok(caller) => issuance::end_previous(app, caller).await.map_err(problem),
         Err(problem) => Err(problem),
     };
     match answered {
         Ok(ended) => json_response(&json!({ "ended": ended })),
-        Err(problem) => respond(app, problem),
+        Err(problem) => respond(app, parts, peer, problem),
     }
 }
 
-fn respond(app: &App, problem: Problem) -> Response<Full<Bytes>> {
+fn respond(app: &App, parts: &Parts, peer: IpAddr, problem: Problem) -> Response<Full<Bytes>> {
+    let refused = matches!(
+        problem.status,
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN
+    ) || problem.code == "TOO_MANY_ATTEMPTS";
+    if refused && problem.code != "CLIENT_SECRET_MISSING" {
+        let source = app.caller_address(peer, &parts.headers);
+        refusals::note(app, "client_secret", source, None, problem.code);
+    }
     if problem.status.is_server_error() {
         app.metrics.failed();
     }
@@ -161,12 +171,7 @@ fn rate_limit(app: &App, response: &mut Response<Full<Bytes>>, left: u32) {
 }
 
 /// Who calls: the secret in Clear's header or HTTP Basic, the address, the host's environment.
-pub(super) fn caller(
-    app: &App,
-    headers: &HeaderMap,
-    uri: &http::Uri,
-    peer: IpAddr,
-) -> Result<Caller, Problem> {
+pub(super) fn caller(app: &App, headers: &HeaderMap, peer: IpAddr) -> Result<Caller, Problem> {
     let unauthorized = |code, message: &str| {
         Problem::new(StatusCode::UNAUTHORIZED, code, message)
             .header(header::WWW_AUTHENTICATE, "Basic realm=\"tokenward\"")
@@ -189,17 +194,16 @@ pub(super) fn caller(
         return Err(unauthorized("ACCESS_TOKEN_USED_AS_SECRET", message));
     }
     let secret = ClientSecret::parse(&text).map_err(|_| invalid())?;
+    refusals::claims("client", secret.client());
     if client_id.is_some_and(|id| id != secret.client().to_string()) {
         return Err(invalid());
     }
-    let host = headers
-        .get(header::HOST)
-        .and_then(|value| value.to_str().ok())
-        .or(uri.authority().map(http::uri::Authority::as_str));
     Ok(Caller {
         secret,
-        source: addresses::caller(peer, headers, &app.config.trusted_proxies),
-        host_environment: app.config.host_environment(host),
+        source: app.caller_address(peer, headers),
+        host_environment: app
+            .config
+            .host_environment(request_host::of(headers).as_ref()),
     })
 }
 
@@ -214,14 +218,13 @@ fn wishes(parts: &Parts) -> Result<Wishes, Problem> {
             .to_str()
             .ok()
             .and_then(|text| text.trim().strip_prefix('"')?.strip_suffix('"'));
-        let generation = text
-            .and_then(|text| text.parse().ok())
-            .filter(|_| matches.next().is_none());
+        let generation = text.and_then(number).filter(|_| matches.next().is_none());
         wishes.if_match =
             Some(generation.ok_or_else(|| {
                 bad("If-Match must name one generation in quotes, such as \"7\".")
             })?);
     }
+    let mut forced = None;
     for pair in parts
         .uri
         .query()
@@ -230,13 +233,19 @@ fn wishes(parts: &Parts) -> Result<Wishes, Problem> {
         .filter(|pair| !pair.is_empty())
     {
         match pair.split_once('=').unwrap_or((pair, "")) {
-            ("force", "true" | "1" | "") => wishes.force = true,
-            ("force", "false" | "0") => wishes.force = false,
-            ("force", _) => return Err(bad("force must be true or false.")),
+            ("force", text) => {
+                let force = match text {
+                    "true" | "1" | "" => true,
+                    "false" | "0" => false,
+                    _ => return Err(bad("force must be true or false.")),
+                };
+                if forced.replace(force).is_some() {
+                    return Err(bad("force was given twice."));
+                }
+            }
             ("handover", text) => {
-                let seconds = text
-                    .parse()
-                    .map_err(|_| bad("handover must be a number of seconds."))?;
+                let seconds =
+                    number(text).ok_or_else(|| bad("handover must be a number of seconds."))?;
                 if wishes.handover_seconds.replace(seconds).is_some() {
                     return Err(bad("handover was given twice."));
                 }
@@ -245,7 +254,15 @@ fn wishes(parts: &Parts) -> Result<Wishes, Problem> {
             _ => {}
         }
     }
+    wishes.force = forced.unwrap_or(false);
     Ok(wishes)
+}
+
+/// A number as one writes it: digits, no sign, no zero in front.
+fn number(text: &str) -> Option<u32> {
+    let plain =
+        text.bytes().all(|byte| byte.is_ascii_digit()) && (text == "0" || !text.starts_with('0'));
+    text.parse().ok().filter(|_| plain)
 }
 
 pub(super) fn method_not_allowed(allow: &'static str) -> Problem {
@@ -306,6 +323,12 @@ pub(super) fn problem(refused: Refused) -> Problem {
             StatusCode::TOO_MANY_REQUESTS,
             "TOO_MANY_ATTEMPTS",
             "Too many wrong client secrets came from this address. Wait, and check the secret.",
+        )
+        .retry_after(retry_after_seconds),
+        Refused::TooManyCalls { retry_after_seconds } => Problem::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "TOO_MANY_REQUESTS",
+            "This client secret calls too often. Keep and use a token until it expires.",
         )
         .retry_after(retry_after_seconds),
         Refused::Failed(failure) => unavailable(failure),

@@ -83,10 +83,9 @@ where
 {
     let io = TokioIo::new(Watched::new(stream, Rc::clone(&line)));
     let mut builder = http1::Builder::new();
-    builder
-        .header_read_timeout(None)
-        .max_buf_size(HEAD_MAX)
-        .pipeline_flush(true);
+    // No `pipeline_flush`: while bytes that are no request stand in its buffer, hyper would write no answer, neither
+    // the refusal of those bytes nor the answer to the good request before them.
+    builder.header_read_timeout(None).max_buf_size(HEAD_MAX);
     drop(
         builder
             .serve_connection(io, Telling { service, line })

@@ -14,17 +14,22 @@ mod webhook;
 
 pub use address::Guard;
 pub use mail::{MailUnusable, check as check_mail};
+pub(crate) use tokenward_store::notices::seal_context;
 pub use webhook::SECRET_BYTES;
-pub(crate) use webhook::{expose, seal_context};
+pub(crate) use webhook::expose;
 
 use crate::app::App;
 use deliver::Deliveries;
 use follow::Follower;
 use std::sync::Arc;
 use std::time::Duration;
+use tokenward_core::time::Clock as _;
 use tokenward_store::{Failure, StoreError};
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
+
+/// During an outage a line a minute is enough.
+static OUTAGE_LINES: crate::logs::Limit = crate::logs::Limit::new(1, 60);
 
 /// How often it is looked whether there is something to tell.
 const ROUND: Duration = Duration::from_secs(1);
@@ -86,7 +91,9 @@ async fn follow(app: &App) {
                 Ok(true) => {}
                 Ok(false) => break,
                 Err(stuck) => {
-                    tracing::warn!("notices wait: {stuck}");
+                    if OUTAGE_LINES.admit(app.clock().boot()).is_some() {
+                        tracing::warn!("notices wait: {stuck}");
+                    }
                     break;
                 }
             }

@@ -2,6 +2,7 @@
 //! This room compares and makes; what is kept, and what follows from it, is `verbs::sign_in` and `verbs::members`.
 
 pub mod codes;
+pub mod familiar;
 pub mod passkeys;
 pub mod password;
 pub mod ticket;

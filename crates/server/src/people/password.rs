@@ -1,9 +1,10 @@
-//! Passwords of people: argon2id (RFC 9106), a few at a time, so that a crowd at the door takes no more memory
-//! than is set aside for it. Never for machines' secrets, which cannot be guessed.
+//! Passwords of people: argon2id (RFC 9106), one at a time, with a short queue in front of it, so that a flood of
+//! sign-ins takes no more memory than is set aside for it. Never for machines' secrets, which cannot be guessed.
 
 use crate::random;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use argon2::{Algorithm, Argon2, Params, Version};
+use std::sync::Arc;
 use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
 use zxcvbn::Score;
@@ -14,6 +15,11 @@ const PASSES: u32 = 2;
 const LANES: u32 = 1;
 /// Hashes at once, 19 MiB and a core each; more wait. One leaves every other core to the checks.
 const AT_ONCE: usize = 1;
+/// Callers of a kind that may wait for their hash, at 20 to 35 ms each; the known go first. Beyond it they are refused
+/// at once.
+const QUEUE_MAX: usize = 8;
+/// Seconds after which a caller who was refused may try again; the queue is served in less than one.
+const RETRY_SECONDS: u64 = 1;
 /// Least characters (NIST SP 800-63B-4 asks for 15 where nothing else is asked, 8 beside a second proof; zxcvbn
 /// refuses what is guessable at any length).
 const CHARACTERS_MIN: usize = 10;
@@ -22,10 +28,31 @@ const BYTES_MAX: usize = 512;
 /// As much of a password as is judged: judging takes time that grows faster than the length.
 const JUDGED_MAX: usize = 72;
 
+/// Who asks for a hash. Each kind has its own places in the queue, so that strangers can't fill those of people who
+/// were let in lately.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Caller {
+    /// Somebody who has proved nothing yet.
+    Stranger,
+    /// Somebody with a session or an invitation, or from where this member signed in lately.
+    Known,
+}
+
+/// The queue is full.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Busy {
+    /// Seconds to wait.
+    pub retry_after_seconds: u64,
+}
+
 /// The one place where passwords are hashed.
 #[derive(Debug)]
 pub struct Passwords {
-    places: Semaphore,
+    places: Arc<Semaphore>,
+    strangers: Semaphore,
+    known: Semaphore,
+    /// The one stranger who waits for a place itself: whoever is known waits for one stranger at most.
+    next_stranger: Semaphore,
     /// Compared with when there is nothing to compare with, so that it takes as long.
     nobodys: String,
 }
@@ -33,7 +60,10 @@ pub struct Passwords {
 impl Default for Passwords {
     fn default() -> Self {
         Self {
-            places: Semaphore::new(AT_ONCE),
+            places: Arc::new(Semaphore::new(AT_ONCE)),
+            strangers: Semaphore::new(QUEUE_MAX),
+            known: Semaphore::new(QUEUE_MAX),
+            next_stranger: Semaphore::new(1),
             nobodys: hash(b"nobody's password").unwrap_or_default(),
         }
     }
@@ -52,26 +82,60 @@ fn hash(password: &[u8]) -> Option<String> {
 }
 
 impl Passwords {
+    /// Does `work` when its turn comes; none when the machine has no memory for it. Work whose caller has gone before
+    /// its turn is not done. Work that has begun holds its place until it ends, with or without a caller.
+    async fn in_turn<T: Send + 'static>(
+        &self,
+        caller: Caller,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<Option<T>, Busy> {
+        const BUSY: Busy = Busy {
+            retry_after_seconds: RETRY_SECONDS,
+        };
+        let queue = match caller {
+            Caller::Stranger => &self.strangers,
+            Caller::Known => &self.known,
+        };
+        let waiting = queue.try_acquire().map_err(|_| BUSY)?;
+        let next = match caller {
+            Caller::Stranger => Some(self.next_stranger.acquire().await.map_err(|_| BUSY)?),
+            Caller::Known => None,
+        };
+        let place = Arc::clone(&self.places).acquire_owned().await;
+        let place = place.map_err(|_| BUSY)?;
+        drop((next, waiting));
+        let working = tokio::task::spawn_blocking(move || {
+            let _place = place;
+            work()
+        });
+        Ok(working.await.ok())
+    }
+
     /// The hash of a password in PHC form; none when the machine has no memory for it.
-    pub async fn hash(&self, password: Zeroizing<String>) -> Option<String> {
-        let _place = self.places.acquire().await.ok()?;
-        let hashing = tokio::task::spawn_blocking(move || hash(password.as_bytes()));
-        hashing.await.ok().flatten()
+    pub async fn hash(
+        &self,
+        caller: Caller,
+        password: Zeroizing<String>,
+    ) -> Result<Option<String>, Busy> {
+        let hashed = self.in_turn(caller, move || hash(password.as_bytes()));
+        Ok(hashed.await?.flatten())
     }
 
     /// Whether `password` is the one that was hashed; takes as long when there is none.
-    pub async fn verify(&self, hashed: Option<String>, password: Zeroizing<String>) -> bool {
-        let Ok(_place) = self.places.acquire().await else {
-            return false;
-        };
+    pub async fn verify(
+        &self,
+        caller: Caller,
+        hashed: Option<String>,
+        password: Zeroizing<String>,
+    ) -> Result<bool, Busy> {
         let real = hashed.is_some();
         let hashed = hashed.unwrap_or_else(|| self.nobodys.clone());
-        let verifying = tokio::task::spawn_blocking(move || {
+        let verified = self.in_turn(caller, move || {
             hasher()
                 .verify_password(password.as_bytes(), hashed.as_str())
                 .is_ok()
         });
-        verifying.await.unwrap_or(false) && real
+        Ok(verified.await?.unwrap_or(false) && real)
     }
 }
 
@@ -113,23 +177,121 @@ pub fn judge(password: &str, own: &[&str]) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
     #[tokio::test]
     async fn a_password_is_known_by_its_hash_only() {
         let passwords = Passwords::default();
         let secret = || Zeroizing::new("correct horse battery".to_owned());
-        let hashed = passwords.hash(secret()).await.unwrap();
+        let hashed = async || passwords.hash(Caller::Known, secret()).await;
+        let verified = async |hash: Option<&str>, password: &str| {
+            let password = Zeroizing::new(password.to_owned());
+            let hash = hash.map(str::to_owned);
+            passwords.verify(Caller::Stranger, hash, password).await
+        };
+        let hash = hashed().await.unwrap().unwrap();
         assert!(
-            hashed.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"),
-            "{hashed}"
+            hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"),
+            "{hash}"
         );
-        assert_ne!(passwords.hash(secret()).await.unwrap(), hashed);
-        assert!(passwords.verify(Some(hashed.clone()), secret()).await);
-        let wrong = Zeroizing::new("correct horse Battery".to_owned());
-        assert!(!passwords.verify(Some(hashed), wrong).await);
-        assert!(!passwords.verify(Some("no hash".into()), secret()).await);
-        let nobodys = Zeroizing::new("nobody's password".to_owned());
-        assert!(!passwords.verify(None, nobodys).await);
+        assert_ne!(hashed().await.unwrap().unwrap(), hash);
+        assert_eq!(verified(Some(&hash), &secret()).await, Ok(true));
+        assert_eq!(
+            verified(Some(&hash), "correct horse Battery").await,
+            Ok(false)
+        );
+        assert_eq!(verified(Some("no hash"), &secret()).await, Ok(false));
+        assert_eq!(verified(None, "nobody's password").await, Ok(false));
+    }
+
+    /// Work that says when it begins, and lasts until it is let go.
+    #[derive(Clone, Default)]
+    struct Held(Arc<(AtomicUsize, AtomicUsize, AtomicBool)>);
+
+    impl Held {
+        fn work(&self) {
+            let (begun, at_once, over) = &*self.0;
+            begun.fetch_add(1, Ordering::SeqCst);
+            assert_eq!(at_once.fetch_add(1, Ordering::SeqCst), 0, "two at once");
+            while !over.load(Ordering::SeqCst) {
+                std::thread::yield_now();
+            }
+            at_once.fetch_sub(1, Ordering::SeqCst);
+        }
+
+        fn begun(&self) -> usize {
+            self.0.0.load(Ordering::SeqCst)
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn hashing_is_one_at_a_time_however_many_callers_hang_up() {
+        let (passwords, held) = (Arc::new(Passwords::default()), Held::default());
+        let ask = || {
+            let (passwords, held) = (Arc::clone(&passwords), held.clone());
+            tokio::spawn(async move {
+                let asked = passwords.in_turn(Caller::Stranger, move || held.work());
+                asked.await.map(|_| ())
+            })
+        };
+        // Callers come, wait or begin, and hang up: one after the other, two hundred times.
+        for _ in 0..200 {
+            let one = ask();
+            while held.begun() == 0 {
+                tokio::task::yield_now().await;
+            }
+            one.abort();
+            assert!(one.await.is_err_and(|error| error.is_cancelled()));
+        }
+        assert_eq!(
+            held.begun(),
+            1,
+            "the first holds its place though its caller has gone"
+        );
+        held.0.2.store(true, Ordering::SeqCst);
+        assert_eq!(ask().await.unwrap(), Ok(()));
+        assert_eq!(held.begun(), 2, "no work is left of callers who have gone");
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_full_queue_refuses_at_once_and_keeps_places_for_the_known() {
+        let (passwords, held) = (Arc::new(Passwords::default()), Held::default());
+        let served = Arc::new(parking_lot::Mutex::new(Vec::new()));
+        let ask = |caller| {
+            let (passwords, held) = (Arc::clone(&passwords), held.clone());
+            let served = Arc::clone(&served);
+            tokio::spawn(async move {
+                let work = move || {
+                    served.lock().push(caller);
+                    held.work();
+                };
+                passwords.in_turn(caller, work).await.map(|_| ())
+            })
+        };
+        let first = ask(Caller::Stranger);
+        while held.begun() == 0 {
+            tokio::task::yield_now().await;
+        }
+        let waiting: Vec<_> = (0..QUEUE_MAX).map(|_| ask(Caller::Stranger)).collect();
+        while passwords.strangers.available_permits() > 0 {
+            tokio::task::yield_now().await;
+        }
+        let busy = Busy {
+            retry_after_seconds: RETRY_SECONDS,
+        };
+        assert_eq!(ask(Caller::Stranger).await.unwrap(), Err(busy));
+        let known = ask(Caller::Known);
+        while passwords.known.available_permits() == QUEUE_MAX {
+            tokio::task::yield_now().await;
+        }
+        held.0.2.store(true, Ordering::SeqCst);
+        assert_eq!(known.await.unwrap(), Ok(()));
+        for one in waiting.into_iter().chain([first]) {
+            assert_eq!(one.await.unwrap(), Ok(()));
+        }
+        // Most strangers who waited longer came after.
+        let known = served.lock().iter().position(|one| *one == Caller::Known);
+        assert!(known.is_some_and(|place| place < QUEUE_MAX), "{known:?}");
     }
 
     #[test]

@@ -1,11 +1,12 @@
 //! A member's own account: password, authenticator app, recovery codes, passkeys, sessions. What proves a member is
 //! changed by that member alone.
 
-use super::Refused;
-use super::sign_in::{Person, app_context};
+use super::sign_in::{NotSignedIn, Person, app_context, prove_password};
+use super::{Refused, acting};
 use crate::app::App;
 use crate::data_dir::hex;
 use crate::people::passkeys::PASSKEYS_MAX;
+use crate::people::password::Caller;
 use crate::people::{codes, password};
 use crate::random;
 use serde_json::json;
@@ -29,14 +30,14 @@ pub(crate) async fn alter(
         member: Some(id),
         ..Wants::default()
     };
-    let decided = app.store.decide(wants, move |view: &View| {
+    let decided = acting::decide(app, admin, wants, move |acting, view| {
         let mut member = view
             .members
             .first()
             .cloned()
             .ok_or(Refused::NotFound("member"))?;
         altering(&mut member, view)?;
-        let entry = admin.entry(action, None, None, &json!({}), view.now);
+        let entry = acting.entry(action, None, None, &json!({}), view.now);
         let mut records = vec![Record::MemberPut(Box::new(member))];
         if others_end {
             records.push(Record::SessionsEnded {
@@ -51,10 +52,10 @@ pub(crate) async fn alter(
         };
         Ok((decided, ()))
     });
-    decided.await?
+    decided.await
 }
 
-/// Judges and hashes a password somebody chose.
+/// Judges and hashes a password that somebody chose who holds a session or an invitation.
 pub async fn hash_chosen(
     app: &App,
     field: &'static str,
@@ -62,7 +63,10 @@ pub async fn hash_chosen(
     own: &[&str],
 ) -> Result<String, Refused> {
     password::judge(&chosen, own).map_err(|why| Refused::Invalid(field, why))?;
-    let hashed = app.passwords.hash(chosen).await;
+    let hashed = app.passwords.hash(Caller::Known, chosen).await;
+    let hashed = hashed.map_err(|busy| Refused::Throttled {
+        retry_after_seconds: busy.retry_after_seconds,
+    })?;
     hashed.ok_or(Refused::Failed(tokenward_store::Failure::Unavailable))
 }
 
@@ -74,12 +78,20 @@ pub async fn set_password(
     new: Zeroizing<String>,
 ) -> Result<(), Refused> {
     let hashed = person.member.proofs.password.clone();
-    if !app.passwords.verify(hashed.clone(), old).await {
-        return Err(Refused::Invalid(
-            "old_password",
-            "this is not your password".into(),
-        ));
-    }
+    prove_password(app, person, old)
+        .await
+        .map_err(|not| match not {
+            NotSignedIn::Throttled {
+                retry_after_seconds,
+            }
+            | NotSignedIn::Busy {
+                retry_after_seconds,
+            } => Refused::Throttled {
+                retry_after_seconds,
+            },
+            NotSignedIn::Failed(failure) => Refused::Failed(failure),
+            _ => Refused::Invalid("old_password", "this is not your password".into()),
+        })?;
     let own = [person.member.email.as_str(), person.member.name.as_str()];
     let new = hash_chosen(app, "new_password", new, &own).await?;
     alter(app, person, "member.password", true, move |member, _| {
@@ -140,7 +152,7 @@ pub async fn set_app(
     let secret = crate::data_dir::unhex_any(sealed)
         .and_then(|sealed| app.keyring.open_at_rest(&context, &sealed))
         .ok_or_else(wrong)?;
-    let now = u64::try_from(app.clock().wall().unix_seconds()).unwrap_or(0);
+    let now = u64::try_from(app.clock().system().unix_seconds()).unwrap_or(0);
     let last_step = codes::step(&secret, code, now).ok_or_else(wrong)?;
     let sealed = sealed.to_owned();
     let (shown, digests) = codes::recovery();
@@ -268,7 +280,7 @@ pub async fn end_sessions(app: &App, person: &Person, one: Option<Uuid>) -> Resu
             return Err(Refused::NotFound("session"));
         }
     }
-    let decided = app.store.decide(Wants::default(), move |view: &View| {
+    let decided = acting::decide(app, admin, Wants::default(), move |acting, view| {
         let record = match one {
             Some(one) => Record::SessionEnded(one),
             None => Record::SessionsEnded {
@@ -277,7 +289,7 @@ pub async fn end_sessions(app: &App, person: &Person, one: Option<Uuid>) -> Resu
             },
         };
         let detail = json!({ "session": one });
-        let entry = admin.entry("member.end_sessions", None, None, &detail, view.now);
+        let entry = acting.entry("member.end_sessions", None, None, &detail, view.now);
         let decided = Decided {
             records: vec![record],
             audit: vec![entry],
@@ -285,5 +297,5 @@ pub async fn end_sessions(app: &App, person: &Person, one: Option<Uuid>) -> Resu
         };
         Ok((decided, ()))
     });
-    decided.await?
+    decided.await
 }

@@ -1,18 +1,17 @@
 //! Admin keys: prove, read, create, revoke.
 
 use super::authority::Admin;
-use super::{Refused, roles};
+use super::{Refused, acting, roles};
 use crate::app::App;
 use crate::random;
 use serde_json::json;
 use std::net::IpAddr;
 use std::sync::Arc;
-use tokenward_core::audit::Actor;
 use tokenward_core::client::{AdminKeyRecord, Role};
 use tokenward_core::label::Name;
-use tokenward_core::time::Clock;
+use tokenward_core::time::{Clock, Timestamp};
 use tokenward_core::{AdminKey, Change};
-use tokenward_store::{Decided, Wants};
+use tokenward_store::{Credential, Decided, Wants};
 use uuid::Uuid;
 
 /// Why an admin key does not open the door.
@@ -29,16 +28,15 @@ pub enum NotAdmitted {
     Unavailable,
 }
 
+/// Whether an admin key is neither revoked nor expired.
+pub(super) fn is_in_force(record: &AdminKeyRecord, now: Timestamp) -> bool {
+    record.revoked_at.is_none() && record.expires_at.is_none_or(|end| now < end)
+}
+
 /// The administrator who presents a key.
-pub async fn admit(app: &App, text: &str, source: IpAddr) -> Result<Admin, NotAdmitted> {
+pub async fn admit(app: &App, text: &str, source: Option<IpAddr>) -> Result<Admin, NotAdmitted> {
     let presented = AdminKey::from_chosen(text).map_err(|_| NotAdmitted::Unknown)?;
     let clock = app.clock();
-    let retry_after_seconds = app.throttle.wait_seconds(source, presented.id(), &clock);
-    if retry_after_seconds > 0 {
-        return Err(NotAdmitted::Throttled {
-            retry_after_seconds,
-        });
-    }
     let read = app.store.reader().admin_key(presented.id()).await;
     let known = read.map_err(|error| {
         tracing::error!("a read failed: {error}");
@@ -48,18 +46,21 @@ pub async fn admit(app: &App, text: &str, source: IpAddr) -> Result<Admin, NotAd
     let good = known.filter(|record| {
         let digest = app.keyring.admin(record.key, &presented);
         let proved = digest.is_some_and(|digest| digest.matches(&record.digest));
-        proved && record.revoked_at.is_none() && record.expires_at.is_none_or(|end| now < end)
+        proved && is_in_force(record, now)
     });
     match good {
         Some(key) => Ok(Admin {
-            who: Actor::AdminKey(key.id),
+            credential: Credential::AdminKey(key.id),
             role: key.role,
             source,
         }),
-        None => {
-            app.throttle.failed(source, presented.id(), &clock);
-            Err(NotAdmitted::Unknown)
-        }
+        // A right key is never refused for others' wrong ones.
+        None => match app.throttle.charge(source, presented.id(), &clock) {
+            Ok(()) => Err(NotAdmitted::Unknown),
+            Err(retry_after_seconds) => Err(NotAdmitted::Throttled {
+                retry_after_seconds,
+            }),
+        },
     }
 }
 
@@ -87,7 +88,7 @@ pub async fn create(
         ..Wants::default()
     };
     let keyring = Arc::clone(&app.keyring);
-    let decided = app.store.decide(wants, move |view| {
+    let decided = acting::decide(app, admin, wants, move |acting, view| {
         roles::check(&role, view)?;
         let key = AdminKey::from_random(random::uuid(), random::bytes());
         let current = keyring.current();
@@ -105,7 +106,7 @@ pub async fn create(
             revoked_at: None,
         };
         let detail = json!({ "admin_key": record.id, "name": record.name, "role": record.role });
-        let entry = admin.entry("admin_key.create", workspace, None, &detail, view.now);
+        let entry = acting.entry("admin_key.create", workspace, None, &detail, view.now);
         let changes = vec![Change::AdminKeyPut {
             key: Box::new(record.clone()),
         }];
@@ -118,7 +119,7 @@ pub async fn create(
             (record, key),
         ))
     });
-    decided.await?
+    decided.await
 }
 
 /// Revokes an admin key; the last operator's stays, or nobody could ever act again.
@@ -128,7 +129,7 @@ pub async fn revoke(app: &App, admin: Admin, id: Uuid) -> Result<AdminKeyRecord,
         admin_keys: true,
         ..Wants::default()
     };
-    let decided = app.store.decide(wants, move |view| {
+    let decided = acting::decide(app, admin, wants, move |acting, view| {
         let mut record = view
             .admin_keys
             .iter()
@@ -151,7 +152,7 @@ pub async fn revoke(app: &App, admin: Admin, id: Uuid) -> Result<AdminKeyRecord,
         }
         record.revoked_at = Some(view.now);
         let detail = json!({ "admin_key": record.id, "name": record.name });
-        let entry = admin.entry("admin_key.revoke", None, None, &detail, view.now);
+        let entry = acting.entry("admin_key.revoke", None, None, &detail, view.now);
         let changes = vec![Change::AdminKeyPut {
             key: Box::new(record.clone()),
         }];
@@ -164,5 +165,5 @@ pub async fn revoke(app: &App, admin: Admin, id: Uuid) -> Result<AdminKeyRecord,
             record,
         ))
     });
-    decided.await?
+    decided.await
 }

@@ -2,7 +2,11 @@
 
 use crate::app::App;
 use crate::random;
+use crate::reveals::Reveal;
 use serde_json::json;
+use std::net::IpAddr;
+use std::sync::Arc;
+use tokenward_core::ClientSecret;
 use tokenward_core::audit::{Actor, Entry};
 use tokenward_core::client::ClientState;
 use tokenward_core::generate::{self, Answer, Caller, Rejection, Wishes};
@@ -18,6 +22,11 @@ pub enum Refused {
     Rejected(Rejection),
     /// This source guessed too often.
     Throttled {
+        /// Seconds to wait.
+        retry_after_seconds: u64,
+    },
+    /// This secret called too often.
+    TooManyCalls {
         /// Seconds to wait.
         retry_after_seconds: u64,
     },
@@ -45,10 +54,11 @@ pub struct Status {
 }
 
 /// Generates (or, by the client's policy, returns) a token for the holder of a client secret.
-pub async fn generate(app: &App, caller: Caller, wishes: Wishes) -> Result<Answer, Refused> {
+pub async fn generate(app: &Arc<App>, caller: Caller, wishes: Wishes) -> Result<Answer, Refused> {
     let quota = app.config.quota_per_day;
     // Drawn here, on the caller's thread: the writer's time is everybody's.
     let fresh = random::fresh();
+    let (handle, source) = (Arc::clone(app), caller.source);
     let generated = by_caller(app, caller, move |keyring, state, caller, now| {
         let (changes, answer) =
             generate::by_secret(state, caller, wishes, fresh, quota, keyring, now)?;
@@ -63,19 +73,30 @@ pub async fn generate(app: &App, caller: Caller, wishes: Wishes) -> Result<Answe
             "previous_valid_till": answer.previous_valid_till.map(Timestamp::iso),
         });
         let actor = Actor::ClientSecret(state.client.id, answer.secret.unwrap_or(0));
-        let audit = vec![entry(state, actor, Some(caller), action, &detail, now)];
+        let reveal = Reveal {
+            day: u32::try_from(now.utc_day()).unwrap_or(0),
+            client: state.client.no,
+            generation: answer.generation,
+            secret: answer.secret.unwrap_or(0),
+            source,
+        };
+        let audited = answer.made || handle.reveals.is_new(reveal);
+        let audit = audited.then(|| entry(state, actor, Some(caller), action, &detail, now));
         Ok((
             Decided {
                 changes,
-                audit,
+                audit: audit.into_iter().collect(),
                 ..Decided::default()
             },
-            (answer, state.client.no),
+            (answer, reveal),
         ))
     });
-    let (answer, client) = generated.await?;
+    let (answer, reveal) = generated.await?;
     if answer.made {
-        app.counts.generated(client);
+        app.counts.generated(reveal.client);
+    } else {
+        app.reveals.audited(reveal);
+        app.counts.returned(reveal.client);
     }
     Ok(answer)
 }
@@ -191,9 +212,44 @@ pub async fn authenticate(app: &App, caller: Caller) -> Result<ClientId, Refused
     .await
 }
 
-/// Runs a decision of the holder of a client secret: unknown clients are refused from memory, guessers
-/// are slowed, everything else is decided on the durable state.
+/// Runs a decision of the holder of a client secret. Unknown clients are refused from memory, wrong secrets are charged to
+/// their source, everything else is decided on the durable state. A right secret is never refused for others' wrong ones,
+/// only for its own calls.
 async fn by_caller<T, F>(app: &App, caller: Caller, decide: F) -> Result<T, Refused>
+where
+    T: Send + 'static,
+    F: FnOnce(
+            &tokenward_core::Keyring,
+            &ClientState,
+            &Caller,
+            Timestamp,
+        ) -> Result<(Decided, T), Rejection>
+        + Send
+        + 'static,
+{
+    // Charged to the secret as presented: who does not hold it cannot spend its calls.
+    let call = app.keyring.secret(app.keyring.current(), &caller.secret);
+    let call = call.map_or([0; 32], |digest| digest.0);
+    if let Some(calls) = &app.secret_calls
+        && let Err(retry_after_seconds) = calls.charge(call, &app.clock())
+    {
+        return Err(Refused::TooManyCalls {
+            retry_after_seconds,
+        });
+    }
+    let decided = decided(app, caller, decide).await;
+    if let Some(calls) = &app.secret_calls
+        && matches!(
+            decided,
+            Err(Refused::Rejected(Rejection::SecretInvalid) | Refused::Throttled { .. })
+        )
+    {
+        calls.forgive(&call, &app.clock());
+    }
+    decided
+}
+
+async fn decided<T, F>(app: &App, caller: Caller, decide: F) -> Result<T, Refused>
 where
     T: Send + 'static,
     F: FnOnce(
@@ -210,17 +266,18 @@ where
     if !app.replica().may_know(id) {
         // Nobody may vouch for the absence of a client either, unless this node may vouch at all.
         return Err(match app.replica().lease().read().covers(|| clock.boot()) {
-            true => Refused::Rejected(Rejection::SecretInvalid),
+            true => wrong(app, source, id),
             false => Refused::Failed(Failure::Unavailable),
         });
     }
     let retry_after_seconds = app.throttle.wait_seconds(source, id.0, &clock);
-    if retry_after_seconds > 0 {
+    // One digest and a read of one row beside the writer: guesses do not make its queue longer.
+    if retry_after_seconds > 0 && !is_right(app, id, &caller.secret).await? {
         return Err(Refused::Throttled {
             retry_after_seconds,
         });
     }
-    let keyring = std::sync::Arc::clone(&app.keyring);
+    let keyring = Arc::clone(&app.keyring);
     let decided = app
         .store
         .decide(Wants::client(id), move |view| {
@@ -228,12 +285,30 @@ where
             decide(&keyring, state, &caller, view.now)
         })
         .await?;
-    decided.map_err(|rejection| {
-        if rejection == Rejection::SecretInvalid {
-            app.throttle.failed(source, id.0, &clock);
-        }
-        Refused::Rejected(rejection)
+    decided.map_err(|rejection| match rejection {
+        Rejection::SecretInvalid => wrong(app, source, id),
+        rejection => Refused::Rejected(rejection),
     })
+}
+
+/// The answer to a wrong secret: the same for clients that exist, that were deleted and that never were.
+fn wrong(app: &App, source: Option<IpAddr>, id: ClientId) -> Refused {
+    match app.throttle.charge(source, id.0, &app.clock()) {
+        Ok(()) => Refused::Rejected(Rejection::SecretInvalid),
+        Err(retry_after_seconds) => Refused::Throttled {
+            retry_after_seconds,
+        },
+    }
+}
+
+/// Whether the secret is one of the client's.
+async fn is_right(app: &App, id: ClientId, secret: &ClientSecret) -> Result<bool, Refused> {
+    let read = app.store.reader().client(id).await;
+    let read = read.map_err(|error| {
+        tracing::error!("a read failed: {error}");
+        Refused::Failed(Failure::Unavailable)
+    })?;
+    Ok(read.is_some_and(|(state, _)| generate::is_secret_of(&state, secret, &app.keyring)))
 }
 
 fn secret_actor(state: &ClientState, position: usize) -> Actor {
@@ -252,7 +327,7 @@ fn entry(
     Entry {
         at: now,
         actor,
-        source: caller.map(|caller| caller.source),
+        source: caller.and_then(|caller| caller.source),
         action,
         workspace: Some(state.workspace.id),
         client: Some(state.client.id),

@@ -2,6 +2,7 @@
 //! knows a status code.
 
 pub mod account;
+pub mod acting;
 pub mod admin_keys;
 pub mod audit;
 pub mod authority;
@@ -31,8 +32,24 @@ pub enum Refused {
     Forbidden(&'static str),
     /// What was sent can't be taken; where, and why.
     Invalid(&'static str, String),
+    /// The administrator's credential ended after it was admitted: the answer is the door's.
+    NotAdmitted,
     /// The state does not allow it.
     Conflict(&'static str, String),
+    /// It is another version by now than the one the caller has seen.
+    Changed(&'static str),
+    /// The server does this for somebody else, or has not finished.
+    Busy {
+        /// When to ask again.
+        retry_after_seconds: u64,
+        /// What is going on.
+        why: String,
+    },
+    /// Tried too often, or too many at once.
+    Throttled {
+        /// Seconds to wait.
+        retry_after_seconds: u64,
+    },
     /// Ours.
     Failed(Failure),
 }

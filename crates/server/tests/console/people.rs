@@ -203,6 +203,129 @@ async fn a_guesser_is_slowed_and_the_owner_elsewhere_is_not_locked_out() {
 }
 
 #[tokio::test]
+async fn one_network_may_not_try_a_password_on_every_address() {
+    let server = Server::builder()
+        .arg("--trusted-proxy")
+        .arg("127.0.0.0/8")
+        .start();
+    let house = House::of(server);
+    house.operator().await;
+    let attempt = async |from: &str, email: &str| {
+        let form = [("email", email), ("password", "spring-2026-spring")];
+        let headers = [("sec-fetch-site", "same-origin"), ("x-forwarded-for", from)];
+        let stranger = house.stranger();
+        stranger
+            .post_with("/console/sign-in", &form, &headers)
+            .await
+    };
+    for network in ["192.0.2.66", "2001:db8:1:2::%"] {
+        let mut judged = 0;
+        let mut refused = None;
+        // Bounded: each attempt takes less than the five seconds after which one more is allowed.
+        for n in 0..300 {
+            let from = network.replace('%', &format!("{n:x}"));
+            let page = attempt(&from, &format!("p{n}@example.com")).await;
+            match page.status.as_u16() {
+                401 => judged += 1,
+                429 => {
+                    refused = Some(page);
+                    break;
+                }
+                other => panic!("{other}"),
+            }
+        }
+        assert!(judged >= 40, "{network}: {judged}");
+        let refused = refused.expect("a refusal");
+        let wait = refused.headers.get("retry-after").expect("Retry-After");
+        let wait: u64 = wait.to_str().unwrap().parse().unwrap();
+        assert!((1..=5).contains(&wait), "{wait}");
+    }
+    attempt("192.0.2.67", "p1@example.com")
+        .await
+        .expect(401, "");
+    attempt("2001:db8:1:3::1", "p1@example.com")
+        .await
+        .expect(401, "");
+}
+
+#[tokio::test]
+async fn a_flood_of_sign_ins_keeps_nobody_out_who_is_known_there() {
+    let mut house = House::new().await;
+    house.operator().await;
+    for again in [false, true] {
+        if again {
+            // What was in memory is gone; the session that goes on says the same.
+            house.restart();
+        }
+        let flood = (0..300).map(|n| {
+            let stranger = house.stranger();
+            async move {
+                let email = format!("flood-{n}@example.com");
+                let form = [("email", email.as_str()), ("password", "x")];
+                stranger.post("/console/sign-in", &form).await
+            }
+        });
+        let (answers, ()) = tokio::join!(futures_util::future::join_all(flood), async {
+            house.signed_in("asha@example.com").await.expect(303, "");
+        });
+        let judged = answers.iter().filter(|page| page.status == 401).count();
+        assert!(judged <= 60, "{judged} of 300 were judged");
+        for page in answers {
+            let wait = page.headers.contains_key("retry-after");
+            assert!(
+                page.status == 401 || page.status == 429 && wait,
+                "{}",
+                page.status
+            );
+        }
+        house.signed_in("asha@example.com").await.expect(303, "");
+        house.signed_in("ravi@example.com").await;
+    }
+}
+
+#[tokio::test]
+async fn the_current_password_is_not_guessed_at_the_account_page() {
+    let house = House::new().await;
+    let asha = house.operator().await;
+    let guess = async |path: &str, field: &str| {
+        let form = [
+            (field, "not it at all"),
+            ("new_password", "granite-violin-88-otter"),
+        ];
+        asha.send(path, &form).await
+    };
+    let mut judged = 0;
+    let mut refused = Vec::new();
+    // One count for both pages; bounded, because each attempt takes less than the two seconds after which one more is
+    // allowed.
+    for n in 0..300 {
+        let (path, field) = match n % 2 {
+            0 => ("/console/account/password", "old_password"),
+            _ => ("/console/step-up", "proof"),
+        };
+        let page = guess(path, field).await;
+        match page.status.as_u16() {
+            422 => judged += 1,
+            429 => {
+                let page = page.expect(429, "then try again");
+                assert!(page.headers.contains_key("retry-after"));
+                refused.push(path);
+            }
+            other => panic!("{other}"),
+        }
+        refused.dedup();
+        if refused.len() >= 2 {
+            break;
+        }
+    }
+    assert!(judged >= 20, "{judged}");
+    assert!(
+        refused.len() >= 2,
+        "{judged} were judged, and only {refused:?} refused"
+    );
+}
+
+#[tokio::test]
 async fn nobody_learns_who_is_a_member() {
     let house = House::new().await;
     house.operator().await;
@@ -233,7 +356,7 @@ async fn a_disabled_or_removed_member_is_out_at_once() {
         }
     }
     let path = format!("/console/members/{ravis}");
-    asha.send(&path, &[("disabled", "yes")])
+    asha.send(&format!("{path}/disable"), &[])
         .await
         .expect(303, "");
     ravi.get("/console/account").await.expect(303, "");
@@ -241,7 +364,7 @@ async fn a_disabled_or_removed_member_is_out_at_once() {
         .signed_in("ravi@example.com")
         .await
         .expect(401, "is wrong");
-    asha.send(&path, &[("disabled", "no")])
+    asha.send(&format!("{path}/enable"), &[])
         .await
         .expect(303, "");
     let back = house.signed_in("ravi@example.com").await.expect(303, "");
@@ -269,9 +392,9 @@ async fn nobody_changes_or_removes_themselves() {
     asha.send(&path, &[("role", "auditor")])
         .await
         .expect(422, says);
-    asha.send(&path, &[("disabled", "yes")])
+    asha.send(&format!("{path}/disable"), &[])
         .await
-        .expect(422, says);
+        .expect(409, says);
     asha.send(&format!("{path}/remove"), &[])
         .await
         .expect(409, says);

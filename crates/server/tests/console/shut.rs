@@ -1,7 +1,9 @@
 //! What the console must not let in: other sites, planted scripts, foreign ids, forged forms, links that lead out.
 
-use crate::house::{Browser, House, PASSWORD};
+use crate::house::{Browser, House, PASSWORD, Page};
+use reqwest::Method;
 use reqwest::header::SET_COOKIE;
+use serde_json::json;
 
 const OWN: (&str, &str) = ("sec-fetch-site", "same-origin");
 
@@ -222,8 +224,8 @@ async fn a_sign_in_leads_nowhere_else() {
         let form = [
             ("email", "asha@example.com"),
             ("password", PASSWORD),
-            ("resume_path", next),
-            ("resume", "a=b"),
+            ("next", next),
+            ("kept", "a=b"),
         ];
         let answer = house
             .stranger()
@@ -258,18 +260,20 @@ async fn nothing_typed_is_lost_when_the_session_is_over() {
     let page = operator
         .send(&path, &form)
         .await
-        .expect(401, "What you typed is kept");
+        .expect(401, "What you entered is kept");
     let sign_in = [
         ("email", "asha@example.com"),
         ("password", PASSWORD),
-        ("resume_path", &page.hidden("resume_path")),
-        ("resume", &page.hidden("resume").replace("&#38;", "&")),
+        ("next", &page.hidden("next")),
+        ("kept", &page.hidden("kept")),
     ];
-    let page = house
-        .stranger()
+    let mut same = house.stranger();
+    same.cookie = set_cookie(&page);
+    let page = same
         .post("/console/sign-in", &sign_in)
         .await
-        .expect(200, "Abrechnung Süd");
+        .expect(200, "Confirm: Create API client “Abrechnung Süd”?");
+    assert!(!page.text.contains("autofocus"), "{}", page.text);
     assert!(
         !page.text.contains(&operator.word),
         "the old session's word is not sent again"
@@ -293,6 +297,346 @@ async fn nothing_typed_is_lost_when_the_session_is_over() {
     back.send(&path, &form).await.expect(422, "has this label");
 }
 
+/// The cookie that an answer sets, as a browser sends it back.
+fn set_cookie(page: &Page) -> String {
+    let set = page.headers.get(SET_COOKIE).expect("a cookie");
+    let set = set.to_str().unwrap();
+    set.split(';').next().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn a_link_begins_no_act() {
+    let house = House::new().await;
+    let operator = house.operator().await;
+    let acme = house.workspace("Acme").await;
+    let client = house.client(&acme, "erp", None).await;
+    let all = operator.get("/console/members").await;
+    let [asha] = all.ids("/console/members/").try_into().unwrap();
+    let old = "resume=role%3Dauditor&kept=x&email=m%40evil.example&url=https%3A%2F%2Fevil.example";
+    for path in [
+        format!("/console/members/{asha}"),
+        format!("/console/clients/{client}/revoke"),
+        "/console/members/invite".to_owned(),
+        format!("/console/w/{acme}/notices"),
+    ] {
+        // Signed out: the sign-in page takes nothing from the link but where to go.
+        let link = format!("/console/sign-in?resume_path={path}&{old}");
+        let shown = house.stranger().get(&link).await.expect(200, "Sign in");
+        assert!(!shown.text.contains("role="), "{}", shown.text);
+        assert!(!shown.text.contains("evil.example"), "{}", shown.text);
+        assert_eq!(shown.hidden("kept"), "");
+        assert_eq!(shown.hidden("next"), "/console");
+        // Signed in: neither does any page with a form.
+        for link in [
+            format!("{path}?{old}"),
+            format!("/console/step-up?resume_path={path}&{old}"),
+        ] {
+            let shown = operator.get(&link).await;
+            assert!(!shown.text.contains("evil.example"), "{}", shown.text);
+            assert!(!shown.text.contains("value=\"x\""), "{}", shown.text);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_kept_form_opens_only_in_the_browser_that_sent_it() {
+    let house = House::new().await;
+    house.operator().await;
+    let attacker = house.stranger();
+    let form = [("email", "m@evil.example"), ("role", "operator")];
+    let page = attacker.post("/console/members/invite", &form).await;
+    let page = page.expect(401, "Invite member");
+    let (kept, named) = (page.hidden("kept"), set_cookie(&page));
+    let sign_in = [
+        ("email", "asha@example.com"),
+        ("password", PASSWORD),
+        ("kept", kept.as_str()),
+    ];
+    // In another browser it is nothing.
+    let page = house.stranger().post("/console/sign-in", &sign_in).await;
+    assert_eq!(page.expect(303, "").location(), "/console");
+    let mut other = house.stranger();
+    let form = [("name", "Acme")];
+    let page = other.post("/console/workspaces/new", &form).await;
+    other.cookie = set_cookie(&page.expect(401, "Create workspace"));
+    let page = other.post("/console/sign-in", &sign_in).await;
+    assert_eq!(page.expect(303, "").location(), "/console");
+    // Altered it is nothing either.
+    let mut same = house.stranger();
+    same.cookie = named;
+    let altered = kept.replacen(
+        &kept[60..61],
+        if &kept[60..61] == "A" { "B" } else { "A" },
+        1,
+    );
+    let mut forged = sign_in;
+    forged[2].1 = &altered;
+    let page = same.post("/console/sign-in", &forged).await;
+    assert_eq!(page.expect(303, "").location(), "/console");
+    // In its own it waits for its sender.
+    let page = same.post("/console/sign-in", &sign_in).await;
+    let page = page.expect(200, "Confirm: Invite member “m@evil.example”?");
+    assert!(
+        page.text.contains(">Invite member</button>"),
+        "{}",
+        page.text
+    );
+    assert!(!page.text.contains("autofocus"), "{}", page.text);
+    // At the step-up page of a session it is nothing.
+    let asha = house.signed_in("asha@example.com").await;
+    let asha = house.with(&asha).await;
+    let proof = [("proof", PASSWORD), ("kept", kept.as_str())];
+    let page = asha.send("/console/step-up", &proof).await;
+    assert_eq!(page.expect(303, "").location(), "/console");
+}
+
+#[tokio::test]
+async fn an_act_that_takes_something_away_goes_to_its_confirmation() {
+    let house = House::new().await;
+    let operator = house.operator().await;
+    house
+        .invited(&operator, "ravi@example.com", &[("role", "operator")])
+        .await;
+    let all = operator.get("/console/members").await;
+    let ids = all.ids("/console/members/");
+    let acme = house.workspace("Acme").await;
+    let client = house.client(&acme, "erp", None).await;
+    let own = operator.get("/console/account").await;
+    assert!(own.text.contains("asha@example.com"));
+    let mut removes = Vec::new();
+    for id in ids {
+        let page = operator.get(&format!("/console/members/{id}")).await;
+        if page.text.contains("ravi@example.com") {
+            removes.push(format!("/console/members/{id}/remove"));
+        }
+    }
+    let [remove] = removes.try_into().unwrap();
+    for (path, says) in [
+        (remove.clone(), "Remove member “Somebody”"),
+        (
+            format!("/console/clients/{client}/revoke"),
+            "Revoke the access token of API client “erp”",
+        ),
+        (
+            format!("/console/workspaces/{acme}/disable"),
+            "Disable workspace “Acme”",
+        ),
+    ] {
+        // Without a session.
+        let page = house
+            .stranger()
+            .post(&path, &[])
+            .await
+            .expect(401, "Sign in");
+        let sign_in = [
+            ("email", "asha@example.com"),
+            ("password", PASSWORD),
+            ("next", &page.hidden("next")),
+            ("kept", &page.hidden("kept")),
+        ];
+        let page = house.stranger().post("/console/sign-in", &sign_in).await;
+        assert_eq!(page.expect(303, "").location(), path);
+        // With a session whose proof is old.
+        house.age_proofs();
+        let asked = operator.send(&path, &[]).await.expect(403, says);
+        let proof = [
+            ("proof", PASSWORD),
+            ("next", &asked.hidden("next")),
+            ("kept", &asked.hidden("kept")),
+        ];
+        let page = operator.send("/console/step-up", &proof).await;
+        assert_eq!(page.expect(303, "").location(), path);
+        let page = operator.get(&path).await.expect(200, "Cancel");
+        assert!(!page.text.contains("autofocus"), "{}", page.text);
+    }
+    // Nothing was done.
+    operator.get(&remove).await.expect(200, "ravi@example.com");
+}
+
+#[tokio::test]
+async fn every_act_that_breaks_something_has_a_page_that_names_it() {
+    let house = House::new().await;
+    let operator = house.operator().await;
+    let acme = house.workspace("Acme").await;
+    let body = json!({ "name": "ci", "role": "operator" });
+    let key = made(&house, "/admin-keys", body, "/admin_key/id").await;
+    let body = json!({ "url": "https://hooks.example.com/one" });
+    let path = format!("/workspaces/{acme}/webhooks");
+    let hook = made(&house, &path, body, "/webhook/id").await;
+    let body = json!({ "email": "i@example.com", "role": "auditor" });
+    let invitation = made(&house, "/members", body, "/invitation/id").await;
+    let ravi = [("role", "auditor")];
+    house.invited(&operator, "ravi@example.com", &ravi).await;
+    let request = house.api.admin(Method::GET, "/members");
+    let all = house.api.send(request).await.unwrap().expect(200).json();
+    let all = all["items"].as_array().unwrap();
+    let found = all.iter().find(|one| one["email"] == "ravi@example.com");
+    let member = found.unwrap()["id"].as_str().unwrap();
+    let hook = format!("/console/w/{acme}/webhooks/{hook}");
+    let listed = [
+        (
+            "/console/admin-keys".to_owned(),
+            format!("/console/admin-keys/{key}/revoke"),
+        ),
+        (
+            format!("/console/w/{acme}/notices"),
+            format!("{hook}/delete"),
+        ),
+        (
+            format!("/console/w/{acme}/notices"),
+            format!("{hook}/disable"),
+        ),
+        (
+            format!("/console/w/{acme}/notices"),
+            format!("{hook}/rotate"),
+        ),
+        (
+            format!("/console/members/{member}"),
+            format!("/console/members/{member}/disable"),
+        ),
+        (
+            format!("/console/members/{member}"),
+            format!("/console/members/{member}/remove"),
+        ),
+        (
+            "/console/members".to_owned(),
+            format!("/console/invitations/{invitation}/withdraw"),
+        ),
+        (
+            format!("/console/workspaces/{acme}"),
+            format!("/console/workspaces/{acme}/disable"),
+        ),
+    ];
+    let says = [
+        (
+            "Revoke admin key “ci”",
+            "Programs that use this key get 401 immediately.",
+        ),
+        (
+            "Delete webhook “https://hooks.example.com/one”",
+            "gets no more notifications",
+        ),
+        (
+            "Disable webhook “https://hooks.example.com/one”",
+            "gets no notifications until",
+        ),
+        ("Rotate the signing secret of webhook", "For 24 hours"),
+        (
+            "Disable member Somebody (ravi@example.com)",
+            "signed out everywhere immediately",
+        ),
+        (
+            "Remove member Somebody (ravi@example.com)",
+            "signed out everywhere immediately",
+        ),
+        (
+            "Revoke invitation for i@example.com",
+            "stops working immediately",
+        ),
+        ("Disable workspace “Acme”", "Disables all API clients"),
+    ];
+    for ((from, path), (title, breaks)) in listed.into_iter().zip(says) {
+        // No page has a button that acts at once.
+        let list = operator
+            .get(&from)
+            .await
+            .expect(200, &format!("href=\"{path}\""));
+        assert!(!list.text.contains(&format!("action=\"{path}\"")), "{path}");
+        let page = operator.get(&path).await.expect(200, title);
+        assert!(page.text.contains(breaks), "{}", page.text);
+        assert!(
+            page.text
+                .contains(&format!("<form method=\"post\" action=\"{path}\">"))
+        );
+    }
+    let revoke = format!("/console/admin-keys/{key}/revoke");
+    operator.send(&revoke, &[]).await.expect(303, "");
+}
+
+/// Something made by the API: its id.
+async fn made(house: &House, path: &str, body: serde_json::Value, id: &str) -> String {
+    let request = house.api.admin(Method::POST, path).json(&body);
+    let made = house.api.send(request).await.unwrap().expect(201).json();
+    made.pointer(id).unwrap().as_str().unwrap().to_owned()
+}
+
+/// Every form that a session can send, and whether it needs a fresh proof.
+const FORMS: &[(&str, bool)] = &[
+    ("/console/account/app", true),
+    ("/console/account/app/remove", true),
+    ("/console/account/recovery", true),
+    ("/console/account/passkeys", true),
+    ("/console/account/passkeys/options", true),
+    ("/console/account/passkeys/{none}/remove", true),
+    ("/console/workspaces/{acme}/disable", true),
+    ("/console/workspaces/{acme}/enable", true),
+    ("/console/w/{acme}/sandbox/new", true),
+    ("/console/clients/{client}/generate", true),
+    ("/console/clients/{client}/revoke", true),
+    ("/console/clients/{client}/disable", true),
+    ("/console/clients/{client}/enable", true),
+    ("/console/clients/{client}/delete", true),
+    ("/console/clients/{client}/rotate", true),
+    ("/console/clients/{client}/delete-secret-1", true),
+    ("/console/w/{acme}/notices", true),
+    ("/console/w/{acme}/webhooks/{none}/disable", true),
+    ("/console/w/{acme}/webhooks/{none}/enable", true),
+    ("/console/w/{acme}/webhooks/{none}/rotate", true),
+    ("/console/w/{acme}/webhooks/{none}/delete", true),
+    ("/console/products/gst/delete", true),
+    ("/console/members/invite", true),
+    ("/console/members/{none}", true),
+    ("/console/members/{none}/disable", true),
+    ("/console/members/{none}/enable", true),
+    ("/console/members/{none}/remove", true),
+    ("/console/admin-keys/new", true),
+    ("/console/admin-keys/{none}/revoke", true),
+    // These narrow, rename or read, or hold a proof themselves.
+    ("/console/account/password", false),
+    ("/console/account/sessions/{none}/end", false),
+    ("/console/workspaces/new", false),
+    ("/console/workspaces/{acme}", false),
+    ("/console/products", false),
+    ("/console/w/{acme}/webhooks/{none}/test", false),
+    ("/console/invitations/{none}/withdraw", false),
+    ("/console/audit/verify", false),
+];
+
+#[tokio::test]
+async fn what_shows_a_secret_or_lifts_a_restriction_needs_a_fresh_proof() {
+    let house = House::new().await;
+    let operator = house.operator().await;
+    let acme = house.workspace("Acme").await;
+    let client = house.client(&acme, "erp", None).await;
+    house.age_proofs();
+    for (path, fresh) in FORMS {
+        let path = path
+            .replace("{acme}", &acme)
+            .replace("{client}", &client)
+            .replace("{none}", "00000000-0000-4000-8000-000000000000");
+        let answer = operator.send(&path, &[("name", "x")]).await;
+        let asks = answer.status == 403 && answer.text.contains("Confirm it&#39;s you");
+        assert_eq!(asks, *fresh, "{path}: {} {}", answer.status, answer.text);
+    }
+    // The pages that lead there ask before anything is typed.
+    for path in [
+        format!("/console/clients/{client}/rotate"),
+        format!("/console/clients/{client}/generate"),
+        format!("/console/w/{acme}/sandbox/new"),
+        "/console/admin-keys/new".to_owned(),
+        "/console/members/invite".to_owned(),
+    ] {
+        let answer = operator.get(&path).await.expect(303, "");
+        let next = urlencoded_path(&path);
+        let asks = format!("/console/step-up?next={next}");
+        assert_eq!(answer.location(), asks);
+    }
+}
+
+fn urlencoded_path(path: &str) -> String {
+    path.replace('/', "%2F")
+}
+
 #[tokio::test]
 async fn a_destructive_act_wants_a_fresh_proof() {
     let house = House::new().await;
@@ -303,60 +647,48 @@ async fn a_destructive_act_wants_a_fresh_proof() {
     operator.get(&path).await.expect(200, "Type the label");
     house.age_proofs();
     let page = operator.get(&path).await.expect(303, "");
-    assert!(
-        page.location().starts_with("/console/step-up?next="),
-        "{}",
-        page.location()
-    );
     operator
         .get(page.location())
         .await
-        .expect(200, "Prove that it is you");
+        .expect(200, "Delete API client “erp”");
     let asked = operator
         .send(&path, &[("label", "erp")])
         .await
-        .expect(403, "Prove that it is you");
+        .expect(403, "Delete API client “erp”");
     operator
         .get(&format!("/console/clients/{client}"))
         .await
         .expect(200, "No token yet");
     let again = [
         ("proof", "wrong"),
-        ("resume_path", &asked.hidden("resume_path")),
-        ("resume", &asked.hidden("resume")),
+        ("next", &asked.hidden("next")),
+        ("kept", &asked.hidden("kept")),
     ];
     operator
         .send("/console/step-up", &again)
         .await
-        .expect(422, "is wrong");
+        .expect(422, "Delete API client “erp”");
     let mut again = again;
     again[0].1 = PASSWORD;
-    let page = operator
-        .send("/console/step-up", &again)
-        .await
-        .expect(200, "Send it now");
-    assert_eq!(page.hidden("label"), "erp");
+    let page = operator.send("/console/step-up", &again).await;
+    assert_eq!(page.expect(303, "").location(), path);
     operator
         .send(&path, &[("label", "erp")])
         .await
         .expect(303, "");
-    for (path, form) in [
-        (
-            "/console/members/invite",
-            vec![("email", "x@example.com"), ("role", "operator")],
-        ),
-        (
-            "/console/admin-keys/new",
-            vec![("name", "x"), ("role", "operator")],
-        ),
-        ("/console/account/app", vec![("sealed", ""), ("code", "")]),
-        ("/console/products/gst/delete", vec![]),
-    ] {
-        house.age_proofs();
-        operator
-            .send(path, &form)
-            .await
-            .expect(403, "Prove that it is you");
-    }
+    // What was typed is kept, and shown with what it does.
+    house.age_proofs();
+    let form = [("name", "ci"), ("role", "operator")];
+    let asked = operator.send("/console/admin-keys/new", &form).await;
+    let asked = asked.expect(403, "Create admin key “ci”");
+    let again = [
+        ("proof", PASSWORD),
+        ("next", &asked.hidden("next")),
+        ("kept", &asked.hidden("kept")),
+    ];
+    let page = operator.send("/console/step-up", &again).await;
+    let page = page.expect(200, "Confirm: Create admin key “ci”?");
+    assert_eq!(page.hidden("role"), "operator");
+    assert!(!page.text.contains("autofocus"), "{}", page.text);
     let _: Browser = operator;
 }

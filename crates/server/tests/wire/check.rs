@@ -225,12 +225,16 @@ async fn a_token_nobody_gave_is_unknown_whatever_became_of_its_client() {
 
 /// The token, or another credential, with another random part and the right checksum.
 pub(crate) fn forge(token: &str) -> String {
-    let mut text = token[..token.len() - 9].to_owned();
-    text.push(if token.as_bytes()[token.len() - 9] == b'0' {
-        '1'
-    } else {
-        '0'
-    });
+    forge_at(token, 9)
+}
+
+/// The same credential with another digit so far from its end, and the right checksum: 66 is the last digit of the id in a
+/// client secret.
+pub(crate) fn forge_at(token: &str, from_end: usize) -> String {
+    let at = token.len() - from_end;
+    let digit = if &token[at..=at] == "0" { "1" } else { "0" };
+    let mut text = token[..token.len() - 8].to_owned();
+    text.replace_range(at..=at, digit);
     let mut sum = u32::MAX;
     for byte in text.bytes() {
         sum ^= u32::from(byte);

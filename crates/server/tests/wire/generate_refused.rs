@@ -1,5 +1,6 @@
 //! Every way the Generate Access Token API says no, with its whole answer.
 
+use crate::check::{forge, forge_at};
 use crate::house::{House, basic, cut};
 use crate::seen::seen;
 use insta::assert_snapshot;
@@ -316,7 +317,7 @@ async fn a_secret_opens_from_its_networks_only() {
 }
 
 #[tokio::test]
-async fn guessing_is_slowed_and_the_owner_elsewhere_is_not() {
+async fn guessing_is_slowed_and_the_owner_is_not() {
     let house = House::with(&["--trusted-proxy", "127.0.0.0/8"]).await;
     let erp = house.client(NewClient::sandbox("erp")).await;
     let (n, former) = house.rotate(&erp).await;
@@ -345,10 +346,120 @@ async fn guessing_is_slowed_and_the_owner_elsewhere_is_not() {
     content-type: application/json
     {"errors":[{"error_code":"TOO_MANY_ATTEMPTS","error_id":"[uuid]","error_message":"Too many wrong client secrets came from this address. Wait, and check the secret.","error_source":"CLEAR"}]}
     "#);
-    from("203.0.113.1", &erp.secret)
+    // The right secret passes from the same address, and the wrong one still does not.
+    from("203.0.113.1", &erp.secret).await.expect(200);
+    from("203.0.113.1", &former)
         .await
         .expect_error(429, "TOO_MANY_ATTEMPTS");
     from("203.0.113.2", &erp.secret).await.expect(200);
+}
+
+/// The statuses and codes of 30 guesses from one address, each as (status, code).
+async fn guesses(house: &House, source: &str, secret: &str) -> Vec<(u16, String)> {
+    let mut seen = Vec::new();
+    for _ in 0..30 {
+        let request = house.api.authz(Method::POST, "", secret);
+        let answer = house.send(request.header("x-forwarded-for", source)).await;
+        let code = answer.json()["errors"][0]["error_code"].clone();
+        seen.push((answer.status, code.as_str().unwrap().to_owned()));
+    }
+    seen.dedup();
+    seen
+}
+
+#[tokio::test]
+async fn throttling_does_not_tell_which_clients_exist() {
+    let house = House::with(&["--trusted-proxy", "127.0.0.1"]).await;
+    let live = house.client(NewClient::sandbox("live")).await;
+    let gone = house.client(NewClient::sandbox("gone")).await;
+    house.api.delete(&gone).await.unwrap().expect(200);
+    let unknown = forge_at(&live.secret, 66);
+    let expect = [
+        (401, "CLIENT_SECRET_INVALID".to_owned()),
+        (429, "TOO_MANY_ATTEMPTS".to_owned()),
+    ];
+    let all = [forge(&live.secret), forge(&gone.secret), unknown];
+    for (n, secret) in all.iter().enumerate() {
+        let source = format!("203.0.113.{n}");
+        assert_eq!(guesses(&house, &source, secret).await, expect, "{n}");
+    }
+}
+
+#[tokio::test]
+async fn ipv6_guessers_count_by_their_64() {
+    let house = House::with(&["--trusted-proxy", "127.0.0.1"]).await;
+    let erp = house.client(NewClient::sandbox("erp")).await;
+    let wrong = forge(&erp.secret);
+    let mut refused = 0;
+    for n in 0..30 {
+        let request = house.api.authz(Method::POST, "", &wrong);
+        let source = format!("2001:db8:1:2::{n:x}");
+        let answer = house.send(request.header("x-forwarded-for", source)).await;
+        refused += usize::from(answer.status == 429);
+    }
+    assert!((5..=10).contains(&refused), "{refused} of 30");
+}
+
+#[tokio::test]
+async fn an_unknown_address_is_in_no_network() {
+    let house = House::with(&["--trusted-proxy", "127.0.0.1"]).await;
+    let fenced = NewClient::sandbox("erp").secret_networks(&["0.0.0.0/0", "::/0"]);
+    let erp = house.client(fenced).await;
+    for hop in ["garbage", "0.0.0.0", "2001:db8::1%eth0", ""] {
+        let request = house.api.authz(Method::POST, "", &erp.secret);
+        let answer = house.send(request.header("x-forwarded-for", hop)).await;
+        answer.expect_error(403, "ADDRESS_NOT_ALLOWED");
+    }
+    let request = house.api.authz(Method::POST, "", &erp.secret);
+    let known = house.send(request.header("x-forwarded-for", "203.0.113.9"));
+    known.await.expect(200);
+}
+
+#[tokio::test]
+async fn a_secret_that_calls_too_often_has_to_wait_and_others_do_not() {
+    let house = House::with(&["--secret-calls-per-second", "1"]).await;
+    let looping = house
+        .client(NewClient::sandbox("looping").returns(600))
+        .await;
+    let other = house.client(NewClient::sandbox("other")).await;
+    // One burst for all that a secret may call.
+    let mut limited = 0;
+    for n in 0..20 {
+        let answer = match n % 4 {
+            0 => house.generate(&looping.secret).await,
+            1 => house.authz(Method::GET, "/status", &looping.secret).await,
+            2 => {
+                house
+                    .authz(Method::DELETE, "/previous", &looping.secret)
+                    .await
+            }
+            _ => {
+                let form = [
+                    ("token", "x"),
+                    ("client_id", &looping.id),
+                    ("client_secret", &looping.secret),
+                ];
+                let asked = house.api.public(Method::POST, "/oauth2/introspect");
+                house.send(asked.form(&form)).await
+            }
+        };
+        if answer.status == 429 {
+            assert!(matches!(answer.header("retry-after"), "1"), "{answer:?}");
+            if n % 4 != 3 {
+                answer.expect_error(429, "TOO_MANY_REQUESTS");
+            }
+            limited += 1;
+        }
+    }
+    assert!(limited >= 5, "{limited} of 20");
+    house.generate(&other.secret).await.expect(200);
+    // Wrong secrets for the same client spend nothing of the right one's.
+    let wrong = forge(&other.secret);
+    for _ in 0..15 {
+        let answer = house.generate(&wrong).await;
+        answer.expect_error(401, "CLIENT_SECRET_INVALID");
+    }
+    house.generate(&other.secret).await.expect(200);
 }
 
 #[tokio::test]

@@ -38,6 +38,25 @@ async fn policy_return_gives_the_live_token_again() {
         2
     );
 
+    // Further returns of the day are counted, not audited: nothing changes.
+    for _ in 0..20 {
+        house.token(&erp).await;
+    }
+    let entries = house.actions().await;
+    assert_eq!(entries.len(), actions.len());
+    let path = format!("/clients/{}/usage", erp.id);
+    until(
+        "the returns to be counted",
+        || house.ask(Method::GET, &path),
+        |answer| {
+            let figures = answer.json();
+            let mut counts = figures["counts"].as_array().unwrap().iter();
+            let returned = counts.find(|one| one["outcome"] == "RETURNED");
+            returned.is_some_and(|one| one["count"] == 22)
+        },
+    )
+    .await;
+
     // A second secret does not open the first one's seal: it gets a token of its own.
     let (_, second) = house.rotate(&erp).await;
     let other = house.generate(&second).await.token();

@@ -26,6 +26,31 @@ async fn begin(base: &str, bytes: impl Into<Vec<u8>>) -> String {
     tokio::task::spawn_blocking(talk).await.unwrap()
 }
 
+/// The same with half a head after a request that was answered, read from there.
+async fn begin_after_a_good_one(base: &str) -> String {
+    let address = base.replace("http://", "");
+    let talk = move || {
+        let mut stream = TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream
+            .write_all(b"HEAD /x HTTP/1.1\r\nhost: x\r\n\r\n")
+            .unwrap();
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            stream.read_exact(&mut byte).unwrap();
+            answer.push(byte[0]);
+        }
+        stream.write_all(b"GET /x HTTP/1.1\r\nhost").unwrap();
+        answer.clear();
+        match stream.read_to_end(&mut answer) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => panic!("it was left open"),
+            _ => String::from_utf8_lossy(&answer).into_owned(),
+        }
+    };
+    tokio::task::spawn_blocking(talk).await.unwrap()
+}
+
 /// A request whose body stops after its first bytes; the answer's status and body.
 async fn half(base: &str, path: &str, kind: &str, more: &str) -> String {
     let head = format!(
@@ -95,14 +120,11 @@ async fn a_head_that_does_not_arrive_is_not_waited_for() {
             "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0"
         ),
         // And somebody whose first request was good.
-        begin(
-            public,
-            "GET / HTTP/1.1\r\nhost: x\r\n\r\nGET / HTTP/1.1\r\nhost"
-        ),
+        begin_after_a_good_one(public),
     );
     for answer in [half, silent, letter, preface] {
         assert_eq!(answer, "");
     }
     assert!(!settled.is_empty(), "it was told our settings");
-    assert_eq!(second.matches("HTTP/1.1 ").count(), 1, "{second}");
+    assert_eq!(second, "");
 }

@@ -59,7 +59,7 @@ impl Sharer {
         let secret = ClientSecret::parse(secret).unwrap();
         let caller = Caller {
             secret,
-            source: HOME.parse().unwrap(),
+            source: HOME.parse().ok(),
             host_environment: None,
         };
         self.decide(Wants::client(id), move |view| {

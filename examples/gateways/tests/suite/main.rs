@@ -5,6 +5,7 @@ mod bodies;
 mod canary;
 mod closed;
 mod denials;
+mod ejection;
 mod fresh;
 mod outage;
 mod permits;

@@ -1,5 +1,6 @@
 //! RFC 9457 problem documents: a code, a sentence, an id; never inner detail.
 
+use crate::http::envelope::Told;
 use crate::random;
 use crate::verbs::Refused;
 use crate::verbs::admin_keys::NotAdmitted;
@@ -100,12 +101,44 @@ impl From<Refused> for Problem {
                 let end = if why.ends_with('?') { "" } else { "." };
                 Self::invalid(Some(field), format!("{field}: {why}{end}"))
             }
+            Refused::NotAdmitted => NotAdmitted::Unknown.into(),
             Refused::Conflict(code, why) => Self::new(
                 StatusCode::CONFLICT,
                 code,
                 "The state does not allow this",
                 format!("Not done: {why}."),
             ),
+            Refused::Changed(what) => Self::new(
+                StatusCode::PRECONDITION_FAILED,
+                "VERSION_MISMATCH",
+                "Changed in the meantime",
+                format!(
+                    "The {what} was changed after you read it. Read it again, then send your change with the new ETag."
+                ),
+            ),
+            Refused::Busy {
+                retry_after_seconds,
+                why,
+            } => Self {
+                retry_after_seconds: Some(retry_after_seconds),
+                ..Self::new(
+                    StatusCode::TOO_MANY_REQUESTS,
+                    "BUSY",
+                    "The server is busy with this",
+                    why,
+                )
+            },
+            Refused::Throttled {
+                retry_after_seconds,
+            } => Self {
+                retry_after_seconds: Some(retry_after_seconds),
+                ..Self::new(
+                    StatusCode::TOO_MANY_REQUESTS,
+                    "TOO_MANY_ATTEMPTS",
+                    "Too many attempts",
+                    "Wait, then try again.",
+                )
+            },
             Refused::Failed(failure) => {
                 let clear = super::super::clear_api::unavailable(failure);
                 Self {
@@ -165,6 +198,10 @@ impl IntoResponse for Problem {
             body["field"] = field.into();
         }
         let mut response = (self.status, body.to_string()).into_response();
+        response.extensions_mut().insert(Told {
+            code: self.code,
+            error_id: Some(id),
+        });
         let headers = response.headers_mut();
         headers.insert(
             header::CONTENT_TYPE,

@@ -1,9 +1,10 @@
 //! One's own account: password, authenticator app, recovery codes, passkeys, sessions.
 
+use super::confirm::ConfirmPage;
 use super::form::{Fault, Field, Form, Word};
 use super::frame::Frame;
 use super::once::{Download, OncePage};
-use super::reply::{Reply, Trouble, page, see, unprocessable};
+use super::reply::{self, Reply, Trouble, page, see, unprocessable};
 use super::session::{Member, Proved, Sent};
 use super::shown::Moment;
 use crate::app::App;
@@ -13,6 +14,7 @@ use askama::Template;
 use axum::Router;
 use axum::extract::{Path, State};
 use axum::routing::{get, post};
+use http::StatusCode;
 use std::sync::Arc;
 use tokenward_core::time::Clock;
 use uuid::Uuid;
@@ -24,8 +26,14 @@ pub(super) fn router() -> Router<Arc<App>> {
         .route("/console/account", get(show))
         .route("/console/account/password", post(password))
         .route("/console/account/app", get(offer).post(set_app))
-        .route("/console/account/app/remove", post(remove_app))
-        .route("/console/account/recovery", post(recovery))
+        .route(
+            "/console/account/app/remove",
+            get(ask_remove_app).post(remove_app),
+        )
+        .route(
+            "/console/account/recovery",
+            get(ask_recovery).post(recovery),
+        )
         .route("/console/account/sessions/end", post(end_others))
         .route("/console/account/sessions/{id}/end", post(end_one))
 }
@@ -148,7 +156,12 @@ async fn password(State(app): State<Arc<App>>, sent: Sent) -> Reply {
     );
     match account::set_password(&app, &sent.person, old, new).await {
         Ok(()) => Ok(see("/console/account?done=password")),
-        Err(refused) => unprocessable(&shown(&app, &sent.person, Fault::of(refused)?, "").await?),
+        Err(refused) => {
+            let fault = Fault::of(refused)?;
+            let wait = fault.retry_after_seconds;
+            let shown = shown(&app, &sent.person, fault, "").await?;
+            reply::refused(StatusCode::UNPROCESSABLE_ENTITY, wait, &shown)
+        }
     }
 }
 
@@ -182,7 +195,6 @@ async fn offer(State(app): State<Arc<App>>, Proved(person): Proved) -> Reply {
 
 /// `POST /console/account/app`
 async fn set_app(State(app): State<Arc<App>>, sent: Sent) -> Reply {
-    sent.must_be_proved(&app)?;
     let (sealed, code) = (sent.form.text("sealed"), sent.form.text("code"));
     match account::set_app(&app, &sent.person, sealed, code).await {
         Ok(codes) => recovery_page(&sent.person, "The authenticator app is in use", codes),
@@ -220,16 +232,54 @@ pub(super) fn recovery_page(
     })
 }
 
+/// A page that asks for the confirmation of an act on one's own account.
+pub(super) fn ask(
+    person: &Person,
+    says: &[&str],
+    title: String,
+    button: &'static str,
+    path: &str,
+) -> Reply {
+    page(&ConfirmPage::of(
+        Frame::new(person, title, "account"),
+        (says, button),
+        format!("/console/account/{path}"),
+        "/console/account".to_owned(),
+    ))
+}
+
+/// `GET /console/account/app/remove`
+async fn ask_remove_app(Proved(person): Proved) -> Reply {
+    let says = [
+        "You sign in without a code from the app. Without a passkey, your password alone protects your account.",
+        "Your other sessions are signed out.",
+    ];
+    let title = "Remove authenticator app".to_owned();
+    ask(
+        &person,
+        &says,
+        title,
+        "Remove authenticator app",
+        "app/remove",
+    )
+}
+
 /// `POST /console/account/app/remove`
 async fn remove_app(State(app): State<Arc<App>>, sent: Sent) -> Reply {
-    sent.must_be_proved(&app)?;
     account::remove_app(&app, &sent.person).await?;
     Ok(see("/console/account?done=app-removed"))
 }
 
+/// `GET /console/account/recovery`
+async fn ask_recovery(Proved(person): Proved) -> Reply {
+    let says =
+        ["The new codes are shown once, on the next page. The codes you have now stop working."];
+    let title = "Generate new recovery codes".to_owned();
+    ask(&person, &says, title, "Generate recovery codes", "recovery")
+}
+
 /// `POST /console/account/recovery`
 async fn recovery(State(app): State<Arc<App>>, sent: Sent) -> Reply {
-    sent.must_be_proved(&app)?;
     let codes = account::renew_recovery(&app, &sent.person).await?;
     recovery_page(&sent.person, "New recovery codes", codes)
 }

@@ -22,3 +22,26 @@ pub(super) struct ConfirmPage {
     pub(super) dangerous: bool,
     pub(super) back: String,
 }
+
+impl ConfirmPage {
+    /// A page for an act with nothing to type: what it does, in the words of its button.
+    pub(super) fn of(
+        frame: Frame,
+        (says, button): (&[&str], &'static str),
+        action: String,
+        back: String,
+    ) -> Self {
+        Self {
+            heading: frame.title.clone(),
+            frame,
+            says: says.iter().map(|line| (*line).to_owned()).collect(),
+            fault: Fault::default(),
+            fields: Vec::new(),
+            hidden: Vec::new(),
+            action,
+            button,
+            dangerous: true,
+            back,
+        }
+    }
+}

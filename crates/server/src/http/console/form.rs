@@ -36,6 +36,22 @@ impl Form {
         Self::read(query.as_bytes()).unwrap_or_default()
     }
 
+    /// The form with one more field.
+    pub(super) fn with(mut self, name: &str, value: &str) -> Self {
+        self.pairs
+            .push((name.to_owned(), Zeroizing::new(value.to_owned())));
+        self
+    }
+
+    /// The form as a body.
+    pub(super) fn encoded(&self) -> String {
+        let mut body = form_urlencoded::Serializer::new(String::new());
+        for (name, value) in &self.pairs {
+            body.append_pair(name, value);
+        }
+        body.finish()
+    }
+
     /// The first value of a field; empty when it is missing.
     pub(super) fn text(&self, name: &str) -> &str {
         let found = self.pairs.iter().find(|(known, _)| known == name);
@@ -84,6 +100,8 @@ pub(super) struct Fault {
     pub(super) field: String,
     /// A sentence.
     pub(super) text: String,
+    /// Seconds to wait before the form may be sent again; 0 for none.
+    pub(super) retry_after_seconds: u64,
 }
 
 impl Fault {
@@ -91,6 +109,7 @@ impl Fault {
         Self {
             field: field.to_owned(),
             text: text.into(),
+            retry_after_seconds: 0,
         }
     }
 
@@ -102,8 +121,26 @@ impl Fault {
                 Ok(Self::new("label", sentence(&why)))
             }
             Refused::Conflict(_, why) => Ok(Self::new("", sentence(&why))),
+            Refused::Throttled {
+                retry_after_seconds,
+            } => Ok(Self::throttled(retry_after_seconds)),
             other => Err(other),
         }
+    }
+
+    /// Tried too often, or too many at once.
+    pub(super) fn throttled(retry_after_seconds: u64) -> Self {
+        let text = format!(
+            "Too many attempts. Wait {}, then try again.",
+            super::shown::span(retry_after_seconds)
+        );
+        Self::new("", text).retry_after(retry_after_seconds)
+    }
+
+    /// The seconds to wait before the form may be sent again.
+    pub(super) fn retry_after(mut self, seconds: u64) -> Self {
+        self.retry_after_seconds = seconds;
+        self
     }
 
     pub(super) fn is_about(&self, field: &str) -> bool {

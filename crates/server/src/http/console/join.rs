@@ -2,15 +2,17 @@
 
 use super::form::{Fault, Field, Form};
 use super::frame::{Frame, role_name};
-use super::reply::{Reply, Trouble, page, unprocessable};
+use super::reply::{Reply, Trouble, page, refused};
+use super::resume::Way;
 use super::session::Open;
-use super::sign_in::{Way, finish};
+use super::sign_in::finish;
 use crate::app::App;
 use crate::people::ticket::Ticket;
-use crate::verbs::sign_in::{Step, first};
+use crate::verbs::sign_in::{Step, first, note_familiar};
 use crate::verbs::{account, members};
 use askama::Template;
 use axum::extract::{Path, State};
+use http::StatusCode;
 use std::sync::Arc;
 use tokenward_store::people::Invitation;
 
@@ -83,7 +85,11 @@ pub(super) async fn send(
     open: Open,
 ) -> Reply {
     let (ticket, invitation) = invited(&app, &text).await?;
-    let again = |fault| unprocessable(&shown(&text, &invitation, &open.form, fault));
+    let again = |fault: Fault| {
+        let wait = fault.retry_after_seconds;
+        let shown = shown(&text, &invitation, &open.form, fault);
+        refused(StatusCode::UNPROCESSABLE_ENTITY, wait, &shown)
+    };
     if *open.form.secret("password") != *open.form.secret("password_again") {
         let text = "The two passwords are not the same.";
         return again(Fault::new("password_again", text));
@@ -111,6 +117,7 @@ pub(super) async fn send(
         Ok(member) => member,
         Err(refused) => return again(Fault::of(refused)?),
     };
+    note_familiar(&app, open.origin.source, &member.email);
     let way = Way {
         next: "/console?done=joined".to_owned(),
         ..Way::default()
@@ -123,7 +130,7 @@ pub(super) async fn send(
     )
     .await
     {
-        Ok(Step::Done(ticket)) => finish(&ticket, &way),
+        Ok(Step::Done(ticket)) => finish(&app, &ticket, &way, &open).await,
         // A disabled member who came back by a link stays disabled.
         _ => Ok(super::reply::see("/console/sign-in")),
     }

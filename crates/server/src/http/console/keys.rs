@@ -1,6 +1,7 @@
 //! Admin keys: what programs manage this server with. Shown once, revoked here.
 
-use super::form::{Fault, Field, Form, Word};
+use super::confirm::ConfirmPage;
+use super::form::{Fault, Field, Form};
 use super::frame::Frame;
 use super::once::OncePage;
 use super::reply::{Reply, Trouble, page, see, unprocessable};
@@ -36,7 +37,6 @@ struct Line {
 struct KeysPage {
     frame: Frame,
     lines: Vec<Line>,
-    word: Word,
 }
 
 #[derive(Template)]
@@ -75,11 +75,7 @@ pub(super) async fn list(
         });
     }
     let frame = Frame::new(&person, "Admin keys", "keys").done(query.text("done"));
-    page(&KeysPage {
-        word: frame.hidden_word(),
-        frame,
-        lines,
-    })
+    page(&KeysPage { frame, lines })
 }
 
 async fn new_page(
@@ -132,7 +128,6 @@ fn asked(form: &Form) -> Result<(Option<u64>, Role), Refused> {
 
 /// `POST /console/admin-keys/new`
 pub(super) async fn create(State(app): State<Arc<App>>, sent: Sent) -> Reply {
-    sent.must_be_proved(&app)?;
     let Sent { person, form, .. } = sent;
     let made = match asked(&form) {
         Ok((seconds, role)) => {
@@ -161,13 +156,37 @@ pub(super) async fn create(State(app): State<Arc<App>>, sent: Sent) -> Reply {
     })
 }
 
+/// `GET /console/admin-keys/{id}/revoke`
+pub(super) async fn ask_revoke(
+    State(app): State<Arc<App>>,
+    Path(text): Path<String>,
+    Proved(person): Proved,
+) -> Reply {
+    let id = Uuid::try_parse(&text).map_err(|_| Trouble::NotFound("admin key"))?;
+    let all = admin_keys::list(&app, &person.admin()).await?;
+    let key = all.into_iter().find(|key| key.id == id);
+    let key = key.ok_or(Trouble::NotFound("admin key"))?;
+    let role = Words::new(&app).of(&key.role).await?;
+    let title = format!("Revoke admin key “{}”", key.name);
+    let says = [
+        "Programs that use this key get 401 immediately.",
+        "This can't be undone. Create a new admin key and give it to those programs first.",
+        &format!("Role of this key: {role}."),
+    ];
+    page(&ConfirmPage::of(
+        Frame::new(&person, title, "keys"),
+        (&says, "Revoke admin key"),
+        format!("/console/admin-keys/{id}/revoke"),
+        "/console/admin-keys".to_owned(),
+    ))
+}
+
 /// `POST /console/admin-keys/{id}/revoke`
 pub(super) async fn revoke(
     State(app): State<Arc<App>>,
     Path(text): Path<String>,
     sent: Sent,
 ) -> Reply {
-    sent.must_be_proved(&app)?;
     let id = Uuid::try_parse(&text).map_err(|_| Trouble::NotFound("admin key"))?;
     admin_keys::revoke(&app, sent.person.admin(), id).await?;
     Ok(see("/console/admin-keys?done=key-revoked"))

@@ -1,18 +1,20 @@
 //! Members: who may sign in, as what; invitations, whose link is shown once.
 
-use super::form::{Fault, Field, Form, Word};
+use super::confirm::ConfirmPage;
+use super::form::{Fault, Field, Form};
 use super::frame::Frame;
 use super::once::OncePage;
-use super::reply::{Reply, Trouble, page, see, unprocessable};
+use super::reply::{Reply, Trouble, page, see, unprocessable, with_status};
 use super::role_form::{self, Words};
 use super::session::{Member as SignedIn, Proved, Sent};
 use super::shown::Moment;
 use crate::app::App;
-use crate::verbs::members;
+use crate::people::ticket::Ticket;
 use crate::verbs::sign_in::Person;
+use crate::verbs::{Refused, members};
 use askama::Template;
 use axum::extract::{Path, State};
-use http::HeaderMap;
+use http::{HeaderMap, StatusCode};
 use std::sync::Arc;
 use tokenward_core::time::Clock;
 use tokenward_store::people::Member;
@@ -43,7 +45,6 @@ struct MembersPage {
     members: Vec<MemberLine>,
     invitations: Vec<InvitationLine>,
     manages: bool,
-    word: Word,
 }
 
 #[derive(Template)]
@@ -60,6 +61,8 @@ struct MemberPage {
     frame: Frame,
     id: String,
     line: MemberLine,
+    /// The role that the form was opened on, as a form.
+    opened: String,
     fields: Vec<Field>,
     fault: Fault,
     myself: bool,
@@ -108,10 +111,7 @@ pub(super) async fn list(
     for invitation in &invited {
         invitations.push(InvitationLine {
             id: invitation.id.to_string(),
-            email: match invitation.email.as_str() {
-                "" => "the first operator".to_owned(),
-                email => email.to_owned(),
-            },
+            email: invited_name(&invitation.email).to_owned(),
             role: words.of(&invitation.role).await?,
             ends: Moment::new(invitation.expires_at, now),
             over: now >= invitation.expires_at,
@@ -119,12 +119,19 @@ pub(super) async fn list(
     }
     let frame = Frame::new(&person, "Members", "members").done(query.text("done"));
     page(&MembersPage {
-        word: frame.hidden_word(),
         frame,
         members: lines,
         invitations,
         manages: person.admin().administers(),
     })
+}
+
+/// Whom an invitation is for; the first one names no address.
+fn invited_name(email: &str) -> &str {
+    match email {
+        "" => "the first operator",
+        email => email,
+    }
 }
 
 async fn invite_page(
@@ -154,14 +161,19 @@ pub(super) async fn ask(
     uri: http::Uri,
 ) -> Reply {
     person.admin().must_administer()?;
-    // A member's page leads here with what is known of them.
-    let query = Form::query(&uri);
-    page(&invite_page(&app, &person, &query, Fault::default()).await?)
+    // A member's page leads here. A link names a member and fills in nothing else, so that no link plants a form.
+    let form = match Uuid::try_parse(Form::query(&uri).text("member")) {
+        Ok(id) => {
+            let member = members::show(&app, &person.admin(), id).await?;
+            role_form::form_of(&member.role).with("email", &member.email)
+        }
+        Err(_) => Form::default(),
+    };
+    page(&invite_page(&app, &person, &form, Fault::default()).await?)
 }
 
 /// `POST /console/members/invite`
 pub(super) async fn invite(State(app): State<Arc<App>>, headers: HeaderMap, sent: Sent) -> Reply {
-    sent.must_be_proved(&app)?;
     let Sent { person, form, .. } = sent;
     let invited = match role_form::role(&form) {
         Ok(role) => members::invite(&app, person.admin(), form.text("email"), role).await,
@@ -174,12 +186,26 @@ pub(super) async fn invite(State(app): State<Arc<App>>, headers: HeaderMap, sent
             return unprocessable(&invite_page(&app, &person, &form, fault).await?);
         }
     };
-    let base = super::clients::base(&app, &headers);
+    link_page(
+        &person,
+        format!("{} is invited", invitation.email),
+        "Send them this link by a way that only they read. It works once, for seven days, and is not shown again.",
+        &(super::clients::base(&app, &headers), ticket),
+    )
+}
+
+/// Shows the link of an invitation.
+fn link_page(
+    person: &Person,
+    heading: String,
+    explanation: &'static str,
+    (base, ticket): &(String, Ticket),
+) -> Reply {
     let link = format!("{base}/console/join/{}", ticket.expose().as_str());
     page(&OncePage {
-        frame: Frame::new(&person, "Hand over the link", "members"),
-        heading: format!("{} is invited", invitation.email),
-        explanation: "Send them this link by a way that only they read. It works once, for seven days, and is not shown again.",
+        frame: Frame::new(person, "Hand over the link", "members"),
+        heading,
+        explanation,
         what: "Link",
         secrets: vec![Zeroizing::new(link)],
         downloads: Vec::new(),
@@ -208,6 +234,7 @@ async fn member_page(
         frame: Frame::new(person, member.name.to_string(), "members"),
         id: member.id.to_string(),
         line: line(&mut Words::new(app), member).await?,
+        opened: role_form::form_of(&member.role).encoded(),
         fields,
         fault,
         myself: member.id == person.member.id,
@@ -225,49 +252,144 @@ pub(super) async fn one(
     page(&member_page(&app, &person, &member, &form, Fault::default()).await?)
 }
 
-/// `POST /console/members/{id}`: another role, or `disabled` as `yes` or `no`.
+/// `POST /console/members/{id}`: another role.
 pub(super) async fn change(
     State(app): State<Arc<App>>,
     Path(text): Path<String>,
+    headers: HeaderMap,
     sent: Sent,
 ) -> Reply {
-    sent.must_be_proved(&app)?;
     let Sent { person, form, .. } = sent;
     let member = members::show(&app, &person.admin(), id(&text, "member")?).await?;
-    let disabled = match form.text("disabled") {
-        "yes" => Some(true),
-        "no" => Some(false),
-        _ => None,
-    };
-    let role = match disabled {
-        Some(_) => Ok(None),
-        None => role_form::role(&form).map(Some),
-    };
-    let changed = match role {
+    person.admin().must_administer()?;
+    let changed = match role_form::role(&form) {
         Ok(role) => {
-            let change = members::Change { role, disabled };
-            members::change(&app, person.admin(), member.id, change).await
+            let opened = Form::read(form.text("opened").as_bytes()).unwrap_or_default();
+            let seen = match role_form::role(&opened) {
+                Ok(seen) => Ok(Some(seen)),
+                // Their own role has no form; the verb says so.
+                Err(_) if member.id == person.member.id => Ok(None),
+                Err(_) => Err(Refused::Changed("member's role")),
+            };
+            match seen {
+                Ok(seen) => {
+                    let change = members::Change {
+                        seen,
+                        role: Some(role),
+                        disabled: None,
+                    };
+                    members::change(&app, person.admin(), member.id, change).await
+                }
+                Err(refused) => Err(refused),
+            }
         }
         Err(refused) => Err(refused),
     };
     match changed {
-        Ok(_) => Ok(see("/console/members?done=member")),
+        Ok((_, None)) => Ok(see("/console/members?done=member")),
+        Ok((member, Some(ticket))) => link_page(
+            &person,
+            format!("{} has a new role", member.email),
+            "The new role allows more, so the password and the other sign-in methods were removed and the sessions ended. Send the member this link by a way that only they read. It works once, for seven days, and is not shown again. Single sign-on works without it.",
+            &(super::clients::base(&app, &headers), ticket),
+        ),
+        Err(Refused::Changed(_)) => {
+            let member = members::show(&app, &person.admin(), member.id).await?;
+            let now = Words::new(&app).of(&member.role).await?;
+            let text = format!(
+                "Not saved: the role was changed while you were editing. It is now: {now}. What you entered is below; check it, then save again."
+            );
+            let fault = Fault::new("", text);
+            let shown = member_page(&app, &person, &member, &form, fault).await?;
+            with_status(StatusCode::CONFLICT, &shown)
+        }
         Err(refused) => {
             let fault = Fault::of(refused)?;
-            unprocessable(&member_page(&app, &person, &member, &form, fault).await?)
+            let mut shown = member_page(&app, &person, &member, &form, fault).await?;
+            shown.opened = form.text("opened").to_owned();
+            unprocessable(&shown)
         }
     }
 }
 
-/// `POST /console/members/{id}/remove`
-pub(super) async fn remove(
+/// `GET /console/members/{id}/{act}`
+pub(super) async fn ask_act(
     State(app): State<Arc<App>>,
-    Path(text): Path<String>,
+    Path((text, act)): Path<(String, String)>,
+    Proved(person): Proved,
+) -> Reply {
+    let member = members::show(&app, &person.admin(), id(&text, "member")?).await?;
+    person.admin().must_administer()?;
+    let (button, says): (_, &[&str]) = match act.as_str() {
+        "remove" => (
+            "Remove member",
+            &[
+                "They are signed out everywhere immediately and can't sign in again.",
+                "This can't be undone. To give them access again, invite them again. Their past activity stays in the audit log.",
+            ],
+        ),
+        "disable" => (
+            "Disable member",
+            &["They are signed out everywhere immediately. They can't sign in until re-enabled."],
+        ),
+        "enable" => (
+            "Enable member",
+            &["They can sign in again, with the role and the sign-in methods they had."],
+        ),
+        _ => return Err(Trouble::NotFound("page")),
+    };
+    let title = format!("{button} {} ({})", member.name, member.email);
+    page(&ConfirmPage::of(
+        Frame::new(&person, title, "members"),
+        (says, button),
+        format!("/console/members/{}/{act}", member.id),
+        format!("/console/members/{}", member.id),
+    ))
+}
+
+/// `POST /console/members/{id}/{act}`
+pub(super) async fn act(
+    State(app): State<Arc<App>>,
+    Path((text, act)): Path<(String, String)>,
     sent: Sent,
 ) -> Reply {
-    sent.must_be_proved(&app)?;
-    members::remove(&app, sent.person.admin(), id(&text, "member")?).await?;
-    Ok(see("/console/members?done=member-removed"))
+    let (admin, id) = (sent.person.admin(), id(&text, "member")?);
+    let disabled = match act.as_str() {
+        "remove" => {
+            members::remove(&app, admin, id).await?;
+            return Ok(see("/console/members?done=member-removed"));
+        }
+        "disable" => true,
+        "enable" => false,
+        _ => return Err(Trouble::NotFound("page")),
+    };
+    let change = members::Change {
+        seen: None,
+        role: None,
+        disabled: Some(disabled),
+    };
+    members::change(&app, admin, id, change).await?;
+    Ok(see("/console/members?done=member"))
+}
+
+/// `GET /console/invitations/{id}/withdraw`
+pub(super) async fn ask_withdraw(
+    State(app): State<Arc<App>>,
+    Path(text): Path<String>,
+    SignedIn(person): SignedIn,
+) -> Reply {
+    let id = id(&text, "invitation")?;
+    let (_, invited) = members::list(&app, &person.admin()).await?;
+    let found = invited.into_iter().find(|one| one.id == id);
+    let found = found.ok_or(Trouble::NotFound("invitation"))?;
+    let title = format!("Revoke invitation for {}", invited_name(&found.email));
+    let says = ["The invitation link stops working immediately. You can invite them again."];
+    page(&ConfirmPage::of(
+        Frame::new(&person, title, "members"),
+        (&says, "Revoke invitation"),
+        format!("/console/invitations/{id}/withdraw"),
+        "/console/members".to_owned(),
+    ))
 }
 
 /// `POST /console/invitations/{id}/withdraw`

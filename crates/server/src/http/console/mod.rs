@@ -2,6 +2,7 @@
 //! dialect. Nothing here needs a script; what scripts there are only save a step.
 
 mod account;
+mod acts;
 mod assets;
 mod audit;
 mod clients;
@@ -15,6 +16,7 @@ mod once;
 mod passkeys;
 mod products;
 mod reply;
+mod resume;
 mod role_form;
 mod session;
 mod shown;
@@ -81,6 +83,10 @@ pub(super) fn router() -> Router<Arc<App>> {
             "/console/workspaces/{id}",
             get(workspaces::edit).post(workspaces::change),
         )
+        .route(
+            "/console/workspaces/{id}/{act}",
+            get(workspaces::ask).post(workspaces::act),
+        )
         .route(list, get(clients::list::show))
         .route(
             &format!("{list}/new"),
@@ -101,7 +107,7 @@ pub(super) fn router() -> Router<Arc<App>> {
         )
         .route(
             "/console/w/{workspace}/webhooks/{id}/{act}",
-            post(webhooks::act),
+            get(webhooks::ask).post(webhooks::act),
         )
         .route("/console/products", get(products::list).post(products::put))
         .route(
@@ -117,14 +123,20 @@ pub(super) fn router() -> Router<Arc<App>> {
             "/console/members/{id}",
             get(members::one).post(members::change),
         )
-        .route("/console/members/{id}/remove", post(members::remove))
+        .route(
+            "/console/members/{id}/{act}",
+            get(members::ask_act).post(members::act),
+        )
         .route(
             "/console/invitations/{id}/withdraw",
-            post(members::withdraw),
+            get(members::ask_withdraw).post(members::withdraw),
         )
         .route("/console/admin-keys", get(keys::list))
         .route("/console/admin-keys/new", get(keys::ask).post(keys::create))
-        .route("/console/admin-keys/{id}/revoke", post(keys::revoke))
+        .route(
+            "/console/admin-keys/{id}/revoke",
+            get(keys::ask_revoke).post(keys::revoke),
+        )
         .route("/console/audit", get(audit::show))
         .route("/console/audit/export.csv", get(audit::csv))
         .route("/console/audit/export.jsonl", get(audit::json_lines))
@@ -132,6 +144,7 @@ pub(super) fn router() -> Router<Arc<App>> {
         .route("/console/status", get(status::show))
         .route("/console/settings", get(status::settings))
         .route("/console/{*rest}", get(nothing_here))
+        .layer(middleware::from_fn(session::ask_to_sign_in))
         .layer(CsrfLayer::new().with_rejection_response(|_| Trouble::Foreign.into_response()))
         .layer(middleware::from_fn(with_headers))
 }
@@ -140,7 +153,16 @@ async fn nothing_here() -> Trouble {
     Trouble::NotFound("page")
 }
 
-async fn with_headers(request: Request, next: Next) -> Response {
+async fn with_headers(mut request: Request, next: Next) -> Response {
+    // HTTP/2 has no Host header: the request's authority says the same (RFC 9113, section 8.3.1).
+    let authority = request
+        .uri()
+        .authority()
+        .map(|authority| authority.as_str());
+    if let Some(host) = authority.and_then(|host| HeaderValue::try_from(host).ok()) {
+        let headers = request.headers_mut();
+        headers.entry(header::HOST).or_insert(host);
+    }
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
     for (name, value) in HEADERS {

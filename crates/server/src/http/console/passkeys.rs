@@ -4,8 +4,9 @@
 use super::clients::base;
 use super::form::sentence;
 use super::reply::{Reply, Trouble, see};
-use super::session::{Open, Sent};
-use super::sign_in::{self, Way};
+use super::resume::Way;
+use super::session::{Open, Proved, Sent};
+use super::sign_in;
 use crate::app::App;
 use crate::people::passkeys::NoPasskey;
 use crate::verbs::account;
@@ -13,7 +14,7 @@ use crate::verbs::sign_in as verb;
 use axum::Router;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
-use axum::routing::post;
+use axum::routing::{get, post};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::Serialize;
 use serde_json::json;
@@ -26,7 +27,10 @@ pub(super) fn router() -> Router<Arc<App>> {
     Router::new()
         .route("/console/account/passkeys/options", post(ask_for_new))
         .route("/console/account/passkeys", post(add))
-        .route("/console/account/passkeys/{id}/remove", post(remove))
+        .route(
+            "/console/account/passkeys/{id}/remove",
+            get(ask_remove).post(remove),
+        )
         .route("/console/sign-in/passkey/options", post(ask_stranger))
         .route("/console/sign-in/passkey", post(second))
         .route("/console/step-up/passkey/options", post(ask_again))
@@ -55,13 +59,11 @@ fn question<T: Serialize>(asked: Result<(Uuid, T), NoPasskey>) -> Reply {
 }
 
 async fn ask_for_new(State(app): State<Arc<App>>, headers: HeaderMap, sent: Sent) -> Reply {
-    sent.must_be_proved(&app)?;
     let (member, now) = (&sent.person.member, app.clock().boot());
     question(app.passkeys.ask_for_new(member, &base(&app, &headers), now))
 }
 
 async fn add(State(app): State<Arc<App>>, headers: HeaderMap, sent: Sent) -> Reply {
-    sent.must_be_proved(&app)?;
     let form = &sent.form;
     let answer = (form.text("handle"), form.text("credential"));
     let site = base(&app, &headers);
@@ -73,8 +75,21 @@ async fn add(State(app): State<Arc<App>>, headers: HeaderMap, sent: Sent) -> Rep
     super::account::recovery_page(&sent.person, "The passkey is added", codes)
 }
 
+async fn ask_remove(Path(text): Path<String>, Proved(person): Proved) -> Reply {
+    let id = Uuid::try_parse(&text).map_err(|_| Trouble::NotFound("passkey"))?;
+    let all = &person.member.proofs.passkeys;
+    let found = all.iter().find(|passkey| passkey.id == id);
+    let name = &found.ok_or(Trouble::NotFound("passkey"))?.name;
+    let says = [
+        "You can't sign in with this passkey any more. Your other sessions are signed out.",
+        "Without another passkey or an authenticator app, your password alone protects your account.",
+    ];
+    let title = format!("Remove passkey “{name}”");
+    let path = format!("passkeys/{id}/remove");
+    super::account::ask(&person, &says, title, "Remove passkey", &path)
+}
+
 async fn remove(State(app): State<Arc<App>>, Path(text): Path<String>, sent: Sent) -> Reply {
-    sent.must_be_proved(&app)?;
     let id = Uuid::try_parse(&text).map_err(|_| Trouble::NotFound("passkey"))?;
     account::remove_passkey(&app, &sent.person, id).await?;
     Ok(see("/console/account?done=passkey-removed"))
@@ -93,11 +108,11 @@ async fn ask_stranger(State(app): State<Arc<App>>, headers: HeaderMap, open: Ope
 }
 
 async fn second(State(app): State<Arc<App>>, headers: HeaderMap, open: Open) -> Reply {
-    let (form, way) = (&open.form, Way::of(&open.form));
+    let (form, way) = (&open.form, Way::of_form(&open.form));
     let answer = (form.text("handle"), form.text("credential"));
     let (sealed, site) = (form.text("between"), base(&app, &headers));
     match verb::second_by_passkey(&app, sealed, &site, answer, &open.origin).await {
-        Ok(ticket) => sign_in::finish(&ticket, &way),
+        Ok(ticket) => sign_in::finish(&app, &ticket, &way, &open).await,
         Err(not) => sign_in::second_again(&app, sealed, &not, way).await,
     }
 }
@@ -112,7 +127,7 @@ async fn again(State(app): State<Arc<App>>, headers: HeaderMap, sent: Sent) -> R
     let answer = (form.text("handle"), form.text("credential"));
     let site = base(&app, &headers);
     match verb::prove_again_by_passkey(&app, &sent.person, &site, answer).await {
-        Ok(()) => super::step_up::proved(&sent.person, Way::of(form)),
-        Err(not) => super::step_up::refused(&sent.person, &not, Way::of(form)),
+        Ok(()) => super::step_up::proved(&app, &sent).await,
+        Err(not) => super::step_up::refused(&app, &sent, &not).await,
     }
 }

@@ -1,6 +1,7 @@
 //! Answers: pages, redirects, and the pages for what went wrong, each of which says what to do next.
 
 use super::frame::Frame;
+use super::session::SignedOut;
 use crate::random;
 use crate::verbs::Refused;
 use askama::Template;
@@ -19,6 +20,21 @@ pub(super) fn page(template: &impl Template) -> Reply {
 /// A page with a form that was not taken.
 pub(super) fn unprocessable(template: &impl Template) -> Reply {
     with_status(StatusCode::UNPROCESSABLE_ENTITY, template)
+}
+
+/// A page with a form that was not taken, or not yet: with the seconds to wait when there are any.
+pub(super) fn refused(
+    status: StatusCode,
+    retry_after_seconds: u64,
+    template: &impl Template,
+) -> Reply {
+    if retry_after_seconds == 0 {
+        return with_status(status, template);
+    }
+    let mut response = with_status(StatusCode::TOO_MANY_REQUESTS, template)?;
+    let headers = response.headers_mut();
+    headers.insert(header::RETRY_AFTER, retry_after_seconds.into());
+    Ok(response)
 }
 
 pub(super) fn with_status(status: StatusCode, template: &impl Template) -> Reply {
@@ -52,8 +68,12 @@ pub(super) enum Trouble {
     Foreign,
     /// Not a form of ours.
     Malformed(&'static str),
+    /// The session ended after it was looked up.
+    SignedOut,
     /// The state does not allow it.
     Conflict(String),
+    /// Tried too often, or too many at once: the seconds to wait.
+    Throttled(u64),
     /// Ours.
     Failed(Failure),
     /// Something else was answered already.
@@ -66,7 +86,14 @@ impl From<Refused> for Trouble {
             Refused::NotFound(what) => Self::NotFound(what),
             Refused::Forbidden(why) => Self::Forbidden(why),
             Refused::Invalid(field, why) => Self::Conflict(format!("{field}: {why}")),
-            Refused::Conflict(_, why) => Self::Conflict(why),
+            Refused::NotAdmitted => Self::SignedOut,
+            Refused::Changed(what) => {
+                Self::Conflict(format!("the {what} was changed in the meantime"))
+            }
+            Refused::Conflict(_, why) | Refused::Busy { why, .. } => Self::Conflict(why),
+            Refused::Throttled {
+                retry_after_seconds,
+            } => Self::Throttled(retry_after_seconds),
             Refused::Failed(failure) => Self::Failed(failure),
         }
     }
@@ -98,8 +125,14 @@ pub(super) struct TroublePage {
 
 impl IntoResponse for Trouble {
     fn into_response(self) -> Response {
+        let mut wait = 0;
         let (status, heading, text, next) = match self {
             Self::Answered(response) => return *response,
+            Self::SignedOut => {
+                let mut response = see("/console/sign-in");
+                response.extensions_mut().insert(SignedOut);
+                return response;
+            }
             Self::NotFound(what) => (
                 StatusCode::NOT_FOUND,
                 "Not found",
@@ -130,6 +163,15 @@ impl IntoResponse for Trouble {
                 super::form::sentence(&why),
                 "Go back, reload the page and look at what is there now.",
             ),
+            Self::Throttled(seconds) => {
+                wait = seconds;
+                (
+                    StatusCode::TOO_MANY_REQUESTS,
+                    "Too many attempts",
+                    format!("Wait {}, then try again.", super::shown::span(seconds)),
+                    "Nothing was changed.",
+                )
+            }
             Self::Failed(Failure::OutcomeUnknown) => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 "The outcome is not known",
@@ -157,6 +199,6 @@ impl IntoResponse for Trouble {
             next,
             error_id,
         };
-        with_status(status, &shown).unwrap_or_else(|_| status.into_response())
+        refused(status, wait, &shown).unwrap_or_else(|_| status.into_response())
     }
 }

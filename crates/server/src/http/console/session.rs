@@ -1,19 +1,21 @@
 //! Who asks: a member with a session, or a stranger who is shown the sign-in page and loses nothing they typed.
 
+use super::acts::{self, Proof};
 use super::form::{Form, WORD};
 use super::reply::{Reply, Trouble, see};
-use super::sign_in;
-use crate::addresses;
+use super::{resume, sign_in};
 use crate::app::App;
 use crate::http::{BODY_MAX, BODY_TIMEOUT};
 use crate::people::ticket::Ticket;
 use crate::verbs::sign_in::{Origin, Person, person};
 use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, Request};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, header};
 use http_body_util::{BodyExt, Limited};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::sync::Arc;
+use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock};
 use tokenward_core::time::Clock;
 
 /// The cookie: only over TLS or on the machine itself, only for this host, never for a script.
@@ -58,10 +60,8 @@ pub(super) fn origin(parts: &Parts, app: &App) -> Origin {
     let peer = parts
         .extensions
         .get::<ConnectInfo<SocketAddr>>()
-        .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |ConnectInfo(peer)| {
-            peer.ip()
-        });
-    let source = addresses::caller(peer, &parts.headers, &app.config.trusted_proxies);
+        .map(|ConnectInfo(peer)| peer.ip());
+    let source = peer.and_then(|peer| app.caller_address(peer, &parts.headers));
     let agent = parts.headers.get(header::USER_AGENT);
     let agent = agent.and_then(|value| value.to_str().ok()).unwrap_or("");
     Origin {
@@ -124,7 +124,7 @@ impl FromRequestParts<Arc<App>> for Proved {
     }
 }
 
-/// A member who sends a form of their session.
+/// A member who sends a form of their session. An act that needs a fresh proof asks for it before its handler runs.
 pub(super) struct Sent {
     pub(super) person: Person,
     pub(super) form: Form,
@@ -137,29 +137,72 @@ impl FromRequest<Arc<App>> for Sent {
 
     async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, Trouble> {
         let (mut parts, body) = request.into_parts();
-        let visitor = Visitor::from_request_parts(&mut parts, app).await?;
         let form = read(&parts.headers, body).await?;
+        // After the body, which its sender may have held back while the session ended.
+        let visitor = Visitor::from_request_parts(&mut parts, app).await?;
         let (Some(person), Some(ticket)) = (visitor.person, visitor.ticket) else {
             // Nothing typed is lost: it goes through the sign-in and is sent again from there.
-            let page = sign_in::again(app, parts.uri.path(), &form)?;
+            let page = sign_in::again(app, &parts.headers, parts.uri.path(), &form)?;
             return Err(Trouble::Answered(Box::new(page)));
         };
         if !ticket.is_form_word(form.text(WORD)) {
             return Err(Trouble::Foreign);
         }
         let path = parts.uri.path().to_owned();
-        Ok(Self { person, form, path })
+        if let Some(kept) = parts.extensions.get::<Kept>() {
+            let _ = kept.0.set(KeptForm {
+                app: Arc::clone(app),
+                headers: parts.headers.clone(),
+                path: path.clone(),
+                form: form.clone(),
+            });
+        }
+        let sent = Self { person, form, path };
+        if acts::proof(&sent.path) == Proof::Fresh {
+            sent.must_be_proved(app).await?;
+        }
+        Ok(sent)
     }
 }
 
 impl Sent {
-    /// For destructive acts: a proof of who one is must be fresh. The form goes through the page that asks for it.
-    pub(super) fn must_be_proved(&self, app: &App) -> Result<(), Trouble> {
+    /// A proof of who one is must be fresh. The form goes through the page that asks for it.
+    pub(super) async fn must_be_proved(&self, app: &App) -> Result<(), Trouble> {
         if self.person.is_proved(app.clock().wall()) {
             return Ok(());
         }
-        let page = super::step_up::ask(&self.person, &self.path, &self.form)?;
+        let page = super::step_up::ask(app, &self.person, &self.path, &self.form).await?;
         Err(Trouble::Answered(Box::new(page)))
+    }
+}
+
+/// The form of a request, for the sign-in page in the place of its answer.
+#[derive(Clone, Default)]
+struct Kept(Arc<OnceLock<KeptForm>>);
+
+struct KeptForm {
+    app: Arc<App>,
+    headers: HeaderMap,
+    path: String,
+    form: Form,
+}
+
+/// Marks the answer to a request whose session ended after it was looked up.
+#[derive(Clone, Copy)]
+pub(super) struct SignedOut;
+
+/// Answers a form whose session ended before its act was decided like a form whose session had ended before it came.
+pub(super) async fn ask_to_sign_in(mut request: Request, next: Next) -> Response {
+    let kept = Kept::default();
+    request.extensions_mut().insert(kept.clone());
+    let response = next.run(request).await;
+    if response.extensions().get::<SignedOut>().is_none() {
+        return response;
+    }
+    match kept.0.get() {
+        Some(kept) => sign_in::again(&kept.app, &kept.headers, &kept.path, &kept.form)
+            .unwrap_or_else(IntoResponse::into_response),
+        None => response,
     }
 }
 
@@ -167,6 +210,8 @@ impl Sent {
 pub(super) struct Open {
     pub(super) form: Form,
     pub(super) origin: Origin,
+    /// The browser that a kept form belongs to; empty when none does.
+    pub(super) browser: String,
 }
 
 impl FromRequest<Arc<App>> for Open {
@@ -178,6 +223,7 @@ impl FromRequest<Arc<App>> for Open {
         Ok(Self {
             form,
             origin: origin(&parts, app),
+            browser: resume::browser_of(&parts.headers),
         })
     }
 }

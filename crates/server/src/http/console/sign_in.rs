@@ -2,8 +2,9 @@
 
 use super::form::{Fault, Field, Form};
 use super::frame::Frame;
-use super::reply::{Reply, Trouble, page, see, with_status};
-use super::session::{Open, Sent, Visitor, clear_cookie, home, inside, set_cookie};
+use super::reply::{Reply, Trouble, page, refused, see, with_status};
+use super::resume::{self, Way};
+use super::session::{Open, Sent, Visitor, clear_cookie, home, set_cookie};
 use crate::app::App;
 use crate::people::ticket::Ticket;
 use crate::verbs::sign_in::{self, Between, NotSignedIn, Step};
@@ -13,58 +14,6 @@ use axum::response::Response;
 use http::{HeaderMap, StatusCode, header};
 use std::sync::Arc;
 
-/// What a sign-in leads back to.
-#[derive(Clone, Default)]
-pub(super) struct Way {
-    /// An address inside the console.
-    pub(super) next: String,
-    /// Where a form that was on its way belongs; empty when there is none.
-    pub(super) resume_path: String,
-    /// That form, URL-encoded.
-    pub(super) resume: String,
-}
-
-impl Way {
-    pub(super) fn of(form: &Form) -> Self {
-        let path = form.text("resume_path");
-        let resumes = !path.is_empty() && inside(path) == path;
-        Self {
-            next: inside(form.text("next")).to_owned(),
-            resume_path: if resumes {
-                path.to_owned()
-            } else {
-                String::new()
-            },
-            resume: if resumes {
-                form.text("resume").to_owned()
-            } else {
-                String::new()
-            },
-        }
-    }
-
-    pub(super) fn back(path: &str, form: &Form) -> Self {
-        let mut pairs = form_urlencoded::Serializer::new(String::new());
-        pairs.extend_pairs(form.kept());
-        Self {
-            next: String::new(),
-            resume_path: path.to_owned(),
-            resume: pairs.finish(),
-        }
-    }
-
-    pub(super) fn is_resuming(&self) -> bool {
-        !self.resume_path.is_empty()
-    }
-
-    /// The entries of the form that was on its way.
-    pub(super) fn entries(&self) -> Vec<(String, String)> {
-        form_urlencoded::parse(self.resume.as_bytes())
-            .into_owned()
-            .collect()
-    }
-}
-
 #[derive(Template)]
 #[template(path = "console/sign_in.html")]
 struct SignInPage {
@@ -72,7 +21,7 @@ struct SignInPage {
     fields: Vec<Field>,
     fault: Fault,
     way: Way,
-    /// No member exists yet: where the link to begin is.
+    /// No operator can sign in yet: where the link to begin is.
     first_run: bool,
     /// The page came in the clear from another machine: the browser will keep no session.
     clear: bool,
@@ -89,14 +38,6 @@ struct SecondPage {
     between: Between,
 }
 
-/// What was typed before a proof was asked for, to be sent now or left.
-#[derive(Template)]
-#[template(path = "console/resume.html")]
-pub(super) struct ResumePage {
-    pub(super) frame: Frame,
-    pub(super) way: Way,
-}
-
 /// `GET /console/sign-in`
 pub(super) async fn show(
     State(app): State<Arc<App>>,
@@ -108,8 +49,14 @@ pub(super) async fn show(
     if visitor.person.is_some() {
         return home();
     }
-    let mut shown = sign_in_page(&app, &Form::default(), Fault::default(), Way::of(&query));
-    shown.first_run = app.store.reader().members().await?.is_empty();
+    let mut shown = sign_in_page(
+        &app,
+        &Form::default(),
+        Fault::default(),
+        Way::of_link(&query),
+    );
+    let members = app.store.reader().members().await?;
+    shown.first_run = !members.iter().any(crate::verbs::members::operates);
     shown.clear = came_clear(&app, &headers);
     page(&shown)
 }
@@ -117,9 +64,7 @@ pub(super) async fn show(
 /// Whether the page goes in the clear to another machine, as far as can be told: no TLS of ours, none that a proxy
 /// tells of, and a host that is not this one.
 fn came_clear(app: &App, headers: &HeaderMap) -> bool {
-    let proxied = headers.get("x-forwarded-proto");
-    let proxied = proxied.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"https"));
-    app.config.public_tls.is_none() && !proxied && !super::clients::is_here(headers)
+    !super::clients::is_encrypted(app, headers) && !super::clients::is_here(headers)
 }
 
 fn sign_in_page(app: &App, form: &Form, fault: Fault, way: Way) -> SignInPage {
@@ -141,10 +86,21 @@ fn sign_in_page(app: &App, form: &Form, fault: Fault, way: Way) -> SignInPage {
 }
 
 /// The sign-in page in the place of an answer to a form whose session is over.
-pub(super) fn again(app: &App, path: &str, form: &Form) -> Result<Response, Trouble> {
-    let way = Way::back(path, form);
+pub(super) fn again(
+    app: &App,
+    headers: &HeaderMap,
+    path: &str,
+    form: &Form,
+) -> Result<Response, Trouble> {
+    let (browser, cookie) = resume::named_browser(headers);
+    let way = Way::back(app, path, form, &browser);
+    let keeps = way.keeps();
     let shown = sign_in_page(app, &Form::default(), Fault::default(), way);
-    with_status(StatusCode::UNAUTHORIZED, &shown)
+    let mut response = with_status(StatusCode::UNAUTHORIZED, &shown)?;
+    if keeps {
+        response.headers_mut().insert(header::SET_COOKIE, cookie);
+    }
+    Ok(response)
 }
 
 /// What went wrong, in words.
@@ -157,37 +113,43 @@ pub(super) fn fault(not: &NotSignedIn) -> Result<Fault, Trouble> {
         NotSignedIn::TooLate => "That took too long. Begin again.".to_owned(),
         NotSignedIn::Throttled {
             retry_after_seconds,
-        } => format!(
-            "Too many wrong attempts. Wait {}, and try again.",
-            super::shown::span(*retry_after_seconds)
-        ),
+        } => {
+            let text = format!(
+                "Too many wrong attempts. Wait {}, then try again.",
+                super::shown::span(*retry_after_seconds)
+            );
+            return Ok(Fault::new("", text).retry_after(*retry_after_seconds));
+        }
+        NotSignedIn::Busy {
+            retry_after_seconds,
+        } => {
+            let text = "Too many people are signing in at the moment. Try again in a few seconds.";
+            return Ok(Fault::new("", text).retry_after(*retry_after_seconds));
+        }
+        NotSignedIn::Ended => return Err(Trouble::SignedOut),
         NotSignedIn::Failed(failure) => return Err(Trouble::Failed(*failure)),
     };
     Ok(Fault::new("", text))
 }
 
-fn status(not: &NotSignedIn) -> StatusCode {
-    match not {
-        NotSignedIn::Throttled { .. } => StatusCode::TOO_MANY_REQUESTS,
-        _ => StatusCode::UNAUTHORIZED,
-    }
-}
-
 /// `POST /console/sign-in`
 pub(super) async fn send(State(app): State<Arc<App>>, open: Open) -> Reply {
-    let way = Way::of(&open.form);
+    let way = Way::of_form(&open.form);
     let (email, password) = (open.form.text("email"), open.form.secret("password"));
     match sign_in::first(&app, email, password, &open.origin).await {
-        Ok(Step::Done(ticket)) => finish(&ticket, &way),
+        Ok(Step::Done(ticket)) => finish(&app, &ticket, &way, &open).await,
         Ok(Step::Second(between)) => second_page(between, Fault::default(), way, StatusCode::OK),
         Err(not) => {
-            let shown = sign_in_page(&app, &open.form, fault(&not)?, way);
-            with_status(status(&not), &shown)
+            let fault = fault(&not)?;
+            let wait = fault.retry_after_seconds;
+            let shown = sign_in_page(&app, &open.form, fault, way);
+            refused(StatusCode::UNAUTHORIZED, wait, &shown)
         }
     }
 }
 
 fn second_page(between: Between, fault: Fault, way: Way, status: StatusCode) -> Reply {
+    let wait = fault.retry_after_seconds;
     let label = match between.has_app {
         true => "Code from your authenticator app",
         false => "Recovery code",
@@ -202,15 +164,15 @@ fn second_page(between: Between, fault: Fault, way: Way, status: StatusCode) -> 
         way,
         between,
     };
-    with_status(status, &shown)
+    refused(status, wait, &shown)
 }
 
 /// `POST /console/sign-in/second`
 pub(super) async fn second(State(app): State<Arc<App>>, open: Open) -> Reply {
-    let way = Way::of(&open.form);
+    let way = Way::of_form(&open.form);
     let (sealed, code) = (open.form.text("between"), open.form.secret("code"));
     match sign_in::second(&app, sealed, code, &open.origin).await {
-        Ok(ticket) => finish(&ticket, &way),
+        Ok(ticket) => finish(&app, &ticket, &way, &open).await,
         Err(not) => second_again(&app, sealed, &not, way).await,
     }
 }
@@ -218,27 +180,20 @@ pub(super) async fn second(State(app): State<Arc<App>>, open: Open) -> Reply {
 /// Asks for the second proof once more, or for both when the first has grown old.
 pub(super) async fn second_again(app: &App, sealed: &str, not: &NotSignedIn, way: Way) -> Reply {
     match sign_in::again(app, sealed).await {
-        Ok(between) => second_page(between, fault(not)?, way, status(not)),
+        Ok(between) => second_page(between, fault(not)?, way, StatusCode::UNAUTHORIZED),
         Err(gone) => {
             let shown = sign_in_page(app, &Form::default(), fault(&gone)?, way);
-            with_status(status(&gone), &shown)
+            with_status(StatusCode::UNAUTHORIZED, &shown)
         }
     }
 }
 
 /// Hands out the cookie and goes on where the way leads.
-pub(super) fn finish(ticket: &Ticket, way: &Way) -> Reply {
-    let mut response = if way.is_resuming() {
-        let frame = Frame {
-            word: ticket.form_word(),
-            ..Frame::stranger("You are signed in again")
-        };
-        page(&ResumePage {
-            frame,
-            way: way.clone(),
-        })?
-    } else {
-        see(inside(&way.next))
+pub(super) async fn finish(app: &App, ticket: &Ticket, way: &Way, open: &Open) -> Reply {
+    let person = sign_in::person(app, ticket, &open.origin).await?;
+    let mut response = match person {
+        Some(person) => way.go(app, &person, &open.browser).await?,
+        None => see("/console/sign-in"),
     };
     let cookie = set_cookie(ticket);
     response.headers_mut().insert(header::SET_COOKIE, cookie);

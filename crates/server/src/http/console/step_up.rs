@@ -1,10 +1,13 @@
-//! The page that asks once more who one is, before a destructive act; the act's form waits in it.
+//! The page that asks once more who one is, before an act that needs it. It names the act, and leads to the page
+//! that asks for its confirmation.
 
+use super::acts;
 use super::form::{Fault, Field, Form};
 use super::frame::Frame;
-use super::reply::{Reply, Trouble, page, see, with_status};
-use super::session::{Member, Sent, inside};
-use super::sign_in::{ResumePage, Way, fault};
+use super::reply::{self, Reply, Trouble, page, see, with_status};
+use super::resume::{self, Way};
+use super::session::{Member, Sent};
+use super::sign_in::fault;
 use crate::app::App;
 use crate::verbs::sign_in::{NotSignedIn, Person, prove_again};
 use askama::Template;
@@ -33,7 +36,7 @@ fn shown(person: &Person, fault: Fault, way: Way) -> StepUpPage {
         .auto("current-password")
         .first();
     StepUpPage {
-        frame: Frame::new(person, "Prove that it is you", ""),
+        frame: Frame::new(person, "Confirm it's you", ""),
         field,
         fault,
         way,
@@ -42,8 +45,16 @@ fn shown(person: &Person, fault: Fault, way: Way) -> StepUpPage {
 }
 
 /// In the place of an answer to a form that needs a fresh proof.
-pub(super) fn ask(person: &Person, path: &str, form: &Form) -> Result<Response, Trouble> {
-    let way = Way::back(path, form);
+pub(super) async fn ask(
+    app: &App,
+    person: &Person,
+    path: &str,
+    form: &Form,
+) -> Result<Response, Trouble> {
+    let mut way = Way::back(app, path, form, &resume::session(person));
+    if let Some(found) = acts::at(path) {
+        way.act = found.described(app, person, form).await;
+    }
     with_status(StatusCode::FORBIDDEN, &shown(person, Fault::default(), way))
 }
 
@@ -57,36 +68,46 @@ pub(super) fn first(app: &App, person: &Person, path: &str) -> Result<(), Troubl
     Err(Trouble::Answered(Box::new(see(&address))))
 }
 
+/// The way of a page of ours, with the act and its target in words.
+async fn way(app: &App, person: &Person, form: &Form) -> Way {
+    let mut way = Way::of_form(form);
+    if let Some(found) = way.next.split('?').next().and_then(acts::at) {
+        way.act = found.described(app, person, &Form::default()).await;
+    }
+    way
+}
+
 /// `GET /console/step-up`
-pub(super) async fn show(Member(person): Member, uri: http::Uri) -> Reply {
-    let query = Form::query(&uri);
-    let way = Way {
-        next: inside(query.text("next")).to_owned(),
-        ..Way::default()
-    };
+pub(super) async fn show(
+    State(app): State<Arc<App>>,
+    Member(person): Member,
+    uri: http::Uri,
+) -> Reply {
+    let mut way = way(&app, &person, &Form::query(&uri)).await;
+    way.kept = String::new();
     page(&shown(&person, Fault::default(), way))
 }
 
 /// `POST /console/step-up`
 pub(super) async fn send(State(app): State<Arc<App>>, sent: Sent) -> Reply {
-    let way = Way::of(&sent.form);
     match prove_again(&app, &sent.person, sent.form.secret("proof")).await {
-        Ok(()) => proved(&sent.person, way),
-        Err(not) => refused(&sent.person, &not, way),
+        Ok(()) => proved(&app, &sent).await,
+        Err(not) => refused(&app, &sent, &not).await,
     }
 }
 
 /// Goes on where the way leads.
-pub(super) fn proved(person: &Person, way: Way) -> Reply {
-    if !way.is_resuming() {
-        return Ok(see(inside(&way.next)));
-    }
-    let frame = Frame::new(person, "Go on", "");
-    page(&ResumePage { frame, way })
+pub(super) async fn proved(app: &App, sent: &Sent) -> Reply {
+    let owner = resume::session(&sent.person);
+    let way = Way::of_form(&sent.form);
+    way.go(app, &sent.person, &owner).await
 }
 
 /// Asks once more.
-pub(super) fn refused(person: &Person, not: &NotSignedIn, way: Way) -> Reply {
-    let shown = shown(person, fault(not)?, way);
-    with_status(StatusCode::UNPROCESSABLE_ENTITY, &shown)
+pub(super) async fn refused(app: &App, sent: &Sent, not: &NotSignedIn) -> Reply {
+    let way = way(app, &sent.person, &sent.form).await;
+    let fault = fault(not)?;
+    let wait = fault.retry_after_seconds;
+    let shown = shown(&sent.person, fault, way);
+    reply::refused(StatusCode::UNPROCESSABLE_ENTITY, wait, &shown)
 }

@@ -1,10 +1,11 @@
 //! Notices of a workspace: the webhooks that are told, and what became of everything that was sent.
 
+use super::confirm::ConfirmPage;
 use super::form::{Fault, Field, Form, Word, sentence};
 use super::frame::{Frame, Place};
 use super::once::OncePage;
 use super::reply::{Reply, Trouble, page, see, unprocessable};
-use super::session::{Member, Sent};
+use super::session::{Member, Proved, Sent};
 use super::shown::Moment;
 use crate::app::App;
 use crate::verbs::notices::{self, State as Stand};
@@ -16,7 +17,7 @@ use std::sync::Arc;
 use tokenward_core::client::Workspace;
 use tokenward_core::ids::WorkspaceId;
 use tokenward_core::time::Clock;
-use tokenward_store::notices::{Notice, Target};
+use tokenward_store::notices::{Notice, Target, Webhook};
 use uuid::Uuid;
 
 /// Notices on a page.
@@ -66,7 +67,7 @@ async fn shown(
     app: &App,
     person: &Person,
     at: &Workspace,
-    query: &Form,
+    (query, typed): (&Form, &Form),
     fault: Fault,
 ) -> Result<NoticesPage, Trouble> {
     let (admin, now) = (person.admin(), app.clock().wall());
@@ -106,7 +107,7 @@ async fn shown(
     let frame = Frame::new(person, "Notices", "notices")
         .at(Place::new(at, None))
         .done(query.text("done"));
-    let field = Field::new("url", "url", "Address of a new webhook", query, &fault);
+    let field = Field::new("url", "url", "Address of a new webhook", typed, &fault);
     Ok(NoticesPage {
         word: frame.hidden_word(),
         frame,
@@ -141,7 +142,9 @@ pub(super) async fn show(
 ) -> Reply {
     let at = workspace(&app, &person, &text).await?;
     let query = Form::query(&uri);
-    page(&shown(&app, &person, &at, &query, Fault::default()).await?)
+    // A link fills in no form.
+    let forms = (&query, &Form::default());
+    page(&shown(&app, &person, &at, forms, Fault::default()).await?)
 }
 
 fn once(person: &Person, at: &Workspace, secret: zeroize::Zeroizing<String>) -> Reply {
@@ -170,9 +173,72 @@ pub(super) async fn create(
         Ok((_, secret)) => once(&person, &at, secret),
         Err(refused) => {
             let fault = Fault::of(refused)?;
-            unprocessable(&shown(&app, &person, &at, &form, fault).await?)
+            let forms = (&Form::default(), &form);
+            unprocessable(&shown(&app, &person, &at, forms, fault).await?)
         }
     }
+}
+
+/// A webhook of the workspace in the address.
+async fn webhook(
+    app: &App,
+    person: &Person,
+    place: &str,
+    text: &str,
+) -> Result<(Workspace, Webhook), Trouble> {
+    let at = workspace(app, person, place).await?;
+    let id = Uuid::try_parse(text).map_err(|_| Trouble::NotFound("webhook"))?;
+    let own = webhooks::list(app, &person.admin(), at.id).await?;
+    let found = own.into_iter().find(|hook| hook.id == id);
+    Ok((at, found.ok_or(Trouble::NotFound("webhook"))?))
+}
+
+/// `GET /console/w/{workspace}/webhooks/{id}/{act}`
+pub(super) async fn ask(
+    State(app): State<Arc<App>>,
+    Path((text, id, act)): Path<(String, String, String)>,
+    Proved(person): Proved,
+) -> Reply {
+    let (at, hook) = webhook(&app, &person, &text, &id).await?;
+    person.admin().must_administer()?;
+    let (verb, button, says): (_, _, &[&str]) = match act.as_str() {
+        "delete" => (
+            "Delete webhook",
+            "Delete webhook",
+            &[
+                "This URL gets no more notifications, and its signing secret is deleted. Notifications that wait for delivery are dropped.",
+                "This can't be undone. A new webhook for the same URL has a new signing secret.",
+            ],
+        ),
+        "disable" => (
+            "Disable webhook",
+            "Disable webhook",
+            &[
+                "This URL gets no notifications until the webhook is enabled again. Events in the meantime are not sent later.",
+            ],
+        ),
+        "enable" => (
+            "Enable webhook",
+            "Enable webhook",
+            &["This URL gets notifications about every API client in the workspace again."],
+        ),
+        "rotate" => (
+            "Rotate the signing secret of webhook",
+            "Rotate signing secret",
+            &[
+                "The new secret is shown once, on the next page.",
+                "For 24 hours notifications carry signatures by both secrets, so that you can update your receiver.",
+            ],
+        ),
+        _ => return Err(Trouble::NotFound("page")),
+    };
+    let title = format!("{verb} “{}”", hook.url);
+    page(&ConfirmPage::of(
+        Frame::new(&person, title, "notices").at(Place::new(&at, None)),
+        (says, button),
+        format!("/console/w/{}/webhooks/{}/{act}", at.id, hook.id),
+        format!("/console/w/{}/notices", at.id),
+    ))
 }
 
 /// `POST /console/w/{workspace}/webhooks/{id}/{act}`
@@ -181,17 +247,9 @@ pub(super) async fn act(
     Path((text, id, act)): Path<(String, String, String)>,
     sent: Sent,
 ) -> Reply {
-    if act == "delete" || act == "disable" {
-        sent.must_be_proved(&app)?;
-    }
     let (person, admin) = (&sent.person, sent.person.admin());
-    let at = workspace(&app, person, &text).await?;
-    let id = Uuid::try_parse(&id).map_err(|_| Trouble::NotFound("webhook"))?;
-    // A webhook is one of the workspace in the address, or none.
-    let own = webhooks::list(&app, &admin, at.id).await?;
-    if !own.iter().any(|hook| hook.id == id) {
-        return Err(Trouble::NotFound("webhook"));
-    }
+    let (at, hook) = webhook(&app, person, &text, &id).await?;
+    let id = hook.id;
     let done = match act.as_str() {
         "rotate" => {
             let (_, secret) = webhooks::rotate(&app, admin, id).await?;

@@ -1,9 +1,10 @@
 //! Workspaces: where one begins, the list, creating, renaming, disabling.
 
+use super::confirm::ConfirmPage;
 use super::form::{Fault, Field, Form};
 use super::frame::{Frame, Place};
 use super::reply::{Reply, Trouble, page, see, unprocessable};
-use super::session::{Member, Sent};
+use super::session::{Member, Proved, Sent};
 use super::shown::Moment;
 use crate::app::App;
 use crate::verbs::sign_in::Person;
@@ -154,30 +155,73 @@ pub(super) async fn edit(
     page(&shown)
 }
 
-/// `POST /console/workspaces/{id}`: a name, or `disabled` as `yes` or `no`.
+/// `POST /console/workspaces/{id}`: another name.
 pub(super) async fn change(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
     sent: Sent,
 ) -> Reply {
-    let workspace = one(&app, &sent.person, &id).await?;
-    let disabled = match sent.form.text("disabled") {
-        "yes" => Some(true),
-        "no" => Some(false),
-        _ => None,
-    };
-    if disabled == Some(true) {
-        sent.must_be_proved(&app)?;
-    }
     let Sent { person, form, .. } = sent;
-    let name = disabled
-        .is_none()
-        .then(|| form.text("name").trim().to_owned());
-    match workspaces::change(&app, person.admin(), workspace.id, name, disabled).await {
+    let workspace = one(&app, &person, &id).await?;
+    let name = Some(form.text("name").trim().to_owned());
+    match workspaces::change(&app, person.admin(), workspace.id, name, None).await {
         Ok(_) => Ok(see("/console/workspaces?done=workspace")),
         Err(refused) => {
             let fault = Fault::of(refused)?;
             unprocessable(&shown(&person, Some(&workspace), &form, fault))
         }
     }
+}
+
+/// Whether an act in an address disables.
+fn disables(act: &str) -> Result<bool, Trouble> {
+    match act {
+        "disable" => Ok(true),
+        "enable" => Ok(false),
+        _ => Err(Trouble::NotFound("page")),
+    }
+}
+
+/// `GET /console/workspaces/{id}/{act}`
+pub(super) async fn ask(
+    State(app): State<Arc<App>>,
+    Path((id, act)): Path<(String, String)>,
+    Proved(person): Proved,
+) -> Reply {
+    let workspace = one(&app, &person, &id).await?;
+    person.admin().must_operate()?;
+    let (button, says): (_, &[&str]) = match disables(&act)? {
+        true => (
+            "Disable workspace",
+            &[
+                "Disables all API clients in this workspace immediately, in both environments: every client secret and every access token is denied.",
+                "When the workspace is enabled again, tokens that have not expired work again.",
+            ],
+        ),
+        false => (
+            "Enable workspace",
+            &[
+                "All API clients in this workspace that are not disabled themselves work again, in both environments.",
+            ],
+        ),
+    };
+    let title = format!("{button} “{}”", workspace.name);
+    page(&ConfirmPage::of(
+        Frame::new(&person, title, "workspaces").at(Place::new(&workspace, None)),
+        (says, button),
+        format!("/console/workspaces/{}/{act}", workspace.id),
+        format!("/console/workspaces/{}", workspace.id),
+    ))
+}
+
+/// `POST /console/workspaces/{id}/{act}`
+pub(super) async fn act(
+    State(app): State<Arc<App>>,
+    Path((id, act)): Path<(String, String)>,
+    sent: Sent,
+) -> Reply {
+    let disabled = Some(disables(&act)?);
+    let workspace = one(&app, &sent.person, &id).await?;
+    workspaces::change(&app, sent.person.admin(), workspace.id, None, disabled).await?;
+    Ok(see("/console/workspaces?done=workspace"))
 }

@@ -1,9 +1,9 @@
 //! Reading a form, and who sent it, strictly: whatever could be read in two ways is refused.
 
 use super::reply::OAuthError;
-use crate::addresses;
 use crate::app::App;
-use crate::http::{BODY_MAX, BODY_TIMEOUT, credentials};
+use crate::http::{BODY_MAX, BODY_TIMEOUT, credentials, request_host};
+use crate::refusals;
 use bytes::Bytes;
 use http::{Method, StatusCode, header, request::Parts};
 use http_body_util::BodyExt;
@@ -166,18 +166,16 @@ pub(super) fn caller(
     }
     let invalid = || OAuthError::invalid_client("the client secret is not valid");
     let secret = ClientSecret::parse(&secret).map_err(|_| invalid())?;
+    refusals::claims("client", secret.client());
     if id.is_some_and(|id| *id != secret.client().to_string()) {
         return Err(invalid());
     }
-    let host = parts
-        .headers
-        .get(header::HOST)
-        .and_then(|value| value.to_str().ok());
-    let host = host.or(parts.uri.authority().map(http::uri::Authority::as_str));
     Ok(Caller {
         secret,
-        source: addresses::caller(peer, &parts.headers, &app.config.trusted_proxies),
-        host_environment: app.config.host_environment(host),
+        source: app.caller_address(peer, &parts.headers),
+        host_environment: app
+            .config
+            .host_environment(request_host::of(&parts.headers).as_ref()),
     })
 }
 

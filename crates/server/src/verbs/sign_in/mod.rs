@@ -4,22 +4,24 @@
 mod second;
 mod session;
 
-pub(crate) use second::app_context;
 pub use second::{second, second_by_passkey};
+pub(crate) use session::goes_on;
 pub use session::{
     IDLE_SECONDS, PROVED_SECONDS, Person, person, prove_again, prove_again_by_passkey, sign_out,
 };
+pub(crate) use tokenward_store::people::app_context;
 
+use crate::addresses;
 use crate::app::App;
+use crate::people::password::{Busy, Caller};
 use crate::people::ticket::Ticket;
 use crate::random;
-use crate::throttle::Throttle;
-use crate::verbs::authority::Admin;
+use crate::throttle::{Throttle, network};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::Arc;
-use tokenward_core::audit::Actor;
+use tokenward_core::audit::{Actor, Entry};
 use tokenward_core::seal::NONCE_BYTES;
 use tokenward_core::time::{Clock, MICROS_PER_SECOND, Timestamp};
 use tokenward_store::people::{Member, Record, Session};
@@ -50,8 +52,23 @@ pub enum NotSignedIn {
         /// Seconds to wait.
         retry_after_seconds: u64,
     },
+    /// The session ended, or the member was disabled or removed, or has another role, since the request began.
+    Ended,
+    /// Too many sign-ins at once; nothing was judged.
+    Busy {
+        /// Seconds to wait.
+        retry_after_seconds: u64,
+    },
     /// Ours.
     Failed(Failure),
+}
+
+impl From<Busy> for NotSignedIn {
+    fn from(busy: Busy) -> Self {
+        Self::Busy {
+            retry_after_seconds: busy.retry_after_seconds,
+        }
+    }
 }
 
 impl From<Failure> for NotSignedIn {
@@ -70,8 +87,8 @@ impl From<tokenward_store::StoreError> for NotSignedIn {
 /// Where a sign-in comes from.
 #[derive(Clone, Debug)]
 pub struct Origin {
-    /// The address.
-    pub source: IpAddr,
+    /// The address; none when it is not known.
+    pub source: Option<IpAddr>,
     /// What the browser calls itself.
     pub agent: String,
 }
@@ -106,40 +123,56 @@ struct Carried {
     password: String,
 }
 
-/// The network a source is counted by: a whole /64 is one household's.
-pub(crate) fn network(source: IpAddr) -> IpAddr {
-    match source.to_canonical() {
-        IpAddr::V6(address) => {
-            let network = u128::from(address) & !u128::from(u64::MAX);
-            IpAddr::V6(Ipv6Addr::from(network))
-        }
-        v4 => v4,
-    }
-}
-
 fn target(email: &str) -> Uuid {
     use sha2::{Digest as _, Sha256};
     let digest: [u8; 32] = Sha256::digest(email.as_bytes()).into();
     Uuid::from_slice(&digest[..16]).unwrap_or_default()
 }
 
-/// An address as it is compared: without blanks around it and in lower case.
+/// An address as people type it, as it is compared: without blanks around it, and A to Z in lower case. Other letters
+/// stay as they are: folding them makes two addresses one, such as the KELVIN SIGN a `k`.
 #[must_use]
 pub fn folded(email: &str) -> String {
-    email.trim().to_lowercase()
+    email.trim().to_ascii_lowercase()
 }
 
 /// Charges a failure in advance, or says how long to wait.
-pub(super) fn charge(
+pub(crate) fn charge(
     app: &App,
     throttle: &Throttle,
-    source: IpAddr,
+    source: Option<IpAddr>,
     target: Uuid,
 ) -> Result<(), NotSignedIn> {
     let charged = throttle.charge(source, target, &app.clock());
     charged.map_err(|retry_after_seconds| NotSignedIn::Throttled {
         retry_after_seconds,
     })
+}
+
+/// Remembers that somebody proved this address from this source, by an invitation or a password.
+pub fn note_familiar(app: &App, source: Option<IpAddr>, email: &str) {
+    let target = target(&folded(email));
+    app.familiar.note(network(source), target, &app.clock());
+}
+
+/// Whether the address was proved from this network lately, or has a session that goes on there.
+async fn is_familiar(
+    app: &App,
+    (network, target): (Option<IpAddr>, Uuid),
+    known: Option<&Member>,
+) -> Result<bool, NotSignedIn> {
+    if app.familiar.knows(network, target, &app.clock()) {
+        return Ok(true);
+    }
+    let Some(member) = known else {
+        return Ok(false);
+    };
+    let now = app.clock().wall();
+    let sessions = app.store.reader().sessions(member.id).await?;
+    Ok(sessions.iter().any(|session| {
+        let source = self::network(session.source.parse().ok());
+        network.is_some() && source == network && session::goes_on(member, session, now)
+    }))
 }
 
 /// Proves the password.
@@ -152,17 +185,46 @@ pub async fn first(
     let email = folded(email);
     let (network, target) = (network(origin.source), target(&email));
     charge(app, &app.throttle, network, target)?;
+    let give_back = || app.throttle.forgive(network, target, &app.clock());
     let known = app.store.reader().member_by_email(&email).await?;
     let known = known.filter(|member| member.disabled_at.is_none());
+    // A flood from the same network must not keep out somebody who signed in from there lately.
+    let familiar = is_familiar(app, (network, target), known.as_ref()).await?;
+    let caller = match familiar {
+        true => Caller::Known,
+        false => Caller::Stranger,
+    };
+    if !familiar {
+        let charged = charge(app, &app.networks_throttle, network, Uuid::nil());
+        charged.inspect_err(|_| give_back())?;
+    }
+    let give_back = || {
+        give_back();
+        if !familiar {
+            let clock = app.clock();
+            app.networks_throttle.forgive(network, Uuid::nil(), &clock);
+        }
+    };
     let hashed = known
         .as_ref()
         .and_then(|member| member.proofs.password.clone());
-    let right = app.passwords.verify(hashed.clone(), password).await;
+    let judged = app.passwords.verify(caller, hashed.clone(), password).await;
+    let right = judged.inspect_err(|_| give_back())?;
+    let account = known.as_ref().map(|member| member.email.clone());
     let (true, Some(member), Some(hashed)) = (right, known, hashed) else {
-        tracing::warn!(source = %origin.source, "a sign-in failed");
+        // What was typed is not told where it is nobody's address: it may be a password.
+        let account = account.as_deref().unwrap_or("unknown");
+        crate::refusals::note(
+            app,
+            "password",
+            origin.source,
+            Some(account),
+            "invalid_credentials",
+        );
         return Err(NotSignedIn::Wrong);
     };
-    app.throttle.forgive(network, target, &app.clock());
+    give_back();
+    app.familiar.note(network, target, &app.clock());
     if member.proofs.has_second() {
         return Ok(Step::Second(between(app, &member, hashed)));
     }
@@ -173,6 +235,29 @@ pub async fn first(
             .ok_or(NotSignedIn::TooLate)
     });
     begun.await.map(Step::Done)
+}
+
+/// Proves the password of the member at work; counted against the member, however it is asked for.
+pub(crate) async fn prove_password(
+    app: &App,
+    person: &Person,
+    password: Zeroizing<String>,
+) -> Result<(), NotSignedIn> {
+    let (network, id) = (network(person.source), person.member.id);
+    charge(app, &app.throttle, network, id)?;
+    let give_back = || app.throttle.forgive(network, id, &app.clock());
+    let hashed = person.member.proofs.password.clone();
+    let judged = app.passwords.verify(Caller::Known, hashed, password).await;
+    match judged.inspect_err(|_| give_back())? {
+        true => {
+            give_back();
+            Ok(())
+        }
+        false => {
+            tracing::warn!(source = addresses::text(person.source), member = %id, "a password was wrong");
+            Err(NotSignedIn::Wrong)
+        }
+    }
 }
 
 fn between(app: &App, member: &Member, password: String) -> Between {
@@ -249,6 +334,7 @@ pub(crate) async fn begin(
     let keyring = Arc::clone(&app.keyring);
     let wants = Wants {
         member: Some(id),
+        proves: true,
         ..Wants::default()
     };
     let decided = app.store.decide(wants, move |view: &View| {
@@ -268,16 +354,18 @@ pub(crate) async fn begin(
             created_at: view.now,
             seen_at: view.now,
             proved_at: view.now,
-            source: source.to_canonical().to_string(),
+            source: addresses::text(source),
             agent,
         };
-        let admin = Admin {
-            who: Actor::Member(id),
-            role: member.role.clone(),
+        let entry = Entry {
+            at: view.now,
+            actor: Actor::Member(id),
             source,
+            action: "member.sign_in",
+            workspace: None,
+            client: None,
+            detail: json!({ "by": by, "session": session.id }).to_string(),
         };
-        let detail = json!({ "by": by, "session": session.id });
-        let entry = admin.entry("member.sign_in", None, None, &detail, view.now);
         let mut records = vec![Record::SessionBegan(session)];
         if member != *kept {
             records.push(Record::MemberPut(Box::new(member)));

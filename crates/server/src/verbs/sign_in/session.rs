@@ -1,17 +1,18 @@
 //! A session that goes on: who it is, a fresh proof of that, and its end.
 
 use super::second::{by_code, by_passkey, guess_code};
-use super::{LONGEST_SECONDS, NotSignedIn, Origin, Taking, charge, network};
+use super::{LONGEST_SECONDS, NotSignedIn, Origin, Taking, prove_password};
+use crate::addresses;
 use crate::app::App;
 use crate::people::ticket::Ticket;
+use crate::verbs::acting;
 use crate::verbs::authority::Admin;
 use serde_json::json;
 use std::net::IpAddr;
 use std::sync::Arc;
-use tokenward_core::audit::Actor;
 use tokenward_core::time::{Clock, Timestamp};
 use tokenward_store::people::{Member, Record, Session};
-use tokenward_store::{Decided, Failure, View, Wants};
+use tokenward_store::{Credential, Decided, Failure, Wants};
 use zeroize::Zeroizing;
 
 /// Seconds without use after which a session is over.
@@ -28,8 +29,8 @@ pub struct Person {
     pub member: Member,
     /// In which session.
     pub session: Session,
-    /// From where.
-    pub source: IpAddr,
+    /// From where; none when that is not known.
+    pub source: Option<IpAddr>,
     /// The word every form must carry.
     pub form_word: String,
 }
@@ -39,7 +40,10 @@ impl Person {
     #[must_use]
     pub fn admin(&self) -> Admin {
         Admin {
-            who: Actor::Member(self.member.id),
+            credential: Credential::Session {
+                member: self.member.id,
+                session: self.session.id,
+            },
             role: self.member.role.clone(),
             source: self.source,
         }
@@ -50,6 +54,13 @@ impl Person {
     pub fn is_proved(&self, now: Timestamp) -> bool {
         now.seconds_since(self.session.proved_at) < PROVED_SECONDS
     }
+}
+
+/// Whether a member may go on in a session: neither disabled nor idle for too long.
+pub(crate) fn goes_on(member: &Member, session: &Session, now: Timestamp) -> bool {
+    member.disabled_at.is_none()
+        && now.seconds_since(session.seen_at) < IDLE_SECONDS
+        && now.seconds_since(session.created_at) < LONGEST_SECONDS
 }
 
 /// Who a cookie is, if its session goes on.
@@ -71,19 +82,15 @@ pub async fn person(
         Failure::Unavailable
     })?;
     let now = app.clock().wall();
-    let good = found.filter(|(session, member)| {
-        member.disabled_at.is_none()
-            && now.seconds_since(session.seen_at) < IDLE_SECONDS
-            && now.seconds_since(session.created_at) < LONGEST_SECONDS
-    });
+    let good = found.filter(|(session, member)| goes_on(member, session, now));
     let Some((mut session, member)) = good else {
         return Ok(None);
     };
-    let source = origin.source.to_canonical();
-    let moved = session.source != source.to_string();
+    let source = addresses::text(origin.source);
+    let moved = session.source != source;
     if moved || now.seconds_since(session.seen_at) >= SEEN_SECONDS {
         session.seen_at = now;
-        session.source = source.to_string();
+        session.source = source;
         let seen = Record::SessionSeen {
             session: session.id,
             at: now,
@@ -94,7 +101,7 @@ pub async fn person(
     Ok(Some(Person {
         member,
         session,
-        source,
+        source: origin.source,
         form_word: ticket.form_word(),
     }))
 }
@@ -111,18 +118,14 @@ pub async fn prove_again(
     if has_app && looks_like_code {
         return guess_code(app, id, take(app, person, by_code(proof))).await;
     }
-    let network = network(person.source);
-    charge(app, &app.throttle, network, id)?;
     let hashed = person.member.proofs.password.clone();
-    if !app.passwords.verify(hashed, proof).await {
-        return Err(NotSignedIn::Wrong);
-    }
-    app.throttle.forgive(network, id, &app.clock());
-    let (session, at) = (person.session.id, app.clock().wall());
-    app.store
-        .note(vec![Record::SessionProved { session, at }], Vec::new())
-        .await?;
-    Ok(())
+    prove_password(app, person, proof).await?;
+    take(app, person, move |member, _| {
+        // Another password meanwhile: the one just proved opens nothing any more.
+        let same = member.proofs.password == hashed;
+        same.then_some(()).ok_or(NotSignedIn::TooLate)
+    })
+    .await
 }
 
 /// Proves again who is at work, by a passkey.
@@ -148,22 +151,23 @@ async fn take(
         member: Some(person.member.id),
         ..Wants::default()
     };
-    let decided = app.store.decide(wants, move |view: &View| {
+    let decided = acting::decide(app, admin, wants, move |acting, view| {
         let kept = view.members.first();
         let mut member = kept.cloned().ok_or(NotSignedIn::Wrong)?;
         let now = view.now;
         prove(&mut member, &Taking { keyring, now })?;
+        let mut records = vec![Record::SessionProved { session, at: now }];
+        if Some(&member) != kept {
+            records.push(Record::MemberPut(Box::new(member)));
+        }
         let decided = Decided {
-            records: vec![
-                Record::SessionProved { session, at: now },
-                Record::MemberPut(Box::new(member)),
-            ],
-            audit: vec![admin.entry("member.prove", None, None, &json!({}), now)],
+            records,
+            audit: vec![acting.entry("member.prove", None, None, &json!({}), now)],
             ..Decided::default()
         };
         Ok((decided, ()))
     });
-    decided.await?
+    decided.await
 }
 
 /// Ends the session at work.

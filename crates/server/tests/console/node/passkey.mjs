@@ -77,7 +77,9 @@ await person.press("Use a passkey");
 await person.reads("Make an admin key");
 
 await person.open("/console/account");
-await person.press("Remove This laptop");
+await person.follow("Remove This laptop");
+await person.look("passkey-remove");
+await person.press("Remove passkey");
 await person.reads("The passkey is removed");
 await person.press("Sign out");
 await person.fill("E-mail", "asha@example.com");

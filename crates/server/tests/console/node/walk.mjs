@@ -18,7 +18,7 @@ const check = async (token, product = "e-invoice") => {
 person.waived = /status of (401|403|404|409|422)/;
 
 await person.open("/console");
-await person.reads("Nobody can sign in yet");
+await person.reads("No operator can sign in yet");
 await person.look("first-run");
 
 await person.open(LINK);
@@ -207,7 +207,10 @@ const invited = await person.secret();
 await person.look("invited");
 await person.follow("Back to the members");
 await person.look("members-invited");
-await person.press("Withdraw the invitation for ravi@example.com");
+await person.follow("Revoke invitation for ravi@example.com");
+await person.reads("stops working immediately");
+await person.look("invitation-revoke");
+await person.press("Revoke invitation");
 await person.reads("withdrawn");
 same(await person.open(invited), 404, "a withdrawn invitation");
 await person.look("not-found");
@@ -226,7 +229,10 @@ await person.follow("I have kept it: back to the notices");
 await person.press("Send a test to https://hooks.example.com/hook");
 await person.reads("A test notice is on its way");
 await person.look("notices");
-await person.press("Delete https://hooks.example.com/hook");
+await person.follow("Delete https://hooks.example.com/hook");
+await person.reads("gets no more notifications");
+await person.look("webhook-delete");
+await person.press("Delete webhook");
 await person.reads("The webhook is deleted");
 
 await person.open("/console/admin-keys");

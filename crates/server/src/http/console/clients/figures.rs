@@ -135,6 +135,7 @@ fn words(outcome: Outcome) -> (&'static str, &'static str) {
     match outcome {
         Outcome::Permitted => ("s-permitted", "permitted"),
         Outcome::Generated => ("s-generated", "generated"),
+        Outcome::Returned => ("s-returned", "returned"),
         Outcome::Superseded => ("s-superseded", "refused: superseded token"),
         Outcome::Expired => ("s-expired", "refused: expired token"),
         Outcome::Revoked => ("s-revoked", "refused: revoked token"),
@@ -150,7 +151,7 @@ fn words(outcome: Outcome) -> (&'static str, &'static str) {
 pub(super) fn checks(figures: &UsageFigures) -> Chart {
     let checks = || {
         let all = figures.counts.iter();
-        all.filter(|one| one.outcome != Outcome::Generated)
+        all.filter(|one| one.outcome.is_check())
     };
     let kinds: BTreeSet<Outcome> = checks().map(|one| one.outcome).collect();
     let kinds: Vec<Outcome> = kinds.into_iter().collect();

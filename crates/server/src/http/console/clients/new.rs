@@ -4,11 +4,12 @@ use super::super::form::{Fault, Form};
 use super::super::frame::{Frame, Place};
 use super::super::once::OncePage;
 use super::super::reply::{Reply, page, unprocessable};
-use super::super::session::{Member, Sent};
+use super::super::session::{Proved, Sent};
 use super::super::shown::environment_word;
 use super::settings_form::{self, SettingsForm};
 use super::taking;
 use crate::app::App;
+use crate::http::request_host::base_url_for_secrets;
 use crate::verbs::sign_in::Person;
 use crate::verbs::{clients, products};
 use askama::Template;
@@ -61,7 +62,7 @@ fn shown(
 pub(in super::super) async fn show(
     State(app): State<Arc<App>>,
     Path((workspace, environment)): Path<(String, String)>,
-    Member(person): Member,
+    Proved(person): Proved,
 ) -> Reply {
     let (workspace, environment) =
         super::list::place(&app, &person, &workspace, &environment).await?;
@@ -94,7 +95,7 @@ pub(in super::super) async fn send(
         Ok(created) => created,
         Err(refused) => return again(Fault::of(refused)?),
     };
-    let (client, base) = (&read.state.client, taking::base(&app, &headers));
+    let (client, base) = (&read.state.client, base_url_for_secrets(&app, &headers));
     let exposed = secret.expose();
     page(&OncePage {
         frame: Frame::new(&person, "Copy the client secret", "clients").at(super::place(&read)),

@@ -1,0 +1,710 @@
+//! Limits of the public listener's connections: how many at once, how many from one source, and how long each may
+//! stay idle, take to send a request head, or leave an answer unread. Connections note what they do; once a second
+//! all are looked at, so that a request needs no timer. Nothing here knows HTTP.
+
+use ipnet::IpNet;
+use parking_lot::Mutex;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, HashMap};
+use std::net::{IpAddr, Ipv6Addr};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::task::{Context, Poll, ready};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+
+/// Connections served at once where the process may open enough files; more wait to be accepted.
+const CONNECTIONS_MAX: u32 = 10_000;
+/// Seconds for sending a whole request head, and until the first one after the connection is made.
+const HEAD_SECONDS: u32 = 15;
+/// Seconds without progress after which an answer counts as never read.
+const WRITE_SECONDS: u32 = 30;
+/// Seconds a connection that was asked to end may take to do so.
+const CLOSE_SECONDS: u32 = 10;
+
+/// The limits in force.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Limits {
+    /// Connections at once.
+    pub(crate) connections: u32,
+    /// Of these, from one source address (IPv6: from one /64).
+    pub(crate) per_source: u32,
+    /// Seconds a connection may stay open between requests.
+    pub(crate) idle_seconds: u32,
+}
+
+impl Limits {
+    /// The limits of a process that may open `descriptors` files. Half of them stay for the internal listener, the
+    /// database and files, so that no number of public connections stops checks.
+    pub(crate) fn new(descriptors: u64, per_source: Option<u32>, idle_seconds: u32) -> Self {
+        let half = u32::try_from(descriptors / 2).unwrap_or(u32::MAX);
+        let connections = half.clamp(1, CONNECTIONS_MAX);
+        Self {
+            connections,
+            per_source: per_source.unwrap_or((connections / 4).max(1)),
+            idle_seconds,
+        }
+    }
+
+    /// Whether the limit of open files lowers the number of connections.
+    pub(crate) fn is_lowered(&self) -> bool {
+        self.connections < CONNECTIONS_MAX
+    }
+}
+
+/// How a connection is to end.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum End {
+    /// It is idle: requests under way are still answered.
+    Idle,
+    /// Its peer is too slow: at once.
+    Now,
+}
+
+/// The open connections.
+#[derive(Debug)]
+pub(crate) struct Connections {
+    limits: Limits,
+    places: Arc<Semaphore>,
+    /// Seconds so far.
+    round: Arc<AtomicU32>,
+    open: Mutex<Open>,
+}
+
+#[derive(Debug, Default)]
+struct Open {
+    next: u64,
+    connections: HashMap<u64, Arc<Activity>>,
+    sources: HashMap<IpAddr, u32>,
+}
+
+impl Connections {
+    pub(crate) fn new(limits: Limits) -> Arc<Self> {
+        Arc::new(Self {
+            limits,
+            places: Arc::new(Semaphore::new(limits.connections as usize)),
+            round: Arc::default(),
+            open: Mutex::default(),
+        })
+    }
+
+    /// Counts a connection for the source of `peer`; none when it has as many as one source may. A trusted proxy's
+    /// connections carry many callers' requests, so that only the limit of all applies to them.
+    pub(crate) fn share(self: &Arc<Self>, peer: IpAddr, trusted: &[IpNet]) -> Option<Share> {
+        let peer = peer.to_canonical();
+        let exempt = trusted.iter().any(|network| network.contains(&peer));
+        let source = (!exempt).then(|| source_of(peer));
+        if let Some(source) = source {
+            let mut open = self.open.lock();
+            let count = open.sources.entry(source).or_default();
+            if *count >= self.limits.per_source {
+                return None;
+            }
+            *count += 1;
+        }
+        Some(Share {
+            connections: Arc::clone(self),
+            source,
+        })
+    }
+
+    /// Waits until another connection may be served. When there are as many as may be, the one that has been without a
+    /// request for longest is ended for it, so that idle connections never keep others out.
+    pub(crate) async fn place(self: &Arc<Self>, share: Share) -> Option<Place> {
+        let permit = match Arc::clone(&self.places).try_acquire_owned() {
+            Ok(permit) => permit,
+            Err(_) => {
+                self.end_longest_quiet();
+                Arc::clone(&self.places).acquire_owned().await.ok()?
+            }
+        };
+        let activity = Arc::new(Activity {
+            round: Arc::clone(&self.round),
+            idle_seconds: self.limits.idle_seconds,
+            state: Mutex::new(State::at(self.round.load(Ordering::Relaxed))),
+            ending: Notify::new(),
+        });
+        let mut open = self.open.lock();
+        let number = open.next;
+        open.next += 1;
+        open.connections.insert(number, Arc::clone(&activity));
+        drop(open);
+        Some(Place {
+            share,
+            number,
+            activity,
+            _permit: permit,
+        })
+    }
+
+    fn end_longest_quiet(&self) {
+        let round = self.round.load(Ordering::Relaxed);
+        let open = self.open.lock();
+        let quiet = open.connections.iter().filter_map(|(number, activity)| {
+            let state = activity.state.lock();
+            let age = round.wrapping_sub(state.quiet_since);
+            (state.is_quiet() && !state.evicted).then_some(((age, Reverse(*number)), activity))
+        });
+        if let Some((_, activity)) = quiet.max_by_key(|(rank, _)| *rank) {
+            activity.state.lock().evicted = true;
+            activity.ending.notify_one();
+        }
+    }
+
+    /// Looks at all connections; to be called once a second.
+    pub(crate) fn look_round(&self) {
+        let round = self.round.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
+        for activity in self.open.lock().connections.values() {
+            if activity
+                .state
+                .lock()
+                .overdue(round, activity.idle_seconds)
+                .is_some()
+            {
+                activity.ending.notify_one();
+            }
+        }
+    }
+
+    /// Returns once no connection is open.
+    pub(crate) async fn ended(&self) {
+        let _ = self.places.acquire_many(self.limits.connections).await;
+    }
+
+    /// Connections open now.
+    #[cfg(test)]
+    fn count(&self) -> usize {
+        self.open.lock().connections.len()
+    }
+}
+
+/// The address by which a source is counted: whoever has one IPv6 address usually has its whole /64.
+fn source_of(peer: IpAddr) -> IpAddr {
+    match peer.to_canonical() {
+        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(
+            address.to_bits() & !u128::from(u64::MAX),
+        )),
+        address => address,
+    }
+}
+
+/// One connection in the count of its source, until dropped.
+#[derive(Debug)]
+pub(crate) struct Share {
+    connections: Arc<Connections>,
+    source: Option<IpAddr>,
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        let Some(source) = self.source else {
+            return;
+        };
+        let mut open = self.connections.open.lock();
+        if let Some(count) = open.sources.get_mut(&source) {
+            *count -= 1;
+            if *count == 0 {
+                open.sources.remove(&source);
+            }
+        }
+    }
+}
+
+/// A connection's place among the open ones, until dropped.
+#[derive(Debug)]
+pub(crate) struct Place {
+    share: Share,
+    number: u64,
+    activity: Arc<Activity>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Place {
+    /// What the connection does.
+    pub(crate) fn activity(&self) -> &Arc<Activity> {
+        &self.activity
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut open = self.share.connections.open.lock();
+        open.connections.remove(&self.number);
+    }
+}
+
+/// What one connection does, known to it and to the look round.
+#[derive(Debug)]
+pub(crate) struct Activity {
+    round: Arc<AtomicU32>,
+    idle_seconds: u32,
+    state: Mutex<State>,
+    ending: Notify,
+}
+
+#[derive(Debug)]
+struct State {
+    /// Whether a request has come.
+    asked: bool,
+    /// Whether requests come side by side, so that the bytes that arrive do not tell what is being sent.
+    multiplexed: bool,
+    /// Requests being answered.
+    requests: u32,
+    /// When the connection was made, or its last answer ended.
+    quiet_since: u32,
+    /// When a request head began to arrive.
+    head_since: Option<u32>,
+    /// When the peer stopped taking bytes.
+    blocked_since: Option<u32>,
+    /// The bodies of answers; the time when the peer stopped taking it, none while we make its next part.
+    bodies: BTreeMap<u64, Option<u32>>,
+    next_body: u64,
+    closing: bool,
+    /// Whether it is to make room for another as soon as it is quiet.
+    evicted: bool,
+}
+
+impl State {
+    fn at(round: u32) -> Self {
+        Self {
+            asked: false,
+            multiplexed: false,
+            requests: 0,
+            quiet_since: round,
+            head_since: None,
+            blocked_since: None,
+            bodies: BTreeMap::new(),
+            next_body: 0,
+            closing: false,
+            evicted: false,
+        }
+    }
+
+    fn is_quiet(&self) -> bool {
+        self.requests == 0 && self.bodies.is_empty()
+    }
+
+    fn overdue(&self, round: u32, idle_seconds: u32) -> Option<End> {
+        let since = |begun: u32, limit: u32| round.wrapping_sub(begun) > limit;
+        let unread = self.bodies.values().flatten().chain(&self.blocked_since);
+        if unread.into_iter().any(|begun| since(*begun, WRITE_SECONDS)) {
+            return Some(End::Now);
+        }
+        if !self.is_quiet() {
+            return None;
+        }
+        if self.evicted {
+            return Some(End::Now);
+        }
+        if self.closing {
+            return since(self.quiet_since, CLOSE_SECONDS).then_some(End::Now);
+        }
+        if let Some(begun) = self
+            .head_since
+            .or((!self.asked).then_some(self.quiet_since))
+        {
+            return since(begun, HEAD_SECONDS).then_some(End::Now);
+        }
+        since(self.quiet_since, idle_seconds).then_some(End::Idle)
+    }
+}
+
+impl Activity {
+    fn now(&self) -> u32 {
+        self.round.load(Ordering::Relaxed)
+    }
+
+    /// Returns when the connection is to end.
+    pub(crate) async fn end(&self) -> End {
+        loop {
+            if let Some(end) = self.state.lock().overdue(self.now(), self.idle_seconds) {
+                return end;
+            }
+            self.ending.notified().await;
+        }
+    }
+
+    /// From now on the connection is about to end: no further request is waited for.
+    pub(crate) fn closing(&self) {
+        let mut state = self.state.lock();
+        state.closing = true;
+        state.quiet_since = self.now();
+    }
+
+    /// A request is there; dropped when its answer is, or when nobody waits for it any more.
+    pub(crate) fn request(self: &Arc<Self>, multiplexed: bool) -> Answering {
+        let mut state = self.state.lock();
+        state.asked = true;
+        state.multiplexed = multiplexed;
+        state.requests += 1;
+        state.head_since = None;
+        Answering(Arc::clone(self))
+    }
+
+    fn arrived(&self) {
+        let mut state = self.state.lock();
+        if state.is_quiet() && !state.multiplexed && state.head_since.is_none() {
+            state.head_since = Some(self.now());
+        }
+    }
+
+    fn blocked(&self) {
+        let mut state = self.state.lock();
+        state.blocked_since.get_or_insert(self.now());
+    }
+
+    fn unblocked(&self) {
+        self.state.lock().blocked_since = None;
+    }
+}
+
+/// A request being answered.
+#[derive(Debug)]
+pub(crate) struct Answering(Arc<Activity>);
+
+impl Answering {
+    /// The answer's body, known to the limits until it is dropped.
+    pub(crate) fn body<B>(&self, body: B) -> Delivered<B> {
+        let mut state = self.0.state.lock();
+        let number = state.next_body;
+        state.next_body += 1;
+        state.bodies.insert(number, Some(self.0.now()));
+        drop(state);
+        Delivered {
+            body,
+            number,
+            activity: Arc::clone(&self.0),
+        }
+    }
+}
+
+impl Drop for Answering {
+    fn drop(&mut self) {
+        let mut state = self.0.state.lock();
+        state.requests -= 1;
+        state.quiet_since = self.0.now();
+    }
+}
+
+/// The body of an answer, which notes whether its reader goes on taking it.
+#[derive(Debug)]
+pub(crate) struct Delivered<B> {
+    body: B,
+    number: u64,
+    activity: Arc<Activity>,
+}
+
+impl<B> Delivered<B> {
+    fn note(&self, waits_for_reader: bool) {
+        let since = waits_for_reader.then(|| self.activity.now());
+        self.activity.state.lock().bodies.insert(self.number, since);
+    }
+}
+
+impl<B> Drop for Delivered<B> {
+    fn drop(&mut self) {
+        let mut state = self.activity.state.lock();
+        state.bodies.remove(&self.number);
+        state.quiet_since = self.activity.now();
+    }
+}
+
+impl<B: http_body::Body + Unpin> http_body::Body for Delivered<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<http_body::Frame<B::Data>, B::Error>>> {
+        let frame = Pin::new(&mut self.body).poll_frame(cx);
+        self.note(frame.is_ready());
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> http_body::SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// A stream that notes when bytes arrive and when its peer stops taking them.
+#[derive(Debug)]
+pub(crate) struct Watched<S> {
+    stream: S,
+    activity: Arc<Activity>,
+    /// Whether it was a flush, not a write, that the peer kept waiting.
+    flushing: bool,
+}
+
+impl<S> Watched<S> {
+    pub(crate) fn new(stream: S, activity: Arc<Activity>) -> Self {
+        Self {
+            stream,
+            activity,
+            flushing: false,
+        }
+    }
+
+    fn wrote(&mut self, written: &Poll<std::io::Result<usize>>) {
+        match written {
+            Poll::Pending => {
+                self.flushing = false;
+                self.activity.blocked();
+            }
+            Poll::Ready(_) => self.activity.unblocked(),
+        }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
+        if buffer.filled().len() > before {
+            self.activity.arrived();
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<std::io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.wrote(&written);
+        written
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        parts: &[std::io::IoSlice<'_>],
+    ) -> Poll<std::io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, parts);
+        self.wrote(&written);
+        written
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        let flushed = Pin::new(&mut self.stream).poll_flush(cx);
+        if flushed.is_pending() {
+            self.flushing = true;
+            self.activity.blocked();
+        } else if self.flushing {
+            self.flushing = false;
+            self.activity.unblocked();
+        }
+        flushed
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        let shut = Pin::new(&mut self.stream).poll_shutdown(cx);
+        if shut.is_pending() {
+            self.activity.blocked();
+        }
+        shut
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http_body::Body as _;
+    use http_body_util::Full;
+    use tokio::io::AsyncWriteExt as _;
+
+    const IDLE: u32 = 75;
+
+    fn connections(per_source: u32) -> Arc<Connections> {
+        Connections::new(Limits {
+            connections: 8,
+            per_source,
+            idle_seconds: IDLE,
+        })
+    }
+
+    async fn take(all: &Arc<Connections>, peer: &str, trusted: &[IpNet]) -> Option<Place> {
+        let share = all.share(peer.parse().unwrap(), trusted)?;
+        all.place(share).await
+    }
+
+    async fn one() -> (Arc<Connections>, Place) {
+        let all = connections(8);
+        let place = take(&all, "192.0.2.1", &[]).await.unwrap();
+        (all, place)
+    }
+
+    /// Rounds after which the connection is to end, and how; none within a thousand.
+    fn rounds(all: &Connections, place: &Place) -> Option<(u32, End)> {
+        for round in 1..1_000 {
+            all.look_round();
+            let state = place.activity.state.lock();
+            if let Some(end) = state.overdue(place.activity.now(), IDLE) {
+                return Some((round, end));
+            }
+        }
+        None
+    }
+
+    #[test]
+    fn public_connections_never_take_more_than_half_of_the_descriptors() {
+        let limits = |descriptors| Limits::new(descriptors, None, IDLE).connections;
+        assert_eq!(limits(1_024), 512);
+        assert_eq!(limits(u64::MAX), CONNECTIONS_MAX);
+        assert_eq!(limits(0), 1);
+        assert!(Limits::new(1_024, None, IDLE).is_lowered());
+        assert!(!Limits::new(65_536, None, IDLE).is_lowered());
+        assert_eq!(Limits::new(1_024, None, IDLE).per_source, 128);
+        assert_eq!(Limits::new(1_024, Some(7), IDLE).per_source, 7);
+    }
+
+    #[tokio::test]
+    async fn a_source_has_its_share_and_a_trusted_proxy_has_none() {
+        let all = connections(2);
+        let first = take(&all, "192.0.2.1", &[]).await.unwrap();
+        let _second = take(&all, "::ffff:192.0.2.1", &[]).await.unwrap();
+        assert!(take(&all, "192.0.2.1", &[]).await.is_none());
+        let _other = take(&all, "192.0.2.2", &[]).await.unwrap();
+        let proxies = ["192.0.2.1/32".parse().unwrap()];
+        let _proxy = take(&all, "192.0.2.1", &proxies).await.unwrap();
+        let _six = take(&all, "2001:db8::1", &[]).await.unwrap();
+        let _same = take(&all, "2001:db8::ffff:1", &[]).await.unwrap();
+        assert!(take(&all, "2001:db8::2", &[]).await.is_none());
+        let _next = take(&all, "2001:db8:0:1::1", &[]).await.unwrap();
+        assert_eq!(all.count(), 7);
+        drop(first);
+        assert_eq!(all.count(), 6);
+        assert!(take(&all, "192.0.2.1", &[]).await.is_some());
+    }
+
+    #[tokio::test]
+    async fn places_given_back_leave_no_trace() {
+        let all = connections(2);
+        drop(take(&all, "192.0.2.1", &[]).await.unwrap());
+        assert!(all.open.lock().sources.is_empty());
+        all.ended().await;
+    }
+
+    #[tokio::test]
+    async fn where_there_is_no_room_the_longest_idle_connection_ends_for_the_next() {
+        let all = connections(8);
+        let mut places = Vec::new();
+        for _ in 0..8 {
+            places.push(take(&all, "192.0.2.1", &[]).await.unwrap());
+        }
+        let busy = places[0].activity.request(false);
+        all.look_round();
+        drop(places[1].activity.request(false));
+        let waiting = take(&all, "192.0.2.2", &[]);
+        tokio::pin!(waiting);
+        assert!(futures_util::poll!(&mut waiting).is_pending());
+        let ended = |place: &Place| place.activity.state.lock().overdue(1, IDLE);
+        let marked: Vec<_> = places.iter().map(ended).collect();
+        assert_eq!(marked[2], Some(End::Now), "the first that was never asked");
+        assert_eq!(marked.iter().flatten().count(), 1);
+        drop(places.remove(2));
+        assert!(waiting.await.is_some());
+        drop(busy);
+    }
+
+    #[tokio::test]
+    async fn a_silent_connection_ends_by_the_limit_of_a_head() {
+        let (all, place) = one().await;
+        assert_eq!(rounds(&all, &place), Some((HEAD_SECONDS + 1, End::Now)));
+    }
+
+    #[tokio::test]
+    async fn an_idle_connection_ends_after_its_rest_whatever_it_speaks() {
+        for multiplexed in [false, true] {
+            let (all, place) = one().await;
+            let answering = place.activity.request(multiplexed);
+            assert_eq!(rounds(&all, &place), None, "a request is being answered");
+            drop(answering);
+            assert_eq!(rounds(&all, &place), Some((IDLE + 1, End::Idle)));
+            place.activity.closing();
+            assert_eq!(rounds(&all, &place), Some((CLOSE_SECONDS + 1, End::Now)));
+        }
+    }
+
+    #[tokio::test]
+    async fn half_a_later_head_ends_by_the_limit_of_a_head() {
+        let (all, place) = one().await;
+        drop(place.activity.request(false));
+        place.activity.arrived();
+        assert_eq!(rounds(&all, &place), Some((HEAD_SECONDS + 1, End::Now)));
+        // Bytes of a protocol that mixes requests tell nothing.
+        let (all, place) = one().await;
+        drop(place.activity.request(true));
+        place.activity.arrived();
+        assert_eq!(rounds(&all, &place), Some((IDLE + 1, End::Idle)));
+    }
+
+    #[tokio::test]
+    async fn a_body_that_is_not_taken_ends_its_connection_though_others_go_on() {
+        let (all, place) = one().await;
+        let answering = place.activity.request(true);
+        let mut body = answering.body(Full::new(bytes::Bytes::from_static(b"body")));
+        drop(answering);
+        for _ in 0..WRITE_SECONDS {
+            all.look_round();
+            drop(place.activity.request(true));
+        }
+        assert_eq!(rounds(&all, &place), Some((1, End::Now)));
+        // Whoever takes a part has time for the next.
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        assert!(Pin::new(&mut body).poll_frame(&mut cx).is_ready());
+        assert_eq!(rounds(&all, &place), Some((WRITE_SECONDS + 1, End::Now)));
+        drop(body);
+        assert_eq!(rounds(&all, &place), Some((IDLE + 1, End::Idle)));
+    }
+
+    #[tokio::test]
+    async fn a_body_we_are_still_making_is_not_its_readers_fault() {
+        let (all, place) = one().await;
+        let endless = futures_util::stream::pending::<
+            Result<http_body::Frame<bytes::Bytes>, std::convert::Infallible>,
+        >();
+        let mut body = place
+            .activity
+            .request(false)
+            .body(http_body_util::StreamBody::new(endless));
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        assert!(Pin::new(&mut body).poll_frame(&mut cx).is_pending());
+        assert_eq!(rounds(&all, &place), None);
+    }
+
+    #[tokio::test]
+    async fn bytes_that_are_not_taken_end_their_connection() {
+        let (all, place) = one().await;
+        let (near, mut far) = tokio::io::duplex(4);
+        let mut stream = Watched::new(near, Arc::clone(&place.activity));
+        drop(place.activity.request(false));
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        stream.write_all(b"1234").await.unwrap();
+        assert!(Pin::new(&mut stream).poll_write(&mut cx, b"5").is_pending());
+        assert_eq!(rounds(&all, &place), Some((WRITE_SECONDS + 1, End::Now)));
+        let mut taken = [0; 4];
+        tokio::io::AsyncReadExt::read_exact(&mut far, &mut taken)
+            .await
+            .unwrap();
+        assert!(Pin::new(&mut stream).poll_write(&mut cx, b"5").is_ready());
+        drop(place.activity.request(false));
+        assert_eq!(rounds(&all, &place), Some((IDLE + 1, End::Idle)));
+    }
+}
