@@ -14,8 +14,8 @@ use serde::de::DeserializeOwned;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tokenward_core::AdminKey;
-use tokenward_core::audit::Actor;
 use tokenward_core::time::Clock as _;
+use tokenward_store::Credential;
 use uuid::Uuid;
 
 /// The administrator whose key came as a bearer.
@@ -52,7 +52,7 @@ impl FromRequestParts<Arc<App>> for Signed {
             };
             refusals::note(app, "admin_key", source, None, code);
         })?;
-        if let Actor::AdminKey(id) = &admin.who {
+        if let Credential::AdminKey(id) = &admin.credential {
             app.admin_uses.note(*id, app.clock().wall(), source);
         }
         Ok(Self(admin))
