@@ -47,14 +47,14 @@ pub fn check_filter(text: &str) -> Result<(), String> {
         return Err(format!("{text:?} has an empty part. {SHAPE}"));
     }
     let known = |target: &str| {
-        let within = |name: &&str| {
+        let within = |name: &str| {
             target
-                .strip_prefix(*name)
+                .strip_prefix(name)
                 .is_some_and(|rest| rest.starts_with("::"))
         };
         CRATES
             .iter()
-            .any(|name| name.starts_with(target) || within(&name))
+            .any(|name| name.starts_with(target) || within(name))
     };
     if let Some((target, _)) = filter.iter().find(|(target, _)| !known(target)) {
         return Err(format!("nothing logs under the name {target:?}. {SHAPE}"));

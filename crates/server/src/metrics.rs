@@ -46,13 +46,7 @@ pub struct Metrics {
     /// Gauges that only rise: kept under their old names for those who read them, beside counters.
     groups: Gauge<u64, AtomicU64>,
     changes: Gauge<u64, AtomicU64>,
-    groups_total: Counter,
-    changes_total: Counter,
-    expelled_total: Counter,
-    /// How long deciding a check took, in seconds; of one check in [`CHECKS_A_SAMPLE`].
-    check_seconds: Histogram,
-    admin_calls: Family<Outcome, Counter>,
-    certificate_ends: Family<ListenerName, Gauge<i64, std::sync::atomic::AtomicI64>>,
+    more: More,
     process: Process,
     waiting: Gauge<u64, AtomicU64>,
     replicas: Gauge<u64, AtomicU64>,
@@ -60,8 +54,6 @@ pub struct Metrics {
     held: Gauge<u64, AtomicU64>,
     vouching: Gauge<u64, AtomicU64>,
     writable: Gauge<u64, AtomicU64>,
-    audit_verified: Gauge<i64, std::sync::atomic::AtomicI64>,
-    audit_verified_at: Gauge<i64, std::sync::atomic::AtomicI64>,
     clock_ahead: Gauge<f64, AtomicU64>,
 }
 
@@ -110,46 +102,7 @@ impl Metrics {
         let mut all = Registry::default();
         let process = Process::new(&mut all);
         let registry = all.sub_registry_with_prefix("tokenward");
-        let build = Family::<Build, Gauge>::default();
-        let version = env!("CARGO_PKG_VERSION");
-        build.get_or_create(&Build { version }).set(1);
-        registry.register("build_info", "1, labelled with the version", build);
-        let (groups_total, changes_total) = (Counter::default(), Counter::default());
-        let expelled_total = Counter::default();
-        registry.register(
-            "groups_committed",
-            "Groups of changes committed",
-            groups_total.clone(),
-        );
-        registry.register(
-            "changes_committed",
-            "Changes committed",
-            changes_total.clone(),
-        );
-        registry.register(
-            "replicas_given_up",
-            "Replicas given up because they did not keep up",
-            expelled_total.clone(),
-        );
-        // 1 µs to 0.5 s.
-        let check_seconds = Histogram::new(exponential_buckets(0.000_001, 2.0, 20));
-        registry.register(
-            "check_seconds",
-            "Time deciding a check took, of one check in 64",
-            check_seconds.clone(),
-        );
-        let admin_calls = Family::<Outcome, Counter>::default();
-        registry.register(
-            "admin_calls",
-            "Calls of the admin API by outcome: OK, or REFUSED (4xx) or FAILED (5xx)",
-            admin_calls.clone(),
-        );
-        let certificate_ends = Family::<ListenerName, Gauge<i64, _>>::default();
-        registry.register(
-            "certificate_expiry_timestamp_seconds",
-            "When the certificate in use ends, in seconds since 1970",
-            certificate_ends.clone(),
-        );
+        let more = More::new(registry);
         let checks = Family::<Outcome, Counter>::default();
         let permits = checks.get_or_create(&Outcome { outcome: "PERMIT" }).clone();
         let generates = Family::<Outcome, Counter>::default();
@@ -261,18 +214,6 @@ impl Metrics {
             "1 while the store takes writes",
             writable.clone(),
         );
-        let (audit_verified, audit_verified_at) = (Gauge::default(), Gauge::default());
-        audit_verified.set(-1);
-        registry.register(
-            "audit_verified",
-            "Result of the last verification of the audit log: 1 whole, 0 broken, -1 none since the start",
-            audit_verified.clone(),
-        );
-        registry.register(
-            "audit_verified_timestamp_seconds",
-            "When the audit log was last verified, in seconds since 1970; 0: not since the start",
-            audit_verified_at.clone(),
-        );
         let clock_ahead = Gauge::default();
         registry.register(
             "clock_ahead_seconds",
@@ -281,12 +222,7 @@ impl Metrics {
         );
         Self {
             registry: all,
-            groups_total,
-            changes_total,
-            expelled_total,
-            check_seconds,
-            admin_calls,
-            certificate_ends,
+            more,
             process,
             permits,
             checks,
@@ -310,16 +246,14 @@ impl Metrics {
             held,
             vouching,
             writable,
-            audit_verified,
-            audit_verified_at,
             clock_ahead,
         }
     }
 
     /// Keeps what a verification of the audit log found, and when.
     pub fn audit_verified(&self, whole: bool, at: Timestamp) {
-        self.audit_verified.set(whole.into());
-        self.audit_verified_at.set(at.unix_seconds());
+        self.more.audit_verified.set(whole.into());
+        self.more.audit_verified_at.set(at.unix_seconds());
     }
 
     /// Counts a permit: one atomic addition.
@@ -381,12 +315,15 @@ impl Metrics {
 
     /// Keeps how long a check that was timed took.
     pub fn check_took(&self, seconds: f64) {
-        self.check_seconds.observe(seconds);
+        self.more.check_seconds.observe(seconds);
     }
 
     /// Counts a call of the admin API.
     pub fn administered(&self, outcome: &'static str) {
-        self.admin_calls.get_or_create(&Outcome { outcome }).inc();
+        self.more
+            .admin_calls
+            .get_or_create(&Outcome { outcome })
+            .inc();
     }
 
     /// Keeps when the process started.
@@ -407,11 +344,14 @@ impl Metrics {
         self.replicas.set(now.replicas.attached as u64);
         self.expelled.set(now.replicas.expelled);
         let total = |counter: &Counter, n| counter.inner().store(n, Ordering::Relaxed);
-        total(&self.groups_total, now.committed.0);
-        total(&self.changes_total, now.committed.1);
-        total(&self.expelled_total, now.replicas.expelled);
+        total(&self.more.groups_total, now.committed.0);
+        total(&self.more.changes_total, now.committed.1);
+        total(&self.more.expelled_total, now.replicas.expelled);
         for (listener, ends) in &now.certificates {
-            self.certificate_ends.get_or_create(listener).set(*ends);
+            self.more
+                .certificate_ends
+                .get_or_create(listener)
+                .set(*ends);
         }
         self.process.read();
         self.held.set(now.replicas.held as u64);
@@ -424,6 +364,86 @@ impl Metrics {
         // Writing into a String cannot fail.
         let _ = prometheus_client::encoding::text::encode(&mut text, &self.registry);
         text
+    }
+}
+
+/// Figures of the build, of commits as counters, of checks' times, of certificates and of the audit log.
+struct More {
+    groups_total: Counter,
+    changes_total: Counter,
+    expelled_total: Counter,
+    /// How long deciding a check took, in seconds; of one check in [`CHECKS_A_SAMPLE`].
+    check_seconds: Histogram,
+    admin_calls: Family<Outcome, Counter>,
+    certificate_ends: Family<ListenerName, Gauge>,
+    audit_verified: Gauge,
+    audit_verified_at: Gauge,
+}
+
+impl More {
+    fn new(registry: &mut Registry) -> Self {
+        let build = Family::<Build, Gauge>::default();
+        let version = env!("CARGO_PKG_VERSION");
+        build.get_or_create(&Build { version }).set(1);
+        registry.register("build_info", "1, labelled with the version", build);
+        let (groups_total, changes_total) = (Counter::default(), Counter::default());
+        let expelled_total = Counter::default();
+        registry.register(
+            "groups_committed",
+            "Groups of changes committed",
+            groups_total.clone(),
+        );
+        registry.register(
+            "changes_committed",
+            "Changes committed",
+            changes_total.clone(),
+        );
+        registry.register(
+            "replicas_given_up",
+            "Replicas given up because they did not keep up",
+            expelled_total.clone(),
+        );
+        // 1 µs to 0.5 s.
+        let check_seconds = Histogram::new(exponential_buckets(0.000_001, 2.0, 20));
+        registry.register(
+            "check_seconds",
+            "Time deciding a check took, of one check in 64",
+            check_seconds.clone(),
+        );
+        let admin_calls = Family::<Outcome, Counter>::default();
+        registry.register(
+            "admin_calls",
+            "Calls of the admin API by outcome: OK, or REFUSED (4xx) or FAILED (5xx)",
+            admin_calls.clone(),
+        );
+        let certificate_ends = Family::<ListenerName, Gauge>::default();
+        registry.register(
+            "certificate_expiry_timestamp_seconds",
+            "When the certificate in use ends, in seconds since 1970",
+            certificate_ends.clone(),
+        );
+        let (audit_verified, audit_verified_at) = (Gauge::<i64>::default(), Gauge::default());
+        audit_verified.set(-1);
+        registry.register(
+            "audit_verified",
+            "Result of the last verification of the audit log: 1 whole, 0 broken, -1 none since the start",
+            audit_verified.clone(),
+        );
+        registry.register(
+            "audit_verified_timestamp_seconds",
+            "When the audit log was last verified, in seconds since 1970; 0: not since the start",
+            audit_verified_at.clone(),
+        );
+        Self {
+            groups_total,
+            changes_total,
+            expelled_total,
+            check_seconds,
+            admin_calls,
+            certificate_ends,
+            audit_verified,
+            audit_verified_at,
+        }
     }
 }
 

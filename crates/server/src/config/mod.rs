@@ -145,23 +145,7 @@ impl Config {
         let named = args.data_dir.or(file.data_dir);
         let data_dir_named = named.is_some();
         let data_dir = named.unwrap_or_else(|| PathBuf::from(crate::data_dir::DEFAULT));
-        let hosts: Vec<(String, String)> = match args.environment_host.is_empty() {
-            true => file
-                .environment_hosts
-                .unwrap_or_default()
-                .into_iter()
-                .collect(),
-            false => args
-                .environment_host
-                .iter()
-                .filter(|text| !is_blank(text))
-                .map(|text| host_pair(text))
-                .collect::<Result<_, _>>()?,
-        };
-        let environment_hosts = hosts
-            .into_iter()
-            .map(host_and_environment)
-            .collect::<Result<_, ConfigError>>()?;
+        let environment_hosts = hosts(&args.environment_host, file.environment_hosts)?;
         let proxies = match args.trusted_proxy.is_empty() {
             true => file.trusted_proxies.unwrap_or_default(),
             false => args.trusted_proxy,
@@ -364,6 +348,23 @@ fn networks(key: &str, texts: &[String]) -> Result<Vec<IpNet>, ConfigError> {
         restrictions::network(text.trim()).map_err(|why| ConfigError(format!("{key}: {why}")))
     };
     texts.map(read).collect()
+}
+
+/// The hosts that serve one environment only: those of the flags, else those of the file.
+fn hosts(
+    flags: &[String],
+    file: Option<BTreeMap<String, String>>,
+) -> Result<BTreeMap<String, Environment>, ConfigError> {
+    let pairs: Vec<(String, String)> = match flags.is_empty() {
+        true => file.unwrap_or_default().into_iter().collect(),
+        false => {
+            let flags = flags.iter().filter(|text| !is_blank(text));
+            flags
+                .map(|text| host_pair(text))
+                .collect::<Result<_, _>>()?
+        }
+    };
+    pairs.into_iter().map(host_and_environment).collect()
 }
 
 fn host_pair(text: &str) -> Result<(String, String), ConfigError> {

@@ -35,6 +35,9 @@ pub(super) enum Source {
     Others,
 }
 
+/// Sources by client, and apart whether what they presented was permitted.
+type Known = BTreeMap<(u32, bool), Vec<Option<IpAddr>>>;
+
 #[derive(Default, Debug)]
 pub(super) struct Tally {
     /// Memory for the next heap's thread; empty but while it is added up.
@@ -51,7 +54,7 @@ pub(super) struct Tally {
     taken: Vec<(Row, u64)>,
     taken_sources: Vec<(SourceRow, (u64, Timestamp))>,
     /// The sources told apart on a day, by client, and apart whether what they presented was permitted.
-    known: (u32, BTreeMap<(u32, bool), Vec<Option<IpAddr>>>),
+    known: (u32, Known),
 }
 
 impl Tally {

@@ -64,6 +64,7 @@ impl House {
 }
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "one table of every act")]
 async fn every_act_tells_old_and_new_values_and_its_request() {
     let house = House::new().await;
     let gone = json!(null);

@@ -186,11 +186,10 @@ async fn answers_that_are_never_read_end_their_connection() {
     let mut http2 = connect_from(Ipv4Addr::LOCALHOST, house.server.public());
     let begin = [&HTTP2[..24], settings.as_slice(), &HTTP2[33..]].concat();
     http2.write_all(&begin).unwrap();
-    let ended = wait_until("the connections to end", Duration::from_secs(90), || {
+    wait_until("the connections to end", Duration::from_secs(90), || {
         let reset = stream
             .write(b"G")
             .is_err_and(|error| error.kind() != ErrorKind::WouldBlock);
         (reset && !is_open(&mut http2)).then_some(())
     });
-    assert_eq!(ended, ());
 }
