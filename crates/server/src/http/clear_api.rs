@@ -29,7 +29,7 @@ pub async fn generate(app: &Arc<App>, parts: &Parts, peer: IpAddr) -> Response<F
     }
     let begun = app.clock().boot();
     let answered = match (caller(app, &parts.headers, &parts.uri, peer), wishes(parts)) {
-        (Ok(caller), Ok(wishes)) => issuance::generate(app, caller, wishes)
+        (Ok(caller), Ok(wishes)) => issuance::generate(app, caller, wishes, Vec::new())
             .await
             .map_err(problem),
         (Err(problem), _) | (_, Err(problem)) => Err(problem),
@@ -213,10 +213,11 @@ fn wishes(parts: &Parts) -> Result<Wishes, Problem> {
         let text = value
             .to_str()
             .ok()
-            .and_then(|text| text.trim().strip_prefix('"')?.strip_suffix('"'));
-        let generation = text
-            .and_then(|text| text.parse().ok())
-            .filter(|_| matches.next().is_none());
+            .map(str::trim)
+            // A proxy that compresses answers weakens their tags, and the client sends back what it got.
+            .map(|text| text.strip_prefix("W/").unwrap_or(text))
+            .and_then(|text| text.strip_prefix('"')?.strip_suffix('"'));
+        let generation = text.and_then(number).filter(|_| matches.next().is_none());
         wishes.if_match =
             Some(generation.ok_or_else(|| {
                 bad("If-Match must name one generation in quotes, such as \"7\".")
@@ -234,9 +235,8 @@ fn wishes(parts: &Parts) -> Result<Wishes, Problem> {
             ("force", "false" | "0") => wishes.force = false,
             ("force", _) => return Err(bad("force must be true or false.")),
             ("handover", text) => {
-                let seconds = text
-                    .parse()
-                    .map_err(|_| bad("handover must be a number of seconds."))?;
+                let seconds =
+                    number(text).ok_or_else(|| bad("handover must be a number of seconds."))?;
                 if wishes.handover_seconds.replace(seconds).is_some() {
                     return Err(bad("handover was given twice."));
                 }
@@ -246,6 +246,12 @@ fn wishes(parts: &Parts) -> Result<Wishes, Problem> {
         }
     }
     Ok(wishes)
+}
+
+/// A number of digits only, without a sign.
+fn number(text: &str) -> Option<u32> {
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|_| digits)
 }
 
 pub(super) fn method_not_allowed(allow: &'static str) -> Problem {
@@ -295,6 +301,12 @@ pub(super) fn problem(refused: Refused) -> Problem {
             "The hand-over is longer than this API client allows (handover_max_seconds).",
         )
         .with("handover_max_seconds", max_seconds),
+        // This API names no products.
+        Refused::Rejected(Rejection::ProductNotAllowed) => Problem::new(
+            StatusCode::BAD_REQUEST,
+            "INVALID_REQUEST",
+            "The API client may not open the product.",
+        ),
         Refused::Rejected(Rejection::QuotaExceeded { retry_after_seconds, limit }) => Problem::new(
             StatusCode::TOO_MANY_REQUESTS,
             "QUOTA_EXCEEDED",

@@ -152,6 +152,7 @@ pub async fn change(
         ..Wants::default()
     };
     decide(app, admin, wants, move |admin, view, state| {
+        written.must_be_meant()?;
         let settings = written.change(&state.client.settings, &view.products)?;
         admin.must_manage(
             state.workspace.id,

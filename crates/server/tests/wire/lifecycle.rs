@@ -411,6 +411,11 @@ fn the_configuration_is_checked_without_starting() {
     for (written, words) in [
         ("quota_per_dya = 5", "quota_per_dya"),
         ("quota_per_day = 0", "quota_per_day"),
+        (
+            "public_url = \"https://h.example.com/tokenward\"",
+            "has a path",
+        ),
+        ("mail_hello_name = \"a b\"", "mail_hello_name"),
         ("trusted_proxies = [\"10.0.0.1/8\"]", "host bits"),
         (
             "[environment_hosts]\n\"a.example.com\" = \"staging\"",
