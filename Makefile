@@ -2,10 +2,11 @@
 
 SECONDS ?= 60
 ROUNDS ?= 1000
+FAILOVERS ?= 50
 STAMPEDE_SECONDS ?= 10
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help setup demo demo-check test check bench crash stampede faults fuzz
+.PHONY: help setup demo demo-check test check bench crash failover stampede faults fuzz
 .DEFAULT_GOAL := help
 
 help: ## these lines
@@ -44,6 +45,11 @@ crash: ## kill -9 at random moments under load; ROUNDS=1000
 	@xtask/setup.sh test
 	cargo build --locked -p tokenward -p tokenward-proof
 	@$(TARGET)/debug/crash --rounds $(ROUNDS)
+
+failover: ## promote a standby, or make the database read-only for a while; writes go on by themselves; FAILOVERS=50
+	@xtask/setup.sh test
+	cargo build --locked -p tokenward -p tokenward-proof
+	@$(TARGET)/debug/failover --rounds $(FAILOVERS)
 
 stampede: ## workers that share one token all renew at once, and are killed at it; STAMPEDE_SECONDS=10 a place
 	@xtask/setup.sh test

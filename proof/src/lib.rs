@@ -6,5 +6,6 @@
 pub mod coherence;
 pub mod crash;
 mod driver;
+pub mod failover;
 pub mod history;
 pub mod secrets;

@@ -1,26 +1,41 @@
 //! The one home of environment variables. A value that may be a secret leaves here only in a wiped string.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 use zeroize::Zeroizing;
 
-/// A variable that is set, and UTF-8.
+/// A variable that is set, and UTF-8. Blanks around it do not count, and one with nothing else in it is not set:
+/// Compose and Helm pass variables without a value as empty ones.
 #[must_use]
 pub fn text(name: &str) -> Option<String> {
-    raw(name)?.into_string().ok()
+    let text = raw(name)?.into_string().ok()?;
+    Some(text.trim().to_owned())
 }
 
-/// A variable that may hold a secret.
+/// A variable that may hold a secret, as [`text`] has it.
 #[must_use]
 pub fn secret(name: &str) -> Option<Zeroizing<String>> {
-    text(name).map(Zeroizing::new)
+    let text = Zeroizing::new(raw(name)?.into_string().ok()?);
+    Some(Zeroizing::new(text.trim().to_owned()))
 }
 
-/// A variable as the system has it.
+/// The path in a variable, as [`text`] has it where it is UTF-8.
 #[must_use]
-pub fn raw(name: &str) -> Option<OsString> {
+pub fn path(name: &str) -> Option<PathBuf> {
+    let raw = raw(name)?;
+    Some(match raw.to_str() {
+        Some(text) => PathBuf::from(text.trim()),
+        None => PathBuf::from(raw),
+    })
+}
+
+/// A variable as the system has it, unless it is empty or blank.
+fn raw(name: &str) -> Option<OsString> {
     #[expect(
         clippy::disallowed_methods,
         reason = "this is the client's one home of environment variables"
     )]
-    std::env::var_os(name)
+    let value = std::env::var_os(name)?;
+    let blank = value.to_str().is_some_and(|text| text.trim().is_empty());
+    (!blank).then_some(value)
 }

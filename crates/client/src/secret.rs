@@ -77,7 +77,7 @@ impl SecretSource for SystemdCredential {
 
     async fn secret(&self) -> Result<ClientSecret, SecretTrouble> {
         let from = self.name();
-        let folder = crate::environment::raw("CREDENTIALS_DIRECTORY").ok_or_else(|| {
+        let folder = crate::environment::path("CREDENTIALS_DIRECTORY").ok_or_else(|| {
             SecretTrouble::new(
                 &from,
                 "CREDENTIALS_DIRECTORY is not set: start this from a unit with LoadCredential= or \
@@ -88,7 +88,7 @@ impl SecretSource for SystemdCredential {
             return Err(SecretTrouble::new(&from, "that is no credential's name"));
         }
         // systemd guards the folder; the modes of its files follow systemd's own rules.
-        let path = Path::new(&folder).join(&self.0);
+        let path = folder.join(&self.0);
         let text = short_file(&path).map_err(|what| SecretTrouble::new(&from, what))?;
         parse(&from, &text)
     }

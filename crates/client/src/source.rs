@@ -232,6 +232,19 @@ impl TokenSource {
         &self.shared.figures
     }
 
+    /// The token that [`TokenSource::token`] would give without making one: none means that one would have to be made.
+    ///
+    /// # Errors
+    /// When the home cannot be read.
+    pub async fn peek(&self) -> Result<Option<Arc<Entry>>, Stop> {
+        if let Some(entry) = self.known_good() {
+            return Ok(Some(entry));
+        }
+        let stored = driver::read(&self.shared).await?;
+        let now = self.shared.issuer.clock().now();
+        Ok(stored.entry.filter(|entry| !entry.is_over(now)))
+    }
+
     /// Forgets what this process knows, so that the next call reads the home.
     pub fn forget_memory(&self) {
         self.shared.known.store(None);

@@ -17,6 +17,25 @@ pub struct KeyId(pub u8);
 /// Domain of the derivation of the key for access tokens.
 const TOKENS: &str = "tokenward 2026-11 key of digests of access tokens";
 
+/// Domain of the derivation of a key's fingerprint.
+const FINGERPRINT: &str = "tokenward 2026-11 fingerprint of a digest key";
+/// Bytes of a fingerprint: two keys with the same one are not to be found.
+pub const FINGERPRINT_BYTES: usize = 16;
+
+/// Recognises a digest key without revealing it: a one-way function of the key, kept in the store so that another key
+/// with the same id is noticed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Fingerprint(pub [u8; FINGERPRINT_BYTES]);
+
+impl fmt::Display for Fingerprint {
+    /// The first half as lowercase hex: enough to compare by eye.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0[..FINGERPRINT_BYTES / 2]
+            .iter()
+            .try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
 /// A digest key of 256 bits. Neither printable nor cloneable; wiped on drop.
 #[derive(Zeroize, ZeroizeOnDrop)]
 pub struct DigestKey {
@@ -243,6 +262,23 @@ impl Keyring {
         self.keys.iter().map(|key| key.id)
     }
 
+    /// The fingerprint of every whole key, oldest first; none in a ring that only checks tokens.
+    pub fn fingerprints(&self) -> impl Iterator<Item = (KeyId, Fingerprint)> + '_ {
+        self.keys.iter().filter_map(|key| {
+            let derived = blake3::derive_key(FINGERPRINT, key.root.as_ref()?);
+            let mut out = [0; FINGERPRINT_BYTES];
+            out.copy_from_slice(&derived[..FINGERPRINT_BYTES]);
+            Some((key.id, Fingerprint(out)))
+        })
+    }
+
+    /// Whether `id` is one that this ring gives client `no`. True for every client made while the ring's oldest key was
+    /// the oldest; for any other key once in four thousand million.
+    #[must_use]
+    pub fn numbers(&self, id: ClientId, no: ClientNo) -> bool {
+        self.client_no(id) == no
+    }
+
     #[inline]
     fn key(&self, id: KeyId) -> Option<&DigestKey> {
         self.keys.iter().rev().find(|key| key.id == id)
@@ -352,6 +388,20 @@ mod tests {
                 .is_none()
         );
         assert_eq!(Digest::from_hex(&base.to_hex()), Some(base));
+    }
+
+    #[test]
+    fn fingerprints_differ_by_key_not_by_id() {
+        let of = |id: u8, byte: u8| {
+            let ring = Keyring::new(vec![DigestKey::new(KeyId(id), [byte; 32])]).unwrap();
+            ring.fingerprints().next().unwrap().1
+        };
+        assert_eq!(of(1, 7), of(2, 7));
+        assert_ne!(of(1, 7), of(1, 8));
+        assert_eq!(of(1, 7).to_string().len(), 16);
+        let ring = ring();
+        let id = ring.client_id(ClientNo(5), [3; ID_RANDOM_BYTES]);
+        assert!(ring.numbers(id, ClientNo(5)) && !ring.numbers(id, ClientNo(6)));
     }
 
     #[test]

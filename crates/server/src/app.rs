@@ -13,6 +13,8 @@ use crate::replicas::Marker;
 use crate::reveals::Reveals;
 use crate::throttle::{Meter, Throttle};
 use crate::usage::Usage;
+use crate::verbs::audit::Verification;
+use crate::verbs::single_sign_on::Provider;
 use http::HeaderMap;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -50,10 +52,14 @@ pub struct App {
     pub networks_throttle: Throttle,
     /// Where members signed in lately.
     pub familiar: Familiar,
+    /// What the single sign-on provider says about itself.
+    pub provider: Provider,
     /// Passkeys asked for and not shown yet.
     pub passkeys: Passkeys,
     /// Where people's passwords are hashed.
     pub passwords: Passwords,
+    /// The verification of the audit log under way, of which there is one at a time.
+    pub(crate) verification: tokio::sync::Mutex<Verification>,
     /// Tells a successor that replicas may be vouching.
     pub(crate) replicas: Marker,
     stopping: AtomicBool,
@@ -62,7 +68,7 @@ pub struct App {
 impl App {
     /// A server over an open store.
     #[must_use]
-    pub fn new(store: Store<SystemClock>, keyring: Arc<Keyring>, config: Config) -> Self {
+    pub fn new(store: Store<SystemClock>, config: Config) -> Self {
         let secret_calls = (config.secret_calls_per_second > 0).then(|| {
             let per_second = f64::from(config.secret_calls_per_second);
             Meter::new(per_second * SECRET_CALLS_BURST_SECONDS, per_second)
@@ -72,8 +78,8 @@ impl App {
             reveals: Reveals::default(),
             forwarded_ignored: ForwardedIgnored::default(),
             replicas: Marker::in_dir(&config.data_dir),
+            keyring: Arc::clone(store.keyring()),
             store,
-            keyring,
             config,
             metrics: Metrics::new(),
             usage: Usage::default(),
@@ -82,8 +88,10 @@ impl App {
             codes_throttle: Throttle::for_codes(),
             networks_throttle: Throttle::for_networks(),
             familiar: Familiar::default(),
+            provider: Provider::default(),
             passkeys: Passkeys::default(),
             passwords: Passwords::default(),
+            verification: tokio::sync::Mutex::default(),
             stopping: AtomicBool::new(false),
         }
     }

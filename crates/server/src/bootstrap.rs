@@ -9,6 +9,7 @@ use std::path::Path;
 use tokenward_core::audit::{Actor, Entry};
 use tokenward_core::client::{AdminKeyRecord, Role};
 use tokenward_core::label::Name;
+use tokenward_core::time::Clock;
 use tokenward_core::{AdminKey, Change};
 use tokenward_store::{Decided, Wants};
 
@@ -37,6 +38,23 @@ pub(crate) async fn first_link(app: &App, path: &Path, base: &str) -> Result<(),
     Ok(())
 }
 
+/// Whether the admin key given is one of those in force.
+fn is_in_force(app: &App, given: &str, known: &[AdminKeyRecord]) -> bool {
+    let Ok(key) = AdminKey::from_chosen(given) else {
+        return false;
+    };
+    let now = app.clock().wall();
+    known.iter().any(|record| {
+        record.id == key.id()
+            && record.revoked_at.is_none()
+            && record.expires_at.is_none_or(|end| now < end)
+            && app
+                .keyring
+                .admin(record.key, &key)
+                .is_some_and(|digest| digest.matches(&record.digest))
+    })
+}
+
 /// Makes the first operator's key if the store has none: the one given, or a new one, written to the
 /// data directory for its owner only.
 pub(crate) async fn first_admin_key(app: &App, directory: &DataDir) -> Result<(), Fault> {
@@ -45,12 +63,21 @@ pub(crate) async fn first_admin_key(app: &App, directory: &DataDir) -> Result<()
         reason = "a secret that must not stand on the command line or in the file"
     )]
     let given = std::env::var(GIVEN).ok().filter(|text| !text.is_empty());
-    if !app.store.reader().admin_keys().await?.is_empty() {
+    let given = given.map(zeroize::Zeroizing::new);
+    let known = app.store.reader().admin_keys().await?;
+    if !known.is_empty() {
+        if let Some(text) = &given
+            && !is_in_force(app, text, &known)
+        {
+            tracing::warn!(
+                "{GIVEN} was not used: this store has admin keys already, and the value is none of those in force. It \
+                 only sets the first key of an empty store; make another key with `tokenward admin-key create`"
+            );
+        }
         return Ok(());
     }
     let (key, shown) = match given {
         Some(text) => {
-            let text = zeroize::Zeroizing::new(text);
             let key = AdminKey::from_chosen(&text)
                 .map_err(|_| format!("{GIVEN} must be 16 to 256 visible ASCII characters; better make one with `openssl rand -hex 32`"))?;
             (key, None)

@@ -10,6 +10,8 @@ use tokenward_core::digest::{DigestKey, KeyId, Keyring};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
+/// The data directory when none is named, in the current folder.
+pub const DEFAULT: &str = "tokenward-data";
 /// The SQLite file's name.
 pub const DATABASE: &str = "tokenward.sqlite";
 /// The digest keys' file: one `id:64 hex` a line, the last one in use.
@@ -128,17 +130,53 @@ impl DataDir {
     }
 }
 
-/// The keyring in `path`; a first key is made when the file is missing and `create` is set.
-pub fn keyring(path: &Path, create: bool) -> Result<Keyring, DataDirError> {
-    let missing = |error: &std::io::Error| error.kind() == std::io::ErrorKind::NotFound;
+/// Refuses a data directory that was not named and does not exist yet, unless a person is there to see where it is made: a
+/// service started in another folder would otherwise become a new, empty server.
+///
+/// # Errors
+/// When the directory would be made by accident.
+pub fn must_be_meant(path: &Path, named: bool) -> Result<(), DataDirError> {
+    use std::io::IsTerminal as _;
+    let person = std::io::stdin().is_terminal() || std::io::stderr().is_terminal();
+    if named || person || path.exists() {
+        return Ok(());
+    }
+    let folder = std::env::current_dir().unwrap_or_default();
+    Err(DataDirError(format!(
+        "no data directory is named, and {} has none. Name one with --data-dir or TOKENWARD_DATA_DIR; without a terminal it \
+         is not created unnamed",
+        folder.join(path).display()
+    )))
+}
+
+/// The keyring in `path`.
+///
+/// # Errors
+/// When the file is missing or cannot be used.
+pub fn keyring(path: &Path) -> Result<Keyring, DataDirError> {
+    let missing = || told(path, "read the digest keys in")(std::io::ErrorKind::NotFound.into());
+    find_keyring(path)?.ok_or_else(missing)
+}
+
+/// Makes the file with a first key of this id, which must not exist yet.
+///
+/// # Errors
+/// When the file exists or cannot be written.
+pub fn make_keyring(path: &Path, id: KeyId) -> Result<Keyring, DataDirError> {
+    let key: Zeroizing<[u8; 32]> = Zeroizing::new(random::bytes());
+    let line = Zeroizing::new(format!("{}:{}\n", id.0, *hex(&*key)));
+    create_private(path, line.as_bytes())?;
+    keyring(path)
+}
+
+/// The keyring in `path`; none when there is no such file.
+///
+/// # Errors
+/// When the file cannot be used.
+pub fn find_keyring(path: &Path) -> Result<Option<Keyring>, DataDirError> {
     let text = match read_private(path) {
         Ok(text) => text,
-        Err(error) if missing(&error) && create => {
-            let key: Zeroizing<[u8; 32]> = Zeroizing::new(random::bytes());
-            let line = Zeroizing::new(format!("1:{}\n", *hex(&*key)));
-            create_private(path, line.as_bytes())?;
-            line
-        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(told(path, "read the digest keys in")(error)),
     };
     let wrong = |line: usize| {
@@ -160,19 +198,54 @@ pub fn keyring(path: &Path, create: bool) -> Result<Keyring, DataDirError> {
             *unhex(key).ok_or_else(|| wrong(at + 1))?,
         ));
     }
-    Keyring::new(keys).map_err(|why| DataDirError(format!("{}: {why}", path.display())))
+    let ring = Keyring::new(keys);
+    ring.map(Some)
+        .map_err(|why| DataDirError(format!("{}: {why}", path.display())))
 }
 
 /// Adds a new digest key at the end of `path`, from where it makes all new digests.
 pub fn add_key(path: &Path) -> Result<u8, DataDirError> {
-    let ring = keyring(path, false)?;
+    let ring = keyring(path)?;
     let next = ring.ids().map(|id| id.0).max().unwrap_or(0).checked_add(1);
     let next = next.ok_or_else(|| DataDirError("no key id is left".into()))?;
     let old = read_private(path).map_err(told(path, "read"))?;
     let key: Zeroizing<[u8; 32]> = Zeroizing::new(random::bytes());
     let text = Zeroizing::new(format!("{}\n{next}:{}\n", old.trim_end(), *hex(&*key)));
     replace(path, text.as_bytes())?;
-    keyring(path, false).map(|_| next)
+    keyring(path).map(|_| next)
+}
+
+/// Takes the key `id` out of the file; the others keep their order.
+///
+/// # Errors
+/// When the file does not hold it, or holds no other, or cannot be written.
+pub fn remove_key(path: &Path, id: KeyId) -> Result<(), DataDirError> {
+    let ring = keyring(path)?;
+    if ring.ids().all(|known| known != id) {
+        return Err(DataDirError(format!(
+            "{} holds no digest key {}",
+            path.display(),
+            id.0
+        )));
+    }
+    if ring.current() == id {
+        return Err(DataDirError(format!(
+            "digest key {} is in use for new digests: add another one first (`tokenward digest-key add`), and restart the server",
+            id.0
+        )));
+    }
+    let old = read_private(path).map_err(told(path, "read"))?;
+    let mut text = Zeroizing::new(String::with_capacity(old.len()));
+    let of_key = |line: &str| {
+        line.trim()
+            .split_once(':')
+            .is_some_and(|(of, _)| of.parse() == Ok(id.0))
+    };
+    for line in old.lines().filter(|line| !of_key(line)) {
+        text.push_str(line);
+        text.push('\n');
+    }
+    replace(path, text.as_bytes())
 }
 
 /// Lowercase hex, wiped on drop.

@@ -14,9 +14,15 @@ const ROWS_AT_ONCE: usize = 2_000;
 /// Clients whose old counts are forgotten at once: at most some ten thousand rows to look at.
 const CLIENTS_A_STEP: u32 = 1_000;
 
-/// How far the old counts are forgotten.
+/// Seconds that Tokenward's time must be ahead of the machine's clock to be worth a warning, and below which it is over.
+const AHEAD_WARNED: f64 = 2.0;
+const AHEAD_OVER: f64 = 1.0;
+
+/// How far the old counts are forgotten, and what was warned of.
 #[derive(Debug, Default)]
 pub(crate) struct Housekeeping {
+    /// Whether the machine's clock is known to be behind.
+    behind: bool,
     /// The day on which all of them last were.
     done: u32,
     /// The first client whose are not yet.
@@ -26,9 +32,27 @@ pub(crate) struct Housekeeping {
 impl Housekeeping {
     /// Does a second's work; answers whether anything was written.
     pub(crate) async fn tick(&mut self, app: &App) -> bool {
+        self.compare_clocks(app);
         let today = today(app);
         let forgotten = self.forget(app, today);
         write(app, today, forgotten).await
+    }
+
+    /// Warns once when the machine's clock falls behind Tokenward's time.
+    fn compare_clocks(&mut self, app: &App) {
+        let ahead = app.clock().ahead().as_secs_f64();
+        if !self.behind && ahead >= AHEAD_WARNED {
+            self.behind = true;
+            tracing::warn!(
+                seconds = ahead.round(),
+                "the system clock is behind the latest time that this store has seen: it was set back, or was ahead before. \
+                 Tokenward's time does not go back, so that expired tokens stay expired; it runs slightly slower until both \
+                 agree. Check the machine's time synchronisation"
+            );
+        } else if self.behind && ahead < AHEAD_OVER {
+            self.behind = false;
+            tracing::info!("the system clock has caught up with Tokenward's time");
+        }
     }
 
     /// Once a day all clients' old counts are forgotten, step by step.

@@ -16,6 +16,7 @@ pub mod data_dir;
 #[cfg(feature = "grpc")]
 mod forwarded;
 mod grpc;
+pub mod host;
 mod housekeeping;
 pub mod http;
 pub mod logs;

@@ -41,6 +41,7 @@ pub struct Metrics {
     held: Gauge<u64, AtomicU64>,
     vouching: Gauge<u64, AtomicU64>,
     writable: Gauge<u64, AtomicU64>,
+    clock_ahead: Gauge<f64, AtomicU64>,
 }
 
 /// What is read at each scrape rather than counted.
@@ -59,6 +60,8 @@ pub struct Reading {
     pub vouching: bool,
     /// Whether writes are taken.
     pub writable: bool,
+    /// How far Tokenward's time is ahead of the machine's clock.
+    pub clock_ahead: std::time::Duration,
 }
 
 impl Metrics {
@@ -165,6 +168,12 @@ impl Metrics {
             "1 while the store takes writes",
             writable.clone(),
         );
+        let clock_ahead = Gauge::default();
+        registry.register(
+            "clock_ahead_seconds",
+            "How far Tokenward's time, which never goes back, is ahead of the system clock",
+            clock_ahead.clone(),
+        );
         Self {
             registry,
             permits,
@@ -187,6 +196,7 @@ impl Metrics {
             held,
             vouching,
             writable,
+            clock_ahead,
         }
     }
 
@@ -246,6 +256,7 @@ impl Metrics {
         self.held.set(now.replicas.held as u64);
         self.vouching.set(now.vouching.into());
         self.writable.set(now.writable.into());
+        self.clock_ahead.set(now.clock_ahead.as_secs_f64());
         let mut text = String::new();
         // Writing into a String cannot fail.
         let _ = prometheus_client::encoding::text::encode(&mut text, &self.registry);
@@ -256,5 +267,43 @@ impl Metrics {
 impl Default for Metrics {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+/// OpenMetrics text as Prometheus' older text format (version 0.0.4): there a counter's family is named as its samples
+/// are, and there are no units and no end mark.
+#[must_use]
+pub fn prometheus_text(open_metrics: &str) -> String {
+    let counters: std::collections::HashSet<&str> = open_metrics
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE ")?.strip_suffix(" counter"))
+        .collect();
+    let mut text = String::with_capacity(open_metrics.len() + 1_024);
+    for line in open_metrics.lines() {
+        let described = ["# HELP ", "# TYPE "].into_iter().find_map(|mark| {
+            let (name, rest) = line.strip_prefix(mark)?.split_once(' ')?;
+            counters.contains(name).then_some((mark, name, rest))
+        });
+        match described {
+            Some((mark, name, rest)) => {
+                text.extend([mark, name, "_total ", rest]);
+            }
+            None if line == "# EOF" || line.starts_with("# UNIT ") => continue,
+            None => text.push_str(line),
+        }
+        text.push('\n');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_older_text_format_names_counters_as_their_samples() {
+        let open = "# HELP a Some.\n# TYPE a counter\na_total{x=\"a b\"} 1\n# HELP b More.\n# TYPE b gauge\n# UNIT b bytes\nb 2\n# EOF\n";
+        let text = "# HELP a_total Some.\n# TYPE a_total counter\na_total{x=\"a b\"} 1\n# HELP b More.\n# TYPE b gauge\nb 2\n";
+        assert_eq!(prometheus_text(open), text);
     }
 }

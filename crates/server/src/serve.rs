@@ -14,7 +14,7 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 use tokenward_core::time::Clock;
-use tokenward_store::{Location, NodeIdentity, Options, Store, TERM};
+use tokenward_store::{Keys, Location, NodeIdentity, Options, Store, StoreError, TERM};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
@@ -62,6 +62,7 @@ pub fn run(config: Config) -> Result<(), Fault> {
 async fn serve(config: Config, limits: Limits) -> Result<(), Fault> {
     // Both ends of TLS use one provider; a second start in the same process finds it set.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    data_dir::must_be_meant(&config.data_dir, config.data_dir_named)?;
     let directory = DataDir::open(&config.data_dir)?;
     data_dir::remove(&directory.file(data_dir::LISTENING))?;
     let tls = |files: &Option<crate::config::TlsFiles>| -> Result<Option<Arc<Tls>>, Fault> {
@@ -80,11 +81,10 @@ async fn serve(config: Config, limits: Limits) -> Result<(), Fault> {
             .map_err(|error| format!("cannot listen on {}: {error}", socket.path.display()))
     });
     let unix = unix.transpose()?;
-    let keyring = Arc::new(data_dir::keyring(&config.digest_keys, true)?);
     let seen = directory.seen()?;
     must_be_there(&location(&config), seen.is_some())?;
     let options = Options {
-        keyring: Arc::clone(&keyring),
+        keys: keys(&config)?,
         clock: Arc::new(SystemClock),
         node: NodeIdentity {
             id: directory.node_id()?,
@@ -95,11 +95,21 @@ async fn serve(config: Config, limits: Limits) -> Result<(), Fault> {
         term: TERM,
         replicas_before: directory.file(data_dir::REPLICAS).exists(),
     };
-    let (store, writer) = Store::open(&location(&config), options).await?;
+    let opened = Store::open(&location(&config), options).await;
+    let (store, writer) = opened.map_err(|error| named(error, &config))?;
     let epoch = store.head_at_open().epoch;
-    let app = Arc::new(App::new(store, keyring, config));
-    let post = notices::Post::open(&app)?;
-    bootstrap::first_admin_key(&app, &directory).await?;
+    // What was seen expired before this start stays so, whatever the machine's clock says now.
+    SystemClock.not_before(store.head_at_open().clock);
+    let app = Arc::new(App::new(store, config));
+    let post = match prepare(&app, &directory).await {
+        Ok(post) => post,
+        Err(fault) => {
+            // The node signs off, or the next start would wait for this one's lease to end.
+            drop(app);
+            tokio::task::spawn_blocking(move || writer.join()).await?;
+            return Err(fault);
+        }
+    };
 
     let (stop, stopped) = watch::channel(false);
     let mut threads = Vec::new();
@@ -148,6 +158,11 @@ async fn serve(config: Config, limits: Limits) -> Result<(), Fault> {
         &directory.file(data_dir::LISTENING),
         format!("{addresses}\n").as_bytes(),
     )?;
+    if app.config.public_url.is_none() && app.config.issuer.is_none() {
+        tracing::warn!(
+            "links and OAuth metadata name the host of each request; set public_url to the address this server is reached at"
+        );
+    }
     let (change, _) = app.store.numbers();
     tracing::info!(public = %public_address, internal = %internal_address, clients = app.replica().client_count(), change, "serving");
 
@@ -180,6 +195,36 @@ async fn serve(config: Config, limits: Limits) -> Result<(), Fault> {
     tokio::task::spawn_blocking(move || writer.join()).await?;
     tracing::info!(change, "stopped");
     outcome
+}
+
+/// What comes before the listeners, once the store is open.
+async fn prepare(app: &App, directory: &DataDir) -> Result<notices::Post, Fault> {
+    let post = notices::Post::open(app)?;
+    bootstrap::first_admin_key(app, directory).await?;
+    Ok(post)
+}
+
+/// The digest keys of this start; a key file is made only when the store turns out to be empty, or with
+/// `--new-digest-keys`.
+fn keys(config: &Config) -> Result<Keys, Fault> {
+    let path = config.digest_keys.clone();
+    Ok(Keys {
+        found: data_dir::find_keyring(&path)?.map(Arc::new),
+        make: Box::new(move |id| {
+            data_dir::make_keyring(&path, id).map_err(|error| error.to_string())
+        }),
+        replace: config.new_digest_keys,
+    })
+}
+
+/// A fault of the digest keys names their file.
+fn named(error: StoreError, config: &Config) -> Fault {
+    match error {
+        StoreError::DigestKeys(fault) => {
+            format!("{}: {fault}", config.digest_keys.display()).into()
+        }
+        other => other.into(),
+    }
 }
 
 /// Offers the console's first operator a link. That is a change like any other: after a restore it is answered only

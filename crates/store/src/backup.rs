@@ -1,6 +1,7 @@
 //! Backup of a SQLite store while it runs, and restore into a new one. PostgreSQL brings its own
 //! tools for the copying; the new epoch is needed there just the same.
 
+use crate::checkpoint::log_of;
 use crate::driver::{CommitError, Driver};
 use crate::error::StoreError;
 use crate::load::{Head, read_head};
@@ -21,19 +22,26 @@ use uuid::Uuid;
 /// Longest the new epoch's transaction may take: it alters every client.
 const PATIENCE: Duration = Duration::from_secs(600);
 
+/// How far the store's log may grow while a backup runs, in bytes, unless told otherwise. The backup keeps the log from
+/// beginning anew, so that one to a slow disk would fill the store's own.
+pub const LOG_GROWTH_MAX: u64 = 2_000_000_000;
+
 /// Copies the SQLite store at `from` to the new file `to`, a consistent moment of it, while it may be
-/// written to. `progress` is told pages left and pages in all. Answers where the copy stands: its last
+/// written to. `progress` is told pages left and pages in all. The backup is given up when the store's log grows by more
+/// than `log_growth_max` bytes meanwhile. Answers where the copy stands: its last
 /// change, and its last audit entry with the chain's hash. `to` appears only when it is whole.
 pub fn backup(
     from: &Path,
     to: &Path,
+    log_growth_max: u64,
     progress: impl FnMut(u32, u32),
 ) -> Result<(u64, u64, [u8; 32]), StoreError> {
-    let trouble =
-        |error: std::io::Error| StoreError::Unavailable(format!("{}: {error}", to.display()));
+    let trouble = |error: std::io::Error| {
+        StoreError::Refused(format!("cannot write {}: {error}", to.display()))
+    };
     if to.try_exists().map_err(trouble)? {
-        return Err(StoreError::Unavailable(format!(
-            "{}: there is a file of this name already",
+        return Err(StoreError::Refused(format!(
+            "{} exists; a backup does not overwrite a file. Name another one",
             to.display()
         )));
     }
@@ -45,7 +53,7 @@ pub fn backup(
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(trouble(error)),
         _ => {}
     }
-    let copied = copy(from, &part, progress).and_then(|head| {
+    let copied = copy(from, &part, log_growth_max, progress).and_then(|head| {
         std::fs::File::open(&part)
             .and_then(|file| file.sync_all())
             .map_err(trouble)?;
@@ -68,6 +76,7 @@ pub fn backup(
 fn copy(
     from: &Path,
     to: &Path,
+    log_growth_max: u64,
     mut progress: impl FnMut(u32, u32),
 ) -> Result<(u64, u64, [u8; 32]), StoreError> {
     /// Pages copied between two reports: about 4 MiB.
@@ -90,7 +99,10 @@ fn copy(
         .execute_batch("BEGIN")
         .map_err(|error| unavailable(from, error))?;
     let head = head_of(&source).map_err(|error| unavailable(from, error))?;
-    private_file(to)?;
+    let log = || std::fs::metadata(log_of(from)).map_or(0, |file| file.len());
+    let log_before = log();
+    private_file(to)
+        .map_err(|error| StoreError::Refused(format!("cannot write {}: {error}", to.display())))?;
     let mut target = Connection::open(to).map_err(|error| unavailable(to, error))?;
     {
         let copy = rusqlite::backup::Backup::new(&source, &mut target)?;
@@ -102,6 +114,14 @@ fn copy(
                 left.remaining.cast_unsigned(),
                 left.pagecount.cast_unsigned(),
             );
+            if log().saturating_sub(log_before) > log_growth_max {
+                return Err(StoreError::Refused(format!(
+                    "the backup was given up: {} grew by more than {} MB while it ran. Copy to a faster disk and move the file \
+                     from there, or allow more with --max-log-growth",
+                    log_of(from).display(),
+                    log_growth_max / 1_000_000
+                )));
+            }
             match step {
                 StepResult::Done => break,
                 StepResult::More => {}
@@ -165,7 +185,7 @@ pub async fn restore(
             driver.close().await;
             return Ok(Restored { head, epoch: None });
         }
-        return Err(StoreError::Unavailable(format!(
+        return Err(StoreError::Refused(format!(
             "the copy is not complete: it ends at audit entry {}, the proof names entry {seq}. Without --complete-to every token of the copy is ended, and secrets stay good",
             head.audit_seq
         )));
@@ -191,7 +211,7 @@ pub async fn restore(
     statements.push(Statement::new(people::WITHDRAW_ALL_INVITATIONS, Vec::new()));
     statements.push(sql::append_change(&change, number, now));
     let from = (head.change_number, head.audit_seq);
-    statements.push(sql::move_head_alone((number, seq, &hash), from));
+    statements.push(sql::move_head_alone((number, seq, &hash), from, now));
     driver
         .commit(&statements, PATIENCE)
         .await

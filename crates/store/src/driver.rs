@@ -26,6 +26,15 @@ impl CommitError {
         }
     }
 
+    /// The same with the place where it happened.
+    fn at(self, place: &str) -> Self {
+        match self {
+            Self::Refused(error) => Self::Refused(error.at(place)),
+            Self::RolledBack(error) => Self::RolledBack(error.at(place)),
+            Self::Unknown(error) => Self::Unknown(error.at(place)),
+        }
+    }
+
     /// A statement touched another number of rows than it must.
     pub(crate) fn touched(statement: &Statement, touched: u64) -> Self {
         let error = StoreError::Damaged(format!("{touched} rows touched by: {}", statement.sql));
@@ -57,7 +66,10 @@ impl Driver {
     ) -> Result<(), StoreError> {
         match self {
             Self::Sqlite(driver) => driver.query(sql, lists, each),
-            Self::Postgres(driver) => driver.query(sql, lists, each).await,
+            Self::Postgres(driver) => {
+                let read = driver.query(sql, lists, each).await;
+                read.map_err(|error| error.at(driver.place()))
+            }
         }
     }
 
@@ -69,7 +81,10 @@ impl Driver {
     ) -> Result<(), StoreError> {
         match self {
             Self::Sqlite(driver) => driver.query(sql, &[Vec::new()], each),
-            Self::Postgres(driver) => driver.stream(sql, each).await,
+            Self::Postgres(driver) => {
+                let read = driver.stream(sql, each).await;
+                read.map_err(|error| error.at(driver.place()))
+            }
         }
     }
 
@@ -82,7 +97,10 @@ impl Driver {
     ) -> Result<(), CommitError> {
         match self {
             Self::Sqlite(driver) => driver.commit(statements),
-            Self::Postgres(driver) => driver.commit(statements, patience).await,
+            Self::Postgres(driver) => {
+                let written = driver.commit(statements, patience).await;
+                written.map_err(|error| error.at(driver.place()))
+            }
         }
     }
 
@@ -91,7 +109,25 @@ impl Driver {
     pub(crate) async fn migrate(&mut self, fresh: Option<&Statement>) -> Result<bool, StoreError> {
         match self {
             Self::Sqlite(driver) => driver.migrate(fresh),
-            Self::Postgres(driver) => driver.migrate(fresh).await,
+            Self::Postgres(driver) => {
+                let done = driver.migrate(fresh).await;
+                done.map_err(|error| error.at(driver.place()))
+            }
+        }
+    }
+
+    /// Lets the pool of readers know when the connection is made anew.
+    pub(crate) fn with_readers(&mut self, readers: &deadpool_postgres::Pool) {
+        if let Self::Postgres(driver) = self {
+            driver.with_readers(readers.clone());
+        }
+    }
+
+    /// The schema version of the database; none when it is empty.
+    pub(crate) async fn version(&mut self) -> Result<Option<i64>, StoreError> {
+        match self {
+            Self::Sqlite(driver) => driver.version(),
+            Self::Postgres(driver) => driver.version().await,
         }
     }
 

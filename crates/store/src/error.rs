@@ -1,11 +1,19 @@
 //! What can go wrong with a store. The texts are for the operator's log, never for a caller.
 
+use crate::keys::KeyFault;
+
 /// A fault of the database or its contents.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The database can't be reached or refuses to work.
     #[error("the database is not available: {0}")]
     Unavailable(String),
+    /// What was asked for, or how the database is set up, does not allow it; the text says what to do.
+    #[error("{0}")]
+    Refused(String),
+    /// The digest keys are not those that the database was written with.
+    #[error("{0}")]
+    DigestKeys(Box<KeyFault>),
     /// The database holds what can't be.
     #[error("the database is damaged or not Tokenward's: {0}")]
     Damaged(String),
@@ -56,18 +64,66 @@ impl From<rusqlite::Error> for StoreError {
 
 impl From<tokio_postgres::Error> for StoreError {
     fn from(error: tokio_postgres::Error) -> Self {
-        let detail = error
-            .as_db_error()
-            .map(|db| format!("{} ({})", db.message(), db.code().code()));
-        Self::Unavailable(detail.unwrap_or_else(|| error.to_string()))
+        let text = cause(&error);
+        match error.code() {
+            Some(&tokio_postgres::error::SqlState::INSUFFICIENT_PRIVILEGE) => {
+                Self::Refused(format!(
+                    "PostgreSQL denies a privilege that Tokenward needs: {text}. Make its role the owner of the database \
+                 (ALTER DATABASE name OWNER TO role), or grant it USAGE and CREATE on the schema and SELECT, INSERT, UPDATE \
+                 and DELETE on Tokenward's tables"
+                ))
+            }
+            _ => Self::Unavailable(text),
+        }
+    }
+}
+
+/// What the server said, or the whole chain of causes on this side; neither holds the password.
+pub(crate) fn cause(error: &tokio_postgres::Error) -> String {
+    if let Some(db) = error.as_db_error() {
+        return format!("{} ({})", db.message(), db.code().code());
+    }
+    chain(error)
+}
+
+/// An error with its causes, each said once.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let more = cause.to_string();
+        if !text.contains(&more) {
+            text.push_str(": ");
+            text.push_str(&more);
+        }
+        source = cause.source();
+    }
+    text
+}
+
+impl From<KeyFault> for StoreError {
+    fn from(fault: KeyFault) -> Self {
+        Self::DigestKeys(Box::new(fault))
     }
 }
 
 impl StoreError {
+    /// The same with the place where it happened, unless the text names it.
+    pub(crate) fn at(self, place: &str) -> Self {
+        match self {
+            Self::Unavailable(text) if !text.contains(place) => {
+                Self::Unavailable(format!("{place}: {text}"))
+            }
+            other => other,
+        }
+    }
+
     /// Whether this process can never use the database again: it must stop vouching and end.
     pub(crate) fn is_final(&self) -> bool {
         match self {
-            Self::Unavailable(_) | Self::Damaged(_) => false,
+            Self::Unavailable(_) | Self::Refused(_) | Self::DigestKeys(_) | Self::Damaged(_) => {
+                false
+            }
             Self::TooNew { .. }
             | Self::InUse(_)
             | Self::Older { .. }

@@ -15,6 +15,7 @@ use tokenward_core::label::Label;
 use tokenward_core::replica::{LoadedClient, Loading};
 use tokenward_core::restrictions::Restrictions;
 use tokenward_core::slot::Slot;
+use tokenward_core::time::Timestamp;
 use tokenward_core::{Keyring, Replica};
 use uuid::Uuid;
 
@@ -41,9 +42,12 @@ pub struct Head {
     pub audit_seq: u64,
     /// The hash of the audit chain.
     pub audit_hash: [u8; 32],
+    /// The latest time that was written.
+    pub clock: Timestamp,
 }
 
-const SELECT_HEAD: &str = "SELECT store, epoch, change_number, audit_seq, audit_hash FROM head";
+const SELECT_HEAD: &str =
+    "SELECT store, epoch, change_number, audit_seq, audit_hash, clock FROM head";
 const SELECT_NEXT: &str = "SELECT (SELECT coalesce(max(no) + 1, 0) FROM client),
     (SELECT coalesce(max(no) + 1, 0) FROM workspace), (SELECT next_product FROM head)";
 
@@ -60,6 +64,7 @@ pub(crate) async fn read_head(driver: &mut Driver) -> Result<Head, StoreError> {
             change_number: row.int(2)?.cast_unsigned(),
             audit_seq: row.int(3)?.cast_unsigned(),
             audit_hash: row.bytes(4)?,
+            clock: Timestamp(row.int(5)?),
         });
         Ok(())
     };

@@ -71,6 +71,12 @@ pub struct Totp {
     pub last_step: u64,
 }
 
+/// The context an authenticator app's secret is sealed in: it opens for this member only.
+#[must_use]
+pub fn app_context(member: Uuid) -> String {
+    format!("authenticator app of member {member}")
+}
+
 /// A passkey (WebAuthn credential).
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -301,12 +307,12 @@ pub(crate) fn statements(record: &Record) -> Vec<Statement> {
     }
 }
 
-fn json(value: &impl Serialize) -> Value {
+pub(crate) fn json(value: &impl Serialize) -> Value {
     // Plain data with string keys: serialising cannot fail.
     serde_json::to_string(value).unwrap_or_default().into()
 }
 
-fn from_json<T: for<'a> Deserialize<'a>>(text: &str) -> Result<T, StoreError> {
+pub(crate) fn from_json<T: for<'a> Deserialize<'a>>(text: &str) -> Result<T, StoreError> {
     serde_json::from_str(text).map_err(|error| StoreError::Damaged(error.to_string()))
 }
 

@@ -13,6 +13,8 @@ const PAUSE_MARGIN: Duration = Duration::from_secs(2);
 /// Longest a step of the opening may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+const SIGN_OFF: &str = "DELETE FROM node WHERE incarnation = $1";
+
 /// How long a start waits before it believes a predecessor's lease to be over: its term and the pause
 /// margin, and 1 % for two clocks that may each be wrong by half of it.
 fn wait_out(term: Duration) -> Duration {
@@ -71,4 +73,15 @@ pub(crate) async fn register(
         .commit(&[take_over], PATIENCE)
         .await
         .map_err(CommitError::into_inner)
+}
+
+/// Takes this process's row away again; a row of another process stays. When the database does not take it, the next
+/// start waits this one's lease out.
+pub(crate) async fn sign_off(driver: &mut Driver, incarnation: &str) {
+    let leave = Statement::new(SIGN_OFF, vec![incarnation.into()]);
+    if driver.commit(&[leave], PATIENCE).await.is_err() && driver.is_shared() {
+        tracing::warn!(
+            "could not sign off from the database; the next node waits until this one's lease is over"
+        );
+    }
 }

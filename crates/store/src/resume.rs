@@ -4,6 +4,7 @@
 use crate::error::StoreError;
 use crate::load::read_head;
 use crate::queue::Queue;
+use crate::register::sign_off;
 use crate::rows;
 use crate::timer;
 use crate::value::{Row, Statement};
@@ -22,14 +23,18 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(20);
 const PAUSE_MAX: Duration = Duration::from_secs(1);
 
+/// Most causes of one outage that are logged as errors.
+const TOLD_MAX: usize = 8;
+
 const CHANGES_AFTER: &str =
     "SELECT number, format, body FROM change_log WHERE number > $1 ORDER BY number";
 const AUDIT_AFTER: &str =
     "SELECT seq, at, actor, source, action, workspace, client, detail, hash FROM audit
     WHERE seq > $1 ORDER BY seq";
+const KEEP_TIME: &str = "UPDATE head SET clock = $1
+    WHERE EXISTS (SELECT 1 FROM node WHERE incarnation = $2)";
 const IS_NODE: &str = "SELECT 1 FROM node WHERE incarnation = $1";
 const RENEW: &str = "UPDATE node SET renewals = renewals + 1 WHERE incarnation = $1";
-const SIGN_OFF: &str = "DELETE FROM node WHERE incarnation = $1";
 
 impl<C: Clock + Send + Sync> Writer<C> {
     /// Works until nobody can ask any more.
@@ -49,14 +54,20 @@ impl<C: Clock + Send + Sync> Writer<C> {
         }
         self.replica.lease().end();
         if self.standing == Standing::Sure {
-            let sign_off = Statement::new(SIGN_OFF, vec![self.incarnation.as_str().into()]);
-            if self.driver.commit(&[sign_off], PATIENCE).await.is_err() && self.driver.is_shared() {
-                tracing::warn!(
-                    "could not sign off from the database; the next node waits until this one's lease is over"
-                );
-            }
+            self.keep_time().await;
+            sign_off(&mut self.driver, &self.incarnation).await;
         }
         self.driver.close().await;
+    }
+
+    /// Keeps the time of a stop in good order: what was seen expired until now stays so.
+    async fn keep_time(&mut self) {
+        let now = self.clock.wall().into();
+        let keep = Statement::new(KEEP_TIME, vec![now, self.incarnation.as_str().into()]);
+        if let Err(error) = self.driver.commit(&[keep], PATIENCE).await {
+            let error = error.into_inner();
+            tracing::warn!("the time of this stop was not kept in the store: {error}");
+        }
     }
 
     /// One group, or one renewal. False when nobody can ask any more.
@@ -97,10 +108,13 @@ impl<C: Clock + Send + Sync> Writer<C> {
     /// After any fault the writer's picture of the store may be old; it is read again before the next
     /// write.
     pub(crate) fn doubt(&mut self, error: &StoreError) {
-        if self.faults == 0 {
-            tracing::error!("the store failed: {error}");
+        // Each cause is told once: the first fault is often a closed connection, and only the next ones say why.
+        let text = error.to_string();
+        if self.told.contains(&text) || self.told.len() >= TOLD_MAX {
+            tracing::debug!(faults = self.faults, "the store failed again: {text}");
         } else {
-            tracing::debug!(faults = self.faults, "the store failed again: {error}");
+            tracing::error!("the store failed: {text}");
+            self.told.push(text);
         }
         self.standing = Standing::Doubtful;
         self.faults = self.faults.saturating_add(1);

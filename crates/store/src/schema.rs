@@ -5,7 +5,7 @@
 pub(crate) const VERSION: i64 = MIGRATIONS.len() as i64;
 
 /// Every migration, in order; the first is version 1. A released one is never changed.
-pub(crate) const MIGRATIONS: &[&str] = &[V1, V2, V3, V4];
+pub(crate) const MIGRATIONS: &[&str] = &[V1, V2, V3, V4, V5];
 
 const V1: &str = "
 CREATE TABLE head (
@@ -108,6 +108,26 @@ CREATE INDEX notice_workspace ON notice (workspace, no);
 CREATE INDEX notice_over ON notice (created_at) WHERE due_at IS NULL;
 CREATE INDEX client_emails ON client (no) WHERE emails <> '';
 ";
+
+/// Fingerprints of the digest keys, and the latest time this store has seen. A store that is older gets the fingerprints
+/// with its next start, and the time of its last audit entry.
+const V5: &str = "
+CREATE TABLE digest_key (
+    id {key}, fingerprint {bytes} NOT NULL, first_used_at BIGINT NOT NULL
+);
+ALTER TABLE head ADD COLUMN clock BIGINT NOT NULL DEFAULT 0;
+UPDATE head SET clock = coalesce((SELECT at FROM audit ORDER BY seq DESC LIMIT 1), 0);
+";
+
+/// The tables of every version.
+pub(crate) fn tables() -> impl Iterator<Item = &'static str> {
+    let lines = MIGRATIONS.iter().flat_map(|text| text.lines());
+    lines.filter_map(|line| {
+        line.strip_prefix("CREATE TABLE ")?
+            .split_once(' ')
+            .map(|(name, _)| name)
+    })
+}
 
 /// The migrations a database at version `found` lacks.
 pub(crate) fn missing(found: i64) -> &'static [&'static str] {

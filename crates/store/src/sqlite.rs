@@ -1,7 +1,7 @@
 //! SQLite: one connection that writes, a few that read. WAL with `synchronous=FULL`: an acknowledged
 //! commit survives a power cut.
 
-use crate::checkpoint::Checkpointer;
+use crate::checkpoint::{self, Checkpointer};
 use crate::driver::{CommitError, Each, judge_version, nothing_here};
 use crate::error::StoreError;
 use crate::schema;
@@ -36,7 +36,7 @@ fn open(path: &Path, flags: OpenFlags) -> Result<Connection, StoreError> {
 
 /// Makes sure the file exists; a new one is its owner's alone, and SQLite gives its log the same
 /// rights.
-pub(crate) fn private_file(path: &Path) -> Result<(), StoreError> {
+pub(crate) fn private_file(path: &Path) -> std::io::Result<()> {
     use std::os::unix::fs::OpenOptionsExt;
     let made = std::fs::OpenOptions::new()
         .create(true)
@@ -45,14 +45,14 @@ pub(crate) fn private_file(path: &Path) -> Result<(), StoreError> {
         .mode(0o600)
         .open(path);
     made.map(drop)
-        .map_err(|error| StoreError::Unavailable(format!("{}: {error}", path.display())))
 }
 
 impl SqliteDriver {
     /// Opens the file, or creates it where `create` allows; nobody but its owner may read it.
     pub(crate) fn open(path: &Path, create: bool) -> Result<Self, StoreError> {
         if create {
-            private_file(path)?;
+            private_file(path)
+                .map_err(|error| StoreError::Unavailable(format!("{}: {error}", path.display())))?;
         }
         let mut connection = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         let mode: String =
@@ -66,6 +66,7 @@ impl SqliteDriver {
             "PRAGMA synchronous = FULL; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -65536;
              PRAGMA trusted_schema = OFF;",
         )?;
+        connection.execute_batch(checkpoint::SIZE_LIMIT)?;
         // Believed only when read back: NORMAL would lose acknowledged commits in a power cut.
         let synchronous: i64 = connection.query_row("PRAGMA synchronous", [], |row| row.get(0))?;
         if synchronous != 2 {
@@ -75,7 +76,8 @@ impl SqliteDriver {
         }
         let copying = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         copying.execute_batch("PRAGMA synchronous = FULL;")?;
-        let checkpointer = Checkpointer::start(&mut connection, copying)?;
+        copying.execute_batch(checkpoint::SIZE_LIMIT)?;
+        let checkpointer = Checkpointer::start(&mut connection, copying, path)?;
         Ok(Self {
             connection,
             checkpointer,
@@ -118,24 +120,23 @@ impl SqliteDriver {
         }
     }
 
+    /// The schema version; none in an empty file.
+    pub(crate) fn version(&self) -> Result<Option<i64>, StoreError> {
+        version(&self.connection)
+    }
+
     pub(crate) fn migrate(&mut self, fresh: Option<&Statement>) -> Result<bool, StoreError> {
         let transaction = self
             .connection
             .transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let tables: i64 =
-            transaction.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
-        let created = tables == 0;
-        if created {
+        let found = version(&transaction)?;
+        if found.is_none() {
             let fresh = fresh.ok_or_else(nothing_here)?;
             for migration in schema::MIGRATIONS {
                 transaction.execute_batch(&schema::for_sqlite(migration))?;
             }
             transaction.execute(fresh.sql, rusqlite::params_from_iter(&fresh.params))?;
-        } else {
-            let found = transaction
-                .query_row("SELECT schema FROM head", [], |row| row.get(0))
-                .map_err(|error| StoreError::Damaged(error.to_string()))?;
-            judge_version(found)?;
+        } else if let Some(found) = found {
             for migration in schema::missing(found) {
                 transaction.execute_batch(&schema::for_sqlite(migration))?;
             }
@@ -144,8 +145,21 @@ impl SqliteDriver {
             }
         }
         transaction.commit()?;
-        Ok(created)
+        Ok(found.is_none())
     }
+}
+
+fn version(connection: &Connection) -> Result<Option<i64>, StoreError> {
+    let tables: i64 =
+        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    if tables == 0 {
+        return Ok(None);
+    }
+    let found = connection
+        .query_row("SELECT schema FROM head", [], |row| row.get(0))
+        .map_err(|error| StoreError::Damaged(error.to_string()))?;
+    judge_version(found)?;
+    Ok(Some(found))
 }
 
 fn commit(connection: &mut Connection, statements: &[Statement]) -> Result<(), CommitError> {

@@ -52,10 +52,11 @@ pub(crate) const APPEND_CHANGE: &str =
 pub(crate) const APPEND_AUDIT: &str =
     "INSERT INTO audit (seq, at, actor, source, action, workspace, client, detail, hash)
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
-const MOVE_HEAD: &str = "UPDATE head SET change_number = $1, audit_seq = $2, audit_hash = $3
-    WHERE change_number = $4 AND audit_seq = $5 AND EXISTS (SELECT 1 FROM node WHERE incarnation = $6)";
-const MOVE_HEAD_ALONE: &str = "UPDATE head SET change_number = $1, audit_seq = $2, audit_hash = $3
-    WHERE change_number = $4 AND audit_seq = $5";
+const MOVE_HEAD: &str = "UPDATE head SET change_number = $1, audit_seq = $2, audit_hash = $3, clock = $4
+    WHERE change_number = $5 AND audit_seq = $6 AND EXISTS (SELECT 1 FROM node WHERE incarnation = $7)";
+const MOVE_HEAD_ALONE: &str =
+    "UPDATE head SET change_number = $1, audit_seq = $2, audit_hash = $3, clock = $4
+    WHERE change_number = $5 AND audit_seq = $6";
 const TRIM_LOG: &str = "DELETE FROM change_log WHERE number <= $1";
 
 /// What a change does to the tables.
@@ -155,29 +156,35 @@ pub(crate) fn append_audit(entry: Written) -> Statement {
     )
 }
 
-/// Moves the head from where the writer believes it to be, and only while `incarnation` is the
+/// Moves the head from where the writer believes it to be and keeps the time, and only while `incarnation` is the
 /// database's node. Touching no row means that somebody else wrote: then nothing of the group may
 /// stand.
 pub(crate) fn move_head(
     to: (u64, u64, &[u8; 32]),
     from: (u64, u64),
+    clock: Timestamp,
     incarnation: &str,
 ) -> Statement {
-    let mut params = head_values(to, from);
+    let mut params = head_values(to, from, clock);
     params.push(incarnation.into());
     Statement::fence(MOVE_HEAD, params)
 }
 
 /// The same for a restore, which is no node.
-pub(crate) fn move_head_alone(to: (u64, u64, &[u8; 32]), from: (u64, u64)) -> Statement {
-    Statement::fence(MOVE_HEAD_ALONE, head_values(to, from))
+pub(crate) fn move_head_alone(
+    to: (u64, u64, &[u8; 32]),
+    from: (u64, u64),
+    clock: Timestamp,
+) -> Statement {
+    Statement::fence(MOVE_HEAD_ALONE, head_values(to, from, clock))
 }
 
-fn head_values(to: (u64, u64, &[u8; 32]), from: (u64, u64)) -> Vec<Value> {
+fn head_values(to: (u64, u64, &[u8; 32]), from: (u64, u64), clock: Timestamp) -> Vec<Value> {
     vec![
         to.0.cast_signed().into(),
         to.1.cast_signed().into(),
         to.2.as_slice().into(),
+        clock.into(),
         from.0.cast_signed().into(),
         from.1.cast_signed().into(),
     ]

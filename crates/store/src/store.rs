@@ -5,12 +5,13 @@ use crate::driver::Driver;
 use crate::error::{Failure, StoreError};
 use crate::handle::WriterHandle;
 use crate::job::{Decided, Job, Typed, View, Wants};
+use crate::keys::{self, Keys};
 use crate::load::{self, read_head, read_next};
 use crate::people::Record;
 use crate::postgres::{self, PostgresDriver};
 use crate::queue::{Queue, WAITING_MAX};
 use crate::reader::{Reader, Use};
-use crate::register::{NodeIdentity, register};
+use crate::register::{NodeIdentity, register, sign_off};
 use crate::sqlite::{SqliteDriver, SqliteReaders};
 use crate::value::Statement;
 use crate::writer::{Health, Standing, Writer};
@@ -20,7 +21,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokenward_core::audit::CHAIN_START;
 use tokenward_core::sublease::Terms;
-use tokenward_core::time::Clock;
+use tokenward_core::time::{Clock, Timestamp};
 use tokenward_core::{Keyring, Replica};
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
@@ -42,13 +43,13 @@ pub enum Location {
 
 /// What opening needs besides the place.
 pub struct Options<C> {
-    /// The keys digests are made with.
-    pub keyring: Arc<Keyring>,
+    /// The keys digests are made with, judged against those that the store was written with.
+    pub keys: Keys,
     /// The clocks.
     pub clock: Arc<C>,
     /// Who this node is.
     pub node: NodeIdentity,
-    /// Random names for a new store and its first epoch.
+    /// Random names for a new store and for an epoch that may begin.
     pub fresh: (Uuid, Uuid),
     /// The epoch and the highest change number this data directory has seen; the same epoch ending
     /// before it is refused.
@@ -66,6 +67,7 @@ pub struct Store<C> {
     queue: mpsc::Sender<Box<dyn Job>>,
     reader: Reader,
     replica: Arc<Replica>,
+    keyring: Arc<Keyring>,
     clock: Arc<C>,
     health: Arc<Health>,
     attachments: Arc<Attachments<C>>,
@@ -78,6 +80,7 @@ impl<C> Clone for Store<C> {
             queue: self.queue.clone(),
             reader: self.reader.clone(),
             replica: Arc::clone(&self.replica),
+            keyring: Arc::clone(&self.keyring),
             clock: Arc::clone(&self.clock),
             health: Arc::clone(&self.health),
             attachments: Arc::clone(&self.attachments),
@@ -182,6 +185,12 @@ impl<C: Clock + Send + Sync + 'static> Store<C> {
         &self.replica
     }
 
+    /// The keys digests are made with.
+    #[must_use]
+    pub fn keyring(&self) -> &Arc<Keyring> {
+        &self.keyring
+    }
+
     /// The replicas attached to this one.
     #[must_use]
     pub fn attachments(&self) -> &Arc<Attachments<C>> {
@@ -252,7 +261,9 @@ async fn start<C: Clock + Send + Sync + 'static>(
             Driver::Postgres(PostgresDriver::open(url, &options.node.id.to_string()).await?)
         }
     };
-    driver.migrate(Some(&new_head(options.fresh))).await?;
+    let now = options.clock.wall();
+    let settled = keys::settle(location, &mut driver, options.keys, now).await?;
+    driver.migrate(Some(&new_head(options.fresh, now))).await?;
     let head = read_head(&mut driver).await?;
     if let Some((epoch, seen)) = options.seen
         && epoch == head.epoch
@@ -263,76 +274,132 @@ async fn start<C: Clock + Send + Sync + 'static>(
             seen,
         });
     }
-    register(&mut driver, &options.node, options.term).await?;
-    let next = read_next(&mut driver).await?;
-    let replica = Arc::new(load::load(location, &mut driver, Arc::clone(&options.keyring)).await?);
-    let health = Arc::new(Health::default());
-    let attachments = Arc::new(Attachments::new(
-        Terms::STANDARD,
-        Arc::clone(&options.clock),
-        Arc::clone(&replica),
-        head.change_number,
-        options.replicas_before,
-    ));
-    let mut writer = Writer {
-        attachments: Arc::clone(&attachments),
-        term: options.term,
-        renew_at: options.clock.boot(),
-        incarnation: options.node.incarnation.to_string(),
-        replica: Arc::clone(&replica),
-        clock: Arc::clone(&options.clock),
-        head: head.clone(),
-        next,
-        health: Arc::clone(&health),
-        standing: Standing::Sure,
-        faults: 0,
-        callers,
-        put_back: false,
-        driver,
-    };
-    writer.publish();
-    if writer.driver.is_shared() {
-        // Only this write after the load lets the replica vouch: the load may have taken longer than
-        // any lease.
-        writer.renew().await;
-        if writer.standing != Standing::Sure {
-            return Err(StoreError::Unavailable(
-                "the database failed while it was being opened".into(),
-            ));
-        }
-    } else {
-        replica.lease().grant_for_ever();
-    }
     let reader = match location {
         Location::Sqlite(path) => Reader::sqlite(SqliteReaders::open(path)?),
-        Location::Postgres(url) => Reader::postgres(postgres::readers(url)?),
+        Location::Postgres(url) => {
+            let pool = postgres::readers(url)?;
+            driver.with_readers(&pool);
+            Reader::postgres(pool)
+        }
     };
-    let (queue, arriving) = mpsc::channel(WAITING_MAX);
-    let arriving = Queue::new(arriving, Arc::clone(&health.waiting));
-    let clock = options.clock;
-    Ok((
-        Store {
-            queue,
-            reader,
-            replica,
-            clock,
-            health,
-            attachments,
-            head_at_open: head,
-        },
-        writer,
-        arriving,
-    ))
+    keys::keep(&mut driver, &settled, options.fresh.1, now).await?;
+    // A replaced key begins a new epoch.
+    let head = read_head(&mut driver).await?;
+    let keyring = settled.keyring;
+    register(&mut driver, &options.node, options.term).await?;
+    let opening = Opening {
+        incarnation: options.node.incarnation.to_string(),
+        term: options.term,
+        clock: options.clock,
+        replicas_before: options.replicas_before || settled.replaced,
+        callers,
+        head,
+        keyring,
+        reader,
+    };
+    opening.finish(location, driver).await
 }
 
-fn new_head((store, epoch): (Uuid, Uuid)) -> Statement {
-    let sql = "INSERT INTO head (one, schema, store, epoch, change_number, audit_seq, audit_hash, next_product)
-        VALUES (1, $1, $2, $3, 0, 0, $4, 0)";
+/// A start that has entered as the database's node.
+struct Opening<C> {
+    incarnation: String,
+    term: Duration,
+    clock: Arc<C>,
+    replicas_before: bool,
+    callers: Option<tokio::runtime::Handle>,
+    head: Head,
+    keyring: Arc<Keyring>,
+    reader: Reader,
+}
+
+impl<C: Clock + Send + Sync + 'static> Opening<C> {
+    /// Loads and takes up the work, or signs off again, so that the next start need not wait for this one.
+    async fn finish(
+        self,
+        location: &Location,
+        mut driver: Driver,
+    ) -> Result<Started<C>, StoreError> {
+        let loaded = async {
+            let next = read_next(&mut driver).await?;
+            let replica = load::load(location, &mut driver, Arc::clone(&self.keyring)).await?;
+            Ok((next, Arc::new(replica)))
+        };
+        let (next, replica) = match loaded.await {
+            Ok(loaded) => loaded,
+            Err(error) => {
+                sign_off(&mut driver, &self.incarnation).await;
+                driver.close().await;
+                return Err(error);
+            }
+        };
+        let health = Arc::new(Health::default());
+        let attachments = Arc::new(Attachments::new(
+            Terms::STANDARD,
+            Arc::clone(&self.clock),
+            Arc::clone(&replica),
+            self.head.change_number,
+            self.replicas_before,
+        ));
+        let mut writer = Writer {
+            attachments: Arc::clone(&attachments),
+            term: self.term,
+            renew_at: self.clock.boot(),
+            incarnation: self.incarnation,
+            replica: Arc::clone(&replica),
+            clock: Arc::clone(&self.clock),
+            head: self.head.clone(),
+            next,
+            health: Arc::clone(&health),
+            standing: Standing::Sure,
+            faults: 0,
+            told: Vec::new(),
+            callers: self.callers,
+            put_back: false,
+            driver,
+        };
+        writer.publish();
+        if writer.driver.is_shared() {
+            // Only this write after the load lets the replica vouch: the load may have taken longer than
+            // any lease.
+            writer.renew().await;
+            if writer.standing != Standing::Sure {
+                sign_off(&mut writer.driver, &writer.incarnation).await;
+                writer.driver.close().await;
+                return Err(StoreError::Unavailable(
+                    "the database failed while it was being opened".into(),
+                ));
+            }
+        } else {
+            replica.lease().grant_for_ever();
+        }
+        let (queue, arriving) = mpsc::channel(WAITING_MAX);
+        let arriving = Queue::new(arriving, Arc::clone(&health.waiting));
+        Ok((
+            Store {
+                queue,
+                reader: self.reader,
+                replica,
+                keyring: self.keyring,
+                clock: self.clock,
+                health,
+                attachments,
+                head_at_open: self.head,
+            },
+            writer,
+            arriving,
+        ))
+    }
+}
+
+fn new_head((store, epoch): (Uuid, Uuid), now: Timestamp) -> Statement {
+    let sql = "INSERT INTO head (one, schema, store, epoch, change_number, audit_seq, audit_hash, next_product, clock)
+        VALUES (1, $1, $2, $3, 0, 0, $4, 0, $5)";
     let params = vec![
         crate::schema::VERSION.into(),
         store.to_string().into(),
         epoch.to_string().into(),
         CHAIN_START.as_slice().into(),
+        now.into(),
     ];
     Statement::one(sql, params)
 }

@@ -77,6 +77,8 @@ pub(crate) struct Writer<C> {
     pub(crate) standing: Standing,
     /// Faults of the store since it last took a write.
     pub(crate) faults: u32,
+    /// What was logged of these faults.
+    pub(crate) told: Vec<String>,
     /// Where callers wait for their answers.
     pub(crate) callers: Option<tokio::runtime::Handle>,
     /// The replicas attached to this node's.
@@ -228,11 +230,12 @@ impl<C: Clock + Send + Sync> Writer<C> {
         if number / TRIM_EVERY != from.0 / TRIM_EVERY && number > LOG_KEPT {
             statements.push(sql::trim_log(number - LOG_KEPT));
         }
-        statements[0] = sql::move_head((number, seq, &hash), from, &self.incarnation);
+        statements[0] = sql::move_head((number, seq, &hash), from, at, &self.incarnation);
         let head = Head {
             change_number: number,
             audit_seq: seq,
             audit_hash: hash,
+            clock: at,
             ..self.head.clone()
         };
         Draft { statements, head }
@@ -304,6 +307,7 @@ impl<C: Clock + Send + Sync> Writer<C> {
     /// replica vouch for a term: the write was refused had another node taken over.
     pub(crate) fn written(&mut self, asked: BootInstant) {
         self.faults = 0;
+        self.told.clear();
         self.publish();
         if self.driver.is_shared() {
             self.replica.lease().extend(plus(asked, self.term));

@@ -72,6 +72,98 @@ impl PgCluster {
         PgBuilder::default()
     }
 
+    /// A standby of this cluster, streaming from it, on a port of its own; it ends with its value, and
+    /// [`PgCluster::promote`] makes it a primary.
+    ///
+    /// # Panics
+    /// When it does not start or does not follow.
+    #[must_use]
+    pub fn standby(&self) -> PgCluster {
+        let folder = tempfile::Builder::new()
+            .prefix("tokenward-pg-")
+            .tempdir()
+            .expect("a temporary folder");
+        let mut standby = PgCluster {
+            bin: self.bin.clone(),
+            user: unprivileged_user(folder.path()),
+            folder,
+            port: free_port(),
+            settings: self.settings.clone(),
+            postmaster: None,
+        };
+        standby.follow(self);
+        standby
+    }
+
+    /// Throws this cluster's data away and makes it a standby of another one, on its own port; it must have ended.
+    ///
+    /// # Panics
+    /// When it runs, or does not start or follow.
+    pub fn follow(&mut self, primary: &PgCluster) {
+        assert!(self.postmaster.is_none(), "PostgreSQL is running");
+        let data = self.data_folder();
+        let _ = std::fs::remove_dir_all(&data);
+        let from = format!(
+            "host=127.0.0.1 port={} user=postgres application_name=standby",
+            primary.port
+        );
+        let output = process::as_user(
+            &self.bin.join("pg_basebackup"),
+            self.user.as_deref(),
+            "KILL",
+        )
+        .args([
+            "--checkpoint=fast",
+            "--no-sync",
+            "--write-recovery-conf",
+            "--dbname",
+        ])
+        .arg(&from)
+        .arg("--pgdata")
+        .arg(&data)
+        .output()
+        .expect("setpriv (Debian package util-linux) runs pg_basebackup");
+        assert!(
+            output.status.success(),
+            "pg_basebackup failed: {}",
+            told(&output)
+        );
+        if let Err(log) = self.try_start() {
+            panic!("the standby does not start:\n{log}");
+        }
+        wait_until("the standby to follow", START_LIMIT, || {
+            let state = "SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'";
+            (primary.sql("postgres", state) != "0").then_some(())
+        });
+    }
+
+    /// Makes every commit wait for the standby, or no longer.
+    pub fn wait_for_standby(&self, wait: bool) {
+        let names = if wait { "*" } else { "" };
+        let _ = self.sql(
+            "postgres",
+            &format!("ALTER SYSTEM SET synchronous_standby_names = '{names}'"),
+        );
+        let _ = self.sql("postgres", "SELECT pg_reload_conf()");
+        if wait {
+            wait_until("the standby to be synchronous", START_LIMIT, || {
+                let state = "SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'";
+                (self.sql("postgres", state) != "0").then_some(())
+            });
+        }
+    }
+
+    /// Makes a standby a primary; returns when it takes writes.
+    pub fn promote(&self) {
+        let _ = self.sql("postgres", "SELECT pg_promote(true, 60)");
+    }
+
+    /// The port it listens on.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
     fn make(settings: Vec<(String, String)>) -> PgCluster {
         let bin = newest_installation();
         let folder = tempfile::Builder::new()
@@ -277,7 +369,7 @@ fn newest_installation() -> PathBuf {
 }
 
 /// initdb refuses root, so root runs PostgreSQL as somebody else and gives that user the folder.
-fn unprivileged_user(folder: &Path) -> Option<String> {
+pub(crate) fn unprivileged_user(folder: &Path) -> Option<String> {
     if !rustix::process::geteuid().is_root() {
         return None;
     }
@@ -298,7 +390,7 @@ fn unprivileged_user(folder: &Path) -> Option<String> {
 
 /// A free port below the range from which the kernel gives outgoing connections theirs, so that the
 /// port stays ours while the cluster is down between a crash and its restart.
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     let start = 20_000 + u16::try_from(std::process::id() % 10_000).unwrap_or(0);
     (start..32_000)
         .find(|&port| TcpListener::bind(("127.0.0.1", port)).is_ok())

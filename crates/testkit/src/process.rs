@@ -1,7 +1,8 @@
 //! One child process and the ways to end it. A child is only ever named by its own process id.
 
 use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -107,6 +108,61 @@ impl Drop for Process {
     fn drop(&mut self) {
         self.kill9();
     }
+}
+
+/// Runs a command to its end and returns what it wrote. Its input is what the command says, or nothing.
+///
+/// # Panics
+/// When it does not start, or when it or a process that holds its output has not ended within `limit`; it is killed
+/// then.
+pub fn finish(command: &mut Command, limit: Duration) -> Output {
+    let name = command.get_program().to_string_lossy().into_owned();
+    let child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap_or_else(|error| panic!("{name}: {error}"));
+    finish_child(child, &name, limit)
+}
+
+/// Waits for the end of a child whose streams are pipes, as [`finish`] does.
+///
+/// # Panics
+/// When it has not ended within `limit`; it is killed then.
+pub fn finish_child(child: Child, name: &str, limit: Duration) -> Output {
+    let mut process = Process {
+        child,
+        name: name.to_owned(),
+    };
+    // Closed, so that a child that reads its input comes to the end of it.
+    drop(process.child.stdin.take());
+    let stdout = collect(process.child.stdout.take());
+    let stderr = collect(process.child.stderr.take());
+    let status = process.wait(limit);
+    let text = |stream: Receiver<Vec<u8>>| {
+        stream
+            .recv_timeout(limit)
+            .unwrap_or_else(|_| panic!("a process that {name} started holds its output"))
+    };
+    Output {
+        status,
+        stdout: text(stdout),
+        stderr: text(stderr),
+    }
+}
+
+/// Reads a stream to its end on a thread of its own.
+fn collect(stream: Option<impl std::io::Read + Send + 'static>) -> Receiver<Vec<u8>> {
+    let (send, receive) = channel();
+    std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        if let Some(mut stream) = stream {
+            // What was read before an error counts too.
+            let _ = stream.read_to_end(&mut bytes);
+        }
+        let _ = send.send(bytes);
+    });
+    receive
 }
 
 /// `program` as a command that ends with this process (see [`nursery`]) and, when asked, as `user`.

@@ -3,5 +3,6 @@
 
 mod coherence;
 mod crash;
+mod failover;
 mod sabotage;
 mod secrets;

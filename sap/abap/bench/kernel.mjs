@@ -9,7 +9,7 @@ import { WorkProcess } from "./database.mjs";
 
 const file = process.env.TOKENWARD_SAP_BENCH;
 
-/** The set-up: database, destinations, allowed and sabotage. Every part may be left out. */
+/** The set-up: database, destinations, allowed, patient and sabotage. Every part may be left out. */
 export const bench = file ? JSON.parse(readFileSync(file, "utf8")) : {};
 
 let abap;
@@ -33,6 +33,32 @@ export async function before(runtime, schemas) {
   abap.Classes.KERNEL_AUTHORITY_CHECK = { call: authorityCheck };
   abap.context.RFCDestinations.NONE = { call: ownSession };
   abap.Classes.KERNEL_LOCK = await enqueueServer();
+  if (bench.patient) {
+    await waitForAToken();
+  }
+}
+
+/** Longest wait of a patient session, in milliseconds. */
+const PATIENCE = 120_000;
+
+/**
+ * A patient session's WAIT lasts until a token that no API has refused is in the table: what sessions do for each other must
+ * not depend on how fast the machine is.
+ */
+async function waitForAToken() {
+  const connection = new pg.Client({ connectionString: bench.database });
+  await connection.connect();
+  const stored = async () => {
+    const sql = "SELECT 1 FROM ztkw_tokens WHERE access_token <> '' AND serial <> dead_serial";
+    return (await connection.query(sql)).rows.length > 0;
+  };
+  const wait = abap.statements.wait.bind(abap.statements);
+  abap.statements.wait = async (options) => {
+    const deadline = Date.now() + PATIENCE;
+    do {
+      await wait(options);
+    } while (!await stored() && Date.now() < deadline);
+  };
 }
 
 async function openDatabase() {

@@ -4,6 +4,7 @@
 use crate::package::said;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use tokenward_testkit::finish;
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("cpi")
@@ -18,14 +19,14 @@ fn run(script: &Path) -> Output {
         .parent()
         .and_then(Path::parent)
         .expect("JAVA_HOME/bin/java");
-    Command::new("groovy")
+    let mut groovy = Command::new("groovy");
+    groovy
         .env("JAVA_HOME", home)
         .arg("-cp")
         .arg(folder().join("stubs"))
         .arg(folder().join("tests/run.groovy"))
-        .arg(script)
-        .output()
-        .unwrap_or_else(|error| panic!("groovy: {error}: run `make setup`"))
+        .arg(script);
+    finish(&mut groovy, crate::package::PROGRAM_LIMIT)
 }
 
 #[test]

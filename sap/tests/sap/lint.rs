@@ -5,6 +5,7 @@ use crate::package::{self, said};
 use serde_json::{Value, json};
 use std::path::Path;
 use std::process::Command;
+use tokenward_testkit::finish;
 
 /// Releases, oldest first: ECC 6.0 EHP5, EHP7, and S/4HANA 1511 and 2022.
 const RELEASES: &[&str] = &["v702", "v740sp08", "v750", "v758"];
@@ -24,11 +25,11 @@ fn findings(sources: &Path, change: impl FnOnce(&mut Value)) -> Vec<String> {
         copy(&package::folder().join(stubs), &folder.path().join("stubs"));
     }
     std::fs::write(folder.path().join("abaplint.json"), rules.to_string()).expect("written rules");
-    let output = Command::new(package::npm_program("abaplint"))
+    let mut abaplint = Command::new(package::npm_program("abaplint"));
+    abaplint
         .args(["abaplint.json", "--format", "json"])
-        .current_dir(folder.path())
-        .output()
-        .expect("abaplint runs");
+        .current_dir(folder.path());
+    let output = finish(&mut abaplint, package::PROGRAM_LIMIT);
     let found: Vec<Value> = serde_json::from_slice(&output.stdout)
         .unwrap_or_else(|error| panic!("{error}: {}", said(&output)));
     found

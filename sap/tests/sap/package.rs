@@ -3,6 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::OnceLock;
+use std::time::Duration;
+use tokenward_testkit::finish;
+
+/// Longest run of a translator, a linter or the ABAP Unit tests; a minute on a machine that is busy with other work.
+pub(crate) const PROGRAM_LIMIT: Duration = Duration::from_secs(900);
 
 /// The folder that abapGit would pull.
 pub(crate) fn folder() -> PathBuf {
@@ -33,11 +38,9 @@ pub(crate) fn translated() -> &'static Path {
         let output = folder().join("output");
         // What an earlier run left could hide a class that no longer exists.
         let _ = std::fs::remove_dir_all(&output);
-        let made = Command::new(npm_program("abap_transpile"))
-            .arg("abap_transpile.json")
-            .current_dir(folder())
-            .output()
-            .unwrap_or_else(|error| panic!("Node (Debian package nodejs) translates: {error}"));
+        let mut transpile = Command::new(npm_program("abap_transpile"));
+        transpile.arg("abap_transpile.json").current_dir(folder());
+        let made = finish(&mut transpile, PROGRAM_LIMIT);
         assert!(made.status.success(), "no translation:\n{}", said(&made));
         output
     })

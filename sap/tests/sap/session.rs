@@ -7,12 +7,17 @@ use std::cell::RefCell;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::Duration;
+
+/// Longest wait for an answer; on a machine that is busy with other work a session takes a minute.
+const ANSWER_LIMIT: Duration = Duration::from_secs(300);
 
 /// One session.
 pub(crate) struct Session {
     child: Child,
     input: Option<ChildStdin>,
-    output: BufReader<ChildStdout>,
+    output: Receiver<std::io::Result<String>>,
     complaints: PathBuf,
     /// Everything it answered, for the search for secrets.
     said: RefCell<String>,
@@ -33,7 +38,7 @@ impl Session {
             .spawn()
             .unwrap_or_else(|error| panic!("Node (Debian package nodejs) runs: {error}"));
         let input = child.stdin.take();
-        let output = BufReader::new(child.stdout.take().expect("an output"));
+        let output = lines(child.stdout.take().expect("an output"));
         let mut session = Session {
             child,
             input,
@@ -68,10 +73,13 @@ impl Session {
 
     /// The next answer, or nothing when the process is gone.
     pub(crate) fn hear_or_end(&mut self) -> Option<Value> {
-        let mut line = String::new();
-        if self.output.read_line(&mut line).expect("readable output") == 0 {
-            return None;
-        }
+        let line = match self.output.recv_timeout(ANSWER_LIMIT) {
+            Ok(line) => line.expect("readable output"),
+            Err(RecvTimeoutError::Disconnected) => return None,
+            Err(RecvTimeoutError::Timeout) => {
+                panic!("no answer within {ANSWER_LIMIT:?}:\n{}", self.complaints())
+            }
+        };
         self.said.borrow_mut().push_str(&line);
         let answer: Value = serde_json::from_str(&line).expect("an answer in JSON");
         assert!(answer["broken"].is_null(), "{}", answer["broken"]);
@@ -99,6 +107,19 @@ impl Session {
         });
         file.map_or_else(|error| error.to_string(), |()| text)
     }
+}
+
+/// Reads lines as they come, on a thread of its own, so that waiting for one has a deadline.
+fn lines(output: ChildStdout) -> Receiver<std::io::Result<String>> {
+    let (send, receive) = channel();
+    std::thread::spawn(move || {
+        for line in BufReader::new(output).lines() {
+            if send.send(line.map(|line| line + "\n")).is_err() {
+                return;
+            }
+        }
+    });
+    receive
 }
 
 impl Drop for Session {

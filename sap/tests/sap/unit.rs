@@ -3,6 +3,7 @@
 
 use crate::package::{self, said};
 use std::process::Command;
+use tokenward_testkit::finish;
 
 /// Test methods in the sources: what must have run.
 fn expected() -> usize {
@@ -26,10 +27,9 @@ fn expected() -> usize {
 
 #[test]
 fn every_abap_unit_test_passes() {
-    let output = Command::new("node")
-        .arg(package::translated().join("index.mjs"))
-        .output()
-        .unwrap_or_else(|error| panic!("Node (Debian package nodejs) runs: {error}"));
+    let mut node = Command::new("node");
+    node.arg(package::translated().join("index.mjs"));
+    let output = finish(&mut node, package::PROGRAM_LIMIT);
     let text = said(&output);
     assert!(output.status.success(), "{text}");
     let run = text

@@ -3,9 +3,11 @@
 use super::doctor::Verdict;
 use super::exec::{AtRenewal, Wish, signal_number};
 use super::exit::End;
+use super::output::print;
 use super::{daemon, doctor, exec, get, init, logs, revoke, status};
 use clap::{Parser, Subcommand};
 use std::ffi::OsString;
+use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -88,7 +90,14 @@ fn variable(text: &str) -> Result<String, String> {
 /// Carries a command line out.
 pub(crate) fn carry_out(arguments: Arguments) -> Result<ExitCode, End> {
     if let Verb::Init { path } = &arguments.verb {
-        init::init(path, &mut std::io::stdin().lock(), &mut std::io::stdout())?;
+        let stdin = std::io::stdin();
+        let asks_a_person = stdin.is_terminal();
+        init::init(
+            path,
+            &mut stdin.lock(),
+            &mut std::io::stdout(),
+            asks_a_person,
+        )?;
         return Ok(ExitCode::SUCCESS);
     }
     let path = config::find(arguments.config.as_deref())?;
@@ -129,45 +138,49 @@ async fn verb(path: &Path, config: Config, arguments: Arguments) -> Result<ExitC
         Verb::Run => daemon::run(config).await?,
         Verb::Status { json } => {
             let status = status::status(config.client(alias)?).await?;
-            if json {
-                println!("{status:#}");
+            print(&if json {
+                format!("{status:#}\n")
             } else {
-                print!("{}", status::lines(&status));
-            }
+                status::lines(&status)
+            })?;
         }
-        Verb::Revoke => println!("{}", revoke::revoke(config.client(alias)?).await?),
+        Verb::Revoke => {
+            let done = revoke::revoke(config.client(alias)?).await?;
+            // It is done, whether anybody reads it or not.
+            let _ = print(&format!("{done}\n"));
+        }
         Verb::Doctor { json } => {
             let chosen: Vec<&Parts> = match alias {
                 Some(_) => vec![config.client(alias)?],
                 None => config.clients.values().collect(),
             };
-            return Ok(examine(path, &chosen, json).await);
+            return examine(path, &chosen, json).await;
         }
         Verb::Init { .. } => {}
     }
     Ok(ExitCode::SUCCESS)
 }
 
-async fn examine(path: &Path, chosen: &[&Parts], json: bool) -> ExitCode {
+async fn examine(path: &Path, chosen: &[&Parts], json: bool) -> Result<ExitCode, End> {
     let mut bad = false;
     for parts in chosen {
         if !json {
-            println!("client {}", parts.alias);
+            print(&format!("client {}\n", parts.alias))?;
         }
         for finding in doctor::look(path, parts).await {
             bad |= finding.verdict == Verdict::Bad;
-            if json {
-                println!("{}", finding.json(&parts.alias));
+            print(&if json {
+                format!("{}\n", finding.json(&parts.alias))
             } else {
-                println!("{}", finding.line());
-            }
+                format!("{}\n", finding.line())
+            })?;
         }
     }
-    if bad {
+    Ok(if bad {
         ExitCode::FAILURE
     } else {
         ExitCode::SUCCESS
-    }
+    })
 }
 
 /// A daemon tells what it does; a command that prints a result says itself what went wrong.

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::Duration;
 use tokenward_client::config::Parts;
-use tokenward_client::destination::{LeaseWish, Leasing};
+use tokenward_client::destination::{Destination, LeaseWish, Leasing};
 use tokenward_client::issuer::Kind;
 
 /// A clock that is off by more than this is worth a word, in seconds.
@@ -66,20 +66,23 @@ pub(crate) async fn look(config: &Path, parts: &Parts) -> Vec<Finding> {
     let generation = server(parts, &mut found).await;
     home(parts, generation, &mut found).await;
     for copy in parts.source.copies() {
-        let Some(shared) = copy.as_home() else {
-            found.push(Finding::new(
-                "copy",
-                Verdict::Good,
-                format!("{} (write-only)", copy.place()),
-            ));
-            continue;
+        let well = if copy.as_home().is_some() {
+            copy.place()
+        } else {
+            format!("{} (write-only)", copy.place())
         };
-        found.push(match shared.read().await {
-            Ok(_) => Finding::new("copy", Verdict::Good, copy.place()),
-            Err(trouble) => Finding::new("copy", Verdict::Bad, trouble.to_string()),
-        });
+        found.push(check("copy", copy.as_ref(), well).await);
     }
     found
+}
+
+/// Whether a place could take a token, and what its use costs.
+async fn check(what: &'static str, place: &dyn Destination, well: String) -> Finding {
+    match place.check().await {
+        Ok(None) => Finding::new(what, Verdict::Good, well),
+        Ok(Some(cost)) => Finding::new(what, Verdict::Odd, format!("{}: {cost}", place.place())),
+        Err(trouble) => Finding::new(what, Verdict::Bad, trouble.to_string()),
+    }
 }
 
 fn file(config: &Path) -> Finding {
@@ -197,12 +200,17 @@ async fn home(parts: &Parts, generation: Option<u32>, found: &mut Vec<Finding>) 
         ttl: Duration::from_secs(5),
         queue: None,
     };
-    found.push(match shared.lease(&wish).await {
+    let lease = match shared.lease(&wish).await {
         Ok(Leasing::Busy) => Finding::new("lease", Verdict::Odd, "somebody renews right now"),
-        Ok(Leasing::Taken(lease)) => match shared.release(lease).await {
-            Ok(()) => Finding::new("lease", Verdict::Good, "can be taken and given back"),
-            Err(trouble) => Finding::new("lease", Verdict::Bad, trouble.to_string()),
-        },
+        Ok(Leasing::Taken(lease)) => {
+            let checked = check("write", place.as_ref(), "a token can be stored".to_owned()).await;
+            found.push(checked);
+            match shared.release(lease).await {
+                Ok(()) => Finding::new("lease", Verdict::Good, "can be taken and given back"),
+                Err(trouble) => Finding::new("lease", Verdict::Bad, trouble.to_string()),
+            }
+        }
         Err(trouble) => Finding::new("lease", Verdict::Bad, trouble.to_string()),
-    });
+    };
+    found.push(lease);
 }

@@ -1,9 +1,11 @@
 //! `exec`: a program with the token in its environment. Without more it becomes that program, so that signals, exit
 //! codes, the terminal and the standard streams are the program's own. When it is to be restarted, or signalled, at
-//! each renewal, it stays beside it and passes everything on.
+//! each renewal, it stays beside it, passes signals on, and goes on renewing until the program has ended: a signal is
+//! never taken for the end, because a program may use any of them for something else (HUP: reload, QUIT: thread dump).
 
 use super::exit::End;
 use super::get::fetch;
+use super::logs;
 use rustix::process::{Pid, Signal, kill_process};
 use signal_hook::consts::signal::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH};
 use signal_hook::iterator::SignalsInfo;
@@ -17,6 +19,7 @@ use std::time::Duration;
 use tokenward_client::config::Parts;
 use tokenward_client::protocol::{Outcome, backoff};
 use tokenward_client::{Entry, timer};
+use tokenward_core::time::BootInstant;
 use tokio::process::{Child, Command as ChildCommand};
 use tokio::sync::mpsc;
 
@@ -47,6 +50,7 @@ pub(crate) async fn exec(parts: &Parts, wish: &Wish) -> Result<ExitCode, End> {
     let entry = fetch(parts).await?;
     match wish.at_renewal {
         AtRenewal::Nothing => {
+            logs::finish();
             let error = command(parts, wish, &entry).exec();
             Err(not_started(wish, &error))
         }
@@ -61,8 +65,8 @@ fn command(parts: &Parts, wish: &Wish, entry: &Entry) -> Command {
     if let Some(file) = &parts.token_file {
         command.env(format!("{}_FILE", wish.variable), file);
     }
-    // The program is to use the token; the secret behind it is not its business.
-    if let Some(secret) = &parts.secret_variable {
+    // The program uses the token. It gets no client secret, of no client of the configuration.
+    for secret in &*parts.secret_variables {
         command.env_remove(secret);
     }
     command
@@ -89,33 +93,52 @@ async fn supervise(parts: &Parts, wish: &Wish, mut entry: Arc<Entry>) -> Result<
     // Before the program starts, so that no signal is missed.
     let mut signals = signals()?;
     let mut child = start(parts, wish, &entry)?;
-    let mut ending = false;
+    let restarts = matches!(wish.at_renewal, AtRenewal::Restart(_));
+    let mut asked = AskedToEnd::default();
     let mut failures = 0;
     loop {
+        // A token that the program does not have yet, because it was asked to end when the token came.
+        let owed = restarts
+            && parts
+                .source
+                .known()
+                .is_some_and(|known| !known.token.is(&entry.token));
         let pause = match (failures, parts.source.renews_in()) {
+            (0, _) if owed => Duration::ZERO,
             (0, Some(left)) => left,
             (0, None) => Duration::MAX / 4,
             (nth, _) => backoff(nth, 0.5, None),
         };
+        // A program that is shutting down is not restarted meanwhile.
+        let pause = pause.max(asked.remaining(parts));
         tokio::select! {
             status = child.wait() => return Ok(finish(&status.map_err(|error| End::failed(error.to_string()))?)),
             Some(signal) = signals.recv() => {
-                ending |= matches!(signal, SIGTERM | SIGINT | SIGQUIT | SIGHUP);
+                asked.note(signal, wish, parts);
                 pass_on(&child, signal);
             }
-            slept = timer::sleep_through_suspend(pause), if !ending => {
+            slept = timer::sleep_through_suspend(pause) => {
                 slept.map_err(|error| End::failed(error.to_string()))?;
-                let renewed = match parts.source.refresh().await {
-                    Outcome::Failed(_) | Outcome::Meanwhile(..) => None,
-                    outcome => outcome.into_token().ok(),
+                // Signals are passed on, and the program's end is noticed, while the renewal runs too.
+                let renewal = renew(parts);
+                tokio::pin!(renewal);
+                let renewed = loop {
+                    tokio::select! {
+                        renewed = &mut renewal => break renewed,
+                        status = child.wait() => return Ok(finish(&status.map_err(|error| End::failed(error.to_string()))?)),
+                        Some(signal) = signals.recv() => {
+                            asked.note(signal, wish, parts);
+                            pass_on(&child, signal);
+                        }
+                    }
                 };
                 let Some(renewed) = renewed else {
                     failures += 1;
                     continue;
                 };
                 failures = 0;
-                let _ = parts.source.settle().await;
-                if renewed.token.is(&entry.token) {
+                // A program that was asked to end meanwhile is given its time; the loop comes back here after it.
+                if renewed.token.is(&entry.token) || restarts && !asked.remaining(parts).is_zero() {
                     continue;
                 }
                 entry = renewed;
@@ -126,7 +149,7 @@ async fn supervise(parts: &Parts, wish: &Wish, mut entry: Arc<Entry>) -> Result<
                         }
                         child = start(parts, wish, &entry)?;
                     }
-                    AtRenewal::Signal(signal) => pass_on(&child, signal),
+                    AtRenewal::Signal(signal) => send(&child, signal),
                     AtRenewal::Nothing => {}
                 }
             }
@@ -134,21 +157,61 @@ async fn supervise(parts: &Parts, wish: &Wish, mut entry: Arc<Entry>) -> Result<
     }
 }
 
-/// Ends the program for a restart. A status is returned when somebody asked us to end meanwhile: then it is final.
+/// A token that will do, in every place; none where there was none to be had.
+async fn renew(parts: &Parts) -> Option<Arc<Entry>> {
+    let renewed = match parts.source.refresh().await {
+        Outcome::Failed(_) | Outcome::Meanwhile(..) => None,
+        outcome => outcome.into_token().ok(),
+    };
+    if renewed.is_some() {
+        let _ = parts.source.settle().await;
+    }
+    renewed
+}
+
+/// Whether somebody asked the program to end a moment ago. It has its grace for that, in which it is not restarted with
+/// a new token; a program that goes on after that has chosen to, and its token is renewed as before.
+#[derive(Debug, Default)]
+struct AskedToEnd {
+    until: Option<BootInstant>,
+}
+
+impl AskedToEnd {
+    fn note(&mut self, signal: Arrived, wish: &Wish, parts: &Parts) {
+        if let (true, AtRenewal::Restart(grace)) = (signal.asks_to_end(), wish.at_renewal) {
+            let now = parts.source.issuer().clock().boot();
+            let grace = u64::try_from(grace.as_nanos()).unwrap_or(u64::MAX);
+            self.until = Some(BootInstant(now.0.saturating_add(grace)));
+        }
+    }
+
+    fn remaining(&self, parts: &Parts) -> Duration {
+        let now = parts.source.issuer().clock().boot();
+        let until = self.until.map_or(0, |until| until.0);
+        Duration::from_nanos(until.saturating_sub(now.0))
+    }
+}
+
+/// Ends the program for a restart. A status is returned when that end is final: somebody asked for it meanwhile, or it
+/// ended by a signal that was passed on.
 async fn stop(
     child: &mut Child,
     grace: Duration,
-    signals: &mut mpsc::UnboundedReceiver<i32>,
+    signals: &mut mpsc::UnboundedReceiver<Arrived>,
 ) -> Option<ExitStatus> {
-    pass_on(child, SIGTERM);
-    let mut ending = false;
+    send(child, SIGTERM);
+    let mut asked = false;
+    let mut passed = Vec::new();
     let limit = timer::sleep_through_suspend(grace);
     tokio::pin!(limit);
     loop {
         tokio::select! {
-            status = child.wait() => return status.ok().filter(|_| ending),
+            status = child.wait() => return status.ok().filter(|status| {
+                asked || status.signal().is_some_and(|signal| passed.contains(&signal))
+            }),
             Some(signal) = signals.recv() => {
-                ending |= matches!(signal, SIGTERM | SIGINT | SIGQUIT | SIGHUP);
+                asked |= signal.asks_to_end();
+                passed.push(signal.number);
                 pass_on(child, signal);
             }
             _ = &mut limit => {
@@ -159,17 +222,38 @@ async fn stop(
     }
 }
 
-/// Signals to this process that the program has not had already.
-fn signals() -> Result<mpsc::UnboundedReceiver<i32>, End> {
+/// A signal that reached this process.
+#[derive(Clone, Copy, Debug)]
+struct Arrived {
+    number: i32,
+    /// A terminal sends Ctrl-C to the whole foreground group: the program has had that one already.
+    is_for_us_alone: bool,
+}
+
+impl Arrived {
+    fn asks_to_end(self) -> bool {
+        matches!(self.number, SIGTERM | SIGINT)
+    }
+}
+
+/// Signals to this process. A hang-up that is ignored from the start (`nohup`) stays ignored, here and, by
+/// inheritance, in the program.
+fn signals() -> Result<mpsc::UnboundedReceiver<Arrived>, End> {
     let failed = |error: std::io::Error| End::failed(format!("signals: {error}"));
-    let mut arriving = SignalsInfo::<WithOrigin>::new(PASSED_ON).map_err(failed)?;
+    let wanted = PASSED_ON
+        .into_iter()
+        .filter(|signal| *signal != SIGHUP || !is_ignored(SIGHUP));
+    let mut arriving = SignalsInfo::<WithOrigin>::new(wanted).map_err(failed)?;
     let (send, receive) = mpsc::unbounded_channel();
     std::thread::Builder::new()
         .name("signals".into())
         .spawn(move || {
             for origin in arriving.forever() {
-                // A terminal sends Ctrl-C to the whole foreground group: the program has it.
-                if origin.cause != Cause::Kernel && send.send(origin.signal).is_err() {
+                let arrived = Arrived {
+                    number: origin.signal,
+                    is_for_us_alone: origin.cause != Cause::Kernel,
+                };
+                if send.send(arrived).is_err() {
                     return;
                 }
             }
@@ -178,7 +262,24 @@ fn signals() -> Result<mpsc::UnboundedReceiver<i32>, End> {
     Ok(receive)
 }
 
-fn pass_on(child: &Child, signal: i32) {
+/// Whether this process was started with a signal ignored.
+fn is_ignored(signal: i32) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status
+        .lines()
+        .find_map(|line| line.strip_prefix("SigIgn:"))
+        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+        .unwrap_or(0);
+    mask >> (signal - 1) & 1 == 1
+}
+
+fn pass_on(child: &Child, signal: Arrived) {
+    if signal.is_for_us_alone {
+        send(child, signal.number);
+    }
+}
+
+fn send(child: &Child, signal: i32) {
     let pid = child
         .id()
         .and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));

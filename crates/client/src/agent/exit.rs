@@ -1,7 +1,6 @@
 //! How the program ends when it could not do what was asked: a sentence for people, a code for programs, by the
 //! conventions of `sysexits.h`.
 
-use std::fmt;
 use std::process::ExitCode;
 use tokenward_client::config::Unusable;
 use tokenward_client::destination::{Kind, Trouble};
@@ -44,14 +43,18 @@ impl End {
         }
     }
 
+    /// Nobody reads what was to be printed: nothing more is said.
+    pub(crate) fn reader_gone() -> Self {
+        Self::failed("")
+    }
+
+    /// What to tell people, if anything.
+    pub(crate) fn what(&self) -> Option<&str> {
+        (!self.what.is_empty()).then_some(&self.what)
+    }
+
     pub(crate) fn code(&self) -> ExitCode {
         ExitCode::from(self.code)
-    }
-}
-
-impl fmt::Display for End {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.what)
     }
 }
 

@@ -1,17 +1,29 @@
 //! `get`: the token, for a script. It reuses what the home holds until near its end.
 
 use super::exit::End;
-use std::io::{Read as _, Write as _};
+use super::output::{complain, print};
+use std::io::Read as _;
 use std::sync::Arc;
 use tokenward_client::config::Parts;
+use tokenward_client::destination::Kind;
 use tokenward_client::{AccessToken, Entry};
 use zeroize::Zeroizing;
 
 /// Longest refused token read, in bytes.
 const MOST_BYTES: u64 = 1024;
 
-/// Fetches a token and waits until every destination has it.
+/// Fetches a token and waits until every destination has it. None is made that a further destination could not take:
+/// whoever calls is there to mend it. (The daemon serves the others meanwhile.)
 pub(crate) async fn fetch(parts: &Parts) -> Result<Arc<Entry>, End> {
+    if parts.source.peek().await?.is_none() {
+        for copy in parts.source.copies() {
+            match copy.check().await {
+                Err(trouble) if trouble.kind == Kind::Misconfigured => return Err(trouble.into()),
+                // It is tried again when there is a token, and told then.
+                Err(_) | Ok(_) => {}
+            }
+        }
+    }
     let entry = parts.source.token().await?;
     settle(parts).await;
     Ok(entry)
@@ -21,7 +33,7 @@ pub(crate) async fn fetch(parts: &Parts) -> Result<Arc<Entry>, End> {
 async fn settle(parts: &Parts) {
     if let Err(stops) = parts.source.settle().await {
         for stop in stops {
-            eprintln!("tokenward-agent: {}: {stop}", parts.alias);
+            complain(&format!("{}: {stop}", parts.alias));
         }
     }
 }
@@ -51,7 +63,5 @@ pub(crate) async fn get(parts: &Parts, json: bool, refused: bool) -> Result<(), 
         Zeroizing::new(entry.token.expose().to_owned())
     };
     text.push('\n');
-    std::io::stdout()
-        .write_all(text.as_bytes())
-        .map_err(|error| End::failed(format!("standard output: {error}")))
+    print(&text)
 }

@@ -1,6 +1,7 @@
 //! Health and metrics of the daemon, on an address of this machine only: generations and times, never a token.
 
 use super::exit::End;
+use super::logs;
 use axum::Router;
 use axum::extract::State as Shared;
 use axum::http::{StatusCode, header};
@@ -103,7 +104,10 @@ async fn health(Shared(states): Shared<Arc<Vec<Arc<State>>>>) -> Response {
 
 type Labels = Vec<(String, String)>;
 
-async fn metrics(Shared(states): Shared<Arc<Vec<Arc<State>>>>) -> Response {
+async fn metrics(
+    Shared(states): Shared<Arc<Vec<Arc<State>>>>,
+    headers: axum::http::HeaderMap,
+) -> Response {
     let mut registry = Registry::with_prefix("tokenward_agent");
     let living = Family::<Labels, Gauge>::default();
     let generation = Family::<Labels, Gauge>::default();
@@ -171,9 +175,71 @@ async fn metrics(Shared(states): Shared<Arc<Vec<Arc<State>>>>) -> Response {
             family.get_or_create(&labels).inc_by(value);
         }
     }
+    let dropped = Counter::<u64>::default();
+    dropped.inc_by(logs::dropped());
+    registry.register(
+        "log_lines_dropped",
+        "Log lines dropped because nobody read standard error in time",
+        dropped,
+    );
     let mut text = String::new();
     // Writing into a String cannot fail.
     let _ = encode(&mut text, &registry);
-    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    ([(header::CONTENT_TYPE, kind)], text).into_response()
+    let accepted = headers.get_all(header::ACCEPT).iter();
+    let openmetrics = accepted
+        .filter_map(|value| value.to_str().ok())
+        .any(|value| value.contains("application/openmetrics-text"));
+    let kind = if openmetrics {
+        "application/openmetrics-text; version=1.0.0; charset=utf-8"
+    } else {
+        text = prometheus_text(&text);
+        "text/plain; version=0.0.4; charset=utf-8"
+    };
+    let headers = [
+        (header::CONTENT_TYPE, kind),
+        (header::CACHE_CONTROL, "no-store"),
+    ];
+    (headers, text).into_response()
+}
+
+/// OpenMetrics as Prometheus's text format 0.0.4, for scrapers that know no other: counters are described under their
+/// samples' names, and the end is not marked.
+fn prometheus_text(openmetrics: &str) -> String {
+    let counters: Vec<&str> = openmetrics
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE ")?.strip_suffix(" counter"))
+        .collect();
+    let mut text = String::with_capacity(openmetrics.len());
+    for line in openmetrics.lines() {
+        let mut words = line.splitn(4, ' ');
+        let (Some("#"), Some(what)) = (words.next(), words.next()) else {
+            text.push_str(line);
+            text.push('\n');
+            continue;
+        };
+        let (name, rest) = (words.next().unwrap_or(""), words.next().unwrap_or(""));
+        if matches!(what, "HELP" | "TYPE") {
+            let total = if counters.contains(&name) {
+                "_total"
+            } else {
+                ""
+            };
+            text.push_str(&format!("# {what} {name}{total} {rest}\n"));
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_format_describes_counters_by_their_samples_names() {
+        let openmetrics = "# HELP a_made Tokens made.\n# TYPE a_made counter\na_made_total{client=\"x\"} 3\n\
+            # HELP a_left Left.\n# TYPE a_left gauge\n# UNIT a_left seconds\na_left 1.5\n# EOF\n";
+        let text = "# HELP a_made_total Tokens made.\n# TYPE a_made_total counter\na_made_total{client=\"x\"} 3\n\
+            # HELP a_left Left.\n# TYPE a_left gauge\na_left 1.5\n";
+        assert_eq!(prometheus_text(openmetrics), text);
+    }
 }

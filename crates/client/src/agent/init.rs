@@ -18,11 +18,13 @@ struct Answers {
     where_to: String,
 }
 
-/// Asks, and writes the file, which must not exist.
+/// Asks, and writes the file, which must not exist. Every question needs an answer, if only an empty line: a script
+/// that answers none of them has not chosen the defaults. Where no person reads the questions, each is a line.
 pub(crate) fn init(
     path: &Path,
     input: &mut impl BufRead,
     output: &mut impl Write,
+    asks_a_person: bool,
 ) -> Result<(), End> {
     if path.exists() {
         return Err(End::failed(format!(
@@ -30,7 +32,12 @@ pub(crate) fn init(
             path.display()
         )));
     }
-    let mut ask = |question: &str, usual: &str| ask(input, output, question, usual);
+    let after = if asks_a_person { " " } else { "\n" };
+    let mut ask = |question: &str, usual: &str| {
+        let _ = write!(output, "{question} [{usual}]:{after}");
+        let _ = output.flush();
+        answer(input, question, usual)
+    };
     let answers = Answers {
         alias: ask("A short name for the API client", "erp")?,
         server: ask(
@@ -70,18 +77,17 @@ pub(crate) fn init(
     Ok(())
 }
 
-fn ask(
-    input: &mut impl BufRead,
-    output: &mut impl Write,
-    question: &str,
-    usual: &str,
-) -> Result<String, End> {
-    let _ = write!(output, "{question} [{usual}]: ");
-    let _ = output.flush();
+fn answer(input: &mut impl BufRead, question: &str, usual: &str) -> Result<String, End> {
     let mut line = String::new();
-    std::io::Read::take(&mut *input, MOST_ANSWER_BYTES)
+    let read = std::io::Read::take(&mut *input, MOST_ANSWER_BYTES)
         .read_line(&mut line)
-        .map_err(|error| End::failed(error.to_string()))?;
+        .map_err(|error| End::failed(format!("standard input: {error}")))?;
+    if read == 0 {
+        return Err(End::failed(format!(
+            "standard input ended before an answer to \"{question}\". Nothing was written. Answer each question on a \
+             line of its own; an empty line takes the default"
+        )));
+    }
     let line = line.trim();
     Ok(if line.is_empty() { usual } else { line }.to_owned())
 }

@@ -9,6 +9,7 @@ mod get;
 mod health;
 mod init;
 mod logs;
+mod output;
 mod revoke;
 mod status;
 
@@ -18,10 +19,14 @@ use std::process::ExitCode;
 /// Runs the command line of this process.
 pub(crate) fn run() -> ExitCode {
     let arguments = cli::Arguments::parse();
-    match cli::carry_out(arguments) {
+    let ended = cli::carry_out(arguments);
+    logs::finish();
+    match ended {
         Ok(code) => code,
         Err(end) => {
-            eprintln!("tokenward-agent: {end}");
+            if let Some(what) = end.what() {
+                output::complain(what);
+            }
             end.code()
         }
     }

@@ -26,12 +26,11 @@ pub fn find(named: Option<&Path>) -> Result<PathBuf, Unusable> {
     if let Some(path) = named {
         return Ok(path.to_owned());
     }
-    if let Some(path) = environment::raw("TOKENWARD_AGENT_CONFIG") {
-        return Ok(path.into());
+    if let Some(path) = environment::path("TOKENWARD_AGENT_CONFIG") {
+        return Ok(path);
     }
-    let personal = environment::raw("XDG_CONFIG_HOME")
-        .map(PathBuf::from)
-        .or_else(|| Some(PathBuf::from(environment::raw("HOME")?).join(".config")));
+    let personal = environment::path("XDG_CONFIG_HOME")
+        .or_else(|| Some(environment::path("HOME")?.join(".config")));
     let places = personal
         .into_iter()
         .chain([PathBuf::from("/etc")])

@@ -52,8 +52,9 @@ pub struct Parts {
     pub source: TokenSource,
     /// The file with the bare token, where a destination keeps one.
     pub token_file: Option<PathBuf>,
-    /// The environment variable of the client secret, where it comes from one: not for others to inherit.
-    pub secret_variable: Option<String>,
+    /// The environment variables that hold a client secret, of any client of the configuration: no child process of
+    /// the agent inherits them.
+    pub secret_variables: Arc<[String]>,
 }
 
 impl Config {
@@ -94,9 +95,20 @@ pub(super) fn resolve(written: Written, folder: &Path) -> Result<Config, String>
         return Err("no client is configured; add a table [client.ALIAS]".to_owned());
     }
     let mut clients = BTreeMap::new();
+    let secrets = written.client.values().map(|client| &client.secret);
+    let withheld: Arc<[String]> = secrets
+        .filter_map(|secret| match secret {
+            Secret::Environment(name) => Some(name.clone()),
+            _ => None,
+        })
+        .collect();
+    let around = Around {
+        folder,
+        withheld: &withheld,
+    };
     for (alias, client) in written.client {
         let parts =
-            parts(&alias, &client, folder).map_err(|what| format!("client.{alias}: {what}"))?;
+            parts(&alias, &client, &around).map_err(|what| format!("client.{alias}: {what}"))?;
         clients.insert(alias, parts);
     }
     Ok(Config {
@@ -119,7 +131,17 @@ fn loopback(text: &str) -> Result<SocketAddr, String> {
     }
 }
 
-fn parts(alias: &str, client: &Client, folder: &Path) -> Result<Parts, String> {
+/// What the parts of all clients have in common.
+#[derive(Clone, Copy)]
+struct Around<'a> {
+    /// Relative paths begin here.
+    folder: &'a Path,
+    /// The environment variables that no child process gets.
+    withheld: &'a Arc<[String]>,
+}
+
+fn parts(alias: &str, client: &Client, around: &Around<'_>) -> Result<Parts, String> {
+    let folder = around.folder;
     let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_".contains(letter);
     if alias.is_empty() || alias.len() > 64 || !alias.chars().all(plain) {
         return Err("an alias has letters, digits, - and _".to_owned());
@@ -141,7 +163,7 @@ fn parts(alias: &str, client: &Client, folder: &Path) -> Result<Parts, String> {
     .map_err(|error| format!("server: {error}"))?;
     let mut places = Vec::new();
     for (nth, place) in client.destination.iter().enumerate() {
-        let made = destination(place, folder, policy.answer_limit)
+        let made = destination(place, around, policy.answer_limit)
             .map_err(|what| format!("destination {}: {what}", nth + 1))?;
         places.push(made);
     }
@@ -171,10 +193,7 @@ fn parts(alias: &str, client: &Client, folder: &Path) -> Result<Parts, String> {
             } => Some(folder.join(place).join(name)),
             _ => None,
         }),
-        secret_variable: match &client.secret {
-            Secret::Environment(name) => Some(name.clone()),
-            _ => None,
-        },
+        secret_variables: around.withheld.clone(),
     })
 }
 
@@ -225,9 +244,10 @@ fn secret(
 
 fn destination(
     written: &Place,
-    folder: &Path,
+    around: &Around<'_>,
     answer_limit: Duration,
 ) -> Result<Arc<dyn Destination>, String> {
+    let folder = around.folder;
     Ok(match written {
         Place::File { path } => Arc::new(FileHome::new(folder.join(path))),
         Place::Dotenv { path, variable } => {
@@ -261,7 +281,8 @@ fn destination(
             if name.is_empty() || name.starts_with('.') || !name.chars().all(plain) {
                 return Err("name: a credential's name has letters, digits, - _ and .".to_owned());
             }
-            Arc::new(CredentialsFolder::new(&folder.join(place), name, *encrypt))
+            let home = CredentialsFolder::new(&folder.join(place), name, *encrypt);
+            Arc::new(home.withholding(around.withheld.clone()))
         }
         Place::Vault(at) => Arc::new(VaultHome::new(
             Arc::new(vault(at, folder, answer_limit)?),
@@ -309,7 +330,8 @@ fn destination(
             if command.is_empty() {
                 return Err("command: name a program".to_owned());
             }
-            Arc::new(PluginHome::new(command.clone(), answer_limit))
+            let home = PluginHome::new(command.clone(), answer_limit);
+            Arc::new(home.withholding(around.withheld.clone()))
         }
     })
 }
@@ -381,8 +403,7 @@ fn lock_file(alias: &str, client: &Client, folder: &Path) -> Option<PathBuf> {
 fn runtime_folder() -> Option<PathBuf> {
     ["RUNTIME_DIRECTORY", "XDG_RUNTIME_DIR"]
         .into_iter()
-        .filter_map(environment::raw)
-        .map(PathBuf::from)
+        .filter_map(environment::path)
         .find(|path| path.is_absolute() && path.is_dir())
 }
 

@@ -2,10 +2,11 @@
 //! names in `LoadCredential=` (or, encrypted for this machine by `systemd-creds`, in `LoadCredentialEncrypted=`), and
 //! beside it a file with what other holders must know, without the token.
 //!
-//! The two files cannot be replaced in one step. The second holds the first one's digest, so a reader between two
-//! steps sees that they do not belong together, and takes the place for empty.
+//! The two files cannot be replaced in one step. The second holds the first one's digest and is written first, so a
+//! reader between two steps sees that they do not belong together, and takes the place for empty. A first file without
+//! a second is therefore somebody else's, and is left as it is.
 
-use super::file::version_of;
+use super::file::{WRITTEN_IN_PLACE, version_of};
 use super::{Home, Lease, LeaseWish, Leasing, Place, ProcessLock, Trouble, atomic_file, file_lock};
 use crate::credential::AccessToken;
 use crate::protocol::{Entry, Notes, Stored, Version};
@@ -28,6 +29,7 @@ pub struct CredentialsFolder {
     notes: PathBuf,
     name: String,
     encrypt: bool,
+    withheld: Arc<[String]>,
 }
 
 /// The second file.
@@ -48,7 +50,16 @@ impl CredentialsFolder {
             notes: folder.join(format!("{name}.state")),
             name: name.to_owned(),
             encrypt,
+            withheld: Arc::default(),
         }
+    }
+
+    /// The same credential; `systemd-creds` is started without these environment variables, such as those that hold
+    /// client secrets.
+    #[must_use]
+    pub fn withholding(mut self, variables: Arc<[String]>) -> Self {
+        self.withheld = variables;
+        self
     }
 
     fn lock(&self) -> ProcessLock {
@@ -60,7 +71,11 @@ impl CredentialsFolder {
     async fn creds(&self, verb: &str, input: &[u8]) -> Result<Zeroizing<Vec<u8>>, Trouble> {
         let place = self.place();
         let failed = |what: String| Trouble::misconfigured(&place, what);
-        let mut child = Command::new("systemd-creds")
+        let mut command = Command::new("systemd-creds");
+        for variable in &*self.withheld {
+            command.env_remove(variable);
+        }
+        let mut child = command
             .arg(format!("--name={}", self.name))
             .args([verb, "-", "-"])
             .stdin(Stdio::piped())
@@ -92,8 +107,48 @@ impl CredentialsFolder {
     }
 
     fn bytes(&self, path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, Trouble> {
-        atomic_file::read(path, MOST_FILE_BYTES)
+        let target = atomic_file::find(path).map_err(|fault| self.fault(fault, "reading"))?;
+        atomic_file::read(&target.path, MOST_FILE_BYTES)
             .map_err(|error| Trouble::io(&self.place(), "reading", &error))
+    }
+
+    fn fault(&self, fault: atomic_file::Fault, doing: &str) -> Trouble {
+        fault.trouble(&self.place(), doing)
+    }
+
+    /// Refuses files that this program did not write.
+    fn check_ours(&self, token: Option<&[u8]>, beside: Option<&[u8]>) -> Result<(), Trouble> {
+        let empty = |bytes: Option<&[u8]>| bytes.is_none_or(|bytes| bytes.trim_ascii().is_empty());
+        let known = beside.is_some_and(|bytes| serde_json::from_slice::<Beside>(bytes).is_ok());
+        if known || empty(beside) && empty(token) {
+            return Ok(());
+        }
+        let what = format!(
+            "it, or {} beside it, holds something that this program did not write, and is left as it is: choose another \
+             name, or remove both files",
+            self.notes.display()
+        );
+        Err(Trouble::misconfigured(&self.place(), what))
+    }
+
+    /// Both files as they are.
+    fn both(&self) -> Result<[Option<Zeroizing<Vec<u8>>>; 2], Trouble> {
+        let both = [self.bytes(&self.token)?, self.bytes(&self.notes)?];
+        let [token, beside] = both.each_ref().map(|one| one.as_deref().map(Vec::as_slice));
+        self.check_ours(token, beside)?;
+        Ok(both)
+    }
+
+    /// Tries everything that storing a token will do.
+    async fn prepare(&self) -> Result<file_lock::Held, Trouble> {
+        let held = file_lock::write_lock(&self.lock(), &self.place()).await?;
+        self.both()?;
+        let prepared =
+            atomic_file::prepare(&self.token).and_then(|()| atomic_file::prepare(&self.notes));
+        match prepared {
+            Ok(()) => Ok(held),
+            Err(fault) => Err(self.fault(fault, "taking room for a token")),
+        }
     }
 
     /// Both files, if they belong together.
@@ -129,8 +184,7 @@ impl Place for CredentialsFolder {
 #[async_trait]
 impl Home for CredentialsFolder {
     async fn read(&self) -> Result<Stored, Trouble> {
-        let token = self.bytes(&self.token)?;
-        let beside = self.bytes(&self.notes)?;
+        let [token, beside] = self.both()?;
         let version = version_of(token.as_deref().map(Vec::as_slice));
         let entry = match &token {
             Some(token) => {
@@ -147,14 +201,14 @@ impl Home for CredentialsFolder {
 
     async fn write(&self, entry: Option<&Entry>, over: &Version) -> Result<bool, Trouble> {
         let held = file_lock::write_lock(&self.lock(), &self.place()).await?;
-        let found = self.bytes(&self.token)?;
+        let [found, _] = self.both()?;
         if version_of(found.as_deref().map(Vec::as_slice)) != *over {
             return Ok(false);
         }
-        let failed = |error: std::io::Error| Trouble::io(&self.place(), "writing", &error);
+        let failed = |fault: atomic_file::Fault| self.fault(fault, "writing");
         let Some(entry) = entry else {
-            atomic_file::remove(&self.notes).map_err(failed)?;
             atomic_file::remove(&self.token).map_err(failed)?;
+            atomic_file::remove(&self.notes).map_err(failed)?;
             return Ok(true);
         };
         let plain = entry.token.expose().as_bytes();
@@ -169,33 +223,35 @@ impl Home for CredentialsFolder {
             notes: entry.notes(),
         };
         let beside = serde_json::to_vec(&beside).unwrap_or_default();
-        // systemd reads it as root, and so does nobody else.
-        atomic_file::replace(&self.token, &content, 0o600).map_err(failed)?;
-        atomic_file::replace(&self.notes, &beside, 0o600).map_err(failed)?;
+        // A new file is its owner's alone; systemd reads it as root.
+        atomic_file::replace(&self.notes, &beside).map_err(failed)?;
+        atomic_file::replace(&self.token, &content).map_err(failed)?;
         drop(held);
         Ok(true)
     }
 
     async fn lease(&self, _: &LeaseWish) -> Result<Leasing, Trouble> {
-        let place = self.place();
-        let lease = match file_lock::try_lease(&self.notes, &place)? {
+        let lease = match file_lock::try_lease(&self.notes, &self.place())? {
             Leasing::Taken(lease) => lease,
             Leasing::Busy => return Ok(Leasing::Busy),
         };
-        let held = file_lock::write_lock(&self.lock(), &place).await?;
-        let prepared =
-            atomic_file::prepare(&self.token).and_then(|()| atomic_file::prepare(&self.notes));
-        drop(held);
-        match prepared {
-            Ok(()) => Ok(Leasing::Taken(lease)),
-            Err(error) => {
+        match self.prepare().await {
+            Ok(_) => Ok(Leasing::Taken(lease)),
+            Err(trouble) => {
                 self.release(lease).await?;
-                Err(Trouble::io(&place, "taking room for a token", &error))
+                Err(trouble)
             }
         }
     }
 
     async fn release(&self, lease: Lease) -> Result<(), Trouble> {
         file_lock::release(lease, &self.place())
+    }
+
+    async fn check_home(&self) -> Result<Option<&'static str>, Trouble> {
+        let _held = self.prepare().await?;
+        atomic_file::unprepare(&self.token);
+        atomic_file::unprepare(&self.notes);
+        Ok(atomic_file::is_written_in_place(&self.token).then_some(WRITTEN_IN_PLACE))
     }
 }

@@ -1,5 +1,8 @@
-//! A file as home: the entry's JSON, readable by its owner only, replaced whole, locked by the file beside it
-//! whose name ends in `.lock`. For workers of one machine; not for network file systems, whose locks promise less.
+//! A file as home: the entry's JSON, replaced whole, locked by the file beside it whose name ends in `.lock`. A new file
+//! is readable by its owner only. For workers of one machine; not for network file systems, whose locks promise less.
+//!
+//! What else a file holds is never lost: content that cannot be kept as it is, byte for byte, is refused when it is
+//! read, which is before a token is generated for it.
 
 use super::{Home, Lease, LeaseWish, Leasing, Place, ProcessLock, Trouble, atomic_file, file_lock};
 use crate::protocol::{Entry, Stored, Version};
@@ -12,16 +15,26 @@ use zeroize::Zeroizing;
 /// Largest file read, in bytes; an `.env` shared with an application may hold much besides the token.
 pub(crate) const MOST_FILE_BYTES: usize = 256 * 1024;
 
+/// What a file costs that is mounted by itself.
+pub(crate) const WRITTEN_IN_PLACE: &str = "it is mounted by itself and so is written in place: a reader may see half of \
+    it, and a crash in the middle of a write damages it. Mount its folder instead";
+
 /// How a file's content stands for an entry.
 pub trait Form: Send + Sync + std::fmt::Debug + 'static {
     /// The word for this kind of file.
     const WORD: &'static str;
 
     /// The entry in the content, if there is one that can be read.
-    fn read(&self, content: &str) -> Option<Entry>;
+    ///
+    /// # Errors
+    /// When a write would lose content that is somebody else's; the sentence says what to do.
+    fn read(&self, content: &[u8]) -> Result<Option<Entry>, String>;
 
     /// The content with this entry in place of what it held, or with none.
-    fn write(&self, content: &str, entry: Option<&Entry>) -> Zeroizing<String>;
+    ///
+    /// # Errors
+    /// As [`Form::read`].
+    fn write(&self, content: &[u8], entry: Option<&Entry>) -> Result<Zeroizing<Vec<u8>>, String>;
 }
 
 /// The entry's JSON and nothing else.
@@ -31,16 +44,27 @@ pub struct Json;
 impl Form for Json {
     const WORD: &'static str = "file";
 
-    fn read(&self, content: &str) -> Option<Entry> {
-        Entry::from_json(content).ok()
+    fn read(&self, content: &[u8]) -> Result<Option<Entry>, String> {
+        let text = std::str::from_utf8(content).unwrap_or_default();
+        let entry = Entry::from_json(text).ok();
+        // One of ours, or one cut short: it has the first name that an entry is written with.
+        let ours = text.starts_with('{') && text.contains("\"access_token\"");
+        if entry.is_some() || ours || content.trim_ascii().is_empty() {
+            Ok(entry)
+        } else {
+            Err("it holds something that this program did not write, and is left as it is: name another file, or \
+                 remove this one"
+                .to_owned())
+        }
     }
 
-    fn write(&self, _: &str, entry: Option<&Entry>) -> Zeroizing<String> {
-        entry.map_or_else(Zeroizing::default, |entry| {
-            let mut json = entry.to_json();
-            json.push('\n');
+    fn write(&self, content: &[u8], entry: Option<&Entry>) -> Result<Zeroizing<Vec<u8>>, String> {
+        self.read(content)?;
+        Ok(entry.map_or_else(Zeroizing::default, |entry| {
+            let mut json = Zeroizing::new(entry.to_json().as_bytes().to_vec());
+            json.push(b'\n');
             json
-        })
+        }))
     }
 }
 
@@ -71,20 +95,44 @@ impl<F: Form> FileHome<F> {
         &self.path
     }
 
+    /// The file itself, where the path is a link: its locks lie beside it, whatever links lead there.
+    fn real_path(&self) -> Result<PathBuf, Trouble> {
+        let target = atomic_file::find(&self.path);
+        Ok(target.map_err(|fault| self.fault(fault, "reading"))?.path)
+    }
+
+    fn fault(&self, fault: atomic_file::Fault, doing: &str) -> Trouble {
+        fault.trouble(&self.place(), doing)
+    }
+
+    fn unfit(&self, what: String) -> Trouble {
+        Trouble::misconfigured(&self.place(), what)
+    }
+
     /// Makes comparing and swapping one step, also for writers without the lease (another worker may keep this
     /// file as its second place); another file than the lease's, for a lease holder writes too.
     async fn write_lock(&self) -> Result<file_lock::Held, Trouble> {
-        let name = self.path.file_name().unwrap_or_default().to_string_lossy();
-        let lock = ProcessLock::new(self.path.with_file_name(format!(".{name}.writing")));
+        let path = self.real_path()?;
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let lock = ProcessLock::new(path.with_file_name(format!(".{name}.writing")));
         file_lock::write_lock(&lock, &self.place()).await
     }
 
-    fn content(&self) -> Result<Option<Zeroizing<String>>, Trouble> {
-        let content = atomic_file::read(&self.path, MOST_FILE_BYTES)
-            .map_err(|error| Trouble::io(&self.place(), "reading", &error))?;
-        Ok(content.map(|mut bytes| {
-            Zeroizing::new(String::from_utf8(std::mem::take(&mut *bytes)).unwrap_or_default())
-        }))
+    fn content(&self) -> Result<Option<Zeroizing<Vec<u8>>>, Trouble> {
+        atomic_file::read(&self.real_path()?, MOST_FILE_BYTES)
+            .map_err(|error| Trouble::io(&self.place(), "reading", &error))
+    }
+
+    /// Tries everything that storing a token will do.
+    async fn prepare(&self) -> Result<file_lock::Held, Trouble> {
+        let held = self.write_lock().await?;
+        let content = self.content()?.unwrap_or_default();
+        self.form
+            .write(&content, None)
+            .map_err(|what| self.unfit(what))?;
+        atomic_file::prepare(&self.path)
+            .map_err(|fault| self.fault(fault, "taking room for a token"))?;
+        Ok(held)
     }
 }
 
@@ -106,49 +154,62 @@ impl<F: Form> Place for FileHome<F> {
 impl<F: Form> Home for FileHome<F> {
     async fn read(&self) -> Result<Stored, Trouble> {
         let content = self.content()?;
-        let content = content.as_ref().map(|content| content.as_str());
-        Ok(Stored {
-            entry: content
-                .and_then(|content| self.form.read(content))
+        let content = content.as_ref().map(|content| content.as_slice());
+        let entry = match content {
+            Some(content) => self
+                .form
+                .read(content)
+                .map_err(|what| self.unfit(what))?
                 .map(Arc::new),
-            version: version_of(content.map(str::as_bytes)),
+            None => None,
+        };
+        Ok(Stored {
+            entry,
+            version: version_of(content),
         })
     }
 
     async fn write(&self, entry: Option<&Entry>, over: &Version) -> Result<bool, Trouble> {
         let _held = self.write_lock().await?;
         let content = self.content()?;
-        let content = content.as_ref().map(|content| content.as_str());
-        if version_of(content.map(str::as_bytes)) != *over {
+        let content = content.as_ref().map(|content| content.as_slice());
+        if version_of(content) != *over {
             return Ok(false);
         }
-        let next = self.form.write(content.unwrap_or_default(), entry);
+        let next = self
+            .form
+            .write(content.unwrap_or_default(), entry)
+            .map_err(|what| self.unfit(what))?;
         let done = if next.is_empty() {
             atomic_file::remove(&self.path)
         } else {
-            atomic_file::replace(&self.path, next.as_bytes(), 0o600)
+            atomic_file::replace(&self.path, &next)
         };
-        done.map_err(|error| Trouble::io(&self.place(), "writing", &error))?;
+        done.map_err(|fault| self.fault(fault, "writing"))?;
         Ok(true)
     }
 
     async fn lease(&self, _: &LeaseWish) -> Result<Leasing, Trouble> {
-        let place = self.place();
-        let lease = match file_lock::try_lease(&self.path, &place)? {
+        let lease = match file_lock::try_lease(&self.real_path()?, &self.place())? {
             Leasing::Taken(lease) => lease,
             Leasing::Busy => return Ok(Leasing::Busy),
         };
-        let _held = self.write_lock().await?;
-        match atomic_file::prepare(&self.path) {
-            Ok(()) => Ok(Leasing::Taken(lease)),
-            Err(error) => {
+        match self.prepare().await {
+            Ok(_) => Ok(Leasing::Taken(lease)),
+            Err(trouble) => {
                 self.release(lease).await?;
-                Err(Trouble::io(&place, "taking room for a token", &error))
+                Err(trouble)
             }
         }
     }
 
     async fn release(&self, lease: Lease) -> Result<(), Trouble> {
         file_lock::release(lease, &self.place())
+    }
+
+    async fn check_home(&self) -> Result<Option<&'static str>, Trouble> {
+        let _held = self.prepare().await?;
+        atomic_file::unprepare(&self.path);
+        Ok(atomic_file::is_written_in_place(&self.path).then_some(WRITTEN_IN_PLACE))
     }
 }

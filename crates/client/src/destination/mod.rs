@@ -31,6 +31,7 @@ mod file_lock;
 #[cfg(feature = "keyring")]
 pub mod keyring;
 mod lease_note;
+pub(crate) mod mounts;
 pub mod plugin;
 mod trouble;
 pub mod vault;
@@ -65,6 +66,12 @@ pub trait Destination: Place {
     /// Makes the place hold no token.
     async fn forget(&self) -> Result<(), Trouble>;
 
+    /// Tries whether the place could take a token, and changes nothing there. Answers with what its use costs, where
+    /// that is worth a word.
+    async fn check(&self) -> Result<Option<&'static str>, Trouble> {
+        Ok(None)
+    }
+
     /// Itself, when it can be a home.
     fn as_home(&self) -> Option<&dyn Home> {
         None
@@ -86,6 +93,11 @@ pub trait Home: Destination {
 
     /// Gives the lease back. A lease that is dropped instead counts as abandoned.
     async fn release(&self, lease: Lease) -> Result<(), Trouble>;
+
+    /// As [`Destination::check`], of which it is the home's part.
+    async fn check_home(&self) -> Result<Option<&'static str>, Trouble> {
+        self.read().await.map(|_| None)
+    }
 }
 
 /// Told to hold a token, a home reads, compares and swaps, so that it keeps the newer of two.
@@ -97,6 +109,10 @@ impl<H: Home> Destination for H {
 
     async fn forget(&self) -> Result<(), Trouble> {
         forget_from(self).await
+    }
+
+    async fn check(&self) -> Result<Option<&'static str>, Trouble> {
+        self.check_home().await
     }
 
     fn as_home(&self) -> Option<&dyn Home> {

@@ -23,6 +23,7 @@ const MOST_LINE_BYTES: u64 = 64 * 1024;
 pub struct PluginHome {
     command: Vec<String>,
     answer_limit: Duration,
+    withheld: Arc<[String]>,
     running: Mutex<Option<Running>>,
 }
 
@@ -60,8 +61,16 @@ impl PluginHome {
         Self {
             command,
             answer_limit,
+            withheld: Arc::default(),
             running: Mutex::new(None),
         }
+    }
+
+    /// The same program, started without these environment variables, such as those that hold client secrets.
+    #[must_use]
+    pub fn withholding(mut self, variables: Arc<[String]>) -> Self {
+        self.withheld = variables;
+        self
     }
 
     fn start(&self) -> Result<Running, Trouble> {
@@ -69,7 +78,11 @@ impl PluginHome {
         let [program, arguments @ ..] = self.command.as_slice() else {
             return Err(Trouble::misconfigured(&place, "no program is named"));
         };
-        let mut child = Command::new(program)
+        let mut command = Command::new(program);
+        for variable in &*self.withheld {
+            command.env_remove(variable);
+        }
+        let mut child = command
             .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -4,7 +4,9 @@
 
 use super::Shared;
 use crate::destination::{Held, Home, Lease, LeaseWish, Leasing, Trouble};
-use crate::protocol::{Action, Entry, Event, Judgement, Leased, Moment, Outcome, Renewal, Stop};
+use crate::protocol::{
+    Action, Entry, Event, Judgement, Leased, Moment, Outcome, Renewal, Stop, Stored,
+};
 use arc_swap::ArcSwapOption;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -43,8 +45,7 @@ async fn run(
     _gate: OwnedMutexGuard<()>,
 ) -> Outcome {
     let Some(home) = shared.home.as_home() else {
-        let what = "it cannot be shared";
-        return Outcome::Failed(Trouble::misconfigured(&shared.home.place(), what).into());
+        return Outcome::Failed(not_shared(&shared).into());
     };
     store_leftover(&shared, home).await;
     let clock = shared.issuer.clock();
@@ -101,6 +102,18 @@ impl Locks {
         }
         self.process = None;
     }
+}
+
+/// What the home holds.
+pub(super) async fn read(shared: &Shared) -> Result<Stored, Stop> {
+    match shared.home.as_home() {
+        Some(home) => Ok(home.read().await?),
+        None => Err(not_shared(shared).into()),
+    }
+}
+
+fn not_shared(shared: &Shared) -> Trouble {
+    Trouble::misconfigured(&shared.home.place(), "it cannot be shared")
 }
 
 async fn act(shared: &Shared, home: &dyn Home, locks: &mut Locks, action: Action) -> Event {

@@ -3,7 +3,7 @@
 
 use crate::services::{AGENT_POLICY, Bao, Moto, bare_folder};
 use crate::wait::wait_until;
-use crate::world::write_config;
+use crate::world::{private_file, write_config};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -186,7 +186,7 @@ async fn a_file() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_env_file() {
     let folder = bare_folder();
-    std::fs::write(folder.path().join(".env"), "KEEP=me\n").unwrap();
+    private_file(&folder.path().join(".env"), "KEEP=me\n");
     conforms(
         folder.path(),
         "kind = \"dotenv\"\npath = \".env\"\n",

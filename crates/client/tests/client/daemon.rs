@@ -4,7 +4,7 @@ use crate::clear_stand_in::ClearStandIn;
 use crate::helper::Helper;
 use crate::services::{free_port, http};
 use crate::wait::wait_until;
-use crate::world::{World, agent, failed, out, private_file, write_config};
+use crate::world::{Finish as _, World, agent, failed, out, private_file, write_config};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -194,14 +194,13 @@ fn a_full_disk_costs_no_token() {
         "$AGENT" --config agent.toml get > second || exit 12
         /bin/ls -A disk > left
     "#;
-    let status = Command::new("unshare")
+    let output = Command::new("unshare")
         .args(["-rm", "/bin/sh", "-c", script])
         .env("AGENT", env!("CARGO_BIN_EXE_tokenward-agent"))
         .current_dir(world.folder.path())
         .stdin(Stdio::null())
-        .status()
-        .unwrap();
-    assert!(status.success(), "{status}");
+        .finish();
+    out(&output);
     let said = std::fs::read_to_string(world.path("said")).unwrap();
     assert!(said.contains("make room on the disk"), "{said}");
     // Met while nothing was lost: the try on the full disk made no token.
@@ -218,12 +217,9 @@ fn a_fast_clock_renews_nothing() {
     let server = ClearStandIn::behind("s3cret", Duration::from_secs(3_600), behind);
     let lines = "server_kind = \"clear\"\n[[client.erp.destination]]\nkind = \"file\"\npath = \"token.json\"\n";
     write_config(&folder.path().join("agent.toml"), &server.base, lines);
-    let first = out(&agent(folder.path(), &["get"]).output().unwrap());
+    let first = out(&agent(folder.path(), &["get"]).finish());
     for _ in 0..3 {
-        assert_eq!(
-            out(&agent(folder.path(), &["get"]).output().unwrap()),
-            first
-        );
+        assert_eq!(out(&agent(folder.path(), &["get"]).finish()), first);
     }
     assert_eq!(server.made(), 1);
 }
@@ -234,14 +230,13 @@ fn another_holder_is_named_and_not_fought() {
     let server = ClearStandIn::start("s3cret", Duration::from_secs(3_600));
     let lines = "server_kind = \"clear\"\n[[client.erp.destination]]\nkind = \"file\"\npath = \"token.json\"\n";
     write_config(&folder.path().join("agent.toml"), &server.base, lines);
-    let mut token = out(&agent(folder.path(), &["get"]).output().unwrap());
+    let mut token = out(&agent(folder.path(), &["get"]).finish());
     let refused = |token: &str| {
         private_file(&folder.path().join("refused"), token);
         let file = std::fs::File::open(folder.path().join("refused")).unwrap();
         agent(folder.path(), &["get", "--refused"])
             .stdin(file)
-            .output()
-            .unwrap()
+            .finish()
     };
     server.generate_elsewhere();
     token = out(&refused(&token));
@@ -254,6 +249,6 @@ fn another_holder_is_named_and_not_fought() {
         );
     }
     assert_eq!(server.made(), 2);
-    let doctor = agent(folder.path(), &["doctor"]).output().unwrap();
+    let doctor = agent(folder.path(), &["doctor"]).finish();
     assert!(String::from_utf8_lossy(&doctor.stdout).contains("BAD  home"));
 }

@@ -10,6 +10,7 @@ mod exec;
 mod get;
 mod helper;
 mod library;
+mod odd_files;
 mod services;
 mod stampede;
 mod vault;

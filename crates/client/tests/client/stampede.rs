@@ -72,7 +72,7 @@ impl Drop for Worker {
 
 fn finish(mut worker: Worker) -> Seen {
     let child = worker.0.take().unwrap();
-    let output = child.wait_with_output().unwrap();
+    let output = crate::world::finish(child);
     assert!(output.status.success());
     let text = String::from_utf8(output.stdout).unwrap();
     let json: serde_json::Value = serde_json::from_str(&text).unwrap();
@@ -314,7 +314,7 @@ fn killed(
         } else {
             signal(&victim, Signal::CONT);
         }
-        victim.wait().unwrap();
+        wait_until("the victim's end", LIMIT, || victim.try_wait().unwrap());
         // Those who go on get over it before the next one dies: two tokens ended within one call are one too many for
         // its single retry.
         wait_until("recovery", LIMIT, || {

@@ -6,7 +6,7 @@ use crate::services::{
     AGENT_POLICY, APP_POLICY, Bao, ROOT, bare_folder, free_port, http, installed,
 };
 use crate::wait::wait_until;
-use crate::world::{World, failed, out, private_file, write_config};
+use crate::world::{Finish as _, World, failed, out, private_file, write_config};
 use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
@@ -82,8 +82,7 @@ fn each_role_may_do_its_part_and_no_more() {
     let said = failed(
         &crate::world::agent(world.folder.path(), &["get", "--refused"])
             .stdin(piped(&world, &token))
-            .output()
-            .unwrap(),
+            .finish(),
         78,
     );
     assert!(said.contains("permission denied"), "{said}");

@@ -1,9 +1,9 @@
 //! `status`, `revoke`, `doctor`, `init`; and that nothing anywhere shows a secret.
 
 use crate::wait::wait_until;
-use crate::world::{World, agent, failed, out, private_file};
+use crate::world::{Finish as _, KNOWN_SIGNALS, World, agent, failed, finish, out, private_file};
 use std::io::Write as _;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 #[test]
@@ -118,7 +118,7 @@ fn init_asks_and_writes_what_works() {
             .unwrap();
         // One that refuses at once may be gone before it has read anything: what it says is looked at.
         let _ = child.stdin.take().unwrap().write_all(answers.as_bytes());
-        child.wait_with_output().unwrap()
+        finish(child)
     };
     assert!(out(&init()).contains("doctor"));
     std::fs::rename(&path, world.path("agent.toml")).unwrap();
@@ -135,15 +135,192 @@ fn init_asks_and_writes_what_works() {
             .stdout(Stdio::null())
             .spawn()
             .unwrap();
-        child
-            .stdin
-            .take()
-            .unwrap()
-            .write_all(answers.as_bytes())
-            .unwrap();
-        assert!(child.wait().unwrap().success());
+        let mut stdin = child.stdin.take().unwrap();
+        stdin.write_all(answers.as_bytes()).unwrap();
+        drop(stdin);
+        out(&finish(child));
         tokenward_client::config::load(&path).unwrap();
     }
+}
+
+#[test]
+fn init_takes_no_silence_for_an_answer() {
+    let world = World::new(3600);
+    let init = |answers: &str| {
+        let mut child = agent(world.folder.path(), &["init", "made.toml"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let _ = child.stdin.take().unwrap().write_all(answers.as_bytes());
+        finish(child)
+    };
+    for answers in ["", "erp\nhttps://tokens.example\n"] {
+        let output = init(answers);
+        let said = failed(&output, 1);
+        assert!(said.contains("Nothing was written"), "{said}");
+        assert!(!world.path("made.toml").exists(), "{answers:?}");
+    }
+    // Each question is a line where no person reads them; empty lines take the defaults.
+    let asked = out(&init("\n\n\n\n\n\n"));
+    let questions: Vec<&str> = asked.lines().filter(|line| line.ends_with("]:")).collect();
+    assert_eq!(questions.len(), 6, "{asked}");
+    tokenward_client::config::load(&world.path("made.toml")).unwrap();
+}
+
+/// The end to write to of a pipe that nobody reads.
+fn closed_pipe() -> std::io::PipeWriter {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    writer
+}
+
+#[test]
+fn closed_pipes_end_every_verb_quietly() {
+    let world = World::new(3600);
+    world.file_config();
+    out(&world.agent(&["get"]));
+    let verbs: &[&[&str]] = &[
+        &["get"],
+        &["get", "--json"],
+        &["status"],
+        &["status", "--json"],
+        &["doctor"],
+        &["doctor", "--json"],
+        &["init", "made.toml"],
+        &["--help"],
+        &["revoke"],
+    ];
+    for verb in verbs {
+        let child = agent(world.folder.path(), verb)
+            .stdout(closed_pipe())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let output = finish(child);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(!said.contains("panicked"), "{verb:?}: {said}");
+        assert!(
+            matches!(output.status.code(), Some(0 | 1)),
+            "{verb:?}: {output:?}"
+        );
+        if *verb == ["revoke"] {
+            // It was done, whether anybody reads it or not.
+            assert!(output.status.success());
+        }
+    }
+    // Nor does it matter that nobody reads what went wrong.
+    std::fs::remove_file(world.path("secret")).unwrap();
+    for words in [&["get"][..], &["exec", "--", "/bin/true"], &["run"]] {
+        let verb = words[0];
+        let mut child = agent(world.folder.path(), words)
+            .stdout(closed_pipe())
+            .stderr(closed_pipe())
+            .spawn()
+            .unwrap();
+        if verb == "run" {
+            // It goes on trying; that it does so without a reader is seen when it ends as it is told to.
+            private_file(&world.path("secret"), &world.client.secret);
+            let before = world.generation();
+            wait_until("a token", Duration::from_secs(120), || {
+                (world.generation() > before).then_some(())
+            });
+            let id = rustix::process::Pid::from_child(&child);
+            rustix::process::kill_process(id, rustix::process::Signal::TERM).unwrap();
+        }
+        let status = wait_until("the end", Duration::from_secs(120), || {
+            child.try_wait().unwrap()
+        });
+        assert_eq!(
+            status.code(),
+            Some(if verb == "run" { 0 } else { 78 }),
+            "{verb}"
+        );
+    }
+}
+
+#[test]
+fn a_stalled_reader_of_the_log_stops_nothing() {
+    let world = World::new(2);
+    let path = world.config(
+        "margin_seconds = 0.5\n[[client.erp.destination]]\nkind = \"file\"\npath = \"token.json\"\n",
+    );
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, format!("[log]\nlevel = \"trace\"\n{text}")).unwrap();
+    // A pipe that is full, and that nobody reads.
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    let room = rustix::pipe::fcntl_getpipe_size(&writer).unwrap();
+    writer.write_all(&vec![b'x'; room]).unwrap();
+    let mut child = agent(world.folder.path(), &["run"])
+        .stderr(writer)
+        .spawn()
+        .unwrap();
+    let limit = Duration::from_secs(120);
+    wait_until("three tokens", limit, || {
+        (world.generation() >= 3).then_some(())
+    });
+    let id = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(id, rustix::process::Signal::TERM).unwrap();
+    let status = wait_until("the end", limit, || child.try_wait().unwrap());
+    assert!(status.success(), "{status}");
+    drop(reader);
+}
+
+#[test]
+fn empty_variables_are_unset_ones_and_blanks_do_not_count() {
+    let world = World::new(3600);
+    let path = world.file_config();
+    let folder = world.path("home/.config/tokenward");
+    std::fs::create_dir_all(&folder).unwrap();
+    let text = std::fs::read_to_string(&path).unwrap();
+    let absolute = |name: &str| world.path(name).display().to_string();
+    let text = text
+        .replace("\"secret\"", &format!("\"{}\"", absolute("secret")))
+        .replace("\"token.json\"", &format!("\"{}\"", absolute("token.json")));
+    std::fs::write(folder.join("agent.toml"), text).unwrap();
+    let get = |variables: &[(&str, &str)]| {
+        let mut command = Command::new("/usr/bin/env");
+        command
+            .arg(KNOWN_SIGNALS)
+            .args([env!("CARGO_BIN_EXE_tokenward-agent"), "get"])
+            .env_clear()
+            .envs(variables.iter().copied())
+            .stdin(Stdio::null())
+            .current_dir(world.folder.path());
+        command.finish()
+    };
+    let home = absolute("home");
+    let token = out(&get(&[("HOME", &home)]));
+    let padded = format!(" {} \n", path.display());
+    for variables in [
+        &[("HOME", home.as_str()), ("TOKENWARD_AGENT_CONFIG", "")][..],
+        &[
+            ("HOME", home.as_str()),
+            ("TOKENWARD_AGENT_CONFIG", " "),
+            ("XDG_CONFIG_HOME", ""),
+        ],
+        &[("TOKENWARD_AGENT_CONFIG", padded.as_str())],
+    ] {
+        assert_eq!(out(&get(variables)), token, "{variables:?}");
+    }
+    // The same for a secret.
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(
+        &path,
+        text.replace("secret.file = \"secret\"", "secret.environment = \"ERP\""),
+    )
+    .unwrap();
+    let status = |secret: &str| {
+        agent(world.folder.path(), &["get"])
+            .env("ERP", secret)
+            .finish()
+    };
+    std::fs::remove_file(world.path("token.json")).unwrap();
+    for nothing in ["", " \t\n"] {
+        assert!(failed(&status(nothing), 78).contains("it is not set"));
+    }
+    out(&status(&format!("  {}\n", world.client.secret)));
 }
 
 #[test]

@@ -3,7 +3,8 @@
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
 use tempfile::TempDir;
 use tokenward_testkit::{Api, ApiClient, NewClient, Server};
 
@@ -100,7 +101,7 @@ impl World {
 
     /// Runs the agent to its end.
     pub(crate) fn agent(&self, arguments: &[&str]) -> Output {
-        agent(self.folder.path(), arguments).output().unwrap()
+        agent(self.folder.path(), arguments).finish()
     }
 }
 
@@ -111,10 +112,36 @@ pub(crate) fn write_config(path: &Path, server: &str, lines: &str) -> PathBuf {
     path.to_owned()
 }
 
+/// Longest time that a program which ends by itself may take on a machine that is busy with other work.
+const ENDS_WITHIN: Duration = Duration::from_secs(180);
+
+/// Runs a program to its end, with a deadline.
+pub(crate) trait Finish {
+    /// What it wrote, and how it ended.
+    fn finish(&mut self) -> Output;
+}
+
+impl Finish for Command {
+    fn finish(&mut self) -> Output {
+        tokenward_testkit::finish(self, ENDS_WITHIN)
+    }
+}
+
+/// What a child with pipes for streams wrote, and how it ended; with a deadline.
+pub(crate) fn finish(child: Child) -> Output {
+    tokenward_testkit::finish_child(child, "the agent", ENDS_WITHIN)
+}
+
+/// Signals as a login has them, whatever the tests were started with (`nohup`, a shell's background job): a shell
+/// cannot trap a signal that it was started to ignore.
+pub(crate) const KNOWN_SIGNALS: &str = "--default-signal=HUP,INT,QUIT,PIPE,TERM,USR1,USR2";
+
 /// The agent with the configuration of a folder, knowing nothing of this machine's own.
 pub(crate) fn agent(folder: &Path, arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tokenward-agent"));
+    let mut command = Command::new("/usr/bin/env");
     command
+        .arg(KNOWN_SIGNALS)
+        .arg(env!("CARGO_BIN_EXE_tokenward-agent"))
         .arg("--config")
         .arg(folder.join("agent.toml"))
         .args(arguments)

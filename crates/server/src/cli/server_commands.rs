@@ -6,11 +6,12 @@ use crate::data_dir::{self, DataDir};
 use crate::serve::{self, Fault};
 use crate::{logs, random};
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use tokenward_core::attach::ReplicaKeys;
+use tokenward_core::digest::{KeyId, Keyring};
 use tokenward_core::time::Clock;
-use tokenward_store::Location;
+use tokenward_store::{Location, StoreError, StoredKey};
 
 /// Commands of the server's own machine.
 #[derive(clap::Subcommand, Debug)]
@@ -53,7 +54,7 @@ tokenward restore --data-dir /var/lib/tokenward --database-url postgres://tokenw
 #[derive(clap::Subcommand, Debug)]
 pub(super) enum ConfigVerb {
     /// Check flags, environment and file, and print the result as JSON without secrets.
-    Check(Box<ServeArgs>),
+    Check(Box<CheckArgs>),
 }
 
 /// `tokenward digest-key ...`
@@ -62,8 +63,10 @@ pub(super) enum DigestKeyVerb {
     /// Add a key. After the next start new digests are made with it; old ones stay good and move over
     /// as tokens are generated.
     Add(DigestKeyArgs),
-    /// List the ids of the keys, never the keys.
-    List(DigestKeyArgs),
+    /// List the keys by id and fingerprint, with what still needs each; never the keys themselves.
+    List(StoredKeysArgs),
+    /// Remove a key that nothing needs any more.
+    Remove(RemoveKeyArgs),
     /// Write the keys that a process with its own replica needs: good for checking tokens, nothing else.
     ForReplicas(ForReplicasArgs),
 }
@@ -76,6 +79,34 @@ pub(super) struct ForReplicasArgs {
     /// The file to make, readable by its owner only; it must not exist
     #[arg(value_name = "FILE")]
     to: PathBuf,
+}
+
+/// Arguments of `tokenward digest-key list`.
+#[derive(clap::Args, Debug)]
+pub(super) struct StoredKeysArgs {
+    #[command(flatten)]
+    keys: DigestKeyArgs,
+    /// The PostgreSQL database, when the store is not in the data directory
+    #[arg(
+        long,
+        env = "TOKENWARD_DATABASE_URL",
+        value_name = "URL",
+        hide_env_values = true
+    )]
+    database_url: Option<String>,
+    /// Print the keys as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Arguments of `tokenward digest-key remove`.
+#[derive(clap::Args, Debug)]
+pub(super) struct RemoveKeyArgs {
+    #[command(flatten)]
+    stored: StoredKeysArgs,
+    /// The id of the key
+    #[arg(value_name = "ID")]
+    id: u8,
 }
 
 /// Where the digest keys are.
@@ -108,6 +139,10 @@ pub(super) struct BackupArgs {
     /// The file to make; it must not exist
     #[arg(value_name = "FILE")]
     to: PathBuf,
+    /// Give the backup up when the store's log grows by more than this meanwhile, in MB: a slow copy keeps the log from
+    /// beginning anew
+    #[arg(long, value_name = "MB", default_value_t = tokenward_store::LOG_GROWTH_MAX / 1_000_000)]
+    max_log_growth: u64,
     /// Print the outcome as JSON
     #[arg(long)]
     json: bool,
@@ -116,14 +151,12 @@ pub(super) struct BackupArgs {
 /// Arguments of `tokenward restore`.
 #[derive(clap::Args, Debug)]
 pub(super) struct RestoreArgs {
-    /// The data directory to put the store in; it must hold no store yet
-    #[arg(
-        long,
-        env = "TOKENWARD_DATA_DIR",
-        value_name = "DIR",
-        default_value = "tokenward-data"
-    )]
-    data_dir: PathBuf,
+    /// The data directory to put the store in; it must hold no store yet [default: tokenward-data]
+    #[arg(long, env = "TOKENWARD_DATA_DIR", value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// File with the digest keys [default: DATA_DIR/digest-keys]
+    #[arg(long, env = "TOKENWARD_DIGEST_KEYS", value_name = "FILE")]
+    digest_keys: Option<PathBuf>,
     /// The backup to restore (SQLite)
     #[arg(
         long,
@@ -146,6 +179,16 @@ pub(super) struct RestoreArgs {
     /// Print the outcome as JSON
     #[arg(long)]
     json: bool,
+}
+
+/// What `config check` takes.
+#[derive(clap::Args, Debug)]
+pub(super) struct CheckArgs {
+    #[command(flatten)]
+    serve: ServeArgs,
+    /// Also ask the single sign-on provider for its metadata and compare its issuer
+    #[arg(long)]
+    online: bool,
 }
 
 impl ServerCommand {
@@ -177,10 +220,19 @@ fn run_server(args: ServeArgs) -> Result<(), Fault> {
     serve::run(config)
 }
 
-fn check_config(args: ServeArgs) -> Result<(), Fault> {
-    let config = Config::resolve(args)?;
+fn check_config(args: CheckArgs) -> Result<(), Fault> {
+    let config = Config::resolve(args.serve)?;
     for warning in config.warnings() {
         let _ = writeln!(std::io::stderr(), "warning: {warning}");
+    }
+    if args.online
+        && let Some(sso) = &config.sso
+    {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let asked = runtime.block_on(crate::verbs::single_sign_on::discover(sso));
+        asked.map_err(|why| format!("sso_issuer: {why}"))?;
     }
     let mut shown = serde_json::to_value(&config)?;
     shown["database"] = if config.database_url.is_some() {
@@ -211,7 +263,8 @@ fn backup(args: &BackupArgs) -> Result<(), Fault> {
     }
     let tty = std::io::IsTerminal::is_terminal(&std::io::stderr());
     let mut told = 101;
-    let copied = tokenward_store::backup(&from, &args.to, |left, all| {
+    let growth = args.max_log_growth.saturating_mul(1_000_000);
+    let copied = tokenward_store::backup(&from, &args.to, growth, |left, all| {
         let percent = 100 - u64::from(left) * 100 / u64::from(all.max(1));
         if tty && percent != told {
             told = percent;
@@ -240,9 +293,24 @@ fn backup(args: &BackupArgs) -> Result<(), Fault> {
 
 fn restore(args: &RestoreArgs) -> Result<(), Fault> {
     let proof = args.complete_to.as_deref().map(parse_proof).transpose()?;
-    let directory = DataDir::open(&args.data_dir)?;
+    let named = args.data_dir.is_some();
+    let data_dir = args
+        .data_dir
+        .clone()
+        .unwrap_or_else(|| PathBuf::from(data_dir::DEFAULT));
+    data_dir::must_be_meant(&data_dir, named)?;
+    let digest_keys = args
+        .digest_keys
+        .clone()
+        .unwrap_or_else(|| data_dir.join(data_dir::DIGEST_KEYS));
+    let keyring = data_dir::find_keyring(&digest_keys)?;
+    let directory = DataDir::open(&data_dir)?;
     let location = match (&args.from, &args.database_url) {
         (Some(from), _) => {
+            if let Some(ring) = &keyring {
+                let copy = Location::Sqlite(from.clone());
+                fitting(&copy, ring, &digest_keys)?;
+            }
             let to = directory.file(data_dir::DATABASE);
             if to.exists() {
                 return Err(format!(
@@ -261,7 +329,13 @@ fn restore(args: &RestoreArgs) -> Result<(), Fault> {
             bytes.map_err(|error| format!("cannot copy {}: {error}", from.display()))?;
             Location::Sqlite(to)
         }
-        (None, Some(url)) => Location::Postgres(url.clone()),
+        (None, Some(url)) => {
+            let location = Location::Postgres(url.clone());
+            if let Some(ring) = &keyring {
+                fitting(&location, ring, &digest_keys)?;
+            }
+            location
+        }
         (None, None) => return Err("give --from or --database-url".into()),
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -282,10 +356,15 @@ fn restore(args: &RestoreArgs) -> Result<(), Fault> {
     directory.forget_seen()?;
     // Replicas of the lost server may still be vouching: the first start waits until they can't.
     data_dir::replace(&directory.file(data_dir::REPLICAS), b"restored\n")?;
-    if !directory.file(data_dir::DIGEST_KEYS).exists() {
-        note(
-            "The digest keys are missing: put them into the data directory (or give --digest-keys) before you start the server.",
-        );
+    if keyring.is_none() {
+        let needed = tokenward_store::stored_keys(&location, SystemClock.wall())?;
+        let texts: Vec<String> = needed.iter().map(described).collect();
+        note(&format!(
+            "The digest keys are missing: put them into {} before you start the server, which refuses to start without \
+             them. The store was written with {}.",
+            digest_keys.display(),
+            texts.join(", ")
+        ));
     }
     let head = &restored.head;
     let hash = data_dir::hex(&head.audit_hash);
@@ -315,9 +394,135 @@ fn parse_proof(text: &str) -> Result<(u64, [u8; 32]), Fault> {
     Ok((seq.parse().map_err(|_| wrong())?, digest.0))
 }
 
+/// Refuses keys in the file that are not the store's, before anything is changed.
+fn fitting(location: &Location, ring: &Keyring, path: &Path) -> Result<(), Fault> {
+    tokenward_store::judge_keys(location, ring, SystemClock.wall()).map_err(|error| match error {
+        StoreError::DigestKeys(fault) => format!("{}: {fault}", path.display()).into(),
+        other => other.into(),
+    })
+}
+
+/// A key of a store by its id and fingerprint.
+fn described(key: &StoredKey) -> String {
+    match key.fingerprint {
+        Some(fingerprint) => format!("digest key {} (fingerprint {fingerprint})", key.id.0),
+        None => format!("digest key {}", key.id.0),
+    }
+}
+
+impl StoredKeysArgs {
+    fn location(&self) -> Location {
+        match &self.database_url {
+            Some(url) => Location::Postgres(url.clone()),
+            None => Location::Sqlite(self.keys.data_dir.join(data_dir::DATABASE)),
+        }
+    }
+
+    /// The keys the store was written with; none when there is no store yet.
+    fn stored(&self) -> Result<Vec<StoredKey>, Fault> {
+        let location = self.location();
+        if let Location::Sqlite(path) = &location
+            && !path.exists()
+        {
+            note(&format!(
+                "{} does not exist, so only the key file is shown; for a PostgreSQL store give --database-url",
+                path.display()
+            ));
+            return Ok(Vec::new());
+        }
+        Ok(tokenward_store::stored_keys(&location, SystemClock.wall())?)
+    }
+}
+
+fn list_keys(args: &StoredKeysArgs, path: &Path) -> Result<(), Fault> {
+    let ring = data_dir::keyring(path)?;
+    let mut stored = args.stored()?;
+    let mut lines = Vec::new();
+    for (id, fingerprint) in ring.fingerprints() {
+        let of_store = stored
+            .iter()
+            .position(|key| key.id == id)
+            .map(|at| stored.remove(at));
+        let state = match of_store.and_then(|key| key.fingerprint) {
+            Some(other) if other != fingerprint => "not the key of the database",
+            _ if id == ring.current() => "in use for new digests",
+            Some(_) if of_store.is_some_and(|key| key.uses.is_none()) => {
+                "needed by nothing: can be removed"
+            }
+            _ => "kept for older digests",
+        };
+        lines.push((id, Some(fingerprint), state, of_store));
+    }
+    for key in stored {
+        lines.push((key.id, key.fingerprint, "missing from the file", Some(key)));
+    }
+    if args.json {
+        let keys: Vec<_> = lines.iter().map(|(id, fingerprint, state, key)| {
+            let uses = key.map(|key| key.uses);
+            serde_json::json!({
+                "id": id, "fingerprint": fingerprint.map(|one| one.to_string()), "state": state,
+                "first_used_at": key.and_then(|key| key.first_used_at).map(|at| at.iso()),
+                "needed_by": uses.map(|uses| serde_json::json!({
+                    "client_secrets": uses.secrets, "access_tokens": uses.tokens, "admin_keys": uses.admin_keys,
+                    "webhooks": uses.webhooks, "authenticator_apps": uses.apps,
+                })),
+            })
+        }).collect();
+        return print(&serde_json::to_string_pretty(&keys)?);
+    }
+    for (id, fingerprint, state, key) in lines {
+        let fingerprint = fingerprint.map_or_else(|| "unknown".into(), |one| one.to_string());
+        let since = key
+            .and_then(|key| key.first_used_at)
+            .map_or_else(String::new, |at| format!(", since {}", at.iso()));
+        let uses = key.map_or_else(String::new, |key| format!("; needed by {}", key.uses));
+        print(&format!(
+            "{} ({state}), fingerprint {fingerprint}{since}{uses}",
+            id.0
+        ))?;
+    }
+    Ok(())
+}
+
+fn remove_key(args: &RemoveKeyArgs, path: &Path) -> Result<(), Fault> {
+    let id = KeyId(args.id);
+    let ring = data_dir::keyring(path)?;
+    fitting(&args.stored.location(), &ring, path)?;
+    let stored = args.stored.stored()?;
+    let of_store = |id: KeyId| stored.iter().find(|key| key.id == id);
+    if id != ring.current() && of_store(ring.current()).is_none_or(|key| key.fingerprint.is_none())
+    {
+        return Err(format!(
+            "no server has started with digest key {} yet, so new digests are still made with an older one: restart the server first",
+            ring.current().0
+        )
+        .into());
+    }
+    if let Some(key) = of_store(id).filter(|_| id != ring.current())
+        && !key.uses.is_none()
+    {
+        return Err(format!(
+            "digest key {} is needed by {}. A secret and its token move to the newest key when a token is generated; replace \
+             admin keys (`tokenward admin-key create`), rotate webhook secrets, and set authenticator apps up again",
+            id.0, key.uses
+        )
+        .into());
+    }
+    data_dir::remove_key(path, id)?;
+    print(&format!(
+        "removed digest key {} from {}; restart the server to forget it",
+        id.0,
+        path.display()
+    ))
+}
+
 fn digest_key(verb: &DigestKeyVerb) -> Result<(), Fault> {
     let (DigestKeyVerb::Add(args)
-    | DigestKeyVerb::List(args)
+    | DigestKeyVerb::List(StoredKeysArgs { keys: args, .. })
+    | DigestKeyVerb::Remove(RemoveKeyArgs {
+        stored: StoredKeysArgs { keys: args, .. },
+        ..
+    })
     | DigestKeyVerb::ForReplicas(ForReplicasArgs { keys: args, .. })) = verb;
     let path = args
         .digest_keys
@@ -332,28 +537,14 @@ fn digest_key(verb: &DigestKeyVerb) -> Result<(), Fault> {
             ))
         }
         DigestKeyVerb::ForReplicas(ForReplicasArgs { to, .. }) => {
-            let keys = ReplicaKeys::of(&data_dir::keyring(&path, false)?);
+            let keys = ReplicaKeys::of(&data_dir::keyring(&path)?);
             data_dir::create_private(to, keys.text().as_bytes())?;
             print(&format!(
                 "wrote the replica keys to {}; carry it to each process that attaches a replica, and keep it from everybody else",
                 to.display()
             ))
         }
-        DigestKeyVerb::List(_) => {
-            let ring = data_dir::keyring(&path, false)?;
-            let current = ring.current();
-            for id in ring.ids() {
-                print(&format!(
-                    "{}{}",
-                    id.0,
-                    if id == current {
-                        " (in use for new digests)"
-                    } else {
-                        ""
-                    }
-                ))?;
-            }
-            Ok(())
-        }
+        DigestKeyVerb::List(args) => list_keys(args, &path),
+        DigestKeyVerb::Remove(args) => remove_key(args, &path),
     }
 }

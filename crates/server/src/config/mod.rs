@@ -6,8 +6,10 @@ mod told;
 mod written;
 
 pub use sso::Sso;
+pub(crate) use sso::is_private;
 pub use written::{File, ServeArgs};
 
+use crate::host::Host;
 use ipnet::IpNet;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -85,6 +87,12 @@ const SECRET_CALLS_PER_SECOND: u32 = 100;
 pub struct Config {
     /// Where the server keeps its files.
     pub data_dir: PathBuf,
+    /// Whether that folder was named, by a flag, the environment or the file.
+    #[serde(skip)]
+    pub data_dir_named: bool,
+    /// Whether digest keys that are not the store's take over, which ends everything made with the store's.
+    #[serde(skip)]
+    pub new_digest_keys: bool,
     /// The listener for callers on the internet.
     pub public: SocketAddr,
     /// Seconds a public connection may stay open between requests.
@@ -155,10 +163,9 @@ impl Config {
             Some(path) => File::read(path)?,
             None => File::default(),
         };
-        let data_dir = args
-            .data_dir
-            .or(file.data_dir)
-            .unwrap_or_else(|| PathBuf::from("tokenward-data"));
+        let named = args.data_dir.or(file.data_dir);
+        let data_dir_named = named.is_some();
+        let data_dir = named.unwrap_or_else(|| PathBuf::from(crate::data_dir::DEFAULT));
         let hosts = match args.environment_host.is_empty() {
             true => file.environment_hosts.unwrap_or_default(),
             false => args
@@ -199,24 +206,8 @@ impl Config {
         if quota_per_day == 0 {
             return Err(ConfigError("quota_per_day must be at least 1".into()));
         }
-        let log = args.log.or(file.log).unwrap_or_else(|| "info".into());
-        if log.parse::<tracing_subscriber::filter::Targets>().is_err() {
-            return Err(ConfigError(format!(
-                "log: {log:?} is no filter such as `info` or `tokenward_server=debug`"
-            )));
-        }
-        let error_source = args
-            .error_source
-            .or(file.error_source)
-            .unwrap_or_else(|| "CLEAR".into());
-        if error_source.is_empty()
-            || error_source.len() > 64
-            || error_source.chars().any(char::is_control)
-        {
-            return Err(ConfigError(
-                "error_source must be 1 to 64 characters".into(),
-            ));
-        }
+        let log = log_filter(args.log.or(file.log))?;
+        let error_source = error_source(args.error_source.or(file.error_source))?;
         let threads = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
         let check_threads = args.check_threads.or(file.check_threads).unwrap_or(threads);
         if !(1..=1024).contains(&check_threads) {
@@ -288,6 +279,8 @@ impl Config {
                 args.sso_client_id.or(file.sso_client_id),
                 args.sso_client_secret_file.or(file.sso_client_secret_file),
                 args.sso_name.or(file.sso_name),
+                args.sso_assume_email_verified
+                    .or(file.sso_assume_email_verified),
             )?,
             ratelimit_headers: args
                 .ratelimit_headers
@@ -319,6 +312,8 @@ impl Config {
                 .unwrap_or(told::NOTICE_SCAN_SECONDS)
                 .max(1),
             data_dir,
+            data_dir_named,
+            new_digest_keys: args.new_digest_keys,
         })
     }
 
@@ -336,16 +331,10 @@ impl Config {
         .collect()
     }
 
-    /// The environment a request's `Host` is mapped to, if it is.
+    /// The environment a request's host is mapped to, if it is.
     #[must_use]
-    pub fn host_environment(&self, host: Option<&str>) -> Option<Environment> {
-        if self.environment_hosts.is_empty() {
-            return None;
-        }
-        let name = without_port(host?)
-            .trim_end_matches('.')
-            .to_ascii_lowercase();
-        self.environment_hosts.get(&name).copied()
+    pub fn host_environment(&self, host: Option<&Host>) -> Option<Environment> {
+        self.environment_hosts.get(host?.name()).copied()
     }
 }
 
@@ -358,22 +347,31 @@ fn is_wide(net: &IpNet) -> bool {
     net.prefix_len() < longest && !is_loopback
 }
 
+fn log_filter(written: Option<String>) -> Result<String, ConfigError> {
+    let log = written.unwrap_or_else(|| "info".into());
+    match log.parse::<tracing_subscriber::filter::Targets>() {
+        Ok(_) => Ok(log),
+        Err(_) => Err(ConfigError(format!(
+            "log: {log:?} is no filter such as `info` or `tokenward_server=debug`"
+        ))),
+    }
+}
+
+fn error_source(written: Option<String>) -> Result<String, ConfigError> {
+    let source = written.unwrap_or_else(|| "CLEAR".into());
+    if source.is_empty() || source.len() > 64 || source.chars().any(char::is_control) {
+        return Err(ConfigError(
+            "error_source must be 1 to 64 characters".into(),
+        ));
+    }
+    Ok(source)
+}
+
 fn networks(key: &str, texts: &[String]) -> Result<Vec<IpNet>, ConfigError> {
     let read = |text: &String| {
         restrictions::network(text).map_err(|why| ConfigError(format!("{key}: {why}")))
     };
     texts.iter().map(read).collect()
-}
-
-fn without_port(host: &str) -> &str {
-    match host.rsplit_once(':') {
-        Some((name, port))
-            if port.bytes().all(|byte| byte.is_ascii_digit()) && !name.ends_with(':') =>
-        {
-            name
-        }
-        _ => host,
-    }
 }
 
 fn host_pair(text: &str) -> Result<(String, String), ConfigError> {
@@ -385,14 +383,13 @@ fn host_pair(text: &str) -> Result<(String, String), ConfigError> {
     Ok((host.to_owned(), environment.to_owned()))
 }
 
-fn host_name(host: &str) -> Result<String, ConfigError> {
-    let name = host.trim_end_matches('.').to_ascii_lowercase();
-    let plain =
-        |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | '[' | ']' | ':');
-    if name.is_empty() || !name.chars().all(plain) {
-        return Err(ConfigError(format!("{host:?} is no host name")));
-    }
-    Ok(name)
+fn host_name(text: &str) -> Result<String, ConfigError> {
+    let host = Host::parse(text).filter(|host| !host.has_port());
+    host.map(|host| host.name().to_owned()).ok_or_else(|| {
+        ConfigError(format!(
+            "environment_hosts: {text:?} isn't a valid host name; give a name or an address without a port"
+        ))
+    })
 }
 
 fn environment_of(text: &str) -> Result<Environment, ConfigError> {

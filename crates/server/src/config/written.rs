@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-/// Flags of `tokenward serve`; each has an environment variable and a key in the file.
+/// Flags of `tokenward serve`; each has an environment variable and a key in the file, but for `--new-digest-keys`, which is
+/// meant for one start.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct ServeArgs {
     /// Where the server keeps its files; created if missing [default: tokenward-data]
@@ -90,6 +91,10 @@ pub struct ServeArgs {
     /// File with the digest keys [default: DATA_DIR/digest-keys]
     #[arg(long, env = "TOKENWARD_DIGEST_KEYS", value_name = "FILE")]
     pub digest_keys: Option<PathBuf>,
+    /// Start with other digest keys than the database was written with, for keys that are lost. Ends all access tokens,
+    /// client secrets, admin keys and console sessions, the signing secrets of webhooks, and authenticator apps
+    #[arg(long)]
+    pub new_digest_keys: bool,
     /// File with a bearer token that introspection on the internal listener then demands
     #[arg(long, env = "TOKENWARD_INTERNAL_AUTH_FILE", value_name = "FILE")]
     pub internal_auth_file: Option<PathBuf>,
@@ -108,6 +113,10 @@ pub struct ServeArgs {
     /// What the sign-in page calls that provider [default: single sign-on]
     #[arg(long, env = "TOKENWARD_SSO_NAME", value_name = "TEXT")]
     pub sso_name: Option<String>,
+    /// Take the addresses of that provider's users as verified when it sends no `email_verified` claim, as Microsoft
+    /// Entra ID does. Only for a provider that checks or assigns every address itself [default: false]
+    #[arg(long, env = "TOKENWARD_SSO_ASSUME_EMAIL_VERIFIED", value_name = "BOOL")]
+    pub sso_assume_email_verified: Option<bool>,
     /// Whether token answers carry the draft RateLimit headers [default: true]
     #[arg(long, env = "TOKENWARD_RATELIMIT_HEADERS", value_name = "BOOL")]
     pub ratelimit_headers: Option<bool>,
@@ -192,6 +201,7 @@ pub struct File {
     pub(super) sso_client_id: Option<String>,
     pub(super) sso_client_secret_file: Option<PathBuf>,
     pub(super) sso_name: Option<String>,
+    pub(super) sso_assume_email_verified: Option<bool>,
     pub(super) ratelimit_headers: Option<bool>,
     pub(super) log: Option<String>,
     pub(super) log_format: Option<LogFormat>,

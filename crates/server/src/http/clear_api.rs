@@ -2,6 +2,7 @@
 
 use super::credentials::{self, SecretPresented};
 use super::envelope::Problem;
+use super::request_host;
 use crate::app::App;
 use crate::verbs::issuance::{self, Refused};
 use bytes::Bytes;
@@ -28,7 +29,7 @@ pub async fn generate(app: &Arc<App>, parts: &Parts, peer: IpAddr) -> Response<F
         return method_not_allowed("GET, POST").response(&app.config.error_source);
     }
     let begun = app.clock().boot();
-    let answered = match (caller(app, &parts.headers, &parts.uri, peer), wishes(parts)) {
+    let answered = match (caller(app, &parts.headers, peer), wishes(parts)) {
         (Ok(caller), Ok(wishes)) => issuance::generate(app, caller, wishes, Vec::new())
             .await
             .map_err(problem),
@@ -54,7 +55,7 @@ pub async fn status(app: &App, parts: &Parts, peer: IpAddr) -> Response<Full<Byt
     if parts.method != Method::GET {
         return method_not_allowed("GET").response(&app.config.error_source);
     }
-    let answered = match caller(app, &parts.headers, &parts.uri, peer) {
+    let answered = match caller(app, &parts.headers, peer) {
         Ok(caller) => issuance::status(app, caller).await.map_err(problem),
         Err(problem) => Err(problem),
     };
@@ -83,7 +84,7 @@ pub async fn end_previous(app: &App, parts: &Parts, peer: IpAddr) -> Response<Fu
     if parts.method != Method::DELETE {
         return method_not_allowed("DELETE").response(&app.config.error_source);
     }
-    let answered = match caller(app, &parts.headers, &parts.uri, peer) {
+    let answered = match caller(app, &parts.headers, peer) {
         Ok(caller) => issuance::end_previous(app, caller).await.map_err(problem),
         Err(problem) => Err(problem),
     };
@@ -161,12 +162,7 @@ fn rate_limit(app: &App, response: &mut Response<Full<Bytes>>, left: u32) {
 }
 
 /// Who calls: the secret in Clear's header or HTTP Basic, the address, the host's environment.
-pub(super) fn caller(
-    app: &App,
-    headers: &HeaderMap,
-    uri: &http::Uri,
-    peer: IpAddr,
-) -> Result<Caller, Problem> {
+pub(super) fn caller(app: &App, headers: &HeaderMap, peer: IpAddr) -> Result<Caller, Problem> {
     let unauthorized = |code, message: &str| {
         Problem::new(StatusCode::UNAUTHORIZED, code, message)
             .header(header::WWW_AUTHENTICATE, "Basic realm=\"tokenward\"")
@@ -192,14 +188,12 @@ pub(super) fn caller(
     if client_id.is_some_and(|id| id != secret.client().to_string()) {
         return Err(invalid());
     }
-    let host = headers
-        .get(header::HOST)
-        .and_then(|value| value.to_str().ok())
-        .or(uri.authority().map(http::uri::Authority::as_str));
     Ok(Caller {
         secret,
         source: app.caller_address(peer, headers),
-        host_environment: app.config.host_environment(host),
+        host_environment: app
+            .config
+            .host_environment(request_host::of(headers).as_ref()),
     })
 }
 
@@ -223,6 +217,7 @@ fn wishes(parts: &Parts) -> Result<Wishes, Problem> {
                 bad("If-Match must name one generation in quotes, such as \"7\".")
             })?);
     }
+    let mut forced = None;
     for pair in parts
         .uri
         .query()
@@ -231,9 +226,16 @@ fn wishes(parts: &Parts) -> Result<Wishes, Problem> {
         .filter(|pair| !pair.is_empty())
     {
         match pair.split_once('=').unwrap_or((pair, "")) {
-            ("force", "true" | "1" | "") => wishes.force = true,
-            ("force", "false" | "0") => wishes.force = false,
-            ("force", _) => return Err(bad("force must be true or false.")),
+            ("force", text) => {
+                let force = match text {
+                    "true" | "1" | "" => true,
+                    "false" | "0" => false,
+                    _ => return Err(bad("force must be true or false.")),
+                };
+                if forced.replace(force).is_some() {
+                    return Err(bad("force was given twice."));
+                }
+            }
             ("handover", text) => {
                 let seconds =
                     number(text).ok_or_else(|| bad("handover must be a number of seconds."))?;
@@ -245,13 +247,15 @@ fn wishes(parts: &Parts) -> Result<Wishes, Problem> {
             _ => {}
         }
     }
+    wishes.force = forced.unwrap_or(false);
     Ok(wishes)
 }
 
-/// A number of digits only, without a sign.
+/// A number as one writes it: digits, no sign, no zero in front.
 fn number(text: &str) -> Option<u32> {
-    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
-    text.parse().ok().filter(|_| digits)
+    let plain =
+        text.bytes().all(|byte| byte.is_ascii_digit()) && (text == "0" || !text.starts_with('0'));
+    text.parse().ok().filter(|_| plain)
 }
 
 pub(super) fn method_not_allowed(allow: &'static str) -> Problem {

@@ -2,14 +2,14 @@
 //! because a check is a few hundred nanoseconds and a router would be most of it.
 
 use super::connection::{self, Stop};
-use super::{check, oauth};
+use super::{HEAD_MAX, check, oauth};
 use crate::addresses::Peer;
 use crate::app::App;
 use crate::metrics::Reading;
 use crate::net::{self, Connection, Listener};
 use crate::patience::Lines;
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use std::convert::Infallible;
@@ -149,6 +149,14 @@ fn is_introspection_of_a_product(path: &str) -> bool {
 }
 
 pub(crate) fn route(app: &Arc<App>, peer: Peer, request: Request<Incoming>) -> Answering {
+    if super::head_bytes(&request) > HEAD_MAX {
+        let problem = super::envelope::Problem::new(
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            "INVALID_REQUEST",
+            "The request's headers may have at most 64 KiB.",
+        );
+        return Answering::Now(Some(problem.response(&app.config.error_source)));
+    }
     let path = request.uri().path();
     if let Some(rest) = path.strip_prefix("/check/") {
         let (method, headers) = (request.method(), request.headers());
@@ -166,7 +174,9 @@ pub(crate) fn route(app: &Arc<App>, peer: Peer, request: Request<Incoming>) -> A
             true => text(StatusCode::OK, "ready\n"),
             false => text(StatusCode::SERVICE_UNAVAILABLE, "not ready\n"),
         },
-        "/metrics" if matches!(*request.method(), Method::GET | Method::HEAD) => metrics(app),
+        "/metrics" if matches!(*request.method(), Method::GET | Method::HEAD) => {
+            metrics(app, request.headers())
+        }
         path if path == "/deny" || path.starts_with("/deny/") => {
             check::deny_again(app, request.headers())
         }
@@ -180,7 +190,9 @@ pub(crate) fn route(app: &Arc<App>, peer: Peer, request: Request<Incoming>) -> A
     Answering::Now(Some(response))
 }
 
-fn metrics(app: &App) -> Response<Full<Bytes>> {
+/// The figures in the format asked for: OpenMetrics where `Accept` names it, else Prometheus' text format, which every
+/// scraper reads.
+fn metrics(app: &App, headers: &HeaderMap) -> Response<Full<Bytes>> {
     let reading = Reading {
         clients: app.replica().client_count(),
         numbers: app.store.numbers(),
@@ -189,11 +201,27 @@ fn metrics(app: &App) -> Response<Full<Bytes>> {
         replicas: app.store.attachments().counts(),
         vouching: app.is_ready(),
         writable: app.store.is_writable(),
+        clock_ahead: app.clock().ahead(),
     };
-    let mut response = Response::new(Full::from(app.metrics.text(&reading)));
-    let kind =
-        HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
-    response.headers_mut().insert(header::CONTENT_TYPE, kind);
+    let text = app.metrics.text(&reading);
+    let wants_open = headers.get_all(header::ACCEPT).iter().any(|value| {
+        let value = value.to_str().unwrap_or_default();
+        value.contains("application/openmetrics-text")
+    });
+    let (text, kind) = match wants_open {
+        true => (
+            text,
+            "application/openmetrics-text; version=1.0.0; charset=utf-8",
+        ),
+        false => (
+            crate::metrics::prometheus_text(&text),
+            "text/plain; version=0.0.4; charset=utf-8",
+        ),
+    };
+    let mut response = Response::new(Full::from(text));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }
 

@@ -11,6 +11,7 @@ pub mod envelope;
 pub mod internal;
 pub mod oauth;
 pub mod public;
+mod request_host;
 
 use std::time::Duration;
 
@@ -20,3 +21,18 @@ pub const BODY_MAX: usize = 64 * 1024;
 pub const HEAD_MAX: usize = 64 * 1024;
 /// A body that is not there in this time is given up: it is its sender who is late, not we.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The size of a request's head, about as it was sent: hyper may read somewhat more than [`HEAD_MAX`].
+fn head_bytes<B>(request: &http::Request<B>) -> usize {
+    // A colon, a blank and the line's end.
+    const AROUND: usize = 4;
+    let uri = request.uri();
+    let target = uri
+        .path_and_query()
+        .map_or(0, |target| target.as_str().len());
+    let lines = request
+        .headers()
+        .iter()
+        .map(|(name, value)| name.as_str().len() + value.len() + AROUND);
+    target + lines.sum::<usize>()
+}

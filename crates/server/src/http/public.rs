@@ -2,7 +2,7 @@
 //! everything and a request id on every answer.
 
 use super::envelope::Problem;
-use super::{BODY_MAX, HEAD_MAX, admin, clear_api, console, oauth};
+use super::{BODY_MAX, HEAD_MAX, admin, clear_api, console, head_bytes, oauth, request_host};
 use crate::app::App;
 use crate::connection_limits::{Activity, Connections, Delivered, End, Limits, Watched};
 use crate::net::{Connection, Listener};
@@ -16,7 +16,7 @@ use axum::routing::any;
 use bytes::Bytes;
 use futures_util::FutureExt;
 use http::request::Parts;
-use http::{HeaderName, HeaderValue, Method, StatusCode, Version};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -28,6 +28,7 @@ use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
+use tokenward_core::time::{BootInstant, Clock};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
@@ -47,6 +48,7 @@ const ROUND: Duration = Duration::from_secs(1);
 /// Every public address.
 pub fn router(app: Arc<App>) -> Router {
     let router = Router::new()
+        .route("/", any(front_door))
         .route(clear_api::STATUS_PATH, any(status))
         .route(clear_api::PREVIOUS_PATH, any(end_previous))
         .merge(oauth::router())
@@ -63,7 +65,6 @@ fn guarded<S: Clone + Send + Sync + 'static>(router: Router<S>) -> Router<S> {
         .layer(DefaultBodyLimit::max(BODY_MAX))
         .layer(middleware::from_fn(answer_in_time))
         .layer(CatchPanicLayer::custom(panicked))
-        .layer(middleware::from_fn(with_request_id))
 }
 
 async fn status(
@@ -86,6 +87,20 @@ async fn end_previous(
     clear_api::end_previous(&app, &parts, peer.ip())
         .await
         .into_response()
+}
+
+/// `GET /`: a browser is led to the console; a program finds nothing here.
+async fn front_door(State(app): State<Arc<App>>, method: Method, headers: HeaderMap) -> Response {
+    let reads = matches!(method, Method::GET | Method::HEAD);
+    let accepts = headers.get_all(header::ACCEPT).iter();
+    let mut accepts = accepts.filter_map(|value| value.to_str().ok());
+    let mut response = match reads && accepts.any(|kinds| kinds.contains("text/html")) {
+        true => axum::response::Redirect::to("/console").into_response(),
+        false => nothing_here(State(app)).await,
+    };
+    let vary = HeaderValue::from_static("accept");
+    response.headers_mut().insert(header::VARY, vary);
+    response
 }
 
 async fn nothing_here(State(app): State<Arc<App>>) -> Response {
@@ -129,27 +144,15 @@ fn late() -> http::Response<Full<Bytes>> {
     .response("CLEAR")
 }
 
-/// Gives every request an id of ours: a caller's own could forge log lines.
-async fn with_request_id(request: Request, next: Next) -> Response {
-    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    let (id, span) = request_span();
-    async move {
-        let mut response = next.run(request).await;
-        log_answer(&method, &path, response.status());
-        put_id(&mut response, id);
-        response
-    }
-    .instrument(span)
-    .await
-}
-
-fn request_span() -> (Uuid, tracing::Span) {
+/// The span of a request: an id of ours, for a caller's own could forge log lines, and the caller's address.
+fn request_span(source: Option<IpAddr>) -> (Uuid, tracing::Span) {
     let id = random::uuid();
-    (id, tracing::info_span!("request", %id))
-}
-
-fn log_answer(method: &Method, path: &str, status: StatusCode) {
-    tracing::info!(%method, path = %crate::logs::safe(path), status = status.as_u16(), "answered");
+    let none = tracing::field::Empty;
+    let source = source.map(tracing::field::display);
+    (
+        id,
+        tracing::info_span!("request", %id, source, client = none, actor = none),
+    )
 }
 
 fn put_id<B>(response: &mut http::Response<B>, id: Uuid) {
@@ -182,34 +185,113 @@ where
     type Error = Infallible;
     type Future = Answer;
 
-    fn call(&self, request: http::Request<Incoming>) -> Answer {
+    fn call(&self, mut request: http::Request<Incoming>) -> Answer {
         let answering = self.activity.request(request.version() == Version::HTTP_2);
-        if request.uri().path() == clear_api::PATH {
-            let (parts, _) = request.into_parts();
-            let answer = generate(Arc::clone(&self.app), parts, self.peer);
-            return Box::pin(async move { Ok(answer.await.map(|body| answering.body(body))) });
-        }
-        let answer = self.router.call(request);
-        Box::pin(async move { Ok(answer.await?.map(|body| answering.body(body))) })
+        let app = Arc::clone(&self.app);
+        let begun = app.clock().boot();
+        let source = app.caller_address(self.peer, request.headers());
+        let (id, span) = request_span(source);
+        let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+        let admitted = span.in_scope(|| self.admit(&mut request));
+        let answer: Pin<Box<dyn Future<Output = Response> + Send>> = match admitted {
+            Err(problem) => {
+                let refused = problem.response(&app.config.error_source).into_response();
+                Box::pin(std::future::ready(refused))
+            }
+            Ok(()) if path == clear_api::PATH => {
+                let (parts, _) = request.into_parts();
+                Box::pin(generate(Arc::clone(&app), parts, self.peer))
+            }
+            Ok(()) => {
+                let answer = self.router.call(request);
+                Box::pin(async move { answer.await.unwrap_or_else(|never| match never {}) })
+            }
+        };
+        let answered = async move {
+            let mut response = answer.await;
+            log_answer(&app, &method, &path, &response, begun);
+            put_headers(&app, &mut response, id);
+            Ok(response.map(|body| answering.body(body)))
+        };
+        Box::pin(answered.instrument(span))
     }
 }
 
-/// The token API with what the router's layers give everything else. A success is in the audit log and
-/// in the metrics, so its line in the log is for those who look for details.
-async fn generate(app: Arc<App>, parts: Parts, peer: IpAddr) -> Response {
-    let (id, span) = request_span();
-    async move {
-        let mut response = awaited(clear_api::generate(&app, &parts, peer)).await;
-        if response.status().is_success() {
-            tracing::debug!(method = %parts.method, "generated");
-        } else {
-            log_answer(&parts.method, clear_api::PATH, response.status());
+impl<S> Front<S> {
+    /// Refuses what no dialect should see.
+    fn admit(&self, request: &mut http::Request<Incoming>) -> Result<(), Problem> {
+        if head_bytes(request) > HEAD_MAX {
+            return Err(Problem::new(
+                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+                "INVALID_REQUEST",
+                "The request's headers may have at most 64 KiB.",
+            ));
         }
-        put_id(&mut response, id);
-        response.into_response()
+        let trusted = &self.app.config.trusted_proxies;
+        request_host::settle(request, self.peer, trusted).map_err(|request_host::BadHost| {
+            Problem::new(
+                StatusCode::BAD_REQUEST,
+                "INVALID_REQUEST",
+                "The request must name exactly one valid host in its Host header.",
+            )
+        })?;
+        if takes_secrets(request.uri().path()) && is_from_another_site(request.headers()) {
+            return Err(Problem::new(
+                StatusCode::FORBIDDEN,
+                "CROSS_SITE_REQUEST",
+                "A page of another site sent this request. Call this address from a program, not from a browser.",
+            ));
+        }
+        Ok(())
     }
-    .instrument(span)
-    .await
+}
+
+/// Whether a browser may have credentials for this address that it adds by itself (HTTP Basic).
+fn takes_secrets(path: &str) -> bool {
+    path.starts_with(clear_api::PATH) || path.starts_with("/oauth2/")
+}
+
+/// Whether a browser says that another site made it send this; what isn't a browser says nothing.
+fn is_from_another_site(headers: &HeaderMap) -> bool {
+    let mut sites = headers.get_all("sec-fetch-site").iter();
+    sites.any(|site| site != "same-origin" && site != "none")
+}
+
+/// The token API. A success is in the audit log and in the metrics, so its line in the log is for those who look for
+/// details.
+async fn generate(app: Arc<App>, parts: Parts, peer: IpAddr) -> Response {
+    awaited(clear_api::generate(&app, &parts, peer))
+        .await
+        .into_response()
+}
+
+/// One line an answer. What is asked for often and tells nothing new is for those who look for details.
+fn log_answer(app: &App, method: &Method, path: &str, response: &Response, begun: BootInstant) {
+    let status = response.status();
+    let ms = app.clock().boot().0.saturating_sub(begun.0) / 1_000_000;
+    let is_routine = path == clear_api::PATH || path.starts_with("/console/assets/");
+    if is_routine && (status.is_success() || status == StatusCode::NOT_MODIFIED) {
+        tracing::debug!(%method, status = status.as_u16(), ms, "answered");
+        return;
+    }
+    let path = crate::logs::safe(path);
+    tracing::info!(%method, path, status = status.as_u16(), ms, "answered");
+}
+
+/// What every answer has.
+fn put_headers(app: &App, response: &mut Response, id: Uuid) {
+    put_id(response, id);
+    let headers = response.headers_mut();
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
+    if app.config.public_tls.is_some() {
+        headers.insert(
+            header::STRICT_TRANSPORT_SECURITY,
+            HeaderValue::from_static("max-age=31536000"),
+        );
+    }
 }
 
 /// An answer in time, whatever its maker does.

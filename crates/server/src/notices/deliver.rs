@@ -201,7 +201,7 @@ async fn attempt(app: &App, post: &Post, notice: &Notice) -> End {
             let message = Message {
                 id: made.id,
                 body: &made.body,
-                at: now,
+                at: app.clock().system(),
                 secrets: &secrets,
             };
             post.webhooks.post(&webhook.url, &message).await

@@ -14,8 +14,9 @@ mod webhook;
 
 pub use address::Guard;
 pub use mail::{MailUnusable, check as check_mail};
+pub(crate) use tokenward_store::notices::seal_context;
 pub use webhook::SECRET_BYTES;
-pub(crate) use webhook::{expose, seal_context};
+pub(crate) use webhook::expose;
 
 use crate::app::App;
 use deliver::Deliveries;

@@ -22,10 +22,6 @@ const ANSWERED_WITHIN: Duration = Duration::from_secs(10);
 const CONNECTED_WITHIN: Duration = Duration::from_secs(5);
 
 /// What a webhook's secret is sealed for: it opens for this webhook only.
-pub(crate) fn seal_context(webhook: Uuid) -> String {
-    format!("webhook {webhook}")
-}
-
 /// A secret in the form that the specification's libraries take.
 pub(crate) fn expose(secret: &[u8]) -> Zeroizing<String> {
     let text = Zeroizing::new(STANDARD.encode(secret));

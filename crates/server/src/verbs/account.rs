@@ -152,7 +152,7 @@ pub async fn set_app(
     let secret = crate::data_dir::unhex_any(sealed)
         .and_then(|sealed| app.keyring.open_at_rest(&context, &sealed))
         .ok_or_else(wrong)?;
-    let now = u64::try_from(app.clock().wall().unix_seconds()).unwrap_or(0);
+    let now = u64::try_from(app.clock().system().unix_seconds()).unwrap_or(0);
     let last_step = codes::step(&secret, code, now).ok_or_else(wrong)?;
     let sealed = sealed.to_owned();
     let (shown, digests) = codes::recovery();

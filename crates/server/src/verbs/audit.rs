@@ -4,7 +4,15 @@ use super::Refused;
 use super::authority::Admin;
 use crate::app::App;
 use tokenward_core::audit::{Verifier, Written};
+use tokenward_core::time::{BootInstant, Clock};
 use tokenward_store::{AuditFilter, PAGE_MAX};
+
+/// Seconds one call verifies for: shorter than a request may take.
+const CALL_SECONDS: u64 = 20;
+/// Seconds after which a verification that nobody goes on with is begun anew.
+const KEPT_SECONDS: u64 = 300;
+/// Seconds to wait while another call verifies.
+const BUSY_SECONDS: u64 = 5;
 
 /// What a verification found.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -40,44 +48,159 @@ pub async fn list(
     Ok(app.store.reader().audit(&filter).await?)
 }
 
-/// Follows the whole chain.
+/// A verification that has not come to the head yet.
+#[derive(Debug, Default)]
+pub struct Verification {
+    verifier: Verifier,
+    /// When a call last went on with it.
+    at: Option<BootInstant>,
+}
+
+/// Follows the whole chain. One call does so at a time, for at most [`CALL_SECONDS`]; a log too long for that is
+/// verified by several calls, each going on where the last one ended.
+///
+/// # Errors
+/// [`Refused::Busy`] while another call verifies, and where the verification is to be gone on with.
 pub async fn verify(app: &App, admin: &Admin) -> Result<Verified, Refused> {
     admin.must_audit()?;
     if admin.own_workspace().is_some() {
         admin.must_operate()?;
     }
+    let Ok(mut under_way) = app.verification.try_lock() else {
+        return Err(Refused::Busy {
+            retry_after_seconds: BUSY_SECONDS,
+            why: "Another verification of the audit log is under way. Ask again when it is done."
+                .to_owned(),
+        });
+    };
+    let clock = app.clock();
+    let since = |begun: BootInstant| clock.boot().0.saturating_sub(begun.0) / 1_000_000_000;
+    if under_way.at.is_some_and(|at| since(at) > KEPT_SECONDS) {
+        under_way.verifier = Verifier::default();
+    }
+    let begun = clock.boot();
     let reader = app.store.reader();
     // The head first: entries written meanwhile are beyond it and do no harm.
     let (seq, hash, _) = reader.head().await?;
-    let mut verifier = Verifier::default();
-    while verifier.head().0 < seq {
+    let reader = &reader;
+    let page = |after| async move {
         let filter = AuditFilter {
-            after: verifier.head().0,
+            after,
             limit: PAGE_MAX,
             ..AuditFilter::default()
         };
-        let entries = reader.audit(&filter).await?;
-        let mut taken = false;
-        for entry in entries.iter().take_while(|entry| entry.seq <= seq) {
-            taken = true;
-            if let Err(broken) = verifier.next(entry) {
-                let why = broken.to_string();
-                return Ok(Verified::Broken { at: entry.seq, why });
-            }
+        reader.audit(&filter).await
+    };
+    let followed = go_on(&mut under_way.verifier, (seq, hash), page, || {
+        since(begun) < CALL_SECONDS
+    });
+    let followed = followed.await?;
+    under_way.at = Some(clock.boot());
+    let Some(verified) = followed else {
+        let at = under_way.verifier.head().0;
+        return Err(Refused::Busy {
+            retry_after_seconds: 1,
+            why: format!("Verified up to entry {at} of {seq} so far. Ask again to go on."),
+        });
+    };
+    under_way.verifier = Verifier::default();
+    Ok(verified)
+}
+
+/// Follows the chain to its head, for as long as `may_go_on`; none when it has not come there.
+async fn go_on<E, F>(
+    verifier: &mut Verifier,
+    (seq, hash): (u64, [u8; 32]),
+    page: impl Fn(u64) -> F,
+    may_go_on: impl Fn() -> bool,
+) -> Result<Option<Verified>, E>
+where
+    F: Future<Output = Result<Vec<Written>, E>>,
+{
+    while verifier.head().0 < seq {
+        if !may_go_on() {
+            return Ok(None);
         }
-        if !taken {
-            let at = verifier.head().0 + 1;
-            let why = format!("entries from number {at} are missing");
-            return Ok(Verified::Broken { at, why });
+        let entries = page(verifier.head().0).await?;
+        if let Some(broken) = follow(verifier, &entries, seq) {
+            return Ok(Some(broken));
         }
     }
     let (entries, found) = verifier.head();
-    if found != hash {
-        let why = "the chain does not end where the head says".to_owned();
-        return Ok(Verified::Broken { at: entries, why });
+    Ok(Some(match found == hash {
+        true => Verified::Whole { entries, hash },
+        false => Verified::Broken {
+            at: entries,
+            why: "the chain does not end where the head says".to_owned(),
+        },
+    }))
+}
+
+/// Takes the next entries, up to the number `seq`; what is wrong with them.
+fn follow(verifier: &mut Verifier, entries: &[Written], seq: u64) -> Option<Verified> {
+    let mut taken = false;
+    for entry in entries.iter().take_while(|entry| entry.seq <= seq) {
+        taken = true;
+        if let Err(broken) = verifier.next(entry) {
+            let why = broken.to_string();
+            return Some(Verified::Broken { at: entry.seq, why });
+        }
     }
-    Ok(Verified::Whole {
-        entries,
-        hash: found,
-    })
+    if taken {
+        return None;
+    }
+    let at = verifier.head().0 + 1;
+    let why = format!("entries from number {at} are missing");
+    Some(Verified::Broken { at, why })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::convert::Infallible;
+    use tokenward_core::audit::{Actor, CHAIN_START, Entry};
+    use tokenward_core::time::Timestamp;
+
+    fn chain(count: u64) -> Vec<Written> {
+        let mut before = CHAIN_START;
+        let entry = Entry {
+            at: Timestamp(1),
+            actor: Actor::System,
+            source: None,
+            action: "token.generate",
+            workspace: None,
+            client: None,
+            detail: "{}".to_owned(),
+        };
+        let written = |seq| {
+            let written = Written::new(&entry, seq, &before);
+            before = written.hash;
+            written
+        };
+        (1..=count).map(written).collect()
+    }
+
+    #[tokio::test]
+    async fn a_log_too_long_for_one_call_is_verified_by_several() {
+        let entries = chain(1_000);
+        let head = (1_000, entries[999].hash);
+        let page = |after: u64| {
+            let after = usize::try_from(after).unwrap();
+            let page = entries[after..].iter().take(100).cloned().collect();
+            std::future::ready(Ok::<Vec<Written>, Infallible>(page))
+        };
+        let mut verifier = Verifier::default();
+        let mut calls = 0;
+        let verified = loop {
+            calls += 1;
+            let pages = std::cell::Cell::new(0);
+            let three = || pages.replace(pages.get() + 1) < 3;
+            if let Some(verified) = go_on(&mut verifier, head, page, three).await.unwrap() {
+                break verified;
+            }
+        };
+        assert_eq!(calls, 4);
+        let (entries, hash) = head;
+        assert_eq!(verified, Verified::Whole { entries, hash });
+    }
 }

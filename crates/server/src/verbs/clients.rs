@@ -5,7 +5,7 @@ pub use super::one_client::Read;
 use super::Refused;
 use super::authority::Admin;
 use super::one_client::{NO_CLIENT, Outcome, decide, entry, wants};
-use super::settings::Written;
+use super::settings::{Written, version};
 use crate::app::App;
 use crate::random;
 use serde_json::{Value, json};
@@ -126,12 +126,14 @@ fn label_taken() -> Refused {
     Refused::Conflict("LABEL_TAKEN", why.into())
 }
 
-/// Changes a client's settings; a narrower restriction binds the live token at once.
+/// Changes a client's settings; a narrower restriction binds the live token at once. `versions` names the versions of the
+/// settings that the caller means to change; none for any.
 pub async fn change(
     app: &App,
     admin: Admin,
     id: ClientId,
     written: Written,
+    versions: Option<Vec<String>>,
 ) -> Result<Read, Refused> {
     if written.environment.is_some() {
         let why = "an API client belongs to one environment for good; create another client";
@@ -153,6 +155,10 @@ pub async fn change(
     };
     decide(app, admin, wants, move |admin, view, state| {
         written.must_be_meant()?;
+        let version = version(&state.client.settings);
+        if versions.is_some_and(|seen| !seen.contains(&version)) {
+            return Err(Refused::Changed("API client"));
+        }
         let settings = written.change(&state.client.settings, &view.products)?;
         admin.must_manage(
             state.workspace.id,

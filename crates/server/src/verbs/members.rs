@@ -273,6 +273,8 @@ pub async fn withdraw(app: &App, admin: Admin, id: Uuid) -> Result<(), Refused> 
 /// What is to be different about a member.
 #[derive(Clone, Debug, Default)]
 pub struct Change {
+    /// The role that the caller has seen and means to change; none for any.
+    pub seen: Option<Role>,
     /// Another role.
     pub role: Option<Role>,
     /// Whether the member may not sign in.
@@ -283,6 +285,9 @@ pub struct Change {
 /// the last operator stays one.
 pub async fn change(app: &App, admin: Admin, id: Uuid, change: Change) -> Result<Member, Refused> {
     alter(app, admin, id, change.role.clone(), move |view, member| {
+        if change.seen.is_some_and(|seen| seen != member.role) {
+            return Err(Refused::Changed("member's role"));
+        }
         if let Some(role) = change.role {
             roles::check(&role, view)?;
             member.role = role;

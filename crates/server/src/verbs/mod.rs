@@ -33,6 +33,15 @@ pub enum Refused {
     Invalid(&'static str, String),
     /// The state does not allow it.
     Conflict(&'static str, String),
+    /// It is another version by now than the one the caller has seen.
+    Changed(&'static str),
+    /// The server does this for somebody else, or has not finished.
+    Busy {
+        /// When to ask again.
+        retry_after_seconds: u64,
+        /// What is going on.
+        why: String,
+    },
     /// Tried too often, or too many at once.
     Throttled {
         /// Seconds to wait.

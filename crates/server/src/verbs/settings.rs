@@ -193,6 +193,42 @@ impl Written {
     }
 }
 
+/// The version of settings: any change of any of them makes another.
+#[must_use]
+pub fn version(settings: &Settings) -> String {
+    use sha2::{Digest as _, Sha256};
+    let plain = serde_json::to_vec(settings).unwrap_or_default();
+    let digest: [u8; 32] = Sha256::digest(&plain).into();
+    crate::data_dir::hex(&digest[..16]).to_string()
+}
+
+/// Whether `new` allows anything that `old` does not, or tells other people: such a change needs a fresh proof.
+#[must_use]
+pub fn is_wider(old: &Settings, new: &Settings) -> bool {
+    let products = match (&old.products, &new.products) {
+        (None, _) => false,
+        (Some(_), None) => true,
+        (Some(old), Some(new)) => new.iter().any(|no| !old.contains(no)),
+    };
+    let lifetime = match (old.token_lifetime_seconds, new.token_lifetime_seconds) {
+        (None, _) => false,
+        (Some(_), None) => true,
+        (Some(old), Some(new)) => new > old,
+    };
+    let networks = |old: &Networks, new: &Networks| {
+        let known = old.texts();
+        !old.is_empty()
+            && (new.is_empty() || new.texts().iter().any(|network| !known.contains(network)))
+    };
+    products
+        || lifetime
+        || networks(&old.secret_networks, &new.secret_networks)
+        || networks(&old.token_networks, &new.token_networks)
+        || old.notification_emails != new.notification_emails
+        || (old.on_repeat == OnRepeat::Replace && new.on_repeat == OnRepeat::Return)
+        || new.handover_max_seconds > old.handover_max_seconds
+}
+
 fn seconds_within(
     field: &'static str,
     seconds: u64,
@@ -247,4 +283,79 @@ pub fn product_slugs(numbers: &[ProductNo], products: &[Product]) -> Vec<String>
         .collect();
     slugs.sort_unstable();
     slugs
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(change: &Written) -> Settings {
+        let named = Written {
+            label: Some("erp".into()),
+            ..change.clone()
+        };
+        named.create(&[]).unwrap()
+    }
+
+    #[test]
+    fn what_allows_more_is_wider_and_what_allows_less_is_not() {
+        let lifetime = |seconds| Written {
+            token_lifetime_seconds: Member::Given(seconds),
+            ..Written::default()
+        };
+        let networks = |texts: &[&str]| Written {
+            token_networks: Some(texts.iter().map(|text| (*text).to_owned()).collect()),
+            ..Written::default()
+        };
+        let secrets = |texts: &[&str]| Written {
+            secret_networks: Some(texts.iter().map(|text| (*text).to_owned()).collect()),
+            ..Written::default()
+        };
+        let handover = |seconds| Written {
+            handover_max_seconds: Some(seconds),
+            ..Written::default()
+        };
+        let repeat = |word: &str| Written {
+            on_repeat: Some(word.to_owned()),
+            ..Written::default()
+        };
+        // Narrow first, wide second.
+        for (narrow, wide) in [
+            (lifetime(Some(60)), lifetime(Some(61))),
+            (lifetime(Some(60)), lifetime(None)),
+            (networks(&["10.0.0.0/8"]), networks(&[])),
+            (
+                networks(&["10.0.0.0/8"]),
+                networks(&["10.0.0.0/8", "192.0.2.1"]),
+            ),
+            (secrets(&["10.0.0.0/8"]), secrets(&[])),
+            (handover(0), handover(1)),
+            (repeat("replace"), repeat("return")),
+        ] {
+            let (narrow, wide) = (settings(&narrow), settings(&wide));
+            assert!(is_wider(&narrow, &wide), "{narrow:?} {wide:?}");
+            assert!(!is_wider(&wide, &narrow), "{narrow:?} {wide:?}");
+            assert!(!is_wider(&narrow, &narrow));
+            assert_ne!(version(&narrow), version(&wide));
+        }
+        let products = |numbers: Option<&[u32]>| Settings {
+            products: numbers.map(|all| all.iter().map(|no| ProductNo(*no)).collect()),
+            ..settings(&Written::default())
+        };
+        let (all, both, one) = (
+            products(None),
+            products(Some(&[1, 2])),
+            products(Some(&[1])),
+        );
+        for (narrow, wide) in [(&one, &both), (&both, &all), (&one, &all)] {
+            assert!(is_wider(narrow, wide));
+            assert!(!is_wider(wide, narrow));
+        }
+        // Other addresses are told: somebody else may listen, or nobody any more.
+        let told = Settings {
+            notification_emails: vec!["a@example.com".into()],
+            ..one.clone()
+        };
+        assert!(is_wider(&one, &told) && is_wider(&told, &one));
+    }
 }

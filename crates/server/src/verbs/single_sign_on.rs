@@ -2,25 +2,39 @@
 //! in. The provider makes no members; it is believed only about addresses that it has verified, and only for the
 //! first time: afterwards a member is known by the provider's own name for them.
 
-use super::sign_in::{NotSignedIn, Origin, begin as begin_session, folded};
+use super::sign_in::{NotSignedIn, Origin, begin as begin_session, charge};
 use crate::app::App;
-use crate::config::Sso;
+use crate::config::{Sso, is_private};
 use crate::people::ticket::Ticket;
+use crate::throttle::network;
 use openidconnect::core::{CoreClient, CoreProviderMetadata, CoreResponseType};
 use openidconnect::{
-    AuthenticationFlow, AuthorizationCode, ClientId, ClientSecret, CsrfToken, HttpRequest,
-    HttpResponse, IssuerUrl, Nonce, PkceCodeChallenge, PkceCodeVerifier, RedirectUrl, Scope,
-    TokenResponse,
+    AuthenticationFlow, AuthorizationCode, ClaimsVerificationError, ClientId, ClientSecret,
+    CsrfToken, DiscoveryError, HttpRequest, HttpResponse, IssuerUrl, Nonce, PkceCodeChallenge,
+    PkceCodeVerifier, RedirectUrl, Scope, TokenResponse,
 };
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 use subtle::ConstantTimeEq;
-use tokenward_core::time::{Clock, Timestamp};
+use tokenward_core::label;
+use tokenward_core::time::{BootInstant, Clock, Timestamp};
+use tokio::sync::Semaphore;
+use uuid::Uuid;
 
 /// The provider must answer in this time.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// Seconds between going to the provider and coming back.
 const BETWEEN_SECONDS: u64 = 600;
+/// Seconds for which the provider's metadata and keys are kept.
+const KEPT_SECONDS: u64 = 300;
+/// Seconds after which they are asked for again early, when a token is signed by a key that is not among them.
+const REFRESH_SECONDS: u64 = 30;
+/// Seconds for which the provider is not asked again after it failed.
+const FAILED_SECONDS: u64 = 5;
+/// Callers that may wait for the provider's metadata; beyond it they are refused.
+const WAITING_MAX: usize = 32;
+/// What sign-ins by the provider are counted as, beside passwords.
+const COUNTED: Uuid = Uuid::from_u128(1);
 
 /// Why nobody was signed in.
 #[derive(Debug)]
@@ -31,6 +45,10 @@ pub enum NoSso {
     Provider(String),
     /// The provider vouches for somebody who is no member.
     Unknown,
+    /// It names nobody by an address that it says it has verified.
+    Unverified,
+    /// Too many sign-ins at once.
+    Busy,
     /// The member may not sign in, or ours.
     NotSignedIn(NotSignedIn),
 }
@@ -72,12 +90,106 @@ async fn send(http: reqwest::Client, request: HttpRequest) -> Result<HttpRespons
     Ok(answer)
 }
 
-async fn metadata(sso: &Sso, http: &reqwest::Client) -> Result<CoreProviderMetadata, NoSso> {
-    let issuer = IssuerUrl::new(sso.issuer.clone()).map_err(provider)?;
+/// The provider as it describes itself, kept for some minutes and asked for by one caller at a time.
+#[derive(Debug)]
+pub struct Provider {
+    kept: parking_lot::Mutex<Option<Kept>>,
+    asking: tokio::sync::Mutex<()>,
+    waiting: Semaphore,
+}
+
+impl Default for Provider {
+    fn default() -> Self {
+        Self {
+            kept: parking_lot::Mutex::default(),
+            asking: tokio::sync::Mutex::default(),
+            waiting: Semaphore::new(WAITING_MAX),
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Kept {
+    at: BootInstant,
+    metadata: Result<Box<CoreProviderMetadata>, String>,
+}
+
+impl Provider {
+    /// What is kept, if it is not older than it may be.
+    fn kept(&self, now: BootInstant, longest: u64) -> Option<Result<CoreProviderMetadata, NoSso>> {
+        let kept = self.kept.lock().clone()?;
+        let age = now.0.saturating_sub(kept.at.0) / 1_000_000_000;
+        match kept.metadata {
+            Ok(metadata) if age < longest => Some(Ok(*metadata)),
+            Err(why) if age < FAILED_SECONDS => Some(Err(NoSso::Provider(why))),
+            _ => None,
+        }
+    }
+
+    /// The provider's metadata, not older than `longest` seconds.
+    async fn metadata(
+        &self,
+        sso: &Sso,
+        clock: &impl Clock,
+        longest: u64,
+    ) -> Result<CoreProviderMetadata, NoSso> {
+        if let Some(kept) = self.kept(clock.boot(), longest) {
+            return kept;
+        }
+        let _waiting = self.waiting.try_acquire().map_err(|_| NoSso::Busy)?;
+        let _asking = self.asking.lock().await;
+        if let Some(kept) = self.kept(clock.boot(), longest) {
+            return kept;
+        }
+        let metadata = discover(sso).await;
+        *self.kept.lock() = Some(Kept {
+            at: clock.boot(),
+            metadata: metadata.clone().map(Box::new),
+        });
+        metadata.map_err(NoSso::Provider)
+    }
+}
+
+/// Asks the provider how it describes itself.
+///
+/// # Errors
+///
+/// A sentence for the log or the terminal: what is wrong, and what to set.
+pub async fn discover(sso: &Sso) -> Result<CoreProviderMetadata, String> {
+    let name = &sso.issuer;
+    let issuer = IssuerUrl::new(name.clone()).map_err(|error| error.to_string())?;
+    let http = http().map_err(|error| format!("{error:?}"))?;
     let ask = |request: HttpRequest| send(http.clone(), request);
-    CoreProviderMetadata::discover_async(issuer, &ask)
-        .await
-        .map_err(provider)
+    let asked = CoreProviderMetadata::discover_async(issuer, &ask).await;
+    let metadata = asked.map_err(|error| match error {
+        DiscoveryError::Validation(why) => format!(
+            "the provider calls itself otherwise: {why}. Set sso_issuer to exactly what the provider calls itself, with or without the final slash."
+        ),
+        other => format!(
+            "the provider's metadata can't be read at {name}: {}",
+            causes(&other)
+        ),
+    })?;
+    let token = metadata.token_endpoint().map(|endpoint| endpoint.url());
+    let endpoints = [
+        Some(metadata.authorization_endpoint().url()),
+        Some(metadata.jwks_uri().url()),
+        token,
+    ];
+    let clear = endpoints.iter().flatten().find(|url| !is_private(url));
+    if let Some(clear) = clear {
+        return Err(format!(
+            "the provider names an endpoint without TLS: {clear}"
+        ));
+    }
+    Ok(metadata)
+}
+
+/// An error and what caused it.
+fn causes(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    let texts: Vec<String> = causes.map(ToString::to_string).collect();
+    texts.join(": ")
 }
 
 macro_rules! client {
@@ -98,7 +210,10 @@ fn drawn() -> String {
 /// Where to send the browser, and what it carries meanwhile.
 pub async fn begin(app: &App, returning: &str, next: String) -> Result<(String, Between), NoSso> {
     let sso = app.config.sso.as_ref().ok_or(NoSso::NotSetUp)?;
-    let metadata = metadata(sso, &http()?).await?;
+    let metadata = app
+        .provider
+        .metadata(sso, &app.clock(), KEPT_SECONDS)
+        .await?;
     let client = client!(sso, metadata, returning);
     let between = Between {
         state: drawn(),
@@ -122,41 +237,57 @@ pub async fn begin(app: &App, returning: &str, next: String) -> Result<(String, 
 struct Vouched {
     /// Issuer, a blank, subject.
     subject: String,
-    /// In lower case; none unless the provider has verified it.
+    /// With A to Z in lower case; none unless the provider has verified it.
     email: Option<String>,
+}
+
+/// An address of a provider, as members' addresses are kept. What is no plain ASCII address is none: letters that look
+/// or fold alike would make somebody else's of it.
+fn plain_email(text: &str) -> Option<String> {
+    let email = label::email(text).ok().filter(|email| email.is_ascii())?;
+    Some(email.to_ascii_lowercase())
 }
 
 async fn vouched(
     app: &App,
     returning: &str,
     between: Between,
-    (code, state): (&str, &str),
+    code: &str,
 ) -> Result<Vouched, NoSso> {
     let sso = app.config.sso.as_ref().ok_or(NoSso::NotSetUp)?;
-    let same: bool = between.state.as_bytes().ct_eq(state.as_bytes()).into();
-    let late = app.clock().wall().seconds_since(between.at) >= BETWEEN_SECONDS;
-    if !same || late || code.is_empty() {
-        return Err(provider("the answer does not belong to the question"));
-    }
+    let clock = app.clock();
     let http = http()?;
     let ask = |request: HttpRequest| send(http.clone(), request);
-    let client = client!(sso, metadata(sso, &http).await?, returning);
+    let metadata = app.provider.metadata(sso, &clock, KEPT_SECONDS).await?;
+    let client = client!(sso, metadata, returning);
     let exchange = client
         .exchange_code(AuthorizationCode::new(code.to_owned()))
         .map_err(provider)?
         .set_pkce_verifier(PkceCodeVerifier::new(between.verifier));
-    let tokens = exchange.request_async(&ask).await.map_err(provider)?;
+    let tokens = exchange.request_async(&ask).await;
+    let tokens = tokens.map_err(|error| provider(causes(&error)))?;
     let token = tokens.id_token().ok_or_else(|| provider("no ID token"))?;
     let nonce = Nonce::new(between.nonce);
-    let claims = token.claims(&client.id_token_verifier(), &nonce);
+    let claims = match token.claims(&client.id_token_verifier(), &nonce) {
+        // The provider may have another key since.
+        Err(ClaimsVerificationError::SignatureVerification(_)) => {
+            let metadata = app.provider.metadata(sso, &clock, REFRESH_SECONDS).await?;
+            let client = client!(sso, metadata, returning);
+            token.claims(&client.id_token_verifier(), &nonce).cloned()
+        }
+        claims => claims.cloned(),
+    };
     let claims = claims.map_err(provider)?;
-    let verified = claims.email_verified() == Some(true);
+    let verified = match claims.email_verified() {
+        Some(verified) => verified,
+        None => sso.assume_email_verified,
+    };
     Ok(Vouched {
         subject: format!("{} {}", sso.issuer, claims.subject().as_str()),
         email: claims
             .email()
             .filter(|_| verified)
-            .map(|email| folded(email.as_str())),
+            .and_then(|email| plain_email(email.as_str())),
     })
 }
 
@@ -168,7 +299,16 @@ pub async fn end(
     answer: (&str, &str),
     origin: &Origin,
 ) -> Result<Ticket, NoSso> {
-    let vouched = vouched(app, returning, between, answer).await?;
+    let (code, state) = answer;
+    let same: bool = between.state.as_bytes().ct_eq(state.as_bytes()).into();
+    let late = app.clock().wall().seconds_since(between.at) >= BETWEEN_SECONDS;
+    if !same || late || code.is_empty() {
+        return Err(provider("the answer does not belong to the question"));
+    }
+    // Each answer is a call of the provider, which has limits of its own.
+    let network = network(origin.source);
+    charge(app, &app.networks_throttle, network, COUNTED).map_err(NoSso::NotSignedIn)?;
+    let vouched = vouched(app, returning, between, code).await?;
     let members = app.store.reader().members().await;
     let members = members.map_err(|error| NoSso::NotSignedIn(error.into()))?;
     let known = |member: &&tokenward_store::people::Member| {
@@ -179,7 +319,12 @@ pub async fn end(
     let by_address = members.iter().find(|member| {
         member.proofs.sso.is_none() && Some(&member.email) == vouched.email.as_ref()
     });
-    let member = by_name.or(by_address).ok_or(NoSso::Unknown)?;
+    let member = by_name.or(by_address).ok_or(match vouched.email {
+        Some(_) => NoSso::Unknown,
+        None => NoSso::Unverified,
+    })?;
+    let clock = app.clock();
+    app.networks_throttle.forgive(network, COUNTED, &clock);
     let subject = vouched.subject;
     let begun = begin_session(
         app,
@@ -201,6 +346,59 @@ pub async fn end(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_a_plain_address_is_taken_from_a_provider() {
+        let same = |text: &str| assert_eq!(plain_email(text).as_deref(), Some("kate@corp.example"));
+        same("kate@corp.example");
+        same("Kate@Corp.Example");
+        for other in [
+            "\u{212a}ate@corp.example",
+            "k\u{430}te@corp.example",
+            " kate@corp.example ",
+            "kate@corp.example\n",
+            "kate@corp.example,x@y.example",
+            "kate",
+            "",
+        ] {
+            assert_eq!(plain_email(other), None, "{other:?}");
+        }
+    }
+
+    #[test]
+    fn what_the_provider_says_is_kept_for_minutes_and_its_failure_for_seconds() {
+        let at = |seconds: u64| BootInstant(seconds * 1_000_000_000);
+        let keep = |metadata| {
+            let provider = Provider::default();
+            *provider.kept.lock() = Some(Kept {
+                at: at(1_000),
+                metadata,
+            });
+            provider
+        };
+        let described = serde_json::json!({
+            "issuer": "https://a.example", "authorization_endpoint": "https://a.example/a",
+            "token_endpoint": "https://a.example/t", "jwks_uri": "https://a.example/j",
+            "response_types_supported": ["code"], "subject_types_supported": ["public"],
+            "id_token_signing_alg_values_supported": ["RS256"],
+        });
+        let good = keep(Ok(Box::new(serde_json::from_value(described).unwrap())));
+        assert!(
+            good.kept(at(1_299), KEPT_SECONDS)
+                .is_some_and(|kept| kept.is_ok())
+        );
+        assert!(good.kept(at(1_300), KEPT_SECONDS).is_none());
+        // After a signature by an unknown key, sooner.
+        assert!(good.kept(at(1_029), REFRESH_SECONDS).is_some());
+        assert!(good.kept(at(1_030), REFRESH_SECONDS).is_none());
+        let failed = keep(Err("no answer".to_owned()));
+        assert!(
+            failed
+                .kept(at(1_004), KEPT_SECONDS)
+                .is_some_and(|kept| kept.is_err())
+        );
+        assert!(failed.kept(at(1_005), KEPT_SECONDS).is_none());
+    }
 
     #[test]
     fn what_is_drawn_is_a_verifier_of_the_length_the_standard_asks() {

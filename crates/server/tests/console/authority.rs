@@ -466,6 +466,27 @@ impl World {
                 for (name, value) in form {
                     whole.push((*name, self.filled(value, &label, &mut made).await));
                 }
+                let role = form.iter().any(|(name, _)| *name == "role");
+                if role && path.starts_with("/console/members/") {
+                    let shown = person.get(&path).await;
+                    if shown.status == 200 {
+                        let opened = shown.text.contains("name=\"opened\"");
+                        let opened = if opened {
+                            shown.hidden("opened")
+                        } else {
+                            String::new()
+                        };
+                        whole.push(("opened", opened.replace("&#38;", "&")));
+                    }
+                }
+                if path.ends_with("/edit") {
+                    let shown = person.get(&path).await;
+                    if shown.status == 200 {
+                        whole.push(("version", shown.hidden("version")));
+                        let opened = shown.hidden("opened");
+                        whole.push(("opened", opened.replace("&#38;", "&")));
+                    }
+                }
                 let whole: Vec<(&str, &str)> = whole
                     .iter()
                     .map(|(name, value)| (*name, value.as_str()))

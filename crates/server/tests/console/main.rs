@@ -4,6 +4,8 @@
 mod acts;
 mod authority;
 mod browser;
+mod edits;
 mod house;
 mod people;
 mod shut;
+mod sso;

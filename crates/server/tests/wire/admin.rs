@@ -590,3 +590,49 @@ async fn a_change_lifts_limits_only_when_it_says_so() {
         (&json!(null), &json!(null))
     );
 }
+
+#[tokio::test]
+async fn a_change_of_settings_that_were_changed_meanwhile_is_refused() {
+    let house = House::new().await;
+    let erp = house.client(NewClient::sandbox("erp")).await;
+    let path = format!("/clients/{}", erp.id);
+    let etag = |answer: &Answer| answer.headers["etag"].to_str().unwrap().to_owned();
+    let first = house.ask(Method::GET, &path).await.expect(200);
+    let seen = etag(&first);
+    let change = async |body: Value, if_match: &str| {
+        let request = house.api.admin(Method::PATCH, &path).json(&body);
+        let request = match if_match {
+            "" => request,
+            tag => request.header("if-match", tag),
+        };
+        house.api.send(request).await.unwrap()
+    };
+    let narrow = change(json!({ "products": ["gst"] }), &seen)
+        .await
+        .expect(200);
+    assert_ne!(etag(&narrow), seen);
+    assert_eq!(etag(&house.ask(Method::GET, &path).await), etag(&narrow));
+    // The old version undoes nothing, however it is written.
+    let wide = || json!({ "products": null });
+    let several = format!("\"{}\", {seen}", "0".repeat(32));
+    for old in [seen.as_str(), &format!("W/{seen}"), &several] {
+        let refused = change(wide(), old).await;
+        refused.expect_error(412, "VERSION_MISMATCH");
+    }
+    change(wide(), "abc").await.expect(400);
+    let now = house.ask(Method::GET, &path).await.expect(200);
+    assert_eq!(now.json()["products"], json!(["gst"]));
+    // A change that changes nothing keeps the version; a use of the client does too.
+    let same = change(json!({ "products": ["gst"] }), &etag(&now)).await;
+    assert_eq!(etag(&same.expect(200)), etag(&now));
+    house
+        .ask(Method::POST, &format!("{path}/disable"))
+        .await
+        .expect(200);
+    assert_eq!(etag(&house.ask(Method::GET, &path).await), etag(&now));
+    // A proxy that compresses weakens the tag; the new one is good all the same, and so is none.
+    let new = change(json!({ "label": "new" }), &format!("W/{}", etag(&now))).await;
+    new.expect(200);
+    change(json!({ "label": "newer" }), "*").await.expect(200);
+    change(wide(), "").await.expect(200);
+}

@@ -30,6 +30,29 @@ async fn answered(server: &Server, trusted: &Certificate) -> bool {
 }
 
 #[tokio::test]
+async fn a_server_with_tls_of_its_own_says_that_it_stays_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| folder.path().join(name);
+    let trusted = certify(&file("cert.pem"), &file("key.pem"));
+    let server = Server::builder()
+        .arg("--public-tls-certificate")
+        .arg(file("cert.pem").to_str().unwrap())
+        .arg("--public-tls-key")
+        .arg(file("key.pem").to_str().unwrap())
+        .start();
+    let builder = Client::builder().no_proxy().timeout(LIMIT);
+    let client = builder.tls_certs_only([trusted]).build().unwrap();
+    for path in ["/console/sign-in", "/integration/v1/authz/token"] {
+        let address = format!("{}{path}", server.public());
+        let answer = client.get(address).send().await.unwrap();
+        // HTTP/2, where there is no Host header.
+        assert_ne!(answer.status(), 400);
+        let says = &answer.headers()["strict-transport-security"];
+        assert_eq!(says, "max-age=31536000");
+    }
+}
+
+#[tokio::test]
 async fn a_new_certificate_is_taken_at_sighup_and_a_broken_one_is_not() {
     let folder = tempfile::tempdir().unwrap();
     let (certificate, key) = (

@@ -83,7 +83,7 @@ impl Place {
 
     pub(crate) async fn open(&self) -> (Store<RealClock>, WriterHandle) {
         let options = Options {
-            keyring: keyring(),
+            keys: tokenward_store::Keys::given(keyring()),
             clock: Arc::new(RealClock),
             node: NodeIdentity {
                 id: Uuid::from_u128(1),

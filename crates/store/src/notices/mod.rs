@@ -31,6 +31,12 @@ pub struct Webhook {
     pub disabled_at: Option<Timestamp>,
 }
 
+/// The context a webhook's signing secret is sealed in.
+#[must_use]
+pub fn seal_context(webhook: Uuid) -> String {
+    format!("webhook {webhook}")
+}
+
 /// To whom a notice goes.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Target {

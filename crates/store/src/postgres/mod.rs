@@ -9,6 +9,7 @@ mod batch;
 mod lock;
 mod pool;
 mod session;
+mod suitable;
 
 pub(crate) use pool::{read, readers};
 
@@ -19,7 +20,7 @@ use crate::value::{Row, Statement, Value};
 use batch::{Call, in_order};
 use futures_util::StreamExt;
 use lock::Former;
-use session::Session;
+use session::{Purpose, Session, Target, state};
 use std::pin::pin;
 use std::time::Duration;
 
@@ -36,8 +37,10 @@ const TUNE: &str = "ALTER TABLE slot SET (fillfactor = 50); ALTER TABLE head SET
 
 /// The connection that writes.
 pub(crate) struct PostgresDriver {
-    config: tokio_postgres::Config,
+    target: Target,
     session: Option<Session>,
+    /// The pool that reads, whose connections may lead to a server that is no longer the primary.
+    readers: Option<deadpool_postgres::Pool>,
     /// The session this process had before, which may still hold the lock.
     former: Option<Former>,
 }
@@ -55,16 +58,19 @@ pub(crate) fn read_alone(
         .build()
         .map_err(|error| StoreError::Unavailable(error.to_string()))?;
     runtime.block_on(async {
-        let config = session::config(url, "tokenward loading")?;
-        let connecting = tokio::time::timeout(PATIENCE, Session::connect(&config));
-        let session = connecting.await.map_err(|_| unanswered())??;
-        session.client.batch_execute(UNHURRIED).await?;
-        for (at, sql) in queries.iter().enumerate() {
-            let mut of_query = |_: usize, row: &Row<'_>| each(at, row);
-            session.stream(sql, params, &mut of_query).await?;
-        }
+        let target = Target::parse(url, "tokenward loading")?;
+        let session = Session::connect(&target, Purpose::Read).await?;
+        let read = async {
+            session.client.batch_execute(UNHURRIED).await?;
+            for (at, sql) in queries.iter().enumerate() {
+                let mut of_query = |_: usize, row: &Row<'_>| each(at, row);
+                session.stream(sql, params, &mut of_query).await?;
+            }
+            Ok(())
+        };
+        let read: Result<(), StoreError> = read.await;
         session.close().await;
-        Ok(())
+        read.map_err(|error| error.at(&target.place))
     })
 }
 
@@ -76,14 +82,31 @@ impl PostgresDriver {
     /// Connects and takes the node lock, waiting a little for a predecessor that is just ending.
     /// `node` is the name under which other nodes see this one.
     pub(crate) async fn open(url: &str, node: &str) -> Result<Box<Self>, StoreError> {
-        let config = session::config(url, &format!("tokenward {node}"))?;
+        let target = Target::parse(url, &format!("tokenward {node}"))?;
+        let session = Session::connect(&target, Purpose::Write).await?;
+        suitable::pooler(&target, &session)
+            .await
+            .map_err(|error| error.at(&target.place))?;
         let mut driver = Box::new(Self {
-            config,
+            target,
             session: None,
+            readers: None,
             former: None,
         });
-        driver.reconnect().await?;
+        let suits = suitable::database(&driver.target, &session).await;
+        suits.map_err(|error| error.at(&driver.target.place))?;
+        driver.take_over(session).await?;
         Ok(driver)
+    }
+
+    /// Where the database is, for messages.
+    pub(crate) fn place(&self) -> &str {
+        &self.target.place
+    }
+
+    /// The pool to be told when the session is made anew.
+    pub(crate) fn with_readers(&mut self, readers: deadpool_postgres::Pool) {
+        self.readers = Some(readers);
     }
 
     /// Makes a new session if the old one is gone, and takes the lock again.
@@ -92,9 +115,19 @@ impl PostgresDriver {
             return Ok(());
         }
         self.session = None;
-        let connecting = tokio::time::timeout(PATIENCE, Session::connect(&self.config));
-        let session = connecting.await.map_err(|_| unanswered())??;
-        lock::take(&session.client, self.former.as_ref()).await?;
+        let session = Session::connect(&self.target, Purpose::Write).await?;
+        if let Some(readers) = &self.readers {
+            // They may lead to a server that is no longer the primary.
+            readers.retain(|_, _| false);
+        }
+        self.take_over(session).await
+    }
+
+    /// Takes the node lock on a new session, which is the writer's from then on.
+    async fn take_over(&mut self, session: Session) -> Result<(), StoreError> {
+        lock::take(&session.client, self.former.as_ref())
+            .await
+            .map_err(|error| error.at(&self.target.place))?;
         self.former = Some(session.myself.clone());
         self.session = Some(session);
         Ok(())
@@ -148,11 +181,13 @@ impl PostgresDriver {
             .try_for_each(|(at, row)| each(*at, &Row::Postgres(row)))
     }
 
-    /// After a failure: gives the session up unless it still answers.
+    /// After a failure: gives the session up unless it still answers and may still write. A server that was made
+    /// read-only, or a standby reached by the former primary's address, answers well for ever; only another session
+    /// finds the way back.
     async fn sound_out(&mut self) {
         let Some(session) = &self.session else { return };
-        let answer = tokio::time::timeout(PATIENCE, session.client.batch_execute("")).await;
-        if !matches!(answer, Ok(Ok(()))) {
+        let answer = tokio::time::timeout(PATIENCE, state(&session.client)).await;
+        if !matches!(answer, Ok(Ok(state)) if state.serves(Purpose::Write).is_ok()) {
             self.session = None;
         }
     }
@@ -187,6 +222,8 @@ impl PostgresDriver {
                 tokio::time::timeout(PATIENCE, session.client.batch_execute("ROLLBACK")).await;
             if !matches!(undone, Ok(Ok(()))) {
                 self.session = None;
+            } else if !matches!(error, CommitError::Refused(_)) {
+                self.sound_out().await;
             }
             return Err(error);
         }
@@ -204,14 +241,26 @@ impl PostgresDriver {
         Err(CommitError::Unknown(trouble))
     }
 
-    pub(crate) async fn migrate(&mut self, fresh: Option<&Statement>) -> Result<bool, StoreError> {
-        let client = &mut self.session()?.client;
-        let transaction = client.transaction().await?;
-        let row = transaction
+    /// The schema version; none in an empty database.
+    pub(crate) async fn version(&mut self) -> Result<Option<i64>, StoreError> {
+        let client = &self.session()?.client;
+        let row = client
             .query_one("SELECT to_regclass('head') IS NULL", &[])
             .await?;
-        let created: bool = row.get(0);
-        if created {
+        if row.get(0) {
+            return Ok(None);
+        }
+        let head = client.query_opt("SELECT schema FROM head", &[]).await?;
+        let found = head.ok_or_else(|| StoreError::Damaged("the head row is missing".into()))?;
+        judge_version(found.get(0))?;
+        Ok(Some(found.get(0)))
+    }
+
+    pub(crate) async fn migrate(&mut self, fresh: Option<&Statement>) -> Result<bool, StoreError> {
+        let found = self.version().await?;
+        let client = &mut self.session()?.client;
+        let transaction = client.transaction().await?;
+        if found.is_none() {
             let fresh = fresh.ok_or_else(nothing_here)?;
             for migration in schema::MIGRATIONS {
                 transaction
@@ -222,14 +271,7 @@ impl PostgresDriver {
             transaction
                 .execute(fresh.sql, &session::borrow(&fresh.params))
                 .await?;
-        } else {
-            let head = transaction
-                .query_opt("SELECT schema FROM head", &[])
-                .await?;
-            let found =
-                head.ok_or_else(|| StoreError::Damaged("the head row is missing".into()))?;
-            let found: i64 = found.get(0);
-            judge_version(found)?;
+        } else if let Some(found) = found {
             for migration in schema::missing(found) {
                 transaction
                     .batch_execute(&schema::for_postgres(migration))
@@ -242,7 +284,7 @@ impl PostgresDriver {
             }
         }
         transaction.commit().await?;
-        Ok(created)
+        Ok(found.is_none())
     }
 }
 

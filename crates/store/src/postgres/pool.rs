@@ -1,24 +1,79 @@
 //! The pool that reads for people and programs.
 
-use super::{PATIENCE, session};
-use crate::error::StoreError;
+use super::PATIENCE;
+use super::session::{self, Purpose, Target, state};
+use crate::error::{StoreError, chain};
 use crate::value::{Row, Value};
+use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, Object, Pool};
 use futures_util::TryStreamExt;
+use futures_util::future::BoxFuture;
 use std::pin::pin;
-use tokio_postgres::NoTls;
+use tokio::task::JoinHandle;
+use tokio_postgres::{Client, Config, NoTls};
 
 /// Connections for reading: enough for the console, few beside a server's hundred.
 const READERS: usize = 4;
+/// Set after connecting, not while: a pooler refuses options it does not know, and a server that is asked for a session
+/// that only reads may be refused for a session that writes.
+const SETTINGS: &str = "SET statement_timeout = '10s'; SET default_transaction_read_only = on";
+
+/// Connects to the first server that is no standby.
+struct Connector(Target);
+
+impl deadpool_postgres::Connect for Connector {
+    fn connect(
+        &self,
+        _: &Config,
+    ) -> BoxFuture<'_, Result<(Client, JoinHandle<()>), tokio_postgres::Error>> {
+        Box::pin(async {
+            let mut last = None;
+            for (_, config) in self.0.hosts() {
+                match config.connect(NoTls).await {
+                    Ok((client, connection)) => {
+                        let serving = tokio::spawn(async move { drop(connection.await) });
+                        let serves = state(&client)
+                            .await
+                            .and_then(|state| state.serves(Purpose::Read));
+                        if serves.is_ok() {
+                            return Ok((client, serving));
+                        }
+                        last = Some(Ok((client, serving)));
+                    }
+                    Err(error) => last = Some(Err(error)),
+                }
+            }
+            // A target has at least one host; a standby is refused by the pool's hook.
+            match last {
+                Some(last) => last,
+                None => Config::new()
+                    .connect(NoTls)
+                    .await
+                    .map(|(client, _)| (client, tokio::spawn(async {}))),
+            }
+        })
+    }
+}
 
 /// The pool; it connects when first used.
-pub(crate) fn readers(url: &str) -> Result<deadpool_postgres::Pool, StoreError> {
-    let mut config = session::config(url, "tokenward reader")?;
-    let own = config.get_options().unwrap_or_default();
-    let options = format!("{own} -c statement_timeout=10s -c default_transaction_read_only=on");
-    config.options(options.trim());
-    let manager = deadpool_postgres::Manager::new(config, NoTls);
-    deadpool_postgres::Pool::builder(manager)
+pub(crate) fn readers(url: &str) -> Result<Pool, StoreError> {
+    let target = Target::parse(url, "tokenward reader")?;
+    let manager = Manager::from_connect(Config::new(), Connector(target), ManagerConfig::default());
+    let set_up = Hook::async_fn(|client: &mut deadpool_postgres::ClientWrapper, _| {
+        Box::pin(async move {
+            let state = state(client)
+                .await
+                .map_err(|error| HookError::message(error.to_string()))?;
+            let serves = state.serves(Purpose::Read);
+            serves.map_err(|error| HookError::message(error.to_string()))?;
+            client
+                .batch_execute(SETTINGS)
+                .await
+                .map_err(HookError::Backend)
+        })
+    });
+    Pool::builder(manager)
         .max_size(READERS)
+        .post_create(set_up)
         .wait_timeout(Some(PATIENCE))
         .create_timeout(Some(PATIENCE))
         .runtime(deadpool_postgres::Runtime::Tokio1)
@@ -26,17 +81,49 @@ pub(crate) fn readers(url: &str) -> Result<deadpool_postgres::Pool, StoreError> 
         .map_err(|error| StoreError::Unavailable(error.to_string()))
 }
 
-/// Reads rows through the pool.
+/// Reads rows through the pool. A connection that fails before the first row is thrown away and another one asked once:
+/// it may have died unnoticed, or lead to a server that is no longer the primary.
 pub(crate) async fn read(
-    pool: &deadpool_postgres::Pool,
+    pool: &Pool,
     sql: &str,
     params: &[Value],
     each: &mut (dyn FnMut(&Row<'_>) -> Result<(), StoreError> + Send),
 ) -> Result<(), StoreError> {
-    let client = pool
-        .get()
+    let mut read = 0_usize;
+    let mut counted = |row: &Row<'_>| {
+        read += 1;
+        each(row)
+    };
+    let client = get(pool).await?;
+    let Err(error) = run(&client, sql, params, &mut counted).await else {
+        return Ok(());
+    };
+    let sound = state(&client)
         .await
-        .map_err(|error| StoreError::Unavailable(error.to_string()))?;
+        .and_then(|state| state.serves(Purpose::Read));
+    if sound.is_ok() {
+        return Err(error);
+    }
+    drop(Object::take(client));
+    // Those beside it died with it.
+    pool.retain(|_, _| false);
+    if read > 0 {
+        return Err(error);
+    }
+    run(&get(pool).await?, sql, params, each).await
+}
+
+async fn get(pool: &Pool) -> Result<Object, StoreError> {
+    let got = pool.get().await;
+    got.map_err(|error| StoreError::Unavailable(chain(&error)))
+}
+
+async fn run(
+    client: &Object,
+    sql: &str,
+    params: &[Value],
+    each: &mut (dyn FnMut(&Row<'_>) -> Result<(), StoreError> + Send),
+) -> Result<(), StoreError> {
     let statement = client.prepare_cached(sql).await?;
     let mut rows = pin!(
         client

@@ -1,7 +1,7 @@
 //! One connection to PostgreSQL: how it is made, what it has prepared, what notices it has heard.
 
 use super::lock::Former;
-use crate::error::StoreError;
+use crate::error::{StoreError, chain};
 use crate::value::Value;
 use std::collections::HashMap;
 use std::future::poll_fn;
@@ -9,8 +9,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::task::JoinHandle;
+use tokio_postgres::config::Host;
+use tokio_postgres::tls::NoTlsStream;
 use tokio_postgres::types::ToSql;
-use tokio_postgres::{AsyncMessage, Client, Config, NoTls, Statement};
+use tokio_postgres::{
+    AsyncMessage, Client, Config, Connection, NoTls, SimpleQueryMessage, Socket, Statement,
+};
 
 /// How long the end of a session in good order may take.
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -19,12 +23,38 @@ const FAREWELL: Duration = Duration::from_secs(2);
 const ALIVE_AFTER: Duration = Duration::from_secs(5);
 const ALIVE_EVERY: Duration = Duration::from_secs(2);
 const ALIVE_TRIES: u32 = 3;
+/// The longest all hosts of a URL together may take to connect to.
+const CONNECTING: Duration = Duration::from_secs(10);
+/// The longest one connection may take.
+const CONNECT_MAX: Duration = Duration::from_secs(5);
 /// A session's own settings.
 const SETTINGS: &str = "SET synchronous_commit = on; SET client_min_messages = warning;
     SET tcp_keepalives_idle = 5; SET tcp_keepalives_interval = 2; SET tcp_keepalives_count = 3";
 /// The statement timeout lies below the driver's patience, so that a slow statement ends with an
 /// answer rather than with the connection.
 pub(super) const HURRY: &str = "SET statement_timeout = '8s'";
+/// Who serves this session, and whether it may write. Asked by the simple protocol, which every pooler passes on.
+const STATE: &str = "SELECT pid, backend_start::text, pg_is_in_recovery()::text,
+    current_setting('transaction_read_only') FROM pg_stat_activity WHERE pid = pg_backend_pid()";
+
+/// Where a database is: one or more servers of which one is the primary.
+#[derive(Clone)]
+pub(crate) struct Target {
+    /// Each server with how to connect to it, in the order of the URL.
+    hosts: Vec<(String, Config)>,
+    /// All of them, for messages: never with the password.
+    pub(crate) place: String,
+    pub(crate) database: String,
+}
+
+/// What a session is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// It must be able to write.
+    Write,
+    /// Reading on the primary is enough, also while that takes no writes.
+    Read,
+}
 
 pub(super) struct Session {
     pub(super) client: Client,
@@ -45,47 +75,93 @@ impl Drop for Session {
     }
 }
 
-impl Session {
-    pub(super) async fn connect(config: &Config) -> Result<Self, StoreError> {
-        let (client, mut connection) = config.connect(NoTls).await?;
-        let noticed = Arc::new(AtomicBool::new(false));
-        let heard = Arc::clone(&noticed);
-        let connection = tokio::spawn(async move {
-            while let Some(message) = poll_fn(|cx| connection.poll_message(cx)).await {
-                match message {
-                    Ok(AsyncMessage::Notice(notice)) => {
-                        tracing::warn!(
-                            code = notice.code().code(),
-                            "PostgreSQL: {}",
-                            notice.message()
-                        );
-                        heard.store(true, Ordering::SeqCst);
-                    }
-                    Ok(_) => {}
-                    Err(error) => {
-                        tracing::warn!("the connection to PostgreSQL ended: {error}");
-                        break;
-                    }
-                }
+/// What the server says of a session.
+pub(super) struct State {
+    former: Former,
+    standby: bool,
+    read_only: bool,
+}
+
+/// Asks the server what a session is.
+pub(super) async fn state(client: &Client) -> Result<State, StoreError> {
+    let messages = client.simple_query(STATE).await?;
+    let row = messages.iter().find_map(|message| match message {
+        SimpleQueryMessage::Row(row) => Some(row),
+        _ => None,
+    });
+    let text = |column: usize| row.and_then(|row| row.get(column)).unwrap_or_default();
+    let pid = text(0).parse();
+    Ok(State {
+        former: Former {
+            pid: pid.map_err(|_| {
+                StoreError::Unavailable("the server does not name this session".into())
+            })?,
+            started: text(1).to_owned(),
+        },
+        standby: text(2) == "true",
+        read_only: text(3) == "on",
+    })
+}
+
+impl State {
+    pub(super) fn pid(&self) -> i32 {
+        self.former.pid
+    }
+
+    /// Whether the session can do what it is for.
+    pub(super) fn serves(&self, purpose: Purpose) -> Result<(), StoreError> {
+        let why = match (self.standby, self.read_only, purpose) {
+            (true, _, _) => "the server is a standby and takes no writes",
+            (false, true, Purpose::Write) => {
+                "the server takes no writes at the moment (default_transaction_read_only is on)"
             }
-        });
-        client.batch_execute(SETTINGS).await?;
-        client.batch_execute(HURRY).await?;
-        let myself =
-            "SELECT pid, backend_start::text FROM pg_stat_activity WHERE pid = pg_backend_pid()";
-        let row = client.query_one(myself, &[]).await?;
-        let myself = Former {
-            pid: row.get(0),
-            started: row.get(1),
+            _ => return Ok(()),
         };
-        Ok(Self {
+        Err(StoreError::Unavailable(why.into()))
+    }
+}
+
+impl Session {
+    /// Connects to the first server of the target that serves the purpose.
+    pub(super) async fn connect(target: &Target, purpose: Purpose) -> Result<Self, StoreError> {
+        let share = CONNECTING / u32::try_from(target.hosts.len()).unwrap_or(u32::MAX).max(1);
+        let mut refused = Vec::new();
+        for (host, config) in &target.hosts {
+            let connecting = tokio::time::timeout(share, Self::to(config, purpose));
+            match connecting.await {
+                Ok(Ok(session)) => return Ok(session),
+                Ok(Err(StoreError::Unavailable(why))) => refused.push(format!("{host}: {why}")),
+                Ok(Err(error)) => return Err(error),
+                Err(_) => refused.push(format!("{host}: no answer within {} s", share.as_secs())),
+            }
+        }
+        Err(StoreError::Unavailable(format!(
+            "PostgreSQL at {}",
+            refused.join("; ")
+        )))
+    }
+
+    async fn to(config: &Config, purpose: Purpose) -> Result<Self, StoreError> {
+        let (client, connection) = config.connect(NoTls).await?;
+        let noticed = Arc::new(AtomicBool::new(false));
+        let connection = tokio::spawn(listen(connection, Arc::clone(&noticed)));
+        let mut session = Self {
             client,
-            myself,
+            myself: Former {
+                pid: 0,
+                started: String::new(),
+            },
             noticed,
             prepared: HashMap::new(),
             batched: HashMap::new(),
             connection,
-        })
+        };
+        session.client.batch_execute(SETTINGS).await?;
+        session.client.batch_execute(HURRY).await?;
+        let state = state(&session.client).await?;
+        state.serves(purpose)?;
+        session.myself = state.former;
+        Ok(session)
     }
 
     /// Ends the session in good order: its lock is free when this returns.
@@ -114,22 +190,179 @@ impl Session {
     }
 }
 
-/// The settings a connection is made with; `name` is how others see it.
-pub(super) fn config(url: &str, name: &str) -> Result<Config, StoreError> {
-    // The parser's own error may repeat the password.
-    let mut config: Config = url.parse().map_err(|_| {
-        StoreError::Unavailable(
-            "the database URL is not of the form postgres://user:password@host:port/name".into(),
-        )
-    })?;
-    config
-        .application_name(name)
-        .connect_timeout(Duration::from_secs(5))
+/// Serves a connection and hears its notices.
+async fn listen(mut connection: Connection<Socket, NoTlsStream>, heard: Arc<AtomicBool>) {
+    while let Some(message) = poll_fn(|cx| connection.poll_message(cx)).await {
+        match message {
+            Ok(AsyncMessage::Notice(notice)) => {
+                tracing::warn!(
+                    code = notice.code().code(),
+                    "PostgreSQL: {}",
+                    notice.message()
+                );
+                heard.store(true, Ordering::SeqCst);
+            }
+            Ok(_) => {}
+            Err(error) => {
+                tracing::warn!(
+                    "the connection to PostgreSQL ended: {}",
+                    crate::error::cause(&error)
+                );
+                break;
+            }
+        }
+    }
+}
+
+impl Target {
+    /// Reads a database URL; `name` is how others see the sessions.
+    pub(crate) fn parse(url: &str, name: &str) -> Result<Self, StoreError> {
+        let url = readable(url)?;
+        let config: Config = url.parse().map_err(|error| unreadable(&url, &error))?;
+        let count = config.get_hosts().len().max(config.get_hostaddrs().len());
+        if count == 0 {
+            return Err(StoreError::Refused(format!("{FORM} It names no host.")));
+        }
+        if config.get_ports().len() > 1 && config.get_ports().len() != count {
+            return Err(StoreError::Refused(format!(
+                "{FORM} It names {count} hosts and {} ports.",
+                config.get_ports().len()
+            )));
+        }
+        let timeout = (CONNECTING / u32::try_from(count).unwrap_or(u32::MAX)).min(CONNECT_MAX);
+        let hosts: Vec<_> = (0..count)
+            .map(|at| one_host(&config, at, name, timeout))
+            .collect();
+        let names: Vec<&str> = hosts.iter().map(|(host, _)| host.as_str()).collect();
+        Ok(Self {
+            place: format!("PostgreSQL at {}", names.join(",")),
+            database: config
+                .get_dbname()
+                .or(config.get_user())
+                .unwrap_or_default()
+                .to_owned(),
+            hosts,
+        })
+    }
+
+    /// Each server with how to connect to it.
+    pub(super) fn hosts(&self) -> &[(String, Config)] {
+        &self.hosts
+    }
+}
+
+/// The settings of one of the hosts.
+fn one_host(all: &Config, at: usize, name: &str, timeout: Duration) -> (String, Config) {
+    let mut one = Config::new();
+    let port = all
+        .get_ports()
+        .get(at)
+        .or(all.get_ports().first())
+        .copied()
+        .unwrap_or(5432);
+    one.port(port);
+    let mut label = String::new();
+    if let Some(host) = all.get_hosts().get(at) {
+        match host {
+            Host::Tcp(host) => {
+                label.clone_from(host);
+                one.host(host);
+            }
+            Host::Unix(path) => {
+                label = path.display().to_string();
+                one.host_path(path);
+            }
+        }
+    }
+    if let Some(address) = all.get_hostaddrs().get(at) {
+        one.hostaddr(*address);
+        if label.is_empty() {
+            label = address.to_string();
+        }
+    }
+    if let Some(user) = all.get_user() {
+        one.user(user);
+    }
+    if let Some(password) = all.get_password() {
+        one.password(password);
+    }
+    if let Some(database) = all.get_dbname() {
+        one.dbname(database);
+    }
+    if let Some(options) = all.get_options() {
+        one.options(options);
+    }
+    one.application_name(name)
+        .ssl_mode(all.get_ssl_mode())
+        .channel_binding(all.get_channel_binding())
+        .connect_timeout(timeout)
         .keepalives_idle(ALIVE_AFTER)
         .keepalives_interval(ALIVE_EVERY)
         .keepalives_retries(ALIVE_TRIES)
         .tcp_user_timeout(ALIVE_AFTER + ALIVE_EVERY * ALIVE_TRIES);
-    Ok(config)
+    (format!("{label}:{port}"), one)
+}
+
+const FORM: &str = "the database URL is not of the form \
+    postgres://user:password@host:port/name?parameter=value. In the user and the password write %40 for @, %3A for :, %2F for /, \
+    %3F for ? and %25 for %.";
+
+/// The URL as the driver's parser takes it: `target_session_attrs=primary` is what the store makes sure of anyway, and a
+/// second `@` would make a part of the password a host's name, which messages show.
+fn readable(url: &str) -> Result<String, StoreError> {
+    let (before, query) = url.split_once('?').unwrap_or((url, ""));
+    if before.contains("://") && before.matches('@').count() > 1 {
+        return Err(StoreError::Refused(format!(
+            "{FORM} It holds more than one @ before the parameters."
+        )));
+    }
+    for wanted in ["read-only", "standby", "prefer-standby"] {
+        if url.contains(&format!("target_session_attrs={wanted}")) {
+            return Err(StoreError::Refused(format!(
+                "the database URL asks for target_session_attrs={wanted}, but Tokenward writes: leave the parameter out, or \
+                 use read-write"
+            )));
+        }
+    }
+    if !query.contains("target_session_attrs=primary") {
+        return Ok(url.to_owned());
+    }
+    let kept: Vec<&str> = query
+        .split('&')
+        .filter(|part| *part != "target_session_attrs=primary")
+        .collect();
+    Ok(match kept.as_slice() {
+        [] => before.to_owned(),
+        kept => format!("{before}?{}", kept.join("&")),
+    })
+}
+
+/// What is wrong with a URL, without any part of it that may be the password's.
+fn unreadable(url: &str, error: &tokio_postgres::Error) -> StoreError {
+    let text = chain(error);
+    // What stands behind the last @ and a ? is a parameter's name, never a part of the password.
+    let query = url
+        .rsplit_once('@')
+        .map_or(url, |(_, rest)| rest)
+        .split_once('?');
+    let named = query.and_then(|(_, query)| {
+        let names = query
+            .split('&')
+            .filter_map(|part| part.split_once('='))
+            .map(|(name, _)| name);
+        names.into_iter().find(|name| {
+            text.contains(&format!("`{name}`"))
+                && name
+                    .bytes()
+                    .all(|byte| byte.is_ascii_lowercase() || byte == b'_')
+        })
+    });
+    StoreError::Refused(match named {
+        Some(name) => format!(
+            "the database URL has the parameter {name}, which Tokenward does not know or whose value it cannot use: correct it or leave it out"
+        ),
+        None => FORM.to_owned(),
+    })
 }
 
 pub(super) fn borrow(params: &[Value]) -> Vec<&(dyn ToSql + Sync)> {
@@ -137,4 +370,65 @@ pub(super) fn borrow(params: &[Value]) -> Vec<&(dyn ToSql + Sync)> {
         .iter()
         .map(|param| param as &(dyn ToSql + Sync))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(url: &str) -> String {
+        match Target::parse(url, "test") {
+            Err(StoreError::Refused(text)) => text,
+            other => panic!("{url}: {:?}", other.map(|target| target.place)),
+        }
+    }
+
+    #[test]
+    fn every_host_of_a_url_is_a_server_of_its_own() {
+        let target = Target::parse(
+            "postgres://u:s%40cret@db1:5433,db2:5434/tokens?target_session_attrs=read-write&options=-csearch_path%3Dx",
+            "tokenward",
+        )
+        .unwrap();
+        assert_eq!(target.place, "PostgreSQL at db1:5433,db2:5434");
+        assert_eq!(target.database, "tokens");
+        for ((label, config), port) in target.hosts.iter().zip([5433, 5434]) {
+            assert_eq!(config.get_ports(), [port]);
+            assert_eq!(config.get_hosts().len(), 1);
+            assert_eq!(config.get_password(), Some(&b"s@cret"[..]));
+            assert_eq!(config.get_options(), Some("-csearch_path=x"));
+            assert!(!label.contains("cret"));
+        }
+        for primary in [
+            "?target_session_attrs=primary",
+            "?connect_timeout=3&target_session_attrs=primary",
+        ] {
+            let target = Target::parse(&format!("postgres://u@h/d{primary}"), "t").unwrap();
+            assert_eq!(target.place, "PostgreSQL at h:5432");
+        }
+    }
+
+    #[test]
+    fn an_unusable_url_is_refused_without_its_password() {
+        for (url, part) in [
+            ("postgres://u:hun@ter2@db/tokens", "%40"),
+            ("postgres://u:hun@ter2/x@db/tokens", "%40"),
+            ("mysql://u:hunter2@db/tokens", "postgres://"),
+            ("postgres://u:hunter2@db:port/tokens", "postgres://"),
+            (
+                "postgres://u:hunter2@db/tokens?sslrootcert=/ca.pem",
+                "parameter sslrootcert",
+            ),
+            ("postgres://u:hunter2@db/tokens?hunter2x", "postgres://"),
+            (
+                "postgres://u:hunter2@a:1,b:2/t?target_session_attrs=standby",
+                "read-write",
+            ),
+            ("postgres:///tokens", "no host"),
+        ] {
+            let text = refused(url);
+            assert!(text.contains(part), "{url}: {text}");
+            assert!(!text.contains("hun") && !text.contains("ter2"), "{text}");
+        }
+    }
 }

@@ -11,7 +11,9 @@ use std::time::Duration;
 use tokenward_core::audit::Verifier;
 use tokenward_core::change::EPOCH_GENERATIONS;
 use tokenward_core::client::ApiClient;
-use tokenward_store::{AuditFilter, ClientFilter, Location, StoreError, backup, restore};
+use tokenward_store::{
+    AuditFilter, ClientFilter, LOG_GROWTH_MAX, Location, StoreError, backup, restore,
+};
 use tokenward_testkit::wait_until;
 
 /// The copy as a place of its own.
@@ -61,7 +63,7 @@ fn a_backup_under_load_is_one_moment_of_the_store() {
             let store = house.store.clone();
             let copy = tokio::task::spawn_blocking(move || {
                 let mut told = 0;
-                let head = backup(&from, &to, |left, all| {
+                let head = backup(&from, &to, LOG_GROWTH_MAX, |left, all| {
                     assert!(left <= all);
                     told += 1;
                     // The copying goes on only when the store has moved on.
@@ -125,19 +127,60 @@ fn a_backup_under_load_is_one_moment_of_the_store() {
 }
 
 #[test]
+fn a_backup_that_lets_the_log_grow_too_far_is_given_up() {
+    on(Engine::Sqlite, async |place| {
+        let (house, clients) = House::populated(&place, 1).await;
+        let to = place.folder.path().join("slow.db");
+        let (id, secret) = clients[0].clone();
+        let (from, runtime, share) = (
+            place.path(),
+            tokio::runtime::Handle::current(),
+            house.share(),
+        );
+        let target = to.clone();
+        let copy = tokio::task::spawn_blocking(move || {
+            backup(&from, &target, 100_000, |_, _| {
+                for _ in 0..100 {
+                    runtime.block_on(share.generate(id, &secret)).unwrap();
+                }
+            })
+        });
+        let given_up = copy.await.unwrap().unwrap_err();
+        assert!(
+            matches!(&given_up, StoreError::Refused(text) if text.contains("--max-log-growth")),
+            "{given_up}"
+        );
+        assert!(!to.exists() && !place.folder.path().join("slow.db.part").exists());
+        house.close().await;
+    });
+}
+
+#[test]
 fn a_backup_takes_no_file_away_and_leaves_no_half() {
     on(Engine::Sqlite, async |place| {
         let (house, _) = House::populated(&place, 1).await;
         let folder = place.folder.path();
         let kept = folder.join("kept.db");
         std::fs::write(&kept, "not ours").unwrap();
-        let refused = backup(&place.path(), &kept, |_, _| {}).unwrap_err();
-        assert!(refused.to_string().contains("kept.db"), "{refused}");
+        let refused = backup(&place.path(), &kept, LOG_GROWTH_MAX, |_, _| {}).unwrap_err();
+        assert!(
+            matches!(&refused, StoreError::Refused(text) if text.contains("kept.db exists")),
+            "{refused}"
+        );
         assert_eq!(std::fs::read(&kept).unwrap(), b"not ours");
-        let nowhere =
-            backup(&place.path(), &folder.join("missing/copy.db"), |_, _| {}).unwrap_err();
-        assert!(nowhere.to_string().contains("missing"), "{nowhere}");
-        let garbage = backup(&kept, &folder.join("copy.db"), |_, _| {}).unwrap_err();
+        let nowhere = backup(
+            &place.path(),
+            &folder.join("missing/copy.db"),
+            LOG_GROWTH_MAX,
+            |_, _| {},
+        )
+        .unwrap_err();
+        assert!(
+            matches!(&nowhere, StoreError::Refused(text) if text.contains("cannot write") && text.contains("missing")),
+            "{nowhere}"
+        );
+        let garbage =
+            backup(&kept, &folder.join("copy.db"), LOG_GROWTH_MAX, |_, _| {}).unwrap_err();
         assert!(
             matches!(&garbage, StoreError::Damaged(text) if text.contains("kept.db")),
             "{garbage}"
@@ -158,7 +201,7 @@ fn a_backup_is_its_owners_alone() {
     on(Engine::Sqlite, async |place| {
         let house = House::open(&place).await;
         let copy = place.folder.path().join("copy.db");
-        backup(&place.path(), &copy, |_, _| {}).unwrap();
+        backup(&place.path(), &copy, LOG_GROWTH_MAX, |_, _| {}).unwrap();
         for path in [place.path(), copy] {
             assert_eq!(
                 std::fs::metadata(path).unwrap().permissions().mode() & 0o777,

@@ -16,7 +16,8 @@ use tokenward_core::ids::{ClientId, ClientNo, Environment, ProductNo, WorkspaceI
 use tokenward_core::label::Slug;
 use tokenward_core::time::Timestamp;
 use tokenward_store::{
-    Decided, Failure, NodeIdentity, Options, Store, StoreError, TERM, View, Wants, WriterHandle,
+    Decided, Failure, Keys, NodeIdentity, Options, Store, StoreError, TERM, View, Wants,
+    WriterHandle,
 };
 use tokenward_testkit::wait_until;
 use uuid::Uuid;
@@ -65,8 +66,16 @@ impl House {
     }
 
     pub(crate) async fn open_as(place: &Arc<Place>, who: Who) -> Result<Self, StoreError> {
+        Self::open_with(place, who, Keys::given(keyring())).await
+    }
+
+    pub(crate) async fn open_with(
+        place: &Arc<Place>,
+        who: Who,
+        keys: Keys,
+    ) -> Result<Self, StoreError> {
         let options = Options {
-            keyring: keyring(),
+            keys,
             clock: Arc::new(TestClock::default()),
             node: NodeIdentity {
                 id: who.id,
@@ -165,7 +174,9 @@ impl House {
         workspace: WorkspaceId,
         settings: Settings,
     ) -> (ClientId, String) {
-        let id = ClientId(uuid());
+        // As the server makes them: with the number the client is about to get.
+        let no = u32::try_from(self.store.replica().client_count()).unwrap();
+        let id = keyring().client_id(ClientNo(no), draw());
         let secret = ClientSecret::from_random(Environment::Production, id, draw());
         let text = secret.expose().to_string();
         let digest = keyring().secret(KeyId(1), &secret).unwrap();

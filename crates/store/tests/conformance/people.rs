@@ -254,6 +254,7 @@ async fn a_database_of_the_first_version_is_brought_up(place: Arc<Place>) {
         "notice_cursor",
         "webhook",
         "notice",
+        "digest_key",
     ] {
         place.sql(&format!("DROP TABLE {table}"));
     }
@@ -266,6 +267,7 @@ async fn a_database_of_the_first_version_is_brought_up(place: Arc<Place>) {
     ] {
         place.sql(&format!("DROP INDEX {index}"));
     }
+    place.sql("ALTER TABLE head DROP COLUMN clock");
     place.sql("UPDATE head SET schema = 1");
     let house = House::open_as(&place, who).await.unwrap();
     let asha = member("asha@example.com");

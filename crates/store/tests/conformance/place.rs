@@ -84,6 +84,15 @@ impl Place {
         })
     }
 
+    /// A database that another value owns.
+    pub(crate) fn url(url: &str) -> Arc<Self> {
+        Arc::new(Self {
+            engine: Engine::Postgres,
+            location: Location::Postgres(url.to_owned()),
+            ..Self::file(PathBuf::new())
+        })
+    }
+
     /// A file at a place of the test's choice.
     pub(crate) fn file(path: PathBuf) -> Self {
         let folder = tempfile::tempdir().unwrap();

@@ -5,11 +5,11 @@ use super::extract::{Path, Query, Signed, id};
 use super::problem::{Answer, Problem};
 use super::views;
 use crate::app::App;
-use crate::verbs::settings::Written;
+use crate::verbs::settings::{Written, version};
 use crate::verbs::{client_credentials, clients};
 use axum::extract::State;
-use http::StatusCode;
 use http::request::Parts;
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -24,6 +24,43 @@ fn client_id(text: &str) -> Result<ClientId, Problem> {
 
 fn one(app: &App, status: StatusCode, read: &clients::Read) -> Answer {
     Ok(views::answer(status, &views::client(app, read)))
+}
+
+/// An API client, with the version of its settings for a later `If-Match`.
+fn versioned(app: &App, read: &clients::Read) -> Answer {
+    let mut response = views::answer(StatusCode::OK, &views::client(app, read));
+    let tag = format!("\"{}\"", version(&read.state.client.settings));
+    if let Ok(tag) = HeaderValue::try_from(tag) {
+        response.headers_mut().insert(header::ETAG, tag);
+    }
+    Ok(response)
+}
+
+/// The versions that `If-Match` names; none when it is absent or names any. What a proxy has weakened counts.
+fn versions(headers: &HeaderMap) -> Result<Option<Vec<String>>, Problem> {
+    let mut versions = Vec::new();
+    let mut named = false;
+    for value in headers.get_all(header::IF_MATCH) {
+        named = true;
+        let text = value.to_str().unwrap_or("");
+        for tag in text.split(',').map(str::trim) {
+            if tag == "*" {
+                return Ok(None);
+            }
+            let plain = tag.strip_prefix("W/").unwrap_or(tag);
+            let plain = plain
+                .strip_prefix('"')
+                .and_then(|tag| tag.strip_suffix('"'));
+            let plain = plain.ok_or_else(|| {
+                Problem::invalid(
+                    None,
+                    "If-Match must hold ETags in quotes, as GET answers them.",
+                )
+            })?;
+            versions.push(plain.to_owned());
+        }
+    }
+    Ok(named.then_some(versions))
 }
 
 pub(super) async fn list(
@@ -73,24 +110,21 @@ pub(super) async fn show(
     Signed(admin): Signed,
     Path(text): Path<String>,
 ) -> Answer {
-    one(
-        &app,
-        StatusCode::OK,
-        &clients::show(&app, &admin, client_id(&text)?).await?,
-    )
+    let read = clients::show(&app, &admin, client_id(&text)?).await?;
+    versioned(&app, &read)
 }
 
 pub(super) async fn change(
     State(app): State<Arc<App>>,
     Signed(admin): Signed,
     Path(text): Path<String>,
+    headers: HeaderMap,
     Body(body): Body<Written>,
 ) -> Answer {
-    one(
-        &app,
-        StatusCode::OK,
-        &clients::change(&app, admin, client_id(&text)?, body).await?,
-    )
+    let versions = versions(&headers)?;
+    let id = client_id(&text)?;
+    let read = clients::change(&app, admin, id, body, versions).await?;
+    versioned(&app, &read)
 }
 
 pub(super) async fn disable(

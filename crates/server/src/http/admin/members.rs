@@ -49,6 +49,7 @@ impl Change {
             return Err(Problem::invalid(Some("role"), detail));
         }
         Ok(members::Change {
+            seen: None,
             role: sent.map(|sent| sent.read()).transpose()?,
             disabled: self.disabled,
         })

@@ -106,6 +106,26 @@ impl From<Refused> for Problem {
                 "The state does not allow this",
                 format!("Not done: {why}."),
             ),
+            Refused::Changed(what) => Self::new(
+                StatusCode::PRECONDITION_FAILED,
+                "VERSION_MISMATCH",
+                "Changed in the meantime",
+                format!(
+                    "The {what} was changed after you read it. Read it again, then send your change with the new ETag."
+                ),
+            ),
+            Refused::Busy {
+                retry_after_seconds,
+                why,
+            } => Self {
+                retry_after_seconds: Some(retry_after_seconds),
+                ..Self::new(
+                    StatusCode::TOO_MANY_REQUESTS,
+                    "BUSY",
+                    "The server is busy with this",
+                    why,
+                )
+            },
             Refused::Throttled {
                 retry_after_seconds,
             } => Self {

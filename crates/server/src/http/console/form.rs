@@ -43,6 +43,15 @@ impl Form {
         self
     }
 
+    /// The form as a body.
+    pub(super) fn encoded(&self) -> String {
+        let mut body = form_urlencoded::Serializer::new(String::new());
+        for (name, value) in &self.pairs {
+            body.append_pair(name, value);
+        }
+        body.finish()
+    }
+
     /// The first value of a field; empty when it is missing.
     pub(super) fn text(&self, name: &str) -> &str {
         let found = self.pairs.iter().find(|(known, _)| known == name);

@@ -4,16 +4,16 @@ use super::confirm::ConfirmPage;
 use super::form::{Fault, Field, Form};
 use super::frame::Frame;
 use super::once::OncePage;
-use super::reply::{Reply, Trouble, page, see, unprocessable};
+use super::reply::{Reply, Trouble, page, see, unprocessable, with_status};
 use super::role_form::{self, Words};
 use super::session::{Member as SignedIn, Proved, Sent};
 use super::shown::Moment;
 use crate::app::App;
-use crate::verbs::members;
 use crate::verbs::sign_in::Person;
+use crate::verbs::{Refused, members};
 use askama::Template;
 use axum::extract::{Path, State};
-use http::HeaderMap;
+use http::{HeaderMap, StatusCode};
 use std::sync::Arc;
 use tokenward_core::time::Clock;
 use tokenward_store::people::Member;
@@ -60,6 +60,8 @@ struct MemberPage {
     frame: Frame,
     id: String,
     line: MemberLine,
+    /// The role that the form was opened on, as a form.
+    opened: String,
     fields: Vec<Field>,
     fault: Fault,
     myself: bool,
@@ -217,6 +219,7 @@ async fn member_page(
         frame: Frame::new(person, member.name.to_string(), "members"),
         id: member.id.to_string(),
         line: line(&mut Words::new(app), member).await?,
+        opened: role_form::form_of(&member.role).encoded(),
         fields,
         fault,
         myself: member.id == person.member.id,
@@ -242,21 +245,47 @@ pub(super) async fn change(
 ) -> Reply {
     let Sent { person, form, .. } = sent;
     let member = members::show(&app, &person.admin(), id(&text, "member")?).await?;
+    person.admin().must_administer()?;
     let changed = match role_form::role(&form) {
         Ok(role) => {
-            let change = members::Change {
-                role: Some(role),
-                disabled: None,
+            let opened = Form::read(form.text("opened").as_bytes()).unwrap_or_default();
+            let seen = match role_form::role(&opened) {
+                Ok(seen) => Ok(Some(seen)),
+                // Their own role has no form; the verb says so.
+                Err(_) if member.id == person.member.id => Ok(None),
+                Err(_) => Err(Refused::Changed("member's role")),
             };
-            members::change(&app, person.admin(), member.id, change).await
+            match seen {
+                Ok(seen) => {
+                    let change = members::Change {
+                        seen,
+                        role: Some(role),
+                        disabled: None,
+                    };
+                    members::change(&app, person.admin(), member.id, change).await
+                }
+                Err(refused) => Err(refused),
+            }
         }
         Err(refused) => Err(refused),
     };
     match changed {
         Ok(_) => Ok(see("/console/members?done=member")),
+        Err(Refused::Changed(_)) => {
+            let member = members::show(&app, &person.admin(), member.id).await?;
+            let now = Words::new(&app).of(&member.role).await?;
+            let text = format!(
+                "Not saved: the role was changed while you were editing. It is now: {now}. What you entered is below; check it, then save again."
+            );
+            let fault = Fault::new("", text);
+            let shown = member_page(&app, &person, &member, &form, fault).await?;
+            with_status(StatusCode::CONFLICT, &shown)
+        }
         Err(refused) => {
             let fault = Fault::of(refused)?;
-            unprocessable(&member_page(&app, &person, &member, &form, fault).await?)
+            let mut shown = member_page(&app, &person, &member, &form, fault).await?;
+            shown.opened = form.text("opened").to_owned();
+            unprocessable(&shown)
         }
     }
 }
@@ -313,6 +342,7 @@ pub(super) async fn act(
         _ => return Err(Trouble::NotFound("page")),
     };
     let change = members::Change {
+        seen: None,
         role: None,
         disabled: Some(disabled),
     };

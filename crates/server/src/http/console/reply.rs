@@ -83,7 +83,10 @@ impl From<Refused> for Trouble {
             Refused::NotFound(what) => Self::NotFound(what),
             Refused::Forbidden(why) => Self::Forbidden(why),
             Refused::Invalid(field, why) => Self::Conflict(format!("{field}: {why}")),
-            Refused::Conflict(_, why) => Self::Conflict(why),
+            Refused::Changed(what) => {
+                Self::Conflict(format!("the {what} was changed in the meantime"))
+            }
+            Refused::Conflict(_, why) | Refused::Busy { why, .. } => Self::Conflict(why),
             Refused::Throttled {
                 retry_after_seconds,
             } => Self::Throttled(retry_after_seconds),

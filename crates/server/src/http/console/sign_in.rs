@@ -63,9 +63,7 @@ pub(super) async fn show(
 /// Whether the page goes in the clear to another machine, as far as can be told: no TLS of ours, none that a proxy
 /// tells of, and a host that is not this one.
 fn came_clear(app: &App, headers: &HeaderMap) -> bool {
-    let proxied = headers.get("x-forwarded-proto");
-    let proxied = proxied.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"https"));
-    app.config.public_tls.is_none() && !proxied && !super::clients::is_here(headers)
+    !super::clients::is_encrypted(app, headers) && !super::clients::is_here(headers)
 }
 
 fn sign_in_page(app: &App, form: &Form, fault: Fault, way: Way) -> SignInPage {

@@ -50,6 +50,13 @@ fn trouble(no: NoSso) -> Trouble {
         NoSso::Unknown => Trouble::Forbidden(
             "the provider knows you, but you are no member here; ask an administrator to invite you",
         ),
+        NoSso::Unverified => Trouble::Forbidden(
+            "the provider did not confirm a verified email address for you; ask an administrator to check its claims email and email_verified",
+        ),
+        NoSso::Busy => Trouble::Throttled(1),
+        NoSso::NotSignedIn(NotSignedIn::Throttled {
+            retry_after_seconds,
+        }) => Trouble::Throttled(retry_after_seconds),
         NoSso::NotSignedIn(NotSignedIn::Failed(failure)) => Trouble::Failed(failure),
         NoSso::NotSignedIn(_) => Trouble::Forbidden("you may not sign in"),
     }

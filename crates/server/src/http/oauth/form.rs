@@ -2,7 +2,7 @@
 
 use super::reply::OAuthError;
 use crate::app::App;
-use crate::http::{BODY_MAX, BODY_TIMEOUT, credentials};
+use crate::http::{BODY_MAX, BODY_TIMEOUT, credentials, request_host};
 use bytes::Bytes;
 use http::{Method, StatusCode, header, request::Parts};
 use http_body_util::BodyExt;
@@ -172,15 +172,12 @@ pub(super) fn caller(
     if id.is_some_and(|id| *id != secret.client().to_string()) {
         return Err(invalid());
     }
-    let host = parts
-        .headers
-        .get(header::HOST)
-        .and_then(|value| value.to_str().ok());
-    let host = host.or(parts.uri.authority().map(http::uri::Authority::as_str));
     Ok(Caller {
         secret,
         source: app.caller_address(peer, &parts.headers),
-        host_environment: app.config.host_environment(host),
+        host_environment: app
+            .config
+            .host_environment(request_host::of(&parts.headers).as_ref()),
     })
 }
 

@@ -3,8 +3,9 @@
 use super::Reply;
 use super::reply::{OAuthError, json_reply};
 use crate::app::App;
+use crate::http::request_host;
 use axum::extract::{Request, State};
-use http::{Method, StatusCode, header};
+use http::{HeaderValue, Method, StatusCode, header};
 use serde_json::json;
 use std::sync::Arc;
 
@@ -13,21 +14,7 @@ pub(super) async fn metadata(State(app): State<Arc<App>>, request: Request) -> R
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         return OAuthError::method_not_allowed("GET, HEAD").reply(&app);
     }
-    let issuer = app.config.issuer.clone().unwrap_or_else(|| {
-        let host = request
-            .headers()
-            .get(header::HOST)
-            .and_then(|value| value.to_str().ok());
-        let host = host
-            .or(request.uri().authority().map(http::uri::Authority::as_str))
-            .unwrap_or("localhost");
-        let scheme = if app.config.public_tls.is_some() {
-            "https"
-        } else {
-            "http"
-        };
-        format!("{scheme}://{host}")
-    });
+    let issuer = request_host::issuer(&app, request.headers());
     let methods = json!(["client_secret_basic", "client_secret_post"]);
     // The issuer is said to the letter (RFC 8414, section 3.3), the addresses without a double slash.
     let base = issuer.trim_end_matches('/');
@@ -42,5 +29,14 @@ pub(super) async fn metadata(State(app): State<Arc<App>>, request: Request) -> R
         "grant_types_supported": ["client_credentials"],
         "response_types_supported": [],
     });
-    json_reply(StatusCode::OK, &body)
+    let mut reply = json_reply(StatusCode::OK, &body);
+    let headers = reply.headers_mut();
+    headers.remove(header::PRAGMA);
+    // Where it follows the request's own headers, it is for this caller only.
+    let cached = match request_host::is_configured(&app) {
+        true => "public, max-age=3600",
+        false => "private, max-age=3600",
+    };
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(cached));
+    reply
 }

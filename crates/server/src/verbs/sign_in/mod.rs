@@ -4,11 +4,11 @@
 mod second;
 mod session;
 
-pub(crate) use second::app_context;
 pub use second::{second, second_by_passkey};
 pub use session::{
     IDLE_SECONDS, PROVED_SECONDS, Person, person, prove_again, prove_again_by_passkey, sign_out,
 };
+pub(crate) use tokenward_store::people::app_context;
 
 use crate::addresses;
 use crate::app::App;
@@ -127,14 +127,15 @@ fn target(email: &str) -> Uuid {
     Uuid::from_slice(&digest[..16]).unwrap_or_default()
 }
 
-/// An address as it is compared: without blanks around it and in lower case.
+/// An address as people type it, as it is compared: without blanks around it, and A to Z in lower case. Other letters
+/// stay as they are: folding them makes two addresses one, such as the KELVIN SIGN a `k`.
 #[must_use]
 pub fn folded(email: &str) -> String {
-    email.trim().to_lowercase()
+    email.trim().to_ascii_lowercase()
 }
 
 /// Charges a failure in advance, or says how long to wait.
-pub(super) fn charge(
+pub(crate) fn charge(
     app: &App,
     throttle: &Throttle,
     source: Option<IpAddr>,

@@ -3,10 +3,11 @@
 
 use super::{NotSignedIn, Origin, Taking, begin, carried, charge};
 use crate::app::App;
+use crate::clock::SystemClock;
 use crate::people::codes;
 use crate::people::ticket::Ticket;
 use tokenward_core::time::Clock;
-use tokenward_store::people::Member;
+use tokenward_store::people::{Member, app_context};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
@@ -88,7 +89,8 @@ pub(super) async fn guess_code<T>(
 
 /// Takes a code of either kind, once.
 fn take_code(member: &mut Member, code: &str, taking: &Taking) -> Result<(), NotSignedIn> {
-    let seconds = u64::try_from(taking.now.unix_seconds()).unwrap_or(0);
+    // The phone's clock goes with the machine's, not with a time that never goes back.
+    let seconds = u64::try_from(SystemClock.system().unix_seconds()).unwrap_or(0);
     if let Some(app) = &mut member.proofs.totp {
         let context = app_context(member.id);
         let secret = crate::data_dir::unhex_any(&app.sealed)
@@ -111,9 +113,4 @@ fn take_code(member: &mut Member, code: &str, taking: &Taking) -> Result<(), Not
         }
         None => Err(NotSignedIn::WrongCode),
     }
-}
-
-/// The context an app's secret is sealed in: it opens for this member only.
-pub(crate) fn app_context(member: Uuid) -> String {
-    format!("authenticator app of member {member}")
 }

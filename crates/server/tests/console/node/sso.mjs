@@ -30,7 +30,7 @@ const through = async (account) => {
 };
 
 await through("asha-unverified");
-await person.reads("you are no member here");
+await person.reads("did not confirm a verified email address");
 await person.look("sso-refused");
 await through("nobody");
 await person.reads("you are no member here");

@@ -57,6 +57,7 @@ pub(super) fn responses() -> Value {
         "ProblemForbidden": problem("the admin key's role does not allow it"),
         "ProblemNotFound": problem("there is no such thing, or not for this admin key"),
         "ProblemConflict": problem("the state does not allow it; `code` says why"),
+        "ProblemMismatch": problem("it was changed after the version that `If-Match` names"),
         "ProblemTooSlow": problem("the body did not arrive in time"),
         "ProblemTooLarge": problem("the body is too large"),
         "ProblemNotJson": problem("the body is not JSON"),

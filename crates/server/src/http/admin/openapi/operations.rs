@@ -1,7 +1,7 @@
 //! The admin API, one function an operation; `admin::routes` joins each with its handler.
 
 use super::Operation;
-use super::answers::json_answer;
+use super::answers::{header, json_answer};
 use super::schemas::{slug, uuid};
 use http::Method;
 use serde_json::{Value, json};
@@ -183,7 +183,16 @@ fn act(method: Method, path: &'static str, id: &str, summary: &str) -> Operation
 
 pub(in crate::http::admin) fn show_client() -> Operation {
     client(Method::GET, "/clients/{id}", "showClient", "One API client")
-        .answers("200", json_answer("the API client", "Client"))
+        .saying("The ETag is the version of its settings, for `If-Match` of a change.")
+        .answers("200", versioned("the API client"))
+}
+
+/// An API client with the version of its settings.
+fn versioned(what: &str) -> Value {
+    let mut response = json_answer(what, "Client");
+    let schema = json!({ "type": "string", "pattern": "^\"[0-9a-f]{32}\"$" });
+    response["headers"]["etag"] = header("the version of the settings", schema);
+    response
 }
 
 pub(in crate::http::admin) fn change_client() -> Operation {
@@ -193,8 +202,16 @@ pub(in crate::http::admin) fn change_client() -> Operation {
         "changeClient",
         "Change an API client's settings",
     );
+    let if_match = json!({
+        "name": "If-Match", "in": "header", "required": false,
+        "schema": { "type": "string", "pattern": "^(\\*|\"[0-9a-f]{32}\")$" },
+        "description": "change the client only if its settings are of this version: the ETag of the answer that showed them",
+    });
     with_body(operation, "ClientChange")
-        .saying("What is left out stays. A new restriction binds the live token at once. `LABEL_TAKEN`, `CLIENT_DELETED`.")
+        .saying("What is left out stays. A new restriction binds the live token at once. With `If-Match`, settings that were changed in the meantime are not overwritten: 412 `VERSION_MISMATCH`. `LABEL_TAKEN`, `CLIENT_DELETED`.")
+        .parameter(if_match)
+        .answers("200", versioned("the API client afterwards"))
+        .answers_as(&[("412", "ProblemMismatch")])
 }
 
 pub(in crate::http::admin) fn delete_client() -> Operation {

@@ -9,6 +9,7 @@ use super::super::session::{Member, Sent};
 use super::super::step_up;
 use super::{place, taking, what_breaks};
 use crate::app::App;
+use crate::http::request_host::base_url_for_secrets;
 use crate::verbs::clients::{self, Read};
 use crate::verbs::sign_in::Person;
 use crate::verbs::{Refused, client_credentials};
@@ -221,7 +222,7 @@ async fn generate(app: &App, person: &Person, id: &str, form: &Form, headers: &H
     };
     let read = super::read(app, person, id).await?;
     let token = answer.token.expose();
-    let base = taking::base(app, headers);
+    let base = base_url_for_secrets(app, headers);
     let call = format!(
         "curl -H 'x-cleartax-auth-token: {}' {base}/your-product-api",
         token.as_str()
@@ -249,7 +250,7 @@ async fn generate(app: &App, person: &Person, id: &str, form: &Form, headers: &H
 async fn rotate(app: &App, person: &Person, id: &str, headers: &HeaderMap) -> Reply {
     let made = client_credentials::rotate_secret(app, person.admin(), super::id(id)?).await;
     let (read, n, secret) = made?;
-    let (exposed, base) = (secret.expose(), taking::base(app, headers));
+    let (exposed, base) = (secret.expose(), base_url_for_secrets(app, headers));
     let client = &read.state.client;
     page(&OncePage {
         frame: Frame::new(person, "Copy the client secret", "clients").at(place(&read)),

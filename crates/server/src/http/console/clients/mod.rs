@@ -9,7 +9,7 @@ pub(super) mod one;
 mod settings_form;
 mod taking;
 
-pub(super) use taking::{base, is_here};
+pub(super) use crate::http::request_host::{base_url as base, is_encrypted, is_here};
 
 use super::frame::Place;
 use super::reply::Trouble;

@@ -9,6 +9,7 @@ use super::super::shown::environment_word;
 use super::settings_form::{self, SettingsForm};
 use super::taking;
 use crate::app::App;
+use crate::http::request_host::base_url_for_secrets;
 use crate::verbs::sign_in::Person;
 use crate::verbs::{clients, products};
 use askama::Template;
@@ -94,7 +95,7 @@ pub(in super::super) async fn send(
         Ok(created) => created,
         Err(refused) => return again(Fault::of(refused)?),
     };
-    let (client, base) = (&read.state.client, taking::base(&app, &headers));
+    let (client, base) = (&read.state.client, base_url_for_secrets(&app, &headers));
     let exposed = secret.expose();
     page(&OncePage {
         frame: Frame::new(&person, "Copy the client secret", "clients").at(super::place(&read)),

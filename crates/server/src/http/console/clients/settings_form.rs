@@ -171,6 +171,137 @@ pub(super) fn shown(form: &Form, fault: &Fault, products: &[Product]) -> Setting
     }
 }
 
+/// What a form says, setting by setting, in words.
+fn described(form: &Form) -> [(&'static str, String); 9] {
+    let text = |field: &str| form.text(field).trim().to_owned();
+    let lines = |field: &str, none: &str| match form.lines(field).join(", ") {
+        lines if lines.is_empty() => none.to_owned(),
+        lines => lines,
+    };
+    let products = match form.text("scope") {
+        "some" => {
+            let mut slugs: Vec<&str> = form.all("products").collect();
+            slugs.sort_unstable();
+            slugs.join(", ")
+        }
+        _ => "All current and future products".to_owned(),
+    };
+    let lifetime = match form.text("lifetime") {
+        "other" => format!("{} seconds", text("other_lifetime")),
+        value => {
+            let known = LIFETIMES.iter().find(|(known, _)| *known == value);
+            known.map_or_else(|| value.to_owned(), |(_, words)| (*words).to_owned())
+        }
+    };
+    let repeat = match form.text("on_repeat") {
+        "return" => "Return the active token",
+        _ => "Replace the current token",
+    };
+    [
+        ("Name", text("label")),
+        ("Product access", products),
+        ("Token lifetime", lifetime),
+        (
+            "Allowed IP ranges for the client secret",
+            lines("secret_networks", "any"),
+        ),
+        (
+            "Allowed IP ranges for access tokens",
+            lines("token_networks", "any"),
+        ),
+        ("Notification emails", lines("notification_emails", "none")),
+        ("If a token is already active", repeat.to_owned()),
+        (
+            "Renew when less than (seconds) remain",
+            text("renew_before_seconds"),
+        ),
+        (
+            "Maximum grace period (seconds)",
+            text("handover_max_seconds"),
+        ),
+    ]
+}
+
+/// The names of the fields of each setting, in the order of [`described`].
+const FIELDS: [&[&str]; 9] = [
+    &["label"],
+    &["scope", "products"],
+    &["lifetime", "other_lifetime"],
+    &["secret_networks"],
+    &["token_networks"],
+    &["notification_emails"],
+    &["on_repeat"],
+    &["renew_before_seconds"],
+    &["handover_max_seconds"],
+];
+
+/// A setting that was changed by somebody else while a form was open.
+pub(super) struct Difference {
+    pub(super) setting: &'static str,
+    pub(super) opened: String,
+    pub(super) now: String,
+    pub(super) typed: String,
+}
+
+/// What is different now from when the form was opened.
+pub(super) fn differences(opened: &Form, now: &Form, typed: &Form) -> Vec<Difference> {
+    let all = described(opened).into_iter();
+    let all = all.zip(described(now)).zip(described(typed));
+    all.filter(|(((_, opened), (_, now)), _)| opened != now)
+        .map(|(((setting, opened), (_, now)), (_, typed))| Difference {
+            setting,
+            opened,
+            now,
+            typed,
+        })
+        .collect()
+}
+
+/// The settings as they are now, with what was altered in the form over them.
+pub(super) fn merged(opened: &Form, now: &Form, typed: &Form) -> Form {
+    let all = described(opened).into_iter().zip(described(typed));
+    let mut pairs = Vec::new();
+    for (((_, opened), (_, text)), fields) in all.zip(FIELDS) {
+        let from = if opened == text { now } else { typed };
+        for field in fields {
+            pairs.extend(from.all(field).map(|value| (*field, value.to_owned())));
+        }
+    }
+    encoded(pairs.into_iter())
+}
+
+/// What was altered in the form, as the verbs take it.
+pub(super) fn altered(opened: &Form, typed: &Form) -> Result<Written, Fault> {
+    let mut written = written(typed)?;
+    let all = described(opened).into_iter().zip(described(typed));
+    let same: Vec<bool> = all.map(|(opened, typed)| opened == typed).collect();
+    let [
+        label,
+        products,
+        lifetime,
+        secrets,
+        tokens,
+        emails,
+        repeat,
+        renew,
+        handover,
+    ] = <[bool; 9]>::try_from(same).unwrap_or_default();
+    written.label = written.label.filter(|_| !label);
+    if products {
+        written.products = Member::Absent;
+    }
+    if lifetime {
+        written.token_lifetime_seconds = Member::Absent;
+    }
+    written.secret_networks = written.secret_networks.filter(|_| !secrets);
+    written.token_networks = written.token_networks.filter(|_| !tokens);
+    written.notification_emails = written.notification_emails.filter(|_| !emails);
+    written.on_repeat = written.on_repeat.filter(|_| !repeat);
+    written.renew_before_seconds = written.renew_before_seconds.filter(|_| !renew);
+    written.handover_max_seconds = written.handover_max_seconds.filter(|_| !handover);
+    Ok(written)
+}
+
 /// The form as the verbs take it.
 pub(super) fn written(form: &Form) -> Result<Written, Fault> {
     let number = |field: &str| -> Result<Option<u64>, Fault> {
@@ -230,4 +361,50 @@ pub(super) fn written(form: &Form) -> Result<Written, Fault> {
         renew_before_seconds: number("renew_before_seconds")?,
         handover_max_seconds: number("handover_max_seconds")?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn form(label: &str, lifetime: &str, networks: &str) -> Form {
+        encoded(
+            [
+                ("label", label),
+                ("scope", "all"),
+                ("lifetime", lifetime),
+                ("token_networks", networks),
+                ("renew_before_seconds", "600"),
+                ("handover_max_seconds", "0"),
+            ]
+            .into_iter()
+            .map(|(name, value)| (name, value.to_owned())),
+        )
+    }
+
+    #[test]
+    fn only_what_was_altered_is_sent_and_what_others_altered_stays() {
+        let opened = form("erp", "3600", "10.0.0.0/8\n192.0.2.1");
+        // A browser ends lines its own way.
+        let typed = form(" erp new ", "3600", "10.0.0.0/8\r\n192.0.2.1\r\n");
+        let written = altered(&opened, &typed).ok().unwrap();
+        let only = Written {
+            label: Some("erp new".into()),
+            ..Written::default()
+        };
+        assert_eq!(format!("{written:?}"), format!("{only:?}"));
+        let now = form("erp", "900", "10.0.0.0/8");
+        let changed: Vec<&str> = differences(&opened, &now, &typed)
+            .iter()
+            .map(|difference| difference.setting)
+            .collect();
+        assert_eq!(
+            changed,
+            ["Token lifetime", "Allowed IP ranges for access tokens"]
+        );
+        let merged = merged(&opened, &now, &typed);
+        assert_eq!(merged.text("label"), " erp new ");
+        assert_eq!(merged.text("lifetime"), "900");
+        assert_eq!(merged.text("token_networks"), "10.0.0.0/8");
+    }
 }

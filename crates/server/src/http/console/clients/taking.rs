@@ -1,53 +1,8 @@
 //! What somebody takes away from the page that shows a secret or a token: files, commands, a first call.
 
 use super::super::once::{Download, Snippet};
-use crate::app::App;
-use http::{HeaderMap, header};
-use std::net::IpAddr;
 use tokenward_core::client::ApiClient;
 use zeroize::Zeroizing;
-
-/// The address the caller reached us at, for commands to copy.
-pub(in super::super) fn base(app: &App, headers: &HeaderMap) -> String {
-    if let Some(known) = app
-        .config
-        .public_url
-        .as_ref()
-        .or(app.config.issuer.as_ref())
-    {
-        return known.trim_end_matches('/').to_owned();
-    }
-    let host = host(headers);
-    let here = is_here(headers);
-    let scheme = match app.config.public_tls.is_none() && here {
-        true => "http",
-        false => "https",
-    };
-    format!("{scheme}://{host}")
-}
-
-/// The host a browser called; `localhost` when it is none.
-fn host(headers: &HeaderMap) -> &str {
-    let host = headers.get(header::HOST);
-    let host = host.and_then(|value| value.to_str().ok()).unwrap_or("");
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':' | '[' | ']');
-    if host.is_empty() || !host.chars().all(plain) {
-        return "localhost";
-    }
-    host
-}
-
-/// Whether the host called is this machine, by its loopback names and addresses.
-pub(in super::super) fn is_here(headers: &HeaderMap) -> bool {
-    let host = host(headers);
-    let name = match host.rsplit_once(':') {
-        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
-        _ => host,
-    };
-    let bare = name.trim_matches(['[', ']']);
-    let address = bare.parse::<IpAddr>();
-    bare == "localhost" || bare.ends_with(".localhost") || address.is_ok_and(|a| a.is_loopback())
-}
 
 /// A name for files and variables: letters, digits, hyphens.
 fn alias(client: &ApiClient) -> String {

@@ -1,0 +1,197 @@
+//! Forms that change what somebody else may have changed meanwhile, and what of it needs a fresh proof.
+
+use crate::house::{Browser, House, Page};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+/// The edit form of a client as its page shows it, with some fields typed anew.
+fn typed(page: &Page, change: &[(&'static str, &str)]) -> Vec<(&'static str, String)> {
+    let opened = page.hidden("opened").replace("&#38;", "&");
+    let mut form: Vec<(&'static str, String)> = Vec::new();
+    for (name, value) in form_urlencoded::parse(opened.as_bytes()) {
+        let name: &'static str = Box::leak(name.into_owned().into_boxed_str());
+        if !change.iter().any(|(changed, _)| *changed == name) {
+            form.push((name, value.into_owned()));
+        }
+    }
+    form.extend(
+        change
+            .iter()
+            .map(|(name, value)| (*name, (*value).to_owned())),
+    );
+    form.push(("version", page.hidden("version")));
+    form.push(("opened", opened));
+    form
+}
+
+async fn send(person: &Browser, path: &str, form: &[(&'static str, String)]) -> Page {
+    let form: Vec<(&str, &str)> = form
+        .iter()
+        .map(|(name, value)| (*name, value.as_str()))
+        .collect();
+    person.send(path, &form).await
+}
+
+async fn settings(house: &House, client: &str) -> Value {
+    let path = format!("/clients/{client}");
+    let request = house.api.admin(Method::GET, &path);
+    house.api.send(request).await.unwrap().expect(200).json()
+}
+
+async fn patch(house: &House, client: &str, body: Value) {
+    let request = house
+        .api
+        .admin(Method::PATCH, &format!("/clients/{client}"));
+    house
+        .api
+        .send(request.json(&body))
+        .await
+        .unwrap()
+        .expect(200);
+}
+
+#[tokio::test]
+async fn an_old_edit_form_undoes_no_newer_restriction() {
+    let house = House::new().await;
+    let operator = house.operator().await;
+    house.api.product("gst", "GST").await.unwrap();
+    let acme = house.workspace("Acme").await;
+    let client = house.client(&acme, "erp", None).await;
+    let path = format!("/console/clients/{client}/edit");
+    let opened = operator.get(&path).await.expect(200, "Settings of erp");
+    let form = typed(&opened, &[("label", "erp <new>")]);
+    let narrow = json!({ "products": ["gst"], "token_networks": ["10.0.0.0/8"] });
+    patch(&house, &client, narrow).await;
+    // The old form is not taken, shows what changed, and keeps what was typed.
+    let page = send(&operator, &path, &form).await;
+    let page = page.expect(409, "changed while you were editing");
+    for says in [
+        "All current and future products",
+        "10.0.0.0/8",
+        "erp &#60;new&#62;",
+    ] {
+        assert!(page.text.contains(says), "{says}\n{}", page.text);
+    }
+    let now = settings(&house, &client).await;
+    assert_eq!(
+        (&now["label"], &now["products"]),
+        (&json!("erp"), &json!(["gst"]))
+    );
+    // Sent once more from there, it changes what was typed and nothing else.
+    assert!(page.text.contains("value=\"gst\" checked"), "{}", page.text);
+    let again = typed(&page, &[("label", "erp <new>")]);
+    send(&operator, &path, &again).await.expect(303, "");
+    let now = settings(&house, &client).await;
+    assert_eq!(now["label"], "erp <new>");
+    assert_eq!(now["products"], json!(["gst"]));
+    assert_eq!(now["token_networks"], json!(["10.0.0.0/8"]));
+    // A form that does not say what it was opened on is an old one.
+    let bare = [
+        ("label", "bare".to_owned()),
+        ("scope", "all".to_owned()),
+        ("lifetime", "never".to_owned()),
+    ];
+    send(&operator, &path, &bare)
+        .await
+        .expect(409, "changed while you were editing");
+    assert_eq!(settings(&house, &client).await["products"], json!(["gst"]));
+}
+
+#[tokio::test]
+async fn an_old_form_gives_no_role_back_that_was_taken_away() {
+    let house = House::new().await;
+    let operator = house.operator().await;
+    house
+        .invited(&operator, "ravi@example.com", &[("role", "operator")])
+        .await;
+    let request = house.api.admin(Method::GET, "/members");
+    let all = house.api.send(request).await.unwrap().expect(200).json();
+    let all = all["items"].as_array().unwrap();
+    let found = all.iter().find(|one| one["email"] == "ravi@example.com");
+    let ravi = found.unwrap()["id"].as_str().unwrap();
+    let path = format!("/console/members/{ravi}");
+    let page = operator.get(&path).await.expect(200, "Change the role");
+    let opened = page.hidden("opened").replace("&#38;", "&");
+    let api = format!("/members/{ravi}");
+    let body = json!({ "role": "auditor" });
+    let request = house.api.admin(Method::PATCH, &api).json(&body);
+    house.api.send(request).await.unwrap().expect(200);
+    let role = async || {
+        let request = house.api.admin(Method::GET, &api);
+        let member = house.api.send(request).await.unwrap().expect(200).json();
+        member["role"].as_str().unwrap().to_owned()
+    };
+    for old in [opened.as_str(), ""] {
+        let form = [("role", "operator"), ("opened", old)];
+        let page = operator.send(&path, &form).await;
+        let page = page.expect(409, "It is now: Auditor, all workspaces.");
+        assert!(
+            page.text.contains("value=\"operator\" selected"),
+            "{}",
+            page.text
+        );
+        assert_eq!(role().await, "auditor");
+    }
+    let page = operator.get(&path).await;
+    let opened = page.hidden("opened").replace("&#38;", "&");
+    let form = [("role", "operator"), ("opened", opened.as_str())];
+    operator.send(&path, &form).await.expect(303, "");
+    assert_eq!(role().await, "operator");
+}
+
+#[tokio::test]
+async fn only_a_change_that_allows_more_needs_a_fresh_proof() {
+    let house = House::new().await;
+    let operator = house.operator().await;
+    house.api.product("gst", "GST").await.unwrap();
+    let acme = house.workspace("Acme").await;
+    let client = house.client(&acme, "erp", None).await;
+    let path = format!("/console/clients/{client}/edit");
+    house.age_proofs();
+    for narrow in [
+        &[("label", "renamed")][..],
+        &[("lifetime", "900")],
+        &[("scope", "some"), ("products", "gst")],
+        &[("token_networks", "10.0.0.0/8")],
+        &[("secret_networks", "10.0.0.0/8")],
+    ] {
+        let page = operator.get(&path).await.expect(200, "Settings of");
+        send(&operator, &path, &typed(&page, narrow))
+            .await
+            .expect(303, "");
+    }
+    for wide in [
+        &[("lifetime", "never")][..],
+        &[("scope", "all")],
+        &[("token_networks", "")],
+        &[("secret_networks", "10.0.0.0/8\n192.0.2.1")],
+        &[("notification_emails", "m@evil.example")],
+        &[("on_repeat", "return")],
+        &[("handover_max_seconds", "60")],
+    ] {
+        let page = operator.get(&path).await.expect(200, "Settings of");
+        let page = send(&operator, &path, &typed(&page, wide)).await;
+        page.expect(403, "Change the settings of API client “renamed”");
+    }
+    let now = settings(&house, &client).await;
+    assert_eq!(now["token_lifetime_seconds"], 900);
+    assert_eq!(now["products"], json!(["gst"]));
+    // Once proved, the same form is confirmed and sent.
+    let page = operator.get(&path).await;
+    let form = typed(&page, &[("lifetime", "never")]);
+    let asked = send(&operator, &path, &form).await.expect(403, "Confirm");
+    let proof = [
+        ("proof", crate::house::PASSWORD),
+        ("next", &asked.hidden("next")),
+        ("kept", &asked.hidden("kept")),
+    ];
+    let page = operator.send("/console/step-up", &proof).await;
+    let page = page.expect(200, "Confirm: Change the settings of API client “renamed”?");
+    let names = form.iter().map(|(name, _)| *name);
+    let kept: Vec<(&'static str, String)> = names
+        .map(|name| (name, page.hidden(name).replace("&#38;", "&")))
+        .collect();
+    send(&operator, &path, &kept).await.expect(303, "");
+    let now = settings(&house, &client).await;
+    assert_eq!(now["token_lifetime_seconds"], Value::Null);
+}

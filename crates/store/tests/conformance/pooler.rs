@@ -1,0 +1,233 @@
+//! What stands between a node and its database, and how the database is set up.
+
+use crate::house::{House, Who};
+use crate::place::{Engine, Place, on, runtime};
+use std::sync::Arc;
+use std::time::Duration;
+use tokenward_store::{Location, StoreError};
+use tokenward_testkit::{PgBouncer, PgCluster, wait_until};
+
+const LONG: Duration = Duration::from_secs(30);
+/// Ends every session of a node, as a failover does.
+const TERMINATE: &str = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+    WHERE datname = current_database() AND application_name LIKE 'tokenward%'";
+
+async fn refused(place: &Arc<Place>) -> String {
+    match House::open_as(place, Who::new()).await {
+        Ok(_) => panic!("it opened"),
+        Err(error) => error.to_string(),
+    }
+}
+
+#[test]
+fn a_transaction_pooler_is_refused_and_a_session_pooler_works() {
+    runtime().block_on(async {
+        let cluster = PgCluster::builder().setting("fsync", "off").start();
+        let mode = PgBouncer::start(&cluster, "transaction");
+        let told = refused(&Place::url(&mode.url())).await;
+        assert!(
+            told.contains("pool_mode=session") && told.contains("connection pooler"),
+            "{told}"
+        );
+        drop(mode);
+        let mode = PgBouncer::start(&cluster, "session");
+        let (house, clients) = House::populated(&Place::url(&mode.url()), 1).await;
+        house.generate(clients[0].0, &clients[0].1).await.unwrap();
+        assert_eq!(
+            house
+                .store
+                .reader()
+                .clients(&tokenward_store::ClientFilter {
+                    limit: 9,
+                    ..Default::default()
+                })
+                .await
+                .unwrap()
+                .len(),
+            1
+        );
+        house.close().await;
+    });
+}
+
+#[test]
+fn a_database_of_another_encoding_is_refused() {
+    runtime().block_on(async {
+        let cluster = PgCluster::builder().setting("fsync", "off").start();
+        for encoding in ["LATIN1", "SQL_ASCII"] {
+            let _ = cluster.sql(
+                "postgres",
+                &format!(
+                    "CREATE DATABASE {encoding} ENCODING '{encoding}' LOCALE 'C' TEMPLATE template0"
+                ),
+            );
+            let url = cluster
+                .url()
+                .replace("/tokenward", &format!("/{}", encoding.to_lowercase()));
+            let told = refused(&Place::url(&url)).await;
+            assert!(told.contains(encoding) && told.contains("UTF8"), "{told}");
+        }
+    });
+}
+
+#[test]
+fn a_missing_privilege_is_refused_with_what_to_do_and_leaves_no_row() {
+    runtime().block_on(async {
+        let cluster = PgCluster::builder().setting("fsync", "off").start();
+        let _ = cluster.sql("tokenward", "CREATE ROLE clerk LOGIN");
+        let url = cluster.url().replace("postgres@", "clerk@");
+        let told = refused(&Place::url(&url)).await;
+        assert!(
+            told.contains("permission denied for schema public") && told.contains("OWNER TO"),
+            "{told}"
+        );
+        House::open(&Place::url(&cluster.url())).await.close().await;
+        let _ = cluster.sql(
+            "tokenward",
+            "GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA public TO clerk",
+        );
+        let told = refused(&Place::url(&url)).await;
+        assert!(
+            told.contains("DELETE on node") && told.contains("clerk"),
+            "{told}"
+        );
+        assert_eq!(cluster.sql("tokenward", "SELECT count(*) FROM node"), "0");
+        let _ = cluster.sql(
+            "tokenward",
+            "GRANT DELETE ON ALL TABLES IN SCHEMA public TO clerk",
+        );
+        House::open(&Place::url(&url)).await.close().await;
+    });
+}
+
+#[test]
+fn a_fault_of_the_connection_names_host_port_and_cause_but_no_password() {
+    runtime().block_on(async {
+        for (host, cause) in [
+            ("127.0.0.1:1", "refused"),
+            ("no-such-host.invalid:5432", "lookup"),
+        ] {
+            let told = refused(&Place::url(&format!("postgres://u:hunter2@{host}/t"))).await;
+            assert!(told.contains(host) && told.contains(cause), "{told}");
+            assert!(!told.contains("hunter2"), "{told}");
+        }
+        let told = refused(&Place::url(
+            "postgres://u:hunter2@127.0.0.1:1,127.0.0.1:2/t?target_session_attrs=read-write",
+        ))
+        .await;
+        assert!(
+            told.contains("127.0.0.1:1: ") && told.contains("127.0.0.1:2: "),
+            "{told}"
+        );
+    });
+}
+
+#[test]
+fn a_database_that_was_read_only_for_a_while_is_written_to_again() {
+    on(Engine::Postgres, async |place| {
+        let (house, clients) = House::populated(&place, 1).await;
+        let (id, secret) = clients[0].clone();
+        house.product("gst").await;
+        let name = place.sql("SELECT current_database()").remove(0);
+        let set = |value: &str| {
+            place.sql(&format!("BEGIN READ WRITE; ALTER DATABASE {name} SET default_transaction_read_only = {value}; COMMIT"));
+            place.sql(TERMINATE);
+        };
+        for round in 1..=3 {
+            set("on");
+            wait_until("the store to be read-only", LONG, || {
+                (!house.store.is_writable()).then_some(())
+            });
+            assert!(house.generate(id, &secret).await.is_err());
+            // Reading goes on.
+            assert_eq!(house.state(id).await.slot.generation, round - 1);
+            set("off");
+            wait_until("the store to be writable", LONG, || {
+                house.store.is_writable().then_some(())
+            });
+            let answer = house.generate(id, &secret).await.unwrap();
+            assert_eq!(answer.generation, round);
+            assert_eq!(house.check(&answer.token.expose()), "permit");
+        }
+        assert!(!house.store.is_expelled());
+        house.close().await;
+    });
+}
+
+#[test]
+fn a_server_that_is_switched_while_sessions_stay_is_written_to_again() {
+    runtime().block_on(async {
+        let place = Place::alone();
+        let (house, clients) = House::populated(&place, 1).await;
+        let Location::Postgres(url) = &place.location else {
+            unreachable!()
+        };
+        let (client, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls)
+            .await
+            .unwrap();
+        let connection = tokio::spawn(connection);
+        let run = async |statement: &str| client.batch_execute(statement).await.unwrap();
+        run("SET default_transaction_read_only = off").await;
+        run("ALTER SYSTEM SET default_transaction_read_only = on").await;
+        run("SELECT pg_reload_conf()").await;
+        wait_until("the store to be read-only", LONG, || {
+            (!house.store.is_writable()).then_some(())
+        });
+        run("ALTER SYSTEM RESET default_transaction_read_only").await;
+        run("SELECT pg_reload_conf()").await;
+        wait_until("the store to be writable", LONG, || {
+            house.store.is_writable().then_some(())
+        });
+        house.generate(clients[0].0, &clients[0].1).await.unwrap();
+        house.close().await;
+        drop(client);
+        connection.await.unwrap().unwrap();
+    });
+}
+
+#[test]
+fn a_reader_whose_connections_died_asks_another() {
+    on(Engine::Postgres, async |place| {
+        let (house, clients) = House::populated(&place, 1).await;
+        for _ in 0..5 {
+            house.state(clients[0].0).await;
+            place.sql(TERMINATE);
+            assert_eq!(house.state(clients[0].0).await.client.id, clients[0].0);
+        }
+        house.close().await;
+    });
+}
+
+#[test]
+fn every_host_of_the_url_is_tried() {
+    on(Engine::Postgres, async |place| {
+        let Location::Postgres(url) = &place.location else {
+            unreachable!()
+        };
+        let two = url.replace("@127.0.0.1", "@127.0.0.1:1,127.0.0.1");
+        for more in [
+            "",
+            "?target_session_attrs=read-write",
+            "?target_session_attrs=primary",
+        ] {
+            let (house, clients) = House::populated(&Place::url(&format!("{two}{more}")), 1).await;
+            house.generate(clients[0].0, &clients[0].1).await.unwrap();
+            house.state(clients[0].0).await;
+            house.close().await;
+        }
+    });
+}
+
+#[test]
+fn a_start_that_fails_leaves_no_row() {
+    on(Engine::Postgres, async |place| {
+        House::populated(&place, 1).await.0.close().await;
+        place.sql("DELETE FROM slot");
+        let refused = House::open_as(&place, Who::new()).await.map(|_| ());
+        assert!(
+            matches!(refused, Err(StoreError::Damaged(_))),
+            "{refused:?}"
+        );
+        assert_eq!(place.number("SELECT count(*) FROM node"), 0);
+    });
+}
