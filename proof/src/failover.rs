@@ -10,6 +10,9 @@ use tokenward_testkit::{Api, ApiClient, NewClient, PgCluster, Server, wait_until
 /// How long a write may take to succeed again before the proof gives up.
 const LIMIT: Duration = Duration::from_secs(60);
 
+/// A round that takes longer shows the node's log.
+const SLOW: Duration = Duration::from_secs(3);
+
 /// What is done to the database.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
 pub enum Fault {
@@ -59,6 +62,8 @@ impl Node {
             .database(url)
             .arg("--quota-per-day")
             .arg("1000000")
+            .arg("--secret-calls-per-second")
+            .arg("0")
             .start();
         let api = server.api();
         let workspace = api.workspace("failover").await.expect("a living server");
@@ -121,7 +126,7 @@ fn passed(from: Clock) -> Duration {
     Duration::from_nanos(from.now())
 }
 
-/// Runs so many rounds of a fault, telling of each.
+/// Runs `rounds` rounds of a fault; calls `told` with the number and the delay of each.
 ///
 /// # Panics
 /// When writes do not go on, or an acknowledged one is lost.
@@ -159,6 +164,12 @@ async fn failover(rounds: u32, told: impl Fn(u32, Duration)) -> Report {
         // From here on the database takes writes.
         let promoted = Clock::start();
         let delay = node.until_written(promoted).await;
+        if delay > SLOW {
+            eprintln!(
+                "round {round} was slow; the node's log:\n{}",
+                node.server.output()
+            );
+        }
         told(round, delay);
         report.delays.push(delay);
         std::mem::swap(&mut primary, &mut standby);

@@ -245,6 +245,15 @@ impl TokenSource {
         Ok(stored.entry.filter(|entry| !entry.is_over(now)))
     }
 
+    /// Gives back what the places and the secret's source have taken elsewhere, such as sessions of Vault. Call it at the
+    /// end of a program; what is used afterwards is taken anew.
+    pub async fn close(&self) {
+        for place in std::iter::once(&self.shared.home).chain(&self.shared.copies) {
+            place.close().await;
+        }
+        self.shared.issuer.secret().close().await;
+    }
+
     /// Forgets what this process knows, so that the next call reads the home.
     pub fn forget_memory(&self) {
         self.shared.known.store(None);

@@ -116,7 +116,7 @@ impl Driver {
         }
     }
 
-    /// Lets the pool of readers know when the connection is made anew.
+    /// Drops the pool's connections whenever the writer's connection is replaced.
     pub(crate) fn with_readers(&mut self, readers: &deadpool_postgres::Pool) {
         if let Self::Postgres(driver) = self {
             driver.with_readers(readers.clone());

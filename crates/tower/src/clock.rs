@@ -47,7 +47,7 @@ impl Steady {
 
     /// The time now; `boot` and `system` are the machine's clocks, in microseconds.
     fn wall(&self, boot: impl Fn() -> i64, system: impl Fn() -> i64) -> i64 {
-        // Elapsed time first: a word that changed meanwhile then gives no time from before the last one told.
+        // Elapsed time is read first: if the word changes in between, the result is still no earlier than the last one.
         let now = boot();
         let looked = self.looked.load(Ordering::Acquire);
         if looked == UNSET || now - looked >= LOOK_EVERY {
@@ -62,7 +62,7 @@ impl Steady {
         let now = boot();
         let word = self.word.load(Ordering::Acquire);
         if word == UNSET {
-            // Whoever is first; nobody has been told a time yet.
+            // The first reader sets the word; no time has been returned yet.
             let first = Self::word(theirs, now, false);
             let _ = self
                 .word
@@ -88,7 +88,7 @@ impl Steady {
         } else {
             return;
         };
-        // Somebody who raised the time meanwhile knows better.
+        // If another thread raised the time in between, its value stays.
         let _ = self
             .word
             .compare_exchange(word, next, Ordering::AcqRel, Ordering::Acquire);

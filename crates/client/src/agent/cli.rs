@@ -11,6 +11,7 @@ use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
+use tokenward_client::TokenSource;
 use tokenward_client::config::{self, Config, Parts};
 use tokenward_client::destination::dotenv::{DEFAULT_VARIABLE, check_name};
 use tracing::Level;
@@ -109,7 +110,19 @@ pub(crate) fn carry_out(arguments: Arguments) -> Result<ExitCode, End> {
         .enable_all()
         .build()
         .map_err(|error| End::failed(error.to_string()))?;
-    runtime.block_on(verb(&path, config, arguments))
+    runtime.block_on(async {
+        let sources: Vec<TokenSource> = config
+            .clients
+            .values()
+            .map(|parts| parts.source.clone())
+            .collect();
+        let ended = verb(&path, config, arguments).await;
+        // Sessions taken for this run are given back, however it ended.
+        for source in sources {
+            source.close().await;
+        }
+        ended
+    })
 }
 
 async fn verb(path: &Path, config: Config, arguments: Arguments) -> Result<ExitCode, End> {

@@ -172,7 +172,20 @@ async fn home(parts: &Parts, generation: Option<u32>, found: &mut Vec<Finding>) 
         Err(trouble) => found.push(Finding::new("home", Verdict::Bad, trouble.to_string())),
         Ok(stored) => {
             let now = parts.source.issuer().clock().now();
+            let foreign = match &stored.entry {
+                Some(entry) => !parts.source.issuer().made(entry).await,
+                None => false,
+            };
             found.push(match stored.entry {
+                Some(_) if foreign => Finding::new(
+                    "home",
+                    Verdict::Odd,
+                    format!(
+                        "{}: holds a token of another API client or another server. It is not used; the next token \
+                         replaces it",
+                        place.place()
+                    ),
+                ),
                 None => Finding::new("home", Verdict::Good, format!("{}: empty", place.place())),
                 Some(entry) if entry.held_until.is_some_and(|until| until > now) => Finding::new(
                     "home",

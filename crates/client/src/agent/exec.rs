@@ -50,11 +50,18 @@ pub(crate) async fn exec(parts: &Parts, wish: &Wish) -> Result<ExitCode, End> {
     let entry = fetch(parts).await?;
     match wish.at_renewal {
         AtRenewal::Nothing => {
+            parts.source.close().await;
             logs::finish();
             let error = command(parts, wish, &entry).exec();
             Err(not_started(wish, &error))
         }
-        _ => supervise(parts, wish, entry).await,
+        _ => {
+            let status = supervise(parts, wish, entry).await?;
+            // What follows may end this process by a signal.
+            parts.source.close().await;
+            logs::finish();
+            Ok(finish(&status))
+        }
     }
 }
 
@@ -89,7 +96,7 @@ fn start(parts: &Parts, wish: &Wish, entry: &Entry) -> Result<Child, End> {
         .map_err(|error| not_started(wish, &error))
 }
 
-async fn supervise(parts: &Parts, wish: &Wish, mut entry: Arc<Entry>) -> Result<ExitCode, End> {
+async fn supervise(parts: &Parts, wish: &Wish, mut entry: Arc<Entry>) -> Result<ExitStatus, End> {
     // Before the program starts, so that no signal is missed.
     let mut signals = signals()?;
     let mut child = start(parts, wish, &entry)?;
@@ -112,7 +119,7 @@ async fn supervise(parts: &Parts, wish: &Wish, mut entry: Arc<Entry>) -> Result<
         // A program that is shutting down is not restarted meanwhile.
         let pause = pause.max(asked.remaining(parts));
         tokio::select! {
-            status = child.wait() => return Ok(finish(&status.map_err(|error| End::failed(error.to_string()))?)),
+            status = child.wait() => return status.map_err(|error| End::failed(error.to_string())),
             Some(signal) = signals.recv() => {
                 asked.note(signal, wish, parts);
                 pass_on(&child, signal);
@@ -125,7 +132,7 @@ async fn supervise(parts: &Parts, wish: &Wish, mut entry: Arc<Entry>) -> Result<
                 let renewed = loop {
                     tokio::select! {
                         renewed = &mut renewal => break renewed,
-                        status = child.wait() => return Ok(finish(&status.map_err(|error| End::failed(error.to_string()))?)),
+                        status = child.wait() => return status.map_err(|error| End::failed(error.to_string())),
                         Some(signal) = signals.recv() => {
                             asked.note(signal, wish, parts);
                             pass_on(&child, signal);
@@ -145,7 +152,7 @@ async fn supervise(parts: &Parts, wish: &Wish, mut entry: Arc<Entry>) -> Result<
                 match wish.at_renewal {
                     AtRenewal::Restart(grace) => {
                         if let Some(status) = stop(&mut child, grace, &mut signals).await {
-                            return Ok(finish(&status));
+                            return Ok(status);
                         }
                         child = start(parts, wish, &entry)?;
                     }

@@ -13,7 +13,14 @@ pub(crate) async fn revoke(parts: &Parts) -> Result<String, End> {
         return Err(End::config("the home cannot be read"));
     };
     let stored = home.read().await?;
+    let foreign = match &stored.entry {
+        Some(entry) => !source.issuer().made(entry).await,
+        None => false,
+    };
     let said = match (source.issuer().kind(), &stored.entry) {
+        _ if foreign => "the token kept was made for another API client or by another server: removed here, not revoked \
+                         there"
+            .to_owned(),
         (Kind::Tokenward, Some(entry)) => {
             source.issuer().revoke(&entry.token).await?;
             format!("revoked {}", entry.name())

@@ -32,12 +32,17 @@ pub(crate) async fn status(parts: &Parts) -> Result<Value, End> {
     let stored = shared.read().await?;
     let now = issuer.clock().now();
     let entry = stored.entry.as_ref();
+    let is_ours = match entry {
+        Some(entry) => Some(issuer.made(entry).await),
+        None => None,
+    };
     Ok(json!({
         "client": parts.alias,
         "home": home.place(),
         "copies": source.copies().iter().map(|copy| copy.place()).collect::<Vec<_>>(),
         "token": entry.map(|entry| json!({
             "generation": entry.generation,
+            "is_of_this_client": is_ours,
             "valid_till": entry.valid_till.map(|till| till.iso()),
             "seconds_left": entry.valid_till.map(|till| clock::until(now, till).as_secs()),
             "renews_in_seconds": source.policy().renew_at(entry, 0.0).map(|at| clock::until(now, at).as_secs()),
@@ -63,6 +68,11 @@ pub(crate) fn lines(status: &Value) -> String {
         rows.push(("token", "none kept".to_owned()));
     } else {
         rows.push(("generation", text("/token/generation")));
+        if text("/token/is_of_this_client") == "false" {
+            let what =
+                "the token was made for another API client or by another server, and is not used";
+            rows.push(("note", what.to_owned()));
+        }
         let till = match text("/token/valid_till").as_str() {
             "-" => "never expires".to_owned(),
             till => format!("{till} ({} s left)", text("/token/seconds_left")),

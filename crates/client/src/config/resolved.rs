@@ -20,6 +20,7 @@ use crate::environment;
 use crate::issuer::{Issuer, Kind};
 use crate::secret::{SecretFile, SecretSource, SecretVariable, SystemdCredential};
 use crate::{Policy, TokenSource};
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -105,6 +106,7 @@ pub(super) fn resolve(written: Written, folder: &Path) -> Result<Config, String>
     let around = Around {
         folder,
         withheld: &withheld,
+        vaults: &RefCell::default(),
     };
     for (alias, client) in written.client {
         let parts =
@@ -138,6 +140,19 @@ struct Around<'a> {
     folder: &'a Path,
     /// The environment variables that no child process gets.
     withheld: &'a Arc<[String]>,
+    /// The connections made so far: one login serves all that log in alike.
+    vaults: &'a RefCell<Vec<(VaultKey, Arc<Connection>)>>,
+}
+
+/// What tells two logins to Vault apart.
+#[derive(PartialEq)]
+struct VaultKey {
+    address: String,
+    namespace: Option<String>,
+    login: Login,
+    authority_file: Option<PathBuf>,
+    redirect_hosts: Vec<String>,
+    answer_limit: Duration,
 }
 
 fn parts(alias: &str, client: &Client, around: &Around<'_>) -> Result<Parts, String> {
@@ -147,7 +162,7 @@ fn parts(alias: &str, client: &Client, around: &Around<'_>) -> Result<Parts, Str
         return Err("an alias has letters, digits, - and _".to_owned());
     }
     let policy = policy(client)?;
-    let secret = secret(&client.secret, folder, policy.answer_limit)?;
+    let secret = secret(&client.secret, around, policy.answer_limit)?;
     let authority = authority(client.authority_file.as_deref(), folder)?;
     let kind = match client.server_kind {
         ServerKind::Tokenward => Kind::Tokenward,
@@ -227,15 +242,16 @@ fn duration(name: &str, seconds: f64) -> Result<Duration, String> {
 
 fn secret(
     written: &Secret,
-    folder: &Path,
+    around: &Around<'_>,
     answer_limit: Duration,
 ) -> Result<Arc<dyn SecretSource>, String> {
+    let folder = around.folder;
     Ok(match written {
         Secret::File(path) => Arc::new(SecretFile(folder.join(path))),
         Secret::Credential(name) => Arc::new(SystemdCredential(name.clone())),
         Secret::Environment(name) => Arc::new(SecretVariable(name.clone())),
         Secret::Vault(at) => Arc::new(VaultSecret {
-            connection: Arc::new(vault(at, folder, answer_limit)?),
+            connection: vault(at, around, answer_limit)?,
             mount: mount(at),
             path: at.path.clone(),
         }),
@@ -285,7 +301,7 @@ fn destination(
             Arc::new(home.withholding(around.withheld.clone()))
         }
         Place::Vault(at) => Arc::new(VaultHome::new(
-            Arc::new(vault(at, folder, answer_limit)?),
+            vault(at, around, answer_limit)?,
             &mount(at),
             &at.path,
         )),
@@ -341,7 +357,24 @@ fn mount(written: &Vault) -> String {
     written.mount.clone().unwrap_or_else(|| "secret".to_owned())
 }
 
-fn vault(written: &Vault, folder: &Path, answer_limit: Duration) -> Result<Connection, String> {
+fn vault(
+    written: &Vault,
+    around: &Around<'_>,
+    answer_limit: Duration,
+) -> Result<Arc<Connection>, String> {
+    let folder = around.folder;
+    let key = VaultKey {
+        address: written.address.clone(),
+        namespace: written.namespace.clone(),
+        login: written.login.clone(),
+        authority_file: written.authority_file.clone(),
+        redirect_hosts: written.redirect_hosts.clone(),
+        answer_limit,
+    };
+    let mut made = around.vaults.borrow_mut();
+    if let Some((_, connection)) = made.iter().find(|(known, _)| *known == key) {
+        return Ok(connection.clone());
+    }
     let or =
         |given: &Option<String>, usual: &str| given.clone().unwrap_or_else(|| usual.to_owned());
     let login = match &written.login {
@@ -369,15 +402,17 @@ fn vault(written: &Vault, folder: &Path, answer_limit: Duration) -> Result<Conne
         },
     };
     let authority = authority(written.authority_file.as_deref(), folder)?;
-    let namespace = written.namespace.clone();
-    Connection::new(
+    let connection = Connection::new(
         &written.address,
-        namespace,
+        written.namespace.clone(),
         login,
         authority.as_deref(),
         answer_limit,
     )
-    .map_err(|error| format!("address: {error}"))
+    .map_err(|error| format!("address: {error}"))?;
+    let connection = Arc::new(connection.redirecting_to(written.redirect_hosts.clone()));
+    made.push((key, connection.clone()));
+    Ok(connection)
 }
 
 /// A further certificate authority.

@@ -149,11 +149,14 @@ pub(crate) struct Vault {
     pub(crate) namespace: Option<String>,
     pub(crate) mount: Option<String>,
     pub(crate) authority_file: Option<PathBuf>,
+    /// Hosts to which a standby node may send calls on, as `host` or `host:port`.
+    #[serde(default)]
+    pub(crate) redirect_hosts: Vec<String>,
     pub(crate) login: Login,
 }
 
 /// How to log in to Vault.
-#[derive(Debug, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub(crate) enum Login {
     /// A file with a token.

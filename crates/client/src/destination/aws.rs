@@ -70,6 +70,70 @@ struct Lent {
     note: Note,
 }
 
+/// The domain of a region's endpoints: each partition of AWS has its own.
+fn suffix(region: &str) -> &'static str {
+    let partitions = [
+        ("cn-", "amazonaws.com.cn"),
+        ("us-iso-", "c2s.ic.gov"),
+        ("us-isob-", "sc2s.sgov.gov"),
+        ("us-isof-", "csp.hci.ic.gov"),
+        ("eu-isoe-", "cloud.adc-e.uk"),
+        ("eusc-", "amazonaws.eu"),
+    ];
+    let own = partitions
+        .iter()
+        .find(|(prefix, _)| region.starts_with(prefix));
+    // AWS GovCloud (us-gov-) has the same as the others.
+    own.map_or("amazonaws.com", |(_, suffix)| suffix)
+}
+
+/// How far a signature's time may be off before the service refuses it, in seconds.
+const MOST_SKEW: i64 = 300;
+
+/// Whether this machine's clock is why a signature was refused.
+fn clock_trouble(name: &str, seconds_behind: Option<i64>) -> Option<String> {
+    let by_name = matches!(name, "RequestTimeTooSkewed" | "RequestExpired");
+    let of_signature = matches!(
+        name,
+        "InvalidSignatureException" | "SignatureDoesNotMatch" | "AuthFailure"
+    );
+    let behind = seconds_behind.unwrap_or(0);
+    // `Date` names whole seconds.
+    let off = behind.abs() >= MOST_SKEW - 5;
+    let by_clock = by_name || of_signature && off;
+    if !by_clock {
+        return None;
+    }
+    let how = match behind {
+        0 => "off".to_owned(),
+        1.. => format!("{behind} s behind AWS's"),
+        _ => format!("{} s ahead of AWS's", -behind),
+    };
+    Some(format!(
+        "this machine's clock is {how}, and AWS refuses signatures that are more than {} minutes off ({name}): set it by NTP",
+        MOST_SKEW / 60
+    ))
+}
+
+/// The environment without variables that are empty or blank, which Compose and Helm pass for such as are not set.
+#[derive(Debug)]
+struct SetVariables;
+
+impl reqsign_core::Env for SetVariables {
+    fn var(&self, key: &str) -> Option<String> {
+        crate::environment::text(key)
+    }
+
+    fn vars(&self) -> std::collections::HashMap<String, String> {
+        let set = reqsign_core::Env::vars(&OsEnv).into_iter();
+        set.filter(|(_, value)| !value.trim().is_empty()).collect()
+    }
+
+    fn home_dir(&self) -> Option<std::path::PathBuf> {
+        reqsign_core::Env::home_dir(&OsEnv)
+    }
+}
+
 /// An error of the service, by its name.
 struct Refused {
     name: String,
@@ -89,7 +153,7 @@ impl AwsHome {
         credentials_file: Option<&Path>,
         answer_limit: Duration,
     ) -> Result<Self, BadServer> {
-        let usual = format!("https://secretsmanager.{region}.amazonaws.com");
+        let usual = format!("https://secretsmanager.{region}.{}", suffix(region));
         let endpoint = safe_url(endpoint.unwrap_or(&usual))?;
         let http = http_client(&endpoint, None, answer_limit)?;
         let elsewhere = Client::builder()
@@ -99,7 +163,7 @@ impl AwsHome {
         let context = Context::new()
             .with_file_read(TokioFileRead)
             .with_http_send(ReqwestHttpSend::new(elsewhere))
-            .with_env(OsEnv);
+            .with_env(SetVariables);
         let provider = match credentials_file {
             None => DefaultCredentialProvider::new(),
             Some(path) => DefaultCredentialProvider::builder()
@@ -191,6 +255,12 @@ impl AwsHome {
     fn trouble(&self, refused: &Refused) -> Trouble {
         let place = self.place();
         let Refused { name, status } = refused;
+        if matches!(status, 400 | 401 | 403)
+            && let Some(what) = clock_trouble(name, self.clock.seconds_behind())
+        {
+            // NTP mends it, and then it works.
+            return Trouble::unreachable(&place, what);
+        }
         match name.as_str() {
             "ResourceNotFoundException" => Trouble::misconfigured(
                 &place,
@@ -382,5 +452,62 @@ impl Home for AwsHome {
         };
         let text = serde_json::to_string(&back).unwrap_or_default();
         self.make(&id, &text, LEASE).await.map(drop)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_partition_has_its_own_domain() {
+        let check = |region: &str, host: &str| {
+            let home = AwsHome::new("erp", region, None, None, Duration::from_secs(1)).unwrap();
+            assert_eq!(home.endpoint.host_str(), Some(host));
+        };
+        check("ap-south-1", "secretsmanager.ap-south-1.amazonaws.com");
+        check(
+            "us-gov-west-1",
+            "secretsmanager.us-gov-west-1.amazonaws.com",
+        );
+        check("cn-north-1", "secretsmanager.cn-north-1.amazonaws.com.cn");
+        check("us-iso-east-1", "secretsmanager.us-iso-east-1.c2s.ic.gov");
+        check(
+            "us-isob-east-1",
+            "secretsmanager.us-isob-east-1.sc2s.sgov.gov",
+        );
+        check(
+            "us-isof-south-1",
+            "secretsmanager.us-isof-south-1.csp.hci.ic.gov",
+        );
+        check(
+            "eu-isoe-west-1",
+            "secretsmanager.eu-isoe-west-1.cloud.adc-e.uk",
+        );
+        check(
+            "eusc-de-east-1",
+            "secretsmanager.eusc-de-east-1.amazonaws.eu",
+        );
+    }
+
+    #[test]
+    fn a_wrong_clock_is_told_from_wrong_credentials() {
+        let check = |name: &str, behind, expect: Option<&str>| {
+            let said = clock_trouble(name, behind);
+            assert_eq!(said.is_some(), expect.is_some(), "{said:?}");
+            if let (Some(said), Some(expect)) = (said, expect) {
+                assert!(said.contains(expect), "{said}");
+            }
+        };
+        check(
+            "InvalidSignatureException",
+            Some(1_200),
+            Some("1200 s behind"),
+        );
+        check("SignatureDoesNotMatch", Some(-1_200), Some("1200 s ahead"));
+        check("RequestTimeTooSkewed", None, Some("clock is off"));
+        check("InvalidSignatureException", Some(3), None);
+        check("InvalidSignatureException", None, None);
+        check("UnrecognizedClientException", Some(1_200), None);
     }
 }

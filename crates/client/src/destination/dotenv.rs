@@ -357,6 +357,7 @@ mod tests {
             },
             early_ends: 0,
             held_until: None,
+            origin: crate::protocol::Origin::default(),
         }
     }
 

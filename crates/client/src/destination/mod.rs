@@ -72,6 +72,9 @@ pub trait Destination: Place {
         Ok(None)
     }
 
+    /// Gives back what using the place has taken elsewhere, such as a session.
+    async fn close(&self) {}
+
     /// Itself, when it can be a home.
     fn as_home(&self) -> Option<&dyn Home> {
         None
@@ -94,6 +97,9 @@ pub trait Home: Destination {
     /// Gives the lease back. A lease that is dropped instead counts as abandoned.
     async fn release(&self, lease: Lease) -> Result<(), Trouble>;
 
+    /// As [`Destination::close`], of which it is the home's part.
+    async fn close_home(&self) {}
+
     /// As [`Destination::check`], of which it is the home's part.
     async fn check_home(&self) -> Result<Option<&'static str>, Trouble> {
         self.read().await.map(|_| None)
@@ -113,6 +119,10 @@ impl<H: Home> Destination for H {
 
     async fn check(&self) -> Result<Option<&'static str>, Trouble> {
         self.check_home().await
+    }
+
+    async fn close(&self) {
+        self.close_home().await;
     }
 
     fn as_home(&self) -> Option<&dyn Home> {

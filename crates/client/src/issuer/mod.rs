@@ -9,8 +9,8 @@ pub use refusal::Refusal;
 pub(crate) use wire::transport;
 
 use crate::clock::ServerClock;
-use crate::credential::AccessToken;
-use crate::protocol::{Generated, Status};
+use crate::credential::{AccessToken, ClientSecret};
+use crate::protocol::{Entry, Generated, Origin, Status};
 use crate::secret::SecretSource;
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url, header};
 use std::sync::Arc;
@@ -125,7 +125,9 @@ impl Issuer {
         if self.kind == Kind::Tokenward && !handover.is_zero() {
             suffix = format!("?handover={}", handover.as_secs());
         }
-        let mut request = self.request(method, &suffix).await?;
+        let secret = self.secret.secret().await.map_err(Refusal::Secret)?;
+        let origin = self.origin(&secret);
+        let mut request = self.request_with(&secret, method, &suffix)?;
         if let Some(generation) = if_match.filter(|_| self.kind == Kind::Tokenward) {
             request = request.header(header::IF_MATCH, format!("\"{generation}\""));
         }
@@ -136,7 +138,7 @@ impl Issuer {
         let headers = response.headers().clone();
         let body = read(response, true).await?;
         if status == StatusCode::OK {
-            wire::generated(&body, asked_at)
+            wire::generated(&body, asked_at, origin)
         } else {
             Err(wire::refusal(status, &headers, &body))
         }
@@ -206,8 +208,52 @@ impl Issuer {
         ))
     }
 
+    /// Whether a token is one that this server made for this client secret. After a change of configuration, what is kept
+    /// may be another client's, or another server's. What nothing is known of is believed to be ours.
+    pub async fn made(&self, entry: &Entry) -> bool {
+        let kept = entry.origin();
+        let here = Origin {
+            server: Some(self.server().to_owned()),
+            ..Origin::default()
+        };
+        let is_from_here = here.agrees_with(&kept);
+        // Another address may still be the same server; that is worth fetching a secret from another machine.
+        if is_from_here && !self.secret.is_near() {
+            return true;
+        }
+        match self.secret.secret().await {
+            Ok(secret) => self.origin(&secret).agrees_with(&kept),
+            Err(_) => is_from_here,
+        }
+    }
+
+    /// The origin of tokens made with a secret.
+    fn origin(&self, secret: &ClientSecret) -> Origin {
+        let known = tokenward_core::ClientSecret::parse(secret.expose()).ok();
+        let of = |part: fn(&tokenward_core::ClientSecret) -> String| known.as_ref().map(part);
+        Origin {
+            server: Some(self.server().to_owned()),
+            environment: of(|secret| secret.environment().as_str().to_owned()),
+            client: of(|secret| secret.client().to_string()),
+        }
+    }
+
+    /// The server's address in one spelling.
+    fn server(&self) -> &str {
+        self.base.as_str().trim_end_matches('/')
+    }
+
     async fn request(&self, method: Method, suffix: &str) -> Result<RequestBuilder, Refusal> {
         let secret = self.secret.secret().await.map_err(Refusal::Secret)?;
+        self.request_with(&secret, method, suffix)
+    }
+
+    fn request_with(
+        &self,
+        secret: &ClientSecret,
+        method: Method,
+        suffix: &str,
+    ) -> Result<RequestBuilder, Refusal> {
         let mut value = header::HeaderValue::from_str(secret.expose())
             .map_err(|_| Refusal::unreadable("the client secret fits no header"))?;
         value.set_sensitive(true);
@@ -216,7 +262,7 @@ impl Issuer {
     }
 
     fn url(&self, path: &str) -> String {
-        format!("{}{path}", self.base.as_str().trim_end_matches('/'))
+        format!("{}{path}", self.server())
     }
 
     async fn send(&self, request: RequestBuilder) -> Result<Response, Refusal> {

@@ -2,7 +2,7 @@
 
 use super::{Account, Refusal};
 use crate::credential::AccessToken;
-use crate::protocol::Generated;
+use crate::protocol::{Generated, Origin};
 use reqwest::StatusCode;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 use serde::Deserialize;
@@ -23,7 +23,11 @@ struct Token {
 
 /// Reads a token. Its end is counted from when it was asked for, within the second that `valid_till` names: that
 /// header is cut to whole seconds, of which a short-lived token has few.
-pub(super) fn generated(body: &[u8], asked_at: Timestamp) -> Result<Generated, Refusal> {
+pub(super) fn generated(
+    body: &[u8],
+    asked_at: Timestamp,
+    origin: Origin,
+) -> Result<Generated, Refusal> {
     let answer: Token = serde_json::from_slice(body)
         .map_err(|_| Refusal::unreadable("it is not the JSON of a token"))?;
     let token = AccessToken::parse(&answer.access_token)
@@ -48,6 +52,7 @@ pub(super) fn generated(body: &[u8], asked_at: Timestamp) -> Result<Generated, R
         generation: answer.generation,
         valid_till,
         obtained_at: asked_at,
+        origin,
     })
 }
 
@@ -232,7 +237,7 @@ mod tests {
             let body = format!(
                 r#"{{"access_token":"a","valid_till":{till},"expires_in":{seconds},"new":1}}"#
             );
-            let made = generated(body.as_bytes(), Timestamp(asked)).unwrap();
+            let made = generated(body.as_bytes(), Timestamp(asked), Origin::default()).unwrap();
             assert_eq!(made.valid_till.map(|till| till.0), expect, "{body}");
         };
         let till = "\"1970-01-01T00:01:00+00:00\"";

@@ -27,6 +27,38 @@ pub struct Entry {
     pub early_ends: u32,
     /// Until when nobody may generate, because somebody else holds the same client secret.
     pub held_until: Option<Timestamp>,
+    /// Who it was made for, and where; empty in an entry that was stored before this was noted.
+    pub origin: Origin,
+}
+
+/// Which server made a token, and for which API client. Every part may be unknown.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Origin {
+    /// The server's address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server: Option<String>,
+    /// The environment that the client secret named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub environment: Option<String>,
+    /// The API client that the client secret named, by its id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client: Option<String>,
+}
+
+impl Origin {
+    /// Whether both may be of one API client at one server. Ids decide where both are known: one server may have several
+    /// addresses. Where they are not, as with Clear's own server, the addresses decide.
+    #[must_use]
+    pub fn agrees_with(&self, other: &Self) -> bool {
+        let same = |own: &Option<String>, others: &Option<String>| match (own, others) {
+            (Some(own), Some(others)) => Some(own == others),
+            _ => None,
+        };
+        match same(&self.client, &other.client) {
+            Some(client) => client && same(&self.environment, &other.environment) != Some(false),
+            None => same(&self.server, &other.server) != Some(false),
+        }
+    }
 }
 
 /// The content is no entry.
@@ -63,6 +95,8 @@ pub(crate) struct Notes {
     early_ends: u32,
     #[serde(default)]
     held_until_micros: Option<i64>,
+    #[serde(flatten)]
+    origin: Origin,
 }
 
 impl Entry {
@@ -71,16 +105,25 @@ impl Entry {
     #[must_use]
     pub fn newer_than(&self, other: &Self) -> bool {
         match (self.generation, other.generation) {
-            _ if self.client() != other.client() => self.obtained_at > other.obtained_at,
+            _ if !self.origin().agrees_with(&other.origin()) => {
+                self.obtained_at > other.obtained_at
+            }
             (Some(own), Some(others)) => own > others,
             _ => self.age_key() > other.age_key(),
         }
     }
 
-    /// The API client a token of Tokenward's shape names.
-    fn client(&self) -> Option<tokenward_core::ids::ClientId> {
-        let token = tokenward_core::AccessToken::parse(self.token.expose()).ok()?;
-        Some(token.client())
+    /// Its origin; API client and environment are the token's own where it names them.
+    #[must_use]
+    pub fn origin(&self) -> Origin {
+        match tokenward_core::AccessToken::parse(self.token.expose()) {
+            Ok(token) => Origin {
+                server: self.origin.server.clone(),
+                environment: Some(token.environment().as_str().to_owned()),
+                client: Some(token.client().to_string()),
+            },
+            Err(_) => self.origin.clone(),
+        }
     }
 
     /// Of two tokens of one client, the later ends later; where none ends, the later was obtained later.
@@ -118,9 +161,10 @@ impl Entry {
             tokenward: Some(self.notes()),
         };
         // Reserved once, so that no reallocation leaves a copy behind.
-        let mut bytes = Zeroizing::new(Vec::with_capacity(1024));
+        let room = 1024 + self.origin.server.as_ref().map_or(0, String::len);
+        let mut bytes = Zeroizing::new(Vec::with_capacity(room));
         let written = serde_json::to_writer_pretty(&mut *bytes, &document);
-        debug_assert!(written.is_ok() && bytes.len() < 1024);
+        debug_assert!(written.is_ok() && bytes.len() < room);
         Zeroizing::new(String::from_utf8(std::mem::take(&mut *bytes)).unwrap_or_default())
     }
 
@@ -157,6 +201,7 @@ impl Entry {
             made: self.tally.made,
             early_ends: self.early_ends,
             held_until_micros: self.held_until.map(|until| until.0),
+            origin: self.origin.clone(),
         }
     }
 
@@ -174,6 +219,7 @@ impl Entry {
             made: 0,
             early_ends: 0,
             held_until_micros: None,
+            origin: Origin::default(),
         });
         Self {
             token,
@@ -186,6 +232,7 @@ impl Entry {
             },
             early_ends: notes.early_ends,
             held_until: notes.held_until_micros.map(Timestamp),
+            origin: notes.origin,
         }
     }
 
@@ -195,6 +242,7 @@ impl Entry {
             token: AccessToken::parse(self.token.expose())?,
             held_until: Some(until),
             early_ends,
+            origin: self.origin.clone(),
             ..*self
         })
     }
@@ -220,6 +268,7 @@ mod tests {
             tally: Tally::default(),
             early_ends: 0,
             held_until: None,
+            origin: Origin::default(),
         }
     }
 
@@ -232,6 +281,11 @@ mod tests {
         };
         before.early_ends = 1;
         before.held_until = Some(Timestamp(5));
+        before.origin = Origin {
+            server: Some("https://tokens.example.com".to_owned()),
+            environment: Some("sandbox".to_owned()),
+            client: Some("7f9d9c52-8a35-4c4e-9f5b-1d1d0b6d3f11".to_owned()),
+        };
         let json = before.to_json();
         assert!(json.contains("\"valid_till\": \"2026-11-23T10:15:30+00:00\""));
         let after = Entry::from_json(&json).unwrap();
@@ -267,6 +321,41 @@ mod tests {
     }
 
     #[test]
+    fn entries_stored_before_origins_were_noted_are_read() {
+        let json = r#"{"access_token":"abc","tokenward":{"valid_till_micros":null,"obtained_at_micros":1,"day":0,"made":1}}"#;
+        assert_eq!(Entry::from_json(json).unwrap().origin, Origin::default());
+    }
+
+    #[test]
+    fn ids_decide_before_addresses() {
+        let origin = |server: &str, environment: &str, client: &str| {
+            let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+            Origin {
+                server: some(server),
+                environment: some(environment),
+                client: some(client),
+            }
+        };
+        let check = |own: &Origin, other: &Origin, agree| {
+            assert_eq!(own.agrees_with(other), agree, "{own:?} {other:?}");
+            assert_eq!(other.agrees_with(own), agree, "{other:?} {own:?}");
+        };
+        let one = origin("https://a", "sandbox", "1");
+        check(&one, &one, true);
+        check(&one, &origin("https://b", "sandbox", "1"), true);
+        check(&one, &origin("https://a", "sandbox", "2"), false);
+        check(&one, &origin("https://a", "production", "1"), false);
+        check(&one, &origin("", "", "1"), true);
+        check(&one, &origin("https://b", "", ""), false);
+        check(&one, &Origin::default(), true);
+        check(
+            &origin("https://a", "", ""),
+            &origin("https://b", "", ""),
+            false,
+        );
+    }
+
+    #[test]
     fn knows_the_newer_of_two() {
         let check = |newer: &Entry, older: &Entry| {
             assert!(newer.newer_than(older) && !older.newer_than(newer));
@@ -275,5 +364,14 @@ mod tests {
         check(&entry(None, Some(9), 1), &entry(None, Some(8), 2));
         check(&entry(None, None, 2), &entry(None, None, 1));
         assert!(!entry(Some(7), Some(1), 1).newer_than(&entry(Some(7), Some(1), 1)));
+        // Of two servers the later one, whatever ends when.
+        let from = |server: &str, till, obtained| Entry {
+            origin: Origin {
+                server: Some(server.to_owned()),
+                ..Origin::default()
+            },
+            ..entry(None, Some(till), obtained)
+        };
+        check(&from("https://a", 5, 2), &from("https://b", 900, 1));
     }
 }

@@ -22,7 +22,7 @@ mod renewal;
 mod simulation_tests;
 mod steps;
 
-pub use entry::{Entry, Unreadable};
+pub use entry::{Entry, Origin, Unreadable};
 pub(crate) use entry::{Notes, parse_iso};
 pub use limits::{Tally, backoff};
 pub use policy::{Judgement, Policy, Reason};

@@ -113,6 +113,7 @@ mod tests {
             tally: Tally::default(),
             early_ends: 0,
             held_until: None,
+            origin: crate::protocol::Origin::default(),
         }
     }
 

@@ -70,6 +70,7 @@ impl World {
             generation: self.counts.then_some(self.generation),
             valid_till: Some(Timestamp(self.now + LIFE)),
             obtained_at: Timestamp(self.now),
+            origin: crate::protocol::Origin::default(),
         })
     }
 

@@ -1,6 +1,6 @@
 //! What the renewal machine says and hears: plain values between it and its driver, and how a renewal ends.
 
-use super::{Entry, Version};
+use super::{Entry, Origin, Version};
 use crate::credential::AccessToken;
 use crate::destination::Trouble;
 use crate::issuer::Refusal;
@@ -35,6 +35,8 @@ pub struct Generated {
     pub valid_till: Option<Timestamp>,
     /// When it was asked for, by the server's clock.
     pub obtained_at: Timestamp,
+    /// Who it was made for, and where.
+    pub origin: Origin,
 }
 
 /// What came of asking for a lock or a lease.

@@ -107,9 +107,24 @@ impl Locks {
 /// What the home holds.
 pub(super) async fn read(shared: &Shared) -> Result<Stored, Stop> {
     match shared.home.as_home() {
-        Some(home) => Ok(home.read().await?),
+        Some(home) => Ok(read_own(shared, home).await?),
         None => Err(not_shared(shared).into()),
     }
+}
+
+/// What the home holds; a token of another server or API client counts as none.
+async fn read_own(shared: &Shared, home: &dyn Home) -> Result<Stored, Trouble> {
+    let mut stored = home.read().await?;
+    if let Some(entry) = &stored.entry
+        && !shared.issuer.made(entry).await
+    {
+        tracing::warn!(
+            place = home.place(),
+            "the token kept there was made for another API client or by another server, and is not used"
+        );
+        stored.entry = None;
+    }
+    Ok(stored)
 }
 
 fn not_shared(shared: &Shared) -> Trouble {
@@ -118,7 +133,7 @@ fn not_shared(shared: &Shared) -> Trouble {
 
 async fn act(shared: &Shared, home: &dyn Home, locks: &mut Locks, action: Action) -> Event {
     match action {
-        Action::Read => Event::Read(home.read().await),
+        Action::Read => Event::Read(read_own(shared, home).await),
         Action::AskStatus => Event::Status(shared.issuer.status().await),
         Action::TakeProcessLock => Event::ProcessLock(match &shared.process_lock {
             None => Ok(Held::leased()),

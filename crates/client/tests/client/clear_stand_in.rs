@@ -153,7 +153,8 @@ fn answer(shared: &Shared, head: &[String]) -> (u16, String) {
             if nth > QUOTA {
                 return (429, error("QUOTA_EXCEEDED"));
             }
-            let token = format!("1.{nth}-opaque$of'another\"shape");
+            let life = shared.lifetime.as_secs();
+            let token = format!("1.{nth}-{life}-opaque$of'another\"shape");
             let end = shared.now() + shared.lifetime;
             *live = Some((token.clone(), end));
             if let Some(trap) = shared.trap.lock().unwrap().take() {

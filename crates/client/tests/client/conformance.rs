@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokenward_client::destination::{Destination, Home, LeaseWish, Leasing};
-use tokenward_client::protocol::Tally;
+use tokenward_client::protocol::{Origin, Tally};
 use tokenward_client::{AccessToken, Entry, config};
 use tokenward_core::Timestamp;
 
@@ -38,6 +38,10 @@ fn entry(token: &str, generation: u32) -> Entry {
         },
         early_ends: 1,
         held_until: Some(Timestamp(1_795_428_900_000_002)),
+        origin: Origin {
+            server: Some("https://tokens.example.com".to_owned()),
+            ..Origin::default()
+        },
     }
 }
 

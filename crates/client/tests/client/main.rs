@@ -1,6 +1,7 @@
 //! The client's side seen from outside: real processes of the agent and of programs with the library, against a
 //! real `tokenward` and, where Clear's own behaviour matters, a stand-in named as one.
 
+mod changed;
 mod clear_stand_in;
 mod conformance;
 mod cpi;

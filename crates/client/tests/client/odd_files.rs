@@ -424,6 +424,93 @@ fn what_is_mounted_read_only_costs_no_token() {
 }
 
 #[test]
+fn secrets_as_platforms_mount_them_are_taken() {
+    let world = World::new(3600);
+    let path = world.config(Kind::File.lines());
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, text.replace("\"secret\"", "\"mounted/secret\"")).unwrap();
+    for folder in ["place", "mounted", "elsewhere"] {
+        std::fs::create_dir(world.path(folder)).unwrap();
+    }
+    put(
+        &world.path("elsewhere/secret"),
+        world.client.secret.as_bytes(),
+        0o444,
+    );
+    for (mount, taken) in [
+        // Kubernetes and systemd: in memory, read-only.
+        (
+            "mount -t tmpfs none mounted; cp secret mounted; chmod 444 mounted/secret; mount -o remount,ro mounted",
+            true,
+        ),
+        // Docker Compose: a folder or a file bound, read-only.
+        (
+            "mount --bind elsewhere mounted; mount -o remount,ro,bind mounted",
+            true,
+        ),
+        (
+            "cp secret mounted; mount --bind elsewhere/secret mounted/secret; mount -o remount,ro,bind mounted/secret",
+            true,
+        ),
+        // Where somebody could write, others may read along.
+        (
+            "mount -t tmpfs none mounted; cp secret mounted; chmod 444 mounted/secret",
+            false,
+        ),
+        ("mount --bind elsewhere mounted", false),
+        (
+            "mount -t tmpfs none mounted; cp secret mounted; chmod 466 mounted/secret; mount -o remount,ro mounted",
+            false,
+        ),
+    ] {
+        let script = format!(
+            "rm -f place/file; {mount}\n\"$AGENT\" --config agent.toml get 2> said || echo $?"
+        );
+        let got = in_mounts(&world, &script);
+        assert_eq!(got.trim() != "78", taken, "{mount}: {got}");
+        if !taken {
+            let said = std::fs::read_to_string(world.path("said")).unwrap();
+            assert!(
+                said.contains("run chmod 600") && said.contains("read-only mount"),
+                "{said}"
+            );
+        }
+    }
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("not root: secrets of root shared with a group were not tried");
+        return;
+    }
+    // Kubernetes with fsGroup: of root, for the process's group.
+    for path in ["", "agent.toml", "place", "mounted"] {
+        chown(world.path(path), Some(61_001), Some(61_001)).unwrap();
+    }
+    let secret = world.path("mounted/secret");
+    for (owner, group, mode, taken) in [
+        (0, 61_001, 0o440, true),
+        (0, 61_002, 0o640, true),
+        (0, 61_001, 0o460, false),
+        (61_003, 61_001, 0o440, false),
+    ] {
+        put(&secret, world.client.secret.as_bytes(), mode);
+        chown(&secret, Some(owner), Some(group)).unwrap();
+        let inner = crate::world::agent(world.folder.path(), &["status"]);
+        let mut command = Command::new("setpriv");
+        command
+            .args(["--reuid=61001", "--regid=61001", "--groups=61002"])
+            .arg(inner.get_program())
+            .args(inner.get_args())
+            .current_dir(world.folder.path())
+            .env_clear();
+        let told = out(&command.finish());
+        assert_eq!(
+            !told.contains("run chmod 600"),
+            taken,
+            "{owner}:{group} {mode:o}: {told}"
+        );
+    }
+}
+
+#[test]
 fn a_copy_that_cannot_take_the_token_is_told_before_one_is_made() {
     let world = World::new(3600);
     world.config(

@@ -4,6 +4,7 @@ use crate::helper::Helper;
 use crate::wait::wait_until;
 use crate::world::{private_file, private_folder};
 use serde_json::{Value, json};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -204,6 +205,36 @@ impl Moto {
             self.endpoint
         )
     }
+}
+
+/// A stand-in for a server that answers each request head with a whole answer of the test's own; returns its address. It
+/// ends with the test process.
+pub(crate) fn stub(answer: impl Fn(&str) -> String + Send + 'static) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let base = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let mut head = String::new();
+            let mut reader = BufReader::new(stream.try_clone().unwrap());
+            while !head.ends_with("\r\n\r\n") && reader.read_line(&mut head).unwrap_or(0) > 0 {}
+            let lower = head.to_ascii_lowercase();
+            let length = lower
+                .lines()
+                .find_map(|line| line.strip_prefix("content-length: "));
+            let length = length
+                .and_then(|text| text.trim().parse().ok())
+                .unwrap_or(0);
+            // A caller that went away is no matter of the tests.
+            let _ = std::io::copy(&mut reader.take(length), &mut std::io::sink());
+            let _ = stream.write_all(answer(&head).as_bytes());
+        }
+    });
+    base
+}
+
+/// An answer without a body, for [`stub`].
+pub(crate) fn bare_answer(status: &str, headers: &str) -> String {
+    format!("HTTP/1.1 {status}\r\n{headers}Content-Length: 0\r\nConnection: close\r\n\r\n")
 }
 
 /// What agents may do: read the client secret, keep the token and the lease. As `docs/guide/client/vault.md` has it.

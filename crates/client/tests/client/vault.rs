@@ -3,7 +3,7 @@
 use crate::clear_stand_in::ClearStandIn;
 use crate::helper::Helper;
 use crate::services::{
-    AGENT_POLICY, APP_POLICY, Bao, ROOT, bare_folder, free_port, http, installed,
+    AGENT_POLICY, APP_POLICY, Bao, ROOT, bare_answer, bare_folder, free_port, http, installed, stub,
 };
 use crate::wait::wait_until;
 use crate::world::{Finish as _, World, failed, out, private_file, write_config};
@@ -235,4 +235,176 @@ fn sealed_between_generating_and_storing_keeps_the_token_and_stores_it_later() {
     assert_eq!(server.made(), 1, "another was made: {}", agent.output());
     let product = [("x-cleartax-auth-token", stored.as_str())];
     assert_eq!(http("GET", &server.product_url(), &product, None).0, 200);
+}
+
+/// How many sessions OpenBao holds.
+fn sessions(bao: &Bao) -> usize {
+    let (status, answer) = bao.call("LIST", "auth/token/accessors", ROOT, None);
+    assert_eq!(status, 200, "{answer}");
+    answer["data"]["keys"].as_array().unwrap().len()
+}
+
+#[test]
+fn every_verb_gives_its_session_back() {
+    let (world, bao) = world(3600, "");
+    let before = sessions(&bao);
+    for words in [
+        &["get"][..],
+        &["get"],
+        &["status"],
+        &["doctor"],
+        &["exec", "--", "/bin/true"],
+        &["exec", "--restart-on-renewal", "--", "/bin/true"],
+        &["revoke"],
+    ] {
+        out(&world.agent(words));
+        assert_eq!(sessions(&bao), before, "{words:?}");
+    }
+    // One that fails after logging in, too.
+    bao.done(
+        "POST",
+        CLIENT,
+        json!({"data": {"client_secret": "tw-secret.wrong"}}),
+    );
+    failed(&world.agent(&["get"]), 78);
+    assert_eq!(sessions(&bao), before);
+}
+
+#[test]
+fn a_secret_id_for_one_use_serves_the_daemon_for_as_long_as_the_role_allows() {
+    let (world, bao) = world(4, "margin_seconds = 1\n");
+    let role = "auth/approle/role/agent";
+    bao.done(
+        "POST",
+        role,
+        json!({"secret_id_num_uses": 1, "token_ttl": "3s", "token_max_ttl": "24h", "token_policies": ["agent"]}),
+    );
+    let secret = bao.done("POST", &format!("{role}/secret-id"), json!({}));
+    let secret = secret["data"]["secret_id"].as_str().unwrap();
+    private_file(&world.path("vault-secret-id"), secret);
+    let before = sessions(&bao);
+    let mut agent = crate::world::agent(world.folder.path(), &["run"])
+        .spawn()
+        .unwrap();
+    // Several times longer than a session that nobody renews; secret and home share one login.
+    wait_until("tokens", Duration::from_secs(240), || {
+        (world.generation() >= 6).then_some(())
+    });
+    assert_eq!(sessions(&bao), before + 1);
+    let id = rustix::process::Pid::from_child(&agent);
+    rustix::process::kill_process(id, rustix::process::Signal::TERM).unwrap();
+    let status = wait_until("the end", Duration::from_secs(120), || {
+        agent.try_wait().unwrap()
+    });
+    assert!(status.success());
+    assert_eq!(sessions(&bao), before);
+    // Used up, it is told by name.
+    let said = failed(&world.agent(&["get"]), 78);
+    assert!(
+        said.contains("used up or expired") && said.contains("vault-secret-id"),
+        "{said}"
+    );
+}
+
+/// The world's configuration, with another address of Vault and these hosts.
+fn through(world: &World, bao: &Bao, address: &str, hosts: &str) {
+    let text = std::fs::read_to_string(world.path("agent.toml")).unwrap();
+    let line = format!("address = \"{address}\"\nredirect_hosts = [{hosts}]\n");
+    let known = format!("address = \"{}\"\n", bao.address);
+    assert_eq!(text.matches(&known).count(), 2);
+    std::fs::write(world.path("through.toml"), text.replace(&known, &line)).unwrap();
+}
+
+#[test]
+fn a_standby_is_followed_to_listed_hosts_by_the_same_scheme() {
+    let (world, bao) = world(3600, "");
+    let active = bao.address.clone();
+    let standby = stub(move |head| {
+        let path = head.split(' ').nth(1).unwrap().to_owned();
+        bare_answer(
+            "307 Temporary Redirect",
+            &format!("Location: {active}{path}\r\n"),
+        )
+    });
+    let authority = bao.address.trim_start_matches("http://").to_owned();
+    let get = || {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_tokenward-agent"));
+        command
+            .args(["--config", "through.toml", "get"])
+            .current_dir(world.folder.path());
+        command.finish()
+    };
+    for unlisted in ["", "\"vault.example.com\"", "\"127.0.0.1:1\""] {
+        through(&world, &bao, &standby, unlisted);
+        let said = failed(&get(), 78);
+        assert!(
+            said.contains("redirect_hosts") && said.contains(&authority),
+            "{said}"
+        );
+    }
+    assert_eq!(world.generation(), 0);
+    for listed in [format!("\"{authority}\""), "\"127.0.0.1\"".to_owned()] {
+        through(&world, &bao, &standby, &listed);
+        let token = out(&get());
+        assert_eq!(world.check(token.trim()), 200);
+    }
+    assert_eq!(world.generation(), 1);
+    // By another scheme, with no address at all, and in a circle.
+    let elsewhere = stub(|_| {
+        bare_answer(
+            "307 Temporary Redirect",
+            "Location: https://127.0.0.1/v1/x\r\n",
+        )
+    });
+    let nowhere = stub(|_| bare_answer("307 Temporary Redirect", ""));
+    let circle = stub(|_| bare_answer("307 Temporary Redirect", "Location: /v1/x\r\n"));
+    for (address, code, expect) in [
+        (elsewhere, 78, "instead of http://"),
+        (nowhere, 75, "names no active node"),
+        (circle, 75, "status 307"),
+    ] {
+        through(&world, &bao, &address, "\"127.0.0.1\"");
+        let said = failed(&get(), code);
+        assert!(said.contains(expect), "{said}");
+    }
+}
+
+#[test]
+fn nodes_that_cannot_serve_are_told_by_what_they_are() {
+    let (world, bao) = world(3600, "");
+    let get = || {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_tokenward-agent"));
+        command
+            .args(["--config", "through.toml", "get"])
+            .current_dir(world.folder.path());
+        command.finish()
+    };
+    for (status, expect) in [
+        ("412 Precondition Failed", "lags behind"),
+        ("472 DR", "disaster recovery secondary"),
+        ("473 Standby", "performance standby"),
+        ("501 Not Implemented", "not initialised"),
+    ] {
+        let node = stub(move |_| bare_answer(status, ""));
+        through(&world, &bao, &node, "");
+        let said = failed(&get(), 75);
+        assert!(said.contains(expect), "{said}");
+    }
+    // One that lags behind for a moment is waited for.
+    let lagging = Arc::new(std::sync::atomic::AtomicU32::new(0));
+    let asked = lagging.clone();
+    let active = bao.address.clone();
+    let node = stub(move |head| {
+        let path = head.split(' ').nth(1).unwrap().to_owned();
+        match asked.fetch_add(1, std::sync::atomic::Ordering::Relaxed) {
+            0 | 1 => bare_answer("412 Precondition Failed", ""),
+            _ => bare_answer(
+                "307 Temporary Redirect",
+                &format!("Location: {active}{path}\r\n"),
+            ),
+        }
+    });
+    through(&world, &bao, &node, "\"127.0.0.1\"");
+    let token = out(&get());
+    assert_eq!(world.check(token.trim()), 200);
 }

@@ -74,7 +74,7 @@ fn doctor_finds_each_fault_and_says_how_to_mend_it() {
     mode(&config, 0o666);
     assert!(doctor(1).contains("chmod go-w"));
     mode(&config, 0o644);
-    mode(&world.path("secret"), 0o640);
+    mode(&world.path("secret"), 0o644);
     assert!(doctor(1).contains("chmod 600"));
     let token = out(&{
         mode(&world.path("secret"), 0o600);

@@ -104,7 +104,7 @@ impl PostgresDriver {
         &self.target.place
     }
 
-    /// The pool to be told when the session is made anew.
+    /// Sets the pool whose connections are dropped when the session is replaced.
     pub(crate) fn with_readers(&mut self, readers: deadpool_postgres::Pool) {
         self.readers = Some(readers);
     }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::task::JoinHandle;
-use tokio_postgres::config::Host;
+use tokio_postgres::config::{Host, SslMode};
 use tokio_postgres::tls::NoTlsStream;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{
@@ -223,6 +223,13 @@ impl Target {
         if count == 0 {
             return Err(StoreError::Refused(format!("{FORM} It names no host.")));
         }
+        if config.get_ssl_mode() == SslMode::Require {
+            return Err(StoreError::Refused(
+                "the database URL has sslmode=require, but Tokenward does not encrypt its connections to PostgreSQL. Use a \
+                 Unix socket, a private network or a local TLS proxy, and leave the parameter out"
+                    .into(),
+            ));
+        }
         if config.get_ports().len() > 1 && config.get_ports().len() != count {
             return Err(StoreError::Refused(format!(
                 "{FORM} It names {count} hosts and {} ports.",
@@ -423,6 +430,10 @@ mod tests {
             (
                 "postgres://u:hunter2@a:1,b:2/t?target_session_attrs=standby",
                 "read-write",
+            ),
+            (
+                "postgres://u:hunter2@db/tokens?sslmode=require",
+                "TLS proxy",
             ),
             ("postgres:///tokens", "no host"),
         ] {

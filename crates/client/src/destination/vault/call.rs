@@ -1,11 +1,13 @@
-//! Calls of Vault's HTTP API: logging in, and again when the login has run out. Its answers may hold secrets, so
-//! nothing of a body but known sentences is looked at outside, and none is repeated.
+//! Calls of Vault's HTTP API: logging in, renewing the login, logging in again when it has run out, and ending it. Its
+//! answers may hold secrets, so nothing of a body but known sentences is looked at outside, and none is repeated. A token
+//! is sent to the address configured, and to the hosts listed beside it, and nowhere else.
 
 use super::super::Trouble;
 use crate::clock::ServerClock;
 use crate::credential::ClientSecret;
 use crate::issuer::{BadServer, Refusal, http_client, read, safe_url};
 use crate::secret::{SecretSource, SecretTrouble, parse, private_file};
+use crate::timer;
 use async_trait::async_trait;
 use reqwest::{Client, Method, Url};
 use serde::Deserialize;
@@ -41,11 +43,18 @@ pub enum Login {
     },
 }
 
-/// A server and a login, shared by all that use it.
+/// A server and a login, shared by all that use it. A session that was begun here is kept alive by renewing it, so that a
+/// secret id that is good for one use serves as long as the role allows, and is given back by [`Connection::close`].
 #[derive(Debug)]
 pub struct Connection {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
     http: Client,
     address: Url,
+    redirect_hosts: Vec<String>,
     namespace: Option<String>,
     login: Login,
     session: Mutex<Option<Session>>,
@@ -56,6 +65,18 @@ struct Session {
     token: Zeroizing<String>,
     /// When to log in again; none for a token that does not run out.
     until: Option<BootInstant>,
+    /// Whether it was begun here, and so is renewed and ended here. A token from a file is somebody else's.
+    is_ours: bool,
+    /// Renews it in the background.
+    keeper: Option<tokio::task::AbortHandle>,
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        if let Some(keeper) = &self.keeper {
+            keeper.abort();
+        }
+    }
 }
 
 impl std::fmt::Debug for Session {
@@ -63,6 +84,16 @@ impl std::fmt::Debug for Session {
         f.write_str("Session(redacted)")
     }
 }
+
+/// Redirects followed in one call: a standby names the active node, which may have changed a moment ago.
+const MOST_REDIRECTS: u32 = 2;
+/// Times a call is made again that a node could not answer because it lags behind the others (412), and the rest between.
+const MOST_LAGS: u32 = 10;
+const LAG_REST: Duration = Duration::from_millis(200);
+/// How long giving a session back may delay the end of a program; it runs out by itself otherwise.
+const CLOSE_LIMIT: Duration = Duration::from_secs(3);
+/// Shortest rest before a renewal is tried again, and a session shorter than this is left to run out.
+const SHORTEST_RENEWAL: Duration = Duration::from_secs(1);
 
 #[derive(Deserialize)]
 struct LoginAnswer {
@@ -73,12 +104,16 @@ struct LoginAnswer {
 struct Auth {
     client_token: Zeroizing<String>,
     lease_duration: u64,
+    #[serde(default)]
+    renewable: bool,
 }
 
 /// What came back.
 pub(super) struct Answer {
     pub(super) status: u16,
     pub(super) body: Zeroizing<Vec<u8>>,
+    /// Where a standby sends the caller.
+    location: Option<String>,
 }
 
 impl Answer {
@@ -101,6 +136,19 @@ impl Answer {
                 place,
                 "bad request (400): is the engine KV version 2, and the login's role and secret id right?",
             ),
+            412 => Trouble::unreachable(place, "this node lags behind the others (412)"),
+            429 => {
+                Trouble::unreachable(place, "too many requests (429): a rate limit of the server")
+            }
+            472 => Trouble::unreachable(
+                place,
+                "a disaster recovery secondary answers there (472), which serves nothing: give the primary's address",
+            ),
+            473 => Trouble::unreachable(
+                place,
+                "a performance standby answers there (473), which cannot serve this: give the active node's address",
+            ),
+            501 => Trouble::unreachable(place, "not initialised (501): initialise and unseal it"),
             503 => Trouble::unreachable(place, "sealed or down (503): unseal it"),
             status => Trouble::unreachable(place, format!("status {status}")),
         }
@@ -121,24 +169,38 @@ impl Connection {
     ) -> Result<Self, BadServer> {
         let address = safe_url(address)?;
         Ok(Self {
-            http: http_client(&address, authority, answer_limit)?,
-            address,
-            namespace,
-            login,
-            session: Mutex::new(None),
-            clock: ServerClock::default(),
+            shared: Arc::new(Shared {
+                http: http_client(&address, authority, answer_limit)?,
+                address,
+                redirect_hosts: Vec::new(),
+                namespace,
+                login,
+                session: Mutex::new(None),
+                clock: ServerClock::default(),
+            }),
         })
     }
 
+    /// The same server; a standby node may send calls on to these hosts (`host` or `host:port`), by the same scheme.
+    /// Without them calls go to the address alone.
+    #[must_use]
+    pub fn redirecting_to(mut self, hosts: Vec<String>) -> Self {
+        if let Some(shared) = Arc::get_mut(&mut self.shared) {
+            shared.redirect_hosts = hosts;
+        }
+        self
+    }
+
     pub(super) fn address(&self) -> &str {
-        self.address.as_str().trim_end_matches('/')
+        self.shared.address()
     }
 
     pub(super) fn clock(&self) -> &ServerClock {
-        &self.clock
+        &self.shared.clock
     }
 
-    /// One call with a valid login; one that was refused is tried once more with a new login.
+    /// One call with a valid login; one that was refused is tried once more with a new login, unless the login is still
+    /// good and so lacks the permission.
     pub(super) async fn call(
         &self,
         place: &str,
@@ -146,28 +208,63 @@ impl Connection {
         path: &str,
         body: Option<&str>,
     ) -> Result<Answer, Trouble> {
-        let mut session = self.session.lock().await;
-        let now = self.clock.boot();
+        let shared = &self.shared;
+        let mut session = shared.session.lock().await;
+        let now = shared.clock.boot();
         let fresh = session
             .as_ref()
             .is_none_or(|session| session.until.is_some_and(|until| until <= now));
         if fresh {
-            *session = Some(self.log_in(place).await?);
+            *session = Some(shared.log_in(place).await?);
         }
         let token = session.as_ref().map(|session| session.token.as_str());
-        let answer = self.send(place, method.clone(), path, body, token).await?;
+        let answer = shared
+            .send(place, method.clone(), path, body, token)
+            .await?;
         if answer.status != 403 || fresh {
             return Ok(answer);
         }
-        let renewed = self.log_in(place).await?;
-        let answer = self
+        let itself = "/v1/auth/token/lookup-self";
+        let lookup = shared.send(place, Method::GET, itself, None, token).await?;
+        if lookup.status == 200 {
+            return Ok(answer);
+        }
+        let renewed = shared.log_in(place).await?;
+        let answer = shared
             .send(place, method, path, body, Some(&renewed.token))
             .await;
         *session = Some(renewed);
         answer
     }
 
-    async fn log_in(&self, place: &str) -> Result<Session, Trouble> {
+    /// Ends a session that was begun here; the next call begins another. One that cannot be ended runs out by itself.
+    pub async fn close(&self) {
+        let Some(session) = self.shared.session.lock().await.take() else {
+            return;
+        };
+        if !session.is_ours {
+            return;
+        }
+        let place = self.shared.address();
+        let path = "/v1/auth/token/revoke-self";
+        let ended = self
+            .shared
+            .send(place, Method::POST, path, Some("{}"), Some(&session.token));
+        match tokio::time::timeout(CLOSE_LIMIT, ended).await {
+            Ok(Ok(answer)) if answer.status < 300 => {}
+            Ok(Ok(answer)) => tracing::debug!(status = answer.status, "a session was not ended"),
+            Ok(Err(trouble)) => tracing::debug!(%trouble, "a session was not ended"),
+            Err(_) => tracing::debug!("a session was not ended in time"),
+        }
+    }
+}
+
+impl Shared {
+    fn address(&self) -> &str {
+        self.address.as_str().trim_end_matches('/')
+    }
+
+    async fn log_in(self: &Arc<Self>, place: &str) -> Result<Session, Trouble> {
         let file = |path: &PathBuf| {
             private_file(path).map_err(|what| {
                 Trouble::misconfigured(place, format!("login file {}: {what}", path.display()))
@@ -178,6 +275,8 @@ impl Connection {
                 return Ok(Session {
                     token: file(path)?,
                     until: None,
+                    is_ours: false,
+                    keeper: None,
                 });
             }
             Login::AppRole {
@@ -210,22 +309,98 @@ impl Connection {
             .send(place, Method::POST, &path, Some(&body), None)
             .await?;
         if answer.status != 200 {
-            let mut trouble = answer.trouble(place);
-            trouble.what = format!("logging in: {}", trouble.what);
-            return Err(trouble);
+            return Err(self.not_logged_in(place, &answer));
         }
         let login: LoginAnswer = serde_json::from_slice(&answer.body)
             .map_err(|_| Trouble::unreachable(place, "the answer to the login is no Vault's"))?;
-        // Logging in again is cheaper than renewing, and needs no permission to.
-        let good_for = login.auth.lease_duration.saturating_mul(1_000_000_000) / 10 * 8;
-        let until =
-            (good_for > 0).then(|| BootInstant(self.clock.boot().0.saturating_add(good_for)));
+        let lifetime = Duration::from_secs(login.auth.lease_duration);
         Ok(Session {
             token: login.auth.client_token,
-            until,
+            until: self.usable_for(lifetime),
+            is_ours: true,
+            keeper: (login.auth.renewable && lifetime > SHORTEST_RENEWAL)
+                .then(|| self.keep_alive(lifetime)),
         })
     }
 
+    fn not_logged_in(&self, place: &str, answer: &Answer) -> Trouble {
+        let mut trouble = answer.trouble(place);
+        trouble.what = match &self.login {
+            Login::AppRole { secret_id_file, .. } if answer.status == 400 => format!(
+                "the login is refused (400): the role's id is wrong, or the secret id in {} is wrong, used up or expired. \
+                 Write a new secret id there",
+                secret_id_file.display()
+            ),
+            _ => format!("logging in: {}", trouble.what),
+        };
+        trouble
+    }
+
+    /// When a session of this length is no longer relied on; none for one without an end.
+    fn usable_for(&self, lifetime: Duration) -> Option<BootInstant> {
+        let nanos = u64::try_from(lifetime.as_nanos()).unwrap_or(u64::MAX) / 10 * 9;
+        (nanos > 0).then(|| BootInstant(self.clock.boot().0.saturating_add(nanos)))
+    }
+
+    /// Renews the session in the background for as long as it and the connection are there.
+    fn keep_alive(self: &Arc<Self>, lifetime: Duration) -> tokio::task::AbortHandle {
+        let shared = Arc::downgrade(self);
+        let task = tokio::spawn(async move {
+            let mut pause = lifetime / 3 * 2;
+            loop {
+                if timer::sleep_through_suspend(pause).await.is_err() {
+                    return;
+                }
+                let Some(shared) = shared.upgrade() else {
+                    return;
+                };
+                let Some(next) = shared.renew().await else {
+                    return;
+                };
+                pause = next;
+            }
+        });
+        task.abort_handle()
+    }
+
+    /// Renews the session once; answers with the pause before the next time, or none when it is to run out.
+    async fn renew(&self) -> Option<Duration> {
+        let (token, until) = {
+            let session = self.session.lock().await;
+            let session = session.as_ref()?;
+            (session.token.clone(), session.until?)
+        };
+        let left = Duration::from_nanos(until.0.saturating_sub(self.clock.boot().0));
+        let path = "/v1/auth/token/renew-self";
+        let answer = self.send(self.address(), Method::POST, path, Some("{}"), Some(&token));
+        let answer = match answer.await {
+            Ok(answer) => answer,
+            Err(trouble) => {
+                tracing::debug!(%trouble, "a session is not renewed yet");
+                return (!left.is_zero()).then(|| (left / 3).max(SHORTEST_RENEWAL));
+            }
+        };
+        let renewed: Option<LoginAnswer> = serde_json::from_slice(&answer.body).ok();
+        match (answer.status, renewed) {
+            (200, Some(renewed)) => {
+                let lifetime = Duration::from_secs(renewed.auth.lease_duration);
+                let mut session = self.session.lock().await;
+                let session = session.as_mut().filter(|session| session.token == token)?;
+                session.until = self.usable_for(lifetime);
+                // At the role's longest time there is nothing left to renew: it runs out, and the next call logs in.
+                (lifetime > SHORTEST_RENEWAL).then(|| (lifetime / 3 * 2).max(SHORTEST_RENEWAL))
+            }
+            (status, _) if status >= 500 || status == 412 || status == 429 => {
+                (!left.is_zero()).then(|| (left / 3).max(SHORTEST_RENEWAL))
+            }
+            (status, _) => {
+                tracing::debug!(status, "a session is not renewed; it runs out");
+                None
+            }
+        }
+    }
+
+    /// One exchange; a standby is followed to the active node, and a node that lags behind is given a moment.
     async fn send(
         &self,
         place: &str,
@@ -234,9 +409,73 @@ impl Connection {
         body: Option<&str>,
         token: Option<&str>,
     ) -> Result<Answer, Trouble> {
+        let mut base = self.address().to_owned();
+        let mut redirects = 0;
+        let mut lags = 0;
+        loop {
+            let url = format!("{base}{path}");
+            let answer = self.send_to(place, &method, url, body, token).await?;
+            match answer.status {
+                307 | 308 if redirects < MOST_REDIRECTS => {
+                    redirects += 1;
+                    base = self.redirected(place, answer.location.as_deref())?;
+                }
+                412 if lags < MOST_LAGS => {
+                    lags += 1;
+                    timer::rest(LAG_REST).await;
+                }
+                _ => return Ok(answer),
+            }
+        }
+    }
+
+    /// The node that a standby names, if a token may be sent there: by the same scheme, to a host that is listed.
+    fn redirected(&self, place: &str, location: Option<&str>) -> Result<String, Trouble> {
+        let named = location.and_then(|location| self.address.join(location).ok());
+        let Some((named, host)) = named
+            .as_ref()
+            .and_then(|named| Some((named, named.host_str()?)))
+        else {
+            let what = "a standby answers there (307) and names no active node: give the active node's address";
+            return Err(Trouble::unreachable(place, what));
+        };
+        let port = named.port_or_known_default().unwrap_or(0);
+        let authority = format!("{host}:{port}");
+        let is_itself = named.origin() == self.address.origin();
+        let is_listed = self
+            .redirect_hosts
+            .iter()
+            .any(|listed| *listed == host || *listed == authority);
+        if named.scheme() != self.address.scheme() {
+            let what = format!(
+                "a standby answers there (307) and names the active node with {}:// instead of {}://: correct api_addr in \
+                 its configuration, or give the active node's address",
+                named.scheme(),
+                self.address.scheme()
+            );
+            return Err(Trouble::misconfigured(place, what));
+        }
+        if !is_itself && (!is_listed || safe_url(named.as_str()).is_err()) {
+            let what = format!(
+                "a standby answers there (307) and names {authority} as the active node, which is not in redirect_hosts: \
+                 add it there, or give the active node's address"
+            );
+            return Err(Trouble::misconfigured(place, what));
+        }
+        Ok(named.origin().ascii_serialization())
+    }
+
+    async fn send_to(
+        &self,
+        place: &str,
+        method: &Method,
+        url: String,
+        body: Option<&str>,
+        token: Option<&str>,
+    ) -> Result<Answer, Trouble> {
         let mut request = self
             .http
-            .request(method, format!("{}{path}", self.address()))
+            .request(method.clone(), url)
             .header("x-vault-request", "true");
         if let Some(token) = token {
             let mut value = reqwest::header::HeaderValue::from_str(token.trim())
@@ -260,13 +499,19 @@ impl Connection {
         let date = response.headers().get("date");
         self.clock.heard(date.and_then(|date| date.to_str().ok()));
         let status = response.status().as_u16();
+        let location = response.headers().get("location");
+        let location = location.and_then(|location| Some(location.to_str().ok()?.to_owned()));
         let body = read(response, false)
             .await
             .map_err(|refusal| match refusal {
                 Refusal::Later { what, .. } | Refusal::Unreadable { what } => broken(what),
                 other => broken(other.to_string()),
             })?;
-        Ok(Answer { status, body })
+        Ok(Answer {
+            status,
+            body,
+            location,
+        })
     }
 }
 
@@ -313,6 +558,14 @@ struct SecretFields {
 impl SecretSource for VaultSecret {
     fn name(&self) -> String {
         format!("Vault {}/{}", self.mount, self.path)
+    }
+
+    fn is_near(&self) -> bool {
+        false
+    }
+
+    async fn close(&self) {
+        self.connection.close().await;
     }
 
     async fn secret(&self) -> Result<ClientSecret, SecretTrouble> {

@@ -175,6 +175,10 @@ impl Home for VaultHome {
         })
     }
 
+    async fn close_home(&self) {
+        self.connection.close().await;
+    }
+
     async fn release(&self, lease: Lease) -> Result<(), Trouble> {
         let Some(version) = lease.into_proof::<u64>() else {
             return Ok(());

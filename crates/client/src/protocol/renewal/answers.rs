@@ -38,6 +38,7 @@ impl Renewal {
             tally: tally.plus(more, at.now),
             early_ends: self.early_ends,
             held_until: None,
+            origin: made.origin,
         });
         self.stage = Stage::Storing(entry.clone());
         Action::Store(entry, self.stored.version.clone())
