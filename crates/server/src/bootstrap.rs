@@ -26,7 +26,7 @@ pub(crate) async fn first_link(app: &App, path: &Path, base: &str) -> Result<(),
     };
     let link = zeroize::Zeroizing::new(format!("{base}/console/join/{}", ticket.expose().as_str()));
     data_dir::create_private(path, format!("{}\n", link.as_str()).as_bytes())?;
-    tracing::warn!(
+    tracing::info!(
         "nobody can sign in to the console yet; the link that makes its first operator is in {}, good once and for a day",
         path.display()
     );
@@ -141,12 +141,12 @@ pub(crate) async fn first_admin_key(app: &App, directory: &DataDir) -> Result<()
     match shown {
         Some(_) => {
             let path = directory.file(data_dir::ADMIN_KEY);
-            tracing::warn!(
+            tracing::info!(
                 "this is a new store; the first admin key is in {}",
                 path.display()
             );
         }
-        None => tracing::warn!("this is a new store; its first admin key is the one in {GIVEN}"),
+        None => tracing::info!("this is a new store; its first admin key is the one in {GIVEN}"),
     }
     Ok(())
 }

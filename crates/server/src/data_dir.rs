@@ -55,6 +55,7 @@ impl DataDir {
                 .create(path)
                 .map_err(told(path, "create the data directory"))?;
         }
+        must_be_private(path)?;
         let lock_path = path.join(LOCK);
         let lock = OpenOptions::new()
             .create(true)
@@ -62,6 +63,7 @@ impl DataDir {
             .read(true)
             .write(true)
             .mode(0o600)
+            .custom_flags(rustix::fs::OFlags::NOFOLLOW.bits().cast_signed())
             .open(&lock_path)
             .map_err(told(&lock_path, "open"))?;
         match lock.try_lock() {
@@ -309,9 +311,13 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), DataDirError> {
     temporary.push(".new");
     let temporary = PathBuf::from(temporary);
     let write = || -> std::io::Result<()> {
+        // One that is there was left by a crash, or planted: it is never written through.
+        match std::fs::remove_file(&temporary) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
         let mut file = OpenOptions::new()
-            .create(true)
-            .truncate(true)
+            .create_new(true)
             .write(true)
             .mode(0o600)
             .open(&temporary)?;
@@ -322,6 +328,26 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), DataDirError> {
         sync_parent(path)
     };
     write().map_err(told(path, "write"))
+}
+
+/// Refuses a data directory that every user of the machine may write to: they could replace its files.
+fn must_be_private(path: &Path) -> Result<(), DataDirError> {
+    let about = std::fs::metadata(path).map_err(told(path, "look at"))?;
+    let mode = about.permissions().mode();
+    if mode & 0o002 != 0 {
+        return Err(DataDirError(format!(
+            "every user of this machine can write to the data directory {} (mode {:o}); make it private with chmod 700",
+            path.display(),
+            mode & 0o7777
+        )));
+    }
+    Ok(())
+}
+
+/// Whether every user of the machine can read a file; one that is not there can't be read.
+#[must_use]
+pub fn is_readable_by_all(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|about| about.permissions().mode() & 0o004 != 0)
 }
 
 /// Removes a file if it is there.

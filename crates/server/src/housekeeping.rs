@@ -8,6 +8,9 @@ use tokenward_store::Failure;
 use tokenward_store::counts::DAYS_KEPT;
 use tokenward_store::people::Record;
 
+/// During an outage a line a minute is enough.
+static OUTAGE_LINES: crate::logs::Limit = crate::logs::Limit::new(1, 60);
+
 /// Uses, and rows of counts of each kind, written at once and in a second: some hundredths of one core.
 /// When more clients than that are used, what is written lags behind what is counted.
 const ROWS_AT_ONCE: usize = 2_000;
@@ -101,7 +104,9 @@ async fn write(app: &App, today: u32, more: Option<Record>) -> bool {
     match app.store.note(records, uses).await {
         Ok(_) => app.counts.written(),
         Err(failure) => {
-            tracing::warn!("could not write what clients were used for: {failure}");
+            if OUTAGE_LINES.admit(app.clock().boot()).is_some() {
+                tracing::warn!("could not write what clients were used for: {failure}");
+            }
             match failure {
                 // Written again, they might be counted twice.
                 Failure::OutcomeUnknown => app.counts.written(),

@@ -27,6 +27,7 @@ mod patience;
 pub mod people;
 mod process;
 pub mod random;
+mod refusals;
 mod replicas;
 pub mod reveals;
 pub mod serve;

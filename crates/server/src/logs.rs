@@ -1,40 +1,115 @@
-//! Log lines: structured, with a request id, never a secret.
+//! Log lines: structured, with a request id, never a secret. Writing them never holds up who logs: when nobody reads
+//! them, lines are dropped and counted, and floods of lines of one kind are cut off.
 
 use crate::config::{Config, LogFormat};
-use tracing_subscriber::filter::Targets;
+use std::fs::File;
+use std::os::fd::AsFd;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use tokenward_core::time::BootInstant;
+use tracing::Level;
+use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
+use tracing_subscriber::filter::{Targets, filter_fn};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
+/// Lines that may wait to be written.
+const LINES_WAITING: usize = 2_048;
+
+static DROPPED: OnceLock<ErrorCounter> = OnceLock::new();
+
+/// Lines dropped since the start because nobody read them in time.
+#[must_use]
+pub fn dropped() -> u64 {
+    DROPPED
+        .get()
+        .map_or(0, |counter| counter.dropped_lines() as u64)
+}
+
+/// Writes log lines until dropped; then what waits is written, for about a second at most.
+#[must_use]
+pub struct Logging(#[expect(dead_code, reason = "its drop writes what waits")] WorkerGuard);
+
 /// Starts logging to standard error. Asked for twice (in tests), the first stands.
-pub fn start(config: &Config) {
-    let mut targets: Targets = config
+pub fn start(config: &Config) -> Logging {
+    let targets: Targets = config
         .log
         .parse()
-        .unwrap_or_else(|_| Targets::new().with_default(tracing::Level::INFO));
-    // These print whole request heads and statements with their parameters at their lower levels.
-    for noisy in ["hyper", "h2", "tokio_postgres", "rustls"] {
-        targets = targets.with_target(noisy, tracing::Level::WARN);
-    }
-    let registry = tracing_subscriber::registry().with(targets);
-    let _ = match config.log_format {
-        LogFormat::Json => registry
-            .with(
-                tracing_subscriber::fmt::layer()
-                    .json()
-                    .with_writer(std::io::stderr),
-            )
-            .try_init(),
+        .unwrap_or_else(|_| Targets::new().with_default(Level::INFO));
+    // Others print whole request heads, addresses and statements with their parameters at their lower levels.
+    let ours =
+        filter_fn(|about| about.target().starts_with("tokenward") || *about.level() <= Level::WARN);
+    // Not `stderr()`: its lock, held by a write that waits, would stop whoever else writes there.
+    let output = std::io::stderr().as_fd().try_clone_to_owned();
+    let builder = NonBlockingBuilder::default()
+        .lossy(true)
+        .buffered_lines_limit(LINES_WAITING)
+        .thread_name("log");
+    let (writer, guard) = match output {
+        Ok(output) => builder.finish(File::from(output)),
+        Err(_) => builder.finish(std::io::stderr()),
+    };
+    let counter = writer.error_counter();
+    let registry = tracing_subscriber::registry().with(targets).with(ours);
+    let begun = match config.log_format {
+        LogFormat::Json => {
+            let lines = tracing_subscriber::fmt::layer().json();
+            registry.with(lines.with_writer(writer)).try_init()
+        }
         LogFormat::Text => {
             let colour = std::io::IsTerminal::is_terminal(&std::io::stderr());
-            registry
-                .with(
-                    tracing_subscriber::fmt::layer()
-                        .with_ansi(colour)
-                        .with_writer(std::io::stderr),
-                )
-                .try_init()
+            let lines = tracing_subscriber::fmt::layer().with_ansi(colour);
+            registry.with(lines.with_writer(writer)).try_init()
         }
     };
+    if begun.is_ok() {
+        let _ = DROPPED.set(counter);
+    }
+    Logging(guard)
+}
+
+/// How many lines of one kind are written in a period; the rest is counted and told with the next line.
+#[derive(Debug)]
+pub struct Limit {
+    lines: u64,
+    seconds: u64,
+    /// The period, and the lines written in it in the lower half.
+    state: AtomicU64,
+    left_out: AtomicU64,
+}
+
+impl Limit {
+    /// At most `lines` in each period of `seconds`.
+    #[must_use]
+    pub const fn new(lines: u32, seconds: u32) -> Self {
+        Self {
+            lines: lines as u64,
+            seconds: seconds as u64,
+            state: AtomicU64::new(0),
+            left_out: AtomicU64::new(0),
+        }
+    }
+
+    /// Whether a line may be written at `now`: the lines left out since the last one, or none if it may not.
+    pub fn admit(&self, now: BootInstant) -> Option<u64> {
+        // From 1, so that a period is never that of the beginning.
+        let period = (now.0 / 1_000_000_000 / self.seconds + 1) & u64::from(u32::MAX);
+        let next = |state: u64| match (state >> 32 == period, state & u64::from(u32::MAX)) {
+            (true, count) if count >= self.lines => None,
+            (true, _) => Some(state + 1),
+            (false, _) => Some((period << 32) + 1),
+        };
+        let admitted = self
+            .state
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, next);
+        match admitted {
+            Ok(_) => Some(self.left_out.swap(0, Ordering::Relaxed)),
+            Err(_) => {
+                self.left_out.fetch_add(1, Ordering::Relaxed);
+                None
+            }
+        }
+    }
 }
 
 /// Hex digits in a row from which on they may be the better part of a secret, and are cut out.
@@ -107,6 +182,15 @@ fn push_without_hex(out: &mut String, text: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lines_above_the_limit_are_counted_and_told_with_the_next() {
+        let limit = Limit::new(2, 10);
+        let at = |seconds: u64| limit.admit(BootInstant(seconds * 1_000_000_000));
+        assert_eq!([at(1), at(2), at(3), at(9)], [Some(0), Some(0), None, None]);
+        assert_eq!([at(10), at(11), at(12)], [Some(2), Some(0), None]);
+        assert_eq!(at(40), Some(1));
+    }
 
     #[test]
     fn a_path_shows_everything_but_secrets() {

@@ -17,6 +17,12 @@ pub struct Outcome {
     pub outcome: &'static str,
 }
 
+/// Kind of a credential, as a label.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Kind {
+    kind: &'static str,
+}
+
 /// The server's counters.
 pub struct Metrics {
     registry: Registry,
@@ -28,6 +34,8 @@ pub struct Metrics {
     failures: Counter,
     internal_connections: Counter,
     connections_refused: Counter,
+    credentials_refused: Family<Kind, Counter>,
+    log_lines_dropped: Counter,
     counts_lost: Counter,
     notices: Family<Outcome, Counter>,
     clients: Gauge<i64, std::sync::atomic::AtomicI64>,
@@ -77,6 +85,18 @@ impl Metrics {
         let failures = Counter::default();
         let internal_connections = Counter::default();
         let connections_refused = Counter::default();
+        let credentials_refused = Family::<Kind, Counter>::default();
+        let log_lines_dropped = Counter::default();
+        registry.register(
+            "credentials_refused",
+            "Credentials refused by kind",
+            credentials_refused.clone(),
+        );
+        registry.register(
+            "log_lines_dropped",
+            "Log lines dropped because nobody read them in time",
+            log_lines_dropped.clone(),
+        );
         let counts_lost = Counter::default();
         let notices = Family::<Outcome, Counter>::default();
         let (clients, change_number, audit_seq) =
@@ -183,6 +203,8 @@ impl Metrics {
             failures,
             internal_connections,
             connections_refused,
+            credentials_refused,
+            log_lines_dropped,
             counts_lost,
             notices,
             clients,
@@ -221,6 +243,11 @@ impl Metrics {
         self.internal_connections.inc();
     }
 
+    /// Counts a refused credential.
+    pub(crate) fn credential_refused(&self, kind: &'static str) {
+        self.credentials_refused.get_or_create(&Kind { kind }).inc();
+    }
+
     /// Counts a connection to the public listener that was closed because its source had too many.
     pub fn connection_refused(&self) {
         self.connections_refused.inc();
@@ -257,6 +284,8 @@ impl Metrics {
         self.vouching.set(now.vouching.into());
         self.writable.set(now.writable.into());
         self.clock_ahead.set(now.clock_ahead.as_secs_f64());
+        let dropped = self.log_lines_dropped.inner();
+        dropped.store(crate::logs::dropped(), std::sync::atomic::Ordering::Relaxed);
         let mut text = String::new();
         // Writing into a String cannot fail.
         let _ = prometheus_client::encoding::text::encode(&mut text, &self.registry);

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokenward_core::time::Clock;
 use tokenward_store::{Keys, Location, NodeIdentity, Options, Store, StoreError, TERM};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 /// How often uses and counts are written, and the last change is remembered.
@@ -56,10 +56,42 @@ pub fn run(config: Config) -> Result<(), Fault> {
         .enable_all()
         .thread_name("public")
         .build()?;
-    runtime.block_on(serve(config, limits))
+    let outcome = runtime.block_on(serve(config, limits));
+    // A start that was given up may still be reading the store.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    outcome
+}
+
+/// The signals that end the server or make it read its certificates again.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+}
+
+impl Signals {
+    /// From now on none of them ends the process by itself.
+    fn install() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hang_up: signal(SignalKind::hangup())?,
+        })
+    }
+
+    /// Returns when the server is told to end.
+    async fn end(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
 }
 
 async fn serve(config: Config, limits: Limits) -> Result<(), Fault> {
+    // First: a process that is the first of its container ignores signals it has no handler for, and every other would
+    // be ended by SIGHUP.
+    let mut signals = Signals::install()?;
     // Both ends of TLS use one provider; a second start in the same process finds it set.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     data_dir::must_be_meant(&config.data_dir, config.data_dir_named)?;
@@ -95,7 +127,14 @@ async fn serve(config: Config, limits: Limits) -> Result<(), Fault> {
         term: TERM,
         replicas_before: directory.file(data_dir::REPLICAS).exists(),
     };
-    let opened = Store::open(&location(&config), options).await;
+    let place = location(&config);
+    let opened = tokio::select! {
+        opened = Store::open(&place, options) => opened,
+        () = signals.end() => {
+            tracing::info!("stopped before the store was open");
+            return Ok(());
+        }
+    };
     let (store, writer) = opened.map_err(|error| named(error, &config))?;
     let epoch = store.head_at_open().epoch;
     // What was seen expired before this start stays so, whatever the machine's clock says now.
@@ -166,7 +205,7 @@ async fn serve(config: Config, limits: Limits) -> Result<(), Fault> {
     let (change, _) = app.store.numbers();
     tracing::info!(public = %public_address, internal = %internal_address, clients = app.replica().client_count(), change, "serving");
 
-    let outcome = until_stopped(&app, &directory, epoch, [public_tls, internal_tls]).await;
+    let outcome = until_stopped(&app, &directory, epoch, [public_tls, internal_tls], signals).await;
 
     tracing::info!(
         "stopping: no new requests, {} s for those under way",
@@ -283,19 +322,18 @@ async fn until_stopped(
     directory: &DataDir,
     epoch: uuid::Uuid,
     tls: [Option<Arc<Tls>>; 2],
+    mut signals: Signals,
 ) -> Result<(), Fault> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut hang_up = signal(SignalKind::hangup())?;
+    let mut dropped = 0;
     let mut tick = tokio::time::interval(HOUSEKEEPING);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut remembered = 0;
     let mut housekeeping = Housekeeping::default();
     loop {
         tokio::select! {
-            _ = terminate.recv() => return Ok(()),
-            _ = interrupt.recv() => return Ok(()),
-            _ = hang_up.recv() => {
+            _ = signals.terminate.recv() => return Ok(()),
+            _ = signals.interrupt.recv() => return Ok(()),
+            _ = signals.hang_up.recv() => {
                 for tls in tls.iter().flatten() {
                     match tls.reload() {
                         Ok(()) => tracing::info!("read the certificate again"),
@@ -304,6 +342,11 @@ async fn until_stopped(
                 }
             }
             _ = tick.tick() => {
+                let lost = crate::logs::dropped();
+                if lost > dropped {
+                    tracing::warn!(lines = lost - dropped, "log lines were dropped because nobody read them in time");
+                    dropped = lost;
+                }
                 let _ = housekeeping.tick(app).await;
                 let (change, _) = app.store.numbers();
                 if change != remembered {

@@ -204,7 +204,7 @@ impl ServerCommand {
         match done {
             Ok(()) => ExitCode::SUCCESS,
             Err(fault) => {
-                let _ = writeln!(std::io::stderr(), "tokenward: {fault}");
+                complain(format!("tokenward: {fault}"));
                 ExitCode::FAILURE
             }
         }
@@ -213,11 +213,28 @@ impl ServerCommand {
 
 fn run_server(args: ServeArgs) -> Result<(), Fault> {
     let config = Config::resolve(args)?;
-    logs::start(&config);
+    let _logging = logs::start(&config);
     for warning in config.warnings() {
         tracing::warn!("{warning}");
     }
+    for flag in ["--database-url", "--mail-url"] {
+        if std::env::args().any(|text| text == flag || text.starts_with(&format!("{flag}="))) {
+            tracing::warn!(
+                "{flag}: every user of this machine can read the command line, a password in the URL with it; use {flag}-file"
+            );
+        }
+    }
     serve::run(config)
+}
+
+/// Writes to standard error, for a second at most: nobody may be reading it.
+fn complain(text: String) {
+    let (done, written) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let _ = writeln!(std::io::stderr(), "{text}");
+        let _ = done.send(());
+    });
+    let _ = written.recv_timeout(std::time::Duration::from_secs(1));
 }
 
 fn check_config(args: CheckArgs) -> Result<(), Fault> {

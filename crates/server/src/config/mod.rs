@@ -125,6 +125,9 @@ pub struct Config {
     /// A bearer token that introspection on the internal listener demands; never shown.
     #[serde(skip)]
     pub internal_auth: Option<Zeroizing<String>>,
+    /// The files that secrets were read from.
+    #[serde(skip)]
+    pub secret_files: Vec<PathBuf>,
     /// The issuer's address in OAuth metadata; none: as the caller called it.
     pub issuer: Option<String>,
     /// Single sign-on to the console.
@@ -183,11 +186,8 @@ impl Config {
             false => args.trusted_proxy,
         };
         let trusted_proxies = networks("trusted_proxies", &proxies)?;
-        let mail_url = secret(
-            "mail_url",
-            args.mail_url,
-            args.mail_url_file.or(file.mail_url_file),
-        )?;
+        let mail_url_file = args.mail_url_file.or(file.mail_url_file);
+        let mail_url = secret("mail_url", args.mail_url, mail_url_file.clone())?;
         let mail_from = args.mail_from.or(file.mail_from);
         told::check_mail(mail_url.as_deref(), mail_from.as_deref())?;
         let mail_hello_name = args.mail_hello_name.or(file.mail_hello_name);
@@ -221,7 +221,21 @@ impl Config {
                 "public_connections_per_source must be at least 1".into(),
             ));
         }
+        let secret_files = [
+            args.database_url_file
+                .as_ref()
+                .or(file.database_url_file.as_ref()),
+            mail_url_file.as_ref(),
+            args.internal_auth_file
+                .as_ref()
+                .or(file.internal_auth_file.as_ref()),
+            args.sso_client_secret_file
+                .as_ref()
+                .or(file.sso_client_secret_file.as_ref()),
+        ];
+        let secret_files = secret_files.into_iter().flatten().cloned().collect();
         Ok(Self {
+            secret_files,
             public: args
                 .public
                 .or(file.public)
@@ -320,15 +334,26 @@ impl Config {
     /// Returns what can be used as it is and is risky: a sentence each, with what to do.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
+        let tls = [&self.public_tls, &self.internal_tls].into_iter().flatten();
+        let mut private: Vec<&PathBuf> = tls.map(|files| &files.key).collect();
+        private.push(&self.digest_keys);
+        private.extend(&self.secret_files);
+        let open = private
+            .into_iter()
+            .filter(|path| crate::data_dir::is_readable_by_all(path));
+        let open = open.map(|path| {
+            let path = path.display();
+            format!("{path}: every user of this machine can read it. Make it private with chmod 600 {path}.")
+        });
         let wide = self.trusted_proxies.iter().filter(|net| is_wide(net));
-        wide.map(|net| {
+        let wide = wide.map(|net| {
             format!(
                 "trusted_proxies: {net} is a whole network. Every host in it can choose the address it calls from, and so \
                  pass secret_networks, token_networks and the limits on guessing. Name the proxies only, such as \
                  10.0.0.4/32."
             )
-        })
-        .collect()
+        });
+        open.chain(wide).collect()
     }
 
     /// The environment a request's host is mapped to, if it is.

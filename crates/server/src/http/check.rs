@@ -4,18 +4,19 @@
 //! wrap [`decide`]: no answer is made twice.
 
 use super::credentials;
-use super::envelope::Problem;
+use super::envelope::{Problem, Told};
 use crate::addresses::Peer;
 use crate::app::App;
+use crate::logs::Limit;
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, HeaderName, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use http_body_util::Full;
 use std::sync::LazyLock;
-use tokenward_core::Environment;
 use tokenward_core::check::telling::{self, Fault, Figure};
 use tokenward_core::check::{Denial, Facts, Permit, Verdict};
 use tokenward_core::time::Clock;
+use tokenward_core::{AccessToken, Environment};
 use uuid::Uuid;
 
 static WORKSPACE: HeaderName = HeaderName::from_static("x-tokenward-workspace");
@@ -73,9 +74,24 @@ pub fn answer(
     response.map(Full::new)
 }
 
+/// Decides as [`judge`] does; what is not permitted leaves a line in the log.
+pub fn decide(
+    app: &App,
+    environment: &str,
+    product: &str,
+    headers: &HeaderMap,
+    peer: Peer,
+) -> Response<Bytes> {
+    let response = judge(app, environment, product, headers, peer);
+    if !response.status().is_success() {
+        log_denial(app, (environment, product), headers, peer, &response);
+    }
+    response
+}
+
 /// Decides about a request with these headers, for the environment and the product that the gateway's
 /// configuration names: a permit is a 200 with [`IDENTITY`], everything else the caller's answer.
-pub fn decide(
+fn judge(
     app: &App,
     environment: &str,
     product: &str,
@@ -175,6 +191,46 @@ fn cannot_vouch_problem() -> Problem {
         telling::CANNOT_VOUCH_SENTENCE,
     )
     .retry_after(1)
+}
+
+/// Lines about denials in a second; callers decide how many there are.
+static DENIAL_LINES: Limit = Limit::new(100, 1);
+
+/// One line a denial, with the id in its body. The client is the one the token names, proved or not.
+fn log_denial(
+    app: &App,
+    (environment, product): (&str, &str),
+    headers: &HeaderMap,
+    peer: Peer,
+    response: &Response<Bytes>,
+) {
+    let Some(left_out) = DENIAL_LINES.admit(app.clock().boot()) else {
+        return;
+    };
+    let left_out = (left_out > 0).then_some(left_out);
+    let own = headers.get(credentials::TOKEN_HEADER);
+    let text = own
+        .or(headers.get(http::header::AUTHORIZATION))
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
+    let text = credentials::scheme(text, "bearer").unwrap_or(text);
+    let client = AccessToken::parse(text).ok().map(|token| token.client());
+    let client = client.map(tracing::field::display);
+    let source = crate::addresses::text(app.caller_address(peer, headers));
+    let told = response.extensions().get::<Told>();
+    let code = told.map(|told| told.code);
+    let error_id = told.and_then(|told| told.error_id.map(tracing::field::display));
+    let (environment, product) = (crate::logs::safe(environment), crate::logs::safe(product));
+    tracing::info!(
+        environment,
+        product,
+        client,
+        source,
+        code,
+        error_id,
+        left_out,
+        "check denied"
+    );
 }
 
 fn deny(app: &App, denial: Denial) -> Response<Bytes> {

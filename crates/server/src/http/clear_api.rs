@@ -4,6 +4,7 @@ use super::credentials::{self, SecretPresented};
 use super::envelope::Problem;
 use super::request_host;
 use crate::app::App;
+use crate::refusals;
 use crate::verbs::issuance::{self, Refused};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header, request::Parts};
@@ -45,7 +46,7 @@ pub async fn generate(app: &Arc<App>, parts: &Parts, peer: IpAddr) -> Response<F
         }
         Err(problem) => {
             app.metrics.generated(problem.code);
-            respond(app, problem)
+            respond(app, parts, peer, problem)
         }
     }
 }
@@ -75,7 +76,7 @@ pub async fn status(app: &App, parts: &Parts, peer: IpAddr) -> Response<Full<Byt
             rate_limit(app, &mut response, status.quota_left);
             response
         }
-        Err(problem) => respond(app, problem),
+        Err(problem) => respond(app, parts, peer, problem),
     }
 }
 
@@ -90,11 +91,19 @@ pub async fn end_previous(app: &App, parts: &Parts, peer: IpAddr) -> Response<Fu
     };
     match answered {
         Ok(ended) => json_response(&json!({ "ended": ended })),
-        Err(problem) => respond(app, problem),
+        Err(problem) => respond(app, parts, peer, problem),
     }
 }
 
-fn respond(app: &App, problem: Problem) -> Response<Full<Bytes>> {
+fn respond(app: &App, parts: &Parts, peer: IpAddr, problem: Problem) -> Response<Full<Bytes>> {
+    let refused = matches!(
+        problem.status,
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN
+    ) || problem.code == "TOO_MANY_ATTEMPTS";
+    if refused && problem.code != "CLIENT_SECRET_MISSING" {
+        let source = app.caller_address(peer, &parts.headers);
+        refusals::note(app, "client_secret", source, None, problem.code);
+    }
     if problem.status.is_server_error() {
         app.metrics.failed();
     }
@@ -185,6 +194,7 @@ pub(super) fn caller(app: &App, headers: &HeaderMap, peer: IpAddr) -> Result<Cal
         return Err(unauthorized("ACCESS_TOKEN_USED_AS_SECRET", message));
     }
     let secret = ClientSecret::parse(&text).map_err(|_| invalid())?;
+    refusals::claims("client", secret.client());
     if client_id.is_some_and(|id| id != secret.client().to_string()) {
         return Err(invalid());
     }

@@ -6,6 +6,14 @@ use http::{HeaderValue, Response, StatusCode, header};
 use http_body_util::Full;
 use serde_json::{Value, json};
 
+/// What an error answer says, for the log line of its request.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Told {
+    pub(crate) code: &'static str,
+    /// The id in the body, where it has one.
+    pub(crate) error_id: Option<uuid::Uuid>,
+}
+
 /// An error as sent.
 #[derive(Debug)]
 pub struct Problem {
@@ -83,6 +91,10 @@ impl Problem {
         let body = json!({ "errors": [error] }).to_string();
         let mut response = Response::new(Bytes::from(body));
         *response.status_mut() = self.status;
+        response.extensions_mut().insert(Told {
+            code: self.code,
+            error_id: Some(id),
+        });
         let headers = response.headers_mut();
         headers.insert(
             header::CONTENT_TYPE,

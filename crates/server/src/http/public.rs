@@ -1,10 +1,11 @@
 //! The public listener: the token API, OAuth and the admin API behind one router, with limits on
 //! everything and a request id on every answer.
 
-use super::envelope::Problem;
+use super::envelope::{Problem, Told};
 use super::{BODY_MAX, HEAD_MAX, admin, clear_api, console, head_bytes, oauth, request_host};
 use crate::app::App;
 use crate::connection_limits::{Activity, Connections, Delivered, End, Limits, Watched};
+use crate::logs::Limit;
 use crate::net::{Connection, Listener};
 use crate::random;
 use axum::Router;
@@ -44,6 +45,9 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 const STREAMS_MAX: u32 = 128;
 /// How often the connections are looked at: the unit of their limits.
 const ROUND: Duration = Duration::from_secs(1);
+
+/// Lines about answers in a second; a flood of requests must not fill the disk.
+static ANSWER_LINES: Limit = Limit::new(200, 1);
 
 /// Every public address.
 pub fn router(app: Arc<App>) -> Router {
@@ -144,14 +148,14 @@ fn late() -> http::Response<Full<Bytes>> {
     .response("CLEAR")
 }
 
-/// The span of a request: an id of ours, for a caller's own could forge log lines, and the caller's address.
+/// The span of a request, at the level of every line it may have: an id of ours, for a caller's own could forge log lines, and the caller's address.
 fn request_span(source: Option<IpAddr>) -> (Uuid, tracing::Span) {
     let id = random::uuid();
     let none = tracing::field::Empty;
     let source = source.map(tracing::field::display);
     (
         id,
-        tracing::info_span!("request", %id, source, client = none, actor = none),
+        tracing::error_span!("request", %id, source, client = none, actor = none),
     )
 }
 
@@ -274,8 +278,15 @@ fn log_answer(app: &App, method: &Method, path: &str, response: &Response, begun
         tracing::debug!(%method, status = status.as_u16(), ms, "answered");
         return;
     }
+    let Some(left_out) = ANSWER_LINES.admit(app.clock().boot()) else {
+        return;
+    };
+    let left_out = (left_out > 0).then_some(left_out);
     let path = crate::logs::safe(path);
-    tracing::info!(%method, path, status = status.as_u16(), ms, "answered");
+    let told = response.extensions().get::<Told>();
+    let code = told.map(|told| told.code);
+    let error_id = told.and_then(|told| told.error_id.map(tracing::field::display));
+    tracing::info!(%method, path, status = status.as_u16(), code, error_id, ms, left_out, "answered");
 }
 
 /// What every answer has.

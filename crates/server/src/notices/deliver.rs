@@ -13,6 +13,9 @@ use tokenward_store::notices::{Notice, NoticeWrite, Settled, Target};
 use tokenward_store::people::Record;
 use tokio::task::JoinSet;
 
+/// During an outage a line a minute is enough.
+static OUTAGE_LINES: crate::logs::Limit = crate::logs::Limit::new(1, 60);
+
 /// Deliveries at once: what a small machine does beside its checks.
 const AT_ONCE: usize = 64;
 /// Of them to one target: a receiver that hangs keeps no more places than these.
@@ -70,7 +73,9 @@ impl Deliveries {
             }
             self.settle().await;
             if let Err(error) = self.start().await {
-                tracing::warn!("notices wait: {error}");
+                if OUTAGE_LINES.admit(self.app.clock().boot()).is_some() {
+                    tracing::warn!("notices wait: {error}");
+                }
             }
         }
         let drain = Duration::from_secs(self.app.config.drain_seconds);

@@ -23,9 +23,13 @@ use deliver::Deliveries;
 use follow::Follower;
 use std::sync::Arc;
 use std::time::Duration;
+use tokenward_core::time::Clock as _;
 use tokenward_store::{Failure, StoreError};
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
+
+/// During an outage a line a minute is enough.
+static OUTAGE_LINES: crate::logs::Limit = crate::logs::Limit::new(1, 60);
 
 /// How often it is looked whether there is something to tell.
 const ROUND: Duration = Duration::from_secs(1);
@@ -87,7 +91,9 @@ async fn follow(app: &App) {
                 Ok(true) => {}
                 Ok(false) => break,
                 Err(stuck) => {
-                    tracing::warn!("notices wait: {stuck}");
+                    if OUTAGE_LINES.admit(app.clock().boot()).is_some() {
+                        tracing::warn!("notices wait: {stuck}");
+                    }
                     break;
                 }
             }

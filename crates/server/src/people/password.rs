@@ -15,8 +15,8 @@ const PASSES: u32 = 2;
 const LANES: u32 = 1;
 /// Hashes at once, 19 MiB and a core each; more wait. One leaves every other core to the checks.
 const AT_ONCE: usize = 1;
-/// Callers of a kind that may wait for their hash: at 20 to 35 ms each, the last of both kinds waits about half a
-/// second. Beyond it they are refused at once.
+/// Callers of a kind that may wait for their hash, at 20 to 35 ms each; the known go first. Beyond it they are refused
+/// at once.
 const QUEUE_MAX: usize = 8;
 /// Seconds after which a caller who was refused may try again; the queue is served in less than one.
 const RETRY_SECONDS: u64 = 1;
@@ -51,6 +51,8 @@ pub struct Passwords {
     places: Arc<Semaphore>,
     strangers: Semaphore,
     known: Semaphore,
+    /// The one stranger who waits for a place itself: whoever is known waits for one stranger at most.
+    next_stranger: Semaphore,
     /// Compared with when there is nothing to compare with, so that it takes as long.
     nobodys: String,
 }
@@ -61,6 +63,7 @@ impl Default for Passwords {
             places: Arc::new(Semaphore::new(AT_ONCE)),
             strangers: Semaphore::new(QUEUE_MAX),
             known: Semaphore::new(QUEUE_MAX),
+            next_stranger: Semaphore::new(1),
             nobodys: hash(b"nobody's password").unwrap_or_default(),
         }
     }
@@ -94,9 +97,13 @@ impl Passwords {
             Caller::Known => &self.known,
         };
         let waiting = queue.try_acquire().map_err(|_| BUSY)?;
+        let next = match caller {
+            Caller::Stranger => Some(self.next_stranger.acquire().await.map_err(|_| BUSY)?),
+            Caller::Known => None,
+        };
         let place = Arc::clone(&self.places).acquire_owned().await;
         let place = place.map_err(|_| BUSY)?;
-        drop(waiting);
+        drop((next, waiting));
         let working = tokio::task::spawn_blocking(move || {
             let _place = place;
             work()
@@ -249,11 +256,16 @@ mod tests {
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn a_full_queue_refuses_at_once_and_keeps_places_for_the_known() {
         let (passwords, held) = (Arc::new(Passwords::default()), Held::default());
+        let served = Arc::new(parking_lot::Mutex::new(Vec::new()));
         let ask = |caller| {
             let (passwords, held) = (Arc::clone(&passwords), held.clone());
+            let served = Arc::clone(&served);
             tokio::spawn(async move {
-                let asked = passwords.in_turn(caller, move || held.work());
-                asked.await.map(|_| ())
+                let work = move || {
+                    served.lock().push(caller);
+                    held.work();
+                };
+                passwords.in_turn(caller, work).await.map(|_| ())
             })
         };
         let first = ask(Caller::Stranger);
@@ -277,6 +289,9 @@ mod tests {
         for one in waiting.into_iter().chain([first]) {
             assert_eq!(one.await.unwrap(), Ok(()));
         }
+        // Most strangers who waited longer came after.
+        let known = served.lock().iter().position(|one| *one == Caller::Known);
+        assert!(known.is_some_and(|place| place < QUEUE_MAX), "{known:?}");
     }
 
     #[test]

@@ -62,7 +62,7 @@ async fn house(provider: &Provider, more: &[&str]) -> House {
         .arg("--sso-client-id")
         .arg("tokenward");
     for arg in more {
-        builder = builder.arg(*arg);
+        builder = builder.arg(arg);
     }
     let house = House::of(builder.start());
     house.joined(&house.link(), "kate@example.com").await;

@@ -20,6 +20,7 @@ mod http2;
 mod keys;
 mod lifecycle;
 mod limits;
+mod logging;
 mod members;
 mod observe;
 mod outage;

@@ -4,6 +4,7 @@
 use super::problem::Problem;
 use crate::app::App;
 use crate::http::credentials;
+use crate::refusals;
 use crate::verbs::admin_keys;
 use crate::verbs::authority::Admin;
 use axum::extract::{ConnectInfo, FromRequestParts};
@@ -12,6 +13,7 @@ use http::request::Parts;
 use serde::de::DeserializeOwned;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use tokenward_core::AdminKey;
 use uuid::Uuid;
 
 /// The administrator whose key came as a bearer.
@@ -36,7 +38,19 @@ impl FromRequestParts<Arc<App>> for Signed {
             .ok()
             .and_then(|text| credentials::scheme(text, "bearer"))
             .ok_or_else(unknown)?;
-        Ok(Self(admin_keys::admit(app, key, source).await?))
+        if let Ok(claimed) = AdminKey::from_chosen(key) {
+            refusals::claims("actor", format_args!("admin-key:{}", claimed.id()));
+        }
+        let admitted = admin_keys::admit(app, key, source).await;
+        let admin = admitted.inspect_err(|not| {
+            let code = match not {
+                admin_keys::NotAdmitted::Unknown => "ADMIN_KEY_INVALID",
+                admin_keys::NotAdmitted::Throttled { .. } => "TOO_MANY_ATTEMPTS",
+                admin_keys::NotAdmitted::Unavailable => return,
+            };
+            refusals::note(app, "admin_key", source, None, code);
+        })?;
+        Ok(Self(admin))
     }
 }
 

@@ -1,5 +1,6 @@
 //! RFC 9457 problem documents: a code, a sentence, an id; never inner detail.
 
+use crate::http::envelope::Told;
 use crate::random;
 use crate::verbs::Refused;
 use crate::verbs::admin_keys::NotAdmitted;
@@ -196,6 +197,10 @@ impl IntoResponse for Problem {
             body["field"] = field.into();
         }
         let mut response = (self.status, body.to_string()).into_response();
+        response.extensions_mut().insert(Told {
+            code: self.code,
+            error_id: Some(id),
+        });
         let headers = response.headers_mut();
         headers.insert(
             header::CONTENT_TYPE,

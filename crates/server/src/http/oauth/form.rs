@@ -3,6 +3,7 @@
 use super::reply::OAuthError;
 use crate::app::App;
 use crate::http::{BODY_MAX, BODY_TIMEOUT, credentials, request_host};
+use crate::refusals;
 use bytes::Bytes;
 use http::{Method, StatusCode, header, request::Parts};
 use http_body_util::BodyExt;
@@ -169,6 +170,7 @@ pub(super) fn caller(
     }
     let invalid = || OAuthError::invalid_client("the client secret is not valid");
     let secret = ClientSecret::parse(&secret).map_err(|_| invalid())?;
+    refusals::claims("client", secret.client());
     if id.is_some_and(|id| *id != secret.client().to_string()) {
         return Err(invalid());
     }

@@ -41,7 +41,7 @@ pub(super) async fn on_public(
         }
     };
     told.await
-        .unwrap_or_else(|error: OAuthError| error.reply(&app))
+        .unwrap_or_else(|error: OAuthError| error.reply_to(&app, peer.ip(), &parts.headers))
 }
 
 /// `POST /oauth2/introspect` on the internal listener: for whoever reaches it, unless `internal_auth`
@@ -66,6 +66,9 @@ pub async fn on_internal(app: &App, request: http::Request<hyper::body::Incoming
     };
     told.await.unwrap_or_else(|error: OAuthError| {
         let unauthorized = error.status == StatusCode::UNAUTHORIZED;
+        if unauthorized {
+            crate::refusals::note(app, "internal_bearer", None, None, error.code);
+        }
         let mut reply = error.reply(app);
         if unauthorized {
             let challenge = HeaderValue::from_static("Bearer realm=\"tokenward-internal\"");

@@ -61,7 +61,7 @@ async fn token(
     let (parts, body) = request.into_parts();
     match grant(&app, &parts, body, peer.ip()).await {
         Ok(reply) => reply,
-        Err(error) => error.reply(&app),
+        Err(error) => error.reply_to(&app, peer.ip(), &parts.headers),
     }
 }
 
@@ -136,6 +136,6 @@ async fn revoke(
     };
     match revoked.await {
         Ok(()) => json_reply(StatusCode::OK, &json!({})),
-        Err(error) => error.reply(&app),
+        Err(error) => error.reply_to(&app, peer.ip(), &parts.headers),
     }
 }

@@ -2,16 +2,18 @@
 
 use super::Reply;
 use crate::app::App;
+use crate::http::envelope::Told;
 use crate::verbs::issuance::Refused;
-use http::{HeaderValue, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use http_body_util::Full;
 use serde_json::{Value, json};
+use std::net::IpAddr;
 use tokenward_core::generate::Rejection;
 
 /// An error in OAuth's form.
 pub(super) struct OAuthError {
     pub(super) status: StatusCode,
-    code: &'static str,
+    pub(super) code: &'static str,
     description: &'static str,
     retry_after_seconds: Option<u64>,
     basic: bool,
@@ -74,6 +76,18 @@ impl OAuthError {
         }
     }
 
+    /// The answer to a caller of the public listener; a refused secret is noted.
+    pub(super) fn reply_to(self, app: &App, peer: IpAddr, headers: &HeaderMap) -> Reply {
+        if matches!(
+            self.status,
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN
+        ) {
+            let source = app.caller_address(peer, headers);
+            crate::refusals::note(app, "client_secret", source, None, self.code);
+        }
+        self.reply(app)
+    }
+
     pub(super) fn reply(self, app: &App) -> Reply {
         if self.status.is_server_error() {
             app.metrics.failed();
@@ -82,6 +96,10 @@ impl OAuthError {
             self.status,
             &json!({ "error": self.code, "error_description": self.description }),
         );
+        reply.extensions_mut().insert(Told {
+            code: self.code,
+            error_id: None,
+        });
         let headers = reply.headers_mut();
         if self.basic {
             headers.insert(

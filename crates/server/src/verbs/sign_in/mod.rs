@@ -208,8 +208,17 @@ pub async fn first(
         .and_then(|member| member.proofs.password.clone());
     let judged = app.passwords.verify(caller, hashed.clone(), password).await;
     let right = judged.inspect_err(|_| give_back())?;
+    let account = known.as_ref().map(|member| member.email.clone());
     let (true, Some(member), Some(hashed)) = (right, known, hashed) else {
-        tracing::warn!(source = addresses::text(origin.source), "a sign-in failed");
+        // What was typed is not told where it is nobody's address: it may be a password.
+        let account = account.as_deref().unwrap_or("unknown");
+        crate::refusals::note(
+            app,
+            "password",
+            origin.source,
+            Some(account),
+            "invalid_credentials",
+        );
         return Err(NotSignedIn::Wrong);
     };
     give_back();

@@ -1,0 +1,283 @@
+//! What the log tells at its default level, what it never holds, and that nobody waits for whoever reads it; and what
+//! a start does before it has a store.
+
+use crate::house::{House, LIMIT};
+use reqwest::Method;
+use rustix::process::{Pid, Signal, kill_process};
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use tokenward_testkit::{NewClient, Server, wait_until};
+
+/// A server by hand, for what the test kit's can't do; killed with the value.
+struct ByHand(Child);
+
+impl ByHand {
+    fn start(data_dir: &Path, more: &[&str], stderr: Stdio) -> ByHand {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tokenward"));
+        command.arg("serve").arg("--data-dir").arg(data_dir);
+        command.args(["--public", "127.0.0.1:0", "--internal", "127.0.0.1:0"]);
+        let child = command
+            .args(more)
+            .stdin(Stdio::null())
+            .stderr(stderr)
+            .spawn();
+        ByHand(child.unwrap())
+    }
+
+    fn signal(&self, signal: Signal) {
+        let id = Pid::from_raw(self.0.id().cast_signed()).unwrap();
+        kill_process(id, signal).unwrap();
+    }
+
+    fn ended(&mut self) -> bool {
+        self.0.try_wait().unwrap().is_some()
+    }
+}
+
+impl Drop for ByHand {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn a_log_that_nobody_reads_stops_neither_requests_nor_the_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let data_dir = folder.path().join("data");
+    // Kept open and never read: a pipe holds 64 KiB.
+    let (_reader, writer) = std::io::pipe().unwrap();
+    let mut server = ByHand::start(&data_dir, &[], writer.into());
+    let told = wait_until("the server to listen", LIMIT, || {
+        let text = std::fs::read(data_dir.join("listening.json")).ok()?;
+        serde_json::from_slice::<serde_json::Value>(&text).ok()
+    });
+    let at = |listener: &str, path: &str| {
+        let base = told[listener].as_str().unwrap();
+        let mut stream = TcpStream::connect(base.strip_prefix("http://").unwrap()).unwrap();
+        stream.set_read_timeout(Some(LIMIT)).unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    };
+    // Lines are limited by the second, so this goes on until they are too many for pipe and queue.
+    let path = format!("/{}", "x".repeat(300));
+    let lost = "\ntokenward_log_lines_dropped_total ";
+    wait_until("lines to be dropped", LIMIT * 6, || {
+        for _ in 0..200 {
+            assert!(at("public", &path).starts_with("HTTP/1.1 404"));
+            // There is no such product.
+            assert!(at("internal", "/check/sandbox/gst").starts_with("HTTP/1.1 404"));
+        }
+        let figures = at("internal", "/metrics");
+        let (_, count) = figures.split_once(lost).unwrap();
+        (!count.starts_with("0\n")).then_some(())
+    });
+    server.signal(Signal::TERM);
+    wait_until("the end", LIMIT, || server.ended().then_some(()));
+}
+
+#[tokio::test]
+async fn each_refused_credential_is_found_by_its_error_id_with_source_and_id() {
+    let house = House::with(&["--trusted-proxy", "127.0.0.1/32"]).await;
+    let erp = house.client(NewClient::sandbox("erp")).await;
+    let from = |request: reqwest::RequestBuilder| request.header("x-forwarded-for", "203.0.113.9");
+    let wrong = erp
+        .secret
+        .replace("tw-secret.sandbox", "tw-secret.production");
+    // Its checksum is wrong, so no id is read from it; the other is whole, and its client disabled.
+    let other = house.client(NewClient::sandbox("other")).await;
+    house.disable_workspace(true).await;
+    for secret in [&wrong, &other.secret] {
+        let refused = house
+            .send(from(house.api.authz(Method::GET, "", secret)))
+            .await;
+        assert_eq!(refused.status, 401);
+    }
+    let refused = house
+        .send(from(house.api.authz(Method::GET, "", &other.secret)))
+        .await;
+    let secret_error = refused.json()["errors"][0]["error_id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let key = "tw-admin.00000000-0000-4000-8000-000000000000.0000000000000000";
+    let request = house
+        .api
+        .public(Method::GET, "/admin/v1/status")
+        .bearer_auth(key);
+    let refused = house.send(from(request)).await;
+    assert_eq!(refused.status, 401);
+    let key_error = refused.json()["error_id"].as_str().unwrap().to_owned();
+    let form = [("grant_type", "client_credentials")];
+    let request = house.api.public(Method::POST, "/oauth2/token").form(&form);
+    let request = request.basic_auth(&other.id, Some(&other.secret));
+    house.send(from(request)).await;
+    let checked = house.send(
+        from(house.api.internal(Method::GET, "/check/sandbox/gst"))
+            .header("x-cleartax-auth-token", "x"),
+    );
+    let check_error = checked.await.json()["errors"][0]["error_id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let log = wait_until("the lines", LIMIT, || {
+        let log = house.server.output();
+        let all = [&secret_error, &key_error, &check_error];
+        all.iter()
+            .all(|id| log.contains(id.as_str()))
+            .then_some(log)
+    });
+    let plain: String = log
+        .chars()
+        .filter(|c| !c.is_control() || *c == '\n')
+        .collect();
+    for id in [&secret_error, &key_error, &check_error] {
+        let line = plain
+            .lines()
+            .find(|line| line.contains(id.as_str()))
+            .unwrap();
+        assert!(
+            line.contains("203.0.113.9") && line.contains("code="),
+            "{line}"
+        );
+    }
+    let refusals: Vec<&str> = plain
+        .lines()
+        .filter(|line| line.contains("credential refused"))
+        .collect();
+    assert_eq!(refusals.len(), 5, "{refusals:#?}");
+    assert!(
+        refusals
+            .iter()
+            .all(|line| line.contains("203.0.113.9") && line.contains("WARN"))
+    );
+    let named = refusals
+        .iter()
+        .filter(|line| line.contains(&other.id))
+        .count();
+    assert_eq!(named, 3, "{refusals:#?}");
+    assert!(!plain.contains(&other.secret[60..]));
+    let figures = house.api.metrics().await.unwrap().expect(200).body;
+    for line in [
+        "tokenward_credentials_refused_total{kind=\"client_secret\"} 4",
+        "tokenward_credentials_refused_total{kind=\"admin_key\"} 1",
+    ] {
+        assert!(figures.contains(line), "{figures}");
+    }
+}
+
+#[tokio::test]
+async fn a_flood_of_guesses_is_cut_off_in_the_log_and_counted() {
+    let house = House::new().await;
+    let ask = |_| house.send(house.api.authz(Method::GET, "", "wrong"));
+    for _ in 0..20 {
+        futures_util::future::join_all((0..50).map(ask)).await;
+    }
+    let count = "tokenward_credentials_refused_total{kind=\"client_secret\"} 1000";
+    let figures = house.api.metrics().await.unwrap().expect(200).body;
+    assert!(figures.contains(count));
+    // The next line tells how many were left out.
+    wait_until("a line that counts those left out", LIMIT, || {
+        let address = house.server.public().strip_prefix("http://").unwrap();
+        let mut stream = TcpStream::connect(address).unwrap();
+        let request = "GET /integration/v1/authz/token HTTP/1.1\r\nhost: x\r\nconnection: close\r\nx-clear-client-secret: x\r\n\r\n";
+        stream.write_all(request.as_bytes()).unwrap();
+        let _ = stream.read_to_end(&mut Vec::new());
+        let log = house.server.output();
+        log.contains("left_out").then_some(())
+    });
+}
+
+#[tokio::test]
+async fn no_invitation_link_is_logged_at_any_level() {
+    let server = Server::builder().env("TOKENWARD_LOG", "trace").start();
+    let link = std::fs::read_to_string(server.data_dir().join("console-link")).unwrap();
+    let (_, ticket) = link.trim().rsplit_once('/').unwrap();
+    let address = format!("{}/console/join/{ticket}", server.public());
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    assert_eq!(http.get(address).send().await.unwrap().status(), 200);
+    let seen = wait_until("its line", LIMIT, || {
+        let log = server.output();
+        log.contains("/console/join/(link)").then_some(log)
+    });
+    assert!(!seen.contains(ticket));
+}
+
+#[test]
+fn a_start_that_waits_for_its_database_heeds_signals() {
+    // Something that listens where the database should be, and says nothing.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("postgres://x@{}/x", silent.local_addr().unwrap());
+    for sent in [Signal::TERM, Signal::INT] {
+        let folder = tempfile::tempdir().unwrap();
+        let data_dir = folder.path().join("data");
+        let mut server = ByHand::start(&data_dir, &["--database-url", &url], Stdio::null());
+        let (_connection, _) = silent.accept().unwrap();
+        server.signal(Signal::HUP);
+        // The first connection is kept, so the start goes on waiting for it.
+        assert!(!server.ended());
+        server.signal(sent);
+        wait_until("the end", LIMIT, || server.ended().then_some(()));
+        assert!(server.0.wait().unwrap().success());
+    }
+}
+
+#[test]
+fn a_data_directory_open_to_all_is_refused_and_planted_links_are_not_followed() {
+    let folder = tempfile::tempdir().unwrap();
+    let data_dir = folder.path().join("data");
+    std::fs::create_dir(&data_dir).unwrap();
+    let open =
+        |mode| std::fs::set_permissions(&data_dir, std::fs::Permissions::from_mode(mode)).unwrap();
+    open(0o777);
+    let refused = Server::builder()
+        .data_dir(&data_dir)
+        .try_start()
+        .unwrap_err();
+    assert!(refused.output.contains("chmod 700"), "{refused}");
+    open(0o700);
+    let victim = folder.path().join("victim");
+    std::fs::write(&victim, "mine").unwrap();
+    for name in ["node-id.new", "last-change.new", "listening.json.new"] {
+        std::os::unix::fs::symlink(&victim, data_dir.join(name)).unwrap();
+    }
+    let mut server = Server::builder().data_dir(&data_dir).start();
+    assert!(server.terminate().success());
+    assert_eq!(std::fs::read_to_string(&victim).unwrap(), "mine");
+    // Keys that everybody can read are warned of, a password on the command line too.
+    let keys = data_dir.join("digest-keys");
+    std::fs::set_permissions(&keys, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let mut server = Server::builder()
+        .data_dir(&data_dir)
+        .arg("--mail-url=smtp://user:pass@127.0.0.1:25")
+        .arg("--mail-from=a@example.com")
+        .start();
+    assert!(server.terminate().success());
+    let log = server.output();
+    assert!(
+        log.contains("digest-keys: every user of this machine can read it"),
+        "{log}"
+    );
+    assert!(log.contains("--mail-url-file"), "{log}");
+}
+
+#[test]
+fn a_running_server_leaves_no_core_and_opens_its_memory_to_nobody() {
+    let server = Server::start();
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", server.process_id())).unwrap();
+    let core = limits
+        .lines()
+        .find(|line| line.starts_with("Max core file size"))
+        .unwrap();
+    let figures: Vec<&str> = core
+        .split_whitespace()
+        .filter(|word| *word == "0")
+        .collect();
+    assert_eq!(figures.len(), 2, "{core}");
+}
