@@ -225,6 +225,9 @@ pub(crate) const SELECT_INVITATIONS: &str =
     "SELECT id, digest, email, role, created_at, expires_at, invited_by FROM invitation";
 pub(crate) const SELECT_SESSIONS: &str =
     "SELECT digest, id, member, created_at, seen_at, proved_at, source, agent FROM session";
+pub(crate) const SESSION_BY_ID: &str =
+    "SELECT digest, id, member, created_at, seen_at, proved_at, source, agent
+    FROM session WHERE id = $1";
 
 /// What a record does to the tables.
 pub(crate) fn statements(record: &Record) -> Vec<Statement> {

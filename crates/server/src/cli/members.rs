@@ -27,7 +27,8 @@ pub(crate) enum Verb {
     /// Invite somebody, or let a member back in; the link goes to standard output, once.
     #[command(after_help = WAY_BACK)]
     Invite(InviteArgs),
-    /// Give a member another role, disable or enable them.
+    /// Give a member another role, disable or enable them. A role with more rights ends their sessions and sign-in
+    /// methods; the link to set new ones goes to standard output, once.
     Change(ChangeArgs),
     /// Remove a member; their sessions end at once.
     Remove {
@@ -78,6 +79,10 @@ pub(crate) struct ChangeArgs {
     /// Let them sign in again.
     #[arg(long)]
     enable: bool,
+    /// Write the link that a role with more rights needs into this new file, readable by you alone, instead of to
+    /// standard output.
+    #[arg(long, value_name = "PATH", requires = "role")]
+    link_file: Option<PathBuf>,
     #[command(flatten)]
     sure: Sure,
 }
@@ -158,12 +163,27 @@ async fn change(args: ChangeArgs, session: &Session) -> Result<(), CliError> {
     if args.disable || args.enable {
         body.insert("disabled".to_owned(), json!(args.disable));
     }
+    let once = Once::new(args.link_file.as_deref())?;
     let path = format!("/members/{}", id_of(found)?);
-    let changed = session
-        .api
+    let Session { api, out } = session;
+    let mut changed = api
         .send(Method::PATCH, &path, Some(&Value::Object(body)))
         .await?;
-    session.out.object(&changed, views::person)
+    let join_path = changed
+        .as_object_mut()
+        .and_then(|members| members.remove("join_path"));
+    let Some(path) = join_path.as_ref().and_then(Value::as_str) else {
+        return out.object(&changed, views::person);
+    };
+    changed["link"] = json!(format!("{}{path}", api.base()));
+    out.note(&format!(
+        "The new role allows more, so {} is signed out and has to set a new password. Send them the link by a way that only they read; it works once, for seven days.",
+        name(&changed)
+    ));
+    out.note(
+        "It begins with the address used here: put the one they reach the server by in its place.",
+    );
+    once.deliver(&mut changed, "link", "link", out)
 }
 
 /// One of a list, by its id or e-mail address.

@@ -2,6 +2,7 @@
 //! knows a status code.
 
 pub mod account;
+pub mod acting;
 pub mod admin_keys;
 pub mod audit;
 pub mod authority;
@@ -31,6 +32,8 @@ pub enum Refused {
     Forbidden(&'static str),
     /// What was sent can't be taken; where, and why.
     Invalid(&'static str, String),
+    /// The administrator's credential ended after it was admitted: the answer is the door's.
+    NotAdmitted,
     /// The state does not allow it.
     Conflict(&'static str, String),
     /// It is another version by now than the one the caller has seen.
