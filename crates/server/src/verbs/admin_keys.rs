@@ -5,6 +5,7 @@ use super::{Refused, acting, roles};
 use crate::app::App;
 use crate::random;
 use serde_json::json;
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use tokenward_core::client::{AdminKeyRecord, Role};
@@ -68,6 +69,18 @@ pub async fn admit(app: &App, text: &str, source: Option<IpAddr>) -> Result<Admi
 pub async fn list(app: &App, admin: &Admin) -> Result<Vec<AdminKeyRecord>, Refused> {
     admin.must_operate()?;
     Ok(app.store.reader().admin_keys().await?)
+}
+
+/// When admin keys were last used and from where, to within a minute after a crash; who may list keys may know it.
+pub async fn last_uses(app: &App) -> Result<BTreeMap<Uuid, (Timestamp, String)>, Refused> {
+    let stored = app.store.reader().admin_key_uses().await?;
+    let stored = stored
+        .into_iter()
+        .map(|(id, at, source)| (id, (at, source)));
+    let mut uses: BTreeMap<_, _> = stored.collect();
+    // What is in memory is never older.
+    uses.extend(app.admin_uses.all());
+    Ok(uses)
 }
 
 /// Makes an admin key; it is told here and never again.

@@ -7,6 +7,7 @@ mod authority;
 mod bad_input;
 mod check;
 mod command;
+mod configuration;
 mod connections;
 mod damaged;
 mod full_disk;
