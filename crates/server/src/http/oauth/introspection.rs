@@ -205,7 +205,7 @@ fn is_good_for(
     match examined.verdict {
         Verdict::Permit(permit) => {
             if counted == Counted::Yes {
-                app.counts.permitted(&permit);
+                app.counts.permitted(&permit, address);
                 app.usage.note(app.replica(), &permit, address);
             }
             Ok(true)
