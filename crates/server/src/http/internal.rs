@@ -5,7 +5,7 @@ use super::connection::{self, Stop};
 use super::{HEAD_MAX, check, oauth};
 use crate::addresses::Peer;
 use crate::app::App;
-use crate::metrics::Reading;
+use crate::metrics::{ListenerName, Reading};
 use crate::net::{self, Connection, Listener};
 use crate::patience::Lines;
 use bytes::Bytes;
@@ -142,6 +142,12 @@ impl hyper::service::Service<Request<Incoming>> for Service {
     }
 }
 
+/// `/oauth2/introspect/{environment}/{product}`, and nothing after it.
+fn is_introspection_of_a_product(path: &str) -> bool {
+    let rest = path.strip_prefix(oauth::INTROSPECT);
+    rest.is_some_and(|rest| rest.starts_with('/') && rest.split('/').count() == 3)
+}
+
 pub(crate) fn route(app: &Arc<App>, peer: Peer, request: Request<Incoming>) -> Answering {
     if super::head_bytes(&request) > HEAD_MAX {
         let problem = super::envelope::Problem::new(
@@ -157,7 +163,7 @@ pub(crate) fn route(app: &Arc<App>, peer: Peer, request: Request<Incoming>) -> A
         return Answering::Now(Some(check::answer(app, rest, method, headers, peer)));
     }
     let response = match path {
-        "/oauth2/introspect" => {
+        path if path == oauth::INTROSPECT || is_introspection_of_a_product(path) => {
             let app = Arc::clone(app);
             return Answering::Later(Box::pin(async move {
                 Ok(oauth::introspect_internal(&app, request).await)
@@ -184,6 +190,15 @@ pub(crate) fn route(app: &Arc<App>, peer: Peer, request: Request<Incoming>) -> A
     Answering::Now(Some(response))
 }
 
+fn certificates(app: &App) -> Vec<(ListenerName, i64)> {
+    let names = ["public", "internal"].map(|listener| ListenerName { listener });
+    let tls = app.tls.get().into_iter().flatten();
+    let ends = |(name, tls): (ListenerName, &Option<Arc<crate::net::Tls>>)| {
+        tls.as_ref().map(|tls| (name, tls.valid_till()))
+    };
+    names.into_iter().zip(tls).filter_map(ends).collect()
+}
+
 /// The figures in the format asked for: OpenMetrics where `Accept` names it, else Prometheus' text format, which every
 /// scraper reads.
 fn metrics(app: &App, headers: &HeaderMap) -> Response<Full<Bytes>> {
@@ -195,6 +210,7 @@ fn metrics(app: &App, headers: &HeaderMap) -> Response<Full<Bytes>> {
         replicas: app.store.attachments().counts(),
         vouching: app.is_ready(),
         writable: app.store.is_writable(),
+        certificates: certificates(app),
         clock_ahead: app.clock().ahead(),
     };
     let text = app.metrics.text(&reading);

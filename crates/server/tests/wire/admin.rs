@@ -136,7 +136,7 @@ async fn a_client_is_made_with_the_defaults_of_the_contract() {
     201
     cache-control: no-store
     content-type: application/json
-    {"client":{"created_at":"[time]","deleted_at":null,"disabled_at":null,"environment":"sandbox","handover_max_seconds":0,"id":"[uuid]","label":"erp","last_used_at":null,"last_used_from":null,"last_used_product":null,"notification_emails":[],"on_repeat":"replace","products":null,"renew_before_seconds":600,"secret_networks":[],"secrets":[{"created_at":"[time]","n":1,"quota_left_today":288,"quota_used_today":0}],"state":"enabled","token":{"ended_at":null,"generation":0,"issued_at":null,"previous_valid_till":null,"state":"none","valid_till":null},"token_lifetime_seconds":3600,"token_networks":[],"workspace_id":"[uuid]"},"client_secret":"[client secret]"}
+    {"client":{"created_at":"[time]","deleted_at":null,"disabled_at":null,"environment":"sandbox","handover_max_seconds":0,"id":"[uuid]","label":"erp","last_used_at":null,"last_used_from":null,"last_used_product":null,"notification_emails":[],"on_repeat":"replace","products":null,"renew_before_seconds":600,"secret_networks":[],"secrets":[{"created_at":"[time]","n":1,"quota_left_today":288,"quota_used_today":0}],"state":"enabled","token":{"ended_at":null,"generation":0,"issued_at":null,"last_used_at":null,"last_used_from":null,"previous_valid_till":null,"state":"none","valid_till":null},"token_lifetime_seconds":3600,"token_networks":[],"workspace_id":"[uuid]"},"client_secret":"[client secret]"}
     "#);
     let id = made.json()["client"]["id"].as_str().unwrap().to_owned();
     let shown = house.api.read_client(&id).await.unwrap().expect(200);
@@ -154,7 +154,7 @@ async fn a_client_is_made_with_the_defaults_of_the_contract() {
     201
     cache-control: no-store
     content-type: application/json
-    {"client":{"created_at":"[time]","deleted_at":null,"disabled_at":null,"environment":"production","handover_max_seconds":60,"id":"[uuid]","label":"full","last_used_at":null,"last_used_from":null,"last_used_product":null,"notification_emails":["a@example.com"],"on_repeat":"return","products":["e-invoice","gst"],"renew_before_seconds":0,"secret_networks":["10.0.0.0/8","2001:db8::1/128"],"secrets":[{"created_at":"[time]","n":1,"quota_left_today":288,"quota_used_today":0}],"state":"enabled","token":{"ended_at":null,"generation":0,"issued_at":null,"previous_valid_till":null,"state":"none","valid_till":null},"token_lifetime_seconds":null,"token_networks":["192.0.2.0/24"],"workspace_id":"[uuid]"},"client_secret":"[client secret]"}
+    {"client":{"created_at":"[time]","deleted_at":null,"disabled_at":null,"environment":"production","handover_max_seconds":60,"id":"[uuid]","label":"full","last_used_at":null,"last_used_from":null,"last_used_product":null,"notification_emails":["a@example.com"],"on_repeat":"return","products":["e-invoice","gst"],"renew_before_seconds":0,"secret_networks":["10.0.0.0/8","2001:db8::1/128"],"secrets":[{"created_at":"[time]","n":1,"quota_left_today":288,"quota_used_today":0}],"state":"enabled","token":{"ended_at":null,"generation":0,"issued_at":null,"last_used_at":null,"last_used_from":null,"previous_valid_till":null,"state":"none","valid_till":null},"token_lifetime_seconds":null,"token_networks":["192.0.2.0/24"],"workspace_id":"[uuid]"},"client_secret":"[client secret]"}
     "#);
 }
 
@@ -558,6 +558,36 @@ async fn the_audit_log_tells_every_act_and_verifies() {
     assert_eq!(
         (&verified["ok"], verified["entries"].as_u64()),
         (&json!(true), Some(before as u64 + 7))
+    );
+}
+
+#[tokio::test]
+async fn a_change_lifts_limits_only_when_it_says_so() {
+    let house = House::new().await;
+    let erp = NewClient::sandbox("erp").products(&["gst"]).lifetime(60);
+    let erp = house.client(erp).await;
+    // As tools send values that are not set.
+    let unset = json!({ "label": null, "products": null, "token_lifetime_seconds": null });
+    let answer = house.api.patch_client(&erp.id, &unset).await.unwrap();
+    assert_eq!(answer.expect(400).json()["field"], "products");
+    let path = format!("/clients/{}", erp.id);
+    let kept = house.ask(Method::GET, &path).await.expect(200).json();
+    assert_eq!(
+        (&kept["products"], &kept["token_lifetime_seconds"]),
+        (&json!(["gst"]), &json!(60))
+    );
+    for change in [
+        json!({ "products": "never" }),
+        json!({ "token_lifetime_seconds": "all" }),
+    ] {
+        let answer = house.api.patch_client(&erp.id, &change).await.unwrap();
+        assert_eq!(answer.status, 400, "{change}");
+    }
+    let lifted = json!({ "products": "all", "token_lifetime_seconds": "never" });
+    let lifted = house.patch(&erp, lifted).await;
+    assert_eq!(
+        (&lifted["products"], &lifted["token_lifetime_seconds"]),
+        (&json!(null), &json!(null))
     );
 }
 

@@ -33,6 +33,10 @@ pub(super) fn or_null(schema: Value) -> Value {
     json!({ "anyOf": [schema, { "type": "null" }] })
 }
 
+fn or_word(word: &str, schema: Value) -> Value {
+    json!({ "anyOf": [schema, { "const": word }, { "type": "null" }] })
+}
+
 pub(super) fn list(items: Value, most: usize) -> Value {
     json!({ "type": "array", "items": items, "maxItems": most })
 }
@@ -118,8 +122,8 @@ fn settings() -> Value {
         schema
     };
     json!({
-        "products": note(or_null(json!({ "type": "array", "items": slug(), "minItems": 1, "maxItems": PRODUCTS_MAX })), "the products allowed; null for all"),
-        "token_lifetime_seconds": note(or_null(seconds(1, LIFETIME_SECONDS_MAX)), "null: tokens never expire"),
+        "products": note(or_word("all", json!({ "type": "array", "items": slug(), "minItems": 1, "maxItems": PRODUCTS_MAX })), "the products allowed; \"all\" or null for all"),
+        "token_lifetime_seconds": note(or_word("never", seconds(1, LIFETIME_SECONDS_MAX)), "\"never\" or null: tokens never expire; a change in which products is null too is refused"),
         "secret_networks": note(or_null(networks()), &format!("from where the secret may be used; empty: everywhere; {null}")),
         "token_networks": note(or_null(networks()), &format!("from where tokens may be used; empty: everywhere; {null}")),
         "notification_emails": note(or_null(list(json!({ "type": "string", "maxLength": EMAIL_BYTES_MAX, "pattern": "^[^@\\s,]+@[^@\\s,]+$" }), EMAILS_MAX)), null),
@@ -142,8 +146,11 @@ fn client() -> Value {
     }));
     let token = whole(json!({
         "generation": count(),
-        "state": { "type": "string", "enum": ["none", "live", "expired", "revoked"] },
+        "state": { "type": "string", "enum": ["none", "live", "disabled", "expired", "revoked"],
+            "description": "disabled: refused while the client or its workspace is disabled, accepted again when it is enabled" },
         "issued_at": time_or_null(), "valid_till": time_or_null(), "ended_at": time_or_null(), "previous_valid_till": time_or_null(),
+        "last_used_at": with(time_or_null(), json!({ "description": "of this generation, to within a minute; null: not used yet" })),
+        "last_used_from": or_null(json!({ "type": "string" })),
     }));
     whole(json!({
         "id": uuid(), "workspace_id": uuid(), "label": text(LABEL_BYTES_MAX, "its label"), "environment": environment(),
@@ -165,7 +172,8 @@ fn audit_entry() -> Value {
         "seq": { "type": "integer", "minimum": 1 }, "at": time(), "at_micros": { "type": "integer" },
         "actor": { "type": "string" }, "source": { "type": "string" }, "action": { "type": "string" },
         "workspace_id": or_null(uuid()), "client_id": or_null(uuid()),
-        "detail": { "type": "object" },
+        "request_id": with(or_null(uuid()), json!({ "description": "the `x-request-id` of the answer to the request" })),
+        "detail": { "type": "object", "description": "what was changed: `from` and `to` hold the old and the new values" },
         "detail_text": { "type": "string", "description": "the detail to the letter, as hashed" },
         "hash": { "type": "string", "pattern": "^[0-9a-f]{64}$" },
     }))
@@ -183,14 +191,21 @@ fn errors() -> Value {
     whole(json!({ "errors": { "type": "array", "items": error, "minItems": 1, "maxItems": 1 } }))
 }
 
+/// Each answer of a verification has a name: generators of clients make a type of each, and need one for it.
 fn audit_verified() -> Value {
-    let head =
-        whole(json!({ "seq": count(), "hash": { "type": "string", "pattern": "^[0-9a-f]{64}$" } }));
-    let good = whole(json!({ "ok": { "const": true }, "entries": count(), "head": head }));
-    let bad = whole(
-        json!({ "ok": { "const": false }, "broken_at": count(), "why": { "type": "string" } }),
-    );
-    json!({ "oneOf": [good, bad] })
+    json!({ "oneOf": [reference("AuditWhole"), reference("AuditBroken")] })
+}
+
+fn audit_whole() -> Value {
+    whole(json!({ "ok": { "const": true }, "entries": count(), "head": reference("AuditHead") }))
+}
+
+fn audit_broken() -> Value {
+    whole(json!({ "ok": { "const": false }, "broken_at": count(), "why": { "type": "string" } }))
+}
+
+fn audit_head() -> Value {
+    whole(json!({ "seq": count(), "hash": { "type": "string", "pattern": "^[0-9a-f]{64}$" } }))
 }
 
 /// The workspace of a role that is given.
@@ -223,11 +238,14 @@ fn texts() -> Value {
 }
 
 fn introspection() -> Value {
-    let inactive = whole(json!({ "active": { "const": false } }));
+    json!({ "oneOf": [reference("IntrospectionInactive"), reference("IntrospectionActive")] })
+}
+
+fn introspection_active() -> Value {
     let members = json!({
         "active": { "const": true }, "token_type": { "const": "Bearer" }, "client_id": uuid(), "sub": uuid(),
         "workspace": uuid(), "environment": environment(), "client_label": { "type": "string" },
-        "generation": { "type": "integer", "minimum": 1 }, "scope": { "type": "string" }, "aud": texts(),
+        "generation": { "type": "integer", "minimum": 1 }, "scope": { "type": "string" }, "aud": texts(), "token_networks": texts(),
         "iat": { "type": "integer" }, "exp": { "type": "integer" }, "iss": { "type": "string" },
     });
     let always = [
@@ -239,8 +257,10 @@ fn introspection() -> Value {
         "environment",
         "client_label",
         "generation",
+        "scope",
+        "aud",
     ];
-    json!({ "oneOf": [inactive, object(&always, members)] })
+    object(&always, members)
 }
 
 fn metadata() -> Value {
@@ -251,6 +271,51 @@ fn metadata() -> Value {
         "revocation_endpoint_auth_methods_supported": texts(), "grant_types_supported": texts(),
         "response_types_supported": with(texts(), json!({ "maxItems": 0 })),
     }))
+}
+
+fn oauth_grant() -> Value {
+    json!({ "type": "object", "required": ["grant_type"], "properties": {
+            "grant_type": { "type": "string", "const": "client_credentials" },
+            "client_id": uuid(), "client_secret": client_secret(),
+            "scope": { "type": "string", "description": "products of the API client, separated by spaces; the token opens all of them whatever is named" },
+            "resource": { "type": "string", "description": "a product of the API client: urn:tokenward:product:SLUG" },
+        } })
+}
+
+fn oauth_token() -> Value {
+    object(
+        &[
+            "access_token",
+            "token_type",
+            "generation",
+            "expires_in",
+            "valid_till",
+        ],
+        json!({
+            "access_token": access_token(), "token_type": { "const": "Bearer" }, "generation": { "type": "integer", "minimum": 1 },
+            "expires_in": { "type": "integer", "minimum": 0, "maximum": 2_147_483, "description": "at most some 24 days; valid_till is exact" },
+            "valid_till": time_or_null(), "scope": { "type": "string" }, "resource": { "type": "string" },
+        }),
+    )
+}
+
+fn oauth_about_token() -> Value {
+    json!({ "type": "object", "required": ["token"], "properties": {
+            "token": { "type": "string", "minLength": 1 }, "token_type_hint": { "type": "string" },
+            "environment": environment(), "product": slug(), "client_ip": { "type": "string", "minLength": 1 },
+            "client_id": uuid(), "client_secret": client_secret(),
+        } })
+}
+
+/// The answers that are one of several, each by a name of its own.
+fn variants() -> Value {
+    json!({
+        "AuditWhole": audit_whole(),
+        "AuditBroken": audit_broken(),
+        "AuditHead": audit_head(),
+        "IntrospectionActive": introspection_active(),
+        "IntrospectionInactive": whole(json!({ "active": { "const": false } })),
+    })
 }
 
 /// Every schema by name.
@@ -268,8 +333,8 @@ pub(super) fn schemas() -> Value {
             "field": { "type": "string" }, "error_id": uuid(),
         })),
         "Errors": errors(),
-        "Status": object(&["version", "vouching", "writable"], json!({
-            "version": { "type": "string" }, "vouching": { "type": "boolean" }, "writable": { "type": "boolean" },
+        "Status": object(&["version", "vouching", "writable", "role"], json!({
+            "version": { "type": "string" }, "role": role(), "vouching": { "type": "boolean" }, "writable": { "type": "boolean" },
             "change_number": count(), "audit_seq": count(), "epoch": uuid(), "clients": count(),
             "engine": { "type": "string", "enum": ["sqlite", "postgres"] }, "quota_per_day": count(),
         })),
@@ -304,6 +369,7 @@ pub(super) fn schemas() -> Value {
         "AdminKey": whole(json!({
             "id": uuid(), "name": name(), "role": role(), "workspace_id": or_null(uuid()), "products": or_null(list(slug(), PRODUCTS_MAX)),
             "created_at": time(), "expires_at": time_or_null(), "revoked_at": time_or_null(),
+            "last_used_at": time_or_null(), "last_used_from": or_null(json!({ "type": "string" })),
         })),
         "AdminKeyPage": page("AdminKey"),
         "AdminKeyCreate": admin_key_create(),
@@ -314,23 +380,12 @@ pub(super) fn schemas() -> Value {
             "previous_valid_till": time_or_null(), "quota": count(), "quota_left": count(),
         })),
         "PreviousEnded": whole(json!({ "ended": { "type": "boolean" } })),
-        "OAuthGrant": { "type": "object", "required": ["grant_type"], "properties": {
-            "grant_type": { "type": "string", "const": "client_credentials" },
-            "client_id": uuid(), "client_secret": client_secret(),
-            "scope": { "type": "string", "maxLength": 0, "description": "products are chosen at the API client" },
-        } },
-        "OAuthToken": object(&["access_token", "token_type", "generation"], json!({
-            "access_token": access_token(), "token_type": { "const": "Bearer" }, "generation": { "type": "integer", "minimum": 1 },
-            "expires_in": { "type": "integer", "minimum": 0, "description": "absent: never expires" },
-        })),
-        "OAuthAboutToken": { "type": "object", "required": ["token"], "properties": {
-            "token": { "type": "string", "minLength": 1 }, "token_type_hint": { "type": "string" },
-            "client_id": uuid(), "client_secret": client_secret(),
-        } },
+        "OAuthGrant": oauth_grant(), "OAuthToken": oauth_token(), "OAuthAboutToken": oauth_about_token(),
         "Introspection": introspection(),
         "Revoked": whole(json!({})),
         "OAuthError": whole(json!({ "error": { "type": "string" }, "error_description": { "type": "string" } })),
         "OAuthMetadata": metadata(),
     });
-    with(with(all, told_schemas::schemas()), people::schemas())
+    let all = with(with(all, told_schemas::schemas()), people::schemas());
+    with(all, variants())
 }
