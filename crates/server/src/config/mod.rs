@@ -165,6 +165,7 @@ pub struct Config {
 
 impl Config {
     /// Resolves what was written.
+    #[expect(clippy::too_many_lines, reason = "one expression a setting")]
     pub fn resolve(args: ServeArgs) -> Result<Self, ConfigError> {
         let file = match &args.config {
             Some(path) => File::read(path)?,
