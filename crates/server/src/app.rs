@@ -1,6 +1,7 @@
 //! What every request handler is handed: the store, the keys, the configuration and the counters.
 
 use crate::addresses::{self, Peer};
+use crate::attempts::Attempts;
 use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::counts::Counts;
@@ -47,6 +48,8 @@ pub struct App {
     pub secret_calls: Option<Meter<[u8; 32]>>,
     /// Which returns of live tokens were audited today.
     pub reveals: Reveals,
+    /// Refused attempts that the audit log is to hold.
+    pub(crate) attempts: Attempts,
     forwarded_ignored: ForwardedIgnored,
     /// Failed sign-ins by network.
     pub networks_throttle: Throttle,
@@ -76,6 +79,7 @@ impl App {
         Self {
             secret_calls,
             reveals: Reveals::default(),
+            attempts: Attempts::default(),
             forwarded_ignored: ForwardedIgnored::default(),
             replicas: Marker::in_dir(&config.data_dir),
             keyring: Arc::clone(store.keyring()),

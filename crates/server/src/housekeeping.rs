@@ -38,6 +38,7 @@ impl Housekeeping {
         self.compare_clocks(app);
         let today = today(app);
         let forgotten = self.forget(app, today);
+        crate::attempts::write(app, false).await;
         write(app, today, forgotten).await
     }
 
@@ -83,6 +84,7 @@ pub(crate) fn today(app: &App) -> u32 {
 
 /// Writes everything that is held, at a stop.
 pub(crate) async fn write_all(app: &App) {
+    crate::attempts::write(app, true).await;
     while write(app, today(app), None).await {}
 }
 

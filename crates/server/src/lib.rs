@@ -5,6 +5,7 @@
 
 pub mod addresses;
 pub mod app;
+mod attempts;
 pub mod audit_csv;
 mod bootstrap;
 pub mod cli;

@@ -20,7 +20,7 @@ mod workspaces;
 pub(super) use views::audit_entry;
 
 use crate::app::App;
-use axum::Router;
+use axum::{Router, middleware};
 use std::sync::Arc;
 
 /// Every address below `/admin/v1`.
@@ -32,6 +32,7 @@ pub fn router() -> Router<Arc<App>> {
         })
         .fallback(problem::nothing_here)
         .method_not_allowed_fallback(problem::method_not_allowed)
+        .layer(middleware::from_fn(crate::http::denied::note))
 }
 
 /// Every operation with its handler: the one table that the router and the document are made of.
