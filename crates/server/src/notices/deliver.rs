@@ -72,10 +72,10 @@ impl Deliveries {
                 Some(ended) = self.running.join_next() => self.ended(ended),
             }
             self.settle().await;
-            if let Err(error) = self.start().await {
-                if OUTAGE_LINES.admit(self.app.clock().boot()).is_some() {
-                    tracing::warn!("notices wait: {error}");
-                }
+            if let Err(error) = self.start().await
+                && OUTAGE_LINES.admit(self.app.clock().boot()).is_some()
+            {
+                tracing::warn!("notices wait: {error}");
             }
         }
         let drain = Duration::from_secs(self.app.config.drain_seconds);
