@@ -1,27 +1,31 @@
 //! What every request handler is handed: the store, the keys, the configuration and the counters.
 
 use crate::addresses::{self, Peer};
+use crate::admin_uses::AdminUses;
 use crate::attempts::Attempts;
 use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::counts::Counts;
 use crate::forwarded::ForwardedIgnored;
 use crate::metrics::Metrics;
+use crate::net::Tls;
 use crate::people::familiar::Familiar;
 use crate::people::passkeys::Passkeys;
 use crate::people::password::Passwords;
 use crate::replicas::Marker;
+use crate::request_id;
 use crate::reveals::Reveals;
 use crate::throttle::{Meter, Throttle};
 use crate::usage::Usage;
 use crate::verbs::audit::Verification;
+use crate::verbs::audit_detail;
 use crate::verbs::single_sign_on::Provider;
 use http::HeaderMap;
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use tokenward_core::{Keyring, Replica};
-use tokenward_store::Store;
+use tokenward_store::{Decided, Failure, Store, View, Wants};
 
 /// How long a secret's calls may come faster than `secret_calls_per_second`, if it was idle before.
 const SECRET_CALLS_BURST_SECONDS: f64 = 10.0;
@@ -38,6 +42,10 @@ pub struct App {
     pub metrics: Metrics,
     /// Uses not yet written.
     pub usage: Usage,
+    /// When admin keys were last used.
+    pub(crate) admin_uses: AdminUses,
+    /// Certificates of the listeners, for the metrics.
+    pub(crate) tls: OnceLock<[Option<Arc<Tls>>; 2]>,
     /// Counts not yet written.
     pub counts: Counts,
     /// Who has failed too often.
@@ -87,6 +95,8 @@ impl App {
             config,
             metrics: Metrics::new(),
             usage: Usage::default(),
+            admin_uses: AdminUses::default(),
+            tls: OnceLock::new(),
             counts: Counts::default(),
             throttle: Throttle::default(),
             codes_throttle: Throttle::for_codes(),
@@ -106,6 +116,29 @@ impl App {
         let (peer, trusted) = (peer.into(), &self.config.trusted_proxies);
         self.forwarded_ignored.look(peer, headers, trusted);
         addresses::caller(peer, headers, trusted)
+    }
+
+    /// Takes a decision ([`Store::decide`]). The audit entries of what was decided name the request it was taken for.
+    ///
+    /// # Errors
+    /// What the decision refuses with, inside; outside, why it was not taken or may not have been written.
+    pub async fn decide<T, E, F>(&self, wants: Wants, decision: F) -> Result<Result<T, E>, Failure>
+    where
+        T: Send + 'static,
+        E: Send + 'static,
+        F: FnOnce(&View) -> Result<(Decided, T), E> + Send + 'static,
+    {
+        let request = request_id::current();
+        let stamped = move |view: &View| {
+            let (mut decided, answer) = decision(view)?;
+            if let Some(request) = request {
+                for entry in &mut decided.audit {
+                    entry.detail = audit_detail::stamped(&entry.detail, request);
+                }
+            }
+            Ok((decided, answer))
+        };
+        self.store.decide(wants, stamped).await
     }
 
     /// The replica that answers checks.

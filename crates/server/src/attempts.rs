@@ -52,6 +52,8 @@ pub(crate) struct Attempt {
     pub(crate) source: Option<IpAddr>,
     /// The workspace of the member's or key's role, if it has one.
     pub(crate) workspace: Option<WorkspaceId>,
+    /// The request, to find its lines in the log.
+    pub(crate) request: Option<Uuid>,
 }
 
 impl Attempt {
@@ -251,6 +253,11 @@ fn detail(due: &Due) -> Value {
         Who::AdminKey(id) => json!({ "admin_key": id, "reason": attempt.reason }),
         Who::Admin(_) => json!({ "operation": attempt.reason }),
     };
+    if due.further == 0
+        && let Some(request) = attempt.request
+    {
+        detail["request_id"] = request.to_string().into();
+    }
     if due.further > 0 {
         detail["further_attempts"] = due.further.into();
     }
@@ -272,6 +279,7 @@ mod tests {
             reason: "wrong password".to_owned(),
             source: Some(IpAddr::from(source.to_be_bytes())),
             workspace: None,
+            request: None,
         }
     }
 

@@ -4,9 +4,11 @@
 //! of time and chance, `data_dir` of files, `config` of settings.
 
 pub mod addresses;
+mod admin_uses;
 pub mod app;
 mod attempts;
 pub mod audit_csv;
+mod audit_text;
 mod bootstrap;
 pub mod cli;
 pub mod clock;
@@ -26,10 +28,12 @@ mod net;
 pub mod notices;
 mod patience;
 pub mod people;
+mod preflight;
 mod process;
 pub mod random;
 mod refusals;
 mod replicas;
+mod request_id;
 pub mod reveals;
 pub mod serve;
 pub mod throttle;

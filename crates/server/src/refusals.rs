@@ -5,6 +5,7 @@ use crate::addresses;
 use crate::app::App;
 use crate::attempts::{Attempt, Who};
 use crate::logs::Limit;
+use crate::request_id;
 use crate::verbs::authority::Admin;
 use std::net::IpAddr;
 use tokenward_core::client::AdminKeyRecord;
@@ -47,6 +48,7 @@ pub(crate) fn member(
         reason: reason.to_owned(),
         source,
         workspace: member.role.workspace(),
+        request: request_id::current(),
     };
     app.attempts.note(attempt, app.clock().wall());
 }
@@ -64,6 +66,7 @@ pub(crate) fn admin_key(
         reason: reason.to_owned(),
         source,
         workspace: key.role.workspace(),
+        request: request_id::current(),
     };
     app.attempts.note(attempt, app.clock().wall());
 }
@@ -75,6 +78,7 @@ pub(crate) fn role(app: &App, admin: &Admin, operation: String) {
     let attempt = Attempt {
         source: admin.source,
         workspace: admin.own_workspace(),
+        request: request_id::current(),
         who: Who::Admin(admin.clone()),
         action: "access.denied",
         reason: operation,

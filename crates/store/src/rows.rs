@@ -20,7 +20,7 @@ use uuid::Uuid;
 /// clause follows.
 macro_rules! select_client {
     (and_use, $rest:literal) => {
-        select_client!(@ ", u.at, u.source, u.product", "LEFT JOIN client_use u ON u.client = c.no ", $rest)
+        select_client!(@ ", u.at, u.source, u.product, u.generation", "LEFT JOIN client_use u ON u.client = c.no ", $rest)
     };
     ($rest:literal) => {
         select_client!(@ "", "", $rest)

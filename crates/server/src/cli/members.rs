@@ -37,7 +37,7 @@ pub(crate) enum Verb {
         #[command(flatten)]
         sure: Sure,
     },
-    /// Withdraw an invitation: its link is worthless from then on.
+    /// Withdraw an invitation. Its link stops working at once.
     Withdraw {
         /// Its id, or the e-mail address invited.
         invitation: String,
@@ -101,7 +101,9 @@ pub(crate) async fn run(verb: Verb, session: &Session) -> Result<(), CliError> {
         Verb::Change(args) => change(args, session).await,
         Verb::Remove { member, sure } => {
             let found = find(session, "/members", "member", &member).await?;
-            sure.ask(&warning("removes", &found), Agreement::Yes)?;
+            session
+                .confirm(sure, &warning("removes", &found), Agreement::Yes)
+                .await?;
             let path = format!("/members/{}", id_of(found)?);
             api.send(Method::DELETE, &path, None).await?;
             out.note("Removed.");
@@ -110,10 +112,10 @@ pub(crate) async fn run(verb: Verb, session: &Session) -> Result<(), CliError> {
         Verb::Withdraw { invitation, sure } => {
             let found = find(session, "/invitations", "invitation", &invitation).await?;
             let told = format!(
-                "This withdraws the invitation of {}: its link is worthless from that moment.",
+                "This withdraws the invitation of {}: its link stops working at once.",
                 name(&found)
             );
-            sure.ask(&told, Agreement::Yes)?;
+            session.confirm(sure, &told, Agreement::Yes).await?;
             let path = format!("/invitations/{}", id_of(found)?);
             api.send(Method::DELETE, &path, None).await?;
             out.note("Withdrawn.");
@@ -156,9 +158,18 @@ async fn change(args: ChangeArgs, session: &Session) -> Result<(), CliError> {
         Some(role) => args.within.members(role, session).await?,
         None => Map::new(),
     };
-    if args.disable {
-        args.sure
-            .ask(&warning("disables", &found), Agreement::Yes)?;
+    let impact = match (args.disable, args.role) {
+        (true, _) => Some(warning("disables", &found)),
+        (false, Some(role)) => Some(format!(
+            "This gives the member {} the role {} in place of {}.",
+            name(&found),
+            role.as_str(),
+            printable(&views::text(&found["role"]))
+        )),
+        (false, None) => None,
+    };
+    if let Some(impact) = impact {
+        session.confirm(args.sure, &impact, Agreement::Yes).await?;
     }
     if args.disable || args.enable {
         body.insert("disabled".to_owned(), json!(args.disable));

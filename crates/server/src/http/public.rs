@@ -7,7 +7,7 @@ use crate::app::App;
 use crate::connection_limits::{Activity, Connections, Delivered, End, Limits, Watched};
 use crate::logs::Limit;
 use crate::net::{Connection, Listener};
-use crate::random;
+use crate::{random, request_id};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{ConnectInfo, DefaultBodyLimit, Request, State};
@@ -56,7 +56,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route(clear_api::STATUS_PATH, any(status))
         .route(clear_api::PREVIOUS_PATH, any(end_previous))
         .merge(oauth::router())
-        .nest("/admin/v1", admin::router())
+        .nest("/admin/v1", admin::router(&app))
         .merge(console::router())
         .fallback(nothing_here);
     guarded(router).with_state(app)
@@ -212,7 +212,7 @@ where
             }
         };
         let answered = async move {
-            let mut response = answer.await;
+            let mut response = request_id::scope(id, answer).await;
             log_answer(&app, &method, &path, &response, begun);
             put_headers(&app, &mut response, id);
             Ok(response.map(|body| answering.body(body)))

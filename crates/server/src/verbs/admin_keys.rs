@@ -6,6 +6,7 @@ use crate::app::App;
 use crate::random;
 use crate::refusals;
 use serde_json::json;
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use tokenward_core::client::{AdminKeyRecord, Role};
@@ -76,6 +77,18 @@ pub async fn list(app: &App, admin: &Admin) -> Result<Vec<AdminKeyRecord>, Refus
     Ok(app.store.reader().admin_keys().await?)
 }
 
+/// When admin keys were last used and from where, to within a minute after a crash; who may list keys may know it.
+pub async fn last_uses(app: &App) -> Result<BTreeMap<Uuid, (Timestamp, String)>, Refused> {
+    let stored = app.store.reader().admin_key_uses().await?;
+    let stored = stored
+        .into_iter()
+        .map(|(id, at, source)| (id, (at, source)));
+    let mut uses: BTreeMap<_, _> = stored.collect();
+    // What is in memory is never older.
+    uses.extend(app.admin_uses.all());
+    Ok(uses)
+}
+
 /// Makes an admin key; it is told here and never again.
 pub async fn create(
     app: &App,
@@ -111,7 +124,10 @@ pub async fn create(
             expires_at: expires_in_seconds.map(|seconds| view.now.plus_seconds(seconds)),
             revoked_at: None,
         };
-        let detail = json!({ "admin_key": record.id, "name": record.name, "role": record.role });
+        let detail = json!({
+            "admin_key": record.id, "name": record.name, "role": record.role,
+            "expires_at": record.expires_at.map(Timestamp::iso),
+        });
         let entry = acting.entry("admin_key.create", workspace, None, &detail, view.now);
         let changes = vec![Change::AdminKeyPut {
             key: Box::new(record.clone()),
@@ -157,7 +173,7 @@ pub async fn revoke(app: &App, admin: Admin, id: Uuid) -> Result<AdminKeyRecord,
             return Err(Refused::Conflict("LAST_OPERATOR", why.into()));
         }
         record.revoked_at = Some(view.now);
-        let detail = json!({ "admin_key": record.id, "name": record.name });
+        let detail = json!({ "admin_key": record.id, "name": record.name, "role": record.role });
         let entry = acting.entry("admin_key.revoke", None, None, &detail, view.now);
         let changes = vec![Change::AdminKeyPut {
             key: Box::new(record.clone()),

@@ -286,7 +286,7 @@ fn a_running_server_leaves_no_core_and_opens_its_memory_to_nobody() {
 
 impl House {
     /// The audit entries of an action, once there are `count`.
-    async fn entries(&self, action: &str, count: usize) -> Vec<Value> {
+    async fn refused_entries(&self, action: &str, count: usize) -> Vec<Value> {
         let of_action = |answer: &Answer| -> Vec<Value> {
             let page = answer.json();
             let all = page["items"].as_array().unwrap().iter();
@@ -325,7 +325,9 @@ async fn a_refused_admin_key_is_audited_once_an_hour_and_source() {
     }
     try_key(&wrong, "203.0.113.10").await;
     try_key(&forge(&unknown), "203.0.113.9").await;
-    let entries = house.entries("admin_key.authentication_failed", 2).await;
+    let entries = house
+        .refused_entries("admin_key.authentication_failed", 2)
+        .await;
     for entry in &entries {
         assert_eq!(entry["actor"], "unverified");
         assert_eq!(entry["detail"]["admin_key"], *id);
@@ -343,7 +345,7 @@ async fn a_refused_admin_key_is_audited_once_an_hour_and_source() {
         let request = auditor.admin(Method::POST, "/workspaces").json(&body);
         auditor.send(request).await.unwrap().expect(403);
     }
-    let denied = house.entries("access.denied", 1).await.remove(0);
+    let denied = house.refused_entries("access.denied", 1).await.remove(0);
     assert_eq!(
         denied["actor"],
         format!("admin-key:{}", id.as_str().unwrap())
@@ -355,12 +357,14 @@ async fn a_refused_admin_key_is_audited_once_an_hour_and_source() {
     assert!(log.contains("role") && log.contains("FORBIDDEN"), "{log}");
     // What was only counted is written at the end of the hour, or of the server.
     house.restart();
-    let entries = house.entries("admin_key.authentication_failed", 3).await;
+    let entries = house
+        .refused_entries("admin_key.authentication_failed", 3)
+        .await;
     let further = entries
         .iter()
         .find_map(|e| e["detail"]["further_attempts"].as_u64());
     assert_eq!(further, Some(29));
-    let denied = house.entries("access.denied", 2).await;
+    let denied = house.refused_entries("access.denied", 2).await;
     let further = denied
         .iter()
         .find_map(|e| e["detail"]["further_attempts"].as_u64());

@@ -3,10 +3,12 @@
 
 mod acts;
 mod admin;
+mod audited;
 mod authority;
 mod bad_input;
 mod check;
 mod command;
+mod configuration;
 mod connections;
 mod damaged;
 mod full_disk;

@@ -326,6 +326,7 @@ async fn a_database_of_the_first_version_is_brought_up(place: Arc<Place>) {
         "webhook",
         "notice",
         "digest_key",
+        "admin_key_use",
     ] {
         place.sql(&format!("DROP TABLE {table}"));
     }
@@ -339,6 +340,7 @@ async fn a_database_of_the_first_version_is_brought_up(place: Arc<Place>) {
         place.sql(&format!("DROP INDEX {index}"));
     }
     place.sql("ALTER TABLE head DROP COLUMN clock");
+    place.sql("ALTER TABLE client_use DROP COLUMN generation");
     place.sql("UPDATE head SET schema = 1");
     let house = House::open_as(&place, who).await.unwrap();
     let asha = member("asha@example.com");
