@@ -21,6 +21,8 @@ pub enum Actor {
     ClientSecret(ClientId, u32),
     /// A command run on the server's own machine.
     System,
+    /// Somebody whose credential was refused.
+    Unverified,
 }
 
 impl Actor {
@@ -32,6 +34,7 @@ impl Actor {
             Self::Member(id) => format!("member:{id}"),
             Self::ClientSecret(client, n) => format!("client:{client}#{n}"),
             Self::System => "system".to_owned(),
+            Self::Unverified => "unverified".to_owned(),
         }
     }
 }

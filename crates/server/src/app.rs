@@ -2,6 +2,7 @@
 
 use crate::addresses::{self, Peer};
 use crate::admin_uses::AdminUses;
+use crate::attempts::Attempts;
 use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::counts::Counts;
@@ -55,6 +56,8 @@ pub struct App {
     pub secret_calls: Option<Meter<[u8; 32]>>,
     /// Which returns of live tokens were audited today.
     pub reveals: Reveals,
+    /// Refused attempts that the audit log is to hold.
+    pub(crate) attempts: Attempts,
     forwarded_ignored: ForwardedIgnored,
     /// Failed sign-ins by network.
     pub networks_throttle: Throttle,
@@ -84,6 +87,7 @@ impl App {
         Self {
             secret_calls,
             reveals: Reveals::default(),
+            attempts: Attempts::default(),
             forwarded_ignored: ForwardedIgnored::default(),
             replicas: Marker::in_dir(&config.data_dir),
             keyring: Arc::clone(store.keyring()),

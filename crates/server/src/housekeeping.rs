@@ -37,6 +37,7 @@ impl Housekeeping {
     pub(crate) async fn tick(&mut self, app: &App) -> bool {
         self.compare_clocks(app);
         let today = today(app);
+        crate::attempts::write(app, false).await;
         let mut records = app.admin_uses.take(false);
         records.extend(self.forget(app, today));
         write(app, today, records).await
@@ -84,6 +85,7 @@ pub(crate) fn today(app: &App) -> u32 {
 
 /// Writes everything that is held, at a stop.
 pub(crate) async fn write_all(app: &App) {
+    crate::attempts::write(app, true).await;
     let mut records = app.admin_uses.take(true);
     while write(app, today(app), std::mem::take(&mut records)).await {}
 }

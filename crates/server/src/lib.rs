@@ -6,6 +6,7 @@
 pub mod addresses;
 mod admin_uses;
 pub mod app;
+mod attempts;
 pub mod audit_csv;
 mod audit_text;
 mod bootstrap;

@@ -166,7 +166,7 @@ pub(crate) fn route(app: &Arc<App>, peer: Peer, request: Request<Incoming>) -> A
         path if path == oauth::INTROSPECT || is_introspection_of_a_product(path) => {
             let app = Arc::clone(app);
             return Answering::Later(Box::pin(async move {
-                Ok(oauth::introspect_internal(&app, request).await)
+                Ok(oauth::introspect_internal(&app, peer, request).await)
             }));
         }
         "/health/live" => text(StatusCode::OK, "live\n"),

@@ -7,6 +7,7 @@ pub mod clear_api;
 mod connection;
 mod console;
 pub mod credentials;
+mod denied;
 pub mod envelope;
 pub mod internal;
 pub mod oauth;

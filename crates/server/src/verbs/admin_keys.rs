@@ -4,6 +4,7 @@ use super::authority::Admin;
 use super::{Refused, acting, roles};
 use crate::app::App;
 use crate::random;
+use crate::refusals;
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -44,24 +45,29 @@ pub async fn admit(app: &App, text: &str, source: Option<IpAddr>) -> Result<Admi
         NotAdmitted::Unavailable
     })?;
     let now = clock.wall();
-    let good = known.filter(|record| {
-        let digest = app.keyring.admin(record.key, &presented);
-        let proved = digest.is_some_and(|digest| digest.matches(&record.digest));
-        proved && is_in_force(record, now)
-    });
-    match good {
-        Some(key) => Ok(Admin {
-            credential: Credential::AdminKey(key.id),
-            role: key.role,
-            source,
+    if let Some(key) = known {
+        let digest = app.keyring.admin(key.key, &presented);
+        let proved = digest.is_some_and(|digest| digest.matches(&key.digest));
+        let reason = match proved {
+            true if is_in_force(&key, now) => {
+                return Ok(Admin {
+                    credential: Credential::AdminKey(key.id),
+                    role: key.role,
+                    source,
+                });
+            }
+            true if key.revoked_at.is_some() => "revoked",
+            true => "expired",
+            false => "wrong key",
+        };
+        refusals::admin_key(app, source, &key, reason);
+    }
+    // A right key is never refused for others' wrong ones.
+    match app.throttle.charge(source, presented.id(), &clock) {
+        Ok(()) => Err(NotAdmitted::Unknown),
+        Err(retry_after_seconds) => Err(NotAdmitted::Throttled {
+            retry_after_seconds,
         }),
-        // A right key is never refused for others' wrong ones.
-        None => match app.throttle.charge(source, presented.id(), &clock) {
-            Ok(()) => Err(NotAdmitted::Unknown),
-            Err(retry_after_seconds) => Err(NotAdmitted::Throttled {
-                retry_after_seconds,
-            }),
-        },
     }
 }
 

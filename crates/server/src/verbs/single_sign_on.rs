@@ -6,6 +6,7 @@ use super::sign_in::{NotSignedIn, Origin, begin as begin_session, charge};
 use crate::app::App;
 use crate::config::{Sso, is_private};
 use crate::people::ticket::Ticket;
+use crate::refusals;
 use crate::throttle::network;
 use openidconnect::core::{CoreClient, CoreProviderMetadata, CoreResponseType};
 use openidconnect::{
@@ -35,6 +36,9 @@ const FAILED_SECONDS: u64 = 5;
 const WAITING_MAX: usize = 32;
 /// What sign-ins by the provider are counted as, beside passwords.
 const COUNTED: Uuid = Uuid::from_u128(1);
+
+/// The kind and the audit action of a refused sign-in by the provider.
+const SSO: (&str, &str) = ("single_sign_on", "member.sign_in_failed");
 
 /// Why nobody was signed in.
 #[derive(Debug)]
@@ -303,6 +307,7 @@ pub async fn end(
     let same: bool = between.state.as_bytes().ct_eq(state.as_bytes()).into();
     let late = app.clock().wall().seconds_since(between.at) >= BETWEEN_SECONDS;
     if !same || late || code.is_empty() {
+        refusals::note(app, SSO.0, origin.source, None, "foreign_answer");
         return Err(provider("the answer does not belong to the question"));
     }
     // Each answer is a call of the provider, which has limits of its own.
@@ -319,10 +324,14 @@ pub async fn end(
     let by_address = members.iter().find(|member| {
         member.proofs.sso.is_none() && Some(&member.email) == vouched.email.as_ref()
     });
-    let member = by_name.or(by_address).ok_or(match vouched.email {
-        Some(_) => NoSso::Unknown,
-        None => NoSso::Unverified,
-    })?;
+    let Some(member) = by_name.or(by_address) else {
+        let (no, code) = match vouched.email {
+            Some(_) => (NoSso::Unknown, "not_a_member"),
+            None => (NoSso::Unverified, "email_not_verified"),
+        };
+        refusals::note(app, SSO.0, origin.source, vouched.email.as_deref(), code);
+        return Err(no);
+    };
     let clock = app.clock();
     app.networks_throttle.forgive(network, COUNTED, &clock);
     let subject = vouched.subject;
@@ -340,7 +349,17 @@ pub async fn end(
             }
         },
     );
-    begun.await.map_err(NoSso::NotSignedIn)
+    begun.await.map_err(|not| {
+        if not == NotSignedIn::Wrong {
+            let reason = match member.disabled_at {
+                Some(_) => "member disabled",
+                None => "another account of the provider",
+            };
+            let why = ("invalid_credentials", reason);
+            refusals::member(app, SSO, origin.source, member, why);
+        }
+        NoSso::NotSignedIn(not)
+    })
 }
 
 #[cfg(test)]

@@ -1,8 +1,11 @@
 //! Joining, signing in, and what a session is.
 
 use crate::house::{House, PASSWORD};
+use reqwest::Method;
 use reqwest::header::SET_COOKIE;
-use tokenward_testkit::Server;
+use serde_json::Value;
+use std::time::Duration;
+use tokenward_testkit::{Server, wait_until};
 
 #[tokio::test]
 async fn the_first_link_works_once_and_each_start_makes_a_new_one() {
@@ -475,6 +478,103 @@ async fn many_codes_side_by_side_are_still_few_guesses() {
         .post("/console/sign-in/second", &form)
         .await;
     page.expect(429, "Too many wrong attempts");
+}
+
+#[tokio::test]
+async fn failed_sign_ins_and_refused_roles_are_in_the_audit_log() {
+    let house = House::new().await;
+    let asha = house.operator().await;
+    let role = [("role", "auditor")];
+    let auditor = house.invited(&asha, "lee@example.com", &role).await;
+    let page = asha.get("/console/account/app").await.expect(200, "");
+    let (sealed, key) = (page.hidden("sealed"), page.between("id=\"app-key\">", "<"));
+    let code = totp(&key);
+    let form = [("sealed", sealed.as_str()), ("code", code.as_str())];
+    asha.send("/console/account/app", &form)
+        .await
+        .expect(200, "Recovery codes");
+    let typed = "a-password-typed-wrongly";
+    for email in [
+        "asha@example.com",
+        "asha@example.com",
+        "no-member@example.com",
+    ] {
+        let form = [("email", email), ("password", typed)];
+        let page = house.stranger().post("/console/sign-in", &form).await;
+        page.expect(401, "is wrong");
+    }
+    let page = house.signed_in("asha@example.com").await;
+    let between = page.hidden("between");
+    let form = [("between", between.as_str()), ("code", "no-code")];
+    let stranger = house.stranger();
+    let page = stranger.post("/console/sign-in/second", &form).await;
+    assert_eq!(page.status, 401);
+    let page = asha.send("/console/step-up", &[("proof", typed)]).await;
+    assert_eq!(page.status, 422);
+    let page = auditor.get("/console/admin-keys").await;
+    assert_eq!(page.status, 403, "{}", page.text);
+    // They are written a moment later.
+    let read = async || {
+        let request = house.api.admin(Method::GET, "/audit?limit=1000");
+        let page = house.api.send(request).await.unwrap().expect(200).json();
+        let entries = page["items"].as_array().unwrap().clone();
+        let words = |entry: &Value| {
+            let detail = &entry["detail"];
+            let why = [&detail["reason"], &detail["operation"]];
+            let why = why.iter().find_map(|why| why.as_str()).unwrap_or("");
+            format!("{} {why}", entry["action"].as_str().unwrap())
+        };
+        let refused = |entry: &&Value| {
+            let action = entry["action"].as_str().unwrap();
+            action.ends_with("_failed") || action == "access.denied"
+        };
+        let refused: Vec<Value> = entries.iter().filter(refused).cloned().collect();
+        let mut told: Vec<String> = refused.iter().map(words).collect();
+        told.sort();
+        (told, refused)
+    };
+    let written = async {
+        loop {
+            let (told, refused) = read().await;
+            if told.len() >= 4 {
+                return (told, refused);
+            }
+        }
+    };
+    let waited = tokio::time::timeout(Duration::from_secs(20), written).await;
+    let (told, refused) = waited.expect("the entries are written");
+    let expected = [
+        "access.denied GET /console/admin-keys",
+        "member.confirmation_failed wrong password",
+        "member.sign_in_failed wrong code",
+        "member.sign_in_failed wrong password",
+    ];
+    assert_eq!(told, expected);
+    for entry in &refused {
+        let denied = entry["action"] == "access.denied";
+        let by = entry["actor"].as_str().unwrap();
+        assert_eq!(by.starts_with("member:"), denied, "{entry}");
+        assert_eq!(by == "unverified", !denied, "{entry}");
+        assert_eq!(entry["source"], "127.0.0.1");
+    }
+    let log = wait_until("the lines", Duration::from_secs(20), || {
+        let log = house.server.output();
+        log.contains("invalid_code").then_some(log)
+    });
+    for line in [
+        "invalid_code",
+        "asha@example.com",
+        "invalid_credentials",
+        "FORBIDDEN",
+    ] {
+        assert!(log.contains(line), "{line}: {log}");
+    }
+    for kept in [log, format!("{refused:?}")] {
+        assert!(
+            !kept.contains(typed) && !kept.contains("no-member@"),
+            "{kept}"
+        );
+    }
 }
 
 /// The code an authenticator app shows for a key as it is typed.

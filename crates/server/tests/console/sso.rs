@@ -5,7 +5,8 @@ use reqwest::header::{COOKIE, SET_COOKIE};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
-use tokenward_testkit::Server;
+use std::time::Duration;
+use tokenward_testkit::{Server, wait_until};
 
 /// The provider; it ends with its input.
 struct Provider {
@@ -120,6 +121,14 @@ async fn an_address_counts_when_the_provider_has_verified_it() {
         );
         assert!(page.headers.get(SET_COOKIE).is_none());
     }
+    let log = wait_until("the lines", Duration::from_secs(20), || {
+        let log = house.server.output();
+        log.contains("not_a_member").then_some(log)
+    });
+    let refused = log.lines().filter(|line| line.contains("single_sign_on"));
+    let named = refused.filter(|line| line.contains("credential refused"));
+    assert_eq!(named.count(), 6, "{log}");
+    assert!(log.contains("email_not_verified"), "{log}");
     // Cognito sends its booleans as strings.
     let page = through(&house, &provider, claims("Kate@Example.com", json!("true"))).await;
     page.expect(200, "You are signed in");

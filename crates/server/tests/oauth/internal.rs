@@ -4,7 +4,8 @@
 use crate::world::{INTROSPECT, World};
 use reqwest::{Method, RequestBuilder};
 use std::os::unix::fs::OpenOptionsExt;
-use tokenward_testkit::{Answer, NewClient, Server};
+use std::time::Duration;
+use tokenward_testkit::{Answer, NewClient, Server, wait_until};
 
 const BEARER: &str = "a-token-of-the-gateways-own";
 
@@ -131,6 +132,12 @@ async fn with_internal_auth_only_the_bearer_is_told() {
         .expect(200)
         .json();
     assert_eq!(body["active"], true);
+    let log = wait_until("a line", Duration::from_secs(20), || {
+        let log = world.server.output();
+        log.contains("internal_bearer").then_some(log)
+    });
+    let mut refused = log.lines().filter(|line| line.contains("internal_bearer"));
+    assert!(refused.all(|line| line.contains("127.0.0.1")), "{log}");
     // Checks are the gateways' own and ask for nothing more.
     world
         .api

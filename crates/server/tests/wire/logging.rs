@@ -1,15 +1,17 @@
 //! What the log tells at its default level, what it never holds, and that nobody waits for whoever reads it; and what
 //! a start does before it has a store.
 
-use crate::house::{House, LIMIT};
+use crate::check::forge;
+use crate::house::{House, LIMIT, until};
 use reqwest::Method;
 use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use tokenward_testkit::{NewClient, Server, wait_until};
+use tokenward_testkit::{Answer, NewClient, Server, wait_until};
 
 /// A server by hand, for what the test kit's can't do; killed with the value.
 struct ByHand(Child);
@@ -280,4 +282,91 @@ fn a_running_server_leaves_no_core_and_opens_its_memory_to_nobody() {
         .filter(|word| *word == "0")
         .collect();
     assert_eq!(figures.len(), 2, "{core}");
+}
+
+impl House {
+    /// The audit entries of an action, once there are `count`.
+    async fn refused_entries(&self, action: &str, count: usize) -> Vec<Value> {
+        let of_action = |answer: &Answer| -> Vec<Value> {
+            let page = answer.json();
+            let all = page["items"].as_array().unwrap().iter();
+            all.filter(|entry| entry["action"] == action)
+                .cloned()
+                .collect()
+        };
+        let ask = || self.ask(Method::GET, "/audit?limit=1000");
+        let found = until(action, ask, |answer| of_action(answer).len() >= count).await;
+        let found = of_action(&found);
+        assert_eq!(found.len(), count, "{found:#?}");
+        found
+    }
+}
+
+#[tokio::test]
+async fn a_refused_admin_key_is_audited_once_an_hour_and_source() {
+    let mut house = House::with(&["--trusted-proxy", "127.0.0.1/32"]).await;
+    let body = json!({ "name": "a", "role": "auditor" });
+    let made = house.admin(Method::POST, "/admin-keys", &body).await;
+    let made = made.expect(201).json();
+    let (id, key) = (&made["admin_key"]["id"], made["key"].as_str().unwrap());
+    let auditor = house.api.with_admin_key(key);
+    let wrong = forge(key);
+    let unknown = wrong.replace(&wrong[9..17], "00000000");
+    let try_key = async |key: &str, from: &str| {
+        let request = house.api.with_admin_key(key).admin(Method::GET, "/status");
+        let status = house
+            .send(request.header("x-forwarded-for", from))
+            .await
+            .status;
+        assert!(status == 401 || status == 429, "{status}");
+    };
+    for _ in 0..30 {
+        try_key(&wrong, "203.0.113.9").await;
+    }
+    try_key(&wrong, "203.0.113.10").await;
+    try_key(&forge(&unknown), "203.0.113.9").await;
+    let entries = house
+        .refused_entries("admin_key.authentication_failed", 2)
+        .await;
+    for entry in &entries {
+        assert_eq!(entry["actor"], "unverified");
+        assert_eq!(entry["detail"]["admin_key"], *id);
+        assert_eq!(entry["detail"]["reason"], "wrong key");
+    }
+    let mut sources: Vec<&str> = entries
+        .iter()
+        .map(|e| e["source"].as_str().unwrap())
+        .collect();
+    sources.sort_unstable();
+    assert_eq!(sources, ["203.0.113.10", "203.0.113.9"]);
+    // The auditor may read, and not write.
+    for _ in 0..5 {
+        let body = json!({ "name": "x" });
+        let request = auditor.admin(Method::POST, "/workspaces").json(&body);
+        auditor.send(request).await.unwrap().expect(403);
+    }
+    let denied = house.refused_entries("access.denied", 1).await.remove(0);
+    assert_eq!(
+        denied["actor"],
+        format!("admin-key:{}", id.as_str().unwrap())
+    );
+    assert_eq!(denied["detail"]["operation"], "POST /admin/v1/workspaces");
+    let text = format!("{entries:?}{denied:?}");
+    assert!(!text.contains(&wrong[46..]), "{text}");
+    let log = house.server.output();
+    assert!(log.contains("role") && log.contains("FORBIDDEN"), "{log}");
+    // What was only counted is written at the end of the hour, or of the server.
+    house.restart();
+    let entries = house
+        .refused_entries("admin_key.authentication_failed", 3)
+        .await;
+    let further = entries
+        .iter()
+        .find_map(|e| e["detail"]["further_attempts"].as_u64());
+    assert_eq!(further, Some(29));
+    let denied = house.refused_entries("access.denied", 2).await;
+    let further = denied
+        .iter()
+        .find_map(|e| e["detail"]["further_attempts"].as_u64());
+    assert_eq!(further, Some(4));
 }

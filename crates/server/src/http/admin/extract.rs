@@ -3,7 +3,7 @@
 
 use super::problem::Problem;
 use crate::app::App;
-use crate::http::credentials;
+use crate::http::{credentials, denied};
 use crate::refusals;
 use crate::verbs::admin_keys;
 use crate::verbs::authority::Admin;
@@ -52,6 +52,7 @@ impl FromRequestParts<Arc<App>> for Signed {
             };
             refusals::note(app, "admin_key", source, None, code);
         })?;
+        denied::asks(&parts.extensions, app, || admin.clone());
         if let Credential::AdminKey(id) = &admin.credential {
             app.admin_uses.note(*id, app.clock().wall(), source);
         }

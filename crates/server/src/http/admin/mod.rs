@@ -35,6 +35,7 @@ pub fn router(app: &Arc<App>) -> Router<Arc<App>> {
         })
         .fallback(problem::nothing_here)
         .method_not_allowed_fallback(problem::method_not_allowed)
+        .layer(middleware::from_fn(crate::http::denied::note))
         .layer(middleware::from_fn_with_state(Arc::clone(app), counted))
 }
 

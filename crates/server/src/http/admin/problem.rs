@@ -1,5 +1,6 @@
 //! RFC 9457 problem documents: a code, a sentence, an id; never inner detail.
 
+use crate::http::denied::FORBIDDEN;
 use crate::http::envelope::Told;
 use crate::random;
 use crate::verbs::Refused;
@@ -93,7 +94,7 @@ impl From<Refused> for Problem {
             ),
             Refused::Forbidden(why) => Self::new(
                 StatusCode::FORBIDDEN,
-                "FORBIDDEN",
+                FORBIDDEN,
                 "Not allowed",
                 format!("Not allowed: {why}."),
             ),

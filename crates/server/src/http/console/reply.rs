@@ -2,6 +2,8 @@
 
 use super::frame::Frame;
 use super::session::SignedOut;
+use crate::http::denied::FORBIDDEN;
+use crate::http::envelope::Told;
 use crate::random;
 use crate::verbs::Refused;
 use askama::Template;
@@ -126,6 +128,7 @@ pub(super) struct TroublePage {
 impl IntoResponse for Trouble {
     fn into_response(self) -> Response {
         let mut wait = 0;
+        let by_role = matches!(self, Self::Forbidden(_));
         let (status, heading, text, next) = match self {
             Self::Answered(response) => return *response,
             Self::SignedOut => {
@@ -199,6 +202,13 @@ impl IntoResponse for Trouble {
             next,
             error_id,
         };
-        refused(status, wait, &shown).unwrap_or_else(|_| status.into_response())
+        let mut response = refused(status, wait, &shown).unwrap_or_else(|_| status.into_response());
+        if by_role {
+            response.extensions_mut().insert(Told {
+                code: FORBIDDEN,
+                error_id: None,
+            });
+        }
+        response
     }
 }

@@ -5,7 +5,7 @@ use super::form::{Form, WORD};
 use super::reply::{Reply, Trouble, see};
 use super::{resume, sign_in};
 use crate::app::App;
-use crate::http::{BODY_MAX, BODY_TIMEOUT};
+use crate::http::{BODY_MAX, BODY_TIMEOUT, denied};
 use crate::people::ticket::Ticket;
 use crate::verbs::sign_in::{Origin, Person, person};
 use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, Request};
@@ -86,6 +86,9 @@ impl FromRequestParts<Arc<App>> for Visitor {
             Some(ticket) => person(app, ticket, &origin).await?,
             None => None,
         };
+        if let Some(person) = &person {
+            denied::asks(&parts.extensions, app, || person.admin());
+        }
         Ok(Self { person, ticket })
     }
 }

@@ -5,6 +5,7 @@
 use super::Reply;
 use super::form::{Form, caller, must_post};
 use super::reply::{OAuthError, json_reply};
+use crate::addresses::Peer;
 use crate::app::App;
 use crate::http::credentials;
 use crate::verbs::issuance;
@@ -46,7 +47,11 @@ pub(super) async fn on_public(
 
 /// `POST /oauth2/introspect` on the internal listener: for whoever reaches it, unless `internal_auth`
 /// is configured.
-pub async fn on_internal(app: &App, request: http::Request<hyper::body::Incoming>) -> Reply {
+pub async fn on_internal(
+    app: &App,
+    peer: Peer,
+    request: http::Request<hyper::body::Incoming>,
+) -> Reply {
     let (parts, body) = request.into_parts();
     let told = async {
         must_post(&parts)?;
@@ -67,7 +72,8 @@ pub async fn on_internal(app: &App, request: http::Request<hyper::body::Incoming
     told.await.unwrap_or_else(|error: OAuthError| {
         let unauthorized = error.status == StatusCode::UNAUTHORIZED;
         if unauthorized {
-            crate::refusals::note(app, "internal_bearer", None, None, error.code);
+            let source = app.caller_address(peer, &parts.headers);
+            crate::refusals::note(app, "internal_bearer", source, None, error.code);
         }
         let mut reply = error.reply(app);
         if unauthorized {

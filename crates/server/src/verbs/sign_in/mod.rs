@@ -16,6 +16,7 @@ use crate::app::App;
 use crate::people::password::{Busy, Caller};
 use crate::people::ticket::Ticket;
 use crate::random;
+use crate::refusals;
 use crate::throttle::{Throttle, network};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -37,6 +38,11 @@ const BETWEEN_SECONDS: u64 = 300;
 const AGENT_MAX: usize = 200;
 /// Context of what is sealed between two steps.
 const BETWEEN: &str = "sign-in between two proofs";
+
+/// The kind and the audit action of a refused password at a sign-in.
+const SIGN_IN: (&str, &str) = ("password", "member.sign_in_failed");
+/// The same where a member who is signed in is asked for it again.
+const CONFIRM: (&str, &str) = ("password", "member.confirmation_failed");
 
 /// Why nobody was signed in.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -187,7 +193,10 @@ pub async fn first(
     charge(app, &app.throttle, network, target)?;
     let give_back = || app.throttle.forgive(network, target, &app.clock());
     let known = app.store.reader().member_by_email(&email).await?;
-    let known = known.filter(|member| member.disabled_at.is_none());
+    let (known, disabled) = match known {
+        Some(member) if member.disabled_at.is_some() => (None, Some(member)),
+        known => (known, None),
+    };
     // A flood from the same network must not keep out somebody who signed in from there lately.
     let familiar = is_familiar(app, (network, target), known.as_ref()).await?;
     let caller = match familiar {
@@ -210,17 +219,20 @@ pub async fn first(
         .and_then(|member| member.proofs.password.clone());
     let judged = app.passwords.verify(caller, hashed.clone(), password).await;
     let right = judged.inspect_err(|_| give_back())?;
-    let account = known.as_ref().map(|member| member.email.clone());
+    let account = known.clone().or(disabled);
     let (true, Some(member), Some(hashed)) = (right, known, hashed) else {
-        // What was typed is not told where it is nobody's address: it may be a password.
-        let account = account.as_deref().unwrap_or("unknown");
-        crate::refusals::note(
-            app,
-            "password",
-            origin.source,
-            Some(account),
-            "invalid_credentials",
-        );
+        let source = origin.source;
+        let code = "invalid_credentials";
+        match account {
+            Some(member) if member.disabled_at.is_some() => {
+                refusals::member(app, SIGN_IN, source, &member, (code, "member disabled"));
+            }
+            Some(member) => {
+                refusals::member(app, SIGN_IN, source, &member, (code, "wrong password"))
+            }
+            // What was typed is not logged where it is no member's address: it may be a password.
+            None => refusals::note(app, SIGN_IN.0, source, Some("unknown"), code),
+        }
         return Err(NotSignedIn::Wrong);
     };
     give_back();
@@ -254,7 +266,8 @@ pub(crate) async fn prove_password(
             Ok(())
         }
         false => {
-            tracing::warn!(source = addresses::text(person.source), member = %id, "a password was wrong");
+            let why = ("invalid_credentials", "wrong password");
+            refusals::member(app, CONFIRM, person.source, &person.member, why);
             Err(NotSignedIn::Wrong)
         }
     }

@@ -6,6 +6,7 @@ use crate::app::App;
 use crate::clock::SystemClock;
 use crate::people::codes;
 use crate::people::ticket::Ticket;
+use crate::refusals;
 use tokenward_core::time::Clock;
 use tokenward_store::people::{Member, app_context};
 use uuid::Uuid;
@@ -20,7 +21,9 @@ pub async fn second(
 ) -> Result<Ticket, NotSignedIn> {
     let (id, password) = carried(app, sealed)?;
     let prove = after_password(password, by_code(code));
-    guess_code(app, id, begin(app, id, origin, "password and code", prove)).await
+    let begun = guess_code(app, id, begin(app, id, origin, "password and code", prove)).await;
+    note_second(app, "code", id, origin, &begun).await;
+    begun
 }
 
 /// Proves the second thing by a passkey.
@@ -32,8 +35,41 @@ pub async fn second_by_passkey(
     origin: &Origin,
 ) -> Result<Ticket, NotSignedIn> {
     let (id, password) = carried(app, sealed)?;
-    let prove = after_password(password, by_passkey(app, id, site, answer)?);
-    begin(app, id, origin, "password and passkey", prove).await
+    let begun = match by_passkey(app, id, site, answer) {
+        Ok(prove) => {
+            let prove = after_password(password, prove);
+            begin(app, id, origin, "password and passkey", prove).await
+        }
+        Err(not) => Err(not),
+    };
+    note_second(app, "passkey", id, origin, &begun).await;
+    begun
+}
+
+/// Notes that the second proof of a sign-in was wrong.
+async fn note_second(
+    app: &App,
+    kind: &'static str,
+    id: Uuid,
+    origin: &Origin,
+    begun: &Result<Ticket, NotSignedIn>,
+) {
+    if !matches!(begun, Err(NotSignedIn::WrongCode)) {
+        return;
+    }
+    // Without the member there is nothing to name; the failed read is an answer of its own elsewhere.
+    if let Ok(Some(member)) = app.store.reader().member(id).await {
+        let kind = (kind, "member.sign_in_failed");
+        refusals::member(app, kind, origin.source, &member, wrong(kind.0));
+    }
+}
+
+/// The code and the reason of a second proof that was wrong.
+pub(super) fn wrong(kind: &'static str) -> (&'static str, &'static str) {
+    match kind {
+        "passkey" => ("invalid_passkey", "wrong passkey"),
+        _ => ("invalid_code", "wrong code"),
+    }
 }
 
 /// A proof that is worth something only with the password that was proved before it.

@@ -1,10 +1,11 @@
 //! A session that goes on: who it is, a fresh proof of that, and its end.
 
-use super::second::{by_code, by_passkey, guess_code};
+use super::second::{by_code, by_passkey, guess_code, wrong};
 use super::{LONGEST_SECONDS, NotSignedIn, Origin, Taking, prove_password};
 use crate::addresses;
 use crate::app::App;
 use crate::people::ticket::Ticket;
+use crate::refusals;
 use crate::verbs::acting;
 use crate::verbs::authority::Admin;
 use serde_json::json;
@@ -116,7 +117,8 @@ pub async fn prove_again(
     let has_app = person.member.proofs.totp.is_some();
     let looks_like_code = proof.chars().filter(|c| !c.is_whitespace()).count() == 6;
     if has_app && looks_like_code {
-        return guess_code(app, id, take(app, person, by_code(proof))).await;
+        let taken = guess_code(app, id, take(app, person, by_code(proof))).await;
+        return taken.inspect_err(|not| note_wrong(app, "code", person, not));
     }
     let hashed = person.member.proofs.password.clone();
     prove_password(app, person, proof).await?;
@@ -135,8 +137,19 @@ pub async fn prove_again_by_passkey(
     site: &str,
     answer: (&str, &str),
 ) -> Result<(), NotSignedIn> {
-    let prove = by_passkey(app, person.member.id, site, answer)?;
-    take(app, person, prove).await
+    let taken = match by_passkey(app, person.member.id, site, answer) {
+        Ok(prove) => take(app, person, prove).await,
+        Err(not) => Err(not),
+    };
+    taken.inspect_err(|not| note_wrong(app, "passkey", person, not))
+}
+
+/// Notes that a code or passkey of the member at work was wrong.
+fn note_wrong(app: &App, kind: &'static str, person: &Person, not: &NotSignedIn) {
+    if *not == NotSignedIn::WrongCode {
+        let kind = (kind, "member.confirmation_failed");
+        refusals::member(app, kind, person.source, &person.member, wrong(kind.0));
+    }
 }
 
 /// Takes a proof of the member at work inside the writer, and notes it on the session.
