@@ -11,6 +11,7 @@ pub mod audit;
 pub mod change;
 pub mod check;
 pub mod client;
+pub mod cluster;
 pub mod credential;
 pub mod digest;
 pub mod generate;

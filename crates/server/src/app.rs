@@ -1,11 +1,13 @@
 //! What every request handler is handed: the store, the keys, the configuration and the counters.
 
 use crate::addresses::{self, Peer};
+use crate::admin_uses::AdminUses;
 use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::counts::Counts;
 use crate::forwarded::ForwardedIgnored;
 use crate::metrics::Metrics;
+use crate::net::Tls;
 use crate::people::familiar::Familiar;
 use crate::people::passkeys::Passkeys;
 use crate::people::password::Passwords;
@@ -17,8 +19,8 @@ use crate::verbs::audit::Verification;
 use crate::verbs::single_sign_on::Provider;
 use http::HeaderMap;
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use tokenward_core::{Keyring, Replica};
 use tokenward_store::Store;
 
@@ -37,6 +39,10 @@ pub struct App {
     pub metrics: Metrics,
     /// Uses not yet written.
     pub usage: Usage,
+    /// When admin keys were last used.
+    pub(crate) admin_uses: AdminUses,
+    /// Certificates of the listeners, for the metrics.
+    pub(crate) tls: OnceLock<[Option<Arc<Tls>>; 2]>,
     /// Counts not yet written.
     pub counts: Counts,
     /// Who has failed too often.
@@ -83,6 +89,8 @@ impl App {
             config,
             metrics: Metrics::new(),
             usage: Usage::default(),
+            admin_uses: AdminUses::default(),
+            tls: OnceLock::new(),
             counts: Counts::default(),
             throttle: Throttle::default(),
             codes_throttle: Throttle::for_codes(),

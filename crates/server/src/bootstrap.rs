@@ -16,7 +16,7 @@ use tokenward_store::{Decided, Wants};
 /// The environment variable that may hold the first admin key; used on an empty store only.
 const GIVEN: &str = "TOKENWARD_BOOTSTRAP_ADMIN_KEY";
 
-/// Offers the console's first operator a link while nobody can sign in: written to the data directory for its owner
+/// Offers the console's first operator a link while no operator can sign in: written to the data directory for its owner
 /// only, and shown on a terminal; never in a log.
 pub(crate) async fn first_link(app: &App, path: &Path, base: &str) -> Result<(), Fault> {
     let made = crate::verbs::members::first_link(app).await?;
@@ -27,7 +27,7 @@ pub(crate) async fn first_link(app: &App, path: &Path, base: &str) -> Result<(),
     let link = zeroize::Zeroizing::new(format!("{base}/console/join/{}", ticket.expose().as_str()));
     data_dir::create_private(path, format!("{}\n", link.as_str()).as_bytes())?;
     tracing::info!(
-        "nobody can sign in to the console yet; the link that makes its first operator is in {}, good once and for a day",
+        "no operator can sign in to the console yet; the link that makes its first operator is in {}, good once and for a day",
         path.display()
     );
     let mut terminal = std::io::stderr();

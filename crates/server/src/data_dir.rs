@@ -132,6 +132,34 @@ impl DataDir {
     }
 }
 
+/// Whether a process works on this data directory.
+#[must_use]
+pub fn is_in_use(path: &Path) -> bool {
+    let lock = OpenOptions::new().read(true).open(path.join(LOCK));
+    lock.is_ok_and(|lock| matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)))
+}
+
+/// Why no server of this user could make files in the data directory, or make the directory; none if it could.
+#[must_use]
+pub fn cannot_be_written(path: &Path) -> Option<String> {
+    let there = path.ancestors().find(|one| one.exists());
+    // A relative path's last ancestor is empty and stands for the current folder.
+    let there = match there.unwrap_or(Path::new("")) {
+        empty if empty.as_os_str().is_empty() => Path::new("."),
+        there => there,
+    };
+    let access = rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK;
+    let why = if there.is_dir() {
+        rustix::fs::access(there, access).err()?.to_string()
+    } else {
+        format!("{} is no directory", there.display())
+    };
+    Some(format!(
+        "the data directory {} can't be written by this user: {why}",
+        path.display()
+    ))
+}
+
 /// Refuses a data directory that was not named and does not exist yet, unless a person is there to see where it is made: a
 /// service started in another folder would otherwise become a new, empty server.
 ///

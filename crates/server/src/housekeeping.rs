@@ -37,8 +37,9 @@ impl Housekeeping {
     pub(crate) async fn tick(&mut self, app: &App) -> bool {
         self.compare_clocks(app);
         let today = today(app);
-        let forgotten = self.forget(app, today);
-        write(app, today, forgotten).await
+        let mut records = app.admin_uses.take(false);
+        records.extend(self.forget(app, today));
+        write(app, today, records).await
     }
 
     /// Warns once when the machine's clock falls behind Tokenward's time.
@@ -83,20 +84,20 @@ pub(crate) fn today(app: &App) -> u32 {
 
 /// Writes everything that is held, at a stop.
 pub(crate) async fn write_all(app: &App) {
-    while write(app, today(app), None).await {}
+    let mut records = app.admin_uses.take(true);
+    while write(app, today(app), std::mem::take(&mut records)).await {}
 }
 
 /// Writes some of what is held; answers whether there was anything, and it was written.
-async fn write(app: &App, today: u32, more: Option<Record>) -> bool {
+async fn write(app: &App, today: u32, mut records: Vec<Record>) -> bool {
     let uses = app.usage.take(ROWS_AT_ONCE);
     let (taken, lost) = app.counts.take(today, ROWS_AT_ONCE);
     app.metrics.counts_lost(lost);
-    let mut records: Vec<Record> = more.into_iter().collect();
     if !taken.counts.is_empty() {
         records.push(Record::CountsAdded(taken.counts));
     }
-    if !taken.stale.is_empty() {
-        records.push(Record::StaleUses(taken.stale));
+    if !taken.sources.is_empty() {
+        records.push(Record::SourceUses(taken.sources));
     }
     if uses.is_empty() && records.is_empty() {
         return false;

@@ -4,8 +4,10 @@
 //! of time and chance, `data_dir` of files, `config` of settings.
 
 pub mod addresses;
+mod admin_uses;
 pub mod app;
 pub mod audit_csv;
+mod audit_text;
 mod bootstrap;
 pub mod cli;
 pub mod clock;
@@ -25,6 +27,7 @@ mod net;
 pub mod notices;
 mod patience;
 pub mod people;
+mod preflight;
 mod process;
 pub mod random;
 mod refusals;

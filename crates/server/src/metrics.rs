@@ -7,7 +7,9 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
-use std::sync::atomic::AtomicU64;
+use std::cell::Cell;
+use std::sync::atomic::{AtomicU64, Ordering};
+use tokenward_core::Timestamp;
 use tokenward_store::AttachmentCounts;
 
 /// Outcome of a check or a call, as a label.
@@ -41,16 +43,43 @@ pub struct Metrics {
     clients: Gauge<i64, std::sync::atomic::AtomicI64>,
     change_number: Gauge<u64, AtomicU64>,
     audit_seq: Gauge<u64, AtomicU64>,
+    /// Gauges that only rise: kept under their old names for those who read them, beside counters.
     groups: Gauge<u64, AtomicU64>,
     changes: Gauge<u64, AtomicU64>,
+    groups_total: Counter,
+    changes_total: Counter,
+    expelled_total: Counter,
+    /// How long deciding a check took, in seconds; of one check in [`CHECKS_A_SAMPLE`].
+    check_seconds: Histogram,
+    admin_calls: Family<Outcome, Counter>,
+    certificate_ends: Family<ListenerName, Gauge<i64, std::sync::atomic::AtomicI64>>,
+    process: Process,
     waiting: Gauge<u64, AtomicU64>,
     replicas: Gauge<u64, AtomicU64>,
     expelled: Gauge<u64, AtomicU64>,
     held: Gauge<u64, AtomicU64>,
     vouching: Gauge<u64, AtomicU64>,
     writable: Gauge<u64, AtomicU64>,
+    audit_verified: Gauge<i64, std::sync::atomic::AtomicI64>,
+    audit_verified_at: Gauge<i64, std::sync::atomic::AtomicI64>,
     clock_ahead: Gauge<f64, AtomicU64>,
 }
+
+/// A listener, as a label.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ListenerName {
+    /// `public` or `internal`.
+    pub listener: &'static str,
+}
+
+/// The version, as a label.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Build {
+    version: &'static str,
+}
+
+/// Checks of which one is timed: reading the clock twice is a good part of what a check costs.
+const CHECKS_A_SAMPLE: u32 = 64;
 
 /// What is read at each scrape rather than counted.
 pub struct Reading {
@@ -68,6 +97,8 @@ pub struct Reading {
     pub vouching: bool,
     /// Whether writes are taken.
     pub writable: bool,
+    /// When the certificates in use end, in seconds since 1970.
+    pub certificates: Vec<(ListenerName, i64)>,
     /// How far Tokenward's time is ahead of the machine's clock.
     pub clock_ahead: std::time::Duration,
 }
@@ -76,7 +107,49 @@ impl Metrics {
     /// All counters, at zero.
     #[must_use]
     pub fn new() -> Self {
-        let mut registry = Registry::with_prefix("tokenward");
+        let mut all = Registry::default();
+        let process = Process::new(&mut all);
+        let registry = all.sub_registry_with_prefix("tokenward");
+        let build = Family::<Build, Gauge>::default();
+        let version = env!("CARGO_PKG_VERSION");
+        build.get_or_create(&Build { version }).set(1);
+        registry.register("build_info", "1, labelled with the version", build);
+        let (groups_total, changes_total) = (Counter::default(), Counter::default());
+        let expelled_total = Counter::default();
+        registry.register(
+            "groups_committed",
+            "Groups of changes committed",
+            groups_total.clone(),
+        );
+        registry.register(
+            "changes_committed",
+            "Changes committed",
+            changes_total.clone(),
+        );
+        registry.register(
+            "replicas_given_up",
+            "Replicas given up because they did not keep up",
+            expelled_total.clone(),
+        );
+        // 1 µs to 0.5 s.
+        let check_seconds = Histogram::new(exponential_buckets(0.000_001, 2.0, 20));
+        registry.register(
+            "check_seconds",
+            "Time deciding a check took, of one check in 64",
+            check_seconds.clone(),
+        );
+        let admin_calls = Family::<Outcome, Counter>::default();
+        registry.register(
+            "admin_calls",
+            "Calls of the admin API by outcome: OK, or REFUSED (4xx) or FAILED (5xx)",
+            admin_calls.clone(),
+        );
+        let certificate_ends = Family::<ListenerName, Gauge<i64, _>>::default();
+        registry.register(
+            "certificate_expiry_timestamp_seconds",
+            "When the certificate in use ends, in seconds since 1970",
+            certificate_ends.clone(),
+        );
         let checks = Family::<Outcome, Counter>::default();
         let permits = checks.get_or_create(&Outcome { outcome: "PERMIT" }).clone();
         let generates = Family::<Outcome, Counter>::default();
@@ -152,12 +225,12 @@ impl Metrics {
         );
         registry.register(
             "commit_groups",
-            "Groups committed since the start",
+            "Groups committed since the start; see tokenward_groups_committed_total",
             groups.clone(),
         );
         registry.register(
             "commit_changes",
-            "Changes committed since the start",
+            "Changes committed since the start; see tokenward_changes_committed_total",
             changes.clone(),
         );
         registry.register(
@@ -174,7 +247,7 @@ impl Metrics {
         );
         registry.register(
             "replicas_expelled",
-            "Replicas given up since the start because they did not keep up",
+            "Replicas given up since the start; see tokenward_replicas_given_up_total",
             expelled.clone(),
         );
         registry.register(
@@ -188,6 +261,18 @@ impl Metrics {
             "1 while the store takes writes",
             writable.clone(),
         );
+        let (audit_verified, audit_verified_at) = (Gauge::default(), Gauge::default());
+        audit_verified.set(-1);
+        registry.register(
+            "audit_verified",
+            "Result of the last verification of the audit log: 1 whole, 0 broken, -1 none since the start",
+            audit_verified.clone(),
+        );
+        registry.register(
+            "audit_verified_timestamp_seconds",
+            "When the audit log was last verified, in seconds since 1970; 0: not since the start",
+            audit_verified_at.clone(),
+        );
         let clock_ahead = Gauge::default();
         registry.register(
             "clock_ahead_seconds",
@@ -195,7 +280,14 @@ impl Metrics {
             clock_ahead.clone(),
         );
         Self {
-            registry,
+            registry: all,
+            groups_total,
+            changes_total,
+            expelled_total,
+            check_seconds,
+            admin_calls,
+            certificate_ends,
+            process,
             permits,
             checks,
             generates,
@@ -218,8 +310,16 @@ impl Metrics {
             held,
             vouching,
             writable,
+            audit_verified,
+            audit_verified_at,
             clock_ahead,
         }
+    }
+
+    /// Keeps what a verification of the audit log found, and when.
+    pub fn audit_verified(&self, whole: bool, at: Timestamp) {
+        self.audit_verified.set(whole.into());
+        self.audit_verified_at.set(at.unix_seconds());
     }
 
     /// Counts a permit: one atomic addition.
@@ -268,6 +368,32 @@ impl Metrics {
         self.failures.inc();
     }
 
+    /// Whether this check is one that is timed.
+    #[must_use]
+    pub fn times_check(&self) -> bool {
+        thread_local!(static CHECKS: Cell<u32> = const { Cell::new(0) });
+        CHECKS.with(|checks| {
+            let n = checks.get().wrapping_add(1);
+            checks.set(n);
+            n % CHECKS_A_SAMPLE == 1
+        })
+    }
+
+    /// Keeps how long a check that was timed took.
+    pub fn check_took(&self, seconds: f64) {
+        self.check_seconds.observe(seconds);
+    }
+
+    /// Counts a call of the admin API.
+    pub fn administered(&self, outcome: &'static str) {
+        self.admin_calls.get_or_create(&Outcome { outcome }).inc();
+    }
+
+    /// Keeps when the process started.
+    pub fn started(&self, at: Timestamp) {
+        self.process.started.set(at.unix_seconds());
+    }
+
     /// The text Prometheus reads.
     #[must_use]
     pub fn text(&self, now: &Reading) -> String {
@@ -280,6 +406,14 @@ impl Metrics {
         self.waiting.set(now.waiting as u64);
         self.replicas.set(now.replicas.attached as u64);
         self.expelled.set(now.replicas.expelled);
+        let total = |counter: &Counter, n| counter.inner().store(n, Ordering::Relaxed);
+        total(&self.groups_total, now.committed.0);
+        total(&self.changes_total, now.committed.1);
+        total(&self.expelled_total, now.replicas.expelled);
+        for (listener, ends) in &now.certificates {
+            self.certificate_ends.get_or_create(listener).set(*ends);
+        }
+        self.process.read();
         self.held.set(now.replicas.held as u64);
         self.vouching.set(now.vouching.into());
         self.writable.set(now.writable.into());
@@ -290,6 +424,89 @@ impl Metrics {
         // Writing into a String cannot fail.
         let _ = prometheus_client::encoding::text::encode(&mut text, &self.registry);
         text
+    }
+}
+
+/// Figures of the process under the names that Prometheus' own client libraries use.
+struct Process {
+    cpu_seconds: Counter<f64, AtomicU64>,
+    resident_bytes: Gauge,
+    open_files: Gauge,
+    most_files: Gauge,
+    threads: Gauge,
+    started: Gauge,
+}
+
+impl Process {
+    fn new(registry: &mut Registry) -> Self {
+        let process = Self {
+            cpu_seconds: Counter::default(),
+            resident_bytes: Gauge::default(),
+            open_files: Gauge::default(),
+            most_files: Gauge::default(),
+            threads: Gauge::default(),
+            started: Gauge::default(),
+        };
+        let cpu = process.cpu_seconds.clone();
+        registry.register("process_cpu_seconds", "User and system time spent", cpu);
+        for (name, help, gauge) in [
+            (
+                "process_resident_memory_bytes",
+                "Resident memory",
+                &process.resident_bytes,
+            ),
+            (
+                "process_open_fds",
+                "Open file descriptors",
+                &process.open_files,
+            ),
+            (
+                "process_max_fds",
+                "Most file descriptors",
+                &process.most_files,
+            ),
+            ("process_threads", "Threads", &process.threads),
+            (
+                "process_start_time_seconds",
+                "When the process started, in seconds since 1970",
+                &process.started,
+            ),
+        ] {
+            registry.register(name, help, gauge.clone());
+        }
+        process
+    }
+
+    /// Reads them from the system; what can't be read stays as it was.
+    fn read(&self) {
+        let most = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+        let most = most.map_or(-1, |most| i64::try_from(most).unwrap_or(i64::MAX));
+        self.most_files.set(most);
+        if let Ok(files) = std::fs::read_dir("/proc/self/fd") {
+            // The folder itself is one of them.
+            let open = i64::try_from(files.count()).unwrap_or(i64::MAX);
+            self.open_files.set(open.saturating_sub(1));
+        }
+        let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+        // The program's name stands in parentheses and may hold anything; fields are counted behind it (proc(5)).
+        let fields: Vec<&str> = stat
+            .rsplit_once(") ")
+            .map_or_else(Vec::new, |(_, rest)| rest.split(' ').collect());
+        let field = |number: usize| fields.get(number - 3)?.parse::<u32>().ok();
+        if let (Some(user), Some(system)) = (field(14), field(15)) {
+            let ticks = rustix::param::clock_ticks_per_second() as f64;
+            let seconds = (f64::from(user) + f64::from(system)) / ticks;
+            self.cpu_seconds
+                .inner()
+                .store(seconds.to_bits(), Ordering::Relaxed);
+        }
+        if let Some(threads) = field(20) {
+            self.threads.set(threads.into());
+        }
+        if let Some(pages) = field(24) {
+            let page = i64::try_from(rustix::param::page_size()).unwrap_or(4_096);
+            self.resident_bytes.set(i64::from(pages) * page);
+        }
     }
 }
 

@@ -7,7 +7,8 @@ use crate::connection_limits::Limits;
 use crate::data_dir::{self, DataDir};
 use crate::housekeeping::{self, Housekeeping};
 use crate::http::{internal, public};
-use crate::net::{self, Listener, Tls};
+use crate::net::{Listener, Tls};
+use crate::preflight::{self, Opened};
 use crate::{bootstrap, notices, process, random, unix};
 use serde_json::json;
 use std::error::Error;
@@ -92,27 +93,16 @@ async fn serve(config: Config, limits: Limits) -> Result<(), Fault> {
     // First: a process that is the first of its container ignores signals it has no handler for, and every other would
     // be ended by SIGHUP.
     let mut signals = Signals::install()?;
-    // Both ends of TLS use one provider; a second start in the same process finds it set.
-    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     data_dir::must_be_meant(&config.data_dir, config.data_dir_named)?;
     let directory = DataDir::open(&config.data_dir)?;
     data_dir::remove(&directory.file(data_dir::LISTENING))?;
-    let tls = |files: &Option<crate::config::TlsFiles>| -> Result<Option<Arc<Tls>>, Fault> {
-        Ok(files.clone().map(Tls::open).transpose()?.map(Arc::new))
-    };
-    let (public_tls, internal_tls) = (tls(&config.public_tls)?, tls(&config.internal_tls)?);
-    let bound = |what: &str, address, count| {
-        net::bind(address, count)
-            .map_err(|error| format!("cannot listen on {address} ({what}): {error}"))
-    };
-    let (public_address, mut public_sockets) = bound("public", config.public, 1)?;
-    let (internal_address, internal_sockets) =
-        bound("internal", config.internal, config.check_threads)?;
-    let unix = config.internal_unix.as_ref().map(|socket| {
-        unix::Socket::bind(socket)
-            .map_err(|error| format!("cannot listen on {}: {error}", socket.path.display()))
-    });
-    let unix = unix.transpose()?;
+    let Opened {
+        tls: [public_tls, internal_tls],
+        public: (public_address, mut public_sockets),
+        internal: (internal_address, internal_sockets),
+        unix,
+    } = Opened::open(&config).map_err(|problems| preflight::lines(&problems))?;
+    warn(&config, [&public_tls, &internal_tls]);
     let seen = directory.seen()?;
     must_be_there(&location(&config), seen.is_some())?;
     let options = Options {
@@ -140,6 +130,8 @@ async fn serve(config: Config, limits: Limits) -> Result<(), Fault> {
     // What was seen expired before this start stays so, whatever the machine's clock says now.
     SystemClock.not_before(store.head_at_open().clock);
     let app = Arc::new(App::new(store, config));
+    let _ = app.tls.set([public_tls.clone(), internal_tls.clone()]);
+    app.metrics.started(SystemClock.wall());
     let post = match prepare(&app, &directory).await {
         Ok(post) => post,
         Err(fault) => {
@@ -234,6 +226,19 @@ async fn serve(config: Config, limits: Limits) -> Result<(), Fault> {
     tokio::task::spawn_blocking(move || writer.join()).await?;
     tracing::info!(change, "stopped");
     outcome
+}
+
+/// Warns of what is risky in the configuration, and of certificates that callers refuse.
+fn warn(config: &Config, tls: [&Option<Arc<Tls>>; 2]) {
+    for risk in config.risks() {
+        tracing::warn!("{risk}");
+    }
+    let now = SystemClock.wall().unix_seconds();
+    for tls in tls.into_iter().flatten() {
+        if let Some(why) = tls.out_of_time(now) {
+            tracing::error!("{why}");
+        }
+    }
 }
 
 /// What comes before the listeners, once the store is open.
@@ -336,8 +341,8 @@ async fn until_stopped(
             _ = signals.hang_up.recv() => {
                 for tls in tls.iter().flatten() {
                     match tls.reload() {
-                        Ok(()) => tracing::info!("read the certificate again"),
-                        Err(error) => tracing::error!("the certificate in use stays: {error}"),
+                        Ok(()) => tracing::info!("certificate reloaded"),
+                        Err(error) => tracing::error!("keeping the current certificate: {error}"),
                     }
                 }
             }

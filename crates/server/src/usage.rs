@@ -11,14 +11,14 @@ use tokenward_core::ids::{ClientNo, ProductNo};
 use tokenward_core::{Permit, Replica, Timestamp};
 use tokenward_store::Use;
 
-/// A client's use is noted at most once in this time.
+/// A token's use is noted at most once in this time.
 const EVERY_SECONDS: u32 = 60;
 /// Uses held before they are written; more are not noted until there is room again. At the pace of
 /// [`crate::serve`] that is half a minute of writing.
 const HELD_MAX: usize = 65_536;
 
 /// A use as a check notes it: as little work as can be.
-type Noted = (u32, Timestamp, Option<IpAddr>, ProductNo);
+type Noted = (u32, Timestamp, Option<IpAddr>, ProductNo, u32);
 
 /// Uses not yet written, or written so lately that who has just read the store may not have seen them.
 #[derive(Debug, Default)]
@@ -41,8 +41,12 @@ impl Usage {
     /// Notes a permitted use.
     pub fn note(&self, replica: &Replica, permit: &Permit, address: Option<IpAddr>) {
         let seconds = u32::try_from(permit.checked_at().unix_seconds()).unwrap_or(0);
-        if replica.note_use(permit.client_no(), seconds, EVERY_SECONDS)
-            && !self.full.load(Ordering::Relaxed)
+        if replica.note_use(
+            permit.client_no(),
+            permit.generation(),
+            seconds,
+            EVERY_SECONDS,
+        ) && !self.full.load(Ordering::Relaxed)
         {
             let mut held = self.held.lock();
             held.noted.push_back((
@@ -50,6 +54,7 @@ impl Usage {
                 permit.checked_at(),
                 address,
                 permit.product(),
+                permit.generation(),
             ));
             self.full
                 .store(held.noted.len() >= HELD_MAX, Ordering::Relaxed);
@@ -62,7 +67,8 @@ impl Usage {
         let mut held = self.held.lock();
         let room = HELD_MAX.saturating_sub(held.noted.len());
         let known = uses.iter().filter(|used| used.client.index() < clients);
-        let noted = known.map(|used| (used.client.0, used.at, used.address, used.product));
+        // The replica does not say which generation it was.
+        let noted = known.map(|used| (used.client.0, used.at, used.address, used.product, 0));
         held.noted.extend(noted.take(room));
         self.full
             .store(held.noted.len() >= HELD_MAX, Ordering::Relaxed);
@@ -101,12 +107,13 @@ impl Usage {
     }
 }
 
-fn described((client, at, address, product): Noted) -> Use {
+fn described((client, at, address, product, generation): Noted) -> Use {
     Use {
         client: ClientNo(client),
         at,
         source: addresses::text(address),
         product,
+        generation,
     }
 }
 
@@ -119,7 +126,7 @@ mod tests {
         let usage = Usage::default();
         let noted = |client, micros| {
             let address = Some(IpAddr::from([10, 0, 0, 7]));
-            (client, Timestamp(micros), address, ProductNo(0))
+            (client, Timestamp(micros), address, ProductNo(0), 1)
         };
         let told = |client| usage.pending(ClientNo(client)).map(|told| told.at.0);
         let taken = |most| -> Vec<_> {

@@ -135,16 +135,16 @@ pub struct CheckCount {
     pub n: u64,
 }
 
-/// A source that presented former or ended tokens of a client in a day.
+/// A source that presented a client's tokens in a day: permitted ones, or former and ended ones.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct StaleUse {
+pub struct SourceUse {
     /// Whose tokens.
     pub client: ClientNo,
     /// The UTC day, counted from 1970-01-01.
     pub day: u32,
     /// The address they came from, or a word for all further ones.
     pub source: String,
-    /// Which kind of denial.
+    /// Whether it was permitted, or which kind of denial.
     pub outcome: Outcome,
     /// How often.
     pub n: u64,
@@ -166,7 +166,7 @@ const SELECT_COUNTS: &str = "SELECT client, day, product, outcome, n FROM check_
 const SELECT_STALE: &str = "SELECT client, day, source, outcome, n, last_at FROM stale_use
     WHERE client = $1 AND day >= $2 ORDER BY day, source, outcome";
 const SELECT_STALE_OF: &str = "SELECT client, day, source, outcome, n, last_at FROM stale_use
-    WHERE client >= $1 AND client <= $2 AND day >= $3";
+    WHERE client >= $1 AND client <= $2 AND day >= $3 AND outcome > 0";
 
 /// Stands for no product: a part of the key cannot be null on both engines.
 const NO_PRODUCT: i64 = -1;
@@ -183,7 +183,7 @@ pub(crate) fn add_count(count: &CheckCount) -> Statement {
     Statement::new(ADD_COUNT, params)
 }
 
-pub(crate) fn add_stale(stale: &StaleUse) -> Statement {
+pub(crate) fn add_stale(stale: &SourceUse) -> Statement {
     let params = vec![
         stale.client.0.into(),
         stale.day.into(),
@@ -220,8 +220,8 @@ fn check_count(row: &Row<'_>) -> Result<CheckCount, StoreError> {
     })
 }
 
-fn stale_use(row: &Row<'_>) -> Result<StaleUse, StoreError> {
-    Ok(StaleUse {
+fn stale_use(row: &Row<'_>) -> Result<SourceUse, StoreError> {
+    Ok(SourceUse {
         client: ClientNo(row.count(0)?),
         day: row.count(1)?,
         source: row.text(2)?.to_owned(),
@@ -243,23 +243,23 @@ impl Reader {
             .await
     }
 
-    /// Who presented a client's former or ended tokens since a day, by day.
-    pub async fn stale_uses(
+    /// Who presented a client's tokens since a day, permitted, former and ended ones, by day.
+    pub async fn source_uses(
         &self,
         client: ClientNo,
         from_day: u32,
-    ) -> Result<Vec<StaleUse>, StoreError> {
+    ) -> Result<Vec<SourceUse>, StoreError> {
         let params = vec![client.0.into(), from_day.into()];
         self.rows(SELECT_STALE.to_owned(), params, stale_use).await
     }
 
-    /// Who presented former or ended tokens of any of these clients since a day.
+    /// Who presented former or ended tokens, not permitted ones, of any of these clients since a day.
     pub async fn stale_uses_of(
         &self,
         first: ClientNo,
         last: ClientNo,
         from_day: u32,
-    ) -> Result<Vec<StaleUse>, StoreError> {
+    ) -> Result<Vec<SourceUse>, StoreError> {
         let params = vec![first.0.into(), last.0.into(), from_day.into()];
         self.rows(SELECT_STALE_OF.to_owned(), params, stale_use)
             .await

@@ -1,8 +1,9 @@
 //! Decisions taken together and not yet written: what makes up one commit.
 
 use crate::error::{Failure, StoreError};
-use crate::job::{Decided, Job, View};
+use crate::job::{Credential, Decided, Job, View};
 use crate::people::Record;
+use tokenward_core::audit::{Actor, Entry};
 use tokenward_core::change::Change;
 use tokenward_core::ids::ClientNo;
 use tokenward_core::time::BootInstant;
@@ -93,6 +94,13 @@ fn sound(decided: &Decided, job: &dyn Job, view: &View) -> Result<(), &'static s
     if acts && decided.audit.is_empty() {
         return Err("it has no audit entry");
     }
+    if !decided
+        .audit
+        .iter()
+        .all(|entry| is_admitted(entry, job, view))
+    {
+        return Err("it was taken without a look at the administrator's credential");
+    }
     // That is what lets decisions about different clients be taken on one view of the store.
     let own = view.client.as_ref().map(|state| state.client.no);
     if !job.wants().alone()
@@ -104,6 +112,18 @@ fn sound(decided: &Decided, job: &dyn Job, view: &View) -> Result<(), &'static s
         return Err("it wrote about more than the client it wanted to see");
     }
     Ok(())
+}
+
+/// Whether the credential of an administrator who acts was wanted and found.
+fn is_admitted(entry: &Entry, job: &dyn Job, view: &View) -> bool {
+    let wants = job.wants();
+    let acts = match (&entry.actor, wants.actor) {
+        (Actor::AdminKey(who), Some(Credential::AdminKey(id))) => *who == id,
+        (Actor::Member(who), Some(Credential::Session { member, .. })) => *who == member,
+        (Actor::AdminKey(_) | Actor::Member(_), _) => return wants.proves,
+        (Actor::ClientSecret(..) | Actor::System, _) => return true,
+    };
+    acts && view.actor.is_some()
 }
 
 /// The one client a change is about.

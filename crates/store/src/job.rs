@@ -3,7 +3,7 @@
 
 use crate::error::Failure;
 use crate::notices::Webhook;
-use crate::people::{Invitation, Member, Record};
+use crate::people::{Invitation, Member, Record, Session};
 use crate::reader::Use;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use tokenward_core::Change;
@@ -14,6 +14,29 @@ use tokenward_core::label::Label;
 use tokenward_core::time::{BootInstant, Timestamp};
 use tokio::sync::oneshot;
 use uuid::Uuid;
+
+/// What an administrator was admitted by.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Credential {
+    /// An admin key, by its id.
+    AdminKey(Uuid),
+    /// A member's session in the console.
+    Session {
+        /// Whose.
+        member: Uuid,
+        /// The session's id.
+        session: Uuid,
+    },
+}
+
+/// A credential as the database has it at the time of a decision.
+#[derive(Clone, Debug)]
+pub enum CredentialRow {
+    /// An admin key, which may be revoked or expired.
+    AdminKey(AdminKeyRecord),
+    /// A session that has not ended, and its member, who may be disabled.
+    Session(Box<(Member, Session)>),
+}
 
 /// What a decision wants to see. One that wants a client only is decided in a group with others;
 /// every other runs alone.
@@ -37,6 +60,11 @@ pub struct Wants {
     pub member: Option<Uuid>,
     /// All webhooks of this workspace.
     pub webhooks: Option<WorkspaceId>,
+    /// What the acting administrator was admitted by.
+    pub actor: Option<Credential>,
+    /// Whether the decision itself proves who acts, as a sign-in does. Without this or `actor`, an audit entry of an
+    /// administrator is refused.
+    pub proves: bool,
 }
 
 impl Wants {
@@ -59,6 +87,7 @@ impl Wants {
             || self.people
             || self.member.is_some()
             || self.webhooks.is_some()
+            || self.actor.is_some()
     }
 }
 
@@ -96,6 +125,8 @@ pub struct View {
     pub invitations: Vec<Invitation>,
     /// The webhooks wanted.
     pub webhooks: Vec<Webhook>,
+    /// The acting administrator's credential, if wanted and still there.
+    pub actor: Option<CredentialRow>,
     /// The numbers the next new things get.
     pub next: Next,
 }

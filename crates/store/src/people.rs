@@ -1,7 +1,7 @@
 //! The people behind the console: members, invitations and sessions, as rows; and the writes of all rows that no
 //! check asks for and no replica knows ([`Record`]). What is done to members and invitations is audited like a change.
 
-use crate::counts::{self, CheckCount, StaleUse};
+use crate::counts::{self, CheckCount, SourceUse};
 use crate::error::StoreError;
 use crate::notices::{self, NoticeWrite, WebhookWrite};
 use crate::value::{Row, Statement, Value};
@@ -176,10 +176,19 @@ pub enum Record {
         /// The moment.
         before: Timestamp,
     },
+    /// An admin key was used.
+    AdminKeyUsed {
+        /// Its id.
+        id: Uuid,
+        /// When.
+        at: Timestamp,
+        /// From which address.
+        source: String,
+    },
     /// Counts are added to what was counted before.
     CountsAdded(Vec<CheckCount>),
     /// The same for sources of former and ended tokens.
-    StaleUses(Vec<StaleUse>),
+    SourceUses(Vec<SourceUse>),
     /// The outbox.
     Notice(NoticeWrite),
     /// A webhook.
@@ -212,6 +221,9 @@ const PROVE_SESSION: &str = "UPDATE session SET proved_at = $1 WHERE id = $2";
 const END_SESSION: &str = "DELETE FROM session WHERE id = $1";
 const END_SESSIONS: &str = "DELETE FROM session WHERE member = $1";
 const END_OTHER_SESSIONS: &str = "DELETE FROM session WHERE member = $1 AND id <> $2";
+const USE_ADMIN_KEY: &str = "INSERT INTO admin_key_use (id, at, source) VALUES ($1, $2, $3)
+    ON CONFLICT (id) DO UPDATE SET at = excluded.at, source = excluded.source";
+pub(crate) const SELECT_ADMIN_KEY_USES: &str = "SELECT id, at, source FROM admin_key_use";
 const FORGET_SESSIONS: &str = "DELETE FROM session WHERE seen_at < $1";
 
 pub(crate) const END_ALL_SESSIONS: &str = "DELETE FROM session";
@@ -225,6 +237,9 @@ pub(crate) const SELECT_INVITATIONS: &str =
     "SELECT id, digest, email, role, created_at, expires_at, invited_by FROM invitation";
 pub(crate) const SELECT_SESSIONS: &str =
     "SELECT digest, id, member, created_at, seen_at, proved_at, source, agent FROM session";
+pub(crate) const SESSION_BY_ID: &str =
+    "SELECT digest, id, member, created_at, seen_at, proved_at, source, agent
+    FROM session WHERE id = $1";
 
 /// What a record does to the tables.
 pub(crate) fn statements(record: &Record) -> Vec<Statement> {
@@ -299,8 +314,12 @@ pub(crate) fn statements(record: &Record) -> Vec<Statement> {
         Record::SessionsForgotten { before } => {
             vec![Statement::new(FORGET_SESSIONS, vec![(*before).into()])]
         }
+        Record::AdminKeyUsed { id, at, source } => vec![Statement::new(
+            USE_ADMIN_KEY,
+            vec![(*id).into(), (*at).into(), source.as_str().into()],
+        )],
         Record::CountsAdded(added) => added.iter().map(counts::add_count).collect(),
-        Record::StaleUses(uses) => uses.iter().map(counts::add_stale).collect(),
+        Record::SourceUses(uses) => uses.iter().map(counts::add_stale).collect(),
         Record::Notice(write) => notices::statements(write),
         Record::Webhook(write) => notices::webhook_statements(write),
         Record::CountsForgotten { first, end, before } => counts::forget(*first, *end, *before),
@@ -314,6 +333,14 @@ pub(crate) fn json(value: &impl Serialize) -> Value {
 
 pub(crate) fn from_json<T: for<'a> Deserialize<'a>>(text: &str) -> Result<T, StoreError> {
     serde_json::from_str(text).map_err(|error| StoreError::Damaged(error.to_string()))
+}
+
+pub(crate) fn admin_key_use(row: &Row<'_>) -> Result<(Uuid, Timestamp, String), StoreError> {
+    Ok((
+        uuid(row, 0)?,
+        Timestamp(row.int(1)?),
+        row.text(2)?.to_owned(),
+    ))
 }
 
 fn uuid(row: &Row<'_>, column: usize) -> Result<Uuid, StoreError> {

@@ -20,7 +20,7 @@ use uuid::Uuid;
 /// clause follows.
 macro_rules! select_client {
     (and_use, $rest:literal) => {
-        select_client!(@ ", u.at, u.source, u.product", "LEFT JOIN client_use u ON u.client = c.no ", $rest)
+        select_client!(@ ", u.at, u.source, u.product, u.generation", "LEFT JOIN client_use u ON u.client = c.no ", $rest)
     };
     ($rest:literal) => {
         select_client!(@ "", "", $rest)
@@ -247,6 +247,9 @@ pub(crate) fn product(row: &Row<'_>) -> Result<Product, StoreError> {
 
 pub(crate) const SELECT_ADMIN_KEYS: &str =
     "SELECT id, name, role, digest, digest_key, created_at, expires_at, revoked_at FROM admin_key";
+pub(crate) const ADMIN_KEY_BY_ID: &str =
+    "SELECT id, name, role, digest, digest_key, created_at, expires_at, revoked_at
+    FROM admin_key WHERE id = $1";
 
 pub(crate) fn admin_key(row: &Row<'_>) -> Result<AdminKeyRecord, StoreError> {
     Ok(AdminKeyRecord {

@@ -5,7 +5,7 @@
 pub(crate) const VERSION: i64 = MIGRATIONS.len() as i64;
 
 /// Every migration, in order; the first is version 1. A released one is never changed.
-pub(crate) const MIGRATIONS: &[&str] = &[V1, V2, V3, V4, V5];
+pub(crate) const MIGRATIONS: &[&str] = &[V1, V2, V3, V4, V5, V6];
 
 const V1: &str = "
 CREATE TABLE head (
@@ -117,6 +117,14 @@ CREATE TABLE digest_key (
 );
 ALTER TABLE head ADD COLUMN clock BIGINT NOT NULL DEFAULT 0;
 UPDATE head SET clock = coalesce((SELECT at FROM audit ORDER BY seq DESC LIMIT 1), 0);
+";
+
+/// The token a client was last used with, and when admin keys were used.
+const V6: &str = "
+ALTER TABLE client_use ADD COLUMN generation BIGINT NOT NULL DEFAULT 0;
+CREATE TABLE admin_key_use (
+    id {bytes} NOT NULL UNIQUE, at BIGINT NOT NULL, source TEXT NOT NULL
+);
 ";
 
 /// The tables of every version.

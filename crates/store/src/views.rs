@@ -3,7 +3,7 @@
 
 use crate::driver::Driver;
 use crate::error::StoreError;
-use crate::job::{Job, Next, View, Wants};
+use crate::job::{Credential, CredentialRow, Job, Next, View, Wants};
 use crate::notices;
 use crate::people;
 use crate::rows::{self, select_client};
@@ -41,6 +41,7 @@ pub(crate) async fn views(
         members: Vec::new(),
         invitations: Vec::new(),
         webhooks: Vec::new(),
+        actor: None,
         next,
     };
     let mut views: Vec<Result<View, StoreError>> = group.iter().map(|_| Ok(blank())).collect();
@@ -147,6 +148,9 @@ async fn look_around(driver: &mut Driver, want: &Wants, view: &mut View) -> Resu
             .query(rows::SELECT_ADMIN_KEYS, &[vec![]], &mut each)
             .await?;
     }
+    if let Some(credential) = want.actor {
+        view.actor = actor(driver, credential).await?;
+    }
     if let Some(workspace) = want.webhooks {
         let mut each = |_: usize, row: &Row<'_>| {
             view.webhooks.push(notices::webhook(row)?);
@@ -183,4 +187,43 @@ async fn look_around(driver: &mut Driver, want: &Wants, view: &mut View) -> Resu
             .await?;
     }
     Ok(())
+}
+
+/// The row of a credential; none when it is not there any more.
+async fn actor(
+    driver: &mut Driver,
+    credential: Credential,
+) -> Result<Option<CredentialRow>, StoreError> {
+    match credential {
+        Credential::AdminKey(id) => {
+            let mut found = None;
+            let mut each = |_: usize, row: &Row<'_>| {
+                found = Some(CredentialRow::AdminKey(rows::admin_key(row)?));
+                Ok(())
+            };
+            driver
+                .query(rows::ADMIN_KEY_BY_ID, &[vec![id.into()]], &mut each)
+                .await?;
+            Ok(found)
+        }
+        Credential::Session { member, session } => {
+            let (mut who, mut at) = (None, None);
+            let mut each = |_: usize, row: &Row<'_>| {
+                who = Some(people::member(row)?);
+                Ok(())
+            };
+            driver
+                .query(people::MEMBER_BY_ID, &[vec![member.into()]], &mut each)
+                .await?;
+            let mut each = |_: usize, row: &Row<'_>| {
+                at = Some(people::session(row)?);
+                Ok(())
+            };
+            driver
+                .query(people::SESSION_BY_ID, &[vec![session.into()]], &mut each)
+                .await?;
+            let both = who.zip(at.filter(|session| session.member == member));
+            Ok(both.map(|both| CredentialRow::Session(Box::new(both))))
+        }
+    }
 }

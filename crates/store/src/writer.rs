@@ -28,8 +28,10 @@ const LOG_KEPT: u64 = 100_000;
 /// How often the log is trimmed, in changes.
 const TRIM_EVERY: u64 = 1_024;
 
-pub(crate) const NOTE_USE: &str = "INSERT INTO client_use (client, at, source, product) VALUES ($1, $2, $3, $4)
-    ON CONFLICT (client) DO UPDATE SET at = excluded.at, source = excluded.source, product = excluded.product";
+pub(crate) const NOTE_USE: &str = "INSERT INTO client_use (client, at, source, product, generation)
+    VALUES ($1, $2, $3, $4, $5)
+    ON CONFLICT (client) DO UPDATE SET at = excluded.at, source = excluded.source, product = excluded.product,
+    generation = excluded.generation";
 
 /// What others may know of the writer.
 #[derive(Debug, Default)]

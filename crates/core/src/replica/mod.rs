@@ -86,6 +86,23 @@ pub struct Replica {
     applied: AtomicU64,
 }
 
+/// Bits of the time in the word of the last use, in seconds: half a year, after which it begins anew. The other eight
+/// hold the generation's last ones.
+const USE_SECONDS_BITS: u32 = 24;
+const USE_SECONDS: u32 = (1 << USE_SECONDS_BITS) - 1;
+
+/// Whether a use is to be noted, `last` being the word of the one noted before.
+fn is_due(last: u32, now: u32, every_seconds: u32) -> bool {
+    let newer = (now >> USE_SECONDS_BITS) as u8;
+    let newer = newer
+        .wrapping_sub((last >> USE_SECONDS_BITS) as u8)
+        .cast_signed()
+        > 0;
+    // Either way round: threads' clocks differ by a moment.
+    let apart = now.wrapping_sub(last) & USE_SECONDS;
+    newer || apart.min(USE_SECONDS + 1 - apart) >= every_seconds
+}
+
 impl Replica {
     /// An empty replica with room for `clients`, without a lease: it cannot vouch yet.
     #[must_use]
@@ -168,21 +185,28 @@ impl Replica {
         self.consistent(|| self.index.load().candidates(fingerprint).collect())
     }
 
-    /// Notes that a client's token was just used, at `now_seconds` (Unix, 32 bits). True when it was
-    /// not noted in the last `every_seconds`: then the caller should remember the use. One in a race
-    /// wins.
+    /// Notes that a client's token of `generation` was just used, at `now_seconds` (Unix). Returns true when neither
+    /// this token nor a newer one was noted in the last `every_seconds`: then the caller should remember the use. One in
+    /// a race wins.
     #[must_use]
-    pub fn note_use(&self, client_no: u32, now_seconds: u32, every_seconds: u32) -> bool {
+    pub fn note_use(
+        &self,
+        client_no: u32,
+        generation: u32,
+        now_seconds: u32,
+        every_seconds: u32,
+    ) -> bool {
         let Some(words) = self.hot.get(client_no as usize) else {
             return false;
         };
         let cell = &words[words::FLAGS_USED];
         let seen = cell.load(Ordering::Relaxed);
         let last = (seen >> 32) as u32;
-        if last != 0 && now_seconds.saturating_sub(last) < every_seconds {
+        let now = generation << USE_SECONDS_BITS | now_seconds & USE_SECONDS;
+        if last != 0 && !is_due(last, now, every_seconds) {
             return false;
         }
-        let noted = seen & 0xFFFF_FFFF | u64::from(now_seconds) << 32;
+        let noted = seen & 0xFFFF_FFFF | u64::from(now) << 32;
         cell.compare_exchange(seen, noted, Ordering::Relaxed, Ordering::Relaxed)
             .is_ok()
     }

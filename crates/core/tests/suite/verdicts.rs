@@ -694,10 +694,11 @@ fn introspection_tells_of_live_tokens_only() {
 #[test]
 fn use_is_noted_once_an_interval_and_survives_changes() {
     let (mut world, no, secret, token) = one();
-    let note = |world: &World, now| world.replica.note_use(no, now, 60);
+    let note = |world: &World, now| world.replica.note_use(no, 1, now, 60);
     assert!(note(&world, 1_000));
     assert!(!note(&world, 1_059));
     assert!(note(&world, 1_060));
+    assert!(!note(&world, 1_058), "another thread's clock is behind");
     world.change_settings(no, |settings| settings.products = Some(vec![ProductNo(0)]));
     let next = world.generate(no, &secret);
     assert!(
@@ -706,5 +707,17 @@ fn use_is_noted_once_an_interval_and_survives_changes() {
     );
     assert_eq!(world.check(&next), Seen::Permit { generation: 2 });
     assert_ne!(world.check(&token), PERMIT_1);
-    assert!(!world.replica.note_use(70_000, 1, 60), "nobody's use");
+    // A newer token's first use is noted at once; the older one's in a grace period is not noted beside it.
+    let of = |generation, now| world.replica.note_use(no, generation, now, 60);
+    assert!(of(2, 1_101) && !of(2, 1_102) && !of(1, 1_103) && !of(1, 1_160));
+    assert!(
+        of(1, 1_161) && of(2, 1_162),
+        "a minute later each is noted once"
+    );
+    assert!(
+        of(257, 1_170) && of(258, 1_171) && !of(258, 1_172),
+        "only eight bits are kept"
+    );
+    assert!(of(258, u32::MAX) && !of(258, u32::MAX));
+    assert!(!world.replica.note_use(70_000, 1, 1, 60), "no such client");
 }

@@ -11,8 +11,12 @@ use super::table::printable;
 use super::views;
 use reqwest::Method;
 use serde_json::{Value, json};
+use std::cell::Cell;
 use std::path::PathBuf;
 use uuid::Uuid;
+
+/// The name of the key that the first start makes.
+const FIRST: &str = "First operator";
 
 /// Commands on admin keys.
 #[derive(clap::Subcommand, Debug)]
@@ -24,7 +28,7 @@ pub(crate) enum Verb {
         tokenward admin-key create --role auditor --expires-in 30d \"yearly audit\"\n  \
         tokenward admin-key create --role workspace-admin --workspace acme --key-file acme.key \"acme portal\"")]
     Create(CreateArgs),
-    /// Revoke an admin key for good.
+    /// Permanently revoke an admin key.
     Revoke {
         /// Its id or exact name.
         key: String,
@@ -57,7 +61,20 @@ pub(crate) async fn run(verb: Verb, session: &Session) -> Result<(), CliError> {
     match verb {
         Verb::List(portion) => {
             let pages = Pages::new(api, "/admin-keys", Vec::new(), portion.limit);
-            out.lists(&mut [pages], |_| true, views::admin_keys).await
+            let first = Cell::new(false);
+            let seen = |key: &Value| {
+                let active = key["revoked_at"].is_null();
+                first.set(first.get() || active && key["name"] == FIRST);
+                true
+            };
+            out.lists(&mut [pages], seen, views::admin_keys).await?;
+            if first.get() {
+                out.note(&format!(
+                    "The key {FIRST:?} was made at the first start and is still active. When people can sign in to the \
+                     console and each program has a key of its own, revoke it: tokenward admin-key revoke {FIRST:?}"
+                ));
+            }
+            Ok(())
         }
         Verb::Create(args) => {
             let once = Once::new(args.key_file.as_deref())?;
@@ -82,7 +99,9 @@ pub(crate) async fn run(verb: Verb, session: &Session) -> Result<(), CliError> {
             };
             let found = only(pages.find(wanted).await?, "admin key", &key)?;
             let own = found["id"] == api.key_id().to_string();
-            sure.ask(&warning(&found, own), Agreement::Yes)?;
+            session
+                .confirm(sure, &warning(&found, own), Agreement::Yes)
+                .await?;
             let answer = api
                 .send(
                     Method::DELETE,
@@ -101,12 +120,12 @@ fn warning(key: &Value, own: bool) -> String {
     let id = printable(&views::text(&key["id"]));
     let role = printable(&views::text(&key["role"]));
     let own = if own {
-        "\nIt is the key of this very command: after it, this key opens nothing."
+        "\nIt is the key this command uses: it can't be used again."
     } else {
         ""
     };
     format!(
-        "This revokes the admin key \"{name}\" ({id}, {role}) for good.\nWhatever still uses it is refused from that moment.{own}"
+        "This revokes the admin key \"{name}\" ({id}, {role}) permanently.\nPrograms that still use it are refused at once.{own}"
     )
 }
 

@@ -3,6 +3,7 @@
 
 use super::error::{CliError, Problem};
 use super::place::{Address, Connection, is_loopback};
+use super::table::printable;
 use reqwest::header::{AUTHORIZATION, DATE, HeaderMap, HeaderValue};
 use reqwest::{Certificate, Client, Method, RequestBuilder, Response, Url, redirect};
 use serde::de::DeserializeOwned;
@@ -133,10 +134,35 @@ impl Api {
                 self.base
             )));
         }
-        Err(CliError::Refused(Box::new(Problem::read(
-            status.as_u16(),
-            &bytes,
-        ))))
+        let problem = Problem::read(status.as_u16(), &bytes);
+        if problem.code().is_some() {
+            return Err(CliError::Refused(Box::new(problem)));
+        }
+        Err(CliError::Failed(not_ours(&self.base, &problem)))
+    }
+}
+
+/// What to say of a refusal that is no problem document of the admin API.
+fn not_ours(base: &str, problem: &Problem) -> String {
+    let status = problem.status;
+    // A fault outside the API's own code is answered in the token API's form.
+    let error = &problem
+        .members
+        .get("errors")
+        .and_then(|errors| errors.get(0));
+    let of = |name: &str| error.and_then(|error| error[name].as_str()).map(printable);
+    match (of("error_message"), of("error_id")) {
+        (Some(message), Some(id)) if status >= 500 => {
+            format!("{message}\n  status    {status}\n  error id  {id}")
+        }
+        (Some(_), Some(_)) => format!(
+            "{base} answered {status}: the admin API is not served there. It looks like Tokenward's internal listener; \
+             give the public listener's address with --url"
+        ),
+        _ => format!(
+            "{base} answered {status}, but not as Tokenward's admin API does. A gateway, a proxy or another server is at \
+             this address; give the public listener's address with --url"
+        ),
     }
 }
 
@@ -206,13 +232,32 @@ pub(crate) async fn body(mut response: Response) -> Result<Vec<u8>, NoBody> {
 
 /// What to tell when nobody answers.
 pub(crate) fn no_answer(base: &str, error: &reqwest::Error) -> CliError {
+    let cause = causes(error);
+    if let Some(why) = cause.strip_prefix("invalid peer certificate: ") {
+        return CliError::Failed(bad_certificate(base, why));
+    }
     if error.is_connect() {
         return CliError::Failed(format!(
             "no server answers at {base} ({}). Is `tokenward serve` running? Name another with --url or --data-dir",
-            causes(error)
+            cause
         ));
     }
-    CliError::Failed(format!("{base} gave no whole answer: {}", causes(error)))
+    CliError::Failed(format!("{base} gave no whole answer: {cause}"))
+}
+
+/// What to do about a server's certificate that is not accepted; `why` is the TLS library's word.
+fn bad_certificate(base: &str, why: &str) -> String {
+    let todo = if why.starts_with("UnknownIssuer") {
+        "It was issued by an authority that this machine does not trust, or by itself. If it is yours, name the authority's \
+         certificate with --ca-file"
+    } else if why.contains("NotValidForName") || why.contains("not valid for name") {
+        "It was issued for another host name. Use the name in the certificate with --url"
+    } else if why.to_lowercase().contains("expired") {
+        "It has expired. Renew it on the server, then send SIGHUP to the server"
+    } else {
+        "Look at the certificate on the server"
+    };
+    format!("the certificate of {base} is not accepted ({why}). {todo}")
 }
 
 /// The last cause says what happened; the ones above it only where.

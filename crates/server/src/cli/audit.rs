@@ -7,6 +7,7 @@ use super::pages::{Pages, Portion, parsed};
 use super::progress::Progress;
 use super::session::{Common, Group, Session};
 use super::views;
+use crate::verbs::audit::Head as KeptHead;
 use clap::ValueEnum;
 use serde_json::{Value, json};
 use std::fs::OpenOptions;
@@ -31,9 +32,11 @@ pub(crate) enum Verb {
     #[command(after_help = "Examples:\n  \
         tokenward audit verify\n  \
         tokenward audit verify --export audit-2026.jsonl\n  \
-        tokenward audit verify --export audit-2026.jsonl --against-server\n\n\
-        The last also proves that the server still has the exported entries: an export kept elsewhere makes it \
-        impossible to write the whole log anew.\n\
+        tokenward audit verify --export audit-2026.jsonl --against-server\n  \
+        tokenward audit verify --head 35:f1425a...\n\n\
+        Keep the head that is printed where the server can't write. With --head the log, or the export, must still \
+        hold that entry: it can't have been written anew or cut off before it. --against-server asks the server whether \
+        it still has the last exported entry.\n\
         Exit code 0: the chain is whole. 1: it is broken, or could not be read.")]
     Verify(VerifyArgs),
 }
@@ -83,9 +86,20 @@ pub(crate) struct VerifyArgs {
     /// Verify this export in JSON lines, without a server; several are read as one, in order.
     #[arg(long, value_name = "PATH")]
     export: Vec<PathBuf>,
+    /// An entry that must still be there: its number and its hash, as an earlier verification printed them.
+    #[arg(long, value_name = "SEQ:HASH", value_parser = head)]
+    head: Option<KeptHead>,
     /// Ask the server too whether it still has the last entry of the export.
     #[arg(long, requires = "export")]
     against_server: bool,
+}
+
+fn head(text: &str) -> Result<KeptHead, String> {
+    KeptHead::parse(text).ok_or_else(|| {
+        "isn't a valid head. Give an entry's number, a colon and its hash in 64 hex digits, as `tokenward audit verify` \
+         prints them"
+            .to_owned()
+    })
 }
 
 /// Carries out one command. `audit verify --export` needs no server, so none is looked for here.
@@ -95,7 +109,7 @@ pub(crate) async fn run(group: Group<Verb>) -> Result<(), CliError> {
         Verb::List(args) => list(args, &Session::new(&common)?).await,
         Verb::Export(args) => export(args, &Session::new(&common)?).await,
         Verb::Verify(args) if args.export.is_empty() => {
-            verify_server(&Session::new(&common)?).await
+            verify_server(args.head, &Session::new(&common)?).await
         }
         Verb::Verify(args) => verify_export(&args, &common).await,
     }
@@ -161,8 +175,11 @@ fn new_file(path: &Path) -> Result<std::fs::File, CliError> {
     file.map_err(|error| CliError::Failed(format!("{} can't be made: {error}", path.display())))
 }
 
-async fn verify_server(session: &Session) -> Result<(), CliError> {
-    let verdict = session.api.get("/audit/verify").await?;
+async fn verify_server(kept: Option<KeptHead>, session: &Session) -> Result<(), CliError> {
+    let head = |kept: KeptHead| format!("{}:{}", kept.seq, *crate::data_dir::hex(&kept.hash));
+    let query = kept.map(|kept| ("head", head(kept)));
+    let query = query.into_iter().collect();
+    let verdict: Value = session.api.read("/audit/verify", &query).await?;
     let broken = verdict["ok"] != true;
     if session.out.json {
         session.out.json(&verdict)?;
@@ -182,7 +199,7 @@ async fn verify_server(session: &Session) -> Result<(), CliError> {
 async fn verify_export(args: &VerifyArgs, common: &Common) -> Result<(), CliError> {
     let out = Output::new(common.json);
     let mut progress = Progress::on_stderr();
-    let head = audit_file::verify(&args.export, |count| {
+    let head = audit_file::verify(&args.export, args.head, |count| {
         progress.show(&format!("{count} entries"))
     });
     progress.clear();
@@ -201,7 +218,7 @@ async fn verify_export(args: &VerifyArgs, common: &Common) -> Result<(), CliErro
 
 fn whole(verdict: &Value) -> String {
     format!(
-        "whole: {} entries, the last is number {} with hash {}",
+        "OK: {} entries verified; head {}:{}",
         views::text(&verdict["entries"]),
         views::text(&verdict["head"]["seq"]),
         views::text(&verdict["head"]["hash"])

@@ -3,6 +3,7 @@
 
 use super::error::CliError;
 use crate::audit_csv;
+use crate::verbs::audit::Head as KeptHead;
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -63,8 +64,13 @@ impl Line {
     }
 }
 
-/// Verifies exports read one after the other; `progress` hears the number of entries now and then.
-pub(crate) fn verify(paths: &[PathBuf], mut progress: impl FnMut(u64)) -> Result<Head, CliError> {
+/// Verifies exports read one after the other; `kept` must be among them as it was. `progress` is called with the number
+/// of entries now and then.
+pub(crate) fn verify(
+    paths: &[PathBuf],
+    kept: Option<KeptHead>,
+    mut progress: impl FnMut(u64),
+) -> Result<Head, CliError> {
     let mut verifier = Verifier::default();
     for path in paths {
         let failed =
@@ -82,12 +88,19 @@ pub(crate) fn verify(paths: &[PathBuf], mut progress: impl FnMut(u64)) -> Result
             verifier
                 .next(&entry)
                 .map_err(|broken| failed(number, format!("the chain is broken: {broken}")))?;
+            let (at, hash) = verifier.head();
+            if let Some(why) = kept.and_then(|kept| kept.differs(at, &hash)) {
+                return Err(failed(number, why));
+            }
             if entry.seq % PROGRESS_ENTRIES == 0 {
                 progress(entry.seq);
             }
         }
     }
     let (seq, hash) = verifier.head();
+    if let Some(why) = kept.and_then(|kept| kept.beyond(seq)) {
+        return Err(CliError::Failed(why));
+    }
     Ok(Head {
         seq,
         hash: hex(&hash),
@@ -226,7 +239,7 @@ mod tests {
             paths.push(path);
         }
         let text = |error: CliError| error.report(false).unwrap();
-        verify(&paths, |_| ())
+        verify(&paths, None, |_| ())
             .map_err(|error| text(error).replace(&folder.path().display().to_string(), "FOLDER"))
     }
 

@@ -2,7 +2,7 @@
 
 use super::confirm::{Agreement, Sure};
 use super::error::CliError;
-use super::impact::{Act, on_client};
+use super::impact::{Act, has_live_token, on_client};
 use super::once::Once;
 use super::pages::{Pages, Portion, parsed};
 use super::session::{ClientName, Session, environment, id_of};
@@ -10,6 +10,7 @@ use super::settings::{Lifted, Settings};
 use super::views;
 use reqwest::Method;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use tokenward_core::Environment;
 use uuid::Uuid;
@@ -38,16 +39,16 @@ pub(crate) enum Verb {
         after_help = "Example:\n  tokenward client change -w acme -e production erp --product gst --any-token-network"
     )]
     Change(ChangeArgs),
-    /// Stop an API client until it is enabled again.
+    /// Disable an API client. Its secrets and token are refused until it is enabled again.
     Disable {
         #[command(flatten)]
         client: ClientName,
         #[command(flatten)]
         sure: Sure,
     },
-    /// Let a disabled API client work again.
+    /// Enable a disabled API client. Its token is accepted again if it has time left.
     Enable(ClientName),
-    /// Delete an API client for good: its secrets and its token are dead from that moment.
+    /// Permanently delete an API client. Its secrets and token stop working at once.
     Delete {
         #[command(flatten)]
         client: ClientName,
@@ -114,23 +115,42 @@ pub(crate) async fn run(verb: Verb, session: &Session) -> Result<(), CliError> {
         Verb::Change(args) => change(args, session).await,
         Verb::Disable { client, sure } => {
             let client = session.client(&client).await?;
-            sure.ask(
-                &on_client(Act::Disable, &client, api.server_time()),
-                Agreement::Yes,
-            )?;
+            session
+                .confirm(
+                    sure,
+                    &on_client(Act::Disable, &client, api.server_time()),
+                    Agreement::Yes,
+                )
+                .await?;
             switch(session, id_of(client)?, "disable").await
         }
-        Verb::Enable(client) => switch(session, session.client_id(&client).await?, "enable").await,
+        Verb::Enable(client) => {
+            let id = session.client_id(&client).await?;
+            let enabled = api
+                .send(Method::POST, &format!("/clients/{id}/enable"), None)
+                .await?;
+            if has_live_token(&enabled) {
+                let token = &enabled["token"];
+                out.note(&format!(
+                    "Enabled. Its access token, generation {}, is accepted again{}.",
+                    views::text(&token["generation"]),
+                    views::validity(token)
+                ));
+            }
+            show(session, &enabled)
+        }
         Verb::Delete { client, sure } => {
             let client = session.client(&client).await?;
             let label = views::text(&client["label"]);
             let warning = on_client(Act::Delete, &client, api.server_time());
-            sure.ask(&warning, Agreement::Typed(&label))?;
+            session
+                .confirm(sure, &warning, Agreement::Typed(&label))
+                .await?;
             let path = format!("/clients/{}", id_of(client)?);
             let answer = api
                 .send(Method::DELETE, &path, Some(&json!({"label": label})))
                 .await?;
-            out.note("Deleted. Its secrets and its token are dead.");
+            out.note("API client deleted. Its secrets and token no longer work.");
             show(session, &answer)
         }
     }
@@ -146,7 +166,8 @@ async fn list(args: ListArgs, session: &Session) -> Result<(), CliError> {
         query.push(("deleted", "true".to_owned()));
     }
     let mut lists = Vec::new();
-    for id in workspaces(args.workspace.as_deref(), session).await? {
+    let workspaces = workspaces(args.workspace.as_deref(), session).await?;
+    for id in workspaces.keys() {
         // With a filter the limit counts what is left over, so pages are read until it is reached.
         let path = format!("/workspaces/{id}/clients");
         lists.push(Pages::new(&session.api, &path, query.clone(), None));
@@ -161,22 +182,31 @@ async fn list(args: ListArgs, session: &Session) -> Result<(), CliError> {
     };
     session
         .out
-        .lists_up_to(&mut lists, limit, wanted, views::clients)
+        .lists_up_to(&mut lists, limit, wanted, |items| {
+            views::clients(items, &workspaces)
+        })
         .await
 }
 
-async fn workspaces(named: Option<&str>, session: &Session) -> Result<Vec<Uuid>, CliError> {
+/// The workspaces to look into: their names by id.
+async fn workspaces(
+    named: Option<&str>,
+    session: &Session,
+) -> Result<BTreeMap<String, String>, CliError> {
+    let mut names = BTreeMap::new();
     if let Some(name) = named {
-        return Ok(vec![session.workspace_id(name).await?]);
+        let id = session.workspace_id(name).await?.to_string();
+        names.insert(id, name.to_owned());
+        return Ok(names);
     }
     let mut pages = Pages::new(&session.api, "/workspaces", Vec::new(), None);
-    let mut ids = Vec::new();
     while let Some(items) = pages.next().await? {
         for item in &items {
-            ids.push(id_of(parsed(item)?)?);
+            let item = parsed(item)?;
+            names.insert(views::text(&item["id"]), views::text(&item["name"]));
         }
     }
-    Ok(ids)
+    Ok(names)
 }
 
 async fn create(args: CreateArgs, session: &Session) -> Result<(), CliError> {

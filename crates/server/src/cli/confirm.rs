@@ -44,24 +44,24 @@ fn ask(
     mut input: impl BufRead,
     mut output: impl Write,
 ) -> Result<(), CliError> {
-    // Nothing can be done about a person who does not listen.
-    let _ = writeln!(output, "{impact}");
     if yes {
         return Ok(());
     }
+    // Nothing can be done about a person who does not listen.
+    let _ = writeln!(output, "{impact}");
     if !person {
         return Err(CliError::Failed(
-            "nobody is here to be asked, so nothing was done; give --yes to do it unattended"
+            "nothing was done: standard input is not a terminal, so you can't be asked. Give --yes to confirm"
                 .to_owned(),
         ));
     }
     let wanted = match agreement {
         Agreement::Yes => {
-            let _ = write!(output, "Go on? Type yes: ");
+            let _ = write!(output, "Continue? Type yes: ");
             "yes"
         }
         Agreement::Typed(text) => {
-            let _ = write!(output, "Go on? Type the label: ");
+            let _ = write!(output, "Continue? Type {text:?}: ");
             text
         }
     };
@@ -72,7 +72,7 @@ fn ask(
         return Ok(());
     }
     Err(CliError::Failed(
-        "that was not it, so nothing was done".to_owned(),
+        "nothing was done: the answer did not match".to_owned(),
     ))
 }
 
@@ -94,9 +94,10 @@ mod tests {
                     &mut shown,
                 );
                 assert_eq!(outcome.is_ok(), goes_on, "{agreement:?} {typed:?}");
-                assert!(
+                assert_eq!(
                     shown.starts_with(b"the impact\n"),
-                    "the impact is always told"
+                    !yes,
+                    "whoever is asked is told; with --yes a script's log stays short"
                 );
             };
         let label = Agreement::Typed("erp south");

@@ -80,10 +80,13 @@ pub(crate) async fn run_secret(verb: SecretVerb, session: &Session) -> Result<()
         SecretVerb::Delete { client, n, sure } => {
             let client = session.client(&client).await?;
             has_secret(&client, n)?;
-            sure.ask(
-                &on_client(Act::DeleteSecret(n), &client, api.server_time()),
-                Agreement::Yes,
-            )?;
+            session
+                .confirm(
+                    sure,
+                    &on_client(Act::DeleteSecret(n), &client, api.server_time()),
+                    Agreement::Yes,
+                )
+                .await?;
             let path = format!("/clients/{}/secrets/{n}", id_of(client)?);
             let answer = api.send(Method::DELETE, &path, None).await?;
             out.note("Deleted.");
@@ -104,10 +107,13 @@ pub(crate) async fn run_token(verb: TokenVerb, session: &Session) -> Result<(), 
             let once = Once::new(token_file.as_deref())?;
             let client = session.client(&client).await?;
             if has_live_token(&client) {
-                sure.ask(
-                    &on_client(Act::Generate, &client, api.server_time()),
-                    Agreement::Yes,
-                )?;
+                session
+                    .confirm(
+                        sure,
+                        &on_client(Act::Generate, &client, api.server_time()),
+                        Agreement::Yes,
+                    )
+                    .await?;
             }
             let path = format!("/clients/{}/token", id_of(client)?);
             let mut made = api.send(Method::POST, &path, None).await?;
@@ -120,13 +126,18 @@ pub(crate) async fn run_token(verb: TokenVerb, session: &Session) -> Result<(), 
         }
         TokenVerb::Revoke { client, sure } => {
             let client = session.client(&client).await?;
-            if !has_live_token(&client) {
-                out.note("No access token is live.");
+            // That of a disabled client is refused now, and would be accepted again when it is enabled.
+            if !has_live_token(&client) && client["token"]["state"] != "disabled" {
+                out.note("No access token is live, so there is nothing to revoke.");
+                return if out.json { out.json(&client) } else { Ok(()) };
             }
-            sure.ask(
-                &on_client(Act::Revoke, &client, api.server_time()),
-                Agreement::Yes,
-            )?;
+            session
+                .confirm(
+                    sure,
+                    &on_client(Act::Revoke, &client, api.server_time()),
+                    Agreement::Yes,
+                )
+                .await?;
             let path = format!("/clients/{}/token", id_of(client)?);
             let answer = api.send(Method::DELETE, &path, None).await?;
             out.note("Revoked.");

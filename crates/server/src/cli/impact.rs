@@ -2,7 +2,7 @@
 //! how much of the quota is gone. Pure functions of what the server just said.
 
 use super::table::printable;
-use super::views::{last_used, secret_line, text, validity};
+use super::views::{last_used, secret_line, text, token_used, validity};
 use serde_json::Value;
 
 /// An act on a client that takes something away.
@@ -34,11 +34,11 @@ pub(crate) fn on_client(act: Act, client: &Value, now: Option<jiff::Timestamp>) 
         printable(&text(&client["id"]))
     );
     let first = match act {
-        Act::Delete => format!("This deletes {name} for good. Nothing brings it back."),
+        Act::Delete => format!("This deletes {name} permanently. This can't be undone."),
         Act::Disable => format!("This disables {name} until it is enabled again."),
         Act::Generate => format!("This makes a new access token of {name}."),
         Act::Revoke => format!("This revokes the access token of {name}."),
-        Act::DeleteSecret(n) => format!("This deletes client secret {n} of {name} for good."),
+        Act::DeleteSecret(n) => format!("This deletes client secret {n} of {name} permanently."),
     };
     let mut lines = vec![first];
     let token = &client["token"];
@@ -51,10 +51,15 @@ pub(crate) fn on_client(act: Act, client: &Value, now: Option<jiff::Timestamp>) 
         ),
     };
     lines.push(format!("  token        {}", printable(&shown)));
+    // The token's own use; a server that does not tell it tells the client's.
+    let (used, at) = match client["token"].get("last_used_at") {
+        Some(at) => (token_used(&client["token"]), at),
+        None => (last_used(client), &client["last_used_at"]),
+    };
     lines.push(format!(
         "  last used    {}{}",
-        printable(&last_used(client)),
-        ago(&client["last_used_at"], now)
+        printable(&used),
+        ago(at, now)
     ));
     for secret in secrets(client) {
         lines.push(format!(
@@ -69,21 +74,25 @@ pub(crate) fn on_client(act: Act, client: &Value, now: Option<jiff::Timestamp>) 
 
 /// The consequence, in a sentence.
 fn breaks(act: Act, client: &Value) -> String {
-    let live = has_live_token(client);
-    let callers = match client["last_used_from"].as_str() {
+    let (live, token) = (has_live_token(client), &client["token"]);
+    let seen = match token.get("last_used_at") {
+        Some(_) => &token["last_used_from"],
+        None => &client["last_used_from"],
+    };
+    let callers = match seen.as_str() {
         Some(from) if live => format!(
-            "Whoever calls with it, last seen at {}, is refused from that moment.",
+            "Callers that use it, last seen at {}, are refused at once.",
             printable(from)
         ),
-        _ if live => "Whoever calls with it is refused from that moment.".to_owned(),
+        _ if live => "Callers that use it are refused at once.".to_owned(),
         _ => "No access token is live now, so no product call breaks.".to_owned(),
     };
     match act {
-        Act::Delete | Act::Disable => format!("Its secrets make no more tokens. {callers}"),
+        Act::Delete | Act::Disable => format!("Its secrets can't request tokens. {callers}"),
         Act::Generate => format!("{callers} They need the new token."),
         Act::Revoke => format!("{callers} Its secrets stay good and can make a new one."),
         Act::DeleteSecret(_) if secrets(client).count() > 1 => {
-            "Jobs that still hold this secret can make no more tokens; the other secret and the live token stay good.".to_owned()
+            "Systems that still use this secret can't request tokens. The other secret and the live token stay valid.".to_owned()
         }
         Act::DeleteSecret(_) => {
             "It is the client's only secret: no token can be made until `tokenward secret rotate`. The live token stays good.".to_owned()

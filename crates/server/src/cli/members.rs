@@ -27,7 +27,8 @@ pub(crate) enum Verb {
     /// Invite somebody, or let a member back in; the link goes to standard output, once.
     #[command(after_help = WAY_BACK)]
     Invite(InviteArgs),
-    /// Give a member another role, disable or enable them.
+    /// Give a member another role, disable or enable them. A role with more rights ends their sessions and sign-in
+    /// methods; the link to set new ones goes to standard output, once.
     Change(ChangeArgs),
     /// Remove a member; their sessions end at once.
     Remove {
@@ -36,7 +37,7 @@ pub(crate) enum Verb {
         #[command(flatten)]
         sure: Sure,
     },
-    /// Withdraw an invitation: its link is worthless from then on.
+    /// Withdraw an invitation. Its link stops working at once.
     Withdraw {
         /// Its id, or the e-mail address invited.
         invitation: String,
@@ -78,6 +79,10 @@ pub(crate) struct ChangeArgs {
     /// Let them sign in again.
     #[arg(long)]
     enable: bool,
+    /// Write the link that a role with more rights needs into this new file, readable by you alone, instead of to
+    /// standard output.
+    #[arg(long, value_name = "PATH", requires = "role")]
+    link_file: Option<PathBuf>,
     #[command(flatten)]
     sure: Sure,
 }
@@ -96,7 +101,9 @@ pub(crate) async fn run(verb: Verb, session: &Session) -> Result<(), CliError> {
         Verb::Change(args) => change(args, session).await,
         Verb::Remove { member, sure } => {
             let found = find(session, "/members", "member", &member).await?;
-            sure.ask(&warning("removes", &found), Agreement::Yes)?;
+            session
+                .confirm(sure, &warning("removes", &found), Agreement::Yes)
+                .await?;
             let path = format!("/members/{}", id_of(found)?);
             api.send(Method::DELETE, &path, None).await?;
             out.note("Removed.");
@@ -105,10 +112,10 @@ pub(crate) async fn run(verb: Verb, session: &Session) -> Result<(), CliError> {
         Verb::Withdraw { invitation, sure } => {
             let found = find(session, "/invitations", "invitation", &invitation).await?;
             let told = format!(
-                "This withdraws the invitation of {}: its link is worthless from that moment.",
+                "This withdraws the invitation of {}: its link stops working at once.",
                 name(&found)
             );
-            sure.ask(&told, Agreement::Yes)?;
+            session.confirm(sure, &told, Agreement::Yes).await?;
             let path = format!("/invitations/{}", id_of(found)?);
             api.send(Method::DELETE, &path, None).await?;
             out.note("Withdrawn.");
@@ -151,19 +158,43 @@ async fn change(args: ChangeArgs, session: &Session) -> Result<(), CliError> {
         Some(role) => args.within.members(role, session).await?,
         None => Map::new(),
     };
-    if args.disable {
-        args.sure
-            .ask(&warning("disables", &found), Agreement::Yes)?;
+    let impact = match (args.disable, args.role) {
+        (true, _) => Some(warning("disables", &found)),
+        (false, Some(role)) => Some(format!(
+            "This gives the member {} the role {} in place of {}.",
+            name(&found),
+            role.as_str(),
+            printable(&views::text(&found["role"]))
+        )),
+        (false, None) => None,
+    };
+    if let Some(impact) = impact {
+        session.confirm(args.sure, &impact, Agreement::Yes).await?;
     }
     if args.disable || args.enable {
         body.insert("disabled".to_owned(), json!(args.disable));
     }
+    let once = Once::new(args.link_file.as_deref())?;
     let path = format!("/members/{}", id_of(found)?);
-    let changed = session
-        .api
+    let Session { api, out } = session;
+    let mut changed = api
         .send(Method::PATCH, &path, Some(&Value::Object(body)))
         .await?;
-    session.out.object(&changed, views::person)
+    let join_path = changed
+        .as_object_mut()
+        .and_then(|members| members.remove("join_path"));
+    let Some(path) = join_path.as_ref().and_then(Value::as_str) else {
+        return out.object(&changed, views::person);
+    };
+    changed["link"] = json!(format!("{}{path}", api.base()));
+    out.note(&format!(
+        "The new role allows more, so {} is signed out and has to set a new password. Send them the link by a way that only they read; it works once, for seven days.",
+        name(&changed)
+    ));
+    out.note(
+        "It begins with the address used here: put the one they reach the server by in its place.",
+    );
+    once.deliver(&mut changed, "link", "link", out)
 }
 
 /// One of a list, by its id or e-mail address.

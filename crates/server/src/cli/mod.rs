@@ -27,9 +27,10 @@ mod settings;
 mod status;
 mod table;
 mod views;
+mod webhooks;
 mod workspaces;
 
-use clap::Parser;
+use clap::{CommandFactory as _, FromArgMatches as _, Parser};
 use error::CliError;
 use session::{Group, Session};
 use std::io::Write as _;
@@ -45,6 +46,10 @@ use std::process::ExitCode;
                   Every command: tokenward COMMAND --help"
 )]
 struct Cli {
+    /// Print JSON, for programs, where a command prints something.
+    // The commands' own flag of this name takes its value from here.
+    #[arg(long, global = true)]
+    json: bool,
     #[command(subcommand)]
     command: Command,
 }
@@ -60,6 +65,20 @@ enum Command {
     Canary(Box<canary::CanaryArgs>),
     /// Find our tokens, secrets and admin keys in files.
     Scan(scan::ScanArgs),
+    /// Print a script that completes commands and flags in a shell.
+    #[command(
+        after_help = "Example, for bash:\n  tokenward completions bash > /etc/bash_completion.d/tokenward"
+    )]
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+    /// Write a manual page for each command into a folder.
+    #[command(after_help = "Example:\n  tokenward man /usr/local/share/man/man1")]
+    Man {
+        /// The folder; it must exist.
+        folder: std::path::PathBuf,
+    },
 }
 
 /// Commands that speak to the admin API of a running server.
@@ -81,14 +100,38 @@ enum AdminCommand {
     AdminKey(Group<admin_keys::Verb>),
     /// Members, who may sign in to the console: list, invite, change, remove, withdraw.
     Member(Group<members::Verb>),
+    /// Webhooks of a workspace: list, create, rotate, test, disable, enable, delete.
+    Webhook(Group<webhooks::Verb>),
+    /// Notices sent by webhook and e-mail: list.
+    Notice(Group<webhooks::NoticeVerb>),
+    /// How often and from where an API client's tokens were used, by day.
+    #[command(
+        after_help = "Sources are the first 16 IP addresses of a day, and `others`. Figures appear within seconds.\n\n\
+                            Example:\n  tokenward usage -w acme -e production erp --days 7"
+    )]
+    Usage(UsageArgs),
     /// The audit log: list, export, verify.
     Audit(Group<audit::Verb>),
+}
+
+/// What `tokenward usage` takes.
+#[derive(clap::Args, Debug)]
+struct UsageArgs {
+    #[command(flatten)]
+    common: session::Common,
+    #[command(flatten)]
+    client: session::ClientName,
+    /// How many days, today included: 1 to 35.
+    #[arg(long, value_name = "N", default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..=35))]
+    days: u32,
 }
 
 /// Reads the command line and carries it out.
 #[must_use]
 pub fn main() -> ExitCode {
-    match Cli::parse().command {
+    let matches = command_line().get_matches();
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    match cli.command {
         Command::Server(command) => command.run(),
         Command::Admin(command) => admin(command),
         Command::Canary(args) => {
@@ -96,16 +139,41 @@ pub fn main() -> ExitCode {
             blocking(canary::run(*args)).unwrap_or_else(|error| fail(&error, json))
         }
         Command::Scan(args) => scan::main(args),
+        Command::Completions { shell } => ended(completions(shell), cli.json),
+        Command::Man { folder } => ended(man(&folder), cli.json),
     }
+}
+
+/// Every command and flag; a flag whose environment variable is empty is not given.
+fn command_line() -> clap::Command {
+    crate::config::without_empty_variables(Cli::command())
 }
 
 /// Carries out an admin command.
 fn admin(command: AdminCommand) -> ExitCode {
     let json = command.json();
-    match blocking(command.run()) {
+    ended(blocking(command.run()), json)
+}
+
+fn ended(outcome: Result<(), CliError>, json: bool) -> ExitCode {
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&error, json),
     }
+}
+
+fn completions(shell: clap_complete::Shell) -> Result<(), CliError> {
+    // Into memory first: the generator panics when it can't write.
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "tokenward", &mut script);
+    let mut stdout = std::io::stdout().lock();
+    stdout.write_all(&script)?;
+    Ok(stdout.flush()?)
+}
+
+fn man(folder: &std::path::Path) -> Result<(), CliError> {
+    let failed = |error| CliError::Failed(format!("{}: {error}", folder.display()));
+    clap_mangen::generate_to(Cli::command(), folder).map_err(failed)
 }
 
 /// Tells what went wrong.
@@ -142,6 +210,9 @@ impl AdminCommand {
             Self::AdminKey(group) => group.common.json,
             Self::Member(group) => group.common.json,
             Self::Audit(group) => group.common.json,
+            Self::Webhook(group) => group.common.json,
+            Self::Notice(group) => group.common.json,
+            Self::Usage(args) => args.common.json,
         }
     }
 
@@ -164,6 +235,13 @@ impl AdminCommand {
             }
             Self::Member(group) => members::run(group.verb, &Session::new(&group.common)?).await,
             Self::Audit(group) => audit::run(group).await,
+            Self::Webhook(group) => webhooks::run(group.verb, &Session::new(&group.common)?).await,
+            Self::Notice(group) => {
+                webhooks::run_notice(group.verb, &Session::new(&group.common)?).await
+            }
+            Self::Usage(args) => {
+                webhooks::usage(&args.client, args.days, &Session::new(&args.common)?).await
+            }
         }
     }
 }
@@ -171,7 +249,6 @@ impl AdminCommand {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_command_line_is_consistent() {

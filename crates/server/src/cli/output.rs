@@ -8,6 +8,10 @@ use super::table::{Style, Table};
 use serde_json::Value;
 use std::io::Write as _;
 
+/// Rows of a list that are drawn as one table, with columns of one width: enough for what a person reads, few enough
+/// that a long list begins soon.
+const ALIGNED_ROWS: usize = 1_000;
+
 /// How to show things.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Output {
@@ -83,6 +87,16 @@ impl Output {
     ) -> Result<(), CliError> {
         let full = |shown: u64| limit.is_some_and(|limit| shown >= limit);
         let mut shown = 0_u64;
+        let mut rows = Vec::new();
+        // In a file the headings stand once; on a terminal they scroll away.
+        let draw = |rows: &mut Vec<Value>, first: bool| {
+            let mut table = view(rows);
+            if self.style == Style::Plain && !first {
+                table = table.without_headings();
+            }
+            rows.clear();
+            self.line(&table.draw(self.style))
+        };
         if self.json {
             self.line("{\"items\":[")?;
         }
@@ -90,7 +104,6 @@ impl Output {
             while !full(shown)
                 && let Some(items) = list.next().await?
             {
-                let mut rows = Vec::new();
                 for raw in &items {
                     let item = parsed(raw)?;
                     if full(shown) || !wanted(&item) {
@@ -103,20 +116,22 @@ impl Output {
                     shown += 1;
                     rows.push(item);
                 }
-                if !self.json && !rows.is_empty() {
-                    let mut table = view(&rows);
-                    // In a file the headings stand once; on a terminal they scroll away.
-                    if self.style == Style::Plain && shown > rows.len() as u64 {
-                        table = table.without_headings();
-                    }
-                    self.line(&table.draw(self.style))?;
+                if self.json {
+                    rows.clear();
+                } else if rows.len() >= ALIGNED_ROWS {
+                    let first = shown == rows.len() as u64;
+                    draw(&mut rows, first)?;
                 }
             }
+        }
+        if !rows.is_empty() {
+            let first = shown == rows.len() as u64;
+            draw(&mut rows, first)?;
         }
         match (self.json, shown) {
             (true, _) => self.line("]}"),
             (false, 0) => {
-                self.note("none");
+                self.note("No results.");
                 Ok(())
             }
             _ => Ok(()),

@@ -109,8 +109,10 @@ impl<'a> Pages<'a> {
                 if !wanted(&item) {
                     continue;
                 }
-                if matches!(found, Found::One(_)) {
-                    return Ok(Found::Several);
+                if let Found::One(first) = &found {
+                    let id = |item: &Value| item["id"].as_str().map(str::to_owned);
+                    let ids = [first, &item].into_iter().filter_map(id);
+                    return Ok(Found::Several(ids.collect()));
                 }
                 found = Found::One(item);
             }
@@ -125,8 +127,8 @@ pub(crate) enum Found {
     None,
     /// Exactly one.
     One(Value),
-    /// More than one.
-    Several,
+    /// More than one: the ids of the first two.
+    Several(Vec<String>),
 }
 
 /// An item as a value.

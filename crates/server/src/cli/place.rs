@@ -213,7 +213,7 @@ pub(crate) fn is_loopback(url: &Url) -> bool {
 }
 
 fn key_from_file(path: &Path) -> Result<AdminKey, CliError> {
-    use std::io::Read as _;
+    use std::io::{Read as _, Write as _};
     let name = path.display();
     let mut text = Zeroizing::new(String::with_capacity(KEY_FILE_BYTES_MAX + 1));
     std::fs::File::open(path)
@@ -224,6 +224,10 @@ fn key_from_file(path: &Path) -> Result<AdminKey, CliError> {
         .map_err(|error| {
             CliError::Failed(format!("no admin key could be read from {name}: {error}"))
         })?;
+    if let Some(warning) = crate::config::readable(path) {
+        // The act goes on: an operator may need it now.
+        let _ = writeln!(std::io::stderr(), "warning: {warning}");
+    }
     parse_key(&text, &name.to_string())
 }
 
@@ -242,7 +246,7 @@ fn parse_key(text: &str, source: &str) -> Result<AdminKey, CliError> {
 fn key_in_environment() -> Option<Zeroizing<String>> {
     std::env::var("TOKENWARD_ADMIN_KEY")
         .ok()
-        .filter(|text| !text.is_empty())
+        .filter(|text| !text.trim().is_empty())
         .map(Zeroizing::new)
 }
 

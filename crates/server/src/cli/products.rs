@@ -63,7 +63,7 @@ pub(crate) async fn run(verb: Verb, session: &Session) -> Result<(), CliError> {
                  restricted to it.",
                 printable(&views::text(&product["name"]))
             );
-            sure.ask(&warning, Agreement::Yes)?;
+            session.confirm(sure, &warning, Agreement::Yes).await?;
             let answer = api
                 .send(Method::DELETE, &format!("/products/{slug}"), None)
                 .await?;

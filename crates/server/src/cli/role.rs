@@ -11,15 +11,17 @@ pub(crate) enum Role {
     /// Everything.
     Operator,
     /// Everything within one workspace.
+    #[value(alias = "workspace_admin")]
     WorkspaceAdmin,
     /// Clients of the named products within one workspace.
+    #[value(alias = "product_admin")]
     ProductAdmin,
     /// Read only.
     Auditor,
 }
 
 impl Role {
-    fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Operator => "operator",
             Self::WorkspaceAdmin => "workspace_admin",

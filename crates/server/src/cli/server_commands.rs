@@ -1,10 +1,10 @@
 //! Commands of the server's own machine: serve, config check, backup, restore, digest keys.
 
 use crate::clock::SystemClock;
-use crate::config::{Config, ServeArgs};
+use crate::config::{self, Config, File, ServeArgs, unknown_variables};
 use crate::data_dir::{self, DataDir};
 use crate::serve::{self, Fault};
-use crate::{logs, random};
+use crate::{logs, preflight, random};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -12,6 +12,7 @@ use tokenward_core::attach::ReplicaKeys;
 use tokenward_core::digest::{KeyId, Keyring};
 use tokenward_core::time::Clock;
 use tokenward_store::{Location, StoreError, StoredKey};
+use zeroize::Zeroizing;
 
 /// Commands of the server's own machine.
 #[derive(clap::Subcommand, Debug)]
@@ -53,8 +54,27 @@ tokenward restore --data-dir /var/lib/tokenward --database-url postgres://tokenw
 /// `tokenward config ...`
 #[derive(clap::Subcommand, Debug)]
 pub(super) enum ConfigVerb {
-    /// Check flags, environment and file, and print the result as JSON without secrets.
+    /// Check flags, environment, file and all that a start needs, and print the result as JSON without secrets.
+    #[command(after_help = CHECK_HELP)]
     Check(Box<CheckArgs>),
+}
+
+const CHECK_HELP: &str = "It finds what `tokenward serve` would refuse: it reads the same files, matches certificates to keys\n\
+and tries the addresses, on this machine and as this user. It does not connect to the database.\n\
+Errors and warnings go to standard error. Exit code 1: the server would not start, or callers would\n\
+refuse its certificate; with --strict also when something is risky.";
+
+/// Arguments of `tokenward config check`.
+#[derive(clap::Args, Debug)]
+pub(super) struct CheckArgs {
+    #[command(flatten)]
+    serve: ServeArgs,
+    /// Also ask the single sign-on provider for its metadata and compare its issuer
+    #[arg(long)]
+    online: bool,
+    /// Exit with 1 on warnings too
+    #[arg(long)]
+    strict: bool,
 }
 
 /// `tokenward digest-key ...`
@@ -62,7 +82,7 @@ pub(super) enum ConfigVerb {
 pub(super) enum DigestKeyVerb {
     /// Add a key. After the next start new digests are made with it; old ones stay good and move over
     /// as tokens are generated.
-    Add(DigestKeyArgs),
+    Add(Places),
     /// List the keys by id and fingerprint, with what still needs each; never the keys themselves.
     List(StoredKeysArgs),
     /// Remove a key that nothing needs any more.
@@ -75,7 +95,7 @@ pub(super) enum DigestKeyVerb {
 #[derive(clap::Args, Debug)]
 pub(super) struct ForReplicasArgs {
     #[command(flatten)]
-    keys: DigestKeyArgs,
+    places: Places,
     /// The file to make, readable by its owner only; it must not exist
     #[arg(value_name = "FILE")]
     to: PathBuf,
@@ -85,15 +105,9 @@ pub(super) struct ForReplicasArgs {
 #[derive(clap::Args, Debug)]
 pub(super) struct StoredKeysArgs {
     #[command(flatten)]
-    keys: DigestKeyArgs,
-    /// The PostgreSQL database, when the store is not in the data directory
-    #[arg(
-        long,
-        env = "TOKENWARD_DATABASE_URL",
-        value_name = "URL",
-        hide_env_values = true
-    )]
-    database_url: Option<String>,
+    places: Places,
+    #[command(flatten)]
+    database: Database,
     /// Print the keys as JSON
     #[arg(long)]
     json: bool,
@@ -109,33 +123,74 @@ pub(super) struct RemoveKeyArgs {
     id: u8,
 }
 
-/// Where the digest keys are.
-#[derive(clap::Args, Debug)]
-pub(super) struct DigestKeyArgs {
-    /// The server's data directory
-    #[arg(
-        long,
-        env = "TOKENWARD_DATA_DIR",
-        value_name = "DIR",
-        default_value = "tokenward-data"
-    )]
-    data_dir: PathBuf,
+/// Where the server keeps its files, by flag, environment or its configuration file.
+#[derive(clap::Args, Clone, Debug)]
+pub(super) struct Places {
+    /// The server's configuration file (TOML), for what is not given here
+    #[arg(long, env = "TOKENWARD_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The server's data directory [default: tokenward-data]
+    #[arg(long, env = "TOKENWARD_DATA_DIR", value_name = "DIR")]
+    data_dir: Option<PathBuf>,
     /// File with the digest keys [default: DATA_DIR/digest-keys]
     #[arg(long, env = "TOKENWARD_DIGEST_KEYS", value_name = "FILE")]
     digest_keys: Option<PathBuf>,
 }
 
+/// The PostgreSQL database, when the store is not in the data directory.
+#[derive(clap::Args, Clone, Debug)]
+pub(super) struct Database {
+    /// The PostgreSQL database, when the store is not in the data directory
+    #[arg(
+        long,
+        env = "TOKENWARD_DATABASE_URL",
+        value_name = "URL",
+        hide_env_values = true
+    )]
+    database_url: Option<String>,
+    /// Read the database URL from a file: what stands on a command line can be read by every user of the machine
+    #[arg(long, env = "TOKENWARD_DATABASE_URL_FILE", value_name = "FILE")]
+    database_url_file: Option<PathBuf>,
+}
+
+impl Places {
+    fn file(&self) -> Result<File, Fault> {
+        let file = self.config.as_deref().map(File::read).transpose()?;
+        Ok(file.unwrap_or_default())
+    }
+
+    /// The data directory, and whether somebody named it.
+    fn data_dir(&self) -> Result<(PathBuf, bool), Fault> {
+        let named = self.data_dir.clone().or(self.file()?.data_dir());
+        let is_named = named.is_some();
+        let place = named.unwrap_or_else(|| PathBuf::from(data_dir::DEFAULT));
+        Ok((place, is_named))
+    }
+
+    fn digest_keys(&self) -> Result<PathBuf, Fault> {
+        match self.digest_keys.clone().or(self.file()?.digest_keys()) {
+            Some(path) => Ok(path),
+            None => Ok(self.data_dir()?.0.join(data_dir::DIGEST_KEYS)),
+        }
+    }
+
+    /// The database URL given, or the one of the configuration file.
+    fn database_url(&self, given: &Database) -> Result<Option<Zeroizing<String>>, Fault> {
+        let file = given.database_url_file.clone();
+        let file = file.or(self.file()?.database_url_file());
+        Ok(config::secret(
+            "database_url",
+            given.database_url.clone(),
+            file,
+        )?)
+    }
+}
+
 /// Arguments of `tokenward backup`.
 #[derive(clap::Args, Debug)]
 pub(super) struct BackupArgs {
-    /// The server's data directory
-    #[arg(
-        long,
-        env = "TOKENWARD_DATA_DIR",
-        value_name = "DIR",
-        default_value = "tokenward-data"
-    )]
-    data_dir: PathBuf,
+    #[command(flatten)]
+    places: Places,
     /// The file to make; it must not exist
     #[arg(value_name = "FILE")]
     to: PathBuf,
@@ -151,44 +206,25 @@ pub(super) struct BackupArgs {
 /// Arguments of `tokenward restore`.
 #[derive(clap::Args, Debug)]
 pub(super) struct RestoreArgs {
-    /// The data directory to put the store in; it must hold no store yet [default: tokenward-data]
-    #[arg(long, env = "TOKENWARD_DATA_DIR", value_name = "DIR")]
-    data_dir: Option<PathBuf>,
-    /// File with the digest keys [default: DATA_DIR/digest-keys]
-    #[arg(long, env = "TOKENWARD_DIGEST_KEYS", value_name = "FILE")]
-    digest_keys: Option<PathBuf>,
-    /// The backup to restore (SQLite)
+    #[command(flatten)]
+    places: Places,
+    /// The backup to restore (SQLite) into the data directory, which must hold no store yet; without it the PostgreSQL
+    /// database, after it was restored with PostgreSQL's own tools
     #[arg(
         long,
         value_name = "FILE",
-        required_unless_present = "database_url",
-        conflicts_with = "database_url"
+        required_unless_present_any = ["database_url", "database_url_file", "config"],
+        conflicts_with_all = ["database_url", "database_url_file"]
     )]
     from: Option<PathBuf>,
-    /// The database that was restored with PostgreSQL's own tools
-    #[arg(
-        long,
-        env = "TOKENWARD_DATABASE_URL",
-        value_name = "URL",
-        hide_env_values = true
-    )]
-    database_url: Option<String>,
+    #[command(flatten)]
+    database: Database,
     /// Proof that nothing was lost: number and hash of the lost server's last audit entry
     #[arg(long, value_name = "SEQ:HASH")]
     complete_to: Option<String>,
     /// Print the outcome as JSON
     #[arg(long)]
     json: bool,
-}
-
-/// What `config check` takes.
-#[derive(clap::Args, Debug)]
-pub(super) struct CheckArgs {
-    #[command(flatten)]
-    serve: ServeArgs,
-    /// Also ask the single sign-on provider for its metadata and compare its issuer
-    #[arg(long)]
-    online: bool,
 }
 
 impl ServerCommand {
@@ -204,7 +240,12 @@ impl ServerCommand {
         match done {
             Ok(()) => ExitCode::SUCCESS,
             Err(fault) => {
-                complain(format!("tokenward: {fault}"));
+                let error = fault.downcast_ref::<std::io::Error>();
+                let gone =
+                    error.is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe);
+                if !gone {
+                    complain(format!("tokenward: {fault}"));
+                }
                 ExitCode::FAILURE
             }
         }
@@ -214,7 +255,7 @@ impl ServerCommand {
 fn run_server(args: ServeArgs) -> Result<(), Fault> {
     let config = Config::resolve(args)?;
     let _logging = logs::start(&config);
-    for warning in config.warnings() {
+    for warning in unknown_variables(&super::command_line()) {
         tracing::warn!("{warning}");
     }
     for flag in ["--database-url", "--mail-url"] {
@@ -239,9 +280,6 @@ fn complain(text: String) {
 
 fn check_config(args: CheckArgs) -> Result<(), Fault> {
     let config = Config::resolve(args.serve)?;
-    for warning in config.warnings() {
-        let _ = writeln!(std::io::stderr(), "warning: {warning}");
-    }
     if args.online
         && let Some(sso) = &config.sso
     {
@@ -258,7 +296,32 @@ fn check_config(args: CheckArgs) -> Result<(), Fault> {
         "sqlite".into()
     };
     shown["internal_auth"] = config.internal_auth.is_some().into();
-    print(&serde_json::to_string_pretty(&shown)?)
+    shown["mail"] = config.mail_url.is_some().into();
+    if let Some(socket) = &config.internal_unix {
+        shown["internal_unix_mode"] = format!("{:o}", socket.mode).into();
+    }
+    print(&serde_json::to_string_pretty(&shown)?)?;
+    let mut found = preflight::check(&config, SystemClock.wall().unix_seconds());
+    found
+        .warnings
+        .extend(unknown_variables(&super::command_line()));
+    for warning in &found.warnings {
+        note(&format!("warning: {warning}"));
+    }
+    for error in &found.errors {
+        note(&format!("error: {error}"));
+    }
+    let count = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
+    match (found.errors.len(), found.warnings.len()) {
+        (0, 0) => Ok(()),
+        (0, _) if !args.strict => Ok(()),
+        (0, warnings) => Err(count(warnings, "warning").into()),
+        (errors, _) => Err(format!(
+            "{}: the server would not work with this configuration",
+            count(errors, "error")
+        )
+        .into()),
+    }
 }
 
 fn print(text: &str) -> Result<(), Fault> {
@@ -270,7 +333,7 @@ fn note(text: &str) {
 }
 
 fn backup(args: &BackupArgs) -> Result<(), Fault> {
-    let from = args.data_dir.join(data_dir::DATABASE);
+    let from = args.places.data_dir()?.0.join(data_dir::DATABASE);
     if !from.exists() {
         return Err(format!(
             "{} does not exist; a PostgreSQL store is backed up with PostgreSQL's own tools",
@@ -310,19 +373,16 @@ fn backup(args: &BackupArgs) -> Result<(), Fault> {
 
 fn restore(args: &RestoreArgs) -> Result<(), Fault> {
     let proof = args.complete_to.as_deref().map(parse_proof).transpose()?;
-    let named = args.data_dir.is_some();
-    let data_dir = args
-        .data_dir
-        .clone()
-        .unwrap_or_else(|| PathBuf::from(data_dir::DEFAULT));
+    let (data_dir, named) = args.places.data_dir()?;
     data_dir::must_be_meant(&data_dir, named)?;
-    let digest_keys = args
-        .digest_keys
-        .clone()
-        .unwrap_or_else(|| data_dir.join(data_dir::DIGEST_KEYS));
+    let digest_keys = args.places.digest_keys()?;
+    let database_url = match args.from {
+        Some(_) => None,
+        None => args.places.database_url(&args.database)?,
+    };
     let keyring = data_dir::find_keyring(&digest_keys)?;
     let directory = DataDir::open(&data_dir)?;
-    let location = match (&args.from, &args.database_url) {
+    let location = match (&args.from, database_url) {
         (Some(from), _) => {
             if let Some(ring) = &keyring {
                 let copy = Location::Sqlite(from.clone());
@@ -347,13 +407,18 @@ fn restore(args: &RestoreArgs) -> Result<(), Fault> {
             Location::Sqlite(to)
         }
         (None, Some(url)) => {
-            let location = Location::Postgres(url.clone());
+            let location = Location::Postgres(url.to_string());
             if let Some(ring) = &keyring {
                 fitting(&location, ring, &digest_keys)?;
             }
             location
         }
-        (None, None) => return Err("give --from or --database-url".into()),
+        (None, None) => {
+            return Err(
+                "give --from, --database-url-file, or a configuration with database_url_file"
+                    .into(),
+            );
+        }
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -428,16 +493,16 @@ fn described(key: &StoredKey) -> String {
 }
 
 impl StoredKeysArgs {
-    fn location(&self) -> Location {
-        match &self.database_url {
-            Some(url) => Location::Postgres(url.clone()),
-            None => Location::Sqlite(self.keys.data_dir.join(data_dir::DATABASE)),
-        }
+    fn location(&self) -> Result<Location, Fault> {
+        Ok(match self.places.database_url(&self.database)? {
+            Some(url) => Location::Postgres(url.to_string()),
+            None => Location::Sqlite(self.places.data_dir()?.0.join(data_dir::DATABASE)),
+        })
     }
 
     /// The keys the store was written with; none when there is no store yet.
     fn stored(&self) -> Result<Vec<StoredKey>, Fault> {
-        let location = self.location();
+        let location = self.location()?;
         if let Location::Sqlite(path) = &location
             && !path.exists()
         {
@@ -504,7 +569,7 @@ fn list_keys(args: &StoredKeysArgs, path: &Path) -> Result<(), Fault> {
 fn remove_key(args: &RemoveKeyArgs, path: &Path) -> Result<(), Fault> {
     let id = KeyId(args.id);
     let ring = data_dir::keyring(path)?;
-    fitting(&args.stored.location(), &ring, path)?;
+    fitting(&args.stored.location()?, &ring, path)?;
     let stored = args.stored.stored()?;
     let of_store = |id: KeyId| stored.iter().find(|key| key.id == id);
     if id != ring.current() && of_store(ring.current()).is_none_or(|key| key.fingerprint.is_none())
@@ -534,17 +599,14 @@ fn remove_key(args: &RemoveKeyArgs, path: &Path) -> Result<(), Fault> {
 }
 
 fn digest_key(verb: &DigestKeyVerb) -> Result<(), Fault> {
-    let (DigestKeyVerb::Add(args)
-    | DigestKeyVerb::List(StoredKeysArgs { keys: args, .. })
+    let (DigestKeyVerb::Add(places)
+    | DigestKeyVerb::List(StoredKeysArgs { places, .. })
     | DigestKeyVerb::Remove(RemoveKeyArgs {
-        stored: StoredKeysArgs { keys: args, .. },
+        stored: StoredKeysArgs { places, .. },
         ..
     })
-    | DigestKeyVerb::ForReplicas(ForReplicasArgs { keys: args, .. })) = verb;
-    let path = args
-        .digest_keys
-        .clone()
-        .unwrap_or_else(|| args.data_dir.join(data_dir::DIGEST_KEYS));
+    | DigestKeyVerb::ForReplicas(ForReplicasArgs { places, .. })) = verb;
+    let path = places.digest_keys()?;
     match verb {
         DigestKeyVerb::Add(_) => {
             let id = data_dir::add_key(&path)?;

@@ -2,6 +2,7 @@
 //! workspaces and clients.
 
 use super::api::Api;
+use super::confirm::{Agreement, Sure};
 use super::error::CliError;
 use super::output::Output;
 use super::pages::{Found, Pages};
@@ -100,10 +101,10 @@ pub(crate) struct ClientName {
     #[arg(value_name = "CLIENT")]
     pub(crate) client: String,
     /// The workspace of a client named by its label: id or exact name.
-    #[arg(long, short = 'w', value_name = "WORKSPACE", requires = "environment")]
+    #[arg(long, short = 'w', value_name = "WORKSPACE")]
     pub(crate) workspace: Option<String>,
     /// The environment of a client named by its label: sandbox or production.
-    #[arg(long, short = 'e', value_name = "ENVIRONMENT", requires = "workspace", value_parser = environment)]
+    #[arg(long, short = 'e', value_name = "ENVIRONMENT", value_parser = environment)]
     pub(crate) environment: Option<Environment>,
 }
 
@@ -119,13 +120,46 @@ impl ClientName {
     fn parse(&self) -> Result<Named<'_>, CliError> {
         match (&self.workspace, self.environment) {
             (Some(workspace), Some(environment)) => Ok(Named::Label { workspace, environment }),
-            _ => Uuid::try_parse(&self.client).map(Named::Id).map_err(|_| {
+            (workspace, environment) => Uuid::try_parse(&self.client).map(Named::Id).map_err(|_| {
+                let missing = match (workspace, environment) {
+                    (None, None) => "--workspace and --environment",
+                    (None, _) => "--workspace",
+                    _ => "--environment",
+                };
                 CliError::Usage(format!(
-                    "{:?} is no client id; to name a client by its label add --workspace and --environment",
+                    "{:?} isn't a client id. A label is unique in its workspace and environment only: add {missing}, or give \
+                     the id that `tokenward client list` shows",
                     self.client
                 ))
             }),
         }
+    }
+}
+
+impl Session {
+    /// Refuses an act before a person is asked to confirm it when the key in use may only read. The server decides about
+    /// everything else.
+    pub(crate) async fn must_write(&self) -> Result<(), CliError> {
+        let status = self.api.get("/status").await?;
+        if status["role"] == "auditor" {
+            return Err(CliError::Failed(
+                "not allowed: this admin key has the role auditor, which may only read. Nothing was done".to_owned(),
+            ));
+        }
+        Ok(())
+    }
+
+    /// Asks for a confirmation, after seeing that the key in use may act at all.
+    pub(crate) async fn confirm(
+        &self,
+        sure: Sure,
+        impact: &str,
+        agreement: Agreement<'_>,
+    ) -> Result<(), CliError> {
+        if !sure.yes {
+            self.must_write().await?;
+        }
+        sure.ask(impact, agreement)
     }
 }
 
@@ -147,10 +181,11 @@ pub(crate) fn only(found: Found, what: &str, name: &str) -> Result<Value, CliErr
     match found {
         Found::One(value) => Ok(value),
         Found::None => Err(CliError::Failed(format!(
-            "no {what} is called {name:?}; `list` shows those there are"
+            "no {what} is called {name:?}. `list` shows the existing ones"
         ))),
-        Found::Several => Err(CliError::Failed(format!(
-            "several are called {name:?}: name the {what} by its id"
+        Found::Several(ids) => Err(CliError::Failed(format!(
+            "several are called {name:?}. Name the {what} by its id, such as {}",
+            ids.join(" or ")
         ))),
     }
 }

@@ -3,6 +3,7 @@
 
 use super::table::{Cell, Table, Tone};
 use serde_json::Value;
+use std::collections::BTreeMap;
 
 /// Shown where there is nothing.
 const NOTHING: &str = "-";
@@ -98,11 +99,16 @@ pub(crate) fn product(item: &Value) -> Table {
     table
 }
 
-/// A list of API clients.
-pub(crate) fn clients(items: &[Value]) -> Table {
+/// A list of API clients; `workspaces` names those that are known by id.
+pub(crate) fn clients(items: &[Value], workspaces: &BTreeMap<String, String>) -> Table {
+    let workspace = |item: &Value| {
+        let id = text(&item["workspace_id"]);
+        workspaces.get(&id).cloned().unwrap_or(id)
+    };
     let mut table = Table::new(&[
         "ID",
         "LABEL",
+        "WORKSPACE",
         "ENVIRONMENT",
         "STATE",
         "PRODUCTS",
@@ -113,6 +119,7 @@ pub(crate) fn clients(items: &[Value]) -> Table {
         table.row([
             text(&item["id"]).into(),
             text(&item["label"]).into(),
+            workspace(item).into(),
             text(&item["environment"]).into(),
             state(&text(&item["state"])),
             or(&item["products"], "all").into(),
@@ -123,7 +130,7 @@ pub(crate) fn clients(items: &[Value]) -> Table {
     table
 }
 
-/// The live token, in a cell.
+/// The newest token, in a cell.
 fn token(client: &Value) -> Cell {
     let token = &client["token"];
     match token["state"].as_str() {
@@ -135,18 +142,39 @@ fn token(client: &Value) -> Cell {
         ))
         .tone(match word {
             "live" => Tone::Good,
-            "expired" => Tone::Odd,
+            "expired" | "disabled" => Tone::Odd,
             _ => Tone::Bad,
         }),
     }
 }
 
-/// When a token that lives will end, as the rest of a sentence.
+/// When a token ends, or ended, as the rest of a sentence.
 pub(crate) fn validity(token: &Value) -> String {
-    match (token["state"].as_str(), token["valid_till"].as_str()) {
+    let till = token["valid_till"].as_str();
+    match (token["state"].as_str(), till) {
         (Some("live"), Some(till)) => format!(", valid till {till}"),
         (Some("live"), None) => ", never expires".to_owned(),
+        (Some("disabled"), Some(till)) => {
+            format!(", refused until the client is enabled, then valid till {till}")
+        }
+        (Some("disabled"), None) => ", refused until the client is enabled".to_owned(),
+        (Some("expired"), Some(till)) => format!(" {till}"),
+        (Some("revoked"), _) => token["ended_at"]
+            .as_str()
+            .map_or_else(String::new, |at| format!(" {at}")),
         _ => String::new(),
+    }
+}
+
+/// When and from where the newest token was last used.
+pub(crate) fn token_used(token: &Value) -> String {
+    match (
+        token["last_used_at"].as_str(),
+        token["last_used_from"].as_str(),
+    ) {
+        (Some(at), Some(from)) => format!("{at} from {from}"),
+        (Some(at), None) => at.to_owned(),
+        (None, _) => "not used yet".to_owned(),
     }
 }
 
@@ -198,6 +226,11 @@ pub(crate) fn client(item: &Value) -> Table {
         let till = text(&item["token"]["previous_valid_till"]);
         table.fact("token before", format!("still valid, till {till}"));
     }
+    if matches!(item["token"]["state"].as_str(), Some(word) if word != "none")
+        && item["token"].get("last_used_at").is_some()
+    {
+        table.fact("token last used", token_used(&item["token"]));
+    }
     table.fact("last used", last_used(item));
     if item["last_used_product"].is_string() {
         table.fact("last used for", text(&item["last_used_product"]));
@@ -241,6 +274,7 @@ pub(crate) fn admin_keys(items: &[Value]) -> Table {
         "WORKSPACE",
         "PRODUCTS",
         "EXPIRES",
+        "LAST USED",
         "STATE",
     ]);
     for item in items {
@@ -252,6 +286,7 @@ pub(crate) fn admin_keys(items: &[Value]) -> Table {
             or(&item["workspace_id"], "all").into(),
             or(&item["products"], "all").into(),
             or(&item["expires_at"], "never").into(),
+            or(&item["last_used_at"], "never").into(),
             state(if revoked { "revoked" } else { "enabled" }),
         ]);
     }
@@ -324,6 +359,67 @@ fn person_state(item: &Value) -> Cell {
     }
 }
 
+/// A client's usage: requests and tokens by day and outcome, then sources of the requests.
+pub(crate) fn usage(item: &Value) -> Vec<(&'static str, Table)> {
+    let list = |name: &str| item[name].as_array().into_iter().flatten();
+    let mut counts = Table::new(&["DAY", "PRODUCT", "OUTCOME", "COUNT"]);
+    for one in list("counts") {
+        counts.row(["day", "product", "outcome", "count"].map(|name| text(&one[name]).into()));
+    }
+    let mut sources = Table::new(&["DAY", "SOURCE", "OUTCOME", "COUNT", "LAST"]);
+    for one in list("sources") {
+        let outcome = Cell::new("PERMIT").tone(Tone::Good);
+        let of = |name: &str| -> Cell { text(&one[name]).into() };
+        sources.row([of("day"), of("source"), outcome, of("count"), of("last_at")]);
+    }
+    for one in list("stale_uses") {
+        let of = |name: &str| -> Cell { text(&one[name]).into() };
+        let outcome = of("outcome").tone(Tone::Odd);
+        sources.row([of("day"), of("source"), outcome, of("count"), of("last_at")]);
+    }
+    vec![("Requests and tokens", counts), ("Sources", sources)]
+}
+
+/// A list of webhooks.
+pub(crate) fn webhooks(items: &[Value]) -> Table {
+    let mut table = Table::new(&["ID", "URL", "STATE", "CREATED"]);
+    for item in items {
+        table.row([
+            text(&item["id"]).into(),
+            text(&item["url"]).into(),
+            workspace_state(item),
+            text(&item["created_at"]).into(),
+        ]);
+    }
+    table
+}
+
+/// Notices that were sent or wait to be.
+pub(crate) fn notices(items: &[Value]) -> Table {
+    let mut table = Table::new(&["CREATED", "TYPE", "TO", "STATE", "ATTEMPTS", "LAST ERROR"]);
+    for item in items {
+        let to = match item["email"].as_str() {
+            Some(email) => email.to_owned(),
+            None => format!("webhook {}", text(&item["webhook_id"])),
+        };
+        let word = text(&item["state"]);
+        let tone = match word.as_str() {
+            "delivered" => Tone::Good,
+            "waiting" => Tone::Odd,
+            _ => Tone::Bad,
+        };
+        table.row([
+            text(&item["created_at"]).into(),
+            text(&item["type"]).into(),
+            to.into(),
+            Cell::new(&word.replace('_', " ")).tone(tone),
+            text(&item["attempts"]).into(),
+            text(&item["last_error"]).into(),
+        ]);
+    }
+    table
+}
+
 /// Entries of the audit log.
 pub(crate) fn audit(items: &[Value]) -> Table {
     let mut table = Table::new(&["SEQ", "AT", "ACTOR", "SOURCE", "ACTION", "CLIENT", "DETAIL"]);
@@ -335,7 +431,7 @@ pub(crate) fn audit(items: &[Value]) -> Table {
             text(&item["source"]).into(),
             text(&item["action"]).into(),
             text(&item["client_id"]).into(),
-            detail(&item["detail"]).into(),
+            crate::audit_text::line(&item["detail"]).into(),
         ]);
     }
     table

@@ -81,7 +81,9 @@ pub(crate) async fn run(verb: Verb, session: &Session) -> Result<(), CliError> {
         }
         Verb::Enable { workspace } => change(session, &workspace, json!({"disabled": false})).await,
         Verb::Disable { workspace, sure } => {
-            sure.ask(&impact(session, &workspace).await?, Agreement::Yes)?;
+            session
+                .confirm(sure, &impact(session, &workspace).await?, Agreement::Yes)
+                .await?;
             change(session, &workspace, json!({"disabled": true})).await
         }
     }

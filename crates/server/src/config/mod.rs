@@ -1,10 +1,14 @@
 //! Configuration in two stages: as written (flags, environment, file) and as resolved. Flags win over
 //! the environment, the environment over the file, the file over the defaults.
 
+mod environment;
+mod risks;
 mod sso;
 mod told;
 mod written;
 
+pub use environment::{unknown_variables, without_empty_variables};
+pub(crate) use risks::readable;
 pub use sso::Sso;
 pub(crate) use sso::is_private;
 pub use written::{File, ServeArgs};
@@ -141,25 +145,40 @@ impl Config {
         let named = args.data_dir.or(file.data_dir);
         let data_dir_named = named.is_some();
         let data_dir = named.unwrap_or_else(|| PathBuf::from(crate::data_dir::DEFAULT));
-        let hosts = match args.environment_host.is_empty() {
-            true => file.environment_hosts.unwrap_or_default(),
+        let hosts: Vec<(String, String)> = match args.environment_host.is_empty() {
+            true => file
+                .environment_hosts
+                .unwrap_or_default()
+                .into_iter()
+                .collect(),
             false => args
                 .environment_host
                 .iter()
+                .filter(|text| !is_blank(text))
                 .map(|text| host_pair(text))
                 .collect::<Result<_, _>>()?,
         };
         let environment_hosts = hosts
             .into_iter()
-            .map(|(host, environment)| Ok((host_name(&host)?, environment_of(&environment)?)))
+            .map(host_and_environment)
             .collect::<Result<_, ConfigError>>()?;
         let proxies = match args.trusted_proxy.is_empty() {
             true => file.trusted_proxies.unwrap_or_default(),
             false => args.trusted_proxy,
         };
         let trusted_proxies = networks("trusted_proxies", &proxies)?;
+        let database_url_file = args.database_url_file.or(file.database_url_file);
         let mail_url_file = args.mail_url_file.or(file.mail_url_file);
-        let mail_url = secret("mail_url", args.mail_url, mail_url_file.clone())?;
+        let internal_auth_file = args.internal_auth_file.or(file.internal_auth_file);
+        let sso_secret_file = args.sso_client_secret_file.or(file.sso_client_secret_file);
+        let secret_files = [
+            &database_url_file,
+            &mail_url_file,
+            &internal_auth_file,
+            &sso_secret_file,
+        ];
+        let secret_files = secret_files.into_iter().flatten().cloned().collect();
+        let mail_url = secret("mail_url", args.mail_url, mail_url_file)?;
         let mail_from = args.mail_from.or(file.mail_from);
         told::check_mail(mail_url.as_deref(), mail_from.as_deref())?;
         let public_url = args.public_url.or(file.public_url);
@@ -191,44 +210,33 @@ impl Config {
                 "public_connections_per_source must be at least 1".into(),
             ));
         }
-        let secret_files = [
-            args.database_url_file
-                .as_ref()
-                .or(file.database_url_file.as_ref()),
-            mail_url_file.as_ref(),
-            args.internal_auth_file
-                .as_ref()
-                .or(file.internal_auth_file.as_ref()),
-            args.sso_client_secret_file
-                .as_ref()
-                .or(file.sso_client_secret_file.as_ref()),
-        ];
-        let secret_files = secret_files.into_iter().flatten().cloned().collect();
+        let idle = args.public_idle_seconds.or(file.public_idle_seconds);
+        let idle = idle.unwrap_or(PUBLIC_IDLE_SECONDS).into();
+        let idle = within("public_idle_seconds", idle, 1..=PUBLIC_IDLE_SECONDS_MAX)?;
+        let public_idle_seconds = u32::try_from(idle).unwrap_or(PUBLIC_IDLE_SECONDS);
+        let public = args
+            .public
+            .or(file.public)
+            .unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080)));
+        let internal = args
+            .internal
+            .or(file.internal)
+            .unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8081)));
+        different_addresses(public, internal)?;
+        let issuer = args.issuer.or(file.issuer);
+        if let Some(issuer) = &issuer {
+            told::url("issuer", issuer, "https://auth.example.com")?;
+        }
         Ok(Self {
-            secret_files,
-            public: args
-                .public
-                .or(file.public)
-                .unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080))),
-            public_idle_seconds: args
-                .public_idle_seconds
-                .or(file.public_idle_seconds)
-                .unwrap_or(PUBLIC_IDLE_SECONDS)
-                .clamp(1, 3_600),
+            public,
+            internal,
+            public_idle_seconds,
             public_connections_per_source: per_source,
-            internal: args
-                .internal
-                .or(file.internal)
-                .unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8081))),
             internal_unix: unix_socket(
                 args.internal_unix.or(file.internal_unix),
                 args.internal_unix_mode.or(file.internal_unix_mode),
             )?,
-            database_url: secret(
-                "database_url",
-                args.database_url,
-                args.database_url_file.or(file.database_url_file),
-            )?,
+            database_url: secret("database_url", args.database_url, database_url_file)?,
             environment_hosts,
             trusted_proxies,
             quota_per_day,
@@ -252,16 +260,12 @@ impl Config {
                 .digest_keys
                 .or(file.digest_keys)
                 .unwrap_or_else(|| data_dir.join(crate::data_dir::DIGEST_KEYS)),
-            internal_auth: secret(
-                "internal_auth",
-                None,
-                args.internal_auth_file.or(file.internal_auth_file),
-            )?,
-            issuer: args.issuer.or(file.issuer),
+            internal_auth: secret("internal_auth", None, internal_auth_file)?,
+            issuer,
             sso: sso::resolve(
                 args.sso_issuer.or(file.sso_issuer),
                 args.sso_client_id.or(file.sso_client_id),
-                args.sso_client_secret_file.or(file.sso_client_secret_file),
+                sso_secret_file,
                 args.sso_name.or(file.sso_name),
                 args.sso_assume_email_verified
                     .or(file.sso_assume_email_verified),
@@ -275,50 +279,28 @@ impl Config {
                 .log_format
                 .or(file.log_format)
                 .unwrap_or(LogFormat::Text),
-            drain_seconds: args
-                .drain_seconds
-                .or(file.drain_seconds)
-                .unwrap_or(10)
-                .min(600),
+            drain_seconds: within(
+                "drain_seconds",
+                args.drain_seconds.or(file.drain_seconds).unwrap_or(10),
+                0..=DRAIN_SECONDS_MAX,
+            )?,
             check_threads,
             mail_url,
             mail_from,
             public_url,
             webhook_allow_networks,
-            notice_scan_seconds: args
-                .notice_scan_seconds
-                .or(file.notice_scan_seconds)
-                .unwrap_or(told::NOTICE_SCAN_SECONDS)
-                .max(1),
+            notice_scan_seconds: within(
+                "notice_scan_seconds",
+                args.notice_scan_seconds
+                    .or(file.notice_scan_seconds)
+                    .unwrap_or(told::NOTICE_SCAN_SECONDS),
+                1..=NOTICE_SCAN_SECONDS_MAX,
+            )?,
             data_dir,
+            secret_files,
             data_dir_named,
             new_digest_keys: args.new_digest_keys,
         })
-    }
-
-    /// Returns what can be used as it is and is risky: a sentence each, with what to do.
-    #[must_use]
-    pub fn warnings(&self) -> Vec<String> {
-        let tls = [&self.public_tls, &self.internal_tls].into_iter().flatten();
-        let mut private: Vec<&PathBuf> = tls.map(|files| &files.key).collect();
-        private.push(&self.digest_keys);
-        private.extend(&self.secret_files);
-        let open = private
-            .into_iter()
-            .filter(|path| crate::data_dir::is_readable_by_all(path));
-        let open = open.map(|path| {
-            let path = path.display();
-            format!("{path}: every user of this machine can read it. Make it private with chmod 600 {path}.")
-        });
-        let wide = self.trusted_proxies.iter().filter(|net| is_wide(net));
-        let wide = wide.map(|net| {
-            format!(
-                "trusted_proxies: {net} is a whole network. Every host in it can choose the address it calls from, and so \
-                 pass secret_networks, token_networks and the limits on guessing. Name the proxies only, such as \
-                 10.0.0.4/32."
-            )
-        });
-        open.chain(wide).collect()
     }
 
     /// The environment a request's host is mapped to, if it is.
@@ -328,23 +310,42 @@ impl Config {
     }
 }
 
-/// Whether a range of trusted proxies holds more than proxies, most likely. The loopback network is one machine.
-fn is_wide(net: &IpNet) -> bool {
-    let (longest, is_loopback) = match net {
-        IpNet::V4(net) => (24, net.addr().is_loopback() && net.prefix_len() >= 8),
-        IpNet::V6(_) => (120, false),
-    };
-    net.prefix_len() < longest && !is_loopback
+/// A stop that waits longer is killed by every supervisor there is.
+const DRAIN_SECONDS_MAX: u64 = 600;
+/// A day: tokens that expire within one would not be told of before they end.
+const NOTICE_SCAN_SECONDS_MAX: u64 = 86_400;
+
+fn within(key: &str, value: u64, range: std::ops::RangeInclusive<u64>) -> Result<u64, ConfigError> {
+    if range.contains(&value) {
+        return Ok(value);
+    }
+    let (least, most) = (range.start(), range.end());
+    Err(ConfigError(format!(
+        "{key} must be {least} to {most} seconds"
+    )))
+}
+
+/// Refuses two listeners that would take each other's port. Port 0 asks the system for a free one.
+fn different_addresses(public: SocketAddr, internal: SocketAddr) -> Result<(), ConfigError> {
+    let (one, other) = (public.ip(), internal.ip());
+    let overlap = one == other || one.is_unspecified() || other.is_unspecified();
+    if public.port() == internal.port() && public.port() != 0 && overlap {
+        return Err(ConfigError(format!(
+            "public ({public}) and internal ({internal}) listen on the same port. Give each a port of its own"
+        )));
+    }
+    Ok(())
+}
+
+/// Whether a value says nothing: set empty, as Compose and Helm do for what is not set.
+fn is_blank(text: &str) -> bool {
+    text.trim().is_empty()
 }
 
 fn log_filter(written: Option<String>) -> Result<String, ConfigError> {
     let log = written.unwrap_or_else(|| "info".into());
-    match log.parse::<tracing_subscriber::filter::Targets>() {
-        Ok(_) => Ok(log),
-        Err(_) => Err(ConfigError(format!(
-            "log: {log:?} is no filter such as `info` or `tokenward_server=debug`"
-        ))),
-    }
+    crate::logs::check_filter(&log).map_err(|why| ConfigError(format!("log: {why}")))?;
+    Ok(log)
 }
 
 fn error_source(written: Option<String>) -> Result<String, ConfigError> {
@@ -358,19 +359,31 @@ fn error_source(written: Option<String>) -> Result<String, ConfigError> {
 }
 
 fn networks(key: &str, texts: &[String]) -> Result<Vec<IpNet>, ConfigError> {
+    let texts = texts.iter().filter(|text| !is_blank(text));
     let read = |text: &String| {
-        restrictions::network(text).map_err(|why| ConfigError(format!("{key}: {why}")))
+        restrictions::network(text.trim()).map_err(|why| ConfigError(format!("{key}: {why}")))
     };
-    texts.iter().map(read).collect()
+    texts.map(read).collect()
 }
 
 fn host_pair(text: &str) -> Result<(String, String), ConfigError> {
-    let (environment, host) = text.split_once('=').ok_or_else(|| {
+    let (environment, host) = text.trim().split_once('=').ok_or_else(|| {
         ConfigError(format!(
             "{text:?} is not environment=host, such as sandbox=api-sandbox.example.com"
         ))
     })?;
-    Ok((host.to_owned(), environment.to_owned()))
+    Ok((host.trim().to_owned(), environment.trim().to_owned()))
+}
+
+/// A host and its environment, whichever stands first: a flag has `sandbox=HOST`, the file `HOST = "sandbox"`.
+fn host_and_environment(
+    (host, environment): (String, String),
+) -> Result<(String, Environment), ConfigError> {
+    let (host, environment) = match (Environment::parse(&host), Environment::parse(&environment)) {
+        (Some(_), None) => (environment, host),
+        _ => (host, environment),
+    };
+    Ok((host_name(&host)?, environment_of(&environment)?))
 }
 
 fn host_name(text: &str) -> Result<String, ConfigError> {
@@ -383,12 +396,17 @@ fn host_name(text: &str) -> Result<String, ConfigError> {
 }
 
 fn environment_of(text: &str) -> Result<Environment, ConfigError> {
-    Environment::parse(text)
-        .ok_or_else(|| ConfigError(format!("{text:?} is no environment: sandbox or production")))
+    Environment::parse(text).ok_or_else(|| {
+        ConfigError(format!(
+            "{text:?} isn't a valid environment. Use sandbox or production"
+        ))
+    })
 }
 
 /// Longer than the 60 seconds for which proxies and load balancers usually keep a connection.
 const PUBLIC_IDLE_SECONDS: u32 = 75;
+/// An hour: longer ones only hold descriptors.
+const PUBLIC_IDLE_SECONDS_MAX: u64 = 3_600;
 
 /// Owner and group, as for most sockets of a daemon: a gateway joins the group.
 const UNIX_MODE: u32 = 0o660;
@@ -404,7 +422,7 @@ fn unix_socket(
             .filter(|mode| *mode <= 0o777)
             .ok_or_else(|| {
                 ConfigError(format!(
-                    "internal_unix_mode: {text:?} is no mode such as 660"
+                    "internal_unix_mode: {text:?} isn't a valid mode. Use octal digits, such as 660"
                 ))
             })?,
     };
@@ -425,13 +443,17 @@ fn tls(
     }
 }
 
-fn secret(
+/// A secret given directly, or read from a file; blanks around it do not count.
+///
+/// # Errors
+/// When the file can't be read or is empty.
+pub(crate) fn secret(
     what: &str,
     given: Option<String>,
     file: Option<PathBuf>,
 ) -> Result<Option<Zeroizing<String>>, ConfigError> {
     match (given, file) {
-        (Some(given), _) => Ok(Some(Zeroizing::new(given))),
+        (Some(given), _) => Ok(Some(Zeroizing::new(given.trim().to_owned()))),
         (None, Some(path)) => {
             let text = crate::data_dir::read_private(&path)
                 .map_err(|error| ConfigError(format!("{what}_file {}: {error}", path.display())))?;

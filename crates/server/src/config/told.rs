@@ -5,21 +5,36 @@ use super::ConfigError;
 /// A quarter of an hour: what is told by days is not late then, and a look round is cheap.
 pub(super) const NOTICE_SCAN_SECONDS: u64 = 900;
 
-/// The address people reach this server at, without a slash at the end.
-pub(super) fn base_url(text: &str) -> Result<String, ConfigError> {
-    let url = url::Url::parse(text).ok();
+/// An address by http or https without user, query or fragment; `key` and `example` are for the refusal.
+pub(super) fn url(key: &str, text: &str, example: &str) -> Result<url::Url, ConfigError> {
+    let url = url::Url::parse(text.trim()).ok();
     let plain = |url: &url::Url| {
         matches!(url.scheme(), "https" | "http")
             && url.has_host()
+            && url.username().is_empty()
+            && url.password().is_none()
             && url.query().is_none()
             && url.fragment().is_none()
     };
-    match url.filter(plain) {
-        Some(url) => Ok(url.as_str().trim_end_matches('/').to_owned()),
-        None => Err(ConfigError(format!(
-            "public_url: {text:?} is no address such as https://tokens.example.com"
-        ))),
+    url.filter(plain).ok_or_else(|| {
+        ConfigError(format!(
+            "{key}: {text:?} isn't a valid URL. Use one such as {example}"
+        ))
+    })
+}
+
+/// The address people reach this server at, without a slash at the end. The console's links and cookies begin at `/`,
+/// so it can't be under a path of another server.
+pub(super) fn base_url(text: &str) -> Result<String, ConfigError> {
+    let url = url("public_url", text, "https://tokens.example.com")?;
+    if url.path() != "/" {
+        return Err(ConfigError(format!(
+            "public_url: {text:?} has a path ({}). The console works at the root of a host only: give it a host name \
+             of its own, such as https://tokens.example.com",
+            url.path()
+        )));
     }
+    Ok(url.as_str().trim_end_matches('/').to_owned())
 }
 
 /// Whether letters can be sent by these settings, if they are to be sent at all.

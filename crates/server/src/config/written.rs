@@ -15,10 +15,10 @@ pub struct ServeArgs {
     #[arg(long, env = "TOKENWARD_DATA_DIR", value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
     /// Address for callers on the internet: token API, OAuth, admin API, console [default: 127.0.0.1:8080]
-    #[arg(long, env = "TOKENWARD_PUBLIC", value_name = "ADDR")]
+    #[arg(long, env = "TOKENWARD_PUBLIC", value_name = "ADDR", value_parser = listen_address)]
     pub public: Option<SocketAddr>,
     /// Address for gateways and monitoring: checks, introspection, metrics, health [default: 127.0.0.1:8081]
-    #[arg(long, env = "TOKENWARD_INTERNAL", value_name = "ADDR")]
+    #[arg(long, env = "TOKENWARD_INTERNAL", value_name = "ADDR", value_parser = listen_address)]
     pub internal: Option<SocketAddr>,
     /// Seconds a connection to the public listener may stay open between requests; longer than a proxy in front keeps
     /// its own, so that the proxy closes first [default: 75]
@@ -54,6 +54,7 @@ pub struct ServeArgs {
     /// A host that serves one environment only, such as sandbox=api-sandbox.example.com; repeatable
     #[arg(
         long,
+        alias = "environment-hosts",
         env = "TOKENWARD_ENVIRONMENT_HOST",
         value_name = "ENV=HOST",
         value_delimiter = ','
@@ -62,6 +63,7 @@ pub struct ServeArgs {
     /// A proxy whose X-Forwarded-For is believed; repeatable
     #[arg(
         long,
+        alias = "trusted-proxies",
         env = "TOKENWARD_TRUSTED_PROXY",
         value_name = "CIDR",
         value_delimiter = ','
@@ -152,6 +154,7 @@ pub struct ServeArgs {
     /// A network that webhooks may lead into though it is not public; repeatable
     #[arg(
         long,
+        alias = "webhook-allow-networks",
         env = "TOKENWARD_WEBHOOK_ALLOW_NETWORK",
         value_name = "CIDR",
         value_delimiter = ','
@@ -162,19 +165,23 @@ pub struct ServeArgs {
     pub notice_scan_seconds: Option<u64>,
 }
 
-/// The configuration file. Every key is optional.
-#[derive(Clone, Debug, Default, serde::Deserialize)]
+/// The configuration file. Every key is optional. A list may be named as its flag is, too.
+#[derive(Clone, Debug, Default, serde::Deserialize, serde::Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct File {
     pub(super) data_dir: Option<PathBuf>,
+    #[serde(default, deserialize_with = "address")]
     pub(super) public: Option<SocketAddr>,
     pub(super) public_idle_seconds: Option<u32>,
     pub(super) public_connections_per_source: Option<u32>,
+    #[serde(default, deserialize_with = "address")]
     pub(super) internal: Option<SocketAddr>,
     pub(super) internal_unix: Option<PathBuf>,
     pub(super) internal_unix_mode: Option<String>,
     pub(super) database_url_file: Option<PathBuf>,
+    #[serde(alias = "environment_host")]
     pub(super) environment_hosts: Option<BTreeMap<String, String>>,
+    #[serde(alias = "trusted_proxy")]
     pub(super) trusted_proxies: Option<Vec<String>>,
     pub(super) quota_per_day: Option<u32>,
     pub(super) secret_calls_per_second: Option<u32>,
@@ -199,14 +206,52 @@ pub struct File {
     pub(super) mail_url_file: Option<PathBuf>,
     pub(super) mail_from: Option<String>,
     pub(super) public_url: Option<String>,
+    #[serde(alias = "webhook_allow_network")]
     pub(super) webhook_allow_networks: Option<Vec<String>>,
     pub(super) notice_scan_seconds: Option<u64>,
 }
 
+/// Keys that are accepted though they are not names of [`File`]'s fields.
+const ALIASES: [&str; 3] = ["environment_host", "trusted_proxy", "webhook_allow_network"];
+
 impl File {
-    /// Reads a file's text.
+    /// Reads a file's text. Unknown keys are errors that name the key that was probably meant.
     pub fn parse(text: &str) -> Result<Self, ConfigError> {
-        toml::from_str(text).map_err(|error| ConfigError(error.to_string().trim_end().to_owned()))
+        // A byte order mark is no part of TOML, and editors add one unasked.
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        let toml = |error: toml::de::Error| ConfigError(error.to_string().trim_end().to_owned());
+        let table: toml::Table = toml::from_str(text).map_err(toml)?;
+        let known = Self::keys();
+        match table.keys().find(|key| !known.contains(key)) {
+            Some(key) => Err(ConfigError(unknown_key(key, &known))),
+            None => toml::from_str(text).map_err(toml),
+        }
+    }
+
+    /// Every key, as the fields are named, and the other names of some.
+    fn keys() -> Vec<String> {
+        let fields = serde_json::to_value(Self::default());
+        let fields = fields.unwrap_or_default();
+        let names = fields
+            .as_object()
+            .into_iter()
+            .flat_map(|map| map.keys().cloned());
+        names.chain(ALIASES.map(str::to_owned)).collect()
+    }
+
+    /// Where the server keeps its files, if the file says.
+    pub(crate) fn data_dir(&self) -> Option<PathBuf> {
+        self.data_dir.clone()
+    }
+
+    /// Where the digest keys are, if the file says.
+    pub(crate) fn digest_keys(&self) -> Option<PathBuf> {
+        self.digest_keys.clone()
+    }
+
+    /// Where the database's URL is, if the file says.
+    pub(crate) fn database_url_file(&self) -> Option<PathBuf> {
+        self.database_url_file.clone()
     }
 
     /// Reads a file.
@@ -214,5 +259,117 @@ impl File {
         let text = std::fs::read_to_string(path)
             .map_err(|error| ConfigError(format!("{}: {error}", path.display())))?;
         Self::parse(&text).map_err(|error| ConfigError(format!("{}: {error}", path.display())))
+    }
+}
+
+fn unknown_key(key: &str, known: &[String]) -> String {
+    let file = format!("{key}_file");
+    if known.contains(&file) {
+        return format!(
+            "{key} holds a password and isn't accepted in this file. Write it into a file of its own and name that \
+             file with {file}, or set TOKENWARD_{}",
+            key.to_uppercase()
+        );
+    }
+    let names = known.iter().map(String::as_str);
+    match meant(key, names.filter(|name| !ALIASES.contains(name))) {
+        Some(meant) => format!("unknown key {key:?}. Did you mean {meant:?}?"),
+        None => format!(
+            "unknown key {key:?}. `tokenward serve --help` lists the settings; a key is the flag's name with _ for -"
+        ),
+    }
+}
+
+/// The known name that was probably meant by an unknown one.
+pub(super) fn meant<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    /// Below this, two names have hardly more than their length in common.
+    const ALIKE: f64 = 0.85;
+    let rated = known.map(|one| (strsim::jaro_winkler(name, one), one));
+    let best = rated.max_by(|a, b| a.0.total_cmp(&b.0));
+    best.filter(|(alike, _)| *alike >= ALIKE)
+        .map(|(_, one)| one)
+}
+
+/// Reads the address of a listener, for clap and for the file alike.
+pub(crate) fn listen_address(text: &str) -> Result<SocketAddr, String> {
+    text.trim().parse().map_err(|_| {
+        format!(
+            "{text:?} isn't an address to listen on. Give an IP address and a port, such as 127.0.0.1:8080 or [::]:8080; \
+             host names aren't accepted"
+        )
+    })
+}
+
+fn address<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<SocketAddr>, D::Error> {
+    use serde::Deserialize as _;
+    let text = Option::<String>::deserialize(from)?;
+    let read = |text: String| listen_address(&text).map_err(serde::de::Error::custom);
+    text.map(read).transpose()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(text: &str) -> String {
+        File::parse(text).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn unknown_key_names_the_key_that_was_meant() {
+        for (written, words) in [
+            ("quota_per_dya = 5", "Did you mean \"quota_per_day\"?"),
+            ("trusted_proxys = []", "Did you mean \"trusted_proxies\"?"),
+            ("public-url = \"x\"", "Did you mean \"public_url\"?"),
+            (
+                "database_url = \"postgres://u:p@h/d\"",
+                "name that file with database_url_file",
+            ),
+            (
+                "mail_url = \"smtp://h\"",
+                "name that file with mail_url_file",
+            ),
+            (
+                "wholly_unlike = 1",
+                "`tokenward serve --help` lists the settings",
+            ),
+            ("public = \"localhost:8080\"", "host names aren't accepted"),
+        ] {
+            let told = refusal(written);
+            assert!(told.contains(words), "{written}: {told}");
+            assert!(!told.contains("u:p@h"), "{told}");
+        }
+    }
+
+    #[test]
+    fn lists_have_the_name_of_their_flag_too() {
+        let text = "trusted_proxy = [\"10.0.0.1\"]\nwebhook_allow_network = []\n[environment_host]\n\"a.example\" = \"sandbox\"";
+        let file = File::parse(text).unwrap();
+        assert_eq!(file.trusted_proxies.unwrap(), ["10.0.0.1"]);
+        assert_eq!(file.environment_hosts.unwrap()["a.example"], "sandbox");
+        let known = File::keys();
+        for alias in ALIASES {
+            assert!(known.contains(&alias.to_owned()), "{alias}");
+            // Each alias is one that is accepted.
+            let value = if alias == "environment_host" {
+                "{}"
+            } else {
+                "[]"
+            };
+            assert!(
+                File::parse(&format!("{alias} = {value}")).is_ok(),
+                "{alias}"
+            );
+        }
+    }
+
+    #[test]
+    fn byte_order_mark_is_no_error() {
+        assert_eq!(
+            File::parse("\u{feff}quota_per_day = 5")
+                .unwrap()
+                .quota_per_day,
+            Some(5)
+        );
     }
 }

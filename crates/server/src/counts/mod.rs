@@ -8,13 +8,14 @@ mod tally;
 
 use parking_lot::Mutex;
 use std::cell::Cell;
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tally::Tally;
 use tokenward_core::check::{Denial, Permit};
 use tokenward_core::ids::{ClientNo, ProductNo};
 use tokenward_core::time::Timestamp;
-use tokenward_store::counts::{CheckCount, Outcome, StaleUse};
+use tokenward_store::counts::{CheckCount, Outcome, SourceUse};
 
 pub use tally::OTHERS;
 
@@ -23,6 +24,8 @@ pub use tally::OTHERS;
 const HEAPS: usize = 64;
 /// Notes on one heap, 8 MiB: what the fastest thread does in three seconds, when it is emptied in each.
 const NOTES_MAX: usize = 1 << 20;
+/// Clients' sources of permitted calls on one heap, some 4 MiB. The calls of more are counted without their source.
+const SOURCES_MAX: usize = 1 << 16;
 /// Uses of former and ended tokens on one heap: such callers are few, or a storm of one.
 const STALE_MAX: usize = 16_384;
 
@@ -69,8 +72,22 @@ struct Stale {
 struct Heap {
     notes: Vec<Note>,
     stale: Vec<Stale>,
+    /// Permitted calls by client and source: how often, and the last time. Added up where it is noted, for a caller calls
+    /// many times from one address.
+    sources: HashMap<(u32, Option<IpAddr>), (u64, Timestamp)>,
     /// Notes there was no room for.
     lost: u64,
+}
+
+impl Heap {
+    #[inline]
+    fn push(&mut self, note: Note) {
+        if self.notes.len() < NOTES_MAX {
+            self.notes.push(note);
+        } else {
+            self.lost += 1;
+        }
+    }
 }
 
 /// A heap with memory lines to itself: its neighbour's lock must not slow it.
@@ -99,16 +116,35 @@ impl Default for Counts {
 pub struct Taken {
     /// By client and day.
     pub counts: Vec<CheckCount>,
-    /// Sources of former and ended tokens.
-    pub stale: Vec<StaleUse>,
+    /// Sources of permitted calls, and of former and ended tokens.
+    pub sources: Vec<SourceUse>,
 }
 
 impl Counts {
-    /// Counts a permit.
+    /// Counts a permit and its source.
     #[inline]
-    pub fn permitted(&self, permit: &Permit) {
+    pub fn permitted(&self, permit: &Permit, source: Option<IpAddr>) {
         let (client, product) = (ClientNo(permit.client_no()), permit.product());
-        self.note(Note::new(client, Some(product), Outcome::Permitted));
+        self.permitted_from(client, product, source, permit.checked_at());
+    }
+
+    #[inline]
+    fn permitted_from(
+        &self,
+        client: ClientNo,
+        product: ProductNo,
+        source: Option<IpAddr>,
+        at: Timestamp,
+    ) {
+        let mut heap = self.own().lock();
+        heap.push(Note::new(client, Some(product), Outcome::Permitted));
+        let key = (client.0, source);
+        if let Some((n, last)) = heap.sources.get_mut(&key) {
+            *n += 1;
+            *last = at.max(*last);
+        } else if heap.sources.len() < SOURCES_MAX {
+            heap.sources.insert(key, (1, at));
+        }
     }
 
     /// Counts a denial of the client whose real token was presented.
@@ -151,12 +187,7 @@ impl Counts {
 
     #[inline]
     fn note(&self, note: Note) {
-        let mut heap = self.own().lock();
-        if heap.notes.len() < NOTES_MAX {
-            heap.notes.push(note);
-        } else {
-            heap.lost += 1;
-        }
+        self.own().lock().push(note);
     }
 
     /// The heap of this thread.
@@ -181,6 +212,7 @@ impl Counts {
                 // A thread goes on upon the emptied memory of another: none is asked for while it notes.
                 std::mem::swap(&mut heap.notes, &mut tally.notes);
                 std::mem::swap(&mut heap.stale, &mut tally.stale_notes);
+                std::mem::swap(&mut heap.sources, &mut tally.source_notes);
                 std::mem::take(&mut heap.lost)
             };
             tally.add_up(today, lost);
@@ -214,12 +246,12 @@ impl Counts {
         tally.counts_of(client)
     }
 
-    /// The same for sources of former and ended tokens.
+    /// The same for sources of permitted calls, and of former and ended tokens.
     #[must_use]
-    pub fn pending_stale(&self, client: ClientNo, today: u32) -> Vec<StaleUse> {
+    pub fn pending_sources(&self, client: ClientNo, today: u32) -> Vec<SourceUse> {
         let mut tally = self.tally.lock();
         self.gather(&mut tally, today);
-        tally.stale_of(client)
+        tally.sources_of(client)
     }
 }
 

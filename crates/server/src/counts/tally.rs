@@ -2,29 +2,29 @@
 
 use super::{Note, Stale, Taken};
 use crate::addresses;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::ops::Bound::{Excluded, Unbounded};
 use tokenward_core::ids::{ClientNo, ProductNo};
 use tokenward_core::time::Timestamp;
-use tokenward_store::counts::{CheckCount, Outcome, StaleUse};
+use tokenward_store::counts::{CheckCount, Outcome, SourceUse};
 
 /// The source under which those beyond `SOURCES_MAX` are counted.
 pub const OTHERS: &str = "others";
-/// Sources of former tokens that are told apart, of one client in a day: enough to find the machines that
-/// missed a token, and few enough that a caller with many addresses cannot fill the store.
+/// Sources that are told apart of one client in a day, of its permitted calls and as many of its former and ended tokens:
+/// enough to find the machines that hold a token, and few enough that a caller with many addresses cannot fill the store.
 const SOURCES_MAX: usize = 16;
-/// Clients whose sources are told apart in a day; some megabytes. The others' are counted together.
-const SOURCED_MAX: usize = 16_384;
+/// Clients whose sources are told apart in a day, some 30 MiB at most. The others' are counted together.
+const SOURCED_MAX: usize = 1 << 16;
 /// Rows waiting, some 20 MiB: two outcomes each of 100,000 clients. More are lost.
 const ROWS_MAX: usize = 1 << 18;
-/// The same for sources.
-const STALE_ROWS_MAX: usize = 1 << 16;
+/// The same for sources. More are not told of; their calls are counted all the same.
+const SOURCE_ROWS_MAX: usize = 1 << 18;
 
 /// Client, day, product and outcome.
 type Row = (u32, u32, Option<u32>, u8);
 /// Client, day, source and outcome.
-type StaleRow = (u32, u32, Source, Outcome);
+type SourceRow = (u32, u32, Source, Outcome);
 
 /// A source as it is counted.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -40,17 +40,18 @@ pub(super) struct Tally {
     /// Memory for the next heap's thread; empty but while it is added up.
     pub(super) notes: Vec<Note>,
     pub(super) stale_notes: Vec<Stale>,
+    pub(super) source_notes: HashMap<(u32, Option<IpAddr>), (u64, Timestamp)>,
     /// Counts there was no room for.
     pub(super) lost: u64,
     rows: BTreeMap<Row, u64>,
-    stale: BTreeMap<StaleRow, (u64, Timestamp)>,
+    sources: BTreeMap<SourceRow, (u64, Timestamp)>,
     /// The row taken last: the next ones behind it are taken next, so that each has its turn.
     last: Option<Row>,
-    last_stale: Option<StaleRow>,
+    last_source: Option<SourceRow>,
     taken: Vec<(Row, u64)>,
-    taken_stale: Vec<(StaleRow, (u64, Timestamp))>,
-    /// The sources told apart on a day.
-    sources: (u32, BTreeMap<u32, Vec<Option<IpAddr>>>),
+    taken_sources: Vec<(SourceRow, (u64, Timestamp))>,
+    /// The sources told apart on a day, by client, and apart whether what they presented was permitted.
+    known: (u32, BTreeMap<(u32, bool), Vec<Option<IpAddr>>>),
 }
 
 impl Tally {
@@ -67,11 +68,17 @@ impl Tally {
         self.notes = notes;
         let mut stale = std::mem::take(&mut self.stale_notes);
         for one in stale.drain(..) {
-            let source = self.source(today, one.client, one.source);
+            let source = self.source(today, (one.client, false), one.source);
             let row = (one.client, today, source, one.outcome);
-            self.add_stale(row, 1, one.at);
+            self.add_source(row, 1, one.at);
         }
         self.stale_notes = stale;
+        let mut sources = std::mem::take(&mut self.source_notes);
+        for ((client, source), (n, at)) in sources.drain() {
+            let source = self.source(today, (client, true), source);
+            self.add_source((client, today, source, Outcome::Permitted), n, at);
+        }
+        self.source_notes = sources;
     }
 
     fn add(&mut self, row: Row, n: u64) {
@@ -84,27 +91,27 @@ impl Tally {
         }
     }
 
-    fn add_stale(&mut self, row: StaleRow, n: u64, at: Timestamp) {
-        if let Some((count, last)) = self.stale.get_mut(&row) {
+    fn add_source(&mut self, row: SourceRow, n: u64, at: Timestamp) {
+        if let Some((count, last)) = self.sources.get_mut(&row) {
             *count += n;
             *last = at.max(*last);
-        } else if self.stale.len() < STALE_ROWS_MAX {
-            self.stale.insert(row, (n, at));
-        } else {
+        } else if self.sources.len() < SOURCE_ROWS_MAX {
+            self.sources.insert(row, (n, at));
+        } else if row.3.is_stale() {
             self.lost += n;
         }
     }
 
     /// The source as it is told: itself, or one of the others.
-    fn source(&mut self, today: u32, client: u32, source: Option<IpAddr>) -> Source {
-        if self.sources.0 != today {
-            self.sources = (today, BTreeMap::new());
+    fn source(&mut self, today: u32, whose: (u32, bool), source: Option<IpAddr>) -> Source {
+        if self.known.0 != today {
+            self.known = (today, BTreeMap::new());
         }
-        let clients = &mut self.sources.1;
-        if !clients.contains_key(&client) && clients.len() >= SOURCED_MAX {
+        let clients = &mut self.known.1;
+        if !clients.contains_key(&whose) && clients.len() >= SOURCED_MAX {
             return Source::Others;
         }
-        let known = clients.entry(client).or_default();
+        let known = clients.entry(whose).or_default();
         if !known.contains(&source) {
             if known.len() >= SOURCES_MAX {
                 return Source::Others;
@@ -117,24 +124,24 @@ impl Tally {
     /// Takes up to `most` rows of each kind, those that have waited longest for their turn first.
     pub(super) fn take(&mut self, most: usize) -> Taken {
         self.taken = turn(&mut self.rows, &mut self.last, most);
-        self.taken_stale = turn(&mut self.stale, &mut self.last_stale, most);
+        self.taken_sources = turn(&mut self.sources, &mut self.last_source, most);
         Taken {
             counts: self.taken.iter().copied().filter_map(count).collect(),
-            stale: self.taken_stale.iter().copied().map(stale_use).collect(),
+            sources: self.taken_sources.iter().copied().map(source_use).collect(),
         }
     }
 
     pub(super) fn forget_taken(&mut self) {
         self.taken.clear();
-        self.taken_stale.clear();
+        self.taken_sources.clear();
     }
 
     pub(super) fn put_back(&mut self) {
         for (row, n) in std::mem::take(&mut self.taken) {
             self.add(row, n);
         }
-        for (row, (n, at)) in std::mem::take(&mut self.taken_stale) {
-            self.add_stale(row, n, at);
+        for (row, (n, at)) in std::mem::take(&mut self.taken_sources) {
+            self.add_source(row, n, at);
         }
     }
 
@@ -146,12 +153,15 @@ impl Tally {
         rows.chain(taken.copied()).filter_map(count).collect()
     }
 
-    pub(super) fn stale_of(&self, client: ClientNo) -> Vec<StaleUse> {
+    pub(super) fn sources_of(&self, client: ClientNo) -> Vec<SourceUse> {
         let from = (client.0, 0, Source::One(None), Outcome::Permitted);
-        let rows = self.stale.range(from..).map(|(row, n)| (*row, *n));
+        let rows = self.sources.range(from..).map(|(row, n)| (*row, *n));
         let rows = rows.take_while(|(row, _)| row.0 == client.0);
-        let taken = self.taken_stale.iter().filter(|(row, _)| row.0 == client.0);
-        rows.chain(taken.copied()).map(stale_use).collect()
+        let taken = self
+            .taken_sources
+            .iter()
+            .filter(|(row, _)| row.0 == client.0);
+        rows.chain(taken.copied()).map(source_use).collect()
     }
 }
 
@@ -192,10 +202,10 @@ fn count(((client, day, product, outcome), n): (Row, u64)) -> Option<CheckCount>
     })
 }
 
-fn stale_use(
-    ((client, day, source, outcome), (n, last_at)): (StaleRow, (u64, Timestamp)),
-) -> StaleUse {
-    StaleUse {
+fn source_use(
+    ((client, day, source, outcome), (n, last_at)): (SourceRow, (u64, Timestamp)),
+) -> SourceUse {
+    SourceUse {
         client: ClientNo(client),
         day,
         source: match source {

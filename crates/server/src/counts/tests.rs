@@ -71,7 +71,7 @@ fn what_could_not_be_written_is_written_later_and_once() {
     days.sort_unstable();
     let (permit, denial) = (Outcome::Permitted, Outcome::Superseded);
     assert_eq!(days, [(9, permit, 1), (9, denial, 1), (10, permit, 1)]);
-    assert_eq!(taken.stale.len(), 1);
+    assert_eq!(taken.sources.len(), 1);
     counts.written();
     assert!(counts.take(10, 100).0.counts.is_empty());
 }
@@ -99,7 +99,7 @@ fn sources_beyond_the_most_are_counted_together() {
         supersede(&counts, &format!("10.0.0.{n}"));
     }
     supersede(&counts, "10.0.0.3");
-    let seen = counts.pending_stale(ClientNo(1), 9);
+    let seen = counts.pending_sources(ClientNo(1), 9);
     assert_eq!(seen.len(), 17);
     let of = |source: &str| {
         seen.iter()
@@ -112,7 +112,7 @@ fn sources_beyond_the_most_are_counted_together() {
     );
     // A new day tells anew who is there.
     supersede(&counts, "10.0.0.19");
-    let seen = counts.pending_stale(ClientNo(1), 10);
+    let seen = counts.pending_sources(ClientNo(1), 10);
     assert!(
         seen.iter()
             .any(|one| one.day == 10 && one.source == "10.0.0.19")
@@ -126,4 +126,36 @@ fn counts_there_is_no_room_for_are_told() {
     let (taken, lost) = counts.take(9, 100);
     assert_eq!((sum(&taken.counts), lost), (NOTES_MAX as u64, 5));
     assert_eq!(counts.take(9, 100).1, 0);
+}
+
+#[test]
+fn sources_of_permitted_calls_are_counted_apart_from_those_of_former_tokens() {
+    let counts = Counts::default();
+    let from = |last: u8, second: i64| {
+        let source = Some(IpAddr::from([203, 0, 113, last]));
+        counts.permitted_from(ClientNo(1), ProductNo(7), source, Timestamp(second));
+    };
+    (0..20).for_each(|last| from(last, 1));
+    from(3, 9);
+    from(3, 8);
+    // A flood of former tokens takes no place of a permitted caller.
+    for n in 0..20 {
+        supersede(&counts, &format!("10.0.0.{n}"));
+    }
+    from(4, 5);
+    let seen = counts.pending_sources(ClientNo(1), 9);
+    let permitted: Vec<_> = seen
+        .iter()
+        .filter(|one| one.outcome == Outcome::Permitted)
+        .collect();
+    assert_eq!(permitted.len(), 17);
+    assert_eq!(permitted.iter().map(|one| one.n).sum::<u64>(), 23);
+    assert_eq!(sum(&counts.pending(ClientNo(1), 9)), 23 + 20);
+    let of = |source: &str| permitted.iter().find(|one| one.source == source);
+    assert_eq!(of("203.0.113.3").map_or(3, |one| one.n), 3);
+    let last = of("203.0.113.3").map_or(Timestamp(9), |one| one.last_at);
+    assert_eq!(last, Timestamp(9));
+    assert_eq!(seen.len(), 17 + 17);
+    let (taken, lost) = counts.take(9, 100);
+    assert_eq!((taken.sources.len(), lost), (34, 0));
 }

@@ -101,6 +101,22 @@ fn judge(
     let Some(environment) = Environment::parse(environment) else {
         return deny(app, Denial::ProductUnknown);
     };
+    let began = app.metrics.times_check().then(|| app.clock().boot());
+    let response = decide_for(app, environment, product, headers, peer);
+    if let Some(began) = began {
+        let nanoseconds = app.clock().boot().0.saturating_sub(began.0);
+        app.metrics.check_took(nanoseconds as f64 / 1e9);
+    }
+    response
+}
+
+fn decide_for(
+    app: &App,
+    environment: Environment,
+    product: &str,
+    headers: &HeaderMap,
+    peer: Peer,
+) -> Response<Bytes> {
     let address = app.caller_address(peer, headers);
     let facts = Facts {
         environment,
@@ -113,7 +129,7 @@ fn judge(
     match examined.verdict {
         Verdict::Permit(permit) => {
             app.metrics.permitted();
-            app.counts.permitted(&permit);
+            app.counts.permitted(&permit, address);
             app.usage.note(app.replica(), &permit, address);
             permitted(&permit, product)
         }

@@ -5,7 +5,7 @@ use super::connection::{self, Stop};
 use super::{HEAD_MAX, check, oauth};
 use crate::addresses::Peer;
 use crate::app::App;
-use crate::metrics::Reading;
+use crate::metrics::{ListenerName, Reading};
 use crate::net::{self, Connection, Listener};
 use crate::patience::Lines;
 use bytes::Bytes;
@@ -184,6 +184,15 @@ pub(crate) fn route(app: &Arc<App>, peer: Peer, request: Request<Incoming>) -> A
     Answering::Now(Some(response))
 }
 
+fn certificates(app: &App) -> Vec<(ListenerName, i64)> {
+    let names = ["public", "internal"].map(|listener| ListenerName { listener });
+    let tls = app.tls.get().into_iter().flatten();
+    let ends = |(name, tls): (ListenerName, &Option<Arc<crate::net::Tls>>)| {
+        tls.as_ref().map(|tls| (name, tls.valid_till()))
+    };
+    names.into_iter().zip(tls).filter_map(ends).collect()
+}
+
 /// The figures in the format asked for: OpenMetrics where `Accept` names it, else Prometheus' text format, which every
 /// scraper reads.
 fn metrics(app: &App, headers: &HeaderMap) -> Response<Full<Bytes>> {
@@ -195,6 +204,7 @@ fn metrics(app: &App, headers: &HeaderMap) -> Response<Full<Bytes>> {
         replicas: app.store.attachments().counts(),
         vouching: app.is_ready(),
         writable: app.store.is_writable(),
+        certificates: certificates(app),
         clock_ahead: app.clock().ahead(),
     };
     let text = app.metrics.text(&reading);

@@ -56,7 +56,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route(clear_api::STATUS_PATH, any(status))
         .route(clear_api::PREVIOUS_PATH, any(end_previous))
         .merge(oauth::router())
-        .nest("/admin/v1", admin::router())
+        .nest("/admin/v1", admin::router(&app))
         .merge(console::router())
         .fallback(nothing_here);
     guarded(router).with_state(app)

@@ -11,7 +11,7 @@ use serde_json::json;
 use tokenward_core::client::ClientState;
 use tokenward_core::time::{Clock, MICROS_PER_SECOND, SECONDS_PER_DAY, Timestamp};
 use tokenward_store::Use;
-use tokenward_store::counts::{Outcome, StaleUse};
+use tokenward_store::counts::{Outcome, SourceUse};
 use tokenward_store::notices::NoticeWrite;
 use tokenward_store::people::Record;
 
@@ -82,7 +82,7 @@ fn days(n: u64) -> i64 {
 fn events(
     state: &ClientState,
     used: Option<&Use>,
-    stale: &[&StaleUse],
+    stale: &[&SourceUse],
     quota: u32,
     now: Timestamp,
 ) -> Vec<Event> {
@@ -126,9 +126,9 @@ fn quotas(state: &ClientState, quota: u32, now: Timestamp) -> Vec<Event> {
     secrets.filter_map(event).collect()
 }
 
-fn superseded(state: &ClientState, stale: &[&StaleUse], now: Timestamp) -> Option<Event> {
+fn superseded(state: &ClientState, stale: &[&SourceUse], now: Timestamp) -> Option<Event> {
     let issued_at = state.slot.token.as_ref()?.issued_at;
-    let superseded = |one: &&&StaleUse| one.outcome == Outcome::Superseded;
+    let superseded = |one: &&&SourceUse| one.outcome == Outcome::Superseded;
     let arrived: Vec<_> = stale.iter().filter(superseded).collect();
     let count: u64 = arrived.iter().map(|one| one.n).sum();
     let last_at = arrived.iter().map(|one| one.last_at).max()?;

@@ -1,8 +1,8 @@
 //! A member's own account: password, authenticator app, recovery codes, passkeys, sessions. What proves a member is
 //! changed by that member alone.
 
-use super::Refused;
 use super::sign_in::{NotSignedIn, Person, app_context, prove_password};
+use super::{Refused, acting};
 use crate::app::App;
 use crate::data_dir::hex;
 use crate::people::passkeys::PASSKEYS_MAX;
@@ -30,14 +30,14 @@ pub(crate) async fn alter(
         member: Some(id),
         ..Wants::default()
     };
-    let decided = app.store.decide(wants, move |view: &View| {
+    let decided = acting::decide(app, admin, wants, move |acting, view| {
         let mut member = view
             .members
             .first()
             .cloned()
             .ok_or(Refused::NotFound("member"))?;
         altering(&mut member, view)?;
-        let entry = admin.entry(action, None, None, &json!({}), view.now);
+        let entry = acting.entry(action, None, None, &json!({}), view.now);
         let mut records = vec![Record::MemberPut(Box::new(member))];
         if others_end {
             records.push(Record::SessionsEnded {
@@ -52,7 +52,7 @@ pub(crate) async fn alter(
         };
         Ok((decided, ()))
     });
-    decided.await?
+    decided.await
 }
 
 /// Judges and hashes a password that somebody chose who holds a session or an invitation.
@@ -280,7 +280,7 @@ pub async fn end_sessions(app: &App, person: &Person, one: Option<Uuid>) -> Resu
             return Err(Refused::NotFound("session"));
         }
     }
-    let decided = app.store.decide(Wants::default(), move |view: &View| {
+    let decided = acting::decide(app, admin, Wants::default(), move |acting, view| {
         let record = match one {
             Some(one) => Record::SessionEnded(one),
             None => Record::SessionsEnded {
@@ -289,7 +289,7 @@ pub async fn end_sessions(app: &App, person: &Person, one: Option<Uuid>) -> Resu
             },
         };
         let detail = json!({ "session": one });
-        let entry = admin.entry("member.end_sessions", None, None, &detail, view.now);
+        let entry = acting.entry("member.end_sessions", None, None, &detail, view.now);
         let decided = Decided {
             records: vec![record],
             audit: vec![entry],
@@ -297,5 +297,5 @@ pub async fn end_sessions(app: &App, person: &Person, one: Option<Uuid>) -> Resu
         };
         Ok((decided, ()))
     });
-    decided.await?
+    decided.await
 }

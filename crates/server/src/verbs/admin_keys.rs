@@ -1,18 +1,18 @@
 //! Admin keys: prove, read, create, revoke.
 
 use super::authority::Admin;
-use super::{Refused, roles};
+use super::{Refused, acting, roles};
 use crate::app::App;
 use crate::random;
 use serde_json::json;
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
-use tokenward_core::audit::Actor;
 use tokenward_core::client::{AdminKeyRecord, Role};
 use tokenward_core::label::Name;
-use tokenward_core::time::Clock;
+use tokenward_core::time::{Clock, Timestamp};
 use tokenward_core::{AdminKey, Change};
-use tokenward_store::{Decided, Wants};
+use tokenward_store::{Credential, Decided, Wants};
 use uuid::Uuid;
 
 /// Why an admin key does not open the door.
@@ -29,6 +29,11 @@ pub enum NotAdmitted {
     Unavailable,
 }
 
+/// Whether an admin key is neither revoked nor expired.
+pub(super) fn is_in_force(record: &AdminKeyRecord, now: Timestamp) -> bool {
+    record.revoked_at.is_none() && record.expires_at.is_none_or(|end| now < end)
+}
+
 /// The administrator who presents a key.
 pub async fn admit(app: &App, text: &str, source: Option<IpAddr>) -> Result<Admin, NotAdmitted> {
     let presented = AdminKey::from_chosen(text).map_err(|_| NotAdmitted::Unknown)?;
@@ -42,11 +47,11 @@ pub async fn admit(app: &App, text: &str, source: Option<IpAddr>) -> Result<Admi
     let good = known.filter(|record| {
         let digest = app.keyring.admin(record.key, &presented);
         let proved = digest.is_some_and(|digest| digest.matches(&record.digest));
-        proved && record.revoked_at.is_none() && record.expires_at.is_none_or(|end| now < end)
+        proved && is_in_force(record, now)
     });
     match good {
         Some(key) => Ok(Admin {
-            who: Actor::AdminKey(key.id),
+            credential: Credential::AdminKey(key.id),
             role: key.role,
             source,
         }),
@@ -64,6 +69,18 @@ pub async fn admit(app: &App, text: &str, source: Option<IpAddr>) -> Result<Admi
 pub async fn list(app: &App, admin: &Admin) -> Result<Vec<AdminKeyRecord>, Refused> {
     admin.must_operate()?;
     Ok(app.store.reader().admin_keys().await?)
+}
+
+/// When admin keys were last used and from where, to within a minute after a crash; who may list keys may know it.
+pub async fn last_uses(app: &App) -> Result<BTreeMap<Uuid, (Timestamp, String)>, Refused> {
+    let stored = app.store.reader().admin_key_uses().await?;
+    let stored = stored
+        .into_iter()
+        .map(|(id, at, source)| (id, (at, source)));
+    let mut uses: BTreeMap<_, _> = stored.collect();
+    // What is in memory is never older.
+    uses.extend(app.admin_uses.all());
+    Ok(uses)
 }
 
 /// Makes an admin key; it is told here and never again.
@@ -84,7 +101,7 @@ pub async fn create(
         ..Wants::default()
     };
     let keyring = Arc::clone(&app.keyring);
-    let decided = app.store.decide(wants, move |view| {
+    let decided = acting::decide(app, admin, wants, move |acting, view| {
         roles::check(&role, view)?;
         let key = AdminKey::from_random(random::uuid(), random::bytes());
         let current = keyring.current();
@@ -102,7 +119,7 @@ pub async fn create(
             revoked_at: None,
         };
         let detail = json!({ "admin_key": record.id, "name": record.name, "role": record.role });
-        let entry = admin.entry("admin_key.create", workspace, None, &detail, view.now);
+        let entry = acting.entry("admin_key.create", workspace, None, &detail, view.now);
         let changes = vec![Change::AdminKeyPut {
             key: Box::new(record.clone()),
         }];
@@ -115,7 +132,7 @@ pub async fn create(
             (record, key),
         ))
     });
-    decided.await?
+    decided.await
 }
 
 /// Revokes an admin key; the last operator's stays, or nobody could ever act again.
@@ -125,7 +142,7 @@ pub async fn revoke(app: &App, admin: Admin, id: Uuid) -> Result<AdminKeyRecord,
         admin_keys: true,
         ..Wants::default()
     };
-    let decided = app.store.decide(wants, move |view| {
+    let decided = acting::decide(app, admin, wants, move |acting, view| {
         let mut record = view
             .admin_keys
             .iter()
@@ -148,7 +165,7 @@ pub async fn revoke(app: &App, admin: Admin, id: Uuid) -> Result<AdminKeyRecord,
         }
         record.revoked_at = Some(view.now);
         let detail = json!({ "admin_key": record.id, "name": record.name });
-        let entry = admin.entry("admin_key.revoke", None, None, &detail, view.now);
+        let entry = acting.entry("admin_key.revoke", None, None, &detail, view.now);
         let changes = vec![Change::AdminKeyPut {
             key: Box::new(record.clone()),
         }];
@@ -161,5 +178,5 @@ pub async fn revoke(app: &App, admin: Admin, id: Uuid) -> Result<AdminKeyRecord,
             record,
         ))
     });
-    decided.await?
+    decided.await
 }

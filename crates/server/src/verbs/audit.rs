@@ -14,6 +14,48 @@ const KEPT_SECONDS: u64 = 300;
 /// Seconds to wait while another call verifies.
 const BUSY_SECONDS: u64 = 5;
 
+/// An entry as somebody keeps it to find out later whether it is still there: its number and its hash.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Head {
+    /// The entry's number, from 1.
+    pub seq: u64,
+    /// The chain's hash with it.
+    pub hash: [u8; 32],
+}
+
+impl Head {
+    /// Reads `SEQ:HASH`, as `tokenward audit verify` prints it.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let (seq, hash) = text.trim().split_once(':')?;
+        let plain = seq.bytes().all(|byte| byte.is_ascii_digit());
+        let seq = seq.parse().ok().filter(|seq| plain && *seq > 0)?;
+        let hash = tokenward_core::Digest::from_hex(hash)?.0;
+        Some(Self { seq, hash })
+    }
+
+    /// Why an entry that was found in this one's place is another; none when it is the same.
+    #[must_use]
+    pub fn differs(&self, seq: u64, hash: &[u8; 32]) -> Option<String> {
+        (seq == self.seq && *hash != self.hash).then(|| {
+            format!(
+                "entry {seq} is not the one of the head given: the log was written anew before or at it"
+            )
+        })
+    }
+
+    /// Why the chain does not reach this entry; none when it does.
+    #[must_use]
+    pub fn beyond(&self, entries: u64) -> Option<String> {
+        (entries < self.seq).then(|| {
+            format!(
+                "the log ends at entry {entries}, before entry {} of the head given: later entries are missing",
+                self.seq
+            )
+        })
+    }
+}
+
 /// What a verification found.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Verified {
@@ -56,12 +98,47 @@ pub struct Verification {
     at: Option<BootInstant>,
 }
 
-/// Follows the whole chain. One call does so at a time, for at most [`CALL_SECONDS`]; a log too long for that is
+/// Follows the whole chain; `kept` is an entry that must be in it as it was. One call does so at a time, for at most [`CALL_SECONDS`]; a log too long for that is
 /// verified by several calls, each going on where the last one ended.
 ///
 /// # Errors
 /// [`Refused::Busy`] while another call verifies, and where the verification is to be gone on with.
-pub async fn verify(app: &App, admin: &Admin) -> Result<Verified, Refused> {
+pub async fn verify(app: &App, admin: &Admin, kept: Option<Head>) -> Result<Verified, Refused> {
+    let verified = verify_chain(app, admin).await?;
+    let whole = matches!(verified, Verified::Whole { .. });
+    app.metrics.audit_verified(whole, app.clock().wall());
+    // A head that was mistyped is no fault of the log: the metric tells of the chain alone.
+    let verified = match (verified, kept) {
+        (Verified::Whole { entries, hash }, Some(kept)) => {
+            match missed(app, kept, entries).await? {
+                Some((at, why)) => Verified::Broken { at, why },
+                None => Verified::Whole { entries, hash },
+            }
+        }
+        (verified, _) => verified,
+    };
+    if let Verified::Broken { at, why } = &verified {
+        tracing::error!(at, "the audit log does not verify: {why}");
+    }
+    Ok(verified)
+}
+
+/// Where and why a chain that is whole does not hold an entry that was kept; none when it does.
+async fn missed(app: &App, kept: Head, entries: u64) -> Result<Option<(u64, String)>, Refused> {
+    if let Some(why) = kept.beyond(entries) {
+        return Ok(Some((entries + 1, why)));
+    }
+    let filter = AuditFilter {
+        after: kept.seq - 1,
+        limit: 1,
+        ..AuditFilter::default()
+    };
+    let found = app.store.reader().audit(&filter).await?.pop();
+    let why = found.and_then(|entry| kept.differs(entry.seq, &entry.hash));
+    Ok(why.map(|why| (kept.seq, why)))
+}
+
+async fn verify_chain(app: &App, admin: &Admin) -> Result<Verified, Refused> {
     admin.must_audit()?;
     if admin.own_workspace().is_some() {
         admin.must_operate()?;
@@ -202,5 +279,25 @@ mod tests {
         assert_eq!(calls, 4);
         let (entries, hash) = head;
         assert_eq!(verified, Verified::Whole { entries, hash });
+    }
+
+    #[test]
+    fn head_is_read_as_it_is_printed() {
+        let hash = "ab".repeat(32);
+        let head = Head::parse(&format!("35:{hash}\n")).unwrap();
+        assert_eq!((head.seq, head.hash), (35, [0xab; 32]));
+        for bad in [
+            "35".to_owned(),
+            format!("0:{hash}"),
+            format!("+5:{hash}"),
+            format!(":{hash}"),
+            "35:abc".to_owned(),
+            format!("35:{hash}0"),
+        ] {
+            assert_eq!(Head::parse(&bad), None, "{bad}");
+        }
+        assert!(head.differs(35, &[0; 32]).is_some() && head.differs(35, &[0xab; 32]).is_none());
+        assert!(head.differs(34, &[0; 32]).is_none());
+        assert!(head.beyond(34).is_some() && head.beyond(35).is_none());
     }
 }

@@ -1,19 +1,19 @@
 //! What an administrator may do. Every admin verb asks here, with the thing it is about in hand.
 
 use super::Refused;
-use serde_json::Value;
 use std::net::IpAddr;
-use tokenward_core::audit::{Actor, Entry};
+use tokenward_core::audit::Actor;
 use tokenward_core::client::{ClientState, Product, Role};
-use tokenward_core::ids::{ClientId, ProductNo, WorkspaceId};
-use tokenward_core::time::Timestamp;
+use tokenward_core::ids::{ProductNo, WorkspaceId};
+use tokenward_store::Credential;
 
-/// An administrator at work: who, as what, from where.
+/// An administrator as admitted: who, as what, from where. That is enough to read. To write, the credential and the
+/// role are looked at again inside the writer ([`super::acting`]).
 #[derive(Clone, Debug)]
 pub struct Admin {
-    /// Who: the holder of an admin key, or a member signed in to the console.
-    pub who: Actor,
-    /// What they may do.
+    /// What they were admitted by: an admin key, or a session of a member in the console.
+    pub credential: Credential,
+    /// What they might do when they were admitted.
     pub role: Role,
     /// From where; none when that is not known.
     pub source: Option<IpAddr>,
@@ -25,6 +25,15 @@ const NO_WORKSPACE: Refused = Refused::NotFound("workspace");
 const NO_CLIENT: Refused = Refused::NotFound("client");
 
 impl Admin {
+    /// Who, for the audit log.
+    #[must_use]
+    pub fn who(&self) -> Actor {
+        match self.credential {
+            Credential::AdminKey(id) => Actor::AdminKey(id),
+            Credential::Session { member, .. } => Actor::Member(member),
+        }
+    }
+
     /// Whether everything is open to it.
     #[must_use]
     pub fn is_operator(&self) -> bool {
@@ -166,27 +175,6 @@ impl Admin {
         match &self.role {
             Role::Operator | Role::Auditor { workspace: None } => Ok(()),
             _ => Err(OPERATORS),
-        }
-    }
-
-    /// The audit entry of an act of this administrator.
-    #[must_use]
-    pub fn entry(
-        &self,
-        action: &'static str,
-        workspace: Option<WorkspaceId>,
-        client: Option<ClientId>,
-        detail: &Value,
-        at: Timestamp,
-    ) -> Entry {
-        Entry {
-            at,
-            actor: self.who.clone(),
-            source: self.source,
-            action,
-            workspace,
-            client,
-            detail: detail.to_string(),
         }
     }
 }

@@ -23,7 +23,7 @@ pub async fn rotate_secret(
     id: ClientId,
 ) -> Result<(Read, u32, ClientSecret), Refused> {
     let keyring = Arc::clone(&app.keyring);
-    let decided = decide(app, admin, wants(id), move |admin, view, state| {
+    let decided = decide(app, admin, wants(id), move |acting, view, state| {
         let client = &state.client;
         let free = client.secrets.iter().position(Option::is_none);
         let free = free.ok_or_else(|| {
@@ -46,7 +46,7 @@ pub async fn rotate_secret(
         after.client.next_secret = n + 1;
         // The quota is the secret's own: a new secret begins with none used.
         after.slot.quota[free] = QuotaCount::default();
-        let entry = entry(admin, "secret.create", state, &json!({ "n": n }), view.now);
+        let entry = entry(acting, "secret.create", state, &json!({ "n": n }), view.now);
         Ok(Outcome {
             changes: secrets_changed(state, &after),
             audit: vec![entry],
@@ -61,7 +61,7 @@ pub async fn rotate_secret(
 /// Deletes a secret by its number. Tokens it bought live on, but no sealed copy under it does; the
 /// last secret may go too.
 pub async fn delete_secret(app: &App, admin: Admin, id: ClientId, n: u32) -> Result<Read, Refused> {
-    let decided = decide(app, admin, wants(id), move |admin, view, state| {
+    let decided = decide(app, admin, wants(id), move |acting, view, state| {
         let is_it = |secret: &Option<SecretRecord>| secret.is_some_and(|secret| secret.n == n);
         let place = state.client.secrets.iter().position(is_it);
         let mut after = state.clone();
@@ -70,7 +70,7 @@ pub async fn delete_secret(app: &App, admin: Admin, id: ClientId, n: u32) -> Res
         if sealed_by == Some(n) {
             after.slot.seal = None;
         }
-        let entry = entry(admin, "secret.delete", state, &json!({ "n": n }), view.now);
+        let entry = entry(acting, "secret.delete", state, &json!({ "n": n }), view.now);
         let changes = secrets_changed(state, &after);
         Ok(Outcome::done(changes, vec![entry], after))
     });
@@ -103,7 +103,7 @@ pub async fn generate_token(
     at: Option<u32>,
 ) -> Result<Answer, Refused> {
     let keyring = Arc::clone(&app.keyring);
-    let decided = decide(app, admin, wants(id), move |admin, view, state| {
+    let decided = decide(app, admin, wants(id), move |acting, view, state| {
         let found = state.slot.generation;
         if at.is_some_and(|at| at != found) {
             let why = format!("a newer token was made meanwhile: generation {found}");
@@ -119,7 +119,7 @@ pub async fn generate_token(
         })?;
         let valid_till = answer.valid_till.map(Timestamp::iso);
         let detail = json!({ "generation": answer.generation, "valid_till": valid_till });
-        let entry = entry(admin, "token.generate", state, &detail, view.now);
+        let entry = entry(acting, "token.generate", state, &detail, view.now);
         Ok(Outcome {
             changes,
             audit: vec![entry],
@@ -134,7 +134,7 @@ pub async fn generate_token(
 
 /// Revokes a client's token without a new one; nothing live is no error.
 pub async fn revoke_token(app: &App, admin: Admin, id: ClientId) -> Result<Read, Refused> {
-    let decided = decide(app, admin, wants(id), move |admin, view, state| {
+    let decided = decide(app, admin, wants(id), move |acting, view, state| {
         let Some(change) = generate::revoke(state, view.now) else {
             return Ok(Outcome::nothing(state));
         };
@@ -143,7 +143,7 @@ pub async fn revoke_token(app: &App, admin: Admin, id: ClientId) -> Result<Read,
             after.slot = slot.as_ref().clone();
         }
         let detail = json!({ "generation": state.slot.generation });
-        let entry = entry(admin, "token.revoke", state, &detail, view.now);
+        let entry = entry(acting, "token.revoke", state, &detail, view.now);
         Ok(Outcome::done(vec![change], vec![entry], after))
     });
     Ok(decided.await?.0)

@@ -2,10 +2,10 @@
 
 pub use super::one_client::Read;
 
-use super::Refused;
 use super::authority::Admin;
 use super::one_client::{NO_CLIENT, Outcome, decide, entry, wants};
 use super::settings::{Written, version};
+use super::{Refused, acting};
 use crate::app::App;
 use crate::random;
 use serde_json::{Value, json};
@@ -85,17 +85,22 @@ pub async fn create(
         ..Wants::default()
     };
     let keyring = Arc::clone(&app.keyring);
-    let decided = app.store.decide(wants, move |view| {
-        let workspace = view.workspace.clone().ok_or(Refused::NotFound("workspace"))?;
+    let decided = acting::decide(app, admin, wants, move |acting, view| {
+        let workspace = view
+            .workspace
+            .clone()
+            .ok_or(Refused::NotFound("workspace"))?;
         let settings = written.create(&view.products)?;
-        admin.must_manage(workspace.id, settings.products.as_deref(), &view.products)?;
+        acting.must_manage(workspace.id, settings.products.as_deref(), &view.products)?;
         if view.label_taken {
             return Err(label_taken());
         }
         let id = keyring.client_id(view.next.client, random::bytes());
         let secret = ClientSecret::from_random(environment, id, random::bytes());
         let key = keyring.current();
-        let digest = keyring.secret(key, &secret).ok_or(Refused::Failed(tokenward_store::Failure::Unavailable))?;
+        let digest = keyring
+            .secret(key, &secret)
+            .ok_or(Refused::Failed(tokenward_store::Failure::Unavailable))?;
         let client = ApiClient {
             no: view.next.client,
             id,
@@ -105,20 +110,51 @@ pub async fn create(
             created_at: view.now,
             disabled_at: None,
             deleted_at: None,
-            secrets: [Some(SecretRecord { n: 1, digest, key, created_at: view.now }), None],
+            secrets: [
+                Some(SecretRecord {
+                    n: 1,
+                    digest,
+                    key,
+                    created_at: view.now,
+                }),
+                None,
+            ],
             next_secret: 2,
         };
         let detail = json!({
             "label": client.settings.label, "environment": environment,
             "products": client.settings.products.as_ref().map(|list| super::settings::product_slugs(list, &view.products)),
         });
-        let entry = admin.entry("client.create", Some(workspace.id), Some(id), &detail, view.now);
-        let changes = vec![Change::ClientCreated { client: Box::new(client.clone()) }];
-        let state = ClientState { client, slot: Slot::default(), workspace };
-        let read = Read { state, last_use: None, products: Arc::new(view.products.clone()) };
-        Ok((Decided { changes, audit: vec![entry], ..Decided::default() }, (read, secret)))
+        let entry = acting.entry(
+            "client.create",
+            Some(workspace.id),
+            Some(id),
+            &detail,
+            view.now,
+        );
+        let changes = vec![Change::ClientCreated {
+            client: Box::new(client.clone()),
+        }];
+        let state = ClientState {
+            client,
+            slot: Slot::default(),
+            workspace,
+        };
+        let read = Read {
+            state,
+            last_use: None,
+            products: Arc::new(view.products.clone()),
+        };
+        Ok((
+            Decided {
+                changes,
+                audit: vec![entry],
+                ..Decided::default()
+            },
+            (read, secret),
+        ))
     });
-    decided.await?
+    decided.await
 }
 
 fn label_taken() -> Refused {
@@ -153,13 +189,13 @@ pub async fn change(
         products: true,
         ..Wants::default()
     };
-    decide(app, admin, wants, move |admin, view, state| {
+    decide(app, admin, wants, move |acting, view, state| {
         let version = version(&state.client.settings);
         if versions.is_some_and(|seen| !seen.contains(&version)) {
             return Err(Refused::Changed("API client"));
         }
         let settings = written.change(&state.client.settings, &view.products)?;
-        admin.must_manage(
+        acting.must_manage(
             state.workspace.id,
             settings.products.as_deref(),
             &view.products,
@@ -174,7 +210,7 @@ pub async fn change(
             return Ok(Outcome::done(Vec::new(), Vec::new(), after));
         }
         let detail = json!({ "changed": changed });
-        let entry = entry(admin, "client.change", state, &detail, view.now);
+        let entry = entry(acting, "client.change", state, &detail, view.now);
         let mut changes = vec![Change::ClientSettingsChanged {
             client: state.client.no,
             settings: Box::new(settings.clone()),
@@ -213,7 +249,7 @@ pub async fn set_disabled(
     id: ClientId,
     disabled: bool,
 ) -> Result<Read, Refused> {
-    decide(app, admin, wants(id), move |admin, view, state| {
+    decide(app, admin, wants(id), move |acting, view, state| {
         let mut after = state.clone();
         if state.client.disabled_at.is_some() == disabled {
             return Ok(Outcome::done(Vec::new(), Vec::new(), after));
@@ -224,7 +260,7 @@ pub async fn set_disabled(
         } else {
             "client.enable"
         };
-        let entry = entry(admin, action, state, &json!({}), view.now);
+        let entry = entry(acting, action, state, &json!({}), view.now);
         let change = Change::ClientDisabled {
             client: state.client.no,
             at: after.client.disabled_at,
@@ -242,7 +278,7 @@ pub async fn delete(
     id: ClientId,
     label: Option<String>,
 ) -> Result<Read, Refused> {
-    decide(app, admin, wants(id), move |admin, view, state| {
+    decide(app, admin, wants(id), move |acting, view, state| {
         if label.as_deref() != Some(state.client.settings.label.as_str()) {
             let why = "type the API client's label back to delete it for good";
             return Err(Refused::Conflict("LABEL_MISMATCH", why.into()));
@@ -251,7 +287,7 @@ pub async fn delete(
         after.client.deleted_at = Some(view.now);
         let detail =
             json!({ "label": state.client.settings.label, "generation": state.slot.generation });
-        let entry = entry(admin, "client.delete", state, &detail, view.now);
+        let entry = entry(acting, "client.delete", state, &detail, view.now);
         let change = Change::ClientDeleted {
             client: state.client.no,
             at: view.now,

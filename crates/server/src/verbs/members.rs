@@ -1,19 +1,21 @@
 //! Members: invite, join, read, change, remove. Whoever may say what another may do may never say more than they
 //! may themselves.
 
+use super::acting::{self, Acting};
 use super::authority::Admin;
 use super::sign_in::folded;
 use super::{Refused, roles};
 use crate::app::App;
 use crate::people::ticket::Ticket;
 use crate::random;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::net::IpAddr;
 use tokenward_core::audit::{Actor, Entry};
 use tokenward_core::client::Role;
+use tokenward_core::ids::WorkspaceId;
 use tokenward_core::label::{self, Name};
 use tokenward_core::time::Timestamp;
-use tokenward_store::people::{Invitation, Member, Proofs, Record};
+use tokenward_store::people::{Invitation, Member, Proofs, Record, TicketDigest};
 use tokenward_store::{Decided, Failure, View, Wants};
 use uuid::Uuid;
 
@@ -96,8 +98,50 @@ fn written(records: Vec<Record>, entry: Entry) -> Decided {
     }
 }
 
-/// Invites somebody; the link's secret is told here and never again. For somebody who is a member already it is a
-/// way back in: what the link sets replaces what they proved themselves with.
+/// A new invitation, whose link has a secret with this digest.
+fn invitation_of(
+    acting: &Acting,
+    (email, role): (&str, Role),
+    digest: TicketDigest,
+    now: Timestamp,
+) -> Invitation {
+    Invitation {
+        id: random::uuid(),
+        digest,
+        email: email.to_owned(),
+        role,
+        created_at: now,
+        expires_at: now.plus_seconds(INVITATION_SECONDS),
+        invited_by: acting.who().text(),
+    }
+}
+
+/// Ends invitations, with an audit entry in each workspace other than the one that the act itself is told in.
+fn end_invitations<'a>(
+    decided: &mut Decided,
+    ended: impl Iterator<Item = &'a Invitation>,
+    told_in: Option<WorkspaceId>,
+    entry: impl Fn(&'static str, Option<WorkspaceId>, &Value) -> Entry,
+) {
+    for one in ended {
+        decided.records.push(Record::InvitationRemoved(one.id));
+        let workspace = one.role.workspace();
+        if workspace != told_in {
+            let detail = json!({ "invitation": one.id, "email": one.email });
+            let entry = entry("member.invitation_ended", workspace, &detail);
+            decided.audit.push(entry);
+        }
+    }
+}
+
+/// Invites somebody; the answer holds the link's secret, which is not shown again. For a member with this role it is a
+/// way back in: joining by the link replaces their password and everything else that proves them. Ends the invitations
+/// for the address that the administrator may grant; the others stay beside it.
+///
+/// A member or an invitation that the administrator may not see changes nothing about the answer.
+///
+/// # Errors
+/// [`Refused::Conflict`] for a visible member with another role, and when there are too many members.
 pub async fn invite(
     app: &App,
     admin: Admin,
@@ -109,48 +153,54 @@ pub async fn invite(
     let email = label::email(&email).map_err(|why| Refused::Invalid("email", why.0))?;
     let ticket = Ticket::new();
     let digest = ticket.digest();
-    let decided = app.store.decide(wants(Some(&role)), move |view: &View| {
+    let decided = acting::decide(app, admin, wants(Some(&role)), move |acting, view| {
         roles::check(&role, view)?;
         if view.members.len() + view.invitations.len() >= MEMBERS_MAX {
             let why = format!("there are {MEMBERS_MAX} members and invitations; remove some first");
             return Err(Refused::Conflict("TOO_MANY_MEMBERS", why));
         }
         let member = view.members.iter().find(|member| member.email == email);
+        let member = member.filter(|member| acting.sees_role(&member.role));
         if let Some(member) = member {
             // A way back in is worth as much as the member's role.
-            admin.must_grant(&member.role)?;
+            acting.must_grant(&member.role)?;
             if member.role != role {
                 let why = "there is a member with this address; change their role instead";
                 return Err(Refused::Conflict("MEMBER_EXISTS", why.into()));
             }
         }
-        let invitation = Invitation {
-            id: random::uuid(),
-            digest,
-            email: email.clone(),
-            role,
-            created_at: view.now,
-            expires_at: view.now.plus_seconds(INVITATION_SECONDS),
-            invited_by: admin.who.text(),
-        };
+        let invitation = invitation_of(acting, (&email, role), digest, view.now);
+        let workspace = invitation.role.workspace();
         let detail = json!({ "invitation": invitation.id, "email": email, "role": invitation.role, "again": member.is_some() });
-        let entry = admin.entry("member.invite", invitation.role.workspace(), None, &detail, view.now);
-        // A newer link for the same person makes the older worthless.
+        let entry = acting.entry("member.invite", workspace, None, &detail, view.now);
+        let mut decided = written(vec![Record::InvitationPut(invitation.clone())], entry);
         let older = view.invitations.iter().filter(|one| one.email == email);
-        let mut records: Vec<Record> = older.map(|one| Record::InvitationRemoved(one.id)).collect();
-        records.push(Record::InvitationPut(invitation.clone()));
-        Ok((written(records, entry), invitation))
+        let older = older.filter(|one| acting.must_grant(&one.role).is_ok());
+        end_invitations(
+            &mut decided,
+            older,
+            workspace,
+            |action, workspace, detail| acting.entry(action, workspace, None, detail, view.now),
+        );
+        Ok((decided, invitation))
     });
-    decided.await?.map(|invitation| (invitation, ticket))
+    decided.await.map(|invitation| (invitation, ticket))
 }
 
-/// Makes the first operator's link when nobody can sign in to the console; each start makes the older ones
-/// worthless. None when there is a member.
+/// Whether a member can act as an operator in the console: enabled, and with a way to sign in.
+#[must_use]
+pub fn operates(member: &Member) -> bool {
+    let signs_in = member.proofs.password.is_some() || member.proofs.sso.is_some();
+    member.role == Role::Operator && member.disabled_at.is_none() && signs_in
+}
+
+/// Makes the first operator's link while no operator can sign in to the console; each start makes the older ones
+/// worthless. None when there is an operator: other members do not count, they cannot invite one.
 pub async fn first_link(app: &App) -> Result<Option<Ticket>, Failure> {
     let ticket = Ticket::new();
     let digest = ticket.digest();
     let decided = app.store.decide(wants(None), move |view: &View| {
-        if !view.members.is_empty() {
+        if view.members.iter().any(operates) {
             return Ok::<_, std::convert::Infallible>((Decided::nothing(), false));
         }
         let older = view.invitations.iter().filter(|one| one.email.is_empty());
@@ -203,20 +253,52 @@ pub struct Joining {
     pub source: Option<IpAddr>,
 }
 
-/// Makes the member an invitation is for, and uses it up.
+/// Makes the member an invitation is for, with the invitation's role and no other, and ends every invitation for the
+/// address. A member with another role is left as they are: the invitation ends, with an audit entry where the member
+/// belongs, and its holder learns no more than of a link that had ended before.
+///
+/// # Errors
+/// [`Refused::NotFound`] for a link that has ended, or for a member with another role; [`Refused::Conflict`] for such
+/// a member where the holder of the first operator's link named the address.
 pub async fn join(app: &App, ticket: &Ticket, joining: Joining) -> Result<Member, Refused> {
     let name = Name::parse(joining.name.trim()).map_err(|why| Refused::Invalid("name", why.0))?;
     let digest = ticket.digest();
-    let decided = app.store.decide(wants(None), move |view: &View| {
+    let wants = Wants {
+        proves: true,
+        ..wants(None)
+    };
+    let decided = app.store.decide(wants, move |view: &View| {
         let found = view.invitations.iter().find(|one| one.digest == digest);
         let found = found.filter(|one| view.now < one.expires_at);
         let invitation = found.ok_or(Refused::NotFound("invitation"))?;
+        if invitation.email.is_empty() && view.members.iter().any(operates) {
+            return Err(Refused::NotFound("invitation"));
+        }
         let email = if invitation.email.is_empty() {
             label::email(&folded(&joining.email)).map_err(|why| Refused::Invalid("email", why.0))?
         } else {
             invitation.email.clone()
         };
         let before = view.members.iter().find(|member| member.email == email);
+        let by_member = |id: Option<Uuid>, action, workspace, detail: &Value| Entry {
+            at: view.now,
+            actor: id.map_or(Actor::System, Actor::Member),
+            source: joining.source,
+            action,
+            workspace,
+            client: None,
+            detail: detail.to_string(),
+        };
+        if let Some(member) = before.filter(|member| member.role != invitation.role) {
+            if invitation.email.is_empty() {
+                let why = "there is a member with this address and another role; use another address";
+                return Err(Refused::Conflict("MEMBER_EXISTS", why.into()));
+            }
+            let detail = json!({ "invitation": invitation.id, "email": email, "member": member.id, "invited_by": invitation.invited_by });
+            let entry = by_member(None, "member.join_refused", member.role.workspace(), &detail);
+            let ended = written(vec![Record::InvitationRemoved(invitation.id)], entry);
+            return Ok((ended, Err(Refused::NotFound("invitation"))));
+        }
         let proofs = Proofs {
             password: Some(joining.password),
             ..Proofs::default()
@@ -225,40 +307,47 @@ pub async fn join(app: &App, ticket: &Ticket, joining: Joining) -> Result<Member
             id: before.map_or_else(random::uuid, |member| member.id),
             email,
             name,
-            role: before.map_or_else(|| invitation.role.clone(), |member| member.role.clone()),
+            role: invitation.role.clone(),
             proofs,
             created_at: before.map_or(view.now, |member| member.created_at),
             disabled_at: before.and_then(|member| member.disabled_at),
         };
-        let admin = Admin {
-            who: Actor::Member(member.id),
-            role: member.role.clone(),
-            source: joining.source,
-        };
         let detail = json!({ "invitation": invitation.id, "email": member.email, "role": member.role, "again": before.is_some() });
-        let entry = admin.entry("member.join", member.role.workspace(), None, &detail, view.now);
-        // The link for whoever comes first is over once somebody came, by whatever link.
-        let over = |one: &&Invitation| one.id == invitation.id || one.email.is_empty();
+        let workspace = member.role.workspace();
+        let entry = by_member(Some(member.id), "member.join", workspace, &detail);
+        // An older link for the address would let its holder replace what the member has just set. The first
+        // operator's link ends once there is an operator.
+        let first_is_over = operates(&member);
+        let over = |one: &&Invitation| {
+            one.id == invitation.id
+                || one.email == member.email
+                || (one.email.is_empty() && first_is_over)
+        };
+        let records = vec![
+            Record::SessionsEnded { member: member.id, but: None },
+            Record::MemberPut(Box::new(member.clone())),
+        ];
+        let mut decided = written(records, entry);
         let over = view.invitations.iter().filter(over);
-        let mut records: Vec<Record> = over.map(|one| Record::InvitationRemoved(one.id)).collect();
-        records.push(Record::SessionsEnded { member: member.id, but: None });
-        records.push(Record::MemberPut(Box::new(member.clone())));
-        Ok((written(records, entry), member))
+        end_invitations(&mut decided, over, workspace, |action, workspace, detail| {
+            by_member(Some(member.id), action, workspace, detail)
+        });
+        Ok((decided, Ok(member)))
     });
-    decided.await?
+    decided.await??
 }
 
 /// Withdraws an invitation.
 pub async fn withdraw(app: &App, admin: Admin, id: Uuid) -> Result<(), Refused> {
     admin.must_see_members()?;
-    let decided = app.store.decide(wants(None), move |view: &View| {
+    let decided = acting::decide(app, admin, wants(None), move |acting, view| {
         let found = view.invitations.iter().find(|one| one.id == id);
-        let found = found.filter(|one| admin.sees_role(&one.role));
+        let found = found.filter(|one| acting.sees_role(&one.role));
         let invitation = found.ok_or(Refused::NotFound("invitation"))?;
-        admin.must_grant(&invitation.role)?;
+        acting.must_grant(&invitation.role)?;
         let detail = json!({ "invitation": id, "email": invitation.email });
         let workspace = invitation.role.workspace();
-        let entry = admin.entry(
+        let entry = acting.entry(
             "member.withdraw_invitation",
             workspace,
             None,
@@ -267,7 +356,7 @@ pub async fn withdraw(app: &App, admin: Admin, id: Uuid) -> Result<(), Refused> 
         );
         Ok((written(vec![Record::InvitationRemoved(id)], entry), ()))
     });
-    decided.await?
+    decided.await
 }
 
 /// What is to be different about a member.
@@ -281,9 +370,42 @@ pub struct Change {
     pub disabled: Option<bool>,
 }
 
-/// Changes what a member may do; their links end, and sessions of a disabled member. Nobody changes themselves, so
-/// the last operator stays one.
-pub async fn change(app: &App, admin: Admin, id: Uuid, change: Change) -> Result<Member, Refused> {
+/// Whether everything that `new` may do is something that `old` may do too.
+fn covers(old: &Role, new: &Role) -> bool {
+    match (old, new) {
+        (Role::Operator, _) => true,
+        (Role::WorkspaceAdmin { workspace }, new) => new.workspace() == Some(*workspace),
+        (
+            Role::ProductAdmin {
+                workspace,
+                products,
+            },
+            Role::ProductAdmin {
+                workspace: at,
+                products: wanted,
+            },
+        ) => workspace == at && wanted.iter().all(|slug| products.contains(slug)),
+        (Role::Auditor { workspace: None }, Role::Auditor { .. }) => true,
+        (Role::Auditor { workspace }, Role::Auditor { workspace: at }) => workspace == at,
+        _ => false,
+    }
+}
+
+/// Changes a member's role, or disables or enables them. The invitations for the address end that the administrator
+/// may grant, and the sessions of a disabled member.
+///
+/// A role that may do anything that the one before might not is given to the owner of the address, not to the password
+/// chosen so far, whose chooser may never have read mail at that address: the sessions end, everything that proves the
+/// member is removed but the single sign-on provider's name for them, and the answer holds a new link to set it again.
+///
+/// # Errors
+/// [`Refused::Conflict`] for one's own membership and for the last operator.
+pub async fn change(
+    app: &App,
+    admin: Admin,
+    id: Uuid,
+    change: Change,
+) -> Result<(Member, Option<Ticket>), Refused> {
     alter(app, admin, id, change.role.clone(), move |view, member| {
         if change.seen.is_some_and(|seen| seen != member.role) {
             return Err(Refused::Changed("member's role"));
@@ -303,8 +425,12 @@ pub async fn change(app: &App, admin: Admin, id: Uuid, change: Change) -> Result
 }
 
 /// Removes a member with all sessions.
+///
+/// # Errors
+/// [`Refused::Conflict`] for one's own membership and for the last operator.
 pub async fn remove(app: &App, admin: Admin, id: Uuid) -> Result<Member, Refused> {
-    alter(app, admin, id, None, |_, _| Ok("member.remove")).await
+    let removed = alter(app, admin, id, None, |_, _| Ok("member.remove"));
+    removed.await.map(|(member, _)| member)
 }
 
 async fn alter(
@@ -313,18 +439,20 @@ async fn alter(
     id: Uuid,
     role: Option<Role>,
     altering: impl FnOnce(&View, &mut Member) -> Result<&'static str, Refused> + Send + 'static,
-) -> Result<Member, Refused> {
+) -> Result<(Member, Option<Ticket>), Refused> {
     admin.must_see_members()?;
     if let Some(role) = &role {
         admin.must_grant(role)?;
     }
-    let decided = app.store.decide(wants(role.as_ref()), move |view: &View| {
+    let ticket = Ticket::new();
+    let digest = ticket.digest();
+    let decided = acting::decide(app, admin, wants(role.as_ref()), move |acting, view| {
         let found = view.members.iter().find(|member| member.id == id);
         let old = found
-            .filter(|member| admin.sees_role(&member.role))
+            .filter(|member| acting.sees_role(&member.role))
             .ok_or(NO_MEMBER)?;
-        admin.must_grant(&old.role)?;
-        if admin.who == Actor::Member(id) {
+        acting.must_grant(&old.role)?;
+        if acting.who() == Actor::Member(id) {
             let why = "nobody changes or removes themselves; ask another administrator";
             return Err(Refused::Conflict("OWN_MEMBERSHIP", why.into()));
         }
@@ -332,33 +460,141 @@ async fn alter(
         let action = altering(view, &mut member)?;
         let removed = action == "member.remove";
         if member == *old && !removed {
-            return Ok((Decided::nothing(), member));
+            return Ok((Decided::nothing(), (member, false)));
         }
-        let entry = told(&admin, action, &member, view.now);
-        // A link made before would bring back who is removed, or give its holder the new role.
-        let links = view.invitations.iter();
-        let links = links.filter(|one| one.email == old.email);
-        let mut records: Vec<Record> = links.map(|one| Record::InvitationRemoved(one.id)).collect();
+        let raised = !covers(&old.role, &member.role);
+        if raised {
+            let sso = member.proofs.sso.take();
+            member.proofs = Proofs {
+                sso,
+                ..Proofs::default()
+            };
+        }
+        let mut others = view.members.iter().filter(|other| other.id != id);
+        if operates(old) && (removed || !operates(&member)) && !others.any(operates) {
+            let why = "this is the last operator who can sign in; make another first";
+            return Err(Refused::Conflict("LAST_OPERATOR", why.into()));
+        }
+        let invitation = raised.then(|| {
+            let invited = (member.email.as_str(), member.role.clone());
+            invitation_of(acting, invited, digest, view.now)
+        });
+        let mut decided = Decided {
+            audit: told(acting, action, old, &member, invitation.as_ref(), view.now),
+            ..Decided::default()
+        };
         if removed {
-            records.push(Record::MemberRemoved(id));
+            decided.records.push(Record::MemberRemoved(id));
         } else {
-            records.push(Record::MemberPut(Box::new(member.clone())));
-            if member.disabled_at.is_some() {
-                records.push(Record::SessionsEnded {
+            decided
+                .records
+                .push(Record::MemberPut(Box::new(member.clone())));
+            if raised || member.disabled_at.is_some() {
+                let all = Record::SessionsEnded {
                     member: id,
                     but: None,
-                });
+                };
+                decided.records.push(all);
             }
         }
-        Ok((written(records, entry), member))
+        // A link made before would bring back who is removed, or set the proofs of who is changed.
+        let links = view.invitations.iter();
+        let links = links.filter(|one| {
+            one.email == old.email && acting.must_grant(&one.role).is_ok()
+                || one.email.is_empty() && operates(&member)
+        });
+        let told_in = member.role.workspace();
+        end_invitations(&mut decided, links, told_in, |action, workspace, detail| {
+            acting.entry(action, workspace, None, detail, view.now)
+        });
+        decided
+            .records
+            .extend(invitation.map(Record::InvitationPut));
+        Ok((decided, (member, raised)))
     });
-    decided.await?
+    let (member, raised) = decided.await?;
+    Ok((member, raised.then_some(ticket)))
 }
 
-fn told(admin: &Admin, action: &'static str, member: &Member, now: Timestamp) -> Entry {
-    let detail = json!({
+/// The audit entries of a change of a member: one where they belong now, and one where they belonged before.
+fn told(
+    acting: &Acting,
+    action: &'static str,
+    old: &Member,
+    member: &Member,
+    invitation: Option<&Invitation>,
+    now: Timestamp,
+) -> Vec<Entry> {
+    let (before, workspace) = (old.role.workspace(), member.role.workspace());
+    let mut detail = json!({
         "member": member.id, "email": member.email, "role": member.role,
         "disabled": member.disabled_at.is_some(),
     });
-    admin.entry(action, member.role.workspace(), None, &detail, now)
+    if let Some(invitation) = invitation {
+        detail["invitation"] = json!(invitation.id);
+    }
+    let mut entries = vec![acting.entry(action, workspace, None, &detail, now)];
+    if before != workspace {
+        let detail =
+            json!({ "member": old.id, "email": old.email, "role": old.role, "moved": true });
+        entries.push(acting.entry(action, before, None, &detail, now));
+    }
+    entries
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokenward_core::label::Slug;
+
+    #[test]
+    fn role_covers_what_allows_no_more_than_it() {
+        let [one, two] = [1, 2].map(|n| WorkspaceId(Uuid::from_u128(n)));
+        let products = |slugs: &[&str]| {
+            slugs
+                .iter()
+                .map(|slug| Slug::parse(slug).unwrap())
+                .collect()
+        };
+        let roles = [
+            Role::Operator,
+            Role::WorkspaceAdmin { workspace: one },
+            Role::WorkspaceAdmin { workspace: two },
+            Role::ProductAdmin {
+                workspace: one,
+                products: products(&["a"]),
+            },
+            Role::ProductAdmin {
+                workspace: one,
+                products: products(&["a", "b"]),
+            },
+            Role::ProductAdmin {
+                workspace: two,
+                products: products(&["a"]),
+            },
+            Role::Auditor { workspace: None },
+            Role::Auditor {
+                workspace: Some(one),
+            },
+            Role::Auditor {
+                workspace: Some(two),
+            },
+        ];
+        // A row: what the role of that number covers.
+        let expected: [&[usize]; 9] = [
+            &[0, 1, 2, 3, 4, 5, 6, 7, 8],
+            &[1, 3, 4, 7],
+            &[2, 5, 8],
+            &[3],
+            &[3, 4],
+            &[5],
+            &[6, 7, 8],
+            &[7],
+            &[8],
+        ];
+        for (old, expected) in roles.iter().zip(expected) {
+            let covered = (0..roles.len()).filter(|new| covers(old, &roles[*new]));
+            assert_eq!(covered.collect::<Vec<_>>(), expected, "{old:?}");
+        }
+    }
 }

@@ -2,6 +2,7 @@
 //! knows a status code.
 
 pub mod account;
+pub mod acting;
 pub mod admin_keys;
 pub mod audit;
 pub mod authority;
@@ -16,6 +17,7 @@ pub mod roles;
 pub mod settings;
 pub mod sign_in;
 pub mod single_sign_on;
+pub mod token_state;
 pub mod usage_figures;
 pub mod webhooks;
 pub mod workspaces;
@@ -31,6 +33,8 @@ pub enum Refused {
     Forbidden(&'static str),
     /// What was sent can't be taken; where, and why.
     Invalid(&'static str, String),
+    /// The administrator's credential ended after it was admitted: the answer is the door's.
+    NotAdmitted,
     /// The state does not allow it.
     Conflict(&'static str, String),
     /// It is another version by now than the one the caller has seen.

@@ -2,6 +2,7 @@
 //! and the picture of the client after it.
 
 use super::Refused;
+use super::acting::{self, Acting};
 use super::authority::Admin;
 use crate::app::App;
 use serde_json::Value;
@@ -73,14 +74,14 @@ pub(super) fn wants(id: ClientId) -> Wants {
 
 /// The audit entry of an act on this client.
 pub(super) fn entry(
-    admin: &Admin,
+    acting: &Acting,
     action: &'static str,
     state: &ClientState,
     detail: &Value,
     now: Timestamp,
 ) -> Entry {
     let (workspace, client) = (Some(state.workspace.id), Some(state.client.id));
-    admin.entry(action, workspace, client, detail, now)
+    acting.entry(action, workspace, client, detail, now)
 }
 
 /// Takes a decision about one client that the administrator may change and that is not deleted.
@@ -92,15 +93,15 @@ pub(super) async fn decide<T, F>(
 ) -> Result<(Read, T), Refused>
 where
     T: Send + 'static,
-    F: FnOnce(&Admin, &View, &ClientState) -> Result<Outcome<T>, Refused> + Send + 'static,
+    F: FnOnce(&Acting, &View, &ClientState) -> Result<Outcome<T>, Refused> + Send + 'static,
 {
-    let decided = app.store.decide(wants, move |view| {
+    let decided = acting::decide(app, admin, wants, move |acting, view| {
         let state = view.client.as_ref().ok_or(NO_CLIENT)?;
-        admin.must_change(state, &view.products)?;
+        acting.must_change(state, &view.products)?;
         if state.client.deleted_at.is_some() {
             return Err(deleted());
         }
-        let outcome = decision(&admin, view, state)?;
+        let outcome = decision(acting, view, state)?;
         let read = Read {
             state: outcome.after,
             last_use: None,
@@ -113,7 +114,7 @@ where
         };
         Ok((decided, (read, outcome.answer)))
     });
-    let (mut read, answer) = decided.await??;
+    let (mut read, answer) = decided.await?;
     // The deed is done: that its last use can't be read now must not look as if it were not.
     let stored = app.store.reader().client(read.state.client.id).await;
     let stored = stored.ok().flatten().and_then(|(_, last_use)| last_use);

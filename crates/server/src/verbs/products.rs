@@ -1,7 +1,7 @@
 //! Products: read, put, delete.
 
-use super::Refused;
 use super::authority::Admin;
+use super::{Refused, acting, roles};
 use crate::app::App;
 use serde_json::json;
 use tokenward_core::Change;
@@ -18,7 +18,8 @@ fn slug(text: &str) -> Result<Slug, Refused> {
     Slug::parse(text).map_err(|why| Refused::Invalid("slug", why.0))
 }
 
-/// Creates a product, or renames it; answers whether it was created.
+/// Creates a product, or renames it; answers whether it was created. A slug that a role still names from a product
+/// deleted before is refused.
 pub async fn put(
     app: &App,
     admin: Admin,
@@ -30,9 +31,11 @@ pub async fn put(
     let name = Name::parse(name).map_err(|why| Refused::Invalid("name", why.0))?;
     let wants = Wants {
         products: true,
+        admin_keys: true,
+        people: true,
         ..Wants::default()
     };
-    let decided = app.store.decide(wants, move |view| {
+    let decided = acting::decide(app, admin, wants, move |acting, view| {
         let old = view.products.iter().find(|product| product.slug == slug);
         let product = match old {
             Some(old) if old.name == name => return Ok((Decided::nothing(), (old.clone(), false))),
@@ -40,6 +43,7 @@ pub async fn put(
                 name,
                 ..old.clone()
             },
+            None if roles::named(&slug, view) => return Err(still_named()),
             None => Product {
                 no: view.next.product,
                 slug,
@@ -48,7 +52,7 @@ pub async fn put(
             },
         };
         let detail = json!({ "slug": product.slug, "name": product.name });
-        let entry = admin.entry("product.put", None, None, &detail, view.now);
+        let entry = acting.entry("product.put", None, None, &detail, view.now);
         let changes = vec![Change::ProductPut {
             product: product.clone(),
         }];
@@ -61,10 +65,16 @@ pub async fn put(
             (product, old.is_none()),
         ))
     });
-    decided.await?
+    decided.await
 }
 
-/// Deletes a product that no client names.
+/// Roles name products by slug: a new product with the slug of a deleted one would belong to the old one's admins.
+fn still_named() -> Refused {
+    let why = "the role of an admin key, a member or an invitation names this product; revoke or change it first";
+    Refused::Conflict("PRODUCT_IN_USE", why.into())
+}
+
+/// Deletes a product that no client and no role names.
 pub async fn delete(app: &App, admin: Admin, text: &str) -> Result<(), Refused> {
     admin.must_operate()?;
     let unknown = Refused::NotFound("product");
@@ -76,10 +86,12 @@ pub async fn delete(app: &App, admin: Admin, text: &str) -> Result<(), Refused> 
         .ok_or(unknown)?;
     let wants = Wants {
         products: true,
+        admin_keys: true,
+        people: true,
         product_use: Some(product.no),
         ..Wants::default()
     };
-    let decided = app.store.decide(wants, move |view| {
+    let decided = acting::decide(app, admin, wants, move |acting, view| {
         if !view.products.iter().any(|known| known.no == product.no) {
             return Err(Refused::NotFound("product"));
         }
@@ -90,7 +102,10 @@ pub async fn delete(app: &App, admin: Admin, text: &str) -> Result<(), Refused> 
             );
             return Err(Refused::Conflict("PRODUCT_IN_USE", why));
         }
-        let entry = admin.entry(
+        if roles::named(&product.slug, view) {
+            return Err(still_named());
+        }
+        let entry = acting.entry(
             "product.delete",
             None,
             None,
@@ -109,5 +124,5 @@ pub async fn delete(app: &App, admin: Admin, text: &str) -> Result<(), Refused> 
             (),
         ))
     });
-    decided.await?
+    decided.await
 }

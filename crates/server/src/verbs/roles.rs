@@ -2,6 +2,7 @@
 //! may give one is another room's affair (`authority`, `members`).
 
 use super::Refused;
+use super::admin_keys::is_in_force;
 use tokenward_core::client::{PRODUCTS_MAX, Role};
 use tokenward_core::ids::WorkspaceId;
 use tokenward_core::label::Slug;
@@ -70,6 +71,22 @@ pub fn word(role: &Role) -> &'static str {
         Role::ProductAdmin { .. } => "product_admin",
         Role::Auditor { .. } => "auditor",
     }
+}
+
+/// Whether the role of an admin key in force, a member or an open invitation names a product. The view holds them all.
+pub(super) fn named(slug: &Slug, view: &View) -> bool {
+    let keys = view.admin_keys.iter();
+    let keys = keys.filter(|key| is_in_force(key, view.now));
+    let open = view.invitations.iter();
+    let open = open.filter(|one| view.now < one.expires_at);
+    let mut roles = keys
+        .map(|key| &key.role)
+        .chain(view.members.iter().map(|member| &member.role))
+        .chain(open.map(|one| &one.role));
+    roles.any(|role| match role {
+        Role::ProductAdmin { products, .. } => products.contains(slug),
+        _ => false,
+    })
 }
 
 /// Whether a role names things that exist. The view holds its workspace and all products.

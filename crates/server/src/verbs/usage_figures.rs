@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokenward_core::client::{ClientState, Product};
 use tokenward_core::ids::ClientId;
-use tokenward_store::counts::{CheckCount, DAYS_KEPT, StaleUse};
+use tokenward_store::counts::{CheckCount, DAYS_KEPT, SourceUse};
 
 /// Days told of when nobody asks for another number.
 pub const DAYS_DEFAULT: u32 = 30;
@@ -27,8 +27,10 @@ pub struct UsageFigures {
     pub today: u32,
     /// How often what became of its tokens; by day, product and outcome.
     pub counts: Vec<CheckCount>,
+    /// Who presented permitted tokens; by day and source.
+    pub sources: Vec<SourceUse>,
     /// Who presented former or ended tokens; by day, source and outcome.
-    pub stale: Vec<StaleUse>,
+    pub stale: Vec<SourceUse>,
     /// All products, to name them.
     pub products: Arc<Vec<Product>>,
 }
@@ -49,10 +51,13 @@ pub async fn of_client(
     let no = state.client.no;
     // What is written first: then a count on its way is missed for a moment, and none is told twice.
     let written = reader.check_counts(no, from_day).await?;
-    let stale = reader.stale_uses(no, from_day).await?;
+    let sources = reader.source_uses(no, from_day).await?;
+    let sources = merged_sources(sources, app.counts.pending_sources(no, today));
+    let (stale, sources) = sources.into_iter().partition(|one| one.outcome.is_stale());
     Ok(UsageFigures {
         counts: merged(written, app.counts.pending(no, today)),
-        stale: merged_stale(stale, app.counts.pending_stale(no, today)),
+        sources,
+        stale,
         state,
         from_day,
         today,
@@ -70,8 +75,8 @@ fn merged(written: Vec<CheckCount>, pending: Vec<CheckCount>) -> Vec<CheckCount>
     sums.into_values().collect()
 }
 
-fn merged_stale(written: Vec<StaleUse>, pending: Vec<StaleUse>) -> Vec<StaleUse> {
-    let mut sums: BTreeMap<_, StaleUse> = BTreeMap::new();
+fn merged_sources(written: Vec<SourceUse>, pending: Vec<SourceUse>) -> Vec<SourceUse> {
+    let mut sums: BTreeMap<_, SourceUse> = BTreeMap::new();
     for one in written.into_iter().chain(pending) {
         let key = (one.day, one.source.clone(), one.outcome);
         match sums.get_mut(&key) {

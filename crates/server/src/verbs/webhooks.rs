@@ -2,6 +2,7 @@
 //! them, auditors see them; a product admin has nothing to do with them, for they tell of every client.
 
 use super::Refused;
+use super::acting::{self, Acting};
 use super::authority::Admin;
 use crate::app::App;
 use crate::notices::{Guard, SECRET_BYTES, expose, seal_context};
@@ -74,7 +75,7 @@ pub async fn create(
         ..Wants::default()
     };
     let keyring = Arc::clone(&app.keyring);
-    let decided = app.store.decide(wants, move |view| {
+    let decided = acting::decide(app, admin, wants, move |acting, view| {
         let known = view.workspace.as_ref();
         known.ok_or(Refused::NotFound("workspace"))?;
         if view.webhooks.len() >= WEBHOOKS_MAX {
@@ -92,10 +93,10 @@ pub async fn create(
             created_at: view.now,
             disabled_at: None,
         };
-        let decided = put(&admin, "webhook.create", &webhook, view.now);
+        let decided = put(acting, "webhook.create", &webhook, view.now);
         Ok((decided, (webhook, shown)))
     });
-    decided.await?
+    decided.await
 }
 
 /// A new secret, sealed and to be shown.
@@ -108,14 +109,14 @@ fn new_secret(keyring: &Keyring, id: Uuid) -> Result<(Vec<u8>, Zeroizing<String>
     Ok((sealed, expose(secret.as_slice())))
 }
 
-fn entry(admin: &Admin, action: &'static str, webhook: &Webhook, now: Timestamp) -> Entry {
+fn entry(acting: &Acting, action: &'static str, webhook: &Webhook, now: Timestamp) -> Entry {
     let detail: Value = json!({ "webhook": webhook.id });
-    admin.entry(action, Some(webhook.workspace), None, &detail, now)
+    acting.entry(action, Some(webhook.workspace), None, &detail, now)
 }
 
-fn put(admin: &Admin, action: &'static str, webhook: &Webhook, now: Timestamp) -> Decided {
+fn put(acting: &Acting, action: &'static str, webhook: &Webhook, now: Timestamp) -> Decided {
     Decided {
-        audit: vec![entry(admin, action, webhook, now)],
+        audit: vec![entry(acting, action, webhook, now)],
         records: vec![Record::Webhook(WebhookWrite::Put(webhook.clone()))],
         ..Decided::default()
     }
@@ -125,7 +126,7 @@ fn put(admin: &Admin, action: &'static str, webhook: &Webhook, now: Timestamp) -
 async fn decide<T, F>(app: &App, admin: Admin, id: Uuid, decision: F) -> Result<T, Refused>
 where
     T: Send + 'static,
-    F: FnOnce(&Admin, &View, Webhook) -> Result<(Decided, T), Refused> + Send + 'static,
+    F: FnOnce(&Acting, &View, Webhook) -> Result<(Decided, T), Refused> + Send + 'static,
 {
     let known = app.store.reader().webhook(id).await?.ok_or(NO_WEBHOOK)?;
     // What belongs to another workspace looks like what is not there.
@@ -137,11 +138,11 @@ where
         webhooks: Some(known.workspace),
         ..Wants::default()
     };
-    let decided = app.store.decide(wants, move |view| {
+    let decided = acting::decide(app, admin, wants, move |acting, view| {
         let found = view.webhooks.iter().find(|webhook| webhook.id == id);
-        decision(&admin, view, found.cloned().ok_or(NO_WEBHOOK)?)
+        decision(acting, view, found.cloned().ok_or(NO_WEBHOOK)?)
     });
-    decided.await?
+    decided.await
 }
 
 /// Disables or enables a webhook; what waits for a disabled one is given up.
@@ -151,7 +152,7 @@ pub async fn set_disabled(
     id: Uuid,
     disabled: bool,
 ) -> Result<Webhook, Refused> {
-    decide(app, admin, id, move |admin, view, mut webhook| {
+    decide(app, admin, id, move |acting, view, mut webhook| {
         if webhook.disabled_at.is_some() == disabled {
             return Ok((Decided::nothing(), webhook));
         }
@@ -160,7 +161,7 @@ pub async fn set_disabled(
             true => "webhook.disable",
             false => "webhook.enable",
         };
-        Ok((put(admin, action, &webhook, view.now), webhook))
+        Ok((put(acting, action, &webhook, view.now), webhook))
     })
     .await
 }
@@ -168,11 +169,11 @@ pub async fn set_disabled(
 /// Gives a webhook a new secret. The one before signs too for [`ROTATION_SECONDS`]; one before that, no more.
 pub async fn rotate(app: &App, admin: Admin, id: Uuid) -> Result<WithSecret, Refused> {
     let keyring = Arc::clone(&app.keyring);
-    decide(app, admin, id, move |admin, view, mut webhook| {
+    decide(app, admin, id, move |acting, view, mut webhook| {
         let (secret, shown) = new_secret(&keyring, id)?;
         let former = std::mem::replace(&mut webhook.secret, secret);
         webhook.former = Some((former, view.now.plus_seconds(ROTATION_SECONDS)));
-        let decided = put(admin, "webhook.rotate", &webhook, view.now);
+        let decided = put(acting, "webhook.rotate", &webhook, view.now);
         Ok((decided, (webhook, shown)))
     })
     .await
@@ -180,9 +181,9 @@ pub async fn rotate(app: &App, admin: Admin, id: Uuid) -> Result<WithSecret, Ref
 
 /// Deletes a webhook; what waits for it is given up.
 pub async fn delete(app: &App, admin: Admin, id: Uuid) -> Result<(), Refused> {
-    decide(app, admin, id, move |admin, view, webhook| {
+    decide(app, admin, id, move |acting, view, webhook| {
         let decided = Decided {
-            audit: vec![entry(admin, "webhook.delete", &webhook, view.now)],
+            audit: vec![entry(acting, "webhook.delete", &webhook, view.now)],
             records: vec![Record::Webhook(WebhookWrite::Removed(id))],
             ..Decided::default()
         };
@@ -193,7 +194,7 @@ pub async fn delete(app: &App, admin: Admin, id: Uuid) -> Result<(), Refused> {
 
 /// Sends a webhook a notice that says nothing but that it arrived; answers the notice's id.
 pub async fn test(app: &App, admin: Admin, id: Uuid) -> Result<Uuid, Refused> {
-    decide(app, admin, id, move |admin, view, webhook| {
+    decide(app, admin, id, move |acting, view, webhook| {
         if webhook.disabled_at.is_some() {
             let why = "nothing is sent to a disabled webhook; enable it first";
             return Err(Refused::Conflict("WEBHOOK_DISABLED", why.into()));
@@ -220,7 +221,7 @@ pub async fn test(app: &App, admin: Admin, id: Uuid) -> Result<Uuid, Refused> {
             notices: vec![made],
         };
         let decided = Decided {
-            audit: vec![entry(admin, "webhook.test", &webhook, view.now)],
+            audit: vec![entry(acting, "webhook.test", &webhook, view.now)],
             records: vec![Record::Notice(made)],
             ..Decided::default()
         };

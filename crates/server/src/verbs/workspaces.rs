@@ -1,7 +1,7 @@
 //! Workspaces: create, read, rename, disable, enable.
 
-use super::Refused;
 use super::authority::Admin;
+use super::{Refused, acting};
 use crate::app::App;
 use crate::random;
 use serde_json::json;
@@ -51,7 +51,7 @@ pub async fn list(
 pub async fn create(app: &App, admin: Admin, text: &str) -> Result<Workspace, Refused> {
     admin.must_operate()?;
     let name = name(text)?;
-    let decided = app.store.decide(Wants::default(), move |view| {
+    let decided = acting::decide(app, admin, Wants::default(), move |acting, view| {
         let id = WorkspaceId(random::uuid());
         let workspace = Workspace {
             no: view.next.workspace,
@@ -60,7 +60,7 @@ pub async fn create(app: &App, admin: Admin, text: &str) -> Result<Workspace, Re
             created_at: view.now,
             disabled_at: None,
         };
-        let entry = admin.entry(
+        let entry = acting.entry(
             "workspace.create",
             Some(id),
             None,
@@ -79,7 +79,7 @@ pub async fn create(app: &App, admin: Admin, text: &str) -> Result<Workspace, Re
             workspace,
         ))
     });
-    decided.await?
+    decided.await
 }
 
 /// Renames, disables or enables a workspace; all its clients sleep and wake with it.
@@ -97,7 +97,7 @@ pub async fn change(
         workspace: Some(id),
         ..Wants::default()
     };
-    let decided = app.store.decide(wants, move |view| {
+    let decided = acting::decide(app, admin, wants, move |acting, view| {
         let old = view.workspace.clone().ok_or(NO_WORKSPACE)?;
         let mut workspace = old.clone();
         if let Some(name) = new_name {
@@ -112,7 +112,7 @@ pub async fn change(
             return Ok((Decided::nothing(), workspace));
         }
         let detail = json!({ "name": workspace.name, "disabled": workspace.disabled_at.is_some() });
-        let entry = admin.entry("workspace.change", Some(id), None, &detail, view.now);
+        let entry = acting.entry("workspace.change", Some(id), None, &detail, view.now);
         let changes = vec![Change::WorkspacePut {
             workspace: workspace.clone(),
         }];
@@ -125,5 +125,5 @@ pub async fn change(
             workspace,
         ))
     });
-    decided.await?
+    decided.await
 }

@@ -116,20 +116,15 @@ async fn what_breaks_is_told_and_nothing_is_done_unasked() {
         .unwrap()
         .expect(200);
 
-    let told = [
-        "\"erp\"",
-        "generation 1, live",
-        "last used",
-        "nothing was done; give --yes",
-    ];
+    let told = ["\"erp\"", "generation 1, live", "last used", "Give --yes"];
     on_erp(&server, "client", "delete", &[]).refused(
         1,
-        &["for good", told[0], told[1], told[2], "nobody is here"],
+        &["permanently", told[0], told[1], told[2], "not a terminal"],
     );
     on_erp(&server, "client", "disable", &[]).refused(1, &told[..3]);
     on_erp(&server, "token", "revoke", &[]).refused(1, &told[..3]);
     on_erp(&server, "token", "generate", &[]).refused(1, &told[..3]);
-    on_erp(&server, "secret", "delete", &["1"]).refused(1, &["only secret", "nobody is here"]);
+    on_erp(&server, "secret", "delete", &["1"]).refused(1, &["only secret", "not a terminal"]);
     run(&server, &["workspace", "disable", "acme"]).refused(1, &["1 enabled, 1 with a live token"]);
     run(&server, &["product", "delete", "gst"]).refused(1, &["PRODUCT_UNKNOWN"]);
 
@@ -201,4 +196,127 @@ fn the_server_tells_its_state() {
     let status = run(&server, &["status", "--json"]).json();
     assert!(status["version"].is_string(), "{status}");
     assert!(run(&server, &["status"]).expect(0).contains("version"));
+}
+
+#[tokio::test]
+async fn revoking_nothing_and_enabling_a_token_say_so() {
+    let server = server();
+    let secret = erp(&server);
+    let words = ["token", "revoke", "-w", "acme", "-e", "sandbox", "erp"];
+    let nothing = run(&server, &words);
+    assert_eq!(nothing.expect(0), "");
+    assert_eq!(
+        nothing.stderr,
+        "No access token is live, so there is nothing to revoke.\n"
+    );
+    let api = server.api();
+    api.generate(&secret).await.unwrap().expect(200);
+    let on = |group: &str, verb: &str, more: &[&str]| {
+        let words = [&[group, verb, "-w", "acme", "-e", "sandbox", "erp"], more].concat();
+        run(&server, &words)
+    };
+    let quiet = on("client", "disable", &["--yes"]);
+    assert!(
+        quiet
+            .expect(0)
+            .contains("1 disabled, refused until the client is enabled"),
+        "{quiet:?}"
+    );
+    assert!(
+        !quiet.stderr.contains("This disables"),
+        "--yes asks nothing: {quiet:?}"
+    );
+    let enabled = on("client", "enable", &[]);
+    assert!(
+        enabled
+            .stderr
+            .contains("generation 1, is accepted again, valid till"),
+        "{enabled:?}"
+    );
+    // A disabled client's token would come back, so it can be revoked.
+    on("client", "disable", &["--yes"]).expect(0);
+    let revoked = on("token", "revoke", &["--yes"]);
+    assert!(revoked.expect(0).contains("1 revoked 20"), "{revoked:?}");
+    let gone = on("client", "delete", &["--yes"]);
+    assert!(gone.expect(0).contains("1 revoked 20"), "{gone:?}");
+}
+
+#[test]
+fn auditor_is_refused_before_being_asked() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = server();
+    erp(&server);
+    let key = folder.path().join("auditor.key");
+    let key = key.to_str().unwrap();
+    let words = [
+        "admin-key",
+        "create",
+        "--role",
+        "auditor",
+        "--key-file",
+        key,
+        "audit",
+    ];
+    run(&server, &words).expect(0);
+    for act in [
+        &["client", "disable", "-w", "acme", "-e", "sandbox", "erp"][..],
+        &["workspace", "disable", "acme"],
+        &["product", "delete", "gst"],
+    ] {
+        let told = run(&server, &[act, &["--admin-key-file", key]].concat());
+        told.refused(1, &["may only read. Nothing was done"]);
+        assert!(!told.stderr.contains("This d"), "{told:?}");
+    }
+}
+
+#[tokio::test]
+async fn usage_webhooks_and_notices_are_shown() {
+    let server = server();
+    let secret = erp(&server);
+    let api = server.api();
+    let token = api.generate(&secret).await.unwrap().token().access_token;
+    api.check("sandbox", "gst", &token)
+        .await
+        .unwrap()
+        .expect(200);
+    let usage = || run(&server, &["usage", "-w", "acme", "-e", "sandbox", "erp"]);
+    let shown =
+        tokenward_testkit::wait_until("the use", std::time::Duration::from_secs(20), || {
+            let shown = usage();
+            (shown.expect(0).matches("PERMIT").count() == 2).then_some(shown)
+        });
+    for words in ["GENERATED", "gst", "127.0.0.1", "SOURCE"] {
+        assert!(shown.stdout.contains(words), "{words}: {shown:?}");
+    }
+    let figures = on_erp(&server, "usage", "--days=1", &[]).json();
+    assert_eq!(figures["sources"][0]["source"], "127.0.0.1");
+
+    let url = "https://hooks.example.com/tokenward";
+    let made = run(&server, &["webhook", "create", "-w", "acme", url]);
+    assert!(made.expect(0).starts_with("whsec_") && made.stderr.contains("signing secret"));
+    let listed = run(&server, &["webhook", "list", "-w", "acme", "--json"]).json();
+    let id = listed["items"][0]["id"].as_str().unwrap().to_owned();
+    assert!(
+        run(&server, &["webhook", "list", "-w", "acme"])
+            .expect(0)
+            .contains(url)
+    );
+    run(&server, &["webhook", "disable", &id]).refused(1, &["This disables", "not a terminal"]);
+    run(&server, &["webhook", "disable", &id, "--yes"]).expect(0);
+    run(&server, &["webhook", "enable", &id]).expect(0);
+    assert!(
+        run(&server, &["webhook", "rotate", &id])
+            .expect(0)
+            .starts_with("whsec_")
+    );
+    run(&server, &["webhook", "test", &id]).expect(0);
+    let notices = run(&server, &["notice", "list", "-w", "acme"]);
+    assert!(notices.expect(0).contains(&id), "{notices:?}");
+    run(&server, &["webhook", "delete", &id]).refused(1, &["This deletes", "not a terminal"]);
+    run(&server, &["webhook", "delete", &id, "--yes"]).expect(0);
+    let none = run(&server, &["webhook", "list", "-w", "acme"]);
+    assert_eq!(
+        (none.expect(0), none.stderr.as_str()),
+        ("", "No results.\n")
+    );
 }

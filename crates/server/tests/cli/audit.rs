@@ -137,3 +137,45 @@ fn entries_are_listed_filtered_and_written_as_csv() {
         "no credential in the log"
     );
 }
+
+#[test]
+fn kept_head_finds_what_was_cut_off_or_written_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let (server, export) = history(folder.path());
+    let printed = run(&server, &["audit", "verify"]);
+    let printed = printed.expect(0).to_owned();
+    let head = printed.rsplit_once("; head ").expect("a head").1.to_owned();
+    assert!(printed.starts_with("OK: "), "{printed}");
+    let (seq, hash) = head.split_once(':').expect("SEQ:HASH");
+    let entries: u64 = seq.parse().unwrap();
+    assert_eq!(
+        printed,
+        format!("OK: {entries} entries verified; head {entries}:{hash}")
+    );
+
+    // The log goes on, and still holds the head.
+    run(&server, &["workspace", "create", "later"]).expect(0);
+    run(&server, &["audit", "verify", "--head", &head]).expect(0);
+    let other = format!("{seq}:{}", "0".repeat(64));
+    let missing = format!("{}:{hash}", entries + 100);
+    run(&server, &["audit", "verify", "--head", &other]).refused(1, &["written anew"]);
+    run(&server, &["audit", "verify", "--head", &missing])
+        .refused(1, &["later entries are missing"]);
+    run(&server, &["audit", "verify", "--head", "35"]).refused(2, &["isn't a valid head"]);
+
+    // An export that lacks its last entries is whole by itself, and not by the head.
+    let text = std::fs::read_to_string(&export).unwrap();
+    let short = folder.path().join("short.jsonl");
+    let lines: Vec<&str> = text.lines().collect();
+    std::fs::write(&short, lines[..lines.len() - 2].join("\n")).unwrap();
+    let verify = |more: &[&str]| {
+        let words = ["audit", "verify", "--export", word(&short)];
+        ran(&mut program(), &[&words, more].concat())
+    };
+    verify(&[]).expect(0);
+    verify(&["--head", &head]).refused(1, &["later entries are missing"]);
+    let words = ["audit", "verify", "--export", word(&export), "--head"];
+    ran(&mut program(), &[&words[..], &[&head]].concat()).expect(0);
+    ran(&mut program(), &[&words[..], &[&other]].concat())
+        .refused(1, &["audit.jsonl", "written anew"]);
+}

@@ -154,7 +154,49 @@ fn an_admin_key_opens_what_its_role_allows_until_it_is_revoked() {
         "{listed:?}"
     );
     run(&server, &["admin-key", "revoke", "yearly audit"])
-        .refused(1, &["\"yearly audit\"", "nobody is here"]);
+        .refused(1, &["\"yearly audit\"", "not a terminal"]);
     run(&server, &["admin-key", "revoke", "yearly audit", "--yes"]).expect(0);
     auditor(&["workspace", "list"]).refused(1, &["status    401", "--admin-key-file"]);
+}
+
+#[test]
+fn first_admin_key_is_pointed_out_until_it_is_revoked() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = server();
+    let listed = run(&server, &["admin-key", "list"]);
+    assert!(
+        listed.expect(0).contains("LAST USED") && listed.stdout.contains("20"),
+        "{listed:?}"
+    );
+    assert!(listed.stderr.contains("is still active"), "{listed:?}");
+    let key = folder.path().join("own.key");
+    let key = key.to_str().unwrap();
+    run(
+        &server,
+        &[
+            "admin-key",
+            "create",
+            "--role",
+            "operator",
+            "--key-file",
+            key,
+            "mine",
+        ],
+    )
+    .expect(0);
+    run(
+        &server,
+        &[
+            "admin-key",
+            "revoke",
+            "First operator",
+            "--yes",
+            "--admin-key-file",
+            key,
+        ],
+    )
+    .expect(0);
+    let listed = run(&server, &["admin-key", "list", "--admin-key-file", key]);
+    listed.expect(0);
+    assert_eq!(listed.stderr, "");
 }

@@ -90,7 +90,40 @@ async fn clients_are_listed_over_workspaces_and_by_state() {
             "disabled",
         ],
     );
-    assert_eq!((none.expect(0), none.stderr.as_str()), ("", "none\n"));
+    assert_eq!(
+        (none.expect(0), none.stderr.as_str()),
+        ("", "No results.\n")
+    );
+}
+
+#[tokio::test]
+async fn rows_of_several_workspaces_are_aligned_and_name_theirs() {
+    let server = server();
+    erp(&server);
+    let api = server.api();
+    let long = "a workspace with a rather long name";
+    let other = api.workspace(long).await.unwrap();
+    let label = "a client with a label that is longer than the others";
+    api.client(&other, NewClient::production(label))
+        .await
+        .unwrap();
+    let listed = run(&server, &["client", "list"]);
+    let rows: Vec<&str> = listed.expect(0).lines().collect();
+    assert_eq!(rows.len(), 3, "{listed:?}");
+    let column = rows[0].find("WORKSPACE").expect("a heading");
+    let at = |row: &str| row.get(column..).map(str::to_owned).unwrap_or_default();
+    assert!(
+        rows[1..].iter().any(|row| at(row).starts_with("acme  ")),
+        "{listed:?}"
+    );
+    assert!(
+        rows[1..].iter().any(|row| at(row).starts_with(long)),
+        "{listed:?}"
+    );
+
+    // Two of one name are told apart by their ids.
+    let twin = api.workspace("acme").await.unwrap();
+    run(&server, &["workspace", "show", "acme"]).refused(1, &["several are called", &twin, " or "]);
 }
 
 #[tokio::test]

@@ -69,23 +69,32 @@ async fn members_are_changed_and_removed_and_nothing_is_done_unasked() {
             &[&["member", "change", ASHA, "--json"], more].concat(),
         )
     };
-    let roles = ["--role", "product-admin", "-w", "acme", "--product", "gst"];
-    let changed = change(&roles).json();
+    // The API's spelling of a role is understood, too.
+    let roles = ["--role", "product_admin", "-w", "acme", "--product", "gst"];
+    change(&roles).refused(
+        1,
+        &[
+            "the role product_admin in place of auditor",
+            "not a terminal",
+        ],
+    );
+    let changed = change(&[&roles[..], &["--yes"]].concat()).json();
     assert_eq!(changed["role"], "product_admin");
     assert_eq!(changed["products"][0], "gst");
-    change(&["--disable"]).refused(1, &["signed out everywhere", "nobody is here"]);
+    change(&["--disable"]).refused(1, &["signed out everywhere", "not a terminal"]);
     assert_eq!(change(&["--disable", "--yes"]).json()["disabled"], true);
     assert_eq!(change(&["--enable"]).json()["disabled"], false);
     change(&[]).refused(2, &["--role"]);
     change(&["-w", "acme"]).refused(2, &["--role"]);
-    change(&["--role", "workspace-admin"]).refused(1, &["INVALID_REQUEST", "workspace_id"]);
+    change(&["--role", "workspace-admin", "--yes"])
+        .refused(1, &["INVALID_REQUEST", "workspace_id"]);
 
-    run(&server, &["member", "remove", ASHA]).refused(1, &[ASHA, "nobody is here"]);
+    run(&server, &["member", "remove", ASHA]).refused(1, &[ASHA, "not a terminal"]);
     run(&server, &["member", "remove", ASHA, "--yes"]).expect(0);
     run(&server, &["member", "remove", ASHA, "--yes"]).refused(1, &["no member is called"]);
 
     let link = run(&server, &words).expect(0).to_owned();
-    run(&server, &["member", "withdraw", ASHA]).refused(1, &[ASHA, "nobody is here"]);
+    run(&server, &["member", "withdraw", ASHA]).refused(1, &[ASHA, "not a terminal"]);
     run(
         &server,
         &["member", "withdraw", "ASHA@example.com", "--yes"],

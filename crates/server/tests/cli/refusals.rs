@@ -1,6 +1,6 @@
 //! What goes wrong is said in a sentence, and by the exit code.
 
-use crate::run::{program, ran, run, server};
+use crate::run::{at, program, ran, run, server};
 use serde_json::Value;
 
 /// No port that anybody listens on: this machine gives it out for nothing but a moment.
@@ -97,4 +97,149 @@ fn a_default_data_directory_beside_us_is_enough() {
             .expect(0)
             .contains("acme")
     );
+}
+
+#[test]
+fn server_at_the_address_that_is_not_the_admin_api_is_named() {
+    let server = server();
+    let internal = ["workspace", "list", "--url", server.internal()];
+    run(&server, &internal).refused(
+        1,
+        &[
+            "the admin API is not served there",
+            "internal listener",
+            "--url",
+        ],
+    );
+    // A gateway or another server answers with a page of its own.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let page = std::thread::spawn(move || {
+        use std::io::{Read as _, Write as _};
+        let (mut stream, _) = listener.accept().expect("a caller");
+        let mut head = [0; 4_096];
+        let _ = stream.read(&mut head);
+        let page =
+            "HTTP/1.1 502 Bad Gateway\r\ncontent-length: 6\r\nconnection: close\r\n\r\n<html>";
+        stream.write_all(page.as_bytes()).expect("an answer");
+    });
+    run(&server, &["workspace", "list", "--url", &url])
+        .refused(1, &["answered 502, but not as Tokenward's admin API"]);
+    page.join().unwrap();
+}
+
+#[test]
+fn client_named_by_its_label_alone_is_told_what_to_add() {
+    let server = server();
+    let none = run(&server, &["client", "show", "erp"]);
+    none.refused(2, &["add --workspace and --environment", "client list"]);
+    assert!(!none.stderr.contains("--data-dir"), "{none:?}");
+    run(&server, &["client", "show", "erp", "-w", "acme"]).refused(2, &["add --environment"]);
+}
+
+#[test]
+fn json_is_understood_before_and_after_the_command() {
+    let server = server();
+    for words in [
+        &["--json", "status"][..],
+        &["status", "--json"],
+        &["--json", "workspace", "list"],
+        &["workspace", "--json", "list"],
+    ] {
+        run(&server, words).json();
+    }
+    let told = run(
+        &server,
+        &[
+            "--json",
+            "client",
+            "show",
+            "00000000-0000-4000-8000-000000000000",
+        ],
+    );
+    let problem: Value = serde_json::from_str(&told.stderr).expect("a problem document");
+    assert_eq!(problem["status"], 404);
+    let folder = tempfile::tempdir().unwrap();
+    let copy = folder.path().join("copy");
+    let backed = ran(
+        &mut at(&server),
+        &["--json", "backup", copy.to_str().unwrap()],
+    )
+    .json();
+    assert!(backed["audit_hash"].is_string(), "{backed}");
+}
+
+#[test]
+fn empty_variables_are_unset() {
+    let server = server();
+    let mut command = at(&server);
+    for name in ["URL", "CA_FILE", "ADMIN_KEY", "ADMIN_KEY_FILE"] {
+        command.env(format!("TOKENWARD_{name}"), " ");
+    }
+    ran(&mut command, &["workspace", "list"]).expect(0);
+}
+
+#[test]
+fn key_file_that_others_may_read_is_warned_of() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let server = server();
+    let file = server.data_dir().join("admin-key");
+    assert_eq!(run(&server, &["workspace", "list"]).stderr, "");
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let told = run(&server, &["workspace", "list"]);
+    told.expect(0);
+    assert!(
+        told.stderr
+            .contains("admin-key: every user of this machine can read it"),
+        "{told:?}"
+    );
+}
+
+#[test]
+fn completions_and_manual_pages_come_from_the_commands() {
+    for shell in ["bash", "zsh", "fish"] {
+        let script = ran(&mut program(), &["completions", shell]);
+        assert!(script.expect(0).contains("admin-key"), "{shell}");
+    }
+    let bash = ran(&mut program(), &["completions", "bash"]);
+    let mut syntax = std::process::Command::new("bash");
+    let folder = tempfile::tempdir().unwrap();
+    let script = folder.path().join("completions");
+    std::fs::write(&script, &bash.stdout).unwrap();
+    assert!(syntax.arg("-n").arg(&script).status().unwrap().success());
+    ran(&mut program(), &["man", folder.path().to_str().unwrap()]).expect(0);
+    let page = std::fs::read_to_string(folder.path().join("tokenward-client-create.1")).unwrap();
+    assert!(page.contains("secret\\-file"), "{page}");
+    ran(&mut program(), &["man", "/no/such/folder"]).refused(1, &["/no/such/folder"]);
+}
+
+#[test]
+fn reader_that_goes_away_ends_the_server_commands_quietly() {
+    let server = server();
+    for words in [
+        &["completions", "bash"][..],
+        &[
+            "config",
+            "check",
+            "--public=127.0.0.1:0",
+            "--internal=127.0.0.1:0",
+        ],
+        &["digest-key", "list"],
+        &["workspace", "list"],
+    ] {
+        let mut command = at(&server);
+        command
+            .args(words)
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::piped());
+        let mut child = command.spawn().expect("the program runs");
+        drop(child.stdout.take());
+        let ended = child.wait_with_output().expect("an end");
+        let told = String::from_utf8_lossy(&ended.stderr).into_owned();
+        assert!(
+            !told.contains("panicked") && !told.contains("Broken pipe"),
+            "{words:?}: {told}"
+        );
+        assert_ne!(ended.status.code(), Some(101), "{words:?}: {told}");
+    }
 }

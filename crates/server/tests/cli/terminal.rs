@@ -63,7 +63,7 @@ fn on_terminal(command: &mut Command, columns: u16, prompt: &str, answer: &str) 
 fn delete(server: &Server, answer: &str) -> (String, i32) {
     let mut command = at(server);
     command.args(["client", "delete"]).args(&ERP[..4]);
-    on_terminal(&mut command, 80, "Type the label: ", answer)
+    on_terminal(&mut command, 80, "Type \"erp\": ", answer)
 }
 
 #[tokio::test]
@@ -73,7 +73,7 @@ async fn deleting_wants_the_label_typed_back() {
     let (shown, code) = delete(&server, "yes\n");
     assert_eq!(code, 1, "{shown}");
     assert!(
-        shown.contains("for good") && shown.contains("nothing was done"),
+        shown.contains("permanently") && shown.contains("nothing was done"),
         "{shown}"
     );
     assert_eq!(

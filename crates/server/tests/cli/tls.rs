@@ -25,7 +25,12 @@ fn a_certificate_nobody_knows_is_refused_until_it_is_named() {
         server.public()
     );
 
-    run(&server, &["workspace", "list"]).refused(1, &["certificate"]);
+    let told = run(&server, &["workspace", "list"]);
+    told.refused(1, &["is not accepted (UnknownIssuer)", "--ca-file"]);
+    assert!(
+        !told.stderr.contains("tokenward serve"),
+        "it runs: {told:?}"
+    );
     run(
         &server,
         &["workspace", "list", "--ca-file", word(&certificate)],

@@ -38,11 +38,25 @@ const ROLES: [&str; 5] = [
 
 /// A page or a form, and the row of the table that says who may have it: method, path, and which of the rows of these,
 /// from 0. None: the page has no counterpart, and its fates stand here.
-struct Page {
+pub(crate) struct Page {
     row: Result<(&'static str, &'static str, usize), [Fate; 5]>,
-    path: &'static str,
+    pub(crate) path: &'static str,
     /// None to look, a form to send.
-    form: Option<Vec<(&'static str, &'static str)>>,
+    pub(crate) form: Option<Vec<(&'static str, &'static str)>>,
+}
+
+impl Page {
+    fn fates(&self) -> [Fate; 5] {
+        match self.row {
+            Ok((method, path, nth)) => fates(method, path, nth),
+            Err(own) => own,
+        }
+    }
+
+    /// Whether an operator may have it.
+    pub(crate) fn is_done_by_operators(&self) -> bool {
+        self.fates()[0] == Fate::Done
+    }
 }
 
 fn look(method: &'static str, row: &'static str, path: &'static str) -> Page {
@@ -66,7 +80,7 @@ fn send(
 }
 
 #[expect(clippy::too_many_lines, reason = "a table of cases")]
-fn pages() -> Vec<Page> {
+pub(crate) fn pages() -> Vec<Page> {
     use Fate::{Done as Y, Forbidden as N, Hidden as H};
     let new = |products: &'static str| {
         [
@@ -113,6 +127,16 @@ fn pages() -> Vec<Page> {
             ("PATCH", "/workspaces/{other}", 0),
             "/workspaces/{other}",
             &[("name", "other")],
+        ),
+        send(
+            ("PATCH", "/workspaces/{acme}", 0),
+            "/workspaces/{acme}/enable",
+            &[],
+        ),
+        send(
+            ("PATCH", "/workspaces/{other}", 0),
+            "/workspaces/{other}/enable",
+            &[],
         ),
         look("GET", "/products", "/products"),
         send(
@@ -347,9 +371,9 @@ fn fates(method: &str, path: &str, nth: usize) -> [Fate; 5] {
     statuses.map(|status| fate(status).unwrap())
 }
 
-struct World {
-    house: House,
-    operator: Browser,
+pub(crate) struct World {
+    pub(crate) house: House,
+    pub(crate) operator: Browser,
     acme: String,
     other: String,
     asha: String,
@@ -357,8 +381,41 @@ struct World {
 }
 
 impl World {
+    /// A server with two workspaces and three products, whose first operator is signed in.
+    pub(crate) async fn new() -> Self {
+        let house = House::new().await;
+        let operator = house.operator().await;
+        for slug in ["gst", "max-itc", "e-invoice"] {
+            house.api.product(slug, slug).await.unwrap();
+        }
+        let (acme, other) = (
+            house.workspace("acme").await,
+            house.workspace("other").await,
+        );
+        let [asha] = operator
+            .get("/console/members")
+            .await
+            .ids("/console/members/")
+            .try_into()
+            .unwrap();
+        Self {
+            house,
+            operator,
+            acme,
+            other,
+            asha,
+            n: Cell::default(),
+        }
+    }
+
+    /// A number that was not used before.
+    pub(crate) fn next(&self) -> u32 {
+        self.n.set(self.n.get() + 1);
+        self.n.get()
+    }
+
     /// Fills in the names of things; each is made new as it is named.
-    async fn filled(
+    pub(crate) async fn filled(
         &self,
         text: &str,
         label: &str,
@@ -452,8 +509,7 @@ impl World {
     }
 
     async fn ask(&self, person: &Browser, page: &Page) -> (Option<Fate>, String) {
-        self.n.set(self.n.get() + 1);
-        let label = format!("p {}", self.n.get());
+        let label = format!("p {}", self.next());
         let mut made = Vec::new();
         let path = format!(
             "/console{}",
@@ -503,55 +559,30 @@ impl World {
 
 #[tokio::test]
 async fn the_pages_keep_to_the_table_of_the_api() {
-    let house = House::new().await;
-    let operator = house.operator().await;
-    for slug in ["gst", "max-itc", "e-invoice"] {
-        house.api.product(slug, slug).await.unwrap();
-    }
-    let (acme, other) = (
-        house.workspace("acme").await,
-        house.workspace("other").await,
-    );
-    let [asha] = operator
-        .get("/console/members")
-        .await
-        .ids("/console/members/")
-        .try_into()
-        .unwrap();
-    let at = ("workspace_id", acme.as_str());
+    let world = World::new().await;
+    let (house, operator) = (&world.house, &world.operator);
+    let at = ("workspace_id", world.acme.as_str());
     let product = [("role", "product_admin"), at, ("products", "gst")];
     let people = [
         operator.clone(),
         house
             .invited(
-                &operator,
+                operator,
                 "w@example.com",
                 &[("role", "workspace_admin"), at],
             )
             .await,
-        house.invited(&operator, "p@example.com", &product).await,
+        house.invited(operator, "p@example.com", &product).await,
         house
-            .invited(&operator, "a@example.com", &[("role", "auditor"), at])
+            .invited(operator, "a@example.com", &[("role", "auditor"), at])
             .await,
         house
-            .invited(&operator, "o@example.com", &[("role", "auditor")])
+            .invited(operator, "o@example.com", &[("role", "auditor")])
             .await,
     ];
-    let world = World {
-        house,
-        operator,
-        acme,
-        other,
-        asha,
-        n: Cell::default(),
-    };
     let mut wrong = Vec::new();
     for page in pages() {
-        let expected = match page.row {
-            Ok((method, path, nth)) => fates(method, path, nth),
-            Err(own) => own,
-        };
-        for (place, expected) in expected.into_iter().enumerate() {
+        for (place, expected) in page.fates().into_iter().enumerate() {
             let (found, text) = world.ask(&people[place], &page).await;
             if found != Some(expected) {
                 let (role, path) = (ROLES[place], page.path);

@@ -6,6 +6,10 @@ mod authority;
 mod browser;
 mod edits;
 mod house;
+mod invitations;
+#[path = "../wire/late.rs"]
+mod late;
 mod people;
 mod shut;
 mod sso;
+mod withdrawn;

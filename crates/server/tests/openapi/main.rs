@@ -2,4 +2,5 @@
 //! stranger who believes every word of it never meets a surprise.
 
 mod document;
+mod generator;
 mod schemathesis;

@@ -136,7 +136,7 @@ async fn a_client_is_made_with_the_defaults_of_the_contract() {
     201
     cache-control: no-store
     content-type: application/json
-    {"client":{"created_at":"[time]","deleted_at":null,"disabled_at":null,"environment":"sandbox","handover_max_seconds":0,"id":"[uuid]","label":"erp","last_used_at":null,"last_used_from":null,"last_used_product":null,"notification_emails":[],"on_repeat":"replace","products":null,"renew_before_seconds":600,"secret_networks":[],"secrets":[{"created_at":"[time]","n":1,"quota_left_today":288,"quota_used_today":0}],"state":"enabled","token":{"ended_at":null,"generation":0,"issued_at":null,"previous_valid_till":null,"state":"none","valid_till":null},"token_lifetime_seconds":3600,"token_networks":[],"workspace_id":"[uuid]"},"client_secret":"[client secret]"}
+    {"client":{"created_at":"[time]","deleted_at":null,"disabled_at":null,"environment":"sandbox","handover_max_seconds":0,"id":"[uuid]","label":"erp","last_used_at":null,"last_used_from":null,"last_used_product":null,"notification_emails":[],"on_repeat":"replace","products":null,"renew_before_seconds":600,"secret_networks":[],"secrets":[{"created_at":"[time]","n":1,"quota_left_today":288,"quota_used_today":0}],"state":"enabled","token":{"ended_at":null,"generation":0,"issued_at":null,"last_used_at":null,"last_used_from":null,"previous_valid_till":null,"state":"none","valid_till":null},"token_lifetime_seconds":3600,"token_networks":[],"workspace_id":"[uuid]"},"client_secret":"[client secret]"}
     "#);
     let id = made.json()["client"]["id"].as_str().unwrap().to_owned();
     let shown = house.api.read_client(&id).await.unwrap().expect(200);
@@ -154,7 +154,7 @@ async fn a_client_is_made_with_the_defaults_of_the_contract() {
     201
     cache-control: no-store
     content-type: application/json
-    {"client":{"created_at":"[time]","deleted_at":null,"disabled_at":null,"environment":"production","handover_max_seconds":60,"id":"[uuid]","label":"full","last_used_at":null,"last_used_from":null,"last_used_product":null,"notification_emails":["a@example.com"],"on_repeat":"return","products":["e-invoice","gst"],"renew_before_seconds":0,"secret_networks":["10.0.0.0/8","2001:db8::1/128"],"secrets":[{"created_at":"[time]","n":1,"quota_left_today":288,"quota_used_today":0}],"state":"enabled","token":{"ended_at":null,"generation":0,"issued_at":null,"previous_valid_till":null,"state":"none","valid_till":null},"token_lifetime_seconds":null,"token_networks":["192.0.2.0/24"],"workspace_id":"[uuid]"},"client_secret":"[client secret]"}
+    {"client":{"created_at":"[time]","deleted_at":null,"disabled_at":null,"environment":"production","handover_max_seconds":60,"id":"[uuid]","label":"full","last_used_at":null,"last_used_from":null,"last_used_product":null,"notification_emails":["a@example.com"],"on_repeat":"return","products":["e-invoice","gst"],"renew_before_seconds":0,"secret_networks":["10.0.0.0/8","2001:db8::1/128"],"secrets":[{"created_at":"[time]","n":1,"quota_left_today":288,"quota_used_today":0}],"state":"enabled","token":{"ended_at":null,"generation":0,"issued_at":null,"last_used_at":null,"last_used_from":null,"previous_valid_till":null,"state":"none","valid_till":null},"token_lifetime_seconds":null,"token_networks":["192.0.2.0/24"],"workspace_id":"[uuid]"},"client_secret":"[client secret]"}
     "#);
 }
 

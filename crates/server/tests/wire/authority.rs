@@ -14,7 +14,7 @@ const NOBODY: &str = "00000000-0000-4000-8000-000000000000";
 
 impl House {
     /// An admin key; its id and a caller with it.
-    async fn key(&self, body: Value) -> (String, Api) {
+    pub(crate) async fn key(&self, body: Value) -> (String, Api) {
         let made = self
             .admin(Method::POST, "/admin-keys", &body)
             .await
@@ -148,10 +148,10 @@ async fn every_role_may_do_what_the_table_says_and_nothing_else() {
 }
 
 /// An auditor of acme and one of another workspace, and as many who are invited, in the place of any that are there.
-struct People {
-    member: String,
+pub(crate) struct People {
+    pub(crate) member: String,
     far_member: String,
-    invitation: String,
+    pub(crate) invitation: String,
     far_invitation: String,
 }
 
@@ -168,7 +168,7 @@ impl Default for People {
 }
 
 impl People {
-    async fn new(house: &House, other: &str) -> Self {
+    pub(crate) async fn new(house: &House, other: &str) -> Self {
         Self {
             member: house.member("near@example.com", &house.acme).await,
             far_member: house.member("far@example.com", other).await,
@@ -179,7 +179,7 @@ impl People {
 }
 
 /// A webhook in the place of any that is there.
-async fn webhook(house: &House, workspace: &str) -> String {
+pub(crate) async fn webhook(house: &House, workspace: &str) -> String {
     let path = format!("/workspaces/{workspace}/webhooks");
     let all = house.ask(Method::GET, &path).await.expect(200).json();
     for old in all["items"].as_array().unwrap() {
@@ -373,7 +373,7 @@ async fn the_last_operators_key_stays() {
     200
     cache-control: no-store
     content-type: application/json
-    {"items":[{"created_at":"[time]","expires_at":null,"id":"[uuid]","name":"First operator","products":null,"revoked_at":null,"role":"operator","workspace_id":null}],"next_cursor":null}
+    {"items":[{"created_at":"[time]","expires_at":null,"id":"[uuid]","last_used_at":"[time]","last_used_from":"127.0.0.1","name":"First operator","products":null,"revoked_at":null,"role":"operator","workspace_id":null}],"next_cursor":null}
     "#);
     let own = keys.json()["items"][0]["id"].as_str().unwrap().to_owned();
     let own = format!("/admin-keys/{own}");
@@ -428,7 +428,7 @@ async fn a_role_is_written_whole_or_refused() {
     201
     cache-control: no-store
     content-type: application/json
-    {"admin_key":{"created_at":"[time]","expires_at":null,"id":"[uuid]","name":"k","products":["gst"],"revoked_at":null,"role":"product_admin","workspace_id":"[uuid]"},"key":"[admin key]"}
+    {"admin_key":{"created_at":"[time]","expires_at":null,"id":"[uuid]","last_used_at":null,"last_used_from":null,"name":"k","products":["gst"],"revoked_at":null,"role":"product_admin","workspace_id":"[uuid]"},"key":"[admin key]"}
     "#);
     let unknown = house
         .ask(Method::DELETE, &format!("/admin-keys/{NOBODY}"))
@@ -439,4 +439,46 @@ async fn a_role_is_written_whole_or_refused() {
     content-type: application/problem+json
     {"code":"NOT_FOUND","detail":"There is no such admin key.","error_id":"[uuid]","status":404,"title":"Not found","type":"urn:tokenward:problem:not-found"}
     "#);
+}
+
+#[tokio::test]
+async fn product_that_a_role_names_is_neither_deleted_nor_made_again() {
+    let house = House::new().await;
+    let role = json!({ "name": "p", "role": "product_admin", "workspace_id": house.acme, "products": ["gst"] });
+    let (key, _) = house.key(role.clone()).await;
+    let delete = || house.ask(Method::DELETE, "/products/gst");
+    let refused = delete().await;
+    assert_snapshot!(seen(&refused), @r#"
+    409
+    cache-control: no-store
+    content-type: application/problem+json
+    {"code":"PRODUCT_IN_USE","detail":"Not done: the role of an admin key, a member or an invitation names this product; revoke or change it first.","error_id":"[uuid]","status":409,"title":"The state does not allow this","type":"urn:tokenward:problem:product-in-use"}
+    "#);
+    let revoke = format!("/admin-keys/{key}");
+    house.ask(Method::DELETE, &revoke).await.expect(200);
+    let mut invited = role.clone();
+    invited.as_object_mut().unwrap().remove("name");
+    invited["email"] = json!("p@example.com");
+    let made = house.admin(Method::POST, "/members", &invited).await;
+    let made = made.expect(201).json();
+    delete().await.expect_error(409, "PRODUCT_IN_USE");
+    let id = made["invitation"]["id"].as_str().unwrap();
+    let withdraw = format!("/invitations/{id}");
+    house.ask(Method::DELETE, &withdraw).await.expect(204);
+    delete().await.expect(204);
+
+    // A role from before this rule may name a product that is gone.
+    let name = json!({ "name": "GST" });
+    let put = || house.admin(Method::PUT, "/products/gst", &name);
+    let database = house.server.data_dir().join("tokenward.sqlite");
+    let connection = rusqlite::Connection::open(database).unwrap();
+    connection.busy_timeout(crate::house::LIMIT).unwrap();
+    let alter = |revoked: &str| {
+        let sql = format!("UPDATE admin_key SET revoked_at = {revoked} WHERE name = 'p'");
+        assert_eq!(connection.execute(&sql, []).unwrap(), 1);
+    };
+    alter("NULL");
+    put().await.expect_error(409, "PRODUCT_IN_USE");
+    alter("1");
+    put().await.expect(201);
 }

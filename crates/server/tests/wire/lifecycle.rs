@@ -1,10 +1,9 @@
 //! The server as a process: what survives a restart, what it refuses to start on, how it stops, what a
 //! backup is worth, how its keys change.
 
-use crate::command::{finish, run, run_with};
+use crate::command::{finish, run};
 use crate::house::{House, LIMIT};
 use reqwest::Method;
-use serde_json::json;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::Path;
@@ -348,73 +347,6 @@ async fn a_new_digest_key_takes_over_without_ending_anything() {
     house.restart();
     house.permits(&next).await;
     assert_eq!(house.api.verify_audit().await.unwrap().json()["ok"], true);
-}
-
-#[test]
-fn the_configuration_is_checked_without_starting() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = |text: &str| {
-        let path = folder.path().join("tokenward.toml");
-        std::fs::write(&path, text).unwrap();
-        path
-    };
-    let check = |config: &Path, more: &[&str], environment: &[(&str, &str)]| {
-        let words = [&["config", "check", "--config", text(config)], more].concat();
-        run_with(&words, environment)
-    };
-    let good = file(
-        "quota_per_day = 5\nerror_source = \"file\"\n[environment_hosts]\n\"api.example.com\" = \"production\"\n",
-    );
-    let shown = check(&good, &[], &[]).json();
-    assert_eq!(
-        (&shown["quota_per_day"], &shown["database"]),
-        (&json!(5), &json!("sqlite"))
-    );
-    assert_eq!(shown["environment_hosts"]["api.example.com"], "production");
-    // Flags win over the environment, the environment over the file.
-    let shown = check(&good, &[], &[("TOKENWARD_QUOTA_PER_DAY", "6")]).json();
-    assert_eq!(
-        (&shown["quota_per_day"], &shown["error_source"]),
-        (&json!(6), &json!("file"))
-    );
-    let shown = check(
-        &good,
-        &["--quota-per-day", "7"],
-        &[("TOKENWARD_QUOTA_PER_DAY", "6")],
-    )
-    .json();
-    assert_eq!(shown["quota_per_day"], 7);
-    let url = "postgres://user:hunter2@db.example.com/x";
-    let hidden = check(&good, &["--database-url", url], &[]);
-    assert_eq!(hidden.json()["database"], "postgres");
-    assert!(!hidden.stdout.contains("hunter2"));
-    for (trusted, warned) in [
-        ("10.0.0.4", false),
-        ("127.0.0.0/8", false),
-        ("10.0.0.0/24", false),
-        ("10.0.0.0/8", true),
-        ("0.0.0.0/0", true),
-        ("fd00::/8", true),
-    ] {
-        let run = check(&good, &["--trusted-proxy", trusted], &[]);
-        assert_eq!(run.stderr.contains("a whole network"), warned, "{trusted}");
-        assert_eq!(run.json()["trusted_proxies"].as_array().unwrap().len(), 1);
-    }
-    for (written, words) in [
-        ("quota_per_dya = 5", "quota_per_dya"),
-        ("quota_per_day = 0", "quota_per_day"),
-        ("trusted_proxies = [\"10.0.0.1/8\"]", "host bits"),
-        (
-            "[environment_hosts]\n\"a.example.com\" = \"staging\"",
-            "staging",
-        ),
-        ("public = \"nowhere\"", "public"),
-        ("public_tls_certificate = \"x.pem\"", "go together"),
-        ("quota_per_day = ", "line 1"),
-    ] {
-        check(&file(written), &[], &[]).refused(words);
-    }
-    check(&folder.path().join("missing.toml"), &[], &[]).refused("missing.toml");
 }
 
 #[tokio::test]

@@ -91,7 +91,9 @@ async fn somebody_is_invited_joins_is_changed_and_leaves() {
 
     let change = json!({ "role": "operator", "disabled": true });
     let changed = house.admin(Method::PATCH, &path, &change).await;
-    let changed = changed.expect(200).json();
+    let mut changed = changed.expect(200).json();
+    let raised = changed["join_path"].take();
+    assert!(raised.as_str().unwrap().starts_with("/console/join/"));
     assert_eq!(
         (&changed["role"], &changed["disabled"]),
         (&json!("operator"), &json!(true))

@@ -184,3 +184,66 @@ async fn log_lines_can_be_json_and_cannot_be_forged() {
     assert!(!log.contains('\u{1b}'));
     house.start_again();
 }
+
+#[tokio::test]
+async fn metrics_tell_of_process_build_certificates_checks_and_verification() {
+    let folder = tempfile::tempdir().unwrap();
+    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    let (certificate, key) = (folder.path().join("c.pem"), folder.path().join("k.pem"));
+    std::fs::write(&certificate, made.cert.pem()).unwrap();
+    std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+    let house = House::new().await;
+    let erp = house.client(NewClient::sandbox("erp")).await;
+    let token = house.token(&erp).await.access_token;
+    for _ in 0..200 {
+        house.permits(&token).await;
+    }
+    let text = house.api.metrics().await.unwrap().expect(200).body;
+    let value = |line: &str| -> f64 {
+        let found = text.lines().find_map(|one| one.strip_prefix(line));
+        let found = found.unwrap_or_else(|| panic!("{line} is not in {text}"));
+        found.trim().parse().unwrap()
+    };
+    let version = env!("CARGO_PKG_VERSION");
+    assert!((value(&format!("tokenward_build_info{{version=\"{version}\"}}")) - 1.0).abs() < 0.1);
+    assert!(value("process_resident_memory_bytes") > 1e6);
+    assert!(value("process_cpu_seconds_total") > 0.0);
+    assert!(
+        value("process_open_fds") > 5.0 && value("process_max_fds") >= value("process_open_fds")
+    );
+    assert!(value("process_threads") > 1.0 && value("process_start_time_seconds") > 1.7e9);
+    assert!(value("tokenward_check_seconds_count") >= 1.0);
+    assert!(value("tokenward_admin_calls_total{outcome=\"OK\"}") >= 5.0);
+    let groups = value("tokenward_groups_committed_total");
+    assert!(groups >= 1.0 && (groups - value("tokenward_commit_groups")).abs() < 0.1);
+    assert!(
+        text.contains("# TYPE tokenward_groups_committed counter"),
+        "{text}"
+    );
+    assert!(
+        (value("tokenward_audit_verified") + 1.0).abs() < 0.1,
+        "not verified yet"
+    );
+    house.api.verify_audit().await.unwrap().expect(200);
+    house.ask(Method::GET, "/no/such/path").await.expect(404);
+    let text = house.api.metrics().await.unwrap().expect(200).body;
+    assert!(text.contains("tokenward_audit_verified 1\n"), "{text}");
+    assert!(
+        text.contains("tokenward_admin_calls_total{outcome=\"REFUSED\"} 1\n"),
+        "{text}"
+    );
+    let with = Server::builder()
+        .arg("--public-tls-certificate")
+        .arg(certificate.to_str().unwrap())
+        .arg("--public-tls-key")
+        .arg(key.to_str().unwrap());
+    let server = with.start();
+    let text = server.api().metrics().await.unwrap().expect(200).body;
+    let line = "tokenward_certificate_expiry_timestamp_seconds{listener=\"public\"} ";
+    let ends = text.lines().find_map(|one| one.strip_prefix(line));
+    // As the certificate's maker sets it: the year 4096.
+    assert!(
+        ends.is_some_and(|ends| ends.parse::<i64>().unwrap() > 4_000_000_000),
+        "{text}"
+    );
+}

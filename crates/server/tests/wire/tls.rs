@@ -81,7 +81,7 @@ async fn a_new_certificate_is_taken_at_sighup_and_a_broken_one_is_not() {
     let second = certify(&certificate, &key);
     assert!(!answered(&server, &second).await);
     server.hang_up();
-    log_line("read the certificate again", 1);
+    log_line("certificate reloaded", 1);
     assert!(answered(&server, &second).await);
     assert!(!answered(&server, &first).await);
 
@@ -91,15 +91,15 @@ async fn a_new_certificate_is_taken_at_sighup_and_a_broken_one_is_not() {
     )
     .unwrap();
     server.hang_up();
-    log_line("the certificate in use stays", 1);
+    log_line("keeping the current certificate", 1);
     assert!(answered(&server, &second).await);
     std::fs::remove_file(&key).unwrap();
     server.hang_up();
-    log_line("the certificate in use stays", 2);
+    log_line("keeping the current certificate", 2);
     assert!(answered(&server, &second).await);
     let third = certify(&certificate, &key);
     server.hang_up();
-    log_line("read the certificate again", 2);
+    log_line("certificate reloaded", 2);
     assert!(answered(&server, &third).await);
 }
 

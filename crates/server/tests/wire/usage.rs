@@ -4,7 +4,7 @@
 use crate::house::{House, until};
 use reqwest::Method;
 use serde_json::{Value, json};
-use tokenward_testkit::{Answer, ApiClient, NewClient};
+use tokenward_testkit::{Answer, ApiClient, NewClient, Server};
 
 /// Outcome, product and count of each line, without the days.
 fn lines(answer: &Answer) -> Vec<(String, Option<String>, u64)> {
@@ -148,4 +148,163 @@ async fn days_are_those_asked_for_and_no_more_than_are_kept() {
     }
     let one = house.ask(Method::GET, &path("?days=1")).await.json();
     assert_eq!(one["from"], one["to"]);
+}
+
+impl House {
+    /// A permitted check that a trusted proxy passes on for this address.
+    async fn called_from(&self, address: &str, token: &str) {
+        let request = self.api.internal(Method::GET, "/check/sandbox/gst");
+        let request = request
+            .header("x-cleartax-auth-token", token)
+            .header("x-forwarded-for", address);
+        self.send(request).await.expect(200);
+    }
+
+    async fn shown(&self, client: &ApiClient) -> Value {
+        let read = self.api.read_client(&client.id).await.unwrap();
+        read.expect(200).json()
+    }
+}
+
+#[tokio::test]
+async fn sources_of_permitted_calls_are_told_the_first_sixteen_by_address() {
+    let behind = Server::builder().arg("--trusted-proxy").arg("127.0.0.1");
+    let mut house = House::of(behind).await;
+    let erp = house.client(NewClient::sandbox("erp")).await;
+    house.away_from_midnight(&erp.secret).await;
+    let token = house.token(&erp).await.access_token;
+    for n in 1..=18 {
+        house.called_from(&format!("198.51.100.{n}"), &token).await;
+    }
+    house.called_from("198.51.100.3", &token).await;
+    house
+        .counts(
+            &erp,
+            &[line("GENERATED", None, 1), line("PERMIT", Some("gst"), 19)],
+        )
+        .await;
+    let path = format!("/clients/{}/usage", erp.id);
+    let sum = |answer: &Answer| {
+        let sources = answer.json()["sources"]
+            .as_array()
+            .cloned()
+            .unwrap_or_default();
+        sources
+            .iter()
+            .filter_map(|one| one["count"].as_u64())
+            .sum::<u64>()
+    };
+    let told = until(
+        "all sources",
+        || house.ask(Method::GET, &path),
+        |told| sum(told) == 19,
+    )
+    .await;
+    let told = told.json();
+    let sources = told["sources"].as_array().unwrap();
+    assert_eq!(sources.len(), 17, "{told}");
+    let of = |address: &str| sources.iter().find(|one| one["source"] == address);
+    let named = of("198.51.100.3").map_or(2, |one| one["count"].as_u64().unwrap());
+    assert_eq!(named, 2, "{told}");
+    assert!(
+        sources
+            .iter()
+            .all(|one| one["last_at"].is_string() && one["day"] == told["to"])
+    );
+    assert!(
+        of("others").is_some_and(|one| one["count"].as_u64() >= Some(2)),
+        "{told}"
+    );
+    assert_eq!(told["stale_uses"], json!([]));
+    house.restart();
+    let kept = house.ask(Method::GET, &path).await.expect(200).json();
+    assert_eq!(kept["sources"], told["sources"], "a stop loses none");
+}
+
+#[tokio::test]
+async fn last_use_is_told_of_each_token_generation() {
+    let mut house = House::new().await;
+    let new = NewClient::sandbox("erp").handover(600);
+    let erp = house.client(new).await;
+    let first = house.token(&erp).await.access_token;
+    let shown = house.shown(&erp).await;
+    assert_eq!(shown["token"]["last_used_at"], Value::Null, "not used yet");
+    house.permits(&first).await;
+    let shown = house.shown(&erp).await;
+    assert_eq!(shown["token"]["last_used_from"], "127.0.0.1");
+    assert_eq!(shown["token"]["last_used_at"], shown["last_used_at"]);
+    // A new token has not been used, though its client has, and though the token before is still used.
+    let second = house
+        .authz(Method::POST, "?handover=600", &erp.secret)
+        .await
+        .token()
+        .access_token;
+    house.permits(&first).await;
+    let shown = house.shown(&erp).await;
+    assert_eq!(shown["token"]["last_used_at"], Value::Null);
+    assert!(shown["last_used_at"].is_string());
+    // Its first use is noted at once, less than a minute after the last one of the token before.
+    house.permits(&second).await;
+    let shown = house.shown(&erp).await;
+    assert!(shown["token"]["last_used_at"].is_string(), "{shown}");
+    house.restart();
+    let kept = house.shown(&erp).await;
+    assert_eq!(
+        kept["token"]["last_used_at"],
+        shown["token"]["last_used_at"]
+    );
+}
+
+#[tokio::test]
+async fn token_of_a_disabled_or_deleted_client_is_not_live() {
+    let house = House::new().await;
+    let erp = house.client(NewClient::sandbox("erp")).await;
+    house.token(&erp).await;
+    let state = async || house.shown(&erp).await["token"]["state"].clone();
+    assert_eq!(state().await, "live");
+    house.api.disable(&erp.id).await.unwrap().expect(200);
+    assert_eq!(state().await, "disabled");
+    let enable = format!("/clients/{}/enable", erp.id);
+    house.ask(Method::POST, &enable).await.expect(200);
+    assert_eq!(state().await, "live");
+    house.disable_workspace(true).await;
+    assert_eq!(state().await, "disabled");
+    house.disable_workspace(false).await;
+    let path = format!("/clients/{}?label={}", erp.id, erp.label);
+    let gone = house.ask(Method::DELETE, &path).await.expect(200).json();
+    assert_eq!(gone["token"]["state"], "revoked");
+    assert!(gone["token"]["ended_at"].is_string(), "{gone}");
+    assert_eq!(gone["token"]["ended_at"], gone["deleted_at"]);
+}
+
+#[tokio::test]
+async fn admin_keys_tell_their_last_use() {
+    let mut house = House::new().await;
+    let new = json!({ "name": "night job", "role": "auditor" });
+    let made = house
+        .admin(Method::POST, "/admin-keys", &new)
+        .await
+        .expect(201)
+        .json();
+    assert_eq!(made["admin_key"]["last_used_at"], Value::Null);
+    let key = made["key"].as_str().unwrap().to_owned();
+    let id = made["admin_key"]["id"].clone();
+    let listed = async |house: &House| {
+        let all = house
+            .ask(Method::GET, "/admin-keys")
+            .await
+            .expect(200)
+            .json();
+        let all = all["items"].as_array().unwrap().clone();
+        all.into_iter().find(|one| one["id"] == id).unwrap()
+    };
+    assert_eq!(listed(&house).await["last_used_at"], Value::Null);
+    let api = house.api.with_admin_key(&key);
+    let status = api.send(api.admin(Method::GET, "/status")).await.unwrap();
+    assert_eq!(status.expect(200).json()["role"], "auditor");
+    let used = listed(&house).await;
+    assert!(used["last_used_at"].is_string(), "{used}");
+    assert_eq!(used["last_used_from"], "127.0.0.1");
+    house.restart();
+    assert_eq!(listed(&house).await["last_used_at"], used["last_used_at"]);
 }

@@ -34,6 +34,8 @@ pub struct Use {
     pub source: String,
     /// For which product.
     pub product: ProductNo,
+    /// With the token of which generation; 0: not known.
+    pub generation: u32,
 }
 
 impl Use {
@@ -43,6 +45,7 @@ impl Use {
             self.at.into(),
             self.source.as_str().into(),
             self.product.0.into(),
+            self.generation.into(),
         ]
     }
 }
@@ -201,6 +204,12 @@ impl Reader {
         self.rows(sql, vec![], rows::admin_key).await
     }
 
+    /// When admin keys were last used and from where, by their id.
+    pub async fn admin_key_uses(&self) -> Result<Vec<(Uuid, Timestamp, String)>, StoreError> {
+        let sql = crate::people::SELECT_ADMIN_KEY_USES.to_owned();
+        self.rows(sql, vec![], crate::people::admin_key_use).await
+    }
+
     /// One admin key.
     pub async fn admin_key(&self, id: Uuid) -> Result<Option<AdminKeyRecord>, StoreError> {
         let sql = format!("{} WHERE id = $1", rows::SELECT_ADMIN_KEYS);
@@ -308,6 +317,7 @@ pub(crate) fn client_and_use(row: &Row<'_>) -> Result<(ClientState, Option<Use>)
             at: Timestamp(at),
             source: row.text(rows::USE + 1)?.to_owned(),
             product: ProductNo(row.count(rows::USE + 2)?),
+            generation: row.count(rows::USE + 3)?,
         }),
     };
     Ok((state, last))

@@ -6,7 +6,7 @@ use crate::place::{Place, on_both};
 use std::sync::Arc;
 use tokenward_core::ids::{ClientNo, ProductNo};
 use tokenward_core::time::Timestamp;
-use tokenward_store::counts::{CheckCount, Outcome, StaleUse};
+use tokenward_store::counts::{CheckCount, Outcome, SourceUse};
 use tokenward_store::people::Record;
 use tokenward_store::{Decided, Wants};
 
@@ -31,8 +31,8 @@ fn count(client: u32, day: u32, product: Option<u32>, outcome: Outcome, n: u64) 
     }
 }
 
-fn stale(client: u32, day: u32, source: &str, n: u64, second: i64) -> StaleUse {
-    StaleUse {
+fn stale(client: u32, day: u32, source: &str, n: u64, second: i64) -> SourceUse {
+    SourceUse {
         client: ClientNo(client),
         day,
         source: source.into(),
@@ -75,13 +75,13 @@ async fn counts_are_added_to_what_was_there(place: Arc<Place>) {
 async fn sources_keep_their_last_time(place: Arc<Place>) {
     let house = House::open(&place).await;
     let first = vec![stale(1, 20, "10.0.0.1", 2, 5), stale(1, 20, "others", 1, 6)];
-    write(&house, vec![Record::StaleUses(first)]).await;
+    write(&house, vec![Record::SourceUses(first)]).await;
     let second = vec![
         stale(1, 20, "10.0.0.1", 1, 9),
         stale(2, 20, "10.0.0.1", 1, 9),
     ];
-    write(&house, vec![Record::StaleUses(second)]).await;
-    let read = house.store.reader().stale_uses(ClientNo(1), 20).await;
+    write(&house, vec![Record::SourceUses(second)]).await;
+    let read = house.store.reader().source_uses(ClientNo(1), 20).await;
     let expected = [stale(1, 20, "10.0.0.1", 3, 9), stale(1, 20, "others", 1, 6)];
     assert_eq!(read.unwrap(), expected);
     house.close().await;
@@ -102,7 +102,7 @@ async fn old_counts_of_the_clients_named_are_forgotten(place: Arc<Place>) {
     };
     write(
         &house,
-        vec![Record::CountsAdded(counts), Record::StaleUses(uses)],
+        vec![Record::CountsAdded(counts), Record::SourceUses(uses)],
     )
     .await;
     write(&house, vec![forget]).await;
@@ -110,7 +110,7 @@ async fn old_counts_of_the_clients_named_are_forgotten(place: Arc<Place>) {
     for (client, left) in [(1, vec![10]), (2, vec![]), (3, vec![9])] {
         let counts = reader.check_counts(ClientNo(client), 0).await.unwrap();
         assert_eq!(counts.iter().map(|one| one.day).collect::<Vec<_>>(), left);
-        let uses = reader.stale_uses(ClientNo(client), 0).await.unwrap();
+        let uses = reader.source_uses(ClientNo(client), 0).await.unwrap();
         assert_eq!(uses.iter().map(|one| one.day).collect::<Vec<_>>(), left);
     }
     house.close().await;

@@ -36,6 +36,8 @@ async fn the_first_start_records_keys_only_when_the_data_fits_them(place: Arc<Pl
     for statement in [
         "DROP TABLE digest_key",
         "ALTER TABLE head DROP COLUMN clock",
+        "DROP TABLE admin_key_use",
+        "ALTER TABLE client_use DROP COLUMN generation",
         "UPDATE head SET schema = 4",
     ] {
         place.sql(statement);

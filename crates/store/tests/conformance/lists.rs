@@ -147,6 +147,7 @@ async fn states(house: &House) -> WorkspaceId {
         at,
         source: "192.0.2.7".into(),
         product: ProductNo(0),
+        generation: 1,
     };
     let decided = house.store.decide::<_, (), _>(Wants::default(), move |_| {
         let decided = Decided {

@@ -281,11 +281,18 @@ async fn an_older_store_is_followed_from_where_it_stands(place: Arc<Place>) {
     let (who, (_, head)) = (house.who.clone(), house.store.numbers());
     assert!(head > 0);
     house.close().await;
-    for table in ["notice_cursor", "webhook", "notice", "digest_key"] {
+    for table in [
+        "notice_cursor",
+        "webhook",
+        "notice",
+        "digest_key",
+        "admin_key_use",
+    ] {
         place.sql(&format!("DROP TABLE {table}"));
     }
     place.sql("DROP INDEX client_emails");
     place.sql("ALTER TABLE head DROP COLUMN clock");
+    place.sql("ALTER TABLE client_use DROP COLUMN generation");
     place.sql("UPDATE head SET schema = 3");
     let house = House::open_as(&place, who).await.unwrap();
     assert_eq!(house.store.reader().followed().await.unwrap(), head);

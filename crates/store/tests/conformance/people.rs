@@ -4,10 +4,11 @@ use crate::basics::{START, draw, entry, name, uuid};
 use crate::house::House;
 use crate::place::{Place, on_both};
 use std::sync::Arc;
+use tokenward_core::audit::{Actor, Entry};
 use tokenward_core::client::Role;
 use tokenward_core::time::Timestamp;
 use tokenward_store::people::{Invitation, Member, Proofs, Record, Session, Totp};
-use tokenward_store::{Decided, Failure, Wants, restore};
+use tokenward_store::{Credential, CredentialRow, Decided, Failure, Wants, restore};
 use uuid::Uuid;
 
 fn member(email: &str) -> Member {
@@ -221,6 +222,76 @@ async fn who_may_do_what_is_not_changed_without_an_audit_entry(place: Arc<Place>
     house.close().await;
 }
 
+/// Makes a member, with an audit entry by `actor`.
+async fn act(house: &House, wants: Wants, actor: Actor) -> Result<(), Failure> {
+    let decided = house.store.decide::<_, (), _>(wants, move |view| {
+        let entry = Entry {
+            actor,
+            ..entry("member.change", None, view.now)
+        };
+        let records = vec![Record::MemberPut(Box::new(member(&uuid().to_string())))];
+        let decided = Decided {
+            records,
+            audit: vec![entry],
+            ..Decided::default()
+        };
+        Ok((decided, ()))
+    });
+    decided.await.map(|_| ())
+}
+
+async fn administrator_does_nothing_without_a_look_at_the_credential(place: Arc<Place>) {
+    let house = House::open(&place).await;
+    let (asha, ravi) = (member("asha@example.com"), member("ravi@example.com"));
+    let own = session(asha.id, START);
+    let put = vec![
+        Record::MemberPut(Box::new(asha.clone())),
+        Record::MemberPut(Box::new(ravi.clone())),
+        Record::SessionBegan(own.clone()),
+    ];
+    write(&house, put, true).await.unwrap();
+    let by = |member: Uuid, session: Uuid| Wants {
+        actor: Some(Credential::Session { member, session }),
+        ..Wants::default()
+    };
+    let mine = by(asha.id, own.id);
+    let seen = house.store.decide::<_, (), _>(mine.clone(), |view| {
+        Ok((Decided::nothing(), view.actor.clone()))
+    });
+    let Ok(Ok(Some(CredentialRow::Session(both)))) = seen.await else {
+        panic!("the session is not seen");
+    };
+    assert_eq!(*both, (asha.clone(), own.clone()));
+    let (who, other) = (Actor::Member(asha.id), Actor::Member(ravi.id));
+    assert_eq!(act(&house, mine.clone(), who.clone()).await, Ok(()));
+    let proves = Wants {
+        proves: true,
+        ..Wants::default()
+    };
+    assert_eq!(act(&house, proves, who.clone()).await, Ok(()));
+    let key = Wants {
+        actor: Some(Credential::AdminKey(uuid())),
+        ..Wants::default()
+    };
+    let refused = [
+        (Wants::default(), who.clone()),
+        (Wants::default(), Actor::AdminKey(uuid())),
+        (mine.clone(), other.clone()),
+        (by(ravi.id, own.id), other),
+        (by(asha.id, uuid()), who.clone()),
+        (key.clone(), who.clone()),
+    ];
+    for (wants, actor) in refused {
+        let outcome = act(&house, wants.clone(), actor.clone()).await;
+        assert_eq!(outcome, Err(Failure::Unavailable), "{wants:?} {actor:?}");
+    }
+    write(&house, vec![Record::SessionEnded(own.id)], false)
+        .await
+        .unwrap();
+    assert_eq!(act(&house, mine, who).await, Err(Failure::Unavailable));
+    house.close().await;
+}
+
 async fn a_restore_ends_sessions_and_invitations_and_keeps_members(place: Arc<Place>) {
     let house = House::open(&place).await;
     let asha = member("asha@example.com");
@@ -255,6 +326,7 @@ async fn a_database_of_the_first_version_is_brought_up(place: Arc<Place>) {
         "webhook",
         "notice",
         "digest_key",
+        "admin_key_use",
     ] {
         place.sql(&format!("DROP TABLE {table}"));
     }
@@ -268,6 +340,7 @@ async fn a_database_of_the_first_version_is_brought_up(place: Arc<Place>) {
         place.sql(&format!("DROP INDEX {index}"));
     }
     place.sql("ALTER TABLE head DROP COLUMN clock");
+    place.sql("ALTER TABLE client_use DROP COLUMN generation");
     place.sql("UPDATE head SET schema = 1");
     let house = House::open_as(&place, who).await.unwrap();
     let asha = member("asha@example.com");
@@ -283,6 +356,7 @@ on_both!(
     what_is_put_is_read_back_and_what_is_removed_is_gone,
     sessions_end_one_by_one_all_together_and_by_age,
     who_may_do_what_is_not_changed_without_an_audit_entry,
+    administrator_does_nothing_without_a_look_at_the_credential,
     a_restore_ends_sessions_and_invitations_and_keeps_members,
     a_database_of_the_first_version_is_brought_up,
 );

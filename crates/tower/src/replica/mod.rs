@@ -148,7 +148,8 @@ impl Replica {
         let verdict = replica.check(presented, facts, &SystemClock);
         if let Verdict::Permit(permit) = &verdict {
             let seconds = u32::try_from(permit.checked_at().unix_seconds()).unwrap_or(0);
-            if replica.note_use(permit.client_no(), seconds, USE_EVERY_SECONDS) {
+            let (client, generation) = (permit.client_no(), permit.generation());
+            if replica.note_use(client, generation, seconds, USE_EVERY_SECONDS) {
                 self.shared.note(permit, facts);
             }
         }

@@ -2,7 +2,7 @@
 
 use clap::Parser;
 use std::process::ExitCode;
-use tokenward_model::sublease::{Broken, Explored, Scope, explore};
+use tokenward_model::{Explored, cluster, sublease};
 
 /// Explores every interleaving of small worlds over the shipped protocol code.
 #[derive(Parser)]
@@ -13,41 +13,103 @@ struct Arguments {
     /// Give a scope up after this many states, and say so.
     #[arg(long, value_name = "N")]
     most: Option<usize>,
+    /// Only scopes and variants whose name contains this text.
+    #[arg(long, value_name = "TEXT")]
+    only: Option<String>,
+    /// The steps to each broken variant's broken promise.
+    #[arg(long)]
+    steps: bool,
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let mut scopes = Scope::small();
-    if arguments.large {
-        scopes.extend(Scope::large());
-    }
     let mut good = true;
-    for scope in scopes {
-        let name = scope.name;
-        let explored = explore(scope, arguments.most);
-        let cut = arguments.most.is_some_and(|most| explored.states >= most);
-        let verdict = match (&explored.violation, cut) {
-            (None, false) => "holds, exhaustive",
-            (None, true) => "no violation, cut short",
-            (Some(_), _) => "BROKEN",
-        };
-        good &= explored.violation.is_none();
-        tell(name, &explored, verdict);
+    let mut scopes = sublease::Scope::small();
+    let mut cluster_scopes = cluster::Scope::small();
+    if arguments.large {
+        scopes.extend(sublease::Scope::large());
+        cluster_scopes.extend(cluster::Scope::large());
     }
-    for broken in Broken::ALL {
-        let explored = explore(Scope::breaking(broken), None);
-        let verdict = match &explored.violation {
-            Some(steps) => format!("found in {} steps", steps.len()),
-            None => "NOT FOUND".to_owned(),
-        };
-        good &= explored.violation.is_some();
-        tell(&format!("{broken:?}"), &explored, &verdict);
+    let wanted = |name: &str| {
+        arguments
+            .only
+            .as_ref()
+            .is_none_or(|only| name.contains(only.as_str()))
+    };
+    for scope in scopes.into_iter().filter(|scope| wanted(scope.name)) {
+        let name = scope.name;
+        good &= holds(
+            name,
+            &sublease::explore(scope, arguments.most),
+            arguments.most,
+        );
+    }
+    for broken in sublease::Broken::ALL {
+        let name = format!("{broken:?}");
+        if wanted(&name) {
+            good &= is_found(
+                &name,
+                &sublease::explore(sublease::Scope::breaking(broken), None),
+                &arguments,
+            );
+        }
+    }
+    for scope in cluster_scopes
+        .into_iter()
+        .filter(|scope| wanted(scope.name))
+    {
+        let name = scope.name;
+        good &= holds(
+            name,
+            &cluster::explore(scope, arguments.most),
+            arguments.most,
+        );
+    }
+    for broken in cluster::Broken::ALL {
+        let name = format!("{broken:?}");
+        if wanted(&name) {
+            good &= is_found(
+                &name,
+                &cluster::explore(cluster::Scope::breaking(broken), arguments.most),
+                &arguments,
+            );
+        }
     }
     if good {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
     }
+}
+
+/// Reports a scope of the right protocol.
+fn holds(name: &str, explored: &Explored, most: Option<usize>) -> bool {
+    let cut = most.is_some_and(|most| explored.states >= most);
+    let verdict = match (&explored.violation, cut) {
+        (None, false) => "holds, exhaustive",
+        (None, true) => "no violation, cut short",
+        (Some(_), _) => "BROKEN",
+    };
+    tell(name, explored, verdict);
+    for step in explored.violation.iter().flatten() {
+        println!("    {step}");
+    }
+    explored.violation.is_none()
+}
+
+/// Reports a broken variant.
+fn is_found(name: &str, explored: &Explored, arguments: &Arguments) -> bool {
+    let verdict = match &explored.violation {
+        Some(steps) => format!("found in {} steps", steps.len()),
+        None => "NOT FOUND".to_owned(),
+    };
+    tell(name, explored, &verdict);
+    if arguments.steps {
+        for step in explored.violation.iter().flatten() {
+            println!("    {step}");
+        }
+    }
+    explored.violation.is_some()
 }
 
 fn tell(name: &str, explored: &Explored, verdict: &str) {

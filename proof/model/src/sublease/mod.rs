@@ -16,22 +16,8 @@ pub use promises::{PROMISE, REACHED};
 pub use scope::Scope;
 pub use world::World;
 
+use crate::Explored;
 use stateright::{Checker, HasDiscoveries, Model, Property};
-
-/// What exploring a scope came to.
-#[derive(Debug)]
-pub struct Explored {
-    /// States generated.
-    pub states: usize,
-    /// Different ones among them.
-    pub unique: usize,
-    /// Steps of the longest shortest way.
-    pub depth: usize,
-    /// The steps to a broken promise, if one was found.
-    pub violation: Option<Vec<String>>,
-    /// The kinds of situation that were seen, by [`REACHED`]'s names.
-    pub reached: Vec<&'static str>,
-}
 
 /// Explores a scope: all of it, or until the promise is broken, or up to `most` states.
 #[must_use]
@@ -44,23 +30,8 @@ pub fn explore(scope: Scope, most: Option<usize>) -> Explored {
         Some(most) => builder.target_state_count(most),
         None => builder,
     };
-    let checker = builder.spawn_bfs().join();
-    let found = checker.discoveries();
-    let steps = |path: &stateright::Path<World, Action>| {
-        let actions = path.clone().into_actions();
-        actions.iter().map(|action| format!("{action:?}")).collect()
-    };
-    Explored {
-        states: checker.state_count(),
-        unique: checker.unique_state_count(),
-        depth: checker.max_depth(),
-        violation: found.get(PROMISE).map(steps),
-        reached: REACHED
-            .iter()
-            .map(|(name, _)| *name)
-            .filter(|name| found.contains_key(name))
-            .collect(),
-    }
+    let situations = REACHED.map(|(name, _)| name);
+    Explored::of(&builder.spawn_bfs().join(), PROMISE, &situations)
 }
 
 impl Model for Scope {

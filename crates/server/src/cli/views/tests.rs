@@ -16,7 +16,8 @@ pub(crate) fn example() -> Value {
         "secrets": [{"n": 1, "created_at": "2026-11-01T08:00:00+00:00", "quota_used_today": 12, "quota_left_today": 276}],
         "token": {"generation": 7, "issued_at": "2026-11-23T09:15:30+00:00",
             "valid_till": "2026-11-23T11:15:30+00:00", "state": "live",
-            "previous_valid_till": "2026-11-23T09:16:00+00:00"},
+            "previous_valid_till": "2026-11-23T09:16:00+00:00",
+            "last_used_at": "2026-11-23T10:15:30+00:00", "last_used_from": "10.0.0.7"},
         "last_used_at": "2026-11-23T10:15:30+00:00", "last_used_from": "10.0.0.7",
         "last_used_product": "gst"
     })
@@ -38,10 +39,14 @@ fn clients_in_a_list_in_every_state() {
     let mut eternal = example();
     eternal["token"]["valid_till"] = Value::Null;
     eternal["state"] = json!("disabled");
+    eternal["token"]["state"] = json!("disabled");
+    eternal["workspace_id"] = json!("0198c0de-0000-7000-8000-000000000002");
     let mut gone = example();
     gone["state"] = json!("deleted");
     gone["token"]["state"] = json!("revoked");
-    insta::assert_snapshot!(clients(&[example(), never, eternal, gone]).draw(Style::Plain));
+    gone["token"]["ended_at"] = json!("2026-11-23T10:20:00+00:00");
+    let names = BTreeMap::from([(text(&example()["workspace_id"]), "acme".to_owned())]);
+    insta::assert_snapshot!(clients(&[example(), never, eternal, gone], &names).draw(Style::Plain));
 }
 
 #[test]
@@ -49,7 +54,7 @@ fn an_answer_without_its_members_is_dashes_not_a_crash() {
     let empty = json!({});
     let one = std::slice::from_ref(&empty);
     let all = [
-        clients(one),
+        clients(one, &BTreeMap::new()),
         client(&empty),
         workspaces(one),
         workspace(&empty),

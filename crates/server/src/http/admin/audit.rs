@@ -5,7 +5,7 @@ use super::problem::{Answer, Problem};
 use super::views;
 use crate::app::App;
 use crate::verbs;
-use crate::verbs::audit::Verified;
+use crate::verbs::audit::{Head, Verified};
 use axum::extract::State;
 use http::StatusCode;
 use http::request::Parts;
@@ -47,8 +47,20 @@ pub(super) async fn list(
     ))
 }
 
-pub(super) async fn verify(State(app): State<Arc<App>>, Signed(admin): Signed) -> Answer {
-    let body = match verbs::audit::verify(&app, &admin).await? {
+pub(super) async fn verify(
+    State(app): State<Arc<App>>,
+    Signed(admin): Signed,
+    parts: Parts,
+) -> Answer {
+    let query = Query::read(&parts, &["head"])?;
+    let kept = query.text("head").map(|text| {
+        Head::parse(text).ok_or_else(|| {
+            let detail =
+                "head must be SEQ:HASH: an entry's number, a colon and its hash in 64 hex digits.";
+            Problem::invalid(Some("head"), detail)
+        })
+    });
+    let body = match verbs::audit::verify(&app, &admin, kept.transpose()?).await? {
         Verified::Whole { entries, hash } => {
             let head = json!({ "seq": entries, "hash": *crate::data_dir::hex(&hash) });
             json!({ "ok": true, "entries": entries, "head": head })

@@ -14,6 +14,8 @@ use serde::de::DeserializeOwned;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tokenward_core::AdminKey;
+use tokenward_core::time::Clock as _;
+use tokenward_store::Credential;
 use uuid::Uuid;
 
 /// The administrator whose key came as a bearer.
@@ -50,6 +52,9 @@ impl FromRequestParts<Arc<App>> for Signed {
             };
             refusals::note(app, "admin_key", source, None, code);
         })?;
+        if let Credential::AdminKey(id) = &admin.credential {
+            app.admin_uses.note(*id, app.clock().wall(), source);
+        }
         Ok(Self(admin))
     }
 }

@@ -11,7 +11,7 @@ use http::StatusCode;
 use serde::Deserialize;
 use serde_json::json;
 use std::sync::Arc;
-use tokenward_core::client::LIFETIME_SECONDS_MAX;
+use tokenward_core::client::{AdminKeyRecord, LIFETIME_SECONDS_MAX};
 use uuid::Uuid;
 
 /// Body of a creation.
@@ -26,11 +26,10 @@ pub(super) struct Create {
 }
 
 pub(super) async fn list(State(app): State<Arc<App>>, Signed(admin): Signed) -> Answer {
-    let items = admin_keys::list(&app, &admin)
-        .await?
-        .iter()
-        .map(views::admin_key)
-        .collect();
+    let keys = admin_keys::list(&app, &admin).await?;
+    let uses = admin_keys::last_uses(&app).await?;
+    let view = |key: &AdminKeyRecord| views::admin_key(key, uses.get(&key.id));
+    let items = keys.iter().map(view).collect();
     Ok(views::answer(StatusCode::OK, &views::page(items, None)))
 }
 
@@ -62,7 +61,8 @@ pub(super) async fn create(
         body.expires_in_seconds,
     )
     .await?;
-    let body = json!({ "admin_key": views::admin_key(&record), "key": key.expose().as_str() });
+    let body =
+        json!({ "admin_key": views::admin_key(&record, None), "key": key.expose().as_str() });
     Ok(views::answer(StatusCode::CREATED, &body))
 }
 
@@ -72,5 +72,7 @@ pub(super) async fn revoke(
     Path(text): Path<String>,
 ) -> Answer {
     let record = admin_keys::revoke(&app, admin, id(&text, "admin key")?).await?;
-    Ok(views::answer(StatusCode::OK, &views::admin_key(&record)))
+    let uses = admin_keys::last_uses(&app).await?;
+    let body = views::admin_key(&record, uses.get(&record.id));
+    Ok(views::answer(StatusCode::OK, &body))
 }

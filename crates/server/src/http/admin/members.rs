@@ -6,6 +6,7 @@ use super::extract::{Path, Signed, id};
 use super::problem::{Answer, Problem};
 use super::{role, views};
 use crate::app::App;
+use crate::people::ticket::Ticket;
 use crate::verbs::members;
 use axum::extract::State;
 use axum::response::IntoResponse;
@@ -85,6 +86,11 @@ fn invitation(invitation: &Invitation) -> Value {
     role::told(&invitation.role, about)
 }
 
+/// The path of the link of an invitation.
+fn join_path(ticket: &Ticket) -> String {
+    format!("/console/join/{}", ticket.expose().as_str())
+}
+
 pub(super) async fn list(State(app): State<Arc<App>>, Signed(admin): Signed) -> Answer {
     let (found, _) = members::list(&app, &admin).await?;
     let items = found.iter().map(member).collect();
@@ -108,8 +114,7 @@ pub(super) async fn invite(
         products: body.products.as_deref(),
     };
     let (made, ticket) = members::invite(&app, admin, &body.email, sent.read()?).await?;
-    let path = format!("/console/join/{}", ticket.expose().as_str());
-    let body = json!({ "invitation": invitation(&made), "join_path": path });
+    let body = json!({ "invitation": invitation(&made), "join_path": join_path(&ticket) });
     Ok(views::answer(StatusCode::CREATED, &body))
 }
 
@@ -129,8 +134,10 @@ pub(super) async fn change(
     Body(body): Body<Change>,
 ) -> Answer {
     let id = id(&text, "member")?;
-    let changed = members::change(&app, admin, id, body.read()?).await?;
-    Ok(views::answer(StatusCode::OK, &member(&changed)))
+    let (changed, ticket) = members::change(&app, admin, id, body.read()?).await?;
+    let mut body = member(&changed);
+    body["join_path"] = json!(ticket.as_ref().map(join_path));
+    Ok(views::answer(StatusCode::OK, &body))
 }
 
 pub(super) async fn remove(

@@ -21,10 +21,13 @@ pub(super) use views::audit_entry;
 
 use crate::app::App;
 use axum::Router;
+use axum::extract::{Request, State};
+use axum::middleware::{self, Next};
+use axum::response::Response;
 use std::sync::Arc;
 
 /// Every address below `/admin/v1`.
-pub fn router() -> Router<Arc<App>> {
+pub fn router(app: &Arc<App>) -> Router<Arc<App>> {
     let described = routes().into_iter();
     described
         .fold(Router::new(), |router, route| {
@@ -32,6 +35,19 @@ pub fn router() -> Router<Arc<App>> {
         })
         .fallback(problem::nothing_here)
         .method_not_allowed_fallback(problem::method_not_allowed)
+        .layer(middleware::from_fn_with_state(Arc::clone(app), counted))
+}
+
+/// Counts an answer by its kind.
+async fn counted(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    let response = next.run(request).await;
+    let status = response.status();
+    app.metrics.administered(match status {
+        _ if status.is_server_error() => "FAILED",
+        _ if status.is_client_error() => "REFUSED",
+        _ => "OK",
+    });
+    response
 }
 
 /// Every operation with its handler: the one table that the router and the document are made of.

@@ -101,6 +101,7 @@ impl From<Refused> for Problem {
                 let end = if why.ends_with('?') { "" } else { "." };
                 Self::invalid(Some(field), format!("{field}: {why}{end}"))
             }
+            Refused::NotAdmitted => NotAdmitted::Unknown.into(),
             Refused::Conflict(code, why) => Self::new(
                 StatusCode::CONFLICT,
                 code,

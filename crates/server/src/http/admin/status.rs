@@ -15,6 +15,7 @@ pub(super) async fn show(State(app): State<Arc<App>>, Signed(admin): Signed) -> 
         "version": env!("CARGO_PKG_VERSION"),
         "vouching": app.is_ready(),
         "writable": app.store.is_writable(),
+        "role": crate::verbs::roles::word(&admin.role),
     });
     if admin.own_workspace().is_none() {
         body["change_number"] = change_number.into();

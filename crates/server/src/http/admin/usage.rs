@@ -52,10 +52,19 @@ fn view(figures: &UsageFigures) -> Value {
             "last_at": one.last_at.iso(),
         })
     });
+    let sources = figures.sources.iter().map(|one| {
+        json!({
+            "day": date(one.day),
+            "source": one.source,
+            "count": one.n,
+            "last_at": one.last_at.iso(),
+        })
+    });
     json!({
         "from": date(figures.from_day),
         "to": date(figures.today),
         "counts": counts.collect::<Vec<_>>(),
+        "sources": sources.collect::<Vec<_>>(),
         "stale_uses": stale.collect::<Vec<_>>(),
     })
 }

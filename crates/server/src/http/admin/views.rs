@@ -64,12 +64,6 @@ pub(super) fn client(app: &App, read: &Read) -> Value {
         })
     };
     let token = slot.token.as_ref();
-    let token_state = match token {
-        None => "none",
-        Some(_) if slot.ended.is_some() || client.deleted_at.is_some() => "revoked",
-        Some(_) if slot.live(now).is_some() => "live",
-        Some(_) => "expired",
-    };
     json!({
         "id": client.id,
         "workspace_id": read.state.workspace.id,
@@ -90,11 +84,13 @@ pub(super) fn client(app: &App, read: &Read) -> Value {
         "secrets": client.secrets.iter().enumerate().filter_map(secret).collect::<Vec<_>>(),
         "token": {
             "generation": slot.generation,
-            "state": token_state,
+            "state": read.token_state(now).as_str(),
             "issued_at": token.map(|token| token.issued_at.iso()),
             "valid_till": token.and_then(|token| token.valid_till).map(Timestamp::iso),
-            "ended_at": slot.ended.map(|ended| ended.at.iso()),
+            "ended_at": read.token_ended_at().map(Timestamp::iso),
             "previous_valid_till": slot.previous.filter(|p| now < p.valid_till).map(|p| p.valid_till.iso()),
+            "last_used_at": read.token_use().map(|used| used.at.iso()),
+            "last_used_from": read.token_use().map(|used| used.source.as_str()),
         },
         "last_used_at": read.last_use.as_ref().map(|used| used.at.iso()),
         "last_used_from": read.last_use.as_ref().map(|used| used.source.as_str()),
@@ -102,13 +98,16 @@ pub(super) fn client(app: &App, read: &Read) -> Value {
     })
 }
 
-pub(super) fn admin_key(key: &AdminKeyRecord) -> Value {
+/// An admin key; its last use is that since the start where one is known, else the one in the store.
+pub(super) fn admin_key(key: &AdminKeyRecord, last: Option<&(Timestamp, String)>) -> Value {
     let about = json!({
         "id": key.id,
         "name": key.name,
         "created_at": key.created_at.iso(),
         "expires_at": key.expires_at.map(Timestamp::iso),
         "revoked_at": key.revoked_at.map(Timestamp::iso),
+        "last_used_at": last.map(|(at, _)| at.iso()),
+        "last_used_from": last.map(|(_, source)| source),
     });
     role::told(&key.role, about)
 }

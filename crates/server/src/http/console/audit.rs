@@ -7,6 +7,7 @@ use super::session::{Member, Sent};
 use super::shown::{Moment, count};
 use crate::app::App;
 use crate::audit_csv;
+use crate::audit_text;
 use crate::http::admin::audit_entry;
 use crate::verbs::audit::{self, Verified};
 use crate::verbs::authority::Admin;
@@ -75,9 +76,9 @@ pub(super) async fn lines(
         source: entry.source.clone(),
         action: entry.action.clone(),
         client: entry.client.map_or_else(String::new, |id| id.to_string()),
-        detail: match entry.detail.as_str() {
-            "{}" => String::new(),
-            detail => detail.to_owned(),
+        detail: match serde_json::from_str(&entry.detail) {
+            Ok(detail) => audit_text::line(&detail),
+            Err(_) => entry.detail.clone(),
         },
     };
     Ok(entries.iter().map(line).collect())
@@ -171,7 +172,7 @@ pub(super) async fn show(
 /// `POST /console/audit/verify`
 pub(super) async fn verify(State(app): State<Arc<App>>, sent: Sent) -> Reply {
     let (person, admin) = (&sent.person, sent.person.admin());
-    let verified = audit::verify(&app, &admin).await?;
+    let verified = audit::verify(&app, &admin, None).await?;
     let frame = Frame::new(person, "Audit log", "audit");
     let mut shown = shown(&app, &admin, frame, &Form::default()).await?;
     shown.broken = matches!(verified, Verified::Broken { .. });

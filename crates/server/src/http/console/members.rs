@@ -9,6 +9,7 @@ use super::role_form::{self, Words};
 use super::session::{Member as SignedIn, Proved, Sent};
 use super::shown::Moment;
 use crate::app::App;
+use crate::people::ticket::Ticket;
 use crate::verbs::sign_in::Person;
 use crate::verbs::{Refused, members};
 use askama::Template;
@@ -185,12 +186,26 @@ pub(super) async fn invite(State(app): State<Arc<App>>, headers: HeaderMap, sent
             return unprocessable(&invite_page(&app, &person, &form, fault).await?);
         }
     };
-    let base = super::clients::base(&app, &headers);
+    link_page(
+        &person,
+        format!("{} is invited", invitation.email),
+        "Send them this link by a way that only they read. It works once, for seven days, and is not shown again.",
+        &(super::clients::base(&app, &headers), ticket),
+    )
+}
+
+/// Shows the link of an invitation.
+fn link_page(
+    person: &Person,
+    heading: String,
+    explanation: &'static str,
+    (base, ticket): &(String, Ticket),
+) -> Reply {
     let link = format!("{base}/console/join/{}", ticket.expose().as_str());
     page(&OncePage {
-        frame: Frame::new(&person, "Hand over the link", "members"),
-        heading: format!("{} is invited", invitation.email),
-        explanation: "Send them this link by a way that only they read. It works once, for seven days, and is not shown again.",
+        frame: Frame::new(person, "Hand over the link", "members"),
+        heading,
+        explanation,
         what: "Link",
         secrets: vec![Zeroizing::new(link)],
         downloads: Vec::new(),
@@ -241,6 +256,7 @@ pub(super) async fn one(
 pub(super) async fn change(
     State(app): State<Arc<App>>,
     Path(text): Path<String>,
+    headers: HeaderMap,
     sent: Sent,
 ) -> Reply {
     let Sent { person, form, .. } = sent;
@@ -270,7 +286,13 @@ pub(super) async fn change(
         Err(refused) => Err(refused),
     };
     match changed {
-        Ok(_) => Ok(see("/console/members?done=member")),
+        Ok((_, None)) => Ok(see("/console/members?done=member")),
+        Ok((member, Some(ticket))) => link_page(
+            &person,
+            format!("{} has a new role", member.email),
+            "The new role allows more, so the password and the other sign-in methods were removed and the sessions ended. Send the member this link by a way that only they read. It works once, for seven days, and is not shown again. Single sign-on works without it.",
+            &(super::clients::base(&app, &headers), ticket),
+        ),
         Err(Refused::Changed(_)) => {
             let member = members::show(&app, &person.admin(), member.id).await?;
             let now = Words::new(&app).of(&member.role).await?;

@@ -144,6 +144,7 @@ pub(super) fn router() -> Router<Arc<App>> {
         .route("/console/status", get(status::show))
         .route("/console/settings", get(status::settings))
         .route("/console/{*rest}", get(nothing_here))
+        .layer(middleware::from_fn(session::ask_to_sign_in))
         .layer(CsrfLayer::new().with_rejection_response(|_| Trouble::Foreign.into_response()))
         .layer(middleware::from_fn(with_headers))
 }

@@ -1,6 +1,7 @@
 //! Answers: pages, redirects, and the pages for what went wrong, each of which says what to do next.
 
 use super::frame::Frame;
+use super::session::SignedOut;
 use crate::random;
 use crate::verbs::Refused;
 use askama::Template;
@@ -67,6 +68,8 @@ pub(super) enum Trouble {
     Foreign,
     /// Not a form of ours.
     Malformed(&'static str),
+    /// The session ended after it was looked up.
+    SignedOut,
     /// The state does not allow it.
     Conflict(String),
     /// Tried too often, or too many at once: the seconds to wait.
@@ -83,6 +86,7 @@ impl From<Refused> for Trouble {
             Refused::NotFound(what) => Self::NotFound(what),
             Refused::Forbidden(why) => Self::Forbidden(why),
             Refused::Invalid(field, why) => Self::Conflict(format!("{field}: {why}")),
+            Refused::NotAdmitted => Self::SignedOut,
             Refused::Changed(what) => {
                 Self::Conflict(format!("the {what} was changed in the meantime"))
             }
@@ -124,6 +128,11 @@ impl IntoResponse for Trouble {
         let mut wait = 0;
         let (status, heading, text, next) = match self {
             Self::Answered(response) => return *response,
+            Self::SignedOut => {
+                let mut response = see("/console/sign-in");
+                response.extensions_mut().insert(SignedOut);
+                return response;
+            }
             Self::NotFound(what) => (
                 StatusCode::NOT_FOUND,
                 "Not found",

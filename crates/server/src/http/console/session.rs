@@ -9,11 +9,13 @@ use crate::http::{BODY_MAX, BODY_TIMEOUT};
 use crate::people::ticket::Ticket;
 use crate::verbs::sign_in::{Origin, Person, person};
 use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, Request};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, header};
 use http_body_util::{BodyExt, Limited};
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use tokenward_core::time::Clock;
 
 /// The cookie: only over TLS or on the machine itself, only for this host, never for a script.
@@ -135,8 +137,9 @@ impl FromRequest<Arc<App>> for Sent {
 
     async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, Trouble> {
         let (mut parts, body) = request.into_parts();
-        let visitor = Visitor::from_request_parts(&mut parts, app).await?;
         let form = read(&parts.headers, body).await?;
+        // After the body, which its sender may have held back while the session ended.
+        let visitor = Visitor::from_request_parts(&mut parts, app).await?;
         let (Some(person), Some(ticket)) = (visitor.person, visitor.ticket) else {
             // Nothing typed is lost: it goes through the sign-in and is sent again from there.
             let page = sign_in::again(app, &parts.headers, parts.uri.path(), &form)?;
@@ -146,6 +149,14 @@ impl FromRequest<Arc<App>> for Sent {
             return Err(Trouble::Foreign);
         }
         let path = parts.uri.path().to_owned();
+        if let Some(kept) = parts.extensions.get::<Kept>() {
+            let _ = kept.0.set(KeptForm {
+                app: Arc::clone(app),
+                headers: parts.headers.clone(),
+                path: path.clone(),
+                form: form.clone(),
+            });
+        }
         let sent = Self { person, form, path };
         if acts::proof(&sent.path) == Proof::Fresh {
             sent.must_be_proved(app).await?;
@@ -162,6 +173,36 @@ impl Sent {
         }
         let page = super::step_up::ask(app, &self.person, &self.path, &self.form).await?;
         Err(Trouble::Answered(Box::new(page)))
+    }
+}
+
+/// The form of a request, for the sign-in page in the place of its answer.
+#[derive(Clone, Default)]
+struct Kept(Arc<OnceLock<KeptForm>>);
+
+struct KeptForm {
+    app: Arc<App>,
+    headers: HeaderMap,
+    path: String,
+    form: Form,
+}
+
+/// Marks the answer to a request whose session ended after it was looked up.
+#[derive(Clone, Copy)]
+pub(super) struct SignedOut;
+
+/// Answers a form whose session ended before its act was decided like a form whose session had ended before it came.
+pub(super) async fn ask_to_sign_in(mut request: Request, next: Next) -> Response {
+    let kept = Kept::default();
+    request.extensions_mut().insert(kept.clone());
+    let response = next.run(request).await;
+    if response.extensions().get::<SignedOut>().is_none() {
+        return response;
+    }
+    match kept.0.get() {
+        Some(kept) => sign_in::again(&kept.app, &kept.headers, &kept.path, &kept.form)
+            .unwrap_or_else(IntoResponse::into_response),
+        None => response,
     }
 }
 

@@ -21,7 +21,7 @@ struct SignInPage {
     fields: Vec<Field>,
     fault: Fault,
     way: Way,
-    /// No member exists yet: where the link to begin is.
+    /// No operator can sign in yet: where the link to begin is.
     first_run: bool,
     /// The page came in the clear from another machine: the browser will keep no session.
     clear: bool,
@@ -55,7 +55,8 @@ pub(super) async fn show(
         Fault::default(),
         Way::of_link(&query),
     );
-    shown.first_run = app.store.reader().members().await?.is_empty();
+    let members = app.store.reader().members().await?;
+    shown.first_run = !members.iter().any(crate::verbs::members::operates);
     shown.clear = came_clear(&app, &headers);
     page(&shown)
 }
@@ -125,6 +126,7 @@ pub(super) fn fault(not: &NotSignedIn) -> Result<Fault, Trouble> {
             let text = "Too many people are signing in at the moment. Try again in a few seconds.";
             return Ok(Fault::new("", text).retry_after(*retry_after_seconds));
         }
+        NotSignedIn::Ended => return Err(Trouble::SignedOut),
         NotSignedIn::Failed(failure) => return Err(Trouble::Failed(*failure)),
     };
     Ok(Fault::new("", text))

@@ -72,7 +72,7 @@ fn with_token(issued: i64, till: Option<i64>) -> ClientState {
     state
 }
 
-fn told(state: &ClientState, used: Option<&Use>, stale: &[&StaleUse]) -> Vec<(String, Value)> {
+fn told(state: &ClientState, used: Option<&Use>, stale: &[&SourceUse]) -> Vec<(String, Value)> {
     let events = events(state, used, stale, 10, NOW);
     events
         .into_iter()
@@ -132,7 +132,7 @@ fn a_quota_is_told_at_the_highest_mark_reached_of_each_secret() {
 
 #[test]
 fn superseded_tokens_are_told_when_they_are_many_or_late() {
-    let stale = |outcome, n, seconds: i64| StaleUse {
+    let stale = |outcome, n, seconds: i64| SourceUse {
         client: ClientNo(7),
         day: 20_000,
         source: "10.0.0.1".into(),
@@ -163,6 +163,7 @@ fn a_client_is_unused_thirty_days_after_the_last_thing_that_happened() {
         at: later(hours),
         source: "10.0.0.1".into(),
         product: tokenward_core::ids::ProductNo(0),
+        generation: 1,
     };
     let month = -24 * 30;
     let check = |state: &ClientState, used: Option<Use>, expected: bool| {

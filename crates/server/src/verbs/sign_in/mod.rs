@@ -5,6 +5,7 @@ mod second;
 mod session;
 
 pub use second::{second, second_by_passkey};
+pub(crate) use session::goes_on;
 pub use session::{
     IDLE_SECONDS, PROVED_SECONDS, Person, person, prove_again, prove_again_by_passkey, sign_out,
 };
@@ -16,12 +17,11 @@ use crate::people::password::{Busy, Caller};
 use crate::people::ticket::Ticket;
 use crate::random;
 use crate::throttle::{Throttle, network};
-use crate::verbs::authority::Admin;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::net::IpAddr;
 use std::sync::Arc;
-use tokenward_core::audit::Actor;
+use tokenward_core::audit::{Actor, Entry};
 use tokenward_core::seal::NONCE_BYTES;
 use tokenward_core::time::{Clock, MICROS_PER_SECOND, Timestamp};
 use tokenward_store::people::{Member, Record, Session};
@@ -52,6 +52,8 @@ pub enum NotSignedIn {
         /// Seconds to wait.
         retry_after_seconds: u64,
     },
+    /// The session ended, or the member was disabled or removed, or has another role, since the request began.
+    Ended,
     /// Too many sign-ins at once; nothing was judged.
     Busy {
         /// Seconds to wait.
@@ -169,7 +171,7 @@ async fn is_familiar(
     let sessions = app.store.reader().sessions(member.id).await?;
     Ok(sessions.iter().any(|session| {
         let source = self::network(session.source.parse().ok());
-        network.is_some() && source == network && session::goes_on(session, now)
+        network.is_some() && source == network && session::goes_on(member, session, now)
     }))
 }
 
@@ -332,6 +334,7 @@ pub(crate) async fn begin(
     let keyring = Arc::clone(&app.keyring);
     let wants = Wants {
         member: Some(id),
+        proves: true,
         ..Wants::default()
     };
     let decided = app.store.decide(wants, move |view: &View| {
@@ -354,13 +357,15 @@ pub(crate) async fn begin(
             source: addresses::text(source),
             agent,
         };
-        let admin = Admin {
-            who: Actor::Member(id),
-            role: member.role.clone(),
+        let entry = Entry {
+            at: view.now,
+            actor: Actor::Member(id),
             source,
+            action: "member.sign_in",
+            workspace: None,
+            client: None,
+            detail: json!({ "by": by, "session": session.id }).to_string(),
         };
-        let detail = json!({ "by": by, "session": session.id });
-        let entry = admin.entry("member.sign_in", None, None, &detail, view.now);
         let mut records = vec![Record::SessionBegan(session)];
         if member != *kept {
             records.push(Record::MemberPut(Box::new(member)));

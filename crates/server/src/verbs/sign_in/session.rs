@@ -5,14 +5,14 @@ use super::{LONGEST_SECONDS, NotSignedIn, Origin, Taking, prove_password};
 use crate::addresses;
 use crate::app::App;
 use crate::people::ticket::Ticket;
+use crate::verbs::acting;
 use crate::verbs::authority::Admin;
 use serde_json::json;
 use std::net::IpAddr;
 use std::sync::Arc;
-use tokenward_core::audit::Actor;
 use tokenward_core::time::{Clock, Timestamp};
 use tokenward_store::people::{Member, Record, Session};
-use tokenward_store::{Decided, Failure, View, Wants};
+use tokenward_store::{Credential, Decided, Failure, Wants};
 use zeroize::Zeroizing;
 
 /// Seconds without use after which a session is over.
@@ -40,7 +40,10 @@ impl Person {
     #[must_use]
     pub fn admin(&self) -> Admin {
         Admin {
-            who: Actor::Member(self.member.id),
+            credential: Credential::Session {
+                member: self.member.id,
+                session: self.session.id,
+            },
             role: self.member.role.clone(),
             source: self.source,
         }
@@ -53,9 +56,10 @@ impl Person {
     }
 }
 
-/// Whether a session goes on at `now`.
-pub(super) fn goes_on(session: &Session, now: Timestamp) -> bool {
-    now.seconds_since(session.seen_at) < IDLE_SECONDS
+/// Whether a member may go on in a session: neither disabled nor idle for too long.
+pub(crate) fn goes_on(member: &Member, session: &Session, now: Timestamp) -> bool {
+    member.disabled_at.is_none()
+        && now.seconds_since(session.seen_at) < IDLE_SECONDS
         && now.seconds_since(session.created_at) < LONGEST_SECONDS
 }
 
@@ -78,8 +82,7 @@ pub async fn person(
         Failure::Unavailable
     })?;
     let now = app.clock().wall();
-    let good =
-        found.filter(|(session, member)| member.disabled_at.is_none() && goes_on(session, now));
+    let good = found.filter(|(session, member)| goes_on(member, session, now));
     let Some((mut session, member)) = good else {
         return Ok(None);
     };
@@ -115,12 +118,14 @@ pub async fn prove_again(
     if has_app && looks_like_code {
         return guess_code(app, id, take(app, person, by_code(proof))).await;
     }
+    let hashed = person.member.proofs.password.clone();
     prove_password(app, person, proof).await?;
-    let (session, at) = (person.session.id, app.clock().wall());
-    app.store
-        .note(vec![Record::SessionProved { session, at }], Vec::new())
-        .await?;
-    Ok(())
+    take(app, person, move |member, _| {
+        // Another password meanwhile: the one just proved opens nothing any more.
+        let same = member.proofs.password == hashed;
+        same.then_some(()).ok_or(NotSignedIn::TooLate)
+    })
+    .await
 }
 
 /// Proves again who is at work, by a passkey.
@@ -146,22 +151,23 @@ async fn take(
         member: Some(person.member.id),
         ..Wants::default()
     };
-    let decided = app.store.decide(wants, move |view: &View| {
+    let decided = acting::decide(app, admin, wants, move |acting, view| {
         let kept = view.members.first();
         let mut member = kept.cloned().ok_or(NotSignedIn::Wrong)?;
         let now = view.now;
         prove(&mut member, &Taking { keyring, now })?;
+        let mut records = vec![Record::SessionProved { session, at: now }];
+        if Some(&member) != kept {
+            records.push(Record::MemberPut(Box::new(member)));
+        }
         let decided = Decided {
-            records: vec![
-                Record::SessionProved { session, at: now },
-                Record::MemberPut(Box::new(member)),
-            ],
-            audit: vec![admin.entry("member.prove", None, None, &json!({}), now)],
+            records,
+            audit: vec![acting.entry("member.prove", None, None, &json!({}), now)],
             ..Decided::default()
         };
         Ok((decided, ()))
     });
-    decided.await?
+    decided.await
 }
 
 /// Ends the session at work.

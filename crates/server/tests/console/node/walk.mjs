@@ -18,7 +18,7 @@ const check = async (token, product = "e-invoice") => {
 person.waived = /status of (401|403|404|409|422)/;
 
 await person.open("/console");
-await person.reads("Nobody can sign in yet");
+await person.reads("No operator can sign in yet");
 await person.look("first-run");
 
 await person.open(LINK);

@@ -361,11 +361,16 @@ pub(in crate::http::admin) fn verify_audit() -> Operation {
         AUDIT,
         "Verify the whole chain of hashes",
     )
+    .query(
+        "head",
+        json!({ "type": "string", "maxLength": 85, "pattern": "^[1-9][0-9]{0,17}:[0-9a-f]{64}$" }),
+        "`SEQ:HASH` of an entry kept from an earlier verification: the log must still hold it",
+    )
     .answers(
         "200",
         json_answer("whole, or where it is broken", "AuditVerified"),
     )
-    .answers_as(&[FORBIDDEN])
+    .answers_as(&[("400", "ProblemInvalid"), FORBIDDEN])
 }
 
 const ADMIN_KEYS: &str = "admin-keys";

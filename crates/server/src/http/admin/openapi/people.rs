@@ -43,9 +43,10 @@ pub(in crate::http::admin) fn invite_member() -> Operation {
     )
     .saying(
         "The link is this server's public address with `join_path` behind it. It is shown here and never again, works once, for \
-        seven days, and makes an older link for the same address worthless. For somebody who is a member already it is a way \
-        back in: what they set replaces what they proved themselves with, and `MEMBER_EXISTS` when the role is not the \
-        member's. `TOO_MANY_MEMBERS`.",
+        seven days, and ends the older links for the same address that you may grant. The link gives the role of this invitation \
+        and no other. For a member with this role it is a way back in: what they set replaces what they proved themselves with. \
+        `MEMBER_EXISTS` when you see a member with this address and another role; a member whom you may not see changes nothing \
+        about the answer, but the link will not work. `TOO_MANY_MEMBERS`.",
     )
     .answers("201", json_answer("invited", "MemberInvited"))
     .answers_as(&[CONFLICT])
@@ -60,15 +61,23 @@ pub(in crate::http::admin) fn change_member() -> Operation {
     with_body(member(Method::PATCH, "changeMember", summary), "MemberChange")
         .saying(
             "What is left out stays; a role is written whole, with its workspace and products. Links that were made for the \
-            member before end. A disabled member's sessions end with the answer.",
+            member before end. A disabled member's sessions end with the answer. A role that allows anything the one before did \
+            not ends the member's sessions and removes their password, authenticator app and passkeys: `join_path` is then the \
+            path of a link to set them again, for the owner of the address; it works once, for seven days. Single sign-on keeps \
+            working. `OWN_MEMBERSHIP`; `LAST_OPERATOR` for the last operator who can sign in.",
         )
-        .answers("200", json_answer("the member afterwards", "Member"))
+        .answers("200", json_answer("the member afterwards", "MemberChanged"))
+        .answers_as(&[CONFLICT])
 }
 
 pub(in crate::http::admin) fn remove_member() -> Operation {
     member(Method::DELETE, "removeMember", "Remove a member")
-        .saying("The member's sessions and links end with the answer.")
+        .saying(
+            "The member's sessions and links end with the answer. `OWN_MEMBERSHIP`; `LAST_OPERATOR` for the last operator who \
+            can sign in.",
+        )
         .answers("204", json!({ "description": "removed" }))
+        .answers_as(&[CONFLICT])
 }
 
 pub(in crate::http::admin) fn list_invitations() -> Operation {
@@ -110,19 +119,22 @@ pub(super) fn schemas() -> Value {
         "type": "string", "pattern": r"^\s*[^@\s,]+@[^@\s,]+\s*$", "examples": ["asha@example.com"],
         "description": "capitals and blanks around it do not count",
     });
+    let member = json!({
+        "id": uuid(), "email": { "type": "string" }, "name": text(NAME_BYTES_MAX, "a name"),
+        "has_password": flag(), "has_authenticator_app": flag(), "passkeys": count(), "single_sign_on": flag(),
+        "disabled": flag(), "disabled_at": time_or_null(), "created_at": time(),
+    });
+    let join_path = json!({ "type": "string", "pattern": "^/console/join/[A-Za-z0-9_-]{43}$" });
     json!({
-        "Member": with_role(json!({
-            "id": uuid(), "email": { "type": "string" }, "name": text(NAME_BYTES_MAX, "a name"),
-            "has_password": flag(), "has_authenticator_app": flag(), "passkeys": count(), "single_sign_on": flag(),
-            "disabled": flag(), "disabled_at": time_or_null(), "created_at": time(),
-        })),
+        "MemberChanged": with_role(with(member.clone(), json!({ "join_path": or_null(join_path.clone()) }))),
+        "Member": with_role(member),
         "MemberPage": page("Member"),
         "MemberInvite": object(&["email", "role"], json!({
             "email": email, "role": role(), "workspace_id": named_workspace(), "products": named_products(),
         })),
         "MemberInvited": whole(json!({
             "invitation": reference("Invitation"),
-            "join_path": { "type": "string", "pattern": "^/console/join/[A-Za-z0-9_-]{43}$" },
+            "join_path": join_path,
         })),
         "MemberChange": object(&[], json!({
             "role": or_null(role()), "workspace_id": named_workspace(), "products": named_products(),

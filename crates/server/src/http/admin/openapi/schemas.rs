@@ -142,8 +142,11 @@ fn client() -> Value {
     }));
     let token = whole(json!({
         "generation": count(),
-        "state": { "type": "string", "enum": ["none", "live", "expired", "revoked"] },
+        "state": { "type": "string", "enum": ["none", "live", "disabled", "expired", "revoked"],
+            "description": "disabled: refused while the client or its workspace is disabled, accepted again when it is enabled" },
         "issued_at": time_or_null(), "valid_till": time_or_null(), "ended_at": time_or_null(), "previous_valid_till": time_or_null(),
+        "last_used_at": with(time_or_null(), json!({ "description": "of this generation, to within a minute; null: not used yet" })),
+        "last_used_from": or_null(json!({ "type": "string" })),
     }));
     whole(json!({
         "id": uuid(), "workspace_id": uuid(), "label": text(LABEL_BYTES_MAX, "its label"), "environment": environment(),
@@ -183,14 +186,21 @@ fn errors() -> Value {
     whole(json!({ "errors": { "type": "array", "items": error, "minItems": 1, "maxItems": 1 } }))
 }
 
+/// Each answer of a verification has a name: generators of clients make a type of each, and need one for it.
 fn audit_verified() -> Value {
-    let head =
-        whole(json!({ "seq": count(), "hash": { "type": "string", "pattern": "^[0-9a-f]{64}$" } }));
-    let good = whole(json!({ "ok": { "const": true }, "entries": count(), "head": head }));
-    let bad = whole(
-        json!({ "ok": { "const": false }, "broken_at": count(), "why": { "type": "string" } }),
-    );
-    json!({ "oneOf": [good, bad] })
+    json!({ "oneOf": [reference("AuditWhole"), reference("AuditBroken")] })
+}
+
+fn audit_whole() -> Value {
+    whole(json!({ "ok": { "const": true }, "entries": count(), "head": reference("AuditHead") }))
+}
+
+fn audit_broken() -> Value {
+    whole(json!({ "ok": { "const": false }, "broken_at": count(), "why": { "type": "string" } }))
+}
+
+fn audit_head() -> Value {
+    whole(json!({ "seq": count(), "hash": { "type": "string", "pattern": "^[0-9a-f]{64}$" } }))
 }
 
 /// The workspace of a role that is given.
@@ -223,7 +233,10 @@ fn texts() -> Value {
 }
 
 fn introspection() -> Value {
-    let inactive = whole(json!({ "active": { "const": false } }));
+    json!({ "oneOf": [reference("IntrospectionInactive"), reference("IntrospectionActive")] })
+}
+
+fn introspection_active() -> Value {
     let members = json!({
         "active": { "const": true }, "token_type": { "const": "Bearer" }, "client_id": uuid(), "sub": uuid(),
         "workspace": uuid(), "environment": environment(), "client_label": { "type": "string" },
@@ -240,7 +253,7 @@ fn introspection() -> Value {
         "client_label",
         "generation",
     ];
-    json!({ "oneOf": [inactive, object(&always, members)] })
+    object(&always, members)
 }
 
 fn metadata() -> Value {
@@ -251,6 +264,17 @@ fn metadata() -> Value {
         "revocation_endpoint_auth_methods_supported": texts(), "grant_types_supported": texts(),
         "response_types_supported": with(texts(), json!({ "maxItems": 0 })),
     }))
+}
+
+/// The answers that are one of several, each by a name of its own.
+fn variants() -> Value {
+    json!({
+        "AuditWhole": audit_whole(),
+        "AuditBroken": audit_broken(),
+        "AuditHead": audit_head(),
+        "IntrospectionActive": introspection_active(),
+        "IntrospectionInactive": whole(json!({ "active": { "const": false } })),
+    })
 }
 
 /// Every schema by name.
@@ -268,8 +292,8 @@ pub(super) fn schemas() -> Value {
             "field": { "type": "string" }, "error_id": uuid(),
         })),
         "Errors": errors(),
-        "Status": object(&["version", "vouching", "writable"], json!({
-            "version": { "type": "string" }, "vouching": { "type": "boolean" }, "writable": { "type": "boolean" },
+        "Status": object(&["version", "vouching", "writable", "role"], json!({
+            "version": { "type": "string" }, "role": role(), "vouching": { "type": "boolean" }, "writable": { "type": "boolean" },
             "change_number": count(), "audit_seq": count(), "epoch": uuid(), "clients": count(),
             "engine": { "type": "string", "enum": ["sqlite", "postgres"] }, "quota_per_day": count(),
         })),
@@ -304,6 +328,7 @@ pub(super) fn schemas() -> Value {
         "AdminKey": whole(json!({
             "id": uuid(), "name": name(), "role": role(), "workspace_id": or_null(uuid()), "products": or_null(list(slug(), PRODUCTS_MAX)),
             "created_at": time(), "expires_at": time_or_null(), "revoked_at": time_or_null(),
+            "last_used_at": time_or_null(), "last_used_from": or_null(json!({ "type": "string" })),
         })),
         "AdminKeyPage": page("AdminKey"),
         "AdminKeyCreate": admin_key_create(),
@@ -332,5 +357,6 @@ pub(super) fn schemas() -> Value {
         "OAuthError": whole(json!({ "error": { "type": "string" }, "error_description": { "type": "string" } })),
         "OAuthMetadata": metadata(),
     });
-    with(with(all, told_schemas::schemas()), people::schemas())
+    let all = with(with(all, told_schemas::schemas()), people::schemas());
+    with(all, variants())
 }

@@ -11,13 +11,16 @@ fn usage() -> Value {
     let counted = whole(
         json!({ "day": day(), "product": or_null(slug()), "outcome": outcome(), "count": count() }),
     );
-    let source = json!({ "type": "string", "description": "the address; `others` for those beyond the first of a day" });
+    let source = || json!({ "type": "string", "description": "the address; `others` for those beyond the first of a day" });
     let stale = whole(json!({
-        "day": day(), "source": source, "outcome": outcome(), "count": count(), "last_at": time(),
+        "day": day(), "source": source(), "outcome": outcome(), "count": count(), "last_at": time(),
     }));
+    let permitted =
+        whole(json!({ "day": day(), "source": source(), "count": count(), "last_at": time() }));
     whole(json!({
         "from": day(), "to": day(),
         "counts": { "type": "array", "items": counted },
+        "sources": with(json!({ "type": "array", "items": permitted }), json!({ "description": "who presented permitted tokens: the first 16 sources a day, the others together" })),
         "stale_uses": with(json!({ "type": "array", "items": stale }), json!({ "description": "who presented former or ended tokens" })),
     }))
 }

@@ -2,6 +2,7 @@
 //! and who still presents tokens that are no more.
 
 use super::super::shown::{Moment, count};
+use crate::counts::OTHERS;
 use crate::verbs::usage_figures::UsageFigures;
 use askama::Template;
 use askama::filters::HtmlSafe;
@@ -241,6 +242,35 @@ pub(super) fn calls_today(figures: &UsageFigures) -> u64 {
         .iter()
         .filter(|one| one.outcome == Outcome::Permitted && one.day == figures.today);
     today.map(|one| one.n).sum()
+}
+
+/// A source of successful requests.
+pub(super) struct Source {
+    pub(super) source: String,
+    pub(super) n: String,
+    pub(super) last: Moment,
+}
+
+/// The sources of successful requests of today and yesterday, the last seen first.
+pub(super) fn sources(figures: &UsageFigures, now: Timestamp) -> Vec<Source> {
+    let from = figures.today.saturating_sub(STALE_DAYS - 1);
+    let mut sums: BTreeMap<&str, (u64, Timestamp)> = BTreeMap::new();
+    for one in figures.sources.iter().filter(|one| one.day >= from) {
+        let sum = sums.entry(&one.source).or_insert((0, one.last_at));
+        sum.0 += one.n;
+        sum.1 = sum.1.max(one.last_at);
+    }
+    let mut all: Vec<_> = sums.into_iter().collect();
+    all.sort_by_key(|(_, (_, last))| std::cmp::Reverse(*last));
+    let shown = all.into_iter().map(|(source, (n, last))| Source {
+        source: match source {
+            OTHERS => "other addresses".to_owned(),
+            source => source.to_owned(),
+        },
+        n: count(n),
+        last: Moment::new(last, now),
+    });
+    shown.collect()
 }
 
 /// Somebody who presents a token that is no more.

@@ -22,6 +22,7 @@ use crate::verbs::usage_figures;
 use tokenward_core::client::Product;
 use tokenward_core::ids::ClientId;
 use tokenward_core::time::{Clock, Timestamp};
+use tokenward_store::Use;
 use uuid::Uuid;
 
 /// Days before its end from which a long-lived token counts as expiring.
@@ -96,11 +97,11 @@ fn product_name(no: tokenward_core::ids::ProductNo, products: &[Product]) -> Str
     found.map_or_else(|| "a deleted product".to_owned(), |p| p.name.to_string())
 }
 
-/// The last use in a sentence: when, from where, for which product.
-pub(super) fn last_use(read: &Read, now: Timestamp) -> Option<String> {
-    let used = read.last_use.as_ref()?;
+/// A use in a sentence: when, from where, for which product. Uses are noted once a minute.
+pub(super) fn last_use(read: &Read, used: Option<&Use>, now: Timestamp) -> Option<String> {
+    let used = used?;
     let ago = match now.seconds_since(used.at) {
-        0..5 => "just now".to_owned(),
+        ..60 => "within the last minute".to_owned(),
         seconds => format!("{} ago", shown::span(seconds)),
     };
     Some(format!(
@@ -128,17 +129,17 @@ pub(super) async fn what_breaks(
     let today = match calls {
         0 => String::new(),
         calls => format!(
-            ", {} call{} today",
+            " The API client made {} successful request{} today, with this token or earlier ones.",
             shown::count(calls),
             if calls == 1 { "" } else { "s" }
         ),
     };
-    let used = match last_use(read, now) {
+    let used = match last_use(read, read.token_use(), now) {
         Some(used) => format!("was last used {used}"),
         None => "has not been used yet".to_owned(),
     };
     Ok(vec![format!(
-        "The live access token (generation {}) {used}{today}. Whoever calls with it gets 401 at once.",
+        "The live access token (generation {}) {used}. Callers that use it get 401 at once.{today}",
         slot.generation
     )])
 }

@@ -5,7 +5,7 @@ use super::super::frame::Frame;
 use super::super::reply::{Reply, page};
 use super::super::session::Member;
 use super::super::shown::{self, Moment};
-use super::figures::{self, Chart, Stale};
+use super::figures::{self, Chart, Source, Stale};
 use super::{Standing, moment, product_words, standing};
 use crate::app::App;
 use crate::http::console::audit::{AuditLine, lines};
@@ -46,6 +46,7 @@ struct ClientPage {
     live: bool,
     disabled: bool,
     token: TokenFacts,
+    token_use: Option<String>,
     last_use: Option<String>,
     secrets: Vec<SecretLine>,
     settings: Vec<(&'static str, String)>,
@@ -54,6 +55,7 @@ struct ClientPage {
     history: Vec<AuditLine>,
     audits: bool,
     charts: [Chart; 3],
+    sources: Vec<Source>,
     stale: Vec<Stale>,
     /// Whether two jobs seem to end each other's token.
     war: bool,
@@ -166,7 +168,7 @@ pub(in super::super) async fn show(
             generation: slot.generation,
             issued: moment(token.map(|token| token.issued_at), now),
             ends: moment(token.and_then(|token| token.valid_till), now),
-            ended: moment(slot.ended.map(|ended| ended.at), now),
+            ended: moment(read.token_ended_at(), now),
             previous: moment(
                 slot.previous
                     .map(|previous| previous.valid_till)
@@ -174,7 +176,9 @@ pub(in super::super) async fn show(
                 now,
             ),
         },
-        last_use: super::last_use(&read, now),
+        token_use: super::last_use(&read, read.token_use(), now),
+        last_use: super::last_use(&read, read.last_use.as_ref(), now),
+        sources: figures::sources(&figures, now),
         secrets: secrets(&app, &read, now),
         settings: settings(&read),
         created: Moment::plain(client.created_at),

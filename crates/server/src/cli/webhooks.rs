@@ -1,0 +1,204 @@
+//! `tokenward webhook` and `tokenward notice`.
+
+use super::confirm::{Agreement, Sure};
+use super::error::CliError;
+use super::once::Once;
+use super::pages::{Pages, Portion};
+use super::session::Session;
+use super::table::printable;
+use super::views;
+use reqwest::Method;
+use serde_json::{Value, json};
+use std::path::PathBuf;
+use uuid::Uuid;
+
+/// Commands on webhooks.
+#[derive(clap::Subcommand, Debug)]
+pub(crate) enum Verb {
+    /// List the webhooks of a workspace.
+    #[command(after_help = "Example:\n  tokenward webhook list --workspace acme")]
+    List(InWorkspace),
+    /// Create a webhook; its signing secret goes to standard output, once.
+    #[command(
+        after_help = "Example:\n  tokenward webhook create -w acme https://hooks.example.com/tokenward --secret-file hook.secret"
+    )]
+    Create {
+        #[command(flatten)]
+        within: InWorkspace,
+        /// The address that notices are sent to.
+        #[arg(value_name = "URL")]
+        to: String,
+        #[command(flatten)]
+        secret: SecretTo,
+    },
+    /// Make another signing secret; it goes to standard output, once. The former one signs for a day more.
+    Rotate {
+        /// The webhook's id.
+        webhook: Uuid,
+        #[command(flatten)]
+        secret: SecretTo,
+    },
+    /// Send a test notice.
+    Test {
+        /// The webhook's id.
+        webhook: Uuid,
+    },
+    /// Send nothing more until it is enabled again. What happens meanwhile is not sent later.
+    Disable {
+        /// The webhook's id.
+        webhook: Uuid,
+        #[command(flatten)]
+        sure: Sure,
+    },
+    /// Send notices again.
+    Enable {
+        /// The webhook's id.
+        webhook: Uuid,
+    },
+    /// Delete a webhook with its signing secret.
+    Delete {
+        /// The webhook's id.
+        webhook: Uuid,
+        #[command(flatten)]
+        sure: Sure,
+    },
+}
+
+/// Commands on notices.
+#[derive(clap::Subcommand, Debug)]
+pub(crate) enum NoticeVerb {
+    /// List what was sent by webhook and e-mail, and what waits, the newest first.
+    #[command(after_help = "Example:\n  tokenward notice list --workspace acme --limit 20")]
+    List {
+        #[command(flatten)]
+        within: InWorkspace,
+        #[command(flatten)]
+        portion: Portion,
+    },
+}
+
+/// Of which workspace.
+#[derive(clap::Args, Debug)]
+pub(crate) struct InWorkspace {
+    /// The workspace: id or exact name.
+    #[arg(long, short = 'w')]
+    workspace: String,
+}
+
+/// Where a signing secret goes.
+#[derive(clap::Args, Debug)]
+pub(crate) struct SecretTo {
+    /// Write the signing secret into this new file, readable by you alone, instead of to standard output.
+    #[arg(long, value_name = "PATH")]
+    secret_file: Option<PathBuf>,
+}
+
+/// Carries out one command on a webhook.
+pub(crate) async fn run(verb: Verb, session: &Session) -> Result<(), CliError> {
+    let Session { api, out } = session;
+    match verb {
+        Verb::List(within) => {
+            let path = format!("{}/webhooks", path(session, &within).await?);
+            let pages = Pages::new(api, &path, Vec::new(), None);
+            out.lists(&mut [pages], |_| true, views::webhooks).await
+        }
+        Verb::Create { within, to, secret } => {
+            let once = Once::new(secret.secret_file.as_deref())?;
+            let path = format!("{}/webhooks", path(session, &within).await?);
+            let mut made = api
+                .send(Method::POST, &path, Some(&json!({"url": to})))
+                .await?;
+            out.note(&format!("webhook {}", views::text(&made["webhook"]["id"])));
+            once.deliver(&mut made, "secret", "signing secret", out)
+        }
+        Verb::Rotate { webhook, secret } => {
+            let once = Once::new(secret.secret_file.as_deref())?;
+            let path = format!("/webhooks/{webhook}/secret");
+            let mut made = api.send(Method::POST, &path, None).await?;
+            once.deliver(&mut made, "secret", "signing secret", out)
+        }
+        Verb::Test { webhook } => {
+            let path = format!("/webhooks/{webhook}/test");
+            let sent = api.send(Method::POST, &path, None).await?;
+            out.note("Test notice sent. `tokenward notice list` shows whether it was delivered.");
+            if out.json { out.json(&sent) } else { Ok(()) }
+        }
+        Verb::Disable { webhook, sure } => {
+            let impact = format!(
+                "This disables the webhook {webhook}. What happens while it is disabled is not sent, also not later."
+            );
+            session.confirm(sure, &impact, Agreement::Yes).await?;
+            switch(session, webhook, true).await
+        }
+        Verb::Enable { webhook } => switch(session, webhook, false).await,
+        Verb::Delete { webhook, sure } => {
+            let impact = format!(
+                "This deletes the webhook {webhook} and its signing secret. Notices that wait for it are not sent."
+            );
+            session.confirm(sure, &impact, Agreement::Yes).await?;
+            api.send(Method::DELETE, &format!("/webhooks/{webhook}"), None)
+                .await?;
+            out.note("Deleted.");
+            Ok(())
+        }
+    }
+}
+
+/// Carries out one command on notices.
+pub(crate) async fn run_notice(verb: NoticeVerb, session: &Session) -> Result<(), CliError> {
+    let NoticeVerb::List { within, portion } = verb;
+    let path = format!("{}/notices", path(session, &within).await?);
+    let pages = Pages::new(&session.api, &path, Vec::new(), portion.limit);
+    session
+        .out
+        .lists(&mut [pages], |_| true, views::notices)
+        .await
+}
+
+async fn path(session: &Session, within: &InWorkspace) -> Result<String, CliError> {
+    let id = session.workspace_id(&within.workspace).await?;
+    Ok(format!("/workspaces/{id}"))
+}
+
+async fn switch(session: &Session, webhook: Uuid, disabled: bool) -> Result<(), CliError> {
+    let change = json!({ "disabled": disabled });
+    let path = format!("/webhooks/{webhook}");
+    let changed = session
+        .api
+        .send(Method::PATCH, &path, Some(&change))
+        .await?;
+    let out = &session.out;
+    out.note(&format!(
+        "{} {}.",
+        if disabled { "Disabled:" } else { "Enabled:" },
+        printable(&views::text(&changed["url"]))
+    ));
+    if out.json { out.json(&changed) } else { Ok(()) }
+}
+
+/// `tokenward usage`.
+pub(crate) async fn usage(
+    client: &super::session::ClientName,
+    days: u32,
+    session: &Session,
+) -> Result<(), CliError> {
+    let id = session.client_id(client).await?;
+    let query = vec![("days", days.to_string())];
+    let figures: Value = session
+        .api
+        .read(&format!("/clients/{id}/usage"), &query)
+        .await?;
+    let out = &session.out;
+    if out.json {
+        return out.json(&figures);
+    }
+    for (title, table) in views::usage(&figures) {
+        out.line(&format!(
+            "{title} from {} to {}",
+            views::text(&figures["from"]),
+            views::text(&figures["to"])
+        ))?;
+        out.line(&table.draw(out.style))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,132 @@
+//! What is allowed and risky in a configuration: warned of by `tokenward config check` and at each start.
+
+use super::Config;
+use ipnet::IpNet;
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+/// A network of trusted proxies with fewer fixed bits than these holds more than proxies, most likely.
+const PROXY_BITS_MIN: (u8, u8) = (24, 120);
+
+/// Mode bit of other users; those of the group are the operator's to give.
+const OTHERS_MAY_WRITE: u32 = 0o002;
+
+impl Config {
+    /// What is risky, one sentence each.
+    #[must_use]
+    pub fn risks(&self) -> Vec<String> {
+        let mut risks = Vec::new();
+        let open = |address: SocketAddr| !address.ip().to_canonical().is_loopback();
+        if open(self.public) && self.public_tls.is_none() {
+            risks.push(format!(
+                "public ({}) can be reached from other machines and has no TLS: client secrets and access tokens can be \
+                 read on the way. Set public_tls_certificate and public_tls_key, or listen on a loopback address behind \
+                 a proxy that ends TLS",
+                self.public
+            ));
+        }
+        if open(self.internal) && self.internal_tls.is_none() {
+            risks.push(format!(
+                "internal ({}) can be reached from other machines and has no TLS: access tokens can be read on the way. \
+                 Set internal_tls_certificate and internal_tls_key, or listen on a loopback address",
+                self.internal
+            ));
+        }
+        if open(self.internal) && self.internal_auth.is_none() {
+            risks.push(format!(
+                "internal ({}) can be reached from other machines and has no internal_auth_file: every caller may \
+                 introspect tokens. Set internal_auth_file, or let only gateways reach this port",
+                self.internal
+            ));
+        }
+        risks.extend(self.trusted_proxies.iter().filter_map(wide));
+        risks.extend(self.files());
+        risks
+    }
+
+    /// Files that users of this machine may read or write who should not.
+    fn files(&self) -> impl Iterator<Item = String> {
+        let data = |name: &str| self.data_dir.join(name);
+        let folder = mode(&self.data_dir).filter(|mode| mode & OTHERS_MAY_WRITE != 0);
+        let folder = folder.map(|mode| {
+            format!(
+                "the data directory {} can be written by every user of this machine (mode {mode:03o}). Run chmod 700 {0}",
+                self.data_dir.display()
+            )
+        });
+        let keys = [&self.public_tls, &self.internal_tls];
+        let keys = keys.into_iter().flatten().map(|tls| tls.key.clone());
+        let secrets = [
+            self.digest_keys.clone(),
+            data(crate::data_dir::ADMIN_KEY),
+            data(crate::data_dir::CONSOLE_LINK),
+            data(crate::data_dir::DATABASE),
+        ];
+        let given = self.secret_files.iter().cloned();
+        let files = secrets.into_iter().chain(keys).chain(given);
+        folder
+            .into_iter()
+            .chain(files.filter_map(|path| readable(&path)))
+    }
+}
+
+/// A warning about a file that every user of this machine may read.
+pub(crate) fn readable(path: &Path) -> Option<String> {
+    let path = Some(path).filter(|path| crate::data_dir::is_readable_by_all(path))?;
+    let path = path.display();
+    Some(format!(
+        "{path}: every user of this machine can read it. Make it private with chmod 600 {path}"
+    ))
+}
+
+fn mode(path: &Path) -> Option<u32> {
+    let found = std::fs::metadata(path).ok()?;
+    Some(found.permissions().mode() & 0o777)
+}
+
+/// A warning about a range of trusted proxies that holds more than proxies, most likely. The loopback network is one
+/// machine.
+fn wide(network: &IpNet) -> Option<String> {
+    let (least, loopback) = match network {
+        IpNet::V4(net) => (
+            PROXY_BITS_MIN.0,
+            net.addr().is_loopback() && net.prefix_len() >= 8,
+        ),
+        IpNet::V6(_) => (PROXY_BITS_MIN.1, false),
+    };
+    (network.prefix_len() < least && !loopback).then(|| {
+        format!(
+            "trusted_proxies: {network} is a whole network. Every host in it can choose the address it calls from, and so \
+             pass secret_networks, token_networks and the limits on guessing. Name the proxies only, such as 10.0.0.4"
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wide_networks_of_proxies_are_warned_of() {
+        let told = |text: &str| wide(&text.parse().unwrap()).is_some();
+        for whole in [
+            "10.0.0.0/8",
+            "0.0.0.0/0",
+            "10.0.0.0/23",
+            "::/0",
+            "fd00::/64",
+        ] {
+            assert!(told(whole), "{whole}");
+        }
+        for narrow in [
+            "10.0.0.0/24",
+            "10.0.0.7/32",
+            "127.0.0.0/8",
+            "fd00::/120",
+            "::1/128",
+        ] {
+            assert!(!told(narrow), "{narrow}");
+        }
+    }
+}

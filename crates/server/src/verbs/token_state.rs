@@ -1,0 +1,71 @@
+//! What a client's newest token is worth, and when it was last used: the same words for the admin API, the console and
+//! the command line.
+
+use super::clients::Read;
+use tokenward_core::time::Timestamp;
+use tokenward_store::Use;
+
+/// What a client's newest token is worth.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum TokenState {
+    /// There has never been one.
+    None,
+    /// It is accepted.
+    Live,
+    /// It is refused while the client or its workspace is disabled, and accepted again when that ends.
+    Disabled,
+    /// Its time is over.
+    Expired,
+    /// It was revoked, or its client was deleted.
+    Revoked,
+}
+
+impl TokenState {
+    /// The word for programs.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Live => "live",
+            Self::Disabled => "disabled",
+            Self::Expired => "expired",
+            Self::Revoked => "revoked",
+        }
+    }
+}
+
+impl Read {
+    /// What the newest token is worth at `now`.
+    #[must_use]
+    pub fn token_state(&self, now: Timestamp) -> TokenState {
+        let (client, slot) = (&self.state.client, &self.state.slot);
+        let disabled = client.disabled_at.is_some() || self.state.workspace.disabled_at.is_some();
+        match &slot.token {
+            None => TokenState::None,
+            Some(_) if slot.ended.is_some() || client.deleted_at.is_some() => TokenState::Revoked,
+            Some(_) if slot.live(now).is_none() => TokenState::Expired,
+            Some(_) if disabled => TokenState::Disabled,
+            Some(_) => TokenState::Live,
+        }
+    }
+
+    /// When the newest token was revoked, by a deletion of its client too.
+    #[must_use]
+    pub fn token_ended_at(&self) -> Option<Timestamp> {
+        let (client, slot) = (&self.state.client, &self.state.slot);
+        let deleted = client.deleted_at.filter(|_| slot.token.is_some());
+        slot.ended.as_ref().map(|ended| ended.at).or(deleted)
+    }
+
+    /// The last use of the newest token; none when the client's last use was with an earlier one.
+    #[must_use]
+    pub fn token_use(&self) -> Option<&Use> {
+        let slot = &self.state.slot;
+        let issued = slot.token.as_ref()?.issued_at;
+        self.last_use.as_ref().filter(|used| match used.generation {
+            // Attached replicas and older versions do not say which it was.
+            0 => used.at >= issued,
+            generation => generation == slot.generation,
+        })
+    }
+}

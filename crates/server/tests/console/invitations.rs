@@ -1,0 +1,419 @@
+//! Invitations: each gives its own role to its own address and nothing else, whatever other links exist.
+
+use crate::house::{Browser, House, PASSWORD};
+use reqwest::Method;
+use serde_json::{Value, json};
+use tokenward_testkit::Api;
+
+const MALLORYS: &str = "copper-violin-93-meadow";
+
+/// A caller with an admin key of its own.
+pub(crate) async fn key(api: &Api, body: Value) -> Api {
+    let made = api.send(api.admin(Method::POST, "/admin-keys").json(&body));
+    let made = made.await.unwrap().expect(201).json();
+    api.with_admin_key(made["key"].as_str().unwrap())
+}
+
+/// An admin key that administers one workspace.
+pub(crate) async fn workspace_key(house: &House, workspace: &str) -> Api {
+    let role = json!({ "name": "w", "role": "workspace_admin", "workspace_id": workspace });
+    key(&house.api, role).await
+}
+
+/// Invites by the API; answers the link's path.
+pub(crate) async fn invite(api: &Api, body: Value) -> String {
+    let made = api.send(api.admin(Method::POST, "/members").json(&body));
+    let made = made.await.unwrap().expect(201).json();
+    made["join_path"].as_str().unwrap().to_owned()
+}
+
+/// Uses a link, with a password; answers the status.
+async fn join(house: &House, link: &str, email: &str, password: &str) -> u16 {
+    let form = [
+        ("email", email),
+        ("name", "Somebody"),
+        ("password", password),
+        ("password_again", password),
+    ];
+    house.stranger().post(link, &form).await.status.as_u16()
+}
+
+/// Every member as `email role`, sorted.
+async fn members(house: &House) -> Vec<String> {
+    let request = house.api.admin(Method::GET, "/members");
+    let all = house.api.send(request).await.unwrap().expect(200).json();
+    let all = all["items"].as_array().unwrap().iter();
+    let text = |member: &Value, name: &str| member[name].as_str().unwrap().to_owned();
+    let mut all: Vec<String> = all
+        .map(|member| format!("{} {}", text(member, "email"), text(member, "role")))
+        .collect();
+    all.sort();
+    all
+}
+
+async fn may_see_keys(browser: &Browser) -> u16 {
+    browser.get("/console/admin-keys").await.status.as_u16()
+}
+
+#[tokio::test]
+async fn older_invitation_does_not_take_over_the_first_operator() {
+    let house = House::new().await;
+    let acme = house.workspace("acme").await;
+    let admin = workspace_key(&house, &acme).await;
+    // By a workspace admin, and by the operator's own script.
+    let body = json!({ "email": "boss@corp.example", "role": "auditor", "workspace_id": acme });
+    let planted = invite(&admin, body).await;
+    let boss = house.joined(&house.link(), "boss@corp.example").await;
+    assert_eq!(
+        join(&house, &planted, "", MALLORYS).await,
+        404,
+        "the link ended when its address joined"
+    );
+    assert_eq!(members(&house).await, ["boss@corp.example operator"]);
+    assert_eq!(may_see_keys(&boss).await, 200);
+    house.signed_in("boss@corp.example").await.expect(303, "");
+}
+
+#[tokio::test]
+async fn invitation_gives_its_own_role_and_joining_ends_the_others_for_the_address() {
+    let house = House::new().await;
+    let operator = house.operator().await;
+    let (acme, other) = (
+        house.workspace("acme").await,
+        house.workspace("other").await,
+    );
+    // Made for an address that joins meanwhile by the first operator's link or by another invitation.
+    let of = |role: &str, workspace: &str| json!({ "email": "bob@b.example", "role": role, "workspace_id": workspace });
+    let (near, far) = (
+        workspace_key(&house, &acme).await,
+        workspace_key(&house, &other).await,
+    );
+    let low = invite(&near, of("auditor", &acme)).await;
+    let high = invite(&far, of("workspace_admin", &other)).await;
+    assert_eq!(join(&house, &high, "", PASSWORD).await, 303);
+    let now = ["asha@example.com operator", "bob@b.example workspace_admin"];
+    assert_eq!(members(&house).await, now);
+    assert_eq!(join(&house, &low, "", MALLORYS).await, 404);
+    assert_eq!(members(&house).await, now);
+    house.signed_in("bob@b.example").await.expect(303, "");
+    let page = operator.get("/console/members").await.expect(200, "bob");
+    assert!(page.ids("/console/invitations/").is_empty());
+}
+
+#[tokio::test]
+async fn first_link_stays_until_there_is_an_operator() {
+    let mut house = House::new().await;
+    let acme = house.workspace("acme").await;
+    let body = json!({ "email": "early@example.com", "role": "auditor", "workspace_id": acme });
+    let early = invite(&house.api, body).await;
+    assert_eq!(join(&house, &early, "", PASSWORD).await, 303);
+    house.stranger().get(&house.link()).await.expect(200, "");
+    house.restart();
+    // An address of a member with another role is not made an operator by it.
+    let link = house.link();
+    assert_eq!(
+        join(&house, &link, "early@example.com", MALLORYS).await,
+        422
+    );
+    house.signed_in("early@example.com").await.expect(303, "");
+    let one = |n: u32| {
+        let (house, link) = (&house, link.as_str());
+        async move { join(house, link, &format!("first{n}@example.com"), PASSWORD).await }
+    };
+    let (a, b, c, d) = tokio::join!(one(1), one(2), one(3), one(4));
+    let joined = [a, b, c, d].into_iter().filter(|status| *status == 303);
+    assert_eq!(joined.count(), 1, "{a} {b} {c} {d}");
+    house.stranger().get(&link).await.expect(404, "");
+    house.restart();
+    assert!(!house.server.data_dir().join("console-link").exists());
+}
+
+/// The members' own view of a workspace: ids of invitations by address.
+async fn invited(api: &Api) -> Vec<String> {
+    let all = api.send(api.admin(Method::GET, "/invitations"));
+    let all = all.await.unwrap().expect(200).json();
+    let all = all["items"].as_array().unwrap().iter();
+    let mut all: Vec<String> = all
+        .filter_map(|one| Some(one["email"].as_str()?.to_owned()))
+        .collect();
+    all.sort();
+    all
+}
+
+/// The audit log as a caller sees it: the actions, and the whole text.
+async fn audited(api: &Api) -> (Vec<String>, String) {
+    let page = api.send(api.admin(Method::GET, "/audit?limit=1000"));
+    let page = page.await.unwrap().expect(200);
+    let items = page.json()["items"].as_array().unwrap().clone();
+    let action = |entry: &Value| entry["action"].as_str().unwrap().to_owned();
+    (items.iter().map(action).collect(), page.body)
+}
+
+#[tokio::test]
+async fn workspace_admin_ends_no_invitation_of_others_and_learns_no_member() {
+    let house = House::new().await;
+    house.operator().await;
+    let (acme, other) = (
+        house.workspace("acme").await,
+        house.workspace("other").await,
+    );
+    let (near, far) = (
+        workspace_key(&house, &acme).await,
+        workspace_key(&house, &other).await,
+    );
+    let of = |email: &str, role: &str, workspace: Option<&str>| json!({ "email": email, "role": role, "workspace_id": workspace });
+    let dora = invite(&far, of("dora@b.example", "auditor", Some(&other))).await;
+    assert_eq!(join(&house, &dora, "", PASSWORD).await, 303);
+    let bob = invite(&far, of("bob@b.example", "workspace_admin", Some(&other))).await;
+    let carol = invite(&house.api, of("carol@corp.example", "operator", None)).await;
+
+    // An operator, a member and two invited elsewhere, and nobody: the answers are alike.
+    let emails = [
+        "asha@example.com",
+        "dora@b.example",
+        "bob@b.example",
+        "carol@corp.example",
+        "nobody@nowhere.example",
+    ];
+    let mut links = Vec::new();
+    for email in emails {
+        let body = of(email, "auditor", Some(&acme));
+        links.push(invite(&near, body).await);
+    }
+    let mut sorted = emails.to_vec();
+    sorted.sort_unstable();
+    assert_eq!(invited(&near).await, sorted);
+    let again = of("bob@b.example", "auditor", Some(&acme));
+    let newer = invite(&near, again).await;
+    assert_eq!(
+        invited(&near).await,
+        sorted,
+        "a newer replaces one's own older"
+    );
+    house.stranger().get(&links[2]).await.expect(404, "");
+    for link in [&bob, &carol, &newer, &links[0], &links[1]] {
+        house.stranger().get(link).await.expect(200, "You");
+    }
+    let all = invited(&house.api).await;
+    let bobs = all.iter().filter(|email| *email == "bob@b.example").count();
+    assert_eq!((bobs, all.len()), (2, 7), "{all:?}");
+
+    // The link for a member elsewhere makes nothing of them, and where they belong it is audited.
+    assert_eq!(join(&house, &links[1], "", MALLORYS).await, 404);
+    assert_eq!(join(&house, &links[1], "", MALLORYS).await, 404);
+    house.signed_in("dora@b.example").await.expect(303, "");
+    let (actions, text) = audited(&far).await;
+    assert!(
+        actions.contains(&"member.join_refused".to_owned()),
+        "{text}"
+    );
+    assert!(!audited(&near).await.1.contains("join_refused"));
+
+    // Each gives its own role; the others for the address end, audited in their workspace.
+    assert_eq!(join(&house, &bob, "", PASSWORD).await, 303);
+    assert_eq!(join(&house, &newer, "", MALLORYS).await, 404);
+    let (actions, text) = audited(&near).await;
+    assert!(
+        actions.contains(&"member.invitation_ended".to_owned()),
+        "{text}"
+    );
+    assert_eq!(join(&house, &carol, "", PASSWORD).await, 303);
+    assert_eq!(
+        members(&house).await,
+        [
+            "asha@example.com operator",
+            "bob@b.example workspace_admin",
+            "carol@corp.example operator",
+            "dora@b.example auditor",
+        ]
+    );
+}
+
+#[tokio::test]
+async fn squatter_of_an_address_gets_nothing_of_a_role_with_more_rights() {
+    let house = House::new().await;
+    let operator = house.operator().await;
+    let (acme, other) = (
+        house.workspace("acme").await,
+        house.workspace("other").await,
+    );
+    let near = workspace_key(&house, &acme).await;
+    for (n, role) in [
+        json!({ "role": "operator" }),
+        json!({ "role": "auditor" }),
+        json!({ "role": "workspace_admin", "workspace_id": acme }),
+        json!({ "role": "auditor", "workspace_id": other }),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let email = format!("erin{n}@corp.example");
+        let body = json!({ "email": email, "role": "auditor", "workspace_id": acme });
+        let link = invite(&near, body.clone()).await;
+        let squatter = house.joined(&link, "").await;
+        // A link made before the change, too.
+        let planted = invite(&near, body).await;
+        let request = house.api.admin(Method::POST, "/members");
+        let mut invited = role.clone();
+        invited["email"] = json!(email);
+        let refused = house.api.send(request.json(&invited)).await.unwrap();
+        refused.expect_error(409, "MEMBER_EXISTS");
+        let page = operator.get("/console/members").await;
+        let ids = page.ids("/console/members/");
+        let mut found = None;
+        for id in ids {
+            let request = house.api.admin(Method::GET, &format!("/members/{id}"));
+            let one = house.api.send(request).await.unwrap().json();
+            if one["email"] == email.as_str() {
+                found = Some(id);
+            }
+        }
+        let path = format!("/members/{}", found.unwrap());
+        let request = house.api.admin(Method::PATCH, &path).json(&role);
+        let changed = house.api.send(request).await.unwrap().expect(200).json();
+        assert_eq!(
+            (&changed["role"], &changed["has_password"]),
+            (&role["role"], &json!(false))
+        );
+        squatter.get("/console").await.expect(303, "");
+        let page = house.signed_in(&email).await;
+        assert_eq!(page.status, 401, "{role}: the squatter's password");
+        assert_eq!(join(&house, &planted, "", MALLORYS).await, 404);
+        let link = changed["join_path"].as_str().unwrap();
+        assert_eq!(join(&house, link, "", "granite-violin-88-otter").await, 303);
+        let page = house.signed_in(&email).await;
+        assert_eq!(page.status, 401, "{role}: the squatter's password");
+        let now = members(&house).await;
+        let expected = format!("{email} {}", role["role"].as_str().unwrap());
+        assert!(now.contains(&expected), "{now:?}");
+    }
+}
+
+#[tokio::test]
+async fn role_with_fewer_rights_keeps_the_session_and_the_password() {
+    let house = House::new().await;
+    let operator = house.operator().await;
+    let acme = house.workspace("acme").await;
+    let role = [("role", "workspace_admin"), ("workspace_id", acme.as_str())];
+    let ravi = house.invited(&operator, "ravi@example.com", &role).await;
+    let page = operator.get("/console/members").await;
+    for id in page.ids("/console/members/") {
+        let change = json!({ "role": "auditor", "workspace_id": acme });
+        let request = house.api.admin(Method::PATCH, &format!("/members/{id}"));
+        let answer = house.api.send(request.json(&change)).await.unwrap();
+        match answer.status {
+            // The last operator stays one.
+            409 => drop(answer.expect_error(409, "LAST_OPERATOR")),
+            _ => assert_eq!(answer.expect(200).json()["join_path"], Value::Null),
+        }
+    }
+    ravi.get("/console/account").await.expect(200, "");
+    ravi.get("/console/members/invite").await.expect(403, "");
+    house.signed_in("ravi@example.com").await.expect(303, "");
+    // Through the pages a role with more rights shows the link.
+    let [id] = ravi
+        .get("/console/members")
+        .await
+        .ids("/console/members/")
+        .try_into()
+        .unwrap();
+    let more = [("role", "operator"), ("workspace_id", "")];
+    let page = operator
+        .send(&format!("/console/members/{id}"), &more)
+        .await;
+    let page = page.expect(200, "ravi@example.com has a new role");
+    let link = page.between("/console/join/", "</code>");
+    ravi.get("/console/account").await.expect(303, "");
+    let link = format!("/console/join/{link}");
+    let ravi = house.joined(&link, "ravi@example.com").await;
+    assert_eq!(may_see_keys(&ravi).await, 200);
+}
+
+#[tokio::test]
+async fn one_of_two_operators_who_remove_each_other_at_once_stays() {
+    let house = House::new().await;
+    let operator = house.operator().await;
+    let id_of = async |email: &str| {
+        let request = house.api.admin(Method::GET, "/members");
+        let all = house.api.send(request).await.unwrap().expect(200).json();
+        let mut all = all["items"].as_array().unwrap().iter();
+        let found = all.find(|member| member["email"] == email);
+        found.unwrap()["id"].as_str().unwrap().to_owned()
+    };
+    for round in 0..12 {
+        let (a, b) = (
+            format!("a{round}@example.com"),
+            format!("b{round}@example.com"),
+        );
+        let role = [("role", "operator")];
+        let (one, other) = (
+            house.invited(&operator, &a, &role).await,
+            house.invited(&operator, &b, &role).await,
+        );
+        let act = |id: &str, round: u32| match round % 3 {
+            0 => (format!("/console/members/{id}/remove"), vec![]),
+            1 => (format!("/console/members/{id}/disable"), vec![]),
+            _ => (format!("/console/members/{id}"), vec![("role", "auditor")]),
+        };
+        let (first, second) = (act(&id_of(&b).await, round), act(&id_of(&a).await, round));
+        let (first, second) = tokio::join!(
+            one.send(&first.0, &first.1),
+            other.send(&second.0, &second.1)
+        );
+        let done = [&first, &second];
+        let done = done.iter().filter(|page| page.status == 303).count();
+        assert_eq!(done, 1, "round {round}: {} {}", first.status, second.status);
+    }
+}
+
+#[tokio::test]
+async fn last_operator_is_neither_removed_nor_demoted_nor_disabled() {
+    let house = House::new().await;
+    let operator = house.operator().await;
+    for round in 0..6 {
+        house
+            .invited(
+                &operator,
+                &format!("o{round}@example.com"),
+                &[("role", "operator")],
+            )
+            .await;
+    }
+    let ids = operator
+        .get("/console/members")
+        .await
+        .ids("/console/members/");
+    assert_eq!(ids.len(), 7);
+    // All at once, by an admin key: each act ends an operator, and one stays.
+    let acts = ids.iter().enumerate().map(|(nth, id)| {
+        let path = format!("/members/{id}");
+        let request = match nth % 3 {
+            0 => house.api.admin(Method::DELETE, &path),
+            1 => house
+                .api
+                .admin(Method::PATCH, &path)
+                .json(&json!({ "role": "auditor" })),
+            _ => house
+                .api
+                .admin(Method::PATCH, &path)
+                .json(&json!({ "disabled": true })),
+        };
+        let api = house.api.clone();
+        tokio::spawn(async move { api.send(request).await.unwrap() })
+    });
+    let acts: Vec<_> = acts.collect();
+    let mut refused = 0;
+    for act in acts {
+        let answer = act.await.unwrap();
+        if answer.status == 409 {
+            answer.expect_error(409, "LAST_OPERATOR");
+            refused += 1;
+        }
+    }
+    assert_eq!(refused, 1);
+    let request = house.api.admin(Method::GET, "/members");
+    let all = house.api.send(request).await.unwrap().expect(200).json();
+    let operates = |member: &&Value| member["role"] == "operator" && member["disabled"] == false;
+    let left = all["items"].as_array().unwrap().iter().filter(operates);
+    assert_eq!(left.count(), 1);
+}

@@ -1,0 +1,448 @@
+//! How large a world is explored. Time is in ticks: a node's term of two, a pause of one, hence a wait of three; with a
+//! replica attached, a term of three and a wait of four, and the replica's own two, one and three.
+
+use super::world::Which;
+use super::{Action, Broken};
+use tokenward_core::cluster::Terms;
+
+/// The bounds of a world.
+#[derive(Clone, Debug)]
+pub struct Scope {
+    /// Its name in reports.
+    pub name: &'static str,
+    /// Nodes that hold leases.
+    pub nodes: usize,
+    /// Whether a replica is attached to the first of them.
+    pub replica: bool,
+    /// Changes made.
+    pub changes: u8,
+    /// Decisions that write nothing.
+    pub decisions: u8,
+    /// Ticks of real time.
+    pub ticks: u64,
+    /// Renewals and joins of one node.
+    pub renewals: u8,
+    /// Database sessions of one node, one after the other.
+    pub sessions: u8,
+    /// Memberships of one node.
+    pub joins: u8,
+    /// Looks at the rows.
+    pub looks: u64,
+    /// Whether the standby may be promoted.
+    pub failover: bool,
+    /// Waits for the standby that are cancelled or terminated.
+    pub cancels: u8,
+    /// Crashes of the first server, from which it recovers.
+    pub recoveries: u8,
+    /// Whether rows are removed.
+    pub removals: bool,
+    /// Whether nodes look at the log between renewals.
+    pub hot_reads: bool,
+    /// Times a node's process dies and starts again.
+    pub crashes: u8,
+    /// Whether a node may leave in good order.
+    pub leaves: bool,
+    /// Ticks a machine may stand still without its clock noticing.
+    pub freeze: u64,
+    /// What has happened before the exploration begins.
+    pub before: &'static [Action],
+    /// The rule that is broken, if one is.
+    pub broken: Option<Broken>,
+}
+
+/// The first node has joined and vouches, and one change is committed and not answered yet.
+const JOINED: &[Action] = &[
+    Action::Connect(0, Which::First),
+    Action::Carry(0),
+    Action::Replicate,
+    Action::Show(0),
+    Action::ReadAfter(0, Which::First),
+    Action::Carry(0),
+    Action::Commit(Which::First),
+    Action::Replicate,
+    Action::Show(1),
+];
+
+/// The same; then a renewal of it hangs, its wait for the standby is cancelled, the issuer sees it on the first server,
+/// and the standby, which lacks it, is promoted.
+const CANCELLED: &[Action] = &[
+    Action::Connect(0, Which::First),
+    Action::Carry(0),
+    Action::Replicate,
+    Action::Show(0),
+    Action::ReadAfter(0, Which::First),
+    Action::Carry(0),
+    Action::Commit(Which::First),
+    Action::Replicate,
+    Action::Show(1),
+    Action::NodeTick(0),
+    Action::Carry(0),
+    Action::Cancel(2),
+    Action::Look(Which::First),
+    Action::Promote,
+];
+
+/// One node, one change, nothing goes wrong.
+const STILL: Scope = Scope {
+    name: "still",
+    nodes: 1,
+    replica: false,
+    changes: 1,
+    decisions: 0,
+    ticks: 4,
+    renewals: 2,
+    sessions: 1,
+    joins: 1,
+    looks: 3,
+    failover: false,
+    cancels: 0,
+    recoveries: 0,
+    removals: false,
+    hot_reads: false,
+    crashes: 0,
+    leaves: false,
+    freeze: 0,
+    before: &[],
+    broken: None,
+};
+
+impl Scope {
+    /// The node's durations here.
+    #[must_use]
+    pub fn terms(&self) -> Terms {
+        let term = if self.replica { 3 } else { 2 };
+        let wait = match self.broken {
+            Some(Broken::WaitWithoutPause) => term,
+            _ => term + 1,
+        };
+        Terms {
+            term,
+            pause: 1,
+            wait,
+        }
+    }
+
+    /// The replica's.
+    #[must_use]
+    pub fn replica_terms(&self) -> Terms {
+        Terms {
+            term: 2,
+            pause: 1,
+            wait: 3,
+        }
+    }
+
+    /// Whether commits do not wait for the standby.
+    #[must_use]
+    pub fn is_asynchronous(&self) -> bool {
+        self.broken == Some(Broken::AsynchronousReplication)
+    }
+
+    /// What every test run explores whole.
+    #[must_use]
+    pub fn small() -> Vec<Self> {
+        vec![
+            Self {
+                name: "a pause",
+                renewals: 1,
+                freeze: 1,
+                looks: 2,
+                ..STILL
+            },
+            Self {
+                name: "two changes",
+                changes: 2,
+                renewals: 1,
+                looks: 2,
+                ..STILL
+            },
+            Self {
+                name: "hot reads",
+                hot_reads: true,
+                ..STILL
+            },
+            Self {
+                name: "failover",
+                failover: true,
+                sessions: 2,
+                ticks: 2,
+                looks: 2,
+                ..STILL
+            },
+            Self {
+                name: "failover and a cancelled wait",
+                failover: true,
+                cancels: 1,
+                sessions: 2,
+                ticks: 2,
+                looks: 2,
+                ..STILL
+            },
+            Self {
+                name: "failover and a crash with recovery",
+                failover: true,
+                recoveries: 1,
+                sessions: 2,
+                hot_reads: true,
+                ticks: 0,
+                looks: 1,
+                ..STILL
+            },
+            Self {
+                name: "a decision on a ghost",
+                failover: true,
+                cancels: 1,
+                decisions: 1,
+                sessions: 2,
+                renewals: 1,
+                ticks: 0,
+                looks: 2,
+                ..STILL
+            },
+            Self {
+                name: "removed and back with the same replica",
+                removals: true,
+                joins: 2,
+                renewals: 3,
+                ..STILL
+            },
+            Self {
+                name: "a node dies and starts again",
+                crashes: 1,
+                joins: 2,
+                sessions: 2,
+                looks: 2,
+                ticks: 3,
+                ..STILL
+            },
+            Self {
+                name: "two nodes",
+                nodes: 2,
+                renewals: 1,
+                ticks: 3,
+                looks: 2,
+                ..STILL
+            },
+            Self {
+                name: "a node with a replica",
+                replica: true,
+                renewals: 1,
+                looks: 2,
+                ..STILL
+            },
+            Self {
+                name: "a node with a replica leaves",
+                replica: true,
+                renewals: 1,
+                leaves: true,
+                ticks: 3,
+                looks: 2,
+                ..STILL
+            },
+        ]
+    }
+
+    /// What is explored on demand, besides.
+    #[must_use]
+    pub fn large() -> Vec<Self> {
+        vec![
+            Self {
+                name: "two changes, two renewals, a pause",
+                changes: 2,
+                freeze: 1,
+                ..STILL
+            },
+            Self {
+                name: "failover and time",
+                failover: true,
+                cancels: 1,
+                sessions: 2,
+                ..STILL
+            },
+            Self {
+                name: "failover, a cancelled wait, removal",
+                failover: true,
+                cancels: 1,
+                removals: true,
+                sessions: 2,
+                joins: 2,
+                renewals: 3,
+                ..STILL
+            },
+            Self {
+                name: "two nodes, failover, two changes",
+                nodes: 2,
+                changes: 2,
+                failover: true,
+                sessions: 2,
+                renewals: 1,
+                ticks: 3,
+                ..STILL
+            },
+            Self {
+                name: "a node with a replica pauses or dies",
+                replica: true,
+                freeze: 1,
+                crashes: 1,
+                joins: 2,
+                sessions: 2,
+                renewals: 1,
+                ..STILL
+            },
+        ]
+    }
+
+    /// The scope in which a broken rule shows.
+    #[must_use]
+    pub fn breaking(broken: Broken) -> Self {
+        let scope = Self {
+            name: "broken",
+            broken: Some(broken),
+            ..STILL
+        };
+        let failover = Self {
+            failover: true,
+            sessions: 2,
+            ..scope.clone()
+        };
+        match broken {
+            Broken::WaitWithoutPause | Broken::PauseBeyondMargin | Broken::CachedClock => Self {
+                freeze: if broken == Broken::PauseBeyondMargin {
+                    2
+                } else {
+                    1
+                },
+                renewals: 1,
+                looks: 1,
+                ..scope
+            },
+            Broken::TruncatedRead => Self {
+                changes: 2,
+                ticks: 1,
+                ..scope
+            },
+            Broken::LeaseFromAcknowledgement | Broken::HotReadExtends | Broken::RenewalByRead => {
+                Self {
+                    changes: 2,
+                    renewals: if broken == Broken::RenewalByRead {
+                        2
+                    } else {
+                        1
+                    },
+                    hot_reads: broken == Broken::HotReadExtends,
+                    ticks: 4,
+                    looks: 2,
+                    ..scope
+                }
+            }
+            Broken::OwnCommitExtends => Self {
+                changes: 3,
+                renewals: 1,
+                ticks: 3,
+                looks: 2,
+                ..scope
+            },
+            Broken::AsynchronousReplication
+            | Broken::ReadOnAnotherServer
+            | Broken::RowsFromAServerBehind => Self {
+                ticks: 1,
+                looks: 2,
+                ..failover
+            },
+            Broken::NoticeOnRenewalIgnored => Self {
+                cancels: 1,
+                ticks: 1,
+                looks: 2,
+                ..failover
+            },
+            Broken::AcknowledgedWithoutMatch => Self {
+                cancels: 1,
+                hot_reads: true,
+                changes: 2,
+                ticks: 0,
+                looks: 1,
+                ..failover
+            },
+            Broken::RenewalsCounted => Self {
+                cancels: 1,
+                changes: 2,
+                renewals: 3,
+                ticks: 3,
+                looks: 2,
+                before: CANCELLED,
+                ..failover
+            },
+            Broken::SessionTrustedAtOnce => Self {
+                recoveries: 1,
+                hot_reads: true,
+                ticks: 0,
+                looks: 1,
+                ..failover
+            },
+            Broken::ReadOnlyByRollback => Self {
+                cancels: 1,
+                decisions: 1,
+                renewals: 1,
+                ticks: 0,
+                looks: 2,
+                ..failover
+            },
+            Broken::DecisionNotWaitedFor => Self {
+                decisions: 1,
+                renewals: 1,
+                ticks: 1,
+                ..scope
+            },
+            Broken::RemovedBlindly => Self {
+                removals: true,
+                joins: 2,
+                ticks: 1,
+                ..scope
+            },
+            Broken::RestartedUnderTheOldName => Self {
+                crashes: 1,
+                joins: 2,
+                sessions: 2,
+                changes: 2,
+                ticks: 3,
+                looks: 2,
+                before: JOINED,
+                ..scope
+            },
+            Broken::AcknowledgesApplied => Self {
+                replica: true,
+                hot_reads: true,
+                renewals: 1,
+                ticks: 0,
+                looks: 2,
+                ..scope
+            },
+            Broken::GrantNotBounded | Broken::GrantBoundedWithoutPause => Self {
+                replica: true,
+                renewals: 1,
+                freeze: 1,
+                looks: 1,
+                ..scope
+            },
+            Broken::SignsOffWhileReplicasVouch => Self {
+                replica: true,
+                leaves: true,
+                renewals: 1,
+                ticks: 0,
+                looks: 1,
+                ..scope
+            },
+            Broken::RestartedRemovesItsRow => Self {
+                replica: true,
+                crashes: 1,
+                joins: 2,
+                sessions: 2,
+                renewals: 1,
+                ticks: 0,
+                looks: 1,
+                ..scope
+            },
+            _ => scope,
+        }
+    }
+}

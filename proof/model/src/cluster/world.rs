@@ -1,0 +1,508 @@
+//! The state of the world: two database servers, the node that commits, the nodes that hold leases, one check.
+
+use super::Scope;
+use std::collections::VecDeque;
+use tokenward_core::cluster::{AckBarrier, Holder, HolderEffect, Incarnation, Position, Row};
+use tokenward_core::sublease::{AttachmentId, Grantor, SubHolder};
+use tokenward_core::time::BootInstant;
+
+/// A record of a server's log. Changes are named by identity, a bit each: after a failover another change may have the
+/// number of a lost one.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Record {
+    /// A change; takes the head lock.
+    Change(u8),
+    /// The commit of a decision that writes nothing; takes the head lock.
+    Nothing,
+    /// A renewal or a join of a node.
+    Renewal {
+        /// Whose row.
+        incarnation: u8,
+        /// The attempt written.
+        attempt: u64,
+        /// Whether the row is made.
+        join: bool,
+        /// Whether it takes the head lock, as a join must.
+        join_locks: bool,
+        /// Acknowledged up to here, said with it.
+        acknowledged: u64,
+    },
+    /// An acknowledgement, whose commit is not awaited.
+    Acknowledged {
+        /// Whose row.
+        incarnation: u8,
+        /// Up to where.
+        number: u64,
+    },
+    /// A row is deleted.
+    Removed {
+        /// Whose.
+        incarnation: u8,
+    },
+}
+
+/// What a record's transaction locks until it is visible.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Lock {
+    /// The one row that every writer of changes locks.
+    Head,
+    /// A node's row.
+    Row(u8),
+}
+
+impl Record {
+    /// Whether its transaction holds this lock until it is visible.
+    #[must_use]
+    pub fn holds(self, lock: Lock) -> bool {
+        match self {
+            Self::Change(_) | Self::Nothing => lock == Lock::Head,
+            // Who holds the head lock knows the rows of all nodes: a join takes it, too.
+            Self::Renewal {
+                incarnation,
+                join_locks,
+                ..
+            } => lock == Lock::Row(incarnation) || join_locks && lock == Lock::Head,
+            Self::Acknowledged { incarnation, .. } | Self::Removed { incarnation } => {
+                lock == Lock::Row(incarnation)
+            }
+        }
+    }
+}
+
+/// A record and whether others see it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Entry {
+    /// What was written.
+    pub record: Record,
+    /// Whether its commit is visible.
+    pub visible: bool,
+}
+
+/// A node's row as a server shows it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct RowState {
+    /// Whose.
+    pub incarnation: u8,
+    /// The last visible attempt.
+    pub attempt: u64,
+    /// Acknowledged up to here.
+    pub acknowledged: u64,
+}
+
+/// A database server.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+pub struct Server {
+    /// What was written, in order.
+    pub log: Vec<Entry>,
+}
+
+impl Server {
+    /// The visible changes, in order.
+    pub fn changes(&self) -> impl Iterator<Item = u8> {
+        self.log.iter().filter_map(|entry| match entry.record {
+            Record::Change(identity) if entry.visible => Some(identity),
+            _ => None,
+        })
+    }
+
+    /// The visible changes as bits.
+    #[must_use]
+    pub fn content(&self) -> u8 {
+        self.changes().fold(0, |all, identity| all | 1 << identity)
+    }
+
+    /// The first `number` visible changes as bits.
+    #[must_use]
+    pub fn content_upto(&self, number: u64) -> u8 {
+        let number = usize::try_from(number).expect("a few changes");
+        self.changes()
+            .take(number)
+            .fold(0, |all, identity| all | 1 << identity)
+    }
+
+    /// The head: its number, and its content as the tag.
+    #[must_use]
+    pub fn head(&self) -> Position {
+        position(self.content())
+    }
+
+    /// Whether a transaction could take this lock now.
+    #[must_use]
+    pub fn is_free(&self, lock: Lock) -> bool {
+        let held = |entry: &Entry| !entry.visible && entry.record.holds(lock);
+        !self.log.iter().any(held)
+    }
+
+    /// The rows that are visible.
+    #[must_use]
+    pub fn rows(&self) -> Vec<RowState> {
+        let mut rows: Vec<RowState> = Vec::new();
+        for entry in self.log.iter().filter(|entry| entry.visible) {
+            match entry.record {
+                Record::Renewal {
+                    incarnation,
+                    attempt,
+                    join,
+                    acknowledged,
+                    ..
+                } => match rows.iter_mut().find(|row| row.incarnation == incarnation) {
+                    Some(row) => {
+                        row.attempt = attempt;
+                        row.acknowledged = row.acknowledged.max(acknowledged);
+                    }
+                    None if join => rows.push(RowState {
+                        incarnation,
+                        attempt,
+                        acknowledged,
+                    }),
+                    None => {}
+                },
+                Record::Acknowledged {
+                    incarnation,
+                    number,
+                } => {
+                    let row = rows.iter_mut().find(|row| row.incarnation == incarnation);
+                    if let Some(row) = row {
+                        row.acknowledged = row.acknowledged.max(number);
+                    }
+                }
+                Record::Removed { incarnation } => {
+                    rows.retain(|row| row.incarnation != incarnation)
+                }
+                Record::Change(_) | Record::Nothing => {}
+            }
+        }
+        rows
+    }
+
+    /// One node's row, if it is visible.
+    #[must_use]
+    pub fn row(&self, incarnation: u8) -> Option<RowState> {
+        self.rows()
+            .into_iter()
+            .find(|row| row.incarnation == incarnation)
+    }
+}
+
+/// The position of a state that holds these changes.
+#[must_use]
+pub(super) fn position(content: u8) -> Position {
+    Position {
+        number: content.count_ones().into(),
+        tag: content.into(),
+    }
+}
+
+/// Which server. The second one answers once it is promoted.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Which {
+    /// The primary at the start, which goes on answering after a promotion.
+    First,
+    /// The standby.
+    Second,
+}
+
+/// A transaction whose client waits for the acknowledgement of its commit.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Pending {
+    /// Where.
+    pub server: Which,
+    /// Its record.
+    pub index: usize,
+    /// The changes it wrote or rests on: the content of the server's history up to it.
+    pub content: u8,
+    /// Whether no other node had a row when it held the head lock.
+    pub alone: bool,
+    /// When it was sent.
+    pub sent: u64,
+}
+
+/// The node that commits changes and answers for them. It holds no lease that anybody checks.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Issuer {
+    /// Its barrier.
+    pub barrier: AckBarrier,
+    /// Its commit under way.
+    pub pending: Option<Pending>,
+    /// Looks asked for and not made yet.
+    pub looks: Vec<u64>,
+    /// The history as its own acknowledged commits had it.
+    pub known: u8,
+    /// Decisions that wrote nothing.
+    pub decisions: u8,
+    /// Rows it wants to delete: whose, and at which attempt.
+    pub removals: Vec<(u8, u64)>,
+    /// Acknowledged commits not answered yet: their number, and the history up to them.
+    pub waiting: Vec<(u64, u8)>,
+    /// What a broken variant remembers: the rows as the look before showed them.
+    pub old_rows: Vec<Row>,
+}
+
+/// Something a node is about to do.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Task {
+    /// As the holder said.
+    Effect(HolderEffect),
+    /// Apply these changes.
+    Apply(u8),
+}
+
+/// A node that holds a lease.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Node {
+    /// Its machine.
+    pub holder: Holder,
+    /// Grants to its attached replica.
+    pub grantor: Grantor,
+    /// The changes applied.
+    pub content: u8,
+    /// The end of its lease; 0 is none.
+    pub lease: u64,
+    /// Ticks its clock has missed.
+    pub behind: u64,
+    /// The server of its session; none while it has no session.
+    pub session: Option<Which>,
+    /// Its renewal under way: where, which record, which attempt.
+    pub writing: Option<(Which, usize, u64)>,
+    /// The renewal that was acknowledged and is to be read after.
+    pub to_read: Option<u64>,
+    /// What it is about to do.
+    pub tasks: VecDeque<Task>,
+    /// Sessions so far.
+    pub sessions: u8,
+    /// Renewals so far.
+    pub renewals: u8,
+    /// Incarnations so far.
+    pub joins: u8,
+    /// Deaths so far.
+    pub crashes: u8,
+    /// Changes it committed itself.
+    pub own: u8,
+    /// Whether it has ended for good.
+    pub over: bool,
+    /// What a broken variant remembers: the log as read before the renewal was written.
+    pub early_read: Option<u8>,
+}
+
+impl Node {
+    /// What its clock says.
+    #[must_use]
+    pub fn clock(&self, real: u64) -> BootInstant {
+        BootInstant(real - self.behind)
+    }
+}
+
+/// A replica attached to the first node.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Replica {
+    /// Its machine.
+    pub sub: SubHolder,
+    /// The changes applied.
+    pub content: u8,
+    /// The end of its lease; 0 is none.
+    pub lease: u64,
+    /// Ticks its clock has missed.
+    pub behind: u64,
+    /// Renewals so far.
+    pub renewals: u8,
+    /// Letters to the node, in order.
+    pub up: VecDeque<Letter>,
+    /// Letters from the node, in order.
+    pub down: VecDeque<Letter>,
+}
+
+/// What a node and its replica say to each other.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Letter {
+    /// To the node: a renewal.
+    Renew(u64),
+    /// To the node: applied up to here.
+    Acknowledge(u64),
+    /// To the replica: the node's content.
+    Content(u8),
+    /// To the replica: a grant: the renewal, what it names, ticks.
+    Grant(u64, u64, u64),
+}
+
+/// Where a check is made.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Place {
+    /// At a node.
+    Node(usize),
+    /// At the replica.
+    Replica,
+}
+
+/// The one check.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Check {
+    /// Not sent yet.
+    Idle,
+    /// Under way.
+    Reading {
+        /// Where.
+        place: Place,
+        /// Answered before it was sent.
+        answered: u8,
+        /// The lease's end, once read.
+        lease: Option<u64>,
+        /// The state, once read.
+        content: Option<u8>,
+        /// The clock, once read.
+        clock: Option<u64>,
+    },
+    /// Judged.
+    Done {
+        /// Whether the lease was alive.
+        vouched: bool,
+        /// What it had read.
+        content: u8,
+        /// Answered before it was sent.
+        answered: u8,
+        /// Where.
+        place: Place,
+    },
+}
+
+/// Everything.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct World {
+    /// Real time.
+    pub real: u64,
+    /// The first server.
+    pub first: Server,
+    /// How many of the first server's records the second one has.
+    pub replicated: usize,
+    /// The second server, once promoted.
+    pub second: Option<Server>,
+    /// Waits for the standby cancelled by hand.
+    pub cancels: u8,
+    /// Recoveries of the first server after a crash.
+    pub recoveries: u8,
+    /// Changes made.
+    pub changes: u8,
+    /// The node that commits.
+    pub issuer: Issuer,
+    /// The nodes that hold leases.
+    pub nodes: Vec<Node>,
+    /// The replica attached to the first of them.
+    pub replica: Option<Replica>,
+    /// What was answered to callers.
+    pub answered: u8,
+    /// The check.
+    pub check: Check,
+}
+
+impl World {
+    /// Nothing has happened.
+    pub(super) fn new(scope: &Scope) -> Self {
+        let terms = scope.terms();
+        let node = |at: usize| Node {
+            holder: Holder::new(
+                terms,
+                scope.replica_terms().wait,
+                name(at, 0),
+                position(0),
+                0,
+            ),
+            grantor: Grantor::new(scope.replica_terms(), 0, false, BootInstant(0)),
+            content: 0,
+            lease: 0,
+            behind: 0,
+            session: None,
+            writing: None,
+            to_read: None,
+            tasks: VecDeque::new(),
+            sessions: 0,
+            renewals: 0,
+            joins: 0,
+            crashes: 0,
+            own: 0,
+            over: false,
+            early_read: None,
+        };
+        let mut nodes: Vec<Node> = (0..scope.nodes).map(node).collect();
+        let replica = scope.replica.then(|| {
+            // Attached before anything happened: both have everything.
+            nodes[0].grantor.step(
+                tokenward_core::sublease::GrantorEvent::Attach,
+                BootInstant(0),
+            );
+            Replica {
+                sub: SubHolder::new(scope.replica_terms()),
+                content: 0,
+                lease: 0,
+                behind: 0,
+                renewals: 0,
+                up: VecDeque::new(),
+                down: VecDeque::from([Letter::Content(0)]),
+            }
+        });
+        Self {
+            real: 0,
+            first: Server::default(),
+            replicated: 0,
+            second: None,
+            cancels: 0,
+            recoveries: 0,
+            changes: 0,
+            issuer: Issuer {
+                barrier: AckBarrier::new(),
+                pending: None,
+                looks: Vec::new(),
+                known: 0,
+                decisions: 0,
+                removals: Vec::new(),
+                waiting: Vec::new(),
+                old_rows: Vec::new(),
+            },
+            nodes,
+            replica,
+            answered: 0,
+            check: Check::Idle,
+        }
+    }
+
+    /// A server that answers.
+    #[must_use]
+    pub fn server(&self, which: Which) -> Option<&Server> {
+        match which {
+            Which::First => Some(&self.first),
+            Which::Second => self.second.as_ref(),
+        }
+    }
+
+    pub(super) fn server_mut(&mut self, which: Which) -> &mut Server {
+        match which {
+            Which::First => &mut self.first,
+            Which::Second => self.second.as_mut().expect("promoted before it is used"),
+        }
+    }
+
+    /// The servers that answer.
+    pub(super) fn servers(&self) -> impl Iterator<Item = Which> {
+        let second = self.second.is_some().then_some(Which::Second);
+        std::iter::once(Which::First).chain(second)
+    }
+
+    /// Whether the commit of a record would be acknowledged: the standby has it, or there is none any more.
+    pub(super) fn is_durable(&self, which: Which, index: usize, scope: &Scope) -> bool {
+        match which {
+            Which::First => index < self.replicated || scope.is_asynchronous(),
+            Which::Second => true,
+        }
+    }
+}
+
+/// The attachment of the one replica there is.
+pub(super) const ATTACHMENT: AttachmentId = AttachmentId(1);
+
+/// The incarnation of a node's n-th membership.
+pub(super) fn name(node: usize, joins: u8) -> Incarnation {
+    Incarnation(u128::from(joins) * 4 + u128::try_from(node).expect("few nodes"))
+}
+
+/// The same as the model's rows name it.
+pub(super) fn short(incarnation: Incarnation) -> u8 {
+    u8::try_from(incarnation.0).expect("few memberships")
+}
