@@ -12,17 +12,19 @@ use crate::people::familiar::Familiar;
 use crate::people::passkeys::Passkeys;
 use crate::people::password::Passwords;
 use crate::replicas::Marker;
+use crate::request_id;
 use crate::reveals::Reveals;
 use crate::throttle::{Meter, Throttle};
 use crate::usage::Usage;
 use crate::verbs::audit::Verification;
+use crate::verbs::audit_detail;
 use crate::verbs::single_sign_on::Provider;
 use http::HeaderMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use tokenward_core::{Keyring, Replica};
-use tokenward_store::Store;
+use tokenward_store::{Decided, Failure, Store, View, Wants};
 
 /// How long a secret's calls may come faster than `secret_calls_per_second`, if it was idle before.
 const SECRET_CALLS_BURST_SECONDS: f64 = 10.0;
@@ -110,6 +112,29 @@ impl App {
         let (peer, trusted) = (peer.into(), &self.config.trusted_proxies);
         self.forwarded_ignored.look(peer, headers, trusted);
         addresses::caller(peer, headers, trusted)
+    }
+
+    /// Takes a decision ([`Store::decide`]). The audit entries of what was decided name the request it was taken for.
+    ///
+    /// # Errors
+    /// What the decision refuses with, inside; outside, why it was not taken or may not have been written.
+    pub async fn decide<T, E, F>(&self, wants: Wants, decision: F) -> Result<Result<T, E>, Failure>
+    where
+        T: Send + 'static,
+        E: Send + 'static,
+        F: FnOnce(&View) -> Result<(Decided, T), E> + Send + 'static,
+    {
+        let request = request_id::current();
+        let stamped = move |view: &View| {
+            let (mut decided, answer) = decision(view)?;
+            if let Some(request) = request {
+                for entry in &mut decided.audit {
+                    entry.detail = audit_detail::stamped(&entry.detail, request);
+                }
+            }
+            Ok((decided, answer))
+        };
+        self.store.decide(wants, stamped).await
     }
 
     /// The replica that answers checks.

@@ -2,7 +2,7 @@
 
 use tokenward_core::audit::Written;
 
-const COLUMNS: [&str; 10] = [
+const COLUMNS: [&str; 11] = [
     "seq",
     "at",
     "at_micros",
@@ -13,6 +13,7 @@ const COLUMNS: [&str; 10] = [
     "client_id",
     "detail",
     "hash",
+    "request_id",
 ];
 
 /// The first line.
@@ -37,7 +38,17 @@ pub fn row(entry: &Written) -> String {
         entry.client.map_or_else(String::new, |id| id.to_string()),
         entry.detail.clone(),
         crate::data_dir::hex(&entry.hash).to_string(),
+        request_id(&entry.detail),
     ])
+}
+
+fn request_id(detail: &str) -> String {
+    #[derive(serde::Deserialize)]
+    struct Named {
+        request_id: Option<String>,
+    }
+    let named = serde_json::from_str::<Named>(detail).ok();
+    named.and_then(|named| named.request_id).unwrap_or_default()
 }
 
 /// Quoted where needed, quotes doubled, CRLF at the end. A cell that a spreadsheet would take for a formula is put behind

@@ -32,6 +32,7 @@ mod process;
 pub mod random;
 mod refusals;
 mod replicas;
+mod request_id;
 pub mod reveals;
 pub mod serve;
 pub mod throttle;

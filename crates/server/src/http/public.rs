@@ -7,7 +7,7 @@ use crate::app::App;
 use crate::connection_limits::{Activity, Connections, Delivered, End, Limits, Watched};
 use crate::logs::Limit;
 use crate::net::{Connection, Listener};
-use crate::random;
+use crate::{random, request_id};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{ConnectInfo, DefaultBodyLimit, Request, State};
@@ -212,7 +212,7 @@ where
             }
         };
         let answered = async move {
-            let mut response = answer.await;
+            let mut response = request_id::scope(id, answer).await;
             log_answer(&app, &method, &path, &response, begun);
             put_headers(&app, &mut response, id);
             Ok(response.map(|body| answering.body(body)))

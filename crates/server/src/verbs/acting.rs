@@ -90,7 +90,7 @@ where
         actor: Some(admin.credential),
         ..wants
     };
-    let decided = app.store.decide(wants, move |view: &View| {
+    let decided = app.decide(wants, move |view: &View| {
         let acting = Acting::new(admin, view)?;
         decision(&acting, view)
     });

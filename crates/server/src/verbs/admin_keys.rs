@@ -118,7 +118,10 @@ pub async fn create(
             expires_at: expires_in_seconds.map(|seconds| view.now.plus_seconds(seconds)),
             revoked_at: None,
         };
-        let detail = json!({ "admin_key": record.id, "name": record.name, "role": record.role });
+        let detail = json!({
+            "admin_key": record.id, "name": record.name, "role": record.role,
+            "expires_at": record.expires_at.map(Timestamp::iso),
+        });
         let entry = acting.entry("admin_key.create", workspace, None, &detail, view.now);
         let changes = vec![Change::AdminKeyPut {
             key: Box::new(record.clone()),
@@ -164,7 +167,7 @@ pub async fn revoke(app: &App, admin: Admin, id: Uuid) -> Result<AdminKeyRecord,
             return Err(Refused::Conflict("LAST_OPERATOR", why.into()));
         }
         record.revoked_at = Some(view.now);
-        let detail = json!({ "admin_key": record.id, "name": record.name });
+        let detail = json!({ "admin_key": record.id, "name": record.name, "role": record.role });
         let entry = acting.entry("admin_key.revoke", None, None, &detail, view.now);
         let changes = vec![Change::AdminKeyPut {
             key: Box::new(record.clone()),

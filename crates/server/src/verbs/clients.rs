@@ -2,13 +2,14 @@
 
 pub use super::one_client::Read;
 
+use super::audit_detail;
 use super::authority::Admin;
 use super::one_client::{NO_CLIENT, Outcome, decide, entry, wants};
 use super::settings::{Written, version};
 use super::{Refused, acting};
 use crate::app::App;
 use crate::random;
-use serde_json::{Value, json};
+use serde_json::json;
 use std::sync::Arc;
 use tokenward_core::client::{ApiClient, ClientState, OnRepeat, SecretRecord};
 use tokenward_core::ids::{ClientId, Environment, WorkspaceId};
@@ -121,10 +122,8 @@ pub async fn create(
             ],
             next_secret: 2,
         };
-        let detail = json!({
-            "label": client.settings.label, "environment": environment,
-            "products": client.settings.products.as_ref().map(|list| super::settings::product_slugs(list, &view.products)),
-        });
+        let mut detail = audit_detail::settings(&client.settings, &view.products);
+        detail["environment"] = environment.as_str().into();
         let entry = acting.entry(
             "client.create",
             Some(workspace.id),
@@ -205,11 +204,14 @@ pub async fn change(
         }
         let mut after = state.clone();
         after.client.settings = settings.clone();
-        let changed = changed_fields(&state.client, &after.client);
+        let before = audit_detail::settings(&state.client.settings, &view.products);
+        let now = audit_detail::settings(&settings, &view.products);
+        let changed = audit_detail::changed(&before, &now);
         if changed.is_empty() {
             return Ok(Outcome::done(Vec::new(), Vec::new(), after));
         }
         let detail = json!({ "changed": changed });
+        let detail = audit_detail::with_changes(detail, &before, &now);
         let entry = entry(acting, "client.change", state, &detail, view.now);
         let mut changes = vec![Change::ClientSettingsChanged {
             client: state.client.no,
@@ -227,19 +229,6 @@ pub async fn change(
     })
     .await
     .map(|(read, ())| read)
-}
-
-fn changed_fields(old: &ApiClient, new: &ApiClient) -> Vec<String> {
-    let members = |client: &ApiClient| match serde_json::to_value(&client.settings) {
-        Ok(Value::Object(members)) => members,
-        _ => serde_json::Map::new(),
-    };
-    let old = members(old);
-    members(new)
-        .into_iter()
-        .filter(|(name, value)| old.get(name) != Some(value))
-        .map(|(name, _)| name)
-        .collect()
 }
 
 /// Disables or enables a client; its token sleeps and wakes with it.
@@ -260,7 +249,8 @@ pub async fn set_disabled(
         } else {
             "client.enable"
         };
-        let entry = entry(acting, action, state, &json!({}), view.now);
+        let detail = json!({ "label": state.client.settings.label });
+        let entry = entry(acting, action, state, &detail, view.now);
         let change = Change::ClientDisabled {
             client: state.client.no,
             at: after.client.disabled_at,

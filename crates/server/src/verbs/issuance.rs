@@ -279,7 +279,6 @@ where
     }
     let keyring = Arc::clone(&app.keyring);
     let decided = app
-        .store
         .decide(Wants::client(id), move |view| {
             let state = view.client.as_ref().ok_or(Rejection::SecretInvalid)?;
             decide(&keyring, state, &caller, view.now)

@@ -2,6 +2,7 @@
 //! may themselves.
 
 use super::acting::{self, Acting};
+use super::audit_detail;
 use super::authority::Admin;
 use super::sign_in::folded;
 use super::{Refused, roles};
@@ -199,7 +200,7 @@ pub fn operates(member: &Member) -> bool {
 pub async fn first_link(app: &App) -> Result<Option<Ticket>, Failure> {
     let ticket = Ticket::new();
     let digest = ticket.digest();
-    let decided = app.store.decide(wants(None), move |view: &View| {
+    let decided = app.decide(wants(None), move |view: &View| {
         if view.members.iter().any(operates) {
             return Ok::<_, std::convert::Infallible>((Decided::nothing(), false));
         }
@@ -267,7 +268,7 @@ pub async fn join(app: &App, ticket: &Ticket, joining: Joining) -> Result<Member
         proves: true,
         ..wants(None)
     };
-    let decided = app.store.decide(wants, move |view: &View| {
+    let decided = app.decide(wants, move |view: &View| {
         let found = view.invitations.iter().find(|one| one.digest == digest);
         let found = found.filter(|one| view.now < one.expires_at);
         let invitation = found.ok_or(Refused::NotFound("invitation"))?;
@@ -532,6 +533,10 @@ fn told(
     });
     if let Some(invitation) = invitation {
         detail["invitation"] = json!(invitation.id);
+    }
+    if action != "member.remove" {
+        let settings = |member: &Member| json!({ "role": member.role, "disabled": member.disabled_at.is_some() });
+        detail = audit_detail::with_changes(detail, &settings(old), &settings(member));
     }
     let mut entries = vec![acting.entry(action, workspace, None, &detail, now)];
     if before != workspace {

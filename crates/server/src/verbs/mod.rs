@@ -5,6 +5,7 @@ pub mod account;
 pub mod acting;
 pub mod admin_keys;
 pub mod audit;
+pub(crate) mod audit_detail;
 pub mod authority;
 pub mod client_credentials;
 pub mod clients;

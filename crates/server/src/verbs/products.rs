@@ -1,5 +1,6 @@
 //! Products: read, put, delete.
 
+use super::audit_detail;
 use super::authority::Admin;
 use super::{Refused, acting, roles};
 use crate::app::App;
@@ -51,7 +52,15 @@ pub async fn put(
                 created_at: view.now,
             },
         };
-        let detail = json!({ "slug": product.slug, "name": product.name });
+        let detail =
+            json!({ "slug": product.slug, "name": product.name, "created": old.is_none() });
+        let detail = match old {
+            Some(old) => {
+                let name = |product: &Product| json!({ "name": product.name });
+                audit_detail::with_changes(detail, &name(old), &name(&product))
+            }
+            None => detail,
+        };
         let entry = acting.entry("product.put", None, None, &detail, view.now);
         let changes = vec![Change::ProductPut {
             product: product.clone(),
@@ -109,7 +118,7 @@ pub async fn delete(app: &App, admin: Admin, text: &str) -> Result<(), Refused> 
             "product.delete",
             None,
             None,
-            &json!({ "slug": product.slug }),
+            &json!({ "slug": product.slug, "name": product.name }),
             view.now,
         );
         let changes = vec![Change::ProductDeleted {

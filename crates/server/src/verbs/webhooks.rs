@@ -110,7 +110,7 @@ fn new_secret(keyring: &Keyring, id: Uuid) -> Result<(Vec<u8>, Zeroizing<String>
 }
 
 fn entry(acting: &Acting, action: &'static str, webhook: &Webhook, now: Timestamp) -> Entry {
-    let detail: Value = json!({ "webhook": webhook.id });
+    let detail: Value = json!({ "webhook": webhook.id, "url": webhook.url });
     acting.entry(action, Some(webhook.workspace), None, &detail, now)
 }
 

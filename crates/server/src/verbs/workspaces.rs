@@ -1,5 +1,6 @@
 //! Workspaces: create, read, rename, disable, enable.
 
+use super::audit_detail;
 use super::authority::Admin;
 use super::{Refused, acting};
 use crate::app::App;
@@ -111,7 +112,8 @@ pub async fn change(
         if workspace == old {
             return Ok((Decided::nothing(), workspace));
         }
-        let detail = json!({ "name": workspace.name, "disabled": workspace.disabled_at.is_some() });
+        let told = |workspace: &Workspace| json!({ "name": workspace.name, "disabled": workspace.disabled_at.is_some() });
+        let detail = audit_detail::with_changes(told(&workspace), &told(&old), &told(&workspace));
         let entry = acting.entry("workspace.change", Some(id), None, &detail, view.now);
         let changes = vec![Change::WorkspacePut {
             workspace: workspace.clone(),

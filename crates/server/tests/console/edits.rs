@@ -135,7 +135,8 @@ async fn an_old_form_gives_no_role_back_that_was_taken_away() {
     let page = operator.get(&path).await;
     let opened = page.hidden("opened").replace("&#38;", "&");
     let form = [("role", "operator"), ("opened", opened.as_str())];
-    operator.send(&path, &form).await.expect(303, "");
+    let page = operator.send(&path, &form).await;
+    page.expect(200, "ravi@example.com has a new role");
     assert_eq!(role().await, "operator");
 }
 

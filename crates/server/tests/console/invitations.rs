@@ -1,6 +1,7 @@
 //! Invitations: each gives its own role to its own address and nothing else, whatever other links exist.
 
-use crate::house::{Browser, House, PASSWORD};
+use crate::authority::as_opened;
+use crate::house::{Browser, House, PASSWORD, Page};
 use reqwest::Method;
 use serde_json::{Value, json};
 use tokenward_testkit::Api;
@@ -49,6 +50,22 @@ async fn members(house: &House) -> Vec<String> {
         .collect();
     all.sort();
     all
+}
+
+async fn send(person: &Browser, path: &str, form: &[(&'static str, String)]) -> Page {
+    let form = form.iter().map(|(name, value)| (*name, value.as_str()));
+    person.send(path, &form.collect::<Vec<_>>()).await
+}
+
+/// Sends a form that was opened a moment ago.
+async fn edit(person: &Browser, path: &str, fields: &[(&'static str, &str)]) -> Page {
+    let mut form = as_opened(person, path).await;
+    form.extend(
+        fields
+            .iter()
+            .map(|(name, value)| (*name, (*value).to_owned())),
+    );
+    send(person, path, &form).await
 }
 
 async fn may_see_keys(browser: &Browser) -> u16 {
@@ -318,9 +335,7 @@ async fn role_with_fewer_rights_keeps_the_session_and_the_password() {
         .try_into()
         .unwrap();
     let more = [("role", "operator"), ("workspace_id", "")];
-    let page = operator
-        .send(&format!("/console/members/{id}"), &more)
-        .await;
+    let page = edit(&operator, &format!("/console/members/{id}"), &more).await;
     let page = page.expect(200, "ravi@example.com has a new role");
     let link = page.between("/console/join/", "</code>");
     ravi.get("/console/account").await.expect(303, "");
@@ -350,15 +365,24 @@ async fn one_of_two_operators_who_remove_each_other_at_once_stays() {
             house.invited(&operator, &a, &role).await,
             house.invited(&operator, &b, &role).await,
         );
-        let act = |id: &str, round: u32| match round % 3 {
-            0 => (format!("/console/members/{id}/remove"), vec![]),
-            1 => (format!("/console/members/{id}/disable"), vec![]),
-            _ => (format!("/console/members/{id}"), vec![("role", "auditor")]),
+        let act = |id: &str| match round % 3 {
+            0 => (format!("/console/members/{id}/remove"), None),
+            1 => (format!("/console/members/{id}/disable"), None),
+            _ => (format!("/console/members/{id}"), Some("auditor")),
         };
-        let (first, second) = (act(&id_of(&b).await, round), act(&id_of(&a).await, round));
+        let (first, second) = (act(&id_of(&b).await), act(&id_of(&a).await));
+        let prepared = async |person: &Browser, act: &(String, Option<&'static str>)| {
+            let mut form = as_opened(person, &act.0).await;
+            form.extend(act.1.map(|role| ("role", role.to_owned())));
+            form
+        };
+        let forms = (
+            prepared(&one, &first).await,
+            prepared(&other, &second).await,
+        );
         let (first, second) = tokio::join!(
-            one.send(&first.0, &first.1),
-            other.send(&second.0, &second.1)
+            send(&one, &first.0, &forms.0),
+            send(&other, &second.0, &forms.1)
         );
         let done = [&first, &second];
         let done = done.iter().filter(|page| page.status == 303).count();

@@ -1,6 +1,6 @@
 //! A form that began before its session's end and is decided after it is refused: every form of the console.
 
-use crate::authority::{World, pages};
+use crate::authority::{World, as_opened, pages};
 use crate::house::{Browser, PASSWORD};
 use crate::late::{Held, Stall, decisions_waiting};
 use reqwest::Method;
@@ -77,9 +77,14 @@ async fn forms(world: &World) -> Vec<Sent> {
             let value = world.filled(value, &label, &mut made).await;
             filled.push(((*name).to_owned(), value));
         }
+        let writes = !path.starts_with("/audit");
+        let path = format!("/console{path}");
+        for (name, value) in as_opened(&world.operator, &path).await {
+            filled.push((name.to_owned(), value));
+        }
         sent.push(Sent {
-            writes: !path.starts_with("/audit"),
-            path: format!("/console{path}"),
+            writes,
+            path,
             form: filled,
         });
     }

@@ -3,6 +3,7 @@
 
 mod acts;
 mod admin;
+mod audited;
 mod authority;
 mod bad_input;
 mod check;

@@ -217,7 +217,7 @@ async fn metrics_tell_of_process_build_certificates_checks_and_verification() {
     let groups = value("tokenward_groups_committed_total");
     assert!(groups >= 1.0 && (groups - value("tokenward_commit_groups")).abs() < 0.1);
     assert!(
-        text.contains("# TYPE tokenward_groups_committed counter"),
+        text.contains("# TYPE tokenward_groups_committed_total counter"),
         "{text}"
     );
     assert!(

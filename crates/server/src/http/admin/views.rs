@@ -114,6 +114,7 @@ pub(super) fn admin_key(key: &AdminKeyRecord, last: Option<&(Timestamp, String)>
 
 /// An entry as programs read it, and as `tokenward audit verify` takes it back.
 pub(in crate::http) fn audit_entry(entry: &Written) -> Value {
+    let detail = serde_json::from_str::<Value>(&entry.detail).unwrap_or(Value::Null);
     json!({
         "seq": entry.seq,
         "at": entry.at.iso(),
@@ -123,7 +124,8 @@ pub(in crate::http) fn audit_entry(entry: &Written) -> Value {
         "action": entry.action,
         "workspace_id": entry.workspace,
         "client_id": entry.client,
-        "detail": serde_json::from_str::<Value>(&entry.detail).unwrap_or(Value::Null),
+        "request_id": detail["request_id"],
+        "detail": detail,
         "detail_text": entry.detail,
         "hash": *crate::data_dir::hex(&entry.hash),
     })

@@ -337,7 +337,7 @@ pub(crate) async fn begin(
         proves: true,
         ..Wants::default()
     };
-    let decided = app.store.decide(wants, move |view: &View| {
+    let decided = app.decide(wants, move |view: &View| {
         let kept = view.members.first();
         let kept = kept.filter(|member| member.disabled_at.is_none());
         let kept = kept.ok_or(NotSignedIn::Wrong)?;

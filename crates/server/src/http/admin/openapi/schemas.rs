@@ -168,7 +168,8 @@ fn audit_entry() -> Value {
         "seq": { "type": "integer", "minimum": 1 }, "at": time(), "at_micros": { "type": "integer" },
         "actor": { "type": "string" }, "source": { "type": "string" }, "action": { "type": "string" },
         "workspace_id": or_null(uuid()), "client_id": or_null(uuid()),
-        "detail": { "type": "object" },
+        "request_id": with(or_null(uuid()), json!({ "description": "the `x-request-id` of the answer to the request" })),
+        "detail": { "type": "object", "description": "what was changed: `from` and `to` hold the old and the new values" },
         "detail_text": { "type": "string", "description": "the detail to the letter, as hashed" },
         "hash": { "type": "string", "pattern": "^[0-9a-f]{64}$" },
     }))
