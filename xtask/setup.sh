@@ -82,6 +82,7 @@ for_test() {
     [ -x /usr/sbin/nginx ] || missing+=(nginx-light)
     [ -x /usr/sbin/haproxy ] || missing+=(haproxy)
     [ -x /usr/bin/caddy ] || missing+=(caddy)
+    [ -e /usr/lib/apache2/modules/mod_oauth2.so ] || missing+=(apache2 libapache2-mod-oauth2)
     # Not on everybody's PATH either.
     [ -x /usr/sbin/pgbouncer ] || missing+=(pgbouncer)
     compgen -G '/usr/lib/*/faketime/libfaketime.so.1' >/dev/null || missing+=(faketime)

@@ -4,6 +4,7 @@
 pub mod telling;
 
 use crate::ids::{ClientId, ClientNo, Environment, ProductNo, WorkspaceId};
+use crate::restrictions::Networks;
 use crate::time::Timestamp;
 use std::net::IpAddr;
 
@@ -191,6 +192,8 @@ pub struct Introspection {
     pub environment: Environment,
     /// The slugs of the products it opens, sorted; none means all.
     pub products: Option<Vec<String>>,
+    /// From where it may be used.
+    pub token_networks: Networks,
     /// Its generation.
     pub generation: u32,
     /// When the newest token was issued; none for a hand-over's previous one.

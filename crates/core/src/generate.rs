@@ -91,6 +91,8 @@ pub enum Rejection {
         /// The setting, in seconds.
         max_seconds: u32,
     },
+    /// The products asked for are not all among the client's.
+    ProductNotAllowed,
     /// The secret has made all its tokens of the day.
     QuotaExceeded {
         /// Seconds until midnight UTC.

@@ -75,8 +75,27 @@ pub(crate) struct Connections {
 #[derive(Debug, Default)]
 struct Open {
     next: u64,
-    connections: HashMap<u64, Arc<Activity>>,
+    connections: HashMap<u64, (Option<IpAddr>, Arc<Activity>)>,
     sources: HashMap<IpAddr, u32>,
+}
+
+impl Open {
+    /// Ends the connection that has been without a request for longest, of one source or of all; whether there was one.
+    fn end_longest_quiet(&self, round: u32, source: Option<IpAddr>) -> bool {
+        let all = self.connections.iter();
+        let own = all.filter(|(_, (from, _))| source.is_none() || *from == source);
+        let quiet = own.filter_map(|(number, (_, activity))| {
+            let state = activity.state.lock();
+            let age = round.wrapping_sub(state.quiet_since);
+            (state.is_quiet() && !state.evicted).then_some(((age, Reverse(*number)), activity))
+        });
+        let Some((_, activity)) = quiet.max_by_key(|(rank, _)| *rank) else {
+            return false;
+        };
+        activity.state.lock().evicted = true;
+        activity.ending.notify_one();
+        true
+    }
 }
 
 impl Connections {
@@ -89,23 +108,32 @@ impl Connections {
         })
     }
 
-    /// Counts a connection for the source of `peer`; none when it has as many as one source may. A trusted proxy's
-    /// connections carry many callers' requests, so that only the limit of all applies to them.
+    /// Counts a connection for the source of `peer`. When it has as many as one source may, its own longest idle
+    /// connection is ended, so that whoever shares the address (a NAT, a load balancer) is not kept out by idle ones;
+    /// none when all of them are busy. A trusted proxy's connections carry many callers' requests, so that only the
+    /// limit of all applies to them.
     pub(crate) fn share(self: &Arc<Self>, peer: IpAddr, trusted: &[IpNet]) -> Option<Share> {
         let peer = peer.to_canonical();
         let exempt = trusted.iter().any(|network| network.contains(&peer));
         let source = (!exempt).then(|| source_of(peer));
+        let mut made_room = false;
         if let Some(source) = source {
             let mut open = self.open.lock();
-            let count = open.sources.entry(source).or_default();
-            if *count >= self.limits.per_source {
-                return None;
+            let count = open.sources.get(&source).copied().unwrap_or(0);
+            if count >= self.limits.per_source {
+                // Those that were told to end are counted until they have; each new one ends one more.
+                made_room =
+                    open.end_longest_quiet(self.round.load(Ordering::Relaxed), Some(source));
+                if !made_room {
+                    return None;
+                }
             }
-            *count += 1;
+            open.sources.insert(source, count + 1);
         }
         Some(Share {
             connections: Arc::clone(self),
             source,
+            made_room,
         })
     }
 
@@ -115,7 +143,8 @@ impl Connections {
         let permit = match Arc::clone(&self.places).try_acquire_owned() {
             Ok(permit) => permit,
             Err(_) => {
-                self.end_longest_quiet();
+                let round = self.round.load(Ordering::Relaxed);
+                self.open.lock().end_longest_quiet(round, None);
                 Arc::clone(&self.places).acquire_owned().await.ok()?
             }
         };
@@ -128,7 +157,8 @@ impl Connections {
         let mut open = self.open.lock();
         let number = open.next;
         open.next += 1;
-        open.connections.insert(number, Arc::clone(&activity));
+        let opened = (share.source, Arc::clone(&activity));
+        open.connections.insert(number, opened);
         drop(open);
         Some(Place {
             share,
@@ -138,24 +168,10 @@ impl Connections {
         })
     }
 
-    fn end_longest_quiet(&self) {
-        let round = self.round.load(Ordering::Relaxed);
-        let open = self.open.lock();
-        let quiet = open.connections.iter().filter_map(|(number, activity)| {
-            let state = activity.state.lock();
-            let age = round.wrapping_sub(state.quiet_since);
-            (state.is_quiet() && !state.evicted).then_some(((age, Reverse(*number)), activity))
-        });
-        if let Some((_, activity)) = quiet.max_by_key(|(rank, _)| *rank) {
-            activity.state.lock().evicted = true;
-            activity.ending.notify_one();
-        }
-    }
-
     /// Looks at all connections; to be called once a second.
     pub(crate) fn look_round(&self) {
         let round = self.round.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
-        for activity in self.open.lock().connections.values() {
+        for (_, activity) in self.open.lock().connections.values() {
             if activity
                 .state
                 .lock()
@@ -194,6 +210,14 @@ fn source_of(peer: IpAddr) -> IpAddr {
 pub(crate) struct Share {
     connections: Arc<Connections>,
     source: Option<IpAddr>,
+    made_room: bool,
+}
+
+impl Share {
+    /// Whether an idle connection of the same source was ended for this one.
+    pub(crate) fn made_room(&self) -> bool {
+        self.made_room
+    }
 }
 
 impl Drop for Share {
@@ -578,19 +602,39 @@ mod tests {
     async fn a_source_has_its_share_and_a_trusted_proxy_has_none() {
         let all = connections(2);
         let first = take(&all, "192.0.2.1", &[]).await.unwrap();
-        let _second = take(&all, "::ffff:192.0.2.1", &[]).await.unwrap();
+        let second = take(&all, "::ffff:192.0.2.1", &[]).await.unwrap();
+        let _busy = [&first, &second].map(|place| place.activity.request(false));
         assert!(take(&all, "192.0.2.1", &[]).await.is_none());
         let _other = take(&all, "192.0.2.2", &[]).await.unwrap();
         let proxies = ["192.0.2.1/32".parse().unwrap()];
         let _proxy = take(&all, "192.0.2.1", &proxies).await.unwrap();
-        let _six = take(&all, "2001:db8::1", &[]).await.unwrap();
-        let _same = take(&all, "2001:db8::ffff:1", &[]).await.unwrap();
+        let six = take(&all, "2001:db8::1", &[]).await.unwrap();
+        let same = take(&all, "2001:db8::ffff:1", &[]).await.unwrap();
+        let _busy = [&six, &same].map(|place| place.activity.request(true));
         assert!(take(&all, "2001:db8::2", &[]).await.is_none());
         let _next = take(&all, "2001:db8:0:1::1", &[]).await.unwrap();
         assert_eq!(all.count(), 7);
         drop(first);
         assert_eq!(all.count(), 6);
         assert!(take(&all, "192.0.2.1", &[]).await.is_some());
+    }
+
+    #[tokio::test]
+    async fn idle_connections_of_a_source_keep_no_one_else_there_out() {
+        let all = connections(2);
+        let other = take(&all, "192.0.2.2", &[]).await.unwrap();
+        let busy = take(&all, "192.0.2.1", &[]).await.unwrap();
+        let _request = busy.activity.request(false);
+        let idle = take(&all, "192.0.2.1", &[]).await.unwrap();
+        let ended = |place: &Place| place.activity.state.lock().overdue(0, IDLE);
+        let third = take(&all, "192.0.2.1", &[]).await.unwrap();
+        assert!(third.share.made_room() && !idle.share.made_room());
+        let marked = [&other, &busy, &idle, &third].map(ended);
+        assert_eq!(marked, [None, None, Some(End::Now), None]);
+        // One that was told to end and has not yet ended makes no room twice.
+        let _fourth = take(&all, "192.0.2.1", &[]).await.unwrap();
+        assert_eq!(ended(&third), Some(End::Now));
+        assert_eq!(ended(&other), None);
     }
 
     #[tokio::test]

@@ -10,15 +10,33 @@ pub const TOKEN_HEADER: &str = "x-cleartax-auth-token";
 /// [`TOKEN_HEADER`] as the map of headers wants it.
 static TOKEN: HeaderName = HeaderName::from_static(TOKEN_HEADER);
 
-/// The access token in Clear's header or as a bearer.
+/// Which header an access token is read from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum TokenHeader {
+    /// [`TOKEN_HEADER`] or a bearer in `Authorization`; two that differ are refused.
+    #[default]
+    Both,
+    /// [`TOKEN_HEADER`] only: `Authorization` is the product's own, or a proxy's.
+    Own,
+    /// A bearer in `Authorization` only.
+    Authorization,
+}
+
+/// Returns the access token in Clear's header or as a bearer.
 #[must_use]
 pub fn access_token(headers: &HeaderMap) -> Presented<'_> {
+    access_token_in(headers, TokenHeader::Both)
+}
+
+/// Returns the access token in the header that the product uses.
+#[must_use]
+pub fn access_token_in(headers: &HeaderMap, which: TokenHeader) -> Presented<'_> {
     let (mut own, mut authorization) = (Lines::None, Lines::None);
     // One look at each: cheaper than looking two names up.
     for (name, value) in headers {
-        if *name == TOKEN {
+        if *name == TOKEN && which != TokenHeader::Authorization {
             own.add(value);
-        } else if *name == header::AUTHORIZATION {
+        } else if *name == header::AUTHORIZATION && which != TokenHeader::Own {
             authorization.add(value);
         }
     }
@@ -137,6 +155,21 @@ mod tests {
         let mut left: Vec<_> = headers.keys().map(|name| name.as_str()).collect();
         left.sort_unstable();
         assert_eq!(left, ["accept", "x-tokenward", "x-tokenwarden"]);
+    }
+
+    #[test]
+    fn the_header_that_a_product_does_not_use_is_not_looked_at() {
+        let mut headers = HeaderMap::new();
+        headers.insert(TOKEN_HEADER, "a".parse().unwrap());
+        headers.append("authorization", "Bearer b".parse().unwrap());
+        headers.append("authorization", "Bearer c".parse().unwrap());
+        let seen = |which| format!("{:?}", access_token_in(&headers, which));
+        assert_eq!(seen(TokenHeader::Own), "One(\"a\")");
+        assert_eq!(seen(TokenHeader::Both), "Repeated");
+        assert_eq!(seen(TokenHeader::Authorization), "Repeated");
+        let headers = HeaderMap::from_iter([(TOKEN.clone(), "a".parse().unwrap())]);
+        let none = access_token_in(&headers, TokenHeader::Authorization);
+        assert!(matches!(none, Presented::Missing));
     }
 
     #[test]

@@ -118,6 +118,13 @@ pub const CACHING: Kind = Kind {
     start: nginx_caching,
 };
 
+/// Apache, which introspects and remembers the answer for a second.
+pub const APACHE: Kind = Kind {
+    name: "apache with mod_oauth2",
+    asks: true,
+    start: apache,
+};
+
 /// nginx that asks two servers in turn: here one Tokenward by two ways.
 pub const NGINX_TWICE: Kind = Kind {
     name: "nginx with two servers",
@@ -231,6 +238,21 @@ pub(crate) fn await_listening(
         }
         TcpStream::connect(address).ok()
     });
+}
+
+fn apache(places: &Places) -> Running {
+    let program = Program {
+        path: "/usr/sbin/apache2",
+        from: "Debian's apache2 and libapache2-mod-oauth2",
+    };
+    // One process; the configuration is found from the folder it runs in.
+    run(
+        "apache",
+        places,
+        &[],
+        &program,
+        &["-X", "-d", ".", "-f", "apache.conf"],
+    )
 }
 
 const NGINX: Program = Program {

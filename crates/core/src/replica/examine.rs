@@ -115,6 +115,20 @@ impl Replica {
         }
     }
 
+    /// Returns the slugs of all products, sorted.
+    #[must_use]
+    pub fn product_slugs(&self) -> Vec<String> {
+        let mut slugs: Vec<_> = self.products.load().by_slug.keys().cloned().collect();
+        slugs.sort_unstable();
+        slugs
+    }
+
+    /// Returns the number of the product with this slug, if there is one.
+    #[must_use]
+    pub fn product_no(&self, slug: &str) -> Option<ProductNo> {
+        self.products.load().by_slug.get(slug).copied()
+    }
+
     /// Tells about a live token (RFC 7662). Err(None) when the node cannot vouch.
     pub fn introspect(
         &self,
@@ -152,6 +166,7 @@ impl Replica {
             label: self.label(at.label).as_str().to_owned(),
             environment: token.environment(),
             products: restrictions.products.as_ref().map(|list| slugs(list)),
+            token_networks: restrictions.token_networks.clone(),
             generation: live.generation,
             issued_at: live.issued_at,
             valid_till: live.valid_till,

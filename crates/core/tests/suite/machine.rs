@@ -387,6 +387,7 @@ fn word(rejection: Rejection) -> &'static str {
         Rejection::AddressNotAllowed => "address",
         Rejection::GenerationMismatch { .. } => "generation",
         Rejection::HandoverTooLong { .. } => "handover",
+        Rejection::ProductNotAllowed => "product",
         Rejection::QuotaExceeded { .. } => "quota",
     }
 }

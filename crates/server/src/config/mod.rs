@@ -40,6 +40,30 @@ pub enum LogFormat {
     Text,
 }
 
+/// Which header the check reads the access token from.
+#[derive(
+    Clone, Copy, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize, clap::ValueEnum,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum CheckTokenHeader {
+    /// Either; two tokens that differ are refused.
+    Both,
+    /// `x-cleartax-auth-token`: `Authorization` is somebody else's.
+    XCleartaxAuthToken,
+    /// A bearer in `Authorization`.
+    Authorization,
+}
+
+impl From<CheckTokenHeader> for tokenward_tower::presented::TokenHeader {
+    fn from(header: CheckTokenHeader) -> Self {
+        match header {
+            CheckTokenHeader::Both => Self::Both,
+            CheckTokenHeader::XCleartaxAuthToken => Self::Own,
+            CheckTokenHeader::Authorization => Self::Authorization,
+        }
+    }
+}
+
 /// Certificate and key of a listener.
 #[derive(Clone, PartialEq, Eq, Debug, serde::Serialize)]
 pub struct TlsFiles {
@@ -129,6 +153,10 @@ pub struct Config {
     pub mail_from: Option<String>,
     /// The address people reach this server at, without a slash at the end, for links.
     pub public_url: Option<String>,
+    /// Which header the check reads the access token from.
+    pub check_token_header: CheckTokenHeader,
+    /// The name this server gives itself to the mail server; none: the host name.
+    pub mail_hello_name: Option<String>,
     /// Networks that webhooks may lead into though they are not public.
     pub webhook_allow_networks: Vec<IpNet>,
     /// Seconds from one look round for what is to be told to the next.
@@ -181,6 +209,8 @@ impl Config {
         let mail_url = secret("mail_url", args.mail_url, mail_url_file)?;
         let mail_from = args.mail_from.or(file.mail_from);
         told::check_mail(mail_url.as_deref(), mail_from.as_deref())?;
+        let mail_hello_name = args.mail_hello_name.or(file.mail_hello_name);
+        told::check_hello_name(mail_hello_name.as_deref())?;
         let public_url = args.public_url.or(file.public_url);
         let public_url = public_url.map(|text| told::base_url(&text)).transpose()?;
         let hooks = match args.webhook_allow_network.is_empty() {
@@ -288,6 +318,11 @@ impl Config {
             mail_url,
             mail_from,
             public_url,
+            check_token_header: args
+                .check_token_header
+                .or(file.check_token_header)
+                .unwrap_or(CheckTokenHeader::Both),
+            mail_hello_name,
             webhook_allow_networks,
             notice_scan_seconds: within(
                 "notice_scan_seconds",

@@ -37,6 +37,19 @@ pub(super) fn base_url(text: &str) -> Result<String, ConfigError> {
     Ok(url.as_str().trim_end_matches('/').to_owned())
 }
 
+/// Whether a name may stand in EHLO: a domain name or an address literal (RFC 5321, section 4.1.1.1).
+pub(super) fn check_hello_name(name: Option<&str>) -> Result<(), ConfigError> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '[' | ']' | ':');
+    match name {
+        Some(name) if name.is_empty() || name.len() > 255 || !name.chars().all(plain) => {
+            Err(ConfigError(format!(
+                "mail_hello_name: {name:?} isn't a host name such as tokens.example.com"
+            )))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Whether letters can be sent by these settings, if they are to be sent at all.
 pub(super) fn check_mail(
     mail_url: Option<&String>,

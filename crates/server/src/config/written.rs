@@ -2,7 +2,7 @@
 //! are errors; secrets are named only by file, but for the database's and the mail server's URL, which many
 //! platforms hand over in the environment.
 
-use super::{ConfigError, LogFormat};
+use super::{CheckTokenHeader, ConfigError, LogFormat};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -148,6 +148,17 @@ pub struct ServeArgs {
     /// Whom notices are from, such as "Tokenward <tokens@example.com>"
     #[arg(long, env = "TOKENWARD_MAIL_FROM", value_name = "ADDRESS")]
     pub mail_from: Option<String>,
+    /// The name this server gives itself to the mail server (EHLO) [default: the host name]
+    #[arg(long, env = "TOKENWARD_MAIL_HELLO_NAME", value_name = "NAME")]
+    pub mail_hello_name: Option<String>,
+    /// Which header checks read the access token from [default: both]
+    #[arg(
+        long,
+        env = "TOKENWARD_CHECK_TOKEN_HEADER",
+        value_name = "HEADER",
+        value_enum
+    )]
+    pub check_token_header: Option<CheckTokenHeader>,
     /// The address people reach this server at, for links in notices
     #[arg(long, env = "TOKENWARD_PUBLIC_URL", value_name = "URL")]
     pub public_url: Option<String>,
@@ -205,6 +216,8 @@ pub struct File {
     pub(super) check_threads: Option<usize>,
     pub(super) mail_url_file: Option<PathBuf>,
     pub(super) mail_from: Option<String>,
+    pub(super) mail_hello_name: Option<String>,
+    pub(super) check_token_header: Option<CheckTokenHeader>,
     pub(super) public_url: Option<String>,
     #[serde(alias = "webhook_allow_network")]
     pub(super) webhook_allow_networks: Option<Vec<String>>,

@@ -123,9 +123,8 @@ fn decide_for(
         product,
         address,
     };
-    let examined = app
-        .replica()
-        .examine(credentials::access_token(headers), &facts, &app.clock());
+    let presented = credentials::access_token_in(headers, app.config.check_token_header.into());
+    let examined = app.replica().examine(presented, &facts, &app.clock());
     match examined.verdict {
         Verdict::Permit(permit) => {
             app.metrics.permitted();

@@ -31,7 +31,7 @@ pub async fn generate(app: &Arc<App>, parts: &Parts, peer: IpAddr) -> Response<F
     }
     let begun = app.clock().boot();
     let answered = match (caller(app, &parts.headers, peer), wishes(parts)) {
-        (Ok(caller), Ok(wishes)) => issuance::generate(app, caller, wishes)
+        (Ok(caller), Ok(wishes)) => issuance::generate(app, caller, wishes, Vec::new())
             .await
             .map_err(problem),
         (Err(problem), _) | (_, Err(problem)) => Err(problem),
@@ -217,7 +217,10 @@ fn wishes(parts: &Parts) -> Result<Wishes, Problem> {
         let text = value
             .to_str()
             .ok()
-            .and_then(|text| text.trim().strip_prefix('"')?.strip_suffix('"'));
+            .map(str::trim)
+            // A proxy that compresses answers weakens their tags, and the client sends back what it got.
+            .map(|text| text.strip_prefix("W/").unwrap_or(text))
+            .and_then(|text| text.strip_prefix('"')?.strip_suffix('"'));
         let generation = text.and_then(number).filter(|_| matches.next().is_none());
         wishes.if_match =
             Some(generation.ok_or_else(|| {
@@ -312,6 +315,12 @@ pub(super) fn problem(refused: Refused) -> Problem {
             "The hand-over is longer than this API client allows (handover_max_seconds).",
         )
         .with("handover_max_seconds", max_seconds),
+        // This API names no products.
+        Refused::Rejected(Rejection::ProductNotAllowed) => Problem::new(
+            StatusCode::BAD_REQUEST,
+            "INVALID_REQUEST",
+            "The API client may not open the product.",
+        ),
         Refused::Rejected(Rejection::QuotaExceeded { retry_after_seconds, limit }) => Problem::new(
             StatusCode::TOO_MANY_REQUESTS,
             "QUOTA_EXCEEDED",

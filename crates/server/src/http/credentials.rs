@@ -2,9 +2,10 @@
 
 use base64::Engine;
 use http::{HeaderMap, header};
+use tokenward_core::ClientSecret;
 use zeroize::Zeroizing;
 
-pub use tokenward_tower::presented::{TOKEN_HEADER, access_token, scheme};
+pub use tokenward_tower::presented::{TOKEN_HEADER, access_token, access_token_in, scheme};
 
 /// Clear's header of a client secret.
 pub const SECRET_HEADER: &str = "x-clear-client-secret";
@@ -40,9 +41,15 @@ pub fn client_secret(headers: &HeaderMap) -> SecretPresented {
             Err(_) => return SecretPresented::Unreadable,
         },
     };
-    let basic = match basic(headers) {
-        Ok(basic) => basic,
-        Err(Unreadable) => return SecretPresented::Unreadable,
+    let basic = match (own, basic(headers)) {
+        (_, Ok(basic)) => basic,
+        // What a proxy in front takes for itself is its own affair, if it is one header.
+        (Some(_), Err(Unreadable))
+            if headers.get_all(header::AUTHORIZATION).iter().count() == 1 =>
+        {
+            None
+        }
+        (_, Err(Unreadable)) => return SecretPresented::Unreadable,
     };
     match (own, basic) {
         (None, None) => SecretPresented::Missing,
@@ -50,7 +57,16 @@ pub fn client_secret(headers: &HeaderMap) -> SecretPresented {
             secret: Zeroizing::new(own.to_owned()),
             client_id: None,
         },
-        (Some(own), Some((_, secret))) if own != secret.as_str() => SecretPresented::Repeated,
+        (Some(own), Some((user, secret))) if own != secret.as_str() => {
+            match uuid::Uuid::try_parse(&user).is_ok() || ClientSecret::parse(&secret).is_ok() {
+                true => SecretPresented::Repeated,
+                // Neither a client nor a secret of ours: a proxy's own user.
+                false => SecretPresented::One {
+                    secret: Zeroizing::new(own.to_owned()),
+                    client_id: None,
+                },
+            }
+        }
         (_, Some((client_id, secret))) => SecretPresented::One {
             secret,
             client_id: Some(client_id),

@@ -142,6 +142,12 @@ impl hyper::service::Service<Request<Incoming>> for Service {
     }
 }
 
+/// `/oauth2/introspect/{environment}/{product}`, and nothing after it.
+fn is_introspection_of_a_product(path: &str) -> bool {
+    let rest = path.strip_prefix(oauth::INTROSPECT);
+    rest.is_some_and(|rest| rest.starts_with('/') && rest.split('/').count() == 3)
+}
+
 pub(crate) fn route(app: &Arc<App>, peer: Peer, request: Request<Incoming>) -> Answering {
     if super::head_bytes(&request) > HEAD_MAX {
         let problem = super::envelope::Problem::new(
@@ -157,7 +163,7 @@ pub(crate) fn route(app: &Arc<App>, peer: Peer, request: Request<Incoming>) -> A
         return Answering::Now(Some(check::answer(app, rest, method, headers, peer)));
     }
     let response = match path {
-        "/oauth2/introspect" => {
+        path if path == oauth::INTROSPECT || is_introspection_of_a_product(path) => {
             let app = Arc::clone(app);
             return Answering::Later(Box::pin(async move {
                 Ok(oauth::introspect_internal(&app, request).await)

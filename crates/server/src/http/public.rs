@@ -337,6 +337,9 @@ pub(crate) async fn serve(
             app.metrics.connection_refused();
             continue;
         };
+        if share.made_room() {
+            app.metrics.connection_refused();
+        }
         let place = tokio::select! {
             Some(place) = connections.place(share) => place,
             _ = stop.wait_for(|stop| *stop) => break,
@@ -358,6 +361,8 @@ pub(crate) async fn serve(
                     let mut stopped = stop.clone();
                     let accepted = tokio::select! {
                         accepted = accept => accepted,
+                        // A handshake that goes on for long makes room like any other idle connection.
+                        _ = place.activity().end() => return,
                         _ = stopped.wait_for(|stop| *stop) => return,
                     };
                     if let Ok(stream) = accepted {

@@ -132,11 +132,17 @@ impl Guard {
             .collect();
         match (admitted.is_empty(), found.first()) {
             (false, _) => Ok(admitted),
-            (true, Some(first)) => Err(refused(first.ip())),
+            // What a name resolves to inside is for operators: the reason is read by workspace admins and auditors.
+            (true, Some(first)) => {
+                tracing::warn!(address = %first.ip(), "a webhook's name has no public address");
+                Err(NOT_PUBLIC.to_owned())
+            }
             (true, None) => Err("the name has no address".into()),
         }
     }
 }
+
+const NOT_PUBLIC: &str = "its name has no public address; the server's log tells which, and an operator can allow its network with webhook_allow_networks";
 
 fn refused(address: IpAddr) -> String {
     format!(

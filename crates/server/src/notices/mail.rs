@@ -1,8 +1,10 @@
 //! Letters: plain text, one an address. The subject names the client and what happened, never a secret.
 
 use crate::config::Config;
-use lettre::message::{Mailbox, header::ContentType};
+use lettre::message::Mailbox;
+use lettre::message::header::{ContentType, HeaderName, HeaderValue};
 use lettre::transport::smtp::AsyncSmtpTransportBuilder;
+use lettre::transport::smtp::extension::ClientId;
 use lettre::{AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor};
 use serde_json::Value;
 use std::time::Duration;
@@ -10,6 +12,7 @@ use uuid::Uuid;
 
 /// A mail server that says nothing for this long has failed.
 const SILENCE: Duration = Duration::from_secs(10);
+const AUTO_SUBMITTED: HeaderName = HeaderName::new_from_ascii_str("Auto-Submitted");
 /// The longest a letter may take in all: a server that answers a byte at a time holds a place no longer.
 const LETTER_WITHIN: Duration = Duration::from_secs(30);
 
@@ -38,6 +41,14 @@ fn settings(
     Ok((transport.timeout(Some(SILENCE)), from))
 }
 
+/// This machine's name, if it can stand in EHLO: relays refuse address literals.
+fn host_name() -> Option<String> {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
+    let name = name.trim();
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-');
+    (!name.is_empty() && name.chars().all(plain)).then(|| name.to_owned())
+}
+
 /// The way to the mail server.
 pub(super) struct Mailer {
     transport: AsyncSmtpTransport<Tokio1Executor>,
@@ -50,7 +61,15 @@ impl Mailer {
         let Some(url) = &config.mail_url else {
             return Ok(None);
         };
-        let (transport, from) = settings(url, config.mail_from.as_deref())?;
+        let (mut transport, from) = settings(url, config.mail_from.as_deref())?;
+        // A path in the URL is a name too, by the mail library's own rule.
+        let named = url::Url::parse(url).is_ok_and(|url| url.path().len() > 1);
+        if let Some(name) = &config.mail_hello_name {
+            transport = transport.hello_name(ClientId::Domain(name.clone()));
+        } else if !named {
+            let name = host_name().unwrap_or_else(|| from.email.domain().to_owned());
+            transport = transport.hello_name(ClientId::Domain(name));
+        }
         Ok(Some(Self {
             transport: transport.build(),
             from,
@@ -67,6 +86,11 @@ impl Mailer {
             .subject(subject(&told))
             // The same at each attempt: a mail program shows what comes twice once.
             .message_id(Some(format!("<{id}@{}>", self.from.email.domain())))
+            // No automatic answers, please (RFC 3834, section 5).
+            .raw_header(HeaderValue::new(
+                AUTO_SUBMITTED,
+                "auto-generated".to_owned(),
+            ))
             .header(ContentType::TEXT_PLAIN)
             .body(text(&told))
             .map_err(|_| "the letter could not be written")?;
@@ -119,9 +143,15 @@ fn subject(told: &Value) -> String {
     format!(
         "[Tokenward {}] {}: {}{figure}",
         text("environment"),
-        text("label"),
+        undecodable(text("label")),
         words(kind)
     )
+}
+
+/// A label that mail programs show as it is written: `=?` begins a word that they would decode (RFC 2047).
+fn undecodable(label: &str) -> String {
+    // An invisible joiner would do, but a blank is seen and harmless.
+    label.replace("=?", "= ?")
 }
 
 /// The letter: a sentence, then every fact on a line of its own.

@@ -189,6 +189,7 @@ pub async fn change(
         ..Wants::default()
     };
     decide(app, admin, wants, move |acting, view, state| {
+        written.must_be_meant()?;
         let version = version(&state.client.settings);
         if versions.is_some_and(|seen| !seen.contains(&version)) {
             return Err(Refused::Changed("API client"));

@@ -10,7 +10,7 @@ use tokenward_core::ClientSecret;
 use tokenward_core::audit::{Actor, Entry};
 use tokenward_core::client::ClientState;
 use tokenward_core::generate::{self, Answer, Caller, Rejection, Wishes};
-use tokenward_core::ids::ClientId;
+use tokenward_core::ids::{ClientId, ProductNo};
 use tokenward_core::slot::TokenRecord;
 use tokenward_core::time::{Clock, Timestamp};
 use tokenward_store::{Decided, Failure, Wants};
@@ -53,13 +53,27 @@ pub struct Status {
     pub previous_valid_till: Option<Timestamp>,
 }
 
-/// Generates (or, by the client's policy, returns) a token for the holder of a client secret.
-pub async fn generate(app: &Arc<App>, caller: Caller, wishes: Wishes) -> Result<Answer, Refused> {
+/// Generates (or, by the client's policy, returns) a token for the holder of a client secret, if the client may open all of
+/// `products`; none among them is a product that does not exist.
+pub async fn generate(
+    app: &Arc<App>,
+    caller: Caller,
+    wishes: Wishes,
+    products: Vec<Option<ProductNo>>,
+) -> Result<Answer, Refused> {
     let quota = app.config.quota_per_day;
     // Drawn here, on the caller's thread: the writer's time is everybody's.
     let fresh = random::fresh();
     let (handle, source) = (Arc::clone(app), caller.source);
     let generated = by_caller(app, caller, move |keyring, state, caller, now| {
+        if !products.is_empty() {
+            generate::admit(state, caller, keyring)?;
+            let own = state.client.settings.products.as_deref();
+            let allowed = |no: &ProductNo| own.is_none_or(|own| own.contains(no));
+            if !products.iter().all(|no| no.as_ref().is_some_and(allowed)) {
+                return Err(Rejection::ProductNotAllowed);
+            }
+        }
         let (changes, answer) =
             generate::by_secret(state, caller, wishes, fresh, quota, keyring, now)?;
         let action = if answer.made {

@@ -16,13 +16,51 @@ pub enum Member<T> {
     /// Not mentioned.
     #[default]
     Absent,
-    /// Mentioned; null is none.
+    /// JSON's null: no limit, but also what some tools send for a value that is not set.
+    Null,
+    /// Mentioned; none is the word for no limit.
     Given(Option<T>),
 }
 
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Member<T> {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Option::deserialize(deserializer).map(Self::Given)
+/// A value, or the word for no limit.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum WordOr<T> {
+    Value(T),
+    Word(String),
+}
+
+fn member<'de, T: Deserialize<'de>, D: serde::Deserializer<'de>>(
+    deserializer: D,
+    unlimited: &'static str,
+    expected: &'static str,
+) -> Result<Member<T>, D::Error> {
+    let read = Option::<WordOr<T>>::deserialize(deserializer)
+        .map_err(|_| serde::de::Error::custom(format!("expected {expected}")))?;
+    match read {
+        None => Ok(Member::Null),
+        Some(WordOr::Value(value)) => Ok(Member::Given(Some(value))),
+        Some(WordOr::Word(word)) if word == unlimited => Ok(Member::Given(None)),
+        Some(WordOr::Word(_)) => Err(serde::de::Error::custom(format!("expected {expected}"))),
+    }
+}
+
+fn products<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Member<Vec<String>>, D::Error> {
+    member(from, "all", "a list of product slugs, or \"all\"")
+}
+
+fn lifetime<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Member<u64>, D::Error> {
+    member(from, "never", "a number of seconds, or \"never\"")
+}
+
+impl<T> Member<T> {
+    /// The value, or none for no limit, if it was mentioned.
+    fn given(&self) -> Option<Option<&T>> {
+        match self {
+            Self::Absent => None,
+            Self::Null => Some(None),
+            Self::Given(given) => Some(given.as_ref()),
+        }
     }
 }
 
@@ -34,11 +72,11 @@ pub struct Written {
     pub label: Option<String>,
     /// Only at creation.
     pub environment: Option<String>,
-    /// Slugs; null for all.
-    #[serde(default)]
+    /// Slugs; `"all"` or null for all.
+    #[serde(default, deserialize_with = "products")]
     pub products: Member<Vec<String>>,
-    /// Seconds; null for never.
-    #[serde(default)]
+    /// Seconds; `"never"` or null for never.
+    #[serde(default, deserialize_with = "lifetime")]
     pub token_lifetime_seconds: Member<u64>,
     /// CIDRs.
     pub secret_networks: Option<Vec<String>>,
@@ -84,23 +122,35 @@ impl Written {
         self.change(&blank, products)
     }
 
+    /// Refuses a change whose nulls may be values that a tool left unset: each would lift a limit.
+    pub fn must_be_meant(&self) -> Result<(), Refused> {
+        match (&self.products, &self.token_lifetime_seconds) {
+            (Member::Null, Member::Null) => Err(invalid(
+                "products",
+                "is null together with token_lifetime_seconds, as tools send values that are not set; send \"all\" and \
+                 \"never\" to lift both limits, or leave them out",
+            )),
+            _ => Ok(()),
+        }
+    }
+
     /// Settings as they are after this change.
     pub fn change(&self, old: &Settings, products: &[Product]) -> Result<Settings, Refused> {
         let mut new = old.clone();
         if let Some(text) = &self.label {
             new.label = Label::parse(text).map_err(|why| invalid("label", why.0))?;
         }
-        if let Member::Given(given) = &self.products {
+        if let Some(given) = self.products.given() {
             new.products = given
-                .as_deref()
+                .map(Vec::as_slice)
                 .map(|slugs| product_numbers(slugs, products))
                 .transpose()?;
         }
-        if let Member::Given(given) = &self.token_lifetime_seconds {
+        if let Some(given) = self.token_lifetime_seconds.given() {
             let within = |seconds: u64| {
                 seconds_within("token_lifetime_seconds", seconds, 1, LIFETIME_SECONDS_MAX)
             };
-            new.token_lifetime_seconds = given.map(within).transpose()?;
+            new.token_lifetime_seconds = given.copied().map(within).transpose()?;
         }
         if let Some(texts) = &self.secret_networks {
             new.secret_networks =

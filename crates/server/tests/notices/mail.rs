@@ -34,6 +34,9 @@ async fn each_address_gets_a_letter_that_holds_no_secret() {
     assert_eq!(to, ["a@example.com", "b@example.com"]);
     for letter in server.letters() {
         assert_eq!(letter["from"], "tokens@example.com");
+        assert_eq!(letter["auto_submitted"], "auto-generated");
+        let hello = letter["hello"].as_str().unwrap();
+        assert!(!hello.is_empty() && !hello.starts_with('['), "{hello}");
         let text = letter["text"].as_str().unwrap();
         assert!(
             !text.contains(&token) && !text.contains(&erp.secret),
@@ -114,4 +117,20 @@ async fn without_a_mail_server_no_letter_is_written() {
     world.start_again();
     world.generate(&erp).await;
     assert_eq!(world.notices().await, Vec::<Value>::new());
+}
+
+#[tokio::test]
+async fn the_mail_server_is_told_the_name_that_is_set_and_labels_stay_as_written() {
+    let port = free_port();
+    let server = MailServer::on(port);
+    let url = url(port);
+    let hello = ["--mail-hello-name", "tokens.example.com"];
+    let world = World::with(&["--mail-url", &url, FROM[0], FROM[1], hello[0], hello[1]]).await;
+    let label = "=?utf-8?q?Bcc:_e@f?=";
+    let odd = world.mailed(label, &["a@example.com"]).await;
+    world.generate(&odd).await;
+    let letters = server.letters_about("access token generated", 1);
+    assert_eq!(letters[0]["hello"], "tokens.example.com");
+    let subject = letters[0]["subject"].as_str().unwrap();
+    assert!(subject.contains("utf-8?q?Bcc:_e@f"), "{subject}");
 }

@@ -4,7 +4,7 @@
 use crate::world::{INTROSPECT, World};
 use reqwest::{Method, RequestBuilder};
 use std::os::unix::fs::OpenOptionsExt;
-use tokenward_testkit::{Answer, Server};
+use tokenward_testkit::{Answer, NewClient, Server};
 
 const BEARER: &str = "a-token-of-the-gateways-own";
 
@@ -138,4 +138,143 @@ async fn with_internal_auth_only_the_bearer_is_told() {
         .await
         .expect("an answer")
         .expect(200);
+}
+
+/// Asks on the internal listener; `suffix` follows the path, `more` are parameters beside the token.
+async fn stated(world: &World, suffix: &str, token: &str, more: &[(&str, &str)]) -> Answer {
+    let form = [&[("token", token)], more].concat();
+    let path = format!("{INTROSPECT}{suffix}");
+    let asked = world.api.internal(Method::POST, &path).form(&form);
+    world.send(asked).await
+}
+
+#[tokio::test]
+async fn a_token_that_is_not_good_for_what_is_stated_is_inactive() {
+    let world = World::new().await;
+    world.api.product("gst", "GST").await.expect("a product");
+    let only = NewClient::sandbox("only").products(&["gst"]);
+    let only = world.api.client(&world.workspace, only).await;
+    let only = only.expect("a client");
+    let token = world.generate(&only).await;
+    let active = async |suffix: &str, more: &[(&str, &str)]| {
+        let answer = stated(&world, suffix, &token, more).await.expect(200);
+        let active = answer.json()["active"].as_bool().expect("a word");
+        assert!(
+            active || answer.body == "{\"active\":false}",
+            "{}",
+            answer.body
+        );
+        active
+    };
+    assert!(active("", &[]).await);
+    assert!(active("/sandbox/gst", &[]).await);
+    assert!(active("/sandbox/gst", &[("product", "gst")]).await);
+    assert!(active("", &[("environment", "sandbox"), ("product", "gst")]).await);
+    assert!(active("", &[("environment", "sandbox")]).await);
+    assert!(active("", &[("product", "gst")]).await);
+    for suffix in [
+        "/production/gst",
+        "/sandbox/e-invoice",
+        "/sandbox/none",
+        "/x/gst",
+    ] {
+        assert!(!active(suffix, &[]).await, "{suffix}");
+    }
+    assert!(!active("", &[("environment", "production")]).await);
+    assert!(!active("", &[("product", "e-invoice")]).await);
+    // What can be read in two ways is refused, and no path is cut.
+    for (suffix, more) in [
+        ("/sandbox/gst", &[("product", "e-invoice")][..]),
+        ("", &[("product", "")]),
+        ("", &[("environment", "")]),
+        ("", &[("client_ip", "")]),
+        ("", &[("client_ip", "10.0.0.0/8")]),
+        ("/sandbox/", &[]),
+    ] {
+        let answer = stated(&world, suffix, &token, more).await;
+        answer.expect_error(400, "invalid_request");
+    }
+    for suffix in ["/sandbox", "/sandbox/gst/x"] {
+        assert_eq!(
+            stated(&world, suffix, &token, &[]).await.status,
+            404,
+            "{suffix}"
+        );
+    }
+    // The same on the public listener, for the client's own tokens.
+    let own = async |path: &str| {
+        let path = format!("{INTROSPECT}{path}");
+        let answer = world.form(&path, &only, &[("token", &token)]).await;
+        answer.expect(200).json()["active"].clone()
+    };
+    assert_eq!(own("/sandbox/gst").await, true);
+    assert_eq!(own("/sandbox/e-invoice").await, false);
+}
+
+#[tokio::test]
+async fn networks_are_honoured_where_the_callers_address_is_given() {
+    let world = World::new().await;
+    let near = NewClient::sandbox("near").token_networks(&["10.0.0.0/8"]);
+    let near = world.api.client(&world.workspace, near).await;
+    let near = near.expect("a client");
+    let token = world.generate(&near).await;
+    for (suffix, address, expect) in [
+        ("", None, true),
+        ("", Some("10.1.2.3"), true),
+        ("", Some("::ffff:10.1.2.3"), true),
+        ("", Some("192.0.2.1"), false),
+        ("/sandbox/e-invoice", Some("10.1.2.3"), true),
+        ("/sandbox/e-invoice", Some("192.0.2.1"), false),
+        // The check of a product knows no caller without an address.
+        ("/sandbox/e-invoice", None, false),
+    ] {
+        let more: Vec<_> = address
+            .map(|address| ("client_ip", address))
+            .into_iter()
+            .collect();
+        let body = stated(&world, suffix, &token, &more)
+            .await
+            .expect(200)
+            .json();
+        assert_eq!(body["active"], expect, "{suffix} {address:?}");
+    }
+    let body = stated(&world, "", &token, &[]).await.expect(200).json();
+    assert_eq!(body["token_networks"], serde_json::json!(["10.0.0.0/8"]));
+}
+
+#[tokio::test]
+async fn scope_and_aud_name_the_products_of_unrestricted_clients_too() {
+    let world = World::new().await;
+    world.api.product("gst", "GST").await.expect("a product");
+    let token = world.generate(&world.client).await;
+    let body = stated(&world, "", &token, &[]).await.expect(200).json();
+    assert_eq!(body["scope"], "e-invoice gst");
+    assert_eq!(body["aud"], serde_json::json!(["e-invoice", "gst"]));
+}
+
+#[tokio::test]
+async fn an_introspection_for_a_product_counts_as_a_use() {
+    let world = World::new().await;
+    let token = world.generate(&world.client).await;
+    stated(&world, "", &token, &[]).await.expect(200);
+    stated(
+        &world,
+        "/sandbox/e-invoice",
+        &token,
+        &[("client_ip", "192.0.2.7")],
+    )
+    .await
+    .expect(200);
+    let path = format!("/clients/{}/usage", world.client.id);
+    let usage = world.send(world.api.admin(Method::GET, &path)).await;
+    let usage = usage.expect(200).json();
+    let counts = usage["counts"].as_array().expect("counts").iter();
+    let permits: Vec<_> = counts.filter(|one| one["outcome"] == "PERMIT").collect();
+    assert_eq!(permits.len(), 1, "{usage}");
+    assert_eq!(permits[0]["count"], 1);
+    let client = world.api.read_client(&world.client.id).await;
+    assert_eq!(
+        client.expect("an answer").json()["last_used_from"],
+        "192.0.2.7"
+    );
 }

@@ -26,21 +26,21 @@ async fn rfc6749_5_1_a_token_answer_has_its_members_and_is_not_stored() {
 }
 
 #[tokio::test]
-async fn rfc6749_5_1_a_token_that_never_expires_has_no_expires_in() {
+async fn expires_in_is_there_and_below_2_to_the_31_ms_however_long_a_token_lives() {
     let world = World::new().await;
-    let never = serde_json::json!({ "token_lifetime_seconds": null });
-    world
-        .api
-        .patch_client(&world.client.id, &never)
-        .await
-        .expect("an answer")
-        .expect(200);
-    let body = world
-        .form(TOKEN, &world.client, &GRANT)
-        .await
-        .expect(200)
-        .json();
-    assert!(body.get("expires_in").is_none(), "{body}");
+    for (lifetime, expect) in [
+        (serde_json::json!("never"), 2_147_483),
+        (serde_json::json!(315_360_000), 2_147_483),
+        (serde_json::json!(3_600), 3_600),
+    ] {
+        let change = serde_json::json!({ "token_lifetime_seconds": lifetime });
+        let changed = world.api.patch_client(&world.client.id, &change).await;
+        changed.expect("an answer").expect(200);
+        let answer = world.form(TOKEN, &world.client, &GRANT).await;
+        let body = answer.expect(200).json();
+        assert_eq!(body["expires_in"], expect, "{lifetime}");
+        assert_eq!(body["valid_till"].is_null(), lifetime == "never");
+    }
 }
 
 #[tokio::test]
@@ -64,12 +64,12 @@ async fn rfc6749_5_2_each_error_has_its_code() {
         "unsupported_grant_type",
     )
     .await;
-    check(
-        &[("grant_type", "client_credentials"), ("scope", "gst")],
-        400,
-        "invalid_scope",
-    )
-    .await;
+    for scope in ["gst", "e-invoice gst", "api://x/.default", "E-INVOICE"] {
+        check(&[GRANT[0], ("scope", scope)], 400, "invalid_scope").await;
+    }
+    for resource in ["gst", "https://api.example.com/"] {
+        check(&[GRANT[0], ("resource", resource)], 400, "invalid_target").await;
+    }
     // A parameter without a value counts as left out, an unknown one is ignored (RFC 6749, section 3.2).
     let tolerated = [
         ("grant_type", "client_credentials"),
@@ -288,5 +288,41 @@ async fn a_host_of_the_other_environment_and_a_foreign_address_are_refused() {
         &world.form(TOKEN, &far, &GRANT).await,
         403,
         "unauthorized_client",
+    );
+}
+
+#[tokio::test]
+async fn scope_and_resource_within_the_clients_products_are_accepted_and_echoed() {
+    let world = World::new().await;
+    world.api.product("gst", "GST").await.expect("a product");
+    let only = NewClient::sandbox("only").products(&["e-invoice"]);
+    let only = world.api.client(&world.workspace, only).await;
+    let only = only.expect("a client");
+    let check = async |client, name: &str, value: &str| {
+        let form = [GRANT[0], (name, value)];
+        let body = world.form(TOKEN, client, &form).await.expect(200).json();
+        assert_eq!(body[name], value, "{body}");
+    };
+    check(&only, "scope", "e-invoice").await;
+    check(&only, "resource", "e-invoice").await;
+    check(&only, "resource", "urn:tokenward:product:e-invoice").await;
+    check(&world.client, "scope", "gst e-invoice").await;
+    for (name, code) in [("scope", "invalid_scope"), ("resource", "invalid_target")] {
+        let form = [GRANT[0], (name, "gst")];
+        refused(&world.form(TOKEN, &only, &form).await, 400, code);
+    }
+    // A refusal makes no token, and a wrong secret is told nothing about products.
+    let told = world.api.read_client(&only.id).await.expect("an answer");
+    assert_eq!(told.json()["token"]["generation"], 3);
+    let wrong = [
+        GRANT[0],
+        ("scope", "gst"),
+        ("client_secret", &world.other.secret),
+        ("client_id", &only.id),
+    ];
+    refused(
+        &world.send(world.post(TOKEN).form(&wrong)).await,
+        401,
+        "invalid_client",
     );
 }

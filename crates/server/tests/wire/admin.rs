@@ -562,6 +562,36 @@ async fn the_audit_log_tells_every_act_and_verifies() {
 }
 
 #[tokio::test]
+async fn a_change_lifts_limits_only_when_it_says_so() {
+    let house = House::new().await;
+    let erp = NewClient::sandbox("erp").products(&["gst"]).lifetime(60);
+    let erp = house.client(erp).await;
+    // As tools send values that are not set.
+    let unset = json!({ "label": null, "products": null, "token_lifetime_seconds": null });
+    let answer = house.api.patch_client(&erp.id, &unset).await.unwrap();
+    assert_eq!(answer.expect(400).json()["field"], "products");
+    let path = format!("/clients/{}", erp.id);
+    let kept = house.ask(Method::GET, &path).await.expect(200).json();
+    assert_eq!(
+        (&kept["products"], &kept["token_lifetime_seconds"]),
+        (&json!(["gst"]), &json!(60))
+    );
+    for change in [
+        json!({ "products": "never" }),
+        json!({ "token_lifetime_seconds": "all" }),
+    ] {
+        let answer = house.api.patch_client(&erp.id, &change).await.unwrap();
+        assert_eq!(answer.status, 400, "{change}");
+    }
+    let lifted = json!({ "products": "all", "token_lifetime_seconds": "never" });
+    let lifted = house.patch(&erp, lifted).await;
+    assert_eq!(
+        (&lifted["products"], &lifted["token_lifetime_seconds"]),
+        (&json!(null), &json!(null))
+    );
+}
+
+#[tokio::test]
 async fn a_change_of_settings_that_were_changed_meanwhile_is_refused() {
     let house = House::new().await;
     let erp = house.client(NewClient::sandbox("erp")).await;

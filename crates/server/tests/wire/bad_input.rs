@@ -401,7 +401,7 @@ async fn oauth_refuses_in_its_own_form() {
     400
     cache-control: no-store
     content-type: application/json
-    {"error":"invalid_scope","error_description":"products are chosen at the API client, not by scope"}
+    {"error":"invalid_scope","error_description":"scope or resource names a product that this API client may not open; leave both out, or name its products"}
     "#);
     let wrong = form("/oauth2/token", &[grant, id, ("client_secret", &token)]).await;
     assert_snapshot!(seen(&wrong), @r#"
@@ -452,7 +452,7 @@ async fn oauth_refuses_in_its_own_form() {
     200
     cache-control: no-store
     content-type: application/json
-    {"access_token":"[access token]","expires_in":3600,"generation":2,"token_type":"Bearer"}
+    {"access_token":"[access token]","expires_in":3600,"generation":2,"token_type":"Bearer","valid_till":"[time]"}
     "#);
     house.denies(&token, "TOKEN_SUPERSEDED").await;
 

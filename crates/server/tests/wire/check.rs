@@ -550,3 +550,31 @@ async fn a_denial_can_be_said_again_and_is_never_a_permit() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_setting_says_which_header_the_check_reads() {
+    for (setting, own, bearer) in [
+        ("both", 200, 401),
+        ("x-cleartax-auth-token", 200, 200),
+        ("authorization", 401, 401),
+    ] {
+        let house = House::with(&["--check-token-header", setting]).await;
+        let erp = house.client(NewClient::sandbox("erp")).await;
+        let token = house.token(&erp).await.access_token;
+        let alone = house.check("gst", &token).await;
+        assert_eq!(alone.status, own, "{setting}");
+        // A token that a gateway added for its own use.
+        let request = house.api.internal(Method::GET, "/check/sandbox/gst");
+        let request = request.header("x-cleartax-auth-token", &token);
+        let both = request.header("authorization", "Bearer eyJhbGciOiJSUzI1NiJ9.e30.x");
+        assert_eq!(house.send(both).await.status, bearer, "{setting}");
+        let request = house.api.internal(Method::GET, "/check/sandbox/gst");
+        let as_bearer = house.send(request.bearer_auth(&token)).await.status;
+        let expect = if setting == "x-cleartax-auth-token" {
+            401
+        } else {
+            200
+        };
+        assert_eq!(as_bearer, expect, "{setting}");
+    }
+}

@@ -75,6 +75,7 @@ fn configuration_is_checked_without_starting() {
         ),
         ("log = \"inof\"", "nothing logs under the name \"inof\""),
         ("log = \"off\"", "not even its errors"),
+        ("mail_hello_name = \"a b\"", "mail_hello_name"),
         (
             "issuer = \"not a url\"",
             "issuer: \"not a url\" isn't a valid URL",

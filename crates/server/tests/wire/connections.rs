@@ -160,6 +160,28 @@ async fn one_source_never_has_all_public_connections() {
 }
 
 #[tokio::test]
+async fn idle_connections_of_a_source_make_room_for_others_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let house = House::of(limited(folder.path(), 200, 200)).await;
+    let (public, source) = (house.server.public(), Ipv4Addr::new(127, 0, 1, 1));
+    // A quarter of the 100 connections: half of them have asked, half are silent.
+    let _idle: Vec<TcpStream> = (0..25)
+        .map(|n| {
+            let mut stream = connect_from(source, public);
+            if n % 2 == 0 {
+                stream.write_all(HTTP1).unwrap();
+                stream.read_exact(&mut [0; 12]).unwrap();
+            }
+            stream
+        })
+        .collect();
+    let request = "GET /nothing HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+    for _ in 0..10 {
+        assert_eq!(ask(source, public, request).unwrap(), "404");
+    }
+}
+
+#[tokio::test]
 async fn idle_connections_of_both_protocols_end_by_the_configured_limit() {
     let house = House::with(&["--public-idle-seconds=2"]).await;
     for request in [HTTP1, HTTP2] {

@@ -257,7 +257,9 @@ async fn if_match_names_the_live_tokens_generation() {
     for tag in [
         "1",
         "*",
-        "W/\"2\"",
+        "W/\"2",
+        "w/\"2\"",
+        "\"+2\"",
         "\"2\", \"3\"",
         "\"-1\"",
         "\"\"",
@@ -278,4 +280,15 @@ async fn if_match_names_the_live_tokens_generation() {
     {"errors":[{"error_code":"INVALID_REQUEST","error_id":"[uuid]","error_message":"If-Match must name one generation in quotes, such as \"7\".","error_source":"CLEAR"}]}
     "#);
     assert_eq!(house.status(&erp.secret).await["generation"], 2);
+}
+
+#[tokio::test]
+async fn a_tag_that_a_compressing_proxy_weakened_is_accepted() {
+    let house = House::new().await;
+    let erp = house.client(NewClient::sandbox("erp")).await;
+    house.token(&erp).await;
+    let made = house.generate_if(&erp.secret, "W/\"1\"").await.token();
+    assert_eq!(made.generation, 2);
+    let old = house.generate_if(&erp.secret, "W/\"1\"").await;
+    old.expect_error(412, "GENERATION_MISMATCH");
 }

@@ -104,6 +104,31 @@ async fn http_basic_carries_the_secret_too() {
 }
 
 #[tokio::test]
+async fn a_proxys_own_basic_beside_the_secret_is_no_second_secret() {
+    let house = House::new().await;
+    let erp = house.client(NewClient::sandbox("erp")).await;
+    let other = house.client(NewClient::sandbox("other")).await;
+    let own = ("x-clear-client-secret", erp.secret.as_str());
+    for proxys in [
+        basic("proxyuser", "proxypass"),
+        "Basic !!!".to_owned(),
+        "Basic cHJveHk=".to_owned(),
+    ] {
+        with(&house, &[("authorization", &proxys), own])
+            .await
+            .expect(200);
+    }
+    for second in [
+        basic("proxyuser", &other.secret),
+        basic(&other.id, &other.secret),
+        basic(&other.id, "proxypass"),
+    ] {
+        let refused = with(&house, &[("authorization", &second), own]).await;
+        refused.expect_error(401, "CLIENT_SECRET_INVALID");
+    }
+}
+
+#[tokio::test]
 async fn an_access_token_never_generates() {
     let house = House::new().await;
     let erp = house.client(NewClient::sandbox("erp")).await;

@@ -2,6 +2,9 @@
 
 use crate::house::LIMIT;
 use reqwest::{Certificate, Client};
+use std::io::{ErrorKind, Read as _};
+use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::Duration;
 use tokenward_testkit::{Server, wait_until};
@@ -50,6 +53,39 @@ async fn a_server_with_tls_of_its_own_says_that_it_stays_so() {
         let says = &answer.headers()["strict-transport-security"];
         assert_eq!(says, "max-age=31536000");
     }
+}
+
+#[tokio::test]
+async fn a_handshake_that_does_not_go_on_makes_room_for_another_caller() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| folder.path().join(name);
+    let trusted = certify(&file("cert.pem"), &file("key.pem"));
+    let program = file("limited");
+    let binary = env!("CARGO_BIN_EXE_tokenward");
+    let script = format!("#!/bin/sh\nexec prlimit --nofile=200:200 {binary} \"$@\"\n");
+    std::fs::write(&program, script).unwrap();
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let server = Server::builder()
+        .binary(&program)
+        .arg("--public-connections-per-source=100")
+        .arg("--public-tls-certificate")
+        .arg(file("cert.pem").to_str().unwrap())
+        .arg("--public-tls-key")
+        .arg(file("key.pem").to_str().unwrap())
+        .start();
+    let address = server.public().strip_prefix("https://").unwrap();
+    // All 100 places, each with a handshake that never begins. They are given up together after ten seconds; until
+    // then a new caller takes the place of one of them.
+    let mut silent: Vec<TcpStream> = (0..100)
+        .map(|_| TcpStream::connect(address).unwrap())
+        .collect();
+    assert!(answered(&server, &trusted).await);
+    let open = silent.iter_mut().map(|stream| {
+        stream.set_nonblocking(true).unwrap();
+        let read = stream.read(&mut [0; 1]);
+        read.is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
+    });
+    assert!(open.filter(|open| *open).count() >= 90);
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! Every gateway against the same tables, with the real gateway, the real server and a product that
 //! records what reaches it. A row fails for one gateway alone and names it; nothing is skipped.
 
+mod apache;
 mod bodies;
 mod canary;
 mod closed;

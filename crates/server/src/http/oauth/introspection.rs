@@ -1,5 +1,6 @@
 //! Introspection (RFC 7662): by a client about its own tokens, and on the internal listener by gateways
-//! about any. Whatever is wrong with a token, the answer is the same two words.
+//! about any. Whatever is wrong with a token, the answer is the same two words. A resource server that says which
+//! environment and product it serves, in the path or as parameters, learns whether the token is good for exactly that.
 
 use super::Reply;
 use super::form::{Form, caller, must_post};
@@ -10,11 +11,12 @@ use crate::verbs::issuance;
 use axum::extract::{ConnectInfo, Request, State};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde_json::{Value, json};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use subtle::ConstantTimeEq;
-use tokenward_core::AccessToken;
-use tokenward_core::check::Introspection;
+use tokenward_core::check::{Denial, Facts, Introspection, Presented, Verdict};
+use tokenward_core::time::Clock;
+use tokenward_core::{AccessToken, Environment};
 
 /// `POST /oauth2/introspect` on the public listener: a client is told of its own tokens only.
 pub(super) async fn on_public(
@@ -31,8 +33,9 @@ pub(super) async fn on_public(
             .get("token")
             .ok_or_else(|| OAuthError::invalid_request("token is missing"))?;
         let own = AccessToken::parse(token).is_ok_and(|token| token.client() == client);
+        let stated = Stated::read(parts.uri.path(), &form)?;
         if own {
-            tell(&app, token)
+            tell(&app, token, &stated, Counted::No)
         } else {
             Ok(json_reply(StatusCode::OK, &inactive()))
         }
@@ -58,7 +61,8 @@ pub async fn on_internal(app: &App, request: http::Request<hyper::body::Incoming
         let token = form
             .get("token")
             .ok_or_else(|| OAuthError::invalid_request("token is missing"))?;
-        tell(app, token)
+        let stated = Stated::read(parts.uri.path(), &form)?;
+        tell(app, token, &stated, Counted::Yes)
     };
     told.await.unwrap_or_else(|error: OAuthError| {
         let unauthorized = error.status == StatusCode::UNAUTHORIZED;
@@ -95,14 +99,132 @@ fn inactive() -> Value {
     json!({ "active": false })
 }
 
-fn tell(app: &App, token: &str) -> Result<Reply, OAuthError> {
+/// What the resource server says of itself and its caller.
+struct Stated<'a> {
+    environment: Option<&'a str>,
+    product: Option<&'a str>,
+    /// The address of the token's bearer, as the resource server sees it.
+    client_ip: Option<IpAddr>,
+}
+
+impl<'a> Stated<'a> {
+    /// Reads the path after `/oauth2/introspect` and the parameters. An empty parameter is a slip of a configuration: it is
+    /// refused, for without it the answer would say yes to more.
+    fn read(path: &'a str, form: &'a Form) -> Result<Self, OAuthError> {
+        let rest = path.strip_prefix(super::INTROSPECT).unwrap_or("");
+        let mut of_path = rest.splitn(3, '/').skip(1);
+        let mut one = |name: &str| match (of_path.next(), form.given(name)) {
+            (Some(said), Some(again)) if said != again => Err(OAuthError::invalid_request(
+                "the path and a parameter name different environments or products",
+            )),
+            (Some(""), _) | (None, Some("")) => Err(OAuthError::invalid_request(
+                "environment and product must not be empty; leave the parameter out instead",
+            )),
+            (said, again) => Ok(said.or(again)),
+        };
+        let (environment, product) = (one("environment")?, one("product")?);
+        let client_ip = form.given("client_ip").map(|text| text.parse::<IpAddr>());
+        let client_ip = client_ip
+            .transpose()
+            .map_err(|_| OAuthError::invalid_request("client_ip must be one IP address"))?;
+        Ok(Self {
+            environment,
+            product,
+            client_ip,
+        })
+    }
+}
+
+/// Whether an introspection counts as a use of the token.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Counted {
+    Yes,
+    No,
+}
+
+fn tell(
+    app: &App,
+    token: &str,
+    stated: &Stated<'_>,
+    counted: Counted,
+) -> Result<Reply, OAuthError> {
+    let good = match stated.product {
+        Some(product) => is_good_for(app, token, product, stated, counted)?,
+        None => true,
+    };
     match app.replica().introspect(token, &app.clock()) {
-        Ok(live) => Ok(json_reply(StatusCode::OK, &described(app, &live))),
-        Err(None) => Err(OAuthError::unavailable(
-            "this node cannot vouch at the moment",
-        )),
+        Ok(live) if good && fits(&live, stated) => {
+            Ok(json_reply(StatusCode::OK, &described(app, &live)))
+        }
+        Err(None) => Err(cannot_vouch()),
         // Whatever the reason, the answer is the same (RFC 7662, section 2.2).
-        Err(Some(_)) => Ok(json_reply(StatusCode::OK, &inactive())),
+        Ok(_) | Err(Some(_)) => Ok(json_reply(StatusCode::OK, &inactive())),
+    }
+}
+
+fn cannot_vouch() -> OAuthError {
+    OAuthError::unavailable("this node cannot vouch at the moment")
+}
+
+/// What does not need a product: the environment, and the caller's address where it is given.
+fn fits(live: &Introspection, stated: &Stated<'_>) -> bool {
+    let environment = stated.environment;
+    environment.is_none_or(|stated| stated == live.environment.as_str())
+        && stated
+            .client_ip
+            .is_none_or(|address| live.token_networks.hold(address))
+}
+
+/// The check of a token for the product, the same as a gateway's: a token bound to networks is not good for a caller
+/// whose address is not given.
+fn is_good_for(
+    app: &App,
+    text: &str,
+    product: &str,
+    stated: &Stated<'_>,
+    counted: Counted,
+) -> Result<bool, OAuthError> {
+    let environment = match stated.environment {
+        Some(name) => Environment::parse(name),
+        None => AccessToken::parse(text)
+            .ok()
+            .map(|token| token.environment()),
+    };
+    let Some(environment) = environment else {
+        return Ok(false);
+    };
+    let address = stated.client_ip;
+    let facts = Facts {
+        environment,
+        product,
+        address,
+    };
+    let examined = app
+        .replica()
+        .examine(Presented::One(text), &facts, &app.clock());
+    match examined.verdict {
+        Verdict::Permit(permit) => {
+            if counted == Counted::Yes {
+                app.counts.permitted(&permit, address);
+                app.usage.note(app.replica(), &permit, address);
+            }
+            Ok(true)
+        }
+        Verdict::Deny(denial) => {
+            if denial == Denial::ProductUnknown && counted == Counted::Yes {
+                tracing::warn!(
+                    product,
+                    "an introspection names a product that does not exist; check the resource server's configuration"
+                );
+            }
+            if let (Some(holder), Counted::Yes) = (examined.holder, counted) {
+                let now = app.clock().wall();
+                app.counts
+                    .denied(holder, examined.product, &denial, address, now);
+            }
+            Ok(false)
+        }
+        Verdict::CannotVouch => Err(cannot_vouch()),
     }
 }
 
@@ -117,9 +239,13 @@ fn described(app: &App, live: &Introspection) -> Value {
         "client_label": live.label,
         "generation": live.generation,
     });
-    if let Some(products) = &live.products {
-        body["scope"] = Value::from(products.join(" "));
-        body["aud"] = Value::from(products.clone());
+    // For a client of all products too: one rule of a resource server fits every token.
+    let products = live.products.clone();
+    let products = products.unwrap_or_else(|| app.replica().product_slugs());
+    body["scope"] = Value::from(products.join(" "));
+    body["aud"] = Value::from(products);
+    if !live.token_networks.is_empty() {
+        body["token_networks"] = Value::from(live.token_networks.texts());
     }
     if let Some(at) = live.issued_at {
         body["iat"] = Value::from(at.unix_seconds());

@@ -9,7 +9,7 @@ mod reply;
 pub use introspection::on_internal as introspect_internal;
 
 use crate::app::App;
-use crate::verbs::issuance;
+use crate::verbs::issuance::{self, Refused};
 use axum::Router;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::routing::any;
@@ -21,8 +21,8 @@ use reply::{OAuthError, json_reply};
 use serde_json::{Value, json};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use tokenward_core::generate::Wishes;
-use tokenward_core::time::Clock;
+use tokenward_core::generate::{Rejection, Wishes};
+use tokenward_core::time::{Clock, Timestamp};
 
 type Reply = Response<Full<Bytes>>;
 
@@ -32,6 +32,11 @@ pub const TOKEN: &str = "/oauth2/token";
 pub const INTROSPECT: &str = "/oauth2/introspect";
 /// Revocation.
 pub const REVOKE: &str = "/oauth2/revoke";
+/// Largest `expires_in`, some 24 days: 2^31 ms, the longest timer of JavaScript and others, is a little more. `valid_till`
+/// is exact.
+const EXPIRES_IN_MAX_SECONDS: u64 = 2_147_483;
+/// A product as a resource (RFC 8707 wants an absolute URI); the slug alone is taken too.
+const RESOURCE: &str = "urn:tokenward:product:";
 /// The metadata (RFC 8414, section 3).
 pub const METADATA: &str = "/.well-known/oauth-authorization-server";
 
@@ -40,6 +45,10 @@ pub fn router() -> Router<Arc<App>> {
     Router::new()
         .route(TOKEN, any(token))
         .route(INTROSPECT, any(introspection::on_public))
+        .route(
+            "/oauth2/introspect/{environment}/{product}",
+            any(introspection::on_public),
+        )
         .route(REVOKE, any(revoke))
         .route(METADATA, any(metadata::metadata))
 }
@@ -75,16 +84,18 @@ async fn grant(
         }
         None => return Err(OAuthError::invalid_request("grant_type is missing")),
     }
-    if form.get("scope").is_some() {
-        let description = "products are chosen at the API client, not by scope";
-        return Err(OAuthError::new(
-            StatusCode::BAD_REQUEST,
-            "invalid_scope",
-            description,
-        ));
-    }
+    let (scope, resource) = (form.get("scope"), form.get("resource"));
+    let asked = scope
+        .into_iter()
+        .flat_map(|scope| scope.split(' ').filter(|slug| !slug.is_empty()))
+        .chain(resource.map(|resource| resource.strip_prefix(RESOURCE).unwrap_or(resource)));
+    let products = asked.map(|slug| app.replica().product_no(slug)).collect();
     let caller = caller(app, parts, &form, peer)?;
-    let answer = issuance::generate(app, caller, Wishes::default()).await?;
+    let generated = issuance::generate(app, caller, Wishes::default(), products).await;
+    let answer = generated.map_err(|refused| match (refused, scope) {
+        (Refused::Rejected(Rejection::ProductNotAllowed), None) => OAuthError::invalid_target(),
+        (refused, _) => refused.into(),
+    })?;
     app.metrics
         .generated(if answer.made { "GENERATED" } else { "RETURNED" });
     let now = app.clock().wall();
@@ -93,9 +104,15 @@ async fn grant(
         "token_type": "Bearer",
         "generation": answer.generation,
     });
-    if let Some(till) = answer.valid_till {
-        let from = if answer.made { answer.issued_at } else { now };
-        body["expires_in"] = Value::from(till.seconds_since(from));
+    // Without it libraries ask for a token at each call, and a longer one overflows the timers of some.
+    let from = if answer.made { answer.issued_at } else { now };
+    let left = answer.valid_till.map(|till| till.seconds_since(from));
+    body["expires_in"] = Value::from(left.unwrap_or(u64::MAX).min(EXPIRES_IN_MAX_SECONDS));
+    body["valid_till"] = Value::from(answer.valid_till.map(Timestamp::iso));
+    for (name, value) in [("scope", scope), ("resource", resource)] {
+        if let Some(value) = value {
+            body[name] = Value::from(value);
+        }
     }
     Ok(json_reply(StatusCode::OK, &body))
 }

@@ -60,6 +60,15 @@ impl OAuthError {
         }
     }
 
+    /// Another resource than the client's products (RFC 8707, section 2).
+    pub(super) fn invalid_target() -> Self {
+        Self::new(
+            StatusCode::BAD_REQUEST,
+            "invalid_target",
+            "resource is not a product that this API client may open; leave it out, or name one as urn:tokenward:product:SLUG",
+        )
+    }
+
     pub(super) fn invalid_client(description: &'static str) -> Self {
         Self {
             basic: true,
@@ -139,6 +148,11 @@ impl From<Refused> for OAuthError {
             Refused::Rejected(
                 Rejection::GenerationMismatch { .. } | Rejection::HandoverTooLong { .. },
             ) => Self::invalid_request("the request cannot be met"),
+            Refused::Rejected(Rejection::ProductNotAllowed) => Self::new(
+                StatusCode::BAD_REQUEST,
+                "invalid_scope",
+                "scope or resource names a product that this API client may not open; leave both out, or name its products",
+            ),
             Refused::Rejected(Rejection::QuotaExceeded {
                 retry_after_seconds,
                 ..

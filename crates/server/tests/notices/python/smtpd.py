@@ -17,6 +17,8 @@ class Keeper:
             "to": envelope.rcpt_tos,
             "subject": letter["subject"],
             "id": letter["message-id"],
+            "auto_submitted": letter["auto-submitted"],
+            "hello": session.host_name,
             "text": letter.get_content(),
         }
         with open(sys.argv[2], "a") as file:

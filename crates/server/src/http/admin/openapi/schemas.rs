@@ -33,6 +33,10 @@ pub(super) fn or_null(schema: Value) -> Value {
     json!({ "anyOf": [schema, { "type": "null" }] })
 }
 
+fn or_word(word: &str, schema: Value) -> Value {
+    json!({ "anyOf": [schema, { "const": word }, { "type": "null" }] })
+}
+
 pub(super) fn list(items: Value, most: usize) -> Value {
     json!({ "type": "array", "items": items, "maxItems": most })
 }
@@ -118,8 +122,8 @@ fn settings() -> Value {
         schema
     };
     json!({
-        "products": note(or_null(json!({ "type": "array", "items": slug(), "minItems": 1, "maxItems": PRODUCTS_MAX })), "the products allowed; null for all"),
-        "token_lifetime_seconds": note(or_null(seconds(1, LIFETIME_SECONDS_MAX)), "null: tokens never expire"),
+        "products": note(or_word("all", json!({ "type": "array", "items": slug(), "minItems": 1, "maxItems": PRODUCTS_MAX })), "the products allowed; \"all\" or null for all"),
+        "token_lifetime_seconds": note(or_word("never", seconds(1, LIFETIME_SECONDS_MAX)), "\"never\" or null: tokens never expire; a change in which products is null too is refused"),
         "secret_networks": note(or_null(networks()), &format!("from where the secret may be used; empty: everywhere; {null}")),
         "token_networks": note(or_null(networks()), &format!("from where tokens may be used; empty: everywhere; {null}")),
         "notification_emails": note(or_null(list(json!({ "type": "string", "maxLength": EMAIL_BYTES_MAX, "pattern": "^[^@\\s,]+@[^@\\s,]+$" }), EMAILS_MAX)), null),
@@ -241,7 +245,7 @@ fn introspection_active() -> Value {
     let members = json!({
         "active": { "const": true }, "token_type": { "const": "Bearer" }, "client_id": uuid(), "sub": uuid(),
         "workspace": uuid(), "environment": environment(), "client_label": { "type": "string" },
-        "generation": { "type": "integer", "minimum": 1 }, "scope": { "type": "string" }, "aud": texts(),
+        "generation": { "type": "integer", "minimum": 1 }, "scope": { "type": "string" }, "aud": texts(), "token_networks": texts(),
         "iat": { "type": "integer" }, "exp": { "type": "integer" }, "iss": { "type": "string" },
     });
     let always = [
@@ -253,6 +257,8 @@ fn introspection_active() -> Value {
         "environment",
         "client_label",
         "generation",
+        "scope",
+        "aud",
     ];
     object(&always, members)
 }
@@ -265,6 +271,40 @@ fn metadata() -> Value {
         "revocation_endpoint_auth_methods_supported": texts(), "grant_types_supported": texts(),
         "response_types_supported": with(texts(), json!({ "maxItems": 0 })),
     }))
+}
+
+fn oauth_grant() -> Value {
+    json!({ "type": "object", "required": ["grant_type"], "properties": {
+            "grant_type": { "type": "string", "const": "client_credentials" },
+            "client_id": uuid(), "client_secret": client_secret(),
+            "scope": { "type": "string", "description": "products of the API client, separated by spaces; the token opens all of them whatever is named" },
+            "resource": { "type": "string", "description": "a product of the API client: urn:tokenward:product:SLUG" },
+        } })
+}
+
+fn oauth_token() -> Value {
+    object(
+        &[
+            "access_token",
+            "token_type",
+            "generation",
+            "expires_in",
+            "valid_till",
+        ],
+        json!({
+            "access_token": access_token(), "token_type": { "const": "Bearer" }, "generation": { "type": "integer", "minimum": 1 },
+            "expires_in": { "type": "integer", "minimum": 0, "maximum": 2_147_483, "description": "at most some 24 days; valid_till is exact" },
+            "valid_till": time_or_null(), "scope": { "type": "string" }, "resource": { "type": "string" },
+        }),
+    )
+}
+
+fn oauth_about_token() -> Value {
+    json!({ "type": "object", "required": ["token"], "properties": {
+            "token": { "type": "string", "minLength": 1 }, "token_type_hint": { "type": "string" },
+            "environment": environment(), "product": slug(), "client_ip": { "type": "string", "minLength": 1 },
+            "client_id": uuid(), "client_secret": client_secret(),
+        } })
 }
 
 /// The answers that are one of several, each by a name of its own.
@@ -340,19 +380,7 @@ pub(super) fn schemas() -> Value {
             "previous_valid_till": time_or_null(), "quota": count(), "quota_left": count(),
         })),
         "PreviousEnded": whole(json!({ "ended": { "type": "boolean" } })),
-        "OAuthGrant": { "type": "object", "required": ["grant_type"], "properties": {
-            "grant_type": { "type": "string", "const": "client_credentials" },
-            "client_id": uuid(), "client_secret": client_secret(),
-            "scope": { "type": "string", "maxLength": 0, "description": "products are chosen at the API client" },
-        } },
-        "OAuthToken": object(&["access_token", "token_type", "generation"], json!({
-            "access_token": access_token(), "token_type": { "const": "Bearer" }, "generation": { "type": "integer", "minimum": 1 },
-            "expires_in": { "type": "integer", "minimum": 0, "description": "absent: never expires" },
-        })),
-        "OAuthAboutToken": { "type": "object", "required": ["token"], "properties": {
-            "token": { "type": "string", "minLength": 1 }, "token_type_hint": { "type": "string" },
-            "client_id": uuid(), "client_secret": client_secret(),
-        } },
+        "OAuthGrant": oauth_grant(), "OAuthToken": oauth_token(), "OAuthAboutToken": oauth_about_token(),
         "Introspection": introspection(),
         "Revoked": whole(json!({})),
         "OAuthError": whole(json!({ "error": { "type": "string" }, "error_description": { "type": "string" } })),
