@@ -131,16 +131,18 @@ fn a_database_that_was_read_only_for_a_while_is_written_to_again() {
         let name = place.sql("SELECT current_database()").remove(0);
         let set = |value: &str| {
             place.sql(&format!("BEGIN READ WRITE; ALTER DATABASE {name} SET default_transaction_read_only = {value}; COMMIT"));
-            place.sql(TERMINATE);
         };
         for round in 1..=3 {
             set("on");
+            place.sql(TERMINATE);
             wait_until("the store to be read-only", LONG, || {
                 (!house.store.is_writable()).then_some(())
             });
             assert!(house.generate(id, &secret).await.is_err());
             // Reading goes on.
             assert_eq!(house.state(id).await.slot.generation, round - 1);
+            // The setting takes effect in new sessions only: a session that was accepted while the database was
+            // read-only would stay so.
             set("off");
             wait_until("the store to be writable", LONG, || {
                 house.store.is_writable().then_some(())
