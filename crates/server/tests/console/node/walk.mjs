@@ -130,7 +130,7 @@ same(await chart.locator("tbody tr").first().locator("td").allInnerTexts().then(
 await person.look("client-used");
 
 await person.follow("Generate access token");
-await person.reads("1 call today. Whoever calls with it gets 401 at once");
+await person.reads("Callers that use it get 401 at once. The API client made 1 successful request today");
 await person.look("generate");
 const again = await person.context.newPage();
 await again.goto(page.url());
