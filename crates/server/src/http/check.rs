@@ -74,7 +74,7 @@ pub fn answer(
     response.map(Full::new)
 }
 
-/// Decides as [`judge`] does; what is not permitted leaves a line in the log.
+/// Decides as `judge` does; what is not permitted leaves a line in the log.
 pub fn decide(
     app: &App,
     environment: &str,

@@ -98,7 +98,7 @@ pub struct Verification {
     at: Option<BootInstant>,
 }
 
-/// Follows the whole chain; `kept` is an entry that must be in it as it was. One call does so at a time, for at most [`CALL_SECONDS`]; a log too long for that is
+/// Follows the whole chain; `kept` is an entry that must be in it as it was. One call does so at a time, for at most `CALL_SECONDS`; a log too long for that is
 /// verified by several calls, each going on where the last one ended.
 ///
 /// # Errors
