@@ -1,8 +1,8 @@
 //! Single sign-on as configured: all of it or none.
 
 use super::{ConfigError, secret};
-use openidconnect::url::{Host, Url};
 use std::path::PathBuf;
+use url::{Host, Url};
 use zeroize::Zeroizing;
 
 /// The OpenID Connect provider people may sign in to the console with.
