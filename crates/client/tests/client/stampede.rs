@@ -290,16 +290,18 @@ fn killed(
         let mut stdin = victim.stdin.take().unwrap();
         stdin.write_all(kept.token.expose().as_bytes()).unwrap();
         drop(stdin);
+        // It runs for a moment at a time and stands still while it is looked at, so that a slow look misses nothing.
         let ended = wait_until("a new token", LIMIT, || {
+            signal(&victim, Signal::STOP);
             if made() > before {
                 return Some(false);
             }
+            signal(&victim, Signal::CONT);
             victim.try_wait().unwrap().map(|_| true)
         });
         if ended {
             continue;
         }
-        signal(&victim, Signal::STOP);
         // Another holder between generating and storing goes on and stores; this one does not.
         let behind = (0..20).all(|_| {
             let behind = stored().is_none_or(|kept| !newest_is(&kept));
