@@ -12,8 +12,8 @@ use zeroize::Zeroizing;
 /// Longest refused token read, in bytes.
 const MOST_BYTES: u64 = 1024;
 
-/// Fetches a token and waits until every destination has it. None is made that a further destination could not take:
-/// whoever calls is there to mend it. (The daemon serves the others meanwhile.)
+/// Fetches a token and waits until every destination has it. No token is made if a further destination could not take
+/// it, since the caller is there to correct that. (The daemon serves the other destinations meanwhile.)
 pub(crate) async fn fetch(parts: &Parts) -> Result<Arc<Entry>, End> {
     if parts.source.peek().await?.is_none() {
         for copy in parts.source.copies() {

@@ -92,9 +92,11 @@ pub struct AckBarrier {
     answered: u64,
     /// Looks asked for.
     looks: u64,
-    /// The latest look answered, and the last change that its server had.
+    /// The other nodes, as the latest answered look showed them.
     seen: BTreeMap<Incarnation, Seen>,
+    /// The latest look that was answered.
     judged: u64,
+    /// The last of this node's changes that the server of that look had.
     holds: u64,
     waiting: VecDeque<Waiting>,
 }
