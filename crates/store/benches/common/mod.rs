@@ -144,7 +144,7 @@ fn filled(no: u32, keyring: &Keyring) -> Filled {
 
 const CLIENT: &str = "no, id, workspace, environment, label, live_label, products, lifetime, secret_networks,
     token_networks, emails, on_repeat, renew_before, handover_max, created_at, secret1_n, secret1_digest, secret1_key,
-    secret1_at, next_secret";
+    secret1_at, next_secret, label_key";
 const SLOT: &str =
     "client, generation, digest, digest_key, issued_at, valid_till, former1, former2, former3,
     former_reasons, quota1_day, quota1_used, quota2_day, quota2_used";
@@ -181,7 +181,7 @@ fn fill_sqlite(path: &std::path::Path, clients: u32) {
         .expect("a workspace");
     {
         let sql = format!(
-            "INSERT INTO client ({CLIENT}) VALUES ($1, $2, 0, 1, $3, $3, $4, 3600, '', $5, '', 0, 600, 0, 0, 1, $6, 1, 0, 2)"
+            "INSERT INTO client ({CLIENT}) VALUES ($1, $2, 0, 1, $3, $3, $4, 3600, '', $5, '', 0, 600, 0, 0, 1, $6, 1, 0, 2, $3)"
         );
         let mut client = transaction.prepare(&sql).expect("SQL");
         let sql = format!(
@@ -230,7 +230,7 @@ async fn fill_postgres(url: &str, clients: u32) {
             let products = products.unwrap_or_else(|| r"\N".to_owned());
             let line = match table {
                 "client" => format!(
-                    "{no}\t{}\t0\t1\terp-{no}\terp-{no}\t{products}\t3600\t\t{networks}\t\t0\t600\t0\t0\t1\t{}\t1\t0\t2\n",
+                    "{no}\t{}\t0\t1\terp-{no}\terp-{no}\t{products}\t3600\t\t{networks}\t\t0\t600\t0\t0\t1\t{}\t1\t0\t2\terp-{no}\n",
                     hex(&id),
                     hex(&secret)
                 ),
