@@ -1,6 +1,6 @@
 //! The outbox: one notice a key, moved with the cursor or not at all, found when it is due.
 
-use crate::basics::{START, draw, entry, uuid};
+use crate::basics::{START, draw, entry, settings, uuid};
 use crate::house::House;
 use crate::place::{Place, on_both};
 use std::sync::Arc;
