@@ -5,6 +5,10 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+/// Longest time for one build: on a busy machine, from nothing.
+const BUILD_LIMIT: Duration = Duration::from_secs(3_600);
 
 /// The folder in which cargo put the running test's profile, for instance `target/debug`.
 ///
@@ -87,7 +91,7 @@ fn build_program(package: &str, name: &str) -> PathBuf {
     for name in inherited() {
         command.env_remove(name);
     }
-    let output = command.output().expect("cargo runs");
+    let output = crate::finish(&mut command, BUILD_LIMIT);
     assert!(
         output.status.success(),
         "{name} does not build:\n{}",

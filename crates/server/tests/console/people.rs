@@ -619,11 +619,9 @@ async fn an_export_of_everything_is_verified_without_the_server() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("audit.jsonl");
     std::fs::write(&file, &export.text).unwrap();
-    let verified = std::process::Command::new(env!("CARGO_BIN_EXE_tokenward"))
-        .args(["audit", "verify", "--export"])
-        .arg(&file)
-        .output()
-        .unwrap();
+    let mut verify = std::process::Command::new(env!("CARGO_BIN_EXE_tokenward"));
+    verify.args(["audit", "verify", "--export"]).arg(&file);
+    let verified = tokenward_testkit::finish(&mut verify, tokenward_testkit::PROGRAM_LIMIT);
     assert!(verified.status.success(), "{verified:?}");
     let sheet = asha.get("/console/audit/export.csv?generations=yes").await;
     let sheet = sheet.expect(200, "seq,at,at_micros,actor");
