@@ -1,6 +1,7 @@
 //! The database's interpreter of changes: the counterpart of `Replica::apply`. SQL as data, so that a
 //! group commit is the statements one after the other.
 
+use crate::people::json;
 use crate::value::{Statement, Value};
 use tokenward_core::Change;
 use tokenward_core::audit::Written;
@@ -306,7 +307,7 @@ fn put_admin_key(key: &AdminKeyRecord) -> Statement {
         vec![
             key.id.into(),
             key.name.as_str().into(),
-            serde_json::to_string(&key.role).unwrap_or_default().into(),
+            json(&key.role),
             key.digest.0.as_slice().into(),
             u32::from(key.key.0).into(),
             key.created_at.into(),
