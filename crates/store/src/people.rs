@@ -376,7 +376,7 @@ pub(crate) fn member(row: &Row<'_>) -> Result<Member, StoreError> {
     Ok(Member {
         id: uuid(row, 0)?,
         email: row.text(1)?.to_owned(),
-        name: Name::parse(row.text(2)?).map_err(|why| StoreError::Damaged(why.0))?,
+        name: Name::stored(row.text(2)?).map_err(|why| StoreError::Damaged(why.0))?,
         role: from_json(row.text(3)?)?,
         proofs: from_json(row.text(4)?)?,
         created_at: Timestamp(row.int(5)?),
