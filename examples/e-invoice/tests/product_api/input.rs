@@ -28,7 +28,7 @@ async fn bad_bodies_are_told_what_is_wrong() {
             400,
             "INVALID_JSON",
         ),
-        ("application/json", deep.into(), 400, "INVALID_JSON"),
+        ("application/json", deep.into(), 422, "INVALID_JSON"),
         (
             "application/json; charset=utf-8",
             b"[]".to_vec(),
