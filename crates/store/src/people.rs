@@ -229,7 +229,8 @@ impl Record {
             | Self::CountsAdded(_)
             | Self::SourceUses(_)
             | Self::Notice(_)
-            | Self::CountsForgotten { .. } => false,
+            | Self::CountsForgotten { .. }
+            | Self::InvitationsForgotten { .. } => false,
         }
     }
 }
