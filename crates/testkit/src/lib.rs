@@ -35,7 +35,7 @@ mod wait;
 
 pub use answer::{Answer, Broken, Token};
 pub use api::{Api, http};
-pub use binary::{build_binary, example_binary, fresh_binary, target_folder};
+pub use binary::{example_binary, fresh_binary, target_folder};
 pub use clients::{ApiClient, NewClient};
 pub use pooler::PgBouncer;
 pub use postgres::{PgBuilder, PgCluster};

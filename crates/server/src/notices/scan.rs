@@ -112,7 +112,7 @@ fn expiring(state: &ClientState, now: Timestamp) -> Option<Event> {
 }
 
 fn quotas(state: &ClientState, quota: u32, now: Timestamp) -> Vec<Event> {
-    let day = u32::try_from(now.utc_day()).unwrap_or(0);
+    let day = now.utc_day();
     let secrets = state.client.secrets.iter().zip(&state.slot.quota);
     let event = |(secret, count): (&Option<_>, &tokenward_core::slot::QuotaCount)| {
         let secret: &tokenward_core::client::SecretRecord = secret.as_ref()?;

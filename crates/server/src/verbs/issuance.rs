@@ -88,7 +88,7 @@ pub async fn generate(
         });
         let actor = Actor::ClientSecret(state.client.id, answer.secret.unwrap_or(0));
         let reveal = Reveal {
-            day: u32::try_from(now.utc_day()).unwrap_or(0),
+            day: now.utc_day(),
             client: state.client.no,
             generation: answer.generation,
             secret: answer.secret.unwrap_or(0),
@@ -120,7 +120,7 @@ pub async fn status(app: &App, caller: Caller) -> Result<Status, Refused> {
     let quota = app.config.quota_per_day;
     by_caller(app, caller, move |keyring, state, caller, now| {
         let position = generate::admit(state, caller, keyring)?;
-        let day = u32::try_from(now.utc_day()).unwrap_or(0);
+        let day = now.utc_day();
         let slot = &state.slot;
         let status = Status {
             generation: slot.generation,

@@ -46,7 +46,7 @@ pub(super) fn client(app: &App, read: &Read) -> Value {
     let (client, slot) = (&read.state.client, &read.state.slot);
     let settings = &client.settings;
     let now = app.clock().wall();
-    let day = u32::try_from(now.utc_day()).unwrap_or(0);
+    let day = now.utc_day();
     let state = match (client.deleted_at, client.disabled_at) {
         (Some(_), _) => "deleted",
         (None, Some(_)) => "disabled",

@@ -108,7 +108,7 @@ fn settings(read: &Read) -> Vec<(&'static str, String)> {
 }
 
 fn secrets(app: &App, read: &Read, now: Timestamp) -> Vec<SecretLine> {
-    let day = u32::try_from(now.utc_day()).unwrap_or(0);
+    let day = now.utc_day();
     let most = app.config.quota_per_day;
     let kept = read.state.client.secrets.iter().enumerate();
     let lines = kept.filter_map(|(at, secret)| {
