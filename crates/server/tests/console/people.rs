@@ -473,7 +473,7 @@ async fn a_page_in_the_clear_says_that_nobody_can_stay_signed_in() {
     let house = House::new().await;
     let asked = async |headers: &[(&str, &str)]| {
         let address = format!("{}/console/sign-in", house.server.public());
-        let mut request = reqwest::Client::new().get(address);
+        let mut request = tokenward_testkit::http().build().unwrap().get(address);
         for (name, value) in headers {
             request = request.header(*name, *value);
         }

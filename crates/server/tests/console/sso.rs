@@ -43,7 +43,7 @@ impl Provider {
         Self {
             child,
             base,
-            http: reqwest::Client::new(),
+            http: tokenward_testkit::http().build().unwrap(),
         }
     }
 
@@ -267,7 +267,7 @@ async fn the_console_knows_its_host_under_http_2() {
         public.trim_start_matches("http://").parse().unwrap()
     };
     let client = |second: bool| {
-        let builder = reqwest::Client::builder()
+        let builder = tokenward_testkit::http()
             .resolve("tokens.example.com", address)
             .redirect(reqwest::redirect::Policy::none());
         match second {

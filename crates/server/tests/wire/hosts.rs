@@ -154,8 +154,7 @@ async fn a_page_of_another_site_generates_and_ends_nothing() {
 #[tokio::test]
 async fn a_browser_at_the_bare_address_is_led_to_the_console_and_a_program_is_not() {
     let house = House::new().await;
-    let http = reqwest::Client::builder()
-        .no_proxy()
+    let http = tokenward_testkit::http()
         .redirect(redirect::Policy::none())
         .build()
         .unwrap();

@@ -203,7 +203,7 @@ async fn no_invitation_link_is_logged_at_any_level() {
     let link = std::fs::read_to_string(server.data_dir().join("console-link")).unwrap();
     let (_, ticket) = link.trim().rsplit_once('/').unwrap();
     let address = format!("{}/console/join/{ticket}", server.public());
-    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let http = tokenward_testkit::http().build().unwrap();
     assert_eq!(http.get(address).send().await.unwrap().status(), 200);
     let seen = wait_until("its line", LIMIT, || {
         let log = server.output();
