@@ -148,7 +148,7 @@ impl Metrics {
         );
         registry.register(
             "public_connections_refused",
-            "Connections to the public listener closed because their source had too many",
+            "Connections to the public listener closed because their source had too many: a new one, or one of its idle ones to make room for it",
             connections_refused.clone(),
         );
         registry.register(
@@ -282,7 +282,8 @@ impl Metrics {
         self.credentials_refused.get_or_create(&Kind { kind }).inc();
     }
 
-    /// Counts a connection to the public listener that was closed because its source had too many.
+    /// Counts a connection to the public listener that was closed because its source had too many: a new one, or an idle
+    /// one that made room for it.
     pub fn connection_refused(&self) {
         self.connections_refused.inc();
     }

@@ -34,7 +34,11 @@ impl Product {
         tokio::spawn(async move { serve(listener, &config, std::future::pending()).await });
         Self {
             address,
-            http: reqwest::Client::builder().no_proxy().build().unwrap(),
+            http: reqwest::Client::builder()
+                .no_proxy()
+                .timeout(std::time::Duration::from_secs(30))
+                .build()
+                .unwrap(),
         }
     }
 
