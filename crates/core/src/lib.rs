@@ -27,6 +27,7 @@ pub mod sabotage;
 pub mod scan;
 pub mod seal;
 pub mod slot;
+pub mod sources;
 pub mod sublease;
 pub mod time;
 
