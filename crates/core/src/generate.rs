@@ -167,8 +167,8 @@ pub fn by_secret(
             max_seconds: settings.handover_max_seconds,
         });
     }
-    let day = u32::try_from(now.utc_day()).unwrap_or(0);
-    let used = state.slot.quota[position].used_on(day);
+    let day = QuotaCount::day_of(now);
+    let used = state.slot.quota[position].used_at(now);
     if settings.on_repeat == OnRepeat::Return
         && !wishes.force
         && let Some(mut answer) = returned(state, &caller.secret, now)

@@ -77,10 +77,20 @@ pub struct QuotaCount {
 }
 
 impl QuotaCount {
-    /// Tokens already made on `day`.
+    /// Returns the UTC day of `now` as counts keep it.
     #[must_use]
-    pub fn used_on(self, day: u32) -> u32 {
-        if self.day == day { self.used } else { 0 }
+    pub fn day_of(now: Timestamp) -> u32 {
+        u32::try_from(now.utc_day()).unwrap_or(0)
+    }
+
+    /// Returns the tokens already made on the UTC day of `now`.
+    #[must_use]
+    pub fn used_at(self, now: Timestamp) -> u32 {
+        if self.day == Self::day_of(now) {
+            self.used
+        } else {
+            0
+        }
     }
 }
 

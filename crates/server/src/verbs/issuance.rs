@@ -11,7 +11,7 @@ use tokenward_core::audit::{Actor, Entry};
 use tokenward_core::client::ClientState;
 use tokenward_core::generate::{self, Answer, Caller, Rejection, Wishes};
 use tokenward_core::ids::{ClientId, ProductNo};
-use tokenward_core::slot::TokenRecord;
+use tokenward_core::slot::{QuotaCount, TokenRecord};
 use tokenward_core::time::{Clock, Timestamp};
 use tokenward_store::{Decided, Failure, Wants};
 
@@ -88,7 +88,7 @@ pub async fn generate(
         });
         let actor = Actor::ClientSecret(state.client.id, answer.secret.unwrap_or(0));
         let reveal = Reveal {
-            day: u32::try_from(now.utc_day()).unwrap_or(0),
+            day: QuotaCount::day_of(now),
             client: state.client.no,
             generation: answer.generation,
             secret: answer.secret.unwrap_or(0),
@@ -120,12 +120,11 @@ pub async fn status(app: &App, caller: Caller) -> Result<Status, Refused> {
     let quota = app.config.quota_per_day;
     by_caller(app, caller, move |keyring, state, caller, now| {
         let position = generate::admit(state, caller, keyring)?;
-        let day = u32::try_from(now.utc_day()).unwrap_or(0);
         let slot = &state.slot;
         let status = Status {
             generation: slot.generation,
             live: slot.live(now).copied(),
-            quota_left: quota.saturating_sub(slot.quota[position].used_on(day)),
+            quota_left: quota.saturating_sub(slot.quota[position].used_at(now)),
             previous_valid_till: slot
                 .previous
                 .filter(|p| now < p.valid_till)
