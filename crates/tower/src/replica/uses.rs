@@ -180,7 +180,11 @@ mod tests {
         assert_eq!((told.len(), lost), (17, 0));
         assert_eq!(told.iter().map(|one| one.n).sum::<u32>(), 21);
         let others: Vec<_> = told.iter().filter(|one| one.others).collect();
-        assert_eq!((others.len(), others[0].n), (1, 4));
+        // Five if the one that came twice is among them.
+        assert!(
+            others.len() == 1 && matches!(others[0].n, 4 | 5),
+            "{told:?}"
+        );
         // Sources already told apart stay so for the rest of the day, whichever came first.
         let (again, _) = {
             (0..20).for_each(|last| note(&uses, 1, last, 100));
