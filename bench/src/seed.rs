@@ -51,7 +51,7 @@ fn rows(keyring: &Keyring, no: u32) -> Rows {
 }
 
 const CLIENT: &str = "no, id, workspace, environment, label, live_label, products, lifetime, secret_networks, token_networks,
-    emails, on_repeat, renew_before, handover_max, created_at, secret1_n, secret1_digest, secret1_key, secret1_at, next_secret";
+    emails, on_repeat, renew_before, handover_max, created_at, secret1_n, secret1_digest, secret1_key, secret1_at, next_secret, label_key";
 const SLOT: &str = "client, generation, digest, digest_key, issued_at, valid_till, former_reasons, quota1_day, quota1_used,
     quota2_day, quota2_used";
 
@@ -79,7 +79,7 @@ fn fill_sqlite(file: &Path, clients: u32) -> rusqlite::Result<()> {
             workspace.execute((no, population::workspace_id(no).0.into_bytes(), ISSUED.0))?;
         }
         let mut client = transaction.prepare(&format!(
-            "INSERT INTO client ({CLIENT}) VALUES (?1, ?2, ?3, 1, ?4, ?4, ?5, 3600, '', '', '', 0, 600, 0, ?6, 1, ?7, 1, ?6, 2)"
+            "INSERT INTO client ({CLIENT}) VALUES (?1, ?2, ?3, 1, ?4, ?4, ?5, 3600, '', '', '', 0, 600, 0, ?6, 1, ?7, 1, ?6, 2, ?4)"
         ))?;
         let mut slot = transaction.prepare(&format!(
             "INSERT INTO slot ({SLOT}) VALUES (?1, 1, ?2, 1, ?3, ?4, 0, 0, 0, 0, 0)"
@@ -154,7 +154,7 @@ async fn fill_postgres(url: &str, clients: u32) -> Result<(), tokio_postgres::Er
     let records = (0..clients).map(|no| {
         let Rows { no, id, workspace, label, products, secret, .. } = rows(&keyring, no);
         let (id, secret, products) = (hex(&id), hex(&secret), products.unwrap_or("\\N"));
-        format!("{no}\t{id}\t{workspace}\t1\t{label}\t{label}\t{products}\t3600\t\t\t\t0\t600\t0\t{at}\t1\t{secret}\t1\t{at}\t2\n")
+        format!("{no}\t{id}\t{workspace}\t1\t{label}\t{label}\t{products}\t3600\t\t\t\t0\t600\t0\t{at}\t1\t{secret}\t1\t{at}\t2\t{label}\n")
     });
     pour(&client, &copy("client", CLIENT), records).await?;
     let slots = (0..clients).map(|no| {

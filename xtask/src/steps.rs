@@ -30,12 +30,53 @@ pub(crate) fn check() -> Result<String, String> {
         "warnings",
     ];
     step("clippy", &mut cargo(&lints))?;
+    for features in feature_sets()? {
+        let mut arguments = vec![
+            "clippy",
+            "--locked",
+            "--lib",
+            "--bins",
+            "--no-default-features",
+        ];
+        arguments.extend(features.iter().map(String::as_str));
+        arguments.extend(["--", "-D", "warnings"]);
+        step("clippy with few features", &mut cargo(&arguments))?;
+    }
     let mut documentation = cargo(&["doc", "--workspace", "--no-deps", "--locked"]);
     step(
         "documentation",
         documentation.env("RUSTDOCFLAGS", "-D warnings"),
     )?;
     Ok("check: all well".to_owned())
+}
+
+/// For each crate with features: arguments that choose it with none of them, and with each alone.
+fn feature_sets() -> Result<Vec<Vec<String>>, String> {
+    let mut sets = Vec::new();
+    let tree = tree::Tree::read()?;
+    let manifests = tree.files.iter().filter(|file| file.name() == "Cargo.toml");
+    for manifest in manifests {
+        let parsed = manifest.text.parse::<toml::Table>();
+        let table = parsed.map_err(|error| format!("{}: {error}", manifest.path))?;
+        let name = table.get("package").and_then(|package| package.get("name"));
+        let features = table.get("features").and_then(toml::Value::as_table);
+        let (Some(name), Some(features)) = (name.and_then(toml::Value::as_str), features) else {
+            continue;
+        };
+        let of = |features: &str| {
+            ["--package", name, "--features", features]
+                .map(str::to_owned)
+                .to_vec()
+        };
+        sets.push(of(""));
+        sets.extend(
+            features
+                .keys()
+                .filter(|key| *key != "default")
+                .map(|key| of(key)),
+        );
+    }
+    Ok(sets)
 }
 
 /// Everything: the check, every test of the workspace, the demo's walk, a fuzz smoke.

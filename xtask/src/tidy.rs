@@ -84,6 +84,11 @@ const LAWS: &[Law] = &[
         check: rust::no_sleep_in_tests,
     },
     Law {
+        name: "waits-have-deadlines",
+        why: "a test that waits for a process for ever says nothing about what it waited for, and holds up every other test",
+        check: rust::waits_have_deadlines,
+    },
+    Law {
         name: "secrets-stay-inside",
         why: "a secret that can be printed, serialised or copied ends in a log; these types open only by name",
         check: rust::secrets_stay_inside,

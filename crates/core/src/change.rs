@@ -143,8 +143,7 @@ impl Change {
     /// The body kept in the change log.
     #[must_use]
     pub fn to_body(&self) -> String {
-        // Plain data with string keys: serialising cannot fail.
-        serde_json::to_string(self).unwrap_or_default()
+        serde_json::to_string(self).expect("a change is plain data with text keys")
     }
 
     /// Reads a body back; an unknown kind or field is an error, never a guess.

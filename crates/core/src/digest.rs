@@ -170,8 +170,7 @@ impl fmt::Debug for Digest {
 
 impl Serialize for Digest {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        // Only ASCII was written.
-        serializer.serialize_str(std::str::from_utf8(&self.hex_digits()).unwrap_or_default())
+        serializer.serialize_str(std::str::from_utf8(&self.hex_digits()).expect("hex is ASCII"))
     }
 }
 
@@ -254,7 +253,11 @@ impl Keyring {
     /// The id new digests are made under.
     #[must_use]
     pub fn current(&self) -> KeyId {
-        self.keys[self.keys.len() - 1].id
+        self.newest().id
+    }
+
+    fn newest(&self) -> &DigestKey {
+        self.keys.last().expect("a ring holds at least one key")
     }
 
     /// The ids of every key, oldest first.
@@ -293,14 +296,14 @@ impl Keyring {
     #[must_use]
     #[inline]
     pub fn token(&self, id: KeyId, token: &AccessToken) -> Option<Digest> {
-        let key = &self.key(id)?.tokens;
-        Some(digest(
-            key,
-            Kind::Token,
-            token.environment() as u8,
-            token.client().0,
-            token.random(),
-        ))
+        self.key(id).map(|key| token_digest(key, token))
+    }
+
+    /// The digest of a new access token, and the id of the newest key, which made it.
+    #[must_use]
+    pub fn new_token(&self, token: &AccessToken) -> (KeyId, Digest) {
+        let key = self.newest();
+        (key.id, token_digest(key, token))
     }
 
     /// The digest of a client secret under key `id`; none in a ring that only checks tokens.
@@ -326,6 +329,16 @@ impl Keyring {
 
 /// One block of 46 bytes: kind, environment, id, random.
 #[inline]
+fn token_digest(key: &DigestKey, token: &AccessToken) -> Digest {
+    digest(
+        &key.tokens,
+        Kind::Token,
+        token.environment() as u8,
+        token.client().0,
+        token.random(),
+    )
+}
+
 fn digest(key: &[u8; 32], kind: Kind, environment: u8, id: Uuid, random: &[u8; 28]) -> Digest {
     // Words, so that wiping takes few steps.
     let mut words = [0_u64; 6];

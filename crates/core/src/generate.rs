@@ -167,7 +167,7 @@ pub fn by_secret(
             max_seconds: settings.handover_max_seconds,
         });
     }
-    let day = QuotaCount::day_of(now);
+    let day = now.utc_day();
     let used = state.slot.quota[position].used_at(now);
     if settings.on_repeat == OnRepeat::Return
         && !wishes.force
@@ -326,13 +326,9 @@ fn issued(
 ) -> (Slot, Answer) {
     let client = &state.client;
     let token = AccessToken::from_random(client.environment, client.id, random);
-    let key = keyring.current();
+    let (key, digest) = keyring.new_token(&token);
     let lifetime = client.settings.token_lifetime_seconds;
     let valid_till = lifetime.map(|seconds| now.plus_seconds(seconds.into()));
-    // The current key is always in the ring.
-    let digest = keyring
-        .token(key, &token)
-        .unwrap_or(crate::digest::Digest([0; 32]));
     let previous = handover_seconds
         .filter(|seconds| *seconds > 0)
         .and_then(|seconds| {

@@ -22,8 +22,6 @@ pub mod lease;
 pub mod numbering;
 pub mod replica;
 pub mod restrictions;
-#[cfg(feature = "sabotage")]
-pub mod sabotage;
 pub mod scan;
 pub mod seal;
 pub mod slot;

@@ -77,16 +77,10 @@ pub struct QuotaCount {
 }
 
 impl QuotaCount {
-    /// Returns the UTC day of `now` as counts keep it.
-    #[must_use]
-    pub fn day_of(now: Timestamp) -> u32 {
-        u32::try_from(now.utc_day()).unwrap_or(0)
-    }
-
     /// Returns the tokens already made on the UTC day of `now`.
     #[must_use]
     pub fn used_at(self, now: Timestamp) -> u32 {
-        if self.day == Self::day_of(now) {
+        if self.day == now.utc_day() {
             self.used
         } else {
             0

@@ -34,10 +34,11 @@ impl Timestamp {
         self.0.div_euclid(MICROS_PER_SECOND)
     }
 
-    /// The number of the UTC day, counted from 1970-01-01: the daily quota's window.
+    /// The number of the UTC day, counted from 1970-01-01; 0 before it. The daily quota's window.
     #[must_use]
-    pub fn utc_day(self) -> i64 {
-        self.unix_seconds().div_euclid(SECONDS_PER_DAY)
+    pub fn utc_day(self) -> u32 {
+        let day = self.unix_seconds().div_euclid(SECONDS_PER_DAY).max(0);
+        u32::try_from(day).expect("64 bits of microseconds end before day 107 million")
     }
 
     /// Seconds until the next midnight UTC, at least 1.
@@ -51,7 +52,7 @@ impl Timestamp {
     /// `2026-11-23T10:15:30+00:00`.
     #[must_use]
     pub fn iso(self) -> String {
-        String::from_utf8(self.iso_bytes().to_vec()).unwrap_or_default()
+        String::from_utf8(self.iso_bytes().to_vec()).expect("digits and signs are ASCII")
     }
 
     /// The same as [`Timestamp::iso`] as bytes, without an allocation. Years outside 0 to 9999 are

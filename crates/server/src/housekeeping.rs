@@ -80,7 +80,7 @@ impl Housekeeping {
 
 /// Today in UTC, counted from 1970-01-01.
 pub(crate) fn today(app: &App) -> u32 {
-    u32::try_from(app.clock().wall().utc_day()).unwrap_or(0)
+    app.clock().wall().utc_day()
 }
 
 /// Writes everything that is held, at a stop.

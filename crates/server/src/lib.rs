@@ -16,7 +16,6 @@ pub mod config;
 mod connection_limits;
 pub mod counts;
 pub mod data_dir;
-#[cfg(feature = "grpc")]
 mod forwarded;
 mod grpc;
 pub mod host;

@@ -30,7 +30,6 @@ enum Doing {
     /// An answer is being written.
     Giving,
     /// What it does is minded by somebody else.
-    #[cfg(feature = "grpc")]
     Minded,
 }
 
@@ -62,7 +61,6 @@ impl Line {
     }
 
     /// From now on somebody else minds the connection: it is never overdue.
-    #[cfg(feature = "grpc")]
     pub(crate) fn minded(&self) {
         self.now_doing(Doing::Minded);
     }
@@ -74,7 +72,6 @@ impl Line {
 
     fn is_overdue(&self) -> bool {
         let limit = match self.doing.get() {
-            #[cfg(feature = "grpc")]
             Doing::Minded => return false,
             Doing::Resting if self.stopping.get() => return true,
             Doing::Resting => REST_SECONDS,

@@ -80,17 +80,7 @@ impl Group {
 
 /// What every decision must keep to, whoever took it.
 fn sound(decided: &Decided, job: &dyn Job, view: &View) -> Result<(), &'static str> {
-    let power = |record: &Record| {
-        matches!(
-            record,
-            Record::MemberPut(_)
-                | Record::MemberRemoved(_)
-                | Record::InvitationPut(_)
-                | Record::InvitationRemoved(_)
-                | Record::Webhook(_)
-        )
-    };
-    let acts = !decided.changes.is_empty() || decided.records.iter().any(power);
+    let acts = !decided.changes.is_empty() || decided.records.iter().any(Record::needs_audit);
     if acts && decided.audit.is_empty() {
         return Err("it has no audit entry");
     }

@@ -46,7 +46,7 @@ pub struct Wants {
     pub client: Option<ClientId>,
     /// This workspace.
     pub workspace: Option<WorkspaceId>,
-    /// Whether this label is taken.
+    /// Whether another client than the one wanted has a label with this one's key.
     pub label: Option<(WorkspaceId, Environment, Label)>,
     /// All products.
     pub products: bool,

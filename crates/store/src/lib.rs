@@ -28,6 +28,7 @@ mod sqlite;
 mod statements;
 mod store;
 mod timer;
+mod upgrade;
 mod value;
 mod views;
 mod writer;

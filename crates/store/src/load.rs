@@ -229,7 +229,7 @@ impl ReadClient {
             id: ClientId(Uuid::from_bytes(row.bytes(1)?)),
             workspace: WorkspaceNo(row.count(2)?),
             environment: rows::environment(row.int(3)?)?,
-            label: Label::parse(row.text(4)?).map_err(|error| StoreError::Damaged(error.0))?,
+            label: Label::stored(row.text(4)?).map_err(|error| StoreError::Damaged(error.0))?,
             restrictions: Restrictions {
                 products: products.map(|mut list| {
                     list.sort_unstable();

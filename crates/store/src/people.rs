@@ -133,7 +133,7 @@ pub struct Session {
     pub agent: String,
 }
 
-/// A write of a row that is no change.
+/// A write of a row that is not a change.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Record {
     /// A member was made or changed: all of it as it is now.
@@ -202,6 +202,31 @@ pub enum Record {
         /// The first day that is kept.
         before: u32,
     },
+}
+
+impl Record {
+    /// Whether a decision that writes it must also write an audit entry: it gives or takes what somebody may do.
+    #[must_use]
+    pub fn needs_audit(&self) -> bool {
+        match self {
+            Self::MemberPut(_)
+            | Self::MemberRemoved(_)
+            | Self::InvitationPut(_)
+            | Self::InvitationRemoved(_)
+            | Self::Webhook(_) => true,
+            Self::SessionBegan(_)
+            | Self::SessionSeen { .. }
+            | Self::SessionProved { .. }
+            | Self::SessionEnded(_)
+            | Self::SessionsEnded { .. }
+            | Self::SessionsForgotten { .. }
+            | Self::AdminKeyUsed { .. }
+            | Self::CountsAdded(_)
+            | Self::SourceUses(_)
+            | Self::Notice(_)
+            | Self::CountsForgotten { .. } => false,
+        }
+    }
 }
 
 const PUT_MEMBER: &str = "INSERT INTO member (id, email, name, role, proofs, created_at, disabled_at)
@@ -327,8 +352,8 @@ pub(crate) fn statements(record: &Record) -> Vec<Statement> {
 }
 
 pub(crate) fn json(value: &impl Serialize) -> Value {
-    // Plain data with string keys: serialising cannot fail.
-    serde_json::to_string(value).unwrap_or_default().into()
+    let text = serde_json::to_string(value).expect("a record is plain data with text keys");
+    text.into()
 }
 
 pub(crate) fn from_json<T: for<'a> Deserialize<'a>>(text: &str) -> Result<T, StoreError> {
@@ -351,7 +376,7 @@ pub(crate) fn member(row: &Row<'_>) -> Result<Member, StoreError> {
     Ok(Member {
         id: uuid(row, 0)?,
         email: row.text(1)?.to_owned(),
-        name: Name::parse(row.text(2)?).map_err(|why| StoreError::Damaged(why.0))?,
+        name: Name::stored(row.text(2)?).map_err(|why| StoreError::Damaged(why.0))?,
         role: from_json(row.text(3)?)?,
         proofs: from_json(row.text(4)?)?,
         created_at: Timestamp(row.int(5)?),

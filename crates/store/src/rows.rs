@@ -96,7 +96,7 @@ fn client(row: &Row<'_>) -> Result<ApiClient, StoreError> {
         workspace: WorkspaceNo(row.count(2)?),
         environment: environment(row.int(3)?)?,
         settings: Settings {
-            label: Label::parse(row.text(4)?).map_err(refused)?,
+            label: Label::stored(row.text(4)?).map_err(refused)?,
             products: row.text_or_null(5)?.map(products).transpose()?,
             token_lifetime_seconds: row
                 .int_or_null(6)?
@@ -230,7 +230,7 @@ pub(crate) fn workspace(row: &Row<'_>, start: usize) -> Result<Workspace, StoreE
     Ok(Workspace {
         no: WorkspaceNo(row.count(start)?),
         id: WorkspaceId(Uuid::from_bytes(row.bytes(start + 1)?)),
-        name: Name::parse(row.text(start + 2)?).map_err(refused)?,
+        name: Name::stored(row.text(start + 2)?).map_err(refused)?,
         created_at: at(row.int(start + 3)?),
         disabled_at: row.int_or_null(start + 4)?.map(at),
     })
@@ -240,7 +240,7 @@ pub(crate) fn product(row: &Row<'_>) -> Result<Product, StoreError> {
     Ok(Product {
         no: ProductNo(row.count(0)?),
         slug: Slug::parse(row.text(1)?).map_err(refused)?,
-        name: Name::parse(row.text(2)?).map_err(refused)?,
+        name: Name::stored(row.text(2)?).map_err(refused)?,
         created_at: at(row.int(3)?),
     })
 }
@@ -254,7 +254,7 @@ pub(crate) const ADMIN_KEY_BY_ID: &str =
 pub(crate) fn admin_key(row: &Row<'_>) -> Result<AdminKeyRecord, StoreError> {
     Ok(AdminKeyRecord {
         id: Uuid::from_bytes(row.bytes(0)?),
-        name: Name::parse(row.text(1)?).map_err(refused)?,
+        name: Name::stored(row.text(1)?).map_err(refused)?,
         role: serde_json::from_str(row.text(2)?)
             .map_err(|error| StoreError::Damaged(error.to_string()))?,
         digest: Digest(row.bytes(3)?),

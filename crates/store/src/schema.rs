@@ -5,7 +5,7 @@
 pub(crate) const VERSION: i64 = MIGRATIONS.len() as i64;
 
 /// Every migration, in order; the first is version 1. A released one is never changed.
-pub(crate) const MIGRATIONS: &[&str] = &[V1, V2, V3, V4, V5, V6];
+pub(crate) const MIGRATIONS: &[&str] = &[V1, V2, V3, V4, V5, V6, V7];
 
 const V1: &str = "
 CREATE TABLE head (
@@ -127,6 +127,37 @@ CREATE TABLE admin_key_use (
 );
 ";
 
+/// The key that labels are compared by, filled by `upgrade`; and who confirmed that they want notices by mail. Addresses
+/// that a client already has count as confirmed. `address` is the address with A to Z in lower case.
+const V7: &str = "
+ALTER TABLE client ADD COLUMN label_key TEXT;
+CREATE INDEX client_label_key ON client (workspace, environment, label_key);
+CREATE INDEX client_without_key ON client (no) WHERE label_key IS NULL AND deleted_at IS NULL;
+CREATE TABLE notice_address (
+    workspace {bytes} NOT NULL, address TEXT NOT NULL, client {bytes}, digest {bytes}, link_till BIGINT,
+    created_at BIGINT NOT NULL, confirmed_at BIGINT, stopped_at BIGINT, PRIMARY KEY (workspace, address)
+){by_key};
+CREATE INDEX notice_address_digest ON notice_address (digest) WHERE digest IS NOT NULL;
+WITH RECURSIVE part (workspace, address, rest) AS (
+    SELECT w.id, CAST('' AS TEXT), c.emails || ',' FROM client c JOIN workspace w ON w.no = c.workspace
+        WHERE c.emails <> '' AND c.deleted_at IS NULL
+    UNION ALL
+    SELECT workspace, substr(rest, 1, {position}(rest, ',') - 1), substr(rest, {position}(rest, ',') + 1)
+        FROM part WHERE rest <> ''
+)
+INSERT INTO notice_address (workspace, address, created_at, confirmed_at)
+    SELECT DISTINCT workspace, lower(address{ascii}), (SELECT clock FROM head), (SELECT clock FROM head)
+    FROM part WHERE address <> '';
+CREATE TABLE confirmation_mail (
+    workspace {bytes} NOT NULL, mailbox TEXT NOT NULL, at BIGINT NOT NULL
+);
+CREATE INDEX confirmation_mail_workspace ON confirmation_mail (workspace, at);
+CREATE INDEX confirmation_mail_mailbox ON confirmation_mail (mailbox, at);
+CREATE INDEX confirmation_mail_at ON confirmation_mail (at);
+ALTER TABLE notice ADD COLUMN held BIGINT NOT NULL DEFAULT 0;
+CREATE INDEX notice_mailed ON notice (recipient, done_at) WHERE target = 'mail';
+";
+
 /// The tables of every version.
 pub(crate) fn tables() -> impl Iterator<Item = &'static str> {
     let lines = MIGRATIONS.iter().flat_map(|text| text.lines());
@@ -151,6 +182,8 @@ pub(crate) fn for_sqlite(text: &str) -> String {
     text.replace("{key}", "INTEGER PRIMARY KEY")
         .replace("{bytes}", "BLOB")
         .replace("{by_key}", " WITHOUT ROWID")
+        .replace("{position}", "instr")
+        .replace("{ascii}", "")
 }
 
 /// The text of a migration for PostgreSQL.
@@ -159,4 +192,6 @@ pub(crate) fn for_postgres(text: &str) -> String {
     text.replace("{key}", "BIGINT PRIMARY KEY")
         .replace("{bytes}", "BYTEA")
         .replace("{by_key}", "")
+        .replace("{position}", "strpos")
+        .replace("{ascii}", " COLLATE \"C\"")
 }

@@ -1,6 +1,7 @@
 //! The database's interpreter of changes: the counterpart of `Replica::apply`. SQL as data, so that a
 //! group commit is the statements one after the other.
 
+use crate::people::json;
 use crate::value::{Statement, Value};
 use tokenward_core::Change;
 use tokenward_core::audit::Written;
@@ -22,14 +23,15 @@ const RESERVE_PRODUCT: &str = "UPDATE head SET next_product = $1 WHERE next_prod
 const DELETE_PRODUCT: &str = "DELETE FROM product WHERE no = $1";
 const INSERT_CLIENT: &str = "INSERT INTO client (no, id, workspace, environment, label, live_label, products, lifetime,
     secret_networks, token_networks, emails, on_repeat, renew_before, handover_max, created_at, disabled_at, deleted_at,
-    secret1_n, secret1_digest, secret1_key, secret1_at, secret2_n, secret2_digest, secret2_key, secret2_at, next_secret)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26)";
+    secret1_n, secret1_digest, secret1_key, secret1_at, secret2_n, secret2_digest, secret2_key, secret2_at, next_secret, label_key)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27)";
 const INSERT_SLOT: &str = "INSERT INTO slot (client, generation, former_reasons, quota1_day, quota1_used, quota2_day, quota2_used)
     VALUES ($1, 0, 0, 0, 0, 0, 0)";
 const UPDATE_SETTINGS: &str = "UPDATE client SET label = $1, live_label = CASE WHEN deleted_at IS NULL THEN $2 END, products = $3, lifetime = $4, secret_networks = $5,
-    token_networks = $6, emails = $7, on_repeat = $8, renew_before = $9, handover_max = $10 WHERE no = $11";
+    token_networks = $6, emails = $7, on_repeat = $8, renew_before = $9, handover_max = $10, label_key = CASE WHEN deleted_at IS NULL THEN $11 END WHERE no = $12";
 const DISABLE_CLIENT: &str = "UPDATE client SET disabled_at = $1 WHERE no = $2";
-const DELETE_CLIENT: &str = "UPDATE client SET deleted_at = $1, live_label = NULL WHERE no = $2";
+const DELETE_CLIENT: &str =
+    "UPDATE client SET deleted_at = $1, live_label = NULL, label_key = NULL WHERE no = $2";
 const DESTROY_SEAL: &str = "UPDATE slot SET seal = NULL WHERE client = $1";
 const UPDATE_SECRETS: &str = "UPDATE client SET secret1_n = $1, secret1_digest = $2, secret1_key = $3, secret1_at = $4,
     secret2_n = $5, secret2_digest = $6, secret2_key = $7, secret2_at = $8, next_secret = $9 WHERE no = $10";
@@ -224,11 +226,13 @@ fn insert_client(client: &ApiClient) -> Statement {
     ]);
     params.extend(secret_values(&client.secrets));
     params.push(client.next_secret.into());
+    params.push(live.then(|| client.settings.label.key()).into());
     Statement::one(INSERT_CLIENT, params)
 }
 
 fn update_settings(client: ClientNo, settings: &Settings) -> Statement {
     let mut params = settings_values(settings, true);
+    params.push(settings.label.key().into());
     params.push(client.0.into());
     Statement::one(UPDATE_SETTINGS, params)
 }
@@ -303,7 +307,7 @@ fn put_admin_key(key: &AdminKeyRecord) -> Statement {
         vec![
             key.id.into(),
             key.name.as_str().into(),
-            serde_json::to_string(&key.role).unwrap_or_default().into(),
+            json(&key.role),
             key.digest.0.as_slice().into(),
             u32::from(key.key.0).into(),
             key.created_at.into(),

@@ -13,6 +13,7 @@ use crate::queue::{Queue, WAITING_MAX};
 use crate::reader::{Reader, Use};
 use crate::register::{NodeIdentity, register, sign_off};
 use crate::sqlite::{SqliteDriver, SqliteReaders};
+use crate::upgrade;
 use crate::value::Statement;
 use crate::writer::{Health, Standing, Writer};
 use std::path::PathBuf;
@@ -287,6 +288,7 @@ async fn start<C: Clock + Send + Sync + 'static>(
     let head = read_head(&mut driver).await?;
     let keyring = settled.keyring;
     register(&mut driver, &options.node, options.term).await?;
+    upgrade::label_keys(&mut driver).await?;
     let opening = Opening {
         incarnation: options.node.incarnation.to_string(),
         term: options.term,

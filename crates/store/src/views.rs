@@ -17,7 +17,7 @@ const CLIENT_BY_ID: &str = select_client!("WHERE c.id = $1");
 const WORKSPACE_BY_ID: &str =
     "SELECT no, id, name, created_at, disabled_at FROM workspace WHERE id = $1";
 const LABEL_TAKEN: &str = "SELECT 1 FROM client c JOIN workspace w ON w.no = c.workspace
-    WHERE w.id = $1 AND c.environment = $2 AND c.live_label = $3";
+    WHERE w.id = $1 AND c.environment = $2 AND c.label_key = $3 AND c.id <> $4";
 const PRODUCT_USERS: &str =
     "SELECT count(*) FROM client WHERE deleted_at IS NULL AND products LIKE $1";
 
@@ -109,7 +109,9 @@ async fn look_around(driver: &mut Driver, want: &Wants, view: &mut View) -> Resu
         let params = vec![
             workspace.0.into(),
             environment_number(*environment).into(),
-            label.as_str().into(),
+            label.key().into(),
+            // A client's own label, written another way, is not taken. No client has the nil id.
+            want.client.map_or(uuid::Uuid::nil(), |id| id.0).into(),
         ];
         let mut each = |_: usize, _: &Row<'_>| {
             view.label_taken = true;

@@ -5,6 +5,10 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+/// Longest time for one build: on a busy machine, from nothing.
+const BUILD_LIMIT: Duration = Duration::from_secs(3_600);
 
 /// The folder in which cargo put the running test's profile, for instance `target/debug`.
 ///
@@ -33,7 +37,7 @@ pub(crate) fn default_binary() -> PathBuf {
             if path.exists() {
                 path
             } else {
-                build_binary("tokenward", &[])
+                build_program("tokenward", "tokenward")
             }
         }
     }
@@ -46,17 +50,7 @@ pub(crate) fn default_binary() -> PathBuf {
 /// When it does not build.
 #[must_use]
 pub fn fresh_binary() -> PathBuf {
-    setting("TOKENWARD_BIN").map_or_else(|| build_binary("tokenward", &[]), PathBuf::from)
-}
-
-/// Builds one binary of the server's package in this profile and returns its path; a second call
-/// finds it fresh. Cargo's own lock keeps several test processes apart.
-///
-/// # Panics
-/// When it does not build.
-#[must_use]
-pub fn build_binary(name: &str, features: &[&str]) -> PathBuf {
-    build_program("tokenward", name, features)
+    setting("TOKENWARD_BIN").map_or_else(|| build_program("tokenward", "tokenward"), PathBuf::from)
 }
 
 /// A program of an example's package: the one beside the test, built first where cargo has not done so.
@@ -69,11 +63,13 @@ pub fn example_binary(package: &str, name: &str) -> PathBuf {
     if path.exists() {
         path
     } else {
-        build_program(package, name, &[])
+        build_program(package, name)
     }
 }
 
-fn build_program(package: &str, name: &str, features: &[&str]) -> PathBuf {
+/// Builds one program in this profile and returns its path; a second call finds it fresh. Cargo's own lock keeps
+/// several test processes apart.
+fn build_program(package: &str, name: &str) -> PathBuf {
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let folder = target_folder();
@@ -81,8 +77,6 @@ fn build_program(package: &str, name: &str, features: &[&str]) -> PathBuf {
     let mut command = Command::new(cargo);
     command
         .args(["build", "--locked", "--package", package, "--bin", name])
-        .arg("--features")
-        .arg(features.join(","))
         .arg("--target-dir")
         .arg(
             folder
@@ -92,17 +86,12 @@ fn build_program(package: &str, name: &str, features: &[&str]) -> PathBuf {
         .current_dir(env!("CARGO_MANIFEST_DIR"));
     if folder.ends_with("release") {
         command.arg("--release");
-    } else if !features.is_empty() {
-        // Built for one test alone: soon is better than fast.
-        command
-            .env("CARGO_PROFILE_DEV_OPT_LEVEL", "0")
-            .env("CARGO_PROFILE_DEV_DEBUG", "false");
     }
     // Left behind by running under cargo; some build scripts watch them and would build again.
     for name in inherited() {
         command.env_remove(name);
     }
-    let output = command.output().expect("cargo runs");
+    let output = crate::finish(&mut command, BUILD_LIMIT);
     assert!(
         output.status.success(),
         "{name} does not build:\n{}",

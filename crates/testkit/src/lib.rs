@@ -35,11 +35,11 @@ mod wait;
 
 pub use answer::{Answer, Broken, Token};
 pub use api::Api;
-pub use binary::{build_binary, example_binary, fresh_binary, target_folder};
+pub use binary::{example_binary, fresh_binary, target_folder};
 pub use clients::{ApiClient, NewClient};
 pub use pooler::PgBouncer;
 pub use postgres::{PgBuilder, PgCluster};
-pub use process::{Process, finish, finish_child};
+pub use process::{PROGRAM_LIMIT, Process, ended, finish, finish_child, first_line};
 pub use rustix::process::Signal;
 pub use server::{Refused, Server, ServerBuilder};
-pub use wait::wait_until;
+pub use wait::{accept, wait_until};

@@ -33,6 +33,6 @@ pub(crate) fn start(command: Command) -> io::Result<Child> {
         .send((command, send))
         .expect("the nursery thread lives as long as the process");
     receive
-        .recv()
+        .recv_timeout(crate::PROGRAM_LIMIT)
         .expect("the nursery thread answers every order")
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 use tempfile::TempDir;
 
-use crate::process::{self, Process};
+use crate::process::{self, PROGRAM_LIMIT, Process, finish};
 use crate::wait_until;
 
 /// How long a start may take; crash recovery on a busy two-core machine is the slow case.
@@ -107,22 +107,22 @@ impl PgCluster {
             "host=127.0.0.1 port={} user=postgres application_name=standby",
             primary.port
         );
-        let output = process::as_user(
+        let mut copying = process::as_user(
             &self.bin.join("pg_basebackup"),
             self.user.as_deref(),
             "KILL",
-        )
-        .args([
-            "--checkpoint=fast",
-            "--no-sync",
-            "--write-recovery-conf",
-            "--dbname",
-        ])
-        .arg(&from)
-        .arg("--pgdata")
-        .arg(&data)
-        .output()
-        .expect("setpriv (Debian package util-linux) runs pg_basebackup");
+        );
+        copying
+            .args([
+                "--checkpoint=fast",
+                "--no-sync",
+                "--write-recovery-conf",
+                "--dbname",
+            ])
+            .arg(&from)
+            .arg("--pgdata")
+            .arg(&data);
+        let output = finish(&mut copying, PROGRAM_LIMIT);
         assert!(
             output.status.success(),
             "pg_basebackup failed: {}",
@@ -279,12 +279,12 @@ impl PgCluster {
 
     fn initdb(&self) {
         let data = self.data_folder();
-        let output = process::as_user(&self.bin.join("initdb"), self.user.as_deref(), "KILL")
+        let mut initdb = process::as_user(&self.bin.join("initdb"), self.user.as_deref(), "KILL");
+        initdb
             .args(["--username=postgres", "--auth=trust", "--encoding=UTF8"])
             .args(["--locale=C", "--no-sync", "--pgdata"])
-            .arg(&data)
-            .output()
-            .expect("setpriv (Debian package util-linux) runs initdb");
+            .arg(&data);
+        let output = finish(&mut initdb, PROGRAM_LIMIT);
         assert!(output.status.success(), "initdb failed: {}", told(&output));
     }
 
@@ -337,10 +337,10 @@ impl PgCluster {
     }
 
     fn tool(&self, name: &str, arguments: &[&str]) -> Output {
-        let output = Command::new(self.bin.join(name))
-            .args(arguments)
-            .output()
-            .unwrap_or_else(|error| panic!("{name} does not run: {error}"));
+        let output = finish(
+            Command::new(self.bin.join(name)).args(arguments),
+            PROGRAM_LIMIT,
+        );
         assert!(output.status.success(), "{name} failed: {}", told(&output));
         output
     }

@@ -1,5 +1,6 @@
 //! One child process and the ways to end it. A child is only ever named by its own process id.
 
+use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc::{Receiver, channel};
@@ -9,6 +10,8 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::{nursery, wait_until};
 
+/// Longest time that a program which ends by itself may take on a machine that is busy with other work.
+pub const PROGRAM_LIMIT: Duration = Duration::from_secs(180);
 /// How long a signal may take to stop every thread.
 const FREEZE_LIMIT: Duration = Duration::from_secs(30);
 
@@ -151,6 +154,40 @@ pub fn finish_child(child: Child, name: &str, limit: Duration) -> Output {
     }
 }
 
+/// Waits for the end of a child and leaves its streams alone.
+///
+/// # Panics
+/// When it has not ended within `limit`.
+pub fn ended(child: &mut Child, name: &str, limit: Duration) -> ExitStatus {
+    let what = format!("the end of {name} (process {})", child.id());
+    wait_until(&what, limit, || child.try_wait().ok().flatten())
+}
+
+/// The first line that a program writes, without the line break. The rest is read and dropped, so that the program is
+/// never stopped by a full or closed pipe.
+///
+/// # Panics
+/// When there is none within `limit`; the message names `what`.
+pub fn first_line(
+    stream: impl std::io::Read + Send + 'static,
+    what: &str,
+    limit: Duration,
+) -> String {
+    let (send, receive) = channel();
+    std::thread::spawn(move || {
+        let mut stream = BufReader::new(stream);
+        let mut line = String::new();
+        // Nothing is sent at an end or an error, which the receiver sees as a closed channel.
+        if stream.read_line(&mut line).is_ok_and(|count| count > 0) {
+            let _ = send.send(line);
+        }
+        let _ = std::io::copy(&mut stream, &mut std::io::sink());
+    });
+    let line: Result<String, _> = receive.recv_timeout(limit);
+    let line = line.unwrap_or_else(|error| panic!("no line from {what} within {limit:?}: {error}"));
+    line.trim_end_matches(['\n', '\r']).to_owned()
+}
+
 /// Reads a stream to its end on a thread of its own.
 fn collect(stream: Option<impl std::io::Read + Send + 'static>) -> Receiver<Vec<u8>> {
     let (send, receive) = channel();
@@ -223,4 +260,40 @@ fn parent_and_state(id: u32) -> Option<(u32, char)> {
     let mut fields = after_name.split(' ');
     let state = fields.next()?.chars().next()?;
     Some((fields.next()?.parse().ok()?, state))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell(script: &str) -> Command {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]).stdin(Stdio::null());
+        command
+    }
+
+    #[test]
+    fn first_line_is_read_and_the_rest_does_not_stop_the_program() {
+        let mut shell = shell("echo here; head -c 1000000 /dev/zero; exit 7");
+        let mut child = shell.stdout(Stdio::piped()).spawn().unwrap();
+        let line = first_line(child.stdout.take().unwrap(), "the shell", PROGRAM_LIMIT);
+        assert_eq!(line, "here");
+        assert_eq!(
+            ended(&mut child, "the shell", PROGRAM_LIMIT).code(),
+            Some(7)
+        );
+    }
+
+    #[test]
+    #[should_panic(expected = "no line from the silent shell")]
+    fn silence_is_named() {
+        let (reader, _writer) = std::io::pipe().unwrap();
+        first_line(reader, "the silent shell", Duration::from_millis(5));
+    }
+
+    #[test]
+    #[should_panic(expected = "in vain for the end of sh")]
+    fn program_that_does_not_end_is_named() {
+        finish(&mut shell("exec sleep 600"), Duration::from_millis(5));
+    }
 }

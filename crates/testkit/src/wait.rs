@@ -1,6 +1,7 @@
 //! Waiting for a condition, with a deadline. The one place in the tests that lets time pass: a test
 //! names what it waits for, it never guesses how long that takes.
 
+use std::net::{TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
 /// How long to rest between two looks at the condition: short beside anything worth waiting for,
@@ -29,6 +30,22 @@ pub fn wait_until<T>(what: &str, limit: Duration, mut condition: impl FnMut() ->
     }
 }
 
+/// The next connection to a listener.
+///
+/// # Panics
+/// When nobody connects within `limit`; the message names `what`.
+pub fn accept(listener: &TcpListener, what: &str, limit: Duration) -> TcpStream {
+    let switch = |on| {
+        listener
+            .set_nonblocking(on)
+            .expect("a listener that can be polled")
+    };
+    switch(true);
+    let (stream, _) = wait_until(what, limit, || listener.accept().ok());
+    switch(false);
+    stream
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -41,6 +58,13 @@ mod tests {
             (looks == 3).then_some(looks)
         });
         assert_eq!(value, 3);
+    }
+
+    #[test]
+    #[should_panic(expected = "in vain for a caller")]
+    fn caller_that_never_comes_is_named() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        accept(&listener, "a caller", Duration::from_millis(5));
     }
 
     #[test]

@@ -4,5 +4,4 @@
 mod coherence;
 mod crash;
 mod failover;
-mod sabotage;
 mod secrets;

@@ -79,13 +79,13 @@ fn nowhere_in_logs(scanner: &Scanner, server: &Server) {
 fn nowhere_in_backup(scanner: &Scanner, server: &Server) {
     let folder = tempfile::tempdir().unwrap();
     let target: PathBuf = folder.path().join("backup");
-    let output = Command::new(server.binary())
+    let mut backup = Command::new(server.binary());
+    backup
         .arg("backup")
         .arg("--data-dir")
         .arg(server.data_dir())
-        .arg(&target)
-        .output()
-        .unwrap();
+        .arg(&target);
+    let output = tokenward_testkit::finish(&mut backup, tokenward_testkit::PROGRAM_LIMIT);
     assert!(
         output.status.success(),
         "{}",

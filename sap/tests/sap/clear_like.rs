@@ -58,6 +58,7 @@ fn pass(mut caller: TcpStream, target: &str, wait: impl FnOnce()) -> std::io::Re
     let request = read_head(&mut caller)?;
     wait();
     let mut server = TcpStream::connect(target)?;
+    server.set_read_timeout(Some(tokenward_testkit::PROGRAM_LIMIT))?;
     for line in request.lines().filter(|line| !line.is_empty()) {
         let lower = line.to_ascii_lowercase();
         if !lower.starts_with("if-match:") && !lower.starts_with("connection:") {

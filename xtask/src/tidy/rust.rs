@@ -200,6 +200,43 @@ pub(super) fn no_sleep_in_tests(tree: &Tree) -> Vec<Finding> {
     })
 }
 
+/// Calls that block until another process or thread does something, and what follows them where they are meant: `Server`
+/// of the test kit has an `output()` that returns a text, and a channel of tokio is awaited.
+const ENDLESS: &[(&str, &[&str])] = &[
+    ("wait_with_output", &[]),
+    ("output", &["unwrap", "expect", "unwrap_or_else", "map_err"]),
+    ("status", &["unwrap", "expect", "unwrap_or_else"]),
+    ("recv", &["unwrap", "expect", "unwrap_or_else"]),
+];
+
+pub(super) fn waits_have_deadlines(tree: &Tree) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for file in tree.rust() {
+        let of_testkit = file.path.starts_with("crates/testkit/");
+        for window in Code::of(file).tokens.windows(6) {
+            let [before, call, open, close, dot, next] = window else {
+                continue;
+            };
+            let ended = before.kind == Kind::Mark('.')
+                && open.kind == Kind::Open('(')
+                && close.kind == Kind::Close(')')
+                && (call.in_test || of_testkit);
+            let endless = ended
+                && ENDLESS.iter().any(|(name, then)| {
+                    let follows =
+                        dot.kind == Kind::Mark('.') && then.iter().any(|name| next.is_word(name));
+                    call.is_word(name) && (then.is_empty() || follows)
+                });
+            if endless {
+                let message = "a wait without a deadline in a test: use `finish`, `ended` or `first_line` of the test kit, or \
+                     `recv_timeout`";
+                findings.push(Finding::new(&file.path, call.line, message));
+            }
+        }
+    }
+    findings
+}
+
 pub(super) fn secrets_stay_inside(tree: &Tree) -> Vec<Finding> {
     let mut findings = Vec::new();
     for file in tree.rust().filter(|file| file.path.starts_with("crates/")) {

@@ -121,6 +121,10 @@ pub(crate) enum Destination {
     /// Vault or OpenBao, KV version 2.
     Vault(Vault),
     /// AWS Secrets Manager.
+    #[cfg_attr(
+        not(feature = "aws"),
+        expect(dead_code, reason = "read only where AWS is built in")
+    )]
     Aws {
         secret_id: String,
         region: String,

@@ -117,7 +117,8 @@ pub(super) fn refusal(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> R
                 max: Duration::from_secs(first.handover_max_seconds.unwrap_or(0)),
             }
         }
-        StatusCode::TOO_MANY_REQUESTS if code != "TOO_MANY_ATTEMPTS" => {
+        // Every other 429 ends soon: too many calls, wrong secrets from this address, the limit of a proxy.
+        StatusCode::TOO_MANY_REQUESTS if code == "QUOTA_EXCEEDED" => {
             Refusal::QuotaSpent { retry_after }
         }
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Refusal::SecretRefused {
@@ -211,7 +212,7 @@ mod tests {
             retry_after: Option::map(seconds, Duration::from_secs),
         };
         check(429, Some("90"), &one("QUOTA_EXCEEDED"), spent(Some(90)));
-        check(429, None, "", spent(None));
+        check(429, None, &one("QUOTA_EXCEEDED"), spent(None));
         check(401, None, &one("CLIENT_DELETED"), refused("CLIENT_DELETED"));
         check(403, None, "", refused("403"));
         // What a stranger writes is not repeated.
@@ -221,12 +222,17 @@ mod tests {
             outcome_unknown: unknown,
             what: what.to_owned(),
         };
-        check(
-            429,
-            Some("3"),
-            &one("TOO_MANY_ATTEMPTS"),
-            later(false, "429 TOO_MANY_ATTEMPTS", Some(3)),
-        );
+        for (code, what) in [
+            ("TOO_MANY_ATTEMPTS", "429 TOO_MANY_ATTEMPTS"),
+            ("TOO_MANY_REQUESTS", "429 TOO_MANY_REQUESTS"),
+            ("RATE_LIMITED", "429 RATE_LIMITED"),
+        ] {
+            check(429, Some("3"), &one(code), later(false, what, Some(3)));
+        }
+        // Proxies, and OAuth's form of the same refusals.
+        check(429, Some("7"), "<html>", later(false, "429", Some(7)));
+        let oauth = r#"{"error":"temporarily_unavailable"}"#;
+        check(429, Some("2"), oauth, later(false, "429", Some(2)));
         check(503, Some("1"), "<html>", later(true, "503", Some(1)));
         check(302, None, "", Refusal::unreadable("status 302"));
     }

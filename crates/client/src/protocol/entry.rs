@@ -89,7 +89,7 @@ struct Document {
 pub(crate) struct Notes {
     valid_till_micros: Option<i64>,
     obtained_at_micros: i64,
-    day: i64,
+    day: u32,
     made: u32,
     #[serde(default)]
     early_ends: u32,

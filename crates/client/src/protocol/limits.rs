@@ -20,7 +20,7 @@ const LONGEST_HOLD: Duration = Duration::from_secs(6 * 60 * 60);
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Tally {
     /// The day, counted from 1970-01-01.
-    pub day: i64,
+    pub day: u32,
     /// How many.
     pub made: u32,
 }

@@ -235,7 +235,7 @@ fn a_signal_that_the_program_outlives_ends_no_renewal() {
         assert!(tokens.windows(2).all(|pair| pair[0] != pair[1]), "{trap}");
         assert!(child.try_wait().unwrap().is_none(), "{trap}");
         child.kill().unwrap();
-        child.wait().unwrap();
+        tokenward_testkit::ended(&mut child, "the agent", tokenward_testkit::PROGRAM_LIMIT);
         end_programs_of(&world);
     }
 }

@@ -54,7 +54,7 @@ impl<'a> Reader<'a> {
 
 /// Adds bytes after their length.
 pub(crate) fn put_counted(out: &mut Vec<u8>, bytes: &[u8]) {
-    // Callers keep to `FRAME_MAX`, far below 32 bits.
-    out.extend(u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_le_bytes());
+    let length = u32::try_from(bytes.len()).expect("callers keep to `FRAME_MAX`");
+    out.extend(length.to_le_bytes());
     out.extend_from_slice(bytes);
 }

@@ -86,7 +86,7 @@ impl Sealer {
     #[must_use]
     pub fn seal(&mut self, body: &[u8]) -> Vec<u8> {
         let tag = self.0.tag(body);
-        let length = u32::try_from(body.len() + TAG_BYTES).unwrap_or(u32::MAX);
+        let length = u32::try_from(body.len() + TAG_BYTES).expect("callers keep to `FRAME_MAX`");
         let mut frame = Vec::with_capacity(super::LENGTH_BYTES + body.len() + TAG_BYTES);
         frame.extend(length.to_le_bytes());
         frame.extend_from_slice(body);

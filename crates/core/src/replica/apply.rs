@@ -8,8 +8,6 @@ use crate::client::{Product, Settings, Workspace};
 use crate::ids::{ClientId, ClientNo, Environment, WorkspaceNo};
 use crate::label::Label;
 use crate::restrictions::Restrictions;
-#[cfg(feature = "sabotage")]
-use crate::sabotage::{self, Sabotage};
 use crate::slot::{Previous, Slot};
 use parking_lot::MutexGuard;
 use std::sync::Arc;
@@ -62,12 +60,6 @@ impl Replica {
     /// at all. After an error the replica must no longer vouch: its lease is ended here.
     pub fn apply(&self, changes: &[Change], number: u64) -> Result<(), CannotApply> {
         let mut writer = self.writer.lock();
-        #[cfg(feature = "sabotage")]
-        let changes = &if sabotage::is(Sabotage::AnswerBeforeApply) {
-            std::mem::replace(&mut writer.withheld, changes.to_vec())
-        } else {
-            changes.to_vec()
-        };
         for change in changes {
             self.step(|| self.interpret(&mut writer, change))
                 .inspect_err(|_| self.lease.end())?;
@@ -87,11 +79,6 @@ impl Replica {
     }
 
     fn interpret(&self, writer: &mut Writer, change: &Change) -> Result<(), CannotApply> {
-        #[cfg(feature = "sabotage")]
-        let change = &match self.sabotaged(change) {
-            Some(change) => change,
-            None => return Ok(()),
-        };
         match change {
             Change::WorkspacePut { workspace } => self.put_workspace(workspace),
             Change::ProductPut { product } => {
@@ -140,34 +127,6 @@ impl Replica {
             }
             // A check asks neither secrets nor admin keys.
             Change::SecretsChanged { .. } | Change::AdminKeyPut { .. } => Ok(()),
-        }
-    }
-
-    /// What is left of a change when a rule is broken; none when nothing is.
-    #[cfg(feature = "sabotage")]
-    fn sabotaged(&self, change: &Change) -> Option<Change> {
-        match change {
-            Change::ClientDisabled { .. } if sabotage::is(Sabotage::IgnoreDisable) => None,
-            Change::ClientSettingsChanged { .. } if sabotage::is(Sabotage::StaleRestrictions) => {
-                None
-            }
-            Change::TokenIssued { client, slot } if sabotage::is(Sabotage::KeepOldToken) => {
-                let words = self.copy_words(*client).filter(Words::has_token);
-                let keep = |words: Words| Previous {
-                    digest: words.digest(),
-                    key: words.key(),
-                    valid_till: crate::Timestamp(i64::MAX),
-                };
-                let slot = Slot {
-                    previous: words.map(keep),
-                    ..slot.as_ref().clone()
-                };
-                Some(Change::TokenIssued {
-                    client: *client,
-                    slot: Box::new(slot),
-                })
-            }
-            _ => Some(change.clone()),
         }
     }
 

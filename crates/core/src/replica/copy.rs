@@ -88,7 +88,7 @@ impl Replica {
         }
         let label = self.label(label);
         let text = label.as_str().as_bytes();
-        part.push(u8::try_from(text.len()).unwrap_or(0));
+        part.push(u8::try_from(text.len()).expect("a label is at most 64 bytes"));
         part.extend_from_slice(text);
         part.push(u8::from(previous.is_some()));
         if let Some(previous) = previous {

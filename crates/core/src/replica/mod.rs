@@ -47,9 +47,6 @@ struct Writer {
     labels_end: u64,
     /// The number of every set of restrictions in use, so that equal ones are kept once.
     restriction_numbers: HashMap<Arc<Restrictions>, u32, RandomState>,
-    /// Changes answered but not applied.
-    #[cfg(feature = "sabotage")]
-    withheld: Vec<crate::Change>,
 }
 
 /// The products by slug, and their slugs by number.

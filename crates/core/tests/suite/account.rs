@@ -52,7 +52,7 @@ pub(crate) struct Account {
     pub(crate) secrets: [Option<(u32, String)>; 2],
     pub(crate) next_secret: u32,
     /// By position: a day and the tokens made on it.
-    pub(crate) used: [(i64, u32); 2],
+    pub(crate) used: [(u32, u32); 2],
 }
 
 /// What a call of a secret should give.

@@ -460,7 +460,7 @@ fn the_quota_counts_made_tokens_per_secret_and_utc_day() {
         limit: 3,
     };
     assert_eq!(world.decide(no, &secret, ANY).map(|_| ()), Err(refused));
-    let midnight = Timestamp((START.utc_day() + 1) * SECONDS_PER_DAY * MICROS_PER_SECOND);
+    let midnight = Timestamp(i64::from(START.utc_day() + 1) * SECONDS_PER_DAY * MICROS_PER_SECOND);
     world.now = Timestamp(midnight.0 - 1);
     let refused = Rejection::QuotaExceeded {
         retry_after_seconds: 1,

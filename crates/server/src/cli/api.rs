@@ -4,7 +4,7 @@
 use super::error::{CliError, Problem};
 use super::place::{Address, Connection, is_loopback};
 use super::table::printable;
-use reqwest::header::{AUTHORIZATION, DATE, HeaderMap, HeaderValue};
+use reqwest::header::{AUTHORIZATION, DATE, HeaderMap, HeaderValue, RETRY_AFTER};
 use reqwest::{Certificate, Client, Method, RequestBuilder, Response, Url, redirect};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -124,6 +124,8 @@ impl Api {
             self.server_time.set(Some(time));
         }
         let status = response.status();
+        let retry_after = response.headers().get(RETRY_AFTER);
+        let retry_after_seconds = retry_after.and_then(|value| value.to_str().ok()?.parse().ok());
         let bytes = body(response).await.map_err(|error| error.at(&self.base))?;
         if status.is_success() {
             return Ok(bytes);
@@ -134,7 +136,10 @@ impl Api {
                 self.base
             )));
         }
-        let problem = Problem::read(status.as_u16(), &bytes);
+        let problem = Problem {
+            retry_after_seconds,
+            ..Problem::read(status.as_u16(), &bytes)
+        };
         if problem.code().is_some() {
             return Err(CliError::Refused(Box::new(problem)));
         }

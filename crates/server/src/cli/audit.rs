@@ -1,11 +1,13 @@
 //! `tokenward audit`: reading the audit log, taking it away, proving that nobody altered it.
 
+use super::api::Query;
 use super::audit_file::{self, Head, csv_row};
 use super::error::CliError;
 use super::output::Output;
 use super::pages::{Pages, Portion, parsed};
-use super::progress::Progress;
+use super::progress::{Progress, rest};
 use super::session::{Common, Group, Session};
+use super::table::printable;
 use super::views;
 use crate::verbs::audit::Head as KeptHead;
 use clap::ValueEnum;
@@ -14,7 +16,14 @@ use std::fs::OpenOptions;
 use std::io::{BufWriter, Write};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use uuid::Uuid;
+
+/// Busy answers with the same sentence in a row before `audit verify` gives up. The server asks for 5 seconds each time:
+/// about five minutes without any progress.
+const BUSY_ANSWERS_MAX: u32 = 60;
+/// Longest pause between two requests, whatever the server asks for.
+const PAUSE_MAX_SECONDS: u64 = 60;
 
 /// Commands on the audit log.
 #[derive(clap::Subcommand, Debug)]
@@ -37,6 +46,8 @@ pub(crate) enum Verb {
         Keep the head that is printed where the server can't write. With --head the log, or the export, must still \
         hold that entry: it can't have been written anew or cut off before it. --against-server asks the server whether \
         it still has the last exported entry.\n\
+        The server verifies for one caller at a time, and a long log in several steps: while it answers that it is busy, \
+        the request is repeated.\n\
         Exit code 0: the chain is whole. 1: it is broken, or could not be read.")]
     Verify(VerifyArgs),
 }
@@ -179,7 +190,7 @@ async fn verify_server(kept: Option<KeptHead>, session: &Session) -> Result<(), 
     let head = |kept: KeptHead| format!("{}:{}", kept.seq, *crate::data_dir::hex(&kept.hash));
     let query = kept.map(|kept| ("head", head(kept)));
     let query = query.into_iter().collect();
-    let verdict: Value = session.api.read("/audit/verify", &query).await?;
+    let verdict = verdict(session, &query).await?;
     let broken = verdict["ok"] != true;
     if session.out.json {
         session.out.json(&verdict)?;
@@ -194,6 +205,36 @@ async fn verify_server(kept: Option<KeptHead>, session: &Session) -> Result<(), 
         )));
     }
     Ok(())
+}
+
+/// The server's verdict. One verification runs at a time and a long log takes several requests, so the request is
+/// repeated while the server is busy.
+///
+/// # Errors
+/// Also when [`BUSY_ANSWERS_MAX`] answers in a row tell of no progress.
+async fn verdict(session: &Session, query: &Query) -> Result<Value, CliError> {
+    let (mut told, mut in_vain) = (String::new(), 0);
+    loop {
+        let problem = match session.api.read("/audit/verify", query).await {
+            Err(CliError::Refused(problem)) if problem.code() == Some("BUSY") => problem,
+            other => return other,
+        };
+        let detail = printable(problem.detail().unwrap_or_default());
+        let seconds = problem.retry_after_seconds.unwrap_or(1);
+        let seconds = seconds.clamp(1, PAUSE_MAX_SECONDS);
+        if detail == told {
+            in_vain += 1;
+        } else {
+            let note =
+                format!("The server is busy: {detail} Repeating the request every {seconds} s.");
+            session.out.note(&note);
+            (told, in_vain) = (detail, 1);
+        }
+        if in_vain >= BUSY_ANSWERS_MAX {
+            return Err(CliError::Refused(problem));
+        }
+        rest(Duration::from_secs(seconds)).await;
+    }
 }
 
 async fn verify_export(args: &VerifyArgs, common: &Common) -> Result<(), CliError> {

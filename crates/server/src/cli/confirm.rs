@@ -36,6 +36,17 @@ impl Sure {
     }
 }
 
+/// The same for commands of the server's own machine.
+impl Sure {
+    pub(crate) fn confirm(self, impact: &str) -> Result<(), crate::serve::Fault> {
+        self.ask(impact, Agreement::Yes)
+            .map_err(|error| match error {
+                CliError::Failed(why) => why.into(),
+                other => other.report(false).unwrap_or_default().into(),
+            })
+    }
+}
+
 fn ask(
     impact: &str,
     agreement: Agreement<'_>,

@@ -28,6 +28,8 @@ pub(crate) enum CliError {
 pub(crate) struct Problem {
     /// The HTTP status it came with.
     pub(crate) status: u16,
+    /// Seconds to wait before the same request, where the server names them (`Retry-After`).
+    pub(crate) retry_after_seconds: Option<u64>,
     /// Its members; empty when the body was no problem document.
     pub(crate) members: Map<String, Value>,
 }
@@ -39,12 +41,21 @@ impl Problem {
             Ok(Value::Object(members)) => members,
             _ => Map::new(),
         };
-        Problem { status, members }
+        Problem {
+            status,
+            retry_after_seconds: None,
+            members,
+        }
     }
 
     /// The stable word for programs.
     pub(crate) fn code(&self) -> Option<&str> {
         self.member("code")
+    }
+
+    /// What happened, in the server's words.
+    pub(crate) fn detail(&self) -> Option<&str> {
+        self.member("detail")
     }
 
     fn member(&self, name: &str) -> Option<&str> {

@@ -3,7 +3,7 @@
 use super::confirm::{Agreement, Sure};
 use super::error::CliError;
 use super::once::Once;
-use super::pages::{Pages, Portion};
+use super::pages::{Found, Pages, Portion};
 use super::role::{Role, Within};
 use super::session::{Session, id_of, only};
 use super::table::printable;
@@ -60,6 +60,8 @@ pub(crate) struct InviteArgs {
     /// Write the link into this new file, readable by you alone, instead of to standard output.
     #[arg(long, value_name = "PATH")]
     link_file: Option<PathBuf>,
+    #[command(flatten)]
+    sure: Sure,
 }
 
 /// What is to be different.
@@ -126,6 +128,15 @@ pub(crate) async fn run(verb: Verb, session: &Session) -> Result<(), CliError> {
 
 async fn invite(args: InviteArgs, session: &Session) -> Result<(), CliError> {
     let Session { api, out } = session;
+    let mut pending = Pages::new(api, "/invitations", Vec::new(), None);
+    let is_theirs = |one: &Value| one["email"] == args.email.trim().to_lowercase().as_str();
+    if !matches!(pending.find(is_theirs).await?, Found::None) {
+        let impact = format!(
+            "There is a pending invitation of {}. A new one ends it: the link sent before stops working.",
+            printable(&args.email)
+        );
+        session.confirm(args.sure, &impact, Agreement::Yes).await?;
+    }
     let once = Once::new(args.link_file.as_deref())?;
     let mut body = args.within.members(args.role, session).await?;
     body.insert("email".to_owned(), json!(args.email));

@@ -277,6 +277,92 @@ mod tests {
         walk(&command);
     }
 
+    /// Commands that end something, and so ask or want `--yes`. `tests/cli/confirmations.rs` runs each of them.
+    const ASKING: &[&str] = &[
+        "restore",
+        "digest-key remove",
+        "workspace disable",
+        "product delete",
+        "client disable",
+        "client delete",
+        "secret delete",
+        "token generate",
+        "token revoke",
+        "admin-key revoke",
+        "member invite",
+        "member change",
+        "member remove",
+        "member withdraw",
+        "webhook rotate",
+        "webhook disable",
+        "webhook delete",
+    ];
+
+    /// Commands that end nothing. `serve --new-digest-keys` says by its name what it is for, a canary's client is its own,
+    /// and a setting that `client change` narrows can be widened again.
+    const ENDING_NOTHING: &[&str] = &[
+        "serve",
+        "config check",
+        "backup",
+        "digest-key add",
+        "digest-key list",
+        "digest-key for-replicas",
+        "status",
+        "workspace list",
+        "workspace create",
+        "workspace show",
+        "workspace rename",
+        "workspace enable",
+        "product list",
+        "product put",
+        "client list",
+        "client create",
+        "client show",
+        "client change",
+        "client enable",
+        "secret rotate",
+        "admin-key list",
+        "admin-key create",
+        "member list",
+        "webhook list",
+        "webhook create",
+        "webhook test",
+        "webhook enable",
+        "notice list",
+        "usage",
+        "audit list",
+        "audit export",
+        "audit verify",
+        "canary",
+        "scan",
+        "completions",
+        "man",
+    ];
+
+    #[test]
+    fn every_command_that_ends_something_takes_yes() {
+        fn walk(command: &clap::Command, before: &str, found: &mut Vec<(String, bool)>) {
+            for one in command.get_subcommands() {
+                let name = format!("{before}{}", one.get_name());
+                if one.has_subcommands() {
+                    walk(one, &format!("{name} "), found);
+                } else {
+                    let yes = one.get_arguments().any(|arg| arg.get_id() == "yes");
+                    found.push((name, yes));
+                }
+            }
+        }
+        let mut found = Vec::new();
+        walk(&Cli::command(), "", &mut found);
+        for (name, yes) in &found {
+            let asks = ASKING.contains(&name.as_str());
+            assert_eq!(asks, *yes, "{name}: --yes");
+            let listed = asks || ENDING_NOTHING.contains(&name.as_str());
+            assert!(listed, "{name}: say in this test whether it ends something");
+        }
+        assert_eq!(found.len(), ASKING.len() + ENDING_NOTHING.len());
+    }
+
     #[test]
     fn no_credential_can_be_an_argument() {
         for name in ["--admin-key", "--key", "--secret", "--token"] {

@@ -1,6 +1,7 @@
-//! One line on a terminal that says how far a long work is. On anything but a terminal: nothing.
+//! Long work: one line on a terminal that says how far it is (on anything but a terminal: nothing), and waiting.
 
 use std::io::{IsTerminal as _, Write as _};
+use std::time::Duration;
 
 /// A line that is written over again and again.
 pub(crate) struct Progress {
@@ -39,4 +40,13 @@ impl Drop for Progress {
     fn drop(&mut self) {
         self.clear();
     }
+}
+
+/// Waits before the same request is sent again.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the command line's one home of waiting: the server names the pause, or there is nothing to wait for"
+)]
+pub(crate) async fn rest(pause: Duration) {
+    tokio::time::sleep(pause).await;
 }

@@ -1,5 +1,6 @@
 //! Commands of the server's own machine: serve, config check, backup, restore, digest keys.
 
+use super::confirm::Sure;
 use crate::clock::SystemClock;
 use crate::config::{self, Config, File, ServeArgs, unknown_variables};
 use crate::data_dir::{self, DataDir};
@@ -121,6 +122,8 @@ pub(super) struct RemoveKeyArgs {
     /// The id of the key
     #[arg(value_name = "ID")]
     id: u8,
+    #[command(flatten)]
+    sure: Sure,
 }
 
 /// Where the server keeps its files, by flag, environment or its configuration file.
@@ -222,6 +225,8 @@ pub(super) struct RestoreArgs {
     /// Proof that nothing was lost: number and hash of the lost server's last audit entry
     #[arg(long, value_name = "SEQ:HASH")]
     complete_to: Option<String>,
+    #[command(flatten)]
+    sure: Sure,
     /// Print the outcome as JSON
     #[arg(long)]
     json: bool,
@@ -381,6 +386,12 @@ fn restore(args: &RestoreArgs) -> Result<(), Fault> {
         None => args.places.database_url(&args.database)?,
     };
     let keyring = data_dir::find_keyring(&digest_keys)?;
+    if database_url.is_some() && proof.is_none() {
+        args.sure.confirm(
+            "This begins a new epoch in the PostgreSQL database: every access token issued so far is revoked. Client secrets \
+             stay valid. This can't be undone. With --complete-to the tokens stay valid.",
+        )?;
+    }
     let directory = DataDir::open(&data_dir)?;
     let location = match (&args.from, database_url) {
         (Some(from), _) => {
@@ -589,6 +600,13 @@ fn remove_key(args: &RemoveKeyArgs, path: &Path) -> Result<(), Fault> {
             id.0, key.uses
         )
         .into());
+    }
+    if id != ring.current() && ring.ids().any(|known| known == id) {
+        args.sure.confirm(&format!(
+            "This removes digest key {} from {}. Backups made while it was needed can't be restored without a copy of it.",
+            id.0,
+            path.display()
+        ))?;
     }
     data_dir::remove_key(path, id)?;
     print(&format!(

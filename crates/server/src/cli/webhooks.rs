@@ -37,6 +37,8 @@ pub(crate) enum Verb {
         webhook: Uuid,
         #[command(flatten)]
         secret: SecretTo,
+        #[command(flatten)]
+        sure: Sure,
     },
     /// Send a test notice.
     Test {
@@ -111,7 +113,16 @@ pub(crate) async fn run(verb: Verb, session: &Session) -> Result<(), CliError> {
             out.note(&format!("webhook {}", views::text(&made["webhook"]["id"])));
             once.deliver(&mut made, "secret", "signing secret", out)
         }
-        Verb::Rotate { webhook, secret } => {
+        Verb::Rotate {
+            webhook,
+            secret,
+            sure,
+        } => {
+            let impact = format!(
+                "This makes a new signing secret of the webhook {webhook}. The current one signs for one more day; one from an \
+                 earlier rotation stops at once."
+            );
+            session.confirm(sure, &impact, Agreement::Yes).await?;
             let once = Once::new(secret.secret_file.as_deref())?;
             let path = format!("/webhooks/{webhook}/secret");
             let mut made = api.send(Method::POST, &path, None).await?;

@@ -35,7 +35,6 @@ pub(super) async fn plain<S>(
 {
     // Enough to know a replica's preface and HTTP/2's (RFC 9113, section 3.4) from any request line. Whoever
     // sends them in pieces smaller than this is taken to speak HTTP/1, and refused.
-    #[cfg(feature = "grpc")]
     const PREFACE: &[u8; 4] = b"PRI ";
     let mut first = [0; 4];
     let seen = tokio::select! {
@@ -47,7 +46,6 @@ pub(super) async fn plain<S>(
             line.minded();
             replicas::serve(service.app, stream, stop).await;
         }
-        #[cfg(feature = "grpc")]
         Ok(count) if first[..count] == *PREFACE => http2(service, stream, &line, watcher).await,
         Ok(_) => http1(service, stream, line).await,
         Err(_) => {}
@@ -68,7 +66,6 @@ pub(super) async fn tls<S>(
         line.minded();
         return replicas::serve(service.app, stream, stop).await;
     }
-    #[cfg(feature = "grpc")]
     if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
         return http2(service, stream, &line, watcher).await;
     }
@@ -159,10 +156,8 @@ impl Peek for UnixStream {
     }
 }
 
-#[cfg(feature = "grpc")]
 use over_http2::http2;
 
-#[cfg(feature = "grpc")]
 mod over_http2 {
     use super::*;
     use crate::grpc::Dialect;

@@ -9,7 +9,6 @@ use crate::app::App;
 use crate::housekeeping::today;
 use serde_json::json;
 use tokenward_core::client::{ClientState, SecretRecord};
-use tokenward_core::slot::QuotaCount;
 use tokenward_core::time::{Clock, MICROS_PER_SECOND, SECONDS_PER_DAY, Timestamp};
 use tokenward_store::Use;
 use tokenward_store::counts::{Outcome, SourceUse};
@@ -113,7 +112,7 @@ fn expiring(state: &ClientState, now: Timestamp) -> Option<Event> {
 }
 
 fn quotas(state: &ClientState, quota: u32, now: Timestamp) -> Vec<Event> {
-    let day = QuotaCount::day_of(now);
+    let day = now.utc_day();
     let event = |(secret, used): (&SecretRecord, u32)| {
         let reached = |percent: &&u64| u64::from(used) * 100 >= u64::from(quota) * **percent;
         let percent = QUOTA_PERCENT.iter().find(reached).filter(|_| used > 0)?;

@@ -10,6 +10,7 @@ use crate::people::password::Caller;
 use crate::people::{codes, password};
 use crate::random;
 use serde_json::json;
+use tokenward_core::label::Name;
 use tokenward_core::seal::NONCE_BYTES;
 use tokenward_core::time::Clock;
 use tokenward_store::people::{Member, Passkey, Record, Session, Totp};
@@ -205,11 +206,13 @@ pub async fn add_passkey(
     (handle, answer): (&str, &str),
     name: &str,
 ) -> Result<Vec<Zeroizing<String>>, Refused> {
-    let plain = name.chars().filter(|c| !c.is_control());
-    let name: String = plain.take(PASSKEY_NAME_MAX).collect();
-    let name = match name.trim() {
+    let name: String = name.trim().chars().take(PASSKEY_NAME_MAX).collect();
+    let name = match name.trim_end() {
         "" => "Passkey".to_owned(),
-        name => name.to_owned(),
+        text => {
+            let name = Name::parse(text).map_err(|why| Refused::Invalid("name", why.0))?;
+            name.as_str().to_owned()
+        }
     };
     let whose = (person.member.id, origin);
     let made = app

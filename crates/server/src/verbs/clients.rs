@@ -13,6 +13,7 @@ use serde_json::json;
 use std::sync::Arc;
 use tokenward_core::client::{ApiClient, ClientState, OnRepeat, SecretRecord};
 use tokenward_core::ids::{ClientId, Environment, WorkspaceId};
+use tokenward_core::label::Label;
 use tokenward_core::slot::Slot;
 use tokenward_core::{Change, ClientSecret};
 use tokenward_store::{ClientFilter, Decided, Wants};
@@ -77,7 +78,7 @@ pub async fn create(
     let environment = written.environment.as_deref().and_then(Environment::parse);
     let environment = environment
         .ok_or_else(|| Refused::Invalid("environment", "must be sandbox or production".into()))?;
-    let label = tokenward_core::label::Label::parse(written.label.as_deref().unwrap_or(""))
+    let label = Label::parse(written.label.as_deref().unwrap_or(""))
         .map_err(|why| Refused::Invalid("label", why.0))?;
     let wants = Wants {
         workspace: Some(workspace),
@@ -157,7 +158,7 @@ pub async fn create(
 }
 
 fn label_taken() -> Refused {
-    let why = "another API client of this workspace and environment has this label";
+    let why = "another API client of this workspace and environment has this label, or one that looks like it";
     Refused::Conflict("LABEL_TAKEN", why.into())
 }
 
@@ -179,7 +180,7 @@ pub async fn change(
         .label
         .as_deref()
         .filter(|label| *label != seen.state.client.settings.label.as_str());
-    let label = renamed.map(tokenward_core::label::Label::parse).transpose();
+    let label = renamed.map(Label::parse).transpose();
     let label = label.map_err(|why| Refused::Invalid("label", why.0))?;
     let environment = seen.state.client.environment;
     let wants = Wants {
@@ -270,7 +271,12 @@ pub async fn delete(
     label: Option<String>,
 ) -> Result<Read, Refused> {
     decide(app, admin, wants(id), move |acting, view, state| {
-        if label.as_deref() != Some(state.client.settings.label.as_str()) {
+        // Keyboards and clipboards differ in the Unicode form of one label.
+        let own = &state.client.settings.label;
+        let typed = label.as_deref().is_some_and(|text| {
+            text == own.as_str() || Label::parse(text).is_ok_and(|typed| typed == *own)
+        });
+        if !typed {
             let why = "type the API client's label back to delete it for good";
             return Err(Refused::Conflict("LABEL_MISMATCH", why.into()));
         }

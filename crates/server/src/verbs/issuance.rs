@@ -11,7 +11,7 @@ use tokenward_core::audit::{Actor, Entry};
 use tokenward_core::client::ClientState;
 use tokenward_core::generate::{self, Answer, Caller, Rejection, Wishes};
 use tokenward_core::ids::{ClientId, ProductNo};
-use tokenward_core::slot::{QuotaCount, TokenRecord};
+use tokenward_core::slot::TokenRecord;
 use tokenward_core::time::{Clock, Timestamp};
 use tokenward_store::{Decided, Failure, Wants};
 
@@ -88,7 +88,7 @@ pub async fn generate(
         });
         let actor = Actor::ClientSecret(state.client.id, answer.secret.unwrap_or(0));
         let reveal = Reveal {
-            day: QuotaCount::day_of(now),
+            day: now.utc_day(),
             client: state.client.no,
             generation: answer.generation,
             secret: answer.secret.unwrap_or(0),

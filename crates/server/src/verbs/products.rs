@@ -29,7 +29,7 @@ pub async fn put(
 ) -> Result<(Product, bool), Refused> {
     admin.must_operate()?;
     let slug = slug(text)?;
-    let name = Name::parse(name).map_err(|why| Refused::Invalid("name", why.0))?;
+    let text = name.to_owned();
     let wants = Wants {
         products: true,
         admin_keys: true,
@@ -38,6 +38,11 @@ pub async fn put(
     };
     let decided = acting::decide(app, admin, wants, move |acting, view| {
         let old = view.products.iter().find(|product| product.slug == slug);
+        let unchanged = |old: &&Product| old.name.as_str() == text;
+        if let Some(old) = old.filter(unchanged) {
+            return Ok((Decided::nothing(), (old.clone(), false)));
+        }
+        let name = Name::parse(&text).map_err(|why| Refused::Invalid("name", why.0))?;
         let product = match old {
             Some(old) if old.name == name => return Ok((Decided::nothing(), (old.clone(), false))),
             Some(old) => Product {

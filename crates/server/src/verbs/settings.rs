@@ -137,7 +137,12 @@ impl Written {
     /// Settings as they are after this change.
     pub fn change(&self, old: &Settings, products: &[Product]) -> Result<Settings, Refused> {
         let mut new = old.clone();
-        if let Some(text) = &self.label {
+        // A label that stays is not judged anew: an older version may have accepted it.
+        if let Some(text) = self
+            .label
+            .as_ref()
+            .filter(|text| *text != old.label.as_str())
+        {
             new.label = Label::parse(text).map_err(|why| invalid("label", why.0))?;
         }
         if let Some(given) = self.products.given() {
@@ -167,12 +172,7 @@ impl Written {
                     format!("at most {EMAILS_MAX} addresses"),
                 ));
             }
-            let parsed = texts
-                .iter()
-                .map(|text| label::email(text))
-                .collect::<Result<_, _>>();
-            new.notification_emails =
-                parsed.map_err(|why| invalid("notification_emails", why.0))?;
+            new.notification_emails = emails(texts, &old.notification_emails)?;
         }
         if let Some(text) = &self.on_repeat {
             new.on_repeat = match text.as_str() {
@@ -191,6 +191,20 @@ impl Written {
         }
         Ok(new)
     }
+}
+
+/// Notification addresses without those given twice. One that was there before is not judged anew.
+fn emails(texts: &[String], before: &[String]) -> Result<Vec<String>, Refused> {
+    let mut emails: Vec<String> = Vec::with_capacity(texts.len());
+    for text in texts {
+        let known = before.contains(text).then(|| text.clone());
+        let email = known.map_or_else(|| label::email(text), Ok);
+        let email = email.map_err(|why| invalid("notification_emails", why.0))?;
+        if !emails.iter().any(|one| one.eq_ignore_ascii_case(&email)) {
+            emails.push(email);
+        }
+    }
+    Ok(emails)
 }
 
 /// The version of settings: any change of any of them makes another.

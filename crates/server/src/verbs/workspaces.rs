@@ -93,7 +93,6 @@ pub async fn change(
 ) -> Result<Workspace, Refused> {
     admin.must_see_workspace(id)?;
     admin.must_operate()?;
-    let new_name = new_name.as_deref().map(name).transpose()?;
     let wants = Wants {
         workspace: Some(id),
         ..Wants::default()
@@ -101,8 +100,9 @@ pub async fn change(
     let decided = acting::decide(app, admin, wants, move |acting, view| {
         let old = view.workspace.clone().ok_or(NO_WORKSPACE)?;
         let mut workspace = old.clone();
-        if let Some(name) = new_name {
-            workspace.name = name;
+        // A name that stays is not judged anew: an older version may have accepted it.
+        if let Some(text) = new_name.filter(|text| text != old.name.as_str()) {
+            workspace.name = name(&text)?;
         }
         if let Some(disabled) = disabled
             && disabled != old.disabled_at.is_some()

@@ -305,7 +305,7 @@ async fn usage_webhooks_and_notices_are_shown() {
     run(&server, &["webhook", "disable", &id, "--yes"]).expect(0);
     run(&server, &["webhook", "enable", &id]).expect(0);
     assert!(
-        run(&server, &["webhook", "rotate", &id])
+        run(&server, &["webhook", "rotate", &id, "--yes"])
             .expect(0)
             .starts_with("whsec_")
     );

@@ -1,8 +1,10 @@
 //! The audit log: listed, taken away, verified with and without the server.
 
 use crate::run::{erp, on_erp, program, ran, run, server, word};
-use serde_json::Value;
-use tokenward_testkit::Server;
+use serde_json::{Value, json};
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::{TcpListener, TcpStream};
+use tokenward_testkit::{PROGRAM_LIMIT, Server, accept};
 
 /// A server with some history, and its export.
 fn history(folder: &std::path::Path) -> (Server, std::path::PathBuf) {
@@ -178,4 +180,84 @@ fn kept_head_finds_what_was_cut_off_or_written_anew() {
     ran(&mut program(), &[&words[..], &[&head]].concat()).expect(0);
     ran(&mut program(), &[&words[..], &[&other]].concat())
         .refused(1, &["audit.jsonl", "written anew"]);
+}
+
+/// Reads one request to its end; whether there was one.
+fn read_request(stream: &mut BufReader<TcpStream>) -> bool {
+    let mut line = String::new();
+    let mut any = false;
+    while stream.read_line(&mut line).is_ok_and(|count| count > 2) {
+        any = true;
+        line.clear();
+    }
+    any
+}
+
+/// A stand-in for a server whose verification is busy: it gives these answers, one a request, then ends.
+fn busy_server(answers: Vec<(u16, Value)>) -> (String, std::thread::JoinHandle<usize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}", listener.local_addr().expect("an address"));
+    let serving = std::thread::spawn(move || {
+        let mut answers = answers.into_iter();
+        let mut given = 0;
+        while let Some((status, body)) = answers.next() {
+            let stream = accept(&listener, "the next request", PROGRAM_LIMIT);
+            stream
+                .set_read_timeout(Some(PROGRAM_LIMIT))
+                .expect("a deadline");
+            let mut stream = BufReader::new(stream);
+            assert!(read_request(&mut stream), "a request");
+            let body = body.to_string();
+            let head = format!(
+                "HTTP/1.1 {status} X\r\ncontent-type: application/json\r\nretry-after: 1\r\nconnection: close\r\n\
+                 content-length: {}\r\n\r\n{body}",
+                body.len()
+            );
+            stream
+                .get_mut()
+                .write_all(head.as_bytes())
+                .expect("the answer is read");
+            given += 1;
+        }
+        given
+    });
+    (url, serving)
+}
+
+#[test]
+fn verification_is_repeated_while_the_server_is_busy() {
+    let server = server();
+    let key = server.admin_key();
+    let busy = |detail: &str| {
+        (
+            429,
+            json!({ "title": "Busy", "code": "BUSY", "detail": detail }),
+        )
+    };
+    let whole = json!({ "ok": true, "entries": 7, "head": { "seq": 7, "hash": "ab" } });
+    let verify = |url: &str| {
+        let mut command = program();
+        command.env("TOKENWARD_ADMIN_KEY", &key);
+        ran(&mut command, &["audit", "verify", "--url", url])
+    };
+    let (url, serving) = busy_server(vec![
+        busy("Another verification is under way."),
+        busy("Verified up to entry 3 of 7 so far."),
+        (200, whole),
+    ]);
+    let told = verify(&url);
+    assert_eq!(told.expect(0), "OK: 7 entries verified; head 7:ab");
+    assert!(
+        told.stderr.contains("Another verification is under way."),
+        "{told:?}"
+    );
+    assert!(told.stderr.contains("entry 3 of 7"), "{told:?}");
+    assert_eq!(serving.join().expect("every answer was asked for"), 3);
+    // Another refusal with the same status is not repeated.
+    let (url, serving) = busy_server(vec![(
+        429,
+        json!({ "title": "Wait", "code": "TOO_MANY_ATTEMPTS" }),
+    )]);
+    verify(&url).refused(1, &["TOO_MANY_ATTEMPTS"]);
+    assert_eq!(serving.join().expect("the one answer was asked for"), 1);
 }

@@ -97,8 +97,11 @@ fn a_token_that_could_not_be_delivered_is_not_passed_over_in_silence() {
     let mut command = at(&server);
     command
         .args(["token", "generate", "-w", "acme", "-e", "sandbox", "erp"])
-        .stdout(full);
-    let output = command.output().unwrap();
+        .stdout(full)
+        .stderr(std::process::Stdio::piped());
+    let child = command.spawn().unwrap();
+    let output =
+        tokenward_testkit::finish_child(child, "tokenward", tokenward_testkit::PROGRAM_LIMIT);
     let told = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{told}");
     assert!(

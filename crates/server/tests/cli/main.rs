@@ -3,6 +3,7 @@
 
 mod acts;
 mod audit;
+mod confirmations;
 mod credentials;
 mod lists;
 mod members;

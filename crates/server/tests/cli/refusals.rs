@@ -2,6 +2,7 @@
 
 use crate::run::{at, program, ran, run, server};
 use serde_json::Value;
+use tokenward_testkit::{PROGRAM_LIMIT, accept, finish};
 
 /// No port that anybody listens on: this machine gives it out for nothing but a moment.
 fn closed_port() -> u16 {
@@ -116,7 +117,10 @@ fn server_at_the_address_that_is_not_the_admin_api_is_named() {
     let url = format!("http://{}", listener.local_addr().unwrap());
     let page = std::thread::spawn(move || {
         use std::io::{Read as _, Write as _};
-        let (mut stream, _) = listener.accept().expect("a caller");
+        let mut stream = accept(&listener, "the command's connection", PROGRAM_LIMIT);
+        stream
+            .set_read_timeout(Some(PROGRAM_LIMIT))
+            .expect("a deadline");
         let mut head = [0; 4_096];
         let _ = stream.read(&mut head);
         let page =
@@ -206,7 +210,11 @@ fn completions_and_manual_pages_come_from_the_commands() {
     let folder = tempfile::tempdir().unwrap();
     let script = folder.path().join("completions");
     std::fs::write(&script, &bash.stdout).unwrap();
-    assert!(syntax.arg("-n").arg(&script).status().unwrap().success());
+    assert!(
+        finish(syntax.arg("-n").arg(&script), PROGRAM_LIMIT)
+            .status
+            .success()
+    );
     ran(&mut program(), &["man", folder.path().to_str().unwrap()]).expect(0);
     let page = std::fs::read_to_string(folder.path().join("tokenward-client-create.1")).unwrap();
     assert!(page.contains("secret\\-file"), "{page}");
@@ -234,7 +242,7 @@ fn reader_that_goes_away_ends_the_server_commands_quietly() {
             .stderr(std::process::Stdio::piped());
         let mut child = command.spawn().expect("the program runs");
         drop(child.stdout.take());
-        let ended = child.wait_with_output().expect("an end");
+        let ended = tokenward_testkit::finish_child(child, "tokenward", PROGRAM_LIMIT);
         let told = String::from_utf8_lossy(&ended.stderr).into_owned();
         assert!(
             !told.contains("panicked") && !told.contains("Broken pipe"),

@@ -3,7 +3,7 @@
 use serde_json::Value;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use tokenward_testkit::Server;
+use tokenward_testkit::{PROGRAM_LIMIT, Server, finish};
 
 /// What a command did.
 #[derive(Debug)]
@@ -63,7 +63,7 @@ pub(crate) fn at(server: &Server) -> Command {
 
 /// Runs to the end.
 pub(crate) fn ran(command: &mut Command, words: &[&str]) -> Ran {
-    let output = command.args(words).output().expect("the program runs");
+    let output = finish(command.args(words), PROGRAM_LIMIT);
     let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
     Ran {
         code: output.status.code().expect("an exit code"),

@@ -146,7 +146,8 @@ fn standard_input_is_scanned_and_an_unreachable_server_is_said() {
         .unwrap()
         .write_all(format!("line\nkey {secret}\n").as_bytes())
         .unwrap();
-    let output = child.wait_with_output().unwrap();
+    let output =
+        tokenward_testkit::finish_child(child, "tokenward scan", tokenward_testkit::PROGRAM_LIMIT);
     let (stdout, stderr) = (
         String::from_utf8_lossy(&output.stdout),
         String::from_utf8_lossy(&output.stderr),

@@ -6,7 +6,8 @@ use rustix::termios::{Winsize, tcsetwinsize};
 use std::fs::{File, OpenOptions};
 use std::io::{Read as _, Write as _};
 use std::process::Command;
-use tokenward_testkit::Server;
+use std::sync::mpsc::RecvTimeoutError;
+use tokenward_testkit::{PROGRAM_LIMIT, Server, ended};
 
 /// Runs a command on a terminal. When `prompt` appears, `answer` is typed. Everything shown, and
 /// the exit code.
@@ -41,20 +42,34 @@ fn on_terminal(command: &mut Command, columns: u16, prompt: &str, answer: &str) 
     drop(slave);
 
     let mut master = File::from(master);
+    let mut reading = master.try_clone().expect("a handle");
+    let (send, receive) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let mut block = [0; 4_096];
+        // The end of the program is the end of the terminal, which reads as an error.
+        while let Ok(count @ 1..) = reading.read(&mut block) {
+            if send.send(block[..count].to_vec()).is_err() {
+                return;
+            }
+        }
+    });
     let mut shown = Vec::new();
     let mut typed = false;
-    let mut block = [0; 4_096];
-    // The end of the program is the end of the terminal, which reads as an error.
-    while let Ok(count @ 1..) = master.read(&mut block) {
-        shown.extend_from_slice(&block[..count]);
+    loop {
+        match receive.recv_timeout(PROGRAM_LIMIT) {
+            Ok(block) => shown.extend_from_slice(&block),
+            Err(RecvTimeoutError::Disconnected) => break,
+            Err(RecvTimeoutError::Timeout) => {
+                let _ = child.kill();
+                panic!("nothing more on the terminal after {shown:?}");
+            }
+        }
         if !typed && String::from_utf8_lossy(&shown).contains(prompt) {
             master.write_all(answer.as_bytes()).expect("typing");
             typed = true;
         }
     }
-    let code = child
-        .wait()
-        .expect("the program ends")
+    let code = ended(&mut child, "tokenward", PROGRAM_LIMIT)
         .code()
         .expect("an exit code");
     (String::from_utf8_lossy(&shown).into_owned(), code)

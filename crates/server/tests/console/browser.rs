@@ -1,9 +1,13 @@
 //! The walks of `node/`, each in Debian's Chromium, against a server of its own.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use tokenward_testkit::Server;
+use std::time::Duration;
+use tokenward_testkit::{PROGRAM_LIMIT, Server, ended, finish, first_line};
+
+/// Longest time for a walk of the browser.
+const WALK_LIMIT: Duration = Duration::from_secs(900);
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/console/node")
@@ -23,14 +27,13 @@ fn walk_at(server: &Server, script: &str, ways: &[(&str, &str)]) {
     );
     let link = std::fs::read_to_string(server.data_dir().join("console-link"));
     let link = link.expect("the link that makes the first operator");
-    let output = Command::new("node")
-        .arg(folder.join(script))
+    let mut node = Command::new("node");
+    node.arg(folder.join(script))
         .env("PUBLIC", server.public())
         .env("INTERNAL", server.internal())
         .env("LINK", link.trim())
-        .envs(ways.iter().copied())
-        .output()
-        .expect("node runs; `make setup` installs it");
+        .envs(ways.iter().copied());
+    let output = finish(&mut node, WALK_LIMIT);
     let said = String::from_utf8_lossy(&output.stdout);
     let complained = String::from_utf8_lossy(&output.stderr);
     assert!(
@@ -78,9 +81,8 @@ fn single_sign_on_with_a_real_provider() {
         .stderr(Stdio::null())
         .spawn()
         .expect("node runs; `make setup` installs it");
-    let mut issuer = String::new();
-    let mut said = BufReader::new(provider.stdout.take().unwrap());
-    said.read_line(&mut issuer).unwrap();
+    let said = provider.stdout.take().unwrap();
+    let issuer = first_line(said, "the provider", PROGRAM_LIMIT);
     let files = tempfile::tempdir().unwrap();
     let secret = files.path().join("secret");
     std::fs::write(&secret, "a-secret-of-the-console-at-its-provider\n").unwrap();
@@ -100,5 +102,5 @@ fn single_sign_on_with_a_real_provider() {
     walk_at(&server, "sso.mjs", &[]);
     // Its input ends, and it with it.
     drop(provider.stdin.take());
-    provider.wait().unwrap();
+    ended(&mut provider, "the provider", PROGRAM_LIMIT);
 }

@@ -107,13 +107,17 @@ impl House {
 
     /// Makes every proof of who somebody is an hour old, behind the server's back.
     pub(crate) fn age_proofs(&self) {
+        self.in_database("UPDATE session SET proved_at = proved_at - 3600000000");
+    }
+
+    /// Changes rows behind the server's back, at least one.
+    pub(crate) fn in_database(&self, sql: &str) {
         let database = self.server.data_dir().join("tokenward.sqlite");
         let connection = rusqlite::Connection::open(database).unwrap();
         connection
             .busy_timeout(std::time::Duration::from_secs(10))
             .unwrap();
-        let aged = connection.execute("UPDATE session SET proved_at = proved_at - 3600000000", []);
-        assert!(aged.unwrap() > 0);
+        assert!(connection.execute(sql, []).unwrap() > 0, "{sql}");
     }
 
     pub(crate) fn link(&self) -> String {

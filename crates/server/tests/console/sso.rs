@@ -3,10 +3,9 @@
 use crate::house::{House, Page};
 use reqwest::header::{COOKIE, SET_COOKIE};
 use serde_json::{Value, json};
-use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
-use tokenward_testkit::{Server, wait_until};
+use tokenward_testkit::{PROGRAM_LIMIT, Server, finish, first_line, wait_until};
 
 /// The provider; it ends with its input.
 struct Provider {
@@ -18,7 +17,13 @@ struct Provider {
 impl Drop for Provider {
     fn drop(&mut self) {
         drop(self.child.stdin.take());
-        let _ = self.child.wait();
+        let end = || self.child.try_wait().ok().flatten();
+        // It ends with its input; while a test fails nothing is waited for.
+        if std::thread::panicking() {
+            let _ = self.child.kill();
+        } else {
+            wait_until("the end of the provider", PROGRAM_LIMIT, end);
+        }
     }
 }
 
@@ -33,12 +38,11 @@ impl Provider {
             .stdout(Stdio::piped())
             .spawn()
             .expect("node runs; `make setup` installs it");
-        let mut base = String::new();
-        let mut said = BufReader::new(child.stdout.take().unwrap());
-        said.read_line(&mut base).unwrap();
+        let said = child.stdout.take().unwrap();
+        let base = first_line(said, "the provider", PROGRAM_LIMIT);
         Self {
             child,
-            base: base.trim().to_owned(),
+            base,
             http: reqwest::Client::new(),
         }
     }
@@ -190,14 +194,14 @@ async fn the_provider_is_asked_about_itself_once_for_many_strangers() {
 
 fn check(issuer: &str) -> (bool, String) {
     let folder = tempfile::tempdir().unwrap();
-    let output = Command::new(env!("CARGO_BIN_EXE_tokenward"))
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tokenward"));
+    command
         .args(["config", "check", "--online", "--sso-client-id", "x"])
         .arg("--data-dir")
         .arg(folder.path())
         .arg("--sso-issuer")
-        .arg(issuer)
-        .output()
-        .unwrap();
+        .arg(issuer);
+    let output = finish(&mut command, PROGRAM_LIMIT);
     let said = String::from_utf8(output.stderr).unwrap();
     (output.status.success(), said)
 }

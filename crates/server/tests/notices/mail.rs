@@ -3,6 +3,7 @@
 use crate::world::{MailServer, World, free_port};
 use serde_json::Value;
 use std::net::TcpListener;
+use tokenward_testkit::{PROGRAM_LIMIT, accept};
 
 const FROM: [&str; 2] = ["--mail-from", "Tokenward <tokens@example.com>"];
 
@@ -96,7 +97,7 @@ async fn a_mail_server_that_hangs_keeps_no_caller_waiting() {
     let world = mailing(listener.local_addr().unwrap().port()).await;
     let erp = world.mailed("erp", &["a@example.com"]).await;
     let hanging = tokio::task::spawn_blocking(move || {
-        let (connection, _) = listener.accept().unwrap();
+        let connection = accept(&listener, "the server to connect", PROGRAM_LIMIT);
         (listener, connection)
     });
     let _hanging = hanging.await.unwrap();

@@ -1,17 +1,35 @@
 //! Off-the-shelf OAuth clients, unchanged, over real TLS: discovery where they have it, the client
-//! credentials grant by both methods, introspection and revocation.
+//! credentials grant by both methods with a scope, introspection and revocation; and how many tokens each
+//! makes of an API client whose tokens expire, never expire, or expire sooner than the library likes.
 
 use oauth2::basic::BasicClient;
 use oauth2::{
     AccessToken, AuthType, ClientId, ClientSecret, HttpRequest, HttpResponse, IntrospectionUrl,
-    RevocationUrl, StandardRevocableToken, TokenIntrospectionResponse, TokenResponse, TokenUrl,
+    RevocationUrl, Scope, StandardRevocableToken, TokenIntrospectionResponse, TokenResponse,
+    TokenUrl,
 };
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 use tempfile::TempDir;
-use tokenward_testkit::Server;
+use tokenward_testkit::{Server, finish_child};
+
+/// Longest time a script may take: Go compiles, Groovy starts a Java, and the machine may be busy.
+const SCRIPT_LIMIT: Duration = Duration::from_secs(300);
+/// What every script asks for.
+const SCOPE: &str = "e-invoice gst";
+/// Uses of a token in a row, as the scripts have it.
+const USES: u64 = 20;
+/// The API clients of the scripts: a token lifetime of an hour; one without end; and one shorter than the margin of some
+/// libraries, which replaces its token at each call or returns the live one.
+const CLIENTS: [(&str, Option<u64>, &str); 4] = [
+    ("hour", Some(3_600), "replace"),
+    ("never", None, "replace"),
+    ("short", Some(59), "replace"),
+    ("shared", Some(59), "return"),
+];
 
 /// A server whose public listener speaks TLS, and one client of it.
 struct Secure {
@@ -20,6 +38,8 @@ struct Secure {
     http: reqwest::Client,
     id: String,
     secret: String,
+    /// Those of [`CLIENTS`] by name: `id` and `secret`.
+    clients: Map<String, Value>,
 }
 
 impl Secure {
@@ -52,7 +72,13 @@ impl Secure {
             http,
             id: String::new(),
             secret: String::new(),
+            clients: Map::new(),
         };
+        for slug in SCOPE.split(' ') {
+            let put = secure.admin(reqwest::Method::PUT, &format!("/products/{slug}"));
+            let put = put.json(&json!({ "name": slug })).send().await;
+            assert!(put.expect("an answer").status().is_success());
+        }
         let workspace = secure.make("/workspaces", &json!({ "name": "Acme" })).await;
         let path = format!(
             "/workspaces/{}/clients",
@@ -63,23 +89,45 @@ impl Secure {
             .await;
         secure.id = made["client"]["id"].as_str().expect("an id").to_owned();
         secure.secret = made["client_secret"].as_str().expect("a secret").to_owned();
+        for (name, lifetime, on_repeat) in CLIENTS {
+            let mut new = json!({
+                "label": name, "environment": "sandbox", "products": ["e-invoice", "gst"],
+                "token_lifetime_seconds": lifetime, "on_repeat": on_repeat,
+            });
+            if on_repeat == "return" {
+                new["renew_before_seconds"] = json!(0);
+            }
+            let made = secure.make(&path, &new).await;
+            let client = json!({ "id": made["client"]["id"], "secret": made["client_secret"] });
+            secure.clients.insert(name.to_owned(), client);
+        }
         secure
     }
 
-    async fn make(&self, path: &str, body: &Value) -> Value {
+    fn admin(&self, method: reqwest::Method, path: &str) -> reqwest::RequestBuilder {
         let url = format!("{}/admin/v1{path}", self.server.public());
-        let request = self
-            .http
-            .post(url)
-            .bearer_auth(self.server.admin_key())
-            .json(body);
-        request
-            .send()
-            .await
-            .expect("an answer")
-            .json()
-            .await
-            .expect("JSON")
+        let request = self.http.request(method, url);
+        request.bearer_auth(self.server.admin_key())
+    }
+
+    async fn make(&self, path: &str, body: &Value) -> Value {
+        let request = self.admin(reqwest::Method::POST, path).json(body);
+        let answer = request.send().await.expect("an answer");
+        assert_eq!(answer.status(), 201, "{path} {body}");
+        answer.json().await.expect("JSON")
+    }
+
+    /// How many tokens each of [`CLIENTS`] has made, by its order.
+    async fn made(&self) -> Vec<u64> {
+        let mut made = Vec::new();
+        for (name, ..) in CLIENTS {
+            let id = self.clients[name]["id"].as_str().expect("an id");
+            let asked = self.admin(reqwest::Method::GET, &format!("/clients/{id}"));
+            let answer = asked.send().await.expect("an answer");
+            let client: Value = answer.json().await.expect("JSON");
+            made.push(client["token"]["generation"].as_u64().expect("a number"));
+        }
+        made
     }
 
     fn certificate(&self) -> PathBuf {
@@ -92,6 +140,9 @@ impl Secure {
             "issuer": self.server.public(),
             "client_id": self.id,
             "client_secret": self.secret,
+            "check": format!("{}/check/sandbox/e-invoice", self.server.internal()),
+            "scope": SCOPE,
+            "clients": self.clients,
         });
         let mut child = command
             .stdin(Stdio::piped())
@@ -102,11 +153,11 @@ impl Secure {
                 panic!("{command:?}: {error}; `make setup` installs what it needs")
             });
         let mut input = child.stdin.take().expect("an input");
-        input
-            .write_all(given.to_string().as_bytes())
-            .expect("the script reads");
+        // A script that has ended says why on standard error.
+        let _ = input.write_all(given.to_string().as_bytes());
         drop(input);
-        let output = child.wait_with_output().expect("an end");
+        let name = command.get_program().to_string_lossy().into_owned();
+        let output = finish_child(child, &name, SCRIPT_LIMIT);
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let (said, complained) = (text(&output.stdout), text(&output.stderr));
         assert!(
@@ -114,6 +165,34 @@ impl Secure {
             "{command:?}\n{said}{complained}"
         );
     }
+}
+
+/// Runs a library's script. Then each API client has made as many tokens as it should: over an hour and over 24 days one and
+/// the renewal when it was due, `short` for a lifetime that is shorter than the library's margin, and one where the server
+/// returns the live token.
+async fn uses(command: Command, short: u64) {
+    let secure = Secure::new().await;
+    let certificate = secure.certificate();
+    let mut command = command;
+    for name in ["SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS", "REQUESTS_CA_BUNDLE"] {
+        command.env(name, &certificate);
+    }
+    for name in ["http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"] {
+        command.env_remove(name);
+    }
+    let ran = tokio::task::spawn_blocking(move || {
+        secure.run(&mut command);
+        secure
+    });
+    let secure = ran.await.expect("the script's end");
+    assert_eq!(secure.made().await, [2, 2, short, 1]);
+}
+
+/// A folder beside this file.
+fn folder(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/oauth")
+        .join(name)
 }
 
 /// A file of this folder, or one that `make setup` puts into the repository's.
@@ -126,30 +205,68 @@ fn there(path: &Path) -> &Path {
     path
 }
 
+fn python(script: &str) -> Command {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let mut python = Command::new(there(&root.join(".cache/venv/bin/python")));
+    python
+        .arg(folder("python").join(script))
+        .env("PYTHONDONTWRITEBYTECODE", "1");
+    python
+}
+
+/// It keeps no token: its caller does, by the answer's `expiresIn()`.
 #[tokio::test]
 async fn openid_client_of_node_works_unchanged() {
-    let secure = Secure::new().await;
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/oauth/node");
-    there(&folder.join("node_modules/openid-client"));
+    there(&folder("node").join("node_modules/openid-client"));
     let mut node = Command::new("node");
-    node.arg(folder.join("client.mjs"))
-        .env("NODE_EXTRA_CA_CERTS", secure.certificate());
-    tokio::task::spawn_blocking(move || secure.run(&mut node))
-        .await
-        .expect("the script's end");
+    node.arg(folder("node").join("client.mjs"));
+    uses(node, 1).await;
+}
+
+/// It renews 60 s before the end, so a lifetime below that is a token for each use, and one for the first request.
+#[tokio::test]
+async fn authlib_of_python_works_unchanged() {
+    uses(python("with_authlib.py"), USES + 1).await;
 }
 
 #[tokio::test]
-async fn authlib_of_python_works_unchanged() {
-    let secure = Secure::new().await;
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut python = Command::new(there(&folder.join("../../.cache/venv/bin/python")));
-    python
-        .arg(folder.join("tests/oauth/python/client.py"))
-        .env("REQUESTS_CA_BUNDLE", secure.certificate());
-    tokio::task::spawn_blocking(move || secure.run(&mut python))
-        .await
-        .expect("the script's end");
+async fn requests_oauthlib_of_python_works_unchanged() {
+    uses(python("with_requests_oauthlib.py"), 1).await;
+}
+
+/// It renews 10 s before the end.
+#[tokio::test]
+async fn oauth2_of_go_works_unchanged() {
+    let packages = there(Path::new("/usr/share/gocode"));
+    there(&packages.join("src/golang.org/x/oauth2/clientcredentials"));
+    let mut go = Command::new("go");
+    go.arg("run")
+        .arg(folder("go").join("with_oauth2.go"))
+        .env("GOPATH", packages)
+        .env("GO111MODULE", "off")
+        .env("GOFLAGS", "")
+        .env("GOPROXY", "off")
+        .env("GOCACHE", Path::new(env!("CARGO_TARGET_TMPDIR")).join("go"));
+    uses(go, 1).await;
+}
+
+#[tokio::test]
+async fn oauth2_of_ruby_works_unchanged() {
+    let mut ruby = Command::new("ruby");
+    ruby.arg(folder("ruby").join("with_oauth2.rb"));
+    uses(ruby, 1).await;
+}
+
+/// A stand-in by its rules: 60 s before the end, as Authlib does.
+#[tokio::test]
+async fn a_stand_in_for_spring_security_works() {
+    let java = std::fs::canonicalize(there(Path::new("/usr/bin/java"))).expect("a Java");
+    let home = java.parent().and_then(Path::parent);
+    let mut groovy = Command::new("groovy");
+    groovy
+        .env("JAVA_HOME", home.expect("JAVA_HOME/bin/java"))
+        .arg(folder("groovy").join("spring_stand_in.groovy"));
+    uses(groovy, USES).await;
 }
 
 /// The crate takes any function from its request to its response.
@@ -179,6 +296,7 @@ async fn oauth2_of_rust_works_unchanged() {
         let generate = async || {
             client
                 .exchange_client_credentials()
+                .add_scopes(SCOPE.split(' ').map(|slug| Scope::new(slug.into())))
                 .request_async(&http)
                 .await
                 .expect("a token")
@@ -192,10 +310,12 @@ async fn oauth2_of_rust_works_unchanged() {
         };
 
         let first = generate().await;
-        assert_eq!(
-            first.expires_in(),
-            Some(std::time::Duration::from_secs(3600))
-        );
+        assert_eq!(first.expires_in(), Some(Duration::from_secs(3600)));
+        let asked: Vec<_> = SCOPE
+            .split(' ')
+            .map(|slug| Scope::new(slug.into()))
+            .collect();
+        assert_eq!(first.scopes(), Some(&asked));
         let live = told(first.access_token()).await;
         assert!(live.active());
         assert_eq!(

@@ -3,6 +3,7 @@
 
 use std::path::Path;
 use std::process::{Command, Output};
+use tokenward_testkit::{PROGRAM_LIMIT, finish};
 
 fn told(output: &Output) -> String {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
@@ -30,7 +31,7 @@ fn python_client_is_generated_whole_from_the_document() {
     command.arg("--path").arg(root.join("docs/openapi.json"));
     command.arg("--config").arg(&config);
     command.arg("--output-path").arg(&client);
-    let generated = command.output().expect("the generator runs");
+    let generated = finish(&mut command, PROGRAM_LIMIT);
     let said = told(&generated);
     assert!(generated.status.success(), "{said}");
     assert!(!said.contains("Warning"), "{said}");
@@ -43,7 +44,7 @@ fn python_client_is_generated_whole_from_the_document() {
          print(len(names))";
     let mut python = Command::new(programs.join("python"));
     python.current_dir(&client).args(["-c", program]);
-    let imported = python.output().expect("Python runs");
+    let imported = finish(&mut python, PROGRAM_LIMIT);
     let said = told(&imported);
     assert!(imported.status.success(), "{said}");
     let modules: u32 = said.trim().parse().expect("a number");

@@ -6,7 +6,11 @@ use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::process::Command;
-use tokenward_testkit::{NewClient, Server};
+use std::time::Duration;
+use tokenward_testkit::{NewClient, Server, finish};
+
+/// Longest time for one run over the whole document.
+const RUN_LIMIT: Duration = Duration::from_secs(1_200);
 
 /// What must hold of every answer. Left out are `positive_data_acceptance`, since a schema can't say
 /// everything (which products exist, bytes rather than characters, which members belong to a role), and
@@ -86,7 +90,7 @@ async fn believe(which: &[&str]) {
         "--no-color",
     ]);
     command.args(which);
-    let output = tokio::task::spawn_blocking(move || command.output().expect("schemathesis runs"));
+    let output = tokio::task::spawn_blocking(move || finish(&mut command, RUN_LIMIT));
     let output = output.await.expect("an end");
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(

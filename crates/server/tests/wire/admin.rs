@@ -290,10 +290,9 @@ async fn a_label_is_unique_in_its_workspace_and_environment() {
     409
     cache-control: no-store
     content-type: application/problem+json
-    {"code":"LABEL_TAKEN","detail":"Not done: another API client of this workspace and environment has this label.","error_id":"[uuid]","status":409,"title":"The state does not allow this","type":"urn:tokenward:problem:label-taken"}
+    {"code":"LABEL_TAKEN","detail":"Not done: another API client of this workspace and environment has this label, or one that looks like it.","error_id":"[uuid]","status":409,"title":"The state does not allow this","type":"urn:tokenward:problem:label-taken"}
     "#);
     house.client(NewClient::production("erp")).await;
-    house.client(NewClient::sandbox("ERP")).await;
     let other = house.api.workspace("other").await.unwrap();
     house
         .api

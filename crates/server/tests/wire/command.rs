@@ -42,10 +42,10 @@ pub(crate) fn run_with<S: AsRef<OsStr>>(words: &[S], environment: &[(&str, &str)
 
 /// Runs any command to its end.
 pub(crate) fn finish(mut command: Command) -> Ran {
-    let output = command
-        .stdin(Stdio::null())
-        .output()
-        .expect("the command runs");
+    let output = tokenward_testkit::finish(
+        command.stdin(Stdio::null()),
+        tokenward_testkit::PROGRAM_LIMIT,
+    );
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     Ran {
         good: output.status.success(),

@@ -465,6 +465,7 @@ fn commands_of_the_servers_machine_read_its_configuration_file() {
         text(&url),
         "--data-dir",
         text(&other),
+        "--yes",
     ]);
     away.refused("127.0.0.1");
     assert!(!away.stderr.contains("hunter2"), "{away:?}");

@@ -137,17 +137,13 @@ impl House {
 
     /// Waits until the day is far enough from its end that a count of the day can be told.
     pub(crate) async fn away_from_midnight(&self, secret: &str) {
-        loop {
-            let answer = self.authz(Method::GET, "/status", secret).await;
-            if answer.status == 429 {
-                continue;
-            }
-            let answer = answer.expect(200);
-            let seconds = answer.header("ratelimit").rsplit_once("t=").unwrap().1;
-            if seconds.parse::<u64>().unwrap() > 30 {
-                return;
-            }
-        }
+        let what = "a time away from midnight";
+        let status = || self.authz(Method::GET, "/status", secret);
+        until(what, status, |answer| {
+            let left = || answer.header("ratelimit").rsplit_once("t=")?.1.parse().ok();
+            answer.status != 429 && left().is_some_and(|seconds: u64| seconds > 30)
+        })
+        .await;
     }
 
     /// Every audit entry's action, oldest first.

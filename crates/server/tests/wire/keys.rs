@@ -271,7 +271,9 @@ async fn a_digest_key_that_nothing_needs_can_be_removed() {
         listed[0]["first_used_at"].is_string() && listed[1]["needed_by"]["client_secrets"] == 1,
         "{listed}"
     );
-    let removed = keys(&["remove", "1"]);
+    keys(&["remove", "1"]).refused("nothing was done");
+    assert!(std::fs::read_to_string(&file).unwrap().starts_with("1:"));
+    let removed = keys(&["remove", "1", "--yes"]);
     assert!(removed.good, "{removed:?}");
     assert!(std::fs::read_to_string(&file).unwrap().starts_with("2:"));
     house.server.restart();

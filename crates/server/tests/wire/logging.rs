@@ -11,7 +11,7 @@ use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use tokenward_testkit::{Answer, NewClient, Server, wait_until};
+use tokenward_testkit::{Answer, NewClient, Server, accept, wait_until};
 
 /// A server by hand, for what the test kit's can't do; killed with the value.
 struct ByHand(Child);
@@ -188,6 +188,7 @@ async fn a_flood_of_guesses_is_cut_off_in_the_log_and_counted() {
     wait_until("a line that counts those left out", LIMIT, || {
         let address = house.server.public().strip_prefix("http://").unwrap();
         let mut stream = TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(LIMIT)).unwrap();
         let request = "GET /integration/v1/authz/token HTTP/1.1\r\nhost: x\r\nconnection: close\r\nx-clear-client-secret: x\r\n\r\n";
         stream.write_all(request.as_bytes()).unwrap();
         let _ = stream.read_to_end(&mut Vec::new());
@@ -220,7 +221,7 @@ fn a_start_that_waits_for_its_database_heeds_signals() {
         let folder = tempfile::tempdir().unwrap();
         let data_dir = folder.path().join("data");
         let mut server = ByHand::start(&data_dir, &["--database-url", &url], Stdio::null());
-        let (_connection, _) = silent.accept().unwrap();
+        let _connection = accept(&silent, "the server to reach its database", LIMIT);
         server.signal(Signal::HUP);
         // The first connection is kept, so the start goes on waiting for it.
         assert!(!server.ended());

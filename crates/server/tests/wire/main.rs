@@ -20,6 +20,7 @@ mod hosts;
 mod house;
 mod http2;
 mod keys;
+mod labels;
 mod late;
 mod lifecycle;
 mod limits;

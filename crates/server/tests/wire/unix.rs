@@ -1,7 +1,7 @@
 //! Checks and introspection over a unix socket: the same answers, and a file that is there exactly as
 //! long as it must be.
 
-use crate::house::House;
+use crate::house::{House, LIMIT};
 use std::io::{Read as _, Write as _};
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::os::unix::net::UnixStream;
@@ -11,6 +11,7 @@ use tokenward_testkit::{NewClient, Server};
 /// One request, and the whole answer as text.
 fn ask(path: &Path, request: &str) -> String {
     let mut stream = UnixStream::connect(path).expect("the socket listens");
+    stream.set_read_timeout(Some(LIMIT)).expect("a deadline");
     let request = request.replace("\r\n\r\n", "\r\nhost: x\r\nconnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).unwrap();
     let mut answer = String::new();

@@ -132,7 +132,10 @@ impl Session {
         let many = match self.batched.get(sql) {
             Some(Some(known)) => known.clone(),
             _ => {
-                let many = self.client.prepare(&many_query(sql, one.params())).await?;
+                let many = many_query(sql, one.params()).ok_or_else(|| {
+                    StoreError::Damaged(format!("no array of the parameter types of: {sql}"))
+                })?;
+                let many = self.client.prepare(&many).await?;
                 self.batched.insert(sql, Some(many.clone()));
                 many
             }
@@ -195,15 +198,16 @@ fn many_form(sql: &str, types: &[Type]) -> Option<String> {
     }
 }
 
-/// The query for every row of the arrays, each answer with the row's place behind it.
-fn many_query(sql: &str, types: &[Type]) -> String {
+/// The query for every row of the arrays, each answer with the row's place behind it; none for types without an
+/// array.
+fn many_query(sql: &str, types: &[Type]) -> Option<String> {
     let names: Vec<String> = (1..=types.len()).map(|n| format!("p{n}")).collect();
-    let arrays = arrays(types).unwrap_or_default();
-    format!(
+    let arrays = arrays(types)?;
+    Some(format!(
         "SELECT answer.*, v.place FROM unnest({arrays}) WITH ORDINALITY AS v({}, place), LATERAL ({}) AS answer",
         names.join(", "),
         renamed(sql)
-    )
+    ))
 }
 
 fn unnest(types: &[Type]) -> Option<String> {

@@ -12,11 +12,17 @@ use tokenward_testkit::wait_until;
 /// Longer than any grant.
 const OVER: Duration = Duration::from_nanos(Terms::STANDARD.wait + 1);
 
+/// What the store feeds next; it is on its way, so a long wait is a fault.
+async fn next(attached: &mut Attached) -> Option<Fed> {
+    let fed = tokio::time::timeout(tokenward_testkit::PROGRAM_LIMIT, attached.feed.recv()).await;
+    fed.expect("something is fed, or the feed ends")
+}
+
 /// Attaches a replica that has its first lease.
 async fn attached(house: &House) -> Attached {
     let mut attached = house.store.attachments().attach().unwrap();
     house.store.attachments().renew(attached.id, 1);
-    match attached.feed.recv().await {
+    match next(&mut attached).await {
         Some(Fed::Granted {
             round: 1,
             through,
@@ -37,7 +43,7 @@ fn until_held(house: &House, count: usize) {
 }
 
 async fn changes(attached: &mut Attached) -> (u64, Vec<String>) {
-    match attached.feed.recv().await {
+    match next(attached).await {
         Some(Fed::Changes { first, bodies }) => (first, bodies.to_vec()),
         other => panic!("{other:?}"),
     }
@@ -96,8 +102,8 @@ async fn who_is_silent_is_waited_for_once(place: Arc<Place>) {
     house.store.attachments().acknowledged(silent.id, 0);
     call.await.unwrap();
     assert_eq!(changes(&mut silent).await.0, silent.base + 1);
-    assert!(matches!(silent.feed.recv().await, Some(Fed::Expelled)));
-    assert!(silent.feed.recv().await.is_none());
+    assert!(matches!(next(&mut silent).await, Some(Fed::Expelled)));
+    assert!(next(&mut silent).await.is_none());
     let counts = house.store.attachments().counts();
     assert_eq!((counts.attached, counts.expelled), (0, 1));
     house.close().await;

@@ -338,6 +338,53 @@ async fn a_deleted_clients_label_is_free_and_stays_free(place: Arc<Place>) {
     assert_law(house).await.close().await;
 }
 
+async fn labels_of_an_older_store_stay_and_get_a_key(place: Arc<Place>) {
+    let house = House::open(&place).await;
+    let workspace = house.workspace("Acme").await;
+    let (first, _) = house.client(workspace, settings("erp")).await;
+    let (second, _) = house.client(workspace, settings("crm")).await;
+    let who = house.who.clone();
+    house.close().await;
+    place.back_to_version_6();
+    // What an older version accepted side by side, a soft hyphen included.
+    let old = ["Billing", "bil\u{ad}ling"];
+    for (no, label) in old.iter().enumerate() {
+        place.sql(&format!(
+            "UPDATE client SET label = '{label}', live_label = '{label}' WHERE no = {no}"
+        ));
+    }
+    let house = House::open_as(&place, who).await.unwrap();
+    for (client, label) in [first, second].into_iter().zip(old) {
+        assert_eq!(
+            house.state(client).await.client.settings.label.as_str(),
+            label
+        );
+    }
+    let taken = |client: Option<ClientId>| {
+        let label = tokenward_core::label::Label::parse("BILLING").unwrap();
+        let wants = Wants {
+            client,
+            label: Some((workspace, tokenward_core::Environment::Production, label)),
+            ..Wants::default()
+        };
+        let store = house.store.clone();
+        async move {
+            let decide =
+                store.decide::<_, (), _>(wants, |view| Ok((Decided::nothing(), view.label_taken)));
+            decide.await.unwrap().unwrap()
+        }
+    };
+    assert!(taken(None).await);
+    assert!(taken(Some(first)).await, "by the second");
+    house
+        .alter(second, |state, now| {
+            Some(crate::house::delete(state.client.no, now))
+        })
+        .await;
+    assert!(!taken(Some(first)).await, "its own label is free to it");
+    house.close().await;
+}
+
 async fn a_replica_that_missed_nothing_equals_a_fresh_one(place: Arc<Place>) {
     // The comparison itself must be able to fail.
     let (house, clients) = House::populated(&place, 2).await;
@@ -370,5 +417,6 @@ on_both!(
     a_database_older_than_this_node_knows_is_refused,
     a_database_without_its_head_is_refused,
     a_deleted_clients_label_is_free_and_stays_free,
+    labels_of_an_older_store_stay_and_get_a_key,
     a_replica_that_missed_nothing_equals_a_fresh_one,
 );

@@ -19,7 +19,7 @@ use tokenward_store::{
     Decided, Failure, Keys, NodeIdentity, Options, Store, StoreError, TERM, View, Wants,
     WriterHandle,
 };
-use tokenward_testkit::wait_until;
+use tokenward_testkit::{PROGRAM_LIMIT, wait_until};
 use uuid::Uuid;
 
 /// Who opens the store.
@@ -276,7 +276,8 @@ impl House {
             });
             held.await.unwrap().unwrap();
         });
-        tokio::task::block_in_place(|| inside.recv()).unwrap();
+        let begun = tokio::task::block_in_place(|| inside.recv_timeout(PROGRAM_LIMIT));
+        begun.expect("the decision is taken");
         Held { go, task }
     }
 

@@ -33,6 +33,7 @@ async fn the_first_start_records_keys_only_when_the_data_fits_them(place: Arc<Pl
     let (house, clients) = House::populated(&place, 1).await;
     house.generate(clients[0].0, &clients[0].1).await.unwrap();
     house.close().await;
+    place.back_to_version_6();
     for statement in [
         "DROP TABLE digest_key",
         "ALTER TABLE head DROP COLUMN clock",

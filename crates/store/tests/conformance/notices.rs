@@ -1,6 +1,6 @@
 //! The outbox: one notice a key, moved with the cursor or not at all, found when it is due.
 
-use crate::basics::{START, draw, entry, uuid};
+use crate::basics::{START, draw, entry, settings, uuid};
 use crate::house::House;
 use crate::place::{Place, on_both};
 use std::sync::Arc;
@@ -281,6 +281,7 @@ async fn an_older_store_is_followed_from_where_it_stands(place: Arc<Place>) {
     let (who, (_, head)) = (house.who.clone(), house.store.numbers());
     assert!(head > 0);
     house.close().await;
+    place.back_to_version_6();
     for table in [
         "notice_cursor",
         "webhook",
@@ -299,7 +300,46 @@ async fn an_older_store_is_followed_from_where_it_stands(place: Arc<Place>) {
     house.close().await;
 }
 
+async fn addresses_of_an_older_store_count_as_confirmed(place: Arc<Place>) {
+    let house = House::open(&place).await;
+    let workspace = house.workspace("Acme").await;
+    let told = |emails: &[&str], label: &str| {
+        let mut told = settings(label);
+        told.notification_emails = emails.iter().map(|text| (*text).to_owned()).collect();
+        told
+    };
+    let (erp, _) = house
+        .client(
+            workspace,
+            told(&["Ops@Example.com", "a@example.com"], "erp"),
+        )
+        .await;
+    house
+        .client(workspace, told(&["ops@example.com"], "crm"))
+        .await;
+    let (gone, _) = house
+        .client(workspace, told(&["gone@example.com"], "gone"))
+        .await;
+    house
+        .alter(gone, |state, now| {
+            Some(crate::house::delete(state.client.no, now))
+        })
+        .await;
+    let who = house.who.clone();
+    house.close().await;
+    place.back_to_version_6();
+    let house = House::open_as(&place, who).await.unwrap();
+    let confirmed = "SELECT address FROM notice_address WHERE confirmed_at > 0 ORDER BY address";
+    assert_eq!(place.sql(confirmed), ["a@example.com", "ops@example.com"]);
+    assert_eq!(place.number("SELECT count(*) FROM notice_address"), 2);
+    // The addresses themselves stay as written.
+    let emails = house.state(erp).await.client.settings.notification_emails;
+    assert_eq!(emails, ["Ops@Example.com", "a@example.com"]);
+    house.close().await;
+}
+
 on_both!(
+    addresses_of_an_older_store_count_as_confirmed,
     there_is_one_notice_of_a_key_and_the_cursor_moves_with_it,
     what_is_due_is_found_by_target_until_it_is_over,
     a_webhook_is_kept_whole_and_takes_its_notices_along,

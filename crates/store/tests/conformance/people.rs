@@ -316,6 +316,7 @@ async fn a_database_of_the_first_version_is_brought_up(place: Arc<Place>) {
     let (house, clients) = House::populated(&place, 2).await;
     let who = house.who.clone();
     house.close().await;
+    place.back_to_version_6();
     for table in [
         "member",
         "invitation",

@@ -124,13 +124,13 @@ fn again(test: &str, before: &str, folder: &Path) -> String {
     // A copy, for another user may not reach the original.
     std::fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
     let script = format!(r#"{before} exec "$0" --exact "{test}" --nocapture"#);
-    let output = Command::new("sh")
+    let mut shell = Command::new("sh");
+    shell
         .args(["-c", &script])
         .arg(&program)
         .env(PART, folder)
-        .current_dir(folder)
-        .output()
-        .unwrap();
+        .current_dir(folder);
+    let output = tokenward_testkit::finish(&mut shell, tokenward_testkit::PROGRAM_LIMIT);
     let text = format!(
         "{}{}",
         String::from_utf8_lossy(&output.stdout),

@@ -229,7 +229,7 @@ impl Session<'_> {
 
     /// Tells the node which checks were permitted here.
     async fn tell_uses(&mut self) {
-        let today = u32::try_from(SystemClock.wall().utc_day()).unwrap_or(0);
+        let today = SystemClock.wall().utc_day();
         for _ in 0..USES_MESSAGES_MAX {
             let (uses, lost) = self.shared.uses.take(today, USES_IN_A_MESSAGE);
             if lost > 0 {

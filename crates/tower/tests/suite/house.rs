@@ -10,7 +10,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
-use tokenward_testkit::{Api, Server, wait_until};
+use tokenward_testkit::{Api, PROGRAM_LIMIT, Server, finish, wait_until};
 use tokenward_tower::{
     CheckLayer, Checker, Endpoint, Environment, Node, PeerAddr, Permit, Replica,
 };
@@ -44,12 +44,12 @@ impl House {
         }
         let server = builder.start();
         let keys = folder.path().join("replica-keys");
-        let made = Command::new(server.binary())
+        let mut making = Command::new(server.binary());
+        making
             .args(["digest-key", "for-replicas", "--data-dir"])
             .arg(server.data_dir())
-            .arg(&keys)
-            .output()
-            .unwrap();
+            .arg(&keys);
+        let made = finish(&mut making, PROGRAM_LIMIT);
         assert!(
             made.status.success(),
             "{}",

@@ -85,7 +85,9 @@ impl StandIn {
                 .unwrap();
         });
         Self {
-            address: told.recv().expect("the stand-in listens"),
+            address: told
+                .recv_timeout(std::time::Duration::from_secs(60))
+                .expect("the stand-in listens"),
             shared,
             runtime: Some(runtime),
         }

@@ -5,7 +5,7 @@ use crate::Row;
 use crate::world::{INVOICES, World};
 use serde_json::Value;
 use std::process::{Command, Output};
-use tokenward_testkit::NewClient;
+use tokenward_testkit::{NewClient, PROGRAM_LIMIT, finish};
 
 pub(crate) const ROWS: &[Row] = &[("the canary sees the old token refused at once", content)];
 
@@ -13,12 +13,12 @@ pub(crate) const ROWS: &[Row] = &[("the canary sees the old token refused at onc
 fn round(world: &mut World, more: &[&str]) -> Output {
     let client = world.client(NewClient::production);
     let through = format!("http://{}{INVOICES}", world.gateway.address);
-    Command::new(world.server.binary())
+    let mut canary = Command::new(world.server.binary());
+    canary
         .args(["canary", "--once", &client.id, "--through", &through])
         .args(more)
-        .env("TOKENWARD_DATA_DIR", world.server.data_dir())
-        .output()
-        .expect("the program runs")
+        .env("TOKENWARD_DATA_DIR", world.server.data_dir());
+    finish(&mut canary, PROGRAM_LIMIT)
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -68,18 +68,19 @@ fn where_nothing_can_be_proved_the_canary_says_so() {
     let mut world = World::start(&gateways::ALL[0]);
     let client = world.client(NewClient::sandbox);
     let through = format!("http://{}/e-invoice/x", world.gateway.address);
-    let sandbox = Command::new(world.server.binary())
+    let mut command = Command::new(world.server.binary());
+    command
         .args(["canary", "--once", &client.id, "--through", &through])
-        .env("TOKENWARD_DATA_DIR", world.server.data_dir())
-        .output()
-        .expect("the program runs");
+        .env("TOKENWARD_DATA_DIR", world.server.data_dir());
+    let sandbox = finish(&mut command, PROGRAM_LIMIT);
     assert_eq!(sandbox.status.code(), Some(1), "{sandbox:?}");
     assert!(
         text(&sandbox.stdout).contains("nothing proved"),
         "{sandbox:?}"
     );
     world.server.freeze();
-    let ran = Command::new(world.server.binary())
+    let mut command = Command::new(world.server.binary());
+    command
         .args([
             "canary",
             "--once",
@@ -87,9 +88,8 @@ fn where_nothing_can_be_proved_the_canary_says_so() {
             "--through",
             "http://api.example.com/x",
         ])
-        .env("TOKENWARD_DATA_DIR", world.server.data_dir())
-        .output()
-        .expect("the program runs");
+        .env("TOKENWARD_DATA_DIR", world.server.data_dir());
+    let ran = finish(&mut command, PROGRAM_LIMIT);
     // A token goes in the clear to no other machine.
     assert_eq!(ran.status.code(), Some(1), "{ran:?}");
     assert!(text(&ran.stderr).contains("plain http"), "{ran:?}");

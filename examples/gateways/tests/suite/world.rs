@@ -67,12 +67,12 @@ impl World {
             .start();
         let api = server.api();
         let replica_keys = folder.path().join("replica-keys");
-        let made = std::process::Command::new(server.binary())
+        let mut making = std::process::Command::new(server.binary());
+        making
             .args(["digest-key", "for-replicas", "--data-dir"])
             .arg(server.data_dir())
-            .arg(&replica_keys)
-            .output()
-            .expect("the program runs");
+            .arg(&replica_keys);
+        let made = tokenward_testkit::finish(&mut making, tokenward_testkit::PROGRAM_LIMIT);
         assert!(made.status.success(), "{made:?}");
         let (e_invoice, gst) = (Product::start("e-invoice"), Product::start("gst"));
         let places = Places {

@@ -5,7 +5,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
-use tokenward_testkit::{Answer, Api, ApiClient, NewClient, Process, Server, wait_until};
+use tokenward_testkit::{
+    Answer, Api, ApiClient, NewClient, PROGRAM_LIMIT, Process, Server, finish, wait_until,
+};
 
 /// Longer than anything here takes on a busy machine; never waited for when all is well.
 pub(crate) const LIMIT: Duration = Duration::from_secs(40);
@@ -33,12 +35,12 @@ impl House {
             .arg("--trusted-proxy=127.0.0.1/32")
             .start();
         let keys = folder.path().join("replica-keys");
-        let made = Command::new(node.binary())
+        let mut making = Command::new(node.binary());
+        making
             .args(["digest-key", "for-replicas", "--data-dir"])
             .arg(node.data_dir())
-            .arg(&keys)
-            .output()
-            .unwrap();
+            .arg(&keys);
+        let made = finish(&mut making, PROGRAM_LIMIT);
         assert!(made.status.success(), "{made:?}");
         let api = node.api();
         let house = Self {

@@ -3,6 +3,7 @@
 
 use super::super::api::Api;
 use super::super::error::CliError;
+use super::super::progress::rest;
 use crate::clock::SystemClock;
 use reqwest::header::HeaderValue;
 use reqwest::{Client, Method, Url};
@@ -104,7 +105,8 @@ impl<'a> Canary<'a> {
             if elapsed(since) > PATIENCE {
                 break None;
             }
-            rest().await;
+            // An accepted token is shown again and again: there is nothing to wait for.
+            rest(PAUSE).await;
         };
         let generation = old.generation;
         if times > 0 {
@@ -175,12 +177,4 @@ impl<'a> Canary<'a> {
 
 fn elapsed(since: BootInstant) -> Duration {
     Duration::from_nanos(SystemClock.boot().0.saturating_sub(since.0))
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "an accepted token is shown again and again: there is nothing to wait for"
-)]
-async fn rest() {
-    tokio::time::sleep(PAUSE).await;
 }

@@ -97,7 +97,7 @@ pub async fn person(
             at: now,
             source: session.source.clone(),
         };
-        app.store.note(vec![seen], Vec::new()).await?;
+        note_in_background(app, seen);
     }
     Ok(Some(Person {
         member,
@@ -105,6 +105,16 @@ pub async fn person(
         source: origin.source,
         form_word: ticket.form_word(),
     }))
+}
+
+/// Writes without waiting for it: pages stay readable while the database takes no writes.
+fn note_in_background(app: &App, seen: Record) {
+    let store = app.store.clone();
+    tokio::spawn(async move {
+        if let Err(failure) = store.note(vec![seen], Vec::new()).await {
+            tracing::warn!("the last use of a session was not written: {failure}");
+        }
+    });
 }
 
 /// Proves again who is at work, by password or code, before a destructive act.

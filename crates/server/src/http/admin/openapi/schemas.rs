@@ -54,13 +54,16 @@ pub(super) fn time_or_null() -> Value {
     or_null(time())
 }
 
-/// Characters that no label or name has: control and invisible ones (`tokenward_core::label`).
-const NEVER: &str = r"\u0000-\u001f\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff";
+/// Characters that no label or name has: control, invisible and private-use ones. Not all of them, and not the mixed
+/// alphabets: the rule is in `tokenward_core::label`.
+const NEVER: &str = r"\u0000-\u001f\u007f-\u009f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\u2800\u3164\ue000-\uf8ff\ufeff\uffa0\ufff0-\ufffb";
 /// Blanks, which none begins or ends with.
 const BLANK: &str = r" \u00a0\u1680\u2000-\u200a\u202f\u205f\u3000";
 
 pub(super) fn text(most_bytes: usize, what: &str) -> Value {
-    let description = format!("{what}: at most {most_bytes} bytes of UTF-8");
+    let description = format!(
+        "{what}: at most {most_bytes} bytes of UTF-8, stored in Unicode normalization form C; invisible characters and mixed look-alike alphabets are refused"
+    );
     let end = format!("[^{NEVER}{BLANK}]");
     json!({
         "type": "string", "minLength": 1, "maxLength": most_bytes,
@@ -126,7 +129,7 @@ fn settings() -> Value {
         "token_lifetime_seconds": note(or_word("never", seconds(1, LIFETIME_SECONDS_MAX)), "\"never\" or null: tokens never expire; a change in which products is null too is refused"),
         "secret_networks": note(or_null(networks()), &format!("from where the secret may be used; empty: everywhere; {null}")),
         "token_networks": note(or_null(networks()), &format!("from where tokens may be used; empty: everywhere; {null}")),
-        "notification_emails": note(or_null(list(json!({ "type": "string", "maxLength": EMAIL_BYTES_MAX, "pattern": "^[^@\\s,]+@[^@\\s,]+$" }), EMAILS_MAX)), null),
+        "notification_emails": note(or_null(list(json!({ "type": "string", "maxLength": EMAIL_BYTES_MAX, "pattern": r"^[A-Za-z0-9!#$%&'*+/=?^_`{|}~][A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]*@[A-Za-z0-9.-]+$" }), EMAILS_MAX)), null),
         "on_repeat": note(or_null(json!({ "type": "string", "enum": ["replace", "return"] })), null),
         "renew_before_seconds": note(or_null(seconds(0, RENEW_BEFORE_SECONDS_MAX)), null),
         "handover_max_seconds": note(or_null(seconds(0, HANDOVER_SECONDS_MAX)), null),

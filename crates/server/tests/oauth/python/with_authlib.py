@@ -1,6 +1,6 @@
 """Uses the server as any service written with Authlib would: nothing here knows Tokenward.
 
-Reads {"issuer", "client_id", "client_secret"} from standard input and fails at the first surprise.
+Reads what `libraries.rs` writes to standard input and fails at the first surprise.
 """
 
 import json
@@ -9,11 +9,10 @@ import sys
 from authlib.integrations.base_client.errors import OAuthError
 from authlib.integrations.requests_client import OAuth2Session
 from authlib.oauth2.rfc8414 import AuthorizationServerMetadata, get_well_known_url
+from uses import equal, walk
 
-
-def equal(seen, expected):
-    if seen != expected:
-        raise AssertionError(f"{seen!r} is not {expected!r}")
+# Authlib's default for `leeway`, in seconds.
+MARGIN = 60
 
 
 def discovered(given):
@@ -70,8 +69,28 @@ def everything(given, metadata, method):
         raise AssertionError("a wrong secret was taken")
 
 
+def caller(client):
+    """A session that keeps its token and renews it by itself."""
+    session = OAuth2Session(
+        client["id"],
+        client["secret"],
+        scope=given["scope"],
+        token_endpoint=metadata["token_endpoint"],
+        grant_type="client_credentials",
+    )
+    first = session.fetch_token()
+    equal(first["scope"], given["scope"])
+
+    def use():
+        equal(session.get(given["check"]).status_code, 200)
+        return session.token["access_token"]
+
+    return use
+
+
 given = json.load(sys.stdin)
 metadata = discovered(given)
 for method in ["client_secret_basic", "client_secret_post"]:
     everything(given, metadata, method)
+walk(given, caller, MARGIN)
 print("authlib: all well")
