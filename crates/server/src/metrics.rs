@@ -154,7 +154,7 @@ impl Metrics {
         );
         registry.register(
             "public_connections_refused",
-            "Connections to the public listener closed because their source had too many",
+            "Connections to the public listener closed because their source had too many: a new one, or one of its idle ones to make room for it",
             connections_refused.clone(),
         );
         registry.register(
@@ -293,7 +293,8 @@ impl Metrics {
         self.more.sign_ins.get_or_create(&Method { method }).inc();
     }
 
-    /// Counts a connection to the public listener that was closed because its source had too many.
+    /// Counts a connection to the public listener that was closed because its source had too many: a new one, or an idle
+    /// one that made room for it.
     pub fn connection_refused(&self) {
         self.connections_refused.inc();
     }

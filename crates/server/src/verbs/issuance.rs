@@ -317,7 +317,7 @@ fn wrong(app: &App, source: Option<IpAddr>, id: ClientId) -> Refused {
 async fn is_right(app: &App, id: ClientId, secret: &ClientSecret) -> Result<bool, Refused> {
     let read = app.store.reader().client(id).await;
     let read = read.map_err(|error| {
-        tracing::error!("a read failed: {error}");
+        crate::logs::read_failed(&error);
         Refused::Failed(Failure::Unavailable)
     })?;
     Ok(read.is_some_and(|(state, _)| generate::is_secret_of(&state, secret, &app.keyring)))
