@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::{
     answer::Answer,
-    api::{INVOICE_IRN, NewClient, SECRET_HEADER, TOKEN_HEADER, invoice},
+    api::{NewClient, SECRET_HEADER, TOKEN_HEADER, invoice},
     stage::Stage,
     story::{Story, Surprise, shortened},
 };
@@ -190,14 +190,13 @@ impl Walk<'_> {
         let answer = self.register(did, Some(&token.text)).await?;
         answer
             .demand(200)?
-            .demand_value("/irn", INVOICE_IRN)?
+            .demand_value("/number", "TW/26-27/1")?
             .demand_value("/admitted/client", erp.id.as_str())?
             .demand_value("/admitted/client_label", erp.label.as_str())?
             .demand_value("/admitted/environment", "production")?
             .demand_value("/admitted/product", "e-invoice")?
             .demand_value("/admitted/generation", token.generation.to_string())?;
         self.story.saw(did, "200");
-        self.story.note(format_args!("IRN  {INVOICE_IRN}"));
         self.story.note(format_args!(
             "the product knows its caller: {}, generation {}",
             erp.label, token.generation

@@ -144,6 +144,11 @@ pub enum Record {
     InvitationPut(Invitation),
     /// An invitation was used or withdrawn.
     InvitationRemoved(Uuid),
+    /// Invitations whose links ended before this moment, or at it, are forgotten.
+    InvitationsForgotten {
+        /// The moment.
+        before: Timestamp,
+    },
     /// A session began.
     SessionBegan(Session),
     /// A session went on; one that ended meanwhile stays ended.
@@ -232,7 +237,8 @@ impl Record {
                 | AddressWrite::Asked { .. }
                 | AddressWrite::AskedForgotten { .. },
             )
-            | Self::CountsForgotten { .. } => false,
+            | Self::CountsForgotten { .. }
+            | Self::InvitationsForgotten { .. } => false,
         }
     }
 }
@@ -246,6 +252,7 @@ const PUT_INVITATION: &str =
     "INSERT INTO invitation (id, digest, email, role, created_at, expires_at, invited_by)
     VALUES ($1, $2, $3, $4, $5, $6, $7)";
 const REMOVE_INVITATION: &str = "DELETE FROM invitation WHERE id = $1";
+const FORGET_INVITATIONS: &str = "DELETE FROM invitation WHERE expires_at <= $1";
 const BEGIN_SESSION: &str =
     "INSERT INTO session (digest, id, member, created_at, seen_at, proved_at, source, agent)
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
@@ -309,6 +316,9 @@ pub(crate) fn statements(record: &Record) -> Vec<Statement> {
         )],
         Record::InvitationRemoved(id) => {
             vec![Statement::one(REMOVE_INVITATION, vec![(*id).into()])]
+        }
+        Record::InvitationsForgotten { before } => {
+            vec![Statement::new(FORGET_INVITATIONS, vec![(*before).into()])]
         }
         Record::SessionBegan(session) => vec![Statement::one(
             BEGIN_SESSION,

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use reqwest::{Client, Method, RequestBuilder, redirect};
+use reqwest::{Client, ClientBuilder, Method, RequestBuilder, redirect};
 use serde_json::{Value, json};
 
 use crate::{Answer, ApiClient, Broken, NewClient};
@@ -14,6 +14,11 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(30);
 
 /// The Generate Access Token API.
 const GENERATE: &str = "/integration/v1/authz/token";
+
+/// What every HTTP client of a test begins with: no proxy of the machine, and a deadline for each answer.
+pub fn http() -> ClientBuilder {
+    Client::builder().no_proxy().timeout(ANSWER_LIMIT)
+}
 
 /// A caller with its own pool of kept-alive connections; clones share the pool.
 #[derive(Debug, Clone)]
@@ -31,10 +36,8 @@ impl Api {
     /// When no HTTP client can be made.
     #[must_use]
     pub fn new(public: &str, internal: &str, admin_key: &str) -> Api {
-        let http = Client::builder()
-            .no_proxy()
+        let http = http()
             .redirect(redirect::Policy::none())
-            .timeout(ANSWER_LIMIT)
             // A retry behind the test's back would hide a broken connection.
             .retry(reqwest::retry::never())
             .tcp_nodelay(true)

@@ -34,7 +34,7 @@ mod server;
 mod wait;
 
 pub use answer::{Answer, Broken, Token};
-pub use api::Api;
+pub use api::{Api, http};
 pub use binary::{example_binary, fresh_binary, target_folder};
 pub use clients::{ApiClient, NewClient};
 pub use pooler::PgBouncer;

@@ -12,22 +12,21 @@ use crate::{
 impl Walk<'_> {
     pub(super) async fn bad_invoice(&mut self, token: &LiveToken) -> Result<(), Surprise> {
         self.story.chapter(
-            "An invoice with a mistyped GSTIN",
-            "The token is good, the invoice is not: the product refuses, in its own name.",
+            "An invoice that the product refuses",
+            "The token is valid and the invoice is not: the error comes from the product.",
         );
-        let mut body = invoice();
-        body["seller"]["gstin"] = json!("27AAPFU0939F1ZW");
-        let did = "POST /e-invoice/v1/invoices, check character wrong";
+        let body = json!({"number": ""});
+        let did = "POST /e-invoice/v1/invoices, no invoice number";
         let stage = self.stage;
         let answer = stage
             .api
             .register(did, stage.production(), Some(&token.text), &body)
             .await?;
         answer
-            .demand_refusal(422, "INVALID_GSTIN")?
+            .demand_refusal(422, "INVALID_NUMBER")?
             .demand_value("/errors/0/error_source", "E-INVOICE")?
-            .demand_value("/errors/0/field", "seller.gstin")?;
-        self.story.saw(did, "422 INVALID_GSTIN");
+            .demand_value("/errors/0/field", "number")?;
+        self.story.saw(did, "422 INVALID_NUMBER");
         Ok(())
     }
 

@@ -259,7 +259,7 @@ impl IntoResponse for Refusal {
                     "REQUEST_REFUSED",
                     "the access check refused this request without giving a reason",
                 );
-                let mut response = refuse(status, vec![problem]);
+                let mut response = refuse(status, problem);
                 for name in [header::WWW_AUTHENTICATE, header::RETRY_AFTER] {
                     if let Some(value) = headers.get(&name) {
                         response.headers_mut().insert(name, value.clone());
@@ -273,7 +273,7 @@ impl IntoResponse for Refusal {
                     "ADMISSION_UNAVAILABLE",
                     "access tokens cannot be checked at the moment; nothing was done, try again",
                 );
-                let mut response = refuse(StatusCode::SERVICE_UNAVAILABLE, vec![problem]);
+                let mut response = refuse(StatusCode::SERVICE_UNAVAILABLE, problem);
                 response
                     .headers_mut()
                     .insert(header::RETRY_AFTER, HeaderValue::from_static("1"));

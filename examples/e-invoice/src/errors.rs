@@ -1,7 +1,6 @@
-//! The one shape of a refusal: the errors envelope that Tokenward's own answers use, so that a caller
-//! reads one format whoever refused it.
+//! The format of an error: the same as in Tokenward's own answers, so that a caller reads one format.
 //!
-//! A message speaks of the caller's own input or is a fixed sentence; nothing of the inside goes out.
+//! A message is about the caller's own input or is a fixed sentence; it contains nothing internal.
 
 use axum::{
     Json,
@@ -21,7 +20,7 @@ pub struct Problem {
     pub code: &'static str,
     /// A sentence for people.
     pub message: String,
-    /// Which field of the request, where it is about one (`seller.gstin`, `items[0].quantity`).
+    /// Which field of the request, where it is about one (`number`).
     pub field: Option<String>,
 }
 
@@ -47,7 +46,7 @@ impl Problem {
 
 #[derive(Serialize)]
 struct Envelope {
-    errors: Vec<EnvelopeError>,
+    errors: [EnvelopeError; 1],
 }
 
 #[derive(Serialize)]
@@ -68,19 +67,16 @@ fn new_error_id() -> Uuid {
     Uuid::new_v4()
 }
 
-/// The answer that tells `problems` with `status`.
-pub fn refuse(status: StatusCode, problems: Vec<Problem>) -> Response {
-    let errors = problems
-        .into_iter()
-        .map(|problem| EnvelopeError {
-            error_code: problem.code,
-            error_message: problem.message,
-            error_source: SOURCE,
-            error_id: new_error_id(),
-            field: problem.field,
-        })
-        .collect();
-    let mut response = (status, Json(Envelope { errors })).into_response();
+/// The answer with `status` that says what is wrong.
+pub fn refuse(status: StatusCode, problem: Problem) -> Response {
+    let error = EnvelopeError {
+        error_code: problem.code,
+        error_message: problem.message,
+        error_source: SOURCE,
+        error_id: new_error_id(),
+        field: problem.field,
+    };
+    let mut response = (status, Json(Envelope { errors: [error] })).into_response();
     response
         .headers_mut()
         .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));

@@ -1,19 +1,13 @@
-//! A sample product API: it registers GST invoices and answers their invoice reference number.
+//! A sample product API: two routes of an e-invoice service, each of its own product.
 //!
-//! It exists to show how a product stands behind Tokenward. It knows no tokens: [`admission`] hands
-//! each request's token header to Tokenward's internal check and believes only its answer. The rest is
-//! an ordinary small service: [`gstin`], [`irn`] and [`invoice`] are the business rules, [`api`] the
-//! HTTP face, [`errors`] the one shape of a refusal.
+//! It shows how a product API uses Tokenward. [`admission`] sends each request's token headers to Tokenward's
+//! internal check and trusts only that answer. The rest is an ordinary small service: [`api`] has the routes,
+//! [`errors`] the format of an error.
 //!
-//! It must never decide by itself that a token is good, and never serve a request that Tokenward has
-//! not admitted.
+//! It never decides by itself that a token is valid, and never serves a request that Tokenward has not admitted.
 
 pub mod admission;
 pub mod api;
 pub mod errors;
-pub mod gstin;
-pub mod invoice;
-pub mod irn;
-pub mod money;
 
 pub use api::{Config, serve};

@@ -96,7 +96,7 @@ fn reqwest_text(url: &str) -> String {
         .build()
         .unwrap();
     runtime.block_on(async {
-        let http = reqwest::Client::builder().no_proxy().build().unwrap();
+        let http = tokenward_testkit::http().build().unwrap();
         http.get(url).send().await.unwrap().text().await.unwrap()
     })
 }

@@ -63,7 +63,7 @@ fn client(
     origins: &[Url],
 ) -> reqwest_middleware::ClientWithMiddleware {
     TokenMiddleware::new(source.clone(), carrier, origins)
-        .into_client(reqwest::Client::builder().no_proxy())
+        .into_client(tokenward_testkit::http())
         .unwrap()
 }
 

@@ -36,7 +36,7 @@ pub(crate) fn http(
         .build()
         .unwrap();
     runtime.block_on(async {
-        let http = reqwest::Client::builder().no_proxy().build().unwrap();
+        let http = tokenward_testkit::http().build().unwrap();
         let mut request = http.request(method.parse().unwrap(), url);
         for (name, value) in headers {
             request = request.header(*name, *value);

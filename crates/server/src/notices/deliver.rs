@@ -295,7 +295,7 @@ async fn attempt(app: &App, post: &Post, notice: &Notice) -> End {
                 Ok(Some(webhook)) => webhook,
                 Ok(None) => return End::GivenUp("the webhook was deleted".into()),
                 Err(error) => {
-                    tracing::warn!("a read failed: {error}");
+                    crate::logs::read_failed(&error);
                     return End::Failed("the store could not be read".into());
                 }
             };

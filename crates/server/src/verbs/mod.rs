@@ -65,7 +65,7 @@ impl From<Failure> for Refused {
 
 impl From<tokenward_store::StoreError> for Refused {
     fn from(error: tokenward_store::StoreError) -> Self {
-        tracing::error!("a read failed: {error}");
+        crate::logs::read_failed(&error);
         Self::Failed(Failure::Unavailable)
     }
 }

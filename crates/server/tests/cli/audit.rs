@@ -198,9 +198,8 @@ fn busy_server(answers: Vec<(u16, Value)>) -> (String, std::thread::JoinHandle<u
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let url = format!("http://{}", listener.local_addr().expect("an address"));
     let serving = std::thread::spawn(move || {
-        let mut answers = answers.into_iter();
         let mut given = 0;
-        while let Some((status, body)) = answers.next() {
+        for (status, body) in answers {
             let stream = accept(&listener, "the next request", PROGRAM_LIMIT);
             stream
                 .set_read_timeout(Some(PROGRAM_LIMIT))

@@ -90,7 +90,7 @@ impl House {
     }
 
     pub(crate) fn of(server: Server) -> Self {
-        let http = Client::builder()
+        let http = tokenward_testkit::http()
             .redirect(reqwest::redirect::Policy::none())
             .build()
             .unwrap();

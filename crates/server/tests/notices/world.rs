@@ -225,7 +225,7 @@ impl Receiver {
             _process: process,
             _folder: folder,
             base: format!("http://127.0.0.1:{port}"),
-            http: reqwest::Client::new(),
+            http: tokenward_testkit::http().build().unwrap(),
         }
     }
 

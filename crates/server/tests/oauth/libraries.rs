@@ -60,8 +60,7 @@ impl Secure {
             .start();
         let root =
             reqwest::Certificate::from_pem(made.cert.pem().as_bytes()).expect("a certificate");
-        let http = reqwest::Client::builder()
-            .no_proxy()
+        let http = tokenward_testkit::http()
             .tls_certs_only([root])
             .redirect(reqwest::redirect::Policy::none())
             .build()

@@ -154,8 +154,7 @@ async fn a_page_of_another_site_generates_and_ends_nothing() {
 #[tokio::test]
 async fn a_browser_at_the_bare_address_is_led_to_the_console_and_a_program_is_not() {
     let house = House::new().await;
-    let http = reqwest::Client::builder()
-        .no_proxy()
+    let http = tokenward_testkit::http()
         .redirect(redirect::Policy::none())
         .build()
         .unwrap();
@@ -282,4 +281,40 @@ async fn one_verification_of_the_audit_log_runs_at_a_time() {
         assert_eq!(answer.header("retry-after"), "5");
     }
     house.ask(Method::GET, "/audit/verify").await.expect(200);
+}
+
+#[tokio::test]
+async fn an_auditor_who_always_verifies_keeps_no_other_from_it() {
+    let house = House::new().await;
+    let erp = house.client(NewClient::sandbox("erp")).await;
+    for n in 0..200 {
+        house
+            .patch(&erp, serde_json::json!({ "label": format!("erp {n}") }))
+            .await;
+    }
+    let body = serde_json::json!({ "name": "auditor", "role": "auditor" });
+    let made = house.admin(Method::POST, "/admin-keys", &body).await;
+    let made = made.expect(201).json();
+    let auditor = house.api.with_admin_key(made["key"].as_str().unwrap());
+    let stop = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let busy: Vec<_> = (0..8)
+        .map(|_| {
+            let (auditor, stop) = (auditor.clone(), std::sync::Arc::clone(&stop));
+            tokio::spawn(async move {
+                let mut done = 0;
+                while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                    let request = auditor.admin(Method::GET, "/audit/verify");
+                    done += usize::from(auditor.send(request).await.unwrap().status == 200);
+                }
+                done
+            })
+        })
+        .collect();
+    for _ in 0..20 {
+        house.ask(Method::GET, "/audit/verify").await.expect(200);
+    }
+    stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    let done = futures_util::future::join_all(busy).await;
+    let done: usize = done.into_iter().map(Result::unwrap).sum();
+    assert!(done > 0, "the auditor verified nothing");
 }

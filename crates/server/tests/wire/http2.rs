@@ -8,8 +8,7 @@ use tokenward_testkit::NewClient;
 const CHECK: &str = "/envoy.service.auth.v3.Authorization/Check";
 
 fn client() -> Client {
-    Client::builder()
-        .no_proxy()
+    tokenward_testkit::http()
         .http2_prior_knowledge()
         .build()
         .unwrap()

@@ -106,7 +106,7 @@ async fn a_new_certificate_is_taken_at_sighup_and_a_broken_one_is_not() {
     assert!(answered(&server, &first).await);
     // Without TLS it says nothing.
     let plain = server.public().replace("https", "http");
-    let client = Client::builder().no_proxy().build().unwrap();
+    let client = tokenward_testkit::http().build().unwrap();
     assert!(client.get(plain).send().await.is_err());
 
     let log_line = |words: &str, times: usize| {

@@ -17,12 +17,7 @@ async fn an_admitted_invoice_gets_its_number_and_names_the_caller() {
     let product = Product::start(stand_in.address).await;
     let (status, body) = answer(product.post_invoice().json(&invoice())).await;
     assert_eq!(status, 200, "{body}");
-    assert_eq!(
-        body["irn"],
-        "23f498ee41441ecad30f72ba5b9907506c3df70a17b0e0dff46b76a786400662"
-    );
-    assert_eq!(body["document"]["financial_year"], "2019-20");
-    assert_eq!(body["values"]["igst"], "1620.00");
+    assert_eq!(body["number"], "TW/26-27/1");
     assert_eq!(
         body["admitted"],
         json!({
@@ -96,7 +91,6 @@ async fn each_product_asks_for_itself() {
     let url = product.url("/gst/v1/gstins/27AAPFU0939F1ZV");
     let (status, body) = answer(product.http.get(url)).await;
     assert_eq!(status, 200);
-    assert_eq!(body["state"], "Maharashtra");
     assert_eq!(body["pan"], "AAPFU0939F");
     assert_eq!(body["admitted"]["product"], "gst");
     assert_eq!(stand_in.asked()[0].path, "/check/production/gst");

@@ -34,7 +34,11 @@ impl Product {
         tokio::spawn(async move { serve(listener, &config, std::future::pending()).await });
         Self {
             address,
-            http: reqwest::Client::builder().no_proxy().build().unwrap(),
+            http: reqwest::Client::builder()
+                .no_proxy()
+                .timeout(std::time::Duration::from_secs(30))
+                .build()
+                .unwrap(),
         }
     }
 
@@ -74,13 +78,5 @@ async fn refusal(request: reqwest::RequestBuilder) -> (u16, Vec<String>) {
 }
 
 fn invoice() -> Value {
-    json!({
-        "document": {"type": "INV", "number": "2019-20/KA/1", "date": "2019-12-12"},
-        "seller": {"gstin": "29AAFCC9980M1ZR", "name": "Seller"},
-        "buyer": {"gstin": "27AAPFU0939F1ZV", "name": "Buyer"},
-        "items": [
-            {"description": "Wrench", "hsn": "8204", "quantity": "2", "unit_price": "4500.00", "gst_rate": "18"},
-        ],
-        "total": "10620.00",
-    })
+    json!({"number": "TW/26-27/1"})
 }
