@@ -43,6 +43,7 @@ impl Config {
         }
         risks.extend(self.trusted_proxies.iter().filter_map(wide));
         risks.extend(self.files());
+        risks.extend(passwords(std::env::args()));
         risks
     }
 
@@ -91,6 +92,33 @@ fn writers(mode: u32, group: u32, own: u32) -> Option<String> {
     }
     let others = mode & GROUP_MAY_WRITE != 0 && group != own;
     others.then(|| format!("all users of group {group}, which is not this process's own"))
+}
+
+/// A warning about each password in a URL among the words of a command line.
+fn passwords(words: impl Iterator<Item = String>) -> Vec<String> {
+    let mut flag = String::new();
+    let mut found = Vec::new();
+    for word in words {
+        let value = match word.split_once('=') {
+            Some((name, value)) if name.starts_with("--") => {
+                name.clone_into(&mut flag);
+                value
+            }
+            _ => word.as_str(),
+        };
+        let user = value
+            .split_once("://")
+            .and_then(|(_, rest)| rest.rsplit_once('@'));
+        if user.is_some_and(|(user, _)| user.contains(':')) {
+            found.push(format!(
+                "{flag}: every user of this machine can read the password on the command line. Write the URL into a \
+                 private file and name it with {flag}-file"
+            ));
+        } else if word.starts_with("--") && !word.contains('=') {
+            flag = word;
+        }
+    }
+    found
 }
 
 /// A warning about a range of trusted proxies that holds more than proxies, most likely. The loopback network is one
@@ -153,6 +181,30 @@ mod tests {
             "::1/128",
         ] {
             assert!(!told(narrow), "{narrow}");
+        }
+    }
+
+    #[test]
+    fn passwords_on_the_command_line_are_warned_of() {
+        for (line, flags) in [
+            ("tokenward serve --mail-url=smtp://u:p@h", "--mail-url"),
+            (
+                "tokenward serve --database-url postgres://u:p%40@h:5/d --public=[::1]:80",
+                "--database-url",
+            ),
+            (
+                "tokenward serve --database-url postgres://u@h:5432/d --public-url=https://h:8443/",
+                "",
+            ),
+            ("tokenward serve --database-url-file /a:b@c", ""),
+        ] {
+            let found = passwords(line.split(' ').map(str::to_owned));
+            let told: Vec<&str> = found
+                .iter()
+                .filter_map(|one| one.split(": ").next())
+                .collect();
+            assert_eq!(told.join(" "), flags, "{line}");
+            assert!(!found.concat().contains("u:p"), "{found:?}");
         }
     }
 }

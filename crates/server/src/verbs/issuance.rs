@@ -120,12 +120,11 @@ pub async fn status(app: &App, caller: Caller) -> Result<Status, Refused> {
     let quota = app.config.quota_per_day;
     by_caller(app, caller, move |keyring, state, caller, now| {
         let position = generate::admit(state, caller, keyring)?;
-        let day = now.utc_day();
         let slot = &state.slot;
         let status = Status {
             generation: slot.generation,
             live: slot.live(now).copied(),
-            quota_left: quota.saturating_sub(slot.quota[position].used_on(day)),
+            quota_left: quota.saturating_sub(slot.quota[position].used_at(now)),
             previous_valid_till: slot
                 .previous
                 .filter(|p| now < p.valid_till)

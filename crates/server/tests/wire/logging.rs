@@ -483,3 +483,12 @@ async fn a_refused_admin_key_is_audited_once_an_hour_and_source() {
         .find_map(|e| e["detail"]["further_attempts"].as_u64());
     assert_eq!(further, Some(4));
 }
+
+#[test]
+fn a_first_start_warns_of_nothing() {
+    let server = Server::builder().start();
+    let log = server.output();
+    assert!(log.contains("this is a new store"), "{log}");
+    let alarms = |line: &&str| line.contains("WARN") || line.contains("ERROR");
+    assert_eq!(log.lines().find(alarms), None, "{log}");
+}

@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use serde_json::{Value, json};
 use tokenward_core::audit::Written;
-use tokenward_core::client::{AdminKeyRecord, Product, Workspace};
+use tokenward_core::client::{AdminKeyRecord, Product, SecretRecord, Workspace};
 use tokenward_core::time::{Clock, Timestamp};
 
 /// A JSON answer that nobody may store.
@@ -46,21 +46,17 @@ pub(super) fn client(app: &App, read: &Read) -> Value {
     let (client, slot) = (&read.state.client, &read.state.slot);
     let settings = &client.settings;
     let now = app.clock().wall();
-    let day = now.utc_day();
     let state = match (client.deleted_at, client.disabled_at) {
         (Some(_), _) => "deleted",
         (None, Some(_)) => "disabled",
         (None, None) => "enabled",
     };
-    let secret = |(position, secret): (usize, &Option<tokenward_core::client::SecretRecord>)| {
-        let used = slot.quota[position].used_on(day);
-        secret.as_ref().map(|secret| {
-            json!({
-                "n": secret.n,
-                "created_at": secret.created_at.iso(),
-                "quota_used_today": used,
-                "quota_left_today": app.config.quota_per_day.saturating_sub(used),
-            })
+    let secret = |(secret, used): (&SecretRecord, u32)| {
+        json!({
+            "n": secret.n,
+            "created_at": secret.created_at.iso(),
+            "quota_used_today": used,
+            "quota_left_today": app.config.quota_per_day.saturating_sub(used),
         })
     };
     let token = slot.token.as_ref();
@@ -81,7 +77,7 @@ pub(super) fn client(app: &App, read: &Read) -> Value {
         "created_at": client.created_at.iso(),
         "disabled_at": client.disabled_at.map(Timestamp::iso),
         "deleted_at": client.deleted_at.map(Timestamp::iso),
-        "secrets": client.secrets.iter().enumerate().filter_map(secret).collect::<Vec<_>>(),
+        "secrets": read.state.quotas(now).map(secret).collect::<Vec<_>>(),
         "token": {
             "generation": slot.generation,
             "state": read.token_state(now).as_str(),

@@ -408,5 +408,6 @@ pub(crate) async fn begin(
         Ok::<_, NotSignedIn>((decided, ()))
     });
     decided.await??;
+    app.metrics.signed_in(by);
     Ok(ticket)
 }

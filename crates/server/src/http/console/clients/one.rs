@@ -13,7 +13,7 @@ use crate::verbs::{self, clients::Read, usage_figures};
 use askama::Template;
 use axum::extract::{Path, State};
 use std::sync::Arc;
-use tokenward_core::client::OnRepeat;
+use tokenward_core::client::{OnRepeat, SecretRecord};
 use tokenward_core::time::{Clock, Timestamp};
 use tokenward_store::AuditFilter;
 
@@ -108,21 +108,15 @@ fn settings(read: &Read) -> Vec<(&'static str, String)> {
 }
 
 fn secrets(app: &App, read: &Read, now: Timestamp) -> Vec<SecretLine> {
-    let day = now.utc_day();
     let most = app.config.quota_per_day;
-    let kept = read.state.client.secrets.iter().enumerate();
-    let lines = kept.filter_map(|(at, secret)| {
-        let secret = secret.as_ref()?;
-        let used = read.state.slot.quota[at].used_on(day);
-        Some(SecretLine {
-            n: secret.n,
-            created: Moment::new(secret.created_at, now),
-            used,
-            most,
-            percent: (u64::from(used) * 100 / u64::from(most.max(1))).min(100) as u32,
-        })
-    });
-    lines.collect()
+    let line = |(secret, used): (&SecretRecord, u32)| SecretLine {
+        n: secret.n,
+        created: Moment::new(secret.created_at, now),
+        used,
+        most,
+        percent: (u64::from(used) * 100 / u64::from(most.max(1))).min(100) as u32,
+    };
+    read.state.quotas(now).map(line).collect()
 }
 
 /// `GET /console/clients/{id}`
