@@ -168,7 +168,7 @@ pub fn by_secret(
         });
     }
     let day = now.utc_day();
-    let used = state.slot.quota[position].used_on(day);
+    let used = state.slot.quota[position].used_at(now);
     if settings.on_repeat == OnRepeat::Return
         && !wishes.force
         && let Some(mut answer) = returned(state, &caller.secret, now)

@@ -25,6 +25,7 @@ pub mod restrictions;
 pub mod scan;
 pub mod seal;
 pub mod slot;
+pub mod sources;
 pub mod sublease;
 pub mod time;
 

@@ -77,10 +77,14 @@ pub struct QuotaCount {
 }
 
 impl QuotaCount {
-    /// Tokens already made on `day`.
+    /// Returns the tokens already made on the UTC day of `now`.
     #[must_use]
-    pub fn used_on(self, day: u32) -> u32 {
-        if self.day == day { self.used } else { 0 }
+    pub fn used_at(self, now: Timestamp) -> u32 {
+        if self.day == now.utc_day() {
+            self.used
+        } else {
+            0
+        }
     }
 }
 

@@ -33,6 +33,17 @@ addEventListener("pageshow", () => {
   for (const form of document.querySelectorAll("form[data-sent]")) delete form.dataset.sent;
 });
 
+// A page that shows a secret once: reloading it opens the page that comes next, and does not send the form again. The
+// browser may keep the page to go back to it: what it keeps holds no secret.
+const once = document.querySelector(".once");
+if (once) {
+  history.replaceState(null, "", document.querySelector(".acts a.main").href);
+  addEventListener("pagehide", () => {
+    for (const shown of document.querySelectorAll(".secret code, .snippet pre")) shown.textContent = "Not shown again";
+    for (const file of once.querySelectorAll("a[download]")) file.remove();
+  });
+}
+
 // Passkeys: the server asks, the browser answers, and the answer goes out as a form.
 for (const form of document.querySelectorAll("form.passkey")) {
   if (!window.PublicKeyCredential?.parseRequestOptionsFromJSON) break;

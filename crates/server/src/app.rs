@@ -17,7 +17,7 @@ use crate::request_id;
 use crate::reveals::Reveals;
 use crate::throttle::{Meter, Throttle};
 use crate::usage::Usage;
-use crate::verbs::audit::Verification;
+use crate::verbs::audit::Verifications;
 use crate::verbs::audit_detail;
 use crate::verbs::single_sign_on::Provider;
 use http::HeaderMap;
@@ -70,7 +70,7 @@ pub struct App {
     /// Where people's passwords are hashed.
     pub passwords: Passwords,
     /// The verification of the audit log under way, of which there is one at a time.
-    pub(crate) verification: tokio::sync::Mutex<Verification>,
+    pub(crate) verifications: Verifications,
     /// Tells a successor that replicas may be vouching.
     pub(crate) replicas: Marker,
     stopping: AtomicBool,
@@ -105,7 +105,7 @@ impl App {
             provider: Provider::default(),
             passkeys: Passkeys::default(),
             passwords: Passwords::default(),
-            verification: tokio::sync::Mutex::default(),
+            verifications: Verifications::default(),
             stopping: AtomicBool::new(false),
         }
     }

@@ -15,6 +15,8 @@ use tokenward_store::{Decided, Wants};
 
 /// The environment variable that may hold the first admin key; used on an empty store only.
 const GIVEN: &str = "TOKENWARD_BOOTSTRAP_ADMIN_KEY";
+/// The name of the admin key that the first start makes.
+pub(crate) const FIRST_KEY: &str = "First operator";
 
 /// Offers the console's first operator a link while no operator can sign in: written to the data directory for its owner
 /// only, and shown on a terminal; never in a log.
@@ -108,7 +110,7 @@ pub(crate) async fn first_admin_key(app: &App, directory: &DataDir) -> Result<()
             .ok_or("no digest key")?;
         let record = AdminKeyRecord {
             id: key.id(),
-            name: Name::parse("First operator").map_err(|_| "name")?,
+            name: Name::parse(FIRST_KEY).map_err(|_| "name")?,
             role: Role::Operator,
             digest,
             key: keyring.current(),

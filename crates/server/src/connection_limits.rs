@@ -20,6 +20,9 @@ const CONNECTIONS_MAX: u32 = 10_000;
 const HEAD_SECONDS: u32 = 15;
 /// Seconds without progress after which an answer counts as never read.
 const WRITE_SECONDS: u32 = 30;
+/// Seconds after which a connection whose requests all wait for the rest of their bodies makes room for another like an
+/// idle one. Bodies are small: one that is not there by then is held back, or its peer is very slow.
+const BODY_SECONDS: u32 = 2;
 /// Seconds a connection that was asked to end may take to do so.
 const CLOSE_SECONDS: u32 = 10;
 
@@ -69,6 +72,8 @@ pub(crate) struct Connections {
     places: Arc<Semaphore>,
     /// Seconds so far.
     round: Arc<AtomicU32>,
+    /// Notified after each look at all connections.
+    looked: Notify,
     open: Mutex<Open>,
 }
 
@@ -80,16 +85,16 @@ struct Open {
 }
 
 impl Open {
-    /// Ends the connection that has been without a request for longest, of one source or of all; whether there was one.
-    fn end_longest_quiet(&self, round: u32, source: Option<IpAddr>) -> bool {
+    /// Ends the connection that has waited for its peer for longest, of one source or of all; whether there was one.
+    fn end_longest_waiting(&self, round: u32, source: Option<IpAddr>) -> bool {
         let all = self.connections.iter();
         let own = all.filter(|(_, (from, _))| source.is_none() || *from == source);
-        let quiet = own.filter_map(|(number, (_, activity))| {
+        let waiting = own.filter_map(|(number, (_, activity))| {
             let state = activity.state.lock();
-            let age = round.wrapping_sub(state.quiet_since);
-            (state.is_quiet() && !state.evicted).then_some(((age, Reverse(*number)), activity))
+            let seconds = state.waits_for_peer(round).filter(|_| !state.evicted)?;
+            Some(((seconds, Reverse(*number)), activity))
         });
-        let Some((_, activity)) = quiet.max_by_key(|(rank, _)| *rank) else {
+        let Some((_, activity)) = waiting.max_by_key(|(rank, _)| *rank) else {
             return false;
         };
         activity.state.lock().evicted = true;
@@ -104,6 +109,7 @@ impl Connections {
             limits,
             places: Arc::new(Semaphore::new(limits.connections as usize)),
             round: Arc::default(),
+            looked: Notify::new(),
             open: Mutex::default(),
         })
     }
@@ -122,8 +128,8 @@ impl Connections {
             let count = open.sources.get(&source).copied().unwrap_or(0);
             if count >= self.limits.per_source {
                 // Those that were told to end are counted until they have; each new one ends one more.
-                made_room =
-                    open.end_longest_quiet(self.round.load(Ordering::Relaxed), Some(source));
+                let round = self.round.load(Ordering::Relaxed);
+                made_room = open.end_longest_waiting(round, Some(source));
                 if !made_room {
                     return None;
                 }
@@ -137,15 +143,24 @@ impl Connections {
         })
     }
 
-    /// Waits until another connection may be served. When there are as many as may be, the one that has been without a
-    /// request for longest is ended for it, so that idle connections never keep others out.
+    /// Waits until another connection may be served. When there are as many as may be, the one that has waited for its
+    /// peer for longest is ended for it, and one more after each look at all, so that neither idle connections nor
+    /// requests whose bodies are held back keep others out.
     pub(crate) async fn place(self: &Arc<Self>, share: Share) -> Option<Place> {
         let permit = match Arc::clone(&self.places).try_acquire_owned() {
             Ok(permit) => permit,
             Err(_) => {
-                let round = self.round.load(Ordering::Relaxed);
-                self.open.lock().end_longest_quiet(round, None);
-                Arc::clone(&self.places).acquire_owned().await.ok()?
+                let given_back = Arc::clone(&self.places).acquire_owned();
+                tokio::pin!(given_back);
+                loop {
+                    let looked = self.looked.notified();
+                    let round = self.round.load(Ordering::Relaxed);
+                    self.open.lock().end_longest_waiting(round, None);
+                    tokio::select! {
+                        permit = &mut given_back => break permit.ok()?,
+                        () = looked => {}
+                    }
+                }
             }
         };
         let activity = Arc::new(Activity {
@@ -181,6 +196,7 @@ impl Connections {
                 activity.ending.notify_one();
             }
         }
+        self.looked.notify_waiters();
     }
 
     /// Returns once no connection is open.
@@ -274,7 +290,7 @@ struct State {
     /// Whether requests come side by side, so that the bytes that arrive do not tell what is being sent.
     multiplexed: bool,
     /// Requests being answered.
-    requests: u32,
+    requests: BTreeMap<u64, Asked>,
     /// When the connection was made, or its last answer ended.
     quiet_since: u32,
     /// When a request head began to arrive.
@@ -283,10 +299,20 @@ struct State {
     blocked_since: Option<u32>,
     /// The bodies of answers; the time when the peer stopped taking it, none while we make its next part.
     bodies: BTreeMap<u64, Option<u32>>,
-    next_body: u64,
+    /// The number of the next request or body.
+    next: u64,
     closing: bool,
     /// Whether it is to make room for another as soon as it is quiet.
     evicted: bool,
+}
+
+/// A request being answered.
+#[derive(Clone, Copy, Debug)]
+struct Asked {
+    /// When its head was there.
+    since: u32,
+    /// Whether it waits for the next part of its body.
+    awaits_body: bool,
 }
 
 impl State {
@@ -294,19 +320,41 @@ impl State {
         Self {
             asked: false,
             multiplexed: false,
-            requests: 0,
+            requests: BTreeMap::new(),
             quiet_since: round,
             head_since: None,
             blocked_since: None,
             bodies: BTreeMap::new(),
-            next_body: 0,
+            next: 0,
             closing: false,
             evicted: false,
         }
     }
 
+    fn number(&mut self) -> u64 {
+        self.next += 1;
+        self.next
+    }
+
     fn is_quiet(&self) -> bool {
-        self.requests == 0 && self.bodies.is_empty()
+        self.requests.is_empty() && self.bodies.is_empty()
+    }
+
+    /// Whether nothing is to be done for it before its peer sends more: it is quiet, or all its requests wait for the
+    /// rest of their bodies.
+    fn is_at_peer(&self) -> bool {
+        self.bodies.is_empty() && self.requests.values().all(|asked| asked.awaits_body)
+    }
+
+    /// Seconds for which it has waited for its peer, where it may be ended for that to make room. A body counts from its
+    /// head, so that one that comes byte by byte gains no time.
+    fn waits_for_peer(&self, round: u32) -> Option<u32> {
+        if self.is_quiet() {
+            return Some(round.wrapping_sub(self.quiet_since));
+        }
+        let asked = self.requests.values();
+        let longest = asked.map(|asked| round.wrapping_sub(asked.since)).max()?;
+        (self.is_at_peer() && longest >= BODY_SECONDS).then_some(longest)
     }
 
     fn overdue(&self, round: u32, idle_seconds: u32) -> Option<End> {
@@ -315,11 +363,11 @@ impl State {
         if unread.into_iter().any(|begun| since(*begun, WRITE_SECONDS)) {
             return Some(End::Now);
         }
+        if self.evicted && self.is_at_peer() {
+            return Some(End::Now);
+        }
         if !self.is_quiet() {
             return None;
-        }
-        if self.evicted {
-            return Some(End::Now);
         }
         if self.closing {
             return since(self.quiet_since, CLOSE_SECONDS).then_some(End::Now);
@@ -361,9 +409,14 @@ impl Activity {
         let mut state = self.state.lock();
         state.asked = true;
         state.multiplexed = multiplexed;
-        state.requests += 1;
         state.head_since = None;
-        Answering(Arc::clone(self))
+        let (number, since) = (state.number(), self.now());
+        let asked = Asked {
+            since,
+            awaits_body: false,
+        };
+        state.requests.insert(number, asked);
+        Answering(Arc::clone(self), number)
     }
 
     fn arrived(&self) {
@@ -385,14 +438,22 @@ impl Activity {
 
 /// A request being answered.
 #[derive(Debug)]
-pub(crate) struct Answering(Arc<Activity>);
+pub(crate) struct Answering(Arc<Activity>, u64);
 
 impl Answering {
+    /// The request's body, known to the limits while it is waited for.
+    pub(crate) fn awaited<B>(&self, body: B) -> Awaited<B> {
+        Awaited {
+            body,
+            number: self.1,
+            activity: Arc::clone(&self.0),
+        }
+    }
+
     /// The answer's body, known to the limits until it is dropped.
     pub(crate) fn body<B>(&self, body: B) -> Delivered<B> {
         let mut state = self.0.state.lock();
-        let number = state.next_body;
-        state.next_body += 1;
+        let number = state.number();
         state.bodies.insert(number, Some(self.0.now()));
         drop(state);
         Delivered {
@@ -406,8 +467,53 @@ impl Answering {
 impl Drop for Answering {
     fn drop(&mut self) {
         let mut state = self.0.state.lock();
-        state.requests -= 1;
+        state.requests.remove(&self.1);
         state.quiet_since = self.0.now();
+    }
+}
+
+/// The body of a request, which notes whether it waits for its sender.
+#[derive(Debug)]
+pub(crate) struct Awaited<B> {
+    body: B,
+    number: u64,
+    activity: Arc<Activity>,
+}
+
+impl<B> Awaited<B> {
+    fn note(&self, awaits_body: bool) {
+        // The request may be answered before all of its body is there.
+        if let Some(asked) = self.activity.state.lock().requests.get_mut(&self.number) {
+            asked.awaits_body = awaits_body;
+        }
+    }
+}
+
+impl<B> Drop for Awaited<B> {
+    fn drop(&mut self) {
+        self.note(false);
+    }
+}
+
+impl<B: http_body::Body + Unpin> http_body::Body for Awaited<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<http_body::Frame<B::Data>, B::Error>>> {
+        let frame = Pin::new(&mut self.body).poll_frame(cx);
+        self.note(frame.is_pending());
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> http_body::SizeHint {
+        self.body.size_hint()
     }
 }
 
@@ -716,6 +822,72 @@ mod tests {
         assert_eq!(rounds(&all, &place), Some((WRITE_SECONDS + 1, End::Now)));
         drop(body);
         assert_eq!(rounds(&all, &place), Some((IDLE + 1, End::Idle)));
+    }
+
+    /// A body that never comes, after it was waited for once.
+    fn held_back(answering: &Answering) -> impl http_body::Body + Unpin + use<> {
+        let never = futures_util::stream::pending::<
+            Result<http_body::Frame<bytes::Bytes>, std::convert::Infallible>,
+        >();
+        let mut body = answering.awaited(http_body_util::StreamBody::new(never));
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        assert!(Pin::new(&mut body).poll_frame(&mut cx).is_pending());
+        body
+    }
+
+    #[tokio::test]
+    async fn a_request_whose_body_is_held_back_makes_room_for_another_caller() {
+        for multiplexed in [false, true] {
+            let all = connections(8);
+            let mut places = Vec::new();
+            for n in 1..=8 {
+                let peer = format!("192.0.2.{n}");
+                places.push(take(&all, &peer, &[]).await.unwrap());
+            }
+            let requests: Vec<_> = places
+                .iter()
+                .map(|place| place.activity.request(multiplexed))
+                .collect();
+            // The first is being answered; the second, beside its body, another request; the others wait for bodies.
+            let _beside = places[1].activity.request(multiplexed);
+            let _bodies: Vec<_> = requests.iter().skip(1).map(held_back).collect();
+            let ended = |place: &Place| {
+                let state = place.activity.state.lock();
+                state.overdue(place.activity.now(), IDLE)
+            };
+            let waiting = take(&all, "192.0.2.9", &[]);
+            tokio::pin!(waiting);
+            assert!(futures_util::poll!(&mut waiting).is_pending());
+            assert_eq!(places.iter().filter_map(ended).count(), 0, "too soon");
+            for _ in 0..BODY_SECONDS {
+                all.look_round();
+                assert!(futures_util::poll!(&mut waiting).is_pending());
+            }
+            let marked: Vec<_> = places.iter().map(ended).collect();
+            assert_eq!(marked[2], Some(End::Now), "the first that only waits");
+            assert_eq!(marked.iter().flatten().count(), 1);
+            drop(places.remove(2));
+            assert!(waiting.await.is_some());
+        }
+    }
+
+    #[tokio::test]
+    async fn bodies_held_back_by_a_source_keep_no_one_else_there_out() {
+        let all = connections(2);
+        let [first, second] = [(); 2].map(|()| take(&all, "192.0.2.1", &[]));
+        let places = [first.await.unwrap(), second.await.unwrap()];
+        let requests = [0, 1].map(|n| places[n].activity.request(false));
+        let bodies = requests.each_ref().map(held_back);
+        assert!(take(&all, "192.0.2.1", &[]).await.is_none());
+        for _ in 0..BODY_SECONDS {
+            all.look_round();
+        }
+        let third = take(&all, "192.0.2.1", &[]).await.unwrap();
+        assert!(third.share.made_room());
+        // A body that came meanwhile is answered first.
+        drop(bodies);
+        let state = places[0].activity.state.lock();
+        assert_eq!(state.overdue(places[0].activity.now(), IDLE), None);
     }
 
     #[tokio::test]

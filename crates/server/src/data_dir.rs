@@ -44,6 +44,40 @@ fn told(path: &Path, what: &str) -> impl FnOnce(std::io::Error) -> DataDirError 
     move |error| DataDirError(format!("{text}: {error}"))
 }
 
+/// Files of the data directory that the database engine opens by itself.
+const DATABASE_FILES: [&str; 4] = ["", "-wal", "-shm", "-journal"];
+
+/// Opens a file for reading, without waiting for anybody to write to it.
+///
+/// # Errors
+/// When it can't be opened, or is a pipe, a device, a socket or a folder.
+pub fn open_regular(path: &Path) -> std::io::Result<File> {
+    let mut options = OpenOptions::new();
+    must_be_regular(options.read(true).custom_flags(AT_ONCE).open(path)?)
+}
+
+/// A pipe's other end is not waited for, and a terminal does not become this process's own.
+const AT_ONCE: i32 = rustix::fs::OFlags::NONBLOCK
+    .union(rustix::fs::OFlags::NOCTTY)
+    .bits()
+    .cast_signed();
+
+fn must_be_regular(file: File) -> std::io::Result<File> {
+    match file.metadata()?.is_file() {
+        true => Ok(file),
+        false => Err(std::io::Error::other(NOT_REGULAR)),
+    }
+}
+
+const NOT_REGULAR: &str = "it is not a regular file. Move it away, and restore the file that belongs there if there was one";
+
+/// Reads a small file whole.
+fn read_text(path: &Path) -> std::io::Result<String> {
+    let mut text = String::new();
+    open_regular(path)?.take(65_536).read_to_string(&mut text)?;
+    Ok(text)
+}
+
 impl DataDir {
     /// Creates the directory if need be and takes it for this process.
     pub fn open(path: &Path) -> Result<Self, DataDirError> {
@@ -63,9 +97,17 @@ impl DataDir {
             .read(true)
             .write(true)
             .mode(0o600)
-            .custom_flags(rustix::fs::OFlags::NOFOLLOW.bits().cast_signed())
+            .custom_flags(AT_ONCE | rustix::fs::OFlags::NOFOLLOW.bits().cast_signed())
             .open(&lock_path)
+            .and_then(must_be_regular)
             .map_err(told(&lock_path, "open"))?;
+        for end in DATABASE_FILES {
+            let file = path.join(format!("{DATABASE}{end}"));
+            if std::fs::metadata(&file).is_ok_and(|about| !about.is_file()) {
+                let error = std::io::Error::other(NOT_REGULAR);
+                return Err(told(&file, "open")(error));
+            }
+        }
         match lock.try_lock() {
             Ok(()) => Ok(Self {
                 path: path.to_owned(),
@@ -88,7 +130,7 @@ impl DataDir {
     /// This directory's name towards a shared database; made at the first use.
     pub fn node_id(&self) -> Result<Uuid, DataDirError> {
         let path = self.file(NODE_ID);
-        match std::fs::read_to_string(&path) {
+        match read_text(&path) {
             Ok(text) => Uuid::try_parse(text.trim()).map_err(|_| {
                 DataDirError(format!(
                     "{} holds no UUID; remove the file to get a new one",
@@ -107,7 +149,7 @@ impl DataDir {
     /// The highest change number this directory has seen of the store named, 0 for another store's.
     pub fn seen(&self) -> Result<Option<(Uuid, u64)>, DataDirError> {
         let path = self.file(SEEN);
-        let text = match std::fs::read_to_string(&path) {
+        let text = match read_text(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(told(&path, "read")(error)),
@@ -135,7 +177,7 @@ impl DataDir {
 /// Whether a process works on this data directory.
 #[must_use]
 pub fn is_in_use(path: &Path) -> bool {
-    let lock = OpenOptions::new().read(true).open(path.join(LOCK));
+    let lock = open_regular(&path.join(LOCK));
     lock.is_ok_and(|lock| matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }
 
@@ -310,10 +352,15 @@ pub fn unhex_any(text: &str) -> Option<Vec<u8>> {
     (0..text.len()).step_by(2).map(digits).collect()
 }
 
-/// Reads a small file that holds a secret.
+/// Reads a small regular file that holds a secret.
 pub fn read_private(path: &Path) -> std::io::Result<Zeroizing<String>> {
+    read_secret(open_regular(path)?)
+}
+
+/// Reads a secret from a file that the operator named, which may be a pipe.
+pub fn read_secret(file: File) -> std::io::Result<Zeroizing<String>> {
     let mut text = Zeroizing::new(String::with_capacity(4_096));
-    File::open(path)?.take(65_536).read_to_string(&mut text)?;
+    file.take(65_536).read_to_string(&mut text)?;
     Ok(text)
 }
 

@@ -60,21 +60,25 @@ impl Housekeeping {
         }
     }
 
-    /// Once a day all clients' old counts are forgotten, step by step.
-    fn forget(&mut self, app: &App, today: u32) -> Option<Record> {
+    /// Once a day all clients' old counts are forgotten, step by step, and before the first step the invitations that
+    /// have ended.
+    fn forget(&mut self, app: &App, today: u32) -> Vec<Record> {
         if self.done == today {
-            return None;
+            return Vec::new();
         }
         let first = self.next;
+        let before = app.clock().wall();
+        let ended = (first == 0).then_some(Record::InvitationsForgotten { before });
         self.next += CLIENTS_A_STEP;
         if self.next as usize >= app.replica().client_count() {
             (self.done, self.next) = (today, 0);
         }
-        Some(Record::CountsForgotten {
+        let counts = Record::CountsForgotten {
             first: ClientNo(first),
             end: ClientNo(first + CLIENTS_A_STEP),
             before: today.saturating_sub(DAYS_KEPT),
-        })
+        };
+        ended.into_iter().chain([counts]).collect()
     }
 }
 

@@ -1,12 +1,13 @@
 //! Log lines: structured, with a request id, never a secret. Writing them never holds up who logs: when nobody reads
 //! them, lines are dropped and counted, and floods of lines of one kind are cut off.
 
+use crate::clock::SystemClock;
 use crate::config::{Config, LogFormat};
 use std::fs::File;
 use std::os::fd::AsFd;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
-use tokenward_core::time::BootInstant;
+use tokenward_core::time::{BootInstant, Clock};
 use tracing::Level;
 use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::filter::{Targets, filter_fn};
@@ -163,6 +164,17 @@ impl Limit {
                 None
             }
         }
+    }
+}
+
+/// Lines about failed reads in a minute: during an outage each request would write one.
+static FAILED_READS: Limit = Limit::new(5, 60);
+
+/// Notes that the store could not be read. Requests that failed for it are counted and have their own lines.
+pub(crate) fn read_failed(error: &tokenward_store::StoreError) {
+    if let Some(left_out) = FAILED_READS.admit(SystemClock.boot()) {
+        let left_out = (left_out > 0).then_some(left_out);
+        tracing::error!(left_out, "a read failed: {error}");
     }
 }
 

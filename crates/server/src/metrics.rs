@@ -25,6 +25,12 @@ struct Kind {
     kind: &'static str,
 }
 
+/// How a member signed in, as a label.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Method {
+    method: &'static str,
+}
+
 /// The server's counters.
 pub struct Metrics {
     registry: Registry,
@@ -148,7 +154,7 @@ impl Metrics {
         );
         registry.register(
             "public_connections_refused",
-            "Connections to the public listener closed because their source had too many",
+            "Connections to the public listener closed because their source had too many: a new one, or one of its idle ones to make room for it",
             connections_refused.clone(),
         );
         registry.register(
@@ -282,7 +288,13 @@ impl Metrics {
         self.credentials_refused.get_or_create(&Kind { kind }).inc();
     }
 
-    /// Counts a connection to the public listener that was closed because its source had too many.
+    /// Counts a sign-in to the console by `method`, as the audit log names it.
+    pub(crate) fn signed_in(&self, method: &'static str) {
+        self.more.sign_ins.get_or_create(&Method { method }).inc();
+    }
+
+    /// Counts a connection to the public listener that was closed because its source had too many: a new one, or an idle
+    /// one that made room for it.
     pub fn connection_refused(&self) {
         self.connections_refused.inc();
     }
@@ -375,6 +387,7 @@ struct More {
     /// How long deciding a check took, in seconds; of one check in [`CHECKS_A_SAMPLE`].
     check_seconds: Histogram,
     admin_calls: Family<Outcome, Counter>,
+    sign_ins: Family<Method, Counter>,
     certificate_ends: Family<ListenerName, Gauge>,
     audit_verified: Gauge,
     audit_verified_at: Gauge,
@@ -416,6 +429,12 @@ impl More {
             "Calls of the admin API by outcome: OK, or REFUSED (4xx) or FAILED (5xx)",
             admin_calls.clone(),
         );
+        let sign_ins = Family::<Method, Counter>::default();
+        registry.register(
+            "sign_ins",
+            "Sign-ins to the console by method; refused ones are in tokenward_credentials_refused_total",
+            sign_ins.clone(),
+        );
         let certificate_ends = Family::<ListenerName, Gauge>::default();
         registry.register(
             "certificate_expiry_timestamp_seconds",
@@ -440,6 +459,7 @@ impl More {
             expelled_total,
             check_seconds,
             admin_calls,
+            sign_ins,
             certificate_ends,
             audit_verified,
             audit_verified_at,

@@ -6,7 +6,7 @@ use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
-use tokenward_core::attach::Used;
+use tokenward_core::attach::{Permitted, Used};
 use tokenward_core::ids::{ClientNo, ProductNo};
 use tokenward_core::{Permit, Replica, Timestamp};
 use tokenward_store::Use;
@@ -40,28 +40,48 @@ struct Held {
 impl Usage {
     /// Notes a permitted use.
     pub fn note(&self, replica: &Replica, permit: &Permit, address: Option<IpAddr>) {
-        let seconds = u32::try_from(permit.checked_at().unix_seconds()).unwrap_or(0);
-        if replica.note_use(
-            permit.client_no(),
-            permit.generation(),
-            seconds,
-            EVERY_SECONDS,
-        ) && !self.full.load(Ordering::Relaxed)
-        {
-            let mut held = self.held.lock();
-            held.noted.push_back((
+        self.note_one(
+            replica,
+            (
                 permit.client_no(),
                 permit.checked_at(),
                 address,
                 permit.product(),
                 permit.generation(),
-            ));
+            ),
+        );
+    }
+
+    /// Notes a use unless one of the same token was noted lately.
+    #[inline]
+    fn note_one(&self, replica: &Replica, noted: Noted) {
+        let (client, at, _, _, generation) = noted;
+        let seconds = u32::try_from(at.unix_seconds()).unwrap_or(0);
+        if replica.note_use(client, generation, seconds, EVERY_SECONDS)
+            && !self.full.load(Ordering::Relaxed)
+        {
+            let mut held = self.held.lock();
+            held.noted.push_back(noted);
             self.full
                 .store(held.noted.len() >= HELD_MAX, Ordering::Relaxed);
         }
     }
 
-    /// Takes over uses that an attached replica noted.
+    /// Notes the permitted checks that an attached replica reports, like the node's own.
+    pub fn permitted_elsewhere(&self, replica: &Replica, all: &[Permitted]) {
+        for one in all {
+            let noted = (
+                one.client.0,
+                one.last_at,
+                one.address,
+                one.product,
+                one.generation,
+            );
+            self.note_one(replica, noted);
+        }
+    }
+
+    /// Takes over uses that an attached replica of an older version noted.
     pub fn take_over(&self, replica: &Replica, uses: &[Used]) {
         let clients = replica.client_count();
         let mut held = self.held.lock();

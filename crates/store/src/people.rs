@@ -3,7 +3,7 @@
 
 use crate::counts::{self, CheckCount, SourceUse};
 use crate::error::StoreError;
-use crate::notices::{self, NoticeWrite, WebhookWrite};
+use crate::notices::{self, AddressWrite, NoticeWrite, WebhookWrite};
 use crate::value::{Row, Statement, Value};
 use serde::{Deserialize, Serialize};
 use tokenward_core::client::Role;
@@ -144,6 +144,11 @@ pub enum Record {
     InvitationPut(Invitation),
     /// An invitation was used or withdrawn.
     InvitationRemoved(Uuid),
+    /// Invitations whose links ended before this moment, or at it, are forgotten.
+    InvitationsForgotten {
+        /// The moment.
+        before: Timestamp,
+    },
     /// A session began.
     SessionBegan(Session),
     /// A session went on; one that ended meanwhile stays ended.
@@ -193,6 +198,8 @@ pub enum Record {
     Notice(NoticeWrite),
     /// A webhook.
     Webhook(WebhookWrite),
+    /// Who confirmed that they want notices by mail.
+    NoticeAddress(AddressWrite),
     /// Counts of some clients are forgotten.
     CountsForgotten {
         /// The first of the clients.
@@ -213,7 +220,8 @@ impl Record {
             | Self::MemberRemoved(_)
             | Self::InvitationPut(_)
             | Self::InvitationRemoved(_)
-            | Self::Webhook(_) => true,
+            | Self::Webhook(_)
+            | Self::NoticeAddress(AddressWrite::Put(_) | AddressWrite::Removed { .. }) => true,
             Self::SessionBegan(_)
             | Self::SessionSeen { .. }
             | Self::SessionProved { .. }
@@ -224,7 +232,13 @@ impl Record {
             | Self::CountsAdded(_)
             | Self::SourceUses(_)
             | Self::Notice(_)
-            | Self::CountsForgotten { .. } => false,
+            | Self::NoticeAddress(
+                AddressWrite::Linked { .. }
+                | AddressWrite::Asked { .. }
+                | AddressWrite::AskedForgotten { .. },
+            )
+            | Self::CountsForgotten { .. }
+            | Self::InvitationsForgotten { .. } => false,
         }
     }
 }
@@ -238,6 +252,7 @@ const PUT_INVITATION: &str =
     "INSERT INTO invitation (id, digest, email, role, created_at, expires_at, invited_by)
     VALUES ($1, $2, $3, $4, $5, $6, $7)";
 const REMOVE_INVITATION: &str = "DELETE FROM invitation WHERE id = $1";
+const FORGET_INVITATIONS: &str = "DELETE FROM invitation WHERE expires_at <= $1";
 const BEGIN_SESSION: &str =
     "INSERT INTO session (digest, id, member, created_at, seen_at, proved_at, source, agent)
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
@@ -258,6 +273,8 @@ pub(crate) const SELECT_MEMBERS: &str =
     "SELECT id, email, name, role, proofs, created_at, disabled_at FROM member";
 pub(crate) const MEMBER_BY_ID: &str =
     "SELECT id, email, name, role, proofs, created_at, disabled_at FROM member WHERE id = $1";
+pub(crate) const MEMBER_BY_EMAIL: &str =
+    "SELECT id, email, name, role, proofs, created_at, disabled_at FROM member WHERE email = $1";
 pub(crate) const SELECT_INVITATIONS: &str =
     "SELECT id, digest, email, role, created_at, expires_at, invited_by FROM invitation";
 pub(crate) const SELECT_SESSIONS: &str =
@@ -299,6 +316,9 @@ pub(crate) fn statements(record: &Record) -> Vec<Statement> {
         )],
         Record::InvitationRemoved(id) => {
             vec![Statement::one(REMOVE_INVITATION, vec![(*id).into()])]
+        }
+        Record::InvitationsForgotten { before } => {
+            vec![Statement::new(FORGET_INVITATIONS, vec![(*before).into()])]
         }
         Record::SessionBegan(session) => vec![Statement::one(
             BEGIN_SESSION,
@@ -347,6 +367,7 @@ pub(crate) fn statements(record: &Record) -> Vec<Statement> {
         Record::SourceUses(uses) => uses.iter().map(counts::add_stale).collect(),
         Record::Notice(write) => notices::statements(write),
         Record::Webhook(write) => notices::webhook_statements(write),
+        Record::NoticeAddress(write) => notices::address_statements(write),
         Record::CountsForgotten { first, end, before } => counts::forget(*first, *end, *before),
     }
 }

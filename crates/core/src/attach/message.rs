@@ -38,8 +38,10 @@ pub enum ToNode {
     },
     /// It has ended its lease.
     Release,
-    /// Clients' tokens were used there.
+    /// Clients' tokens were used there: all that nodes read before [`ToNode::Permitted`].
     Used(Vec<Used>),
+    /// Checks were permitted there. Sent only to a node whose greeting says that it reads this.
+    Permitted(Vec<Permitted>),
 }
 
 /// One use of a client's token: for the record, never for a decision.
@@ -53,6 +55,25 @@ pub struct Used {
     pub address: Option<IpAddr>,
     /// For which product.
     pub product: ProductNo,
+}
+
+/// Permitted checks of one client, product and source, added up: for the record, never for a decision.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Permitted {
+    /// Whose.
+    pub client: ClientNo,
+    /// The generation of the token that was presented last.
+    pub generation: u32,
+    /// For which product.
+    pub product: ProductNo,
+    /// From where; of several the last. None when that is not known.
+    pub address: Option<IpAddr>,
+    /// Whether this adds up all addresses beyond the first of the client and day ([`crate::sources::FirstSources`]).
+    pub others: bool,
+    /// How many.
+    pub n: u32,
+    /// When the last of them was decided.
+    pub last_at: Timestamp,
 }
 
 /// What a node tells an attached replica.
@@ -118,6 +139,17 @@ impl ToNode {
                     out.extend(v6(used.address).octets());
                 }
             }
+            Self::Permitted(all) => {
+                out.push(6);
+                for one in all {
+                    for number in [one.client.0, one.generation, one.product.0, one.n] {
+                        out.extend(number.to_le_bytes());
+                    }
+                    out.extend(one.last_at.0.to_le_bytes());
+                    out.push(one.others.into());
+                    out.extend(v6(one.address).octets());
+                }
+            }
         }
         out
     }
@@ -149,11 +181,38 @@ impl ToNode {
                 }
                 Self::Used(uses)
             }
+            6 => {
+                let mut all = Vec::new();
+                while !reader.is_empty() {
+                    all.push(permitted(&mut reader)?);
+                }
+                Self::Permitted(all)
+            }
             _ => return Err(Damaged),
         };
         reader.end()?;
         Ok(message)
     }
+}
+
+fn permitted(reader: &mut Reader<'_>) -> Result<Permitted, Damaged> {
+    let (client, generation) = (ClientNo(reader.u32()?), reader.u32()?);
+    let (product, n) = (ProductNo(reader.u32()?), reader.u32()?);
+    let last_at = Timestamp(reader.u64()?.cast_signed());
+    let others = match reader.byte()? {
+        0 => false,
+        1 => true,
+        _ => return Err(Damaged),
+    };
+    Ok(Permitted {
+        client,
+        generation,
+        product,
+        address: from_v6(Ipv6Addr::from(reader.array::<16>()?)),
+        others,
+        n,
+        last_at,
+    })
 }
 
 /// An address as IPv6. No caller has the unspecified address: it stands for an unknown one.

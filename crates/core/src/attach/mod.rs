@@ -13,7 +13,7 @@ mod message;
 pub(crate) use bytes::{Cut, Reader};
 pub use channel::{Forged, Nonce, Opener, Sealer, Side, channel};
 pub use keys::{BadReplicaKeys, ReplicaKeys};
-pub use message::{Damaged, ToNode, ToReplica, Used};
+pub use message::{Damaged, Permitted, ToNode, ToReplica, Used};
 
 /// The first bytes of a connection of an attached replica, where HTTP/2 has its preface: no HTTP request
 /// begins like this.
@@ -33,6 +33,10 @@ pub struct Greeting {
     pub nonce: Nonce,
     /// The ids of the keys that digests may be made with, oldest first.
     pub keys: Vec<crate::digest::KeyId>,
+    /// Whether the node reads [`ToNode::Permitted`]. It travels in the last key's place, which older nodes leave 0 and older
+    /// replicas do not read, so a node with [`KEYS_MAX`](crate::digest::KEYS_MAX) keys can't say it and is told of the last
+    /// use only. It is not sealed: whoever changes it ends the stream or hides statistics, as cutting the wire does.
+    pub reads_permitted: bool,
 }
 
 impl Greeting {
@@ -48,6 +52,9 @@ impl Greeting {
         for (place, key) in out[33..].iter_mut().zip(&self.keys) {
             *place = key.0;
         }
+        if self.keys.len() < crate::digest::KEYS_MAX {
+            out[Self::BYTES - 1] = self.reads_permitted.into();
+        }
         out
     }
 
@@ -60,6 +67,7 @@ impl Greeting {
         Some(Self {
             nonce: Nonce(nonce),
             keys: keys.iter().map(|id| crate::digest::KeyId(*id)).collect(),
+            reads_permitted: keys.len() < crate::digest::KEYS_MAX && bytes[Self::BYTES - 1] == 1,
         })
     }
 }

@@ -119,11 +119,26 @@ fn messages_and_greetings_round_trip() {
     let greeting = Greeting {
         nonce: Nonce([7; 32]),
         keys: vec![KeyId(1), KeyId(9)],
+        reads_permitted: true,
     };
     assert_eq!(
         Greeting::from_bytes(&greeting.to_bytes()),
         Some(greeting.clone())
     );
+    // As a node of an older version greets, and as one with no place left for the word.
+    let mut older = greeting.to_bytes();
+    older[Greeting::BYTES - 1] = 0;
+    let older = Greeting::from_bytes(&older).unwrap();
+    assert_eq!(
+        (older.keys, older.reads_permitted),
+        (greeting.keys.clone(), false)
+    );
+    let full = Greeting {
+        keys: (1..=8).map(KeyId).collect(),
+        ..greeting.clone()
+    };
+    let read = Greeting::from_bytes(&full.to_bytes()).unwrap();
+    assert_eq!((read.keys, read.reads_permitted), (full.keys, false));
     let mut long = greeting.to_bytes();
     long[32] = 200;
     assert_eq!(Greeting::from_bytes(&long), None);
@@ -141,6 +156,19 @@ fn messages_and_greetings_round_trip() {
             address: "192.0.2.7".parse().ok(),
             product: crate::ProductNo(4),
         }]),
+        ToNode::Permitted(
+            [("192.0.2.7", false), ("2001:db8::7", true), ("", false)]
+                .map(|(address, others)| Permitted {
+                    client: ClientNo(3),
+                    generation: 7,
+                    product: crate::ProductNo(4),
+                    address: address.parse().ok(),
+                    others,
+                    n: u32::MAX,
+                    last_at: crate::Timestamp(-5),
+                })
+                .to_vec(),
+        ),
     ];
     for message in to_node {
         let bytes = message.to_bytes();

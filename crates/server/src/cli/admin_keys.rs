@@ -9,14 +9,12 @@ use super::session::{Session, id_of, only};
 use super::settings::{Span, span};
 use super::table::printable;
 use super::views;
+use crate::bootstrap::FIRST_KEY;
 use reqwest::Method;
 use serde_json::{Value, json};
 use std::cell::Cell;
 use std::path::PathBuf;
 use uuid::Uuid;
-
-/// The name of the key that the first start makes.
-const FIRST: &str = "First operator";
 
 /// Commands on admin keys.
 #[derive(clap::Subcommand, Debug)]
@@ -64,14 +62,14 @@ pub(crate) async fn run(verb: Verb, session: &Session) -> Result<(), CliError> {
             let first = Cell::new(false);
             let seen = |key: &Value| {
                 let active = key["revoked_at"].is_null();
-                first.set(first.get() || active && key["name"] == FIRST);
+                first.set(first.get() || active && key["name"] == FIRST_KEY);
                 true
             };
             out.lists(&mut [pages], seen, views::admin_keys).await?;
             if first.get() {
                 out.note(&format!(
-                    "The key {FIRST:?} was made at the first start and is still active. When people can sign in to the \
-                     console and each program has a key of its own, revoke it: tokenward admin-key revoke {FIRST:?}"
+                    "The key {FIRST_KEY:?} was made at the first start and is still active. When people can sign in to the \
+                     console and each program has a key of its own, revoke it: tokenward admin-key revoke {FIRST_KEY:?}"
                 ));
             }
             Ok(())

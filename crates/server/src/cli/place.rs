@@ -3,8 +3,11 @@
 //! never travels in the clear to another machine unless the operator insists.
 
 use super::error::CliError;
+use crate::data_dir;
 use reqwest::Url;
 use serde::Deserialize;
+use std::fs::File;
+use std::io::Read as _;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use tokenward_core::AdminKey;
@@ -98,7 +101,11 @@ impl Address {
             return Ok(None);
         };
         let path = folder.join(LISTENING_FILE);
-        let bytes = match std::fs::read(&path) {
+        let read = |mut file: File| {
+            let mut bytes = Vec::new();
+            file.read_to_end(&mut bytes).map(|_| bytes)
+        };
+        let bytes = match data_dir::open_regular(&path).and_then(read) {
             Ok(bytes) => bytes,
             // A server that never ran there, or one that has ended: the default may still be right.
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
@@ -145,11 +152,14 @@ impl Connection {
             address.data_dir = Some(default.to_owned());
         }
         let key = match (&self.admin_key_file, environment, &address.data_dir) {
-            (Some(path), _, _) => key_from_file(path)?,
+            (Some(path), _, _) => key_from_file(path, File::open(path))?,
             (None, Some(text), _) => {
                 parse_key(&text, "the environment variable TOKENWARD_ADMIN_KEY")?
             }
-            (None, None, Some(folder)) => key_from_file(&folder.join(ADMIN_KEY_FILE))?,
+            (None, None, Some(folder)) => {
+                let path = folder.join(ADMIN_KEY_FILE);
+                key_from_file(&path, data_dir::open_regular(&path))?
+            }
             (None, None, None) => {
                 return Err(CliError::Failed(
                     "no admin key: name a file with --admin-key-file or TOKENWARD_ADMIN_KEY_FILE, \
@@ -212,11 +222,11 @@ pub(crate) fn is_loopback(url: &Url) -> bool {
     }
 }
 
-fn key_from_file(path: &Path) -> Result<AdminKey, CliError> {
-    use std::io::{Read as _, Write as _};
+fn key_from_file(path: &Path, opened: std::io::Result<File>) -> Result<AdminKey, CliError> {
+    use std::io::Write as _;
     let name = path.display();
     let mut text = Zeroizing::new(String::with_capacity(KEY_FILE_BYTES_MAX + 1));
-    std::fs::File::open(path)
+    opened
         .and_then(|file| {
             file.take(KEY_FILE_BYTES_MAX as u64)
                 .read_to_string(&mut text)

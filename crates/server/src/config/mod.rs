@@ -492,7 +492,8 @@ pub(crate) fn secret(
     match (given, file) {
         (Some(given), _) => Ok(Some(Zeroizing::new(given.trim().to_owned()))),
         (None, Some(path)) => {
-            let text = crate::data_dir::read_private(&path)
+            let text = std::fs::File::open(&path)
+                .and_then(crate::data_dir::read_secret)
                 .map_err(|error| ConfigError(format!("{what}_file {}: {error}", path.display())))?;
             let text = Zeroizing::new(text.trim().to_owned());
             if text.is_empty() {

@@ -3,13 +3,14 @@
 use super::Config;
 use ipnet::IpNet;
 use std::net::SocketAddr;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 
 /// A network of trusted proxies with fewer fixed bits than these holds more than proxies, most likely.
 const PROXY_BITS_MIN: (u8, u8) = (24, 120);
 
-/// Mode bit of other users; those of the group are the operator's to give.
+/// Mode bits of the owning group and of all other users.
+const GROUP_MAY_WRITE: u32 = 0o020;
 const OTHERS_MAY_WRITE: u32 = 0o002;
 
 impl Config {
@@ -40,20 +41,31 @@ impl Config {
                 self.internal
             ));
         }
+        if self.mail_url.is_some() && self.public_url.is_none() {
+            risks.push(
+                "mail_url is set and public_url is not: no confirmation link can be sent, so new notification addresses \
+                 stay pending and get no notices. Set public_url to the address this server is reached at"
+                    .to_owned(),
+            );
+        }
         risks.extend(self.trusted_proxies.iter().filter_map(wide));
         risks.extend(self.files());
+        risks.extend(passwords(std::env::args()));
         risks
     }
 
     /// Files that users of this machine may read or write who should not.
     fn files(&self) -> impl Iterator<Item = String> {
         let data = |name: &str| self.data_dir.join(name);
-        let folder = mode(&self.data_dir).filter(|mode| mode & OTHERS_MAY_WRITE != 0);
-        let folder = folder.map(|mode| {
-            format!(
-                "the data directory {} can be written by every user of this machine (mode {mode:03o}). Run chmod 700 {0}",
-                self.data_dir.display()
-            )
+        let own = rustix::process::getegid().as_raw();
+        let folder = std::fs::metadata(&self.data_dir).ok();
+        let folder = folder.and_then(|about| {
+            let (mode, group) = (about.permissions().mode() & 0o777, about.gid());
+            let who = writers(mode, group, own)?;
+            let path = self.data_dir.display();
+            Some(format!(
+                "the data directory {path} can be written by {who} (mode {mode:03o}). Run chmod 700 {path}"
+            ))
         });
         let keys = [&self.public_tls, &self.internal_tls];
         let keys = keys.into_iter().flatten().map(|tls| tls.key.clone());
@@ -80,9 +92,40 @@ pub(crate) fn readable(path: &Path) -> Option<String> {
     ))
 }
 
-fn mode(path: &Path) -> Option<u32> {
-    let found = std::fs::metadata(path).ok()?;
-    Some(found.permissions().mode() & 0o777)
+/// Who besides its owner may write into a folder of this mode and group; none where it is only this process's own group.
+fn writers(mode: u32, group: u32, own: u32) -> Option<String> {
+    if mode & OTHERS_MAY_WRITE != 0 {
+        return Some("every user of this machine".to_owned());
+    }
+    let others = mode & GROUP_MAY_WRITE != 0 && group != own;
+    others.then(|| format!("all users of group {group}, which is not this process's own"))
+}
+
+/// A warning about each password in a URL among the words of a command line.
+fn passwords(words: impl Iterator<Item = String>) -> Vec<String> {
+    let mut flag = String::new();
+    let mut found = Vec::new();
+    for word in words {
+        let value = match word.split_once('=') {
+            Some((name, value)) if name.starts_with("--") => {
+                name.clone_into(&mut flag);
+                value
+            }
+            _ => word.as_str(),
+        };
+        let user = value
+            .split_once("://")
+            .and_then(|(_, rest)| rest.rsplit_once('@'));
+        if user.is_some_and(|(user, _)| user.contains(':')) {
+            found.push(format!(
+                "{flag}: every user of this machine can read the password on the command line. Write the URL into a \
+                 private file and name it with {flag}-file"
+            ));
+        } else if word.starts_with("--") && !word.contains('=') {
+            flag = word;
+        }
+    }
+    found
 }
 
 /// A warning about a range of trusted proxies that holds more than proxies, most likely. The loopback network is one
@@ -108,6 +151,24 @@ mod tests {
     use super::*;
 
     #[test]
+    fn folder_of_another_group_that_may_write_is_warned_of() {
+        let all = Some("every user of this machine".to_owned());
+        let group = Some("all users of group 7, which is not this process's own".to_owned());
+        for (mode, gid, told) in [
+            (0o700, 7, None),
+            (0o750, 7, None),
+            (0o770, 5, None),
+            (0o2770, 5, None),
+            (0o770, 7, group.clone()),
+            (0o730, 7, group),
+            (0o702, 5, all.clone()),
+            (0o777, 7, all),
+        ] {
+            assert_eq!(writers(mode, gid, 5), told, "{mode:o} {gid}");
+        }
+    }
+
+    #[test]
     fn wide_networks_of_proxies_are_warned_of() {
         let told = |text: &str| wide(&text.parse().unwrap()).is_some();
         for whole in [
@@ -127,6 +188,30 @@ mod tests {
             "::1/128",
         ] {
             assert!(!told(narrow), "{narrow}");
+        }
+    }
+
+    #[test]
+    fn passwords_on_the_command_line_are_warned_of() {
+        for (line, flags) in [
+            ("tokenward serve --mail-url=smtp://u:p@h", "--mail-url"),
+            (
+                "tokenward serve --database-url postgres://u:p%40@h:5/d --public=[::1]:80",
+                "--database-url",
+            ),
+            (
+                "tokenward serve --database-url postgres://u@h:5432/d --public-url=https://h:8443/",
+                "",
+            ),
+            ("tokenward serve --database-url-file /a:b@c", ""),
+        ] {
+            let found = passwords(line.split(' ').map(str::to_owned));
+            let told: Vec<&str> = found
+                .iter()
+                .filter_map(|one| one.split(": ").next())
+                .collect();
+            assert_eq!(told.join(" "), flags, "{line}");
+            assert!(!found.concat().contains("u:p"), "{found:?}");
         }
     }
 }

@@ -12,6 +12,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tally::Tally;
+use tokenward_core::attach::Permitted;
 use tokenward_core::check::{Denial, Permit};
 use tokenward_core::ids::{ClientNo, ProductNo};
 use tokenward_core::time::Timestamp;
@@ -145,6 +146,12 @@ impl Counts {
         } else if heap.sources.len() < SOURCES_MAX {
             heap.sources.insert(key, (1, at));
         }
+    }
+
+    /// Counts the permitted checks that an attached replica reports.
+    pub fn permitted_elsewhere<'a>(&self, all: impl Iterator<Item = &'a Permitted>, today: u32) {
+        let mut tally = self.tally.lock();
+        all.for_each(|one| tally.permitted(today, one));
     }
 
     /// Counts a denial of the client whose real token was presented.

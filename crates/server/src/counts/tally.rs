@@ -5,17 +5,14 @@ use crate::addresses;
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::ops::Bound::{Excluded, Unbounded};
+use tokenward_core::attach::Permitted;
 use tokenward_core::ids::{ClientNo, ProductNo};
+use tokenward_core::sources::{FirstSources, Source};
 use tokenward_core::time::Timestamp;
 use tokenward_store::counts::{CheckCount, Outcome, SourceUse};
 
-/// The source under which those beyond `SOURCES_MAX` are counted.
+/// The source under which those beyond the first of a client and day are counted.
 pub const OTHERS: &str = "others";
-/// Sources that are told apart of one client in a day, of its permitted calls and as many of its former and ended tokens:
-/// enough to find the machines that hold a token, and few enough that a caller with many addresses cannot fill the store.
-const SOURCES_MAX: usize = 16;
-/// Clients whose sources are told apart in a day, some 30 MiB at most. The others' are counted together.
-const SOURCED_MAX: usize = 1 << 16;
 /// Rows waiting, some 20 MiB: two outcomes each of 100,000 clients. More are lost.
 const ROWS_MAX: usize = 1 << 18;
 /// The same for sources. More are not told of; their calls are counted all the same.
@@ -25,18 +22,6 @@ const SOURCE_ROWS_MAX: usize = 1 << 18;
 type Row = (u32, u32, Option<u32>, u8);
 /// Client, day, source and outcome.
 type SourceRow = (u32, u32, Source, Outcome);
-
-/// A source as it is counted.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(super) enum Source {
-    /// One address; none stands for callers whose address is not known.
-    One(Option<IpAddr>),
-    /// All beyond `SOURCES_MAX`.
-    Others,
-}
-
-/// Sources by client, and apart whether what they presented was permitted.
-type Known = BTreeMap<(u32, bool), Vec<Option<IpAddr>>>;
 
 #[derive(Default, Debug)]
 pub(super) struct Tally {
@@ -54,7 +39,7 @@ pub(super) struct Tally {
     taken: Vec<(Row, u64)>,
     taken_sources: Vec<(SourceRow, (u64, Timestamp))>,
     /// The sources told apart on a day, by client, and apart whether what they presented was permitted.
-    known: (u32, Known),
+    known: FirstSources<(u32, bool)>,
 }
 
 impl Tally {
@@ -71,14 +56,14 @@ impl Tally {
         self.notes = notes;
         let mut stale = std::mem::take(&mut self.stale_notes);
         for one in stale.drain(..) {
-            let source = self.source(today, (one.client, false), one.source);
+            let source = self.known.place(today, (one.client, false), one.source);
             let row = (one.client, today, source, one.outcome);
             self.add_source(row, 1, one.at);
         }
         self.stale_notes = stale;
         let mut sources = std::mem::take(&mut self.source_notes);
         for ((client, source), (n, at)) in sources.drain() {
-            let source = self.source(today, (client, true), source);
+            let source = self.known.place(today, (client, true), source);
             self.add_source((client, today, source, Outcome::Permitted), n, at);
         }
         self.source_notes = sources;
@@ -105,23 +90,22 @@ impl Tally {
         }
     }
 
-    /// The source as it is told: itself, or one of the others.
-    fn source(&mut self, today: u32, whose: (u32, bool), source: Option<IpAddr>) -> Source {
-        if self.known.0 != today {
-            self.known = (today, BTreeMap::new());
-        }
-        let clients = &mut self.known.1;
-        if !clients.contains_key(&whose) && clients.len() >= SOURCED_MAX {
-            return Source::Others;
-        }
-        let known = clients.entry(whose).or_default();
-        if !known.contains(&source) {
-            if known.len() >= SOURCES_MAX {
-                return Source::Others;
-            }
-            known.push(source);
-        }
-        Source::One(source)
+    /// Adds what an attached replica reports. It has told its own first sources apart; those of all replicas and the node
+    /// together are as few.
+    pub(super) fn permitted(&mut self, today: u32, one: &Permitted) {
+        let row = (
+            one.client.0,
+            today,
+            Some(one.product.0),
+            Outcome::Permitted.number(),
+        );
+        self.add(row, one.n.into());
+        let source = match one.others {
+            true => Source::Others,
+            false => self.known.place(today, (one.client.0, true), one.address),
+        };
+        let row = (one.client.0, today, source, Outcome::Permitted);
+        self.add_source(row, one.n.into(), one.last_at);
     }
 
     /// Takes up to `most` rows of each kind, those that have waited longest for their turn first.

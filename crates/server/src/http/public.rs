@@ -4,7 +4,7 @@
 use super::envelope::{Problem, Told};
 use super::{BODY_MAX, HEAD_MAX, admin, clear_api, console, head_bytes, oauth, request_host};
 use crate::app::App;
-use crate::connection_limits::{Activity, Connections, Delivered, End, Limits, Watched};
+use crate::connection_limits::{Activity, Awaited, Connections, Delivered, End, Limits, Watched};
 use crate::logs::Limit;
 use crate::net::{Connection, Listener};
 use crate::{random, request_id};
@@ -179,7 +179,7 @@ type Answer =
 
 impl<S> hyper::service::Service<http::Request<Incoming>> for Front<S>
 where
-    S: tower::Service<http::Request<Incoming>, Response = Response, Error = Infallible>
+    S: tower::Service<http::Request<Awaited<Incoming>>, Response = Response, Error = Infallible>
         + Clone
         + Send
         + 'static,
@@ -207,6 +207,7 @@ where
                 Box::pin(generate(Arc::clone(&app), parts, self.peer))
             }
             Ok(()) => {
+                let request = request.map(|body| answering.awaited(body));
                 let answer = self.router.call(request);
                 Box::pin(async move { answer.await.unwrap_or_else(|never| match never {}) })
             }

@@ -8,11 +8,11 @@ use super::{Stuck, anybody_listens};
 use crate::app::App;
 use crate::housekeeping::today;
 use serde_json::json;
-use tokenward_core::client::ClientState;
+use tokenward_core::client::{ClientState, SecretRecord};
 use tokenward_core::time::{Clock, MICROS_PER_SECOND, SECONDS_PER_DAY, Timestamp};
 use tokenward_store::Use;
 use tokenward_store::counts::{Outcome, SourceUse};
-use tokenward_store::notices::NoticeWrite;
+use tokenward_store::notices::{AddressWrite, NoticeWrite};
 use tokenward_store::people::Record;
 
 /// Days before the end of a token at which it is told, the nearest first. Of a token that lives less than twice as
@@ -33,9 +33,13 @@ const DAYS_KEPT: u64 = 35;
 pub(super) async fn look_round(app: &App) -> Result<(), Stuck> {
     let (reader, now, today) = (app.store.reader(), app.clock().wall(), today(app));
     let before = Timestamp(now.0 - days(DAYS_KEPT));
+    let yesterday = Timestamp(now.0 - days(1));
     app.store
         .note(
-            vec![Record::Notice(NoticeWrite::Forgotten { before })],
+            vec![
+                Record::Notice(NoticeWrite::Forgotten { before }),
+                Record::NoticeAddress(AddressWrite::AskedForgotten { before: yesterday }),
+            ],
             Vec::new(),
         )
         .await?;
@@ -113,17 +117,14 @@ fn expiring(state: &ClientState, now: Timestamp) -> Option<Event> {
 
 fn quotas(state: &ClientState, quota: u32, now: Timestamp) -> Vec<Event> {
     let day = now.utc_day();
-    let secrets = state.client.secrets.iter().zip(&state.slot.quota);
-    let event = |(secret, count): (&Option<_>, &tokenward_core::slot::QuotaCount)| {
-        let secret: &tokenward_core::client::SecretRecord = secret.as_ref()?;
-        let used = count.used_on(day);
+    let event = |(secret, used): (&SecretRecord, u32)| {
         let reached = |percent: &&u64| u64::from(used) * 100 >= u64::from(quota) * **percent;
         let percent = QUOTA_PERCENT.iter().find(reached).filter(|_| used > 0)?;
         let facts = json!({ "percent": percent, "used": used, "quota": quota, "n": secret.n });
         let key = format!("{} {day} {percent}", secret.n);
         Some(Event::of_client("quota.reached", &key, state, facts, now))
     };
-    secrets.filter_map(event).collect()
+    state.quotas(now).filter_map(event).collect()
 }
 
 fn superseded(state: &ClientState, stale: &[&SourceUse], now: Timestamp) -> Option<Event> {

@@ -17,6 +17,8 @@ use webauthn_rs::prelude::{
 const PATIENCE_NANOS: u64 = 300_000_000_000;
 /// Questions not yet answered; beyond it the oldest are forgotten.
 const WAITING_MAX: usize = 10_000;
+/// The same of one member, so that nobody's questions make others' be forgotten.
+const WAITING_OF_ONE_MAX: usize = 8;
 /// Passkeys of one member.
 pub const PASSKEYS_MAX: usize = 10;
 
@@ -58,11 +60,14 @@ impl Passkeys {
         let handle = random::uuid();
         let mut waiting = self.waiting.lock();
         waiting.retain(|_, (at, ..)| now.0.saturating_sub(at.0) < PATIENCE_NANOS);
-        if waiting.len() >= WAITING_MAX {
-            let oldest = waiting.iter().min_by_key(|(_, (at, ..))| at.0);
-            if let Some(oldest) = oldest.map(|(handle, _)| *handle) {
-                waiting.remove(&oldest);
-            }
+        let own = waiting.iter().filter(|(_, (_, whose, _))| *whose == member);
+        let oldest = match (own.clone().count(), waiting.len()) {
+            (WAITING_OF_ONE_MAX.., _) => own.min_by_key(|(_, (at, ..))| at.0),
+            (_, WAITING_MAX..) => waiting.iter().min_by_key(|(_, (at, ..))| at.0),
+            _ => None,
+        };
+        if let Some(oldest) = oldest.map(|(handle, _)| *handle) {
+            waiting.remove(&oldest);
         }
         waiting.insert(handle, (now, member, asked));
         handle
@@ -183,6 +188,27 @@ mod tests {
         for bad in ["http://127.0.0.1:8080", "https://[::1]", "tokens", ""] {
             assert_eq!(site(bad).err(), Some(NO_NAME), "{bad}");
         }
+    }
+
+    #[test]
+    fn no_member_makes_the_question_to_another_be_forgotten() {
+        let passkeys = Passkeys::default();
+        let site = site("https://tokens.example.com").unwrap();
+        let ask = |member, at| {
+            let (_, state) = site
+                .start_passkey_registration(member, "a@b", "A", None)
+                .unwrap();
+            let state = Asked::Registration(state);
+            passkeys.wait(member, state, BootInstant(at)).to_string()
+        };
+        let [asha, ravi] = [1, 2].map(Uuid::from_u128);
+        let other = ask(asha, 0);
+        let all: Vec<String> = (1..=20).map(|at| ask(ravi, at)).collect();
+        assert_eq!(passkeys.waiting.lock().len(), 1 + WAITING_OF_ONE_MAX);
+        let now = BootInstant(21);
+        assert!(passkeys.take(&other, asha, now).is_ok());
+        assert!(passkeys.take(&all[0], ravi, now).is_err(), "the oldest");
+        assert!(passkeys.take(&all[19], ravi, now).is_ok());
     }
 
     #[test]

@@ -4,8 +4,12 @@
 use crate::random;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use argon2::{Algorithm, Argon2, Params, Version};
+use parking_lot::Mutex;
+use std::collections::HashSet;
+use std::net::IpAddr;
 use std::sync::Arc;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
+use uuid::Uuid;
 use zeroize::Zeroizing;
 use zxcvbn::Score;
 
@@ -16,7 +20,7 @@ const LANES: u32 = 1;
 /// Hashes at once, 19 MiB and a core each; more wait. One leaves every other core to the checks.
 const AT_ONCE: usize = 1;
 /// Callers of a kind that may wait for their hash, at 20 to 35 ms each; the known go first. Beyond it they are refused
-/// at once.
+/// at once. Each member, invitation and source network waits for one hash at a time, so that none of them fills it.
 const QUEUE_MAX: usize = 8;
 /// Seconds after which a caller who was refused may try again; the queue is served in less than one.
 const RETRY_SECONDS: u64 = 1;
@@ -29,16 +33,20 @@ const BYTES_MAX: usize = 512;
 const JUDGED_MAX: usize = 72;
 
 /// Who asks for a hash. Each kind has its own places in the queue, so that strangers can't fill those of people who
-/// were let in lately.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+/// were let in lately; equal callers share one place.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Caller {
-    /// Somebody who has proved nothing yet.
-    Stranger,
-    /// Somebody with a session or an invitation, or from where this member signed in lately.
-    Known,
+    /// Somebody who has proved nothing yet, by source network.
+    Stranger(Option<IpAddr>),
+    /// Somebody at a source network from where this member signed in lately.
+    Familiar(Uuid),
+    /// A member with a session.
+    Member(Uuid),
+    /// The holder of an invitation.
+    Invited(Uuid),
 }
 
-/// The queue is full.
+/// The queue is full, or the caller waits in it already.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Busy {
     /// Seconds to wait.
@@ -51,6 +59,8 @@ pub struct Passwords {
     places: Arc<Semaphore>,
     strangers: Semaphore,
     known: Semaphore,
+    /// Who waits for a place.
+    waiting: Mutex<HashSet<Caller>>,
     /// The one stranger who waits for a place itself: whoever is known waits for one stranger at most.
     next_stranger: Semaphore,
     /// Compared with when there is nothing to compare with, so that it takes as long.
@@ -63,6 +73,7 @@ impl Default for Passwords {
             places: Arc::new(Semaphore::new(AT_ONCE)),
             strangers: Semaphore::new(QUEUE_MAX),
             known: Semaphore::new(QUEUE_MAX),
+            waiting: Mutex::default(),
             next_stranger: Semaphore::new(1),
             nobodys: hash(b"nobody's password").unwrap_or_default(),
         }
@@ -81,7 +92,36 @@ fn hash(password: &[u8]) -> Option<String> {
     hashed.ok().map(|hash| hash.to_string())
 }
 
+/// A caller's place in the queue, until dropped.
+struct Waiting<'a> {
+    passwords: &'a Passwords,
+    caller: Caller,
+    _place: SemaphorePermit<'a>,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.passwords.waiting.lock().remove(&self.caller);
+    }
+}
+
 impl Passwords {
+    /// Enters the queue; none when it is full or holds the caller already.
+    fn queue(&self, caller: Caller) -> Option<Waiting<'_>> {
+        let queue = match caller {
+            Caller::Stranger(_) => &self.strangers,
+            _ => &self.known,
+        };
+        let place = queue.try_acquire().ok()?;
+        let is_new = self.waiting.lock().insert(caller);
+        // Lazily: a place that is made is given back when it is dropped.
+        is_new.then(|| Waiting {
+            passwords: self,
+            caller,
+            _place: place,
+        })
+    }
+
     /// Does `work` when its turn comes; none when the machine has no memory for it. Work whose caller has gone before
     /// its turn is not done. Work that has begun holds its place until it ends, with or without a caller.
     async fn in_turn<T: Send + 'static>(
@@ -92,14 +132,10 @@ impl Passwords {
         const BUSY: Busy = Busy {
             retry_after_seconds: RETRY_SECONDS,
         };
-        let queue = match caller {
-            Caller::Stranger => &self.strangers,
-            Caller::Known => &self.known,
-        };
-        let waiting = queue.try_acquire().map_err(|_| BUSY)?;
+        let waiting = self.queue(caller).ok_or(BUSY)?;
         let next = match caller {
-            Caller::Stranger => Some(self.next_stranger.acquire().await.map_err(|_| BUSY)?),
-            Caller::Known => None,
+            Caller::Stranger(_) => Some(self.next_stranger.acquire().await.map_err(|_| BUSY)?),
+            _ => None,
         };
         let place = Arc::clone(&self.places).acquire_owned().await;
         let place = place.map_err(|_| BUSY)?;
@@ -183,11 +219,11 @@ mod tests {
     async fn a_password_is_known_by_its_hash_only() {
         let passwords = Passwords::default();
         let secret = || Zeroizing::new("correct horse battery".to_owned());
-        let hashed = async || passwords.hash(Caller::Known, secret()).await;
+        let hashed = async || passwords.hash(ASHA, secret()).await;
         let verified = async |hash: Option<&str>, password: &str| {
             let password = Zeroizing::new(password.to_owned());
             let hash = hash.map(str::to_owned);
-            passwords.verify(Caller::Stranger, hash, password).await
+            passwords.verify(stranger(1), hash, password).await
         };
         let hash = hashed().await.unwrap().unwrap();
         assert!(
@@ -203,6 +239,19 @@ mod tests {
         assert_eq!(verified(Some("no hash"), &secret()).await, Ok(false));
         assert_eq!(verified(None, "nobody's password").await, Ok(false));
     }
+
+    const ASHA: Caller = Caller::Member(Uuid::from_u128(1));
+    const RAVI: Caller = Caller::Member(Uuid::from_u128(2));
+    const BUSY: Busy = Busy {
+        retry_after_seconds: RETRY_SECONDS,
+    };
+
+    fn stranger(network: u8) -> Caller {
+        Caller::Stranger(Some([192, 0, 2, network].into()))
+    }
+
+    /// Longer than any answer that does not wait for the work of others.
+    const LIMIT: std::time::Duration = std::time::Duration::from_secs(20);
 
     /// Work that says when it begins, and lasts until it is let go.
     #[derive(Clone, Default)]
@@ -230,7 +279,7 @@ mod tests {
         let ask = || {
             let (passwords, held) = (Arc::clone(&passwords), held.clone());
             tokio::spawn(async move {
-                let asked = passwords.in_turn(Caller::Stranger, move || held.work());
+                let asked = passwords.in_turn(stranger(1), move || held.work());
                 asked.await.map(|_| ())
             })
         };
@@ -238,6 +287,10 @@ mod tests {
         for _ in 0..200 {
             let one = ask();
             while held.begun() == 0 {
+                tokio::task::yield_now().await;
+            }
+            // Room for one who should not have begun to begin.
+            for _ in 0..20 {
                 tokio::task::yield_now().await;
             }
             one.abort();
@@ -268,19 +321,18 @@ mod tests {
                 passwords.in_turn(caller, work).await.map(|_| ())
             })
         };
-        let first = ask(Caller::Stranger);
+        let first = ask(stranger(0));
         while held.begun() == 0 {
             tokio::task::yield_now().await;
         }
-        let waiting: Vec<_> = (0..QUEUE_MAX).map(|_| ask(Caller::Stranger)).collect();
+        let waiting: Vec<_> = (1..=8).map(|network| ask(stranger(network))).collect();
         while passwords.strangers.available_permits() > 0 {
             tokio::task::yield_now().await;
         }
-        let busy = Busy {
-            retry_after_seconds: RETRY_SECONDS,
-        };
-        assert_eq!(ask(Caller::Stranger).await.unwrap(), Err(busy));
-        let known = ask(Caller::Known);
+        let refused = tokio::time::timeout(LIMIT, ask(stranger(9))).await;
+        held.0.2.store(refused.is_err(), Ordering::SeqCst);
+        assert_eq!(refused.expect("an answer at once").unwrap(), Err(BUSY));
+        let known = ask(ASHA);
         while passwords.known.available_permits() == QUEUE_MAX {
             tokio::task::yield_now().await;
         }
@@ -290,8 +342,59 @@ mod tests {
             assert_eq!(one.await.unwrap(), Ok(()));
         }
         // Most strangers who waited longer came after.
-        let known = served.lock().iter().position(|one| *one == Caller::Known);
+        let known = served.lock().iter().position(|one| *one == ASHA);
         assert!(known.is_some_and(|place| place < QUEUE_MAX), "{known:?}");
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn each_caller_waits_for_one_hash_at_a_time() {
+        let callers = [
+            (ASHA, RAVI),
+            (stranger(1), stranger(2)),
+            (
+                Caller::Invited(Uuid::from_u128(1)),
+                Caller::Familiar(Uuid::from_u128(1)),
+            ),
+        ];
+        for (greedy, other) in callers {
+            let (passwords, held) = (Arc::new(Passwords::default()), Held::default());
+            let ask = |caller| {
+                let (passwords, held) = (Arc::clone(&passwords), held.clone());
+                tokio::spawn(async move {
+                    let asked = passwords.in_turn(caller, move || held.work());
+                    asked.await.map(|_| ())
+                })
+            };
+            let first = ask(greedy);
+            while held.begun() == 0 {
+                tokio::task::yield_now().await;
+            }
+            // One is being hashed and one waits; the others are refused while it does.
+            let second = ask(greedy);
+            while passwords.waiting.lock().is_empty() {
+                tokio::task::yield_now().await;
+            }
+            for _ in 0..20 {
+                assert_eq!(ask(greedy).await.unwrap(), Err(BUSY), "{greedy:?}");
+            }
+            let other = ask(other);
+            while passwords.waiting.lock().len() < 2 {
+                assert!(!other.is_finished(), "another caller was refused");
+                tokio::task::yield_now().await;
+            }
+            // Who hangs up leaves the place to the next.
+            second.abort();
+            assert!(second.await.is_err_and(|error| error.is_cancelled()));
+            let third = ask(greedy);
+            while passwords.waiting.lock().len() < 2 {
+                assert!(!third.is_finished(), "a place was not given back");
+                tokio::task::yield_now().await;
+            }
+            held.0.2.store(true, Ordering::SeqCst);
+            for one in [first, other, third] {
+                assert_eq!(one.await.unwrap(), Ok(()));
+            }
+        }
     }
 
     #[test]

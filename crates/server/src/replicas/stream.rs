@@ -108,6 +108,7 @@ where
     let greeting = Greeting {
         nonce: ours,
         keys: app.keyring.ids().collect(),
+        reads_permitted: true,
     };
     let sent = async {
         writer.write_all(&greeting.to_bytes()).await?;
@@ -292,6 +293,14 @@ async fn hear<R: AsyncRead + Unpin>(
             Ok(ToNode::Renew { round }) => attachments.renew(id, round),
             Ok(ToNode::Acknowledge { number }) => attachments.acknowledged(id, number),
             Ok(ToNode::Used(uses)) => app.usage.take_over(app.replica(), &uses),
+            Ok(ToNode::Permitted(all)) => {
+                app.usage.permitted_elsewhere(app.replica(), &all);
+                let known = all
+                    .iter()
+                    .filter(|one| one.client.index() < app.replica().client_count());
+                app.counts
+                    .permitted_elsewhere(known, crate::housekeeping::today(app));
+            }
             Ok(ToNode::Release) => {
                 attachments.released(id);
                 return "the replica left";

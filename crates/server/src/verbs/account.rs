@@ -56,22 +56,26 @@ pub(crate) async fn alter(
     decided.await
 }
 
-/// Judges and hashes a password that somebody chose who holds a session or an invitation.
-pub async fn hash_chosen(
+/// Judges a password that somebody chose; `own` are words about them.
+pub(crate) fn judge(field: &'static str, chosen: &str, own: &[&str]) -> Result<(), Refused> {
+    password::judge(chosen, own).map_err(|why| Refused::Invalid(field, why))
+}
+
+/// Hashes a password that was judged before.
+pub(crate) async fn hash_chosen(
     app: &App,
-    field: &'static str,
+    caller: Caller,
     chosen: Zeroizing<String>,
-    own: &[&str],
 ) -> Result<String, Refused> {
-    password::judge(&chosen, own).map_err(|why| Refused::Invalid(field, why))?;
-    let hashed = app.passwords.hash(Caller::Known, chosen).await;
+    let hashed = app.passwords.hash(caller, chosen).await;
     let hashed = hashed.map_err(|busy| Refused::Throttled {
         retry_after_seconds: busy.retry_after_seconds,
     })?;
     hashed.ok_or(Refused::Failed(tokenward_store::Failure::Unavailable))
 }
 
-/// Sets another password; every other session ends.
+/// Sets another password; every other session ends. The new one is judged before the old one is verified: what is
+/// refused for its form costs no hash.
 pub async fn set_password(
     app: &App,
     person: &Person,
@@ -79,6 +83,8 @@ pub async fn set_password(
     new: Zeroizing<String>,
 ) -> Result<(), Refused> {
     let hashed = person.member.proofs.password.clone();
+    let own = [person.member.email.as_str(), person.member.name.as_str()];
+    judge("new_password", &new, &own)?;
     prove_password(app, person, old)
         .await
         .map_err(|not| match not {
@@ -91,10 +97,10 @@ pub async fn set_password(
                 retry_after_seconds,
             },
             NotSignedIn::Failed(failure) => Refused::Failed(failure),
+            NotSignedIn::Ended => Refused::NotAdmitted,
             _ => Refused::Invalid("old_password", "this is not your password".into()),
         })?;
-    let own = [person.member.email.as_str(), person.member.name.as_str()];
-    let new = hash_chosen(app, "new_password", new, &own).await?;
+    let new = hash_chosen(app, Caller::Member(person.member.id), new).await?;
     alter(app, person, "member.password", true, move |member, _| {
         if member.proofs.password != hashed {
             let why = "the password was changed in another window meanwhile";

@@ -41,7 +41,7 @@ pub async fn admit(app: &App, text: &str, source: Option<IpAddr>) -> Result<Admi
     let clock = app.clock();
     let read = app.store.reader().admin_key(presented.id()).await;
     let known = read.map_err(|error| {
-        tracing::error!("a read failed: {error}");
+        crate::logs::read_failed(&error);
         NotAdmitted::Unavailable
     })?;
     let now = clock.wall();

@@ -3,16 +3,26 @@
 use super::Refused;
 use super::authority::Admin;
 use crate::app::App;
+use parking_lot::Mutex;
+use std::collections::HashSet;
+use std::time::Duration;
 use tokenward_core::audit::{Verifier, Written};
 use tokenward_core::time::{BootInstant, Clock};
-use tokenward_store::{AuditFilter, PAGE_MAX};
+use tokenward_store::{AuditFilter, Credential, PAGE_MAX};
+use uuid::Uuid;
 
 /// Seconds one call verifies for: shorter than a request may take.
 const CALL_SECONDS: u64 = 20;
 /// Seconds after which a verification that nobody goes on with is begun anew.
 const KEPT_SECONDS: u64 = 300;
-/// Seconds to wait while another call verifies.
+/// Seconds to wait where a caller has a verification under way, or too many wait.
 const BUSY_SECONDS: u64 = 5;
+/// Seconds a caller waits for its turn: longer than another call verifies for.
+const WAIT_SECONDS: u64 = 22;
+/// Seconds after which a call ends that had to wait: what is left of a request's time is for reading the last page.
+const END_SECONDS: u64 = 26;
+/// Callers that verify or wait for their turn, each once.
+const CALLERS_MAX: usize = 16;
 
 /// An entry as somebody keeps it to find out later whether it is still there: its number and its hash.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -90,21 +100,69 @@ pub async fn list(
     Ok(app.store.reader().audit(&filter).await?)
 }
 
+/// The verification under way, of which there is one at a time, and who wants it. Callers take turns in the order they
+/// came, each admin key and member once, so that none of them keeps the others from it.
+#[derive(Debug, Default)]
+pub struct Verifications {
+    under_way: tokio::sync::Mutex<Verification>,
+    callers: Mutex<HashSet<Uuid>>,
+}
+
 /// A verification that has not come to the head yet.
 #[derive(Debug, Default)]
-pub struct Verification {
+struct Verification {
     verifier: Verifier,
     /// When a call last went on with it.
     at: Option<BootInstant>,
+    /// Callers who were told to ask again.
+    owed: HashSet<Uuid>,
+    /// What the last one found that came to the head.
+    found: Option<Verified>,
 }
 
-/// Follows the whole chain; `kept` is an entry that must be in it as it was. One call does so at a time, for at most `CALL_SECONDS`; a log too long for that is
-/// verified by several calls, each going on where the last one ended.
+impl Verification {
+    /// The result for a caller who went on with a verification that another call then ended; none where the caller is
+    /// owed none, or has kept an entry from after it.
+    fn owed_to(&mut self, caller: Uuid, kept: Option<Head>) -> Option<Verified> {
+        let found = self.found.as_ref().filter(|found| match (found, kept) {
+            (Verified::Whole { entries, .. }, Some(kept)) => kept.seq <= *entries,
+            _ => true,
+        });
+        let found = found.filter(|_| self.owed.contains(&caller)).cloned()?;
+        self.owed.remove(&caller);
+        Some(found)
+    }
+}
+
+/// A caller who verifies or waits for it, until dropped.
+struct Turn<'a> {
+    all: &'a Verifications,
+    caller: Uuid,
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.all.callers.lock().remove(&self.caller);
+    }
+}
+
+impl Verifications {
+    fn turn(&self, caller: Uuid) -> Option<Turn<'_>> {
+        let mut callers = self.callers.lock();
+        let room = callers.len() < CALLERS_MAX && callers.insert(caller);
+        room.then(|| Turn { all: self, caller })
+    }
+}
+
+/// Follows the whole chain; `kept` is an entry that must be in it as it was. One call does so at a time, for at most
+/// `CALL_SECONDS`, the others wait for their turn; a log too long for that is verified by several calls, each going on
+/// where the last one ended.
 ///
 /// # Errors
-/// [`Refused::Busy`] while another call verifies, and where the verification is to be gone on with.
+/// [`Refused::Busy`] while the same administrator has a call under way, where the turn does not come in time, and where
+/// the verification is to be gone on with.
 pub async fn verify(app: &App, admin: &Admin, kept: Option<Head>) -> Result<Verified, Refused> {
-    let verified = verify_chain(app, admin).await?;
+    let verified = verify_chain(app, admin, kept).await?;
     let whole = matches!(verified, Verified::Whole { .. });
     app.metrics.audit_verified(whole, app.clock().wall());
     // A head that was mistyped is no fault of the log: the metric tells of the chain alone.
@@ -138,22 +196,33 @@ async fn missed(app: &App, kept: Head, entries: u64) -> Result<Option<(u64, Stri
     Ok(why.map(|why| (kept.seq, why)))
 }
 
-async fn verify_chain(app: &App, admin: &Admin) -> Result<Verified, Refused> {
+async fn verify_chain(app: &App, admin: &Admin, kept: Option<Head>) -> Result<Verified, Refused> {
     admin.must_audit()?;
     if admin.own_workspace().is_some() {
         admin.must_operate()?;
     }
-    let Ok(mut under_way) = app.verification.try_lock() else {
-        return Err(Refused::Busy {
-            retry_after_seconds: BUSY_SECONDS,
-            why: "Another verification of the audit log is under way. Ask again when it is done."
-                .to_owned(),
-        });
+    let busy = || Refused::Busy {
+        retry_after_seconds: BUSY_SECONDS,
+        why: "Another verification of the audit log is under way. Ask again when it is done."
+            .to_owned(),
+    };
+    let caller = match admin.credential {
+        Credential::AdminKey(id) => id,
+        Credential::Session { member, .. } => member,
     };
     let clock = app.clock();
     let since = |begun: BootInstant| clock.boot().0.saturating_sub(begun.0) / 1_000_000_000;
+    let asked = clock.boot();
+    let _turn = app.verifications.turn(caller).ok_or_else(busy)?;
+    // The lock is given in the order in which it was asked for.
+    let waiting = app.verifications.under_way.lock();
+    let own_turn = tokio::time::timeout(Duration::from_secs(WAIT_SECONDS), waiting).await;
+    let mut under_way = own_turn.map_err(|_| busy())?;
     if under_way.at.is_some_and(|at| since(at) > KEPT_SECONDS) {
-        under_way.verifier = Verifier::default();
+        *under_way = Verification::default();
+    }
+    if let Some(found) = under_way.owed_to(caller, kept) {
+        return Ok(found);
     }
     let begun = clock.boot();
     let reader = app.store.reader();
@@ -169,11 +238,12 @@ async fn verify_chain(app: &App, admin: &Admin) -> Result<Verified, Refused> {
         reader.audit(&filter).await
     };
     let followed = go_on(&mut under_way.verifier, (seq, hash), page, || {
-        since(begun) < CALL_SECONDS
+        since(begun) < CALL_SECONDS && since(asked) < END_SECONDS
     });
     let followed = followed.await?;
     under_way.at = Some(clock.boot());
     let Some(verified) = followed else {
+        under_way.owed.insert(caller);
         let at = under_way.verifier.head().0;
         return Err(Refused::Busy {
             retry_after_seconds: 1,
@@ -181,6 +251,8 @@ async fn verify_chain(app: &App, admin: &Admin) -> Result<Verified, Refused> {
         });
     };
     under_way.verifier = Verifier::default();
+    under_way.owed.remove(&caller);
+    under_way.found = Some(verified.clone());
     Ok(verified)
 }
 
@@ -270,6 +342,7 @@ mod tests {
         let mut calls = 0;
         let verified = loop {
             calls += 1;
+            assert!(calls < 10, "a call begins where the one before ended");
             let pages = std::cell::Cell::new(0);
             let three = || pages.replace(pages.get() + 1) < 3;
             if let Some(verified) = go_on(&mut verifier, head, page, three).await.unwrap() {
@@ -279,6 +352,36 @@ mod tests {
         assert_eq!(calls, 4);
         let (entries, hash) = head;
         assert_eq!(verified, Verified::Whole { entries, hash });
+    }
+
+    #[test]
+    fn each_caller_has_one_turn() {
+        let all = Verifications::default();
+        let [one, two] = [1, 2].map(Uuid::from_u128);
+        let first = all.turn(one);
+        assert!(first.is_some() && all.turn(one).is_none());
+        let second = all.turn(two);
+        assert!(second.is_some());
+        drop(first);
+        assert!(all.turn(one).is_some());
+    }
+
+    #[test]
+    fn a_result_is_shared_with_those_who_were_told_to_ask_again() {
+        let [one, two] = [1, 2].map(Uuid::from_u128);
+        let whole = Verified::Whole {
+            entries: 5,
+            hash: [1; 32],
+        };
+        let mut verification = Verification::default();
+        verification.owed.insert(one);
+        assert_eq!(verification.owed_to(one, None), None, "not found yet");
+        verification.found = Some(whole.clone());
+        assert_eq!(verification.owed_to(two, None), None);
+        let head = |seq| Some(Head { seq, hash: [1; 32] });
+        assert_eq!(verification.owed_to(one, head(6)), None, "kept from later");
+        assert_eq!(verification.owed_to(one, head(5)), Some(whole));
+        assert_eq!(verification.owed_to(one, None), None, "once");
     }
 
     #[test]

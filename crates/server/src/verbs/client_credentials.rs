@@ -11,7 +11,6 @@ use tokenward_core::client::{ClientState, SecretRecord};
 use tokenward_core::generate::{self, Answer, Rejection};
 use tokenward_core::ids::ClientId;
 use tokenward_core::seal;
-use tokenward_core::slot::QuotaCount;
 use tokenward_core::time::Timestamp;
 use tokenward_core::{Change, ClientSecret};
 use tokenward_store::Failure;
@@ -44,10 +43,11 @@ pub async fn rotate_secret(
             created_at,
         });
         after.client.next_secret = n + 1;
-        // The quota is the secret's own: a new secret begins with none used.
-        after.slot.quota[free] = QuotaCount::default();
+        // The place keeps its count of the day: else deleting a secret and making another would give the client as many
+        // tokens as it likes.
         let entry = entry(acting, "secret.create", state, &json!({ "n": n }), view.now);
         Ok(Outcome {
+            records: Vec::new(),
             changes: secrets_changed(state, &after),
             audit: vec![entry],
             after,
@@ -121,6 +121,7 @@ pub async fn generate_token(
         let detail = json!({ "generation": answer.generation, "valid_till": valid_till });
         let entry = entry(acting, "token.generate", state, &detail, view.now);
         Ok(Outcome {
+            records: Vec::new(),
             changes,
             audit: vec![entry],
             after: state.clone(),

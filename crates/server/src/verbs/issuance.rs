@@ -120,12 +120,11 @@ pub async fn status(app: &App, caller: Caller) -> Result<Status, Refused> {
     let quota = app.config.quota_per_day;
     by_caller(app, caller, move |keyring, state, caller, now| {
         let position = generate::admit(state, caller, keyring)?;
-        let day = now.utc_day();
         let slot = &state.slot;
         let status = Status {
             generation: slot.generation,
             live: slot.live(now).copied(),
-            quota_left: quota.saturating_sub(slot.quota[position].used_on(day)),
+            quota_left: quota.saturating_sub(slot.quota[position].used_at(now)),
             previous_valid_till: slot
                 .previous
                 .filter(|p| now < p.valid_till)
@@ -318,7 +317,7 @@ fn wrong(app: &App, source: Option<IpAddr>, id: ClientId) -> Refused {
 async fn is_right(app: &App, id: ClientId, secret: &ClientSecret) -> Result<bool, Refused> {
     let read = app.store.reader().client(id).await;
     let read = read.map_err(|error| {
-        tracing::error!("a read failed: {error}");
+        crate::logs::read_failed(&error);
         Refused::Failed(Failure::Unavailable)
     })?;
     Ok(read.is_some_and(|(state, _)| generate::is_secret_of(&state, secret, &app.keyring)))

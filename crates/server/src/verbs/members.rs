@@ -5,8 +5,9 @@ use super::acting::{self, Acting};
 use super::audit_detail;
 use super::authority::Admin;
 use super::sign_in::folded;
-use super::{Refused, roles};
+use super::{Refused, account, roles};
 use crate::app::App;
+use crate::people::password::Caller;
 use crate::people::ticket::Ticket;
 use crate::random;
 use serde_json::{Value, json};
@@ -19,13 +20,16 @@ use tokenward_core::time::Timestamp;
 use tokenward_store::people::{Invitation, Member, Proofs, Record, TicketDigest};
 use tokenward_store::{Decided, Failure, View, Wants};
 use uuid::Uuid;
+use zeroize::Zeroizing;
 
 /// Seconds an invitation's link is good for: a week.
 pub const INVITATION_SECONDS: u64 = 7 * 86_400;
 /// Seconds the first operator's link is good for.
 pub const FIRST_SECONDS: u64 = 86_400;
-/// Most members and invitations together: people, not machines.
+/// Most members and open invitations together: people, not machines.
 pub const MEMBERS_MAX: usize = 10_000;
+/// Most of them with a role in one workspace, so that its administrators cannot use up the whole number.
+pub const WORKSPACE_MEMBERS_MAX: usize = 1_000;
 
 const NO_MEMBER: Refused = Refused::NotFound("member");
 
@@ -135,6 +139,30 @@ fn end_invitations<'a>(
     }
 }
 
+/// Refuses one more member or invitation where there are as many as may be. Invitations that have ended don't count.
+fn must_have_room(role: &Role, view: &View) -> Result<(), Refused> {
+    let open = view.invitations.iter();
+    let open = open.filter(|one| view.now < one.expires_at);
+    let members = view.members.iter().map(|member| &member.role);
+    let roles: Vec<&Role> = open.map(|one| &one.role).chain(members).collect();
+    if roles.len() >= MEMBERS_MAX {
+        let why = format!("there are {MEMBERS_MAX} members and invitations; remove some first");
+        return Err(Refused::Conflict("TOO_MANY_MEMBERS", why));
+    }
+    let Some(workspace) = role.workspace() else {
+        return Ok(());
+    };
+    let there = roles.iter();
+    let there = there.filter(|role| role.workspace() == Some(workspace));
+    if there.count() >= WORKSPACE_MEMBERS_MAX {
+        let why = format!(
+            "the workspace has {WORKSPACE_MEMBERS_MAX} members and invitations; remove some first"
+        );
+        return Err(Refused::Conflict("TOO_MANY_MEMBERS", why));
+    }
+    Ok(())
+}
+
 /// Invites somebody; the answer holds the link's secret, which is not shown again. For a member with this role it is a
 /// way back in: joining by the link replaces their password and everything else that proves them. Ends the invitations
 /// for the address that the administrator may grant; the others stay beside it.
@@ -156,10 +184,7 @@ pub async fn invite(
     let digest = ticket.digest();
     let decided = acting::decide(app, admin, wants(Some(&role)), move |acting, view| {
         roles::check(&role, view)?;
-        if view.members.len() + view.invitations.len() >= MEMBERS_MAX {
-            let why = format!("there are {MEMBERS_MAX} members and invitations; remove some first");
-            return Err(Refused::Conflict("TOO_MANY_MEMBERS", why));
-        }
+        must_have_room(&role, view)?;
         let member = view.members.iter().find(|member| member.email == email);
         let member = member.filter(|member| acting.sees_role(&member.role));
         if let Some(member) = member {
@@ -248,10 +273,25 @@ pub struct Joining {
     pub email: String,
     /// What people call them.
     pub name: String,
-    /// The hash of the password they chose.
-    pub password: String,
+    /// The password they chose.
+    pub password: Zeroizing<String>,
     /// From where.
     pub source: Option<IpAddr>,
+}
+
+/// Refuses a join by the first operator's link when there is an operator, or a member with this address and another role.
+fn may_be_first(members: &[Member], invitation: &Invitation, email: &str) -> Result<(), Refused> {
+    if members.iter().any(operates) {
+        return Err(Refused::NotFound("invitation"));
+    }
+    let mut others = members
+        .iter()
+        .filter(|member| member.role != invitation.role);
+    if others.any(|member| member.email == email) {
+        let why = "there is a member with this address and another role; use another address";
+        return Err(Refused::Conflict("MEMBER_EXISTS", why.into()));
+    }
+    Ok(())
 }
 
 /// Makes the member an invitation is for, with the invitation's role and no other, and ends every invitation for the
@@ -262,46 +302,53 @@ pub struct Joining {
 /// [`Refused::NotFound`] for a link that has ended, or for a member with another role; [`Refused::Conflict`] for such
 /// a member where the holder of the first operator's link named the address.
 pub async fn join(app: &App, ticket: &Ticket, joining: Joining) -> Result<Member, Refused> {
+    // What costs little comes first: the password is hashed only for a join that can succeed.
     let name = Name::parse(joining.name.trim()).map_err(|why| Refused::Invalid("name", why.0))?;
+    let found = invitation(app, ticket).await?;
+    let invited = found.ok_or(Refused::NotFound("invitation"))?;
+    let email = match invited.email.as_str() {
+        "" => {
+            let email = folded(&joining.email);
+            let email = label::email(&email).map_err(|why| Refused::Invalid("email", why.0))?;
+            let members = app.store.reader().members().await?;
+            may_be_first(&members, &invited, &email)?;
+            email
+        }
+        known => known.to_owned(),
+    };
+    account::judge("password", &joining.password, &[&email, name.as_str()])?;
+    let hashed = account::hash_chosen(app, Caller::Invited(invited.id), joining.password);
+    let (password, source) = (hashed.await?, joining.source);
     let digest = ticket.digest();
     let wants = Wants {
         proves: true,
         ..wants(None)
     };
-    let decided = app.decide(wants, move |view: &View| {
+    let decided = app.decide(wants, move |view: &View| -> Result<_, Refused> {
         let found = view.invitations.iter().find(|one| one.digest == digest);
         let found = found.filter(|one| view.now < one.expires_at);
         let invitation = found.ok_or(Refused::NotFound("invitation"))?;
-        if invitation.email.is_empty() && view.members.iter().any(operates) {
-            return Err(Refused::NotFound("invitation"));
+        if invitation.email.is_empty() {
+            may_be_first(&view.members, invitation, &email)?;
         }
-        let email = if invitation.email.is_empty() {
-            label::email(&folded(&joining.email)).map_err(|why| Refused::Invalid("email", why.0))?
-        } else {
-            invitation.email.clone()
-        };
         let before = view.members.iter().find(|member| member.email == email);
         let by_member = |id: Option<Uuid>, action, workspace, detail: &Value| Entry {
             at: view.now,
             actor: id.map_or(Actor::System, Actor::Member),
-            source: joining.source,
+            source,
             action,
             workspace,
             client: None,
             detail: detail.to_string(),
         };
         if let Some(member) = before.filter(|member| member.role != invitation.role) {
-            if invitation.email.is_empty() {
-                let why = "there is a member with this address and another role; use another address";
-                return Err(Refused::Conflict("MEMBER_EXISTS", why.into()));
-            }
             let detail = json!({ "invitation": invitation.id, "email": email, "member": member.id, "invited_by": invitation.invited_by });
             let entry = by_member(None, "member.join_refused", member.role.workspace(), &detail);
             let ended = written(vec![Record::InvitationRemoved(invitation.id)], entry);
             return Ok((ended, Err(Refused::NotFound("invitation"))));
         }
         let proofs = Proofs {
-            password: Some(joining.password),
+            password: Some(password),
             ..Proofs::default()
         };
         let member = Member {

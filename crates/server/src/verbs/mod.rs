@@ -3,6 +3,7 @@
 
 pub mod account;
 pub mod acting;
+pub mod addresses;
 pub mod admin_keys;
 pub mod audit;
 pub(crate) mod audit_detail;
@@ -64,7 +65,7 @@ impl From<Failure> for Refused {
 
 impl From<tokenward_store::StoreError> for Refused {
     fn from(error: tokenward_store::StoreError) -> Self {
-        tracing::error!("a read failed: {error}");
+        crate::logs::read_failed(&error);
         Self::Failed(Failure::Unavailable)
     }
 }

@@ -332,8 +332,6 @@ pub async fn end(
         refusals::note(app, SSO.0, origin.source, vouched.email.as_deref(), code);
         return Err(no);
     };
-    let clock = app.clock();
-    app.networks_throttle.forgive(network, COUNTED, &clock);
     let subject = vouched.subject;
     let begun = begin_session(
         app,
@@ -349,7 +347,12 @@ pub async fn end(
             }
         },
     );
-    begun.await.map_err(|not| {
+    let begun = begun.await;
+    if !matches!(begun, Err(NotSignedIn::Wrong)) {
+        app.networks_throttle
+            .forgive(network, COUNTED, &app.clock());
+    }
+    begun.map_err(|not| {
         if not == NotSignedIn::Wrong {
             let reason = match member.disabled_at {
                 Some(_) => "member disabled",

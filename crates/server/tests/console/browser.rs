@@ -68,6 +68,11 @@ fn the_seed_walked_without_a_script() {
 }
 
 #[test]
+fn page_with_a_secret_shows_none_when_reloaded_or_come_back_to() {
+    walk("once.mjs", &[]);
+}
+
+#[test]
 fn passkeys_at_a_device_that_has_them() {
     walk("passkey.mjs", &[]);
 }

@@ -12,4 +12,5 @@ mod late;
 mod people;
 mod shut;
 mod sso;
+mod told;
 mod withdrawn;

@@ -288,6 +288,69 @@ async fn a_flood_of_sign_ins_keeps_nobody_out_who_is_known_there() {
 }
 
 #[tokio::test]
+async fn a_member_with_many_requests_leaves_places_for_the_others() {
+    let house = House::new().await;
+    let asha = house.operator().await;
+    let ravi = house
+        .invited(&asha, "ravi@example.com", &[("role", "auditor")])
+        .await;
+    let (sender, mut refused) = tokio::sync::mpsc::unbounded_channel();
+    let flood: Vec<_> = (0..20)
+        .map(|_| {
+            let (ravi, sender) = (ravi.clone(), sender.clone());
+            tokio::spawn(async move {
+                let page = ravi.send("/console/step-up", &[("proof", PASSWORD)]).await;
+                let _ = sender.send(page.status.as_u16());
+            })
+        })
+        .collect();
+    // Eight may wait for a hash and one is made: as soon as one of the others is refused, the queue is as full as they
+    // make it.
+    while refused.recv().await.expect("a refusal") != 429 {}
+    let proof = [("proof", PASSWORD)];
+    let page = asha.send("/console/step-up", &proof).await;
+    assert_eq!(page.status, 303, "{}", page.text);
+    for one in flood {
+        one.await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_hashed_for_a_form_that_is_refused_anyway() {
+    let house = House::new().await;
+    let asha = house.operator().await;
+    let refused = |page: crate::house::Page, says: &str| page.expect(422, says);
+    // More than may be guessed: a password that was verified would be counted.
+    for _ in 0..30 {
+        let weak = [
+            ("old_password", "a wrong one"),
+            ("new_password", "asha12345678"),
+        ];
+        refused(
+            asha.send("/console/account/password", &weak).await,
+            "easily guessed",
+        );
+    }
+    let invited = [("email", "ravi@example.com"), ("role", "auditor")];
+    let page = asha.send("/console/members/invite", &invited).await;
+    let link = format!(
+        "/console/join/{}",
+        page.between("/console/join/", "</code>")
+    );
+    let join = async |name: &str, password: &str| {
+        let passwords = [("password", password), ("password_again", password)];
+        let form = [&[("name", name)], passwords.as_slice()].concat();
+        house.stranger().post(&link, &form).await
+    };
+    // All at once: one invitation's hashes would be refused with 429 beyond the second.
+    let forms = (0..20).map(|_| join("", PASSWORD));
+    for page in futures_util::future::join_all(forms).await {
+        refused(page, "name");
+    }
+    join("Ravi", PASSWORD).await.expect(303, "");
+}
+
+#[tokio::test]
 async fn the_current_password_is_not_guessed_at_the_account_page() {
     let house = House::new().await;
     let asha = house.operator().await;
@@ -482,6 +545,43 @@ async fn many_codes_side_by_side_are_still_few_guesses() {
 }
 
 #[tokio::test]
+async fn wrong_passkeys_are_slowed_like_wrong_passwords() {
+    let house = House::new().await;
+    let asha = house.operator().await;
+    let page = asha.get("/console/account/app").await.expect(200, "");
+    let (sealed, key) = (page.hidden("sealed"), page.between("id=\"app-key\">", "<"));
+    let code = totp(&key);
+    let form = [("sealed", sealed.as_str()), ("code", code.as_str())];
+    asha.send("/console/account/app", &form)
+        .await
+        .expect(200, "Recovery codes");
+    let between = house.signed_in("asha@example.com").await.hidden("between");
+    let stranger = house.stranger();
+    let passkey = [("handle", "no-handle"), ("credential", "{}")];
+    let form = [&passkey[..], &[("between", between.as_str())]].concat();
+    let mut judged = 0;
+    // Bounded: each attempt takes less than the two seconds after which one more is allowed.
+    let refused = loop {
+        let page = stranger.post("/console/sign-in/passkey", &form).await;
+        match page.status.as_u16() {
+            401 if judged < 300 => judged += 1,
+            _ => break page.expect(429, ""),
+        }
+    };
+    assert!(judged >= 20, "{judged}");
+    assert!(refused.headers.contains_key("retry-after"));
+    // One count for both pages.
+    let mut again = asha.send("/console/step-up/passkey", &passkey).await;
+    for _ in 0..20 {
+        if again.status == 429 {
+            break;
+        }
+        again = asha.send("/console/step-up/passkey", &passkey).await;
+    }
+    again.expect(429, "");
+}
+
+#[tokio::test]
 async fn failed_sign_ins_and_refused_roles_are_in_the_audit_log() {
     let house = House::new().await;
     let asha = house.operator().await;
@@ -512,6 +612,21 @@ async fn failed_sign_ins_and_refused_roles_are_in_the_audit_log() {
     assert_eq!(page.status, 401);
     let page = asha.send("/console/step-up", &[("proof", typed)]).await;
     assert_eq!(page.status, 422);
+    let passkey = [("handle", "no-handle"), ("credential", typed)];
+    let form = [&passkey[..], &[("between", between.as_str())]].concat();
+    let page = stranger.post("/console/sign-in/passkey", &form).await;
+    assert_eq!(page.status, 401);
+    let page = asha.send("/console/step-up/passkey", &passkey).await;
+    assert_eq!(page.status, 422);
+    let log = house.server.output();
+    let refused = log.lines().filter(|line| {
+        let about = ["kind=\"passkey\"", "asha@example.com", "invalid_passkey"];
+        line.contains("credential refused") && about.iter().all(|word| line.contains(word))
+    });
+    assert_eq!(refused.count(), 2, "{log}");
+    let figures = house.api.metrics().await.unwrap().expect(200).body;
+    let count = "tokenward_credentials_refused_total{kind=\"passkey\"} 2";
+    assert!(figures.contains(count), "{figures}");
     let page = auditor.get("/console/admin-keys").await;
     assert_eq!(page.status, 403, "{}", page.text);
     // They are written a moment later.
@@ -537,7 +652,7 @@ async fn failed_sign_ins_and_refused_roles_are_in_the_audit_log() {
     let written = async {
         loop {
             let (told, refused) = read().await;
-            if told.len() >= 4 {
+            if told.len() >= 6 {
                 return (told, refused);
             }
         }
@@ -546,8 +661,10 @@ async fn failed_sign_ins_and_refused_roles_are_in_the_audit_log() {
     let (told, refused) = waited.expect("the entries are written");
     let expected = [
         "access.denied GET /console/admin-keys",
+        "member.confirmation_failed wrong passkey",
         "member.confirmation_failed wrong password",
         "member.sign_in_failed wrong code",
+        "member.sign_in_failed wrong passkey",
         "member.sign_in_failed wrong password",
     ];
     assert_eq!(told, expected);

@@ -192,6 +192,32 @@ async fn the_provider_is_asked_about_itself_once_for_many_strangers() {
     assert!((40..300).contains(&tokens), "{tokens}");
 }
 
+#[tokio::test]
+async fn refusals_of_a_disabled_member_are_limited_like_other_failures() {
+    let provider = Provider::start("");
+    let house = house(&provider, &[]).await;
+    let claims = json!({ "sub": "k", "email": "kate@example.com", "email_verified": true });
+    let page = through(&house, &provider, claims.clone()).await;
+    page.expect(200, "You are signed in");
+    // Behind the server's back: she is the last operator.
+    let database = house.server.data_dir().join("tokenward.sqlite");
+    let connection = rusqlite::Connection::open(database).unwrap();
+    connection.busy_timeout(Duration::from_secs(20)).unwrap();
+    let disabled = connection.execute("UPDATE member SET disabled_at = created_at", []);
+    assert_eq!(disabled.unwrap(), 1);
+    let mut refused = 0;
+    // Bounded: each attempt takes less than the five seconds after which one more is allowed.
+    while refused < 300 {
+        let page = through(&house, &provider, claims.clone()).await;
+        if page.status == 429 {
+            break;
+        }
+        page.expect(403, "you may not sign in");
+        refused += 1;
+    }
+    assert!((40..300).contains(&refused), "{refused}");
+}
+
 fn check(issuer: &str) -> (bool, String) {
     let folder = tempfile::tempdir().unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_tokenward"));

@@ -416,7 +416,11 @@ fn output_tells_of_mail_and_the_sockets_mode() {
         (&shown["mail"], &shown["internal_unix_mode"]),
         (&json!(true), &json!("660"))
     );
-    assert!(!found.stdout.contains("hunter2"));
+    assert!(!found.stdout.contains("hunter2") && !found.stderr.contains("hunter2"));
+    assert!(
+        found.stderr.contains("name it with --mail-url-file"),
+        "{found:?}"
+    );
     assert!(!socket.exists(), "a check leaves nothing behind");
     // Either way of naming a host's environment is understood.
     let hosts = check(

@@ -181,6 +181,65 @@ async fn idle_connections_of_a_source_make_room_for_others_there() {
     }
 }
 
+/// Connections from sources 127.0.3.1 and on, each with a request whose body stops after its first byte.
+fn held_bodies(public: &str, sources: u8, each: usize) -> Vec<TcpStream> {
+    let half = "POST /oauth2/token HTTP/1.1\r\nhost: x\r\ncontent-type: application/x-www-form-urlencoded\r\ncontent-length: 99\r\n\r\na";
+    let sources = (1..=sources).flat_map(|source| std::iter::repeat_n(source, each));
+    let hold = |source| {
+        let mut stream = connect_from(Ipv4Addr::new(127, 0, 3, source), public);
+        stream.write_all(half.as_bytes()).unwrap();
+        stream
+    };
+    sources.map(hold).collect()
+}
+
+/// Whether the other end closed a connection without any answer.
+fn ended_unanswered(stream: &mut TcpStream) -> bool {
+    stream.set_nonblocking(true).unwrap();
+    match stream.read(&mut [0; 1]) {
+        Ok(count) => count == 0,
+        Err(error) => error.kind() != ErrorKind::WouldBlock,
+    }
+}
+
+#[tokio::test]
+async fn bodies_held_back_keep_no_other_callers_out() {
+    raise_own_limit(1_024);
+    let folder = tempfile::tempdir().unwrap();
+    let house = House::of(limited(folder.path(), 240, 240)).await;
+    let public = house.server.public();
+    let request = "GET /nothing HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+    // All 120 connections, by sources that keep to their quarter.
+    let mut held = held_bodies(public, 5, 24);
+    assert_eq!(
+        ask(Ipv4Addr::new(127, 0, 2, 1), public, request).unwrap(),
+        "404"
+    );
+    let ended = held
+        .iter_mut()
+        .filter_map(|one| ended_unanswered(one).then_some(()));
+    assert!(
+        ended.count() > 0,
+        "the caller waited until bodies were given up"
+    );
+    // A quarter by one source: others there have its share.
+    drop(held);
+    let mut held = held_bodies(public, 1, 30);
+    let source = Ipv4Addr::new(127, 0, 3, 1);
+    wait_until("room for another caller of the source", LIMIT, || {
+        ask(source, public, request)
+            .is_ok_and(|status| status == "404")
+            .then_some(())
+    });
+    let ended = held
+        .iter_mut()
+        .filter_map(|one| ended_unanswered(one).then_some(()));
+    assert!(
+        ended.count() > 0,
+        "the caller waited until bodies were given up"
+    );
+}
+
 #[tokio::test]
 async fn idle_connections_of_both_protocols_end_by_the_configured_limit() {
     let house = House::with(&["--public-idle-seconds=2"]).await;

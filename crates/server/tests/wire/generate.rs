@@ -161,12 +161,26 @@ async fn the_quota_of_the_day_is_the_secrets_own_and_survives_a_restart() {
     let gone = house.generate(&erp.secret).await;
     gone.expect_error(401, "CLIENT_SECRET_INVALID");
     assert_eq!(house.status(&second).await["quota_left"], 2);
-    // A third secret takes the free place, and none of the quota of the one that had it.
+    // A third secret takes the place of the first with its count, so that making secrets makes no tokens.
     let (n, third) = house.rotate(&erp).await;
     assert_eq!(
         (n, house.status(&third).await["quota_left"].as_u64()),
-        (3, Some(3))
+        (3, Some(0))
     );
+    house
+        .generate(&third)
+        .await
+        .expect_error(429, "QUOTA_EXCEEDED");
+    let shown = house.api.read_client(&erp.id).await.unwrap().json();
+    let figures = shown["secrets"].as_array().unwrap();
+    let used = |n: u64| {
+        let one = figures.iter().find(|one| one["n"] == n).unwrap();
+        (
+            one["quota_used_today"].as_u64(),
+            one["quota_left_today"].as_u64(),
+        )
+    };
+    assert_eq!((used(2), used(3)), ((Some(1), Some(2)), (Some(3), Some(0))));
 }
 
 /// Calls at once, each on a connection of its own; the answers.

@@ -282,3 +282,39 @@ async fn one_verification_of_the_audit_log_runs_at_a_time() {
     }
     house.ask(Method::GET, "/audit/verify").await.expect(200);
 }
+
+#[tokio::test]
+async fn an_auditor_who_always_verifies_keeps_no_other_from_it() {
+    let house = House::new().await;
+    let erp = house.client(NewClient::sandbox("erp")).await;
+    for n in 0..200 {
+        house
+            .patch(&erp, serde_json::json!({ "label": format!("erp {n}") }))
+            .await;
+    }
+    let body = serde_json::json!({ "name": "auditor", "role": "auditor" });
+    let made = house.admin(Method::POST, "/admin-keys", &body).await;
+    let made = made.expect(201).json();
+    let auditor = house.api.with_admin_key(made["key"].as_str().unwrap());
+    let stop = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let busy: Vec<_> = (0..8)
+        .map(|_| {
+            let (auditor, stop) = (auditor.clone(), std::sync::Arc::clone(&stop));
+            tokio::spawn(async move {
+                let mut done = 0;
+                while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                    let request = auditor.admin(Method::GET, "/audit/verify");
+                    done += usize::from(auditor.send(request).await.unwrap().status == 200);
+                }
+                done
+            })
+        })
+        .collect();
+    for _ in 0..20 {
+        house.ask(Method::GET, "/audit/verify").await.expect(200);
+    }
+    stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    let done = futures_util::future::join_all(busy).await;
+    let done: usize = done.into_iter().map(Result::unwrap).sum();
+    assert!(done > 0, "the auditor verified nothing");
+}

@@ -5,6 +5,7 @@ use crate::seen::seen;
 use insta::assert_snapshot;
 use reqwest::Method;
 use serde_json::json;
+use tokenward_testkit::wait_until;
 
 #[tokio::test]
 async fn a_workspace_has_ten_webhooks_at_most() {
@@ -50,20 +51,29 @@ async fn a_disabled_webhook_is_sent_nothing_to_try_it() {
     "#);
 }
 
-#[tokio::test]
-async fn there_are_ten_thousand_members_and_invitations_at_most() {
-    let house = House::new().await;
-    house.invited("first@example.com", &house.acme).await;
-    // Nearly all of them at once, behind the server's back.
+/// Copies the invitation of `first@example.com` as often as is needed for `count` members and invitations, behind the
+/// server's back.
+fn fill_invitations(house: &House, count: i64) {
     let database = house.server.data_dir().join("tokenward.sqlite");
     let connection = rusqlite::Connection::open(database).unwrap();
     connection.busy_timeout(crate::house::LIMIT).unwrap();
     let more = "
         WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT
-            9999 - (SELECT COUNT(*) FROM invitation) - (SELECT COUNT(*) FROM member))
-        INSERT INTO invitation SELECT randomblob(16), randomblob(length(digest)), 'n' || i || '@example.com', role,
+            ?1 - (SELECT COUNT(*) FROM invitation) - (SELECT COUNT(*) FROM member))
+        INSERT INTO invitation SELECT randomblob(16), randomblob(length(digest)), 'n' || hex(randomblob(8)) || '@example.com', role,
             created_at, expires_at, invited_by FROM n, invitation WHERE email = 'first@example.com'";
-    assert!(connection.execute(more, []).unwrap() > 9_000);
+    assert!(connection.execute(more, [count]).unwrap() > 0);
+}
+
+#[tokio::test]
+async fn there_are_ten_thousand_members_and_invitations_at_most() {
+    let house = House::new().await;
+    let body = json!({ "email": "first@example.com", "role": "operator" });
+    house
+        .admin(Method::POST, "/members", &body)
+        .await
+        .expect(201);
+    fill_invitations(&house, 9_999);
     house.invited("last@example.com", &house.acme).await;
     let body = json!({ "email": "more@example.com", "role": "operator" });
     let refused = house.admin(Method::POST, "/members", &body).await;
@@ -73,4 +83,46 @@ async fn there_are_ten_thousand_members_and_invitations_at_most() {
     content-type: application/problem+json
     {"code":"TOO_MANY_MEMBERS","detail":"Not done: there are 10000 members and invitations; remove some first.","error_id":"[uuid]","status":409,"title":"The state does not allow this","type":"urn:tokenward:problem:too-many-members"}
     "#);
+}
+
+#[tokio::test]
+async fn there_are_a_thousand_members_and_invitations_of_a_workspace_at_most() {
+    let house = House::new().await;
+    house.invited("first@example.com", &house.acme).await;
+    fill_invitations(&house, 1_000);
+    let other = house.api.workspace("another").await.unwrap();
+    house.invited("last@example.com", &house.acme).await;
+    house.invited("other@example.com", &other).await;
+    let body =
+        json!({ "email": "more@example.com", "role": "auditor", "workspace_id": house.acme });
+    let refused = house.admin(Method::POST, "/members", &body).await;
+    let refused = refused.expect(409).json();
+    assert_eq!(refused["code"], "TOO_MANY_MEMBERS");
+    let why = "Not done: the workspace has 1000 members and invitations; remove some first.";
+    assert_eq!(refused["detail"], why);
+}
+
+#[tokio::test]
+async fn invitations_that_have_ended_do_not_count_and_are_forgotten() {
+    let mut house = House::new().await;
+    house.invited("first@example.com", &house.acme).await;
+    fill_invitations(&house, 10_001);
+    let database = house.server.data_dir().join("tokenward.sqlite");
+    let connection = rusqlite::Connection::open(database).unwrap();
+    connection.busy_timeout(crate::house::LIMIT).unwrap();
+    let ended = connection.execute("UPDATE invitation SET expires_at = created_at", []);
+    assert!(ended.unwrap() > 9_000);
+    house.invited("more@example.com", &house.acme).await;
+    // Once a day, and soon after a start.
+    assert!(house.server.terminate().success());
+    house.server.restart();
+    let count = || {
+        let count = connection.query_row("SELECT COUNT(*) FROM invitation", [], |row| row.get(0));
+        count.ok().filter(|count: &i64| *count <= 2)
+    };
+    wait_until(
+        "the invitations to be forgotten",
+        crate::house::LIMIT,
+        count,
+    );
 }

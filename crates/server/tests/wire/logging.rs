@@ -271,6 +271,113 @@ fn a_data_directory_open_to_all_is_refused_and_planted_links_are_not_followed() 
 }
 
 #[test]
+fn files_of_the_data_directory_that_are_no_regular_files_are_refused_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let data_dir = folder.path().join("data");
+    let mut server = Server::builder().data_dir(&data_dir).start();
+    assert!(server.terminate().success());
+    for name in [
+        "lock",
+        "node-id",
+        "last-change",
+        "digest-keys",
+        "tokenward.sqlite",
+        "tokenward.sqlite-wal",
+    ] {
+        let path = data_dir.join(name);
+        let kept = folder.path().join("kept");
+        let was_there = std::fs::rename(&path, &kept).is_ok();
+        let pipe = rustix::fs::FileType::Fifo;
+        let owner = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+        rustix::fs::mknodat(rustix::fs::CWD, &path, pipe, owner, 0).unwrap();
+        let log = folder.path().join("log");
+        let stderr = std::fs::File::create(&log).unwrap();
+        let mut server = ByHand::start(&data_dir, &[], stderr.into());
+        wait_until(name, LIMIT, || server.ended().then_some(()));
+        assert!(!server.0.wait().unwrap().success());
+        let said = std::fs::read_to_string(&log).unwrap();
+        let named = said.contains(&path.display().to_string());
+        assert!(named && said.contains("not a regular file"), "{said}");
+        std::fs::remove_file(&path).unwrap();
+        if was_there {
+            std::fs::rename(&kept, &path).unwrap();
+        }
+    }
+    let mut server = Server::builder().data_dir(&data_dir).start();
+    assert!(server.terminate().success());
+}
+
+#[tokio::test]
+async fn failed_reads_are_a_few_lines_whoever_asks() {
+    let house = House::new().await;
+    let database = house.server.data_dir().join("tokenward.sqlite");
+    let connection = rusqlite::Connection::open(database).unwrap();
+    connection.busy_timeout(LIMIT).unwrap();
+    connection
+        .execute_batch(
+            "ALTER TABLE member RENAME TO gone; ALTER TABLE admin_key RENAME TO gone_too",
+        )
+        .unwrap();
+    let form = [("email", "asha@example.com"), ("password", "x")];
+    for _ in 0..50 {
+        let refused = house.ask(Method::GET, "/status").await;
+        assert_eq!(refused.status, 503, "{refused:?}");
+        let request = house.api.public(Method::POST, "/console/sign-in");
+        let request = request.header("sec-fetch-site", "same-origin").form(&form);
+        let refused = house.send(request).await;
+        assert_eq!(refused.status, 503, "{refused:?}");
+    }
+    let log = house.server.output();
+    let lines = log.matches("a read failed: ").count();
+    // Five a minute.
+    assert!((1..=20).contains(&lines), "{lines} lines");
+}
+
+/// Runs the server as a user without privileges where the tests run as root, who may read every process.
+fn unprivileged(folder: &Path) -> std::path::PathBuf {
+    let program = folder.join("unprivileged");
+    let (nobody, server) = (65_534, env!("CARGO_BIN_EXE_tokenward"));
+    let script = match rustix::process::geteuid().is_root() {
+        // By its descriptor: that user may not be able to read the folder it is in.
+        true => {
+            std::os::unix::fs::chown(folder, Some(nobody), Some(nobody)).unwrap();
+            format!(
+                "#!/bin/sh\nexec 3<{server}\nexec setpriv --reuid={nobody} --regid={nobody} --clear-groups --pdeathsig KILL \
+                 /proc/self/fd/3 \"$@\"\n"
+            )
+        }
+        false => format!("#!/bin/sh\nexec {server} \"$@\"\n"),
+    };
+    std::fs::write(&program, script).unwrap();
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    program
+}
+
+#[test]
+fn a_running_server_is_closed_to_other_processes_of_its_user() {
+    use std::os::unix::fs::MetadataExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    let program = unprivileged(folder.path());
+    let data_dir = folder.path().join("data");
+    std::fs::create_dir(&data_dir).unwrap();
+    let own = std::fs::metadata(folder.path()).unwrap();
+    std::os::unix::fs::chown(&data_dir, Some(own.uid()), Some(own.gid())).unwrap();
+    let server = Server::builder()
+        .binary(&program)
+        .data_dir(&data_dir)
+        .start();
+    let process = format!("/proc/{}", server.process_id());
+    let status = std::fs::read_to_string(format!("{process}/status")).unwrap();
+    let user = format!("\nUid:\t{}\t", own.uid());
+    assert!(own.uid() != 0 && status.contains(&user), "{status}");
+    // proc(5): the files of a process that is not dumpable belong to root.
+    for file in ["mem", "environ", "maps"] {
+        let about = std::fs::metadata(format!("{process}/{file}")).unwrap();
+        assert_eq!(about.uid(), 0, "{file}");
+    }
+}
+
+#[test]
 fn a_running_server_leaves_no_core_and_opens_its_memory_to_nobody() {
     let server = Server::start();
     let limits = std::fs::read_to_string(format!("/proc/{}/limits", server.process_id())).unwrap();
@@ -370,4 +477,13 @@ async fn a_refused_admin_key_is_audited_once_an_hour_and_source() {
         .iter()
         .find_map(|e| e["detail"]["further_attempts"].as_u64());
     assert_eq!(further, Some(4));
+}
+
+#[test]
+fn a_first_start_warns_of_nothing() {
+    let server = Server::builder().start();
+    let log = server.output();
+    assert!(log.contains("this is a new store"), "{log}");
+    let alarms = |line: &&str| line.contains("WARN") || line.contains("ERROR");
+    assert_eq!(log.lines().find(alarms), None, "{log}");
 }

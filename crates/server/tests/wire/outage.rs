@@ -58,4 +58,15 @@ async fn without_its_database_a_server_changes_nothing_and_soon_vouches_for_noth
     let newer = until("a token", || house.generate(&erp.secret), back).await;
     house.permits(&newer.token().access_token).await;
     house.denies(&token, "TOKEN_SUPERSEDED").await;
+
+    // Seconds of failed attempts, and each cause is one line.
+    let log = house.server.output();
+    let told = log
+        .lines()
+        .filter_map(|line| line.split_once("the store failed: "));
+    let mut causes: Vec<&str> = told.map(|(_, cause)| cause).collect();
+    let count = causes.len();
+    causes.sort_unstable();
+    causes.dedup();
+    assert!(count >= 1 && causes.len() == count, "{log}");
 }

@@ -17,7 +17,7 @@ const READERS: usize = 4;
 /// that only reads may be refused for a session that writes.
 const SETTINGS: &str = "SET statement_timeout = '10s'; SET default_transaction_read_only = on";
 
-/// Connects to the first server that is no standby.
+/// Connects to the server that is no standby.
 struct Connector(Target);
 
 impl deadpool_postgres::Connect for Connector {
@@ -26,25 +26,24 @@ impl deadpool_postgres::Connect for Connector {
         _: &Config,
     ) -> BoxFuture<'_, Result<(Client, JoinHandle<()>), tokio_postgres::Error>> {
         Box::pin(async {
-            let mut last = None;
-            for (_, config) in self.0.hosts() {
-                match config.connect(NoTls).await {
-                    Ok((client, connection)) => {
-                        let serving = tokio::spawn(async move { drop(connection.await) });
-                        let serves = state(&client)
-                            .await
-                            .and_then(|state| state.serves(Purpose::Read));
-                        if serves.is_ok() {
-                            return Ok((client, serving));
-                        }
-                        last = Some(Ok((client, serving)));
-                    }
-                    Err(error) => last = Some(Err(error)),
+            let attempt = |config: Config| async move {
+                let (client, connection) = config.connect(NoTls).await.map_err(Err)?;
+                let serving = tokio::spawn(async move { drop(connection.await) });
+                let serves = state(&client)
+                    .await
+                    .and_then(|state| state.serves(Purpose::Read));
+                match serves {
+                    Ok(()) => Ok((client, serving)),
+                    Err(_) => Err(Ok((client, serving))),
                 }
-            }
+            };
+            let refused = match self.0.any(attempt).await {
+                Ok(connected) => return Ok(connected),
+                Err(refused) => refused,
+            };
             // A target has at least one host; a standby is refused by the pool's hook.
-            match last {
-                Some(last) => last,
+            match refused.into_iter().next_back() {
+                Some((_, last)) => last,
                 None => Config::new()
                     .connect(NoTls)
                     .await

@@ -3,6 +3,8 @@
 use super::lock::Former;
 use crate::error::{StoreError, chain};
 use crate::value::Value;
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt};
 use std::collections::HashMap;
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -23,9 +25,7 @@ const FAREWELL: Duration = Duration::from_secs(2);
 const ALIVE_AFTER: Duration = Duration::from_secs(5);
 const ALIVE_EVERY: Duration = Duration::from_secs(2);
 const ALIVE_TRIES: u32 = 3;
-/// The longest all hosts of a URL together may take to connect to.
-const CONNECTING: Duration = Duration::from_secs(10);
-/// The longest one connection may take.
+/// The longest one connection may take. All hosts of a URL are connected to at once.
 const CONNECT_MAX: Duration = Duration::from_secs(5);
 /// A session's own settings.
 const SETTINGS: &str = "SET synchronous_commit = on; SET client_min_messages = warning;
@@ -122,17 +122,23 @@ impl State {
 }
 
 impl Session {
-    /// Connects to the first server of the target that serves the purpose.
+    /// Connects to the server of the target that serves the purpose.
     pub(super) async fn connect(target: &Target, purpose: Purpose) -> Result<Self, StoreError> {
-        let share = CONNECTING / u32::try_from(target.hosts.len()).unwrap_or(u32::MAX).max(1);
+        let attempt = |config: Config| async move {
+            let connecting = tokio::time::timeout(CONNECT_MAX, Self::to(&config, purpose));
+            connecting.await.unwrap_or_else(|_| {
+                let why = format!("no answer within {} s", CONNECT_MAX.as_secs());
+                Err(StoreError::Unavailable(why))
+            })
+        };
         let mut refused = Vec::new();
-        for (host, config) in &target.hosts {
-            let connecting = tokio::time::timeout(share, Self::to(config, purpose));
-            match connecting.await {
-                Ok(Ok(session)) => return Ok(session),
-                Ok(Err(StoreError::Unavailable(why))) => refused.push(format!("{host}: {why}")),
-                Ok(Err(error)) => return Err(error),
-                Err(_) => refused.push(format!("{host}: no answer within {} s", share.as_secs())),
+        for (host, error) in match target.any(attempt).await {
+            Ok(session) => return Ok(session),
+            Err(errors) => errors,
+        } {
+            match error {
+                StoreError::Unavailable(why) => refused.push(format!("{host}: {why}")),
+                error => return Err(error),
             }
         }
         Err(StoreError::Unavailable(format!(
@@ -236,10 +242,7 @@ impl Target {
                 config.get_ports().len()
             )));
         }
-        let timeout = (CONNECTING / u32::try_from(count).unwrap_or(u32::MAX)).min(CONNECT_MAX);
-        let hosts: Vec<_> = (0..count)
-            .map(|at| one_host(&config, at, name, timeout))
-            .collect();
+        let hosts: Vec<_> = (0..count).map(|at| one_host(&config, at, name)).collect();
         let names: Vec<&str> = hosts.iter().map(|(host, _)| host.as_str()).collect();
         Ok(Self {
             place: format!("PostgreSQL at {}", names.join(",")),
@@ -252,14 +255,36 @@ impl Target {
         })
     }
 
-    /// Each server with how to connect to it.
-    pub(super) fn hosts(&self) -> &[(String, Config)] {
-        &self.hosts
+    /// Makes an attempt at every server at once and returns the first that succeeds, or all errors with their hosts in the order
+    /// of the URL. At once, because a server that does not answer (a primary whose machine is gone) must not delay the one that does.
+    pub(super) async fn any<T, E, F>(
+        &self,
+        attempt: impl Fn(Config) -> F,
+    ) -> Result<T, Vec<(&str, E)>>
+    where
+        F: Future<Output = Result<T, E>>,
+    {
+        let attempts = self.hosts.iter().enumerate();
+        let mut attempts: FuturesUnordered<_> = attempts
+            .map(|(at, (_, config))| attempt(config.clone()).map(move |ended| (at, ended)))
+            .collect();
+        let mut errors = Vec::new();
+        while let Some((at, ended)) = attempts.next().await {
+            match ended {
+                Ok(done) => return Ok(done),
+                Err(error) => errors.push((at, error)),
+            }
+        }
+        errors.sort_by_key(|(at, _)| *at);
+        let named = errors.into_iter();
+        Err(named
+            .map(|(at, error)| (self.hosts[at].0.as_str(), error))
+            .collect())
     }
 }
 
 /// The settings of one of the hosts.
-fn one_host(all: &Config, at: usize, name: &str, timeout: Duration) -> (String, Config) {
+fn one_host(all: &Config, at: usize, name: &str) -> (String, Config) {
     let mut one = Config::new();
     let port = all
         .get_ports()
@@ -302,7 +327,7 @@ fn one_host(all: &Config, at: usize, name: &str, timeout: Duration) -> (String, 
     one.application_name(name)
         .ssl_mode(all.get_ssl_mode())
         .channel_binding(all.get_channel_binding())
-        .connect_timeout(timeout)
+        .connect_timeout(CONNECT_MAX)
         .keepalives_idle(ALIVE_AFTER)
         .keepalives_interval(ALIVE_EVERY)
         .keepalives_retries(ALIVE_TRIES)

@@ -130,6 +130,24 @@ async fn what_is_put_is_read_back_and_what_is_removed_is_gone(place: Arc<Place>)
         .decide::<_, (), _>(wants, |view| Ok((Decided::nothing(), view.members.clone())))
         .await;
     assert_eq!(one, Ok(Ok(vec![ravi.clone()])));
+    // What has ended is forgotten, and nothing else.
+    let forget = |before| vec![Record::InvitationsForgotten { before }];
+    let earlier = Timestamp(invited.expires_at.0 - 1);
+    write(&house, forget(earlier), false).await.unwrap();
+    assert_eq!(reader.invitations().await.unwrap().len(), 1);
+    let over = invitation("over@example.com");
+    let over = Invitation {
+        expires_at: earlier,
+        ..over
+    };
+    write(&house, vec![Record::InvitationPut(over)], true)
+        .await
+        .unwrap();
+    write(&house, forget(earlier), false).await.unwrap();
+    assert_eq!(
+        reader.invitations().await.unwrap(),
+        std::slice::from_ref(&invited)
+    );
     let gone = vec![
         Record::InvitationRemoved(invited.id),
         Record::MemberRemoved(asha.id),

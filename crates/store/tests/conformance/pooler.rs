@@ -220,6 +220,47 @@ fn every_host_of_the_url_is_tried() {
     });
 }
 
+/// Takes the next connection and reads what its caller says first, as a server does that then never answers.
+fn silent(listener: &std::net::TcpListener) -> std::net::TcpStream {
+    let taken = wait_until("a connection", LONG, || listener.accept().ok());
+    let (mut caller, _) = taken;
+    caller.set_nonblocking(false).unwrap();
+    caller.set_read_timeout(Some(LONG)).unwrap();
+    let mut said = [0; 512];
+    assert!(std::io::Read::read(&mut caller, &mut said).unwrap() > 0);
+    caller
+}
+
+#[test]
+fn a_server_that_does_not_answer_delays_no_other() {
+    let listeners = [0, 1].map(|_| std::net::TcpListener::bind("127.0.0.1:0").unwrap());
+    listeners
+        .iter()
+        .for_each(|one| one.set_nonblocking(true).unwrap());
+    let [first, second] = listeners
+        .each_ref()
+        .map(|one| one.local_addr().unwrap().port());
+    let url = format!("postgres://u@127.0.0.1:{first},127.0.0.1:{second}/d");
+    let opening = std::thread::spawn(move || {
+        runtime().block_on(async {
+            House::open_as(&Place::url(&url), Who::new())
+                .await
+                .map(|_| ())
+        })
+    });
+    let [mut first, second] = listeners.each_ref().map(silent);
+    // The first is still being waited for.
+    first.set_nonblocking(true).unwrap();
+    let more = std::io::Read::read(&mut first, &mut [0; 8]);
+    assert!(
+        matches!(&more, Err(error) if error.kind() == std::io::ErrorKind::WouldBlock),
+        "{more:?}"
+    );
+    drop((first, second));
+    let refused = opening.join().unwrap().unwrap_err().to_string();
+    assert!(refused.contains("127.0.0.1:"), "{refused}");
+}
+
 #[test]
 fn a_start_that_fails_leaves_no_row() {
     on(Engine::Postgres, async |place| {

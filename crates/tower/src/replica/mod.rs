@@ -4,29 +4,26 @@
 
 mod session;
 mod stream;
+mod uses;
 
 use crate::clock::SystemClock;
 use crate::endpoint::Endpoint;
 use arc_swap::ArcSwapOption;
 use parking_lot::Mutex;
 use session::{Ended, Session};
-use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-use tokenward_core::attach::{ReplicaKeys, Used};
+use tokenward_core::attach::ReplicaKeys;
 use tokenward_core::check::{Facts, Presented};
 use tokenward_core::time::Clock;
 use tokenward_core::{Keyring, Verdict};
 use tokio::sync::watch;
+use uses::Uses;
 
 /// The pause before attaching anew, doubled with every failure up to [`PAUSE_MAX`].
 const PAUSE: Duration = Duration::from_millis(50);
 const PAUSE_MAX: Duration = Duration::from_secs(2);
-/// A client's use is told at most once in this time.
-const USE_EVERY_SECONDS: u32 = 60;
-/// Uses kept until they are told; more are not noted until there is room again.
-const USES_MAX: usize = 65_536;
 /// Longest that leaving waits for the node to be told.
 const LEAVING: Duration = Duration::from_secs(2);
 
@@ -49,7 +46,7 @@ pub(crate) struct Shared {
     pub(crate) bearer: String,
     /// The replica that checks are answered from, with its own lease; replaced whole.
     pub(crate) current: ArcSwapOption<tokenward_core::Replica>,
-    pub(crate) uses: Mutex<HashMap<u32, Used>>,
+    pub(crate) uses: Uses,
     pub(crate) vouched: watch::Sender<bool>,
 }
 
@@ -98,7 +95,7 @@ impl Replica {
             endpoint,
             bearer,
             current: ArcSwapOption::empty(),
-            uses: Mutex::default(),
+            uses: Uses::default(),
             vouched: watch::channel(false).0,
         });
         let (leave, leaving) = watch::channel(false);
@@ -147,30 +144,13 @@ impl Replica {
         };
         let verdict = replica.check(presented, facts, &SystemClock);
         if let Verdict::Permit(permit) = &verdict {
-            let seconds = u32::try_from(permit.checked_at().unix_seconds()).unwrap_or(0);
             let (client, generation) = (permit.client_no(), permit.generation());
-            if replica.note_use(client, generation, seconds, USE_EVERY_SECONDS) {
-                self.shared.note(permit, facts);
-            }
+            let (product, at) = (permit.product(), permit.checked_at());
+            self.shared
+                .uses
+                .note((client, generation), product, facts.address, at);
         }
         verdict
-    }
-}
-
-impl Shared {
-    /// Keeps a use until it is told.
-    #[cold]
-    fn note(&self, permit: &tokenward_core::Permit, facts: &Facts<'_>) {
-        let used = Used {
-            client: tokenward_core::ClientNo(permit.client_no()),
-            at: permit.checked_at(),
-            address: facts.address,
-            product: permit.product(),
-        };
-        let mut uses = self.uses.lock();
-        if uses.len() < USES_MAX {
-            uses.insert(used.client.0, used);
-        }
     }
 }
 

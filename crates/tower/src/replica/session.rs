@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 use tokenward_core::Replica;
-use tokenward_core::attach::{ToNode, ToReplica};
+use tokenward_core::attach::{Permitted, ToNode, ToReplica, Used};
 use tokenward_core::change::{Change, FORMAT};
 use tokenward_core::sublease::{HolderEffect, HolderEvent, SubHolder, Terms};
 use tokenward_core::time::{BootInstant, Clock};
@@ -20,8 +20,12 @@ const LOADING: Duration = Duration::from_secs(30);
 /// A node that has said nothing for this long is gone, whatever the wire looks like: it answers a renewal
 /// every second. In nanoseconds; by then the lease is long over.
 const SILENCE: u64 = 2 * Terms::STANDARD.term;
-/// Uses told in one message.
-const USES_IN_A_MESSAGE: usize = 2_048;
+/// Uses told in one message; a node reads frames of 256 KiB at most.
+const USES_IN_A_MESSAGE: usize = 4_096;
+/// Messages of uses in a row, four times a second; more wait for the next tick.
+const USES_MESSAGES_MAX: usize = 4;
+/// A node of an older version is told a token's use at most once in this time.
+const USE_EVERY_SECONDS: u32 = 60;
 
 /// How an attachment ended.
 pub(super) enum Ended {
@@ -92,6 +96,8 @@ impl Session<'_> {
             tokio::select! {
                 frame = hearing.recv() => self.take(frame).await,
                 () = super::told_to_leave(leaving) => {
+                    // Before the release, which ends the stream.
+                    self.tell_uses().await;
                     self.step(HolderEvent::Leave, &mut VecDeque::new()).await;
                     listening.abort();
                     return Ended::Left;
@@ -221,22 +227,46 @@ impl Session<'_> {
         }
     }
 
-    /// Tells the node whose tokens were used here.
+    /// Tells the node which checks were permitted here.
     async fn tell_uses(&mut self) {
-        let uses: Vec<_> = {
-            let mut held = self.shared.uses.lock();
-            let some: Vec<u32> = held.keys().copied().take(USES_IN_A_MESSAGE).collect();
-            some.iter()
-                .filter_map(|client| held.remove(client))
-                .collect()
-        };
-        if !uses.is_empty() && self.over.is_none() {
+        let today = SystemClock.wall().utc_day();
+        for _ in 0..USES_MESSAGES_MAX {
+            let (uses, lost) = self.shared.uses.take(today, USES_IN_A_MESSAGE);
+            if lost > 0 {
+                tracing::warn!(
+                    checks = lost,
+                    "permitted checks were not reported: too many clients and addresses at once"
+                );
+            }
+            if uses.is_empty() || self.over.is_some() {
+                return;
+            }
+            let message = match self.pen.reads_permitted() {
+                true => ToNode::Permitted(uses),
+                false => ToNode::Used(last_uses(&self.replica, &uses)),
+            };
             // Only statistics: lost ones are not told again.
-            if let Err(why) = self.pen.say(&ToNode::Used(uses)).await {
-                self.cut(why).await;
+            if let Err(why) = self.pen.say(&message).await {
+                return self.cut(why).await;
             }
         }
     }
+}
+
+/// What a node of an older version reads of permitted checks: the last use of each token, once in
+/// [`USE_EVERY_SECONDS`].
+fn last_uses(replica: &Replica, uses: &[Permitted]) -> Vec<Used> {
+    let due = |one: &&Permitted| {
+        let seconds = u32::try_from(one.last_at.unix_seconds()).unwrap_or(0);
+        replica.note_use(one.client.0, one.generation, seconds, USE_EVERY_SECONDS)
+    };
+    let used = |one: &Permitted| Used {
+        client: one.client,
+        at: one.last_at,
+        address: one.address,
+        product: one.product,
+    };
+    uses.iter().filter(due).map(used).collect()
 }
 
 /// Reads changes; none for those a check does not ask about. A whole None when one can't be read, or

@@ -21,6 +21,7 @@ const WRITING: Duration = Duration::from_secs(5);
 pub(super) struct Pen {
     writer: WriteHalf<Socket>,
     sealer: Sealer,
+    reads_permitted: bool,
 }
 
 /// What hears the node.
@@ -59,7 +60,11 @@ pub(super) async fn open(shared: &Shared) -> Result<(Pen, Ear), String> {
     let ring = &shared.keyring;
     let (sealer, opener) =
         channel(ring, *newest, Side::Replica, &greeting.nonce, &ours).ok_or(stale)?;
-    let mut pen = Pen { writer, sealer };
+    let mut pen = Pen {
+        writer,
+        sealer,
+        reads_permitted: greeting.reads_permitted,
+    };
     let attach = ToNode::Attach {
         format: FORMAT,
         bearer: shared.bearer.clone(),
@@ -69,6 +74,11 @@ pub(super) async fn open(shared: &Shared) -> Result<(Pen, Ear), String> {
 }
 
 impl Pen {
+    /// Whether the node reads [`ToNode::Permitted`].
+    pub(super) fn reads_permitted(&self) -> bool {
+        self.reads_permitted
+    }
+
     /// Sends one message.
     pub(super) async fn say(&mut self, message: &ToNode) -> Result<(), String> {
         let frame = self.sealer.seal(&message.to_bytes());

@@ -21,6 +21,11 @@ struct Wire {
 
 impl Wire {
     async fn to(node: &str) -> Self {
+        Self::hiding(node, None).await
+    }
+
+    /// A wire that makes one byte of what the node says first a zero.
+    async fn hiding(node: &str, byte: Option<usize>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let blocked = Arc::new(AtomicBool::new(false));
@@ -37,8 +42,8 @@ impl Wire {
                 };
                 let (near_in, near_out) = near.into_split();
                 let (far_in, far_out) = far.into_split();
-                let there = pass(near_in, far_out, Arc::clone(&is_blocked));
-                let back = pass(far_in, near_out, Arc::clone(&is_blocked));
+                let there = pass(near_in, far_out, Arc::clone(&is_blocked), None);
+                let back = pass(far_in, near_out, Arc::clone(&is_blocked), byte);
                 let mut cutting = cutting.clone();
                 tokio::spawn(async move {
                     tokio::select! {
@@ -64,9 +69,16 @@ async fn pass(
     mut from: tokio::net::tcp::OwnedReadHalf,
     mut to: tokio::net::tcp::OwnedWriteHalf,
     blocked: Arc<AtomicBool>,
+    mut hidden: Option<usize>,
 ) {
     let mut bytes = vec![0; 65_536];
     while let Ok(count @ 1..) = from.read(&mut bytes).await {
+        if let Some(place) = hidden {
+            if let Some(byte) = bytes[..count].get_mut(place) {
+                *byte = 0;
+            }
+            hidden = place.checked_sub(count);
+        }
         // A blocked wire swallows: what was on it never arrives, so it is of no use afterwards.
         if blocked.load(Ordering::SeqCst) {
             std::future::pending::<()>().await;
@@ -203,4 +215,32 @@ async fn who_leaves_in_good_order_holds_nobody_up() {
     });
     house.generate(&secret).await;
     assert_eq!(house.figure("tokenward_replicas_expelled").await, "0");
+}
+
+/// A node of an older version does not say that it reads sums of permitted checks, and would end a stream that holds one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_reads_no_sums_is_told_the_last_use() {
+    let house = House::new().await;
+    // The last byte of the greeting: 32 of the nonce, the number of keys, eight keys.
+    let wire = Wire::hiding(house.server.internal(), Some(40)).await;
+    let endpoint = Endpoint::Tcp(wire.address.to_string());
+    let replica = house.replica_at(endpoint).await;
+    let product = house.by_replica(&replica, Environment::Production, "gst");
+    let client = house
+        .api
+        .client(&house.workspace, NewClient::production("erp"))
+        .await
+        .unwrap();
+    let token = house.generate(&client.secret).await;
+    assert_eq!(status(&product, &token).await, 200);
+    let handle = tokio::runtime::Handle::current();
+    until("the last use to be told", || {
+        let shown = handle.block_on(house.api.read_client(&client.id)).unwrap();
+        shown.json()["last_used_from"] == crate::house::HOME
+    });
+    let path = format!("/clients/{}/usage", client.id);
+    let usage = house.api.admin(reqwest::Method::GET, &path);
+    let usage = house.api.send(usage).await.unwrap().expect(200).json();
+    assert_eq!(usage["sources"], serde_json::json!([]), "{usage}");
+    assert!(replica.is_vouching());
 }

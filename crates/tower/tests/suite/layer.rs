@@ -8,9 +8,7 @@ use http::{HeaderMap, Request};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokenward_testkit::NewClient;
-use tokenward_tower::{
-    CheckLayer, Checker, Endpoint, Environment, Node, PeerAddr, Permit, Replica,
-};
+use tokenward_tower::{CheckLayer, Checker, Endpoint, Environment, Node, Permit, Replica};
 use tower::ServiceExt;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -203,14 +201,74 @@ async fn the_node_learns_who_was_let_in_here() {
         .unwrap();
     let token = house.generate(&client.secret).await;
     let product = house.by_replica(&replica, Environment::Production, "gst");
+    let header = [("x-cleartax-auth-token", token.as_str())];
+    // The first sixteen are told apart; the last one is the last use all the same.
+    for n in 1..=18 {
+        let from = format!("198.51.100.{n}");
+        assert_eq!(call(&product, &header, &from).await.status, 200);
+    }
+    let from = "198.51.100.18";
+    let other = house.by_replica(&replica, Environment::Production, "e-invoice");
+    assert_eq!(call(&other, &header, from).await.status, 200);
+    let usage = whole_usage(&house, &client.id, 19);
+    let sources = usage["sources"].as_array().unwrap();
+    let of = |source: &str| {
+        let found = sources.iter().find(|one| one["source"] == source);
+        found.map(|one| one["count"].as_u64().unwrap())
+    };
+    assert_eq!(sources.len(), 17, "{usage}");
+    assert_eq!(
+        of("others"),
+        Some(3).filter(|_| of(from).is_none()).or(Some(2)),
+        "{usage}"
+    );
+    let permits: Vec<_> = usage["counts"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|one| one["outcome"] == "PERMIT")
+        .map(|one| {
+            (
+                one["product"].as_str().unwrap(),
+                one["count"].as_u64().unwrap(),
+            )
+        })
+        .collect();
+    assert!(
+        permits.contains(&("gst", 18)) && permits.contains(&("e-invoice", 1)),
+        "{usage}"
+    );
+    let shown = house.api.read_client(&client.id).await.unwrap().json();
+    assert!(shown["token"]["last_used_at"].is_string(), "{shown}");
+    let used = shown["last_used_from"].as_str().unwrap();
+    assert!(used.starts_with("198.51.100."), "{shown}");
+    // A token that was just made has not been used, and its first use is its own.
+    let token = house.generate(&client.secret).await;
+    let shown = house.api.read_client(&client.id).await.unwrap().json();
+    assert_eq!(shown["token"]["last_used_at"], serde_json::Value::Null);
     assert_eq!(status(&product, &token).await, 200);
+    replica.leave().await;
+    let usage = whole_usage(&house, &client.id, 20);
+    let sources = usage["sources"].as_array().unwrap();
+    assert!(sources.len() <= 17, "{usage}");
+    let shown = house.api.read_client(&client.id).await.unwrap().json();
+    assert_eq!(shown["token"]["last_used_from"], HOME, "{shown}");
+}
+
+/// A client's usage once the node knows of as many permitted checks and their sources.
+pub(crate) fn whole_usage(house: &House, client: &str, permits: u64) -> serde_json::Value {
     let handle = tokio::runtime::Handle::current();
-    until("the use to be told", || {
-        let read = handle
-            .block_on(house.api.read_client(&client.id))
-            .unwrap()
-            .json();
-        read["last_used_from"] == HOME
+    let path = format!("/clients/{client}/usage");
+    let mut usage = serde_json::Value::Null;
+    until("the permitted checks to be reported", || {
+        let request = house.api.admin(reqwest::Method::GET, &path);
+        usage = handle.block_on(house.api.send(request)).unwrap().json();
+        let sum = |list: &str, outcome: Option<&str>| -> u64 {
+            let all = usage[list].as_array().unwrap().iter();
+            let of = all.filter(|one| outcome.is_none_or(|outcome| one["outcome"] == outcome));
+            of.map(|one| one["count"].as_u64().unwrap()).sum()
+        };
+        sum("counts", Some("PERMIT")) == permits && sum("sources", None) == permits
     });
-    let _ = PeerAddr;
+    usage
 }

@@ -2,13 +2,14 @@
 
 use super::role;
 use crate::app::App;
+use crate::verbs::addresses::Address;
 use crate::verbs::clients::Read;
 use crate::verbs::settings::product_slugs;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use serde_json::{Value, json};
 use tokenward_core::audit::Written;
-use tokenward_core::client::{AdminKeyRecord, Product, Workspace};
+use tokenward_core::client::{AdminKeyRecord, Product, SecretRecord, Workspace};
 use tokenward_core::time::{Clock, Timestamp};
 
 /// A JSON answer that nobody may store.
@@ -42,25 +43,31 @@ pub(super) fn product(product: &Product) -> Value {
     json!({ "slug": product.slug, "name": product.name, "created_at": product.created_at.iso() })
 }
 
+fn address(address: &Address) -> Value {
+    json!({
+        "email": address.email,
+        "state": address.state.as_str(),
+        "confirmed_at": address.confirmed_at.map(Timestamp::iso),
+        "stopped_at": address.stopped_at.map(Timestamp::iso),
+        "link_expires_at": address.link_till.map(Timestamp::iso),
+    })
+}
+
 pub(super) fn client(app: &App, read: &Read) -> Value {
     let (client, slot) = (&read.state.client, &read.state.slot);
     let settings = &client.settings;
     let now = app.clock().wall();
-    let day = now.utc_day();
     let state = match (client.deleted_at, client.disabled_at) {
         (Some(_), _) => "deleted",
         (None, Some(_)) => "disabled",
         (None, None) => "enabled",
     };
-    let secret = |(position, secret): (usize, &Option<tokenward_core::client::SecretRecord>)| {
-        let used = slot.quota[position].used_on(day);
-        secret.as_ref().map(|secret| {
-            json!({
-                "n": secret.n,
-                "created_at": secret.created_at.iso(),
-                "quota_used_today": used,
-                "quota_left_today": app.config.quota_per_day.saturating_sub(used),
-            })
+    let secret = |(secret, used): (&SecretRecord, u32)| {
+        json!({
+            "n": secret.n,
+            "created_at": secret.created_at.iso(),
+            "quota_used_today": used,
+            "quota_left_today": app.config.quota_per_day.saturating_sub(used),
         })
     };
     let token = slot.token.as_ref();
@@ -74,6 +81,7 @@ pub(super) fn client(app: &App, read: &Read) -> Value {
         "secret_networks": settings.secret_networks.texts(),
         "token_networks": settings.token_networks.texts(),
         "notification_emails": settings.notification_emails,
+        "notification_addresses": read.addresses.iter().map(address).collect::<Vec<_>>(),
         "on_repeat": settings.on_repeat,
         "renew_before_seconds": settings.renew_before_seconds,
         "handover_max_seconds": settings.handover_max_seconds,
@@ -81,7 +89,7 @@ pub(super) fn client(app: &App, read: &Read) -> Value {
         "created_at": client.created_at.iso(),
         "disabled_at": client.disabled_at.map(Timestamp::iso),
         "deleted_at": client.deleted_at.map(Timestamp::iso),
-        "secrets": client.secrets.iter().enumerate().filter_map(secret).collect::<Vec<_>>(),
+        "secrets": read.state.quotas(now).map(secret).collect::<Vec<_>>(),
         "token": {
             "generation": slot.generation,
             "state": read.token_state(now).as_str(),

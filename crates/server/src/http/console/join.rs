@@ -8,8 +8,8 @@ use super::session::Open;
 use super::sign_in::finish;
 use crate::app::App;
 use crate::people::ticket::Ticket;
+use crate::verbs::members;
 use crate::verbs::sign_in::{Step, first, note_familiar};
-use crate::verbs::{account, members};
 use askama::Template;
 use axum::extract::{Path, State};
 use http::StatusCode;
@@ -94,25 +94,13 @@ pub(super) async fn send(
         let text = "The two passwords are not the same.";
         return again(Fault::new("password_again", text));
     }
-    let email = match invitation.email.as_str() {
-        "" => open.form.text("email"),
-        known => known,
+    let joining = members::Joining {
+        email: open.form.text("email").to_owned(),
+        name: open.form.text("name").to_owned(),
+        password: open.form.secret("password"),
+        source: open.origin.source,
     };
-    let name = open.form.text("name");
-    let own = [email, name];
-    let hashed = account::hash_chosen(&app, "password", open.form.secret("password"), &own);
-    let joined = match hashed.await {
-        Err(refused) => Err(refused),
-        Ok(password) => {
-            let joining = members::Joining {
-                email: email.to_owned(),
-                name: name.to_owned(),
-                password,
-                source: open.origin.source,
-            };
-            members::join(&app, &ticket, joining).await
-        }
-    };
+    let joined = members::join(&app, &ticket, joining).await;
     let member = match joined {
         Ok(member) => member,
         Err(refused) => return again(Fault::of(refused)?),

@@ -9,6 +9,7 @@ use super::role_form::{self, Words};
 use super::session::{Member, Proved, Sent};
 use super::shown::Moment;
 use crate::app::App;
+use crate::bootstrap::FIRST_KEY;
 use crate::verbs::sign_in::Person;
 use crate::verbs::{Refused, admin_keys};
 use askama::Template;
@@ -27,6 +28,8 @@ struct Line {
     role: String,
     created: Moment,
     ends: Option<Moment>,
+    used: Option<Moment>,
+    used_from: String,
     /// `In force`, `Expired` or `Revoked`.
     state: &'static str,
     tone: &'static str,
@@ -36,6 +39,9 @@ struct Line {
 #[template(path = "console/admin_keys.html")]
 struct KeysPage {
     frame: Frame,
+    /// The id of the key that the first start made, while it is active.
+    first: Option<String>,
+    first_name: &'static str,
     lines: Vec<Line>,
 }
 
@@ -55,6 +61,7 @@ pub(super) async fn list(
 ) -> Reply {
     let query = Form::query(&uri);
     let all = admin_keys::list(&app, &person.admin()).await?;
+    let uses = admin_keys::last_uses(&app).await?;
     let now = app.clock().wall();
     let (mut lines, mut words) = (Vec::new(), Words::new(&app));
     for key in &all {
@@ -64,18 +71,30 @@ pub(super) async fn list(
             (None, true) => ("Expired", "warn"),
             (None, false) => ("In force", "good"),
         };
+        let used = uses.get(&key.id);
         lines.push(Line {
             id: key.id.to_string(),
             name: key.name.to_string(),
             role: words.of(&key.role).await?,
             created: Moment::plain(key.created_at),
             ends: key.expires_at.map(|end| Moment::new(end, now)),
+            used: used.map(|(at, _)| Moment::new(*at, now)),
+            used_from: used.map_or_else(String::new, |(_, source)| source.clone()),
             state,
             tone,
         });
     }
-    let frame = Frame::new(&person, "Admin keys", "keys").done(query.text("done"));
-    page(&KeysPage { frame, lines })
+    let first = all.iter().find(|key| {
+        key.name.as_str() == FIRST_KEY
+            && key.revoked_at.is_none()
+            && key.expires_at.is_none_or(|end| now < end)
+    });
+    page(&KeysPage {
+        frame: Frame::new(&person, "Admin keys", "keys").done(query.text("done")),
+        first: first.map(|key| key.id.to_string()),
+        first_name: FIRST_KEY,
+        lines,
+    })
 }
 
 async fn new_page(

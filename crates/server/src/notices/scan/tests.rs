@@ -107,7 +107,7 @@ fn the_end_of_a_token_is_told_at_the_nearest_of_three_distances() {
 
 #[test]
 fn a_quota_is_told_at_the_highest_mark_reached_of_each_secret() {
-    let day = u32::try_from(NOW.utc_day()).unwrap();
+    let day = NOW.utc_day();
     for (day, used, expected) in [
         (day, 5, None),
         (day, 6, Some(60)),

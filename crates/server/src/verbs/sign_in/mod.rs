@@ -85,7 +85,7 @@ impl From<Failure> for NotSignedIn {
 
 impl From<tokenward_store::StoreError> for NotSignedIn {
     fn from(error: tokenward_store::StoreError) -> Self {
-        tracing::error!("a read failed: {error}");
+        crate::logs::read_failed(&error);
         Self::Failed(Failure::Unavailable)
     }
 }
@@ -161,18 +161,19 @@ pub fn note_familiar(app: &App, source: Option<IpAddr>, email: &str) {
     app.familiar.note(network(source), target, &app.clock());
 }
 
-/// Whether the address was proved from this network lately, or has a session that goes on there.
+/// Whether the address is that of an enabled member and was proved from this network lately, or has a session that goes
+/// on there.
 async fn is_familiar(
     app: &App,
     (network, target): (Option<IpAddr>, Uuid),
     known: Option<&Member>,
 ) -> Result<bool, NotSignedIn> {
-    if app.familiar.knows(network, target, &app.clock()) {
-        return Ok(true);
-    }
     let Some(member) = known else {
         return Ok(false);
     };
+    if app.familiar.knows(network, target, &app.clock()) {
+        return Ok(true);
+    }
     let now = app.clock().wall();
     let sessions = app.store.reader().sessions(member.id).await?;
     Ok(sessions.iter().any(|session| {
@@ -192,16 +193,18 @@ pub async fn first(
     let (network, target) = (network(origin.source), target(&email));
     charge(app, &app.throttle, network, target)?;
     let give_back = || app.throttle.forgive(network, target, &app.clock());
-    let known = app.store.reader().member_by_email(&email).await?;
+    let known = app.store.reader().member_by_email(&email).await;
+    let known = known.inspect_err(|_| give_back())?;
     let (known, disabled) = match known {
         Some(member) if member.disabled_at.is_some() => (None, Some(member)),
         known => (known, None),
     };
     // A flood from the same network must not keep out somebody who signed in from there lately.
-    let familiar = is_familiar(app, (network, target), known.as_ref()).await?;
+    let familiar = is_familiar(app, (network, target), known.as_ref()).await;
+    let familiar = familiar.inspect_err(|_| give_back())?;
     let caller = match familiar {
-        true => Caller::Known,
-        false => Caller::Stranger,
+        true => Caller::Familiar(target),
+        false => Caller::Stranger(network),
     };
     if !familiar {
         let charged = charge(app, &app.networks_throttle, network, Uuid::nil());
@@ -249,17 +252,27 @@ pub async fn first(
     begun.await.map(Step::Done)
 }
 
-/// Proves the password of the member at work; counted against the member, however it is asked for.
+/// Proves the password of the member at work; counted against the member, however it is asked for. Nothing is verified
+/// for a session that has ended since the request began, or for a member who has no password.
 pub(crate) async fn prove_password(
     app: &App,
     person: &Person,
     password: Zeroizing<String>,
 ) -> Result<(), NotSignedIn> {
     let (network, id) = (network(person.source), person.member.id);
+    if !session::is_still_on(app, person).await? {
+        return Err(NotSignedIn::Ended);
+    }
     charge(app, &app.throttle, network, id)?;
     let give_back = || app.throttle.forgive(network, id, &app.clock());
     let hashed = person.member.proofs.password.clone();
-    let judged = app.passwords.verify(Caller::Known, hashed, password).await;
+    let judged = match hashed {
+        None => Ok(false),
+        hashed => {
+            let caller = Caller::Member(id);
+            app.passwords.verify(caller, hashed, password).await
+        }
+    };
     match judged.inspect_err(|_| give_back())? {
         true => {
             give_back();
@@ -395,5 +408,6 @@ pub(crate) async fn begin(
         Ok::<_, NotSignedIn>((decided, ()))
     });
     decided.await??;
+    app.metrics.signed_in(by);
     Ok(ticket)
 }

@@ -7,6 +7,7 @@ use crate::clock::SystemClock;
 use crate::people::codes;
 use crate::people::ticket::Ticket;
 use crate::refusals;
+use std::net::IpAddr;
 use tokenward_core::time::Clock;
 use tokenward_store::people::{Member, app_context};
 use uuid::Uuid;
@@ -35,13 +36,11 @@ pub async fn second_by_passkey(
     origin: &Origin,
 ) -> Result<Ticket, NotSignedIn> {
     let (id, password) = carried(app, sealed)?;
-    let begun = match by_passkey(app, id, site, answer) {
-        Ok(prove) => {
-            let prove = after_password(password, prove);
-            begin(app, id, origin, "password and passkey", prove).await
-        }
-        Err(not) => Err(not),
+    let proving = async {
+        let prove = after_password(password, by_passkey(app, id, site, answer)?);
+        begin(app, id, origin, "password and passkey", prove).await
     };
+    let begun = try_passkey(app, (origin.source, id), proving).await;
     note_second(app, "passkey", id, origin, &begun).await;
     begun
 }
@@ -119,6 +118,21 @@ pub(super) async fn guess_code<T>(
     let outcome = trying.await;
     if !matches!(outcome, Err(NotSignedIn::WrongCode)) {
         app.codes_throttle.forgive(None, member, &app.clock());
+    }
+    outcome
+}
+
+/// Counts wrong passkeys with the member's wrong passwords, by source network: a signature costs little to make up, and
+/// some work to refuse.
+pub(super) async fn try_passkey<T>(
+    app: &App,
+    (source, member): (Option<IpAddr>, Uuid),
+    trying: impl Future<Output = Result<T, NotSignedIn>>,
+) -> Result<T, NotSignedIn> {
+    charge(app, &app.throttle, source, member)?;
+    let outcome = trying.await;
+    if !matches!(outcome, Err(NotSignedIn::WrongCode)) {
+        app.throttle.forgive(source, member, &app.clock());
     }
     outcome
 }

@@ -1,6 +1,6 @@
 //! A session that goes on: who it is, a fresh proof of that, and its end.
 
-use super::second::{by_code, by_passkey, guess_code, wrong};
+use super::second::{by_code, by_passkey, guess_code, try_passkey, wrong};
 use super::{LONGEST_SECONDS, NotSignedIn, Origin, Taking, prove_password};
 use crate::addresses;
 use crate::app::App;
@@ -64,6 +64,19 @@ pub(crate) fn goes_on(member: &Member, session: &Session, now: Timestamp) -> boo
         && now.seconds_since(session.created_at) < LONGEST_SECONDS
 }
 
+/// Whether the session of the member at work goes on, as it is kept now.
+pub(super) async fn is_still_on(
+    app: &App,
+    person: &Person,
+) -> Result<bool, tokenward_store::StoreError> {
+    let reader = app.store.reader();
+    let session = reader.session(&person.session.digest).await?;
+    let member = reader.member(person.member.id).await?;
+    let now = app.clock().wall();
+    let both = session.zip(member);
+    Ok(both.is_some_and(|(session, member)| goes_on(&member, &session, now)))
+}
+
 /// Who a cookie is, if its session goes on.
 pub async fn person(
     app: &App,
@@ -79,7 +92,7 @@ pub async fn person(
         Ok::<_, tokenward_store::StoreError>(member.map(|member| (session, member)))
     };
     let found = read.await.map_err(|error| {
-        tracing::error!("a read failed: {error}");
+        crate::logs::read_failed(&error);
         Failure::Unavailable
     })?;
     let now = app.clock().wall();
@@ -147,10 +160,9 @@ pub async fn prove_again_by_passkey(
     site: &str,
     answer: (&str, &str),
 ) -> Result<(), NotSignedIn> {
-    let taken = match by_passkey(app, person.member.id, site, answer) {
-        Ok(prove) => take(app, person, prove).await,
-        Err(not) => Err(not),
-    };
+    let id = person.member.id;
+    let proving = async { take(app, person, by_passkey(app, id, site, answer)?).await };
+    let taken = try_passkey(app, (person.source, id), proving).await;
     taken.inspect_err(|not| note_wrong(app, "passkey", person, not))
 }
 

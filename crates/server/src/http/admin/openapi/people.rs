@@ -46,7 +46,8 @@ pub(in crate::http::admin) fn invite_member() -> Operation {
         seven days, and ends the older links for the same address that you may grant. The link gives the role of this invitation \
         and no other. For a member with this role it is a way back in: what they set replaces what they proved themselves with. \
         `MEMBER_EXISTS` when you see a member with this address and another role; a member whom you may not see changes nothing \
-        about the answer, but the link will not work. `TOO_MANY_MEMBERS`.",
+        about the answer, but the link will not work. `TOO_MANY_MEMBERS` at 1,000 members and open invitations of the workspace, or \
+        10,000 in all.",
     )
     .answers("201", json_answer("invited", "MemberInvited"))
     .answers_as(&[CONFLICT])

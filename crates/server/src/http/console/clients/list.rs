@@ -200,8 +200,7 @@ pub(in super::super) async fn show(
 fn line(read: &clients::Read, now: Timestamp, most: u32) -> Line {
     let (client, slot) = (&read.state.client, &read.state.slot);
     let live = slot.live(now);
-    let day = now.utc_day();
-    let used = slot.quota.iter().map(|quota| quota.used_on(day)).max();
+    let used = read.state.quotas(now).map(|(_, used)| used).max();
     Line {
         id: client.id.to_string(),
         label: client.settings.label.to_string(),

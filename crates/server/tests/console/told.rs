@@ -1,0 +1,140 @@
+//! What pages and metrics tell: quotas, the last use of admin keys, sign-ins.
+
+use crate::house::{House, Page};
+use reqwest::Method;
+use serde_json::{Value, json};
+use tokenward_testkit::{NewClient, Server};
+
+/// Sends one request of the admin API; the body of its good answer.
+async fn admin(house: &House, method: Method, path: &str, body: &Value) -> Value {
+    let request = house.api.admin(method, path).json(body);
+    let answer = house.api.send(request).await.unwrap();
+    assert!(answer.status < 300, "{path}: {answer:?}");
+    answer.json()
+}
+
+/// The page's text without its markup, blanks run together.
+fn words(page: &Page) -> String {
+    let mut text = String::new();
+    for part in page.text.split('<') {
+        text.push_str(part.split_once('>').map_or(part, |(_, rest)| rest));
+        text.push(' ');
+    }
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[tokio::test]
+async fn list_page_and_api_tell_one_quota() {
+    let house = House::of(Server::builder().arg("--quota-per-day").arg("5").start());
+    let operator = house.operator().await;
+    let acme = house.workspace("Acme").await;
+    let erp = house.api.client(&acme, NewClient::sandbox("erp")).await;
+    let erp = erp.unwrap();
+    // A day that ends meanwhile begins new counts.
+    loop {
+        let status = house.api.authz(Method::GET, "/status", &erp.secret);
+        let answer = house.api.send(status).await.unwrap();
+        let left = answer.header("ratelimit").rsplit_once("t=").unwrap().1;
+        if left.parse::<u64>().unwrap() > 60 {
+            break;
+        }
+    }
+    let told = async |used: &[(u64, u64)]| {
+        let most = used.iter().map(|(_, used)| *used).max().unwrap();
+        let list = operator.get(&format!("/console/w/{acme}/sandbox")).await;
+        assert!(
+            words(&list).contains(&format!(" {most} of 5 ")),
+            "{most}: {}",
+            words(&list)
+        );
+        let page = words(&operator.get(&format!("/console/clients/{}", erp.id)).await);
+        let shown = house.api.read_client(&erp.id).await.unwrap().json();
+        for (n, used) in used {
+            let secret = page.split(&format!("Secret {n} ")).nth(1).unwrap_or("");
+            let line = secret.split(" tokens today").next().unwrap();
+            assert!(line.ends_with(&format!(" {used} of 5")), "{n}: {page}");
+            let secrets = shown["secrets"].as_array().unwrap();
+            let one = secrets.iter().find(|one| one["n"] == *n).unwrap();
+            assert_eq!(one["quota_used_today"], *used, "{shown}");
+        }
+    };
+    for _ in 0..4 {
+        house.api.generate(&erp.secret).await.unwrap().expect(200);
+    }
+    told(&[(1, 4)]).await;
+    let secrets = format!("/clients/{}/secrets", erp.id);
+    let second = admin(&house, Method::POST, &secrets, &json!({})).await;
+    let second = second["client_secret"].as_str().unwrap();
+    house.api.generate(second).await.unwrap().expect(200);
+    told(&[(1, 4), (2, 1)]).await;
+    // The deleted secret's count is nobody's, until another secret takes its place.
+    admin(&house, Method::DELETE, &format!("{secrets}/1"), &json!({})).await;
+    told(&[(2, 1)]).await;
+    admin(&house, Method::POST, &secrets, &json!({})).await;
+    told(&[(2, 1), (3, 4)]).await;
+}
+
+#[tokio::test]
+async fn admin_keys_page_tells_last_use_and_the_first_key() {
+    let house = House::new().await;
+    let operator = house.operator().await;
+    let new = json!({ "name": "night job", "role": "operator" });
+    let made = admin(&house, Method::POST, "/admin-keys", &new).await;
+    let page = operator.get("/console/admin-keys").await.expect(200, "");
+    let reminder =
+        "The admin key “First operator” was created at the first start and is still active.";
+    assert!(words(&page).contains(reminder), "{}", words(&page));
+    let rows = |page: &Page| -> Vec<String> {
+        let text = page.text.split("<tr>").skip(2);
+        text.map(|row| {
+            let used = row.split("data-label=\"Last used\">").nth(1).unwrap();
+            let name = row.split("data-label=\"Name\">").nth(1).unwrap();
+            let until = |text: &str, end: &str| text.split(end).next().unwrap().to_owned();
+            let used = until(used, "</td>");
+            let from = used.contains("from 127.0.0.1") && used.contains("<time ");
+            format!(
+                "{} {}",
+                until(name, "<"),
+                if from { "used" } else { used.as_str() }
+            )
+        })
+        .collect()
+    };
+    let mut told = rows(&page);
+    told.sort();
+    assert_eq!(told, ["First operator used", "night job never"]);
+    let other = house.api.with_admin_key(made["key"].as_str().unwrap());
+    let listed = other.send(other.admin(Method::GET, "/admin-keys")).await;
+    let listed = listed.unwrap().expect(200).json();
+    let keys = listed["items"].as_array().unwrap();
+    let first = keys.iter().find(|key| key["name"] == "First operator");
+    let first = first.unwrap()["id"].as_str().unwrap();
+    let link = format!("href=\"/console/admin-keys/{first}/revoke\">revoke it</a>");
+    assert!(page.text.contains(&link), "{}", page.text);
+    let revoke = other.admin(Method::DELETE, &format!("/admin-keys/{first}"));
+    other.send(revoke).await.unwrap().expect(200);
+    let page = operator.get("/console/admin-keys").await.expect(200, "");
+    assert!(!words(&page).contains("created at the first start"));
+    let mut told = rows(&page);
+    told.sort();
+    assert_eq!(told, ["First operator used", "night job used"]);
+}
+
+#[tokio::test]
+async fn sign_ins_are_counted_by_method() {
+    let house = House::new().await;
+    let count = async |method: &str| {
+        let text = house.api.metrics().await.unwrap().expect(200).body;
+        let line = format!("tokenward_sign_ins_total{{method=\"{method}\"}} ");
+        let found = text.lines().find_map(|one| one.strip_prefix(line.as_str()));
+        found.map_or(0, |count| count.parse::<u32>().unwrap())
+    };
+    house.operator().await;
+    let before = count("password").await;
+    house.signed_in("asha@example.com").await.expect(303, "");
+    assert_eq!(count("password").await, before + 1);
+    let wrong = [("email", "asha@example.com"), ("password", "wrong-one-7")];
+    let refused = house.stranger().post("/console/sign-in", &wrong).await;
+    assert_eq!(refused.status, 401);
+    assert_eq!(count("password").await, before + 1);
+}
