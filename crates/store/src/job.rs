@@ -2,8 +2,8 @@
 //! writer, so that nothing can change between seeing and writing.
 
 use crate::error::Failure;
-use crate::notices::Webhook;
-use crate::people::{Invitation, Member, Record, Session};
+use crate::notices::{AddressView, AddressWants, Webhook};
+use crate::people::{Invitation, Member, Record, Session, TicketDigest};
 use crate::reader::Use;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use tokenward_core::Change;
@@ -60,6 +60,10 @@ pub struct Wants {
     pub member: Option<Uuid>,
     /// All webhooks of this workspace.
     pub webhooks: Option<WorkspaceId>,
+    /// Who in a workspace is told by mail, and who may be.
+    pub addresses: Option<AddressWants>,
+    /// The address that the confirmation link with this digest is for.
+    pub link: Option<TicketDigest>,
     /// What the acting administrator was admitted by.
     pub actor: Option<Credential>,
     /// Whether the decision itself proves who acts, as a sign-in does. Without this or `actor`, an audit entry of an
@@ -87,6 +91,8 @@ impl Wants {
             || self.people
             || self.member.is_some()
             || self.webhooks.is_some()
+            || self.addresses.is_some()
+            || self.link.is_some()
             || self.actor.is_some()
     }
 }
@@ -125,6 +131,8 @@ pub struct View {
     pub invitations: Vec<Invitation>,
     /// The webhooks wanted.
     pub webhooks: Vec<Webhook>,
+    /// The addresses wanted.
+    pub addresses: AddressView,
     /// The acting administrator's credential, if wanted and still there.
     pub actor: Option<CredentialRow>,
     /// The numbers the next new things get.

@@ -3,7 +3,7 @@
 
 use crate::counts::{self, CheckCount, SourceUse};
 use crate::error::StoreError;
-use crate::notices::{self, NoticeWrite, WebhookWrite};
+use crate::notices::{self, AddressWrite, NoticeWrite, WebhookWrite};
 use crate::value::{Row, Statement, Value};
 use serde::{Deserialize, Serialize};
 use tokenward_core::client::Role;
@@ -198,6 +198,8 @@ pub enum Record {
     Notice(NoticeWrite),
     /// A webhook.
     Webhook(WebhookWrite),
+    /// Who confirmed that they want notices by mail.
+    NoticeAddress(AddressWrite),
     /// Counts of some clients are forgotten.
     CountsForgotten {
         /// The first of the clients.
@@ -218,7 +220,8 @@ impl Record {
             | Self::MemberRemoved(_)
             | Self::InvitationPut(_)
             | Self::InvitationRemoved(_)
-            | Self::Webhook(_) => true,
+            | Self::Webhook(_)
+            | Self::NoticeAddress(AddressWrite::Put(_) | AddressWrite::Removed { .. }) => true,
             Self::SessionBegan(_)
             | Self::SessionSeen { .. }
             | Self::SessionProved { .. }
@@ -229,6 +232,11 @@ impl Record {
             | Self::CountsAdded(_)
             | Self::SourceUses(_)
             | Self::Notice(_)
+            | Self::NoticeAddress(
+                AddressWrite::Linked { .. }
+                | AddressWrite::Asked { .. }
+                | AddressWrite::AskedForgotten { .. },
+            )
             | Self::CountsForgotten { .. }
             | Self::InvitationsForgotten { .. } => false,
         }
@@ -265,6 +273,8 @@ pub(crate) const SELECT_MEMBERS: &str =
     "SELECT id, email, name, role, proofs, created_at, disabled_at FROM member";
 pub(crate) const MEMBER_BY_ID: &str =
     "SELECT id, email, name, role, proofs, created_at, disabled_at FROM member WHERE id = $1";
+pub(crate) const MEMBER_BY_EMAIL: &str =
+    "SELECT id, email, name, role, proofs, created_at, disabled_at FROM member WHERE email = $1";
 pub(crate) const SELECT_INVITATIONS: &str =
     "SELECT id, digest, email, role, created_at, expires_at, invited_by FROM invitation";
 pub(crate) const SELECT_SESSIONS: &str =
@@ -357,6 +367,7 @@ pub(crate) fn statements(record: &Record) -> Vec<Statement> {
         Record::SourceUses(uses) => uses.iter().map(counts::add_stale).collect(),
         Record::Notice(write) => notices::statements(write),
         Record::Webhook(write) => notices::webhook_statements(write),
+        Record::NoticeAddress(write) => notices::address_statements(write),
         Record::CountsForgotten { first, end, before } => counts::forget(*first, *end, *before),
     }
 }

@@ -146,7 +146,8 @@ WITH RECURSIVE part (workspace, address, rest) AS (
         FROM part WHERE rest <> ''
 )
 INSERT INTO notice_address (workspace, address, created_at, confirmed_at)
-    SELECT DISTINCT workspace, lower(address{ascii}), (SELECT clock FROM head), (SELECT clock FROM head)
+    SELECT DISTINCT workspace, lower(address{ascii}), (SELECT clock FROM head),
+        coalesce((SELECT at FROM audit ORDER BY seq LIMIT 1), 0)
     FROM part WHERE address <> '';
 CREATE TABLE confirmation_mail (
     workspace {bytes} NOT NULL, mailbox TEXT NOT NULL, at BIGINT NOT NULL

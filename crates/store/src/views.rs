@@ -41,6 +41,7 @@ pub(crate) async fn views(
         members: Vec::new(),
         invitations: Vec::new(),
         webhooks: Vec::new(),
+        addresses: notices::AddressView::default(),
         actor: None,
         next,
     };
@@ -162,6 +163,12 @@ async fn look_around(driver: &mut Driver, want: &Wants, view: &mut View) -> Resu
         driver
             .query(notices::SELECT_WEBHOOKS, &lists, &mut each)
             .await?;
+    }
+    if let Some(wanted) = &want.addresses {
+        view.addresses = notices::address_view(driver, wanted, view.now).await?;
+    }
+    if let Some(digest) = &want.link {
+        view.addresses.rows = notices::by_link(driver, digest).await?;
     }
     if let Some(id) = want.member {
         let mut each = |_: usize, row: &Row<'_>| {

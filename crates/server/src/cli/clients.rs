@@ -48,6 +48,18 @@ pub(crate) enum Verb {
     },
     /// Enable a disabled API client. Its token is accepted again if it has time left.
     Enable(ClientName),
+    /// Send the confirmation mail again to notification addresses that are pending.
+    #[command(
+        after_help = "An address gets notices once its owner has confirmed it.\n\n\
+        Example:\n  tokenward client resend-confirmation -w acme -e production erp --email ops@example.com"
+    )]
+    ResendConfirmation {
+        #[command(flatten)]
+        client: ClientName,
+        /// To this address alone.
+        #[arg(long, value_name = "ADDRESS")]
+        email: Option<String>,
+    },
     /// Permanently delete an API client. Its secrets and token stop working at once.
     Delete {
         #[command(flatten)]
@@ -138,6 +150,15 @@ pub(crate) async fn run(verb: Verb, session: &Session) -> Result<(), CliError> {
                 ));
             }
             show(session, &enabled)
+        }
+        Verb::ResendConfirmation { client, email } => {
+            let id = session.client_id(&client).await?;
+            let path = format!("/clients/{id}/confirmation-mails");
+            let body = email.map(|email| json!({ "email": email }));
+            let answer = api.send(Method::POST, &path, body.as_ref());
+            let answer = answer.await?;
+            out.note("Confirmation mails are on their way to the pending addresses.");
+            show(session, &answer)
         }
         Verb::Delete { client, sure } => {
             let client = session.client(&client).await?;

@@ -323,6 +323,7 @@ mod tests {
         "secret rotate",
         "admin-key list",
         "admin-key create",
+        "client resend-confirmation",
         "member list",
         "webhook list",
         "webhook create",

@@ -190,6 +190,21 @@ pub(crate) fn last_used(client: &Value) -> String {
     }
 }
 
+/// Who is told by mail; what is not confirmed says so.
+fn notified(item: &Value) -> String {
+    let Some(addresses) = item["notification_addresses"].as_array() else {
+        return or(&item["notification_emails"], "nobody");
+    };
+    let one = |address: &Value| match address["state"].as_str() {
+        Some("confirmed") | None => text(&address["email"]),
+        Some(state) => format!("{} ({state})", text(&address["email"])),
+    };
+    match addresses.is_empty() {
+        true => "nobody".to_owned(),
+        false => addresses.iter().map(one).collect::<Vec<_>>().join(", "),
+    }
+}
+
 /// One API client.
 pub(crate) fn client(item: &Value) -> Table {
     let mut table = Table::default();
@@ -204,7 +219,7 @@ pub(crate) fn client(item: &Value) -> Table {
     table.fact("hand-over", handover(item));
     table.fact("secret networks", or(&item["secret_networks"], "any"));
     table.fact("token networks", or(&item["token_networks"], "any"));
-    table.fact("notified", or(&item["notification_emails"], "nobody"));
+    table.fact("notified", notified(item));
     table.fact("created", text(&item["created_at"]));
     for name in ["disabled", "deleted"] {
         let at = &item[format!("{name}_at").as_str()];

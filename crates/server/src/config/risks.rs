@@ -41,6 +41,13 @@ impl Config {
                 self.internal
             ));
         }
+        if self.mail_url.is_some() && self.public_url.is_none() {
+            risks.push(
+                "mail_url is set and public_url is not: no confirmation link can be sent, so new notification addresses \
+                 stay pending and get no notices. Set public_url to the address this server is reached at"
+                    .to_owned(),
+            );
+        }
         risks.extend(self.trusted_proxies.iter().filter_map(wide));
         risks.extend(self.files());
         risks.extend(passwords(std::env::args()));

@@ -1,15 +1,17 @@
 //! Delivers what is due in the outbox. Each target has a few places of its own, so that a slow one holds up
 //! nobody else; what fails is tried again for three days, and then given up and shown.
 
+use super::limit::{MailLimit, hour_began};
 use super::webhook::Message;
-use super::{Post, ROUND, every, seal_context};
+use super::{Post, ROUND, Stuck, every, mailing, seal_context};
 use crate::app::App;
-use std::collections::{HashMap, HashSet};
+use crate::verbs::addresses::CONFIRM;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
-use tokenward_core::time::Clock;
-use tokenward_store::StoreError;
-use tokenward_store::notices::{Notice, NoticeWrite, Settled, Target};
+use tokenward_core::ids::WorkspaceId;
+use tokenward_core::time::{Clock, Timestamp};
+use tokenward_store::notices::{Notice, NoticeWrite, Settled, Target, folded_address};
 use tokenward_store::people::Record;
 use tokio::task::JoinSet;
 
@@ -29,7 +31,8 @@ const RETRY_SECONDS: [u64; 12] = [
 ];
 
 /// How an attempt ended.
-enum End {
+#[derive(Clone)]
+pub(super) enum End {
     Delivered,
     Failed(String),
     /// It makes no sense to try again.
@@ -40,11 +43,15 @@ enum End {
 pub(super) struct Deliveries {
     app: Arc<App>,
     post: Arc<Post>,
-    running: JoinSet<(Target, Settled)>,
+    running: JoinSet<Over>,
     /// Notices on their way or not known to be settled: they must not start again.
     places: HashMap<Target, HashSet<u64>>,
     /// Attempts over and not yet written.
-    over: Vec<(Target, Settled)>,
+    over: Vec<Over>,
+    /// How many mails each address got in this hour.
+    limit: MailLimit,
+    /// Who is being sent what was held back, and for which workspace: it must not start again.
+    digests: HashSet<(String, WorkspaceId)>,
     /// The target looked at last.
     last: Option<Target>,
 }
@@ -57,6 +64,8 @@ impl Deliveries {
             running: JoinSet::new(),
             places: HashMap::new(),
             over: Vec::new(),
+            limit: MailLimit::default(),
+            digests: HashSet::new(),
             last: None,
         }
     }
@@ -89,9 +98,14 @@ impl Deliveries {
         self.settle().await;
     }
 
-    fn ended(&mut self, ended: Result<(Target, Settled), tokio::task::JoinError>) {
+    fn ended(&mut self, ended: Result<Over, tokio::task::JoinError>) {
         match ended {
-            Ok(over) => self.over.push(over),
+            Ok(over) => {
+                if let Some(recipient) = &over.unsent {
+                    self.limit.give_back(recipient);
+                }
+                self.over.push(over);
+            }
             // Its place stays taken until the next start: what panicked once would do so again.
             Err(error) => tracing::error!("a delivery ended badly: {error}"),
         }
@@ -105,7 +119,7 @@ impl Deliveries {
         if self.over.is_empty() {
             return;
         }
-        let settled = self.over.iter().map(|(_, settled)| settled.clone());
+        let settled = self.over.iter().flat_map(|over| over.settled.clone());
         let settled = NoticeWrite::Settled(settled.collect());
         if let Err(failure) = self
             .app
@@ -116,18 +130,23 @@ impl Deliveries {
             tracing::warn!("could not write which notices were delivered: {failure}");
             return;
         }
-        for (target, settled) in std::mem::take(&mut self.over) {
-            if let Some(places) = self.places.get_mut(&target) {
-                places.remove(&settled.no);
+        for over in std::mem::take(&mut self.over) {
+            if let Some(digest) = &over.digest {
+                self.digests.remove(digest);
+            }
+            if let Some(places) = self.places.get_mut(&over.target) {
+                for settled in &over.settled {
+                    places.remove(&settled.no);
+                }
                 if places.is_empty() {
-                    self.places.remove(&target);
+                    self.places.remove(&over.target);
                 }
             }
         }
     }
 
     /// Starts what is due and has a place.
-    async fn start(&mut self) -> Result<(), StoreError> {
+    async fn start(&mut self) -> Result<(), Stuck> {
         let app = Arc::clone(&self.app);
         let reader = app.store.reader();
         let now = app.clock().wall();
@@ -152,26 +171,117 @@ impl Deliveries {
             let taken = self.places.get(&target).map_or(0, HashSet::len);
             if taken < AT_ONCE_TO_ONE {
                 let due = reader.due(&target, now, 2 * AT_ONCE_TO_ONE).await?;
-                self.start_some(&target, due);
+                for notice in due.iter().filter(|notice| is_limited(notice)) {
+                    let recipient = &notice.made.recipient;
+                    if !self.limit.knows(recipient, now) {
+                        let sent = reader.mailed_since(recipient, hour_began(now)).await?;
+                        self.limit.remember(recipient, sent);
+                    }
+                }
+                self.start_some(&target, due, now).await?;
             }
         }
         self.last = at;
         Ok(())
     }
 
-    fn start_some(&mut self, target: &Target, due: Vec<Notice>) {
+    async fn start_some(
+        &mut self,
+        target: &Target,
+        due: Vec<Notice>,
+        now: Timestamp,
+    ) -> Result<(), Stuck> {
+        let mut held = BTreeMap::new();
         for notice in due {
             let places = self.places.entry(target.clone()).or_default();
             if places.len() >= AT_ONCE_TO_ONE {
                 break;
             }
-            if places.insert(notice.no) {
-                let (app, post) = (Arc::clone(&self.app), Arc::clone(&self.post));
+            if places.contains(&notice.no) {
+                continue;
+            }
+            let recipient = notice.made.recipient.clone();
+            let digest = (folded_address(&recipient), notice.made.workspace);
+            if notice.held && self.digests.contains(&digest) {
+                continue;
+            }
+            if is_limited(&notice)
+                && let Err(until) = self.limit.take(&recipient, now)
+            {
+                held.insert(recipient, until);
+                continue;
+            }
+            places.insert(notice.no);
+            let (app, post) = (Arc::clone(&self.app), Arc::clone(&self.post));
+            if notice.held {
+                self.digests.insert(digest.clone());
+                self.running.spawn(async move {
+                    let over = mailing::held(&app, &post, &notice, now).await;
+                    Over {
+                        digest: Some(digest),
+                        ..over
+                    }
+                });
+            } else {
                 self.running.spawn(async move {
                     let end = attempt(&app, &post, &notice).await;
-                    (notice.made.target.clone(), settled(&app, &notice, end))
+                    Over::one(&app, &notice, end)
                 });
             }
+        }
+        if held.is_empty() {
+            return Ok(());
+        }
+        let hold = |(recipient, until)| {
+            Record::Notice(NoticeWrite::Held {
+                recipient,
+                now,
+                until,
+            })
+        };
+        let records = held.into_iter().map(hold).collect();
+        Ok(self.app.store.note(records, Vec::new()).await?)
+    }
+}
+
+/// Whether the notice counts against the limit of mails an hour. Confirmation mails have limits of their own.
+fn is_limited(notice: &Notice) -> bool {
+    notice.made.target == Target::Mail && notice.made.kind != CONFIRM
+}
+
+/// An attempt that is over.
+pub(super) struct Over {
+    target: Target,
+    /// Whom it sent what was held back.
+    digest: Option<(String, WorkspaceId)>,
+    /// The address that was counted and got nothing.
+    unsent: Option<String>,
+    settled: Vec<Settled>,
+}
+
+impl Over {
+    /// An attempt at one notice.
+    pub(super) fn one(app: &App, notice: &Notice, end: End) -> Self {
+        let unsent = is_limited(notice) && !matches!(end, End::Delivered);
+        Self {
+            target: notice.made.target.clone(),
+            digest: None,
+            unsent: unsent.then(|| notice.made.recipient.clone()),
+            settled: vec![settled(app, notice, end)],
+        }
+    }
+
+    /// An attempt at several notices to one address in one mail.
+    pub(super) fn many(app: &App, first: &Notice, all: Vec<(Notice, End)>) -> Self {
+        let sent = all.iter().any(|(_, end)| matches!(end, End::Delivered));
+        Self {
+            target: first.made.target.clone(),
+            digest: None,
+            unsent: (!sent).then(|| first.made.recipient.clone()),
+            settled: all
+                .into_iter()
+                .map(|(notice, end)| settled(app, &notice, end))
+                .collect(),
         }
     }
 }
@@ -179,10 +289,7 @@ impl Deliveries {
 async fn attempt(app: &App, post: &Post, notice: &Notice) -> End {
     let made = &notice.made;
     let ended = match &made.target {
-        Target::Mail => match &post.mail {
-            Some(mail) => mail.send(&made.recipient, made.id, &made.body).await,
-            None => Err("no mail server is configured".into()),
-        },
+        Target::Mail => return mailing::one(app, post, notice).await,
         Target::Webhook(id) => {
             let webhook = match app.store.reader().webhook(*id).await {
                 Ok(Some(webhook)) => webhook,

@@ -1,17 +1,21 @@
-//! To whom an event goes: the workspace's webhooks, and the client's notification e-mails.
+//! To whom an event goes: the workspace's webhooks, and those of the client's notification addresses that are confirmed.
 
 use super::event::Event;
 use crate::app::App;
 use crate::random;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use tokenward_core::ids::WorkspaceId;
+use tokenward_core::time::Timestamp;
 use tokenward_store::StoreError;
-use tokenward_store::notices::{NewNotice, Target, Webhook};
+use tokenward_store::notices::{NewNotice, Target, Webhook, folded_address};
 
 /// Webhooks as they are during one step.
 #[derive(Default)]
 pub(super) struct Listeners {
     webhooks: HashMap<WorkspaceId, Vec<Webhook>>,
+    /// The addresses that are confirmed, and since when.
+    confirmed: HashMap<WorkspaceId, HashMap<String, Timestamp>>,
 }
 
 impl Listeners {
@@ -41,8 +45,20 @@ impl Listeners {
                 )
             })
             .collect();
-        if app.config.mail_url.is_some() {
+        if app.config.mail_url.is_some() && !event.emails.is_empty() {
+            let confirmed = match self.confirmed.entry(event.workspace) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(place) => {
+                    let rows = app.store.reader().notice_addresses(event.workspace).await?;
+                    let rows = rows.into_iter();
+                    let rows = rows.filter_map(|row| Some((row.address, row.confirmed_at?)));
+                    place.insert(rows.collect())
+                }
+            };
             let mails = event.emails.iter();
+            // What happened before an address was confirmed is not for it, like a webhook's.
+            let since = |email: &String| confirmed.get(&folded_address(email)).copied();
+            let mails = mails.filter(|email| since(email).is_some_and(|since| since <= event.at));
             targets.extend(mails.map(|email| (Target::Mail, email.clone(), email.clone())));
         }
         if targets.is_empty() {

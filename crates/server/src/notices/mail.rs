@@ -1,6 +1,7 @@
 //! Letters: plain text, one an address. The subject names the client and what happened, never a secret.
 
 use crate::config::Config;
+use crate::verbs::addresses::LINK_SECONDS;
 use lettre::message::Mailbox;
 use lettre::message::header::{ContentType, HeaderName, HeaderValue};
 use lettre::transport::smtp::AsyncSmtpTransportBuilder;
@@ -9,10 +10,15 @@ use lettre::{AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor};
 use serde_json::Value;
 use std::time::Duration;
 use uuid::Uuid;
+use zeroize::Zeroizing;
 
 /// A mail server that says nothing for this long has failed.
 const SILENCE: Duration = Duration::from_secs(10);
 const AUTO_SUBMITTED: HeaderName = HeaderName::new_from_ascii_str("Auto-Submitted");
+const LIST_UNSUBSCRIBE: HeaderName = HeaderName::new_from_ascii_str("List-Unsubscribe");
+const LIST_UNSUBSCRIBE_POST: HeaderName = HeaderName::new_from_ascii_str("List-Unsubscribe-Post");
+/// Notices listed in one mail; more are counted.
+const LISTED_MAX: usize = 100;
 /// The longest a letter may take in all: a server that answers a byte at a time holds a place no longer.
 const LETTER_WITHIN: Duration = Duration::from_secs(30);
 
@@ -76,23 +82,68 @@ impl Mailer {
         }))
     }
 
-    /// Sends one letter; the sentence says why that failed.
-    pub(super) async fn send(&self, to: &str, id: Uuid, body: &str) -> Result<(), String> {
-        let to: Mailbox = to.parse().map_err(|_| "the address can't be written to")?;
+    /// Sends one notice or confirmation mail; the sentence says why that failed.
+    pub(super) async fn send(
+        &self,
+        to: &str,
+        id: Uuid,
+        body: &str,
+        links: &Links,
+    ) -> Result<(), String> {
         let told: Value = serde_json::from_str(body).unwrap_or_default();
-        let letter = Message::builder()
+        let (subject, text) = match &links.confirm {
+            Some(link) => confirmation(to, &told, link, links.stop.as_deref()),
+            None => (subject(&told), text(&told, links.stop.as_deref())),
+        };
+        self.deliver(to, id, (subject, text), links).await
+    }
+
+    /// Sends several notices in one mail.
+    pub(super) async fn send_all(
+        &self,
+        to: &str,
+        id: Uuid,
+        bodies: &[&str],
+        links: &Links,
+    ) -> Result<(), String> {
+        let told = bodies.iter().map(|body| serde_json::from_str(body));
+        let told: Vec<Value> = told.map(Result::unwrap_or_default).collect();
+        let subject = format!("[Tokenward] {} notices", told.len());
+        let text = summary(&told, links.stop.as_deref());
+        self.deliver(to, id, (subject, text), links).await
+    }
+
+    async fn deliver(
+        &self,
+        to: &str,
+        id: Uuid,
+        (subject, text): (String, String),
+        links: &Links,
+    ) -> Result<(), String> {
+        let to: Mailbox = to.parse().map_err(|_| "the address can't be written to")?;
+        let mut letter = Message::builder()
             .from(self.from.clone())
             .to(to)
-            .subject(subject(&told))
+            .subject(subject)
             // The same at each attempt: a mail program shows what comes twice once.
             .message_id(Some(format!("<{id}@{}>", self.from.email.domain())))
             // No automatic answers, please (RFC 3834, section 5).
             .raw_header(HeaderValue::new(
                 AUTO_SUBMITTED,
                 "auto-generated".to_owned(),
-            ))
+            ));
+        // Mail programs show a button of their own for it (RFC 2369, RFC 8058).
+        if let Some(stop) = &links.stop {
+            letter = letter
+                .raw_header(HeaderValue::new(LIST_UNSUBSCRIBE, format!("<{stop}>")))
+                .raw_header(HeaderValue::new(
+                    LIST_UNSUBSCRIBE_POST,
+                    "List-Unsubscribe=One-Click".to_owned(),
+                ));
+        }
+        let letter = letter
             .header(ContentType::TEXT_PLAIN)
-            .body(text(&told))
+            .body(text)
             .map_err(|_| "the letter could not be written")?;
         match tokio::time::timeout(LETTER_WITHIN, self.transport.send(letter)).await {
             Ok(Ok(_)) => Ok(()),
@@ -154,8 +205,71 @@ fn undecodable(label: &str) -> String {
     label.replace("=?", "= ?")
 }
 
+/// The links in a mail.
+#[derive(Default)]
+pub(super) struct Links {
+    /// Confirms the address, in a confirmation mail.
+    pub(super) confirm: Option<Zeroizing<String>>,
+    /// Stops notices to the address.
+    pub(super) stop: Option<String>,
+}
+
+/// The mail that asks an address whether it wants notices. It says the workspace's name, which an operator chose, and
+/// nothing that an administrator of a workspace can write to strangers.
+fn confirmation(to: &str, told: &Value, link: &str, stop: Option<&str>) -> (String, String) {
+    let workspace = told["data"]["workspace"].as_str().unwrap_or("");
+    let days = LINK_SECONDS / 86_400;
+    let subject = format!(
+        "[Tokenward] Confirm notifications from {}",
+        undecodable(workspace)
+    );
+    let mut text = format!(
+        "Workspace \"{workspace}\" asks to send notifications about its API clients to {to}.\r\n\r\n\
+         To receive them, open this page and confirm. The link works once and expires in {days} days:\r\n{link}\r\n\r\n\
+         If you did not expect this mail, ignore it: you get no notifications unless you confirm.\r\n"
+    );
+    if let Some(stop) = stop {
+        text.push_str(&format!("To refuse them: {stop}\r\n"));
+    }
+    (subject, text)
+}
+
+/// One mail about several notices: a line each.
+fn summary(told: &[Value], stop: Option<&str>) -> String {
+    let mut out = format!(
+        "{} notices were held back, because this address got its limit of mails in an hour.\r\n\r\n",
+        told.len()
+    );
+    for one in told.iter().take(LISTED_MAX) {
+        let text = |name: &str| one["data"][name].as_str().unwrap_or("");
+        let kind = one["type"].as_str().unwrap_or("");
+        out.push_str(&format!(
+            "{} [{}] {}: {}\r\n",
+            one["timestamp"].as_str().unwrap_or(""),
+            text("environment"),
+            text("label"),
+            words(kind)
+        ));
+    }
+    if let Some(more) = told.len().checked_sub(LISTED_MAX).filter(|more| *more > 0) {
+        out.push_str(&format!("and {more} more\r\n"));
+    }
+    out.push_str(&ending(stop));
+    out
+}
+
+/// Why somebody gets a mail, and how to stop that.
+fn ending(stop: Option<&str>) -> String {
+    let why =
+        "\r\nYou get this because your address is a notification address of this API client.\r\n";
+    match stop {
+        Some(link) => format!("{why}Stop these mails: {link}\r\n"),
+        None => why.to_owned(),
+    }
+}
+
 /// The letter: a sentence, then every fact on a line of its own.
-fn text(told: &Value) -> String {
+fn text(told: &Value, stop: Option<&str>) -> String {
     let kind = told["type"].as_str().unwrap_or("");
     let at = told["timestamp"].as_str().unwrap_or("");
     let mut out = format!("{}, {at}\r\n\r\n", words(kind));
@@ -171,9 +285,7 @@ fn text(told: &Value) -> String {
         };
         out.push_str(&format!("{}: {value}\r\n", name.replace('_', " ")));
     }
-    out.push_str(
-        "\r\nYou get this because your address is among the client's notification e-mails.\r\n",
-    );
+    out.push_str(&ending(stop));
     out
 }
 

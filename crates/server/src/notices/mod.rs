@@ -7,8 +7,10 @@ mod address;
 mod deliver;
 mod event;
 mod follow;
+mod limit;
 mod listeners;
 mod mail;
+mod mailing;
 mod scan;
 mod webhook;
 

@@ -12,7 +12,7 @@ use tokenward_core::client::{ClientState, SecretRecord};
 use tokenward_core::time::{Clock, MICROS_PER_SECOND, SECONDS_PER_DAY, Timestamp};
 use tokenward_store::Use;
 use tokenward_store::counts::{Outcome, SourceUse};
-use tokenward_store::notices::NoticeWrite;
+use tokenward_store::notices::{AddressWrite, NoticeWrite};
 use tokenward_store::people::Record;
 
 /// Days before the end of a token at which it is told, the nearest first. Of a token that lives less than twice as
@@ -33,9 +33,13 @@ const DAYS_KEPT: u64 = 35;
 pub(super) async fn look_round(app: &App) -> Result<(), Stuck> {
     let (reader, now, today) = (app.store.reader(), app.clock().wall(), today(app));
     let before = Timestamp(now.0 - days(DAYS_KEPT));
+    let yesterday = Timestamp(now.0 - days(1));
     app.store
         .note(
-            vec![Record::Notice(NoticeWrite::Forgotten { before })],
+            vec![
+                Record::Notice(NoticeWrite::Forgotten { before }),
+                Record::NoticeAddress(AddressWrite::AskedForgotten { before: yesterday }),
+            ],
             Vec::new(),
         )
         .await?;

@@ -47,6 +47,7 @@ pub async fn rotate_secret(
         // tokens as it likes.
         let entry = entry(acting, "secret.create", state, &json!({ "n": n }), view.now);
         Ok(Outcome {
+            records: Vec::new(),
             changes: secrets_changed(state, &after),
             audit: vec![entry],
             after,
@@ -120,6 +121,7 @@ pub async fn generate_token(
         let detail = json!({ "generation": answer.generation, "valid_till": valid_till });
         let entry = entry(acting, "token.generate", state, &detail, view.now);
         Ok(Outcome {
+            records: Vec::new(),
             changes,
             audit: vec![entry],
             after: state.clone(),

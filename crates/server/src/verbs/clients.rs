@@ -2,6 +2,7 @@
 
 pub use super::one_client::Read;
 
+use super::addresses::{self, Named};
 use super::audit_detail;
 use super::authority::Admin;
 use super::one_client::{NO_CLIENT, Outcome, decide, entry, wants};
@@ -16,6 +17,7 @@ use tokenward_core::ids::{ClientId, Environment, WorkspaceId};
 use tokenward_core::label::Label;
 use tokenward_core::slot::Slot;
 use tokenward_core::{Change, ClientSecret};
+use tokenward_store::notices::AddressWants;
 use tokenward_store::{ClientFilter, Decided, Wants};
 
 /// One client.
@@ -24,7 +26,9 @@ pub async fn show(app: &App, admin: &Admin, id: ClientId) -> Result<Read, Refuse
     let (state, last_use) = app.store.reader().client(id).await?.ok_or(NO_CLIENT)?;
     admin.must_see_client(&state, &products)?;
     let last_use = app.usage.pending(state.client.no).or(last_use);
+    let addresses = addresses::of(app, &state).await?;
     Ok(Read {
+        addresses,
         state,
         last_use,
         products,
@@ -56,9 +60,12 @@ pub async fn list(
     let seen = rows
         .into_iter()
         .filter(|(state, _)| admin.sees_client(state, &products));
+    let known = reader.notice_addresses(workspace).await?;
     let read = seen.map(|(state, last_use)| {
         let last_use = app.usage.pending(state.client.no).or(last_use);
+        let emails = &state.client.settings.notification_emails;
         Read {
+            addresses: addresses::shown(emails, &known),
             state,
             last_use,
             products: Arc::clone(&products),
@@ -84,8 +91,10 @@ pub async fn create(
         workspace: Some(workspace),
         label: Some((workspace, environment, label)),
         products: true,
+        addresses: addresses_wanted(workspace, &written),
         ..Wants::default()
     };
+    let asks = addresses::unavailable(app).is_none();
     let keyring = Arc::clone(&app.keyring);
     let decided = acting::decide(app, admin, wants, move |acting, view| {
         let workspace = view
@@ -140,21 +149,37 @@ pub async fn create(
             slot: Slot::default(),
             workspace,
         };
+        let emails = &state.client.settings.notification_emails;
+        let named = Named::of(&state);
+        let records = addresses::changes(asks, &view.addresses, &named, (&[], emails), view.now);
         let read = Read {
             state,
             last_use: None,
             products: Arc::new(view.products.clone()),
+            addresses: Vec::new(),
         };
         Ok((
             Decided {
                 changes,
                 audit: vec![entry],
+                records,
                 ..Decided::default()
             },
             (read, secret),
         ))
     });
-    decided.await
+    let (mut read, secret) = decided.await?;
+    let known = addresses::of(app, &read.state).await;
+    let emails = &read.state.client.settings.notification_emails;
+    // The secret is shown now or never: a read that failed must not cost it.
+    read.addresses = known.unwrap_or_else(|_| addresses::shown(emails, &[]));
+    Ok((read, secret))
+}
+
+/// What a decision on these settings wants to see of the workspace's addresses: nothing, unless they name any.
+fn addresses_wanted(workspace: WorkspaceId, written: &Written) -> Option<AddressWants> {
+    let emails = written.notification_emails.as_ref()?;
+    Some(addresses::address_wants(workspace, emails))
 }
 
 fn label_taken() -> Refused {
@@ -187,8 +212,10 @@ pub async fn change(
         client: Some(id),
         label: label.map(|label| (seen.state.workspace.id, environment, label)),
         products: true,
+        addresses: addresses_wanted(seen.state.workspace.id, &written),
         ..Wants::default()
     };
+    let asks = addresses::unavailable(app).is_none();
     decide(app, admin, wants, move |acting, view, state| {
         written.must_be_meant()?;
         let version = version(&state.client.settings);
@@ -227,7 +254,16 @@ pub async fn change(
                 slot: Box::new(after.slot.clone()),
             });
         }
-        Ok(Outcome::done(changes, vec![entry], after))
+        let records = match written.notification_emails {
+            Some(_) => {
+                let before = &state.client.settings.notification_emails;
+                let emails = (before.as_slice(), settings.notification_emails.as_slice());
+                let named = Named::of(&after);
+                addresses::changes(asks, &view.addresses, &named, emails, view.now)
+            }
+            None => Vec::new(),
+        };
+        Ok(Outcome::done(changes, vec![entry], after).with(records))
     })
     .await
     .map(|(read, ())| read)
@@ -270,7 +306,13 @@ pub async fn delete(
     id: ClientId,
     label: Option<String>,
 ) -> Result<Read, Refused> {
-    decide(app, admin, wants(id), move |acting, view, state| {
+    let seen = show(app, &admin, id).await?;
+    let emails = &seen.state.client.settings.notification_emails;
+    let wants = Wants {
+        addresses: Some(addresses::address_wants(seen.state.workspace.id, emails)),
+        ..wants(id)
+    };
+    decide(app, admin, wants, move |acting, view, state| {
         // Keyboards and clipboards differ in the Unicode form of one label.
         let own = &state.client.settings.label;
         let typed = label.as_deref().is_some_and(|text| {
@@ -289,7 +331,10 @@ pub async fn delete(
             client: state.client.no,
             at: view.now,
         };
-        Ok(Outcome::done(vec![change], vec![entry], after))
+        let emails = state.client.settings.notification_emails.as_slice();
+        let named = Named::of(state);
+        let records = addresses::changes(false, &view.addresses, &named, (emails, &[]), view.now);
+        Ok(Outcome::done(vec![change], vec![entry], after).with(records))
     })
     .await
     .map(|(read, ())| read)

@@ -3,6 +3,7 @@
 
 pub mod account;
 pub mod acting;
+pub mod addresses;
 pub mod admin_keys;
 pub mod audit;
 pub(crate) mod audit_detail;

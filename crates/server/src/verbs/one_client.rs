@@ -3,6 +3,7 @@
 
 use super::Refused;
 use super::acting::{self, Acting};
+use super::addresses::{self, Address};
 use super::authority::Admin;
 use crate::app::App;
 use serde_json::Value;
@@ -12,6 +13,7 @@ use tokenward_core::audit::Entry;
 use tokenward_core::client::{ClientState, Product};
 use tokenward_core::ids::ClientId;
 use tokenward_core::time::Timestamp;
+use tokenward_store::people::Record;
 use tokenward_store::{Decided, Use, View, Wants};
 
 /// A client as read: its state, its last use, and all products for naming them.
@@ -23,6 +25,8 @@ pub struct Read {
     pub last_use: Option<Use>,
     /// All products.
     pub products: Arc<Vec<Product>>,
+    /// Its notification addresses.
+    pub addresses: Vec<Address>,
 }
 
 /// There is no such client, or not for this administrator.
@@ -40,6 +44,8 @@ pub(super) fn deleted() -> Refused {
 pub(super) struct Outcome<T> {
     pub(super) changes: Vec<Change>,
     pub(super) audit: Vec<Entry>,
+    /// Rows that no check asks for.
+    pub(super) records: Vec<Record>,
     /// The client as it is then.
     pub(super) after: ClientState,
     /// What the verb answers besides.
@@ -57,9 +63,15 @@ impl Outcome<()> {
         Self {
             changes,
             audit,
+            records: Vec::new(),
             after,
             answer: (),
         }
+    }
+
+    /// The same decision with these rows.
+    pub(super) fn with(self, records: Vec<Record>) -> Self {
+        Self { records, ..self }
     }
 }
 
@@ -106,10 +118,12 @@ where
             state: outcome.after,
             last_use: None,
             products: Arc::new(view.products.clone()),
+            addresses: Vec::new(),
         };
         let decided = Decided {
             changes: outcome.changes,
             audit: outcome.audit,
+            records: outcome.records,
             ..Decided::default()
         };
         Ok((decided, (read, outcome.answer)))
@@ -119,5 +133,8 @@ where
     let stored = app.store.reader().client(read.state.client.id).await;
     let stored = stored.ok().flatten().and_then(|(_, last_use)| last_use);
     read.last_use = app.usage.pending(read.state.client.no).or(stored);
+    let known = addresses::of(app, &read.state).await;
+    let emails = &read.state.client.settings.notification_emails;
+    read.addresses = known.unwrap_or_else(|_| addresses::shown(emails, &[]));
     Ok((read, answer))
 }

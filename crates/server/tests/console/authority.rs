@@ -330,6 +330,11 @@ pub(crate) fn pages() -> Vec<Page> {
             &[],
         ));
         pages.push(send(("POST", row("/disable"), 0), row("/disable"), &[]));
+        pages.push(send(
+            ("POST", row("/confirmation-mails"), 0),
+            row("/resend-confirmation"),
+            &[],
+        ));
         // Whoever may disable may enable.
         pages.push(send(("POST", row("/disable"), 0), row("/enable"), &[]));
         let delete = leak(format!("/clients/{client}?{query}"));

@@ -13,12 +13,14 @@ const ROUNDS: usize = 5;
 const NOTHING: &str = "00000000-0000-4000-8000-000000000000";
 
 /// Forms that no session sends.
-const WITHOUT_SESSION: [&str; 5] = [
+const WITHOUT_SESSION: [&str; 7] = [
     "/console/sign-in",
     "/console/sign-in/second",
     "/console/sign-in/passkey/options",
     "/console/sign-in/passkey",
     "/console/join/{ticket}",
+    "/console/email/confirm/{ticket}",
+    "/console/email/stop/{link}",
 ];
 
 /// Where a form is sent, its fields, and whether it gets as far as the writer.

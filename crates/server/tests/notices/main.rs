@@ -1,6 +1,7 @@
 //! Notices as their receivers see them: a real mail server, a real webhook receiver with the official library
 //! for signatures, on loopback.
 
+mod confirm;
 mod mail;
 mod scan;
 mod webhooks;

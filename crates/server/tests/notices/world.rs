@@ -10,6 +10,11 @@ use tokenward_testkit::{
     Answer, Api, ApiClient, NewClient, Process, Server, ServerBuilder, wait_until,
 };
 
+/// Where a confirmation link leads.
+pub(crate) const CONFIRM: &str = "/console/email/confirm/";
+/// Where the link that stops notices leads.
+pub(crate) const STOP: &str = "/console/email/stop/";
+
 /// Longer than anything awaited here takes: some of it is tried a third time.
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -30,7 +35,11 @@ impl World {
 
     pub(crate) async fn with(arguments: &[&str]) -> World {
         let add = |builder: ServerBuilder, argument: &&str| builder.arg(argument);
-        let server = arguments.iter().fold(Server::builder(), add).start();
+        World::of(arguments.iter().fold(Server::builder(), add)).await
+    }
+
+    pub(crate) async fn of(builder: ServerBuilder) -> World {
+        let server = builder.start();
         let api = server.api();
         let acme = api.workspace("acme").await.unwrap();
         api.product("gst", "GST").await.unwrap();
@@ -65,6 +74,45 @@ impl World {
     pub(crate) async fn mailed(&self, label: &str, emails: &[&str]) -> ApiClient {
         let new = NewClient::sandbox(label).emails(emails);
         self.api.client(&self.acme, new).await.unwrap()
+    }
+
+    /// The same, confirmed by the links that were sent to them.
+    pub(crate) async fn confirmed(
+        &self,
+        mails: &MailServer,
+        label: &str,
+        emails: &[&str],
+    ) -> ApiClient {
+        let client = self.mailed(label, emails).await;
+        for email in emails {
+            let link = mails.link(email, CONFIRM, 1);
+            assert_eq!(self.open(Method::POST, &link).await.0, 200, "{email}");
+        }
+        client
+    }
+
+    /// Opens a page, or sends its form, as somebody without a session: status and text.
+    pub(crate) async fn open(&self, method: Method, path: &str) -> (u16, String) {
+        let url = format!("{}{path}", self.server.public());
+        let sent = reqwest::Client::new().request(method, url).send().await;
+        let answer = sent.unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    }
+
+    /// The states of a client's addresses, in order.
+    pub(crate) async fn states(&self, client: &ApiClient) -> Vec<String> {
+        let path = format!("/clients/{}", client.id);
+        let shown = self.call(Method::GET, &path, None).await.expect(200).json();
+        let addresses = shown["notification_addresses"].as_array().unwrap().iter();
+        let state = |one: &Value| one["state"].as_str().unwrap().to_owned();
+        addresses.map(state).collect()
+    }
+
+    /// The notices of a kind, the newest first.
+    pub(crate) async fn notices_of(&self, kind: &str) -> Vec<Value> {
+        let mut all = self.notices().await;
+        all.retain(|one| one["type"] == kind);
+        all
     }
 
     pub(crate) async fn generate(&self, client: &ApiClient) -> String {
@@ -243,6 +291,28 @@ impl MailServer {
             .lines()
             .filter_map(|line| serde_json::from_str(line).ok());
         whole.collect()
+    }
+
+    /// The letters to an address.
+    pub(crate) fn letters_to(&self, email: &str) -> Vec<Value> {
+        let mut letters = self.letters();
+        letters.retain(|letter| letter["to"][0] == email);
+        letters
+    }
+
+    /// Waits until this many letters to an address hold a link of a kind; the path of the newest.
+    pub(crate) fn link(&self, email: &str, kind: &str, count: usize) -> String {
+        wait_until(kind, LIMIT, || {
+            let texts = self.letters_to(email).into_iter();
+            let texts = texts.map(|letter| letter["text"].as_str().unwrap().to_owned());
+            let links: Vec<String> = texts
+                .filter_map(|text| {
+                    let link = &text[text.find(kind)?..];
+                    link.split_whitespace().next().map(str::to_owned)
+                })
+                .collect();
+            (links.len() >= count).then(|| links.last().unwrap().clone())
+        })
     }
 
     /// Waits until this many letters about something have come.

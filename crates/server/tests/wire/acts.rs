@@ -204,6 +204,24 @@ pub(crate) fn acts() -> Vec<Act> {
         ),
         (
             "POST",
+            "/clients/{gst}/confirmation-mails",
+            None,
+            [200, 200, 200, 403, 403],
+        ),
+        (
+            "POST",
+            "/clients/{all}/confirmation-mails",
+            None,
+            [200, 200, 404, 403, 403],
+        ),
+        (
+            "POST",
+            "/clients/{far}/confirmation-mails",
+            None,
+            [200, 404, 404, 404, 403],
+        ),
+        (
+            "POST",
             "/clients/{gst}/disable",
             None,
             [200, 200, 200, 403, 403],

@@ -1,7 +1,15 @@
 //! Notices and who is told: the outbox, the webhooks, and how far the audit log was followed. Rows that are
 //! no changes, in the same writer and transaction as everything else. What a notice says is not known here.
 
+mod addresses;
 mod read;
+
+pub use addresses::{
+    AddressView, AddressWants, AddressWrite, NoticeAddress, folded_address, mailbox,
+};
+pub(crate) use addresses::{
+    END_LINKS, by_link, statements as address_statements, view as address_view,
+};
 
 pub(crate) use read::{SELECT_WEBHOOKS, webhook};
 
@@ -102,6 +110,8 @@ pub struct Notice {
     pub done_at: Option<Timestamp>,
     /// Why the last attempt failed; empty when it did not.
     pub last_error: String,
+    /// Whether it was held back by the limit of mails an hour, and goes out with others in one mail.
+    pub held: bool,
 }
 
 /// How an attempt ended.
@@ -129,6 +139,15 @@ pub enum NoticeWrite {
     },
     /// Attempts ended.
     Settled(Vec<Settled>),
+    /// What is due for an address is held back and goes out later, in one mail.
+    Held {
+        /// The address.
+        recipient: String,
+        /// What is due by now.
+        now: Timestamp,
+        /// When it goes out.
+        until: Timestamp,
+    },
     /// Some of those made before a moment and over are forgotten.
     Forgotten {
         /// The moment.
@@ -176,6 +195,9 @@ const MAKE: &str = "INSERT INTO notice (no, id, key, target, recipient, workspac
 const SETTLE: &str =
     "UPDATE notice SET attempts = attempts + 1, done_at = $1, due_at = $2, last_error = $3
     WHERE no = $4";
+/// Confirmation mails have limits of their own.
+const HOLD: &str = "UPDATE notice SET due_at = $1, held = 1
+    WHERE target = 'mail' AND recipient = $2 AND due_at <= $3 AND kind <> 'address.confirm'";
 const FORGET: &str = "DELETE FROM notice WHERE no IN
     (SELECT no FROM notice WHERE created_at < $1 AND due_at IS NULL ORDER BY created_at LIMIT 1000)";
 const PUT_WEBHOOK: &str = "INSERT INTO webhook (id, workspace, url, secret, former_secret, former_till, created_at, disabled_at)
@@ -194,6 +216,14 @@ pub(crate) fn statements(write: &NoticeWrite) -> Vec<Statement> {
             follow.into_iter().chain(notices.iter().map(make)).collect()
         }
         NoticeWrite::Settled(all) => all.iter().map(settle).collect(),
+        NoticeWrite::Held {
+            recipient,
+            now,
+            until,
+        } => vec![Statement::new(
+            HOLD,
+            vec![(*until).into(), recipient.as_str().into(), (*now).into()],
+        )],
         NoticeWrite::Forgotten { before } => {
             vec![Statement::new(FORGET, vec![(*before).into()])]
         }

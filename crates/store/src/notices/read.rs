@@ -18,7 +18,7 @@ const SELECT_WEBHOOK: &str =
     FROM webhook WHERE id = $1";
 const SELECT_NOTICE: &str =
     "SELECT no, id, key, target, recipient, workspace, client, kind, body, created_at, attempts,
-    due_at, done_at, last_error FROM notice";
+    due_at, done_at, last_error, held FROM notice";
 /// The entries somebody may want to hear of; the engines skip the others.
 const SELECT_TOLD: &str = "SELECT a.seq, a.at, a.actor, a.source, a.action, a.workspace, a.client, a.detail, a.hash, c.label,
     c.environment, c.emails FROM audit a JOIN client c ON c.id = a.client WHERE a.seq > $1 AND a.seq <= $2 AND
@@ -65,6 +65,7 @@ fn notice(row: &Row<'_>) -> Result<Notice, StoreError> {
         due_at: row.int_or_null(11)?.map(Timestamp),
         done_at: row.int_or_null(12)?.map(Timestamp),
         last_error: row.text(13)?.to_owned(),
+        held: row.int(14)? != 0,
     })
 }
 
@@ -166,6 +167,20 @@ impl Reader {
             .await?
             .pop()
             .flatten())
+    }
+
+    /// The notices to an address that were held back and are due by `now`, the oldest first.
+    pub async fn held(
+        &self,
+        recipient: &str,
+        now: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<Notice>, StoreError> {
+        let sql = format!(
+            "{SELECT_NOTICE} WHERE target = 'mail' AND due_at <= $1 AND recipient = $2 AND held = 1 ORDER BY no LIMIT {limit}"
+        );
+        self.rows(sql, vec![now.into(), recipient.into()], notice)
+            .await
     }
 
     /// The notices due for a target, the longest due first.

@@ -6,7 +6,7 @@ use super::problem::{Answer, Problem};
 use super::views;
 use crate::app::App;
 use crate::verbs::settings::{Written, version};
-use crate::verbs::{client_credentials, clients};
+use crate::verbs::{addresses, client_credentials, clients};
 use axum::extract::State;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -185,6 +185,30 @@ pub(super) async fn delete(
         StatusCode::OK,
         &clients::delete(&app, admin, client_id(&text)?, label).await?,
     )
+}
+
+/// Body of a request for confirmation mails; without one, every address that is pending gets one.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AskAgain {
+    email: Option<String>,
+}
+
+pub(super) async fn ask_again(
+    State(app): State<Arc<App>>,
+    Signed(admin): Signed,
+    Path(text): Path<String>,
+    Sent(body): Sent,
+) -> Answer {
+    let email = match body.is_empty() {
+        true => None,
+        false => {
+            let Body(AskAgain { email }) = Body::of(&body)?;
+            email
+        }
+    };
+    let read = addresses::ask_again(&app, admin, client_id(&text)?, email).await?;
+    one(&app, StatusCode::OK, &read)
 }
 
 pub(super) async fn rotate(

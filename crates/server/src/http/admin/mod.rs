@@ -71,6 +71,7 @@ fn routes() -> Vec<openapi::Route<Arc<App>>> {
         operation::delete_client().by(clients::delete),
         operation::disable_client().by(clients::disable),
         operation::enable_client().by(clients::enable),
+        operation::resend_confirmation().by(clients::ask_again),
         operation::show_usage().by(usage::show),
         operation::create_secret().by(clients::rotate),
         operation::delete_secret().by(clients::delete_secret),

@@ -2,6 +2,7 @@
 
 use super::role;
 use crate::app::App;
+use crate::verbs::addresses::Address;
 use crate::verbs::clients::Read;
 use crate::verbs::settings::product_slugs;
 use axum::response::{IntoResponse, Response};
@@ -42,6 +43,16 @@ pub(super) fn product(product: &Product) -> Value {
     json!({ "slug": product.slug, "name": product.name, "created_at": product.created_at.iso() })
 }
 
+fn address(address: &Address) -> Value {
+    json!({
+        "email": address.email,
+        "state": address.state.as_str(),
+        "confirmed_at": address.confirmed_at.map(Timestamp::iso),
+        "stopped_at": address.stopped_at.map(Timestamp::iso),
+        "link_expires_at": address.link_till.map(Timestamp::iso),
+    })
+}
+
 pub(super) fn client(app: &App, read: &Read) -> Value {
     let (client, slot) = (&read.state.client, &read.state.slot);
     let settings = &client.settings;
@@ -70,6 +81,7 @@ pub(super) fn client(app: &App, read: &Read) -> Value {
         "secret_networks": settings.secret_networks.texts(),
         "token_networks": settings.token_networks.texts(),
         "notification_emails": settings.notification_emails,
+        "notification_addresses": read.addresses.iter().map(address).collect::<Vec<_>>(),
         "on_repeat": settings.on_repeat,
         "renew_before_seconds": settings.renew_before_seconds,
         "handover_max_seconds": settings.handover_max_seconds,

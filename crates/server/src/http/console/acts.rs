@@ -227,6 +227,13 @@ const ACTS: &[Act] = {
             Confirmation,
         ),
         act(
+            "/console/clients/{id}/resend-confirmation",
+            "Resend the confirmation mail of API client",
+            Client,
+            Fresh,
+            Confirmation,
+        ),
+        act(
             "/console/clients/{id}/revoke",
             "Revoke the access token of API client",
             Client,

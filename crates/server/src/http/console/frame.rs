@@ -135,6 +135,7 @@ fn done(word: &str) -> &'static str {
         "passkey-removed" => "The passkey is removed.",
         "sessions" => "The session is ended.",
         "joined" => "Welcome. You are signed in.",
+        "asked" => "Confirmation mails are on their way to the pending addresses.",
         "webhook" => "The webhook is saved.",
         "webhook-deleted" => "The webhook is deleted.",
         "webhook-test" => "A test notice is on its way; see Notices below.",

@@ -7,6 +7,7 @@ mod assets;
 mod audit;
 mod clients;
 mod confirm;
+mod email;
 mod form;
 mod frame;
 mod join;
@@ -72,6 +73,14 @@ pub(super) fn router() -> Router<Arc<App>> {
         .route("/console/sso/return", get(sso::back))
         .route("/console/step-up", get(step_up::show).post(step_up::send))
         .route("/console/join/{ticket}", get(join::show).post(join::send))
+        .route(
+            "/console/email/confirm/{ticket}",
+            get(email::ask_confirm).post(email::confirm),
+        )
+        .route(
+            "/console/email/stop/{link}",
+            get(email::ask_stop).post(email::stop),
+        )
         .merge(account::router())
         .merge(passkeys::router())
         .route("/console/workspaces", get(workspaces::list))

@@ -17,6 +17,8 @@ class Keeper:
             "to": envelope.rcpt_tos,
             "subject": letter["subject"],
             "id": letter["message-id"],
+            "unsubscribe": letter["list-unsubscribe"],
+            "one_click": letter["list-unsubscribe-post"],
             "auto_submitted": letter["auto-submitted"],
             "hello": session.host_name,
             "text": letter.get_content(),

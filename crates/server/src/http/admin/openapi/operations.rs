@@ -243,6 +243,22 @@ pub(in crate::http::admin) fn enable_client() -> Operation {
     .saying("`CLIENT_DELETED`.")
 }
 
+pub(in crate::http::admin) fn resend_confirmation() -> Operation {
+    act(
+        Method::POST,
+        "/clients/{id}/confirmation-mails",
+        "resendConfirmation",
+        "Send confirmation mails again",
+    )
+    .saying(
+        "To one notification address, or to every one that is pending. The link before ends. A mailbox gets at most three in a \
+        day, a workspace sends at most 100. `ADDRESS_CONFIRMED`; `ADDRESS_STOPPED` within 30 days after the owner stopped \
+        notices; `CONFIRMATION_UNAVAILABLE` when `mail_url` or `public_url` is not set; `CLIENT_DELETED`.",
+    )
+    .body("application/json", "ConfirmationMails", false)
+    .answers_as(&[("400", "ProblemInvalid"), ("408", "ProblemTooSlow"), ("413", "ProblemTooLarge")])
+}
+
 pub(in crate::http::admin) fn create_secret() -> Operation {
     client(Method::POST, "/clients/{id}/secrets", "createSecret", "Add a second client secret")
         .saying("Shown here and never again; the other one stays good until it is deleted. `TOO_MANY_SECRETS`, `CLIENT_DELETED`.")

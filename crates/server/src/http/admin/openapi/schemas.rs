@@ -161,6 +161,13 @@ fn client() -> Value {
         "token_lifetime_seconds": or_null(seconds(1, LIFETIME_SECONDS_MAX)),
         "secret_networks": networks(), "token_networks": networks(),
         "notification_emails": list(json!({ "type": "string" }), EMAILS_MAX),
+        "notification_addresses": list(whole(json!({
+            "email": { "type": "string" },
+            "state": { "type": "string", "enum": ["pending", "confirmed", "stopped"],
+                "description": "notices are sent to confirmed addresses only; stopped: by the owner of the address" },
+            "confirmed_at": time_or_null(), "stopped_at": time_or_null(),
+            "link_expires_at": with(time_or_null(), json!({ "description": "of the last confirmation mail; null: none was sent yet, or its link was used" })),
+        })), EMAILS_MAX),
         "on_repeat": { "type": "string", "enum": ["replace", "return"] },
         "renew_before_seconds": seconds(0, RENEW_BEFORE_SECONDS_MAX), "handover_max_seconds": seconds(0, HANDOVER_SECONDS_MAX),
         "state": { "type": "string", "enum": ["enabled", "disabled", "deleted"] },
@@ -356,6 +363,7 @@ pub(super) fn schemas() -> Value {
         "ClientCreated": whole(json!({ "client": reference("Client"), "client_secret": client_secret() })),
         "ClientChange": object(&[], with(json!({ "label": or_null(label()) }), settings())),
         "ClientDelete": object(&["label"], json!({ "label": { "type": "string", "description": "the client's label, typed back" } })),
+        "ConfirmationMails": object(&[], json!({ "email": or_null(json!({ "type": "string", "description": "one of the client's notification emails; null: every one that is pending" })) })),
         "SecretCreated": whole(json!({
             "client": reference("Client"), "n": { "type": "integer", "minimum": 1 }, "client_secret": client_secret(),
         })),

@@ -1,7 +1,7 @@
 //! What can be done to a client. Each act has a page that says what it breaks, and a form that does it.
 
 use super::super::confirm::ConfirmPage;
-use super::super::form::{Fault, Field, Form};
+use super::super::form::{Fault, Field, Form, sentence};
 use super::super::frame::Frame;
 use super::super::once::{Download, OncePage, Snippet};
 use super::super::reply::{Reply, Trouble, page, see, unprocessable};
@@ -10,6 +10,7 @@ use super::super::step_up;
 use super::{place, taking, what_breaks};
 use crate::app::App;
 use crate::http::request_host::base_url_for_secrets;
+use crate::verbs::addresses::{self, State as AddressState};
 use crate::verbs::clients::{self, Read};
 use crate::verbs::sign_in::Person;
 use crate::verbs::{Refused, client_credentials};
@@ -27,6 +28,7 @@ enum Act {
     Enable,
     Delete,
     Rotate,
+    ResendConfirmation,
     DeleteSecret(u32),
 }
 
@@ -39,6 +41,7 @@ impl Act {
             "enable" => Self::Enable,
             "delete" => Self::Delete,
             "rotate" => Self::Rotate,
+            "resend-confirmation" => Self::ResendConfirmation,
             other => match other.strip_prefix("delete-secret-").map(str::parse) {
                 Some(Ok(n)) => Self::DeleteSecret(n),
                 _ => return Err(Trouble::NotFound("page")),
@@ -48,7 +51,29 @@ impl Act {
 
     /// Whether it takes something away.
     fn destroys(self) -> bool {
-        !matches!(self, Self::Generate | Self::Enable | Self::Rotate)
+        !matches!(
+            self,
+            Self::Generate | Self::Enable | Self::Rotate | Self::ResendConfirmation
+        )
+    }
+}
+
+/// Whom a confirmation mail goes to.
+fn resends(app: &App, read: &Read) -> String {
+    if let Some(why) = addresses::unavailable(app) {
+        return sentence(why);
+    }
+    let pending = read
+        .addresses
+        .iter()
+        .filter(|one| one.state == AddressState::Pending);
+    let pending: Vec<&str> = pending.map(|one| one.email.as_str()).collect();
+    match pending.is_empty() {
+        true => "No notification address of this API client is pending.".to_owned(),
+        false => format!(
+            "Each of these addresses gets a new link, and the one before ends: {}.",
+            pending.join(", ")
+        ),
     }
 }
 
@@ -99,6 +124,11 @@ async fn confirm(
                 "Then delete the old one. A client has two secrets at most.".to_owned(),
             ],
             "Make a new secret",
+        ),
+        Act::ResendConfirmation => (
+            format!("Resend the confirmation mail of “{label}”"),
+            vec![resends(app, read)],
+            "Resend confirmation mail",
         ),
         Act::DeleteSecret(n) => {
             let rest = match secrets {
@@ -183,6 +213,9 @@ pub(in super::super) async fn send(
         Act::Enable => clients::set_disabled(&app, admin, client, false)
             .await
             .map(|_| "enabled"),
+        Act::ResendConfirmation => addresses::ask_again(&app, admin, client, None)
+            .await
+            .map(|_| "asked"),
         Act::DeleteSecret(n) => client_credentials::delete_secret(&app, admin, client, n)
             .await
             .map(|_| "secret-deleted"),

@@ -1,6 +1,6 @@
 //! A client's page: how it stands, who uses it, what was done to it, and what can be done.
 
-use super::super::form::Form;
+use super::super::form::{Form, sentence};
 use super::super::frame::Frame;
 use super::super::reply::{Reply, page};
 use super::super::session::Member;
@@ -9,6 +9,7 @@ use super::figures::{self, Chart, Source, Stale};
 use super::{Standing, moment, product_words, standing};
 use crate::app::App;
 use crate::http::console::audit::{AuditLine, lines};
+use crate::verbs::addresses::{Address, State as Confirmation};
 use crate::verbs::{self, clients::Read, usage_figures};
 use askama::Template;
 use axum::extract::{Path, State};
@@ -60,6 +61,10 @@ struct ClientPage {
     /// Whether two jobs seem to end each other's token.
     war: bool,
     returns: bool,
+    /// Whether an address has not been confirmed.
+    unconfirmed: bool,
+    /// Why no confirmation mail can be sent; empty when it can.
+    unavailable: String,
 }
 
 fn none(texts: &[String], words: &str) -> String {
@@ -67,6 +72,16 @@ fn none(texts: &[String], words: &str) -> String {
         true => words.to_owned(),
         false => texts.join(", "),
     }
+}
+
+/// The notification addresses, with what keeps those from being told that are not confirmed.
+fn addresses(read: &Read) -> Vec<String> {
+    let one = |address: &Address| match address.state {
+        Confirmation::Confirmed => address.email.clone(),
+        Confirmation::Pending => format!("{} (not confirmed yet)", address.email),
+        Confirmation::Stopped => format!("{} (stopped by its owner)", address.email),
+    };
+    read.addresses.iter().map(one).collect()
 }
 
 fn settings(read: &Read) -> Vec<(&'static str, String)> {
@@ -95,10 +110,7 @@ fn settings(read: &Read) -> Vec<(&'static str, String)> {
             "Tokens may be used from",
             none(&settings.token_networks.texts(), "anywhere"),
         ),
-        (
-            "Told by e-mail",
-            none(&settings.notification_emails, "nobody"),
-        ),
+        ("Email notifications", none(&addresses(read), "none")),
     ];
     if settings.handover_max_seconds > 0 {
         let most = shown::span(settings.handover_max_seconds.into());
@@ -187,5 +199,10 @@ pub(in super::super) async fn show(
         stale,
         war,
         returns: client.settings.on_repeat == OnRepeat::Return,
+        unconfirmed: read
+            .addresses
+            .iter()
+            .any(|one| one.state == Confirmation::Pending),
+        unavailable: verbs::addresses::unavailable(&app).map_or_else(String::new, sentence),
     })
 }

@@ -164,7 +164,7 @@ pub(super) fn shown(form: &Form, fault: &Fault, products: &[Product]) -> Setting
         token_networks: area("token_networks", "From where its tokens may be used")
             .hint("One network a line. Empty means from anywhere."),
         emails: area("notification_emails", "Whom to tell by e-mail")
-            .hint("One address a line: of generations, changes, and what is about to expire."),
+            .hint("One address a line. Each gets a mail with a confirmation link first, then notices of generations, changes and what is about to expire."),
         open: further.iter().any(|field| {
             fault.is_about(field) || form.text(field) != usual.text(field)
         }),

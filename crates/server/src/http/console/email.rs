@@ -1,0 +1,136 @@
+//! Pages behind the links in mails: confirming an address, and stopping notices to it. For people without a session,
+//! who learn the workspace and the API client and nothing else. Opening a link changes nothing: mail programs do that.
+
+use super::frame::Frame;
+use super::reply::{Reply, Trouble, page, with_status};
+use super::session::origin;
+use crate::app::App;
+use crate::people::ticket::Ticket;
+use crate::verbs::Refused;
+use crate::verbs::addresses::{self, Question};
+use askama::Template;
+use axum::extract::{Path, State};
+use http::StatusCode;
+use http::request::Parts;
+use std::sync::Arc;
+use uuid::Uuid;
+
+/// What tries of links are charged to, beside their source: links that work are given back.
+const LINKS: Uuid = Uuid::from_u128(0x7c0e_5d8e_9a41_4f6b_8d27_6e61_6d61_696c);
+
+#[derive(Template)]
+#[template(path = "console/email.html")]
+struct EmailPage {
+    frame: Frame,
+    heading: &'static str,
+    says: Vec<String>,
+    /// Where the form is sent, and what its button says; none when it is done.
+    form: Option<(String, &'static str)>,
+}
+
+/// Charges a try of a link to its source; a link that works is no guess.
+async fn tried<T>(
+    app: &App,
+    parts: &Parts,
+    act: impl Future<Output = Result<T, Refused>>,
+) -> Result<T, Trouble> {
+    let source = origin(parts, app).source;
+    let clock = app.clock();
+    app.throttle
+        .charge(source, LINKS, &clock)
+        .map_err(Trouble::Throttled)?;
+    let done = act.await;
+    if !matches!(done, Err(Refused::NotFound(_))) {
+        app.throttle.forgive(source, LINKS, &clock);
+        return Ok(done?);
+    }
+    let heading = "This link doesn't work";
+    let says = "It was used, it expired, a newer one was sent, or it is incomplete. Ask the person who named your address to resend the confirmation mail.";
+    let shown = EmailPage {
+        frame: Frame::stranger(heading),
+        heading,
+        says: vec![says.to_owned()],
+        form: None,
+    };
+    let page = with_status(StatusCode::NOT_FOUND, &shown)?;
+    Err(Trouble::Answered(Box::new(page)))
+}
+
+fn ticket(text: &str) -> Result<Ticket, Refused> {
+    Ticket::parse(text).ok_or(Refused::NotFound("link: it is incomplete"))
+}
+
+fn about(question: &Question) -> String {
+    match &question.label {
+        Some(label) => format!(
+            "Workspace “{}”, API client “{label}” and others of the workspace that name your address.",
+            question.workspace
+        ),
+        None => format!("Workspace “{}”.", question.workspace),
+    }
+}
+
+fn shown(heading: &'static str, says: Vec<String>, form: Option<(String, &'static str)>) -> Reply {
+    page(&EmailPage {
+        frame: Frame::stranger(heading),
+        heading,
+        says,
+        form,
+    })
+}
+
+/// `GET /console/email/confirm/{ticket}`
+pub(super) async fn ask_confirm(
+    State(app): State<Arc<App>>,
+    Path(text): Path<String>,
+    parts: Parts,
+) -> Reply {
+    let asked = async { addresses::to_confirm(&app, &ticket(&text)?).await };
+    let question = tried(&app, &parts, asked).await?;
+    let says = vec![
+        about(&question),
+        "After you confirm, notifications about its API clients are sent to your address. Each of them holds a link that stops them.".to_owned(),
+    ];
+    let form = (format!("/console/email/confirm/{text}"), "Confirm address");
+    shown("Confirm notifications", says, Some(form))
+}
+
+/// `POST /console/email/confirm/{ticket}`
+pub(super) async fn confirm(
+    State(app): State<Arc<App>>,
+    Path(text): Path<String>,
+    parts: Parts,
+) -> Reply {
+    let source = origin(&parts, &app).source;
+    let done = async { addresses::confirm(&app, &ticket(&text)?, source).await };
+    tried(&app, &parts, done).await?;
+    let says = "Notifications are sent to your address from now on.";
+    shown("Address confirmed", vec![says.to_owned()], None)
+}
+
+/// `GET /console/email/stop/{link}`
+pub(super) async fn ask_stop(
+    State(app): State<Arc<App>>,
+    Path(text): Path<String>,
+    parts: Parts,
+) -> Reply {
+    let question = tried(&app, &parts, addresses::to_stop(&app, &text)).await?;
+    let says = vec![
+        about(&question),
+        "No notification of this workspace is sent to your address any more, and you are not asked to confirm it for 30 days.".to_owned(),
+    ];
+    let form = (format!("/console/email/stop/{text}"), "Stop notifications");
+    shown("Stop notifications", says, Some(form))
+}
+
+/// `POST /console/email/stop/{link}`: from the page, or from a mail program (RFC 8058).
+pub(super) async fn stop(
+    State(app): State<Arc<App>>,
+    Path(text): Path<String>,
+    parts: Parts,
+) -> Reply {
+    let source = origin(&parts, &app).source;
+    tried(&app, &parts, addresses::stop(&app, &text, source)).await?;
+    let says = "No notification of this workspace is sent to your address any more.";
+    shown("Notifications stopped", vec![says.to_owned()], None)
+}

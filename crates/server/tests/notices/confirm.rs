@@ -1,0 +1,343 @@
+//! An address gets notices when its owner has confirmed it, until its owner stops them, and never many in an hour.
+
+use crate::world::{CONFIRM, MailServer, STOP, World, free_port, until};
+use reqwest::Method;
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+use tokenward_testkit::{ApiClient, NewClient, Server};
+
+const VICTIM: &str = "victim@third.example";
+
+/// The arguments of a server that sends mail through this port.
+fn arguments(port: u16) -> [String; 6] {
+    [
+        "--mail-url".to_owned(),
+        format!("smtp://127.0.0.1:{port}"),
+        "--mail-from".to_owned(),
+        "Tokenward <tokens@example.com>".to_owned(),
+        "--public-url".to_owned(),
+        "https://tokens.example.com".to_owned(),
+    ]
+}
+
+async fn world() -> (World, MailServer) {
+    let port = free_port();
+    let server = MailServer::on(port);
+    let arguments = arguments(port);
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    (World::with(&arguments).await, server)
+}
+
+async fn set_emails(world: &World, client: &ApiClient, emails: &[&str]) {
+    let path = format!("/clients/{}", client.id);
+    let body = json!({ "notification_emails": emails });
+    world
+        .call(Method::PATCH, &path, Some(body))
+        .await
+        .expect(200);
+}
+
+/// The actions on addresses in the audit log.
+async fn acts(world: &World) -> Vec<String> {
+    let page = world.call(Method::GET, "/audit?limit=1000", None).await;
+    let page = page.expect(200).json();
+    let actions = page["items"].as_array().unwrap().iter();
+    let actions = actions.map(|entry| entry["action"].as_str().unwrap().to_owned());
+    actions
+        .filter(|action| action.starts_with("notice_address."))
+        .collect()
+}
+
+#[tokio::test]
+async fn an_address_gets_no_notice_until_its_owner_confirms_it() {
+    let (mut world, mails) = world().await;
+    let erp = world.mailed("erp <b>1", &[VICTIM]).await;
+    let link = mails.link(VICTIM, CONFIRM, 1);
+    for _ in 0..5 {
+        world.generate(&erp).await;
+    }
+    // Mail programs open links by themselves: that changes nothing.
+    for _ in 0..2 {
+        let (status, page) = world.open(Method::GET, &link).await;
+        assert_eq!(status, 200);
+        assert!(
+            page.contains("acme") && page.contains("erp &#60;b&#62;1"),
+            "{page}"
+        );
+        assert!(!page.contains(VICTIM) && !page.contains(&erp.id), "{page}");
+    }
+    assert_eq!(world.states(&erp).await, ["pending"]);
+    world.kill_and_start();
+    assert_eq!(world.open(Method::POST, &link).await.0, 200);
+    assert_eq!(world.states(&erp).await, ["confirmed"]);
+    // The link works once.
+    for method in [Method::GET, Method::POST] {
+        assert_eq!(world.open(method, &link).await.0, 404);
+    }
+    assert_eq!(acts(&world).await, ["notice_address.confirm"]);
+    world.generate(&erp).await;
+    let told = mails.letters_about("access token generated", 1);
+    assert!(told[0]["text"].as_str().unwrap().contains("generation: 6"));
+    let subjects: Vec<Value> = mails.letters_to(VICTIM);
+    assert_eq!(subjects.len(), 2, "{subjects:?}");
+}
+
+#[tokio::test]
+async fn a_link_does_not_outlive_the_address_and_many_clients_send_one_mail() {
+    let (world, mails) = world().await;
+    let erp = world.mailed("erp", &[VICTIM]).await;
+    let first = mails.link(VICTIM, CONFIRM, 1);
+    // Other clients, cases and a second mention make no further mail.
+    let crm = world.mailed("crm", &["Victim@Third.Example", VICTIM]).await;
+    assert_eq!(world.states(&crm).await, ["pending"]);
+    set_emails(&world, &erp, &[]).await;
+    assert_eq!(world.open(Method::GET, &first).await.0, 200, "crm names it");
+    let path = format!("/clients/{}?label=crm", crm.id);
+    world.call(Method::DELETE, &path, None).await.expect(200);
+    assert_eq!(world.open(Method::POST, &first).await.0, 404);
+    assert_eq!(mails.letters().len(), 1);
+    set_emails(&world, &erp, &[VICTIM]).await;
+    let second = mails.link(VICTIM, CONFIRM, 2);
+    assert_eq!(world.open(Method::POST, &first).await.0, 404);
+    assert_eq!(world.open(Method::POST, &second).await.0, 200);
+    assert_eq!(world.states(&erp).await, ["confirmed"]);
+    // Confirmed for the workspace, and asked again after nobody named it.
+    let hr = world.mailed("hr", &[VICTIM]).await;
+    assert_eq!(world.states(&hr).await, ["confirmed"]);
+    set_emails(&world, &hr, &[]).await;
+    set_emails(&world, &erp, &[]).await;
+    set_emails(&world, &erp, &[VICTIM]).await;
+    assert_eq!(world.states(&erp).await, ["pending"]);
+    mails.link(VICTIM, CONFIRM, 3);
+}
+
+#[tokio::test]
+async fn confirmation_mails_are_limited_per_mailbox_across_workspaces() {
+    let (world, mails) = world().await;
+    let erp = world.mailed("erp", &["ops+1@third.example"]).await;
+    let first = mails.link("ops+1@third.example", CONFIRM, 1);
+    let path = format!("/clients/{}/confirmation-mails", erp.id);
+    let again = || world.call(Method::POST, &path, None);
+    again().await.expect(200);
+    let second = mails.link("ops+1@third.example", CONFIRM, 2);
+    assert_eq!(world.open(Method::POST, &first).await.0, 404, "replaced");
+    let other = world.api.workspace("other").await.unwrap();
+    let new = NewClient::sandbox("far").emails(&["OPS+2@third.example"]);
+    world.api.client(&other, new).await.unwrap();
+    let far = mails.link("OPS+2@third.example", CONFIRM, 1);
+    let refused = again().await.expect_error(429, "TOO_MANY_ATTEMPTS");
+    assert!(!refused.header("retry-after").is_empty());
+    // A further address of the mailbox stays pending without a mail.
+    set_emails(
+        &world,
+        &erp,
+        &["ops+1@third.example", "ops+3@third.example"],
+    )
+    .await;
+    assert_eq!(world.states(&erp).await, ["pending", "pending"]);
+    // Each link is for its own workspace and address.
+    assert_eq!(world.open(Method::POST, &far).await.0, 200);
+    assert_eq!(world.states(&erp).await, ["pending", "pending"]);
+    assert_eq!(world.open(Method::POST, &second).await.0, 200);
+    assert_eq!(world.states(&erp).await, ["confirmed", "pending"]);
+    let one = json!({ "email": "ops+1@third.example" });
+    let answer = world.call(Method::POST, &path, Some(one)).await;
+    answer.expect_error(409, "ADDRESS_CONFIRMED");
+    let none = json!({ "email": "x@third.example" });
+    let answer = world.call(Method::POST, &path, Some(none)).await;
+    answer.expect_error(404, "NOT_FOUND");
+    assert!(mails.letters_to("ops+3@third.example").is_empty());
+}
+
+#[tokio::test]
+async fn links_cannot_be_guessed() {
+    let (world, mails) = world().await;
+    let erp = world.confirmed(&mails, "erp", &[VICTIM]).await;
+    world.generate(&erp).await;
+    let stop = mails.link(VICTIM, STOP, 2);
+    let guess = |n: usize| format!("{CONFIRM}{n:A>43}");
+    let mut statuses = Vec::new();
+    for n in 0..30 {
+        statuses.push(world.open(Method::POST, &guess(n)).await.0);
+    }
+    assert_eq!(statuses[..15], [404; 15]);
+    assert_eq!(*statuses.last().unwrap(), 429);
+    // A stranger's form is refused, whatever it holds.
+    let url = format!("{}{stop}", world.server.public());
+    let foreign = reqwest::Client::new()
+        .post(url)
+        .header("origin", "https://evil.example")
+        .header("sec-fetch-site", "cross-site")
+        .send();
+    assert_eq!(foreign.await.unwrap().status(), 403);
+    assert_eq!(world.states(&erp).await, ["confirmed"]);
+}
+
+#[tokio::test]
+async fn the_link_in_a_notice_stops_notices_of_that_workspace() {
+    let (world, mails) = world().await;
+    let erp = world.confirmed(&mails, "erp", &[VICTIM]).await;
+    let other = world.api.workspace("other").await.unwrap();
+    let new = NewClient::sandbox("far").emails(&[VICTIM]);
+    let far = world.api.client(&other, new).await.unwrap();
+    let link = mails.link(VICTIM, CONFIRM, 2);
+    assert_eq!(world.open(Method::POST, &link).await.0, 200);
+    world.generate(&erp).await;
+    let letter = mails
+        .letters_about("erp: access token generated", 1)
+        .remove(0);
+    assert_eq!(letter["one_click"], "List-Unsubscribe=One-Click");
+    let text = letter["text"].as_str().unwrap();
+    let stop = &text[text.find(STOP).unwrap()..];
+    let stop = stop.split_whitespace().next().unwrap();
+    let header = letter["unsubscribe"].as_str().unwrap();
+    assert!(header.contains(STOP), "{header}");
+    assert_eq!(world.open(Method::GET, stop).await.0, 200);
+    assert_eq!(
+        world.states(&erp).await,
+        ["confirmed"],
+        "opening it changes nothing"
+    );
+    for _ in 0..2 {
+        assert_eq!(world.open(Method::POST, stop).await.0, 200);
+    }
+    assert_eq!(world.states(&erp).await, ["stopped"]);
+    let before = mails.letters_about("erp: ", 1).len();
+    world.generate(&erp).await;
+    world.generate(&far).await;
+    mails.letters_about("far: access token generated", 1);
+    assert_eq!(mails.letters_about("erp: ", 1).len(), before);
+    // Naming it again changes nothing for its owner, and asking is refused for a month.
+    set_emails(&world, &erp, &[]).await;
+    set_emails(&world, &erp, &[VICTIM]).await;
+    assert_eq!(world.states(&erp).await, ["stopped"]);
+    let path = format!("/clients/{}/confirmation-mails", erp.id);
+    let one = json!({ "email": VICTIM });
+    let answer = world.call(Method::POST, &path, Some(one)).await;
+    answer.expect_error(409, "ADDRESS_STOPPED");
+    let acts = acts(&world).await;
+    assert_eq!(
+        acts,
+        [
+            "notice_address.confirm",
+            "notice_address.confirm",
+            "notice_address.stop"
+        ]
+    );
+    let broken = format!("{stop}A");
+    assert_eq!(world.open(Method::POST, &broken).await.0, 404);
+}
+
+#[tokio::test]
+async fn without_a_public_url_addresses_stay_pending_and_the_answer_says_why() {
+    let port = free_port();
+    let mails = MailServer::on(port);
+    let all = arguments(port);
+    let arguments: Vec<&str> = all.iter().take(4).map(String::as_str).collect();
+    let world = World::with(&arguments).await;
+    let erp = world.mailed("erp", &[VICTIM]).await;
+    world.generate(&erp).await;
+    let path = format!("/clients/{}/confirmation-mails", erp.id);
+    let answer = world.call(Method::POST, &path, None).await;
+    let answer = answer.expect_error(409, "CONFIRMATION_UNAVAILABLE");
+    let detail = answer.json()["detail"].as_str().unwrap().to_owned();
+    assert!(detail.contains("public_url"), "{detail}");
+    assert_eq!(world.states(&erp).await, ["pending"]);
+    assert_eq!(world.notices().await, Vec::<Value>::new());
+    assert!(mails.letters().is_empty());
+    let warned = world.server.output();
+    assert!(
+        warned.contains("no confirmation link can be sent"),
+        "{warned}"
+    );
+}
+
+/// libfaketime's library, which replaces the machine's clock for one process.
+fn library() -> PathBuf {
+    let folders = std::fs::read_dir("/usr/lib")
+        .into_iter()
+        .flatten()
+        .flatten();
+    folders
+        .map(|folder| folder.path().join("faketime/libfaketime.so.1"))
+        .find(|path| path.exists())
+        .expect("libfaketime is needed and not here; install it: apt-get update && apt-get install -y faketime")
+}
+
+/// Sets the clock of the server this many seconds off the machine's.
+fn set(file: &Path, seconds: i64) {
+    let new = file.with_extension("new");
+    std::fs::write(&new, format!("{seconds:+}\n")).unwrap();
+    std::fs::rename(new, file).unwrap();
+}
+
+#[tokio::test]
+async fn what_is_beyond_the_limit_of_an_hour_comes_in_one_mail_in_the_next() {
+    const HOUR: i64 = 3_600;
+    let folder = tempfile::tempdir().unwrap();
+    let clock = folder.path().join("clock");
+    // Early in an hour of the server's clock, so that none ends while it is being filled.
+    let now = std::time::SystemTime::now();
+    let now = now.duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    let offset = HOUR - i64::try_from(now).unwrap() % HOUR;
+    set(&clock, offset);
+    let port = free_port();
+    let mails = MailServer::on(port);
+    let builder = Server::builder()
+        .env("LD_PRELOAD", library().to_str().unwrap())
+        .env("FAKETIME_TIMESTAMP_FILE", clock.to_str().unwrap())
+        .env("FAKETIME_NO_CACHE", "1")
+        .env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+    let arguments = arguments(port);
+    let builder = arguments
+        .iter()
+        .fold(builder, |builder, one| builder.arg(one));
+    let mut world = World::of(builder).await;
+    let erp = world.confirmed(&mails, "erp", &[VICTIM]).await;
+    for _ in 0..32 {
+        world.generate(&erp).await;
+    }
+    let held = |notices: &[Value]| {
+        let told = |one: &&Value| one["type"] != "address.confirm";
+        let state = |state: &str| {
+            let told = notices.iter().filter(told);
+            told.filter(|one| one["state"] == state).count()
+        };
+        // Held back: they wait for the next hour.
+        let next = |one: &Value| one["next_attempt_at"].as_str().unwrap_or("").to_owned();
+        let waiting = notices.iter().filter(|one| one["state"] == "waiting");
+        let held = waiting.filter(|one| next(one).ends_with(":00:00+00:00"));
+        state("delivered") == 20 && state("waiting") >= 12 && held.count() == state("waiting")
+    };
+    world.outbox("twenty mails and no more", held).await;
+    // Also after a restart.
+    world.kill_and_start();
+    world.generate(&erp).await;
+    until("the last to be made", async || {
+        let made = world.notices_of("token.generated").await;
+        (made.len() == 33).then_some(())
+    })
+    .await;
+    world.outbox("twenty mails and no more", held).await;
+    assert_eq!(
+        mails.letters_to(VICTIM).len(),
+        21,
+        "with the confirmation mail"
+    );
+    set(&clock, offset + HOUR);
+    let all = |notices: &[Value]| notices.iter().all(|one| one["state"] == "delivered");
+    world.outbox("the rest to be delivered", all).await;
+    let letters = mails.letters_to(VICTIM);
+    assert_eq!(letters.len(), 22, "one more");
+    let last = letters.last().unwrap();
+    let subject = last["subject"].as_str().unwrap();
+    assert!(
+        subject.starts_with("[Tokenward] 1") && subject.ends_with(" notices"),
+        "{subject}"
+    );
+    let text = last["text"].as_str().unwrap();
+    assert!(
+        text.contains("erp: access token generated") && text.contains(STOP),
+        "{text}"
+    );
+}
