@@ -225,18 +225,36 @@ fn a_signal_that_the_program_outlives_ends_no_renewal() {
         let _ = std::fs::remove_file(world.path("tokens"));
         let script = format!("{trap}; {WRITES_ITS_TOKEN}");
         let words = ["exec", "--restart-on-renewal", "--grace", "1", "--"];
-        let mut child = agent(world.folder.path(), &words)
+        let child = agent(world.folder.path(), &words)
             .args(["/bin/sh", "-c", &script])
+            // What is left behind when this fails does not hold the output of the test program.
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
             .spawn()
             .unwrap();
+        let mut running = Running {
+            child,
+            world: &world,
+        };
         let before = wait_for_tokens(&world, 1).len();
-        send(&child, signal);
+        send(&running.child, signal);
         let tokens = wait_for_tokens(&world, before + 2);
         assert!(tokens.windows(2).all(|pair| pair[0] != pair[1]), "{trap}");
-        assert!(child.try_wait().unwrap().is_none(), "{trap}");
-        child.kill().unwrap();
-        tokenward_testkit::ended(&mut child, "the agent", tokenward_testkit::PROGRAM_LIMIT);
-        end_programs_of(&world);
+        assert!(running.child.try_wait().unwrap().is_none(), "{trap}");
+    }
+}
+
+/// An agent with the programs that it started: they end with this value, also when the test fails.
+struct Running<'a> {
+    child: Child,
+    world: &'a World,
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        end_programs_of(self.world);
     }
 }
 
