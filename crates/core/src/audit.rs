@@ -44,7 +44,7 @@ impl Actor {
 pub struct Entry {
     /// When, by the server's clock.
     pub at: Timestamp,
-    /// Who.
+    /// Who acted.
     pub actor: Actor,
     /// From where, if over the network.
     pub source: Option<IpAddr>,
@@ -69,7 +69,7 @@ pub struct Written {
     pub actor: String,
     /// From where; empty when not over the network.
     pub source: String,
-    /// What.
+    /// The name of the action.
     pub action: String,
     /// In which workspace, if in one.
     pub workspace: Option<WorkspaceId>,

@@ -33,7 +33,7 @@ pub enum Change {
     },
     /// A product nobody uses was deleted.
     ProductDeleted {
-        /// Which.
+        /// The product concerned.
         product: ProductNo,
     },
     /// An API client was created, with an empty slot.
@@ -43,28 +43,28 @@ pub enum Change {
     },
     /// A client's settings were changed: all of them as they are now.
     ClientSettingsChanged {
-        /// Which.
+        /// The API client concerned.
         client: ClientNo,
         /// As they are now.
         settings: Box<Settings>,
     },
     /// A client was disabled or enabled.
     ClientDisabled {
-        /// Which.
+        /// The API client concerned.
         client: ClientNo,
         /// Since when; none when it was enabled.
         at: Option<Timestamp>,
     },
     /// A client was deleted for good.
     ClientDeleted {
-        /// Which.
+        /// The API client concerned.
         client: ClientNo,
-        /// When.
+        /// The time at which it happened.
         at: Timestamp,
     },
     /// A client's secrets were rotated: all of them as they are now.
     SecretsChanged {
-        /// Which.
+        /// The API client concerned.
         client: ClientNo,
         /// As they are now.
         secrets: [Option<SecretRecord>; SECRETS],
@@ -73,14 +73,14 @@ pub enum Change {
     },
     /// A token was issued: the slot as it is now.
     TokenIssued {
-        /// Whose.
+        /// The API client concerned.
         client: ClientNo,
         /// As it is now.
         slot: Box<Slot>,
     },
     /// A token, or the previous one of a hand-over, was ended, or a quota reset: the slot as it is now.
     TokenEnded {
-        /// Whose.
+        /// The API client concerned.
         client: ClientNo,
         /// As it is now.
         slot: Box<Slot>,
@@ -95,7 +95,7 @@ pub enum Change {
     EpochStarted {
         /// The new epoch's name.
         epoch: Uuid,
-        /// When.
+        /// The time at which it happened.
         at: Timestamp,
     },
 }

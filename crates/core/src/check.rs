@@ -1,7 +1,7 @@
 //! The answer to one request: may it pass? Three verdicts, and reasons that are told only to those
 //! who hold the real token. The deciding itself is in [`crate::replica`]; nothing here can wait.
 
-pub mod telling;
+pub mod denial;
 
 use crate::ids::{ClientId, ClientNo, Environment, ProductNo, WorkspaceId};
 use crate::restrictions::Networks;

@@ -1,9 +1,9 @@
 //! Keyed digests: what is kept instead of a credential. BLAKE3 in keyed mode over one block, under a
 //! key that lives outside the database (`docs/decisions/0003-keyed-blake3.md`).
 
+use crate::client_id_codec::{ClientIdCodec, ID_RANDOM_BYTES};
 use crate::credential::{AccessToken, AdminKey, ClientSecret};
 use crate::ids::{ClientId, ClientNo};
-use crate::numbering::{ID_RANDOM_BYTES, Numbering};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 use uuid::Uuid;
@@ -185,7 +185,7 @@ impl<'de> Deserialize<'de> for Digest {
 /// All keys a node can verify with; the last one added makes new digests.
 pub struct Keyring {
     keys: Vec<DigestKey>,
-    numbering: Numbering,
+    numbering: ClientIdCodec,
 }
 
 impl fmt::Debug for Keyring {
@@ -202,12 +202,12 @@ impl Keyring {
     pub fn new(keys: Vec<DigestKey>) -> Result<Self, &'static str> {
         Self::judge(&keys)?;
         let oldest = keys[0].root.as_ref();
-        let numbering = Numbering::derive(oldest.ok_or("the oldest digest key is not whole")?);
+        let numbering = ClientIdCodec::derive(oldest.ok_or("the oldest digest key is not whole")?);
         Ok(Self { keys, numbering })
     }
 
     /// A ring that checks tokens and does nothing else; the keys have been judged.
-    pub(crate) fn for_tokens(keys: Vec<DigestKey>, numbering: Numbering) -> Self {
+    pub(crate) fn for_tokens(keys: Vec<DigestKey>, numbering: ClientIdCodec) -> Self {
         Self { keys, numbering }
     }
 
@@ -217,7 +217,7 @@ impl Keyring {
     }
 
     /// The pad over client numbers.
-    pub(crate) fn numbering(&self) -> &Numbering {
+    pub(crate) fn numbering(&self) -> &ClientIdCodec {
         &self.numbering
     }
 

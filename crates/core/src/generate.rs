@@ -27,7 +27,7 @@ pub struct Caller {
 
 /// What a caller may ask besides a token.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Wishes {
+pub struct IssueOptions {
     /// Only if the newest token has this generation; 0: only if there has never been one.
     pub if_match: Option<u32>,
     /// With policy `return`: a new token even so.
@@ -152,7 +152,7 @@ fn prove(state: &ClientState, secret: &ClientSecret, keyring: &Keyring) -> Optio
 pub fn by_secret(
     state: &ClientState,
     caller: &Caller,
-    wishes: Wishes,
+    wishes: IssueOptions,
     fresh: Fresh,
     quota_per_day: u32,
     keyring: &Keyring,

@@ -38,7 +38,7 @@ pub enum EndReason {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Ended {
-    /// Why.
+    /// Why the token ended.
     pub reason: EndReason,
     /// Since when.
     pub at: Timestamp,

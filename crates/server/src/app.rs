@@ -25,7 +25,7 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use tokenward_core::{Keyring, Replica};
-use tokenward_store::{Decided, Failure, Store, View, Wants};
+use tokenward_store::{Decided, Failure, ReadSet, Store, View};
 
 /// How long a secret's calls may come faster than `secret_calls_per_second`, if it was idle before.
 const SECRET_CALLS_BURST_SECONDS: f64 = 10.0;
@@ -122,7 +122,11 @@ impl App {
     ///
     /// # Errors
     /// What the decision refuses with, inside; outside, why it was not taken or may not have been written.
-    pub async fn decide<T, E, F>(&self, wants: Wants, decision: F) -> Result<Result<T, E>, Failure>
+    pub async fn decide<T, E, F>(
+        &self,
+        wants: ReadSet,
+        decision: F,
+    ) -> Result<Result<T, E>, Failure>
     where
         T: Send + 'static,
         E: Send + 'static,

@@ -13,7 +13,7 @@ use std::net::IpAddr;
 use tokenward_core::audit::{Actor, Entry};
 use tokenward_core::ids::WorkspaceId;
 use tokenward_core::time::{Clock, MICROS_PER_SECOND, Timestamp};
-use tokenward_store::{Decided, Failure, View, Wants};
+use tokenward_store::{Decided, Failure, ReadSet, View};
 use uuid::Uuid;
 
 /// Different attempts (kind, reason and source network) of one target that get their own entries in an hour. Further ones
@@ -48,7 +48,7 @@ pub(crate) struct Attempt {
     pub(crate) action: &'static str,
     /// Why, or what was to be done.
     pub(crate) reason: String,
-    /// From where.
+    /// The IP address of the caller.
     pub(crate) source: Option<IpAddr>,
     /// The workspace of the member's or key's role, if it has one.
     pub(crate) workspace: Option<WorkspaceId>,
@@ -208,7 +208,7 @@ async fn write_one(app: &App, due: Due) -> Result<(), Failure> {
     let (action, workspace) = (attempt.action, attempt.workspace);
     if let Who::Admin(admin) = &attempt.who {
         let (admin, detail) = (admin.clone(), detail(&due));
-        let written = acting::decide(app, admin, Wants::default(), move |acting, view| {
+        let written = acting::decide(app, admin, ReadSet::default(), move |acting, view| {
             let entry = acting.entry(action, workspace, None, &detail, view.now);
             Ok::<_, Not>((only(entry), ()))
         });
@@ -224,7 +224,7 @@ async fn write_one(app: &App, due: Due) -> Result<(), Failure> {
         detail["administrator"] = admin.who().text().into();
     }
     let source = attempt.source;
-    let decided = app.store.decide(Wants::default(), move |view: &View| {
+    let decided = app.store.decide(ReadSet::default(), move |view: &View| {
         let entry = Entry {
             at: view.now,
             actor: Actor::Unverified,

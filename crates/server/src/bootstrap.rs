@@ -11,7 +11,7 @@ use tokenward_core::client::{AdminKeyRecord, Role};
 use tokenward_core::label::Name;
 use tokenward_core::time::Clock;
 use tokenward_core::{AdminKey, Change};
-use tokenward_store::{Decided, Wants};
+use tokenward_store::{Decided, ReadSet};
 
 /// The environment variable that may hold the first admin key; used on an empty store only.
 const GIVEN: &str = "TOKENWARD_BOOTSTRAP_ADMIN_KEY";
@@ -97,9 +97,9 @@ pub(crate) async fn first_admin_key(app: &App, directory: &DataDir) -> Result<()
         data_dir::create_private(&path, format!("{}\n", text.as_str()).as_bytes())?;
     }
     let keyring = std::sync::Arc::clone(&app.keyring);
-    let wants = Wants {
+    let wants = ReadSet {
         admin_keys: true,
-        ..Wants::default()
+        ..ReadSet::default()
     };
     let made = app.store.decide(wants, move |view| {
         if !view.admin_keys.is_empty() {

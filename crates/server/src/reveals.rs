@@ -23,7 +23,7 @@ pub struct Reveal {
     pub generation: u32,
     /// The number of the secret presented.
     pub secret: u32,
-    /// From where.
+    /// The IP address of the caller.
     pub source: Option<IpAddr>,
 }
 

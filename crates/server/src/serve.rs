@@ -23,7 +23,7 @@ use tokio::sync::watch;
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
 
 /// How long a start waits for the link to the console.
-const LINK_PATIENCE: Duration = Duration::from_secs(1);
+const LINK_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What a start or a run can end with; a sentence for the operator.
 pub type Fault = Box<dyn Error + Send + Sync>;
@@ -184,7 +184,7 @@ async fn serve(config: Config, limits: Limits) -> Result<(), Fault> {
         directory.file(data_dir::CONSOLE_LINK),
         base,
     ));
-    let _ = tokio::time::timeout(LINK_PATIENCE, &mut linking).await;
+    let _ = tokio::time::timeout(LINK_TIMEOUT, &mut linking).await;
     data_dir::replace(
         &directory.file(data_dir::LISTENING),
         format!("{addresses}\n").as_bytes(),

@@ -20,7 +20,7 @@ use tokenward_core::time::Timestamp;
 use uuid::Uuid;
 
 /// Longest the new epoch's transaction may take: it alters every client.
-const PATIENCE: Duration = Duration::from_secs(600);
+const COMMIT_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// How far the store's log may grow while a backup runs, in bytes, unless told otherwise. The backup keeps the log from
 /// beginning anew, so that one to a slow disk would fill the store's own.
@@ -214,7 +214,7 @@ pub async fn restore(
     let from = (head.change_number, head.audit_seq);
     statements.push(sql::move_head_alone((number, seq, &hash), from, now));
     driver
-        .commit(&statements, PATIENCE)
+        .commit(&statements, COMMIT_TIMEOUT)
         .await
         .map_err(CommitError::into_inner)?;
     driver.close().await;

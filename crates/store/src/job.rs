@@ -3,7 +3,7 @@
 
 use crate::error::Failure;
 use crate::notices::{AddressView, AddressWants, Webhook};
-use crate::people::{Invitation, Member, Record, Session, TicketDigest};
+use crate::people::{Invitation, Member, OpaqueTokenDigest, Record, Session};
 use crate::reader::Use;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use tokenward_core::Change;
@@ -22,7 +22,7 @@ pub enum Credential {
     AdminKey(Uuid),
     /// A member's session in the console.
     Session {
-        /// Whose.
+        /// The member's id.
         member: Uuid,
         /// The session's id.
         session: Uuid,
@@ -41,7 +41,7 @@ pub enum CredentialRow {
 /// What a decision wants to see. One that wants a client only is decided in a group with others;
 /// every other runs alone.
 #[derive(Clone, Debug, Default)]
-pub struct Wants {
+pub struct ReadSet {
     /// This client, its slot and workspace.
     pub client: Option<ClientId>,
     /// This workspace.
@@ -63,7 +63,7 @@ pub struct Wants {
     /// Who in a workspace is told by mail, and who may be.
     pub addresses: Option<AddressWants>,
     /// The address that the confirmation link with this digest is for.
-    pub link: Option<TicketDigest>,
+    pub link: Option<OpaqueTokenDigest>,
     /// What the acting administrator was admitted by.
     pub actor: Option<Credential>,
     /// Whether the decision itself proves who acts, as a sign-in does. Without this or `actor`, an audit entry of an
@@ -71,7 +71,7 @@ pub struct Wants {
     pub proves: bool,
 }
 
-impl Wants {
+impl ReadSet {
     /// A decision about one client.
     #[must_use]
     pub fn client(id: ClientId) -> Self {
@@ -169,7 +169,7 @@ impl Decided {
 
 /// A write waiting for the writer.
 pub(crate) trait Job: Send {
-    fn wants(&self) -> &Wants;
+    fn wants(&self) -> &ReadSet;
     /// When it was asked for, on the boot clock.
     fn asked(&self) -> BootInstant;
     /// Whether nobody waits for the answer any more; then it must not happen later either.
@@ -180,7 +180,7 @@ pub(crate) trait Job: Send {
 
 /// The one kind of job: a closure over the view, whose answer is handed over once it is durable.
 pub(crate) struct Typed<T, E, F> {
-    pub(crate) wants: Wants,
+    pub(crate) wants: ReadSet,
     pub(crate) asked: BootInstant,
     pub(crate) decide: Option<F>,
     pub(crate) answer: Option<Result<T, E>>,
@@ -193,7 +193,7 @@ where
     E: Send,
     F: FnOnce(&View) -> Result<(Decided, T), E> + Send,
 {
-    fn wants(&self) -> &Wants {
+    fn wants(&self) -> &ReadSet {
         &self.wants
     }
 

@@ -22,7 +22,7 @@ use tokenward_core::time::Timestamp;
 use uuid::Uuid;
 
 /// Longest the transaction that ends everything may take: it alters every client.
-const PATIENCE: Duration = Duration::from_secs(600);
+const COMMIT_TIMEOUT: Duration = Duration::from_secs(600);
 /// The schema version that brought the table of fingerprints.
 const SINCE: i64 = 5;
 
@@ -100,7 +100,7 @@ impl fmt::Display for Uses {
 /// A digest key as a store knows it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct StoredKey {
-    /// Its id.
+    /// The key's id.
     pub id: KeyId,
     /// Its fingerprint; none in a store that no newer version has opened yet.
     pub fingerprint: Option<Fingerprint>,
@@ -119,7 +119,7 @@ pub enum KeyFault {
     /// The file lacks a key that is needed.
     #[error("digest key {} is missing, and {uses} in the database need it. Nothing was changed. {REMEDY}", .id.0)]
     Lacking {
-        /// Its id.
+        /// The key's id.
         id: KeyId,
         /// What needs it.
         uses: Uses,
@@ -553,7 +553,7 @@ pub(crate) async fn keep(
     }
     statements.extend(settled.keyring.fingerprints().map(put));
     driver
-        .commit(&statements, PATIENCE)
+        .commit(&statements, COMMIT_TIMEOUT)
         .await
         .map_err(CommitError::into_inner)
 }

@@ -37,7 +37,7 @@ pub use attachments::{ATTACHED_MAX, Attached, AttachmentCounts, Attachments, Fed
 pub use backup::{LOG_GROWTH_MAX, Restored, backup, restore};
 pub use error::{Failure, StoreError};
 pub use handle::WriterHandle;
-pub use job::{Credential, CredentialRow, Decided, Next, View, Wants};
+pub use job::{Credential, CredentialRow, Decided, Next, ReadSet, View};
 pub use keys::{KeyFault, Keys, MakeKey, StoredKey, Uses, judge_keys, stored_keys};
 pub use reader::{AuditFilter, ClientFilter, PAGE_MAX, Reader, StateFilter, Use};
 pub use register::NodeIdentity;

@@ -13,10 +13,10 @@ use tokenward_core::time::Timestamp;
 use uuid::Uuid;
 
 /// Bytes of the digests by which invitations and sessions are found.
-pub const TICKET_DIGEST_BYTES: usize = 32;
+pub const OPAQUE_TOKEN_DIGEST_BYTES: usize = 32;
 
 /// The SHA-256 of a secret that a browser or a link carries; the secret itself has 256 random bits.
-pub type TicketDigest = [u8; TICKET_DIGEST_BYTES];
+pub type OpaqueTokenDigest = [u8; OPAQUE_TOKEN_DIGEST_BYTES];
 
 /// A person who may sign in.
 #[derive(Clone, PartialEq, Debug)]
@@ -99,7 +99,7 @@ pub struct Invitation {
     /// Its name.
     pub id: Uuid,
     /// The digest of the secret in its link.
-    pub digest: TicketDigest,
+    pub digest: OpaqueTokenDigest,
     /// Whom it is for, in lower case; empty when whoever holds the link may say (the first operator).
     pub email: String,
     /// What the member may do.
@@ -116,10 +116,10 @@ pub struct Invitation {
 #[derive(Clone, PartialEq, Debug)]
 pub struct Session {
     /// The digest of the secret in its cookie.
-    pub digest: TicketDigest,
+    pub digest: OpaqueTokenDigest,
     /// Its name, to be shown and to end it by.
     pub id: Uuid,
-    /// Whose.
+    /// The member's id.
     pub member: Uuid,
     /// When it began.
     pub created_at: Timestamp,
@@ -146,46 +146,46 @@ pub enum Record {
     InvitationRemoved(Uuid),
     /// Invitations whose links ended before this moment, or at it, are forgotten.
     InvitationsForgotten {
-        /// The moment.
+        /// Rows before this moment are removed.
         before: Timestamp,
     },
     /// A session began.
     SessionBegan(Session),
     /// A session went on; one that ended meanwhile stays ended.
     SessionSeen {
-        /// Which.
+        /// The session's id.
         session: Uuid,
-        /// When.
+        /// The time at which it happened.
         at: Timestamp,
-        /// From where.
+        /// The IP address of the caller.
         source: String,
     },
     /// The member proved again who they are; in a session that ended meanwhile it changes nothing.
     SessionProved {
-        /// In which.
+        /// The session's id.
         session: Uuid,
-        /// When.
+        /// The time at which it happened.
         at: Timestamp,
     },
     /// A session ended.
     SessionEnded(Uuid),
     /// All sessions of a member ended but this one, if one is named.
     SessionsEnded {
-        /// Whose.
+        /// The member's id.
         member: Uuid,
-        /// Which goes on.
+        /// The session that stays, if any.
         but: Option<Uuid>,
     },
     /// Sessions last used before this moment are forgotten.
     SessionsForgotten {
-        /// The moment.
+        /// Rows before this moment are removed.
         before: Timestamp,
     },
     /// An admin key was used.
     AdminKeyUsed {
-        /// Its id.
+        /// The key's id.
         id: Uuid,
-        /// When.
+        /// The time at which it happened.
         at: Timestamp,
         /// From which address.
         source: String,

@@ -11,7 +11,7 @@ use uuid::Uuid;
 /// virtual machine.
 const PAUSE_MARGIN: Duration = Duration::from_secs(2);
 /// Longest a step of the opening may take.
-const PATIENCE: Duration = Duration::from_secs(10);
+const COMMIT_TIMEOUT: Duration = Duration::from_secs(10);
 
 const SIGN_OFF: &str = "DELETE FROM node WHERE incarnation = $1";
 
@@ -53,7 +53,7 @@ pub(crate) async fn register(
         ON CONFLICT (one) DO UPDATE SET incarnation = excluded.incarnation, renewals = 0";
     let enter = Statement::one(sql, vec![id.as_str().into(), incarnation.as_str().into()]);
     driver
-        .commit(&[enter], PATIENCE)
+        .commit(&[enter], COMMIT_TIMEOUT)
         .await
         .map_err(CommitError::into_inner)?;
     if predecessor.is_none_or(|predecessor| predecessor == id) {
@@ -70,7 +70,7 @@ pub(crate) async fn register(
     let sql = "UPDATE node SET id = $1 WHERE incarnation = $2";
     let take_over = Statement::fence(sql, vec![id.as_str().into(), incarnation.as_str().into()]);
     driver
-        .commit(&[take_over], PATIENCE)
+        .commit(&[take_over], COMMIT_TIMEOUT)
         .await
         .map_err(CommitError::into_inner)
 }
@@ -79,7 +79,7 @@ pub(crate) async fn register(
 /// start waits this one's lease out.
 pub(crate) async fn sign_off(driver: &mut Driver, incarnation: &str) {
     let leave = Statement::new(SIGN_OFF, vec![incarnation.into()]);
-    if driver.commit(&[leave], PATIENCE).await.is_err() && driver.is_shared() {
+    if driver.commit(&[leave], COMMIT_TIMEOUT).await.is_err() && driver.is_shared() {
         tracing::warn!(
             "could not sign off from the database; the next node waits until this one's lease is over"
         );

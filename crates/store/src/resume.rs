@@ -17,7 +17,7 @@ use tokenward_core::time::Clock;
 /// Renewals in one term of the lease: the database may be away for most of a term unnoticed.
 pub(crate) const RENEWALS_IN_A_TERM: u32 = 5;
 /// Longest a renewal or sign-off may take before the connection is given up.
-const PATIENCE: Duration = Duration::from_secs(10);
+const COMMIT_TIMEOUT: Duration = Duration::from_secs(10);
 /// The first pause between two attempts to reach the store; every further one is twice as long, up to
 /// [`PAUSE_MAX`].
 const PAUSE: Duration = Duration::from_millis(20);
@@ -64,7 +64,7 @@ impl<C: Clock + Send + Sync> Writer<C> {
     async fn keep_time(&mut self) {
         let now = self.clock.wall().into();
         let keep = Statement::new(KEEP_TIME, vec![now, self.incarnation.as_str().into()]);
-        if let Err(error) = self.driver.commit(&[keep], PATIENCE).await {
+        if let Err(error) = self.driver.commit(&[keep], COMMIT_TIMEOUT).await {
             let error = error.into_inner();
             tracing::warn!("the time of this stop was not kept in the store: {error}");
         }
@@ -99,7 +99,7 @@ impl<C: Clock + Send + Sync> Writer<C> {
     pub(crate) async fn renew(&mut self) {
         let asked = self.clock.boot();
         let renewal = Statement::fence(RENEW, vec![self.incarnation.as_str().into()]);
-        match self.driver.commit(&[renewal], PATIENCE).await {
+        match self.driver.commit(&[renewal], COMMIT_TIMEOUT).await {
             Ok(()) => self.written(asked),
             Err(error) => self.doubt(&error.into_inner()),
         }

@@ -4,7 +4,7 @@ use crate::attachments::Attachments;
 use crate::driver::Driver;
 use crate::error::{Failure, StoreError};
 use crate::handle::WriterHandle;
-use crate::job::{Decided, Job, Typed, View, Wants};
+use crate::job::{Decided, Job, ReadSet, Typed, View};
 use crate::keys::{self, Keys};
 use crate::load::{self, read_head, read_next};
 use crate::people::Record;
@@ -137,7 +137,7 @@ impl<C: Clock + Send + Sync + 'static> Store<C> {
 
     /// Decides on the durable state, writes, applies, and answers what the decision answered. When
     /// this returns `Ok(Ok(_))`, the writes are durable and no check answers from before them.
-    pub async fn decide<T, E, F>(&self, wants: Wants, decide: F) -> Result<Result<T, E>, Failure>
+    pub async fn decide<T, E, F>(&self, wants: ReadSet, decide: F) -> Result<Result<T, E>, Failure>
     where
         T: Send + 'static,
         E: Send + 'static,
@@ -168,7 +168,7 @@ impl<C: Clock + Send + Sync + 'static> Store<C> {
             uses,
             ..Decided::default()
         };
-        let noted = self.decide(Wants::default(), move |_| {
+        let noted = self.decide(ReadSet::default(), move |_| {
             Ok::<_, std::convert::Infallible>((decided, ()))
         });
         noted.await.map(|_| ())

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokenward_core::label::Label;
 
 /// Longest one step may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+const COMMIT_TIMEOUT: Duration = Duration::from_secs(60);
 
 const WITHOUT_KEY: &str = "SELECT no, label FROM client WHERE label_key IS NULL AND deleted_at IS NULL ORDER BY no LIMIT 1000";
 const SET_KEY: &str = "UPDATE client SET label_key = $1 WHERE no = $2";
@@ -29,7 +29,7 @@ pub(crate) async fn label_keys(driver: &mut Driver) -> Result<(), StoreError> {
         if updates.is_empty() {
             return Ok(());
         }
-        let written = driver.commit(&updates, PATIENCE).await;
+        let written = driver.commit(&updates, COMMIT_TIMEOUT).await;
         written.map_err(CommitError::into_inner)?;
     }
 }

@@ -3,7 +3,7 @@
 
 use crate::driver::Driver;
 use crate::error::StoreError;
-use crate::job::{Credential, CredentialRow, Job, Next, View, Wants};
+use crate::job::{Credential, CredentialRow, Job, Next, ReadSet, View};
 use crate::notices;
 use crate::people;
 use crate::rows::{self, select_client};
@@ -96,7 +96,11 @@ impl Lists {
 }
 
 /// The further wants of a decision that runs alone.
-async fn look_around(driver: &mut Driver, want: &Wants, view: &mut View) -> Result<(), StoreError> {
+async fn look_around(
+    driver: &mut Driver,
+    want: &ReadSet,
+    view: &mut View,
+) -> Result<(), StoreError> {
     if let Some(id) = want.workspace {
         let mut each = |_: usize, row: &Row<'_>| {
             view.workspace = Some(rows::workspace(row, 0)?);

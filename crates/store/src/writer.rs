@@ -22,7 +22,7 @@ use tokenward_core::ids::{ClientNo, ProductNo, WorkspaceNo};
 use tokenward_core::time::{BootInstant, Clock};
 
 /// The longest the statements of a group may take.
-const PATIENCE: Duration = Duration::from_secs(10);
+const COMMIT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Entries the change log keeps for followers.
 const LOG_KEPT: u64 = 100_000;
 /// How often the log is trimmed, in changes.
@@ -154,7 +154,7 @@ impl<C: Clock + Send + Sync> Writer<C> {
     /// How long the statements of a group may take before the first of its callers gives up.
     fn patience(&self, group: &Group) -> Duration {
         let until = group.until.map_or(u64::MAX, |until| until.0);
-        Duration::from_nanos(until.saturating_sub(self.clock.boot().0)).min(PATIENCE)
+        Duration::from_nanos(until.saturating_sub(self.clock.boot().0)).min(COMMIT_TIMEOUT)
     }
 
     /// Answers decisions with success, once no attached replica can miss what they rest on, and on the

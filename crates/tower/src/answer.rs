@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use http_body_util::Full;
 use serde_json::json;
 use tokenward_core::check::Denial;
-use tokenward_core::check::telling::{CANNOT_VOUCH, CANNOT_VOUCH_SENTENCE, Fault, Figure};
+use tokenward_core::check::denial::{CANNOT_VOUCH, CANNOT_VOUCH_SENTENCE, Fault, Figure};
 use uuid::Uuid;
 
 /// What may not pass, and why.

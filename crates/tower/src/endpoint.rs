@@ -2,7 +2,7 @@
 //! known here.
 
 #[cfg(feature = "tls")]
-use crate::tls::{CannotTrust, Tls};
+use crate::tls::{Tls, TlsError};
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -50,7 +50,7 @@ impl Endpoint {
     /// The node at `address`, a host and a port, behind TLS: its certificate must be for that host, and come
     /// from an authority in the PEM file `authorities` (or be in it itself).
     #[cfg(feature = "tls")]
-    pub fn tls(address: &str, authorities: &std::path::Path) -> Result<Self, CannotTrust> {
+    pub fn tls(address: &str, authorities: &std::path::Path) -> Result<Self, TlsError> {
         let address = address.strip_prefix("https://").unwrap_or(address);
         let tls = Tls::new(address.trim_end_matches('/'), authorities)?;
         Ok(Self::Tls(Box::new(tls)))

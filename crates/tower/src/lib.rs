@@ -40,8 +40,8 @@ pub use endpoint::Endpoint;
 pub use layer::{CheckFuture, CheckLayer, CheckService};
 pub use node::Node;
 pub use permit::Permit;
-pub use replica::{CannotAttach, Replica};
+pub use replica::{AttachError, Replica};
 #[cfg(feature = "tls")]
-pub use tls::{CannotTrust, Tls};
+pub use tls::{Tls, TlsError};
 pub use tokenward_core::check::Denial;
 pub use tokenward_core::{Environment, Timestamp};

@@ -20,7 +20,7 @@ use tokenward_core::check::Denial;
 use uuid::Uuid;
 
 /// How long a check may take before nobody vouches: a request stalled longer is better tried again.
-const PATIENCE: Duration = Duration::from_secs(1);
+const CHECK_TIMEOUT: Duration = Duration::from_secs(1);
 /// Connections kept for the next checks.
 const IDLE_MAX: usize = 64;
 /// The most of an answer's body that is read, in bytes, to have the connection back.
@@ -63,7 +63,7 @@ impl Node {
         address: Option<IpAddr>,
     ) -> Verdict {
         let asked = self.exchange(environment, product, tokens, address);
-        match tokio::time::timeout(PATIENCE, asked).await {
+        match tokio::time::timeout(CHECK_TIMEOUT, asked).await {
             Ok(Ok(response)) => {
                 read(&response, environment, product).unwrap_or(Verdict::CannotVouch)
             }
@@ -150,7 +150,7 @@ fn read(response: &Response<()>, environment: Environment, product: &Arc<str>) -
         return told(headers, environment, product)
             .map(|told| Verdict::Permit(Permit::of_node(told)));
     }
-    let denial = Denial::from_line(text(headers, "x-tokenward-denial")?)?;
+    let denial = Denial::parse(text(headers, "x-tokenward-denial")?)?;
     Some(Verdict::Deny(denial))
 }
 

@@ -16,7 +16,7 @@ use tokio_rustls::client::TlsStream;
 /// Why a node can't be reached by TLS as described.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub struct CannotTrust(String);
+pub struct TlsError(String);
 
 /// A node behind TLS.
 #[derive(Clone)]
@@ -38,16 +38,15 @@ impl std::fmt::Debug for Tls {
 impl Tls {
     /// The node at `address` (a host and a port), whose certificate must be for that host and come from an
     /// authority in the PEM file `authorities`, or be in it itself.
-    pub fn new(address: &str, authorities: &Path) -> Result<Self, CannotTrust> {
+    pub fn new(address: &str, authorities: &Path) -> Result<Self, TlsError> {
         let (host, _) = address
             .rsplit_once(':')
-            .ok_or_else(|| CannotTrust(format!("{address}: a host and a port are needed")))?;
+            .ok_or_else(|| TlsError(format!("{address}: a host and a port are needed")))?;
         let host = host.trim_start_matches('[').trim_end_matches(']');
         let name = ServerName::try_from(host.to_owned())
-            .map_err(|error| CannotTrust(format!("{host}: {error}")))?;
-        let told = |error: &dyn std::fmt::Display| {
-            CannotTrust(format!("{}: {error}", authorities.display()))
-        };
+            .map_err(|error| TlsError(format!("{host}: {error}")))?;
+        let told =
+            |error: &dyn std::fmt::Display| TlsError(format!("{}: {error}", authorities.display()));
         let mut roots = RootCertStore::empty();
         for certificate in
             CertificateDer::pem_file_iter(authorities).map_err(|error| told(&error))?
@@ -64,7 +63,7 @@ impl Tls {
             let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
             let mut config = ClientConfig::builder_with_provider(provider)
                 .with_safe_default_protocol_versions()
-                .map_err(|error| CannotTrust(error.to_string()))?
+                .map_err(|error| TlsError(error.to_string()))?
                 .with_root_certificates(Arc::clone(&roots))
                 .with_no_client_auth();
             config.alpn_protocols = vec![protocol.to_vec()];

@@ -21,7 +21,7 @@ const MOST_ANSWERS: u32 = 60;
 const MOST_JITTER: Nanos = 4_000_000;
 
 /// How long the load may take to get its answers, and a living node to find its database again.
-const PATIENCE: Duration = Duration::from_secs(60);
+const ROUND_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How often a node that lost its database is asked whether it has found it again.
 const RECOVERY_QUESTION: Duration = Duration::from_millis(5);
@@ -63,7 +63,7 @@ impl World {
             tasks.spawn(load(caller, subject, Arc::clone(&answers)));
         }
         let wanted = self.rng.u32(1..=MOST_ANSWERS);
-        let heard = tokio::time::timeout(PATIENCE, answers.acquire_many(wanted)).await;
+        let heard = tokio::time::timeout(ROUND_TIMEOUT, answers.acquire_many(wanted)).await;
         assert!(
             heard.is_ok(),
             "{wanted} answers did not come:\n{}",
@@ -85,7 +85,7 @@ impl World {
                 cluster.start_again();
             }
             let api = self.server.api();
-            let found = tokio::time::timeout(PATIENCE, until_it_writes(&api)).await;
+            let found = tokio::time::timeout(ROUND_TIMEOUT, until_it_writes(&api)).await;
             assert!(
                 found.is_ok(),
                 "the node does not find its restarted database:\n{}",

@@ -1,8 +1,8 @@
 //! The keys of attached replicas: what of the digest keys a process needs that checks tokens and does
 //! nothing else. An operator carries them to it in a file; they never travel with the changes.
 
+use crate::client_id_codec::{ClientIdCodec, PAD_KEY_BYTES};
 use crate::digest::{DigestKey, KeyId, Keyring};
-use crate::numbering::{Numbering, PAD_KEY_BYTES};
 use std::fmt::Write as _;
 use zeroize::Zeroizing;
 
@@ -51,7 +51,7 @@ impl ReplicaKeys {
             );
             if let Some(key) = line.strip_prefix(NUMBERS) {
                 let key = unhex::<PAD_KEY_BYTES>(key).ok_or(bad)?;
-                numbering = Some(Numbering::from_key(*key));
+                numbering = Some(ClientIdCodec::from_key(*key));
             } else {
                 let (id, key) = line.split_once(':').ok_or(bad)?;
                 let id = id.parse().map_err(|_| bad)?;

@@ -47,9 +47,9 @@ pub enum ToNode {
 /// One use of a client's token: for the record, never for a decision.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Used {
-    /// Whose.
+    /// The API client concerned.
     pub client: ClientNo,
-    /// When.
+    /// The time at which it happened.
     pub at: Timestamp,
     /// From where; none when that is not known.
     pub address: Option<IpAddr>,
@@ -60,7 +60,7 @@ pub struct Used {
 /// Permitted checks of one client, product and source, added up: for the record, never for a decision.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Permitted {
-    /// Whose.
+    /// The API client concerned.
     pub client: ClientNo,
     /// The generation of the token that was presented last.
     pub generation: u32,

@@ -25,7 +25,7 @@ pub enum GrantorEvent {
     },
     /// A replica asks for a lease.
     Renew {
-        /// Which.
+        /// The attachment.
         id: AttachmentId,
         /// Its count of renewals, said back in the grant.
         round: u64,
@@ -34,19 +34,19 @@ pub enum GrantorEvent {
     },
     /// A replica has applied every change up to this number.
     Acked {
-        /// Which.
+        /// The attachment.
         id: AttachmentId,
         /// The last of them.
         number: u64,
     },
     /// Nothing more will come from this replica, which may go on vouching until its lease ends.
     Cut {
-        /// Which.
+        /// The attachment.
         id: AttachmentId,
     },
     /// This replica has ended its lease and will not vouch again under this name.
     Released {
-        /// Which.
+        /// The attachment.
         id: AttachmentId,
     },
     /// Time has passed.
@@ -115,7 +115,7 @@ pub struct Grantor {
     applied: u64,
     answered: u64,
     /// Nothing is answered before: a predecessor's grants may still be alive.
-    quiet_until: BootInstant,
+    hold_answers_until: BootInstant,
     next: u64,
     attachments: BTreeMap<AttachmentId, Attachment>,
     waiting: VecDeque<Waiting>,
@@ -127,7 +127,7 @@ impl Grantor {
     /// answered before they have all ended.
     #[must_use]
     pub fn new(terms: Terms, applied: u64, predecessor: bool, now: BootInstant) -> Self {
-        let quiet_until = if predecessor {
+        let hold_answers_until = if predecessor {
             later(now, terms.wait)
         } else {
             BootInstant(0)
@@ -136,7 +136,7 @@ impl Grantor {
             terms,
             applied,
             answered: if predecessor { 0 } else { applied },
-            quiet_until,
+            hold_answers_until,
             next: 1,
             attachments: BTreeMap::new(),
             waiting: VecDeque::new(),
@@ -146,7 +146,7 @@ impl Grantor {
     /// Whether changes are answered as soon as they are applied: nobody is attached, nobody was.
     #[must_use]
     pub fn is_idle(&self, now: BootInstant) -> bool {
-        self.attachments.is_empty() && self.waiting.is_empty() && self.is_loud(now)
+        self.attachments.is_empty() && self.waiting.is_empty() && self.may_answer(now)
     }
 
     /// Every change up to here may be answered.
@@ -167,9 +167,9 @@ impl Grantor {
         let waiting = match self.waiting.front() {
             Some(first) => {
                 let laggards = first.laggards.iter().map(|(_, until)| *until);
-                Some(laggards.fold(self.quiet_until, BootInstant::max))
+                Some(laggards.fold(self.hold_answers_until, BootInstant::max))
             }
-            None => (self.answered < self.applied).then_some(self.quiet_until),
+            None => (self.answered < self.applied).then_some(self.hold_answers_until),
         };
         let cut = self.attachments.values().filter(|one| one.cut);
         cut.map(|one| one.until).chain(waiting).min()
@@ -266,14 +266,14 @@ impl Grantor {
         None
     }
 
-    fn is_loud(&self, now: BootInstant) -> bool {
-        now >= self.quiet_until
+    fn may_answer(&self, now: BootInstant) -> bool {
+        now >= self.hold_answers_until
     }
 
     /// Answers what nobody can miss any more, and gives up those who were waited for in vain.
     fn settle(&mut self, now: BootInstant, effects: &mut Vec<GrantorEffect>) {
         let before = self.answered;
-        if self.is_loud(now) && self.waiting.is_empty() {
+        if self.may_answer(now) && self.waiting.is_empty() {
             // What was there before the first attachment, or before this process.
             self.answered = self.answered.max(self.applied);
         }
@@ -288,7 +288,7 @@ impl Grantor {
                 missing.map(|cut| (*id, now < *until, cut))
             };
             let lagging: Vec<_> = first.laggards.iter().filter_map(lags).collect();
-            if !self.is_loud(now) || lagging.iter().any(|(_, may_vouch, _)| *may_vouch) {
+            if !self.may_answer(now) || lagging.iter().any(|(_, may_vouch, _)| *may_vouch) {
                 break;
             }
             for (id, _, cut) in lagging {

@@ -4,7 +4,7 @@
 use crate::world::Seen;
 use std::collections::BTreeSet;
 use tokenward_core::check::Denial;
-use tokenward_core::generate::Wishes;
+use tokenward_core::generate::IssueOptions;
 use tokenward_core::ids::Environment;
 use tokenward_core::time::Timestamp;
 
@@ -134,7 +134,7 @@ impl Account {
         &self,
         position: usize,
         workspace_disabled: bool,
-        wishes: Wishes,
+        wishes: IssueOptions,
         quota: u32,
         now: Timestamp,
     ) -> Expected {

@@ -5,29 +5,29 @@ use crate::world::{HOME, START, Seen, World, settings};
 use tokenward_core::change::Change;
 use tokenward_core::client::{ClientState, OnRepeat, Settings};
 use tokenward_core::credential::ClientSecret;
-use tokenward_core::generate::{self, Answer, Rejection, Wishes};
+use tokenward_core::generate::{self, Answer, IssueOptions, Rejection};
 use tokenward_core::ids::{ClientId, ClientNo, Environment};
 use tokenward_core::restrictions::Networks;
 use tokenward_core::time::{MICROS_PER_SECOND, SECONDS_PER_DAY, Timestamp};
 use tokenward_core::{seal, slot};
 use uuid::Uuid;
 
-const ANY: Wishes = Wishes {
+const ANY: IssueOptions = IssueOptions {
     if_match: None,
     force: false,
     handover_seconds: None,
 };
 const ELSEWHERE: &str = "203.0.113.9";
 
-fn if_match(generation: u32) -> Wishes {
-    Wishes {
+fn if_match(generation: u32) -> IssueOptions {
+    IssueOptions {
         if_match: Some(generation),
         ..ANY
     }
 }
 
-fn handover(seconds: u32) -> Wishes {
-    Wishes {
+fn handover(seconds: u32) -> IssueOptions {
+    IssueOptions {
         handover_seconds: Some(seconds),
         ..ANY
     }
@@ -139,7 +139,7 @@ fn rejections_come_in_a_fixed_order() {
         let guess = ClientSecret::from_random(Environment::Production, id, [1; 28])
             .expose()
             .to_string();
-        let wishes = Wishes {
+        let wishes = IssueOptions {
             if_match: wrong.generation.then_some(0),
             force: true,
             handover_seconds: Some(if wrong.handover { 61 } else { 60 }),
@@ -278,7 +278,7 @@ fn return_gives_the_live_token_while_it_has_long_enough_to_live() {
         }
     }
     world.now = START;
-    assert!(again(&world, Wishes { force: true, ..ANY }).1.made);
+    assert!(again(&world, IssueOptions { force: true, ..ANY }).1.made);
     assert!(is_first(&again(&world, if_match(1)).1));
     assert!(
         world.decide(no, &secret, if_match(0)).is_err(),
@@ -289,7 +289,7 @@ fn return_gives_the_live_token_while_it_has_long_enough_to_live() {
     assert_eq!(again(&world, ANY).1.quota_left, 0);
     assert!(
         world
-            .decide(no, &secret, Wishes { force: true, ..ANY })
+            .decide(no, &secret, IssueOptions { force: true, ..ANY })
             .is_err()
     );
     // It is what it was: the token still passes, and it is the only one.
@@ -506,7 +506,7 @@ fn a_secret_is_digested_anew_once_the_key_was_rotated() {
     let (changes, answer) = world.decide(no, &secret, ANY).unwrap();
     assert!(changes.is_empty() && !answer.made);
     assert_eq!(keys(&world), [1, 1]);
-    let force = Wishes { force: true, ..ANY };
+    let force = IssueOptions { force: true, ..ANY };
     world.generate_as(no, &secret, force).unwrap();
     assert_eq!(keys(&world), [2, 1]);
     assert_eq!(
@@ -583,7 +583,7 @@ fn ending_the_previous_token_leaves_the_newest_and_its_seal() {
         ..returning()
     });
     let first = world.generate(no, &secret);
-    let force = Wishes {
+    let force = IssueOptions {
         force: true,
         ..handover(60)
     };

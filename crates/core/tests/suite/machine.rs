@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use tokenward_core::change::{Change, EPOCH_GENERATIONS};
 use tokenward_core::check::Presented;
 use tokenward_core::client::OnRepeat;
-use tokenward_core::generate::{self, Rejection, Wishes};
+use tokenward_core::generate::{self, IssueOptions, Rejection};
 use tokenward_core::ids::{ClientNo, Environment, ProductNo};
 use tokenward_core::restrictions::Networks;
 use uuid::Uuid;
@@ -302,7 +302,7 @@ impl Pair {
             }
         });
         let disabled = self.workspace_disabled[account.workspace];
-        let wishes = Wishes {
+        let wishes = IssueOptions {
             if_match,
             force,
             handover_seconds: Some(handover),

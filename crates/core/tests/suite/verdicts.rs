@@ -3,7 +3,7 @@
 use crate::world::{HOME, START, Seen, World, settings};
 use tokenward_core::change::{Change, EPOCH_GENERATIONS};
 use tokenward_core::check::{Denial, Presented, Verdict};
-use tokenward_core::generate::{self, Wishes};
+use tokenward_core::generate::{self, IssueOptions};
 use tokenward_core::ids::{ClientNo, Environment, ProductNo};
 use tokenward_core::restrictions::Networks;
 use tokenward_core::time::BootInstant;
@@ -328,9 +328,9 @@ fn a_hand_over_lets_the_previous_token_live_on_and_no_longer() {
     world.change_settings(no, |settings| settings.handover_max_seconds = 60);
     world.wait(10);
     let issued = world.now;
-    let wishes = Wishes {
+    let wishes = IssueOptions {
         handover_seconds: Some(60),
-        ..Wishes::default()
+        ..IssueOptions::default()
     };
     let (second, answer) = world.generate_as(no, &secret, wishes).unwrap();
     let end = issued.plus_seconds(60);
@@ -356,9 +356,9 @@ fn a_hand_over_can_be_ended_revoked_and_repeated_but_never_three_live() {
     let begin = || {
         let (mut world, no, secret, first) = one();
         world.change_settings(no, |settings| settings.handover_max_seconds = 60);
-        let wishes = Wishes {
+        let wishes = IssueOptions {
             handover_seconds: Some(60),
-            ..Wishes::default()
+            ..IssueOptions::default()
         };
         let second = world.generate_as(no, &secret, wishes).unwrap().0;
         (world, no, secret, first, second, wishes)
@@ -433,9 +433,9 @@ fn tokens_outlive_a_rotation_of_the_digest_key() {
     // A hand-over across a rotation: the previous token under the old key, the newest under the new.
     world.reload(true);
     world.change_settings(no, |settings| settings.handover_max_seconds = 60);
-    let wishes = Wishes {
+    let wishes = IssueOptions {
         handover_seconds: Some(60),
-        ..Wishes::default()
+        ..IssueOptions::default()
     };
     let third = world.generate_as(no, &secret, wishes).unwrap().0;
     let all = [&second, &third].map(|token| world.check(token));
@@ -507,9 +507,9 @@ fn clients_are_found_whether_or_not_their_id_tells_their_number() {
 fn a_new_epoch_ends_every_token_of_every_earlier_one() {
     let (mut world, no, secret, former) = one();
     world.change_settings(no, |settings| settings.handover_max_seconds = 60);
-    let handover = Wishes {
+    let handover = IssueOptions {
         handover_seconds: Some(60),
-        ..Wishes::default()
+        ..IssueOptions::default()
     };
     let newest = world.generate_as(no, &secret, handover).unwrap().0;
     let (silent, silent_secret) = world.client_with_secret(settings("never generated"));

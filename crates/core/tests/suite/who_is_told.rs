@@ -5,7 +5,7 @@ use crate::world::{HOME, Seen, World, settings};
 use tokenward_core::change::Change;
 use tokenward_core::check::{Denial, Presented};
 use tokenward_core::credential::AccessToken;
-use tokenward_core::generate::Wishes;
+use tokenward_core::generate::IssueOptions;
 use tokenward_core::ids::{ClientId, ClientNo, Environment, ProductNo};
 use tokenward_core::restrictions::Networks;
 use uuid::Uuid;
@@ -34,9 +34,9 @@ const STORIES: [(&str, Story); 14] = [
             .generate_as(
                 no,
                 secret,
-                Wishes {
+                IssueOptions {
                     handover_seconds: Some(60),
-                    ..Wishes::default()
+                    ..IssueOptions::default()
                 },
             )
             .unwrap();
@@ -48,9 +48,9 @@ const STORIES: [(&str, Story); 14] = [
             .generate_as(
                 no,
                 secret,
-                Wishes {
+                IssueOptions {
                     handover_seconds: Some(60),
-                    ..Wishes::default()
+                    ..IssueOptions::default()
                 },
             )
             .unwrap();
@@ -127,7 +127,10 @@ fn a_token_moved_to_another_client_or_environment_is_unknown() {
     let (no, secret) = world.client_with_secret(settings("erp"));
     let (other, other_secret) = world.client_with_secret(settings("crm"));
     world.generate(other, &other_secret);
-    let answer = world.generate_as(no, &secret, Wishes::default()).unwrap().1;
+    let answer = world
+        .generate_as(no, &secret, IssueOptions::default())
+        .unwrap()
+        .1;
     let hex = answer.token.expose()[39..95].to_owned();
     let mut random = [0; 28];
     for (at, byte) in random.iter_mut().enumerate() {

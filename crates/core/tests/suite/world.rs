@@ -12,7 +12,7 @@ use tokenward_core::client::{
 };
 use tokenward_core::credential::ClientSecret;
 use tokenward_core::digest::{DigestKey, KeyId, Keyring};
-use tokenward_core::generate::{self, Answer, Caller, Fresh, Rejection, Wishes};
+use tokenward_core::generate::{self, Answer, Caller, Fresh, IssueOptions, Rejection};
 use tokenward_core::ids::{ClientId, ClientNo, Environment, ProductNo, WorkspaceId, WorkspaceNo};
 use tokenward_core::label::{Label, Name, Slug};
 use tokenward_core::replica::{LoadedClient, Replica};
@@ -336,7 +336,7 @@ impl World {
         &self,
         no: u32,
         secret: &str,
-        wishes: Wishes,
+        wishes: IssueOptions,
     ) -> Result<(Vec<Change>, Answer), Rejection> {
         self.decide_from(no, secret, wishes, HOME, None)
     }
@@ -345,7 +345,7 @@ impl World {
         &self,
         no: u32,
         secret: &str,
-        wishes: Wishes,
+        wishes: IssueOptions,
         source: &str,
         host_environment: Option<Environment>,
     ) -> Result<(Vec<Change>, Answer), Rejection> {
@@ -371,7 +371,7 @@ impl World {
         &mut self,
         no: u32,
         secret: &str,
-        wishes: Wishes,
+        wishes: IssueOptions,
     ) -> Result<(String, Answer), Rejection> {
         let (changes, answer) = self.decide(no, secret, wishes)?;
         changes.into_iter().for_each(|change| self.commit(change));
@@ -379,7 +379,9 @@ impl World {
     }
 
     pub(crate) fn generate(&mut self, no: u32, secret: &str) -> String {
-        self.generate_as(no, secret, Wishes::default()).unwrap().0
+        self.generate_as(no, secret, IssueOptions::default())
+            .unwrap()
+            .0
     }
 
     pub(crate) fn generate_by_admin(&mut self, no: u32) -> String {

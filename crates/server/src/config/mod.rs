@@ -2,9 +2,9 @@
 //! the environment, the environment over the file, the file over the defaults.
 
 mod environment;
+mod notifications;
 mod risks;
 mod sso;
-mod told;
 mod written;
 
 pub use environment::{unknown_variables, without_empty_variables};
@@ -193,11 +193,13 @@ impl Config {
         let secret_files = secret_files.into_iter().flatten().cloned().collect();
         let mail_url = secret("mail_url", args.mail_url, mail_url_file)?;
         let mail_from = args.mail_from.or(file.mail_from);
-        told::check_mail(mail_url.as_deref(), mail_from.as_deref())?;
+        notifications::check_mail(mail_url.as_deref(), mail_from.as_deref())?;
         let mail_hello_name = args.mail_hello_name.or(file.mail_hello_name);
-        told::check_hello_name(mail_hello_name.as_deref())?;
+        notifications::check_hello_name(mail_hello_name.as_deref())?;
         let public_url = args.public_url.or(file.public_url);
-        let public_url = public_url.map(|text| told::base_url(&text)).transpose()?;
+        let public_url = public_url
+            .map(|text| notifications::base_url(&text))
+            .transpose()?;
         let hooks = match args.webhook_allow_network.is_empty() {
             true => file.webhook_allow_networks.unwrap_or_default(),
             false => args.webhook_allow_network,
@@ -240,7 +242,7 @@ impl Config {
         different_addresses(public, internal)?;
         let issuer = args.issuer.or(file.issuer);
         if let Some(issuer) = &issuer {
-            told::url("issuer", issuer, "https://auth.example.com")?;
+            notifications::url("issuer", issuer, "https://auth.example.com")?;
         }
         Ok(Self {
             public,
@@ -313,7 +315,7 @@ impl Config {
                 "notice_scan_seconds",
                 args.notice_scan_seconds
                     .or(file.notice_scan_seconds)
-                    .unwrap_or(told::NOTICE_SCAN_SECONDS),
+                    .unwrap_or(notifications::NOTICE_SCAN_SECONDS),
                 1..=NOTICE_SCAN_SECONDS_MAX,
             )?,
             data_dir,

@@ -13,7 +13,7 @@ use http::header::{CACHE_CONTROL, HeaderName, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use http_body_util::Full;
 use std::sync::LazyLock;
-use tokenward_core::check::telling::{self, Fault, Figure};
+use tokenward_core::check::denial::{self, Fault, Figure};
 use tokenward_core::check::{Denial, Facts, Permit, Verdict};
 use tokenward_core::time::Clock;
 use tokenward_core::{AccessToken, Environment};
@@ -203,8 +203,8 @@ fn cannot_vouch(app: &App) -> Response<Bytes> {
 fn cannot_vouch_problem() -> Problem {
     Problem::new(
         StatusCode::SERVICE_UNAVAILABLE,
-        telling::CANNOT_VOUCH,
-        telling::CANNOT_VOUCH_SENTENCE,
+        denial::CANNOT_VOUCH,
+        denial::CANNOT_VOUCH_SENTENCE,
     )
     .retry_after(1)
 }
@@ -260,7 +260,7 @@ fn deny(app: &App, denial: Denial) -> Response<Bytes> {
 /// `ANY /deny`: the denial named in the header, with its body. Whatever is named, never a 2xx.
 pub fn deny_again(app: &App, headers: &HeaderMap) -> Response<Full<Bytes>> {
     let named = headers.get(&DENIAL).and_then(|value| value.to_str().ok());
-    let denial = named.and_then(Denial::from_line);
+    let denial = named.and_then(Denial::parse);
     let problem = denial.map_or_else(cannot_vouch_problem, problem);
     problem.response(&app.config.error_source)
 }

@@ -12,7 +12,7 @@ use http_body_util::Full;
 use serde_json::{Value, json};
 use std::net::IpAddr;
 use std::sync::Arc;
-use tokenward_core::generate::{Answer, Caller, Rejection, Wishes};
+use tokenward_core::generate::{Answer, Caller, IssueOptions, Rejection};
 use tokenward_core::time::{Clock, Timestamp};
 use tokenward_core::{AccessToken, ClientSecret};
 use tokenward_store::Failure;
@@ -209,9 +209,9 @@ pub(super) fn caller(app: &App, headers: &HeaderMap, peer: IpAddr) -> Result<Cal
 
 const INVALID: &str = "The client secret is not valid. Check that it was copied whole; if it is lost, create another.";
 
-fn wishes(parts: &Parts) -> Result<Wishes, Problem> {
+fn wishes(parts: &Parts) -> Result<IssueOptions, Problem> {
     let bad = |message: &str| Problem::new(StatusCode::BAD_REQUEST, "INVALID_REQUEST", message);
-    let mut wishes = Wishes::default();
+    let mut wishes = IssueOptions::default();
     let mut matches = parts.headers.get_all(header::IF_MATCH).iter();
     if let Some(value) = matches.next() {
         let text = value

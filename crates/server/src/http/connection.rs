@@ -3,7 +3,7 @@
 
 use super::HEAD_MAX;
 use super::internal::{Answering, Service};
-use crate::patience::{Line, Watched};
+use crate::connection_timeouts::{Line, Watched};
 use crate::replicas;
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, header};
@@ -43,7 +43,7 @@ pub(super) async fn plain<S>(
     };
     match seen {
         Ok(4) if replicas::begins(&first) => {
-            line.minded();
+            line.unmanaged();
             replicas::serve(service.app, stream, stop).await;
         }
         Ok(count) if first[..count] == *PREFACE => http2(service, stream, &line, watcher).await,
@@ -63,7 +63,7 @@ pub(super) async fn tls<S>(
     S: AsyncRead + AsyncWrite + Unpin + 'static,
 {
     if stream.get_ref().1.alpn_protocol() == Some(ALPN) {
-        line.minded();
+        line.unmanaged();
         return replicas::serve(service.app, stream, stop).await;
     }
     if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
@@ -175,7 +175,7 @@ mod over_http2 {
     where
         S: AsyncRead + AsyncWrite + Unpin + 'static,
     {
-        line.minded();
+        line.unmanaged();
         let mut builder = http2::Builder::new(ThisThread);
         builder
             .timer(TokioTimer::new())

@@ -5,7 +5,7 @@ use super::Post;
 use super::deliver::{End, Over};
 use super::mail::Links;
 use crate::app::App;
-use crate::people::ticket::Ticket;
+use crate::people::opaque_token::OpaqueToken;
 use crate::verbs::addresses::{self, CONFIRM, LINK_SECONDS, State};
 use tokenward_core::time::{Clock, Timestamp};
 use tokenward_store::notices::{AddressWrite, Notice, NoticeAddress, folded_address};
@@ -104,7 +104,7 @@ async fn confirm_link(
             "public_url is not set, so there is no link to send".into(),
         ));
     };
-    let ticket = Ticket::new();
+    let ticket = OpaqueToken::new();
     let linked = AddressWrite::Linked {
         workspace: notice.made.workspace,
         address: folded_address(&notice.made.recipient),

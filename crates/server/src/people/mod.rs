@@ -3,6 +3,6 @@
 
 pub mod codes;
 pub mod familiar;
+pub mod opaque_token;
 pub mod passkeys;
 pub mod password;
-pub mod ticket;

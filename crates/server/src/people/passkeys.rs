@@ -14,7 +14,7 @@ use webauthn_rs::prelude::{
 };
 
 /// Nanoseconds a browser has to answer.
-const PATIENCE_NANOS: u64 = 300_000_000_000;
+const CEREMONY_TTL_NANOS: u64 = 300_000_000_000;
 /// Questions not yet answered; beyond it the oldest are forgotten.
 const WAITING_MAX: usize = 10_000;
 /// The same of one member, so that nobody's questions make others' be forgotten.
@@ -59,7 +59,7 @@ impl Passkeys {
     fn wait(&self, member: Uuid, asked: Asked, now: BootInstant) -> Uuid {
         let handle = random::uuid();
         let mut waiting = self.waiting.lock();
-        waiting.retain(|_, (at, ..)| now.0.saturating_sub(at.0) < PATIENCE_NANOS);
+        waiting.retain(|_, (at, ..)| now.0.saturating_sub(at.0) < CEREMONY_TTL_NANOS);
         let own = waiting.iter().filter(|(_, (_, whose, _))| *whose == member);
         let oldest = match (own.clone().count(), waiting.len()) {
             (WAITING_OF_ONE_MAX.., _) => own.min_by_key(|(_, (at, ..))| at.0),
@@ -78,7 +78,7 @@ impl Passkeys {
         let handle = Uuid::try_parse(handle).map_err(|_| FAILED)?;
         let taken = self.waiting.lock().remove(&handle);
         let (at, whose, asked) = taken.ok_or(FAILED)?;
-        let in_time = now.0.saturating_sub(at.0) < PATIENCE_NANOS;
+        let in_time = now.0.saturating_sub(at.0) < CEREMONY_TTL_NANOS;
         if whose == member && in_time {
             Ok(asked)
         } else {
@@ -235,7 +235,7 @@ mod tests {
         let handle = ask(0);
         assert!(
             passkeys
-                .take(&handle, member, BootInstant(PATIENCE_NANOS))
+                .take(&handle, member, BootInstant(CEREMONY_TTL_NANOS))
                 .is_err()
         );
     }

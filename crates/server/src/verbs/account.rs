@@ -14,7 +14,7 @@ use tokenward_core::label::Name;
 use tokenward_core::seal::NONCE_BYTES;
 use tokenward_core::time::Clock;
 use tokenward_store::people::{Member, Passkey, Record, Session, Totp};
-use tokenward_store::{Decided, View, Wants};
+use tokenward_store::{Decided, ReadSet, View};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
@@ -27,9 +27,9 @@ pub(crate) async fn alter(
     altering: impl FnOnce(&mut Member, &View) -> Result<(), Refused> + Send + 'static,
 ) -> Result<(), Refused> {
     let (admin, id, session) = (person.admin(), person.member.id, person.session.id);
-    let wants = Wants {
+    let wants = ReadSet {
         member: Some(id),
-        ..Wants::default()
+        ..ReadSet::default()
     };
     let decided = acting::decide(app, admin, wants, move |acting, view| {
         let mut member = view
@@ -289,7 +289,7 @@ pub async fn end_sessions(app: &App, person: &Person, one: Option<Uuid>) -> Resu
             return Err(Refused::NotFound("session"));
         }
     }
-    let decided = acting::decide(app, admin, Wants::default(), move |acting, view| {
+    let decided = acting::decide(app, admin, ReadSet::default(), move |acting, view| {
         let record = match one {
             Some(one) => Record::SessionEnded(one),
             None => Record::SessionsEnded {

@@ -12,7 +12,7 @@ use std::ops::Deref;
 use tokenward_core::audit::Entry;
 use tokenward_core::ids::{ClientId, WorkspaceId};
 use tokenward_core::time::Timestamp;
-use tokenward_store::{CredentialRow, Decided, Failure, View, Wants};
+use tokenward_store::{CredentialRow, Decided, Failure, ReadSet, View};
 
 /// Why an administrator who was admitted may not act any more.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -80,13 +80,13 @@ impl Acting {
 ///
 /// # Errors
 /// What the decision refuses with; [`Lost`] and [`Failure`] as the error type puts them.
-pub async fn decide<T, E, F>(app: &App, admin: Admin, wants: Wants, decision: F) -> Result<T, E>
+pub async fn decide<T, E, F>(app: &App, admin: Admin, wants: ReadSet, decision: F) -> Result<T, E>
 where
     T: Send + 'static,
     E: From<Lost> + From<Failure> + Send + 'static,
     F: FnOnce(&Acting, &View) -> Result<(Decided, T), E> + Send + 'static,
 {
-    let wants = Wants {
+    let wants = ReadSet {
         actor: Some(admin.credential),
         ..wants
     };

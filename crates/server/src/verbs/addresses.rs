@@ -7,7 +7,7 @@ use super::acting::Acting;
 use super::authority::Admin;
 use super::one_client::{self, Outcome, Read, entry, wants};
 use crate::app::App;
-use crate::people::ticket::Ticket;
+use crate::people::opaque_token::OpaqueToken;
 use crate::random;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -23,7 +23,7 @@ use tokenward_store::notices::{
     folded_address, mailbox,
 };
 use tokenward_store::people::{Member, Record};
-use tokenward_store::{Decided, StoreError, Wants};
+use tokenward_store::{Decided, ReadSet, StoreError};
 use uuid::Uuid;
 
 /// Seconds a confirmation link works: a week, like an invitation's.
@@ -292,7 +292,7 @@ pub async fn ask_again(
     let seen = super::clients::show(app, &admin, id).await?;
     let unavailable = unavailable(app);
     let emails = &seen.state.client.settings.notification_emails;
-    let wants = Wants {
+    let wants = ReadSet {
         addresses: Some(address_wants(seen.state.workspace.id, emails)),
         ..wants(id)
     };
@@ -436,7 +436,7 @@ const NO_LINK: Refused = Refused::NotFound("link: it was used, it expired, or it
 ///
 /// # Errors
 /// [`Refused::NotFound`] for a link that does not work.
-pub async fn to_confirm(app: &App, ticket: &Ticket) -> Result<Question, Refused> {
+pub async fn to_confirm(app: &App, ticket: &OpaqueToken) -> Result<Question, Refused> {
     use tokenward_core::time::Clock;
     let (digest, now) = (ticket.digest(), app.clock().wall());
     let found = app.store.reader().notice_address_by_link(&digest).await?;
@@ -452,10 +452,14 @@ fn works(row: &NoticeAddress, now: Timestamp) -> bool {
 ///
 /// # Errors
 /// [`Refused::NotFound`] for a link that does not work.
-pub async fn confirm(app: &App, ticket: &Ticket, source: Option<IpAddr>) -> Result<(), Refused> {
-    let wants = Wants {
+pub async fn confirm(
+    app: &App,
+    ticket: &OpaqueToken,
+    source: Option<IpAddr>,
+) -> Result<(), Refused> {
+    let wants = ReadSet {
         link: Some(ticket.digest()),
-        ..Wants::default()
+        ..ReadSet::default()
     };
     let decided = app.decide(wants, move |view| {
         let found = view.addresses.rows.first();
@@ -535,10 +539,10 @@ pub async fn to_stop(app: &App, text: &str) -> Result<Question, Refused> {
 /// [`Refused::NotFound`] for a text that is no such link.
 pub async fn stop(app: &App, text: &str, source: Option<IpAddr>) -> Result<(), Refused> {
     let (workspace, address) = read_stop_link(&app.keyring, text).ok_or(NO_LINK)?;
-    let wants = Wants {
+    let wants = ReadSet {
         workspace: Some(workspace),
         addresses: Some(address_wants(workspace, &[])),
-        ..Wants::default()
+        ..ReadSet::default()
     };
     let decided = app.decide(wants, move |view| {
         if view.workspace.is_none() {

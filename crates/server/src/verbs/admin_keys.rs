@@ -13,7 +13,7 @@ use tokenward_core::client::{AdminKeyRecord, Role};
 use tokenward_core::label::Name;
 use tokenward_core::time::{Clock, Timestamp};
 use tokenward_core::{AdminKey, Change};
-use tokenward_store::{Credential, Decided, Wants};
+use tokenward_store::{Credential, Decided, ReadSet};
 use uuid::Uuid;
 
 /// Why an admin key does not open the door.
@@ -26,7 +26,7 @@ pub enum NotAdmitted {
         /// Seconds to wait.
         retry_after_seconds: u64,
     },
-    /// Ours.
+    /// The server could not do it.
     Unavailable,
 }
 
@@ -100,11 +100,11 @@ pub async fn create(
     admin.must_operate()?;
     let name = Name::parse(name).map_err(|why| Refused::Invalid("name", why.0))?;
     let workspace = role.workspace();
-    let wants = Wants {
+    let wants = ReadSet {
         workspace,
         products: true,
         admin_keys: true,
-        ..Wants::default()
+        ..ReadSet::default()
     };
     let keyring = Arc::clone(&app.keyring);
     let decided = acting::decide(app, admin, wants, move |acting, view| {
@@ -147,9 +147,9 @@ pub async fn create(
 /// Revokes an admin key; the last operator's stays, or nobody could ever act again.
 pub async fn revoke(app: &App, admin: Admin, id: Uuid) -> Result<AdminKeyRecord, Refused> {
     admin.must_operate()?;
-    let wants = Wants {
+    let wants = ReadSet {
         admin_keys: true,
-        ..Wants::default()
+        ..ReadSet::default()
     };
     let decided = acting::decide(app, admin, wants, move |acting, view| {
         let mut record = view

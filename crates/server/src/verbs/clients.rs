@@ -18,7 +18,7 @@ use tokenward_core::label::Label;
 use tokenward_core::slot::Slot;
 use tokenward_core::{Change, ClientSecret};
 use tokenward_store::notices::AddressWants;
-use tokenward_store::{ClientFilter, Decided, Wants};
+use tokenward_store::{ClientFilter, Decided, ReadSet};
 
 /// One client.
 pub async fn show(app: &App, admin: &Admin, id: ClientId) -> Result<Read, Refused> {
@@ -87,12 +87,12 @@ pub async fn create(
         .ok_or_else(|| Refused::Invalid("environment", "must be sandbox or production".into()))?;
     let label = Label::parse(written.label.as_deref().unwrap_or(""))
         .map_err(|why| Refused::Invalid("label", why.0))?;
-    let wants = Wants {
+    let wants = ReadSet {
         workspace: Some(workspace),
         label: Some((workspace, environment, label)),
         products: true,
         addresses: addresses_wanted(workspace, &written),
-        ..Wants::default()
+        ..ReadSet::default()
     };
     let asks = addresses::unavailable(app).is_none();
     let keyring = Arc::clone(&app.keyring);
@@ -208,12 +208,12 @@ pub async fn change(
     let label = renamed.map(Label::parse).transpose();
     let label = label.map_err(|why| Refused::Invalid("label", why.0))?;
     let environment = seen.state.client.environment;
-    let wants = Wants {
+    let wants = ReadSet {
         client: Some(id),
         label: label.map(|label| (seen.state.workspace.id, environment, label)),
         products: true,
         addresses: addresses_wanted(seen.state.workspace.id, &written),
-        ..Wants::default()
+        ..ReadSet::default()
     };
     let asks = addresses::unavailable(app).is_none();
     decide(app, admin, wants, move |acting, view, state| {
@@ -308,7 +308,7 @@ pub async fn delete(
 ) -> Result<Read, Refused> {
     let seen = show(app, &admin, id).await?;
     let emails = &seen.state.client.settings.notification_emails;
-    let wants = Wants {
+    let wants = ReadSet {
         addresses: Some(addresses::address_wants(seen.state.workspace.id, emails)),
         ..wants(id)
     };

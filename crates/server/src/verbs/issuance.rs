@@ -9,11 +9,11 @@ use std::sync::Arc;
 use tokenward_core::ClientSecret;
 use tokenward_core::audit::{Actor, Entry};
 use tokenward_core::client::ClientState;
-use tokenward_core::generate::{self, Answer, Caller, Rejection, Wishes};
+use tokenward_core::generate::{self, Answer, Caller, IssueOptions, Rejection};
 use tokenward_core::ids::{ClientId, ProductNo};
 use tokenward_core::slot::TokenRecord;
 use tokenward_core::time::{Clock, Timestamp};
-use tokenward_store::{Decided, Failure, Wants};
+use tokenward_store::{Decided, Failure, ReadSet};
 
 /// Why a verb about tokens gave nothing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -30,7 +30,7 @@ pub enum Refused {
         /// Seconds to wait.
         retry_after_seconds: u64,
     },
-    /// Ours.
+    /// The server could not do it.
     Failed(Failure),
 }
 
@@ -58,7 +58,7 @@ pub struct Status {
 pub async fn generate(
     app: &Arc<App>,
     caller: Caller,
-    wishes: Wishes,
+    wishes: IssueOptions,
     products: Vec<Option<ProductNo>>,
 ) -> Result<Answer, Refused> {
     let quota = app.config.quota_per_day;
@@ -292,7 +292,7 @@ where
     }
     let keyring = Arc::clone(&app.keyring);
     let decided = app
-        .decide(Wants::client(id), move |view| {
+        .decide(ReadSet::client(id), move |view| {
             let state = view.client.as_ref().ok_or(Rejection::SecretInvalid)?;
             decide(&keyring, state, &caller, view.now)
         })

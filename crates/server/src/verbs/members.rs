@@ -7,8 +7,8 @@ use super::authority::Admin;
 use super::sign_in::folded;
 use super::{Refused, account, roles};
 use crate::app::App;
+use crate::people::opaque_token::OpaqueToken;
 use crate::people::password::Caller;
-use crate::people::ticket::Ticket;
 use crate::random;
 use serde_json::{Value, json};
 use std::net::IpAddr;
@@ -17,8 +17,8 @@ use tokenward_core::client::Role;
 use tokenward_core::ids::WorkspaceId;
 use tokenward_core::label::{self, Name};
 use tokenward_core::time::Timestamp;
-use tokenward_store::people::{Invitation, Member, Proofs, Record, TicketDigest};
-use tokenward_store::{Decided, Failure, View, Wants};
+use tokenward_store::people::{Invitation, Member, OpaqueTokenDigest, Proofs, Record};
+use tokenward_store::{Decided, Failure, ReadSet, View};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
@@ -86,12 +86,12 @@ pub async fn show(app: &App, admin: &Admin, id: Uuid) -> Result<Member, Refused>
         .ok_or(NO_MEMBER)
 }
 
-fn wants(role: Option<&Role>) -> Wants {
-    Wants {
+fn wants(role: Option<&Role>) -> ReadSet {
+    ReadSet {
         people: true,
         products: true,
         workspace: role.and_then(Role::workspace),
-        ..Wants::default()
+        ..ReadSet::default()
     }
 }
 
@@ -107,7 +107,7 @@ fn written(records: Vec<Record>, entry: Entry) -> Decided {
 fn invitation_of(
     acting: &Acting,
     (email, role): (&str, Role),
-    digest: TicketDigest,
+    digest: OpaqueTokenDigest,
     now: Timestamp,
 ) -> Invitation {
     Invitation {
@@ -176,11 +176,11 @@ pub async fn invite(
     admin: Admin,
     email: &str,
     role: Role,
-) -> Result<(Invitation, Ticket), Refused> {
+) -> Result<(Invitation, OpaqueToken), Refused> {
     admin.must_grant(&role)?;
     let email = folded(email);
     let email = label::email(&email).map_err(|why| Refused::Invalid("email", why.0))?;
-    let ticket = Ticket::new();
+    let ticket = OpaqueToken::new();
     let digest = ticket.digest();
     let decided = acting::decide(app, admin, wants(Some(&role)), move |acting, view| {
         roles::check(&role, view)?;
@@ -222,8 +222,8 @@ pub fn operates(member: &Member) -> bool {
 
 /// Makes the first operator's link while no operator can sign in to the console; each start makes the older ones
 /// worthless. None when there is an operator: other members do not count, they cannot invite one.
-pub async fn first_link(app: &App) -> Result<Option<Ticket>, Failure> {
-    let ticket = Ticket::new();
+pub async fn first_link(app: &App) -> Result<Option<OpaqueToken>, Failure> {
+    let ticket = OpaqueToken::new();
     let digest = ticket.digest();
     let decided = app.decide(wants(None), move |view: &View| {
         if view.members.iter().any(operates) {
@@ -258,7 +258,7 @@ pub async fn first_link(app: &App) -> Result<Option<Ticket>, Failure> {
 }
 
 /// The invitation a link is for, while it is good.
-pub async fn invitation(app: &App, ticket: &Ticket) -> Result<Option<Invitation>, Refused> {
+pub async fn invitation(app: &App, ticket: &OpaqueToken) -> Result<Option<Invitation>, Refused> {
     use tokenward_core::time::Clock;
     let (digest, now) = (ticket.digest(), app.clock().wall());
     let all = app.store.reader().invitations().await?;
@@ -275,7 +275,7 @@ pub struct Joining {
     pub name: String,
     /// The password they chose.
     pub password: Zeroizing<String>,
-    /// From where.
+    /// The IP address of the caller.
     pub source: Option<IpAddr>,
 }
 
@@ -301,7 +301,7 @@ fn may_be_first(members: &[Member], invitation: &Invitation, email: &str) -> Res
 /// # Errors
 /// [`Refused::NotFound`] for a link that has ended, or for a member with another role; [`Refused::Conflict`] for such
 /// a member where the holder of the first operator's link named the address.
-pub async fn join(app: &App, ticket: &Ticket, joining: Joining) -> Result<Member, Refused> {
+pub async fn join(app: &App, ticket: &OpaqueToken, joining: Joining) -> Result<Member, Refused> {
     // What costs little comes first: the password is hashed only for a join that can succeed.
     let name = Name::parse(joining.name.trim()).map_err(|why| Refused::Invalid("name", why.0))?;
     let found = invitation(app, ticket).await?;
@@ -320,7 +320,7 @@ pub async fn join(app: &App, ticket: &Ticket, joining: Joining) -> Result<Member
     let hashed = account::hash_chosen(app, Caller::Invited(invited.id), joining.password);
     let (password, source) = (hashed.await?, joining.source);
     let digest = ticket.digest();
-    let wants = Wants {
+    let wants = ReadSet {
         proves: true,
         ..wants(None)
     };
@@ -453,7 +453,7 @@ pub async fn change(
     admin: Admin,
     id: Uuid,
     change: Change,
-) -> Result<(Member, Option<Ticket>), Refused> {
+) -> Result<(Member, Option<OpaqueToken>), Refused> {
     alter(app, admin, id, change.role.clone(), move |view, member| {
         if change.seen.is_some_and(|seen| seen != member.role) {
             return Err(Refused::Changed("member's role"));
@@ -487,12 +487,12 @@ async fn alter(
     id: Uuid,
     role: Option<Role>,
     altering: impl FnOnce(&View, &mut Member) -> Result<&'static str, Refused> + Send + 'static,
-) -> Result<(Member, Option<Ticket>), Refused> {
+) -> Result<(Member, Option<OpaqueToken>), Refused> {
     admin.must_see_members()?;
     if let Some(role) = &role {
         admin.must_grant(role)?;
     }
-    let ticket = Ticket::new();
+    let ticket = OpaqueToken::new();
     let digest = ticket.digest();
     let decided = acting::decide(app, admin, wants(role.as_ref()), move |acting, view| {
         let found = view.members.iter().find(|member| member.id == id);

@@ -53,7 +53,7 @@ pub enum Refused {
         /// Seconds to wait.
         retry_after_seconds: u64,
     },
-    /// Ours.
+    /// The server could not do it.
     Failed(Failure),
 }
 

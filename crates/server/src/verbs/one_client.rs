@@ -14,7 +14,7 @@ use tokenward_core::client::{ClientState, Product};
 use tokenward_core::ids::ClientId;
 use tokenward_core::time::Timestamp;
 use tokenward_store::people::Record;
-use tokenward_store::{Decided, Use, View, Wants};
+use tokenward_store::{Decided, ReadSet, Use, View};
 
 /// A client as read: its state, its last use, and all products for naming them.
 #[derive(Clone, Debug)]
@@ -76,11 +76,11 @@ impl Outcome<()> {
 }
 
 /// What most decisions want to see.
-pub(super) fn wants(id: ClientId) -> Wants {
-    Wants {
+pub(super) fn wants(id: ClientId) -> ReadSet {
+    ReadSet {
         client: Some(id),
         products: true,
-        ..Wants::default()
+        ..ReadSet::default()
     }
 }
 
@@ -100,7 +100,7 @@ pub(super) fn entry(
 pub(super) async fn decide<T, F>(
     app: &App,
     admin: Admin,
-    wants: Wants,
+    wants: ReadSet,
     decision: F,
 ) -> Result<(Read, T), Refused>
 where

@@ -8,7 +8,7 @@ use serde_json::json;
 use tokenward_core::Change;
 use tokenward_core::client::Product;
 use tokenward_core::label::{Name, Slug};
-use tokenward_store::{Decided, Wants};
+use tokenward_store::{Decided, ReadSet};
 
 /// Every product; names are no secret among administrators.
 pub async fn list(app: &App) -> Result<Vec<Product>, Refused> {
@@ -30,11 +30,11 @@ pub async fn put(
     admin.must_operate()?;
     let slug = slug(text)?;
     let text = name.to_owned();
-    let wants = Wants {
+    let wants = ReadSet {
         products: true,
         admin_keys: true,
         people: true,
-        ..Wants::default()
+        ..ReadSet::default()
     };
     let decided = acting::decide(app, admin, wants, move |acting, view| {
         let old = view.products.iter().find(|product| product.slug == slug);
@@ -98,12 +98,12 @@ pub async fn delete(app: &App, admin: Admin, text: &str) -> Result<(), Refused> 
         .into_iter()
         .find(|product| product.slug == slug)
         .ok_or(unknown)?;
-    let wants = Wants {
+    let wants = ReadSet {
         products: true,
         admin_keys: true,
         people: true,
         product_use: Some(product.no),
-        ..Wants::default()
+        ..ReadSet::default()
     };
     let decided = acting::decide(app, admin, wants, move |acting, view| {
         if !view.products.iter().any(|known| known.no == product.no) {

@@ -5,7 +5,7 @@
 use super::sign_in::{NotSignedIn, Origin, begin as begin_session, charge};
 use crate::app::App;
 use crate::config::{Sso, is_private};
-use crate::people::ticket::Ticket;
+use crate::people::opaque_token::OpaqueToken;
 use crate::refusals;
 use crate::throttle::network;
 use openidconnect::core::{CoreClient, CoreProviderMetadata, CoreResponseType};
@@ -208,7 +208,7 @@ macro_rules! client {
 
 /// A random text of 256 bits.
 fn drawn() -> String {
-    Ticket::new().expose().to_string()
+    OpaqueToken::new().expose().to_string()
 }
 
 /// Where to send the browser, and what it carries meanwhile.
@@ -302,7 +302,7 @@ pub async fn end(
     between: Between,
     answer: (&str, &str),
     origin: &Origin,
-) -> Result<Ticket, NoSso> {
+) -> Result<OpaqueToken, NoSso> {
     let (code, state) = answer;
     let same: bool = between.state.as_bytes().ct_eq(state.as_bytes()).into();
     let late = app.clock().wall().seconds_since(between.at) >= BETWEEN_SECONDS;

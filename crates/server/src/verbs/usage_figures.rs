@@ -19,7 +19,7 @@ pub const DAYS_MAX: u32 = DAYS_KEPT;
 /// A client's figures.
 #[derive(Clone, Debug)]
 pub struct UsageFigures {
-    /// Whose.
+    /// The client and its slot.
     pub state: ClientState,
     /// The first day told of, counted from 1970-01-01 in UTC.
     pub from_day: u32,

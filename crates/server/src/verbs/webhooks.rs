@@ -16,7 +16,7 @@ use tokenward_core::ids::WorkspaceId;
 use tokenward_core::time::Timestamp;
 use tokenward_store::notices::{NewNotice, NoticeWrite, Target, Webhook, WebhookWrite};
 use tokenward_store::people::Record;
-use tokenward_store::{Decided, Failure, View, Wants};
+use tokenward_store::{Decided, Failure, ReadSet, View};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
@@ -69,10 +69,10 @@ pub async fn create(
     must_manage(&admin, workspace)?;
     let url = Guard::read(url, &app.config.webhook_allow_networks)
         .map_err(|why| Refused::Invalid("url", why))?;
-    let wants = Wants {
+    let wants = ReadSet {
         workspace: Some(workspace),
         webhooks: Some(workspace),
-        ..Wants::default()
+        ..ReadSet::default()
     };
     let keyring = Arc::clone(&app.keyring);
     let decided = acting::decide(app, admin, wants, move |acting, view| {
@@ -134,9 +134,9 @@ where
         Refused::NotFound(_) => NO_WEBHOOK,
         other => other,
     })?;
-    let wants = Wants {
+    let wants = ReadSet {
         webhooks: Some(known.workspace),
-        ..Wants::default()
+        ..ReadSet::default()
     };
     let decided = acting::decide(app, admin, wants, move |acting, view| {
         let found = view.webhooks.iter().find(|webhook| webhook.id == id);

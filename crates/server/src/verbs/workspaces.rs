@@ -10,7 +10,7 @@ use tokenward_core::Change;
 use tokenward_core::client::Workspace;
 use tokenward_core::ids::{WorkspaceId, WorkspaceNo};
 use tokenward_core::label::Name;
-use tokenward_store::{Decided, Wants};
+use tokenward_store::{Decided, ReadSet};
 
 const NO_WORKSPACE: Refused = Refused::NotFound("workspace");
 
@@ -52,7 +52,7 @@ pub async fn list(
 pub async fn create(app: &App, admin: Admin, text: &str) -> Result<Workspace, Refused> {
     admin.must_operate()?;
     let name = name(text)?;
-    let decided = acting::decide(app, admin, Wants::default(), move |acting, view| {
+    let decided = acting::decide(app, admin, ReadSet::default(), move |acting, view| {
         let id = WorkspaceId(random::uuid());
         let workspace = Workspace {
             no: view.next.workspace,
@@ -93,9 +93,9 @@ pub async fn change(
 ) -> Result<Workspace, Refused> {
     admin.must_see_workspace(id)?;
     admin.must_operate()?;
-    let wants = Wants {
+    let wants = ReadSet {
         workspace: Some(id),
-        ..Wants::default()
+        ..ReadSet::default()
     };
     let decided = acting::decide(app, admin, wants, move |acting, view| {
         let old = view.workspace.clone().ok_or(NO_WORKSPACE)?;

@@ -161,7 +161,7 @@ impl House {
         let mut browser = self.stranger();
         browser.cookie = set.split(';').next().unwrap().to_owned();
         let account = browser.get("/console/account").await.expect(200, "");
-        browser.word = account.hidden("form_word");
+        browser.word = account.hidden("csrf_token");
         browser
     }
 
@@ -245,7 +245,7 @@ impl Browser {
 
     /// A form of this session.
     pub(crate) async fn send(&self, path: &str, form: &[(&str, &str)]) -> Page {
-        let mut whole = vec![("form_word", self.word.as_str())];
+        let mut whole = vec![("csrf_token", self.word.as_str())];
         whole.extend(form);
         self.post(path, &whole).await
     }

@@ -5,6 +5,7 @@ mod acts;
 mod authority;
 mod browser;
 mod edits;
+mod figures;
 mod house;
 mod invitations;
 #[path = "../wire/late.rs"]
@@ -12,5 +13,4 @@ mod late;
 mod people;
 mod shut;
 mod sso;
-mod told;
 mod withdrawn;

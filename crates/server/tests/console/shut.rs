@@ -11,7 +11,7 @@ const OWN: (&str, &str) = ("sec-fetch-site", "same-origin");
 async fn a_form_from_elsewhere_does_nothing() {
     let house = House::new().await;
     let operator = house.operator().await;
-    let form = [("form_word", operator.word.as_str()), ("name", "Evil")];
+    let form = [("csrf_token", operator.word.as_str()), ("name", "Evil")];
     let host = operator.base.clone();
     let refused: &[&[(&'static str, &str)]] = &[
         &[("sec-fetch-site", "cross-site")],
@@ -31,7 +31,7 @@ async fn a_form_from_elsewhere_does_nothing() {
         .invited(&operator, "ravi@example.com", &[("role", "operator")])
         .await;
     for word in ["", "x", other.word.as_str()] {
-        let form = [("form_word", word), ("name", "Evil")];
+        let form = [("csrf_token", word), ("name", "Evil")];
         let answer = operator
             .post_with("/console/workspaces/new", &form, &[OWN])
             .await;

@@ -332,7 +332,7 @@ async fn form_finished_after_the_sessions_end_is_refused() {
         let mut held = Vec::new();
         for form in forms(&world).await {
             let mut body = form_urlencoded::Serializer::new(String::new());
-            body.append_pair("form_word", &victim.browser.word);
+            body.append_pair("csrf_token", &victim.browser.word);
             body.extend_pairs(&form.form);
             let begun = Held::begin(base, ("POST", &form.path), &headers, body.finish());
             held.push((form.path.clone(), begun.await));

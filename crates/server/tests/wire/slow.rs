@@ -8,14 +8,14 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 /// Longer than the server waits for anything that is sent to it.
-const PATIENCE: Duration = Duration::from_secs(45);
+const READ_TIMEOUT: Duration = Duration::from_secs(45);
 
 /// Sends the beginning of something, and reads until the other end closes.
 async fn begin(base: &str, bytes: impl Into<Vec<u8>>) -> String {
     let (address, bytes) = (base.replace("http://", ""), bytes.into());
     let talk = move || {
         let mut stream = TcpStream::connect(address).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_read_timeout(Some(READ_TIMEOUT)).unwrap();
         stream.write_all(&bytes).unwrap();
         let mut answer = Vec::new();
         match stream.read_to_end(&mut answer) {
@@ -31,7 +31,7 @@ async fn begin_after_a_good_one(base: &str) -> String {
     let address = base.replace("http://", "");
     let talk = move || {
         let mut stream = TcpStream::connect(address).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_read_timeout(Some(READ_TIMEOUT)).unwrap();
         stream
             .write_all(b"HEAD /x HTTP/1.1\r\nhost: x\r\n\r\n")
             .unwrap();

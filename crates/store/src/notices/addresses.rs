@@ -3,7 +3,7 @@
 
 use crate::driver::Driver;
 use crate::error::StoreError;
-use crate::people::{self, Member, TicketDigest};
+use crate::people::{self, Member, OpaqueTokenDigest};
 use crate::reader::Reader;
 use crate::value::{Row, Statement, Value};
 use tokenward_core::ids::{ClientId, WorkspaceId};
@@ -40,7 +40,7 @@ pub struct NoticeAddress {
     /// The client that named it first; none for an address from before confirmations.
     pub client: Option<ClientId>,
     /// The digest of the secret in the confirmation link, while there is one.
-    pub digest: Option<TicketDigest>,
+    pub digest: Option<OpaqueTokenDigest>,
     /// When that link ends.
     pub link_till: Option<Timestamp>,
     /// When a client first named it.
@@ -70,7 +70,7 @@ pub enum AddressWrite {
         /// The address, folded.
         address: String,
         /// The digest of the link's secret.
-        digest: TicketDigest,
+        digest: OpaqueTokenDigest,
         /// When the link ends.
         till: Timestamp,
     },
@@ -80,12 +80,12 @@ pub enum AddressWrite {
         workspace: WorkspaceId,
         /// To which [`mailbox`].
         mailbox: String,
-        /// When.
+        /// The time at which it happened.
         at: Timestamp,
     },
     /// What was asked for before a moment counts no more.
     AskedForgotten {
-        /// The moment.
+        /// Rows before this moment are removed.
         before: Timestamp,
     },
 }
@@ -142,7 +142,7 @@ pub(crate) const END_LINKS: &str = "UPDATE notice_address SET digest = NULL, lin
 
 fn row(row: &Row<'_>) -> Result<NoticeAddress, StoreError> {
     let digest = row.bytes_or_null(3)?;
-    let digest = digest.map(TicketDigest::try_from).transpose();
+    let digest = digest.map(OpaqueTokenDigest::try_from).transpose();
     Ok(NoticeAddress {
         workspace: WorkspaceId(Uuid::from_bytes(row.bytes(0)?)),
         address: row.text(1)?.to_owned(),
@@ -221,7 +221,7 @@ pub(crate) async fn view(
 /// Reads the row that a confirmation link is for.
 pub(crate) async fn by_link(
     driver: &mut Driver,
-    digest: &TicketDigest,
+    digest: &OpaqueTokenDigest,
 ) -> Result<Vec<NoticeAddress>, StoreError> {
     let mut found = Vec::new();
     let mut each = |_: usize, read: &Row<'_>| {
@@ -305,7 +305,7 @@ impl Reader {
     /// The address that the confirmation link with this digest is for.
     pub async fn notice_address_by_link(
         &self,
-        digest: &TicketDigest,
+        digest: &OpaqueTokenDigest,
     ) -> Result<Option<NoticeAddress>, StoreError> {
         let params = vec![digest.as_slice().into()];
         Ok(self.rows(BY_LINK.to_owned(), params, row).await?.pop())

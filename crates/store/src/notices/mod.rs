@@ -27,7 +27,7 @@ pub struct Webhook {
     pub id: Uuid,
     /// Whose clients it is told of.
     pub workspace: WorkspaceId,
-    /// Where.
+    /// The URL that notices are sent to.
     pub url: String,
     /// What it is signed with, sealed.
     pub secret: Vec<u8>,
@@ -150,7 +150,7 @@ pub enum NoticeWrite {
     },
     /// Some of those made before a moment and over are forgotten.
     Forgotten {
-        /// The moment.
+        /// Rows before this moment are removed.
         before: Timestamp,
     },
 }

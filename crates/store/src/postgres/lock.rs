@@ -8,9 +8,9 @@ use tokio_postgres::{Client, Row};
 /// The lock's key: "Tokenwrd" in ASCII.
 const NODE_LOCK: i64 = 0x546f_6b65_6e77_7264;
 /// How long a start waits for a predecessor's session to end.
-const PATIENCE: Duration = Duration::from_secs(5);
+const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
 /// The same when the holder is a session this process gave up: its server may take a while to notice.
-const OWN_PATIENCE: Duration = Duration::from_secs(15);
+const OWN_LOCK_TIMEOUT: Duration = Duration::from_secs(15);
 /// How often it asks meanwhile.
 const RETRY: Duration = Duration::from_millis(50);
 /// The longest one question may take.
@@ -59,7 +59,7 @@ pub(super) async fn take(client: &Client, former: Option<&Former>) -> Result<(),
                 )
                 .await?;
         }
-        if waited >= if own { OWN_PATIENCE } else { PATIENCE } {
+        if waited >= if own { OWN_LOCK_TIMEOUT } else { LOCK_TIMEOUT } {
             return Err(match holder {
                 Some(row) if !own => StoreError::InUse(describe(&row)),
                 _ => StoreError::Unavailable(

@@ -25,10 +25,10 @@ use std::pin::pin;
 use std::time::Duration;
 
 /// The longest a query or commit may take; then the connection is given up.
-const PATIENCE: Duration = Duration::from_secs(10);
+const STATEMENT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Lets single statements take as long as they need.
-const UNHURRIED: &str = "SET statement_timeout = 0";
+const CLEAR_STATEMENT_TIMEOUT: &str = "SET statement_timeout = 0";
 
 /// Slots and the head are rewritten again and again: room on their pages keeps the new row beside the
 /// old one and off the index.
@@ -61,7 +61,10 @@ pub(crate) fn read_alone(
         let target = Target::parse(url, "tokenward loading")?;
         let session = Session::connect(&target, Purpose::Read).await?;
         let read = async {
-            session.client.batch_execute(UNHURRIED).await?;
+            session
+                .client
+                .batch_execute(CLEAR_STATEMENT_TIMEOUT)
+                .await?;
             for (at, sql) in queries.iter().enumerate() {
                 let mut of_query = |_: usize, row: &Row<'_>| each(at, row);
                 session.stream(sql, params, &mut of_query).await?;
@@ -141,7 +144,11 @@ impl PostgresDriver {
 
     /// Lets single statements take as long as they need.
     pub(crate) async fn unhurried(&mut self) -> Result<(), StoreError> {
-        Ok(self.session()?.client.batch_execute(UNHURRIED).await?)
+        Ok(self
+            .session()?
+            .client
+            .batch_execute(CLEAR_STATEMENT_TIMEOUT)
+            .await?)
     }
 
     /// Ends the session in good order.
@@ -164,7 +171,7 @@ impl PostgresDriver {
         each: Each<'_>,
     ) -> Result<(), StoreError> {
         let session = self.session()?;
-        let answer = tokio::time::timeout(PATIENCE, session.query(sql, lists)).await;
+        let answer = tokio::time::timeout(STATEMENT_TIMEOUT, session.query(sql, lists)).await;
         let Ok(rows) = answer else {
             // What was asked may still be answered, to nobody; the connection is of no more use.
             self.session = None;
@@ -186,7 +193,7 @@ impl PostgresDriver {
     /// finds the way back.
     async fn sound_out(&mut self) {
         let Some(session) = &self.session else { return };
-        let answer = tokio::time::timeout(PATIENCE, state(&session.client)).await;
+        let answer = tokio::time::timeout(STATEMENT_TIMEOUT, state(&session.client)).await;
         if !matches!(answer, Ok(Ok(state)) if state.serves(Purpose::Write).is_ok()) {
             self.session = None;
         }
@@ -200,7 +207,10 @@ impl PostgresDriver {
         self.unhurried().await?;
         let session = self.session()?;
         session.stream(sql, &[], each).await?;
-        Ok(session.client.batch_execute(session::HURRY).await?)
+        Ok(session
+            .client
+            .batch_execute(session::SET_STATEMENT_TIMEOUT)
+            .await?)
     }
 
     /// Sends begin and all statements in one go, reads the answers, and only then commits: COMMIT of a
@@ -219,7 +229,8 @@ impl PostgresDriver {
         };
         if let Err(error) = prepared {
             let undone =
-                tokio::time::timeout(PATIENCE, session.client.batch_execute("ROLLBACK")).await;
+                tokio::time::timeout(STATEMENT_TIMEOUT, session.client.batch_execute("ROLLBACK"))
+                    .await;
             if !matches!(undone, Ok(Ok(()))) {
                 self.session = None;
             } else if !matches!(error, CommitError::Refused(_)) {
@@ -228,7 +239,7 @@ impl PostgresDriver {
             return Err(error);
         }
         let committed =
-            tokio::time::timeout(PATIENCE, session.client.batch_execute("COMMIT")).await;
+            tokio::time::timeout(STATEMENT_TIMEOUT, session.client.batch_execute("COMMIT")).await;
         let trouble = match committed {
             Ok(Ok(())) if !session.noticed() => return Ok(()),
             Ok(Ok(())) => StoreError::Unavailable("the server warned during a commit".into()),

@@ -1,6 +1,6 @@
 //! The pool that reads for people and programs.
 
-use super::PATIENCE;
+use super::STATEMENT_TIMEOUT;
 use super::session::{self, Purpose, Target, state};
 use crate::error::{StoreError, chain};
 use crate::value::{Row, Value};
@@ -73,8 +73,8 @@ pub(crate) fn readers(url: &str) -> Result<Pool, StoreError> {
     Pool::builder(manager)
         .max_size(READERS)
         .post_create(set_up)
-        .wait_timeout(Some(PATIENCE))
-        .create_timeout(Some(PATIENCE))
+        .wait_timeout(Some(STATEMENT_TIMEOUT))
+        .create_timeout(Some(STATEMENT_TIMEOUT))
         .runtime(deadpool_postgres::Runtime::Tokio1)
         .build()
         .map_err(|error| StoreError::Unavailable(error.to_string()))

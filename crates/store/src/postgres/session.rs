@@ -19,7 +19,7 @@ use tokio_postgres::{
 };
 
 /// How long the end of a session in good order may take.
-const FAREWELL: Duration = Duration::from_secs(2);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Both sides notice within about twelve seconds that the other's machine is gone; otherwise a lock
 /// would outlive its holder by hours.
 const ALIVE_AFTER: Duration = Duration::from_secs(5);
@@ -32,7 +32,7 @@ const SETTINGS: &str = "SET synchronous_commit = on; SET client_min_messages = w
     SET tcp_keepalives_idle = 5; SET tcp_keepalives_interval = 2; SET tcp_keepalives_count = 3";
 /// The statement timeout lies below the driver's patience, so that a slow statement ends with an
 /// answer rather than with the connection.
-pub(super) const HURRY: &str = "SET statement_timeout = '8s'";
+pub(super) const SET_STATEMENT_TIMEOUT: &str = "SET statement_timeout = '8s'";
 /// Who serves this session, and whether it may write. Asked by the simple protocol, which every pooler passes on.
 const STATE: &str = "SELECT pid, backend_start::text, pg_is_in_recovery()::text,
     current_setting('transaction_read_only') FROM pg_stat_activity WHERE pid = pg_backend_pid()";
@@ -163,7 +163,7 @@ impl Session {
             connection,
         };
         session.client.batch_execute(SETTINGS).await?;
-        session.client.batch_execute(HURRY).await?;
+        session.client.batch_execute(SET_STATEMENT_TIMEOUT).await?;
         let state = state(&session.client).await?;
         state.serves(purpose)?;
         session.myself = state.former;
@@ -173,7 +173,7 @@ impl Session {
     /// Ends the session in good order: its lock is free when this returns.
     pub(super) async fn close(self) {
         let unlock = self.client.batch_execute("SELECT pg_advisory_unlock_all()");
-        let _ = tokio::time::timeout(FAREWELL, unlock).await;
+        let _ = tokio::time::timeout(CLOSE_TIMEOUT, unlock).await;
     }
 
     pub(super) async fn prepare(&mut self, sql: &'static str) -> Result<Statement, StoreError> {

@@ -6,7 +6,7 @@ mod asked;
 
 pub use asked::{AuditFilter, ClientFilter, StateFilter};
 
-use crate::people::{self, Invitation, Member, Session, TicketDigest};
+use crate::people::{self, Invitation, Member, OpaqueTokenDigest, Session};
 use crate::postgres;
 use crate::rows::{self, select_client};
 use crate::sqlite::SqliteReaders;
@@ -26,9 +26,9 @@ pub const PAGE_MAX: u32 = 1_000;
 /// The last use of a client's tokens.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Use {
-    /// Whose.
+    /// The API client concerned.
     pub client: ClientNo,
-    /// When.
+    /// The time at which it happened.
     pub at: Timestamp,
     /// From which address.
     pub source: String,
@@ -246,7 +246,7 @@ impl Reader {
     }
 
     /// The session a cookie names.
-    pub async fn session(&self, digest: &TicketDigest) -> Result<Option<Session>, StoreError> {
+    pub async fn session(&self, digest: &OpaqueTokenDigest) -> Result<Option<Session>, StoreError> {
         let sql = format!("{} WHERE digest = $1", people::SELECT_SESSIONS);
         let params = vec![digest.as_slice().into()];
         Ok(self.rows(sql, params, people::session).await?.pop())

@@ -6,7 +6,7 @@ use crate::place::{Place, on_both};
 use std::sync::Arc;
 use std::time::Duration;
 use tokenward_core::sublease::Terms;
-use tokenward_store::{Attached, Decided, Fed, Wants};
+use tokenward_store::{Attached, Decided, Fed, ReadSet};
 use tokenward_testkit::wait_until;
 
 /// Longer than any grant.
@@ -67,7 +67,7 @@ async fn an_answer_waits_for_every_replica_and_nothing_else_does(place: Arc<Plac
     let store = house.store.clone();
     let looks = tokio::spawn(async move {
         let nothing = |_: &tokenward_store::View| Ok::<_, ()>((Decided::nothing(), ()));
-        store.decide(Wants::default(), nothing).await
+        store.decide(ReadSet::default(), nothing).await
     });
     until_held(&house, 3);
 

@@ -8,7 +8,7 @@ use tokenward_core::ids::{ClientNo, ProductNo};
 use tokenward_core::time::Timestamp;
 use tokenward_store::counts::{CheckCount, Outcome, SourceUse};
 use tokenward_store::people::Record;
-use tokenward_store::{Decided, Wants};
+use tokenward_store::{Decided, ReadSet};
 
 async fn write(house: &House, records: Vec<Record>) {
     let decided = Decided {
@@ -17,7 +17,7 @@ async fn write(house: &House, records: Vec<Record>) {
     };
     let decided = house
         .store
-        .decide::<_, (), _>(Wants::default(), move |_| Ok((decided, ())));
+        .decide::<_, (), _>(ReadSet::default(), move |_| Ok((decided, ())));
     decided.await.unwrap().unwrap();
 }
 

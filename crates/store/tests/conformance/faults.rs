@@ -11,7 +11,7 @@ use tokenward_core::change::Change;
 use tokenward_core::client::ApiClient;
 use tokenward_core::ids::{ClientId, ClientNo};
 use tokenward_core::slot::Slot;
-use tokenward_store::{Decided, Failure, StoreError, Wants};
+use tokenward_store::{Decided, Failure, ReadSet, StoreError};
 use tokenward_testkit::wait_until;
 
 /// Runs `odd` in one group with a generate for every client, and answers how it ended.
@@ -47,7 +47,7 @@ async fn a_panic_in_a_decision_stays_there(place: Arc<Place>) {
     let (house, clients) = House::populated(&place, 3).await;
     let (store, id) = (house.store.clone(), clients[0].0);
     let odd = async move {
-        let decide = store.decide::<(), (), _>(Wants::client(id), |_| panic!("on purpose"));
+        let decide = store.decide::<(), (), _>(ReadSet::client(id), |_| panic!("on purpose"));
         decide.await.map(drop)
     };
     assert_eq!(
@@ -62,7 +62,7 @@ async fn a_change_without_an_audit_entry_is_not_written(place: Arc<Place>) {
     let before = place.bodies().len();
     let (store, id) = (house.store.clone(), clients[0].0);
     let odd = async move {
-        let decide = store.decide::<_, (), _>(Wants::client(id), |view| {
+        let decide = store.decide::<_, (), _>(ReadSet::client(id), |view| {
             let state = view.client.as_ref().unwrap();
             let changes = vec![disable(state, true, view.now)];
             Ok((
@@ -95,7 +95,7 @@ async fn a_change_that_makes_no_sense_is_refused_alone(place: Arc<Place>) {
     for change in [no_such, twice] {
         let (store, id) = (house.store.clone(), clients[0].0);
         let odd = async move {
-            let decide = store.decide::<_, (), _>(Wants::client(id), move |view| {
+            let decide = store.decide::<_, (), _>(ReadSet::client(id), move |view| {
                 Ok((audited(vec![change], view.now), ()))
             });
             decide.await.map(drop)
@@ -310,9 +310,9 @@ async fn a_deleted_clients_label_is_free_and_stays_free(place: Arc<Place>) {
         let label = tokenward_core::label::Label::parse("erp").unwrap();
         let label = Some((workspace, tokenward_core::Environment::Production, label));
         let store = house.store.clone();
-        let wants = Wants {
+        let wants = ReadSet {
             label,
-            ..Wants::default()
+            ..ReadSet::default()
         };
         async move {
             let decide =
@@ -332,7 +332,7 @@ async fn a_deleted_clients_label_is_free_and_stays_free(place: Arc<Place>) {
         client: ClientNo(0),
         settings: Box::new(settings("erp")),
     };
-    house.put(Wants::default(), move |_| late).await;
+    house.put(ReadSet::default(), move |_| late).await;
     assert!(!taken(&house).await);
     house.client(workspace, settings("erp")).await;
     assert_law(house).await.close().await;
@@ -362,10 +362,10 @@ async fn labels_of_an_older_store_stay_and_get_a_key(place: Arc<Place>) {
     }
     let taken = |client: Option<ClientId>| {
         let label = tokenward_core::label::Label::parse("BILLING").unwrap();
-        let wants = Wants {
+        let wants = ReadSet {
             client,
             label: Some((workspace, tokenward_core::Environment::Production, label)),
-            ..Wants::default()
+            ..ReadSet::default()
         };
         let store = house.store.clone();
         async move {

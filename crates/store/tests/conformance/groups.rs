@@ -5,7 +5,7 @@ use crate::house::{House, delete};
 use crate::place::{Place, on_both};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use tokenward_store::{Decided, Failure, Wants};
+use tokenward_store::{Decided, Failure, ReadSet};
 
 async fn many_decisions_take_few_commits(place: Arc<Place>) {
     let (house, clients) = House::populated(&place, 64).await;
@@ -75,7 +75,7 @@ async fn nothing_overtakes_a_decision_that_runs_alone(place: Arc<Place>) {
     let held = house.hold();
     let order = Arc::new(Mutex::new(Vec::new()));
     let mut calls = Vec::new();
-    let ask = |wants: Wants, name: &'static str| {
+    let ask = |wants: ReadSet, name: &'static str| {
         let (store, order) = (house.store.clone(), Arc::clone(&order));
         tokio::spawn(async move {
             let decide = store.decide::<_, (), _>(wants, move |view| {
@@ -92,14 +92,14 @@ async fn nothing_overtakes_a_decision_that_runs_alone(place: Arc<Place>) {
         tokio::spawn(async move { house.generate(first, &secret).await.unwrap() })
     };
     house.until_waiting(1);
-    let alone = Wants {
+    let alone = ReadSet {
         products: true,
-        ..Wants::client(first)
+        ..ReadSet::client(first)
     };
     for (wants, name) in [
         (alone, "alone"),
-        (Wants::client(first), "first"),
-        (Wants::client(second), "second"),
+        (ReadSet::client(first), "first"),
+        (ReadSet::client(second), "second"),
     ] {
         calls.push(ask(wants, name));
         house.until_waiting(1 + calls.len());
@@ -163,7 +163,7 @@ async fn a_flood_on_one_client_keeps_nobody_out(place: Arc<Place>) {
     for n in 0..600 {
         let (store, order) = (house.store.clone(), Arc::clone(&order));
         flood.push(tokio::spawn(async move {
-            let decide = store.decide::<_, (), _>(Wants::client(flooded), move |_| {
+            let decide = store.decide::<_, (), _>(ReadSet::client(flooded), move |_| {
                 order.lock().unwrap().push(n);
                 Ok((Decided::nothing(), ()))
             });
@@ -207,7 +207,7 @@ async fn a_full_queue_says_so(place: Arc<Place>) {
     let held = house.hold();
     let ask = |n: u128| {
         let store = house.store.clone();
-        let wants = Wants::client(tokenward_core::ClientId(uuid::Uuid::from_u128(n)));
+        let wants = ReadSet::client(tokenward_core::ClientId(uuid::Uuid::from_u128(n)));
         async move {
             store
                 .decide::<_, (), _>(wants, |_| Ok((Decided::nothing(), ())))

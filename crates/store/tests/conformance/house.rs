@@ -11,12 +11,12 @@ use tokenward_core::check::{Facts, Presented, Verdict};
 use tokenward_core::client::{ApiClient, ClientState, Product, SecretRecord, Settings, Workspace};
 use tokenward_core::credential::ClientSecret;
 use tokenward_core::digest::KeyId;
-use tokenward_core::generate::{Answer, Rejection, Wishes};
+use tokenward_core::generate::{Answer, IssueOptions, Rejection};
 use tokenward_core::ids::{ClientId, ClientNo, Environment, ProductNo, WorkspaceId};
 use tokenward_core::label::Slug;
 use tokenward_core::time::Timestamp;
 use tokenward_store::{
-    Decided, Failure, Keys, NodeIdentity, Options, Store, StoreError, TERM, View, Wants,
+    Decided, Failure, Keys, NodeIdentity, Options, ReadSet, Store, StoreError, TERM, View,
     WriterHandle,
 };
 use tokenward_testkit::{PROGRAM_LIMIT, wait_until};
@@ -120,7 +120,7 @@ impl House {
 
     pub(crate) async fn decide<T: Send + 'static, E: Send + 'static>(
         &self,
-        wants: Wants,
+        wants: ReadSet,
         decide: impl FnOnce(&View) -> Result<(Vec<Change>, T), E> + Send + 'static,
     ) -> Result<Result<T, E>, Failure> {
         self.share().decide(wants, decide).await
@@ -129,7 +129,7 @@ impl House {
     /// Writes changes that need no view.
     pub(crate) async fn put(
         &self,
-        wants: Wants,
+        wants: ReadSet,
         make: impl FnOnce(&View) -> Change + Send + 'static,
     ) {
         let decided = self
@@ -140,7 +140,7 @@ impl House {
 
     pub(crate) async fn workspace(&self, title: &'static str) -> WorkspaceId {
         let id = WorkspaceId(uuid());
-        self.put(Wants::default(), move |view| Change::WorkspacePut {
+        self.put(ReadSet::default(), move |view| Change::WorkspacePut {
             workspace: Workspace {
                 no: view.next.workspace,
                 id,
@@ -155,7 +155,7 @@ impl House {
 
     pub(crate) async fn product(&self, slug: &str) -> ProductNo {
         let slug = Slug::parse(slug).unwrap();
-        let decided = self.decide::<_, ()>(Wants::default(), move |view| {
+        let decided = self.decide::<_, ()>(ReadSet::default(), move |view| {
             let no = view.next.product;
             let product = Product {
                 no,
@@ -180,9 +180,9 @@ impl House {
         let secret = ClientSecret::from_random(Environment::Production, id, draw());
         let text = secret.expose().to_string();
         let digest = keyring().secret(KeyId(1), &secret).unwrap();
-        let wants = Wants {
+        let wants = ReadSet {
             workspace: Some(workspace),
-            ..Wants::default()
+            ..ReadSet::default()
         };
         self.put(wants, move |view| {
             let record = SecretRecord {
@@ -218,7 +218,7 @@ impl House {
         &self,
         id: ClientId,
         secret: &str,
-        wishes: Wishes,
+        wishes: IssueOptions,
     ) -> Result<Result<Answer, Rejection>, Failure> {
         self.share().generate_as(id, secret, wishes).await
     }
@@ -229,7 +229,7 @@ impl House {
         id: ClientId,
         alter: impl FnOnce(&ClientState, Timestamp) -> Option<Change> + Send + 'static,
     ) {
-        let decided = self.decide::<_, ()>(Wants::client(id), move |view| {
+        let decided = self.decide::<_, ()>(ReadSet::client(id), move |view| {
             let change = view
                 .client
                 .as_ref()
@@ -268,7 +268,7 @@ impl House {
         let (begun, inside) = std::sync::mpsc::channel();
         let store = self.store.clone();
         let task = tokio::spawn(async move {
-            let held = store.decide::<_, (), _>(Wants::default(), move |_| {
+            let held = store.decide::<_, (), _>(ReadSet::default(), move |_| {
                 begun.send(()).unwrap();
                 // Ends when the other side is dropped, too.
                 let _ = wait.recv();

@@ -12,12 +12,12 @@ use tokenward_core::change::Change;
 use tokenward_core::client::{AdminKeyRecord, OnRepeat, Product, Role, SecretRecord};
 use tokenward_core::credential::{AdminKey, ClientSecret};
 use tokenward_core::digest::KeyId;
-use tokenward_core::generate::{self, Fresh, Wishes};
+use tokenward_core::generate::{self, Fresh, IssueOptions};
 use tokenward_core::ids::{ClientId, ProductNo, WorkspaceId};
 use tokenward_core::label::{Label, Slug};
 use tokenward_core::restrictions::Networks;
 use tokenward_core::slot::EndReason;
-use tokenward_store::{Wants, restore};
+use tokenward_store::{ReadSet, restore};
 
 struct Run {
     house: House,
@@ -72,7 +72,7 @@ impl Run {
                 handover,
             } => {
                 let (id, secrets) = &self.clients[chosen(client)];
-                let wishes = Wishes {
+                let wishes = IssueOptions {
                     if_match: None,
                     force,
                     handover_seconds: Some(handover),
@@ -84,7 +84,7 @@ impl Run {
             }
             Step::ByAdmin { client } => {
                 let id = self.clients[chosen(client)].0;
-                let by_admin = house.decide(Wants::client(id), |view| {
+                let by_admin = house.decide(ReadSet::client(id), |view| {
                     let fresh = Fresh {
                         token: draw(),
                         nonce: draw(),
@@ -115,9 +115,9 @@ impl Run {
                 workspace,
                 disabled,
             } => {
-                let wants = Wants {
+                let wants = ReadSet {
                     workspace: Some(self.workspaces[workspace]),
-                    ..Wants::default()
+                    ..ReadSet::default()
                 };
                 let put = move |view: &tokenward_store::View| {
                     let mut workspace = view.workspace.clone().unwrap();
@@ -221,9 +221,9 @@ impl Run {
                 };
                 house
                     .put(
-                        Wants {
+                        ReadSet {
                             admin_keys: true,
-                            ..Wants::default()
+                            ..ReadSet::default()
                         },
                         put,
                     )
@@ -253,7 +253,7 @@ impl Run {
             Some(no) if delete => {
                 self.products.remove(number);
                 self.house
-                    .put(Wants::default(), move |_| Change::ProductDeleted {
+                    .put(ReadSet::default(), move |_| Change::ProductDeleted {
                         product: no,
                     })
                     .await;
@@ -274,9 +274,9 @@ impl Run {
                 };
                 self.house
                     .put(
-                        Wants {
+                        ReadSet {
                             products: true,
-                            ..Wants::default()
+                            ..ReadSet::default()
                         },
                         rename,
                     )
@@ -289,7 +289,7 @@ impl Run {
     async fn end_and_issue(&self, client: usize) {
         let decided = self
             .house
-            .decide::<_, ()>(Wants::client(self.clients[client].0), |view| {
+            .decide::<_, ()>(ReadSet::client(self.clients[client].0), |view| {
                 let state = view.client.as_ref().unwrap();
                 let ended = Box::new(state.slot.end(EndReason::Revoked, view.now));
                 let mut changes = vec![Change::TokenEnded {

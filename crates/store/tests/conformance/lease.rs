@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokenward_core::time::Clock;
-use tokenward_store::{Decided, Failure, Wants};
+use tokenward_store::{Decided, Failure, ReadSet};
 use tokenward_testkit::wait_until;
 
 const LONG: Duration = Duration::from_secs(30);
@@ -126,7 +126,10 @@ fn a_node_kept_busy_with_refusals_renews_all_the_same() {
                 tokio::spawn(async move {
                     while !stop.load(Ordering::Relaxed) {
                         let refuse = |_: &tokenward_store::View| Err::<(Decided, ()), _>("no");
-                        assert_eq!(store.decide(Wants::client(id), refuse).await, Ok(Err("no")));
+                        assert_eq!(
+                            store.decide(ReadSet::client(id), refuse).await,
+                            Ok(Err("no"))
+                        );
                     }
                 })
             })

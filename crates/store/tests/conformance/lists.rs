@@ -10,7 +10,7 @@ use tokenward_core::digest::{Digest, KeyId};
 use tokenward_core::ids::{ClientNo, Environment, ProductNo, WorkspaceId};
 use tokenward_core::slot::{EndReason, Slot, TokenRecord};
 use tokenward_core::time::{MICROS_PER_SECOND, Timestamp};
-use tokenward_store::{AuditFilter, ClientFilter, Decided, StateFilter, Use, Wants};
+use tokenward_store::{AuditFilter, ClientFilter, Decided, ReadSet, StateFilter, Use};
 
 const DAY: i64 = 86_400 * MICROS_PER_SECOND;
 
@@ -110,7 +110,7 @@ async fn states(house: &House) -> WorkspaceId {
         if let Some(slot) = slot {
             let slot = Box::new(slot);
             house
-                .put(Wants::default(), move |_| Change::TokenIssued {
+                .put(ReadSet::default(), move |_| Change::TokenIssued {
                     client,
                     slot,
                 })
@@ -131,13 +131,13 @@ async fn states(house: &House) -> WorkspaceId {
     let gone = client("deleted", with(token(0, None))).await;
     let at = START;
     house
-        .put(Wants::default(), move |_| Change::ClientDisabled {
+        .put(ReadSet::default(), move |_| Change::ClientDisabled {
             client: sleeping,
             at: Some(at),
         })
         .await;
     house
-        .put(Wants::default(), move |_| Change::ClientDeleted {
+        .put(ReadSet::default(), move |_| Change::ClientDeleted {
             client: gone,
             at,
         })
@@ -149,13 +149,15 @@ async fn states(house: &House) -> WorkspaceId {
         product: ProductNo(0),
         generation: 1,
     };
-    let decided = house.store.decide::<_, (), _>(Wants::default(), move |_| {
-        let decided = Decided {
-            uses: vec![used],
-            ..Decided::default()
-        };
-        Ok((decided, ()))
-    });
+    let decided = house
+        .store
+        .decide::<_, (), _>(ReadSet::default(), move |_| {
+            let decided = Decided {
+                uses: vec![used],
+                ..Decided::default()
+            };
+            Ok((decided, ()))
+        });
     decided.await.unwrap().unwrap();
     workspace
 }
@@ -221,7 +223,7 @@ async fn the_audit_log_is_read_backwards_and_without_generations(place: Arc<Plac
     let (house, _) = House::populated(&place, 2).await;
     let generated = house
         .store
-        .decide::<_, (), _>(Wants::default(), move |view| {
+        .decide::<_, (), _>(ReadSet::default(), move |view| {
             let decided = Decided {
                 audit: vec![entry("token.generate", None, view.now); 3],
                 ..Decided::default()

@@ -11,13 +11,13 @@ use tokenward_store::notices::{
     Listening, NewNotice, NoticeWrite, Settled, Target, Webhook, WebhookWrite,
 };
 use tokenward_store::people::Record;
-use tokenward_store::{Decided, Failure, Wants};
+use tokenward_store::{Decided, Failure, ReadSet};
 use uuid::Uuid;
 
 async fn write(house: &House, records: Vec<Record>, audited: bool) -> Result<(), Failure> {
     let decided = house
         .store
-        .decide::<_, (), _>(Wants::default(), move |view| {
+        .decide::<_, (), _>(ReadSet::default(), move |view| {
             let audit = match audited {
                 true => vec![entry("webhook.change", None, view.now)],
                 false => Vec::new(),
@@ -240,7 +240,7 @@ async fn only_what_somebody_wants_to_hear_of_is_read_of_the_log(place: Arc<Place
         };
         house
             .store
-            .decide(Wants::default(), decide)
+            .decide(ReadSet::default(), decide)
             .await
             .unwrap()
             .unwrap();

@@ -8,7 +8,7 @@ use tokenward_core::audit::{Actor, Entry};
 use tokenward_core::client::Role;
 use tokenward_core::time::Timestamp;
 use tokenward_store::people::{Invitation, Member, Proofs, Record, Session, Totp};
-use tokenward_store::{Credential, CredentialRow, Decided, Failure, Wants, restore};
+use tokenward_store::{Credential, CredentialRow, Decided, Failure, ReadSet, restore};
 use uuid::Uuid;
 
 fn member(email: &str) -> Member {
@@ -59,7 +59,7 @@ fn session(member: Uuid, seen_at: Timestamp) -> Session {
 async fn write(house: &House, records: Vec<Record>, audited: bool) -> Result<(), Failure> {
     let decided = house
         .store
-        .decide::<_, (), _>(Wants::default(), move |view| {
+        .decide::<_, (), _>(ReadSet::default(), move |view| {
             let audit = match audited {
                 true => vec![entry("member.change", None, view.now)],
                 false => Vec::new(),
@@ -108,9 +108,9 @@ async fn what_is_put_is_read_back_and_what_is_removed_is_gone(place: Arc<Place>)
     let seen = house
         .store
         .decide::<_, (), _>(
-            Wants {
+            ReadSet {
                 people: true,
-                ..Wants::default()
+                ..ReadSet::default()
             },
             |view| {
                 Ok((
@@ -121,9 +121,9 @@ async fn what_is_put_is_read_back_and_what_is_removed_is_gone(place: Arc<Place>)
         )
         .await;
     assert_eq!(seen, Ok(Ok((2, 1))));
-    let wants = Wants {
+    let wants = ReadSet {
         member: Some(ravi.id),
-        ..Wants::default()
+        ..ReadSet::default()
     };
     let one = house
         .store
@@ -241,7 +241,7 @@ async fn who_may_do_what_is_not_changed_without_an_audit_entry(place: Arc<Place>
 }
 
 /// Makes a member, with an audit entry by `actor`.
-async fn act(house: &House, wants: Wants, actor: Actor) -> Result<(), Failure> {
+async fn act(house: &House, wants: ReadSet, actor: Actor) -> Result<(), Failure> {
     let decided = house.store.decide::<_, (), _>(wants, move |view| {
         let entry = Entry {
             actor,
@@ -268,9 +268,9 @@ async fn administrator_does_nothing_without_a_look_at_the_credential(place: Arc<
         Record::SessionBegan(own.clone()),
     ];
     write(&house, put, true).await.unwrap();
-    let by = |member: Uuid, session: Uuid| Wants {
+    let by = |member: Uuid, session: Uuid| ReadSet {
         actor: Some(Credential::Session { member, session }),
-        ..Wants::default()
+        ..ReadSet::default()
     };
     let mine = by(asha.id, own.id);
     let seen = house.store.decide::<_, (), _>(mine.clone(), |view| {
@@ -282,18 +282,18 @@ async fn administrator_does_nothing_without_a_look_at_the_credential(place: Arc<
     assert_eq!(*both, (asha.clone(), own.clone()));
     let (who, other) = (Actor::Member(asha.id), Actor::Member(ravi.id));
     assert_eq!(act(&house, mine.clone(), who.clone()).await, Ok(()));
-    let proves = Wants {
+    let proves = ReadSet {
         proves: true,
-        ..Wants::default()
+        ..ReadSet::default()
     };
     assert_eq!(act(&house, proves, who.clone()).await, Ok(()));
-    let key = Wants {
+    let key = ReadSet {
         actor: Some(Credential::AdminKey(uuid())),
-        ..Wants::default()
+        ..ReadSet::default()
     };
     let refused = [
-        (Wants::default(), who.clone()),
-        (Wants::default(), Actor::AdminKey(uuid())),
+        (ReadSet::default(), who.clone()),
+        (ReadSet::default(), Actor::AdminKey(uuid())),
         (mine.clone(), other.clone()),
         (by(ravi.id, own.id), other),
         (by(asha.id, uuid()), who.clone()),

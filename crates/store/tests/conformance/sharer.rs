@@ -4,9 +4,9 @@ use crate::basics::{HOME, TestClock, audited, draw, keyring};
 use std::sync::{Arc, Mutex};
 use tokenward_core::change::Change;
 use tokenward_core::credential::ClientSecret;
-use tokenward_core::generate::{self, Answer, Caller, Fresh, Rejection, Wishes};
+use tokenward_core::generate::{self, Answer, Caller, Fresh, IssueOptions, Rejection};
 use tokenward_core::ids::ClientId;
-use tokenward_store::{Failure, Store, View, Wants};
+use tokenward_store::{Failure, ReadSet, Store, View};
 
 /// The writer, held within a decision.
 pub(crate) struct Held {
@@ -32,7 +32,7 @@ impl Sharer {
     /// Decides, and keeps account of the changes once they are durable.
     pub(crate) async fn decide<T: Send + 'static, E: Send + 'static>(
         &self,
-        wants: Wants,
+        wants: ReadSet,
         decide: impl FnOnce(&View) -> Result<(Vec<Change>, T), E> + Send + 'static,
     ) -> Result<Result<T, E>, Failure> {
         let decided = self.store.decide(wants, move |view| {
@@ -46,7 +46,9 @@ impl Sharer {
     }
 
     pub(crate) async fn generate(&self, id: ClientId, secret: &str) -> Result<Answer, Failure> {
-        let answer = self.generate_as(id, secret, Wishes::default()).await?;
+        let answer = self
+            .generate_as(id, secret, IssueOptions::default())
+            .await?;
         Ok(answer.unwrap_or_else(|rejection| panic!("{rejection:?}")))
     }
 
@@ -54,7 +56,7 @@ impl Sharer {
         &self,
         id: ClientId,
         secret: &str,
-        wishes: Wishes,
+        wishes: IssueOptions,
     ) -> Result<Result<Answer, Rejection>, Failure> {
         let secret = ClientSecret::parse(secret).unwrap();
         let caller = Caller {
@@ -62,7 +64,7 @@ impl Sharer {
             source: HOME.parse().ok(),
             host_environment: None,
         };
-        self.decide(Wants::client(id), move |view| {
+        self.decide(ReadSet::client(id), move |view| {
             let state = view.client.as_ref().ok_or(Rejection::SecretInvalid)?;
             let fresh = Fresh {
                 token: draw(),

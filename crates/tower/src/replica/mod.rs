@@ -30,7 +30,7 @@ const LEAVING: Duration = Duration::from_secs(2);
 /// Why no replica can be attached.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub struct CannotAttach(String);
+pub struct AttachError(String);
 
 /// A replica attached to a node. Cheap to clone; when the last clone is dropped, it leaves.
 #[derive(Clone)]
@@ -72,7 +72,7 @@ impl Replica {
     /// Attaches a replica to the node at `endpoint`, with the keys in the file `keys` (made by `tokenward
     /// digest-key for-replicas`). Returns at once; it vouches when [`Replica::ready`] does. Must be called on a
     /// tokio runtime, which runs its stream.
-    pub fn attach(endpoint: Endpoint, keys: &Path) -> Result<Self, CannotAttach> {
+    pub fn attach(endpoint: Endpoint, keys: &Path) -> Result<Self, AttachError> {
         Self::attach_with(endpoint, keys, None)
     }
 
@@ -81,9 +81,9 @@ impl Replica {
         endpoint: Endpoint,
         keys: &Path,
         bearer: Option<&Path>,
-    ) -> Result<Self, CannotAttach> {
+    ) -> Result<Self, AttachError> {
         let told = |path: &Path, error: &dyn std::fmt::Display| {
-            CannotAttach(format!("{}: {error}", path.display()))
+            AttachError(format!("{}: {error}", path.display()))
         };
         let text = std::fs::read_to_string(keys).map_err(|error| told(keys, &error))?;
         let keyring = ReplicaKeys::ring(&text).map_err(|error| told(keys, &error))?;

@@ -36,7 +36,7 @@ pub enum Record {
     },
     /// A row is deleted.
     Removed {
-        /// Whose.
+        /// The node's incarnation.
         incarnation: u8,
     },
 }
@@ -81,7 +81,7 @@ pub struct Entry {
 /// A node's row as a server shows it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct RowState {
-    /// Whose.
+    /// The node's incarnation.
     pub incarnation: u8,
     /// The last visible attempt.
     pub attempt: u64,
@@ -205,7 +205,7 @@ pub enum Which {
 /// A transaction whose client waits for the acknowledgement of its commit.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Pending {
-    /// Where.
+    /// The database server.
     pub server: Which,
     /// Its record.
     pub index: usize,
@@ -340,7 +340,7 @@ pub enum Check {
     Idle,
     /// Under way.
     Reading {
-        /// Where.
+        /// Where the request is.
         place: Place,
         /// Answered before it was sent.
         answered: u8,
@@ -359,7 +359,7 @@ pub enum Check {
         content: u8,
         /// Answered before it was sent.
         answered: u8,
-        /// Where.
+        /// Where the request is.
         place: Place,
     },
 }

@@ -97,7 +97,7 @@ pub enum Task {
 /// One attachment as its replica sees it.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Session {
-    /// Which.
+    /// The key concerned.
     pub key: Key,
     /// Its machine.
     pub sub: SubHolder,

@@ -3,19 +3,19 @@
 //! accepted. What it must find is a cache, or a gateway that does not ask. It must hold no token longer
 //! than one round, and print none.
 
+mod report;
 mod round;
-mod told;
 
 use super::api::http_client;
 use super::error::CliError;
 use super::session::{ClientName, Common, Session};
+use report::Tally;
 use reqwest::Url;
 use round::{Canary, Verdict};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
-use told::Tally;
 
 /// Exit code after an old token was accepted, so that a timer's alarm can tell it from a fault.
 const EXIT_ALARM: u8 = 3;
@@ -72,7 +72,7 @@ pub(crate) async fn run(args: CanaryArgs) -> Result<ExitCode, CliError> {
         }
         let verdict = canary.round().await;
         tally.add(&verdict);
-        told::tell(&session.out, &verdict)?;
+        report::tell(&session.out, &verdict)?;
         if let Some(path) = &args.metrics_file {
             tally.write(path)?;
         }

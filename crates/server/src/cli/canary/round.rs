@@ -13,7 +13,7 @@ use uuid::Uuid;
 use zeroize::Zeroizing;
 
 /// How long an old token is shown before the round ends without a refusal.
-const PATIENCE: Duration = Duration::from_secs(30);
+const ROUND_TIMEOUT: Duration = Duration::from_secs(30);
 /// Rest between two showings of an accepted token.
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -102,7 +102,7 @@ impl<'a> Canary<'a> {
                 Shown::Refused => break Some(elapsed(since)),
                 Shown::Passes => times += 1,
             }
-            if elapsed(since) > PATIENCE {
+            if elapsed(since) > ROUND_TIMEOUT {
                 break None;
             }
             // An accepted token is shown again and again: there is nothing to wait for.

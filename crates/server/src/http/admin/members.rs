@@ -6,7 +6,7 @@ use super::extract::{Path, Signed, id};
 use super::problem::{Answer, Problem};
 use super::{role, views};
 use crate::app::App;
-use crate::people::ticket::Ticket;
+use crate::people::opaque_token::OpaqueToken;
 use crate::verbs::members;
 use axum::extract::State;
 use axum::response::IntoResponse;
@@ -87,7 +87,7 @@ fn invitation(invitation: &Invitation) -> Value {
 }
 
 /// The path of the link of an invitation.
-fn join_path(ticket: &Ticket) -> String {
+fn join_path(ticket: &OpaqueToken) -> String {
     format!("/console/join/{}", ticket.expose().as_str())
 }
 

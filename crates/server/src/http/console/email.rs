@@ -5,7 +5,7 @@ use super::frame::Frame;
 use super::reply::{Reply, Trouble, page, with_status};
 use super::session::origin;
 use crate::app::App;
-use crate::people::ticket::Ticket;
+use crate::people::opaque_token::OpaqueToken;
 use crate::verbs::Refused;
 use crate::verbs::addresses::{self, Question};
 use askama::Template;
@@ -56,8 +56,8 @@ async fn tried<T>(
     Err(Trouble::Answered(Box::new(page)))
 }
 
-fn ticket(text: &str) -> Result<Ticket, Refused> {
-    Ticket::parse(text).ok_or(Refused::NotFound("link: it is incomplete"))
+fn ticket(text: &str) -> Result<OpaqueToken, Refused> {
+    OpaqueToken::parse(text).ok_or(Refused::NotFound("link: it is incomplete"))
 }
 
 fn about(question: &Question) -> String {

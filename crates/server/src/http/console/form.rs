@@ -7,7 +7,7 @@ use askama::filters::HtmlSafe;
 use zeroize::Zeroizing;
 
 /// The field that carries the session's word.
-pub(super) const WORD: &str = "form_word";
+pub(super) const WORD: &str = "csrf_token";
 /// Most fields of one form.
 const FIELDS_MAX: usize = 600;
 
@@ -252,7 +252,7 @@ impl Field {
 /// The form's word as a hidden field.
 #[derive(Template)]
 #[template(
-    source = r#"<input type="hidden" name="form_word" value="{{ self.0 }}">"#,
+    source = r#"<input type="hidden" name="csrf_token" value="{{ self.0 }}">"#,
     ext = "html",
     escape = "html"
 )]
@@ -265,7 +265,7 @@ mod tests {
 
     #[test]
     fn a_form_is_read_whole_or_not_at_all() {
-        let form = Form::read(b"label=SAP%20ERP&products=gst&products=e-invoice&x=+a%0Ab%2C+c+&form_word=w&old_password=p&proof=p&code=1&credential=c").unwrap();
+        let form = Form::read(b"label=SAP%20ERP&products=gst&products=e-invoice&x=+a%0Ab%2C+c+&csrf_token=w&old_password=p&proof=p&code=1&credential=c").unwrap();
         assert_eq!(form.text("label"), "SAP ERP");
         assert_eq!(
             form.all("products").collect::<Vec<_>>(),

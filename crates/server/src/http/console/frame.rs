@@ -61,7 +61,7 @@ impl Frame {
             title: title.into(),
             name: person.member.name.to_string(),
             role: role_name(&person.member.role),
-            word: person.form_word.clone(),
+            word: person.csrf_token.clone(),
             place: None,
             area,
             done: "",

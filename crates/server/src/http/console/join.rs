@@ -7,7 +7,7 @@ use super::resume::Way;
 use super::session::Open;
 use super::sign_in::finish;
 use crate::app::App;
-use crate::people::ticket::Ticket;
+use crate::people::opaque_token::OpaqueToken;
 use crate::verbs::members;
 use crate::verbs::sign_in::{Step, first, note_familiar};
 use askama::Template;
@@ -27,9 +27,9 @@ struct JoinPage {
     address: String,
 }
 
-async fn invited(app: &App, text: &str) -> Result<(Ticket, Invitation), Trouble> {
+async fn invited(app: &App, text: &str) -> Result<(OpaqueToken, Invitation), Trouble> {
     let gone = || Trouble::NotFound("invitation: a link works once, and for a limited time");
-    let ticket = Ticket::parse(text).ok_or_else(gone)?;
+    let ticket = OpaqueToken::parse(text).ok_or_else(gone)?;
     let found = members::invitation(app, &ticket).await?;
     Ok((ticket, found.ok_or_else(gone)?))
 }

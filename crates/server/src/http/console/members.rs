@@ -9,7 +9,7 @@ use super::role_form::{self, Words};
 use super::session::{Member as SignedIn, Proved, Sent};
 use super::shown::Moment;
 use crate::app::App;
-use crate::people::ticket::Ticket;
+use crate::people::opaque_token::OpaqueToken;
 use crate::verbs::sign_in::Person;
 use crate::verbs::{Refused, members};
 use askama::Template;
@@ -199,7 +199,7 @@ fn link_page(
     person: &Person,
     heading: String,
     explanation: &'static str,
-    (base, ticket): &(String, Ticket),
+    (base, ticket): &(String, OpaqueToken),
 ) -> Reply {
     let link = format!("{base}/console/join/{}", ticket.expose().as_str());
     page(&OncePage {

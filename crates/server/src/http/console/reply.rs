@@ -76,7 +76,7 @@ pub(super) enum Trouble {
     Conflict(String),
     /// Tried too often, or too many at once: the seconds to wait.
     Throttled(u64),
-    /// Ours.
+    /// The server could not do it.
     Failed(Failure),
     /// Something else was answered already.
     Answered(Box<Response>),

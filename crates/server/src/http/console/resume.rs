@@ -8,7 +8,7 @@ use super::reply::{Reply, page, see};
 use super::session::{cookie, inside};
 use crate::app::App;
 use crate::http::BODY_MAX;
-use crate::people::ticket::Ticket;
+use crate::people::opaque_token::OpaqueToken;
 use crate::random;
 use crate::verbs::sign_in::Person;
 use askama::Template;
@@ -149,19 +149,19 @@ pub(super) fn session(person: &Person) -> String {
     format!("session {}", person.session.id)
 }
 
-fn browser(ticket: &Ticket) -> String {
+fn browser(ticket: &OpaqueToken) -> String {
     format!("browser {}", URL_SAFE_NO_PAD.encode(ticket.digest()))
 }
 
 /// The browser that sent a request, as an owner; empty when it has never been given a name.
 pub(super) fn browser_of(headers: &HeaderMap) -> String {
-    let ticket = cookie(headers, COOKIE).and_then(Ticket::parse);
+    let ticket = cookie(headers, COOKIE).and_then(OpaqueToken::parse);
     ticket.as_ref().map_or_else(String::new, browser)
 }
 
 /// The browser that sent a request, as an owner, and the cookie that names it from now on.
 pub(super) fn named_browser(headers: &HeaderMap) -> (String, HeaderValue) {
-    let known = cookie(headers, COOKIE).and_then(Ticket::parse);
+    let known = cookie(headers, COOKIE).and_then(OpaqueToken::parse);
     let ticket = known.unwrap_or_default();
     let text = ticket.expose();
     let set = format!(

@@ -6,7 +6,7 @@ use super::reply::{Reply, Trouble, see};
 use super::{resume, sign_in};
 use crate::app::App;
 use crate::http::{BODY_MAX, BODY_TIMEOUT, denied};
-use crate::people::ticket::Ticket;
+use crate::people::opaque_token::OpaqueToken;
 use crate::verbs::sign_in::{Origin, Person, person};
 use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, Request};
 use axum::middleware::Next;
@@ -22,7 +22,7 @@ use tokenward_core::time::Clock;
 pub(super) const COOKIE: &str = "__Host-tokenward";
 
 /// Sets the session's cookie.
-pub(super) fn set_cookie(ticket: &Ticket) -> HeaderValue {
+pub(super) fn set_cookie(ticket: &OpaqueToken) -> HeaderValue {
     let text = ticket.expose();
     let cookie = format!(
         "{COOKIE}={}; Path=/; Secure; HttpOnly; SameSite=Strict",
@@ -73,7 +73,7 @@ pub(super) fn origin(parts: &Parts, app: &App) -> Origin {
 /// Who asks, if anybody is signed in.
 pub(super) struct Visitor {
     pub(super) person: Option<Person>,
-    ticket: Option<Ticket>,
+    ticket: Option<OpaqueToken>,
 }
 
 impl FromRequestParts<Arc<App>> for Visitor {
@@ -81,7 +81,7 @@ impl FromRequestParts<Arc<App>> for Visitor {
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Trouble> {
         let origin = origin(parts, app);
-        let ticket = cookie(&parts.headers, COOKIE).and_then(Ticket::parse);
+        let ticket = cookie(&parts.headers, COOKIE).and_then(OpaqueToken::parse);
         let person = match &ticket {
             Some(ticket) => person(app, ticket, &origin).await?,
             None => None,
@@ -309,7 +309,7 @@ mod tests {
 
     #[test]
     fn two_cookies_are_none() {
-        let (one, two) = (Ticket::new(), Ticket::new());
+        let (one, two) = (OpaqueToken::new(), OpaqueToken::new());
         let headers = |lines: &[String]| {
             let mut headers = HeaderMap::new();
             for line in lines {
@@ -317,7 +317,7 @@ mod tests {
             }
             headers
         };
-        let pair = |ticket: &Ticket| format!("{COOKIE}={}", ticket.expose().as_str());
+        let pair = |ticket: &OpaqueToken| format!("{COOKIE}={}", ticket.expose().as_str());
         let found = |lines: &[String]| cookie(&headers(lines), COOKIE).map(str::to_owned);
         let value = one.expose().to_string();
         assert_eq!(found(&[format!("a=b; {}", pair(&one))]), Some(value));

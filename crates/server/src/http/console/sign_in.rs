@@ -6,7 +6,7 @@ use super::reply::{Reply, Trouble, page, refused, see, with_status};
 use super::resume::{self, Way};
 use super::session::{Open, Sent, Visitor, clear_cookie, home, set_cookie};
 use crate::app::App;
-use crate::people::ticket::Ticket;
+use crate::people::opaque_token::OpaqueToken;
 use crate::verbs::sign_in::{self, Between, NotSignedIn, Step};
 use askama::Template;
 use axum::extract::State;
@@ -189,7 +189,7 @@ pub(super) async fn second_again(app: &App, sealed: &str, not: &NotSignedIn, way
 }
 
 /// Hands out the cookie and goes on where the way leads.
-pub(super) async fn finish(app: &App, ticket: &Ticket, way: &Way, open: &Open) -> Reply {
+pub(super) async fn finish(app: &App, ticket: &OpaqueToken, way: &Way, open: &Open) -> Reply {
     let person = sign_in::person(app, ticket, &open.origin).await?;
     let mut response = match person {
         Some(person) => way.go(app, &person, &open.browser).await?,

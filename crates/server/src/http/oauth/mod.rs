@@ -21,7 +21,7 @@ use reply::{OAuthError, json_reply};
 use serde_json::{Value, json};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use tokenward_core::generate::{Rejection, Wishes};
+use tokenward_core::generate::{IssueOptions, Rejection};
 use tokenward_core::time::{Clock, Timestamp};
 
 type Reply = Response<Full<Bytes>>;
@@ -91,7 +91,7 @@ async fn grant(
         .chain(resource.map(|resource| resource.strip_prefix(RESOURCE).unwrap_or(resource)));
     let products = asked.map(|slug| app.replica().product_no(slug)).collect();
     let caller = caller(app, parts, &form, peer)?;
-    let generated = issuance::generate(app, caller, Wishes::default(), products).await;
+    let generated = issuance::generate(app, caller, IssueOptions::default(), products).await;
     let answer = generated.map_err(|refused| match (refused, scope) {
         (Refused::Rejected(Rejection::ProductNotAllowed), None) => OAuthError::invalid_target(),
         (refused, _) => refused.into(),

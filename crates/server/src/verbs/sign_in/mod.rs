@@ -13,8 +13,8 @@ pub(crate) use tokenward_store::people::app_context;
 
 use crate::addresses;
 use crate::app::App;
+use crate::people::opaque_token::OpaqueToken;
 use crate::people::password::{Busy, Caller};
-use crate::people::ticket::Ticket;
 use crate::random;
 use crate::refusals;
 use crate::throttle::{Throttle, network};
@@ -26,7 +26,7 @@ use tokenward_core::audit::{Actor, Entry};
 use tokenward_core::seal::NONCE_BYTES;
 use tokenward_core::time::{Clock, MICROS_PER_SECOND, Timestamp};
 use tokenward_store::people::{Member, Record, Session};
-use tokenward_store::{Decided, Failure, View, Wants};
+use tokenward_store::{Decided, Failure, ReadSet, View};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
@@ -65,7 +65,7 @@ pub enum NotSignedIn {
         /// Seconds to wait.
         retry_after_seconds: u64,
     },
-    /// Ours.
+    /// The server could not do it.
     Failed(Failure),
 }
 
@@ -103,7 +103,7 @@ pub struct Origin {
 #[derive(Debug)]
 pub enum Step {
     /// A session: the cookie's secret.
-    Done(Ticket),
+    Done(OpaqueToken),
     /// The password is right and a second proof is wanted.
     Second(Between),
 }
@@ -348,8 +348,8 @@ pub(crate) async fn begin(
     origin: &Origin,
     by: &'static str,
     prove: impl FnOnce(&mut Member, &Taking) -> Result<(), NotSignedIn> + Send + 'static,
-) -> Result<Ticket, NotSignedIn> {
-    let ticket = Ticket::new();
+) -> Result<OpaqueToken, NotSignedIn> {
+    let ticket = OpaqueToken::new();
     let (digest, source) = (ticket.digest(), origin.source);
     let agent: String = origin
         .agent
@@ -358,10 +358,10 @@ pub(crate) async fn begin(
         .take(AGENT_MAX)
         .collect();
     let keyring = Arc::clone(&app.keyring);
-    let wants = Wants {
+    let wants = ReadSet {
         member: Some(id),
         proves: true,
-        ..Wants::default()
+        ..ReadSet::default()
     };
     let decided = app.decide(wants, move |view: &View| {
         let kept = view.members.first();

@@ -5,7 +5,7 @@ use super::{NotSignedIn, Origin, Taking, begin, carried, charge};
 use crate::app::App;
 use crate::clock::SystemClock;
 use crate::people::codes;
-use crate::people::ticket::Ticket;
+use crate::people::opaque_token::OpaqueToken;
 use crate::refusals;
 use std::net::IpAddr;
 use tokenward_core::time::Clock;
@@ -19,7 +19,7 @@ pub async fn second(
     sealed: &str,
     code: Zeroizing<String>,
     origin: &Origin,
-) -> Result<Ticket, NotSignedIn> {
+) -> Result<OpaqueToken, NotSignedIn> {
     let (id, password) = carried(app, sealed)?;
     let prove = after_password(password, by_code(code));
     let begun = guess_code(app, id, begin(app, id, origin, "password and code", prove)).await;
@@ -34,7 +34,7 @@ pub async fn second_by_passkey(
     site: &str,
     answer: (&str, &str),
     origin: &Origin,
-) -> Result<Ticket, NotSignedIn> {
+) -> Result<OpaqueToken, NotSignedIn> {
     let (id, password) = carried(app, sealed)?;
     let proving = async {
         let prove = after_password(password, by_passkey(app, id, site, answer)?);
@@ -51,7 +51,7 @@ async fn note_second(
     kind: &'static str,
     id: Uuid,
     origin: &Origin,
-    begun: &Result<Ticket, NotSignedIn>,
+    begun: &Result<OpaqueToken, NotSignedIn>,
 ) {
     if !matches!(begun, Err(NotSignedIn::WrongCode)) {
         return;

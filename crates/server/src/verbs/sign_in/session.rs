@@ -4,7 +4,7 @@ use super::second::{by_code, by_passkey, guess_code, try_passkey, wrong};
 use super::{LONGEST_SECONDS, NotSignedIn, Origin, Taking, prove_password};
 use crate::addresses;
 use crate::app::App;
-use crate::people::ticket::Ticket;
+use crate::people::opaque_token::OpaqueToken;
 use crate::refusals;
 use crate::verbs::acting;
 use crate::verbs::authority::Admin;
@@ -13,7 +13,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use tokenward_core::time::{Clock, Timestamp};
 use tokenward_store::people::{Member, Record, Session};
-use tokenward_store::{Credential, Decided, Failure, Wants};
+use tokenward_store::{Credential, Decided, Failure, ReadSet};
 use zeroize::Zeroizing;
 
 /// Seconds without use after which a session is over.
@@ -26,14 +26,14 @@ const SEEN_SECONDS: u64 = 60;
 /// A member at work in a browser.
 #[derive(Clone, Debug)]
 pub struct Person {
-    /// Who.
+    /// The member who is signed in.
     pub member: Member,
     /// In which session.
     pub session: Session,
     /// From where; none when that is not known.
     pub source: Option<IpAddr>,
     /// The word every form must carry.
-    pub form_word: String,
+    pub csrf_token: String,
 }
 
 impl Person {
@@ -80,7 +80,7 @@ pub(super) async fn is_still_on(
 /// Who a cookie is, if its session goes on.
 pub async fn person(
     app: &App,
-    ticket: &Ticket,
+    ticket: &OpaqueToken,
     origin: &Origin,
 ) -> Result<Option<Person>, Failure> {
     let read = async {
@@ -116,7 +116,7 @@ pub async fn person(
         member,
         session,
         source: origin.source,
-        form_word: ticket.form_word(),
+        csrf_token: ticket.csrf_token(),
     }))
 }
 
@@ -182,9 +182,9 @@ async fn take(
 ) -> Result<(), NotSignedIn> {
     let (admin, session) = (person.admin(), person.session.id);
     let keyring = Arc::clone(&app.keyring);
-    let wants = Wants {
+    let wants = ReadSet {
         member: Some(person.member.id),
-        ..Wants::default()
+        ..ReadSet::default()
     };
     let decided = acting::decide(app, admin, wants, move |acting, view| {
         let kept = view.members.first();

@@ -3,16 +3,16 @@
 //! one described that is not there. Limits are the core's own constants, never numbers of this room.
 
 mod answers;
+mod notification_schemas;
+mod notifications;
 mod operations;
 mod people;
 mod public;
 mod schemas;
-mod told;
-mod told_schemas;
 
+pub(super) use notifications::*;
 pub(super) use operations::*;
 pub(super) use people::*;
-pub(super) use told::*;
 
 use axum::handler::Handler;
 use axum::response::{IntoResponse, Response};

@@ -1,6 +1,6 @@
 //! The bodies of the document, of requests and answers.
 
-use super::{people, told_schemas};
+use super::{notification_schemas, people};
 use serde_json::{Value, json};
 use tokenward_core::client::{
     EMAILS_MAX, HANDOVER_SECONDS_MAX, LIFETIME_SECONDS_MAX, PRODUCTS_MAX, RENEW_BEFORE_SECONDS_MAX,
@@ -397,6 +397,9 @@ pub(super) fn schemas() -> Value {
         "OAuthError": whole(json!({ "error": { "type": "string" }, "error_description": { "type": "string" } })),
         "OAuthMetadata": metadata(),
     });
-    let all = with(with(all, told_schemas::schemas()), people::schemas());
+    let all = with(
+        with(all, notification_schemas::schemas()),
+        people::schemas(),
+    );
     with(all, variants())
 }

@@ -129,7 +129,7 @@ impl Denial {
         }
     }
 
-    /// The denial on one line, for [`Denial::from_line`].
+    /// The denial on one line, for [`Denial::parse`].
     #[must_use]
     pub fn line(&self) -> String {
         let code = self.code();
@@ -145,7 +145,7 @@ impl Denial {
 
     /// Reads [`Denial::line`] back; none when the line tells of no denial.
     #[must_use]
-    pub fn from_line(line: &str) -> Option<Self> {
+    pub fn parse(line: &str) -> Option<Self> {
         let mut parts = line.split(';');
         let code = parts.next()?;
         let generation = parts.next().and_then(|text| text.parse().ok());
@@ -198,7 +198,7 @@ mod tests {
             Denial::AddressNotAllowed,
             Denial::ProductUnknown,
         ] {
-            assert_eq!(Denial::from_line(&denial.line()), Some(denial));
+            assert_eq!(Denial::parse(&denial.line()), Some(denial));
         }
         for nothing in [
             "",
@@ -207,7 +207,7 @@ mod tests {
             "TOKEN_EXPIRED",
             "TOKEN_SUPERSEDED;1",
         ] {
-            assert_eq!(Denial::from_line(nothing), None, "{nothing}");
+            assert_eq!(Denial::parse(nothing), None, "{nothing}");
         }
     }
 }

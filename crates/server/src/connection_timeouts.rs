@@ -29,8 +29,8 @@ enum Doing {
     Answering,
     /// An answer is being written.
     Giving,
-    /// What it does is minded by somebody else.
-    Minded,
+    /// What it does is unmanaged by somebody else.
+    Unmanaged,
 }
 
 /// One connection's state, known to it and to the look round.
@@ -61,8 +61,8 @@ impl Line {
     }
 
     /// From now on somebody else minds the connection: it is never overdue.
-    pub(crate) fn minded(&self) {
-        self.now_doing(Doing::Minded);
+    pub(crate) fn unmanaged(&self) {
+        self.now_doing(Doing::Unmanaged);
     }
 
     /// Whether the next answer should be the connection's last.
@@ -72,7 +72,7 @@ impl Line {
 
     fn is_overdue(&self) -> bool {
         let limit = match self.doing.get() {
-            Doing::Minded => return false,
+            Doing::Unmanaged => return false,
             Doing::Resting if self.stopping.get() => return true,
             Doing::Resting => REST_SECONDS,
             Doing::Sending => HEAD_SECONDS,

@@ -7,29 +7,29 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest as _, Sha256};
 use std::fmt;
 use subtle::ConstantTimeEq;
-use tokenward_store::people::TicketDigest;
+use tokenward_store::people::OpaqueTokenDigest;
 use zeroize::Zeroizing;
 
 /// Random bytes of a ticket.
 const BYTES: usize = 32;
 
 /// A secret that a cookie or a link carries. Neither printable nor cloneable; wiped on drop.
-pub struct Ticket(Zeroizing<[u8; BYTES]>);
+pub struct OpaqueToken(Zeroizing<[u8; BYTES]>);
 
-impl fmt::Debug for Ticket {
+impl fmt::Debug for OpaqueToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Ticket(redacted)")
+        f.write_str("OpaqueToken(redacted)")
     }
 }
 
-impl Ticket {
+impl OpaqueToken {
     /// A new one.
     #[must_use]
     pub fn new() -> Self {
         Self(Zeroizing::new(random::bytes()))
     }
 
-    /// Reads the 43 characters of [`Ticket::expose`].
+    /// Reads the 43 characters of [`OpaqueToken::expose`].
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let bytes = Zeroizing::new(URL_SAFE_NO_PAD.decode(text).ok()?);
@@ -45,13 +45,13 @@ impl Ticket {
 
     /// What is kept.
     #[must_use]
-    pub fn digest(&self) -> TicketDigest {
+    pub fn digest(&self) -> OpaqueTokenDigest {
         Sha256::digest(*self.0).into()
     }
 
     /// The word every form of this session carries, so that no other page can send it.
     #[must_use]
-    pub fn form_word(&self) -> String {
+    pub fn csrf_token(&self) -> String {
         let mut hash = Sha256::new();
         hash.update(b"tokenward form word of a session\0");
         hash.update(*self.0);
@@ -61,11 +61,11 @@ impl Ticket {
     /// Whether a form carries this session's word.
     #[must_use]
     pub fn is_form_word(&self, text: &str) -> bool {
-        self.form_word().as_bytes().ct_eq(text.as_bytes()).into()
+        self.csrf_token().as_bytes().ct_eq(text.as_bytes()).into()
     }
 }
 
-impl Default for Ticket {
+impl Default for OpaqueToken {
     fn default() -> Self {
         Self::new()
     }
@@ -77,12 +77,12 @@ mod tests {
 
     #[test]
     fn a_ticket_reads_back_and_nothing_else_does() {
-        let ticket = Ticket::new();
+        let ticket = OpaqueToken::new();
         let text = ticket.expose();
         assert_eq!(text.len(), 43);
-        let again = Ticket::parse(&text).unwrap();
+        let again = OpaqueToken::parse(&text).unwrap();
         assert_eq!(again.digest(), ticket.digest());
-        assert_ne!(Ticket::new().digest(), ticket.digest());
+        assert_ne!(OpaqueToken::new().digest(), ticket.digest());
         for bad in [
             "",
             "x",
@@ -90,16 +90,16 @@ mod tests {
             &format!("{}A", *text),
             &format!("{}=", *text),
         ] {
-            assert!(Ticket::parse(bad).is_none(), "{bad}");
+            assert!(OpaqueToken::parse(bad).is_none(), "{bad}");
         }
     }
 
     #[test]
     fn a_form_word_is_its_sessions_own() {
-        let (one, other) = (Ticket::new(), Ticket::new());
-        assert!(one.is_form_word(&one.form_word()));
-        assert!(!one.is_form_word(&other.form_word()));
+        let (one, other) = (OpaqueToken::new(), OpaqueToken::new());
+        assert!(one.is_form_word(&one.csrf_token()));
+        assert!(!one.is_form_word(&other.csrf_token()));
         assert!(!one.is_form_word(""));
-        assert!(!one.form_word().contains(&one.expose()[..8]));
+        assert!(!one.csrf_token().contains(&one.expose()[..8]));
     }
 }

@@ -16,12 +16,12 @@ const NUMBER_BYTES: usize = 4;
 const CONTEXT: &str = "tokenward 2026-11 pad over client numbers in client ids";
 
 /// The pad's key, and the bytes it was made from, for handing it on.
-pub(crate) struct Numbering(SipHasher13, [u8; PAD_KEY_BYTES]);
+pub(crate) struct ClientIdCodec(SipHasher13, [u8; PAD_KEY_BYTES]);
 
 /// Bytes of the pad's key.
 pub(crate) const PAD_KEY_BYTES: usize = 16;
 
-impl Numbering {
+impl ClientIdCodec {
     /// Derived from a digest key: it needs no keeping of its own.
     pub(crate) fn derive(key: &[u8; 32]) -> Self {
         let derived = blake3::derive_key(CONTEXT, key);
@@ -50,7 +50,7 @@ impl Numbering {
         ClientId(Uuid::from_bytes(bytes))
     }
 
-    /// The number an id made by [`Numbering::id`] under the same key holds; of any other id, any number.
+    /// The number an id made by [`ClientIdCodec::id`] under the same key holds; of any other id, any number.
     #[inline]
     pub(crate) fn no(&self, id: ClientId) -> ClientNo {
         let bytes = id.0.as_bytes();
@@ -73,20 +73,20 @@ mod tests {
     proptest! {
         #[test]
         fn an_id_tells_its_number_to_its_own_key_only(no: u32, random: [u8; 12], key: [u8; 32]) {
-            let numbering = Numbering::derive(&key);
+            let numbering = ClientIdCodec::derive(&key);
             let id = numbering.id(ClientNo(no), random);
             prop_assert_eq!(numbering.no(id), ClientNo(no));
             prop_assert_eq!(id.0.get_version_num(), 8);
             let mut other = key;
             other[0] ^= 1;
             // Once in four thousand million another key tells the same by chance.
-            prop_assert_ne!(Numbering::derive(&other).no(id), ClientNo(no));
+            prop_assert_ne!(ClientIdCodec::derive(&other).no(id), ClientNo(no));
         }
     }
 
     #[test]
     fn neighbours_have_nothing_in_common() {
-        let numbering = Numbering::derive(&[1; 32]);
+        let numbering = ClientIdCodec::derive(&[1; 32]);
         let ids: Vec<_> = (0..4)
             .map(|no| numbering.id(ClientNo(no), [no as u8; 12]))
             .collect();
