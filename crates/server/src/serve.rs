@@ -190,7 +190,7 @@ async fn serve(config: Config, limits: Limits) -> Result<(), Fault> {
         format!("{addresses}\n").as_bytes(),
     )?;
     if app.config.public_url.is_none() && app.config.issuer.is_none() {
-        tracing::warn!(
+        tracing::info!(
             "links and OAuth metadata name the host of each request; set public_url to the address this server is reached at"
         );
     }

@@ -11,7 +11,7 @@ use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use tokenward_testkit::{Answer, NewClient, Server, accept, wait_until};
+use tokenward_testkit::{Answer, NewClient, PROGRAM_LIMIT, Server, accept, wait_until};
 
 /// A server by hand, for what the test kit's can't do; killed with the value.
 struct ByHand(Child);
@@ -487,7 +487,9 @@ async fn a_refused_admin_key_is_audited_once_an_hour_and_source() {
 #[test]
 fn a_first_start_warns_of_nothing() {
     let server = Server::builder().start();
-    let log = server.output();
+    let log = wait_until("the server to log that it serves", PROGRAM_LIMIT, || {
+        Some(server.output()).filter(|log| log.contains("serving"))
+    });
     assert!(log.contains("this is a new store"), "{log}");
     let alarms = |line: &&str| line.contains("WARN") || line.contains("ERROR");
     assert_eq!(log.lines().find(alarms), None, "{log}");
