@@ -55,8 +55,8 @@ pub fn load(path: &Path) -> Result<Config, Unusable> {
     let broken = |what: String| Unusable(format!("{}: {what}", path.display()));
     let found = std::fs::metadata(path).map_err(|error| broken(error.to_string()))?;
     // It names the server that gets the client secret, and the programs that are started.
-    let is_everybodys = found.mode() & 0o002 != 0
-        && !mounts::holding(path).is_some_and(|mount| mount.is_read_only);
+    let is_everybodys =
+        found.mode() & 0o002 != 0 && !mounts::holding(path).is_some_and(|mount| mount.is_read_only);
     if is_everybodys {
         return Err(broken(format!(
             "every user can change it, and so where the client secret is sent: run chmod o-w {}",
