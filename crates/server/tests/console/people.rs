@@ -618,12 +618,15 @@ async fn failed_sign_ins_and_refused_roles_are_in_the_audit_log() {
     assert_eq!(page.status, 401);
     let page = asha.send("/console/step-up/passkey", &passkey).await;
     assert_eq!(page.status, 422);
-    let log = house.server.output();
-    let refused = log.lines().filter(|line| {
-        let about = ["kind=\"passkey\"", "asha@example.com", "invalid_passkey"];
-        line.contains("credential refused") && about.iter().all(|word| line.contains(word))
+    // Lines are written a moment later, too.
+    wait_until("the passkeys' lines", Duration::from_secs(20), || {
+        let log = house.server.output();
+        let refused = log.lines().filter(|line| {
+            let about = ["kind=\"passkey\"", "asha@example.com", "invalid_passkey"];
+            line.contains("credential refused") && about.iter().all(|word| line.contains(word))
+        });
+        (refused.count() == 2).then_some(())
     });
-    assert_eq!(refused.count(), 2, "{log}");
     let figures = house.api.metrics().await.unwrap().expect(200).body;
     let count = "tokenward_credentials_refused_total{kind=\"passkey\"} 2";
     assert!(figures.contains(count), "{figures}");

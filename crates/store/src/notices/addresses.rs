@@ -171,7 +171,7 @@ pub(crate) async fn view(
         Ok(())
     };
     driver
-        .query(OF_WORKSPACE, &[workspace.clone()], &mut each)
+        .query(OF_WORKSPACE, std::slice::from_ref(&workspace), &mut each)
         .await?;
     let mut each = |_: usize, row: &Row<'_>| {
         let emails = row.text(1)?.split(',').map(str::to_owned).collect();
