@@ -181,15 +181,34 @@ pub(crate) fn read_failed(error: &tokenward_store::StoreError) {
 /// Hex digits in a row from which on they may be the better part of a secret, and are cut out.
 const HEX_RUN: usize = 40;
 
-/// A path as it may be logged: whoever puts a credential into a URL, whole, maimed or percent-encoded,
-/// finds it cut out here, and no control character reaches a terminal.
+/// The pages behind links that are sent or handed over: the rest of their address is a secret.
+const LINKS: [&str; 3] = ["/join/", "/email/confirm/", "/email/stop/"];
+/// Characters in a row from which on letters of both cases may be such a secret in another place.
+const LINK_RUN: usize = 40;
+
+/// A path as it may be logged: a credential or a link's secret in it, whole, maimed or percent-encoded, is cut out, and
+/// no control character reaches a terminal.
 #[must_use]
 pub fn safe(path: &str) -> String {
     let path = decoded(path);
-    // The rest of an invitation's address is a secret of its own kind.
-    if path.contains("/join/") {
-        return "/console/join/(link)".to_owned();
+    if let Some(link) = LINKS.iter().find(|link| path.contains(*link)) {
+        return format!("/console{link}(link)");
     }
+    let is_secret = |part: &str| {
+        let sign = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+        part.len() >= LINK_RUN
+            && part.bytes().all(sign)
+            && part.bytes().any(|byte| byte.is_ascii_uppercase())
+            && part.bytes().any(|byte| byte.is_ascii_lowercase())
+    };
+    let path = match path.split('/').any(is_secret) {
+        true => {
+            let parts = path.split('/');
+            let shown = parts.map(|part| if is_secret(part) { "(link)" } else { part });
+            shown.collect::<Vec<_>>().join("/")
+        }
+        false => path,
+    };
     let finds = tokenward_core::scan::scan(path.as_bytes());
     let mut out = String::with_capacity(path.len().min(256));
     let mut at = 0;
@@ -303,6 +322,15 @@ mod tests {
         check(&format!("/console/join/{link}"), "/console/join/(link)");
         check(&format!("/console//join/{link}/"), "/console/join/(link)");
         check(&format!("/console%2fjoin%2F{link}"), "/console/join/(link)");
+        for page in ["confirm", "stop"] {
+            let expect = format!("/console/email/{page}/(link)");
+            check(&format!("/console/email/{page}/{link}"), &expect);
+            check(&format!("/console/email/{page}/{}", &link[..9]), &expect);
+            let moved = format!("/console/email//{page}/{link}/x");
+            check(&moved, &format!("/console/email//{page}/(link)/x"));
+        }
+        let slug = "a-product-whose-slug-is-longer-than-most-of-the-others";
+        check(&format!("/products/{slug}"), &format!("/products/{slug}"));
         check(&format!("/{}ü", &run[..39]), &format!("/{}ü", &run[..39]));
     }
 }

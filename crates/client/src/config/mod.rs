@@ -7,7 +7,9 @@ mod written;
 pub use resolved::{Config, Parts};
 pub use written::LogFormat;
 
+use crate::destination::mounts;
 use crate::environment;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 /// Longest configuration file read, in bytes.
@@ -48,13 +50,20 @@ pub fn find(named: Option<&Path>) -> Result<PathBuf, Unusable> {
 /// Reads and resolves a file.
 ///
 /// # Errors
-/// When it cannot be read, has an unknown key, or a value makes no sense.
+/// When it cannot be read or can be changed by every user, has an unknown key, or a value makes no sense.
 pub fn load(path: &Path) -> Result<Config, Unusable> {
     let broken = |what: String| Unusable(format!("{}: {what}", path.display()));
-    let size = std::fs::metadata(path)
-        .map_err(|error| broken(error.to_string()))?
-        .len();
-    if size > MOST_FILE_BYTES {
+    let found = std::fs::metadata(path).map_err(|error| broken(error.to_string()))?;
+    // It names the server that gets the client secret, and the programs that are started.
+    let is_everybodys =
+        found.mode() & 0o002 != 0 && !mounts::holding(path).is_some_and(|mount| mount.is_read_only);
+    if is_everybodys {
+        return Err(broken(format!(
+            "every user can change it, and so where the client secret is sent: run chmod o-w {}",
+            path.display()
+        )));
+    }
+    if found.len() > MOST_FILE_BYTES {
         return Err(broken("it is too large for a configuration".to_owned()));
     }
     let text = std::fs::read_to_string(path).map_err(|error| broken(error.to_string()))?;

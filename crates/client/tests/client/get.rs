@@ -55,6 +55,13 @@ fn says_how_to_mend_what_is_wrong() {
     );
     std::fs::set_permissions(world.path("secret"), Permissions::from_mode(0o644)).unwrap();
     check(home, 78, "run chmod 600");
+    // Who can change the configuration chooses the server that gets the secret.
+    let config = world.path("agent.toml");
+    for mode in [0o666, 0o602] {
+        std::fs::set_permissions(&config, Permissions::from_mode(mode)).unwrap();
+        check(home, 78, "run chmod o-w");
+    }
+    std::fs::set_permissions(&config, Permissions::from_mode(0o644)).unwrap();
     crate::world::private_file(&world.path("secret"), "tw-secret.wrong");
     check(home, 78, "CLIENT_SECRET_INVALID");
 }

@@ -71,7 +71,7 @@ fn doctor_finds_each_fault_and_says_how_to_mend_it() {
         let mode = std::os::unix::fs::PermissionsExt::from_mode(mode);
         std::fs::set_permissions(path, mode).unwrap();
     };
-    mode(&config, 0o666);
+    mode(&config, 0o664);
     assert!(doctor(1).contains("chmod go-w"));
     mode(&config, 0o644);
     mode(&world.path("secret"), 0o644);

@@ -265,6 +265,12 @@ impl Replica {
         })
     }
 
+    /// Whether a product has this number.
+    #[must_use]
+    pub fn has_product(&self, no: ProductNo) -> bool {
+        self.products.load().by_no.contains_key(&no)
+    }
+
     /// Every product held, by slug.
     #[must_use]
     pub fn product_numbers(&self) -> BTreeMap<String, ProductNo> {

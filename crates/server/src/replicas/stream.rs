@@ -10,7 +10,9 @@ use tokenward_core::attach::{
     channel,
 };
 use tokenward_core::change::FORMAT;
+use tokenward_core::ids::{ClientNo, ProductNo};
 use tokenward_core::sublease::AttachmentId;
+use tokenward_core::time::Clock;
 use tokenward_store::{Attached, Fed};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::watch;
@@ -292,12 +294,19 @@ async fn hear<R: AsyncRead + Unpin>(
         match ToNode::from_bytes(message) {
             Ok(ToNode::Renew { round }) => attachments.renew(id, round),
             Ok(ToNode::Acknowledge { number }) => attachments.acknowledged(id, number),
-            Ok(ToNode::Used(uses)) => app.usage.take_over(app.replica(), &uses),
-            Ok(ToNode::Permitted(all)) => {
+            Ok(ToNode::Used(mut uses)) => {
+                let now = app.clock().wall();
+                uses.retain(|one| is_known(app, one.client, one.product));
+                uses.iter_mut().for_each(|one| one.at = one.at.min(now));
+                app.usage.take_over(app.replica(), &uses);
+            }
+            Ok(ToNode::Permitted(mut all)) => {
+                let now = app.clock().wall();
+                all.retain(|one| is_known(app, one.client, one.product));
+                all.iter_mut()
+                    .for_each(|one| one.last_at = one.last_at.min(now));
                 app.usage.permitted_elsewhere(app.replica(), &all);
-                let known = all
-                    .iter()
-                    .filter(|one| one.client.index() < app.replica().client_count());
+                let known = all.iter();
                 app.counts
                     .permitted_elsewhere(known, crate::housekeeping::today(app));
             }
@@ -308,6 +317,13 @@ async fn hear<R: AsyncRead + Unpin>(
             Ok(ToNode::Attach { .. }) | Err(_) => return "it said what this node can't read",
         }
     }
+}
+
+/// Whether a report is about a client and a product that exist. Each one reported has a row of its own, in memory and in
+/// the database: without this a service could fill both.
+fn is_known(app: &App, client: ClientNo, product: ProductNo) -> bool {
+    let replica = app.replica();
+    client.index() < replica.client_count() && replica.has_product(product)
 }
 
 /// Nothing could be said.

@@ -174,6 +174,36 @@ async fn links_cannot_be_guessed() {
 }
 
 #[tokio::test]
+async fn no_link_of_a_mail_is_logged_at_any_level() {
+    let port = free_port();
+    let mails = MailServer::on(port);
+    let arguments = arguments(port);
+    let mut arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    arguments.extend(["--log", "trace"]);
+    let world = World::with(&arguments).await;
+    world.mailed("erp", &[VICTIM]).await;
+    let confirm = mails.link(VICTIM, CONFIRM, 1);
+    let stop = mails.link(VICTIM, STOP, 1);
+    for link in [&confirm, &stop] {
+        assert_eq!(world.open(Method::GET, link).await.0, 200);
+        assert_eq!(world.open(Method::POST, link).await.0, 200);
+        // A mistyped address holds the secret all the same.
+        let mistyped = link.replace("/email/", "/emails/");
+        assert_eq!(world.open(Method::GET, &mistyped).await.0, 404);
+    }
+    let log = until("the lines of all requests", async || {
+        let log = world.server.output();
+        let lines = log.matches("(link)").count();
+        (lines >= 6).then_some(log)
+    });
+    let log = log.await;
+    for link in [&confirm, &stop] {
+        let (_, secret) = link.rsplit_once('/').unwrap();
+        assert!(!log.contains(&secret[..20]), "{log}");
+    }
+}
+
+#[tokio::test]
 async fn the_link_in_a_notice_stops_notices_of_that_workspace() {
     let (world, mails) = world().await;
     let erp = world.confirmed(&mails, "erp", &[VICTIM]).await;

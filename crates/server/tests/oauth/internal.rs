@@ -219,6 +219,27 @@ async fn a_token_that_is_not_good_for_what_is_stated_is_inactive() {
 }
 
 #[tokio::test]
+async fn a_token_in_the_place_of_a_product_is_not_logged() {
+    let world = World::new().await;
+    let token = world.generate(&world.client).await;
+    for _ in 0..20 {
+        let answer = stated(&world, "", &token, &[("product", &token)]).await;
+        assert_eq!(answer.expect(200).body, "{\"active\":false}");
+    }
+    let log = wait_until("the warning", Duration::from_secs(40), || {
+        let log = world.server.output();
+        log.contains("names a product that does not exist")
+            .then_some(log)
+    });
+    assert!(!log.contains(&token), "{log}");
+    // A resource server that is set up wrongly does so at each request.
+    assert!(
+        log.matches("names a product that does not exist").count() <= 10,
+        "{log}"
+    );
+}
+
+#[tokio::test]
 async fn networks_are_honoured_where_the_callers_address_is_given() {
     let world = World::new().await;
     let near = NewClient::sandbox("near").token_networks(&["10.0.0.0/8"]);

@@ -64,6 +64,8 @@ pub(crate) fn readers(url: &str) -> Result<Pool, StoreError> {
                 .map_err(|error| HookError::message(error.to_string()))?;
             let serves = state.serves(Purpose::Read);
             serves.map_err(|error| HookError::message(error.to_string()))?;
+            let kept = session::keep_to_one_schema(client).await;
+            kept.map_err(|error| HookError::message(error.to_string()))?;
             client
                 .batch_execute(SETTINGS)
                 .await

@@ -37,6 +37,15 @@ pub(super) const SET_STATEMENT_TIMEOUT: &str = "SET statement_timeout = '8s'";
 const STATE: &str = "SELECT pid, backend_start::text, pg_is_in_recovery()::text,
     current_setting('transaction_read_only') FROM pg_stat_activity WHERE pid = pg_backend_pid()";
 
+/// The schemas of the search path that hold Tokenward's tables, as the session writes their names, and whether this role
+/// owns the tables; its own first.
+const SCHEMAS: &str = "SELECT quote_ident(n.nspname), (c.relowner = r.oid)::text
+    FROM unnest(current_schemas(false)) WITH ORDINALITY AS s (name, place)
+    JOIN pg_namespace n ON n.nspname = s.name
+    JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = 'head' AND c.relkind IN ('r', 'p')
+    JOIN pg_roles r ON r.rolname = current_user
+    ORDER BY c.relowner = r.oid DESC, s.place";
+
 /// Where a database is: one or more servers of which one is the primary.
 #[derive(Clone)]
 pub(crate) struct Target {
@@ -103,6 +112,40 @@ pub(super) async fn state(client: &Client) -> Result<State, StoreError> {
     })
 }
 
+/// Makes one schema the whole search path of a session: the one that holds the tables, or the one in which they will be
+/// made. Otherwise whoever may make a schema that comes earlier in the path (PostgreSQL looks into one with the role's name
+/// first) could put tables of their own in the place of ours, with members and invitations in them.
+///
+/// # Errors
+/// [`StoreError::Refused`] when several schemas have such tables and this role owns none of them.
+pub(super) async fn keep_to_one_schema(client: &Client) -> Result<(), StoreError> {
+    let mut found: Vec<(String, bool)> = Vec::new();
+    for message in client.simple_query(SCHEMAS).await? {
+        if let SimpleQueryMessage::Row(row) = message {
+            let text = |column: usize| row.get(column).unwrap_or_default();
+            found.push((text(0).to_owned(), text(1) == "true"));
+        }
+    }
+    let set = match found.as_slice() {
+        [] => {
+            "SELECT set_config('search_path', quote_ident(current_schema()) || ', pg_temp', false)
+            WHERE current_schema() IS NOT NULL"
+                .to_owned()
+        }
+        [(_, false), _, ..] => {
+            let names: Vec<&str> = found.iter().map(|(name, _)| name.as_str()).collect();
+            return Err(StoreError::Refused(format!(
+                "the schemas {} of the database all have tables of Tokenward, and none belongs to this role. Name the \
+                 right one in the database URL with options=-csearch_path%3Dname, and take away others' right to make \
+                 schemas: REVOKE CREATE ON DATABASE",
+                names.join(", ")
+            )));
+        }
+        [(schema, _), ..] => format!("SET search_path = {schema}, pg_temp"),
+    };
+    Ok(client.batch_execute(&set).await?)
+}
+
 impl State {
     pub(super) fn pid(&self) -> i32 {
         self.former.pid
@@ -166,6 +209,7 @@ impl Session {
         session.client.batch_execute(SET_STATEMENT_TIMEOUT).await?;
         let state = state(&session.client).await?;
         state.serves(purpose)?;
+        keep_to_one_schema(&session.client).await?;
         session.myself = state.former;
         Ok(session)
     }
@@ -343,7 +387,14 @@ const FORM: &str = "the database URL is not of the form \
 /// second `@` would make a part of the password a host's name, which messages show.
 fn readable(url: &str) -> Result<String, StoreError> {
     let (before, query) = url.split_once('?').unwrap_or((url, ""));
-    if before.contains("://") && before.matches('@').count() > 1 {
+    // The driver's parser ends the password at the first @, whatever stands before it, and the hosts at the next / or ?.
+    let hosts = url
+        .split_once("://")
+        .and_then(|(_, rest)| rest.split_once('@'))
+        .and_then(|(_, rest)| rest.split(['/', '?']).next());
+    if before.contains("://") && before.matches('@').count() > 1
+        || hosts.is_some_and(|hosts| hosts.contains('@'))
+    {
         return Err(StoreError::Refused(format!(
             "{FORM} It holds more than one @ before the parameters."
         )));
@@ -445,6 +496,7 @@ mod tests {
         for (url, part) in [
             ("postgres://u:hun@ter2@db/tokens", "%40"),
             ("postgres://u:hun@ter2/x@db/tokens", "%40"),
+            ("postgres://u:?hun@ter2@db/tokens", "%40"),
             ("mysql://u:hunter2@db/tokens", "postgres://"),
             ("postgres://u:hunter2@db:port/tokens", "postgres://"),
             (

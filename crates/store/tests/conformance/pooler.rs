@@ -100,6 +100,65 @@ fn a_missing_privilege_is_refused_with_what_to_do_and_leaves_no_row() {
     });
 }
 
+/// Tables of another role in a schema that PostgreSQL looks into first: that with the role's own name.
+const PLANTED: &str =
+    "CREATE SCHEMA clerk AUTHORIZATION mallory; GRANT ALL ON SCHEMA clerk TO PUBLIC;
+    CREATE TABLE clerk.head (LIKE public.head); CREATE TABLE clerk.product (LIKE public.product);
+    ALTER TABLE clerk.head OWNER TO mallory; ALTER TABLE clerk.product OWNER TO mallory;
+    GRANT ALL ON ALL TABLES IN SCHEMA clerk TO PUBLIC;
+    INSERT INTO clerk.product (no, slug, name, created_at) VALUES (7, 'planted', 'planted', 1)";
+
+#[test]
+fn tables_planted_in_a_schema_that_is_searched_first_are_not_used() {
+    runtime().block_on(async {
+        let cluster = PgCluster::builder().setting("fsync", "off").start();
+        let _ = cluster.sql(
+            "tokenward",
+            "CREATE ROLE clerk LOGIN; CREATE ROLE mallory; GRANT ALL ON SCHEMA public TO clerk",
+        );
+        let url = cluster.url().replace("postgres@", "clerk@");
+        let place = Place::url(&url);
+        let house = House::open(&place).await;
+        let slugs = async |house: &House| -> Vec<String> {
+            let found = house.store.reader().products().await.unwrap();
+            let slugs = found.iter().map(|product| product.slug.as_str().to_owned());
+            slugs.collect()
+        };
+        let _ = cluster.sql("tokenward", PLANTED);
+        assert!(slugs(&house).await.is_empty());
+        house.product("gst").await;
+        // Another session, of the same process and of another, looks into the same schema.
+        let _ = cluster.sql("tokenward", TERMINATE);
+        wait_until("the store to be writable", LONG, || {
+            house.store.is_writable().then_some(())
+        });
+        assert_eq!(slugs(&house).await, ["gst"]);
+        house.close().await;
+        let house = House::open(&place).await;
+        assert_eq!(slugs(&house).await, ["gst"]);
+        house.product("other").await;
+        house.close().await;
+        let count = |schema: &str| {
+            cluster.sql("tokenward", &format!("SELECT count(*) FROM {schema}.product"))
+        };
+        assert_eq!((count("public"), count("clerk")), ("2".into(), "1".into()));
+        // Where the role does not own the tables, nothing says which are the right ones.
+        let _ = cluster.sql(
+            "tokenward",
+            "REASSIGN OWNED BY clerk TO postgres; GRANT ALL ON ALL TABLES IN SCHEMA public TO clerk",
+        );
+        let told = refused(&place).await;
+        assert!(
+            told.contains("clerk, public") && told.contains("options=-csearch_path%3Dname"),
+            "{told}"
+        );
+        let named = format!("{url}?options=-csearch_path%3Dpublic");
+        let house = House::open(&Place::url(&named)).await;
+        assert_eq!(slugs(&house).await, ["gst", "other"]);
+        house.close().await;
+    });
+}
+
 #[test]
 fn a_fault_of_the_connection_names_host_port_and_cause_but_no_password() {
     runtime().block_on(async {

@@ -5,4 +5,5 @@ mod cut;
 mod grpc;
 mod house;
 mod layer;
+mod reports;
 mod tls;

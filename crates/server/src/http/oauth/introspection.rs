@@ -19,6 +19,9 @@ use tokenward_core::check::{Denial, Facts, Introspection, Presented, Verdict};
 use tokenward_core::time::Clock;
 use tokenward_core::{AccessToken, Environment};
 
+/// Lines about products that do not exist in a minute: a resource server that is set up wrongly asks at each request.
+static UNKNOWN_PRODUCTS: crate::logs::Limit = crate::logs::Limit::new(5, 60);
+
 /// `POST /oauth2/introspect` on the public listener: a client is told of its own tokens only.
 pub(super) async fn on_public(
     State(app): State<Arc<App>>,
@@ -217,9 +220,14 @@ fn is_good_for(
             Ok(true)
         }
         Verdict::Deny(denial) => {
-            if denial == Denial::ProductUnknown && counted == Counted::Yes {
+            if denial == Denial::ProductUnknown
+                && counted == Counted::Yes
+                && let Some(left_out) = UNKNOWN_PRODUCTS.admit(app.clock().boot())
+            {
+                let left_out = (left_out > 0).then_some(left_out);
                 tracing::warn!(
-                    product,
+                    product = crate::logs::safe(product),
+                    left_out,
                     "an introspection names a product that does not exist; check the resource server's configuration"
                 );
             }
