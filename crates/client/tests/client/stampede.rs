@@ -6,11 +6,13 @@
 use crate::clear_stand_in::{ClearStandIn, kill_holder};
 use crate::services::{AGENT_POLICY, Bao, Moto};
 use crate::wait::wait_until;
-use crate::world::{World, agent, private_file, private_folder, write_config};
-use rustix::process::{Pid, Signal, kill_process};
-use std::io::Write as _;
+use crate::world::{World, agent_by, private_file, private_folder, write_config};
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokenward_client::clock::SystemClock;
 use tokenward_client::{Entry, config};
@@ -247,15 +249,24 @@ fn holders_killed_on_a_file_against_a_server_of_clears_kind() {
 
 fn killed_in(world: &World) {
     let made = || world.generation();
-    killed(world.folder.path(), &world.check_url(), made, |kept| {
-        kept.generation.map(u64::from) == Some(world.generation())
-    });
+    let keeper = Keeper::before(world.server.public());
+    let config = std::fs::read_to_string(world.path("agent.toml")).unwrap();
+    let config = config.replace(world.server.public(), &keeper.base);
+    std::fs::write(world.path("victim.toml"), config).unwrap();
+    killed(
+        world.folder.path(),
+        &keeper,
+        &world.check_url(),
+        made,
+        |kept| kept.generation.map(u64::from) == Some(world.generation()),
+    );
 }
 
 /// While four processes go on, others are killed, each between a token that it made and its storing it. Nobody may be
 /// refused in the end, and tokens are made only for reasons.
 fn killed(
     folder: &Path,
+    keeper: &Keeper,
     check_url: &str,
     made: impl Fn() -> u64,
     newest_is: impl Fn(&Entry) -> bool,
@@ -273,15 +284,13 @@ fn killed(
     wait_until("the first token", LIMIT, || stored().map(drop));
     let (mut orphans, mut victims) = (0, 0);
     while orphans < ORPHANS {
-        assert!(
-            victims < 60,
-            "no holder could be killed between generating and storing"
-        );
+        assert!(victims < 60, "no victim generated a token");
         victims += 1;
         let Some(kept) = stored() else { continue };
-        let before = made();
-        // Told that its token was refused, it generates; stopped at the first sign of that, it has not stored yet.
-        let mut victim = agent(folder, &["get", "--refused"])
+        // Told that its token was refused, it generates, unless another one has done so meanwhile. It does not get the
+        // answer, so it is killed between generating and storing.
+        let withheld = keeper.withheld();
+        let mut victim = agent_by(folder, "victim.toml", &["get", "--refused"])
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -290,33 +299,16 @@ fn killed(
         let mut stdin = victim.stdin.take().unwrap();
         stdin.write_all(kept.token.expose().as_bytes()).unwrap();
         drop(stdin);
-        // It runs for a moment at a time and stands still while it is looked at, so that a slow look misses nothing.
-        let ended = wait_until("a new token", LIMIT, || {
-            signal(&victim, Signal::STOP);
-            if made() > before {
-                return Some(false);
-            }
-            signal(&victim, Signal::CONT);
-            victim.try_wait().unwrap().map(|_| true)
+        let ended = wait_until("a token or the victim's end", LIMIT, || {
+            let generated = (keeper.withheld() > withheld).then_some(false);
+            generated.or_else(|| victim.try_wait().unwrap().map(|_| true))
         });
         if ended {
             continue;
         }
-        // Another holder between generating and storing goes on and stores; this one does not.
-        let behind = (0..20).all(|_| {
-            let behind = stored().is_none_or(|kept| !newest_is(&kept));
-            if behind {
-                wait_until("a moment", LIMIT, a_moment());
-            }
-            behind
-        });
-        if behind {
-            victim.kill().unwrap();
-            orphans += 1;
-        } else {
-            signal(&victim, Signal::CONT);
-        }
-        wait_until("the victim's end", LIMIT, || victim.try_wait().unwrap());
+        victim.kill().unwrap();
+        victim.wait().unwrap();
+        orphans += 1;
         // Those who go on get over it before the next one dies: two tokens ended within one call are one too many for
         // its single retry.
         wait_until("recovery", LIMIT, || {
@@ -348,16 +340,50 @@ const ORPHANS: u64 = 2;
 /// How long anything here may take.
 const LIMIT: Duration = Duration::from_secs(60);
 
-fn signal(child: &Child, signal: Signal) {
-    let id = i32::try_from(child.id()).unwrap();
-    kill_process(Pid::from_raw(id).unwrap(), signal).unwrap();
+/// A proxy that forwards everything but answers with a token: its callers have generated and cannot store.
+struct Keeper {
+    base: String,
+    withheld: Arc<AtomicU64>,
 }
 
-/// True at its third look: a few milliseconds.
-fn a_moment() -> impl FnMut() -> Option<()> {
-    let mut looks = 0;
-    move || {
-        looks += 1;
-        (looks > 3).then_some(())
+impl Keeper {
+    fn before(server: &str) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let keeper = Self {
+            base: format!("http://{}", listener.local_addr().unwrap()),
+            withheld: Arc::default(),
+        };
+        let server = server.trim_start_matches("http://").to_owned();
+        let withheld = Arc::clone(&keeper.withheld);
+        std::thread::spawn(move || {
+            for caller in listener.incoming() {
+                let (caller, server) = (caller.unwrap(), TcpStream::connect(&server).unwrap());
+                let (mut from, mut to) = (caller.try_clone().unwrap(), server.try_clone().unwrap());
+                // Its ends stay open until the caller has gone.
+                std::thread::spawn(move || std::io::copy(&mut from, &mut to));
+                let withheld = Arc::clone(&withheld);
+                std::thread::spawn(move || forward(server, caller, &withheld));
+            }
+        });
+        keeper
+    }
+
+    fn withheld(&self) -> u64 {
+        self.withheld.load(Ordering::SeqCst)
+    }
+}
+
+/// Forwards answers until one has a token, which is counted.
+fn forward(mut server: TcpStream, mut caller: TcpStream, withheld: &AtomicU64) {
+    let mut buffer = [0; 16_384];
+    while let Ok(count @ 1..) = server.read(&mut buffer) {
+        let has_token = String::from_utf8_lossy(&buffer[..count]).contains("access_token");
+        if has_token {
+            withheld.fetch_add(1, Ordering::SeqCst);
+            return;
+        }
+        if caller.write_all(&buffer[..count]).is_err() {
+            return;
+        }
     }
 }

@@ -138,12 +138,17 @@ pub(crate) const KNOWN_SIGNALS: &str = "--default-signal=HUP,INT,QUIT,PIPE,TERM,
 
 /// The agent with the configuration of a folder, knowing nothing of this machine's own.
 pub(crate) fn agent(folder: &Path, arguments: &[&str]) -> Command {
+    agent_by(folder, "agent.toml", arguments)
+}
+
+/// The same with another configuration in that folder.
+pub(crate) fn agent_by(folder: &Path, config: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new("/usr/bin/env");
     command
         .arg(KNOWN_SIGNALS)
         .arg(env!("CARGO_BIN_EXE_tokenward-agent"))
         .arg("--config")
-        .arg(folder.join("agent.toml"))
+        .arg(folder.join(config))
         .args(arguments)
         .env_clear()
         .stdin(Stdio::null())
