@@ -117,7 +117,8 @@ pub(super) async fn ask_stop(
     let question = tried(&app, &parts, addresses::to_stop(&app, &text)).await?;
     let says = vec![
         about(&question),
-        "No notification of this workspace is sent to your address any more, and you are not asked to confirm it for 30 days.".to_owned(),
+        "After you stop them, this workspace sends no notifications to your address, and you are not asked to confirm it for 30 days."
+            .to_owned(),
     ];
     let form = (format!("/console/email/stop/{text}"), "Stop notifications");
     shown("Stop notifications", says, Some(form))
