@@ -254,7 +254,8 @@ async fn idle_connections_of_both_protocols_end_by_the_configured_limit() {
 
 #[tokio::test]
 async fn answers_that_are_never_read_end_their_connection() {
-    let house = House::new().await;
+    // So that the limit of idle connections does not end them.
+    let house = House::with(&["--public-idle-seconds=3600"]).await;
     // HTTP/1: requests as long as the server takes them, and nothing is read.
     let mut stream = connect_from(Ipv4Addr::LOCALHOST, house.server.public());
     let requests = HTTP1.repeat(1_000);
