@@ -75,14 +75,14 @@ impl Default for Passwords {
             known: Semaphore::new(QUEUE_MAX),
             waiting: Mutex::default(),
             next_stranger: Semaphore::new(1),
-            nobodys: hash(b"nobody's password").unwrap_or_default(),
+            nobodys: hash(b"nobody's password").expect("a start has memory for one hash"),
         }
     }
 }
 
 fn hasher() -> Argon2<'static> {
-    // These constants are within the library's bounds.
-    let params = Params::new(MEMORY_KIB, PASSES, LANES, None).unwrap_or_default();
+    let params = Params::new(MEMORY_KIB, PASSES, LANES, None)
+        .expect("these constants are within the library's bounds");
     Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
 }
 

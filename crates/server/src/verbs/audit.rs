@@ -121,6 +121,12 @@ struct Verification {
 }
 
 impl Verification {
+    /// Notes that a caller is owed the result of the verification under way, which no earlier one's is.
+    fn ask_again(&mut self, caller: Uuid) {
+        self.found = None;
+        self.owed.insert(caller);
+    }
+
     /// The result for a caller who went on with a verification that another call then ended; none where the caller is
     /// owed none, or has kept an entry from after it.
     fn owed_to(&mut self, caller: Uuid, kept: Option<Head>) -> Option<Verified> {
@@ -243,7 +249,7 @@ async fn verify_chain(app: &App, admin: &Admin, kept: Option<Head>) -> Result<Ve
     let followed = followed.await?;
     under_way.at = Some(clock.boot());
     let Some(verified) = followed else {
-        under_way.owed.insert(caller);
+        under_way.ask_again(caller);
         let at = under_way.verifier.head().0;
         return Err(Refused::Busy {
             retry_after_seconds: 1,
@@ -373,8 +379,12 @@ mod tests {
             entries: 5,
             hash: [1; 32],
         };
-        let mut verification = Verification::default();
-        verification.owed.insert(one);
+        // What an earlier verification found says nothing about the log of today.
+        let mut verification = Verification {
+            found: Some(whole.clone()),
+            ..Verification::default()
+        };
+        verification.ask_again(one);
         assert_eq!(verification.owed_to(one, None), None, "not found yet");
         verification.found = Some(whole.clone());
         assert_eq!(verification.owed_to(two, None), None);
