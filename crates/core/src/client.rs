@@ -216,8 +216,8 @@ pub struct ClientState {
 }
 
 impl ClientState {
-    /// Returns each secret that the client has with the tokens made with it on the UTC day of `now`. Whoever shows a
-    /// count reads it here: the place of a deleted secret keeps its count, but no secret is limited by it.
+    /// Returns each secret that the client has with the tokens made with it on the UTC day of `now`. Every page and
+    /// answer with a count reads it here: the place of a deleted secret keeps its count, but no secret is limited by it.
     pub fn quotas(&self, now: Timestamp) -> impl Iterator<Item = (&SecretRecord, u32)> {
         let places = self.client.secrets.iter().zip(&self.slot.quota);
         places.filter_map(move |(secret, count)| Some((secret.as_ref()?, count.used_at(now))))

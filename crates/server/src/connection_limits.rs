@@ -115,7 +115,7 @@ impl Connections {
     }
 
     /// Counts a connection for the source of `peer`. When it has as many as one source may, its own longest idle
-    /// connection is ended, so that whoever shares the address (a NAT, a load balancer) is not kept out by idle ones;
+    /// connection is ended, so that idle ones do not keep out others behind the same address (a NAT, a load balancer);
     /// none when all of them are busy. A trusted proxy's connections carry many callers' requests, so that only the
     /// limit of all applies to them.
     pub(crate) fn share(self: &Arc<Self>, peer: IpAddr, trusted: &[IpNet]) -> Option<Share> {

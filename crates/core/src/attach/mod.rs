@@ -34,8 +34,9 @@ pub struct Greeting {
     /// The ids of the keys that digests may be made with, oldest first.
     pub keys: Vec<crate::digest::KeyId>,
     /// Whether the node reads [`ToNode::Permitted`]. It travels in the last key's place, which older nodes leave 0 and older
-    /// replicas do not read, so a node with [`KEYS_MAX`](crate::digest::KEYS_MAX) keys can't say it and is told of the last
-    /// use only. It is not sealed: whoever changes it ends the stream or hides statistics, as cutting the wire does.
+    /// replicas do not read, so a node with [`KEYS_MAX`](crate::digest::KEYS_MAX) keys can't say it and gets the last
+    /// use only. It is not authenticated: changing it in transit ends the stream or hides statistics, as cutting the
+    /// connection does.
     pub reads_permitted: bool,
 }
 

@@ -211,7 +211,7 @@ async fn verify_server(kept: Option<KeptHead>, session: &Session) -> Result<(), 
 /// repeated while the server is busy.
 ///
 /// # Errors
-/// Also when [`BUSY_ANSWERS_MAX`] answers in a row tell of no progress.
+/// Also after [`BUSY_ANSWERS_MAX`] answers in a row without progress.
 async fn verdict(session: &Session, query: &Query) -> Result<Value, CliError> {
     let (mut told, mut in_vain) = (String::new(), 0);
     loop {

@@ -193,14 +193,14 @@ pub(crate) fn last_used(client: &Value) -> String {
 /// Who is told by mail; what is not confirmed says so.
 fn notified(item: &Value) -> String {
     let Some(addresses) = item["notification_addresses"].as_array() else {
-        return or(&item["notification_emails"], "nobody");
+        return or(&item["notification_emails"], "none");
     };
     let one = |address: &Value| match address["state"].as_str() {
         Some("confirmed") | None => text(&address["email"]),
         Some(state) => format!("{} ({state})", text(&address["email"])),
     };
     match addresses.is_empty() {
-        true => "nobody".to_owned(),
+        true => "none".to_owned(),
         false => addresses.iter().map(one).collect::<Vec<_>>().join(", "),
     }
 }

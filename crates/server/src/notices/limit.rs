@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use tokenward_core::time::{MICROS_PER_SECOND, Timestamp};
 use tokenward_store::notices::folded_address;
 
-/// Mails to one address in an hour of the clock: a mail every three minutes is read by nobody.
+/// Mails to one address in an hour of the clock: one every three minutes.
 pub(super) const MAILS_AN_HOUR: u64 = 20;
 const HOUR_MICROS: i64 = 3_600 * MICROS_PER_SECOND;
 

@@ -23,7 +23,7 @@ pub(super) fn operations() -> Vec<Operation> {
             "Ask about an access token (RFC 7662)",
             "Introspection",
         )
-        .saying("A client is told of its own tokens only; any other is inactive. With `environment` and `product` a token that is not good for exactly that is inactive, too; `client_ip` is the address of the token's bearer, for clients with `token_networks`. The path may name both: `/oauth2/introspect/{environment}/{product}`."),
+        .saying("A client sees its own tokens only; any other is inactive. With `environment` and `product`, a token that is not valid for exactly that is inactive, too; `client_ip` is the address of the token's bearer, for clients with `token_networks`. The path may name both: `/oauth2/introspect/{environment}/{product}`."),
         about_token(
             oauth::REVOKE,
             "revoke",
