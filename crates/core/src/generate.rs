@@ -152,7 +152,7 @@ fn prove(state: &ClientState, secret: &ClientSecret, keyring: &Keyring) -> Optio
 pub fn by_secret(
     state: &ClientState,
     caller: &Caller,
-    wishes: IssueOptions,
+    options: IssueOptions,
     fresh: Fresh,
     quota_per_day: u32,
     keyring: &Keyring,
@@ -160,9 +160,9 @@ pub fn by_secret(
 ) -> Result<(Vec<Change>, Answer), Rejection> {
     let position = admit(state, caller, keyring)?;
     let record = state.client.secrets[position].ok_or(Rejection::SecretInvalid)?;
-    match_generation(&state.slot, wishes.if_match, now)?;
+    match_generation(&state.slot, options.if_match, now)?;
     let settings = &state.client.settings;
-    if wishes.handover_seconds.unwrap_or(0) > settings.handover_max_seconds {
+    if options.handover_seconds.unwrap_or(0) > settings.handover_max_seconds {
         return Err(Rejection::HandoverTooLong {
             max_seconds: settings.handover_max_seconds,
         });
@@ -170,7 +170,7 @@ pub fn by_secret(
     let day = now.utc_day();
     let used = state.slot.quota[position].used_at(now);
     if settings.on_repeat == OnRepeat::Return
-        && !wishes.force
+        && !options.force
         && let Some(mut answer) = returned(state, &caller.secret, now)
     {
         answer.secret = Some(record.n);
@@ -184,7 +184,7 @@ pub fn by_secret(
             limit: quota_per_day,
         });
     }
-    let (mut slot, mut answer) = issued(state, wishes.handover_seconds, fresh.token, keyring, now);
+    let (mut slot, mut answer) = issued(state, options.handover_seconds, fresh.token, keyring, now);
     slot.quota[position] = QuotaCount {
         day,
         used: used + 1,

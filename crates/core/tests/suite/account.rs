@@ -134,7 +134,7 @@ impl Account {
         &self,
         position: usize,
         workspace_disabled: bool,
-        wishes: IssueOptions,
+        options: IssueOptions,
         quota: u32,
         now: Timestamp,
     ) -> Expected {
@@ -147,18 +147,18 @@ impl Account {
         if self.disabled || workspace_disabled {
             return Expected::Refused("disabled");
         }
-        if wishes
+        if options
             .if_match
             .is_some_and(|wanted| wanted != self.generation)
         {
             return Expected::Refused("generation");
         }
-        let handover = wishes.handover_seconds.unwrap_or(0);
+        let handover = options.handover_seconds.unwrap_or(0);
         if handover > self.handover_max {
             return Expected::Refused("handover");
         }
         let live = self.newest_is_live(now);
-        if self.returns && !wishes.force && live && self.returnable_to == Some(*number) {
+        if self.returns && !options.force && live && self.returnable_to == Some(*number) {
             let newest = self.tokens.last().unwrap();
             let renew = now.plus_seconds(self.renew_before.into());
             if newest.till.is_none_or(|till| till > renew) {

@@ -139,7 +139,7 @@ fn rejections_come_in_a_fixed_order() {
         let guess = ClientSecret::from_random(Environment::Production, id, [1; 28])
             .expose()
             .to_string();
-        let wishes = IssueOptions {
+        let options = IssueOptions {
             if_match: wrong.generation.then_some(0),
             force: true,
             handover_seconds: Some(if wrong.handover { 61 } else { 60 }),
@@ -152,7 +152,7 @@ fn rejections_come_in_a_fixed_order() {
         let presented = if wrong.secret { &guess } else { &secret };
         let source = if wrong.address { ELSEWHERE } else { HOME };
         let got = world
-            .decide_from(no, presented, wishes, source, Some(host))
+            .decide_from(no, presented, options, source, Some(host))
             .map(|_| ());
         assert_eq!(got, Err(expect));
     }
@@ -249,7 +249,7 @@ fn return_gives_the_live_token_while_it_has_long_enough_to_live() {
     let mut world = World::new();
     let (no, secret) = world.client_with_secret(returning());
     let (first, _) = world.generate_as(no, &secret, ANY).unwrap();
-    let again = |world: &World, wishes| world.decide(no, &secret, wishes).unwrap();
+    let again = |world: &World, options| world.decide(no, &secret, options).unwrap();
     let is_first = |answer: &Answer| *answer.token.expose() == first;
     // 3600 s to live, renewed 600 s before its end.
     for (waited, returned) in [

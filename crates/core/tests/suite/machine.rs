@@ -302,17 +302,17 @@ impl Pair {
             }
         });
         let disabled = self.workspace_disabled[account.workspace];
-        let wishes = IssueOptions {
+        let options = IssueOptions {
             if_match,
             force,
             handover_seconds: Some(handover),
         };
-        let expected = account.expect(position, disabled, wishes, QUOTA, now);
+        let expected = account.expect(position, disabled, options, QUOTA, now);
         let Some((_, secret)) = account.secrets[position].clone() else {
             return;
         };
 
-        match (self.world.generate_as(client, &secret, wishes), expected) {
+        match (self.world.generate_as(client, &secret, options), expected) {
             (Ok((text, answer)), Expected::Returned(known)) => {
                 assert_eq!((text, answer.made), (known, false))
             }

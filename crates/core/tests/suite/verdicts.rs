@@ -328,11 +328,11 @@ fn a_hand_over_lets_the_previous_token_live_on_and_no_longer() {
     world.change_settings(no, |settings| settings.handover_max_seconds = 60);
     world.wait(10);
     let issued = world.now;
-    let wishes = IssueOptions {
+    let options = IssueOptions {
         handover_seconds: Some(60),
         ..IssueOptions::default()
     };
-    let (second, answer) = world.generate_as(no, &secret, wishes).unwrap();
+    let (second, answer) = world.generate_as(no, &secret, options).unwrap();
     let end = issued.plus_seconds(60);
     assert_eq!(answer.previous_valid_till, Some(end));
     assert_eq!(world.permit(&first).valid_till(), Some(end));
@@ -356,12 +356,12 @@ fn a_hand_over_can_be_ended_revoked_and_repeated_but_never_three_live() {
     let begin = || {
         let (mut world, no, secret, first) = one();
         world.change_settings(no, |settings| settings.handover_max_seconds = 60);
-        let wishes = IssueOptions {
+        let options = IssueOptions {
             handover_seconds: Some(60),
             ..IssueOptions::default()
         };
-        let second = world.generate_as(no, &secret, wishes).unwrap().0;
-        (world, no, secret, first, second, wishes)
+        let second = world.generate_as(no, &secret, options).unwrap().0;
+        (world, no, secret, first, second, options)
     };
     let superseded = |world: &World, generation| {
         Seen::Deny(Denial::TokenSuperseded {
@@ -387,8 +387,8 @@ fn a_hand_over_can_be_ended_revoked_and_repeated_but_never_three_live() {
         })
     );
 
-    let (mut world, no, secret, first, second, wishes) = begin();
-    let third = world.generate_as(no, &secret, wishes).unwrap().0;
+    let (mut world, no, secret, first, second, options) = begin();
+    let third = world.generate_as(no, &secret, options).unwrap().0;
     let all = [&first, &second, &third].map(|token| world.check(token));
     assert_eq!(
         all,
@@ -433,11 +433,11 @@ fn tokens_outlive_a_rotation_of_the_digest_key() {
     // A hand-over across a rotation: the previous token under the old key, the newest under the new.
     world.reload(true);
     world.change_settings(no, |settings| settings.handover_max_seconds = 60);
-    let wishes = IssueOptions {
+    let options = IssueOptions {
         handover_seconds: Some(60),
         ..IssueOptions::default()
     };
-    let third = world.generate_as(no, &secret, wishes).unwrap().0;
+    let third = world.generate_as(no, &secret, options).unwrap().0;
     let all = [&second, &third].map(|token| world.check(token));
     assert_eq!(
         all,

@@ -336,16 +336,16 @@ impl World {
         &self,
         no: u32,
         secret: &str,
-        wishes: IssueOptions,
+        options: IssueOptions,
     ) -> Result<(Vec<Change>, Answer), Rejection> {
-        self.decide_from(no, secret, wishes, HOME, None)
+        self.decide_from(no, secret, options, HOME, None)
     }
 
     pub(crate) fn decide_from(
         &self,
         no: u32,
         secret: &str,
-        wishes: IssueOptions,
+        options: IssueOptions,
         source: &str,
         host_environment: Option<Environment>,
     ) -> Result<(Vec<Change>, Answer), Rejection> {
@@ -358,7 +358,7 @@ impl World {
         generate::by_secret(
             &self.state(no),
             &caller,
-            wishes,
+            options,
             self.fresh(),
             self.quota,
             &self.keyring,
@@ -371,9 +371,9 @@ impl World {
         &mut self,
         no: u32,
         secret: &str,
-        wishes: IssueOptions,
+        options: IssueOptions,
     ) -> Result<(String, Answer), Rejection> {
-        let (changes, answer) = self.decide(no, secret, wishes)?;
+        let (changes, answer) = self.decide(no, secret, options)?;
         changes.into_iter().for_each(|change| self.commit(change));
         Ok((answer.token.expose().to_string(), answer))
     }

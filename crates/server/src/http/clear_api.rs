@@ -30,8 +30,8 @@ pub async fn generate(app: &Arc<App>, parts: &Parts, peer: IpAddr) -> Response<F
         return method_not_allowed("GET, POST").response(&app.config.error_source);
     }
     let begun = app.clock().boot();
-    let answered = match (caller(app, &parts.headers, peer), wishes(parts)) {
-        (Ok(caller), Ok(wishes)) => issuance::generate(app, caller, wishes, Vec::new())
+    let answered = match (caller(app, &parts.headers, peer), options(parts)) {
+        (Ok(caller), Ok(options)) => issuance::generate(app, caller, options, Vec::new())
             .await
             .map_err(problem),
         (Err(problem), _) | (_, Err(problem)) => Err(problem),
@@ -209,9 +209,9 @@ pub(super) fn caller(app: &App, headers: &HeaderMap, peer: IpAddr) -> Result<Cal
 
 const INVALID: &str = "The client secret is not valid. Check that it was copied whole; if it is lost, create another.";
 
-fn wishes(parts: &Parts) -> Result<IssueOptions, Problem> {
+fn options(parts: &Parts) -> Result<IssueOptions, Problem> {
     let bad = |message: &str| Problem::new(StatusCode::BAD_REQUEST, "INVALID_REQUEST", message);
-    let mut wishes = IssueOptions::default();
+    let mut options = IssueOptions::default();
     let mut matches = parts.headers.get_all(header::IF_MATCH).iter();
     if let Some(value) = matches.next() {
         let text = value
@@ -222,7 +222,7 @@ fn wishes(parts: &Parts) -> Result<IssueOptions, Problem> {
             .map(|text| text.strip_prefix("W/").unwrap_or(text))
             .and_then(|text| text.strip_prefix('"')?.strip_suffix('"'));
         let generation = text.and_then(number).filter(|_| matches.next().is_none());
-        wishes.if_match =
+        options.if_match =
             Some(generation.ok_or_else(|| {
                 bad("If-Match must name one generation in quotes, such as \"7\".")
             })?);
@@ -249,7 +249,7 @@ fn wishes(parts: &Parts) -> Result<IssueOptions, Problem> {
             ("handover", text) => {
                 let seconds =
                     number(text).ok_or_else(|| bad("handover must be a number of seconds."))?;
-                if wishes.handover_seconds.replace(seconds).is_some() {
+                if options.handover_seconds.replace(seconds).is_some() {
                     return Err(bad("handover was given twice."));
                 }
             }
@@ -257,8 +257,8 @@ fn wishes(parts: &Parts) -> Result<IssueOptions, Problem> {
             _ => {}
         }
     }
-    wishes.force = forced.unwrap_or(false);
-    Ok(wishes)
+    options.force = forced.unwrap_or(false);
+    Ok(options)
 }
 
 /// A number as one writes it: digits, no sign, no zero in front.

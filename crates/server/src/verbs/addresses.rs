@@ -182,21 +182,32 @@ pub(super) fn changes(
         }
         let proved = |member: &Member| owns(member, &address, workspace);
         let proved = view.members.iter().any(proved);
-        records.push(Record::NoticeAddress(AddressWrite::Put(NoticeAddress {
-            workspace,
-            address,
-            client: Some(named.client),
-            digest: None,
-            link_till: None,
-            created_at: now,
-            confirmed_at: proved.then_some(now),
-            stopped_at: None,
-        })));
+        let confirmed_at = proved.then_some(now);
+        records.push(first_named(named, address, confirmed_at, now));
         if asks && !proved && budget.take(email, now).is_ok() {
             records.extend(ask(named, email, now));
         }
     }
     records
+}
+
+/// The row of an address that a client names for the first time.
+fn first_named(
+    named: &Named<'_>,
+    address: String,
+    confirmed_at: Option<Timestamp>,
+    now: Timestamp,
+) -> Record {
+    Record::NoticeAddress(AddressWrite::Put(NoticeAddress {
+        workspace: named.workspace.id,
+        address,
+        client: Some(named.client),
+        digest: None,
+        link_till: None,
+        created_at: now,
+        confirmed_at,
+        stopped_at: None,
+    }))
 }
 
 /// Whether the address is this member's by a provider that verified it, and the workspace one of the member's. An
@@ -353,16 +364,7 @@ fn asked_again(
             Ok(()) => {
                 if row.is_none() {
                     // Named before this server kept rows of addresses.
-                    records.push(Record::NoticeAddress(AddressWrite::Put(NoticeAddress {
-                        workspace: named.workspace.id,
-                        address: folded,
-                        client: Some(named.client),
-                        digest: None,
-                        link_till: None,
-                        created_at: now,
-                        confirmed_at: None,
-                        stopped_at: None,
-                    })));
+                    records.push(first_named(&named, folded, None, now));
                 }
                 records.extend(ask(&named, email, now));
                 asked.push((*email).clone());

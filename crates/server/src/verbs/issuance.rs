@@ -58,7 +58,7 @@ pub struct Status {
 pub async fn generate(
     app: &Arc<App>,
     caller: Caller,
-    wishes: IssueOptions,
+    options: IssueOptions,
     products: Vec<Option<ProductNo>>,
 ) -> Result<Answer, Refused> {
     let quota = app.config.quota_per_day;
@@ -75,7 +75,7 @@ pub async fn generate(
             }
         }
         let (changes, answer) =
-            generate::by_secret(state, caller, wishes, fresh, quota, keyring, now)?;
+            generate::by_secret(state, caller, options, fresh, quota, keyring, now)?;
         let action = if answer.made {
             "token.generate"
         } else {

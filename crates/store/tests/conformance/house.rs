@@ -218,9 +218,9 @@ impl House {
         &self,
         id: ClientId,
         secret: &str,
-        wishes: IssueOptions,
+        options: IssueOptions,
     ) -> Result<Result<Answer, Rejection>, Failure> {
-        self.share().generate_as(id, secret, wishes).await
+        self.share().generate_as(id, secret, options).await
     }
 
     /// A change of one client, decided on its state.

@@ -72,14 +72,14 @@ impl Run {
                 handover,
             } => {
                 let (id, secrets) = &self.clients[chosen(client)];
-                let wishes = IssueOptions {
+                let options = IssueOptions {
                     if_match: None,
                     force,
                     handover_seconds: Some(handover),
                 };
                 for secret in secrets.iter().flatten() {
                     // Refused when deleted, disabled or by another setting; that writes nothing.
-                    let _ = house.generate_as(*id, secret, wishes).await.unwrap();
+                    let _ = house.generate_as(*id, secret, options).await.unwrap();
                 }
             }
             Step::ByAdmin { client } => {

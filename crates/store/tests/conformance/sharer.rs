@@ -56,7 +56,7 @@ impl Sharer {
         &self,
         id: ClientId,
         secret: &str,
-        wishes: IssueOptions,
+        options: IssueOptions,
     ) -> Result<Result<Answer, Rejection>, Failure> {
         let secret = ClientSecret::parse(secret).unwrap();
         let caller = Caller {
@@ -73,7 +73,7 @@ impl Sharer {
             generate::by_secret(
                 state,
                 &caller,
-                wishes,
+                options,
                 fresh,
                 1_000_000,
                 &keyring(),
