@@ -133,6 +133,11 @@ impl Api {
         send(did.to_owned(), request).await
     }
 
+    /// Opens a page as a browser would.
+    pub(crate) async fn open(&self, url: &str) -> Result<Answer, Surprise> {
+        send("opening the console's link".to_owned(), self.http.get(url)).await
+    }
+
     /// Whether the server says that it is ready.
     pub(crate) async fn is_ready(&self, internal: &str) -> bool {
         let answer = self

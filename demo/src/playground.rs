@@ -51,17 +51,17 @@ pub(crate) async fn invite(stage: &Stage, story: &Story) -> Result<(), Surprise>
     let [generate, call, wrong] = lines(stage, &new_secret(stage).await?);
     let public = &stage.listening.public;
     let key = stage.data_dir().join("admin-key");
+    let link = read_link(stage)?;
     story.heading("Everything stays up. Try it, in another terminal:");
     story.plain(format_args!(
-        "\n# a token; once more, and the first one is dead\n{generate}"
+        "\n# a token; run it again, and the first token is revoked\n{generate}"
     ));
-    story.plain(format_args!(
-        "\n# an invoice: 200 with its reference number\n{call}"
-    ));
+    story.plain(format_args!("\n# an invoice: 200\n{call}"));
     story.plain(format_args!(
         "\n# another product: 403 PRODUCT_NOT_ALLOWED\n{wrong}"
     ));
     story.heading("Administration");
+    story.plain(format_args!("console    {link}"));
     story.plain(format_args!(
         "admin API  {public}/admin/v1   (described at {public}/admin/v1/openapi.json)"
     ));
@@ -75,8 +75,19 @@ pub(crate) async fn invite(stage: &Stage, story: &Story) -> Result<(), Surprise>
     Ok(())
 }
 
-/// Runs the lines in a shell and demands 200 and 403.
+/// The link with which the first operator joins the console.
+fn read_link(stage: &Stage) -> Result<String, Surprise> {
+    let path = stage.data_dir().join("console-link");
+    let link = std::fs::read_to_string(&path).during(format_args!(
+        "reading the console link at {}",
+        path.display()
+    ))?;
+    Ok(link.trim().to_owned())
+}
+
+/// Opens the console's link, runs the lines in a shell and demands 200 and 403.
 pub(crate) async fn try_lines(stage: &Stage, story: &mut Story) -> Result<(), Surprise> {
+    stage.api.open(&read_link(stage)?).await?.demand(200)?;
     let lines = lines(stage, &new_secret(stage).await?);
     let output = Command::new("sh")
         .arg("-c")
@@ -100,5 +111,6 @@ pub(crate) async fn try_lines(stage: &Stage, story: &mut Story) -> Result<(), Su
     }
     story.heading("The lines the demo prints for a newcomer");
     story.saw("three curl lines in a shell", "200 and 403");
+    story.saw("the link of the console", "200");
     Ok(())
 }

@@ -31,7 +31,7 @@ async fn row(app: &App, notice: &Notice) -> Result<Option<NoticeAddress>, End> {
 fn stop_link(app: &App, notice: &Notice) -> Option<String> {
     let base = app.config.public_url.as_deref()?;
     let made = &notice.made;
-    let link = addresses::stop_link(&app.keyring, made.workspace, &made.recipient)?;
+    let link = addresses::stop_link(&app.keyring, made.workspace, &made.recipient);
     Some(format!("{base}/console/email/stop/{link}"))
 }
 

@@ -16,7 +16,7 @@ use tokenward_core::ids::WorkspaceId;
 use tokenward_core::time::Timestamp;
 use tokenward_store::notices::{NewNotice, NoticeWrite, Target, Webhook, WebhookWrite};
 use tokenward_store::people::Record;
-use tokenward_store::{Decided, Failure, ReadSet, View};
+use tokenward_store::{Decided, ReadSet, View};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
@@ -83,7 +83,7 @@ pub async fn create(
             return Err(Refused::Conflict("TOO_MANY_WEBHOOKS", why));
         }
         let id = random::uuid();
-        let (secret, shown) = new_secret(&keyring, id)?;
+        let (secret, shown) = new_secret(&keyring, id);
         let webhook = Webhook {
             id,
             workspace,
@@ -100,13 +100,10 @@ pub async fn create(
 }
 
 /// A new secret, sealed and to be shown.
-fn new_secret(keyring: &Keyring, id: Uuid) -> Result<(Vec<u8>, Zeroizing<String>), Refused> {
+fn new_secret(keyring: &Keyring, id: Uuid) -> (Vec<u8>, Zeroizing<String>) {
     let secret = Zeroizing::new(random::bytes::<SECRET_BYTES>());
     let sealed = keyring.seal_at_rest(&seal_context(id), secret.as_slice(), random::bytes());
-    if sealed.is_empty() {
-        return Err(Refused::Failed(Failure::Unavailable));
-    }
-    Ok((sealed, expose(secret.as_slice())))
+    (sealed, expose(secret.as_slice()))
 }
 
 fn entry(acting: &Acting, action: &'static str, webhook: &Webhook, now: Timestamp) -> Entry {
@@ -170,7 +167,7 @@ pub async fn set_disabled(
 pub async fn rotate(app: &App, admin: Admin, id: Uuid) -> Result<WithSecret, Refused> {
     let keyring = Arc::clone(&app.keyring);
     decide(app, admin, id, move |acting, view, mut webhook| {
-        let (secret, shown) = new_secret(&keyring, id)?;
+        let (secret, shown) = new_secret(&keyring, id);
         let former = std::mem::replace(&mut webhook.secret, secret);
         webhook.former = Some((former, view.now.plus_seconds(ROTATION_SECONDS)));
         let decided = put(acting, "webhook.rotate", &webhook, view.now);
