@@ -23,10 +23,13 @@ pub(crate) const FIRST_KEY: &str = "First operator";
 pub(crate) async fn first_link(app: &App, path: &Path, base: &str) -> Result<(), Fault> {
     let made = crate::verbs::members::first_link(app).await?;
     data_dir::remove(path)?;
-    let Some(ticket) = made else {
+    let Some(opaque_token) = made else {
         return Ok(());
     };
-    let link = zeroize::Zeroizing::new(format!("{base}/console/join/{}", ticket.expose().as_str()));
+    let link = zeroize::Zeroizing::new(format!(
+        "{base}/console/join/{}",
+        opaque_token.expose().as_str()
+    ));
     data_dir::create_private(path, format!("{}\n", link.as_str()).as_bytes())?;
     tracing::info!(
         "no operator can sign in to the console yet; the link that makes its first operator is in {}, good once and for a day",

@@ -26,6 +26,7 @@ mod answer;
 mod api;
 mod binary;
 mod clients;
+pub mod faketime;
 mod nursery;
 mod pooler;
 mod postgres;

@@ -104,11 +104,11 @@ async fn confirm_link(
             "public_url is not set, so there is no link to send".into(),
         ));
     };
-    let ticket = OpaqueToken::new();
+    let opaque_token = OpaqueToken::new();
     let linked = AddressWrite::Linked {
         workspace: notice.made.workspace,
         address: folded_address(&notice.made.recipient),
-        digest: ticket.digest(),
+        digest: opaque_token.digest(),
         till: app.clock().wall().plus_seconds(LINK_SECONDS),
     };
     let kept = app
@@ -118,7 +118,7 @@ async fn confirm_link(
         tracing::warn!("a confirmation link could not be kept: {failure}");
         return Err(End::Failed("the link could not be kept".into()));
     }
-    let text = ticket.expose();
+    let text = opaque_token.expose();
     Ok(zeroize::Zeroizing::new(format!(
         "{base}/console/email/confirm/{}",
         text.as_str()

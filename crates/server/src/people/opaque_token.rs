@@ -10,7 +10,7 @@ use subtle::ConstantTimeEq;
 use tokenward_store::people::OpaqueTokenDigest;
 use zeroize::Zeroizing;
 
-/// Random bytes of a ticket.
+/// Random bytes of an opaque token.
 const BYTES: usize = 32;
 
 /// A secret that a cookie or a link carries. Neither printable nor cloneable; wiped on drop.
@@ -77,12 +77,12 @@ mod tests {
 
     #[test]
     fn a_ticket_reads_back_and_nothing_else_does() {
-        let ticket = OpaqueToken::new();
-        let text = ticket.expose();
+        let opaque_token = OpaqueToken::new();
+        let text = opaque_token.expose();
         assert_eq!(text.len(), 43);
         let again = OpaqueToken::parse(&text).unwrap();
-        assert_eq!(again.digest(), ticket.digest());
-        assert_ne!(OpaqueToken::new().digest(), ticket.digest());
+        assert_eq!(again.digest(), opaque_token.digest());
+        assert_ne!(OpaqueToken::new().digest(), opaque_token.digest());
         for bad in [
             "",
             "x",

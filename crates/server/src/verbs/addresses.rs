@@ -438,9 +438,9 @@ const NO_LINK: Refused = Refused::NotFound("link: it was used, it expired, or it
 ///
 /// # Errors
 /// [`Refused::NotFound`] for a link that does not work.
-pub async fn to_confirm(app: &App, ticket: &OpaqueToken) -> Result<Question, Refused> {
+pub async fn to_confirm(app: &App, opaque_token: &OpaqueToken) -> Result<Question, Refused> {
     use tokenward_core::time::Clock;
-    let (digest, now) = (ticket.digest(), app.clock().wall());
+    let (digest, now) = (opaque_token.digest(), app.clock().wall());
     let found = app.store.reader().notice_address_by_link(&digest).await?;
     let row = found.filter(|row| works(row, now)).ok_or(NO_LINK)?;
     question(app, row.workspace, row.client).await
@@ -456,11 +456,11 @@ fn works(row: &NoticeAddress, now: Timestamp) -> bool {
 /// [`Refused::NotFound`] for a link that does not work.
 pub async fn confirm(
     app: &App,
-    ticket: &OpaqueToken,
+    opaque_token: &OpaqueToken,
     source: Option<IpAddr>,
 ) -> Result<(), Refused> {
     let wants = ReadSet {
-        link: Some(ticket.digest()),
+        link: Some(opaque_token.digest()),
         ..ReadSet::default()
     };
     let decided = app.decide(wants, move |view| {

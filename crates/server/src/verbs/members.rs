@@ -180,8 +180,8 @@ pub async fn invite(
     admin.must_grant(&role)?;
     let email = folded(email);
     let email = label::email(&email).map_err(|why| Refused::Invalid("email", why.0))?;
-    let ticket = OpaqueToken::new();
-    let digest = ticket.digest();
+    let opaque_token = OpaqueToken::new();
+    let digest = opaque_token.digest();
     let decided = acting::decide(app, admin, wants(Some(&role)), move |acting, view| {
         roles::check(&role, view)?;
         must_have_room(&role, view)?;
@@ -210,7 +210,7 @@ pub async fn invite(
         );
         Ok((decided, invitation))
     });
-    decided.await.map(|invitation| (invitation, ticket))
+    decided.await.map(|invitation| (invitation, opaque_token))
 }
 
 /// Whether a member can act as an operator in the console: enabled, and with a way to sign in.
@@ -223,8 +223,8 @@ pub fn operates(member: &Member) -> bool {
 /// Makes the first operator's link while no operator can sign in to the console; each start makes the older ones
 /// worthless. None when there is an operator: other members do not count, they cannot invite one.
 pub async fn first_link(app: &App) -> Result<Option<OpaqueToken>, Failure> {
-    let ticket = OpaqueToken::new();
-    let digest = ticket.digest();
+    let opaque_token = OpaqueToken::new();
+    let digest = opaque_token.digest();
     let decided = app.decide(wants(None), move |view: &View| {
         if view.members.iter().any(operates) {
             return Ok::<_, std::convert::Infallible>((Decided::nothing(), false));
@@ -254,13 +254,16 @@ pub async fn first_link(app: &App) -> Result<Option<OpaqueToken>, Failure> {
         Ok((written(records, entry), true))
     });
     let made = decided.await?.unwrap_or(false);
-    Ok(made.then_some(ticket))
+    Ok(made.then_some(opaque_token))
 }
 
 /// The invitation a link is for, while it is good.
-pub async fn invitation(app: &App, ticket: &OpaqueToken) -> Result<Option<Invitation>, Refused> {
+pub async fn invitation(
+    app: &App,
+    opaque_token: &OpaqueToken,
+) -> Result<Option<Invitation>, Refused> {
     use tokenward_core::time::Clock;
-    let (digest, now) = (ticket.digest(), app.clock().wall());
+    let (digest, now) = (opaque_token.digest(), app.clock().wall());
     let all = app.store.reader().invitations().await?;
     let found = all.into_iter().find(|one| one.digest == digest);
     Ok(found.filter(|one| now < one.expires_at))
@@ -301,10 +304,14 @@ fn may_be_first(members: &[Member], invitation: &Invitation, email: &str) -> Res
 /// # Errors
 /// [`Refused::NotFound`] for a link that has ended, or for a member with another role; [`Refused::Conflict`] for such
 /// a member where the holder of the first operator's link named the address.
-pub async fn join(app: &App, ticket: &OpaqueToken, joining: Joining) -> Result<Member, Refused> {
+pub async fn join(
+    app: &App,
+    opaque_token: &OpaqueToken,
+    joining: Joining,
+) -> Result<Member, Refused> {
     // What costs little comes first: the password is hashed only for a join that can succeed.
     let name = Name::parse(joining.name.trim()).map_err(|why| Refused::Invalid("name", why.0))?;
-    let found = invitation(app, ticket).await?;
+    let found = invitation(app, opaque_token).await?;
     let invited = found.ok_or(Refused::NotFound("invitation"))?;
     let email = match invited.email.as_str() {
         "" => {
@@ -319,7 +326,7 @@ pub async fn join(app: &App, ticket: &OpaqueToken, joining: Joining) -> Result<M
     account::judge("password", &joining.password, &[&email, name.as_str()])?;
     let hashed = account::hash_chosen(app, Caller::Invited(invited.id), joining.password);
     let (password, source) = (hashed.await?, joining.source);
-    let digest = ticket.digest();
+    let digest = opaque_token.digest();
     let wants = ReadSet {
         proves: true,
         ..wants(None)
@@ -492,8 +499,8 @@ async fn alter(
     if let Some(role) = &role {
         admin.must_grant(role)?;
     }
-    let ticket = OpaqueToken::new();
-    let digest = ticket.digest();
+    let opaque_token = OpaqueToken::new();
+    let digest = opaque_token.digest();
     let decided = acting::decide(app, admin, wants(role.as_ref()), move |acting, view| {
         let found = view.members.iter().find(|member| member.id == id);
         let old = found
@@ -561,7 +568,7 @@ async fn alter(
         Ok((decided, (member, raised)))
     });
     let (member, raised) = decided.await?;
-    Ok((member, raised.then_some(ticket)))
+    Ok((member, raised.then_some(opaque_token)))
 }
 
 /// The audit entries of a change of a member: one where they belong now, and one where they belonged before.

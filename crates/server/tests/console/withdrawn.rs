@@ -18,8 +18,8 @@ const WITHOUT_SESSION: [&str; 7] = [
     "/console/sign-in/second",
     "/console/sign-in/passkey/options",
     "/console/sign-in/passkey",
-    "/console/join/{ticket}",
-    "/console/email/confirm/{ticket}",
+    "/console/join/{opaque_token}",
+    "/console/email/confirm/{opaque_token}",
     "/console/email/stop/{link}",
 ];
 

@@ -3,8 +3,7 @@
 use crate::world::{CONFIRM, MailServer, STOP, World, free_port, until};
 use reqwest::Method;
 use serde_json::{Value, json};
-use std::path::{Path, PathBuf};
-use tokenward_testkit::{ApiClient, NewClient, Server};
+use tokenward_testkit::{ApiClient, NewClient, Server, faketime};
 
 const VICTIM: &str = "victim@third.example";
 
@@ -282,25 +281,6 @@ async fn without_a_public_url_addresses_stay_pending_and_the_answer_says_why() {
     );
 }
 
-/// libfaketime's library, which replaces the machine's clock for one process.
-fn library() -> PathBuf {
-    let folders = std::fs::read_dir("/usr/lib")
-        .into_iter()
-        .flatten()
-        .flatten();
-    folders
-        .map(|folder| folder.path().join("faketime/libfaketime.so.1"))
-        .find(|path| path.exists())
-        .expect("libfaketime is needed and not here; install it: apt-get update && apt-get install -y faketime")
-}
-
-/// Sets the clock of the server this many seconds off the machine's.
-fn set(file: &Path, seconds: i64) {
-    let new = file.with_extension("new");
-    std::fs::write(&new, format!("{seconds:+}\n")).unwrap();
-    std::fs::rename(new, file).unwrap();
-}
-
 #[tokio::test]
 async fn what_is_beyond_the_limit_of_an_hour_comes_in_one_mail_in_the_next() {
     const HOUR: i64 = 3_600;
@@ -314,11 +294,11 @@ async fn what_is_beyond_the_limit_of_an_hour_comes_in_one_mail_in_the_next() {
     let now = std::time::SystemTime::now();
     let now = now.duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
     let offset = HOUR - i64::try_from(now).unwrap() % HOUR;
-    set(&clock, offset);
+    faketime::set(&clock, offset);
     let port = free_port();
     let mails = MailServer::on(port);
     let builder = Server::builder()
-        .env("LD_PRELOAD", library().to_str().unwrap())
+        .env("LD_PRELOAD", faketime::library().to_str().unwrap())
         .env("FAKETIME_TIMESTAMP_FILE", clock.to_str().unwrap())
         .env("FAKETIME_NO_CACHE", "1")
         .env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
@@ -358,7 +338,7 @@ async fn what_is_beyond_the_limit_of_an_hour_comes_in_one_mail_in_the_next() {
         21,
         "with the confirmation mail"
     );
-    set(&clock, offset + HOUR);
+    faketime::set(&clock, offset + HOUR);
     let all = |notices: &[Value]| notices.iter().all(|one| one["state"] == "delivered");
     world.outbox("the rest to be delivered", all).await;
     let letters = mails.letters_to(VICTIM);

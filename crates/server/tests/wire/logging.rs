@@ -201,15 +201,15 @@ async fn a_flood_of_guesses_is_cut_off_in_the_log_and_counted() {
 async fn no_invitation_link_is_logged_at_any_level() {
     let server = Server::builder().env("TOKENWARD_LOG", "trace").start();
     let link = std::fs::read_to_string(server.data_dir().join("console-link")).unwrap();
-    let (_, ticket) = link.trim().rsplit_once('/').unwrap();
-    let address = format!("{}/console/join/{ticket}", server.public());
+    let (_, opaque_token) = link.trim().rsplit_once('/').unwrap();
+    let address = format!("{}/console/join/{opaque_token}", server.public());
     let http = tokenward_testkit::http().build().unwrap();
     assert_eq!(http.get(address).send().await.unwrap().status(), 200);
     let seen = wait_until("its line", LIMIT, || {
         let log = server.output();
         log.contains("/console/join/(link)").then_some(log)
     });
-    assert!(!seen.contains(ticket));
+    assert!(!seen.contains(opaque_token));
 }
 
 #[test]

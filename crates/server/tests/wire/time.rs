@@ -1,27 +1,7 @@
 //! The machine's clock steps, as libfaketime makes it: time never goes back for tokens and quotas.
 
 use crate::house::{House, LIMIT};
-use std::path::{Path, PathBuf};
-use tokenward_testkit::{NewClient, Server, wait_until};
-
-/// libfaketime's library, which replaces the machine's clock for one process.
-fn library() -> PathBuf {
-    let folders = std::fs::read_dir("/usr/lib")
-        .into_iter()
-        .flatten()
-        .flatten();
-    folders
-        .map(|folder| folder.path().join("faketime/libfaketime.so.1"))
-        .find(|path| path.exists())
-        .expect("libfaketime is needed and not here; install it: apt-get update && apt-get install -y faketime")
-}
-
-/// Sets the clock of the server this many seconds off the machine's.
-fn set(file: &Path, seconds: i64) {
-    let new = file.with_extension("new");
-    std::fs::write(&new, format!("{seconds:+}\n")).unwrap();
-    std::fs::rename(new, file).unwrap();
-}
+use tokenward_testkit::{NewClient, Server, faketime, wait_until};
 
 /// How far the server's time is ahead of the clock it is shown.
 async fn ahead(house: &House) -> f64 {
@@ -37,12 +17,12 @@ async fn an_expired_token_and_a_quota_day_stay_so_when_the_clock_is_set_back() {
     const DAY: i64 = 86_400;
     let folder = tempfile::tempdir().unwrap();
     let clock = folder.path().join("clock");
-    set(&clock, 0);
+    faketime::set(&clock, 0);
     let mut house = House::of(
         Server::builder()
             .arg("--quota-per-day")
             .arg("1")
-            .env("LD_PRELOAD", library().to_str().unwrap())
+            .env("LD_PRELOAD", faketime::library().to_str().unwrap())
             .env("FAKETIME_TIMESTAMP_FILE", clock.to_str().unwrap())
             .env("FAKETIME_NO_CACHE", "1")
             .env("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
@@ -60,14 +40,14 @@ async fn an_expired_token_and_a_quota_day_stay_so_when_the_clock_is_set_back() {
         .expect_error(429, "QUOTA_EXCEEDED");
     house.permits(&token).await;
     // A day later the token is over and the quota is whole again.
-    set(&clock, DAY);
+    faketime::set(&clock, DAY);
     let followed = async { while house.check("gst", &token).await.status == 200 {} };
     let followed = tokio::time::timeout(LIMIT, followed).await;
     followed.expect("a step forward is followed");
     house.denies(&token, "TOKEN_EXPIRED").await;
     house.token(&busy).await;
     for end in ["no", "stop", "kill -9"] {
-        set(&clock, 0);
+        faketime::set(&clock, 0);
         match end {
             "stop" => house.restart(),
             "kill -9" => {

@@ -87,8 +87,8 @@ fn invitation(invitation: &Invitation) -> Value {
 }
 
 /// The path of the link of an invitation.
-fn join_path(ticket: &OpaqueToken) -> String {
-    format!("/console/join/{}", ticket.expose().as_str())
+fn join_path(opaque_token: &OpaqueToken) -> String {
+    format!("/console/join/{}", opaque_token.expose().as_str())
 }
 
 pub(super) async fn list(State(app): State<Arc<App>>, Signed(admin): Signed) -> Answer {
@@ -113,8 +113,8 @@ pub(super) async fn invite(
         workspace_id: body.workspace_id,
         products: body.products.as_deref(),
     };
-    let (made, ticket) = members::invite(&app, admin, &body.email, sent.read()?).await?;
-    let body = json!({ "invitation": invitation(&made), "join_path": join_path(&ticket) });
+    let (made, opaque_token) = members::invite(&app, admin, &body.email, sent.read()?).await?;
+    let body = json!({ "invitation": invitation(&made), "join_path": join_path(&opaque_token) });
     Ok(views::answer(StatusCode::CREATED, &body))
 }
 
@@ -134,9 +134,9 @@ pub(super) async fn change(
     Body(body): Body<Change>,
 ) -> Answer {
     let id = id(&text, "member")?;
-    let (changed, ticket) = members::change(&app, admin, id, body.read()?).await?;
+    let (changed, opaque_token) = members::change(&app, admin, id, body.read()?).await?;
     let mut body = member(&changed);
-    body["join_path"] = json!(ticket.as_ref().map(join_path));
+    body["join_path"] = json!(opaque_token.as_ref().map(join_path));
     Ok(views::answer(StatusCode::OK, &body))
 }
 

@@ -56,7 +56,7 @@ async fn tried<T>(
     Err(Trouble::Answered(Box::new(page)))
 }
 
-fn ticket(text: &str) -> Result<OpaqueToken, Refused> {
+fn opaque_token(text: &str) -> Result<OpaqueToken, Refused> {
     OpaqueToken::parse(text).ok_or(Refused::NotFound("link: it is incomplete"))
 }
 
@@ -79,13 +79,13 @@ fn shown(heading: &'static str, says: Vec<String>, form: Option<(String, &'stati
     })
 }
 
-/// `GET /console/email/confirm/{ticket}`
+/// `GET /console/email/confirm/{opaque_token}`
 pub(super) async fn ask_confirm(
     State(app): State<Arc<App>>,
     Path(text): Path<String>,
     parts: Parts,
 ) -> Reply {
-    let asked = async { addresses::to_confirm(&app, &ticket(&text)?).await };
+    let asked = async { addresses::to_confirm(&app, &opaque_token(&text)?).await };
     let question = tried(&app, &parts, asked).await?;
     let says = vec![
         about(&question),
@@ -95,14 +95,14 @@ pub(super) async fn ask_confirm(
     shown("Confirm notifications", says, Some(form))
 }
 
-/// `POST /console/email/confirm/{ticket}`
+/// `POST /console/email/confirm/{opaque_token}`
 pub(super) async fn confirm(
     State(app): State<Arc<App>>,
     Path(text): Path<String>,
     parts: Parts,
 ) -> Reply {
     let source = origin(&parts, &app).source;
-    let done = async { addresses::confirm(&app, &ticket(&text)?, source).await };
+    let done = async { addresses::confirm(&app, &opaque_token(&text)?, source).await };
     tried(&app, &parts, done).await?;
     let says = "Notifications are sent to your address from now on.";
     shown("Address confirmed", vec![says.to_owned()], None)

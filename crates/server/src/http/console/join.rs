@@ -29,9 +29,9 @@ struct JoinPage {
 
 async fn invited(app: &App, text: &str) -> Result<(OpaqueToken, Invitation), Trouble> {
     let gone = || Trouble::NotFound("invitation: a link works once, and for a limited time");
-    let ticket = OpaqueToken::parse(text).ok_or_else(gone)?;
-    let found = members::invitation(app, &ticket).await?;
-    Ok((ticket, found.ok_or_else(gone)?))
+    let opaque_token = OpaqueToken::parse(text).ok_or_else(gone)?;
+    let found = members::invitation(app, &opaque_token).await?;
+    Ok((opaque_token, found.ok_or_else(gone)?))
 }
 
 fn shown(text: &str, invitation: &Invitation, form: &Form, fault: Fault) -> JoinPage {
@@ -67,7 +67,7 @@ fn shown(text: &str, invitation: &Invitation, form: &Form, fault: Fault) -> Join
     }
 }
 
-/// `GET /console/join/{ticket}`
+/// `GET /console/join/{opaque_token}`
 pub(super) async fn show(State(app): State<Arc<App>>, Path(text): Path<String>) -> Reply {
     let (_, invitation) = invited(&app, &text).await?;
     page(&shown(
@@ -78,13 +78,13 @@ pub(super) async fn show(State(app): State<Arc<App>>, Path(text): Path<String>) 
     ))
 }
 
-/// `POST /console/join/{ticket}`
+/// `POST /console/join/{opaque_token}`
 pub(super) async fn send(
     State(app): State<Arc<App>>,
     Path(text): Path<String>,
     open: Open,
 ) -> Reply {
-    let (ticket, invitation) = invited(&app, &text).await?;
+    let (opaque_token, invitation) = invited(&app, &text).await?;
     let again = |fault: Fault| {
         let wait = fault.retry_after_seconds;
         let shown = shown(&text, &invitation, &open.form, fault);
@@ -100,7 +100,7 @@ pub(super) async fn send(
         password: open.form.secret("password"),
         source: open.origin.source,
     };
-    let joined = members::join(&app, &ticket, joining).await;
+    let joined = members::join(&app, &opaque_token, joining).await;
     let member = match joined {
         Ok(member) => member,
         Err(refused) => return again(Fault::of(refused)?),
@@ -118,7 +118,7 @@ pub(super) async fn send(
     )
     .await
     {
-        Ok(Step::Done(ticket)) => finish(&app, &ticket, &way, &open).await,
+        Ok(Step::Done(opaque_token)) => finish(&app, &opaque_token, &way, &open).await,
         // A disabled member who came back by a link stays disabled.
         _ => Ok(super::reply::see("/console/sign-in")),
     }

@@ -179,7 +179,7 @@ pub(super) async fn invite(State(app): State<Arc<App>>, headers: HeaderMap, sent
         Ok(role) => members::invite(&app, person.admin(), form.text("email"), role).await,
         Err(refused) => Err(refused),
     };
-    let (invitation, ticket) = match invited {
+    let (invitation, opaque_token) = match invited {
         Ok(invited) => invited,
         Err(refused) => {
             let fault = Fault::of(refused)?;
@@ -190,7 +190,7 @@ pub(super) async fn invite(State(app): State<Arc<App>>, headers: HeaderMap, sent
         &person,
         format!("{} is invited", invitation.email),
         "Send them this link by a way that only they read. It works once, for seven days, and is not shown again.",
-        &(super::clients::base(&app, &headers), ticket),
+        &(super::clients::base(&app, &headers), opaque_token),
     )
 }
 
@@ -199,9 +199,9 @@ fn link_page(
     person: &Person,
     heading: String,
     explanation: &'static str,
-    (base, ticket): &(String, OpaqueToken),
+    (base, opaque_token): &(String, OpaqueToken),
 ) -> Reply {
-    let link = format!("{base}/console/join/{}", ticket.expose().as_str());
+    let link = format!("{base}/console/join/{}", opaque_token.expose().as_str());
     page(&OncePage {
         frame: Frame::new(person, "Hand over the link", "members"),
         heading,
@@ -287,11 +287,11 @@ pub(super) async fn change(
     };
     match changed {
         Ok((_, None)) => Ok(see("/console/members?done=member")),
-        Ok((member, Some(ticket))) => link_page(
+        Ok((member, Some(opaque_token))) => link_page(
             &person,
             format!("{} has a new role", member.email),
             "The new role allows more, so the password and the other sign-in methods were removed and the sessions ended. Send the member this link by a way that only they read. It works once, for seven days, and is not shown again. Single sign-on works without it.",
-            &(super::clients::base(&app, &headers), ticket),
+            &(super::clients::base(&app, &headers), opaque_token),
         ),
         Err(Refused::Changed(_)) => {
             let member = members::show(&app, &person.admin(), member.id).await?;

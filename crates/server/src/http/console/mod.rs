@@ -72,9 +72,12 @@ pub(super) fn router() -> Router<Arc<App>> {
         .route("/console/sso/start", get(sso::start))
         .route("/console/sso/return", get(sso::back))
         .route("/console/step-up", get(step_up::show).post(step_up::send))
-        .route("/console/join/{ticket}", get(join::show).post(join::send))
         .route(
-            "/console/email/confirm/{ticket}",
+            "/console/join/{opaque_token}",
+            get(join::show).post(join::send),
+        )
+        .route(
+            "/console/email/confirm/{opaque_token}",
             get(email::ask_confirm).post(email::confirm),
         )
         .route(

@@ -112,7 +112,7 @@ async fn second(State(app): State<Arc<App>>, headers: HeaderMap, open: Open) -> 
     let answer = (form.text("handle"), form.text("credential"));
     let (sealed, site) = (form.text("between"), base(&app, &headers));
     match verb::second_by_passkey(&app, sealed, &site, answer, &open.origin).await {
-        Ok(ticket) => sign_in::finish(&app, &ticket, &way, &open).await,
+        Ok(opaque_token) => sign_in::finish(&app, &opaque_token, &way, &open).await,
         Err(not) => sign_in::second_again(&app, sealed, &not, way).await,
     }
 }

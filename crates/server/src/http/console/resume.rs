@@ -149,26 +149,26 @@ pub(super) fn session(person: &Person) -> String {
     format!("session {}", person.session.id)
 }
 
-fn browser(ticket: &OpaqueToken) -> String {
-    format!("browser {}", URL_SAFE_NO_PAD.encode(ticket.digest()))
+fn browser(opaque_token: &OpaqueToken) -> String {
+    format!("browser {}", URL_SAFE_NO_PAD.encode(opaque_token.digest()))
 }
 
 /// The browser that sent a request, as an owner; empty when it has never been given a name.
 pub(super) fn browser_of(headers: &HeaderMap) -> String {
-    let ticket = cookie(headers, COOKIE).and_then(OpaqueToken::parse);
-    ticket.as_ref().map_or_else(String::new, browser)
+    let opaque_token = cookie(headers, COOKIE).and_then(OpaqueToken::parse);
+    opaque_token.as_ref().map_or_else(String::new, browser)
 }
 
 /// The browser that sent a request, as an owner, and the cookie that names it from now on.
 pub(super) fn named_browser(headers: &HeaderMap) -> (String, HeaderValue) {
     let known = cookie(headers, COOKIE).and_then(OpaqueToken::parse);
-    let ticket = known.unwrap_or_default();
-    let text = ticket.expose();
+    let opaque_token = known.unwrap_or_default();
+    let text = opaque_token.expose();
     let set = format!(
         "{COOKIE}={}; Path=/; Secure; HttpOnly; SameSite=Strict; Max-Age={KEPT_SECONDS}",
         text.as_str()
     );
     let mut set = HeaderValue::try_from(set).unwrap_or(HeaderValue::from_static("invalid"));
     set.set_sensitive(true);
-    (browser(&ticket), set)
+    (browser(&opaque_token), set)
 }

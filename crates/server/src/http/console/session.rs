@@ -22,8 +22,8 @@ use tokenward_core::time::Clock;
 pub(super) const COOKIE: &str = "__Host-tokenward";
 
 /// Sets the session's cookie.
-pub(super) fn set_cookie(ticket: &OpaqueToken) -> HeaderValue {
-    let text = ticket.expose();
+pub(super) fn set_cookie(opaque_token: &OpaqueToken) -> HeaderValue {
+    let text = opaque_token.expose();
     let cookie = format!(
         "{COOKIE}={}; Path=/; Secure; HttpOnly; SameSite=Strict",
         text.as_str()
@@ -73,7 +73,7 @@ pub(super) fn origin(parts: &Parts, app: &App) -> Origin {
 /// Who asks, if anybody is signed in.
 pub(super) struct Visitor {
     pub(super) person: Option<Person>,
-    ticket: Option<OpaqueToken>,
+    opaque_token: Option<OpaqueToken>,
 }
 
 impl FromRequestParts<Arc<App>> for Visitor {
@@ -81,15 +81,18 @@ impl FromRequestParts<Arc<App>> for Visitor {
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Trouble> {
         let origin = origin(parts, app);
-        let ticket = cookie(&parts.headers, COOKIE).and_then(OpaqueToken::parse);
-        let person = match &ticket {
-            Some(ticket) => person(app, ticket, &origin).await?,
+        let opaque_token = cookie(&parts.headers, COOKIE).and_then(OpaqueToken::parse);
+        let person = match &opaque_token {
+            Some(opaque_token) => person(app, opaque_token, &origin).await?,
             None => None,
         };
         if let Some(person) = &person {
             denied::asks(&parts.extensions, app, || person.admin());
         }
-        Ok(Self { person, ticket })
+        Ok(Self {
+            person,
+            opaque_token,
+        })
     }
 }
 
@@ -143,12 +146,12 @@ impl FromRequest<Arc<App>> for Sent {
         let form = read(&parts.headers, body).await?;
         // After the body, which its sender may have held back while the session ended.
         let visitor = Visitor::from_request_parts(&mut parts, app).await?;
-        let (Some(person), Some(ticket)) = (visitor.person, visitor.ticket) else {
+        let (Some(person), Some(opaque_token)) = (visitor.person, visitor.opaque_token) else {
             // Nothing typed is lost: it goes through the sign-in and is sent again from there.
             let page = sign_in::again(app, &parts.headers, parts.uri.path(), &form)?;
             return Err(Trouble::Answered(Box::new(page)));
         };
-        if !ticket.is_form_word(form.text(WORD)) {
+        if !opaque_token.is_form_word(form.text(WORD)) {
             return Err(Trouble::Foreign);
         }
         let path = parts.uri.path().to_owned();
@@ -317,7 +320,8 @@ mod tests {
             }
             headers
         };
-        let pair = |ticket: &OpaqueToken| format!("{COOKIE}={}", ticket.expose().as_str());
+        let pair =
+            |opaque_token: &OpaqueToken| format!("{COOKIE}={}", opaque_token.expose().as_str());
         let found = |lines: &[String]| cookie(&headers(lines), COOKIE).map(str::to_owned);
         let value = one.expose().to_string();
         assert_eq!(found(&[format!("a=b; {}", pair(&one))]), Some(value));

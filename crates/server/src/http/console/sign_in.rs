@@ -137,7 +137,7 @@ pub(super) async fn send(State(app): State<Arc<App>>, open: Open) -> Reply {
     let way = Way::of_form(&open.form);
     let (email, password) = (open.form.text("email"), open.form.secret("password"));
     match sign_in::first(&app, email, password, &open.origin).await {
-        Ok(Step::Done(ticket)) => finish(&app, &ticket, &way, &open).await,
+        Ok(Step::Done(opaque_token)) => finish(&app, &opaque_token, &way, &open).await,
         Ok(Step::Second(between)) => second_page(between, Fault::default(), way, StatusCode::OK),
         Err(not) => {
             let fault = fault(&not)?;
@@ -172,7 +172,7 @@ pub(super) async fn second(State(app): State<Arc<App>>, open: Open) -> Reply {
     let way = Way::of_form(&open.form);
     let (sealed, code) = (open.form.text("between"), open.form.secret("code"));
     match sign_in::second(&app, sealed, code, &open.origin).await {
-        Ok(ticket) => finish(&app, &ticket, &way, &open).await,
+        Ok(opaque_token) => finish(&app, &opaque_token, &way, &open).await,
         Err(not) => second_again(&app, sealed, &not, way).await,
     }
 }
@@ -189,13 +189,13 @@ pub(super) async fn second_again(app: &App, sealed: &str, not: &NotSignedIn, way
 }
 
 /// Hands out the cookie and goes on where the way leads.
-pub(super) async fn finish(app: &App, ticket: &OpaqueToken, way: &Way, open: &Open) -> Reply {
-    let person = sign_in::person(app, ticket, &open.origin).await?;
+pub(super) async fn finish(app: &App, opaque_token: &OpaqueToken, way: &Way, open: &Open) -> Reply {
+    let person = sign_in::person(app, opaque_token, &open.origin).await?;
     let mut response = match person {
         Some(person) => way.go(app, &person, &open.browser).await?,
         None => see("/console/sign-in"),
     };
-    let cookie = set_cookie(ticket);
+    let cookie = set_cookie(opaque_token);
     response.headers_mut().insert(header::SET_COOKIE, cookie);
     Ok(response)
 }

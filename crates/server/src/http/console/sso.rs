@@ -108,7 +108,7 @@ pub(super) async fn back(State(app): State<Arc<App>>, request: Request) -> Reply
     let returning = returning(&app, &parts.headers);
     let origin = origin(&parts, &app);
     let ended = single_sign_on::end(&app, &returning, between, (code, state), &origin).await;
-    let ticket = ended.map_err(trouble)?;
+    let opaque_token = ended.map_err(trouble)?;
     // A page and no redirect: one that another site began would not carry the new cookie.
     let mut response = page(&DonePage {
         frame: Frame::stranger("You are signed in"),
@@ -116,7 +116,7 @@ pub(super) async fn back(State(app): State<Arc<App>>, request: Request) -> Reply
     })?;
     response
         .headers_mut()
-        .append(header::SET_COOKIE, set_cookie(&ticket));
+        .append(header::SET_COOKIE, set_cookie(&opaque_token));
     let over = format!("{COOKIE}=; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=0");
     put_cookie(&mut response, &over);
     Ok(response)

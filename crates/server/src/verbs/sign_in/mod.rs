@@ -349,8 +349,8 @@ pub(crate) async fn begin(
     by: &'static str,
     prove: impl FnOnce(&mut Member, &Taking) -> Result<(), NotSignedIn> + Send + 'static,
 ) -> Result<OpaqueToken, NotSignedIn> {
-    let ticket = OpaqueToken::new();
-    let (digest, source) = (ticket.digest(), origin.source);
+    let opaque_token = OpaqueToken::new();
+    let (digest, source) = (opaque_token.digest(), origin.source);
     let agent: String = origin
         .agent
         .chars()
@@ -409,5 +409,5 @@ pub(crate) async fn begin(
     });
     decided.await??;
     app.metrics.signed_in(by);
-    Ok(ticket)
+    Ok(opaque_token)
 }

@@ -80,12 +80,12 @@ pub(super) async fn is_still_on(
 /// Who a cookie is, if its session goes on.
 pub async fn person(
     app: &App,
-    ticket: &OpaqueToken,
+    opaque_token: &OpaqueToken,
     origin: &Origin,
 ) -> Result<Option<Person>, Failure> {
     let read = async {
         let reader = app.store.reader();
-        let Some(session) = reader.session(&ticket.digest()).await? else {
+        let Some(session) = reader.session(&opaque_token.digest()).await? else {
             return Ok(None);
         };
         let member = reader.member(session.member).await?;
@@ -116,7 +116,7 @@ pub async fn person(
         member,
         session,
         source: origin.source,
-        csrf_token: ticket.csrf_token(),
+        csrf_token: opaque_token.csrf_token(),
     }))
 }
 
