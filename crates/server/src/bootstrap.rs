@@ -6,6 +6,7 @@ use crate::random;
 use crate::serve::Fault;
 use serde_json::json;
 use std::path::Path;
+use tokenward_api::FIRST_KEY;
 use tokenward_core::audit::{Actor, Entry};
 use tokenward_core::client::{AdminKeyRecord, Role};
 use tokenward_core::label::Name;
@@ -15,8 +16,6 @@ use tokenward_store::{Decided, ReadSet};
 
 /// The environment variable that may hold the first admin key; used on an empty store only.
 const GIVEN: &str = "TOKENWARD_BOOTSTRAP_ADMIN_KEY";
-/// The name of the admin key that the first start makes.
-pub(crate) const FIRST_KEY: &str = "First operator";
 
 /// Offers the console's first operator a link while no operator can sign in: written to the data directory for its owner
 /// only, and shown on a terminal; never in a log.

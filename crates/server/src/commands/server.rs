@@ -1,6 +1,5 @@
 //! Commands of the server's own machine: serve, config check, backup, restore, digest keys.
 
-use super::confirm::Sure;
 use crate::clock::SystemClock;
 use crate::config::{self, Config, File, ServeArgs, unknown_variables};
 use crate::data_dir::{self, DataDir};
@@ -9,6 +8,7 @@ use crate::{logs, preflight, random};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use tokenward_cli::Sure;
 use tokenward_core::attach::ReplicaKeys;
 use tokenward_core::digest::{KeyId, Keyring};
 use tokenward_core::time::Clock;

@@ -6,7 +6,7 @@ use crate::app::App;
 use parking_lot::Mutex;
 use std::collections::HashSet;
 use std::time::Duration;
-use tokenward_core::audit::{Verifier, Written};
+use tokenward_core::audit::{Head, Verifier, Written};
 use tokenward_core::time::{BootInstant, Clock};
 use tokenward_store::{AuditFilter, Credential, PAGE_MAX};
 use uuid::Uuid;
@@ -23,48 +23,6 @@ const WAIT_SECONDS: u64 = 22;
 const END_SECONDS: u64 = 26;
 /// Callers that verify or wait for their turn, each once.
 const CALLERS_MAX: usize = 16;
-
-/// An entry as somebody keeps it to find out later whether it is still there: its number and its hash.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Head {
-    /// The entry's number, from 1.
-    pub seq: u64,
-    /// The chain's hash with it.
-    pub hash: [u8; 32],
-}
-
-impl Head {
-    /// Reads `SEQ:HASH`, as `tokenward audit verify` prints it.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        let (seq, hash) = text.trim().split_once(':')?;
-        let plain = seq.bytes().all(|byte| byte.is_ascii_digit());
-        let seq = seq.parse().ok().filter(|seq| plain && *seq > 0)?;
-        let hash = tokenward_core::Digest::from_hex(hash)?.0;
-        Some(Self { seq, hash })
-    }
-
-    /// Why an entry that was found in this one's place is another; none when it is the same.
-    #[must_use]
-    pub fn differs(&self, seq: u64, hash: &[u8; 32]) -> Option<String> {
-        (seq == self.seq && *hash != self.hash).then(|| {
-            format!(
-                "entry {seq} is not the one of the head given: the log was written anew before or at it"
-            )
-        })
-    }
-
-    /// Why the chain does not reach this entry; none when it does.
-    #[must_use]
-    pub fn beyond(&self, entries: u64) -> Option<String> {
-        (entries < self.seq).then(|| {
-            format!(
-                "the log ends at entry {entries}, before entry {} of the head given: later entries are missing",
-                self.seq
-            )
-        })
-    }
-}
 
 /// What a verification found.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -392,25 +350,5 @@ mod tests {
         assert_eq!(verification.owed_to(one, head(6)), None, "kept from later");
         assert_eq!(verification.owed_to(one, head(5)), Some(whole));
         assert_eq!(verification.owed_to(one, None), None, "once");
-    }
-
-    #[test]
-    fn head_is_read_as_it_is_printed() {
-        let hash = "ab".repeat(32);
-        let head = Head::parse(&format!("35:{hash}\n")).unwrap();
-        assert_eq!((head.seq, head.hash), (35, [0xab; 32]));
-        for bad in [
-            "35".to_owned(),
-            format!("0:{hash}"),
-            format!("+5:{hash}"),
-            format!(":{hash}"),
-            "35:abc".to_owned(),
-            format!("35:{hash}0"),
-        ] {
-            assert_eq!(Head::parse(&bad), None, "{bad}");
-        }
-        assert!(head.differs(35, &[0; 32]).is_some() && head.differs(35, &[0xab; 32]).is_none());
-        assert!(head.differs(34, &[0; 32]).is_none());
-        assert!(head.beyond(34).is_some() && head.beyond(35).is_none());
     }
 }

@@ -5,12 +5,13 @@ use super::problem::{Answer, Problem};
 use super::views;
 use crate::app::App;
 use crate::verbs;
-use crate::verbs::audit::{Head, Verified};
+use crate::verbs::audit::Verified;
 use axum::extract::State;
 use http::StatusCode;
 use http::request::Parts;
 use serde_json::json;
 use std::sync::Arc;
+use tokenward_core::audit::Head;
 use tokenward_core::ids::{ClientId, WorkspaceId};
 use tokenward_store::AuditFilter;
 
