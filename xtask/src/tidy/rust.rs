@@ -43,6 +43,7 @@ const STATUS_HOMES: &[&str] = &[
     "crates/server/src/http",
     "crates/server/src/grpc",
     "crates/cli/",
+    "crates/server/src/listeners",
     "crates/tower/",
     "crates/client/",
     "crates/testkit/",

@@ -1,10 +1,11 @@
 //! Admin keys: prove, read, create, revoke.
 
-use super::authority::Admin;
-use super::{Refused, acting, roles};
+use super::{Refused, roles};
 use crate::app::App;
+use crate::auth::acting;
+use crate::auth::authority::{Admin, is_in_force};
+use crate::auth::refusals;
 use crate::random;
-use crate::refusals;
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -28,11 +29,6 @@ pub enum NotAdmitted {
     },
     /// The server could not do it.
     Unavailable,
-}
-
-/// Whether an admin key is neither revoked nor expired.
-pub(super) fn is_in_force(record: &AdminKeyRecord, now: Timestamp) -> bool {
-    record.revoked_at.is_none() && record.expires_at.is_none_or(|end| now < end)
 }
 
 /// The administrator who presents a key.

@@ -6,9 +6,9 @@ use super::reply::{Reply, Trouble, page};
 use super::session::{Member, Sent};
 use super::shown::{Moment, count};
 use crate::app::App;
+use crate::auth::authority::Admin;
 use crate::http::admin::audit_entry;
 use crate::verbs::audit::{self, Verified};
-use crate::verbs::authority::Admin;
 use askama::Template;
 use axum::body::Body;
 use axum::extract::State;
@@ -179,7 +179,7 @@ pub(super) async fn verify(State(app): State<Arc<App>>, sent: Sent) -> Reply {
         Verified::Whole { entries, hash } => format!(
             "All {} entries are there and unaltered. The last one's hash is {}: keep it elsewhere, and a later verification proves that nothing before it was changed.",
             count(entries),
-            *crate::data_dir::hex(&hash)
+            *crate::config::data_dir::hex(&hash)
         ),
         Verified::Broken { at, why } => format!(
             "The chain is broken at entry {at}: {why}. Stop, keep the database as it is, and compare it with your exports."
