@@ -292,7 +292,7 @@ fn check_config(args: CheckArgs) -> Result<(), Fault> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
-        let asked = runtime.block_on(crate::verbs::single_sign_on::discover(sso));
+        let asked = runtime.block_on(crate::auth::provider::discover(sso));
         asked.map_err(|why| format!("sso_issuer: {why}"))?;
     }
     let mut shown = serde_json::to_value(&config)?;

@@ -1,8 +1,8 @@
 //! The audit log: read as far as one may, and verified from its first entry to its head.
 
 use super::Refused;
-use crate::app::App;
 use crate::auth::authority::Admin;
+use crate::data::Data;
 use parking_lot::Mutex;
 use std::collections::HashSet;
 use std::time::Duration;
@@ -45,7 +45,7 @@ pub enum Verified {
 
 /// Entries as the filter asks, kept to what the administrator may read.
 pub async fn list(
-    app: &App,
+    data: &Data,
     admin: &Admin,
     mut filter: AuditFilter,
 ) -> Result<Vec<Written>, Refused> {
@@ -55,7 +55,7 @@ pub async fn list(
     }
     // An administrator of one workspace reads that one's entries, asked for or not.
     filter.workspace = filter.workspace.or(admin.own_workspace());
-    Ok(app.store.reader().audit(&filter).await?)
+    Ok(data.store.reader().audit(&filter).await?)
 }
 
 /// The verification under way, of which there is one at a time, and who wants it. Callers take turns in the order they
@@ -125,14 +125,18 @@ impl Verifications {
 /// # Errors
 /// [`Refused::Busy`] while the same administrator has a call under way, where the turn does not come in time, and where
 /// the verification is to be gone on with.
-pub async fn verify(app: &App, admin: &Admin, kept: Option<Head>) -> Result<Verified, Refused> {
-    let verified = verify_chain(app, admin, kept).await?;
+pub async fn verify(
+    (data, verifications): (&Data, &Verifications),
+    admin: &Admin,
+    kept: Option<Head>,
+) -> Result<Verified, Refused> {
+    let verified = verify_chain((data, verifications), admin, kept).await?;
     let whole = matches!(verified, Verified::Whole { .. });
-    app.metrics.audit_verified(whole, app.clock().wall());
+    data.metrics.audit_verified(whole, data.clock().wall());
     // A head that was mistyped is no fault of the log: the metric tells of the chain alone.
     let verified = match (verified, kept) {
         (Verified::Whole { entries, hash }, Some(kept)) => {
-            match missed(app, kept, entries).await? {
+            match missed(data, kept, entries).await? {
                 Some((at, why)) => Verified::Broken { at, why },
                 None => Verified::Whole { entries, hash },
             }
@@ -146,7 +150,7 @@ pub async fn verify(app: &App, admin: &Admin, kept: Option<Head>) -> Result<Veri
 }
 
 /// Where and why a chain that is whole does not hold an entry that was kept; none when it does.
-async fn missed(app: &App, kept: Head, entries: u64) -> Result<Option<(u64, String)>, Refused> {
+async fn missed(data: &Data, kept: Head, entries: u64) -> Result<Option<(u64, String)>, Refused> {
     if let Some(why) = kept.beyond(entries) {
         return Ok(Some((entries + 1, why)));
     }
@@ -155,12 +159,16 @@ async fn missed(app: &App, kept: Head, entries: u64) -> Result<Option<(u64, Stri
         limit: 1,
         ..AuditFilter::default()
     };
-    let found = app.store.reader().audit(&filter).await?.pop();
+    let found = data.store.reader().audit(&filter).await?.pop();
     let why = found.and_then(|entry| kept.differs(entry.seq, &entry.hash));
     Ok(why.map(|why| (kept.seq, why)))
 }
 
-async fn verify_chain(app: &App, admin: &Admin, kept: Option<Head>) -> Result<Verified, Refused> {
+async fn verify_chain(
+    (data, verifications): (&Data, &Verifications),
+    admin: &Admin,
+    kept: Option<Head>,
+) -> Result<Verified, Refused> {
     admin.must_audit()?;
     if admin.own_workspace().is_some() {
         admin.must_operate()?;
@@ -174,12 +182,12 @@ async fn verify_chain(app: &App, admin: &Admin, kept: Option<Head>) -> Result<Ve
         Credential::AdminKey(id) => id,
         Credential::Session { member, .. } => member,
     };
-    let clock = app.clock();
+    let clock = data.clock();
     let since = |begun: BootInstant| clock.boot().0.saturating_sub(begun.0) / 1_000_000_000;
     let asked = clock.boot();
-    let _turn = app.verifications.turn(caller).ok_or_else(busy)?;
+    let _turn = verifications.turn(caller).ok_or_else(busy)?;
     // The lock is given in the order in which it was asked for.
-    let waiting = app.verifications.under_way.lock();
+    let waiting = verifications.under_way.lock();
     let own_turn = tokio::time::timeout(Duration::from_secs(WAIT_SECONDS), waiting).await;
     let mut under_way = own_turn.map_err(|_| busy())?;
     if under_way.at.is_some_and(|at| since(at) > KEPT_SECONDS) {
@@ -189,7 +197,7 @@ async fn verify_chain(app: &App, admin: &Admin, kept: Option<Head>) -> Result<Ve
         return Ok(found);
     }
     let begun = clock.boot();
-    let reader = app.store.reader();
+    let reader = data.store.reader();
     // The head first: entries written meanwhile are beyond it and do no harm.
     let (seq, hash, _) = reader.head().await?;
     let reader = &reader;

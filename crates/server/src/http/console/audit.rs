@@ -63,7 +63,7 @@ pub(super) async fn lines(
     entries: &[Written],
     now: Timestamp,
 ) -> Result<Vec<AuditLine>, Trouble> {
-    let members = app.store.reader().members().await?;
+    let members = app.data.store.reader().members().await?;
     let names: HashMap<String, String> = members
         .iter()
         .map(|member| (format!("member:{}", member.id), member.name.to_string()))
@@ -121,7 +121,7 @@ async fn shown(app: &App, admin: &Admin, frame: Frame, query: &Form) -> Result<A
                 limit: PAGE,
                 ..asked
             };
-            audit::list(app, admin, filter).await?
+            audit::list(&app.data, admin, filter).await?
         }
     };
     let export = asked_again(query);
@@ -131,7 +131,7 @@ async fn shown(app: &App, admin: &Admin, frame: Frame, query: &Form) -> Result<A
     Ok(AuditPage {
         word: frame.hidden_word(),
         frame,
-        lines: lines(app, &entries, app.clock().wall()).await?,
+        lines: lines(app, &entries, app.data.clock().wall()).await?,
         older,
         action: text("action"),
         client: text("client"),
@@ -171,7 +171,7 @@ pub(super) async fn show(
 /// `POST /console/audit/verify`
 pub(super) async fn verify(State(app): State<Arc<App>>, sent: Sent) -> Reply {
     let (person, admin) = (&sent.person, sent.person.admin());
-    let verified = audit::verify(&app, &admin, None).await?;
+    let verified = audit::verify((&app.data, &app.verifications), &admin, None).await?;
     let frame = Frame::new(person, "Audit log", "audit");
     let mut shown = shown(&app, &admin, frame, &Form::default()).await?;
     shown.broken = matches!(verified, Verified::Broken { .. });
@@ -245,7 +245,7 @@ fn export(
         let (app, admin) = (Arc::clone(&app), admin.clone());
         async move {
             let (filter, mut text) = state?;
-            let entries = match audit::list(&app, &admin, filter.clone()).await {
+            let entries = match audit::list(&app.data, &admin, filter.clone()).await {
                 Ok(entries) => entries,
                 Err(refused) => {
                     // The rest is missing, so the download must not end as if it were whole.
