@@ -276,12 +276,10 @@ where
 {
     let (source, id) = (caller.source, caller.secret.client());
     let clock = app.clock();
-    if !app.replica().may_know(id) {
-        // Nobody may vouch for the absence of a client either, unless this node may vouch at all.
-        return Err(match app.replica().lease().read().covers(|| clock.boot()) {
-            true => wrong(app, source, id),
-            false => Refused::Failed(Failure::Unavailable),
-        });
+    match app.replica().knows(id, || clock.boot()) {
+        Some(true) => {}
+        Some(false) => return Err(wrong(app, source, id)),
+        None => return Err(Refused::Failed(Failure::Unavailable)),
     }
     let retry_after_seconds = app.throttle.wait_seconds(source, id.0, &clock);
     // One digest and a read of one row beside the writer: guesses do not make its queue longer.
