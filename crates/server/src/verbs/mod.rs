@@ -5,6 +5,7 @@ pub mod account;
 pub mod addresses;
 pub mod admin_keys;
 pub mod audit;
+pub mod check;
 pub mod client_credentials;
 pub mod clients;
 pub mod issuance;
