@@ -1,7 +1,6 @@
 //! Deciding about one request: where its token and its caller's address are, and who decides.
 
 use crate::address;
-use crate::answer::Refused;
 use crate::node::Node;
 use crate::permit::Permit;
 use crate::presented;
@@ -11,6 +10,7 @@ use ipnet::IpNet;
 use std::net::IpAddr;
 use std::sync::Arc;
 use tokenward_core::Environment;
+use tokenward_core::check::denial::Refusal;
 use tokenward_core::check::{Denial, Facts, Presented};
 
 /// The three answers of a check.
@@ -153,11 +153,11 @@ impl Checker {
 
 impl Verdict {
     /// The permit, or what is refused.
-    pub(crate) fn passed(self) -> Result<Permit, Refused> {
+    pub(crate) fn passed(self) -> Result<Permit, Refusal> {
         match self {
             Self::Permit(permit) => Ok(permit),
-            Self::Deny(denial) => Err(Refused::Denied(denial)),
-            Self::CannotVouch => Err(Refused::CannotVouch),
+            Self::Deny(denial) => Err(Refusal::Denied(denial)),
+            Self::CannotVouch => Err(Refusal::CannotVouch),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The layer itself: a request is checked before the service inside sees a byte of its body.
 
+use crate::answer::answer;
 use crate::checker::{Checker, Source};
 use crate::permit::Permit;
 use crate::presented;
@@ -75,8 +76,8 @@ where
                         future: self.inner.call(request),
                     }
                 }
-                Err(refused) => CheckFuture::Refused {
-                    answer: Some(refused.answer(request.headers(), &checker.error_source)),
+                Err(refusal) => CheckFuture::Refused {
+                    answer: Some(answer(refusal, request.headers(), &checker.error_source)),
                 },
             };
         }
@@ -93,7 +94,7 @@ where
                     request.extensions_mut().insert(permit);
                     Ok(request)
                 }
-                Err(refused) => Err(refused.answer(&parts.headers, &checker.error_source)),
+                Err(refusal) => Err(answer(refusal, &parts.headers, &checker.error_source)),
             }
         };
         CheckFuture::Asking {
