@@ -40,19 +40,19 @@ fn view(figures: &UsageFigures) -> Usage {
         day: date(count.day),
         product: slug(count.product),
         outcome: Outcome::of(count.outcome.as_str()),
-        count: count.n.into(),
+        count: count.n,
     });
     let stale = figures.stale.iter().map(|one| StaleUse {
         day: date(one.day),
         source: one.source.clone(),
         outcome: Outcome::of(one.outcome.as_str()),
-        count: one.n.into(),
+        count: one.n,
         last_at: views::time(one.last_at),
     });
     let sources = figures.sources.iter().map(|one| UsageSource {
         day: date(one.day),
         source: one.source.clone(),
-        count: one.n.into(),
+        count: one.n,
         last_at: views::time(one.last_at),
     });
     Usage {
