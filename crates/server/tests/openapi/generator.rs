@@ -38,7 +38,9 @@ fn python_client_is_generated_whole_from_the_document() {
     assert!(!said.contains("Warning"), "{said}");
 
     let mut compile = Command::new(programs.join("python"));
-    let compile = compile.current_dir(&client).args(["-m", "compileall", "-q", "."]);
+    let compile = compile
+        .current_dir(&client)
+        .args(["-m", "compileall", "-q", "."]);
     let compiled = finish(compile, PROGRAM_LIMIT);
     assert!(compiled.status.success(), "{}", told(&compiled));
 
