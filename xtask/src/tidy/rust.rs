@@ -46,6 +46,7 @@ const STATUS_HOMES: &[&str] = &[
     "crates/server/src/cli",
     "crates/tower/",
     "crates/client/",
+    "crates/agent/",
     "crates/testkit/",
     "examples/",
     "demo/",

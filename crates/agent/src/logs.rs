@@ -3,9 +3,9 @@
 //! error that is slow, stalled or gone stops nothing here: lines wait in a bounded queue for a thread of their own, and
 //! those for which there is no room are dropped and counted.
 
+use crate::config::LogFormat;
 use std::io::{IsTerminal as _, stderr};
 use std::sync::{Mutex, OnceLock, PoisonError};
-use tokenward_client::config::LogFormat;
 use tracing::Level;
 use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::filter::Targets;

@@ -1,5 +1,5 @@
-//! The client's side seen from outside: real processes of the agent and of programs with the library, against a
-//! real `tokenward` and, where Clear's own behaviour matters, a stand-in named as one.
+//! The client side seen from outside: real processes of the agent and of programs that use the library, against a real
+//! `tokenward` and, where Clear's own behaviour matters, a stand-in.
 
 mod changed;
 mod clear_stand_in;

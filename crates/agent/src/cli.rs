@@ -1,10 +1,11 @@
 //! The command line.
 
-use super::doctor::Verdict;
-use super::exec::{AtRenewal, Wish, signal_number};
-use super::exit::End;
-use super::output::print;
-use super::{daemon, doctor, exec, get, init, logs, revoke, status};
+use crate::config::{self, Settings};
+use crate::doctor::Verdict;
+use crate::exec::{AtRenewal, Wish, signal_number};
+use crate::exit::End;
+use crate::output::print;
+use crate::{daemon, doctor, exec, get, init, logs, revoke, status};
 use clap::{Parser, Subcommand};
 use std::ffi::OsString;
 use std::io::IsTerminal as _;
@@ -12,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 use tokenward_client::TokenSource;
-use tokenward_client::config::{self, Config, Parts};
+use tokenward_client::config::{Parts, find};
 use tokenward_client::destination::dotenv::{DEFAULT_VARIABLE, check_name};
 use tracing::Level;
 
@@ -101,22 +102,23 @@ pub(crate) fn carry_out(arguments: Arguments) -> Result<ExitCode, End> {
         )?;
         return Ok(ExitCode::SUCCESS);
     }
-    let path = config::find(arguments.config.as_deref())?;
-    let config = config::load(&path)?;
-    if let Some(level) = level(&config, &arguments.verb) {
-        logs::start(level, config.log_format);
+    let path = find(arguments.config.as_deref())?;
+    let settings = config::load(&path)?;
+    if let Some(level) = settings.log_level.or(usual_level(&arguments.verb)) {
+        logs::start(level, settings.log_format);
     }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| End::failed(error.to_string()))?;
     runtime.block_on(async {
-        let sources: Vec<TokenSource> = config
+        let sources: Vec<TokenSource> = settings
+            .clients
             .clients
             .values()
             .map(|parts| parts.source.clone())
             .collect();
-        let ended = verb(&path, config, arguments).await;
+        let ended = verb(&path, settings, arguments).await;
         // Sessions taken for this run are given back, however it ended.
         for source in sources {
             source.close().await;
@@ -125,7 +127,8 @@ pub(crate) fn carry_out(arguments: Arguments) -> Result<ExitCode, End> {
     })
 }
 
-async fn verb(path: &Path, config: Config, arguments: Arguments) -> Result<ExitCode, End> {
+async fn verb(path: &Path, settings: Settings, arguments: Arguments) -> Result<ExitCode, End> {
+    let config = settings.clients;
     let alias = arguments.client.as_deref();
     match arguments.verb {
         Verb::Get { json, refused } => get::get(config.client(alias)?, json, refused).await?,
@@ -148,7 +151,7 @@ async fn verb(path: &Path, config: Config, arguments: Arguments) -> Result<ExitC
             };
             return exec::exec(config.client(alias)?, &wish).await;
         }
-        Verb::Run => daemon::run(config).await?,
+        Verb::Run => daemon::run(config, settings.listen).await?,
         Verb::Status { json } => {
             let status = status::status(config.client(alias)?).await?;
             print(&if json {
@@ -196,12 +199,11 @@ async fn examine(path: &Path, chosen: &[&Parts], json: bool) -> Result<ExitCode,
     })
 }
 
-/// A daemon tells what it does; a command that prints a result says itself what went wrong.
-fn level(config: &Config, verb: &Verb) -> Option<Level> {
-    let usual = match verb {
+/// The level without a setting: the daemon logs what it does; a command that prints a result prints its own errors.
+fn usual_level(verb: &Verb) -> Option<Level> {
+    match verb {
         Verb::Run => Some(Level::INFO),
         Verb::Exec { .. } => Some(Level::WARN),
         _ => None,
-    };
-    config.log_level.or(usual)
+    }
 }

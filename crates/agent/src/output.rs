@@ -1,7 +1,7 @@
 //! Standard output and standard error of the verbs. A reader that has gone away (`| head -1`, a closed terminal) ends a
 //! verb without a word, and never as a panic.
 
-use super::exit::End;
+use crate::exit::End;
 use std::io::{ErrorKind, Write as _};
 
 /// Prints to standard output.

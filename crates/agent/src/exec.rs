@@ -3,9 +3,9 @@
 //! each renewal, it stays beside it, passes signals on, and goes on renewing until the program has ended: a signal is
 //! never taken for the end, because a program may use any of them for something else (HUP: reload, QUIT: thread dump).
 
-use super::exit::End;
-use super::get::fetch;
-use super::logs;
+use crate::exit::End;
+use crate::get::fetch;
+use crate::logs;
 use rustix::process::{Pid, Signal, kill_process};
 use signal_hook::consts::signal::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH};
 use signal_hook::iterator::SignalsInfo;

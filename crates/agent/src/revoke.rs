@@ -1,7 +1,7 @@
 //! `revoke`: ends the token kept and takes it out of every place. Whoever needs one afterwards generates anew; to end
 //! a client for good, have an administrator delete it.
 
-use super::exit::End;
+use crate::exit::End;
 use std::time::Duration;
 use tokenward_client::config::Parts;
 use tokenward_client::issuer::Kind;

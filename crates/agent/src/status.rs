@@ -1,6 +1,6 @@
 //! `status`: what the home holds and what the server says. It never generates.
 
-use super::exit::End;
+use crate::exit::End;
 use serde_json::{Value, json};
 use tokenward_client::clock;
 use tokenward_client::config::Parts;

@@ -1,6 +1,6 @@
 //! `init`: writes a commented configuration by asking. It asks where the secret is to lie, never for the secret.
 
-use super::exit::End;
+use crate::exit::End;
 use std::io::{BufRead, Write};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;

@@ -1,7 +1,7 @@
 //! Health and metrics of the daemon, on an address of this machine only: generations and times, never a token.
 
-use super::exit::End;
-use super::logs;
+use crate::exit::End;
+use crate::logs;
 use axum::Router;
 use axum::extract::State as Shared;
 use axum::http::{StatusCode, header};

@@ -253,7 +253,7 @@ async fn a_keyring() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plugin() {
     let folder = bare_folder();
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/client/plugin.py");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/agent/plugin.py");
     let lines = format!(
         "kind = \"plugin\"\ncommand = [\"python3\", \"{}\", \"{}\"]\n",
         script.display(),

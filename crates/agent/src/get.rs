@@ -1,7 +1,7 @@
 //! `get`: the token, for a script. It reuses what the home holds until near its end.
 
-use super::exit::End;
-use super::output::{complain, print};
+use crate::exit::End;
+use crate::output::{complain, print};
 use std::io::Read as _;
 use std::sync::Arc;
 use tokenward_client::config::Parts;

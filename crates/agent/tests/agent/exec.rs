@@ -104,7 +104,7 @@ fn gives_the_token_and_nothing_more() {
 #[test]
 fn no_child_gets_a_client_secret_of_any_client() {
     let world = World::new(3600);
-    let script = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/client/plugin.py");
+    let script = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/agent/plugin.py");
     // A stand-in for systemd-creds: it keeps the text as it is, and tells what it was given.
     std::fs::create_dir(world.path("bin")).unwrap();
     let creds = "#!/bin/sh\nenv > creds.env\nexec cat\n";

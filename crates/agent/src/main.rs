@@ -1,6 +1,9 @@
-//! The program: one file a verb, and what they share. Nothing here decides when to renew; that is the protocol's.
+//! `tokenward-agent`: an access token for programs that use none of our libraries. One module a command, and what they
+//! share. It never takes a secret from the command line, and it prints a token only when asked to. When to renew is
+//! decided by `tokenward_client::protocol`, not here.
 
 mod cli;
+mod config;
 mod daemon;
 mod doctor;
 mod exec;
@@ -16,8 +19,7 @@ mod status;
 use clap::Parser as _;
 use std::process::ExitCode;
 
-/// Runs the command line of this process.
-pub(crate) fn run() -> ExitCode {
+fn main() -> ExitCode {
     let arguments = cli::Arguments::parse();
     let ended = cli::carry_out(arguments);
     logs::finish();

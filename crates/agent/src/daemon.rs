@@ -1,9 +1,10 @@
 //! `run`: renews every client's token ahead of time and keeps every destination told. Between two renewals it
 //! sleeps; nothing here looks again and again.
 
-use super::exit::End;
-use super::health::{self, State};
+use crate::exit::End;
+use crate::health::{self, State};
 use sd_notify::NotifyState;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokenward_client::config::Config;
@@ -18,14 +19,13 @@ const FINISH_LIMIT: Duration = Duration::from_secs(20);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// Runs until told to end.
-pub(crate) async fn run(config: Config) -> Result<(), End> {
+pub(crate) async fn run(config: Config, listen: Option<SocketAddr>) -> Result<(), End> {
     let failed = |error: std::io::Error| End::failed(error.to_string());
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
     let mut hang_up = signal(SignalKind::hangup()).map_err(failed)?;
     let look = Arc::new(Notify::new());
     let (end, ended) = watch::channel(false);
-    let listen = config.listen;
     let states: Vec<Arc<State>> = config
         .clients
         .into_values()

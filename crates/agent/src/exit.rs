@@ -2,7 +2,7 @@
 //! conventions of `sysexits.h`.
 
 use std::process::ExitCode;
-use tokenward_client::config::Unusable;
+use tokenward_client::config::ConfigError;
 use tokenward_client::destination::{Kind, Trouble};
 use tokenward_client::issuer::Refusal;
 use tokenward_client::protocol::Stop;
@@ -74,9 +74,9 @@ impl From<Stop> for End {
     }
 }
 
-impl From<Unusable> for End {
-    fn from(unusable: Unusable) -> Self {
-        Self::config(unusable.to_string())
+impl From<ConfigError> for End {
+    fn from(error: ConfigError) -> Self {
+        Self::config(error.to_string())
     }
 }
 
