@@ -38,7 +38,7 @@ impl PgBouncer {
             .tempdir()
             .expect("a temporary folder");
         let user = crate::postgres::unprivileged_user(folder.path());
-        let port = crate::postgres::free_port();
+        let port = crate::free_port();
         let configuration = folder.path().join("pgbouncer.ini");
         let users = folder.path().join("users");
         let text = format!(

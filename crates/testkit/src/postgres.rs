@@ -2,7 +2,6 @@
 //! It runs with fsync on, since tests kill it at bad moments and then ask what was durable.
 
 use std::fmt::Write as _;
-use std::net::TcpListener;
 use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -87,7 +86,7 @@ impl PgCluster {
             bin: self.bin.clone(),
             user: unprivileged_user(folder.path()),
             folder,
-            port: free_port(),
+            port: crate::free_port(),
             settings: self.settings.clone(),
             postmaster: None,
         };
@@ -181,7 +180,7 @@ impl PgCluster {
         };
         cluster.initdb();
         for attempt in 1.. {
-            cluster.port = free_port();
+            cluster.port = crate::free_port();
             match cluster.try_start() {
                 Ok(()) => break,
                 Err(log) => assert!(attempt < PORT_TRIES, "PostgreSQL does not start:\n{log}"),
@@ -386,15 +385,6 @@ pub(crate) fn unprivileged_user(folder: &Path) -> Option<String> {
         }
     }
     panic!("PostgreSQL refuses to run as root, and there is neither a user postgres nor nobody");
-}
-
-/// A free port below the range from which the kernel gives outgoing connections theirs, so that the
-/// port stays ours while the cluster is down between a crash and its restart.
-pub(crate) fn free_port() -> u16 {
-    let start = 20_000 + u16::try_from(std::process::id() % 10_000).unwrap_or(0);
-    (start..32_000)
-        .find(|&port| TcpListener::bind(("127.0.0.1", port)).is_ok())
-        .expect("a free port on the loopback address")
 }
 
 /// Whether the lock file says that this very postmaster is ready (its first and eighth line).

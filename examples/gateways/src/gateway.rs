@@ -1,11 +1,12 @@
 //! The gateways: how each is started from its recipe. A new one is a folder and a line in [`ALL`].
 
-use crate::recipe::{Laid, free_port};
+use crate::recipe::Laid;
 use crate::rust;
 use std::any::Any;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use tokenward_testkit::free_port;
 use tokenward_testkit::{Process, wait_until};
 
 /// How long a gateway may take to listen; Envoy on two busy cores is the slow case.

@@ -12,5 +12,4 @@ pub mod wire;
 
 pub use gateway::{ALL, Kind, Places, Running};
 pub use product::{Product, Seen};
-pub use recipe::free_port;
 pub use wire::{Ask, Line};

@@ -1,7 +1,6 @@
 //! Lays a recipe into a folder of its own, with the ports it is written for replaced by those that
 //! are free. Each replacement must be found, so that a recipe can't drift away from its test unseen.
 
-use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
@@ -65,16 +64,6 @@ fn replace_alone(text: &str, from: &str, to: &str) -> String {
         rest = after;
     }
     out + rest
-}
-
-/// A port nobody listens on at the moment.
-///
-/// # Panics
-/// When there is none.
-#[must_use]
-pub fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("the port bound").port()
 }
 
 #[cfg(test)]

@@ -2,8 +2,8 @@
 //! itself and passes on what may pass. It must be started as anybody would start it, by its flags.
 
 use crate::gateway::{Kind, Places, Running, await_listening};
-use crate::recipe::free_port;
 use std::net::{Ipv4Addr, SocketAddr};
+use tokenward_testkit::free_port;
 use tokenward_testkit::{Process, example_binary};
 
 /// With a replica of its own, fed over TCP.

@@ -2,13 +2,14 @@
 
 use crate::clear_stand_in::ClearStandIn;
 use crate::helper::Helper;
-use crate::services::{free_port, http};
+use crate::services::http;
 use crate::wait::wait_until;
 use crate::world::{Finish as _, World, agent, failed, out, private_file, write_config};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 use tokenward_testkit::NewClient;
+use tokenward_testkit::free_port;
 
 const LIMIT: Duration = Duration::from_secs(40);
 

@@ -9,6 +9,7 @@ use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tempfile::TempDir;
+use tokenward_testkit::free_port;
 
 /// A program of a Python package that `xtask/setup.sh test` installs.
 pub(crate) fn installed(name: &str) -> PathBuf {
@@ -16,12 +17,6 @@ pub(crate) fn installed(name: &str) -> PathBuf {
     let path = folder.join(name);
     assert!(path.exists(), "{name} is missing: run xtask/setup.sh test",);
     path
-}
-
-/// A port of this machine that was free a moment ago.
-pub(crate) fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
 }
 
 /// One HTTP exchange: status and JSON body, null where there is none.

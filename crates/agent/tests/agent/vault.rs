@@ -3,13 +3,14 @@
 use crate::clear_stand_in::ClearStandIn;
 use crate::helper::Helper;
 use crate::services::{
-    AGENT_POLICY, APP_POLICY, Bao, ROOT, bare_answer, bare_folder, free_port, http, installed, stub,
+    AGENT_POLICY, APP_POLICY, Bao, ROOT, bare_answer, bare_folder, http, installed, stub,
 };
 use crate::wait::wait_until;
 use crate::world::{Finish as _, World, failed, out, private_file, write_config};
 use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
+use tokenward_testkit::free_port;
 
 const TOKEN: &str = "secret/data/tokenward/sandbox/erp/token";
 const CLIENT: &str = "secret/data/tokenward/sandbox/erp/client";

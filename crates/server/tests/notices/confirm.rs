@@ -1,8 +1,9 @@
 //! An address gets notices when its owner has confirmed it, until its owner stops them, and never many in an hour.
 
-use crate::world::{CONFIRM, MailServer, STOP, World, free_port, until};
+use crate::world::{CONFIRM, MailServer, STOP, World, until};
 use reqwest::Method;
 use serde_json::{Value, json};
+use tokenward_testkit::free_port;
 use tokenward_testkit::{ApiClient, NewClient, Server, faketime};
 
 const VICTIM: &str = "victim@third.example";

@@ -1,8 +1,9 @@
 //! Letters: they arrive, they wait for a mail server that is away, and no caller ever waits for one.
 
-use crate::world::{MailServer, World, free_port, until};
+use crate::world::{MailServer, World, until};
 use serde_json::Value;
 use std::net::TcpListener;
+use tokenward_testkit::free_port;
 use tokenward_testkit::{PROGRAM_LIMIT, accept};
 
 const FROM: [&str; 2] = ["--mail-from", "Tokenward <tokens@example.com>"];

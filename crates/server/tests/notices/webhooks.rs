@@ -1,10 +1,11 @@
 //! Webhooks: signed, tried again, never into networks that are not meant, and never in each other's way.
 
-use crate::world::{Receiver, World, free_port, until};
+use crate::world::{Receiver, World, until};
 use reqwest::Method;
 use serde_json::{Value, json};
 use std::io::ErrorKind;
 use std::net::TcpListener;
+use tokenward_testkit::free_port;
 
 #[tokio::test]
 async fn what_happens_is_told_once_signed_and_without_a_secret() {

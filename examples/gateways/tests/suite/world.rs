@@ -2,7 +2,7 @@
 
 use gateways::{Ask, Kind, Places, Product, Running, Seen};
 use serde_json::Value;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr};
 use tokenward_testkit::{Answer, Api, ApiClient, NewClient, Server, ServerBuilder};
 
 /// A target of the product `e-invoice`.
@@ -52,9 +52,7 @@ impl World {
             .enable_all()
             .build()
             .expect("a runtime");
-        let free = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let internal = free.local_addr().expect("the port bound");
-        drop(free);
+        let internal = SocketAddr::from((Ipv4Addr::LOCALHOST, tokenward_testkit::free_port()));
         let folder = tempfile::tempdir().expect("a temporary folder");
         let unix = folder.path().join("check.sock");
         let server = server

@@ -80,7 +80,7 @@ impl House {
 
     /// Starts the product and waits until it listens.
     pub(crate) fn product(&self, by: By) -> Product {
-        let address = SocketAddr::from(([127, 0, 0, 1], gateways::free_port()));
+        let address = SocketAddr::from(([127, 0, 0, 1], tokenward_testkit::free_port()));
         let log = self.folder.path().join(format!("{by:?}.log"));
         let program = env!("CARGO_BIN_EXE_invoices").as_ref();
         let mut process = Process::start(program, None, &log, &log, |command| {
