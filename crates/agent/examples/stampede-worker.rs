@@ -6,9 +6,9 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 use tokenward_client::blocking::TokenSource;
-use tokenward_client::clock::SystemClock;
 use tokenward_client::config;
 use tokenward_core::time::Clock as _;
+use tokenward_system::MachineClock;
 
 /// Calls a second and thread: more would measure the machine, not the protocol.
 const CALLS_A_SECOND: u64 = 40;
@@ -32,7 +32,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let ended = AtomicBool::new(false);
     let end = match seconds.as_str() {
         "input" => u64::MAX,
-        seconds => SystemClock.boot().0 + seconds.parse::<u64>()? * 1_000_000_000,
+        seconds => MachineClock.boot().0 + seconds.parse::<u64>()? * 1_000_000_000,
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
@@ -43,7 +43,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     std::thread::scope(|scope| -> Result<(), Box<dyn std::error::Error>> {
         for _ in 0..threads.parse::<u32>()? {
             scope.spawn(|| {
-                while SystemClock.boot().0 < end && !ended.load(Ordering::Relaxed) {
+                while MachineClock.boot().0 < end && !ended.load(Ordering::Relaxed) {
                     call(&source, &runtime, &http, url, &seen);
                     runtime.block_on(pause());
                 }

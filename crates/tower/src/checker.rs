@@ -1,17 +1,15 @@
 //! Deciding about one request: where its token and its caller's address are, and who decides.
 
-use crate::address;
 use crate::answer::Refused;
 use crate::node::Node;
 use crate::permit::Permit;
-use crate::presented;
 use crate::replica::Replica;
 use http::{Extensions, HeaderMap};
 use ipnet::IpNet;
 use std::net::IpAddr;
 use std::sync::Arc;
-use tokenward_core::Environment;
 use tokenward_core::check::{Denial, Facts, Presented};
+use tokenward_core::{Environment, address, presented};
 
 /// The three answers of a check.
 #[derive(Debug)]

@@ -1,8 +1,8 @@
 //! The layer itself: a request is checked before the service inside sees a byte of its body.
 
 use crate::checker::{Checker, Source};
+use crate::forged;
 use crate::permit::Permit;
-use crate::presented;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::{Either, Full};
@@ -62,7 +62,7 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> CheckFuture<S, B> {
-        presented::ready(request.headers_mut());
+        forged::strip_identity(request.headers_mut());
         // A handler must not find a permit that this layer did not make.
         request.extensions_mut().remove::<Permit>();
         let checker = &self.checker;

@@ -21,21 +21,18 @@
 //! # drop(app); Ok(()) }
 //! ```
 
-pub mod address;
 mod answer;
 mod checker;
-mod clock;
 mod endpoint;
+mod forged;
 mod layer;
 mod node;
 mod permit;
-pub mod presented;
 mod replica;
 #[cfg(feature = "tls")]
 mod tls;
 
 pub use checker::{Checker, PeerAddr, Verdict};
-pub use clock::SystemClock;
 pub use endpoint::Endpoint;
 pub use layer::{CheckFuture, CheckLayer, CheckService};
 pub use node::Node;

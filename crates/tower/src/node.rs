@@ -4,7 +4,6 @@
 use crate::checker::Verdict;
 use crate::endpoint::{Endpoint, Speech};
 use crate::permit::{Permit, Told};
-use crate::presented::TOKEN_HEADER;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Empty, Limited};
@@ -17,6 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokenward_core::Environment;
 use tokenward_core::check::Denial;
+use tokenward_core::presented::TOKEN_HEADER;
 use uuid::Uuid;
 
 /// How long a check may take before nobody vouches: a request stalled longer is better tried again.

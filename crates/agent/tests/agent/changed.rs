@@ -112,7 +112,7 @@ fn a_wrong_clock_is_told_from_wrong_credentials() {
             "[default]\naws_access_key_id = AKIDOFONETEST\naws_secret_access_key = ofonetest\n";
         private_file(&folder.path().join("aws-credentials"), text);
         let endpoint = stub(move |_| {
-            let now = tokenward_client::clock::ServerClock::<tokenward_client::clock::SystemClock>::default().now();
+            let now = tokenward_client::clock::ServerClock::default().now();
             let seconds = u64::try_from(now.0 / 1_000_000).unwrap() + ahead;
             let date =
                 httpdate::fmt_http_date(std::time::UNIX_EPOCH + Duration::from_secs(seconds));

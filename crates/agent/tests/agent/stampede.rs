@@ -14,9 +14,9 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-use tokenward_client::clock::SystemClock;
 use tokenward_client::{Entry, config};
 use tokenward_core::time::Clock as _;
+use tokenward_system::MachineClock;
 
 const PROCESSES: usize = 8;
 const THREADS: &str = "4";
@@ -45,7 +45,7 @@ fn start(folder: &Path, check_url: &str, seconds: &str) -> Worker {
     let worker = tokenward_testkit::target_folder().join("examples/stampede-worker");
     assert!(
         worker.exists(),
-        "{} is missing: cargo build -p tokenward-client --examples makes it (as does cargo test without --test)",
+        "{} is missing: cargo build -p tokenward-agent --examples makes it (as does cargo test without --test)",
         worker.display()
     );
     let child = Command::new(worker)
@@ -312,7 +312,7 @@ fn killed(
         // Those who go on get over it before the next one dies: two tokens ended within one call are one too many for
         // its single retry.
         wait_until("recovery", LIMIT, || {
-            let second_ago = SystemClock.wall().0 - 1_000_000;
+            let second_ago = MachineClock.wall().0 - 1_000_000;
             stored().filter(|kept| newest_is(kept) && kept.obtained_at.0 < second_ago)
         });
     }

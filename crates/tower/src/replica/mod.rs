@@ -6,7 +6,6 @@ mod session;
 mod stream;
 mod uses;
 
-use crate::clock::SystemClock;
 use crate::endpoint::Endpoint;
 use arc_swap::ArcSwapOption;
 use parking_lot::Mutex;
@@ -18,6 +17,7 @@ use tokenward_core::attach::ReplicaKeys;
 use tokenward_core::check::{Facts, Presented};
 use tokenward_core::time::Clock;
 use tokenward_core::{Keyring, Verdict};
+use tokenward_system::SystemClock;
 use tokio::sync::watch;
 use uses::Uses;
 

@@ -1,5 +1,5 @@
-//! The one home of the machine's clocks, the node's too, and the layer's of its randomness. Absolute time never goes back
-//! within a process: a token seen expired stays so, whatever becomes of the machine's clock.
+//! The one home of the machine's clocks. The absolute time of [`SystemClock`] never goes back within a process: a token
+//! that was seen expired stays expired when the machine's clock is set back.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -109,7 +109,25 @@ impl Steady {
 /// The time of this process.
 static TIME: Steady = Steady::new();
 
-/// The clocks of this machine. Absolute time is [`SystemClock::system`] as long as that never goes back.
+/// The clocks of this machine as they are. Absolute time steps back when the machine's clock does.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct MachineClock;
+
+impl Clock for MachineClock {
+    fn wall(&self) -> Timestamp {
+        Timestamp(system_micros())
+    }
+
+    /// `CLOCK_BOOTTIME`: it goes on while the machine sleeps, as a lease and a token's lifetime must.
+    fn boot(&self) -> BootInstant {
+        let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+        let seconds = u64::try_from(now.tv_sec).unwrap_or(0);
+        let nanos = u64::try_from(now.tv_nsec).unwrap_or(0);
+        BootInstant(seconds.saturating_mul(1_000_000_000).saturating_add(nanos))
+    }
+}
+
+/// The clocks of this process. Absolute time is the machine's as long as that never goes back.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemClock;
 
@@ -118,7 +136,7 @@ impl SystemClock {
     /// signatures. What expires here is judged by [`Clock::wall`].
     #[must_use]
     pub fn system(self) -> Timestamp {
-        Timestamp(system_micros())
+        MachineClock.wall()
     }
 
     /// From now on this process's time is `at` or later.
@@ -141,17 +159,13 @@ impl Clock for SystemClock {
         Timestamp(TIME.wall(boot_micros, system_micros))
     }
 
-    /// `CLOCK_BOOTTIME`: it goes on while the machine sleeps, as a lease must.
     fn boot(&self) -> BootInstant {
-        let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
-        let seconds = u64::try_from(now.tv_sec).unwrap_or(0);
-        let nanos = u64::try_from(now.tv_nsec).unwrap_or(0);
-        BootInstant(seconds.saturating_mul(1_000_000_000).saturating_add(nanos))
+        MachineClock.boot()
     }
 }
 
 fn boot_micros() -> i64 {
-    i64::try_from(SystemClock.boot().0 / 1_000).unwrap_or(i64::MAX)
+    i64::try_from(MachineClock.boot().0 / 1_000).unwrap_or(i64::MAX)
 }
 
 fn system_micros() -> i64 {
@@ -163,17 +177,6 @@ fn system_micros() -> i64 {
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
     i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
-}
-
-/// Random bytes; none when the machine has none to give.
-pub(crate) fn random<const N: usize>() -> Option<[u8; N]> {
-    let mut out = [0; N];
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "this is the layer's home of randomness"
-    )]
-    getrandom::fill(&mut out).ok()?;
-    Some(out)
 }
 
 #[cfg(test)]

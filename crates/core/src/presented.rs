@@ -1,8 +1,8 @@
-//! The access token a request presents: read strictly. Two where one belongs are refused, never chosen
-//! between. The server reads its requests with this, too.
+//! The access token that a request presents. It is read strictly: two tokens where one belongs are refused, and none of
+//! them is chosen.
 
+use crate::check::Presented;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
-use tokenward_core::check::Presented;
 
 /// Clear's header of an access token.
 pub const TOKEN_HEADER: &str = "x-cleartax-auth-token";
@@ -92,70 +92,9 @@ pub fn scheme<'a>(text: &'a str, name: &str) -> Option<&'a str> {
         .then(|| rest.trim_matches(' '))
 }
 
-/// Readies a request's headers for the service inside: takes away every header by which a caller could
-/// pretend to be checked, `X-Tokenward-*` in any case, with hyphens or whatever else is no letter or digit,
-/// which some servers hold for the same; and marks tokens, so that whoever logs the request does not log
-/// them.
-pub(crate) fn ready(headers: &mut HeaderMap) {
-    let mut forged = false;
-    // One look at each: cheaper than looking names up.
-    for (name, value) in headers.iter_mut() {
-        if *name == TOKEN || *name == header::AUTHORIZATION {
-            value.set_sensitive(true);
-        } else {
-            forged |= is_forged(name);
-        }
-    }
-    if forged {
-        strip(headers);
-    }
-}
-
-/// Nearly no request has one.
-#[cold]
-fn strip(headers: &mut HeaderMap) {
-    while let Some(name) = headers.keys().find(|name| is_forged(name)).cloned() {
-        headers.remove(name);
-    }
-}
-
-fn is_forged(name: &HeaderName) -> bool {
-    const PREFIX: &[u8] = b"x-tokenward-";
-    let head = name.as_str().as_bytes().get(..PREFIX.len());
-    head.is_some_and(|head| {
-        let same = |(a, b): (&u8, &u8)| a == b || (*b == b'-' && !a.is_ascii_alphanumeric());
-        head.iter().zip(PREFIX).all(same)
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn forged_identities_are_taken_away_in_every_spelling() {
-        let mut headers = HeaderMap::new();
-        for name in [
-            "X-Tokenward-Client",
-            "x_tokenward_client",
-            "X-TOKENWARD_Workspace",
-            "x.tokenward.client",
-            "X-Tokenward~Client",
-            "x-tokenward-",
-            "x-tokenward-anything",
-            "x-tokenwarden",
-            "x-tokenward",
-            "accept",
-        ] {
-            let name = http::HeaderName::from_bytes(name.as_bytes()).unwrap();
-            headers.append(name.clone(), "1".parse().unwrap());
-            headers.append(name, "2".parse().unwrap());
-        }
-        ready(&mut headers);
-        let mut left: Vec<_> = headers.keys().map(|name| name.as_str()).collect();
-        left.sort_unstable();
-        assert_eq!(left, ["accept", "x-tokenward", "x-tokenwarden"]);
-    }
 
     #[test]
     fn the_header_that_a_product_does_not_use_is_not_looked_at() {

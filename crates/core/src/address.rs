@@ -1,5 +1,5 @@
-//! Where a request really comes from. `X-Forwarded-For` is believed only as far as configured proxies
-//! wrote it: read from the right, hop by hop, until an address that is no trusted proxy.
+//! The address of a request's caller. `X-Forwarded-For` is believed only as far as configured proxies wrote it: it is
+//! read from the right, hop by hop, until an address that is no trusted proxy.
 
 use http::HeaderMap;
 use ipnet::IpNet;
@@ -25,7 +25,7 @@ impl From<IpAddr> for Peer {
 }
 
 /// Returns the caller's address; none when a trusted proxy does not name a readable one. An unknown address is in no
-/// list of networks that is not empty ([`tokenward_core::restrictions::Networks::hold`]).
+/// list of networks that is not empty ([`crate::restrictions::Networks::hold`]).
 #[must_use]
 pub fn caller(peer: impl Into<Peer>, headers: &HeaderMap, trusted: &[IpNet]) -> Option<IpAddr> {
     let mut address = match peer.into() {
