@@ -28,8 +28,10 @@ const BODY_MAX: usize = 64 * 1024;
 
 type Connection = SendRequest<Empty<Bytes>>;
 
-/// A node that is asked about each request. It must count this service among its trusted proxies, for the
-/// caller's address is told in `X-Forwarded-For`.
+/// A node that is asked about each request.
+///
+/// The caller's address is sent in `X-Forwarded-For`, so the node must have this service's address among its trusted
+/// proxies.
 pub struct Node {
     endpoint: Endpoint,
     idle: Arc<Mutex<Vec<Connection>>>,
@@ -45,7 +47,7 @@ impl std::fmt::Debug for Node {
 struct NoAnswer;
 
 impl Node {
-    /// The node at this endpoint; connections are made as requests come.
+    /// The node at `endpoint`. Connections are made when requests come, on the runtime that handles them.
     #[must_use]
     pub fn new(endpoint: Endpoint) -> Self {
         Self {
