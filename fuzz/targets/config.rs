@@ -1,7 +1,7 @@
 //! The configuration: a file's text, flags' texts and a request's host. Everything is refused or resolved; what
 //! was resolved shows no secret and maps a host it was given.
 //!
-//! The server's rooms are taken by their files, not by its crate: that would compile SQLite and TLS a second time.
+//! The modules are included by their files, not as the server's crate: that would compile SQLite and TLS a second time.
 
 #![no_main]
 
@@ -12,31 +12,11 @@
 )]
 #[path = "../../crates/server/src/config/mod.rs"]
 mod config;
-#[expect(dead_code, reason = "the configuration needs a part of the room")]
-#[path = "../../crates/server/src/data_dir.rs"]
-mod data_dir;
-#[expect(dead_code, reason = "the configuration needs a part of the module")]
-#[path = "../../crates/server/src/host.rs"]
-mod host;
-#[expect(dead_code, reason = "the data directory needs a part of the room")]
+#[expect(dead_code, reason = "the data directory needs a part of the module")]
 #[path = "../../crates/server/src/random.rs"]
 mod random;
 
-/// Whether letters can be sent is for the room that sends them to say; it would bring a mail library along,
-/// and nothing here names a mail server.
-mod notices {
-    pub(crate) fn check_mail(_: &str, _: Option<&str>) -> Result<(), std::fmt::Error> {
-        Ok(())
-    }
-}
-
-/// Whether a log filter keeps anything is decided by the module that logs, which needs a runtime.
-mod logs {
-    pub(crate) fn check_filter(_: &str) -> Result<(), std::fmt::Error> {
-        Ok(())
-    }
-}
-
+use config::host;
 use config::{Config, File, ServeArgs};
 use libfuzzer_sys::fuzz_target;
 

@@ -6,9 +6,9 @@
 
 #![no_main]
 
-#[path = "../../crates/server/src/addresses.rs"]
+#[path = "../../crates/server/src/net/addresses.rs"]
 mod addresses;
-#[expect(dead_code, reason = "the target needs a part of the room")]
+#[expect(dead_code, reason = "the target needs a part of the module")]
 #[path = "../../crates/server/src/http/credentials.rs"]
 mod credentials;
 

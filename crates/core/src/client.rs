@@ -143,6 +143,21 @@ pub struct Product {
     pub created_at: Timestamp,
 }
 
+impl Product {
+    /// The slugs of the products with these numbers, sorted; numbers of no product are left out.
+    #[must_use]
+    pub fn slugs(numbers: &[ProductNo], products: &[Product]) -> Vec<String> {
+        let slug = |no: &ProductNo| products.iter().find(|product| product.no == *no);
+        let mut slugs: Vec<_> = numbers
+            .iter()
+            .filter_map(slug)
+            .map(|product| product.slug.to_string())
+            .collect();
+        slugs.sort_unstable();
+        slugs
+    }
+}
+
 /// What the holder of an admin key may do, and where.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "role")]

@@ -1,24 +1,24 @@
 //! What every request handler is handed: the store, the keys, the configuration and the counters.
 
-use crate::addresses::{self, Peer};
-use crate::admin_uses::AdminUses;
-use crate::attempts::Attempts;
+use crate::audit;
+use crate::auth::attempts::Attempts;
+use crate::auth::familiar::Familiar;
+use crate::auth::passkeys::Passkeys;
+use crate::auth::password::Passwords;
+use crate::auth::throttle::{Meter, Throttle};
 use crate::clock::SystemClock;
 use crate::config::Config;
-use crate::counts::Counts;
-use crate::forwarded::ForwardedIgnored;
-use crate::metrics::Metrics;
+use crate::config::replica_marker::Marker;
+use crate::metering::admin_uses::AdminUses;
+use crate::metering::counts::Counts;
+use crate::metering::metrics::Metrics;
+use crate::metering::reveals::Reveals;
+use crate::metering::usage::Usage;
 use crate::net::Tls;
-use crate::people::familiar::Familiar;
-use crate::people::passkeys::Passkeys;
-use crate::people::password::Passwords;
-use crate::replicas::Marker;
+use crate::net::addresses::{self, Peer};
+use crate::net::forwarded::ForwardedIgnored;
 use crate::request_id;
-use crate::reveals::Reveals;
-use crate::throttle::{Meter, Throttle};
-use crate::usage::Usage;
 use crate::verbs::audit::Verifications;
-use crate::verbs::audit_detail;
 use crate::verbs::single_sign_on::Provider;
 use http::HeaderMap;
 use std::net::IpAddr;
@@ -137,7 +137,7 @@ impl App {
             let (mut decided, answer) = decision(view)?;
             if let Some(request) = request {
                 for entry in &mut decided.audit {
-                    entry.detail = audit_detail::stamped(&entry.detail, request);
+                    entry.detail = audit::detail::stamped(&entry.detail, request);
                 }
             }
             Ok((decided, answer))
@@ -155,6 +155,13 @@ impl App {
     #[must_use]
     pub fn clock(&self) -> SystemClock {
         SystemClock
+    }
+
+    /// Today in UTC, in days since 1970-01-01.
+    #[must_use]
+    pub fn today(&self) -> u32 {
+        use tokenward_core::time::Clock;
+        self.clock().wall().utc_day()
     }
 
     /// From now on the server is not ready for new work.

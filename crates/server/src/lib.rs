@@ -1,41 +1,25 @@
-//! The Tokenward server: verbs, their wire dialects, and everything that makes them a process.
+//! The Tokenward server: what can be done, the interfaces that offer it, and everything that makes it a process.
 //!
-//! Rooms: `verbs` does things, `http` speaks, `serve` lives; `clock` and `random` are the only homes
-//! of time and chance, `data_dir` of files, `config` of settings.
+//! From the bottom up: `config` (settings and files), `net` (sockets, limits, addresses), `audit`, `auth` and `metering`
+//! (state that requests share), `app` (all of it together), `verbs` (what can be done, each once), `replicas` and `notify`
+//! (what goes out by itself), `http` and `grpc` (the interfaces), `listeners` (which request goes to which interface) and
+//! `process` (start and stop). A module uses those before it, never those after it.
 
-pub mod addresses;
-mod admin_uses;
 pub mod app;
-mod attempts;
-pub mod audit_csv;
-mod audit_text;
-mod bootstrap;
+pub mod audit;
+pub mod auth;
 pub mod cli;
 pub mod clock;
 pub mod config;
-mod connection_limits;
-mod connection_timeouts;
-pub mod counts;
-pub mod data_dir;
-mod forwarded;
 mod grpc;
-pub mod host;
-mod housekeeping;
 pub mod http;
+pub mod listeners;
 pub mod logs;
-pub mod metrics;
-mod net;
-pub mod notices;
-pub mod people;
-mod preflight;
-mod process;
+pub mod metering;
+pub mod net;
+pub mod notify;
+pub mod process;
 pub mod random;
-mod refusals;
 mod replicas;
 mod request_id;
-pub mod reveals;
-pub mod serve;
-pub mod throttle;
-mod unix;
-mod usage;
 pub mod verbs;

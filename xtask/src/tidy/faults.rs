@@ -11,6 +11,8 @@ use crate::tree::{File, Tree};
 const HOMES: &[&str] = &[
     "crates/core/src/check/denial.rs",
     "crates/server/src/http/",
+    "crates/server/src/auth/",
+    "crates/server/src/listeners/",
     "crates/server/src/verbs/",
 ];
 

@@ -42,7 +42,7 @@ const SQL_HOMES: &[&str] = &["crates/store/", "crates/testkit/", "bench/", "proo
 const STATUS_HOMES: &[&str] = &[
     "crates/server/src/http",
     "crates/server/src/grpc",
-    "crates/server/src/console",
+    "crates/server/src/listeners",
     "crates/server/src/cli",
     "crates/tower/",
     "crates/client/",

@@ -9,7 +9,7 @@ use super::session::{Session, id_of, only};
 use super::settings::{Span, span};
 use super::table::printable;
 use super::views;
-use crate::bootstrap::FIRST_KEY;
+use crate::verbs::admin_keys::FIRST_KEY;
 use reqwest::Method;
 use serde_json::{Value, json};
 use std::cell::Cell;

@@ -158,7 +158,7 @@ async fn export(args: ExportArgs, session: &Session) -> Result<(), CliError> {
     let mut count = 0_u64;
     let mut out = BufWriter::new(&mut place);
     if args.format == Format::Csv {
-        out.write_all(crate::audit_csv::heading().as_bytes())?;
+        out.write_all(crate::audit::csv::heading().as_bytes())?;
     }
     while let Some(items) = pages.next().await? {
         for item in &items {
@@ -187,7 +187,8 @@ fn new_file(path: &Path) -> Result<std::fs::File, CliError> {
 }
 
 async fn verify_server(kept: Option<KeptHead>, session: &Session) -> Result<(), CliError> {
-    let head = |kept: KeptHead| format!("{}:{}", kept.seq, *crate::data_dir::hex(&kept.hash));
+    let head =
+        |kept: KeptHead| format!("{}:{}", kept.seq, *crate::config::data_dir::hex(&kept.hash));
     let query = kept.map(|kept| ("head", head(kept)));
     let query = query.into_iter().collect();
     let verdict = verdict(session, &query).await?;

@@ -2,7 +2,7 @@
 //! API wrote, member by member, and computes the chain anew with the core's own verifier.
 
 use super::error::CliError;
-use crate::audit_csv;
+use crate::audit;
 use crate::verbs::audit::Head as KeptHead;
 use serde::Deserialize;
 use serde_json::Value;
@@ -187,7 +187,7 @@ pub(crate) fn csv_row(item: &RawValue) -> Result<String, CliError> {
             "the server sent an audit entry that can't be read: {why}"
         ))
     })?;
-    Ok(audit_csv::row(&entry))
+    Ok(audit::csv::row(&entry))
 }
 
 #[cfg(test)]

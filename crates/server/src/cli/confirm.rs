@@ -38,7 +38,7 @@ impl Sure {
 
 /// The same for commands of the server's own machine.
 impl Sure {
-    pub(crate) fn confirm(self, impact: &str) -> Result<(), crate::serve::Fault> {
+    pub(crate) fn confirm(self, impact: &str) -> Result<(), crate::process::serve::Fault> {
         self.ask(impact, Agreement::Yes)
             .map_err(|error| match error {
                 CliError::Failed(why) => why.into(),

@@ -3,7 +3,7 @@
 //! never travels in the clear to another machine unless the operator insists.
 
 use super::error::CliError;
-use crate::data_dir;
+use crate::config::data_dir;
 use reqwest::Url;
 use serde::Deserialize;
 use std::fs::File;

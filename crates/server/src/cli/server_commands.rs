@@ -2,10 +2,11 @@
 
 use super::confirm::Sure;
 use crate::clock::SystemClock;
+use crate::config::data_dir::{self, DataDir};
 use crate::config::{self, Config, File, ServeArgs, unknown_variables};
-use crate::data_dir::{self, DataDir};
-use crate::serve::{self, Fault};
-use crate::{logs, preflight, random};
+use crate::process::preflight;
+use crate::process::serve::{self, Fault};
+use crate::{logs, random};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

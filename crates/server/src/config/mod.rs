@@ -1,8 +1,12 @@
 //! Configuration in two stages: as written (flags, environment, file) and as resolved. Flags win over
 //! the environment, the environment over the file, the file over the defaults.
 
+pub mod data_dir;
 mod environment;
+pub mod host;
+mod log_filter;
 mod notifications;
+pub(crate) mod replica_marker;
 mod risks;
 mod sso;
 mod written;
@@ -13,7 +17,7 @@ pub use sso::Sso;
 pub(crate) use sso::is_private;
 pub use written::{File, ServeArgs};
 
-use crate::host::Host;
+use crate::config::host::Host;
 use ipnet::IpNet;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -173,7 +177,7 @@ impl Config {
         };
         let named = args.data_dir.or(file.data_dir);
         let data_dir_named = named.is_some();
-        let data_dir = named.unwrap_or_else(|| PathBuf::from(crate::data_dir::DEFAULT));
+        let data_dir = named.unwrap_or_else(|| PathBuf::from(crate::config::data_dir::DEFAULT));
         let environment_hosts = hosts(&args.environment_host, file.environment_hosts)?;
         let proxies = match args.trusted_proxy.is_empty() {
             true => file.trusted_proxies.unwrap_or_default(),
@@ -193,7 +197,6 @@ impl Config {
         let secret_files = secret_files.into_iter().flatten().cloned().collect();
         let mail_url = secret("mail_url", args.mail_url, mail_url_file)?;
         let mail_from = args.mail_from.or(file.mail_from);
-        notifications::check_mail(mail_url.as_deref(), mail_from.as_deref())?;
         let mail_hello_name = args.mail_hello_name.or(file.mail_hello_name);
         notifications::check_hello_name(mail_hello_name.as_deref())?;
         let public_url = args.public_url.or(file.public_url);
@@ -276,7 +279,7 @@ impl Config {
             digest_keys: args
                 .digest_keys
                 .or(file.digest_keys)
-                .unwrap_or_else(|| data_dir.join(crate::data_dir::DIGEST_KEYS)),
+                .unwrap_or_else(|| data_dir.join(crate::config::data_dir::DIGEST_KEYS)),
             internal_auth: secret("internal_auth", None, internal_auth_file)?,
             issuer,
             sso: sso::resolve(
@@ -366,7 +369,7 @@ fn is_blank(text: &str) -> bool {
 
 fn log_filter(written: Option<String>) -> Result<String, ConfigError> {
     let log = written.unwrap_or_else(|| "info".into());
-    crate::logs::check_filter(&log).map_err(|why| ConfigError(format!("log: {why}")))?;
+    log_filter::check(&log).map_err(|why| ConfigError(format!("log: {why}")))?;
     Ok(log)
 }
 
@@ -495,7 +498,7 @@ pub(crate) fn secret(
         (Some(given), _) => Ok(Some(Zeroizing::new(given.trim().to_owned()))),
         (None, Some(path)) => {
             let text = std::fs::File::open(&path)
-                .and_then(crate::data_dir::read_secret)
+                .and_then(crate::config::data_dir::read_secret)
                 .map_err(|error| ConfigError(format!("{what}_file {}: {error}", path.display())))?;
             let text = Zeroizing::new(text.trim().to_owned());
             if text.is_empty() {

@@ -49,14 +49,3 @@ pub(super) fn check_hello_name(name: Option<&str>) -> Result<(), ConfigError> {
         _ => Ok(()),
     }
 }
-
-/// Whether letters can be sent by these settings, if they are to be sent at all.
-pub(super) fn check_mail(
-    mail_url: Option<&String>,
-    mail_from: Option<&str>,
-) -> Result<(), ConfigError> {
-    let Some(mail_url) = mail_url else {
-        return Ok(());
-    };
-    crate::notices::check_mail(mail_url, mail_from).map_err(|why| ConfigError(why.to_string()))
-}

@@ -71,9 +71,9 @@ impl Config {
         let keys = keys.into_iter().flatten().map(|tls| tls.key.clone());
         let secrets = [
             self.digest_keys.clone(),
-            data(crate::data_dir::ADMIN_KEY),
-            data(crate::data_dir::CONSOLE_LINK),
-            data(crate::data_dir::DATABASE),
+            data(crate::config::data_dir::ADMIN_KEY),
+            data(crate::config::data_dir::CONSOLE_LINK),
+            data(crate::config::data_dir::DATABASE),
         ];
         let given = self.secret_files.iter().cloned();
         let files = secrets.into_iter().chain(keys).chain(given);
@@ -85,7 +85,7 @@ impl Config {
 
 /// A warning about a file that every user of this machine may read.
 pub(crate) fn readable(path: &Path) -> Option<String> {
-    let path = Some(path).filter(|path| crate::data_dir::is_readable_by_all(path))?;
+    let path = Some(path).filter(|path| crate::config::data_dir::is_readable_by_all(path))?;
     let path = path.display();
     Some(format!(
         "{path}: every user of this machine can read it. Make it private with chmod 600 {path}"

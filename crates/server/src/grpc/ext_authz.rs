@@ -6,9 +6,9 @@ use super::messages::{
     Status,
 };
 use super::question;
-use crate::addresses::Peer;
 use crate::app::App;
 use crate::http::check::{self, DENIAL, IDENTITY};
+use crate::net::addresses::Peer;
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode};
 

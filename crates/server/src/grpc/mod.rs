@@ -7,7 +7,7 @@ mod ext_authz;
 mod messages;
 mod question;
 
-use crate::http::internal::{Service, route};
+use crate::listeners::internal::{Service, route};
 use bytes::Bytes;
 use call::{Call, Code};
 use http::{Request, Response};

@@ -5,9 +5,9 @@
 
 use super::credentials;
 use super::envelope::{Problem, Told};
-use crate::addresses::Peer;
 use crate::app::App;
 use crate::logs::Limit;
+use crate::net::addresses::Peer;
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, HeaderName, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
@@ -232,7 +232,7 @@ fn log_denial(
     let text = credentials::scheme(text, "bearer").unwrap_or(text);
     let client = AccessToken::parse(text).ok().map(|token| token.client());
     let client = client.map(tracing::field::display);
-    let source = crate::addresses::text(app.caller_address(peer, headers));
+    let source = crate::net::addresses::text(app.caller_address(peer, headers));
     let told = response.extensions().get::<Told>();
     let code = told.map(|told| told.code);
     let error_id = told.and_then(|told| told.error_id.map(tracing::field::display));

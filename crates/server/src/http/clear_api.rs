@@ -4,7 +4,7 @@ use super::credentials::{self, SecretPresented};
 use super::envelope::Problem;
 use super::request_host;
 use crate::app::App;
-use crate::refusals;
+use crate::auth::refusals;
 use crate::verbs::issuance::{self, Refused};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header, request::Parts};

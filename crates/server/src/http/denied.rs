@@ -2,8 +2,8 @@
 
 use super::envelope::Told;
 use crate::app::App;
-use crate::refusals;
-use crate::verbs::authority::Admin;
+use crate::auth::authority::Admin;
+use crate::auth::refusals;
 use axum::extract::{MatchedPath, Request};
 use axum::middleware::Next;
 use axum::response::Response;

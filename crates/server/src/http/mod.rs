@@ -4,15 +4,12 @@
 pub mod admin;
 pub mod check;
 pub mod clear_api;
-mod connection;
-mod console;
+pub(crate) mod console;
 pub mod credentials;
 mod denied;
 pub mod envelope;
-pub mod internal;
 pub mod oauth;
-pub mod public;
-mod request_host;
+pub(crate) mod request_host;
 
 use std::time::Duration;
 
@@ -24,7 +21,7 @@ pub const HEAD_MAX: usize = 64 * 1024;
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The size of a request's head, about as it was sent: hyper may read somewhat more than [`HEAD_MAX`].
-fn head_bytes<B>(request: &http::Request<B>) -> usize {
+pub(crate) fn head_bytes<B>(request: &http::Request<B>) -> usize {
     // A colon, a blank and the line's end.
     const AROUND: usize = 4;
     let uri = request.uri();

@@ -3,7 +3,7 @@
 //! has said it.
 
 use crate::app::App;
-use crate::host::Host;
+use crate::config::host::Host;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, header};
 use ipnet::IpNet;
 use std::net::IpAddr;
@@ -12,15 +12,15 @@ static FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 static FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
 /// What commands and links name when nobody has said where this server is reached.
-pub(super) const PLACEHOLDER: &str = "https://tokens.example.com";
+pub(crate) const PLACEHOLDER: &str = "https://tokens.example.com";
 
 /// The request names no host, several, or one that can't be read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct BadHost;
+pub(crate) struct BadHost;
 
 /// Makes the `Host` header hold the host the request is for (RFC 9112, section 3.2; RFC 9113, section 8.3.1). An
 /// absolute address or `:authority` that differs from the header is refused.
-pub(super) fn settle<B>(
+pub(crate) fn settle<B>(
     request: &mut Request<B>,
     peer: IpAddr,
     trusted: &[IpNet],
@@ -62,7 +62,7 @@ fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderValue
 }
 
 /// The host of a settled request.
-pub(super) fn of(headers: &HeaderMap) -> Option<Host> {
+pub(crate) fn of(headers: &HeaderMap) -> Option<Host> {
     only(headers, &header::HOST).and_then(read)
 }
 
@@ -74,13 +74,13 @@ fn outer(headers: &HeaderMap) -> Option<Host> {
 }
 
 /// Whether the caller reached this machine by its own name, without a proxy between that says otherwise.
-pub(super) fn is_here(headers: &HeaderMap) -> bool {
+pub(crate) fn is_here(headers: &HeaderMap) -> bool {
     outer(headers).is_some_and(|host| host.is_loopback())
 }
 
 /// Whether the caller's connection is encrypted, as far as can be told: by TLS of ours, or of a proxy that says so. Any
 /// peer is believed here, for the word only ever makes an address `https`.
-pub(super) fn is_encrypted(app: &App, headers: &HeaderMap) -> bool {
+pub(crate) fn is_encrypted(app: &App, headers: &HeaderMap) -> bool {
     app.config.public_tls.is_some()
         || only(headers, &FORWARDED_PROTO)
             .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"https"))
@@ -94,12 +94,12 @@ fn configured(app: &App) -> Option<&str> {
 }
 
 /// Whether this server's address is configured, so that no request decides on it.
-pub(super) fn is_configured(app: &App) -> bool {
+pub(crate) fn is_configured(app: &App) -> bool {
     configured(app).is_some()
 }
 
 /// The issuer of OAuth metadata (RFC 8414), to the letter where it is configured.
-pub(super) fn issuer(app: &App, headers: &HeaderMap) -> String {
+pub(crate) fn issuer(app: &App, headers: &HeaderMap) -> String {
     match &app.config.issuer {
         Some(issuer) => issuer.clone(),
         None => base_url(app, headers),
@@ -107,7 +107,7 @@ pub(super) fn issuer(app: &App, headers: &HeaderMap) -> String {
 }
 
 /// The address the caller reached this server at, without a slash at the end: as configured, else by the request.
-pub(super) fn base_url(app: &App, headers: &HeaderMap) -> String {
+pub(crate) fn base_url(app: &App, headers: &HeaderMap) -> String {
     if let Some(known) = configured(app) {
         return known.to_owned();
     }
@@ -125,7 +125,7 @@ pub(super) fn base_url(app: &App, headers: &HeaderMap) -> String {
 /// The same for a page with commands that hold a secret: a host that only the request names is not repeated, for
 /// whoever copies the command would send the secret there. Loopback, the listener's own address and hosts of the
 /// configuration are.
-pub(super) fn base_url_for_secrets(app: &App, headers: &HeaderMap) -> String {
+pub(crate) fn base_url_for_secrets(app: &App, headers: &HeaderMap) -> String {
     let known = |host: &Host| {
         host.is_loopback()
             || host.address() == Some(app.config.public.ip())

@@ -6,10 +6,8 @@
 
 use tokenward_core::attach::PREFACE;
 
-mod marker;
 mod stream;
 
-pub(crate) use marker::Marker;
 pub(crate) use stream::serve;
 
 /// Whether a connection that begins with these four bytes is a replica's.

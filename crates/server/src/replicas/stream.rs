@@ -307,8 +307,7 @@ async fn hear<R: AsyncRead + Unpin>(
                     .for_each(|one| one.last_at = one.last_at.min(now));
                 app.usage.permitted_elsewhere(app.replica(), &all);
                 let known = all.iter();
-                app.counts
-                    .permitted_elsewhere(known, crate::housekeeping::today(app));
+                app.counts.permitted_elsewhere(known, app.today());
             }
             Ok(ToNode::Release) => {
                 attachments.released(id);

@@ -1,13 +1,14 @@
 //! A member's own account: password, authenticator app, recovery codes, passkeys, sessions. What proves a member is
 //! changed by that member alone.
 
+use super::Refused;
 use super::sign_in::{NotSignedIn, Person, app_context, prove_password};
-use super::{Refused, acting};
 use crate::app::App;
-use crate::data_dir::hex;
-use crate::people::passkeys::PASSKEYS_MAX;
-use crate::people::password::Caller;
-use crate::people::{codes, password};
+use crate::auth::acting;
+use crate::auth::passkeys::PASSKEYS_MAX;
+use crate::auth::password::Caller;
+use crate::auth::{codes, password};
+use crate::config::data_dir::hex;
 use crate::random;
 use serde_json::json;
 use tokenward_core::label::Name;
@@ -126,7 +127,7 @@ pub struct Offer {
 pub fn offer_app(app: &App, person: &Person, before: Option<&str>) -> Offer {
     let context = app_context(person.member.id);
     let opened = before
-        .and_then(crate::data_dir::unhex_any)
+        .and_then(crate::config::data_dir::unhex_any)
         .and_then(|sealed| app.keyring.open_at_rest(&context, &sealed));
     let (sealed, secret) = match (before, opened) {
         (Some(before), Some(secret)) => (before.to_owned(), secret),
@@ -156,7 +157,7 @@ pub async fn set_app(
         Refused::Invalid("code", why.into())
     };
     let context = app_context(person.member.id);
-    let secret = crate::data_dir::unhex_any(sealed)
+    let secret = crate::config::data_dir::unhex_any(sealed)
         .and_then(|sealed| app.keyring.open_at_rest(&context, &sealed))
         .ok_or_else(wrong)?;
     let now = u64::try_from(app.clock().system().unix_seconds()).unwrap_or(0);

@@ -3,11 +3,11 @@
 //! count an address as confirmed for what an administrator says, but for a member's address that a provider verified.
 
 use super::Refused;
-use super::acting::Acting;
-use super::authority::Admin;
 use super::one_client::{self, Outcome, Read, entry, wants};
 use crate::app::App;
-use crate::people::opaque_token::OpaqueToken;
+use crate::auth::acting::Acting;
+use crate::auth::authority::Admin;
+use crate::auth::opaque_token::OpaqueToken;
 use crate::random;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

@@ -1,10 +1,11 @@
 //! Admin keys: prove, read, create, revoke.
 
-use super::authority::Admin;
-use super::{Refused, acting, roles};
+use super::{Refused, roles};
 use crate::app::App;
+use crate::auth::acting;
+use crate::auth::authority::{Admin, is_in_force};
+use crate::auth::refusals;
 use crate::random;
-use crate::refusals;
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -15,6 +16,9 @@ use tokenward_core::time::{Clock, Timestamp};
 use tokenward_core::{AdminKey, Change};
 use tokenward_store::{Credential, Decided, ReadSet};
 use uuid::Uuid;
+
+/// The name of the admin key that the first start makes.
+pub(crate) const FIRST_KEY: &str = "First operator";
 
 /// Why an admin key does not open the door.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -28,11 +32,6 @@ pub enum NotAdmitted {
     },
     /// The server could not do it.
     Unavailable,
-}
-
-/// Whether an admin key is neither revoked nor expired.
-pub(super) fn is_in_force(record: &AdminKeyRecord, now: Timestamp) -> bool {
-    record.revoked_at.is_none() && record.expires_at.is_none_or(|end| now < end)
 }
 
 /// The administrator who presents a key.

@@ -1,8 +1,8 @@
 //! The audit log: read as far as one may, and verified from its first entry to its head.
 
 use super::Refused;
-use super::authority::Admin;
 use crate::app::App;
+use crate::auth::authority::Admin;
 use parking_lot::Mutex;
 use std::collections::HashSet;
 use std::time::Duration;

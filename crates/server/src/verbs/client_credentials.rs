@@ -1,9 +1,9 @@
 //! A client's secrets and tokens by an administrator's hand: rotate, delete, generate, revoke.
 
 use super::Refused;
-use super::authority::Admin;
 use super::one_client::{Outcome, Read, decide, deleted, entry, wants};
 use crate::app::App;
+use crate::auth::authority::Admin;
 use crate::random;
 use serde_json::json;
 use std::sync::Arc;

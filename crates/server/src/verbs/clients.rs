@@ -2,13 +2,14 @@
 
 pub use super::one_client::Read;
 
+use super::Refused;
 use super::addresses::{self, Named};
-use super::audit_detail;
-use super::authority::Admin;
 use super::one_client::{NO_CLIENT, Outcome, decide, entry, wants};
 use super::settings::{Written, version};
-use super::{Refused, acting};
 use crate::app::App;
+use crate::audit::detail;
+use crate::auth::acting;
+use crate::auth::authority::Admin;
 use crate::random;
 use serde_json::json;
 use std::sync::Arc;
@@ -132,7 +133,7 @@ pub async fn create(
             ],
             next_secret: 2,
         };
-        let mut detail = audit_detail::settings(&client.settings, &view.products);
+        let mut detail = detail::settings(&client.settings, &view.products);
         detail["environment"] = environment.as_str().into();
         let entry = acting.entry(
             "client.create",
@@ -233,14 +234,14 @@ pub async fn change(
         }
         let mut after = state.clone();
         after.client.settings = settings.clone();
-        let before = audit_detail::settings(&state.client.settings, &view.products);
-        let now = audit_detail::settings(&settings, &view.products);
-        let changed = audit_detail::changed(&before, &now);
+        let before = detail::settings(&state.client.settings, &view.products);
+        let now = detail::settings(&settings, &view.products);
+        let changed = detail::changed(&before, &now);
         if changed.is_empty() {
             return Ok(Outcome::done(Vec::new(), Vec::new(), after));
         }
         let detail = json!({ "changed": changed });
-        let detail = audit_detail::with_changes(detail, &before, &now);
+        let detail = detail::with_changes(detail, &before, &now);
         let entry = entry(acting, "client.change", state, &detail, view.now);
         let mut changes = vec![Change::ClientSettingsChanged {
             client: state.client.no,

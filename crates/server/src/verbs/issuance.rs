@@ -1,8 +1,8 @@
 //! Tokens: generate, tell the status, end the previous one, revoke.
 
 use crate::app::App;
+use crate::metering::reveals::Reveal;
 use crate::random;
-use crate::reveals::Reveal;
 use serde_json::json;
 use std::net::IpAddr;
 use std::sync::Arc;

@@ -1,14 +1,14 @@
 //! Members: invite, join, read, change, remove. Whoever may say what another may do may never say more than they
 //! may themselves.
 
-use super::acting::{self, Acting};
-use super::audit_detail;
-use super::authority::Admin;
 use super::sign_in::folded;
 use super::{Refused, account, roles};
 use crate::app::App;
-use crate::people::opaque_token::OpaqueToken;
-use crate::people::password::Caller;
+use crate::audit::detail;
+use crate::auth::acting::{self, Acting};
+use crate::auth::authority::Admin;
+use crate::auth::opaque_token::OpaqueToken;
+use crate::auth::password::Caller;
 use crate::random;
 use serde_json::{Value, json};
 use std::net::IpAddr;
@@ -590,7 +590,7 @@ fn told(
     }
     if action != "member.remove" {
         let settings = |member: &Member| json!({ "role": member.role, "disabled": member.disabled_at.is_some() });
-        detail = audit_detail::with_changes(detail, &settings(old), &settings(member));
+        detail = detail::with_changes(detail, &settings(old), &settings(member));
     }
     let mut entries = vec![acting.entry(action, workspace, None, &detail, now)];
     if before != workspace {

@@ -1,8 +1,8 @@
 //! What was told of a workspace's clients, to whom, and what became of it.
 
-use super::authority::Admin;
 use super::{Refused, webhooks};
 use crate::app::App;
+use crate::auth::authority::Admin;
 use tokenward_core::ids::WorkspaceId;
 use tokenward_store::PAGE_MAX;
 use tokenward_store::notices::Notice;

@@ -2,10 +2,10 @@
 //! and the picture of the client after it.
 
 use super::Refused;
-use super::acting::{self, Acting};
 use super::addresses::{self, Address};
-use super::authority::Admin;
 use crate::app::App;
+use crate::auth::acting::{self, Acting};
+use crate::auth::authority::Admin;
 use serde_json::Value;
 use std::sync::Arc;
 use tokenward_core::Change;

@@ -1,9 +1,10 @@
 //! Products: read, put, delete.
 
-use super::audit_detail;
-use super::authority::Admin;
-use super::{Refused, acting, roles};
+use super::{Refused, roles};
 use crate::app::App;
+use crate::audit::detail;
+use crate::auth::acting;
+use crate::auth::authority::Admin;
 use serde_json::json;
 use tokenward_core::Change;
 use tokenward_core::client::Product;
@@ -62,7 +63,7 @@ pub async fn put(
         let detail = match old {
             Some(old) => {
                 let name = |product: &Product| json!({ "name": product.name });
-                audit_detail::with_changes(detail, &name(old), &name(&product))
+                detail::with_changes(detail, &name(old), &name(&product))
             }
             None => detail,
         };

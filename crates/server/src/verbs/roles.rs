@@ -2,7 +2,7 @@
 //! may give one is another room's affair (`authority`, `members`).
 
 use super::Refused;
-use super::admin_keys::is_in_force;
+use crate::auth::authority::is_in_force;
 use tokenward_core::client::{PRODUCTS_MAX, Role};
 use tokenward_core::ids::WorkspaceId;
 use tokenward_core::label::Slug;

@@ -213,7 +213,7 @@ pub fn version(settings: &Settings) -> String {
     use sha2::{Digest as _, Sha256};
     let plain = serde_json::to_vec(settings).unwrap_or_default();
     let digest: [u8; 32] = Sha256::digest(&plain).into();
-    crate::data_dir::hex(&digest[..16]).to_string()
+    crate::config::data_dir::hex(&digest[..16]).to_string()
 }
 
 /// Whether `new` allows anything that `old` does not, or tells other people: such a change needs a fresh proof.
@@ -284,19 +284,6 @@ pub fn product_numbers(slugs: &[String], products: &[Product]) -> Result<Vec<Pro
     numbers.sort_unstable();
     numbers.dedup();
     Ok(numbers)
-}
-
-/// The slugs of products by number, sorted.
-#[must_use]
-pub fn product_slugs(numbers: &[ProductNo], products: &[Product]) -> Vec<String> {
-    let slug = |no: &ProductNo| products.iter().find(|product| product.no == *no);
-    let mut slugs: Vec<_> = numbers
-        .iter()
-        .filter_map(slug)
-        .map(|product| product.slug.to_string())
-        .collect();
-    slugs.sort_unstable();
-    slugs
 }
 
 #[cfg(test)]

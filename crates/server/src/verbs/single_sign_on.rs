@@ -4,10 +4,10 @@
 
 use super::sign_in::{NotSignedIn, Origin, begin as begin_session, charge};
 use crate::app::App;
+use crate::auth::opaque_token::OpaqueToken;
+use crate::auth::refusals;
+use crate::auth::throttle::network;
 use crate::config::{Sso, is_private};
-use crate::people::opaque_token::OpaqueToken;
-use crate::refusals;
-use crate::throttle::network;
 use openidconnect::core::{CoreClient, CoreProviderMetadata, CoreResponseType};
 use openidconnect::{
     AuthenticationFlow, AuthorizationCode, ClaimsVerificationError, ClientId, ClientSecret,

@@ -1,10 +1,9 @@
 //! What a client's tokens were used for, by day: what is written and what is still counted in memory.
 
 use super::Refused;
-use super::authority::Admin;
 use super::one_client::NO_CLIENT;
 use crate::app::App;
-use crate::housekeeping::today;
+use crate::auth::authority::Admin;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokenward_core::client::{ClientState, Product};
@@ -46,7 +45,7 @@ pub async fn of_client(
     let products = Arc::new(reader.products().await?);
     let (state, _) = reader.client(id).await?.ok_or(NO_CLIENT)?;
     admin.must_see_client(&state, &products)?;
-    let today = today(app);
+    let today = app.today();
     let from_day = (today + 1).saturating_sub(days.clamp(1, DAYS_MAX));
     let no = state.client.no;
     // What is written first: then a count on its way is missed for a moment, and none is told twice.

@@ -2,11 +2,13 @@
 //! them, auditors see them; a product admin has nothing to do with them, for they tell of every client.
 
 use super::Refused;
-use super::acting::{self, Acting};
-use super::authority::Admin;
 use crate::app::App;
-use crate::notices::{Guard, SECRET_BYTES, expose, seal_context};
+use crate::auth::acting::{self, Acting};
+use crate::auth::authority::Admin;
+use crate::net::destination::Guard;
 use crate::random;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use tokenward_core::Keyring;
@@ -14,11 +16,21 @@ use tokenward_core::audit::Entry;
 use tokenward_core::client::Role;
 use tokenward_core::ids::WorkspaceId;
 use tokenward_core::time::Timestamp;
+use tokenward_store::notices::seal_context;
 use tokenward_store::notices::{NewNotice, NoticeWrite, Target, Webhook, WebhookWrite};
 use tokenward_store::people::Record;
 use tokenward_store::{Decided, ReadSet, View};
 use uuid::Uuid;
 use zeroize::Zeroizing;
+
+/// Bytes of a webhook's secret: as many as the signature has.
+pub(crate) const SECRET_BYTES: usize = 32;
+
+/// A secret in the form that the specification's libraries take.
+fn expose(secret: &[u8]) -> Zeroizing<String> {
+    let text = Zeroizing::new(STANDARD.encode(secret));
+    Zeroizing::new(format!("whsec_{}", text.as_str()))
+}
 
 /// Webhooks of one workspace: each costs a row and a delivery an event.
 pub const WEBHOOKS_MAX: usize = 10;
@@ -225,4 +237,14 @@ pub async fn test(app: &App, admin: Admin, id: Uuid) -> Result<Uuid, Refused> {
         Ok((decided, notice))
     })
     .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_shown_in_the_form_that_libraries_take() {
+        assert_eq!(expose(&[0xFB; 3]).as_str(), "whsec_+/v7");
+    }
 }

@@ -1,9 +1,10 @@
 //! Workspaces: create, read, rename, disable, enable.
 
-use super::audit_detail;
-use super::authority::Admin;
-use super::{Refused, acting};
+use super::Refused;
 use crate::app::App;
+use crate::audit::detail;
+use crate::auth::acting;
+use crate::auth::authority::Admin;
 use crate::random;
 use serde_json::json;
 use tokenward_core::Change;
@@ -113,7 +114,7 @@ pub async fn change(
             return Ok((Decided::nothing(), workspace));
         }
         let told = |workspace: &Workspace| json!({ "name": workspace.name, "disabled": workspace.disabled_at.is_some() });
-        let detail = audit_detail::with_changes(told(&workspace), &told(&old), &told(&workspace));
+        let detail = detail::with_changes(told(&workspace), &told(&old), &told(&workspace));
         let entry = acting.entry("workspace.change", Some(id), None, &detail, view.now);
         let changes = vec![Change::WorkspacePut {
             workspace: workspace.clone(),

@@ -62,7 +62,7 @@ pub(super) async fn verify(
     });
     let body = match verbs::audit::verify(&app, &admin, kept.transpose()?).await? {
         Verified::Whole { entries, hash } => {
-            let head = json!({ "seq": entries, "hash": *crate::data_dir::hex(&hash) });
+            let head = json!({ "seq": entries, "hash": *crate::config::data_dir::hex(&hash) });
             json!({ "ok": true, "entries": entries, "head": head })
         }
         Verified::Broken { at, why } => json!({ "ok": false, "broken_at": at, "why": why }),

@@ -3,10 +3,10 @@
 
 use super::problem::Problem;
 use crate::app::App;
+use crate::auth::authority::Admin;
+use crate::auth::refusals;
 use crate::http::{credentials, denied};
-use crate::refusals;
 use crate::verbs::admin_keys;
-use crate::verbs::authority::Admin;
 use axum::extract::{ConnectInfo, FromRequestParts};
 use http::header;
 use http::request::Parts;

@@ -6,7 +6,7 @@ use super::extract::{Path, Signed, id};
 use super::problem::{Answer, Problem};
 use super::{role, views};
 use crate::app::App;
-use crate::people::opaque_token::OpaqueToken;
+use crate::auth::opaque_token::OpaqueToken;
 use crate::verbs::members;
 use axum::extract::State;
 use axum::response::IntoResponse;

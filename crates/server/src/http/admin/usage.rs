@@ -4,7 +4,6 @@ use super::extract::{Path, Query, Signed, id};
 use super::problem::{Answer, Problem};
 use super::views;
 use crate::app::App;
-use crate::verbs::settings::product_slugs;
 use crate::verbs::usage_figures::{self, DAYS_DEFAULT, DAYS_MAX, UsageFigures};
 use axum::extract::State;
 use http::StatusCode;
@@ -33,7 +32,8 @@ pub(super) async fn show(
 
 fn view(figures: &UsageFigures) -> Value {
     let slug = |product: Option<ProductNo>| {
-        product.and_then(|no| product_slugs(&[no], &figures.products).pop())
+        product
+            .and_then(|no| tokenward_core::client::Product::slugs(&[no], &figures.products).pop())
     };
     let counts = figures.counts.iter().map(|count| {
         json!({

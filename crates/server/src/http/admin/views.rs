@@ -4,7 +4,6 @@ use super::role;
 use crate::app::App;
 use crate::verbs::addresses::Address;
 use crate::verbs::clients::Read;
-use crate::verbs::settings::product_slugs;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use serde_json::{Value, json};
@@ -76,7 +75,7 @@ pub(super) fn client(app: &App, read: &Read) -> Value {
         "workspace_id": read.state.workspace.id,
         "label": settings.label,
         "environment": client.environment,
-        "products": settings.products.as_ref().map(|list| product_slugs(list, &read.products)),
+        "products": settings.products.as_ref().map(|list| Product::slugs(list, &read.products)),
         "token_lifetime_seconds": settings.token_lifetime_seconds,
         "secret_networks": settings.secret_networks.texts(),
         "token_networks": settings.token_networks.texts(),
@@ -102,7 +101,7 @@ pub(super) fn client(app: &App, read: &Read) -> Value {
         },
         "last_used_at": read.last_use.as_ref().map(|used| used.at.iso()),
         "last_used_from": read.last_use.as_ref().map(|used| used.source.as_str()),
-        "last_used_product": read.last_use.as_ref().and_then(|used| product_slugs(&[used.product], &read.products).pop()),
+        "last_used_product": read.last_use.as_ref().and_then(|used| Product::slugs(&[used.product], &read.products).pop()),
     })
 }
 
@@ -135,6 +134,6 @@ pub(in crate::http) fn audit_entry(entry: &Written) -> Value {
         "request_id": detail["request_id"],
         "detail": detail,
         "detail_text": entry.detail,
-        "hash": *crate::data_dir::hex(&entry.hash),
+        "hash": *crate::config::data_dir::hex(&entry.hash),
     })
 }

@@ -6,11 +6,9 @@ use super::reply::{Reply, Trouble, page};
 use super::session::{Member, Sent};
 use super::shown::{Moment, count};
 use crate::app::App;
-use crate::audit_csv;
-use crate::audit_text;
+use crate::auth::authority::Admin;
 use crate::http::admin::audit_entry;
 use crate::verbs::audit::{self, Verified};
-use crate::verbs::authority::Admin;
 use askama::Template;
 use axum::body::Body;
 use axum::extract::State;
@@ -77,7 +75,7 @@ pub(super) async fn lines(
         action: entry.action.clone(),
         client: entry.client.map_or_else(String::new, |id| id.to_string()),
         detail: match serde_json::from_str(&entry.detail) {
-            Ok(detail) => audit_text::line(&detail),
+            Ok(detail) => crate::audit::text::line(&detail),
             Err(_) => entry.detail.clone(),
         },
     };
@@ -180,7 +178,7 @@ pub(super) async fn verify(State(app): State<Arc<App>>, sent: Sent) -> Reply {
         Verified::Whole { entries, hash } => format!(
             "All {} entries are there and unaltered. The last one's hash is {}: keep it elsewhere, and a later verification proves that nothing before it was changed.",
             count(entries),
-            *crate::data_dir::hex(&hash)
+            *crate::config::data_dir::hex(&hash)
         ),
         Verified::Broken { at, why } => format!(
             "The chain is broken at entry {at}: {why}. Stop, keep the database as it is, and compare it with your exports."
@@ -199,8 +197,8 @@ pub(super) async fn csv(
         app,
         person.admin(),
         &uri,
-        audit_csv::heading(),
-        audit_csv::row,
+        crate::audit::csv::heading(),
+        crate::audit::csv::row,
     )?;
     Ok(attached(body, "text/csv; charset=utf-8", "audit.csv"))
 }

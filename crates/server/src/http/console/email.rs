@@ -5,7 +5,7 @@ use super::frame::Frame;
 use super::reply::{Reply, Trouble, page, with_status};
 use super::session::origin;
 use crate::app::App;
-use crate::people::opaque_token::OpaqueToken;
+use crate::auth::opaque_token::OpaqueToken;
 use crate::verbs::Refused;
 use crate::verbs::addresses::{self, Question};
 use askama::Template;

@@ -7,7 +7,7 @@ use super::resume::Way;
 use super::session::Open;
 use super::sign_in::finish;
 use crate::app::App;
-use crate::people::opaque_token::OpaqueToken;
+use crate::auth::opaque_token::OpaqueToken;
 use crate::verbs::members;
 use crate::verbs::sign_in::{Step, first, note_familiar};
 use askama::Template;

@@ -9,7 +9,7 @@ use super::role_form::{self, Words};
 use super::session::{Member, Proved, Sent};
 use super::shown::Moment;
 use crate::app::App;
-use crate::bootstrap::FIRST_KEY;
+use crate::verbs::admin_keys::FIRST_KEY;
 use crate::verbs::sign_in::Person;
 use crate::verbs::{Refused, admin_keys};
 use askama::Template;

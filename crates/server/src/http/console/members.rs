@@ -9,7 +9,7 @@ use super::role_form::{self, Words};
 use super::session::{Member as SignedIn, Proved, Sent};
 use super::shown::Moment;
 use crate::app::App;
-use crate::people::opaque_token::OpaqueToken;
+use crate::auth::opaque_token::OpaqueToken;
 use crate::verbs::sign_in::Person;
 use crate::verbs::{Refused, members};
 use askama::Template;

@@ -58,7 +58,7 @@ const HEADERS: &[(&str, &str)] = &[
 ];
 
 /// Every page.
-pub(super) fn router() -> Router<Arc<App>> {
+pub(crate) fn router() -> Router<Arc<App>> {
     let both = |show, send| axum::routing::MethodRouter::merge(show, send);
     let client = "/console/clients/{id}";
     let list = "/console/w/{workspace}/{environment}";

@@ -8,7 +8,7 @@ use super::resume::Way;
 use super::session::{Open, Proved, Sent};
 use super::sign_in;
 use crate::app::App;
-use crate::people::passkeys::NoPasskey;
+use crate::auth::passkeys::NoPasskey;
 use crate::verbs::account;
 use crate::verbs::sign_in as verb;
 use axum::Router;

@@ -6,7 +6,7 @@ use super::reply::{Reply, Trouble, page, refused, see, with_status};
 use super::resume::{self, Way};
 use super::session::{Open, Sent, Visitor, clear_cookie, home, set_cookie};
 use crate::app::App;
-use crate::people::opaque_token::OpaqueToken;
+use crate::auth::opaque_token::OpaqueToken;
 use crate::verbs::sign_in::{self, Between, NotSignedIn, Step};
 use askama::Template;
 use axum::extract::State;

@@ -6,7 +6,7 @@ use super::frame::Frame;
 use super::reply::{Reply, Trouble, page, see};
 use super::session::{cookie, inside, origin, set_cookie};
 use crate::app::App;
-use crate::data_dir::{hex, unhex_any};
+use crate::config::data_dir::{hex, unhex_any};
 use crate::random;
 use crate::verbs::sign_in::NotSignedIn;
 use crate::verbs::single_sign_on::{self, Between, NoSso};

@@ -2,8 +2,8 @@
 
 use super::reply::OAuthError;
 use crate::app::App;
+use crate::auth::refusals;
 use crate::http::{BODY_MAX, BODY_TIMEOUT, credentials, request_host};
-use crate::refusals;
 use bytes::Bytes;
 use http::{Method, StatusCode, header, request::Parts};
 use http_body_util::BodyExt;

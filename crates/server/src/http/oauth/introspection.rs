@@ -5,9 +5,9 @@
 use super::Reply;
 use super::form::{Form, caller, must_post};
 use super::reply::{OAuthError, json_reply};
-use crate::addresses::Peer;
 use crate::app::App;
 use crate::http::credentials;
+use crate::net::addresses::Peer;
 use crate::verbs::issuance;
 use axum::extract::{ConnectInfo, Request, State};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -76,7 +76,7 @@ pub async fn on_internal(
         let unauthorized = error.status == StatusCode::UNAUTHORIZED;
         if unauthorized {
             let source = app.caller_address(peer, &parts.headers);
-            crate::refusals::note(app, "internal_bearer", source, None, error.code);
+            crate::auth::refusals::note(app, "internal_bearer", source, None, error.code);
         }
         let mut reply = error.reply(app);
         if unauthorized {

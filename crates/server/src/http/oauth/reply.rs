@@ -83,7 +83,7 @@ impl OAuthError {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN
         ) {
             let source = app.caller_address(peer, headers);
-            crate::refusals::note(app, "client_secret", source, None, self.code);
+            crate::auth::refusals::note(app, "client_secret", source, None, self.code);
         }
         self.reply(app)
     }

@@ -5,19 +5,17 @@ mod second;
 mod session;
 
 pub use second::{second, second_by_passkey};
-pub(crate) use session::goes_on;
-pub use session::{
-    IDLE_SECONDS, PROVED_SECONDS, Person, person, prove_again, prove_again_by_passkey, sign_out,
-};
+pub use session::{PROVED_SECONDS, Person, person, prove_again, prove_again_by_passkey, sign_out};
 pub(crate) use tokenward_store::people::app_context;
 
-use crate::addresses;
 use crate::app::App;
-use crate::people::opaque_token::OpaqueToken;
-use crate::people::password::{Busy, Caller};
+use crate::auth::authority::{LONGEST_SECONDS, goes_on};
+use crate::auth::opaque_token::OpaqueToken;
+use crate::auth::password::{Busy, Caller};
+use crate::auth::refusals;
+use crate::auth::throttle::{Throttle, network};
+use crate::net::addresses;
 use crate::random;
-use crate::refusals;
-use crate::throttle::{Throttle, network};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::net::IpAddr;
@@ -30,8 +28,6 @@ use tokenward_store::{Decided, Failure, ReadSet, View};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
-/// Seconds after which a session is over however much it is used.
-pub const LONGEST_SECONDS: u64 = 24 * 3_600;
 /// Seconds between the password and the second proof.
 const BETWEEN_SECONDS: u64 = 300;
 /// Most characters kept of what a browser calls itself.
@@ -178,7 +174,7 @@ async fn is_familiar(
     let sessions = app.store.reader().sessions(member.id).await?;
     Ok(sessions.iter().any(|session| {
         let source = self::network(session.source.parse().ok());
-        network.is_some() && source == network && session::goes_on(member, session, now)
+        network.is_some() && source == network && goes_on(member, session, now)
     }))
 }
 
@@ -296,7 +292,7 @@ fn between(app: &App, member: &Member, password: String) -> Between {
     let nonce: [u8; NONCE_BYTES] = random::bytes();
     let sealed = app.keyring.seal_at_rest(BETWEEN, &plain, nonce);
     Between {
-        sealed: crate::data_dir::hex(&sealed).to_string(),
+        sealed: crate::config::data_dir::hex(&sealed).to_string(),
         has_app: member.proofs.totp.is_some(),
         has_passkeys: !member.proofs.passkeys.is_empty(),
         has_recovery: !member.proofs.recovery.is_empty(),
@@ -305,7 +301,7 @@ fn between(app: &App, member: &Member, password: String) -> Between {
 
 /// The member whose password was proved a moment ago, and the hash it was proved against.
 fn carried(app: &App, sealed: &str) -> Result<(Uuid, String), NotSignedIn> {
-    let opened = crate::data_dir::unhex_any(sealed)
+    let opened = crate::config::data_dir::unhex_any(sealed)
         .and_then(|sealed| app.keyring.open_at_rest(BETWEEN, &sealed));
     let carried: Carried = opened
         .and_then(|plain| serde_json::from_slice(&plain).ok())

@@ -3,10 +3,10 @@
 
 use super::{NotSignedIn, Origin, Taking, begin, carried, charge};
 use crate::app::App;
+use crate::auth::codes;
+use crate::auth::opaque_token::OpaqueToken;
+use crate::auth::refusals;
 use crate::clock::SystemClock;
-use crate::people::codes;
-use crate::people::opaque_token::OpaqueToken;
-use crate::refusals;
 use std::net::IpAddr;
 use tokenward_core::time::Clock;
 use tokenward_store::people::{Member, app_context};
@@ -143,7 +143,7 @@ fn take_code(member: &mut Member, code: &str, taking: &Taking) -> Result<(), Not
     let seconds = u64::try_from(SystemClock.system().unix_seconds()).unwrap_or(0);
     if let Some(app) = &mut member.proofs.totp {
         let context = app_context(member.id);
-        let secret = crate::data_dir::unhex_any(&app.sealed)
+        let secret = crate::config::data_dir::unhex_any(&app.sealed)
             .and_then(|sealed| taking.keyring.open_at_rest(&context, &sealed));
         let step = secret.and_then(|secret| codes::step(&secret, code, seconds));
         if let Some(step) = step.filter(|step| *step > app.last_step) {

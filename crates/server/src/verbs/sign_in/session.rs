@@ -1,13 +1,14 @@
 //! A session that goes on: who it is, a fresh proof of that, and its end.
 
 use super::second::{by_code, by_passkey, guess_code, try_passkey, wrong};
-use super::{LONGEST_SECONDS, NotSignedIn, Origin, Taking, prove_password};
-use crate::addresses;
+use super::{NotSignedIn, Origin, Taking, prove_password};
 use crate::app::App;
-use crate::people::opaque_token::OpaqueToken;
-use crate::refusals;
-use crate::verbs::acting;
-use crate::verbs::authority::Admin;
+use crate::auth::acting;
+use crate::auth::authority::Admin;
+use crate::auth::authority::goes_on;
+use crate::auth::opaque_token::OpaqueToken;
+use crate::auth::refusals;
+use crate::net::addresses;
 use serde_json::json;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -16,8 +17,6 @@ use tokenward_store::people::{Member, Record, Session};
 use tokenward_store::{Credential, Decided, Failure, ReadSet};
 use zeroize::Zeroizing;
 
-/// Seconds without use after which a session is over.
-pub const IDLE_SECONDS: u64 = 2 * 3_600;
 /// Seconds for which a proof of who one is opens destructive acts.
 pub const PROVED_SECONDS: u64 = 600;
 /// A session's last use is kept to this many seconds.
@@ -55,13 +54,6 @@ impl Person {
     pub fn is_proved(&self, now: Timestamp) -> bool {
         now.seconds_since(self.session.proved_at) < PROVED_SECONDS
     }
-}
-
-/// Whether a member may go on in a session: neither disabled nor idle for too long.
-pub(crate) fn goes_on(member: &Member, session: &Session, now: Timestamp) -> bool {
-    member.disabled_at.is_none()
-        && now.seconds_since(session.seen_at) < IDLE_SECONDS
-        && now.seconds_since(session.created_at) < LONGEST_SECONDS
 }
 
 /// Whether the session of the member at work goes on, as it is kept now.
@@ -210,4 +202,10 @@ pub async fn sign_out(app: &App, person: &Person) -> Result<(), Failure> {
     app.store
         .note(vec![Record::SessionEnded(person.session.id)], Vec::new())
         .await
+}
+
+impl From<acting::Lost> for NotSignedIn {
+    fn from(_: acting::Lost) -> Self {
+        Self::Ended
+    }
 }

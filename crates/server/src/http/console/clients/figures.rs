@@ -2,7 +2,7 @@
 //! and who still presents tokens that are no more.
 
 use super::super::shown::{Moment, count};
-use crate::counts::OTHERS;
+use crate::metering::counts::OTHERS;
 use crate::verbs::usage_figures::UsageFigures;
 use askama::Template;
 use askama::filters::HtmlSafe;

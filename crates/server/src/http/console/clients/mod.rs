@@ -16,7 +16,6 @@ use super::reply::Trouble;
 use super::shown::{self, Moment};
 use crate::app::App;
 use crate::verbs::clients::{Read, show};
-use crate::verbs::settings::product_slugs;
 use crate::verbs::sign_in::Person;
 use crate::verbs::usage_figures;
 use tokenward_core::client::Product;
@@ -88,7 +87,7 @@ pub(super) fn place(read: &Read) -> Place {
 pub(super) fn product_words(read: &Read) -> String {
     match &read.state.client.settings.products {
         None => "all products".to_owned(),
-        Some(list) => product_slugs(list, &read.products).join(", "),
+        Some(list) => Product::slugs(list, &read.products).join(", "),
     }
 }
 

@@ -71,7 +71,7 @@ pub(super) fn of(settings: &Settings, products: &[Product]) -> Form {
         None => pairs.push(("scope", "all".to_owned())),
         Some(list) => {
             pairs.push(("scope", "some".to_owned()));
-            let slugs = crate::verbs::settings::product_slugs(list, products);
+            let slugs = Product::slugs(list, products);
             pairs.extend(slugs.into_iter().map(|slug| ("products", slug)));
         }
     }

@@ -1,0 +1,92 @@
+//! Refused credentials: one line each in the log at the default level, up to a limit, and a count by kind. What was
+//! presented is never part of it.
+
+use crate::app::App;
+use crate::auth::attempts::{Attempt, Who};
+use crate::auth::authority::Admin;
+use crate::logs::Limit;
+use crate::net::addresses;
+use crate::request_id;
+use std::net::IpAddr;
+use tokenward_core::client::AdminKeyRecord;
+use tokenward_core::time::Clock;
+use tokenward_store::people::Member;
+
+/// Lines a second; a flood of guesses must not fill the disk.
+static LINES: Limit = Limit::new(50, 1);
+
+/// Notes that a credential of this kind was refused with this code. What it claimed to be (an API client's or admin
+/// key's id) stands in the request's span, where it was readable.
+pub(crate) fn note(
+    app: &App,
+    kind: &'static str,
+    source: Option<IpAddr>,
+    subject: Option<&str>,
+    code: &'static str,
+) {
+    app.metrics.credential_refused(kind);
+    let Some(left_out) = LINES.admit(app.clock().boot()) else {
+        return;
+    };
+    let left_out = (left_out > 0).then_some(left_out);
+    let source = addresses::text(source);
+    tracing::warn!(kind, source, subject, code, left_out, "credential refused");
+}
+
+/// Notes that somebody claimed to be a member and did not prove it: in the log, the metrics and the audit log.
+pub(crate) fn member(
+    app: &App,
+    (kind, action): (&'static str, &'static str),
+    source: Option<IpAddr>,
+    member: &Member,
+    (code, reason): (&'static str, &'static str),
+) {
+    note(app, kind, source, Some(&member.email), code);
+    let attempt = Attempt {
+        who: Who::Member(member.id),
+        action,
+        reason: reason.to_owned(),
+        source,
+        workspace: member.role.workspace(),
+        request: request_id::current(),
+    };
+    app.attempts.note(attempt, app.clock().wall());
+}
+
+/// Notes for the audit log that a known admin key was refused.
+pub(crate) fn admin_key(
+    app: &App,
+    source: Option<IpAddr>,
+    key: &AdminKeyRecord,
+    reason: &'static str,
+) {
+    let attempt = Attempt {
+        who: Who::AdminKey(key.id),
+        action: "admin_key.authentication_failed",
+        reason: reason.to_owned(),
+        source,
+        workspace: key.role.workspace(),
+        request: request_id::current(),
+    };
+    app.attempts.note(attempt, app.clock().wall());
+}
+
+/// Notes that an administrator's role does not allow an operation: in the log, the metrics and the audit log.
+pub(crate) fn role(app: &App, admin: &Admin, operation: String) {
+    let who = admin.who().text();
+    note(app, "role", admin.source, Some(&who), "FORBIDDEN");
+    let attempt = Attempt {
+        source: admin.source,
+        workspace: admin.own_workspace(),
+        request: request_id::current(),
+        who: Who::Admin(admin.clone()),
+        action: "access.denied",
+        reason: operation,
+    };
+    app.attempts.note(attempt, app.clock().wall());
+}
+
+/// Writes into the request's span whom the request claims to come from.
+pub(crate) fn claims(field: &'static str, id: impl std::fmt::Display) {
+    tracing::Span::current().record(field, tracing::field::display(id));
+}

@@ -1,0 +1,202 @@
+//! One connection to the internal listener: which protocol it speaks, and its life. A check is answered
+//! by HTTP/1 without any layer between; HTTP/2 is told apart once a connection, never once a request.
+
+use super::internal::{Answering, Service};
+use crate::http::HEAD_MAX;
+use crate::net::timeouts::{Line, Watched};
+use crate::replicas;
+use bytes::Bytes;
+use http::{HeaderValue, Request, Response, header};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper_util::rt::TokioIo;
+use hyper_util::server::graceful::Watcher;
+use std::convert::Infallible;
+use std::rc::Rc;
+use tokenward_core::attach::ALPN;
+use tokio::io::{AsyncRead, AsyncWrite, Interest};
+use tokio::net::{TcpStream, UnixStream};
+use tokio::sync::watch;
+use tokio_rustls::server::TlsStream;
+
+/// Turns true when the server stops.
+pub(super) type Stop = watch::Receiver<bool>;
+
+/// A connection without TLS: its first bytes tell what it speaks.
+pub(super) async fn plain<S>(
+    service: Service,
+    stream: S,
+    line: Rc<Line>,
+    watcher: Watcher,
+    mut stop: Stop,
+) where
+    S: Peek + AsyncRead + AsyncWrite + Unpin + 'static,
+{
+    // Enough to know a replica's preface and HTTP/2's (RFC 9113, section 3.4) from any request line. Whoever
+    // sends them in pieces smaller than this is taken to speak HTTP/1, and refused.
+    const PREFACE: &[u8; 4] = b"PRI ";
+    let mut first = [0; 4];
+    let seen = tokio::select! {
+        seen = stream.peek(&mut first) => seen,
+        _ = stop.wait_for(|stop| *stop) => return,
+    };
+    match seen {
+        Ok(4) if replicas::begins(&first) => {
+            line.unmanaged();
+            replicas::serve(service.app, stream, stop).await;
+        }
+        Ok(count) if first[..count] == *PREFACE => http2(service, stream, &line, watcher).await,
+        Ok(_) => http1(service, stream, line).await,
+        Err(_) => {}
+    }
+}
+
+/// A connection with TLS: the handshake has told what it speaks.
+pub(super) async fn tls<S>(
+    service: Service,
+    stream: TlsStream<S>,
+    line: Rc<Line>,
+    watcher: Watcher,
+    stop: Stop,
+) where
+    S: AsyncRead + AsyncWrite + Unpin + 'static,
+{
+    if stream.get_ref().1.alpn_protocol() == Some(ALPN) {
+        line.unmanaged();
+        return replicas::serve(service.app, stream, stop).await;
+    }
+    if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
+        return http2(service, stream, &line, watcher).await;
+    }
+    http1(service, stream, line).await;
+}
+
+/// Answers the requests of an HTTP/1 connection until its end. What it ends with is its peer's affair.
+/// Its time limits are those of [`crate::patience`], so hyper keeps no timer.
+async fn http1<S>(service: Service, stream: S, line: Rc<Line>)
+where
+    S: AsyncRead + AsyncWrite + Unpin + 'static,
+{
+    let io = TokioIo::new(Watched::new(stream, Rc::clone(&line)));
+    let mut builder = http1::Builder::new();
+    // No `pipeline_flush`: while bytes that are no request stand in its buffer, hyper would write no answer, neither
+    // the refusal of those bytes nor the answer to the good request before them.
+    builder.header_read_timeout(None).max_buf_size(HEAD_MAX);
+    drop(
+        builder
+            .serve_connection(io, Telling { service, line })
+            .await,
+    );
+}
+
+/// A service that tells its connection's line what it is doing.
+struct Telling {
+    service: Service,
+    line: Rc<Line>,
+}
+
+impl hyper::service::Service<Request<Incoming>> for Telling {
+    type Response = Response<Full<Bytes>>;
+    type Error = Infallible;
+    type Future = Answering;
+
+    fn call(&self, request: Request<Incoming>) -> Answering {
+        self.line.answering();
+        match self.service.call(request) {
+            Answering::Now(mut response) => {
+                if let Some(response) = &mut response {
+                    said_last(&self.line, response);
+                }
+                self.line.answered();
+                Answering::Now(response)
+            }
+            Answering::Later(answer) => {
+                let line = Rc::clone(&self.line);
+                Answering::Later(Box::pin(async move {
+                    let Ok(mut response) = answer.await;
+                    said_last(&line, &mut response);
+                    line.answered();
+                    Ok(response)
+                }))
+            }
+        }
+    }
+}
+
+/// On a thread that is stopping, an answer ends its connection.
+fn said_last(line: &Line, response: &mut Response<Full<Bytes>>) {
+    if line.is_last() {
+        response
+            .headers_mut()
+            .insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+}
+
+/// A stream whose first bytes can be seen before they are taken.
+pub(super) trait Peek {
+    /// Waits for bytes and copies some; none are there at the end.
+    async fn peek(&self, bytes: &mut [u8]) -> std::io::Result<usize>;
+}
+
+impl Peek for TcpStream {
+    async fn peek(&self, bytes: &mut [u8]) -> std::io::Result<usize> {
+        TcpStream::peek(self, bytes).await
+    }
+}
+
+impl Peek for UnixStream {
+    async fn peek(&self, bytes: &mut [u8]) -> std::io::Result<usize> {
+        use rustix::net::{RecvFlags, recv};
+        self.async_io(Interest::READABLE, || {
+            let (count, _) = recv(self, &mut *bytes, RecvFlags::PEEK)?;
+            Ok(count)
+        })
+        .await
+    }
+}
+
+use over_http2::http2;
+
+mod over_http2 {
+    use super::*;
+    use crate::grpc::Dialect;
+    use hyper::server::conn::http2;
+    use hyper_util::rt::TokioTimer;
+    use std::time::Duration;
+
+    /// Calls under way on one connection; Envoy opens another for more.
+    const STREAMS_MAX: u32 = 256;
+    /// How often a quiet connection is asked whether it lives, and how long it may take to say so.
+    const PING: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(20));
+
+    /// Answers the requests and calls of an HTTP/2 connection until its end.
+    pub(super) async fn http2<S>(service: Service, stream: S, line: &Line, watcher: Watcher)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + 'static,
+    {
+        line.unmanaged();
+        let mut builder = http2::Builder::new(ThisThread);
+        builder
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(STREAMS_MAX)
+            .max_header_list_size(HEAD_MAX as u32)
+            .keep_alive_interval(Some(PING.0))
+            .keep_alive_timeout(PING.1);
+        let connection = builder.serve_connection(TokioIo::new(stream), Dialect(service));
+        drop(watcher.watch(connection).await);
+    }
+
+    /// Runs the streams of a connection on the thread that accepted it.
+    #[derive(Clone, Copy)]
+    struct ThisThread;
+
+    impl<F> hyper::rt::Executor<F> for ThisThread
+    where
+        F: Future<Output = ()> + 'static,
+    {
+        fn execute(&self, stream: F) {
+            tokio::task::spawn_local(stream);
+        }
+    }
+}

@@ -1,0 +1,249 @@
+//! The internal listener: checks first, then introspection, metrics and health. Hand-routed on hyper,
+//! because a check is a few hundred nanoseconds and a router would be most of it.
+
+use super::connection::{self, Stop};
+use crate::app::App;
+use crate::http::{HEAD_MAX, check, oauth};
+use crate::metering::metrics::{ListenerName, Reading};
+use crate::net::addresses::Peer;
+use crate::net::timeouts::Lines;
+use crate::net::{self, Connection, Listener};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use std::convert::Infallible;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::{UnixListener, UnixStream};
+use tokio::time::MissedTickBehavior;
+
+/// How often the connections are looked at.
+const ROUND: Duration = Duration::from_secs(1);
+/// How often a stop looks whether the last connection has ended.
+const NEARLY_DONE: Duration = Duration::from_millis(10);
+
+/// Serves these listeners on the current thread until told to stop, then waits for what is under way.
+pub(crate) async fn serve(
+    app: Arc<App>,
+    listener: Listener,
+    unix: Option<UnixListener>,
+    mut stop: Stop,
+) {
+    let lines = Rc::new(Lines::default());
+    // HTTP/2 minds its connections itself.
+    let tracker = hyper_util::server::graceful::GracefulShutdown::new();
+    let mut round = tokio::time::interval(ROUND);
+    round.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        let accepted = tokio::select! {
+            connection = listener.accept() => Ok(connection),
+            stream = accept_unix(unix.as_ref()) => Err(stream),
+            _ = round.tick() => {
+                lines.look_round();
+                continue;
+            }
+            _ = stop.wait_for(|stop| *stop) => break,
+        };
+        app.metrics.connected();
+        let peer = match &accepted {
+            Ok(connection) => Peer::Network(connection.peer()),
+            Err(_) => Peer::SameMachine,
+        };
+        let (watcher, stop) = (tracker.watcher(), stop.clone());
+        let service = Service {
+            app: Arc::clone(&app),
+            peer,
+        };
+        lines.run(|line| async move {
+            match accepted {
+                Ok(Connection::Plain(stream, _)) => {
+                    connection::plain(service, stream, line, watcher, stop).await;
+                }
+                Ok(Connection::Tls(accept, _)) => {
+                    if let Ok(stream) = accept.await {
+                        connection::tls(service, stream, line, watcher, stop).await;
+                    }
+                }
+                Err(stream) => connection::plain(service, stream, line, watcher, stop).await,
+            }
+        });
+    }
+    // Whoever calls now is told at once, and does not wait for an answer that never comes.
+    drop((listener, unix));
+    let drained = async {
+        tokio::join!(tracker.shutdown(), async {
+            let mut look = tokio::time::interval(NEARLY_DONE);
+            loop {
+                lines.stop();
+                if lines.is_empty() {
+                    break;
+                }
+                look.tick().await;
+            }
+        })
+    };
+    let drain = Duration::from_secs(app.config.drain_seconds);
+    let _ = tokio::time::timeout(drain, drained).await;
+}
+
+/// The next connection to the unix socket; never, if there is none.
+async fn accept_unix(unix: Option<&UnixListener>) -> UnixStream {
+    let Some(unix) = unix else {
+        return std::future::pending().await;
+    };
+    loop {
+        match unix.accept().await {
+            Ok((stream, _)) => return stream,
+            Err(error) => net::pause(&error).await,
+        }
+    }
+}
+
+/// Answers one connection's requests.
+#[derive(Clone)]
+pub(crate) struct Service {
+    pub(crate) app: Arc<App>,
+    pub(crate) peer: Peer,
+}
+
+type Answer = std::pin::Pin<Box<dyn Future<Output = Result<Response<Full<Bytes>>, Infallible>>>>;
+
+/// An answer that is there, or one that is awaited.
+pub(crate) enum Answering {
+    /// It is there.
+    Now(Option<Response<Full<Bytes>>>),
+    /// It is awaited.
+    Later(Answer),
+}
+
+impl Future for Answering {
+    type Output = Result<Response<Full<Bytes>>, Infallible>;
+
+    fn poll(
+        mut self: std::pin::Pin<&mut Self>,
+        cx: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Self::Output> {
+        match &mut *self {
+            Self::Now(response) => std::task::Poll::Ready(Ok(response.take().unwrap_or_default())),
+            Self::Later(answer) => answer.as_mut().poll(cx),
+        }
+    }
+}
+
+impl hyper::service::Service<Request<Incoming>> for Service {
+    type Response = Response<Full<Bytes>>;
+    type Error = Infallible;
+    type Future = Answering;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        route(&self.app, self.peer, request)
+    }
+}
+
+/// `/oauth2/introspect/{environment}/{product}`, and nothing after it.
+fn is_introspection_of_a_product(path: &str) -> bool {
+    let rest = path.strip_prefix(oauth::INTROSPECT);
+    rest.is_some_and(|rest| rest.starts_with('/') && rest.split('/').count() == 3)
+}
+
+pub(crate) fn route(app: &Arc<App>, peer: Peer, request: Request<Incoming>) -> Answering {
+    if crate::http::head_bytes(&request) > HEAD_MAX {
+        let problem = crate::http::envelope::Problem::new(
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            "INVALID_REQUEST",
+            "The request's headers may have at most 64 KiB.",
+        );
+        return Answering::Now(Some(problem.response(&app.config.error_source)));
+    }
+    let path = request.uri().path();
+    if let Some(rest) = path.strip_prefix("/check/") {
+        let (method, headers) = (request.method(), request.headers());
+        return Answering::Now(Some(check::answer(app, rest, method, headers, peer)));
+    }
+    let response = match path {
+        path if path == oauth::INTROSPECT || is_introspection_of_a_product(path) => {
+            let app = Arc::clone(app);
+            return Answering::Later(Box::pin(async move {
+                Ok(oauth::introspect_internal(&app, peer, request).await)
+            }));
+        }
+        "/health/live" => text(StatusCode::OK, "live\n"),
+        "/health/ready" => match app.is_ready() {
+            true => text(StatusCode::OK, "ready\n"),
+            false => text(StatusCode::SERVICE_UNAVAILABLE, "not ready\n"),
+        },
+        "/metrics" if matches!(*request.method(), Method::GET | Method::HEAD) => {
+            metrics(app, request.headers())
+        }
+        path if path == "/deny" || path.starts_with("/deny/") => {
+            check::deny_again(app, request.headers())
+        }
+        _ => crate::http::envelope::Problem::new(
+            StatusCode::NOT_FOUND,
+            "NOT_FOUND",
+            "There is nothing at this address.",
+        )
+        .response(&app.config.error_source),
+    };
+    Answering::Now(Some(response))
+}
+
+fn certificates(app: &App) -> Vec<(ListenerName, i64)> {
+    let names = ["public", "internal"].map(|listener| ListenerName { listener });
+    let tls = app.tls.get().into_iter().flatten();
+    let ends = |(name, tls): (ListenerName, &Option<Arc<crate::net::Tls>>)| {
+        tls.as_ref().map(|tls| (name, tls.valid_till()))
+    };
+    names.into_iter().zip(tls).filter_map(ends).collect()
+}
+
+/// The figures in the format asked for: OpenMetrics where `Accept` names it, else Prometheus' text format, which every
+/// scraper reads.
+fn metrics(app: &App, headers: &HeaderMap) -> Response<Full<Bytes>> {
+    let reading = Reading {
+        clients: app.replica().client_count(),
+        numbers: app.store.numbers(),
+        committed: app.store.committed(),
+        waiting: app.store.waiting(),
+        replicas: app.store.attachments().counts(),
+        vouching: app.is_ready(),
+        writable: app.store.is_writable(),
+        certificates: certificates(app),
+        clock_ahead: app.clock().ahead(),
+    };
+    let text = app.metrics.text(&reading);
+    let wants_open = headers.get_all(header::ACCEPT).iter().any(|value| {
+        let value = value.to_str().unwrap_or_default();
+        value.contains("application/openmetrics-text")
+    });
+    let (text, kind) = match wants_open {
+        true => (
+            text,
+            "application/openmetrics-text; version=1.0.0; charset=utf-8",
+        ),
+        false => (
+            crate::metering::metrics::prometheus_text(&text),
+            "text/plain; version=0.0.4; charset=utf-8",
+        ),
+    };
+    let mut response = Response::new(Full::from(text));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+fn text(status: StatusCode, body: &'static str) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::from(body));
+    *response.status_mut() = status;
+    response.headers_mut().insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("text/plain; charset=utf-8"),
+    );
+    response
+        .headers_mut()
+        .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}

@@ -1,0 +1,469 @@
+//! The public listener: the token API, OAuth and the admin API behind one router, with limits on
+//! everything and a request id on every answer.
+
+use crate::app::App;
+use crate::http::envelope::{Problem, Told};
+use crate::http::{BODY_MAX, HEAD_MAX, admin, clear_api, console, head_bytes, oauth, request_host};
+use crate::logs::Limit;
+use crate::net::limits::{Activity, Awaited, Connections, Delivered, End, Limits, Watched};
+use crate::net::{Connection, Listener};
+use crate::{random, request_id};
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{ConnectInfo, DefaultBodyLimit, Request, State};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::any;
+use bytes::Bytes;
+use futures_util::FutureExt;
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::service::TowerToHyperService;
+use std::convert::Infallible;
+use std::net::{IpAddr, SocketAddr};
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+use tokenward_core::time::{BootInstant, Clock};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::watch;
+use tokio::time::MissedTickBehavior;
+use tower_http::catch_panic::CatchPanicLayer;
+use tracing::Instrument;
+use uuid::Uuid;
+
+static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// A request not answered in this time is given up: longer than any write may wait.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+/// Streams of one HTTP/2 connection at once.
+const STREAMS_MAX: u32 = 128;
+/// How often the connections are looked at: the unit of their limits.
+const ROUND: Duration = Duration::from_secs(1);
+
+/// Lines about answers in a second; a flood of requests must not fill the disk.
+static ANSWER_LINES: Limit = Limit::new(200, 1);
+
+/// Every public address.
+pub fn router(app: Arc<App>) -> Router {
+    let router = Router::new()
+        .route("/", any(front_door))
+        .route(clear_api::STATUS_PATH, any(status))
+        .route(clear_api::PREVIOUS_PATH, any(end_previous))
+        .merge(oauth::router())
+        .nest("/admin/v1", admin::router(&app))
+        .merge(console::router())
+        .fallback(nothing_here);
+    guarded(router).with_state(app)
+}
+
+/// The router behind what guards every answer.
+fn guarded<S: Clone + Send + Sync + 'static>(router: Router<S>) -> Router<S> {
+    router
+        // Each dialect says in its own form that a body is too long.
+        .layer(DefaultBodyLimit::max(BODY_MAX))
+        .layer(middleware::from_fn(answer_in_time))
+        .layer(CatchPanicLayer::custom(panicked))
+}
+
+async fn status(
+    State(app): State<Arc<App>>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    request: Request,
+) -> Response {
+    let (parts, _) = request.into_parts();
+    clear_api::status(&app, &parts, peer.ip())
+        .await
+        .into_response()
+}
+
+async fn end_previous(
+    State(app): State<Arc<App>>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    request: Request,
+) -> Response {
+    let (parts, _) = request.into_parts();
+    clear_api::end_previous(&app, &parts, peer.ip())
+        .await
+        .into_response()
+}
+
+/// `GET /`: a browser is led to the console; a program finds nothing here.
+async fn front_door(State(app): State<Arc<App>>, method: Method, headers: HeaderMap) -> Response {
+    let reads = matches!(method, Method::GET | Method::HEAD);
+    let accepts = headers.get_all(header::ACCEPT).iter();
+    let mut accepts = accepts.filter_map(|value| value.to_str().ok());
+    let mut response = match reads && accepts.any(|kinds| kinds.contains("text/html")) {
+        true => axum::response::Redirect::to("/console").into_response(),
+        false => nothing_here(State(app)).await,
+    };
+    let vary = HeaderValue::from_static("accept");
+    response.headers_mut().insert(header::VARY, vary);
+    response
+}
+
+async fn nothing_here(State(app): State<Arc<App>>) -> Response {
+    Problem::new(
+        StatusCode::NOT_FOUND,
+        "NOT_FOUND",
+        "There is nothing at this address.",
+    )
+    .response(&app.config.error_source)
+    .into_response()
+}
+
+/// A panic is a fault of ours, answered like one; its text stays in the log.
+fn panicked(_: Box<dyn std::any::Any + Send>) -> http::Response<Full<Bytes>> {
+    tracing::error!("a request handler panicked");
+    internal_error().response("CLEAR")
+}
+
+fn internal_error() -> Problem {
+    Problem::new(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        "INTERNAL_ERROR",
+        "Something went wrong on our side. Try again.",
+    )
+}
+
+async fn answer_in_time(request: Request, next: Next) -> Response {
+    match tokio::time::timeout(ANSWER_TIMEOUT, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => late().into_response(),
+    }
+}
+
+fn late() -> http::Response<Full<Bytes>> {
+    Problem::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "TEMPORARILY_UNAVAILABLE",
+        "The service did not answer in time. Ask for the status, or try again.",
+    )
+    .retry_after(1)
+    .response("CLEAR")
+}
+
+/// The span of a request, at the level of every line it may have: an id of ours, for a caller's own could forge log lines, and the caller's address.
+fn request_span(source: Option<IpAddr>) -> (Uuid, tracing::Span) {
+    let id = random::uuid();
+    let none = tracing::field::Empty;
+    let source = source.map(tracing::field::display);
+    (
+        id,
+        tracing::error_span!("request", %id, source, client = none, actor = none),
+    )
+}
+
+fn put_id<B>(response: &mut http::Response<B>, id: Uuid) {
+    if let Ok(value) = HeaderValue::try_from(id.to_string()) {
+        response.headers_mut().insert(REQUEST_ID.clone(), value);
+    }
+}
+
+/// One connection's requests: the token API goes straight to its handler, for it is called more than
+/// everything else together and a router's layers would cost more than it does; the rest is routed.
+struct Front<S> {
+    app: Arc<App>,
+    peer: IpAddr,
+    router: TowerToHyperService<S>,
+    activity: Arc<Activity>,
+}
+
+type Answer =
+    Pin<Box<dyn Future<Output = Result<http::Response<Delivered<Body>>, Infallible>> + Send>>;
+
+impl<S> hyper::service::Service<http::Request<Incoming>> for Front<S>
+where
+    S: tower::Service<http::Request<Awaited<Incoming>>, Response = Response, Error = Infallible>
+        + Clone
+        + Send
+        + 'static,
+    S::Future: Send,
+{
+    type Response = http::Response<Delivered<Body>>;
+    type Error = Infallible;
+    type Future = Answer;
+
+    fn call(&self, mut request: http::Request<Incoming>) -> Answer {
+        let answering = self.activity.request(request.version() == Version::HTTP_2);
+        let app = Arc::clone(&self.app);
+        let begun = app.clock().boot();
+        let source = app.caller_address(self.peer, request.headers());
+        let (id, span) = request_span(source);
+        let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+        let admitted = span.in_scope(|| self.admit(&mut request));
+        let answer: Pin<Box<dyn Future<Output = Response> + Send>> = match admitted {
+            Err(problem) => {
+                let refused = problem.response(&app.config.error_source).into_response();
+                Box::pin(std::future::ready(refused))
+            }
+            Ok(()) if path == clear_api::PATH => {
+                let (parts, _) = request.into_parts();
+                Box::pin(generate(Arc::clone(&app), parts, self.peer))
+            }
+            Ok(()) => {
+                let request = request.map(|body| answering.awaited(body));
+                let answer = self.router.call(request);
+                Box::pin(async move { answer.await.unwrap_or_else(|never| match never {}) })
+            }
+        };
+        let answered = async move {
+            let mut response = request_id::scope(id, answer).await;
+            log_answer(&app, &method, &path, &response, begun);
+            put_headers(&app, &mut response, id);
+            Ok(response.map(|body| answering.body(body)))
+        };
+        Box::pin(answered.instrument(span))
+    }
+}
+
+impl<S> Front<S> {
+    /// Refuses what no dialect should see.
+    fn admit(&self, request: &mut http::Request<Incoming>) -> Result<(), Problem> {
+        if head_bytes(request) > HEAD_MAX {
+            return Err(Problem::new(
+                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+                "INVALID_REQUEST",
+                "The request's headers may have at most 64 KiB.",
+            ));
+        }
+        let trusted = &self.app.config.trusted_proxies;
+        request_host::settle(request, self.peer, trusted).map_err(|request_host::BadHost| {
+            Problem::new(
+                StatusCode::BAD_REQUEST,
+                "INVALID_REQUEST",
+                "The request must name exactly one valid host in its Host header.",
+            )
+        })?;
+        if takes_secrets(request.uri().path()) && is_from_another_site(request.headers()) {
+            return Err(Problem::new(
+                StatusCode::FORBIDDEN,
+                "CROSS_SITE_REQUEST",
+                "A page of another site sent this request. Call this address from a program, not from a browser.",
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// Whether a browser may have credentials for this address that it adds by itself (HTTP Basic).
+fn takes_secrets(path: &str) -> bool {
+    path.starts_with(clear_api::PATH) || path.starts_with("/oauth2/")
+}
+
+/// Whether a browser says that another site made it send this; what isn't a browser says nothing.
+fn is_from_another_site(headers: &HeaderMap) -> bool {
+    let mut sites = headers.get_all("sec-fetch-site").iter();
+    sites.any(|site| site != "same-origin" && site != "none")
+}
+
+/// The token API. A success is in the audit log and in the metrics, so its line in the log is for those who look for
+/// details.
+async fn generate(app: Arc<App>, parts: Parts, peer: IpAddr) -> Response {
+    awaited(clear_api::generate(&app, &parts, peer))
+        .await
+        .into_response()
+}
+
+/// One line an answer. What is asked for often and tells nothing new is for those who look for details.
+fn log_answer(app: &App, method: &Method, path: &str, response: &Response, begun: BootInstant) {
+    let status = response.status();
+    let ms = app.clock().boot().0.saturating_sub(begun.0) / 1_000_000;
+    let is_routine = path == clear_api::PATH || path.starts_with("/console/assets/");
+    if is_routine && (status.is_success() || status == StatusCode::NOT_MODIFIED) {
+        tracing::debug!(%method, status = status.as_u16(), ms, "answered");
+        return;
+    }
+    let Some(left_out) = ANSWER_LINES.admit(app.clock().boot()) else {
+        return;
+    };
+    let left_out = (left_out > 0).then_some(left_out);
+    let path = crate::logs::safe(path);
+    let told = response.extensions().get::<Told>();
+    let code = told.map(|told| told.code);
+    let error_id = told.and_then(|told| told.error_id.map(tracing::field::display));
+    tracing::info!(%method, path, status = status.as_u16(), code, error_id, ms, left_out, "answered");
+}
+
+/// What every answer has.
+fn put_headers(app: &App, response: &mut Response, id: Uuid) {
+    put_id(response, id);
+    let headers = response.headers_mut();
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
+    if app.config.public_tls.is_some() {
+        headers.insert(
+            header::STRICT_TRANSPORT_SECURITY,
+            HeaderValue::from_static("max-age=31536000"),
+        );
+    }
+}
+
+/// An answer in time, whatever its maker does.
+async fn awaited(
+    answer: impl Future<Output = http::Response<Full<Bytes>>>,
+) -> http::Response<Full<Bytes>> {
+    let answer = AssertUnwindSafe(answer).catch_unwind();
+    match tokio::time::timeout(ANSWER_TIMEOUT, answer).await {
+        Ok(Ok(response)) => response,
+        Ok(Err(panic)) => panicked(panic),
+        Err(_) => late(),
+    }
+}
+
+/// Serves the public listener until told to stop, then waits for what is under way.
+pub(crate) async fn serve(
+    app: Arc<App>,
+    listener: Listener,
+    limits: Limits,
+    mut stop: watch::Receiver<bool>,
+) {
+    let mut make = router(Arc::clone(&app)).into_make_service_with_connect_info::<SocketAddr>();
+    let connections = Connections::new(limits);
+    let looking = tokio::spawn(look_round(Arc::clone(&connections)));
+    loop {
+        let connection = tokio::select! {
+            connection = listener.accept() => connection,
+            _ = stop.wait_for(|stop| *stop) => break,
+        };
+        let peer = SocketAddr::new(connection.peer(), 0);
+        let Some(share) = connections.share(peer.ip(), &app.config.trusted_proxies) else {
+            app.metrics.connection_refused();
+            continue;
+        };
+        if share.made_room() {
+            app.metrics.connection_refused();
+        }
+        let place = tokio::select! {
+            Some(place) = connections.place(share) => place,
+            _ = stop.wait_for(|stop| *stop) => break,
+        };
+        let Ok(service) = tower::Service::call(&mut make, peer).await;
+        let service = Front {
+            app: Arc::clone(&app),
+            peer: peer.ip(),
+            router: TowerToHyperService::new(service),
+            activity: Arc::clone(place.activity()),
+        };
+        let stop = stop.clone();
+        tokio::spawn(async move {
+            match connection {
+                Connection::Plain(stream, _) => {
+                    serve_connection(stream, service, place.activity(), stop).await;
+                }
+                Connection::Tls(accept, _) => {
+                    let mut stopped = stop.clone();
+                    let accepted = tokio::select! {
+                        accepted = accept => accepted,
+                        // A handshake that goes on for long makes room like any other idle connection.
+                        _ = place.activity().end() => return,
+                        _ = stopped.wait_for(|stop| *stop) => return,
+                    };
+                    if let Ok(stream) = accepted {
+                        serve_connection(stream, service, place.activity(), stop).await;
+                    }
+                }
+            }
+        });
+    }
+    // A caller that connects now is refused at once instead of waiting for an answer that never comes.
+    drop(listener);
+    let drain = Duration::from_secs(app.config.drain_seconds);
+    let _ = tokio::time::timeout(drain, connections.ended()).await;
+    looking.abort();
+}
+
+async fn look_round(connections: Arc<Connections>) {
+    let mut round = tokio::time::interval(ROUND);
+    round.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        round.tick().await;
+        connections.look_round();
+    }
+}
+
+/// Answers the requests of one connection until it ends, is overdue, or the server stops. What it ends with is its
+/// peer's affair.
+async fn serve_connection<I, S>(
+    stream: I,
+    service: Front<S>,
+    activity: &Arc<Activity>,
+    mut stop: watch::Receiver<bool>,
+) where
+    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    Front<S>: hyper::service::Service<
+            http::Request<Incoming>,
+            Response = http::Response<Delivered<Body>>,
+            Error = Infallible,
+            Future = Answer,
+        >,
+{
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    // The time limits are those of `connection_limits`.
+    builder
+        .http1()
+        .header_read_timeout(None)
+        .max_buf_size(HEAD_MAX);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(STREAMS_MAX)
+        .max_header_list_size(HEAD_MAX as u32)
+        .keep_alive_interval(Some(Duration::from_secs(60)));
+    let stream = TokioIo::new(Watched::new(stream, Arc::clone(activity)));
+    let connection = builder.serve_connection(stream, service);
+    tokio::pin!(connection);
+    let mut closing = false;
+    loop {
+        tokio::select! {
+            _ = connection.as_mut() => return,
+            end = activity.end() => match end {
+                End::Now => return,
+                End::Idle => {}
+            },
+            _ = stop.wait_for(|stop| *stop), if !closing => {}
+        }
+        // Idle, or the server stops: what is under way is still answered.
+        closing = true;
+        activity.closing();
+        connection.as_mut().graceful_shutdown();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http_body_util::BodyExt;
+
+    /// The body of a fault of ours, without its id.
+    async fn told<B>(response: http::Response<B>) -> String
+    where
+        B: http_body::Body<Data = Bytes, Error: std::fmt::Debug>,
+    {
+        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        let mut body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        let id = body["errors"][0]["error_id"].take();
+        assert!(id.as_str().is_some_and(|id| Uuid::try_parse(id).is_ok()));
+        body.to_string()
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_answered_and_its_text_is_not() {
+        let breaks = async || -> StatusCode { panic!("inner detail") };
+        let mut router = guarded(Router::new().route("/", any(breaks))).with_state(());
+        let answer = tower::Service::call(&mut router, Request::new(Body::empty()));
+        let Ok(response) = answer.await;
+        let told_by_router = told(response).await;
+        insta::assert_snapshot!(told_by_router, @r#"{"errors":[{"error_code":"INTERNAL_ERROR","error_id":null,"error_message":"Something went wrong on our side. Try again.","error_source":"CLEAR"}]}"#);
+        let answer = awaited(async { panic!("inner detail") }).await;
+        assert_eq!(told(answer).await, told_by_router);
+    }
+}

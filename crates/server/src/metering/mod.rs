@@ -1,0 +1,7 @@
+//! What is counted: metrics, checks and issuances of each client, and when clients, secrets and admin keys were last used.
+
+pub(crate) mod admin_uses;
+pub mod counts;
+pub mod metrics;
+pub mod reveals;
+pub(crate) mod usage;

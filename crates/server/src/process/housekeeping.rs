@@ -1,0 +1,121 @@
+//! What is written each second besides what callers ask for: when clients were last used, and what was
+//! counted of them. Nobody waits for it, and losing it loses figures only.
+
+use crate::app::App;
+use tokenward_core::ids::ClientNo;
+use tokenward_core::time::Clock;
+use tokenward_store::Failure;
+use tokenward_store::counts::DAYS_KEPT;
+use tokenward_store::people::Record;
+
+/// During an outage a line a minute is enough.
+static OUTAGE_LINES: crate::logs::Limit = crate::logs::Limit::new(1, 60);
+
+/// Uses, and rows of counts of each kind, written at once and in a second: some hundredths of one core.
+/// When more clients than that are used, what is written lags behind what is counted.
+const ROWS_AT_ONCE: usize = 2_000;
+/// Clients whose old counts are forgotten at once: at most some ten thousand rows to look at.
+const CLIENTS_A_STEP: u32 = 1_000;
+
+/// Seconds that Tokenward's time must be ahead of the machine's clock to be worth a warning, and below which it is over.
+const AHEAD_WARNED: f64 = 2.0;
+const AHEAD_OVER: f64 = 1.0;
+
+/// How far the old counts are forgotten, and what was warned of.
+#[derive(Debug, Default)]
+pub(crate) struct Housekeeping {
+    /// Whether the machine's clock is known to be behind.
+    behind: bool,
+    /// The day on which all of them last were.
+    done: u32,
+    /// The first client whose are not yet.
+    next: u32,
+}
+
+impl Housekeeping {
+    /// Does a second's work; answers whether anything was written.
+    pub(crate) async fn tick(&mut self, app: &App) -> bool {
+        self.compare_clocks(app);
+        let today = app.today();
+        crate::auth::attempts::write(app, false).await;
+        let mut records = app.admin_uses.take(false);
+        records.extend(self.forget(app, today));
+        write(app, today, records).await
+    }
+
+    /// Warns once when the machine's clock falls behind Tokenward's time.
+    fn compare_clocks(&mut self, app: &App) {
+        let ahead = app.clock().ahead().as_secs_f64();
+        if !self.behind && ahead >= AHEAD_WARNED {
+            self.behind = true;
+            tracing::warn!(
+                seconds = ahead.round(),
+                "the system clock is behind the latest time that this store has seen: it was set back, or was ahead before. \
+                 Tokenward's time does not go back, so that expired tokens stay expired; it runs slightly slower until both \
+                 agree. Check the machine's time synchronisation"
+            );
+        } else if self.behind && ahead < AHEAD_OVER {
+            self.behind = false;
+            tracing::info!("the system clock has caught up with Tokenward's time");
+        }
+    }
+
+    /// Once a day all clients' old counts are forgotten, step by step, and before the first step the invitations that
+    /// have ended.
+    fn forget(&mut self, app: &App, today: u32) -> Vec<Record> {
+        if self.done == today {
+            return Vec::new();
+        }
+        let first = self.next;
+        let before = app.clock().wall();
+        let ended = (first == 0).then_some(Record::InvitationsForgotten { before });
+        self.next += CLIENTS_A_STEP;
+        if self.next as usize >= app.replica().client_count() {
+            (self.done, self.next) = (today, 0);
+        }
+        let counts = Record::CountsForgotten {
+            first: ClientNo(first),
+            end: ClientNo(first + CLIENTS_A_STEP),
+            before: today.saturating_sub(DAYS_KEPT),
+        };
+        ended.into_iter().chain([counts]).collect()
+    }
+}
+
+/// Writes everything that is held, at a stop.
+pub(crate) async fn write_all(app: &App) {
+    crate::auth::attempts::write(app, true).await;
+    let mut records = app.admin_uses.take(true);
+    while write(app, app.today(), std::mem::take(&mut records)).await {}
+}
+
+/// Writes some of what is held; answers whether there was anything, and it was written.
+async fn write(app: &App, today: u32, mut records: Vec<Record>) -> bool {
+    let uses = app.usage.take(ROWS_AT_ONCE);
+    let (taken, lost) = app.counts.take(today, ROWS_AT_ONCE);
+    app.metrics.counts_lost(lost);
+    if !taken.counts.is_empty() {
+        records.push(Record::CountsAdded(taken.counts));
+    }
+    if !taken.sources.is_empty() {
+        records.push(Record::SourceUses(taken.sources));
+    }
+    if uses.is_empty() && records.is_empty() {
+        return false;
+    }
+    match app.store.note(records, uses).await {
+        Ok(_) => app.counts.written(),
+        Err(failure) => {
+            if OUTAGE_LINES.admit(app.clock().boot()).is_some() {
+                tracing::warn!("could not write what clients were used for: {failure}");
+            }
+            match failure {
+                // Written again, they might be counted twice.
+                Failure::OutcomeUnknown => app.counts.written(),
+                _ => app.counts.not_written(),
+            }
+            return false;
+        }
+    }
+    true
+}

@@ -1,0 +1,7 @@
+//! The server as a process: what a start opens and makes, the work of each second, and the stop.
+
+pub(crate) mod bootstrap;
+pub(crate) mod housekeeping;
+mod limits;
+pub(crate) mod preflight;
+pub mod serve;

@@ -1,0 +1,191 @@
+//! What a start opens before it touches the store: certificates, listening sockets, key files. `tokenward serve` keeps
+//! what was opened; `tokenward config check` runs the same code and closes it again, so that neither finds what the
+//! other does not.
+
+use crate::config::data_dir;
+use crate::config::{Config, TlsFiles};
+use crate::net::unix;
+use crate::net::{self, Tls};
+use std::io::ErrorKind;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+
+/// Certificates and sockets of all listeners.
+pub(crate) struct Opened {
+    /// Of the public and the internal listener.
+    pub(crate) tls: [Option<Arc<Tls>>; 2],
+    /// The public listener.
+    pub(crate) public: (SocketAddr, Vec<TcpListener>),
+    /// The internal one: a socket for each thread.
+    pub(crate) internal: (SocketAddr, Vec<TcpListener>),
+    /// The internal one for processes of this machine.
+    pub(crate) unix: Option<unix::Socket>,
+}
+
+/// Why a start is refused; a sentence for the operator.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Problem {
+    text: String,
+    /// Another process has the address.
+    in_use: bool,
+}
+
+impl std::fmt::Display for Problem {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str(&self.text)
+    }
+}
+
+impl Opened {
+    /// Opens all, or tells everything that stands in the way.
+    pub(crate) fn open(config: &Config) -> Result<Self, Vec<Problem>> {
+        // Both ends of TLS use one provider; a second start in the same process finds it set.
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let mut problems = Vec::new();
+        let public_tls = keep(tls("public", &config.public_tls), &mut problems);
+        let internal_tls = keep(tls("internal", &config.internal_tls), &mut problems);
+        let public = keep(bound("public", config.public, 1), &mut problems);
+        let threads = config.check_threads;
+        let internal = keep(bound("internal", config.internal, threads), &mut problems);
+        let unix = keep(socket(config), &mut problems);
+        let mail = keep(mail(config), &mut problems);
+        match (public_tls, internal_tls, public, internal, unix, mail) {
+            (
+                Some(public_tls),
+                Some(internal_tls),
+                Some(public),
+                Some(internal),
+                Some(unix),
+                Some(()),
+            ) => Ok(Self {
+                tls: [public_tls, internal_tls],
+                public,
+                internal,
+                unix,
+            }),
+            _ => Err(problems),
+        }
+    }
+}
+
+fn keep<T>(outcome: Result<T, Problem>, problems: &mut Vec<Problem>) -> Option<T> {
+    outcome.map_err(|problem| problems.push(problem)).ok()
+}
+
+fn tls(listener: &str, files: &Option<TlsFiles>) -> Result<Option<Arc<Tls>>, Problem> {
+    let opened = files.clone().map(Tls::open).transpose();
+    let opened = opened.map_err(|why| Problem {
+        text: format!("{listener}: {why}"),
+        in_use: false,
+    })?;
+    Ok(opened.map(Arc::new))
+}
+
+fn cannot_listen(on: &str, error: &std::io::Error) -> Problem {
+    let hint = match error.kind() {
+        ErrorKind::AddrInUse => {
+            ". Another process listens there: stop it, or choose another address"
+        }
+        ErrorKind::PermissionDenied => {
+            ". Ports below 1024 need a privilege (CAP_NET_BIND_SERVICE); choose a higher one, or grant it"
+        }
+        ErrorKind::AddrNotAvailable => ". This machine has no such address",
+        _ => "",
+    };
+    Problem {
+        text: format!("cannot listen on {on}: {error}{hint}"),
+        in_use: error.kind() == ErrorKind::AddrInUse,
+    }
+}
+
+fn bound(
+    listener: &str,
+    address: SocketAddr,
+    count: usize,
+) -> Result<(SocketAddr, Vec<TcpListener>), Problem> {
+    net::bind(address, count)
+        .map_err(|error| cannot_listen(&format!("{address} ({listener})"), &error))
+}
+
+fn socket(config: &Config) -> Result<Option<unix::Socket>, Problem> {
+    let bind = |socket: &crate::config::UnixSocket| {
+        unix::Socket::bind(socket)
+            .map_err(|error| cannot_listen(&socket.path.display().to_string(), &error))
+    };
+    config.internal_unix.as_ref().map(bind).transpose()
+}
+
+fn mail(config: &Config) -> Result<(), Problem> {
+    crate::notify::check_mail(config).map_err(|why| Problem {
+        text: why.to_string(),
+        in_use: false,
+    })
+}
+
+/// What `tokenward config check` found.
+#[derive(Debug, Default)]
+pub(crate) struct Findings {
+    /// What `tokenward serve` refuses, or callers will.
+    pub(crate) errors: Vec<String>,
+    /// What is risky.
+    pub(crate) warnings: Vec<String>,
+}
+
+/// Tries everything a start tries short of the store, and leaves nothing behind. `now` is in seconds since 1970.
+pub(crate) fn check(config: &Config, now: i64) -> Findings {
+    let mut found = Findings {
+        warnings: config.risks(),
+        ..Findings::default()
+    };
+    let runs = data_dir::is_in_use(&config.data_dir);
+    match Opened::open(config) {
+        Ok(opened) => {
+            let tls = opened.tls.iter().flatten();
+            found
+                .errors
+                .extend(tls.filter_map(|tls| tls.out_of_time(now)));
+        }
+        Err(problems) => {
+            for problem in problems {
+                if problem.in_use && runs {
+                    // Its own, most likely; that it is another's shows at the start.
+                    found.warnings.push(format!(
+                        "{problem}. A server runs on this data directory; if it is the one that listens there, this is as it should be"
+                    ));
+                } else {
+                    found.errors.push(problem.to_string());
+                }
+            }
+        }
+    }
+    let folder = &config.data_dir;
+    let meant = data_dir::must_be_meant(folder, config.data_dir_named);
+    found
+        .errors
+        .extend(meant.err().map(|error| error.to_string()));
+    if let Some(why) = data_dir::cannot_be_written(folder) {
+        found.errors.push(why);
+    }
+    let database = folder.join(data_dir::DATABASE);
+    let store = std::fs::metadata(&database).is_ok_and(|file| file.len() > 0);
+    if config.digest_keys.exists() {
+        let read = data_dir::keyring(&config.digest_keys);
+        found
+            .errors
+            .extend(read.err().map(|error| error.to_string()));
+    } else if store && config.database_url.is_none() && !config.new_digest_keys {
+        found.errors.push(format!(
+            "{} does not exist, but {} does. Without the keys its digests were made with no secret and no token can be \
+             checked: put the file back",
+            config.digest_keys.display(),
+            database.display()
+        ));
+    }
+    found
+}
+
+/// All problems of a start, a line each.
+pub(crate) fn lines(problems: &[Problem]) -> String {
+    let texts: Vec<_> = problems.iter().map(Problem::to_string).collect();
+    texts.join("\n")
+}

@@ -1,0 +1,372 @@
+//! `tokenward serve`: from an empty data directory to a working server, and back to a clean stop.
+
+use super::{bootstrap, limits};
+use crate::app::App;
+use crate::clock::SystemClock;
+use crate::config::Config;
+use crate::config::data_dir::{self, DataDir};
+use crate::listeners::{internal, public};
+use crate::net::limits::Limits;
+use crate::net::unix;
+use crate::net::{Listener, Tls};
+use crate::process::housekeeping::{self, Housekeeping};
+use crate::process::preflight::{self, Opened};
+use crate::{notify, random};
+use serde_json::json;
+use std::error::Error;
+use std::sync::Arc;
+use std::time::Duration;
+use tokenward_core::time::Clock;
+use tokenward_store::{Keys, Location, NodeIdentity, Options, Store, StoreError, TERM};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
+
+/// How often uses and counts are written, and the last change is remembered.
+const HOUSEKEEPING: Duration = Duration::from_secs(1);
+
+/// How long a start waits for the link to the console.
+const LINK_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// What a start or a run can end with; a sentence for the operator.
+pub type Fault = Box<dyn Error + Send + Sync>;
+
+/// Where the configuration puts the store.
+#[must_use]
+pub fn location(config: &Config) -> Location {
+    match &config.database_url {
+        Some(url) => Location::Postgres(url.to_string()),
+        None => Location::Sqlite(config.data_dir.join(data_dir::DATABASE)),
+    }
+}
+
+/// Runs the server until it is told to stop.
+pub fn run(config: Config) -> Result<(), Fault> {
+    let limits = Limits::new(
+        limits::raise_descriptor_limit(),
+        config.public_connections_per_source,
+        config.public_idle_seconds,
+    );
+    if limits.is_lowered() {
+        tracing::warn!(
+            connections = limits.connections,
+            "the limit of open files is low, so the public listener serves this many connections at once; raise it (LimitNOFILE=65536 in a systemd unit)"
+        );
+    }
+    if let Err(error) = limits::protect_memory() {
+        tracing::warn!("cannot keep memory out of core dumps: {error}");
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_name("public")
+        .build()?;
+    let outcome = runtime.block_on(serve(config, limits));
+    // A start that was given up may still be reading the store.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    outcome
+}
+
+/// The signals that end the server or make it read its certificates again.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+}
+
+impl Signals {
+    /// From now on none of them ends the process by itself.
+    fn install() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hang_up: signal(SignalKind::hangup())?,
+        })
+    }
+
+    /// Returns when the server is told to end.
+    async fn end(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+async fn serve(config: Config, limits: Limits) -> Result<(), Fault> {
+    // First: a process that is the first of its container ignores signals it has no handler for, and every other would
+    // be ended by SIGHUP.
+    let mut signals = Signals::install()?;
+    data_dir::must_be_meant(&config.data_dir, config.data_dir_named)?;
+    let directory = DataDir::open(&config.data_dir)?;
+    data_dir::remove(&directory.file(data_dir::LISTENING))?;
+    let Opened {
+        tls: [public_tls, internal_tls],
+        public: (public_address, mut public_sockets),
+        internal: (internal_address, internal_sockets),
+        unix,
+    } = Opened::open(&config).map_err(|problems| preflight::lines(&problems))?;
+    warn(&config, [&public_tls, &internal_tls]);
+    let seen = directory.seen()?;
+    must_be_there(&location(&config), seen.is_some())?;
+    let options = Options {
+        keys: keys(&config)?,
+        clock: Arc::new(SystemClock),
+        node: NodeIdentity {
+            id: directory.node_id()?,
+            incarnation: random::uuid(),
+        },
+        fresh: (random::uuid(), random::uuid()),
+        seen,
+        term: TERM,
+        replicas_before: directory.file(data_dir::REPLICAS).exists(),
+    };
+    let place = location(&config);
+    let opened = tokio::select! {
+        opened = Store::open(&place, options) => opened,
+        () = signals.end() => {
+            tracing::info!("stopped before the store was open");
+            return Ok(());
+        }
+    };
+    let (store, writer) = opened.map_err(|error| named(error, &config))?;
+    let epoch = store.head_at_open().epoch;
+    // What was seen expired before this start stays so, whatever the machine's clock says now.
+    SystemClock.not_before(store.head_at_open().clock);
+    let app = Arc::new(App::new(store, config));
+    let _ = app.tls.set([public_tls.clone(), internal_tls.clone()]);
+    app.metrics.started(SystemClock.wall());
+    let post = match prepare(&app, &directory).await {
+        Ok(post) => post,
+        Err(fault) => {
+            // The node signs off, or the next start would wait for this one's lease to end.
+            drop(app);
+            tokio::task::spawn_blocking(move || writer.join()).await?;
+            return Err(fault);
+        }
+    };
+
+    let (stop, stopped) = watch::channel(false);
+    let mut threads = Vec::new();
+    for (number, socket) in internal_sockets.into_iter().enumerate() {
+        let (app, tls, stopped) = (Arc::clone(&app), internal_tls.clone(), stopped.clone());
+        let unix = unix.as_ref().map(unix::Socket::share).transpose()?;
+        let thread = std::thread::Builder::new()
+            .name(format!("check-{number}"))
+            .spawn(move || check_thread(app, socket, tls, unix, stopped))?;
+        threads.push(thread);
+    }
+    let telling = tokio::spawn(notify::run(Arc::clone(&app), post, stopped.clone()));
+    let socket = public_sockets.pop().ok_or("no public socket")?;
+    let public = tokio::spawn(public::serve(
+        Arc::clone(&app),
+        Listener::new(socket, public_tls.clone())?,
+        limits,
+        stopped,
+    ));
+
+    let scheme = |tls: &Option<Arc<Tls>>| if tls.is_some() { "https" } else { "http" };
+    let addresses = json!({
+        "public": format!("{}://{public_address}", scheme(&public_tls)),
+        "internal": format!("{}://{internal_address}", scheme(&internal_tls)),
+    });
+    let reachable = match public_address.ip().is_unspecified() {
+        true => format!("localhost:{}", public_address.port()),
+        false => public_address.to_string(),
+    };
+    let base = match app
+        .config
+        .public_url
+        .as_ref()
+        .or(app.config.issuer.as_ref())
+    {
+        Some(known) => known.trim_end_matches('/').to_owned(),
+        None => format!("{}://{reachable}", scheme(&public_tls)),
+    };
+    let mut linking = tokio::spawn(offer_link(
+        Arc::clone(&app),
+        directory.file(data_dir::CONSOLE_LINK),
+        base,
+    ));
+    let _ = tokio::time::timeout(LINK_TIMEOUT, &mut linking).await;
+    data_dir::replace(
+        &directory.file(data_dir::LISTENING),
+        format!("{addresses}\n").as_bytes(),
+    )?;
+    if app.config.public_url.is_none() && app.config.issuer.is_none() {
+        tracing::info!(
+            "links and OAuth metadata name the host of each request; set public_url to the address this server is reached at"
+        );
+    }
+    let (change, _) = app.store.numbers();
+    tracing::info!(public = %public_address, internal = %internal_address, clients = app.replica().client_count(), change, "serving");
+
+    let outcome = until_stopped(&app, &directory, epoch, [public_tls, internal_tls], signals).await;
+
+    tracing::info!(
+        "stopping: no new requests, {} s for those under way",
+        app.config.drain_seconds
+    );
+    app.stop();
+    linking.abort();
+    let _ = stop.send(true);
+    let _ = public.await;
+    for thread in threads {
+        let _ = tokio::task::spawn_blocking(move || thread.join()).await;
+    }
+    drop(unix);
+    let _ = telling.await;
+    housekeeping::write_all(&app).await;
+    let (change, _) = app.store.numbers();
+    if let Err(error) = directory.remember(epoch, change) {
+        // What was remembered a moment ago still holds, and the store must be closed well on a full disk, too.
+        tracing::warn!("{error}");
+    }
+    data_dir::remove(&directory.file(data_dir::LISTENING))?;
+    if app.store.attachments().is_quiet(app.clock().boot()) {
+        app.replicas.remove()?;
+    }
+    drop(app);
+    tokio::task::spawn_blocking(move || writer.join()).await?;
+    tracing::info!(change, "stopped");
+    outcome
+}
+
+/// Warns of what is risky in the configuration, and of certificates that callers refuse.
+fn warn(config: &Config, tls: [&Option<Arc<Tls>>; 2]) {
+    for risk in config.risks() {
+        tracing::warn!("{risk}");
+    }
+    let now = SystemClock.wall().unix_seconds();
+    for tls in tls.into_iter().flatten() {
+        if let Some(why) = tls.out_of_time(now) {
+            tracing::error!("{why}");
+        }
+    }
+}
+
+/// What comes before the listeners, once the store is open.
+async fn prepare(app: &App, directory: &DataDir) -> Result<notify::Post, Fault> {
+    let post = notify::Post::open(app)?;
+    bootstrap::first_admin_key(app, directory).await?;
+    Ok(post)
+}
+
+/// The digest keys of this start; a key file is made only when the store turns out to be empty, or with
+/// `--new-digest-keys`.
+fn keys(config: &Config) -> Result<Keys, Fault> {
+    let path = config.digest_keys.clone();
+    Ok(Keys {
+        found: data_dir::find_keyring(&path)?.map(Arc::new),
+        make: Box::new(move |id| {
+            data_dir::make_keyring(&path, id).map_err(|error| error.to_string())
+        }),
+        replace: config.new_digest_keys,
+    })
+}
+
+/// A fault of the digest keys names their file.
+fn named(error: StoreError, config: &Config) -> Fault {
+    match error {
+        StoreError::DigestKeys(fault) => {
+            format!("{}: {fault}", config.digest_keys.display()).into()
+        }
+        other => other.into(),
+    }
+}
+
+/// Offers the console's first operator a link. That is a change like any other: after a restore it is answered only
+/// when no replica of the time before can vouch any more, and the start does not wait for that.
+async fn offer_link(app: Arc<App>, path: std::path::PathBuf, base: String) {
+    if let Err(error) = bootstrap::first_link(&app, &path, &base).await {
+        tracing::error!("no link for the console's first operator: {error}");
+    }
+}
+
+/// A store that was here and is gone must not be replaced by an empty one in silence.
+fn must_be_there(location: &Location, was: bool) -> Result<(), Fault> {
+    let Location::Sqlite(path) = location else {
+        return Ok(());
+    };
+    let bytes = std::fs::metadata(path).map_or(0, |file| file.len());
+    if was && bytes == 0 {
+        return Err(format!(
+            "{} is missing or empty, but this data directory has held a store: put it back, restore a backup \
+             (`tokenward restore`), or name another --data-dir for a new store",
+            path.display()
+        )
+        .into());
+    }
+    Ok(())
+}
+
+/// One thread that answers checks: its own socket, its own runtime, nothing shared but the replica.
+fn check_thread(
+    app: Arc<App>,
+    socket: std::net::TcpListener,
+    tls: Option<Arc<Tls>>,
+    unix: Option<std::os::unix::net::UnixListener>,
+    stop: watch::Receiver<bool>,
+) {
+    let runtime = match tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => return tracing::error!("cannot start a check thread: {error}"),
+    };
+    let tasks = tokio::task::LocalSet::new();
+    tasks.block_on(&runtime, async move {
+        let unix = unix.map(tokio::net::UnixListener::from_std).transpose();
+        match (Listener::new(socket, tls), unix) {
+            (Ok(listener), Ok(unix)) => internal::serve(app, listener, unix, stop).await,
+            (Err(error), _) | (_, Err(error)) => tracing::error!("cannot listen: {error}"),
+        }
+    });
+}
+
+/// Housekeeping until a signal, or until this node must not go on.
+async fn until_stopped(
+    app: &App,
+    directory: &DataDir,
+    epoch: uuid::Uuid,
+    tls: [Option<Arc<Tls>>; 2],
+    mut signals: Signals,
+) -> Result<(), Fault> {
+    let mut dropped = 0;
+    let mut tick = tokio::time::interval(HOUSEKEEPING);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut remembered = 0;
+    let mut housekeeping = Housekeeping::default();
+    loop {
+        tokio::select! {
+            _ = signals.terminate.recv() => return Ok(()),
+            _ = signals.interrupt.recv() => return Ok(()),
+            _ = signals.hang_up.recv() => {
+                for tls in tls.iter().flatten() {
+                    match tls.reload() {
+                        Ok(()) => tracing::info!("certificate reloaded"),
+                        Err(error) => tracing::error!("keeping the current certificate: {error}"),
+                    }
+                }
+            }
+            _ = tick.tick() => {
+                let lost = crate::logs::dropped();
+                if lost > dropped {
+                    tracing::warn!(lines = lost - dropped, "log lines were dropped because nobody read them in time");
+                    dropped = lost;
+                }
+                let _ = housekeeping.tick(app).await;
+                let (change, _) = app.store.numbers();
+                if change != remembered {
+                    match directory.remember(epoch, change) {
+                        Ok(()) => remembered = change,
+                        // Tried again with the next tick.
+                        Err(error) => tracing::warn!("{error}"),
+                    }
+                }
+                if app.store.is_expelled() {
+                    return Err("this node must not go on: another node has the database, or the database is not the one it was (see the log above)".into());
+                }
+            }
+        }
+    }
+}
