@@ -88,20 +88,67 @@ impl Driver {
         }
     }
 
-    /// Writes all statements in one durable transaction, or none. When they have not all been carried
-    /// out within `patience`, none is written; the commit itself is then no longer asked for.
+    /// Begins a transaction in which nobody else decides: until its end no other writer reads or moves the head. The
+    /// head is read under the lock by `ahead`, which is best asked for after the first other question: then one journey
+    /// brings both.
+    pub(crate) fn begin(&mut self, ahead: &'static str) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(driver) => driver.begin(),
+            Self::Postgres(driver) => {
+                driver.begin(Some(ahead));
+                Ok(())
+            }
+        }
+    }
+
+    /// Carries statements out within the transaction. When one fails, or when they have not all been carried out within
+    /// `patience`, the transaction is over and nothing was written.
+    pub(crate) async fn write(
+        &mut self,
+        statements: &[Statement],
+        patience: Duration,
+    ) -> Result<(), CommitError> {
+        match self {
+            Self::Sqlite(driver) => driver.write(statements),
+            Self::Postgres(driver) => {
+                let written = driver.write(statements, patience).await;
+                written.map_err(|error| error.at(driver.place()))
+            }
+        }
+    }
+
+    /// Makes the transaction durable. One that wrote nothing ends so, too: on a replicated database that waits until
+    /// everything it has read is replicated.
+    pub(crate) async fn finish(&mut self) -> Result<(), CommitError> {
+        match self {
+            Self::Sqlite(driver) => driver.finish(),
+            Self::Postgres(driver) => {
+                let finished = driver.finish().await;
+                finished.map_err(|error| error.at(driver.place()))
+            }
+        }
+    }
+
+    /// Ends a transaction, if there is one, without its writes.
+    pub(crate) async fn undo(&mut self) {
+        match self {
+            Self::Sqlite(driver) => driver.undo(),
+            Self::Postgres(driver) => driver.undo().await,
+        }
+    }
+
+    /// Writes all statements in one durable transaction, or none, without the head lock.
     pub(crate) async fn commit(
         &mut self,
         statements: &[Statement],
         patience: Duration,
     ) -> Result<(), CommitError> {
         match self {
-            Self::Sqlite(driver) => driver.commit(statements),
-            Self::Postgres(driver) => {
-                let written = driver.commit(statements, patience).await;
-                written.map_err(|error| error.at(driver.place()))
-            }
+            Self::Sqlite(driver) => driver.begin().map_err(CommitError::RolledBack)?,
+            Self::Postgres(driver) => driver.begin(None),
         }
+        self.write(statements, patience).await?;
+        self.finish().await
     }
 
     /// Migrates the tables, or creates them with what `fresh` puts in; answers whether they were

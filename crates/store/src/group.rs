@@ -92,6 +92,9 @@ fn sound(decided: &Decided, job: &dyn Job, view: &View) -> Result<(), &'static s
         return Err("it was taken without a look at the administrator's credential");
     }
     // That is what lets decisions about different clients be taken on one view of the store.
+    if job.wants().aside && acts {
+        return Err("it was to write nothing but rows that no decision reads");
+    }
     let own = view.client.as_ref().map(|state| state.client.no);
     if !job.wants().alone()
         && decided

@@ -69,6 +69,8 @@ pub struct ReadSet {
     /// Whether the decision itself proves who acts, as a sign-in does. Without this or `actor`, an audit entry of an
     /// administrator is refused.
     pub proves: bool,
+    /// Whether it only adds rows that no decision reads, such as counts: it is written without waiting for other writers.
+    pub aside: bool,
 }
 
 impl ReadSet {
@@ -135,7 +137,7 @@ pub struct View {
     pub addresses: AddressView,
     /// The acting administrator's credential, if wanted and still there.
     pub actor: Option<CredentialRow>,
-    /// The numbers the next new things get.
+    /// The numbers the next new things get; those of a decision that runs alone.
     pub next: Next,
 }
 

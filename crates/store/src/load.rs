@@ -46,14 +46,19 @@ pub struct Head {
     pub clock: Timestamp,
 }
 
-const SELECT_HEAD: &str =
-    "SELECT store, epoch, change_number, audit_seq, audit_hash, clock FROM head";
+/// The head, and whether the newest rows of the change log and of the audit log are those that it names.
+pub(crate) const SELECT_HEAD: &str =
+    "SELECT h.store, h.epoch, h.change_number, h.audit_seq, h.audit_hash, h.clock, l.number, a.hash FROM head h
+    LEFT JOIN change_log l ON l.number = h.change_number LEFT JOIN audit a ON a.seq = h.audit_seq";
 const SELECT_NEXT: &str = "SELECT (SELECT coalesce(max(no) + 1, 0) FROM client),
     (SELECT coalesce(max(no) + 1, 0) FROM workspace), (SELECT next_product FROM head)";
 
 /// Reads the head row.
+///
+/// # Errors
+/// [`StoreError::Diverged`] when the newest change or audit entry is not the one that the head names.
 pub(crate) async fn read_head(driver: &mut Driver) -> Result<Head, StoreError> {
-    let mut head = None;
+    let (mut head, mut whole) = (None, true);
     let mut each = |_: usize, row: &Row<'_>| {
         let uuid = |text: &str| {
             parse_uuid(text).ok_or_else(|| StoreError::Damaged("a name in the head row".into()))
@@ -66,9 +71,16 @@ pub(crate) async fn read_head(driver: &mut Driver) -> Result<Head, StoreError> {
             audit_hash: row.bytes(4)?,
             clock: Timestamp(row.int(5)?),
         });
+        whole = (row.int(2)? == 0 || row.int_or_null(6)?.is_some())
+            && (row.int(3)? == 0 || row.bytes_or_null(7)? == row.bytes_or_null(4)?);
         Ok(())
     };
     driver.query(SELECT_HEAD, &[vec![]], &mut each).await?;
+    if !whole {
+        return Err(StoreError::Diverged(
+            "its newest change or audit entry is not the one that its head names".into(),
+        ));
+    }
     head.ok_or_else(|| StoreError::Damaged("the head row is missing".into()))
 }
 

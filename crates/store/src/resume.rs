@@ -1,11 +1,12 @@
 //! The writer's life between groups: renewing the lease, doubting the store after a fault, finding
 //! out what a commit of unknown outcome came to, signing off.
 
+use crate::driver::CommitError;
 use crate::error::StoreError;
-use crate::load::read_head;
+use crate::load::{Head, SELECT_HEAD, read_head};
 use crate::queue::Queue;
 use crate::register::sign_off;
-use crate::rows;
+use crate::statements::KEEP_TIME;
 use crate::timer;
 use crate::value::{Row, Statement};
 use crate::writer::{Standing, Writer};
@@ -28,11 +29,6 @@ const TOLD_MAX: usize = 8;
 
 const CHANGES_AFTER: &str =
     "SELECT number, format, body FROM change_log WHERE number > $1 ORDER BY number";
-const AUDIT_AFTER: &str =
-    "SELECT seq, at, actor, source, action, workspace, client, detail, hash FROM audit
-    WHERE seq > $1 ORDER BY seq";
-const KEEP_TIME: &str = "UPDATE head SET clock = $1
-    WHERE EXISTS (SELECT 1 FROM node WHERE incarnation = $2)";
 const IS_NODE: &str = "SELECT 1 FROM node WHERE incarnation = $1";
 const RENEW: &str = "UPDATE node SET renewals = renewals + 1 WHERE incarnation = $1";
 
@@ -62,8 +58,7 @@ impl<C: Clock + Send + Sync> Writer<C> {
 
     /// Keeps the time of a stop in good order: what was seen expired until now stays so.
     async fn keep_time(&mut self) {
-        let now = self.clock.wall().into();
-        let keep = Statement::new(KEEP_TIME, vec![now, self.incarnation.as_str().into()]);
+        let keep = Statement::new(KEEP_TIME, vec![self.clock.wall().into()]);
         if let Err(error) = self.driver.commit(&[keep], COMMIT_TIMEOUT).await {
             let error = error.into_inner();
             tracing::warn!("the time of this stop was not kept in the store: {error}");
@@ -166,8 +161,7 @@ impl<C: Clock + Send + Sync> Writer<C> {
         true
     }
 
-    /// Reconnects if need be, and takes over whatever the store holds that this node has not applied:
-    /// a commit whose outcome was unknown.
+    /// Reconnects if need be, and looks whether this is still the store that this process has loaded.
     async fn resume(&mut self) -> Result<(), StoreError> {
         self.driver.recover().await?;
         let mut mine = false;
@@ -175,76 +169,59 @@ impl<C: Clock + Send + Sync> Writer<C> {
             mine = true;
             Ok(())
         };
-        self.driver
-            .query(
-                IS_NODE,
-                &[vec![self.incarnation.as_str().into()]],
-                &mut each,
-            )
-            .await?;
+        let node = vec![self.incarnation.as_str().into()];
+        self.driver.query(IS_NODE, &[node], &mut each).await?;
         if !mine {
             return Err(StoreError::InUse("it took over from this one".into()));
         }
-        let head = read_head(&mut self.driver).await?;
-        if head.store != self.head.store || head.epoch != self.head.epoch {
+        self.driver.begin(SELECT_HEAD)?;
+        let found = match read_head(&mut self.driver).await {
+            Ok(head) => self.follow(&head).await,
+            Err(error) => Err(error),
+        };
+        if found.is_err() {
+            self.driver.undo().await;
+            return found;
+        }
+        let finished = self.driver.finish().await;
+        finished.map_err(CommitError::into_inner)
+    }
+
+    /// Makes sure that the store at this head is the one that this process has loaded, and applies what the replica has
+    /// not: a commit whose outcome was unknown.
+    pub(crate) async fn follow(&mut self, head: &Head) -> Result<(), StoreError> {
+        if (head.store, head.epoch) != self.store {
             return Err(StoreError::Diverged("it was restored or exchanged".into()));
         }
         let applied = self.replica.applied();
-        if head.change_number < applied || head.audit_seq < self.head.audit_seq {
+        if head.change_number == applied {
+            return Ok(());
+        }
+        if head.change_number < applied {
             return Err(StoreError::Older {
                 found: head.change_number,
                 seen: applied,
             });
         }
-        self.follow_audit(head.audit_seq, &head.audit_hash).await?;
         let mut missed = Vec::new();
         let mut each = |_: usize, row: &Row<'_>| {
             let change = Change::from_body(row.count(1)?, row.text(2)?);
             missed.push(change.map_err(|error| StoreError::CannotApply(error.to_string()))?);
             Ok(())
         };
+        let after = vec![applied.cast_signed().into()];
         self.driver
-            .query(
-                CHANGES_AFTER,
-                &[vec![applied.cast_signed().into()]],
-                &mut each,
-            )
+            .query(CHANGES_AFTER, &[after], &mut each)
             .await?;
         if missed.len() as u64 != head.change_number - applied {
             return Err(StoreError::Diverged("its change log has gaps".into()));
         }
-        if !missed.is_empty() {
-            tracing::info!(
-                changes = missed.len(),
-                "took over changes whose outcome was unknown"
-            );
-            self.apply(&missed, head.change_number)?;
-            self.attachments.applied(missed.iter(), head.change_number);
-        }
-        self.head = head;
+        tracing::info!(
+            changes = missed.len(),
+            "took over changes whose outcome was unknown"
+        );
+        self.apply(&missed, head.change_number)?;
+        self.attachments.applied(missed.iter(), head.change_number);
         Ok(())
-    }
-
-    /// Makes sure that the audit chain goes on from where this node knows it to be: the proof that
-    /// this is the same store, with nothing exchanged behind this node's back.
-    async fn follow_audit(&mut self, seq: u64, hash: &[u8; 32]) -> Result<(), StoreError> {
-        let mut at = (self.head.audit_seq, self.head.audit_hash);
-        let mut follows = true;
-        let mut each = |_: usize, row: &Row<'_>| {
-            let entry = rows::audit(row)?;
-            follows &= entry.seq == at.0 + 1 && entry.chain(&at.1) == entry.hash;
-            at = (entry.seq, entry.hash);
-            Ok(())
-        };
-        let after = self.head.audit_seq.cast_signed();
-        self.driver
-            .query(AUDIT_AFTER, &[vec![after.into()]], &mut each)
-            .await?;
-        match follows && at == (seq, *hash) {
-            true => Ok(()),
-            false => Err(StoreError::Diverged(
-                "its audit chain does not go on from here".into(),
-            )),
-        }
     }
 }

@@ -5,7 +5,7 @@
 pub(crate) const VERSION: i64 = MIGRATIONS.len() as i64;
 
 /// Every migration, in order; the first is version 1. A released one is never changed.
-pub(crate) const MIGRATIONS: &[&str] = &[V1, V2, V3, V4, V5, V6, V7];
+pub(crate) const MIGRATIONS: &[&str] = &[V1, V2, V3, V4, V5, V6, V7, V8];
 
 const V1: &str = "
 CREATE TABLE head (
@@ -157,6 +157,14 @@ CREATE INDEX confirmation_mail_mailbox ON confirmation_mail (mailbox, at);
 CREATE INDEX confirmation_mail_at ON confirmation_mail (at);
 ALTER TABLE notice ADD COLUMN held BIGINT NOT NULL DEFAULT 0;
 CREATE INDEX notice_mailed ON notice (recipient, done_at) WHERE target = 'mail';
+";
+
+/// The row that a writer locks before it reads the head.
+const V8: &str = "
+CREATE TABLE gate (
+    one {key}
+);
+INSERT INTO gate (one) VALUES (1);
 ";
 
 /// The tables of every version.

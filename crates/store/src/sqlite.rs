@@ -93,8 +93,45 @@ impl SqliteDriver {
         run(&self.connection, sql, lists, each)
     }
 
-    pub(crate) fn commit(&mut self, statements: &[Statement]) -> Result<(), CommitError> {
-        commit(&mut self.connection, statements)?;
+    /// Takes the file's lock for writing, and with it the moment that is read.
+    pub(crate) fn begin(&mut self) -> Result<(), StoreError> {
+        self.connection
+            .prepare_cached("BEGIN IMMEDIATE")?
+            .execute([])?;
+        Ok(())
+    }
+
+    /// Carries statements out; after an error the transaction is over.
+    pub(crate) fn write(&mut self, statements: &[Statement]) -> Result<(), CommitError> {
+        execute(&self.connection, statements).inspect_err(|_| self.undo())
+    }
+
+    /// Ends a transaction, if there is one, without its writes.
+    pub(crate) fn undo(&self) {
+        // An error of the file may have ended it already.
+        if !self.connection.is_autocommit()
+            && let Err(error) = self.connection.execute_batch("ROLLBACK")
+        {
+            tracing::debug!("nothing was rolled back: {error}");
+        }
+    }
+
+    pub(crate) fn finish(&mut self) -> Result<(), CommitError> {
+        let done = self.connection.prepare_cached("COMMIT");
+        let done = done.and_then(|mut commit| commit.execute([]));
+        if let Err(error) = done {
+            self.undo();
+            return Err(match error.sqlite_error_code() {
+                // The last page of a transaction is written last, so one that found no room is not whole, and
+                // no later start will take it for one.
+                Some(ErrorCode::DiskFull | ErrorCode::DatabaseBusy) => {
+                    CommitError::RolledBack(error.into())
+                }
+                // A failed flush undoes the transaction in this process, yet its pages may lie in the log and
+                // be taken for good after a crash.
+                _ => CommitError::Unknown(error.into()),
+            });
+        }
         self.checkpointer.committed(&self.connection);
         Ok(())
     }
@@ -162,13 +199,9 @@ fn version(connection: &Connection) -> Result<Option<i64>, StoreError> {
     Ok(Some(found))
 }
 
-fn commit(connection: &mut Connection, statements: &[Statement]) -> Result<(), CommitError> {
-    // Dropped on an error, which rolls back.
-    let transaction = connection
-        .transaction_with_behavior(TransactionBehavior::Immediate)
-        .map_err(|error| CommitError::RolledBack(error.into()))?;
+fn execute(connection: &Connection, statements: &[Statement]) -> Result<(), CommitError> {
     for run in statements.chunk_by(|a, b| a.sql == b.sql) {
-        let mut prepared = transaction.prepare_cached(run[0].sql).map_err(refused)?;
+        let mut prepared = connection.prepare_cached(run[0].sql).map_err(refused)?;
         for statement in run {
             check_numbering(&prepared, statement.params.len());
             let touched = prepared
@@ -182,18 +215,7 @@ fn commit(connection: &mut Connection, statements: &[Statement]) -> Result<(), C
             }
         }
     }
-    transaction
-        .commit()
-        .map_err(|error| match error.sqlite_error_code() {
-            // The last page of a transaction is written last, so one that found no room is not whole, and
-            // no later start will take it for one.
-            Some(ErrorCode::DiskFull | ErrorCode::DatabaseBusy) => {
-                CommitError::RolledBack(error.into())
-            }
-            // A failed flush undoes the transaction in this process, yet its pages may lie in the log and
-            // be taken for good after a crash.
-            _ => CommitError::Unknown(error.into()),
-        })
+    Ok(())
 }
 
 /// Whether a statement failed for what it says, or because the store is in trouble.
@@ -228,7 +250,7 @@ fn run(
     each: Each<'_>,
 ) -> Result<(), StoreError> {
     // One read transaction over all lists; alone, each would take and leave the file's locks.
-    let transaction = (lists.len() > 1)
+    let transaction = (lists.len() > 1 && connection.is_autocommit())
         .then(|| connection.unchecked_transaction())
         .transpose()?;
     let mut prepared = connection.prepare_cached(sql)?;

@@ -59,6 +59,8 @@ const MOVE_HEAD: &str = "UPDATE head SET change_number = $1, audit_seq = $2, aud
 const MOVE_HEAD_ALONE: &str =
     "UPDATE head SET change_number = $1, audit_seq = $2, audit_hash = $3, clock = $4
     WHERE change_number = $5 AND audit_seq = $6";
+/// Keeps a time that was seen, unless a later one is kept.
+pub(crate) const KEEP_TIME: &str = "UPDATE head SET clock = $1 WHERE clock < $1";
 const TRIM_LOG: &str = "DELETE FROM change_log WHERE number <= $1";
 
 /// What a change does to the tables.

@@ -6,7 +6,7 @@ use crate::error::{Failure, StoreError};
 use crate::handle::WriterHandle;
 use crate::job::{Decided, Job, ReadSet, Typed, View};
 use crate::keys::{self, Keys};
-use crate::load::{self, read_head, read_next};
+use crate::load::{self, read_head};
 use crate::people::Record;
 use crate::postgres::{self, PostgresDriver};
 use crate::queue::{Queue, WAITING_MAX};
@@ -168,7 +168,11 @@ impl<C: Clock + Send + Sync + 'static> Store<C> {
             uses,
             ..Decided::default()
         };
-        let noted = self.decide(ReadSet::default(), move |_| {
+        let wants = ReadSet {
+            aside: true,
+            ..ReadSet::default()
+        };
+        let noted = self.decide(wants, move |_| {
             Ok::<_, std::convert::Infallible>((decided, ()))
         });
         noted.await.map(|_| ())
@@ -321,13 +325,8 @@ impl<C: Clock + Send + Sync + 'static> Opening<C> {
         location: &Location,
         mut driver: Driver,
     ) -> Result<Started<C>, StoreError> {
-        let loaded = async {
-            let next = read_next(&mut driver).await?;
-            let replica = load::load(location, &mut driver, Arc::clone(&self.keyring)).await?;
-            Ok((next, Arc::new(replica)))
-        };
-        let (next, replica) = match loaded.await {
-            Ok(loaded) => loaded,
+        let replica = match load::load(location, &mut driver, Arc::clone(&self.keyring)).await {
+            Ok(replica) => Arc::new(replica),
             Err(error) => {
                 sign_off(&mut driver, &self.incarnation).await;
                 driver.close().await;
@@ -349,8 +348,7 @@ impl<C: Clock + Send + Sync + 'static> Opening<C> {
             incarnation: self.incarnation,
             replica: Arc::clone(&replica),
             clock: Arc::clone(&self.clock),
-            head: self.head.clone(),
-            next,
+            store: (self.head.store, self.head.epoch),
             health: Arc::clone(&health),
             standing: Standing::Sure,
             faults: 0,
@@ -359,7 +357,7 @@ impl<C: Clock + Send + Sync + 'static> Opening<C> {
             put_back: false,
             driver,
         };
-        writer.publish();
+        writer.publish(self.head.change_number, self.head.audit_seq);
         if writer.driver.is_shared() {
             // Only this write after the load lets the replica vouch: the load may have taken longer than
             // any lease.

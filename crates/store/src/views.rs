@@ -4,12 +4,14 @@
 use crate::driver::Driver;
 use crate::error::StoreError;
 use crate::job::{Credential, CredentialRow, Job, Next, ReadSet, View};
+use crate::load::read_next;
 use crate::notices;
 use crate::people;
 use crate::rows::{self, select_client};
 use crate::statements::environment_number;
 use crate::value::{Row, Value};
 use tokenward_core::Replica;
+use tokenward_core::ids::{ClientNo, ProductNo, WorkspaceNo};
 use tokenward_core::time::Timestamp;
 
 const CLIENT_BY_NO: &str = select_client!("WHERE c.no = $1");
@@ -27,7 +29,6 @@ pub(crate) async fn views(
     driver: &mut Driver,
     replica: &Replica,
     group: &[Box<dyn Job>],
-    next: Next,
     now: Timestamp,
 ) -> Result<Vec<Result<View, StoreError>>, StoreError> {
     let blank = || View {
@@ -43,7 +44,11 @@ pub(crate) async fn views(
         webhooks: Vec::new(),
         addresses: notices::AddressView::default(),
         actor: None,
-        next,
+        next: Next {
+            client: ClientNo(0),
+            workspace: WorkspaceNo(0),
+            product: ProductNo(0),
+        },
     };
     let mut views: Vec<Result<View, StoreError>> = group.iter().map(|_| Ok(blank())).collect();
     // Most ids tell their row's number, which spares the index; the row itself tells whether it was
@@ -101,6 +106,9 @@ async fn look_around(
     want: &ReadSet,
     view: &mut View,
 ) -> Result<(), StoreError> {
+    if want.alone() && !want.aside {
+        view.next = read_next(driver).await?;
+    }
     if let Some(id) = want.workspace {
         let mut each = |_: usize, row: &Row<'_>| {
             view.workspace = Some(rows::workspace(row, 0)?);

@@ -5,8 +5,8 @@ use crate::attachments::Attachments;
 use crate::driver::{CommitError, Driver};
 use crate::error::{Failure, StoreError};
 use crate::group::Group;
-use crate::job::{Decided, Job, Next};
-use crate::load::Head;
+use crate::job::{Decided, Job, View};
+use crate::load::{Head, SELECT_HEAD, read_head};
 use crate::people;
 use crate::queue::Queue;
 use crate::statements as sql;
@@ -18,8 +18,8 @@ use std::time::Duration;
 use tokenward_core::Replica;
 use tokenward_core::audit::Written;
 use tokenward_core::change::Change;
-use tokenward_core::ids::{ClientNo, ProductNo, WorkspaceNo};
 use tokenward_core::time::{BootInstant, Clock};
+use uuid::Uuid;
 
 /// The longest the statements of a group may take.
 const COMMIT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -55,9 +55,9 @@ pub(crate) struct Health {
 /// How far the writer's picture of the store can be believed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Standing {
-    /// The head and the replica are the store's.
+    /// The store took what was asked of it last.
     Sure,
-    /// The store failed; it is read again before anything is written.
+    /// The store failed; it is tried before anybody's decision is.
     Doubtful,
     /// Nothing will be written any more, nor vouched for.
     Ended,
@@ -68,8 +68,8 @@ pub(crate) struct Writer<C> {
     pub(crate) driver: Driver,
     pub(crate) replica: Arc<Replica>,
     pub(crate) clock: Arc<C>,
-    pub(crate) head: Head,
-    pub(crate) next: Next,
+    /// The names of the store and of its epoch: with others it is not the one this process has loaded.
+    pub(crate) store: (Uuid, Uuid),
     pub(crate) health: Arc<Health>,
     /// How long a commit lets this node vouch.
     pub(crate) term: Duration,
@@ -104,22 +104,34 @@ struct Draft {
 }
 
 impl<C: Clock + Send + Sync> Writer<C> {
-    /// Decides, writes and answers one group.
+    /// Decides, writes and answers one group, in one transaction under the head lock.
     pub(crate) async fn run_group(&mut self, jobs: Vec<Box<dyn Job>>, queue: &mut Queue) {
-        let now = self.clock.wall();
-        match views(&mut self.driver, &self.replica, &jobs, self.next, now).await {
-            Ok(views) => {
+        let aside = matches!(jobs.as_slice(), [job] if job.wants().aside);
+        let seen = match aside {
+            true => views(&mut self.driver, &self.replica, &jobs, self.clock.wall())
+                .await
+                .map(|views| (None, views)),
+            false => self
+                .look(&jobs)
+                .await
+                .map(|(head, views)| (Some(head), views)),
+        };
+        match seen {
+            Ok((head, views)) => {
                 self.put_back = false;
                 let mut group = Group::default();
-                let now = self.clock.boot();
-                let decide = |(job, view)| group.decide(job, view, now);
+                let (now, boot) = (self.clock.wall(), self.clock.boot());
+                let decide = |(job, view): (_, Result<View, StoreError>)| {
+                    group.decide(job, view.map(|view| View { now, ..view }), boot)
+                };
                 let unwritten: Vec<_> = jobs.into_iter().zip(views).filter_map(decide).collect();
-                self.answer(unwritten);
-                if !group.is_empty() {
-                    self.carry_out(group).await;
+                match head {
+                    Some(head) => self.carry_out(group, unwritten, head).await,
+                    None => self.note(group, unwritten).await,
                 }
             }
             Err(error) => {
+                self.driver.undo().await;
                 self.doubt(&error);
                 if self.driver.is_lost() && !self.put_back {
                     // A connection that had died unnoticed: nobody need know.
@@ -129,26 +141,64 @@ impl<C: Clock + Send + Sync> Writer<C> {
                     jobs.into_iter()
                         .for_each(|job| job.settle(Err(Failure::Unavailable)));
                 }
+                if error.is_final() {
+                    self.end(&error);
+                }
             }
         }
     }
 
-    /// Writes a group and answers it.
-    async fn carry_out(&mut self, group: Group) {
-        let draft = self.draft(&group.decided);
-        let asked = self.clock.boot();
-        let outcome = self
-            .driver
-            .commit(&draft.statements, self.patience(&group))
-            .await;
-        match self.conclude(&group.decided, draft.head, outcome, asked) {
+    /// Begins a transaction under the head lock and reads what a group wants to see.
+    async fn look(
+        &mut self,
+        jobs: &[Box<dyn Job>],
+    ) -> Result<(Head, Vec<Result<View, StoreError>>), StoreError> {
+        self.driver.begin(SELECT_HEAD)?;
+        let views = views(&mut self.driver, &self.replica, jobs, self.clock.wall()).await?;
+        let head = read_head(&mut self.driver).await?;
+        self.follow(&head).await?;
+        Ok((head, views))
+    }
+
+    /// Writes a group and answers it, and those that wrote nothing: they, too, rest on what was read, so they are answered
+    /// only when the transaction is durable.
+    async fn carry_out(&mut self, group: Group, unwritten: Vec<Box<dyn Job>>, head: Head) {
+        let (head, outcome, asked) = self.write(&group, head).await;
+        match self.conclude(&group.decided, &head, outcome, asked) {
             // When clients were last used, and who is signed in, rests on nothing.
-            Ok(()) if group.is_aside() => group.settle(Ok(())),
-            Ok(()) => self.answer(group.jobs),
-            Err(Ending::Failed(failure)) => group.settle(Err(failure)),
-            Err(Ending::Refused(_)) if group.len() > 1 => self.write_singly(group).await,
+            Ok(()) if group.is_aside() && unwritten.is_empty() => group.settle(Ok(())),
+            Ok(()) => {
+                let mut jobs = group.jobs;
+                jobs.extend(unwritten);
+                self.answer(head.change_number, jobs);
+            }
+            Err(Ending::Failed(failure)) => {
+                group.settle(Err(failure));
+                settle(unwritten, Err(Failure::Unavailable));
+            }
+            Err(Ending::Refused(_)) if group.len() + unwritten.len() > 1 => {
+                self.write_singly(group, unwritten, head).await;
+            }
             Err(Ending::Refused(error)) => refuse(group, &error),
         }
+    }
+
+    /// Writes a group within the transaction that is open and commits it; answers where the store stands, then or still.
+    async fn write(
+        &mut self,
+        group: &Group,
+        head: Head,
+    ) -> (Head, Result<(), CommitError>, BootInstant) {
+        let asked = self.clock.boot();
+        if group.is_empty() {
+            return (head, self.driver.finish().await, asked);
+        }
+        let draft = self.draft(&group.decided, &head);
+        let patience = self.patience(group);
+        if let Err(error) = self.driver.write(&draft.statements, patience).await {
+            return (head, Err(error), asked);
+        }
+        (draft.head, self.driver.finish().await, asked)
     }
 
     /// How long the statements of a group may take before the first of its callers gives up.
@@ -159,54 +209,119 @@ impl<C: Clock + Send + Sync> Writer<C> {
 
     /// Answers decisions with success, once no attached replica can miss what they rest on, and on the
     /// callers' own threads: waking them one by one is work that need not hold up the next group.
-    fn answer(&self, jobs: Vec<Box<dyn Job>>) {
-        let Some(jobs) = self.attachments.hold(self.head.change_number, jobs) else {
+    fn answer(&self, number: u64, jobs: Vec<Box<dyn Job>>) {
+        let Some(jobs) = self.attachments.hold(number, jobs) else {
             return;
         };
-        let count = jobs.len();
-        let settle = move || jobs.into_iter().for_each(|job| job.settle(Ok(())));
         match &self.callers {
-            Some(callers) if count > 1 => drop(callers.spawn(async move { settle() })),
-            _ => settle(),
+            Some(callers) if jobs.len() > 1 => {
+                drop(callers.spawn(async move { settle(jobs, Ok(())) }));
+            }
+            _ => settle(jobs, Ok(())),
         }
     }
 
-    /// One of a group makes no sense to the store; the others must not suffer for it.
-    async fn write_singly(&mut self, group: Group) {
+    /// One of a group makes no sense to the store; the others must not suffer for it. They were decided on the state at
+    /// `head`, so they are written as long as nobody else has moved it.
+    async fn write_singly(&mut self, group: Group, unwritten: Vec<Box<dyn Job>>, head: Head) {
         let until = group.until;
+        let mut singles = vec![(Group::default(), unwritten)];
         for (job, decided) in group.jobs.into_iter().zip(group.decided) {
             let one = Group {
                 jobs: vec![job],
                 decided: vec![decided],
                 until,
             };
-            if self.standing != Standing::Sure {
+            singles.push((one, Vec::new()));
+        }
+        let mut head = Some(head);
+        for (one, unwritten) in singles {
+            let Some(expected) = head.take() else {
                 one.settle(Err(Failure::Unavailable));
+                settle(unwritten, Err(Failure::Unavailable));
                 continue;
+            };
+            let found = match self.driver.begin(SELECT_HEAD) {
+                Ok(()) => read_head(&mut self.driver).await,
+                Err(error) => Err(error),
+            };
+            match found {
+                Ok(found) if found == expected => {}
+                Ok(_) => {
+                    self.driver.undo().await;
+                    one.settle(Err(Failure::Unavailable));
+                    settle(unwritten, Err(Failure::Unavailable));
+                    continue;
+                }
+                Err(error) => {
+                    self.driver.undo().await;
+                    self.doubt(&error);
+                    one.settle(Err(Failure::Unavailable));
+                    settle(unwritten, Err(Failure::Unavailable));
+                    continue;
+                }
             }
-            let draft = self.draft(&one.decided);
-            let asked = self.clock.boot();
-            let outcome = self
-                .driver
-                .commit(&draft.statements, self.patience(&one))
-                .await;
-            match self.conclude(&one.decided, draft.head, outcome, asked) {
-                Ok(()) => self.answer(one.jobs),
-                Err(Ending::Failed(failure)) => one.settle(Err(failure)),
-                Err(Ending::Refused(error)) => refuse(one, &error),
+            let (at, outcome, asked) = self.write(&one, expected).await;
+            match self.conclude(&one.decided, &at, outcome, asked) {
+                Ok(()) => {
+                    let mut jobs = one.jobs;
+                    jobs.extend(unwritten);
+                    self.answer(at.change_number, jobs);
+                    head = Some(at);
+                }
+                Err(Ending::Failed(failure)) => {
+                    one.settle(Err(failure));
+                    settle(unwritten, Err(Failure::Unavailable));
+                }
+                Err(Ending::Refused(error)) => {
+                    refuse(one, &error);
+                    head = Some(at);
+                }
             }
         }
     }
 
-    /// What a group writes, from where the store stands now.
-    fn draft(&self, decided: &[Decided]) -> Draft {
-        let Head {
-            change_number: mut number,
-            audit_seq: mut seq,
-            audit_hash: mut hash,
-            ..
-        } = self.head;
-        let from = (number, seq);
+    /// Writes rows that no decision reads, without the head lock: nobody waits for them, nor they for anybody. The time is
+    /// kept by a transaction of its own, so that no such row waits for the head's while others wait for it.
+    async fn note(&mut self, group: Group, unwritten: Vec<Box<dyn Job>>) {
+        let uses = group.decided.iter().flat_map(|one| &one.uses);
+        let mut statements: Vec<_> = uses
+            .map(|used| Statement::new(NOTE_USE, used.values()))
+            .collect();
+        let records = group.decided.iter().flat_map(|one| &one.records);
+        statements.extend(records.flat_map(people::statements));
+        let keep = Statement::new(sql::KEEP_TIME, vec![self.clock.wall().into()]);
+        let patience = self.patience(&group);
+        let outcome = if self.driver.is_shared() {
+            match self.driver.commit(&statements, patience).await {
+                Ok(()) => self.driver.commit(&[keep], patience).await,
+                failed => failed,
+            }
+        } else {
+            statements.push(keep);
+            self.driver.commit(&statements, patience).await
+        };
+        settle(unwritten, Ok(()));
+        match outcome {
+            Ok(()) => {
+                self.health.groups.fetch_add(1, Ordering::Relaxed);
+                group.settle(Ok(()));
+            }
+            Err(CommitError::Refused(error)) => refuse(group, &error),
+            Err(CommitError::RolledBack(error)) => {
+                self.doubt(&error);
+                group.settle(Err(Failure::Unavailable));
+            }
+            Err(CommitError::Unknown(error)) => {
+                self.doubt(&error);
+                group.settle(Err(Failure::OutcomeUnknown));
+            }
+        }
+    }
+
+    /// What a group writes, from where the store stands.
+    fn draft(&self, decided: &[Decided], from: &Head) -> Draft {
+        let (mut number, mut seq, mut hash) = (from.change_number, from.audit_seq, from.audit_hash);
         let at = self.clock.wall();
         // Kind by kind, the order within each kept: what a driver can send as one, it finds together.
         // The head comes first, so that a foreign writer is known as such before its rows are in the
@@ -229,25 +344,27 @@ impl<C: Clock + Send + Sync> Writer<C> {
         statements.extend(uses.map(|used| Statement::new(NOTE_USE, used.values())));
         let records = decided.iter().flat_map(|one| &one.records);
         statements.extend(records.flat_map(people::statements));
-        if number / TRIM_EVERY != from.0 / TRIM_EVERY && number > LOG_KEPT {
+        if number / TRIM_EVERY != from.change_number / TRIM_EVERY && number > LOG_KEPT {
             statements.push(sql::trim_log(number - LOG_KEPT));
         }
-        statements[0] = sql::move_head((number, seq, &hash), from, at, &self.incarnation);
+        let clock = at.max(from.clock);
+        let place = (from.change_number, from.audit_seq);
+        statements[0] = sql::move_head((number, seq, &hash), place, clock, &self.incarnation);
         let head = Head {
             change_number: number,
             audit_seq: seq,
             audit_hash: hash,
-            clock: at,
-            ..self.head.clone()
+            clock,
+            ..from.clone()
         };
         Draft { statements, head }
     }
 
-    /// After a commit: applies what was written, or doubts the store.
+    /// After a commit: applies what was written, or doubts the store. `head` is where the store stands after it.
     fn conclude(
         &mut self,
         decided: &[Decided],
-        head: Head,
+        head: &Head,
         outcome: Result<(), CommitError>,
         asked: BootInstant,
     ) -> Result<(), Ending> {
@@ -263,18 +380,22 @@ impl<C: Clock + Send + Sync> Writer<C> {
                 return Err(Ending::Failed(Failure::OutcomeUnknown));
             }
         }
-        let mut applied = self.head.change_number;
+        self.publish(head.change_number, head.audit_seq);
+        if decided.is_empty() {
+            self.faults = 0;
+            self.told.clear();
+            return Ok(());
+        }
+        let changes = decided.iter().flat_map(|one| &one.changes);
+        let count = changes.clone().count() as u64;
         self.health.groups.fetch_add(1, Ordering::Relaxed);
-        self.health
-            .changes
-            .fetch_add(head.change_number - applied, Ordering::Relaxed);
-        self.head = head;
+        self.health.changes.fetch_add(count, Ordering::Relaxed);
+        let mut applied = head.change_number - count;
         for one in decided {
             applied += one.changes.len() as u64;
             let applied = self.apply(&one.changes, applied);
             applied.map_err(|_| Ending::Failed(Failure::OutcomeUnknown))?;
         }
-        let changes = decided.iter().flat_map(|one| &one.changes);
         self.attachments.applied(changes, applied);
         self.written(asked);
         Ok(())
@@ -283,21 +404,6 @@ impl<C: Clock + Send + Sync> Writer<C> {
     /// Applies durable changes to the replica. When that fails the node can never vouch again: its
     /// memory lacks a change that nothing but a new start would bring.
     pub(crate) fn apply(&mut self, changes: &[Change], number: u64) -> Result<(), StoreError> {
-        for change in changes {
-            let next = &mut self.next;
-            match change {
-                Change::WorkspacePut { workspace } => {
-                    next.workspace = WorkspaceNo(next.workspace.0.max(workspace.no.0 + 1));
-                }
-                Change::ProductPut { product } => {
-                    next.product = ProductNo(next.product.0.max(product.no.0 + 1))
-                }
-                Change::ClientCreated { client } => {
-                    next.client = ClientNo(next.client.0.max(client.no.0 + 1))
-                }
-                _ => {}
-            }
-        }
         self.replica.apply(changes, number).map_err(|error| {
             let error = StoreError::from(error);
             self.end(&error);
@@ -310,7 +416,7 @@ impl<C: Clock + Send + Sync> Writer<C> {
     pub(crate) fn written(&mut self, asked: BootInstant) {
         self.faults = 0;
         self.told.clear();
-        self.publish();
+        self.health.writable.store(true, Ordering::Relaxed);
         if self.driver.is_shared() {
             self.replica.lease().extend(plus(asked, self.term));
             self.renew_at = plus(asked, self.term / crate::resume::RENEWALS_IN_A_TERM);
@@ -318,15 +424,16 @@ impl<C: Clock + Send + Sync> Writer<C> {
     }
 
     /// Shows the others where the store stands.
-    pub(crate) fn publish(&self) {
+    pub(crate) fn publish(&self, change: u64, audit: u64) {
         self.health.writable.store(true, Ordering::Relaxed);
-        self.health
-            .change_number
-            .store(self.head.change_number, Ordering::Relaxed);
-        self.health
-            .audit_seq
-            .store(self.head.audit_seq, Ordering::Relaxed);
+        self.health.change_number.store(change, Ordering::Relaxed);
+        self.health.audit_seq.store(audit, Ordering::Relaxed);
     }
+}
+
+/// Answers all of them alike.
+fn settle(jobs: Vec<Box<dyn Job>>, outcome: Result<(), Failure>) {
+    jobs.into_iter().for_each(|job| job.settle(outcome));
 }
 
 /// Tells who asked that the store would have none of it.

@@ -122,13 +122,17 @@ impl Session {
         Ok(many)
     }
 
-    /// The answers to many parameter lists by one query; each row with its list's place.
-    pub(super) async fn query_many(
+    /// Prepares a query of one parameter list or of many, which travel at once as columns.
+    pub(super) async fn question<'a>(
         &mut self,
         sql: &'static str,
-        lists: &[Vec<Value>],
-    ) -> Result<Vec<(usize, tokio_postgres::Row)>, StoreError> {
+        lists: &'a [Vec<Value>],
+    ) -> Result<Question<'a>, StoreError> {
         let one = self.prepare(sql).await?;
+        if let [] | [_] = lists {
+            let only = lists.first().map(Vec::as_slice);
+            return Ok(Question::One(one, only));
+        }
         let many = match self.batched.get(sql) {
             Some(Some(known)) => known.clone(),
             _ => {
@@ -141,17 +145,40 @@ impl Session {
             }
         };
         let columns = columns(lists.iter().map(Vec::as_slice), one.params().len());
-        let params: Vec<_> = columns
-            .iter()
-            .map(|column| column as &(dyn ToSql + Sync))
-            .collect();
-        let rows = self.client.query(&many, &params).await?;
-        let place = |row: tokio_postgres::Row| {
-            let place: i64 = row.try_get(row.len() - 1)?;
-            Ok((usize::try_from(place - 1).unwrap_or(usize::MAX), row))
-        };
-        rows.into_iter().map(place).collect()
+        Ok(Question::Many(many, columns))
     }
+
+    /// The answers; each row with its list's place.
+    pub(super) async fn ask(
+        &self,
+        question: Question<'_>,
+    ) -> Result<Vec<(usize, tokio_postgres::Row)>, StoreError> {
+        match question {
+            Question::One(_, None) => Ok(Vec::new()),
+            Question::One(statement, Some(params)) => {
+                let rows = self.client.query(&statement, &borrow(params)).await?;
+                Ok(rows.into_iter().map(|row| (0, row)).collect())
+            }
+            Question::Many(statement, columns) => {
+                let params: Vec<_> = columns
+                    .iter()
+                    .map(|column| column as &(dyn ToSql + Sync))
+                    .collect();
+                let rows = self.client.query(&statement, &params).await?;
+                let place = |row: tokio_postgres::Row| {
+                    let place: i64 = row.try_get(row.len() - 1)?;
+                    Ok((usize::try_from(place - 1).unwrap_or(usize::MAX), row))
+                };
+                rows.into_iter().map(place).collect()
+            }
+        }
+    }
+}
+
+/// A prepared query with its parameters: of one list, of none at all, or of many lists turned to columns.
+pub(super) enum Question<'a> {
+    One(tokio_postgres::Statement, Option<&'a [Value]>),
+    Many(tokio_postgres::Statement, Vec<Vec<&'a Value>>),
 }
 
 fn columns<'a>(

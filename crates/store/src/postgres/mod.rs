@@ -27,6 +27,13 @@ use std::time::Duration;
 /// The longest a query or commit may take; then the connection is given up.
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Begins a transaction, whatever level the role or the database has as its default: under a higher one, what is read
+/// after waiting for a lock would be of the time before the wait.
+const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
+/// The head lock: a row that nobody updates, so that waiting for it costs no versions of the row. Locking it is a write,
+/// hence COMMIT waits for the standby even when nothing else was written; that of an advisory lock would not.
+const LOCK_HEAD: &str = "SELECT 1 FROM gate FOR UPDATE";
+
 /// Lets single statements take as long as they need.
 const CLEAR_STATEMENT_TIMEOUT: &str = "SET statement_timeout = 0";
 
@@ -43,6 +50,18 @@ pub(crate) struct PostgresDriver {
     readers: Option<deadpool_postgres::Pool>,
     /// The session this process had before, which may still hold the lock.
     former: Option<Former>,
+    turn: Turn,
+}
+
+/// How far the transaction of the moment has come.
+enum Turn {
+    /// There is none.
+    None,
+    /// It is to begin with the next thing that is sent, so that beginning takes no round trip of its own: without the
+    /// head lock, or with it and the answer to this question.
+    Asked(Option<&'static str>),
+    /// It has begun; the rows are the answer to the question that went with the lock, until they are asked for.
+    Open(Option<(&'static str, Vec<tokio_postgres::Row>)>),
 }
 
 /// Reads rows on a connection of its own, one query after the other with the same parameters, however long
@@ -95,6 +114,7 @@ impl PostgresDriver {
             session: None,
             readers: None,
             former: None,
+            turn: Turn::None,
         });
         let suits = suitable::database(&driver.target, &session).await;
         suits.map_err(|error| error.at(&driver.target.place))?;
@@ -164,28 +184,112 @@ impl PostgresDriver {
             .ok_or_else(|| StoreError::Unavailable("not connected".into()))
     }
 
+    /// Begins a transaction with the next thing that is sent; with `under_lock`, under the head lock, and with the answer
+    /// to that question, which takes no parameters.
+    pub(crate) fn begin(&mut self, under_lock: Option<&'static str>) {
+        self.turn = Turn::Asked(under_lock);
+    }
+
     pub(crate) async fn query(
         &mut self,
         sql: &'static str,
         lists: &[Vec<Value>],
         each: Each<'_>,
     ) -> Result<(), StoreError> {
-        let session = self.session()?;
-        let answer = tokio::time::timeout(STATEMENT_TIMEOUT, session.query(sql, lists)).await;
+        let answer = tokio::time::timeout(STATEMENT_TIMEOUT, self.ask(sql, lists)).await;
         let Ok(rows) = answer else {
             // What was asked may still be answered, to nobody; the connection is of no more use.
-            self.session = None;
+            self.give_session_up();
             return Err(unanswered());
         };
         let rows = match rows {
             Ok(rows) => rows,
             Err(error) => {
+                self.undo().await;
                 self.sound_out().await;
                 return Err(error);
             }
         };
         rows.iter()
             .try_for_each(|(at, row)| each(*at, &Row::Postgres(row)))
+    }
+
+    /// The rows, each with the place of its parameter list; begins the transaction that was asked for.
+    async fn ask(
+        &mut self,
+        sql: &'static str,
+        lists: &[Vec<Value>],
+    ) -> Result<Vec<(usize, tokio_postgres::Row)>, StoreError> {
+        if let Turn::Open(ahead) = &mut self.turn
+            && let Some((_, rows)) = ahead.take_if(|(asked, _)| *asked == sql)
+        {
+            return Ok(rows.into_iter().map(|row| (0, row)).collect());
+        }
+        let session = self
+            .session
+            .as_mut()
+            .ok_or_else(|| StoreError::Unavailable("not connected".into()))?;
+        let question = session.question(sql, lists).await?;
+        let Turn::Asked(under_lock) = self.turn else {
+            return session.ask(question).await;
+        };
+        let Some(ahead) = under_lock else {
+            session.client.batch_execute(BEGIN).await?;
+            self.turn = Turn::Open(None);
+            return session.ask(question).await;
+        };
+        let lock = session.prepare(LOCK_HEAD).await?;
+        let head = session.prepare(ahead).await?;
+        let question = (ahead != sql).then_some(question);
+        let client = &session.client;
+        let first = async {
+            match question {
+                Some(question) => session.ask(question).await,
+                None => Ok(Vec::new()),
+            }
+        };
+        // Sent in this order, without waiting for the answers in between.
+        let (begun, locked, head, first) = futures_util::future::join4(
+            client.batch_execute(BEGIN),
+            client.execute(&lock, &[]),
+            client.query(&head, &[]),
+            first,
+        )
+        .await;
+        begun?;
+        self.turn = Turn::Open(None);
+        if locked? != 1 {
+            return Err(StoreError::Damaged(
+                "the row of the head lock is missing".into(),
+            ));
+        }
+        let (head, first) = (head?, first?);
+        if ahead == sql {
+            return Ok(head.into_iter().map(|row| (0, row)).collect());
+        }
+        self.turn = Turn::Open(Some((ahead, head)));
+        Ok(first)
+    }
+
+    /// Ends the transaction of the moment, if there is one, without its writes.
+    pub(crate) async fn undo(&mut self) {
+        let Turn::Open(_) = std::mem::replace(&mut self.turn, Turn::None) else {
+            return;
+        };
+        let Some(session) = &self.session else { return };
+        let undoing = session.client.batch_execute("ROLLBACK");
+        if !matches!(
+            tokio::time::timeout(STATEMENT_TIMEOUT, undoing).await,
+            Ok(Ok(()))
+        ) {
+            self.session = None;
+        }
+    }
+
+    /// Closes the connection; the server undoes what was not committed on it.
+    fn give_session_up(&mut self) {
+        self.session = None;
+        self.turn = Turn::None;
     }
 
     /// After a failure: gives the session up unless it still answers and may still write. A server that was made
@@ -213,31 +317,40 @@ impl PostgresDriver {
             .await?)
     }
 
-    /// Sends begin and all statements in one go, reads the answers, and only then commits: COMMIT of a
-    /// failed transaction would be answered with success and undo it.
-    pub(crate) async fn commit(
+    /// Sends all statements in one go and reads the answers. When they have not all been carried out within `patience`, or
+    /// one of them failed, the transaction is over.
+    pub(crate) async fn write(
         &mut self,
         statements: &[Statement],
         patience: Duration,
     ) -> Result<(), CommitError> {
+        let begin = matches!(self.turn, Turn::Asked(_));
         let session = self.session().map_err(CommitError::RolledBack)?;
-        let prepared = tokio::time::timeout(patience, session.carry_out(statements)).await;
+        let prepared = tokio::time::timeout(patience, session.carry_out(begin, statements)).await;
         let Ok(prepared) = prepared else {
             // COMMIT was never sent: the server undoes the transaction with the connection.
-            self.session = None;
+            self.give_session_up();
             return Err(CommitError::RolledBack(unanswered()));
         };
+        self.turn = Turn::Open(None);
         if let Err(error) = prepared {
-            let undone =
-                tokio::time::timeout(STATEMENT_TIMEOUT, session.client.batch_execute("ROLLBACK"))
-                    .await;
-            if !matches!(undone, Ok(Ok(()))) {
-                self.session = None;
-            } else if !matches!(error, CommitError::Refused(_)) {
+            self.undo().await;
+            if !matches!(error, CommitError::Refused(_)) {
                 self.sound_out().await;
             }
             return Err(error);
         }
+        Ok(())
+    }
+
+    /// Commits. Called only when every statement was carried out: COMMIT of a failed transaction would be answered with
+    /// success and undo it.
+    pub(crate) async fn finish(&mut self) -> Result<(), CommitError> {
+        let Turn::Open(_) = std::mem::replace(&mut self.turn, Turn::None) else {
+            return Ok(());
+        };
+        let session = self.session().map_err(CommitError::Unknown)?;
+        session.clear_notice();
         let committed =
             tokio::time::timeout(STATEMENT_TIMEOUT, session.client.batch_execute("COMMIT")).await;
         let trouble = match committed {
@@ -246,8 +359,8 @@ impl PostgresDriver {
             Ok(Err(error)) => error.into(),
             Err(_) => unanswered(),
         };
-        // Nobody knows what became of it. The new session gets the lock only when the old one has
-        // ended, so what is read then is the outcome.
+        // Nobody knows what became of it. The head lock is free only when the transaction has ended, so what is read
+        // under it then is the outcome.
         self.session = None;
         Err(CommitError::Unknown(trouble))
     }
@@ -317,36 +430,23 @@ impl Session {
         Ok(())
     }
 
-    /// One answer a parameter list; all lists travel at once.
-    async fn query(
+    /// BEGIN where it is wanted, and the statements, to the end of the last answer.
+    async fn carry_out(
         &mut self,
-        sql: &'static str,
-        lists: &[Vec<Value>],
-    ) -> Result<Vec<(usize, tokio_postgres::Row)>, StoreError> {
-        if lists.len() > 1 {
-            return self.query_many(sql, lists).await;
-        }
-        let Some(params) = lists.first() else {
-            return Ok(Vec::new());
-        };
-        let statement = self.prepare(sql).await?;
-        let rows = self
-            .client
-            .query(&statement, &session::borrow(params))
-            .await?;
-        Ok(rows.into_iter().map(|row| (0, row)).collect())
-    }
-
-    /// BEGIN and the statements, to the end of the last answer.
-    async fn carry_out(&mut self, statements: &[Statement]) -> Result<(), CommitError> {
+        begin: bool,
+        statements: &[Statement],
+    ) -> Result<(), CommitError> {
         let mut calls: Vec<Call<'_>> = Vec::new();
         for run in batch::runs(statements) {
             calls.extend(self.calls(run).await.map_err(CommitError::RolledBack)?);
         }
-        self.clear_notice();
         let client = &self.client;
-        let begin = async { client.batch_execute("BEGIN").await.map(|()| 0) };
-        let first: batch::Answer<'_> = Box::pin(begin);
+        let first: batch::Answer<'_> = Box::pin(async move {
+            match begin {
+                true => client.batch_execute(BEGIN).await.map(|()| 0),
+                false => Ok(0),
+            }
+        });
         let rest = calls.iter().map(|call| call.execute(client));
         let answers = in_order(std::iter::once(first).chain(rest)).await;
         let mut answers = answers.into_iter();

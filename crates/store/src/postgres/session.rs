@@ -27,9 +27,13 @@ const ALIVE_EVERY: Duration = Duration::from_secs(2);
 const ALIVE_TRIES: u32 = 3;
 /// The longest one connection may take. All hosts of a URL are connected to at once.
 const CONNECT_MAX: Duration = Duration::from_secs(5);
-/// A session's own settings.
+/// A session's own settings. A process that stops in the middle of a transaction loses its session after two seconds, also
+/// when the server is stuck in sending to it: others wait for the locks of that transaction.
 const SETTINGS: &str = "SET synchronous_commit = on; SET client_min_messages = warning;
-    SET tcp_keepalives_idle = 5; SET tcp_keepalives_interval = 2; SET tcp_keepalives_count = 3";
+    SET tcp_keepalives_idle = 5; SET tcp_keepalives_interval = 2; SET tcp_keepalives_count = 3;
+    SET idle_in_transaction_session_timeout = '2s'; SET tcp_user_timeout = '2s';
+    SELECT set_config(name, '0', false) FROM pg_settings
+        WHERE name IN ('lock_timeout', 'idle_session_timeout', 'transaction_timeout')";
 /// The statement timeout lies below the driver's patience, so that a slow statement ends with an
 /// answer rather than with the connection.
 pub(super) const SET_STATEMENT_TIMEOUT: &str = "SET statement_timeout = '8s'";

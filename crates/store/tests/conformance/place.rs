@@ -162,6 +162,7 @@ impl Place {
     /// Takes the newest version's tables and columns away from a store that is closed.
     pub(crate) fn back_to_version_6(&self) {
         for statement in [
+            "DROP TABLE gate",
             "DROP INDEX client_label_key",
             "DROP INDEX client_without_key",
             "ALTER TABLE client DROP COLUMN label_key",
