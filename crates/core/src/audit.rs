@@ -129,6 +129,54 @@ impl Written {
     }
 }
 
+/// The number and hash of an entry, kept to find out later whether the log still has it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Head {
+    /// The entry's number, from 1.
+    pub seq: u64,
+    /// The chain's hash with it.
+    pub hash: [u8; 32],
+}
+
+impl Head {
+    /// Reads `SEQ:HASH`, as [`Head`] is displayed.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let (seq, hash) = text.trim().split_once(':')?;
+        let plain = seq.bytes().all(|byte| byte.is_ascii_digit());
+        let seq = seq.parse().ok().filter(|seq| plain && *seq > 0)?;
+        let hash = crate::Digest::from_hex(hash)?.0;
+        Some(Self { seq, hash })
+    }
+
+    /// Why an entry that was found in this one's place is another; none when it is the same.
+    #[must_use]
+    pub fn differs(&self, seq: u64, hash: &[u8; 32]) -> Option<String> {
+        (seq == self.seq && *hash != self.hash).then(|| {
+            format!(
+                "entry {seq} is not the one of the head given: the log was written anew before or at it"
+            )
+        })
+    }
+
+    /// Why the chain does not reach this entry; none when it does.
+    #[must_use]
+    pub fn beyond(&self, entries: u64) -> Option<String> {
+        (entries < self.seq).then(|| {
+            format!(
+                "the log ends at entry {entries}, before entry {} of the head given: later entries are missing",
+                self.seq
+            )
+        })
+    }
+}
+
+impl std::fmt::Display for Head {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}:{}", self.seq, crate::Digest(self.hash).to_hex())
+    }
+}
+
 /// Where a chain first fails.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum Broken {
@@ -226,5 +274,26 @@ mod tests {
         check(|e| drop(e.remove(0)), Broken::Gap(2));
         check(|e| e.swap(1, 2), Broken::Gap(3));
         check(|e| e[2].hash[0] ^= 1, Broken::Altered(3));
+    }
+
+    #[test]
+    fn head_is_read_as_it_is_printed() {
+        let hash = "ab".repeat(32);
+        let head = Head::parse(&format!("35:{hash}\n")).unwrap();
+        assert_eq!((head.seq, head.hash), (35, [0xab; 32]));
+        assert_eq!(head.to_string(), format!("35:{hash}"));
+        for bad in [
+            "35".to_owned(),
+            format!("0:{hash}"),
+            format!("+5:{hash}"),
+            format!(":{hash}"),
+            "35:abc".to_owned(),
+            format!("35:{hash}0"),
+        ] {
+            assert_eq!(Head::parse(&bad), None, "{bad}");
+        }
+        assert!(head.differs(35, &[0; 32]).is_some() && head.differs(35, &[0xab; 32]).is_none());
+        assert!(head.differs(34, &[0; 32]).is_none());
+        assert!(head.beyond(34).is_some() && head.beyond(35).is_none());
     }
 }

@@ -1,16 +1,17 @@
 //! The Tokenward server: what can be done, the interfaces that offer it, and everything that makes it a process.
 //!
 //! From the bottom up: `config` (settings and files), `net` (sockets, limits, addresses), `audit`, `auth` and `metering`
-//! (state that requests share), `app` (all of it together), `verbs` (what can be done, each once), `replicas` and `notify`
+//! (state that requests share), `data`, `verbs` (what can be done, each once), `app` (all of it together), `replicas` and `notify`
 //! (what goes out by itself), `http` and `grpc` (the interfaces), `listeners` (which request goes to which interface) and
 //! `process` (start and stop). A module uses those before it, never those after it.
 
 pub mod app;
 pub mod audit;
 pub mod auth;
-pub mod cli;
 pub mod clock;
+pub mod commands;
 pub mod config;
+pub mod data;
 mod grpc;
 pub mod http;
 pub mod listeners;

@@ -42,8 +42,8 @@ const SQL_HOMES: &[&str] = &["crates/store/", "crates/testkit/", "bench/", "proo
 const STATUS_HOMES: &[&str] = &[
     "crates/server/src/http",
     "crates/server/src/grpc",
+    "crates/cli/",
     "crates/server/src/listeners",
-    "crates/server/src/cli",
     "crates/tower/",
     "crates/client/",
     "crates/agent/",

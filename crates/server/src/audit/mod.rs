@@ -1,5 +1,3 @@
 //! The audit log as people and programs read it.
 
-pub mod csv;
 pub(crate) mod detail;
-pub(crate) mod text;

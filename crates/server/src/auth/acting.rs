@@ -4,7 +4,7 @@
 
 use super::authority::{Admin, goes_on, is_in_force};
 use super::refused::Refused;
-use crate::app::App;
+use crate::data::Data;
 use serde_json::Value;
 use std::ops::Deref;
 use tokenward_core::audit::Entry;
@@ -78,7 +78,7 @@ impl Acting {
 ///
 /// # Errors
 /// What the decision refuses with; [`Lost`] and [`Failure`] as the error type puts them.
-pub async fn decide<T, E, F>(app: &App, admin: Admin, wants: ReadSet, decision: F) -> Result<T, E>
+pub async fn decide<T, E, F>(data: &Data, admin: Admin, wants: ReadSet, decision: F) -> Result<T, E>
 where
     T: Send + 'static,
     E: From<Lost> + From<Failure> + Send + 'static,
@@ -88,7 +88,7 @@ where
         actor: Some(admin.credential),
         ..wants
     };
-    let decided = app.decide(wants, move |view: &View| {
+    let decided = data.decide(wants, move |view: &View| {
         let acting = Acting::new(admin, view)?;
         decision(&acting, view)
     });

@@ -2,10 +2,10 @@
 //! ones that follow are counted and written as one entry when the hour has ended. They are written by the housekeeping and
 //! not by the request, so that the time of an answer does not tell whether an account exists.
 
-use crate::app::App;
+use crate::auth::People;
 use crate::auth::acting::{self, Lost};
 use crate::auth::authority::Admin;
-use crate::auth::throttle::network;
+use crate::net::addresses::network;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use std::collections::HashMap;
@@ -170,17 +170,17 @@ impl Attempts {
 
 /// Writes what is due; at a stop, also the counts of the unfinished hour. What could not be written stays due, unless it
 /// may have been written.
-pub(crate) async fn write(app: &App, stopping: bool) {
+pub(crate) async fn write(people: &People, stopping: bool) {
     let (now, max) = match stopping {
         true => (None, usize::MAX),
-        false => (Some(app.clock().wall()), AT_ONCE),
+        false => (Some(people.data.clock().wall()), AT_ONCE),
     };
-    let mut waiting = app.attempts.take(now, max).into_iter();
+    let mut waiting = people.attempts.take(now, max).into_iter();
     while let Some(due) = waiting.next() {
-        if let Err(failure) = write_one(app, due.clone()).await {
+        if let Err(failure) = write_one(people, due.clone()).await {
             // Written again, it might be there twice.
             let again = (failure != Failure::OutcomeUnknown).then_some(due);
-            app.attempts.give_back(again.into_iter().chain(waiting));
+            people.attempts.give_back(again.into_iter().chain(waiting));
             return;
         }
     }
@@ -203,15 +203,20 @@ impl From<Failure> for Not {
     }
 }
 
-async fn write_one(app: &App, due: Due) -> Result<(), Failure> {
+async fn write_one(people: &People, due: Due) -> Result<(), Failure> {
     let Due { attempt, .. } = &due;
     let (action, workspace) = (attempt.action, attempt.workspace);
     if let Who::Admin(admin) = &attempt.who {
         let (admin, detail) = (admin.clone(), detail(&due));
-        let written = acting::decide(app, admin, ReadSet::default(), move |acting, view| {
-            let entry = acting.entry(action, workspace, None, &detail, view.now);
-            Ok::<_, Not>((only(entry), ()))
-        });
+        let written = acting::decide(
+            &people.data,
+            admin,
+            ReadSet::default(),
+            move |acting, view| {
+                let entry = acting.entry(action, workspace, None, &detail, view.now);
+                Ok::<_, Not>((only(entry), ()))
+            },
+        );
         match written.await {
             Ok(()) => return Ok(()),
             Err(Not::Failed(failure)) => return Err(failure),
@@ -224,18 +229,21 @@ async fn write_one(app: &App, due: Due) -> Result<(), Failure> {
         detail["administrator"] = admin.who().text().into();
     }
     let source = attempt.source;
-    let decided = app.store.decide(ReadSet::default(), move |view: &View| {
-        let entry = Entry {
-            at: view.now,
-            actor: Actor::Unverified,
-            source,
-            action,
-            workspace,
-            client: None,
-            detail: detail.to_string(),
-        };
-        Ok::<_, Failure>((only(entry), ()))
-    });
+    let decided = people
+        .data
+        .store
+        .decide(ReadSet::default(), move |view: &View| {
+            let entry = Entry {
+                at: view.now,
+                actor: Actor::Unverified,
+                source,
+                action,
+                workspace,
+                client: None,
+                detail: detail.to_string(),
+            };
+            Ok::<_, Failure>((only(entry), ()))
+        });
     decided.await?
 }
 

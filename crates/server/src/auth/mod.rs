@@ -8,6 +8,54 @@ pub mod familiar;
 pub mod opaque_token;
 pub mod passkeys;
 pub mod password;
+pub mod provider;
 pub(crate) mod refusals;
 pub mod refused;
 pub mod throttle;
+
+use crate::data::Data;
+use attempts::Attempts;
+use familiar::Familiar;
+use passkeys::Passkeys;
+use password::Passwords;
+use provider::Provider;
+use std::sync::Arc;
+use throttle::Throttle;
+
+/// What serves members and holders of admin keys.
+pub struct People {
+    /// What every act may touch.
+    pub data: Arc<Data>,
+    /// Wrong passwords and admin keys, by source network and what they were aimed at.
+    pub(crate) throttle: Throttle,
+    /// Whose codes were guessed too often.
+    pub(crate) codes_throttle: Throttle,
+    /// Failed sign-ins by network.
+    pub(crate) networks_throttle: Throttle,
+    /// Refused attempts that the audit log is to hold.
+    pub(crate) attempts: Attempts,
+    /// Where members signed in lately.
+    pub(crate) familiar: Familiar,
+    /// What the single sign-on provider says about itself.
+    pub(crate) provider: Provider,
+    /// Passkeys asked for and not shown yet.
+    pub(crate) passkeys: Passkeys,
+    /// Where people's passwords are hashed.
+    pub(crate) passwords: Passwords,
+}
+
+impl People {
+    pub(crate) fn new(data: Arc<Data>) -> Self {
+        Self {
+            data,
+            throttle: Throttle::default(),
+            codes_throttle: Throttle::for_codes(),
+            networks_throttle: Throttle::for_networks(),
+            attempts: Attempts::default(),
+            familiar: Familiar::default(),
+            provider: Provider::default(),
+            passkeys: Passkeys::default(),
+            passwords: Passwords::default(),
+        }
+    }
+}

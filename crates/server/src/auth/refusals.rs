@@ -1,7 +1,7 @@
 //! Refused credentials: one line each in the log at the default level, up to a limit, and a count by kind. What was
 //! presented is never part of it.
 
-use crate::app::App;
+use crate::auth::People;
 use crate::auth::attempts::{Attempt, Who};
 use crate::auth::authority::Admin;
 use crate::logs::Limit;
@@ -18,14 +18,14 @@ static LINES: Limit = Limit::new(50, 1);
 /// Notes that a credential of this kind was refused with this code. What it claimed to be (an API client's or admin
 /// key's id) stands in the request's span, where it was readable.
 pub(crate) fn note(
-    app: &App,
+    people: &People,
     kind: &'static str,
     source: Option<IpAddr>,
     subject: Option<&str>,
     code: &'static str,
 ) {
-    app.metrics.credential_refused(kind);
-    let Some(left_out) = LINES.admit(app.clock().boot()) else {
+    people.data.metrics.credential_refused(kind);
+    let Some(left_out) = LINES.admit(people.data.clock().boot()) else {
         return;
     };
     let left_out = (left_out > 0).then_some(left_out);
@@ -35,13 +35,13 @@ pub(crate) fn note(
 
 /// Notes that somebody claimed to be a member and did not prove it: in the log, the metrics and the audit log.
 pub(crate) fn member(
-    app: &App,
+    people: &People,
     (kind, action): (&'static str, &'static str),
     source: Option<IpAddr>,
     member: &Member,
     (code, reason): (&'static str, &'static str),
 ) {
-    note(app, kind, source, Some(&member.email), code);
+    note(people, kind, source, Some(&member.email), code);
     let attempt = Attempt {
         who: Who::Member(member.id),
         action,
@@ -50,12 +50,12 @@ pub(crate) fn member(
         workspace: member.role.workspace(),
         request: request_id::current(),
     };
-    app.attempts.note(attempt, app.clock().wall());
+    people.attempts.note(attempt, people.data.clock().wall());
 }
 
 /// Notes for the audit log that a known admin key was refused.
 pub(crate) fn admin_key(
-    app: &App,
+    people: &People,
     source: Option<IpAddr>,
     key: &AdminKeyRecord,
     reason: &'static str,
@@ -68,13 +68,13 @@ pub(crate) fn admin_key(
         workspace: key.role.workspace(),
         request: request_id::current(),
     };
-    app.attempts.note(attempt, app.clock().wall());
+    people.attempts.note(attempt, people.data.clock().wall());
 }
 
 /// Notes that an administrator's role does not allow an operation: in the log, the metrics and the audit log.
-pub(crate) fn role(app: &App, admin: &Admin, operation: String) {
+pub(crate) fn role(people: &People, admin: &Admin, operation: String) {
     let who = admin.who().text();
-    note(app, "role", admin.source, Some(&who), "FORBIDDEN");
+    note(people, "role", admin.source, Some(&who), "FORBIDDEN");
     let attempt = Attempt {
         source: admin.source,
         workspace: admin.own_workspace(),
@@ -83,7 +83,7 @@ pub(crate) fn role(app: &App, admin: &Admin, operation: String) {
         action: "access.denied",
         reason: operation,
     };
-    app.attempts.note(attempt, app.clock().wall());
+    people.attempts.note(attempt, people.data.clock().wall());
 }
 
 /// Writes into the request's span whom the request claims to come from.

@@ -2,10 +2,11 @@
 //! network and the client, key or account it was aimed at, together: a caller elsewhere is not affected. What is charged
 //! is forgiven at a constant pace, so an entry is one instant: when all of it will be forgiven.
 
+use crate::net::addresses::network;
 use parking_lot::Mutex;
 use std::collections::{BTreeSet, HashMap};
 use std::hash::Hash;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use tokenward_core::time::{BootInstant, Clock};
 use uuid::Uuid;
 
@@ -20,19 +21,6 @@ const NETWORKS: (f64, f64) = (40.0, 0.2);
 /// Entries remembered; some 20 MB. When it is full the entry that is forgiven soonest goes first: to end somebody's
 /// entry early, a caller needs this many others that are charged at least as much at the same time.
 const ENTRIES_MAX: usize = 100_000;
-
-/// The network a source is counted by: an IPv6 caller has a whole /64 to choose addresses from. Callers whose address is
-/// not known are counted together.
-#[must_use]
-pub fn network(source: Option<IpAddr>) -> Option<IpAddr> {
-    match source?.to_canonical() {
-        IpAddr::V6(address) => {
-            let network = u128::from(address) & !u128::from(u64::MAX);
-            Some(IpAddr::V6(Ipv6Addr::from(network)))
-        }
-        v4 => Some(v4),
-    }
-}
 
 /// Failed attempts by source network and target.
 #[derive(Debug)]

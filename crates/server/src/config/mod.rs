@@ -12,7 +12,6 @@ mod sso;
 mod written;
 
 pub use environment::{unknown_variables, without_empty_variables};
-pub(crate) use risks::readable;
 pub use sso::Sso;
 pub(crate) use sso::is_private;
 pub use written::{File, ServeArgs};

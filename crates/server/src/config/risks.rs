@@ -84,7 +84,7 @@ impl Config {
 }
 
 /// A warning about a file that every user of this machine may read.
-pub(crate) fn readable(path: &Path) -> Option<String> {
+fn readable(path: &Path) -> Option<String> {
     let path = Some(path).filter(|path| crate::config::data_dir::is_readable_by_all(path))?;
     let path = path.display();
     Some(format!(

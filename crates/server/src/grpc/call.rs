@@ -33,7 +33,7 @@ pub(super) enum Code {
 }
 
 /// Whether a request is a call.
-pub(super) fn is_call<B>(request: &Request<B>) -> bool {
+pub(crate) fn is_call<B>(request: &Request<B>) -> bool {
     let kind = request.headers().get(header::CONTENT_TYPE);
     request.method() == Method::POST
         && kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"))
@@ -109,7 +109,7 @@ impl Default for Call {
 
 impl Call {
     /// What is sent next.
-    pub(super) fn next(&mut self) -> Option<Frame<Bytes>> {
+    pub(crate) fn next(&mut self) -> Option<Frame<Bytes>> {
         if let Some(message) = self.message.take() {
             return Some(Frame::data(message));
         }
@@ -122,7 +122,7 @@ impl Call {
     }
 
     /// Whether nothing is left to send.
-    pub(super) fn is_over(&self) -> bool {
+    pub(crate) fn is_over(&self) -> bool {
         self.message.is_none() && self.ended
     }
 }

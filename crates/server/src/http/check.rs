@@ -101,11 +101,15 @@ fn judge(
     let Some(environment) = Environment::parse(environment) else {
         return deny(app, Denial::ProductUnknown);
     };
-    let began = app.metrics.times_check().then(|| app.clock().boot());
+    let began = app
+        .data
+        .metrics
+        .times_check()
+        .then(|| app.data.clock().boot());
     let response = decide_for(app, environment, product, headers, peer);
     if let Some(began) = began {
-        let nanoseconds = app.clock().boot().0.saturating_sub(began.0);
-        app.metrics.check_took(nanoseconds as f64 / 1e9);
+        let nanoseconds = app.data.clock().boot().0.saturating_sub(began.0);
+        app.data.metrics.check_took(nanoseconds as f64 / 1e9);
     }
     response
 }
@@ -123,19 +127,24 @@ fn decide_for(
         product,
         address,
     };
-    let presented = credentials::access_token_in(headers, app.config.check_token_header.into());
-    let examined = app.replica().examine(presented, &facts, &app.clock());
+    let presented =
+        credentials::access_token_in(headers, app.data.config.check_token_header.into());
+    let examined = app
+        .data
+        .replica()
+        .examine(presented, &facts, &app.data.clock());
     match examined.verdict {
         Verdict::Permit(permit) => {
-            app.metrics.permitted();
-            app.counts.permitted(&permit, address);
-            app.usage.note(app.replica(), &permit, address);
+            app.data.metrics.permitted();
+            app.data.counts.permitted(&permit, address);
+            app.data.usage.note(app.data.replica(), &permit, address);
             permitted(&permit, product)
         }
         Verdict::Deny(denial) => {
             if let Some(holder) = examined.holder {
-                let now = app.clock().wall();
-                app.counts
+                let now = app.data.clock().wall();
+                app.data
+                    .counts
                     .denied(holder, examined.product, &denial, address, now);
             }
             deny(app, denial)
@@ -194,10 +203,10 @@ fn identity(
 }
 
 fn cannot_vouch(app: &App) -> Response<Bytes> {
-    app.metrics.checked("CANNOT_VOUCH");
+    app.data.metrics.checked("CANNOT_VOUCH");
     cannot_vouch_problem()
         .header(DENIAL.clone(), "CANNOT_VOUCH")
-        .answer(&app.config.error_source)
+        .answer(&app.data.config.error_source)
 }
 
 fn cannot_vouch_problem() -> Problem {
@@ -220,7 +229,7 @@ fn log_denial(
     peer: Peer,
     response: &Response<Bytes>,
 ) {
-    let Some(left_out) = DENIAL_LINES.admit(app.clock().boot()) else {
+    let Some(left_out) = DENIAL_LINES.admit(app.data.clock().boot()) else {
         return;
     };
     let left_out = (left_out > 0).then_some(left_out);
@@ -251,10 +260,10 @@ fn log_denial(
 
 fn deny(app: &App, denial: Denial) -> Response<Bytes> {
     let problem = problem(denial);
-    app.metrics.checked(problem.code);
+    app.data.metrics.checked(problem.code);
     problem
         .header(DENIAL.clone(), denial.line())
-        .answer(&app.config.error_source)
+        .answer(&app.data.config.error_source)
 }
 
 /// `ANY /deny`: the denial named in the header, with its body. Whatever is named, never a 2xx.
@@ -262,7 +271,7 @@ pub fn deny_again(app: &App, headers: &HeaderMap) -> Response<Full<Bytes>> {
     let named = headers.get(&DENIAL).and_then(|value| value.to_str().ok());
     let denial = named.and_then(Denial::parse);
     let problem = denial.map_or_else(cannot_vouch_problem, problem);
-    problem.response(&app.config.error_source)
+    problem.response(&app.data.config.error_source)
 }
 
 fn problem(denial: Denial) -> Problem {

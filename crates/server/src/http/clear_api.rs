@@ -27,25 +27,26 @@ pub const PREVIOUS_PATH: &str = "/integration/v1/authz/token/previous";
 /// `GET` or `POST` on [`PATH`].
 pub async fn generate(app: &Arc<App>, parts: &Parts, peer: IpAddr) -> Response<Full<Bytes>> {
     if !matches!(parts.method, Method::GET | Method::POST) {
-        return method_not_allowed("GET, POST").response(&app.config.error_source);
+        return method_not_allowed("GET, POST").response(&app.data.config.error_source);
     }
-    let begun = app.clock().boot();
+    let begun = app.data.clock().boot();
     let answered = match (caller(app, &parts.headers, peer), options(parts)) {
-        (Ok(caller), Ok(options)) => issuance::generate(app, caller, options, Vec::new())
+        (Ok(caller), Ok(options)) => issuance::generate(&app.issuance, caller, options, Vec::new())
             .await
             .map_err(problem),
         (Err(problem), _) | (_, Err(problem)) => Err(problem),
     };
     match answered {
         Ok(answer) => {
-            let seconds = app.clock().boot().0.saturating_sub(begun.0) as f64 / 1e9;
-            app.metrics.generate_seconds.observe(seconds);
-            app.metrics
+            let seconds = app.data.clock().boot().0.saturating_sub(begun.0) as f64 / 1e9;
+            app.data.metrics.generate_seconds.observe(seconds);
+            app.data
+                .metrics
                 .generated(if answer.made { "GENERATED" } else { "RETURNED" });
             generated(app, &answer)
         }
         Err(problem) => {
-            app.metrics.generated(problem.code);
+            app.data.metrics.generated(problem.code);
             respond(app, parts, peer, problem)
         }
     }
@@ -54,10 +55,12 @@ pub async fn generate(app: &Arc<App>, parts: &Parts, peer: IpAddr) -> Response<F
 /// `GET` on [`STATUS_PATH`].
 pub async fn status(app: &App, parts: &Parts, peer: IpAddr) -> Response<Full<Bytes>> {
     if parts.method != Method::GET {
-        return method_not_allowed("GET").response(&app.config.error_source);
+        return method_not_allowed("GET").response(&app.data.config.error_source);
     }
     let answered = match caller(app, &parts.headers, peer) {
-        Ok(caller) => issuance::status(app, caller).await.map_err(problem),
+        Ok(caller) => issuance::status(&app.issuance, caller)
+            .await
+            .map_err(problem),
         Err(problem) => Err(problem),
     };
     match answered {
@@ -69,7 +72,7 @@ pub async fn status(app: &App, parts: &Parts, peer: IpAddr) -> Response<Full<Byt
                 "valid_till": live.and_then(|token| token.valid_till).map(Timestamp::iso),
                 "live": live.is_some(),
                 "previous_valid_till": status.previous_valid_till.map(Timestamp::iso),
-                "quota": app.config.quota_per_day,
+                "quota": app.data.config.quota_per_day,
                 "quota_left": status.quota_left,
             });
             let mut response = json_response(&body);
@@ -83,10 +86,12 @@ pub async fn status(app: &App, parts: &Parts, peer: IpAddr) -> Response<Full<Byt
 /// `DELETE` on [`PREVIOUS_PATH`].
 pub async fn end_previous(app: &App, parts: &Parts, peer: IpAddr) -> Response<Full<Bytes>> {
     if parts.method != Method::DELETE {
-        return method_not_allowed("DELETE").response(&app.config.error_source);
+        return method_not_allowed("DELETE").response(&app.data.config.error_source);
     }
     let answered = match caller(app, &parts.headers, peer) {
-        Ok(caller) => issuance::end_previous(app, caller).await.map_err(problem),
+        Ok(caller) => issuance::end_previous(&app.issuance, caller)
+            .await
+            .map_err(problem),
         Err(problem) => Err(problem),
     };
     match answered {
@@ -102,16 +107,16 @@ fn respond(app: &App, parts: &Parts, peer: IpAddr, problem: Problem) -> Response
     ) || problem.code == "TOO_MANY_ATTEMPTS";
     if refused && problem.code != "CLIENT_SECRET_MISSING" {
         let source = app.caller_address(peer, &parts.headers);
-        refusals::note(app, "client_secret", source, None, problem.code);
+        refusals::note(&app.people, "client_secret", source, None, problem.code);
     }
     if problem.status.is_server_error() {
-        app.metrics.failed();
+        app.data.metrics.failed();
     }
-    problem.response(&app.config.error_source)
+    problem.response(&app.data.config.error_source)
 }
 
 fn generated(app: &App, answer: &Answer) -> Response<Full<Bytes>> {
-    let now = app.clock().wall();
+    let now = app.data.clock().wall();
     let token = answer.token.expose();
     let mut body = json!({
         "access_token": token.as_str(),
@@ -153,11 +158,11 @@ fn json_response(body: &Value) -> Response<Full<Bytes>> {
 
 /// draft-ietf-httpapi-ratelimit-headers-10: still a draft, so it can be turned off.
 fn rate_limit(app: &App, response: &mut Response<Full<Bytes>>, left: u32) {
-    if !app.config.ratelimit_headers {
+    if !app.data.config.ratelimit_headers {
         return;
     }
-    let quota = app.config.quota_per_day;
-    let reset = app.clock().wall().seconds_to_midnight();
+    let quota = app.data.config.quota_per_day;
+    let reset = app.data.clock().wall().seconds_to_midnight();
     let mut put = |name: &'static str, text: String| {
         if let Ok(value) = HeaderValue::try_from(text) {
             response.headers_mut().insert(name, value);
@@ -202,6 +207,7 @@ pub(super) fn caller(app: &App, headers: &HeaderMap, peer: IpAddr) -> Result<Cal
         secret,
         source: app.caller_address(peer, headers),
         host_environment: app
+            .data
             .config
             .host_environment(request_host::of(headers).as_ref()),
     })

@@ -38,7 +38,7 @@ pub(super) async fn note(mut request: Request, next: Next) -> Response {
         && let Some((app, admin)) = asking.0.get()
     {
         let path = path.as_ref().map_or("", MatchedPath::as_str);
-        refusals::role(app, admin, format!("{method} {path}"));
+        refusals::role(&app.people, admin, format!("{method} {path}"));
     }
     response
 }

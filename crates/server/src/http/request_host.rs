@@ -81,14 +81,14 @@ pub(crate) fn is_here(headers: &HeaderMap) -> bool {
 /// Whether the caller's connection is encrypted, as far as can be told: by TLS of ours, or of a proxy that says so. Any
 /// peer is believed here, for the word only ever makes an address `https`.
 pub(crate) fn is_encrypted(app: &App, headers: &HeaderMap) -> bool {
-    app.config.public_tls.is_some()
+    app.data.config.public_tls.is_some()
         || only(headers, &FORWARDED_PROTO)
             .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"https"))
 }
 
 /// The address this server is configured to be reached at, without a slash at the end.
 fn configured(app: &App) -> Option<&str> {
-    let config = &app.config;
+    let config = &app.data.config;
     let known = config.public_url.as_ref().or(config.issuer.as_ref());
     known.map(|known| known.trim_end_matches('/'))
 }
@@ -100,7 +100,7 @@ pub(crate) fn is_configured(app: &App) -> bool {
 
 /// The issuer of OAuth metadata (RFC 8414), to the letter where it is configured.
 pub(crate) fn issuer(app: &App, headers: &HeaderMap) -> String {
-    match &app.config.issuer {
+    match &app.data.config.issuer {
         Some(issuer) => issuer.clone(),
         None => base_url(app, headers),
     }
@@ -128,8 +128,8 @@ pub(crate) fn base_url(app: &App, headers: &HeaderMap) -> String {
 pub(crate) fn base_url_for_secrets(app: &App, headers: &HeaderMap) -> String {
     let known = |host: &Host| {
         host.is_loopback()
-            || host.address() == Some(app.config.public.ip())
-            || app.config.environment_hosts.contains_key(host.name())
+            || host.address() == Some(app.data.config.public.ip())
+            || app.data.config.environment_hosts.contains_key(host.name())
     };
     match is_configured(app) || outer(headers).as_ref().is_some_and(known) {
         true => base_url(app, headers),

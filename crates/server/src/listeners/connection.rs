@@ -1,6 +1,7 @@
 //! One connection to the internal listener: which protocol it speaks, and its life. A check is answered
 //! by HTTP/1 without any layer between; HTTP/2 is told apart once a connection, never once a request.
 
+use super::http2::http2;
 use super::internal::{Answering, Service};
 use crate::http::HEAD_MAX;
 use crate::net::timeouts::{Line, Watched};
@@ -73,7 +74,7 @@ pub(super) async fn tls<S>(
 }
 
 /// Answers the requests of an HTTP/1 connection until its end. What it ends with is its peer's affair.
-/// Its time limits are those of [`crate::patience`], so hyper keeps no timer.
+/// Its time limits are those of [`crate::net::timeouts`], so hyper keeps no timer.
 async fn http1<S>(service: Service, stream: S, line: Rc<Line>)
 where
     S: AsyncRead + AsyncWrite + Unpin + 'static,
@@ -153,50 +154,5 @@ impl Peek for UnixStream {
             Ok(count)
         })
         .await
-    }
-}
-
-use over_http2::http2;
-
-mod over_http2 {
-    use super::*;
-    use crate::grpc::Dialect;
-    use hyper::server::conn::http2;
-    use hyper_util::rt::TokioTimer;
-    use std::time::Duration;
-
-    /// Calls under way on one connection; Envoy opens another for more.
-    const STREAMS_MAX: u32 = 256;
-    /// How often a quiet connection is asked whether it lives, and how long it may take to say so.
-    const PING: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(20));
-
-    /// Answers the requests and calls of an HTTP/2 connection until its end.
-    pub(super) async fn http2<S>(service: Service, stream: S, line: &Line, watcher: Watcher)
-    where
-        S: AsyncRead + AsyncWrite + Unpin + 'static,
-    {
-        line.unmanaged();
-        let mut builder = http2::Builder::new(ThisThread);
-        builder
-            .timer(TokioTimer::new())
-            .max_concurrent_streams(STREAMS_MAX)
-            .max_header_list_size(HEAD_MAX as u32)
-            .keep_alive_interval(Some(PING.0))
-            .keep_alive_timeout(PING.1);
-        let connection = builder.serve_connection(TokioIo::new(stream), Dialect(service));
-        drop(watcher.watch(connection).await);
-    }
-
-    /// Runs the streams of a connection on the thread that accepted it.
-    #[derive(Clone, Copy)]
-    struct ThisThread;
-
-    impl<F> hyper::rt::Executor<F> for ThisThread
-    where
-        F: Future<Output = ()> + 'static,
-    {
-        fn execute(&self, stream: F) {
-            tokio::task::spawn_local(stream);
-        }
     }
 }

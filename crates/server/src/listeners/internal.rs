@@ -46,7 +46,7 @@ pub(crate) async fn serve(
             }
             _ = stop.wait_for(|stop| *stop) => break,
         };
-        app.metrics.connected();
+        app.data.metrics.connected();
         let peer = match &accepted {
             Ok(connection) => Peer::Network(connection.peer()),
             Err(_) => Peer::SameMachine,
@@ -84,7 +84,7 @@ pub(crate) async fn serve(
             }
         })
     };
-    let drain = Duration::from_secs(app.config.drain_seconds);
+    let drain = Duration::from_secs(app.data.config.drain_seconds);
     let _ = tokio::time::timeout(drain, drained).await;
 }
 
@@ -155,7 +155,7 @@ pub(crate) fn route(app: &Arc<App>, peer: Peer, request: Request<Incoming>) -> A
             "INVALID_REQUEST",
             "The request's headers may have at most 64 KiB.",
         );
-        return Answering::Now(Some(problem.response(&app.config.error_source)));
+        return Answering::Now(Some(problem.response(&app.data.config.error_source)));
     }
     let path = request.uri().path();
     if let Some(rest) = path.strip_prefix("/check/") {
@@ -185,7 +185,7 @@ pub(crate) fn route(app: &Arc<App>, peer: Peer, request: Request<Incoming>) -> A
             "NOT_FOUND",
             "There is nothing at this address.",
         )
-        .response(&app.config.error_source),
+        .response(&app.data.config.error_source),
     };
     Answering::Now(Some(response))
 }
@@ -203,17 +203,17 @@ fn certificates(app: &App) -> Vec<(ListenerName, i64)> {
 /// scraper reads.
 fn metrics(app: &App, headers: &HeaderMap) -> Response<Full<Bytes>> {
     let reading = Reading {
-        clients: app.replica().client_count(),
-        numbers: app.store.numbers(),
-        committed: app.store.committed(),
-        waiting: app.store.waiting(),
-        replicas: app.store.attachments().counts(),
+        clients: app.data.replica().client_count(),
+        numbers: app.data.store.numbers(),
+        committed: app.data.store.committed(),
+        waiting: app.data.store.waiting(),
+        replicas: app.data.store.attachments().counts(),
         vouching: app.is_ready(),
-        writable: app.store.is_writable(),
+        writable: app.data.store.is_writable(),
         certificates: certificates(app),
-        clock_ahead: app.clock().ahead(),
+        clock_ahead: app.data.clock().ahead(),
     };
-    let text = app.metrics.text(&reading);
+    let text = app.data.metrics.text(&reading);
     let wants_open = headers.get_all(header::ACCEPT).iter().any(|value| {
         let value = value.to_str().unwrap_or_default();
         value.contains("application/openmetrics-text")

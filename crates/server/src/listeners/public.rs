@@ -113,7 +113,7 @@ async fn nothing_here(State(app): State<Arc<App>>) -> Response {
         "NOT_FOUND",
         "There is nothing at this address.",
     )
-    .response(&app.config.error_source)
+    .response(&app.data.config.error_source)
     .into_response()
 }
 
@@ -192,14 +192,16 @@ where
     fn call(&self, mut request: http::Request<Incoming>) -> Answer {
         let answering = self.activity.request(request.version() == Version::HTTP_2);
         let app = Arc::clone(&self.app);
-        let begun = app.clock().boot();
+        let begun = app.data.clock().boot();
         let source = app.caller_address(self.peer, request.headers());
         let (id, span) = request_span(source);
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
         let admitted = span.in_scope(|| self.admit(&mut request));
         let answer: Pin<Box<dyn Future<Output = Response> + Send>> = match admitted {
             Err(problem) => {
-                let refused = problem.response(&app.config.error_source).into_response();
+                let refused = problem
+                    .response(&app.data.config.error_source)
+                    .into_response();
                 Box::pin(std::future::ready(refused))
             }
             Ok(()) if path == clear_api::PATH => {
@@ -232,7 +234,7 @@ impl<S> Front<S> {
                 "The request's headers may have at most 64 KiB.",
             ));
         }
-        let trusted = &self.app.config.trusted_proxies;
+        let trusted = &self.app.data.config.trusted_proxies;
         request_host::settle(request, self.peer, trusted).map_err(|request_host::BadHost| {
             Problem::new(
                 StatusCode::BAD_REQUEST,
@@ -273,13 +275,13 @@ async fn generate(app: Arc<App>, parts: Parts, peer: IpAddr) -> Response {
 /// One line an answer. What is asked for often and tells nothing new is for those who look for details.
 fn log_answer(app: &App, method: &Method, path: &str, response: &Response, begun: BootInstant) {
     let status = response.status();
-    let ms = app.clock().boot().0.saturating_sub(begun.0) / 1_000_000;
+    let ms = app.data.clock().boot().0.saturating_sub(begun.0) / 1_000_000;
     let is_routine = path == clear_api::PATH || path.starts_with("/console/assets/");
     if is_routine && (status.is_success() || status == StatusCode::NOT_MODIFIED) {
         tracing::debug!(%method, status = status.as_u16(), ms, "answered");
         return;
     }
-    let Some(left_out) = ANSWER_LINES.admit(app.clock().boot()) else {
+    let Some(left_out) = ANSWER_LINES.admit(app.data.clock().boot()) else {
         return;
     };
     let left_out = (left_out > 0).then_some(left_out);
@@ -298,7 +300,7 @@ fn put_headers(app: &App, response: &mut Response, id: Uuid) {
         header::X_CONTENT_TYPE_OPTIONS,
         HeaderValue::from_static("nosniff"),
     );
-    if app.config.public_tls.is_some() {
+    if app.data.config.public_tls.is_some() {
         headers.insert(
             header::STRICT_TRANSPORT_SECURITY,
             HeaderValue::from_static("max-age=31536000"),
@@ -334,12 +336,12 @@ pub(crate) async fn serve(
             _ = stop.wait_for(|stop| *stop) => break,
         };
         let peer = SocketAddr::new(connection.peer(), 0);
-        let Some(share) = connections.share(peer.ip(), &app.config.trusted_proxies) else {
-            app.metrics.connection_refused();
+        let Some(share) = connections.share(peer.ip(), &app.data.config.trusted_proxies) else {
+            app.data.metrics.connection_refused();
             continue;
         };
         if share.made_room() {
-            app.metrics.connection_refused();
+            app.data.metrics.connection_refused();
         }
         let place = tokio::select! {
             Some(place) = connections.place(share) => place,
@@ -375,7 +377,7 @@ pub(crate) async fn serve(
     }
     // A caller that connects now is refused at once instead of waiting for an answer that never comes.
     drop(listener);
-    let drain = Duration::from_secs(app.config.drain_seconds);
+    let drain = Duration::from_secs(app.data.config.drain_seconds);
     let _ = tokio::time::timeout(drain, connections.ended()).await;
     looking.abort();
 }

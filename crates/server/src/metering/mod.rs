@@ -4,4 +4,4 @@ pub(crate) mod admin_uses;
 pub mod counts;
 pub mod metrics;
 pub mod reveals;
-pub(crate) mod usage;
+pub mod usage;

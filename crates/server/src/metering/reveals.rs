@@ -2,7 +2,7 @@
 //! audit log holds the first return of a token for each secret and source network in a UTC day, and the usage figures
 //! hold how many there were. It is kept in memory: after a restart the first one is audited again.
 
-use crate::auth::throttle::network;
+use crate::net::addresses::network;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::net::IpAddr;

@@ -2,7 +2,7 @@
 
 pub use tokenward_core::address::{Peer, caller};
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 /// An address as it is kept and shown; an unknown one is the word `unknown` (RFC 7239, section 6.2).
 #[must_use]
@@ -11,4 +11,17 @@ pub fn text(address: Option<IpAddr>) -> String {
         || "unknown".to_owned(),
         |address| address.to_canonical().to_string(),
     )
+}
+
+/// The network a source is counted by: an IPv6 caller has a whole /64 to choose addresses from. Callers whose address is
+/// not known are counted together.
+#[must_use]
+pub fn network(source: Option<IpAddr>) -> Option<IpAddr> {
+    match source?.to_canonical() {
+        IpAddr::V6(address) => {
+            let network = u128::from(address) & !u128::from(u64::MAX);
+            Some(IpAddr::V6(Ipv6Addr::from(network)))
+        }
+        v4 => Some(v4),
+    }
 }

@@ -82,12 +82,12 @@ impl Deliveries {
             }
             self.settle().await;
             if let Err(error) = self.start().await
-                && OUTAGE_LINES.admit(self.app.clock().boot()).is_some()
+                && OUTAGE_LINES.admit(self.app.data.clock().boot()).is_some()
             {
                 tracing::warn!("notices wait: {error}");
             }
         }
-        let drain = Duration::from_secs(self.app.config.drain_seconds);
+        let drain = Duration::from_secs(self.app.data.config.drain_seconds);
         let rest = async {
             while let Some(ended) = self.running.join_next().await {
                 self.ended(ended);
@@ -123,6 +123,7 @@ impl Deliveries {
         let settled = NoticeWrite::Settled(settled.collect());
         if let Err(failure) = self
             .app
+            .data
             .store
             .note(vec![Record::Notice(settled)], Vec::new())
             .await
@@ -148,8 +149,8 @@ impl Deliveries {
     /// Starts what is due and has a place.
     async fn start(&mut self) -> Result<(), Stuck> {
         let app = Arc::clone(&self.app);
-        let reader = app.store.reader();
-        let now = app.clock().wall();
+        let reader = app.data.store.reader();
+        let now = app.data.clock().wall();
         let begun = self.last.take();
         let (mut at, mut round) = (begun.clone(), false);
         for _ in 0..TARGETS_A_ROUND {
@@ -240,7 +241,7 @@ impl Deliveries {
             })
         };
         let records = held.into_iter().map(hold).collect();
-        Ok(self.app.store.note(records, Vec::new()).await?)
+        Ok(self.app.data.store.note(records, Vec::new()).await?)
     }
 }
 
@@ -291,7 +292,7 @@ async fn attempt(app: &App, post: &Post, notice: &Notice) -> End {
     let ended = match &made.target {
         Target::Mail => return mailing::one(app, post, notice).await,
         Target::Webhook(id) => {
-            let webhook = match app.store.reader().webhook(*id).await {
+            let webhook = match app.data.store.reader().webhook(*id).await {
                 Ok(Some(webhook)) => webhook,
                 Ok(None) => return End::GivenUp("the webhook was deleted".into()),
                 Err(error) => {
@@ -302,10 +303,10 @@ async fn attempt(app: &App, post: &Post, notice: &Notice) -> End {
             if webhook.disabled_at.is_some() {
                 return End::GivenUp("the webhook was disabled".into());
             }
-            let now = app.clock().wall();
+            let now = app.data.clock().wall();
             let former = webhook.former.filter(|(_, till)| now < *till);
             let sealed = [Some(webhook.secret), former.map(|(sealed, _)| sealed)];
-            let open = |sealed: Vec<u8>| app.keyring.open_at_rest(&seal_context(*id), &sealed);
+            let open = |sealed: Vec<u8>| app.data.keyring.open_at_rest(&seal_context(*id), &sealed);
             let secrets: Vec<_> = sealed.into_iter().flatten().filter_map(open).collect();
             if secrets.is_empty() {
                 return End::Failed("its secret can't be read: is the digest key gone?".into());
@@ -313,7 +314,7 @@ async fn attempt(app: &App, post: &Post, notice: &Notice) -> End {
             let message = Message {
                 id: made.id,
                 body: &made.body,
-                at: app.clock().system(),
+                at: app.data.clock().system(),
                 secrets: &secrets,
             };
             post.webhooks.post(&webhook.url, &message).await
@@ -326,7 +327,7 @@ async fn attempt(app: &App, post: &Post, notice: &Notice) -> End {
 }
 
 fn settled(app: &App, notice: &Notice, end: End) -> Settled {
-    let now = app.clock().wall();
+    let now = app.data.clock().wall();
     let (done_at, due_at, error, outcome) = match end {
         End::Delivered => (Some(now), None, String::new(), "DELIVERED"),
         End::GivenUp(why) => (None, None, why, "GIVEN_UP"),
@@ -341,7 +342,7 @@ fn settled(app: &App, notice: &Notice, end: End) -> Settled {
             (None, due_at, why, outcome)
         }
     };
-    app.metrics.notice(outcome);
+    app.data.metrics.notice(outcome);
     Settled {
         no: notice.no,
         done_at,

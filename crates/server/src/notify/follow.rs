@@ -22,12 +22,12 @@ pub(super) struct Follower {
 impl Follower {
     /// Follows the log by one step; answers whether there is more.
     pub(super) async fn step(&mut self, app: &App) -> Result<bool, Stuck> {
-        let reader = app.store.reader();
+        let reader = app.data.store.reader();
         let at = match self.at {
             Some(at) => at,
             None => *self.at.insert(reader.followed().await?),
         };
-        let (_, head) = app.store.numbers();
+        let (_, head) = app.data.store.numbers();
         if at >= head {
             return Ok(false);
         }
@@ -64,7 +64,8 @@ impl Follower {
         };
         // Not written, or not known to be: then it is read again how far the log was followed.
         self.at = None;
-        app.store
+        app.data
+            .store
             .note(vec![Record::Notice(made)], Vec::new())
             .await?;
         self.at = Some(until);

@@ -28,7 +28,7 @@ impl Listeners {
         let webhooks = match self.webhooks.get(&event.workspace) {
             Some(known) => known,
             None => {
-                let read = app.store.reader().webhooks(event.workspace).await?;
+                let read = app.data.store.reader().webhooks(event.workspace).await?;
                 self.webhooks.entry(event.workspace).or_insert(read)
             }
         };
@@ -45,11 +45,16 @@ impl Listeners {
                 )
             })
             .collect();
-        if app.config.mail_url.is_some() && !event.emails.is_empty() {
+        if app.data.config.mail_url.is_some() && !event.emails.is_empty() {
             let confirmed = match self.confirmed.entry(event.workspace) {
                 Entry::Occupied(known) => known.into_mut(),
                 Entry::Vacant(place) => {
-                    let rows = app.store.reader().notice_addresses(event.workspace).await?;
+                    let rows = app
+                        .data
+                        .store
+                        .reader()
+                        .notice_addresses(event.workspace)
+                        .await?;
                     let rows = rows.into_iter();
                     let rows = rows.filter_map(|row| Some((row.address, row.confirmed_at?)));
                     place.insert(rows.collect())
@@ -64,7 +69,7 @@ impl Listeners {
         if targets.is_empty() {
             return Ok(Vec::new());
         }
-        let body = event.body(app.config.public_url.as_deref());
+        let body = event.body(app.data.config.public_url.as_deref());
         let notice = |(target, recipient, whom): (Target, String, String)| NewNotice {
             id: random::uuid(),
             key: format!("{} {whom}", event.key),

@@ -18,6 +18,7 @@ const IN_ONE_MAIL: usize = 500;
 async fn row(app: &App, notice: &Notice) -> Result<Option<NoticeAddress>, End> {
     let address = folded_address(&notice.made.recipient);
     let found = app
+        .data
         .store
         .reader()
         .notice_address(notice.made.workspace, &address);
@@ -29,9 +30,9 @@ async fn row(app: &App, notice: &Notice) -> Result<Option<NoticeAddress>, End> {
 
 /// The link that stops notices to this address, if this server knows its own address.
 fn stop_link(app: &App, notice: &Notice) -> Option<String> {
-    let base = app.config.public_url.as_deref()?;
+    let base = app.data.config.public_url.as_deref()?;
     let made = &notice.made;
-    let link = addresses::stop_link(&app.keyring, made.workspace, &made.recipient);
+    let link = addresses::stop_link(&app.data.keyring, made.workspace, &made.recipient);
     Some(format!("{base}/console/email/stop/{link}"))
 }
 
@@ -99,7 +100,7 @@ async fn confirm_link(
         }
         Some(_) => {}
     }
-    let Some(base) = &app.config.public_url else {
+    let Some(base) = &app.data.config.public_url else {
         return Err(End::Failed(
             "public_url is not set, so there is no link to send".into(),
         ));
@@ -109,9 +110,10 @@ async fn confirm_link(
         workspace: notice.made.workspace,
         address: folded_address(&notice.made.recipient),
         digest: opaque_token.digest(),
-        till: app.clock().wall().plus_seconds(LINK_SECONDS),
+        till: app.data.clock().wall().plus_seconds(LINK_SECONDS),
     };
     let kept = app
+        .data
         .store
         .note(vec![Record::NoticeAddress(linked)], Vec::new());
     if let Err(failure) = kept.await {
@@ -130,6 +132,7 @@ pub(super) async fn held(app: &App, post: &Post, first: &Notice, now: Timestamp)
     let failed = |why: &str| Over::one(app, first, End::Failed(why.into()));
     let made = &first.made;
     let found = app
+        .data
         .store
         .reader()
         .held(&made.recipient, now, IN_ONE_MAIL)

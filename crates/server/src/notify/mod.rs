@@ -52,8 +52,8 @@ impl Post {
     /// From the configuration.
     pub(crate) fn open(app: &App) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
         Ok(Self {
-            mail: mail::Mailer::open(&app.config)?,
-            webhooks: webhook::Poster::open(&app.config)?,
+            mail: mail::Mailer::open(&app.data.config)?,
+            webhooks: webhook::Poster::open(&app.data.config)?,
         })
     }
 }
@@ -90,7 +90,7 @@ async fn follow(app: &App) {
                 Ok(true) => {}
                 Ok(false) => break,
                 Err(stuck) => {
-                    if OUTAGE_LINES.admit(app.clock().boot()).is_some() {
+                    if OUTAGE_LINES.admit(app.data.clock().boot()).is_some() {
                         tracing::warn!("notices wait: {stuck}");
                     }
                     break;
@@ -101,7 +101,7 @@ async fn follow(app: &App) {
 }
 
 async fn scan(app: &App) {
-    let mut round = every(Duration::from_secs(app.config.notice_scan_seconds));
+    let mut round = every(Duration::from_secs(app.data.config.notice_scan_seconds));
     loop {
         round.tick().await;
         if let Err(stuck) = scan::look_round(app).await {
@@ -118,6 +118,6 @@ fn every(period: Duration) -> tokio::time::Interval {
 
 /// Whether anybody wants to hear anything, and can.
 async fn anybody_listens(app: &App) -> Result<bool, StoreError> {
-    let listening = app.store.reader().listening().await?;
-    Ok(listening.webhooks || listening.emails && app.config.mail_url.is_some())
+    let listening = app.data.store.reader().listening().await?;
+    Ok(listening.webhooks || listening.emails && app.data.config.mail_url.is_some())
 }

@@ -30,10 +30,15 @@ const DAYS_KEPT: u64 = 35;
 
 /// Looks at every client that somebody wants to hear of.
 pub(super) async fn look_round(app: &App) -> Result<(), Stuck> {
-    let (reader, now, today) = (app.store.reader(), app.clock().wall(), app.today());
+    let (reader, now, today) = (
+        app.data.store.reader(),
+        app.data.clock().wall(),
+        app.data.today(),
+    );
     let before = Timestamp(now.0 - days(DAYS_KEPT));
     let yesterday = Timestamp(now.0 - days(1));
-    app.store
+    app.data
+        .store
         .note(
             vec![
                 Record::Notice(NoticeWrite::Forgotten { before }),
@@ -58,7 +63,13 @@ pub(super) async fn look_round(app: &App) -> Result<(), Stuck> {
         for (state, used) in &page {
             let own = stale.iter().filter(|one| one.client == state.client.no);
             let own: Vec<_> = own.collect();
-            for event in events(state, used.as_ref(), &own, app.config.quota_per_day, now) {
+            for event in events(
+                state,
+                used.as_ref(),
+                &own,
+                app.data.config.quota_per_day,
+                now,
+            ) {
                 notices.extend(listeners.notices(app, &event).await?);
             }
         }
@@ -68,7 +79,8 @@ pub(super) async fn look_round(app: &App) -> Result<(), Stuck> {
                 followed: None,
                 notices: some.to_vec(),
             };
-            app.store
+            app.data
+                .store
                 .note(vec![Record::Notice(made)], Vec::new())
                 .await?;
         }

@@ -4,9 +4,9 @@ use crate::app::App;
 use crate::config::data_dir::{self, DataDir};
 use crate::process::serve::Fault;
 use crate::random;
-use crate::verbs::admin_keys::FIRST_KEY;
 use serde_json::json;
 use std::path::Path;
+use tokenward_api::FIRST_KEY;
 use tokenward_core::audit::{Actor, Entry};
 use tokenward_core::client::{AdminKeyRecord, Role};
 use tokenward_core::label::Name;
@@ -20,7 +20,7 @@ const GIVEN: &str = "TOKENWARD_BOOTSTRAP_ADMIN_KEY";
 /// Offers the console's first operator a link while no operator can sign in: written to the data directory for its owner
 /// only, and shown on a terminal; never in a log.
 pub(crate) async fn first_link(app: &App, path: &Path, base: &str) -> Result<(), Fault> {
-    let made = crate::verbs::members::first_link(app).await?;
+    let made = crate::verbs::members::first_link(&app.data).await?;
     data_dir::remove(path)?;
     let Some(opaque_token) = made else {
         return Ok(());
@@ -47,12 +47,13 @@ fn is_in_force(app: &App, given: &str, known: &[AdminKeyRecord]) -> bool {
     let Ok(key) = AdminKey::from_chosen(given) else {
         return false;
     };
-    let now = app.clock().wall();
+    let now = app.data.clock().wall();
     known.iter().any(|record| {
         record.id == key.id()
             && record.revoked_at.is_none()
             && record.expires_at.is_none_or(|end| now < end)
             && app
+                .data
                 .keyring
                 .admin(record.key, &key)
                 .is_some_and(|digest| digest.matches(&record.digest))
@@ -68,7 +69,7 @@ pub(crate) async fn first_admin_key(app: &App, directory: &DataDir) -> Result<()
     )]
     let given = std::env::var(GIVEN).ok().filter(|text| !text.is_empty());
     let given = given.map(zeroize::Zeroizing::new);
-    let known = app.store.reader().admin_keys().await?;
+    let known = app.data.store.reader().admin_keys().await?;
     if !known.is_empty() {
         if let Some(text) = &given
             && !is_in_force(app, text, &known)
@@ -98,12 +99,12 @@ pub(crate) async fn first_admin_key(app: &App, directory: &DataDir) -> Result<()
         data_dir::remove(&path)?;
         data_dir::create_private(&path, format!("{}\n", text.as_str()).as_bytes())?;
     }
-    let keyring = std::sync::Arc::clone(&app.keyring);
+    let keyring = std::sync::Arc::clone(&app.data.keyring);
     let wants = ReadSet {
         admin_keys: true,
         ..ReadSet::default()
     };
-    let made = app.store.decide(wants, move |view| {
+    let made = app.data.store.decide(wants, move |view| {
         if !view.admin_keys.is_empty() {
             return Err("another start made the first admin key");
         }

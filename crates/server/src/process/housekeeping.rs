@@ -36,16 +36,16 @@ impl Housekeeping {
     /// Does a second's work; answers whether anything was written.
     pub(crate) async fn tick(&mut self, app: &App) -> bool {
         self.compare_clocks(app);
-        let today = app.today();
-        crate::auth::attempts::write(app, false).await;
-        let mut records = app.admin_uses.take(false);
+        let today = app.data.today();
+        crate::auth::attempts::write(&app.people, false).await;
+        let mut records = app.data.admin_uses.take(false);
         records.extend(self.forget(app, today));
         write(app, today, records).await
     }
 
     /// Warns once when the machine's clock falls behind Tokenward's time.
     fn compare_clocks(&mut self, app: &App) {
-        let ahead = app.clock().ahead().as_secs_f64();
+        let ahead = app.data.clock().ahead().as_secs_f64();
         if !self.behind && ahead >= AHEAD_WARNED {
             self.behind = true;
             tracing::warn!(
@@ -67,10 +67,10 @@ impl Housekeeping {
             return Vec::new();
         }
         let first = self.next;
-        let before = app.clock().wall();
+        let before = app.data.clock().wall();
         let ended = (first == 0).then_some(Record::InvitationsForgotten { before });
         self.next += CLIENTS_A_STEP;
-        if self.next as usize >= app.replica().client_count() {
+        if self.next as usize >= app.data.replica().client_count() {
             (self.done, self.next) = (today, 0);
         }
         let counts = Record::CountsForgotten {
@@ -84,16 +84,16 @@ impl Housekeeping {
 
 /// Writes everything that is held, at a stop.
 pub(crate) async fn write_all(app: &App) {
-    crate::auth::attempts::write(app, true).await;
-    let mut records = app.admin_uses.take(true);
-    while write(app, app.today(), std::mem::take(&mut records)).await {}
+    crate::auth::attempts::write(&app.people, true).await;
+    let mut records = app.data.admin_uses.take(true);
+    while write(app, app.data.today(), std::mem::take(&mut records)).await {}
 }
 
 /// Writes some of what is held; answers whether there was anything, and it was written.
 async fn write(app: &App, today: u32, mut records: Vec<Record>) -> bool {
-    let uses = app.usage.take(ROWS_AT_ONCE);
-    let (taken, lost) = app.counts.take(today, ROWS_AT_ONCE);
-    app.metrics.counts_lost(lost);
+    let uses = app.data.usage.take(ROWS_AT_ONCE);
+    let (taken, lost) = app.data.counts.take(today, ROWS_AT_ONCE);
+    app.data.metrics.counts_lost(lost);
     if !taken.counts.is_empty() {
         records.push(Record::CountsAdded(taken.counts));
     }
@@ -103,16 +103,16 @@ async fn write(app: &App, today: u32, mut records: Vec<Record>) -> bool {
     if uses.is_empty() && records.is_empty() {
         return false;
     }
-    match app.store.note(records, uses).await {
-        Ok(_) => app.counts.written(),
+    match app.data.store.note(records, uses).await {
+        Ok(_) => app.data.counts.written(),
         Err(failure) => {
-            if OUTAGE_LINES.admit(app.clock().boot()).is_some() {
+            if OUTAGE_LINES.admit(app.data.clock().boot()).is_some() {
                 tracing::warn!("could not write what clients were used for: {failure}");
             }
             match failure {
                 // Written again, they might be counted twice.
-                Failure::OutcomeUnknown => app.counts.written(),
-                _ => app.counts.not_written(),
+                Failure::OutcomeUnknown => app.data.counts.written(),
+                _ => app.data.counts.not_written(),
             }
             return false;
         }

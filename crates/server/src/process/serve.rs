@@ -133,7 +133,7 @@ async fn serve(config: Config, limits: Limits) -> Result<(), Fault> {
     SystemClock.not_before(store.head_at_open().clock);
     let app = Arc::new(App::new(store, config));
     let _ = app.tls.set([public_tls.clone(), internal_tls.clone()]);
-    app.metrics.started(SystemClock.wall());
+    app.data.metrics.started(SystemClock.wall());
     let post = match prepare(&app, &directory).await {
         Ok(post) => post,
         Err(fault) => {
@@ -173,10 +173,11 @@ async fn serve(config: Config, limits: Limits) -> Result<(), Fault> {
         false => public_address.to_string(),
     };
     let base = match app
+        .data
         .config
         .public_url
         .as_ref()
-        .or(app.config.issuer.as_ref())
+        .or(app.data.config.issuer.as_ref())
     {
         Some(known) => known.trim_end_matches('/').to_owned(),
         None => format!("{}://{reachable}", scheme(&public_tls)),
@@ -191,19 +192,19 @@ async fn serve(config: Config, limits: Limits) -> Result<(), Fault> {
         &directory.file(data_dir::LISTENING),
         format!("{addresses}\n").as_bytes(),
     )?;
-    if app.config.public_url.is_none() && app.config.issuer.is_none() {
+    if app.data.config.public_url.is_none() && app.data.config.issuer.is_none() {
         tracing::info!(
             "links and OAuth metadata name the host of each request; set public_url to the address this server is reached at"
         );
     }
-    let (change, _) = app.store.numbers();
-    tracing::info!(public = %public_address, internal = %internal_address, clients = app.replica().client_count(), change, "serving");
+    let (change, _) = app.data.store.numbers();
+    tracing::info!(public = %public_address, internal = %internal_address, clients = app.data.replica().client_count(), change, "serving");
 
     let outcome = until_stopped(&app, &directory, epoch, [public_tls, internal_tls], signals).await;
 
     tracing::info!(
         "stopping: no new requests, {} s for those under way",
-        app.config.drain_seconds
+        app.data.config.drain_seconds
     );
     app.stop();
     linking.abort();
@@ -215,13 +216,18 @@ async fn serve(config: Config, limits: Limits) -> Result<(), Fault> {
     drop(unix);
     let _ = telling.await;
     housekeeping::write_all(&app).await;
-    let (change, _) = app.store.numbers();
+    let (change, _) = app.data.store.numbers();
     if let Err(error) = directory.remember(epoch, change) {
         // What was remembered a moment ago still holds, and the store must be closed well on a full disk, too.
         tracing::warn!("{error}");
     }
     data_dir::remove(&directory.file(data_dir::LISTENING))?;
-    if app.store.attachments().is_quiet(app.clock().boot()) {
+    if app
+        .data
+        .store
+        .attachments()
+        .is_quiet(app.data.clock().boot())
+    {
         app.replicas.remove()?;
     }
     drop(app);
@@ -355,7 +361,7 @@ async fn until_stopped(
                     dropped = lost;
                 }
                 let _ = housekeeping.tick(app).await;
-                let (change, _) = app.store.numbers();
+                let (change, _) = app.data.store.numbers();
                 if change != remembered {
                     match directory.remember(epoch, change) {
                         Ok(()) => remembered = change,
@@ -363,7 +369,7 @@ async fn until_stopped(
                         Err(error) => tracing::warn!("{error}"),
                     }
                 }
-                if app.store.is_expelled() {
+                if app.data.store.is_expelled() {
                     return Err("this node must not go on: another node has the database, or the database is not the one it was (see the log above)".into());
                 }
             }

@@ -67,7 +67,7 @@ where
         tracing::error!("no replica can be attached: {error}");
         return refuse(&mut line, "the node cannot take replicas at the moment").await;
     }
-    let Some(attached) = app.store.attachments().attach() else {
+    let Some(attached) = app.data.store.attachments().attach() else {
         return refuse(&mut line, "too many replicas are attached").await;
     };
     let ending = Ending {
@@ -88,7 +88,7 @@ struct Ending<'a> {
 
 impl Drop for Ending<'_> {
     fn drop(&mut self) {
-        self.app.store.attachments().cut(self.id);
+        self.app.data.store.attachments().cut(self.id);
     }
 }
 
@@ -109,7 +109,7 @@ where
     let ours = Nonce(random::bytes());
     let greeting = Greeting {
         nonce: ours,
-        keys: app.keyring.ids().collect(),
+        keys: app.data.keyring.ids().collect(),
         reads_permitted: true,
     };
     let sent = async {
@@ -118,8 +118,8 @@ where
     };
     sent.await.map_err(|_| CUT)?;
     let (sealer, mut opener) = channel(
-        &app.keyring,
-        app.keyring.current(),
+        &app.data.keyring,
+        app.data.keyring.current(),
         Side::Node,
         &ours,
         &theirs,
@@ -140,7 +140,7 @@ where
         writer,
         sealer,
     };
-    if let Some(expected) = &app.config.internal_auth
+    if let Some(expected) = &app.data.config.internal_auth
         && !bool::from(bearer.as_bytes().ct_eq(expected.as_bytes()))
     {
         return Err(refuse(&mut line, "the internal bearer token is missing or wrong").await);
@@ -193,7 +193,7 @@ async fn feed<W: AsyncWrite + Unpin>(
     mut attached: Attached,
 ) -> Ended {
     const HANGS: Ended = "it takes nothing any more";
-    let copying = app.replica().copying();
+    let copying = app.data.replica().copying();
     let begin = ToReplica::Snapshot {
         base: attached.base,
         clients: copying.clients(),
@@ -282,7 +282,7 @@ async fn hear<R: AsyncRead + Unpin>(
     mut opener: Opener,
     id: AttachmentId,
 ) -> Ended {
-    let attachments = app.store.attachments();
+    let attachments = app.data.store.attachments();
     loop {
         let Ok(Ok(frame)) = timeout(SILENCE, read_frame(&mut reader, REPLICA_FRAME_MAX)).await
         else {
@@ -295,19 +295,19 @@ async fn hear<R: AsyncRead + Unpin>(
             Ok(ToNode::Renew { round }) => attachments.renew(id, round),
             Ok(ToNode::Acknowledge { number }) => attachments.acknowledged(id, number),
             Ok(ToNode::Used(mut uses)) => {
-                let now = app.clock().wall();
+                let now = app.data.clock().wall();
                 uses.retain(|one| is_known(app, one.client, one.product));
                 uses.iter_mut().for_each(|one| one.at = one.at.min(now));
-                app.usage.take_over(app.replica(), &uses);
+                app.data.usage.take_over(app.data.replica(), &uses);
             }
             Ok(ToNode::Permitted(mut all)) => {
-                let now = app.clock().wall();
+                let now = app.data.clock().wall();
                 all.retain(|one| is_known(app, one.client, one.product));
                 all.iter_mut()
                     .for_each(|one| one.last_at = one.last_at.min(now));
-                app.usage.permitted_elsewhere(app.replica(), &all);
+                app.data.usage.permitted_elsewhere(app.data.replica(), &all);
                 let known = all.iter();
-                app.counts.permitted_elsewhere(known, app.today());
+                app.data.counts.permitted_elsewhere(known, app.data.today());
             }
             Ok(ToNode::Release) => {
                 attachments.released(id);
@@ -321,7 +321,7 @@ async fn hear<R: AsyncRead + Unpin>(
 /// Whether a report is about a client and a product that exist. Each one reported has a row of its own, in memory and in
 /// the database: without this a service could fill both.
 fn is_known(app: &App, client: ClientNo, product: ProductNo) -> bool {
-    let replica = app.replica();
+    let replica = app.data.replica();
     client.index() < replica.client_count() && replica.has_product(product)
 }
 

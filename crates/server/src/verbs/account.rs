@@ -3,7 +3,7 @@
 
 use super::Refused;
 use super::sign_in::{NotSignedIn, Person, app_context, prove_password};
-use crate::app::App;
+use crate::auth::People;
 use crate::auth::acting;
 use crate::auth::passkeys::PASSKEYS_MAX;
 use crate::auth::password::Caller;
@@ -21,7 +21,7 @@ use zeroize::Zeroizing;
 
 /// Changes the member as kept, with an audit entry; `altering` may refuse.
 pub(crate) async fn alter(
-    app: &App,
+    people: &People,
     person: &Person,
     action: &'static str,
     others_end: bool,
@@ -32,7 +32,7 @@ pub(crate) async fn alter(
         member: Some(id),
         ..ReadSet::default()
     };
-    let decided = acting::decide(app, admin, wants, move |acting, view| {
+    let decided = acting::decide(&people.data, admin, wants, move |acting, view| {
         let mut member = view
             .members
             .first()
@@ -64,11 +64,11 @@ pub(crate) fn judge(field: &'static str, chosen: &str, own: &[&str]) -> Result<(
 
 /// Hashes a password that was judged before.
 pub(crate) async fn hash_chosen(
-    app: &App,
+    people: &People,
     caller: Caller,
     chosen: Zeroizing<String>,
 ) -> Result<String, Refused> {
-    let hashed = app.passwords.hash(caller, chosen).await;
+    let hashed = people.passwords.hash(caller, chosen).await;
     let hashed = hashed.map_err(|busy| Refused::Throttled {
         retry_after_seconds: busy.retry_after_seconds,
     })?;
@@ -78,7 +78,7 @@ pub(crate) async fn hash_chosen(
 /// Sets another password; every other session ends. The new one is judged before the old one is verified: what is
 /// refused for its form costs no hash.
 pub async fn set_password(
-    app: &App,
+    people: &People,
     person: &Person,
     old: Zeroizing<String>,
     new: Zeroizing<String>,
@@ -86,7 +86,7 @@ pub async fn set_password(
     let hashed = person.member.proofs.password.clone();
     let own = [person.member.email.as_str(), person.member.name.as_str()];
     judge("new_password", &new, &own)?;
-    prove_password(app, person, old)
+    prove_password(people, person, old)
         .await
         .map_err(|not| match not {
             NotSignedIn::Throttled {
@@ -101,8 +101,8 @@ pub async fn set_password(
             NotSignedIn::Ended => Refused::NotAdmitted,
             _ => Refused::Invalid("old_password", "this is not your password".into()),
         })?;
-    let new = hash_chosen(app, Caller::Member(person.member.id), new).await?;
-    alter(app, person, "member.password", true, move |member, _| {
+    let new = hash_chosen(people, Caller::Member(person.member.id), new).await?;
+    alter(people, person, "member.password", true, move |member, _| {
         if member.proofs.password != hashed {
             let why = "the password was changed in another window meanwhile";
             return Err(Refused::Conflict("CHANGED_MEANWHILE", why.into()));
@@ -124,17 +124,17 @@ pub struct Offer {
 }
 
 /// Offers a new authenticator app's secret, or shows one offered before.
-pub fn offer_app(app: &App, person: &Person, before: Option<&str>) -> Offer {
+pub fn offer_app(people: &People, person: &Person, before: Option<&str>) -> Offer {
     let context = app_context(person.member.id);
     let opened = before
         .and_then(crate::config::data_dir::unhex_any)
-        .and_then(|sealed| app.keyring.open_at_rest(&context, &sealed));
+        .and_then(|sealed| people.data.keyring.open_at_rest(&context, &sealed));
     let (sealed, secret) = match (before, opened) {
         (Some(before), Some(secret)) => (before.to_owned(), secret),
         _ => {
             let secret = codes::new_secret();
             let nonce: [u8; NONCE_BYTES] = random::bytes();
-            let sealed = app.keyring.seal_at_rest(&context, &*secret, nonce);
+            let sealed = people.data.keyring.seal_at_rest(&context, &*secret, nonce);
             (hex(&sealed).to_string(), Zeroizing::new(secret.to_vec()))
         }
     };
@@ -147,7 +147,7 @@ pub fn offer_app(app: &App, person: &Person, before: Option<&str>) -> Offer {
 
 /// Takes an offered app into use, proved by a code of it; answers new recovery codes, told here and never again.
 pub async fn set_app(
-    app: &App,
+    people: &People,
     person: &Person,
     sealed: &str,
     code: &str,
@@ -158,13 +158,13 @@ pub async fn set_app(
     };
     let context = app_context(person.member.id);
     let secret = crate::config::data_dir::unhex_any(sealed)
-        .and_then(|sealed| app.keyring.open_at_rest(&context, &sealed))
+        .and_then(|sealed| people.data.keyring.open_at_rest(&context, &sealed))
         .ok_or_else(wrong)?;
-    let now = u64::try_from(app.clock().system().unix_seconds()).unwrap_or(0);
+    let now = u64::try_from(people.data.clock().system().unix_seconds()).unwrap_or(0);
     let last_step = codes::step(&secret, code, now).ok_or_else(wrong)?;
     let sealed = sealed.to_owned();
     let (shown, digests) = codes::recovery();
-    alter(app, person, "member.app", true, move |member, _| {
+    alter(people, person, "member.app", true, move |member, _| {
         member.proofs.totp = Some(Totp { sealed, last_step });
         member.proofs.recovery = digests;
         Ok(())
@@ -174,8 +174,8 @@ pub async fn set_app(
 }
 
 /// Takes the authenticator app out of use.
-pub async fn remove_app(app: &App, person: &Person) -> Result<(), Refused> {
-    alter(app, person, "member.app_removed", true, |member, _| {
+pub async fn remove_app(people: &People, person: &Person) -> Result<(), Refused> {
+    alter(people, person, "member.app_removed", true, |member, _| {
         member.proofs.totp = None;
         if !member.proofs.has_second() {
             member.proofs.recovery.clear();
@@ -186,17 +186,26 @@ pub async fn remove_app(app: &App, person: &Person) -> Result<(), Refused> {
 }
 
 /// New recovery codes in the place of the old, told here and never again.
-pub async fn renew_recovery(app: &App, person: &Person) -> Result<Vec<Zeroizing<String>>, Refused> {
+pub async fn renew_recovery(
+    people: &People,
+    person: &Person,
+) -> Result<Vec<Zeroizing<String>>, Refused> {
     let (shown, digests) = codes::recovery();
-    alter(app, person, "member.recovery", false, move |member, _| {
-        if !member.proofs.has_second() {
-            let why =
-                "recovery codes stand in for an authenticator app or a passkey; add one first";
-            return Err(Refused::Conflict("NO_SECOND_PROOF", why.into()));
-        }
-        member.proofs.recovery = digests;
-        Ok(())
-    })
+    alter(
+        people,
+        person,
+        "member.recovery",
+        false,
+        move |member, _| {
+            if !member.proofs.has_second() {
+                let why =
+                    "recovery codes stand in for an authenticator app or a passkey; add one first";
+                return Err(Refused::Conflict("NO_SECOND_PROOF", why.into()));
+            }
+            member.proofs.recovery = digests;
+            Ok(())
+        },
+    )
     .await?;
     Ok(shown)
 }
@@ -207,7 +216,7 @@ const PASSKEY_NAME_MAX: usize = 64;
 /// Adds the passkey that the member's browser made; with the first second proof come recovery codes, told here and
 /// never again.
 pub async fn add_passkey(
-    app: &App,
+    people: &People,
     person: &Person,
     origin: &str,
     (handle, answer): (&str, &str),
@@ -222,9 +231,9 @@ pub async fn add_passkey(
         }
     };
     let whose = (person.member.id, origin);
-    let made = app
+    let made = people
         .passkeys
-        .new_one(whose, (handle, answer), app.clock().boot());
+        .new_one(whose, (handle, answer), people.data.clock().boot());
     let credential = made.map_err(|why| Refused::Invalid("passkey", why.into()))?;
     let first = !person.member.proofs.has_second();
     let (shown, digests) = match first {
@@ -232,31 +241,37 @@ pub async fn add_passkey(
         false => Default::default(),
     };
     let id = random::uuid();
-    alter(app, person, "member.passkey", first, move |member, view| {
-        if member.proofs.passkeys.len() >= PASSKEYS_MAX {
-            let why = "you have ten passkeys; remove one first";
-            return Err(Refused::Conflict("TOO_MANY_PASSKEYS", why.into()));
-        }
-        member.proofs.passkeys.push(Passkey {
-            id,
-            name,
-            created_at: view.now,
-            last_used_at: None,
-            credential,
-        });
-        if first {
-            member.proofs.recovery = digests;
-        }
-        Ok(())
-    })
+    alter(
+        people,
+        person,
+        "member.passkey",
+        first,
+        move |member, view| {
+            if member.proofs.passkeys.len() >= PASSKEYS_MAX {
+                let why = "you have ten passkeys; remove one first";
+                return Err(Refused::Conflict("TOO_MANY_PASSKEYS", why.into()));
+            }
+            member.proofs.passkeys.push(Passkey {
+                id,
+                name,
+                created_at: view.now,
+                last_used_at: None,
+                credential,
+            });
+            if first {
+                member.proofs.recovery = digests;
+            }
+            Ok(())
+        },
+    )
     .await?;
     Ok(shown)
 }
 
 /// Removes a passkey.
-pub async fn remove_passkey(app: &App, person: &Person, id: Uuid) -> Result<(), Refused> {
+pub async fn remove_passkey(people: &People, person: &Person, id: Uuid) -> Result<(), Refused> {
     alter(
-        app,
+        people,
         person,
         "member.passkey_removed",
         true,
@@ -277,35 +292,49 @@ pub async fn remove_passkey(app: &App, person: &Person, id: Uuid) -> Result<(), 
 }
 
 /// The member's sessions, the last used first.
-pub async fn sessions(app: &App, person: &Person) -> Result<Vec<Session>, Refused> {
-    Ok(app.store.reader().sessions(person.member.id).await?)
+pub async fn sessions(people: &People, person: &Person) -> Result<Vec<Session>, Refused> {
+    Ok(people
+        .data
+        .store
+        .reader()
+        .sessions(person.member.id)
+        .await?)
 }
 
 /// Ends one session of the member's, or all but the one at work.
-pub async fn end_sessions(app: &App, person: &Person, one: Option<Uuid>) -> Result<(), Refused> {
+pub async fn end_sessions(
+    people: &People,
+    person: &Person,
+    one: Option<Uuid>,
+) -> Result<(), Refused> {
     let (admin, member, session) = (person.admin(), person.member.id, person.session.id);
     if let Some(one) = one {
-        let own = sessions(app, person).await?;
+        let own = sessions(people, person).await?;
         if !own.iter().any(|known| known.id == one) {
             return Err(Refused::NotFound("session"));
         }
     }
-    let decided = acting::decide(app, admin, ReadSet::default(), move |acting, view| {
-        let record = match one {
-            Some(one) => Record::SessionEnded(one),
-            None => Record::SessionsEnded {
-                member,
-                but: Some(session),
-            },
-        };
-        let detail = json!({ "session": one });
-        let entry = acting.entry("member.end_sessions", None, None, &detail, view.now);
-        let decided = Decided {
-            records: vec![record],
-            audit: vec![entry],
-            ..Decided::default()
-        };
-        Ok((decided, ()))
-    });
+    let decided = acting::decide(
+        &people.data,
+        admin,
+        ReadSet::default(),
+        move |acting, view| {
+            let record = match one {
+                Some(one) => Record::SessionEnded(one),
+                None => Record::SessionsEnded {
+                    member,
+                    but: Some(session),
+                },
+            };
+            let detail = json!({ "session": one });
+            let entry = acting.entry("member.end_sessions", None, None, &detail, view.now);
+            let decided = Decided {
+                records: vec![record],
+                audit: vec![entry],
+                ..Decided::default()
+            };
+            Ok((decided, ()))
+        },
+    );
     decided.await
 }

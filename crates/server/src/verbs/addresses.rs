@@ -4,10 +4,10 @@
 
 use super::Refused;
 use super::one_client::{self, Outcome, Read, entry, wants};
-use crate::app::App;
 use crate::auth::acting::Acting;
 use crate::auth::authority::Admin;
 use crate::auth::opaque_token::OpaqueToken;
+use crate::data::Data;
 use crate::random;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -102,19 +102,19 @@ pub(super) fn shown(emails: &[String], rows: &[NoticeAddress]) -> Vec<Address> {
 }
 
 /// The addresses of a client.
-pub(super) async fn of(app: &App, state: &ClientState) -> Result<Vec<Address>, StoreError> {
+pub(super) async fn of(data: &Data, state: &ClientState) -> Result<Vec<Address>, StoreError> {
     let emails = &state.client.settings.notification_emails;
     if emails.is_empty() {
         return Ok(Vec::new());
     }
-    let rows = app.store.reader().notice_addresses(state.workspace.id);
+    let rows = data.store.reader().notice_addresses(state.workspace.id);
     Ok(shown(emails, &rows.await?))
 }
 
 /// Why this server sends no confirmation mail, if it sends none.
 #[must_use]
-pub fn unavailable(app: &App) -> Option<&'static str> {
-    match (&app.config.mail_url, &app.config.public_url) {
+pub fn unavailable(data: &Data) -> Option<&'static str> {
+    match (&data.config.mail_url, &data.config.public_url) {
         (None, _) => Some(
             "this server sends no mail, so addresses stay pending; an operator has to set mail_url and mail_from",
         ),
@@ -295,19 +295,19 @@ fn ask(named: &Named<'_>, email: &str, now: Timestamp) -> [Record; 2] {
 /// owner stopped notices within [`STOPPED_DAYS`], and when the server can't send the mail; [`Refused::Throttled`] beyond
 /// the limits.
 pub async fn ask_again(
-    app: &App,
+    data: &Data,
     admin: Admin,
     id: ClientId,
     email: Option<String>,
 ) -> Result<Read, Refused> {
-    let seen = super::clients::show(app, &admin, id).await?;
-    let unavailable = unavailable(app);
+    let seen = super::clients::show(data, &admin, id).await?;
+    let unavailable = unavailable(data);
     let emails = &seen.state.client.settings.notification_emails;
     let wants = ReadSet {
         addresses: Some(address_wants(seen.state.workspace.id, emails)),
         ..wants(id)
     };
-    let decided = one_client::decide(app, admin, wants, move |acting, view, state| {
+    let decided = one_client::decide(data, admin, wants, move |acting, view, state| {
         let own = &state.client.settings.notification_emails;
         let chosen: Vec<&String> = match &email {
             Some(email) => {
@@ -415,11 +415,11 @@ pub struct Question {
 }
 
 async fn question(
-    app: &App,
+    data: &Data,
     workspace: WorkspaceId,
     client: Option<ClientId>,
 ) -> Result<Question, Refused> {
-    let reader = app.store.reader();
+    let reader = data.store.reader();
     let found = reader.workspace(workspace).await?.ok_or(NO_LINK)?;
     let label = match client {
         Some(id) => reader.client(id).await?,
@@ -438,12 +438,12 @@ const NO_LINK: Refused = Refused::NotFound("link: it was used, it expired, or it
 ///
 /// # Errors
 /// [`Refused::NotFound`] for a link that does not work.
-pub async fn to_confirm(app: &App, opaque_token: &OpaqueToken) -> Result<Question, Refused> {
+pub async fn to_confirm(data: &Data, opaque_token: &OpaqueToken) -> Result<Question, Refused> {
     use tokenward_core::time::Clock;
-    let (digest, now) = (opaque_token.digest(), app.clock().wall());
-    let found = app.store.reader().notice_address_by_link(&digest).await?;
+    let (digest, now) = (opaque_token.digest(), data.clock().wall());
+    let found = data.store.reader().notice_address_by_link(&digest).await?;
     let row = found.filter(|row| works(row, now)).ok_or(NO_LINK)?;
-    question(app, row.workspace, row.client).await
+    question(data, row.workspace, row.client).await
 }
 
 fn works(row: &NoticeAddress, now: Timestamp) -> bool {
@@ -455,7 +455,7 @@ fn works(row: &NoticeAddress, now: Timestamp) -> bool {
 /// # Errors
 /// [`Refused::NotFound`] for a link that does not work.
 pub async fn confirm(
-    app: &App,
+    data: &Data,
     opaque_token: &OpaqueToken,
     source: Option<IpAddr>,
 ) -> Result<(), Refused> {
@@ -463,7 +463,7 @@ pub async fn confirm(
         link: Some(opaque_token.digest()),
         ..ReadSet::default()
     };
-    let decided = app.decide(wants, move |view| {
+    let decided = data.decide(wants, move |view| {
         let found = view.addresses.rows.first();
         let row = found.filter(|row| works(row, view.now)).ok_or(NO_LINK)?;
         let confirmed = NoticeAddress {
@@ -528,24 +528,24 @@ fn read_stop_link(keyring: &Keyring, text: &str) -> Option<(WorkspaceId, String)
 ///
 /// # Errors
 /// [`Refused::NotFound`] for a text that is no such link.
-pub async fn to_stop(app: &App, text: &str) -> Result<Question, Refused> {
-    let (workspace, address) = read_stop_link(&app.keyring, text).ok_or(NO_LINK)?;
-    let row = app.store.reader().notice_address(workspace, &address);
-    question(app, workspace, row.await?.and_then(|row| row.client)).await
+pub async fn to_stop(data: &Data, text: &str) -> Result<Question, Refused> {
+    let (workspace, address) = read_stop_link(&data.keyring, text).ok_or(NO_LINK)?;
+    let row = data.store.reader().notice_address(workspace, &address);
+    question(data, workspace, row.await?.and_then(|row| row.client)).await
 }
 
 /// Stops a workspace's notices to the address a link was sent to, also for clients that name it later.
 ///
 /// # Errors
 /// [`Refused::NotFound`] for a text that is no such link.
-pub async fn stop(app: &App, text: &str, source: Option<IpAddr>) -> Result<(), Refused> {
-    let (workspace, address) = read_stop_link(&app.keyring, text).ok_or(NO_LINK)?;
+pub async fn stop(data: &Data, text: &str, source: Option<IpAddr>) -> Result<(), Refused> {
+    let (workspace, address) = read_stop_link(&data.keyring, text).ok_or(NO_LINK)?;
     let wants = ReadSet {
         workspace: Some(workspace),
         addresses: Some(address_wants(workspace, &[])),
         ..ReadSet::default()
     };
-    let decided = app.decide(wants, move |view| {
+    let decided = data.decide(wants, move |view| {
         if view.workspace.is_none() {
             return Err(NO_LINK);
         }

@@ -1,10 +1,11 @@
 //! Admin keys: prove, read, create, revoke.
 
 use super::{Refused, roles};
-use crate::app::App;
+use crate::auth::People;
 use crate::auth::acting;
 use crate::auth::authority::{Admin, is_in_force};
 use crate::auth::refusals;
+use crate::data::Data;
 use crate::random;
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -16,9 +17,6 @@ use tokenward_core::time::{Clock, Timestamp};
 use tokenward_core::{AdminKey, Change};
 use tokenward_store::{Credential, Decided, ReadSet};
 use uuid::Uuid;
-
-/// The name of the admin key that the first start makes.
-pub(crate) const FIRST_KEY: &str = "First operator";
 
 /// Why an admin key does not open the door.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -35,17 +33,21 @@ pub enum NotAdmitted {
 }
 
 /// The administrator who presents a key.
-pub async fn admit(app: &App, text: &str, source: Option<IpAddr>) -> Result<Admin, NotAdmitted> {
+pub async fn admit(
+    people: &People,
+    text: &str,
+    source: Option<IpAddr>,
+) -> Result<Admin, NotAdmitted> {
     let presented = AdminKey::from_chosen(text).map_err(|_| NotAdmitted::Unknown)?;
-    let clock = app.clock();
-    let read = app.store.reader().admin_key(presented.id()).await;
+    let clock = people.data.clock();
+    let read = people.data.store.reader().admin_key(presented.id()).await;
     let known = read.map_err(|error| {
         crate::logs::read_failed(&error);
         NotAdmitted::Unavailable
     })?;
     let now = clock.wall();
     if let Some(key) = known {
-        let digest = app.keyring.admin(key.key, &presented);
+        let digest = people.data.keyring.admin(key.key, &presented);
         let proved = digest.is_some_and(|digest| digest.matches(&key.digest));
         let reason = match proved {
             true if is_in_force(&key, now) => {
@@ -59,10 +61,10 @@ pub async fn admit(app: &App, text: &str, source: Option<IpAddr>) -> Result<Admi
             true => "expired",
             false => "wrong key",
         };
-        refusals::admin_key(app, source, &key, reason);
+        refusals::admin_key(people, source, &key, reason);
     }
     // A right key is never refused for others' wrong ones.
-    match app.throttle.charge(source, presented.id(), &clock) {
+    match people.throttle.charge(source, presented.id(), &clock) {
         Ok(()) => Err(NotAdmitted::Unknown),
         Err(retry_after_seconds) => Err(NotAdmitted::Throttled {
             retry_after_seconds,
@@ -71,26 +73,26 @@ pub async fn admit(app: &App, text: &str, source: Option<IpAddr>) -> Result<Admi
 }
 
 /// Every admin key, for operators.
-pub async fn list(app: &App, admin: &Admin) -> Result<Vec<AdminKeyRecord>, Refused> {
+pub async fn list(data: &Data, admin: &Admin) -> Result<Vec<AdminKeyRecord>, Refused> {
     admin.must_operate()?;
-    Ok(app.store.reader().admin_keys().await?)
+    Ok(data.store.reader().admin_keys().await?)
 }
 
 /// When admin keys were last used and from where, to within a minute after a crash; who may list keys may know it.
-pub async fn last_uses(app: &App) -> Result<BTreeMap<Uuid, (Timestamp, String)>, Refused> {
-    let stored = app.store.reader().admin_key_uses().await?;
+pub async fn last_uses(data: &Data) -> Result<BTreeMap<Uuid, (Timestamp, String)>, Refused> {
+    let stored = data.store.reader().admin_key_uses().await?;
     let stored = stored
         .into_iter()
         .map(|(id, at, source)| (id, (at, source)));
     let mut uses: BTreeMap<_, _> = stored.collect();
     // What is in memory is never older.
-    uses.extend(app.admin_uses.all());
+    uses.extend(data.admin_uses.all());
     Ok(uses)
 }
 
 /// Makes an admin key; it is told here and never again.
 pub async fn create(
-    app: &App,
+    data: &Data,
     admin: Admin,
     name: &str,
     role: Role,
@@ -105,8 +107,8 @@ pub async fn create(
         admin_keys: true,
         ..ReadSet::default()
     };
-    let keyring = Arc::clone(&app.keyring);
-    let decided = acting::decide(app, admin, wants, move |acting, view| {
+    let keyring = Arc::clone(&data.keyring);
+    let decided = acting::decide(data, admin, wants, move |acting, view| {
         roles::check(&role, view)?;
         let key = AdminKey::from_random(random::uuid(), random::bytes());
         let current = keyring.current();
@@ -144,13 +146,13 @@ pub async fn create(
 }
 
 /// Revokes an admin key; the last operator's stays, or nobody could ever act again.
-pub async fn revoke(app: &App, admin: Admin, id: Uuid) -> Result<AdminKeyRecord, Refused> {
+pub async fn revoke(data: &Data, admin: Admin, id: Uuid) -> Result<AdminKeyRecord, Refused> {
     admin.must_operate()?;
     let wants = ReadSet {
         admin_keys: true,
         ..ReadSet::default()
     };
-    let decided = acting::decide(app, admin, wants, move |acting, view| {
+    let decided = acting::decide(data, admin, wants, move |acting, view| {
         let mut record = view
             .admin_keys
             .iter()

@@ -1,12 +1,12 @@
 //! The audit log: read as far as one may, and verified from its first entry to its head.
 
 use super::Refused;
-use crate::app::App;
 use crate::auth::authority::Admin;
+use crate::data::Data;
 use parking_lot::Mutex;
 use std::collections::HashSet;
 use std::time::Duration;
-use tokenward_core::audit::{Verifier, Written};
+use tokenward_core::audit::{Head, Verifier, Written};
 use tokenward_core::time::{BootInstant, Clock};
 use tokenward_store::{AuditFilter, Credential, PAGE_MAX};
 use uuid::Uuid;
@@ -23,48 +23,6 @@ const WAIT_SECONDS: u64 = 22;
 const END_SECONDS: u64 = 26;
 /// Callers that verify or wait for their turn, each once.
 const CALLERS_MAX: usize = 16;
-
-/// An entry as somebody keeps it to find out later whether it is still there: its number and its hash.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Head {
-    /// The entry's number, from 1.
-    pub seq: u64,
-    /// The chain's hash with it.
-    pub hash: [u8; 32],
-}
-
-impl Head {
-    /// Reads `SEQ:HASH`, as `tokenward audit verify` prints it.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        let (seq, hash) = text.trim().split_once(':')?;
-        let plain = seq.bytes().all(|byte| byte.is_ascii_digit());
-        let seq = seq.parse().ok().filter(|seq| plain && *seq > 0)?;
-        let hash = tokenward_core::Digest::from_hex(hash)?.0;
-        Some(Self { seq, hash })
-    }
-
-    /// Why an entry that was found in this one's place is another; none when it is the same.
-    #[must_use]
-    pub fn differs(&self, seq: u64, hash: &[u8; 32]) -> Option<String> {
-        (seq == self.seq && *hash != self.hash).then(|| {
-            format!(
-                "entry {seq} is not the one of the head given: the log was written anew before or at it"
-            )
-        })
-    }
-
-    /// Why the chain does not reach this entry; none when it does.
-    #[must_use]
-    pub fn beyond(&self, entries: u64) -> Option<String> {
-        (entries < self.seq).then(|| {
-            format!(
-                "the log ends at entry {entries}, before entry {} of the head given: later entries are missing",
-                self.seq
-            )
-        })
-    }
-}
 
 /// What a verification found.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -87,7 +45,7 @@ pub enum Verified {
 
 /// Entries as the filter asks, kept to what the administrator may read.
 pub async fn list(
-    app: &App,
+    data: &Data,
     admin: &Admin,
     mut filter: AuditFilter,
 ) -> Result<Vec<Written>, Refused> {
@@ -97,7 +55,7 @@ pub async fn list(
     }
     // An administrator of one workspace reads that one's entries, asked for or not.
     filter.workspace = filter.workspace.or(admin.own_workspace());
-    Ok(app.store.reader().audit(&filter).await?)
+    Ok(data.store.reader().audit(&filter).await?)
 }
 
 /// The verification under way, of which there is one at a time, and who wants it. Callers take turns in the order they
@@ -167,14 +125,18 @@ impl Verifications {
 /// # Errors
 /// [`Refused::Busy`] while the same administrator has a call under way, where the turn does not come in time, and where
 /// the verification is to be gone on with.
-pub async fn verify(app: &App, admin: &Admin, kept: Option<Head>) -> Result<Verified, Refused> {
-    let verified = verify_chain(app, admin, kept).await?;
+pub async fn verify(
+    (data, verifications): (&Data, &Verifications),
+    admin: &Admin,
+    kept: Option<Head>,
+) -> Result<Verified, Refused> {
+    let verified = verify_chain((data, verifications), admin, kept).await?;
     let whole = matches!(verified, Verified::Whole { .. });
-    app.metrics.audit_verified(whole, app.clock().wall());
+    data.metrics.audit_verified(whole, data.clock().wall());
     // A head that was mistyped is no fault of the log: the metric tells of the chain alone.
     let verified = match (verified, kept) {
         (Verified::Whole { entries, hash }, Some(kept)) => {
-            match missed(app, kept, entries).await? {
+            match missed(data, kept, entries).await? {
                 Some((at, why)) => Verified::Broken { at, why },
                 None => Verified::Whole { entries, hash },
             }
@@ -188,7 +150,7 @@ pub async fn verify(app: &App, admin: &Admin, kept: Option<Head>) -> Result<Veri
 }
 
 /// Where and why a chain that is whole does not hold an entry that was kept; none when it does.
-async fn missed(app: &App, kept: Head, entries: u64) -> Result<Option<(u64, String)>, Refused> {
+async fn missed(data: &Data, kept: Head, entries: u64) -> Result<Option<(u64, String)>, Refused> {
     if let Some(why) = kept.beyond(entries) {
         return Ok(Some((entries + 1, why)));
     }
@@ -197,12 +159,16 @@ async fn missed(app: &App, kept: Head, entries: u64) -> Result<Option<(u64, Stri
         limit: 1,
         ..AuditFilter::default()
     };
-    let found = app.store.reader().audit(&filter).await?.pop();
+    let found = data.store.reader().audit(&filter).await?.pop();
     let why = found.and_then(|entry| kept.differs(entry.seq, &entry.hash));
     Ok(why.map(|why| (kept.seq, why)))
 }
 
-async fn verify_chain(app: &App, admin: &Admin, kept: Option<Head>) -> Result<Verified, Refused> {
+async fn verify_chain(
+    (data, verifications): (&Data, &Verifications),
+    admin: &Admin,
+    kept: Option<Head>,
+) -> Result<Verified, Refused> {
     admin.must_audit()?;
     if admin.own_workspace().is_some() {
         admin.must_operate()?;
@@ -216,12 +182,12 @@ async fn verify_chain(app: &App, admin: &Admin, kept: Option<Head>) -> Result<Ve
         Credential::AdminKey(id) => id,
         Credential::Session { member, .. } => member,
     };
-    let clock = app.clock();
+    let clock = data.clock();
     let since = |begun: BootInstant| clock.boot().0.saturating_sub(begun.0) / 1_000_000_000;
     let asked = clock.boot();
-    let _turn = app.verifications.turn(caller).ok_or_else(busy)?;
+    let _turn = verifications.turn(caller).ok_or_else(busy)?;
     // The lock is given in the order in which it was asked for.
-    let waiting = app.verifications.under_way.lock();
+    let waiting = verifications.under_way.lock();
     let own_turn = tokio::time::timeout(Duration::from_secs(WAIT_SECONDS), waiting).await;
     let mut under_way = own_turn.map_err(|_| busy())?;
     if under_way.at.is_some_and(|at| since(at) > KEPT_SECONDS) {
@@ -231,7 +197,7 @@ async fn verify_chain(app: &App, admin: &Admin, kept: Option<Head>) -> Result<Ve
         return Ok(found);
     }
     let begun = clock.boot();
-    let reader = app.store.reader();
+    let reader = data.store.reader();
     // The head first: entries written meanwhile are beyond it and do no harm.
     let (seq, hash, _) = reader.head().await?;
     let reader = &reader;
@@ -392,25 +358,5 @@ mod tests {
         assert_eq!(verification.owed_to(one, head(6)), None, "kept from later");
         assert_eq!(verification.owed_to(one, head(5)), Some(whole));
         assert_eq!(verification.owed_to(one, None), None, "once");
-    }
-
-    #[test]
-    fn head_is_read_as_it_is_printed() {
-        let hash = "ab".repeat(32);
-        let head = Head::parse(&format!("35:{hash}\n")).unwrap();
-        assert_eq!((head.seq, head.hash), (35, [0xab; 32]));
-        for bad in [
-            "35".to_owned(),
-            format!("0:{hash}"),
-            format!("+5:{hash}"),
-            format!(":{hash}"),
-            "35:abc".to_owned(),
-            format!("35:{hash}0"),
-        ] {
-            assert_eq!(Head::parse(&bad), None, "{bad}");
-        }
-        assert!(head.differs(35, &[0; 32]).is_some() && head.differs(35, &[0xab; 32]).is_none());
-        assert!(head.differs(34, &[0; 32]).is_none());
-        assert!(head.beyond(34).is_some() && head.beyond(35).is_none());
     }
 }

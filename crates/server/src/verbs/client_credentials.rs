@@ -2,8 +2,8 @@
 
 use super::Refused;
 use super::one_client::{Outcome, Read, decide, deleted, entry, wants};
-use crate::app::App;
 use crate::auth::authority::Admin;
+use crate::data::Data;
 use crate::random;
 use serde_json::json;
 use std::sync::Arc;
@@ -17,12 +17,12 @@ use tokenward_store::Failure;
 
 /// Adds a second secret beside the one in use; the secret is told here and never again.
 pub async fn rotate_secret(
-    app: &App,
+    data: &Data,
     admin: Admin,
     id: ClientId,
 ) -> Result<(Read, u32, ClientSecret), Refused> {
-    let keyring = Arc::clone(&app.keyring);
-    let decided = decide(app, admin, wants(id), move |acting, view, state| {
+    let keyring = Arc::clone(&data.keyring);
+    let decided = decide(data, admin, wants(id), move |acting, view, state| {
         let client = &state.client;
         let free = client.secrets.iter().position(Option::is_none);
         let free = free.ok_or_else(|| {
@@ -60,8 +60,13 @@ pub async fn rotate_secret(
 
 /// Deletes a secret by its number. Tokens it bought live on, but no sealed copy under it does; the
 /// last secret may go too.
-pub async fn delete_secret(app: &App, admin: Admin, id: ClientId, n: u32) -> Result<Read, Refused> {
-    let decided = decide(app, admin, wants(id), move |acting, view, state| {
+pub async fn delete_secret(
+    data: &Data,
+    admin: Admin,
+    id: ClientId,
+    n: u32,
+) -> Result<Read, Refused> {
+    let decided = decide(data, admin, wants(id), move |acting, view, state| {
         let is_it = |secret: &Option<SecretRecord>| secret.is_some_and(|secret| secret.n == n);
         let place = state.client.secrets.iter().position(is_it);
         let mut after = state.clone();
@@ -97,13 +102,13 @@ fn secrets_changed(before: &ClientState, after: &ClientState) -> Vec<Change> {
 /// Generates a token by an administrator's hand; it is told here and never again. With `at`, only while the newest
 /// token is of that generation.
 pub async fn generate_token(
-    app: &App,
+    data: &Data,
     admin: Admin,
     id: ClientId,
     at: Option<u32>,
 ) -> Result<Answer, Refused> {
-    let keyring = Arc::clone(&app.keyring);
-    let decided = decide(app, admin, wants(id), move |acting, view, state| {
+    let keyring = Arc::clone(&data.keyring);
+    let decided = decide(data, admin, wants(id), move |acting, view, state| {
         let found = state.slot.generation;
         if at.is_some_and(|at| at != found) {
             let why = format!("a newer token was made meanwhile: generation {found}");
@@ -129,13 +134,13 @@ pub async fn generate_token(
         })
     });
     let (read, answer) = decided.await?;
-    app.counts.generated(read.state.client.no);
+    data.counts.generated(read.state.client.no);
     Ok(answer)
 }
 
 /// Revokes a client's token without a new one; nothing live is no error.
-pub async fn revoke_token(app: &App, admin: Admin, id: ClientId) -> Result<Read, Refused> {
-    let decided = decide(app, admin, wants(id), move |acting, view, state| {
+pub async fn revoke_token(data: &Data, admin: Admin, id: ClientId) -> Result<Read, Refused> {
+    let decided = decide(data, admin, wants(id), move |acting, view, state| {
         let Some(change) = generate::revoke(state, view.now) else {
             return Ok(Outcome::nothing(state));
         };

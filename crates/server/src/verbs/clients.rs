@@ -6,10 +6,10 @@ use super::Refused;
 use super::addresses::{self, Named};
 use super::one_client::{NO_CLIENT, Outcome, decide, entry, wants};
 use super::settings::{Written, version};
-use crate::app::App;
 use crate::audit::detail;
 use crate::auth::acting;
 use crate::auth::authority::Admin;
+use crate::data::Data;
 use crate::random;
 use serde_json::json;
 use std::sync::Arc;
@@ -22,12 +22,12 @@ use tokenward_store::notices::AddressWants;
 use tokenward_store::{ClientFilter, Decided, ReadSet};
 
 /// One client.
-pub async fn show(app: &App, admin: &Admin, id: ClientId) -> Result<Read, Refused> {
-    let products = Arc::new(app.store.reader().products().await?);
-    let (state, last_use) = app.store.reader().client(id).await?.ok_or(NO_CLIENT)?;
+pub async fn show(data: &Data, admin: &Admin, id: ClientId) -> Result<Read, Refused> {
+    let products = Arc::new(data.store.reader().products().await?);
+    let (state, last_use) = data.store.reader().client(id).await?.ok_or(NO_CLIENT)?;
     admin.must_see_client(&state, &products)?;
-    let last_use = app.usage.pending(state.client.no).or(last_use);
-    let addresses = addresses::of(app, &state).await?;
+    let last_use = data.usage.pending(state.client.no).or(last_use);
+    let addresses = addresses::of(data, &state).await?;
     Ok(Read {
         addresses,
         state,
@@ -39,13 +39,13 @@ pub async fn show(app: &App, admin: &Admin, id: ClientId) -> Result<Read, Refuse
 /// Clients of a workspace, in the order of their creation, as far as the administrator sees them;
 /// and whether more may follow.
 pub async fn list(
-    app: &App,
+    data: &Data,
     admin: &Admin,
     workspace: WorkspaceId,
     mut filter: ClientFilter,
 ) -> Result<(Vec<Read>, Option<u32>), Refused> {
     admin.must_see_workspace(workspace)?;
-    let reader = app.store.reader();
+    let reader = data.store.reader();
     reader
         .workspace(workspace)
         .await?
@@ -63,7 +63,7 @@ pub async fn list(
         .filter(|(state, _)| admin.sees_client(state, &products));
     let known = reader.notice_addresses(workspace).await?;
     let read = seen.map(|(state, last_use)| {
-        let last_use = app.usage.pending(state.client.no).or(last_use);
+        let last_use = data.usage.pending(state.client.no).or(last_use);
         let emails = &state.client.settings.notification_emails;
         Read {
             addresses: addresses::shown(emails, &known),
@@ -77,7 +77,7 @@ pub async fn list(
 
 /// Creates a client; its secret is told here and never again.
 pub async fn create(
-    app: &App,
+    data: &Data,
     admin: Admin,
     workspace: WorkspaceId,
     written: Written,
@@ -95,9 +95,9 @@ pub async fn create(
         addresses: addresses_wanted(workspace, &written),
         ..ReadSet::default()
     };
-    let asks = addresses::unavailable(app).is_none();
-    let keyring = Arc::clone(&app.keyring);
-    let decided = acting::decide(app, admin, wants, move |acting, view| {
+    let asks = addresses::unavailable(data).is_none();
+    let keyring = Arc::clone(&data.keyring);
+    let decided = acting::decide(data, admin, wants, move |acting, view| {
         let workspace = view
             .workspace
             .clone()
@@ -170,7 +170,7 @@ pub async fn create(
         ))
     });
     let (mut read, secret) = decided.await?;
-    let known = addresses::of(app, &read.state).await;
+    let known = addresses::of(data, &read.state).await;
     let emails = &read.state.client.settings.notification_emails;
     // The secret is shown now or never: a read that failed must not cost it.
     read.addresses = known.unwrap_or_else(|_| addresses::shown(emails, &[]));
@@ -191,7 +191,7 @@ fn label_taken() -> Refused {
 /// Changes a client's settings; a narrower restriction binds the live token at once. `versions` names the versions of the
 /// settings that the caller means to change; none for any.
 pub async fn change(
-    app: &App,
+    data: &Data,
     admin: Admin,
     id: ClientId,
     written: Written,
@@ -201,7 +201,7 @@ pub async fn change(
         let why = "an API client belongs to one environment for good; create another client";
         return Err(Refused::Invalid("environment", why.into()));
     }
-    let seen = show(app, &admin, id).await?;
+    let seen = show(data, &admin, id).await?;
     let renamed = written
         .label
         .as_deref()
@@ -216,8 +216,8 @@ pub async fn change(
         addresses: addresses_wanted(seen.state.workspace.id, &written),
         ..ReadSet::default()
     };
-    let asks = addresses::unavailable(app).is_none();
-    decide(app, admin, wants, move |acting, view, state| {
+    let asks = addresses::unavailable(data).is_none();
+    decide(data, admin, wants, move |acting, view, state| {
         written.must_be_meant()?;
         let version = version(&state.client.settings);
         if versions.is_some_and(|seen| !seen.contains(&version)) {
@@ -272,12 +272,12 @@ pub async fn change(
 
 /// Disables or enables a client; its token sleeps and wakes with it.
 pub async fn set_disabled(
-    app: &App,
+    data: &Data,
     admin: Admin,
     id: ClientId,
     disabled: bool,
 ) -> Result<Read, Refused> {
-    decide(app, admin, wants(id), move |acting, view, state| {
+    decide(data, admin, wants(id), move |acting, view, state| {
         let mut after = state.clone();
         if state.client.disabled_at.is_some() == disabled {
             return Ok(Outcome::done(Vec::new(), Vec::new(), after));
@@ -302,18 +302,18 @@ pub async fn set_disabled(
 
 /// Deletes a client for good; its label must be typed back.
 pub async fn delete(
-    app: &App,
+    data: &Data,
     admin: Admin,
     id: ClientId,
     label: Option<String>,
 ) -> Result<Read, Refused> {
-    let seen = show(app, &admin, id).await?;
+    let seen = show(data, &admin, id).await?;
     let emails = &seen.state.client.settings.notification_emails;
     let wants = ReadSet {
         addresses: Some(addresses::address_wants(seen.state.workspace.id, emails)),
         ..wants(id)
     };
-    decide(app, admin, wants, move |acting, view, state| {
+    decide(data, admin, wants, move |acting, view, state| {
         // Keyboards and clipboards differ in the Unicode form of one label.
         let own = &state.client.settings.label;
         let typed = label.as_deref().is_some_and(|text| {

@@ -1,7 +1,8 @@
 //! Tokens: generate, tell the status, end the previous one, revoke.
 
-use crate::app::App;
-use crate::metering::reveals::Reveal;
+use crate::auth::throttle::{Meter, Throttle};
+use crate::data::Data;
+use crate::metering::reveals::{Reveal, Reveals};
 use crate::random;
 use serde_json::json;
 use std::net::IpAddr;
@@ -14,6 +15,33 @@ use tokenward_core::ids::{ClientId, ProductNo};
 use tokenward_core::slot::TokenRecord;
 use tokenward_core::time::{Clock, Timestamp};
 use tokenward_store::{Decided, Failure, ReadSet};
+
+/// How long a secret's calls may come faster than `secret_calls_per_second`, if it was idle before.
+const SECRET_CALLS_BURST_SECONDS: f64 = 10.0;
+
+/// What serves the holders of client secrets.
+pub struct Issuance {
+    data: Arc<Data>,
+    /// Wrong secrets, by source network and client.
+    throttle: Throttle,
+    /// How often each client secret called, by its digest; none without a limit.
+    secret_calls: Option<Meter<[u8; 32]>>,
+    /// Which returns of live tokens were audited today.
+    reveals: Arc<Reveals>,
+}
+
+impl Issuance {
+    pub(crate) fn new(data: Arc<Data>) -> Self {
+        let per_second = f64::from(data.config.secret_calls_per_second);
+        Self {
+            throttle: Throttle::default(),
+            secret_calls: (per_second > 0.0)
+                .then(|| Meter::new(per_second * SECRET_CALLS_BURST_SECONDS, per_second)),
+            reveals: Arc::default(),
+            data,
+        }
+    }
+}
 
 /// Why a verb about tokens gave nothing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -56,16 +84,16 @@ pub struct Status {
 /// Generates (or, by the client's policy, returns) a token for the holder of a client secret, if the client may open all of
 /// `products`; none among them is a product that does not exist.
 pub async fn generate(
-    app: &Arc<App>,
+    issuance: &Issuance,
     caller: Caller,
     options: IssueOptions,
     products: Vec<Option<ProductNo>>,
 ) -> Result<Answer, Refused> {
-    let quota = app.config.quota_per_day;
+    let quota = issuance.data.config.quota_per_day;
     // Drawn here, on the caller's thread: the writer's time is everybody's.
     let fresh = random::fresh();
-    let (handle, source) = (Arc::clone(app), caller.source);
-    let generated = by_caller(app, caller, move |keyring, state, caller, now| {
+    let (reveals, source) = (Arc::clone(&issuance.reveals), caller.source);
+    let generated = by_caller(issuance, caller, move |keyring, state, caller, now| {
         if !products.is_empty() {
             generate::admit(state, caller, keyring)?;
             let own = state.client.settings.products.as_deref();
@@ -94,7 +122,7 @@ pub async fn generate(
             secret: answer.secret.unwrap_or(0),
             source,
         };
-        let audited = answer.made || handle.reveals.is_new(reveal);
+        let audited = answer.made || reveals.is_new(reveal);
         let audit = audited.then(|| entry(state, actor, Some(caller), action, &detail, now));
         Ok((
             Decided {
@@ -107,18 +135,18 @@ pub async fn generate(
     });
     let (answer, reveal) = generated.await?;
     if answer.made {
-        app.counts.generated(reveal.client);
+        issuance.data.counts.generated(reveal.client);
     } else {
-        app.reveals.audited(reveal);
-        app.counts.returned(reveal.client);
+        issuance.reveals.audited(reveal);
+        issuance.data.counts.returned(reveal.client);
     }
     Ok(answer)
 }
 
 /// Tells the holder of a client secret where its token stands.
-pub async fn status(app: &App, caller: Caller) -> Result<Status, Refused> {
-    let quota = app.config.quota_per_day;
-    by_caller(app, caller, move |keyring, state, caller, now| {
+pub async fn status(issuance: &Issuance, caller: Caller) -> Result<Status, Refused> {
+    let quota = issuance.data.config.quota_per_day;
+    by_caller(issuance, caller, move |keyring, state, caller, now| {
         let position = generate::admit(state, caller, keyring)?;
         let slot = &state.slot;
         let status = Status {
@@ -136,8 +164,8 @@ pub async fn status(app: &App, caller: Caller) -> Result<Status, Refused> {
 }
 
 /// Ends the previous token of a hand-over; answers whether there was one.
-pub async fn end_previous(app: &App, caller: Caller) -> Result<bool, Refused> {
-    by_caller(app, caller, |keyring, state, caller, now| {
+pub async fn end_previous(issuance: &Issuance, caller: Caller) -> Result<bool, Refused> {
+    by_caller(issuance, caller, |keyring, state, caller, now| {
         let position = generate::admit(state, caller, keyring)?;
         let Some(change) = generate::end_previous(state) else {
             return Ok((Decided::nothing(), false));
@@ -166,9 +194,13 @@ pub async fn end_previous(app: &App, caller: Caller) -> Result<bool, Refused> {
 
 /// Revokes the client's own token (RFC 7009), if the text is its live or previous token; answers
 /// whether something was ended.
-pub async fn revoke_own(app: &App, caller: Caller, token: String) -> Result<bool, Refused> {
+pub async fn revoke_own(
+    issuance: &Issuance,
+    caller: Caller,
+    token: String,
+) -> Result<bool, Refused> {
     let token = zeroize::Zeroizing::new(token);
-    by_caller(app, caller, move |keyring, state, caller, now| {
+    by_caller(issuance, caller, move |keyring, state, caller, now| {
         let position = generate::admit(state, caller, keyring)?;
         let Ok(token) = tokenward_core::AccessToken::parse(&token) else {
             return Ok((Decided::nothing(), false));
@@ -217,8 +249,8 @@ pub async fn revoke_own(app: &App, caller: Caller, token: String) -> Result<bool
 }
 
 /// Proves the caller's secret and nothing more.
-pub async fn authenticate(app: &App, caller: Caller) -> Result<ClientId, Refused> {
-    by_caller(app, caller, |keyring, state, caller, _| {
+pub async fn authenticate(issuance: &Issuance, caller: Caller) -> Result<ClientId, Refused> {
+    by_caller(issuance, caller, |keyring, state, caller, _| {
         generate::admit(state, caller, keyring)?;
         Ok((Decided::nothing(), state.client.id))
     })
@@ -228,7 +260,7 @@ pub async fn authenticate(app: &App, caller: Caller) -> Result<ClientId, Refused
 /// Runs a decision of the holder of a client secret. Unknown clients are refused from memory, wrong secrets are charged to
 /// their source, everything else is decided on the durable state. A right secret is never refused for others' wrong ones,
 /// only for its own calls.
-async fn by_caller<T, F>(app: &App, caller: Caller, decide: F) -> Result<T, Refused>
+async fn by_caller<T, F>(issuance: &Issuance, caller: Caller, decide: F) -> Result<T, Refused>
 where
     T: Send + 'static,
     F: FnOnce(
@@ -241,28 +273,31 @@ where
         + 'static,
 {
     // Charged to the secret as presented: who does not hold it cannot spend its calls.
-    let call = app.keyring.secret(app.keyring.current(), &caller.secret);
+    let call = issuance
+        .data
+        .keyring
+        .secret(issuance.data.keyring.current(), &caller.secret);
     let call = call.map_or([0; 32], |digest| digest.0);
-    if let Some(calls) = &app.secret_calls
-        && let Err(retry_after_seconds) = calls.charge(call, &app.clock())
+    if let Some(calls) = &issuance.secret_calls
+        && let Err(retry_after_seconds) = calls.charge(call, &issuance.data.clock())
     {
         return Err(Refused::TooManyCalls {
             retry_after_seconds,
         });
     }
-    let decided = decided(app, caller, decide).await;
-    if let Some(calls) = &app.secret_calls
+    let decided = decided(issuance, caller, decide).await;
+    if let Some(calls) = &issuance.secret_calls
         && matches!(
             decided,
             Err(Refused::Rejected(Rejection::SecretInvalid) | Refused::Throttled { .. })
         )
     {
-        calls.forgive(&call, &app.clock());
+        calls.forgive(&call, &issuance.data.clock());
     }
     decided
 }
 
-async fn decided<T, F>(app: &App, caller: Caller, decide: F) -> Result<T, Refused>
+async fn decided<T, F>(issuance: &Issuance, caller: Caller, decide: F) -> Result<T, Refused>
 where
     T: Send + 'static,
     F: FnOnce(
@@ -275,37 +310,49 @@ where
         + 'static,
 {
     let (source, id) = (caller.source, caller.secret.client());
-    let clock = app.clock();
-    if !app.replica().may_know(id) {
+    let clock = issuance.data.clock();
+    if !issuance.data.replica().may_know(id) {
         // Nobody may vouch for the absence of a client either, unless this node may vouch at all.
-        return Err(match app.replica().lease().read().covers(|| clock.boot()) {
-            true => wrong(app, source, id),
-            false => Refused::Failed(Failure::Unavailable),
-        });
+        return Err(
+            match issuance
+                .data
+                .replica()
+                .lease()
+                .read()
+                .covers(|| clock.boot())
+            {
+                true => wrong(issuance, source, id),
+                false => Refused::Failed(Failure::Unavailable),
+            },
+        );
     }
-    let retry_after_seconds = app.throttle.wait_seconds(source, id.0, &clock);
+    let retry_after_seconds = issuance.throttle.wait_seconds(source, id.0, &clock);
     // One digest and a read of one row beside the writer: guesses do not make its queue longer.
-    if retry_after_seconds > 0 && !is_right(app, id, &caller.secret).await? {
+    if retry_after_seconds > 0 && !is_right(issuance, id, &caller.secret).await? {
         return Err(Refused::Throttled {
             retry_after_seconds,
         });
     }
-    let keyring = Arc::clone(&app.keyring);
-    let decided = app
+    let keyring = Arc::clone(&issuance.data.keyring);
+    let decided = issuance
+        .data
         .decide(ReadSet::client(id), move |view| {
             let state = view.client.as_ref().ok_or(Rejection::SecretInvalid)?;
             decide(&keyring, state, &caller, view.now)
         })
         .await?;
     decided.map_err(|rejection| match rejection {
-        Rejection::SecretInvalid => wrong(app, source, id),
+        Rejection::SecretInvalid => wrong(issuance, source, id),
         rejection => Refused::Rejected(rejection),
     })
 }
 
 /// The answer to a wrong secret: the same for clients that exist, that were deleted and that never were.
-fn wrong(app: &App, source: Option<IpAddr>, id: ClientId) -> Refused {
-    match app.throttle.charge(source, id.0, &app.clock()) {
+fn wrong(issuance: &Issuance, source: Option<IpAddr>, id: ClientId) -> Refused {
+    match issuance
+        .throttle
+        .charge(source, id.0, &issuance.data.clock())
+    {
         Ok(()) => Refused::Rejected(Rejection::SecretInvalid),
         Err(retry_after_seconds) => Refused::Throttled {
             retry_after_seconds,
@@ -314,13 +361,18 @@ fn wrong(app: &App, source: Option<IpAddr>, id: ClientId) -> Refused {
 }
 
 /// Whether the secret is one of the client's.
-async fn is_right(app: &App, id: ClientId, secret: &ClientSecret) -> Result<bool, Refused> {
-    let read = app.store.reader().client(id).await;
+async fn is_right(
+    issuance: &Issuance,
+    id: ClientId,
+    secret: &ClientSecret,
+) -> Result<bool, Refused> {
+    let read = issuance.data.store.reader().client(id).await;
     let read = read.map_err(|error| {
         crate::logs::read_failed(&error);
         Refused::Failed(Failure::Unavailable)
     })?;
-    Ok(read.is_some_and(|(state, _)| generate::is_secret_of(&state, secret, &app.keyring)))
+    Ok(read
+        .is_some_and(|(state, _)| generate::is_secret_of(&state, secret, &issuance.data.keyring)))
 }
 
 fn secret_actor(state: &ClientState, position: usize) -> Actor {

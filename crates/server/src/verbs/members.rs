@@ -3,12 +3,13 @@
 
 use super::sign_in::folded;
 use super::{Refused, account, roles};
-use crate::app::App;
 use crate::audit::detail;
+use crate::auth::People;
 use crate::auth::acting::{self, Acting};
 use crate::auth::authority::Admin;
 use crate::auth::opaque_token::OpaqueToken;
 use crate::auth::password::Caller;
+use crate::data::Data;
 use crate::random;
 use serde_json::{Value, json};
 use std::net::IpAddr;
@@ -68,9 +69,9 @@ impl Admin {
 }
 
 /// Members and invitations, as far as the administrator sees them.
-pub async fn list(app: &App, admin: &Admin) -> Result<(Vec<Member>, Vec<Invitation>), Refused> {
+pub async fn list(data: &Data, admin: &Admin) -> Result<(Vec<Member>, Vec<Invitation>), Refused> {
     admin.must_see_members()?;
-    let reader = app.store.reader();
+    let reader = data.store.reader();
     let (mut members, mut invitations) = (reader.members().await?, reader.invitations().await?);
     members.retain(|member| admin.sees_role(&member.role));
     invitations.retain(|invitation| admin.sees_role(&invitation.role));
@@ -78,9 +79,9 @@ pub async fn list(app: &App, admin: &Admin) -> Result<(Vec<Member>, Vec<Invitati
 }
 
 /// One member.
-pub async fn show(app: &App, admin: &Admin, id: Uuid) -> Result<Member, Refused> {
+pub async fn show(data: &Data, admin: &Admin, id: Uuid) -> Result<Member, Refused> {
     admin.must_see_members()?;
-    let member = app.store.reader().member(id).await?;
+    let member = data.store.reader().member(id).await?;
     member
         .filter(|member| admin.sees_role(&member.role))
         .ok_or(NO_MEMBER)
@@ -172,7 +173,7 @@ fn must_have_room(role: &Role, view: &View) -> Result<(), Refused> {
 /// # Errors
 /// [`Refused::Conflict`] for a visible member with another role, and when there are too many members.
 pub async fn invite(
-    app: &App,
+    data: &Data,
     admin: Admin,
     email: &str,
     role: Role,
@@ -182,7 +183,7 @@ pub async fn invite(
     let email = label::email(&email).map_err(|why| Refused::Invalid("email", why.0))?;
     let opaque_token = OpaqueToken::new();
     let digest = opaque_token.digest();
-    let decided = acting::decide(app, admin, wants(Some(&role)), move |acting, view| {
+    let decided = acting::decide(data, admin, wants(Some(&role)), move |acting, view| {
         roles::check(&role, view)?;
         must_have_room(&role, view)?;
         let member = view.members.iter().find(|member| member.email == email);
@@ -222,10 +223,10 @@ pub fn operates(member: &Member) -> bool {
 
 /// Makes the first operator's link while no operator can sign in to the console; each start makes the older ones
 /// worthless. None when there is an operator: other members do not count, they cannot invite one.
-pub async fn first_link(app: &App) -> Result<Option<OpaqueToken>, Failure> {
+pub async fn first_link(data: &Data) -> Result<Option<OpaqueToken>, Failure> {
     let opaque_token = OpaqueToken::new();
     let digest = opaque_token.digest();
-    let decided = app.decide(wants(None), move |view: &View| {
+    let decided = data.decide(wants(None), move |view: &View| {
         if view.members.iter().any(operates) {
             return Ok::<_, std::convert::Infallible>((Decided::nothing(), false));
         }
@@ -259,12 +260,12 @@ pub async fn first_link(app: &App) -> Result<Option<OpaqueToken>, Failure> {
 
 /// The invitation a link is for, while it is good.
 pub async fn invitation(
-    app: &App,
+    data: &Data,
     opaque_token: &OpaqueToken,
 ) -> Result<Option<Invitation>, Refused> {
     use tokenward_core::time::Clock;
-    let (digest, now) = (opaque_token.digest(), app.clock().wall());
-    let all = app.store.reader().invitations().await?;
+    let (digest, now) = (opaque_token.digest(), data.clock().wall());
+    let all = data.store.reader().invitations().await?;
     let found = all.into_iter().find(|one| one.digest == digest);
     Ok(found.filter(|one| now < one.expires_at))
 }
@@ -305,33 +306,33 @@ fn may_be_first(members: &[Member], invitation: &Invitation, email: &str) -> Res
 /// [`Refused::NotFound`] for a link that has ended, or for a member with another role; [`Refused::Conflict`] for such
 /// a member where the holder of the first operator's link named the address.
 pub async fn join(
-    app: &App,
+    people: &People,
     opaque_token: &OpaqueToken,
     joining: Joining,
 ) -> Result<Member, Refused> {
     // What costs little comes first: the password is hashed only for a join that can succeed.
     let name = Name::parse(joining.name.trim()).map_err(|why| Refused::Invalid("name", why.0))?;
-    let found = invitation(app, opaque_token).await?;
+    let found = invitation(&people.data, opaque_token).await?;
     let invited = found.ok_or(Refused::NotFound("invitation"))?;
     let email = match invited.email.as_str() {
         "" => {
             let email = folded(&joining.email);
             let email = label::email(&email).map_err(|why| Refused::Invalid("email", why.0))?;
-            let members = app.store.reader().members().await?;
+            let members = people.data.store.reader().members().await?;
             may_be_first(&members, &invited, &email)?;
             email
         }
         known => known.to_owned(),
     };
     account::judge("password", &joining.password, &[&email, name.as_str()])?;
-    let hashed = account::hash_chosen(app, Caller::Invited(invited.id), joining.password);
+    let hashed = account::hash_chosen(people, Caller::Invited(invited.id), joining.password);
     let (password, source) = (hashed.await?, joining.source);
     let digest = opaque_token.digest();
     let wants = ReadSet {
         proves: true,
         ..wants(None)
     };
-    let decided = app.decide(wants, move |view: &View| -> Result<_, Refused> {
+    let decided = people.data.decide(wants, move |view: &View| -> Result<_, Refused> {
         let found = view.invitations.iter().find(|one| one.digest == digest);
         let found = found.filter(|one| view.now < one.expires_at);
         let invitation = found.ok_or(Refused::NotFound("invitation"))?;
@@ -393,9 +394,9 @@ pub async fn join(
 }
 
 /// Withdraws an invitation.
-pub async fn withdraw(app: &App, admin: Admin, id: Uuid) -> Result<(), Refused> {
+pub async fn withdraw(data: &Data, admin: Admin, id: Uuid) -> Result<(), Refused> {
     admin.must_see_members()?;
-    let decided = acting::decide(app, admin, wants(None), move |acting, view| {
+    let decided = acting::decide(data, admin, wants(None), move |acting, view| {
         let found = view.invitations.iter().find(|one| one.id == id);
         let found = found.filter(|one| acting.sees_role(&one.role));
         let invitation = found.ok_or(Refused::NotFound("invitation"))?;
@@ -456,12 +457,12 @@ fn covers(old: &Role, new: &Role) -> bool {
 /// # Errors
 /// [`Refused::Conflict`] for one's own membership and for the last operator.
 pub async fn change(
-    app: &App,
+    data: &Data,
     admin: Admin,
     id: Uuid,
     change: Change,
 ) -> Result<(Member, Option<OpaqueToken>), Refused> {
-    alter(app, admin, id, change.role.clone(), move |view, member| {
+    alter(data, admin, id, change.role.clone(), move |view, member| {
         if change.seen.is_some_and(|seen| seen != member.role) {
             return Err(Refused::Changed("member's role"));
         }
@@ -483,13 +484,13 @@ pub async fn change(
 ///
 /// # Errors
 /// [`Refused::Conflict`] for one's own membership and for the last operator.
-pub async fn remove(app: &App, admin: Admin, id: Uuid) -> Result<Member, Refused> {
-    let removed = alter(app, admin, id, None, |_, _| Ok("member.remove"));
+pub async fn remove(data: &Data, admin: Admin, id: Uuid) -> Result<Member, Refused> {
+    let removed = alter(data, admin, id, None, |_, _| Ok("member.remove"));
     removed.await.map(|(member, _)| member)
 }
 
 async fn alter(
-    app: &App,
+    data: &Data,
     admin: Admin,
     id: Uuid,
     role: Option<Role>,
@@ -501,7 +502,7 @@ async fn alter(
     }
     let opaque_token = OpaqueToken::new();
     let digest = opaque_token.digest();
-    let decided = acting::decide(app, admin, wants(role.as_ref()), move |acting, view| {
+    let decided = acting::decide(data, admin, wants(role.as_ref()), move |acting, view| {
         let found = view.members.iter().find(|member| member.id == id);
         let old = found
             .filter(|member| acting.sees_role(&member.role))

@@ -1,8 +1,8 @@
 //! What was told of a workspace's clients, to whom, and what became of it.
 
 use super::{Refused, webhooks};
-use crate::app::App;
 use crate::auth::authority::Admin;
+use crate::data::Data;
 use tokenward_core::ids::WorkspaceId;
 use tokenward_store::PAGE_MAX;
 use tokenward_store::notices::Notice;
@@ -31,14 +31,14 @@ pub fn state(notice: &Notice) -> State {
 /// Notices of a workspace, the newest first, from behind the place of one on the page before; and where the
 /// next page begins.
 pub async fn list(
-    app: &App,
+    data: &Data,
     admin: &Admin,
     workspace: WorkspaceId,
     after: Option<u64>,
     limit: u32,
 ) -> Result<(Vec<Notice>, Option<u64>), Refused> {
     webhooks::must_see(admin, workspace)?;
-    let reader = app.store.reader();
+    let reader = data.store.reader();
     let known = reader.workspace(workspace).await?;
     known.ok_or(Refused::NotFound("workspace"))?;
     let limit = limit.clamp(1, PAGE_MAX);

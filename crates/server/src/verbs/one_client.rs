@@ -3,9 +3,9 @@
 
 use super::Refused;
 use super::addresses::{self, Address};
-use crate::app::App;
 use crate::auth::acting::{self, Acting};
 use crate::auth::authority::Admin;
+use crate::data::Data;
 use serde_json::Value;
 use std::sync::Arc;
 use tokenward_core::Change;
@@ -98,7 +98,7 @@ pub(super) fn entry(
 
 /// Takes a decision about one client that the administrator may change and that is not deleted.
 pub(super) async fn decide<T, F>(
-    app: &App,
+    data: &Data,
     admin: Admin,
     wants: ReadSet,
     decision: F,
@@ -107,7 +107,7 @@ where
     T: Send + 'static,
     F: FnOnce(&Acting, &View, &ClientState) -> Result<Outcome<T>, Refused> + Send + 'static,
 {
-    let decided = acting::decide(app, admin, wants, move |acting, view| {
+    let decided = acting::decide(data, admin, wants, move |acting, view| {
         let state = view.client.as_ref().ok_or(NO_CLIENT)?;
         acting.must_change(state, &view.products)?;
         if state.client.deleted_at.is_some() {
@@ -130,10 +130,10 @@ where
     });
     let (mut read, answer) = decided.await?;
     // The deed is done: that its last use can't be read now must not look as if it were not.
-    let stored = app.store.reader().client(read.state.client.id).await;
+    let stored = data.store.reader().client(read.state.client.id).await;
     let stored = stored.ok().flatten().and_then(|(_, last_use)| last_use);
-    read.last_use = app.usage.pending(read.state.client.no).or(stored);
-    let known = addresses::of(app, &read.state).await;
+    read.last_use = data.usage.pending(read.state.client.no).or(stored);
+    let known = addresses::of(data, &read.state).await;
     let emails = &read.state.client.settings.notification_emails;
     read.addresses = known.unwrap_or_else(|_| addresses::shown(emails, &[]));
     Ok((read, answer))

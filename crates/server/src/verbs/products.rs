@@ -1,10 +1,10 @@
 //! Products: read, put, delete.
 
 use super::{Refused, roles};
-use crate::app::App;
 use crate::audit::detail;
 use crate::auth::acting;
 use crate::auth::authority::Admin;
+use crate::data::Data;
 use serde_json::json;
 use tokenward_core::Change;
 use tokenward_core::client::Product;
@@ -12,8 +12,8 @@ use tokenward_core::label::{Name, Slug};
 use tokenward_store::{Decided, ReadSet};
 
 /// Every product; names are no secret among administrators.
-pub async fn list(app: &App) -> Result<Vec<Product>, Refused> {
-    Ok(app.store.reader().products().await?)
+pub async fn list(data: &Data) -> Result<Vec<Product>, Refused> {
+    Ok(data.store.reader().products().await?)
 }
 
 fn slug(text: &str) -> Result<Slug, Refused> {
@@ -23,7 +23,7 @@ fn slug(text: &str) -> Result<Slug, Refused> {
 /// Creates a product, or renames it; answers whether it was created. A slug that a role still names from a product
 /// deleted before is refused.
 pub async fn put(
-    app: &App,
+    data: &Data,
     admin: Admin,
     text: &str,
     name: &str,
@@ -37,7 +37,7 @@ pub async fn put(
         people: true,
         ..ReadSet::default()
     };
-    let decided = acting::decide(app, admin, wants, move |acting, view| {
+    let decided = acting::decide(data, admin, wants, move |acting, view| {
         let old = view.products.iter().find(|product| product.slug == slug);
         let unchanged = |old: &&Product| old.name.as_str() == text;
         if let Some(old) = old.filter(unchanged) {
@@ -90,11 +90,11 @@ fn still_named() -> Refused {
 }
 
 /// Deletes a product that no client and no role names.
-pub async fn delete(app: &App, admin: Admin, text: &str) -> Result<(), Refused> {
+pub async fn delete(data: &Data, admin: Admin, text: &str) -> Result<(), Refused> {
     admin.must_operate()?;
     let unknown = Refused::NotFound("product");
     let slug = Slug::parse(text).map_err(|_| unknown.clone())?;
-    let products = app.store.reader().products().await?;
+    let products = data.store.reader().products().await?;
     let product = products
         .into_iter()
         .find(|product| product.slug == slug)
@@ -106,7 +106,7 @@ pub async fn delete(app: &App, admin: Admin, text: &str) -> Result<(), Refused> 
         product_use: Some(product.no),
         ..ReadSet::default()
     };
-    let decided = acting::decide(app, admin, wants, move |acting, view| {
+    let decided = acting::decide(data, admin, wants, move |acting, view| {
         if !view.products.iter().any(|known| known.no == product.no) {
             return Err(Refused::NotFound("product"));
         }

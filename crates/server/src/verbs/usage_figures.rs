@@ -2,8 +2,8 @@
 
 use super::Refused;
 use super::one_client::NO_CLIENT;
-use crate::app::App;
 use crate::auth::authority::Admin;
+use crate::data::Data;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokenward_core::client::{ClientState, Product};
@@ -36,25 +36,25 @@ pub struct UsageFigures {
 
 /// The figures of the last `days` days of a client that the administrator sees.
 pub async fn of_client(
-    app: &App,
+    data: &Data,
     admin: &Admin,
     id: ClientId,
     days: u32,
 ) -> Result<UsageFigures, Refused> {
-    let reader = app.store.reader();
+    let reader = data.store.reader();
     let products = Arc::new(reader.products().await?);
     let (state, _) = reader.client(id).await?.ok_or(NO_CLIENT)?;
     admin.must_see_client(&state, &products)?;
-    let today = app.today();
+    let today = data.today();
     let from_day = (today + 1).saturating_sub(days.clamp(1, DAYS_MAX));
     let no = state.client.no;
     // What is written first: then a count on its way is missed for a moment, and none is told twice.
     let written = reader.check_counts(no, from_day).await?;
     let sources = reader.source_uses(no, from_day).await?;
-    let sources = merged_sources(sources, app.counts.pending_sources(no, today));
+    let sources = merged_sources(sources, data.counts.pending_sources(no, today));
     let (stale, sources) = sources.into_iter().partition(|one| one.outcome.is_stale());
     Ok(UsageFigures {
-        counts: merged(written, app.counts.pending(no, today)),
+        counts: merged(written, data.counts.pending(no, today)),
         sources,
         stale,
         state,

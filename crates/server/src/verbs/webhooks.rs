@@ -2,9 +2,9 @@
 //! them, auditors see them; a product admin has nothing to do with them, for they tell of every client.
 
 use super::Refused;
-use crate::app::App;
 use crate::auth::acting::{self, Acting};
 use crate::auth::authority::Admin;
+use crate::data::Data;
 use crate::net::destination::Guard;
 use crate::random;
 use base64::Engine as _;
@@ -60,12 +60,12 @@ fn must_manage(admin: &Admin, workspace: WorkspaceId) -> Result<(), Refused> {
 
 /// Every webhook of a workspace.
 pub async fn list(
-    app: &App,
+    data: &Data,
     admin: &Admin,
     workspace: WorkspaceId,
 ) -> Result<Vec<Webhook>, Refused> {
     must_see(admin, workspace)?;
-    let reader = app.store.reader();
+    let reader = data.store.reader();
     let known = reader.workspace(workspace).await?;
     known.ok_or(Refused::NotFound("workspace"))?;
     Ok(reader.webhooks(workspace).await?)
@@ -73,21 +73,21 @@ pub async fn list(
 
 /// Makes a webhook.
 pub async fn create(
-    app: &App,
+    data: &Data,
     admin: Admin,
     workspace: WorkspaceId,
     url: &str,
 ) -> Result<WithSecret, Refused> {
     must_manage(&admin, workspace)?;
-    let url = Guard::read(url, &app.config.webhook_allow_networks)
+    let url = Guard::read(url, &data.config.webhook_allow_networks)
         .map_err(|why| Refused::Invalid("url", why))?;
     let wants = ReadSet {
         workspace: Some(workspace),
         webhooks: Some(workspace),
         ..ReadSet::default()
     };
-    let keyring = Arc::clone(&app.keyring);
-    let decided = acting::decide(app, admin, wants, move |acting, view| {
+    let keyring = Arc::clone(&data.keyring);
+    let decided = acting::decide(data, admin, wants, move |acting, view| {
         let known = view.workspace.as_ref();
         known.ok_or(Refused::NotFound("workspace"))?;
         if view.webhooks.len() >= WEBHOOKS_MAX {
@@ -132,12 +132,12 @@ fn put(acting: &Acting, action: &'static str, webhook: &Webhook, now: Timestamp)
 }
 
 /// Decides about one webhook that the administrator may manage.
-async fn decide<T, F>(app: &App, admin: Admin, id: Uuid, decision: F) -> Result<T, Refused>
+async fn decide<T, F>(data: &Data, admin: Admin, id: Uuid, decision: F) -> Result<T, Refused>
 where
     T: Send + 'static,
     F: FnOnce(&Acting, &View, Webhook) -> Result<(Decided, T), Refused> + Send + 'static,
 {
-    let known = app.store.reader().webhook(id).await?.ok_or(NO_WEBHOOK)?;
+    let known = data.store.reader().webhook(id).await?.ok_or(NO_WEBHOOK)?;
     // What belongs to another workspace looks like what is not there.
     must_manage(&admin, known.workspace).map_err(|refused| match refused {
         Refused::NotFound(_) => NO_WEBHOOK,
@@ -147,7 +147,7 @@ where
         webhooks: Some(known.workspace),
         ..ReadSet::default()
     };
-    let decided = acting::decide(app, admin, wants, move |acting, view| {
+    let decided = acting::decide(data, admin, wants, move |acting, view| {
         let found = view.webhooks.iter().find(|webhook| webhook.id == id);
         decision(acting, view, found.cloned().ok_or(NO_WEBHOOK)?)
     });
@@ -156,12 +156,12 @@ where
 
 /// Disables or enables a webhook; what waits for a disabled one is given up.
 pub async fn set_disabled(
-    app: &App,
+    data: &Data,
     admin: Admin,
     id: Uuid,
     disabled: bool,
 ) -> Result<Webhook, Refused> {
-    decide(app, admin, id, move |acting, view, mut webhook| {
+    decide(data, admin, id, move |acting, view, mut webhook| {
         if webhook.disabled_at.is_some() == disabled {
             return Ok((Decided::nothing(), webhook));
         }
@@ -176,9 +176,9 @@ pub async fn set_disabled(
 }
 
 /// Gives a webhook a new secret. The one before signs too for [`ROTATION_SECONDS`]; one before that, no more.
-pub async fn rotate(app: &App, admin: Admin, id: Uuid) -> Result<WithSecret, Refused> {
-    let keyring = Arc::clone(&app.keyring);
-    decide(app, admin, id, move |acting, view, mut webhook| {
+pub async fn rotate(data: &Data, admin: Admin, id: Uuid) -> Result<WithSecret, Refused> {
+    let keyring = Arc::clone(&data.keyring);
+    decide(data, admin, id, move |acting, view, mut webhook| {
         let (secret, shown) = new_secret(&keyring, id);
         let former = std::mem::replace(&mut webhook.secret, secret);
         webhook.former = Some((former, view.now.plus_seconds(ROTATION_SECONDS)));
@@ -189,8 +189,8 @@ pub async fn rotate(app: &App, admin: Admin, id: Uuid) -> Result<WithSecret, Ref
 }
 
 /// Deletes a webhook; what waits for it is given up.
-pub async fn delete(app: &App, admin: Admin, id: Uuid) -> Result<(), Refused> {
-    decide(app, admin, id, move |acting, view, webhook| {
+pub async fn delete(data: &Data, admin: Admin, id: Uuid) -> Result<(), Refused> {
+    decide(data, admin, id, move |acting, view, webhook| {
         let decided = Decided {
             audit: vec![entry(acting, "webhook.delete", &webhook, view.now)],
             records: vec![Record::Webhook(WebhookWrite::Removed(id))],
@@ -202,8 +202,8 @@ pub async fn delete(app: &App, admin: Admin, id: Uuid) -> Result<(), Refused> {
 }
 
 /// Sends a webhook a notice that says nothing but that it arrived; answers the notice's id.
-pub async fn test(app: &App, admin: Admin, id: Uuid) -> Result<Uuid, Refused> {
-    decide(app, admin, id, move |acting, view, webhook| {
+pub async fn test(data: &Data, admin: Admin, id: Uuid) -> Result<Uuid, Refused> {
+    decide(data, admin, id, move |acting, view, webhook| {
         if webhook.disabled_at.is_some() {
             let why = "nothing is sent to a disabled webhook; enable it first";
             return Err(Refused::Conflict("WEBHOOK_DISABLED", why.into()));

@@ -1,10 +1,10 @@
 //! Workspaces: create, read, rename, disable, enable.
 
 use super::Refused;
-use crate::app::App;
 use crate::audit::detail;
 use crate::auth::acting;
 use crate::auth::authority::Admin;
+use crate::data::Data;
 use crate::random;
 use serde_json::json;
 use tokenward_core::Change;
@@ -20,29 +20,29 @@ fn name(text: &str) -> Result<Name, Refused> {
 }
 
 /// One workspace.
-pub async fn show(app: &App, admin: &Admin, id: WorkspaceId) -> Result<Workspace, Refused> {
+pub async fn show(data: &Data, admin: &Admin, id: WorkspaceId) -> Result<Workspace, Refused> {
     admin.must_see_workspace(id)?;
-    app.store.reader().workspace(id).await?.ok_or(NO_WORKSPACE)
+    data.store.reader().workspace(id).await?.ok_or(NO_WORKSPACE)
 }
 
 /// Workspaces in the order of their creation, as far as the administrator sees them; and where the
 /// next page begins.
 pub async fn list(
-    app: &App,
+    data: &Data,
     admin: &Admin,
     after: Option<WorkspaceNo>,
     limit: u32,
 ) -> Result<(Vec<Workspace>, Option<u32>), Refused> {
     if let Some(own) = admin.own_workspace() {
         let own = if after.is_none() {
-            app.store.reader().workspace(own).await?
+            data.store.reader().workspace(own).await?
         } else {
             None
         };
         return Ok((own.into_iter().collect(), None));
     }
     let limit = limit.clamp(1, tokenward_store::PAGE_MAX);
-    let page = app.store.reader().workspaces(after, limit).await?;
+    let page = data.store.reader().workspaces(after, limit).await?;
     let next = (page.len() as u32 == limit)
         .then(|| page.last().map(|workspace| workspace.no.0))
         .flatten();
@@ -50,10 +50,10 @@ pub async fn list(
 }
 
 /// Creates a workspace.
-pub async fn create(app: &App, admin: Admin, text: &str) -> Result<Workspace, Refused> {
+pub async fn create(data: &Data, admin: Admin, text: &str) -> Result<Workspace, Refused> {
     admin.must_operate()?;
     let name = name(text)?;
-    let decided = acting::decide(app, admin, ReadSet::default(), move |acting, view| {
+    let decided = acting::decide(data, admin, ReadSet::default(), move |acting, view| {
         let id = WorkspaceId(random::uuid());
         let workspace = Workspace {
             no: view.next.workspace,
@@ -86,7 +86,7 @@ pub async fn create(app: &App, admin: Admin, text: &str) -> Result<Workspace, Re
 
 /// Renames, disables or enables a workspace; all its clients sleep and wake with it.
 pub async fn change(
-    app: &App,
+    data: &Data,
     admin: Admin,
     id: WorkspaceId,
     new_name: Option<String>,
@@ -98,7 +98,7 @@ pub async fn change(
         workspace: Some(id),
         ..ReadSet::default()
     };
-    let decided = acting::decide(app, admin, wants, move |acting, view| {
+    let decided = acting::decide(data, admin, wants, move |acting, view| {
         let old = view.workspace.clone().ok_or(NO_WORKSPACE)?;
         let mut workspace = old.clone();
         // A name that stays is not judged anew: an older version may have accepted it.

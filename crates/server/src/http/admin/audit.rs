@@ -5,12 +5,13 @@ use super::problem::{Answer, Problem};
 use super::views;
 use crate::app::App;
 use crate::verbs;
-use crate::verbs::audit::{Head, Verified};
+use crate::verbs::audit::Verified;
 use axum::extract::State;
 use http::StatusCode;
 use http::request::Parts;
 use serde_json::json;
 use std::sync::Arc;
+use tokenward_core::audit::Head;
 use tokenward_core::ids::{ClientId, WorkspaceId};
 use tokenward_store::AuditFilter;
 
@@ -36,7 +37,7 @@ pub(super) async fn list(
         ..AuditFilter::default()
     };
     let limit = filter.limit;
-    let entries = verbs::audit::list(&app, &admin, filter).await?;
+    let entries = verbs::audit::list(&app.data, &admin, filter).await?;
     let next = (entries.len() as u32 == limit)
         .then(|| entries.last().map(|entry| entry.seq))
         .flatten();
@@ -60,12 +61,15 @@ pub(super) async fn verify(
             Problem::invalid(Some("head"), detail)
         })
     });
-    let body = match verbs::audit::verify(&app, &admin, kept.transpose()?).await? {
-        Verified::Whole { entries, hash } => {
-            let head = json!({ "seq": entries, "hash": *crate::config::data_dir::hex(&hash) });
-            json!({ "ok": true, "entries": entries, "head": head })
-        }
-        Verified::Broken { at, why } => json!({ "ok": false, "broken_at": at, "why": why }),
-    };
+    let body =
+        match verbs::audit::verify((&app.data, &app.verifications), &admin, kept.transpose()?)
+            .await?
+        {
+            Verified::Whole { entries, hash } => {
+                let head = json!({ "seq": entries, "hash": *crate::config::data_dir::hex(&hash) });
+                json!({ "ok": true, "entries": entries, "head": head })
+            }
+            Verified::Broken { at, why } => json!({ "ok": false, "broken_at": at, "why": why }),
+        };
     Ok(views::answer(StatusCode::OK, &body))
 }

@@ -87,7 +87,7 @@ pub(super) async fn list(
         ..ClientFilter::default()
     };
     let workspace = WorkspaceId(id(&text, "workspace")?);
-    let (page, next) = clients::list(&app, &admin, workspace, filter).await?;
+    let (page, next) = clients::list(&app.data, &admin, workspace, filter).await?;
     let items = page.iter().map(|read| views::client(&app, read)).collect();
     Ok(views::answer(StatusCode::OK, &views::page(items, next)))
 }
@@ -99,7 +99,7 @@ pub(super) async fn create(
     Body(body): Body<Written>,
 ) -> Answer {
     let workspace = WorkspaceId(id(&text, "workspace")?);
-    let (read, secret) = clients::create(&app, admin, workspace, body).await?;
+    let (read, secret) = clients::create(&app.data, admin, workspace, body).await?;
     let body =
         json!({ "client": views::client(&app, &read), "client_secret": secret.expose().as_str() });
     Ok(views::answer(StatusCode::CREATED, &body))
@@ -110,7 +110,7 @@ pub(super) async fn show(
     Signed(admin): Signed,
     Path(text): Path<String>,
 ) -> Answer {
-    let read = clients::show(&app, &admin, client_id(&text)?).await?;
+    let read = clients::show(&app.data, &admin, client_id(&text)?).await?;
     versioned(&app, &read)
 }
 
@@ -123,7 +123,7 @@ pub(super) async fn change(
 ) -> Answer {
     let versions = versions(&headers)?;
     let id = client_id(&text)?;
-    let read = clients::change(&app, admin, id, body, versions).await?;
+    let read = clients::change(&app.data, admin, id, body, versions).await?;
     versioned(&app, &read)
 }
 
@@ -135,7 +135,7 @@ pub(super) async fn disable(
     one(
         &app,
         StatusCode::OK,
-        &clients::set_disabled(&app, admin, client_id(&text)?, true).await?,
+        &clients::set_disabled(&app.data, admin, client_id(&text)?, true).await?,
     )
 }
 
@@ -147,7 +147,7 @@ pub(super) async fn enable(
     one(
         &app,
         StatusCode::OK,
-        &clients::set_disabled(&app, admin, client_id(&text)?, false).await?,
+        &clients::set_disabled(&app.data, admin, client_id(&text)?, false).await?,
     )
 }
 
@@ -183,7 +183,7 @@ pub(super) async fn delete(
     one(
         &app,
         StatusCode::OK,
-        &clients::delete(&app, admin, client_id(&text)?, label).await?,
+        &clients::delete(&app.data, admin, client_id(&text)?, label).await?,
     )
 }
 
@@ -207,7 +207,7 @@ pub(super) async fn ask_again(
             email
         }
     };
-    let read = addresses::ask_again(&app, admin, client_id(&text)?, email).await?;
+    let read = addresses::ask_again(&app.data, admin, client_id(&text)?, email).await?;
     one(&app, StatusCode::OK, &read)
 }
 
@@ -217,7 +217,7 @@ pub(super) async fn rotate(
     Path(text): Path<String>,
 ) -> Answer {
     let (read, n, secret) =
-        client_credentials::rotate_secret(&app, admin, client_id(&text)?).await?;
+        client_credentials::rotate_secret(&app.data, admin, client_id(&text)?).await?;
     let body = json!({ "client": views::client(&app, &read), "n": n, "client_secret": secret.expose().as_str() });
     Ok(views::answer(StatusCode::CREATED, &body))
 }
@@ -233,7 +233,7 @@ pub(super) async fn delete_secret(
     one(
         &app,
         StatusCode::OK,
-        &client_credentials::delete_secret(&app, admin, client_id(&text)?, n).await?,
+        &client_credentials::delete_secret(&app.data, admin, client_id(&text)?, n).await?,
     )
 }
 
@@ -242,7 +242,8 @@ pub(super) async fn generate(
     Signed(admin): Signed,
     Path(text): Path<String>,
 ) -> Answer {
-    let answer = client_credentials::generate_token(&app, admin, client_id(&text)?, None).await?;
+    let answer =
+        client_credentials::generate_token(&app.data, admin, client_id(&text)?, None).await?;
     let body = json!({
         "access_token": answer.token.expose().as_str(),
         "generation": answer.generation,
@@ -257,7 +258,7 @@ pub(super) async fn revoke(
     Signed(admin): Signed,
     Path(text): Path<String>,
 ) -> Answer {
-    let read = client_credentials::revoke_token(&app, admin, client_id(&text)?).await?;
+    let read = client_credentials::revoke_token(&app.data, admin, client_id(&text)?).await?;
     let body: Value = views::client(&app, &read);
     Ok(views::answer(StatusCode::OK, &body))
 }

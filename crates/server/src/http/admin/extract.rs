@@ -43,18 +43,20 @@ impl FromRequestParts<Arc<App>> for Signed {
         if let Ok(claimed) = AdminKey::from_chosen(key) {
             refusals::claims("actor", format_args!("admin-key:{}", claimed.id()));
         }
-        let admitted = admin_keys::admit(app, key, source).await;
+        let admitted = admin_keys::admit(&app.people, key, source).await;
         let admin = admitted.inspect_err(|not| {
             let code = match not {
                 admin_keys::NotAdmitted::Unknown => "ADMIN_KEY_INVALID",
                 admin_keys::NotAdmitted::Throttled { .. } => "TOO_MANY_ATTEMPTS",
                 admin_keys::NotAdmitted::Unavailable => return,
             };
-            refusals::note(app, "admin_key", source, None, code);
+            refusals::note(&app.people, "admin_key", source, None, code);
         })?;
         denied::asks(&parts.extensions, app, || admin.clone());
         if let Credential::AdminKey(id) = &admin.credential {
-            app.admin_uses.note(*id, app.clock().wall(), source);
+            app.data
+                .admin_uses
+                .note(*id, app.data.clock().wall(), source);
         }
         Ok(Self(admin))
     }

@@ -26,8 +26,8 @@ pub(super) struct Create {
 }
 
 pub(super) async fn list(State(app): State<Arc<App>>, Signed(admin): Signed) -> Answer {
-    let keys = admin_keys::list(&app, &admin).await?;
-    let uses = admin_keys::last_uses(&app).await?;
+    let keys = admin_keys::list(&app.data, &admin).await?;
+    let uses = admin_keys::last_uses(&app.data).await?;
     let view = |key: &AdminKeyRecord| views::admin_key(key, uses.get(&key.id));
     let items = keys.iter().map(view).collect();
     Ok(views::answer(StatusCode::OK, &views::page(items, None)))
@@ -54,7 +54,7 @@ pub(super) async fn create(
         products: body.products.as_deref(),
     };
     let (record, key) = admin_keys::create(
-        &app,
+        &app.data,
         admin,
         &body.name,
         sent.read()?,
@@ -71,8 +71,8 @@ pub(super) async fn revoke(
     Signed(admin): Signed,
     Path(text): Path<String>,
 ) -> Answer {
-    let record = admin_keys::revoke(&app, admin, id(&text, "admin key")?).await?;
-    let uses = admin_keys::last_uses(&app).await?;
+    let record = admin_keys::revoke(&app.data, admin, id(&text, "admin key")?).await?;
+    let uses = admin_keys::last_uses(&app.data).await?;
     let body = views::admin_key(&record, uses.get(&record.id));
     Ok(views::answer(StatusCode::OK, &body))
 }

@@ -92,13 +92,13 @@ fn join_path(opaque_token: &OpaqueToken) -> String {
 }
 
 pub(super) async fn list(State(app): State<Arc<App>>, Signed(admin): Signed) -> Answer {
-    let (found, _) = members::list(&app, &admin).await?;
+    let (found, _) = members::list(&app.data, &admin).await?;
     let items = found.iter().map(member).collect();
     Ok(views::answer(StatusCode::OK, &views::page(items, None)))
 }
 
 pub(super) async fn invited(State(app): State<Arc<App>>, Signed(admin): Signed) -> Answer {
-    let (_, found) = members::list(&app, &admin).await?;
+    let (_, found) = members::list(&app.data, &admin).await?;
     let items = found.iter().map(invitation).collect();
     Ok(views::answer(StatusCode::OK, &views::page(items, None)))
 }
@@ -113,7 +113,7 @@ pub(super) async fn invite(
         workspace_id: body.workspace_id,
         products: body.products.as_deref(),
     };
-    let (made, opaque_token) = members::invite(&app, admin, &body.email, sent.read()?).await?;
+    let (made, opaque_token) = members::invite(&app.data, admin, &body.email, sent.read()?).await?;
     let body = json!({ "invitation": invitation(&made), "join_path": join_path(&opaque_token) });
     Ok(views::answer(StatusCode::CREATED, &body))
 }
@@ -123,7 +123,7 @@ pub(super) async fn show(
     Signed(admin): Signed,
     Path(text): Path<String>,
 ) -> Answer {
-    let found = members::show(&app, &admin, id(&text, "member")?).await?;
+    let found = members::show(&app.data, &admin, id(&text, "member")?).await?;
     Ok(views::answer(StatusCode::OK, &member(&found)))
 }
 
@@ -134,7 +134,7 @@ pub(super) async fn change(
     Body(body): Body<Change>,
 ) -> Answer {
     let id = id(&text, "member")?;
-    let (changed, opaque_token) = members::change(&app, admin, id, body.read()?).await?;
+    let (changed, opaque_token) = members::change(&app.data, admin, id, body.read()?).await?;
     let mut body = member(&changed);
     body["join_path"] = json!(opaque_token.as_ref().map(join_path));
     Ok(views::answer(StatusCode::OK, &body))
@@ -145,7 +145,7 @@ pub(super) async fn remove(
     Signed(admin): Signed,
     Path(text): Path<String>,
 ) -> Answer {
-    members::remove(&app, admin, id(&text, "member")?).await?;
+    members::remove(&app.data, admin, id(&text, "member")?).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
@@ -154,6 +154,6 @@ pub(super) async fn withdraw(
     Signed(admin): Signed,
     Path(text): Path<String>,
 ) -> Answer {
-    members::withdraw(&app, admin, id(&text, "invitation")?).await?;
+    members::withdraw(&app.data, admin, id(&text, "invitation")?).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }

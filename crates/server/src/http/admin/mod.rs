@@ -43,7 +43,7 @@ pub fn router(app: &Arc<App>) -> Router<Arc<App>> {
 async fn counted(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let response = next.run(request).await;
     let status = response.status();
-    app.metrics.administered(match status {
+    app.data.metrics.administered(match status {
         _ if status.is_server_error() => "FAILED",
         _ if status.is_client_error() => "REFUSED",
         _ => "OK",

@@ -20,7 +20,7 @@ pub(super) struct Put {
 }
 
 pub(super) async fn list(State(app): State<Arc<App>>, Signed(_): Signed) -> Answer {
-    let items = products::list(&app)
+    let items = products::list(&app.data)
         .await?
         .iter()
         .map(views::product)
@@ -34,7 +34,7 @@ pub(super) async fn put(
     Path(slug): Path<String>,
     Body(body): Body<Put>,
 ) -> Answer {
-    let (product, created) = products::put(&app, admin, &slug, &body.name).await?;
+    let (product, created) = products::put(&app.data, admin, &slug, &body.name).await?;
     let status = if created {
         StatusCode::CREATED
     } else {
@@ -48,6 +48,6 @@ pub(super) async fn delete(
     Signed(admin): Signed,
     Path(slug): Path<String>,
 ) -> Answer {
-    products::delete(&app, admin, &slug).await?;
+    products::delete(&app.data, admin, &slug).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }

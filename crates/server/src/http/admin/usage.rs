@@ -26,7 +26,7 @@ pub(super) async fn show(
         return Err(Problem::invalid(Some("days"), detail));
     }
     let client = ClientId(id(&text, "client")?);
-    let figures = usage_figures::of_client(&app, &admin, client, days).await?;
+    let figures = usage_figures::of_client(&app.data, &admin, client, days).await?;
     Ok(views::answer(StatusCode::OK, &view(&figures)))
 }
 

@@ -55,7 +55,7 @@ fn address(address: &Address) -> Value {
 pub(super) fn client(app: &App, read: &Read) -> Value {
     let (client, slot) = (&read.state.client, &read.state.slot);
     let settings = &client.settings;
-    let now = app.clock().wall();
+    let now = app.data.clock().wall();
     let state = match (client.deleted_at, client.disabled_at) {
         (Some(_), _) => "deleted",
         (None, Some(_)) => "disabled",
@@ -66,7 +66,7 @@ pub(super) fn client(app: &App, read: &Read) -> Value {
             "n": secret.n,
             "created_at": secret.created_at.iso(),
             "quota_used_today": used,
-            "quota_left_today": app.config.quota_per_day.saturating_sub(used),
+            "quota_left_today": app.data.config.quota_per_day.saturating_sub(used),
         })
     };
     let token = slot.token.as_ref();

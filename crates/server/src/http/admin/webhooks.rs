@@ -79,7 +79,7 @@ pub(super) async fn list(
     Path(text): Path<String>,
 ) -> Answer {
     let workspace = WorkspaceId(id(&text, "workspace")?);
-    let all = webhooks::list(&app, &admin, workspace).await?;
+    let all = webhooks::list(&app.data, &admin, workspace).await?;
     let items = all.iter().map(webhook).collect();
     Ok(views::answer(StatusCode::OK, &views::page(items, None)))
 }
@@ -91,7 +91,7 @@ pub(super) async fn create(
     Body(body): Body<Create>,
 ) -> Answer {
     let workspace = WorkspaceId(id(&text, "workspace")?);
-    let made = webhooks::create(&app, admin, workspace, &body.url).await?;
+    let made = webhooks::create(&app.data, admin, workspace, &body.url).await?;
     with_secret(StatusCode::CREATED, &made)
 }
 
@@ -102,7 +102,7 @@ pub(super) async fn change(
     Body(body): Body<Change>,
 ) -> Answer {
     let id = id(&text, "webhook")?;
-    let changed = webhooks::set_disabled(&app, admin, id, body.disabled).await?;
+    let changed = webhooks::set_disabled(&app.data, admin, id, body.disabled).await?;
     Ok(views::answer(StatusCode::OK, &webhook(&changed)))
 }
 
@@ -111,7 +111,7 @@ pub(super) async fn delete(
     Signed(admin): Signed,
     Path(text): Path<String>,
 ) -> Answer {
-    webhooks::delete(&app, admin, id(&text, "webhook")?).await?;
+    webhooks::delete(&app.data, admin, id(&text, "webhook")?).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
@@ -120,7 +120,7 @@ pub(super) async fn rotate(
     Signed(admin): Signed,
     Path(text): Path<String>,
 ) -> Answer {
-    let rotated = webhooks::rotate(&app, admin, id(&text, "webhook")?).await?;
+    let rotated = webhooks::rotate(&app.data, admin, id(&text, "webhook")?).await?;
     with_secret(StatusCode::CREATED, &rotated)
 }
 
@@ -129,7 +129,7 @@ pub(super) async fn test(
     Signed(admin): Signed,
     Path(text): Path<String>,
 ) -> Answer {
-    let notice = webhooks::test(&app, admin, id(&text, "webhook")?).await?;
+    let notice = webhooks::test(&app.data, admin, id(&text, "webhook")?).await?;
     let body = json!({ "notice_id": notice });
     Ok(views::answer(StatusCode::ACCEPTED, &body))
 }
@@ -143,7 +143,7 @@ pub(super) async fn notices(
     let query = Query::read(&parts, &["limit", "cursor"])?;
     let workspace = WorkspaceId(id(&text, "workspace")?);
     let after = query.text("cursor").map(cursor).transpose()?;
-    let (page, next) = notices::list(&app, &admin, workspace, after, query.limit()?).await?;
+    let (page, next) = notices::list(&app.data, &admin, workspace, after, query.limit()?).await?;
     let items: Vec<_> = page.iter().map(notice).collect();
     let next = next.map(|no| format!("n{no}"));
     let body = json!({ "items": items, "next_cursor": next });

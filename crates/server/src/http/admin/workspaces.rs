@@ -35,7 +35,7 @@ pub(super) async fn list(
 ) -> Answer {
     let query = Query::read(&parts, &["limit", "cursor"])?;
     let after = query.cursor()?.map(WorkspaceNo);
-    let (page, next) = workspaces::list(&app, &admin, after, query.limit()?).await?;
+    let (page, next) = workspaces::list(&app.data, &admin, after, query.limit()?).await?;
     let items = page.iter().map(views::workspace).collect();
     Ok(views::answer(StatusCode::OK, &views::page(items, next)))
 }
@@ -45,7 +45,7 @@ pub(super) async fn create(
     Signed(admin): Signed,
     Body(body): Body<Create>,
 ) -> Answer {
-    let made = workspaces::create(&app, admin, &body.name).await?;
+    let made = workspaces::create(&app.data, admin, &body.name).await?;
     Ok(views::answer(StatusCode::CREATED, &views::workspace(&made)))
 }
 
@@ -54,7 +54,8 @@ pub(super) async fn show(
     Signed(admin): Signed,
     Path(text): Path<String>,
 ) -> Answer {
-    let workspace = workspaces::show(&app, &admin, WorkspaceId(id(&text, "workspace")?)).await?;
+    let workspace =
+        workspaces::show(&app.data, &admin, WorkspaceId(id(&text, "workspace")?)).await?;
     Ok(views::answer(StatusCode::OK, &views::workspace(&workspace)))
 }
 
@@ -65,6 +66,6 @@ pub(super) async fn change(
     Body(body): Body<Change>,
 ) -> Answer {
     let id = WorkspaceId(id(&text, "workspace")?);
-    let workspace = workspaces::change(&app, admin, id, body.name, body.disabled).await?;
+    let workspace = workspaces::change(&app.data, admin, id, body.name, body.disabled).await?;
     Ok(views::answer(StatusCode::OK, &views::workspace(&workspace)))
 }

@@ -88,8 +88,8 @@ async fn shown(
     fault: Fault,
     done: &str,
 ) -> Result<AccountPage, Trouble> {
-    let now = app.clock().wall();
-    let sessions = account::sessions(app, person).await?;
+    let now = app.data.clock().wall();
+    let sessions = account::sessions(&app.people, person).await?;
     let empty = Form::default();
     let fields = vec![
         Field::new(
@@ -154,7 +154,7 @@ async fn password(State(app): State<Arc<App>>, sent: Sent) -> Reply {
         sent.form.secret("old_password"),
         sent.form.secret("new_password"),
     );
-    match account::set_password(&app, &sent.person, old, new).await {
+    match account::set_password(&app.people, &sent.person, old, new).await {
         Ok(()) => Ok(see("/console/account?done=password")),
         Err(refused) => {
             let fault = Fault::of(refused)?;
@@ -166,7 +166,7 @@ async fn password(State(app): State<Arc<App>>, sent: Sent) -> Reply {
 }
 
 fn app_page(app: &App, person: &Person, before: Option<&str>, fault: Fault) -> AppPage {
-    let offer = account::offer_app(app, person, before);
+    let offer = account::offer_app(&app.people, person, before);
     let field = Field::new(
         "text",
         "code",
@@ -196,7 +196,7 @@ async fn offer(State(app): State<Arc<App>>, Proved(person): Proved) -> Reply {
 /// `POST /console/account/app`
 async fn set_app(State(app): State<Arc<App>>, sent: Sent) -> Reply {
     let (sealed, code) = (sent.form.text("sealed"), sent.form.text("code"));
-    match account::set_app(&app, &sent.person, sealed, code).await {
+    match account::set_app(&app.people, &sent.person, sealed, code).await {
         Ok(codes) => recovery_page(&sent.person, "The authenticator app is in use", codes),
         Err(refused) => {
             let fault = Fault::of(refused)?;
@@ -266,7 +266,7 @@ async fn ask_remove_app(Proved(person): Proved) -> Reply {
 
 /// `POST /console/account/app/remove`
 async fn remove_app(State(app): State<Arc<App>>, sent: Sent) -> Reply {
-    account::remove_app(&app, &sent.person).await?;
+    account::remove_app(&app.people, &sent.person).await?;
     Ok(see("/console/account?done=app-removed"))
 }
 
@@ -280,19 +280,19 @@ async fn ask_recovery(Proved(person): Proved) -> Reply {
 
 /// `POST /console/account/recovery`
 async fn recovery(State(app): State<Arc<App>>, sent: Sent) -> Reply {
-    let codes = account::renew_recovery(&app, &sent.person).await?;
+    let codes = account::renew_recovery(&app.people, &sent.person).await?;
     recovery_page(&sent.person, "New recovery codes", codes)
 }
 
 /// `POST /console/account/sessions/{id}/end`
 async fn end_one(State(app): State<Arc<App>>, Path(text): Path<String>, sent: Sent) -> Reply {
     let id = Uuid::try_parse(&text).map_err(|_| Trouble::NotFound("session"))?;
-    account::end_sessions(&app, &sent.person, Some(id)).await?;
+    account::end_sessions(&app.people, &sent.person, Some(id)).await?;
     Ok(see("/console/account?done=sessions"))
 }
 
 /// `POST /console/account/sessions/end`
 async fn end_others(State(app): State<Arc<App>>, sent: Sent) -> Reply {
-    account::end_sessions(&app, &sent.person, None).await?;
+    account::end_sessions(&app.people, &sent.person, None).await?;
     Ok(see("/console/account?done=sessions"))
 }

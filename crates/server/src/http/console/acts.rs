@@ -493,32 +493,32 @@ impl Found {
             Target::Path => Some(self.parameter(0).to_owned()),
             Target::Workspace => {
                 let id = WorkspaceId(self.id(0)?);
-                let found = workspaces::show(app, &admin, id).await.ok()?;
+                let found = workspaces::show(&app.data, &admin, id).await.ok()?;
                 Some(found.name.to_string())
             }
             Target::Client => {
-                let found = clients::show(app, &admin, ClientId(self.id(0)?)).await;
+                let found = clients::show(&app.data, &admin, ClientId(self.id(0)?)).await;
                 Some(found.ok()?.state.client.settings.label.to_string())
             }
             Target::Member => {
-                let found = members::show(app, &admin, self.id(0)?).await.ok()?;
+                let found = members::show(&app.data, &admin, self.id(0)?).await.ok()?;
                 Some(found.name.to_string())
             }
             Target::Invitation => {
-                let (_, invited) = members::list(app, &admin).await.ok()?;
+                let (_, invited) = members::list(&app.data, &admin).await.ok()?;
                 let id = self.id(0)?;
                 let found = invited.into_iter().find(|one| one.id == id)?;
                 Some(found.email)
             }
             Target::AdminKey => {
                 let id = self.id(0)?;
-                let all = admin_keys::list(app, &admin).await.ok()?;
+                let all = admin_keys::list(&app.data, &admin).await.ok()?;
                 let found = all.into_iter().find(|key| key.id == id)?;
                 Some(found.name.to_string())
             }
             Target::Webhook => {
                 let (workspace, id) = (WorkspaceId(self.id(0)?), self.id(1)?);
-                let all = webhooks::list(app, &admin, workspace).await.ok()?;
+                let all = webhooks::list(&app.data, &admin, workspace).await.ok()?;
                 Some(all.into_iter().find(|hook| hook.id == id)?.url)
             }
             Target::Passkey => {

@@ -17,6 +17,7 @@ use futures_util::stream;
 use http::{HeaderValue, header};
 use std::collections::HashMap;
 use std::sync::Arc;
+use tokenward_api::{audit_csv, audit_text};
 use tokenward_core::audit::Written;
 use tokenward_core::ids::{ClientId, WorkspaceId};
 use tokenward_core::time::{Clock, Timestamp};
@@ -62,7 +63,7 @@ pub(super) async fn lines(
     entries: &[Written],
     now: Timestamp,
 ) -> Result<Vec<AuditLine>, Trouble> {
-    let members = app.store.reader().members().await?;
+    let members = app.data.store.reader().members().await?;
     let names: HashMap<String, String> = members
         .iter()
         .map(|member| (format!("member:{}", member.id), member.name.to_string()))
@@ -75,7 +76,7 @@ pub(super) async fn lines(
         action: entry.action.clone(),
         client: entry.client.map_or_else(String::new, |id| id.to_string()),
         detail: match serde_json::from_str(&entry.detail) {
-            Ok(detail) => crate::audit::text::line(&detail),
+            Ok(detail) => audit_text::line(&detail),
             Err(_) => entry.detail.clone(),
         },
     };
@@ -120,7 +121,7 @@ async fn shown(app: &App, admin: &Admin, frame: Frame, query: &Form) -> Result<A
                 limit: PAGE,
                 ..asked
             };
-            audit::list(app, admin, filter).await?
+            audit::list(&app.data, admin, filter).await?
         }
     };
     let export = asked_again(query);
@@ -130,7 +131,7 @@ async fn shown(app: &App, admin: &Admin, frame: Frame, query: &Form) -> Result<A
     Ok(AuditPage {
         word: frame.hidden_word(),
         frame,
-        lines: lines(app, &entries, app.clock().wall()).await?,
+        lines: lines(app, &entries, app.data.clock().wall()).await?,
         older,
         action: text("action"),
         client: text("client"),
@@ -170,7 +171,7 @@ pub(super) async fn show(
 /// `POST /console/audit/verify`
 pub(super) async fn verify(State(app): State<Arc<App>>, sent: Sent) -> Reply {
     let (person, admin) = (&sent.person, sent.person.admin());
-    let verified = audit::verify(&app, &admin, None).await?;
+    let verified = audit::verify((&app.data, &app.verifications), &admin, None).await?;
     let frame = Frame::new(person, "Audit log", "audit");
     let mut shown = shown(&app, &admin, frame, &Form::default()).await?;
     shown.broken = matches!(verified, Verified::Broken { .. });
@@ -197,8 +198,8 @@ pub(super) async fn csv(
         app,
         person.admin(),
         &uri,
-        crate::audit::csv::heading(),
-        crate::audit::csv::row,
+        audit_csv::heading(),
+        audit_csv::row,
     )?;
     Ok(attached(body, "text/csv; charset=utf-8", "audit.csv"))
 }
@@ -244,7 +245,7 @@ fn export(
         let (app, admin) = (Arc::clone(&app), admin.clone());
         async move {
             let (filter, mut text) = state?;
-            let entries = match audit::list(&app, &admin, filter.clone()).await {
+            let entries = match audit::list(&app.data, &admin, filter.clone()).await {
                 Ok(entries) => entries,
                 Err(refused) => {
                     // The rest is missing, so the download must not end as if it were whole.

@@ -35,13 +35,14 @@ async fn tried<T>(
     act: impl Future<Output = Result<T, Refused>>,
 ) -> Result<T, Trouble> {
     let source = origin(parts, app).source;
-    let clock = app.clock();
-    app.throttle
+    let clock = app.data.clock();
+    app.people
+        .throttle
         .charge(source, LINKS, &clock)
         .map_err(Trouble::Throttled)?;
     let done = act.await;
     if !matches!(done, Err(Refused::NotFound(_))) {
-        app.throttle.forgive(source, LINKS, &clock);
+        app.people.throttle.forgive(source, LINKS, &clock);
         return Ok(done?);
     }
     let heading = "This link doesn't work";
@@ -85,7 +86,7 @@ pub(super) async fn ask_confirm(
     Path(text): Path<String>,
     parts: Parts,
 ) -> Reply {
-    let asked = async { addresses::to_confirm(&app, &opaque_token(&text)?).await };
+    let asked = async { addresses::to_confirm(&app.data, &opaque_token(&text)?).await };
     let question = tried(&app, &parts, asked).await?;
     let says = vec![
         about(&question),
@@ -102,7 +103,7 @@ pub(super) async fn confirm(
     parts: Parts,
 ) -> Reply {
     let source = origin(&parts, &app).source;
-    let done = async { addresses::confirm(&app, &opaque_token(&text)?, source).await };
+    let done = async { addresses::confirm(&app.data, &opaque_token(&text)?, source).await };
     tried(&app, &parts, done).await?;
     let says = "Notifications are sent to your address from now on.";
     shown("Address confirmed", vec![says.to_owned()], None)
@@ -114,7 +115,7 @@ pub(super) async fn ask_stop(
     Path(text): Path<String>,
     parts: Parts,
 ) -> Reply {
-    let question = tried(&app, &parts, addresses::to_stop(&app, &text)).await?;
+    let question = tried(&app, &parts, addresses::to_stop(&app.data, &text)).await?;
     let says = vec![
         about(&question),
         "After you stop them, this workspace sends no notifications to your address, and you are not asked to confirm it for 30 days."
@@ -131,7 +132,7 @@ pub(super) async fn stop(
     parts: Parts,
 ) -> Reply {
     let source = origin(&parts, &app).source;
-    tried(&app, &parts, addresses::stop(&app, &text, source)).await?;
+    tried(&app, &parts, addresses::stop(&app.data, &text, source)).await?;
     let says = "No notification of this workspace is sent to your address any more.";
     shown("Notifications stopped", vec![says.to_owned()], None)
 }

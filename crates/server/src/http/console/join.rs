@@ -30,7 +30,7 @@ struct JoinPage {
 async fn invited(app: &App, text: &str) -> Result<(OpaqueToken, Invitation), Trouble> {
     let gone = || Trouble::NotFound("invitation: a link works once, and for a limited time");
     let opaque_token = OpaqueToken::parse(text).ok_or_else(gone)?;
-    let found = members::invitation(app, &opaque_token).await?;
+    let found = members::invitation(&app.data, &opaque_token).await?;
     Ok((opaque_token, found.ok_or_else(gone)?))
 }
 
@@ -100,18 +100,18 @@ pub(super) async fn send(
         password: open.form.secret("password"),
         source: open.origin.source,
     };
-    let joined = members::join(&app, &opaque_token, joining).await;
+    let joined = members::join(&app.people, &opaque_token, joining).await;
     let member = match joined {
         Ok(member) => member,
         Err(refused) => return again(Fault::of(refused)?),
     };
-    note_familiar(&app, open.origin.source, &member.email);
+    note_familiar(&app.people, open.origin.source, &member.email);
     let way = Way {
         next: "/console?done=joined".to_owned(),
         ..Way::default()
     };
     match first(
-        &app,
+        &app.people,
         &member.email,
         open.form.secret("password"),
         &open.origin,

@@ -9,12 +9,12 @@ use super::role_form::{self, Words};
 use super::session::{Member, Proved, Sent};
 use super::shown::Moment;
 use crate::app::App;
-use crate::verbs::admin_keys::FIRST_KEY;
 use crate::verbs::sign_in::Person;
 use crate::verbs::{Refused, admin_keys};
 use askama::Template;
 use axum::extract::{Path, State};
 use std::sync::Arc;
+use tokenward_api::FIRST_KEY;
 use tokenward_core::client::{LIFETIME_SECONDS_MAX, Role};
 use tokenward_core::time::Clock;
 use uuid::Uuid;
@@ -60,9 +60,9 @@ pub(super) async fn list(
     uri: http::Uri,
 ) -> Reply {
     let query = Form::query(&uri);
-    let all = admin_keys::list(&app, &person.admin()).await?;
-    let uses = admin_keys::last_uses(&app).await?;
-    let now = app.clock().wall();
+    let all = admin_keys::list(&app.data, &person.admin()).await?;
+    let uses = admin_keys::last_uses(&app.data).await?;
+    let now = app.data.clock().wall();
     let (mut lines, mut words) = (Vec::new(), Words::new(&app));
     for key in &all {
         let over = key.expires_at.is_some_and(|end| end <= now);
@@ -151,7 +151,7 @@ pub(super) async fn create(State(app): State<Arc<App>>, sent: Sent) -> Reply {
     let made = match asked(&form) {
         Ok((seconds, role)) => {
             let name = form.text("name").trim();
-            admin_keys::create(&app, person.admin(), name, role, seconds).await
+            admin_keys::create(&app.data, person.admin(), name, role, seconds).await
         }
         Err(refused) => Err(refused),
     };
@@ -182,7 +182,7 @@ pub(super) async fn ask_revoke(
     Proved(person): Proved,
 ) -> Reply {
     let id = Uuid::try_parse(&text).map_err(|_| Trouble::NotFound("admin key"))?;
-    let all = admin_keys::list(&app, &person.admin()).await?;
+    let all = admin_keys::list(&app.data, &person.admin()).await?;
     let key = all.into_iter().find(|key| key.id == id);
     let key = key.ok_or(Trouble::NotFound("admin key"))?;
     let role = Words::new(&app).of(&key.role).await?;
@@ -207,6 +207,6 @@ pub(super) async fn revoke(
     sent: Sent,
 ) -> Reply {
     let id = Uuid::try_parse(&text).map_err(|_| Trouble::NotFound("admin key"))?;
-    admin_keys::revoke(&app, sent.person.admin(), id).await?;
+    admin_keys::revoke(&app.data, sent.person.admin(), id).await?;
     Ok(see("/console/admin-keys?done=key-revoked"))
 }

@@ -100,8 +100,8 @@ pub(super) async fn list(
     uri: http::Uri,
 ) -> Reply {
     let query = Form::query(&uri);
-    let (found, invited) = members::list(&app, &person.admin()).await?;
-    let now = app.clock().wall();
+    let (found, invited) = members::list(&app.data, &person.admin()).await?;
+    let now = app.data.clock().wall();
     let mut words = Words::new(&app);
     let mut lines = Vec::new();
     for member in &found {
@@ -164,7 +164,7 @@ pub(super) async fn ask(
     // A member's page leads here. A link names a member and fills in nothing else, so that no link plants a form.
     let form = match Uuid::try_parse(Form::query(&uri).text("member")) {
         Ok(id) => {
-            let member = members::show(&app, &person.admin(), id).await?;
+            let member = members::show(&app.data, &person.admin(), id).await?;
             role_form::form_of(&member.role).with("email", &member.email)
         }
         Err(_) => Form::default(),
@@ -176,7 +176,7 @@ pub(super) async fn ask(
 pub(super) async fn invite(State(app): State<Arc<App>>, headers: HeaderMap, sent: Sent) -> Reply {
     let Sent { person, form, .. } = sent;
     let invited = match role_form::role(&form) {
-        Ok(role) => members::invite(&app, person.admin(), form.text("email"), role).await,
+        Ok(role) => members::invite(&app.data, person.admin(), form.text("email"), role).await,
         Err(refused) => Err(refused),
     };
     let (invitation, opaque_token) = match invited {
@@ -247,7 +247,7 @@ pub(super) async fn one(
     Path(text): Path<String>,
     SignedIn(person): SignedIn,
 ) -> Reply {
-    let member = members::show(&app, &person.admin(), id(&text, "member")?).await?;
+    let member = members::show(&app.data, &person.admin(), id(&text, "member")?).await?;
     let form = role_form::form_of(&member.role);
     page(&member_page(&app, &person, &member, &form, Fault::default()).await?)
 }
@@ -260,7 +260,7 @@ pub(super) async fn change(
     sent: Sent,
 ) -> Reply {
     let Sent { person, form, .. } = sent;
-    let member = members::show(&app, &person.admin(), id(&text, "member")?).await?;
+    let member = members::show(&app.data, &person.admin(), id(&text, "member")?).await?;
     person.admin().must_administer()?;
     let changed = match role_form::role(&form) {
         Ok(role) => {
@@ -278,7 +278,7 @@ pub(super) async fn change(
                         role: Some(role),
                         disabled: None,
                     };
-                    members::change(&app, person.admin(), member.id, change).await
+                    members::change(&app.data, person.admin(), member.id, change).await
                 }
                 Err(refused) => Err(refused),
             }
@@ -294,7 +294,7 @@ pub(super) async fn change(
             &(super::clients::base(&app, &headers), opaque_token),
         ),
         Err(Refused::Changed(_)) => {
-            let member = members::show(&app, &person.admin(), member.id).await?;
+            let member = members::show(&app.data, &person.admin(), member.id).await?;
             let now = Words::new(&app).of(&member.role).await?;
             let text = format!(
                 "Not saved: the role was changed while you were editing. It is now: {now}. What you entered is below; check it, then save again."
@@ -318,7 +318,7 @@ pub(super) async fn ask_act(
     Path((text, act)): Path<(String, String)>,
     Proved(person): Proved,
 ) -> Reply {
-    let member = members::show(&app, &person.admin(), id(&text, "member")?).await?;
+    let member = members::show(&app.data, &person.admin(), id(&text, "member")?).await?;
     person.admin().must_administer()?;
     let (button, says): (_, &[&str]) = match act.as_str() {
         "remove" => (
@@ -356,7 +356,7 @@ pub(super) async fn act(
     let (admin, id) = (sent.person.admin(), id(&text, "member")?);
     let disabled = match act.as_str() {
         "remove" => {
-            members::remove(&app, admin, id).await?;
+            members::remove(&app.data, admin, id).await?;
             return Ok(see("/console/members?done=member-removed"));
         }
         "disable" => true,
@@ -368,7 +368,7 @@ pub(super) async fn act(
         role: None,
         disabled: Some(disabled),
     };
-    members::change(&app, admin, id, change).await?;
+    members::change(&app.data, admin, id, change).await?;
     Ok(see("/console/members?done=member"))
 }
 
@@ -379,7 +379,7 @@ pub(super) async fn ask_withdraw(
     SignedIn(person): SignedIn,
 ) -> Reply {
     let id = id(&text, "invitation")?;
-    let (_, invited) = members::list(&app, &person.admin()).await?;
+    let (_, invited) = members::list(&app.data, &person.admin()).await?;
     let found = invited.into_iter().find(|one| one.id == id);
     let found = found.ok_or(Trouble::NotFound("invitation"))?;
     let title = format!("Revoke invitation for {}", invited_name(&found.email));
@@ -398,6 +398,6 @@ pub(super) async fn withdraw(
     Path(text): Path<String>,
     sent: Sent,
 ) -> Reply {
-    members::withdraw(&app, sent.person.admin(), id(&text, "invitation")?).await?;
+    members::withdraw(&app.data, sent.person.admin(), id(&text, "invitation")?).await?;
     Ok(see("/console/members?done=withdrawn"))
 }

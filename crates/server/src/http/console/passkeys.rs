@@ -59,8 +59,12 @@ fn question<T: Serialize>(asked: Result<(Uuid, T), NoPasskey>) -> Reply {
 }
 
 async fn ask_for_new(State(app): State<Arc<App>>, headers: HeaderMap, sent: Sent) -> Reply {
-    let (member, now) = (&sent.person.member, app.clock().boot());
-    question(app.passkeys.ask_for_new(member, &base(&app, &headers), now))
+    let (member, now) = (&sent.person.member, app.data.clock().boot());
+    question(
+        app.people
+            .passkeys
+            .ask_for_new(member, &base(&app, &headers), now),
+    )
 }
 
 async fn add(State(app): State<Arc<App>>, headers: HeaderMap, sent: Sent) -> Reply {
@@ -68,7 +72,7 @@ async fn add(State(app): State<Arc<App>>, headers: HeaderMap, sent: Sent) -> Rep
     let answer = (form.text("handle"), form.text("credential"));
     let site = base(&app, &headers);
     let name = form.text("name");
-    let codes = account::add_passkey(&app, &sent.person, &site, answer, name).await?;
+    let codes = account::add_passkey(&app.people, &sent.person, &site, answer, name).await?;
     if codes.is_empty() {
         return Ok(see("/console/account?done=passkey"));
     }
@@ -91,16 +95,16 @@ async fn ask_remove(Path(text): Path<String>, Proved(person): Proved) -> Reply {
 
 async fn remove(State(app): State<Arc<App>>, Path(text): Path<String>, sent: Sent) -> Reply {
     let id = Uuid::try_parse(&text).map_err(|_| Trouble::NotFound("passkey"))?;
-    account::remove_passkey(&app, &sent.person, id).await?;
+    account::remove_passkey(&app.people, &sent.person, id).await?;
     Ok(see("/console/account?done=passkey-removed"))
 }
 
 async fn ask_stranger(State(app): State<Arc<App>>, headers: HeaderMap, open: Open) -> Reply {
-    let member = verb::between_member(&app, open.form.text("between")).await;
+    let member = verb::between_member(&app.people, open.form.text("between")).await;
     let asked = match &member {
         Ok(member) => {
-            let now = app.clock().boot();
-            app.passkeys.ask(member, &base(&app, &headers), now)
+            let now = app.data.clock().boot();
+            app.people.passkeys.ask(member, &base(&app, &headers), now)
         }
         Err(_) => Err("that took too long; begin again"),
     };
@@ -111,22 +115,22 @@ async fn second(State(app): State<Arc<App>>, headers: HeaderMap, open: Open) -> 
     let (form, way) = (&open.form, Way::of_form(&open.form));
     let answer = (form.text("handle"), form.text("credential"));
     let (sealed, site) = (form.text("between"), base(&app, &headers));
-    match verb::second_by_passkey(&app, sealed, &site, answer, &open.origin).await {
+    match verb::second_by_passkey(&app.people, sealed, &site, answer, &open.origin).await {
         Ok(opaque_token) => sign_in::finish(&app, &opaque_token, &way, &open).await,
         Err(not) => sign_in::second_again(&app, sealed, &not, way).await,
     }
 }
 
 async fn ask_again(State(app): State<Arc<App>>, headers: HeaderMap, sent: Sent) -> Reply {
-    let (member, now) = (&sent.person.member, app.clock().boot());
-    question(app.passkeys.ask(member, &base(&app, &headers), now))
+    let (member, now) = (&sent.person.member, app.data.clock().boot());
+    question(app.people.passkeys.ask(member, &base(&app, &headers), now))
 }
 
 async fn again(State(app): State<Arc<App>>, headers: HeaderMap, sent: Sent) -> Reply {
     let form = &sent.form;
     let answer = (form.text("handle"), form.text("credential"));
     let site = base(&app, &headers);
-    match verb::prove_again_by_passkey(&app, &sent.person, &site, answer).await {
+    match verb::prove_again_by_passkey(&app.people, &sent.person, &site, answer).await {
         Ok(()) => super::step_up::proved(&app, &sent).await,
         Err(not) => super::step_up::refused(&app, &sent, &not).await,
     }

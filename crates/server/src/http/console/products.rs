@@ -58,7 +58,7 @@ pub(super) async fn list(
     uri: http::Uri,
 ) -> Reply {
     let query = Form::query(&uri);
-    let all = products::list(&app).await?;
+    let all = products::list(&app.data).await?;
     let done = query.text("done");
     page(&shown(
         &person,
@@ -73,11 +73,11 @@ pub(super) async fn list(
 pub(super) async fn put(State(app): State<Arc<App>>, sent: Sent) -> Reply {
     let Sent { person, form, .. } = sent;
     let (slug, name) = (form.text("slug").trim(), form.text("name").trim());
-    match products::put(&app, person.admin(), slug, name).await {
+    match products::put(&app.data, person.admin(), slug, name).await {
         Ok(_) => Ok(see("/console/products?done=product")),
         Err(refused) => {
             let fault = Fault::of(refused)?;
-            let all = products::list(&app).await?;
+            let all = products::list(&app.data).await?;
             unprocessable(&shown(&person, &all, &form, fault, ""))
         }
     }
@@ -113,7 +113,7 @@ pub(super) async fn delete(
     Path(slug): Path<String>,
     sent: Sent,
 ) -> Reply {
-    match products::delete(&app, sent.person.admin(), &slug).await {
+    match products::delete(&app.data, sent.person.admin(), &slug).await {
         Ok(()) => Ok(see("/console/products?done=product-deleted")),
         Err(refused) => {
             let fault = Fault::of(refused)?;

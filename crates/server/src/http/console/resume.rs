@@ -126,21 +126,21 @@ fn seal(app: &App, path: &str, form: &Form, owner: &str) -> Option<String> {
     let kept = Kept {
         path: path.to_owned(),
         form: pairs.finish(),
-        at: app.clock().wall(),
+        at: app.data.clock().wall(),
         owner: owner.to_owned(),
     };
     let plain = serde_json::to_vec(&kept).ok()?;
     let nonce: [u8; NONCE_BYTES] = random::bytes();
-    let sealed = app.keyring.seal_at_rest(CONTEXT, &plain, nonce);
+    let sealed = app.data.keyring.seal_at_rest(CONTEXT, &plain, nonce);
     let text = URL_SAFE_NO_PAD.encode(sealed);
     (text.len() <= SEALED_MAX).then_some(text)
 }
 
 fn open(app: &App, sealed: &str, owner: &str) -> Option<Kept> {
     let sealed = URL_SAFE_NO_PAD.decode(sealed).ok()?;
-    let plain = app.keyring.open_at_rest(CONTEXT, &sealed)?;
+    let plain = app.data.keyring.open_at_rest(CONTEXT, &sealed)?;
     let kept: Kept = serde_json::from_slice(&plain).ok()?;
-    let fresh = app.clock().wall().seconds_since(kept.at) < KEPT_SECONDS;
+    let fresh = app.data.clock().wall().seconds_since(kept.at) < KEPT_SECONDS;
     (fresh && !owner.is_empty() && kept.owner == owner).then_some(kept)
 }
 

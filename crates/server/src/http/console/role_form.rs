@@ -42,7 +42,7 @@ pub(super) async fn fields(
         .iter()
         .filter(|(word, _)| operates || *word != "operator");
     let roles = roles.map(|(word, words)| ((*word).to_owned(), (*words).to_owned()));
-    let (some, _) = workspaces::list(app, &admin, None, OFFERED).await?;
+    let (some, _) = workspaces::list(&app.data, &admin, None, OFFERED).await?;
     let name = |workspace: &Workspace| (workspace.id.to_string(), workspace.name.to_string());
     let mut places: Vec<(String, String)> = some.iter().map(name).collect();
     if operates {
@@ -54,7 +54,7 @@ pub(super) async fn fields(
             ),
         );
     }
-    let slugs = products::list(app).await?;
+    let slugs = products::list(&app.data).await?;
     let slugs: Vec<String> = slugs
         .iter()
         .map(|product| product.slug.to_string())
@@ -129,7 +129,7 @@ impl<'a> Words<'a> {
             Some(id) => match self.names.get(&id) {
                 Some(known) => known.clone(),
                 None => {
-                    let found = self.app.store.reader().workspace(id).await?;
+                    let found = self.app.data.store.reader().workspace(id).await?;
                     let name = found.map_or_else(String::new, |found| found.name.to_string());
                     self.names.insert(id, name.clone());
                     name

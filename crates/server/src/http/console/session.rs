@@ -83,7 +83,7 @@ impl FromRequestParts<Arc<App>> for Visitor {
         let origin = origin(parts, app);
         let opaque_token = cookie(&parts.headers, COOKIE).and_then(OpaqueToken::parse);
         let person = match &opaque_token {
-            Some(opaque_token) => person(app, opaque_token, &origin).await?,
+            Some(opaque_token) => person(&app.people, opaque_token, &origin).await?,
             None => None,
         };
         if let Some(person) = &person {
@@ -174,7 +174,7 @@ impl FromRequest<Arc<App>> for Sent {
 impl Sent {
     /// A proof of who one is must be fresh. The form goes through the page that asks for it.
     pub(super) async fn must_be_proved(&self, app: &App) -> Result<(), Trouble> {
-        if self.person.is_proved(app.clock().wall()) {
+        if self.person.is_proved(app.data.clock().wall()) {
             return Ok(());
         }
         let page = super::step_up::ask(app, &self.person, &self.path, &self.form).await?;

@@ -55,7 +55,7 @@ pub(super) async fn show(
         Fault::default(),
         Way::of_link(&query),
     );
-    let members = app.store.reader().members().await?;
+    let members = app.data.store.reader().members().await?;
     shown.first_run = !members.iter().any(crate::verbs::members::operates);
     shown.clear = came_clear(&app, &headers);
     page(&shown)
@@ -136,7 +136,7 @@ pub(super) fn fault(not: &NotSignedIn) -> Result<Fault, Trouble> {
 pub(super) async fn send(State(app): State<Arc<App>>, open: Open) -> Reply {
     let way = Way::of_form(&open.form);
     let (email, password) = (open.form.text("email"), open.form.secret("password"));
-    match sign_in::first(&app, email, password, &open.origin).await {
+    match sign_in::first(&app.people, email, password, &open.origin).await {
         Ok(Step::Done(opaque_token)) => finish(&app, &opaque_token, &way, &open).await,
         Ok(Step::Second(between)) => second_page(between, Fault::default(), way, StatusCode::OK),
         Err(not) => {
@@ -171,7 +171,7 @@ fn second_page(between: Between, fault: Fault, way: Way, status: StatusCode) -> 
 pub(super) async fn second(State(app): State<Arc<App>>, open: Open) -> Reply {
     let way = Way::of_form(&open.form);
     let (sealed, code) = (open.form.text("between"), open.form.secret("code"));
-    match sign_in::second(&app, sealed, code, &open.origin).await {
+    match sign_in::second(&app.people, sealed, code, &open.origin).await {
         Ok(opaque_token) => finish(&app, &opaque_token, &way, &open).await,
         Err(not) => second_again(&app, sealed, &not, way).await,
     }
@@ -179,7 +179,7 @@ pub(super) async fn second(State(app): State<Arc<App>>, open: Open) -> Reply {
 
 /// Asks for the second proof once more, or for both when the first has grown old.
 pub(super) async fn second_again(app: &App, sealed: &str, not: &NotSignedIn, way: Way) -> Reply {
-    match sign_in::again(app, sealed).await {
+    match sign_in::again(&app.people, sealed).await {
         Ok(between) => second_page(between, fault(not)?, way, StatusCode::UNAUTHORIZED),
         Err(gone) => {
             let shown = sign_in_page(app, &Form::default(), fault(&gone)?, way);
@@ -190,7 +190,7 @@ pub(super) async fn second_again(app: &App, sealed: &str, not: &NotSignedIn, way
 
 /// Hands out the cookie and goes on where the way leads.
 pub(super) async fn finish(app: &App, opaque_token: &OpaqueToken, way: &Way, open: &Open) -> Reply {
-    let person = sign_in::person(app, opaque_token, &open.origin).await?;
+    let person = sign_in::person(&app.people, opaque_token, &open.origin).await?;
     let mut response = match person {
         Some(person) => way.go(app, &person, &open.browser).await?,
         None => see("/console/sign-in"),
@@ -202,7 +202,7 @@ pub(super) async fn finish(app: &App, opaque_token: &OpaqueToken, way: &Way, ope
 
 /// `POST /console/sign-out`
 pub(super) async fn out(State(app): State<Arc<App>>, sent: Sent) -> Reply {
-    sign_in::sign_out(&app, &sent.person).await?;
+    sign_in::sign_out(&app.people, &sent.person).await?;
     let mut response = see("/console/sign-in");
     let headers: &mut HeaderMap = response.headers_mut();
     headers.insert(header::SET_COOKIE, clear_cookie());

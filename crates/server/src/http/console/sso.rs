@@ -30,7 +30,7 @@ struct DonePage {
 
 /// What the provider is called on the button, if there is one.
 pub(super) fn name(app: &App) -> Option<String> {
-    app.config.sso.as_ref().map(|sso| sso.name.clone())
+    app.data.config.sso.as_ref().map(|sso| sso.name.clone())
 }
 
 fn returning(app: &App, headers: &HeaderMap) -> String {
@@ -70,11 +70,11 @@ pub(super) async fn start(
 ) -> Reply {
     let query = Form::query(&uri);
     let next = inside(query.text("next")).to_owned();
-    let begun = single_sign_on::begin(&app, &returning(&app, &headers), next).await;
+    let begun = single_sign_on::begin(&app.people, &returning(&app, &headers), next).await;
     let (address, between) = begun.map_err(trouble)?;
     let plain = serde_json::to_vec(&between).unwrap_or_default();
     let nonce: [u8; NONCE_BYTES] = random::bytes();
-    let sealed = app.keyring.seal_at_rest(CONTEXT, &plain, nonce);
+    let sealed = app.data.keyring.seal_at_rest(CONTEXT, &plain, nonce);
     let cookie = format!(
         "{COOKIE}={}; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=600",
         hex(&sealed).as_str()
@@ -92,7 +92,10 @@ fn put_cookie(response: &mut Response, cookie: &str) {
 
 fn between(app: &App, headers: &HeaderMap) -> Option<Between> {
     let sealed = cookie(headers, COOKIE)?;
-    let plain = app.keyring.open_at_rest(CONTEXT, &unhex_any(sealed)?)?;
+    let plain = app
+        .data
+        .keyring
+        .open_at_rest(CONTEXT, &unhex_any(sealed)?)?;
     serde_json::from_slice(&plain).ok()
 }
 
@@ -107,7 +110,7 @@ pub(super) async fn back(State(app): State<Arc<App>>, request: Request) -> Reply
     let (code, state) = (query.text("code"), query.text("state"));
     let returning = returning(&app, &parts.headers);
     let origin = origin(&parts, &app);
-    let ended = single_sign_on::end(&app, &returning, between, (code, state), &origin).await;
+    let ended = single_sign_on::end(&app.people, &returning, between, (code, state), &origin).await;
     let opaque_token = ended.map_err(trouble)?;
     // A page and no redirect: one that another site began would not carry the new cookie.
     let mut response = page(&DonePage {

@@ -51,7 +51,7 @@ pub(super) async fn show(State(app): State<Arc<App>>, Member(person): Member) ->
         ),
         judged(
             "Changes",
-            app.store.is_writable(),
+            app.data.store.is_writable(),
             "the database takes them",
             "the database does not take them",
         ),
@@ -59,9 +59,9 @@ pub(super) async fn show(State(app): State<Arc<App>>, Member(person): Member) ->
     ];
     let mut attached = Vec::new();
     if person.admin().own_workspace().is_none() {
-        let (change, audit) = app.store.numbers();
-        let (groups, changes) = app.store.committed();
-        let engine = match app.config.database_url {
+        let (change, audit) = app.data.store.numbers();
+        let (groups, changes) = app.data.store.committed();
+        let engine = match app.data.config.database_url {
             Some(_) => "PostgreSQL",
             None => "SQLite, in the data directory",
         };
@@ -69,22 +69,22 @@ pub(super) async fn show(State(app): State<Arc<App>>, Member(person): Member) ->
             fact("Engine", engine.to_owned()),
             fact(
                 "API clients in memory",
-                count(app.replica().client_count() as u64),
+                count(app.data.replica().client_count() as u64),
             ),
             fact("Last change", count(change)),
             fact("Audit entries", count(audit)),
-            fact("Epoch", app.store.head_at_open().epoch.to_string()),
+            fact("Epoch", app.data.store.head_at_open().epoch.to_string()),
             fact(
                 "Changes since the start",
                 format!("{} in {} commits", count(changes), count(groups)),
             ),
-            fact("Writes waiting", count(app.store.waiting() as u64)),
+            fact("Writes waiting", count(app.data.store.waiting() as u64)),
             fact(
                 "Node",
-                format!("this one, data in {}", app.config.data_dir.display()),
+                format!("this one, data in {}", app.data.config.data_dir.display()),
             ),
         ]);
-        let counts = app.store.attachments().counts();
+        let counts = app.data.store.attachments().counts();
         attached = vec![
             fact("Attached", count(counts.attached as u64)),
             fact("Whose stream ended, waited out", count(counts.expelled)),
@@ -101,7 +101,7 @@ pub(super) async fn show(State(app): State<Arc<App>>, Member(person): Member) ->
 /// `GET /console/settings`
 pub(super) async fn settings(State(app): State<Arc<App>>, Member(person): Member) -> Reply {
     person.admin().must_see_settings()?;
-    let written = serde_json::to_value(&app.config).unwrap_or_default();
+    let written = serde_json::to_value(&app.data.config).unwrap_or_default();
     let groups = [
         (
             "Addresses",
@@ -157,14 +157,17 @@ pub(super) async fn settings(State(app): State<Arc<App>>, Member(person): Member
         shown.push(("Further", rest));
     }
     let secrets = vec![
-        ("mail_url".to_owned(), set(app.config.mail_url.is_some())),
+        (
+            "mail_url".to_owned(),
+            set(app.data.config.mail_url.is_some()),
+        ),
         (
             "database_url".to_owned(),
-            set(app.config.database_url.is_some()),
+            set(app.data.config.database_url.is_some()),
         ),
         (
             "internal_auth".to_owned(),
-            set(app.config.internal_auth.is_some()),
+            set(app.data.config.internal_auth.is_some()),
         ),
     ];
     shown.push(("Secrets (never shown)", secrets));

@@ -60,7 +60,7 @@ pub(super) async fn ask(
 
 /// A page that will ask for a destructive act asks for the proof first.
 pub(super) fn first(app: &App, person: &Person, path: &str) -> Result<(), Trouble> {
-    if person.is_proved(app.clock().wall()) {
+    if person.is_proved(app.data.clock().wall()) {
         return Ok(());
     }
     let next: String = form_urlencoded::byte_serialize(path.as_bytes()).collect();
@@ -90,7 +90,7 @@ pub(super) async fn show(
 
 /// `POST /console/step-up`
 pub(super) async fn send(State(app): State<Arc<App>>, sent: Sent) -> Reply {
-    match prove_again(&app, &sent.person, sent.form.secret("proof")).await {
+    match prove_again(&app.people, &sent.person, sent.form.secret("proof")).await {
         Ok(()) => proved(&app, &sent).await,
         Err(not) => refused(&app, &sent, &not).await,
     }

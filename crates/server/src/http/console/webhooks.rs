@@ -60,7 +60,7 @@ struct NoticesPage {
 
 async fn workspace(app: &App, person: &Person, text: &str) -> Result<Workspace, Trouble> {
     let id = Uuid::try_parse(text).map_err(|_| Trouble::NotFound("workspace"))?;
-    Ok(workspaces::show(app, &person.admin(), WorkspaceId(id)).await?)
+    Ok(workspaces::show(&app.data, &person.admin(), WorkspaceId(id)).await?)
 }
 
 async fn shown(
@@ -70,10 +70,10 @@ async fn shown(
     (query, typed): (&Form, &Form),
     fault: Fault,
 ) -> Result<NoticesPage, Trouble> {
-    let (admin, now) = (person.admin(), app.clock().wall());
-    let hooks = webhooks::list(app, &admin, at.id).await?;
+    let (admin, now) = (person.admin(), app.data.clock().wall());
+    let hooks = webhooks::list(&app.data, &admin, at.id).await?;
     let after = query.text("after").parse().ok();
-    let (sent, older) = notices::list(app, &admin, at.id, after, PAGE).await?;
+    let (sent, older) = notices::list(&app.data, &admin, at.id, after, PAGE).await?;
     let url = |id: Uuid| {
         let known = hooks.iter().find(|hook| hook.id == id);
         known.map_or_else(|| "a deleted webhook".to_owned(), |hook| hook.url.clone())
@@ -119,7 +119,7 @@ async fn shown(
             .auto("off"),
         fault,
         manages: admin.administers(),
-        mails: app.config.mail_url.is_some(),
+        mails: app.data.config.mail_url.is_some(),
         hooks: hooks
             .iter()
             .map(|hook| HookLine {
@@ -169,7 +169,7 @@ pub(super) async fn create(
 ) -> Reply {
     let Sent { person, form, .. } = sent;
     let at = workspace(&app, &person, &text).await?;
-    match webhooks::create(&app, person.admin(), at.id, form.text("url").trim()).await {
+    match webhooks::create(&app.data, person.admin(), at.id, form.text("url").trim()).await {
         Ok((_, secret)) => once(&person, &at, secret),
         Err(refused) => {
             let fault = Fault::of(refused)?;
@@ -188,7 +188,7 @@ async fn webhook(
 ) -> Result<(Workspace, Webhook), Trouble> {
     let at = workspace(app, person, place).await?;
     let id = Uuid::try_parse(text).map_err(|_| Trouble::NotFound("webhook"))?;
-    let own = webhooks::list(app, &person.admin(), at.id).await?;
+    let own = webhooks::list(&app.data, &person.admin(), at.id).await?;
     let found = own.into_iter().find(|hook| hook.id == id);
     Ok((at, found.ok_or(Trouble::NotFound("webhook"))?))
 }
@@ -252,19 +252,19 @@ pub(super) async fn act(
     let id = hook.id;
     let done = match act.as_str() {
         "rotate" => {
-            let (_, secret) = webhooks::rotate(&app, admin, id).await?;
+            let (_, secret) = webhooks::rotate(&app.data, admin, id).await?;
             return once(person, &at, secret);
         }
-        "test" => webhooks::test(&app, admin, id)
+        "test" => webhooks::test(&app.data, admin, id)
             .await
             .map(|_| "webhook-test")?,
-        "disable" => webhooks::set_disabled(&app, admin, id, true)
+        "disable" => webhooks::set_disabled(&app.data, admin, id, true)
             .await
             .map(|_| "webhook")?,
-        "enable" => webhooks::set_disabled(&app, admin, id, false)
+        "enable" => webhooks::set_disabled(&app.data, admin, id, false)
             .await
             .map(|_| "webhook")?,
-        "delete" => webhooks::delete(&app, admin, id)
+        "delete" => webhooks::delete(&app.data, admin, id)
             .await
             .map(|()| "webhook-deleted")?,
         _ => return Err(Trouble::NotFound("page")),

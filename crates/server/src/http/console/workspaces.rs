@@ -56,7 +56,7 @@ pub(super) async fn home(
     let query = uri
         .query()
         .map_or_else(String::new, |query| format!("?{query}"));
-    let (some, _) = workspaces::list(&app, &person.admin(), None, 2).await?;
+    let (some, _) = workspaces::list(&app.data, &person.admin(), None, 2).await?;
     Ok(match some.as_slice() {
         [only] => see(&format!("/console/w/{}/production{query}", only.id)),
         _ => see(&format!("/console/workspaces{query}")),
@@ -72,7 +72,7 @@ pub(super) async fn list(
     let query = Form::query(&uri);
     let after = query.text("after").parse().ok().map(WorkspaceNo);
     let admin = person.admin();
-    let (some, next) = workspaces::list(&app, &admin, after, PAGE).await?;
+    let (some, next) = workspaces::list(&app.data, &admin, after, PAGE).await?;
     let line = |workspace: &Workspace| Line {
         id: workspace.id.to_string(),
         name: workspace.name.to_string(),
@@ -124,7 +124,7 @@ pub(super) async fn new(Member(person): Member) -> Reply {
 /// `POST /console/workspaces/new`
 pub(super) async fn create(State(app): State<Arc<App>>, sent: Sent) -> Reply {
     let Sent { person, form, .. } = sent;
-    match workspaces::create(&app, person.admin(), form.text("name").trim()).await {
+    match workspaces::create(&app.data, person.admin(), form.text("name").trim()).await {
         Ok(made) => Ok(see(&format!(
             "/console/w/{}/sandbox?done=workspace",
             made.id
@@ -135,7 +135,7 @@ pub(super) async fn create(State(app): State<Arc<App>>, sent: Sent) -> Reply {
 
 async fn one(app: &App, person: &Person, text: &str) -> Result<Workspace, Trouble> {
     let id = Uuid::try_parse(text).map_err(|_| Trouble::NotFound("workspace"))?;
-    Ok(workspaces::show(app, &person.admin(), WorkspaceId(id)).await?)
+    Ok(workspaces::show(&app.data, &person.admin(), WorkspaceId(id)).await?)
 }
 
 /// `GET /console/workspaces/{id}`
@@ -164,7 +164,7 @@ pub(super) async fn change(
     let Sent { person, form, .. } = sent;
     let workspace = one(&app, &person, &id).await?;
     let name = Some(form.text("name").trim().to_owned());
-    match workspaces::change(&app, person.admin(), workspace.id, name, None).await {
+    match workspaces::change(&app.data, person.admin(), workspace.id, name, None).await {
         Ok(_) => Ok(see("/console/workspaces?done=workspace")),
         Err(refused) => {
             let fault = Fault::of(refused)?;
@@ -222,6 +222,6 @@ pub(super) async fn act(
 ) -> Reply {
     let disabled = Some(disables(&act)?);
     let workspace = one(&app, &sent.person, &id).await?;
-    workspaces::change(&app, sent.person.admin(), workspace.id, None, disabled).await?;
+    workspaces::change(&app.data, sent.person.admin(), workspace.id, None, disabled).await?;
     Ok(see("/console/workspaces?done=workspace"))
 }

@@ -178,6 +178,7 @@ pub(super) fn caller(
         secret,
         source: app.caller_address(peer, &parts.headers),
         host_environment: app
+            .data
             .config
             .host_environment(request_host::of(&parts.headers).as_ref()),
     })

@@ -32,7 +32,7 @@ pub(super) async fn on_public(
     let told = async {
         let form = Form::read(&parts, body).await?;
         let caller = caller(&app, &parts, &form, peer.ip())?;
-        let client = issuance::authenticate(&app, caller).await?;
+        let client = issuance::authenticate(&app.issuance, caller).await?;
         let token = form
             .get("token")
             .ok_or_else(|| OAuthError::invalid_request("token is missing"))?;
@@ -76,7 +76,7 @@ pub async fn on_internal(
         let unauthorized = error.status == StatusCode::UNAUTHORIZED;
         if unauthorized {
             let source = app.caller_address(peer, &parts.headers);
-            crate::auth::refusals::note(app, "internal_bearer", source, None, error.code);
+            crate::auth::refusals::note(&app.people, "internal_bearer", source, None, error.code);
         }
         let mut reply = error.reply(app);
         if unauthorized {
@@ -90,7 +90,7 @@ pub async fn on_internal(
 }
 
 fn internal_auth(app: &App, headers: &HeaderMap) -> bool {
-    let Some(expected) = &app.config.internal_auth else {
+    let Some(expected) = &app.data.config.internal_auth else {
         return true;
     };
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
@@ -161,7 +161,7 @@ fn tell(
         Some(product) => is_good_for(app, token, product, stated, counted)?,
         None => true,
     };
-    match app.replica().introspect(token, &app.clock()) {
+    match app.data.replica().introspect(token, &app.data.clock()) {
         Ok(live) if good && fits(&live, stated) => {
             Ok(json_reply(StatusCode::OK, &described(app, &live)))
         }
@@ -209,20 +209,21 @@ fn is_good_for(
         address,
     };
     let examined = app
+        .data
         .replica()
-        .examine(Presented::One(text), &facts, &app.clock());
+        .examine(Presented::One(text), &facts, &app.data.clock());
     match examined.verdict {
         Verdict::Permit(permit) => {
             if counted == Counted::Yes {
-                app.counts.permitted(&permit, address);
-                app.usage.note(app.replica(), &permit, address);
+                app.data.counts.permitted(&permit, address);
+                app.data.usage.note(app.data.replica(), &permit, address);
             }
             Ok(true)
         }
         Verdict::Deny(denial) => {
             if denial == Denial::ProductUnknown
                 && counted == Counted::Yes
-                && let Some(left_out) = UNKNOWN_PRODUCTS.admit(app.clock().boot())
+                && let Some(left_out) = UNKNOWN_PRODUCTS.admit(app.data.clock().boot())
             {
                 let left_out = (left_out > 0).then_some(left_out);
                 tracing::warn!(
@@ -232,8 +233,9 @@ fn is_good_for(
                 );
             }
             if let (Some(holder), Counted::Yes) = (examined.holder, counted) {
-                let now = app.clock().wall();
-                app.counts
+                let now = app.data.clock().wall();
+                app.data
+                    .counts
                     .denied(holder, examined.product, &denial, address, now);
             }
             Ok(false)
@@ -255,7 +257,7 @@ fn described(app: &App, live: &Introspection) -> Value {
     });
     // For a client of all products too: one rule of a resource server fits every token.
     let products = live.products.clone();
-    let products = products.unwrap_or_else(|| app.replica().product_slugs());
+    let products = products.unwrap_or_else(|| app.data.replica().product_slugs());
     body["scope"] = Value::from(products.join(" "));
     body["aud"] = Value::from(products);
     if !live.token_networks.is_empty() {
@@ -267,7 +269,7 @@ fn described(app: &App, live: &Introspection) -> Value {
     if let Some(till) = live.valid_till {
         body["exp"] = Value::from(till.unix_seconds());
     }
-    if let Some(issuer) = &app.config.issuer {
+    if let Some(issuer) = &app.data.config.issuer {
         body["iss"] = Value::from(issuer.as_str());
     }
     body

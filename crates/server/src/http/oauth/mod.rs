@@ -89,16 +89,20 @@ async fn grant(
         .into_iter()
         .flat_map(|scope| scope.split(' ').filter(|slug| !slug.is_empty()))
         .chain(resource.map(|resource| resource.strip_prefix(RESOURCE).unwrap_or(resource)));
-    let products = asked.map(|slug| app.replica().product_no(slug)).collect();
+    let products = asked
+        .map(|slug| app.data.replica().product_no(slug))
+        .collect();
     let caller = caller(app, parts, &form, peer)?;
-    let generated = issuance::generate(app, caller, IssueOptions::default(), products).await;
+    let generated =
+        issuance::generate(&app.issuance, caller, IssueOptions::default(), products).await;
     let answer = generated.map_err(|refused| match (refused, scope) {
         (Refused::Rejected(Rejection::ProductNotAllowed), None) => OAuthError::invalid_target(),
         (refused, _) => refused.into(),
     })?;
-    app.metrics
+    app.data
+        .metrics
         .generated(if answer.made { "GENERATED" } else { "RETURNED" });
-    let now = app.clock().wall();
+    let now = app.data.clock().wall();
     let mut body = json!({
         "access_token": answer.token.expose().as_str(),
         "token_type": "Bearer",
@@ -131,7 +135,7 @@ async fn revoke(
             .to_owned();
         let caller = caller(&app, &parts, &form, peer.ip())?;
         // A token that is not this client's is no longer valid as far as it may know (RFC 7009, 2.2).
-        issuance::revoke_own(&app, caller, token).await?;
+        issuance::revoke_own(&app.issuance, caller, token).await?;
         Ok::<_, OAuthError>(())
     };
     match revoked.await {

@@ -83,14 +83,14 @@ impl OAuthError {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN
         ) {
             let source = app.caller_address(peer, headers);
-            crate::auth::refusals::note(app, "client_secret", source, None, self.code);
+            crate::auth::refusals::note(&app.people, "client_secret", source, None, self.code);
         }
         self.reply(app)
     }
 
     pub(super) fn reply(self, app: &App) -> Reply {
         if self.status.is_server_error() {
-            app.metrics.failed();
+            app.data.metrics.failed();
         }
         let mut reply = json_reply(
             self.status,

@@ -8,13 +8,14 @@ pub use second::{second, second_by_passkey};
 pub use session::{PROVED_SECONDS, Person, person, prove_again, prove_again_by_passkey, sign_out};
 pub(crate) use tokenward_store::people::app_context;
 
-use crate::app::App;
+use crate::auth::People;
 use crate::auth::authority::{LONGEST_SECONDS, goes_on};
 use crate::auth::opaque_token::OpaqueToken;
 use crate::auth::password::{Busy, Caller};
 use crate::auth::refusals;
-use crate::auth::throttle::{Throttle, network};
+use crate::auth::throttle::Throttle;
 use crate::net::addresses;
+use crate::net::addresses::network;
 use crate::random;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -140,38 +141,40 @@ pub fn folded(email: &str) -> String {
 
 /// Charges a failure in advance, or says how long to wait.
 pub(crate) fn charge(
-    app: &App,
+    people: &People,
     throttle: &Throttle,
     source: Option<IpAddr>,
     target: Uuid,
 ) -> Result<(), NotSignedIn> {
-    let charged = throttle.charge(source, target, &app.clock());
+    let charged = throttle.charge(source, target, &people.data.clock());
     charged.map_err(|retry_after_seconds| NotSignedIn::Throttled {
         retry_after_seconds,
     })
 }
 
 /// Remembers that somebody proved this address from this source, by an invitation or a password.
-pub fn note_familiar(app: &App, source: Option<IpAddr>, email: &str) {
+pub fn note_familiar(people: &People, source: Option<IpAddr>, email: &str) {
     let target = target(&folded(email));
-    app.familiar.note(network(source), target, &app.clock());
+    people
+        .familiar
+        .note(network(source), target, &people.data.clock());
 }
 
 /// Whether the address is that of an enabled member and was proved from this network lately, or has a session that goes
 /// on there.
 async fn is_familiar(
-    app: &App,
+    people: &People,
     (network, target): (Option<IpAddr>, Uuid),
     known: Option<&Member>,
 ) -> Result<bool, NotSignedIn> {
     let Some(member) = known else {
         return Ok(false);
     };
-    if app.familiar.knows(network, target, &app.clock()) {
+    if people.familiar.knows(network, target, &people.data.clock()) {
         return Ok(true);
     }
-    let now = app.clock().wall();
-    let sessions = app.store.reader().sessions(member.id).await?;
+    let now = people.data.clock().wall();
+    let sessions = people.data.store.reader().sessions(member.id).await?;
     Ok(sessions.iter().any(|session| {
         let source = self::network(session.source.parse().ok());
         network.is_some() && source == network && goes_on(member, session, now)
@@ -180,43 +183,52 @@ async fn is_familiar(
 
 /// Proves the password.
 pub async fn first(
-    app: &App,
+    people: &People,
     email: &str,
     password: Zeroizing<String>,
     origin: &Origin,
 ) -> Result<Step, NotSignedIn> {
     let email = folded(email);
     let (network, target) = (network(origin.source), target(&email));
-    charge(app, &app.throttle, network, target)?;
-    let give_back = || app.throttle.forgive(network, target, &app.clock());
-    let known = app.store.reader().member_by_email(&email).await;
+    charge(people, &people.throttle, network, target)?;
+    let give_back = || {
+        people
+            .throttle
+            .forgive(network, target, &people.data.clock())
+    };
+    let known = people.data.store.reader().member_by_email(&email).await;
     let known = known.inspect_err(|_| give_back())?;
     let (known, disabled) = match known {
         Some(member) if member.disabled_at.is_some() => (None, Some(member)),
         known => (known, None),
     };
     // A flood from the same network must not keep out somebody who signed in from there lately.
-    let familiar = is_familiar(app, (network, target), known.as_ref()).await;
+    let familiar = is_familiar(people, (network, target), known.as_ref()).await;
     let familiar = familiar.inspect_err(|_| give_back())?;
     let caller = match familiar {
         true => Caller::Familiar(target),
         false => Caller::Stranger(network),
     };
     if !familiar {
-        let charged = charge(app, &app.networks_throttle, network, Uuid::nil());
+        let charged = charge(people, &people.networks_throttle, network, Uuid::nil());
         charged.inspect_err(|_| give_back())?;
     }
     let give_back = || {
         give_back();
         if !familiar {
-            let clock = app.clock();
-            app.networks_throttle.forgive(network, Uuid::nil(), &clock);
+            let clock = people.data.clock();
+            people
+                .networks_throttle
+                .forgive(network, Uuid::nil(), &clock);
         }
     };
     let hashed = known
         .as_ref()
         .and_then(|member| member.proofs.password.clone());
-    let judged = app.passwords.verify(caller, hashed.clone(), password).await;
+    let judged = people
+        .passwords
+        .verify(caller, hashed.clone(), password)
+        .await;
     let right = judged.inspect_err(|_| give_back())?;
     let account = known.clone().or(disabled);
     let (true, Some(member), Some(hashed)) = (right, known, hashed) else {
@@ -224,22 +236,22 @@ pub async fn first(
         let code = "invalid_credentials";
         match account {
             Some(member) if member.disabled_at.is_some() => {
-                refusals::member(app, SIGN_IN, source, &member, (code, "member disabled"));
+                refusals::member(people, SIGN_IN, source, &member, (code, "member disabled"));
             }
             Some(member) => {
-                refusals::member(app, SIGN_IN, source, &member, (code, "wrong password"))
+                refusals::member(people, SIGN_IN, source, &member, (code, "wrong password"))
             }
             // What was typed is not logged where it is no member's address: it may be a password.
-            None => refusals::note(app, SIGN_IN.0, source, Some("unknown"), code),
+            None => refusals::note(people, SIGN_IN.0, source, Some("unknown"), code),
         }
         return Err(NotSignedIn::Wrong);
     };
     give_back();
-    app.familiar.note(network, target, &app.clock());
+    people.familiar.note(network, target, &people.data.clock());
     if member.proofs.has_second() {
-        return Ok(Step::Second(between(app, &member, hashed)));
+        return Ok(Step::Second(between(people, &member, hashed)));
     }
-    let begun = begin(app, member.id, origin, "password", move |member, _| {
+    let begun = begin(people, member.id, origin, "password", move |member, _| {
         let same = member.proofs.password.as_deref() == Some(hashed.as_str());
         (same && !member.proofs.has_second())
             .then_some(())
@@ -251,22 +263,22 @@ pub async fn first(
 /// Proves the password of the member at work; counted against the member, however it is asked for. Nothing is verified
 /// for a session that has ended since the request began, or for a member who has no password.
 pub(crate) async fn prove_password(
-    app: &App,
+    people: &People,
     person: &Person,
     password: Zeroizing<String>,
 ) -> Result<(), NotSignedIn> {
     let (network, id) = (network(person.source), person.member.id);
-    if !session::is_still_on(app, person).await? {
+    if !session::is_still_on(people, person).await? {
         return Err(NotSignedIn::Ended);
     }
-    charge(app, &app.throttle, network, id)?;
-    let give_back = || app.throttle.forgive(network, id, &app.clock());
+    charge(people, &people.throttle, network, id)?;
+    let give_back = || people.throttle.forgive(network, id, &people.data.clock());
     let hashed = person.member.proofs.password.clone();
     let judged = match hashed {
         None => Ok(false),
         hashed => {
             let caller = Caller::Member(id);
-            app.passwords.verify(caller, hashed, password).await
+            people.passwords.verify(caller, hashed, password).await
         }
     };
     match judged.inspect_err(|_| give_back())? {
@@ -276,21 +288,21 @@ pub(crate) async fn prove_password(
         }
         false => {
             let why = ("invalid_credentials", "wrong password");
-            refusals::member(app, CONFIRM, person.source, &person.member, why);
+            refusals::member(people, CONFIRM, person.source, &person.member, why);
             Err(NotSignedIn::Wrong)
         }
     }
 }
 
-fn between(app: &App, member: &Member, password: String) -> Between {
+fn between(people: &People, member: &Member, password: String) -> Between {
     let carried = Carried {
         member: member.id,
-        at: app.clock().wall(),
+        at: people.data.clock().wall(),
         password,
     };
     let plain = Zeroizing::new(serde_json::to_vec(&carried).unwrap_or_default());
     let nonce: [u8; NONCE_BYTES] = random::bytes();
-    let sealed = app.keyring.seal_at_rest(BETWEEN, &plain, nonce);
+    let sealed = people.data.keyring.seal_at_rest(BETWEEN, &plain, nonce);
     Between {
         sealed: crate::config::data_dir::hex(&sealed).to_string(),
         has_app: member.proofs.totp.is_some(),
@@ -300,22 +312,22 @@ fn between(app: &App, member: &Member, password: String) -> Between {
 }
 
 /// The member whose password was proved a moment ago, and the hash it was proved against.
-fn carried(app: &App, sealed: &str) -> Result<(Uuid, String), NotSignedIn> {
+fn carried(people: &People, sealed: &str) -> Result<(Uuid, String), NotSignedIn> {
     let opened = crate::config::data_dir::unhex_any(sealed)
-        .and_then(|sealed| app.keyring.open_at_rest(BETWEEN, &sealed));
+        .and_then(|sealed| people.data.keyring.open_at_rest(BETWEEN, &sealed));
     let carried: Carried = opened
         .and_then(|plain| serde_json::from_slice(&plain).ok())
         .ok_or(NotSignedIn::TooLate)?;
-    if app.clock().wall().seconds_since(carried.at) >= BETWEEN_SECONDS {
+    if people.data.clock().wall().seconds_since(carried.at) >= BETWEEN_SECONDS {
         return Err(NotSignedIn::TooLate);
     }
     Ok((carried.member, carried.password))
 }
 
 /// The member who has proved the password and is to prove a second thing.
-pub async fn between_member(app: &App, sealed: &str) -> Result<Member, NotSignedIn> {
-    let (id, password) = carried(app, sealed)?;
-    let member = app.store.reader().member(id).await?;
+pub async fn between_member(people: &People, sealed: &str) -> Result<Member, NotSignedIn> {
+    let (id, password) = carried(people, sealed)?;
+    let member = people.data.store.reader().member(id).await?;
     let member = member.filter(|member| {
         member.disabled_at.is_none() && member.proofs.password.as_ref() == Some(&password)
     });
@@ -323,11 +335,11 @@ pub async fn between_member(app: &App, sealed: &str) -> Result<Member, NotSigned
 }
 
 /// The state between two proofs read again, for a page that asks once more.
-pub async fn again(app: &App, sealed: &str) -> Result<Between, NotSignedIn> {
-    let member = between_member(app, sealed).await?;
+pub async fn again(people: &People, sealed: &str) -> Result<Between, NotSignedIn> {
+    let member = between_member(people, sealed).await?;
     Ok(Between {
         sealed: sealed.to_owned(),
-        ..between(app, &member, String::new())
+        ..between(people, &member, String::new())
     })
 }
 
@@ -339,7 +351,7 @@ pub(crate) struct Taking {
 
 /// Begins a session if `prove` agrees, on the member as kept; what it alters is kept with the session.
 pub(crate) async fn begin(
-    app: &App,
+    people: &People,
     id: Uuid,
     origin: &Origin,
     by: &'static str,
@@ -353,13 +365,13 @@ pub(crate) async fn begin(
         .filter(|c| !c.is_control())
         .take(AGENT_MAX)
         .collect();
-    let keyring = Arc::clone(&app.keyring);
+    let keyring = Arc::clone(&people.data.keyring);
     let wants = ReadSet {
         member: Some(id),
         proves: true,
         ..ReadSet::default()
     };
-    let decided = app.decide(wants, move |view: &View| {
+    let decided = people.data.decide(wants, move |view: &View| {
         let kept = view.members.first();
         let kept = kept.filter(|member| member.disabled_at.is_none());
         let kept = kept.ok_or(NotSignedIn::Wrong)?;
@@ -404,6 +416,6 @@ pub(crate) async fn begin(
         Ok::<_, NotSignedIn>((decided, ()))
     });
     decided.await??;
-    app.metrics.signed_in(by);
+    people.data.metrics.signed_in(by);
     Ok(opaque_token)
 }

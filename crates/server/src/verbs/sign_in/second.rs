@@ -2,7 +2,7 @@
 //! so that none is taken twice.
 
 use super::{NotSignedIn, Origin, Taking, begin, carried, charge};
-use crate::app::App;
+use crate::auth::People;
 use crate::auth::codes;
 use crate::auth::opaque_token::OpaqueToken;
 use crate::auth::refusals;
@@ -15,39 +15,44 @@ use zeroize::Zeroizing;
 
 /// Proves the second thing by a code: of the authenticator app, or a recovery code.
 pub async fn second(
-    app: &App,
+    people: &People,
     sealed: &str,
     code: Zeroizing<String>,
     origin: &Origin,
 ) -> Result<OpaqueToken, NotSignedIn> {
-    let (id, password) = carried(app, sealed)?;
+    let (id, password) = carried(people, sealed)?;
     let prove = after_password(password, by_code(code));
-    let begun = guess_code(app, id, begin(app, id, origin, "password and code", prove)).await;
-    note_second(app, "code", id, origin, &begun).await;
+    let begun = guess_code(
+        people,
+        id,
+        begin(people, id, origin, "password and code", prove),
+    )
+    .await;
+    note_second(people, "code", id, origin, &begun).await;
     begun
 }
 
 /// Proves the second thing by a passkey.
 pub async fn second_by_passkey(
-    app: &App,
+    people: &People,
     sealed: &str,
     site: &str,
     answer: (&str, &str),
     origin: &Origin,
 ) -> Result<OpaqueToken, NotSignedIn> {
-    let (id, password) = carried(app, sealed)?;
+    let (id, password) = carried(people, sealed)?;
     let proving = async {
-        let prove = after_password(password, by_passkey(app, id, site, answer)?);
-        begin(app, id, origin, "password and passkey", prove).await
+        let prove = after_password(password, by_passkey(people, id, site, answer)?);
+        begin(people, id, origin, "password and passkey", prove).await
     };
-    let begun = try_passkey(app, (origin.source, id), proving).await;
-    note_second(app, "passkey", id, origin, &begun).await;
+    let begun = try_passkey(people, (origin.source, id), proving).await;
+    note_second(people, "passkey", id, origin, &begun).await;
     begun
 }
 
 /// Notes that the second proof of a sign-in was wrong.
 async fn note_second(
-    app: &App,
+    people: &People,
     kind: &'static str,
     id: Uuid,
     origin: &Origin,
@@ -57,9 +62,9 @@ async fn note_second(
         return;
     }
     // Without the member there is nothing to name; the failed read is an answer of its own elsewhere.
-    if let Ok(Some(member)) = app.store.reader().member(id).await {
+    if let Ok(Some(member)) = people.data.store.reader().member(id).await {
         let kind = (kind, "member.sign_in_failed");
-        refusals::member(app, kind, origin.source, &member, wrong(kind.0));
+        refusals::member(people, kind, origin.source, &member, wrong(kind.0));
     }
 }
 
@@ -91,13 +96,13 @@ pub(super) fn by_code(
 
 /// A passkey, by what the browser answered.
 pub(super) fn by_passkey(
-    app: &App,
+    people: &People,
     member: Uuid,
     site: &str,
     answer: (&str, &str),
 ) -> Result<impl FnOnce(&mut Member, &Taking) -> Result<(), NotSignedIn> + use<>, NotSignedIn> {
-    let now = app.clock().boot();
-    let proof = app.passkeys.proof((member, site), answer, now);
+    let now = people.data.clock().boot();
+    let proof = people.passkeys.proof((member, site), answer, now);
     let proof = proof.map_err(|_| NotSignedIn::WrongCode)?;
     Ok(move |member: &mut Member, taking: &Taking| {
         match proof.note(&mut member.proofs.passkeys, taking.now) {
@@ -110,14 +115,16 @@ pub(super) fn by_passkey(
 /// Counts wrong codes by the member alone: six digits bear few guesses, and only who knows the password, or sits at the
 /// member's session, gets here. Passkeys stay open to the owner.
 pub(super) async fn guess_code<T>(
-    app: &App,
+    people: &People,
     member: Uuid,
     trying: impl Future<Output = Result<T, NotSignedIn>>,
 ) -> Result<T, NotSignedIn> {
-    charge(app, &app.codes_throttle, None, member)?;
+    charge(people, &people.codes_throttle, None, member)?;
     let outcome = trying.await;
     if !matches!(outcome, Err(NotSignedIn::WrongCode)) {
-        app.codes_throttle.forgive(None, member, &app.clock());
+        people
+            .codes_throttle
+            .forgive(None, member, &people.data.clock());
     }
     outcome
 }
@@ -125,14 +132,16 @@ pub(super) async fn guess_code<T>(
 /// Counts wrong passkeys with the member's wrong passwords, by source network: a signature costs little to make up, and
 /// some work to refuse.
 pub(super) async fn try_passkey<T>(
-    app: &App,
+    people: &People,
     (source, member): (Option<IpAddr>, Uuid),
     trying: impl Future<Output = Result<T, NotSignedIn>>,
 ) -> Result<T, NotSignedIn> {
-    charge(app, &app.throttle, source, member)?;
+    charge(people, &people.throttle, source, member)?;
     let outcome = trying.await;
     if !matches!(outcome, Err(NotSignedIn::WrongCode)) {
-        app.throttle.forgive(source, member, &app.clock());
+        people
+            .throttle
+            .forgive(source, member, &people.data.clock());
     }
     outcome
 }

@@ -2,7 +2,7 @@
 
 use super::second::{by_code, by_passkey, guess_code, try_passkey, wrong};
 use super::{NotSignedIn, Origin, Taking, prove_password};
-use crate::app::App;
+use crate::auth::People;
 use crate::auth::acting;
 use crate::auth::authority::Admin;
 use crate::auth::authority::goes_on;
@@ -58,25 +58,25 @@ impl Person {
 
 /// Whether the session of the member at work goes on, as it is kept now.
 pub(super) async fn is_still_on(
-    app: &App,
+    people: &People,
     person: &Person,
 ) -> Result<bool, tokenward_store::StoreError> {
-    let reader = app.store.reader();
+    let reader = people.data.store.reader();
     let session = reader.session(&person.session.digest).await?;
     let member = reader.member(person.member.id).await?;
-    let now = app.clock().wall();
+    let now = people.data.clock().wall();
     let both = session.zip(member);
     Ok(both.is_some_and(|(session, member)| goes_on(&member, &session, now)))
 }
 
 /// Who a cookie is, if its session goes on.
 pub async fn person(
-    app: &App,
+    people: &People,
     opaque_token: &OpaqueToken,
     origin: &Origin,
 ) -> Result<Option<Person>, Failure> {
     let read = async {
-        let reader = app.store.reader();
+        let reader = people.data.store.reader();
         let Some(session) = reader.session(&opaque_token.digest()).await? else {
             return Ok(None);
         };
@@ -87,7 +87,7 @@ pub async fn person(
         crate::logs::read_failed(&error);
         Failure::Unavailable
     })?;
-    let now = app.clock().wall();
+    let now = people.data.clock().wall();
     let good = found.filter(|(session, member)| goes_on(member, session, now));
     let Some((mut session, member)) = good else {
         return Ok(None);
@@ -102,7 +102,7 @@ pub async fn person(
             at: now,
             source: session.source.clone(),
         };
-        note_in_background(app, seen);
+        note_in_background(people, seen);
     }
     Ok(Some(Person {
         member,
@@ -113,8 +113,8 @@ pub async fn person(
 }
 
 /// Writes without waiting for it: pages stay readable while the database takes no writes.
-fn note_in_background(app: &App, seen: Record) {
-    let store = app.store.clone();
+fn note_in_background(people: &People, seen: Record) {
+    let store = people.data.store.clone();
     tokio::spawn(async move {
         if let Err(failure) = store.note(vec![seen], Vec::new()).await {
             tracing::warn!("the last use of a session was not written: {failure}");
@@ -124,7 +124,7 @@ fn note_in_background(app: &App, seen: Record) {
 
 /// Proves again who is at work, by password or code, before a destructive act.
 pub async fn prove_again(
-    app: &App,
+    people: &People,
     person: &Person,
     proof: Zeroizing<String>,
 ) -> Result<(), NotSignedIn> {
@@ -132,12 +132,12 @@ pub async fn prove_again(
     let has_app = person.member.proofs.totp.is_some();
     let looks_like_code = proof.chars().filter(|c| !c.is_whitespace()).count() == 6;
     if has_app && looks_like_code {
-        let taken = guess_code(app, id, take(app, person, by_code(proof))).await;
-        return taken.inspect_err(|not| note_wrong(app, "code", person, not));
+        let taken = guess_code(people, id, take(people, person, by_code(proof))).await;
+        return taken.inspect_err(|not| note_wrong(people, "code", person, not));
     }
     let hashed = person.member.proofs.password.clone();
-    prove_password(app, person, proof).await?;
-    take(app, person, move |member, _| {
+    prove_password(people, person, proof).await?;
+    take(people, person, move |member, _| {
         // Another password meanwhile: the one just proved opens nothing any more.
         let same = member.proofs.password == hashed;
         same.then_some(()).ok_or(NotSignedIn::TooLate)
@@ -147,38 +147,38 @@ pub async fn prove_again(
 
 /// Proves again who is at work, by a passkey.
 pub async fn prove_again_by_passkey(
-    app: &App,
+    people: &People,
     person: &Person,
     site: &str,
     answer: (&str, &str),
 ) -> Result<(), NotSignedIn> {
     let id = person.member.id;
-    let proving = async { take(app, person, by_passkey(app, id, site, answer)?).await };
-    let taken = try_passkey(app, (person.source, id), proving).await;
-    taken.inspect_err(|not| note_wrong(app, "passkey", person, not))
+    let proving = async { take(people, person, by_passkey(people, id, site, answer)?).await };
+    let taken = try_passkey(people, (person.source, id), proving).await;
+    taken.inspect_err(|not| note_wrong(people, "passkey", person, not))
 }
 
 /// Notes that a code or passkey of the member at work was wrong.
-fn note_wrong(app: &App, kind: &'static str, person: &Person, not: &NotSignedIn) {
+fn note_wrong(people: &People, kind: &'static str, person: &Person, not: &NotSignedIn) {
     if *not == NotSignedIn::WrongCode {
         let kind = (kind, "member.confirmation_failed");
-        refusals::member(app, kind, person.source, &person.member, wrong(kind.0));
+        refusals::member(people, kind, person.source, &person.member, wrong(kind.0));
     }
 }
 
 /// Takes a proof of the member at work inside the writer, and notes it on the session.
 async fn take(
-    app: &App,
+    people: &People,
     person: &Person,
     prove: impl FnOnce(&mut Member, &Taking) -> Result<(), NotSignedIn> + Send + 'static,
 ) -> Result<(), NotSignedIn> {
     let (admin, session) = (person.admin(), person.session.id);
-    let keyring = Arc::clone(&app.keyring);
+    let keyring = Arc::clone(&people.data.keyring);
     let wants = ReadSet {
         member: Some(person.member.id),
         ..ReadSet::default()
     };
-    let decided = acting::decide(app, admin, wants, move |acting, view| {
+    let decided = acting::decide(&people.data, admin, wants, move |acting, view| {
         let kept = view.members.first();
         let mut member = kept.cloned().ok_or(NotSignedIn::Wrong)?;
         let now = view.now;
@@ -198,8 +198,10 @@ async fn take(
 }
 
 /// Ends the session at work.
-pub async fn sign_out(app: &App, person: &Person) -> Result<(), Failure> {
-    app.store
+pub async fn sign_out(people: &People, person: &Person) -> Result<(), Failure> {
+    people
+        .data
+        .store
         .note(vec![Record::SessionEnded(person.session.id)], Vec::new())
         .await
 }

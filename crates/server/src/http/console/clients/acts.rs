@@ -60,7 +60,7 @@ impl Act {
 
 /// Whom a confirmation mail goes to.
 fn resends(app: &App, read: &Read) -> String {
-    if let Some(why) = addresses::unavailable(app) {
+    if let Some(why) = addresses::unavailable(&app.data) {
         return sentence(why);
     }
     let pending = read
@@ -204,24 +204,24 @@ pub(in super::super) async fn send(
     let done = match act {
         Act::Generate => return generate(&app, &person, &id, &form, &headers).await,
         Act::Rotate => return rotate(&app, &person, &id, &headers).await,
-        Act::Revoke => client_credentials::revoke_token(&app, admin, client)
+        Act::Revoke => client_credentials::revoke_token(&app.data, admin, client)
             .await
             .map(|_| "revoked"),
-        Act::Disable => clients::set_disabled(&app, admin, client, true)
+        Act::Disable => clients::set_disabled(&app.data, admin, client, true)
             .await
             .map(|_| "disabled"),
-        Act::Enable => clients::set_disabled(&app, admin, client, false)
+        Act::Enable => clients::set_disabled(&app.data, admin, client, false)
             .await
             .map(|_| "enabled"),
-        Act::ResendConfirmation => addresses::ask_again(&app, admin, client, None)
+        Act::ResendConfirmation => addresses::ask_again(&app.data, admin, client, None)
             .await
             .map(|_| "asked"),
-        Act::DeleteSecret(n) => client_credentials::delete_secret(&app, admin, client, n)
+        Act::DeleteSecret(n) => client_credentials::delete_secret(&app.data, admin, client, n)
             .await
             .map(|_| "secret-deleted"),
         Act::Delete => {
             let typed = form.text("label").to_owned();
-            clients::delete(&app, admin, client, Some(typed))
+            clients::delete(&app.data, admin, client, Some(typed))
                 .await
                 .map(|_| "deleted")
         }
@@ -241,7 +241,8 @@ async fn generate(app: &App, person: &Person, id: &str, form: &Form, headers: &H
     let seen = form.text("generation").parse().ok();
     // Sent twice, from two tabs or by a nervous finger, only the first makes a token.
     let seen = Some(seen.ok_or(Trouble::Malformed("the form is not whole"))?);
-    let made = client_credentials::generate_token(app, person.admin(), super::id(id)?, seen).await;
+    let made =
+        client_credentials::generate_token(&app.data, person.admin(), super::id(id)?, seen).await;
     let answer = match made {
         Ok(answer) => answer,
         Err(refused @ Refused::Conflict("GENERATION_MISMATCH", _)) => {
@@ -281,7 +282,7 @@ async fn generate(app: &App, person: &Person, id: &str, form: &Form, headers: &H
 }
 
 async fn rotate(app: &App, person: &Person, id: &str, headers: &HeaderMap) -> Reply {
-    let made = client_credentials::rotate_secret(app, person.admin(), super::id(id)?).await;
+    let made = client_credentials::rotate_secret(&app.data, person.admin(), super::id(id)?).await;
     let (read, n, secret) = made?;
     let (exposed, base) = (secret.expose(), base_url_for_secrets(app, headers));
     let client = &read.state.client;

@@ -112,7 +112,7 @@ pub(in super::super) async fn send(
         Err(refused) => return again(Fault::of(refused)?),
     }
     let id = read.state.client.id;
-    match clients::change(&app, person.admin(), id, written, Some(vec![seen])).await {
+    match clients::change(&app.data, person.admin(), id, written, Some(vec![seen])).await {
         Ok(_) => Ok(see(&format!("/console/clients/{id}?done=changed"))),
         Err(Refused::Changed(_)) => changed_meanwhile(&app, person, &text, (&opened, form)).await,
         Err(refused) => again(Fault::of(refused)?),

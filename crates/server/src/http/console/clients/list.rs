@@ -81,7 +81,7 @@ pub(in super::super) async fn place(
     environment: &str,
 ) -> Result<(Workspace, Environment), Trouble> {
     let id = Uuid::try_parse(workspace).map_err(|_| Trouble::NotFound("workspace"))?;
-    let found = workspaces::show(app, &person.admin(), WorkspaceId(id)).await?;
+    let found = workspaces::show(&app.data, &person.admin(), WorkspaceId(id)).await?;
     let environment = Environment::parse(environment);
     Ok((found, environment.ok_or(Trouble::NotFound("environment"))?))
 }
@@ -114,12 +114,12 @@ pub(in super::super) async fn show(
 ) -> Reply {
     let (workspace, environment) = place(&app, &person, &workspace, &environment).await?;
     let query = Form::query(&uri);
-    let (now, admin) = (app.clock().wall(), person.admin());
-    let products = products::list(&app).await?;
+    let (now, admin) = (app.data.clock().wall(), person.admin());
+    let products = products::list(&app.data).await?;
     let search = query.text("q").trim().to_owned();
     // Whoever has an id at hand looks for it here.
     if let Ok(id) = super::id(&search)
-        && clients::show(&app, &admin, id).await.is_ok()
+        && clients::show(&app.data, &admin, id).await.is_ok()
     {
         return Ok(super::super::reply::see(&format!("/console/clients/{id}")));
     }
@@ -143,7 +143,7 @@ pub(in super::super) async fn show(
     };
     let mut found = Vec::new();
     for _ in 0..READS_MAX {
-        let (some, next) = clients::list(&app, &admin, workspace.id, filter.clone()).await?;
+        let (some, next) = clients::list(&app.data, &admin, workspace.id, filter.clone()).await?;
         found.extend(some);
         filter.after = next.map(ClientNo);
         if found.len() > PAGE || filter.after.is_none() {
@@ -171,7 +171,7 @@ pub(in super::super) async fn show(
         pairs.append_pair("before", &last.0.to_string());
         format!("{base}?{}", pairs.finish())
     });
-    let most = app.config.quota_per_day;
+    let most = app.data.config.quota_per_day;
     let lines = found.iter().map(|read| line(read, now, most)).collect();
     let frame = Frame::new(&person, "API clients", "clients")
         .at(Place::new(&workspace, Some(environment)))

@@ -68,7 +68,7 @@ pub(super) fn standing(read: &Read, now: Timestamp) -> Standing {
 
 /// A client by the id in an address.
 pub(super) async fn read(app: &App, person: &Person, text: &str) -> Result<Read, Trouble> {
-    Ok(show(app, &person.admin(), id(text)?).await?)
+    Ok(show(&app.data, &person.admin(), id(text)?).await?)
 }
 
 /// The id in an address.
@@ -116,14 +116,15 @@ pub(super) async fn what_breaks(
     person: &Person,
     read: &Read,
 ) -> Result<Vec<String>, Trouble> {
-    let now = app.clock().wall();
+    let now = app.data.clock().wall();
     let slot = &read.state.slot;
     if slot.live(now).is_none() {
         return Ok(vec![
             "No access token is live now, so no product call breaks.".to_owned(),
         ]);
     }
-    let figures = usage_figures::of_client(app, &person.admin(), read.state.client.id, 1).await?;
+    let figures =
+        usage_figures::of_client(&app.data, &person.admin(), read.state.client.id, 1).await?;
     let calls = figures::calls_today(&figures);
     let today = match calls {
         0 => String::new(),

@@ -67,7 +67,7 @@ pub(in super::super) async fn show(
     let (workspace, environment) =
         super::list::place(&app, &person, &workspace, &environment).await?;
     person.admin().must_write()?;
-    let products = offered(&person, products::list(&app).await?);
+    let products = offered(&person, products::list(&app.data).await?);
     let (form, fault) = (settings_form::blank(), Fault::default());
     let at = (&workspace, environment);
     page(&shown(&person, at, &form, fault, &products))
@@ -83,7 +83,7 @@ pub(in super::super) async fn send(
     let Sent { person, form, .. } = sent;
     let (workspace, environment) =
         super::list::place(&app, &person, &workspace, &environment).await?;
-    let products = offered(&person, products::list(&app).await?);
+    let products = offered(&person, products::list(&app.data).await?);
     let at = (&workspace, environment);
     let again = |fault| unprocessable(&shown(&person, at, &form, fault, &products));
     let mut written = match settings_form::written(&form) {
@@ -91,10 +91,11 @@ pub(in super::super) async fn send(
         Err(fault) => return again(fault),
     };
     written.environment = Some(environment_word(environment).to_owned());
-    let (read, secret) = match clients::create(&app, person.admin(), workspace.id, written).await {
-        Ok(created) => created,
-        Err(refused) => return again(Fault::of(refused)?),
-    };
+    let (read, secret) =
+        match clients::create(&app.data, person.admin(), workspace.id, written).await {
+            Ok(created) => created,
+            Err(refused) => return again(Fault::of(refused)?),
+        };
     let (client, base) = (&read.state.client, base_url_for_secrets(&app, &headers));
     let exposed = secret.expose();
     page(&OncePage {

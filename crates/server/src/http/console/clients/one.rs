@@ -120,7 +120,7 @@ fn settings(read: &Read) -> Vec<(&'static str, String)> {
 }
 
 fn secrets(app: &App, read: &Read, now: Timestamp) -> Vec<SecretLine> {
-    let most = app.config.quota_per_day;
+    let most = app.data.config.quota_per_day;
     let line = |(secret, used): (&SecretRecord, u32)| SecretLine {
         n: secret.n,
         created: Moment::new(secret.created_at, now),
@@ -140,7 +140,7 @@ pub(in super::super) async fn show(
 ) -> Reply {
     let read = super::read(&app, &person, &id).await?;
     let query = Form::query(&uri);
-    let (now, admin) = (app.clock().wall(), person.admin());
+    let (now, admin) = (app.data.clock().wall(), person.admin());
     let (client, slot) = (&read.state.client, &read.state.slot);
     let audits = admin.must_audit().is_ok();
     let history = if audits {
@@ -151,12 +151,12 @@ pub(in super::super) async fn show(
             limit: HISTORY,
             ..AuditFilter::default()
         };
-        let entries = verbs::audit::list(&app, &admin, filter).await?;
+        let entries = verbs::audit::list(&app.data, &admin, filter).await?;
         lines(&app, &entries, now).await?
     } else {
         Vec::new()
     };
-    let figures = usage_figures::of_client(&app, &admin, client.id, figures::DAYS).await?;
+    let figures = usage_figures::of_client(&app.data, &admin, client.id, figures::DAYS).await?;
     let (stale, war) = figures::stale(&figures, now);
     let token = slot.token.as_ref();
     let live = slot.live(now);
@@ -203,6 +203,6 @@ pub(in super::super) async fn show(
             .addresses
             .iter()
             .any(|one| one.state == Confirmation::Pending),
-        unavailable: verbs::addresses::unavailable(&app).map_or_else(String::new, sentence),
+        unavailable: verbs::addresses::unavailable(&app.data).map_or_else(String::new, sentence),
     })
 }

@@ -3,12 +3,13 @@
 //! never travels in the clear to another machine unless the operator insists.
 
 use super::error::CliError;
-use crate::config::data_dir;
 use reqwest::Url;
+use rustix::fs::OFlags;
 use serde::Deserialize;
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::Read as _;
 use std::net::IpAddr;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use tokenward_core::AdminKey;
 use zeroize::Zeroizing;
@@ -105,7 +106,7 @@ impl Address {
             let mut bytes = Vec::new();
             file.read_to_end(&mut bytes).map(|_| bytes)
         };
-        let bytes = match data_dir::open_regular(&path).and_then(read) {
+        let bytes = match open_regular(&path).and_then(read) {
             Ok(bytes) => bytes,
             // A server that never ran there, or one that has ended: the default may still be right.
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
@@ -158,7 +159,7 @@ impl Connection {
             }
             (None, None, Some(folder)) => {
                 let path = folder.join(ADMIN_KEY_FILE);
-                key_from_file(&path, data_dir::open_regular(&path))?
+                key_from_file(&path, open_regular(&path))?
             }
             (None, None, None) => {
                 return Err(CliError::Failed(
@@ -222,6 +223,23 @@ pub(crate) fn is_loopback(url: &Url) -> bool {
     }
 }
 
+/// Opens a file of the data directory. A pipe, a device, a socket or a folder in its place is refused at once.
+fn open_regular(path: &Path) -> std::io::Result<File> {
+    let flags = OFlags::NONBLOCK.union(OFlags::NOCTTY).bits().cast_signed();
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(flags)
+        .open(path)?;
+    match file.metadata()?.is_file() {
+        true => Ok(file),
+        false => Err(std::io::Error::other("it is not a regular file")),
+    }
+}
+
+fn is_readable_by_all(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|about| about.permissions().mode() & 0o004 != 0)
+}
+
 fn key_from_file(path: &Path, opened: std::io::Result<File>) -> Result<AdminKey, CliError> {
     use std::io::Write as _;
     let name = path.display();
@@ -234,9 +252,12 @@ fn key_from_file(path: &Path, opened: std::io::Result<File>) -> Result<AdminKey,
         .map_err(|error| {
             CliError::Failed(format!("no admin key could be read from {name}: {error}"))
         })?;
-    if let Some(warning) = crate::config::readable(path) {
+    if is_readable_by_all(path) {
         // The act goes on: an operator may need it now.
-        let _ = writeln!(std::io::stderr(), "warning: {warning}");
+        let _ = writeln!(
+            std::io::stderr(),
+            "warning: {name}: every user of this machine can read it. Make it private with chmod 600 {name}"
+        );
     }
     parse_key(&text, &name.to_string())
 }

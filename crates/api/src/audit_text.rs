@@ -8,7 +8,7 @@ const LEFT_OUT: [&str; 4] = ["from", "to", "changed", "request_id"];
 
 /// One line: `products: all -> gst; label=erp`.
 #[must_use]
-pub(crate) fn line(detail: &Value) -> String {
+pub fn line(detail: &Value) -> String {
     let Some(members) = detail.as_object() else {
         return text(detail);
     };

@@ -37,7 +37,7 @@ pub fn row(entry: &Written) -> String {
             .map_or_else(String::new, |id| id.to_string()),
         entry.client.map_or_else(String::new, |id| id.to_string()),
         entry.detail.clone(),
-        crate::config::data_dir::hex(&entry.hash).to_string(),
+        tokenward_core::Digest(entry.hash).to_hex(),
         request_id(&entry.detail),
     ])
 }

@@ -6,7 +6,7 @@ use std::io::{BufRead, IsTerminal as _, Write};
 
 /// `--yes`, on the commands that break something.
 #[derive(clap::Args, Clone, Copy, Debug, Default)]
-pub(crate) struct Sure {
+pub struct Sure {
     /// Do not ask: for unattended use.
     #[arg(long, short = 'y')]
     pub(crate) yes: bool,
@@ -22,6 +22,18 @@ pub(crate) enum Agreement<'a> {
 }
 
 impl Sure {
+    /// Asks for the word `yes`, for commands of the server's own machine.
+    ///
+    /// # Errors
+    /// A sentence, unless the answer was yes.
+    pub fn confirm(self, impact: &str) -> Result<(), String> {
+        self.ask(impact, Agreement::Yes)
+            .map_err(|error| match error {
+                CliError::Failed(why) => why,
+                other => other.report(false).unwrap_or_default(),
+            })
+    }
+
     /// Shows what would happen and returns only if that is wanted.
     pub(crate) fn ask(self, impact: &str, agreement: Agreement<'_>) -> Result<(), CliError> {
         let person = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
@@ -33,17 +45,6 @@ impl Sure {
             std::io::stdin().lock(),
             std::io::stderr().lock(),
         )
-    }
-}
-
-/// The same for commands of the server's own machine.
-impl Sure {
-    pub(crate) fn confirm(self, impact: &str) -> Result<(), crate::process::serve::Fault> {
-        self.ask(impact, Agreement::Yes)
-            .map_err(|error| match error {
-                CliError::Failed(why) => why.into(),
-                other => other.report(false).unwrap_or_default().into(),
-            })
     }
 }
 

@@ -1,40 +1,12 @@
-//! The command line. Server commands run on the server's own machine. Admin commands speak to a running
-//! server over its admin API and hold no knowledge of their own about what is allowed; `scan` looks
-//! for credentials in files. No key, secret or token is ever a command-line argument.
+//! The command line: every command of the program. Commands that run on the server's own machine are in `server`; those
+//! that call a server are in the crate `tokenward-cli`. No key, secret or token is ever a command-line argument.
 
-mod admin_keys;
-mod api;
-mod audit;
-mod audit_file;
-mod canary;
-mod clients;
-mod confirm;
-mod credentials;
-mod error;
-mod impact;
-mod members;
-mod once;
-mod output;
-mod pages;
-mod place;
-mod products;
-mod progress;
-mod role;
-mod scan;
-mod server_commands;
-mod session;
-mod settings;
-mod status;
-mod table;
-mod views;
-mod webhooks;
-mod workspaces;
+mod server;
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser};
-use error::CliError;
-use session::{Group, Session};
 use std::io::Write as _;
 use std::process::ExitCode;
+use tokenward_cli::{CliError, exit};
 
 /// Issues, checks and revokes access tokens.
 #[derive(Parser, Debug)]
@@ -57,14 +29,9 @@ struct Cli {
 #[derive(clap::Subcommand, Debug)]
 enum Command {
     #[command(flatten)]
-    Server(server_commands::ServerCommand),
+    Server(server::ServerCommand),
     #[command(flatten)]
-    Admin(AdminCommand),
-    /// Prove through the real gateway that a revoked token is refused at once.
-    #[command(after_help = canary::HELP)]
-    Canary(Box<canary::CanaryArgs>),
-    /// Find our tokens, secrets and admin keys in files.
-    Scan(scan::ScanArgs),
+    Client(Box<tokenward_cli::Command>),
     /// Print a script that completes commands and flags in a shell.
     #[command(
         after_help = "Example, for bash:\n  tokenward completions bash > /etc/bash_completion.d/tokenward"
@@ -81,51 +48,6 @@ enum Command {
     },
 }
 
-/// Commands that speak to the admin API of a running server.
-#[derive(clap::Subcommand, Debug)]
-enum AdminCommand {
-    /// What runs at the other end: version, clients, state.
-    Status(status::StatusArgs),
-    /// Workspaces: list, create, show, rename, disable, enable.
-    Workspace(Group<workspaces::Verb>),
-    /// Products: list, put, delete.
-    Product(Group<products::Verb>),
-    /// API clients: list, create, show, change, disable, enable, delete.
-    Client(Group<clients::Verb>),
-    /// Client secrets: rotate, delete.
-    Secret(Group<credentials::SecretVerb>),
-    /// Access tokens: generate, revoke.
-    Token(Group<credentials::TokenVerb>),
-    /// Admin keys: list, create, revoke.
-    AdminKey(Group<admin_keys::Verb>),
-    /// Members, who may sign in to the console: list, invite, change, remove, withdraw.
-    Member(Group<members::Verb>),
-    /// Webhooks of a workspace: list, create, rotate, test, disable, enable, delete.
-    Webhook(Group<webhooks::Verb>),
-    /// Notices sent by webhook and e-mail: list.
-    Notice(Group<webhooks::NoticeVerb>),
-    /// How often and from where an API client's tokens were used, by day.
-    #[command(
-        after_help = "Sources are the first 16 IP addresses of a day, and `others`. Figures appear within seconds.\n\n\
-                            Example:\n  tokenward usage -w acme -e production erp --days 7"
-    )]
-    Usage(UsageArgs),
-    /// The audit log: list, export, verify.
-    Audit(Group<audit::Verb>),
-}
-
-/// What `tokenward usage` takes.
-#[derive(clap::Args, Debug)]
-struct UsageArgs {
-    #[command(flatten)]
-    common: session::Common,
-    #[command(flatten)]
-    client: session::ClientName,
-    /// How many days, today included: 1 to 35.
-    #[arg(long, value_name = "N", default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..=35))]
-    days: u32,
-}
-
 /// Reads the command line and carries it out.
 #[must_use]
 pub fn main() -> ExitCode {
@@ -133,33 +55,15 @@ pub fn main() -> ExitCode {
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     match cli.command {
         Command::Server(command) => command.run(),
-        Command::Admin(command) => admin(command),
-        Command::Canary(args) => {
-            let json = args.common.json;
-            blocking(canary::run(*args)).unwrap_or_else(|error| fail(&error, json))
-        }
-        Command::Scan(args) => scan::main(args),
-        Command::Completions { shell } => ended(completions(shell), cli.json),
-        Command::Man { folder } => ended(man(&folder), cli.json),
+        Command::Client(command) => command.run(),
+        Command::Completions { shell } => exit(completions(shell), cli.json),
+        Command::Man { folder } => exit(man(&folder), cli.json),
     }
 }
 
 /// Every command and flag; a flag whose environment variable is empty is not given.
 fn command_line() -> clap::Command {
     crate::config::without_empty_variables(Cli::command())
-}
-
-/// Carries out an admin command.
-fn admin(command: AdminCommand) -> ExitCode {
-    let json = command.json();
-    ended(blocking(command.run()), json)
-}
-
-fn ended(outcome: Result<(), CliError>, json: bool) -> ExitCode {
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => fail(&error, json),
-    }
 }
 
 fn completions(shell: clap_complete::Shell) -> Result<(), CliError> {
@@ -174,76 +78,6 @@ fn completions(shell: clap_complete::Shell) -> Result<(), CliError> {
 fn man(folder: &std::path::Path) -> Result<(), CliError> {
     let failed = |error| CliError::Failed(format!("{}: {error}", folder.display()));
     clap_mangen::generate_to(Cli::command(), folder).map_err(failed)
-}
-
-/// Tells what went wrong.
-fn fail(error: &CliError, json: bool) -> ExitCode {
-    if let Some(text) = error.report(json) {
-        // Nothing can be done about a person who does not listen.
-        let _ = writeln!(std::io::stderr(), "{text}");
-    }
-    error.exit_code()
-}
-
-/// Runs one command to its end on this thread.
-fn blocking<T>(work: impl Future<Output = Result<T, CliError>>) -> Result<T, CliError> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
-    match runtime {
-        Ok(runtime) => runtime.block_on(work),
-        Err(error) => Err(CliError::Failed(format!(
-            "this machine refuses to start anything: {error}"
-        ))),
-    }
-}
-
-impl AdminCommand {
-    fn json(&self) -> bool {
-        match self {
-            Self::Status(args) => args.common.json,
-            Self::Workspace(group) => group.common.json,
-            Self::Product(group) => group.common.json,
-            Self::Client(group) => group.common.json,
-            Self::Secret(group) => group.common.json,
-            Self::Token(group) => group.common.json,
-            Self::AdminKey(group) => group.common.json,
-            Self::Member(group) => group.common.json,
-            Self::Audit(group) => group.common.json,
-            Self::Webhook(group) => group.common.json,
-            Self::Notice(group) => group.common.json,
-            Self::Usage(args) => args.common.json,
-        }
-    }
-
-    async fn run(self) -> Result<(), CliError> {
-        match self {
-            Self::Status(args) => status::run(&Session::new(&args.common)?).await,
-            Self::Workspace(group) => {
-                workspaces::run(group.verb, &Session::new(&group.common)?).await
-            }
-            Self::Product(group) => products::run(group.verb, &Session::new(&group.common)?).await,
-            Self::Client(group) => clients::run(group.verb, &Session::new(&group.common)?).await,
-            Self::Secret(group) => {
-                credentials::run_secret(group.verb, &Session::new(&group.common)?).await
-            }
-            Self::Token(group) => {
-                credentials::run_token(group.verb, &Session::new(&group.common)?).await
-            }
-            Self::AdminKey(group) => {
-                admin_keys::run(group.verb, &Session::new(&group.common)?).await
-            }
-            Self::Member(group) => members::run(group.verb, &Session::new(&group.common)?).await,
-            Self::Audit(group) => audit::run(group).await,
-            Self::Webhook(group) => webhooks::run(group.verb, &Session::new(&group.common)?).await,
-            Self::Notice(group) => {
-                webhooks::run_notice(group.verb, &Session::new(&group.common)?).await
-            }
-            Self::Usage(args) => {
-                webhooks::usage(&args.client, args.days, &Session::new(&args.common)?).await
-            }
-        }
-    }
 }
 
 #[cfg(test)]

@@ -150,7 +150,7 @@ fn warning(workspace: &Value, clients: &[Value]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::views::tests::example;
+    use crate::views::tests::example;
 
     #[test]
     fn disabling_names_the_number_of_clients_and_the_latest_use() {

@@ -446,7 +446,7 @@ pub(crate) fn audit(items: &[Value]) -> Table {
             text(&item["source"]).into(),
             text(&item["action"]).into(),
             text(&item["client_id"]).into(),
-            crate::audit::text::line(&item["detail"]).into(),
+            tokenward_api::audit_text::line(&item["detail"]).into(),
         ]);
     }
     table

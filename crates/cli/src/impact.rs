@@ -125,7 +125,7 @@ fn ago(at: &Value, now: Option<jiff::Timestamp>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::views::tests::example;
+    use crate::views::tests::example;
     use serde_json::json;
 
     #[test]

@@ -2,31 +2,21 @@
 //! API wrote, member by member, and computes the chain anew with the core's own verifier.
 
 use super::error::CliError;
-use crate::audit;
-use crate::verbs::audit::Head as KeptHead;
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read as _};
 use std::path::{Path, PathBuf};
-use tokenward_core::audit::{Verifier, Written};
-use tokenward_core::{ClientId, Timestamp, WorkspaceId};
+use tokenward_api::audit_csv;
+use tokenward_core::audit::{Head, Verifier, Written};
+use tokenward_core::{ClientId, Digest, Timestamp, WorkspaceId};
 use uuid::Uuid;
 
 /// Longest line read; an entry is far shorter.
 const LINE_BYTES_MAX: u64 = 1 << 20;
 /// Entries between two signs of life.
 const PROGRESS_ENTRIES: u64 = 10_000;
-
-/// The end of a chain.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Head {
-    /// The number of the last entry; 0 when there is none.
-    pub(crate) seq: u64,
-    /// The chain's hash with it, in hex.
-    pub(crate) hash: String,
-}
 
 /// An entry as the API writes it.
 #[derive(Deserialize)]
@@ -68,7 +58,7 @@ impl Line {
 /// of entries now and then.
 pub(crate) fn verify(
     paths: &[PathBuf],
-    kept: Option<KeptHead>,
+    kept: Option<Head>,
     mut progress: impl FnMut(u64),
 ) -> Result<Head, CliError> {
     let mut verifier = Verifier::default();
@@ -101,10 +91,7 @@ pub(crate) fn verify(
     if let Some(why) = kept.and_then(|kept| kept.beyond(seq)) {
         return Err(CliError::Failed(why));
     }
-    Ok(Head {
-        seq,
-        hash: hex(&hash),
-    })
+    Ok(Head { seq, hash })
 }
 
 fn line(reader: &mut impl BufRead, path: &Path) -> Result<Option<Vec<u8>>, CliError> {
@@ -137,7 +124,7 @@ fn entry(text: &[u8]) -> Result<Written, String> {
             .map_err(|error| format!("entry {}: {:?} is no time: {error}", line.seq, line.at))?
             .as_microsecond(),
     };
-    let hash = unhex(&line.hash)
+    let hash = Digest::from_hex(&line.hash)
         .ok_or_else(|| format!("entry {}: its hash is not 64 hex digits", line.seq))?;
     if !line.tells_the_hashed_detail() {
         return Err(format!(
@@ -155,7 +142,7 @@ fn entry(text: &[u8]) -> Result<Written, String> {
         workspace: line.workspace_id.map(WorkspaceId),
         client: line.client_id.map(ClientId),
         detail,
-        hash,
+        hash: hash.0,
     };
     // The hash covers the microseconds; the time people read must be that same time.
     if !line.at.starts_with(&written.at.iso()[..19]) {
@@ -167,19 +154,6 @@ fn entry(text: &[u8]) -> Result<Written, String> {
     Ok(written)
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn unhex(text: &str) -> Option<[u8; 32]> {
-    let plain = text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let mut out = [0; 32];
-    for (at, byte) in out.iter_mut().enumerate().filter(|_| plain) {
-        *byte = u8::from_str_radix(&text[2 * at..2 * at + 2], 16).ok()?;
-    }
-    plain.then_some(out)
-}
-
 /// An entry as a line of CSV.
 pub(crate) fn csv_row(item: &RawValue) -> Result<String, CliError> {
     let entry = entry(item.get().as_bytes()).map_err(|why| {
@@ -187,7 +161,7 @@ pub(crate) fn csv_row(item: &RawValue) -> Result<String, CliError> {
             "the server sent an audit entry that can't be read: {why}"
         ))
     })?;
-    Ok(audit::csv::row(&entry))
+    Ok(audit_csv::row(&entry))
 }
 
 #[cfg(test)]
@@ -224,7 +198,7 @@ mod tests {
                     written.at.0,
                     Uuid::from_u128(seq.into()),
                     written.detail,
-                    hex(&written.hash)
+                    Digest(written.hash).to_hex()
                 )
             })
             .collect()
@@ -248,7 +222,8 @@ mod tests {
         let lines = export();
         let last: Value = serde_json::from_str(&lines[2]).unwrap();
         let head = verified(std::slice::from_ref(&lines)).unwrap();
-        assert_eq!((head.seq, json!(head.hash)), (3, last["hash"].clone()));
+        assert_eq!(head.seq, 3);
+        assert_eq!(json!(Digest(head.hash)), last["hash"]);
         assert_eq!(
             verified(&[lines[..1].to_vec(), lines[1..].to_vec()]).unwrap(),
             head

@@ -4,11 +4,11 @@
 use super::super::api::Api;
 use super::super::error::CliError;
 use super::super::progress::rest;
-use crate::clock::SystemClock;
 use reqwest::header::HeaderValue;
 use reqwest::{Client, Method, Url};
 use std::time::Duration;
 use tokenward_core::time::{BootInstant, Clock};
+use tokenward_system::SystemClock;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
@@ -160,7 +160,7 @@ impl<'a> Canary<'a> {
         token.set_sensitive(true);
         let request = self.http.get(self.through.clone());
         let answer = request
-            .header(crate::http::credentials::TOKEN_HEADER, token)
+            .header(tokenward_core::presented::TOKEN_HEADER, token)
             .send()
             .await
             .map_err(|error| format!("{} did not answer: {}", self.through, error.without_url()))?;

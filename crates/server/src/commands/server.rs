@@ -1,6 +1,5 @@
 //! Commands of the server's own machine: serve, config check, backup, restore, digest keys.
 
-use super::confirm::Sure;
 use crate::clock::SystemClock;
 use crate::config::data_dir::{self, DataDir};
 use crate::config::{self, Config, File, ServeArgs, unknown_variables};
@@ -10,6 +9,7 @@ use crate::{logs, random};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use tokenward_cli::Sure;
 use tokenward_core::attach::ReplicaKeys;
 use tokenward_core::digest::{KeyId, Keyring};
 use tokenward_core::time::Clock;
@@ -292,7 +292,7 @@ fn check_config(args: CheckArgs) -> Result<(), Fault> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
-        let asked = runtime.block_on(crate::verbs::single_sign_on::discover(sso));
+        let asked = runtime.block_on(crate::auth::provider::discover(sso));
         asked.map_err(|why| format!("sso_issuer: {why}"))?;
     }
     let mut shown = serde_json::to_value(&config)?;

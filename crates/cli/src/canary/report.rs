@@ -4,11 +4,11 @@
 use super::super::error::CliError;
 use super::super::output::Output;
 use super::round::Verdict;
-use crate::clock::SystemClock;
 use serde_json::{Value, json};
 use std::io::Write as _;
 use std::path::Path;
 use tokenward_core::time::Clock;
+use tokenward_system::SystemClock;
 
 /// The rounds so far.
 #[derive(Default)]

@@ -1,7 +1,7 @@
 //! The tables as people see them, and the client that other tests show.
 
 use super::*;
-use crate::cli::table::Style;
+use crate::table::Style;
 use serde_json::json;
 
 /// A client as the admin API describes it.

@@ -101,7 +101,7 @@ impl Drop for Once {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::table::Style;
+    use crate::table::Style;
     use serde_json::json;
     use std::os::unix::fs::PermissionsExt as _;
 

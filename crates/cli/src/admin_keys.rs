@@ -9,11 +9,11 @@ use super::session::{Session, id_of, only};
 use super::settings::{Span, span};
 use super::table::printable;
 use super::views;
-use crate::verbs::admin_keys::FIRST_KEY;
 use reqwest::Method;
 use serde_json::{Value, json};
 use std::cell::Cell;
 use std::path::PathBuf;
+use tokenward_api::FIRST_KEY;
 use uuid::Uuid;
 
 /// Commands on admin keys.

@@ -12,7 +12,7 @@ pub(crate) const EXIT_USAGE: u8 = 2;
 
 /// Why a command did not do what was asked.
 #[derive(Debug)]
-pub(crate) enum CliError {
+pub enum CliError {
     /// The command line asks for nothing that can be done.
     Usage(String),
     /// The server refused.
@@ -25,13 +25,13 @@ pub(crate) enum CliError {
 
 /// A problem document (RFC 9457) as the server sent it.
 #[derive(Debug)]
-pub(crate) struct Problem {
+pub struct Problem {
     /// The HTTP status it came with.
-    pub(crate) status: u16,
+    pub status: u16,
     /// Seconds to wait before the same request, where the server names them (`Retry-After`).
-    pub(crate) retry_after_seconds: Option<u64>,
+    pub retry_after_seconds: Option<u64>,
     /// Its members; empty when the body was no problem document.
-    pub(crate) members: Map<String, Value>,
+    pub members: Map<String, Value>,
 }
 
 impl Problem {

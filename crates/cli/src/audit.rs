@@ -1,7 +1,7 @@
 //! `tokenward audit`: reading the audit log, taking it away, proving that nobody altered it.
 
 use super::api::Query;
-use super::audit_file::{self, Head, csv_row};
+use super::audit_file::{self, csv_row};
 use super::error::CliError;
 use super::output::Output;
 use super::pages::{Pages, Portion, parsed};
@@ -9,7 +9,6 @@ use super::progress::{Progress, rest};
 use super::session::{Common, Group, Session};
 use super::table::printable;
 use super::views;
-use crate::verbs::audit::Head as KeptHead;
 use clap::ValueEnum;
 use serde_json::{Value, json};
 use std::fs::OpenOptions;
@@ -17,6 +16,8 @@ use std::io::{BufWriter, Write};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use tokenward_core::Digest;
+use tokenward_core::audit::Head;
 use uuid::Uuid;
 
 /// Busy answers with the same sentence in a row before `audit verify` gives up. The server asks for 5 seconds each time:
@@ -99,14 +100,14 @@ pub(crate) struct VerifyArgs {
     export: Vec<PathBuf>,
     /// An entry that must still be there: its number and its hash, as an earlier verification printed them.
     #[arg(long, value_name = "SEQ:HASH", value_parser = head)]
-    head: Option<KeptHead>,
+    head: Option<Head>,
     /// Ask the server too whether it still has the last entry of the export.
     #[arg(long, requires = "export")]
     against_server: bool,
 }
 
-fn head(text: &str) -> Result<KeptHead, String> {
-    KeptHead::parse(text).ok_or_else(|| {
+fn head(text: &str) -> Result<Head, String> {
+    Head::parse(text).ok_or_else(|| {
         "isn't a valid head. Give an entry's number, a colon and its hash in 64 hex digits, as `tokenward audit verify` \
          prints them"
             .to_owned()
@@ -158,7 +159,7 @@ async fn export(args: ExportArgs, session: &Session) -> Result<(), CliError> {
     let mut count = 0_u64;
     let mut out = BufWriter::new(&mut place);
     if args.format == Format::Csv {
-        out.write_all(crate::audit::csv::heading().as_bytes())?;
+        out.write_all(tokenward_api::audit_csv::heading().as_bytes())?;
     }
     while let Some(items) = pages.next().await? {
         for item in &items {
@@ -186,10 +187,8 @@ fn new_file(path: &Path) -> Result<std::fs::File, CliError> {
     file.map_err(|error| CliError::Failed(format!("{} can't be made: {error}", path.display())))
 }
 
-async fn verify_server(kept: Option<KeptHead>, session: &Session) -> Result<(), CliError> {
-    let head =
-        |kept: KeptHead| format!("{}:{}", kept.seq, *crate::config::data_dir::hex(&kept.hash));
-    let query = kept.map(|kept| ("head", head(kept)));
+async fn verify_server(kept: Option<Head>, session: &Session) -> Result<(), CliError> {
+    let query = kept.map(|kept| ("head", kept.to_string()));
     let query = query.into_iter().collect();
     let verdict = verdict(session, &query).await?;
     let broken = verdict["ok"] != true;
@@ -249,8 +248,7 @@ async fn verify_export(args: &VerifyArgs, common: &Common) -> Result<(), CliErro
     if args.against_server {
         same_on_server(&head, &Session::new(common)?).await?;
     }
-    let verdict =
-        json!({"ok": true, "entries": head.seq, "head": {"seq": head.seq, "hash": head.hash}});
+    let verdict = json!({"ok": true, "entries": head.seq, "head": {"seq": head.seq, "hash": Digest(head.hash)}});
     if out.json {
         out.json(&verdict)
     } else {
@@ -277,7 +275,7 @@ async fn same_on_server(head: &Head, session: &Session) -> Result<(), CliError> 
         Some([item, ..]) => parsed(item)?,
         _ => Value::Null,
     };
-    if entry["seq"] == head.seq && entry["hash"] == head.hash.as_str() {
+    if entry["seq"] == head.seq && entry["hash"] == Digest(head.hash).to_hex() {
         return Ok(());
     }
     Err(CliError::Failed(format!(

@@ -1,0 +1,216 @@
+//! The part of the command line that calls a server: admin commands over its admin API, the canary through a gateway, and
+//! `scan`, which finds credentials in files and needs no server. It holds no knowledge of its own about what is allowed.
+
+mod admin_keys;
+mod api;
+mod audit;
+mod audit_file;
+mod canary;
+mod clients;
+mod confirm;
+mod credentials;
+mod error;
+mod impact;
+mod members;
+mod once;
+mod output;
+mod pages;
+mod place;
+mod products;
+mod progress;
+mod role;
+mod scan;
+mod session;
+mod settings;
+mod status;
+mod table;
+mod views;
+mod webhooks;
+mod workspaces;
+
+pub use confirm::Sure;
+pub use error::CliError;
+use session::{Group, Session};
+use std::io::Write as _;
+use std::process::ExitCode;
+
+/// Commands that call a server, and `scan`.
+#[derive(Debug)]
+pub struct Command(Verb);
+
+#[derive(clap::Subcommand, Debug)]
+enum Verb {
+    #[command(flatten)]
+    Admin(AdminCommand),
+    /// Prove through the real gateway that a revoked token is refused at once.
+    #[command(after_help = canary::HELP)]
+    Canary(Box<canary::CanaryArgs>),
+    /// Find our tokens, secrets and admin keys in files.
+    Scan(scan::ScanArgs),
+}
+
+/// Commands that speak to the admin API of a running server.
+#[derive(clap::Subcommand, Debug)]
+enum AdminCommand {
+    /// What runs at the other end: version, clients, state.
+    Status(status::StatusArgs),
+    /// Workspaces: list, create, show, rename, disable, enable.
+    Workspace(Group<workspaces::Verb>),
+    /// Products: list, put, delete.
+    Product(Group<products::Verb>),
+    /// API clients: list, create, show, change, disable, enable, delete.
+    Client(Group<clients::Verb>),
+    /// Client secrets: rotate, delete.
+    Secret(Group<credentials::SecretVerb>),
+    /// Access tokens: generate, revoke.
+    Token(Group<credentials::TokenVerb>),
+    /// Admin keys: list, create, revoke.
+    AdminKey(Group<admin_keys::Verb>),
+    /// Members, who may sign in to the console: list, invite, change, remove, withdraw.
+    Member(Group<members::Verb>),
+    /// Webhooks of a workspace: list, create, rotate, test, disable, enable, delete.
+    Webhook(Group<webhooks::Verb>),
+    /// Notices sent by webhook and e-mail: list.
+    Notice(Group<webhooks::NoticeVerb>),
+    /// How often and from where an API client's tokens were used, by day.
+    #[command(
+        after_help = "Sources are the first 16 IP addresses of a day, and `others`. Figures appear within seconds.\n\n\
+                            Example:\n  tokenward usage -w acme -e production erp --days 7"
+    )]
+    Usage(UsageArgs),
+    /// The audit log: list, export, verify.
+    Audit(Group<audit::Verb>),
+}
+
+/// What `tokenward usage` takes.
+#[derive(clap::Args, Debug)]
+struct UsageArgs {
+    #[command(flatten)]
+    common: session::Common,
+    #[command(flatten)]
+    client: session::ClientName,
+    /// How many days, today included: 1 to 35.
+    #[arg(long, value_name = "N", default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..=35))]
+    days: u32,
+}
+
+impl Command {
+    /// Carries the command out.
+    #[must_use]
+    pub fn run(self) -> ExitCode {
+        match self.0 {
+            Verb::Admin(command) => {
+                let json = command.json();
+                exit(blocking(command.run()), json)
+            }
+            Verb::Canary(args) => {
+                let json = args.common.json;
+                blocking(canary::run(*args)).unwrap_or_else(|error| fail(&error, json))
+            }
+            Verb::Scan(args) => scan::main(args),
+        }
+    }
+}
+
+impl clap::FromArgMatches for Command {
+    fn from_arg_matches(matches: &clap::ArgMatches) -> Result<Self, clap::Error> {
+        Verb::from_arg_matches(matches).map(Self)
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &clap::ArgMatches) -> Result<(), clap::Error> {
+        self.0.update_from_arg_matches(matches)
+    }
+}
+
+impl clap::Subcommand for Command {
+    fn augment_subcommands(command: clap::Command) -> clap::Command {
+        Verb::augment_subcommands(command)
+    }
+
+    fn augment_subcommands_for_update(command: clap::Command) -> clap::Command {
+        Verb::augment_subcommands_for_update(command)
+    }
+
+    fn has_subcommand(name: &str) -> bool {
+        Verb::has_subcommand(name)
+    }
+}
+
+/// The exit code of a command that ended so, once its error is reported on standard error; as JSON if wanted.
+#[must_use]
+pub fn exit(outcome: Result<(), CliError>, json: bool) -> ExitCode {
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&error, json),
+    }
+}
+
+/// Reports an error.
+fn fail(error: &CliError, json: bool) -> ExitCode {
+    if let Some(text) = error.report(json) {
+        // Ignore EPIPE: nobody reads.
+        let _ = writeln!(std::io::stderr(), "{text}");
+    }
+    error.exit_code()
+}
+
+/// Runs one command to its end on this thread.
+fn blocking<T>(work: impl Future<Output = Result<T, CliError>>) -> Result<T, CliError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    match runtime {
+        Ok(runtime) => runtime.block_on(work),
+        Err(error) => Err(CliError::Failed(format!(
+            "this machine refuses to start anything: {error}"
+        ))),
+    }
+}
+
+impl AdminCommand {
+    fn json(&self) -> bool {
+        match self {
+            Self::Status(args) => args.common.json,
+            Self::Workspace(group) => group.common.json,
+            Self::Product(group) => group.common.json,
+            Self::Client(group) => group.common.json,
+            Self::Secret(group) => group.common.json,
+            Self::Token(group) => group.common.json,
+            Self::AdminKey(group) => group.common.json,
+            Self::Member(group) => group.common.json,
+            Self::Audit(group) => group.common.json,
+            Self::Webhook(group) => group.common.json,
+            Self::Notice(group) => group.common.json,
+            Self::Usage(args) => args.common.json,
+        }
+    }
+
+    async fn run(self) -> Result<(), CliError> {
+        match self {
+            Self::Status(args) => status::run(&Session::new(&args.common)?).await,
+            Self::Workspace(group) => {
+                workspaces::run(group.verb, &Session::new(&group.common)?).await
+            }
+            Self::Product(group) => products::run(group.verb, &Session::new(&group.common)?).await,
+            Self::Client(group) => clients::run(group.verb, &Session::new(&group.common)?).await,
+            Self::Secret(group) => {
+                credentials::run_secret(group.verb, &Session::new(&group.common)?).await
+            }
+            Self::Token(group) => {
+                credentials::run_token(group.verb, &Session::new(&group.common)?).await
+            }
+            Self::AdminKey(group) => {
+                admin_keys::run(group.verb, &Session::new(&group.common)?).await
+            }
+            Self::Member(group) => members::run(group.verb, &Session::new(&group.common)?).await,
+            Self::Audit(group) => audit::run(group).await,
+            Self::Webhook(group) => webhooks::run(group.verb, &Session::new(&group.common)?).await,
+            Self::Notice(group) => {
+                webhooks::run_notice(group.verb, &Session::new(&group.common)?).await
+            }
+            Self::Usage(args) => {
+                webhooks::usage(&args.client, args.days, &Session::new(&args.common)?).await
+            }
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! What every act may touch: the store, the keys, the settings and the figures.
+
+use crate::audit::detail;
+use crate::clock::SystemClock;
+use crate::config::Config;
+use crate::metering::admin_uses::AdminUses;
+use crate::metering::counts::Counts;
+use crate::metering::metrics::Metrics;
+use crate::metering::usage::Usage;
+use crate::request_id;
+use std::sync::Arc;
+use tokenward_core::time::Clock;
+use tokenward_core::{Keyring, Replica};
+use tokenward_store::{Decided, Failure, ReadSet, Store, View};
+
+/// The store, the keys, the settings and the figures of the running server.
+pub struct Data {
+    /// The store.
+    pub store: Store<SystemClock>,
+    /// The keys digests are made with.
+    pub keyring: Arc<Keyring>,
+    /// The configuration, resolved.
+    pub config: Config,
+    /// What is counted.
+    pub metrics: Metrics,
+    /// Uses not yet written.
+    pub(crate) usage: Usage,
+    /// When admin keys were last used.
+    pub(crate) admin_uses: AdminUses,
+    /// Counts not yet written.
+    pub counts: Counts,
+}
+
+impl Data {
+    /// Over an open store.
+    #[must_use]
+    pub fn new(store: Store<SystemClock>, config: Config) -> Self {
+        Self {
+            keyring: Arc::clone(store.keyring()),
+            store,
+            config,
+            metrics: Metrics::new(),
+            usage: Usage::default(),
+            admin_uses: AdminUses::default(),
+            counts: Counts::default(),
+        }
+    }
+
+    /// Takes a decision ([`Store::decide`]). The audit entries of what was decided name the request it was taken for.
+    ///
+    /// # Errors
+    /// What the decision refuses with, inside; outside, why it was not taken or may not have been written.
+    pub async fn decide<T, E, F>(
+        &self,
+        wants: ReadSet,
+        decision: F,
+    ) -> Result<Result<T, E>, Failure>
+    where
+        T: Send + 'static,
+        E: Send + 'static,
+        F: FnOnce(&View) -> Result<(Decided, T), E> + Send + 'static,
+    {
+        let request = request_id::current();
+        let stamped = move |view: &View| {
+            let (mut decided, answer) = decision(view)?;
+            if let Some(request) = request {
+                for entry in &mut decided.audit {
+                    entry.detail = detail::stamped(&entry.detail, request);
+                }
+            }
+            Ok((decided, answer))
+        };
+        self.store.decide(wants, stamped).await
+    }
+
+    /// The replica that answers checks.
+    #[must_use]
+    pub fn replica(&self) -> &Replica {
+        self.store.replica()
+    }
+
+    /// The clocks.
+    #[must_use]
+    pub fn clock(&self) -> SystemClock {
+        SystemClock
+    }
+
+    /// Today in UTC, in days since 1970-01-01.
+    #[must_use]
+    pub fn today(&self) -> u32 {
+        self.clock().wall().utc_day()
+    }
+}
