@@ -1,8 +1,10 @@
 //! Attached replicas between the writer and their streams: what they are fed, what they say, and the
-//! answers that wait for them. The rules are the core's [`Grantor`]; this is its driver, one lock around it.
+//! answers that wait for them and for other nodes. The rules are the core's [`Grantor`] and [`AckBarrier`]; this is the
+//! driver of the first and the home of the second, one lock around both.
 //!
 //! The writer never waits here: an answer may wait, the next group goes on.
 
+use crate::error::Failure;
 use crate::job::Job;
 use parking_lot::{Mutex, MutexGuard};
 use std::collections::{HashMap, VecDeque};
@@ -11,6 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokenward_core::Replica;
 use tokenward_core::change::Change;
+use tokenward_core::cluster::{AckBarrier, BarrierEffect, BarrierEvent, Position, Row};
 use tokenward_core::sublease::{AttachmentId, Grantor, GrantorEffect, GrantorEvent, Terms};
 use tokenward_core::time::{BootInstant, Clock};
 use tokio::sync::{Notify, mpsc};
@@ -66,14 +69,29 @@ pub struct AttachmentCounts {
     pub held: usize,
 }
 
+/// Whether other nodes may be on the database.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Nodes {
+    /// It is a file.
+    Never,
+    /// They are kept out, but one that was here before may still vouch.
+    KeptOut,
+    /// They may come and go.
+    Expected,
+}
+
 /// All attached replicas.
 pub struct Attachments<C> {
     clock: Arc<C>,
     replica: Arc<Replica>,
     inner: Mutex<Inner>,
-    /// Every change up to here may be answered: the grantor's word, to be read without the lock.
+    /// Every change up to here may be answered, to be read without the lock.
     answered: AtomicU64,
     woken: Notify,
+    /// For whoever reads what other nodes say.
+    nodes: Notify,
+    /// Whether other nodes want to hear what is applied here.
+    acknowledges: bool,
 }
 
 struct Inner {
@@ -81,27 +99,51 @@ struct Inner {
     feeds: HashMap<AttachmentId, mpsc::Sender<Fed>>,
     held: VecDeque<(u64, Vec<Box<dyn Job>>)>,
     expelled: u64,
+    /// What other nodes let this one answer; none where there can't be any.
+    barrier: Option<AckBarrier>,
+    /// The last commit that the barrier was told of.
+    committed: Position,
+    /// The latest look that the barrier wants.
+    look: Option<u64>,
+    /// How everything is answered since this process had to stop vouching.
+    ended: Option<Failure>,
+}
+
+impl Inner {
+    /// Every change up to here may be answered.
+    fn answered(&self) -> u64 {
+        let others = self.barrier.as_ref().map_or(u64::MAX, AckBarrier::answered);
+        self.grantor.answered().min(others)
+    }
 }
 
 impl<C: Clock> Attachments<C> {
-    /// Nobody is attached. `predecessor` says that an earlier process may have granted sub-leases.
+    /// Nobody is attached. `predecessor` says that an earlier process may have granted sub-leases, `nodes` that other nodes
+    /// may be there.
     pub(crate) fn new(
         terms: Terms,
         clock: Arc<C>,
         replica: Arc<Replica>,
         number: u64,
         predecessor: bool,
+        nodes: Nodes,
     ) -> Self {
-        let grantor = Grantor::new(terms, number, predecessor, clock.boot());
+        let inner = Inner {
+            grantor: Grantor::new(terms, number, predecessor, clock.boot()),
+            feeds: HashMap::new(),
+            held: VecDeque::new(),
+            expelled: 0,
+            barrier: (nodes != Nodes::Never).then(AckBarrier::new),
+            committed: Position::default(),
+            look: None,
+            ended: None,
+        };
         Self {
-            answered: AtomicU64::new(grantor.answered()),
-            inner: Mutex::new(Inner {
-                grantor,
-                feeds: HashMap::new(),
-                held: VecDeque::new(),
-                expelled: 0,
-            }),
+            answered: AtomicU64::new(inner.answered()),
+            inner: Mutex::new(inner),
             woken: Notify::new(),
+            nodes: Notify::new(),
+            acknowledges: nodes == Nodes::Expected,
             clock,
             replica,
         }
@@ -215,7 +257,91 @@ impl<C: Clock> Attachments<C> {
         self.finish(inner, effects);
     }
 
-    /// Answers decisions that rest on the changes up to `number`, at once or when no replica can miss
+    /// A commit was acknowledged: of changes up to this one, or of a decision that rests on them. `alone` says that no other
+    /// node had a row then; joins wait for the head lock.
+    pub(crate) fn committed(&self, position: Position, alone: bool) {
+        let mut inner = self.inner.lock();
+        if position.number >= inner.committed.number {
+            inner.committed = position;
+        }
+        let number = position.number;
+        let effects = self.judge(&mut inner, BarrierEvent::Committed { number, alone });
+        drop(effects);
+        self.finish(inner, Vec::new());
+    }
+
+    /// Tells the barrier; keeps the look that it wants and answers the rest of what it wants done.
+    fn judge(&self, inner: &mut Inner, event: BarrierEvent) -> Vec<BarrierEffect> {
+        let Some(barrier) = &mut inner.barrier else {
+            return Vec::new();
+        };
+        let mut effects = barrier.step(event, self.clock.boot());
+        for effect in &effects {
+            if let BarrierEffect::Look { look } = effect {
+                inner.look = Some(*look);
+                self.nodes.notify_one();
+            }
+        }
+        effects.retain(|effect| matches!(effect, BarrierEffect::Remove { .. }));
+        effects
+    }
+
+    /// Whether an answer waits for other nodes.
+    pub(crate) fn waits_for_nodes(&self) -> bool {
+        let inner = self.inner.lock();
+        inner.barrier.as_ref().is_some_and(AckBarrier::is_waiting)
+    }
+
+    /// Returns when other nodes may have to be asked or told something.
+    pub(crate) async fn woken_for_nodes(&self) {
+        self.nodes.notified().await;
+    }
+
+    /// Lets whoever speaks with other nodes look.
+    pub(crate) fn wake(&self) {
+        self.nodes.notify_one();
+    }
+
+    /// The look at the other nodes' rows that is wanted, and the last commit that their server must have.
+    /// Without `unasked`, none is while nothing waits.
+    pub(crate) fn wanted_look(&self, unasked: bool) -> Option<(u64, Position)> {
+        let mut inner = self.inner.lock();
+        // Time has passed, and may have been all that was waited for.
+        let event = match unasked {
+            true => BarrierEvent::Look,
+            false => BarrierEvent::Tick,
+        };
+        drop(self.judge(&mut inner, event));
+        let wanted = inner.look.take().map(|look| (look, inner.committed));
+        self.finish(inner, Vec::new());
+        wanted
+    }
+
+    /// The rows of the other nodes; answers which to remove.
+    pub(crate) fn rows(&self, look: u64, holds: u64, rows: Vec<Row>) -> Vec<BarrierEffect> {
+        let mut inner = self.inner.lock();
+        let effects = self.judge(&mut inner, BarrierEvent::Rows { look, holds, rows });
+        self.finish(inner, Vec::new());
+        effects
+    }
+
+    /// Every attached replica that may vouch has applied the changes up to here.
+    pub(crate) fn acknowledged_here(&self) -> u64 {
+        self.inner.lock().grantor.answered()
+    }
+
+    /// Answers everything that waits, and all that comes, with a failure.
+    pub(crate) fn end(&self, failure: Failure) {
+        let mut inner = self.inner.lock();
+        inner.ended = Some(failure);
+        let held = std::mem::take(&mut inner.held);
+        drop(inner);
+        for (_, jobs) in held {
+            jobs.into_iter().for_each(|job| job.settle(Err(failure)));
+        }
+    }
+
+    /// Answers decisions that rest on the changes up to `number`, at once or when no replica and no other node can miss
     /// one of them any more. Answers those that may be given now.
     pub(crate) fn hold(&self, number: u64, jobs: Vec<Box<dyn Job>>) -> Option<Vec<Box<dyn Job>>> {
         // The common case, nobody attached, takes no lock.
@@ -223,12 +349,20 @@ impl<C: Clock> Attachments<C> {
             return Some(jobs);
         }
         let mut inner = self.inner.lock();
-        if inner.grantor.answered() >= number {
+        if inner.answered() >= number {
             return Some(jobs);
         }
-        inner.held.push_back((number, jobs));
+        if let Some(failure) = inner.ended {
+            drop(inner);
+            jobs.into_iter().for_each(|job| job.settle(Err(failure)));
+            return None;
+        }
+        // In order of their numbers, although a decision of long ago may come late.
+        let at = inner.held.partition_point(|(held, _)| *held <= number);
+        inner.held.insert(at, (number, jobs));
         drop(inner);
         self.woken.notify_one();
+        self.nodes.notify_one();
         None
     }
 
@@ -270,14 +404,8 @@ impl<C: Clock> Attachments<C> {
                         let _ = feed.try_send(grant);
                     }
                 }
-                GrantorEffect::Answer { through } => {
-                    self.answered.store(through, Ordering::Release);
-                    while let Some((_, jobs)) =
-                        inner.held.pop_front_if(|(number, _)| *number <= through)
-                    {
-                        due.extend(jobs);
-                    }
-                }
+                GrantorEffect::Answer { .. } if self.acknowledges => self.nodes.notify_one(),
+                GrantorEffect::Answer { .. } => {}
                 GrantorEffect::Expel { id } => {
                     if let Some(feed) = inner.feeds.remove(&id) {
                         inner.expelled += 1;
@@ -285,6 +413,11 @@ impl<C: Clock> Attachments<C> {
                     }
                 }
             }
+        }
+        let through = inner.answered();
+        self.answered.store(through, Ordering::Release);
+        while let Some((_, jobs)) = inner.held.pop_front_if(|(number, _)| *number <= through) {
+            due.extend(jobs);
         }
         drop(inner);
         due.into_iter().for_each(|job| job.settle(Ok(())));

@@ -175,7 +175,9 @@ pub async fn restore(
 ) -> Result<Restored, StoreError> {
     let mut driver = match location {
         Location::Sqlite(path) => Driver::Sqlite(SqliteDriver::open(path, false)?),
-        Location::Postgres(url) => Driver::Postgres(PostgresDriver::open(url, "restore").await?),
+        Location::Postgres(url) => {
+            Driver::Postgres(PostgresDriver::open(url, "restore", false).await?)
+        }
     };
     driver.migrate(None).await?;
     driver.unhurried().await?;
@@ -210,9 +212,9 @@ pub async fn restore(
     statements.push(Statement::new(people::END_ALL_SESSIONS, Vec::new()));
     statements.push(Statement::new(people::WITHDRAW_ALL_INVITATIONS, Vec::new()));
     statements.push(Statement::new(crate::notices::END_LINKS, Vec::new()));
-    statements.push(sql::append_change(&change, number, now));
+    statements.push(sql::append_change(&change, number, now, &hash));
     let from = (head.change_number, head.audit_seq);
-    statements.push(sql::move_head_alone((number, seq, &hash), from, now));
+    statements.push(sql::move_head((number, seq, &hash), from, now));
     driver
         .commit(&statements, COMMIT_TIMEOUT)
         .await

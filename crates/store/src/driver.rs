@@ -199,6 +199,13 @@ impl Driver {
         }
     }
 
+    /// Gives the connection up: it leads to a server that is not what it should be.
+    pub(crate) fn give_up(&mut self) {
+        if let Self::Postgres(driver) = self {
+            driver.give_session_up();
+        }
+    }
+
     /// Lets single statements take as long as they need, for work that nobody waits behind.
     pub(crate) async fn unhurried(&mut self) -> Result<(), StoreError> {
         match self {

@@ -582,11 +582,12 @@ async fn end_everything(
     };
     let entry = Written::new(&entry, head.audit_seq + 1, &head.audit_hash);
     let number = head.change_number + 1;
-    let to = (number, entry.seq, &entry.hash.clone());
-    let move_head = sql::move_head_alone(to, (head.change_number, head.audit_seq), now);
+    let hash = entry.hash;
+    let to = (number, entry.seq, &hash);
+    let move_head = sql::move_head(to, (head.change_number, head.audit_seq), now);
     let mut statements = vec![sql::append_audit(entry)];
     statements.extend(sql::statements(&change));
-    statements.push(sql::append_change(&change, number, now));
+    statements.push(sql::append_change(&change, number, now, &hash));
     for end in [
         END_SECRETS,
         END_ADMIN_KEYS,

@@ -4,6 +4,7 @@
 //!
 //! This room never decides what may be done (the core does) and knows nothing of HTTP.
 
+mod applier;
 mod attachments;
 mod backup;
 mod checkpoint;
@@ -15,12 +16,12 @@ mod handle;
 mod job;
 mod keys;
 mod load;
+mod member;
 pub mod notices;
 pub mod people;
 mod postgres;
 mod queue;
 mod reader;
-mod register;
 mod resume;
 mod rows;
 mod schema;
@@ -40,5 +41,4 @@ pub use handle::WriterHandle;
 pub use job::{Credential, CredentialRow, Decided, Next, ReadSet, View};
 pub use keys::{KeyFault, Keys, MakeKey, StoredKey, Uses, judge_keys, stored_keys};
 pub use reader::{AuditFilter, ClientFilter, PAGE_MAX, Reader, StateFilter, Use};
-pub use register::NodeIdentity;
-pub use store::{Head, Location, Options, Store, TERM};
+pub use store::{Head, Location, NodeIdentity, Options, Store, TERM};

@@ -1,8 +1,10 @@
 //! Reading a whole store: the head, and the replica at a start.
 
+use crate::applier::Entry;
 use crate::driver::Driver;
 use crate::error::StoreError;
 use crate::job::{Next, parse_uuid};
+use crate::member::change;
 use crate::rows;
 use crate::store::Location;
 use crate::value::{Row, Value};
@@ -10,6 +12,7 @@ use crate::{postgres, sqlite};
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
+use tokenward_core::cluster::Position;
 use tokenward_core::ids::{ClientId, ClientNo, Environment, ProductNo, WorkspaceNo};
 use tokenward_core::label::Label;
 use tokenward_core::replica::{LoadedClient, Loading};
@@ -44,11 +47,38 @@ pub struct Head {
     pub audit_hash: [u8; 32],
     /// The latest time that was written.
     pub clock: Timestamp,
+    /// The tag beside the last change.
+    pub(crate) tag: u64,
+    /// The first and the last name of the nodes that have a row.
+    pub(crate) nodes: (Option<String>, Option<String>),
+}
+
+impl Head {
+    /// Where the history stands.
+    pub(crate) fn position(&self) -> Position {
+        Position {
+            number: self.change_number,
+            tag: self.tag,
+        }
+    }
+
+    /// Whether no node but the one of this name has a row.
+    pub(crate) fn is_alone(&self, node: &str) -> bool {
+        let other = |name: &Option<String>| name.as_deref().is_some_and(|name| name != node);
+        !other(&self.nodes.0) && !other(&self.nodes.1)
+    }
+}
+
+/// The tag of the changes of a transaction after which the audit chain ends in this hash.
+pub(crate) fn tag(hash: &[u8; 32]) -> u64 {
+    let [a, b, c, d, e, f, g, h, ..] = *hash;
+    u64::from_be_bytes([a, b, c, d, e, f, g, h])
 }
 
 /// The head, and whether the newest rows of the change log and of the audit log are those that it names.
 pub(crate) const SELECT_HEAD: &str =
-    "SELECT h.store, h.epoch, h.change_number, h.audit_seq, h.audit_hash, h.clock, l.number, a.hash FROM head h
+    "SELECT h.store, h.epoch, h.change_number, h.audit_seq, h.audit_hash, h.clock, l.tag, a.hash,
+    (SELECT min(id) FROM node), (SELECT max(id) FROM node) FROM head h
     LEFT JOIN change_log l ON l.number = h.change_number LEFT JOIN audit a ON a.seq = h.audit_seq";
 const SELECT_NEXT: &str = "SELECT (SELECT coalesce(max(no) + 1, 0) FROM client),
     (SELECT coalesce(max(no) + 1, 0) FROM workspace), (SELECT next_product FROM head)";
@@ -63,6 +93,7 @@ pub(crate) async fn read_head(driver: &mut Driver) -> Result<Head, StoreError> {
         let uuid = |text: &str| {
             parse_uuid(text).ok_or_else(|| StoreError::Damaged("a name in the head row".into()))
         };
+        let name = |column| Ok::<_, StoreError>(row.text_or_null(column)?.map(str::to_owned));
         head = Some(Head {
             store: uuid(row.text(0)?)?,
             epoch: uuid(row.text(1)?)?,
@@ -70,6 +101,8 @@ pub(crate) async fn read_head(driver: &mut Driver) -> Result<Head, StoreError> {
             audit_seq: row.int(3)?.cast_unsigned(),
             audit_hash: row.bytes(4)?,
             clock: Timestamp(row.int(5)?),
+            tag: row.int_or_null(6)?.unwrap_or_default().cast_unsigned(),
+            nodes: (name(8)?, name(9)?),
         });
         whole = (row.int(2)? == 0 || row.int_or_null(6)?.is_some())
             && (row.int(3)? == 0 || row.bytes_or_null(7)? == row.bytes_or_null(4)?);
@@ -99,13 +132,53 @@ pub(crate) async fn read_next(driver: &mut Driver) -> Result<Next, StoreError> {
     next.ok_or_else(|| StoreError::Damaged("no answer to a count".into()))
 }
 
-/// Loads all of a store into a new replica. It has no lease: who vouches for it is decided by the
-/// caller. Nothing else may write meanwhile.
+/// The log from the change before the first that is wanted.
+const LOG_FROM: &str =
+    "SELECT number, format, body, tag FROM change_log WHERE number >= $1 ORDER BY number LIMIT $2";
+/// Changes read together while loading.
+const LOG_BATCH: u32 = 10_000;
+
+/// Reads up to `most` changes after `from`, which must be in the log itself.
+pub(crate) async fn read_log(
+    driver: &mut Driver,
+    from: Position,
+    most: u32,
+) -> Result<Vec<Entry>, StoreError> {
+    let mut entries = Vec::new();
+    let (mut last, mut follows) = (from, from.number == 0);
+    let mut each = |_: usize, row: &Row<'_>| {
+        let position = Position {
+            number: row.int(0)?.cast_unsigned(),
+            tag: row.int(3)?.cast_unsigned(),
+        };
+        if position.number == from.number {
+            follows = position == from;
+            return Ok(());
+        }
+        follows &= position.number == last.number + 1;
+        last = position;
+        let change = (row.count(1)?, row.text(2)?.to_owned());
+        entries.push(Entry { position, change });
+        Ok(())
+    };
+    let params = vec![from.number.cast_signed().into(), (most + 1).into()];
+    driver.query(LOG_FROM, &[params], &mut each).await?;
+    match follows {
+        true => Ok(entries),
+        false => Err(StoreError::Diverged(
+            "its change log has gaps, does not go back far enough, or is another one".into(),
+        )),
+    }
+}
+
+/// Loads all of a store into a new replica, and answers where the history stood. It has no lease: who vouches for it is
+/// decided by the caller. Others may write meanwhile: changes are absolute, so a state that was read while changes were made
+/// is right once all of them are applied (decision 0040).
 pub(crate) async fn load(
     location: &Location,
     driver: &mut Driver,
     keyring: Arc<Keyring>,
-) -> Result<Replica, StoreError> {
+) -> Result<(Replica, Position), StoreError> {
     let head = read_head(driver).await?;
     let next = read_next(driver).await?;
     let replica = Replica::new(keyring, next.client.index());
@@ -119,12 +192,21 @@ pub(crate) async fn load(
     driver.stream(rows::SELECT_PRODUCTS, &mut each).await?;
     load_clients(location, next.client, &mut loading)?;
     loading.finish(head.change_number);
-    Ok(replica)
+    let mut position = head.position();
+    loop {
+        let entries = read_log(driver, position, LOG_BATCH).await?;
+        for entry in &entries {
+            replica.apply(&[change(&entry.change)?], entry.position.number)?;
+            position = entry.position;
+        }
+        if entries.len() < LOG_BATCH as usize {
+            return Ok((replica, position));
+        }
+    }
 }
 
 /// Reads all clients below `next` and their slots, in parts side by side. Blocks: the writer's thread has nothing
-/// else to do yet. Should another node take the database over meanwhile, what is read may be of two moments;
-/// the renewal before the replica vouches finds that out.
+/// else to do yet.
 fn load_clients(
     location: &Location,
     next: ClientNo,

@@ -1,23 +1,18 @@
-//! The writer's life between groups: renewing the lease, doubting the store after a fault, finding
-//! out what a commit of unknown outcome came to, signing off.
+//! The writer's life between groups: doubting the store after a fault, finding it again, the end.
 
 use crate::driver::CommitError;
 use crate::error::StoreError;
-use crate::load::{Head, SELECT_HEAD, read_head};
+use crate::load::{Head, SELECT_HEAD, read_head, read_log};
 use crate::queue::Queue;
-use crate::register::sign_off;
 use crate::statements::KEEP_TIME;
 use crate::timer;
-use crate::value::{Row, Statement};
+use crate::value::Statement;
 use crate::writer::{Standing, Writer};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
-use tokenward_core::change::Change;
 use tokenward_core::time::Clock;
 
-/// Renewals in one term of the lease: the database may be away for most of a term unnoticed.
-pub(crate) const RENEWALS_IN_A_TERM: u32 = 5;
-/// Longest a renewal or sign-off may take before the connection is given up.
+/// Longest the last write may take before the connection is given up.
 const COMMIT_TIMEOUT: Duration = Duration::from_secs(10);
 /// The first pause between two attempts to reach the store; every further one is twice as long, up to
 /// [`PAUSE_MAX`].
@@ -27,10 +22,11 @@ const PAUSE_MAX: Duration = Duration::from_secs(1);
 /// Most causes of one outage that are logged as errors.
 const TOLD_MAX: usize = 8;
 
-const CHANGES_AFTER: &str =
-    "SELECT number, format, body FROM change_log WHERE number > $1 ORDER BY number";
-const IS_NODE: &str = "SELECT 1 FROM node WHERE incarnation = $1";
-const RENEW: &str = "UPDATE node SET renewals = renewals + 1 WHERE incarnation = $1";
+/// Most changes read after a commit of unknown outcome: it was one group.
+const CHANGES_MAX: u32 = 100_000;
+/// Shows on a file that it can be written.
+const PROBE: &str = "UPDATE node SET attempt = attempt + 1 WHERE id = $1";
+const SIGN_OFF: &str = "DELETE FROM node WHERE id = $1";
 
 impl<C: Clock + Send + Sync> Writer<C> {
     /// Works until nobody can ask any more.
@@ -48,10 +44,18 @@ impl<C: Clock + Send + Sync> Writer<C> {
                 break;
             }
         }
-        self.replica.lease().end();
         if self.standing == Standing::Sure {
             self.keep_time().await;
-            sign_off(&mut self.driver, &self.incarnation).await;
+        }
+        match self.membership.take() {
+            Some(membership) => membership.end(),
+            None => {
+                self.replica.lease().end();
+                let leave = Statement::new(SIGN_OFF, vec![self.me.as_str().into()]);
+                if self.standing == Standing::Sure {
+                    let _ = self.driver.commit(&[leave], COMMIT_TIMEOUT).await;
+                }
+            }
         }
         self.driver.close().await;
     }
@@ -65,39 +69,28 @@ impl<C: Clock + Send + Sync> Writer<C> {
         }
     }
 
-    /// One group, or one renewal. False when nobody can ask any more.
+    /// One group. False when nobody can ask any more.
     async fn work(&mut self, queue: &mut Queue) -> bool {
-        if self.driver.is_shared() {
-            // Looked at before every group: a node kept busy with decisions that write nothing must
-            // renew all the same.
-            let left = self.renew_at.0.saturating_sub(self.clock.boot().0);
-            if left == 0 {
-                self.renew().await;
+        match tokio::time::timeout(self.look_every, queue.arrive()).await {
+            Ok(true) => {}
+            Ok(false) => return false,
+            Err(_) => {
+                // The lock that keeps others out goes with the connection.
+                if self.driver.is_lost() {
+                    self.doubt(&StoreError::Unavailable("the connection was lost".into()));
+                }
                 return true;
             }
-            match tokio::time::timeout(Duration::from_nanos(left), queue.arrive()).await {
-                Ok(true) => {}
-                Ok(false) => return false,
-                Err(_) => return true,
-            }
-        } else if !queue.arrive().await {
-            return false;
+        }
+        if self.health.expelled.load(Ordering::SeqCst) {
+            self.standing = Standing::Ended;
+            return true;
         }
         let group = queue.next_group();
         if !group.is_empty() {
             self.run_group(group, queue).await;
         }
         true
-    }
-
-    /// Writes this node's own row: on a shared database that renews its lease.
-    pub(crate) async fn renew(&mut self) {
-        let asked = self.clock.boot();
-        let renewal = Statement::fence(RENEW, vec![self.incarnation.as_str().into()]);
-        match self.driver.commit(&[renewal], COMMIT_TIMEOUT).await {
-            Ok(()) => self.written(asked),
-            Err(error) => self.doubt(&error.into_inner()),
-        }
     }
 
     /// After any fault the writer's picture of the store may be old; it is read again before the next
@@ -118,11 +111,8 @@ impl<C: Clock + Send + Sync> Writer<C> {
 
     /// This process must not write or vouch any more.
     pub(crate) fn end(&mut self, error: &StoreError) {
-        tracing::error!("this node stops vouching for good: {error}");
-        self.replica.lease().end();
         self.standing = Standing::Ended;
-        self.health.writable.store(false, Ordering::Relaxed);
-        self.health.expelled.store(true, Ordering::SeqCst);
+        self.applier.end(&self.health, error);
     }
 
     /// One attempt to be sure of the store again. Callers wait for the first only; after further
@@ -148,9 +138,9 @@ impl<C: Clock + Send + Sync> Writer<C> {
             Ok(()) => {
                 tracing::info!("the store can be read again");
                 self.standing = Standing::Sure;
-                // A write of our own tells whether it can be written, too, and does not wait for
-                // somebody to ask for one.
-                self.renew().await;
+                self.faults = 0;
+                self.told.clear();
+                self.health.writable.store(true, Ordering::Relaxed);
             }
             Err(error) if error.is_final() => self.end(&error),
             Err(error) => {
@@ -164,16 +154,6 @@ impl<C: Clock + Send + Sync> Writer<C> {
     /// Reconnects if need be, and looks whether this is still the store that this process has loaded.
     async fn resume(&mut self) -> Result<(), StoreError> {
         self.driver.recover().await?;
-        let mut mine = false;
-        let mut each = |_: usize, _: &Row<'_>| {
-            mine = true;
-            Ok(())
-        };
-        let node = vec![self.incarnation.as_str().into()];
-        self.driver.query(IS_NODE, &[node], &mut each).await?;
-        if !mine {
-            return Err(StoreError::InUse("it took over from this one".into()));
-        }
         self.driver.begin(SELECT_HEAD)?;
         let found = match read_head(&mut self.driver).await {
             Ok(head) => self.follow(&head).await,
@@ -183,45 +163,56 @@ impl<C: Clock + Send + Sync> Writer<C> {
             self.driver.undo().await;
             return found;
         }
+        // Somebody else's lock, or a full disk, shows only when something is written. On PostgreSQL the head lock is a write.
+        if !self.driver.is_shared() {
+            let probe = Statement::one(PROBE, vec![self.me.as_str().into()]);
+            let probed = self.driver.write(&[probe], COMMIT_TIMEOUT).await;
+            probed.map_err(CommitError::into_inner)?;
+        }
         let finished = self.driver.finish().await;
         finished.map_err(CommitError::into_inner)
     }
 
-    /// Makes sure that the store at this head is the one that this process has loaded, and applies what the replica has
-    /// not: a commit whose outcome was unknown.
+    /// Makes sure that the store at this head is the one that this process has loaded. What the replica lacks is applied
+    /// here when this is the only process, after a commit of unknown outcome; on a shared database whoever keeps the lease
+    /// reads it.
     pub(crate) async fn follow(&mut self, head: &Head) -> Result<(), StoreError> {
         if (head.store, head.epoch) != self.store {
             return Err(StoreError::Diverged("it was restored or exchanged".into()));
         }
-        let applied = self.replica.applied();
-        if head.change_number == applied {
+        let position = self.applier.position();
+        if head.change_number == position.number && head.tag != position.tag {
+            return Err(StoreError::Diverged("it has another history".into()));
+        }
+        if self.driver.is_shared() {
+            if head.change_number < position.number {
+                self.driver.give_up();
+                return Err(StoreError::Unavailable(format!(
+                    "this server is behind: it ends at change {}, and change {} is applied here",
+                    head.change_number, position.number
+                )));
+            }
+            self.applier.heard_of(head.change_number);
             return Ok(());
         }
-        if head.change_number < applied {
+        let me = Some(self.me.as_str());
+        if head.nodes.0.as_deref() != me || head.nodes.1.as_deref() != me {
+            return Err(StoreError::InUse("it took over from this one".into()));
+        }
+        if head.change_number < position.number {
             return Err(StoreError::Older {
                 found: head.change_number,
-                seen: applied,
+                seen: position.number,
             });
         }
-        let mut missed = Vec::new();
-        let mut each = |_: usize, row: &Row<'_>| {
-            let change = Change::from_body(row.count(1)?, row.text(2)?);
-            missed.push(change.map_err(|error| StoreError::CannotApply(error.to_string()))?);
-            Ok(())
-        };
-        let after = vec![applied.cast_signed().into()];
-        self.driver
-            .query(CHANGES_AFTER, &[after], &mut each)
-            .await?;
-        if missed.len() as u64 != head.change_number - applied {
-            return Err(StoreError::Diverged("its change log has gaps".into()));
+        if head.change_number > position.number {
+            let missed = read_log(&mut self.driver, position, CHANGES_MAX).await?;
+            tracing::info!(
+                changes = missed.len(),
+                "took over changes whose outcome was unknown"
+            );
+            self.applier.take(missed)?;
         }
-        tracing::info!(
-            changes = missed.len(),
-            "took over changes whose outcome was unknown"
-        );
-        self.apply(&missed, head.change_number)?;
-        self.attachments.applied(missed.iter(), head.change_number);
         Ok(())
     }
 }

@@ -1,6 +1,8 @@
 //! The tables, in one text for both engines but for a few words: SQLite keeps a row by its own row number
 //! only under the exact type INTEGER (`{key}`), and by a longer key only when told so (`{by_key}`).
 
+use std::collections::BTreeSet;
+
 /// This program's schema version.
 pub(crate) const VERSION: i64 = MIGRATIONS.len() as i64;
 
@@ -159,22 +161,32 @@ ALTER TABLE notice ADD COLUMN held BIGINT NOT NULL DEFAULT 0;
 CREATE INDEX notice_mailed ON notice (recipient, done_at) WHERE target = 'mail';
 ";
 
-/// The row that a writer locks before it reads the head.
+/// The row that a writer locks before it reads the head; a tag of the history up to each change; and a row for each node. A
+/// node of an older version may still vouch, so its row stays until its lease is over; under its former name it could go
+/// on writing.
 const V8: &str = "
 CREATE TABLE gate (
     one {key}
 );
 INSERT INTO gate (one) VALUES (1);
+ALTER TABLE change_log ADD COLUMN tag BIGINT NOT NULL DEFAULT 0;
+ALTER TABLE node RENAME TO former_node;
+CREATE TABLE node (
+    incarnation TEXT NOT NULL UNIQUE, id TEXT NOT NULL, attempt BIGINT NOT NULL, acked BIGINT NOT NULL, wait BIGINT NOT NULL
+);
+INSERT INTO node (incarnation, id, attempt, acked, wait) SELECT id, id, renewals, 0, 12120000000 FROM former_node;
+DROP TABLE former_node;
 ";
 
 /// The tables of every version.
-pub(crate) fn tables() -> impl Iterator<Item = &'static str> {
+pub(crate) fn tables() -> BTreeSet<&'static str> {
     let lines = MIGRATIONS.iter().flat_map(|text| text.lines());
-    lines.filter_map(|line| {
+    let names = lines.filter_map(|line| {
         line.strip_prefix("CREATE TABLE ")?
             .split_once(' ')
             .map(|(name, _)| name)
-    })
+    });
+    names.collect()
 }
 
 /// The migrations a database at version `found` lacks.

@@ -1,6 +1,7 @@
 //! The database's interpreter of changes: the counterpart of `Replica::apply`. SQL as data, so that a
 //! group commit is the statements one after the other.
 
+use crate::load::tag;
 use crate::people::json;
 use crate::value::{Statement, Value};
 use tokenward_core::Change;
@@ -50,13 +51,11 @@ const EPOCH_RAISE: &str =
     "UPDATE slot SET generation = generation + $1, previous_digest = NULL, previous_key = NULL,
     previous_till = NULL, seal = NULL";
 pub(crate) const APPEND_CHANGE: &str =
-    "INSERT INTO change_log (number, at, format, body) VALUES ($1, $2, $3, $4)";
+    "INSERT INTO change_log (number, at, format, body, tag) VALUES ($1, $2, $3, $4, $5)";
 pub(crate) const APPEND_AUDIT: &str =
     "INSERT INTO audit (seq, at, actor, source, action, workspace, client, detail, hash)
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
-const MOVE_HEAD: &str = "UPDATE head SET change_number = $1, audit_seq = $2, audit_hash = $3, clock = $4
-    WHERE change_number = $5 AND audit_seq = $6 AND EXISTS (SELECT 1 FROM node WHERE incarnation = $7)";
-const MOVE_HEAD_ALONE: &str =
+const MOVE_HEAD: &str =
     "UPDATE head SET change_number = $1, audit_seq = $2, audit_hash = $3, clock = $4
     WHERE change_number = $5 AND audit_seq = $6";
 /// Keeps a time that was seen, unless a later one is kept.
@@ -131,13 +130,20 @@ pub(crate) fn statements(change: &Change) -> Vec<Statement> {
     }
 }
 
-/// The change's entry in the log.
-pub(crate) fn append_change(change: &Change, number: u64, at: Timestamp) -> Statement {
+/// The change's entry in the log. `hash` is that of the audit chain after its transaction: it names the history that the
+/// change belongs to.
+pub(crate) fn append_change(
+    change: &Change,
+    number: u64,
+    at: Timestamp,
+    hash: &[u8; 32],
+) -> Statement {
     let params = vec![
         number.cast_signed().into(),
         at.into(),
         FORMAT.into(),
         change.to_body().into(),
+        tag(hash).cast_signed().into(),
     ];
     Statement::one(APPEND_CHANGE, params)
 }
@@ -160,38 +166,22 @@ pub(crate) fn append_audit(entry: Written) -> Statement {
     )
 }
 
-/// Moves the head from where the writer believes it to be and keeps the time, and only while `incarnation` is the
-/// database's node. Touching no row means that somebody else wrote: then nothing of the group may
-/// stand.
+/// Moves the head from where it was read and keeps the time. Touching no row means that somebody else wrote although the
+/// head was locked: then nothing of the group may stand.
 pub(crate) fn move_head(
     to: (u64, u64, &[u8; 32]),
     from: (u64, u64),
     clock: Timestamp,
-    incarnation: &str,
 ) -> Statement {
-    let mut params = head_values(to, from, clock);
-    params.push(incarnation.into());
-    Statement::fence(MOVE_HEAD, params)
-}
-
-/// The same for a restore, which is no node.
-pub(crate) fn move_head_alone(
-    to: (u64, u64, &[u8; 32]),
-    from: (u64, u64),
-    clock: Timestamp,
-) -> Statement {
-    Statement::fence(MOVE_HEAD_ALONE, head_values(to, from, clock))
-}
-
-fn head_values(to: (u64, u64, &[u8; 32]), from: (u64, u64), clock: Timestamp) -> Vec<Value> {
-    vec![
+    let params = vec![
         to.0.cast_signed().into(),
         to.1.cast_signed().into(),
         to.2.as_slice().into(),
         clock.into(),
         from.0.cast_signed().into(),
         from.1.cast_signed().into(),
-    ]
+    ];
+    Statement::fence(MOVE_HEAD, params)
 }
 
 /// Forgets the log up to `number`; followers that far behind load anew.

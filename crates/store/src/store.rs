@@ -1,21 +1,22 @@
 //! Opening a store and asking it to write.
 
-use crate::attachments::Attachments;
-use crate::driver::Driver;
+use crate::applier::Applier;
+use crate::attachments::{Attachments, Nodes};
+use crate::driver::{CommitError, Driver};
 use crate::error::{Failure, StoreError};
 use crate::handle::WriterHandle;
 use crate::job::{Decided, Job, ReadSet, Typed, View};
 use crate::keys::{self, Keys};
 use crate::load::{self, read_head};
+use crate::member::{self, Joining, Member};
 use crate::people::Record;
-use crate::postgres::{self, PostgresDriver};
+use crate::postgres::{self, MemberSession, PostgresDriver};
 use crate::queue::{Queue, WAITING_MAX};
 use crate::reader::{Reader, Use};
-use crate::register::{NodeIdentity, register, sign_off};
 use crate::sqlite::{SqliteDriver, SqliteReaders};
 use crate::upgrade;
 use crate::value::Statement;
-use crate::writer::{Health, Standing, Writer};
+use crate::writer::{Health, Membership, Standing, Writer};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -29,9 +30,14 @@ use uuid::Uuid;
 
 pub use crate::load::Head;
 
-/// How long a commit or renewal lets this node vouch, unless a test asks for less: long enough to sit
+/// How long a renewal lets this node vouch, unless a test asks for less: long enough to sit
 /// out a database restart.
 pub const TERM: Duration = Duration::from_secs(10);
+
+/// Longest a step of the opening may take.
+const COMMIT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often in a term the writer looks whether its connection is still there.
+const RENEWALS_IN_A_TERM: u32 = 5;
 
 /// Where a store is.
 #[derive(Clone, Debug)]
@@ -40,6 +46,16 @@ pub enum Location {
     Sqlite(PathBuf),
     /// A database, by its URL.
     Postgres(String),
+}
+
+/// Who this node is to a database.
+#[derive(Clone, Debug)]
+pub struct NodeIdentity {
+    /// The name kept in the data directory, which its lock makes one process's own: a row with this
+    /// name was left by a process that is certainly dead.
+    pub id: Uuid,
+    /// This process's own name.
+    pub incarnation: Uuid,
 }
 
 /// What opening needs besides the place.
@@ -55,9 +71,10 @@ pub struct Options<C> {
     /// The epoch and the highest change number this data directory has seen; the same epoch ending
     /// before it is refused.
     pub seen: Option<(Uuid, u64)>,
-    /// How long a commit or renewal lets this node vouch on a shared database: [`TERM`]. The same on
-    /// every node that may take over from another.
+    /// How long a renewal lets this node vouch on a shared database: [`TERM`].
     pub term: Duration,
+    /// Whether other nodes may use the database at the same time; each of them must say so, too.
+    pub sharing: bool,
     /// Whether an earlier process on this data directory may have let attached replicas vouch: then no
     /// change is answered until that is over.
     pub replicas_before: bool,
@@ -236,7 +253,7 @@ impl<C: Clock + Send + Sync + 'static> Store<C> {
     /// Whether the last write or renewal succeeded.
     #[must_use]
     pub fn is_writable(&self) -> bool {
-        self.health.writable.load(Ordering::Relaxed)
+        self.health.writable.load(Ordering::Relaxed) && self.health.renewed.load(Ordering::Relaxed)
     }
 
     /// Whether this node must stop: another one has the database, or the database is not the one it
@@ -263,11 +280,17 @@ async fn start<C: Clock + Send + Sync + 'static>(
     let mut driver = match location {
         Location::Sqlite(path) => Driver::Sqlite(SqliteDriver::open(path, true)?),
         Location::Postgres(url) => {
-            Driver::Postgres(PostgresDriver::open(url, &options.node.id.to_string()).await?)
+            let name = options.node.id.to_string();
+            Driver::Postgres(PostgresDriver::open(url, &name, options.sharing).await?)
         }
     };
     let now = options.clock.wall();
     let settled = keys::settle(location, &mut driver, options.keys, now).await?;
+    if settled.replaced && options.sharing {
+        return Err(StoreError::Refused(
+            "the digest keys cannot be replaced while other nodes may use the database: start one node alone".into(),
+        ));
+    }
     driver.migrate(Some(&new_head(options.fresh, now))).await?;
     let head = read_head(&mut driver).await?;
     if let Some((epoch, seen)) = options.seen
@@ -291,11 +314,11 @@ async fn start<C: Clock + Send + Sync + 'static>(
     // A replaced key begins a new epoch.
     let head = read_head(&mut driver).await?;
     let keyring = settled.keyring;
-    register(&mut driver, &options.node, options.term).await?;
     upgrade::label_keys(&mut driver).await?;
     let opening = Opening {
-        incarnation: options.node.incarnation.to_string(),
+        node: options.node,
         term: options.term,
+        sharing: options.sharing,
         clock: options.clock,
         replicas_before: options.replicas_before || settled.replaced,
         callers,
@@ -306,10 +329,11 @@ async fn start<C: Clock + Send + Sync + 'static>(
     opening.finish(location, driver).await
 }
 
-/// A start that has entered as the database's node.
+/// A start that has still to load.
 struct Opening<C> {
-    incarnation: String,
+    node: NodeIdentity,
     term: Duration,
+    sharing: bool,
     clock: Arc<C>,
     replicas_before: bool,
     callers: Option<tokio::runtime::Handle>,
@@ -319,33 +343,64 @@ struct Opening<C> {
 }
 
 impl<C: Clock + Send + Sync + 'static> Opening<C> {
-    /// Loads and takes up the work, or signs off again, so that the next start need not wait for this one.
+    /// Loads, joins and takes up the work.
     async fn finish(
         self,
         location: &Location,
         mut driver: Driver,
     ) -> Result<Started<C>, StoreError> {
-        let replica = match load::load(location, &mut driver, Arc::clone(&self.keyring)).await {
-            Ok(replica) => Arc::new(replica),
-            Err(error) => {
-                sign_off(&mut driver, &self.incarnation).await;
-                driver.close().await;
-                return Err(error);
-            }
-        };
+        let (replica, position) =
+            match load::load(location, &mut driver, Arc::clone(&self.keyring)).await {
+                Ok(loaded) => loaded,
+                Err(error) => {
+                    driver.close().await;
+                    return Err(error);
+                }
+            };
+        let replica = Arc::new(replica);
         let health = Arc::new(Health::default());
+        let nodes = match (driver.is_shared(), self.sharing) {
+            (false, _) => Nodes::Never,
+            (true, false) => Nodes::KeptOut,
+            (true, true) => Nodes::Expected,
+        };
         let attachments = Arc::new(Attachments::new(
             Terms::STANDARD,
             Arc::clone(&self.clock),
             Arc::clone(&replica),
-            self.head.change_number,
+            position.number,
             self.replicas_before,
+            nodes,
         ));
-        let mut writer = Writer {
+        let applier = Applier::new(Arc::clone(&replica), Arc::clone(&attachments), position);
+        let applier = Arc::new(applier);
+        let entered = match location {
+            Location::Sqlite(_) => enter(&mut driver, &self.node.incarnation.to_string())
+                .await
+                .map(|()| {
+                    health.renewed.store(true, Ordering::Relaxed);
+                    replica.lease().grant_for_ever();
+                    None
+                }),
+            Location::Postgres(url) => self.join(url, &applier, &health).await.map(Some),
+        };
+        let membership = match entered {
+            Ok(membership) => membership,
+            Err(error) => {
+                driver.close().await;
+                return Err(error);
+            }
+        };
+        let me = match driver.is_shared() {
+            true => self.node.id,
+            false => self.node.incarnation,
+        };
+        let writer = Writer {
             attachments: Arc::clone(&attachments),
-            term: self.term,
-            renew_at: self.clock.boot(),
-            incarnation: self.incarnation,
+            applier,
+            membership,
+            me: me.to_string(),
+            look_every: self.term / RENEWALS_IN_A_TERM,
             replica: Arc::clone(&replica),
             clock: Arc::clone(&self.clock),
             store: (self.head.store, self.head.epoch),
@@ -357,21 +412,7 @@ impl<C: Clock + Send + Sync + 'static> Opening<C> {
             put_back: false,
             driver,
         };
-        writer.publish(self.head.change_number, self.head.audit_seq);
-        if writer.driver.is_shared() {
-            // Only this write after the load lets the replica vouch: the load may have taken longer than
-            // any lease.
-            writer.renew().await;
-            if writer.standing != Standing::Sure {
-                sign_off(&mut writer.driver, &writer.incarnation).await;
-                writer.driver.close().await;
-                return Err(StoreError::Unavailable(
-                    "the database failed while it was being opened".into(),
-                ));
-            }
-        } else {
-            replica.lease().grant_for_ever();
-        }
+        writer.publish(position.number, self.head.audit_seq);
         let (queue, arriving) = mpsc::channel(WAITING_MAX);
         let arriving = Queue::new(arriving, Arc::clone(&health.waiting));
         Ok((
@@ -389,6 +430,59 @@ impl<C: Clock + Send + Sync + 'static> Opening<C> {
             arriving,
         ))
     }
+
+    /// Joins the nodes of a shared database, on a thread of its own, and waits until this one vouches: only a renewal after
+    /// the load lets it, for the load may have taken longer than any lease.
+    async fn join(
+        &self,
+        url: &str,
+        applier: &Arc<Applier<C>>,
+        health: &Arc<Health>,
+    ) -> Result<Membership, StoreError> {
+        let (ready, vouching) = oneshot::channel();
+        let (stop, stopped) = oneshot::channel();
+        let member = Member::new(Joining {
+            session: MemberSession::new(url, &format!("tokenward {}", self.node.id))?,
+            applier: Arc::clone(applier),
+            clock: Arc::clone(&self.clock),
+            health: Arc::clone(health),
+            store: (self.head.store, self.head.epoch),
+            node: self.node.id.to_string(),
+            incarnation: self.node.incarnation,
+            sharing: self.sharing,
+            terms: member::terms(self.term),
+            ready,
+        });
+        let failed = |error: std::io::Error| StoreError::Unavailable(error.to_string());
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(failed)?;
+        let thread = std::thread::Builder::new()
+            .name("member".into())
+            .spawn(move || runtime.block_on(member.run(stopped)))
+            .map_err(failed)?;
+        let membership = Membership { stop, thread };
+        let ended = |_| Err(StoreError::Unavailable("the membership ended".into()));
+        match vouching.await.unwrap_or_else(ended) {
+            Ok(()) => Ok(membership),
+            Err(error) => {
+                membership.end();
+                Err(error)
+            }
+        }
+    }
+}
+
+/// Enters this process as the one that writes a file: any other that still does finds its own row gone.
+async fn enter(driver: &mut Driver, incarnation: &str) -> Result<(), StoreError> {
+    let sql = "INSERT INTO node (incarnation, id, attempt, acked, wait) VALUES ($1, $1, 0, 0, 0)";
+    let statements = [
+        Statement::new("DELETE FROM node", Vec::new()),
+        Statement::one(sql, vec![incarnation.into()]),
+    ];
+    let entered = driver.commit(&statements, COMMIT_TIMEOUT).await;
+    entered.map_err(CommitError::into_inner)
 }
 
 fn new_head((store, epoch): (Uuid, Uuid), now: Timestamp) -> Statement {

@@ -1,12 +1,13 @@
 //! The one writer: decides a group on the durable state, commits it in one transaction, applies it to
 //! the replica, and only then answers. What it does when the store fails is in `resume`.
 
+use crate::applier::Applier;
 use crate::attachments::Attachments;
 use crate::driver::{CommitError, Driver};
 use crate::error::{Failure, StoreError};
 use crate::group::Group;
 use crate::job::{Decided, Job, View};
-use crate::load::{Head, SELECT_HEAD, read_head};
+use crate::load::{Head, SELECT_HEAD, read_head, tag};
 use crate::people;
 use crate::queue::Queue;
 use crate::statements as sql;
@@ -18,7 +19,8 @@ use std::time::Duration;
 use tokenward_core::Replica;
 use tokenward_core::audit::Written;
 use tokenward_core::change::Change;
-use tokenward_core::time::{BootInstant, Clock};
+use tokenward_core::time::Clock;
+use tokio::sync::oneshot;
 use uuid::Uuid;
 
 /// The longest the statements of a group may take.
@@ -36,8 +38,10 @@ pub(crate) const NOTE_USE: &str = "INSERT INTO client_use (client, at, source, p
 /// What others may know of the writer.
 #[derive(Debug, Default)]
 pub(crate) struct Health {
-    /// Whether the last attempt to write or renew succeeded.
+    /// Whether the last attempt to write succeeded.
     pub(crate) writable: AtomicBool,
+    /// Whether the last attempt to renew the lease succeeded; true where a lease has no end.
+    pub(crate) renewed: AtomicBool,
     /// Groups committed.
     pub(crate) groups: AtomicU64,
     /// Changes committed.
@@ -71,11 +75,13 @@ pub(crate) struct Writer<C> {
     /// The names of the store and of its epoch: with others it is not the one this process has loaded.
     pub(crate) store: (Uuid, Uuid),
     pub(crate) health: Arc<Health>,
-    /// How long a commit lets this node vouch.
-    pub(crate) term: Duration,
-    /// When the lease should be renewed next.
-    pub(crate) renew_at: BootInstant,
-    pub(crate) incarnation: String,
+    pub(crate) applier: Arc<Applier<C>>,
+    /// What keeps the lease on a shared database.
+    pub(crate) membership: Option<Membership>,
+    /// The name in this process's row.
+    pub(crate) me: String,
+    /// How often the connection is looked at while nobody asks for anything.
+    pub(crate) look_every: Duration,
     pub(crate) standing: Standing,
     /// Faults of the store since it last took a write.
     pub(crate) faults: u32,
@@ -87,6 +93,20 @@ pub(crate) struct Writer<C> {
     pub(crate) attachments: Arc<Attachments<C>>,
     /// Whether a group was put back since the last one that could be read for.
     pub(crate) put_back: bool,
+}
+
+/// The thread that keeps the lease.
+pub(crate) struct Membership {
+    pub(crate) stop: oneshot::Sender<()>,
+    pub(crate) thread: std::thread::JoinHandle<()>,
+}
+
+impl Membership {
+    /// Lets it sign off, and waits for that.
+    pub(crate) fn end(self) {
+        let _ = self.stop.send(());
+        let _ = self.thread.join();
+    }
 }
 
 /// How a write ended that was not a success.
@@ -163,8 +183,8 @@ impl<C: Clock + Send + Sync> Writer<C> {
     /// Writes a group and answers it, and those that wrote nothing: they, too, rest on what was read, so they are answered
     /// only when the transaction is durable.
     async fn carry_out(&mut self, group: Group, unwritten: Vec<Box<dyn Job>>, head: Head) {
-        let (head, outcome, asked) = self.write(&group, head).await;
-        match self.conclude(&group.decided, &head, outcome, asked) {
+        let (head, outcome) = self.write(&group, head).await;
+        match self.conclude(&group.decided, &head, outcome) {
             // When clients were last used, and who is signed in, rests on nothing.
             Ok(()) if group.is_aside() && unwritten.is_empty() => group.settle(Ok(())),
             Ok(()) => {
@@ -184,21 +204,16 @@ impl<C: Clock + Send + Sync> Writer<C> {
     }
 
     /// Writes a group within the transaction that is open and commits it; answers where the store stands, then or still.
-    async fn write(
-        &mut self,
-        group: &Group,
-        head: Head,
-    ) -> (Head, Result<(), CommitError>, BootInstant) {
-        let asked = self.clock.boot();
+    async fn write(&mut self, group: &Group, head: Head) -> (Head, Result<(), CommitError>) {
         if group.is_empty() {
-            return (head, self.driver.finish().await, asked);
+            return (head, self.driver.finish().await);
         }
         let draft = self.draft(&group.decided, &head);
         let patience = self.patience(group);
         if let Err(error) = self.driver.write(&draft.statements, patience).await {
-            return (head, Err(error), asked);
+            return (head, Err(error));
         }
-        (draft.head, self.driver.finish().await, asked)
+        (draft.head, self.driver.finish().await)
     }
 
     /// How long the statements of a group may take before the first of its callers gives up.
@@ -246,7 +261,9 @@ impl<C: Clock + Send + Sync> Writer<C> {
                 Err(error) => Err(error),
             };
             match found {
-                Ok(found) if found == expected => {}
+                Ok(found)
+                    if found.position() == expected.position()
+                        && found.audit_seq == expected.audit_seq => {}
                 Ok(_) => {
                     self.driver.undo().await;
                     one.settle(Err(Failure::Unavailable));
@@ -261,8 +278,8 @@ impl<C: Clock + Send + Sync> Writer<C> {
                     continue;
                 }
             }
-            let (at, outcome, asked) = self.write(&one, expected).await;
-            match self.conclude(&one.decided, &at, outcome, asked) {
+            let (at, outcome) = self.write(&one, expected).await;
+            match self.conclude(&one.decided, &at, outcome) {
                 Ok(()) => {
                     let mut jobs = one.jobs;
                     jobs.extend(unwritten);
@@ -338,7 +355,7 @@ impl<C: Clock + Send + Sync> Writer<C> {
         statements.extend(changes().flat_map(sql::statements));
         for change in changes() {
             number += 1;
-            statements.push(sql::append_change(change, number, at));
+            statements.push(sql::append_change(change, number, at, &hash));
         }
         let uses = decided.iter().flat_map(|one| &one.uses);
         statements.extend(uses.map(|used| Statement::new(NOTE_USE, used.values())));
@@ -349,12 +366,17 @@ impl<C: Clock + Send + Sync> Writer<C> {
         }
         let clock = at.max(from.clock);
         let place = (from.change_number, from.audit_seq);
-        statements[0] = sql::move_head((number, seq, &hash), place, clock, &self.incarnation);
+        statements[0] = sql::move_head((number, seq, &hash), place, clock);
+        let tag = match number == from.change_number {
+            true => from.tag,
+            false => tag(&hash),
+        };
         let head = Head {
             change_number: number,
             audit_seq: seq,
             audit_hash: hash,
             clock,
+            tag,
             ..from.clone()
         };
         Draft { statements, head }
@@ -366,7 +388,6 @@ impl<C: Clock + Send + Sync> Writer<C> {
         decided: &[Decided],
         head: &Head,
         outcome: Result<(), CommitError>,
-        asked: BootInstant,
     ) -> Result<(), Ending> {
         match outcome {
             Ok(()) => {}
@@ -380,47 +401,22 @@ impl<C: Clock + Send + Sync> Writer<C> {
                 return Err(Ending::Failed(Failure::OutcomeUnknown));
             }
         }
-        self.publish(head.change_number, head.audit_seq);
-        if decided.is_empty() {
-            self.faults = 0;
-            self.told.clear();
-            return Ok(());
-        }
-        let changes = decided.iter().flat_map(|one| &one.changes);
-        let count = changes.clone().count() as u64;
-        self.health.groups.fetch_add(1, Ordering::Relaxed);
-        self.health.changes.fetch_add(count, Ordering::Relaxed);
-        let mut applied = head.change_number - count;
-        for one in decided {
-            applied += one.changes.len() as u64;
-            let applied = self.apply(&one.changes, applied);
-            applied.map_err(|_| Ending::Failed(Failure::OutcomeUnknown))?;
-        }
-        self.attachments.applied(changes, applied);
-        self.written(asked);
-        Ok(())
-    }
-
-    /// Applies durable changes to the replica. When that fails the node can never vouch again: its
-    /// memory lacks a change that nothing but a new start would bring.
-    pub(crate) fn apply(&mut self, changes: &[Change], number: u64) -> Result<(), StoreError> {
-        self.replica.apply(changes, number).map_err(|error| {
-            let error = StoreError::from(error);
-            self.end(&error);
-            error
-        })
-    }
-
-    /// The store took a write that was asked for after `asked`. On a shared database that lets the
-    /// replica vouch for a term: the write was refused had another node taken over.
-    pub(crate) fn written(&mut self, asked: BootInstant) {
         self.faults = 0;
         self.told.clear();
-        self.health.writable.store(true, Ordering::Relaxed);
-        if self.driver.is_shared() {
-            self.replica.lease().extend(plus(asked, self.term));
-            self.renew_at = plus(asked, self.term / crate::resume::RENEWALS_IN_A_TERM);
+        self.publish(head.change_number, head.audit_seq);
+        if !decided.is_empty() {
+            let runs = decided.iter().map(|one| one.changes.as_slice());
+            let count = runs.clone().map(<[Change]>::len).sum::<usize>() as u64;
+            self.health.groups.fetch_add(1, Ordering::Relaxed);
+            self.health.changes.fetch_add(count, Ordering::Relaxed);
+            if let Err(error) = self.applier.own(runs, head.position()) {
+                self.end(&error);
+                return Err(Ending::Failed(Failure::OutcomeUnknown));
+            }
         }
+        let alone = head.is_alone(&self.me);
+        self.attachments.committed(head.position(), alone);
+        Ok(())
     }
 
     /// Shows the others where the store stands.
@@ -440,12 +436,4 @@ fn settle(jobs: Vec<Box<dyn Job>>, outcome: Result<(), Failure>) {
 fn refuse(group: Group, error: &StoreError) {
     tracing::error!("a decision could not be written: {error}");
     group.settle(Err(Failure::Unavailable));
-}
-
-pub(crate) fn plus(instant: BootInstant, duration: Duration) -> BootInstant {
-    BootInstant(
-        instant
-            .0
-            .saturating_add(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)),
-    )
 }

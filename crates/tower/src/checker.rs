@@ -1,6 +1,5 @@
 //! Deciding about one request: where its token and its caller's address are, and who decides.
 
-use crate::answer::Refused;
 use crate::node::Node;
 use crate::permit::Permit;
 use crate::replica::Replica;
@@ -8,6 +7,7 @@ use http::{Extensions, HeaderMap};
 use ipnet::IpNet;
 use std::net::IpAddr;
 use std::sync::Arc;
+use tokenward_core::check::denial::Refusal;
 use tokenward_core::check::{Denial, Facts, Presented};
 use tokenward_core::{Environment, address, presented};
 
@@ -155,11 +155,11 @@ impl Checker {
 
 impl Verdict {
     /// The permit, or what is refused.
-    pub(crate) fn passed(self) -> Result<Permit, Refused> {
+    pub(crate) fn passed(self) -> Result<Permit, Refusal> {
         match self {
             Self::Permit(permit) => Ok(permit),
-            Self::Deny(denial) => Err(Refused::Denied(denial)),
-            Self::CannotVouch => Err(Refused::CannotVouch),
+            Self::Deny(denial) => Err(Refusal::Denied(denial)),
+            Self::CannotVouch => Err(Refusal::CannotVouch),
         }
     }
 }

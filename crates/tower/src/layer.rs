@@ -1,5 +1,6 @@
 //! The tower layer and its service. A request is checked before the service inside sees its body.
 
+use crate::answer::answer;
 use crate::checker::{Checker, Kind};
 use crate::forged;
 use crate::permit::Permit;
@@ -78,8 +79,8 @@ where
                         future: self.inner.call(request),
                     }
                 }
-                Err(refused) => State::Refused {
-                    answer: Some(refused.answer(request.headers(), &checker.error_source)),
+                Err(refusal) => State::Refused {
+                    answer: Some(answer(refusal, request.headers(), &checker.error_source)),
                 },
             }
             .into();
@@ -97,7 +98,7 @@ where
                     request.extensions_mut().insert(permit);
                     Ok(request)
                 }
-                Err(refused) => Err(refused.answer(&parts.headers, &checker.error_source)),
+                Err(refusal) => Err(answer(refusal, &parts.headers, &checker.error_source)),
             }
         };
         State::Asking {

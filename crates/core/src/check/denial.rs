@@ -1,24 +1,87 @@
-//! What is told of a denial, in every dialect alike: its code, its sentence, its figures, and the one
-//! line from which it can be said again. Statuses and forms are the dialects' own.
+//! What every interface says of a refused check: its code, its sentence, its statuses, its figures, and the one
+//! line from which a denial can be said again.
 
 use super::Denial;
 use crate::time::Timestamp;
 
-/// The code of a check that could not be decided.
-pub const CANNOT_VOUCH: &str = "CANNOT_VOUCH";
-/// Its sentence.
-pub const CANNOT_VOUCH_SENTENCE: &str =
-    "This node cannot vouch for tokens at the moment. Try again; your token may well be good.";
-
-/// Whose affair a denial is.
+/// Why a request may not pass.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Fault {
-    /// The caller has not shown a token that is good here.
-    Unauthenticated,
-    /// The token is good, but not for this.
-    Forbidden,
-    /// Whoever asks for the check has misconfigured it.
-    Misconfigured,
+pub enum Refusal {
+    /// It was decided so.
+    Denied(Denial),
+    /// Nothing was decided: the node may not vouch for tokens at the moment.
+    CannotVouch,
+}
+
+impl Refusal {
+    /// The code programs read.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Denied(denial) => denial.code(),
+            Self::CannotVouch => "CANNOT_VOUCH",
+        }
+    }
+
+    /// The sentence people read.
+    #[must_use]
+    pub fn sentence(self) -> &'static str {
+        match self {
+            Self::Denied(denial) => denial.sentence(),
+            Self::CannotVouch => {
+                "This node cannot vouch for tokens at the moment. Try again; your token may well be good."
+            }
+        }
+    }
+
+    /// The status over HTTP (RFC 9110, section 15).
+    #[must_use]
+    pub fn http_status(self) -> u16 {
+        match self {
+            Self::Denied(Denial::ProductNotAllowed | Denial::AddressNotAllowed) => 403,
+            Self::Denied(Denial::ProductUnknown) => 404,
+            Self::Denied(_) => 401,
+            Self::CannotVouch => 503,
+        }
+    }
+
+    /// The status over gRPC: UNAUTHENTICATED, PERMISSION_DENIED, NOT_FOUND or UNAVAILABLE.
+    #[must_use]
+    pub fn grpc_status(self) -> u8 {
+        match self.http_status() {
+            403 => 7,
+            404 => 5,
+            503 => 14,
+            _ => 16,
+        }
+    }
+
+    /// The challenge of a 401 (RFC 6750, section 3): no error attribute when no token was sent. None with another status.
+    #[must_use]
+    pub fn challenge(self) -> Option<&'static str> {
+        match self {
+            Self::Denied(Denial::TokenMissing) => Some("Bearer realm=\"tokenward\""),
+            _ if self.http_status() == 401 => {
+                Some("Bearer realm=\"tokenward\", error=\"invalid_token\"")
+            }
+            _ => None,
+        }
+    }
+
+    /// Seconds to wait before another try can succeed; none where it cannot.
+    #[must_use]
+    pub fn retry_after_seconds(self) -> Option<u8> {
+        (self == Self::CannotVouch).then_some(1)
+    }
+
+    /// The figures told with it, by name.
+    #[must_use]
+    pub fn figures(self) -> Vec<(&'static str, Figure)> {
+        match self {
+            Self::Denied(denial) => denial.figures(),
+            Self::CannotVouch => Vec::new(),
+        }
+    }
 }
 
 /// A figure told with a denial.
@@ -96,19 +159,7 @@ impl Denial {
         }
     }
 
-    /// Whose affair it is.
-    #[must_use]
-    pub fn fault(&self) -> Fault {
-        match self {
-            Self::ProductNotAllowed | Self::AddressNotAllowed => Fault::Forbidden,
-            Self::ProductUnknown => Fault::Misconfigured,
-            _ => Fault::Unauthenticated,
-        }
-    }
-
-    /// The figures told with it, by name.
-    #[must_use]
-    pub fn figures(&self) -> Vec<(&'static str, Figure)> {
+    fn figures(&self) -> Vec<(&'static str, Figure)> {
         match self {
             Self::TokenSuperseded { generation, at } => vec![
                 ("superseded_by_generation", Figure::Number(*generation)),
@@ -117,15 +168,6 @@ impl Denial {
             Self::TokenExpired { at } => vec![("expired_at", Figure::Time(at.iso()))],
             Self::TokenRevoked { at: Some(at) } => vec![("revoked_at", Figure::Time(at.iso()))],
             _ => Vec::new(),
-        }
-    }
-
-    /// The challenge of a 401 (RFC 6750, section 3): no error attribute when no token was sent.
-    #[must_use]
-    pub fn challenge(&self) -> &'static str {
-        match self {
-            Self::TokenMissing => "Bearer realm=\"tokenward\"",
-            _ => "Bearer realm=\"tokenward\", error=\"invalid_token\"",
         }
     }
 

@@ -43,6 +43,8 @@ pub enum BarrierEvent {
     },
     /// Time has passed.
     Tick,
+    /// Look although nothing waits: since when a node says nothing is known only by looking.
+    Look,
 }
 
 /// What a barrier wants done.
@@ -139,6 +141,7 @@ impl AckBarrier {
                     self.look(&mut effects);
                 }
             }
+            BarrierEvent::Look => self.look(&mut effects),
         }
         self.settle(now, &mut effects);
         effects

@@ -308,6 +308,28 @@ fn a_node_that_renewed_is_waited_for_again() {
 }
 
 #[test]
+fn a_node_that_said_nothing_for_long_is_removed_and_not_waited_for() {
+    let mut barrier = AckBarrier::new();
+    let wait = row(1, 0).wait;
+    barrier.step(BarrierEvent::Look, BootInstant(0));
+    assert_eq!(barrier.step(rows(1, 0, &[row(1, 0)]), BootInstant(5)), []);
+    barrier.step(BarrierEvent::Look, BootInstant(5 + wait));
+    let removed = BarrierEffect::Remove {
+        incarnation: row(1, 0).incarnation,
+        attempt: row(1, 0).attempt,
+    };
+    assert_eq!(
+        barrier.step(rows(2, 0, &[row(1, 0)]), BootInstant(5 + wait)),
+        [removed]
+    );
+    barrier.step(committed(1), BootInstant(6 + wait));
+    assert_eq!(
+        barrier.step(rows(3, 1, &[row(1, 0)]), BootInstant(6 + wait)),
+        [removed, ANSWER(1)]
+    );
+}
+
+#[test]
 fn a_node_alone_answers_at_once_and_in_order() {
     let mut barrier = AckBarrier::new();
     let alone = |number| BarrierEvent::Committed {

@@ -6,6 +6,7 @@
 
 use super::words::{self, LabelCell, Words};
 use super::{Replica, table};
+use crate::check::denial::Refusal;
 use crate::check::{Denial, Examined, Facts, Introspection, Permit, Presented, Verdict};
 use crate::credential::{AccessToken, ClientSecret};
 use crate::digest::{Digest, KeyId};
@@ -129,23 +130,26 @@ impl Replica {
         self.products.load().by_slug.get(slug).copied()
     }
 
-    /// Tells about a live token (RFC 7662). Err(None) when the node cannot vouch.
-    pub fn introspect(
-        &self,
-        text: &str,
-        clock: &impl Clock,
-    ) -> Result<Introspection, Option<Denial>> {
+    /// Tells about a live token (RFC 7662).
+    ///
+    /// # Errors
+    /// Why it is no live token, or [`Refusal::CannotVouch`].
+    pub fn introspect(&self, text: &str, clock: &impl Clock) -> Result<Introspection, Refusal> {
         let lease = self.lease.read();
-        let token = self.read(text).map_err(Some);
+        let token = self.read(text).map_err(Refusal::Denied);
         let found = token
             .as_ref()
             .ok()
             .and_then(|(token, no)| self.find(token, *no, "", Depth::Whole).1);
         if !lease.covers(|| clock.boot()) {
-            return Err(None);
+            return Err(Refusal::CannotVouch);
         }
         let (token, _) = token?;
-        let live = live(found.ok_or(Some(Denial::TokenUnknown))?, clock.wall()).map_err(Some)?;
+        let live = live(
+            found.ok_or(Refusal::Denied(Denial::TokenUnknown))?,
+            clock.wall(),
+        )
+        .map_err(Refusal::Denied)?;
         let at = &live.found.at;
         let products = self.products.load();
         let slugs = |list: &[ProductNo]| {
@@ -159,7 +163,7 @@ impl Replica {
         let restrictions = self
             .restrictions
             .get(at.words.restrictions())
-            .ok_or(Some(Denial::TokenUnknown))?;
+            .ok_or(Refusal::Denied(Denial::TokenUnknown))?;
         Ok(Introspection {
             workspace: at.workspace,
             client: token.client(),

@@ -24,6 +24,7 @@ use crate::ids::{ClientId, ClientNo, ProductNo, WorkspaceId};
 use crate::lease::Lease;
 use crate::restrictions::Restrictions;
 use crate::slot::Previous;
+use crate::time::BootInstant;
 use arc_swap::ArcSwap;
 use foldhash::fast::RandomState;
 use parking_lot::{Mutex, RwLock};
@@ -153,6 +154,17 @@ impl Replica {
     #[must_use]
     pub fn may_know(&self, id: ClientId) -> bool {
         self.direct(id).is_some() || !self.others(id).is_empty()
+    }
+
+    /// Whether a client with this id may exist; none when its absence can't be vouched for. In the order of a check, lease, state,
+    /// clock: a client created and answered elsewhere must not be unknown here while the lease of a moment later is good.
+    #[must_use]
+    pub fn knows(&self, id: ClientId, now: impl FnOnce() -> BootInstant) -> Option<bool> {
+        let lease = self.lease.read();
+        if self.may_know(id) {
+            return Some(true);
+        }
+        lease.covers(now).then_some(false)
     }
 
     /// The client whose number the id tells, if there is one that may be reached so. Whether it has

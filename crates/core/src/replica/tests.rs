@@ -135,7 +135,19 @@ fn clients_with_one_fingerprint_are_told_apart_by_their_tokens() {
         }
     }
     assert!(replica.may_know(ids[3]));
-    assert!(!replica.may_know(ClientId(Uuid::from_u128(0))));
+    let nobody = ClientId(Uuid::from_u128(0));
+    assert!(!replica.may_know(nobody));
+    // Its absence is vouched for like a verdict: by the lease that was read before.
+    let known = |id| replica.knows(id, || BootInstant(0));
+    assert_eq!((known(ids[3]), known(nobody)), (Some(true), Some(false)));
+    let granted_meanwhile = || {
+        replica.lease().grant_for_ever();
+        BootInstant(0)
+    };
+    replica.lease().end();
+    assert_eq!(known(nobody), None);
+    assert_eq!(replica.knows(nobody, granted_meanwhile), None);
+    replica.lease().grant_for_ever();
     // One of them deleted changes nothing for the others.
     let deleted = Change::ClientDeleted {
         client: ClientNo(1),

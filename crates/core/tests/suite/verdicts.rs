@@ -2,6 +2,7 @@
 
 use crate::world::{HOME, START, Seen, World, settings};
 use tokenward_core::change::{Change, EPOCH_GENERATIONS};
+use tokenward_core::check::denial::Refusal;
 use tokenward_core::check::{Denial, Presented, Verdict};
 use tokenward_core::generate::{self, IssueOptions};
 use tokenward_core::ids::{ClientNo, Environment, ProductNo};
@@ -593,8 +594,14 @@ fn without_a_lease_nothing_is_answered() {
             }
         }
     }
-    assert_eq!(world.replica.introspect(&token, &world.clock()), Err(None));
-    assert_eq!(world.replica.introspect("x", &world.clock()), Err(None));
+    assert_eq!(
+        world.replica.introspect(&token, &world.clock()),
+        Err(Refusal::CannotVouch)
+    );
+    assert_eq!(
+        world.replica.introspect("x", &world.clock()),
+        Err(Refusal::CannotVouch)
+    );
     lease.extend(BootInstant(1));
     assert_eq!(world.check(&token), Seen::Deny(Denial::ClientDeleted));
 }
@@ -674,11 +681,11 @@ fn introspection_tells_of_live_tokens_only() {
     };
     assert_eq!(
         world.replica.introspect(&token, &world.clock()),
-        Err(Some(superseded))
+        Err(Refusal::Denied(superseded))
     );
     assert_eq!(
         world.replica.introspect(&secret, &world.clock()),
-        Err(Some(Denial::SecretUsedAsToken))
+        Err(Refusal::Denied(Denial::SecretUsedAsToken))
     );
     world.change_settings(no, |settings| settings.products = None);
     assert_eq!(

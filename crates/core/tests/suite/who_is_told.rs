@@ -3,6 +3,7 @@
 
 use crate::world::{HOME, Seen, World, settings};
 use tokenward_core::change::Change;
+use tokenward_core::check::denial::Refusal;
 use tokenward_core::check::{Denial, Presented};
 use tokenward_core::credential::AccessToken;
 use tokenward_core::generate::IssueOptions;
@@ -115,7 +116,7 @@ fn a_guessed_token_of_a_real_client_is_unknown_in_every_state() {
                     "{state}"
                 );
                 let told = world.replica.introspect(&guess, &world.clock());
-                assert_eq!(told, Err(Some(Denial::TokenUnknown)), "{state}");
+                assert_eq!(told, Err(Refusal::Denied(Denial::TokenUnknown)), "{state}");
             }
         }
     }

@@ -7,27 +7,32 @@ use super::messages::{
 };
 use super::question;
 use crate::app::App;
-use crate::http::check::{self, DENIAL, IDENTITY};
+use crate::http::check::{self, IDENTITY};
 use crate::net::addresses::Peer;
+use crate::verbs::check::CheckAnswer;
 use bytes::Bytes;
-use http::{HeaderValue, Response, StatusCode};
+use http::{HeaderValue, Response};
+use tokenward_core::check::Permit;
+use tokenward_core::check::denial::Refusal;
 
 /// Answers one question.
 pub(super) fn check(app: &App, message: Bytes, peer: Peer) -> Result<CheckResponse, Code> {
     let question = question::read(message, &IDENTITY).ok_or(Code::InvalidArgument)?;
     let (environment, product) = (&question.environment, &question.product);
-    let answer = check::decide(app, environment, product, &question.headers, peer);
-    Ok(match answer.status() {
-        StatusCode::OK => permitted(&answer, question.strangers),
-        _ => denied(answer),
+    let answer = check::ask(app, environment, product, &question.headers, peer);
+    Ok(match answer {
+        CheckAnswer::Permit(permit) => permitted(&permit, product, question.strangers),
+        CheckAnswer::Refused { refusal, error_id } => {
+            let problem = check::refused(refusal).id(error_id);
+            denied(refusal, problem.answer(&app.data.config.error_source))
+        }
     })
 }
 
-fn permitted(answer: &Response<Bytes>, strangers: Vec<Bytes>) -> CheckResponse {
-    let identity = IDENTITY.iter().filter_map(|name| {
-        let value = answer.headers().get(*name)?;
+fn permitted(permit: &Permit, product: &str, strangers: Vec<Bytes>) -> CheckResponse {
+    let identity = check::identity(permit, product).map(|(name, value)| {
         let name = Bytes::from_static(name.as_str().as_bytes());
-        Some(option(name, value))
+        option(name, &value)
     });
     CheckResponse {
         status: Some(Status { code: 0 }),
@@ -39,23 +44,18 @@ fn permitted(answer: &Response<Bytes>, strangers: Vec<Bytes>) -> CheckResponse {
     }
 }
 
-fn denied(answer: Response<Bytes>) -> CheckResponse {
+fn denied(refusal: Refusal, answer: Response<Bytes>) -> CheckResponse {
     let (parts, body) = answer.into_parts();
-    let code = match parts.status {
-        StatusCode::UNAUTHORIZED => 16,
-        StatusCode::FORBIDDEN => 7,
-        StatusCode::NOT_FOUND => 5,
-        StatusCode::SERVICE_UNAVAILABLE => 14,
-        _ => 13,
-    };
-    let told = parts.headers.iter().filter(|(name, _)| **name != DENIAL);
+    let headers = parts.headers.iter();
     CheckResponse {
-        status: Some(Status { code }),
+        status: Some(Status {
+            code: refusal.grpc_status().into(),
+        }),
         denied: Some(Denied {
             status: Some(HttpStatus {
                 code: parts.status.as_u16().into(),
             }),
-            headers: told
+            headers: headers
                 .map(|(name, value)| {
                     option(Bytes::copy_from_slice(name.as_str().as_bytes()), value)
                 })

@@ -1,22 +1,19 @@
 //! The check for gateways: `ANY /check/{environment}/{product}[/anything]`, and the denial said again
 //! at `/deny` for gateways that lose bodies. The path after the product is never looked at: what is
-//! decided comes from the gateway's configuration, not from its caller. Other dialects of the check
-//! wrap [`decide`]: no answer is made twice.
+//! decided comes from the gateway's configuration, not from its caller.
 
 use super::credentials;
-use super::envelope::{Problem, Told};
+use super::envelope::Problem;
 use crate::app::App;
-use crate::logs::Limit;
 use crate::net::addresses::Peer;
+use crate::verbs::check::{CheckAnswer, check};
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, HeaderName, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use http_body_util::Full;
 use std::sync::LazyLock;
-use tokenward_core::check::denial::{self, Fault, Figure};
-use tokenward_core::check::{Denial, Facts, Permit, Verdict};
-use tokenward_core::time::Clock;
-use tokenward_core::{AccessToken, Environment};
+use tokenward_core::check::denial::{Figure, Refusal};
+use tokenward_core::check::{Denial, Permit};
 use uuid::Uuid;
 
 static WORKSPACE: HeaderName = HeaderName::from_static("x-tokenward-workspace");
@@ -46,7 +43,7 @@ static PERMIT: LazyLock<HeaderMap> = LazyLock::new(|| {
     headers
 });
 /// On a denial: its code and figures, from which `/deny` says it again.
-pub static DENIAL: HeaderName = HeaderName::from_static("x-tokenward-denial");
+static DENIAL: HeaderName = HeaderName::from_static("x-tokenward-denial");
 /// On a denial of a HEAD, which can have no body: the body, for a gateway that asks so.
 static DENIAL_BODY: HeaderName = HeaderName::from_static("x-tokenward-denial-body");
 
@@ -64,8 +61,17 @@ pub fn answer(
     let mut parts = path.splitn(3, '/');
     let environment = parts.next().unwrap_or("");
     let product = parts.next().unwrap_or("");
-    let mut response = decide(app, environment, product, headers, peer);
-    if method == Method::HEAD && !response.body().is_empty() {
+    let (refusal, error_id) = match ask(app, environment, product, headers, peer) {
+        CheckAnswer::Permit(permit) => return permitted(&permit, product),
+        CheckAnswer::Refused { refusal, error_id } => (refusal, error_id),
+    };
+    let mut problem = refused(refusal).id(error_id);
+    problem = match refusal {
+        Refusal::Denied(denial) => problem.header(DENIAL.clone(), denial.line()),
+        Refusal::CannotVouch => problem.header(DENIAL.clone(), refusal.code()),
+    };
+    let mut response = problem.answer(&app.data.config.error_source);
+    if method == Method::HEAD {
         // Visible characters and spaces: JSON on one line.
         if let Ok(body) = HeaderValue::from_maybe_shared(response.body().clone()) {
             response.headers_mut().insert(&DENIAL_BODY, body);
@@ -74,88 +80,23 @@ pub fn answer(
     response.map(Full::new)
 }
 
-/// Decides as `judge` does; what is not permitted leaves a line in the log.
-pub fn decide(
+/// Decides about a request with these headers.
+pub(crate) fn ask(
     app: &App,
     environment: &str,
     product: &str,
     headers: &HeaderMap,
     peer: Peer,
-) -> Response<Bytes> {
-    let response = judge(app, environment, product, headers, peer);
-    if !response.status().is_success() {
-        log_denial(app, (environment, product), headers, peer, &response);
-    }
-    response
-}
-
-/// Decides about a request with these headers, for the environment and the product that the gateway's
-/// configuration names: a permit is a 200 with [`IDENTITY`], everything else the caller's answer.
-fn judge(
-    app: &App,
-    environment: &str,
-    product: &str,
-    headers: &HeaderMap,
-    peer: Peer,
-) -> Response<Bytes> {
-    let Some(environment) = Environment::parse(environment) else {
-        return deny(app, Denial::ProductUnknown);
-    };
-    let began = app
-        .data
-        .metrics
-        .times_check()
-        .then(|| app.data.clock().boot());
-    let response = decide_for(app, environment, product, headers, peer);
-    if let Some(began) = began {
-        let nanoseconds = app.data.clock().boot().0.saturating_sub(began.0);
-        app.data.metrics.check_took(nanoseconds as f64 / 1e9);
-    }
-    response
-}
-
-fn decide_for(
-    app: &App,
-    environment: Environment,
-    product: &str,
-    headers: &HeaderMap,
-    peer: Peer,
-) -> Response<Bytes> {
+) -> CheckAnswer {
     let address = app.caller_address(peer, headers);
-    let facts = Facts {
-        environment,
-        product,
-        address,
-    };
     let presented =
         credentials::access_token_in(headers, app.data.config.check_token_header.into());
-    let examined = app
-        .data
-        .replica()
-        .examine(presented, &facts, &app.data.clock());
-    match examined.verdict {
-        Verdict::Permit(permit) => {
-            app.data.metrics.permitted();
-            app.data.counts.permitted(&permit, address);
-            app.data.usage.note(app.data.replica(), &permit, address);
-            permitted(&permit, product)
-        }
-        Verdict::Deny(denial) => {
-            if let Some(holder) = examined.holder {
-                let now = app.data.clock().wall();
-                app.data
-                    .counts
-                    .denied(holder, examined.product, &denial, address, now);
-            }
-            deny(app, denial)
-        }
-        Verdict::CannotVouch => cannot_vouch(app),
-    }
+    check(&app.data, environment, product, presented, address)
 }
 
 /// A 200 with every identity header, always: a gateway copies what is there and forges nothing else.
-fn permitted(permit: &Permit, product: &str) -> Response<Bytes> {
-    let mut response = Response::new(Bytes::new());
+fn permitted(permit: &Permit, product: &str) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::default());
     let headers = response.headers_mut();
     *headers = PERMIT.clone();
     for ((name, value), (own, filled)) in headers.iter_mut().zip(identity(permit, product)) {
@@ -166,7 +107,7 @@ fn permitted(permit: &Permit, product: &str) -> Response<Bytes> {
 }
 
 /// The values of [`IDENTITY`], all in one piece of memory.
-fn identity(
+pub(crate) fn identity(
     permit: &Permit,
     product: &str,
 ) -> impl Iterator<Item = (&'static HeaderName, HeaderValue)> {
@@ -202,89 +143,26 @@ fn identity(
     })
 }
 
-fn cannot_vouch(app: &App) -> Response<Bytes> {
-    app.data.metrics.checked("CANNOT_VOUCH");
-    cannot_vouch_problem()
-        .header(DENIAL.clone(), "CANNOT_VOUCH")
-        .answer(&app.data.config.error_source)
-}
-
-fn cannot_vouch_problem() -> Problem {
-    Problem::new(
-        StatusCode::SERVICE_UNAVAILABLE,
-        denial::CANNOT_VOUCH,
-        denial::CANNOT_VOUCH_SENTENCE,
-    )
-    .retry_after(1)
-}
-
-/// Lines about denials in a second; callers decide how many there are.
-static DENIAL_LINES: Limit = Limit::new(100, 1);
-
-/// One line a denial, with the id in its body. The client is the one the token names, proved or not.
-fn log_denial(
-    app: &App,
-    (environment, product): (&str, &str),
-    headers: &HeaderMap,
-    peer: Peer,
-    response: &Response<Bytes>,
-) {
-    let Some(left_out) = DENIAL_LINES.admit(app.data.clock().boot()) else {
-        return;
-    };
-    let left_out = (left_out > 0).then_some(left_out);
-    let own = headers.get(credentials::TOKEN_HEADER);
-    let text = own
-        .or(headers.get(http::header::AUTHORIZATION))
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default();
-    let text = credentials::scheme(text, "bearer").unwrap_or(text);
-    let client = AccessToken::parse(text).ok().map(|token| token.client());
-    let client = client.map(tracing::field::display);
-    let source = crate::net::addresses::text(app.caller_address(peer, headers));
-    let told = response.extensions().get::<Told>();
-    let code = told.map(|told| told.code);
-    let error_id = told.and_then(|told| told.error_id.map(tracing::field::display));
-    let (environment, product) = (crate::logs::safe(environment), crate::logs::safe(product));
-    tracing::info!(
-        environment,
-        product,
-        client,
-        source,
-        code,
-        error_id,
-        left_out,
-        "check denied"
-    );
-}
-
-fn deny(app: &App, denial: Denial) -> Response<Bytes> {
-    let problem = problem(denial);
-    app.data.metrics.checked(problem.code);
-    problem
-        .header(DENIAL.clone(), denial.line())
-        .answer(&app.data.config.error_source)
-}
-
 /// `ANY /deny`: the denial named in the header, with its body. Whatever is named, never a 2xx.
 pub fn deny_again(app: &App, headers: &HeaderMap) -> Response<Full<Bytes>> {
     let named = headers.get(&DENIAL).and_then(|value| value.to_str().ok());
     let denial = named.and_then(Denial::parse);
-    let problem = denial.map_or_else(cannot_vouch_problem, problem);
-    problem.response(&app.data.config.error_source)
+    let refusal = denial.map_or(Refusal::CannotVouch, Refusal::Denied);
+    refused(refusal).response(&app.data.config.error_source)
 }
 
-fn problem(denial: Denial) -> Problem {
-    let status = match denial.fault() {
-        Fault::Unauthenticated => StatusCode::UNAUTHORIZED,
-        Fault::Forbidden => StatusCode::FORBIDDEN,
-        Fault::Misconfigured => StatusCode::NOT_FOUND,
-    };
-    let mut problem = Problem::new(status, denial.code(), denial.sentence());
-    if status == StatusCode::UNAUTHORIZED {
-        problem = problem.header(WWW_AUTHENTICATE, denial.challenge());
+/// What a refused caller is answered.
+pub(crate) fn refused(refusal: Refusal) -> Problem {
+    let status =
+        StatusCode::from_u16(refusal.http_status()).expect("a refusal has a status of HTTP");
+    let mut problem = Problem::new(status, refusal.code(), refusal.sentence());
+    if let Some(challenge) = refusal.challenge() {
+        problem = problem.header(WWW_AUTHENTICATE, challenge);
     }
-    for (name, figure) in denial.figures() {
+    if let Some(seconds) = refusal.retry_after_seconds() {
+        problem = problem.retry_after(seconds.into());
+    }
+    for (name, figure) in refusal.figures() {
         problem = match figure {
             Figure::Number(number) => problem.with(name, number),
             Figure::Time(text) => problem.with(name, text),

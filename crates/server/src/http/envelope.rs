@@ -25,6 +25,8 @@ pub struct Problem {
     pub message: String,
     /// Further members of the error object.
     pub more: Vec<(&'static str, Value)>,
+    /// Its id, under which the log has a line; drawn when it is sent, if none is given.
+    id: Option<uuid::Uuid>,
     /// Further headers.
     pub headers: Vec<(header::HeaderName, HeaderValue)>,
 }
@@ -38,8 +40,16 @@ impl Problem {
             code,
             message: message.into(),
             more: Vec::new(),
+            id: None,
             headers: Vec::new(),
         }
+    }
+
+    /// Gives it the id under which it is in the log already.
+    #[must_use]
+    pub fn id(mut self, id: uuid::Uuid) -> Self {
+        self.id = Some(id);
+        self
     }
 
     /// Adds a member.
@@ -73,7 +83,7 @@ impl Problem {
     /// The same with its body as bytes, for a dialect that wraps it.
     #[must_use]
     pub fn answer(self, source: &str) -> Response<Bytes> {
-        let id = random::uuid();
+        let id = self.id.unwrap_or_else(random::uuid);
         let mut error = json!({
             "error_code": self.code,
             "error_message": self.message,

@@ -117,6 +117,8 @@ async fn serve(config: Config, limits: Limits) -> Result<(), Fault> {
         fresh: (random::uuid(), random::uuid()),
         seen,
         term: TERM,
+        // Several servers on one database wait for what else they must share (decision 0103).
+        sharing: false,
         replicas_before: directory.file(data_dir::REPLICAS).exists(),
     };
     let place = location(&config);

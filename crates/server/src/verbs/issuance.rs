@@ -311,20 +311,10 @@ where
 {
     let (source, id) = (caller.source, caller.secret.client());
     let clock = issuance.data.clock();
-    if !issuance.data.replica().may_know(id) {
-        // Nobody may vouch for the absence of a client either, unless this node may vouch at all.
-        return Err(
-            match issuance
-                .data
-                .replica()
-                .lease()
-                .read()
-                .covers(|| clock.boot())
-            {
-                true => wrong(issuance, source, id),
-                false => Refused::Failed(Failure::Unavailable),
-            },
-        );
+    match issuance.data.replica().knows(id, || clock.boot()) {
+        Some(true) => {}
+        Some(false) => return Err(wrong(issuance, source, id)),
+        None => return Err(Refused::Failed(Failure::Unavailable)),
     }
     let retry_after_seconds = issuance.throttle.wait_seconds(source, id.0, &clock);
     // One digest and a read of one row beside the writer: guesses do not make its queue longer.

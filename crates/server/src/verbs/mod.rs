@@ -5,6 +5,7 @@ pub mod account;
 pub mod addresses;
 pub mod admin_keys;
 pub mod audit;
+pub mod check;
 pub mod client_credentials;
 pub mod clients;
 pub mod issuance;
@@ -21,4 +22,4 @@ pub mod usage_figures;
 pub mod webhooks;
 pub mod workspaces;
 
-pub use crate::auth::refused::Refused;
+pub use crate::auth::refused::{Conflict, Refused};

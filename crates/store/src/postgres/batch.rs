@@ -343,7 +343,7 @@ mod tests {
     fn the_statements_of_a_generate_have_a_form_for_many() {
         let wide = |n: usize| vec![Type::INT8; n];
         assert!(many_form(APPEND_AUDIT, &wide(9)).is_some());
-        assert!(many_form(crate::statements::APPEND_CHANGE, &wide(4)).is_some());
+        assert!(many_form(crate::statements::APPEND_CHANGE, &wide(5)).is_some());
         assert!(many_form(UPDATE_SLOT, &wide(20)).is_some());
     }
 

@@ -1,4 +1,5 @@
-//! The node lock: an advisory lock that one session of a database can hold, and that ends with it.
+//! The node lock: an advisory lock that a session holds and that ends with it. Nothing about safety rests on it. It keeps
+//! operators from what they do not mean: a second server beside one that is alone, a restore under a running one.
 
 use crate::error::StoreError;
 use crate::timer;
@@ -17,6 +18,7 @@ const RETRY: Duration = Duration::from_millis(50);
 const ANSWER: Duration = Duration::from_secs(10);
 
 const TRY: &str = "SELECT pg_try_advisory_lock($1)";
+const TRY_SHARED: &str = "SELECT pg_try_advisory_lock_shared($1)";
 /// The session that holds the lock of this database; a lock's key is shown as two halves.
 const HOLDER: &str =
     "SELECT a.pid, coalesce(a.backend_start::text, ''), coalesce(a.application_name, ''),
@@ -24,7 +26,8 @@ const HOLDER: &str =
     FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
     WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
     AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-    AND l.classid::bigint = $1::bigint >> 32 AND l.objid::bigint = $1::bigint & 4294967295";
+    AND l.classid::bigint = $1::bigint >> 32 AND l.objid::bigint = $1::bigint & 4294967295
+    ORDER BY a.backend_start LIMIT 1";
 
 /// A session of this process: which server process served it, and since when.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -33,13 +36,18 @@ pub(super) struct Former {
     pub(super) started: String,
 }
 
-/// Takes the lock. A session that this process itself gave up is ended, if the server still keeps it;
+/// Takes the lock, alone or shared with others that share it. A session that this process itself gave up is ended, if the server still keeps it;
 /// anybody else's is respected.
-pub(super) async fn take(client: &Client, former: Option<&Former>) -> Result<(), StoreError> {
+pub(super) async fn take(
+    client: &Client,
+    former: Option<&Former>,
+    sharing: bool,
+) -> Result<(), StoreError> {
+    let lock = if sharing { TRY_SHARED } else { TRY };
     let mut waited = Duration::ZERO;
     let mut ended = false;
     loop {
-        if ask(client, TRY).await?.is_some_and(|row| row.get(0)) {
+        if ask(client, lock).await?.is_some_and(|row| row.get(0)) {
             return Ok(());
         }
         // None when the holder ended just now.

@@ -7,10 +7,12 @@
 
 mod batch;
 mod lock;
+mod member;
 mod pool;
 mod session;
 mod suitable;
 
+pub(crate) use member::{MemberSession, Renewed};
 pub(crate) use pool::{read, readers};
 
 use crate::driver::{CommitError, Each, judge_version, nothing_here};
@@ -50,6 +52,8 @@ pub(crate) struct PostgresDriver {
     readers: Option<deadpool_postgres::Pool>,
     /// The session this process had before, which may still hold the lock.
     former: Option<Former>,
+    /// Whether the lock is shared with other nodes.
+    sharing: bool,
     turn: Turn,
 }
 
@@ -103,7 +107,12 @@ fn unanswered() -> StoreError {
 impl PostgresDriver {
     /// Connects and takes the node lock, waiting a little for a predecessor that is just ending.
     /// `node` is the name under which other nodes see this one.
-    pub(crate) async fn open(url: &str, node: &str) -> Result<Box<Self>, StoreError> {
+    /// With `sharing`, other nodes that share may be there.
+    pub(crate) async fn open(
+        url: &str,
+        node: &str,
+        sharing: bool,
+    ) -> Result<Box<Self>, StoreError> {
         let target = Target::parse(url, &format!("tokenward {node}"))?;
         let session = Session::connect(&target, Purpose::Write).await?;
         suitable::pooler(&target, &session)
@@ -114,6 +123,7 @@ impl PostgresDriver {
             session: None,
             readers: None,
             former: None,
+            sharing,
             turn: Turn::None,
         });
         let suits = suitable::database(&driver.target, &session).await;
@@ -148,7 +158,7 @@ impl PostgresDriver {
 
     /// Takes the node lock on a new session, which is the writer's from then on.
     async fn take_over(&mut self, session: Session) -> Result<(), StoreError> {
-        lock::take(&session.client, self.former.as_ref())
+        lock::take(&session.client, self.former.as_ref(), self.sharing)
             .await
             .map_err(|error| error.at(&self.target.place))?;
         self.former = Some(session.myself.clone());
@@ -287,7 +297,7 @@ impl PostgresDriver {
     }
 
     /// Closes the connection; the server undoes what was not committed on it.
-    fn give_session_up(&mut self) {
+    pub(crate) fn give_session_up(&mut self) {
         self.session = None;
         self.turn = Turn::None;
     }
@@ -391,7 +401,6 @@ impl PostgresDriver {
                     .batch_execute(&schema::for_postgres(migration))
                     .await?;
             }
-            transaction.batch_execute(TUNE).await?;
             transaction
                 .execute(fresh.sql, &session::borrow(&fresh.params))
                 .await?;
@@ -406,6 +415,9 @@ impl PostgresDriver {
                     .execute(schema::SET_VERSION, &[&schema::VERSION])
                     .await?;
             }
+        }
+        if found.is_none_or(|found| found < schema::VERSION) {
+            transaction.batch_execute(TUNE).await?;
         }
         transaction.commit().await?;
         Ok(found.is_none())

@@ -63,7 +63,10 @@ pub(super) async fn database(target: &Target, session: &Session) -> Result<(), S
              CREATE DATABASE name ENCODING 'UTF8' TEMPLATE template0"
         )));
     }
-    let tables: Vec<String> = schema::tables().map(|name| format!("('{name}')")).collect();
+    let tables: Vec<String> = schema::tables()
+        .into_iter()
+        .map(|name| format!("('{name}')"))
+        .collect();
     let lacking = format!(
         "SELECT coalesce(string_agg(p.name || ' on ' || t.name, ', ' ORDER BY t.name, p.name), '')
          FROM (VALUES {}) AS t (name), (VALUES ('SELECT'), ('INSERT'), ('UPDATE'), ('DELETE')) AS p (name)

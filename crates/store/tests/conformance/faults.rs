@@ -4,7 +4,7 @@
 use crate::basics::{audited, settings};
 use crate::house::{House, disable};
 use crate::model::{assert_law, assert_same, folded};
-use crate::place::{Place, on_both};
+use crate::place::{Engine, Place, on, on_both};
 use std::sync::Arc;
 use std::time::Duration;
 use tokenward_core::change::Change;
@@ -169,12 +169,13 @@ async fn a_database_set_back_ends_the_node(place: Arc<Place>) {
     .await;
 }
 
-async fn another_node_in_the_row_ends_this_one(place: Arc<Place>) {
-    expelled_after(&place, "UPDATE node SET incarnation = 'another'").await;
-}
-
-async fn a_missing_node_row_ends_the_node(place: Arc<Place>) {
-    expelled_after(&place, "DELETE FROM node").await;
+#[test]
+fn another_process_in_the_row_of_a_file_ends_this_one() {
+    for meddle in ["UPDATE node SET id = 'another'", "DELETE FROM node"] {
+        on(Engine::Sqlite, async |place| {
+            expelled_after(&place, meddle).await;
+        });
+    }
 }
 
 /// What a commit of unknown outcome leaves behind when it did happen: everything but this node's
@@ -224,7 +225,7 @@ async fn a_change_that_cannot_be_read_ends_the_node(place: Arc<Place>) {
     };
     behind_its_back(&place, &change, 99, "");
     let failed = house.generate(clients[0].0, &clients[0].1).await.map(drop);
-    assert_eq!(failed, Err(Failure::Unavailable));
+    assert!(failed.is_err(), "decided before or after it was found");
     wait_until("the node to stop", Duration::from_secs(10), || {
         house.store.is_expelled().then_some(())
     });
@@ -244,7 +245,7 @@ async fn a_change_that_cannot_be_applied_ends_the_node(place: Arc<Place>) {
         "",
     );
     let failed = house.generate(clients[0].0, &clients[0].1).await.map(drop);
-    assert_eq!(failed, Err(Failure::Unavailable));
+    assert!(failed.is_err(), "decided before or after it was found");
     wait_until("the node to stop", Duration::from_secs(10), || {
         house.store.is_expelled().then_some(())
     });
@@ -406,8 +407,6 @@ on_both!(
     a_foreign_change_number_ends_the_node,
     a_foreign_audit_number_ends_the_node,
     a_database_set_back_ends_the_node,
-    another_node_in_the_row_ends_this_one,
-    a_missing_node_row_ends_the_node,
     a_change_of_unknown_outcome_is_caught_up_from_the_log,
     a_change_that_cannot_be_read_ends_the_node,
     a_change_that_cannot_be_applied_ends_the_node,

@@ -29,6 +29,7 @@ pub(crate) struct Who {
     pub(crate) term: Duration,
     pub(crate) seen: Option<(Uuid, u64)>,
     pub(crate) replicas_before: bool,
+    pub(crate) sharing: bool,
 }
 
 impl Who {
@@ -38,6 +39,7 @@ impl Who {
             term: TERM,
             seen: None,
             replicas_before: false,
+            sharing: false,
         }
     }
 
@@ -85,6 +87,7 @@ impl House {
             seen: who.seen,
             term: who.term,
             replicas_before: who.replicas_before,
+            sharing: who.sharing,
         };
         let (store, handle) = Store::open(&place.location, options).await?;
         Ok(Self {

@@ -15,6 +15,7 @@ mod lease;
 mod lists;
 mod model;
 mod notices;
+mod peers;
 mod people;
 mod place;
 mod pooler;

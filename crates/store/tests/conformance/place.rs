@@ -163,6 +163,9 @@ impl Place {
     pub(crate) fn back_to_version_6(&self) {
         for statement in [
             "DROP TABLE gate",
+            "ALTER TABLE change_log DROP COLUMN tag",
+            "DROP TABLE node",
+            "CREATE TABLE node (one INTEGER PRIMARY KEY, id TEXT NOT NULL, incarnation TEXT NOT NULL, renewals BIGINT NOT NULL)",
             "DROP INDEX client_label_key",
             "DROP INDEX client_without_key",
             "ALTER TABLE client DROP COLUMN label_key",

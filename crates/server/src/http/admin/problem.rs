@@ -3,8 +3,8 @@
 use crate::http::denied::FORBIDDEN;
 use crate::http::envelope::Told;
 use crate::random;
-use crate::verbs::Refused;
 use crate::verbs::admin_keys::NotAdmitted;
+use crate::verbs::{Conflict, Refused};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use serde_json::json;
@@ -83,6 +83,31 @@ impl Problem {
     }
 }
 
+/// The code of a conflict.
+fn code(conflict: Conflict) -> &'static str {
+    match conflict {
+        Conflict::AddressConfirmed => "ADDRESS_CONFIRMED",
+        Conflict::AddressStopped => "ADDRESS_STOPPED",
+        Conflict::ChangedMeanwhile => "CHANGED_MEANWHILE",
+        Conflict::ClientDeleted => "CLIENT_DELETED",
+        Conflict::ClientDisabled => "CLIENT_DISABLED",
+        Conflict::ConfirmationUnavailable => "CONFIRMATION_UNAVAILABLE",
+        Conflict::GenerationMismatch => "GENERATION_MISMATCH",
+        Conflict::LabelMismatch => "LABEL_MISMATCH",
+        Conflict::LabelTaken => "LABEL_TAKEN",
+        Conflict::LastOperator => "LAST_OPERATOR",
+        Conflict::MemberExists => "MEMBER_EXISTS",
+        Conflict::NoSecondProof => "NO_SECOND_PROOF",
+        Conflict::OwnMembership => "OWN_MEMBERSHIP",
+        Conflict::ProductInUse => "PRODUCT_IN_USE",
+        Conflict::TooManyMembers => "TOO_MANY_MEMBERS",
+        Conflict::TooManyPasskeys => "TOO_MANY_PASSKEYS",
+        Conflict::TooManySecrets => "TOO_MANY_SECRETS",
+        Conflict::TooManyWebhooks => "TOO_MANY_WEBHOOKS",
+        Conflict::WebhookDisabled => "WEBHOOK_DISABLED",
+    }
+}
+
 impl From<Refused> for Problem {
     fn from(refused: Refused) -> Self {
         match refused {
@@ -103,9 +128,9 @@ impl From<Refused> for Problem {
                 Self::invalid(Some(field), format!("{field}: {why}{end}"))
             }
             Refused::NotAdmitted => NotAdmitted::Unknown.into(),
-            Refused::Conflict(code, why) => Self::new(
+            Refused::Conflict(conflict, why) => Self::new(
                 StatusCode::CONFLICT,
-                code,
+                code(conflict),
                 "The state does not allow this",
                 format!("Not done: {why}."),
             ),

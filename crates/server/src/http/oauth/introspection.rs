@@ -8,6 +8,7 @@ use super::reply::{OAuthError, json_reply};
 use crate::app::App;
 use crate::http::credentials;
 use crate::net::addresses::Peer;
+use crate::verbs::check::{self, Counted};
 use crate::verbs::issuance;
 use axum::extract::{ConnectInfo, Request, State};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -15,7 +16,8 @@ use serde_json::{Value, json};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use subtle::ConstantTimeEq;
-use tokenward_core::check::{Denial, Facts, Introspection, Presented, Verdict};
+use tokenward_core::check::denial::Refusal;
+use tokenward_core::check::{Denial, Facts, Introspection, Presented};
 use tokenward_core::time::Clock;
 use tokenward_core::{AccessToken, Environment};
 
@@ -144,13 +146,6 @@ impl<'a> Stated<'a> {
     }
 }
 
-/// Whether an introspection counts as a use of the token.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Counted {
-    Yes,
-    No,
-}
-
 fn tell(
     app: &App,
     token: &str,
@@ -165,9 +160,9 @@ fn tell(
         Ok(live) if good && fits(&live, stated) => {
             Ok(json_reply(StatusCode::OK, &described(app, &live)))
         }
-        Err(None) => Err(cannot_vouch()),
+        Err(Refusal::CannotVouch) => Err(cannot_vouch()),
         // Whatever the reason, the answer is the same (RFC 7662, section 2.2).
-        Ok(_) | Err(Some(_)) => Ok(json_reply(StatusCode::OK, &inactive())),
+        Ok(_) | Err(Refusal::Denied(_)) => Ok(json_reply(StatusCode::OK, &inactive())),
     }
 }
 
@@ -202,25 +197,14 @@ fn is_good_for(
     let Some(environment) = environment else {
         return Ok(false);
     };
-    let address = stated.client_ip;
     let facts = Facts {
         environment,
         product,
-        address,
+        address: stated.client_ip,
     };
-    let examined = app
-        .data
-        .replica()
-        .examine(Presented::One(text), &facts, &app.data.clock());
-    match examined.verdict {
-        Verdict::Permit(permit) => {
-            if counted == Counted::Yes {
-                app.data.counts.permitted(&permit, address);
-                app.data.usage.note(app.data.replica(), &permit, address);
-            }
-            Ok(true)
-        }
-        Verdict::Deny(denial) => {
+    match check::examine(&app.data, Presented::One(text), &facts, counted) {
+        Ok(_) => Ok(true),
+        Err(Refusal::Denied(denial)) => {
             if denial == Denial::ProductUnknown
                 && counted == Counted::Yes
                 && let Some(left_out) = UNKNOWN_PRODUCTS.admit(app.data.clock().boot())
@@ -232,15 +216,9 @@ fn is_good_for(
                     "an introspection names a product that does not exist; check the resource server's configuration"
                 );
             }
-            if let (Some(holder), Counted::Yes) = (examined.holder, counted) {
-                let now = app.data.clock().wall();
-                app.data
-                    .counts
-                    .denied(holder, examined.product, &denial, address, now);
-            }
             Ok(false)
         }
-        Verdict::CannotVouch => Err(cannot_vouch()),
+        Err(Refusal::CannotVouch) => Err(cannot_vouch()),
     }
 }
 

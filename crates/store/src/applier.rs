@@ -1,0 +1,191 @@
+//! The one place where changes come into a node's replica: each once and in order, whether this node's writer committed it
+//! or it was read from the log, where other nodes' are, and own ones of unknown outcome.
+
+use crate::attachments::Attachments;
+use crate::error::{Failure, StoreError};
+use crate::member::change;
+use crate::writer::Health;
+use parking_lot::Mutex;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use tokenward_core::Replica;
+use tokenward_core::change::Change;
+use tokenward_core::cluster::{BarrierEffect, Position, Row};
+use tokenward_core::time::{BootInstant, Clock};
+
+/// A change as the log has it.
+pub(crate) struct Entry {
+    pub(crate) position: Position,
+    /// Its format and body.
+    pub(crate) change: (u32, String),
+}
+
+struct State {
+    /// The last change applied.
+    position: Position,
+    /// Whether this process must not vouch any more.
+    ended: bool,
+}
+
+/// What applies changes.
+pub(crate) struct Applier<C> {
+    replica: Arc<Replica>,
+    attachments: Arc<Attachments<C>>,
+    state: Mutex<State>,
+    /// The last change that is known to be in the log.
+    known: AtomicU64,
+}
+
+impl<C: Clock> Applier<C> {
+    /// For a replica that was loaded up to `position`.
+    pub(crate) fn new(
+        replica: Arc<Replica>,
+        attachments: Arc<Attachments<C>>,
+        position: Position,
+    ) -> Self {
+        Self {
+            replica,
+            attachments,
+            state: Mutex::new(State {
+                position,
+                ended: false,
+            }),
+            known: AtomicU64::new(position.number),
+        }
+    }
+
+    /// The last change applied.
+    pub(crate) fn position(&self) -> Position {
+        self.state.lock().position
+    }
+
+    /// Takes the changes of an own commit, of which the last is at `after`. When others' changes come before them, all of
+    /// them are left to whoever reads the log.
+    pub(crate) fn own<'a>(
+        &self,
+        runs: impl Iterator<Item = &'a [Change]> + Clone,
+        after: Position,
+    ) -> Result<(), StoreError> {
+        let count = runs.clone().map(<[Change]>::len).sum::<usize>() as u64;
+        let mut state = self.state.lock();
+        let mut number = after.number - count;
+        if count == 0 || state.position.number >= after.number {
+            return Ok(());
+        }
+        if state.position.number < number {
+            drop(state);
+            self.heard_of(after.number);
+            return Ok(());
+        }
+        for changes in runs.clone() {
+            number += changes.len() as u64;
+            self.apply(&mut state, changes, number)?;
+        }
+        state.position = after;
+        self.attachments.applied(runs.flatten(), after.number);
+        Ok(())
+    }
+
+    /// Takes what was read from the log, in order and without gaps; skips what is applied.
+    pub(crate) fn take(&self, entries: Vec<Entry>) -> Result<(), StoreError> {
+        let mut state = self.state.lock();
+        let applied = state.position.number;
+        let mut changes = Vec::new();
+        for entry in entries.iter().filter(|one| one.position.number > applied) {
+            if entry.position.number != state.position.number + 1 {
+                return Err(StoreError::Diverged("its change log has gaps".into()));
+            }
+            let one = change(&entry.change)?;
+            self.apply(
+                &mut state,
+                std::slice::from_ref(&one),
+                entry.position.number,
+            )?;
+            state.position = entry.position;
+            changes.push(one);
+        }
+        if let Some(last) = changes.len().checked_sub(1) {
+            let number = applied + 1 + last as u64;
+            self.attachments.applied(changes.iter(), number);
+        }
+        Ok(())
+    }
+
+    /// When that fails the node can never vouch again: its memory lacks a change that nothing but a new start would bring.
+    fn apply(&self, state: &mut State, changes: &[Change], number: u64) -> Result<(), StoreError> {
+        let applied = self.replica.apply(changes, number);
+        applied.map_err(|error| {
+            state.ended = true;
+            StoreError::from(error)
+        })
+    }
+
+    /// The log goes up to this number at least; whoever reads it is to look.
+    pub(crate) fn heard_of(&self, number: u64) {
+        if number > self.known.fetch_max(number, Ordering::SeqCst) {
+            self.attachments.wake();
+        }
+    }
+
+    /// Whether the log is known to have changes that are not applied.
+    pub(crate) fn is_behind(&self) -> bool {
+        self.known.load(Ordering::SeqCst) > self.position().number
+    }
+
+    /// Whether answers wait for what must be read in the database.
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.is_behind() || self.attachments.waits_for_nodes()
+    }
+
+    /// Lets the replica vouch, unless this process must not.
+    pub(crate) fn vouch(&self, until: BootInstant) {
+        let state = self.state.lock();
+        if !state.ended {
+            self.replica.lease().extend(until);
+        }
+    }
+
+    /// Ends the lease; a renewal may grant another one.
+    pub(crate) fn stop_vouching(&self) {
+        let _state = self.state.lock();
+        self.replica.lease().end();
+    }
+
+    /// This process must not write or vouch any more.
+    pub(crate) fn end(&self, health: &Health, error: &StoreError) {
+        tracing::error!("this node stops vouching for good: {error}");
+        let mut state = self.state.lock();
+        state.ended = true;
+        self.replica.lease().end();
+        drop(state);
+        health.writable.store(false, Ordering::Relaxed);
+        health.expelled.store(true, Ordering::SeqCst);
+        self.attachments.end(Failure::OutcomeUnknown);
+        self.attachments.wake();
+    }
+
+    /// Every change up to here is applied in every attached replica that may vouch.
+    pub(crate) fn answered(&self) -> u64 {
+        self.attachments.acknowledged_here()
+    }
+
+    /// Whether nobody can be vouching by a grant of this process any more.
+    pub(crate) fn is_quiet(&self, now: BootInstant) -> bool {
+        self.attachments.is_quiet(now)
+    }
+
+    /// Returns when there may be something to read or to say.
+    pub(crate) async fn woken(&self) {
+        self.attachments.woken_for_nodes().await;
+    }
+
+    /// The look at other nodes' rows that is wanted, if one is, and the last commit that they must have.
+    pub(crate) fn wanted_look(&self, unasked: bool) -> Option<(u64, Position)> {
+        self.attachments.wanted_look(unasked)
+    }
+
+    /// The rows of the other nodes; answers whom to remove.
+    pub(crate) fn rows(&self, look: u64, holds: u64, rows: Vec<Row>) -> Vec<BarrierEffect> {
+        self.attachments.rows(look, holds, rows)
+    }
+}

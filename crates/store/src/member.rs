@@ -1,0 +1,454 @@
+//! A node's membership on a shared database: its lease, renewed on a session of its own, the changes of other nodes, what
+//! it acknowledges and what the others have acknowledged. The rules are the core's [`Holder`] and
+//! [`AckBarrier`](tokenward_core::cluster::AckBarrier); this is their driver.
+//!
+//! Nothing that this session shows is believed before a renewal on it was acknowledged, and the writer's own commits never
+//! extend the lease: another node counts from the renewals that it sees.
+
+use crate::applier::{Applier, Entry};
+use crate::driver::Each;
+use crate::error::StoreError;
+use crate::postgres::{MemberSession, Renewed};
+use crate::timer;
+use crate::value::{Row, Value};
+use crate::writer::Health;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use tokenward_core::change::Change;
+use tokenward_core::cluster::{
+    self, BarrierEffect, Holder, HolderEffect, HolderEvent, Incarnation, Position, Terms,
+};
+use tokenward_core::sublease;
+use tokenward_core::time::Clock;
+use tokio::sync::oneshot;
+use uuid::Uuid;
+
+/// A tenth part of a term: three of them are the longest a renewal may take, so that a second one fits into the lease.
+const PATIENCE_TENTHS: u32 = 3;
+/// The shortest patience, for terms that tests make short.
+const PATIENCE_MIN: Duration = Duration::from_secs(1);
+/// Longest a join may take: it waits for the head lock.
+const JOIN_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often other nodes' changes are looked for. Without other nodes a renewal's read is enough.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// How often they, and the rows of the others, are looked for while answers wait.
+const LOOK_AGAIN: Duration = Duration::from_millis(3);
+/// The pause before another attempt to reach the database.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// One membership.
+pub(crate) struct Member<C> {
+    pub(crate) session: MemberSession,
+    pub(crate) applier: Arc<Applier<C>>,
+    pub(crate) clock: Arc<C>,
+    pub(crate) health: Arc<Health>,
+    /// The store's and the epoch's name.
+    pub(crate) store: (Uuid, Uuid),
+    /// This node's name, which its data directory keeps.
+    pub(crate) node: String,
+    /// Whether other nodes may be there.
+    pub(crate) sharing: bool,
+    pub(crate) terms: Terms,
+    holder: Holder,
+    /// The first incarnation; each further one is the next number.
+    incarnations: u128,
+    /// What the last read showed.
+    read: Vec<Entry>,
+    /// Told once the node vouches, or why it can't.
+    ready: Option<oneshot::Sender<Result<(), StoreError>>>,
+    /// Faults since the last renewal that succeeded.
+    faults: u32,
+}
+
+/// What a membership is made from.
+pub(crate) struct Joining<C> {
+    pub(crate) session: MemberSession,
+    pub(crate) applier: Arc<Applier<C>>,
+    pub(crate) clock: Arc<C>,
+    pub(crate) health: Arc<Health>,
+    pub(crate) store: (Uuid, Uuid),
+    pub(crate) node: String,
+    pub(crate) incarnation: Uuid,
+    pub(crate) sharing: bool,
+    pub(crate) terms: Terms,
+    pub(crate) ready: oneshot::Sender<Result<(), StoreError>>,
+}
+
+/// The text of an incarnation in its row.
+fn name(incarnation: Incarnation) -> String {
+    Uuid::from_u128(incarnation.0).to_string()
+}
+
+impl<C: Clock> Member<C> {
+    pub(crate) fn new(joining: Joining<C>) -> Self {
+        let Joining {
+            session,
+            applier,
+            clock,
+            health,
+            store,
+            node,
+            incarnation,
+            sharing,
+            terms,
+            ready,
+        } = joining;
+        let first = incarnation.as_u128();
+        let holder = Holder::new(
+            terms,
+            sublease::Terms::STANDARD.wait,
+            Incarnation(first),
+            applier.position(),
+            applier.answered(),
+        );
+        Self {
+            session,
+            applier,
+            clock,
+            health,
+            store,
+            node,
+            sharing,
+            terms,
+            holder,
+            incarnations: first,
+            read: Vec::new(),
+            ready: Some(ready),
+            faults: 0,
+        }
+    }
+
+    /// Keeps the membership until it is told to stop; then signs off, unless attached replicas may still vouch.
+    pub(crate) async fn run(mut self, mut stop: oneshot::Receiver<()>) {
+        loop {
+            tokio::select! {
+                biased;
+                _ = &mut stop => break,
+                () = self.go_on() => {}
+            }
+            if self.ready.is_none() && self.health.expelled.load(Ordering::SeqCst) {
+                // What is left is to wait for the end.
+                let _ = stop.await;
+                return;
+            }
+        }
+        let idle = self.applier.is_quiet(self.clock.boot());
+        self.step(HolderEvent::Leave { idle }).await;
+        self.applier.stop_vouching();
+        self.session.close().await;
+    }
+
+    /// One thing: a connection, a renewal, or a look. Given up at any await when the process is to stop.
+    async fn go_on(&mut self) {
+        if !self.session.is_open() {
+            if self.faults > 1 {
+                timer::pass(PAUSE).await;
+            }
+            match self.session.open().await {
+                Ok(()) => self.step(HolderEvent::Connected).await,
+                Err(error) => self.failed(&error).await,
+            }
+            return;
+        }
+        let now = self.clock.boot();
+        let due = self.holder.next_tick();
+        let left = due.map_or(LOOK_EVERY, |at| {
+            Duration::from_nanos(at.0.saturating_sub(now.0))
+        });
+        if left.is_zero() {
+            self.step(HolderEvent::Tick).await;
+            if self.holder.is_trusted() {
+                self.rows(true).await;
+            }
+            return;
+        }
+        let waiting = self.applier.is_waiting();
+        let pause = match (waiting, self.sharing) {
+            (true, _) => LOOK_AGAIN,
+            (false, true) => LOOK_EVERY,
+            (false, false) => left,
+        };
+        let woken = self.applier.woken();
+        let told = tokio::time::timeout(pause.min(left), woken).await.is_ok();
+        if told || waiting || self.sharing {
+            self.look().await;
+        }
+    }
+
+    /// Reads what other nodes, or an own commit of unknown outcome, have changed, and whom answers still wait for.
+    async fn look(&mut self) {
+        self.sync().await;
+        if self.holder.is_trusted() {
+            if self.sharing || self.applier.is_behind() {
+                match self.read().await {
+                    Ok(upto) => self.step(HolderEvent::Looked { upto }).await,
+                    Err(error) => return self.failed(&error).await,
+                }
+            }
+            self.rows(false).await;
+        }
+    }
+
+    /// Tells the holder what has happened here since.
+    async fn sync(&mut self) {
+        let position = self.applier.position();
+        self.step(HolderEvent::Applied { position }).await;
+        let through = self.applier.answered();
+        self.step(HolderEvent::Answered { through }).await;
+    }
+
+    /// Carries a look at the other nodes' rows out, when one is wanted; with `unasked`, in any case.
+    async fn rows(&mut self, unasked: bool) {
+        let Some((look, committed)) = self.applier.wanted_look(unasked) else {
+            return;
+        };
+        let own = name(self.holder.incarnation());
+        match self.session.rows(committed, own).await {
+            Ok((here, rows)) => {
+                let holds = if here { committed.number } else { 0 };
+                for effect in self.applier.rows(look, holds, rows) {
+                    if let BarrierEffect::Remove {
+                        incarnation,
+                        attempt,
+                    } = effect
+                    {
+                        tracing::info!(node = %name(incarnation), "a node that did not renew its lease was removed");
+                        let removed = self.session.remove(name(incarnation), attempt).await;
+                        if let Err(error) = removed {
+                            return self.failed(&error).await;
+                        }
+                    }
+                }
+            }
+            Err(error) => self.failed(&error).await,
+        }
+    }
+
+    /// Takes an event, and every event that follows from what it wants done.
+    async fn step(&mut self, event: HolderEvent) {
+        let mut events = VecDeque::from([event]);
+        while let Some(event) = events.pop_front() {
+            for effect in self.holder.step(event, self.clock.boot()) {
+                match self.carry_out(effect).await {
+                    Ok(more) => events.extend(more),
+                    Err(event) => {
+                        // The rest of the effects must not be carried out.
+                        events.clear();
+                        events.push_back(event);
+                        break;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Carries one effect out; answers what came of it.
+    async fn carry_out(&mut self, effect: HolderEffect) -> Result<Vec<HolderEvent>, HolderEvent> {
+        match effect {
+            HolderEffect::Write {
+                incarnation,
+                join,
+                attempt,
+                acknowledged,
+                at,
+            } => {
+                self.renew(incarnation, join, attempt, acknowledged, at)
+                    .await
+            }
+            HolderEffect::Apply { .. } => {
+                let entries = std::mem::take(&mut self.read);
+                self.applier.take(entries).map_err(|error| {
+                    self.end(&error);
+                    HolderEvent::Unreadable
+                })?;
+                Ok(Vec::new())
+            }
+            HolderEffect::Vouch { until } => {
+                self.faults = 0;
+                self.health.renewed.store(true, Ordering::Relaxed);
+                self.applier.vouch(until);
+                if let Some(ready) = self.ready.take() {
+                    let _ = ready.send(Ok(()));
+                }
+                Ok(Vec::new())
+            }
+            HolderEffect::Acknowledge {
+                incarnation,
+                number,
+                at,
+            } => {
+                // Alone, the renewals say it often enough for a node that joins.
+                if self.sharing {
+                    let told = self
+                        .session
+                        .acknowledge(name(incarnation), number, at)
+                        .await;
+                    told.map_err(|error| self.fault(&error))?;
+                }
+                Ok(Vec::new())
+            }
+            HolderEffect::StopVouching => {
+                self.applier.stop_vouching();
+                Ok(Vec::new())
+            }
+            HolderEffect::SignOff { incarnation } => {
+                let left = self.session.sign_off(name(incarnation)).await;
+                if let Err(error) = left {
+                    tracing::warn!(
+                        "could not sign off from the database; other nodes wait until this one's lease is over: {error}"
+                    );
+                }
+                Ok(Vec::new())
+            }
+            HolderEffect::End(_) => Ok(Vec::new()),
+        }
+    }
+
+    /// Writes this node's row, durably, and reads the log after that.
+    async fn renew(
+        &mut self,
+        incarnation: Incarnation,
+        join: bool,
+        attempt: u64,
+        acknowledged: u64,
+        at: Position,
+    ) -> Result<Vec<HolderEvent>, HolderEvent> {
+        let row = [
+            Value::Int(attempt.cast_signed()),
+            Value::Int(acknowledged.cast_signed()),
+            Value::Int(at.number.cast_signed()),
+            Value::Int(at.tag.cast_signed()),
+            name(incarnation).into(),
+        ];
+        let written = if join {
+            let wait = self.terms.wait;
+            let joining = self.session.join(&row, &self.node, wait);
+            match tokio::time::timeout(JOIN_TIMEOUT, joining).await {
+                Ok(joined) => joined.map(|()| Renewed::Written),
+                Err(_) => Err(StoreError::Unavailable("joining took too long".into())),
+            }
+        } else {
+            let term = Duration::from_nanos(self.terms.term);
+            let patience = (term / 10 * PATIENCE_TENTHS).max(PATIENCE_MIN);
+            let renewing = self.session.renew(&row);
+            match tokio::time::timeout(patience, renewing).await {
+                Ok(renewed) => renewed,
+                Err(_) => Err(StoreError::Unavailable("a renewal took too long".into())),
+            }
+        };
+        match written {
+            Ok(Renewed::Written) => {}
+            Ok(Renewed::Missing) => {
+                tracing::warn!("this node was removed by another one, and joins again");
+                self.incarnations = self.incarnations.wrapping_add(1);
+                let next = Incarnation(self.incarnations);
+                return Ok(vec![HolderEvent::Missing { attempt, next }]);
+            }
+            Err(error) => return Err(self.fault(&error)),
+        }
+        // Before the read is sent: it counts only because it follows the acknowledgement.
+        let upto = match self.read().await {
+            Ok(upto) => upto,
+            Err(error) => return Err(self.fault(&error)),
+        };
+        Ok(vec![
+            HolderEvent::Written { attempt },
+            HolderEvent::Read { attempt, upto },
+        ])
+    }
+
+    /// Reads the log from what is applied here on, makes sure that it is the same history, and keeps what is new.
+    async fn read(&mut self) -> Result<Position, StoreError> {
+        let applied = self.holder.applied();
+        let (mut last, mut head, mut found) = (applied, 0, applied.number == 0);
+        let (mut same, mut whole) = (true, true);
+        let mut entries = Vec::new();
+        let store = self.store;
+        let mut each = |_: usize, row: &Row<'_>| {
+            same &= (row.text(0)?, row.text(1)?)
+                == (store.0.to_string().as_str(), store.1.to_string().as_str());
+            head = row.int(2)?.cast_unsigned();
+            let Some(number) = row.int_or_null(3)? else {
+                return Ok(());
+            };
+            let position = Position {
+                number: number.cast_unsigned(),
+                tag: row.int(6)?.cast_unsigned(),
+            };
+            if position.number == applied.number {
+                found = true;
+                same &= position.tag == applied.tag;
+                return Ok(());
+            }
+            whole &= position.number == last.number + 1;
+            last = position;
+            entries.push(Entry {
+                position,
+                change: (row.count(4)?, row.text(5)?.to_owned()),
+            });
+            Ok(())
+        };
+        let each: Each<'_> = &mut each;
+        self.session.read(applied.number, each).await?;
+        if !same {
+            return Err(StoreError::Diverged(
+                "it was restored, exchanged, or has another history".into(),
+            ));
+        }
+        if head < applied.number {
+            return Err(StoreError::Unavailable(format!(
+                "this server is behind: it ends at change {head}, and change {} is applied here",
+                applied.number
+            )));
+        }
+        if !found || !whole || last.number != head {
+            return Err(StoreError::Diverged(
+                "its change log has gaps, or no longer goes back far enough".into(),
+            ));
+        }
+        self.read = entries;
+        Ok(last)
+    }
+
+    async fn failed(&mut self, error: &StoreError) {
+        let event = self.fault(error);
+        self.step(event).await;
+    }
+
+    /// A fault of the session: what was under way is given up, the lease stays as it was.
+    fn fault(&mut self, error: &StoreError) -> HolderEvent {
+        self.session.give_up();
+        self.faults = self.faults.saturating_add(1);
+        self.health.renewed.store(false, Ordering::Relaxed);
+        if let Some(ready) = self.ready.take() {
+            let _ = ready.send(Err(StoreError::Unavailable(error.to_string())));
+        }
+        if error.is_final() {
+            self.end(error);
+            return HolderEvent::Diverged;
+        }
+        match self.faults {
+            1 => tracing::error!("the lease was not renewed: {error}"),
+            _ => tracing::debug!(faults = self.faults, "the lease was not renewed: {error}"),
+        }
+        HolderEvent::Disconnected
+    }
+
+    /// This process must not vouch any more.
+    fn end(&self, error: &StoreError) {
+        self.applier.end(&self.health, error);
+    }
+}
+
+/// A change as the log has it.
+pub(crate) fn change((format, body): &(u32, String)) -> Result<Change, StoreError> {
+    Change::from_body(*format, body).map_err(|error| StoreError::CannotApply(error.to_string()))
+}
+
+/// The terms of a node whose lease lasts so long.
+pub(crate) fn terms(term: Duration) -> Terms {
+    let nanos = u64::try_from(term.as_nanos()).unwrap_or(u64::MAX);
+    Terms::new(nanos, cluster::STANDARD.pause)
+}

@@ -1,0 +1,295 @@
+//! The session of a node's membership: the statements by which it joins, renews, reads, acknowledges, looks and leaves.
+
+use super::session::{Purpose, Session, Target, borrow};
+use super::{BEGIN, LOCK_HEAD};
+use crate::driver::Each;
+use crate::error::StoreError;
+use crate::job::parse_uuid;
+use crate::value::{Row, Value};
+use std::time::Duration;
+use tokenward_core::cluster::{Incarnation, Position, Row as NodeRow};
+
+/// Longest the end of a membership may take.
+const LEAVE_TIMEOUT: Duration = Duration::from_secs(3);
+/// Longest a read or a look may take; the server gives up a little earlier.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Whether the database has a change that this node has: a server that lacks it, or has another at its number, must not
+/// be told that this node has applied what others have there.
+macro_rules! has {
+    ($number:literal, $tag:literal) => {
+        concat!(
+            "(",
+            $number,
+            " = 0 OR EXISTS (SELECT 1 FROM change_log WHERE number = ",
+            $number,
+            " AND tag = ",
+            $tag,
+            "))"
+        )
+    };
+}
+
+/// The attempt's own number is written, not one more than was there: a count of renewals could show the same value twice
+/// over a failover. Nor does an earlier attempt, given up here but still under way there, come after a later one.
+const RENEW: &str = concat!(
+    "UPDATE node SET attempt = $1, acked = CASE WHEN ",
+    has!("$3::bigint", "$4::bigint"),
+    " THEN greatest(acked, $2::bigint) ELSE acked END WHERE incarnation = $5 AND attempt < $1"
+);
+/// Rows of this node's name were left by processes that are certainly dead.
+const REPLACE: &str = "DELETE FROM node WHERE id = $1 AND incarnation <> $2";
+/// Also when the outcome of an earlier attempt was unknown, and the row is there.
+const JOIN: &str = concat!(
+    "INSERT INTO node (attempt, acked, incarnation, id, wait)
+        SELECT $1::bigint, CASE WHEN ",
+    has!("$3::bigint", "$4::bigint"),
+    " THEN $2::bigint ELSE 0 END, $5::text, $6::text, $7::bigint
+    ON CONFLICT (incarnation) DO UPDATE SET attempt = excluded.attempt, acked = greatest(node.acked, excluded.acked)
+        WHERE node.attempt < excluded.attempt"
+);
+/// From the change before the first that is wanted: that must still be the one applied here.
+const READ: &str = "SELECT h.store, h.epoch, h.change_number, l.number, l.format, l.body, l.tag
+    FROM head h LEFT JOIN change_log l ON l.number >= $1 ORDER BY l.number";
+/// Nobody need wait for it: when it is lost, the next renewal says it.
+const NOT_AWAITED: &str =
+    "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL synchronous_commit = off";
+const ACKNOWLEDGE: &str = concat!(
+    "UPDATE node SET acked = $1 WHERE incarnation = $2 AND acked < $1 AND ",
+    has!("$3::bigint", "$4::bigint")
+);
+/// Always one row at least: that the server lacks the change must not look like there being no other nodes.
+const ROWS: &str = concat!(
+    "SELECT CASE WHEN ",
+    has!("$1::bigint", "$2::bigint"),
+    " THEN 1::bigint ELSE 0::bigint END, n.incarnation, n.attempt, n.acked, n.wait
+    FROM (SELECT 1) AS one LEFT JOIN node n ON n.incarnation <> $3"
+);
+const REMOVE: &str = "DELETE FROM node WHERE incarnation = $1 AND attempt = $2";
+const SIGN_OFF: &str = "DELETE FROM node WHERE incarnation = $1";
+
+/// What a renewal found.
+pub(crate) enum Renewed {
+    /// This node's row.
+    Written,
+    /// No row: another node has removed it.
+    Missing,
+}
+
+/// The session, or how to make one.
+pub(crate) struct MemberSession {
+    target: Target,
+    session: Option<Session>,
+    /// Set while a transaction may be open: a session that is left so can only be closed.
+    within: bool,
+}
+
+impl MemberSession {
+    /// For the database at this URL; `name` is how others see the session. Connects to nothing yet.
+    pub(crate) fn new(url: &str, name: &str) -> Result<Self, StoreError> {
+        Ok(Self {
+            target: Target::parse(url, name)?,
+            session: None,
+            within: false,
+        })
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        let open = self.session.as_ref();
+        !self.within && open.is_some_and(|session| !session.client.is_closed())
+    }
+
+    /// Connects to the server that takes writes.
+    pub(crate) async fn open(&mut self) -> Result<(), StoreError> {
+        self.give_up();
+        let session = Session::connect(&self.target, Purpose::Write).await;
+        self.session = Some(session.map_err(|error| error.at(&self.target.place))?);
+        Ok(())
+    }
+
+    /// Closes the connection.
+    pub(crate) fn give_up(&mut self) {
+        self.session = None;
+        self.within = false;
+    }
+
+    fn session(&mut self) -> Result<&mut Session, StoreError> {
+        let place = &self.target.place;
+        let lost = || StoreError::Unavailable(format!("{place}: not connected"));
+        self.session.as_mut().ok_or_else(lost)
+    }
+
+    /// Writes one statement durably by itself; the number of rows it touched.
+    async fn write(&mut self, sql: &'static str, params: &[Value]) -> Result<u64, StoreError> {
+        let session = self.session()?;
+        let prepared = session.prepare(sql).await?;
+        session.clear_notice();
+        let touched = session.client.execute(&prepared, &borrow(params)).await?;
+        heard_nothing(session)?;
+        Ok(touched)
+    }
+
+    /// Renews the row: attempt, acknowledged, number and tag of what is applied, incarnation.
+    pub(crate) async fn renew(&mut self, row: &[Value; 5]) -> Result<Renewed, StoreError> {
+        match self.write(RENEW, row).await? {
+            0 => Ok(Renewed::Missing),
+            _ => Ok(Renewed::Written),
+        }
+    }
+
+    /// Makes the row, under the head lock: whoever holds that and sees no other node is alone.
+    pub(crate) async fn join(
+        &mut self,
+        row: &[Value; 5],
+        node: &str,
+        wait: u64,
+    ) -> Result<(), StoreError> {
+        self.within = true;
+        let session = self.session()?;
+        let (replace, join) = (
+            session.prepare(REPLACE).await?,
+            session.prepare(JOIN).await?,
+        );
+        let lock = session.prepare(LOCK_HEAD).await?;
+        session.clear_notice();
+        let client = &session.client;
+        client.batch_execute(BEGIN).await?;
+        client.execute(&lock, &[]).await?;
+        let (id, incarnation): (Value, Value) = (node.into(), row[4].clone());
+        client.execute(&replace, &[&id, &incarnation]).await?;
+        let mut params = row.to_vec();
+        params.extend([id, Value::Int(wait.cast_signed())]);
+        client.execute(&join, &borrow(&params)).await?;
+        client.batch_execute("COMMIT").await?;
+        heard_nothing(session)?;
+        self.within = false;
+        Ok(())
+    }
+
+    async fn rows_of(
+        &mut self,
+        sql: &'static str,
+        params: &[Value],
+    ) -> Result<Vec<tokio_postgres::Row>, StoreError> {
+        let session = self.session()?;
+        let prepared = session.prepare(sql).await?;
+        let params = borrow(params);
+        let asking = session.client.query(&prepared, &params);
+        let answer = tokio::time::timeout(ANSWER_TIMEOUT, asking).await;
+        Ok(answer.map_err(|_| super::unanswered())??)
+    }
+
+    /// Reads the head and the log from `number` on.
+    pub(crate) async fn read(&mut self, number: u64, each: Each<'_>) -> Result<(), StoreError> {
+        let rows = self
+            .rows_of(READ, &[Value::Int(number.cast_signed())])
+            .await?;
+        let mut rows = rows.iter();
+        rows.try_for_each(|row| each(0, &Row::Postgres(row)))
+    }
+
+    /// Says that the changes up to a number are applied here.
+    pub(crate) async fn acknowledge(
+        &mut self,
+        incarnation: String,
+        number: u64,
+        at: Position,
+    ) -> Result<(), StoreError> {
+        self.within = true;
+        let session = self.session()?;
+        let prepared = session.prepare(ACKNOWLEDGE).await?;
+        let params = [
+            Value::Int(number.cast_signed()),
+            incarnation.into(),
+            Value::Int(at.number.cast_signed()),
+            Value::Int(at.tag.cast_signed()),
+        ];
+        let params = borrow(&params);
+        let client = &session.client;
+        let saying = futures_util::future::join3(
+            client.batch_execute(NOT_AWAITED),
+            client.execute(&prepared, &params),
+            client.batch_execute("COMMIT"),
+        );
+        let said = tokio::time::timeout(ANSWER_TIMEOUT, saying).await;
+        let (begun, done, committed) = said.map_err(|_| super::unanswered())?;
+        begun?;
+        done?;
+        committed?;
+        self.within = false;
+        Ok(())
+    }
+
+    /// The rows of the other nodes, and whether this server has the change.
+    pub(crate) async fn rows(
+        &mut self,
+        committed: Position,
+        own: String,
+    ) -> Result<(bool, Vec<NodeRow>), StoreError> {
+        let params = [
+            Value::Int(committed.number.cast_signed()),
+            Value::Int(committed.tag.cast_signed()),
+            own.into(),
+        ];
+        let found = self.rows_of(ROWS, &params).await?;
+        let (mut here, mut rows) = (false, Vec::new());
+        for row in &found {
+            let row = Row::Postgres(row);
+            here = row.int(0)? == 1;
+            let Some(text) = row.text_or_null(1)? else {
+                continue;
+            };
+            let incarnation = parse_uuid(text)
+                .ok_or_else(|| StoreError::Damaged(format!("a node named {text:?}")))?;
+            rows.push(NodeRow {
+                incarnation: Incarnation(incarnation.as_u128()),
+                attempt: row.int(2)?.cast_unsigned(),
+                acknowledged: row.int(3)?.cast_unsigned(),
+                wait: row.int(4)?.cast_unsigned(),
+            });
+        }
+        Ok((here, rows))
+    }
+
+    /// Deletes the row of a node whose lease is over, if it still shows this attempt.
+    pub(crate) async fn remove(
+        &mut self,
+        incarnation: String,
+        attempt: u64,
+    ) -> Result<(), StoreError> {
+        let params = [incarnation.into(), Value::Int(attempt.cast_signed())];
+        self.write(REMOVE, &params).await.map(|_| ())
+    }
+
+    /// Deletes this node's row, on a new connection if the former one is gone.
+    pub(crate) async fn sign_off(&mut self, incarnation: String) -> Result<(), StoreError> {
+        let leaving = async {
+            if !self.is_open() {
+                self.open().await?;
+            }
+            self.write(SIGN_OFF, &[incarnation.into()])
+                .await
+                .map(|_| ())
+        };
+        let left = tokio::time::timeout(LEAVE_TIMEOUT, leaving).await;
+        left.map_err(|_| super::unanswered())?
+    }
+
+    /// Ends the session in good order.
+    pub(crate) async fn close(self) {
+        if let Some(session) = self.session {
+            session.close().await;
+        }
+    }
+}
+
+/// A notice with a commit means that its outcome is unknown: PostgreSQL reports success for a commit whose wait for the
+/// standby was cancelled, and warns.
+fn heard_nothing(session: &Session) -> Result<(), StoreError> {
+    match session.noticed() {
+        true => Err(StoreError::Unavailable(
+            "the server warned during a commit".into(),
+        )),
+        false => Ok(()),
+    }
+}
