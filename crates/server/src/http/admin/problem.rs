@@ -7,7 +7,6 @@ use crate::verbs::admin_keys::NotAdmitted;
 use crate::verbs::{Conflict, Refused};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
-use serde_json::json;
 
 /// A problem as sent.
 #[derive(Debug)]
@@ -19,9 +18,6 @@ pub struct Problem {
     field: Option<String>,
     retry_after_seconds: Option<u64>,
 }
-
-/// What a handler answers.
-pub(super) type Answer = Result<Response, Problem>;
 
 impl Problem {
     pub(super) fn new(
@@ -212,17 +208,19 @@ impl IntoResponse for Problem {
         if self.status.is_server_error() {
             tracing::warn!(error_id = %id, code = self.code, "answered {}", self.status.as_u16());
         }
-        let mut body = json!({
-            "type": format!("urn:tokenward:problem:{}", self.code.to_lowercase().replace('_', "-")),
-            "title": self.title,
-            "status": self.status.as_u16(),
-            "detail": self.detail,
-            "code": self.code,
-            "error_id": id,
-        });
-        if let Some(field) = self.field {
-            body["field"] = field.into();
-        }
+        let body = tokenward_api::Problem {
+            kind: format!(
+                "urn:tokenward:problem:{}",
+                self.code.to_lowercase().replace('_', "-")
+            ),
+            title: self.title.to_owned(),
+            status: self.status.as_u16(),
+            detail: self.detail,
+            code: self.code.to_owned(),
+            field: self.field,
+            error_id: id,
+        };
+        let body = serde_json::to_value(body).expect("a problem document is JSON");
         let mut response = (self.status, body.to_string()).into_response();
         response.extensions_mut().insert(Told {
             code: self.code,
