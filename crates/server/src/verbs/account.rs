@@ -1,8 +1,8 @@
 //! A member's own account: password, authenticator app, recovery codes, passkeys, sessions. What proves a member is
 //! changed by that member alone.
 
-use super::Refused;
 use super::sign_in::{NotSignedIn, Person, app_context, prove_password};
+use super::{Conflict, Refused};
 use crate::auth::People;
 use crate::auth::acting;
 use crate::auth::passkeys::PASSKEYS_MAX;
@@ -105,7 +105,7 @@ pub async fn set_password(
     alter(people, person, "member.password", true, move |member, _| {
         if member.proofs.password != hashed {
             let why = "the password was changed in another window meanwhile";
-            return Err(Refused::Conflict("CHANGED_MEANWHILE", why.into()));
+            return Err(Refused::Conflict(Conflict::ChangedMeanwhile, why.into()));
         }
         member.proofs.password = Some(new);
         Ok(())
@@ -200,7 +200,7 @@ pub async fn renew_recovery(
             if !member.proofs.has_second() {
                 let why =
                     "recovery codes stand in for an authenticator app or a passkey; add one first";
-                return Err(Refused::Conflict("NO_SECOND_PROOF", why.into()));
+                return Err(Refused::Conflict(Conflict::NoSecondProof, why.into()));
             }
             member.proofs.recovery = digests;
             Ok(())
@@ -249,7 +249,7 @@ pub async fn add_passkey(
         move |member, view| {
             if member.proofs.passkeys.len() >= PASSKEYS_MAX {
                 let why = "you have ten passkeys; remove one first";
-                return Err(Refused::Conflict("TOO_MANY_PASSKEYS", why.into()));
+                return Err(Refused::Conflict(Conflict::TooManyPasskeys, why.into()));
             }
             member.proofs.passkeys.push(Passkey {
                 id,

@@ -2,8 +2,8 @@
 //! that was sent to it, and none any more once its owner has used the link that every notice holds. Nothing here may
 //! count an address as confirmed for what an administrator says, but for a member's address that a provider verified.
 
-use super::Refused;
 use super::one_client::{self, Outcome, Read, entry, wants};
+use super::{Conflict, Refused};
 use crate::auth::acting::Acting;
 use crate::auth::authority::Admin;
 use crate::auth::opaque_token::OpaqueToken;
@@ -326,7 +326,10 @@ pub async fn ask_again(
         };
         let asks = email.is_some() || chosen.iter().any(is_open);
         if let Some(why) = unavailable.filter(|_| asks) {
-            return Err(Refused::Conflict("CONFIRMATION_UNAVAILABLE", why.into()));
+            return Err(Refused::Conflict(
+                Conflict::ConfirmationUnavailable,
+                why.into(),
+            ));
         }
         asked_again(
             acting,
@@ -386,7 +389,7 @@ fn may_ask(row: Option<&NoticeAddress>, now: Timestamp) -> Result<(), Refused> {
     match row {
         Some(row) if row.confirmed_at.is_some() => {
             let why = "this address is confirmed already";
-            Err(Refused::Conflict("ADDRESS_CONFIRMED", why.into()))
+            Err(Refused::Conflict(Conflict::AddressConfirmed, why.into()))
         }
         Some(row) => match row
             .stopped_at
@@ -397,7 +400,7 @@ fn may_ask(row: Option<&NoticeAddress>, now: Timestamp) -> Result<(), Refused> {
                     "the owner of this address stopped these notices; a new confirmation mail can be sent from {}",
                     till.iso()
                 );
-                Err(Refused::Conflict("ADDRESS_STOPPED", why))
+                Err(Refused::Conflict(Conflict::AddressStopped, why))
             }
             _ => Ok(()),
         },

@@ -1,6 +1,6 @@
 //! Admin keys: prove, read, create, revoke.
 
-use super::{Refused, roles};
+use super::{Conflict, Refused, roles};
 use crate::auth::People;
 use crate::auth::acting;
 use crate::auth::authority::{Admin, is_in_force};
@@ -171,7 +171,7 @@ pub async fn revoke(data: &Data, admin: Admin, id: Uuid) -> Result<AdminKeyRecor
         };
         if record.role == Role::Operator && view.admin_keys.iter().find(operates).is_none() {
             let why = "this is the last operator's key without an end; make another first";
-            return Err(Refused::Conflict("LAST_OPERATOR", why.into()));
+            return Err(Refused::Conflict(Conflict::LastOperator, why.into()));
         }
         record.revoked_at = Some(view.now);
         let detail = json!({ "admin_key": record.id, "name": record.name, "role": record.role });

@@ -1,7 +1,7 @@
 //! A client's secrets and tokens by an administrator's hand: rotate, delete, generate, revoke.
 
-use super::Refused;
 use super::one_client::{Outcome, Read, decide, deleted, entry, wants};
+use super::{Conflict, Refused};
 use crate::auth::authority::Admin;
 use crate::data::Data;
 use crate::random;
@@ -27,7 +27,7 @@ pub async fn rotate_secret(
         let free = client.secrets.iter().position(Option::is_none);
         let free = free.ok_or_else(|| {
             let why = "the API client has two secrets already; delete one first";
-            Refused::Conflict("TOO_MANY_SECRETS", why.into())
+            Refused::Conflict(Conflict::TooManySecrets, why.into())
         })?;
         let secret = ClientSecret::from_random(client.environment, client.id, random::bytes());
         let key = keyring.current();
@@ -112,13 +112,13 @@ pub async fn generate_token(
         let found = state.slot.generation;
         if at.is_some_and(|at| at != found) {
             let why = format!("a newer token was made meanwhile: generation {found}");
-            return Err(Refused::Conflict("GENERATION_MISMATCH", why));
+            return Err(Refused::Conflict(Conflict::GenerationMismatch, why));
         }
         let generated = generate::by_admin(state, random::fresh(), &keyring, view.now);
         let (changes, answer) = generated.map_err(|rejection| match rejection {
             Rejection::ClientDisabled => {
                 let why = "the API client, or its workspace, is disabled";
-                Refused::Conflict("CLIENT_DISABLED", why.into())
+                Refused::Conflict(Conflict::ClientDisabled, why.into())
             }
             _ => deleted(),
         })?;

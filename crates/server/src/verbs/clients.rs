@@ -2,10 +2,10 @@
 
 pub use super::one_client::Read;
 
-use super::Refused;
 use super::addresses::{self, Named};
 use super::one_client::{NO_CLIENT, Outcome, decide, entry, wants};
 use super::settings::{Written, version};
+use super::{Conflict, Refused};
 use crate::audit::detail;
 use crate::auth::acting;
 use crate::auth::authority::Admin;
@@ -185,7 +185,7 @@ fn addresses_wanted(workspace: WorkspaceId, written: &Written) -> Option<Address
 
 fn label_taken() -> Refused {
     let why = "another API client of this workspace and environment has this label, or one that looks like it";
-    Refused::Conflict("LABEL_TAKEN", why.into())
+    Refused::Conflict(Conflict::LabelTaken, why.into())
 }
 
 /// Changes a client's settings; a narrower restriction binds the live token at once. `versions` names the versions of the
@@ -321,7 +321,7 @@ pub async fn delete(
         });
         if !typed {
             let why = "type the API client's label back to delete it for good";
-            return Err(Refused::Conflict("LABEL_MISMATCH", why.into()));
+            return Err(Refused::Conflict(Conflict::LabelMismatch, why.into()));
         }
         let mut after = state.clone();
         after.client.deleted_at = Some(view.now);

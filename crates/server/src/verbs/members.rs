@@ -2,7 +2,7 @@
 //! may themselves.
 
 use super::sign_in::folded;
-use super::{Refused, account, roles};
+use super::{Conflict, Refused, account, roles};
 use crate::audit::detail;
 use crate::auth::People;
 use crate::auth::acting::{self, Acting};
@@ -148,7 +148,7 @@ fn must_have_room(role: &Role, view: &View) -> Result<(), Refused> {
     let roles: Vec<&Role> = open.map(|one| &one.role).chain(members).collect();
     if roles.len() >= MEMBERS_MAX {
         let why = format!("there are {MEMBERS_MAX} members and invitations; remove some first");
-        return Err(Refused::Conflict("TOO_MANY_MEMBERS", why));
+        return Err(Refused::Conflict(Conflict::TooManyMembers, why));
     }
     let Some(workspace) = role.workspace() else {
         return Ok(());
@@ -159,7 +159,7 @@ fn must_have_room(role: &Role, view: &View) -> Result<(), Refused> {
         let why = format!(
             "the workspace has {WORKSPACE_MEMBERS_MAX} members and invitations; remove some first"
         );
-        return Err(Refused::Conflict("TOO_MANY_MEMBERS", why));
+        return Err(Refused::Conflict(Conflict::TooManyMembers, why));
     }
     Ok(())
 }
@@ -193,7 +193,7 @@ pub async fn invite(
             acting.must_grant(&member.role)?;
             if member.role != role {
                 let why = "there is a member with this address; change their role instead";
-                return Err(Refused::Conflict("MEMBER_EXISTS", why.into()));
+                return Err(Refused::Conflict(Conflict::MemberExists, why.into()));
             }
         }
         let invitation = invitation_of(acting, (&email, role), digest, view.now);
@@ -293,7 +293,7 @@ fn may_be_first(members: &[Member], invitation: &Invitation, email: &str) -> Res
         .filter(|member| member.role != invitation.role);
     if others.any(|member| member.email == email) {
         let why = "there is a member with this address and another role; use another address";
-        return Err(Refused::Conflict("MEMBER_EXISTS", why.into()));
+        return Err(Refused::Conflict(Conflict::MemberExists, why.into()));
     }
     Ok(())
 }
@@ -510,7 +510,7 @@ async fn alter(
         acting.must_grant(&old.role)?;
         if acting.who() == Actor::Member(id) {
             let why = "nobody changes or removes themselves; ask another administrator";
-            return Err(Refused::Conflict("OWN_MEMBERSHIP", why.into()));
+            return Err(Refused::Conflict(Conflict::OwnMembership, why.into()));
         }
         let mut member = old.clone();
         let action = altering(view, &mut member)?;
@@ -529,7 +529,7 @@ async fn alter(
         let mut others = view.members.iter().filter(|other| other.id != id);
         if operates(old) && (removed || !operates(&member)) && !others.any(operates) {
             let why = "this is the last operator who can sign in; make another first";
-            return Err(Refused::Conflict("LAST_OPERATOR", why.into()));
+            return Err(Refused::Conflict(Conflict::LastOperator, why.into()));
         }
         let invitation = raised.then(|| {
             let invited = (member.email.as_str(), member.role.clone());

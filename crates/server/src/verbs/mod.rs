@@ -22,4 +22,4 @@ pub mod usage_figures;
 pub mod webhooks;
 pub mod workspaces;
 
-pub use crate::auth::refused::Refused;
+pub use crate::auth::refused::{Conflict, Refused};

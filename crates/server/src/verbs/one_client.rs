@@ -1,8 +1,8 @@
 //! What every administrator's decision about one client shares: the read before it, the permission,
 //! and the picture of the client after it.
 
-use super::Refused;
 use super::addresses::{self, Address};
+use super::{Conflict, Refused};
 use crate::auth::acting::{self, Acting};
 use crate::auth::authority::Admin;
 use crate::data::Data;
@@ -35,7 +35,7 @@ pub(super) const NO_CLIENT: Refused = Refused::NotFound("client");
 /// The client is gone for good.
 pub(super) fn deleted() -> Refused {
     Refused::Conflict(
-        "CLIENT_DELETED",
+        Conflict::ClientDeleted,
         "the API client was deleted for good".into(),
     )
 }

@@ -1,6 +1,6 @@
 //! Products: read, put, delete.
 
-use super::{Refused, roles};
+use super::{Conflict, Refused, roles};
 use crate::audit::detail;
 use crate::auth::acting;
 use crate::auth::authority::Admin;
@@ -86,7 +86,7 @@ pub async fn put(
 /// Roles name products by slug: a new product with the slug of a deleted one would belong to the old one's admins.
 fn still_named() -> Refused {
     let why = "the role of an admin key, a member or an invitation names this product; revoke or change it first";
-    Refused::Conflict("PRODUCT_IN_USE", why.into())
+    Refused::Conflict(Conflict::ProductInUse, why.into())
 }
 
 /// Deletes a product that no client and no role names.
@@ -115,7 +115,7 @@ pub async fn delete(data: &Data, admin: Admin, text: &str) -> Result<(), Refused
                 "{} API clients are restricted to this product",
                 view.product_users
             );
-            return Err(Refused::Conflict("PRODUCT_IN_USE", why));
+            return Err(Refused::Conflict(Conflict::ProductInUse, why));
         }
         if roles::named(&product.slug, view) {
             return Err(still_named());

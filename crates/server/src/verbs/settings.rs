@@ -1,7 +1,6 @@
 //! A client's settings as an administrator writes them, made clean.
 
 use super::Refused;
-use serde::Deserialize;
 use tokenward_core::client::{
     EMAILS_MAX, HANDOVER_SECONDS_MAX, LIFETIME_SECONDS_MAX, OnRepeat, PRODUCTS_MAX, Product,
     RENEW_BEFORE_SECONDS_MAX, Settings,
@@ -22,37 +21,6 @@ pub enum Member<T> {
     Given(Option<T>),
 }
 
-/// A value, or the word for no limit.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum WordOr<T> {
-    Value(T),
-    Word(String),
-}
-
-fn member<'de, T: Deserialize<'de>, D: serde::Deserializer<'de>>(
-    deserializer: D,
-    unlimited: &'static str,
-    expected: &'static str,
-) -> Result<Member<T>, D::Error> {
-    let read = Option::<WordOr<T>>::deserialize(deserializer)
-        .map_err(|_| serde::de::Error::custom(format!("expected {expected}")))?;
-    match read {
-        None => Ok(Member::Null),
-        Some(WordOr::Value(value)) => Ok(Member::Given(Some(value))),
-        Some(WordOr::Word(word)) if word == unlimited => Ok(Member::Given(None)),
-        Some(WordOr::Word(_)) => Err(serde::de::Error::custom(format!("expected {expected}"))),
-    }
-}
-
-fn products<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Member<Vec<String>>, D::Error> {
-    member(from, "all", "a list of product slugs, or \"all\"")
-}
-
-fn lifetime<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Member<u64>, D::Error> {
-    member(from, "never", "a number of seconds, or \"never\"")
-}
-
 impl<T> Member<T> {
     /// The value, or none for no limit, if it was mentioned.
     fn given(&self) -> Option<Option<&T>> {
@@ -65,18 +33,15 @@ impl<T> Member<T> {
 }
 
 /// Settings as written; what is absent keeps its value, or its default at creation.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, Default)]
 pub struct Written {
     /// The label.
     pub label: Option<String>,
     /// Only at creation.
     pub environment: Option<String>,
     /// Slugs; `"all"` or null for all.
-    #[serde(default, deserialize_with = "products")]
     pub products: Member<Vec<String>>,
     /// Seconds; `"never"` or null for never.
-    #[serde(default, deserialize_with = "lifetime")]
     pub token_lifetime_seconds: Member<u64>,
     /// CIDRs.
     pub secret_networks: Option<Vec<String>>,

@@ -1,7 +1,7 @@
 //! Webhooks: who is told what happens to a workspace's clients. Operators and the workspace's admins manage
 //! them, auditors see them; a product admin has nothing to do with them, for they tell of every client.
 
-use super::Refused;
+use super::{Conflict, Refused};
 use crate::auth::acting::{self, Acting};
 use crate::auth::authority::Admin;
 use crate::data::Data;
@@ -92,7 +92,7 @@ pub async fn create(
         known.ok_or(Refused::NotFound("workspace"))?;
         if view.webhooks.len() >= WEBHOOKS_MAX {
             let why = format!("a workspace has at most {WEBHOOKS_MAX} webhooks; delete one first");
-            return Err(Refused::Conflict("TOO_MANY_WEBHOOKS", why));
+            return Err(Refused::Conflict(Conflict::TooManyWebhooks, why));
         }
         let id = random::uuid();
         let (secret, shown) = new_secret(&keyring, id);
@@ -206,7 +206,7 @@ pub async fn test(data: &Data, admin: Admin, id: Uuid) -> Result<Uuid, Refused> 
     decide(data, admin, id, move |acting, view, webhook| {
         if webhook.disabled_at.is_some() {
             let why = "nothing is sent to a disabled webhook; enable it first";
-            return Err(Refused::Conflict("WEBHOOK_DISABLED", why.into()));
+            return Err(Refused::Conflict(Conflict::WebhookDisabled, why.into()));
         }
         let notice = random::uuid();
         let body = json!({

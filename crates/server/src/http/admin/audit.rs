@@ -1,16 +1,16 @@
 //! `/audit`
 
 use super::extract::{Query, Signed};
-use super::problem::{Answer, Problem};
+use super::problem::Problem;
+use super::reply::{Answer, Json};
 use super::views;
 use crate::app::App;
 use crate::verbs;
 use crate::verbs::audit::Verified;
 use axum::extract::State;
-use http::StatusCode;
 use http::request::Parts;
-use serde_json::json;
 use std::sync::Arc;
+use tokenward_api::{AuditBroken, AuditHead, AuditPage, AuditVerified, AuditWhole, Hash};
 use tokenward_core::audit::Head;
 use tokenward_core::ids::{ClientId, WorkspaceId};
 use tokenward_store::AuditFilter;
@@ -22,7 +22,7 @@ pub(super) async fn list(
     State(app): State<Arc<App>>,
     Signed(admin): Signed,
     parts: Parts,
-) -> Answer {
+) -> Answer<Json<AuditPage>> {
     let query = Query::read(&parts, &["after", "limit", "client_id", "workspace_id"])?;
     let after = query.number("after")?.unwrap_or(0);
     if after > NUMBER_MAX {
@@ -38,21 +38,18 @@ pub(super) async fn list(
     };
     let limit = filter.limit;
     let entries = verbs::audit::list(&app.data, &admin, filter).await?;
-    let next = (entries.len() as u32 == limit)
-        .then(|| entries.last().map(|entry| entry.seq))
-        .flatten();
-    let items: Vec<_> = entries.iter().map(views::audit_entry).collect();
-    Ok(views::answer(
-        StatusCode::OK,
-        &json!({ "items": items, "next_after": next }),
-    ))
+    let is_full = entries.len() as u32 == limit;
+    Ok(Json(AuditPage {
+        items: entries.iter().map(views::audit_entry).collect(),
+        next_after: entries.last().map(|last| last.seq).filter(|_| is_full),
+    }))
 }
 
 pub(super) async fn verify(
     State(app): State<Arc<App>>,
     Signed(admin): Signed,
     parts: Parts,
-) -> Answer {
+) -> Answer<Json<AuditVerified>> {
     let query = Query::read(&parts, &["head"])?;
     let kept = query.text("head").map(|text| {
         Head::parse(text).ok_or_else(|| {
@@ -61,15 +58,21 @@ pub(super) async fn verify(
             Problem::invalid(Some("head"), detail)
         })
     });
-    let body =
-        match verbs::audit::verify((&app.data, &app.verifications), &admin, kept.transpose()?)
-            .await?
-        {
-            Verified::Whole { entries, hash } => {
-                let head = json!({ "seq": entries, "hash": *crate::config::data_dir::hex(&hash) });
-                json!({ "ok": true, "entries": entries, "head": head })
-            }
-            Verified::Broken { at, why } => json!({ "ok": false, "broken_at": at, "why": why }),
-        };
-    Ok(views::answer(StatusCode::OK, &body))
+    let found =
+        verbs::audit::verify((&app.data, &app.verifications), &admin, kept.transpose()?).await?;
+    Ok(Json(match found {
+        Verified::Whole { entries, hash } => AuditVerified::Whole(AuditWhole {
+            ok: true,
+            entries,
+            head: AuditHead {
+                seq: entries,
+                hash: Hash(tokenward_core::Digest(hash).to_hex()),
+            },
+        }),
+        Verified::Broken { at, why } => AuditVerified::Broken(AuditBroken {
+            ok: false,
+            broken_at: at,
+            why,
+        }),
+    }))
 }

@@ -1,6 +1,7 @@
 //! Bodies as handlers are handed them: whole, of bounded length, in bounded time, or refused with a
 //! problem document. Never read before the caller is known to be an administrator.
 
+use super::openapi::{Input, Operation, Schemas};
 use super::problem::Problem;
 use crate::app::App;
 use crate::http::{BODY_MAX, BODY_TIMEOUT};
@@ -9,6 +10,7 @@ use axum::extract::{FromRequest, Request};
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, header};
 use http_body_util::BodyExt;
+use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
 
@@ -17,7 +19,7 @@ use std::sync::Arc;
 const THROWN_AWAY_MAX: usize = 1024 * 1024;
 
 /// A body as it came.
-pub(super) struct Sent(pub(super) Bytes);
+struct Sent(Bytes);
 
 impl FromRequest<Arc<App>> for Sent {
     type Rejection = Problem;
@@ -84,10 +86,39 @@ impl<T: DeserializeOwned> FromRequest<Arc<App>> for Body<T> {
     }
 }
 
+impl<T: JsonSchema> Input for Body<T> {
+    fn describe(operation: &mut Operation, schemas: &mut Schemas) {
+        let schema = schemas.of_request::<T>();
+        operation.body("application/json", schema, true);
+        operation.refuses(&["400", "413", "415"]);
+    }
+}
+
+/// A JSON body that may be left out, of whatever media type it is said to be.
+pub(super) struct MaybeBody<T>(pub(super) Option<T>);
+
+impl<T: DeserializeOwned> FromRequest<Arc<App>> for MaybeBody<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, Problem> {
+        let Sent(bytes) = Sent::from_request(request, app).await?;
+        let body = (!bytes.is_empty()).then(|| Body::of(&bytes)).transpose()?;
+        Ok(Self(body.map(|Body(body)| body)))
+    }
+}
+
+impl<T: JsonSchema> Input for MaybeBody<T> {
+    fn describe(operation: &mut Operation, schemas: &mut Schemas) {
+        let schema = schemas.of_request::<T>();
+        operation.body("application/json", schema, false);
+        operation.refuses(&["400", "408", "413"]);
+    }
+}
+
 impl<T: DeserializeOwned> Body<T> {
     /// Reads an object. The JSON reader would take an array as well, member by member in the order of
     /// the type's fields: a contract that nobody wrote.
-    pub(super) fn of(bytes: &[u8]) -> Result<Self, Problem> {
+    fn of(bytes: &[u8]) -> Result<Self, Problem> {
         let first = bytes.trim_ascii_start().first();
         if first.is_some_and(|byte| *byte == b'[') {
             return Err(Problem::invalid(None, "The body must be a JSON object."));

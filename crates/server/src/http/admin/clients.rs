@@ -1,39 +1,61 @@
 //! `/workspaces/{id}/clients` and `/clients`
 
-use super::body::{Body, Sent};
+use super::body::{Body, MaybeBody};
 use super::extract::{Path, Query, Signed, id};
-use super::problem::{Answer, Problem};
+use super::problem::Problem;
+use super::reply::{Answer, Created, Json, Versioned};
 use super::views;
 use crate::app::App;
-use crate::verbs::settings::{Written, version};
+use crate::verbs::settings::{Member, Written, version};
 use crate::verbs::{addresses, client_credentials, clients};
 use axum::extract::State;
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, StatusCode, header};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use http::{HeaderMap, header};
 use std::sync::Arc;
+use tokenward_api::{
+    Client, ClientCreate, ClientCreated, ClientDelete, ClientPatch, ClientSettings,
+    ConfirmationMails, Page, SecretCreated, Setting, ShownAccessToken, ShownClientSecret,
+    TokenByAdmin,
+};
 use tokenward_core::Environment;
 use tokenward_core::ids::{ClientId, ClientNo, WorkspaceId};
-use tokenward_core::time::Timestamp;
 use tokenward_store::ClientFilter;
 
 fn client_id(text: &str) -> Result<ClientId, Problem> {
     id(text, "client").map(ClientId)
 }
 
-fn one(app: &App, status: StatusCode, read: &clients::Read) -> Answer {
-    Ok(views::answer(status, &views::client(app, read)))
+fn one(app: &App, read: &clients::Read) -> Answer<Json<Client>> {
+    Ok(Json(views::client(&app.data, read)))
 }
 
 /// An API client, with the version of its settings for a later `If-Match`.
-fn versioned(app: &App, read: &clients::Read) -> Answer {
-    let mut response = views::answer(StatusCode::OK, &views::client(app, read));
-    let tag = format!("\"{}\"", version(&read.state.client.settings));
-    if let Ok(tag) = HeaderValue::try_from(tag) {
-        response.headers_mut().insert(header::ETAG, tag);
+fn versioned(app: &App, read: &clients::Read) -> Answer<Versioned> {
+    let version = version(&read.state.client.settings);
+    Ok(Versioned(views::client(&app.data, read), version))
+}
+
+/// The settings as the verbs take them.
+fn written(sent: ClientSettings) -> Written {
+    fn member<T>(setting: Setting<T>) -> Member<T> {
+        match setting {
+            Setting::Absent => Member::Absent,
+            Setting::Null => Member::Null,
+            Setting::Given(value) => Member::Given(value),
+        }
     }
-    Ok(response)
+    Written {
+        label: sent.label,
+        environment: sent.environment,
+        products: member(sent.products),
+        token_lifetime_seconds: member(sent.token_lifetime_seconds),
+        secret_networks: sent.secret_networks,
+        token_networks: sent.token_networks,
+        notification_emails: sent.notification_emails,
+        on_repeat: sent.on_repeat,
+        renew_before_seconds: sent.renew_before_seconds,
+        handover_max_seconds: sent.handover_max_seconds,
+    }
 }
 
 /// The versions that `If-Match` names; none when it is absent or names any. What a proxy has weakened counts.
@@ -68,7 +90,7 @@ pub(super) async fn list(
     Signed(admin): Signed,
     Path(text): Path<String>,
     parts: Parts,
-) -> Answer {
+) -> Answer<Json<Page<Client>>> {
     let query = Query::read(
         &parts,
         &["limit", "cursor", "environment", "label", "deleted"],
@@ -88,28 +110,32 @@ pub(super) async fn list(
     };
     let workspace = WorkspaceId(id(&text, "workspace")?);
     let (page, next) = clients::list(&app.data, &admin, workspace, filter).await?;
-    let items = page.iter().map(|read| views::client(&app, read)).collect();
-    Ok(views::answer(StatusCode::OK, &views::page(items, next)))
+    let items = page
+        .iter()
+        .map(|read| views::client(&app.data, read))
+        .collect();
+    Ok(Json(views::page(items, next)))
 }
 
 pub(super) async fn create(
     State(app): State<Arc<App>>,
     Signed(admin): Signed,
     Path(text): Path<String>,
-    Body(body): Body<Written>,
-) -> Answer {
+    Body(ClientCreate(body)): Body<ClientCreate>,
+) -> Answer<Created<ClientCreated>> {
     let workspace = WorkspaceId(id(&text, "workspace")?);
-    let (read, secret) = clients::create(&app.data, admin, workspace, body).await?;
-    let body =
-        json!({ "client": views::client(&app, &read), "client_secret": secret.expose().as_str() });
-    Ok(views::answer(StatusCode::CREATED, &body))
+    let (read, secret) = clients::create(&app.data, admin, workspace, written(body)).await?;
+    Ok(Created(ClientCreated {
+        client: views::client(&app.data, &read),
+        client_secret: ShownClientSecret(secret.expose()),
+    }))
 }
 
 pub(super) async fn show(
     State(app): State<Arc<App>>,
     Signed(admin): Signed,
     Path(text): Path<String>,
-) -> Answer {
+) -> Answer<Versioned> {
     let read = clients::show(&app.data, &admin, client_id(&text)?).await?;
     versioned(&app, &read)
 }
@@ -119,11 +145,11 @@ pub(super) async fn change(
     Signed(admin): Signed,
     Path(text): Path<String>,
     headers: HeaderMap,
-    Body(body): Body<Written>,
-) -> Answer {
+    Body(ClientPatch(body)): Body<ClientPatch>,
+) -> Answer<Versioned> {
     let versions = versions(&headers)?;
     let id = client_id(&text)?;
-    let read = clients::change(&app.data, admin, id, body, versions).await?;
+    let read = clients::change(&app.data, admin, id, written(body), versions).await?;
     versioned(&app, &read)
 }
 
@@ -131,10 +157,9 @@ pub(super) async fn disable(
     State(app): State<Arc<App>>,
     Signed(admin): Signed,
     Path(text): Path<String>,
-) -> Answer {
+) -> Answer<Json<Client>> {
     one(
         &app,
-        StatusCode::OK,
         &clients::set_disabled(&app.data, admin, client_id(&text)?, true).await?,
     )
 }
@@ -143,19 +168,11 @@ pub(super) async fn enable(
     State(app): State<Arc<App>>,
     Signed(admin): Signed,
     Path(text): Path<String>,
-) -> Answer {
+) -> Answer<Json<Client>> {
     one(
         &app,
-        StatusCode::OK,
         &clients::set_disabled(&app.data, admin, client_id(&text)?, false).await?,
     )
-}
-
-/// Body of a deletion; the label may stand in the query instead.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Delete {
-    label: String,
 }
 
 pub(super) async fn delete(
@@ -163,17 +180,13 @@ pub(super) async fn delete(
     Signed(admin): Signed,
     Path(text): Path<String>,
     parts: Parts,
-    Sent(body): Sent,
-) -> Answer {
+    MaybeBody(body): MaybeBody<ClientDelete>,
+) -> Answer<Json<Client>> {
     let query = Query::read(&parts, &["label"])?;
-    let label = match (query.text("label"), body.is_empty()) {
-        (Some(label), true) => Some(label.to_owned()),
-        (None, true) => None,
-        (None, false) => {
-            let Body(Delete { label }) = Body::of(&body)?;
-            Some(label)
-        }
-        (Some(_), false) => {
+    let label = match (query.text("label"), body) {
+        (Some(label), None) => Some(label.to_owned()),
+        (None, body) => body.map(|body| body.label),
+        (Some(_), Some(_)) => {
             return Err(Problem::invalid(
                 Some("label"),
                 "Give the label in the body or in the query.",
@@ -182,57 +195,45 @@ pub(super) async fn delete(
     };
     one(
         &app,
-        StatusCode::OK,
         &clients::delete(&app.data, admin, client_id(&text)?, label).await?,
     )
-}
-
-/// Body of a request for confirmation mails; without one, every address that is pending gets one.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct AskAgain {
-    email: Option<String>,
 }
 
 pub(super) async fn ask_again(
     State(app): State<Arc<App>>,
     Signed(admin): Signed,
     Path(text): Path<String>,
-    Sent(body): Sent,
-) -> Answer {
-    let email = match body.is_empty() {
-        true => None,
-        false => {
-            let Body(AskAgain { email }) = Body::of(&body)?;
-            email
-        }
-    };
+    MaybeBody(body): MaybeBody<ConfirmationMails>,
+) -> Answer<Json<Client>> {
+    let email = body.and_then(|body| body.email);
     let read = addresses::ask_again(&app.data, admin, client_id(&text)?, email).await?;
-    one(&app, StatusCode::OK, &read)
+    one(&app, &read)
 }
 
 pub(super) async fn rotate(
     State(app): State<Arc<App>>,
     Signed(admin): Signed,
     Path(text): Path<String>,
-) -> Answer {
+) -> Answer<Created<SecretCreated>> {
     let (read, n, secret) =
         client_credentials::rotate_secret(&app.data, admin, client_id(&text)?).await?;
-    let body = json!({ "client": views::client(&app, &read), "n": n, "client_secret": secret.expose().as_str() });
-    Ok(views::answer(StatusCode::CREATED, &body))
+    Ok(Created(SecretCreated {
+        client: views::client(&app.data, &read),
+        n,
+        client_secret: ShownClientSecret(secret.expose()),
+    }))
 }
 
 pub(super) async fn delete_secret(
     State(app): State<Arc<App>>,
     Signed(admin): Signed,
     Path((text, n)): Path<(String, String)>,
-) -> Answer {
+) -> Answer<Json<Client>> {
     let n = n
         .parse()
         .map_err(|_| Problem::from(crate::verbs::Refused::NotFound("secret")))?;
     one(
         &app,
-        StatusCode::OK,
         &client_credentials::delete_secret(&app.data, admin, client_id(&text)?, n).await?,
     )
 }
@@ -241,24 +242,24 @@ pub(super) async fn generate(
     State(app): State<Arc<App>>,
     Signed(admin): Signed,
     Path(text): Path<String>,
-) -> Answer {
+) -> Answer<Created<TokenByAdmin>> {
     let answer =
         client_credentials::generate_token(&app.data, admin, client_id(&text)?, None).await?;
-    let body = json!({
-        "access_token": answer.token.expose().as_str(),
-        "generation": answer.generation,
-        "valid_till": answer.valid_till.map(Timestamp::iso),
-        "expires_in": answer.valid_till.map(|till| till.seconds_since(answer.issued_at)),
-    });
-    Ok(views::answer(StatusCode::CREATED, &body))
+    Ok(Created(TokenByAdmin {
+        access_token: ShownAccessToken(answer.token.expose()),
+        generation: answer.generation,
+        valid_till: answer.valid_till.map(views::time),
+        expires_in: answer
+            .valid_till
+            .map(|till| till.seconds_since(answer.issued_at)),
+    }))
 }
 
 pub(super) async fn revoke(
     State(app): State<Arc<App>>,
     Signed(admin): Signed,
     Path(text): Path<String>,
-) -> Answer {
+) -> Answer<Json<Client>> {
     let read = client_credentials::revoke_token(&app.data, admin, client_id(&text)?).await?;
-    let body: Value = views::client(&app, &read);
-    Ok(views::answer(StatusCode::OK, &body))
+    one(&app, &read)
 }

@@ -1,6 +1,7 @@
 //! What handlers are handed: the administrator, ids and queries, each refused with a problem document
 //! when it can't be read. Bodies are next door.
 
+use super::openapi::{Input, Operation, Schemas};
 use super::problem::Problem;
 use crate::app::App;
 use crate::auth::authority::Admin;
@@ -62,6 +63,13 @@ impl FromRequestParts<Arc<App>> for Signed {
     }
 }
 
+impl Input for Signed {
+    fn describe(operation: &mut Operation, _: &mut Schemas) {
+        operation.opened_by(&["adminKey"]);
+        operation.refuses(&["401", "429", "503"]);
+    }
+}
+
 /// A UUID in the path; anything else is not found.
 pub(super) fn id(text: &str, what: &'static str) -> Result<Uuid, Problem> {
     let strict = text.len() == 36;
@@ -81,6 +89,8 @@ impl<T: DeserializeOwned + Send> FromRequestParts<Arc<App>> for Path<T> {
             .map_err(|_| crate::verbs::Refused::NotFound("address").into())
     }
 }
+
+impl<T> Input for Path<T> {}
 
 /// The query; unknown or repeated parameters are refused.
 pub(super) struct Query(Vec<(String, String)>);

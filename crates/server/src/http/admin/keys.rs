@@ -2,42 +2,32 @@
 
 use super::body::Body;
 use super::extract::{Path, Signed, id};
-use super::problem::{Answer, Problem};
+use super::problem::Problem;
+use super::reply::{Answer, Created, Json};
 use super::{role, views};
 use crate::app::App;
 use crate::verbs::admin_keys;
 use axum::extract::State;
-use http::StatusCode;
-use serde::Deserialize;
-use serde_json::json;
 use std::sync::Arc;
+use tokenward_api::{AdminKeyCreate, AdminKeyCreated, AdminKeyInfo, Page, ShownAdminKey};
 use tokenward_core::client::{AdminKeyRecord, LIFETIME_SECONDS_MAX};
-use uuid::Uuid;
 
-/// Body of a creation.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Create {
-    name: String,
-    role: String,
-    workspace_id: Option<Uuid>,
-    products: Option<Vec<String>>,
-    expires_in_seconds: Option<u64>,
-}
-
-pub(super) async fn list(State(app): State<Arc<App>>, Signed(admin): Signed) -> Answer {
+pub(super) async fn list(
+    State(app): State<Arc<App>>,
+    Signed(admin): Signed,
+) -> Answer<Json<Page<AdminKeyInfo>>> {
     let keys = admin_keys::list(&app.data, &admin).await?;
     let uses = admin_keys::last_uses(&app.data).await?;
     let view = |key: &AdminKeyRecord| views::admin_key(key, uses.get(&key.id));
     let items = keys.iter().map(view).collect();
-    Ok(views::answer(StatusCode::OK, &views::page(items, None)))
+    Ok(Json(views::page(items, None)))
 }
 
 pub(super) async fn create(
     State(app): State<Arc<App>>,
     Signed(admin): Signed,
-    Body(body): Body<Create>,
-) -> Answer {
+    Body(body): Body<AdminKeyCreate>,
+) -> Answer<Created<AdminKeyCreated>> {
     let most = u64::from(LIFETIME_SECONDS_MAX);
     if body
         .expires_in_seconds
@@ -61,18 +51,19 @@ pub(super) async fn create(
         body.expires_in_seconds,
     )
     .await?;
-    let body =
-        json!({ "admin_key": views::admin_key(&record, None), "key": key.expose().as_str() });
-    Ok(views::answer(StatusCode::CREATED, &body))
+    Ok(Created(AdminKeyCreated {
+        admin_key: views::admin_key(&record, None),
+        key: ShownAdminKey(key.expose()),
+    }))
 }
 
 pub(super) async fn revoke(
     State(app): State<Arc<App>>,
     Signed(admin): Signed,
     Path(text): Path<String>,
-) -> Answer {
+) -> Answer<Json<AdminKeyInfo>> {
     let record = admin_keys::revoke(&app.data, admin, id(&text, "admin key")?).await?;
     let uses = admin_keys::last_uses(&app.data).await?;
-    let body = views::admin_key(&record, uses.get(&record.id));
-    Ok(views::answer(StatusCode::OK, &body))
+    let key = views::admin_key(&record, uses.get(&record.id));
+    Ok(Json(key))
 }

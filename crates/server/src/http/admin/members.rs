@@ -3,157 +3,143 @@
 
 use super::body::Body;
 use super::extract::{Path, Signed, id};
-use super::problem::{Answer, Problem};
+use super::problem::Problem;
+use super::reply::{Answer, Created, Json, NoContent};
 use super::{role, views};
 use crate::app::App;
 use crate::auth::opaque_token::OpaqueToken;
 use crate::verbs::members;
 use axum::extract::State;
-use axum::response::IntoResponse;
-use http::StatusCode;
-use serde::Deserialize;
-use serde_json::{Value, json};
 use std::sync::Arc;
-use tokenward_core::time::Timestamp;
-use tokenward_store::people::{Invitation, Member};
-use uuid::Uuid;
+use tokenward_api::{
+    Invitation, JoinPath, Member, MemberChange, MemberChanged, MemberInvite, MemberInvited, Name,
+    Page,
+};
+use tokenward_store::people;
 
-/// Body of an invitation.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Invite {
-    email: String,
-    role: String,
-    workspace_id: Option<Uuid>,
-    products: Option<Vec<String>>,
+fn read(change: &MemberChange) -> Result<members::Change, Problem> {
+    let sent = change.role.as_deref().map(|role| role::Sent {
+        role,
+        workspace_id: change.workspace_id,
+        products: change.products.as_deref(),
+    });
+    if sent.is_none() && (change.workspace_id.is_some() || change.products.is_some()) {
+        let detail = "A role is written whole: name it with its workspace_id and products.";
+        return Err(Problem::invalid(Some("role"), detail));
+    }
+    Ok(members::Change {
+        seen: None,
+        role: sent.map(|sent| sent.read()).transpose()?,
+        disabled: change.disabled,
+    })
 }
 
-/// Body of a change. A role is written whole.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Change {
-    role: Option<String>,
-    workspace_id: Option<Uuid>,
-    products: Option<Vec<String>>,
-    disabled: Option<bool>,
-}
-
-impl Change {
-    fn read(&self) -> Result<members::Change, Problem> {
-        let sent = self.role.as_deref().map(|role| role::Sent {
-            role,
-            workspace_id: self.workspace_id,
-            products: self.products.as_deref(),
-        });
-        if sent.is_none() && (self.workspace_id.is_some() || self.products.is_some()) {
-            let detail = "A role is written whole: name it with its workspace_id and products.";
-            return Err(Problem::invalid(Some("role"), detail));
-        }
-        Ok(members::Change {
-            seen: None,
-            role: sent.map(|sent| sent.read()).transpose()?,
-            disabled: self.disabled,
-        })
+fn member(member: &people::Member) -> Member {
+    let proofs = &member.proofs;
+    Member {
+        id: member.id,
+        email: member.email.clone(),
+        name: Name::of(&member.name),
+        role: views::role(&member.role),
+        has_password: proofs.password.is_some(),
+        has_authenticator_app: proofs.totp.is_some(),
+        passkeys: proofs.passkeys.len() as u64,
+        single_sign_on: proofs.sso.is_some(),
+        disabled: member.disabled_at.is_some(),
+        disabled_at: member.disabled_at.map(views::time),
+        created_at: views::time(member.created_at),
     }
 }
 
-fn member(member: &Member) -> Value {
-    let proofs = &member.proofs;
-    let about = json!({
-        "id": member.id,
-        "email": member.email,
-        "name": member.name,
-        "has_password": proofs.password.is_some(),
-        "has_authenticator_app": proofs.totp.is_some(),
-        "passkeys": proofs.passkeys.len(),
-        "single_sign_on": proofs.sso.is_some(),
-        "disabled": member.disabled_at.is_some(),
-        "disabled_at": member.disabled_at.map(Timestamp::iso),
-        "created_at": member.created_at.iso(),
-    });
-    role::told(&member.role, about)
-}
-
-fn invitation(invitation: &Invitation) -> Value {
-    let about = json!({
-        "id": invitation.id,
+fn invitation(invitation: &people::Invitation) -> Invitation {
+    Invitation {
+        id: invitation.id,
         // Whoever holds the first operator's link says who they are.
-        "email": (!invitation.email.is_empty()).then_some(&invitation.email),
-        "invited_by": invitation.invited_by,
-        "created_at": invitation.created_at.iso(),
-        "expires_at": invitation.expires_at.iso(),
-    });
-    role::told(&invitation.role, about)
+        email: (!invitation.email.is_empty()).then(|| invitation.email.clone()),
+        role: views::role(&invitation.role),
+        invited_by: invitation.invited_by.clone(),
+        created_at: views::time(invitation.created_at),
+        expires_at: views::time(invitation.expires_at),
+    }
 }
 
 /// The path of the link of an invitation.
-fn join_path(opaque_token: &OpaqueToken) -> String {
-    format!("/console/join/{}", opaque_token.expose().as_str())
+fn join_path(opaque_token: &OpaqueToken) -> JoinPath {
+    JoinPath::of(&format!("/console/join/{}", opaque_token.expose().as_str()))
 }
 
-pub(super) async fn list(State(app): State<Arc<App>>, Signed(admin): Signed) -> Answer {
+pub(super) async fn list(
+    State(app): State<Arc<App>>,
+    Signed(admin): Signed,
+) -> Answer<Json<Page<Member>>> {
     let (found, _) = members::list(&app.data, &admin).await?;
     let items = found.iter().map(member).collect();
-    Ok(views::answer(StatusCode::OK, &views::page(items, None)))
+    Ok(Json(views::page(items, None)))
 }
 
-pub(super) async fn invited(State(app): State<Arc<App>>, Signed(admin): Signed) -> Answer {
+pub(super) async fn invited(
+    State(app): State<Arc<App>>,
+    Signed(admin): Signed,
+) -> Answer<Json<Page<Invitation>>> {
     let (_, found) = members::list(&app.data, &admin).await?;
     let items = found.iter().map(invitation).collect();
-    Ok(views::answer(StatusCode::OK, &views::page(items, None)))
+    Ok(Json(views::page(items, None)))
 }
 
 pub(super) async fn invite(
     State(app): State<Arc<App>>,
     Signed(admin): Signed,
-    Body(body): Body<Invite>,
-) -> Answer {
+    Body(body): Body<MemberInvite>,
+) -> Answer<Created<MemberInvited>> {
     let sent = role::Sent {
         role: &body.role,
         workspace_id: body.workspace_id,
         products: body.products.as_deref(),
     };
     let (made, opaque_token) = members::invite(&app.data, admin, &body.email, sent.read()?).await?;
-    let body = json!({ "invitation": invitation(&made), "join_path": join_path(&opaque_token) });
-    Ok(views::answer(StatusCode::CREATED, &body))
+    Ok(Created(MemberInvited {
+        invitation: invitation(&made),
+        join_path: join_path(&opaque_token),
+    }))
 }
 
 pub(super) async fn show(
     State(app): State<Arc<App>>,
     Signed(admin): Signed,
     Path(text): Path<String>,
-) -> Answer {
+) -> Answer<Json<Member>> {
     let found = members::show(&app.data, &admin, id(&text, "member")?).await?;
-    Ok(views::answer(StatusCode::OK, &member(&found)))
+    Ok(Json(member(&found)))
 }
 
 pub(super) async fn change(
     State(app): State<Arc<App>>,
     Signed(admin): Signed,
     Path(text): Path<String>,
-    Body(body): Body<Change>,
-) -> Answer {
+    Body(body): Body<MemberChange>,
+) -> Answer<Json<MemberChanged>> {
     let id = id(&text, "member")?;
-    let (changed, opaque_token) = members::change(&app.data, admin, id, body.read()?).await?;
-    let mut body = member(&changed);
-    body["join_path"] = json!(opaque_token.as_ref().map(join_path));
-    Ok(views::answer(StatusCode::OK, &body))
+    let (changed, opaque_token) = members::change(&app.data, admin, id, read(&body)?).await?;
+    Ok(Json(MemberChanged {
+        member: member(&changed),
+        join_path: opaque_token.as_ref().map(join_path),
+    }))
 }
 
 pub(super) async fn remove(
     State(app): State<Arc<App>>,
     Signed(admin): Signed,
     Path(text): Path<String>,
-) -> Answer {
+) -> Answer<NoContent> {
     members::remove(&app.data, admin, id(&text, "member")?).await?;
-    Ok(StatusCode::NO_CONTENT.into_response())
+    Ok(NoContent)
 }
 
 pub(super) async fn withdraw(
     State(app): State<Arc<App>>,
     Signed(admin): Signed,
     Path(text): Path<String>,
-) -> Answer {
+) -> Answer<NoContent> {
     members::withdraw(&app.data, admin, id(&text, "invitation")?).await?;
-    Ok(StatusCode::NO_CONTENT.into_response())
+    Ok(NoContent)
 }

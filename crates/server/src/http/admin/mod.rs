@@ -1,5 +1,5 @@
-//! The admin API: JSON, RFC 9457 problems, one file a resource. Adapters onto `verbs`; the document
-//! that describes them is generated from here (`openapi`).
+//! The admin API: JSON, RFC 9457 problems, one file a resource. Adapters between `verbs` and the bodies of `tokenward-api`.
+//! The router and the OpenAPI document are made of one table (`routes`).
 
 mod audit;
 mod body;
@@ -10,14 +10,16 @@ mod members;
 mod openapi;
 pub mod problem;
 mod products;
+mod reply;
 mod role;
+mod routes;
 mod status;
 mod usage;
 mod views;
 mod webhooks;
 mod workspaces;
 
-pub(super) use views::audit_entry;
+pub(super) use views::audit_line;
 
 use crate::app::App;
 use axum::Router;
@@ -28,8 +30,8 @@ use std::sync::Arc;
 
 /// Every address below `/admin/v1`.
 pub fn router(app: &Arc<App>) -> Router<Arc<App>> {
-    let described = routes().into_iter();
-    described
+    routes::routes()
+        .into_iter()
         .fold(Router::new(), |router, route| {
             router.route(route.path, route.handler)
         })
@@ -49,52 +51,4 @@ async fn counted(State(app): State<Arc<App>>, request: Request, next: Next) -> R
         _ => "OK",
     });
     response
-}
-
-/// Every operation with its handler: the one table that the router and the document are made of.
-fn routes() -> Vec<openapi::Route<Arc<App>>> {
-    use openapi as operation;
-    vec![
-        operation::show_document().by(openapi::show),
-        operation::show_status().by(status::show),
-        operation::list_workspaces().by(workspaces::list),
-        operation::create_workspace().by(workspaces::create),
-        operation::show_workspace().by(workspaces::show),
-        operation::change_workspace().by(workspaces::change),
-        operation::list_clients().by(clients::list),
-        operation::create_client().by(clients::create),
-        operation::list_products().by(products::list),
-        operation::put_product().by(products::put),
-        operation::delete_product().by(products::delete),
-        operation::show_client().by(clients::show),
-        operation::change_client().by(clients::change),
-        operation::delete_client().by(clients::delete),
-        operation::disable_client().by(clients::disable),
-        operation::enable_client().by(clients::enable),
-        operation::resend_confirmation().by(clients::ask_again),
-        operation::show_usage().by(usage::show),
-        operation::create_secret().by(clients::rotate),
-        operation::delete_secret().by(clients::delete_secret),
-        operation::generate_token().by(clients::generate),
-        operation::revoke_token().by(clients::revoke),
-        operation::list_webhooks().by(webhooks::list),
-        operation::create_webhook().by(webhooks::create),
-        operation::change_webhook().by(webhooks::change),
-        operation::delete_webhook().by(webhooks::delete),
-        operation::rotate_webhook().by(webhooks::rotate),
-        operation::test_webhook().by(webhooks::test),
-        operation::list_notices().by(webhooks::notices),
-        operation::list_audit().by(audit::list),
-        operation::verify_audit().by(audit::verify),
-        operation::list_members().by(members::list),
-        operation::invite_member().by(members::invite),
-        operation::show_member().by(members::show),
-        operation::change_member().by(members::change),
-        operation::remove_member().by(members::remove),
-        operation::list_invitations().by(members::invited),
-        operation::withdraw_invitation().by(members::withdraw),
-        operation::list_admin_keys().by(keys::list),
-        operation::create_admin_key().by(keys::create),
-        operation::revoke_admin_key().by(keys::revoke),
-    ]
 }

@@ -3,11 +3,10 @@
 use crate::http::denied::FORBIDDEN;
 use crate::http::envelope::Told;
 use crate::random;
-use crate::verbs::Refused;
 use crate::verbs::admin_keys::NotAdmitted;
+use crate::verbs::{Conflict, Refused};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
-use serde_json::json;
 
 /// A problem as sent.
 #[derive(Debug)]
@@ -19,9 +18,6 @@ pub struct Problem {
     field: Option<String>,
     retry_after_seconds: Option<u64>,
 }
-
-/// What a handler answers.
-pub(super) type Answer = Result<Response, Problem>;
 
 impl Problem {
     pub(super) fn new(
@@ -83,6 +79,31 @@ impl Problem {
     }
 }
 
+/// The code of a conflict.
+fn code(conflict: Conflict) -> &'static str {
+    match conflict {
+        Conflict::AddressConfirmed => "ADDRESS_CONFIRMED",
+        Conflict::AddressStopped => "ADDRESS_STOPPED",
+        Conflict::ChangedMeanwhile => "CHANGED_MEANWHILE",
+        Conflict::ClientDeleted => "CLIENT_DELETED",
+        Conflict::ClientDisabled => "CLIENT_DISABLED",
+        Conflict::ConfirmationUnavailable => "CONFIRMATION_UNAVAILABLE",
+        Conflict::GenerationMismatch => "GENERATION_MISMATCH",
+        Conflict::LabelMismatch => "LABEL_MISMATCH",
+        Conflict::LabelTaken => "LABEL_TAKEN",
+        Conflict::LastOperator => "LAST_OPERATOR",
+        Conflict::MemberExists => "MEMBER_EXISTS",
+        Conflict::NoSecondProof => "NO_SECOND_PROOF",
+        Conflict::OwnMembership => "OWN_MEMBERSHIP",
+        Conflict::ProductInUse => "PRODUCT_IN_USE",
+        Conflict::TooManyMembers => "TOO_MANY_MEMBERS",
+        Conflict::TooManyPasskeys => "TOO_MANY_PASSKEYS",
+        Conflict::TooManySecrets => "TOO_MANY_SECRETS",
+        Conflict::TooManyWebhooks => "TOO_MANY_WEBHOOKS",
+        Conflict::WebhookDisabled => "WEBHOOK_DISABLED",
+    }
+}
+
 impl From<Refused> for Problem {
     fn from(refused: Refused) -> Self {
         match refused {
@@ -103,9 +124,9 @@ impl From<Refused> for Problem {
                 Self::invalid(Some(field), format!("{field}: {why}{end}"))
             }
             Refused::NotAdmitted => NotAdmitted::Unknown.into(),
-            Refused::Conflict(code, why) => Self::new(
+            Refused::Conflict(conflict, why) => Self::new(
                 StatusCode::CONFLICT,
-                code,
+                code(conflict),
                 "The state does not allow this",
                 format!("Not done: {why}."),
             ),
@@ -187,17 +208,19 @@ impl IntoResponse for Problem {
         if self.status.is_server_error() {
             tracing::warn!(error_id = %id, code = self.code, "answered {}", self.status.as_u16());
         }
-        let mut body = json!({
-            "type": format!("urn:tokenward:problem:{}", self.code.to_lowercase().replace('_', "-")),
-            "title": self.title,
-            "status": self.status.as_u16(),
-            "detail": self.detail,
-            "code": self.code,
-            "error_id": id,
-        });
-        if let Some(field) = self.field {
-            body["field"] = field.into();
-        }
+        let body = tokenward_api::Problem {
+            kind: format!(
+                "urn:tokenward:problem:{}",
+                self.code.to_lowercase().replace('_', "-")
+            ),
+            title: self.title.to_owned(),
+            status: self.status.as_u16(),
+            detail: self.detail,
+            code: self.code.to_owned(),
+            field: self.field,
+            error_id: id,
+        };
+        let body = serde_json::to_value(body).expect("a problem document is JSON");
         let mut response = (self.status, body.to_string()).into_response();
         response.extensions_mut().insert(Told {
             code: self.code,

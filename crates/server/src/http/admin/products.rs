@@ -2,52 +2,38 @@
 
 use super::body::Body;
 use super::extract::{Path, Signed};
-use super::problem::Answer;
+use super::reply::{Answer, Json, NoContent, Put};
 use super::views;
 use crate::app::App;
 use crate::verbs::products;
 use axum::extract::State;
-use axum::response::IntoResponse;
-use http::StatusCode;
-use serde::Deserialize;
 use std::sync::Arc;
+use tokenward_api::{Page, Product, ProductPut};
 
-/// Body of a put.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Put {
-    name: String,
-}
-
-pub(super) async fn list(State(app): State<Arc<App>>, Signed(_): Signed) -> Answer {
-    let items = products::list(&app.data)
-        .await?
-        .iter()
-        .map(views::product)
-        .collect();
-    Ok(views::answer(StatusCode::OK, &views::page(items, None)))
+pub(super) async fn list(
+    State(app): State<Arc<App>>,
+    Signed(_): Signed,
+) -> Answer<Json<Page<Product>>> {
+    let products = products::list(&app.data).await?;
+    let items = products.iter().map(views::product).collect();
+    Ok(Json(views::page(items, None)))
 }
 
 pub(super) async fn put(
     State(app): State<Arc<App>>,
     Signed(admin): Signed,
     Path(slug): Path<String>,
-    Body(body): Body<Put>,
-) -> Answer {
+    Body(body): Body<ProductPut>,
+) -> Answer<Put> {
     let (product, created) = products::put(&app.data, admin, &slug, &body.name).await?;
-    let status = if created {
-        StatusCode::CREATED
-    } else {
-        StatusCode::OK
-    };
-    Ok(views::answer(status, &views::product(&product)))
+    Ok(Put(views::product(&product), created))
 }
 
 pub(super) async fn delete(
     State(app): State<Arc<App>>,
     Signed(admin): Signed,
     Path(slug): Path<String>,
-) -> Answer {
+) -> Answer<NoContent> {
     products::delete(&app.data, admin, &slug).await?;
-    Ok(StatusCode::NO_CONTENT.into_response())
+    Ok(NoContent)
 }

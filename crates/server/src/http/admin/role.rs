@@ -1,8 +1,7 @@
-//! A role in JSON, read and written: the same for admin keys and members. It never decides who may give one.
+//! A role in a body of a request: the same for admin keys and members. It never decides who may give one.
 
 use super::problem::Problem;
-use crate::verbs::roles::{self, Written};
-use serde_json::{Value, json};
+use crate::verbs::roles::Written;
 use tokenward_core::client::Role;
 use tokenward_core::ids::WorkspaceId;
 use uuid::Uuid;
@@ -23,16 +22,4 @@ impl Sent<'_> {
         };
         Ok(written.read()?)
     }
-}
-
-/// Adds a role to what is about somebody or something that has it.
-pub(super) fn told(role: &Role, mut about: Value) -> Value {
-    let products = match role {
-        Role::ProductAdmin { products, .. } => Some(products),
-        _ => None,
-    };
-    about["role"] = roles::word(role).into();
-    about["workspace_id"] = json!(role.workspace());
-    about["products"] = json!(products);
-    about
 }

@@ -1,15 +1,16 @@
 //! `/clients/{id}/usage`
 
 use super::extract::{Path, Query, Signed, id};
-use super::problem::{Answer, Problem};
+use super::problem::Problem;
+use super::reply::{Answer, Json};
 use super::views;
 use crate::app::App;
 use crate::verbs::usage_figures::{self, DAYS_DEFAULT, DAYS_MAX, UsageFigures};
 use axum::extract::State;
-use http::StatusCode;
 use http::request::Parts;
-use serde_json::{Value, json};
 use std::sync::Arc;
+use tokenward_api::{Day, Outcome, Slug, StaleUse, Usage, UsageCount, UsageSource};
+use tokenward_core::client::Product;
 use tokenward_core::ids::{ClientId, ProductNo};
 use tokenward_core::time::{MICROS_PER_SECOND, SECONDS_PER_DAY, Timestamp};
 
@@ -18,7 +19,7 @@ pub(super) async fn show(
     Signed(admin): Signed,
     Path(text): Path<String>,
     parts: Parts,
-) -> Answer {
+) -> Answer<Json<Usage>> {
     let query = Query::read(&parts, &["days"])?;
     let days = query.number("days")?.unwrap_or(DAYS_DEFAULT);
     if !(1..=DAYS_MAX).contains(&days) {
@@ -27,51 +28,45 @@ pub(super) async fn show(
     }
     let client = ClientId(id(&text, "client")?);
     let figures = usage_figures::of_client(&app.data, &admin, client, days).await?;
-    Ok(views::answer(StatusCode::OK, &view(&figures)))
+    Ok(Json(view(&figures)))
 }
 
-fn view(figures: &UsageFigures) -> Value {
+fn view(figures: &UsageFigures) -> Usage {
     let slug = |product: Option<ProductNo>| {
-        product
-            .and_then(|no| tokenward_core::client::Product::slugs(&[no], &figures.products).pop())
+        let slugs = Product::slugs(&[product?], &figures.products);
+        slugs.into_iter().next().map(Slug)
     };
-    let counts = figures.counts.iter().map(|count| {
-        json!({
-            "day": date(count.day),
-            "product": slug(count.product),
-            "outcome": count.outcome.as_str(),
-            "count": count.n,
-        })
+    let counts = figures.counts.iter().map(|count| UsageCount {
+        day: date(count.day),
+        product: slug(count.product),
+        outcome: Outcome::of(count.outcome.as_str()),
+        count: count.n,
     });
-    let stale = figures.stale.iter().map(|one| {
-        json!({
-            "day": date(one.day),
-            "source": one.source,
-            "outcome": one.outcome.as_str(),
-            "count": one.n,
-            "last_at": one.last_at.iso(),
-        })
+    let stale = figures.stale.iter().map(|one| StaleUse {
+        day: date(one.day),
+        source: one.source.clone(),
+        outcome: Outcome::of(one.outcome.as_str()),
+        count: one.n,
+        last_at: views::time(one.last_at),
     });
-    let sources = figures.sources.iter().map(|one| {
-        json!({
-            "day": date(one.day),
-            "source": one.source,
-            "count": one.n,
-            "last_at": one.last_at.iso(),
-        })
+    let sources = figures.sources.iter().map(|one| UsageSource {
+        day: date(one.day),
+        source: one.source.clone(),
+        count: one.n,
+        last_at: views::time(one.last_at),
     });
-    json!({
-        "from": date(figures.from_day),
-        "to": date(figures.today),
-        "counts": counts.collect::<Vec<_>>(),
-        "sources": sources.collect::<Vec<_>>(),
-        "stale_uses": stale.collect::<Vec<_>>(),
-    })
+    Usage {
+        from: date(figures.from_day),
+        to: date(figures.today),
+        counts: counts.collect(),
+        sources: sources.collect(),
+        stale_uses: stale.collect(),
+    }
 }
 
 /// A day as ISO 8601 has it.
-fn date(day: u32) -> String {
+fn date(day: u32) -> Day {
     let mut text = Timestamp(i64::from(day) * SECONDS_PER_DAY * MICROS_PER_SECOND).iso();
     text.truncate("0000-00-00".len());
-    text
+    Day(text)
 }

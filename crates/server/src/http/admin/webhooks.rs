@@ -2,136 +2,123 @@
 
 use super::body::Body;
 use super::extract::{Path, Query, Signed, id};
-use super::problem::{Answer, Problem};
+use super::problem::Problem;
+use super::reply::{Accepted, Answer, Created, Json, NoContent};
 use super::views;
 use crate::app::App;
 use crate::verbs::{notices, webhooks};
 use axum::extract::State;
-use axum::response::IntoResponse;
-use http::StatusCode;
 use http::request::Parts;
-use serde::Deserialize;
-use serde_json::{Value, json};
 use std::sync::Arc;
+use tokenward_api::{
+    Notice, NoticeCursor, NoticeMade, NoticePage, NoticeState, Page, ShownWebhookSecret, Webhook,
+    WebhookChange, WebhookCreate, WebhookWithSecret,
+};
 use tokenward_core::ids::WorkspaceId;
-use tokenward_core::time::Timestamp;
-use tokenward_store::notices::{Notice, Target, Webhook};
+use tokenward_store::notices::{self as notices_store, Target};
 
-/// Body of a creation.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Create {
-    url: String,
+fn webhook(webhook: &notices_store::Webhook) -> Webhook {
+    Webhook {
+        id: webhook.id,
+        workspace_id: webhook.workspace.0,
+        url: webhook.url.clone(),
+        former_secret_until: webhook.former.as_ref().map(|(_, till)| views::time(*till)),
+        disabled: webhook.disabled_at.is_some(),
+        disabled_at: webhook.disabled_at.map(views::time),
+        created_at: views::time(webhook.created_at),
+    }
 }
 
-/// Body of a change.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Change {
-    disabled: bool,
+fn with_secret((made, secret): &webhooks::WithSecret) -> Answer<Created<WebhookWithSecret>> {
+    Ok(Created(WebhookWithSecret {
+        webhook: webhook(made),
+        secret: ShownWebhookSecret::of(secret),
+    }))
 }
 
-fn webhook(webhook: &Webhook) -> Value {
-    json!({
-        "id": webhook.id,
-        "workspace_id": webhook.workspace,
-        "url": webhook.url,
-        "former_secret_until": webhook.former.as_ref().map(|(_, till)| till.iso()),
-        "disabled": webhook.disabled_at.is_some(),
-        "disabled_at": webhook.disabled_at.map(Timestamp::iso),
-        "created_at": webhook.created_at.iso(),
-    })
-}
-
-fn with_secret(status: StatusCode, (made, secret): &webhooks::WithSecret) -> Answer {
-    let body = json!({ "webhook": webhook(made), "secret": secret.as_str() });
-    Ok(views::answer(status, &body))
-}
-
-fn notice(notice: &Notice) -> Value {
-    let (made, state) = (&notice.made, notices::state(notice));
+fn notice(notice: &notices_store::Notice) -> Notice {
+    let made = &notice.made;
     let target = match made.target {
         Target::Webhook(id) => Some(id),
         Target::Mail => None,
     };
-    json!({
-        "id": made.id,
-        "type": made.kind,
-        "client_id": made.client,
-        "webhook_id": target,
-        "email": target.is_none().then_some(&made.recipient),
-        "state": match state {
-            notices::State::Waiting => "waiting",
-            notices::State::Delivered => "delivered",
-            notices::State::GivenUp => "given_up",
+    Notice {
+        id: made.id,
+        kind: made.kind.clone(),
+        client_id: made.client.map(|id| id.0),
+        webhook_id: target,
+        email: target.is_none().then(|| made.recipient.clone()),
+        state: match notices::state(notice) {
+            notices::State::Waiting => NoticeState::Waiting,
+            notices::State::Delivered => NoticeState::Delivered,
+            notices::State::GivenUp => NoticeState::GivenUp,
         },
-        "created_at": made.at.iso(),
-        "attempts": notice.attempts,
-        "next_attempt_at": notice.due_at.map(Timestamp::iso),
-        "delivered_at": notice.done_at.map(Timestamp::iso),
-        "last_error": (!notice.last_error.is_empty()).then_some(&notice.last_error),
-    })
+        created_at: views::time(made.at),
+        attempts: notice.attempts.into(),
+        next_attempt_at: notice.due_at.map(views::time),
+        delivered_at: notice.done_at.map(views::time),
+        last_error: (!notice.last_error.is_empty()).then(|| notice.last_error.clone()),
+    }
 }
 
 pub(super) async fn list(
     State(app): State<Arc<App>>,
     Signed(admin): Signed,
     Path(text): Path<String>,
-) -> Answer {
+) -> Answer<Json<Page<Webhook>>> {
     let workspace = WorkspaceId(id(&text, "workspace")?);
     let all = webhooks::list(&app.data, &admin, workspace).await?;
     let items = all.iter().map(webhook).collect();
-    Ok(views::answer(StatusCode::OK, &views::page(items, None)))
+    Ok(Json(views::page(items, None)))
 }
 
 pub(super) async fn create(
     State(app): State<Arc<App>>,
     Signed(admin): Signed,
     Path(text): Path<String>,
-    Body(body): Body<Create>,
-) -> Answer {
+    Body(body): Body<WebhookCreate>,
+) -> Answer<Created<WebhookWithSecret>> {
     let workspace = WorkspaceId(id(&text, "workspace")?);
     let made = webhooks::create(&app.data, admin, workspace, &body.url).await?;
-    with_secret(StatusCode::CREATED, &made)
+    with_secret(&made)
 }
 
 pub(super) async fn change(
     State(app): State<Arc<App>>,
     Signed(admin): Signed,
     Path(text): Path<String>,
-    Body(body): Body<Change>,
-) -> Answer {
+    Body(body): Body<WebhookChange>,
+) -> Answer<Json<Webhook>> {
     let id = id(&text, "webhook")?;
     let changed = webhooks::set_disabled(&app.data, admin, id, body.disabled).await?;
-    Ok(views::answer(StatusCode::OK, &webhook(&changed)))
+    Ok(Json(webhook(&changed)))
 }
 
 pub(super) async fn delete(
     State(app): State<Arc<App>>,
     Signed(admin): Signed,
     Path(text): Path<String>,
-) -> Answer {
+) -> Answer<NoContent> {
     webhooks::delete(&app.data, admin, id(&text, "webhook")?).await?;
-    Ok(StatusCode::NO_CONTENT.into_response())
+    Ok(NoContent)
 }
 
 pub(super) async fn rotate(
     State(app): State<Arc<App>>,
     Signed(admin): Signed,
     Path(text): Path<String>,
-) -> Answer {
+) -> Answer<Created<WebhookWithSecret>> {
     let rotated = webhooks::rotate(&app.data, admin, id(&text, "webhook")?).await?;
-    with_secret(StatusCode::CREATED, &rotated)
+    with_secret(&rotated)
 }
 
 pub(super) async fn test(
     State(app): State<Arc<App>>,
     Signed(admin): Signed,
     Path(text): Path<String>,
-) -> Answer {
-    let notice = webhooks::test(&app.data, admin, id(&text, "webhook")?).await?;
-    let body = json!({ "notice_id": notice });
-    Ok(views::answer(StatusCode::ACCEPTED, &body))
+) -> Answer<Accepted<NoticeMade>> {
+    let notice_id = webhooks::test(&app.data, admin, id(&text, "webhook")?).await?;
+    Ok(Accepted(NoticeMade { notice_id }))
 }
 
 pub(super) async fn notices(
@@ -139,15 +126,15 @@ pub(super) async fn notices(
     Signed(admin): Signed,
     Path(text): Path<String>,
     parts: Parts,
-) -> Answer {
+) -> Answer<Json<NoticePage>> {
     let query = Query::read(&parts, &["limit", "cursor"])?;
     let workspace = WorkspaceId(id(&text, "workspace")?);
     let after = query.text("cursor").map(cursor).transpose()?;
     let (page, next) = notices::list(&app.data, &admin, workspace, after, query.limit()?).await?;
-    let items: Vec<_> = page.iter().map(notice).collect();
-    let next = next.map(|no| format!("n{no}"));
-    let body = json!({ "items": items, "next_cursor": next });
-    Ok(views::answer(StatusCode::OK, &body))
+    Ok(Json(NoticePage {
+        items: page.iter().map(notice).collect(),
+        next_cursor: next.map(|no| NoticeCursor(format!("n{no}"))),
+    }))
 }
 
 /// Places are beyond the numbers of other lists.

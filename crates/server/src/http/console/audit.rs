@@ -7,7 +7,7 @@ use super::session::{Member, Sent};
 use super::shown::{Moment, count};
 use crate::app::App;
 use crate::auth::authority::Admin;
-use crate::http::admin::audit_entry;
+use crate::http::admin::audit_line;
 use crate::verbs::audit::{self, Verified};
 use askama::Template;
 use axum::body::Body;
@@ -210,8 +210,7 @@ pub(super) async fn json_lines(
     Member(person): Member,
     uri: http::Uri,
 ) -> Reply {
-    let line = |entry: &Written| format!("{}\n", audit_entry(entry));
-    let body = export(app, person.admin(), &uri, String::new(), line)?;
+    let body = export(app, person.admin(), &uri, String::new(), audit_line)?;
     Ok(attached(body, "application/jsonl", "audit.jsonl"))
 }
 

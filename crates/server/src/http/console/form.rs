@@ -1,7 +1,7 @@
 //! Forms as browsers send them, and their fields as pages show them: what was typed comes back with the reason why
 //! it was not taken.
 
-use crate::verbs::Refused;
+use crate::verbs::{Conflict, Refused};
 use askama::Template;
 use askama::filters::HtmlSafe;
 use zeroize::Zeroizing;
@@ -117,7 +117,7 @@ impl Fault {
     pub(super) fn of(refused: Refused) -> Result<Self, Refused> {
         match refused {
             Refused::Invalid(field, why) => Ok(Self::new(field, sentence(&why))),
-            Refused::Conflict("LABEL_TAKEN" | "LABEL_MISMATCH", why) => {
+            Refused::Conflict(Conflict::LabelTaken | Conflict::LabelMismatch, why) => {
                 Ok(Self::new("label", sentence(&why)))
             }
             Refused::Conflict(_, why) => Ok(Self::new("", sentence(&why))),

@@ -1,46 +1,54 @@
 //! The answers of the document that many operations share, in each of the three error forms, and how
 //! callers prove themselves.
 
-use super::schemas::{reference, uuid, with};
+use super::{Schemas, uuid};
 use crate::http::credentials::SECRET_HEADER;
 use serde_json::{Value, json};
 
-pub(super) fn header(what: &str, schema: Value) -> Value {
+/// A header of an answer.
+pub(in crate::http::admin) fn header(what: &str, schema: Value) -> Value {
     json!({ "description": what, "required": true, "schema": schema })
 }
 
-/// An answer with a body of one kind.
-pub(super) fn answer(what: &str, kind: &str, schema: &str) -> Value {
+pub(super) fn reference(schema: &str) -> Value {
+    json!({ "$ref": format!("#/components/schemas/{schema}") })
+}
+
+/// An answer with a body of one media type.
+pub(in crate::http::admin) fn described(what: &str, kind: &str, schema: Value) -> Value {
     json!({
         "description": what,
         "headers": { "x-request-id": header("the request's id in the log", uuid()) },
-        "content": { kind: { "schema": reference(schema) } },
+        "content": { kind: { "schema": schema } },
     })
 }
 
 /// An answer of JSON.
 pub(super) fn json_answer(what: &str, schema: &str) -> Value {
-    answer(what, "application/json", schema)
+    described(what, "application/json", reference(schema))
 }
 
 fn with_headers(mut response: Value, headers: Value) -> Value {
-    response["headers"] = with(response["headers"].take(), headers);
+    if let (Some(all), Value::Object(more)) = (response["headers"].as_object_mut(), headers) {
+        all.extend(more);
+    }
     response
 }
 
 /// Every shared answer by name: one set for each of the three error forms.
-pub(super) fn responses() -> Value {
+pub(super) fn responses(schemas: &mut Schemas) -> Value {
+    let problem_schema = schemas.of_answer::<tokenward_api::Problem>();
     let wait = || json!({ "retry-after": header("seconds to wait", json!({ "type": "integer", "minimum": 1 })) });
     let challenge = || json!({ "www-authenticate": header("how to prove oneself", json!({ "type": "string" })) });
-    let problem = |what: &str| answer(what, "application/problem+json", "Problem");
+    let problem = |what: &str| described(what, "application/problem+json", problem_schema.clone());
     let clear = |what: &str| json_answer(what, "Errors");
     let oauth = |what: &str| json_answer(what, "OAuthError");
     // What breaks outside a dialect (a panic, a request not answered in time) is told in Clear's form.
     let either = |kind: &str, schema: &str| {
-        let mut both = answer(
+        let mut both = described(
             "not available at the moment; try again",
             "application/json",
-            "Errors",
+            reference("Errors"),
         );
         match kind {
             "application/json" => {

@@ -13,7 +13,7 @@ use crate::http::request_host::base_url_for_secrets;
 use crate::verbs::addresses::{self, State as AddressState};
 use crate::verbs::clients::{self, Read};
 use crate::verbs::sign_in::Person;
-use crate::verbs::{Refused, client_credentials};
+use crate::verbs::{Conflict, Refused, client_credentials};
 use axum::extract::{Path, State};
 use http::HeaderMap;
 use std::sync::Arc;
@@ -228,7 +228,7 @@ pub(in super::super) async fn send(
     };
     match done {
         Ok(done) => there(done),
-        Err(refused @ Refused::Conflict("LABEL_MISMATCH", _)) => {
+        Err(refused @ Refused::Conflict(Conflict::LabelMismatch, _)) => {
             let read = super::read(&app, &person, &id).await?;
             let fault = Fault::of(refused)?;
             unprocessable(&confirm(&app, &person, &read, act, &word, fault).await?)
@@ -245,7 +245,7 @@ async fn generate(app: &App, person: &Person, id: &str, form: &Form, headers: &H
         client_credentials::generate_token(&app.data, person.admin(), super::id(id)?, seen).await;
     let answer = match made {
         Ok(answer) => answer,
-        Err(refused @ Refused::Conflict("GENERATION_MISMATCH", _)) => {
+        Err(refused @ Refused::Conflict(Conflict::GenerationMismatch, _)) => {
             let read = super::read(app, person, id).await?;
             let fault = Fault::of(refused)?;
             return unprocessable(
