@@ -53,8 +53,8 @@ failover: ## promote a standby, or make the database read-only for a while; writ
 
 stampede: ## workers that share one token all renew at once, and are killed at it; STAMPEDE_SECONDS=10 a place
 	@xtask/setup.sh test
-	cargo build --locked -p tokenward -p tokenward-client --bins --examples
-	TOKENWARD_STAMPEDE_SECONDS=$(STAMPEDE_SECONDS) cargo test --locked -p tokenward-client --test client -- \
+	cargo build --locked -p tokenward -p tokenward-agent --bins --examples
+	TOKENWARD_STAMPEDE_SECONDS=$(STAMPEDE_SECONDS) cargo test --locked -p tokenward-agent --test agent -- \
 		--nocapture --test-threads 1 stampede
 
 faults: ## take each behaviour of proof/faults.toml away in a copy; a test must fail each time

@@ -313,7 +313,7 @@ impl Keyring {
         Some(digest(
             key,
             Kind::Secret,
-            secret.environment() as u8,
+            secret.environment().number(),
             secret.client().0,
             secret.random(),
         ))
@@ -333,7 +333,7 @@ fn token_digest(key: &DigestKey, token: &AccessToken) -> Digest {
     digest(
         &key.tokens,
         Kind::Token,
-        token.environment() as u8,
+        token.environment().number(),
         token.client().0,
         token.random(),
     )

@@ -78,6 +78,25 @@ impl Environment {
         }
     }
 
+    /// Its number in tables, in memory and in digests. It never changes.
+    #[must_use]
+    pub fn number(self) -> u8 {
+        match self {
+            Self::Sandbox => 0,
+            Self::Production => 1,
+        }
+    }
+
+    /// The environment with this [`Environment::number`]; none for other numbers.
+    #[must_use]
+    pub fn from_number(number: u8) -> Option<Self> {
+        match number {
+            0 => Some(Self::Sandbox),
+            1 => Some(Self::Production),
+            _ => None,
+        }
+    }
+
     /// Reads the word back; anything else is none.
     #[must_use]
     pub fn parse(word: &str) -> Option<Self> {

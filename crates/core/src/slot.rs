@@ -34,6 +34,29 @@ pub enum EndReason {
     Restored,
 }
 
+impl EndReason {
+    /// Its number in tables and in memory; two bits hold it. It never changes.
+    #[must_use]
+    pub fn number(self) -> u8 {
+        match self {
+            Self::Superseded => 0,
+            Self::Revoked => 1,
+            Self::Restored => 2,
+        }
+    }
+
+    /// The reason with this [`EndReason::number`]; none for other numbers.
+    #[must_use]
+    pub fn from_number(number: u8) -> Option<Self> {
+        match number {
+            0 => Some(Self::Superseded),
+            1 => Some(Self::Revoked),
+            2 => Some(Self::Restored),
+            _ => None,
+        }
+    }
+}
+
 /// The end of the slot's token, with nothing in its place.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -90,6 +90,13 @@ impl<C: Clock> Applier<C> {
     pub(crate) fn take(&self, entries: Vec<Entry>) -> Result<(), StoreError> {
         let mut state = self.state.lock();
         let applied = state.position.number;
+        // An own commit may have been applied since this was asked for: then it must be the one that was read.
+        let other = |entry: &Entry| {
+            entry.position.number == applied && entry.position.tag != state.position.tag
+        };
+        if entries.iter().any(other) {
+            return Err(StoreError::Diverged("it has another history".into()));
+        }
         let mut changes = Vec::new();
         for entry in entries.iter().filter(|one| one.position.number > applied) {
             if entry.position.number != state.position.number + 1 {
@@ -187,5 +194,122 @@ impl<C: Clock> Applier<C> {
     /// The rows of the other nodes; answers whom to remove.
     pub(crate) fn rows(&self, look: u64, holds: u64, rows: Vec<Row>) -> Vec<BarrierEffect> {
         self.attachments.rows(look, holds, rows)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::attachments::Nodes;
+    use tokenward_core::change::FORMAT;
+    use tokenward_core::client::Product;
+    use tokenward_core::digest::{DigestKey, KeyId, Keyring};
+    use tokenward_core::ids::ProductNo;
+    use tokenward_core::label::{Name, Slug};
+    use tokenward_core::sublease::Terms;
+    use tokenward_core::time::Timestamp;
+
+    struct Still;
+
+    impl Clock for Still {
+        fn wall(&self) -> Timestamp {
+            Timestamp(0)
+        }
+        fn boot(&self) -> BootInstant {
+            BootInstant(1)
+        }
+    }
+
+    /// The change with this number: a product of its own.
+    fn made(number: u64) -> Change {
+        let product = Product {
+            no: ProductNo(u32::try_from(number).unwrap()),
+            slug: Slug::parse(&format!("p{number}")).unwrap(),
+            name: Name::parse("Product").unwrap(),
+            created_at: Timestamp(0),
+        };
+        Change::ProductPut { product }
+    }
+
+    fn at(number: u64) -> Position {
+        Position {
+            number,
+            tag: 100 + number,
+        }
+    }
+
+    fn read(numbers: impl Iterator<Item = u64>) -> Vec<Entry> {
+        let entry = |number| Entry {
+            position: at(number),
+            change: (FORMAT, made(number).to_body()),
+        };
+        numbers.map(entry).collect()
+    }
+
+    fn applier() -> (Applier<Still>, Arc<Replica>) {
+        let keys = Keyring::new(vec![DigestKey::new(KeyId(1), [7; 32])]).unwrap();
+        let replica = Arc::new(Replica::new(Arc::new(keys), 0));
+        let attachments = Attachments::new(
+            Terms::STANDARD,
+            Arc::new(Still),
+            Arc::clone(&replica),
+            0,
+            false,
+            Nodes::Expected,
+        );
+        let start = Position::default();
+        let applier = Applier::new(Arc::clone(&replica), Arc::new(attachments), start);
+        (applier, replica)
+    }
+
+    /// An own commit of the changes with these numbers.
+    fn own(applier: &Applier<Still>, numbers: std::ops::RangeInclusive<u64>) {
+        let after = at(*numbers.end());
+        let changes: Vec<Change> = numbers.map(made).collect();
+        applier.own(changes.chunks(1), after).unwrap();
+    }
+
+    #[test]
+    fn each_change_is_applied_once_and_in_order() {
+        let (applier, replica) = applier();
+        let holds = |number: u64| {
+            let numbers: Vec<u32> = replica.product_numbers().values().map(|no| no.0).collect();
+            assert_eq!(numbers.len() as u64, number);
+            assert_eq!(
+                (replica.applied(), applier.position().number),
+                (number, number)
+            );
+        };
+        own(&applier, 1..=2);
+        holds(2);
+        // Another node's change comes before it, so that it is read with it.
+        own(&applier, 4..=4);
+        holds(2);
+        assert!(applier.is_behind());
+        applier.take(read(2..=5)).unwrap();
+        holds(5);
+        assert!(!applier.is_behind() && applier.position() == at(5));
+        // Read before its writer had heard of its commit.
+        own(&applier, 5..=5);
+        applier.take(read(4..=5)).unwrap();
+        holds(5);
+        assert!(matches!(
+            applier.take(read(7..=7)),
+            Err(StoreError::Diverged(_))
+        ));
+        holds(5);
+    }
+
+    #[test]
+    fn another_change_at_the_number_of_an_own_one_is_another_history() {
+        let (applier, _) = applier();
+        own(&applier, 1..=2);
+        let mut entries = read(1..=3);
+        entries[1].position.tag += 1;
+        assert!(matches!(
+            applier.take(entries),
+            Err(StoreError::Diverged(_))
+        ));
+        assert_eq!(applier.position(), at(2));
     }
 }

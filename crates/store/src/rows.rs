@@ -194,20 +194,13 @@ fn quota(row: &Row<'_>, start: usize) -> Result<QuotaCount, StoreError> {
 }
 
 fn reason(number: i64) -> Result<EndReason, StoreError> {
-    match number {
-        0 => Ok(EndReason::Superseded),
-        1 => Ok(EndReason::Revoked),
-        2 => Ok(EndReason::Restored),
-        _ => Err(StoreError::Damaged(format!("end reason {number}"))),
-    }
+    let known = u8::try_from(number).ok().and_then(EndReason::from_number);
+    known.ok_or_else(|| StoreError::Damaged(format!("end reason {number}")))
 }
 
 pub(crate) fn environment(number: i64) -> Result<Environment, StoreError> {
-    match number {
-        0 => Ok(Environment::Sandbox),
-        1 => Ok(Environment::Production),
-        _ => Err(StoreError::Damaged(format!("environment {number}"))),
-    }
+    let known = u8::try_from(number).ok().and_then(Environment::from_number);
+    known.ok_or_else(|| StoreError::Damaged(format!("environment {number}")))
 }
 
 pub(crate) fn networks(text: &str) -> Result<Networks, StoreError> {

@@ -10,7 +10,7 @@ use tokenward_core::change::{EPOCH_GENERATIONS, FORMAT};
 use tokenward_core::client::{
     AdminKeyRecord, ApiClient, OnRepeat, SECRETS, SecretRecord, Settings, Workspace,
 };
-use tokenward_core::ids::{ClientNo, Environment, ProductNo};
+use tokenward_core::ids::{ClientNo, ProductNo};
 use tokenward_core::restrictions::Networks;
 use tokenward_core::slot::{EndReason, Former, Slot};
 use tokenward_core::time::Timestamp;
@@ -123,7 +123,7 @@ pub(crate) fn statements(change: &Change) -> Vec<Statement> {
             Statement::one(EPOCH_HEAD, vec![epoch.to_string().into()]),
             Statement::new(
                 EPOCH_END_TOKENS,
-                vec![reason_number(EndReason::Restored).into(), (*at).into()],
+                vec![u32::from(EndReason::Restored.number()).into(), (*at).into()],
             ),
             Statement::new(EPOCH_RAISE, vec![EPOCH_GENERATIONS.into()]),
         ],
@@ -208,7 +208,7 @@ fn insert_client(client: &ApiClient) -> Statement {
         client.no.0.into(),
         client.id.0.into(),
         client.workspace.0.into(),
-        environment_number(client.environment).into(),
+        u32::from(client.environment.number()).into(),
     ];
     params.extend(settings_values(&client.settings, live));
     params.extend([
@@ -266,7 +266,7 @@ pub(crate) fn slot_values(slot: &Slot, client: ClientNo) -> Vec<Value> {
         .iter()
         .enumerate()
         .fold(0, |sum, (at, former)| {
-            sum | former.map_or(0, |former| reason_number(former.reason)) << (2 * at)
+            sum | former.map_or(0, |former| u32::from(former.reason.number())) << (2 * at)
         });
     let previous = slot.previous.as_ref();
     vec![
@@ -275,7 +275,9 @@ pub(crate) fn slot_values(slot: &Slot, client: ClientNo) -> Vec<Value> {
         token.map(|t| u32::from(t.key.0)).into(),
         token.map(|t| t.issued_at).into(),
         token.and_then(|t| t.valid_till).into(),
-        slot.ended.map(|ended| reason_number(ended.reason)).into(),
+        slot.ended
+            .map(|ended| u32::from(ended.reason.number()))
+            .into(),
         slot.ended.map(|ended| ended.at).into(),
         former(0).into(),
         former(1).into(),
@@ -307,21 +309,6 @@ fn put_admin_key(key: &AdminKeyRecord) -> Statement {
             key.revoked_at.into(),
         ],
     )
-}
-
-pub(crate) fn environment_number(environment: Environment) -> i64 {
-    match environment {
-        Environment::Sandbox => 0,
-        Environment::Production => 1,
-    }
-}
-
-fn reason_number(reason: EndReason) -> i64 {
-    match reason {
-        EndReason::Superseded => 0,
-        EndReason::Revoked => 1,
-        EndReason::Restored => 2,
-    }
 }
 
 fn network_text(networks: &Networks) -> String {

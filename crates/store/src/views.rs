@@ -8,7 +8,6 @@ use crate::load::read_next;
 use crate::notices;
 use crate::people;
 use crate::rows::{self, select_client};
-use crate::statements::environment_number;
 use crate::value::{Row, Value};
 use tokenward_core::Replica;
 use tokenward_core::ids::{ClientNo, ProductNo, WorkspaceNo};
@@ -121,7 +120,7 @@ async fn look_around(
     if let Some((workspace, environment, label)) = &want.label {
         let params = vec![
             workspace.0.into(),
-            environment_number(*environment).into(),
+            u32::from(environment.number()).into(),
             label.key().into(),
             // A client's own label, written another way, is not taken. No client has the nil id.
             want.client.map_or(uuid::Uuid::nil(), |id| id.0).into(),

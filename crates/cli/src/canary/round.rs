@@ -9,7 +9,7 @@ use reqwest::{Client, Method, Url};
 use std::time::Duration;
 use tokenward_api::TokenByAdmin;
 use tokenward_core::time::{BootInstant, Clock};
-use tokenward_tower::SystemClock;
+use tokenward_system::SystemClock;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
@@ -157,7 +157,7 @@ impl<'a> Canary<'a> {
         token.set_sensitive(true);
         let request = self.http.get(self.through.clone());
         let answer = request
-            .header(tokenward_tower::presented::TOKEN_HEADER, token)
+            .header(tokenward_core::presented::TOKEN_HEADER, token)
             .send()
             .await
             .map_err(|error| format!("{} did not answer: {}", self.through, error.without_url()))?;

@@ -49,20 +49,9 @@ pub(super) const FLAGS_USED: usize = 7;
 const ISSUED_AT: usize = 0;
 const FIRST_FORMER: usize = 1;
 
-fn reason_bits(reason: EndReason) -> u32 {
-    match reason {
-        EndReason::Superseded => 0,
-        EndReason::Revoked => 1,
-        EndReason::Restored => 2,
-    }
-}
-
+/// Two bits as the reason they were written for; the one number that no reason has is written by nothing.
 fn reason_of(bits: u32) -> EndReason {
-    match bits & 3 {
-        0 => EndReason::Superseded,
-        1 => EndReason::Revoked,
-        _ => EndReason::Restored,
-    }
+    EndReason::from_number((bits & 3) as u8).unwrap_or(EndReason::Restored)
 }
 
 impl Words {
@@ -96,7 +85,7 @@ impl Words {
         }
         if let Some(ended) = &slot.ended {
             // The end that was planned is of no interest once there is a real one.
-            flags |= ENDED | reason_bits(ended.reason) << END_REASON_SHIFT;
+            flags |= ENDED | u32::from(ended.reason.number()) << END_REASON_SHIFT;
             self.hot[UNTIL] = ended.at.0.cast_unsigned();
         }
         if slot.previous.is_some() {
@@ -104,7 +93,7 @@ impl Words {
         }
         for (at, former) in slot.formers.iter().enumerate() {
             self.cold[FIRST_FORMER + at] = former.map_or(0, |former| former.prefix);
-            let bits = former.map_or(0, |former| reason_bits(former.reason));
+            let bits = former.map_or(0, |former| u32::from(former.reason.number()));
             flags |= bits << (FORMER_REASON_SHIFT + 2 * at as u32);
         }
         self.hot[GENERATION_WORKSPACE] =
@@ -116,7 +105,7 @@ impl Words {
     pub(super) fn start_epoch(&mut self, at: Timestamp, raise: u32) {
         let mut flags = self.flags() & !HAS_PREVIOUS;
         if self.has_token() && flags & ENDED == 0 {
-            flags |= ENDED | reason_bits(EndReason::Restored) << END_REASON_SHIFT;
+            flags |= ENDED | u32::from(EndReason::Restored.number()) << END_REASON_SHIFT;
             self.hot[UNTIL] = at.0.cast_unsigned();
         }
         let generation = self.generation().saturating_add(raise);

@@ -293,3 +293,66 @@ fn heard_nothing(session: &Session) -> Result<(), StoreError> {
         false => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::PostgresDriver;
+    use super::*;
+    use tokenward_testkit::PgCluster;
+
+    /// A renewal or a join: this attempt, nothing acknowledged, nothing applied.
+    fn row(attempt: i64) -> [Value; 5] {
+        let name = uuid::Uuid::from_u128(7).to_string();
+        [
+            attempt.into(),
+            0_i64.into(),
+            0_i64.into(),
+            0_i64.into(),
+            name.into(),
+        ]
+    }
+
+    async fn attempt(session: &mut MemberSession) -> u64 {
+        let (here, rows) = session
+            .rows(Position::default(), String::new())
+            .await
+            .unwrap();
+        assert!(here, "the beginning is in every history");
+        assert_eq!(rows.len(), 1);
+        rows[0].attempt
+    }
+
+    #[test]
+    fn what_arrives_late_shows_no_attempt_again() {
+        let cluster = PgCluster::builder().setting("fsync", "off").start();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let mut driver = PostgresDriver::open(&cluster.url(), "test", false).await.unwrap();
+            let head = "INSERT INTO head (one, schema, store, epoch, change_number, audit_seq, audit_hash, next_product)
+                VALUES (1, 8, '', '', 0, 0, '', 0)";
+            let fresh = crate::value::Statement::one(head, Vec::new());
+            driver.migrate(Some(&fresh)).await.unwrap();
+            let mut session = MemberSession::new(&cluster.url(), "test").unwrap();
+            session.open().await.unwrap();
+            session.join(&row(5), "node", 1).await.unwrap();
+            assert!(matches!(session.renew(&row(6)).await.unwrap(), Renewed::Written));
+            assert_eq!(attempt(&mut session).await, 6);
+            // Sent before, given up, and carried out only now.
+            assert!(matches!(session.renew(&row(4)).await.unwrap(), Renewed::Missing));
+            session.join(&row(3), "node", 1).await.unwrap();
+            assert_eq!(attempt(&mut session).await, 6);
+            // Another membership of the same node takes its place.
+            let mut next = row(7);
+            next[4] = uuid::Uuid::from_u128(8).to_string().into();
+            session.join(&next, "node", 1).await.unwrap();
+            assert!(matches!(session.renew(&row(9)).await.unwrap(), Renewed::Missing));
+            assert_eq!(attempt(&mut session).await, 7);
+            session.remove(uuid::Uuid::from_u128(8).to_string(), 6).await.unwrap();
+            assert_eq!(attempt(&mut session).await, 7, "it has renewed since");
+            driver.close().await;
+        });
+    }
+}

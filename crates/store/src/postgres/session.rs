@@ -27,13 +27,14 @@ const ALIVE_EVERY: Duration = Duration::from_secs(2);
 const ALIVE_TRIES: u32 = 3;
 /// The longest one connection may take. All hosts of a URL are connected to at once.
 const CONNECT_MAX: Duration = Duration::from_secs(5);
-/// A session's own settings. A process that stops in the middle of a transaction loses its session after two seconds, also
-/// when the server is stuck in sending to it: others wait for the locks of that transaction.
+/// A session's own settings.
 const SETTINGS: &str = "SET synchronous_commit = on; SET client_min_messages = warning;
     SET tcp_keepalives_idle = 5; SET tcp_keepalives_interval = 2; SET tcp_keepalives_count = 3;
-    SET idle_in_transaction_session_timeout = '2s'; SET tcp_user_timeout = '2s';
     SELECT set_config(name, '0', false) FROM pg_settings
         WHERE name IN ('lock_timeout', 'idle_session_timeout', 'transaction_timeout')";
+/// Those of a session that holds locks for which others wait: when its process stops in the middle of a transaction, the
+/// session ends after two seconds, also while the server is stuck in sending to it.
+const LOCKING: &str = "SET idle_in_transaction_session_timeout = '2s'; SET tcp_user_timeout = '2s'";
 /// The statement timeout lies below the driver's patience, so that a slow statement ends with an
 /// answer rather than with the connection.
 pub(super) const SET_STATEMENT_TIMEOUT: &str = "SET statement_timeout = '8s'";
@@ -210,6 +211,9 @@ impl Session {
             connection,
         };
         session.client.batch_execute(SETTINGS).await?;
+        if purpose == Purpose::Write {
+            session.client.batch_execute(LOCKING).await?;
+        }
         session.client.batch_execute(SET_STATEMENT_TIMEOUT).await?;
         let state = state(&session.client).await?;
         state.serves(purpose)?;

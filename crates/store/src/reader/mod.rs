@@ -10,7 +10,6 @@ use crate::people::{self, Invitation, Member, OpaqueTokenDigest, Session};
 use crate::postgres;
 use crate::rows::{self, select_client};
 use crate::sqlite::SqliteReaders;
-use crate::statements::environment_number;
 use crate::value::{Row, Value};
 use asked::Asked;
 use std::sync::Arc;
@@ -133,7 +132,7 @@ impl Reader {
             asked.and("w.id =", workspace.0);
         }
         if let Some(environment) = filter.environment {
-            asked.and("c.environment =", environment_number(environment));
+            asked.and("c.environment =", u32::from(environment.number()));
         }
         if let Some(label) = &filter.label {
             asked.and("c.label =", label.as_str());

@@ -23,7 +23,7 @@ impl Place {
         Self {
             workspace: workspace.id.to_string(),
             name: workspace.name.to_string(),
-            environment: environment.map_or("", shown::environment_word),
+            environment: environment.map_or("", Environment::as_str),
             environment_name: environment.map_or("", shown::environment),
         }
     }

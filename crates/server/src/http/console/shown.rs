@@ -85,14 +85,6 @@ pub(super) fn environment(environment: Environment) -> &'static str {
     }
 }
 
-/// The word of an environment in addresses.
-pub(super) fn environment_word(environment: Environment) -> &'static str {
-    match environment {
-        Environment::Sandbox => "sandbox",
-        Environment::Production => "production",
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,7 +4,7 @@ use super::super::form::Form;
 use super::super::frame::{Frame, Place};
 use super::super::reply::{Reply, Trouble, page};
 use super::super::session::Member;
-use super::super::shown::{Moment, environment_word};
+use super::super::shown::Moment;
 use super::{EXPIRING_DAYS, Standing, moment, product_name, product_words, standing};
 use crate::app::App;
 use crate::verbs::sign_in::Person;
@@ -156,11 +156,7 @@ pub(in super::super) async fn show(
         None => filter.after,
     };
     found.truncate(PAGE);
-    let base = format!(
-        "/console/w/{}/{}",
-        workspace.id,
-        environment_word(environment)
-    );
+    let base = format!("/console/w/{}/{}", workspace.id, environment.as_str());
     let older = last.filter(|_| more).map(|last| {
         let mut pairs = form_urlencoded::Serializer::new(String::new());
         for name in ["q", "state", "product"] {

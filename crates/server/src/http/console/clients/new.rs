@@ -5,7 +5,6 @@ use super::super::frame::{Frame, Place};
 use super::super::once::OncePage;
 use super::super::reply::{Reply, page, unprocessable};
 use super::super::session::{Proved, Sent};
-use super::super::shown::environment_word;
 use super::settings_form::{self, SettingsForm};
 use super::taking;
 use crate::app::App;
@@ -47,7 +46,7 @@ fn shown(
     fault: Fault,
     products: &[Product],
 ) -> NewPage {
-    let word = environment_word(environment);
+    let word = environment.as_str();
     NewPage {
         frame: Frame::new(person, "Create an API client", "clients")
             .at(Place::new(workspace, Some(environment))),
@@ -90,7 +89,7 @@ pub(in super::super) async fn send(
         Ok(written) => written,
         Err(fault) => return again(fault),
     };
-    written.environment = Some(environment_word(environment).to_owned());
+    written.environment = Some(environment.as_str().to_owned());
     let (read, secret) =
         match clients::create(&app.data, person.admin(), workspace.id, written).await {
             Ok(created) => created,

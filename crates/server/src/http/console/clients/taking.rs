@@ -24,7 +24,7 @@ fn alias(client: &ApiClient) -> String {
 /// The files with a client secret.
 pub(super) fn downloads(client: &ApiClient, secret: &str, base: &str) -> Vec<Download> {
     let (id, alias) = (client.id, alias(client));
-    let environment = super::super::shown::environment_word(client.environment);
+    let environment = client.environment.as_str();
     let dotenv = format!(
         "# Tokenward: the client secret of {alias} ({environment}). It only generates access tokens.\n\
          CLEARTAX_CLIENT_ID={id}\nCLEARTAX_CLIENT_SECRET={secret}\n\
@@ -50,7 +50,7 @@ pub(super) fn downloads(client: &ApiClient, secret: &str, base: &str) -> Vec<Dow
 /// Commands with a client secret.
 pub(super) fn snippets(client: &ApiClient, secret: &str, base: &str) -> Vec<Snippet> {
     let alias = alias(client);
-    let environment = super::super::shown::environment_word(client.environment);
+    let environment = client.environment.as_str();
     let snippet = |label, text: String| Snippet {
         label,
         text: Zeroizing::new(text),
