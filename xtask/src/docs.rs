@@ -91,7 +91,9 @@ pub(crate) fn run() -> Result<String, String> {
 }
 
 fn is_document(file: &File) -> bool {
-    file.tracked && file.extension() == "md" && !file.path.starts_with("xtask/")
+    file.extension() == "md"
+        && !file.path.starts_with("xtask/")
+        && file.name() != "0000-template.md"
 }
 
 #[derive(Default)]
@@ -158,24 +160,27 @@ impl Site {
             }
         }
         let place = parts.join("/");
+        // The page of a README is its folder's index.
+        let index = |path: &str, anchor: &str| {
+            let folder = path.strip_suffix("README.md").unwrap_or(path);
+            let slash = if folder.is_empty() || folder.ends_with('/') {
+                ""
+            } else {
+                "/"
+            };
+            let mark = if anchor.is_empty() { "" } else { "#" };
+            format!("{folder}{slash}index.html{mark}{anchor}")
+        };
         let image = place.ends_with(".png") || place.ends_with(".svg");
+        if place.ends_with("README.md") && self.pages.contains(&place) {
+            return Some(index(path, anchor));
+        }
         if self.pages.contains(&place) || image {
             return Some(target.to_owned());
         }
         let readme = format!("{place}/README.md");
-        let anchor = if anchor.is_empty() {
-            String::new()
-        } else {
-            format!("#{anchor}")
-        };
-        let slash = if path.ends_with('/') || path.is_empty() {
-            ""
-        } else {
-            "/"
-        };
-        self.pages
-            .contains(readme.trim_start_matches('/'))
-            .then(|| format!("{path}{slash}README.md{anchor}"))
+        let known = self.pages.contains(readme.trim_start_matches('/'));
+        known.then(|| index(path, anchor))
     }
 }
 
@@ -186,7 +191,7 @@ fn summary(tree: &Tree) -> String {
         let _ = writeln!(out, "- [{title}]({path})");
         done.insert(path);
     }
-    let _ = writeln!(out, "- [Admin API]({API})");
+    let _ = writeln!(out, "- [API reference]({API})");
     for (title, places) in PARTS {
         let _ = write!(out, "\n# {title}\n\n");
         for file in tree.files.iter().filter(|file| is_document(file)) {
@@ -205,7 +210,7 @@ fn summary(tree: &Tree) -> String {
 fn api_page(api: &Value) -> String {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let mut out = format!(
-        "# Admin API\n\n{}\n\n## Operations\n\n",
+        "# API reference\n\n{}\n\n## Operations\n\n",
         text(&api["info"]["description"])
     );
     for (path, methods) in api["paths"].as_object().into_iter().flatten() {
@@ -316,7 +321,9 @@ fn kind(schema: &Value) -> String {
     }
     for several in ["oneOf", "anyOf", "allOf"] {
         if let Some(list) = schema[several].as_array() {
-            return list.iter().map(kind).collect::<Vec<_>>().join(" or ");
+            let mut kinds: Vec<String> = list.iter().map(kind).collect();
+            kinds.dedup();
+            return kinds.join(" or ");
         }
     }
     if schema["items"].is_object() {
@@ -396,12 +403,11 @@ mod tests {
         let file = File {
             path: "docs/guide/a.md".to_owned(),
             text: String::new(),
-            tracked: true,
         };
         let line = |text: &str| site.line(&file, text);
         assert_eq!(
             line("see [a](sap) and [b](sap/README.md#x)."),
-            "see [a](sap/README.md) and [b](sap/README.md#x)."
+            "see [a](sap/index.html) and [b](sap/index.html#x)."
         );
         assert_eq!(
             line("see [the code](../../crates/core) here"),
