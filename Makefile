@@ -6,7 +6,7 @@ FAILOVERS ?= 50
 STAMPEDE_SECONDS ?= 10
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help setup demo demo-check test check bench crash failover stampede faults fuzz
+.PHONY: help setup demo demo-check test check docs bench crash failover stampede faults fuzz
 .DEFAULT_GOAL := help
 
 help: ## these lines
@@ -36,6 +36,10 @@ check: ## format, style laws, lints, documentation
 	@xtask/setup.sh build
 	@cargo run -q --locked -p xtask -- check
 
+docs: ## the documentation as a web site with search, in target/docs/book
+	@xtask/setup.sh docs
+	@cargo run -q --locked -p xtask -- docs
+
 bench: ## every figure beside its floor; results in bench/RESULTS.md
 	@xtask/setup.sh bench
 	cargo build --release --locked -p tokenward -p tokenward-bench
@@ -53,8 +57,8 @@ failover: ## promote a standby, or make the database read-only for a while; writ
 
 stampede: ## workers that share one token all renew at once, and are killed at it; STAMPEDE_SECONDS=10 a place
 	@xtask/setup.sh test
-	cargo build --locked -p tokenward -p tokenward-client --bins --examples
-	TOKENWARD_STAMPEDE_SECONDS=$(STAMPEDE_SECONDS) cargo test --locked -p tokenward-client --test client -- \
+	cargo build --locked -p tokenward -p tokenward-agent --bins --examples
+	TOKENWARD_STAMPEDE_SECONDS=$(STAMPEDE_SECONDS) cargo test --locked -p tokenward-agent --test agent -- \
 		--nocapture --test-threads 1 stampede
 
 faults: ## take each behaviour of proof/faults.toml away in a copy; a test must fail each time

@@ -1,30 +1,24 @@
 //! `tokenward-demo`: the life of an access token, shown with the real server and a sample product.
 //!
-//! Without flags it tells the story on the terminal and leaves everything running to play with; with
-//! `--check` it runs the same walk unattended and fails on any surprise. Either way all that it started ends
-//! with it, and its data directory with them.
+//! Without flags it tells the story on the terminal and leaves everything running to play with; with `--check` it runs the
+//! same walk unattended and fails at the first surprise, which is a panic. Either way all that it started ends with it, and
+//! its data directory with them.
 //!
-//! It uses only what a customer has: the `tokenward` binary, its HTTP interfaces and its files. It must
-//! never reach into the server's code.
+//! It uses only what a customer has: the `tokenward` binary, its HTTP interfaces and its files. It must never reach into
+//! the server's code.
 
-mod answer;
-mod api;
-mod clock;
 mod playground;
-mod server;
 mod stage;
 mod story;
 mod walk;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::{
-    stage::{Ports, Stage},
-    story::{Story, Surprise},
-};
+use crate::{stage::Stage, story::Story};
 
 /// Walks through the life of an access token with a real Tokenward and a sample product API.
 #[derive(Parser)]
@@ -38,79 +32,53 @@ struct Flags {
     server: Option<PathBuf>,
 }
 
-#[tokio::main]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
     let flags = Flags::parse();
-    let mut story = Story::new();
-    let outcome = match ends_asked_for() {
-        Ok(asked) => tell(&flags, &mut story, asked).await,
-        Err(why) => Err(why),
-    };
-    match outcome {
+    story::show_surprises();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    // The surprise has been shown; what ran ends as the stage is dropped.
+    match catch_unwind(AssertUnwindSafe(|| runtime.block_on(tell(&flags)))) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(surprise) => {
-            story.surprise(&surprise);
-            ExitCode::FAILURE
-        }
+        Err(_) => ExitCode::FAILURE,
     }
 }
 
-async fn tell(
-    flags: &Flags,
-    story: &mut Story,
-    asked: impl Future<Output = ()>,
-) -> Result<(), Surprise> {
-    let ports = if flags.check {
-        Ports::Free
-    } else {
-        Ports::Preferred
-    };
-    let mut asked = std::pin::pin!(asked);
-    // Dropping a half-made stage ends what it had started.
-    let stage = tokio::select! {
-        stage = Stage::set(flags.server.clone(), ports) => stage?,
-        () = &mut asked => return Err(Surprise::new("asked to end before the start was done")),
-    };
+async fn tell(flags: &Flags) {
+    let mut asked = std::pin::pin!(end_asked_for());
+    let stage = Stage::set(flags.server.as_deref(), !flags.check).await;
+    let mut story = Story::new();
     let told = async {
-        walk::walk(&stage, story).await?;
+        walk::walk(&stage, &mut story).await;
         if flags.check {
-            playground::try_lines(&stage, story).await
+            playground::try_lines(&stage, &mut story).await;
         } else {
-            playground::invite(&stage, story).await
+            playground::invite(&stage, &story).await;
         }
     };
-    let outcome = tokio::select! {
-        outcome = told => outcome.map(|()| true),
-        () = &mut asked => {
-            if flags.check {
-                Err(Surprise::new("asked to end in the middle of the walk"))
-            } else {
-                Ok(false)
+    tokio::select! {
+        () = told => {
+            if !flags.check {
+                asked.await;
             }
         }
-    };
-    if !flags.check && matches!(outcome, Ok(true)) {
-        asked.await;
+        () = &mut asked => assert!(!flags.check, "asked to end in the middle of the walk"),
     }
-    let outcome = outcome.map_err(|surprise| surprise.with_log(stage.server_log()));
-    let ended = stage.strike().await;
-    outcome?;
-    ended?;
+    stage.strike().await;
     story.done(flags.check);
-    Ok(())
 }
 
 /// Resolves when a person or the system asks this program to end.
-fn ends_asked_for() -> Result<impl Future<Output = ()>, Surprise> {
-    let listen = |kind| signal(kind).map_err(|why| Surprise::new(format!("no signals: {why}")));
-    let mut interrupt = listen(SignalKind::interrupt())?;
-    let mut terminate = listen(SignalKind::terminate())?;
-    let mut hang_up = listen(SignalKind::hangup())?;
-    Ok(async move {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-            _ = hang_up.recv() => {}
-        }
-    })
+async fn end_asked_for() {
+    let listen = |kind| signal(kind).expect("signals can be received");
+    let mut interrupt = listen(SignalKind::interrupt());
+    let mut terminate = listen(SignalKind::terminate());
+    let mut hang_up = listen(SignalKind::hangup());
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+        _ = hang_up.recv() => {}
+    }
 }

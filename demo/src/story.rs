@@ -1,11 +1,13 @@
-//! What the reader sees: chapters, calls and their answers, in colour on a terminal and plainly elsewhere;
-//! and the one kind of failure, a surprise.
+//! What the reader sees: chapters, calls and their answers, in colour on a terminal and plainly elsewhere; and surprises,
+//! which are panics.
 
-use std::{fmt::Display, io::Write as _};
+use std::{
+    fmt::Display,
+    io::Write as _,
+    time::{Duration, Instant},
+};
 
 use anstyle::{AnsiColor, Style};
-
-use crate::clock::Stopwatch;
 
 const TITLE: Style = AnsiColor::Cyan.on_default().bold();
 const GOOD: Style = AnsiColor::Green.on_default();
@@ -13,37 +15,34 @@ const BAD: Style = AnsiColor::Red.on_default().bold();
 const FAINT: Style = Style::new().dimmed();
 const STRONG: Style = Style::new().bold();
 
-/// Something was not as the contract says.
-#[derive(Debug, thiserror::Error)]
-#[error("{what}")]
-pub(crate) struct Surprise {
-    what: String,
-    log: Option<String>,
-}
-
-impl Surprise {
-    pub(crate) fn new(what: impl Into<String>) -> Self {
-        Self {
-            what: what.into(),
-            log: None,
+/// Shows a panic as a surprise: what was not as the contract says, and which line of the walk noticed.
+pub(crate) fn show_surprises() {
+    std::panic::set_hook(Box::new(|panic| {
+        let what = panic.payload_as_str().unwrap_or("no text");
+        let mut out = anstream::stderr().lock();
+        // A reader that is gone is no reason to fail in another way.
+        let _ = writeln!(out, "\n{BAD}✗ surprise:{BAD:#} {what}");
+        if let Some(place) = panic.location() {
+            let _ = writeln!(out, "{FAINT}noticed at {place}{FAINT:#}");
         }
-    }
-
-    /// Adds what the server wrote last, unless there is nothing.
-    pub(crate) fn with_log(mut self, log: String) -> Self {
-        self.log = Some(log).filter(|log| !log.is_empty());
-        self
-    }
+    }));
 }
 
-/// Turns any failure of ours into a surprise that says what was being done.
-pub(crate) trait While<T> {
-    fn during(self, what: impl Display) -> Result<T, Surprise>;
-}
+/// Runs from its making on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stopwatch(Instant);
 
-impl<T, E: Display> While<T> for Result<T, E> {
-    fn during(self, what: impl Display) -> Result<T, Surprise> {
-        self.map_err(|why| Surprise::new(format!("{what}: {why}")))
+impl Stopwatch {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the demo's clock: it tells the reader how long things took"
+    )]
+    pub(crate) fn start() -> Self {
+        Self(Instant::now())
+    }
+
+    pub(crate) fn elapsed(self) -> Duration {
+        self.0.elapsed()
     }
 }
 
@@ -64,7 +63,7 @@ impl Story {
     }
 
     /// Begins a chapter with a sentence on what it shows.
-    pub(crate) fn chapter(&mut self, title: &str, sentence: &str) {
+    pub(crate) fn chapter(&mut self, title: &str, sentence: impl Display) {
         self.chapters += 1;
         let number = self.chapters;
         line(format_args!(
@@ -73,7 +72,7 @@ impl Story {
     }
 
     /// Tells an answer that was as expected: who did what, and what came back.
-    pub(crate) fn saw(&mut self, did: &str, came_back: &str) {
+    pub(crate) fn saw(&mut self, did: &str, came_back: impl Display) {
         self.seen += 1;
         line(format_args!(
             "    {GOOD}✓{GOOD:#} {did:<60} {STRONG}{came_back}{STRONG:#}"
@@ -115,16 +114,6 @@ impl Story {
             line(format_args!(
                 "\nServer and product have ended, their data is removed."
             ));
-        }
-    }
-
-    /// A surprise, on standard error, with the end of the server's log.
-    pub(crate) fn surprise(&self, surprise: &Surprise) {
-        let mut out = anstream::stderr().lock();
-        // Nobody left to tell is no reason to fail in another way.
-        let _ = writeln!(out, "\n{BAD}✗ surprise:{BAD:#} {surprise}");
-        if let Some(log) = &surprise.log {
-            let _ = writeln!(out, "\nThe server's last words:\n{log}");
         }
     }
 }

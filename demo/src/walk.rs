@@ -1,26 +1,30 @@
-//! The walk: the life of an access token in the order a newcomer meets it. Each chapter does what its people
-//! would do and demands the answer the wire contract promises.
+//! The walk: the life of an access token in the order a newcomer meets it. Each chapter does what its people would do and
+//! demands the answer the wire contract promises; anything else is a panic.
 
-mod ends;
-mod refusals;
+use std::{fs, io::ErrorKind, path::Path, time::Duration};
 
 use reqwest::Method;
-use serde_json::json;
+use serde_json::{Value, json};
+use tokenward_testkit::{Answer, ApiClient, NewClient};
 
 use crate::{
-    answer::Answer,
-    api::{NewClient, SECRET_HEADER, TOKEN_HEADER, invoice},
-    stage::Stage,
-    story::{Story, Surprise, shortened},
+    stage::{GSTIN_PATH, INVOICES_PATH, SECRET_HEADER, Stage, TOKEN_HEADER, invoice},
+    story::{Stopwatch, Story, shortened},
 };
 
 /// Lifetime of the ERP's tokens.
 const LIFETIME_SECONDS: u64 = 3_600;
 /// Characters of the random part that ends every secret and token, checksum included.
 const TAIL_LENGTH: usize = 64;
+/// Lifetime of the token whose end is waited for: the shortest there is.
+const SHORT_LIFETIME_SECONDS: u64 = 1;
+/// How late a token of [`SHORT_LIFETIME_SECONDS`] may still pass, counted from when its answer was here:
+/// the lifetime itself, and a second for a `valid_till` rounded to whole seconds.
+const SHORT_LIFETIME_LIMIT: Duration = Duration::from_secs(2);
+/// Rest between two looks at the short-lived token.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// A live access token, as its caller got it.
-#[derive(Clone)]
 struct LiveToken {
     text: String,
     generation: u64,
@@ -30,201 +34,491 @@ struct LiveToken {
 struct Walk<'a> {
     stage: &'a Stage,
     story: &'a mut Story,
+    workspace: String,
     /// Every secret and token seen, to be looked for at the end where none may lie.
     held: Vec<String>,
 }
 
 /// Walks from the first administrator's call to the deleted client.
-pub(crate) async fn walk(stage: &Stage, story: &mut Story) -> Result<(), Surprise> {
+pub(crate) async fn walk(stage: &Stage, story: &mut Story) {
     story.heading("Tokenward: the life of an access token, on this machine");
-    story.note(format_args!(
-        "server    {}   public",
-        stage.listening.public
-    ));
-    story.note(format_args!(
-        "          {}   internal: checks, health",
-        stage.listening.internal
-    ));
-    story.note(format_args!(
-        "product   {}   a sample API, production",
-        stage.production()
-    ));
-    story.note(format_args!(
-        "          {}   the same, sandbox",
-        stage.sandbox()
-    ));
+    for (what, address, note) in [
+        ("server ", stage.server.public(), "public"),
+        ("", stage.server.internal(), "internal: checks, health"),
+        (
+            "product",
+            stage.product("production"),
+            "a sample API, production",
+        ),
+        ("", stage.product("sandbox"), "the same, sandbox"),
+    ] {
+        story.note(format_args!("{what:<9} {address}   {note}"));
+    }
     let mut walk = Walk {
         stage,
         story,
+        workspace: String::new(),
         held: Vec::new(),
     };
-    let workspace = walk.administration().await?;
-    let erp = walk.api_client(&workspace).await?;
-    let first = walk.first_token(&erp).await?;
-    walk.product(&erp, &first).await?;
-    walk.bad_invoice(&first).await?;
-    walk.wrong_product(&first).await?;
-    walk.each_in_its_place(&erp, &first).await?;
-    walk.environments(&workspace).await?;
-    let second = walk.regenerate(&erp, &first).await?;
-    walk.expiry(&workspace).await?;
-    walk.delete(&erp, &second).await?;
-    walk.nothing_at_rest()?;
+    walk.administration().await;
+    let erp = walk.api_client().await;
+    let first = walk.first_token(&erp).await;
+    walk.product(&erp, &first).await;
+    walk.bad_invoice(&first).await;
+    walk.wrong_product(&first).await;
+    walk.each_in_its_place(&erp, &first).await;
+    walk.environments().await;
+    let second = walk.regenerate(&erp, &first).await;
+    walk.expiry().await;
+    walk.delete(&erp, &second).await;
+    walk.nothing_at_rest();
     walk.story.summary();
-    Ok(())
 }
 
 impl Walk<'_> {
-    async fn administration(&mut self) -> Result<String, Surprise> {
+    /// A call of the admin API.
+    async fn admin(&self, method: Method, path: &str, body: Value) -> Answer {
+        let request = self.stage.api.admin(method, path).json(&body);
+        self.stage.api.send(request).await.expect("an answer")
+    }
+
+    async fn administration(&mut self) {
         self.story.chapter(
             "An administrator makes a workspace and two products",
             "The first admin key lies in the server's data directory, readable by its owner only.",
         );
         let name = "Sahyadri Tools";
-        let api = &self.stage.api;
-        let answer = api
-            .admin(Method::POST, "/workspaces", Some(&json!({"name": name})))
-            .await?;
-        answer.demand(201)?.demand_value("/name", name)?;
-        let workspace = answer.text("/id")?.to_owned();
-        self.story.saw(&answer.did, &answer.status.to_string());
+        let answer = self
+            .admin(Method::POST, "/workspaces", json!({ "name": name }))
+            .await
+            .expect(201);
+        let body = answer.json();
+        assert_eq!(body["name"], name);
+        self.workspace = text(&body["id"]);
+        self.story.saw("POST /admin/v1/workspaces", answer.status);
         for (slug, name) in [("e-invoice", "E-Invoice"), ("gst", "GST")] {
             let path = format!("/products/{slug}");
-            let answer = api
-                .admin(Method::PUT, &path, Some(&json!({"name": name})))
-                .await?;
-            answer.demand_success()?;
-            self.story.saw(&answer.did, &answer.status.to_string());
+            let answer = self
+                .admin(Method::PUT, &path, json!({ "name": name }))
+                .await
+                .expect(201);
+            self.story
+                .saw(&format!("PUT /admin/v1{path}"), answer.status);
         }
-        Ok(workspace)
     }
 
-    async fn api_client(&mut self, workspace: &str) -> Result<NewClient, Surprise> {
+    /// Makes an API client that may use `e-invoice` only.
+    async fn new_client(&mut self, new: NewClient) -> ApiClient {
+        let client = self
+            .stage
+            .api
+            .client(&self.workspace, new.products(&["e-invoice"]));
+        let client = client.await.expect("an answer");
+        self.held.push(client.secret.clone());
+        client
+    }
+
+    async fn api_client(&mut self) -> ApiClient {
         self.story.chapter(
             "... and an API client for the ERP: production, e-invoice only",
             "The client secret is shown this one time. It can do one thing: generate access tokens.",
         );
-        let api = &self.stage.api;
-        let (client, answer) = api
-            .new_client(workspace, "sahyadri-erp", "production", LIFETIME_SECONDS)
-            .await?;
-        let begins = format!("tw-secret.production.{}.", client.id);
-        demand_shape(&answer, &client.secret, &begins)?;
-        self.held.push(client.secret.clone());
+        let new = NewClient::production("sahyadri-erp").lifetime(LIFETIME_SECONDS);
+        let client = self.new_client(new).await;
+        demand_shape(
+            &client.secret,
+            &format!("tw-secret.production.{}.", client.id),
+        );
         self.story
-            .saw("POST /admin/v1/workspaces/{id}/clients", "201");
+            .saw("POST /admin/v1/workspaces/{id}/clients", 201);
         self.story
             .note(format_args!("client secret  {}", shortened(&client.secret)));
-
-        let path = format!("/clients/{}", client.id);
-        let answer = api.admin(Method::GET, &path, None).await?;
-        answer.demand(200)?;
-        if answer.body.to_string().contains(tail(&client.secret)) {
-            return Err(answer.surprise("a client without its secret"));
-        }
-        self.story.saw(
-            "GET /admin/v1/clients/{id}: the secret is not told again",
-            "200",
+        let answer = self.stage.api.read_client(&client.id).await;
+        let body = answer.expect("an answer").expect(200).body;
+        assert!(
+            !body.contains(tail(&client.secret)),
+            "the secret is told again: {body}"
         );
-        Ok(client)
+        let did = "GET /admin/v1/clients/{id}: the secret is not told again";
+        self.story.saw(did, 200);
+        client
     }
 
-    async fn first_token(&mut self, erp: &NewClient) -> Result<LiveToken, Surprise> {
+    async fn first_token(&mut self, erp: &ApiClient) -> LiveToken {
         self.story.chapter(
             "The ERP generates its access token",
-            &format!("GET /integration/v1/authz/token with the secret in {SECRET_HEADER}."),
+            format_args!("GET /integration/v1/authz/token with the secret in {SECRET_HEADER}."),
         );
-        let token = self.generate(erp, "production", LIFETIME_SECONDS).await?;
-        if token.generation != 1 {
-            return Err(Surprise::new(
-                "a client's first token is not of generation 1",
-            ));
-        }
-        Ok(token)
+        let token = self.generate(erp, LIFETIME_SECONDS).await;
+        assert_eq!(token.generation, 1, "a client's first token");
+        token
+    }
+
+    /// What comes back for what should be a client secret.
+    async fn authz(&self, secret: &str) -> Answer {
+        let request = self.stage.api.authz(Method::GET, "", secret);
+        self.stage.api.send(request).await.expect("an answer")
     }
 
     /// Generates a token and demands everything the contract says of the answer.
-    async fn generate(
-        &mut self,
-        client: &NewClient,
-        environment: &str,
-        lifetime_seconds: u64,
-    ) -> Result<LiveToken, Surprise> {
-        let did = format!("{} generates a token", client.label);
-        let answer = self.stage.api.generate(&did, &client.secret).await?;
-        answer.demand(200)?;
-        let text = answer.text("/access_token")?.to_owned();
-        let begins = match environment {
+    async fn generate(&mut self, client: &ApiClient, lifetime_seconds: u64) -> LiveToken {
+        let answer = self.authz(&client.secret).await.expect(200);
+        let [etag, cache] = ["etag", "cache-control"].map(|name| answer.header(name).to_owned());
+        let token = answer.token();
+        let begins = match client.environment.as_str() {
             "production" => format!("1.{}_", client.id),
             other => format!("{other}.1.{}_", client.id),
         };
-        demand_shape(&answer, &text, &begins)?;
-        let generation = answer.body["generation"]
-            .as_u64()
-            .ok_or_else(|| answer.surprise("a generation"))?;
-        answer
-            .demand_header("etag", &format!("\"{generation}\""))?
-            .demand_header("cache-control", "no-store")?
-            .demand_value("/expires_in", lifetime_seconds)?;
-        let valid_till = answer.text("/valid_till")?;
+        demand_shape(&token.access_token, &begins);
+        let generation = token.generation;
+        assert_eq!(
+            (etag, cache.as_str()),
+            (format!("\"{generation}\""), "no-store")
+        );
+        assert_eq!(token.expires_in, Some(lifetime_seconds));
         // 2026-11-23T10:15:30+00:00, exactly
-        if valid_till.len() != 25 || !valid_till.ends_with("+00:00") {
-            return Err(answer.surprise("valid_till as ISO 8601 with +00:00"));
-        }
+        let till = token.valid_till.unwrap_or_default();
+        assert!(
+            till.len() == 25 && till.ends_with("+00:00"),
+            "valid_till is {till:?}"
+        );
+        let text = token.access_token;
         self.held.push(text.clone());
-        self.story
-            .saw(&did, &format!("200, generation {generation}"));
+        self.story.saw(
+            &format!("{} generates a token", client.label),
+            format_args!("200, generation {generation}"),
+        );
         self.story.note(format_args!(
-            "access token   {}   till {valid_till}",
+            "access token   {}   till {till}",
             shortened(&text)
         ));
-        Ok(LiveToken { text, generation })
+        LiveToken { text, generation }
     }
 
-    async fn product(&mut self, erp: &NewClient, token: &LiveToken) -> Result<(), Surprise> {
+    /// Sends an invoice with what should be a token and demands this refusal; what came back.
+    async fn refused(&mut self, did: &str, token: Option<&str>, code: &str) -> Value {
+        let error = refusal(self.stage.register(token).await, 401, code);
+        self.story.saw(did, format_args!("401 {code}"));
+        error
+    }
+
+    /// Sends an invoice with a token and demands that it is taken.
+    async fn passes(&mut self, did: &str, token: &LiveToken) {
+        self.stage.register(Some(&token.text)).await.expect(200);
+        self.story.saw(did, 200);
+    }
+
+    async fn product(&mut self, erp: &ApiClient, token: &LiveToken) {
         self.story.chapter(
             "The ERP sends an invoice to the E-Invoice product",
-            &format!("The token goes into {TOKEN_HEADER}; the product asks Tokenward's check, then works."),
+            format_args!(
+                "The token goes into {TOKEN_HEADER}; the product asks Tokenward's check, then works."
+            ),
         );
-        let did = "POST /e-invoice/v1/invoices";
-        let answer = self.register(did, Some(&token.text)).await?;
-        answer
-            .demand(200)?
-            .demand_value("/number", "TW/26-27/1")?
-            .demand_value("/admitted/client", erp.id.as_str())?
-            .demand_value("/admitted/client_label", erp.label.as_str())?
-            .demand_value("/admitted/environment", "production")?
-            .demand_value("/admitted/product", "e-invoice")?
-            .demand_value("/admitted/generation", token.generation.to_string())?;
-        self.story.saw(did, "200");
+        let answer = self.stage.register(Some(&token.text)).await.expect(200);
+        let body = answer.json();
+        assert_eq!(body["number"], "TW/26-27/1");
+        let admitted = &body["admitted"];
+        for (name, expected) in [
+            ("client", erp.id.as_str()),
+            ("client_label", &erp.label),
+            ("environment", "production"),
+            ("product", "e-invoice"),
+            ("generation", &token.generation.to_string()),
+        ] {
+            assert_eq!(admitted[name], expected, "{name} in {body}");
+        }
+        self.story.saw("POST /e-invoice/v1/invoices", 200);
         self.story.note(format_args!(
             "the product knows its caller: {}, generation {}",
             erp.label, token.generation
         ));
-        Ok(())
     }
 
-    /// A correct invoice to the production product with what should be a token.
-    async fn register(&self, did: &str, token: Option<&str>) -> Result<Answer, Surprise> {
-        let base = self.stage.production();
-        self.stage.api.register(did, base, token, &invoice()).await
+    async fn bad_invoice(&mut self, token: &LiveToken) {
+        self.story.chapter(
+            "An invoice that the product refuses",
+            "The token is valid and the invoice is not: the error comes from the product.",
+        );
+        let body = json!({"number": ""});
+        let answer = self
+            .stage
+            .call("production", INVOICES_PATH, Some(&token.text), Some(&body))
+            .await;
+        let error = refusal(answer, 422, "INVALID_NUMBER");
+        assert_eq!(
+            (&error["error_source"], &error["field"]),
+            (&json!("E-INVOICE"), &json!("number"))
+        );
+        let did = "POST /e-invoice/v1/invoices, no invoice number";
+        self.story.saw(did, "422 INVALID_NUMBER");
+    }
+
+    async fn wrong_product(&mut self, token: &LiveToken) {
+        self.story.chapter(
+            "The same token at another product",
+            "This client was made for e-invoice only; so are all its tokens.",
+        );
+        let answer = self
+            .stage
+            .call("production", GSTIN_PATH, Some(&token.text), None)
+            .await;
+        refusal(answer, 403, "PRODUCT_NOT_ALLOWED");
+        self.story
+            .saw("GET /gst/v1/gstins/{gstin}", "403 PRODUCT_NOT_ALLOWED");
+    }
+
+    async fn each_in_its_place(&mut self, erp: &ApiClient, token: &LiveToken) {
+        self.story.chapter(
+            "Secret and token, each where the other belongs",
+            "Two credentials with one use each; a mix-up is refused, and the answer says what it was.",
+        );
+        let did = "the client secret as access token, at the product";
+        self.refused(did, Some(&erp.secret), "CLIENT_SECRET_USED_AS_TOKEN")
+            .await;
+        refusal(
+            self.authz(&token.text).await,
+            401,
+            "ACCESS_TOKEN_USED_AS_SECRET",
+        );
+        let did = "the access token as client secret, to generate";
+        self.story.saw(did, "401 ACCESS_TOKEN_USED_AS_SECRET");
+        let did = "no token at all, at the product";
+        self.refused(did, None, "ACCESS_TOKEN_MISSING").await;
+        let did = "the token once more: the mix-ups did it no harm";
+        self.passes(did, token).await;
+    }
+
+    async fn environments(&mut self) {
+        self.story.chapter(
+            "Sandbox and production",
+            "Each environment has its own clients, secrets and tokens; none opens the other.",
+        );
+        let new = NewClient::sandbox("sahyadri-erp").lifetime(LIFETIME_SECONDS);
+        let client = self.new_client(new).await;
+        self.story.saw("a sandbox client of the same name", 201);
+        let token = self.generate(&client, LIFETIME_SECONDS).await;
+        let answer = self
+            .stage
+            .call(
+                "sandbox",
+                INVOICES_PATH,
+                Some(&token.text),
+                Some(&invoice()),
+            )
+            .await
+            .expect(200);
+        assert_eq!(answer.json()["admitted"]["environment"], "sandbox");
+        self.story
+            .saw("the sandbox token at the sandbox product", 200);
+        let did = "the sandbox token at the production product";
+        self.refused(did, Some(&token.text), "ENVIRONMENT_MISMATCH")
+            .await;
+    }
+
+    async fn regenerate(&mut self, erp: &ApiClient, old: &LiveToken) -> LiveToken {
+        self.story.chapter(
+            "The ERP generates again",
+            "One live token a client: the new answer is the end of the old token, at once.",
+        );
+        let new = self.generate(erp, LIFETIME_SECONDS).await;
+        let answered = Stopwatch::start();
+        let did = "the old token, right after";
+        let error = self.refused(did, Some(&old.text), "TOKEN_SUPERSEDED").await;
+        let took = answered.elapsed();
+        assert!(
+            names_generation(&error, new.generation),
+            "{error} names no generation {}",
+            new.generation
+        );
+        self.story.note(&error["error_message"]);
+        self.story.note(format_args!(
+            "refused {took:.1?} after the new token's answer"
+        ));
+        assert_eq!(new.generation, old.generation + 1);
+        assert_ne!(new.text, old.text);
+        self.passes("the new token", &new).await;
+        new
+    }
+
+    async fn expiry(&mut self) {
+        self.story.chapter(
+            "A token that lives for one second",
+            "Lifetimes are set per client, from a second to ten years, or none.",
+        );
+        let new = NewClient::production("mayfly").lifetime(SHORT_LIFETIME_SECONDS);
+        let client = self.new_client(new).await;
+        let token = self.generate(&client, SHORT_LIFETIME_SECONDS).await;
+        let answered = Stopwatch::start();
+        let mut passed = 0;
+        let mut rests = tokio::time::interval(PAUSE);
+        let lived = loop {
+            rests.tick().await;
+            let asked_after = answered.elapsed();
+            let answer = self.stage.register(Some(&token.text)).await;
+            if answer.status != 200 {
+                refusal(answer, 401, "TOKEN_EXPIRED");
+                break asked_after;
+            }
+            assert!(
+                asked_after <= SHORT_LIFETIME_LIMIT,
+                "valid after {asked_after:.1?}"
+            );
+            passed += 1;
+        };
+        self.story.saw(
+            "the mayfly's token, again and again",
+            format_args!("{passed} times 200, then 401 TOKEN_EXPIRED"),
+        );
+        self.story
+            .note(format_args!("refused {lived:.1?} after its answer"));
+    }
+
+    async fn delete(&mut self, erp: &ApiClient, token: &LiveToken) {
+        self.story.chapter(
+            "The administrator deletes the API client, for good",
+            "The label has to be typed back. Secret and token are dead from the answer on.",
+        );
+        let path = format!("/clients/{}", erp.id);
+        let answer = self
+            .admin(Method::DELETE, &path, json!({"label": "sahyadri-rep"}))
+            .await;
+        assert!(
+            (400..500).contains(&answer.status),
+            "another label: {}",
+            answer.body
+        );
+        let did = "DELETE /admin/v1/clients/{id} with another label";
+        self.story.saw(did, answer.status);
+        self.passes("the token, still alive", token).await;
+
+        let answer = self
+            .admin(Method::DELETE, &path, json!({ "label": erp.label }))
+            .await;
+        assert!((200..300).contains(&answer.status), "{}", answer.body);
+        let answered = Stopwatch::start();
+        self.story
+            .saw("DELETE /admin/v1/clients/{id}", answer.status);
+        let did = "the token, right after";
+        self.refused(did, Some(&token.text), "CLIENT_DELETED").await;
+        let took = answered.elapsed();
+        self.story
+            .note(format_args!("refused {took:.1?} after the answer"));
+        refusal(self.authz(&erp.secret).await, 401, "CLIENT_DELETED");
+        self.story
+            .saw("the secret, to generate", "401 CLIENT_DELETED");
+    }
+
+    /// Looks through everything the server wrote for every secret and token of this walk.
+    fn nothing_at_rest(&mut self) {
+        self.story.chapter(
+            "What lies on the disk",
+            "Tokenward stores keyed digests. Neither its data nor its log holds a secret or a token.",
+        );
+        let (mut files, mut bytes) = (0, 0);
+        let mut look = |path: &Path| {
+            let content = match fs::read(path) {
+                Ok(content) => content,
+                // The server runs and may tidy up its own files meanwhile.
+                Err(why) if why.kind() == ErrorKind::NotFound => return,
+                Err(why) => panic!("{}: {why}", path.display()),
+            };
+            files += 1;
+            bytes += content.len();
+            for credential in &self.held {
+                let found = holds(&content, tail(credential).as_bytes());
+                assert!(!found, "{} holds {credential}", path.display());
+            }
+        };
+        let server = &self.stage.server;
+        each_file(server.data_dir(), &mut look);
+        look(&server.stdout_file());
+        look(&server.stderr_file());
+        let kib = bytes.div_ceil(1024);
+        let sought = self.held.len();
+        self.story.saw(
+            &format!("{files} files, {kib} KiB, {sought} credentials sought"),
+            "none found",
+        );
     }
 }
 
+/// Demands a refusal in the errors envelope: this status, exactly one error, this code. Returns the error.
+#[track_caller]
+fn refusal(answer: Answer, status: u16, code: &str) -> Value {
+    let mut body = answer.expect_error(status, code).json();
+    let errors = body["errors"].as_array_mut().expect("errors");
+    assert_eq!(errors.len(), 1);
+    let error = errors.remove(0);
+    for field in ["error_message", "error_source", "error_id"] {
+        assert!(!text(&error[field]).is_empty(), "{field} in {error}");
+    }
+    error
+}
+
+/// A text in a body.
+#[track_caller]
+fn text(value: &Value) -> String {
+    value.as_str().expect("a text").to_owned()
+}
+
 /// Demands that a credential is `begins` and then 64 small hexadecimal digits.
-fn demand_shape(answer: &Answer, credential: &str, begins: &str) -> Result<(), Surprise> {
+#[track_caller]
+fn demand_shape(credential: &str, begins: &str) {
     let fits = credential.strip_prefix(begins).is_some_and(|rest| {
         rest.len() == TAIL_LENGTH && rest.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
     });
-    if fits {
-        Ok(())
-    } else {
-        Err(answer.surprise(&format!("{begins}<64 hexadecimal digits>")))
-    }
+    assert!(fits, "{credential} is not {begins}<64 hexadecimal digits>");
 }
 
 /// The random part of a credential.
 fn tail(credential: &str) -> &str {
-    let from = credential.len().saturating_sub(TAIL_LENGTH);
-    &credential[from..]
+    &credential[credential.len().saturating_sub(TAIL_LENGTH)..]
+}
+
+/// Whether a refusal says which generation took over, in its sentence or in a field of its own.
+fn names_generation(error: &Value, generation: u64) -> bool {
+    let in_a_field = error
+        .as_object()
+        .is_some_and(|error| error.values().any(|value| value == generation));
+    let word = generation.to_string();
+    in_a_field
+        || text(&error["error_message"])
+            .split(|c: char| !c.is_ascii_alphanumeric())
+            .any(|part| part == word)
+}
+
+fn each_file(folder: &Path, look: &mut impl FnMut(&Path)) {
+    for entry in fs::read_dir(folder).expect("a readable folder") {
+        let entry = entry.expect("a readable folder");
+        let kind = entry.file_type().expect("a readable folder");
+        if kind.is_dir() {
+            each_file(&entry.path(), look);
+        } else if kind.is_file() {
+            look(&entry.path());
+        }
+    }
+}
+
+fn holds(content: &[u8], sought: &[u8]) -> bool {
+    content.windows(sought.len()).any(|window| window == sought)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_file_is_looked_at_and_a_find_is_found() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir_all(folder.path().join("a/b")).unwrap();
+        fs::write(folder.path().join("a/b/deep"), "xx needle xx").unwrap();
+        fs::write(folder.path().join("top"), "nothing").unwrap();
+        let mut seen = Vec::new();
+        each_file(folder.path(), &mut |path| {
+            seen.push(holds(&fs::read(path).unwrap(), b"needle"));
+        });
+        seen.sort_unstable();
+        assert_eq!(seen, [false, true]);
+    }
 }

@@ -74,14 +74,6 @@ impl Code {
         Self { tokens }
     }
 
-    /// Each attribute: the tokens between its brackets.
-    pub(crate) fn attributes(&self) -> Vec<&[Token]> {
-        attribute_ranges(&self.tokens)
-            .into_iter()
-            .map(|(open, close)| &self.tokens[open + 1..close])
-            .collect()
-    }
-
     /// String literals of the code itself, not of comments and attributes.
     pub(crate) fn literals(&self) -> impl Iterator<Item = (&str, &Token)> {
         self.tokens

@@ -49,11 +49,6 @@ const LAWS: &[Law] = &[
         check: rust::module_doc,
     },
     Law {
-        name: "expect-not-allow",
-        why: "#[expect(lint, reason)] says why and disappears when it is no longer needed; #[allow] stays for ever",
-        check: rust::expect_not_allow,
-    },
-    Law {
         name: "nothing-unfinished",
         why: "a note in the code is a promise nobody tracks: finish it, or file it as an issue",
         check: text::nothing_unfinished,
@@ -72,16 +67,6 @@ const LAWS: &[Law] = &[
         name: "status-codes-at-home",
         why: "a verb that knows HTTP cannot serve OAuth, the console and gRPC alike; each dialect maps in its own file",
         check: rust::status_codes_at_home,
-    },
-    Law {
-        name: "no-ignored-tests",
-        why: "a test that does not run protects nothing, and nobody notices",
-        check: rust::no_ignored_tests,
-    },
-    Law {
-        name: "no-sleep-in-tests",
-        why: "a sleep is too short on a slow machine and too long on a fast one: wait for the condition, with a deadline",
-        check: rust::no_sleep_in_tests,
     },
     Law {
         name: "waits-have-deadlines",
@@ -127,11 +112,6 @@ const LAWS: &[Law] = &[
         name: "manifests",
         why: "a crate outside the workspace's lints is a crate outside the laws, and one without a description has no reason",
         check: repository::manifests,
-    },
-    Law {
-        name: "locks-committed",
-        why: "without its lock file a build is another build tomorrow",
-        check: repository::locks_committed,
     },
 ];
 

@@ -11,8 +11,6 @@ pub(crate) struct File {
     pub(crate) path: String,
     /// Content; empty when it is not UTF-8, so binaries have no lines to judge.
     pub(crate) text: String,
-    /// Whether git has it. A new file is judged too, before it is committed.
-    pub(crate) tracked: bool,
 }
 
 impl File {
@@ -59,23 +57,17 @@ impl Tree {
     /// Reads the repository that holds this crate.
     pub(crate) fn read() -> Result<Self, String> {
         let root = root();
-        let tracked = git_files(&root, &["--cached"])?;
-        let fresh = git_files(&root, &["--others", "--exclude-standard"])?;
-        let mut files = Vec::new();
-        for (paths, tracked) in [(tracked, true), (fresh, false)] {
-            for path in paths {
+        // A new file is judged too, before it is committed.
+        let paths = git_files(&root, &["--cached", "--others", "--exclude-standard"])?;
+        let mut files: Vec<File> = paths
+            .into_iter()
+            .filter_map(|path| {
                 // A file deleted but not yet committed is listed and gone.
-                let Ok(bytes) = std::fs::read(root.join(&path)) else {
-                    continue;
-                };
+                let bytes = std::fs::read(root.join(&path)).ok()?;
                 let text = String::from_utf8(bytes).unwrap_or_default();
-                files.push(File {
-                    path,
-                    text,
-                    tracked,
-                });
-            }
-        }
+                Some(File { path, text })
+            })
+            .collect();
         files.sort_by(|a, b| a.path.cmp(&b.path));
         let home = std::env::home_dir().unwrap_or_default();
         let machine_folders = [root, home]

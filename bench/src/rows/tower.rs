@@ -24,7 +24,7 @@ use std::time::Duration;
 use tokenward_core::check::Presented;
 use tokenward_testkit::Server;
 use tokenward_tower::{
-    CheckLayer, Checker, Endpoint, Environment, PeerAddr, Permit, Replica, Verdict,
+    CheckLayer, Checker, Endpoint, EndpointError, Environment, PeerAddr, Permit, Replica, Verdict,
 };
 use tower::{Layer as _, Service};
 
@@ -140,7 +140,9 @@ pub(crate) fn run(report: &mut Report, rounds: usize, clients: u32) -> Result<()
         .build()
         .map_err(|error| error.to_string())?;
     let _inside = runtime.enter();
-    let (replica, took, bytes) = attached(Endpoint::parse(node.internal()), &file)?;
+    let endpoint = node.internal().parse();
+    let endpoint = endpoint.map_err(|error: EndpointError| error.to_string())?;
+    let (replica, took, bytes) = attached(endpoint, &file)?;
 
     let own = population::replica(clients);
     let texts = Texts::draw(clients, DRAWN, 1);

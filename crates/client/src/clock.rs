@@ -1,4 +1,4 @@
-//! The one home of clocks, and the token server's clock as this process knows it.
+//! The token server's clock as this process knows it.
 //!
 //! Validity is the server's statement, so it is judged by the server's clock: from the first answer on, this
 //! process counts elapsed time from the server's `Date`, and neither a wrong nor a jumping clock of this machine
@@ -6,37 +6,13 @@
 //! (see [`crate::protocol`]).
 
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, UNIX_EPOCH};
 use tokenward_core::time::{BootInstant, Clock, MICROS_PER_SECOND, Timestamp};
+use tokenward_system::MachineClock;
 
 /// A difference up to this is `Date`'s own coarseness (whole seconds) and travel time: this machine's clock,
 /// which is finer, is believed.
 const COARSENESS: i64 = 2 * MICROS_PER_SECOND;
-
-/// The clocks of this machine.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct SystemClock;
-
-impl Clock for SystemClock {
-    fn wall(&self) -> Timestamp {
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "this is the client's one home of the wall clock"
-        )]
-        let since = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
-        Timestamp(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
-    }
-
-    /// `CLOCK_BOOTTIME`: it goes on while the machine sleeps, as a token's life does.
-    fn boot(&self) -> BootInstant {
-        let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
-        let seconds = u64::try_from(now.tv_sec).unwrap_or(0);
-        let nanos = u64::try_from(now.tv_nsec).unwrap_or(0);
-        BootInstant(seconds.saturating_mul(1_000_000_000).saturating_add(nanos))
-    }
-}
 
 /// A server's time as last heard, and when that was.
 #[derive(Clone, Copy, Debug)]
@@ -49,14 +25,14 @@ struct Anchor {
 
 /// A server's clock.
 #[derive(Debug)]
-pub struct ServerClock<C = SystemClock> {
+pub struct ServerClock<C = MachineClock> {
     clock: C,
     anchor: Mutex<Option<Anchor>>,
 }
 
 impl Default for ServerClock {
     fn default() -> Self {
-        Self::new(SystemClock)
+        Self::new(MachineClock)
     }
 }
 

@@ -5,6 +5,7 @@
 //! messages are arguments. That is what lets the same code be tested with seeds, model-checked and
 //! run beside a product API. See `ARCHITECTURE.md` for the whole house.
 
+pub mod address;
 pub mod at_rest;
 pub mod attach;
 pub mod audit;
@@ -20,6 +21,7 @@ mod hex;
 pub mod ids;
 pub mod label;
 pub mod lease;
+pub mod presented;
 pub mod replica;
 pub mod restrictions;
 pub mod scan;

@@ -1,4 +1,4 @@
-//! The machine's clocks, for the server: those of the crate that checks inside other services, so that
-//! a node and its replicas count time alike. Everything else is handed the time.
+//! The machine's clocks, for the server: those that attached replicas use, too, so that a node and its replicas count
+//! time alike. Everything else gets the time as an argument.
 
-pub use tokenward_tower::SystemClock;
+pub use tokenward_system::SystemClock;

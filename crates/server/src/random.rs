@@ -1,5 +1,5 @@
-//! The one home of randomness: the operating system's generator. A machine that has none must not
-//! issue anything, so its failure ends the process.
+//! Random bytes for secrets, tokens and ids. A machine without randomness must not issue anything, so its failure ends
+//! the process.
 
 use tokenward_core::credential::RANDOM_BYTES;
 use tokenward_core::generate::Fresh;
@@ -8,16 +8,8 @@ use uuid::Uuid;
 /// `N` random bytes.
 #[must_use]
 pub fn bytes<const N: usize>() -> [u8; N] {
-    let mut out = [0; N];
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "this is the one home of randomness"
-    )]
-    if getrandom::fill(&mut out).is_err() {
-        // Anything else would be a guessable secret.
-        std::process::abort();
-    }
-    out
+    // Anything else would be a guessable secret.
+    tokenward_system::random_bytes().unwrap_or_else(|| std::process::abort())
 }
 
 /// A random UUID (version 4).

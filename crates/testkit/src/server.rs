@@ -27,7 +27,9 @@ const STOP_LIMIT: Duration = Duration::from_secs(30);
 pub struct ServerBuilder {
     binary: Option<PathBuf>,
     data_dir: Option<PathBuf>,
+    public: Option<SocketAddr>,
     internal: Option<SocketAddr>,
+    is_alone: bool,
     database_url: Option<String>,
     arguments: Vec<String>,
     environment: Vec<(String, String)>,
@@ -43,6 +45,18 @@ impl ServerBuilder {
     /// Uses this data directory, which then outlives the server; without it a temporary one.
     pub fn data_dir(mut self, path: &Path) -> ServerBuilder {
         self.data_dir = Some(path.to_owned());
+        self
+    }
+
+    /// Puts the public listener at this address; without it a free port at each start.
+    pub fn public(mut self, address: SocketAddr) -> ServerBuilder {
+        self.public = Some(address);
+        self
+    }
+
+    /// Passes none of this process's environment variables on, so that no setting of the person who runs it counts.
+    pub fn without_environment(mut self) -> ServerBuilder {
+        self.is_alone = true;
         self
     }
 
@@ -300,10 +314,14 @@ impl Server {
             &self.stderr_file(),
             |command| {
                 command.arg("serve").arg("--data-dir").arg(data_dir);
-                let internal = options
-                    .internal
-                    .map_or_else(|| "127.0.0.1:0".to_owned(), |address| address.to_string());
-                command.args(["--public", "127.0.0.1:0", "--internal", &internal]);
+                let at = |address: Option<SocketAddr>| {
+                    address.map_or_else(|| "127.0.0.1:0".to_owned(), |address| address.to_string())
+                };
+                command.args(["--public", &at(options.public)]);
+                command.args(["--internal", &at(options.internal)]);
+                if options.is_alone {
+                    command.env_clear();
+                }
                 if let Some(url) = &options.database_url {
                     command.arg("--database-url").arg(url);
                 }

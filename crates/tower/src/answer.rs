@@ -1,7 +1,6 @@
 //! The answers of requests that may not pass: Clear's error body, as the node gives it, or a gRPC status
 //! for those who speak that. A code, a fixed sentence, an id; never inner detail.
 
-use crate::clock;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use http_body_util::Full;
@@ -22,7 +21,8 @@ pub(crate) fn answer(refusal: Refusal, request: &HeaderMap, source: &str) -> Res
 
 fn in_json(refusal: Refusal, source: &str) -> Response<Full<Bytes>> {
     // Without randomness there is no id, and the answer stays what it is.
-    let id = clock::random().map(|bytes| uuid::Builder::from_random_bytes(bytes).into_uuid());
+    let id = tokenward_system::random_bytes()
+        .map(|bytes| uuid::Builder::from_random_bytes(bytes).into_uuid());
     let id = id.unwrap_or(Uuid::nil());
     let mut error = json!({
         "error_code": refusal.code(),

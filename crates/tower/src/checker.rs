@@ -1,56 +1,58 @@
 //! Deciding about one request: where its token and its caller's address are, and who decides.
 
-use crate::address;
 use crate::node::Node;
 use crate::permit::Permit;
-use crate::presented;
 use crate::replica::Replica;
 use http::{Extensions, HeaderMap};
 use ipnet::IpNet;
 use std::net::IpAddr;
 use std::sync::Arc;
-use tokenward_core::Environment;
 use tokenward_core::check::denial::Refusal;
 use tokenward_core::check::{Denial, Facts, Presented};
+use tokenward_core::{Environment, address, presented};
 
-/// The three answers of a check.
+/// The answer of a check.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum Verdict {
     /// The request may pass.
     Permit(Permit),
     /// The request may not pass, and why.
     Deny(Denial),
-    /// Nobody can be sure at the moment: answer 503.
+    /// It can't be known at the moment whether the token is valid: answer 503.
     CannotVouch,
 }
 
-/// Put into a request's extensions by servers that are not axum's: the address at the connection's
-/// other end.
+/// The address at the other end of the connection. Servers other than axum's put it into a request's extensions.
 #[derive(Clone, Copy, Debug)]
 pub struct PeerAddr(pub IpAddr);
 
-/// Who decides.
-pub(crate) enum Source {
+/// What decides: a [`Replica`] or a [`Node`].
+#[derive(Debug)]
+pub struct Source(pub(crate) Kind);
+
+#[derive(Debug)]
+pub(crate) enum Kind {
     Replica(Replica),
     Node(Node),
 }
 
 impl From<Replica> for Source {
     fn from(replica: Replica) -> Self {
-        Self::Replica(replica)
+        Self(Kind::Replica(replica))
     }
 }
 
 impl From<Node> for Source {
     fn from(node: Node) -> Self {
-        Self::Node(node)
+        Self(Kind::Node(node))
     }
 }
 
 /// Decides requests for one environment and one product. These two come from the service's own
 /// configuration, never from the caller.
 pub struct Checker {
-    pub(crate) source: Source,
+    pub(crate) source: Kind,
     pub(crate) environment: Environment,
     pub(crate) product: Arc<str>,
     trusted: Vec<IpNet>,
@@ -70,10 +72,9 @@ impl std::fmt::Debug for Checker {
 
 impl Checker {
     /// Decides by `source`, a [`Replica`] or a [`Node`], for an environment and the slug of a product.
-    #[expect(private_bounds, reason = "there are two sources, and no third")]
     pub fn new(source: impl Into<Source>, environment: Environment, product: &str) -> Self {
         Self {
-            source: source.into(),
+            source: source.into().0,
             environment,
             product: product.into(),
             trusted: Vec::new(),
@@ -88,9 +89,7 @@ impl Checker {
         self
     }
 
-    /// What error bodies name as `error_source`, [`CLEAR` by default]: the node's own setting.
-    ///
-    /// [`CLEAR` by default]: Checker::new
+    /// The `error_source` in error bodies, `CLEAR` by default. Use the node's own setting.
     #[must_use]
     pub fn error_source(mut self, source: &str) -> Self {
         source.clone_into(&mut self.error_source);
@@ -109,12 +108,15 @@ impl Checker {
         address::caller(own?, headers, &self.trusted)
     }
 
-    /// Decides about a request with these headers and extensions.
+    /// Decides about a request with these headers and extensions, for services that are no tower services.
+    ///
+    /// # Panics
+    /// With a [`Node`], when not called on a tokio runtime with I/O and time enabled.
     pub async fn decide(&self, headers: &HeaderMap, extensions: &Extensions) -> Verdict {
         let address = self.address(headers, extensions);
         match &self.source {
-            Source::Replica(replica) => self.by(replica, headers, address),
-            Source::Node(node) => {
+            Kind::Replica(replica) => self.by(replica, headers, address),
+            Kind::Node(node) => {
                 // What is wrong with it is the node's to say, in its own order: an unknown product comes first.
                 let tokens: &[&str] = match presented::access_token(headers) {
                     Presented::One("") => &["-"],

@@ -1,10 +1,11 @@
-//! Where a node is: a TCP address, with TLS or without, or a unix socket. What is said on a connection is not
-//! known here.
+//! Where a node is, and connections to it. What is said on a connection is not known here.
 
 #[cfg(feature = "tls")]
-use crate::tls::{Tls, TlsError};
+use crate::tls::Tls;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::pin::Pin;
+use std::str::FromStr;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -22,38 +23,83 @@ pub(crate) enum Speech {
     Replica,
 }
 
-/// Where a node's internal listener is.
+/// Where a node's internal listener is: a TCP address, with TLS or without, or a unix socket.
+///
+/// ```
+/// use tokenward_tower::Endpoint;
+///
+/// let same_machine: Endpoint = "unix:/run/tokenward/internal.sock".parse()?;
+/// let elsewhere: Endpoint = "10.0.0.5:8081".parse()?;
+/// assert!("https://10.0.0.5:8081".parse::<Endpoint>().is_err());
+/// # Ok::<(), tokenward_tower::EndpointError>(())
+/// ```
 #[derive(Clone, Debug)]
-pub enum Endpoint {
-    /// A host and a port, such as `127.0.0.1:8081`.
+pub struct Endpoint(Kind);
+
+#[derive(Clone, Debug)]
+enum Kind {
+    /// A host and a port.
     Tcp(String),
     /// The path of a unix socket.
     Unix(PathBuf),
-    /// A host and a port behind TLS.
     #[cfg(feature = "tls")]
     Tls(Box<Tls>),
 }
 
-impl Endpoint {
-    /// Reads `unix:/path/to/socket`, or `host:port`, perhaps with `http://` before it.
-    #[must_use]
-    pub fn parse(text: &str) -> Self {
-        match text.strip_prefix("unix:") {
-            Some(path) => Self::Unix(PathBuf::from(path)),
-            None => {
-                let text = text.strip_prefix("http://").unwrap_or(text);
-                Self::Tcp(text.trim_end_matches('/').to_owned())
-            }
-        }
-    }
+/// The text does not name a node, or the certificate authorities can't be used.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct EndpointError(pub(crate) String);
 
-    /// The node at `address`, a host and a port, behind TLS: its certificate must be for that host, and come
-    /// from an authority in the PEM file `authorities` (or be in it itself).
+/// Reads `unix:/path/to/socket` or `HOST:PORT`, with or without `http://` before it.
+///
+/// An `https://` address is refused, because TLS needs to know whom to trust: use `Endpoint::tls`.
+impl FromStr for Endpoint {
+    type Err = EndpointError;
+
+    fn from_str(text: &str) -> Result<Self, EndpointError> {
+        if let Some(path) = text.strip_prefix("unix:") {
+            if path.is_empty() {
+                let what = "unix: the path of the socket is missing. Write unix:/path/to/socket";
+                return Err(EndpointError(what.to_owned()));
+            }
+            return Ok(Self(Kind::Unix(PathBuf::from(path))));
+        }
+        if text.starts_with("https://") {
+            return Err(EndpointError(format!(
+                "{text}: TLS needs the certificate authorities to trust. Use Endpoint::tls with a file of them"
+            )));
+        }
+        let address = text.strip_prefix("http://").unwrap_or(text);
+        let address = address.trim_end_matches('/');
+        let (host, port) = address.rsplit_once(':').unwrap_or((address, ""));
+        if host.is_empty() || host.contains('/') || port.parse::<u16>().is_err() {
+            return Err(EndpointError(format!(
+                "{text}: not the address of a node. Write HOST:PORT, such as 10.0.0.5:8081, or unix:/path/to/socket"
+            )));
+        }
+        Ok(Self(Kind::Tcp(address.to_owned())))
+    }
+}
+
+impl From<SocketAddr> for Endpoint {
+    fn from(address: SocketAddr) -> Self {
+        Self(Kind::Tcp(address.to_string()))
+    }
+}
+
+impl Endpoint {
+    /// The node at `address`, a host and a port, behind TLS. Its certificate must be valid for that host and come from
+    /// an authority in the PEM file `authorities`, or be in that file itself. The machine's own authorities are not
+    /// trusted.
+    ///
+    /// # Errors
+    /// When the address has no port, or the file can't be read or holds no certificate.
     #[cfg(feature = "tls")]
-    pub fn tls(address: &str, authorities: &std::path::Path) -> Result<Self, TlsError> {
+    pub fn tls(address: &str, authorities: &std::path::Path) -> Result<Self, EndpointError> {
         let address = address.strip_prefix("https://").unwrap_or(address);
         let tls = Tls::new(address.trim_end_matches('/'), authorities)?;
-        Ok(Self::Tls(Box::new(tls)))
+        Ok(Self(Kind::Tls(Box::new(tls))))
     }
 
     /// Connects.
@@ -61,15 +107,15 @@ impl Endpoint {
         #[cfg(not(feature = "tls"))]
         let _ = speech;
         let connecting = async {
-            match self {
-                Self::Tcp(address) => {
+            match &self.0 {
+                Kind::Tcp(address) => {
                     let stream = TcpStream::connect(address).await?;
                     stream.set_nodelay(true)?;
                     Ok(Socket::Tcp(stream))
                 }
-                Self::Unix(path) => UnixStream::connect(path).await.map(Socket::Unix),
+                Kind::Unix(path) => UnixStream::connect(path).await.map(Socket::Unix),
                 #[cfg(feature = "tls")]
-                Self::Tls(tls) => {
+                Kind::Tls(tls) => {
                     let stream = TcpStream::connect(&tls.address).await?;
                     stream.set_nodelay(true)?;
                     let stream = tls.connect(stream, speech).await?;
@@ -82,22 +128,22 @@ impl Endpoint {
 
     /// The `Host` of requests to it.
     pub(crate) fn host(&self) -> &str {
-        match self {
-            Self::Tcp(address) => address,
+        match &self.0 {
+            Kind::Tcp(address) => address,
             #[cfg(feature = "tls")]
-            Self::Tls(tls) => &tls.address,
-            Self::Unix(_) => "localhost",
+            Kind::Tls(tls) => &tls.address,
+            Kind::Unix(_) => "localhost",
         }
     }
 }
 
 impl std::fmt::Display for Endpoint {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Tcp(address) => f.write_str(address),
-            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        match &self.0 {
+            Kind::Tcp(address) => f.write_str(address),
+            Kind::Unix(path) => write!(f, "unix:{}", path.display()),
             #[cfg(feature = "tls")]
-            Self::Tls(tls) => write!(f, "https://{}", tls.address),
+            Kind::Tls(tls) => write!(f, "https://{}", tls.address),
         }
     }
 }
@@ -146,5 +192,36 @@ impl AsyncWrite for Socket {
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
         whichever!(self, stream => Pin::new(stream).poll_shutdown(cx))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_of_nodes_are_read_and_others_say_what_is_wrong() {
+        for (text, shown) in [
+            ("unix:/run/internal.sock", "unix:/run/internal.sock"),
+            ("127.0.0.1:8081", "127.0.0.1:8081"),
+            ("http://node.internal:8081/", "node.internal:8081"),
+            ("[::1]:8081", "[::1]:8081"),
+        ] {
+            let endpoint: Endpoint = text.parse().unwrap();
+            assert_eq!(endpoint.to_string(), shown);
+        }
+        for (text, why) in [
+            ("https://node.internal:8081", "Use Endpoint::tls"),
+            ("node.internal", "HOST:PORT"),
+            (":8081", "HOST:PORT"),
+            ("node.internal:http", "HOST:PORT"),
+            ("http://node.internal/x:1", "HOST:PORT"),
+            ("ftp://node.internal:8081", "HOST:PORT"),
+            ("unix:", "unix:/path/to/socket"),
+            ("", "HOST:PORT"),
+        ] {
+            let error = text.parse::<Endpoint>().unwrap_err().to_string();
+            assert!(error.contains(why) && error.contains(text), "{error}");
+        }
     }
 }

@@ -1,9 +1,9 @@
-//! The layer itself: a request is checked before the service inside sees a byte of its body.
+//! The tower layer and its service. A request is checked before the service inside sees its body.
 
 use crate::answer::answer;
-use crate::checker::{Checker, Source};
+use crate::checker::{Checker, Kind};
+use crate::forged;
 use crate::permit::Permit;
-use crate::presented;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::{Either, Full};
@@ -14,14 +14,17 @@ use std::task::{Context, Poll, ready};
 use tower_layer::Layer;
 use tower_service::Service;
 
-/// Checks every request before the service inside.
+/// A layer that checks every request before the service inside gets it.
+///
+/// A request that may not pass is answered as the node itself would. A permitted one has its [`Permit`] in its
+/// extensions, and no `X-Tokenward-*` header from outside.
 #[derive(Clone, Debug)]
 pub struct CheckLayer {
     checker: Arc<Checker>,
 }
 
 impl CheckLayer {
-    /// A layer that decides by this checker; several may share one.
+    /// A layer that decides by `checker`. Several layers can share one.
     pub fn new(checker: impl Into<Arc<Checker>>) -> Self {
         Self {
             checker: checker.into(),
@@ -40,7 +43,7 @@ impl<S> Layer<S> for CheckLayer {
     }
 }
 
-/// A service behind the check.
+/// A service behind the check; made by [`CheckLayer`].
 #[derive(Clone, Debug)]
 pub struct CheckService<S> {
     inner: S,
@@ -63,23 +66,24 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> CheckFuture<S, B> {
-        presented::ready(request.headers_mut());
+        forged::strip_identity(request.headers_mut());
         // A handler must not find a permit that this layer did not make.
         request.extensions_mut().remove::<Permit>();
         let checker = &self.checker;
-        if let Source::Replica(replica) = &checker.source {
+        if let Kind::Replica(replica) = &checker.source {
             let address = checker.address(request.headers(), request.extensions());
             return match checker.by(replica, request.headers(), address).passed() {
                 Ok(permit) => {
                     request.extensions_mut().insert(permit);
-                    CheckFuture::Inside {
+                    State::Inside {
                         future: self.inner.call(request),
                     }
                 }
-                Err(refusal) => CheckFuture::Refused {
+                Err(refusal) => State::Refused {
                     answer: Some(answer(refusal, request.headers(), &checker.error_source)),
                 },
-            };
+            }
+            .into();
         }
         // The service that was ready goes with this request; a fresh clone takes its place.
         let clone = self.inner.clone();
@@ -97,29 +101,40 @@ where
                 Err(refusal) => Err(answer(refusal, &parts.headers, &checker.error_source)),
             }
         };
-        CheckFuture::Asking {
+        State::Asking {
             asking: Box::pin(asking),
             service: ready,
         }
+        .into()
     }
 }
 
 type Asking<B> = Pin<Box<dyn Future<Output = Result<Request<B>, Refusal>> + Send>>;
 
 pin_project! {
-    /// A request on its way through the check.
+    /// The future of [`CheckService`].
+    pub struct CheckFuture<S: Service<Request<B>>, B> {
+        #[pin]
+        state: State<S, B>,
+    }
+}
+
+pin_project! {
     #[project = Projected]
     #[project_replace = Replaced]
-    pub enum CheckFuture<S: Service<Request<B>>, B> {
-        /// A node is being asked.
-        #[doc(hidden)]
+    enum State<S: Service<Request<B>>, B> {
+        // A node is being asked.
         Asking { asking: Asking<B>, service: S },
-        /// It has passed.
-        #[doc(hidden)]
+        // It has passed.
         Inside { #[pin] future: S::Future },
-        /// It may not pass.
-        #[doc(hidden)]
+        // It may not pass.
         Refused { answer: Option<Refusal> },
+    }
+}
+
+impl<S: Service<Request<B>>, B> From<State<S, B>> for CheckFuture<S, B> {
+    fn from(state: State<S, B>) -> Self {
+        Self { state }
     }
 }
 
@@ -129,31 +144,32 @@ where
 {
     type Output = Result<Response<Either<R, Full<Bytes>>>, S::Error>;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut state = self.project().state;
         loop {
-            let next = match self.as_mut().project() {
+            let next = match state.as_mut().project() {
                 Projected::Inside { future } => {
                     return future
                         .poll(cx)
                         .map_ok(|response| response.map(Either::Left));
                 }
                 Projected::Refused { answer } => {
-                    // Polled once more than it should be, it never comes to an end.
+                    // Polled after completion: it stays pending.
                     return match answer.take() {
                         Some(answer) => Poll::Ready(Ok(answer.map(Either::Right))),
                         None => Poll::Pending,
                     };
                 }
                 Projected::Asking { asking, service } => match ready!(asking.as_mut().poll(cx)) {
-                    Ok(request) => Self::Inside {
+                    Ok(request) => State::Inside {
                         future: service.call(request),
                     },
-                    Err(answer) => Self::Refused {
+                    Err(answer) => State::Refused {
                         answer: Some(answer),
                     },
                 },
             };
-            self.as_mut().project_replace(next);
+            state.as_mut().project_replace(next);
         }
     }
 }

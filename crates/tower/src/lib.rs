@@ -1,47 +1,75 @@
-//! Tokenward's check as a tower layer: what a gateway does in front of a product, inside a Rust service.
+//! Tokenward's check as a [tower](https://docs.rs/tower) layer: a Rust service checks access tokens itself, as a gateway
+//! does in front of other services.
 //!
-//! Two ways to decide, one layer: [`Replica`] holds a live copy of everything a check needs, fed by a node,
-//! and decides in well under a microsecond; [`Node`] asks a node about each request. Either way a request that
-//! may not pass gets the same answer as from the node itself, a permitted one carries its [`Permit`], and
-//! whoever cannot be sure answers 503 and lets nobody pass.
+//! [`CheckLayer`] answers a request without a valid access token, and passes any other on with its [`Permit`]. It goes
+//! around every service that takes a tower layer: axum, tonic, hyper.
 //!
 //! ```no_run
-//! # async fn serve() -> Result<(), Box<dyn std::error::Error>> {
-//! use tokenward_tower::{CheckLayer, Checker, Endpoint, Environment, Permit, Replica};
+//! use axum::{Router, routing::get};
+//! use tokenward_tower::{CheckLayer, Checker, Environment, Permit, Replica};
 //!
-//! let node = Endpoint::parse("unix:/run/tokenward/internal.sock");
+//! async fn invoices(permit: Permit) -> String {
+//!     format!("invoices of {} in workspace {}", permit.label(), permit.workspace())
+//! }
+//!
+//! # async fn serve() -> Result<(), Box<dyn std::error::Error>> {
+//! let node = "unix:/run/tokenward/internal.sock".parse()?;
 //! let replica = Replica::attach(node, "/etc/e-invoice/replica-keys".as_ref())?;
 //! replica.ready().await;
-//! let checker = Checker::new(replica, Environment::Production, "e-invoice");
-//! let app: axum::Router = axum::Router::new()
-//!     .route("/invoices", axum::routing::get(|permit: Permit| async move {
-//!         format!("hello, {}", permit.label())
-//!     }))
-//!     .layer(CheckLayer::new(checker));
-//! # drop(app); Ok(()) }
+//!
+//! let checker = Checker::new(replica.clone(), Environment::Production, "e-invoice");
+//! let app = Router::new()
+//!     .route("/invoices", get(invoices))
+//!     .layer(CheckLayer::new(checker))
+//!     // Outside of the check.
+//!     .route("/ready", get(async move || replica.is_vouching().to_string()));
+//!
+//! let listener = tokio::net::TcpListener::bind("0.0.0.0:8000").await?;
+//! let app = app.into_make_service_with_connect_info::<std::net::SocketAddr>();
+//! axum::serve(listener, app).await?;
+//! # Ok(()) }
 //! ```
+//!
+//! # Who decides
+//!
+//! A [`Checker`] decides by one of two sources:
+//!
+//! | | how it decides | when the node can't be reached |
+//! |---|---|---|
+//! | [`Replica`] | from a live copy in this process, in less than a microsecond | goes on for at most 4 s, then 503 |
+//! | [`Node`] | asks a node about each request | 503 at once |
+//!
+//! With both, a revoked or replaced token is refused from the moment at which the node has answered the change.
+//!
+//! # The caller's address
+//!
+//! API clients can be restricted to networks. The layer takes the address from axum's `ConnectInfo` (feature `axum`) or
+//! from a [`PeerAddr`] in the request's extensions, and from `X-Forwarded-For` as far as proxies named in
+//! [`Checker::trusted_proxies`] wrote it. Without an address, tokens that are restricted to networks are refused.
+//!
+//! # Crate features
+//!
+//! None is on by default.
+//!
+//! - `axum`: [`Permit`] is an extractor, and the caller's address comes from `ConnectInfo`.
+//! - `tls`: `Endpoint::tls`, for a node whose internal listener has a certificate.
 
-pub mod address;
 mod answer;
 mod checker;
-mod clock;
 mod endpoint;
+mod forged;
 mod layer;
 mod node;
 mod permit;
-pub mod presented;
 mod replica;
 #[cfg(feature = "tls")]
 mod tls;
 
-pub use checker::{Checker, PeerAddr, Verdict};
-pub use clock::SystemClock;
-pub use endpoint::Endpoint;
+pub use checker::{Checker, PeerAddr, Source, Verdict};
+pub use endpoint::{Endpoint, EndpointError};
+pub use ipnet::IpNet;
 pub use layer::{CheckFuture, CheckLayer, CheckService};
 pub use node::Node;
 pub use permit::Permit;
 pub use replica::{AttachError, Replica};
-#[cfg(feature = "tls")]
-pub use tls::{Tls, TlsError};
-pub use tokenward_core::check::Denial;
-pub use tokenward_core::{Environment, Timestamp};
+pub use tokenward_core::{Denial, Environment};

@@ -4,7 +4,6 @@
 use crate::checker::Verdict;
 use crate::endpoint::{Endpoint, Speech};
 use crate::permit::{Permit, Told};
-use crate::presented::TOKEN_HEADER;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Empty, Limited};
@@ -17,6 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokenward_core::Environment;
 use tokenward_core::check::Denial;
+use tokenward_core::presented::TOKEN_HEADER;
 use uuid::Uuid;
 
 /// How long a check may take before nobody vouches: a request stalled longer is better tried again.
@@ -28,8 +28,10 @@ const BODY_MAX: usize = 64 * 1024;
 
 type Connection = SendRequest<Empty<Bytes>>;
 
-/// A node that is asked about each request. It must count this service among its trusted proxies, for the
-/// caller's address is told in `X-Forwarded-For`.
+/// A node that is asked about each request.
+///
+/// The caller's address is sent in `X-Forwarded-For`, so the node must have this service's address among its trusted
+/// proxies.
 pub struct Node {
     endpoint: Endpoint,
     idle: Arc<Mutex<Vec<Connection>>>,
@@ -45,7 +47,7 @@ impl std::fmt::Debug for Node {
 struct NoAnswer;
 
 impl Node {
-    /// The node at this endpoint; connections are made as requests come.
+    /// The node at `endpoint`. Connections are made when requests come, on the runtime that handles them.
     #[must_use]
     pub fn new(endpoint: Endpoint) -> Self {
         Self {

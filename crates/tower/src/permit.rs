@@ -4,8 +4,9 @@ use std::sync::Arc;
 use tokenward_core::{Environment, Timestamp};
 use uuid::Uuid;
 
-/// Proof that the check permitted this request. Only the layer makes one: a handler that takes it as an
-/// argument cannot be reached unchecked.
+/// Proof that the check permitted this request, and who sent it.
+///
+/// Only the check makes one, so a handler that takes it as an argument can't be reached without a check.
 #[derive(Clone, Debug)]
 pub struct Permit(Origin);
 
@@ -103,7 +104,7 @@ impl Permit {
     }
 }
 
-/// The handler was reached without the layer: a fault of the service, answered with a 500.
+/// With the feature `axum`, a permit is an extractor. A route that is not behind the layer answers 500.
 #[cfg(feature = "axum")]
 impl<S: Send + Sync> axum_core::extract::FromRequestParts<S> for Permit {
     type Rejection = (http::StatusCode, &'static str);

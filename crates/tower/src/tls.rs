@@ -1,7 +1,7 @@
-//! TLS to a node: whom to trust, and the two protocols spoken behind it. It must trust nobody whom the
-//! service's own file does not name: not the machine's authorities, and no certificate of another name.
+//! TLS to a node: whom to trust, and the two protocols spoken over it. Only authorities in the service's own file are
+//! trusted, and only a certificate of the node's name.
 
-use crate::endpoint::Speech;
+use crate::endpoint::{EndpointError, Speech};
 use rustls::ClientConfig;
 use rustls::RootCertStore;
 use rustls::pki_types::pem::PemObject;
@@ -13,14 +13,9 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-/// Why a node can't be reached by TLS as described.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct TlsError(String);
-
 /// A node behind TLS.
 #[derive(Clone)]
-pub struct Tls {
+pub(crate) struct Tls {
     /// A host and a port.
     pub(crate) address: String,
     name: ServerName<'static>,
@@ -38,24 +33,27 @@ impl std::fmt::Debug for Tls {
 impl Tls {
     /// The node at `address` (a host and a port), whose certificate must be for that host and come from an
     /// authority in the PEM file `authorities`, or be in it itself.
-    pub fn new(address: &str, authorities: &Path) -> Result<Self, TlsError> {
-        let (host, _) = address
-            .rsplit_once(':')
-            .ok_or_else(|| TlsError(format!("{address}: a host and a port are needed")))?;
+    pub(crate) fn new(address: &str, authorities: &Path) -> Result<Self, EndpointError> {
+        let (host, _) = address.rsplit_once(':').ok_or_else(|| {
+            EndpointError(format!("{address}: the port is missing. Write HOST:PORT"))
+        })?;
         let host = host.trim_start_matches('[').trim_end_matches(']');
         let name = ServerName::try_from(host.to_owned())
-            .map_err(|error| TlsError(format!("{host}: {error}")))?;
-        let told =
-            |error: &dyn std::fmt::Display| TlsError(format!("{}: {error}", authorities.display()));
+            .map_err(|error| EndpointError(format!("{host}: {error}")))?;
+        let broken = |error: &dyn std::fmt::Display| {
+            EndpointError(format!("{}: {error}", authorities.display()))
+        };
         let mut roots = RootCertStore::empty();
         for certificate in
-            CertificateDer::pem_file_iter(authorities).map_err(|error| told(&error))?
+            CertificateDer::pem_file_iter(authorities).map_err(|error| broken(&error))?
         {
-            let certificate = certificate.map_err(|error| told(&error))?;
-            roots.add(certificate).map_err(|error| told(&error))?;
+            let certificate = certificate.map_err(|error| broken(&error))?;
+            roots.add(certificate).map_err(|error| broken(&error))?;
         }
         if roots.is_empty() {
-            return Err(told(&"there is no certificate in it"));
+            return Err(broken(
+                &"no certificate in it. Name a PEM file with the node's authority",
+            ));
         }
         let roots = Arc::new(roots);
         let connector = |protocol: &[u8]| {
@@ -63,7 +61,7 @@ impl Tls {
             let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
             let mut config = ClientConfig::builder_with_provider(provider)
                 .with_safe_default_protocol_versions()
-                .map_err(|error| TlsError(error.to_string()))?
+                .map_err(|error| EndpointError(error.to_string()))?
                 .with_root_certificates(Arc::clone(&roots))
                 .with_no_client_auth();
             config.alpn_protocols = vec![protocol.to_vec()];

@@ -48,9 +48,10 @@ impl Guard {
     /// As the flags say. With a replica, it vouches when this returns.
     pub async fn ready(flags: &Flags) -> Result<Self, String> {
         let endpoint = match &flags.node_authorities {
-            Some(file) => Endpoint::tls(&flags.node, file).map_err(|why| why.to_string())?,
-            None => Endpoint::parse(&flags.node),
+            Some(file) => Endpoint::tls(&flags.node, file),
+            None => flags.node.parse(),
         };
+        let endpoint = endpoint.map_err(|why| why.to_string())?;
         let replica = match &flags.replica_keys {
             Some(keys) => {
                 let replica = Replica::attach(endpoint.clone(), keys);

@@ -7,9 +7,6 @@ use crate::tree::{File, Tree};
 /// Crates with a lock and a target folder of their own, outside the workspace.
 const OUTSIDE: &[&str] = &["fuzz/Cargo.toml"];
 
-/// Lock files of every build this repository starts.
-const LOCKS: &[&str] = &["Cargo.lock", "fuzz/Cargo.lock"];
-
 pub(super) fn manifests(tree: &Tree) -> Vec<Finding> {
     let mut findings = Vec::new();
     for file in tree.files.iter().filter(|file| file.name() == "Cargo.toml") {
@@ -42,32 +39,6 @@ pub(super) fn manifests(tree: &Tree) -> Vec<Finding> {
             if !package.contains(&inherited.as_str()) {
                 findings.push(Finding::new(&file.path, 0, format!("has no `{inherited}`")));
             }
-        }
-    }
-    findings
-}
-
-pub(super) fn locks_committed(tree: &Tree) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    for lock in LOCKS {
-        match tree.file(lock) {
-            None => findings.push(Finding::new(lock, 0, "is missing")),
-            Some(file) if !file.tracked => findings.push(Finding::new(lock, 0, "is not committed")),
-            Some(_) => {}
-        }
-    }
-    for file in tree
-        .files
-        .iter()
-        .filter(|file| file.name() == "package.json")
-    {
-        let lock = file.path.replace("package.json", "package-lock.json");
-        if !tree.holds(&lock) {
-            findings.push(Finding::new(
-                &file.path,
-                0,
-                format!("has no {lock} beside it"),
-            ));
         }
     }
     findings

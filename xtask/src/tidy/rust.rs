@@ -46,6 +46,7 @@ const STATUS_HOMES: &[&str] = &[
     "crates/server/src/listeners",
     "crates/tower/",
     "crates/client/",
+    "crates/agent/",
     "crates/testkit/",
     "examples/",
     "demo/",
@@ -58,9 +59,6 @@ const SECRETS: &[&str] = &["AccessToken", "ClientSecret", "AdminKey"];
 
 /// What a type that holds a secret must not do. A derived `Debug` would print it.
 const LEAKS: &[&str] = &["Display", "Serialize", "Clone", "Copy", "Debug", "ToString"];
-
-/// The one file of a test suite that may sleep: it waits for conditions, with a deadline.
-const WAITING_ROOM: &str = "wait.rs";
 
 pub(super) fn module_doc(tree: &Tree) -> Vec<Finding> {
     let lacks = |file: &&File| {
@@ -79,38 +77,6 @@ pub(super) fn module_doc(tree: &Tree) -> Vec<Finding> {
             )
         })
         .collect()
-}
-
-pub(super) fn expect_not_allow(tree: &Tree) -> Vec<Finding> {
-    each_attribute(tree, |attribute| {
-        let allow = attribute.iter().find(|token| token.is_word("allow"))?;
-        Some((
-            allow.line,
-            "`allow`: use `expect` with a reason, or mend the code".to_owned(),
-        ))
-    })
-}
-
-pub(super) fn no_ignored_tests(tree: &Tree) -> Vec<Finding> {
-    each_attribute(tree, |attribute| {
-        let first = attribute.first()?;
-        if first.is_word("ignore") {
-            return Some((
-                first.line,
-                "`#[ignore]`: make the test run, or remove it".to_owned(),
-            ));
-        }
-        let hidden = attribute.iter().find(|token| match &token.kind {
-            Kind::Literal(text) => {
-                first.is_word("doc") && text.contains("```") && text.contains("ignore")
-            }
-            _ => false,
-        })?;
-        Some((
-            hidden.line,
-            "an ignored documentation test: make it run, or show it as `text`".to_owned(),
-        ))
-    })
 }
 
 pub(super) fn sql_at_home(tree: &Tree) -> Vec<Finding> {
@@ -183,19 +149,6 @@ pub(super) fn status_codes_at_home(tree: &Tree) -> Vec<Finding> {
         let outside = !at_home(file, STATUS_HOMES) && !route.in_test;
         (outside && route.has("StatusCode")).then(|| {
             "an HTTP status outside the dialects: return an error of the verb's own".to_owned()
-        })
-    })
-}
-
-pub(super) fn no_sleep_in_tests(tree: &Tree) -> Vec<Finding> {
-    each_route(tree, |file, route| {
-        let sleeps = ["thread::sleep", "time::sleep", "time::sleep_until"]
-            .iter()
-            .any(|call| route.has(call));
-        (sleeps && route.in_test && file.name() != WAITING_ROOM).then(|| {
-            format!(
-                "a sleep in a test: wait for the condition (in {WAITING_ROOM}), with a deadline"
-            )
         })
     })
 }
@@ -297,21 +250,6 @@ fn implemented_leak(tokens: &[Token], start: usize) -> Option<String> {
 
 fn at_home(file: &File, homes: &[&str]) -> bool {
     homes.iter().any(|home| file.path.starts_with(home))
-}
-
-fn each_attribute(
-    tree: &Tree,
-    judge: impl Fn(&[Token]) -> Option<(usize, String)>,
-) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    for file in tree.rust() {
-        for attribute in Code::of(file).attributes() {
-            if let Some((line, message)) = judge(attribute) {
-                findings.push(Finding::new(&file.path, line, message));
-            }
-        }
-    }
-    findings
 }
 
 fn each_route(

@@ -1,8 +1,7 @@
 //! Each law is seen to fail: `xtask/bad/LAW*.txt` hold small trees that break it.
 //!
 //! A bad input begins with `finds: path:line` (or `finds: nothing`, for what must not trip the law), then gives
-//! its files, each after a line `=== path`, `=== path (not committed)` or `=== path (401 lines)`, which repeats
-//! the one line that follows.
+//! its files, each after a line `=== path`.
 
 use std::collections::BTreeSet;
 
@@ -46,14 +45,9 @@ fn parse(name: String, text: &str) -> Input {
     let files = parts
         .map(|part| {
             let (path, text) = part.split_once('\n').expect("a path and a text");
-            let (path, note) = path.split_once(" (").unwrap_or((path, ""));
-            let repeated = note
-                .strip_suffix(" lines)")
-                .map(|lines| lines.parse().expect("a number of lines"));
             File {
                 path: path.to_owned(),
-                text: repeated.map_or_else(|| text.to_owned(), |lines| text.repeat(lines)),
-                tracked: note != "not committed)",
+                text: text.to_owned(),
             }
         })
         .collect();

@@ -41,16 +41,6 @@ pub(super) fn nothing_unfinished(tree: &Tree) -> Vec<Finding> {
                     format!("{word}: finish it or file an issue"),
                 ));
             }
-            let code = line.trim_start();
-            for call in [concat!("to", "do!"), concat!("unimple", "mented!")] {
-                if code.contains(call) {
-                    findings.push(Finding::new(
-                        &file.path,
-                        number,
-                        format!("{call} is a crash waiting for a caller"),
-                    ));
-                }
-            }
         }
     }
     findings

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use std::io::Write as _;
 use std::path::Path;
 use tokenward_core::time::Clock;
-use tokenward_tower::SystemClock;
+use tokenward_system::SystemClock;
 
 /// The rounds so far.
 #[derive(Default)]

@@ -1,9 +1,9 @@
 //! The configuration resolved: every value checked, every path absolute or beside the file, every part made.
 //! Nothing is fetched yet.
 
-use super::Unusable;
+use super::ConfigError;
 use super::written::{
-    self, Client, Destination as Place, LogFormat, Login, Secret, ServerKind, Vault, Written,
+    self, Client, Destination as Place, Login, Secret, ServerKind, Vault, Written,
 };
 #[cfg(feature = "aws")]
 use crate::destination::aws::AwsHome;
@@ -22,11 +22,9 @@ use crate::secret::{SecretFile, SecretSource, SecretVariable, SystemdCredential}
 use crate::{Policy, TokenSource};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
-use tracing::Level;
 
 /// Where Kubernetes puts a service account's JWT.
 const SERVICE_ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount/token";
@@ -34,12 +32,6 @@ const SERVICE_ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount/tok
 /// What a configuration comes to.
 #[derive(Debug)]
 pub struct Config {
-    /// How much to log; none leaves it to the program.
-    pub log_level: Option<Level>,
-    /// How log lines look.
-    pub log_format: LogFormat,
-    /// Where the daemon answers about health and metrics, on this machine only.
-    pub listen: Option<SocketAddr>,
     /// The API clients, by alias; at least one.
     pub clients: BTreeMap<String, Parts>,
 }
@@ -63,18 +55,18 @@ impl Config {
     ///
     /// # Errors
     /// When there is none of that name, or several and none is named.
-    pub fn client(&self, alias: Option<&str>) -> Result<&Parts, Unusable> {
+    pub fn client(&self, alias: Option<&str>) -> Result<&Parts, ConfigError> {
         let known = || self.clients.keys().cloned().collect::<Vec<_>>().join(", ");
         let mut all = self.clients.values();
         match (alias, all.next(), all.next()) {
             (Some(alias), ..) => self.clients.get(alias).ok_or_else(|| {
-                Unusable(format!(
+                ConfigError(format!(
                     "no client {alias:?} is configured; there are: {}",
                     known()
                 ))
             }),
             (None, Some(only), None) => Ok(only),
-            (None, ..) => Err(Unusable(format!(
+            (None, ..) => Err(ConfigError(format!(
                 "name one with --client; there are: {}",
                 known()
             ))),
@@ -84,14 +76,6 @@ impl Config {
 
 /// Resolves a file that lies in `folder`.
 pub(super) fn resolve(written: Written, folder: &Path) -> Result<Config, String> {
-    let log_level = match &written.log.level {
-        None => None,
-        Some(text) => Some(
-            text.parse()
-                .map_err(|_| "log.level is error, warn, info, debug or trace".to_owned())?,
-        ),
-    };
-    let listen = written.daemon.listen.as_deref().map(loopback).transpose()?;
     if written.client.is_empty() {
         return Err("no client is configured; add a table [client.ALIAS]".to_owned());
     }
@@ -113,24 +97,7 @@ pub(super) fn resolve(written: Written, folder: &Path) -> Result<Config, String>
             parts(&alias, &client, &around).map_err(|what| format!("client.{alias}: {what}"))?;
         clients.insert(alias, parts);
     }
-    Ok(Config {
-        log_level,
-        log_format: written.log.format,
-        listen,
-        clients,
-    })
-}
-
-/// Health and metrics name clients and places: they are for this machine only.
-fn loopback(text: &str) -> Result<SocketAddr, String> {
-    let address: SocketAddr = text
-        .parse()
-        .map_err(|_| "daemon.listen is an address such as 127.0.0.1:9466".to_owned())?;
-    if address.ip().is_loopback() {
-        Ok(address)
-    } else {
-        Err("daemon.listen must be an address of this machine only (127.0.0.1 or ::1)".to_owned())
-    }
+    Ok(Config { clients })
 }
 
 /// What the parts of all clients have in common.

@@ -2,6 +2,7 @@
 //! can be fetched.
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -9,42 +10,14 @@ use std::path::PathBuf;
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Written {
-    #[serde(default)]
-    pub(crate) log: Log,
-    #[serde(default)]
-    pub(crate) daemon: Daemon,
+    /// The agent's own.
+    #[serde(rename = "log")]
+    _log: Option<IgnoredAny>,
+    #[serde(rename = "daemon")]
+    _daemon: Option<IgnoredAny>,
     /// By alias.
     #[serde(default)]
     pub(crate) client: BTreeMap<String, Client>,
-}
-
-/// Log lines.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Log {
-    /// `error`, `warn`, `info`, `debug` or `trace`.
-    pub(crate) level: Option<String>,
-    #[serde(default)]
-    pub(crate) format: LogFormat,
-}
-
-/// How log lines look.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum LogFormat {
-    /// For people.
-    #[default]
-    Text,
-    /// One JSON object a line.
-    Json,
-}
-
-/// The daemon, `tokenward-agent run`.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Daemon {
-    /// Loopback address of health and metrics.
-    pub(crate) listen: Option<String>,
 }
 
 /// One API client.

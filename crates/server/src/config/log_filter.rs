@@ -3,11 +3,10 @@
 use tracing_subscriber::filter::Targets;
 
 /// Crates that write log lines. A line's target begins with the name of its crate.
-const CRATES: [&str; 19] = [
+const CRATES: [&str; 18] = [
     "tokenward_core",
     "tokenward_server",
     "tokenward_store",
-    "tokenward_tower",
     "axum",
     "h2",
     "hyper",

@@ -57,7 +57,7 @@ pub enum CheckTokenHeader {
     Authorization,
 }
 
-impl From<CheckTokenHeader> for tokenward_tower::presented::TokenHeader {
+impl From<CheckTokenHeader> for tokenward_core::presented::TokenHeader {
     fn from(header: CheckTokenHeader) -> Self {
         match header {
             CheckTokenHeader::Both => Self::Both,

@@ -5,7 +5,7 @@ use http::{HeaderMap, header};
 use tokenward_core::ClientSecret;
 use zeroize::Zeroizing;
 
-pub use tokenward_tower::presented::{TOKEN_HEADER, access_token, access_token_in, scheme};
+pub use tokenward_core::presented::{TOKEN_HEADER, access_token, access_token_in, scheme};
 
 /// Clear's header of a client secret.
 pub const SECRET_HEADER: &str = "x-clear-client-secret";

@@ -1,6 +1,6 @@
 //! Where a request really comes from: by the same rules as in the layer for Rust services.
 
-pub use tokenward_tower::address::{Peer, caller};
+pub use tokenward_core::address::{Peer, caller};
 
 use std::net::{IpAddr, Ipv6Addr};
 

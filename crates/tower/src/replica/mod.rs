@@ -1,12 +1,11 @@
-//! A live replica of its own: everything a check needs, in this process, fed by a node, vouching by a
-//! sub-lease ([`tokenward_core::sublease`]). When its node can't be heard it stops vouching within
-//! seconds; when it must start anew it loads a new replica beside the old one, never in its place.
+//! A replica attached to a node: everything a check needs, in this process, valid as long as its sub-lease
+//! ([`tokenward_core::sublease`]). When the node can't be heard it stops answering within seconds. To start over it
+//! loads a new replica beside the old one, never in its place.
 
 mod session;
 mod stream;
 mod uses;
 
-use crate::clock::SystemClock;
 use crate::endpoint::Endpoint;
 use arc_swap::ArcSwapOption;
 use parking_lot::Mutex;
@@ -18,6 +17,7 @@ use tokenward_core::attach::ReplicaKeys;
 use tokenward_core::check::{Facts, Presented};
 use tokenward_core::time::Clock;
 use tokenward_core::{Keyring, Verdict};
+use tokenward_system::SystemClock;
 use tokio::sync::watch;
 use uses::Uses;
 
@@ -27,12 +27,14 @@ const PAUSE_MAX: Duration = Duration::from_secs(2);
 /// Longest that leaving waits for the node to be told.
 const LEAVING: Duration = Duration::from_secs(2);
 
-/// Why no replica can be attached.
-#[derive(Debug, thiserror::Error)]
+/// The replica keys or the bearer token can't be read.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct AttachError(String);
 
-/// A replica attached to a node. Cheap to clone; when the last clone is dropped, it leaves.
+/// A live copy of what a check needs, fed by a node.
+///
+/// Clones share it; when the last one is dropped, it detaches from its node.
 #[derive(Clone)]
 pub struct Replica {
     shared: Arc<Shared>,
@@ -69,14 +71,26 @@ impl std::fmt::Debug for Replica {
 }
 
 impl Replica {
-    /// Attaches a replica to the node at `endpoint`, with the keys in the file `keys` (made by `tokenward
-    /// digest-key for-replicas`). Returns at once; it vouches when [`Replica::ready`] does. Must be called on a
-    /// tokio runtime, which runs its stream.
+    /// Attaches a replica to the node at `endpoint`, with the keys in the file `keys`, which `tokenward digest-key
+    /// for-replicas` writes. Returns at once; the replica answers checks when [`Replica::ready`] returns.
+    ///
+    /// # Errors
+    /// When the file can't be read or holds no replica keys. A node that can't be reached is no error: the replica tries
+    /// again until it can.
+    ///
+    /// # Panics
+    /// When not called on a tokio runtime. It needs one with I/O and time enabled, which runs its connection.
     pub fn attach(endpoint: Endpoint, keys: &Path) -> Result<Self, AttachError> {
         Self::attach_with(endpoint, keys, None)
     }
 
-    /// The same, with a file that holds the bearer token of a node that demands one (`internal_auth_file`).
+    /// Like [`Replica::attach`], with the file of the bearer token that the node requires (`internal_auth_file`).
+    ///
+    /// # Errors
+    /// As [`Replica::attach`], and when the bearer token's file can't be read.
+    ///
+    /// # Panics
+    /// As [`Replica::attach`].
     pub fn attach_with(
         endpoint: Endpoint,
         keys: &Path,
@@ -109,14 +123,14 @@ impl Replica {
         })
     }
 
-    /// Waits until it has vouched for the first time.
+    /// Waits until it answers checks for the first time.
     pub async fn ready(&self) {
         let mut vouched = self.shared.vouched.subscribe();
         // The sender lives as long as this.
         let _ = vouched.wait_for(|vouched| *vouched).await;
     }
 
-    /// Whether it vouches now: what a readiness probe asks.
+    /// Returns whether it answers checks now. Use it in a readiness probe.
     #[must_use]
     pub fn is_vouching(&self) -> bool {
         let current = self.shared.current.load();
@@ -124,8 +138,8 @@ impl Replica {
         lease.is_some_and(|lease| lease.covers(|| SystemClock.boot()))
     }
 
-    /// Stops vouching and tells the node, so that no change waits for this replica: the end of a
-    /// service in good order. Every other clone stops vouching, too.
+    /// Detaches from the node, so that no change waits for this replica. Call it when the service ends. Every other
+    /// clone stops answering checks, too.
     pub async fn leave(self) {
         let _ = self._leaving.leave.send(true);
         let task = self._leaving.left.lock().take();

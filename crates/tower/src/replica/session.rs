@@ -2,7 +2,6 @@
 
 use super::Shared;
 use super::stream::{self, Ear, Pen};
-use crate::clock::SystemClock;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +10,7 @@ use tokenward_core::attach::{Permitted, ToNode, ToReplica, Used};
 use tokenward_core::change::{Change, FORMAT};
 use tokenward_core::sublease::{HolderEffect, HolderEvent, SubHolder, Terms};
 use tokenward_core::time::{BootInstant, Clock};
+use tokenward_system::SystemClock;
 use tokio::sync::{mpsc, watch};
 
 /// Frames heard and not yet taken in.

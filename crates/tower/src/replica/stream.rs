@@ -2,7 +2,6 @@
 //! itself, by the keys that neither sends.
 
 use super::Shared;
-use crate::clock;
 use crate::endpoint::{Socket, Speech};
 use std::time::Duration;
 use tokenward_core::attach::{
@@ -35,7 +34,7 @@ pub(super) async fn open(shared: &Shared) -> Result<(Pen, Ear), String> {
     let greeting = async {
         let socket = shared.endpoint.connect(Speech::Replica).await?;
         let (mut reader, mut writer) = tokio::io::split(socket);
-        let ours = clock::random().ok_or(std::io::ErrorKind::Other)?;
+        let ours = tokenward_system::random_bytes().ok_or(std::io::ErrorKind::Other)?;
         writer.write_all(PREFACE).await?;
         writer.write_all(&ours).await?;
         writer.flush().await?;

@@ -4,17 +4,14 @@
 //! room for is left out and counted.
 
 use parking_lot::Mutex;
-use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use tokenward_core::attach::Permitted;
 use tokenward_core::ids::{ClientNo, ProductNo};
 use tokenward_core::sources::{FirstSources, Source};
 use tokenward_core::time::Timestamp;
+use tokenward_system::PerThread;
 
-/// Maps that threads add to, so that hardly two share one.
-const HEAPS: usize = 64;
 /// Clients, products and sources in one map, some 1 MiB.
 const NOTED_MAX: usize = 1 << 14;
 /// The same in all that waits to be told, some 20 MiB.
@@ -42,16 +39,12 @@ impl Sum {
     }
 }
 
+/// What one thread noted.
 #[derive(Default, Debug)]
-struct Heap {
+struct Notes {
     noted: Noted,
     lost: u64,
 }
-
-/// A map with memory lines to itself: its neighbour's lock must not slow it.
-#[derive(Default, Debug)]
-#[repr(align(128))]
-struct Own(Mutex<Heap>);
 
 #[derive(Default, Debug)]
 struct Waiting {
@@ -61,20 +54,11 @@ struct Waiting {
     spare: Noted,
 }
 
-/// Permitted checks that the node was not told of yet.
-#[derive(Debug)]
+/// Permitted checks that have not been reported to the node yet.
+#[derive(Default, Debug)]
 pub(crate) struct Uses {
-    heaps: [Own; HEAPS],
+    notes: PerThread<Notes>,
     waiting: Mutex<Waiting>,
-}
-
-impl Default for Uses {
-    fn default() -> Self {
-        Self {
-            heaps: std::array::from_fn(|_| Own::default()),
-            waiting: Mutex::default(),
-        }
-    }
 }
 
 impl Uses {
@@ -94,28 +78,14 @@ impl Uses {
             address,
         };
         let key = (client, product.0, address);
-        let mut heap = self.own().lock();
-        if let Some(known) = heap.noted.get_mut(&key) {
+        let mut notes = self.notes.lock();
+        if let Some(known) = notes.noted.get_mut(&key) {
             known.add(sum);
-        } else if heap.noted.len() < NOTED_MAX {
-            heap.noted.insert(key, sum);
+        } else if notes.noted.len() < NOTED_MAX {
+            notes.noted.insert(key, sum);
         } else {
-            heap.lost += 1;
+            notes.lost += 1;
         }
-    }
-
-    /// The map of this thread.
-    #[inline]
-    fn own(&self) -> &Mutex<Heap> {
-        static THREADS: AtomicUsize = AtomicUsize::new(0);
-        thread_local!(static NUMBER: Cell<usize> = const { Cell::new(usize::MAX) });
-        let number = NUMBER.with(|number| {
-            if number.get() == usize::MAX {
-                number.set(THREADS.fetch_add(1, Ordering::Relaxed) % HEAPS);
-            }
-            number.get()
-        });
-        &self.heaps[number].0
     }
 
     /// Takes up to `most` entries to be told on the UTC day `today`, and how many checks were left out for want of room since the last
@@ -125,13 +95,11 @@ impl Uses {
         let mut waiting = self.waiting.lock();
         let mut lost = 0;
         if waiting.sums.is_empty() {
-            for Own(heap) in &self.heaps {
+            for mut notes in self.notes.each() {
                 let mut spare = std::mem::take(&mut waiting.spare);
-                {
-                    let mut heap = heap.lock();
-                    std::mem::swap(&mut heap.noted, &mut spare);
-                    lost += std::mem::take(&mut heap.lost);
-                }
+                std::mem::swap(&mut notes.noted, &mut spare);
+                lost += std::mem::take(&mut notes.lost);
+                drop(notes);
                 for ((client, product, address), sum) in spare.drain() {
                     let source = waiting.first.place(today, client, address);
                     let key = (client, product, source);

@@ -108,9 +108,7 @@ async fn back_again(replica: &Replica) {
 async fn a_silent_wire_holds_an_answer_up_once_and_lets_no_revoked_token_pass() {
     let house = House::new().await;
     let wire = Wire::to(house.server.internal()).await;
-    let replica = house
-        .replica_at(Endpoint::Tcp(wire.address.to_string()))
-        .await;
+    let replica = house.replica_at(Endpoint::from(wire.address)).await;
     let product = house.by_replica(&replica, Environment::Production, "gst");
     let (secret, old) = one_client(&house).await;
     assert_eq!(status(&product, &old).await, 200);
@@ -136,9 +134,7 @@ async fn a_silent_wire_holds_an_answer_up_once_and_lets_no_revoked_token_pass() 
 async fn a_cut_wire_holds_an_answer_up_once_and_lets_no_revoked_token_pass() {
     let house = House::new().await;
     let wire = Wire::to(house.server.internal()).await;
-    let replica = house
-        .replica_at(Endpoint::Tcp(wire.address.to_string()))
-        .await;
+    let replica = house.replica_at(Endpoint::from(wire.address)).await;
     let product = house.by_replica(&replica, Environment::Production, "gst");
     let (secret, old) = one_client(&house).await;
     assert_eq!(status(&product, &old).await, 200);
@@ -223,7 +219,7 @@ async fn a_node_that_reads_no_sums_is_told_the_last_use() {
     let house = House::new().await;
     // The last byte of the greeting: 32 of the nonce, the number of keys, eight keys.
     let wire = Wire::hiding(house.server.internal(), Some(40)).await;
-    let endpoint = Endpoint::Tcp(wire.address.to_string());
+    let endpoint = Endpoint::from(wire.address);
     let replica = house.replica_at(endpoint).await;
     let product = house.by_replica(&replica, Environment::Production, "gst");
     let client = house

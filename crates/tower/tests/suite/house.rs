@@ -70,7 +70,7 @@ impl House {
     }
 
     pub(crate) fn endpoint(&self) -> Endpoint {
-        Endpoint::parse(self.server.internal())
+        self.server.internal().parse().unwrap()
     }
 
     /// A replica that vouches.

@@ -127,7 +127,7 @@ async fn a_permit_is_made_by_the_layer_only() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nobody_answers_where_there_is_no_node() {
-    let closed = Endpoint::parse("127.0.0.1:1");
+    let closed: Endpoint = "127.0.0.1:1".parse().unwrap();
     let product = router(Checker::new(
         Node::new(closed),
         Environment::Production,
@@ -148,7 +148,7 @@ async fn nobody_answers_where_there_is_no_node() {
         axum::serve(impostor, Router::new().fallback(any(|| async { "yes" }))).await
     });
     let product = router(Checker::new(
-        Node::new(Endpoint::Tcp(address.to_string())),
+        Node::new(Endpoint::from(address)),
         Environment::Production,
         "gst",
     ));

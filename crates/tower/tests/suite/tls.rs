@@ -84,7 +84,7 @@ async fn only_the_node_that_was_named_is_believed() {
             "another name",
             Endpoint::tls(&elsewhere, &certificate).unwrap(),
         ),
-        ("no TLS", Endpoint::parse(&plain)),
+        ("no TLS", plain.parse().unwrap()),
     ] {
         misled.push((
             what,

@@ -7,27 +7,23 @@
 mod tally;
 
 use parking_lot::Mutex;
-use std::cell::Cell;
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use tally::Tally;
 use tokenward_core::attach::Permitted;
 use tokenward_core::check::{Denial, Permit};
 use tokenward_core::ids::{ClientNo, ProductNo};
 use tokenward_core::time::Timestamp;
 use tokenward_store::counts::{CheckCount, Outcome, SourceUse};
+use tokenward_system::PerThread;
 
 pub use tally::OTHERS;
 
-/// Heaps that threads note on: more than there are check threads on any machine of today, so that hardly
-/// two share one. One that is not used costs nothing.
-const HEAPS: usize = 64;
-/// Notes on one heap, 8 MiB: what the fastest thread does in three seconds, when it is emptied in each.
+/// Notes of one thread, 8 MiB: what the fastest thread does in three seconds, when it is emptied in each.
 const NOTES_MAX: usize = 1 << 20;
-/// Clients' sources of permitted calls on one heap, some 4 MiB. The calls of more are counted without their source.
+/// Clients' sources of permitted calls of one thread, some 4 MiB. The calls of more are counted without their source.
 const SOURCES_MAX: usize = 1 << 16;
-/// Uses of former and ended tokens on one heap: such callers are few, or a storm of one.
+/// Uses of former and ended tokens of one thread: such callers are few, or a storm of one.
 const STALE_MAX: usize = 16_384;
 
 /// A count as a thread notes it: client, product and outcome in one word. The day is told by when it is
@@ -70,8 +66,8 @@ struct Stale {
 
 /// What one thread noted since it was last added up.
 #[derive(Default, Debug)]
-struct Heap {
-    notes: Vec<Note>,
+struct Notes {
+    all: Vec<Note>,
     stale: Vec<Stale>,
     /// Permitted calls by client and source: how often, and the last time. Added up where it is noted, for a caller calls
     /// many times from one address.
@@ -80,36 +76,22 @@ struct Heap {
     lost: u64,
 }
 
-impl Heap {
+impl Notes {
     #[inline]
     fn push(&mut self, note: Note) {
-        if self.notes.len() < NOTES_MAX {
-            self.notes.push(note);
+        if self.all.len() < NOTES_MAX {
+            self.all.push(note);
         } else {
             self.lost += 1;
         }
     }
 }
 
-/// A heap with memory lines to itself: its neighbour's lock must not slow it.
-#[derive(Default, Debug)]
-#[repr(align(128))]
-struct Own(Mutex<Heap>);
-
 /// Counts not yet written.
-#[derive(Debug)]
+#[derive(Default, Debug)]
 pub struct Counts {
-    heaps: [Own; HEAPS],
+    notes: PerThread<Notes>,
     tally: Mutex<Tally>,
-}
-
-impl Default for Counts {
-    fn default() -> Self {
-        Self {
-            heaps: std::array::from_fn(|_| Own::default()),
-            tally: Mutex::default(),
-        }
-    }
 }
 
 /// Counts on their way to the store.
@@ -137,14 +119,14 @@ impl Counts {
         source: Option<IpAddr>,
         at: Timestamp,
     ) {
-        let mut heap = self.own().lock();
-        heap.push(Note::new(client, Some(product), Outcome::Permitted));
+        let mut notes = self.notes.lock();
+        notes.push(Note::new(client, Some(product), Outcome::Permitted));
         let key = (client.0, source);
-        if let Some((n, last)) = heap.sources.get_mut(&key) {
+        if let Some((n, last)) = notes.sources.get_mut(&key) {
             *n += 1;
             *last = at.max(*last);
-        } else if heap.sources.len() < SOURCES_MAX {
-            heap.sources.insert(key, (1, at));
+        } else if notes.sources.len() < SOURCES_MAX {
+            notes.sources.insert(key, (1, at));
         }
     }
 
@@ -168,16 +150,16 @@ impl Counts {
         };
         self.note(Note::new(holder, product, outcome));
         if outcome.is_stale() {
-            let mut heap = self.own().lock();
-            if heap.stale.len() < STALE_MAX {
-                heap.stale.push(Stale {
+            let mut notes = self.notes.lock();
+            if notes.stale.len() < STALE_MAX {
+                notes.stale.push(Stale {
                     client: holder.0,
                     outcome,
                     source,
                     at,
                 });
             } else {
-                heap.lost += 1;
+                notes.lost += 1;
             }
         }
     }
@@ -194,34 +176,18 @@ impl Counts {
 
     #[inline]
     fn note(&self, note: Note) {
-        self.own().lock().push(note);
-    }
-
-    /// The heap of this thread.
-    #[inline]
-    fn own(&self) -> &Mutex<Heap> {
-        static THREADS: AtomicUsize = AtomicUsize::new(0);
-        thread_local!(static NUMBER: Cell<usize> = const { Cell::new(usize::MAX) });
-        let number = NUMBER.with(|number| {
-            if number.get() == usize::MAX {
-                number.set(THREADS.fetch_add(1, Ordering::Relaxed) % HEAPS);
-            }
-            number.get()
-        });
-        &self.heaps[number].0
+        self.notes.lock().push(note);
     }
 
     /// Adds up what all threads noted; answers how many counts were lost for want of room.
     fn gather(&self, tally: &mut Tally, today: u32) {
-        for Own(heap) in &self.heaps {
-            let lost = {
-                let mut heap = heap.lock();
-                // A thread goes on upon the emptied memory of another: none is asked for while it notes.
-                std::mem::swap(&mut heap.notes, &mut tally.notes);
-                std::mem::swap(&mut heap.stale, &mut tally.stale_notes);
-                std::mem::swap(&mut heap.sources, &mut tally.source_notes);
-                std::mem::take(&mut heap.lost)
-            };
+        for mut notes in self.notes.each() {
+            // A thread goes on with the emptied memory of another: none is allocated while it notes.
+            std::mem::swap(&mut notes.all, &mut tally.notes);
+            std::mem::swap(&mut notes.stale, &mut tally.stale_notes);
+            std::mem::swap(&mut notes.sources, &mut tally.source_notes);
+            let lost = std::mem::take(&mut notes.lost);
+            drop(notes);
             tally.add_up(today, lost);
         }
     }

@@ -1,0 +1,113 @@
+//! How the program ends when it could not do what was asked: a sentence for people, a code for programs, by the
+//! conventions of `sysexits.h`.
+
+use std::process::ExitCode;
+use tokenward_client::config::ConfigError;
+use tokenward_client::destination::{Kind, Trouble};
+use tokenward_client::issuer::Refusal;
+use tokenward_client::protocol::Stop;
+
+/// Trying again later may help (`EX_TEMPFAIL`).
+const LATER: u8 = 75;
+/// Permission or configuration must be mended first (`EX_CONFIG`).
+const CONFIG: u8 = 78;
+/// Anything else.
+const FAILED: u8 = 1;
+
+/// The end of a verb that failed.
+#[derive(Debug)]
+pub(crate) struct End {
+    what: String,
+    code: u8,
+}
+
+impl End {
+    pub(crate) fn failed(what: impl Into<String>) -> Self {
+        Self {
+            what: what.into(),
+            code: FAILED,
+        }
+    }
+
+    pub(crate) fn with_code(what: impl Into<String>, code: u8) -> Self {
+        Self {
+            what: what.into(),
+            code,
+        }
+    }
+
+    pub(crate) fn config(what: impl Into<String>) -> Self {
+        Self {
+            what: what.into(),
+            code: CONFIG,
+        }
+    }
+
+    /// Nobody reads what was to be printed: nothing more is said.
+    pub(crate) fn reader_gone() -> Self {
+        Self::failed("")
+    }
+
+    /// What to tell people, if anything.
+    pub(crate) fn what(&self) -> Option<&str> {
+        (!self.what.is_empty()).then_some(&self.what)
+    }
+
+    pub(crate) fn code(&self) -> ExitCode {
+        ExitCode::from(self.code)
+    }
+}
+
+impl From<Stop> for End {
+    fn from(stop: Stop) -> Self {
+        let code = match &stop {
+            Stop::Place(trouble) => place(trouble),
+            Stop::Server(refusal) => server(refusal),
+            Stop::Busy => LATER,
+            Stop::AnotherHolder { .. } => CONFIG,
+            Stop::BudgetSpent { .. } | Stop::StillRefused => FAILED,
+        };
+        Self {
+            what: stop.to_string(),
+            code,
+        }
+    }
+}
+
+impl From<ConfigError> for End {
+    fn from(error: ConfigError) -> Self {
+        Self::config(error.to_string())
+    }
+}
+
+impl From<Trouble> for End {
+    fn from(trouble: Trouble) -> Self {
+        Stop::from(trouble).into()
+    }
+}
+
+impl From<Refusal> for End {
+    fn from(refusal: Refusal) -> Self {
+        Stop::from(refusal).into()
+    }
+}
+
+fn place(trouble: &Trouble) -> u8 {
+    match trouble.kind {
+        Kind::Unreachable => LATER,
+        Kind::Misconfigured => CONFIG,
+    }
+}
+
+fn server(refusal: &Refusal) -> u8 {
+    match refusal {
+        Refusal::Later { .. } | Refusal::QuotaSpent { .. } | Refusal::GenerationMismatch { .. } => {
+            LATER
+        }
+        Refusal::Secret(trouble) if trouble.passing => LATER,
+        Refusal::SecretRefused { .. } | Refusal::Secret(_) | Refusal::HandoverTooLong { .. } => {
+            CONFIG
+        }
+        Refusal::Unreadable { .. } => FAILED,
+    }
+}

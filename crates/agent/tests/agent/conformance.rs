@@ -1,0 +1,263 @@
+//! What every place must do, the same for all of them, on the real thing: two holders, each with a home of its own
+//! made from the same configuration.
+
+use crate::services::{AGENT_POLICY, Bao, Moto, bare_folder};
+use crate::wait::wait_until;
+use crate::world::{private_file, write_config};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use tokenward_client::destination::{Destination, Home, LeaseWish, Leasing};
+use tokenward_client::protocol::{Origin, Tally};
+use tokenward_client::{AccessToken, Entry, config};
+use tokenward_core::Timestamp;
+
+/// A lease short enough to wait for.
+const TTL: Duration = Duration::from_secs(2);
+
+/// Writers at once over one version, and how often.
+const RACERS: u32 = 4;
+const RACES: u32 = 10;
+
+fn wish() -> LeaseWish {
+    LeaseWish {
+        ttl: TTL,
+        queue: None,
+    }
+}
+
+fn entry(token: &str, generation: u32) -> Entry {
+    Entry {
+        token: AccessToken::parse(token).unwrap(),
+        generation: Some(generation),
+        valid_till: Some(Timestamp(1_795_428_930_123_456 + i64::from(generation))),
+        obtained_at: Timestamp(1_795_428_900_000_001),
+        tally: Tally {
+            day: 20_780,
+            made: 5,
+        },
+        early_ends: 1,
+        held_until: Some(Timestamp(1_795_428_900_000_002)),
+        origin: Origin {
+            server: Some("https://tokens.example.com".to_owned()),
+            ..Origin::default()
+        },
+    }
+}
+
+fn destination(folder: &Path, lines: &str) -> Arc<dyn Destination> {
+    let lines = format!("[[client.erp.destination]]\n{lines}");
+    let path = write_config(&folder.join("agent.toml"), "http://127.0.0.1:1", &lines);
+    let config = config::load(&path).unwrap();
+    config.client(None).unwrap().source.home().clone()
+}
+
+/// The suite. `tokens` are values that this place must carry unharmed.
+async fn conforms(folder: &Path, lines: &str, tokens: &[&str]) {
+    let (ours, theirs) = (destination(folder, lines), destination(folder, lines));
+    let (a, b) = (ours.as_home().unwrap(), theirs.as_home().unwrap());
+
+    // Nothing yet, and forgetting nothing is no failure.
+    assert!(a.read().await.unwrap().entry.is_none());
+    ours.forget().await.unwrap();
+
+    // What one writes, the other reads, whole.
+    for (nth, token) in tokens.iter().enumerate() {
+        let written = entry(token, u32::try_from(nth).unwrap() + 1);
+        let seen = a.read().await.unwrap();
+        assert!(a.write(Some(&written), &seen.version).await.unwrap());
+        let read = b.read().await.unwrap().entry.unwrap();
+        assert_eq!(read.token.expose(), *token);
+        assert_eq!(format!("{read:?}"), format!("{written:?}"));
+    }
+
+    // Compare and swap, many at once over what all have seen: one of them writes.
+    for round in 0..RACES {
+        let seen = a.read().await.unwrap().version;
+        let racers: Vec<_> = (0..RACERS)
+            .map(|nth| {
+                let home = if nth % 2 == 0 { &ours } else { &theirs }.clone();
+                let seen = seen.clone();
+                tokio::spawn(async move {
+                    let own = entry(&format!("racer-{round}-{nth}"), 10);
+                    let home = home.as_home().unwrap();
+                    home.write(Some(&own), &seen).await.unwrap()
+                })
+            })
+            .collect();
+        let mut winners = 0;
+        for racer in racers {
+            winners += u32::from(racer.await.unwrap());
+        }
+        assert_eq!(winners, 1, "of {RACERS} in race {round}");
+    }
+
+    // Who has seen less writes nothing.
+    let seen_by_both = a.read().await.unwrap().version;
+    assert!(
+        b.write(Some(&entry("newer", 20)), &seen_by_both)
+            .await
+            .unwrap()
+    );
+    assert!(
+        !a.write(Some(&entry("late", 21)), &seen_by_both)
+            .await
+            .unwrap()
+    );
+    assert_eq!(generation(a).await, Some(20));
+
+    // Putting never goes back, and is done when it is done already.
+    ours.put(&entry("slower", 19)).await.unwrap();
+    assert_eq!(generation(b).await, Some(20));
+    theirs.put(&entry("next", 22)).await.unwrap();
+    theirs.put(&entry("next", 22)).await.unwrap();
+    assert_eq!(generation(a).await, Some(22));
+
+    // One lease at a time; given back, the next holder knows that all is well.
+    let Leasing::Taken(lease) = a.lease(&wish()).await.unwrap() else {
+        panic!("the first lease is free")
+    };
+    assert!(!lease.abandoned);
+    assert!(matches!(b.lease(&wish()).await.unwrap(), Leasing::Busy));
+    a.release(lease).await.unwrap();
+    let again = taken(b).await;
+    assert!(!again.abandoned, "given back, but marked as abandoned");
+
+    // A holder that is gone: sooner or later the next one has the lease, and knows.
+    drop(again);
+    drop(theirs.clone());
+    let late = taken(a).await;
+    assert!(
+        late.abandoned,
+        "the next holder does not know that the last one never finished"
+    );
+    a.release(late).await.unwrap();
+
+    // A token stored under a lease ends its story.
+    let lease = taken(b).await;
+    let seen = b.read().await.unwrap();
+    assert!(
+        b.write(Some(&entry("under-lease", 23)), &seen.version)
+            .await
+            .unwrap()
+    );
+    b.release(lease).await.unwrap();
+    let free = taken(a).await;
+    assert!(!free.abandoned);
+    a.release(free).await.unwrap();
+
+    // Nothing is left behind.
+    ours.forget().await.unwrap();
+    assert!(b.read().await.unwrap().entry.is_none());
+    theirs.put(&entry("anew", 24)).await.unwrap();
+    assert_eq!(generation(a).await, Some(24));
+}
+
+async fn generation(home: &dyn Home) -> Option<u32> {
+    home.read().await.unwrap().entry.unwrap().generation
+}
+
+/// Waits for the lease.
+async fn taken(home: &dyn Home) -> tokenward_client::destination::Lease {
+    tokio::task::block_in_place(|| {
+        wait_until("the lease", TTL * 10, || {
+            let asked = tokio::runtime::Handle::current().block_on(home.lease(&wish()));
+            match asked.unwrap() {
+                Leasing::Taken(lease) => Some(lease),
+                Leasing::Busy => None,
+            }
+        })
+    })
+}
+
+const SHAPES: [&str; 3] = [
+    "sandbox.1.7f9d9c52-8a35-4c4e-9f5b-1d1d0b6d3f11_00ff",
+    "a\"b\\c$d'e`f#g=h{i}j",
+    "eyJhbGciOi.J9+/=~",
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file() {
+    let folder = bare_folder();
+    conforms(
+        folder.path(),
+        "kind = \"file\"\npath = \"token.json\"\n",
+        &SHAPES,
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_env_file() {
+    let folder = bare_folder();
+    private_file(&folder.path().join(".env"), "KEEP=me\n");
+    conforms(
+        folder.path(),
+        "kind = \"dotenv\"\npath = \".env\"\n",
+        &SHAPES,
+    )
+    .await;
+    let left = std::fs::read_to_string(folder.path().join(".env")).unwrap();
+    assert!(left.starts_with("KEEP=me\n"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_credentials_folder() {
+    let folder = bare_folder();
+    let lines = "kind = \"credential\"\nfolder = \".\"\nname = \"access-token\"\n";
+    conforms(folder.path(), lines, &SHAPES).await;
+    // The bare token, as LoadCredential= hands it over.
+    let bare = std::fs::read_to_string(folder.path().join("access-token")).unwrap();
+    assert_eq!(bare, "anew");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_encrypted_credentials_folder() {
+    let folder = bare_folder();
+    let lines = "kind = \"credential\"\nfolder = \".\"\nname = \"access-token\"\nencrypt = true\n";
+    conforms(folder.path(), lines, &SHAPES).await;
+    let stored = std::fs::read_to_string(folder.path().join("access-token")).unwrap();
+    assert!(!stored.contains("anew"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn vault() {
+    let folder = bare_folder();
+    let path = folder.path().to_owned();
+    let started = tokio::task::spawn_blocking(move || {
+        let bao = Bao::start();
+        let role = bao.role("agent", AGENT_POLICY);
+        let lines = bao.destination(&path, &role);
+        (bao, lines)
+    });
+    let (_bao, lines) = started.await.unwrap();
+    conforms(folder.path(), &lines, &SHAPES).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn aws() {
+    let folder = bare_folder();
+    let moto = tokio::task::spawn_blocking(Moto::start).await.unwrap();
+    conforms(folder.path(), &moto.destination(folder.path()), &SHAPES).await;
+}
+
+/// Needs a session bus with an unlocked keyring: docs/guide/client/keyring.md shows the command.
+#[cfg(feature = "keyring")]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_keyring() {
+    let folder = bare_folder();
+    let lines = "kind = \"keyring\"\naccount = \"conformance\"\nlock_folder = \".\"\n";
+    conforms(folder.path(), lines, &SHAPES).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plugin() {
+    let folder = bare_folder();
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/agent/plugin.py");
+    let lines = format!(
+        "kind = \"plugin\"\ncommand = [\"python3\", \"{}\", \"{}\"]\n",
+        script.display(),
+        folder.path().join("plugin.sqlite").display()
+    );
+    conforms(folder.path(), &lines, &SHAPES).await;
+}
