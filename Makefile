@@ -6,7 +6,7 @@ FAILOVERS ?= 50
 STAMPEDE_SECONDS ?= 10
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help setup demo demo-check test check bench crash failover stampede faults fuzz
+.PHONY: help setup demo demo-check test check docs bench crash failover stampede faults fuzz
 .DEFAULT_GOAL := help
 
 help: ## these lines
@@ -35,6 +35,10 @@ test: ## everything: check, all tests, the demo's walk, a fuzz smoke
 check: ## format, style laws, lints, documentation
 	@xtask/setup.sh build
 	@cargo run -q --locked -p xtask -- check
+
+docs: ## the documentation as a web site with search, in target/docs/book
+	@xtask/setup.sh docs
+	@cargo run -q --locked -p xtask -- docs
 
 bench: ## every figure beside its floor; results in bench/RESULTS.md
 	@xtask/setup.sh bench

@@ -5,6 +5,7 @@
 #   xtask/setup.sh test            PostgreSQL, gateways, Groovy, Python and Node packages of the tests
 #   xtask/setup.sh bench           load generators
 #   xtask/setup.sh fuzz            a C++ compiler, for libFuzzer
+#   xtask/setup.sh docs            mdBook, which makes the web site of the documentation
 #
 # Debian packages go through apt-get (with sudo unless root), Python packages into .cache/venv, Node packages
 # beside their package.json. Where packages come from is the machine's own setting: nothing here names a host.
@@ -140,7 +141,17 @@ for_fuzz() {
     install_missing
 }
 
+# Compiled from its registry, once: Debian has no package of it.
+MDBOOK=0.5.4
+for_docs() {
+    for_build
+    [ "$(.cache/mdbook/bin/mdbook --version 2>/dev/null)" = "mdbook v$MDBOOK" ] && return 0
+    say "compiling mdbook $MDBOOK, which takes some minutes"
+    cargo install --quiet --locked --root .cache/mdbook --version "$MDBOOK" --no-default-features --features search mdbook ||
+        fail "cargo could not install mdbook $MDBOOK"
+}
+
 case "${1:-}" in
-build | test | bench | fuzz) "for_$1" ;;
-*) fail "what for? build, test, bench or fuzz" ;;
+build | test | bench | fuzz | docs) "for_$1" ;;
+*) fail "what for? build, test, bench, fuzz or docs" ;;
 esac

@@ -4,6 +4,7 @@
 //! depend on it.
 
 mod code;
+mod docs;
 mod faults;
 mod fuzz;
 mod steps;
@@ -19,6 +20,7 @@ Usage: cargo run -p xtask -- VERB
   check                         formatting, clippy, documentation, tidy
   test                          check, every test, the unattended demo, a fuzz smoke; counts what passed
   fuzz [--seconds N] [TARGET]   each fuzz target in turn, N seconds in all (60)
+  docs                          the documentation as a web site, in target/docs/book
   faults [NAME...]              takes each behaviour of proof/faults.toml away in a copy; its tests must fail";
 
 fn main() -> ExitCode {
@@ -31,6 +33,7 @@ fn main() -> ExitCode {
         ["fuzz", options @ ..] => {
             fuzz::Options::parse(options).and_then(|options| fuzz::run(&options))
         }
+        ["docs"] => docs::run(),
         ["faults", names @ ..] => faults::run(names),
         ["help" | "--help" | "-h"] | [] => {
             println!("{HELP}");

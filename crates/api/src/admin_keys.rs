@@ -1,6 +1,9 @@
 //! Admin keys.
 
-use crate::{Name, Role, RoleName, ShownAdminKey, Slug, Time};
+use crate::{Name, Role, ShownAdminKey, Time};
+#[cfg(feature = "openapi")]
+use crate::{RoleName, Slug};
+#[cfg(feature = "openapi")]
 use tokenward_core::client::{LIFETIME_SECONDS_MAX, PRODUCTS_MAX};
 use uuid::Uuid;
 

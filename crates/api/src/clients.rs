@@ -2,10 +2,12 @@
 
 use crate::{Environment, Label, Network, ShownAccessToken, ShownClientSecret, Slug, Time};
 use serde::{Deserialize, Serialize};
+#[cfg(feature = "openapi")]
 use tokenward_core::client::{
     EMAILS_MAX, HANDOVER_SECONDS_MAX, LIFETIME_SECONDS_MAX, PRODUCTS_MAX, RENEW_BEFORE_SECONDS_MAX,
     SECRETS,
 };
+#[cfg(feature = "openapi")]
 use tokenward_core::restrictions::NETWORKS_MAX;
 use uuid::Uuid;
 

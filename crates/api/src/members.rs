@@ -1,6 +1,7 @@
 //! Members, who may sign in to the console, and invitations.
 
 use crate::{JoinPath, Name, Slug, Time};
+#[cfg(feature = "openapi")]
 use tokenward_core::client::PRODUCTS_MAX;
 use uuid::Uuid;
 

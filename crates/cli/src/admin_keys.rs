@@ -1,19 +1,19 @@
 //! `tokenward admin-key`.
 
+use super::api::Answer;
 use super::confirm::{Agreement, Sure};
 use super::error::CliError;
 use super::once::Once;
 use super::pages::{Pages, Portion};
 use super::role::{Role, Within};
-use super::session::{Session, id_of, only};
+use super::session::{Session, only};
 use super::settings::{Span, span};
 use super::table::printable;
 use super::views;
 use reqwest::Method;
-use serde_json::{Value, json};
 use std::cell::Cell;
 use std::path::PathBuf;
-use tokenward_api::FIRST_KEY;
+use tokenward_api::{AdminKeyCreate, AdminKeyCreated, AdminKeyInfo, FIRST_KEY, Name};
 use uuid::Uuid;
 
 /// Commands on admin keys.
@@ -60,9 +60,9 @@ pub(crate) async fn run(verb: Verb, session: &Session) -> Result<(), CliError> {
         Verb::List(portion) => {
             let pages = Pages::new(api, "/admin-keys", Vec::new(), portion.limit);
             let first = Cell::new(false);
-            let seen = |key: &Value| {
-                let active = key["revoked_at"].is_null();
-                first.set(first.get() || active && key["name"] == FIRST_KEY);
+            let seen = |key: &AdminKeyInfo| {
+                let active = key.revoked_at.is_none();
+                first.set(first.get() || active && *key.name == *FIRST_KEY);
                 true
             };
             out.lists(&mut [pages], seen, views::admin_keys).await?;
@@ -76,47 +76,46 @@ pub(crate) async fn run(verb: Verb, session: &Session) -> Result<(), CliError> {
         }
         Verb::Create(args) => {
             let once = Once::new(args.key_file.as_deref())?;
-            let mut body = args.within.members(args.role, session).await?;
-            body.insert("name".to_owned(), json!(args.name));
-            if let Span::Seconds(seconds) = args.expires_in {
-                body.insert("expires_in_seconds".to_owned(), json!(seconds));
-            }
-            let body = Value::Object(body);
-            let mut made = api.send(Method::POST, "/admin-keys", Some(&body)).await?;
-            out.note(&format!(
-                "admin key {}",
-                views::text(&made["admin_key"]["id"])
-            ));
-            once.deliver(&mut made, "key", "admin key", out)
+            let (workspace_id, products) = args.within.resolve(session).await?;
+            let body = AdminKeyCreate {
+                name: Name(args.name),
+                role: args.role.as_str().to_owned(),
+                workspace_id,
+                products,
+                expires_in_seconds: match args.expires_in {
+                    Span::Seconds(seconds) => Some(seconds),
+                    Span::Never => None,
+                },
+            };
+            let made = api.send(Method::POST, "/admin-keys", body).await;
+            let mut made: Answer<AdminKeyCreated> = made?;
+            out.note(&format!("admin key {}", made.admin_key.id));
+            once.deliver(&mut made.json, "key", "admin key", out)
         }
         Verb::Revoke { key, sure } => {
             let mut pages = Pages::new(api, "/admin-keys", Vec::new(), None);
-            let wanted = |found: &Value| match Uuid::try_parse(&key) {
-                Ok(id) => found["id"] == id.to_string(),
-                Err(_) => found["name"] == key.as_str() && found["revoked_at"].is_null(),
+            let wanted = |found: &AdminKeyInfo| match Uuid::try_parse(&key) {
+                Ok(id) => found.id == id,
+                Err(_) => *found.name == *key && found.revoked_at.is_none(),
             };
             let found = only(pages.find(wanted).await?, "admin key", &key)?;
-            let own = found["id"] == api.key_id().to_string();
+            let own = found.id == api.key_id();
             session
                 .confirm(sure, &warning(&found, own), Agreement::Yes)
                 .await?;
-            let answer = api
-                .send(
-                    Method::DELETE,
-                    &format!("/admin-keys/{}", id_of(found)?),
-                    None,
-                )
-                .await?;
+            let path = format!("/admin-keys/{}", found.id);
+            let answer: Answer<AdminKeyInfo> = api.send(Method::DELETE, &path, ()).await?;
             out.note("Revoked.");
-            if out.json { out.json(&answer) } else { Ok(()) }
+            match out.json {
+                true => out.json(&answer.json),
+                false => Ok(()),
+            }
         }
     }
 }
 
-fn warning(key: &Value, own: bool) -> String {
-    let name = printable(&views::text(&key["name"]));
-    let id = printable(&views::text(&key["id"]));
-    let role = printable(&views::text(&key["role"]));
+fn warning(key: &AdminKeyInfo, own: bool) -> String {
+    let (name, id, role) = (printable(&key.name), key.id, key.role.role);
     let own = if own {
         "\nIt is the key this command uses: it can't be used again."
     } else {
@@ -130,10 +129,12 @@ fn warning(key: &Value, own: bool) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     #[test]
     fn revoking_the_key_in_use_is_pointed_out() {
         let key = json!({"id": "0198c0de-0000-7000-8000-0000000000aa", "name": "night job", "role": "operator"});
+        let key: AdminKeyInfo = serde_json::from_value(key).unwrap();
         insta::assert_snapshot!(format!(
             "{}\n\n{}",
             warning(&key, false),

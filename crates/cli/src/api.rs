@@ -7,6 +7,7 @@ use super::table::printable;
 use reqwest::header::{AUTHORIZATION, DATE, HeaderMap, HeaderValue, RETRY_AFTER};
 use reqwest::{Certificate, Client, Method, RequestBuilder, Response, Url, redirect};
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::cell::Cell;
 use std::time::Duration;
@@ -22,6 +23,40 @@ const ANSWER_BYTES_MAX: usize = 64 << 20;
 
 /// Query parameters of a call.
 pub(crate) type Query = Vec<(&'static str, String)>;
+
+/// A body of an answer, with the JSON as the server wrote it.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(try_from = "Value", bound = "T: DeserializeOwned")]
+pub(crate) struct Answer<T> {
+    /// What a program reads.
+    pub(crate) json: Value,
+    /// What it says.
+    body: T,
+}
+
+impl<T: DeserializeOwned> TryFrom<Value> for Answer<T> {
+    type Error = serde_json::Error;
+
+    fn try_from(json: Value) -> Result<Self, Self::Error> {
+        let body = T::deserialize(&json)?;
+        Ok(Self { json, body })
+    }
+}
+
+impl<T: DeserializeOwned> Answer<T> {
+    /// Reads a body.
+    pub(crate) fn read(bytes: &[u8]) -> Result<Self, serde_json::Error> {
+        serde_json::from_slice::<Value>(bytes)?.try_into()
+    }
+}
+
+impl<T> std::ops::Deref for Answer<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.body
+    }
+}
 
 /// The admin API of one server with one key.
 pub(crate) struct Api {
@@ -65,7 +100,7 @@ impl Api {
     }
 
     /// Reads; `path` follows `/admin/v1` and needs no escaping.
-    pub(crate) async fn get(&self, path: &str) -> Result<Value, CliError> {
+    pub(crate) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<Answer<T>, CliError> {
         self.read(path, &Vec::new()).await
     }
 
@@ -85,22 +120,28 @@ impl Api {
         })
     }
 
-    /// Acts; an answer without a body is null.
-    pub(crate) async fn send(
+    /// Acts. `body` is one of the API's; what is null in it is left out.
+    pub(crate) async fn send<T: DeserializeOwned>(
         &self,
         method: Method,
         path: &str,
-        body: Option<&Value>,
-    ) -> Result<Value, CliError> {
+        body: impl Serialize,
+    ) -> Result<Answer<T>, CliError> {
         let mut request = self.request(method, path);
-        if let Some(body) = body {
-            request = request.json(body);
+        let failed = |error: serde_json::Error| CliError::Failed(error.to_string());
+        match serde_json::to_value(body).map_err(failed)? {
+            Value::Null => {}
+            Value::Object(mut members) => {
+                members.retain(|_, member| !member.is_null());
+                request = request.json(&members);
+            }
+            other => request = request.json(&other),
         }
-        let bytes = self.bytes(request).await?;
+        let mut bytes = self.bytes(request).await?;
         if bytes.is_empty() {
-            return Ok(Value::Null);
+            bytes.extend_from_slice(b"null");
         }
-        serde_json::from_slice(&bytes).map_err(|error| {
+        Answer::read(&bytes).map_err(|error| {
             // The act has happened: say so, for it must not be repeated blindly.
             CliError::Failed(format!(
                 "the server did it, but its answer can't be read: {error}"

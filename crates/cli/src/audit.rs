@@ -1,6 +1,6 @@
 //! `tokenward audit`: reading the audit log, taking it away, proving that nobody altered it.
 
-use super::api::Query;
+use super::api::{Answer, Query};
 use super::audit_file::{self, csv_row};
 use super::error::CliError;
 use super::output::Output;
@@ -10,12 +10,13 @@ use super::session::{Common, Group, Session};
 use super::table::printable;
 use super::views;
 use clap::ValueEnum;
-use serde_json::{Value, json};
+use serde_json::json;
 use std::fs::OpenOptions;
 use std::io::{BufWriter, Write};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use tokenward_api::{AuditEntry, AuditHead, AuditVerified, AuditWhole, Hash};
 use tokenward_core::Digest;
 use tokenward_core::audit::Head;
 use uuid::Uuid;
@@ -191,20 +192,17 @@ async fn verify_server(kept: Option<Head>, session: &Session) -> Result<(), CliE
     let query = kept.map(|kept| ("head", kept.to_string()));
     let query = query.into_iter().collect();
     let verdict = verdict(session, &query).await?;
-    let broken = verdict["ok"] != true;
     if session.out.json {
-        session.out.json(&verdict)?;
-    } else if !broken {
-        session.out.line(&whole(&verdict))?;
+        session.out.json(&verdict.json)?;
     }
-    if broken {
-        return Err(CliError::Failed(format!(
+    match &*verdict {
+        AuditVerified::Whole(_) if session.out.json => Ok(()),
+        AuditVerified::Whole(found) => session.out.line(&whole(found)),
+        AuditVerified::Broken(broken) => Err(CliError::Failed(format!(
             "the audit log is broken at entry {}: {}",
-            views::text(&verdict["broken_at"]),
-            views::text(&verdict["why"])
-        )));
+            broken.broken_at, broken.why
+        ))),
     }
-    Ok(())
 }
 
 /// The server's verdict. One verification runs at a time and a long log takes several requests, so the request is
@@ -212,7 +210,7 @@ async fn verify_server(kept: Option<Head>, session: &Session) -> Result<(), CliE
 ///
 /// # Errors
 /// Also after [`BUSY_ANSWERS_MAX`] answers in a row without progress.
-async fn verdict(session: &Session, query: &Query) -> Result<Value, CliError> {
+async fn verdict(session: &Session, query: &Query) -> Result<Answer<AuditVerified>, CliError> {
     let (mut told, mut in_vain) = (String::new(), 0);
     loop {
         let problem = match session.api.read("/audit/verify", query).await {
@@ -248,21 +246,24 @@ async fn verify_export(args: &VerifyArgs, common: &Common) -> Result<(), CliErro
     if args.against_server {
         same_on_server(&head, &Session::new(common)?).await?;
     }
-    let verdict = json!({"ok": true, "entries": head.seq, "head": {"seq": head.seq, "hash": Digest(head.hash)}});
+    let found = AuditWhole {
+        ok: true,
+        entries: head.seq,
+        head: AuditHead {
+            seq: head.seq,
+            hash: Hash(Digest(head.hash).to_hex()),
+        },
+    };
     if out.json {
-        out.json(&verdict)
+        out.json(&json!(found))
     } else {
-        out.line(&whole(&verdict))
+        out.line(&whole(&found))
     }
 }
 
-fn whole(verdict: &Value) -> String {
-    format!(
-        "OK: {} entries verified; head {}:{}",
-        views::text(&verdict["entries"]),
-        views::text(&verdict["head"]["seq"]),
-        views::text(&verdict["head"]["hash"])
-    )
+fn whole(found: &AuditWhole) -> String {
+    let AuditHead { seq, hash } = &found.head;
+    format!("OK: {} entries verified; head {seq}:{hash}", found.entries)
 }
 
 async fn same_on_server(head: &Head, session: &Session) -> Result<(), CliError> {
@@ -271,12 +272,11 @@ async fn same_on_server(head: &Head, session: &Session) -> Result<(), CliError> 
     }
     let query = vec![("after", (head.seq - 1).to_string())];
     let mut pages = Pages::new(&session.api, "/audit", query, Some(1));
-    let entry = match pages.next().await?.as_deref() {
-        Some([item, ..]) => parsed(item)?,
-        _ => Value::Null,
-    };
-    if entry["seq"] == head.seq && entry["hash"] == Digest(head.hash).to_hex() {
-        return Ok(());
+    if let Some([item, ..]) = pages.next().await?.as_deref() {
+        let entry = parsed::<AuditEntry>(item)?;
+        if entry.seq == head.seq && *entry.hash == Digest(head.hash).to_hex() {
+            return Ok(());
+        }
     }
     Err(CliError::Failed(format!(
         "the export is whole, but the server's entry {} is not the exported one: its log was written anew",

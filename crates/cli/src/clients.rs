@@ -1,17 +1,21 @@
 //! `tokenward client`.
 
+use super::api::Answer;
 use super::confirm::{Agreement, Sure};
 use super::error::CliError;
 use super::impact::{Act, has_live_token, on_client};
 use super::once::Once;
 use super::pages::{Pages, Portion, parsed};
-use super::session::{ClientName, Session, environment, id_of};
+use super::session::{ClientName, Session, environment};
 use super::settings::{Lifted, Settings};
 use super::views;
 use reqwest::Method;
-use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use tokenward_api::{
+    Client, ClientCreate, ClientCreated, ClientDelete, ClientPatch, ClientSettings,
+    ConfirmationMails, Workspace,
+};
 use tokenward_core::Environment;
 use uuid::Uuid;
 
@@ -134,19 +138,17 @@ pub(crate) async fn run(verb: Verb, session: &Session) -> Result<(), CliError> {
                     Agreement::Yes,
                 )
                 .await?;
-            switch(session, id_of(client)?, "disable").await
+            switch(session, client.id, "disable").await
         }
         Verb::Enable(client) => {
             let id = session.client_id(&client).await?;
-            let enabled = api
-                .send(Method::POST, &format!("/clients/{id}/enable"), None)
-                .await?;
+            let path = format!("/clients/{id}/enable");
+            let enabled: Answer<Client> = api.send(Method::POST, &path, ()).await?;
             if has_live_token(&enabled) {
-                let token = &enabled["token"];
                 out.note(&format!(
                     "Enabled. Its access token, generation {}, is accepted again{}.",
-                    views::text(&token["generation"]),
-                    views::validity(token)
+                    enabled.token.generation,
+                    views::validity(&enabled.token)
                 ));
             }
             show(session, &enabled)
@@ -154,22 +156,21 @@ pub(crate) async fn run(verb: Verb, session: &Session) -> Result<(), CliError> {
         Verb::ResendConfirmation { client, email } => {
             let id = session.client_id(&client).await?;
             let path = format!("/clients/{id}/confirmation-mails");
-            let body = email.map(|email| json!({ "email": email }));
-            let answer = api.send(Method::POST, &path, body.as_ref());
-            let answer = answer.await?;
+            let body = email.map(|email| ConfirmationMails { email: Some(email) });
+            let answer = api.send(Method::POST, &path, body).await?;
             out.note("Confirmation mails are on their way to the pending addresses.");
             show(session, &answer)
         }
         Verb::Delete { client, sure } => {
             let client = session.client(&client).await?;
-            let label = views::text(&client["label"]);
+            let label = client.label.to_string();
             let warning = on_client(Act::Delete, &client, api.server_time());
             session
                 .confirm(sure, &warning, Agreement::Typed(&label))
                 .await?;
-            let path = format!("/clients/{}", id_of(client)?);
+            let path = format!("/clients/{}", client.id);
             let answer = api
-                .send(Method::DELETE, &path, Some(&json!({"label": label})))
+                .send(Method::DELETE, &path, ClientDelete { label })
                 .await?;
             out.note("API client deleted. Its secrets and token no longer work.");
             show(session, &answer)
@@ -193,13 +194,13 @@ async fn list(args: ListArgs, session: &Session) -> Result<(), CliError> {
         let path = format!("/workspaces/{id}/clients");
         lists.push(Pages::new(&session.api, &path, query.clone(), None));
     }
-    let wanted = |client: &Value| {
+    let wanted = |client: &Client| {
         args.environment
-            .is_none_or(|environment| client["environment"] == environment.as_str())
+            .is_none_or(|environment| client.environment == environment.into())
             && args
                 .state
                 .as_ref()
-                .is_none_or(|state| client["state"] == state.as_str())
+                .is_none_or(|state| client.state.as_str() == state)
     };
     session
         .out
@@ -213,18 +214,17 @@ async fn list(args: ListArgs, session: &Session) -> Result<(), CliError> {
 async fn workspaces(
     named: Option<&str>,
     session: &Session,
-) -> Result<BTreeMap<String, String>, CliError> {
+) -> Result<BTreeMap<Uuid, String>, CliError> {
     let mut names = BTreeMap::new();
     if let Some(name) = named {
-        let id = session.workspace_id(name).await?.to_string();
-        names.insert(id, name.to_owned());
+        names.insert(session.workspace_id(name).await?, name.to_owned());
         return Ok(names);
     }
     let mut pages = Pages::new(&session.api, "/workspaces", Vec::new(), None);
     while let Some(items) = pages.next().await? {
         for item in &items {
-            let item = parsed(item)?;
-            names.insert(views::text(&item["id"]), views::text(&item["name"]));
+            let item = parsed::<Workspace>(item)?;
+            names.insert(item.id, item.name.to_string());
         }
     }
     Ok(names)
@@ -233,56 +233,43 @@ async fn workspaces(
 async fn create(args: CreateArgs, session: &Session) -> Result<(), CliError> {
     let once = Once::new(args.secret_file.as_deref())?;
     let workspace = session.workspace_id(&args.workspace).await?;
-    let mut body = args.settings.members();
-    body.insert("label".to_owned(), json!(args.label));
-    body.insert("environment".to_owned(), json!(args.environment.as_str()));
+    let body = ClientSettings {
+        label: Some(args.label),
+        environment: Some(args.environment.as_str().to_owned()),
+        ..args.settings.body()
+    };
     let path = format!("/workspaces/{workspace}/clients");
-    let mut made = session
-        .api
-        .send(Method::POST, &path, Some(&Value::Object(body)))
-        .await?;
-    session
-        .out
-        .note(&format!("client {}", views::text(&made["client"]["id"])));
-    once.deliver(&mut made, "client_secret", "client secret", &session.out)
+    let body = ClientCreate(body);
+    let mut made: Answer<ClientCreated> = session.api.send(Method::POST, &path, body).await?;
+    session.out.note(&format!("client {}", made.client.id));
+    let answer = &mut made.json;
+    once.deliver(answer, "client_secret", "client secret", &session.out)
 }
 
 async fn change(args: ChangeArgs, session: &Session) -> Result<(), CliError> {
-    let mut body = args.settings.members();
+    let mut body = args.settings.body();
     args.lifted.add_to(&mut body);
-    if let Some(label) = args.new_label {
-        body.insert("label".to_owned(), json!(label));
-    }
-    if body.is_empty() {
+    body.label = args.new_label;
+    if body == ClientSettings::default() {
         return Err(CliError::Usage(
             "nothing to change was given; see --help for the settings".to_owned(),
         ));
     }
     let id = session.client_id(&args.client).await?;
+    let path = format!("/clients/{id}");
     let changed = session
         .api
-        .send(
-            Method::PATCH,
-            &format!("/clients/{id}"),
-            Some(&Value::Object(body)),
-        )
+        .send(Method::PATCH, &path, ClientPatch(body))
         .await?;
     show(session, &changed)
 }
 
 async fn switch(session: &Session, id: Uuid, to: &str) -> Result<(), CliError> {
-    let answer = session
-        .api
-        .send(Method::POST, &format!("/clients/{id}/{to}"), None)
-        .await?;
+    let path = format!("/clients/{id}/{to}");
+    let answer = session.api.send(Method::POST, &path, ()).await?;
     show(session, &answer)
 }
 
-/// A client where one is answered, else whatever is.
-fn show(session: &Session, answer: &Value) -> Result<(), CliError> {
-    match answer {
-        Value::Null => Ok(()),
-        answer if answer["label"].is_string() => session.out.object(answer, views::client),
-        answer => session.out.object(answer, views::members),
-    }
+fn show(session: &Session, answer: &Answer<Client>) -> Result<(), CliError> {
+    session.out.object(answer, views::client)
 }

@@ -1,14 +1,15 @@
 //! `tokenward secret` and `tokenward token`.
 
+use super::api::Answer;
 use super::confirm::{Agreement, Sure};
 use super::error::CliError;
 use super::impact::{Act, has_live_token, on_client};
 use super::once::Once;
-use super::session::{ClientName, Session, id_of};
+use super::session::{ClientName, Session};
 use super::views;
 use reqwest::Method;
-use serde_json::Value;
 use std::path::PathBuf;
+use tokenward_api::{Client, SecretCreated, TokenByAdmin, TokenState};
 
 /// Commands on client secrets.
 #[derive(clap::Subcommand, Debug)]
@@ -72,10 +73,9 @@ pub(crate) async fn run_secret(verb: SecretVerb, session: &Session) -> Result<()
         } => {
             let once = Once::new(secret_file.as_deref())?;
             let id = session.client_id(&client).await?;
-            let mut made = api
-                .send(Method::POST, &format!("/clients/{id}/secrets"), None)
-                .await?;
-            once.deliver(&mut made, "client_secret", "client secret", out)
+            let path = format!("/clients/{id}/secrets");
+            let mut made: Answer<SecretCreated> = api.send(Method::POST, &path, ()).await?;
+            once.deliver(&mut made.json, "client_secret", "client secret", out)
         }
         SecretVerb::Delete { client, n, sure } => {
             let client = session.client(&client).await?;
@@ -87,10 +87,10 @@ pub(crate) async fn run_secret(verb: SecretVerb, session: &Session) -> Result<()
                     Agreement::Yes,
                 )
                 .await?;
-            let path = format!("/clients/{}/secrets/{n}", id_of(client)?);
-            let answer = api.send(Method::DELETE, &path, None).await?;
+            let path = format!("/clients/{}/secrets/{n}", client.id);
+            let answer = api.send(Method::DELETE, &path, ()).await?;
             out.note("Deleted.");
-            done(session, &answer)
+            out.object(&answer, views::client)
         }
     }
 }
@@ -115,21 +115,25 @@ pub(crate) async fn run_token(verb: TokenVerb, session: &Session) -> Result<(), 
                     )
                     .await?;
             }
-            let path = format!("/clients/{}/token", id_of(client)?);
-            let mut made = api.send(Method::POST, &path, None).await?;
+            let path = format!("/clients/{}/token", client.id);
+            let mut made: Answer<TokenByAdmin> = api.send(Method::POST, &path, ()).await?;
             out.note(&format!(
                 "generation {}, valid till {}",
-                views::text(&made["generation"]),
-                till(&made)
+                made.generation,
+                made.valid_till.as_deref().unwrap_or("further notice")
             ));
-            once.deliver(&mut made, "access_token", "access token", out)
+            once.deliver(&mut made.json, "access_token", "access token", out)
         }
         TokenVerb::Revoke { client, sure } => {
             let client = session.client(&client).await?;
             // That of a disabled client is refused now, and would be accepted again when it is enabled.
-            if !has_live_token(&client) && client["token"]["state"] != "disabled" {
+            if !has_live_token(&client) && client.token.state != TokenState::Disabled {
                 out.note("No access token is live, so there is nothing to revoke.");
-                return if out.json { out.json(&client) } else { Ok(()) };
+                return if out.json {
+                    out.json(&client.json)
+                } else {
+                    Ok(())
+                };
             }
             session
                 .confirm(
@@ -138,35 +142,19 @@ pub(crate) async fn run_token(verb: TokenVerb, session: &Session) -> Result<(), 
                     Agreement::Yes,
                 )
                 .await?;
-            let path = format!("/clients/{}/token", id_of(client)?);
-            let answer = api.send(Method::DELETE, &path, None).await?;
+            let path = format!("/clients/{}/token", client.id);
+            let answer = api.send(Method::DELETE, &path, ()).await?;
             out.note("Revoked.");
-            done(session, &answer)
+            out.object(&answer, views::client)
         }
     }
 }
 
-fn has_secret(client: &Value, n: u32) -> Result<(), CliError> {
-    let mut secrets = client["secrets"].as_array().into_iter().flatten();
-    if secrets.any(|secret| secret["n"] == n) {
+fn has_secret(client: &Client, n: u32) -> Result<(), CliError> {
+    if client.secrets.iter().any(|secret| secret.n == n) {
         return Ok(());
     }
     Err(CliError::Failed(format!(
         "the client has no secret {n}; `tokenward client show` lists those it has"
     )))
-}
-
-fn till(token: &Value) -> String {
-    token["valid_till"]
-        .as_str()
-        .map_or("further notice".to_owned(), str::to_owned)
-}
-
-/// Whatever was answered; a client as a client.
-fn done(session: &Session, answer: &Value) -> Result<(), CliError> {
-    match answer {
-        Value::Null => Ok(()),
-        answer if answer["label"].is_string() => session.out.object(answer, views::client),
-        answer => session.out.object(answer, views::members),
-    }
 }

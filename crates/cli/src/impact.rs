@@ -2,8 +2,8 @@
 //! how much of the quota is gone. Pure functions of what the server just said.
 
 use super::table::printable;
-use super::views::{last_used, secret_line, text, token_used, validity};
-use serde_json::Value;
+use super::views::{last_used, secret_line, token_used, validity};
+use tokenward_api::{Client, Time, TokenState};
 
 /// An act on a client that takes something away.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -21,17 +21,17 @@ pub(crate) enum Act {
 }
 
 /// Whether the client has a token that is accepted now.
-pub(crate) fn has_live_token(client: &Value) -> bool {
-    client["token"]["state"] == "live"
+pub(crate) fn has_live_token(client: &Client) -> bool {
+    client.token.state == TokenState::Live
 }
 
 /// The whole warning; `now` is the server's clock.
-pub(crate) fn on_client(act: Act, client: &Value, now: Option<jiff::Timestamp>) -> String {
+pub(crate) fn on_client(act: Act, client: &Client, now: Option<jiff::Timestamp>) -> String {
     let name = format!(
         "the {} API client \"{}\" ({})",
-        printable(&text(&client["environment"])),
-        printable(&text(&client["label"])),
-        printable(&text(&client["id"]))
+        client.environment,
+        printable(&client.label),
+        client.id
     );
     let first = match act {
         Act::Delete => format!("This deletes {name} permanently. This can't be undone."),
@@ -41,30 +41,29 @@ pub(crate) fn on_client(act: Act, client: &Value, now: Option<jiff::Timestamp>) 
         Act::DeleteSecret(n) => format!("This deletes client secret {n} of {name} permanently."),
     };
     let mut lines = vec![first];
-    let token = &client["token"];
-    let shown = match token["state"].as_str() {
-        None | Some("none") => "none".to_owned(),
-        Some(state) => format!(
+    let token = &client.token;
+    let shown = match token.state {
+        TokenState::None => "none".to_owned(),
+        state => format!(
             "generation {}, {state}{}",
-            text(&token["generation"]),
+            token.generation,
             validity(token)
         ),
     };
     lines.push(format!("  token        {}", printable(&shown)));
-    // The token's own use; a server that does not tell it tells the client's.
-    let (used, at) = match client["token"].get("last_used_at") {
-        Some(at) => (token_used(&client["token"]), at),
-        None => (last_used(client), &client["last_used_at"]),
+    let (used, at) = match token.state {
+        TokenState::None => (last_used(client), &client.last_used_at),
+        _ => (token_used(token), &token.last_used_at),
     };
     lines.push(format!(
         "  last used    {}{}",
         printable(&used),
-        ago(at, now)
+        ago(at.as_ref(), now)
     ));
-    for secret in secrets(client) {
+    for secret in &client.secrets {
         lines.push(format!(
             "  secret {:<5} {}",
-            printable(&text(&secret["n"])),
+            secret.n,
             printable(&secret_line(secret))
         ));
     }
@@ -73,13 +72,9 @@ pub(crate) fn on_client(act: Act, client: &Value, now: Option<jiff::Timestamp>) 
 }
 
 /// The consequence, in a sentence.
-fn breaks(act: Act, client: &Value) -> String {
-    let (live, token) = (has_live_token(client), &client["token"]);
-    let seen = match token.get("last_used_at") {
-        Some(_) => &token["last_used_from"],
-        None => &client["last_used_from"],
-    };
-    let callers = match seen.as_str() {
+fn breaks(act: Act, client: &Client) -> String {
+    let live = has_live_token(client);
+    let callers = match &client.token.last_used_from {
         Some(from) if live => format!(
             "Callers that use it, last seen at {}, are refused at once.",
             printable(from)
@@ -91,7 +86,7 @@ fn breaks(act: Act, client: &Value) -> String {
         Act::Delete | Act::Disable => format!("Its secrets can't request tokens. {callers}"),
         Act::Generate => format!("{callers} They need the new token."),
         Act::Revoke => format!("{callers} Its secrets stay good and can make a new one."),
-        Act::DeleteSecret(_) if secrets(client).count() > 1 => {
+        Act::DeleteSecret(_) if client.secrets.len() > 1 => {
             "Systems that still use this secret can't request tokens. The other secret and the live token stay valid.".to_owned()
         }
         Act::DeleteSecret(_) => {
@@ -100,15 +95,9 @@ fn breaks(act: Act, client: &Value) -> String {
     }
 }
 
-fn secrets(client: &Value) -> impl Iterator<Item = &Value> {
-    client["secrets"].as_array().into_iter().flatten()
-}
-
 /// ` (3 minutes ago)`, when both times are known.
-fn ago(at: &Value, now: Option<jiff::Timestamp>) -> String {
-    let at = at
-        .as_str()
-        .and_then(|text| text.parse::<jiff::Timestamp>().ok());
+fn ago(at: Option<&Time>, now: Option<jiff::Timestamp>) -> String {
+    let at = at.and_then(|at| at.parse::<jiff::Timestamp>().ok());
     let (Some(at), Some(now)) = (at, now) else {
         return String::new();
     };
@@ -126,7 +115,7 @@ fn ago(at: &Value, now: Option<jiff::Timestamp>) -> String {
 mod tests {
     use super::*;
     use crate::views::tests::example;
-    use serde_json::json;
+    use tokenward_api::{ClientToken, SecretInfo};
 
     #[test]
     fn each_act_says_what_it_breaks() {
@@ -147,10 +136,17 @@ mod tests {
     #[test]
     fn a_client_never_used_breaks_nothing() {
         let mut idle = example();
-        idle["token"] = json!({"generation": 0, "state": "none"});
-        idle["last_used_at"] = Value::Null;
-        idle["last_used_from"] = Value::Null;
-        idle["secrets"] = json!([{"n": 1}, {"n": 2}]);
+        idle.token = ClientToken {
+            state: TokenState::None,
+            ..ClientToken::default()
+        };
+        (idle.last_used_at, idle.last_used_from) = (None, None);
+        idle.secrets = [1, 2]
+            .map(|n| SecretInfo {
+                n,
+                ..idle.secrets[0].clone()
+            })
+            .into();
         let both = [Act::Delete, Act::DeleteSecret(2)].map(|act| on_client(act, &idle, None));
         insta::assert_snapshot!(both.join("\n\n"));
     }
@@ -159,7 +155,10 @@ mod tests {
     fn times_past_read_in_one_unit() {
         let check = |now: &str, expect: &str| {
             assert_eq!(
-                ago(&json!("2026-11-23T10:15:30+00:00"), now.parse().ok()),
+                ago(
+                    Some(&Time::of("2026-11-23T10:15:30+00:00")),
+                    now.parse().ok()
+                ),
                 expect
             );
         };

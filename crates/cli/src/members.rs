@@ -1,16 +1,20 @@
 //! `tokenward member`.
 
+use super::api::Answer;
 use super::confirm::{Agreement, Sure};
 use super::error::CliError;
 use super::once::Once;
 use super::pages::{Found, Pages, Portion};
 use super::role::{Role, Within};
-use super::session::{Session, id_of, only};
+use super::session::{Session, only};
 use super::table::printable;
-use super::views;
+use super::views::{self, Person};
 use reqwest::Method;
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 use std::path::PathBuf;
+use tokenward_api::{
+    Invitation, JoinPath, Member, MemberChange, MemberChanged, MemberInvite, MemberInvited,
+};
 use uuid::Uuid;
 
 /// Told with `member --help` and `member invite --help`.
@@ -96,30 +100,36 @@ pub(crate) async fn run(verb: Verb, session: &Session) -> Result<(), CliError> {
         Verb::List(portion) => {
             let mut both =
                 ["/members", "/invitations"].map(|path| Pages::new(api, path, Vec::new(), None));
-            out.lists_up_to(&mut both, portion.limit, |_| true, views::people)
+            out.lists_up_to(&mut both, portion.limit, |_: &Person| true, views::people)
                 .await
         }
         Verb::Invite(args) => invite(args, session).await,
         Verb::Change(args) => change(args, session).await,
         Verb::Remove { member, sure } => {
-            let found = find(session, "/members", "member", &member).await?;
+            let found = find_member(session, &member).await?;
             session
                 .confirm(sure, &warning("removes", &found), Agreement::Yes)
                 .await?;
-            let path = format!("/members/{}", id_of(found)?);
-            api.send(Method::DELETE, &path, None).await?;
+            let path = format!("/members/{}", found.id);
+            api.send::<()>(Method::DELETE, &path, ()).await?;
             out.note("Removed.");
             Ok(())
         }
         Verb::Withdraw { invitation, sure } => {
-            let found = find(session, "/invitations", "invitation", &invitation).await?;
+            let email = invitation.trim().to_lowercase();
+            let wanted = |found: &Invitation| match Uuid::try_parse(&invitation) {
+                Ok(id) => found.id == id,
+                Err(_) => found.email.as_deref() == Some(email.as_str()),
+            };
+            let mut pages = Pages::new(api, "/invitations", Vec::new(), None);
+            let found = only(pages.find(wanted).await?, "invitation", &invitation)?;
             let told = format!(
                 "This withdraws the invitation of {}: its link stops working at once.",
-                name(&found)
+                invited(&found)
             );
             session.confirm(sure, &told, Agreement::Yes).await?;
-            let path = format!("/invitations/{}", id_of(found)?);
-            api.send(Method::DELETE, &path, None).await?;
+            let path = format!("/invitations/{}", found.id);
+            api.send::<()>(Method::DELETE, &path, ()).await?;
             out.note("Withdrawn.");
             Ok(())
         }
@@ -129,7 +139,8 @@ pub(crate) async fn run(verb: Verb, session: &Session) -> Result<(), CliError> {
 async fn invite(args: InviteArgs, session: &Session) -> Result<(), CliError> {
     let Session { api, out } = session;
     let mut pending = Pages::new(api, "/invitations", Vec::new(), None);
-    let is_theirs = |one: &Value| one["email"] == args.email.trim().to_lowercase().as_str();
+    let email = args.email.trim().to_lowercase();
+    let is_theirs = |one: &Invitation| one.email.as_deref() == Some(email.as_str());
     if !matches!(pending.find(is_theirs).await?, Found::None) {
         let impact = format!(
             "There is a pending invitation of {}. A new one ends it: the link sent before stops working.",
@@ -138,98 +149,101 @@ async fn invite(args: InviteArgs, session: &Session) -> Result<(), CliError> {
         session.confirm(args.sure, &impact, Agreement::Yes).await?;
     }
     let once = Once::new(args.link_file.as_deref())?;
-    let mut body = args.within.members(args.role, session).await?;
-    body.insert("email".to_owned(), json!(args.email));
-    let mut made = api
-        .send(Method::POST, "/members", Some(&Value::Object(body)))
-        .await?;
-    let Some(path) = made["join_path"].as_str() else {
-        let why = "the server's answer holds no link; invite again";
-        return Err(CliError::Failed(why.to_owned()));
+    let (workspace_id, products) = args.within.resolve(session).await?;
+    let body = MemberInvite {
+        email: args.email,
+        role: args.role.as_str().to_owned(),
+        workspace_id,
+        products,
     };
-    made["link"] = json!(format!("{}{path}", api.base()));
-    // The path alone is the link too: it is not to be in an answer that goes without the link.
-    if let Some(members) = made.as_object_mut() {
-        members.remove("join_path");
-    }
+    let mut made: Answer<MemberInvited> = api.send(Method::POST, "/members", body).await?;
+    let path = made.join_path.clone();
+    with_link(&mut made.json, api.base(), &path);
     out.note(&format!(
         "{} is invited till {}. Send them the link by a way that only they read; it works once.",
-        name(&made["invitation"]),
-        views::text(&made["invitation"]["expires_at"])
+        invited(&made.invitation),
+        made.invitation.expires_at
     ));
     out.note(
         "It begins with the address used here: put the one they reach the server by in its place.",
     );
-    once.deliver(&mut made, "link", "link", out)
+    once.deliver(&mut made.json, "link", "link", out)
+}
+
+/// Puts the whole link in the place of its path. The path alone is the link too: it is not to be in an answer that goes
+/// without the link.
+fn with_link(answer: &mut Value, base: &str, path: &JoinPath) {
+    if let Some(members) = answer.as_object_mut() {
+        members.remove("join_path");
+        members.insert("link".to_owned(), format!("{base}{}", *path.0).into());
+    }
 }
 
 async fn change(args: ChangeArgs, session: &Session) -> Result<(), CliError> {
-    let found = find(session, "/members", "member", &args.member).await?;
-    let mut body = match args.role {
-        Some(role) => args.within.members(role, session).await?,
-        None => Map::new(),
+    let found = find_member(session, &args.member).await?;
+    let (workspace_id, products) = args.within.resolve(session).await?;
+    let body = MemberChange {
+        role: args.role.map(|role| role.as_str().to_owned()),
+        workspace_id,
+        products,
+        disabled: (args.disable || args.enable).then_some(args.disable),
     };
     let impact = match (args.disable, args.role) {
         (true, _) => Some(warning("disables", &found)),
         (false, Some(role)) => Some(format!(
             "This gives the member {} the role {} in place of {}.",
-            name(&found),
+            printable(&found.email),
             role.as_str(),
-            printable(&views::text(&found["role"]))
+            found.role.role
         )),
         (false, None) => None,
     };
     if let Some(impact) = impact {
         session.confirm(args.sure, &impact, Agreement::Yes).await?;
     }
-    if args.disable || args.enable {
-        body.insert("disabled".to_owned(), json!(args.disable));
-    }
     let once = Once::new(args.link_file.as_deref())?;
-    let path = format!("/members/{}", id_of(found)?);
+    let path = format!("/members/{}", found.id);
     let Session { api, out } = session;
-    let mut changed = api
-        .send(Method::PATCH, &path, Some(&Value::Object(body)))
-        .await?;
-    let join_path = changed
-        .as_object_mut()
-        .and_then(|members| members.remove("join_path"));
-    let Some(path) = join_path.as_ref().and_then(Value::as_str) else {
-        return out.object(&changed, views::person);
+    let mut changed: Answer<MemberChanged> = api.send(Method::PATCH, &path, body).await?;
+    let Some(path) = changed.join_path.clone() else {
+        if let Some(members) = changed.json.as_object_mut() {
+            members.remove("join_path");
+        }
+        return out.object(&changed, |changed| views::person(&changed.member));
     };
-    changed["link"] = json!(format!("{}{path}", api.base()));
+    with_link(&mut changed.json, api.base(), &path);
     out.note(&format!(
         "The new role allows more, so {} is signed out and has to set a new password. Send them the link by a way that only they read; it works once, for seven days.",
-        name(&changed)
+        printable(&changed.member.email)
     ));
     out.note(
         "It begins with the address used here: put the one they reach the server by in its place.",
     );
-    once.deliver(&mut changed, "link", "link", out)
+    once.deliver(&mut changed.json, "link", "link", out)
 }
 
-/// One of a list, by its id or e-mail address.
-async fn find(session: &Session, path: &str, what: &str, named: &str) -> Result<Value, CliError> {
+/// A member, by their id or e-mail address.
+async fn find_member(session: &Session, named: &str) -> Result<Answer<Member>, CliError> {
     let email = named.trim().to_lowercase();
-    let wanted = |found: &Value| match Uuid::try_parse(named) {
-        Ok(id) => found["id"] == id.to_string(),
-        Err(_) => found["email"] == email.as_str(),
+    let wanted = |found: &Member| match Uuid::try_parse(named) {
+        Ok(id) => found.id == id,
+        Err(_) => found.email == email,
     };
-    let mut pages = Pages::new(&session.api, path, Vec::new(), None);
-    only(pages.find(wanted).await?, what, named)
+    let mut pages = Pages::new(&session.api, "/members", Vec::new(), None);
+    only(pages.find(wanted).await?, "member", named)
 }
 
-fn name(one: &Value) -> String {
-    match one["email"].as_str() {
+fn invited(invitation: &Invitation) -> String {
+    match &invitation.email {
         Some(email) => printable(email),
         None => "the first operator".to_owned(),
     }
 }
 
-fn warning(act: &str, member: &Value) -> String {
-    let role = printable(&views::text(&member["role"]));
+fn warning(act: &str, member: &Member) -> String {
     format!(
-        "This {act} the member {} ({role}).\nThey are signed out everywhere from that moment. Admin keys they know stay good.",
-        name(member)
+        "This {act} the member {} ({}).\nThey are signed out everywhere from that moment. Admin keys they know stay good.",
+        printable(&member.email),
+        member.role.role
     )
 }

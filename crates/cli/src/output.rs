@@ -1,10 +1,12 @@
 //! What goes to standard output: tables for people, the API's own JSON for programs. Everything a
 //! person should know besides goes to standard error.
 
+use super::api::Answer;
 use super::error::CliError;
 use super::pages::{Pages, parsed};
 use super::place::wants_colour;
 use super::table::{Style, Table};
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::io::Write as _;
 
@@ -47,15 +49,15 @@ impl Output {
     }
 
     /// One thing.
-    pub(crate) fn object(
+    pub(crate) fn object<T>(
         &self,
-        value: &Value,
-        view: impl FnOnce(&Value) -> Table,
+        answer: &Answer<T>,
+        view: impl FnOnce(&T) -> Table,
     ) -> Result<(), CliError> {
         if self.json {
-            return self.json(value);
+            return self.json(&answer.json);
         }
-        self.line(&view(value).draw(self.style))
+        self.line(&view(answer).draw(self.style))
     }
 
     /// What an act answered: the thing as it is now, or nothing.
@@ -68,28 +70,28 @@ impl Output {
 
     /// Lists one after the other as one, page by page: as `{"items":[...]}` or as a table a page.
     /// `wanted` leaves items out.
-    pub(crate) async fn lists(
+    pub(crate) async fn lists<T: DeserializeOwned + Clone>(
         &self,
         lists: &mut [Pages<'_>],
-        wanted: impl Fn(&Value) -> bool,
-        view: impl Fn(&[Value]) -> Table,
+        wanted: impl Fn(&T) -> bool,
+        view: impl Fn(&[T]) -> Table,
     ) -> Result<(), CliError> {
         self.lists_up_to(lists, None, wanted, view).await
     }
 
     /// The same, at most `limit` items of those wanted.
-    pub(crate) async fn lists_up_to(
+    pub(crate) async fn lists_up_to<T: DeserializeOwned + Clone>(
         &self,
         lists: &mut [Pages<'_>],
         limit: Option<u64>,
-        wanted: impl Fn(&Value) -> bool,
-        view: impl Fn(&[Value]) -> Table,
+        wanted: impl Fn(&T) -> bool,
+        view: impl Fn(&[T]) -> Table,
     ) -> Result<(), CliError> {
         let full = |shown: u64| limit.is_some_and(|limit| shown >= limit);
         let mut shown = 0_u64;
         let mut rows = Vec::new();
         // In a file the headings stand once; on a terminal they scroll away.
-        let draw = |rows: &mut Vec<Value>, first: bool| {
+        let draw = |rows: &mut Vec<T>, first: bool| {
             let mut table = view(rows);
             if self.style == Style::Plain && !first {
                 table = table.without_headings();
@@ -105,7 +107,7 @@ impl Output {
                 && let Some(items) = list.next().await?
             {
                 for raw in &items {
-                    let item = parsed(raw)?;
+                    let item: T = (*parsed::<T>(raw)?).clone();
                     if full(shown) || !wanted(&item) {
                         continue;
                     }

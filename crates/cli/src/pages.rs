@@ -1,10 +1,10 @@
 //! Lists of the admin API, one page at a time and no page before it is needed. Items are kept as
 //! the server wrote them, so that what a program reads is the API's own JSON.
 
-use super::api::{Api, Query};
+use super::api::{Answer, Api, Query};
 use super::error::CliError;
 use serde::Deserialize;
-use serde_json::Value;
+use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
 /// Items asked for at once: enough that a list of thousands needs few calls, few enough that the
@@ -98,19 +98,19 @@ impl<'a> Pages<'a> {
 
     /// The first item that `wanted` accepts, and whether a second one is there: names are meant to
     /// be unique, but a wrong guess could hit the wrong one.
-    pub(crate) async fn find(
+    pub(crate) async fn find<T: DeserializeOwned>(
         &mut self,
-        wanted: impl Fn(&Value) -> bool,
-    ) -> Result<Found, CliError> {
+        wanted: impl Fn(&T) -> bool,
+    ) -> Result<Found<T>, CliError> {
         let mut found = Found::None;
         while let Some(items) = self.next().await? {
             for item in &items {
-                let item = parsed(item)?;
+                let item: Answer<T> = parsed(item)?;
                 if !wanted(&item) {
                     continue;
                 }
                 if let Found::One(first) = &found {
-                    let id = |item: &Value| item["id"].as_str().map(str::to_owned);
+                    let id = |item: &Answer<T>| item.json["id"].as_str().map(str::to_owned);
                     let ids = [first, &item].into_iter().filter_map(id);
                     return Ok(Found::Several(ids.collect()));
                 }
@@ -122,18 +122,20 @@ impl<'a> Pages<'a> {
 }
 
 /// What a search brought.
-pub(crate) enum Found {
+pub(crate) enum Found<T> {
     /// Nothing.
     None,
     /// Exactly one.
-    One(Value),
+    One(Answer<T>),
     /// More than one: the ids of the first two.
     Several(Vec<String>),
 }
 
-/// An item as a value.
-pub(crate) fn parsed(item: &RawValue) -> Result<Value, CliError> {
-    serde_json::from_str(item.get()).map_err(|error| {
-        CliError::Failed(format!("the server sent an item that is no JSON: {error}"))
+/// An item as one of the bodies of the API.
+pub(crate) fn parsed<T: DeserializeOwned>(item: &RawValue) -> Result<Answer<T>, CliError> {
+    Answer::read(item.get().as_bytes()).map_err(|error| {
+        CliError::Failed(format!(
+            "the server sent an item that can't be read: {error}"
+        ))
     })
 }

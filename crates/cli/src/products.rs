@@ -7,7 +7,7 @@ use super::session::{Session, only, slug};
 use super::table::printable;
 use super::views;
 use reqwest::Method;
-use serde_json::json;
+use tokenward_api::{Name, Product, ProductPut};
 
 /// Commands on products.
 #[derive(clap::Subcommand, Debug)]
@@ -44,7 +44,7 @@ pub(crate) async fn run(verb: Verb, session: &Session) -> Result<(), CliError> {
         Verb::Put { slug, name } => {
             let path = format!("/products/{slug}");
             let product = api
-                .send(Method::PUT, &path, Some(&json!({"name": name})))
+                .send(Method::PUT, &path, ProductPut { name: Name(name) })
                 .await?;
             out.object(&product, views::product)
         }
@@ -52,7 +52,7 @@ pub(crate) async fn run(verb: Verb, session: &Session) -> Result<(), CliError> {
             let mut pages = Pages::new(api, "/products", Vec::new(), None);
             let product = only(
                 pages
-                    .find(|product| product["slug"] == slug.as_str())
+                    .find(|product: &Product| *product.slug == *slug)
                     .await?,
                 "product",
                 &slug,
@@ -61,14 +61,13 @@ pub(crate) async fn run(verb: Verb, session: &Session) -> Result<(), CliError> {
                 "This deletes the product {slug} (\"{}\").\nEvery gateway that still asks for /check/.../{slug} is \
                  answered PRODUCT_UNKNOWN from that moment, whatever the token. The server refuses while a client is \
                  restricted to it.",
-                printable(&views::text(&product["name"]))
+                printable(&product.name)
             );
             session.confirm(sure, &warning, Agreement::Yes).await?;
-            let answer = api
-                .send(Method::DELETE, &format!("/products/{slug}"), None)
+            api.send::<()>(Method::DELETE, &format!("/products/{slug}"), ())
                 .await?;
             out.note("Deleted.");
-            if out.json { out.json(&answer) } else { Ok(()) }
+            Ok(())
         }
     }
 }

@@ -1,9 +1,9 @@
-//! Roles as flags, and the JSON they make: the same for admin keys and members.
+//! Roles as flags: the same for admin keys and members.
 
 use super::error::CliError;
 use super::session::{Session, slug};
 use clap::ValueEnum;
-use serde_json::{Map, Value, json};
+use uuid::Uuid;
 
 /// What an administrator may do.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
@@ -43,21 +43,18 @@ pub(crate) struct Within {
 }
 
 impl Within {
-    /// The members to send for a role.
-    pub(crate) async fn members(
+    /// The id of the workspace and the slugs of the products, where they are given.
+    pub(crate) async fn resolve(
         self,
-        role: Role,
         session: &Session,
-    ) -> Result<Map<String, Value>, CliError> {
+    ) -> Result<(Option<Uuid>, Option<Vec<String>>), CliError> {
         let workspace = match &self.workspace {
             Some(name) => Some(session.workspace_id(name).await?),
             None => None,
         };
-        let products = (!self.products.is_empty()).then_some(self.products);
-        Ok(Map::from_iter([
-            ("role".to_owned(), json!(role.as_str())),
-            ("workspace_id".to_owned(), json!(workspace)),
-            ("products".to_owned(), json!(products)),
-        ]))
+        Ok((
+            workspace,
+            (!self.products.is_empty()).then_some(self.products),
+        ))
     }
 }

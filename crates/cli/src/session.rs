@@ -1,14 +1,14 @@
 //! One command's dealings with one server: the API, the output, and the names people give to
 //! workspaces and clients.
 
-use super::api::Api;
+use super::api::{Answer, Api};
 use super::confirm::{Agreement, Sure};
 use super::error::CliError;
 use super::output::Output;
 use super::pages::{Found, Pages};
 use super::place::Connection;
 use super::table::printable;
-use serde_json::Value;
+use tokenward_api::{Client, RoleName, Status, Workspace};
 use tokenward_core::Environment;
 use uuid::Uuid;
 
@@ -54,12 +54,12 @@ impl Session {
             return Ok(id);
         }
         let mut pages = Pages::new(&self.api, "/workspaces", Vec::new(), None);
-        let found = pages.find(|workspace| workspace["name"] == name).await?;
-        id_of(only(found, "workspace", name)?)
+        let found = pages.find(|one: &Workspace| *one.name == *name).await?;
+        Ok(only(found, "workspace", name)?.id)
     }
 
     /// A client as it is now.
-    pub(crate) async fn client(&self, named: &ClientName) -> Result<Value, CliError> {
+    pub(crate) async fn client(&self, named: &ClientName) -> Result<Answer<Client>, CliError> {
         match named.parse()? {
             Named::Id(id) => self.api.get(&format!("/clients/{id}")).await,
             Named::Label {
@@ -75,9 +75,8 @@ impl Session {
                 let mut pages = Pages::new(&self.api, &path, query, None);
                 // Deleted clients are not among them: their labels are free for others.
                 let found = pages
-                    .find(|client| {
-                        client["label"] == named.client.as_str()
-                            && client["environment"] == environment.as_str()
+                    .find(|client: &Client| {
+                        *client.label == *named.client && client.environment == environment.into()
                     })
                     .await?;
                 only(found, &format!("{environment} client"), &named.client)
@@ -89,7 +88,7 @@ impl Session {
     pub(crate) async fn client_id(&self, named: &ClientName) -> Result<Uuid, CliError> {
         match named.parse()? {
             Named::Id(id) => Ok(id),
-            Named::Label { .. } => id_of(self.client(named).await?),
+            Named::Label { .. } => Ok(self.client(named).await?.id),
         }
     }
 }
@@ -140,8 +139,8 @@ impl Session {
     /// Refuses an act before a person is asked to confirm it when the key in use may only read. The server decides about
     /// everything else.
     pub(crate) async fn must_write(&self) -> Result<(), CliError> {
-        let status = self.api.get("/status").await?;
-        if status["role"] == "auditor" {
+        let status: Answer<Status> = self.api.get("/status").await?;
+        if status.role == RoleName::Auditor {
             return Err(CliError::Failed(
                 "not allowed: this admin key has the role auditor, which may only read. Nothing was done".to_owned(),
             ));
@@ -176,7 +175,7 @@ pub(crate) fn slug(text: &str) -> Result<String, String> {
 }
 
 /// The one thing found.
-pub(crate) fn only(found: Found, what: &str, name: &str) -> Result<Value, CliError> {
+pub(crate) fn only<T>(found: Found<T>, what: &str, name: &str) -> Result<Answer<T>, CliError> {
     let name = printable(name);
     match found {
         Found::One(value) => Ok(value),
@@ -188,12 +187,4 @@ pub(crate) fn only(found: Found, what: &str, name: &str) -> Result<Value, CliErr
             ids.join(" or ")
         ))),
     }
-}
-
-/// The id of a thing.
-pub(crate) fn id_of(value: Value) -> Result<Uuid, CliError> {
-    value["id"]
-        .as_str()
-        .and_then(|text| Uuid::try_parse(text).ok())
-        .ok_or_else(|| CliError::Failed("the server answered something without an id".to_owned()))
 }

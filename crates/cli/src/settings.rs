@@ -1,9 +1,9 @@
-//! The settings of an API client as flags, and the JSON they make. What is not given is not sent,
+//! The settings of an API client as flags, and the body they make. What is not given is not sent,
 //! so the server's defaults, or the client's present settings, hold.
 
 use super::session::slug;
 use clap::ValueEnum;
-use serde_json::{Map, Value, json};
+use tokenward_api::{ClientSettings, Setting};
 
 /// A span of time given by a person, in seconds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -99,66 +99,48 @@ pub(crate) struct Lifted {
 }
 
 impl Settings {
-    /// The members to send.
-    pub(crate) fn members(self) -> Map<String, Value> {
-        let mut members = Map::new();
-        let lists = [
-            ("products", self.products),
-            ("secret_networks", self.secret_networks),
-            ("token_networks", self.token_networks),
-            ("notification_emails", self.notification_emails),
-        ];
-        for (name, list) in lists {
-            if !list.is_empty() {
-                members.insert(name.to_owned(), json!(list));
-            }
+    /// The settings to send.
+    pub(crate) fn body(self) -> ClientSettings {
+        let some = |list: Vec<String>| (!list.is_empty()).then_some(list);
+        let given = |value| Setting::Given(Some(value));
+        ClientSettings {
+            products: some(self.products).map_or(Setting::Absent, given),
+            token_lifetime_seconds: match self.token_lifetime {
+                None => Setting::Absent,
+                Some(Span::Seconds(seconds)) => Setting::Given(Some(seconds)),
+                Some(Span::Never) => Setting::Given(None),
+            },
+            secret_networks: some(self.secret_networks),
+            token_networks: some(self.token_networks),
+            notification_emails: some(self.notification_emails),
+            on_repeat: self.on_repeat.map(|on| {
+                match on {
+                    OnRepeat::Replace => "replace",
+                    OnRepeat::Return => "return",
+                }
+                .to_owned()
+            }),
+            renew_before_seconds: self.renew_before,
+            handover_max_seconds: self.handover_max,
+            ..ClientSettings::default()
         }
-        let lifetime = self.token_lifetime.map(|span| match span {
-            Span::Seconds(seconds) => json!(seconds),
-            Span::Never => Value::Null,
-        });
-        let singles = [
-            ("token_lifetime_seconds", lifetime),
-            (
-                "on_repeat",
-                self.on_repeat.map(|on| {
-                    json!(if on == OnRepeat::Return {
-                        "return"
-                    } else {
-                        "replace"
-                    })
-                }),
-            ),
-            (
-                "renew_before_seconds",
-                self.renew_before.map(|seconds| json!(seconds)),
-            ),
-            (
-                "handover_max_seconds",
-                self.handover_max.map(|seconds| json!(seconds)),
-            ),
-        ];
-        for (name, value) in singles {
-            if let Some(value) = value {
-                members.insert(name.to_owned(), value);
-            }
-        }
-        members
     }
 }
 
 impl Lifted {
-    /// Adds the members that lift.
-    pub(crate) fn add_to(self, members: &mut Map<String, Value>) {
-        let lifted = [
-            (self.all_products, "products", Value::Null),
-            (self.any_secret_network, "secret_networks", json!([])),
-            (self.any_token_network, "token_networks", json!([])),
-            (self.notify_nobody, "notification_emails", json!([])),
+    /// Adds what lifts.
+    pub(crate) fn add_to(self, body: &mut ClientSettings) {
+        if self.all_products {
+            body.products = Setting::Given(None);
+        }
+        let lists = [
+            (self.any_secret_network, &mut body.secret_networks),
+            (self.any_token_network, &mut body.token_networks),
+            (self.notify_nobody, &mut body.notification_emails),
         ];
-        for (given, name, value) in lifted {
-            if given {
-                members.insert(name.to_owned(), value);
+        for (lifted, list) in lists {
+            if lifted {
+                *list = Some(Vec::new());
             }
         }
     }
@@ -168,6 +150,7 @@ impl Lifted {
 mod tests {
     use super::*;
     use clap::Parser;
+    use serde_json::{Value, json};
 
     #[derive(Parser)]
     struct Line {
@@ -179,9 +162,12 @@ mod tests {
 
     fn members(words: &[&str]) -> Result<Value, clap::Error> {
         let line = Line::try_parse_from([&["x"], words].concat())?;
-        let mut members = line.settings.members();
-        line.lifted.add_to(&mut members);
-        Ok(Value::Object(members))
+        let mut body = line.settings.body();
+        line.lifted.add_to(&mut body);
+        let mut members = serde_json::to_value(body).unwrap();
+        let all = members.as_object_mut().unwrap();
+        all.retain(|_, member| !member.is_null());
+        Ok(members)
     }
 
     #[test]
@@ -229,7 +215,7 @@ mod tests {
             "--any-token-network",
             "--notify-nobody",
         ]);
-        let expect = json!({"products": null, "secret_networks": [], "token_networks": [], "notification_emails": []});
+        let expect = json!({"products": "all", "secret_networks": [], "token_networks": [], "notification_emails": []});
         assert_eq!(lifted.unwrap(), expect);
         assert!(members(&["--all-products", "--product", "gst"]).is_err());
         assert!(members(&["--product", "Not A Slug"]).is_err());

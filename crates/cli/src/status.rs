@@ -1,8 +1,10 @@
 //! `tokenward status`.
 
+use super::api::Answer;
 use super::error::CliError;
 use super::session::{Common, Session};
 use super::views;
+use tokenward_api::Status;
 
 /// What `tokenward status` takes.
 #[derive(clap::Args, Debug)]
@@ -13,7 +15,7 @@ pub(crate) struct StatusArgs {
 
 /// Shows what the server says of itself.
 pub(crate) async fn run(session: &Session) -> Result<(), CliError> {
-    session
-        .out
-        .object(&session.api.get("/status").await?, views::members)
+    let status: Answer<Status> = session.api.get("/status").await?;
+    let members = views::members(&status.json);
+    session.out.object(&status, |_| members)
 }

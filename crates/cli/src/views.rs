@@ -1,45 +1,55 @@
-//! How the things of the admin API look in tables. Pure functions of their JSON: an unknown or
-//! missing member shows as a dash, so an older command line can read a newer server.
+//! How the things of the admin API look in tables. What is not there shows as a dash.
 
 use super::table::{Cell, Table, Tone};
+use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::fmt::Display;
+use tokenward_api::{
+    AdminKeyInfo, AuditEntry, Client, ClientState, ClientToken, Invitation, Member, Notice,
+    NoticeState, NotificationState, OnRepeat, Product, SecretInfo, Time, TokenState, Usage,
+    Webhook, Workspace,
+};
+use uuid::Uuid;
 
 /// Shown where there is nothing.
 const NOTHING: &str = "-";
 
-/// A text, number or truth; anything else as its JSON.
-pub(crate) fn text(value: &Value) -> String {
-    match value {
-        Value::Null => NOTHING.to_owned(),
-        Value::String(text) if text.is_empty() => NOTHING.to_owned(),
-        Value::String(text) => text.clone(),
-        Value::Array(items) if items.is_empty() => NOTHING.to_owned(),
-        Value::Array(items) => items.iter().map(text).collect::<Vec<_>>().join(", "),
-        other => other.to_string(),
+/// A text, or a dash.
+fn text(value: impl Display) -> String {
+    let text = value.to_string();
+    if text.is_empty() {
+        return NOTHING.to_owned();
     }
+    text
 }
 
-fn or(value: &Value, empty: &str) -> String {
-    match text(value).as_str() {
-        NOTHING => empty.to_owned(),
-        text => text.to_owned(),
-    }
+/// What is there, or a word.
+fn or(value: Option<impl Display>, nothing: &str) -> String {
+    value.map_or_else(|| nothing.to_owned(), text)
 }
 
-fn state(word: &str) -> Cell {
-    let tone = match word {
-        "enabled" | "live" => Tone::Good,
-        "disabled" | "expired" => Tone::Odd,
-        "deleted" | "revoked" => Tone::Bad,
-        _ => Tone::Plain,
-    };
+/// The items of a list, or a word.
+fn list(items: &[impl Display], nothing: &str) -> String {
+    let items: Vec<String> = items.iter().map(ToString::to_string).collect();
+    or((!items.is_empty()).then(|| items.join(", ")), nothing)
+}
+
+fn state(word: &str, tone: Tone) -> Cell {
     Cell::new(word).tone(tone)
 }
 
+/// Whether something that can be disabled is.
+fn switched(is_disabled: bool) -> Cell {
+    match is_disabled {
+        true => state("disabled", Tone::Odd),
+        false => state("enabled", Tone::Good),
+    }
+}
+
 /// Seconds as a person says them: the largest unit that divides them.
-pub(crate) fn seconds(value: &Value) -> String {
-    let Some(seconds) = value.as_u64() else {
+pub(crate) fn seconds(seconds: Option<u32>) -> String {
+    let Some(seconds) = seconds else {
         return "never".to_owned();
     };
     let units = [(86_400, "d"), (3_600, "h"), (60, "m")];
@@ -53,58 +63,63 @@ pub(crate) fn seconds(value: &Value) -> String {
 }
 
 /// A list of workspaces.
-pub(crate) fn workspaces(items: &[Value]) -> Table {
+pub(crate) fn workspaces(items: &[Workspace]) -> Table {
     let mut table = Table::new(&["ID", "NAME", "STATE", "CREATED"]);
     for item in items {
         table.row([
-            text(&item["id"]).into(),
-            text(&item["name"]).into(),
-            workspace_state(item),
-            text(&item["created_at"]).into(),
+            text(item.id).into(),
+            text(&item.name).into(),
+            switched(item.disabled),
+            text(&item.created_at).into(),
         ]);
     }
     table
 }
 
 /// One workspace.
-pub(crate) fn workspace(item: &Value) -> Table {
+pub(crate) fn workspace(item: &Workspace) -> Table {
     let mut table = Table::default();
-    table.fact("id", text(&item["id"]));
-    table.fact("name", text(&item["name"]));
-    table.fact("state", workspace_state(item));
-    table.fact("created", text(&item["created_at"]));
-    table.fact("disabled", text(&item["disabled_at"]));
+    table.fact("id", text(item.id));
+    table.fact("name", text(&item.name));
+    table.fact("state", switched(item.disabled));
+    table.fact("created", text(&item.created_at));
+    table.fact("disabled", or(item.disabled_at.as_ref(), NOTHING));
     table
 }
 
-fn workspace_state(item: &Value) -> Cell {
-    let off = item["disabled"] == true || item["disabled_at"].is_string();
-    state(if off { "disabled" } else { "enabled" })
-}
-
 /// A list of products.
-pub(crate) fn products(items: &[Value]) -> Table {
+pub(crate) fn products(items: &[Product]) -> Table {
     let mut table = Table::new(&["SLUG", "NAME"]);
     for item in items {
-        table.row([text(&item["slug"]).into(), text(&item["name"]).into()]);
+        table.row([text(&item.slug).into(), text(&item.name).into()]);
     }
     table
 }
 
 /// One product.
-pub(crate) fn product(item: &Value) -> Table {
+pub(crate) fn product(item: &Product) -> Table {
     let mut table = Table::default();
-    table.fact("slug", text(&item["slug"]));
-    table.fact("name", text(&item["name"]));
+    table.fact("slug", text(&item.slug));
+    table.fact("name", text(&item.name));
     table
 }
 
-/// A list of API clients; `workspaces` names those that are known by id.
-pub(crate) fn clients(items: &[Value], workspaces: &BTreeMap<String, String>) -> Table {
-    let workspace = |item: &Value| {
-        let id = text(&item["workspace_id"]);
-        workspaces.get(&id).cloned().unwrap_or(id)
+fn client_state(client: &Client) -> Cell {
+    let tone = match client.state {
+        ClientState::Enabled => Tone::Good,
+        ClientState::Disabled => Tone::Odd,
+        ClientState::Deleted => Tone::Bad,
+        ClientState::Unknown => Tone::Plain,
     };
+    state(client.state.as_str(), tone)
+}
+
+fn all_or(products: Option<&Vec<tokenward_api::Slug>>) -> String {
+    products.map_or_else(|| "all".to_owned(), |slugs| list(slugs, "all"))
+}
+
+/// A list of API clients; `workspaces` names those that are known by id.
+pub(crate) fn clients(items: &[Client], workspaces: &BTreeMap<Uuid, String>) -> Table {
     let mut table = Table::new(&[
         "ID",
         "LABEL",
@@ -116,14 +131,17 @@ pub(crate) fn clients(items: &[Value], workspaces: &BTreeMap<String, String>) ->
         "LAST USED",
     ]);
     for item in items {
+        let workspace = workspaces.get(&item.workspace_id).cloned();
         table.row([
-            text(&item["id"]).into(),
-            text(&item["label"]).into(),
-            workspace(item).into(),
-            text(&item["environment"]).into(),
-            state(&text(&item["state"])),
-            or(&item["products"], "all").into(),
-            token(item),
+            text(item.id).into(),
+            text(&item.label).into(),
+            workspace
+                .unwrap_or_else(|| item.workspace_id.to_string())
+                .into(),
+            text(item.environment).into(),
+            client_state(item),
+            all_or(item.products.as_ref()).into(),
+            token(&item.token),
             last_used(item).into(),
         ]);
     }
@@ -131,157 +149,138 @@ pub(crate) fn clients(items: &[Value], workspaces: &BTreeMap<String, String>) ->
 }
 
 /// The newest token, in a cell.
-fn token(client: &Value) -> Cell {
-    let token = &client["token"];
-    match token["state"].as_str() {
-        None | Some("none") => Cell::new("none"),
-        Some(word) => Cell::new(&format!(
-            "{} {word}{}",
-            text(&token["generation"]),
-            validity(token)
-        ))
-        .tone(match word {
-            "live" => Tone::Good,
-            "expired" | "disabled" => Tone::Odd,
-            _ => Tone::Bad,
-        }),
-    }
+fn token(token: &ClientToken) -> Cell {
+    let tone = match token.state {
+        TokenState::None => return Cell::new("none"),
+        TokenState::Live => Tone::Good,
+        TokenState::Expired | TokenState::Disabled => Tone::Odd,
+        TokenState::Revoked | TokenState::Unknown => Tone::Bad,
+    };
+    let word = format!("{} {}{}", token.generation, token.state, validity(token));
+    state(&word, tone)
 }
 
 /// When a token ends, or ended, as the rest of a sentence.
-pub(crate) fn validity(token: &Value) -> String {
-    let till = token["valid_till"].as_str();
-    match (token["state"].as_str(), till) {
-        (Some("live"), Some(till)) => format!(", valid till {till}"),
-        (Some("live"), None) => ", never expires".to_owned(),
-        (Some("disabled"), Some(till)) => {
+pub(crate) fn validity(token: &ClientToken) -> String {
+    match (token.state, &token.valid_till) {
+        (TokenState::Live, Some(till)) => format!(", valid till {till}"),
+        (TokenState::Live, None) => ", never expires".to_owned(),
+        (TokenState::Disabled, Some(till)) => {
             format!(", refused until the client is enabled, then valid till {till}")
         }
-        (Some("disabled"), None) => ", refused until the client is enabled".to_owned(),
-        (Some("expired"), Some(till)) => format!(" {till}"),
-        (Some("revoked"), _) => token["ended_at"]
-            .as_str()
-            .map_or_else(String::new, |at| format!(" {at}")),
+        (TokenState::Disabled, None) => ", refused until the client is enabled".to_owned(),
+        (TokenState::Expired, Some(till)) => format!(" {till}"),
+        (TokenState::Revoked, _) => {
+            let at = token.ended_at.as_ref();
+            at.map_or_else(String::new, |at| format!(" {at}"))
+        }
         _ => String::new(),
     }
 }
 
-/// When and from where the newest token was last used.
-pub(crate) fn token_used(token: &Value) -> String {
-    match (
-        token["last_used_at"].as_str(),
-        token["last_used_from"].as_str(),
-    ) {
+fn used(at: Option<&Time>, from: Option<&String>, never: &str) -> String {
+    match (at, from) {
         (Some(at), Some(from)) => format!("{at} from {from}"),
-        (Some(at), None) => at.to_owned(),
-        (None, _) => "not used yet".to_owned(),
+        (Some(at), None) => at.to_string(),
+        (None, _) => never.to_owned(),
     }
+}
+
+/// When and from where the newest token was last used.
+pub(crate) fn token_used(token: &ClientToken) -> String {
+    let from = token.last_used_from.as_ref();
+    used(token.last_used_at.as_ref(), from, "not used yet")
 }
 
 /// When and from where a client was last seen.
-pub(crate) fn last_used(client: &Value) -> String {
-    match (
-        client["last_used_at"].as_str(),
-        client["last_used_from"].as_str(),
-    ) {
-        (Some(at), Some(from)) => format!("{at} from {from}"),
-        (Some(at), None) => at.to_owned(),
-        (None, _) => "never".to_owned(),
-    }
+pub(crate) fn last_used(client: &Client) -> String {
+    let from = client.last_used_from.as_ref();
+    used(client.last_used_at.as_ref(), from, "never")
 }
 
-/// Who is told by mail; what is not confirmed says so.
-fn notified(item: &Value) -> String {
-    let Some(addresses) = item["notification_addresses"].as_array() else {
-        return or(&item["notification_emails"], "none");
-    };
-    let one = |address: &Value| match address["state"].as_str() {
-        Some("confirmed") | None => text(&address["email"]),
-        Some(state) => format!("{} ({state})", text(&address["email"])),
-    };
-    match addresses.is_empty() {
-        true => "none".to_owned(),
-        false => addresses.iter().map(one).collect::<Vec<_>>().join(", "),
-    }
+/// Who gets notices by e-mail; an address that is not confirmed says so.
+fn notified(client: &Client) -> String {
+    let addresses = client.notification_addresses.iter();
+    let addresses = addresses.map(|address| match address.state {
+        NotificationState::Confirmed => address.email.clone(),
+        state => format!("{} ({state})", address.email),
+    });
+    list(&addresses.collect::<Vec<_>>(), "none")
 }
 
 /// One API client.
-pub(crate) fn client(item: &Value) -> Table {
+pub(crate) fn client(item: &Client) -> Table {
     let mut table = Table::default();
-    for name in ["id", "label", "environment"] {
-        table.fact(name, text(&item[name]));
-    }
-    table.fact("state", state(&text(&item["state"])));
-    table.fact("workspace", text(&item["workspace_id"]));
-    table.fact("products", or(&item["products"], "all"));
-    table.fact("token lifetime", seconds(&item["token_lifetime_seconds"]));
+    table.fact("id", text(item.id));
+    table.fact("label", text(&item.label));
+    table.fact("environment", text(item.environment));
+    table.fact("state", client_state(item));
+    table.fact("workspace", text(item.workspace_id));
+    table.fact("products", all_or(item.products.as_ref()));
+    table.fact("token lifetime", seconds(item.token_lifetime_seconds));
     table.fact("on repeat", on_repeat(item));
     table.fact("hand-over", handover(item));
-    table.fact("secret networks", or(&item["secret_networks"], "any"));
-    table.fact("token networks", or(&item["token_networks"], "any"));
+    table.fact("secret networks", list(&item.secret_networks, "any"));
+    table.fact("token networks", list(&item.token_networks, "any"));
     table.fact("notified", notified(item));
-    table.fact("created", text(&item["created_at"]));
-    for name in ["disabled", "deleted"] {
-        let at = &item[format!("{name}_at").as_str()];
-        if at.is_string() {
+    table.fact("created", text(&item.created_at));
+    for (name, at) in [
+        ("disabled", &item.disabled_at),
+        ("deleted", &item.deleted_at),
+    ] {
+        if let Some(at) = at {
             table.fact(name, text(at));
         }
     }
-    for secret in item["secrets"].as_array().into_iter().flatten() {
-        table.fact(
-            &format!("secret {}", text(&secret["n"])),
-            secret_line(secret),
-        );
+    for secret in &item.secrets {
+        table.fact(&format!("secret {}", secret.n), secret_line(secret));
     }
-    table.fact("token", token(item));
-    if item["token"]["issued_at"].is_string() {
-        table.fact("token issued", text(&item["token"]["issued_at"]));
+    table.fact("token", token(&item.token));
+    if let Some(at) = &item.token.issued_at {
+        table.fact("token issued", text(at));
     }
-    if item["token"]["previous_valid_till"].is_string() {
-        let till = text(&item["token"]["previous_valid_till"]);
+    if let Some(till) = &item.token.previous_valid_till {
         table.fact("token before", format!("still valid, till {till}"));
     }
-    if matches!(item["token"]["state"].as_str(), Some(word) if word != "none")
-        && item["token"].get("last_used_at").is_some()
-    {
-        table.fact("token last used", token_used(&item["token"]));
+    if item.token.state != TokenState::None {
+        table.fact("token last used", token_used(&item.token));
     }
     table.fact("last used", last_used(item));
-    if item["last_used_product"].is_string() {
-        table.fact("last used for", text(&item["last_used_product"]));
+    if let Some(product) = &item.last_used_product {
+        table.fact("last used for", text(product));
     }
     table
 }
 
 /// One client secret: age and quota.
-pub(crate) fn secret_line(secret: &Value) -> String {
+pub(crate) fn secret_line(secret: &SecretInfo) -> String {
     format!(
         "made {}, {} tokens today, {} left",
-        text(&secret["created_at"]),
-        text(&secret["quota_used_today"]),
-        text(&secret["quota_left_today"])
+        text(&secret.created_at),
+        secret.quota_used_today,
+        secret.quota_left_today
     )
 }
 
-fn on_repeat(item: &Value) -> String {
-    match item["on_repeat"].as_str() {
-        Some("return") => format!(
-            "return, renew {} before the end",
-            seconds(&item["renew_before_seconds"])
-        ),
-        _ => text(&item["on_repeat"]),
+fn on_repeat(client: &Client) -> String {
+    match client.on_repeat {
+        OnRepeat::Return => {
+            let before = seconds(Some(client.renew_before_seconds));
+            format!("return, renew {before} before the end")
+        }
+        other => other.to_string(),
     }
 }
 
-fn handover(item: &Value) -> String {
-    match item["handover_max_seconds"].as_u64() {
-        None | Some(0) => "none: a new token revokes the old one at once".to_owned(),
-        Some(_) => format!("at most {}", seconds(&item["handover_max_seconds"])),
+fn handover(client: &Client) -> String {
+    match client.handover_max_seconds {
+        0 => "none: a new token revokes the old one at once".to_owned(),
+        most => format!("at most {}", seconds(Some(most))),
     }
 }
 
 /// A list of admin keys.
-pub(crate) fn admin_keys(items: &[Value]) -> Table {
+pub(crate) fn admin_keys(items: &[AdminKeyInfo]) -> Table {
     let mut table = Table::new(&[
         "ID",
         "NAME",
@@ -293,23 +292,47 @@ pub(crate) fn admin_keys(items: &[Value]) -> Table {
         "STATE",
     ]);
     for item in items {
-        let revoked = item["revoked_at"].is_string();
         table.row([
-            text(&item["id"]).into(),
-            text(&item["name"]).into(),
-            text(&item["role"]).into(),
-            or(&item["workspace_id"], "all").into(),
-            or(&item["products"], "all").into(),
-            or(&item["expires_at"], "never").into(),
-            or(&item["last_used_at"], "never").into(),
-            state(if revoked { "revoked" } else { "enabled" }),
+            text(item.id).into(),
+            text(&item.name).into(),
+            text(item.role.role).into(),
+            or(item.role.workspace_id, "all").into(),
+            all_or(item.role.products.as_ref()).into(),
+            or(item.expires_at.as_ref(), "never").into(),
+            or(item.last_used_at.as_ref(), "never").into(),
+            match item.revoked_at {
+                Some(_) => state("revoked", Tone::Bad),
+                None => state("enabled", Tone::Good),
+            },
         ]);
     }
     table
 }
 
-/// A list of members, or of those who are invited: an invitation has an end.
-pub(crate) fn people(items: &[Value]) -> Table {
+/// A member, or somebody who is invited.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(from = "Value")]
+pub(crate) enum Person {
+    /// A member.
+    Member(Box<Member>),
+    /// An invitation: it has an end.
+    Invited(Box<Invitation>),
+    /// Neither.
+    Unknown,
+}
+
+impl From<Value> for Person {
+    fn from(value: Value) -> Self {
+        let read = match value.get("expires_at").is_some() {
+            true => serde_json::from_value(value).map(Self::Invited),
+            false => serde_json::from_value(value).map(Self::Member),
+        };
+        read.unwrap_or(Self::Unknown)
+    }
+}
+
+/// A list of members, or of those who are invited.
+pub(crate) fn people(items: &[Person]) -> Table {
     let mut table = Table::new(&[
         "ID",
         "E-MAIL",
@@ -321,157 +344,162 @@ pub(crate) fn people(items: &[Value]) -> Table {
         "STATE",
     ]);
     for item in items {
+        let (id, email, name, role, proofs, state) = match item {
+            Person::Member(member) => (
+                member.id,
+                text(&member.email),
+                text(&member.name),
+                &member.role,
+                proofs(member),
+                switched(member.disabled),
+            ),
+            Person::Invited(one) => (
+                one.id,
+                or(one.email.as_ref(), "whoever holds the link"),
+                NOTHING.to_owned(),
+                &one.role,
+                NOTHING.to_owned(),
+                state(&format!("invited till {}", one.expires_at), Tone::Odd),
+            ),
+            Person::Unknown => continue,
+        };
         table.row([
-            text(&item["id"]).into(),
-            or(&item["email"], "whoever holds the link").into(),
-            text(&item["name"]).into(),
-            text(&item["role"]).into(),
-            or(&item["workspace_id"], "all").into(),
-            or(&item["products"], "all").into(),
-            proofs(item).into(),
-            person_state(item),
+            text(id).into(),
+            email.into(),
+            name.into(),
+            text(role.role).into(),
+            or(role.workspace_id, "all").into(),
+            all_or(role.products.as_ref()).into(),
+            proofs.into(),
+            state,
         ]);
     }
     table
 }
 
 /// One member.
-pub(crate) fn person(item: &Value) -> Table {
+pub(crate) fn person(item: &Member) -> Table {
     let mut table = Table::default();
-    table.fact("id", text(&item["id"]));
-    table.fact("e-mail", text(&item["email"]));
-    table.fact("name", text(&item["name"]));
-    table.fact("role", text(&item["role"]));
-    table.fact("workspace", or(&item["workspace_id"], "all"));
-    table.fact("products", or(&item["products"], "all"));
+    table.fact("id", text(item.id));
+    table.fact("e-mail", text(&item.email));
+    table.fact("name", text(&item.name));
+    table.fact("role", text(item.role.role));
+    table.fact("workspace", or(item.role.workspace_id, "all"));
+    table.fact("products", all_or(item.role.products.as_ref()));
     table.fact("proofs", proofs(item));
-    table.fact("state", person_state(item));
-    table.fact("joined", text(&item["created_at"]));
+    table.fact("state", switched(item.disabled));
+    table.fact("joined", text(&item.created_at));
     table
 }
 
-/// What a member proves themselves with.
-fn proofs(member: &Value) -> String {
+/// How a member signs in.
+fn proofs(member: &Member) -> String {
     let has = [
-        ("has_password", "password"),
-        ("has_authenticator_app", "authenticator app"),
-        ("single_sign_on", "single sign-on"),
+        (member.has_password, "password".to_owned()),
+        (member.has_authenticator_app, "authenticator app".to_owned()),
+        (member.single_sign_on, "single sign-on".to_owned()),
+        (member.passkeys == 1, "passkey".to_owned()),
+        (member.passkeys > 1, format!("{} passkeys", member.passkeys)),
     ];
-    let has = has.iter().filter(|(flag, _)| member[*flag] == true);
-    let mut words: Vec<String> = has.map(|(_, word)| (*word).to_owned()).collect();
-    match member["passkeys"].as_u64() {
-        None | Some(0) => {}
-        Some(1) => words.push("passkey".to_owned()),
-        Some(several) => words.push(format!("{several} passkeys")),
-    }
-    or(&Value::from(words), NOTHING)
-}
-
-fn person_state(item: &Value) -> Cell {
-    match item["expires_at"].as_str() {
-        Some(till) => Cell::new(&format!("invited till {till}")).tone(Tone::Odd),
-        None => workspace_state(item),
-    }
+    let has = has
+        .into_iter()
+        .filter_map(|(has, word)| has.then_some(word));
+    list(&has.collect::<Vec<_>>(), NOTHING)
 }
 
 /// A client's usage: requests and tokens by day and outcome, then sources of the requests.
-pub(crate) fn usage(item: &Value) -> Vec<(&'static str, Table)> {
-    let list = |name: &str| item[name].as_array().into_iter().flatten();
+pub(crate) fn usage(item: &Usage) -> Vec<(&'static str, Table)> {
     let mut counts = Table::new(&["DAY", "PRODUCT", "OUTCOME", "COUNT"]);
-    for one in list("counts") {
-        counts.row(["day", "product", "outcome", "count"].map(|name| text(&one[name]).into()));
+    for one in &item.counts {
+        let product = or(one.product.as_ref(), NOTHING);
+        let cells = [text(&one.day), product, text(&one.outcome), text(one.count)];
+        counts.row(cells.map(Cell::from));
     }
     let mut sources = Table::new(&["DAY", "SOURCE", "OUTCOME", "COUNT", "LAST"]);
-    for one in list("sources") {
-        let outcome = Cell::new("PERMIT").tone(Tone::Good);
-        let of = |name: &str| -> Cell { text(&one[name]).into() };
-        sources.row([of("day"), of("source"), outcome, of("count"), of("last_at")]);
-    }
-    for one in list("stale_uses") {
-        let of = |name: &str| -> Cell { text(&one[name]).into() };
-        let outcome = of("outcome").tone(Tone::Odd);
-        sources.row([of("day"), of("source"), outcome, of("count"), of("last_at")]);
+    let good = |_| Cell::new("PERMIT").tone(Tone::Good);
+    let permitted = item
+        .sources
+        .iter()
+        .map(|one| (&one.day, &one.source, good(()), one.count, &one.last_at));
+    let stale = item.stale_uses.iter().map(|one| {
+        let outcome = Cell::new(&one.outcome).tone(Tone::Odd);
+        (&one.day, &one.source, outcome, one.count, &one.last_at)
+    });
+    for (day, source, outcome, count, last) in permitted.chain(stale) {
+        sources.row([
+            text(day).into(),
+            text(source).into(),
+            outcome,
+            text(count).into(),
+            text(last).into(),
+        ]);
     }
     vec![("Requests and tokens", counts), ("Sources", sources)]
 }
 
 /// A list of webhooks.
-pub(crate) fn webhooks(items: &[Value]) -> Table {
+pub(crate) fn webhooks(items: &[Webhook]) -> Table {
     let mut table = Table::new(&["ID", "URL", "STATE", "CREATED"]);
     for item in items {
         table.row([
-            text(&item["id"]).into(),
-            text(&item["url"]).into(),
-            workspace_state(item),
-            text(&item["created_at"]).into(),
+            text(item.id).into(),
+            text(&item.url).into(),
+            switched(item.disabled),
+            text(&item.created_at).into(),
         ]);
     }
     table
 }
 
 /// Notices that were sent or wait to be.
-pub(crate) fn notices(items: &[Value]) -> Table {
+pub(crate) fn notices(items: &[Notice]) -> Table {
     let mut table = Table::new(&["CREATED", "TYPE", "TO", "STATE", "ATTEMPTS", "LAST ERROR"]);
     for item in items {
-        let to = match item["email"].as_str() {
-            Some(email) => email.to_owned(),
-            None => format!("webhook {}", text(&item["webhook_id"])),
+        let to = match &item.email {
+            Some(email) => email.clone(),
+            None => format!("webhook {}", or(item.webhook_id, NOTHING)),
         };
-        let word = text(&item["state"]);
-        let tone = match word.as_str() {
-            "delivered" => Tone::Good,
-            "waiting" => Tone::Odd,
-            _ => Tone::Bad,
+        let tone = match item.state {
+            NoticeState::Delivered => Tone::Good,
+            NoticeState::Waiting => Tone::Odd,
+            NoticeState::GivenUp | NoticeState::Unknown => Tone::Bad,
         };
         table.row([
-            text(&item["created_at"]).into(),
-            text(&item["type"]).into(),
+            text(&item.created_at).into(),
+            text(&item.kind).into(),
             to.into(),
-            Cell::new(&word.replace('_', " ")).tone(tone),
-            text(&item["attempts"]).into(),
-            text(&item["last_error"]).into(),
+            state(&item.state.as_str().replace('_', " "), tone),
+            text(item.attempts).into(),
+            or(item.last_error.as_ref(), NOTHING).into(),
         ]);
     }
     table
 }
 
 /// Entries of the audit log.
-pub(crate) fn audit(items: &[Value]) -> Table {
+pub(crate) fn audit(items: &[AuditEntry]) -> Table {
     let mut table = Table::new(&["SEQ", "AT", "ACTOR", "SOURCE", "ACTION", "CLIENT", "DETAIL"]);
     for item in items {
         table.row([
-            text(&item["seq"]).into(),
-            text(&item["at"]).into(),
-            text(&item["actor"]).into(),
-            text(&item["source"]).into(),
-            text(&item["action"]).into(),
-            text(&item["client_id"]).into(),
-            tokenward_api::audit_text::line(&item["detail"]).into(),
+            text(item.seq).into(),
+            text(&item.at).into(),
+            text(&item.actor).into(),
+            text(&item.source).into(),
+            text(&item.action).into(),
+            or(item.client_id, NOTHING).into(),
+            tokenward_api::audit_text::line(&item.detail).into(),
         ]);
     }
     table
 }
 
-/// An object as `name=value` pairs.
-fn detail(value: &Value) -> String {
-    let Some(members) = value.as_object() else {
-        return text(value);
-    };
-    members
-        .iter()
-        .map(|(name, value)| format!("{name}={}", text(value)))
-        .collect::<Vec<_>>()
-        .join(" ")
-}
-
-/// Any object, member by member: for what has no view of its own.
+/// The server's state, member by member.
 pub(crate) fn members(value: &Value) -> Table {
     let mut table = Table::default();
     for (name, value) in value.as_object().into_iter().flatten() {
-        let shown = if value.is_object() {
-            detail(value)
-        } else {
-            text(value)
+        let shown = match value {
+            Value::String(word) => text(word),
+            other => other.to_string(),
         };
         table.fact(&name.replace('_', " "), shown);
     }

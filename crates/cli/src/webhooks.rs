@@ -1,5 +1,6 @@
 //! `tokenward webhook` and `tokenward notice`.
 
+use super::api::Answer;
 use super::confirm::{Agreement, Sure};
 use super::error::CliError;
 use super::once::Once;
@@ -8,8 +9,8 @@ use super::session::Session;
 use super::table::printable;
 use super::views;
 use reqwest::Method;
-use serde_json::{Value, json};
 use std::path::PathBuf;
+use tokenward_api::{NoticeMade, Usage, Webhook, WebhookChange, WebhookCreate, WebhookWithSecret};
 use uuid::Uuid;
 
 /// Commands on webhooks.
@@ -107,11 +108,10 @@ pub(crate) async fn run(verb: Verb, session: &Session) -> Result<(), CliError> {
         Verb::Create { within, to, secret } => {
             let once = Once::new(secret.secret_file.as_deref())?;
             let path = format!("{}/webhooks", path(session, &within).await?);
-            let mut made = api
-                .send(Method::POST, &path, Some(&json!({"url": to})))
-                .await?;
-            out.note(&format!("webhook {}", views::text(&made["webhook"]["id"])));
-            once.deliver(&mut made, "secret", "signing secret", out)
+            let body = WebhookCreate { url: to };
+            let mut made: Answer<WebhookWithSecret> = api.send(Method::POST, &path, body).await?;
+            out.note(&format!("webhook {}", made.webhook.id));
+            once.deliver(&mut made.json, "secret", "signing secret", out)
         }
         Verb::Rotate {
             webhook,
@@ -125,14 +125,18 @@ pub(crate) async fn run(verb: Verb, session: &Session) -> Result<(), CliError> {
             session.confirm(sure, &impact, Agreement::Yes).await?;
             let once = Once::new(secret.secret_file.as_deref())?;
             let path = format!("/webhooks/{webhook}/secret");
-            let mut made = api.send(Method::POST, &path, None).await?;
-            once.deliver(&mut made, "secret", "signing secret", out)
+            let mut made: Answer<WebhookWithSecret> = api.send(Method::POST, &path, ()).await?;
+            once.deliver(&mut made.json, "secret", "signing secret", out)
         }
         Verb::Test { webhook } => {
             let path = format!("/webhooks/{webhook}/test");
-            let sent = api.send(Method::POST, &path, None).await?;
+            let sent: Answer<NoticeMade> = api.send(Method::POST, &path, ()).await?;
             out.note("Test notice sent. `tokenward notice list` shows whether it was delivered.");
-            if out.json { out.json(&sent) } else { Ok(()) }
+            if out.json {
+                out.json(&sent.json)
+            } else {
+                Ok(())
+            }
         }
         Verb::Disable { webhook, sure } => {
             let impact = format!(
@@ -147,7 +151,7 @@ pub(crate) async fn run(verb: Verb, session: &Session) -> Result<(), CliError> {
                 "This deletes the webhook {webhook} and its signing secret. Notices that wait for it are not sent."
             );
             session.confirm(sure, &impact, Agreement::Yes).await?;
-            api.send(Method::DELETE, &format!("/webhooks/{webhook}"), None)
+            api.send::<()>(Method::DELETE, &format!("/webhooks/{webhook}"), ())
                 .await?;
             out.note("Deleted.");
             Ok(())
@@ -172,19 +176,21 @@ async fn path(session: &Session, within: &InWorkspace) -> Result<String, CliErro
 }
 
 async fn switch(session: &Session, webhook: Uuid, disabled: bool) -> Result<(), CliError> {
-    let change = json!({ "disabled": disabled });
     let path = format!("/webhooks/{webhook}");
-    let changed = session
-        .api
-        .send(Method::PATCH, &path, Some(&change))
-        .await?;
+    let change = WebhookChange { disabled };
+    let changed = session.api.send(Method::PATCH, &path, change).await;
+    let changed: Answer<Webhook> = changed?;
     let out = &session.out;
     out.note(&format!(
         "{} {}.",
         if disabled { "Disabled:" } else { "Enabled:" },
-        printable(&views::text(&changed["url"]))
+        printable(&changed.url)
     ));
-    if out.json { out.json(&changed) } else { Ok(()) }
+    if out.json {
+        out.json(&changed.json)
+    } else {
+        Ok(())
+    }
 }
 
 /// `tokenward usage`.
@@ -195,20 +201,16 @@ pub(crate) async fn usage(
 ) -> Result<(), CliError> {
     let id = session.client_id(client).await?;
     let query = vec![("days", days.to_string())];
-    let figures: Value = session
+    let figures: Answer<Usage> = session
         .api
         .read(&format!("/clients/{id}/usage"), &query)
         .await?;
     let out = &session.out;
     if out.json {
-        return out.json(&figures);
+        return out.json(&figures.json);
     }
     for (title, table) in views::usage(&figures) {
-        out.line(&format!(
-            "{title} from {} to {}",
-            views::text(&figures["from"]),
-            views::text(&figures["to"])
-        ))?;
+        out.line(&format!("{title} from {} to {}", figures.from, figures.to))?;
         out.line(&table.draw(out.style))?;
     }
     Ok(())

@@ -1,5 +1,6 @@
 //! `tokenward workspace`.
 
+use super::api::Answer;
 use super::confirm::{Agreement, Sure};
 use super::error::CliError;
 use super::impact::has_live_token;
@@ -8,7 +9,7 @@ use super::session::Session;
 use super::table::printable;
 use super::views;
 use reqwest::Method;
-use serde_json::{Value, json};
+use tokenward_api::{Client, ClientState, Name, Workspace, WorkspaceChange, WorkspaceCreate};
 
 /// Clients looked at before a workspace is disabled; beyond them the warning says "at least".
 const CLIENTS_LOOKED_AT_MAX: u64 = 1_000;
@@ -60,50 +61,65 @@ pub(crate) async fn run(verb: Verb, session: &Session) -> Result<(), CliError> {
             out.lists(&mut [pages], |_| true, views::workspaces).await
         }
         Verb::Create { name } => {
-            let made = api
-                .send(Method::POST, "/workspaces", Some(&json!({"name": name})))
-                .await?;
+            let body = WorkspaceCreate { name: Name(name) };
+            let made: Answer<Workspace> = api.send(Method::POST, "/workspaces", body).await?;
             if out.json {
-                out.json(&made)
+                out.json(&made.json)
             } else {
-                out.line(&views::text(&made["id"]))
+                out.line(&made.id.to_string())
             }
         }
         Verb::Show { workspace } => {
             let id = session.workspace_id(&workspace).await?;
             out.object(
-                &api.get(&format!("/workspaces/{id}")).await?,
+                &api.get::<Workspace>(&format!("/workspaces/{id}")).await?,
                 views::workspace,
             )
         }
         Verb::Rename { workspace, name } => {
-            change(session, &workspace, json!({"name": name})).await
+            let name = Some(Name(name));
+            let change_of_name = WorkspaceChange {
+                name,
+                disabled: None,
+            };
+            change(session, &workspace, change_of_name).await
         }
-        Verb::Enable { workspace } => change(session, &workspace, json!({"disabled": false})).await,
+        Verb::Enable { workspace } => change(session, &workspace, switch(false)).await,
         Verb::Disable { workspace, sure } => {
             session
                 .confirm(sure, &impact(session, &workspace).await?, Agreement::Yes)
                 .await?;
-            change(session, &workspace, json!({"disabled": true})).await
+            change(session, &workspace, switch(true)).await
         }
     }
 }
 
-async fn change(session: &Session, workspace: &str, change: Value) -> Result<(), CliError> {
+fn switch(disabled: bool) -> WorkspaceChange {
+    WorkspaceChange {
+        disabled: Some(disabled),
+        name: None,
+    }
+}
+
+async fn change(
+    session: &Session,
+    workspace: &str,
+    change: WorkspaceChange,
+) -> Result<(), CliError> {
     let id = session.workspace_id(workspace).await?;
     let changed = session
         .api
-        .send(Method::PATCH, &format!("/workspaces/{id}"), Some(&change))
+        .send(Method::PATCH, &format!("/workspaces/{id}"), change)
         .await?;
     session.out.object(&changed, views::workspace)
 }
 
 async fn impact(session: &Session, workspace: &str) -> Result<String, CliError> {
     let id = session.workspace_id(workspace).await?;
-    let found = session.api.get(&format!("/workspaces/{id}")).await?;
+    let found: Answer<Workspace> = session.api.get(&format!("/workspaces/{id}")).await?;
     let path = format!("/workspaces/{id}/clients");
     let mut pages = Pages::new(&session.api, &path, Vec::new(), Some(CLIENTS_LOOKED_AT_MAX));
-    let mut clients = Vec::new();
+    let mut clients: Vec<Answer<Client>> = Vec::new();
     while let Some(items) = pages.next().await? {
         for item in &items {
             clients.push(parsed(item)?);
@@ -113,10 +129,10 @@ async fn impact(session: &Session, workspace: &str) -> Result<String, CliError> 
 }
 
 /// What disabling breaks.
-fn warning(workspace: &Value, clients: &[Value]) -> String {
+fn warning(workspace: &Workspace, clients: &[impl std::ops::Deref<Target = Client>]) -> String {
     let enabled = clients
         .iter()
-        .filter(|client| client["state"] == "enabled")
+        .filter(|client| client.state == ClientState::Enabled)
         .count();
     let live = clients
         .iter()
@@ -130,19 +146,15 @@ fn warning(workspace: &Value, clients: &[Value]) -> String {
     // One form of time, in UTC, so the texts sort as the times do.
     let latest = clients
         .iter()
-        .max_by_key(|client| client["last_used_at"].as_str());
-    let latest = latest.filter(|client| client["last_used_at"].is_string());
+        .max_by_key(|client| client.last_used_at.as_ref());
+    let latest = latest.filter(|client| client.last_used_at.is_some());
     let latest = latest.map_or("never".to_owned(), |client| {
-        format!(
-            "{}, by \"{}\"",
-            views::last_used(client),
-            views::text(&client["label"])
-        )
+        format!("{}, by \"{}\"", views::last_used(client), client.label)
     });
     format!(
         "This disables the workspace \"{}\" ({}) until it is enabled again.\n  clients      {least}{enabled} enabled, {least}{live} with a live token\n  last used    {}\nEvery one of them is refused from that moment, tokens and secrets alike.",
-        printable(&views::text(&workspace["name"])),
-        printable(&views::text(&workspace["id"])),
+        printable(&workspace.name),
+        workspace.id,
         printable(&latest),
     )
 }
@@ -151,17 +163,22 @@ fn warning(workspace: &Value, clients: &[Value]) -> String {
 mod tests {
     use super::*;
     use crate::views::tests::example;
+    use tokenward_api::{Label, Time, TokenState};
 
     #[test]
     fn disabling_names_the_number_of_clients_and_the_latest_use() {
-        let workspace = json!({"id": "0198c0de-0000-7000-8000-000000000001", "name": "acme"});
+        let workspace = Workspace {
+            id: example().workspace_id,
+            name: Name::of("acme"),
+            ..Workspace::default()
+        };
         let mut idle = example();
-        idle["label"] = json!("idle");
-        idle["token"]["state"] = json!("expired");
-        idle["last_used_at"] = json!("2026-01-01T00:00:00+00:00");
+        idle.label = Label::of("idle");
+        idle.token.state = TokenState::Expired;
+        idle.last_used_at = Some(Time::of("2026-01-01T00:00:00+00:00"));
         let told = [
-            warning(&workspace, &[idle, example()]),
-            warning(&workspace, &[]),
+            warning(&workspace, &[&idle, &example()]),
+            warning(&workspace, &[] as &[&Client]),
         ];
         insta::assert_snapshot!(told.join("\n\n"));
     }

@@ -1,12 +1,13 @@
 //! One round: a new token, the old one shown until it is refused, the new one shown once. Time is
 //! taken from the moment the answer with the new token is here: from then on the old one is dead.
 
-use super::super::api::Api;
+use super::super::api::{Answer, Api};
 use super::super::error::CliError;
 use super::super::progress::rest;
 use reqwest::header::HeaderValue;
 use reqwest::{Client, Method, Url};
 use std::time::Duration;
+use tokenward_api::TokenByAdmin;
 use tokenward_core::time::{BootInstant, Clock};
 use tokenward_system::SystemClock;
 use uuid::Uuid;
@@ -127,19 +128,15 @@ impl<'a> Canary<'a> {
 
     async fn generate(&self) -> Result<Held, String> {
         let path = format!("/clients/{}/token", self.client);
-        let made = self.api.send(Method::POST, &path, None).await;
-        let mut made = made.map_err(|error| match error {
+        let made = self.api.send(Method::POST, &path, ()).await;
+        let made: Answer<TokenByAdmin> = made.map_err(|error| match error {
             CliError::Failed(why) => why,
             other => other.report(false).unwrap_or_default(),
         })?;
-        let generation = made["generation"].as_u64().unwrap_or(0);
-        match made["access_token"].take() {
-            serde_json::Value::String(token) => Ok(Held {
-                token: Zeroizing::new(token),
-                generation,
-            }),
-            _ => Err("the server's answer holds no access token".to_owned()),
-        }
+        Ok(Held {
+            token: made.access_token.0.clone(),
+            generation: made.generation.into(),
+        })
     }
 
     async fn must_pass(&self, held: &Held) -> Result<(), String> {

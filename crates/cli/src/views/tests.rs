@@ -4,9 +4,14 @@ use super::*;
 use crate::table::Style;
 use serde_json::json;
 
+/// A body as the API sends it.
+fn of<T: serde::de::DeserializeOwned>(value: Value) -> T {
+    serde_json::from_value(value).unwrap()
+}
+
 /// A client as the admin API describes it.
-pub(crate) fn example() -> Value {
-    json!({
+pub(crate) fn example() -> Client {
+    of(json!({
         "id": "0198c0de-0000-7000-8000-00000000000a", "workspace_id": "0198c0de-0000-7000-8000-000000000001",
         "label": "erp south", "environment": "production", "products": ["e-invoice", "gst"],
         "token_lifetime_seconds": 7_200, "secret_networks": [], "token_networks": ["10.0.0.0/8"],
@@ -22,7 +27,7 @@ pub(crate) fn example() -> Value {
             "last_used_at": "2026-11-23T10:15:30+00:00", "last_used_from": "10.0.0.7"},
         "last_used_at": "2026-11-23T10:15:30+00:00", "last_used_from": "10.0.0.7",
         "last_used_product": "gst"
-    })
+    }))
 }
 
 #[test]
@@ -32,39 +37,43 @@ fn a_client_shows_everything_that_is_set() {
 
 #[test]
 fn clients_in_a_list_in_every_state() {
-    let mut never = example();
-    never["label"] = json!("new");
-    never["products"] = Value::Null;
-    never["token"] =
-        json!({"generation": 0, "issued_at": null, "valid_till": null, "state": "none"});
-    never["last_used_at"] = Value::Null;
+    let never = Client {
+        label: tokenward_api::Label::of("new"),
+        products: None,
+        token: of(json!({"generation": 0, "issued_at": null, "valid_till": null, "state": "none"})),
+        last_used_at: None,
+        ..example()
+    };
     let mut eternal = example();
-    eternal["token"]["valid_till"] = Value::Null;
-    eternal["state"] = json!("disabled");
-    eternal["token"]["state"] = json!("disabled");
-    eternal["workspace_id"] = json!("0198c0de-0000-7000-8000-000000000002");
+    eternal.token.valid_till = None;
+    eternal.state = ClientState::Disabled;
+    eternal.token.state = TokenState::Disabled;
+    eternal.workspace_id = Uuid::from_u128(0x0198_c0de_0000_7000_8000_0000_0000_0002);
     let mut gone = example();
-    gone["state"] = json!("deleted");
-    gone["token"]["state"] = json!("revoked");
-    gone["token"]["ended_at"] = json!("2026-11-23T10:20:00+00:00");
-    let names = BTreeMap::from([(text(&example()["workspace_id"]), "acme".to_owned())]);
+    gone.state = ClientState::Deleted;
+    gone.token.state = TokenState::Revoked;
+    gone.token.ended_at = Some(Time::of("2026-11-23T10:20:00+00:00"));
+    let names = BTreeMap::from([(example().workspace_id, "acme".to_owned())]);
     insta::assert_snapshot!(clients(&[example(), never, eternal, gone], &names).draw(Style::Plain));
 }
 
 #[test]
 fn an_answer_without_its_members_is_dashes_not_a_crash() {
-    let empty = json!({});
-    let one = std::slice::from_ref(&empty);
+    fn empty<T: serde::de::DeserializeOwned>() -> [T; 1] {
+        [of(json!({}))]
+    }
     let all = [
-        clients(one, &BTreeMap::new()),
-        client(&empty),
-        workspaces(one),
-        workspace(&empty),
-        products(one),
-        admin_keys(one),
-        people(one),
-        person(&empty),
-        audit(one),
+        clients(&empty(), &BTreeMap::new()),
+        client(&empty()[0]),
+        workspaces(&empty()),
+        workspace(&empty()[0]),
+        products(&empty()),
+        admin_keys(&empty()),
+        people(&empty()),
+        person(&empty()[0]),
+        audit(&empty()),
+        webhooks(&empty()),
+        notices(&empty()),
     ];
     assert!(
         all.iter()
@@ -92,10 +101,10 @@ fn admin_keys_products_workspaces_and_audit_entries() {
     ];
     let slugs = [json!({"slug": "e-invoice", "name": "E-Invoice"})];
     let tables = [
-        admin_keys(&keys),
-        audit(&entries),
-        workspaces(&spaces),
-        products(&slugs),
+        admin_keys(&keys.map(of)),
+        audit(&entries.map(of)),
+        workspaces(&spaces.map(of)),
+        products(&slugs.map(of)),
     ];
     insta::assert_snapshot!(tables.map(|table| table.draw(Style::Plain)).join("\n\n"));
 }
@@ -117,20 +126,20 @@ fn members_and_those_who_are_invited() {
             "workspace_id": null, "products": null, "expires_at": "2026-11-24T08:00:00+00:00"}),
     ];
     let tables = [
-        people(&people_there),
-        people(&invited),
-        person(&people_there[0]),
+        people(&people_there.clone().map(of)),
+        people(&invited.map(of)),
+        person(&of(people_there[0].clone())),
     ];
     insta::assert_snapshot!(tables.map(|table| table.draw(Style::Plain)).join("\n\n"));
 }
 
 #[test]
 fn seconds_read_in_their_largest_unit() {
-    let check = |value: Value, expect: &str| assert_eq!(seconds(&value), expect);
-    check(json!(0), "0s");
-    check(json!(90), "90s");
-    check(json!(600), "10m");
-    check(json!(7_200), "2h");
-    check(json!(86_400), "1d");
-    check(Value::Null, "never");
+    let check = |value, expect: &str| assert_eq!(seconds(value), expect);
+    check(Some(0), "0s");
+    check(Some(90), "90s");
+    check(Some(600), "10m");
+    check(Some(7_200), "2h");
+    check(Some(86_400), "1d");
+    check(None, "never");
 }

@@ -2,6 +2,7 @@
 //! never domain structs.
 
 pub mod admin;
+mod body;
 pub mod check;
 pub mod clear_api;
 pub(crate) mod console;

@@ -550,6 +550,11 @@ async fn delays(place: &Arc<Place>, stop: impl AsyncFn(&mut Other)) {
         .await
         .unwrap();
     let connection = tokio::spawn(connection);
+    // Rather fail than wait for a lock that is never given back.
+    client
+        .batch_execute("SET lock_timeout = '20s'")
+        .await
+        .unwrap();
     for _ in 0..rounds(2) {
         let mut other = Other::start(place);
         stop(&mut other).await;

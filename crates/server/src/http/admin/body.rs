@@ -4,67 +4,29 @@
 use super::openapi::{Input, Operation, Schemas};
 use super::problem::Problem;
 use crate::app::App;
-use crate::http::{BODY_MAX, BODY_TIMEOUT};
+use crate::http::body::{self, BodyError};
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{FromRequest, Request};
-use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, header};
-use http_body_util::BodyExt;
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
-
-/// Bytes of a body that is too long that are read and thrown away, so that its sender, who is still
-/// sending, sees the answer and no broken connection.
-const THROWN_AWAY_MAX: usize = 1024 * 1024;
+use zeroize::Zeroizing;
 
 /// A body as it came.
-struct Sent(Bytes);
+struct Sent(Zeroizing<Vec<u8>>);
 
 impl FromRequest<Arc<App>> for Sent {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &Arc<App>) -> Result<Self, Problem> {
-        let declared = content_length(request.headers());
-        if declared.is_some_and(|length| length > THROWN_AWAY_MAX as u64) {
-            return Err(Problem::too_large());
-        }
-        match tokio::time::timeout(BODY_TIMEOUT, whole(request.into_body())).await {
-            Ok(read) => read.map(Self),
-            Err(_) => Err(Problem::too_slow()),
-        }
-    }
-}
-
-fn content_length(headers: &HeaderMap) -> Option<u64> {
-    headers
-        .get(header::CONTENT_LENGTH)?
-        .to_str()
-        .ok()?
-        .parse()
-        .ok()
-}
-
-async fn whole(mut body: axum::body::Body) -> Result<Bytes, Problem> {
-    let mut kept = BytesMut::new();
-    let mut length = 0;
-    while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|_| Problem::invalid(None, "The body could not be read."))?;
-        let Some(data) = frame.data_ref() else {
-            continue;
-        };
-        length += data.len();
-        if length > THROWN_AWAY_MAX {
-            break;
-        }
-        if length <= BODY_MAX {
-            kept.extend_from_slice(data);
-        }
-    }
-    if length > BODY_MAX {
-        Err(Problem::too_large())
-    } else {
-        Ok(kept.freeze())
+        let (parts, body) = request.into_parts();
+        let read = body::read(&parts.headers, body).await;
+        read.map(Self).map_err(|error| match error {
+            BodyError::TooLarge => Problem::too_large(),
+            BodyError::TooSlow => Problem::too_slow(),
+            BodyError::CutOff => Problem::invalid(None, "The body could not be read."),
+        })
     }
 }
 

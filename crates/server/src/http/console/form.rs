@@ -30,6 +30,15 @@ impl Form {
         Some(Self { pairs })
     }
 
+    /// A form with these fields.
+    pub(super) fn of<'a>(pairs: impl IntoIterator<Item = (&'a str, String)>) -> Self {
+        let pairs = pairs.into_iter();
+        let pairs = pairs.map(|(name, value)| (name.to_owned(), Zeroizing::new(value)));
+        Self {
+            pairs: pairs.collect(),
+        }
+    }
+
     /// Reads an address's query; what is none is empty.
     pub(super) fn query(uri: &http::Uri) -> Self {
         let query = uri.query().unwrap_or("");

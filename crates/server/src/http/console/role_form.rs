@@ -99,16 +99,15 @@ pub(super) fn role(form: &Form) -> Result<Role, Refused> {
 
 /// A role as a form begins with it.
 pub(super) fn form_of(role: &Role) -> Form {
-    let mut body = form_urlencoded::Serializer::new(String::new());
-    body.append_pair("role", roles::word(role));
+    let mut pairs = vec![("role", roles::word(role).to_owned())];
     if let Some(workspace) = role.workspace() {
-        body.append_pair("workspace_id", &workspace.to_string());
+        pairs.push(("workspace_id", workspace.to_string()));
     }
     if let Role::ProductAdmin { products, .. } = role {
         let slugs: Vec<&str> = products.iter().map(Slug::as_str).collect();
-        body.append_pair("products", &slugs.join("\n"));
+        pairs.push(("products", slugs.join("\n")));
     }
-    Form::read(body.finish().as_bytes()).unwrap_or_default()
+    Form::of(pairs)
 }
 
 /// Roles in words, with what they are about; each workspace is asked for once.

@@ -6,14 +6,14 @@ use super::reply::{Reply, Trouble, see};
 use super::{resume, sign_in};
 use crate::app::App;
 use crate::auth::opaque_token::OpaqueToken;
-use crate::http::{BODY_MAX, BODY_TIMEOUT, denied};
+use crate::http::body::{self, BodyError};
+use crate::http::denied;
 use crate::verbs::sign_in::{Origin, Person, person};
 use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, Request};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, header};
-use http_body_util::{BodyExt, Limited};
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use tokenward_core::time::Clock;
@@ -235,24 +235,18 @@ impl FromRequest<Arc<App>> for Open {
 }
 
 async fn read(headers: &HeaderMap, body: axum::body::Body) -> Result<Form, Trouble> {
-    let kind = headers.get(header::CONTENT_TYPE);
-    let kind = kind.and_then(|value| value.to_str().ok()).unwrap_or("");
-    let form = "application/x-www-form-urlencoded";
-    if !kind
-        .split(';')
-        .next()
-        .unwrap_or("")
-        .trim()
-        .eq_ignore_ascii_case(form)
-    {
+    if !body::is_form(headers) {
         return Err(Trouble::Malformed("this is not a form"));
     }
-    let whole = tokio::time::timeout(BODY_TIMEOUT, Limited::new(body, BODY_MAX).collect());
-    let whole = whole
-        .await
-        .map_err(|_| Trouble::Malformed("the form did not arrive in time"))?
-        .map_err(|_| Trouble::Malformed("the form is too long"))?;
-    Form::read(&whole.to_bytes()).ok_or(Trouble::Malformed("the form has too many fields"))
+    let whole = body::read(headers, body).await;
+    let whole = whole.map_err(|error| {
+        Trouble::Malformed(match error {
+            BodyError::TooLarge => "the form is too long",
+            BodyError::TooSlow => "the form did not arrive in time",
+            BodyError::CutOff => "the form was cut off",
+        })
+    })?;
+    Form::read(&whole).ok_or(Trouble::Malformed("the form has too many fields"))
 }
 
 /// An address inside the console to go on to; anything else, and the start page.

@@ -3,17 +3,14 @@
 use super::reply::OAuthError;
 use crate::app::App;
 use crate::auth::refusals;
-use crate::http::{BODY_MAX, BODY_TIMEOUT, credentials, request_host};
+use crate::http::body::{self, BodyError};
+use crate::http::{credentials, request_host};
 use bytes::Bytes;
-use http::{Method, StatusCode, header, request::Parts};
-use http_body_util::BodyExt;
+use http::{Method, StatusCode, request::Parts};
 use std::net::IpAddr;
 use tokenward_core::generate::Caller;
 use tokenward_core::{AccessToken, ClientSecret};
 use zeroize::Zeroizing;
-
-/// Bytes of a body that is too long that are read and thrown away.
-const THROWN_AWAY_MAX: usize = 1024 * 1024;
 
 /// The three that take forms take them by POST only.
 pub(super) fn must_post(parts: &Parts) -> Result<(), OAuthError> {
@@ -21,42 +18,6 @@ pub(super) fn must_post(parts: &Parts) -> Result<(), OAuthError> {
         return Ok(());
     }
     Err(OAuthError::method_not_allowed("POST"))
-}
-
-/// The whole body. One that is too long is read on to the end, within reason, and thrown away: its
-/// sender is still sending and would otherwise see a broken connection instead of the answer.
-async fn read<B>(body: B) -> Result<Zeroizing<Vec<u8>>, OAuthError>
-where
-    B: http_body::Body<Data = Bytes>,
-{
-    let mut body = std::pin::pin!(body);
-    let mut kept = Zeroizing::new(Vec::new());
-    let mut length = 0;
-    while let Some(frame) = body.frame().await {
-        let Ok(frame) = frame else {
-            return Err(OAuthError::invalid_request("the body was cut off"));
-        };
-        let Some(data) = frame.data_ref() else {
-            continue;
-        };
-        // A form holds secrets: room for all of it at once, so that growing leaves no copy behind.
-        if length == 0 {
-            kept.reserve_exact(BODY_MAX);
-        }
-        length += data.len();
-        if length > THROWN_AWAY_MAX {
-            break;
-        }
-        if length <= BODY_MAX {
-            kept.extend_from_slice(data);
-        }
-    }
-    if length > BODY_MAX {
-        let status = StatusCode::PAYLOAD_TOO_LARGE;
-        let description = "the body may have at most 64 KiB";
-        return Err(OAuthError::new(status, "invalid_request", description));
-    }
-    Ok(kept)
 }
 
 /// Whether a form is UTF-8 once its percent signs are decoded; decoding it leniently would make two
@@ -84,22 +45,26 @@ impl Form {
         B: http_body::Body<Data = Bytes>,
     {
         must_post(parts)?;
-        let kind = parts
-            .headers
-            .get(header::CONTENT_TYPE)
-            .and_then(|value| value.to_str().ok())
-            .unwrap_or("");
-        let kind = kind.split(';').next().unwrap_or("").trim();
-        if !kind.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+        if !body::is_form(&parts.headers) {
             return Err(OAuthError::invalid_request(
                 "the body must be application/x-www-form-urlencoded",
             ));
         }
-        let body = tokio::time::timeout(BODY_TIMEOUT, read(body)).await;
-        let body = body.map_err(|_| {
-            let status = StatusCode::REQUEST_TIMEOUT;
-            OAuthError::new(status, "invalid_request", "the body did not arrive in time")
-        })??;
+        let body = body::read(&parts.headers, body).await;
+        let body = body.map_err(|error| {
+            let (status, why) = match error {
+                BodyError::TooLarge => (
+                    StatusCode::PAYLOAD_TOO_LARGE,
+                    "the body may have at most 64 KiB",
+                ),
+                BodyError::TooSlow => (
+                    StatusCode::REQUEST_TIMEOUT,
+                    "the body did not arrive in time",
+                ),
+                BodyError::CutOff => (StatusCode::BAD_REQUEST, "the body was cut off"),
+            };
+            OAuthError::new(status, "invalid_request", why)
+        })?;
         if !is_utf8(&body) {
             return Err(OAuthError::invalid_request("the body is not UTF-8"));
         }

@@ -51,17 +51,11 @@ pub(super) fn blank() -> Form {
         ("renew_before_seconds", "600"),
         ("handover_max_seconds", "0"),
     ];
-    encoded(
+    Form::of(
         fields
             .iter()
             .map(|(name, value)| (*name, (*value).to_owned())),
     )
-}
-
-fn encoded<'a>(pairs: impl Iterator<Item = (&'a str, String)>) -> Form {
-    let mut body = form_urlencoded::Serializer::new(String::new());
-    body.extend_pairs(pairs);
-    Form::read(body.finish().as_bytes()).unwrap_or_default()
 }
 
 /// What an old client's form begins with.
@@ -109,7 +103,7 @@ pub(super) fn of(settings: &Settings, products: &[Product]) -> Form {
         "notification_emails",
         settings.notification_emails.join("\n"),
     ));
-    encoded(pairs.into_iter())
+    Form::of(pairs)
 }
 
 /// The form as shown.
@@ -267,7 +261,7 @@ pub(super) fn merged(opened: &Form, now: &Form, typed: &Form) -> Form {
             pairs.extend(from.all(field).map(|value| (*field, value.to_owned())));
         }
     }
-    encoded(pairs.into_iter())
+    Form::of(pairs)
 }
 
 /// What was altered in the form, as the verbs take it.
@@ -368,7 +362,7 @@ mod tests {
     use super::*;
 
     fn form(label: &str, lifetime: &str, networks: &str) -> Form {
-        encoded(
+        Form::of(
             [
                 ("label", label),
                 ("scope", "all"),
