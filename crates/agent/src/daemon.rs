@@ -7,9 +7,9 @@ use sd_notify::NotifyState;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
+use tokenward_client::clock::sleep_through_suspend;
 use tokenward_client::config::Config;
 use tokenward_client::protocol::{Outcome, backoff};
-use tokenward_client::timer;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Notify, watch};
 
@@ -98,7 +98,7 @@ async fn keep(
 async fn sleep(pause: Option<Duration>) {
     match pause {
         Some(pause) => {
-            if let Err(error) = timer::sleep_through_suspend(pause).await {
+            if let Err(error) = sleep_through_suspend(pause).await {
                 tracing::error!(%error, "no timer");
                 std::future::pending().await
             }

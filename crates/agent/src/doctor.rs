@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::Duration;
 use tokenward_client::config::Parts;
-use tokenward_client::destination::{Destination, LeaseWish, Leasing};
+use tokenward_client::destination::{Destination, LeaseRequest, Leasing};
 use tokenward_client::issuer::Kind;
 
 /// A clock that is off by more than this is worth a word, in seconds.
@@ -209,7 +209,7 @@ async fn home(parts: &Parts, generation: Option<u32>, found: &mut Vec<Finding>) 
             });
         }
     }
-    let wish = LeaseWish {
+    let wish = LeaseRequest {
         ttl: Duration::from_secs(5),
         queue: None,
     };

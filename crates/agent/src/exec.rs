@@ -16,9 +16,10 @@ use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::process::{Command, ExitCode, ExitStatus};
 use std::sync::Arc;
 use std::time::Duration;
+use tokenward_client::Entry;
+use tokenward_client::clock::sleep_through_suspend;
 use tokenward_client::config::Parts;
 use tokenward_client::protocol::{Outcome, backoff};
-use tokenward_client::{Entry, timer};
 use tokenward_core::time::BootInstant;
 use tokio::process::{Child, Command as ChildCommand};
 use tokio::sync::mpsc;
@@ -124,7 +125,7 @@ async fn supervise(parts: &Parts, wish: &Wish, mut entry: Arc<Entry>) -> Result<
                 asked.note(signal, wish, parts);
                 pass_on(&child, signal);
             }
-            slept = timer::sleep_through_suspend(pause) => {
+            slept = sleep_through_suspend(pause) => {
                 slept.map_err(|error| End::failed(error.to_string()))?;
                 // Signals are passed on, and the program's end is noticed, while the renewal runs too.
                 let renewal = renew(parts);
@@ -209,7 +210,7 @@ async fn stop(
     send(child, SIGTERM);
     let mut asked = false;
     let mut passed = Vec::new();
-    let limit = timer::sleep_through_suspend(grace);
+    let limit = sleep_through_suspend(grace);
     tokio::pin!(limit);
     loop {
         tokio::select! {

@@ -2,10 +2,10 @@
 //! conventions of `sysexits.h`.
 
 use std::process::ExitCode;
+use tokenward_client::TokenError;
 use tokenward_client::config::ConfigError;
-use tokenward_client::destination::{Kind, Trouble};
+use tokenward_client::destination::{DestinationError, Kind};
 use tokenward_client::issuer::Refusal;
-use tokenward_client::protocol::Stop;
 
 /// Trying again later may help (`EX_TEMPFAIL`).
 const LATER: u8 = 75;
@@ -58,14 +58,14 @@ impl End {
     }
 }
 
-impl From<Stop> for End {
-    fn from(stop: Stop) -> Self {
+impl From<TokenError> for End {
+    fn from(stop: TokenError) -> Self {
         let code = match &stop {
-            Stop::Place(trouble) => place(trouble),
-            Stop::Server(refusal) => server(refusal),
-            Stop::Busy => LATER,
-            Stop::AnotherHolder { .. } => CONFIG,
-            Stop::BudgetSpent { .. } | Stop::StillRefused => FAILED,
+            TokenError::Place(trouble) => place(trouble),
+            TokenError::Server(refusal) => server(refusal),
+            TokenError::Busy => LATER,
+            TokenError::AnotherHolder { .. } => CONFIG,
+            _ => FAILED,
         };
         Self {
             what: stop.to_string(),
@@ -80,19 +80,19 @@ impl From<ConfigError> for End {
     }
 }
 
-impl From<Trouble> for End {
-    fn from(trouble: Trouble) -> Self {
-        Stop::from(trouble).into()
+impl From<DestinationError> for End {
+    fn from(trouble: DestinationError) -> Self {
+        TokenError::from(trouble).into()
     }
 }
 
 impl From<Refusal> for End {
     fn from(refusal: Refusal) -> Self {
-        Stop::from(refusal).into()
+        TokenError::from(refusal).into()
     }
 }
 
-fn place(trouble: &Trouble) -> u8 {
+fn place(trouble: &DestinationError) -> u8 {
     match trouble.kind {
         Kind::Unreachable => LATER,
         Kind::Misconfigured => CONFIG,
@@ -108,6 +108,6 @@ fn server(refusal: &Refusal) -> u8 {
         Refusal::SecretRefused { .. } | Refusal::Secret(_) | Refusal::HandoverTooLong { .. } => {
             CONFIG
         }
-        Refusal::Unreadable { .. } => FAILED,
+        _ => FAILED,
     }
 }

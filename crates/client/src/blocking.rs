@@ -1,7 +1,7 @@
 //! The blocking face, for programs without an async runtime. It keeps a small runtime of its own, with one
 //! thread, in which renewals run.
 
-use crate::protocol::{Entry, Stop};
+use crate::protocol::{Entry, TokenError};
 use crate::source::TokenSource as Source;
 use std::io;
 use std::sync::Arc;
@@ -35,7 +35,7 @@ impl TokenSource {
     ///
     /// # Errors
     /// As there.
-    pub fn token(&self) -> Result<Arc<Entry>, Stop> {
+    pub fn token(&self) -> Result<Arc<Entry>, TokenError> {
         self.runtime.block_on(self.source.token())
     }
 
@@ -43,7 +43,7 @@ impl TokenSource {
     ///
     /// # Errors
     /// As there.
-    pub fn after_refusal(&self, used: &Arc<Entry>) -> Result<Arc<Entry>, Stop> {
+    pub fn after_refusal(&self, used: &Arc<Entry>) -> Result<Arc<Entry>, TokenError> {
         self.runtime.block_on(self.source.after_refusal(used))
     }
 
@@ -52,7 +52,7 @@ impl TokenSource {
     ///
     /// # Errors
     /// When there is no token to begin with.
-    pub fn call<T>(&self, mut call: impl FnMut(&Entry) -> (T, bool)) -> Result<T, Stop> {
+    pub fn call<T>(&self, mut call: impl FnMut(&Entry) -> (T, bool)) -> Result<T, TokenError> {
         let entry = self.token()?;
         let (result, refused) = call(&entry);
         if !refused {

@@ -10,6 +10,8 @@ use std::time::{Duration, UNIX_EPOCH};
 use tokenward_core::time::{BootInstant, Clock, MICROS_PER_SECOND, Timestamp};
 use tokenward_system::MachineClock;
 
+pub use crate::timer::sleep_through_suspend;
+
 /// A difference up to this is `Date`'s own coarseness (whole seconds) and travel time: this machine's clock,
 /// which is finer, is believed.
 const COARSENESS: i64 = 2 * MICROS_PER_SECOND;

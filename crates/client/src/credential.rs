@@ -6,9 +6,9 @@ use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
 
 /// Longest access token, in characters (Clear's reference).
-pub const MOST_TOKEN_CHARS: usize = 256;
+const MOST_TOKEN_CHARS: usize = 256;
 /// Longest client secret, in characters: four times the longest known.
-pub const MOST_SECRET_CHARS: usize = 512;
+const MOST_SECRET_CHARS: usize = 512;
 
 /// The text is no credential: empty, too long, or with characters that no header can carry.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
@@ -22,7 +22,10 @@ pub struct AccessToken(Zeroizing<String>);
 pub struct ClientSecret(Zeroizing<String>);
 
 impl AccessToken {
-    /// Takes a token of 1 to [`MOST_TOKEN_CHARS`] visible ASCII characters; white space around it is dropped.
+    /// Takes a token of 1 to 256 visible ASCII characters; white space around it is dropped.
+    ///
+    /// # Errors
+    /// When the text is empty, longer, or has other characters.
     pub fn parse(text: &str) -> Result<Self, Malformed> {
         opaque(text, MOST_TOKEN_CHARS).map(Self)
     }
@@ -41,7 +44,10 @@ impl AccessToken {
 }
 
 impl ClientSecret {
-    /// Takes a secret of 1 to [`MOST_SECRET_CHARS`] visible ASCII characters; white space around it is dropped.
+    /// Takes a secret of 1 to 512 visible ASCII characters; white space around it is dropped.
+    ///
+    /// # Errors
+    /// When the text is empty, longer, or has other characters.
     pub fn parse(text: &str) -> Result<Self, Malformed> {
         opaque(text, MOST_SECRET_CHARS).map(Self)
     }

@@ -7,21 +7,21 @@ use zeroize::Zeroizing;
 /// A variable that is set, and UTF-8. Blanks around it do not count, and one with nothing else in it is not set:
 /// Compose and Helm pass variables without a value as empty ones.
 #[must_use]
-pub fn text(name: &str) -> Option<String> {
+pub(crate) fn text(name: &str) -> Option<String> {
     let text = raw(name)?.into_string().ok()?;
     Some(text.trim().to_owned())
 }
 
 /// A variable that may hold a secret, as [`text`] has it.
 #[must_use]
-pub fn secret(name: &str) -> Option<Zeroizing<String>> {
+pub(crate) fn secret(name: &str) -> Option<Zeroizing<String>> {
     let text = Zeroizing::new(raw(name)?.into_string().ok()?);
     Some(Zeroizing::new(text.trim().to_owned()))
 }
 
 /// The path in a variable, as [`text`] has it where it is UTF-8.
 #[must_use]
-pub fn path(name: &str) -> Option<PathBuf> {
+pub(crate) fn path(name: &str) -> Option<PathBuf> {
     let raw = raw(name)?;
     Some(match raw.to_str() {
         Some(text) => PathBuf::from(text.trim()),

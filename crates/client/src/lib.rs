@@ -1,18 +1,19 @@
-//! The caller's side of Tokenward: an access token that is always there, kept safely, never fought over.
+//! Access tokens of Tokenward for programs that call products: one token shared by many threads, processes and machines,
+//! renewed once and in time, and stored where only they can read it.
 //!
-//! A [`TokenSource`] gives a fresh token to any number of threads; processes and machines that name the same home
-//! ([`destination`]) share one token and renew it once. It works against Tokenward, whose generations and
-//! `If-Match` make sharing exact, and against any server of Clear's kind, where a new token silently ends the old.
+//! A new access token revokes the previous one, so jobs that each generate their own revoke each other's. A
+//! [`TokenSource`] generates one with the client secret and gives it to all callers. Sources that name the same *home*,
+//! a place that can be read back and locked, share one token. It works with Tokenward, where generations and `If-Match`
+//! make sharing exact, and with other servers of the same API, where a new token silently ends the old one.
 //!
 //! ```no_run
-//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-//! use std::sync::Arc;
-//! use std::time::Duration;
+//! use std::{sync::Arc, time::Duration};
+//! use tokenward_client::TokenSource;
 //! use tokenward_client::destination::file::FileHome;
 //! use tokenward_client::issuer::{Issuer, Kind};
 //! use tokenward_client::secret::SecretFile;
-//! use tokenward_client::TokenSource;
 //!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! let secret = Arc::new(SecretFile("/etc/tokenward/erp.secret".into()));
 //! let server = "https://api-sandbox.example.com";
 //! let issuer = Issuer::new(server, Kind::Tokenward, secret, None, Duration::from_secs(10))?;
@@ -20,30 +21,59 @@
 //! let source = TokenSource::builder(issuer, home).build()?;
 //!
 //! let entry = source.token().await?;
-//! // Send entry.token.expose() in x-cleartax-auth-token. After a 401, once:
-//! let another = source.after_refusal(&entry).await?;
-//! # let _ = another; Ok(()) }
+//! let http = reqwest::Client::new();
+//! let call = |token: &str| {
+//!     let request = http.get("https://api-sandbox.example.com/einv/v2/eInvoice");
+//!     request.header("x-cleartax-auth-token", token).send()
+//! };
+//! let mut answer = call(entry.token.expose()).await?;
+//! if answer.status() == 401 {
+//!     // Once: a second 401 is final.
+//!     let entry = source.after_refusal(&entry).await?;
+//!     answer = call(entry.token.expose()).await?;
+//! }
+//! # Ok(()) }
 //! ```
 //!
-//! Rooms: [`protocol`] decides (pure), [`source`] does, [`issuer`] is the token server, [`destination`] the
-//! places, [`secret`] where the client secret comes from. Nothing here prints a token.
+//! # Crate features
+//!
+//! None is on by default.
+//!
+//! - `config`: token sources from a TOML file, the one that the program `tokenward-agent` reads.
+//! - `middleware`: a middleware for `reqwest-middleware` clients, which does the retry above.
+//! - `aws`: AWS Secrets Manager as a destination.
+//! - `keyring`: the keyring of a desktop session as a destination.
+//!
+//! # Modules
+//!
+//! - [`issuer`]: the token server. [`secret`]: where the client secret is read.
+//! - [`destination`]: the places where a token is stored, and the traits for one of your own.
+//! - [`blocking`]: the source for programs without async.
+//! - [`protocol`]: when to renew and who does it, as a state machine without I/O, and the errors it ends with.
+//! - [`clock`]: the token server's clock as this process knows it.
+//!
+//! # Panics
+//!
+//! [`TokenSource`] needs a tokio runtime with I/O and time enabled; its async functions panic outside of one.
+
+#![warn(clippy::missing_errors_doc, clippy::missing_panics_doc)]
 
 pub mod blocking;
 pub mod clock;
 #[cfg(feature = "config")]
 pub mod config;
-pub mod credential;
+mod credential;
 pub mod destination;
-pub mod environment;
+mod environment;
 pub mod issuer;
 #[cfg(feature = "middleware")]
 pub mod middleware;
 pub mod protocol;
 mod random;
 pub mod secret;
-pub mod source;
-pub mod timer;
+mod source;
+mod timer;
 
-pub use credential::{AccessToken, ClientSecret};
-pub use protocol::{Entry, Policy};
-pub use source::TokenSource;
+pub use credential::{AccessToken, ClientSecret, Malformed};
+pub use protocol::{Entry, Policy, TokenError};
+pub use source::{Builder, Counts, Figures, NotAHome, TokenSource};

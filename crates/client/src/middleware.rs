@@ -15,6 +15,7 @@ const CLEAR_HEADER: HeaderName = HeaderName::from_static("x-cleartax-auth-token"
 
 /// Where the token stands in a request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[non_exhaustive]
 pub enum Carrier {
     /// `x-cleartax-auth-token: TOKEN`.
     #[default]

@@ -16,7 +16,8 @@ const MOST_FILE_BYTES: usize = 4096;
 /// There is no secret to be had; the sentence says how to mend it.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("no client secret from {from}: {what}")]
-pub struct SecretTrouble {
+#[non_exhaustive]
+pub struct SecretError {
     /// The source's name.
     pub from: String,
     /// What is wrong.
@@ -25,7 +26,7 @@ pub struct SecretTrouble {
     pub passing: bool,
 }
 
-impl SecretTrouble {
+impl SecretError {
     pub(crate) fn new(from: &str, what: impl Into<String>) -> Self {
         Self {
             from: from.to_owned(),
@@ -42,7 +43,7 @@ pub trait SecretSource: Send + Sync + fmt::Debug {
     fn name(&self) -> String;
 
     /// Fetches the secret.
-    async fn secret(&self) -> Result<ClientSecret, SecretTrouble>;
+    async fn secret(&self) -> Result<ClientSecret, SecretError>;
 
     /// Whether fetching it costs next to nothing and asks no other machine.
     fn is_near(&self) -> bool {
@@ -71,9 +72,9 @@ impl SecretSource for SecretFile {
         format!("file {}", self.0.display())
     }
 
-    async fn secret(&self) -> Result<ClientSecret, SecretTrouble> {
+    async fn secret(&self) -> Result<ClientSecret, SecretError> {
         let from = self.name();
-        let text = private_file(&self.0).map_err(|what| SecretTrouble::new(&from, what))?;
+        let text = private_file(&self.0).map_err(|what| SecretError::new(&from, what))?;
         parse(&from, &text)
     }
 }
@@ -84,21 +85,21 @@ impl SecretSource for SystemdCredential {
         format!("systemd credential {}", self.0)
     }
 
-    async fn secret(&self) -> Result<ClientSecret, SecretTrouble> {
+    async fn secret(&self) -> Result<ClientSecret, SecretError> {
         let from = self.name();
         let folder = crate::environment::path("CREDENTIALS_DIRECTORY").ok_or_else(|| {
-            SecretTrouble::new(
+            SecretError::new(
                 &from,
                 "CREDENTIALS_DIRECTORY is not set: start this from a unit with LoadCredential= or \
                  LoadCredentialEncrypted=",
             )
         })?;
         if self.0.is_empty() || self.0.contains('/') || self.0.starts_with('.') {
-            return Err(SecretTrouble::new(&from, "that is no credential's name"));
+            return Err(SecretError::new(&from, "that is no credential's name"));
         }
         // systemd guards the folder; the modes of its files follow systemd's own rules.
         let path = folder.join(&self.0);
-        let text = short_file(&path).map_err(|what| SecretTrouble::new(&from, what))?;
+        let text = short_file(&path).map_err(|what| SecretError::new(&from, what))?;
         parse(&from, &text)
     }
 }
@@ -109,23 +110,23 @@ impl SecretSource for SecretVariable {
         format!("environment variable {}", self.0)
     }
 
-    async fn secret(&self) -> Result<ClientSecret, SecretTrouble> {
+    async fn secret(&self) -> Result<ClientSecret, SecretError> {
         let from = self.name();
         let text = crate::environment::secret(&self.0)
-            .ok_or_else(|| SecretTrouble::new(&from, "it is not set"))?;
+            .ok_or_else(|| SecretError::new(&from, "it is not set"))?;
         parse(&from, &text)
     }
 }
 
 /// Reads a secret's text, and knows an access token when it sees one.
-pub(crate) fn parse(from: &str, text: &str) -> Result<ClientSecret, SecretTrouble> {
+pub(crate) fn parse(from: &str, text: &str) -> Result<ClientSecret, SecretError> {
     if tokenward_core::AccessToken::parse(text.trim()).is_ok() {
-        return Err(SecretTrouble::new(
+        return Err(SecretError::new(
             from,
             "an access token stands there; put the client secret there, which alone generates tokens",
         ));
     }
-    ClientSecret::parse(text).map_err(|error| SecretTrouble::new(from, error.to_string()))
+    ClientSecret::parse(text).map_err(|error| SecretError::new(from, error.to_string()))
 }
 
 /// The text of a file that holds a secret; the error says what to do about one that too many can read.

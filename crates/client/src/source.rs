@@ -4,12 +4,12 @@
 mod driver;
 mod figures;
 
-pub use figures::Figures;
+pub use figures::{Counts, Figures};
 
 use crate::clock;
 use crate::destination::{Destination, ProcessLock};
 use crate::issuer::Issuer;
-use crate::protocol::{Entry, Judgement, Outcome, Policy, Stop};
+use crate::protocol::{Entry, Judgement, Outcome, Policy, TokenError};
 use arc_swap::ArcSwapOption;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -139,7 +139,7 @@ impl TokenSource {
     ///
     /// # Errors
     /// When there is no living token and none can be made; the sentence says what to do.
-    pub async fn token(&self) -> Result<Arc<Entry>, Stop> {
+    pub async fn token(&self) -> Result<Arc<Entry>, TokenError> {
         if let Some(entry) = self.known_good() {
             return Ok(entry);
         }
@@ -151,7 +151,7 @@ impl TokenSource {
     ///
     /// # Errors
     /// When there is none; hand the caller the 401.
-    pub async fn after_refusal(&self, used: &Arc<Entry>) -> Result<Arc<Entry>, Stop> {
+    pub async fn after_refusal(&self, used: &Arc<Entry>) -> Result<Arc<Entry>, TokenError> {
         self.shared.figures.refused();
         // A thread that came late: the token it speaks of has been replaced here already.
         if let Some(entry) = self
@@ -174,7 +174,7 @@ impl TokenSource {
     ///
     /// # Errors
     /// What did not confirm; the previous token then ends by itself. Call again later.
-    pub async fn settle(&self) -> Result<(), Vec<Stop>> {
+    pub async fn settle(&self) -> Result<(), Vec<TokenError>> {
         driver::settle(&self.shared).await
     }
 
@@ -236,7 +236,7 @@ impl TokenSource {
     ///
     /// # Errors
     /// When the home cannot be read.
-    pub async fn peek(&self) -> Result<Option<Arc<Entry>>, Stop> {
+    pub async fn peek(&self) -> Result<Option<Arc<Entry>>, TokenError> {
         if let Some(entry) = self.known_good() {
             return Ok(Some(entry));
         }
@@ -277,7 +277,7 @@ impl Outcome {
     ///
     /// # Errors
     /// When there is none.
-    pub fn into_token(self) -> Result<Arc<Entry>, Stop> {
+    pub fn into_token(self) -> Result<Arc<Entry>, TokenError> {
         match self {
             Self::Fresh(entry)
             | Self::Renewed(entry)

@@ -1,6 +1,8 @@
 //! What the server, the tower layer and the client take from the machine: its clocks, random bytes, and a buffer for each
 //! thread. `tokenward-core` gets all of these as arguments. Nothing here decides anything.
 
+#![warn(clippy::missing_errors_doc, clippy::missing_panics_doc)]
+
 mod clock;
 mod per_thread;
 

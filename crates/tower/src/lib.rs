@@ -54,6 +54,8 @@
 //! - `axum`: [`Permit`] is an extractor, and the caller's address comes from `ConnectInfo`.
 //! - `tls`: `Endpoint::tls`, for a node whose internal listener has a certificate.
 
+#![warn(clippy::missing_errors_doc, clippy::missing_panics_doc)]
+
 mod answer;
 mod checker;
 mod endpoint;

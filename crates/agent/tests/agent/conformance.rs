@@ -7,7 +7,7 @@ use crate::world::{private_file, write_config};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-use tokenward_client::destination::{Destination, Home, LeaseWish, Leasing};
+use tokenward_client::destination::{Destination, Home, LeaseRequest, Leasing};
 use tokenward_client::protocol::{Origin, Tally};
 use tokenward_client::{AccessToken, Entry, config};
 use tokenward_core::Timestamp;
@@ -19,8 +19,8 @@ const TTL: Duration = Duration::from_secs(2);
 const RACERS: u32 = 4;
 const RACES: u32 = 10;
 
-fn wish() -> LeaseWish {
-    LeaseWish {
+fn wish() -> LeaseRequest {
+    LeaseRequest {
         ttl: TTL,
         queue: None,
     }

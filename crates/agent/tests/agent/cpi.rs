@@ -7,7 +7,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tokenward_client::Entry;
 use tokenward_client::destination::cpi::{CpiCredential, Login};
-use tokenward_client::destination::{Destination as _, Kind, Trouble};
+use tokenward_client::destination::{Destination as _, DestinationError, Kind};
 
 const NAME: &str = "CLEARTAX_EINVOICE";
 const CLIENT: &str = "0198a6f0-0000-7000-8000-000000000001";
@@ -49,7 +49,7 @@ impl Bench {
         }
     }
 
-    fn put(&self, entry: &Entry) -> Result<(), Trouble> {
+    fn put(&self, entry: &Entry) -> Result<(), DestinationError> {
         self.runtime.block_on(self.place.put(entry))
     }
 

@@ -31,6 +31,7 @@ const SERVICE_ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount/tok
 
 /// What a configuration comes to.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Config {
     /// The API clients, by alias; at least one.
     pub clients: BTreeMap<String, Parts>,
@@ -38,6 +39,7 @@ pub struct Config {
 
 /// One API client's parts.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Parts {
     /// Its name in the configuration.
     pub alias: String,

@@ -6,7 +6,7 @@
 //! Only a file that is a mount point of its own is written in place, because it cannot be renamed over; its readers may
 //! see half of it.
 
-use super::{Trouble, mounts};
+use super::{DestinationError, mounts};
 use rustix::fs::{FallocateFlags, OFlags, XattrFlags};
 use rustix::io::Errno;
 use std::fs::{File, Metadata, OpenOptions};
@@ -49,10 +49,10 @@ impl From<Errno> for Fault {
 
 impl Fault {
     /// The fault as a place reports it; `doing` says what was tried, such as `writing`.
-    pub(crate) fn trouble(self, place: &str, doing: &str) -> Trouble {
+    pub(crate) fn trouble(self, place: &str, doing: &str) -> DestinationError {
         match self {
-            Self::System(error) => Trouble::io(place, doing, &error),
-            Self::Unfit(what) => Trouble::misconfigured(place, what),
+            Self::System(error) => DestinationError::io(place, doing, &error),
+            Self::Unfit(what) => DestinationError::misconfigured(place, what),
         }
     }
 }

@@ -6,9 +6,9 @@
 //! It never creates the secret itself: who may do that may do more than a program that renews tokens should.
 
 use super::lease_note::{Note, Standing, reliable};
-use super::{Home, Lease, LeaseWish, Leasing, Place, Trouble};
+use super::{DestinationError, Home, Lease, LeaseRequest, Leasing, Place};
 use crate::clock::ServerClock;
-use crate::issuer::{BadServer, Refusal, http_client, read, safe_url, transport};
+use crate::issuer::{IssuerError, Refusal, http_client, read, safe_url, transport};
 use crate::protocol::{Entry, Stored, Version};
 use async_trait::async_trait;
 use reqsign_aws_v4::{
@@ -152,14 +152,14 @@ impl AwsHome {
         endpoint: Option<&str>,
         credentials_file: Option<&Path>,
         answer_limit: Duration,
-    ) -> Result<Self, BadServer> {
+    ) -> Result<Self, IssuerError> {
         let usual = format!("https://secretsmanager.{region}.{}", suffix(region));
         let endpoint = safe_url(endpoint.unwrap_or(&usual))?;
         let http = http_client(&endpoint, None, answer_limit)?;
         let elsewhere = Client::builder()
             .timeout(answer_limit)
             .build()
-            .map_err(|error| BadServer::NoClient(error.to_string()))?;
+            .map_err(|error| IssuerError::NoClient(error.to_string()))?;
         let context = Context::new()
             .with_file_read(TokioFileRead)
             .with_http_send(ReqwestHttpSend::new(elsewhere))
@@ -188,9 +188,9 @@ impl AwsHome {
         &self,
         action: &str,
         body: Zeroizing<String>,
-    ) -> Result<Result<Zeroizing<Vec<u8>>, Refused>, Trouble> {
+    ) -> Result<Result<Zeroizing<Vec<u8>>, Refused>, DestinationError> {
         let place = self.place();
-        let broken = |what: String| Trouble::unreachable(&place, what);
+        let broken = |what: String| DestinationError::unreachable(&place, what);
         let digest: String = Sha256::digest(body.as_bytes())
             .iter()
             .map(|byte| format!("{byte:02x}"))
@@ -203,7 +203,7 @@ impl AwsHome {
             .map_err(|error| broken(error.to_string()))?;
         let mut parts = request.into_parts().0;
         self.signer.sign(&mut parts, None).await.map_err(|_| {
-            Trouble::misconfigured(
+            DestinationError::misconfigured(
                 &place,
                 "no AWS credentials: none in the environment, the profile, a web identity, the container or the instance",
             )
@@ -252,21 +252,21 @@ impl AwsHome {
         Ok(Err(Refused { name, status }))
     }
 
-    fn trouble(&self, refused: &Refused) -> Trouble {
+    fn trouble(&self, refused: &Refused) -> DestinationError {
         let place = self.place();
         let Refused { name, status } = refused;
         if matches!(status, 400 | 401 | 403)
             && let Some(what) = clock_trouble(name, self.clock.seconds_behind())
         {
             // NTP mends it, and then it works.
-            return Trouble::unreachable(&place, what);
+            return DestinationError::unreachable(&place, what);
         }
         match name.as_str() {
-            "ResourceNotFoundException" => Trouble::misconfigured(
+            "ResourceNotFoundException" => DestinationError::misconfigured(
                 &place,
                 "there is no such secret: make it once with `aws secretsmanager create-secret --name ... --secret-string '{}'`",
             ),
-            "AccessDeniedException" => Trouble::misconfigured(
+            "AccessDeniedException" => DestinationError::misconfigured(
                 &place,
                 "access denied: allow GetSecretValue, PutSecretValue and UpdateSecretVersionStage on this secret",
             ),
@@ -274,21 +274,22 @@ impl AwsHome {
             | "InvalidClientTokenId"
             | "ExpiredTokenException"
             | "InvalidSignatureException"
-            | "SignatureDoesNotMatch" => {
-                Trouble::misconfigured(&place, format!("AWS refuses these credentials ({name})"))
-            }
-            _ => Trouble::unreachable(&place, format!("status {status} {name}")),
+            | "SignatureDoesNotMatch" => DestinationError::misconfigured(
+                &place,
+                format!("AWS refuses these credentials ({name})"),
+            ),
+            _ => DestinationError::unreachable(&place, format!("status {status} {name}")),
         }
     }
 
     /// The version with a label; none where no version has it.
-    async fn value(&self, label: &str) -> Result<Option<Value>, Trouble> {
+    async fn value(&self, label: &str) -> Result<Option<Value>, DestinationError> {
         // Asked for by label: without one, some servers answer with whatever was written last.
         let body = json!({"SecretId": self.secret_id, "VersionStage": label}).to_string();
         match self.call("GetSecretValue", Zeroizing::new(body)).await? {
-            Ok(bytes) => serde_json::from_slice(&bytes)
-                .map(Some)
-                .map_err(|_| Trouble::unreachable(&self.place(), "its answer is none of AWS's")),
+            Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|_| {
+                DestinationError::unreachable(&self.place(), "its answer is none of AWS's")
+            }),
             Err(refused) if refused.name == "ResourceNotFoundException" => {
                 if label == CURRENT && !self.exists().await? {
                     return Err(self.trouble(&refused));
@@ -300,7 +301,7 @@ impl AwsHome {
     }
 
     /// The service has one name for a missing secret and a missing version.
-    async fn exists(&self) -> Result<bool, Trouble> {
+    async fn exists(&self) -> Result<bool, DestinationError> {
         let body = json!({"SecretId": self.secret_id}).to_string();
         match self.call("DescribeSecret", Zeroizing::new(body)).await? {
             Ok(_) => Ok(true),
@@ -311,7 +312,7 @@ impl AwsHome {
     }
 
     /// Makes a version with an id of ours; false when that id is taken by another content.
-    async fn make(&self, id: &str, text: &str, label: &str) -> Result<bool, Trouble> {
+    async fn make(&self, id: &str, text: &str, label: &str) -> Result<bool, DestinationError> {
         let mut body = Zeroizing::new(String::with_capacity(4096));
         let head =
             json!({"SecretId": self.secret_id, "ClientRequestToken": id, "VersionStages": [label]});
@@ -329,7 +330,7 @@ impl AwsHome {
         }
     }
 
-    async fn current_version(&self) -> Result<String, Trouble> {
+    async fn current_version(&self) -> Result<String, DestinationError> {
         let current = self.value(CURRENT).await?;
         Ok(current.map_or_else(String::new, |value| value.version_id))
     }
@@ -350,7 +351,7 @@ impl Place for AwsHome {
 
 #[async_trait]
 impl Home for AwsHome {
-    async fn read(&self) -> Result<Stored, Trouble> {
+    async fn read(&self) -> Result<Stored, DestinationError> {
         let Some(value) = self.value(CURRENT).await? else {
             return Ok(Stored::default());
         };
@@ -363,7 +364,7 @@ impl Home for AwsHome {
         })
     }
 
-    async fn write(&self, entry: Option<&Entry>, over: &Version) -> Result<bool, Trouble> {
+    async fn write(&self, entry: Option<&Entry>, over: &Version) -> Result<bool, DestinationError> {
         let json = entry.map_or_else(|| Zeroizing::new("{}".to_owned()), Entry::to_json);
         let id = crate::random::name();
         if over.0.is_empty() {
@@ -392,7 +393,7 @@ impl Home for AwsHome {
         }
     }
 
-    async fn lease(&self, wish: &LeaseWish) -> Result<Leasing, Trouble> {
+    async fn lease(&self, wish: &LeaseRequest) -> Result<Leasing, DestinationError> {
         let base = self.current_version().await?;
         for _ in 0..MOST_TRIES {
             let found: Lent = self
@@ -438,7 +439,7 @@ impl Home for AwsHome {
         Ok(Leasing::Busy)
     }
 
-    async fn release(&self, lease: Lease) -> Result<(), Trouble> {
+    async fn release(&self, lease: Lease) -> Result<(), DestinationError> {
         let Some(lent) = lease.into_proof::<Lent>() else {
             return Ok(());
         };

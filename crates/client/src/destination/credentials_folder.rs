@@ -7,7 +7,10 @@
 //! a second is therefore somebody else's, and is left as it is.
 
 use super::file::{WRITTEN_IN_PLACE, version_of};
-use super::{Home, Lease, LeaseWish, Leasing, Place, ProcessLock, Trouble, atomic_file, file_lock};
+use super::{
+    DestinationError, Home, Lease, LeaseRequest, Leasing, Place, ProcessLock, atomic_file,
+    file_lock,
+};
 use crate::credential::AccessToken;
 use crate::protocol::{Entry, Notes, Stored, Version};
 use async_trait::async_trait;
@@ -68,9 +71,13 @@ impl CredentialsFolder {
     }
 
     /// Passes a text through `systemd-creds`, standard input to standard output.
-    async fn creds(&self, verb: &str, input: &[u8]) -> Result<Zeroizing<Vec<u8>>, Trouble> {
+    async fn creds(
+        &self,
+        verb: &str,
+        input: &[u8],
+    ) -> Result<Zeroizing<Vec<u8>>, DestinationError> {
         let place = self.place();
-        let failed = |what: String| Trouble::misconfigured(&place, what);
+        let failed = |what: String| DestinationError::misconfigured(&place, what);
         let mut command = Command::new("systemd-creds");
         for variable in &*self.withheld {
             command.env_remove(variable);
@@ -106,18 +113,22 @@ impl CredentialsFolder {
         }
     }
 
-    fn bytes(&self, path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, Trouble> {
+    fn bytes(&self, path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, DestinationError> {
         let target = atomic_file::find(path).map_err(|fault| self.fault(fault, "reading"))?;
         atomic_file::read(&target.path, MOST_FILE_BYTES)
-            .map_err(|error| Trouble::io(&self.place(), "reading", &error))
+            .map_err(|error| DestinationError::io(&self.place(), "reading", &error))
     }
 
-    fn fault(&self, fault: atomic_file::Fault, doing: &str) -> Trouble {
+    fn fault(&self, fault: atomic_file::Fault, doing: &str) -> DestinationError {
         fault.trouble(&self.place(), doing)
     }
 
     /// Refuses files that this program did not write.
-    fn check_ours(&self, token: Option<&[u8]>, beside: Option<&[u8]>) -> Result<(), Trouble> {
+    fn check_ours(
+        &self,
+        token: Option<&[u8]>,
+        beside: Option<&[u8]>,
+    ) -> Result<(), DestinationError> {
         let empty = |bytes: Option<&[u8]>| bytes.is_none_or(|bytes| bytes.trim_ascii().is_empty());
         let known = beside.is_some_and(|bytes| serde_json::from_slice::<Beside>(bytes).is_ok());
         if known || empty(beside) && empty(token) {
@@ -128,11 +139,11 @@ impl CredentialsFolder {
              name, or remove both files",
             self.notes.display()
         );
-        Err(Trouble::misconfigured(&self.place(), what))
+        Err(DestinationError::misconfigured(&self.place(), what))
     }
 
     /// Both files as they are.
-    fn both(&self) -> Result<[Option<Zeroizing<Vec<u8>>>; 2], Trouble> {
+    fn both(&self) -> Result<[Option<Zeroizing<Vec<u8>>>; 2], DestinationError> {
         let both = [self.bytes(&self.token)?, self.bytes(&self.notes)?];
         let [token, beside] = both.each_ref().map(|one| one.as_deref().map(Vec::as_slice));
         self.check_ours(token, beside)?;
@@ -140,7 +151,7 @@ impl CredentialsFolder {
     }
 
     /// Tries everything that storing a token will do.
-    async fn prepare(&self) -> Result<file_lock::Held, Trouble> {
+    async fn prepare(&self) -> Result<file_lock::Held, DestinationError> {
         let held = file_lock::write_lock(&self.lock(), &self.place()).await?;
         self.both()?;
         let prepared =
@@ -152,7 +163,11 @@ impl CredentialsFolder {
     }
 
     /// Both files, if they belong together.
-    async fn entry(&self, token: &[u8], beside: Option<&[u8]>) -> Result<Option<Entry>, Trouble> {
+    async fn entry(
+        &self,
+        token: &[u8],
+        beside: Option<&[u8]>,
+    ) -> Result<Option<Entry>, DestinationError> {
         let Some(beside) = beside.and_then(|bytes| serde_json::from_slice::<Beside>(bytes).ok())
         else {
             return Ok(None);
@@ -183,7 +198,7 @@ impl Place for CredentialsFolder {
 
 #[async_trait]
 impl Home for CredentialsFolder {
-    async fn read(&self) -> Result<Stored, Trouble> {
+    async fn read(&self) -> Result<Stored, DestinationError> {
         let [token, beside] = self.both()?;
         let version = version_of(token.as_deref().map(Vec::as_slice));
         let entry = match &token {
@@ -199,7 +214,7 @@ impl Home for CredentialsFolder {
         })
     }
 
-    async fn write(&self, entry: Option<&Entry>, over: &Version) -> Result<bool, Trouble> {
+    async fn write(&self, entry: Option<&Entry>, over: &Version) -> Result<bool, DestinationError> {
         let held = file_lock::write_lock(&self.lock(), &self.place()).await?;
         let [found, _] = self.both()?;
         if version_of(found.as_deref().map(Vec::as_slice)) != *over {
@@ -230,7 +245,7 @@ impl Home for CredentialsFolder {
         Ok(true)
     }
 
-    async fn lease(&self, _: &LeaseWish) -> Result<Leasing, Trouble> {
+    async fn lease(&self, _: &LeaseRequest) -> Result<Leasing, DestinationError> {
         let lease = match file_lock::try_lease(&self.notes, &self.place())? {
             Leasing::Taken(lease) => lease,
             Leasing::Busy => return Ok(Leasing::Busy),
@@ -244,11 +259,11 @@ impl Home for CredentialsFolder {
         }
     }
 
-    async fn release(&self, lease: Lease) -> Result<(), Trouble> {
+    async fn release(&self, lease: Lease) -> Result<(), DestinationError> {
         file_lock::release(lease, &self.place())
     }
 
-    async fn check_home(&self) -> Result<Option<&'static str>, Trouble> {
+    async fn check_home(&self) -> Result<Option<&'static str>, DestinationError> {
         let _held = self.prepare().await?;
         atomic_file::unprepare(&self.token);
         atomic_file::unprepare(&self.notes);

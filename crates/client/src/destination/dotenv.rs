@@ -31,6 +31,9 @@ pub type DotenvHome = FileHome<Assignments>;
 pub struct NotAName;
 
 /// Whether a shell would take this as a variable's name.
+///
+/// # Errors
+/// When it is empty, begins with a digit, or has other characters than letters, digits and underscores.
 pub fn check_name(name: &str) -> Result<(), NotAName> {
     let fits = |(at, letter): (usize, char)| {
         letter == '_' || letter.is_ascii_alphabetic() || at > 0 && letter.is_ascii_digit()
@@ -41,6 +44,9 @@ pub fn check_name(name: &str) -> Result<(), NotAName> {
 
 impl DotenvHome {
     /// The token under this variable in this file; its folder must exist.
+    ///
+    /// # Errors
+    /// When `variable` is not the name of an environment variable.
     pub fn in_file(path: PathBuf, variable: &str) -> Result<Self, NotAName> {
         check_name(variable)?;
         let variable = variable.to_owned();

@@ -4,7 +4,10 @@
 //! What else a file holds is never lost: content that cannot be kept as it is, byte for byte, is refused when it is
 //! read, which is before a token is generated for it.
 
-use super::{Home, Lease, LeaseWish, Leasing, Place, ProcessLock, Trouble, atomic_file, file_lock};
+use super::{
+    DestinationError, Home, Lease, LeaseRequest, Leasing, Place, ProcessLock, atomic_file,
+    file_lock,
+};
 use crate::protocol::{Entry, Stored, Version};
 use async_trait::async_trait;
 use sha2::{Digest as _, Sha256};
@@ -96,35 +99,35 @@ impl<F: Form> FileHome<F> {
     }
 
     /// The file itself, where the path is a link: its locks lie beside it, whatever links lead there.
-    fn real_path(&self) -> Result<PathBuf, Trouble> {
+    fn real_path(&self) -> Result<PathBuf, DestinationError> {
         let target = atomic_file::find(&self.path);
         Ok(target.map_err(|fault| self.fault(fault, "reading"))?.path)
     }
 
-    fn fault(&self, fault: atomic_file::Fault, doing: &str) -> Trouble {
+    fn fault(&self, fault: atomic_file::Fault, doing: &str) -> DestinationError {
         fault.trouble(&self.place(), doing)
     }
 
-    fn unfit(&self, what: String) -> Trouble {
-        Trouble::misconfigured(&self.place(), what)
+    fn unfit(&self, what: String) -> DestinationError {
+        DestinationError::misconfigured(&self.place(), what)
     }
 
     /// Makes comparing and swapping one step, also for writers without the lease (another worker may keep this
     /// file as its second place); another file than the lease's, for a lease holder writes too.
-    async fn write_lock(&self) -> Result<file_lock::Held, Trouble> {
+    async fn write_lock(&self) -> Result<file_lock::Held, DestinationError> {
         let path = self.real_path()?;
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let lock = ProcessLock::new(path.with_file_name(format!(".{name}.writing")));
         file_lock::write_lock(&lock, &self.place()).await
     }
 
-    fn content(&self) -> Result<Option<Zeroizing<Vec<u8>>>, Trouble> {
+    fn content(&self) -> Result<Option<Zeroizing<Vec<u8>>>, DestinationError> {
         atomic_file::read(&self.real_path()?, MOST_FILE_BYTES)
-            .map_err(|error| Trouble::io(&self.place(), "reading", &error))
+            .map_err(|error| DestinationError::io(&self.place(), "reading", &error))
     }
 
     /// Tries everything that storing a token will do.
-    async fn prepare(&self) -> Result<file_lock::Held, Trouble> {
+    async fn prepare(&self) -> Result<file_lock::Held, DestinationError> {
         let held = self.write_lock().await?;
         let content = self.content()?.unwrap_or_default();
         self.form
@@ -152,7 +155,7 @@ impl<F: Form> Place for FileHome<F> {
 
 #[async_trait]
 impl<F: Form> Home for FileHome<F> {
-    async fn read(&self) -> Result<Stored, Trouble> {
+    async fn read(&self) -> Result<Stored, DestinationError> {
         let content = self.content()?;
         let content = content.as_ref().map(|content| content.as_slice());
         let entry = match content {
@@ -169,7 +172,7 @@ impl<F: Form> Home for FileHome<F> {
         })
     }
 
-    async fn write(&self, entry: Option<&Entry>, over: &Version) -> Result<bool, Trouble> {
+    async fn write(&self, entry: Option<&Entry>, over: &Version) -> Result<bool, DestinationError> {
         let _held = self.write_lock().await?;
         let content = self.content()?;
         let content = content.as_ref().map(|content| content.as_slice());
@@ -189,7 +192,7 @@ impl<F: Form> Home for FileHome<F> {
         Ok(true)
     }
 
-    async fn lease(&self, _: &LeaseWish) -> Result<Leasing, Trouble> {
+    async fn lease(&self, _: &LeaseRequest) -> Result<Leasing, DestinationError> {
         let lease = match file_lock::try_lease(&self.real_path()?, &self.place())? {
             Leasing::Taken(lease) => lease,
             Leasing::Busy => return Ok(Leasing::Busy),
@@ -203,11 +206,11 @@ impl<F: Form> Home for FileHome<F> {
         }
     }
 
-    async fn release(&self, lease: Lease) -> Result<(), Trouble> {
+    async fn release(&self, lease: Lease) -> Result<(), DestinationError> {
         file_lock::release(lease, &self.place())
     }
 
-    async fn check_home(&self) -> Result<Option<&'static str>, Trouble> {
+    async fn check_home(&self) -> Result<Option<&'static str>, DestinationError> {
         let _held = self.prepare().await?;
         atomic_file::unprepare(&self.path);
         Ok(atomic_file::is_written_in_place(&self.path).then_some(WRITTEN_IN_PLACE))

@@ -2,7 +2,7 @@
 //! is never removed (removing one lets two processes lock two files of one name) and holds a mark while somebody
 //! renews, so that the next holder sees that the last one did not finish.
 
-use super::{Lease, Leasing, Trouble};
+use super::{DestinationError, Lease, Leasing};
 use crate::protocol::Leased;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Seek as _, Write as _};
@@ -32,21 +32,21 @@ const WRITE_LOCK_LOOKS: u32 = 1_000;
 const WRITE_LOCK_REST: Duration = Duration::from_millis(5);
 
 /// Waits for the lock that makes comparing and swapping one step.
-pub(crate) async fn write_lock(lock: &ProcessLock, place: &str) -> Result<Held, Trouble> {
+pub(crate) async fn write_lock(lock: &ProcessLock, place: &str) -> Result<Held, DestinationError> {
     for _ in 0..WRITE_LOCK_LOOKS {
         if let Some(held) = lock.try_take()? {
             return Ok(held);
         }
         crate::timer::rest(WRITE_LOCK_REST).await;
     }
-    Err(Trouble::unreachable(
+    Err(DestinationError::unreachable(
         place,
         "another process keeps writing to it",
     ))
 }
 
 /// Tries to lock the `.lock` beside a file and to mark it as a lease.
-pub(crate) fn try_lease(path: &Path, place: &str) -> Result<Leasing, Trouble> {
+pub(crate) fn try_lease(path: &Path, place: &str) -> Result<Leasing, DestinationError> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(".lock");
     let path = &path.with_file_name(name);
@@ -69,12 +69,12 @@ pub(crate) fn try_lease(path: &Path, place: &str) -> Result<Leasing, Trouble> {
     match attempt() {
         Ok(Some((file, abandoned))) => Ok(Leasing::Taken(Lease::new(abandoned, None, file))),
         Ok(None) => Ok(Leasing::Busy),
-        Err(error) => Err(Trouble::io(place, "locking", &error)),
+        Err(error) => Err(DestinationError::io(place, "locking", &error)),
     }
 }
 
 /// Takes the mark away and unlocks.
-pub(crate) fn release(lease: Lease, place: &str) -> Result<(), Trouble> {
+pub(crate) fn release(lease: Lease, place: &str) -> Result<(), DestinationError> {
     let Some(mut file) = lease.into_proof::<File>() else {
         return Ok(());
     };
@@ -83,7 +83,7 @@ pub(crate) fn release(lease: Lease, place: &str) -> Result<(), Trouble> {
         file.set_len(0)?;
         file.unlock()
     };
-    unmark().map_err(|error| Trouble::io(place, "unlocking", &error))
+    unmark().map_err(|error| DestinationError::io(place, "unlocking", &error))
 }
 
 /// A lock between the processes of this machine that share a home elsewhere: all but one wait here instead of
@@ -113,15 +113,16 @@ impl ProcessLock {
     }
 
     /// Tries once.
-    pub(crate) fn try_take(&self) -> Result<Option<Held>, Trouble> {
+    pub(crate) fn try_take(&self) -> Result<Option<Held>, DestinationError> {
         let place = format!("lock file {}", self.path.display());
-        let file = open(&self.path).map_err(|error| Trouble::io(&place, "opening", &error))?;
+        let file =
+            open(&self.path).map_err(|error| DestinationError::io(&place, "opening", &error))?;
         let owner = file
             .metadata()
-            .map_err(|error| Trouble::io(&place, "looking at", &error))?
+            .map_err(|error| DestinationError::io(&place, "looking at", &error))?
             .uid();
         if owner != rustix::process::geteuid().as_raw() {
-            return Err(Trouble::misconfigured(
+            return Err(DestinationError::misconfigured(
                 &place,
                 "it belongs to another user: choose a folder that only this user can write to",
             ));
@@ -129,7 +130,7 @@ impl ProcessLock {
         match file.try_lock() {
             Ok(()) => Ok(Some(Held { file })),
             Err(TryLockError::WouldBlock) => Ok(None),
-            Err(TryLockError::Error(error)) => Err(Trouble::io(&place, "locking", &error)),
+            Err(TryLockError::Error(error)) => Err(DestinationError::io(&place, "locking", &error)),
         }
     }
 }

@@ -3,7 +3,7 @@
 //! it is for workers of one user on one machine.
 
 use super::file::version_of;
-use super::{Home, Lease, LeaseWish, Leasing, Place, ProcessLock, Trouble, file_lock};
+use super::{DestinationError, Home, Lease, LeaseRequest, Leasing, Place, ProcessLock, file_lock};
 use crate::protocol::{Entry, Stored, Version};
 use async_trait::async_trait;
 use keyring::{Entry as Password, Error};
@@ -35,7 +35,7 @@ impl KeyringHome {
     async fn with<T: Send + 'static>(
         &self,
         act: impl FnOnce(&Password) -> keyring::Result<T> + Send + 'static,
-    ) -> Result<T, Trouble> {
+    ) -> Result<T, DestinationError> {
         let account = self.account.clone();
         let done = tokio::task::spawn_blocking(move || {
             let password = Password::new(SERVICE, &account)?;
@@ -44,19 +44,19 @@ impl KeyringHome {
         let place = self.place();
         match done.await {
             Ok(Ok(value)) => Ok(value),
-            Ok(Err(Error::NoStorageAccess(_))) => Err(Trouble::unreachable(
+            Ok(Err(Error::NoStorageAccess(_))) => Err(DestinationError::unreachable(
                 &place,
                 "it is locked, or there is none: log in to a desktop session, or unlock it",
             )),
             // The library's own texts may describe a password.
-            Ok(Err(_)) | Err(_) => Err(Trouble::unreachable(
+            Ok(Err(_)) | Err(_) => Err(DestinationError::unreachable(
                 &place,
                 "it does not answer as it should",
             )),
         }
     }
 
-    async fn content(&self) -> Result<Option<Zeroizing<String>>, Trouble> {
+    async fn content(&self) -> Result<Option<Zeroizing<String>>, DestinationError> {
         let found = self.with(|password| match password.get_password() {
             Ok(text) => Ok(Some(Zeroizing::new(text))),
             Err(Error::NoEntry) => Ok(None),
@@ -79,7 +79,7 @@ impl Place for KeyringHome {
 
 #[async_trait]
 impl Home for KeyringHome {
-    async fn read(&self) -> Result<Stored, Trouble> {
+    async fn read(&self) -> Result<Stored, DestinationError> {
         let content = self.content().await?;
         let text = content.as_ref().map(|text| text.as_str());
         Ok(Stored {
@@ -90,7 +90,7 @@ impl Home for KeyringHome {
         })
     }
 
-    async fn write(&self, entry: Option<&Entry>, over: &Version) -> Result<bool, Trouble> {
+    async fn write(&self, entry: Option<&Entry>, over: &Version) -> Result<bool, DestinationError> {
         let lock = ProcessLock::new(self.lock_base().with_extension("writing"));
         let _held = file_lock::write_lock(&lock, &self.place()).await?;
         let content = self.content().await?;
@@ -109,11 +109,11 @@ impl Home for KeyringHome {
         Ok(true)
     }
 
-    async fn lease(&self, _: &LeaseWish) -> Result<Leasing, Trouble> {
+    async fn lease(&self, _: &LeaseRequest) -> Result<Leasing, DestinationError> {
         file_lock::try_lease(&self.lock_base(), &self.place())
     }
 
-    async fn release(&self, lease: Lease) -> Result<(), Trouble> {
+    async fn release(&self, lease: Lease) -> Result<(), DestinationError> {
         file_lock::release(lease, &self.place())
     }
 }

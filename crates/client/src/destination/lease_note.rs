@@ -1,7 +1,7 @@
 //! The note by which places elsewhere lend a lease: who renews, until when by the place's own clock. A machine whose
 //! process lock the caller holds knows its own dead: their lease is taken over at once.
 
-use super::LeaseWish;
+use super::LeaseRequest;
 use crate::clock;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -29,7 +29,7 @@ pub(crate) enum Standing {
 
 impl Note {
     /// A lease from now on.
-    pub(crate) fn lent(wish: &LeaseWish, now: Timestamp) -> Self {
+    pub(crate) fn lent(wish: &LeaseRequest, now: Timestamp) -> Self {
         Self {
             until_micros: clock::after(now, wish.ttl).0,
             released: false,
@@ -45,7 +45,7 @@ impl Note {
         }
     }
 
-    pub(crate) fn standing(&self, wish: &LeaseWish, now: Timestamp) -> Standing {
+    pub(crate) fn standing(&self, wish: &LeaseRequest, now: Timestamp) -> Standing {
         if self.released {
             return Standing::Free { abandoned: false };
         }
@@ -69,7 +69,7 @@ mod tests {
 
     #[test]
     fn knows_the_living_the_dead_and_its_own_dead() {
-        let wish = |queue: Option<&str>| LeaseWish {
+        let wish = |queue: Option<&str>| LeaseRequest {
             ttl: Duration::from_secs(30),
             queue: queue.map(str::to_owned),
         };

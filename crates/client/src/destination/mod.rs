@@ -12,11 +12,11 @@
 //!    that alone. A place that cannot (such as one whose passwords are write-only) implements `Destination`: `put`
 //!    returns only when readers of the place get this token, and must not replace a newer one where the place can
 //!    tell ([`Entry::newer_than`]); `forget` leaves no token behind, and nothing there is success.
-//! 3. Failures are [`Trouble`]s: sentences of our own about status codes and system errors, never a body or a
+//! 3. Failures are [`DestinationError`]s: sentences of our own about status codes and system errors, never a body or a
 //!    value that came from the place, for either may hold the token.
 //! 4. Its written form as a variant of `Destination` in `config/written.rs`, its making in `resolved.rs`
 //!    beside it.
-//! 5. A line in `tests/client/conformance.rs`: the suite runs the same expectations against every destination,
+//! 5. A line in `crates/agent/tests/agent/conformance.rs`: the suite runs the same expectations against every destination,
 //!    on the real thing.
 //! 6. A page in `docs/guide/client/`, each command tried.
 
@@ -26,6 +26,7 @@ pub mod aws;
 pub mod cpi;
 pub mod credentials_folder;
 pub mod dotenv;
+mod error;
 pub mod file;
 mod file_lock;
 #[cfg(feature = "keyring")]
@@ -33,13 +34,12 @@ pub mod keyring;
 mod lease_note;
 pub(crate) mod mounts;
 pub mod plugin;
-mod trouble;
 pub mod vault;
 
 pub(crate) use atomic_file::read as read_file;
+pub use error::{DestinationError, Kind};
 pub(crate) use file_lock::Held;
 pub use file_lock::ProcessLock;
-pub use trouble::{Kind, Trouble};
 
 use crate::protocol::{Entry, Leased, Stored, Version};
 use async_trait::async_trait;
@@ -61,14 +61,14 @@ pub trait Place: Send + Sync + fmt::Debug {
 #[async_trait]
 pub trait Destination: Place {
     /// Makes the place hold this token, unless it holds a newer one; returns when readers get it.
-    async fn put(&self, entry: &Entry) -> Result<(), Trouble>;
+    async fn put(&self, entry: &Entry) -> Result<(), DestinationError>;
 
     /// Makes the place hold no token.
-    async fn forget(&self) -> Result<(), Trouble>;
+    async fn forget(&self) -> Result<(), DestinationError>;
 
     /// Tries whether the place could take a token, and changes nothing there. Answers with what its use costs, where
     /// that is worth a word.
-    async fn check(&self) -> Result<Option<&'static str>, Trouble> {
+    async fn check(&self) -> Result<Option<&'static str>, DestinationError> {
         Ok(None)
     }
 
@@ -85,23 +85,23 @@ pub trait Destination: Place {
 #[async_trait]
 pub trait Home: Destination {
     /// Reads past every cache. Content that is no entry is reported as none, so that it can be replaced.
-    async fn read(&self) -> Result<Stored, Trouble>;
+    async fn read(&self) -> Result<Stored, DestinationError>;
 
     /// Writes only over the version named (compare and swap); none as the entry empties the place. Answers
     /// whether it was written: false when the place holds another version.
-    async fn write(&self, entry: Option<&Entry>, over: &Version) -> Result<bool, Trouble>;
+    async fn write(&self, entry: Option<&Entry>, over: &Version) -> Result<bool, DestinationError>;
 
     /// Tries once, without waiting, to get the right to renew.
-    async fn lease(&self, wish: &LeaseWish) -> Result<Leasing, Trouble>;
+    async fn lease(&self, wish: &LeaseRequest) -> Result<Leasing, DestinationError>;
 
     /// Gives the lease back. A lease that is dropped instead counts as abandoned.
-    async fn release(&self, lease: Lease) -> Result<(), Trouble>;
+    async fn release(&self, lease: Lease) -> Result<(), DestinationError>;
 
     /// As [`Destination::close`], of which it is the home's part.
     async fn close_home(&self) {}
 
     /// As [`Destination::check`], of which it is the home's part.
-    async fn check_home(&self) -> Result<Option<&'static str>, Trouble> {
+    async fn check_home(&self) -> Result<Option<&'static str>, DestinationError> {
         self.read().await.map(|_| None)
     }
 }
@@ -109,15 +109,15 @@ pub trait Home: Destination {
 /// Told to hold a token, a home reads, compares and swaps, so that it keeps the newer of two.
 #[async_trait]
 impl<H: Home> Destination for H {
-    async fn put(&self, entry: &Entry) -> Result<(), Trouble> {
+    async fn put(&self, entry: &Entry) -> Result<(), DestinationError> {
         put_into(self, entry).await
     }
 
-    async fn forget(&self) -> Result<(), Trouble> {
+    async fn forget(&self) -> Result<(), DestinationError> {
         forget_from(self).await
     }
 
-    async fn check(&self) -> Result<Option<&'static str>, Trouble> {
+    async fn check(&self) -> Result<Option<&'static str>, DestinationError> {
         self.check_home().await
     }
 
@@ -132,7 +132,7 @@ impl<H: Home> Destination for H {
 
 /// What a lease is asked for.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct LeaseWish {
+pub struct LeaseRequest {
     /// How long others shall respect it.
     pub ttl: Duration,
     /// The queue of processes the asker is at the head of (it holds that queue's lock): whoever has the lease and
@@ -195,7 +195,7 @@ impl fmt::Debug for Lease {
 }
 
 /// [`Destination::put`] for a home.
-async fn put_into(home: &dyn Home, entry: &Entry) -> Result<(), Trouble> {
+async fn put_into(home: &dyn Home, entry: &Entry) -> Result<(), DestinationError> {
     for _ in 0..MOST_ROUNDS {
         let stored = home.read().await?;
         if let Some(other) = &stored.entry
@@ -207,21 +207,21 @@ async fn put_into(home: &dyn Home, entry: &Entry) -> Result<(), Trouble> {
             return Ok(());
         }
     }
-    Err(Trouble::unreachable(
+    Err(DestinationError::unreachable(
         &home.place(),
         "others keep writing to it",
     ))
 }
 
 /// [`Destination::forget`] for a home.
-async fn forget_from(home: &dyn Home) -> Result<(), Trouble> {
+async fn forget_from(home: &dyn Home) -> Result<(), DestinationError> {
     for _ in 0..MOST_ROUNDS {
         let stored = home.read().await?;
         if stored.entry.is_none() || home.write(None, &stored.version).await? {
             return Ok(());
         }
     }
-    Err(Trouble::unreachable(
+    Err(DestinationError::unreachable(
         &home.place(),
         "others keep writing to it",
     ))

@@ -2,7 +2,7 @@
 //! through its standard input and output, never on its command line. `docs/guide/client/plugin.md` is the contract.
 
 use super::lease_note::reliable;
-use super::{Home, Lease, LeaseWish, Leasing, Place, Trouble};
+use super::{DestinationError, Home, Lease, LeaseRequest, Leasing, Place};
 use crate::protocol::{Entry, Stored, Version};
 use async_trait::async_trait;
 use serde::Deserialize;
@@ -73,10 +73,13 @@ impl PluginHome {
         self
     }
 
-    fn start(&self) -> Result<Running, Trouble> {
+    fn start(&self) -> Result<Running, DestinationError> {
         let place = self.place();
         let [program, arguments @ ..] = self.command.as_slice() else {
-            return Err(Trouble::misconfigured(&place, "no program is named"));
+            return Err(DestinationError::misconfigured(
+                &place,
+                "no program is named",
+            ));
         };
         let mut command = Command::new(program);
         for variable in &*self.withheld {
@@ -89,11 +92,11 @@ impl PluginHome {
             .kill_on_drop(true)
             .spawn()
             .map_err(|error| {
-                Trouble::misconfigured(&place, format!("it does not start: {error}"))
+                DestinationError::misconfigured(&place, format!("it does not start: {error}"))
             })?;
         let streams = (child.stdin.take(), child.stdout.take());
         let (Some(input), Some(output)) = streams else {
-            return Err(Trouble::misconfigured(&place, "it has no streams"));
+            return Err(DestinationError::misconfigured(&place, "it has no streams"));
         };
         Ok(Running {
             _child: child,
@@ -103,7 +106,7 @@ impl PluginHome {
     }
 
     /// One line out, one line back. A plugin that fails at that is ended, and started anew by the next call.
-    async fn ask(&self, line: &str) -> Result<Zeroizing<String>, Trouble> {
+    async fn ask(&self, line: &str) -> Result<Zeroizing<String>, DestinationError> {
         let mut running = self.running.lock().await;
         let mut plugin = match running.take() {
             Some(plugin) => plugin,
@@ -122,7 +125,7 @@ impl PluginHome {
                 Err(std::io::Error::from(std::io::ErrorKind::UnexpectedEof))
             }
         };
-        let trouble = |what: String| Trouble::unreachable(&self.place(), what);
+        let trouble = |what: String| DestinationError::unreachable(&self.place(), what);
         let answer = tokio::time::timeout(self.answer_limit, exchange)
             .await
             .map_err(|_| trouble("it does not answer in time".to_owned()))?
@@ -131,19 +134,19 @@ impl PluginHome {
         Ok(answer)
     }
 
-    fn understand<'a>(&self, line: &'a str) -> Result<Answer<'a>, Trouble> {
+    fn understand<'a>(&self, line: &'a str) -> Result<Answer<'a>, DestinationError> {
         let answer: Answer<'a> = serde_json::from_str(line).map_err(|_| {
-            Trouble::misconfigured(&self.place(), "its answer is not the contract's JSON")
+            DestinationError::misconfigured(&self.place(), "its answer is not the contract's JSON")
         })?;
         if answer.ok {
             Ok(answer)
         } else if answer.retry {
-            Err(Trouble::unreachable(
+            Err(DestinationError::unreachable(
                 &self.place(),
                 "it reports a passing failure",
             ))
         } else {
-            Err(Trouble::misconfigured(
+            Err(DestinationError::misconfigured(
                 &self.place(),
                 "it reports a failure; see its own log",
             ))
@@ -163,7 +166,7 @@ impl Place for PluginHome {
 
 #[async_trait]
 impl Home for PluginHome {
-    async fn read(&self) -> Result<Stored, Trouble> {
+    async fn read(&self) -> Result<Stored, DestinationError> {
         let line = self.ask("{\"tokenward\":1,\"do\":\"read\"}").await?;
         let answer = self.understand(&line)?;
         let entry = answer
@@ -175,7 +178,7 @@ impl Home for PluginHome {
         })
     }
 
-    async fn write(&self, entry: Option<&Entry>, over: &Version) -> Result<bool, Trouble> {
+    async fn write(&self, entry: Option<&Entry>, over: &Version) -> Result<bool, DestinationError> {
         let json = entry.map_or_else(|| Zeroizing::new("null".to_owned()), Entry::to_json);
         let line = Zeroizing::new(format!(
             "{{\"tokenward\":1,\"do\":\"write\",\"over\":{},\"entry\":{}}}",
@@ -187,7 +190,7 @@ impl Home for PluginHome {
         Ok(self.understand(&line)?.written)
     }
 
-    async fn lease(&self, wish: &LeaseWish) -> Result<Leasing, Trouble> {
+    async fn lease(&self, wish: &LeaseRequest) -> Result<Leasing, DestinationError> {
         let line = format!(
             "{{\"tokenward\":1,\"do\":\"lock\",\"seconds\":{}}}",
             wish.ttl.as_secs_f64()
@@ -205,7 +208,7 @@ impl Home for PluginHome {
         })
     }
 
-    async fn release(&self, lease: Lease) -> Result<(), Trouble> {
+    async fn release(&self, lease: Lease) -> Result<(), DestinationError> {
         let proof: String = lease.into_proof().unwrap_or_default();
         let line = format!(
             "{{\"tokenward\":1,\"do\":\"unlock\",\"proof\":{}}}",

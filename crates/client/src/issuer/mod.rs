@@ -38,7 +38,8 @@ pub enum Kind {
 
 /// How a server may be reached is not safe, or not possible.
 #[derive(Debug, thiserror::Error)]
-pub enum BadServer {
+#[non_exhaustive]
+pub enum IssuerError {
     /// Not a URL of a server.
     #[error("the server's address is not an http(s) URL with a host")]
     NotAUrl,
@@ -67,13 +68,16 @@ pub struct Issuer {
 
 impl Issuer {
     /// A server by its base address; `authority` is a further certificate authority in PEM form.
+    ///
+    /// # Errors
+    /// When the address is no `https://` URL (`http://` is for this machine only), or the authority is no PEM certificate.
     pub fn new(
         base: &str,
         kind: Kind,
         secret: Arc<dyn SecretSource>,
         authority: Option<&[u8]>,
         answer_limit: Duration,
-    ) -> Result<Self, BadServer> {
+    ) -> Result<Self, IssuerError> {
         let base = safe_url(base)?;
         let http = http_client(&base, authority, answer_limit)?;
         let clock = Arc::new(ServerClock::default());
@@ -111,6 +115,9 @@ impl Issuer {
     }
 
     /// Generates a token; `if_match` and `handover` only where the server knows them.
+    ///
+    /// # Errors
+    /// When the server refuses or gives no usable answer, or there is no client secret.
     pub async fn generate(
         &self,
         if_match: Option<u32>,
@@ -146,6 +153,9 @@ impl Issuer {
 
     /// What the server says of the newest token, and its clock. Of Clear's own only the clock, by a request
     /// without the secret.
+    ///
+    /// # Errors
+    /// When the server refuses or gives no usable answer, or there is no client secret.
     pub async fn status(&self) -> Result<Status, Refusal> {
         match self.kind {
             Kind::Clear => {
@@ -157,6 +167,9 @@ impl Issuer {
     }
 
     /// Everything the server says of the newest token. Tokenward only.
+    ///
+    /// # Errors
+    /// When the server refuses or gives no usable answer, or there is no client secret.
     pub async fn account(&self) -> Result<Account, Refusal> {
         let request = self.request(Method::GET, "/status").await?;
         let response = self.send(request).await?;
@@ -171,12 +184,18 @@ impl Issuer {
     }
 
     /// Ends the previous token of a hand-over; none being there is success.
+    ///
+    /// # Errors
+    /// When the server refuses or gives no usable answer, or there is no client secret.
     pub async fn end_previous(&self) -> Result<(), Refusal> {
         let request = self.request(Method::DELETE, "/previous").await?;
         self.finish(request).await
     }
 
     /// Revokes a token (RFC 7009) without making a new one. Tokenward only.
+    ///
+    /// # Errors
+    /// When the server refuses or gives no usable answer, or there is no client secret.
     pub async fn revoke(&self, token: &AccessToken) -> Result<(), Refusal> {
         let secret = self.secret.secret().await.map_err(Refusal::Secret)?;
         let client = tokenward_core::ClientSecret::parse(secret.expose())
@@ -280,6 +299,7 @@ impl Issuer {
 
 /// What Tokenward's status call tells.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub struct Account {
     /// The newest token's generation, 0 if there has never been one.
     pub generation: u32,
@@ -302,14 +322,14 @@ impl Account {
 }
 
 /// An address to which a secret may be sent: https, or http to this very machine.
-pub(crate) fn safe_url(text: &str) -> Result<Url, BadServer> {
-    let url = Url::parse(text).map_err(|_| BadServer::NotAUrl)?;
+pub(crate) fn safe_url(text: &str) -> Result<Url, IssuerError> {
+    let url = Url::parse(text).map_err(|_| IssuerError::NotAUrl)?;
     match (url.scheme(), url.host_str()) {
-        (_, None | Some("")) => Err(BadServer::NotAUrl),
+        (_, None | Some("")) => Err(IssuerError::NotAUrl),
         ("https", _) => Ok(url),
         ("http", Some(host)) if is_this_machine(host) => Ok(url),
-        ("http", _) => Err(BadServer::NotEncrypted),
-        _ => Err(BadServer::NotAUrl),
+        ("http", _) => Err(IssuerError::NotEncrypted),
+        _ => Err(IssuerError::NotAUrl),
     }
 }
 
@@ -326,7 +346,7 @@ pub(crate) fn http_client(
     base: &Url,
     authority: Option<&[u8]>,
     answer_limit: Duration,
-) -> Result<Client, BadServer> {
+) -> Result<Client, IssuerError> {
     let mut builder = Client::builder()
         .redirect(reqwest::redirect::Policy::none())
         .retry(reqwest::retry::never())
@@ -340,13 +360,13 @@ pub(crate) fn http_client(
     if let Some(pem) = authority {
         let found = reqwest::Certificate::from_pem_bundle(pem).unwrap_or_default();
         if found.is_empty() {
-            return Err(BadServer::NoCertificate);
+            return Err(IssuerError::NoCertificate);
         }
         builder = builder.tls_certs_merge(found);
     }
     builder
         .build()
-        .map_err(|error| BadServer::NoClient(error.to_string()))
+        .map_err(|error| IssuerError::NoClient(error.to_string()))
 }
 
 /// Reads an answer up to the limit. `made` says that a token may have been made when it breaks off.

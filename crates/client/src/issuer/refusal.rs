@@ -1,11 +1,12 @@
 //! Why the token server gave nothing: the protocol decides by the variant, a person reads the sentence. Nothing
 //! the server wrote but its error code stands in one, for a stranger's server might repeat the secret.
 
-use crate::secret::SecretTrouble;
+use crate::secret::SecretError;
 use std::time::Duration;
 
 /// The token server gave no token.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Refusal {
     /// `If-Match` named another generation than this.
     #[error("another token was generated meanwhile (generation {generation})")]
@@ -52,7 +53,7 @@ pub enum Refusal {
     },
     /// There is no client secret to send.
     #[error(transparent)]
-    Secret(SecretTrouble),
+    Secret(SecretError),
 }
 
 impl Refusal {

@@ -170,6 +170,9 @@ impl Entry {
 
     /// Reads the JSON form. A document without notes (written by hand) is taken as of unknown age and good until
     /// its `valid_till`.
+    ///
+    /// # Errors
+    /// When the text is no JSON of an entry.
     pub fn from_json(text: &str) -> Result<Self, Unreadable> {
         if text.len() > MOST_JSON_BYTES {
             return Err(Unreadable("it is too long"));

@@ -27,7 +27,7 @@ pub(crate) use entry::{Notes, parse_iso};
 pub use limits::{Tally, backoff};
 pub use policy::{Judgement, Policy, Reason};
 pub use renewal::Renewal;
-pub use steps::{Action, Event, Generated, Leased, Moment, Outcome, Status, Stop, Stored};
+pub use steps::{Action, Event, Generated, Leased, Moment, Outcome, Status, Stored, TokenError};
 
 /// What a place is at, as the place itself names it: a number, a digest, an id. Empty where nothing is stored.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]

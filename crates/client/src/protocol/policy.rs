@@ -7,6 +7,7 @@ use tokenward_core::time::Timestamp;
 
 /// How a holder behaves; the defaults are for tokens of an hour and Clear's 288 a day.
 #[derive(Clone, Copy, PartialEq, Debug)]
+#[non_exhaustive]
 pub struct Policy {
     /// A token with less left than this is renewed (the larger of this and a tenth of its life, but never more
     /// than half of its life).

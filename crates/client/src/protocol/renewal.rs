@@ -4,7 +4,7 @@
 mod answers;
 
 use super::limits::hold;
-use super::steps::{Action, Event, Leased, Moment, Outcome, Status, Stop, Stored};
+use super::steps::{Action, Event, Leased, Moment, Outcome, Status, Stored, TokenError};
 use super::{Entry, Judgement, Policy, Reason, Tally};
 use std::sync::Arc;
 use std::time::Duration;
@@ -145,7 +145,7 @@ impl Renewal {
                 self.refused(refusal, if_match, at)
             }
             (Event::Stored(_), Stage::Holding(until)) => {
-                Action::Done(Outcome::Failed(Stop::AnotherHolder { until }))
+                Action::Done(Outcome::Failed(TokenError::AnotherHolder { until }))
             }
             (Event::Stored(Ok(true)), Stage::Storing(entry)) => {
                 Action::Done(Outcome::Renewed(entry))
@@ -183,7 +183,7 @@ impl Renewal {
             Err(reason) => reason,
         };
         if let Some(until) = self.held(at) {
-            return self.fall_back(Stop::AnotherHolder { until }, at);
+            return self.fall_back(TokenError::AnotherHolder { until }, at);
         }
         let by_the_clock = matches!(reason, Reason::Ending | Reason::Over);
         let nameless = reason == Reason::Missing && self.policy.counts_generations;
@@ -207,10 +207,10 @@ impl Renewal {
     /// Somebody else has the lock.
     fn wait(&mut self, at: Moment) -> Action {
         if let Some(entry) = self.living(at) {
-            return Action::Done(Outcome::Meanwhile(entry, Stop::Busy));
+            return Action::Done(Outcome::Meanwhile(entry, TokenError::Busy));
         }
         if at.elapsed >= self.policy.patience {
-            return Action::Done(Outcome::Failed(Stop::Busy));
+            return Action::Done(Outcome::Failed(TokenError::Busy));
         }
         self.waits += 1;
         self.stage = Stage::Resting;
@@ -226,7 +226,7 @@ impl Renewal {
         let coming = 1 + u32::from(self.abandoned);
         if tally.today(at.now) + coming > self.policy.budget_per_day {
             let budget = self.policy.budget_per_day;
-            return self.fall_back(Stop::BudgetSpent { budget }, at);
+            return self.fall_back(TokenError::BudgetSpent { budget }, at);
         }
         let own = entry.as_ref().and_then(|entry| entry.generation);
         let servers = self.server.and_then(|status| status.generation);
@@ -282,7 +282,7 @@ impl Renewal {
         self.stage = Stage::Holding(until);
         match entry.held(until, self.early_ends) {
             Ok(held) => Action::Store(Arc::new(held), self.stored.version.clone()),
-            Err(_) => Action::Done(Outcome::Failed(Stop::AnotherHolder { until })),
+            Err(_) => Action::Done(Outcome::Failed(TokenError::AnotherHolder { until })),
         }
     }
 
@@ -300,7 +300,7 @@ impl Renewal {
         }
     }
 
-    fn fall_back(&self, stop: Stop, at: Moment) -> Action {
+    fn fall_back(&self, stop: TokenError, at: Moment) -> Action {
         Action::Done(match self.living(at) {
             Some(entry) => Outcome::Meanwhile(entry, stop),
             None => Outcome::Failed(stop),

@@ -2,8 +2,8 @@
 //! that die between any two steps, answers that get lost. Each run is reproducible by its seed.
 
 use super::{
-    Action, Entry, Event, Generated, Leased, Moment, Outcome, Policy, Renewal, Status, Stop,
-    Stored, Version,
+    Action, Entry, Event, Generated, Leased, Moment, Outcome, Policy, Renewal, Status, Stored,
+    TokenError, Version,
 };
 use crate::credential::AccessToken;
 use crate::issuer::Refusal;
@@ -242,7 +242,7 @@ proptest! {
             let outcomes = play(&mut world, refused, 4, &mut order);
             dead += 4 - u32::try_from(outcomes.len()).unwrap();
             for outcome in &outcomes {
-                let stranger = matches!(outcome, Outcome::Failed(Stop::AnotherHolder { .. }));
+                let stranger = matches!(outcome, Outcome::Failed(TokenError::AnotherHolder { .. }));
                 prop_assert!(!stranger, "{:?}", outcome);
             }
             world.elapsed_millis += LEASE_MILLIS;
@@ -269,7 +269,7 @@ fn a_second_holder_is_named_and_left_alone() {
             let outcome = play(&mut world, Some(&ours), 1, &mut std::iter::empty());
             stopped += usize::from(matches!(
                 outcome[0],
-                Outcome::Failed(Stop::AnotherHolder { .. })
+                Outcome::Failed(TokenError::AnotherHolder { .. })
             ));
         }
         // One for the beginning, one after the first early end, none afterwards.
@@ -293,7 +293,7 @@ fn the_budget_stops_before_the_quota() {
         let outcome = play(&mut world, ours.as_ref(), 1, &mut std::iter::empty());
         match &outcome[0] {
             Outcome::Renewed(_) => made += 1,
-            Outcome::Failed(Stop::BudgetSpent { budget: 200 }) => {}
+            Outcome::Failed(TokenError::BudgetSpent { budget: 200 }) => {}
             other => panic!("{other:?}"),
         }
     }

@@ -2,7 +2,7 @@
 
 use super::{Entry, Origin, Version};
 use crate::credential::AccessToken;
-use crate::destination::Trouble;
+use crate::destination::DestinationError;
 use crate::issuer::Refusal;
 use std::sync::Arc;
 use std::time::Duration;
@@ -83,19 +83,19 @@ pub enum Action {
 #[derive(Debug)]
 pub enum Event {
     /// Of [`Action::Read`].
-    Read(Result<Stored, Trouble>),
+    Read(Result<Stored, DestinationError>),
     /// Of [`Action::AskStatus`].
     Status(Result<Status, Refusal>),
     /// Of [`Action::TakeProcessLock`].
-    ProcessLock(Result<Leased, Trouble>),
+    ProcessLock(Result<Leased, DestinationError>),
     /// Of [`Action::TakeLease`].
-    Lease(Result<Leased, Trouble>),
+    Lease(Result<Leased, DestinationError>),
     /// Of [`Action::Rest`].
     Rested,
     /// Of [`Action::Generate`].
     Generated(Result<Generated, Refusal>),
     /// Of [`Action::Store`]: true when stored, false when the place holds another version.
-    Stored(Result<bool, Trouble>),
+    Stored(Result<bool, DestinationError>),
 }
 
 /// How a renewal ended.
@@ -104,21 +104,22 @@ pub enum Outcome {
     /// The place holds a token that will do.
     Fresh(Arc<Entry>),
     /// No renewal now, but this token lives still.
-    Meanwhile(Arc<Entry>, Stop),
+    Meanwhile(Arc<Entry>, TokenError),
     /// A new token, stored.
     Renewed(Arc<Entry>),
     /// A new token that could not be stored: keep it in memory and try again.
-    Unstored(Arc<Entry>, Trouble),
+    Unstored(Arc<Entry>, DestinationError),
     /// No token.
-    Failed(Stop),
+    Failed(TokenError),
 }
 
 /// Why there is no new token.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum Stop {
+#[non_exhaustive]
+pub enum TokenError {
     /// The place failed.
     #[error(transparent)]
-    Place(#[from] Trouble),
+    Place(#[from] DestinationError),
     /// The token server refused or failed.
     #[error(transparent)]
     Server(#[from] Refusal),

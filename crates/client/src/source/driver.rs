@@ -3,9 +3,9 @@
 //! generating and storing.
 
 use super::Shared;
-use crate::destination::{Held, Home, Lease, LeaseWish, Leasing, Trouble};
+use crate::destination::{DestinationError, Held, Home, Lease, LeaseRequest, Leasing};
 use crate::protocol::{
-    Action, Entry, Event, Judgement, Leased, Moment, Outcome, Renewal, Stop, Stored,
+    Action, Entry, Event, Judgement, Leased, Moment, Outcome, Renewal, Stored, TokenError,
 };
 use arc_swap::ArcSwapOption;
 use std::sync::{Arc, PoisonError};
@@ -22,7 +22,7 @@ pub(super) async fn renew(shared: &Arc<Shared>, refused: Option<Arc<Entry>>) -> 
         Err(_) => {
             // Another thread renews: its caller waits only without a living token.
             if let Some(entry) = living(shared, refused.as_deref()) {
-                return Outcome::Meanwhile(entry, Stop::Busy);
+                return Outcome::Meanwhile(entry, TokenError::Busy);
             }
             shared.gate.clone().lock_owned().await
         }
@@ -35,7 +35,7 @@ pub(super) async fn renew(shared: &Arc<Shared>, refused: Option<Arc<Entry>>) -> 
     let task = tokio::spawn(async move { run(shared, refused, gate).await });
     task.await.unwrap_or_else(|error| {
         tracing::error!(%error, "a renewal broke");
-        Outcome::Failed(Stop::Busy)
+        Outcome::Failed(TokenError::Busy)
     })
 }
 
@@ -75,7 +75,7 @@ async fn run(
         action = renewal.step(event, moment);
     }
     locks.give_back(home).await;
-    Outcome::Failed(Stop::Busy)
+    Outcome::Failed(TokenError::Busy)
 }
 
 /// Locks in hand.
@@ -86,8 +86,8 @@ struct Locks {
 }
 
 impl Locks {
-    fn wish(&self, shared: &Shared) -> LeaseWish {
-        LeaseWish {
+    fn wish(&self, shared: &Shared) -> LeaseRequest {
+        LeaseRequest {
             ttl: shared.lease_ttl,
             queue: self.process.as_ref().and_then(Held::queue),
         }
@@ -105,7 +105,7 @@ impl Locks {
 }
 
 /// What the home holds.
-pub(super) async fn read(shared: &Shared) -> Result<Stored, Stop> {
+pub(super) async fn read(shared: &Shared) -> Result<Stored, TokenError> {
     match shared.home.as_home() {
         Some(home) => Ok(read_own(shared, home).await?),
         None => Err(not_shared(shared).into()),
@@ -113,7 +113,7 @@ pub(super) async fn read(shared: &Shared) -> Result<Stored, Stop> {
 }
 
 /// What the home holds; a token of another server or API client counts as none.
-async fn read_own(shared: &Shared, home: &dyn Home) -> Result<Stored, Trouble> {
+async fn read_own(shared: &Shared, home: &dyn Home) -> Result<Stored, DestinationError> {
     let mut stored = home.read().await?;
     if let Some(entry) = &stored.entry
         && !shared.issuer.made(entry).await
@@ -127,8 +127,8 @@ async fn read_own(shared: &Shared, home: &dyn Home) -> Result<Stored, Trouble> {
     Ok(stored)
 }
 
-fn not_shared(shared: &Shared) -> Trouble {
-    Trouble::misconfigured(&shared.home.place(), "it cannot be shared")
+fn not_shared(shared: &Shared) -> DestinationError {
+    DestinationError::misconfigured(&shared.home.place(), "it cannot be shared")
 }
 
 async fn act(shared: &Shared, home: &dyn Home, locks: &mut Locks, action: Action) -> Event {
@@ -214,7 +214,7 @@ fn untold(shared: &Shared, entry: Option<&Arc<Entry>>) {
 
 /// Brings the new token to every further destination; the previous one ends only when all have confirmed, the home
 /// included.
-pub(super) async fn settle(shared: &Arc<Shared>) -> Result<(), Vec<Stop>> {
+pub(super) async fn settle(shared: &Arc<Shared>) -> Result<(), Vec<TokenError>> {
     let _turn = shared.settling.lock().await;
     let waiting = shared
         .untold
@@ -227,7 +227,7 @@ pub(super) async fn settle(shared: &Arc<Shared>) -> Result<(), Vec<Stop>> {
         if let Err(trouble) = copy.put(&entry).await {
             shared.figures.not_stored();
             tracing::warn!(%trouble, "a destination does not have the new token yet");
-            stops.push(Stop::Place(trouble));
+            stops.push(TokenError::Place(trouble));
         }
     }
     let leftover = shared
@@ -245,7 +245,7 @@ pub(super) async fn settle(shared: &Arc<Shared>) -> Result<(), Vec<Stop>> {
         .is_some();
     if leftover {
         let what = "it does not have the new token yet";
-        stops.push(Trouble::unreachable(&shared.home.place(), what).into());
+        stops.push(DestinationError::unreachable(&shared.home.place(), what).into());
     }
     if !stops.is_empty() {
         return Err(stops);

@@ -14,6 +14,7 @@ pub struct Figures {
 
 /// The counters at one moment.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[non_exhaustive]
 pub struct Counts {
     /// Tokens generated.
     pub generated: u64,

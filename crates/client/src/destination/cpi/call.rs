@@ -1,7 +1,7 @@
 //! Calls of a tenant's OData API: a login by OAuth client credentials, again when it has run out; a token against
 //! cross-site forgery for writes; at most ten calls a second. No body is repeated outside, for it may hold a token.
 
-use super::super::Trouble;
+use super::super::DestinationError;
 use crate::issuer::{Refusal, http_client, read, safe_url};
 use crate::secret::private_file;
 use crate::timer::rest;
@@ -79,27 +79,30 @@ pub(super) struct Answer {
 
 impl Answer {
     /// What the status means.
-    pub(super) fn trouble(&self, place: &str) -> Trouble {
+    pub(super) fn trouble(&self, place: &str) -> DestinationError {
         match self.status {
-            400 => Trouble::misconfigured(
+            400 => DestinationError::misconfigured(
                 place,
                 "the tenant refuses the artifact (400): is there one of this name and another kind?",
             ),
-            401 => Trouble::misconfigured(
+            401 => DestinationError::misconfigured(
                 place,
                 "the tenant does not take the login (401): is the OAuth client of a service key of plan api of this tenant?",
             ),
-            403 if self.wants_forgery_token() => Trouble::unreachable(
+            403 if self.wants_forgery_token() => DestinationError::unreachable(
                 place,
                 "the tenant wants another CSRF token than it gave (403)",
             ),
-            403 => Trouble::misconfigured(
+            403 => DestinationError::misconfigured(
                 place,
                 "the OAuth client may not write Security Material (403): give its service key the role CredentialsEdit",
             ),
-            404 => Trouble::misconfigured(place, "no such API (404): the address ends in /api/v1"),
-            429 => Trouble::unreachable(place, "too many calls (429)"),
-            status => Trouble::unreachable(place, format!("status {status}")),
+            404 => DestinationError::misconfigured(
+                place,
+                "no such API (404): the address ends in /api/v1",
+            ),
+            429 => DestinationError::unreachable(place, "too many calls (429)"),
+            status => DestinationError::unreachable(place, format!("status {status}")),
         }
     }
 
@@ -147,7 +150,7 @@ impl Tenant {
         method: Method,
         path: &str,
         body: Option<&[u8]>,
-    ) -> Result<Answer, Trouble> {
+    ) -> Result<Answer, DestinationError> {
         let mut session = self.session.lock().await;
         self.try_again(place, &mut session, false, &method, path, body)
             .await
@@ -160,7 +163,7 @@ impl Tenant {
         method: Method,
         path: &str,
         body: Option<&[u8]>,
-    ) -> Result<Answer, Trouble> {
+    ) -> Result<Answer, DestinationError> {
         let mut session = self.session.lock().await;
         self.try_again(place, &mut session, true, &method, path, body)
             .await
@@ -175,7 +178,7 @@ impl Tenant {
         method: &Method,
         path: &str,
         body: Option<&[u8]>,
-    ) -> Result<Answer, Trouble> {
+    ) -> Result<Answer, DestinationError> {
         let (mut logged_in, mut fetched) = (false, false);
         let mut tries = 0;
         loop {
@@ -221,9 +224,10 @@ impl Tenant {
         }
     }
 
-    async fn log_in(&self, place: &str) -> Result<Session, Trouble> {
-        let secret = private_file(&self.login.secret_file)
-            .map_err(|what| Trouble::misconfigured(place, format!("secret_file: {what}")))?;
+    async fn log_in(&self, place: &str) -> Result<Session, DestinationError> {
+        let secret = private_file(&self.login.secret_file).map_err(|what| {
+            DestinationError::misconfigured(place, format!("secret_file: {what}"))
+        })?;
         let request = self
             .http
             .post(self.token_url.clone())
@@ -238,16 +242,17 @@ impl Tenant {
                 answer.status
             )),
             status => {
-                return Err(Trouble::unreachable(
+                return Err(DestinationError::unreachable(
                     place,
                     format!("the login server answers {status}"),
                 ));
             }
         };
         if let Some(what) = what {
-            return Err(Trouble::misconfigured(place, what));
+            return Err(DestinationError::misconfigured(place, what));
         }
-        let strange = || Trouble::misconfigured(place, "token_url is no OAuth token endpoint");
+        let strange =
+            || DestinationError::misconfigured(place, "token_url is no OAuth token endpoint");
         let told: LoginAnswer = serde_json::from_slice(&answer.body).map_err(|_| strange())?;
         let text = Zeroizing::new(format!("Bearer {}", told.access_token.as_str()));
         let mut authorization = HeaderValue::from_str(&text).map_err(|_| strange())?;
@@ -263,7 +268,7 @@ impl Tenant {
         &self,
         place: &str,
         session: &Session,
-    ) -> Result<Option<Forgery>, Trouble> {
+    ) -> Result<Option<Forgery>, DestinationError> {
         let mut answer = self.ask_forgery(place, session).await?;
         for _ in 1..MOST_TRIES {
             if answer.status != 429 || answer.pause() > LONGEST_PAUSE {
@@ -287,7 +292,11 @@ impl Tenant {
         Ok(Some(Forgery { token, cookies }))
     }
 
-    async fn ask_forgery(&self, place: &str, session: &Session) -> Result<Answer, Trouble> {
+    async fn ask_forgery(
+        &self,
+        place: &str,
+        session: &Session,
+    ) -> Result<Answer, DestinationError> {
         let request = self.request(Method::GET, "", session);
         self.send(place, request.header(CSRF, "Fetch")).await
     }
@@ -303,7 +312,7 @@ impl Tenant {
             .header(ACCEPT, "application/json")
     }
 
-    async fn send(&self, place: &str, request: RequestBuilder) -> Result<Answer, Trouble> {
+    async fn send(&self, place: &str, request: RequestBuilder) -> Result<Answer, DestinationError> {
         rest(PACE).await;
         let response: Response = request.send().await.map_err(|error| {
             let what = if error.is_timeout() {
@@ -313,17 +322,20 @@ impl Tenant {
             } else {
                 "the connection broke"
             };
-            Trouble::unreachable(place, what)
+            DestinationError::unreachable(place, what)
         })?;
         let status = response.status().as_u16();
         let headers = response.headers().clone();
         let body = read(response, false)
             .await
             .map_err(|refusal| match refusal {
-                Refusal::Later { .. } => Trouble::unreachable(place, "the answer broke off"),
-                _ => {
-                    Trouble::misconfigured(place, "the answer is too long for a tenant's OData API")
+                Refusal::Later { .. } => {
+                    DestinationError::unreachable(place, "the answer broke off")
                 }
+                _ => DestinationError::misconfigured(
+                    place,
+                    "the answer is too long for a tenant's OData API",
+                ),
             })?;
         Ok(Answer {
             status,

@@ -5,7 +5,7 @@
 
 mod call;
 
-use super::{Destination, Place, Trouble};
+use super::{Destination, DestinationError, Place};
 use crate::credential::AccessToken;
 use crate::protocol::Entry;
 use crate::timer::rest;
@@ -102,7 +102,7 @@ impl CpiCredential {
         format!("UserCredentials('{}')", self.name)
     }
 
-    async fn look(&self) -> Result<Option<Artifact>, Trouble> {
+    async fn look(&self) -> Result<Option<Artifact>, DestinationError> {
         let answer = self
             .tenant
             .call(&self.place(), Method::GET, &self.path(), None)
@@ -111,7 +111,7 @@ impl CpiCredential {
             200 => serde_json::from_slice(&answer.body)
                 .map(|envelope: Envelope| Some(envelope.d))
                 .map_err(|_| {
-                    Trouble::misconfigured(
+                    DestinationError::misconfigured(
                         &self.place(),
                         "its answer is not that of a tenant's OData API: check the address",
                     )
@@ -121,19 +121,19 @@ impl CpiCredential {
         }
     }
 
-    fn trouble(&self, answer: &Answer) -> Trouble {
+    fn trouble(&self, answer: &Answer) -> DestinationError {
         answer.trouble(&self.place())
     }
 
     /// Looks until the tenant tells what is waited for.
-    async fn wait(&self, done: impl Fn(Option<&Artifact>) -> bool) -> Result<(), Trouble> {
+    async fn wait(&self, done: impl Fn(Option<&Artifact>) -> bool) -> Result<(), DestinationError> {
         for _ in 0..MOST_LOOKS {
             if done(self.look().await?.as_ref()) {
                 return Ok(());
             }
             rest(LOOK_PAUSE).await;
         }
-        Err(Trouble::unreachable(
+        Err(DestinationError::unreachable(
             &self.place(),
             "the tenant accepted the credential and has not deployed it in time: see its monitor, Manage Security Material",
         ))
@@ -182,7 +182,7 @@ impl Place for CpiCredential {
 
 #[async_trait]
 impl Destination for CpiCredential {
-    async fn put(&self, entry: &Entry) -> Result<(), Trouble> {
+    async fn put(&self, entry: &Entry) -> Result<(), DestinationError> {
         let before = self.look().await?;
         let user = user_of(&entry.token);
         let there = before.as_ref().and_then(|one| one.generation(&user));
@@ -222,7 +222,7 @@ impl Destination for CpiCredential {
         .await
     }
 
-    async fn forget(&self) -> Result<(), Trouble> {
+    async fn forget(&self) -> Result<(), DestinationError> {
         if self.look().await?.is_none() {
             return Ok(());
         }

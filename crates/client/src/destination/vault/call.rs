@@ -2,11 +2,11 @@
 //! answers may hold secrets, so nothing of a body but known sentences is looked at outside, and none is repeated. A token
 //! is sent to the address configured, and to the hosts listed beside it, and nowhere else.
 
-use super::super::Trouble;
+use super::super::DestinationError;
 use crate::clock::ServerClock;
 use crate::credential::ClientSecret;
-use crate::issuer::{BadServer, Refusal, http_client, read, safe_url};
-use crate::secret::{SecretSource, SecretTrouble, parse, private_file};
+use crate::issuer::{IssuerError, Refusal, http_client, read, safe_url};
+use crate::secret::{SecretError, SecretSource, parse, private_file};
 use crate::timer;
 use async_trait::async_trait;
 use reqwest::{Client, Method, Url};
@@ -20,6 +20,7 @@ use zeroize::Zeroizing;
 
 /// How to log in.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub enum Login {
     /// A token in a file, such as the sink of `bao agent`.
     TokenFile(PathBuf),
@@ -123,34 +124,39 @@ impl Answer {
     }
 
     /// What the status means.
-    pub(super) fn trouble(&self, place: &str) -> Trouble {
+    pub(super) fn trouble(&self, place: &str) -> DestinationError {
         match self.status {
-            403 => Trouble::misconfigured(
+            403 => DestinationError::misconfigured(
                 place,
                 "permission denied (403): give this login the policy for agents, see the guide's page on Vault",
             ),
-            404 => {
-                Trouble::misconfigured(place, "no KV version 2 engine there (404): check the mount")
-            }
-            400 => Trouble::misconfigured(
+            404 => DestinationError::misconfigured(
+                place,
+                "no KV version 2 engine there (404): check the mount",
+            ),
+            400 => DestinationError::misconfigured(
                 place,
                 "bad request (400): is the engine KV version 2, and the login's role and secret id right?",
             ),
-            412 => Trouble::unreachable(place, "this node lags behind the others (412)"),
-            429 => {
-                Trouble::unreachable(place, "too many requests (429): a rate limit of the server")
-            }
-            472 => Trouble::unreachable(
+            412 => DestinationError::unreachable(place, "this node lags behind the others (412)"),
+            429 => DestinationError::unreachable(
+                place,
+                "too many requests (429): a rate limit of the server",
+            ),
+            472 => DestinationError::unreachable(
                 place,
                 "a disaster recovery secondary answers there (472), which serves nothing: give the primary's address",
             ),
-            473 => Trouble::unreachable(
+            473 => DestinationError::unreachable(
                 place,
                 "a performance standby answers there (473), which cannot serve this: give the active node's address",
             ),
-            501 => Trouble::unreachable(place, "not initialised (501): initialise and unseal it"),
-            503 => Trouble::unreachable(place, "sealed or down (503): unseal it"),
-            status => Trouble::unreachable(place, format!("status {status}")),
+            501 => DestinationError::unreachable(
+                place,
+                "not initialised (501): initialise and unseal it",
+            ),
+            503 => DestinationError::unreachable(place, "sealed or down (503): unseal it"),
+            status => DestinationError::unreachable(place, format!("status {status}")),
         }
     }
 }
@@ -166,7 +172,7 @@ impl Connection {
         login: Login,
         authority: Option<&[u8]>,
         answer_limit: Duration,
-    ) -> Result<Self, BadServer> {
+    ) -> Result<Self, IssuerError> {
         let address = safe_url(address)?;
         Ok(Self {
             shared: Arc::new(Shared {
@@ -207,7 +213,7 @@ impl Connection {
         method: Method,
         path: &str,
         body: Option<&str>,
-    ) -> Result<Answer, Trouble> {
+    ) -> Result<Answer, DestinationError> {
         let shared = &self.shared;
         let mut session = shared.session.lock().await;
         let now = shared.clock.boot();
@@ -264,10 +270,13 @@ impl Shared {
         self.address.as_str().trim_end_matches('/')
     }
 
-    async fn log_in(self: &Arc<Self>, place: &str) -> Result<Session, Trouble> {
+    async fn log_in(self: &Arc<Self>, place: &str) -> Result<Session, DestinationError> {
         let file = |path: &PathBuf| {
             private_file(path).map_err(|what| {
-                Trouble::misconfigured(place, format!("login file {}: {what}", path.display()))
+                DestinationError::misconfigured(
+                    place,
+                    format!("login file {}: {what}", path.display()),
+                )
             })
         };
         let (mount, body) = match &self.login {
@@ -299,7 +308,10 @@ impl Shared {
                     .and_then(|bytes| String::from_utf8(bytes.to_vec()).ok())
                     .map(Zeroizing::new)
                     .ok_or_else(|| {
-                        Trouble::misconfigured(place, "the service account's JWT cannot be read")
+                        DestinationError::misconfigured(
+                            place,
+                            "the service account's JWT cannot be read",
+                        )
                     })?;
                 (mount, json(&[("role", role), ("jwt", jwt.trim())]))
             }
@@ -311,8 +323,9 @@ impl Shared {
         if answer.status != 200 {
             return Err(self.not_logged_in(place, &answer));
         }
-        let login: LoginAnswer = serde_json::from_slice(&answer.body)
-            .map_err(|_| Trouble::unreachable(place, "the answer to the login is no Vault's"))?;
+        let login: LoginAnswer = serde_json::from_slice(&answer.body).map_err(|_| {
+            DestinationError::unreachable(place, "the answer to the login is no Vault's")
+        })?;
         let lifetime = Duration::from_secs(login.auth.lease_duration);
         Ok(Session {
             token: login.auth.client_token,
@@ -323,7 +336,7 @@ impl Shared {
         })
     }
 
-    fn not_logged_in(&self, place: &str, answer: &Answer) -> Trouble {
+    fn not_logged_in(&self, place: &str, answer: &Answer) -> DestinationError {
         let mut trouble = answer.trouble(place);
         trouble.what = match &self.login {
             Login::AppRole { secret_id_file, .. } if answer.status == 400 => format!(
@@ -408,7 +421,7 @@ impl Shared {
         path: &str,
         body: Option<&str>,
         token: Option<&str>,
-    ) -> Result<Answer, Trouble> {
+    ) -> Result<Answer, DestinationError> {
         let mut base = self.address().to_owned();
         let mut redirects = 0;
         let mut lags = 0;
@@ -430,14 +443,14 @@ impl Shared {
     }
 
     /// The node that a standby names, if a token may be sent there: by the same scheme, to a host that is listed.
-    fn redirected(&self, place: &str, location: Option<&str>) -> Result<String, Trouble> {
+    fn redirected(&self, place: &str, location: Option<&str>) -> Result<String, DestinationError> {
         let named = location.and_then(|location| self.address.join(location).ok());
         let Some((named, host)) = named
             .as_ref()
             .and_then(|named| Some((named, named.host_str()?)))
         else {
             let what = "a standby answers there (307) and names no active node: give the active node's address";
-            return Err(Trouble::unreachable(place, what));
+            return Err(DestinationError::unreachable(place, what));
         };
         let port = named.port_or_known_default().unwrap_or(0);
         let authority = format!("{host}:{port}");
@@ -453,14 +466,14 @@ impl Shared {
                 named.scheme(),
                 self.address.scheme()
             );
-            return Err(Trouble::misconfigured(place, what));
+            return Err(DestinationError::misconfigured(place, what));
         }
         if !is_itself && (!is_listed || safe_url(named.as_str()).is_err()) {
             let what = format!(
                 "a standby answers there (307) and names {authority} as the active node, which is not in redirect_hosts: \
                  add it there, or give the active node's address"
             );
-            return Err(Trouble::misconfigured(place, what));
+            return Err(DestinationError::misconfigured(place, what));
         }
         Ok(named.origin().ascii_serialization())
     }
@@ -472,14 +485,15 @@ impl Shared {
         url: String,
         body: Option<&str>,
         token: Option<&str>,
-    ) -> Result<Answer, Trouble> {
+    ) -> Result<Answer, DestinationError> {
         let mut request = self
             .http
             .request(method.clone(), url)
             .header("x-vault-request", "true");
         if let Some(token) = token {
-            let mut value = reqwest::header::HeaderValue::from_str(token.trim())
-                .map_err(|_| Trouble::misconfigured(place, "the login's token fits no header"))?;
+            let mut value = reqwest::header::HeaderValue::from_str(token.trim()).map_err(|_| {
+                DestinationError::misconfigured(place, "the login's token fits no header")
+            })?;
             value.set_sensitive(true);
             request = request.header("x-vault-token", value);
         }
@@ -491,7 +505,7 @@ impl Shared {
                 .header("content-type", "application/json")
                 .body(body.to_owned());
         }
-        let broken = |what: String| Trouble::unreachable(place, what);
+        let broken = |what: String| DestinationError::unreachable(place, what);
         let response = request
             .send()
             .await
@@ -568,16 +582,16 @@ impl SecretSource for VaultSecret {
         self.connection.close().await;
     }
 
-    async fn secret(&self) -> Result<ClientSecret, SecretTrouble> {
+    async fn secret(&self) -> Result<ClientSecret, SecretError> {
         let from = self.name();
         let url = format!(
             "/v1/{}/data/{}",
             self.mount.trim_matches('/'),
             self.path.trim_matches('/')
         );
-        let trouble = |trouble: Trouble| SecretTrouble {
+        let trouble = |trouble: DestinationError| SecretError {
             passing: trouble.kind == crate::destination::Kind::Unreachable,
-            ..SecretTrouble::new(&from, trouble.what)
+            ..SecretError::new(&from, trouble.what)
         };
         let answer = self
             .connection
@@ -585,7 +599,7 @@ impl SecretSource for VaultSecret {
             .await
             .map_err(trouble)?;
         if answer.status == 404 {
-            return Err(SecretTrouble::new(
+            return Err(SecretError::new(
                 &from,
                 "there is no such document; put the secret into its field client_secret",
             ));
@@ -596,7 +610,7 @@ impl SecretSource for VaultSecret {
         let text = serde_json::from_slice::<SecretAnswer>(&answer.body)
             .ok()
             .and_then(|answer| answer.data.data?.client_secret)
-            .ok_or_else(|| SecretTrouble::new(&from, "it has no field client_secret"))?;
+            .ok_or_else(|| SecretError::new(&from, "it has no field client_secret"))?;
         parse(&from, &text)
     }
 }

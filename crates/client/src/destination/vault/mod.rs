@@ -7,7 +7,7 @@ mod call;
 pub use call::{Connection, Login, VaultSecret};
 
 use super::lease_note::{Note, Standing, reliable};
-use super::{Home, Lease, LeaseWish, Leasing, Place, Trouble};
+use super::{DestinationError, Home, Lease, LeaseRequest, Leasing, Place};
 use crate::protocol::{Entry, Stored, Version};
 use async_trait::async_trait;
 use call::Answer;
@@ -69,11 +69,11 @@ impl VaultHome {
         format!("/v1/{}/data/{}/{document}", self.mount, self.path)
     }
 
-    fn trouble(&self, answer: &Answer) -> Trouble {
+    fn trouble(&self, answer: &Answer) -> DestinationError {
         answer.trouble(&self.place())
     }
 
-    async fn fetch(&self, document: &str) -> Result<Document, Trouble> {
+    async fn fetch(&self, document: &str) -> Result<Document, DestinationError> {
         let answer = self
             .connection
             .call(&self.place(), Method::GET, &self.url(document), None)
@@ -101,7 +101,12 @@ impl VaultHome {
     }
 
     /// Writes over a version and answers the new one; none when the version is another.
-    async fn store(&self, document: &str, json: &str, over: u64) -> Result<Option<u64>, Trouble> {
+    async fn store(
+        &self,
+        document: &str,
+        json: &str,
+        over: u64,
+    ) -> Result<Option<u64>, DestinationError> {
         let body = Zeroizing::new(format!(
             "{{\"options\":{{\"cas\":{over}}},\"data\":{json}}}"
         ));
@@ -116,8 +121,9 @@ impl VaultHome {
             .await?;
         match answer.status {
             200 => {
-                let written: WriteAnswer = serde_json::from_slice(&answer.body)
-                    .map_err(|_| Trouble::unreachable(&self.place(), "its answer is no Vault's"))?;
+                let written: WriteAnswer = serde_json::from_slice(&answer.body).map_err(|_| {
+                    DestinationError::unreachable(&self.place(), "its answer is no Vault's")
+                })?;
                 Ok(Some(written.data.version))
             }
             // The engine has one code for all bad requests, and this sentence for this one.
@@ -140,7 +146,7 @@ impl Place for VaultHome {
 
 #[async_trait]
 impl Home for VaultHome {
-    async fn read(&self) -> Result<Stored, Trouble> {
+    async fn read(&self) -> Result<Stored, DestinationError> {
         let document = self.fetch("token").await?;
         let entry = document.text.and_then(|text| Entry::from_json(&text).ok());
         Ok(Stored {
@@ -149,13 +155,13 @@ impl Home for VaultHome {
         })
     }
 
-    async fn write(&self, entry: Option<&Entry>, over: &Version) -> Result<bool, Trouble> {
+    async fn write(&self, entry: Option<&Entry>, over: &Version) -> Result<bool, DestinationError> {
         let over = over.0.parse().unwrap_or(0);
         let json = entry.map_or_else(|| Zeroizing::new("{}".to_owned()), Entry::to_json);
         Ok(self.store("token", &json, over).await?.is_some())
     }
 
-    async fn lease(&self, wish: &LeaseWish) -> Result<Leasing, Trouble> {
+    async fn lease(&self, wish: &LeaseRequest) -> Result<Leasing, DestinationError> {
         let document = self.fetch("lease").await?;
         let note: Option<Note> = document
             .text
@@ -179,7 +185,7 @@ impl Home for VaultHome {
         self.connection.close().await;
     }
 
-    async fn release(&self, lease: Lease) -> Result<(), Trouble> {
+    async fn release(&self, lease: Lease) -> Result<(), DestinationError> {
         let Some(version) = lease.into_proof::<u64>() else {
             return Ok(());
         };

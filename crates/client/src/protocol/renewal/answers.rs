@@ -2,11 +2,11 @@
 //! made is never dropped here: it is stored, or handed out unstored, or a newer one stands in the place.
 
 use super::{MOST_ATTEMPTS, MOST_MISMATCHES, MOST_STORES, Renewal, Stage};
-use crate::destination::Trouble;
+use crate::destination::DestinationError;
 use crate::issuer::Refusal;
 use crate::protocol::limits::backoff;
 use crate::protocol::{
-    Action, Entry, Generated, Moment, Outcome, Reason, Status, Stop, Stored, Tally,
+    Action, Entry, Generated, Moment, Outcome, Reason, Status, Stored, Tally, TokenError,
 };
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ impl Renewal {
     ) -> Action {
         let same = |entry: &Arc<Entry>| entry.token.is(&made.token);
         if reason == Reason::Refused && self.refused.as_ref().is_some_and(same) {
-            return Action::Done(Outcome::Failed(Stop::StillRefused));
+            return Action::Done(Outcome::Failed(TokenError::StillRefused));
         }
         let tally = self
             .stored
@@ -105,7 +105,7 @@ impl Renewal {
         }
         self.stores += 1;
         if self.stores > MOST_STORES {
-            let trouble = Trouble::unreachable("the place", "others keep writing to it");
+            let trouble = DestinationError::unreachable("the place", "others keep writing to it");
             return Action::Done(Outcome::Unstored(entry, trouble));
         }
         self.stage = Stage::Storing(entry.clone());
@@ -115,7 +115,7 @@ impl Renewal {
     pub(super) fn store_again(
         &mut self,
         entry: Arc<Entry>,
-        trouble: Trouble,
+        trouble: DestinationError,
         at: Moment,
     ) -> Action {
         self.stores += 1;

@@ -14,7 +14,8 @@ pub enum Kind {
 
 /// A place failed.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Trouble {
+#[non_exhaustive]
+pub struct DestinationError {
     /// Whether waiting can help.
     pub kind: Kind,
     /// The place's own name for people.
@@ -23,7 +24,7 @@ pub struct Trouble {
     pub what: String,
 }
 
-impl Trouble {
+impl DestinationError {
     /// Trying again may help.
     pub fn unreachable(place: &str, what: impl Into<String>) -> Self {
         Self::new(Kind::Unreachable, place, what)
@@ -60,10 +61,10 @@ impl Trouble {
     }
 }
 
-impl fmt::Display for Trouble {
+impl fmt::Display for DestinationError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.place, self.what)
     }
 }
 
-impl std::error::Error for Trouble {}
+impl std::error::Error for DestinationError {}
