@@ -616,9 +616,16 @@ fn a_writer_stopped_while_it_is_sent_an_answer_delays_others_for_a_moment() {
             other.hear("asking");
             let waits = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND wait_event = 'relation'
                 AND query LIKE '%FROM member%' AND datname = current_database()";
-            while client.query(waits, &[]).await.unwrap().is_empty() {
-                tokio::task::yield_now().await;
-            }
+            // Within a transaction PostgreSQL shows the sessions as they were at the first look.
+            let looking = async {
+                while client.query(waits, &[]).await.unwrap().is_empty() {
+                    let forget = "SELECT pg_stat_clear_snapshot()";
+                    client.batch_execute(forget).await.unwrap();
+                }
+            };
+            tokio::time::timeout(LONG, looking)
+                .await
+                .expect("the other to wait for the table");
             other.signal(rustix::process::Signal::STOP);
             client.batch_execute("COMMIT").await.unwrap();
             drop(client);
