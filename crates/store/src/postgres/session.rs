@@ -34,7 +34,7 @@ const SETTINGS: &str = "SET synchronous_commit = on; SET client_min_messages = w
         WHERE name IN ('lock_timeout', 'idle_session_timeout', 'transaction_timeout')";
 /// Those of a session that holds locks for which others wait: when its process stops in the middle of a transaction, the
 /// session ends after two seconds, also while the server is stuck in sending to it.
-const LOCKING: &str = "SET tcp_user_timeout = '2s'";
+const LOCKING: &str = "SET idle_in_transaction_session_timeout = '2s'; SET tcp_user_timeout = '2s'";
 /// The statement timeout lies below the driver's patience, so that a slow statement ends with an
 /// answer rather than with the connection.
 pub(super) const SET_STATEMENT_TIMEOUT: &str = "SET statement_timeout = '8s'";
