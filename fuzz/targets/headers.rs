@@ -18,7 +18,7 @@ use credentials::{SECRET_HEADER, SecretPresented, TOKEN_HEADER};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use ipnet::IpNet;
 use libfuzzer_sys::fuzz_target;
-use tokenward_core::check::Presented;
+use tokenward_core::verdict::Presented;
 
 fuzz_target!(|data: &[u8]| {
     let headers = read(data);

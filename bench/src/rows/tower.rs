@@ -21,7 +21,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
-use tokenward_core::check::Presented;
+use tokenward_core::verdict::Presented;
 use tokenward_testkit::Server;
 use tokenward_tower::{
     CheckLayer, Checker, Endpoint, EndpointError, Environment, PeerAddr, Permit, Replica, Verdict,

@@ -10,7 +10,6 @@ pub mod at_rest;
 pub mod attach;
 pub mod audit;
 pub mod change;
-pub mod check;
 pub mod client;
 pub mod client_id_codec;
 pub mod cluster;
@@ -30,9 +29,9 @@ pub mod slot;
 pub mod sources;
 pub mod sublease;
 pub mod time;
+pub mod verdict;
 
 pub use change::Change;
-pub use check::{Denial, Facts, Permit, Verdict};
 pub use client::{ApiClient, Settings};
 pub use credential::{AccessToken, AdminKey, ClientSecret};
 pub use digest::{Digest, DigestKey, Keyring};
@@ -40,3 +39,4 @@ pub use ids::{ClientId, ClientNo, Environment, ProductNo, WorkspaceId, Workspace
 pub use replica::Replica;
 pub use slot::Slot;
 pub use time::Timestamp;
+pub use verdict::{Denial, Facts, Permit, Verdict};

@@ -7,8 +7,8 @@ use http::{Extensions, HeaderMap};
 use ipnet::IpNet;
 use std::net::IpAddr;
 use std::sync::Arc;
-use tokenward_core::check::denial::Refusal;
-use tokenward_core::check::{Denial, Facts, Presented};
+use tokenward_core::verdict::denial::Refusal;
+use tokenward_core::verdict::{Denial, Facts, Presented};
 use tokenward_core::{Environment, address, presented};
 
 /// The answer of a check.

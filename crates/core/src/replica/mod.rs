@@ -6,8 +6,8 @@
 //! node that must reload makes a new one, and running checks finish on the old.
 
 mod apply;
+mod check;
 mod copy;
-mod examine;
 mod index;
 mod table;
 #[cfg(test)]
@@ -17,7 +17,6 @@ mod words;
 pub use apply::{CannotApply, LoadedClient, Loading};
 pub use copy::{Copying, Part};
 
-use crate::check::LabelText;
 use crate::client::ApiClient;
 use crate::digest::Keyring;
 use crate::ids::{ClientId, ClientNo, ProductNo, WorkspaceId};
@@ -25,6 +24,7 @@ use crate::lease::Lease;
 use crate::restrictions::Restrictions;
 use crate::slot::Previous;
 use crate::time::BootInstant;
+use crate::verdict::LabelText;
 use arc_swap::ArcSwap;
 use foldhash::fast::RandomState;
 use parking_lot::{Mutex, RwLock};

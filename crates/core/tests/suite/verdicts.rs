@@ -2,12 +2,12 @@
 
 use crate::world::{HOME, START, Seen, World, settings};
 use tokenward_core::change::{Change, EPOCH_GENERATIONS};
-use tokenward_core::check::denial::Refusal;
-use tokenward_core::check::{Denial, Presented, Verdict};
 use tokenward_core::generate::{self, IssueOptions};
 use tokenward_core::ids::{ClientNo, Environment, ProductNo};
 use tokenward_core::restrictions::Networks;
 use tokenward_core::time::BootInstant;
+use tokenward_core::verdict::denial::Refusal;
+use tokenward_core::verdict::{Denial, Presented, Verdict};
 use uuid::Uuid;
 
 const PERMIT_1: Seen = Seen::Permit { generation: 1 };

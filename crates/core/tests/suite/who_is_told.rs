@@ -3,12 +3,12 @@
 
 use crate::world::{HOME, Seen, World, settings};
 use tokenward_core::change::Change;
-use tokenward_core::check::denial::Refusal;
-use tokenward_core::check::{Denial, Presented};
 use tokenward_core::credential::AccessToken;
 use tokenward_core::generate::IssueOptions;
 use tokenward_core::ids::{ClientId, ClientNo, Environment, ProductNo};
 use tokenward_core::restrictions::Networks;
+use tokenward_core::verdict::denial::Refusal;
+use tokenward_core::verdict::{Denial, Presented};
 use uuid::Uuid;
 
 type Story = fn(&mut World, u32, &str);

@@ -12,8 +12,8 @@ use crate::net::addresses::Peer;
 use crate::verbs::check::CheckAnswer;
 use bytes::Bytes;
 use http::{HeaderValue, Response};
-use tokenward_core::check::Permit;
-use tokenward_core::check::denial::Refusal;
+use tokenward_core::verdict::Permit;
+use tokenward_core::verdict::denial::Refusal;
 
 /// Answers one question.
 pub(super) fn check(app: &App, message: Bytes, peer: Peer) -> Result<CheckResponse, Code> {

@@ -12,8 +12,8 @@ use http::header::{CACHE_CONTROL, HeaderName, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use http_body_util::Full;
 use std::sync::LazyLock;
-use tokenward_core::check::denial::{Figure, Refusal};
-use tokenward_core::check::{Denial, Permit};
+use tokenward_core::verdict::denial::{Figure, Refusal};
+use tokenward_core::verdict::{Denial, Permit};
 use uuid::Uuid;
 
 static WORKSPACE: HeaderName = HeaderName::from_static("x-tokenward-workspace");

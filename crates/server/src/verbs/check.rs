@@ -5,9 +5,9 @@ use crate::logs::Limit;
 use crate::net::addresses;
 use crate::random;
 use std::net::IpAddr;
-use tokenward_core::check::denial::Refusal;
-use tokenward_core::check::{Denial, Facts, Permit, Presented, Verdict};
 use tokenward_core::time::Clock;
+use tokenward_core::verdict::denial::Refusal;
+use tokenward_core::verdict::{Denial, Facts, Permit, Presented, Verdict};
 use tokenward_core::{AccessToken, Environment};
 use uuid::Uuid;
 

@@ -7,7 +7,6 @@ use crate::sharer::{Held, Sharer};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokenward_core::change::Change;
-use tokenward_core::check::{Facts, Presented, Verdict};
 use tokenward_core::client::{ApiClient, ClientState, Product, SecretRecord, Settings, Workspace};
 use tokenward_core::credential::ClientSecret;
 use tokenward_core::digest::KeyId;
@@ -15,6 +14,7 @@ use tokenward_core::generate::{Answer, IssueOptions, Rejection};
 use tokenward_core::ids::{ClientId, ClientNo, Environment, ProductNo, WorkspaceId};
 use tokenward_core::label::Slug;
 use tokenward_core::time::Timestamp;
+use tokenward_core::verdict::{Facts, Presented, Verdict};
 use tokenward_store::{
     Decided, Failure, Keys, NodeIdentity, Options, ReadSet, Store, StoreError, TERM, View,
     WriterHandle,

@@ -16,9 +16,9 @@ use serde_json::{Value, json};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use subtle::ConstantTimeEq;
-use tokenward_core::check::denial::Refusal;
-use tokenward_core::check::{Denial, Facts, Introspection, Presented};
 use tokenward_core::time::Clock;
+use tokenward_core::verdict::denial::Refusal;
+use tokenward_core::verdict::{Denial, Facts, Introspection, Presented};
 use tokenward_core::{AccessToken, Environment};
 
 /// Lines about products that do not exist in a minute: a resource server that is set up wrongly asks at each request.
