@@ -4,22 +4,22 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use zeroize::Zeroizing;
 
-/// A variable that is set, and UTF-8. Blanks around it do not count, and one with nothing else in it is not set:
-/// Compose and Helm pass variables without a value as empty ones.
+/// A variable that is set, and UTF-8, without blanks around it.
+#[cfg(feature = "aws")]
 #[must_use]
 pub(crate) fn text(name: &str) -> Option<String> {
     let text = raw(name)?.into_string().ok()?;
     Some(text.trim().to_owned())
 }
 
-/// A variable that may hold a secret, as [`text`] has it.
+/// A variable that may hold a secret, without blanks around it.
 #[must_use]
 pub(crate) fn secret(name: &str) -> Option<Zeroizing<String>> {
     let text = Zeroizing::new(raw(name)?.into_string().ok()?);
     Some(Zeroizing::new(text.trim().to_owned()))
 }
 
-/// The path in a variable, as [`text`] has it where it is UTF-8.
+/// The path in a variable, without blanks around it where it is UTF-8.
 #[must_use]
 pub(crate) fn path(name: &str) -> Option<PathBuf> {
     let raw = raw(name)?;
@@ -29,7 +29,8 @@ pub(crate) fn path(name: &str) -> Option<PathBuf> {
     })
 }
 
-/// A variable as the system has it, unless it is empty or blank.
+/// A variable as the system has it, unless it is empty or blank: Compose and Helm pass variables without a value as empty
+/// ones.
 fn raw(name: &str) -> Option<OsString> {
     #[expect(
         clippy::disallowed_methods,
