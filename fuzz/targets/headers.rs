@@ -6,24 +6,24 @@
 
 #![no_main]
 
-#[path = "../../crates/server/src/net/addresses.rs"]
-mod addresses;
 #[expect(dead_code, reason = "the target needs a part of the module")]
 #[path = "../../crates/server/src/http/credentials.rs"]
 mod credentials;
 
 use std::net::IpAddr;
 
-use credentials::{SECRET_HEADER, SecretPresented, TOKEN_HEADER};
+use credentials::{SECRET_HEADER, SecretPresented};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use ipnet::IpNet;
 use libfuzzer_sys::fuzz_target;
+use tokenward_core::address;
+use tokenward_core::presented::{TOKEN_HEADER, access_token};
 use tokenward_core::verdict::Presented;
 
 fuzz_target!(|data: &[u8]| {
     let headers = read(data);
     let texts = |name: &str| headers.get_all(name).iter().count();
-    let token = credentials::access_token(&headers);
+    let token = access_token(&headers);
     if texts(TOKEN_HEADER) > 1 || texts("authorization") > 1 {
         assert!(
             !matches!(token, Presented::One(text) if !text.is_empty()),
@@ -54,22 +54,22 @@ fuzz_target!(|data: &[u8]| {
     let proxy: IpAddr = [127, 0, 0, 1].into();
     let trusted: [IpNet; 1] = [proxy.into()];
     assert_eq!(
-        addresses::caller(stranger, &headers, &trusted),
+        address::caller(stranger, &headers, &trusted),
         Some(stranger),
         "a stranger was believed"
     );
     assert_eq!(
-        addresses::caller(proxy, &headers, &[]),
+        address::caller(proxy, &headers, &[]),
         Some(proxy),
         "a proxy nobody trusts was believed"
     );
-    let told = addresses::caller(proxy, &headers, &trusted);
+    let told = address::caller(proxy, &headers, &trusted);
     let canonical = told.map(|told| told.to_canonical());
     assert_eq!(told, canonical, "one address in two spellings");
     if told != Some(proxy) {
         assert!(texts("x-forwarded-for") > 0, "an address out of nothing");
     }
-    let behind = addresses::caller(addresses::Peer::SameMachine, &headers, &[]);
+    let behind = address::caller(address::Peer::SameMachine, &headers, &[]);
     if behind.is_some() {
         assert!(texts("x-forwarded-for") > 0, "an address out of nothing");
     }

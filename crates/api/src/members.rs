@@ -72,7 +72,7 @@ answers! {
     pub struct Invitation {
         /// Its id.
         pub id: Uuid,
-        /// null: whoever holds the first operator's link
+        /// null: the holder of the first operator's link
         pub email: Option<String>,
         /// What they may do.
         #[serde(flatten)]

@@ -24,7 +24,7 @@ answers! {
         pub day: Day,
         /// The product; null where it is not counted for one.
         pub product: Option<Slug>,
-        /// What became of them.
+        /// The outcome of the requests.
         pub outcome: Outcome,
         /// How many.
         pub count: u64,

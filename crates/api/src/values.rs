@@ -196,7 +196,7 @@ texts! {
         "type": "string", "maxLength": 43, "pattern": "^[0-9a-fA-F:.]+(/[0-9]{1,3})?$",
         "description": "an address, or a network without host bits", "examples": ["10.0.0.0/8"],
     });
-    /// What became of a request: `PERMIT`, `GENERATED`, or the code of its refusal.
+    /// The outcome of a request: `PERMIT`, `GENERATED`, or the code of its refusal.
     Outcome: schemars::json_schema!({
         "type": "string", "pattern": "^[A-Z_]+$", "examples": ["PERMIT", "GENERATED", "TOKEN_SUPERSEDED"],
     });

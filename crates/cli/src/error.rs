@@ -19,7 +19,7 @@ pub enum CliError {
     Refused(Box<Problem>),
     /// Anything else; a sentence that says what to do next.
     Failed(String),
-    /// Whoever read our output has gone: nobody is left to be told.
+    /// The reader of the output has closed its end.
     ReaderGone,
 }
 

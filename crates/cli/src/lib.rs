@@ -148,7 +148,7 @@ pub fn exit(outcome: Result<(), CliError>, json: bool) -> ExitCode {
 /// Reports an error.
 fn fail(error: &CliError, json: bool) -> ExitCode {
     if let Some(text) = error.report(json) {
-        // Ignore EPIPE: nobody reads.
+        // Ignore EPIPE.
         let _ = writeln!(std::io::stderr(), "{text}");
     }
     error.exit_code()

@@ -355,7 +355,7 @@ pub(crate) fn people(items: &[Person]) -> Table {
             ),
             Person::Invited(one) => (
                 one.id,
-                or(one.email.as_ref(), "whoever holds the link"),
+                or(one.email.as_ref(), "the holder of the link"),
                 NOTHING.to_owned(),
                 &one.role,
                 NOTHING.to_owned(),

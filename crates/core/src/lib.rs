@@ -1,9 +1,29 @@
-//! The pure heart of Tokenward: what a token, a secret and an API client are, how a change alters
-//! them, and how one request is checked.
+//! The rules of Tokenward: what an access token, a client secret and an API client are, how a change alters them, and how
+//! a request is checked.
 //!
-//! Nothing here performs I/O, reads a clock, draws randomness or waits: time, random bytes and
-//! messages are arguments. That is what lets the same code be tested with seeds, model-checked and
-//! run beside a product API. See `ARCHITECTURE.md` for the whole house.
+//! Nothing here performs I/O, reads a clock, draws random bytes or waits: time, random bytes and messages are arguments.
+//! So the same code is tested with seeds, model-checked, and run inside a product API.
+//!
+//! ```
+//! use tokenward_core::{AccessToken, ClientId, Environment};
+//! use uuid::Uuid;
+//!
+//! let client = ClientId(Uuid::from_u128(7));
+//! let token = AccessToken::from_random(Environment::Sandbox, client, [1; 28]);
+//! let text = token.expose();
+//! assert!(text.starts_with("sandbox.1."));
+//! assert_eq!(AccessToken::parse(&text).map(|token| token.client()).ok(), Some(client));
+//! // A checksum ends every token: one that was cut is refused without a look at any state.
+//! assert!(AccessToken::parse(&text[..text.len() - 1]).is_err());
+//! ```
+//!
+//! # Modules
+//!
+//! - [`credential`], [`digest`], [`seal`], [`at_rest`]: what is secret, and how it is kept.
+//! - [`client`], [`slot`], [`label`], [`restrictions`]: the durable state of an API client.
+//! - [`generate`], [`change`], [`audit`]: the decision to issue a token, what a decision writes, and the log of it.
+//! - [`replica`], [`verdict`], [`lease`]: the state in memory, the answer to a check, and how long it may be given.
+//! - [`sublease`], [`attach`], [`cluster`]: the protocols with attached replicas and among nodes.
 
 pub mod address;
 pub mod at_rest;

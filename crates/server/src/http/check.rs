@@ -2,7 +2,6 @@
 //! at `/deny` for gateways that lose bodies. The path after the product is never looked at: what is
 //! decided comes from the gateway's configuration, not from its caller.
 
-use super::credentials;
 use super::envelope::Problem;
 use crate::app::App;
 use crate::net::addresses::Peer;
@@ -12,6 +11,7 @@ use http::header::{CACHE_CONTROL, HeaderName, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use http_body_util::Full;
 use std::sync::LazyLock;
+use tokenward_core::presented::access_token_in;
 use tokenward_core::verdict::denial::{Figure, Refusal};
 use tokenward_core::verdict::{Denial, Permit};
 use uuid::Uuid;
@@ -89,8 +89,7 @@ pub(crate) fn ask(
     peer: Peer,
 ) -> CheckAnswer {
     let address = app.caller_address(peer, headers);
-    let presented =
-        credentials::access_token_in(headers, app.data.config.check_token_header.into());
+    let presented = access_token_in(headers, app.data.config.check_token_header.into());
     check(&app.data, environment, product, presented, address)
 }
 

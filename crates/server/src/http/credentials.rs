@@ -1,11 +1,10 @@
-//! Credentials in headers: read strictly. Two where one belongs are refused, never chosen between.
+//! The client secret in headers: read strictly. Two where one belongs are refused, never chosen between.
 
 use base64::Engine;
 use http::{HeaderMap, header};
 use tokenward_core::ClientSecret;
+use tokenward_core::presented::scheme;
 use zeroize::Zeroizing;
-
-pub use tokenward_core::presented::{TOKEN_HEADER, access_token, access_token_in, scheme};
 
 /// Clear's header of a client secret.
 pub const SECRET_HEADER: &str = "x-clear-client-secret";

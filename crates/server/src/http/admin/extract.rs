@@ -6,7 +6,7 @@ use super::problem::Problem;
 use crate::app::App;
 use crate::auth::authority::Admin;
 use crate::auth::refusals;
-use crate::http::{credentials, denied};
+use crate::http::denied;
 use crate::verbs::admin_keys;
 use axum::extract::{ConnectInfo, FromRequestParts};
 use http::header;
@@ -15,6 +15,7 @@ use serde::de::DeserializeOwned;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tokenward_core::AdminKey;
+use tokenward_core::presented::scheme;
 use tokenward_core::time::Clock as _;
 use tokenward_store::Credential;
 use uuid::Uuid;
@@ -39,7 +40,7 @@ impl FromRequestParts<Arc<App>> for Signed {
         let key = value
             .to_str()
             .ok()
-            .and_then(|text| credentials::scheme(text, "bearer"))
+            .and_then(|text| scheme(text, "bearer"))
             .ok_or_else(unknown)?;
         if let Ok(claimed) = AdminKey::from_chosen(key) {
             refusals::claims("actor", format_args!("admin-key:{}", claimed.id()));

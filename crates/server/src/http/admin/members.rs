@@ -54,7 +54,7 @@ fn member(member: &people::Member) -> Member {
 fn invitation(invitation: &people::Invitation) -> Invitation {
     Invitation {
         id: invitation.id,
-        // Whoever holds the first operator's link says who they are.
+        // The holder of the first operator's link says who they are.
         email: (!invitation.email.is_empty()).then(|| invitation.email.clone()),
         role: views::role(&invitation.role),
         invited_by: invitation.invited_by.clone(),

@@ -6,7 +6,6 @@ use super::Reply;
 use super::form::{Form, caller, must_post};
 use super::reply::{OAuthError, json_reply};
 use crate::app::App;
-use crate::http::credentials;
 use crate::net::addresses::Peer;
 use crate::verbs::check::{self, Counted};
 use crate::verbs::issuance;
@@ -16,6 +15,7 @@ use serde_json::{Value, json};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use subtle::ConstantTimeEq;
+use tokenward_core::presented::scheme;
 use tokenward_core::time::Clock;
 use tokenward_core::verdict::denial::Refusal;
 use tokenward_core::verdict::{Denial, Facts, Introspection, Presented};
@@ -99,10 +99,7 @@ fn internal_auth(app: &App, headers: &HeaderMap) -> bool {
     let (Some(value), None) = (values.next(), values.next()) else {
         return false;
     };
-    let given = value
-        .to_str()
-        .ok()
-        .and_then(|text| credentials::scheme(text, "bearer"));
+    let given = value.to_str().ok().and_then(|text| scheme(text, "bearer"));
     given.is_some_and(|given| given.as_bytes().ct_eq(expected.as_bytes()).into())
 }
 
