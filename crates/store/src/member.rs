@@ -40,24 +40,12 @@ const PAUSE: Duration = Duration::from_millis(200);
 
 /// One membership.
 pub(crate) struct Member<C> {
-    pub(crate) session: MemberSession,
-    pub(crate) applier: Arc<Applier<C>>,
-    pub(crate) clock: Arc<C>,
-    pub(crate) health: Arc<Health>,
-    /// The store's and the epoch's name.
-    pub(crate) store: (Uuid, Uuid),
-    /// This node's name, which its data directory keeps.
-    pub(crate) node: String,
-    /// Whether other nodes may be there.
-    pub(crate) sharing: bool,
-    pub(crate) terms: Terms,
+    with: Joining<C>,
     holder: Holder,
     /// The first incarnation; each further one is the next number.
     incarnations: u128,
     /// What the last read showed.
     read: Vec<Entry>,
-    /// Told once the node vouches, or why it can't.
-    ready: Option<oneshot::Sender<Result<(), StoreError>>>,
     /// Faults since the last renewal that succeeded.
     faults: u32,
 }
@@ -68,12 +56,17 @@ pub(crate) struct Joining<C> {
     pub(crate) applier: Arc<Applier<C>>,
     pub(crate) clock: Arc<C>,
     pub(crate) health: Arc<Health>,
+    /// The store's and the epoch's name.
     pub(crate) store: (Uuid, Uuid),
+    /// This node's name, which its data directory keeps.
     pub(crate) node: String,
+    /// This process's own name.
     pub(crate) incarnation: Uuid,
+    /// Whether other nodes may be there.
     pub(crate) sharing: bool,
     pub(crate) terms: Terms,
-    pub(crate) ready: oneshot::Sender<Result<(), StoreError>>,
+    /// Told once the node vouches, or why it can't.
+    pub(crate) ready: Option<oneshot::Sender<Result<(), StoreError>>>,
 }
 
 /// The text of an incarnation in its row.
@@ -82,40 +75,20 @@ fn name(incarnation: Incarnation) -> String {
 }
 
 impl<C: Clock> Member<C> {
-    pub(crate) fn new(joining: Joining<C>) -> Self {
-        let Joining {
-            session,
-            applier,
-            clock,
-            health,
-            store,
-            node,
-            incarnation,
-            sharing,
-            terms,
-            ready,
-        } = joining;
-        let first = incarnation.as_u128();
+    pub(crate) fn new(with: Joining<C>) -> Self {
+        let first = with.incarnation.as_u128();
         let holder = Holder::new(
-            terms,
+            with.terms,
             sublease::Terms::STANDARD.wait,
             Incarnation(first),
-            applier.position(),
-            applier.answered(),
+            with.applier.position(),
+            with.applier.answered(),
         );
         Self {
-            session,
-            applier,
-            clock,
-            health,
-            store,
-            node,
-            sharing,
-            terms,
+            with,
             holder,
             incarnations: first,
             read: Vec::new(),
-            ready: Some(ready),
             faults: 0,
         }
     }
@@ -128,31 +101,31 @@ impl<C: Clock> Member<C> {
                 _ = &mut stop => break,
                 () = self.go_on() => {}
             }
-            if self.ready.is_none() && self.health.expelled.load(Ordering::SeqCst) {
+            if self.with.ready.is_none() && self.with.health.expelled.load(Ordering::SeqCst) {
                 // What is left is to wait for the end.
                 let _ = stop.await;
                 return;
             }
         }
-        let idle = self.applier.is_quiet(self.clock.boot());
+        let idle = self.with.applier.is_quiet(self.with.clock.boot());
         self.step(HolderEvent::Leave { idle }).await;
-        self.applier.stop_vouching();
-        self.session.close().await;
+        self.with.applier.stop_vouching();
+        self.with.session.close().await;
     }
 
     /// One thing: a connection, a renewal, or a look. Given up at any await when the process is to stop.
     async fn go_on(&mut self) {
-        if !self.session.is_open() {
+        if !self.with.session.is_open() {
             if self.faults > 1 {
                 timer::pass(PAUSE).await;
             }
-            match self.session.open().await {
+            match self.with.session.open().await {
                 Ok(()) => self.step(HolderEvent::Connected).await,
                 Err(error) => self.failed(&error).await,
             }
             return;
         }
-        let now = self.clock.boot();
+        let now = self.with.clock.boot();
         let due = self.holder.next_tick();
         let left = due.map_or(LOOK_EVERY, |at| {
             Duration::from_nanos(at.0.saturating_sub(now.0))
@@ -164,15 +137,15 @@ impl<C: Clock> Member<C> {
             }
             return;
         }
-        let waiting = self.applier.is_waiting();
-        let pause = match (waiting, self.sharing) {
+        let waiting = self.with.applier.is_waiting();
+        let pause = match (waiting, self.with.sharing) {
             (true, _) => LOOK_AGAIN,
             (false, true) => LOOK_EVERY,
             (false, false) => left,
         };
-        let woken = self.applier.woken();
+        let woken = self.with.applier.woken();
         let told = tokio::time::timeout(pause.min(left), woken).await.is_ok();
-        if told || waiting || self.sharing {
+        if told || waiting || self.with.sharing {
             self.look().await;
         }
     }
@@ -181,7 +154,7 @@ impl<C: Clock> Member<C> {
     async fn look(&mut self) {
         self.sync().await;
         if self.holder.is_trusted() {
-            if self.sharing || self.applier.is_behind() {
+            if self.with.sharing || self.with.applier.is_behind() {
                 match self.read().await {
                     Ok(upto) => self.step(HolderEvent::Looked { upto }).await,
                     Err(error) => return self.failed(&error).await,
@@ -193,29 +166,29 @@ impl<C: Clock> Member<C> {
 
     /// Tells the holder what has happened here since.
     async fn sync(&mut self) {
-        let position = self.applier.position();
+        let position = self.with.applier.position();
         self.step(HolderEvent::Applied { position }).await;
-        let through = self.applier.answered();
+        let through = self.with.applier.answered();
         self.step(HolderEvent::Answered { through }).await;
     }
 
     /// Carries a look at the other nodes' rows out, when one is wanted; with `unasked`, in any case.
     async fn rows(&mut self, unasked: bool) {
-        let Some((look, committed)) = self.applier.wanted_look(unasked) else {
+        let Some((look, committed)) = self.with.applier.wanted_look(unasked) else {
             return;
         };
         let own = name(self.holder.incarnation());
-        match self.session.rows(committed, own).await {
+        match self.with.session.rows(committed, own).await {
             Ok((here, rows)) => {
                 let holds = if here { committed.number } else { 0 };
-                for effect in self.applier.rows(look, holds, rows) {
+                for effect in self.with.applier.rows(look, holds, rows) {
                     if let BarrierEffect::Remove {
                         incarnation,
                         attempt,
                     } = effect
                     {
                         tracing::info!(node = %name(incarnation), "a node that did not renew its lease was removed");
-                        let removed = self.session.remove(name(incarnation), attempt).await;
+                        let removed = self.with.session.remove(name(incarnation), attempt).await;
                         if let Err(error) = removed {
                             return self.failed(&error).await;
                         }
@@ -230,7 +203,7 @@ impl<C: Clock> Member<C> {
     async fn step(&mut self, event: HolderEvent) {
         let mut events = VecDeque::from([event]);
         while let Some(event) = events.pop_front() {
-            for effect in self.holder.step(event, self.clock.boot()) {
+            for effect in self.holder.step(event, self.with.clock.boot()) {
                 match self.carry_out(effect).await {
                     Ok(more) => events.extend(more),
                     Err(event) => {
@@ -259,7 +232,7 @@ impl<C: Clock> Member<C> {
             }
             HolderEffect::Apply { .. } => {
                 let entries = std::mem::take(&mut self.read);
-                self.applier.take(entries).map_err(|error| {
+                self.with.applier.take(entries).map_err(|error| {
                     self.end(&error);
                     HolderEvent::Unreadable
                 })?;
@@ -267,9 +240,9 @@ impl<C: Clock> Member<C> {
             }
             HolderEffect::Vouch { until } => {
                 self.faults = 0;
-                self.health.renewed.store(true, Ordering::Relaxed);
-                self.applier.vouch(until);
-                if let Some(ready) = self.ready.take() {
+                self.with.health.renewed.store(true, Ordering::Relaxed);
+                self.with.applier.vouch(until);
+                if let Some(ready) = self.with.ready.take() {
                     let _ = ready.send(Ok(()));
                 }
                 Ok(Vec::new())
@@ -280,8 +253,9 @@ impl<C: Clock> Member<C> {
                 at,
             } => {
                 // Alone, the renewals say it often enough for a node that joins.
-                if self.sharing {
+                if self.with.sharing {
                     let told = self
+                        .with
                         .session
                         .acknowledge(name(incarnation), number, at)
                         .await;
@@ -290,11 +264,11 @@ impl<C: Clock> Member<C> {
                 Ok(Vec::new())
             }
             HolderEffect::StopVouching => {
-                self.applier.stop_vouching();
+                self.with.applier.stop_vouching();
                 Ok(Vec::new())
             }
             HolderEffect::SignOff { incarnation } => {
-                let left = self.session.sign_off(name(incarnation)).await;
+                let left = self.with.session.sign_off(name(incarnation)).await;
                 if let Err(error) = left {
                     tracing::warn!(
                         "could not sign off from the database; other nodes wait until this one's lease is over: {error}"
@@ -323,16 +297,16 @@ impl<C: Clock> Member<C> {
             name(incarnation).into(),
         ];
         let written = if join {
-            let wait = self.terms.wait;
-            let joining = self.session.join(&row, &self.node, wait);
+            let wait = self.with.terms.wait;
+            let joining = self.with.session.join(&row, &self.with.node, wait);
             match tokio::time::timeout(JOIN_TIMEOUT, joining).await {
                 Ok(joined) => joined.map(|()| Renewed::Written),
                 Err(_) => Err(StoreError::Unavailable("joining took too long".into())),
             }
         } else {
-            let term = Duration::from_nanos(self.terms.term);
+            let term = Duration::from_nanos(self.with.terms.term);
             let patience = (term / 10 * PATIENCE_TENTHS).max(PATIENCE_MIN);
-            let renewing = self.session.renew(&row);
+            let renewing = self.with.session.renew(&row);
             match tokio::time::timeout(patience, renewing).await {
                 Ok(renewed) => renewed,
                 Err(_) => Err(StoreError::Unavailable("a renewal took too long".into())),
@@ -365,7 +339,7 @@ impl<C: Clock> Member<C> {
         let (mut last, mut head, mut found) = (applied, 0, applied.number == 0);
         let (mut same, mut whole) = (true, true);
         let mut entries = Vec::new();
-        let store = self.store;
+        let store = self.with.store;
         let mut each = |_: usize, row: &Row<'_>| {
             same &= (row.text(0)?, row.text(1)?)
                 == (store.0.to_string().as_str(), store.1.to_string().as_str());
@@ -391,7 +365,7 @@ impl<C: Clock> Member<C> {
             Ok(())
         };
         let each: Each<'_> = &mut each;
-        self.session.read(applied.number, each).await?;
+        self.with.session.read(applied.number, each).await?;
         if !same {
             return Err(StoreError::Diverged(
                 "it was restored, exchanged, or has another history".into(),
@@ -419,10 +393,10 @@ impl<C: Clock> Member<C> {
 
     /// A fault of the session: what was under way is given up, the lease stays as it was.
     fn fault(&mut self, error: &StoreError) -> HolderEvent {
-        self.session.give_up();
+        self.with.session.give_up();
         self.faults = self.faults.saturating_add(1);
-        self.health.renewed.store(false, Ordering::Relaxed);
-        if let Some(ready) = self.ready.take() {
+        self.with.health.renewed.store(false, Ordering::Relaxed);
+        if let Some(ready) = self.with.ready.take() {
             let _ = ready.send(Err(StoreError::Unavailable(error.to_string())));
         }
         if error.is_final() {
@@ -438,7 +412,7 @@ impl<C: Clock> Member<C> {
 
     /// This process must not vouch any more.
     fn end(&self, error: &StoreError) {
-        self.applier.end(&self.health, error);
+        self.with.applier.end(&self.with.health, error);
     }
 }
 

@@ -451,7 +451,7 @@ impl<C: Clock + Send + Sync + 'static> Opening<C> {
             incarnation: self.node.incarnation,
             sharing: self.sharing,
             terms: member::terms(self.term),
-            ready,
+            ready: Some(ready),
         });
         let failed = |error: std::io::Error| StoreError::Unavailable(error.to_string());
         let runtime = tokio::runtime::Builder::new_current_thread()

@@ -127,6 +127,19 @@ impl Place {
         }
     }
 
+    /// A session on the database, for what must stay open, such as a transaction.
+    pub(crate) async fn session(&self) -> Session {
+        let Location::Postgres(url) = &self.location else {
+            panic!("a file has no sessions")
+        };
+        let connected = tokio_postgres::connect(url, tokio_postgres::NoTls).await;
+        let (client, connection) = connected.unwrap();
+        Session {
+            client,
+            connection: tokio::spawn(connection),
+        }
+    }
+
     /// Runs one statement behind the store's back; answers its rows of one column.
     pub(crate) fn sql(&self, statement: &str) -> Vec<String> {
         match &self.database {
@@ -215,3 +228,21 @@ macro_rules! on_both {
     };
 }
 pub(crate) use on_both;
+
+/// A session of a test's own.
+pub(crate) struct Session {
+    pub(crate) client: tokio_postgres::Client,
+    connection: tokio::task::JoinHandle<Result<(), tokio_postgres::Error>>,
+}
+
+impl Session {
+    pub(crate) async fn run(&self, statements: &str) {
+        self.client.batch_execute(statements).await.unwrap();
+    }
+
+    /// Ends it in good order.
+    pub(crate) async fn close(self) {
+        drop(self.client);
+        self.connection.await.unwrap().unwrap();
+    }
+}

@@ -220,14 +220,8 @@ fn a_server_that_is_switched_while_sessions_stay_is_written_to_again() {
     runtime().block_on(async {
         let place = Place::alone();
         let (house, clients) = House::populated(&place, 1).await;
-        let Location::Postgres(url) = &place.location else {
-            unreachable!()
-        };
-        let (client, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls)
-            .await
-            .unwrap();
-        let connection = tokio::spawn(connection);
-        let run = async |statement: &str| client.batch_execute(statement).await.unwrap();
+        let session = place.session().await;
+        let run = async |statement: &str| session.run(statement).await;
         run("SET default_transaction_read_only = off").await;
         run("ALTER SYSTEM SET default_transaction_read_only = on").await;
         run("SELECT pg_reload_conf()").await;
@@ -241,8 +235,7 @@ fn a_server_that_is_switched_while_sessions_stay_is_written_to_again() {
         });
         house.generate(clients[0].0, &clients[0].1).await.unwrap();
         house.close().await;
-        drop(client);
-        connection.await.unwrap().unwrap();
+        session.close().await;
     });
 }
 

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 use tokenward_core::change::{Change, FORMAT};
 use tokenward_core::time::{BootInstant, Clock};
-use tokenward_store::{Failure, Location, StoreError};
+use tokenward_store::{Failure, StoreError};
 use tokenward_testkit::wait_until;
 
 const LONG: Duration = Duration::from_secs(30);
@@ -207,17 +207,10 @@ fn a_session_given_up_that_still_holds_the_lock_is_ended() {
         let (id, secret) = clients[0].clone();
         // Somebody holds the table, so that the writer's session hangs in a statement and does not
         // notice that its other end has gone.
-        let Location::Postgres(url) = &place.location else {
-            unreachable!()
-        };
-        let (client, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls)
-            .await
-            .unwrap();
-        let connection = tokio::spawn(connection);
-        client
-            .batch_execute("BEGIN; LOCK TABLE slot IN EXCLUSIVE MODE")
-            .await
-            .unwrap();
+        let session = place.session().await;
+        session
+            .run("BEGIN; LOCK TABLE slot IN EXCLUSIVE MODE")
+            .await;
         let held = house.hold();
         let call = {
             let (house, secret) = (house.share(), secret.clone());
@@ -240,8 +233,7 @@ fn a_session_given_up_that_still_holds_the_lock_is_ended() {
             house.clock().boot().0 - start.0 < 7_000_000_000,
             "not by the statement's own timeout"
         );
-        drop(client);
-        connection.await.unwrap().unwrap();
+        session.close().await;
         assert_eq!(
             house.generate(id, &secret).await.unwrap().generation,
             1,
