@@ -1,5 +1,5 @@
-//! The wire: one file a dialect. Only this room knows status codes and header names; its structs are
-//! never domain structs.
+//! The interfaces over HTTP: one file or folder each. Status codes and header names are known here, in `grpc` and in
+//! `listeners` only; the bodies are never types of the domain.
 
 pub mod admin;
 mod body;
