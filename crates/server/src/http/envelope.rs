@@ -80,7 +80,7 @@ impl Problem {
         self.answer(source).map(Full::new)
     }
 
-    /// The same with its body as bytes, for a dialect that wraps it.
+    /// The same with its body as bytes, for an interface that wraps it.
     #[must_use]
     pub fn answer(self, source: &str) -> Response<Bytes> {
         let id = self.id.unwrap_or_else(random::uuid);

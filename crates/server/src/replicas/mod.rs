@@ -2,7 +2,7 @@
 //! negotiation, proved by the replica keys, fed a snapshot and then every change. What may be answered
 //! when is decided in the store's [`tokenward_store::Attachments`].
 //!
-//! No key leaves this room, and nobody is fed who has not proved to hold the replica keys.
+//! No key leaves this module, and no connection is fed before it has proved that it holds the replica keys.
 
 use tokenward_core::attach::PREFACE;
 

@@ -1,4 +1,4 @@
-//! What can be done, each verb once: the wire dialects in `http` are adapters onto these. Nothing here
+//! What can be done, each verb once: the interfaces in `http` and `grpc` call these. Nothing here
 //! knows a status code.
 
 pub mod account;

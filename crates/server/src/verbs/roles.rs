@@ -1,5 +1,5 @@
 //! A role as people and programs write it, for members and admin keys alike: read, and held against what exists. Who
-//! may give one is another room's affair (`authority`, `members`).
+//! may give one is decided in `authority` and `members`.
 
 use super::Refused;
 use crate::auth::authority::is_in_force;

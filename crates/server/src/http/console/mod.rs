@@ -1,5 +1,5 @@
-//! The console: pages for people, made on the server, of plain forms. Adapters onto `verbs`, like every other
-//! dialect. Nothing here needs a script; what scripts there are only save a step.
+//! The console: pages for people, made on the server, of plain forms. They call `verbs`, like every other
+//! interface. Nothing here needs a script; what scripts there are only save a step.
 
 mod account;
 mod acts;

@@ -1,4 +1,4 @@
-//! The OAuth dialect: client credentials (RFC 6749), introspection (RFC 7662), revocation (RFC 7009)
+//! OAuth: client credentials (RFC 6749), introspection (RFC 7662), revocation (RFC 7009)
 //! and metadata (RFC 8414), with their own error form. Off-the-shelf clients work unchanged.
 
 mod form;

@@ -43,7 +43,7 @@ pub(super) fn responses(schemas: &mut Schemas) -> Value {
     let problem = |what: &str| described(what, "application/problem+json", problem_schema.clone());
     let clear = |what: &str| json_answer(what, "Errors");
     let oauth = |what: &str| json_answer(what, "OAuthError");
-    // What breaks outside a dialect (a panic, a request not answered in time) is told in Clear's form.
+    // What breaks outside a handler (a panic, a request not answered in time) is told in Clear's form.
     let either = |kind: &str, schema: &str| {
         let mut both = described(
             "not available at the moment; try again",
