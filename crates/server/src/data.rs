@@ -79,6 +79,12 @@ impl Data {
         self.store.replica()
     }
 
+    /// The nodes on the database, this one among them.
+    #[must_use]
+    pub fn nodes(&self) -> u32 {
+        self.store.nodes_seen()
+    }
+
     /// The clocks.
     #[must_use]
     pub fn clock(&self) -> SystemClock {

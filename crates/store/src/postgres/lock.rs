@@ -8,6 +8,8 @@ use tokio_postgres::{Client, Row};
 
 /// The lock's key: "Tokenwrd" in ASCII.
 const NODE_LOCK: i64 = 0x546f_6b65_6e77_7264;
+/// The key of the lock of the node that cleans up.
+pub(super) const HOUSEKEEPER_LOCK: i64 = NODE_LOCK + 1;
 /// How long a start waits for a predecessor's session to end.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
 /// The same when the holder is a session this process gave up: its server may take a while to notice.
