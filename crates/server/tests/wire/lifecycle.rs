@@ -1,7 +1,7 @@
 //! The server as a process: what survives a restart, what it refuses to start on, how it stops, what a
 //! backup is worth, how its keys change.
 
-use crate::command::{finish, run};
+use crate::command::{finish, run, text};
 use crate::house::{House, LIMIT};
 use reqwest::Method;
 use std::io::{Read as _, Write as _};
@@ -9,10 +9,6 @@ use std::net::TcpStream;
 use std::path::Path;
 use std::process::Command;
 use tokenward_testkit::{Api, NewClient, PgCluster, Server, wait_until};
-
-fn text(path: &Path) -> &str {
-    path.to_str().expect("a UTF-8 path")
-}
 
 #[tokio::test]
 async fn a_restart_forgets_nothing_that_was_answered() {

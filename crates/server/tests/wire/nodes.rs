@@ -1,5 +1,6 @@
 //! Several servers on one PostgreSQL: any of them takes any request, and what one has answered holds at all of them.
 
+use crate::command::{run, text};
 use crate::house::{House, until};
 use reqwest::Method;
 use serde_json::Value;
@@ -11,6 +12,14 @@ use tokenward_testkit::{Answer, Api, ApiClient, NewClient, PgCluster, Server, wa
 const LONG: Duration = Duration::from_secs(60);
 /// For how long changes wait for a node that was lost: its lease, twice the pause that a machine may make, and some.
 const LOST_MAX: Duration = Duration::from_secs(14);
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "how long a caller waited is what is told apart here"
+)]
+fn now() -> Instant {
+    Instant::now()
+}
 
 /// A further server beside the first one: the same database, the same digest keys.
 fn beside(first: &House, cluster: &PgCluster, name: &str) -> Server {
@@ -49,10 +58,9 @@ async fn token(api: &Api, erp: &ApiClient) -> String {
         .access_token
 }
 
-async fn listed(api: &Api) -> Value {
-    let answer = api.admin(Method::GET, "/nodes").send().await.unwrap();
-    assert_eq!(answer.status(), 200);
-    answer.json().await.unwrap()
+async fn ask(api: &Api) -> Answer {
+    let request = api.admin(Method::GET, "/nodes");
+    api.send(request).await.unwrap().expect(200)
 }
 
 fn names(listed: &Value) -> Vec<(String, String, bool)> {
@@ -113,7 +121,7 @@ async fn what_one_server_answers_holds_at_all_of_them() {
     assert_eq!(seen["digest_key"], 1);
     // One that leaves in good order delays nothing.
     assert!(b.terminate().success());
-    let begun = Instant::now();
+    let begun = now();
     token(&apis[0], &erp).await;
     assert!(begun.elapsed() < LOST_MAX / 2, "{:?}", begun.elapsed());
     assert_eq!(
@@ -125,16 +133,11 @@ async fn what_one_server_answers_holds_at_all_of_them() {
     );
 }
 
+/// The list, once it has so many nodes.
 async fn until_listed(api: &Api, count: usize) -> Value {
-    let begun = Instant::now();
-    loop {
-        let seen = listed(api).await;
-        if seen["items"].as_array().unwrap().len() == count {
-            return seen;
-        }
-        assert!(begun.elapsed() < LONG, "{seen}");
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
+    let list = || ask(api);
+    let complete = |answer: &Answer| answer.json()["items"].as_array().unwrap().len() == count;
+    until("the nodes to be listed", list, complete).await.json()
 }
 
 /// A node that stands still may permit for as long as its lease lasts, so changes wait for that. When it goes on it has
@@ -149,14 +152,14 @@ async fn a_node_that_stood_still_is_waited_for_once_and_comes_back() {
     let old = first.token(&erp).await.access_token;
     assert_eq!(verdict(&there, &old).await, 200);
     still.freeze();
-    let begun = Instant::now();
+    let begun = now();
     let new = first.token(&erp).await.access_token;
     let waited = begun.elapsed();
     assert!(
         waited > Duration::from_secs(4),
         "its lease was not waited for: {waited:?}"
     );
-    let begun = Instant::now();
+    let begun = now();
     first.token(&erp).await;
     assert!(
         begun.elapsed() < LOST_MAX / 2,
@@ -191,7 +194,7 @@ async fn a_killed_node_that_starts_again_in_its_place_delays_nothing() {
     first.token(&erp).await;
     other.kill9();
     other.restart();
-    let begun = Instant::now();
+    let begun = now();
     let newer = first.token(&erp).await.access_token;
     assert!(begun.elapsed() < LOST_MAX / 2, "{:?}", begun.elapsed());
     assert_eq!(verdict(&at(&other, &first), &newer).await, 200);
@@ -268,7 +271,7 @@ async fn a_node_that_cannot_belong_is_refused_with_a_sentence() {
         &["is not the one that the database was written with"],
     );
     // One of a version that reads other changes.
-    cluster.sql("tokenward", "UPDATE node SET reads = 99");
+    drop(cluster.sql("tokenward", "UPDATE node SET reads = 99"));
     refused(
         joining(&first, &cluster, "newer"),
         &["format 99", "run one version on all nodes"],
@@ -308,32 +311,21 @@ async fn a_new_digest_key_goes_from_node_to_node_and_no_token_is_refused() {
     let mut other = beside(&first, &cluster, "other");
     let erp = first.client(NewClient::sandbox("erp")).await;
     let keys = first.server.data_dir().join("digest-keys");
-    let key_command = |server: &Server, verb: &str| {
-        let done = std::process::Command::new(server.binary())
-            .args(["digest-key", verb, "--digest-keys"])
-            .arg(&keys)
-            .output()
-            .unwrap();
-        assert!(done.status.success(), "{done:?}");
-        String::from_utf8(done.stdout).unwrap()
-    };
     let before = first.token(&erp).await.access_token;
-    key_command(&other, "add");
+    run(&["digest-key", "add", "--digest-keys", text(&keys)]);
     assert!(other.terminate().success());
     other.restart();
     let there = at(&other, &first);
     let between = token(&there, &erp).await;
     first.permits(&between).await;
     first.denies(&before, "TOKEN_SUPERSEDED").await;
-    assert_eq!(listed(&there).await["digest_key"], 1);
+    assert_eq!(ask(&there).await.json()["digest_key"], 1);
     first.restart();
-    let begun = Instant::now();
-    while listed(&first.api).await["digest_key"] != 2 || listed(&there).await["digest_key"] != 2 {
-        assert!(begun.elapsed() < LONG);
-        // A node knows it with the next change that it writes or the next look at the database.
-        token(&there, &erp).await;
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
+    let uses_it = |answer: &Answer| answer.json()["digest_key"] == 2;
+    until("the new key to be used", || ask(&first.api), uses_it).await;
+    // The other node reads it with the next change that it makes.
+    token(&there, &erp).await;
+    assert!(uses_it(&ask(&there).await));
     let after = first.token(&erp).await.access_token;
     assert_eq!(verdict(&there, &after).await, 200);
 }

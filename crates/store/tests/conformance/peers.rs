@@ -732,16 +732,9 @@ fn a_new_digest_key_is_used_once_every_node_has_it() {
         b.close().await;
         let b = start(&[1, 2]).await.unwrap();
         assert_eq!(current(&b), 1);
-        let chosen = async || {
-            for _ in 0..400 {
-                if let Some(id) = a.store.choose_newest_key().await.unwrap() {
-                    return id;
-                }
-                tokio::time::sleep(Duration::from_millis(50)).await;
-            }
-            panic!("never chosen");
-        };
-        assert_eq!(chosen().await, KeyId(2));
+        let all_have_it = || (a.store.nodes().key_of_all() == Some(KeyId(2))).then_some(());
+        tokio::task::block_in_place(|| wait_until("both to have key 2", LONG, all_have_it));
+        assert_eq!(a.store.choose_newest_key().await, Ok(Some(KeyId(2))));
         assert_eq!(current(&a), 2);
         // The other one knows it with the next thing that it writes.
         b.workspace("anything").await;
