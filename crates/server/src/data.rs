@@ -82,7 +82,7 @@ impl Data {
     /// The nodes on the database, this one among them.
     #[must_use]
     pub fn nodes(&self) -> u32 {
-        self.store.nodes_seen()
+        u32::try_from(self.store.nodes_seen()).unwrap_or(u32::MAX)
     }
 
     /// The clocks.

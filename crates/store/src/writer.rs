@@ -14,7 +14,7 @@ use crate::statements as sql;
 use crate::value::Statement;
 use crate::views::views;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 use tokenward_core::Replica;
 use tokenward_core::audit::Written;
@@ -41,6 +41,8 @@ pub(crate) struct Health {
     pub(crate) writable: AtomicBool,
     /// Whether the last attempt to renew the lease succeeded; true where a lease has no end.
     pub(crate) renewed: AtomicBool,
+    /// The last change that is known to survive a failover: one that was applied here before a renewal that succeeded.
+    pub(crate) proven: AtomicU64,
     /// Groups committed.
     pub(crate) groups: AtomicU64,
     /// Changes committed.
@@ -55,8 +57,6 @@ pub(crate) struct Health {
     pub(crate) expelled: AtomicBool,
     /// Whether this node has the lock of the one that cleans up; always where there can't be others.
     pub(crate) housekeeper: AtomicBool,
-    /// Nodes that had a row when it was last looked, this one among them; 0: not known.
-    pub(crate) nodes: AtomicU32,
 }
 
 /// How far the writer's picture of the store can be believed.

@@ -179,6 +179,7 @@ impl Place {
         }
         for statement in [
             "DROP TABLE passkey_challenge",
+            "ALTER TABLE head DROP COLUMN digest_key",
             "DROP TABLE gate",
             "ALTER TABLE change_log DROP COLUMN tag",
             "DROP TABLE node",
