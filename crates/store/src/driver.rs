@@ -163,6 +163,18 @@ impl Driver {
         }
     }
 
+    /// Keeps other starts waiting until this one has made or upgraded the tables and settled the digest keys. A lock that ends
+    /// with the session; a file is kept by its own lock.
+    pub(crate) async fn starting(&mut self, begins: bool) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(_) => Ok(()),
+            Self::Postgres(driver) => {
+                let done = driver.starting(begins).await;
+                done.map_err(|error| error.at(driver.place()))
+            }
+        }
+    }
+
     /// Drops the pool's connections whenever the writer's connection is replaced.
     pub(crate) fn with_readers(&mut self, readers: &deadpool_postgres::Pool) {
         if let Self::Postgres(driver) = self {

@@ -7,10 +7,15 @@ use crate::notices::{self, AddressWrite, NoticeWrite, WebhookWrite};
 use crate::value::{Row, Statement, Value};
 use serde::{Deserialize, Serialize};
 use tokenward_core::client::Role;
+use tokenward_core::digest::KeyId;
 use tokenward_core::ids::ClientNo;
 use tokenward_core::label::Name;
 use tokenward_core::time::Timestamp;
 use uuid::Uuid;
+
+/// A node without the key could not check what is made with it. Joins wait for the lock under which this runs.
+const CHOOSE_KEY: &str =
+    "UPDATE head SET digest_key = $1 WHERE NOT EXISTS (SELECT 1 FROM node WHERE newest_key <> $1)";
 
 /// Bytes of the digests by which invitations and sessions are found.
 pub const OPAQUE_TOKEN_DIGEST_BYTES: usize = 32;
@@ -194,6 +199,8 @@ pub enum Record {
     CountsAdded(Vec<CheckCount>),
     /// The same for sources of former and ended tokens.
     SourceUses(Vec<SourceUse>),
+    /// The nodes of a shared database make new digests with this key from now on. Refused unless every node has it.
+    DigestKeyChosen(KeyId),
     /// The outbox.
     Notice(NoticeWrite),
     /// A webhook.
@@ -221,6 +228,7 @@ impl Record {
             | Self::InvitationPut(_)
             | Self::InvitationRemoved(_)
             | Self::Webhook(_)
+            | Self::DigestKeyChosen(_)
             | Self::NoticeAddress(AddressWrite::Put(_) | AddressWrite::Removed { .. }) => true,
             Self::SessionBegan(_)
             | Self::SessionSeen { .. }
@@ -363,6 +371,9 @@ pub(crate) fn statements(record: &Record) -> Vec<Statement> {
             USE_ADMIN_KEY,
             vec![(*id).into(), (*at).into(), source.as_str().into()],
         )],
+        Record::DigestKeyChosen(id) => {
+            vec![Statement::one(CHOOSE_KEY, vec![u32::from(id.0).into()])]
+        }
         Record::CountsAdded(added) => added.iter().map(counts::add_count).collect(),
         Record::SourceUses(uses) => uses.iter().map(counts::add_stale).collect(),
         Record::Notice(write) => notices::statements(write),

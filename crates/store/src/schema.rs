@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 pub(crate) const VERSION: i64 = MIGRATIONS.len() as i64;
 
 /// Every migration, in order; the first is version 1. A released one is never changed.
-pub(crate) const MIGRATIONS: &[&str] = &[V1, V2, V3, V4, V5, V6, V7, V8];
+pub(crate) const MIGRATIONS: &[&str] = &[V1, V2, V3, V4, V5, V6, V7, V8, V9];
 
 const V1: &str = "
 CREATE TABLE head (
@@ -176,6 +176,18 @@ CREATE TABLE node (
 );
 INSERT INTO node (incarnation, id, attempt, acked, wait) SELECT id, id, renewals, 0, 12120000000 FROM former_node;
 DROP TABLE former_node;
+";
+
+/// What nodes know of each other, and the key that all of them make new digests with (0: not chosen yet). `place` proves
+/// that a process which has it takes the place of a dead one.
+const V9: &str = "
+ALTER TABLE head ADD COLUMN digest_key BIGINT NOT NULL DEFAULT 0;
+ALTER TABLE node ADD COLUMN place TEXT NOT NULL DEFAULT '';
+ALTER TABLE node ADD COLUMN about TEXT NOT NULL DEFAULT '{}';
+ALTER TABLE node ADD COLUMN reads BIGINT NOT NULL DEFAULT 0;
+ALTER TABLE node ADD COLUMN newest_key BIGINT NOT NULL DEFAULT 0;
+ALTER TABLE node ADD COLUMN joined_at BIGINT NOT NULL DEFAULT 0;
+ALTER TABLE node ADD COLUMN replicas BIGINT NOT NULL DEFAULT 0;
 ";
 
 /// The tables of every version.

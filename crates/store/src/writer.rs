@@ -42,6 +42,8 @@ pub(crate) struct Health {
     pub(crate) writable: AtomicBool,
     /// Whether the last attempt to renew the lease succeeded; true where a lease has no end.
     pub(crate) renewed: AtomicBool,
+    /// The last change that is known to survive a failover: one that was applied here before a renewal that succeeded.
+    pub(crate) proven: AtomicU64,
     /// Groups committed.
     pub(crate) groups: AtomicU64,
     /// Changes committed.

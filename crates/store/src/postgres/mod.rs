@@ -12,7 +12,7 @@ mod pool;
 mod session;
 mod suitable;
 
-pub(crate) use member::{MemberSession, Renewed};
+pub(crate) use member::{Joining, MemberSession, Renewed};
 pub(crate) use pool::{read, readers};
 
 use crate::driver::{CommitError, Each, judge_version, nothing_here};
@@ -140,6 +140,15 @@ impl PostgresDriver {
     /// Sets the pool whose connections are dropped when the session is replaced.
     pub(crate) fn with_readers(&mut self, readers: deadpool_postgres::Pool) {
         self.readers = Some(readers);
+    }
+
+    /// Takes the lock of a start, or gives it back.
+    pub(crate) async fn starting(&mut self, begins: bool) -> Result<(), StoreError> {
+        let session = self.session()?;
+        match begins {
+            true => lock::start(&session.client).await,
+            false => lock::started(&session.client).await,
+        }
     }
 
     /// Makes a new session if the old one is gone, and takes the lock again.

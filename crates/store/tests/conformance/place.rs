@@ -175,6 +175,7 @@ impl Place {
     /// Takes the newest version's tables and columns away from a store that is closed.
     pub(crate) fn back_to_version_6(&self) {
         for statement in [
+            "ALTER TABLE head DROP COLUMN digest_key",
             "DROP TABLE gate",
             "ALTER TABLE change_log DROP COLUMN tag",
             "DROP TABLE node",
