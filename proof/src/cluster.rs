@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fastrand::Rng;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokenward_testkit::{Api, Broken, Network, PgCluster, Relay, Server, ServerBuilder, free_port};
 
 use crate::coherence::{self, Plan};
@@ -19,7 +19,7 @@ const BACK: Duration = Duration::from_secs(60);
 const REST: Duration = Duration::from_secs(5);
 
 /// What is done to a node or to the database.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Act {
     /// SIGKILL, and a new start in its place.

@@ -9,6 +9,7 @@ use crate::group::Group;
 use crate::job::{Decided, Job, View};
 use crate::load::{Head, SELECT_HEAD, read_head, tag};
 use crate::people;
+use crate::postgres::HINT;
 use crate::queue::Queue;
 use crate::statements as sql;
 use crate::value::Statement;
@@ -365,6 +366,9 @@ impl<C: Clock + Send + Sync> Writer<C> {
         statements.extend(records.flat_map(people::statements));
         if number / TRIM_EVERY != from.change_number / TRIM_EVERY && number > LOG_KEPT {
             statements.push(sql::trim_log(number - LOG_KEPT));
+        }
+        if number > from.change_number && !from.is_alone(&self.me) {
+            statements.push(Statement::new(HINT, Vec::new()));
         }
         let clock = at.max(from.clock);
         let place = (from.change_number, from.audit_seq);

