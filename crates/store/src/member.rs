@@ -133,6 +133,7 @@ impl<C: Clock> Member<C> {
     /// One thing: a connection, a renewal, or a look. Given up at any await when the process is to stop.
     async fn go_on(&mut self) {
         if !self.with.session.is_open() {
+            self.with.health.housekeeper.store(false, Ordering::SeqCst);
             if self.faults > 1 {
                 timer::pass(PAUSE).await;
             }
@@ -145,6 +146,7 @@ impl<C: Clock> Member<C> {
                     {
                         let _ = ready.send(Ok(()));
                     }
+                    self.clean_up().await;
                 }
                 Err(error) => self.failed(&error).await,
             }
@@ -160,6 +162,7 @@ impl<C: Clock> Member<C> {
             if self.holder.is_trusted() {
                 self.rows(true).await;
                 self.list().await;
+                self.clean_up().await;
             }
             return;
         }
@@ -182,6 +185,18 @@ impl<C: Clock> Member<C> {
         let told = tokio::time::timeout(pause.min(left), woken).await.is_ok();
         if told || waiting.is_some() || self.with.sharing {
             self.look().await;
+        }
+    }
+
+    /// Tries to become the node that cleans up, while this one vouches.
+    async fn clean_up(&mut self) {
+        let is = self.with.health.housekeeper.load(Ordering::SeqCst);
+        if is || !self.holder.is_trusted() {
+            return;
+        }
+        match self.with.session.try_housekeeping().await {
+            Ok(got) => self.with.health.housekeeper.store(got, Ordering::SeqCst),
+            Err(error) => self.failed(&error).await,
         }
     }
 
@@ -316,6 +331,11 @@ impl<C: Clock> Member<C> {
             }
             HolderEffect::StopVouching => {
                 self.with.applier.stop_vouching();
+                let had = self.with.health.housekeeper.swap(false, Ordering::SeqCst);
+                if had && self.with.session.is_open() {
+                    let left = self.with.session.leave_housekeeping().await;
+                    left.map_err(|error| self.fault(&error))?;
+                }
                 Ok(Vec::new())
             }
             HolderEffect::SignOff { incarnation } => {
@@ -455,6 +475,7 @@ impl<C: Clock> Member<C> {
     /// A fault of the session: what was under way is given up, the lease stays as it was.
     fn fault(&mut self, error: &StoreError) -> HolderEvent {
         self.with.session.give_up();
+        self.with.health.housekeeper.store(false, Ordering::SeqCst);
         self.faults = self.faults.saturating_add(1);
         self.with.health.renewed.store(false, Ordering::Relaxed);
         if let Some(ready) = self.with.ready.take() {

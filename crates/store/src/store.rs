@@ -41,6 +41,12 @@ const COMMIT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often in a term the writer looks whether its connection is still there.
 const RENEWALS_IN_A_TERM: u32 = 5;
 
+/// Changes the log keeps at least.
+pub(crate) const LOG_KEPT: u64 = 100_000;
+/// For how long a change stays in the log of a shared database at least, in microseconds: ten minutes, several times what
+/// the load of ten million clients takes.
+pub(crate) const LOG_KEPT_MICROS: i64 = 600_000_000;
+
 /// Where a store is.
 #[derive(Clone, Debug)]
 pub enum Location {
@@ -95,6 +101,8 @@ pub struct Store<C> {
     attachments: Arc<Attachments<C>>,
     list: Arc<List>,
     head_at_open: Head,
+    /// Whether other nodes could be there.
+    shared: bool,
 }
 
 impl<C> Clone for Store<C> {
@@ -109,6 +117,7 @@ impl<C> Clone for Store<C> {
             attachments: Arc::clone(&self.attachments),
             list: Arc::clone(&self.list),
             head_at_open: self.head_at_open.clone(),
+            shared: self.shared,
         }
     }
 }
@@ -328,6 +337,35 @@ impl<C: Clock + Send + Sync + 'static> Store<C> {
         self.health.expelled.load(Ordering::SeqCst)
     }
 
+    /// Whether this node is the one that makes and delivers notices and deletes old rows. Two may be for a moment, so what
+    /// depends on it must bear that.
+    #[must_use]
+    pub fn is_housekeeper(&self) -> bool {
+        let vouches = || self.replica.lease().read().covers(|| self.clock.boot());
+        self.health.housekeeper.load(Ordering::SeqCst) && vouches()
+    }
+
+    /// Whether other nodes may use the database at the same time.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        self.shared
+    }
+
+    /// Forgets some of the oldest changes of the log. The latest 100,000 stay, and on a shared database all of the last
+    /// ten minutes: a node that starts applies those that were made while it loaded.
+    pub async fn trim_log(&self) -> Result<(), Failure> {
+        let through = self.replica.applied().saturating_sub(LOG_KEPT);
+        if through == 0 {
+            return Ok(());
+        }
+        let before = match self.shared {
+            true => Timestamp(self.clock.wall().0 - LOG_KEPT_MICROS),
+            false => Timestamp(i64::MAX),
+        };
+        let trimmed = Record::LogTrimmed { through, before };
+        self.note(vec![trimmed], Vec::new()).await
+    }
+
     /// Writes waiting now.
     #[must_use]
     pub fn waiting(&self) -> usize {
@@ -455,6 +493,8 @@ impl<C: Clock + Send + Sync + 'static> Opening<C> {
         ));
         let applier = Applier::new(Arc::clone(&replica), Arc::clone(&attachments), position);
         let applier = Arc::new(applier);
+        let shared = driver.is_shared();
+        health.housekeeper.store(!shared, Ordering::SeqCst);
         let entered = match location {
             Location::Sqlite(_) => enter(&mut driver, &self.node.incarnation.to_string())
                 .await
@@ -503,6 +543,7 @@ impl<C: Clock + Send + Sync + 'static> Opening<C> {
                 attachments,
                 list: self.list,
                 head_at_open: self.head,
+                shared,
             },
             writer,
             arriving,

@@ -8,6 +8,8 @@ use tokio_postgres::{Client, Row};
 
 /// The lock's key: "Tokenwrd" in ASCII.
 const NODE_LOCK: i64 = 0x546f_6b65_6e77_7264;
+/// The key of the lock of the node that cleans up.
+pub(super) const HOUSEKEEPER_LOCK: i64 = NODE_LOCK + 1;
 /// The key of the lock under which a start makes tables: "Tokenwst" in ASCII.
 const START_LOCK: i64 = 0x546f_6b65_6e77_7374;
 /// Longest a start waits for another one: that one may upgrade the tables of a large store.

@@ -1,5 +1,6 @@
 //! The session of a node's membership: the statements by which it joins, renews, reads, acknowledges, looks and leaves.
 
+use super::lock::HOUSEKEEPER_LOCK;
 use super::session::{Purpose, Session, Target, borrow};
 use super::{BEGIN, LOCK_HEAD};
 use crate::driver::Each;
@@ -89,6 +90,13 @@ const LIST: &str = "SELECT h.change_number, current_setting('fsync'), current_se
 const REMOVE: &str = "DELETE FROM node WHERE incarnation = $1 AND attempt = $2";
 const SIGN_OFF: &str = "DELETE FROM node WHERE incarnation = $1";
 
+/// The session counts what it takes, so this is asked only while it has not got the lock.
+const TRY_HOUSEKEEPING: &str = "SELECT pg_try_advisory_lock($1)";
+const LEAVE_HOUSEKEEPING: &str = "SELECT pg_advisory_unlock($1)";
+/// Renewals are far more frequent: a session without one for so long belongs to a process that was stopped, and must not keep
+/// others from cleaning up. A server before PostgreSQL 14 has no such setting.
+const END_WHEN_IDLE: &str =
+    "SELECT set_config(name, '30s', false) FROM pg_settings WHERE name = 'idle_session_timeout'";
 /// What a node says of itself when it joins, besides its renewal.
 pub(crate) struct Joining<'a> {
     /// The name of this process, the same in all its memberships.
@@ -140,6 +148,7 @@ impl MemberSession {
         let session = Session::connect(&self.target, Purpose::Write).await;
         let session = session.map_err(|error| error.at(&self.target.place))?;
         session.listen_to(HINTS).await?;
+        session.client.batch_execute(END_WHEN_IDLE).await?;
         self.session = Some(session);
         Ok(())
     }
@@ -355,6 +364,20 @@ impl MemberSession {
         Ok((here, rows))
     }
 
+    /// Tries to become the node that cleans up; the lock ends with the session.
+    pub(crate) async fn try_housekeeping(&mut self) -> Result<bool, StoreError> {
+        let got = self
+            .rows_of(TRY_HOUSEKEEPING, &[Value::Int(HOUSEKEEPER_LOCK)])
+            .await?;
+        Ok(got.first().is_some_and(|row| row.get(0)))
+    }
+
+    /// Lets another node clean up.
+    pub(crate) async fn leave_housekeeping(&mut self) -> Result<(), StoreError> {
+        let lock = [Value::Int(HOUSEKEEPER_LOCK)];
+        self.rows_of(LEAVE_HOUSEKEEPING, &lock).await.map(|_| ())
+    }
+
     /// Deletes the row of a node whose lease is over, if it still shows this attempt.
     pub(crate) async fn remove(
         &mut self,
@@ -486,7 +509,7 @@ mod tests {
         runtime.block_on(async {
             let mut driver = PostgresDriver::open(&cluster.url(), "test", false).await.unwrap();
             let head = "INSERT INTO head (one, schema, store, epoch, change_number, audit_seq, audit_hash, next_product)
-                VALUES (1, 9, '', '', 0, 0, '', 0)";
+                VALUES (1, 10, '', '', 0, 0, '', 0)";
             let fresh = crate::value::Statement::one(head, Vec::new());
             driver.migrate(Some(&fresh)).await.unwrap();
             let keyring = keyring();
