@@ -40,5 +40,6 @@ pub use error::{Failure, StoreError};
 pub use handle::WriterHandle;
 pub use job::{Credential, CredentialRow, Decided, Next, ReadSet, View};
 pub use keys::{KeyFault, Keys, MakeKey, StoredKey, Uses, judge_keys, stored_keys};
+pub use postgres::{Transport, transport, url_with};
 pub use reader::{AuditFilter, ClientFilter, PAGE_MAX, Reader, StateFilter, Use};
 pub use store::{Head, Location, NodeIdentity, Options, Store, TERM};

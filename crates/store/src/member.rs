@@ -397,7 +397,12 @@ impl<C: Clock> Member<C> {
         self.faults = self.faults.saturating_add(1);
         self.with.health.renewed.store(false, Ordering::Relaxed);
         if let Some(ready) = self.with.ready.take() {
-            let _ = ready.send(Err(StoreError::Unavailable(error.to_string())));
+            let told = match error {
+                StoreError::Refused(text) => StoreError::Refused(text.clone()),
+                StoreError::Unavailable(text) => StoreError::Unavailable(text.clone()),
+                error => StoreError::Unavailable(error.to_string()),
+            };
+            let _ = ready.send(Err(told));
         }
         if error.is_final() {
             self.end(error);

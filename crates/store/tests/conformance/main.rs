@@ -24,3 +24,4 @@ mod sharer;
 mod sqlite;
 mod start;
 mod steps;
+mod tls;
