@@ -33,7 +33,7 @@ pub(super) enum ServerCommand {
     Restore(Box<RestoreArgs>),
     /// The keys digests are made with.
     #[command(subcommand)]
-    DigestKey(DigestKeyVerb),
+    DigestKey(Box<DigestKeyVerb>),
 }
 
 const SERVE_HELP: &str = "Every flag has an environment variable and a key in the file; flags win over the environment,\n\

@@ -240,25 +240,22 @@ impl Tls {
             let seconds = i64::try_from(time.as_secs()).unwrap_or(i64::MAX / MICROS_PER_SECOND);
             Timestamp(seconds.saturating_mul(MICROS_PER_SECOND)).iso()
         };
+        let listed = self.files.authorities.as_deref().map_or_else(
+            || "the authorities that this system trusts".to_owned(),
+            |path| format!("those in {} (sslrootcert)", path.display()),
+        );
         match why {
-            CertificateError::UnknownIssuer | CertificateError::BadSignature => {
-                match &self.files.authorities {
-                    Some(path) => format!(
-                        "the server's certificate is not signed by an authority in {} (sslrootcert). Name the file with the \
-                     authority that signed it",
-                        path.display()
-                    ),
-                    None => format!(
-                        "the server's certificate is not signed by an authority that this system trusts. Name the file with its \
-                     authority by sslrootcert"
-                    ),
-                }
-            }
+            CertificateError::UnknownIssuer | CertificateError::BadSignature => format!(
+                "the server's certificate is not signed by one of {listed}. Name the file with its authority by sslrootcert"
+            ),
+            CertificateError::Other(other) if other.to_string().contains("CaUsedAsEndEntity") => format!(
+                "the server's certificate is that of an authority, and not itself one of {listed}. Name its file by \
+                 sslrootcert, or issue a certificate for the server"
+            ),
             CertificateError::NotValidForNameContext { presented, .. } if presented.is_empty() => {
-                format!(
-                    "the server's certificate names no host in subjectAltName. Issue one that does, or use sslmode=verify-ca to \
+                "the server's certificate names no host in subjectAltName. Issue one that does, or use sslmode=verify-ca to \
                  verify its authority only"
-                )
+                    .to_owned()
             }
             CertificateError::NotValidForNameContext { presented, .. } => format!(
                 "the server's certificate is issued for {}, not for the host in the database URL. Connect by a name that it \

@@ -268,8 +268,12 @@ fn server_is_verified_as_psql_verifies_it() {
             ),
         ],
     );
+}
 
-    // One that is its own authority, as PostgreSQL's manual makes it.
+#[test]
+fn certificate_that_is_its_own_authority_is_accepted_while_it_is_valid() {
+    let mut secured = Secured::start();
+    // As PostgreSQL's manual makes it.
     let mut own = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
     own.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let key = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P384_SHA384).unwrap();
