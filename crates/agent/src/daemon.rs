@@ -13,8 +13,8 @@ use tokenward_client::protocol::{Outcome, backoff};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Notify, watch};
 
-/// How long an end waits for a renewal under way.
-const FINISH_LIMIT: Duration = Duration::from_secs(20);
+/// How long an end waits for a renewal under way: an answer of the server, and storing it.
+const FINISH_LIMIT: Duration = Duration::from_secs(25);
 /// Longest sleep between two tries after a failure: a mended place is found within a minute.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 

@@ -15,6 +15,7 @@ pub mod audit_csv;
 pub mod audit_text;
 mod clients;
 mod members;
+mod nodes;
 mod notices;
 mod problem;
 mod products;
@@ -32,6 +33,7 @@ pub use clients::{
 pub use members::{
     Invitation, Member, MemberChange, MemberChanged, MemberInvite, MemberInvited, Role, RoleName,
 };
+pub use nodes::{Coherence, Node, NodeState, Nodes};
 pub use notices::{
     Notice, NoticeMade, NoticePage, NoticeState, Webhook, WebhookChange, WebhookCreate,
     WebhookWithSecret,

@@ -12,6 +12,7 @@ mod credentials;
 mod error;
 mod impact;
 mod members;
+mod nodes;
 mod once;
 mod output;
 mod pages;
@@ -54,6 +55,8 @@ enum Verb {
 enum AdminCommand {
     /// What runs at the other end: version, clients, state.
     Status(status::StatusArgs),
+    /// Nodes of the database: list.
+    Node(Group<nodes::Verb>),
     /// Workspaces: list, create, show, rename, disable, enable.
     Workspace(Group<workspaces::Verb>),
     /// Products: list, put, delete.
@@ -171,6 +174,7 @@ impl AdminCommand {
     fn json(&self) -> bool {
         match self {
             Self::Status(args) => args.common.json,
+            Self::Node(group) => group.common.json,
             Self::Workspace(group) => group.common.json,
             Self::Product(group) => group.common.json,
             Self::Client(group) => group.common.json,
@@ -188,6 +192,7 @@ impl AdminCommand {
     async fn run(self) -> Result<(), CliError> {
         match self {
             Self::Status(args) => status::run(&Session::new(&args.common)?).await,
+            Self::Node(group) => nodes::run(group.verb, &Session::new(&group.common)?).await,
             Self::Workspace(group) => {
                 workspaces::run(group.verb, &Session::new(&group.common)?).await
             }

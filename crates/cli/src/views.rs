@@ -6,9 +6,9 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use tokenward_api::{
-    AdminKeyInfo, AuditEntry, Client, ClientState, ClientToken, Invitation, Member, Notice,
-    NoticeState, NotificationState, OnRepeat, Product, SecretInfo, Time, TokenState, Usage,
-    Webhook, Workspace,
+    AdminKeyInfo, AuditEntry, Client, ClientState, ClientToken, Invitation, Member, NodeState,
+    Nodes, Notice, NoticeState, NotificationState, OnRepeat, Product, SecretInfo, Time, TokenState,
+    Usage, Webhook, Workspace,
 };
 use uuid::Uuid;
 
@@ -84,6 +84,49 @@ pub(crate) fn workspace(item: &Workspace) -> Table {
     table.fact("state", switched(item.disabled));
     table.fact("created", text(&item.created_at));
     table.fact("disabled", or(item.disabled_at.as_ref(), NOTHING));
+    table
+}
+
+/// The nodes of a database, and below them what holds for all.
+pub(crate) fn nodes(all: &Nodes) -> Table {
+    let mut table = Table::new(&[
+        "NAME",
+        "STATE",
+        "VERSION",
+        "BEHIND",
+        "SILENT",
+        "REPLICAS",
+        "KEY",
+        "JOINED",
+        "DIFFERENT",
+    ]);
+    for node in &all.items {
+        let name = match node.own {
+            true => format!("{} (answers)", node.name),
+            false => text(&node.name),
+        };
+        let tone = match node.state {
+            NodeState::Active => Tone::Good,
+            NodeState::Silent => Tone::Bad,
+            NodeState::Unknown => Tone::Plain,
+        };
+        let differing: Vec<String> = node
+            .differing_settings
+            .iter()
+            .map(|(setting, value)| format!("{setting}={value}"))
+            .collect();
+        table.row([
+            name.into(),
+            state(node.state.as_str(), tone),
+            text(&node.version).into(),
+            node.behind.to_string().into(),
+            format!("{}s", node.silent_seconds).into(),
+            node.replicas.to_string().into(),
+            or(node.newest_digest_key, NOTHING).into(),
+            text(&node.joined_at).into(),
+            list(&differing, NOTHING).into(),
+        ]);
+    }
     table
 }
 

@@ -16,7 +16,7 @@
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! let secret = Arc::new(SecretFile("/etc/tokenward/erp.secret".into()));
 //! let server = "https://api-sandbox.example.com";
-//! let issuer = Issuer::new(server, Kind::Tokenward, secret, None, Duration::from_secs(10))?;
+//! let issuer = Issuer::new(server, Kind::Tokenward, secret, None, Duration::from_secs(20))?;
 //! let home = Arc::new(FileHome::new("/var/lib/erp/token.json".into()));
 //! let source = TokenSource::builder(issuer, home).build()?;
 //!

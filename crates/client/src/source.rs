@@ -64,7 +64,7 @@ pub struct Builder {
 
 /// A lease outlasts an exchange with the token server and a few attempts to store; the next holder waits this long
 /// for one that died on another machine.
-const LEASE_TTL: Duration = Duration::from_secs(30);
+const LEASE_TTL: Duration = Duration::from_secs(40);
 
 impl Builder {
     /// Tells a further destination of every new token.

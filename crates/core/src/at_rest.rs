@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 const CONTEXT: &str = "tokenward 2026-11 seal of what the server reads again";
 
 impl Keyring {
-    /// Seals `plain` under the newest key: its id, the nonce, then ciphertext and tag, 41 bytes more than the
+    /// Seals `plain` under the key that makes new digests: its id, the nonce, then ciphertext and tag, 41 bytes more than the
     /// plain ones. `context` names what is sealed and whose; it opens under the same context only.
     ///
     /// # Panics

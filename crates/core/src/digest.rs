@@ -6,6 +6,7 @@ use crate::credential::{AccessToken, AdminKey, ClientSecret};
 use crate::ids::{ClientId, ClientNo};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use uuid::Uuid;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
@@ -182,10 +183,13 @@ impl<'de> Deserialize<'de> for Digest {
     }
 }
 
-/// All keys a node can verify with; the last one added makes new digests.
+/// All keys a node can verify with. The last one added makes new digests, unless the nodes of a database have chosen another
+/// one ([`Keyring::choose`]).
 pub struct Keyring {
     keys: Vec<DigestKey>,
     numbering: ClientIdCodec,
+    /// The place of the key that makes new digests.
+    current: AtomicUsize,
 }
 
 impl fmt::Debug for Keyring {
@@ -203,12 +207,21 @@ impl Keyring {
         Self::judge(&keys)?;
         let oldest = keys[0].root.as_ref();
         let numbering = ClientIdCodec::derive(oldest.ok_or("the oldest digest key is not whole")?);
-        Ok(Self { keys, numbering })
+        Ok(Self::with(keys, numbering))
+    }
+
+    fn with(keys: Vec<DigestKey>, numbering: ClientIdCodec) -> Self {
+        let current = AtomicUsize::new(keys.len().saturating_sub(1));
+        Self {
+            keys,
+            numbering,
+            current,
+        }
     }
 
     /// A ring that checks tokens and does nothing else; the keys have been judged.
     pub(crate) fn for_tokens(keys: Vec<DigestKey>, numbering: ClientIdCodec) -> Self {
-        Self { keys, numbering }
+        Self::with(keys, numbering)
     }
 
     /// The keys, oldest first.
@@ -253,11 +266,26 @@ impl Keyring {
     /// The id new digests are made under.
     #[must_use]
     pub fn current(&self) -> KeyId {
-        self.newest().id
+        self.chosen().id
     }
 
-    fn newest(&self) -> &DigestKey {
-        self.keys.last().expect("a ring holds at least one key")
+    fn chosen(&self) -> &DigestKey {
+        &self.keys[self.current.load(Ordering::Relaxed)]
+    }
+
+    /// The key that was added last: it makes new digests once every node has it.
+    #[must_use]
+    pub fn newest(&self) -> KeyId {
+        self.keys.last().expect("a ring holds at least one key").id
+    }
+
+    /// Makes new digests under this key from now on; false when the ring does not hold it.
+    pub fn choose(&self, id: KeyId) -> bool {
+        let place = self.keys.iter().position(|key| key.id == id);
+        if let Some(place) = place {
+            self.current.store(place, Ordering::Relaxed);
+        }
+        place.is_some()
     }
 
     /// The ids of every key, oldest first.
@@ -299,10 +327,10 @@ impl Keyring {
         self.key(id).map(|key| token_digest(key, token))
     }
 
-    /// The digest of a new access token, and the id of the newest key, which made it.
+    /// The digest of a new access token, and the id of the key that made it.
     #[must_use]
     pub fn new_token(&self, token: &AccessToken) -> (KeyId, Digest) {
-        let key = self.newest();
+        let key = self.chosen();
         (key.id, token_digest(key, token))
     }
 

@@ -35,6 +35,10 @@ pub struct App {
     stopping: AtomicBool,
 }
 
+/// Microseconds by which this machine's clock may differ from the database's: from there on, ends of tokens and quota days
+/// differ between nodes.
+const CLOCK_MAX: u64 = 30_000_000;
+
 impl App {
     /// A server over an open store.
     #[must_use]
@@ -71,5 +75,19 @@ impl App {
         let data = &self.data;
         let vouches = data.replica().lease().read().covers(|| data.clock().boot());
         vouches && !self.stopping.load(Ordering::SeqCst)
+    }
+
+    /// Why requests should not be sent here; none when they should.
+    #[must_use]
+    pub fn not_ready(&self) -> Option<&'static str> {
+        if self.stopping.load(Ordering::SeqCst) {
+            return Some("stopping");
+        }
+        if !self.is_ready() {
+            return Some("no lease: the database has not been reached in time");
+        }
+        let clock = self.data.store.nodes().clock_ahead.unsigned_abs();
+        (clock >= CLOCK_MAX)
+            .then_some("this machine's clock differs from the database's by 30 s or more")
     }
 }

@@ -79,6 +79,12 @@ impl Data {
         self.store.replica()
     }
 
+    /// The nodes on the database, this one among them.
+    #[must_use]
+    pub fn nodes(&self) -> u32 {
+        u32::try_from(self.store.nodes_seen()).unwrap_or(u32::MAX)
+    }
+
     /// The clocks.
     #[must_use]
     pub fn clock(&self) -> SystemClock {

@@ -176,6 +176,11 @@ impl<C: Clock> Applier<C> {
         self.attachments.acknowledged_here()
     }
 
+    /// Replicas attached to this one.
+    pub(crate) fn attached(&self) -> usize {
+        self.attachments.counts().attached
+    }
+
     /// Whether nobody can be vouching by a grant of this process any more.
     pub(crate) fn is_quiet(&self, now: BootInstant) -> bool {
         self.attachments.is_quiet(now)
@@ -200,7 +205,7 @@ impl<C: Clock> Applier<C> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::attachments::Nodes;
+    use crate::attachments::Others;
     use tokenward_core::change::FORMAT;
     use tokenward_core::client::Product;
     use tokenward_core::digest::{DigestKey, KeyId, Keyring};
@@ -255,7 +260,7 @@ mod tests {
             Arc::clone(&replica),
             0,
             false,
-            Nodes::Expected,
+            Others::Expected,
         );
         let start = Position::default();
         let applier = Applier::new(Arc::clone(&replica), Arc::new(attachments), start);

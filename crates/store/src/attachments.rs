@@ -71,7 +71,7 @@ pub struct AttachmentCounts {
 
 /// Whether other nodes may be on the database.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Nodes {
+pub(crate) enum Others {
     /// It is a file.
     Never,
     /// They are kept out, but one that was here before may still vouch.
@@ -118,7 +118,7 @@ impl Inner {
 }
 
 impl<C: Clock> Attachments<C> {
-    /// Nobody is attached. `predecessor` says that an earlier process may have granted sub-leases, `nodes` that other nodes
+    /// Nobody is attached. `predecessor` says that an earlier process may have granted sub-leases, `others` that other nodes
     /// may be there.
     pub(crate) fn new(
         terms: Terms,
@@ -126,14 +126,14 @@ impl<C: Clock> Attachments<C> {
         replica: Arc<Replica>,
         number: u64,
         predecessor: bool,
-        nodes: Nodes,
+        others: Others,
     ) -> Self {
         let inner = Inner {
             grantor: Grantor::new(terms, number, predecessor, clock.boot()),
             feeds: HashMap::new(),
             held: VecDeque::new(),
             expelled: 0,
-            barrier: (nodes != Nodes::Never).then(AckBarrier::new),
+            barrier: (others != Others::Never).then(AckBarrier::new),
             committed: Position::default(),
             look: None,
             ended: None,
@@ -143,7 +143,7 @@ impl<C: Clock> Attachments<C> {
             inner: Mutex::new(inner),
             woken: Notify::new(),
             nodes: Notify::new(),
-            acknowledges: nodes == Nodes::Expected,
+            acknowledges: others == Others::Expected,
             clock,
             replica,
         }

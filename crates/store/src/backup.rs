@@ -211,6 +211,7 @@ pub async fn restore(
     // A session ended since the backup, or an invitation withdrawn, must not live again.
     statements.push(Statement::new(people::END_ALL_SESSIONS, Vec::new()));
     statements.push(Statement::new(people::WITHDRAW_ALL_INVITATIONS, Vec::new()));
+    statements.push(Statement::new(people::END_ALL_CHALLENGES, Vec::new()));
     statements.push(Statement::new(crate::notices::END_LINKS, Vec::new()));
     statements.push(sql::append_change(&change, number, now, &hash));
     let from = (head.change_number, head.audit_seq);

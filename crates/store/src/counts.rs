@@ -156,7 +156,8 @@ const ADD_COUNT: &str =
     "INSERT INTO check_count (client, day, product, outcome, n) VALUES ($1, $2, $3, $4, $5)
     ON CONFLICT (client, day, product, outcome) DO UPDATE SET n = check_count.n + excluded.n";
 const ADD_STALE: &str = "INSERT INTO stale_use (client, day, source, outcome, n, last_at) VALUES ($1, $2, $3, $4, $5, $6)
-    ON CONFLICT (client, day, source, outcome) DO UPDATE SET n = stale_use.n + excluded.n, last_at = excluded.last_at";
+    ON CONFLICT (client, day, source, outcome) DO UPDATE SET n = stale_use.n + excluded.n,
+    last_at = CASE WHEN stale_use.last_at < excluded.last_at THEN excluded.last_at ELSE stale_use.last_at END";
 const FORGET_COUNTS: &str =
     "DELETE FROM check_count WHERE client >= $1 AND client < $2 AND day < $3";
 const FORGET_STALE: &str = "DELETE FROM stale_use WHERE client >= $1 AND client < $2 AND day < $3";
@@ -171,7 +172,21 @@ const SELECT_STALE_OF: &str = "SELECT client, day, source, outcome, n, last_at F
 /// Stands for no product: a part of the key cannot be null on both engines.
 const NO_PRODUCT: i64 = -1;
 
-pub(crate) fn add_count(count: &CheckCount) -> Statement {
+/// In the order of the key: two nodes that add to the same rows wait for each other and never in a circle.
+pub(crate) fn add_counts(counts: &[CheckCount]) -> Vec<Statement> {
+    let mut sorted: Vec<_> = counts.iter().collect();
+    sorted.sort_by_key(|one| (one.client, one.day, one.product, one.outcome.number()));
+    sorted.into_iter().map(add_count).collect()
+}
+
+/// The same for sources.
+pub(crate) fn add_stale_uses(uses: &[SourceUse]) -> Vec<Statement> {
+    let mut sorted: Vec<_> = uses.iter().collect();
+    sorted.sort_by_key(|one| (one.client, one.day, &one.source, one.outcome.number()));
+    sorted.into_iter().map(add_stale).collect()
+}
+
+fn add_count(count: &CheckCount) -> Statement {
     let product = count.product.map_or(NO_PRODUCT, |no| no.0.into());
     let params = vec![
         count.client.0.into(),
@@ -183,7 +198,7 @@ pub(crate) fn add_count(count: &CheckCount) -> Statement {
     Statement::new(ADD_COUNT, params)
 }
 
-pub(crate) fn add_stale(stale: &SourceUse) -> Statement {
+fn add_stale(stale: &SourceUse) -> Statement {
     let params = vec![
         stale.client.0.into(),
         stale.day.into(),

@@ -15,6 +15,8 @@ pub(crate) enum CommitError {
     Refused(StoreError),
     /// Nothing was written.
     RolledBack(StoreError),
+    /// Nothing was written: another transaction had a row for too long, or waited for this one in a circle.
+    Contended(StoreError),
     /// It may or may not have been written.
     Unknown(StoreError),
 }
@@ -22,7 +24,10 @@ pub(crate) enum CommitError {
 impl CommitError {
     pub(crate) fn into_inner(self) -> StoreError {
         match self {
-            Self::Refused(error) | Self::RolledBack(error) | Self::Unknown(error) => error,
+            Self::Refused(error)
+            | Self::RolledBack(error)
+            | Self::Contended(error)
+            | Self::Unknown(error) => error,
         }
     }
 
@@ -31,6 +36,7 @@ impl CommitError {
         match self {
             Self::Refused(error) => Self::Refused(error.at(place)),
             Self::RolledBack(error) => Self::RolledBack(error.at(place)),
+            Self::Contended(error) => Self::Contended(error.at(place)),
             Self::Unknown(error) => Self::Unknown(error.at(place)),
         }
     }
@@ -151,6 +157,22 @@ impl Driver {
         self.finish().await
     }
 
+    /// The same for rows that no decision reads: others have precedence, so this is [`CommitError::Contended`] when one of
+    /// them has a row for too long. `figures` says that the loss of these rows in a crash of the server does no harm.
+    pub(crate) async fn commit_aside(
+        &mut self,
+        statements: &[Statement],
+        patience: Duration,
+        figures: bool,
+    ) -> Result<(), CommitError> {
+        match self {
+            Self::Sqlite(driver) => driver.begin().map_err(CommitError::RolledBack)?,
+            Self::Postgres(driver) => driver.begin_aside(figures),
+        }
+        self.write(statements, patience).await?;
+        self.finish().await
+    }
+
     /// Migrates the tables, or creates them with what `fresh` puts in; answers whether they were
     /// created. Without `fresh` an empty database is an error and stays empty.
     pub(crate) async fn migrate(&mut self, fresh: Option<&Statement>) -> Result<bool, StoreError> {
@@ -158,6 +180,18 @@ impl Driver {
             Self::Sqlite(driver) => driver.migrate(fresh),
             Self::Postgres(driver) => {
                 let done = driver.migrate(fresh).await;
+                done.map_err(|error| error.at(driver.place()))
+            }
+        }
+    }
+
+    /// Keeps other starts waiting until this one has made or upgraded the tables and settled the digest keys. A lock that ends
+    /// with the session; a file is kept by its own lock.
+    pub(crate) async fn starting(&mut self, begins: bool) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(_) => Ok(()),
+            Self::Postgres(driver) => {
+                let done = driver.starting(begins).await;
                 done.map_err(|error| error.at(driver.place()))
             }
         }

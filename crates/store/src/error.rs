@@ -28,9 +28,10 @@ pub enum StoreError {
         /// This program's.
         known: i64,
     },
-    /// Another node uses the database.
+    /// The database is in use in a way that this process cannot share.
     #[error(
-        "another Tokenward node is using this database ({0}). Several nodes on one database are not supported yet: stop the other node first"
+        "the database is in use by another Tokenward process ({0}), and one of the two needs it alone: a restore, a start with \
+         --new-digest-keys, or a version that runs as a single node. Stop the other process first"
     )]
     InUse(String),
     /// The database lacks changes that this data directory has seen.
@@ -175,10 +176,9 @@ impl StoreError {
     /// Whether this process can never use the database again: it must stop vouching and end.
     pub(crate) fn is_final(&self) -> bool {
         match self {
-            Self::Unavailable(_) | Self::Refused(_) | Self::DigestKeys(_) | Self::Damaged(_) => {
-                false
-            }
+            Self::Unavailable(_) | Self::Refused(_) | Self::Damaged(_) => false,
             Self::TooNew { .. }
+            | Self::DigestKeys(_)
             | Self::InUse(_)
             | Self::Older { .. }
             | Self::Diverged(_)

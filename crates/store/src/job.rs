@@ -3,7 +3,7 @@
 
 use crate::error::Failure;
 use crate::notices::{AddressView, AddressWants, Webhook};
-use crate::people::{Invitation, Member, OpaqueTokenDigest, Record, Session};
+use crate::people::{Invitation, Member, OpaqueTokenDigest, PasskeyChallenge, Record, Session};
 use crate::reader::Use;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use tokenward_core::Change;
@@ -64,6 +64,8 @@ pub struct ReadSet {
     pub addresses: Option<AddressWants>,
     /// The address that the confirmation link with this digest is for.
     pub link: Option<OpaqueTokenDigest>,
+    /// The challenge about a passkey of this name.
+    pub challenge: Option<Uuid>,
     /// What the acting administrator was admitted by.
     pub actor: Option<Credential>,
     /// Whether the decision itself proves who acts, as a sign-in does. Without this or `actor`, an audit entry of an
@@ -95,6 +97,7 @@ impl ReadSet {
             || self.webhooks.is_some()
             || self.addresses.is_some()
             || self.link.is_some()
+            || self.challenge.is_some()
             || self.actor.is_some()
     }
 }
@@ -135,6 +138,8 @@ pub struct View {
     pub webhooks: Vec<Webhook>,
     /// The addresses wanted.
     pub addresses: AddressView,
+    /// The challenge wanted, if it is there.
+    pub challenge: Option<PasskeyChallenge>,
     /// The acting administrator's credential, if wanted and still there.
     pub actor: Option<CredentialRow>,
     /// The numbers the next new things get; those of a decision that runs alone.

@@ -4,7 +4,7 @@
 
 use crate::driver::{CommitError, Driver, judge_version, nothing_here};
 use crate::error::StoreError;
-use crate::load::read_head;
+use crate::load::{digest_key, read_head};
 use crate::people::Proofs;
 use crate::statements as sql;
 use crate::store::Location;
@@ -25,6 +25,8 @@ use uuid::Uuid;
 const COMMIT_TIMEOUT: Duration = Duration::from_secs(600);
 /// The schema version that brought the table of fingerprints.
 const SINCE: i64 = 5;
+/// The one that brought the key chosen by the nodes.
+const CHOSEN_SINCE: i64 = 9;
 
 /// Makes the first key of an empty store, or the one that replaces lost ones, and keeps it where the next start finds
 /// it. The error is a sentence for the operator.
@@ -124,6 +126,9 @@ pub enum KeyFault {
         /// What needs it.
         uses: Uses,
     },
+    /// The file lacks the key that the nodes of this database make new digests with.
+    #[error("digest key {} is missing, and the nodes of this database make new digests with it. {REMEDY}", .0.0)]
+    Chosen(KeyId),
     /// Another key has this id.
     #[error("digest key {} is not the one that the database was written with (fingerprint {here} in the file, {store} in the database). Nothing was changed. {REMEDY}", .id.0)]
     Different {
@@ -139,7 +144,7 @@ pub enum KeyFault {
     Disproved(KeyId),
 }
 
-const REMEDY: &str = "Put the right file back from your copy, or name it with --digest-keys. If the keys are lost, \
+const REMEDY: &str = "Put the right file back from your copy, copy it from another node of this database, or name it with --digest-keys. If the keys are lost, \
     `tokenward serve --new-digest-keys` starts with other keys and ends everything made with the lost ones: all access tokens, \
     client secrets, admin keys and console sessions, the signing secrets of webhooks, and authenticator apps";
 
@@ -149,10 +154,14 @@ fn ids(ids: &[KeyId]) -> String {
 }
 
 const SELECT_KEYS: &str = "SELECT id, fingerprint, first_used_at FROM digest_key ORDER BY id";
+/// The key that nodes make new digests with, and those that they could.
+const CHOSEN: &str = "SELECT digest_key FROM head";
+const NEWEST: &str = "SELECT newest_key FROM node";
 const PUT_KEY: &str = "INSERT INTO digest_key (id, fingerprint, first_used_at) VALUES ($1, $2, $3)
     ON CONFLICT (id) DO NOTHING";
 const FORGET_KEY: &str = "DELETE FROM digest_key WHERE id = $1";
 const FORGET_KEYS: &str = "DELETE FROM digest_key";
+const CHOOSE_ANEW: &str = "UPDATE head SET digest_key = 0";
 const END_SECRETS: &str =
     "UPDATE client SET secret1_n = NULL, secret1_digest = NULL, secret1_key = NULL, secret1_at = NULL,
     secret2_n = NULL, secret2_digest = NULL, secret2_key = NULL, secret2_at = NULL";
@@ -217,6 +226,22 @@ pub fn stored_keys(location: &Location, now: Timestamp) -> Result<Vec<StoredKey>
 pub fn judge_keys(location: &Location, ring: &Keyring, now: Timestamp) -> Result<(), StoreError> {
     let (version, known) = recorded(location)?;
     judge(location, version, &known, Some(ring), now).map(drop)
+}
+
+/// The key that the nodes of a shared database make new digests with; none in a file, or before the first node has joined.
+///
+/// # Errors
+/// When the store cannot be read, or is empty.
+pub fn chosen_key(location: &Location) -> Result<Option<KeyId>, StoreError> {
+    let (version, _) = recorded(location)?;
+    let mut chosen = None;
+    if version >= CHOSEN_SINCE {
+        read_alone(location, &[CHOSEN], &[], &mut |_, row| {
+            chosen = digest_key(row.int(0)?)?;
+            Ok(())
+        })?;
+    }
+    Ok(chosen)
 }
 
 /// The schema version, and the keys on record.
@@ -444,6 +469,19 @@ fn judge(
             return Err(KeyFault::Different { id, here, store }.into());
         }
     }
+    let (mut chosen, mut newest) = (None, Vec::new());
+    if version >= CHOSEN_SINCE {
+        read_alone(location, &[CHOSEN, NEWEST], &[], &mut |at, row| {
+            match at {
+                0 => chosen = digest_key(row.int(0)?)?,
+                _ => newest.extend(digest_key(row.int(0)?)?),
+            }
+            Ok(())
+        })?;
+    }
+    if let Some(id) = chosen.filter(|id| !here.contains_key(id)) {
+        return Err(KeyFault::Chosen(id).into());
+    }
     let absent = known.iter().any(|key| !here.contains_key(&key.id));
     let mut forgotten = Vec::new();
     if absent || known.is_empty() {
@@ -452,7 +490,10 @@ fn judge(
                 return Err(KeyFault::Lacking { id, uses }.into());
             }
         }
-        let unneeded = known.iter().filter(|key| !here.contains_key(&key.id));
+        // Other nodes may have a key already that this one is yet to get.
+        let unneeded = known
+            .iter()
+            .filter(|key| !here.contains_key(&key.id) && !newest.contains(&key.id));
         forgotten.extend(unneeded.map(|key| key.id));
     }
     if known.is_empty() {
@@ -594,6 +635,7 @@ async fn end_everything(
         people::END_ALL_SESSIONS,
         people::WITHDRAW_ALL_INVITATIONS,
         FORGET_KEYS,
+        CHOOSE_ANEW,
     ] {
         statements.push(Statement::new(end, Vec::new()));
     }

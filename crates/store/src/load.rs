@@ -13,6 +13,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use tokenward_core::cluster::Position;
+use tokenward_core::digest::KeyId;
 use tokenward_core::ids::{ClientId, ClientNo, Environment, ProductNo, WorkspaceNo};
 use tokenward_core::label::Label;
 use tokenward_core::replica::{LoadedClient, Loading};
@@ -47,6 +48,8 @@ pub struct Head {
     pub audit_hash: [u8; 32],
     /// The latest time that was written.
     pub clock: Timestamp,
+    /// The key that nodes of a shared database make new digests with; none before the first has joined.
+    pub(crate) digest_key: Option<KeyId>,
     /// The tag beside the last change.
     pub(crate) tag: u64,
     /// The first and the last name of the nodes that have a row.
@@ -78,10 +81,16 @@ pub(crate) fn tag(hash: &[u8; 32]) -> u64 {
 /// The head, and whether the newest rows of the change log and of the audit log are those that it names.
 pub(crate) const SELECT_HEAD: &str =
     "SELECT h.store, h.epoch, h.change_number, h.audit_seq, h.audit_hash, h.clock, l.tag, a.hash,
-    (SELECT min(id) FROM node), (SELECT max(id) FROM node) FROM head h
+    (SELECT min(id) FROM node), (SELECT max(id) FROM node), h.digest_key FROM head h
     LEFT JOIN change_log l ON l.number = h.change_number LEFT JOIN audit a ON a.seq = h.audit_seq";
 const SELECT_NEXT: &str = "SELECT (SELECT coalesce(max(no) + 1, 0) FROM client),
     (SELECT coalesce(max(no) + 1, 0) FROM workspace), (SELECT next_product FROM head)";
+
+/// The key chosen for new digests, as the head row has it.
+pub(crate) fn digest_key(id: i64) -> Result<Option<KeyId>, StoreError> {
+    let id = u8::try_from(id).map_err(|_| StoreError::Damaged("the key for new digests".into()))?;
+    Ok((id != 0).then_some(KeyId(id)))
+}
 
 /// Reads the head row.
 ///
@@ -103,6 +112,7 @@ pub(crate) async fn read_head(driver: &mut Driver) -> Result<Head, StoreError> {
             clock: Timestamp(row.int(5)?),
             tag: row.int_or_null(6)?.unwrap_or_default().cast_unsigned(),
             nodes: (name(8)?, name(9)?),
+            digest_key: digest_key(row.int(10)?)?,
         });
         whole = (row.int(2)? == 0 || row.int_or_null(6)?.is_some())
             && (row.int(3)? == 0 || row.bytes_or_null(7)? == row.bytes_or_null(4)?);

@@ -8,7 +8,8 @@
 use crate::applier::{Applier, Entry};
 use crate::driver::Each;
 use crate::error::StoreError;
-use crate::postgres::{MemberSession, Renewed};
+use crate::nodes::List;
+use crate::postgres::{self, MemberSession, Renewed};
 use crate::timer;
 use crate::value::{Row, Value};
 use crate::writer::Health;
@@ -20,6 +21,7 @@ use tokenward_core::change::Change;
 use tokenward_core::cluster::{
     self, BarrierEffect, Holder, HolderEffect, HolderEvent, Incarnation, Position, Terms,
 };
+use tokenward_core::digest::Keyring;
 use tokenward_core::sublease;
 use tokenward_core::time::Clock;
 use tokio::sync::oneshot;
@@ -44,8 +46,12 @@ pub(crate) struct Member<C> {
     holder: Holder,
     /// The first incarnation; each further one is the next number.
     incarnations: u128,
+    /// The last change that was applied here when the renewal under way was sent.
+    sent: u64,
     /// What the last read showed.
     read: Vec<Entry>,
+    /// Whether a renewal has let this node vouch.
+    vouched: bool,
     /// Faults since the last renewal that succeeded.
     faults: u32,
 }
@@ -58,10 +64,15 @@ pub(crate) struct Joining<C> {
     pub(crate) health: Arc<Health>,
     /// The store's and the epoch's name.
     pub(crate) store: (Uuid, Uuid),
-    /// This node's name, which its data directory keeps.
-    pub(crate) node: String,
-    /// This process's own name.
+    /// This process's own name, and that of its first membership.
     pub(crate) incarnation: Uuid,
+    /// Proves that rows with the same one were left by dead processes; empty when nothing does.
+    pub(crate) place: String,
+    /// What it tells of itself, as JSON.
+    pub(crate) about: String,
+    pub(crate) keyring: Arc<Keyring>,
+    /// What is known of all nodes.
+    pub(crate) list: Arc<List>,
     /// Whether other nodes may be there.
     pub(crate) sharing: bool,
     pub(crate) terms: Terms,
@@ -88,7 +99,9 @@ impl<C: Clock> Member<C> {
             with,
             holder,
             incarnations: first,
+            sent: 0,
             read: Vec::new(),
+            vouched: false,
             faults: 0,
         }
     }
@@ -116,11 +129,21 @@ impl<C: Clock> Member<C> {
     /// One thing: a connection, a renewal, or a look. Given up at any await when the process is to stop.
     async fn go_on(&mut self) {
         if !self.with.session.is_open() {
+            self.with.health.housekeeper.store(false, Ordering::SeqCst);
             if self.faults > 1 {
                 timer::pass(PAUSE).await;
             }
             match self.with.session.open().await {
-                Ok(()) => self.step(HolderEvent::Connected).await,
+                Ok(()) => {
+                    self.step(HolderEvent::Connected).await;
+                    self.list().await;
+                    if self.vouched
+                        && let Some(ready) = self.with.ready.take()
+                    {
+                        let _ = ready.send(Ok(()));
+                    }
+                    self.clean_up().await;
+                }
                 Err(error) => self.failed(&error).await,
             }
             return;
@@ -134,6 +157,8 @@ impl<C: Clock> Member<C> {
             self.step(HolderEvent::Tick).await;
             if self.holder.is_trusted() {
                 self.rows(true).await;
+                self.list().await;
+                self.clean_up().await;
             }
             return;
         }
@@ -147,6 +172,18 @@ impl<C: Clock> Member<C> {
         let told = tokio::time::timeout(pause.min(left), woken).await.is_ok();
         if told || waiting || self.with.sharing {
             self.look().await;
+        }
+    }
+
+    /// Tries to become the node that cleans up, while this one vouches.
+    async fn clean_up(&mut self) {
+        let is = self.with.health.housekeeper.load(Ordering::SeqCst);
+        if is || !self.holder.is_trusted() {
+            return;
+        }
+        match self.with.session.try_housekeeping().await {
+            Ok(got) => self.with.health.housekeeper.store(got, Ordering::SeqCst),
+            Err(error) => self.failed(&error).await,
         }
     }
 
@@ -199,6 +236,21 @@ impl<C: Clock> Member<C> {
         }
     }
 
+    /// Reads what people want to know of the nodes.
+    async fn list(&mut self) {
+        if !self.holder.is_trusted() {
+            return;
+        }
+        match self.with.session.list().await {
+            Ok(listed) => {
+                let own = Uuid::from_u128(self.holder.incarnation().0);
+                let clock = &self.with.clock;
+                self.with.list.take(listed, own, clock.boot(), clock.wall());
+            }
+            Err(error) => self.failed(&error).await,
+        }
+    }
+
     /// Takes an event, and every event that follows from what it wants done.
     async fn step(&mut self, event: HolderEvent) {
         let mut events = VecDeque::from([event]);
@@ -242,9 +294,10 @@ impl<C: Clock> Member<C> {
                 self.faults = 0;
                 self.with.health.renewed.store(true, Ordering::Relaxed);
                 self.with.applier.vouch(until);
-                if let Some(ready) = self.with.ready.take() {
-                    let _ = ready.send(Ok(()));
-                }
+                // The renewal was durable, so what was applied here when it was sent is, too.
+                let proven = std::mem::take(&mut self.sent);
+                self.with.health.proven.fetch_max(proven, Ordering::Relaxed);
+                self.vouched = true;
                 Ok(Vec::new())
             }
             HolderEffect::Acknowledge {
@@ -265,6 +318,11 @@ impl<C: Clock> Member<C> {
             }
             HolderEffect::StopVouching => {
                 self.with.applier.stop_vouching();
+                let had = self.with.health.housekeeper.swap(false, Ordering::SeqCst);
+                if had && self.with.session.is_open() {
+                    let left = self.with.session.leave_housekeeping().await;
+                    left.map_err(|error| self.fault(&error))?;
+                }
                 Ok(Vec::new())
             }
             HolderEffect::SignOff { incarnation } => {
@@ -289,16 +347,26 @@ impl<C: Clock> Member<C> {
         acknowledged: u64,
         at: Position,
     ) -> Result<Vec<HolderEvent>, HolderEvent> {
+        self.sent = at.number;
         let row = [
             Value::Int(attempt.cast_signed()),
             Value::Int(acknowledged.cast_signed()),
             Value::Int(at.number.cast_signed()),
             Value::Int(at.tag.cast_signed()),
             name(incarnation).into(),
+            Value::Int(i64::try_from(self.with.applier.attached()).unwrap_or(i64::MAX)),
         ];
         let written = if join {
-            let wait = self.with.terms.wait;
-            let joining = self.with.session.join(&row, &self.with.node, wait);
+            let id = self.with.incarnation.to_string();
+            let with = postgres::Joining {
+                id: &id,
+                wait: self.with.terms.wait,
+                place: &self.with.place,
+                about: &self.with.about,
+                joined_at: self.with.clock.wall(),
+                keyring: &self.with.keyring,
+            };
+            let joining = self.with.session.join(&row, &with);
             match tokio::time::timeout(JOIN_TIMEOUT, joining).await {
                 Ok(joined) => joined.map(|()| Renewed::Written),
                 Err(_) => Err(StoreError::Unavailable("joining took too long".into())),
@@ -394,12 +462,14 @@ impl<C: Clock> Member<C> {
     /// A fault of the session: what was under way is given up, the lease stays as it was.
     fn fault(&mut self, error: &StoreError) -> HolderEvent {
         self.with.session.give_up();
+        self.with.health.housekeeper.store(false, Ordering::SeqCst);
         self.faults = self.faults.saturating_add(1);
         self.with.health.renewed.store(false, Ordering::Relaxed);
         if let Some(ready) = self.with.ready.take() {
             let told = match error {
                 StoreError::Refused(text) => StoreError::Refused(text.clone()),
                 StoreError::Unavailable(text) => StoreError::Unavailable(text.clone()),
+                StoreError::DigestKeys(fault) => StoreError::DigestKeys(fault.clone()),
                 error => StoreError::Unavailable(error.to_string()),
             };
             let _ = ready.send(Err(told));

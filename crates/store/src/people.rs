@@ -4,16 +4,25 @@
 use crate::counts::{self, CheckCount, SourceUse};
 use crate::error::StoreError;
 use crate::notices::{self, AddressWrite, NoticeWrite, WebhookWrite};
+use crate::statements as sql;
 use crate::value::{Row, Statement, Value};
 use serde::{Deserialize, Serialize};
 use tokenward_core::client::Role;
+use tokenward_core::digest::KeyId;
 use tokenward_core::ids::ClientNo;
 use tokenward_core::label::Name;
 use tokenward_core::time::Timestamp;
 use uuid::Uuid;
 
+/// A node without the key could not check what is made with it. Joins wait for the lock under which this runs.
+const CHOOSE_KEY: &str =
+    "UPDATE head SET digest_key = $1 WHERE NOT EXISTS (SELECT 1 FROM node WHERE newest_key <> $1)";
+
 /// Bytes of the digests by which invitations and sessions are found.
 pub const OPAQUE_TOKEN_DIGEST_BYTES: usize = 32;
+
+/// Challenges about passkeys that one member may have open: nobody's make others' be forgotten.
+pub const CHALLENGES_MAX: usize = 8;
 
 /// The SHA-256 of a secret that a browser or a link carries; the secret itself has 256 random bits.
 pub type OpaqueTokenDigest = [u8; OPAQUE_TOKEN_DIGEST_BYTES];
@@ -133,6 +142,19 @@ pub struct Session {
     pub agent: String,
 }
 
+/// What a browser was asked about a passkey and has not answered.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PasskeyChallenge {
+    /// Its name, which the browser sends back.
+    pub id: Uuid,
+    /// The member who was asked.
+    pub member: Uuid,
+    /// When.
+    pub at: Timestamp,
+    /// What the answer is judged by, as the caller keeps it.
+    pub state: String,
+}
+
 /// A write of a row that is not a change.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Record {
@@ -181,6 +203,22 @@ pub enum Record {
         /// Rows before this moment are removed.
         before: Timestamp,
     },
+    /// A browser was asked about a passkey. Of one member's the newest [`CHALLENGES_MAX`] stay.
+    ChallengePut(PasskeyChallenge),
+    /// A challenge was taken, to be judged. It must be there.
+    ChallengeTaken(Uuid),
+    /// Challenges put before this moment are forgotten.
+    ChallengesForgotten {
+        /// Rows before this moment are removed.
+        before: Timestamp,
+    },
+    /// The oldest changes of the log are forgotten, some at a time.
+    LogTrimmed {
+        /// The last that may be.
+        through: u64,
+        /// Those written at or after this moment stay.
+        before: Timestamp,
+    },
     /// An admin key was used.
     AdminKeyUsed {
         /// The key's id.
@@ -194,6 +232,8 @@ pub enum Record {
     CountsAdded(Vec<CheckCount>),
     /// The same for sources of former and ended tokens.
     SourceUses(Vec<SourceUse>),
+    /// The nodes of a shared database make new digests with this key from now on. Refused unless every node has it.
+    DigestKeyChosen(KeyId),
     /// The outbox.
     Notice(NoticeWrite),
     /// A webhook.
@@ -221,6 +261,7 @@ impl Record {
             | Self::InvitationPut(_)
             | Self::InvitationRemoved(_)
             | Self::Webhook(_)
+            | Self::DigestKeyChosen(_)
             | Self::NoticeAddress(AddressWrite::Put(_) | AddressWrite::Removed { .. }) => true,
             Self::SessionBegan(_)
             | Self::SessionSeen { .. }
@@ -228,6 +269,10 @@ impl Record {
             | Self::SessionEnded(_)
             | Self::SessionsEnded { .. }
             | Self::SessionsForgotten { .. }
+            | Self::ChallengePut(_)
+            | Self::ChallengeTaken(_)
+            | Self::ChallengesForgotten { .. }
+            | Self::LogTrimmed { .. }
             | Self::AdminKeyUsed { .. }
             | Self::CountsAdded(_)
             | Self::SourceUses(_)
@@ -240,6 +285,14 @@ impl Record {
             | Self::CountsForgotten { .. }
             | Self::InvitationsForgotten { .. } => false,
         }
+    }
+
+    /// Whether it is a figure: when the database server crashes a moment later, its loss does no harm.
+    pub(crate) fn is_figure(&self) -> bool {
+        matches!(
+            self,
+            Self::AdminKeyUsed { .. } | Self::CountsAdded(_) | Self::SourceUses(_)
+        )
     }
 }
 
@@ -256,13 +309,24 @@ const FORGET_INVITATIONS: &str = "DELETE FROM invitation WHERE expires_at <= $1"
 const BEGIN_SESSION: &str =
     "INSERT INTO session (digest, id, member, created_at, seen_at, proved_at, source, agent)
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
-const SEE_SESSION: &str = "UPDATE session SET seen_at = $1, source = $2 WHERE id = $3";
+const SEE_SESSION: &str =
+    "UPDATE session SET seen_at = $1, source = $2 WHERE id = $3 AND seen_at <= $1";
 const PROVE_SESSION: &str = "UPDATE session SET proved_at = $1 WHERE id = $2";
 const END_SESSION: &str = "DELETE FROM session WHERE id = $1";
 const END_SESSIONS: &str = "DELETE FROM session WHERE member = $1";
 const END_OTHER_SESSIONS: &str = "DELETE FROM session WHERE member = $1 AND id <> $2";
+const PUT_CHALLENGE: &str =
+    "INSERT INTO passkey_challenge (id, member, at, state) VALUES ($1, $2, $3, $4)";
+const LEAVE_NEWEST_CHALLENGES: &str =
+    "DELETE FROM passkey_challenge WHERE member = $1 AND id NOT IN
+    (SELECT id FROM passkey_challenge WHERE member = $1 ORDER BY at DESC, id LIMIT 8)";
+const TAKE_CHALLENGE: &str = "DELETE FROM passkey_challenge WHERE id = $1";
+const FORGET_CHALLENGES: &str = "DELETE FROM passkey_challenge WHERE at < $1";
+pub(crate) const END_ALL_CHALLENGES: &str = "DELETE FROM passkey_challenge";
+pub(crate) const CHALLENGE_BY_ID: &str =
+    "SELECT id, member, at, state FROM passkey_challenge WHERE id = $1";
 const USE_ADMIN_KEY: &str = "INSERT INTO admin_key_use (id, at, source) VALUES ($1, $2, $3)
-    ON CONFLICT (id) DO UPDATE SET at = excluded.at, source = excluded.source";
+    ON CONFLICT (id) DO UPDATE SET at = excluded.at, source = excluded.source WHERE admin_key_use.at <= excluded.at";
 pub(crate) const SELECT_ADMIN_KEY_USES: &str = "SELECT id, at, source FROM admin_key_use";
 const FORGET_SESSIONS: &str = "DELETE FROM session WHERE seen_at < $1";
 
@@ -359,12 +423,32 @@ pub(crate) fn statements(record: &Record) -> Vec<Statement> {
         Record::SessionsForgotten { before } => {
             vec![Statement::new(FORGET_SESSIONS, vec![(*before).into()])]
         }
+        Record::ChallengePut(challenge) => vec![
+            Statement::one(
+                PUT_CHALLENGE,
+                vec![
+                    challenge.id.into(),
+                    challenge.member.into(),
+                    challenge.at.into(),
+                    challenge.state.as_str().into(),
+                ],
+            ),
+            Statement::new(LEAVE_NEWEST_CHALLENGES, vec![challenge.member.into()]),
+        ],
+        Record::ChallengeTaken(id) => vec![Statement::one(TAKE_CHALLENGE, vec![(*id).into()])],
+        Record::ChallengesForgotten { before } => {
+            vec![Statement::new(FORGET_CHALLENGES, vec![(*before).into()])]
+        }
+        Record::LogTrimmed { through, before } => vec![sql::trim_log(*through, *before)],
         Record::AdminKeyUsed { id, at, source } => vec![Statement::new(
             USE_ADMIN_KEY,
             vec![(*id).into(), (*at).into(), source.as_str().into()],
         )],
-        Record::CountsAdded(added) => added.iter().map(counts::add_count).collect(),
-        Record::SourceUses(uses) => uses.iter().map(counts::add_stale).collect(),
+        Record::CountsAdded(added) => counts::add_counts(added),
+        Record::SourceUses(uses) => counts::add_stale_uses(uses),
+        Record::DigestKeyChosen(id) => {
+            vec![Statement::one(CHOOSE_KEY, vec![u32::from(id.0).into()])]
+        }
         Record::Notice(write) => notices::statements(write),
         Record::Webhook(write) => notices::webhook_statements(write),
         Record::NoticeAddress(write) => notices::address_statements(write),
@@ -427,5 +511,14 @@ pub(crate) fn session(row: &Row<'_>) -> Result<Session, StoreError> {
         proved_at: Timestamp(row.int(5)?),
         source: row.text(6)?.to_owned(),
         agent: row.text(7)?.to_owned(),
+    })
+}
+
+pub(crate) fn challenge(row: &Row<'_>) -> Result<PasskeyChallenge, StoreError> {
+    Ok(PasskeyChallenge {
+        id: uuid(row, 0)?,
+        member: uuid(row, 1)?,
+        at: Timestamp(row.int(2)?),
+        state: row.text(3)?.to_owned(),
     })
 }

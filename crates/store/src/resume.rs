@@ -2,6 +2,7 @@
 
 use crate::driver::CommitError;
 use crate::error::StoreError;
+use crate::keys::KeyFault;
 use crate::load::{Head, SELECT_HEAD, read_head, read_log};
 use crate::queue::Queue;
 use crate::statements::KEEP_TIME;
@@ -191,6 +192,11 @@ impl<C: Clock + Send + Sync> Writer<C> {
                     "this server is behind: it ends at change {}, and change {} is applied here",
                     head.change_number, position.number
                 )));
+            }
+            if let Some(chosen) = head.digest_key
+                && !self.replica.keyring().choose(chosen)
+            {
+                return Err(KeyFault::Chosen(chosen).into());
             }
             self.applier.heard_of(head.change_number);
             return Ok(());

@@ -60,7 +60,12 @@ const MOVE_HEAD: &str =
     WHERE change_number = $5 AND audit_seq = $6";
 /// Keeps a time that was seen, unless a later one is kept.
 pub(crate) const KEEP_TIME: &str = "UPDATE head SET clock = $1 WHERE clock < $1";
-const TRIM_LOG: &str = "DELETE FROM change_log WHERE number <= $1";
+/// A step of at most 20,000 changes from the oldest on, to before the first that is too young: nodes' clocks differ, and
+/// the log must have no gaps.
+const TRIM_LOG: &str = "DELETE FROM change_log WHERE number <= $1 AND number < coalesce(
+    (SELECT min(number) FROM change_log
+        WHERE at >= $2 AND number < (SELECT min(number) + 20000 FROM change_log)),
+    (SELECT min(number) + 20000 FROM change_log))";
 
 /// What a change does to the tables.
 pub(crate) fn statements(change: &Change) -> Vec<Statement> {
@@ -184,9 +189,10 @@ pub(crate) fn move_head(
     Statement::fence(MOVE_HEAD, params)
 }
 
-/// Forgets the log up to `number`; followers that far behind load anew.
-pub(crate) fn trim_log(number: u64) -> Statement {
-    Statement::new(TRIM_LOG, vec![number.cast_signed().into()])
+/// Forgets some of the oldest changes of the log, up to `through` and none written at `before` or later; followers that
+/// far behind load anew.
+pub(crate) fn trim_log(through: u64, before: Timestamp) -> Statement {
+    Statement::new(TRIM_LOG, vec![through.cast_signed().into(), before.into()])
 }
 
 fn put_workspace(workspace: &Workspace) -> Statement {

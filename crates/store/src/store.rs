@@ -1,7 +1,7 @@
 //! Opening a store and asking it to write.
 
 use crate::applier::Applier;
-use crate::attachments::{Attachments, Nodes};
+use crate::attachments::{Attachments, Others};
 use crate::driver::{CommitError, Driver};
 use crate::error::{Failure, StoreError};
 use crate::handle::WriterHandle;
@@ -9,6 +9,7 @@ use crate::job::{Decided, Job, ReadSet, Typed, View};
 use crate::keys::{self, Keys};
 use crate::load::{self, read_head};
 use crate::member::{self, Joining, Member};
+use crate::nodes::{self, About, List, Nodes};
 use crate::people::Record;
 use crate::postgres::{self, MemberSession, PostgresDriver};
 use crate::queue::{Queue, WAITING_MAX};
@@ -21,7 +22,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
-use tokenward_core::audit::CHAIN_START;
+use tokenward_core::audit::{Actor, CHAIN_START, Entry};
+use tokenward_core::digest::KeyId;
 use tokenward_core::sublease::Terms;
 use tokenward_core::time::{Clock, Timestamp};
 use tokenward_core::{Keyring, Replica};
@@ -39,6 +41,12 @@ const COMMIT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often in a term the writer looks whether its connection is still there.
 const RENEWALS_IN_A_TERM: u32 = 5;
 
+/// Changes the log keeps at least.
+pub(crate) const LOG_KEPT: u64 = 100_000;
+/// For how long a change stays in the log of a shared database at least, in microseconds: ten minutes, several times what
+/// the load of ten million clients takes.
+pub(crate) const LOG_KEPT_MICROS: i64 = 600_000_000;
+
 /// Where a store is.
 #[derive(Clone, Debug)]
 pub enum Location {
@@ -51,11 +59,13 @@ pub enum Location {
 /// Who this node is to a database.
 #[derive(Clone, Debug)]
 pub struct NodeIdentity {
-    /// The name kept in the data directory, which its lock makes one process's own: a row with this
-    /// name was left by a process that is certainly dead.
-    pub id: Uuid,
-    /// This process's own name.
+    /// This process's own name, used once.
     pub incarnation: Uuid,
+    /// What only one process at a time can have, on all machines: a row that has it was left by a process that is certainly
+    /// dead. None when nothing proves that; then such a row is waited for like any other node's.
+    pub place: Option<String>,
+    /// What other nodes and people are told of it.
+    pub about: About,
 }
 
 /// What opening needs besides the place.
@@ -89,7 +99,10 @@ pub struct Store<C> {
     clock: Arc<C>,
     health: Arc<Health>,
     attachments: Arc<Attachments<C>>,
+    list: Arc<List>,
     head_at_open: Head,
+    /// Whether other nodes could be there.
+    shared: bool,
 }
 
 impl<C> Clone for Store<C> {
@@ -102,7 +115,9 @@ impl<C> Clone for Store<C> {
             clock: Arc::clone(&self.clock),
             health: Arc::clone(&self.health),
             attachments: Arc::clone(&self.attachments),
+            list: Arc::clone(&self.list),
             head_at_open: self.head_at_open.clone(),
+            shared: self.shared,
         }
     }
 }
@@ -241,6 +256,65 @@ impl<C: Clock + Send + Sync + 'static> Store<C> {
         )
     }
 
+    /// The last change that this node knows to survive a failover: a data directory may remember it. 0 before the first.
+    #[must_use]
+    pub fn proven(&self) -> u64 {
+        self.health.proven.load(Ordering::Relaxed)
+    }
+
+    /// The nodes of the database as this one sees them. With a file there is one.
+    #[must_use]
+    pub fn nodes(&self) -> Nodes {
+        self.list.latest(self.numbers().0)
+    }
+
+    /// How many nodes use the database, at least this one.
+    #[must_use]
+    pub fn nodes_seen(&self) -> usize {
+        self.list.count()
+    }
+
+    /// Makes new digests with the key that was added last, once every node has it: chosen in the database, for all nodes at
+    /// once. Answers the key when this call chose it. With a file that key is used from the start.
+    ///
+    /// # Errors
+    /// As [`Store::decide`].
+    pub async fn choose_newest_key(&self) -> Result<Option<KeyId>, Failure> {
+        let newest = self.keyring.newest();
+        if self.keyring.current() == newest || self.nodes().key_of_all() != Some(newest) {
+            return Ok(None);
+        }
+        let keyring = Arc::clone(&self.keyring);
+        let chosen = self.decide(ReadSet::default(), move |view| {
+            // Under the lock: another node may have chosen it meanwhile.
+            if keyring.current() == newest {
+                return Err(());
+            }
+            let entry = Entry {
+                at: view.now,
+                actor: Actor::System,
+                source: None,
+                action: "digest_key.use",
+                workspace: None,
+                client: None,
+                detail: serde_json::json!({ "digest_key": newest.0 }).to_string(),
+            };
+            let decided = Decided {
+                records: vec![Record::DigestKeyChosen(newest)],
+                audit: vec![entry],
+                ..Decided::default()
+            };
+            Ok((decided, ()))
+        });
+        match chosen.await? {
+            Ok(()) => {
+                self.keyring.choose(newest);
+                Ok(Some(newest))
+            }
+            Err(()) => Ok(None),
+        }
+    }
+
     /// Groups and changes committed since the start.
     #[must_use]
     pub fn committed(&self) -> (u64, u64) {
@@ -263,6 +337,35 @@ impl<C: Clock + Send + Sync + 'static> Store<C> {
         self.health.expelled.load(Ordering::SeqCst)
     }
 
+    /// Whether this node is the one that makes and delivers notices and deletes old rows. Two may be for a moment, so what
+    /// depends on it must bear that.
+    #[must_use]
+    pub fn is_housekeeper(&self) -> bool {
+        let vouches = || self.replica.lease().read().covers(|| self.clock.boot());
+        self.health.housekeeper.load(Ordering::SeqCst) && vouches()
+    }
+
+    /// Whether other nodes may use the database at the same time.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        self.shared
+    }
+
+    /// Forgets some of the oldest changes of the log. The latest 100,000 stay, and on a shared database all of the last
+    /// ten minutes: a node that starts applies those that were made while it loaded.
+    pub async fn trim_log(&self) -> Result<(), Failure> {
+        let through = self.replica.applied().saturating_sub(LOG_KEPT);
+        if through == 0 {
+            return Ok(());
+        }
+        let before = match self.shared {
+            true => Timestamp(self.clock.wall().0 - LOG_KEPT_MICROS),
+            false => Timestamp(i64::MAX),
+        };
+        let trimmed = Record::LogTrimmed { through, before };
+        self.note(vec![trimmed], Vec::new()).await
+    }
+
     /// Writes waiting now.
     #[must_use]
     pub fn waiting(&self) -> usize {
@@ -280,11 +383,13 @@ async fn start<C: Clock + Send + Sync + 'static>(
     let mut driver = match location {
         Location::Sqlite(path) => Driver::Sqlite(SqliteDriver::open(path, true)?),
         Location::Postgres(url) => {
-            let name = options.node.id.to_string();
+            let name = options.node.incarnation.to_string();
             Driver::Postgres(PostgresDriver::open(url, &name, options.sharing).await?)
         }
     };
     let now = options.clock.wall();
+    // Several may start at once on an empty database: one of them makes the tables and the first key.
+    driver.starting(true).await?;
     let settled = keys::settle(location, &mut driver, options.keys, now).await?;
     if settled.replaced && options.sharing {
         return Err(StoreError::Refused(
@@ -315,6 +420,18 @@ async fn start<C: Clock + Send + Sync + 'static>(
     let head = read_head(&mut driver).await?;
     let keyring = settled.keyring;
     upgrade::label_keys(&mut driver).await?;
+    driver.starting(false).await?;
+    let own = nodes::Node {
+        incarnation: options.node.incarnation,
+        own: true,
+        about: options.node.about.clone(),
+        newest_key: Some(keyring.newest()),
+        joined_at: now,
+        replicas: 0,
+        acknowledged: 0,
+        silent_for: Duration::ZERO,
+        wait: Duration::ZERO,
+    };
     let opening = Opening {
         node: options.node,
         term: options.term,
@@ -325,6 +442,7 @@ async fn start<C: Clock + Send + Sync + 'static>(
         head,
         keyring,
         reader,
+        list: Arc::new(List::new(own)),
     };
     opening.finish(location, driver).await
 }
@@ -340,6 +458,7 @@ struct Opening<C> {
     head: Head,
     keyring: Arc<Keyring>,
     reader: Reader,
+    list: Arc<List>,
 }
 
 impl<C: Clock + Send + Sync + 'static> Opening<C> {
@@ -359,10 +478,10 @@ impl<C: Clock + Send + Sync + 'static> Opening<C> {
             };
         let replica = Arc::new(replica);
         let health = Arc::new(Health::default());
-        let nodes = match (driver.is_shared(), self.sharing) {
-            (false, _) => Nodes::Never,
-            (true, false) => Nodes::KeptOut,
-            (true, true) => Nodes::Expected,
+        let others = match (driver.is_shared(), self.sharing) {
+            (false, _) => Others::Never,
+            (true, false) => Others::KeptOut,
+            (true, true) => Others::Expected,
         };
         let attachments = Arc::new(Attachments::new(
             Terms::STANDARD,
@@ -370,10 +489,12 @@ impl<C: Clock + Send + Sync + 'static> Opening<C> {
             Arc::clone(&replica),
             position.number,
             self.replicas_before,
-            nodes,
+            others,
         ));
         let applier = Applier::new(Arc::clone(&replica), Arc::clone(&attachments), position);
         let applier = Arc::new(applier);
+        let shared = driver.is_shared();
+        health.housekeeper.store(!shared, Ordering::SeqCst);
         let entered = match location {
             Location::Sqlite(_) => enter(&mut driver, &self.node.incarnation.to_string())
                 .await
@@ -391,15 +512,11 @@ impl<C: Clock + Send + Sync + 'static> Opening<C> {
                 return Err(error);
             }
         };
-        let me = match driver.is_shared() {
-            true => self.node.id,
-            false => self.node.incarnation,
-        };
         let writer = Writer {
             attachments: Arc::clone(&attachments),
             applier,
             membership,
-            me: me.to_string(),
+            me: self.node.incarnation.to_string(),
             look_every: self.term / RENEWALS_IN_A_TERM,
             replica: Arc::clone(&replica),
             clock: Arc::clone(&self.clock),
@@ -424,7 +541,9 @@ impl<C: Clock + Send + Sync + 'static> Opening<C> {
                 clock: self.clock,
                 health,
                 attachments,
+                list: self.list,
                 head_at_open: self.head,
+                shared,
             },
             writer,
             arriving,
@@ -442,13 +561,16 @@ impl<C: Clock + Send + Sync + 'static> Opening<C> {
         let (ready, vouching) = oneshot::channel();
         let (stop, stopped) = oneshot::channel();
         let member = Member::new(Joining {
-            session: MemberSession::new(url, &format!("tokenward {}", self.node.id))?,
+            session: MemberSession::new(url, &format!("tokenward {}", self.node.incarnation))?,
             applier: Arc::clone(applier),
             clock: Arc::clone(&self.clock),
             health: Arc::clone(health),
             store: (self.head.store, self.head.epoch),
-            node: self.node.id.to_string(),
             incarnation: self.node.incarnation,
+            place: self.node.place.clone().unwrap_or_default(),
+            about: nodes::told(&self.node.about)?,
+            keyring: Arc::clone(&self.keyring),
+            list: Arc::clone(&self.list),
             sharing: self.sharing,
             terms: member::terms(self.term),
             ready: Some(ready),

@@ -42,6 +42,7 @@ pub(crate) async fn views(
         invitations: Vec::new(),
         webhooks: Vec::new(),
         addresses: notices::AddressView::default(),
+        challenge: None,
         actor: None,
         next: Next {
             client: ClientNo(0),
@@ -180,6 +181,15 @@ async fn look_around(
     }
     if let Some(digest) = &want.link {
         view.addresses.rows = notices::by_link(driver, digest).await?;
+    }
+    if let Some(id) = want.challenge {
+        let mut each = |_: usize, row: &Row<'_>| {
+            view.challenge = Some(people::challenge(row)?);
+            Ok(())
+        };
+        driver
+            .query(people::CHALLENGE_BY_ID, &[vec![id.into()]], &mut each)
+            .await?;
     }
     if let Some(id) = want.member {
         let mut each = |_: usize, row: &Row<'_>| {

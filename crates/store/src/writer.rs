@@ -8,7 +8,7 @@ use crate::error::{Failure, StoreError};
 use crate::group::Group;
 use crate::job::{Decided, Job, View};
 use crate::load::{Head, SELECT_HEAD, read_head, tag};
-use crate::people;
+use crate::people::{self, Record};
 use crate::queue::Queue;
 use crate::statements as sql;
 use crate::value::Statement;
@@ -25,15 +25,14 @@ use uuid::Uuid;
 
 /// The longest the statements of a group may take.
 const COMMIT_TIMEOUT: Duration = Duration::from_secs(10);
-/// Entries the change log keeps for followers.
-const LOG_KEPT: u64 = 100_000;
-/// How often the log is trimmed, in changes.
-const TRIM_EVERY: u64 = 1_024;
+/// How often rows that no decision reads are tried when others have some of them.
+const ASIDE_TRIES: u32 = 5;
 
+/// Nodes write their own uses, each some time after the use: an older one must not replace a newer one.
 pub(crate) const NOTE_USE: &str = "INSERT INTO client_use (client, at, source, product, generation)
     VALUES ($1, $2, $3, $4, $5)
     ON CONFLICT (client) DO UPDATE SET at = excluded.at, source = excluded.source, product = excluded.product,
-    generation = excluded.generation";
+    generation = excluded.generation WHERE client_use.at <= excluded.at";
 
 /// What others may know of the writer.
 #[derive(Debug, Default)]
@@ -42,6 +41,8 @@ pub(crate) struct Health {
     pub(crate) writable: AtomicBool,
     /// Whether the last attempt to renew the lease succeeded; true where a lease has no end.
     pub(crate) renewed: AtomicBool,
+    /// The last change that is known to survive a failover: one that was applied here before a renewal that succeeded.
+    pub(crate) proven: AtomicU64,
     /// Groups committed.
     pub(crate) groups: AtomicU64,
     /// Changes committed.
@@ -54,6 +55,8 @@ pub(crate) struct Health {
     pub(crate) waiting: Arc<AtomicUsize>,
     /// Set when this node must stop for good.
     pub(crate) expelled: AtomicBool,
+    /// Whether this node has the lock of the one that cleans up; always where there can't be others.
+    pub(crate) housekeeper: AtomicBool,
 }
 
 /// How far the writer's picture of the store can be believed.
@@ -301,17 +304,35 @@ impl<C: Clock + Send + Sync> Writer<C> {
     /// Writes rows that no decision reads, without the head lock: nobody waits for them, nor they for anybody. The time is
     /// kept by a transaction of its own, so that no such row waits for the head's while others wait for it.
     async fn note(&mut self, group: Group, unwritten: Vec<Box<dyn Job>>) {
-        let uses = group.decided.iter().flat_map(|one| &one.uses);
+        let mut uses: Vec<_> = group.decided.iter().flat_map(|one| &one.uses).collect();
+        // In the order of the key, like counts.
+        uses.sort_by_key(|used| used.client);
         let mut statements: Vec<_> = uses
+            .into_iter()
             .map(|used| Statement::new(NOTE_USE, used.values()))
             .collect();
-        let records = group.decided.iter().flat_map(|one| &one.records);
-        statements.extend(records.flat_map(people::statements));
+        let records = || group.decided.iter().flat_map(|one| &one.records);
+        statements.extend(records().flat_map(people::statements));
+        let figures = records().all(Record::is_figure);
         let keep = Statement::new(sql::KEEP_TIME, vec![self.clock.wall().into()]);
         let patience = self.patience(&group);
         let outcome = if self.driver.is_shared() {
-            match self.driver.commit(&statements, patience).await {
-                Ok(()) => self.driver.commit(&[keep], patience).await,
+            let mut outcome = Ok(());
+            for _ in 0..ASIDE_TRIES {
+                outcome = self
+                    .driver
+                    .commit_aside(&statements, patience, figures)
+                    .await;
+                if !matches!(outcome, Err(CommitError::Contended(_))) {
+                    break;
+                }
+            }
+            match outcome {
+                Ok(()) => match self.driver.commit_aside(&[keep], patience, false).await {
+                    // Whoever has the head keeps the time.
+                    Err(CommitError::Contended(_)) => Ok(()),
+                    kept => kept,
+                },
                 failed => failed,
             }
         } else {
@@ -324,7 +345,9 @@ impl<C: Clock + Send + Sync> Writer<C> {
                 self.health.groups.fetch_add(1, Ordering::Relaxed);
                 group.settle(Ok(()));
             }
-            Err(CommitError::Refused(error)) => refuse(group, &error),
+            Err(CommitError::Refused(error) | CommitError::Contended(error)) => {
+                refuse(group, &error);
+            }
             Err(CommitError::RolledBack(error)) => {
                 self.doubt(&error);
                 group.settle(Err(Failure::Unavailable));
@@ -361,9 +384,6 @@ impl<C: Clock + Send + Sync> Writer<C> {
         statements.extend(uses.map(|used| Statement::new(NOTE_USE, used.values())));
         let records = decided.iter().flat_map(|one| &one.records);
         statements.extend(records.flat_map(people::statements));
-        if number / TRIM_EVERY != from.change_number / TRIM_EVERY && number > LOG_KEPT {
-            statements.push(sql::trim_log(number - LOG_KEPT));
-        }
         let clock = at.max(from.clock);
         let place = (from.change_number, from.audit_seq);
         statements[0] = sql::move_head((number, seq, &hash), place, clock);
@@ -392,7 +412,7 @@ impl<C: Clock + Send + Sync> Writer<C> {
         match outcome {
             Ok(()) => {}
             Err(CommitError::Refused(error)) => return Err(Ending::Refused(error)),
-            Err(CommitError::RolledBack(error)) => {
+            Err(CommitError::RolledBack(error) | CommitError::Contended(error)) => {
                 self.doubt(&error);
                 return Err(Ending::Failed(Failure::Unavailable));
             }

@@ -33,6 +33,7 @@ mod pooler;
 mod port;
 mod postgres;
 mod process;
+mod relay;
 mod server;
 mod wait;
 
@@ -45,6 +46,7 @@ pub use pooler::PgBouncer;
 pub use port::free_port;
 pub use postgres::{PgBuilder, PgCluster};
 pub use process::{PROGRAM_LIMIT, Process, ended, finish, finish_child, first_line};
+pub use relay::{Network, Relay};
 pub use rustix::process::Signal;
 pub use server::{Refused, Server, ServerBuilder};
 pub use wait::{accept, wait_until};

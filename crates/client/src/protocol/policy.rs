@@ -17,7 +17,8 @@ pub struct Policy {
     pub budget_per_day: u32,
     /// How long a caller without a usable token waits for somebody else's renewal.
     pub patience: Duration,
-    /// How long one exchange with the token server may take, in which the lease must not lapse.
+    /// How long one exchange with the token server may take, in which the lease must not lapse. Longer than a server holds an
+    /// answer for a node that was lost (12 s): who gives up before would generate a second token.
     pub answer_limit: Duration,
     /// How long the previous token shall live on; 0 asks for no hand-over.
     pub handover: Duration,
@@ -31,7 +32,7 @@ impl Default for Policy {
             margin: Duration::from_secs(300),
             budget_per_day: 200,
             patience: Duration::from_secs(45),
-            answer_limit: Duration::from_secs(10),
+            answer_limit: Duration::from_secs(20),
             handover: Duration::ZERO,
             counts_generations: true,
         }

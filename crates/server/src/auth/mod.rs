@@ -16,7 +16,6 @@ pub mod throttle;
 use crate::data::Data;
 use attempts::Attempts;
 use familiar::Familiar;
-use passkeys::Passkeys;
 use password::Passwords;
 use provider::Provider;
 use std::sync::Arc;
@@ -38,8 +37,6 @@ pub struct People {
     pub(crate) familiar: Familiar,
     /// What the single sign-on provider says about itself.
     pub(crate) provider: Provider,
-    /// Passkeys asked for and not shown yet.
-    pub(crate) passkeys: Passkeys,
     /// Where people's passwords are hashed.
     pub(crate) passwords: Passwords,
 }
@@ -54,8 +51,19 @@ impl People {
             attempts: Attempts::default(),
             familiar: Familiar::default(),
             provider: Provider::default(),
-            passkeys: Passkeys::default(),
             passwords: Passwords::default(),
+        }
+    }
+
+    /// From now on so many nodes share the limits on guessing.
+    pub(crate) fn share_limits(&self, nodes: u32) {
+        let clock = self.data.clock();
+        for throttle in [
+            &self.throttle,
+            &self.codes_throttle,
+            &self.networks_throttle,
+        ] {
+            throttle.share(nodes, &clock);
         }
     }
 }

@@ -1,11 +1,13 @@
-//! Passkeys (WebAuthn): what a browser was asked and has not answered yet. It waits in memory, for a challenge must
-//! be answered once and soon; what is kept of a passkey is a public key.
+//! Passkeys (WebAuthn): what a browser is asked, and how its answer is judged. What was asked waits as a row of the
+//! database, so that any node can take the answer; taking it deletes the row, so that each challenge is answered once,
+//! rightly or wrongly. What is kept of a passkey is a public key.
 
+use crate::data::Data;
 use crate::random;
-use parking_lot::Mutex;
-use std::collections::HashMap;
-use tokenward_core::time::BootInstant;
-use tokenward_store::people::{Member, Passkey as Kept};
+use serde::{Deserialize, Serialize};
+use tokenward_core::time::{Clock, MICROS_PER_SECOND, Timestamp};
+use tokenward_store::people::{Member, Passkey as Kept, PasskeyChallenge, Record};
+use tokenward_store::{Decided, Failure, ReadSet, View};
 use uuid::Uuid;
 use webauthn_rs::prelude::{
     CreationChallengeResponse, Passkey, PasskeyAuthentication, PasskeyRegistration,
@@ -13,33 +15,37 @@ use webauthn_rs::prelude::{
     WebauthnBuilder,
 };
 
-/// Nanoseconds a browser has to answer.
-const CEREMONY_TTL_NANOS: u64 = 300_000_000_000;
-/// Questions not yet answered; beyond it the oldest are forgotten.
-const WAITING_MAX: usize = 10_000;
-/// The same of one member, so that nobody's questions make others' be forgotten.
-const WAITING_OF_ONE_MAX: usize = 8;
+/// Microseconds a browser has to answer.
+pub const CEREMONY_MICROS: i64 = 300 * MICROS_PER_SECOND;
 /// Passkeys of one member.
 pub const PASSKEYS_MAX: usize = 10;
 
-/// A question on its way.
+/// What an answer is judged by. It never leaves the servers: whoever could write it could answer for a member.
+#[derive(Serialize, Deserialize)]
 enum Asked {
     Registration(PasskeyRegistration),
     Authentication(PasskeyAuthentication),
 }
 
-/// Every question on its way.
-#[derive(Default)]
-pub struct Passkeys {
-    waiting: Mutex<HashMap<Uuid, (BootInstant, Uuid, Asked)>>,
+/// Why a ceremony did not succeed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum NoPasskey {
+    /// The browser's answer or address does not allow it; a sentence for the person.
+    Because(&'static str),
+    /// The server could not do it.
+    Failed(Failure),
 }
 
-/// Why a ceremony did not succeed; a sentence for the person.
-pub type NoPasskey = &'static str;
+impl From<Failure> for NoPasskey {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
 
-const NO_NAME: NoPasskey =
-    "passkeys belong to a host name: open the console by its name, not by an address";
-const FAILED: NoPasskey = "the passkey was not accepted; try again";
+const NO_NAME: NoPasskey = NoPasskey::Because(
+    "passkeys belong to a host name: open the console by its name, not by an address",
+);
+const FAILED: NoPasskey = NoPasskey::Because("the passkey was not accepted; try again");
 
 /// The site a passkey is for, by the address the browser reached: a scheme, a host and perhaps a port.
 fn site(origin: &str) -> Result<Webauthn, NoPasskey> {
@@ -55,102 +61,105 @@ fn keys(member: &Member) -> Vec<Passkey> {
         .collect()
 }
 
-impl Passkeys {
-    fn wait(&self, member: Uuid, asked: Asked, now: BootInstant) -> Uuid {
-        let handle = random::uuid();
-        let mut waiting = self.waiting.lock();
-        waiting.retain(|_, (at, ..)| now.0.saturating_sub(at.0) < CEREMONY_TTL_NANOS);
-        let own = waiting.iter().filter(|(_, (_, whose, _))| *whose == member);
-        let oldest = match (own.clone().count(), waiting.len()) {
-            (WAITING_OF_ONE_MAX.., _) => own.min_by_key(|(_, (at, ..))| at.0),
-            (_, WAITING_MAX..) => waiting.iter().min_by_key(|(_, (at, ..))| at.0),
-            _ => None,
+/// Keeps a challenge until it is answered.
+async fn keep(data: &Data, member: Uuid, asked: &Asked) -> Result<Uuid, NoPasskey> {
+    let challenge = PasskeyChallenge {
+        id: random::uuid(),
+        member,
+        at: data.clock().wall(),
+        state: serde_json::to_string(asked).map_err(|_| FAILED)?,
+    };
+    let id = challenge.id;
+    let kept = Record::ChallengePut(challenge);
+    data.store.note(vec![kept], Vec::new()).await?;
+    Ok(id)
+}
+
+/// Whether a challenge was put to this member, and not too long ago.
+fn is_open(challenge: &PasskeyChallenge, member: Uuid, now: Timestamp) -> bool {
+    challenge.member == member && now.0.saturating_sub(challenge.at.0) < CEREMONY_MICROS
+}
+
+/// Takes a challenge back: each is answered once, on whichever node.
+async fn take(data: &Data, handle: &str, member: Uuid) -> Result<Asked, NoPasskey> {
+    let handle = Uuid::try_parse(handle).map_err(|_| FAILED)?;
+    let wants = ReadSet {
+        challenge: Some(handle),
+        ..ReadSet::default()
+    };
+    let taken = data.decide(wants, move |view: &View| {
+        let challenge = view.challenge.clone().ok_or(FAILED)?;
+        let decided = Decided {
+            records: vec![Record::ChallengeTaken(challenge.id)],
+            ..Decided::default()
         };
-        if let Some(oldest) = oldest.map(|(handle, _)| *handle) {
-            waiting.remove(&oldest);
-        }
-        waiting.insert(handle, (now, member, asked));
-        handle
-    }
+        let open = is_open(&challenge, member, view.now).then_some(challenge);
+        Ok::<_, NoPasskey>((decided, open))
+    });
+    let challenge = taken.await??.ok_or(FAILED)?;
+    serde_json::from_str(&challenge.state).map_err(|_| FAILED)
+}
 
-    /// Takes a question back: each is answered once.
-    fn take(&self, handle: &str, member: Uuid, now: BootInstant) -> Result<Asked, NoPasskey> {
-        let handle = Uuid::try_parse(handle).map_err(|_| FAILED)?;
-        let taken = self.waiting.lock().remove(&handle);
-        let (at, whose, asked) = taken.ok_or(FAILED)?;
-        let in_time = now.0.saturating_sub(at.0) < CEREMONY_TTL_NANOS;
-        if whose == member && in_time {
-            Ok(asked)
-        } else {
-            Err(FAILED)
-        }
+/// Asks a browser to make a passkey.
+pub async fn ask_for_new(
+    data: &Data,
+    member: &Member,
+    origin: &str,
+) -> Result<(Uuid, CreationChallengeResponse), NoPasskey> {
+    if member.proofs.passkeys.len() >= PASSKEYS_MAX {
+        let why = "you have ten passkeys; remove one first";
+        return Err(NoPasskey::Because(why));
     }
+    let known = keys(member)
+        .iter()
+        .map(|key| key.cred_id().clone())
+        .collect();
+    let (email, name) = (&member.email, member.name.as_str());
+    let started = site(origin)?.start_passkey_registration(member.id, email, name, Some(known));
+    let (question, state) = started.map_err(|_| FAILED)?;
+    let handle = keep(data, member.id, &Asked::Registration(state)).await?;
+    Ok((handle, question))
+}
 
-    /// Asks a browser to make a passkey.
-    pub fn ask_for_new(
-        &self,
-        member: &Member,
-        origin: &str,
-        now: BootInstant,
-    ) -> Result<(Uuid, CreationChallengeResponse), NoPasskey> {
-        if member.proofs.passkeys.len() >= PASSKEYS_MAX {
-            return Err("you have ten passkeys; remove one first");
-        }
-        let known = keys(member)
-            .iter()
-            .map(|key| key.cred_id().clone())
-            .collect();
-        let (email, name) = (&member.email, member.name.as_str());
-        let started = site(origin)?.start_passkey_registration(member.id, email, name, Some(known));
-        let (question, state) = started.map_err(|_| FAILED)?;
-        let handle = self.wait(member.id, Asked::Registration(state), now);
-        Ok((handle, question))
-    }
+/// The passkey a browser made, to be kept.
+pub async fn new_one(
+    data: &Data,
+    (member, origin): (Uuid, &str),
+    (handle, answer): (&str, &str),
+) -> Result<serde_json::Value, NoPasskey> {
+    let Asked::Registration(state) = take(data, handle, member).await? else {
+        return Err(FAILED);
+    };
+    let answer: RegisterPublicKeyCredential = serde_json::from_str(answer).map_err(|_| FAILED)?;
+    let made = site(origin)?.finish_passkey_registration(&answer, &state);
+    let key = made.map_err(|_| FAILED)?;
+    serde_json::to_value(&key).map_err(|_| FAILED)
+}
 
-    /// The passkey a browser made, to be kept.
-    pub fn new_one(
-        &self,
-        (member, origin): (Uuid, &str),
-        (handle, answer): (&str, &str),
-        now: BootInstant,
-    ) -> Result<serde_json::Value, NoPasskey> {
-        let Asked::Registration(state) = self.take(handle, member, now)? else {
-            return Err(FAILED);
-        };
-        let answer: RegisterPublicKeyCredential =
-            serde_json::from_str(answer).map_err(|_| FAILED)?;
-        let made = site(origin)?.finish_passkey_registration(&answer, &state);
-        let key = made.map_err(|_| FAILED)?;
-        serde_json::to_value(&key).map_err(|_| FAILED)
-    }
+/// Asks a browser to prove that it has one of a member's passkeys.
+pub async fn ask(
+    data: &Data,
+    member: &Member,
+    origin: &str,
+) -> Result<(Uuid, RequestChallengeResponse), NoPasskey> {
+    let started = site(origin)?.start_passkey_authentication(&keys(member));
+    let (question, state) = started.map_err(|_| FAILED)?;
+    let handle = keep(data, member.id, &Asked::Authentication(state)).await?;
+    Ok((handle, question))
+}
 
-    /// Asks a browser to prove that it has one of a member's passkeys.
-    pub fn ask(
-        &self,
-        member: &Member,
-        origin: &str,
-        now: BootInstant,
-    ) -> Result<(Uuid, RequestChallengeResponse), NoPasskey> {
-        let started = site(origin)?.start_passkey_authentication(&keys(member));
-        let (question, state) = started.map_err(|_| FAILED)?;
-        let handle = self.wait(member.id, Asked::Authentication(state), now);
-        Ok((handle, question))
-    }
-
-    /// What the proof of a passkey says about it, to be noted on the member.
-    pub fn proof(
-        &self,
-        (member, origin): (Uuid, &str),
-        (handle, answer): (&str, &str),
-        now: BootInstant,
-    ) -> Result<Proof, NoPasskey> {
-        let Asked::Authentication(state) = self.take(handle, member, now)? else {
-            return Err(FAILED);
-        };
-        let answer: PublicKeyCredential = serde_json::from_str(answer).map_err(|_| FAILED)?;
-        let result = site(origin)?.finish_passkey_authentication(&answer, &state);
-        result.map(Proof).map_err(|_| FAILED)
-    }
+/// What the proof of a passkey says about it, to be noted on the member.
+pub async fn proof(
+    data: &Data,
+    (member, origin): (Uuid, &str),
+    (handle, answer): (&str, &str),
+) -> Result<Proof, NoPasskey> {
+    let Asked::Authentication(state) = take(data, handle, member).await? else {
+        return Err(FAILED);
+    };
+    let answer: PublicKeyCredential = serde_json::from_str(answer).map_err(|_| FAILED)?;
+    let result = site(origin)?.finish_passkey_authentication(&answer, &state);
+    result.map(Proof).map_err(|_| FAILED)
 }
 
 /// A passkey proved to be there.
@@ -191,52 +200,30 @@ mod tests {
     }
 
     #[test]
-    fn no_member_makes_the_question_to_another_be_forgotten() {
-        let passkeys = Passkeys::default();
-        let site = site("https://tokens.example.com").unwrap();
-        let ask = |member, at| {
-            let (_, state) = site
-                .start_passkey_registration(member, "a@b", "A", None)
-                .unwrap();
-            let state = Asked::Registration(state);
-            passkeys.wait(member, state, BootInstant(at)).to_string()
+    fn a_challenge_is_for_one_member_and_for_a_time() {
+        let member = Uuid::from_u128(1);
+        let challenge = PasskeyChallenge {
+            id: Uuid::from_u128(9),
+            member,
+            at: Timestamp(0),
+            state: String::new(),
         };
-        let [asha, ravi] = [1, 2].map(Uuid::from_u128);
-        let other = ask(asha, 0);
-        let all: Vec<String> = (1..=20).map(|at| ask(ravi, at)).collect();
-        assert_eq!(passkeys.waiting.lock().len(), 1 + WAITING_OF_ONE_MAX);
-        let now = BootInstant(21);
-        assert!(passkeys.take(&other, asha, now).is_ok());
-        assert!(passkeys.take(&all[0], ravi, now).is_err(), "the oldest");
-        assert!(passkeys.take(&all[19], ravi, now).is_ok());
+        let last = Timestamp(CEREMONY_MICROS - 1);
+        assert!(is_open(&challenge, member, last));
+        assert!(!is_open(&challenge, Uuid::from_u128(2), last));
+        assert!(!is_open(&challenge, member, Timestamp(CEREMONY_MICROS)));
+        // Another node's clock may be a little behind.
+        assert!(is_open(&challenge, member, Timestamp(-5)));
     }
 
     #[test]
-    fn a_question_is_answered_once_in_time_and_by_whom_it_was_put_to() {
-        let passkeys = Passkeys::default();
-        let member = Uuid::from_u128(1);
+    fn what_an_answer_is_judged_by_is_read_as_it_was_kept() {
         let site = site("https://tokens.example.com").unwrap();
-        let ask = |at: u64| {
-            let (_, state) = site
-                .start_passkey_registration(member, "a@b", "A", None)
-                .unwrap();
-            let handle = passkeys.wait(member, Asked::Registration(state), BootInstant(at));
-            handle.to_string()
-        };
-        let handle = ask(0);
-        assert!(passkeys.take(&handle, member, BootInstant(5)).is_ok());
-        assert!(passkeys.take(&handle, member, BootInstant(5)).is_err());
-        let handle = ask(0);
-        assert!(
-            passkeys
-                .take(&handle, Uuid::from_u128(2), BootInstant(5))
-                .is_err()
-        );
-        let handle = ask(0);
-        assert!(
-            passkeys
-                .take(&handle, member, BootInstant(CEREMONY_TTL_NANOS))
-                .is_err()
-        );
+        let member = Uuid::from_u128(1);
+        let started = site.start_passkey_registration(member, "a@b", "A", None);
+        let kept = serde_json::to_string(&Asked::Registration(started.unwrap().1)).unwrap();
+        let read: Asked = serde_json::from_str(&kept).unwrap();
+        assert!(matches!(read, Asked::Registration(_)));
+        assert_eq!(serde_json::to_string(&read).unwrap(), kept);
     }
 }

@@ -1,6 +1,9 @@
 //! Slows down guessing, and limits how often one credential may call. A failed attempt is charged to the caller's
 //! network and the client, key or account it was aimed at, together: a caller elsewhere is not affected. What is charged
 //! is forgiven at a constant pace, so an entry is one instant: when all of it will be forgiven.
+//!
+//! Several nodes share a limit by division: each allows the whole burst and forgives its part of the pace, so whoever asks
+//! all of them in turn gets the limit of one in the long run.
 
 use crate::net::addresses::network;
 use parking_lot::Mutex;
@@ -66,6 +69,11 @@ impl Throttle {
     pub fn forgive(&self, source: Option<IpAddr>, target: Uuid, clock: &impl Clock) {
         self.0.forgive(&(network(source), target), clock);
     }
+
+    /// From now on so many nodes share the limit.
+    pub fn share(&self, nodes: u32, clock: &impl Clock) {
+        self.0.share(nodes, clock);
+    }
 }
 
 /// Counts what is charged to each key, and says when the key has to wait.
@@ -78,9 +86,30 @@ pub struct Meter<K> {
     entries: Mutex<Entries<K>>,
 }
 
+/// The time by which charges are forgiven: that of the boot clock, slower by the number of nodes.
+#[derive(Debug)]
+struct Pace {
+    /// The boot clock's time up to which it has run.
+    at: BootInstant,
+    /// Its own time then, in nanoseconds.
+    time: u64,
+    nodes: u64,
+}
+
+impl Pace {
+    /// Its own time now.
+    fn now(&mut self, boot: BootInstant) -> u64 {
+        let passed = boot.0.saturating_sub(self.at.0) / self.nodes;
+        self.time = self.time.saturating_add(passed);
+        self.at = BootInstant(self.at.0 + passed * self.nodes);
+        self.time
+    }
+}
+
 #[derive(Debug)]
 struct Entries<K> {
-    /// When each key's charges are all forgiven, in nanoseconds of the boot clock.
+    pace: Pace,
+    /// When each key's charges are all forgiven, in nanoseconds of the pace.
     ends: HashMap<K, u64>,
     /// The same, those that end soonest first.
     order: BTreeSet<(u64, K)>,
@@ -95,32 +124,47 @@ impl<K: Copy + Ord + Hash> Meter<K> {
             each: each as u64,
             burst: (each * burst.max(1.0)) as u64,
             entries: Mutex::new(Entries {
+                pace: Pace {
+                    at: BootInstant(0),
+                    time: 0,
+                    nodes: 1,
+                },
                 ends: HashMap::new(),
                 order: BTreeSet::new(),
             }),
         }
     }
 
+    /// From now on so many nodes forgive together what one did alone. What was charged stays.
+    pub fn share(&self, nodes: u32, clock: &impl Clock) {
+        let pace = &mut self.entries.lock().pace;
+        pace.now(clock.boot());
+        pace.nodes = nodes.max(1).into();
+    }
+
     /// Seconds until `key` may be charged again; 0 means now.
     #[must_use]
     pub fn wait_seconds(&self, key: &K, clock: &impl Clock) -> u64 {
-        let end = self.entries.lock().ends.get(key).copied();
-        end.map_or(0, |end| self.wait(end, clock.boot()))
+        let mut entries = self.entries.lock();
+        let now = entries.pace.now(clock.boot());
+        let end = entries.ends.get(key).copied();
+        end.map_or(0, |end| self.wait(end, now, &entries.pace))
     }
 
-    fn wait(&self, end: u64, now: BootInstant) -> u64 {
-        let charged = end.saturating_sub(now.0);
+    fn wait(&self, end: u64, now: u64, pace: &Pace) -> u64 {
+        let charged = end.saturating_sub(now);
         (charged + self.each)
             .saturating_sub(self.burst)
+            .saturating_mul(pace.nodes)
             .div_ceil(1_000_000_000)
     }
 
     /// Charges `key` once; or answers the seconds to wait, and charges nothing.
     pub fn charge(&self, key: K, clock: &impl Clock) -> Result<(), u64> {
-        let now = clock.boot();
         let mut entries = self.entries.lock();
-        let end = entries.ends.get(&key).copied().unwrap_or(0).max(now.0);
-        match self.wait(end, now) {
+        let now = entries.pace.now(clock.boot());
+        let end = entries.ends.get(&key).copied().unwrap_or(0).max(now);
+        match self.wait(end, now, &entries.pace) {
             0 => entries.put(key, end + self.each, now),
             wait => return Err(wait),
         }
@@ -129,8 +173,8 @@ impl<K: Copy + Ord + Hash> Meter<K> {
 
     /// Gives a charge back.
     pub fn forgive(&self, key: &K, clock: &impl Clock) {
-        let now = clock.boot();
         let mut entries = self.entries.lock();
+        let now = entries.pace.now(clock.boot());
         if let Some(end) = entries.ends.get(key).copied() {
             entries.put(*key, end.saturating_sub(self.each), now);
         }
@@ -139,13 +183,13 @@ impl<K: Copy + Ord + Hash> Meter<K> {
 
 impl<K: Copy + Ord + Hash> Entries<K> {
     /// Sets when a key's charges are forgiven, and forgets what is forgiven by now.
-    fn put(&mut self, key: K, end: u64, now: BootInstant) {
+    fn put(&mut self, key: K, end: u64, now: u64) {
         if let Some(before) = self.ends.insert(key, end) {
             self.order.remove(&(before, key));
         }
         self.order.insert((end, key));
         while let Some(&(end, soonest)) = self.order.first()
-            && (end <= now.0 || self.order.len() > ENTRIES_MAX)
+            && (end <= now || self.order.len() > ENTRIES_MAX)
         {
             self.order.pop_first();
             self.ends.remove(&soonest);
@@ -237,6 +281,49 @@ pub(crate) mod tests {
         let entries = throttle.0.entries.lock();
         assert_eq!(entries.ends.len(), ENTRIES_MAX);
         assert_eq!(entries.order.len(), ENTRIES_MAX);
+    }
+
+    #[test]
+    fn nodes_forgive_together_what_one_forgives_alone() {
+        const SECOND: u64 = 1_000_000_000;
+        let target = Uuid::from_u128(1);
+        for nodes in [1, 3, 10] {
+            let (clock, shared) = (
+                Hand::default(),
+                Vec::from_iter((0..nodes).map(|_| Throttle::default())),
+            );
+            for throttle in &shared {
+                throttle.share(nodes, &clock);
+                while throttle.charge(None, target, &clock).is_ok() {}
+            }
+            // After the bursts: a guess every two seconds, whichever nodes are asked.
+            let mut guesses = 0;
+            for second in 1..=600 {
+                clock.0.store(second * SECOND, Ordering::Relaxed);
+                let taken = shared
+                    .iter()
+                    .filter(|one| one.charge(None, target, &clock).is_ok());
+                guesses += taken.count();
+            }
+            assert_eq!(guesses, 300, "{nodes} nodes");
+        }
+    }
+
+    #[test]
+    fn what_was_charged_stays_when_the_number_of_nodes_changes() {
+        let (throttle, clock) = (Throttle::for_codes(), Hand::default());
+        let target = Uuid::from_u128(1);
+        while throttle.charge(None, target, &clock).is_ok() {}
+        assert_eq!(throttle.wait_seconds(None, target, &clock), 60);
+        throttle.share(2, &clock);
+        assert_eq!(throttle.wait_seconds(None, target, &clock), 120);
+        clock.0.store(60_000_000_000, Ordering::Relaxed);
+        assert_eq!(throttle.wait_seconds(None, target, &clock), 60);
+        throttle.share(1, &clock);
+        assert_eq!(throttle.wait_seconds(None, target, &clock), 30);
+        throttle.share(0, &clock);
+        clock.0.store(90_000_000_000, Ordering::Relaxed);
+        assert_eq!(throttle.charge(None, target, &clock), Ok(()));
     }
 
     #[test]

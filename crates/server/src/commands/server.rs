@@ -530,11 +530,20 @@ impl StoredKeysArgs {
         }
         Ok(tokenward_store::stored_keys(&location, SystemClock.wall())?)
     }
+
+    /// The key that the nodes of a PostgreSQL database make new digests with.
+    fn chosen(&self) -> Result<Option<KeyId>, Fault> {
+        match self.location()? {
+            location @ Location::Postgres(_) => Ok(tokenward_store::chosen_key(&location)?),
+            Location::Sqlite(_) => Ok(None),
+        }
+    }
 }
 
 fn list_keys(args: &StoredKeysArgs, path: &Path) -> Result<(), Fault> {
     let ring = data_dir::keyring(path)?;
     let mut stored = args.stored()?;
+    let current = args.chosen()?.unwrap_or(ring.current());
     let mut lines = Vec::new();
     for (id, fingerprint) in ring.fingerprints() {
         let of_store = stored
@@ -543,7 +552,8 @@ fn list_keys(args: &StoredKeysArgs, path: &Path) -> Result<(), Fault> {
             .map(|at| stored.remove(at));
         let state = match of_store.and_then(|key| key.fingerprint) {
             Some(other) if other != fingerprint => "not the key of the database",
-            _ if id == ring.current() => "in use for new digests",
+            _ if id == current => "in use for new digests",
+            _ if id == ring.newest() => "used once every node of the database has it",
             Some(_) if of_store.is_some_and(|key| key.uses.is_none()) => {
                 "needed by nothing: can be removed"
             }
@@ -588,6 +598,14 @@ fn remove_key(args: &RemoveKeyArgs, path: &Path) -> Result<(), Fault> {
     fitting(&args.stored.location()?, &ring, path)?;
     let stored = args.stored.stored()?;
     let of_store = |id: KeyId| stored.iter().find(|key| key.id == id);
+    if args.stored.chosen()? == Some(id) {
+        return Err(format!(
+            "digest key {} is in use for new digests by the nodes of the database: add another one first (`tokenward digest-key add`), \
+             copy the file to every node and restart each of them",
+            id.0
+        )
+        .into());
+    }
     if id != ring.current() && of_store(ring.current()).is_none_or(|key| key.fingerprint.is_none())
     {
         return Err(format!(

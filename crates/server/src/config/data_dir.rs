@@ -4,7 +4,7 @@
 use crate::random;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use tokenward_core::digest::{DigestKey, KeyId, Keyring};
 use uuid::Uuid;
@@ -24,6 +24,8 @@ pub const CONSOLE_LINK: &str = "console-link";
 pub const LISTENING: &str = "listening.json";
 /// There while replicas may be vouching by this node's word.
 pub const REPLICAS: &str = "replicas-attached";
+/// Where Linux tells which run of the machine this is.
+const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 const LOCK: &str = "lock";
 const NODE_ID: &str = "node-id";
 const SEEN: &str = "last-change";
@@ -36,7 +38,7 @@ pub struct DataDirError(String);
 /// The data directory, held by this process until dropped.
 pub struct DataDir {
     path: PathBuf,
-    _lock: File,
+    lock: File,
 }
 
 fn told(path: &Path, what: &str) -> impl FnOnce(std::io::Error) -> DataDirError {
@@ -111,7 +113,7 @@ impl DataDir {
         match lock.try_lock() {
             Ok(()) => Ok(Self {
                 path: path.to_owned(),
-                _lock: lock,
+                lock,
             }),
             Err(TryLockError::WouldBlock) => Err(DataDirError(format!(
                 "{} is in use by another tokenward process; stop it first, or give this one a --data-dir of its own",
@@ -144,6 +146,25 @@ impl DataDir {
             }
             Err(error) => Err(told(&path, "read")(error)),
         }
+    }
+
+    /// What only one process at a time can have: this directory's name, the machine's run, and the lock file that this process
+    /// holds. A copied directory, a cloned or restarted machine has another one. None when the machine does not tell its run.
+    pub fn place(&self) -> Result<Option<String>, DataDirError> {
+        let lock = self
+            .lock
+            .metadata()
+            .map_err(told(&self.file(LOCK), "look at"))?;
+        let Ok(boot) = std::fs::read_to_string(BOOT_ID) else {
+            return Ok(None);
+        };
+        Ok(Some(format!(
+            "{} {} {}:{}",
+            self.node_id()?,
+            boot.trim(),
+            lock.dev(),
+            lock.ino()
+        )))
     }
 
     /// The highest change number this directory has seen of the store named, 0 for another store's.

@@ -85,6 +85,8 @@ pub struct UnixSocket {
     pub mode: u32,
 }
 
+/// Longest name of a node, in bytes.
+const NODE_NAME_MAX: usize = 64;
 /// Calls one client secret may make a second unless configured otherwise: far beyond what workers that share a token
 /// need, and little beside what the server bears.
 const SECRET_CALLS_PER_SECOND: u32 = 100;
@@ -160,6 +162,8 @@ pub struct Config {
     pub check_token_header: CheckTokenHeader,
     /// The name this server gives itself to the mail server; none: the host name.
     pub mail_hello_name: Option<String>,
+    /// What this node is called among the nodes of its database; none: the host name.
+    pub node_name: Option<String>,
     /// Networks that webhooks may lead into though they are not public.
     pub webhook_allow_networks: Vec<IpNet>,
     /// Seconds from one look round for what is to be told to the next.
@@ -167,6 +171,49 @@ pub struct Config {
 }
 
 impl Config {
+    /// The settings that should be the same on all nodes of a database, none of them secret: what a caller meets must not
+    /// depend on the node.
+    #[must_use]
+    pub fn shared_settings(&self) -> BTreeMap<String, String> {
+        let optional = |text: &Option<String>| text.clone().unwrap_or_default();
+        let list = |networks: &[IpNet]| {
+            let mut texts: Vec<String> = networks.iter().map(ToString::to_string).collect();
+            texts.sort();
+            texts.join(", ")
+        };
+        let hosts = self.environment_hosts.iter();
+        let hosts: Vec<String> = hosts
+            .map(|(host, environment)| format!("{host}={environment}"))
+            .collect();
+        let sso = self.sso.as_ref().map(|sso| sso.issuer.clone());
+        let configured = |yes: bool| if yes { "configured" } else { "" }.to_owned();
+        [
+            (
+                "check_token_header",
+                format!("{:?}", self.check_token_header),
+            ),
+            ("environment_hosts", hosts.join(", ")),
+            ("error_source", self.error_source.clone()),
+            ("internal_auth", configured(self.internal_auth.is_some())),
+            ("issuer", optional(&self.issuer)),
+            ("mail_from", optional(&self.mail_from)),
+            ("mail_url", configured(self.mail_url.is_some())),
+            ("public_url", optional(&self.public_url)),
+            ("quota_per_day", self.quota_per_day.to_string()),
+            ("ratelimit_headers", self.ratelimit_headers.to_string()),
+            (
+                "secret_calls_per_second",
+                self.secret_calls_per_second.to_string(),
+            ),
+            ("sso_issuer", sso.unwrap_or_default()),
+            ("trusted_proxies", list(&self.trusted_proxies)),
+            ("webhook_allow_networks", list(&self.webhook_allow_networks)),
+        ]
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect()
+    }
+
     /// Resolves what was written.
     #[expect(clippy::too_many_lines, reason = "one expression a setting")]
     pub fn resolve(args: ServeArgs) -> Result<Self, ConfigError> {
@@ -317,6 +364,7 @@ impl Config {
                 .or(file.check_token_header)
                 .unwrap_or(CheckTokenHeader::Both),
             mail_hello_name,
+            node_name: node_name(args.node_name.or(file.node_name))?,
             webhook_allow_networks,
             notice_scan_seconds: within(
                 "notice_scan_seconds",
@@ -375,6 +423,19 @@ fn log_filter(written: Option<String>) -> Result<String, ConfigError> {
     let log = written.unwrap_or_else(|| "info".into());
     log_filter::check(&log).map_err(|why| ConfigError(format!("log: {why}")))?;
     Ok(log)
+}
+
+/// The name of a node: a word of a log line, and a cell of a table.
+fn node_name(name: Option<String>) -> Result<Option<String>, ConfigError> {
+    let visible = |name: &String| {
+        (1..=NODE_NAME_MAX).contains(&name.len()) && name.chars().all(|c| c.is_ascii_graphic())
+    };
+    match name {
+        Some(name) if !visible(&name) => Err(ConfigError(format!(
+            "node_name: {name:?} isn't 1 to {NODE_NAME_MAX} visible ASCII characters without spaces"
+        ))),
+        name => Ok(name),
+    }
 }
 
 fn error_source(written: Option<String>) -> Result<String, ConfigError> {

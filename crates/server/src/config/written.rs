@@ -234,6 +234,9 @@ pub struct ServeArgs {
     /// The name this server gives itself to the mail server (EHLO) [default: the host name]
     #[arg(long, env = "TOKENWARD_MAIL_HELLO_NAME", value_name = "NAME")]
     pub mail_hello_name: Option<String>,
+    /// What this node is called among the nodes of its database [default: the host name]
+    #[arg(long, env = "TOKENWARD_NODE_NAME", value_name = "NAME")]
+    pub node_name: Option<String>,
     /// Which header checks read the access token from [default: both]
     #[arg(
         long,
@@ -305,6 +308,7 @@ pub struct File {
     pub(super) mail_url_file: Option<PathBuf>,
     pub(super) mail_from: Option<String>,
     pub(super) mail_hello_name: Option<String>,
+    pub(super) node_name: Option<String>,
     pub(super) check_token_header: Option<CheckTokenHeader>,
     pub(super) public_url: Option<String>,
     #[serde(alias = "webhook_allow_network")]

@@ -16,6 +16,7 @@ use std::convert::Infallible;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
+use tokenward_core::time::Clock;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::time::MissedTickBehavior;
 
@@ -170,9 +171,12 @@ pub(crate) fn route(app: &Arc<App>, peer: Peer, request: Request<Incoming>) -> A
             }));
         }
         "/health/live" => text(StatusCode::OK, "live\n"),
-        "/health/ready" => match app.is_ready() {
-            true => text(StatusCode::OK, "ready\n"),
-            false => text(StatusCode::SERVICE_UNAVAILABLE, "not ready\n"),
+        "/health/ready" => match app.not_ready() {
+            None => text(StatusCode::OK, "ready\n"),
+            Some(why) => text(
+                StatusCode::SERVICE_UNAVAILABLE,
+                format!("not ready: {why}\n"),
+            ),
         },
         "/metrics" if matches!(*request.method(), Method::GET | Method::HEAD) => {
             metrics(app, request.headers())
@@ -212,6 +216,9 @@ fn metrics(app: &App, headers: &HeaderMap) -> Response<Full<Bytes>> {
         writable: app.data.store.is_writable(),
         certificates: certificates(app),
         clock_ahead: app.data.clock().ahead(),
+        lease_left: app.data.replica().lease().left(app.data.clock().boot()),
+        digest_key: app.data.keyring.current().0,
+        nodes: app.data.store.nodes(),
     };
     let text = app.data.metrics.text(&reading);
     let wants_open = headers.get_all(header::ACCEPT).iter().any(|value| {
@@ -235,8 +242,8 @@ fn metrics(app: &App, headers: &HeaderMap) -> Response<Full<Bytes>> {
     response
 }
 
-fn text(status: StatusCode, body: &'static str) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::from(body));
+fn text(status: StatusCode, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::from(body.into()));
     *response.status_mut() = status;
     response.headers_mut().insert(
         header::CONTENT_TYPE,

@@ -10,7 +10,8 @@ use prometheus_client::registry::Registry;
 use std::cell::Cell;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokenward_core::Timestamp;
-use tokenward_store::AttachmentCounts;
+use tokenward_core::time::MICROS_PER_SECOND;
+use tokenward_store::{AttachmentCounts, Coherence, Nodes};
 
 /// Outcome of a check or a call, as a label.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -53,6 +54,7 @@ pub struct Metrics {
     groups: Gauge<u64, AtomicU64>,
     changes: Gauge<u64, AtomicU64>,
     more: More,
+    cluster: Cluster,
     process: Process,
     waiting: Gauge<u64, AtomicU64>,
     replicas: Gauge<u64, AtomicU64>,
@@ -99,6 +101,12 @@ pub struct Reading {
     pub certificates: Vec<(ListenerName, i64)>,
     /// How far Tokenward's time is ahead of the machine's clock.
     pub clock_ahead: std::time::Duration,
+    /// Nanoseconds left of the lease; none when it has no end.
+    pub lease_left: Option<u64>,
+    /// The key that makes new digests.
+    pub digest_key: u8,
+    /// All nodes of the database.
+    pub nodes: Nodes,
 }
 
 impl Metrics {
@@ -109,6 +117,7 @@ impl Metrics {
         let process = Process::new(&mut all);
         let registry = all.sub_registry_with_prefix("tokenward");
         let more = More::new(registry);
+        let cluster = Cluster::new(registry);
         let checks = Family::<Outcome, Counter>::default();
         let permits = checks.get_or_create(&Outcome { outcome: "PERMIT" }).clone();
         let generates = Family::<Outcome, Counter>::default();
@@ -229,6 +238,7 @@ impl Metrics {
         Self {
             registry: all,
             more,
+            cluster,
             process,
             permits,
             checks,
@@ -370,12 +380,92 @@ impl Metrics {
         self.vouching.set(now.vouching.into());
         self.writable.set(now.writable.into());
         self.clock_ahead.set(now.clock_ahead.as_secs_f64());
+        self.cluster.set(now);
         let dropped = self.log_lines_dropped.inner();
         dropped.store(crate::logs::dropped(), std::sync::atomic::Ordering::Relaxed);
         let mut text = String::new();
         // Writing into a String cannot fail.
         let _ = prometheus_client::encoding::text::encode(&mut text, &self.registry);
         text
+    }
+}
+
+/// A coherence level, as a label.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Level {
+    level: &'static str,
+}
+
+/// What this node knows of the nodes of its database.
+struct Cluster {
+    nodes: Gauge,
+    behind: Gauge<u64, AtomicU64>,
+    lease_left: Gauge<f64, AtomicU64>,
+    clock: Gauge<f64, AtomicU64>,
+    digest_key: Gauge,
+    coherence: Family<Level, Gauge>,
+}
+
+impl Cluster {
+    fn new(registry: &mut Registry) -> Self {
+        let all = Self {
+            nodes: Gauge::default(),
+            behind: Gauge::default(),
+            lease_left: Gauge::default(),
+            clock: Gauge::default(),
+            digest_key: Gauge::default(),
+            coherence: Family::default(),
+        };
+        registry.register(
+            "nodes",
+            "Nodes that use the database, this one included",
+            all.nodes.clone(),
+        );
+        registry.register(
+            "node_changes_behind",
+            "Changes that were in the database and not applied here at the last renewal",
+            all.behind.clone(),
+        );
+        registry.register(
+            "lease_seconds_left",
+            "Seconds for which checks are answered if the lease is not renewed; +Inf on SQLite",
+            all.lease_left.clone(),
+        );
+        registry.register(
+            "clock_difference_seconds",
+            "How far this machine's clock is ahead of the database's; negative: behind",
+            all.clock.clone(),
+        );
+        registry.register(
+            "digest_key",
+            "Id of the digest key that makes new digests",
+            all.digest_key.clone(),
+        );
+        registry.register(
+            "coherence_level",
+            "1 at what can be lost when the database fails: strict (nothing), single_server, weak",
+            all.coherence.clone(),
+        );
+        all
+    }
+
+    fn set(&self, now: &Reading) {
+        let own = now.nodes.nodes.iter().find(|node| node.own);
+        let applied = own.map_or(now.nodes.change, |node| node.acknowledged);
+        self.nodes
+            .set(i64::try_from(now.nodes.nodes.len()).unwrap_or(i64::MAX));
+        self.behind.set(now.nodes.change.saturating_sub(applied));
+        let left = now.lease_left.map(std::time::Duration::from_nanos);
+        self.lease_left
+            .set(left.map_or(f64::INFINITY, |left| left.as_secs_f64()));
+        self.clock
+            .set(now.nodes.clock_ahead as f64 / MICROS_PER_SECOND as f64);
+        self.digest_key.set(now.digest_key.into());
+        for level in [Coherence::Strict, Coherence::SingleServer, Coherence::Weak] {
+            let is = i64::from(level == now.nodes.coherence);
+            let level = level.as_str();
+            self.coherence.get_or_create(&Level { level }).set(is);
+        }
     }
 }
 

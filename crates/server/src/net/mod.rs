@@ -20,6 +20,13 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
+/// The name of this machine; none when it does not tell one.
+pub(crate) fn host_name() -> Option<String> {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
+    let name = name.trim();
+    (!name.is_empty()).then(|| name.to_owned())
+}
+
 /// Connections the kernel holds for us while we are busy.
 const BACKLOG: u32 = 4_096;
 /// A TLS handshake not done in this time is given up.

@@ -54,6 +54,8 @@ pub(super) struct Deliveries {
     digests: HashSet<(String, WorkspaceId)>,
     /// The target looked at last.
     last: Option<Target>,
+    /// Whether this node was the housekeeper in the round before.
+    housekeeper: bool,
 }
 
 impl Deliveries {
@@ -67,6 +69,7 @@ impl Deliveries {
             limit: MailLimit::default(),
             digests: HashSet::new(),
             last: None,
+            housekeeper: false,
         }
     }
 
@@ -146,9 +149,18 @@ impl Deliveries {
         }
     }
 
-    /// Starts what is due and has a place.
+    /// Starts what is due and has a place, while this node is the one that delivers. Another one that still does for a
+    /// moment may deliver the same notice once more.
     async fn start(&mut self) -> Result<(), Stuck> {
         let app = Arc::clone(&self.app);
+        let before = std::mem::replace(&mut self.housekeeper, app.data.store.is_housekeeper());
+        if !self.housekeeper {
+            return Ok(());
+        }
+        if !before {
+            // Others have sent mails since; how many is read again.
+            self.limit = MailLimit::default();
+        }
         let reader = app.data.store.reader();
         let now = app.data.clock().wall();
         let begun = self.last.take();

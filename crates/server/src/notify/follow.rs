@@ -20,14 +20,20 @@ pub(super) struct Follower {
 }
 
 impl Follower {
-    /// Follows the log by one step; answers whether there is more.
+    /// Follows the log by one step, while this node is the one that does; answers whether there is more.
     pub(super) async fn step(&mut self, app: &App) -> Result<bool, Stuck> {
+        if !app.data.store.is_housekeeper() {
+            // Another one may follow it meanwhile.
+            self.at = None;
+            return Ok(false);
+        }
         let reader = app.data.store.reader();
         let at = match self.at {
             Some(at) => at,
             None => *self.at.insert(reader.followed().await?),
         };
-        let (_, head) = app.data.store.numbers();
+        // Other nodes write entries, too.
+        let (head, ..) = reader.head().await?;
         if at >= head {
             return Ok(false);
         }

@@ -51,11 +51,10 @@ fn settings(
 }
 
 /// This machine's name, if it can stand in EHLO: relays refuse address literals.
-fn host_name() -> Option<String> {
-    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
-    let name = name.trim();
+fn greeting_name() -> Option<String> {
+    let name = crate::net::host_name()?;
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-');
-    (!name.is_empty() && name.chars().all(plain)).then(|| name.to_owned())
+    name.chars().all(plain).then_some(name)
 }
 
 /// The way to the mail server.
@@ -76,7 +75,7 @@ impl Mailer {
         if let Some(name) = &config.mail_hello_name {
             transport = transport.hello_name(ClientId::Domain(name.clone()));
         } else if !named {
-            let name = host_name().unwrap_or_else(|| from.email.domain().to_owned());
+            let name = greeting_name().unwrap_or_else(|| from.email.domain().to_owned());
             transport = transport.hello_name(ClientId::Domain(name));
         }
         Ok(Some(Self {

@@ -1,7 +1,9 @@
 //! Telling people and programs what happens to API clients, by e-mail and webhook. Three loops that never meet
 //! a caller: one follows the audit log and makes notices of it (`follow`), one looks round for what time
 //! brings (`scan`), one delivers what is in the outbox (`deliver`). The outbox is in the database, and the log is
-//! followed in the same transaction that fills it: a notice is delivered at least once, or given up and shown.
+//! followed in the same transaction that fills it: a notice is delivered at least once, or given up and shown. Of several
+//! nodes the housekeeper does it ([`tokenward_store::Store::is_housekeeper`]); two of them for a moment do no harm, because
+//! there is one notice of a key and the cursor never moves back.
 
 mod deliver;
 mod event;

@@ -30,6 +30,9 @@ const DAYS_KEPT: u64 = 35;
 
 /// Looks at every client that somebody wants to hear of.
 pub(super) async fn look_round(app: &App) -> Result<(), Stuck> {
+    if !app.data.store.is_housekeeper() {
+        return Ok(());
+    }
     let (reader, now, today) = (
         app.data.store.reader(),
         app.data.clock().wall(),

@@ -106,7 +106,7 @@ pub(crate) async fn first_admin_key(app: &App, directory: &DataDir) -> Result<()
     };
     let made = app.data.store.decide(wants, move |view| {
         if !view.admin_keys.is_empty() {
-            return Err("another start made the first admin key");
+            return Ok((Decided::default(), false));
         }
         let digest = keyring
             .admin(keyring.current(), &key)
@@ -139,10 +139,18 @@ pub(crate) async fn first_admin_key(app: &App, directory: &DataDir) -> Result<()
                 audit: vec![entry],
                 ..Decided::default()
             },
-            (),
+            true,
         ))
     });
-    made.await??;
+    let made: Result<bool, &'static str> = made.await?;
+    if !made? {
+        // Another node that started on the empty database at the same moment made it, and has it in its data directory.
+        if shown.is_some() {
+            data_dir::remove(&directory.file(data_dir::ADMIN_KEY))?;
+        }
+        tracing::info!("another node made the first admin key of this new store");
+        return Ok(());
+    }
     match shown {
         Some(_) => {
             let path = directory.file(data_dir::ADMIN_KEY);

@@ -1,9 +1,11 @@
 //! What is written each second besides what callers ask for: when clients were last used, and what was
-//! counted of them. Nobody waits for it, and losing it loses figures only.
+//! counted of them. Nobody waits for it, and losing it loses figures only. Each node writes its own figures; old rows are
+//! deleted by the housekeeper.
 
 use crate::app::App;
+use crate::auth::passkeys;
 use tokenward_core::ids::ClientNo;
-use tokenward_core::time::Clock;
+use tokenward_core::time::{Clock, Timestamp};
 use tokenward_store::Failure;
 use tokenward_store::counts::DAYS_KEPT;
 use tokenward_store::people::Record;
@@ -16,6 +18,10 @@ static OUTAGE_LINES: crate::logs::Limit = crate::logs::Limit::new(1, 60);
 const ROWS_AT_ONCE: usize = 2_000;
 /// Clients whose old counts are forgotten at once: at most some ten thousand rows to look at.
 const CLIENTS_A_STEP: u32 = 1_000;
+
+/// How often the change log is trimmed: after so many changes, and after so many seconds, because changes grow old.
+const TRIM_CHANGES: u64 = 1_024;
+const TRIM_SECONDS: u64 = 60;
 
 /// Seconds that Tokenward's time must be ahead of the machine's clock to be worth a warning, and below which it is over.
 const AHEAD_WARNED: f64 = 2.0;
@@ -30,17 +36,43 @@ pub(crate) struct Housekeeping {
     done: u32,
     /// The first client whose are not yet.
     next: u32,
+    /// The last change when the log was trimmed, and when that was, in seconds of the boot clock.
+    trimmed: (u64, u64),
 }
 
 impl Housekeeping {
     /// Does a second's work; answers whether anything was written.
     pub(crate) async fn tick(&mut self, app: &App) -> bool {
         self.compare_clocks(app);
+        let nodes = app.data.nodes();
+        app.people.share_limits(nodes);
+        app.issuance.share_limits(nodes);
         let today = app.data.today();
         crate::auth::attempts::write(&app.people, false).await;
         let mut records = app.data.admin_uses.take(false);
-        records.extend(self.forget(app, today));
+        if app.data.store.is_housekeeper() {
+            records.extend(self.forget(app, today));
+            self.trim_log(app).await;
+        }
         write(app, today, records).await
+    }
+
+    /// Trims the change log. Nobody waits for it, and the next time makes up for one that failed.
+    async fn trim_log(&mut self, app: &App) {
+        let now = app.data.clock().boot().0 / 1_000_000_000;
+        let last = app.data.replica().applied();
+        let changes = last.saturating_sub(self.trimmed.0);
+        let seconds = now.saturating_sub(self.trimmed.1);
+        let aged = app.data.store.is_shared() && seconds >= TRIM_SECONDS;
+        if changes < TRIM_CHANGES && !aged {
+            return;
+        }
+        self.trimmed = (last, now);
+        if let Err(failure) = app.data.store.trim_log().await
+            && OUTAGE_LINES.admit(app.data.clock().boot()).is_some()
+        {
+            tracing::warn!("the change log was not trimmed: {failure}");
+        }
     }
 
     /// Warns once when the machine's clock falls behind Tokenward's time.
@@ -60,15 +92,20 @@ impl Housekeeping {
         }
     }
 
-    /// Once a day all clients' old counts are forgotten, step by step, and before the first step the invitations that
-    /// have ended.
+    /// Once a day all clients' old counts are forgotten, step by step, and before the first step the invitations and the
+    /// challenges that have ended. Another node that has done it today does it once more in vain.
     fn forget(&mut self, app: &App, today: u32) -> Vec<Record> {
         if self.done == today {
             return Vec::new();
         }
         let first = self.next;
         let before = app.data.clock().wall();
-        let ended = (first == 0).then_some(Record::InvitationsForgotten { before });
+        let unanswered = Timestamp(before.0 - passkeys::CEREMONY_MICROS);
+        let ended = [
+            Record::InvitationsForgotten { before },
+            Record::ChallengesForgotten { before: unanswered },
+        ];
+        let ended = ended.into_iter().filter(|_| first == 0);
         self.next += CLIENTS_A_STEP;
         if self.next as usize >= app.data.replica().client_count() {
             (self.done, self.next) = (today, 0);
@@ -78,7 +115,7 @@ impl Housekeeping {
             end: ClientNo(first + CLIENTS_A_STEP),
             before: today.saturating_sub(DAYS_KEPT),
         };
-        ended.into_iter().chain([counts]).collect()
+        ended.chain([counts]).collect()
     }
 }
 

@@ -3,5 +3,6 @@
 pub(crate) mod bootstrap;
 pub(crate) mod housekeeping;
 mod limits;
+mod nodes;
 pub(crate) mod preflight;
 pub mod serve;

@@ -10,6 +10,7 @@ use crate::net::limits::Limits;
 use crate::net::unix;
 use crate::net::{Listener, Tls};
 use crate::process::housekeeping::{self, Housekeeping};
+use crate::process::nodes::NodesWatch;
 use crate::process::preflight::{self, Opened};
 use crate::{notify, random};
 use serde_json::json;
@@ -17,7 +18,7 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 use tokenward_core::time::Clock;
-use tokenward_store::{Keys, Location, NodeIdentity, Options, Store, StoreError, TERM};
+use tokenward_store::{About, Keys, Location, NodeIdentity, Options, Store, StoreError, TERM};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
@@ -111,14 +112,15 @@ async fn serve(config: Config, limits: Limits) -> Result<(), Fault> {
         keys: keys(&config)?,
         clock: Arc::new(SystemClock),
         node: NodeIdentity {
-            id: directory.node_id()?,
             incarnation: random::uuid(),
+            place: directory.place()?,
+            about: about(&config),
         },
         fresh: (random::uuid(), random::uuid()),
         seen,
         term: TERM,
-        // Several servers on one database wait for what else they must share (decision 0103).
-        sharing: false,
+        // Keys that end everything are no other node's.
+        sharing: !config.new_digest_keys,
         replicas_before: directory.file(data_dir::REPLICAS).exists(),
     };
     let place = location(&config);
@@ -218,7 +220,7 @@ async fn serve(config: Config, limits: Limits) -> Result<(), Fault> {
     drop(unix);
     let _ = telling.await;
     housekeeping::write_all(&app).await;
-    let (change, _) = app.data.store.numbers();
+    let change = last_change(&app);
     if let Err(error) = directory.remember(epoch, change) {
         // What was remembered a moment ago still holds, and the store must be closed well on a full disk, too.
         tracing::warn!("{error}");
@@ -269,6 +271,16 @@ fn keys(config: &Config) -> Result<Keys, Fault> {
         }),
         replace: config.new_digest_keys,
     })
+}
+
+/// What the other nodes of the database and people are told of this one.
+fn about(config: &Config) -> About {
+    let name = config.node_name.clone();
+    About {
+        name: name.or_else(crate::net::host_name).unwrap_or_default(),
+        version: env!("CARGO_PKG_VERSION").into(),
+        settings: config.shared_settings(),
+    }
 }
 
 /// A fault of the digest keys names their file.
@@ -331,6 +343,12 @@ fn check_thread(
     });
 }
 
+/// The last change that a failover of the database cannot lose: an own one that was answered, or one of another node that a
+/// renewal has proven. A data directory that remembered more would refuse the database after a failover.
+fn last_change(app: &App) -> u64 {
+    app.data.store.numbers().0.max(app.data.store.proven())
+}
+
 /// Housekeeping until a signal, or until this node must not go on.
 async fn until_stopped(
     app: &App,
@@ -343,6 +361,7 @@ async fn until_stopped(
     let mut tick = tokio::time::interval(HOUSEKEEPING);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut remembered = 0;
+    let mut nodes = NodesWatch::default();
     let mut housekeeping = Housekeeping::default();
     loop {
         tokio::select! {
@@ -363,8 +382,9 @@ async fn until_stopped(
                     dropped = lost;
                 }
                 let _ = housekeeping.tick(app).await;
-                let (change, _) = app.data.store.numbers();
-                if change != remembered {
+                nodes.tick(app).await;
+                let change = last_change(app);
+                if change > remembered {
                     match directory.remember(epoch, change) {
                         Ok(()) => remembered = change,
                         // Tried again with the next tick.

@@ -5,7 +5,7 @@ use super::sign_in::{NotSignedIn, Person, app_context, prove_password};
 use super::{Conflict, Refused};
 use crate::auth::People;
 use crate::auth::acting;
-use crate::auth::passkeys::PASSKEYS_MAX;
+use crate::auth::passkeys::{self, NoPasskey, PASSKEYS_MAX};
 use crate::auth::password::Caller;
 use crate::auth::{codes, password};
 use crate::config::data_dir::hex;
@@ -13,7 +13,6 @@ use crate::random;
 use serde_json::json;
 use tokenward_core::label::Name;
 use tokenward_core::seal::NONCE_BYTES;
-use tokenward_core::time::Clock;
 use tokenward_store::people::{Member, Passkey, Record, Session, Totp};
 use tokenward_store::{Decided, ReadSet, View};
 use uuid::Uuid;
@@ -231,10 +230,11 @@ pub async fn add_passkey(
         }
     };
     let whose = (person.member.id, origin);
-    let made = people
-        .passkeys
-        .new_one(whose, (handle, answer), people.data.clock().boot());
-    let credential = made.map_err(|why| Refused::Invalid("passkey", why.into()))?;
+    let made = passkeys::new_one(&people.data, whose, (handle, answer)).await;
+    let credential = made.map_err(|why| match why {
+        NoPasskey::Because(why) => Refused::Invalid("passkey", why.into()),
+        NoPasskey::Failed(failure) => Refused::Failed(failure),
+    })?;
     let first = !person.member.proofs.has_second();
     let (shown, digests) = match first {
         true => codes::recovery(),

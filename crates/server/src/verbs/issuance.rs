@@ -41,6 +41,15 @@ impl Issuance {
             data,
         }
     }
+
+    /// From now on so many nodes share the limits on guessing and on a secret's calls.
+    pub(crate) fn share_limits(&self, nodes: u32) {
+        let clock = self.data.clock();
+        self.throttle.share(nodes, &clock);
+        if let Some(calls) = &self.secret_calls {
+            calls.share(nodes, &clock);
+        }
+    }
 }
 
 /// Why a verb about tokens gave nothing.

@@ -10,6 +10,7 @@ pub mod client_credentials;
 pub mod clients;
 pub mod issuance;
 pub mod members;
+pub(crate) mod nodes;
 pub mod notices;
 mod one_client;
 pub mod products;

@@ -33,6 +33,11 @@ pub(crate) fn run<S: AsRef<OsStr>>(words: &[S]) -> Ran {
     run_with(words, &[])
 }
 
+/// A path as an argument.
+pub(crate) fn text(path: &std::path::Path) -> &str {
+    path.to_str().expect("a UTF-8 path")
+}
+
 /// Runs the program to its end with environment variables.
 pub(crate) fn run_with<S: AsRef<OsStr>>(words: &[S], environment: &[(&str, &str)]) -> Ran {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tokenward"));

@@ -1,15 +1,11 @@
 //! `tokenward config check` finds what `tokenward serve` refuses, and warns of what is risky.
 
-use crate::command::{Ran, run_with};
+use crate::command::{Ran, run_with, text};
 use crate::house::House;
 use serde_json::json;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use tokenward_testkit::Server;
-
-fn text(path: &Path) -> &str {
-    path.to_str().expect("a path of UTF-8")
-}
 
 #[test]
 fn configuration_is_checked_without_starting() {

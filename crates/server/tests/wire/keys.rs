@@ -1,13 +1,9 @@
 //! Digest keys: a start with a missing or another key changes nothing and says so, and what replacing them ends.
 
-use crate::command::run;
+use crate::command::{run, text};
 use crate::house::House;
 use std::path::Path;
 use tokenward_testkit::{NewClient, PgCluster, Refused, Server, ServerBuilder};
-
-fn text(path: &Path) -> &str {
-    path.to_str().expect("a UTF-8 path")
-}
 
 /// A refusal that names the file and says that nothing was changed.
 #[track_caller]

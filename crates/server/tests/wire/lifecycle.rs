@@ -1,7 +1,7 @@
 //! The server as a process: what survives a restart, what it refuses to start on, how it stops, what a
 //! backup is worth, how its keys change.
 
-use crate::command::{finish, run};
+use crate::command::{finish, run, text};
 use crate::house::{House, LIMIT};
 use reqwest::Method;
 use std::io::{Read as _, Write as _};
@@ -9,10 +9,6 @@ use std::net::TcpStream;
 use std::path::Path;
 use std::process::Command;
 use tokenward_testkit::{Api, NewClient, PgCluster, Server, wait_until};
-
-fn text(path: &Path) -> &str {
-    path.to_str().expect("a UTF-8 path")
-}
 
 #[tokio::test]
 async fn a_restart_forgets_nothing_that_was_answered() {
@@ -218,22 +214,29 @@ async fn an_older_copy_of_the_database_is_not_started_on() {
 }
 
 #[tokio::test]
-async fn a_second_node_on_the_same_postgresql_is_refused() {
+async fn what_needs_the_database_alone_is_refused_beside_a_server() {
     let cluster = PgCluster::start();
     let mut house = House::of(Server::builder().database(&cluster.url())).await;
     let erp = house.client(NewClient::sandbox("erp")).await;
     let token = house.token(&erp).await.access_token;
     let refused = Server::builder()
         .database(&cluster.url())
+        .arg("--new-digest-keys")
         .try_start()
         .unwrap_err();
     assert!(!refused.status.success());
-    assert!(
-        refused
-            .output
-            .contains("another Tokenward node is using this database"),
-        "{refused}"
-    );
+    let alone = "the database is in use by another Tokenward process";
+    assert!(refused.output.contains(alone), "{refused}");
+    let (url, data) = (cluster.url(), house.server.data_dir().to_owned());
+    run(&[
+        "restore",
+        "--data-dir",
+        text(&data),
+        "--database-url",
+        &url,
+        "--yes",
+    ])
+    .refused("in use by another");
     house.permits(&token).await;
     house.restart();
     house.permits(&token).await;

@@ -186,15 +186,19 @@ pub struct Listening {
     pub emails: bool,
 }
 
+/// A node that was the housekeeper before must not move the cursor back.
 const FOLLOW: &str = "INSERT INTO notice_cursor (one, seq) VALUES (1, $1)
-    ON CONFLICT (one) DO UPDATE SET seq = excluded.seq";
-const MAKE: &str = "INSERT INTO notice (no, id, key, target, recipient, workspace, client, kind, body, created_at, due_at,
+    ON CONFLICT (one) DO UPDATE SET seq = excluded.seq WHERE notice_cursor.seq < excluded.seq";
+/// The database gives the number: two nodes may make notices at the same time.
+const MAKE: &str =
+    "INSERT INTO notice (id, key, target, recipient, workspace, client, kind, body, created_at, due_at,
     attempts, last_error)
-    VALUES ((SELECT coalesce(max(no), 0) + 1 FROM notice), $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 0, '')
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 0, '')
     ON CONFLICT (key) DO NOTHING";
+/// What was delivered stays so, although another node that was the housekeeper for a moment failed with it.
 const SETTLE: &str =
     "UPDATE notice SET attempts = attempts + 1, done_at = $1, due_at = $2, last_error = $3
-    WHERE no = $4";
+    WHERE done_at IS NULL AND no = $4";
 /// Confirmation mails have limits of their own.
 const HOLD: &str = "UPDATE notice SET due_at = $1, held = 1
     WHERE target = 'mail' AND recipient = $2 AND due_at <= $3 AND kind <> 'address.confirm'";
@@ -212,7 +216,7 @@ const GIVE_UP: &str = "UPDATE notice SET due_at = NULL, last_error = 'the webhoo
 pub(crate) fn statements(write: &NoticeWrite) -> Vec<Statement> {
     match write {
         NoticeWrite::Made { followed, notices } => {
-            let follow = followed.map(|seq| Statement::one(FOLLOW, vec![seq.cast_signed().into()]));
+            let follow = followed.map(|seq| Statement::new(FOLLOW, vec![seq.cast_signed().into()]));
             follow.into_iter().chain(notices.iter().map(make)).collect()
         }
         NoticeWrite::Settled(all) => all.iter().map(settle).collect(),

@@ -61,11 +61,14 @@ impl Call<'_> {
     }
 }
 
-/// Whether a statement failed for what it says (SQLSTATE classes 22 and 23: its data, a constraint),
-/// or because the server is in trouble.
+/// Whether a statement failed for what it says (SQLSTATE classes 22 and 23: its data, a constraint), because of another
+/// transaction (a deadlock, `lock_timeout`), or because the server is in trouble.
 fn refused(error: tokio_postgres::Error) -> CommitError {
-    let class = error.code().map_or("", |code| &code.code()[..2]);
-    match class {
+    let code = error.code().map_or("", |code| code.code());
+    if matches!(code, "40P01" | "55P03") {
+        return CommitError::Contended(error.into());
+    }
+    match code.get(..2).unwrap_or_default() {
         "22" | "23" => CommitError::Refused(error.into()),
         _ => CommitError::RolledBack(error.into()),
     }

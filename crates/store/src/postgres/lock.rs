@@ -8,6 +8,12 @@ use tokio_postgres::{Client, Row};
 
 /// The lock's key: "Tokenwrd" in ASCII.
 const NODE_LOCK: i64 = 0x546f_6b65_6e77_7264;
+/// The key of the lock of the node that cleans up.
+pub(super) const HOUSEKEEPER_LOCK: i64 = NODE_LOCK + 1;
+/// The key of the lock under which a start makes tables: "Tokenwst" in ASCII.
+const START_LOCK: i64 = 0x546f_6b65_6e77_7374;
+/// Longest a start waits for another one: that one may upgrade the tables of a large store.
+const START_TIMEOUT: Duration = Duration::from_secs(120);
 /// How long a start waits for a predecessor's session to end.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
 /// The same when the holder is a session this process gave up: its server may take a while to notice.
@@ -78,6 +84,33 @@ pub(super) async fn take(
         timer::pass(RETRY).await;
         waited += RETRY;
     }
+}
+
+/// Waits until no other process starts on this database, and keeps further ones waiting.
+pub(super) async fn start(client: &Client) -> Result<(), StoreError> {
+    let mut waited = Duration::ZERO;
+    loop {
+        let taken = client.query_one(TRY, &[&START_LOCK]).await?;
+        if taken.get(0) {
+            return Ok(());
+        }
+        if waited >= START_TIMEOUT {
+            return Err(StoreError::Unavailable(format!(
+                "another process has been starting on this database for {} s",
+                START_TIMEOUT.as_secs()
+            )));
+        }
+        timer::pass(RETRY).await;
+        waited += RETRY;
+    }
+}
+
+/// Lets others start.
+pub(super) async fn started(client: &Client) -> Result<(), StoreError> {
+    client
+        .query_one("SELECT pg_advisory_unlock($1)", &[&START_LOCK])
+        .await?;
+    Ok(())
 }
 
 async fn ask(client: &Client, sql: &str) -> Result<Option<Row>, StoreError> {

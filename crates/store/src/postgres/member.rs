@@ -1,13 +1,20 @@
 //! The session of a node's membership: the statements by which it joins, renews, reads, acknowledges, looks and leaves.
 
+use super::lock::HOUSEKEEPER_LOCK;
 use super::session::{Purpose, Session, Target, borrow};
 use super::{BEGIN, LOCK_HEAD};
 use crate::driver::Each;
 use crate::error::StoreError;
 use crate::job::parse_uuid;
+use crate::keys::KeyFault;
+use crate::load::digest_key;
+use crate::nodes::{About, Coherence, Listed, NODES_MAX, NodeRow as ListedRow};
 use crate::value::{Row, Value};
 use std::time::Duration;
+use tokenward_core::change::FORMAT;
 use tokenward_core::cluster::{Incarnation, Position, Row as NodeRow};
+use tokenward_core::digest::{KeyId, Keyring};
+use tokenward_core::time::Timestamp;
 
 /// Longest the end of a membership may take.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(3);
@@ -35,16 +42,22 @@ macro_rules! has {
 const RENEW: &str = concat!(
     "UPDATE node SET attempt = $1, acked = CASE WHEN ",
     has!("$3::bigint", "$4::bigint"),
-    " THEN greatest(acked, $2::bigint) ELSE acked END WHERE incarnation = $5 AND attempt < $1"
+    " THEN greatest(acked, $2::bigint) ELSE acked END, replicas = $6 WHERE incarnation = $5 AND attempt < $1"
 );
-/// Rows of this node's name were left by processes that are certainly dead.
-const REPLACE: &str = "DELETE FROM node WHERE id = $1 AND incarnation <> $2";
+/// Rows of this process's place were left by processes that are certainly dead, or by an earlier membership of this one.
+const REPLACE: &str =
+    "DELETE FROM node WHERE (place = $1 AND place <> '' OR id = $2) AND incarnation <> $3";
+/// What must be known before a node may join: the key for new digests, and what the others can read.
+const TERMS: &str =
+    "SELECT h.digest_key, n.reads, n.about FROM head h LEFT JOIN node n ON n.incarnation <> $1";
+const CHOOSE_KEY: &str = "UPDATE head SET digest_key = $1";
 /// Also when the outcome of an earlier attempt was unknown, and the row is there.
 const JOIN: &str = concat!(
-    "INSERT INTO node (attempt, acked, incarnation, id, wait)
+    "INSERT INTO node (attempt, acked, incarnation, replicas, id, wait, place, about, reads, newest_key, joined_at)
         SELECT $1::bigint, CASE WHEN ",
     has!("$3::bigint", "$4::bigint"),
-    " THEN $2::bigint ELSE 0 END, $5::text, $6::text, $7::bigint
+    " THEN $2::bigint ELSE 0 END, $5::text, $6::bigint, $7::text, $8::bigint, $9::text, $10::text, $11::bigint,
+        $12::bigint, $13::bigint
     ON CONFLICT (incarnation) DO UPDATE SET attempt = excluded.attempt, acked = greatest(node.acked, excluded.acked)
         WHERE node.attempt < excluded.attempt"
 );
@@ -65,8 +78,34 @@ const ROWS: &str = concat!(
     " THEN 1::bigint ELSE 0::bigint END, n.incarnation, n.attempt, n.acked, n.wait
     FROM (SELECT 1) AS one LEFT JOIN node n ON n.incarnation <> $3"
 );
+/// All rows for people, the own one too; what can be lost; the clock. Always one row at least.
+const LIST: &str = "SELECT h.change_number, current_setting('fsync'), current_setting('full_page_writes'),
+    current_setting('synchronous_standby_names'), (extract(epoch FROM clock_timestamp()) * 1000000)::bigint,
+    n.incarnation, n.attempt, n.acked, n.wait, n.about, n.newest_key, n.joined_at, n.replicas
+    FROM head h LEFT JOIN node n ON true ORDER BY n.joined_at, n.incarnation";
 const REMOVE: &str = "DELETE FROM node WHERE incarnation = $1 AND attempt = $2";
 const SIGN_OFF: &str = "DELETE FROM node WHERE incarnation = $1";
+
+/// The session counts what it takes, so this is asked only while it has not got the lock.
+const TRY_HOUSEKEEPING: &str = "SELECT pg_try_advisory_lock($1)";
+const LEAVE_HOUSEKEEPING: &str = "SELECT pg_advisory_unlock($1)";
+/// Renewals are far more frequent: a session without one for so long belongs to a process that was stopped, and must not keep
+/// others from cleaning up. A server before PostgreSQL 14 has no such setting.
+const END_WHEN_IDLE: &str =
+    "SELECT set_config(name, '30s', false) FROM pg_settings WHERE name = 'idle_session_timeout'";
+/// What a node says of itself when it joins, besides its renewal.
+pub(crate) struct Joining<'a> {
+    /// The name of this process, the same in all its memberships.
+    pub(crate) id: &'a str,
+    /// How long others wait for it, in nanoseconds.
+    pub(crate) wait: u64,
+    /// Proves that a row with the same one was left by a dead process; empty when nothing proves that.
+    pub(crate) place: &'a str,
+    /// The JSON of [`About`].
+    pub(crate) about: &'a str,
+    pub(crate) joined_at: Timestamp,
+    pub(crate) keyring: &'a Keyring,
+}
 
 /// What a renewal found.
 pub(crate) enum Renewed {
@@ -103,7 +142,9 @@ impl MemberSession {
     pub(crate) async fn open(&mut self) -> Result<(), StoreError> {
         self.give_up();
         let session = Session::connect(&self.target, Purpose::Write).await;
-        self.session = Some(session.map_err(|error| error.at(&self.target.place))?);
+        let session = session.map_err(|error| error.at(&self.target.place))?;
+        session.client.batch_execute(END_WHEN_IDLE).await?;
+        self.session = Some(session);
         Ok(())
     }
 
@@ -129,41 +170,103 @@ impl MemberSession {
         Ok(touched)
     }
 
-    /// Renews the row: attempt, acknowledged, number and tag of what is applied, incarnation.
-    pub(crate) async fn renew(&mut self, row: &[Value; 5]) -> Result<Renewed, StoreError> {
+    /// Renews the row: attempt, acknowledged, number and tag of what is applied, incarnation, attached replicas.
+    pub(crate) async fn renew(&mut self, row: &[Value; 6]) -> Result<Renewed, StoreError> {
         match self.write(RENEW, row).await? {
             0 => Ok(Renewed::Missing),
             _ => Ok(Renewed::Written),
         }
     }
 
-    /// Makes the row, under the head lock: whoever holds that and sees no other node is alone.
+    /// Makes the row, under the head lock: whoever holds that and sees no other node is alone. Also agrees on the key for new
+    /// digests: alone, this node's newest; else the one that the others use.
+    ///
+    /// # Errors
+    /// [`StoreError::DigestKeys`] without that key, [`StoreError::Refused`] beside a node that reads other changes, and when
+    /// there are too many nodes.
     pub(crate) async fn join(
         &mut self,
-        row: &[Value; 5],
-        node: &str,
-        wait: u64,
+        row: &[Value; 6],
+        with: &Joining<'_>,
     ) -> Result<(), StoreError> {
         self.within = true;
         let session = self.session()?;
-        let (replace, join) = (
+        let (replace, join, terms, choose) = (
             session.prepare(REPLACE).await?,
             session.prepare(JOIN).await?,
+            session.prepare(TERMS).await?,
+            session.prepare(CHOOSE_KEY).await?,
         );
         let lock = session.prepare(LOCK_HEAD).await?;
         session.clear_notice();
         let client = &session.client;
         client.batch_execute(BEGIN).await?;
         client.execute(&lock, &[]).await?;
-        let (id, incarnation): (Value, Value) = (node.into(), row[4].clone());
-        client.execute(&replace, &[&id, &incarnation]).await?;
+        let (id, place): (Value, Value) = (with.id.into(), with.place.into());
+        let incarnation = row[4].clone();
+        client
+            .execute(&replace, &[&place, &id, &incarnation])
+            .await?;
+        let found = client.query(&terms, &[&incarnation]).await?;
+        let (mut chosen, mut others) = (None, Vec::new());
+        for found in &found {
+            let found = Row::Postgres(found);
+            chosen = digest_key(found.int(0)?)?;
+            if let Some(reads) = found.int_or_null(1)? {
+                others.push((reads, found.text(2)?.to_owned()));
+            }
+        }
+        let newest = with.keyring.newest();
+        let key = agree(chosen, &others, newest, with.keyring)?;
+        if Some(key) != chosen {
+            let key = Value::from(u32::from(key.0));
+            client.execute(&choose, &[&key]).await?;
+        }
         let mut params = row.to_vec();
-        params.extend([id, Value::Int(wait.cast_signed())]);
+        params.extend([
+            id,
+            Value::Int(with.wait.cast_signed()),
+            place,
+            with.about.into(),
+            Value::from(FORMAT),
+            Value::from(u32::from(newest.0)),
+            Value::from(with.joined_at),
+        ]);
         client.execute(&join, &borrow(&params)).await?;
         client.batch_execute("COMMIT").await?;
         heard_nothing(session)?;
         self.within = false;
+        with.keyring.choose(key);
         Ok(())
+    }
+
+    /// All nodes and what the server says of itself, for people.
+    pub(crate) async fn list(&mut self) -> Result<Listed, StoreError> {
+        let found = self.rows_of(LIST, &[]).await?;
+        let mut listed = None;
+        for row in &found {
+            let row = Row::Postgres(row);
+            let all = listed.get_or_insert(Listed {
+                rows: Vec::new(),
+                coherence: Coherence::of(row.text(1)?, row.text(2)?, row.text(3)?),
+                now: Timestamp(row.int(4)?),
+                change: row.int(0)?.cast_unsigned(),
+            });
+            let Some(text) = row.text_or_null(5)? else {
+                continue;
+            };
+            all.rows.push(ListedRow {
+                incarnation: node_name(text)?,
+                attempt: row.int(6)?,
+                acknowledged: row.int(7)?.cast_unsigned(),
+                wait: row.int(8)?.cast_unsigned(),
+                about: row.text(9)?.to_owned(),
+                newest_key: digest_key(row.int(10)?)?,
+                joined_at: Timestamp(row.int(11)?),
+                replicas: row.int(12)?.cast_unsigned(),
+            });
+        }
+        listed.ok_or_else(|| StoreError::Damaged("the head row is missing".into()))
     }
 
     async fn rows_of(
@@ -239,8 +342,7 @@ impl MemberSession {
             let Some(text) = row.text_or_null(1)? else {
                 continue;
             };
-            let incarnation = parse_uuid(text)
-                .ok_or_else(|| StoreError::Damaged(format!("a node named {text:?}")))?;
+            let incarnation = node_name(text)?;
             rows.push(NodeRow {
                 incarnation: Incarnation(incarnation.as_u128()),
                 attempt: row.int(2)?.cast_unsigned(),
@@ -249,6 +351,20 @@ impl MemberSession {
             });
         }
         Ok((here, rows))
+    }
+
+    /// Tries to become the node that cleans up; the lock ends with the session.
+    pub(crate) async fn try_housekeeping(&mut self) -> Result<bool, StoreError> {
+        let got = self
+            .rows_of(TRY_HOUSEKEEPING, &[Value::Int(HOUSEKEEPER_LOCK)])
+            .await?;
+        Ok(got.first().is_some_and(|row| row.get(0)))
+    }
+
+    /// Lets another node clean up.
+    pub(crate) async fn leave_housekeeping(&mut self) -> Result<(), StoreError> {
+        let lock = [Value::Int(HOUSEKEEPER_LOCK)];
+        self.rows_of(LEAVE_HOUSEKEEPING, &lock).await.map(|_| ())
     }
 
     /// Deletes the row of a node whose lease is over, if it still shows this attempt.
@@ -283,6 +399,39 @@ impl MemberSession {
     }
 }
 
+fn node_name(text: &str) -> Result<uuid::Uuid, StoreError> {
+    parse_uuid(text).ok_or_else(|| StoreError::Damaged(format!("a node named {text:?}")))
+}
+
+/// The key for new digests once this node has joined these others, of which each says what changes it reads.
+fn agree(
+    chosen: Option<KeyId>,
+    others: &[(i64, String)],
+    newest: KeyId,
+    keyring: &Keyring,
+) -> Result<KeyId, StoreError> {
+    if others.len() >= NODES_MAX {
+        return Err(StoreError::Refused(format!(
+            "{NODES_MAX} nodes use this database already, and no more can: stop one first"
+        )));
+    }
+    // 0: a version that used a database alone.
+    let differs = |(reads, _): &&(i64, String)| *reads != 0 && *reads != i64::from(FORMAT);
+    if let Some((reads, about)) = others.iter().find(differs) {
+        let about: About = serde_json::from_str(about).unwrap_or_default();
+        return Err(StoreError::Refused(format!(
+            "node {:?} (version {}) on this database reads changes of format {reads}, and this version writes format {FORMAT}: \
+             run one version on all nodes, or stop the others first",
+            about.name, about.version
+        )));
+    }
+    match chosen {
+        Some(chosen) if !others.is_empty() && keyring.ids().any(|id| id == chosen) => Ok(chosen),
+        Some(chosen) if !others.is_empty() => Err(KeyFault::Chosen(chosen).into()),
+        _ => Ok(newest),
+    }
+}
+
 /// A notice with a commit means that its outcome is unknown: PostgreSQL reports success for a commit whose wait for the
 /// standby was cancelled, and warns.
 fn heard_nothing(session: &Session) -> Result<(), StoreError> {
@@ -301,7 +450,7 @@ mod tests {
     use tokenward_testkit::PgCluster;
 
     /// A renewal or a join: this attempt, nothing acknowledged, nothing applied.
-    fn row(attempt: i64) -> [Value; 5] {
+    fn row(attempt: i64) -> [Value; 6] {
         let name = uuid::Uuid::from_u128(7).to_string();
         [
             attempt.into(),
@@ -309,7 +458,24 @@ mod tests {
             0_i64.into(),
             0_i64.into(),
             name.into(),
+            0_i64.into(),
         ]
+    }
+
+    fn keyring() -> Keyring {
+        let key = tokenward_core::digest::DigestKey::new(KeyId(1), [7; 32]);
+        Keyring::new(vec![key]).unwrap()
+    }
+
+    fn joining(keyring: &Keyring) -> Joining<'_> {
+        Joining {
+            id: "process",
+            wait: 1,
+            place: "node",
+            about: "{}",
+            joined_at: Timestamp(0),
+            keyring,
+        }
     }
 
     async fn attempt(session: &mut MemberSession) -> u64 {
@@ -332,22 +498,24 @@ mod tests {
         runtime.block_on(async {
             let mut driver = PostgresDriver::open(&cluster.url(), "test", false).await.unwrap();
             let head = "INSERT INTO head (one, schema, store, epoch, change_number, audit_seq, audit_hash, next_product)
-                VALUES (1, 8, '', '', 0, 0, '', 0)";
+                VALUES (1, 10, '', '', 0, 0, '', 0)";
             let fresh = crate::value::Statement::one(head, Vec::new());
             driver.migrate(Some(&fresh)).await.unwrap();
+            let keyring = keyring();
+            let with = joining(&keyring);
             let mut session = MemberSession::new(&cluster.url(), "test").unwrap();
             session.open().await.unwrap();
-            session.join(&row(5), "node", 1).await.unwrap();
+            session.join(&row(5), &with).await.unwrap();
             assert!(matches!(session.renew(&row(6)).await.unwrap(), Renewed::Written));
             assert_eq!(attempt(&mut session).await, 6);
             // Sent before, given up, and carried out only now.
             assert!(matches!(session.renew(&row(4)).await.unwrap(), Renewed::Missing));
-            session.join(&row(3), "node", 1).await.unwrap();
+            session.join(&row(3), &with).await.unwrap();
             assert_eq!(attempt(&mut session).await, 6);
             // Another membership of the same node takes its place.
             let mut next = row(7);
             next[4] = uuid::Uuid::from_u128(8).to_string().into();
-            session.join(&next, "node", 1).await.unwrap();
+            session.join(&next, &with).await.unwrap();
             assert!(matches!(session.renew(&row(9)).await.unwrap(), Renewed::Missing));
             assert_eq!(attempt(&mut session).await, 7);
             session.remove(uuid::Uuid::from_u128(8).to_string(), 6).await.unwrap();

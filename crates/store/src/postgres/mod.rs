@@ -13,7 +13,7 @@ mod session;
 mod suitable;
 mod tls;
 
-pub(crate) use member::{MemberSession, Renewed};
+pub(crate) use member::{Joining, MemberSession, Renewed};
 pub(crate) use pool::{read, readers};
 pub use session::{Transport, transport, url_with};
 pub(crate) use tls::TlsFault;
@@ -35,6 +35,13 @@ const STATEMENT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Begins a transaction, whatever level the role or the database has as its default: under a higher one, what is read
 /// after waiting for a lock would be of the time before the wait.
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
+/// Begins a transaction that gives way to others. They must not be chosen to end a deadlock, for which the server looks
+/// after a second: what they decided cannot be decided again.
+const BEGIN_ASIDE: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = '200ms'";
+/// The same for figures, whose commit need not be awaited.
+const BEGIN_FIGURES: &str =
+    "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = '200ms';
+    SET LOCAL synchronous_commit = off";
 /// The head lock: a row that nobody updates, so that waiting for it costs no versions of the row. Locking it is a write,
 /// hence COMMIT waits for the standby even when nothing else was written; that of an advisory lock would not.
 const LOCK_HEAD: &str = "SELECT 1 FROM gate FOR UPDATE";
@@ -67,6 +74,8 @@ enum Turn {
     /// It is to begin with the next thing that is sent, so that beginning takes no round trip of its own: without the
     /// head lock, or with it and the answer to this question.
     Asked(Option<&'static str>),
+    /// It is to begin so with the statements that are written.
+    Aside(&'static str),
     /// It has begun; the rows are the answer to the question that went with the lock, until they are asked for.
     Open(Option<(&'static str, Vec<tokio_postgres::Row>)>),
 }
@@ -145,6 +154,15 @@ impl PostgresDriver {
         self.readers = Some(readers);
     }
 
+    /// Takes the lock of a start, or gives it back.
+    pub(crate) async fn starting(&mut self, begins: bool) -> Result<(), StoreError> {
+        let session = self.session()?;
+        match begins {
+            true => lock::start(&session.client).await,
+            false => lock::started(&session.client).await,
+        }
+    }
+
     /// Makes a new session if the old one is gone, and takes the lock again.
     pub(crate) async fn reconnect(&mut self) -> Result<(), StoreError> {
         if !self.is_lost() {
@@ -201,6 +219,11 @@ impl PostgresDriver {
     /// to that question, which takes no parameters.
     pub(crate) fn begin(&mut self, under_lock: Option<&'static str>) {
         self.turn = Turn::Asked(under_lock);
+    }
+
+    /// Begins a transaction of rows that no decision reads with the statements that are written.
+    pub(crate) fn begin_aside(&mut self, figures: bool) {
+        self.turn = Turn::Aside(if figures { BEGIN_FIGURES } else { BEGIN_ASIDE });
     }
 
     pub(crate) async fn query(
@@ -337,7 +360,11 @@ impl PostgresDriver {
         statements: &[Statement],
         patience: Duration,
     ) -> Result<(), CommitError> {
-        let begin = matches!(self.turn, Turn::Asked(_));
+        let begin = match self.turn {
+            Turn::Asked(_) => Some(BEGIN),
+            Turn::Aside(begin) => Some(begin),
+            Turn::None | Turn::Open(_) => None,
+        };
         let session = self.session().map_err(CommitError::RolledBack)?;
         let prepared = tokio::time::timeout(patience, session.carry_out(begin, statements)).await;
         let Ok(prepared) = prepared else {
@@ -348,7 +375,7 @@ impl PostgresDriver {
         self.turn = Turn::Open(None);
         if let Err(error) = prepared {
             self.undo().await;
-            if !matches!(error, CommitError::Refused(_)) {
+            if !matches!(error, CommitError::Refused(_) | CommitError::Contended(_)) {
                 self.sound_out().await;
             }
             return Err(error);
@@ -448,7 +475,7 @@ impl Session {
     /// BEGIN where it is wanted, and the statements, to the end of the last answer.
     async fn carry_out(
         &mut self,
-        begin: bool,
+        begin: Option<&'static str>,
         statements: &[Statement],
     ) -> Result<(), CommitError> {
         let mut calls: Vec<Call<'_>> = Vec::new();
@@ -458,8 +485,8 @@ impl Session {
         let client = &self.client;
         let first: batch::Answer<'_> = Box::pin(async move {
             match begin {
-                true => client.batch_execute(BEGIN).await.map(|()| 0),
-                false => Ok(0),
+                Some(begin) => client.batch_execute(begin).await.map(|()| 0),
+                None => Ok(0),
             }
         });
         let rest = calls.iter().map(|call| call.execute(client));

@@ -16,7 +16,7 @@ use tokenward_core::label::Slug;
 use tokenward_core::time::Timestamp;
 use tokenward_core::verdict::{Facts, Presented, Verdict};
 use tokenward_store::{
-    Decided, Failure, Keys, NodeIdentity, Options, ReadSet, Store, StoreError, TERM, View,
+    About, Decided, Failure, Keys, NodeIdentity, Options, ReadSet, Store, StoreError, TERM, View,
     WriterHandle,
 };
 use tokenward_testkit::{PROGRAM_LIMIT, wait_until};
@@ -30,6 +30,8 @@ pub(crate) struct Who {
     pub(crate) seen: Option<(Uuid, u64)>,
     pub(crate) replicas_before: bool,
     pub(crate) sharing: bool,
+    /// Whether its data directory proves that an earlier process on it has ended.
+    pub(crate) proof: bool,
 }
 
 impl Who {
@@ -40,6 +42,7 @@ impl Who {
             seen: None,
             replicas_before: false,
             sharing: false,
+            proof: true,
         }
     }
 
@@ -56,6 +59,8 @@ pub(crate) struct House {
     pub(crate) handle: WriterHandle,
     pub(crate) place: Arc<Place>,
     pub(crate) who: Who,
+    /// The name of its process towards the database.
+    pub(crate) incarnation: Uuid,
     /// Every change known to be durable, in the order decided.
     pub(crate) made: Arc<Mutex<Vec<Change>>>,
 }
@@ -76,12 +81,14 @@ impl House {
         who: Who,
         keys: Keys,
     ) -> Result<Self, StoreError> {
+        let incarnation = uuid();
         let options = Options {
             keys,
             clock: Arc::new(TestClock::default()),
             node: NodeIdentity {
-                id: who.id,
-                incarnation: uuid(),
+                incarnation,
+                place: who.proof.then(|| who.id.to_string()),
+                about: About::default(),
             },
             fresh: (uuid(), uuid()),
             seen: who.seen,
@@ -95,6 +102,7 @@ impl House {
             handle,
             place: Arc::clone(place),
             who,
+            incarnation,
             made: Arc::default(),
         })
     }

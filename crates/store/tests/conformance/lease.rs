@@ -84,7 +84,7 @@ fn a_predecessor_that_did_not_sign_off_holds_up_changes_and_no_checks() {
         house.close().await;
         let left = |node: uuid::Uuid, wait: Duration| {
             place.sql(&format!(
-                "INSERT INTO node (incarnation, id, attempt, acked, wait) VALUES ('{}', '{node}', 5, 0, {})",
+                "INSERT INTO node (incarnation, id, place, attempt, acked, wait) VALUES ('{0}', '{0}', '{node}', 5, 0, {1})",
                 uuid(),
                 wait.as_nanos()
             ));
@@ -99,7 +99,7 @@ fn a_predecessor_that_did_not_sign_off_holds_up_changes_and_no_checks() {
         assert!(waited >= 2_000_000_000, "answered after {waited} ns");
         tokio::task::block_in_place(|| {
             wait_until("its row to be removed", LONG, || {
-                (place.sql("SELECT id FROM node") == [who.id.to_string()]).then_some(())
+                (place.sql("SELECT id FROM node") == [house.incarnation.to_string()]).then_some(())
             });
         });
         house.close().await;

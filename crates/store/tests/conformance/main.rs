@@ -20,6 +20,7 @@ mod people;
 mod place;
 mod pooler;
 mod postgres;
+mod shared;
 mod sharer;
 mod sqlite;
 mod start;

@@ -1,6 +1,6 @@
 //! Several writers on one PostgreSQL: whatever one of them does, the others decide on it, apply it, and are waited for.
 
-use crate::basics::{HOME, START, audited, draw, keyring};
+use crate::basics::{HOME, START, audited, draw, entry, keyring};
 use crate::house::{House, Who};
 use crate::model::{assert_same, folded};
 use crate::place::{Engine, Place, on, runtime};
@@ -11,10 +11,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokenward_core::change::{Change, FORMAT};
 use tokenward_core::credential::ClientSecret;
+use tokenward_core::digest::{DigestKey, KeyId, Keyring};
 use tokenward_core::generate::{self, Caller, Fresh, IssueOptions, Rejection};
 use tokenward_core::ids::ClientId;
 use tokenward_core::time::Clock;
-use tokenward_store::{Decided, Failure, Location, ReadSet, Store, StoreError, restore};
+use tokenward_store::{
+    Decided, Failure, KeyFault, Keys, Location, ReadSet, Store, StoreError, restore,
+};
 use tokenward_testkit::wait_until;
 
 const LONG: Duration = Duration::from_secs(60);
@@ -634,5 +637,159 @@ fn a_node_that_is_lost_holds_a_change_up_once() {
             });
         });
         house.close().await;
+    });
+}
+
+/// A ring of keys with these ids, the last one newest.
+fn ring(ids: &[u8]) -> Arc<Keyring> {
+    let key = |id: &u8| DigestKey::new(KeyId(*id), [6 + id; 32]);
+    Arc::new(Keyring::new(ids.iter().map(key).collect()).unwrap())
+}
+
+#[test]
+fn nodes_that_start_at_once_on_an_empty_database_all_start() {
+    on(Engine::Postgres, async |place| {
+        let start = || open(&place, sharing());
+        let (a, b, c) = tokio::join!(start(), start(), start());
+        let names = |house: &House| house.store.head_at_open().store;
+        assert!(names(&a) == names(&b) && names(&b) == names(&c));
+        let clients = a.populate(1).await;
+        b.generate(clients[0].0, &clients[0].1).await.unwrap();
+        for house in [a, b, c] {
+            house.close().await;
+        }
+    });
+}
+
+/// Of nodes without a key file that start at once on an empty database, one makes the first key. The others are told to copy
+/// it, and leave no file of their own behind.
+#[test]
+fn one_of_several_first_starts_makes_the_key() {
+    on(Engine::Postgres, async |place| {
+        let made = std::sync::atomic::AtomicUsize::new(0);
+        let made = &*Box::leak(Box::new(made));
+        let start = async || {
+            let keys = Keys {
+                found: None,
+                make: Box::new(|id| {
+                    made.fetch_add(1, Ordering::SeqCst);
+                    Keyring::new(vec![DigestKey::new(id, [7; 32])]).map_err(str::to_owned)
+                }),
+                replace: false,
+            };
+            House::open_with(&place, sharing(), keys).await
+        };
+        let (a, b, c) = tokio::join!(start(), start(), start());
+        let (mut started, mut told) = (Vec::new(), 0);
+        for outcome in [a, b, c] {
+            match outcome {
+                Ok(house) => started.push(house),
+                Err(StoreError::DigestKeys(fault)) => {
+                    assert!(fault.to_string().contains("from another node"), "{fault}");
+                    told += 1;
+                }
+                Err(error) => panic!("{error}"),
+            }
+        }
+        assert_eq!(
+            (started.len(), told, made.load(Ordering::SeqCst)),
+            (1, 2, 1)
+        );
+        for house in started {
+            house.close().await;
+        }
+    });
+}
+
+/// A key is added on one node after the other: none makes digests that another one cannot check.
+#[test]
+fn a_new_digest_key_is_used_once_every_node_has_it() {
+    on(Engine::Postgres, async |place| {
+        let term = Duration::from_secs(2);
+        let who = || Who {
+            sharing: true,
+            ..Who::with_term(term)
+        };
+        let start =
+            async |ids: &[u8]| House::open_with(&place, who(), Keys::given(ring(ids))).await;
+        let a = start(&[1]).await.unwrap();
+        let b = start(&[1]).await.unwrap();
+        let current = |house: &House| house.store.keyring().current().0;
+        a.close().await;
+        let a = start(&[1, 2]).await.unwrap();
+        assert_eq!((current(&a), a.store.keyring().newest().0), (1, 2));
+        assert_eq!(a.store.choose_newest_key().await, Ok(None), "b lacks it");
+        // The database refuses it, too, whatever a node believes.
+        let early = a.store.decide(ReadSet::default(), |view| {
+            let decided = Decided {
+                records: vec![tokenward_store::people::Record::DigestKeyChosen(KeyId(2))],
+                audit: vec![entry("test", None, view.now)],
+                ..Decided::default()
+            };
+            Ok::<_, ()>((decided, ()))
+        });
+        assert_eq!(early.await, Err(Failure::Unavailable));
+        b.close().await;
+        let b = start(&[1, 2]).await.unwrap();
+        assert_eq!(current(&b), 1);
+        let all_have_it = || (a.store.nodes().key_of_all() == Some(KeyId(2))).then_some(());
+        tokio::task::block_in_place(|| wait_until("both to have key 2", LONG, all_have_it));
+        assert_eq!(a.store.choose_newest_key().await, Ok(Some(KeyId(2))));
+        assert_eq!(current(&a), 2);
+        // The other one knows it with the next thing that it writes.
+        b.workspace("anything").await;
+        assert_eq!(current(&b), 2);
+        let refused = start(&[1]).await.map(|_| ());
+        let Err(StoreError::DigestKeys(fault)) = refused else {
+            panic!("{refused:?}")
+        };
+        assert_eq!(*fault, KeyFault::Chosen(KeyId(2)));
+        assert_eq!(
+            tokenward_store::chosen_key(&place.location).unwrap(),
+            Some(KeyId(2))
+        );
+        let actions = place.sql("SELECT detail FROM audit WHERE action = 'digest_key.use'");
+        assert_eq!(actions, [r#"{"digest_key":2}"#]);
+        a.close().await;
+        b.close().await;
+        let alone = start(&[1, 2, 3]).await.unwrap();
+        assert_eq!(current(&alone), 3, "nobody else has to have it");
+        alone.close().await;
+    });
+}
+
+/// A copied data directory, or a machine that was cloned, has the same name, and proves nothing.
+#[test]
+fn a_row_without_proof_of_death_is_waited_for() {
+    on(Engine::Postgres, async |place| {
+        let term = Duration::from_secs(2);
+        let copy = Who {
+            sharing: true,
+            proof: false,
+            ..Who::with_term(term)
+        };
+        let original = open(&place, copy.clone()).await;
+        let clients = original.populate(1).await;
+        let copied = open(&place, copy).await;
+        assert_eq!(place.number("SELECT count(*) FROM node"), 2);
+        copied.generate(clients[0].0, &clients[0].1).await.unwrap();
+        assert_eq!(
+            original.store.replica().applied(),
+            copied.store.replica().applied()
+        );
+        let nodes = || copied.store.nodes().nodes.len();
+        tokio::task::block_in_place(|| {
+            wait_until("both to be listed", LONG, || (nodes() == 2).then_some(()));
+        });
+        let listed = copied.store.nodes();
+        let own = listed.nodes.iter().filter(|node| node.own);
+        let own: Vec<uuid::Uuid> = own.map(|node| node.incarnation).collect();
+        assert_eq!(own, [copied.incarnation]);
+        assert_eq!(copied.store.nodes_seen(), 2);
+        original.close().await;
+        tokio::task::block_in_place(|| {
+            wait_until("one to have left", LONG, || (nodes() == 1).then_some(()));
+        });
+        copied.close().await;
     });
 }

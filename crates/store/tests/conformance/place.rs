@@ -174,7 +174,12 @@ impl Place {
     /// A number asked for by SQL.
     /// Takes the newest version's tables and columns away from a store that is closed.
     pub(crate) fn back_to_version_6(&self) {
+        if self.engine == Engine::Postgres {
+            self.sql("ALTER TABLE notice ALTER COLUMN no DROP IDENTITY");
+        }
         for statement in [
+            "DROP TABLE passkey_challenge",
+            "ALTER TABLE head DROP COLUMN digest_key",
             "DROP TABLE gate",
             "ALTER TABLE change_log DROP COLUMN tag",
             "DROP TABLE node",

@@ -28,9 +28,9 @@ fn a_second_node_is_refused_with_a_clear_text() {
         };
         let text = refused.unwrap_err().to_string();
         for part in [
-            "another Tokenward node",
-            "stop the other node",
-            &first.who.id.to_string(),
+            "another Tokenward process",
+            "Stop the other process",
+            &first.incarnation.to_string(),
             "127.0.0.1",
         ] {
             assert!(text.contains(part), "{text:?} lacks {part:?}");

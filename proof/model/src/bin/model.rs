@@ -2,7 +2,7 @@
 
 use clap::Parser;
 use std::process::ExitCode;
-use tokenward_model::{Explored, cluster, sublease};
+use tokenward_model::{Explored, Limits, cluster, shorten, sublease};
 
 /// Explores every interleaving of small worlds over the shipped protocol code.
 #[derive(Parser)]
@@ -23,6 +23,10 @@ struct Arguments {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    let limits = Limits {
+        most: arguments.most,
+        steps: None,
+    };
     let mut good = true;
     let mut scopes = sublease::Scope::small();
     let mut cluster_scopes = cluster::Scope::small();
@@ -38,20 +42,13 @@ fn main() -> ExitCode {
     };
     for scope in scopes.into_iter().filter(|scope| wanted(scope.name)) {
         let name = scope.name;
-        good &= holds(
-            name,
-            &sublease::explore(scope, arguments.most),
-            arguments.most,
-        );
+        good &= holds(name, &sublease::explore(scope, limits), arguments.most);
     }
     for broken in sublease::Broken::ALL {
         let name = format!("{broken:?}");
         if wanted(&name) {
-            good &= is_found(
-                &name,
-                &sublease::explore(sublease::Scope::breaking(broken), None),
-                &arguments,
-            );
+            let explore = |limits| sublease::explore(sublease::Scope::breaking(broken), limits);
+            good &= is_found(&name, explore, &arguments);
         }
     }
     for scope in cluster_scopes
@@ -59,20 +56,13 @@ fn main() -> ExitCode {
         .filter(|scope| wanted(scope.name))
     {
         let name = scope.name;
-        good &= holds(
-            name,
-            &cluster::explore(scope, arguments.most),
-            arguments.most,
-        );
+        good &= holds(name, &cluster::explore(scope, limits), arguments.most);
     }
     for broken in cluster::Broken::ALL {
         let name = format!("{broken:?}");
         if wanted(&name) {
-            good &= is_found(
-                &name,
-                &cluster::explore(cluster::Scope::breaking(broken), arguments.most),
-                &arguments,
-            );
+            let explore = |limits| cluster::explore(cluster::Scope::breaking(broken), limits);
+            good &= is_found(&name, explore, &arguments);
         }
     }
     if good {
@@ -98,12 +88,16 @@ fn holds(name: &str, explored: &Explored, most: Option<usize>) -> bool {
 }
 
 /// Reports a broken variant.
-fn is_found(name: &str, explored: &Explored, arguments: &Arguments) -> bool {
+fn is_found(name: &str, explore: impl Fn(Limits) -> Explored, arguments: &Arguments) -> bool {
+    let mut explored = explore(Limits::default());
+    if arguments.steps {
+        explored = shorten(explored, explore);
+    }
     let verdict = match &explored.violation {
         Some(steps) => format!("found in {} steps", steps.len()),
         None => "NOT FOUND".to_owned(),
     };
-    tell(name, explored, &verdict);
+    tell(name, &explored, &verdict);
     if arguments.steps {
         for step in explored.violation.iter().flatten() {
             println!("    {step}");

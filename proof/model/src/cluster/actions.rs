@@ -2,8 +2,8 @@
 //! real programs is several actions here.
 
 use super::world::{
-    ATTACHMENT, Check, Entry, Letter, Lock, Node, Pending, Place, Record, Server, Task, Which,
-    World, name, position, short,
+    ATTACHMENT, Check, Entry, Late, Letter, Lock, Node, Pending, Place, Record, Server, Task,
+    Which, World, name, position, short,
 };
 use super::{Broken, Scope};
 use tokenward_core::cluster::{
@@ -36,6 +36,10 @@ pub enum Action {
     Decide(Which),
     /// It gives its commit up: the outcome is unknown.
     GiveUp,
+    /// It reads what its next decision sees, before it has the head lock.
+    View(Which),
+    /// It wants to look at the rows although nothing waits.
+    WantLook,
     /// It reads the rows.
     Look(Which),
     /// It looks at its clock.
@@ -46,6 +50,8 @@ pub enum Action {
     Connect(usize, Which),
     /// It loses its session.
     Disconnect(usize),
+    /// A renewal that it gave up arrives at the database, or the answer to it arrives here.
+    Late(usize),
     /// Its holder looks at the clock.
     NodeTick(usize),
     /// It carries out the next thing its holder wants.
@@ -154,13 +160,16 @@ impl World {
             let free = self
                 .server(which)
                 .is_some_and(|server| server.is_free(Lock::Head));
-            if issuer.pending.is_none() && free {
-                if self.changes < scope.changes {
-                    actions.push(Action::Commit(which));
-                }
-                if issuer.decisions < scope.decisions {
-                    actions.push(Action::Decide(which));
-                }
+            let another = scope.broken == Some(Broken::NumberWithoutLock);
+            let free = issuer.pending.is_none() && free;
+            if (another || free) && self.changes < scope.changes {
+                actions.push(Action::Commit(which));
+            }
+            if scope.broken == Some(Broken::ViewBeforeLock) && issuer.early_view.is_none() {
+                actions.push(Action::View(which));
+            }
+            if free && issuer.decisions < scope.decisions {
+                actions.push(Action::Decide(which));
             }
             if !issuer.looks.is_empty() {
                 actions.push(Action::Look(which));
@@ -173,6 +182,9 @@ impl World {
         let stuck = |one: Pending| one.server == Which::First && self.second.is_some();
         if issuer.pending.is_some_and(stuck) {
             actions.push(Action::GiveUp);
+        }
+        if issuer.unasked < scope.unasked && !issuer.barrier.is_waiting() {
+            actions.push(Action::WantLook);
         }
         if issuer.barrier.is_waiting() {
             // A tick matters when it answers, or when no look is asked for.
@@ -235,6 +247,25 @@ impl World {
             }
             Some(_) if node.sessions < scope.sessions => actions.push(Action::Disconnect(at)),
             _ => {}
+        }
+        let late = match node.late {
+            Some(Late::Write {
+                server,
+                incarnation,
+                join,
+                ..
+            }) => self.server(server).is_some_and(|server| {
+                server.is_free(Lock::Row(incarnation))
+                    && (!join || !joins_lock(scope) || server.is_free(Lock::Head))
+            }),
+            Some(Late::Answer { server, index, .. }) => {
+                let log = self.server(server).map(|server| &server.log[index]);
+                log.is_some_and(|entry| entry.visible) && self.is_durable(server, index, scope)
+            }
+            None => false,
+        };
+        if late {
+            actions.push(Action::Late(at));
         }
         if node.crashes < scope.crashes && node.sessions < scope.sessions && node.sessions > 0 {
             actions.extend(self.servers().map(|which| Action::Crash(at, which)));
@@ -301,7 +332,7 @@ impl World {
             Action::Replicate => self.replicated += 1,
             Action::Show(index) => self.first.log[index].visible = true,
             Action::Cancel(index) => self.cancel(scope, index),
-            Action::Recover => self.recover(),
+            Action::Recover => self.recover(scope),
             Action::Promote => {
                 let mut log = self.first.log[..self.replicated].to_vec();
                 log.iter_mut().for_each(|entry| entry.visible = true);
@@ -310,6 +341,15 @@ impl World {
             Action::Commit(which) => self.commit(scope, which),
             Action::Decide(which) => self.decide(scope, which),
             Action::GiveUp => self.issuer.pending = None,
+            Action::View(which) => {
+                self.issuer.early_view = self.server(which).map(Server::content);
+            }
+            Action::WantLook => {
+                self.issuer.unasked += 1;
+                let now = BootInstant(self.real);
+                let effects = self.issuer.barrier.step(BarrierEvent::Look, now);
+                self.barrier_effects(scope, &effects);
+            }
             Action::Look(which) => self.look(scope, which),
             Action::BarrierTick => {
                 let effects = self
@@ -326,7 +366,8 @@ impl World {
                 self.holder(scope, at, HolderEvent::Connected);
                 self.nodes[at].renewals += 1;
             }
-            Action::Disconnect(at) => self.disconnect(at),
+            Action::Disconnect(at) => self.disconnect(scope, at),
+            Action::Late(at) => self.late(scope, at),
             Action::NodeTick(at) => {
                 self.nodes[at].renewals += 1;
                 self.holder(scope, at, HolderEvent::Tick);
@@ -369,7 +410,8 @@ impl World {
         };
         if let Some(one) = self.issuer.pending
             && shown(self, one.server, one.index)
-            && self.is_durable(one.server, one.index, scope)
+            && (self.is_durable(one.server, one.index, scope)
+                || scope.broken == Some(Broken::NoticeOnCommitIgnored))
         {
             self.told(scope);
         }
@@ -384,19 +426,35 @@ impl World {
             if counts && shown(self, which, index) {
                 self.nodes[at].writing = None;
                 self.nodes[at].to_read = Some(attempt);
+                self.remember(scope, at, which, index);
                 self.holder(scope, at, HolderEvent::Written { attempt });
             }
         }
+    }
+
+    /// A durable write of a node was acknowledged: what it has applied of that history, the standby has too.
+    fn remember(&mut self, scope: &Scope, at: usize, which: Which, index: usize) {
+        if !scope.remembers {
+            return;
+        }
+        let before = self.server(which).map_or(&[][..], |one| &one.log[..index]);
+        let written = Server {
+            log: before.to_vec(),
+        };
+        let node = &mut self.nodes[at];
+        node.remembered |= node.content & written.written();
     }
 
     fn cancel(&mut self, scope: &Scope, index: usize) {
         self.cancels += 1;
         self.first.log[index].visible = true;
         let mine = |server, at| server == Which::First && at == index;
-        if self
-            .issuer
-            .pending
-            .is_some_and(|one| mine(one.server, one.index))
+        let heard = scope.broken != Some(Broken::NoticeOnCommitIgnored);
+        if heard
+            && self
+                .issuer
+                .pending
+                .is_some_and(|one| mine(one.server, one.index))
         {
             self.issuer.pending = None;
         }
@@ -404,13 +462,13 @@ impl World {
             for at in 0..self.nodes.len() {
                 let writing = self.nodes[at].writing;
                 if writing.is_some_and(|(server, at, _)| mine(server, at)) {
-                    self.disconnect(at);
+                    self.disconnect(scope, at);
                 }
             }
         }
     }
 
-    fn recover(&mut self) {
+    fn recover(&mut self, scope: &Scope) {
         self.recoveries += 1;
         self.first
             .log
@@ -425,7 +483,7 @@ impl World {
         }
         for at in 0..self.nodes.len() {
             if self.nodes[at].session == Some(Which::First) {
-                self.disconnect(at);
+                self.disconnect(scope, at);
             }
         }
     }
@@ -443,9 +501,12 @@ impl World {
     fn commit(&mut self, scope: &Scope, which: Which) {
         let identity = self.changes;
         self.changes += 1;
+        let early = self.issuer.early_view.take();
         let server = self.server_mut(which);
+        let (view, before) = (early.unwrap_or_else(|| server.content()), server.written());
         let content = server.content() | 1 << identity;
         let alone = server.rows().is_empty();
+        self.torn |= view != before;
         let index = self.write(scope, which, Record::Change(identity));
         let pending = Pending {
             server: which,
@@ -495,7 +556,7 @@ impl World {
         }
         self.committed(scope, pending.content, pending.alone);
         if scope.broken == Some(Broken::RowsFromBeforeTheCommit) {
-            let rows = self.issuer.old_rows.clone();
+            let rows = self.issuer.old_rows.iter().map(|(row, _)| *row).collect();
             let look = self.issuer.looks.pop().unwrap_or(0);
             let rows = BarrierEvent::Rows {
                 look,
@@ -513,6 +574,22 @@ impl World {
         if scope.broken == Some(Broken::NoWait) || number <= self.issuer.barrier.answered() {
             self.answered |= content;
             return;
+        }
+        let lapsed = |(row, since): &(Row, u64)| self.real >= since + row.wait;
+        match scope.broken {
+            Some(Broken::LapsedWithoutALook)
+                if !self.issuer.old_rows.is_empty() && self.issuer.old_rows.iter().all(lapsed) =>
+            {
+                self.answered |= content;
+                return;
+            }
+            Some(Broken::RemovedByAnOldRow) => {
+                let old = self.issuer.old_rows.iter().filter(|old| lapsed(old));
+                let old = old.map(|(row, _)| (short(row.incarnation), row.attempt));
+                let old: Vec<_> = old.collect();
+                self.issuer.removals.extend(old);
+            }
+            _ => {}
         }
         self.issuer.known = content;
         self.issuer.waiting.push((number, content));
@@ -576,8 +653,25 @@ impl World {
             let all = rows.iter().map(|row| (short(row.incarnation), row.attempt));
             self.issuer.removals.extend(all);
         }
-        if scope.broken == Some(Broken::RowsFromBeforeTheCommit) {
-            self.issuer.old_rows.clone_from(&rows);
+        if matches!(
+            scope.broken,
+            Some(
+                Broken::RowsFromBeforeTheCommit
+                    | Broken::LapsedWithoutALook
+                    | Broken::RemovedByAnOldRow
+            )
+        ) {
+            let before = std::mem::take(&mut self.issuer.old_rows);
+            let same = |row: &Row| {
+                let same = |(old, _): &&(Row, u64)| {
+                    (old.incarnation, old.attempt) == (row.incarnation, row.attempt)
+                };
+                before
+                    .iter()
+                    .find(same)
+                    .map_or(self.real, |(_, since)| *since)
+            };
+            self.issuer.old_rows = rows.iter().map(|row| (*row, same(row))).collect();
         }
         let event = BarrierEvent::Rows {
             look,
@@ -595,7 +689,10 @@ impl World {
         let Some(server) = self.server(which) else {
             return;
         };
-        let blind = scope.broken == Some(Broken::RemovedBlindly);
+        let blind = matches!(
+            scope.broken,
+            Some(Broken::RemovedBlindly | Broken::RemovedByAnOldRow)
+        );
         let shown = server.row(incarnation);
         if server.is_free(Lock::Row(incarnation))
             && shown.is_some_and(|row| blind || row.attempt == attempt)
@@ -651,9 +748,37 @@ impl World {
         self.nodes[at].tasks.extend(tasks);
     }
 
-    fn disconnect(&mut self, at: usize) {
+    fn disconnect(&mut self, scope: &Scope, at: usize) {
         let node = &mut self.nodes[at];
         let now = node.clock(self.real);
+        if scope.late {
+            let sent = node
+                .tasks
+                .iter()
+                .find_map(|task| match (task, node.session) {
+                    (
+                        Task::Effect(HolderEffect::Write {
+                            incarnation,
+                            join,
+                            attempt,
+                            ..
+                        }),
+                        Some(server),
+                    ) => Some(Late::Write {
+                        server,
+                        incarnation: short(*incarnation),
+                        attempt: *attempt,
+                        join: *join,
+                    }),
+                    _ => None,
+                });
+            let written = node.writing.map(|(server, index, attempt)| Late::Answer {
+                server,
+                index,
+                attempt,
+            });
+            node.late = sent.or(written).or(node.late);
+        }
         node.session = None;
         node.writing = None;
         node.to_read = None;
@@ -666,6 +791,47 @@ impl World {
             )
         });
         node.holder.step(HolderEvent::Disconnected, now);
+    }
+
+    /// A renewal that was given up goes on: it is written, where no later attempt was, or its answer arrives.
+    fn late(&mut self, scope: &Scope, at: usize) {
+        match self.nodes[at].late.take() {
+            Some(Late::Write {
+                server,
+                incarnation,
+                attempt,
+                join,
+            }) => {
+                let row = self.server(server).and_then(|one| one.row(incarnation));
+                let counts = row.map_or(join, |row| row.attempt < attempt);
+                if counts {
+                    let record = Record::Renewal {
+                        incarnation,
+                        attempt,
+                        join,
+                        join_locks: join && joins_lock(scope),
+                        acknowledged: 0,
+                    };
+                    let index = self.write(scope, server, record);
+                    self.nodes[at].late = Some(Late::Answer {
+                        server,
+                        index,
+                        attempt,
+                    });
+                }
+            }
+            Some(Late::Answer { attempt, .. }) => {
+                let mut attempt = attempt;
+                if scope.broken == Some(Broken::LateAnswerCounts)
+                    && let Some((_, _, current)) = self.nodes[at].writing.take()
+                {
+                    attempt = current;
+                    self.nodes[at].to_read = Some(attempt);
+                }
+                self.holder(scope, at, HolderEvent::Written { attempt });
+            }
+            None => {}
+        }
     }
 
     /// Carries out a node's next task, and those after it that touch nothing but the node: unless a check is being made,
@@ -701,6 +867,9 @@ impl World {
             Task::Apply(content) => {
                 if scope.broken != Some(Broken::UnreadableSkipped) {
                     self.nodes[at].content |= content;
+                }
+                if scope.broken == Some(Broken::GhostRemembered) {
+                    self.nodes[at].remembered |= content;
                 }
                 self.applied(scope, at, content);
             }
@@ -879,7 +1048,7 @@ impl World {
             self.holder(scope, at, HolderEvent::Read { attempt, upto });
         } else if position(content).number < applied.number && prefix & own == prefix {
             // This server lacks what is applied here: another one has it.
-            self.disconnect(at);
+            self.disconnect(scope, at);
         } else {
             self.holder(scope, at, HolderEvent::Diverged);
         }
@@ -935,7 +1104,7 @@ impl World {
     }
 
     fn crash(&mut self, scope: &Scope, at: usize, which: Which) {
-        self.disconnect(at);
+        self.disconnect(scope, at);
         let content = self.server(which).map_or(0, Server::content);
         let number = position(content).number;
         let attached = at == 0 && self.replica.is_some();
@@ -1115,7 +1284,10 @@ impl World {
             return;
         };
         let (own_lease, own_content, own_clock) = self.at(place);
-        let slot_first = scope.broken == Some(Broken::SlotBeforeLease);
+        let slot_first = matches!(
+            scope.broken,
+            Some(Broken::SlotBeforeLease | Broken::MayKnowBeforeLease)
+        );
         if slot_first && content.is_none() {
             content = Some(own_content);
         } else if lease.is_none() {

@@ -1,8 +1,10 @@
 //! Several nodes on one replicated database, in a small world: a primary and a standby server, a node that commits and
 //! answers, one or two nodes that hold leases, perhaps a replica attached to one of them, and one check.
 //!
-//! The promise: the state that a vouching check read contains every change that was answered before the check was sent,
-//! whether it was answered by who made it or by a decision that wrote nothing and rested on it.
+//! The first promise: the state that a vouching check read contains every change that was answered before the check was
+//! sent, whether it was answered by who made it or by a decision that wrote nothing and rested on it. Whether the check
+//! accepts or denies makes no difference: a slot that lacks a revocation accepts, one that lacks a token's generation
+//! denies. The others are in [`PROMISES`].
 
 mod actions;
 mod broken;
@@ -12,27 +14,24 @@ mod world;
 
 pub use actions::Action;
 pub use broken::Broken;
-pub use promises::{PROMISE, REACHED};
+pub use promises::{PROMISES, REACHED};
 pub use scope::Scope;
 pub use world::World;
 
-use crate::Explored;
+use crate::{Explored, Limits};
 use stateright::{Checker, HasDiscoveries, Model, Property};
 
-/// Explores a scope: all of it, or until the promise is broken, or up to `most` states.
+/// Explores a scope: all of it, or until a promise is broken, or up to the limits.
 #[must_use]
-pub fn explore(scope: Scope, most: Option<usize>) -> Explored {
+pub fn explore(scope: Scope, limits: Limits) -> Explored {
     let builder = scope
         .checker()
         .threads(1)
         .finish_when(HasDiscoveries::AnyFailures);
-    let builder = match most {
-        Some(most) => builder.target_state_count(most),
-        None => builder,
-    };
+    let builder = limits.put(builder);
     Explored::of(
         &builder.spawn_bfs().join(),
-        PROMISE,
+        PROMISES.map(|(name, _)| name).as_slice(),
         REACHED.map(|(name, _)| name).as_slice(),
     )
 }
@@ -60,10 +59,12 @@ impl Model for Scope {
     }
 
     fn properties(&self) -> Vec<Property<Self>> {
-        let always = Property::always(PROMISE, promises::kept);
+        let always = PROMISES
+            .iter()
+            .map(|(name, kept)| Property::always(name, *kept));
         let sometimes = REACHED
             .iter()
             .map(|(name, seen)| Property::sometimes(name, *seen));
-        std::iter::once(always).chain(sometimes).collect()
+        always.chain(sometimes).collect()
     }
 }

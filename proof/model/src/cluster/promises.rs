@@ -3,20 +3,55 @@
 use super::Scope;
 use super::world::{Check, Place, World};
 
-/// The promise's name.
-pub const PROMISE: &str = "a vouching check read every change answered before it was sent";
+type Seen = fn(&Scope, &World) -> bool;
 
-/// Judges one state.
-pub(super) fn kept(scope: &Scope, world: &World) -> bool {
+/// What must hold in every state, by name.
+pub const PROMISES: [(&str, Seen); 4] = [
+    (
+        "a vouching check read every change answered before it was sent",
+        |_, world| vouched(world).is_none_or(|(content, answered)| content & answered == answered),
+    ),
+    (
+        "no vouching check read a change that a failover would lose",
+        |scope, world| {
+            vouched(world).is_none_or(|(content, _)| holds_no_ghost(scope, world, content))
+        },
+    ),
+    (
+        "a change was decided on every change before it",
+        |_, world| !world.torn,
+    ),
+    (
+        "what a data directory remembers survives a failover",
+        |_, world| {
+            let remembered = world.nodes.iter().map(|node| node.remembered);
+            remembered.fold(0, |all, one| all | one) & !durable(world) == 0
+        },
+    ),
+];
+
+/// What a vouching check read, and what was answered before it was sent.
+fn vouched(world: &World) -> Option<(u8, u8)> {
     match world.check {
         Check::Done {
             vouched: true,
             content,
             answered,
             ..
-        } => content & answered == answered && holds_no_ghost(scope, world, content),
-        _ => true,
+        } => Some((content, answered)),
+        _ => None,
     }
+}
+
+/// The changes that no failover loses.
+fn durable(world: &World) -> u8 {
+    let replicated = world.first.log.iter().take(world.replicated);
+    let replicated = replicated.fold(0, |all, entry| match entry.record {
+        super::world::Record::Change(identity) => all | 1 << identity,
+        _ => all,
+    });
+    let second = world.second.as_ref();
+    replicated | second.map_or(0, super::world::Server::content)
 }
 
 /// Without a wait cancelled by hand, no node vouches by a change that a failover would lose.
@@ -24,19 +59,8 @@ fn holds_no_ghost(scope: &Scope, world: &World, content: u8) -> bool {
     if world.cancels > 0 || scope.is_asynchronous() {
         return true;
     }
-    let replicated = world.first.log.iter().take(world.replicated);
-    let durable = replicated.fold(0, |all, entry| match entry.record {
-        super::world::Record::Change(identity) => all | 1 << identity,
-        _ => all,
-    });
-    let second = world
-        .second
-        .as_ref()
-        .map_or(0, super::world::Server::content);
-    content & !(durable | second) == 0
+    content & !durable(world) == 0
 }
-
-type Seen = fn(&Scope, &World) -> bool;
 
 /// Situations by name, all of which the small scopes together reach.
 pub const REACHED: [(&str, Seen); 9] = [

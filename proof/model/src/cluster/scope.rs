@@ -42,6 +42,12 @@ pub struct Scope {
     pub crashes: u8,
     /// Whether a node may leave in good order.
     pub leaves: bool,
+    /// Whether a renewal that was given up may still arrive at the database, and its answer at the node.
+    pub late: bool,
+    /// Looks at the rows while nothing waits.
+    pub unasked: u8,
+    /// Whether what data directories remember is looked at.
+    pub remembers: bool,
     /// Ticks a machine may stand still without its clock noticing.
     pub freeze: u64,
     /// What has happened before the exploration begins.
@@ -49,6 +55,16 @@ pub struct Scope {
     /// The rule that is broken, if one is.
     pub broken: Option<Broken>,
 }
+
+/// The first node has joined and vouches.
+const VOUCHES: &[Action] = &[
+    Action::Connect(0, Which::First),
+    Action::Carry(0),
+    Action::Replicate,
+    Action::Show(0),
+    Action::ReadAfter(0, Which::First),
+    Action::Carry(0),
+];
 
 /// The first node has joined and vouches, and one change is committed and not answered yet.
 const JOINED: &[Action] = &[
@@ -101,6 +117,9 @@ const STILL: Scope = Scope {
     hot_reads: false,
     crashes: 0,
     leaves: false,
+    late: false,
+    unasked: 0,
+    remembers: false,
     freeze: 0,
     before: &[],
     broken: None,
@@ -184,6 +203,35 @@ impl Scope {
                 recoveries: 1,
                 sessions: 2,
                 hot_reads: true,
+                ticks: 0,
+                looks: 1,
+                ..STILL
+            },
+            Self {
+                name: "a renewal arrives late",
+                late: true,
+                unasked: 1,
+                sessions: 2,
+                ticks: 3,
+                looks: 2,
+                ..STILL
+            },
+            Self {
+                name: "looks and removals while nothing waits",
+                unasked: 1,
+                removals: true,
+                joins: 2,
+                looks: 2,
+                ..STILL
+            },
+            Self {
+                name: "a ghost and what is remembered",
+                failover: true,
+                cancels: 1,
+                recoveries: 1,
+                sessions: 2,
+                hot_reads: true,
+                remembers: true,
                 ticks: 0,
                 looks: 1,
                 ..STILL
@@ -342,13 +390,6 @@ impl Scope {
                 looks: 2,
                 ..scope
             },
-            Broken::AsynchronousReplication
-            | Broken::ReadOnAnotherServer
-            | Broken::RowsFromAServerBehind => Self {
-                ticks: 1,
-                looks: 2,
-                ..failover
-            },
             Broken::NoticeOnRenewalIgnored => Self {
                 cancels: 1,
                 ticks: 1,
@@ -379,25 +420,23 @@ impl Scope {
                 looks: 1,
                 ..failover
             },
-            Broken::ReadOnlyByRollback => Self {
+            Broken::LateAnswerCounts => Self {
+                late: true,
+                unasked: 1,
+                sessions: 2,
+                before: VOUCHES,
+                ticks: 3,
+                looks: 2,
+                ..scope
+            },
+            Broken::GhostRemembered => Self {
                 cancels: 1,
-                decisions: 1,
+                hot_reads: true,
+                remembers: true,
                 renewals: 1,
                 ticks: 0,
-                looks: 2,
+                looks: 1,
                 ..failover
-            },
-            Broken::DecisionNotWaitedFor => Self {
-                decisions: 1,
-                renewals: 1,
-                ticks: 1,
-                ..scope
-            },
-            Broken::RemovedBlindly => Self {
-                removals: true,
-                joins: 2,
-                ticks: 1,
-                ..scope
             },
             Broken::RestartedUnderTheOldName => Self {
                 crashes: 1,
@@ -441,6 +480,62 @@ impl Scope {
                 ticks: 0,
                 looks: 1,
                 ..scope
+            },
+            _ => Self::breaking_an_answer(broken, scope, failover),
+        }
+    }
+
+    /// The same for the rules of who answers callers.
+    fn breaking_an_answer(broken: Broken, scope: Self, failover: Self) -> Self {
+        match broken {
+            Broken::NoticeOnCommitIgnored => Self {
+                cancels: 1,
+                renewals: 1,
+                ticks: 0,
+                looks: 1,
+                ..failover
+            },
+            Broken::ViewBeforeLock | Broken::NumberWithoutLock => Self {
+                changes: 2,
+                renewals: 1,
+                ticks: 0,
+                looks: 1,
+                ..scope
+            },
+            Broken::ReadOnlyByRollback => Self {
+                cancels: 1,
+                decisions: 1,
+                renewals: 1,
+                ticks: 0,
+                looks: 2,
+                ..failover
+            },
+            Broken::DecisionNotWaitedFor => Self {
+                decisions: 1,
+                renewals: 1,
+                ticks: 1,
+                ..scope
+            },
+            Broken::LapsedWithoutALook | Broken::RemovedByAnOldRow => Self {
+                unasked: 1,
+                removals: true,
+                joins: 2,
+                ticks: 3,
+                looks: 2,
+                ..scope
+            },
+            Broken::RemovedBlindly => Self {
+                removals: true,
+                joins: 2,
+                ticks: 1,
+                ..scope
+            },
+            Broken::AsynchronousReplication
+            | Broken::ReadOnAnotherServer
+            | Broken::RowsFromAServerBehind => Self {
+                ticks: 1,
+                looks: 2,
+                ..failover
             },
             _ => scope,
         }

@@ -105,6 +105,15 @@ impl Server {
         })
     }
 
+    /// All changes, visible or not, as bits.
+    #[must_use]
+    pub fn written(&self) -> u8 {
+        self.log.iter().fold(0, |all, entry| match entry.record {
+            Record::Change(identity) => all | 1 << identity,
+            _ => all,
+        })
+    }
+
     /// The visible changes as bits.
     #[must_use]
     pub fn content(&self) -> u8 {
@@ -234,8 +243,12 @@ pub struct Issuer {
     pub removals: Vec<(u8, u64)>,
     /// Acknowledged commits not answered yet: their number, and the history up to them.
     pub waiting: Vec<(u64, u8)>,
-    /// What a broken variant remembers: the rows as the look before showed them.
-    pub old_rows: Vec<Row>,
+    /// Looks that nothing waited for.
+    pub unasked: u8,
+    /// What a broken variant remembers: the rows as the look before showed them, and since when they do.
+    pub old_rows: Vec<(Row, u64)>,
+    /// What a broken variant has read before it had the head lock.
+    pub early_view: Option<u8>,
 }
 
 /// Something a node is about to do.
@@ -245,6 +258,31 @@ pub enum Task {
     Effect(HolderEffect),
     /// Apply these changes.
     Apply(u8),
+}
+
+/// What becomes of a renewal that was given up.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Late {
+    /// It is still on its way to the database.
+    Write {
+        /// The database server.
+        server: Which,
+        /// Whose row.
+        incarnation: u8,
+        /// Its attempt.
+        attempt: u64,
+        /// Whether the row is made.
+        join: bool,
+    },
+    /// It was written; its answer is still on its way.
+    Answer {
+        /// The database server.
+        server: Which,
+        /// Its record.
+        index: usize,
+        /// Its attempt.
+        attempt: u64,
+    },
 }
 
 /// A node that holds a lease.
@@ -280,6 +318,10 @@ pub struct Node {
     pub own: u8,
     /// Whether it has ended for good.
     pub over: bool,
+    /// A renewal that was given up and may still arrive, or be answered.
+    pub late: Option<Late>,
+    /// The changes up to the number that its data directory remembers; a database that ends before it is refused.
+    pub remembered: u8,
     /// What a broken variant remembers: the log as read before the renewal was written.
     pub early_read: Option<u8>,
 }
@@ -389,6 +431,8 @@ pub struct World {
     pub replica: Option<Replica>,
     /// What was answered to callers.
     pub answered: u8,
+    /// Whether a change was decided on a view that lacked a change before it.
+    pub torn: bool,
     /// The check.
     pub check: Check,
 }
@@ -419,6 +463,8 @@ impl World {
             crashes: 0,
             own: 0,
             over: false,
+            late: None,
+            remembered: 0,
             early_read: None,
         };
         let mut nodes: Vec<Node> = (0..scope.nodes).map(node).collect();
@@ -454,11 +500,14 @@ impl World {
                 decisions: 0,
                 removals: Vec::new(),
                 waiting: Vec::new(),
+                unasked: 0,
                 old_rows: Vec::new(),
+                early_view: None,
             },
             nodes,
             replica,
             answered: 0,
+            torn: false,
             check: Check::Idle,
         }
     }

@@ -16,22 +16,19 @@ pub use promises::{PROMISE, REACHED};
 pub use scope::Scope;
 pub use world::World;
 
-use crate::Explored;
+use crate::{Explored, Limits};
 use stateright::{Checker, HasDiscoveries, Model, Property};
 
-/// Explores a scope: all of it, or until the promise is broken, or up to `most` states.
+/// Explores a scope: all of it, or until a promise is broken, or up to the limits.
 #[must_use]
-pub fn explore(scope: Scope, most: Option<usize>) -> Explored {
+pub fn explore(scope: Scope, limits: Limits) -> Explored {
     let builder = scope
         .checker()
         .threads(1)
         .finish_when(HasDiscoveries::AnyFailures);
-    let builder = match most {
-        Some(most) => builder.target_state_count(most),
-        None => builder,
-    };
+    let builder = limits.put(builder);
     let situations = REACHED.map(|(name, _)| name);
-    Explored::of(&builder.spawn_bfs().join(), PROMISE, &situations)
+    Explored::of(&builder.spawn_bfs().join(), &[PROMISE], &situations)
 }
 
 impl Model for Scope {

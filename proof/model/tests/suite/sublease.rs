@@ -1,6 +1,7 @@
 //! The sub-lease protocol: small scopes whole, and nineteen ways to break it.
 
 use std::collections::BTreeSet;
+use tokenward_model::Limits;
 use tokenward_model::sublease::{Broken, REACHED, Scope, explore};
 
 #[test]
@@ -8,7 +9,7 @@ fn no_interleaving_breaks_the_promise() {
     let mut reached = BTreeSet::new();
     for scope in Scope::small() {
         let name = scope.name;
-        let explored = explore(scope, None);
+        let explored = explore(scope, Limits::default());
         assert_eq!(explored.violation, None, "{name}");
         reached.extend(explored.reached);
     }
@@ -20,7 +21,7 @@ fn no_interleaving_breaks_the_promise() {
 #[test]
 fn every_broken_rule_is_found() {
     for broken in Broken::ALL {
-        let explored = explore(Scope::breaking(broken), None);
+        let explored = explore(Scope::breaking(broken), Limits::default());
         assert!(explored.violation.is_some(), "{broken:?} was not found");
     }
 }

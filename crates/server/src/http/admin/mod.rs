@@ -7,6 +7,7 @@ mod clients;
 mod extract;
 mod keys;
 mod members;
+mod nodes;
 mod openapi;
 pub mod problem;
 mod products;

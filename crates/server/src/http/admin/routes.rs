@@ -3,7 +3,7 @@
 //! role is needed.
 
 use super::openapi::{Route, document_route, route, uuid};
-use super::{audit, clients, keys, members, products, status, usage, webhooks, workspaces};
+use super::{audit, clients, keys, members, nodes, products, status, usage, webhooks, workspaces};
 use crate::app::App;
 use crate::verbs::usage_figures::{DAYS_DEFAULT, DAYS_MAX};
 use http::Method;
@@ -48,6 +48,14 @@ fn server() -> Routes {
             .saying(
                 "An admin key of one workspace sees version, role, vouching and writable only.",
             ),
+        route(GET, "/nodes", nodes::list)
+            .named(
+                "server",
+                "listNodes",
+                "The nodes of the database, as the node that answers sees them",
+            )
+            .saying("On SQLite there is one.")
+            .refuses(&["403"]),
     ]
 }
 

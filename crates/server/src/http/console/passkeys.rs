@@ -8,7 +8,7 @@ use super::resume::Way;
 use super::session::{Open, Proved, Sent};
 use super::sign_in;
 use crate::app::App;
-use crate::auth::passkeys::NoPasskey;
+use crate::auth::passkeys::{self, NoPasskey};
 use crate::verbs::account;
 use crate::verbs::sign_in as verb;
 use axum::Router;
@@ -19,7 +19,6 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::Serialize;
 use serde_json::json;
 use std::sync::Arc;
-use tokenward_core::time::Clock;
 use uuid::Uuid;
 
 /// Every address about passkeys.
@@ -51,7 +50,8 @@ fn question<T: Serialize>(asked: Result<(Uuid, T), NoPasskey>) -> Reply {
             StatusCode::OK,
             &json!({ "handle": handle, "question": question }),
         ),
-        Err(why) => json_answer(
+        Err(NoPasskey::Failed(failure)) => return Err(Trouble::from(failure)),
+        Err(NoPasskey::Because(why)) => json_answer(
             StatusCode::UNPROCESSABLE_ENTITY,
             &json!({ "why": sentence(why) }),
         ),
@@ -59,12 +59,8 @@ fn question<T: Serialize>(asked: Result<(Uuid, T), NoPasskey>) -> Reply {
 }
 
 async fn ask_for_new(State(app): State<Arc<App>>, headers: HeaderMap, sent: Sent) -> Reply {
-    let (member, now) = (&sent.person.member, app.data.clock().boot());
-    question(
-        app.people
-            .passkeys
-            .ask_for_new(member, &base(&app, &headers), now),
-    )
+    let (member, site) = (&sent.person.member, base(&app, &headers));
+    question(passkeys::ask_for_new(&app.data, member, &site).await)
 }
 
 async fn add(State(app): State<Arc<App>>, headers: HeaderMap, sent: Sent) -> Reply {
@@ -102,11 +98,8 @@ async fn remove(State(app): State<Arc<App>>, Path(text): Path<String>, sent: Sen
 async fn ask_stranger(State(app): State<Arc<App>>, headers: HeaderMap, open: Open) -> Reply {
     let member = verb::between_member(&app.people, open.form.text("between")).await;
     let asked = match &member {
-        Ok(member) => {
-            let now = app.data.clock().boot();
-            app.people.passkeys.ask(member, &base(&app, &headers), now)
-        }
-        Err(_) => Err("that took too long; begin again"),
+        Ok(member) => passkeys::ask(&app.data, member, &base(&app, &headers)).await,
+        Err(_) => Err(NoPasskey::Because("that took too long; begin again")),
     };
     question(asked)
 }
@@ -122,8 +115,8 @@ async fn second(State(app): State<Arc<App>>, headers: HeaderMap, open: Open) -> 
 }
 
 async fn ask_again(State(app): State<Arc<App>>, headers: HeaderMap, sent: Sent) -> Reply {
-    let (member, now) = (&sent.person.member, app.data.clock().boot());
-    question(app.people.passkeys.ask(member, &base(&app, &headers), now))
+    let (member, site) = (&sent.person.member, base(&app, &headers));
+    question(passkeys::ask(&app.data, member, &site).await)
 }
 
 async fn again(State(app): State<Arc<App>>, headers: HeaderMap, sent: Sent) -> Reply {

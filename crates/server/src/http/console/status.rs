@@ -3,11 +3,17 @@
 use super::frame::Frame;
 use super::reply::{Reply, page};
 use super::session::Member;
-use super::shown::count;
+use super::shown::{Moment, count, span};
 use crate::app::App;
+use crate::verbs::nodes;
 use askama::Template;
 use axum::extract::State;
 use std::sync::Arc;
+use tokenward_core::time::{Clock, MICROS_PER_SECOND, Timestamp};
+use tokenward_store::{Coherence, Node, Nodes};
+
+/// Seconds by which this machine's clock may differ from the database's without a mark on the page.
+const CLOCK_GOOD: f64 = 2.0;
 
 struct Fact {
     name: &'static str,
@@ -21,6 +27,22 @@ struct StatusPage {
     frame: Frame,
     facts: Vec<Fact>,
     attached: Vec<Fact>,
+    coherence: Option<Fact>,
+    nodes: Vec<NodeRow>,
+}
+
+/// A node in the table.
+struct NodeRow {
+    name: String,
+    own: bool,
+    silent: bool,
+    silent_for: String,
+    version: String,
+    behind: String,
+    replicas: String,
+    key: String,
+    joined: Moment,
+    differing: Vec<String>,
 }
 
 #[derive(Template)]
@@ -91,11 +113,84 @@ pub(super) async fn show(State(app): State<Arc<App>>, Member(person): Member) ->
             fact("Answers held for them now", count(counts.held as u64)),
         ];
     }
+    let (mut nodes, mut coherence) = (Vec::new(), None);
+    if let Ok(seen) = nodes::list(&app.data, &person.admin()) {
+        if app.data.config.database_url.is_some() {
+            coherence = Some(what_can_be_lost(seen.coherence));
+            facts.push(clock(seen.clock_ahead));
+        }
+        facts.push(fact(
+            "Digest key for new digests",
+            app.data.keyring.current().0.to_string(),
+        ));
+        let now = app.data.clock().wall();
+        let rows = seen.nodes.iter().map(|node| row(&seen, node, now));
+        nodes = rows.collect();
+    }
     page(&StatusPage {
         frame: Frame::new(&person, "Status", "status"),
         facts,
         attached,
+        coherence,
+        nodes,
     })
+}
+
+fn row(seen: &Nodes, node: &Node, now: Timestamp) -> NodeRow {
+    let own = seen.nodes.iter().find(|node| node.own);
+    let mine = |name: &str| own.and_then(|own| own.about.settings.get(name));
+    let settings = node.about.settings.iter();
+    NodeRow {
+        name: node.about.name.clone(),
+        own: node.own,
+        silent: nodes::is_silent(node),
+        silent_for: span(node.silent_for.as_secs()),
+        version: node.about.version.clone(),
+        behind: count(seen.change.saturating_sub(node.acknowledged)),
+        replicas: count(node.replicas),
+        key: node
+            .newest_key
+            .map_or_else(|| "unknown".to_owned(), |key| key.0.to_string()),
+        joined: Moment::new(node.joined_at, now),
+        differing: settings
+            .filter(|(name, value)| mine(name).is_some_and(|mine| mine != *value))
+            .map(|(name, value)| format!("{name} = {value}"))
+            .collect(),
+    }
+}
+
+/// What can be lost when the database fails, in words.
+fn what_can_be_lost(coherence: Coherence) -> Fact {
+    let (value, tone) = match coherence {
+        Coherence::Strict => (
+            "strict: a synchronous standby has every answered change, so a failover to it loses none",
+            "good",
+        ),
+        Coherence::SingleServer => (
+            "single server: answered changes survive a crash of the database, but a failover to a copy can lose the last ones; \
+             treat one as a restore",
+            "",
+        ),
+        Coherence::Weak => (
+            "weak: fsync or full_page_writes is off, so a crash of the database can lose answered changes",
+            "bad",
+        ),
+    };
+    Fact {
+        name: "If the database fails",
+        value: value.to_owned(),
+        tone,
+    }
+}
+
+fn clock(ahead: i64) -> Fact {
+    let seconds = ahead.unsigned_abs() as f64 / MICROS_PER_SECOND as f64;
+    let side = if ahead < 0 { "behind" } else { "ahead of" };
+    Fact {
+        name: "Clock",
+        value: format!("{seconds:.1} s {side} the database's"),
+        tone: if seconds < CLOCK_GOOD { "" } else { "bad" },
+    }
 }
 
 /// `GET /console/settings`

@@ -5,10 +5,10 @@ use super::{NotSignedIn, Origin, Taking, begin, carried, charge};
 use crate::auth::People;
 use crate::auth::codes;
 use crate::auth::opaque_token::OpaqueToken;
+use crate::auth::passkeys::{self, NoPasskey};
 use crate::auth::refusals;
 use crate::clock::SystemClock;
 use std::net::IpAddr;
-use tokenward_core::time::Clock;
 use tokenward_store::people::{Member, app_context};
 use uuid::Uuid;
 use zeroize::Zeroizing;
@@ -42,7 +42,7 @@ pub async fn second_by_passkey(
 ) -> Result<OpaqueToken, NotSignedIn> {
     let (id, password) = carried(people, sealed)?;
     let proving = async {
-        let prove = after_password(password, by_passkey(people, id, site, answer)?);
+        let prove = after_password(password, by_passkey(people, id, site, answer).await?);
         begin(people, id, origin, "password and passkey", prove).await
     };
     let begun = try_passkey(people, (origin.source, id), proving).await;
@@ -95,15 +95,17 @@ pub(super) fn by_code(
 }
 
 /// A passkey, by what the browser answered.
-pub(super) fn by_passkey(
+pub(super) async fn by_passkey(
     people: &People,
     member: Uuid,
     site: &str,
     answer: (&str, &str),
 ) -> Result<impl FnOnce(&mut Member, &Taking) -> Result<(), NotSignedIn> + use<>, NotSignedIn> {
-    let now = people.data.clock().boot();
-    let proof = people.passkeys.proof((member, site), answer, now);
-    let proof = proof.map_err(|_| NotSignedIn::WrongCode)?;
+    let proof = passkeys::proof(&people.data, (member, site), answer).await;
+    let proof = proof.map_err(|why| match why {
+        NoPasskey::Because(_) => NotSignedIn::WrongCode,
+        NoPasskey::Failed(failure) => NotSignedIn::from(failure),
+    })?;
     Ok(move |member: &mut Member, taking: &Taking| {
         match proof.note(&mut member.proofs.passkeys, taking.now) {
             true => Ok(()),

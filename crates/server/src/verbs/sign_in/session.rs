@@ -153,7 +153,7 @@ pub async fn prove_again_by_passkey(
     answer: (&str, &str),
 ) -> Result<(), NotSignedIn> {
     let id = person.member.id;
-    let proving = async { take(people, person, by_passkey(people, id, site, answer)?).await };
+    let proving = async { take(people, person, by_passkey(people, id, site, answer).await?).await };
     let taken = try_passkey(people, (person.source, id), proving).await;
     taken.inspect_err(|not| note_wrong(people, "passkey", person, not))
 }

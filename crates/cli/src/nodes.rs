@@ -1,0 +1,28 @@
+//! `tokenward node`.
+
+use super::api::Answer;
+use super::error::CliError;
+use super::session::Session;
+use super::views;
+use tokenward_api::Nodes;
+
+/// Commands on nodes.
+#[derive(clap::Subcommand, Debug)]
+pub(crate) enum Verb {
+    /// List the nodes that use the same database, as the one that answers sees them.
+    #[command(
+        after_help = "BEHIND counts changes that the node has not applied yet. SILENT is the time since its last renewal: changes wait \
+                      for a node that is silent until its lease is over, at most 12 seconds; then it is removed from the list."
+    )]
+    List,
+}
+
+/// Carries out one command.
+pub(crate) async fn run(verb: Verb, session: &Session) -> Result<(), CliError> {
+    match verb {
+        Verb::List => {
+            let nodes: Answer<Nodes> = session.api.get("/nodes").await?;
+            session.out.object(&nodes, views::nodes)
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! `/nodes`
+
+use super::extract::Signed;
+use super::reply::{Answer, Json};
+use super::views;
+use crate::app::App;
+use crate::verbs::nodes;
+use axum::extract::State;
+use std::sync::Arc;
+use tokenward_api as api;
+use tokenward_core::time::MICROS_PER_SECOND;
+use tokenward_store::{Coherence, Node, Nodes};
+
+pub(super) async fn list(
+    State(app): State<Arc<App>>,
+    Signed(admin): Signed,
+) -> Answer<Json<api::Nodes>> {
+    let seen = nodes::list(&app.data, &admin)?;
+    let own = seen.nodes.iter().find(|node| node.own);
+    Ok(Json(api::Nodes {
+        items: seen.nodes.iter().map(|one| node(&seen, own, one)).collect(),
+        coherence: match seen.coherence {
+            Coherence::Strict => api::Coherence::Strict,
+            Coherence::SingleServer => api::Coherence::SingleServer,
+            Coherence::Weak => api::Coherence::Weak,
+        },
+        digest_key: app.data.keyring.current().0,
+        clock_difference_seconds: seen.clock_ahead as f64 / MICROS_PER_SECOND as f64,
+    }))
+}
+
+fn node(seen: &Nodes, own: Option<&Node>, node: &Node) -> api::Node {
+    let mine = own.map(|own| &own.about.settings);
+    let differs = |(name, value): &(&String, &String)| {
+        mine.and_then(|mine| mine.get(*name))
+            .is_some_and(|mine| mine != *value)
+    };
+    let differing = node.about.settings.iter().filter(differs);
+    api::Node {
+        id: node.incarnation,
+        name: node.about.name.clone(),
+        own: node.own,
+        state: match nodes::is_silent(node) {
+            true => api::NodeState::Silent,
+            false => api::NodeState::Active,
+        },
+        version: node.about.version.clone(),
+        joined_at: views::time(node.joined_at),
+        behind: seen.change.saturating_sub(node.acknowledged),
+        silent_seconds: node.silent_for.as_secs(),
+        replicas: node.replicas,
+        newest_digest_key: node.newest_key.map(|key| key.0),
+        differing_settings: differing
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect(),
+    }
+}

@@ -1,0 +1,331 @@
+//! Several servers on one PostgreSQL: any of them takes any request, and what one has answered holds at all of them.
+
+use crate::command::{run, text};
+use crate::house::{House, until};
+use reqwest::Method;
+use serde_json::Value;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::time::{Duration, Instant};
+use tokenward_testkit::{Answer, Api, ApiClient, NewClient, PgCluster, Server, wait_until};
+
+const LONG: Duration = Duration::from_secs(60);
+/// For how long changes wait for a node that was lost: its lease, twice the pause that a machine may make, and some.
+const LOST_MAX: Duration = Duration::from_secs(14);
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "how long a caller waited is what is told apart here"
+)]
+fn now() -> Instant {
+    Instant::now()
+}
+
+/// A further server beside the first one: the same database, the same digest keys.
+fn beside(first: &House, cluster: &PgCluster, name: &str) -> Server {
+    joining(first, cluster, name).start()
+}
+
+fn joining(first: &House, cluster: &PgCluster, name: &str) -> tokenward_testkit::ServerBuilder {
+    let keys = first.server.data_dir().join("digest-keys");
+    Server::builder()
+        .database(&cluster.url())
+        .arg("--digest-keys")
+        .arg(&keys.display().to_string())
+        .arg("--node-name")
+        .arg(name)
+}
+
+/// The same caller, of another server.
+fn at(server: &Server, first: &House) -> Api {
+    Api::new(
+        server.public(),
+        server.internal(),
+        &first.server.admin_key(),
+    )
+}
+
+async fn verdict(api: &Api, token: &str) -> u16 {
+    api.check("sandbox", "gst", token).await.unwrap().status
+}
+
+/// A token that must be given.
+async fn token(api: &Api, erp: &ApiClient) -> String {
+    api.generate(&erp.secret)
+        .await
+        .unwrap()
+        .token()
+        .access_token
+}
+
+async fn ask(api: &Api) -> Answer {
+    let request = api.admin(Method::GET, "/nodes");
+    api.send(request).await.unwrap().expect(200)
+}
+
+fn names(listed: &Value) -> Vec<(String, String, bool)> {
+    let items = listed["items"].as_array().unwrap().iter();
+    let text = |item: &Value, name: &str| item[name].as_str().unwrap().to_owned();
+    let name = |item: &Value| {
+        let own = item["own"].as_bool().unwrap();
+        (text(item, "name"), text(item, "state"), own)
+    };
+    let mut names: Vec<_> = items.map(name).collect();
+    names.sort();
+    names
+}
+
+#[tokio::test]
+async fn what_one_server_answers_holds_at_all_of_them() {
+    let cluster = PgCluster::builder().setting("fsync", "off").start();
+    let first = House::of(
+        Server::builder()
+            .database(&cluster.url())
+            .arg("--node-name")
+            .arg("a"),
+    )
+    .await;
+    let (mut b, c) = (beside(&first, &cluster, "b"), beside(&first, &cluster, "c"));
+    let apis = [first.api.clone(), at(&b, &first), at(&c, &first)];
+    let erp = first.client(NewClient::sandbox("erp")).await;
+    let mut former: Option<String> = None;
+    for round in 0..12 {
+        let newer = token(&apis[round % 3], &erp).await;
+        for api in &apis {
+            assert_eq!(verdict(api, &newer).await, 200, "round {round}");
+            if let Some(former) = &former {
+                assert_eq!(verdict(api, former).await, 401, "round {round}");
+            }
+        }
+        former = Some(newer);
+    }
+    // Made at one, changed and deleted at others.
+    let made = apis[1]
+        .client(&first.acme, NewClient::sandbox("billing"))
+        .await
+        .unwrap();
+    let held = token(&apis[2], &made).await;
+    apis[0].delete(&made).await.unwrap().expect(200);
+    for api in &apis {
+        assert_eq!(verdict(api, &held).await, 401);
+        let refused = api.generate(&made.secret).await.unwrap();
+        refused.expect_error(401, "CLIENT_DELETED");
+    }
+    let seen = until_listed(&apis[1], 3).await;
+    let of = |name: &str, own| (name.to_owned(), "active".to_owned(), own);
+    assert_eq!(
+        names(&seen),
+        [of("a", false), of("b", true), of("c", false)]
+    );
+    assert_eq!(seen["coherence"], "weak", "fsync is off here");
+    assert_eq!(seen["digest_key"], 1);
+    // One that leaves in good order delays nothing.
+    assert!(b.terminate().success());
+    let begun = now();
+    token(&apis[0], &erp).await;
+    assert!(begun.elapsed() < LOST_MAX / 2, "{:?}", begun.elapsed());
+    assert_eq!(
+        until_listed(&apis[0], 2).await["items"]
+            .as_array()
+            .unwrap()
+            .len(),
+        2
+    );
+}
+
+/// The list, once it has so many nodes.
+async fn until_listed(api: &Api, count: usize) -> Value {
+    let list = || ask(api);
+    let complete = |answer: &Answer| answer.json()["items"].as_array().unwrap().len() == count;
+    until("the nodes to be listed", list, complete).await.json()
+}
+
+/// A node that stands still may permit for as long as its lease lasts, so changes wait for that. When it goes on it has
+/// been removed, catches up, and joins again; meanwhile it permits nothing by what it knew.
+#[tokio::test]
+async fn a_node_that_stood_still_is_waited_for_once_and_comes_back() {
+    let cluster = PgCluster::builder().setting("fsync", "off").start();
+    let first = House::of(Server::builder().database(&cluster.url())).await;
+    let still = beside(&first, &cluster, "still");
+    let there = at(&still, &first);
+    let erp = first.client(NewClient::sandbox("erp")).await;
+    let old = first.token(&erp).await.access_token;
+    assert_eq!(verdict(&there, &old).await, 200);
+    still.freeze();
+    let begun = now();
+    let new = first.token(&erp).await.access_token;
+    let waited = begun.elapsed();
+    assert!(
+        waited > Duration::from_secs(4),
+        "its lease was not waited for: {waited:?}"
+    );
+    let begun = now();
+    first.token(&erp).await;
+    assert!(
+        begun.elapsed() < LOST_MAX / 2,
+        "waited for it twice: {:?}",
+        begun.elapsed()
+    );
+    still.thaw();
+    let fresh = there.with_new_connections();
+    let back = |answer: &Answer| answer.status == 401;
+    for superseded in [&old, &new] {
+        let check = async || fresh.check("sandbox", "gst", superseded).await.unwrap();
+        let denied = until("it to be back", check, back).await;
+        denied.expect_error(401, "TOKEN_SUPERSEDED");
+    }
+    assert_eq!(
+        until_listed(&first.api, 2).await["items"]
+            .as_array()
+            .unwrap()
+            .len(),
+        2
+    );
+    let newest = token(&there, &erp).await;
+    first.permits(&newest).await;
+}
+
+#[tokio::test]
+async fn a_killed_node_that_starts_again_in_its_place_delays_nothing() {
+    let cluster = PgCluster::builder().setting("fsync", "off").start();
+    let first = House::of(Server::builder().database(&cluster.url())).await;
+    let mut other = beside(&first, &cluster, "other");
+    let erp = first.client(NewClient::sandbox("erp")).await;
+    first.token(&erp).await;
+    other.kill9();
+    other.restart();
+    let begun = now();
+    let newer = first.token(&erp).await.access_token;
+    assert!(begun.elapsed() < LOST_MAX / 2, "{:?}", begun.elapsed());
+    assert_eq!(verdict(&at(&other, &first), &newer).await, 200);
+}
+
+/// A copy has the name of the original, and is another node all the same.
+#[tokio::test]
+async fn a_copied_data_directory_is_a_node_of_its_own() {
+    let cluster = PgCluster::builder().setting("fsync", "off").start();
+    let first = House::of(Server::builder().database(&cluster.url())).await;
+    let erp = first.client(NewClient::sandbox("erp")).await;
+    let folder = tempfile::tempdir().unwrap();
+    let copy = folder.path().join("copy");
+    copied(first.server.data_dir(), &copy);
+    let twin = Server::builder()
+        .database(&cluster.url())
+        .data_dir(&copy)
+        .start();
+    let there = at(&twin, &first);
+    let mut former = first.token(&erp).await.access_token;
+    for api in [&there, &first.api, &there] {
+        let newer = token(api, &erp).await;
+        for place in [&first.api, &there] {
+            assert_eq!(
+                (verdict(place, &newer).await, verdict(place, &former).await),
+                (200, 401)
+            );
+        }
+        former = newer;
+    }
+    until_listed(&there, 2).await;
+}
+
+fn copied(from: &Path, to: &Path) {
+    std::fs::create_dir(to).unwrap();
+    for file in std::fs::read_dir(from).unwrap() {
+        let file = file.unwrap();
+        if file.file_type().unwrap().is_file() {
+            std::fs::copy(file.path(), to.join(file.file_name())).unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_node_that_cannot_belong_is_refused_with_a_sentence() {
+    let cluster = PgCluster::builder().setting("fsync", "off").start();
+    let first = House::of(Server::builder().database(&cluster.url())).await;
+    let refused = |builder: tokenward_testkit::ServerBuilder, texts: &[&str]| {
+        let refused = builder.try_start().expect_err("must not start");
+        for text in texts {
+            assert!(
+                refused.output.contains(text),
+                "{text:?}\n{}",
+                refused.output
+            );
+        }
+    };
+    // Without the keys, and with others.
+    let folder = tempfile::tempdir().unwrap();
+    let own = folder.path().join("own");
+    let builder = Server::builder().database(&cluster.url()).data_dir(&own);
+    refused(builder, &["digest-keys", "copy it from another node"]);
+    assert!(!own.join("digest-keys").exists(), "no key was made");
+    let other = folder.path().join("other-keys");
+    std::fs::write(&other, format!("1:{}\n", "07".repeat(32))).unwrap();
+    let private = std::fs::Permissions::from_mode(0o600);
+    std::fs::set_permissions(&other, private).unwrap();
+    let builder = Server::builder()
+        .database(&cluster.url())
+        .arg("--digest-keys")
+        .arg(&other.display().to_string());
+    refused(
+        builder,
+        &["is not the one that the database was written with"],
+    );
+    // One of a version that reads other changes.
+    drop(cluster.sql("tokenward", "UPDATE node SET reads = 99"));
+    refused(
+        joining(&first, &cluster, "newer"),
+        &["format 99", "run one version on all nodes"],
+    );
+}
+
+/// A setting that differs is told: in the log of the node, in the list and on the page.
+#[tokio::test]
+async fn settings_that_differ_are_told() {
+    let cluster = PgCluster::builder().setting("fsync", "off").start();
+    let first = House::of(Server::builder().database(&cluster.url())).await;
+    let odd = joining(&first, &cluster, "odd")
+        .arg("--quota-per-day")
+        .arg("100")
+        .start();
+    let there = at(&odd, &first);
+    until_listed(&there, 2).await;
+    wait_until("a line in the log", LONG, || {
+        odd.output()
+            .contains("quota_per_day differs between the nodes of this database: \"100\" here, \"288\" on")
+            .then_some(())
+    });
+    let seen = until_listed(&first.api, 2).await;
+    let items = seen["items"].as_array().unwrap();
+    let odd = items.iter().find(|item| item["name"] == "odd").unwrap();
+    assert_eq!(
+        odd["differing_settings"],
+        serde_json::json!({ "quota_per_day": "100" })
+    );
+}
+
+/// A key is added on one node after the other while both issue and check.
+#[tokio::test]
+async fn a_new_digest_key_goes_from_node_to_node_and_no_token_is_refused() {
+    let cluster = PgCluster::builder().setting("fsync", "off").start();
+    let mut first = House::of(Server::builder().database(&cluster.url())).await;
+    let mut other = beside(&first, &cluster, "other");
+    let erp = first.client(NewClient::sandbox("erp")).await;
+    let keys = first.server.data_dir().join("digest-keys");
+    let before = first.token(&erp).await.access_token;
+    run(&["digest-key", "add", "--digest-keys", text(&keys)]);
+    assert!(other.terminate().success());
+    other.restart();
+    let there = at(&other, &first);
+    let between = token(&there, &erp).await;
+    first.permits(&between).await;
+    first.denies(&before, "TOKEN_SUPERSEDED").await;
+    assert_eq!(ask(&there).await.json()["digest_key"], 1);
+    first.restart();
+    let uses_it = |answer: &Answer| answer.json()["digest_key"] == 2;
+    until("the new key to be used", || ask(&first.api), uses_it).await;
+    // The other node reads it with the next change that it makes.
+    token(&there, &erp).await;
+    assert!(uses_it(&ask(&there).await));
+    let after = first.token(&erp).await.access_token;
+    assert_eq!(verdict(&there, &after).await, 200);
+}

@@ -1,0 +1,316 @@
+//! What a node knows of the nodes of its database, itself included: for people, for readiness, and for what is shared by
+//! their number. Read with each renewal. Nothing about safety rests on it; whom answers wait for is the barrier's business.
+
+use crate::error::StoreError;
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::time::Duration;
+use tokenward_core::digest::KeyId;
+use tokenward_core::time::{BootInstant, Timestamp};
+use uuid::Uuid;
+
+/// Most nodes on one database: each looks at the others' rows every few milliseconds while answers wait.
+pub const NODES_MAX: usize = 64;
+
+/// What a node tells of itself when it joins.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct About {
+    /// What people call it: the name of its machine.
+    #[serde(default)]
+    pub name: String,
+    /// The program's version.
+    #[serde(default)]
+    pub version: String,
+    /// The settings that should be the same on all nodes, by name.
+    #[serde(default)]
+    pub settings: BTreeMap<String, String>,
+}
+
+/// One node, as another one sees it, or itself.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Node {
+    /// The name of its membership; a node that was removed and joins again has another one.
+    pub incarnation: Uuid,
+    /// Whether it is the node that tells.
+    pub own: bool,
+    /// What it told of itself.
+    pub about: About,
+    /// The key it would make new digests with, once all nodes have it; none of a version that did not say.
+    pub newest_key: Option<KeyId>,
+    /// When it joined.
+    pub joined_at: Timestamp,
+    /// Replicas attached to it.
+    pub replicas: u64,
+    /// Every change up to here is applied there.
+    pub acknowledged: u64,
+    /// For how long no new renewal of it has been seen.
+    pub silent_for: Duration,
+    /// For how long after its last renewal others wait for it.
+    pub wait: Duration,
+}
+
+/// What can be lost when the database fails, by the database's own settings.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Coherence {
+    /// A commit is answered when a standby has it, too: a failover to that standby loses nothing.
+    Strict,
+    /// One server: what was answered survives its crash, but a failover to a copy can lose it.
+    SingleServer,
+    /// Commits are not durable: a crash of the server can lose what was answered.
+    Weak,
+}
+
+impl Coherence {
+    /// The level as metrics, the API and the console name it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Strict => "strict",
+            Self::SingleServer => "single_server",
+            Self::Weak => "weak",
+        }
+    }
+
+    /// By `fsync`, `full_page_writes` and `synchronous_standby_names` of the server.
+    pub(crate) fn of(fsync: &str, full_page_writes: &str, standbys: &str) -> Self {
+        match (fsync, full_page_writes, standbys.trim()) {
+            ("on", "on", "") => Self::SingleServer,
+            ("on", "on", _) => Self::Strict,
+            _ => Self::Weak,
+        }
+    }
+}
+
+/// All nodes, as one of them sees them.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Nodes {
+    /// The nodes by the time they joined, the one that tells included.
+    pub nodes: Vec<Node>,
+    /// What can be lost.
+    pub coherence: Coherence,
+    /// By how many microseconds this machine's clock is ahead of the database's.
+    pub clock_ahead: i64,
+    /// The last change in the database.
+    pub change: u64,
+}
+
+/// A row of the table, as read.
+pub(crate) struct NodeRow {
+    pub(crate) incarnation: Uuid,
+    pub(crate) attempt: i64,
+    pub(crate) acknowledged: u64,
+    pub(crate) wait: u64,
+    pub(crate) about: String,
+    pub(crate) newest_key: Option<KeyId>,
+    pub(crate) joined_at: Timestamp,
+    pub(crate) replicas: u64,
+}
+
+/// What was read together with the rows.
+pub(crate) struct Listed {
+    pub(crate) rows: Vec<NodeRow>,
+    pub(crate) coherence: Coherence,
+    /// The database's clock.
+    pub(crate) now: Timestamp,
+    pub(crate) change: u64,
+}
+
+/// The latest list, for everybody who asks.
+pub(crate) struct List {
+    /// The node that tells, as it is known where there is no list: with a file, and before the first renewal.
+    own: Node,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Default)]
+struct Inner {
+    latest: Option<Nodes>,
+    /// Each membership's last attempt, and when it was first seen.
+    seen: BTreeMap<Uuid, (i64, BootInstant)>,
+}
+
+impl List {
+    pub(crate) fn new(own: Node) -> Self {
+        Self {
+            own,
+            inner: Mutex::default(),
+        }
+    }
+
+    /// Takes what was read at `boot`, when the machine's clock said `wall`.
+    pub(crate) fn take(&self, listed: Listed, own: Uuid, boot: BootInstant, wall: Timestamp) {
+        let mut inner = self.inner.lock();
+        let before = std::mem::take(&mut inner.seen);
+        let mut nodes = Vec::with_capacity(listed.rows.len());
+        for row in listed.rows {
+            let same = before
+                .get(&row.incarnation)
+                .filter(|(attempt, _)| *attempt == row.attempt);
+            let since = same.map_or(boot, |(_, since)| *since);
+            inner.seen.insert(row.incarnation, (row.attempt, since));
+            nodes.push(Node {
+                incarnation: row.incarnation,
+                own: row.incarnation == own,
+                // Another version may tell what this one cannot read.
+                about: serde_json::from_str(&row.about).unwrap_or_default(),
+                newest_key: row.newest_key,
+                joined_at: row.joined_at,
+                replicas: row.replicas,
+                acknowledged: row.acknowledged,
+                silent_for: Duration::from_nanos(boot.0.saturating_sub(since.0)),
+                wait: Duration::from_nanos(row.wait),
+            });
+        }
+        inner.latest = Some(Nodes {
+            nodes,
+            coherence: listed.coherence,
+            clock_ahead: wall.0.saturating_sub(listed.now.0),
+            change: listed.change,
+        });
+    }
+
+    /// The latest list. Without one, this node alone, which has applied every change up to `change`.
+    pub(crate) fn latest(&self, change: u64) -> Nodes {
+        let latest = self.inner.lock().latest.clone();
+        latest.unwrap_or_else(|| Nodes {
+            nodes: vec![Node {
+                acknowledged: change,
+                ..self.own.clone()
+            }],
+            // Of a file there is one, and SQLite makes each commit durable.
+            coherence: Coherence::SingleServer,
+            clock_ahead: 0,
+            change,
+        })
+    }
+
+    /// How many nodes there are, at least this one.
+    pub(crate) fn count(&self) -> usize {
+        let inner = self.inner.lock();
+        inner
+            .latest
+            .as_ref()
+            .map_or(1, |all| all.nodes.len().max(1))
+    }
+}
+
+impl Nodes {
+    /// The key that every node could make new digests with, when it is the same for all of them.
+    #[must_use]
+    pub fn key_of_all(&self) -> Option<KeyId> {
+        let first = self.nodes.first()?.newest_key?;
+        let all = self.nodes.iter().all(|node| node.newest_key == Some(first));
+        all.then_some(first)
+    }
+
+    /// The settings in which another node differs from the one that tells: its name, the setting, its value and the own one.
+    #[must_use]
+    pub fn differing(&self) -> Vec<(String, String, String, String)> {
+        let Some(own) = self.nodes.iter().find(|node| node.own) else {
+            return Vec::new();
+        };
+        let mut found = Vec::new();
+        for node in self.nodes.iter().filter(|node| !node.own) {
+            for (setting, mine) in &own.about.settings {
+                let theirs = node.about.settings.get(setting);
+                if let Some(theirs) = theirs.filter(|theirs| *theirs != mine) {
+                    let name = node.about.name.clone();
+                    found.push((name, setting.clone(), theirs.clone(), mine.clone()));
+                }
+            }
+        }
+        found
+    }
+}
+
+/// The JSON of what a node tells.
+pub(crate) fn told(about: &About) -> Result<String, StoreError> {
+    serde_json::to_string(about).map_err(|error| StoreError::Refused(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_level_is_what_the_weakest_setting_allows() {
+        let of = Coherence::of;
+        assert_eq!(of("on", "on", ""), Coherence::SingleServer);
+        assert_eq!(of("on", "on", "FIRST 1 (a, b)"), Coherence::Strict);
+        assert_eq!(of("off", "on", "*"), Coherence::Weak);
+        assert_eq!(of("on", "off", ""), Coherence::Weak);
+    }
+
+    fn row(incarnation: u128, attempt: i64, about: &str) -> NodeRow {
+        NodeRow {
+            incarnation: Uuid::from_u128(incarnation),
+            attempt,
+            acknowledged: 0,
+            wait: 12,
+            about: about.into(),
+            newest_key: Some(KeyId(1)),
+            joined_at: Timestamp(0),
+            replicas: 0,
+        }
+    }
+
+    fn own_node() -> Node {
+        Node {
+            incarnation: Uuid::from_u128(1),
+            own: true,
+            about: About::default(),
+            newest_key: Some(KeyId(1)),
+            joined_at: Timestamp(0),
+            replicas: 0,
+            acknowledged: 0,
+            silent_for: Duration::ZERO,
+            wait: Duration::ZERO,
+        }
+    }
+
+    fn listed(rows: Vec<NodeRow>) -> Listed {
+        Listed {
+            rows,
+            coherence: Coherence::Strict,
+            now: Timestamp(5),
+            change: 9,
+        }
+    }
+
+    #[test]
+    fn a_node_is_silent_from_when_its_attempt_was_first_seen() {
+        let list = List::new(own_node());
+        let (own, other) = (Uuid::from_u128(1), Uuid::from_u128(2));
+        let mine = r#"{"name":"a","settings":{"quota":"288","only":"here"}}"#;
+        let theirs = r#"{"name":"b","settings":{"quota":"100"}}"#;
+        let silent = |of: Uuid| {
+            let all = list.latest(3);
+            let node = all.nodes.iter().find(|node| node.incarnation == of);
+            node.unwrap().silent_for.as_nanos()
+        };
+        assert_eq!((list.count(), list.latest(3).nodes[0].acknowledged), (1, 3));
+        let rows = |attempt| vec![row(1, attempt, mine), row(2, 7, theirs)];
+        list.take(listed(rows(1)), own, BootInstant(100), Timestamp(7));
+        list.take(listed(rows(2)), own, BootInstant(140), Timestamp(7));
+        assert_eq!((silent(own), silent(other)), (0, 40));
+        let all = list.latest(3);
+        assert_eq!((list.count(), all.clock_ahead), (2, 2));
+        let differs = |a: &str, b: &str, c: &str, d: &str| {
+            vec![(a.to_owned(), b.to_owned(), c.to_owned(), d.to_owned())]
+        };
+        assert_eq!(all.differing(), differs("b", "quota", "100", "288"));
+        assert_eq!(all.key_of_all(), Some(KeyId(1)));
+        let mut behind = row(2, 8, "what this version cannot read");
+        behind.newest_key = None;
+        list.take(
+            listed(vec![row(1, 3, mine), behind]),
+            own,
+            BootInstant(150),
+            Timestamp(7),
+        );
+        assert_eq!(silent(other), 0);
+        assert_eq!(list.latest(3).key_of_all(), None);
+    }
+}

@@ -1,0 +1,321 @@
+//! Rows that no decision reads, written by several nodes at the same time: they add up, an older one never replaces a newer
+//! one, and one node at a time cleans up.
+
+use crate::basics::{START, uuid};
+use crate::house::{House, Who};
+use crate::place::{Engine, Place, on, on_both};
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+use tokenward_core::ids::{ClientNo, ProductNo, WorkspaceId};
+use tokenward_core::time::Timestamp;
+use tokenward_store::counts::{CheckCount, Outcome, SourceUse};
+use tokenward_store::notices::{NewNotice, NoticeWrite, Settled, Target};
+use tokenward_store::people::{CHALLENGES_MAX, PasskeyChallenge, Record};
+use tokenward_store::{Decided, Failure, ReadSet, Use};
+use tokenward_testkit::wait_until;
+use uuid::Uuid;
+
+const LONG: Duration = Duration::from_secs(60);
+
+async fn sharing(place: &Arc<Place>) -> House {
+    let who = Who {
+        sharing: true,
+        ..Who::new()
+    };
+    let opened = House::open_as(place, who).await;
+    opened.unwrap_or_else(|error| panic!("{error}"))
+}
+
+async fn note(house: &House, record: Record) {
+    house.store.note(vec![record], Vec::new()).await.unwrap();
+}
+
+fn at(second: i64) -> Timestamp {
+    Timestamp(START.0 + second * 1_000_000)
+}
+
+fn notice(key: &str) -> NewNotice {
+    NewNotice {
+        id: uuid(),
+        key: key.into(),
+        target: Target::Mail,
+        recipient: "ops@example.com".into(),
+        workspace: WorkspaceId(Uuid::nil()),
+        client: None,
+        kind: "token.generated".into(),
+        body: "{}".into(),
+        at: at(0),
+    }
+}
+
+fn made(followed: Option<u64>, notices: Vec<NewNotice>) -> Record {
+    Record::Notice(NoticeWrite::Made { followed, notices })
+}
+
+async fn an_older_use_does_not_replace_a_newer_one(place: Arc<Place>) {
+    let (house, clients) = House::populated(&place, 1).await;
+    let client = house.state(clients[0].0).await.client.no;
+    let used = |second: i64, source: &str| Use {
+        client,
+        at: at(second),
+        source: source.into(),
+        product: ProductNo(0),
+        generation: 1,
+    };
+    let key = uuid();
+    for (second, source) in [
+        (5, "192.0.2.5"),
+        (3, "192.0.2.3"),
+        (8, "192.0.2.8"),
+        (1, "192.0.2.1"),
+    ] {
+        let source = source.to_owned();
+        let records = vec![
+            Record::AdminKeyUsed {
+                id: key,
+                at: at(second),
+                source: source.clone(),
+            },
+            Record::SourceUses(vec![SourceUse {
+                client,
+                day: 20,
+                source: "192.0.2.9".into(),
+                outcome: Outcome::Superseded,
+                n: 1,
+                last_at: at(second),
+            }]),
+        ];
+        let noted = house.store.note(records, vec![used(second, &source)]);
+        noted.await.unwrap();
+    }
+    let reader = house.store.reader();
+    let (_, last) = reader.client(clients[0].0).await.unwrap().unwrap();
+    assert_eq!(last, Some(used(8, "192.0.2.8")));
+    let keys = reader.admin_key_uses().await.unwrap();
+    assert_eq!(keys, [(key, at(8), "192.0.2.8".to_owned())]);
+    let stale = reader.source_uses(client, 20).await.unwrap();
+    assert_eq!((stale[0].n, stale[0].last_at), (4, at(8)));
+    house.close().await;
+}
+
+async fn who_was_the_housekeeper_before_takes_nothing_back(place: Arc<Place>) {
+    let house = House::open(&place).await;
+    let reader = house.store.reader();
+    note(&house, made(Some(9), vec![notice("a")])).await;
+    // The former one is late with what it read before.
+    note(&house, made(Some(4), vec![notice("a")])).await;
+    assert_eq!(reader.followed().await.unwrap(), 9);
+    let all = reader.notices(WorkspaceId(Uuid::nil()), None, 10).await;
+    let no = all.unwrap()[0].no;
+    let settled = |done: Option<i64>, due: Option<i64>| {
+        Record::Notice(NoticeWrite::Settled(vec![Settled {
+            no,
+            done_at: done.map(at),
+            due_at: due.map(at),
+            error: String::new(),
+        }]))
+    };
+    note(&house, settled(Some(1), None)).await;
+    note(&house, settled(None, Some(60))).await;
+    let all = reader.notices(WorkspaceId(Uuid::nil()), None, 10).await;
+    let kept = &all.unwrap()[0];
+    assert_eq!((kept.done_at, kept.due_at), (Some(at(1)), None));
+    house.close().await;
+}
+
+fn challenge(member: u128, second: i64) -> PasskeyChallenge {
+    PasskeyChallenge {
+        id: uuid(),
+        member: Uuid::from_u128(member),
+        at: at(second),
+        state: format!("{{\"n\":{second}}}"),
+    }
+}
+
+/// Takes a challenge; none when it is not there.
+async fn take(house: &House, id: Uuid) -> Result<Option<PasskeyChallenge>, Failure> {
+    let wants = ReadSet {
+        challenge: Some(id),
+        ..ReadSet::default()
+    };
+    let taken = house.store.decide(wants, move |view| {
+        let Some(found) = view.challenge.clone() else {
+            return Ok::<_, Infallible>((Decided::nothing(), None));
+        };
+        let decided = Decided {
+            records: vec![Record::ChallengeTaken(found.id)],
+            ..Decided::default()
+        };
+        Ok((decided, Some(found)))
+    });
+    taken.await.map(|taken| taken.unwrap())
+}
+
+async fn of_a_member_the_newest_challenges_stay_and_of_others_all(place: Arc<Place>) {
+    let house = House::open(&place).await;
+    let other = challenge(1, 0);
+    note(&house, Record::ChallengePut(other.clone())).await;
+    let many: Vec<_> = (1..=20).map(|second| challenge(2, second)).collect();
+    for one in &many {
+        note(&house, Record::ChallengePut(one.clone())).await;
+    }
+    let kept = place.number("SELECT count(*) FROM passkey_challenge");
+    assert_eq!(kept, 1 + CHALLENGES_MAX as i64);
+    assert_eq!(take(&house, other.id).await, Ok(Some(other)));
+    assert_eq!(take(&house, many[0].id).await, Ok(None), "the oldest");
+    assert_eq!(take(&house, many[19].id).await, Ok(Some(many[19].clone())));
+    assert_eq!(take(&house, many[19].id).await, Ok(None), "once");
+    let before = at(20);
+    note(&house, Record::ChallengesForgotten { before }).await;
+    assert_eq!(place.number("SELECT count(*) FROM passkey_challenge"), 0);
+    house.close().await;
+}
+
+async fn the_log_is_trimmed_from_its_oldest_end_without_gaps(place: Arc<Place>) {
+    let (house, _) = House::populated(&place, 9).await;
+    // Ten changes. The clock of the node that wrote the fourth was ahead.
+    place.sql("UPDATE change_log SET at = number");
+    place.sql("UPDATE change_log SET at = 9 WHERE number = 4");
+    let trim = |through, before| Record::LogTrimmed {
+        through,
+        before: Timestamp(before),
+    };
+    let left = || place.sql("SELECT number FROM change_log ORDER BY number");
+    note(&house, trim(2, 6)).await;
+    assert_eq!(left(), ["3", "4", "5", "6", "7", "8", "9", "10"]);
+    note(&house, trim(9, 6)).await;
+    assert_eq!(left(), ["4", "5", "6", "7", "8", "9", "10"]);
+    note(&house, trim(9, 100)).await;
+    assert_eq!(left(), ["10"]);
+    house.store.trim_log().await.unwrap();
+    assert_eq!(left(), ["10"], "so few are kept");
+    house.close().await;
+}
+
+on_both!(
+    an_older_use_does_not_replace_a_newer_one,
+    who_was_the_housekeeper_before_takes_nothing_back,
+    of_a_member_the_newest_challenges_stay_and_of_others_all,
+    the_log_is_trimmed_from_its_oldest_end_without_gaps,
+);
+
+#[test]
+fn a_challenge_is_taken_once_whichever_node_takes_it() {
+    on(Engine::Postgres, async |place| {
+        let (a, b) = (sharing(&place).await, sharing(&place).await);
+        for second in 0..20 {
+            let put = challenge(1, second);
+            note(&a, Record::ChallengePut(put.clone())).await;
+            let (here, there) = tokio::join!(take(&a, put.id), take(&b, put.id));
+            let taken = [here, there].map(|taken| taken.unwrap());
+            let once = taken.iter().flatten().collect::<Vec<_>>();
+            assert_eq!(once, [&put], "round {second}");
+        }
+        a.close().await;
+        b.close().await;
+    });
+}
+
+#[test]
+fn two_nodes_make_notices_and_counts_at_the_same_time() {
+    on(Engine::Postgres, async |place| {
+        let (a, b) = (sharing(&place).await, sharing(&place).await);
+        let counts = |reversed: bool| {
+            let mut counts: Vec<_> = (0..200)
+                .map(|client| CheckCount {
+                    client: ClientNo(client),
+                    day: 20,
+                    product: None,
+                    outcome: Outcome::Permitted,
+                    n: 1,
+                })
+                .collect();
+            if reversed {
+                counts.reverse();
+            }
+            Record::CountsAdded(counts)
+        };
+        let write = async |house: &House, name: &str, reversed: bool| {
+            for round in 0..40 {
+                let own = (0..20).map(|n| notice(&format!("{name} {round} {n}")));
+                let common = (0..20).map(|n| notice(&format!("{round} {n}")));
+                let records = vec![made(None, own.collect()), counts(reversed)];
+                house.store.note(records, Vec::new()).await.unwrap();
+                note(house, made(Some(round), common.collect())).await;
+            }
+        };
+        tokio::join!(write(&a, "a", false), write(&b, "b", true));
+        let notices = "SELECT count(*) FROM notice";
+        assert_eq!(place.number(notices), 40 * 60);
+        assert_eq!(place.number("SELECT min(n) FROM check_count"), 80);
+        assert_eq!(place.number("SELECT max(n) FROM check_count"), 80);
+        a.close().await;
+        b.close().await;
+    });
+}
+
+#[test]
+fn a_row_that_others_have_does_not_hold_the_writer_up() {
+    on(Engine::Postgres, async |place| {
+        let (house, clients) = House::populated(&place, 1).await;
+        let counted = || {
+            Record::CountsAdded(vec![CheckCount {
+                client: ClientNo(0),
+                day: 20,
+                product: None,
+                outcome: Outcome::Permitted,
+                n: 1,
+            }])
+        };
+        note(&house, counted()).await;
+        let other = place.session().await;
+        other.run("BEGIN; UPDATE check_count SET n = n + 1").await;
+        let held = house.store.note(vec![counted()], Vec::new()).await;
+        assert_eq!(held, Err(Failure::Unavailable));
+        assert!(house.store.is_writable(), "the store is not in doubt");
+        house.generate(clients[0].0, &clients[0].1).await.unwrap();
+        other.run("COMMIT").await;
+        note(&house, counted()).await;
+        assert_eq!(place.number("SELECT n FROM check_count"), 3);
+        other.close().await;
+        house.close().await;
+    });
+}
+
+#[test]
+fn one_node_cleans_up_and_another_takes_over_when_it_leaves() {
+    on(Engine::Postgres, async |place| {
+        let a = sharing(&place).await;
+        let until = |what: &str, is: &dyn Fn() -> bool| {
+            tokio::task::block_in_place(|| wait_until(what, LONG, || is().then_some(())));
+        };
+        until("the only node to clean up", &|| a.store.is_housekeeper());
+        let b = sharing(&place).await;
+        until("both to see each other", &|| {
+            (a.store.nodes_seen(), b.store.nodes_seen()) == (2, 2)
+        });
+        assert!(a.store.is_housekeeper() && !b.store.is_housekeeper());
+        a.close().await;
+        until("the other one to take over", &|| b.store.is_housekeeper());
+        until("it to be alone", &|| b.store.nodes_seen() == 1);
+        // The lock ends with the session; the next one takes it again.
+        let end = "SELECT pg_terminate_backend(pid)::text FROM pg_locks
+            WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+            AND objid::bigint = 1853321829";
+        assert_eq!(place.sql(end), ["true"]);
+        until("the lock to be gone", &|| !b.store.is_housekeeper());
+        until("it to clean up again", &|| b.store.is_housekeeper());
+        b.close().await;
+    });
+}
+
+#[test]
+fn a_file_has_one_node_which_cleans_up() {
+    on(Engine::Sqlite, async |place| {
+        let house = House::open(&place).await;
+        assert!(house.store.is_housekeeper());
+        assert_eq!(house.store.nodes_seen(), 1);
+        house.close().await;
+    });
+}
