@@ -9,6 +9,7 @@ use crate::group::Group;
 use crate::job::{Decided, Job, View};
 use crate::load::{Head, SELECT_HEAD, read_head, tag};
 use crate::people::{self, Record};
+use crate::postgres::HINT;
 use crate::queue::Queue;
 use crate::statements as sql;
 use crate::value::Statement;
@@ -384,6 +385,9 @@ impl<C: Clock + Send + Sync> Writer<C> {
         statements.extend(uses.map(|used| Statement::new(NOTE_USE, used.values())));
         let records = decided.iter().flat_map(|one| &one.records);
         statements.extend(records.flat_map(people::statements));
+        if number > from.change_number && !from.is_alone(&self.me) {
+            statements.push(Statement::new(HINT, Vec::new()));
+        }
         let clock = at.max(from.clock);
         let place = (from.change_number, from.audit_seq);
         statements[0] = sql::move_head((number, seq, &hash), place, clock);

@@ -15,6 +15,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio_postgres::config::{ChannelBinding, Host, SslMode, SslNegotiation};
 use tokio_postgres::types::ToSql;
@@ -98,6 +99,8 @@ pub(super) struct Session {
     pub(super) myself: Former,
     /// Set when the server sent a notice since it was last cleared.
     noticed: Arc<AtomicBool>,
+    /// Woken when a notification arrives; only a session that listens gets any.
+    hints: Arc<Notify>,
     prepared: HashMap<&'static str, Statement>,
     /// The form of a statement that does the work of many; none where it has none.
     pub(super) batched: HashMap<&'static str, Option<Statement>>,
@@ -227,7 +230,9 @@ impl Session {
     async fn to(server: &Server, purpose: Purpose) -> Result<Self, StoreError> {
         let (client, connection) = server.connect().await?;
         let noticed = Arc::new(AtomicBool::new(false));
-        let connection = tokio::spawn(listen(connection, Arc::clone(&noticed)));
+        let hints = Arc::new(Notify::new());
+        let (heard, hinted) = (Arc::clone(&noticed), Arc::clone(&hints));
+        let connection = tokio::spawn(listen(connection, heard, hinted));
         let mut session = Self {
             client,
             myself: Former {
@@ -235,6 +240,7 @@ impl Session {
                 started: String::new(),
             },
             noticed,
+            hints,
             prepared: HashMap::new(),
             batched: HashMap::new(),
             connection,
@@ -266,6 +272,17 @@ impl Session {
         Ok(prepared)
     }
 
+    /// Asks for the notifications of a channel.
+    pub(super) async fn listen_to(&self, channel: &str) -> Result<(), StoreError> {
+        let listen = format!("LISTEN {channel}");
+        Ok(self.client.batch_execute(&listen).await?)
+    }
+
+    /// What is woken by each of them.
+    pub(super) fn hints(&self) -> Arc<Notify> {
+        Arc::clone(&self.hints)
+    }
+
     pub(super) fn clear_notice(&self) {
         self.noticed.store(false, Ordering::SeqCst);
     }
@@ -277,8 +294,12 @@ impl Session {
     }
 }
 
-/// Serves a connection and hears its notices.
-async fn listen(mut connection: Connection<Socket, Encrypted>, heard: Arc<AtomicBool>) {
+/// Serves a connection and hears its notices and notifications.
+async fn listen(
+    mut connection: Connection<Socket, Encrypted>,
+    heard: Arc<AtomicBool>,
+    hinted: Arc<Notify>,
+) {
     while let Some(message) = poll_fn(|cx| connection.poll_message(cx)).await {
         match message {
             Ok(AsyncMessage::Notice(notice)) => {
@@ -289,6 +310,7 @@ async fn listen(mut connection: Connection<Socket, Encrypted>, heard: Arc<Atomic
                 );
                 heard.store(true, Ordering::SeqCst);
             }
+            Ok(AsyncMessage::Notification(_)) => hinted.notify_one(),
             Ok(_) => {}
             Err(error) => {
                 tracing::warn!(
