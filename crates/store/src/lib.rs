@@ -36,7 +36,7 @@ mod views;
 mod writer;
 
 pub use attachments::{ATTACHED_MAX, Attached, AttachmentCounts, Attachments, Fed};
-pub use backup::{LOG_GROWTH_MAX, Restored, backup, restore};
+pub use backup::{LOG_GROWTH_MAX, NODE_WAIT, Restored, backup, restore};
 pub use error::{Failure, StoreError};
 pub use handle::WriterHandle;
 pub use job::{Credential, CredentialRow, Decided, Next, ReadSet, View};

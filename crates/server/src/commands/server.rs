@@ -9,6 +9,7 @@ use crate::{logs, random};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 use tokenward_cli::Sure;
 use tokenward_core::attach::ReplicaKeys;
 use tokenward_core::digest::{KeyId, Keyring};
@@ -230,6 +231,9 @@ pub(super) struct RestoreArgs {
     /// Proof that nothing was lost: number and hash of the lost server's last audit entry
     #[arg(long, value_name = "SEQ:HASH")]
     complete_to: Option<String>,
+    /// Every server of the PostgreSQL database was stopped before: do not wait for their leases to end
+    #[arg(long)]
+    nodes_stopped: bool,
     #[command(flatten)]
     sure: Sure,
     /// Print the outcome as JSON
@@ -439,7 +443,19 @@ fn restore(args: &RestoreArgs) -> Result<(), Fault> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let restoring = tokenward_store::restore(&location, proof, random::uuid(), SystemClock.wall());
+    let wait = match (&location, args.nodes_stopped) {
+        (Location::Postgres(_), false) => tokenward_store::NODE_WAIT,
+        _ => Duration::ZERO,
+    };
+    if !wait.is_zero() {
+        note(&format!(
+            "waiting {} s: a server that worked on the lost database may still permit tokens of that time. --nodes-stopped leaves \
+             the wait out when every server was stopped before",
+            wait.as_secs() + 1
+        ));
+    }
+    let now = SystemClock.wall();
+    let restoring = tokenward_store::restore(&location, proof, random::uuid(), now, wait);
     let restored = runtime.block_on(restoring).inspect_err(|_| {
         if let (Location::Sqlite(path), Some(_)) = (&location, &args.from) {
             // What was put there by this command is taken away again: a copy under the old epoch
