@@ -481,6 +481,7 @@ impl<C: Clock> Member<C> {
         if let Some(ready) = self.with.ready.take() {
             let told = match error {
                 StoreError::Refused(text) => StoreError::Refused(text.clone()),
+                StoreError::Unavailable(text) => StoreError::Unavailable(text.clone()),
                 StoreError::DigestKeys(fault) => StoreError::DigestKeys(fault.clone()),
                 error => StoreError::Unavailable(error.to_string()),
             };

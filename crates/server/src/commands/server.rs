@@ -2,7 +2,7 @@
 
 use crate::clock::SystemClock;
 use crate::config::data_dir::{self, DataDir};
-use crate::config::{self, Config, File, ServeArgs, unknown_variables};
+use crate::config::{self, Config, DatabaseTls, File, ServeArgs, unknown_variables};
 use crate::process::preflight;
 use crate::process::serve::{self, Fault};
 use crate::{logs, random};
@@ -34,7 +34,7 @@ pub(super) enum ServerCommand {
     Restore(Box<RestoreArgs>),
     /// The keys digests are made with.
     #[command(subcommand)]
-    DigestKey(DigestKeyVerb),
+    DigestKey(Box<DigestKeyVerb>),
 }
 
 const SERVE_HELP: &str = "Every flag has an environment variable and a key in the file; flags win over the environment,\n\
@@ -156,6 +156,8 @@ pub(super) struct Database {
     /// Read the database URL from a file: what stands on a command line can be read by every user of the machine
     #[arg(long, env = "TOKENWARD_DATABASE_URL_FILE", value_name = "FILE")]
     database_url_file: Option<PathBuf>,
+    #[command(flatten)]
+    tls: DatabaseTls,
 }
 
 impl Places {
@@ -181,13 +183,15 @@ impl Places {
 
     /// The database URL given, or the one of the configuration file.
     fn database_url(&self, given: &Database) -> Result<Option<Zeroizing<String>>, Fault> {
-        let file = given.database_url_file.clone();
-        let file = file.or(self.file()?.database_url_file());
-        Ok(config::secret(
-            "database_url",
-            given.database_url.clone(),
-            file,
-        )?)
+        let file = self.file()?;
+        let named = given.database_url_file.clone();
+        let named = named.or(file.database_url_file());
+        let url = config::secret("database_url", given.database_url.clone(), named)?;
+        // Without a database these settings are those of a server that shares the environment.
+        match url {
+            Some(_) => Ok(given.tls.clone().or(&file).complete(url)?),
+            None => Ok(None),
+        }
     }
 }
 

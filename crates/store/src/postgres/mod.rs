@@ -11,9 +11,12 @@ mod member;
 mod pool;
 mod session;
 mod suitable;
+mod tls;
 
 pub(crate) use member::{Joining, MemberSession, Renewed};
 pub(crate) use pool::{read, readers};
+pub use session::{Transport, transport, url_with};
+pub(crate) use tls::TlsFault;
 
 use crate::driver::{CommitError, Each, judge_version, nothing_here};
 use crate::error::StoreError;
