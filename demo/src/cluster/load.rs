@@ -24,6 +24,10 @@ const CHECK_PAUSE: Duration = Duration::from_millis(10);
 const RECENT_TOKENS: u64 = 3;
 /// Unexpected answers that are kept for the reader.
 const UNEXPECTED_KEPT: usize = 8;
+/// A machine that stands still for so long makes a node miss the load balancer's timeout of a second.
+const STALL: Duration = Duration::from_millis(400);
+/// The time between two looks at the machine.
+const HEARTBEAT: Duration = Duration::from_millis(20);
 /// Longest time in which every caller must have been answered.
 const TURN_LIMIT: Duration = Duration::from_secs(60);
 const ENVIRONMENT: &str = "production";
@@ -42,6 +46,8 @@ pub(crate) struct Figures {
     pub(crate) longest_check: Duration,
     /// Generations that were skipped or came twice, although every answer before had arrived.
     pub(crate) lost_or_doubled: u64,
+    /// For how long this machine had no time for a task that only counts.
+    pub(crate) stall: Duration,
 }
 
 impl Figures {
@@ -53,7 +59,43 @@ impl Figures {
         self.checks_failed += other.checks_failed;
         self.longest_check = self.longest_check.max(other.longest_check);
         self.lost_or_doubled += other.lost_or_doubled;
+        self.stall = self.stall.max(other.stall);
     }
+
+    /// Demands that refusals and waits were no more than a step allows. On a machine that stood still itself, timeouts are
+    /// the machine's; the caller is told so. Wrong verdicts and lost generates are judged elsewhere, on any machine.
+    ///
+    /// # Panics
+    /// When they were more.
+    pub(crate) fn demand(&self, allowed: &Allowed, load: &Load) -> Judged {
+        let kept = self.checks_failed == 0
+            && self.generates_failed <= allowed.generates_failed
+            && self.longest_generate <= allowed.longest_generate;
+        if !kept && self.stall >= STALL {
+            return Judged::MachineStalled;
+        }
+        assert!(
+            kept,
+            "{self:?}, allowed {allowed:?}: {:#?}",
+            load.unexpected()
+        );
+        Judged::Kept
+    }
+}
+
+/// What a step may do to callers, beside refusing no check.
+#[derive(Debug)]
+pub(crate) struct Allowed {
+    /// Generates without a token.
+    pub(crate) generates_failed: u64,
+    pub(crate) longest_generate: Duration,
+}
+
+/// Whether a step was judged.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Judged {
+    Kept,
+    MachineStalled,
 }
 
 /// Callers at work; they end with it.
@@ -130,6 +172,7 @@ impl Load {
         for (number, node) in nodes.into_iter().enumerate() {
             tasks.spawn(check(Arc::clone(&shared), node, number, At::Node));
         }
+        tasks.spawn(heartbeat(Arc::clone(&shared)));
         Self { shared, tasks }
     }
 
@@ -355,6 +398,22 @@ async fn check(shared: Arc<Shared>, api: Api, number: usize, at: At) {
         let back = turn / u64::from(CLIENTS) % RECENT_TOKENS;
         shared.check(&api, client, back, at).await;
         turn += 1;
+    }
+}
+
+/// Notes for how long tasks of this machine have to wait.
+async fn heartbeat(shared: Arc<Shared>) {
+    let mut beat = tokio::time::interval(HEARTBEAT);
+    beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut before = shared.clock.now();
+    while !shared.is_over() {
+        beat.tick().await;
+        let now = shared.clock.now();
+        shared.count(&Figures {
+            stall: Duration::from_nanos(now - before).saturating_sub(HEARTBEAT),
+            ..Figures::default()
+        });
+        before = now;
     }
 }
 

