@@ -294,6 +294,7 @@ impl Watch {
                     }
                     // Something may have begun to be done to it meanwhile.
                     if left_out.load(Ordering::SeqCst) == before {
+                        eprintln!("node {number} is silent, and nothing is done to it");
                         seen.fetch_add(1, Ordering::SeqCst);
                     }
                 }
