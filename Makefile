@@ -3,10 +3,11 @@
 SECONDS ?= 60
 ROUNDS ?= 1000
 FAILOVERS ?= 50
+ACTS ?= 50
 STAMPEDE_SECONDS ?= 10
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help setup demo demo-check test check docs bench crash failover stampede faults fuzz
+.PHONY: help setup demo demo-check test check docs bench crash failover cluster stampede faults fuzz
 .DEFAULT_GOAL := help
 
 help: ## these lines
@@ -54,6 +55,11 @@ failover: ## promote a standby, or make the database read-only for a while; writ
 	@xtask/setup.sh test
 	cargo build --locked -p tokenward -p tokenward-proof
 	@$(TARGET)/debug/failover --rounds $(FAILOVERS)
+
+cluster: ## kill, stop and cut off nodes and promote standbys, under load, three nodes; ACTS=50
+	@xtask/setup.sh test
+	cargo build --locked -p tokenward -p tokenward-proof
+	@$(TARGET)/debug/cluster --acts $(ACTS)
 
 stampede: ## workers that share one token all renew at once, and are killed at it; STAMPEDE_SECONDS=10 a place
 	@xtask/setup.sh test

@@ -3,9 +3,10 @@
 //!
 //! Nothing here may depend on the server's crates or trust what the server says about itself.
 
+pub mod cluster;
 pub mod coherence;
 pub mod crash;
-mod driver;
+pub mod driver;
 pub mod failover;
 pub mod history;
 pub mod secrets;

@@ -139,9 +139,10 @@ impl<C: Clock> Applier<C> {
         self.known.load(Ordering::SeqCst) > self.position().number
     }
 
-    /// Whether answers wait for what must be read in the database.
-    pub(crate) fn is_waiting(&self) -> bool {
-        self.is_behind() || self.attachments.waits_for_nodes()
+    /// Since when answers wait for what must be read in the database; none when none does.
+    pub(crate) fn waits_since(&self, now: BootInstant) -> Option<BootInstant> {
+        let behind = self.is_behind().then_some(now);
+        behind.or_else(|| self.attachments.waits_for_nodes_since())
     }
 
     /// Lets the replica vouch, unless this process must not.

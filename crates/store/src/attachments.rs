@@ -286,10 +286,10 @@ impl<C: Clock> Attachments<C> {
         effects
     }
 
-    /// Whether an answer waits for other nodes.
-    pub(crate) fn waits_for_nodes(&self) -> bool {
+    /// When the last change was committed whose answer waits for other nodes; none when none does.
+    pub(crate) fn waits_for_nodes_since(&self) -> Option<BootInstant> {
         let inner = self.inner.lock();
-        inner.barrier.as_ref().is_some_and(AckBarrier::is_waiting)
+        inner.barrier.as_ref().and_then(AckBarrier::waits_since)
     }
 
     /// Returns when other nodes may have to be asked or told something.

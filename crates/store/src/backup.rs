@@ -10,6 +10,7 @@ use crate::postgres::PostgresDriver;
 use crate::sqlite::{BUSY, SqliteDriver, private_file};
 use crate::statements as sql;
 use crate::store::Location;
+use crate::timer;
 use crate::value::Statement;
 use rusqlite::{Connection, OpenFlags};
 use std::path::{Path, PathBuf};
@@ -21,6 +22,12 @@ use uuid::Uuid;
 
 /// Longest the new epoch's transaction may take: it alters every client.
 const COMMIT_TIMEOUT: Duration = Duration::from_secs(600);
+
+/// The longest that a node which has lost its database may go on vouching, as others count it: its lease, and the pauses and
+/// the drift of clocks that are allowed for.
+pub const NODE_WAIT: Duration = Duration::from_millis(12_120);
+
+const FORGET_NODES: &str = "DELETE FROM node";
 
 /// How far the store's log may grow while a backup runs, in bytes, unless told otherwise. The backup keeps the log from
 /// beginning anew, so that one to a slow disk would fill the store's own.
@@ -167,11 +174,19 @@ pub struct Restored {
 /// Ends every token of every earlier epoch in a store that was copied back, unless `proof`, the
 /// number and hash of the last audit entry the lost store is known to have had, is exactly where the
 /// copy ends: then nothing was lost and nothing needs to end.
+///
+/// On PostgreSQL this holds the database alone for `wait` after it is done: a node that worked on the lost server may vouch by
+/// what that one granted it until [`NODE_WAIT`] has passed, and no change may be answered before. Nothing needs to be waited
+/// for when every node was stopped.
+///
+/// # Errors
+/// When the copy is not complete as the proof says, when the database is in use, and when it can't be read or written.
 pub async fn restore(
     location: &Location,
     proof: Option<(u64, [u8; 32])>,
     epoch: Uuid,
     now: Timestamp,
+    wait: Duration,
 ) -> Result<Restored, StoreError> {
     let mut driver = match location {
         Location::Sqlite(path) => Driver::Sqlite(SqliteDriver::open(path, false)?),
@@ -184,6 +199,12 @@ pub async fn restore(
     let head = read_head(&mut driver).await?;
     if let Some((seq, hash)) = proof {
         if (seq, hash) == (head.audit_seq, head.audit_hash) {
+            if driver.is_shared() {
+                let forget = [Statement::new(FORGET_NODES, Vec::new())];
+                let forgotten = driver.commit(&forget, COMMIT_TIMEOUT).await;
+                forgotten.map_err(CommitError::into_inner)?;
+                timer::pass(wait).await;
+            }
             driver.close().await;
             return Ok(Restored { head, epoch: None });
         }
@@ -209,6 +230,8 @@ pub async fn restore(
     let mut statements = vec![sql::append_audit(entry)];
     statements.extend(sql::statements(&change));
     // A session ended since the backup, or an invitation withdrawn, must not live again.
+    // The rows of the copy name nodes of the time before.
+    statements.push(Statement::new(FORGET_NODES, Vec::new()));
     statements.push(Statement::new(people::END_ALL_SESSIONS, Vec::new()));
     statements.push(Statement::new(people::WITHDRAW_ALL_INVITATIONS, Vec::new()));
     statements.push(Statement::new(people::END_ALL_CHALLENGES, Vec::new()));
@@ -220,6 +243,9 @@ pub async fn restore(
         .commit(&statements, COMMIT_TIMEOUT)
         .await
         .map_err(CommitError::into_inner)?;
+    if driver.is_shared() {
+        timer::pass(wait).await;
+    }
     driver.close().await;
     Ok(Restored {
         head,

@@ -1,6 +1,7 @@
 //! What can go wrong with a store. The texts are for the operator's log, never for a caller.
 
 use crate::keys::KeyFault;
+use crate::postgres::TlsFault;
 
 /// A fault of the database or its contents.
 #[derive(Debug, thiserror::Error)]
@@ -65,18 +66,71 @@ impl From<rusqlite::Error> for StoreError {
 
 impl From<tokio_postgres::Error> for StoreError {
     fn from(error: tokio_postgres::Error) -> Self {
+        use tokio_postgres::error::SqlState;
+        if let Some(fault) = tls_fault(&error) {
+            return Self::Refused(fault.why.clone());
+        }
         let text = cause(&error);
-        match error.code() {
-            Some(&tokio_postgres::error::SqlState::INSUFFICIENT_PRIVILEGE) => {
-                Self::Refused(format!(
-                    "PostgreSQL denies a privilege that Tokenward needs: {text}. Make its role the owner of the database \
+        let Some(code) = error.code() else {
+            return match text.as_str() {
+                // The driver's own words.
+                text if text.ends_with("server does not support TLS") => Self::Refused(
+                    "the server offers no TLS (ssl is off). Turn it on there, or set sslmode=disable if you trust the network"
+                        .to_owned(),
+                ),
+                text if text.ends_with("password missing") => Self::Refused(
+                    "PostgreSQL asks for a password, and the database URL holds none".to_owned(),
+                ),
+                text if text.ends_with("server did not use channel binding") => Self::Refused(
+                    "channel_binding=require needs TLS and a password that PostgreSQL keeps as scram-sha-256; the server or \
+                     sslmode allows no channel binding"
+                        .to_owned(),
+                ),
+                _ => Self::Unavailable(text),
+            };
+        };
+        match *code {
+            SqlState::INSUFFICIENT_PRIVILEGE => Self::Refused(format!(
+                "PostgreSQL denies a privilege that Tokenward needs: {text}. Make its role the owner of the database \
                  (ALTER DATABASE name OWNER TO role), or grant it USAGE and CREATE on the schema and SELECT, INSERT, UPDATE \
                  and DELETE on Tokenward's tables"
-                ))
+            )),
+            SqlState::INVALID_PASSWORD => {
+                Self::Refused(format!("{text}. Correct the password in the database URL"))
             }
+            SqlState::INVALID_AUTHORIZATION_SPECIFICATION => {
+                let advice = if text.contains("no encryption") {
+                    ". The server accepts this role with TLS only: set sslmode=verify-full"
+                } else if text.contains("client certificate") {
+                    ". Name a certificate and its key by sslcert and sslkey"
+                } else {
+                    ". Correct the user in the database URL, or pg_hba.conf on the server"
+                };
+                Self::Refused(format!("{text}{advice}"))
+            }
+            SqlState::INVALID_CATALOG_NAME => Self::Refused(format!(
+                "{text}. Create it, or correct the name in the database URL"
+            )),
             _ => Self::Unavailable(text),
         }
     }
+}
+
+/// What is wrong with TLS, when that is the cause of an error.
+fn tls_fault<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a TlsFault> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        // An error of a socket does not name what it wraps as its source.
+        let inner = error
+            .downcast_ref::<std::io::Error>()
+            .and_then(|error| error.get_ref())
+            .and_then(|inner| inner.downcast_ref());
+        if let Some(fault) = inner.or_else(|| error.downcast_ref()) {
+            return Some(fault);
+        }
+        next = error.source();
+    }
+    None
 }
 
 /// What the server said, or the whole chain of causes on this side; neither holds the password.

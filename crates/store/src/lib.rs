@@ -36,11 +36,12 @@ mod views;
 mod writer;
 
 pub use attachments::{ATTACHED_MAX, Attached, AttachmentCounts, Attachments, Fed};
-pub use backup::{LOG_GROWTH_MAX, Restored, backup, restore};
+pub use backup::{LOG_GROWTH_MAX, NODE_WAIT, Restored, backup, restore};
 pub use error::{Failure, StoreError};
 pub use handle::WriterHandle;
 pub use job::{Credential, CredentialRow, Decided, Next, ReadSet, View};
 pub use keys::{KeyFault, Keys, MakeKey, StoredKey, Uses, chosen_key, judge_keys, stored_keys};
 pub use nodes::{About, Coherence, NODES_MAX, Node, Nodes};
+pub use postgres::{Transport, transport, url_with};
 pub use reader::{AuditFilter, ClientFilter, PAGE_MAX, Reader, StateFilter, Use};
 pub use store::{Head, Location, NodeIdentity, Options, Store, TERM};

@@ -35,8 +35,12 @@ const PATIENCE_MIN: Duration = Duration::from_secs(1);
 const JOIN_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often other nodes' changes are looked for. Without other nodes a renewal's read is enough.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
-/// How often they, and the rows of the others, are looked for while answers wait.
-const LOOK_AGAIN: Duration = Duration::from_millis(3);
+/// How often they, and the rows of the others, are looked for while answers wait: at first, within [`SOON`] of the commit, and
+/// when a node takes longer.
+const LOOK_SOON: Duration = Duration::from_millis(1);
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
+/// Nanoseconds in which other nodes that are well acknowledge a change.
+const SOON: u64 = 30_000_000;
 /// The pause before another attempt to reach the database.
 const PAUSE: Duration = Duration::from_millis(200);
 
@@ -171,15 +175,24 @@ impl<C: Clock> Member<C> {
             }
             return;
         }
-        let waiting = self.with.applier.is_waiting();
+        let waiting = self.with.applier.waits_since(now);
         let pause = match (waiting, self.with.sharing) {
-            (true, _) => LOOK_AGAIN,
-            (false, true) => LOOK_EVERY,
-            (false, false) => left,
+            (Some(since), _) if now.0.saturating_sub(since.0) < SOON => LOOK_SOON,
+            (Some(_), _) => LOOK_AGAIN,
+            (None, true) => LOOK_EVERY,
+            (None, false) => left,
         };
-        let woken = self.with.applier.woken();
+        let Some(hints) = self.with.session.hints() else {
+            return;
+        };
+        let woken = async {
+            tokio::select! {
+                () = self.with.applier.woken() => {}
+                () = hints.notified() => {}
+            }
+        };
         let told = tokio::time::timeout(pause.min(left), woken).await.is_ok();
-        if told || waiting || self.with.sharing {
+        if told || waiting.is_some() || self.with.sharing {
             self.look().await;
         }
     }
@@ -494,6 +507,7 @@ impl<C: Clock> Member<C> {
         if let Some(ready) = self.with.ready.take() {
             let told = match error {
                 StoreError::Refused(text) => StoreError::Refused(text.clone()),
+                StoreError::Unavailable(text) => StoreError::Unavailable(text.clone()),
                 StoreError::DigestKeys(fault) => StoreError::DigestKeys(fault.clone()),
                 error => StoreError::Unavailable(error.to_string()),
             };

@@ -63,7 +63,7 @@ impl<C: Clock + Send + Sync> Writer<C> {
 
     /// Keeps the time of a stop in good order: what was seen expired until now stays so.
     async fn keep_time(&mut self) {
-        let keep = Statement::new(KEEP_TIME, vec![self.clock.wall().into()]);
+        let keep = Statement::new(KEEP_TIME, vec![self.time_to_keep().into()]);
         if let Err(error) = self.driver.commit(&[keep], COMMIT_TIMEOUT).await {
             let error = error.into_inner();
             tracing::warn!("the time of this stop was not kept in the store: {error}");

@@ -148,17 +148,14 @@ impl Api {
     /// # Panics
     /// When the server refuses.
     pub async fn client(&self, workspace: &str, new: NewClient) -> Result<ApiClient, Broken> {
-        let body = self
-            .create_client(workspace, &new)
-            .await?
-            .expect(201)
-            .json();
-        Ok(ApiClient {
-            id: text(&body, "/client/id"),
-            secret: text(&body, "/client_secret"),
-            label: new.label,
-            environment: new.environment,
-        })
+        let made = self.create_client(workspace, &new).await?;
+        Ok(shown(&made.expect(201).json(), new))
+    }
+
+    /// Makes an API client; none when the server refuses, or does not answer.
+    pub async fn try_client(&self, workspace: &str, new: NewClient) -> Option<ApiClient> {
+        let made = self.create_client(workspace, &new).await.ok()?;
+        (made.status == 201).then(|| shown(&made.json(), new))
     }
 
     /// Asks for a new API client.
@@ -284,6 +281,16 @@ impl Api {
     /// When no whole answer arrives.
     pub async fn metrics(&self) -> Result<Answer, Broken> {
         self.send(self.internal(Method::GET, "/metrics")).await
+    }
+}
+
+/// A client with the secret that the answer shows.
+fn shown(body: &Value, new: NewClient) -> ApiClient {
+    ApiClient {
+        id: text(body, "/client/id"),
+        secret: text(body, "/client_secret"),
+        label: new.label,
+        environment: new.environment,
     }
 }
 

@@ -24,6 +24,7 @@
 
 mod answer;
 mod api;
+mod authority;
 mod binary;
 mod clients;
 pub mod faketime;
@@ -38,6 +39,7 @@ mod wait;
 
 pub use answer::{Answer, Broken, Token};
 pub use api::{Api, http};
+pub use authority::Authority;
 pub use binary::{example_binary, fresh_binary, target_folder};
 pub use clients::{ApiClient, NewClient};
 pub use pooler::PgBouncer;

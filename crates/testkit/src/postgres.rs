@@ -23,6 +23,7 @@ const PORT_TRIES: u32 = 5;
 #[derive(Debug, Default)]
 pub struct PgBuilder {
     settings: Vec<(String, String)>,
+    files: Vec<(String, String)>,
 }
 
 impl PgBuilder {
@@ -34,13 +35,21 @@ impl PgBuilder {
         self
     }
 
+    /// Puts a file into the data folder before the start, private to the server, such as `pg_hba.conf` or a key. The tools
+    /// of this value come by the Unix socket as `postgres`: rules of access must let them in.
+    #[must_use]
+    pub fn file(mut self, name: &str, text: &str) -> PgBuilder {
+        self.files.push((name.to_owned(), text.to_owned()));
+        self
+    }
+
     /// Makes the cluster and waits until it accepts connections.
     ///
     /// # Panics
     /// When PostgreSQL is not installed or does not start; the message says what to do.
     #[must_use]
     pub fn start(self) -> PgCluster {
-        PgCluster::make(self.settings)
+        PgCluster::make(self.settings, &self.files)
     }
 }
 
@@ -163,7 +172,7 @@ impl PgCluster {
         self.port
     }
 
-    fn make(settings: Vec<(String, String)>) -> PgCluster {
+    fn make(settings: Vec<(String, String)>, files: &[(String, String)]) -> PgCluster {
         let bin = newest_installation();
         let folder = tempfile::Builder::new()
             .prefix("tokenward-pg-")
@@ -179,6 +188,9 @@ impl PgCluster {
             postmaster: None,
         };
         cluster.initdb();
+        for (name, text) in files {
+            cluster.put(name, text);
+        }
         for attempt in 1.. {
             cluster.port = crate::free_port();
             match cluster.try_start() {
@@ -212,6 +224,32 @@ impl PgCluster {
         self.folder.path().join("data")
     }
 
+    /// Puts a file into the data folder, private to the server, in place of one that is there; the server reads most files
+    /// again at its next start.
+    ///
+    /// # Panics
+    /// When it cannot be written.
+    pub fn put(&self, name: &str, text: &str) {
+        use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+        let path = self.data_folder().join(name);
+        std::fs::write(&path, text).expect("the data folder can be written");
+        let private = std::fs::Permissions::from_mode(0o600);
+        std::fs::set_permissions(&path, private).expect("an own file");
+        let owner = std::fs::metadata(self.data_folder()).expect("the data folder is there");
+        chown(&path, Some(owner.uid()), Some(owner.gid())).expect("root may give a file away");
+    }
+
+    /// Whether `psql` connects with this URL and reads a row, and what it says.
+    #[must_use]
+    pub fn psql(&self, url: &str) -> (bool, String) {
+        let mut command = Command::new(self.bin.join("psql"));
+        // No files and no password of the user who runs the tests.
+        command.env("HOME", self.folder.path());
+        command.args(["-XAtqw", "-d", url, "-c", "SELECT 1"]);
+        let output = finish(&mut command, PROGRAM_LIMIT);
+        (output.status.success(), told(&output))
+    }
+
     /// The server log since the cluster was made.
     #[must_use]
     pub fn log(&self) -> String {
@@ -226,7 +264,7 @@ impl PgCluster {
     pub fn sql(&self, database: &str, statement: &str) -> String {
         let output = self.tool(
             "psql",
-            &["-XAtq", "-d", &self.url_of(database), "-c", statement],
+            &["-XAtq", "-d", &self.socket_url(database), "-c", statement],
         );
         String::from_utf8_lossy(&output.stdout).trim().to_owned()
     }
@@ -237,7 +275,8 @@ impl PgCluster {
     /// When `pg_dump` fails.
     #[must_use]
     pub fn dump(&self, database: &str) -> Vec<u8> {
-        self.tool("pg_dump", &["-d", &self.url_of(database)]).stdout
+        self.tool("pg_dump", &["-d", &self.socket_url(database)])
+            .stdout
     }
 
     /// Kills the postmaster and every process of its with SIGKILL, as a lost machine would.
@@ -333,6 +372,15 @@ impl PgCluster {
 
     fn url_of(&self, database: &str) -> String {
         format!("postgres://postgres@127.0.0.1:{}/{database}", self.port)
+    }
+
+    /// The same by the Unix socket, whatever the rules of access say of others.
+    fn socket_url(&self, database: &str) -> String {
+        let folder = self.folder.path().display();
+        format!(
+            "postgres://postgres@/{database}?host={folder}&port={}",
+            self.port
+        )
     }
 
     fn tool(&self, name: &str, arguments: &[&str]) -> Output {

@@ -210,6 +210,13 @@ impl Server {
         &self.binary
     }
 
+    /// Whether the process runs; false once it has ended by itself, too.
+    pub fn is_running(&mut self) -> bool {
+        self.process
+            .as_mut()
+            .is_some_and(|process| process.ended().is_none())
+    }
+
     /// The operating system's id of the process, 0 while none runs.
     #[must_use]
     pub fn process_id(&self) -> u32 {

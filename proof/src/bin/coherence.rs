@@ -1,10 +1,12 @@
 //! A coherence run of any length: racing changes and checks, then the history checker's report.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Parser;
 use tokenward_proof::coherence::{Plan, run};
+use tokenward_proof::driver::Nodes;
 use tokenward_proof::history::check;
 use tokenward_testkit::{Broken, PgCluster, Server, fresh_binary};
 
@@ -37,7 +39,7 @@ async fn main() -> Result<ExitCode, Broken> {
     let seed = arguments.seed.unwrap_or_else(|| fastrand::u64(..));
     eprintln!("seed {seed}, {} s", arguments.seconds);
     let plan = Plan::new(seed, Duration::from_secs(arguments.seconds));
-    let history = run(&server.api(), &plan).await?;
+    let history = run(&Arc::new(Nodes::new(vec![server.api()])), &plan).await?;
     let report = check(&history);
     if arguments.json {
         let text = serde_json::to_string_pretty(&report).expect("a report is plain data");

@@ -19,7 +19,7 @@ pub(super) struct Load {
 
 impl Load {
     pub(super) fn new(stage: Arc<Stage>, seed: u64, number: usize) -> Load {
-        let caller = Caller::new(stage.api.clone(), stage.clock, seed, number as u64);
+        let caller = Caller::new(Arc::clone(&stage.nodes), stage.clock, seed, number as u64);
         Load {
             stage,
             caller,
@@ -114,8 +114,8 @@ impl Load {
     }
 
     async fn replace(&mut self, place: usize) {
-        // A broken connection is tried again when the place is next chosen.
-        if let Ok(subject) = self.stage.new_subject().await {
+        // Without one it is tried again when the place is next chosen.
+        if let Some(subject) = self.stage.new_subject().await {
             *lock(&self.stage.places[place]) = subject;
         }
     }

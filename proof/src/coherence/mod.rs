@@ -9,10 +9,12 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokenward_testkit::{Api, Broken};
+use fastrand::Rng;
+use tokenward_testkit::Broken;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::driver::{PRODUCTS, Subject, lock};
+use crate::driver::{Nodes, PRODUCTS, Subject, lock};
 use crate::history::{Clock, Event, Nanos};
 use load::Load;
 
@@ -52,12 +54,29 @@ impl Plan {
 ///
 /// # Panics
 /// When the server refuses what the load stands on: a workspace, products, clients.
-pub async fn run(api: &Api, plan: &Plan) -> Result<Vec<Event>, Broken> {
+pub async fn run(nodes: &Arc<Nodes>, plan: &Plan) -> Result<Vec<Event>, Broken> {
+    let (_stop, stopped) = watch::channel(false);
+    run_until(nodes, plan, stopped).await
+}
+
+/// The same, to its end or until it is told to stop.
+///
+/// # Errors
+/// As [`run`].
+///
+/// # Panics
+/// As [`run`].
+pub async fn run_until(
+    nodes: &Arc<Nodes>,
+    plan: &Plan,
+    stopped: watch::Receiver<bool>,
+) -> Result<Vec<Event>, Broken> {
+    let api = nodes.first();
     for (slug, name) in PRODUCTS {
         api.product(slug, name).await?;
     }
     let workspace = api.workspace(&format!("coherence {}", plan.seed)).await?;
-    let stage = Arc::new(Stage::set(api, workspace, plan).await?);
+    let stage = Arc::new(Stage::set(nodes, workspace, plan, stopped).await?);
     let mut tasks = JoinSet::new();
     for number in 0..plan.writers + plan.checkers {
         let writes = number < plan.writers;
@@ -80,7 +99,7 @@ pub async fn run(api: &Api, plan: &Plan) -> Result<Vec<Event>, Broken> {
 
 /// What all tasks share.
 struct Stage {
-    api: Api,
+    nodes: Arc<Nodes>,
     workspace: String,
     clock: Clock,
     /// The clients alive; a deleted one is replaced in its place.
@@ -91,12 +110,18 @@ struct Stage {
     hot: AtomicUsize,
     writers: usize,
     end: Nanos,
+    stopped: watch::Receiver<bool>,
 }
 
 impl Stage {
-    async fn set(api: &Api, workspace: String, plan: &Plan) -> Result<Stage, Broken> {
+    async fn set(
+        nodes: &Arc<Nodes>,
+        workspace: String,
+        plan: &Plan,
+        stopped: watch::Receiver<bool>,
+    ) -> Result<Stage, Broken> {
         let mut stage = Stage {
-            api: api.clone(),
+            nodes: Arc::clone(nodes),
             workspace,
             clock: Clock::start(),
             places: Vec::new(),
@@ -104,9 +129,12 @@ impl Stage {
             hot: AtomicUsize::new(0),
             writers: plan.writers,
             end: 0,
+            stopped,
         };
         for _ in 0..plan.clients {
-            let subject = stage.new_subject().await?;
+            let made = Subject::create(nodes.first(), &stage.workspace).await?;
+            let subject = Arc::new(made);
+            lock(&stage.cast).push(Arc::clone(&subject));
             stage.places.push(Mutex::new(subject));
         }
         let duration = u64::try_from(plan.duration.as_nanos()).unwrap_or(Nanos::MAX);
@@ -114,10 +142,12 @@ impl Stage {
         Ok(stage)
     }
 
-    async fn new_subject(&self) -> Result<Arc<Subject>, Broken> {
-        let subject = Arc::new(Subject::create(&self.api, &self.workspace).await?);
+    /// One more client; none when no server makes it.
+    async fn new_subject(&self) -> Option<Arc<Subject>> {
+        let api = self.nodes.any(&mut Rng::new());
+        let subject = Arc::new(Subject::try_create(api, &self.workspace).await?);
         lock(&self.cast).push(Arc::clone(&subject));
-        Ok(subject)
+        Some(subject)
     }
 
     fn at(&self, place: usize) -> Arc<Subject> {
@@ -125,6 +155,6 @@ impl Stage {
     }
 
     fn is_over(&self) -> bool {
-        self.clock.now() >= self.end
+        *self.stopped.borrow() || self.clock.now() >= self.end
     }
 }

@@ -7,7 +7,7 @@ use fastrand::Rng;
 use tokenward_testkit::{Api, PgCluster, Server};
 
 use super::plan::{Engine, Plan, Tally};
-use crate::driver::{Caller, PRODUCTS, Subject};
+use crate::driver::{Caller, Nodes, PRODUCTS, Subject};
 use crate::history::{self, Clock, Event, Report};
 
 /// Clients under load at a time; enough that several changes share one commit.
@@ -68,7 +68,12 @@ impl World {
 
     pub(super) fn caller(&mut self, api: &Api) -> Caller {
         self.callers += 1;
-        Caller::new(api.clone(), self.clock, self.seed, self.callers)
+        Caller::new(
+            Arc::new(Nodes::new(vec![api.clone()])),
+            self.clock,
+            self.seed,
+            self.callers,
+        )
     }
 
     pub(super) fn remember(&mut self, events: Vec<Event>, tally: &mut Tally) {

@@ -2,14 +2,21 @@
 
 use fastrand::Rng;
 use serde_json::json;
-use tokenward_testkit::{Answer, Api, Broken};
+use std::sync::Arc;
+use std::time::Duration;
+use tokenward_testkit::{Answer, Broken};
+use tokio::time::error::Elapsed;
 
+use super::nodes::Nodes;
 use super::subject::{PRODUCTS, Subject, slugs};
 use crate::history::{Clock, Event, Nanos, Operation, Outcome, Product};
 
+/// Longest a check is waited for.
+const CHECK_LIMIT: Duration = Duration::from_secs(10);
+
 /// A caller with its own random choices and its own record.
 pub(crate) struct Caller {
-    pub(crate) api: Api,
+    nodes: Arc<Nodes>,
     pub(crate) rng: Rng,
     clock: Clock,
     events: Vec<Event>,
@@ -17,11 +24,11 @@ pub(crate) struct Caller {
 
 impl Caller {
     /// Callers of one run share the clock; each has a `number` of its own.
-    pub(crate) fn new(api: Api, clock: Clock, seed: u64, number: u64) -> Caller {
+    pub(crate) fn new(nodes: Arc<Nodes>, clock: Clock, seed: u64, number: u64) -> Caller {
         // Any odd constant with well-mixed bits keeps neighbouring numbers' choices apart.
         let rng = Rng::with_seed(seed ^ number.wrapping_mul(0x9E37_79B9_7F4A_7C15));
         Caller {
-            api,
+            nodes,
             rng,
             clock,
             events: Vec::new(),
@@ -34,7 +41,7 @@ impl Caller {
 
     /// Asks for a change and returns what came back.
     pub(crate) async fn change(&mut self, subject: &Subject, operation: Operation) -> Outcome {
-        let (api, client) = (&self.api, &subject.client);
+        let (api, client) = (self.nodes.any(&mut self.rng), &subject.client);
         let invoked = self.clock.now();
         let answer = match operation {
             Operation::Generate => api.generate(&client.secret).await,
@@ -62,8 +69,11 @@ impl Caller {
         let index = self.rng.usize(..PRODUCTS.len());
         let product = Product::try_from(index).expect("a handful of products");
         let environment = &subject.client.environment;
+        let api = self.nodes.any(&mut self.rng);
         let invoked = self.clock.now();
-        let answer = self.api.check(environment, PRODUCTS[index].0, &text).await;
+        // A server that stands still answers nothing, and a gateway would not wait for it either.
+        let asking = api.check(environment, PRODUCTS[index].0, &text);
+        let answer = tokio::time::timeout(CHECK_LIMIT, asking).await;
         let returned = self.clock.now();
         let operation = Operation::Check { token, product };
         self.record(
@@ -98,8 +108,8 @@ impl Caller {
     }
 }
 
-fn check_outcome(answer: Result<Answer, Broken>) -> Outcome {
-    let Ok(answer) = answer else {
+fn check_outcome(answer: Result<Result<Answer, Broken>, Elapsed>) -> Outcome {
+    let Ok(Ok(answer)) = answer else {
         return Outcome::Broken;
     };
     match answer.status {

@@ -1,9 +1,11 @@
 //! Makes calls to a running server and writes down what was seen, for the history checker.
 
 mod caller;
+mod nodes;
 mod subject;
 
 pub(crate) use caller::Caller;
+pub use nodes::Nodes;
 pub(crate) use subject::{PRODUCTS, Subject};
 
 /// A lock whose holder's panic ends the run anyway.

@@ -29,14 +29,31 @@ pub(crate) struct Subject {
 
 impl Subject {
     pub(crate) async fn create(api: &Api, workspace: &str) -> Result<Subject, Broken> {
+        let (number, new) = Self::wanted();
+        let client = api.client(workspace, new).await?;
+        Ok(Self::of(number, client))
+    }
+
+    /// The same while servers fail; none when no client was made.
+    pub(crate) async fn try_create(api: &Api, workspace: &str) -> Option<Subject> {
+        let (number, new) = Self::wanted();
+        let client = api.try_client(workspace, new).await?;
+        Some(Self::of(number, client))
+    }
+
+    /// The next one's number, and what is asked for.
+    fn wanted() -> (u32, NewClient) {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let new = NewClient::sandbox(&format!("erp-{number}"));
-        Ok(Subject {
+        (number, NewClient::sandbox(&format!("erp-{number}")))
+    }
+
+    fn of(number: u32, client: ApiClient) -> Subject {
+        Subject {
             number,
-            client: api.client(workspace, new).await?,
+            client,
             is_finished: AtomicBool::new(false),
             tokens: Mutex::default(),
-        })
+        }
     }
 
     /// Nothing more is to be had from this client but refusals.

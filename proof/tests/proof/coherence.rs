@@ -1,9 +1,11 @@
 //! Racing changes and checks over HTTP show nothing that no single order of events explains.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokenward_proof::coherence::{Plan, run};
+use tokenward_proof::driver::Nodes;
 use tokenward_proof::history::{Operation, Outcome, check};
 use tokenward_testkit::{PgCluster, Server};
 
@@ -22,7 +24,9 @@ async fn on_postgres() {
 
 async fn is_coherent(server: &Server) {
     let plan = Plan::new(fastrand::u64(..), DURATION);
-    let history = run(&server.api(), &plan).await.unwrap();
+    let history = run(&Arc::new(Nodes::new(vec![server.api()])), &plan)
+        .await
+        .unwrap();
     let report = check(&history);
     if let Some(first) = report.violations.first() {
         let count = report.violations.len();

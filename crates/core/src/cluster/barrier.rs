@@ -123,6 +123,12 @@ impl AckBarrier {
         !self.waiting.is_empty()
     }
 
+    /// When the latest commit that waits was acknowledged: soon after it, looking often is worth it.
+    #[must_use]
+    pub fn waits_since(&self) -> Option<BootInstant> {
+        self.waiting.back().map(|one| one.at)
+    }
+
     /// Takes one event; the effects are to be carried out in order.
     pub fn step(&mut self, event: BarrierEvent, now: BootInstant) -> Vec<BarrierEffect> {
         let mut effects = Vec::new();

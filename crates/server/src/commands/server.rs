@@ -2,13 +2,14 @@
 
 use crate::clock::SystemClock;
 use crate::config::data_dir::{self, DataDir};
-use crate::config::{self, Config, File, ServeArgs, unknown_variables};
+use crate::config::{self, Config, DatabaseTls, File, ServeArgs, unknown_variables};
 use crate::process::preflight;
 use crate::process::serve::{self, Fault};
 use crate::{logs, random};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 use tokenward_cli::Sure;
 use tokenward_core::attach::ReplicaKeys;
 use tokenward_core::digest::{KeyId, Keyring};
@@ -33,7 +34,7 @@ pub(super) enum ServerCommand {
     Restore(Box<RestoreArgs>),
     /// The keys digests are made with.
     #[command(subcommand)]
-    DigestKey(DigestKeyVerb),
+    DigestKey(Box<DigestKeyVerb>),
 }
 
 const SERVE_HELP: &str = "Every flag has an environment variable and a key in the file; flags win over the environment,\n\
@@ -155,6 +156,8 @@ pub(super) struct Database {
     /// Read the database URL from a file: what stands on a command line can be read by every user of the machine
     #[arg(long, env = "TOKENWARD_DATABASE_URL_FILE", value_name = "FILE")]
     database_url_file: Option<PathBuf>,
+    #[command(flatten)]
+    tls: DatabaseTls,
 }
 
 impl Places {
@@ -180,13 +183,15 @@ impl Places {
 
     /// The database URL given, or the one of the configuration file.
     fn database_url(&self, given: &Database) -> Result<Option<Zeroizing<String>>, Fault> {
-        let file = given.database_url_file.clone();
-        let file = file.or(self.file()?.database_url_file());
-        Ok(config::secret(
-            "database_url",
-            given.database_url.clone(),
-            file,
-        )?)
+        let file = self.file()?;
+        let named = given.database_url_file.clone();
+        let named = named.or(file.database_url_file());
+        let url = config::secret("database_url", given.database_url.clone(), named)?;
+        // Without a database these settings are those of a server that shares the environment.
+        match url {
+            Some(_) => Ok(given.tls.clone().or(&file).complete(url)?),
+            None => Ok(None),
+        }
     }
 }
 
@@ -226,6 +231,9 @@ pub(super) struct RestoreArgs {
     /// Proof that nothing was lost: number and hash of the lost server's last audit entry
     #[arg(long, value_name = "SEQ:HASH")]
     complete_to: Option<String>,
+    /// Every server of the PostgreSQL database was stopped before: do not wait for their leases to end
+    #[arg(long)]
+    nodes_stopped: bool,
     #[command(flatten)]
     sure: Sure,
     /// Print the outcome as JSON
@@ -435,7 +443,19 @@ fn restore(args: &RestoreArgs) -> Result<(), Fault> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let restoring = tokenward_store::restore(&location, proof, random::uuid(), SystemClock.wall());
+    let wait = match (&location, args.nodes_stopped) {
+        (Location::Postgres(_), false) => tokenward_store::NODE_WAIT,
+        _ => Duration::ZERO,
+    };
+    if !wait.is_zero() {
+        note(&format!(
+            "waiting {} s: a server that worked on the lost database may still permit tokens of that time. --nodes-stopped leaves \
+             the wait out when every server was stopped before",
+            wait.as_secs() + 1
+        ));
+    }
+    let now = SystemClock.wall();
+    let restoring = tokenward_store::restore(&location, proof, random::uuid(), now, wait);
     let restored = runtime.block_on(restoring).inspect_err(|_| {
         if let (Location::Sqlite(path), Some(_)) = (&location, &args.from) {
             // What was put there by this command is taken away again: a copy under the old epoch

@@ -14,7 +14,7 @@ mod written;
 pub use environment::{unknown_variables, without_empty_variables};
 pub use sso::Sso;
 pub(crate) use sso::is_private;
-pub use written::{File, ServeArgs};
+pub use written::{DatabaseTls, File, ServeArgs};
 
 use crate::config::host::Host;
 use ipnet::IpNet;
@@ -221,6 +221,7 @@ impl Config {
             Some(path) => File::read(path)?,
             None => File::default(),
         };
+        let database_tls = args.database_tls.or(&file);
         let named = args.data_dir.or(file.data_dir);
         let data_dir_named = named.is_some();
         let data_dir = named.unwrap_or_else(|| PathBuf::from(crate::config::data_dir::DEFAULT));
@@ -302,7 +303,11 @@ impl Config {
                 args.internal_unix.or(file.internal_unix),
                 args.internal_unix_mode.or(file.internal_unix_mode),
             )?,
-            database_url: secret("database_url", args.database_url, database_url_file)?,
+            database_url: database_tls.complete(secret(
+                "database_url",
+                args.database_url,
+                database_url_file,
+            )?)?,
             environment_hosts,
             trusted_proxies,
             quota_per_day,

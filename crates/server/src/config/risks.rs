@@ -48,10 +48,30 @@ impl Config {
                     .to_owned(),
             );
         }
+        let transport = self.transport();
+        risks.extend(transport.plain.iter().map(|server| {
+            format!(
+                "database_url: the connection to {server} has no TLS (sslmode=disable): the password and all data can be read \
+                 and changed on the way. Use sslmode=verify-full"
+            )
+        }));
+        risks.extend(transport.unverified.iter().map(|server| {
+            format!(
+                "database_url: the certificate of {server} is not verified (sslmode=require): another server can take its \
+                 place. Use sslmode=verify-full"
+            )
+        }));
         risks.extend(self.trusted_proxies.iter().filter_map(wide));
         risks.extend(self.files());
         risks.extend(passwords(std::env::args()));
         risks
+    }
+
+    /// How PostgreSQL is reached; nothing when the URL can't be used, which the start says.
+    fn transport(&self) -> tokenward_store::Transport {
+        let url = self.database_url.as_ref();
+        let read = url.map(|url| tokenward_store::transport(url));
+        read.transpose().ok().flatten().unwrap_or_default()
     }
 
     /// Files that users of this machine may read or write who should not.
@@ -77,6 +97,7 @@ impl Config {
         ];
         let given = self.secret_files.iter().cloned();
         let files = secrets.into_iter().chain(keys).chain(given);
+        let files = files.chain(self.transport().key);
         folder
             .into_iter()
             .chain(files.filter_map(|path| readable(&path)))

@@ -6,6 +6,86 @@ use super::{CheckTokenHeader, ConfigError, LogFormat};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use zeroize::Zeroizing;
+
+/// TLS to PostgreSQL, under the names that libpq has for it. The database URL may hold the same as parameters.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct DatabaseTls {
+    /// TLS to PostgreSQL: disable, require, verify-ca or verify-full [default: verify-full; for a Unix socket or a loopback
+    /// address disable]
+    #[arg(long, env = "TOKENWARD_DATABASE_SSLMODE", value_name = "MODE")]
+    pub database_sslmode: Option<String>,
+    /// Authorities that PostgreSQL's certificate may come from (PEM) [default: system, those that this system trusts]
+    #[arg(long, env = "TOKENWARD_DATABASE_SSLROOTCERT", value_name = "FILE")]
+    pub database_sslrootcert: Option<PathBuf>,
+    /// Client certificate for PostgreSQL (PEM)
+    #[arg(long, env = "TOKENWARD_DATABASE_SSLCERT", value_name = "FILE")]
+    pub database_sslcert: Option<PathBuf>,
+    /// Key of the client certificate (PEM)
+    #[arg(long, env = "TOKENWARD_DATABASE_SSLKEY", value_name = "FILE")]
+    pub database_sslkey: Option<PathBuf>,
+    /// Whether PostgreSQL's password is bound to the TLS connection: disable, prefer or require [default: prefer]
+    #[arg(long, env = "TOKENWARD_DATABASE_CHANNEL_BINDING", value_name = "MODE")]
+    pub database_channel_binding: Option<String>,
+}
+
+impl DatabaseTls {
+    /// The same, completed by those of the file.
+    pub(crate) fn or(self, file: &File) -> Self {
+        Self {
+            database_sslmode: self.database_sslmode.or(file.database_sslmode.clone()),
+            database_sslrootcert: self
+                .database_sslrootcert
+                .or(file.database_sslrootcert.clone()),
+            database_sslcert: self.database_sslcert.or(file.database_sslcert.clone()),
+            database_sslkey: self.database_sslkey.or(file.database_sslkey.clone()),
+            database_channel_binding: self
+                .database_channel_binding
+                .or(file.database_channel_binding.clone()),
+        }
+    }
+
+    /// Those that are given, by libpq's names.
+    fn given(&self) -> Result<Vec<(&'static str, &str)>, ConfigError> {
+        let texts = [
+            ("sslmode", &self.database_sslmode),
+            ("channel_binding", &self.database_channel_binding),
+        ];
+        let paths = [
+            ("sslrootcert", &self.database_sslrootcert),
+            ("sslcert", &self.database_sslcert),
+            ("sslkey", &self.database_sslkey),
+        ];
+        let mut given = Vec::new();
+        for (name, text) in texts {
+            given.extend(text.as_deref().map(|text| (name, text)));
+        }
+        for (name, path) in paths {
+            let Some(path) = path else { continue };
+            let text = path.to_str();
+            let text = text.ok_or_else(|| ConfigError(format!("database_{name} isn't UTF-8")))?;
+            given.push((name, text));
+        }
+        Ok(given)
+    }
+
+    /// The database URL with these as its parameters.
+    pub(crate) fn complete(
+        &self,
+        url: Option<Zeroizing<String>>,
+    ) -> Result<Option<Zeroizing<String>>, ConfigError> {
+        let given = self.given()?;
+        match (url, given.first()) {
+            (Some(url), _) => tokenward_store::url_with(&url, &given)
+                .map(|url| Some(Zeroizing::new(url)))
+                .map_err(|error| ConfigError(error.to_string())),
+            (None, Some((name, _))) => Err(ConfigError(format!(
+                "database_{name} is about PostgreSQL, and no database_url is given"
+            ))),
+            (None, None) => Ok(None),
+        }
+    }
+}
 
 /// Flags of `tokenward serve`; each has an environment variable and a key in the file, but for `--new-digest-keys`, which is
 /// meant for one start.
@@ -48,6 +128,9 @@ pub struct ServeArgs {
     /// Read the database URL from a file
     #[arg(long, env = "TOKENWARD_DATABASE_URL_FILE", value_name = "FILE")]
     pub database_url_file: Option<PathBuf>,
+    #[command(flatten)]
+    /// TLS to that database.
+    pub database_tls: DatabaseTls,
     /// Configuration file (TOML)
     #[arg(long, env = "TOKENWARD_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
@@ -193,6 +276,11 @@ pub struct File {
     pub(super) internal_unix: Option<PathBuf>,
     pub(super) internal_unix_mode: Option<String>,
     pub(super) database_url_file: Option<PathBuf>,
+    pub(super) database_sslmode: Option<String>,
+    pub(super) database_sslrootcert: Option<PathBuf>,
+    pub(super) database_sslcert: Option<PathBuf>,
+    pub(super) database_sslkey: Option<PathBuf>,
+    pub(super) database_channel_binding: Option<String>,
     #[serde(alias = "environment_host")]
     pub(super) environment_hosts: Option<BTreeMap<String, String>>,
     #[serde(alias = "trusted_proxy")]

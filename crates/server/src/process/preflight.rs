@@ -158,6 +158,12 @@ pub(crate) fn check(config: &Config, now: i64) -> Findings {
             }
         }
     }
+    if let Some(url) = &config.database_url {
+        let read = tokenward_store::transport(url);
+        found
+            .errors
+            .extend(read.err().map(|error| error.to_string()));
+    }
     let folder = &config.data_dir;
     let meant = data_dir::must_be_meant(folder, config.data_dir_named);
     found

@@ -11,6 +11,7 @@ mod command;
 mod configuration;
 mod connections;
 mod damaged;
+mod database_tls;
 mod full_disk;
 mod generate;
 mod generate_refused;

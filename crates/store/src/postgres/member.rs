@@ -10,12 +10,16 @@ use crate::keys::KeyFault;
 use crate::load::digest_key;
 use crate::nodes::{About, Coherence, Listed, NODES_MAX, NodeRow as ListedRow};
 use crate::value::{Row, Value};
+use std::sync::Arc;
 use std::time::Duration;
 use tokenward_core::change::FORMAT;
 use tokenward_core::cluster::{Incarnation, Position, Row as NodeRow};
 use tokenward_core::digest::{KeyId, Keyring};
 use tokenward_core::time::Timestamp;
+use tokio::sync::Notify;
 
+/// The channel on which writers say that there are new changes ([`super::HINT`]).
+const HINTS: &str = "tokenward_changes";
 /// Longest the end of a membership may take.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(3);
 /// Longest a read or a look may take; the server gives up a little earlier.
@@ -143,9 +147,16 @@ impl MemberSession {
         self.give_up();
         let session = Session::connect(&self.target, Purpose::Write).await;
         let session = session.map_err(|error| error.at(&self.target.place))?;
+        session.listen_to(HINTS).await?;
         session.client.batch_execute(END_WHEN_IDLE).await?;
         self.session = Some(session);
         Ok(())
+    }
+
+    /// What is woken when another node has committed changes. A hint may be lost; nothing rests on it but how soon this node
+    /// looks.
+    pub(crate) fn hints(&self) -> Option<Arc<Notify>> {
+        self.session.as_ref().map(Session::hints)
     }
 
     /// Closes the connection.

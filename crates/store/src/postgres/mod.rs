@@ -11,9 +11,12 @@ mod member;
 mod pool;
 mod session;
 mod suitable;
+mod tls;
 
 pub(crate) use member::{Joining, MemberSession, Renewed};
 pub(crate) use pool::{Readers, read};
+pub use session::{Transport, transport, url_with};
+pub(crate) use tls::TlsFault;
 
 use crate::driver::{CommitError, Each, judge_version, nothing_here};
 use crate::error::StoreError;
@@ -42,6 +45,11 @@ const BEGIN_FIGURES: &str =
 /// The head lock: a row that nobody updates, so that waiting for it costs no versions of the row. Locking it is a write,
 /// hence COMMIT waits for the standby even when nothing else was written; that of an advisory lock would not.
 const LOCK_HEAD: &str = "SELECT 1 FROM gate FOR UPDATE";
+
+/// Tells the other nodes of new changes when the transaction is committed; each of them would find out by itself a tenth of
+/// a second later. Part of the group's transaction, whose order the head lock keeps anyway: PostgreSQL lets one
+/// transaction with a notification commit at a time.
+pub(crate) const HINT: &str = "SELECT pg_notify('tokenward_changes', '')";
 
 /// Lets single statements take as long as they need.
 const CLEAR_STATEMENT_TIMEOUT: &str = "SET statement_timeout = 0";

@@ -1,10 +1,10 @@
 //! The pool that reads for people and programs.
 
 use super::STATEMENT_TIMEOUT;
-use super::session::{self, Purpose, Target, state};
+use super::session::{self, Purpose, Server, Target, state};
 use crate::error::{StoreError, chain};
 use crate::value::{Row, Value};
-use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, Object, Pool};
+use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, Object, Pool, PoolError};
 use futures_util::TryStreamExt;
 use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
@@ -108,8 +108,8 @@ impl deadpool_postgres::Connect for Connector {
         _: &Config,
     ) -> BoxFuture<'_, Result<(Client, JoinHandle<()>), tokio_postgres::Error>> {
         Box::pin(async move {
-            let attempt = |config: Config| async move {
-                let (client, connection) = config.connect(NoTls).await.map_err(Err)?;
+            let attempt = |server: Server| async move {
+                let (client, connection) = server.connect().await.map_err(Err)?;
                 let serving = tokio::spawn(async move { drop(connection.await) });
                 match suits(&client, &self.bound).await {
                     Ok(()) => Ok((client, serving)),
@@ -191,7 +191,10 @@ pub(crate) async fn read(
 
 async fn get(pool: &Pool) -> Result<Object, StoreError> {
     let got = pool.get().await;
-    got.map_err(|error| StoreError::Unavailable(chain(&error)))
+    got.map_err(|error| match error {
+        PoolError::Backend(error) => error.into(),
+        error => StoreError::Unavailable(chain(&error)),
+    })
 }
 
 async fn run(

@@ -1,21 +1,26 @@
 //! One connection to PostgreSQL: how it is made, what it has prepared, what notices it has heard.
 
 use super::lock::Former;
+use super::tls::{Encrypted, Files, Mode, Tls};
 use crate::error::{StoreError, chain};
 use crate::value::Value;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
+use std::borrow::Cow;
 use std::collections::HashMap;
+use std::fmt::Write as _;
 use std::future::poll_fn;
+use std::net::IpAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
-use tokio_postgres::config::{Host, SslMode};
-use tokio_postgres::tls::NoTlsStream;
+use tokio_postgres::config::{ChannelBinding, Host, SslMode, SslNegotiation};
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{
-    AsyncMessage, Client, Config, Connection, NoTls, SimpleQueryMessage, Socket, Statement,
+    AsyncMessage, Client, Config, Connection, SimpleQueryMessage, Socket, Statement,
 };
 
 /// How long the end of a session in good order may take.
@@ -54,11 +59,29 @@ const SCHEMAS: &str = "SELECT quote_ident(n.nspname), (c.relowner = r.oid)::text
 /// Where a database is: one or more servers of which one is the primary.
 #[derive(Clone)]
 pub(crate) struct Target {
-    /// Each server with how to connect to it, in the order of the URL.
-    hosts: Vec<(String, Config)>,
+    /// Each server, in the order of the URL.
+    hosts: Vec<Server>,
     /// All of them, for messages: never with the password.
     pub(crate) place: String,
     pub(crate) database: String,
+}
+
+/// One server of a target, and how to connect to it.
+#[derive(Clone)]
+pub(super) struct Server {
+    config: Config,
+    pub(super) tls: Tls,
+    /// Whether it runs on this machine, as far as its address says: on a loopback address or a Unix socket.
+    near: bool,
+}
+
+impl Server {
+    /// Connects and authenticates.
+    pub(super) async fn connect(
+        &self,
+    ) -> Result<(Client, Connection<Socket, Encrypted>), tokio_postgres::Error> {
+        self.config.connect(self.tls.clone()).await
+    }
 }
 
 /// What a session is for.
@@ -76,6 +99,8 @@ pub(super) struct Session {
     pub(super) myself: Former,
     /// Set when the server sent a notice since it was last cleared.
     noticed: Arc<AtomicBool>,
+    /// Woken when a notification arrives; only a session that listens gets any.
+    hints: Arc<Notify>,
     prepared: HashMap<&'static str, Statement>,
     /// The form of a statement that does the work of many; none where it has none.
     pub(super) batched: HashMap<&'static str, Option<Statement>>,
@@ -172,33 +197,42 @@ impl State {
 impl Session {
     /// Connects to the server of the target that serves the purpose.
     pub(super) async fn connect(target: &Target, purpose: Purpose) -> Result<Self, StoreError> {
-        let attempt = |config: Config| async move {
-            let connecting = tokio::time::timeout(CONNECT_MAX, Self::to(&config, purpose));
+        let attempt = |server: Server| async move {
+            let connecting = tokio::time::timeout(CONNECT_MAX, Self::to(&server, purpose));
             connecting.await.unwrap_or_else(|_| {
                 let why = format!("no answer within {} s", CONNECT_MAX.as_secs());
                 Err(StoreError::Unavailable(why))
             })
         };
-        let mut refused = Vec::new();
-        for (host, error) in match target.any(attempt).await {
+        let errors = match target.any(attempt).await {
             Ok(session) => return Ok(session),
             Err(errors) => errors,
-        } {
-            match error {
-                StoreError::Unavailable(why) => refused.push(format!("{host}: {why}")),
+        };
+        let (mut told, mut refused) = (Vec::new(), false);
+        for (host, error) in errors {
+            let why = match error {
+                StoreError::Unavailable(why) => why,
+                StoreError::Refused(why) => {
+                    refused = true;
+                    why
+                }
                 error => return Err(error),
-            }
+            };
+            told.push(format!("{host}: {why}"));
         }
-        Err(StoreError::Unavailable(format!(
-            "PostgreSQL at {}",
-            refused.join("; ")
-        )))
+        let text = format!("PostgreSQL at {}", told.join("; "));
+        Err(match refused {
+            true => StoreError::Refused(text),
+            false => StoreError::Unavailable(text),
+        })
     }
 
-    async fn to(config: &Config, purpose: Purpose) -> Result<Self, StoreError> {
-        let (client, connection) = config.connect(NoTls).await?;
+    async fn to(server: &Server, purpose: Purpose) -> Result<Self, StoreError> {
+        let (client, connection) = server.connect().await?;
         let noticed = Arc::new(AtomicBool::new(false));
-        let connection = tokio::spawn(listen(connection, Arc::clone(&noticed)));
+        let hints = Arc::new(Notify::new());
+        let (heard, hinted) = (Arc::clone(&noticed), Arc::clone(&hints));
+        let connection = tokio::spawn(listen(connection, heard, hinted));
         let mut session = Self {
             client,
             myself: Former {
@@ -206,6 +240,7 @@ impl Session {
                 started: String::new(),
             },
             noticed,
+            hints,
             prepared: HashMap::new(),
             batched: HashMap::new(),
             connection,
@@ -237,6 +272,17 @@ impl Session {
         Ok(prepared)
     }
 
+    /// Asks for the notifications of a channel.
+    pub(super) async fn listen_to(&self, channel: &str) -> Result<(), StoreError> {
+        let listen = format!("LISTEN {channel}");
+        Ok(self.client.batch_execute(&listen).await?)
+    }
+
+    /// What is woken by each of them.
+    pub(super) fn hints(&self) -> Arc<Notify> {
+        Arc::clone(&self.hints)
+    }
+
     pub(super) fn clear_notice(&self) {
         self.noticed.store(false, Ordering::SeqCst);
     }
@@ -248,8 +294,12 @@ impl Session {
     }
 }
 
-/// Serves a connection and hears its notices.
-async fn listen(mut connection: Connection<Socket, NoTlsStream>, heard: Arc<AtomicBool>) {
+/// Serves a connection and hears its notices and notifications.
+async fn listen(
+    mut connection: Connection<Socket, Encrypted>,
+    heard: Arc<AtomicBool>,
+    hinted: Arc<Notify>,
+) {
     while let Some(message) = poll_fn(|cx| connection.poll_message(cx)).await {
         match message {
             Ok(AsyncMessage::Notice(notice)) => {
@@ -260,6 +310,7 @@ async fn listen(mut connection: Connection<Socket, NoTlsStream>, heard: Arc<Atom
                 );
                 heard.store(true, Ordering::SeqCst);
             }
+            Ok(AsyncMessage::Notification(_)) => hinted.notify_one(),
             Ok(_) => {}
             Err(error) => {
                 tracing::warn!(
@@ -272,21 +323,51 @@ async fn listen(mut connection: Connection<Socket, NoTlsStream>, heard: Arc<Atom
     }
 }
 
+/// How the servers of a database URL are reached.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Transport {
+    /// The file with the client's key.
+    pub key: Option<PathBuf>,
+    /// Servers on other machines that are reached without TLS.
+    pub plain: Vec<String>,
+    /// Servers whose identity nothing shows: with TLS, but no certificate is verified and no password is bound to it.
+    pub unverified: Vec<String>,
+}
+
+/// Reads a database URL and the files that it names. Connects to nothing.
+///
+/// # Errors
+/// [`StoreError::Refused`] when the URL or a file can't be used.
+pub fn transport(url: &str) -> Result<Transport, StoreError> {
+    let target = Target::parse(url, "tokenward")?;
+    let mut found = Transport::default();
+    for server in target.hosts {
+        let (tls, label) = (&server.tls, server.tls.server.clone());
+        if tls.mode == Mode::Disable {
+            if !server.near {
+                found.plain.push(label);
+            }
+            continue;
+        }
+        tls.config()
+            .map_err(|fault| StoreError::Refused(format!("PostgreSQL at {fault}")))?;
+        found.key = tls.files.client.clone().map(|(_, key)| key);
+        let bound = server.config.get_channel_binding() == ChannelBinding::Require;
+        if tls.mode == Mode::Require && tls.files.authorities.is_none() && !bound {
+            found.unverified.push(label);
+        }
+    }
+    Ok(found)
+}
+
 impl Target {
     /// Reads a database URL; `name` is how others see the sessions.
     pub(crate) fn parse(url: &str, name: &str) -> Result<Self, StoreError> {
-        let url = readable(url)?;
+        let (url, tls) = readable(url)?;
         let config: Config = url.parse().map_err(|error| unreadable(&url, &error))?;
         let count = config.get_hosts().len().max(config.get_hostaddrs().len());
         if count == 0 {
             return Err(StoreError::Refused(format!("{FORM} It names no host.")));
-        }
-        if config.get_ssl_mode() == SslMode::Require {
-            return Err(StoreError::Refused(
-                "the database URL has sslmode=require, but Tokenward does not encrypt its connections to PostgreSQL. Use a \
-                 Unix socket, a private network or a local TLS proxy, and leave the parameter out"
-                    .into(),
-            ));
         }
         if config.get_ports().len() > 1 && config.get_ports().len() != count {
             return Err(StoreError::Refused(format!(
@@ -294,8 +375,15 @@ impl Target {
                 config.get_ports().len()
             )));
         }
-        let hosts: Vec<_> = (0..count).map(|at| one_host(&config, at, name)).collect();
-        let names: Vec<&str> = hosts.iter().map(|(host, _)| host.as_str()).collect();
+        if config.get_ssl_negotiation() == SslNegotiation::Direct {
+            return Err(StoreError::Refused(
+                "the database URL has sslnegotiation=direct, which Tokenward does not support: leave the parameter out".into(),
+            ));
+        }
+        let hosts: Vec<_> = (0..count)
+            .map(|at| one_host(&config, &tls, at, name))
+            .collect();
+        let names: Vec<&str> = hosts.iter().map(|host| host.tls.server.as_str()).collect();
         Ok(Self {
             place: format!("PostgreSQL at {}", names.join(",")),
             database: config
@@ -311,14 +399,14 @@ impl Target {
     /// of the URL. At once, because a server that does not answer (a primary whose machine is gone) must not delay the one that does.
     pub(super) async fn any<T, E, F>(
         &self,
-        attempt: impl Fn(Config) -> F,
+        attempt: impl Fn(Server) -> F,
     ) -> Result<T, Vec<(&str, E)>>
     where
         F: Future<Output = Result<T, E>>,
     {
         let attempts = self.hosts.iter().enumerate();
         let mut attempts: FuturesUnordered<_> = attempts
-            .map(|(at, (_, config))| attempt(config.clone()).map(move |ended| (at, ended)))
+            .map(|(at, server)| attempt(server.clone()).map(move |ended| (at, ended)))
             .collect();
         let mut errors = Vec::new();
         while let Some((at, ended)) = attempts.next().await {
@@ -330,13 +418,20 @@ impl Target {
         errors.sort_by_key(|(at, _)| *at);
         let named = errors.into_iter();
         Err(named
-            .map(|(at, error)| (self.hosts[at].0.as_str(), error))
+            .map(|(at, error)| (self.hosts[at].tls.server.as_str(), error))
             .collect())
     }
 }
 
+/// What a URL says of TLS, in libpq's words.
+#[derive(Default)]
+struct Wanted {
+    mode: Option<Mode>,
+    files: Files,
+}
+
 /// The settings of one of the hosts.
-fn one_host(all: &Config, at: usize, name: &str) -> (String, Config) {
+fn one_host(all: &Config, wanted: &Wanted, at: usize, name: &str) -> Server {
     let mut one = Config::new();
     let port = all
         .get_ports()
@@ -345,25 +440,42 @@ fn one_host(all: &Config, at: usize, name: &str) -> (String, Config) {
         .copied()
         .unwrap_or(5432);
     one.port(port);
-    let mut label = String::new();
-    if let Some(host) = all.get_hosts().get(at) {
-        match host {
-            Host::Tcp(host) => {
-                label.clone_from(host);
-                one.host(host);
-            }
-            Host::Unix(path) => {
-                label = path.display().to_string();
-                one.host_path(path);
-            }
+    let (mut label, mut near, mut socket) = (String::new(), false, false);
+    let address = all.get_hostaddrs().get(at);
+    match all.get_hosts().get(at) {
+        Some(Host::Tcp(host)) => {
+            label.clone_from(host);
+            near = host == "localhost" || host.parse().is_ok_and(|host: IpAddr| is_loopback(host));
+            one.host(host);
         }
+        Some(Host::Unix(path)) => {
+            label = path.display().to_string();
+            socket = true;
+            one.host_path(path);
+        }
+        None => {}
     }
-    if let Some(address) = all.get_hostaddrs().get(at) {
+    if let Some(address) = address {
+        near = is_loopback(*address);
         one.hostaddr(*address);
         if label.is_empty() {
             label = address.to_string();
+            // What a certificate must name, when nothing else is given.
+            one.host(&label);
         }
     }
+    let binding = all.get_channel_binding();
+    let asked = wanted.files != Files::default() || binding == ChannelBinding::Require;
+    let mode = match (wanted.mode, all.get_ssl_mode()) {
+        // The bytes of a Unix socket do not leave the machine, and PostgreSQL speaks no TLS there.
+        _ if socket => Mode::Disable,
+        (Some(mode), _) => mode,
+        // Of a connection string that is no URL.
+        (None, SslMode::Disable) => Mode::Disable,
+        (None, SslMode::Require) => Mode::Require,
+        (None, _) if near && !asked => Mode::Disable,
+        (None, _) => Mode::VerifyFull,
+    };
     if let Some(user) = all.get_user() {
         one.user(user);
     }
@@ -377,24 +489,119 @@ fn one_host(all: &Config, at: usize, name: &str) -> (String, Config) {
         one.options(options);
     }
     one.application_name(name)
-        .ssl_mode(all.get_ssl_mode())
-        .channel_binding(all.get_channel_binding())
+        .ssl_mode(match mode {
+            Mode::Disable => SslMode::Disable,
+            _ => SslMode::Require,
+        })
+        .channel_binding(binding)
         .connect_timeout(CONNECT_MAX)
         .keepalives_idle(ALIVE_AFTER)
         .keepalives_interval(ALIVE_EVERY)
         .keepalives_retries(ALIVE_TRIES)
         .tcp_user_timeout(ALIVE_AFTER + ALIVE_EVERY * ALIVE_TRIES);
-    (format!("{label}:{port}"), one)
+    let tls = Tls {
+        server: format!("{label}:{port}"),
+        mode,
+        files: wanted.files.clone(),
+    };
+    Server {
+        config: one,
+        tls,
+        near: near || socket,
+    }
+}
+
+fn is_loopback(address: IpAddr) -> bool {
+    address.to_canonical().is_loopback()
 }
 
 const FORM: &str = "the database URL is not of the form \
     postgres://user:password@host:port/name?parameter=value. In the user and the password write %40 for @, %3A for :, %2F for /, \
     %3F for ? and %25 for %.";
 
-/// The URL as the driver's parser takes it: `target_session_attrs=primary` is what the store makes sure of anyway, and a
-/// second `@` would make a part of the password a host's name, which messages show.
-fn readable(url: &str) -> Result<String, StoreError> {
-    let (before, query) = url.split_once('?').unwrap_or((url, ""));
+/// The place of the `?` before a URL's parameters.
+fn query_at(url: &str) -> Option<usize> {
+    // The driver's parser ends the password at the first @, whatever stands before it.
+    let hosts = url.find('@').unwrap_or_default();
+    url[hosts..].find('?').map(|at| hosts + at)
+}
+
+/// The names and values of a URL's parameters, as they are written.
+fn parameters(url: &str) -> impl Iterator<Item = (&str, &str)> {
+    let query = query_at(url).map_or("", |at| &url[at + 1..]);
+    query.split('&').filter_map(|part| part.split_once('='))
+}
+
+/// A database URL with further parameters, which it must not hold with other values.
+///
+/// # Errors
+/// [`StoreError::Refused`] when it holds one of them with another value, or is no URL.
+pub fn url_with(url: &str, more: &[(&str, &str)]) -> Result<String, StoreError> {
+    let mut url = url.to_owned();
+    for (name, value) in more {
+        if !url.contains("://") {
+            return Err(StoreError::Refused(FORM.to_owned()));
+        }
+        let found = parameters(&url).filter(|(known, _)| known == name).last();
+        match found.map(|(_, there)| decoded(there)) {
+            Some(there) if there == *value => continue,
+            Some(_) => {
+                return Err(StoreError::Refused(format!(
+                    "the database URL and the setting database_{name} both say what {name} is, and differ: keep one of them"
+                )));
+            }
+            None => {}
+        }
+        url.push(if query_at(&url).is_some() { '&' } else { '?' });
+        let value =
+            percent_encoding::utf8_percent_encode(value, percent_encoding::NON_ALPHANUMERIC);
+        let _ = write!(url, "{name}={value}");
+    }
+    Ok(url)
+}
+
+fn decoded(value: &str) -> Cow<'_, str> {
+    percent_encoding::percent_decode_str(value).decode_utf8_lossy()
+}
+
+/// Takes what the driver's parser does not know out of a URL: libpq's parameters of TLS, and `target_session_attrs=primary`,
+/// which the store makes sure of anyway.
+fn split(url: &str) -> Result<(String, Wanted), StoreError> {
+    let mut found: HashMap<&str, Cow<'_, str>> = HashMap::new();
+    let Some(at) = query_at(url) else {
+        return Ok((url.to_owned(), Wanted::default()));
+    };
+    let mut kept = Vec::new();
+    for part in url[at + 1..].split('&') {
+        match part.split_once('=') {
+            Some((name @ ("sslmode" | "sslrootcert" | "sslcert" | "sslkey"), value)) => {
+                let value = decoded(value);
+                if !value.is_empty() {
+                    found.insert(name, value);
+                }
+            }
+            _ if part == "target_session_attrs=primary" => {}
+            _ => kept.push(part),
+        }
+    }
+    let get = |name: &str| found.get(name).map(AsRef::as_ref);
+    let read = |why: String| StoreError::Refused(format!("the database URL: {why}"));
+    let wanted = Wanted {
+        mode: get("sslmode").map(Mode::parse).transpose().map_err(read)?,
+        files: Files::new(get("sslrootcert"), get("sslcert"), get("sslkey")).map_err(read)?,
+    };
+    let before = &url[..at];
+    let url = match kept.as_slice() {
+        [] => before.to_owned(),
+        kept => format!("{before}?{}", kept.join("&")),
+    };
+    Ok((url, wanted))
+}
+
+/// The URL as the driver's parser takes it, and what it says of TLS. A second `@` would make a part of the password a host's
+/// name, which messages show.
+fn readable(url: &str) -> Result<(String, Wanted), StoreError> {
+    let before = url.split_once('?').map_or(url, |(before, _)| before);
     // The driver's parser ends the password at the first @, whatever stands before it, and the hosts at the next / or ?.
     let hosts = url
         .split_once("://")
@@ -415,17 +622,7 @@ fn readable(url: &str) -> Result<String, StoreError> {
             )));
         }
     }
-    if !query.contains("target_session_attrs=primary") {
-        return Ok(url.to_owned());
-    }
-    let kept: Vec<&str> = query
-        .split('&')
-        .filter(|part| *part != "target_session_attrs=primary")
-        .collect();
-    Ok(match kept.as_slice() {
-        [] => before.to_owned(),
-        kept => format!("{before}?{}", kept.join("&")),
-    })
+    split(url)
 }
 
 /// What is wrong with a URL, without any part of it that may be the password's.
@@ -483,12 +680,12 @@ mod tests {
         .unwrap();
         assert_eq!(target.place, "PostgreSQL at db1:5433,db2:5434");
         assert_eq!(target.database, "tokens");
-        for ((label, config), port) in target.hosts.iter().zip([5433, 5434]) {
+        for (Server { config, tls, .. }, port) in target.hosts.iter().zip([5433, 5434]) {
             assert_eq!(config.get_ports(), [port]);
             assert_eq!(config.get_hosts().len(), 1);
             assert_eq!(config.get_password(), Some(&b"s@cret"[..]));
             assert_eq!(config.get_options(), Some("-csearch_path=x"));
-            assert!(!label.contains("cret"));
+            assert!(!tls.server.contains("cret"));
         }
         for primary in [
             "?target_session_attrs=primary",
@@ -508,8 +705,16 @@ mod tests {
             ("mysql://u:hunter2@db/tokens", "postgres://"),
             ("postgres://u:hunter2@db:port/tokens", "postgres://"),
             (
-                "postgres://u:hunter2@db/tokens?sslrootcert=/ca.pem",
-                "parameter sslrootcert",
+                "postgres://u:hunter2@db/tokens?sslcrl=/ca.pem",
+                "parameter sslcrl",
+            ),
+            (
+                "postgres://u:hunter2@db/tokens?sslcert=/c.pem",
+                "go together",
+            ),
+            (
+                "postgres://u:hunter2@db/tokens?sslnegotiation=direct",
+                "does not support",
             ),
             ("postgres://u:hunter2@db/tokens?hunter2x", "postgres://"),
             (
@@ -517,8 +722,12 @@ mod tests {
                 "read-write",
             ),
             (
-                "postgres://u:hunter2@db/tokens?sslmode=require",
-                "TLS proxy",
+                "postgres://u:hunter2@db/tokens?sslmode=prefer",
+                "falls back to an unencrypted connection",
+            ),
+            (
+                "postgres://u:hunter2@db/tokens?sslmode=hunter2",
+                "sslmode is none of",
             ),
             ("postgres:///tokens", "no host"),
         ] {
@@ -526,5 +735,92 @@ mod tests {
             assert!(text.contains(part), "{url}: {text}");
             assert!(!text.contains("hun") && !text.contains("ter2"), "{text}");
         }
+    }
+
+    #[test]
+    fn tls_is_verified_by_default_for_other_machines() {
+        use Mode::{Disable, Require, VerifyCa, VerifyFull};
+        for (url, mode) in [
+            ("postgres://u@db/t", VerifyFull),
+            ("postgres://u@10.0.0.4/t", VerifyFull),
+            ("postgres://u@localhost.example/t", VerifyFull),
+            ("postgres://u@db/t?sslmode=", VerifyFull),
+            ("postgres://u@db/t?hostaddr=10.0.0.4", VerifyFull),
+            ("host=db user=u", VerifyFull),
+            ("host=db user=u sslmode=disable", Disable),
+            ("postgres://u@localhost/t", Disable),
+            ("postgres://u@127.0.0.9/t", Disable),
+            ("postgres://u@[::1]/t", Disable),
+            ("postgres://u@[::ffff:127.0.0.1]/t", Disable),
+            ("postgres://u@db/t?hostaddr=127.0.0.1", Disable),
+            ("postgres:///t?user=u&hostaddr=::1", Disable),
+            ("postgres://u@%2Frun%2Fpostgresql/t", Disable),
+            ("postgres://u@%2Frun/t?sslmode=verify-full", Disable),
+            // What is said is done, and what is only for TLS asks for it.
+            ("postgres://u@db/t?sslmode=disable", Disable),
+            ("postgres://u@localhost/t?sslmode=require", Require),
+            ("postgres://u@db/t?sslmode=verify-ca", VerifyCa),
+            ("postgres://u@localhost/t?sslrootcert=/ca", VerifyFull),
+            (
+                "postgres://u@localhost/t?channel_binding=require",
+                VerifyFull,
+            ),
+            ("postgres://u:p?sslmode=disable@db/t", VerifyFull),
+        ] {
+            let target = Target::parse(url, "t").unwrap();
+            assert_eq!(target.hosts[0].tls.mode, mode, "{url}");
+        }
+        let two = Target::parse("postgres://u@localhost,db/t", "t").unwrap();
+        let modes: Vec<_> = two.hosts.iter().map(|host| host.tls.mode).collect();
+        assert_eq!(modes, [Disable, VerifyFull]);
+    }
+
+    #[test]
+    fn paths_of_a_url_are_percent_decoded() {
+        let url = url_with(
+            "postgres://u:a?b@db/t?connect_timeout=3",
+            &[
+                ("sslrootcert", "/etc/a b&c@d/ca.pem"),
+                ("sslmode", "verify-ca"),
+            ],
+        )
+        .unwrap();
+        let target = Target::parse(&url, "t").unwrap();
+        let tls = &target.hosts[0].tls;
+        assert_eq!(tls.mode, Mode::VerifyCa);
+        let authorities = tls.files.authorities.as_deref();
+        assert_eq!(
+            authorities,
+            Some(std::path::Path::new("/etc/a b&c@d/ca.pem"))
+        );
+        assert_eq!(target.hosts[0].config.get_password(), Some(&b"a?b"[..]));
+        // The same again changes nothing, another value is refused.
+        assert_eq!(url_with(&url, &[("sslmode", "verify-ca")]).unwrap(), url);
+        let differs = url_with(&url, &[("sslmode", "disable")]).unwrap_err();
+        assert!(
+            differs.to_string().contains("database_sslmode"),
+            "{differs}"
+        );
+        let first = url_with("postgres://u@db/t", &[("sslmode", "disable")]).unwrap();
+        assert_eq!(first, "postgres://u@db/t?sslmode=disable");
+    }
+
+    #[test]
+    fn servers_without_a_shown_identity_are_named() {
+        for (parameters, plain, unverified) in [
+            ("sslmode=disable", "db:5432", ""),
+            ("sslmode=require", "", "db:5432 localhost:5432"),
+            ("sslmode=require&channel_binding=require", "", ""),
+        ] {
+            let found = transport(&format!("postgres://u@db,localhost/t?{parameters}")).unwrap();
+            assert_eq!(found.plain.join(" "), plain, "{parameters}");
+            assert_eq!(found.unverified.join(" "), unverified, "{parameters}");
+        }
+        let missing = transport("postgres://u:hunter2@db/t?sslrootcert=/no/ca.pem").unwrap_err();
+        let told = missing.to_string();
+        assert!(
+            told.contains("PostgreSQL at db:5432: /no/ca.pem (sslrootcert) can't be read"),
+            "{told}"
+        );
     }
 }

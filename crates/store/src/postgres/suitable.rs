@@ -1,11 +1,11 @@
 //! Whether a database suits Tokenward at all, asked once at a start: what would otherwise show as a puzzling fault far from
 //! its cause, or as two nodes at once, is refused with a sentence that says what to do.
 
-use super::session::{Purpose, Session, Target, state};
+use super::session::{Purpose, Server, Session, Target, state};
 use crate::error::StoreError;
 use crate::schema;
 use std::time::Duration;
-use tokio_postgres::{Config, NoTls, SimpleQueryMessage};
+use tokio_postgres::SimpleQueryMessage;
 
 /// Connections made to find a pooler out; the first one does unless the pooler hands its sessions round.
 const PROBES: usize = 2;
@@ -40,8 +40,8 @@ pub(super) async fn pooler(target: &Target, session: &Session) -> Result<(), Sto
 
 /// A connection within a transaction, and the process that serves it; it ends when dropped.
 async fn probe(target: &Target) -> Option<(tokio_postgres::Client, i32)> {
-    let attempt = |config: Config| async move {
-        let (client, connection) = config.connect(NoTls).await?;
+    let attempt = |server: Server| async move {
+        let (client, connection) = server.connect().await?;
         tokio::spawn(async move { drop(connection.await) });
         // Statement pooling refuses to begin; the answer tells the process all the same.
         let _ = client.batch_execute("BEGIN").await;

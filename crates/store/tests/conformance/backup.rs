@@ -16,6 +16,8 @@ use tokenward_store::{
 };
 use tokenward_testkit::wait_until;
 
+const LIMIT: Duration = Duration::from_secs(60);
+
 /// The copy as a place of its own.
 fn placed(copy: &Path) -> Arc<Place> {
     let place = Place::new(Engine::Sqlite);
@@ -221,7 +223,9 @@ async fn a_restore_revives_no_token_and_keeps_secrets(place: Arc<Place>) {
     let who = house.who.clone();
     house.close().await;
     let epoch = uuid();
-    let restored = restore(&place.location, None, epoch, START).await.unwrap();
+    let restored = restore(&place.location, None, epoch, START, Duration::ZERO)
+        .await
+        .unwrap();
     assert_eq!(restored.epoch, Some(epoch));
     let house = House::open_as(&place, who).await.unwrap();
     assert_eq!(house.store.head_at_open().epoch, epoch);
@@ -258,14 +262,20 @@ async fn a_restore_proved_complete_ends_nothing(place: Arc<Place>) {
     let who = house.who.clone();
     house.close().await;
     for wrong in [(seq + 1, hash), (seq, [1; 32]), (seq - 1, hash)] {
-        let refused = restore(&place.location, Some(wrong), uuid(), START)
+        let refused = restore(&place.location, Some(wrong), uuid(), START, Duration::ZERO)
             .await
             .unwrap_err();
         assert!(refused.to_string().contains("not complete"), "{refused}");
     }
-    let restored = restore(&place.location, Some((seq, hash)), uuid(), START)
-        .await
-        .unwrap();
+    let restored = restore(
+        &place.location,
+        Some((seq, hash)),
+        uuid(),
+        START,
+        Duration::ZERO,
+    )
+    .await
+    .unwrap();
     assert_eq!((restored.epoch, restored.head.audit_seq), (None, seq));
     let house = House::open_as(&place, who).await.unwrap();
     assert_eq!(house.check(&token), "permit");
@@ -274,7 +284,7 @@ async fn a_restore_proved_complete_ends_nothing(place: Arc<Place>) {
 }
 
 async fn a_restore_into_nothing_is_refused_and_makes_nothing(place: Arc<Place>) {
-    let refused = restore(&place.location, None, uuid(), START)
+    let refused = restore(&place.location, None, uuid(), START, Duration::ZERO)
         .await
         .unwrap_err();
     match place.engine {
@@ -302,11 +312,38 @@ async fn a_restore_into_nothing_is_refused_and_makes_nothing(place: Arc<Place>) 
         .await;
 }
 
+/// A node of the lost server vouches by the lease which that one granted; nothing may be answered before it is over.
+#[test]
+fn a_restore_keeps_the_database_until_no_former_node_can_vouch() {
+    on(Engine::Postgres, async |place| {
+        House::open(&place).await.close().await;
+        place.sql(
+            "INSERT INTO node (incarnation, id, attempt, acked, wait) VALUES ('former', 'former', 5, 0, 1000)",
+        );
+        let epoch = uuid();
+        let looking = async {
+            let (seen, begun) = (Arc::clone(&place), epoch.to_string());
+            let began =
+                move || (seen.sql("SELECT epoch FROM head") == [begun.clone()]).then_some(());
+            let waiting = move || wait_until("the epoch to begin", LIMIT, began);
+            tokio::task::spawn_blocking(waiting).await.unwrap();
+            assert_eq!(place.number("SELECT count(*) FROM node"), 0);
+            let refused = House::open_as(&place, Who::new()).await.map(|_| ());
+            assert!(matches!(refused, Err(StoreError::InUse(_))), "{refused:?}");
+        };
+        let wait = Duration::from_secs(600);
+        tokio::select! {
+            restored = restore(&place.location, None, epoch, START, wait) => panic!("{restored:?}"),
+            () = looking => {}
+        }
+    });
+}
+
 #[test]
 fn a_restore_under_a_running_node_is_refused() {
     on(Engine::Postgres, async |place| {
         let house = House::open(&place).await;
-        let refused = restore(&place.location, None, uuid(), START)
+        let refused = restore(&place.location, None, uuid(), START, Duration::ZERO)
             .await
             .unwrap_err();
         assert!(matches!(refused, StoreError::InUse(_)), "{refused}");

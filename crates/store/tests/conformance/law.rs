@@ -8,6 +8,7 @@ use crate::place::{Engine, Place, runtime};
 use crate::steps::{LABELS, NETWORKS, Step, steps};
 use proptest::prelude::*;
 use std::sync::Arc;
+use std::time::Duration;
 use tokenward_core::change::Change;
 use tokenward_core::client::{AdminKeyRecord, OnRepeat, Product, Role, SecretRecord};
 use tokenward_core::credential::{AdminKey, ClientSecret};
@@ -324,7 +325,9 @@ impl Run {
             .close()
             .await;
         if let Some(epoch) = epoch {
-            restore(&place.location, None, epoch, START).await.unwrap();
+            restore(&place.location, None, epoch, START, Duration::ZERO)
+                .await
+                .unwrap();
             made.lock()
                 .unwrap()
                 .push(Change::EpochStarted { epoch, at: START });

@@ -25,3 +25,4 @@ mod sharer;
 mod sqlite;
 mod start;
 mod steps;
+mod tls;

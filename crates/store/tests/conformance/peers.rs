@@ -222,7 +222,14 @@ fn one_that_is_alone_keeps_others_out_and_so_does_one_that_shares() {
         alone.close().await;
         let (one, other) = (open(&place, sharing()).await, open(&place, sharing()).await);
         is_refused(Who::new()).await;
-        let restored = restore(&place.location, None, crate::basics::uuid(), START).await;
+        let restored = restore(
+            &place.location,
+            None,
+            crate::basics::uuid(),
+            START,
+            Duration::ZERO,
+        )
+        .await;
         assert!(
             matches!(restored, Err(StoreError::InUse(_))),
             "{restored:?}"

@@ -4,6 +4,7 @@ use crate::basics::{START, draw, entry, name, uuid};
 use crate::house::House;
 use crate::place::{Place, on_both};
 use std::sync::Arc;
+use std::time::Duration;
 use tokenward_core::audit::{Actor, Entry};
 use tokenward_core::client::Role;
 use tokenward_core::time::Timestamp;
@@ -321,7 +322,9 @@ async fn a_restore_ends_sessions_and_invitations_and_keeps_members(place: Arc<Pl
     write(&house, records, true).await.unwrap();
     let who = house.who.clone();
     house.close().await;
-    restore(&place.location, None, uuid(), START).await.unwrap();
+    restore(&place.location, None, uuid(), START, Duration::ZERO)
+        .await
+        .unwrap();
     let house = House::open_as(&place, who).await.unwrap();
     let reader = house.store.reader();
     assert!(reader.sessions(asha.id).await.unwrap().is_empty());

@@ -1,0 +1,455 @@
+//! TLS to PostgreSQL: what is accepted and what is refused, case by case as `psql` does, and a store that lives on it.
+
+use crate::house::House;
+use crate::place::{Place, runtime};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
+use std::path::PathBuf;
+use std::time::Duration;
+use tempfile::TempDir;
+use tokenward_store::{Location, StoreError};
+use tokenward_testkit::{Authority, PgCluster, wait_until};
+
+const LONG: Duration = Duration::from_secs(30);
+const PASSWORD: &str = "hunter2";
+
+/// Rules of access without TLS.
+const PLAIN_RULES: &str = "local all postgres trust\nhost all app 127.0.0.1/32 scram-sha-256\n";
+
+const VALID: (i32, i32) = (2020, 2099);
+const OVER: (i32, i32) = (2019, 2020);
+
+/// A cluster that speaks TLS, with the files of a client.
+struct Secured {
+    cluster: PgCluster,
+    authority: Authority,
+    folder: TempDir,
+}
+
+impl Secured {
+    fn start() -> Self {
+        let authority = Authority::new("the authority");
+        let cluster = authority.cluster(PASSWORD);
+        let folder = tempfile::tempdir().unwrap();
+        let secured = Self {
+            cluster,
+            authority,
+            folder,
+        };
+        let (certificate, key) = secured.authority.issue(&[], VALID);
+        let other = Authority::new("another authority");
+        let (foreign, foreign_key) = other.issue(&[], VALID);
+        for (name, text) in [
+            ("ca.pem", secured.authority.pem()),
+            ("other.pem", other.pem()),
+            ("client.pem", certificate.as_str()),
+            ("client.key", key.as_str()),
+            ("foreign.pem", foreign.as_str()),
+            ("foreign.key", foreign_key.as_str()),
+            ("empty.pem", ""),
+        ] {
+            secured.write(name, text);
+        }
+        secured
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// A private file of the client.
+    fn write(&self, name: &str, text: &str) {
+        use std::os::unix::fs::PermissionsExt as _;
+        std::fs::write(self.path(name), text).unwrap();
+        let private = std::fs::Permissions::from_mode(0o600);
+        std::fs::set_permissions(self.path(name), private).unwrap();
+    }
+
+    /// Starts the server again with other files.
+    fn restart_with(&mut self, files: &[(&str, &str)]) {
+        self.cluster.stop();
+        for (name, text) in files {
+            self.cluster.put(name, text);
+        }
+        self.cluster.start_again();
+    }
+
+    /// The URL of a role on a host; in the parameters, `@NAME` is the path of a client's file.
+    fn url(&self, role: &str, host: &str, parameters: &str) -> String {
+        let folder = format!("{}/", self.folder.path().display());
+        let parameters = parameters.replace('@', &folder);
+        let port = self.cluster.port();
+        format!("postgres://{role}:{PASSWORD}@{host}:{port}/tokenward?{parameters}")
+    }
+}
+
+/// What a store says to a URL: nothing when it connects.
+fn verdict(url: &str) -> Result<(), StoreError> {
+    let location = Location::Postgres(url.to_owned());
+    let now = tokenward_core::time::Timestamp(0);
+    match tokenward_store::stored_keys(&location, now) {
+        // Connected, and the database has no tables yet.
+        Err(StoreError::Damaged(_)) => Ok(()),
+        other => other.map(drop),
+    }
+}
+
+/// Role, host, parameters; what a refusal says, none when it connects.
+type Case = (
+    &'static str,
+    &'static str,
+    &'static str,
+    Option<&'static str>,
+);
+
+/// Tries each case with `psql` and with a store; all that differ are told at once.
+fn compare(secured: &Secured, cases: &[Case]) {
+    let differ: Vec<String> = cases
+        .iter()
+        .filter_map(|(role, host, parameters, refusal)| {
+            let url = secured.url(role, host, parameters);
+            let psql = secured.cluster.psql(&url);
+            let ours = verdict(&url);
+            let as_expected = match (&ours, refusal) {
+                (Ok(()), None) => true,
+                (Err(StoreError::Refused(told)), Some(refusal)) => {
+                    let named = format!("{host}:{}", secured.cluster.port());
+                    told.contains(refusal)
+                        && told.contains(&named)
+                        && !told.contains(PASSWORD)
+                        && told.lines().count() == 1
+                }
+                _ => false,
+            };
+            let alike = as_expected && psql.0 == refusal.is_none();
+            (!alike).then(|| format!("{role}@{host} {parameters}: {ours:?}; psql: {psql:?}"))
+        })
+        .collect();
+    assert!(differ.is_empty(), "{}", differ.join("\n"));
+}
+
+#[test]
+fn server_is_verified_as_psql_verifies_it() {
+    let mut secured = Secured::start();
+    compare(
+        &secured,
+        &[
+            (
+                "app",
+                "localhost",
+                "sslmode=verify-full&sslrootcert=@ca.pem",
+                None,
+            ),
+            (
+                "app",
+                "localhost",
+                "sslmode=verify-ca&sslrootcert=@ca.pem",
+                None,
+            ),
+            ("app", "localhost", "sslrootcert=@ca.pem", None),
+            ("app", "localhost", "sslmode=require", None),
+            ("app", "127.0.0.1", "sslmode=require", None),
+            (
+                "app",
+                "localhost",
+                "sslmode=require&sslrootcert=@ca.pem",
+                None,
+            ),
+            (
+                "app",
+                "127.0.0.1",
+                "sslmode=verify-ca&sslrootcert=@ca.pem",
+                None,
+            ),
+            // Another authority.
+            (
+                "app",
+                "localhost",
+                "sslmode=verify-full&sslrootcert=@other.pem",
+                Some("other.pem (sslrootcert)"),
+            ),
+            (
+                "app",
+                "localhost",
+                "sslmode=verify-ca&sslrootcert=@other.pem",
+                Some("other.pem (sslrootcert)"),
+            ),
+            (
+                "app",
+                "localhost",
+                "sslmode=require&sslrootcert=@other.pem",
+                Some("other.pem (sslrootcert)"),
+            ),
+            (
+                "app",
+                "localhost",
+                "sslmode=verify-full&sslrootcert=system",
+                Some("this system trusts"),
+            ),
+            // Another name.
+            (
+                "app",
+                "127.0.0.1",
+                "sslmode=verify-full&sslrootcert=@ca.pem",
+                Some("issued for DnsName(\"localhost\")"),
+            ),
+            // No TLS on this side.
+            (
+                "app",
+                "localhost",
+                "sslmode=disable",
+                Some("set sslmode=verify-full"),
+            ),
+            // Files that are not there, or not what they should be.
+            (
+                "app",
+                "localhost",
+                "sslmode=verify-full&sslrootcert=@none.pem",
+                Some("none.pem (sslrootcert) can't be read: No such file"),
+            ),
+            (
+                "app",
+                "localhost",
+                "sslmode=verify-full&sslrootcert=@empty.pem",
+                Some("empty.pem (sslrootcert) holds no certificate"),
+            ),
+            // Channel binding.
+            (
+                "app",
+                "localhost",
+                "sslmode=verify-full&sslrootcert=@ca.pem&channel_binding=require",
+                None,
+            ),
+            (
+                "app",
+                "localhost",
+                "sslmode=verify-full&sslrootcert=@ca.pem&channel_binding=disable",
+                None,
+            ),
+            (
+                "app",
+                "localhost",
+                "sslmode=require&channel_binding=require",
+                None,
+            ),
+        ],
+    );
+    let wrong = secured
+        .url(
+            "app",
+            "localhost",
+            "sslmode=verify-full&sslrootcert=@ca.pem",
+        )
+        .replace(PASSWORD, "hunter3");
+    let (connects, _) = secured.cluster.psql(&wrong);
+    assert!(!connects);
+    let told = verdict(&wrong).unwrap_err();
+    assert!(
+        matches!(&told, StoreError::Refused(told) if told.contains("Correct the password") && !told.contains("hunter")),
+        "{told:?}"
+    );
+
+    let (expired, key) = secured.authority.issue(&["localhost"], OVER);
+    secured.restart_with(&[("server.crt", &expired), ("server.key", &key)]);
+    compare(
+        &secured,
+        &[
+            ("app", "localhost", "sslmode=require", None),
+            (
+                "app",
+                "localhost",
+                "sslmode=verify-ca&sslrootcert=@ca.pem",
+                Some("expired at 2020-01-01"),
+            ),
+            (
+                "app",
+                "localhost",
+                "sslmode=verify-full&sslrootcert=@ca.pem",
+                Some("expired at 2020-01-01"),
+            ),
+        ],
+    );
+}
+
+#[test]
+fn certificate_that_is_its_own_authority_is_accepted_while_it_is_valid() {
+    let mut secured = Secured::start();
+    // As PostgreSQL's manual makes it.
+    let mut own = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+    own.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let key = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P384_SHA384).unwrap();
+    let pair =
+        |own: &CertificateParams| (own.self_signed(&key).unwrap().pem(), key.serialize_pem());
+    let (valid, private) = pair(&own);
+    secured.write("own.pem", &valid);
+    secured.restart_with(&[("server.crt", &valid), ("server.key", &private)]);
+    compare(
+        &secured,
+        &[
+            (
+                "app",
+                "localhost",
+                "sslmode=verify-full&sslrootcert=@own.pem&channel_binding=require",
+                None,
+            ),
+            (
+                "app",
+                "127.0.0.1",
+                "sslmode=verify-full&sslrootcert=@own.pem",
+                Some("not for the host"),
+            ),
+            (
+                "app",
+                "localhost",
+                "sslmode=verify-full&sslrootcert=@ca.pem",
+                Some("ca.pem (sslrootcert)"),
+            ),
+        ],
+    );
+    own.not_before = rcgen::date_time_ymd(2019, 1, 1);
+    own.not_after = rcgen::date_time_ymd(2020, 1, 1);
+    let (over, private) = pair(&own);
+    secured.write("own.pem", &over);
+    secured.restart_with(&[("server.crt", &over), ("server.key", &private)]);
+    compare(
+        &secured,
+        &[(
+            "app",
+            "localhost",
+            "sslmode=verify-full&sslrootcert=@own.pem",
+            Some("expired at 2020-01-01"),
+        )],
+    );
+}
+
+#[test]
+fn server_without_tls_is_refused_as_by_psql() {
+    let mut secured = Secured::start();
+    secured.restart_with(&[("postgresql.auto.conf", ""), ("pg_hba.conf", PLAIN_RULES)]);
+    compare(
+        &secured,
+        &[
+            (
+                "app",
+                "localhost",
+                "sslmode=verify-full&sslrootcert=@ca.pem",
+                Some("the server offers no TLS"),
+            ),
+            (
+                "app",
+                "localhost",
+                "sslmode=verify-ca&sslrootcert=@ca.pem",
+                Some("the server offers no TLS"),
+            ),
+            (
+                "app",
+                "localhost",
+                "sslmode=require",
+                Some("the server offers no TLS"),
+            ),
+            (
+                "app",
+                "localhost",
+                "sslmode=disable&channel_binding=require",
+                Some("channel_binding=require needs"),
+            ),
+            ("app", "localhost", "sslmode=disable", None),
+        ],
+    );
+    // By default, TLS is for other machines.
+    verdict(&secured.url("app", "localhost", "connect_timeout=5")).unwrap();
+}
+
+#[test]
+fn store_with_all_its_connections_lives_on_tls_and_follows_a_failover() {
+    runtime().block_on(async {
+        let mut primary = Secured::start();
+        let standby = primary.cluster.standby();
+        primary.cluster.wait_for_standby(true);
+        let ports = format!("localhost:{},localhost", standby.port());
+        let parameters = "sslrootcert=@ca.pem&channel_binding=require";
+        let url = primary.url("app", &ports, parameters);
+        let (house, clients) = House::populated(&Place::url(&url), 1).await;
+        let (id, secret) = clients[0].clone();
+        house.product("gst").await;
+        let first = house.generate(id, &secret).await.unwrap();
+        assert_eq!(house.state(id).await.slot.generation, 1);
+        let sessions = "SELECT count(*) FILTER (WHERE s.ssl) || ' of ' || count(*)
+            FROM pg_stat_activity a JOIN pg_stat_ssl s USING (pid) WHERE a.usename = 'app'";
+        // The writer, the member and a reader.
+        assert_eq!(primary.cluster.sql("postgres", sessions), "3 of 3");
+        assert_eq!(house.check(&first.token.expose()), "permit");
+
+        primary.cluster.kill9();
+        standby.promote();
+        let second = wait_until("writes on the other server", LONG, || {
+            tokio::task::block_in_place(|| {
+                tokio::runtime::Handle::current()
+                    .block_on(house.generate(id, &secret))
+                    .ok()
+            })
+        });
+        assert_eq!(second.generation, 2);
+        assert_eq!(house.state(id).await.slot.generation, 2);
+        assert_eq!(standby.sql("postgres", sessions), "3 of 3");
+        house.close().await;
+    });
+}
+
+#[test]
+fn client_certificate_is_judged_as_psql_s_is() {
+    let secured = Secured::start();
+    let verified = "sslmode=verify-full&sslrootcert=@ca.pem";
+    let with = |more: &str| -> &'static str { format!("{verified}{more}").leak() };
+    compare(
+        &secured,
+        &[
+            (
+                "certified",
+                "localhost",
+                with("&sslcert=@client.pem&sslkey=@client.key"),
+                None,
+            ),
+            (
+                "certified",
+                "localhost",
+                with(""),
+                Some("Name a certificate and its key"),
+            ),
+            (
+                "certified",
+                "localhost",
+                with("&sslcert=@foreign.pem&sslkey=@foreign.key"),
+                Some("foreign.pem (sslcert)"),
+            ),
+            (
+                "certified",
+                "localhost",
+                with("&sslcert=@client.pem&sslkey=@foreign.key"),
+                Some("foreign.key (sslkey) does not belong"),
+            ),
+            (
+                "certified",
+                "localhost",
+                with("&sslcert=@client.pem&sslkey=@none.key"),
+                Some("none.key (sslkey) can't be read"),
+            ),
+            (
+                "certified",
+                "localhost",
+                with("&sslcert=@none.pem&sslkey=@client.key"),
+                Some("none.pem (sslcert) can't be read"),
+            ),
+        ],
+    );
+    // Files are read again at each connection.
+    let url = secured.url(
+        "certified",
+        "localhost",
+        with("&sslcert=@new.pem&sslkey=@new.key"),
+    );
+    assert!(matches!(verdict(&url), Err(StoreError::Refused(_))));
+    for (from, to) in [("client.pem", "new.pem"), ("client.key", "new.key")] {
+        std::fs::copy(secured.path(from), secured.path(to)).unwrap();
+    }
+    verdict(&url).unwrap();
+}

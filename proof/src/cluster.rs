@@ -1,0 +1,326 @@
+//! Several nodes on one PostgreSQL with a synchronous standby, under load while nodes are killed, stopped and cut off from the
+//! database and the standby is promoted. Any call goes to any node; one observer judges the whole history.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use fastrand::Rng;
+use serde::{Deserialize, Serialize};
+use tokenward_testkit::{Api, Broken, Network, PgCluster, Relay, Server, ServerBuilder, free_port};
+
+use crate::coherence::{self, Plan};
+use crate::driver::Nodes;
+use crate::history::{Clock, Event, Outcome};
+
+/// How long a node may take to be ready again after what was done to it has ended: its lease, and what a loaded machine needs.
+const BACK: Duration = Duration::from_secs(60);
+/// The load goes on for so long after the last disturbance, so that what followed from it is seen.
+const REST: Duration = Duration::from_secs(5);
+
+/// What is done to a node or to the database.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Act {
+    /// SIGKILL, and a new start in its place.
+    Kill,
+    /// SIGTERM, and a new start in its place.
+    Stop,
+    /// SIGSTOP for so many seconds.
+    Freeze(u64),
+    /// The connections to the database end, and none can be made for so many seconds.
+    Cut(u64),
+    /// Nothing passes between the node and the database for so many seconds.
+    Silence(u64),
+    /// Everything between the node and the database takes so many milliseconds longer, for five seconds.
+    Delay(u64),
+    /// The sessions of all nodes are ended in the database.
+    EndSessions,
+    /// The primary is killed and the standby promoted.
+    Failover,
+    /// The standby is promoted while the old primary goes on; that one ends seconds later.
+    Usurp,
+}
+
+impl Act {
+    /// A short program of every kind, for a run of about a minute and a half.
+    #[must_use]
+    pub fn short() -> Vec<Act> {
+        vec![
+            Act::Kill,
+            Act::Freeze(3),
+            Act::Cut(3),
+            Act::Delay(50),
+            Act::Freeze(13),
+            Act::Failover,
+            Act::Silence(12),
+            Act::EndSessions,
+            Act::Stop,
+        ]
+    }
+
+    /// Any of them.
+    fn any(rng: &mut Rng) -> Act {
+        match rng.u8(..16) {
+            0..3 => Act::Kill,
+            3..5 => Act::Stop,
+            5..8 => Act::Freeze(rng.u64(1..15)),
+            8..10 => Act::Cut(rng.u64(1..15)),
+            10..12 => Act::Silence(rng.u64(1..15)),
+            12 => Act::Delay(rng.u64(5..200)),
+            13 => Act::EndSessions,
+            14 => Act::Failover,
+            _ => Act::Usurp,
+        }
+    }
+
+    /// `count` acts chosen by a seed.
+    #[must_use]
+    pub fn program(seed: u64, count: usize) -> Vec<Act> {
+        let mut rng = Rng::with_seed(seed);
+        (0..count).map(|_| Act::any(&mut rng)).collect()
+    }
+}
+
+/// What was seen.
+#[derive(Debug, Serialize)]
+pub struct Seen {
+    /// Every call.
+    #[serde(skip)]
+    pub history: Vec<Event>,
+    /// Each act with how long the node took to be ready again after its end, in milliseconds.
+    pub acts: Vec<(Act, u64)>,
+    /// The longest that a change which was answered with success took, in milliseconds.
+    pub longest_change: u64,
+}
+
+/// The nodes, their databases and the networks between them.
+struct World {
+    primary: PgCluster,
+    standby: PgCluster,
+    /// Of each node, its ways to the first and to the second server.
+    relays: Vec<[Relay; 2]>,
+    servers: Vec<Server>,
+    api: Api,
+}
+
+fn address() -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()))
+}
+
+impl World {
+    fn start(nodes: usize) -> World {
+        let primary = PgCluster::start();
+        let standby = primary.standby();
+        primary.wait_for_standby(true);
+        let relays: Vec<[Relay; 2]> = (0..nodes)
+            .map(|_| [Relay::to(primary.port()), Relay::to(standby.port())])
+            .collect();
+        let node = |number: usize| -> ServerBuilder {
+            let [first, second] = &relays[number];
+            let url = format!(
+                "postgres://postgres@127.0.0.1:{},127.0.0.1:{}/tokenward?target_session_attrs=read-write",
+                first.port(),
+                second.port()
+            );
+            let arguments = [
+                "--quota-per-day",
+                "1000000",
+                "--secret-calls-per-second",
+                "0",
+            ];
+            let builder = Server::builder()
+                .database(&url)
+                .public(address())
+                .internal(address())
+                .arg("--node-name")
+                .arg(&format!("node-{number}"));
+            arguments
+                .iter()
+                .fold(builder, |builder, one| builder.arg(one))
+        };
+        let first = node(0).start();
+        let api = first.api();
+        let keys = first.data_dir().join("digest-keys").display().to_string();
+        let mut servers = vec![first];
+        for number in 1..nodes {
+            servers.push(node(number).arg("--digest-keys").arg(&keys).start());
+        }
+        World {
+            primary,
+            standby,
+            relays,
+            servers,
+            api,
+        }
+    }
+
+    fn apis(&self) -> Vec<Api> {
+        let key = self.servers[0].admin_key();
+        let of = |server: &Server| Api::new(server.public(), server.internal(), &key);
+        self.servers.iter().map(of).collect()
+    }
+
+    fn network(&self, number: usize, network: Network) {
+        for relay in &self.relays[number] {
+            relay.set(network);
+        }
+    }
+
+    /// Does one thing and undoes it; returns once the nodes should recover.
+    async fn act(&mut self, act: Act, number: usize) {
+        match act {
+            Act::Kill => {
+                self.servers[number].kill9();
+                self.servers[number].restart();
+            }
+            Act::Stop => {
+                assert!(self.servers[number].terminate().success());
+                self.servers[number].restart();
+            }
+            Act::Freeze(seconds) => {
+                self.servers[number].freeze();
+                pass(seconds * 1_000).await;
+                self.servers[number].thaw();
+            }
+            Act::Cut(seconds) => {
+                self.network(number, Network::Cut);
+                pass(seconds * 1_000).await;
+                self.network(number, Network::Good);
+            }
+            Act::Silence(seconds) => {
+                self.network(number, Network::Silent);
+                pass(seconds * 1_000).await;
+                self.network(number, Network::Good);
+            }
+            Act::Delay(millis) => {
+                let delay = |millis| {
+                    let delay = Duration::from_millis(millis);
+                    self.relays[number]
+                        .iter()
+                        .for_each(|relay| relay.delay(delay));
+                };
+                delay(millis);
+                pass(5_000).await;
+                delay(0);
+            }
+            Act::EndSessions => {
+                let end = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+                    WHERE application_name LIKE 'tokenward%'";
+                let _ = self.primary.sql("tokenward", end);
+            }
+            Act::Failover => {
+                self.primary.kill9();
+                self.standby.promote();
+                self.rebuild();
+            }
+            Act::Usurp => {
+                self.standby.promote();
+                pass(4_000).await;
+                self.primary.kill9();
+                self.rebuild();
+            }
+        }
+    }
+
+    /// Makes the former primary a standby of the new one.
+    fn rebuild(&mut self) {
+        std::mem::swap(&mut self.primary, &mut self.standby);
+        self.standby.follow(&self.primary);
+        self.primary.wait_for_standby(true);
+    }
+}
+
+/// Lets time pass.
+async fn pass(millis: u64) {
+    let _ = tokio::time::timeout(Duration::from_millis(millis), std::future::pending::<()>()).await;
+}
+
+/// Returns when every node is ready; how long that took, in milliseconds.
+async fn until_ready(servers: &[Server], apis: &[Api]) -> u64 {
+    let from = Clock::start();
+    for (server, api) in servers.iter().zip(apis) {
+        loop {
+            let ready = api.internal(reqwest::Method::GET, "/health/ready");
+            let asked = tokio::time::timeout(Duration::from_secs(1), ready.send()).await;
+            if matches!(asked, Ok(Ok(answer)) if answer.status() == 200) {
+                break;
+            }
+            assert!(
+                from.now() < u64::try_from(BACK.as_nanos()).unwrap_or(u64::MAX),
+                "a node is not ready again:\n{}",
+                server.output()
+            );
+            pass(20).await;
+        }
+    }
+    from.now() / 1_000_000
+}
+
+/// Starts `count` nodes, puts load on all of them and carries the acts out, one after the other, each on a node chosen by the
+/// seed. `told` is called with each act and how many milliseconds the nodes then took to be ready.
+///
+/// # Errors
+/// When a connection breaks while things are set up.
+///
+/// # Panics
+/// When a node does not come back, ends by itself, or the audit log is not whole.
+pub async fn run(
+    count: usize,
+    seed: u64,
+    acts: &[Act],
+    mut told: impl FnMut(Act, usize, u64),
+) -> Result<Seen, Broken> {
+    let mut world = World::start(count);
+    let apis = world.apis();
+    let nodes = Arc::new(Nodes::new(apis.clone()));
+    let mut rng = Rng::with_seed(seed);
+    // The load ends when the acts have, whatever they take.
+    let plan = Plan {
+        writers: 10,
+        checkers: 6,
+        clients: 24,
+        ..Plan::new(seed, Duration::from_secs(86_400))
+    };
+    let (stop, stopped) = tokio::sync::watch::channel(false);
+    let loading = tokio::spawn({
+        let nodes = Arc::clone(&nodes);
+        async move { coherence::run_until(&nodes, &plan, stopped).await }
+    });
+    pass(2_000).await;
+    let mut done = Vec::new();
+    for act in acts {
+        let number = rng.usize(..count);
+        let one = !matches!(act, Act::EndSessions | Act::Failover | Act::Usurp);
+        nodes.disturb(one.then_some(number));
+        world.act(*act, number).await;
+        let took = until_ready(&world.servers, &apis).await;
+        nodes.disturb(None);
+        told(*act, number, took);
+        done.push((*act, took));
+        pass(1_000).await;
+    }
+    pass(u64::try_from(REST.as_millis()).unwrap_or(u64::MAX)).await;
+    let _ = stop.send(true);
+    let history = loading.await.expect("the load does not panic")?;
+    let verified = world.api.verify_audit().await?;
+    assert_eq!(verified.json()["ok"], true, "{}", verified.body);
+    for server in &mut world.servers {
+        assert!(
+            server.is_running(),
+            "a node ended by itself:\n{}",
+            server.output()
+        );
+    }
+    let longest = history
+        .iter()
+        .filter(|event| {
+            event.is_change() && matches!(event.outcome, Outcome::Generated { .. } | Outcome::Done)
+        })
+        .map(|event| (event.returned - event.invoked) / 1_000_000);
+    Ok(Seen {
+        longest_change: longest.max().unwrap_or_default(),
+        acts: done,
+        history,
+    })
+}

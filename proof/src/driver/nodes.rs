@@ -1,0 +1,50 @@
+//! The servers of a run, all of one database: any call goes to any of them.
+
+use fastrand::Rng;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use tokenward_testkit::Api;
+
+/// Of so many calls that choose the disturbed server, one still goes there.
+const STUBBORN: usize = 12;
+
+/// Callers of each server.
+#[derive(Debug)]
+pub struct Nodes {
+    apis: Vec<Api>,
+    disturbed: AtomicUsize,
+}
+
+impl Nodes {
+    /// One server or several.
+    ///
+    /// # Panics
+    /// Without any.
+    #[must_use]
+    pub fn new(apis: Vec<Api>) -> Nodes {
+        assert!(!apis.is_empty(), "no server");
+        Nodes {
+            apis,
+            disturbed: AtomicUsize::new(usize::MAX),
+        }
+    }
+
+    /// Says which server is being disturbed, so that not every caller ends up waiting for it; none of several is like all.
+    pub fn disturb(&self, number: Option<usize>) {
+        self.disturbed
+            .store(number.unwrap_or(usize::MAX), Ordering::Relaxed);
+    }
+
+    /// The caller of the first server.
+    pub(crate) fn first(&self) -> &Api {
+        &self.apis[0]
+    }
+
+    /// The caller of any server.
+    pub(crate) fn any(&self, rng: &mut Rng) -> &Api {
+        let mut number = rng.usize(..self.apis.len());
+        if number == self.disturbed.load(Ordering::Relaxed) && rng.usize(..STUBBORN) > 0 {
+            number = (number + 1 + rng.usize(..self.apis.len().max(2) - 1)) % self.apis.len();
+        }
+        &self.apis[number]
+    }
+}
