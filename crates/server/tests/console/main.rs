@@ -3,7 +3,6 @@
 #[path = "../wire/acts.rs"]
 mod acts;
 mod authority;
-mod balancer;
 mod browser;
 mod edits;
 mod figures;
