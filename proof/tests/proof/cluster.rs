@@ -17,6 +17,10 @@ async fn three_nodes_stay_coherent_while_everything_fails() {
         let count = report.violations.len();
         panic!("seed {seed}: {count} violations, the first: {first}");
     }
+    assert_eq!(
+        seen.silent_elsewhere, 0,
+        "a node to which nothing was done fell silent"
+    );
     // A history in which little happened would prove little.
     assert!(
         report.accepted > 1_000 && report.denied > 1_000 && report.changed > 150,
