@@ -16,6 +16,8 @@ use crate::history::{Clock, Event, Outcome};
 
 /// How long a node may take to be ready again after what was done to it has ended: its lease, and what a loaded machine needs.
 const BACK: Duration = Duration::from_secs(60);
+/// Starts of a node before the proof gives up.
+const STARTS_MAX: usize = 10;
 /// A lease with more seconds left than this was renewed within the last three; nodes renew every two.
 const RENEWED: f64 = 6.5;
 /// Looks in a row, a twentieth of a second apart, at which every lease must have been renewed: longer than the lease of before
@@ -189,11 +191,11 @@ impl World {
         match act {
             Act::Kill => {
                 self.servers[number].kill9();
-                self.servers[number].restart();
+                start_again(&mut self.servers[number]);
             }
             Act::Stop => {
                 assert!(self.servers[number].terminate().success());
-                self.servers[number].restart();
+                start_again(&mut self.servers[number]);
             }
             Act::Freeze(seconds) => {
                 self.servers[number].freeze();
@@ -292,6 +294,7 @@ impl Watch {
                     }
                     // Something may have begun to be done to it meanwhile.
                     if left_out.load(Ordering::SeqCst) == before {
+                        eprintln!("node {number} is silent, and nothing is done to it");
                         seen.fetch_add(1, Ordering::SeqCst);
                     }
                 }
@@ -322,6 +325,18 @@ async fn says_ready(api: &Api) -> bool {
     !matches!(asked, Ok(Ok(answer)) if answer.status() == 503)
 }
 
+/// Starts a node in its place, as a supervisor would: again when the database does not answer in time.
+fn start_again(server: &mut Server) {
+    let mut refused = String::new();
+    for _ in 0..STARTS_MAX {
+        match server.try_restart() {
+            Ok(()) => return,
+            Err(error) => refused = error.to_string(),
+        }
+    }
+    panic!("{refused}");
+}
+
 /// Starts nodes again that end by themselves, as a supervisor would, until each is ready; how many did.
 async fn until_back(servers: &mut [Server], apis: &[Api]) -> u64 {
     let from = Clock::start();
@@ -330,7 +345,7 @@ async fn until_back(servers: &mut [Server], apis: &[Api]) -> u64 {
         for server in servers.iter_mut() {
             if !server.is_running() {
                 ended += 1;
-                server.restart();
+                start_again(server);
                 quiet = 0;
             }
         }
@@ -418,7 +433,10 @@ pub async fn run(
     let mut ended = 0;
     for act in acts {
         let number = rng.usize(..count);
-        let one = !matches!(act, Act::EndSessions | Act::Failover | Act::Usurp);
+        let one = !matches!(
+            act,
+            Act::EndSessions | Act::Failover | Act::Ghost | Act::Usurp
+        );
         nodes.disturb(one.then_some(number));
         watch.except(if one { number } else { ALL });
         world.act(*act, number).await;
