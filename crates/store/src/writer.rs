@@ -215,15 +215,18 @@ impl<C: Clock + Send + Sync> Writer<C> {
 
     /// Writes a group within the transaction that is open and commits it; answers where the store stands, then or still.
     async fn write(&mut self, group: &Group, head: Head) -> (Head, Result<(), CommitError>) {
-        if group.is_empty() {
-            return (head, self.driver.finish().await);
-        }
-        let draft = self.draft(&group.decided, &head);
+        let draft = match group.is_empty() {
+            true => Draft {
+                statements: Vec::new(),
+                head: head.clone(),
+            },
+            false => self.draft(&group.decided, &head),
+        };
         let patience = self.patience(group);
-        if let Err(error) = self.driver.write(&draft.statements, patience).await {
-            return (head, Err(error));
+        match self.driver.finish(&draft.statements, patience).await {
+            Ok(()) => (draft.head, Ok(())),
+            Err(error) => (head, Err(error)),
         }
-        (draft.head, self.driver.finish().await)
     }
 
     /// The time that later starts begin at, if it is the latest one kept. One node whose clock is far ahead must not take all
