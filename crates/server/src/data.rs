@@ -11,7 +11,7 @@ use crate::request_id;
 use std::sync::Arc;
 use tokenward_core::time::Clock;
 use tokenward_core::{Keyring, Replica};
-use tokenward_store::{Decided, Failure, ReadSet, Store, View};
+use tokenward_store::{Decided, Failure, ReadSet, Store, StoreError, View};
 
 /// The store, the keys, the settings and the figures of the running server.
 pub struct Data {
@@ -71,6 +71,25 @@ impl Data {
             Ok((decided, answer))
         };
         self.store.decide(wants, stamped).await
+    }
+
+    /// Reads what proves who a caller is, in the order of a check: the lease, the rows, the clock. Without a lease the rows may be
+    /// older than what another node has answered: a revoked admin key, an ended session.
+    ///
+    /// # Errors
+    /// Those of the read; [`StoreError::Unavailable`] when the lease ended before the read did.
+    pub async fn proving<T>(
+        &self,
+        read: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        let lease = self.replica().lease().read();
+        let found = read.await?;
+        if lease.covers(|| self.clock().boot()) {
+            return Ok(found);
+        }
+        Err(StoreError::Unavailable(
+            "this node has no lease, so it cannot tell who a caller is".into(),
+        ))
     }
 
     /// The replica that answers checks.

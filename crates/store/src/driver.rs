@@ -2,7 +2,7 @@
 //! with two copies of the logic; everything above this file is shared.
 
 use crate::error::StoreError;
-use crate::postgres::PostgresDriver;
+use crate::postgres::{PostgresDriver, Readers};
 use crate::sqlite::SqliteDriver;
 use crate::value::{Row, Statement, Value};
 use std::time::Duration;
@@ -185,7 +185,7 @@ impl Driver {
     }
 
     /// Drops the pool's connections whenever the writer's connection is replaced.
-    pub(crate) fn with_readers(&mut self, readers: &deadpool_postgres::Pool) {
+    pub(crate) fn with_readers(&mut self, readers: &Readers) {
         if let Self::Postgres(driver) = self {
             driver.with_readers(readers.clone());
         }

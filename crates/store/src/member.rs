@@ -9,7 +9,7 @@ use crate::applier::{Applier, Entry};
 use crate::driver::Each;
 use crate::error::StoreError;
 use crate::nodes::List;
-use crate::postgres::{self, MemberSession, Renewed};
+use crate::postgres::{self, MemberSession, Readers, Renewed};
 use crate::timer;
 use crate::value::{Row, Value};
 use crate::writer::Health;
@@ -54,6 +54,10 @@ pub(crate) struct Member<C> {
     sent: u64,
     /// What the last read showed.
     read: Vec<Entry>,
+    /// The attempt of the renewal under way.
+    attempt: u64,
+    /// The membership whose renewals on the session of the moment the readers are bound to.
+    bound: Option<Incarnation>,
     /// Since when, and when last, the database lacked what is applied here.
     behind: Option<(BootInstant, BootInstant)>,
     /// Whether a renewal has let this node vouch.
@@ -79,6 +83,8 @@ pub(crate) struct Joining<C> {
     pub(crate) keyring: Arc<Keyring>,
     /// What is known of all nodes.
     pub(crate) list: Arc<List>,
+    /// The connections that read.
+    pub(crate) readers: Option<Readers>,
     /// Whether other nodes may be there.
     pub(crate) sharing: bool,
     pub(crate) terms: Terms,
@@ -107,6 +113,8 @@ impl<C: Clock> Member<C> {
             incarnations: first,
             sent: 0,
             read: Vec::new(),
+            attempt: 0,
+            bound: None,
             behind: None,
             vouched: false,
             faults: 0,
@@ -137,6 +145,7 @@ impl<C: Clock> Member<C> {
     async fn go_on(&mut self) {
         if !self.with.session.is_open() {
             self.with.health.housekeeper.store(false, Ordering::SeqCst);
+            self.bound = None;
             if self.faults > 1 {
                 timer::pass(PAUSE).await;
             }
@@ -188,6 +197,21 @@ impl<C: Clock> Member<C> {
         let told = tokio::time::timeout(pause.min(left), woken).await.is_ok();
         if told || waiting.is_some() || self.with.sharing {
             self.look().await;
+        }
+    }
+
+    /// Lets the readers lead only to servers that have the first renewal of this session: before the lease that it gives, so that
+    /// who reads that lease first reads nothing from a server that was the primary before.
+    fn bind_readers(&mut self) {
+        let incarnation = self.holder.incarnation();
+        if self.bound == Some(incarnation) {
+            return;
+        }
+        self.bound = Some(incarnation);
+        if let Some(readers) = &self.with.readers
+            && let Err(error) = readers.bind(name(incarnation), self.attempt.cast_signed())
+        {
+            tracing::error!("the connections that read were not made anew: {error}");
         }
     }
 
@@ -309,6 +333,7 @@ impl<C: Clock> Member<C> {
             HolderEffect::Vouch { until } => {
                 self.faults = 0;
                 self.with.health.renewed.store(true, Ordering::Relaxed);
+                self.bind_readers();
                 self.with.applier.vouch(until);
                 // The renewal was durable, so what was applied here when it was sent is, too.
                 let proven = std::mem::take(&mut self.sent);
@@ -364,6 +389,7 @@ impl<C: Clock> Member<C> {
         at: Position,
     ) -> Result<Vec<HolderEvent>, HolderEvent> {
         self.sent = at.number;
+        self.attempt = attempt;
         let row = [
             Value::Int(attempt.cast_signed()),
             Value::Int(acknowledged.cast_signed()),

@@ -410,7 +410,7 @@ async fn start<C: Clock + Send + Sync + 'static>(
     let reader = match location {
         Location::Sqlite(path) => Reader::sqlite(SqliteReaders::open(path)?),
         Location::Postgres(url) => {
-            let pool = postgres::readers(url)?;
+            let pool = postgres::Readers::new(url)?;
             driver.with_readers(&pool);
             Reader::postgres(pool)
         }
@@ -572,6 +572,7 @@ impl<C: Clock + Send + Sync + 'static> Opening<C> {
             about: nodes::told(&self.node.about)?,
             keyring: Arc::clone(&self.keyring),
             list: Arc::clone(&self.list),
+            readers: self.reader.shared(),
             sharing: self.sharing,
             terms: member::terms(self.term),
             ready: Some(ready),

@@ -46,6 +46,50 @@ enum Kind {
     Tls(Box<Tls>),
 }
 
+/// One node or several of one database, in the order in which they are tried. One endpoint, an array and a vector of them
+/// can be given where this is wanted.
+#[derive(Clone, Debug)]
+pub struct Endpoints(Vec<Endpoint>);
+
+impl Endpoints {
+    pub(crate) fn count(&self) -> usize {
+        self.0.len()
+    }
+
+    /// The endpoint of the turn; none when there is none at all.
+    pub(crate) fn at(&self, turn: usize) -> Option<&Endpoint> {
+        self.0.get(turn.checked_rem(self.0.len())?)
+    }
+}
+
+impl std::fmt::Display for Endpoints {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for (place, one) in self.0.iter().enumerate() {
+            let before = if place == 0 { "" } else { ", " };
+            write!(f, "{before}{one}")?;
+        }
+        Ok(())
+    }
+}
+
+impl From<Endpoint> for Endpoints {
+    fn from(one: Endpoint) -> Self {
+        Self(vec![one])
+    }
+}
+
+impl From<Vec<Endpoint>> for Endpoints {
+    fn from(all: Vec<Endpoint>) -> Self {
+        Self(all)
+    }
+}
+
+impl<const N: usize> From<[Endpoint; N]> for Endpoints {
+    fn from(all: [Endpoint; N]) -> Self {
+        Self(all.into())
+    }
+}
+
 /// The text does not name a node, or the certificate authorities can't be used.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("{0}")]

@@ -6,14 +6,14 @@
 //!
 //! ```no_run
 //! use axum::{Router, routing::get};
-//! use tokenward_tower::{CheckLayer, Checker, Environment, Permit, Replica};
+//! use tokenward_tower::{CheckLayer, Checker, Endpoint, Environment, Permit, Replica};
 //!
 //! async fn invoices(permit: Permit) -> String {
 //!     format!("invoices of {} in workspace {}", permit.label(), permit.workspace())
 //! }
 //!
 //! # async fn serve() -> Result<(), Box<dyn std::error::Error>> {
-//! let node = "unix:/run/tokenward/internal.sock".parse()?;
+//! let node: Endpoint = "unix:/run/tokenward/internal.sock".parse()?;
 //! let replica = Replica::attach(node, "/etc/e-invoice/replica-keys".as_ref())?;
 //! replica.ready().await;
 //!
@@ -38,6 +38,9 @@
 //! |---|---|---|
 //! | [`Replica`] | from a live copy in this process, in less than a microsecond | goes on for at most 4 s, then 503 |
 //! | [`Node`] | asks a node about each request | 503 at once |
+//!
+//! A replica can be given several nodes of one database: `Replica::attach([first, second], keys)`. It uses the first that
+//! answers, and moves to the next one when that is lost or about to lose its lease.
 //!
 //! With both, a revoked or replaced token is refused from the moment at which the node has answered the change.
 //!
@@ -68,7 +71,7 @@ mod replica;
 mod tls;
 
 pub use checker::{Checker, PeerAddr, Source, Verdict};
-pub use endpoint::{Endpoint, EndpointError};
+pub use endpoint::{Endpoint, EndpointError, Endpoints};
 pub use ipnet::IpNet;
 pub use layer::{CheckFuture, CheckLayer, CheckService};
 pub use node::Node;

@@ -15,9 +15,10 @@ pub struct Flags {
     /// Address to listen on.
     #[arg(long, default_value = "127.0.0.1:8000")]
     pub listen: SocketAddr,
-    /// Tokenward's internal listener: HOST:PORT or unix:/path/to/socket.
-    #[arg(long, default_value = "127.0.0.1:8081")]
-    pub node: String,
+    /// Tokenward's internal listener: HOST:PORT or unix:/path/to/socket. Repeat it for further nodes of the same database:
+    /// a replica uses the first that answers.
+    #[arg(long = "node", value_name = "NODE", default_value = "127.0.0.1:8081")]
+    pub nodes: Vec<String>,
     /// Speak TLS with the node; its certificate comes from an authority in this PEM file.
     #[arg(long)]
     pub node_authorities: Option<PathBuf>,
@@ -25,7 +26,7 @@ pub struct Flags {
     #[arg(long, value_parser = environment)]
     pub environment: Environment,
     /// Replica keys (`tokenward digest-key for-replicas`): check by a live replica in this process. Without
-    /// them the node is asked about each request.
+    /// them the first node is asked about each request.
     #[arg(long)]
     pub replica_keys: Option<PathBuf>,
 }
@@ -40,21 +41,23 @@ fn environment(text: &str) -> Result<Environment, String> {
 /// Who decides about the tokens of this process.
 pub struct Guard {
     environment: Environment,
-    endpoint: Endpoint,
+    first: Endpoint,
     replica: Option<Replica>,
 }
 
 impl Guard {
     /// As the flags say. With a replica, it vouches when this returns.
     pub async fn ready(flags: &Flags) -> Result<Self, String> {
-        let endpoint = match &flags.node_authorities {
-            Some(file) => Endpoint::tls(&flags.node, file),
-            None => flags.node.parse(),
+        let endpoint = |node: &String| match &flags.node_authorities {
+            Some(file) => Endpoint::tls(node, file),
+            None => node.parse(),
         };
-        let endpoint = endpoint.map_err(|why| why.to_string())?;
+        let nodes: Result<Vec<Endpoint>, _> = flags.nodes.iter().map(endpoint).collect();
+        let nodes = nodes.map_err(|why| why.to_string())?;
+        let first = nodes.first().ok_or("no node")?.clone();
         let replica = match &flags.replica_keys {
             Some(keys) => {
-                let replica = Replica::attach(endpoint.clone(), keys);
+                let replica = Replica::attach(nodes, keys);
                 let replica = replica.map_err(|why| format!("no replica: {why}"))?;
                 replica.ready().await;
                 Some(replica)
@@ -63,7 +66,7 @@ impl Guard {
         };
         Ok(Self {
             environment: flags.environment,
-            endpoint,
+            first,
             replica,
         })
     }
@@ -73,7 +76,7 @@ impl Guard {
     pub fn layer(&self, product: &str) -> CheckLayer {
         CheckLayer::new(match &self.replica {
             Some(replica) => Checker::new(replica.clone(), self.environment, product),
-            None => Checker::new(Node::new(self.endpoint.clone()), self.environment, product),
+            None => Checker::new(Node::new(self.first.clone()), self.environment, product),
         })
     }
 

@@ -40,7 +40,8 @@ pub async fn admit(
 ) -> Result<Admin, NotAdmitted> {
     let presented = AdminKey::from_chosen(text).map_err(|_| NotAdmitted::Unknown)?;
     let clock = people.data.clock();
-    let read = people.data.store.reader().admin_key(presented.id()).await;
+    let read = people.data.store.reader().admin_key(presented.id());
+    let read = people.data.proving(read).await;
     let known = read.map_err(|error| {
         crate::logs::read_failed(&error);
         NotAdmitted::Unavailable

@@ -332,6 +332,34 @@ async fn a_new_digest_key_goes_from_node_to_node_and_no_token_is_refused() {
     assert_eq!(verdict(&there, &after).await, 200);
 }
 
+/// What it reads may be older than what another node has answered: a revoked admin key, an ended session.
+#[tokio::test]
+async fn without_a_lease_nobody_is_admitted() {
+    let cluster = PgCluster::builder().setting("fsync", "off").start();
+    let first = House::of(Server::builder().database(&cluster.url())).await;
+    let set = |value: &str| {
+        let statement = format!("ALTER SYSTEM SET default_transaction_read_only = {value}");
+        drop(cluster.sql("postgres", &statement));
+        drop(cluster.sql("postgres", "SELECT pg_reload_conf()"));
+    };
+    ask(&first.api).await;
+    // It can be read all the time; only renewals fail.
+    set("on");
+    let asking = async || {
+        let request = first.api.admin(Method::GET, "/nodes");
+        first.api.send(request).await.unwrap()
+    };
+    until("the lease to be over", asking, |answer| {
+        answer.status == 503
+    })
+    .await;
+    set("off");
+    until("the lease to be back", asking, |answer| {
+        answer.status == 200
+    })
+    .await;
+}
+
 /// Tokens end and quota days begin by each node's own clock: one that is far from the database's gets no requests.
 #[tokio::test]
 async fn a_node_with_another_clock_is_not_ready() {

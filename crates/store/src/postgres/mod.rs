@@ -14,7 +14,7 @@ mod suitable;
 mod tls;
 
 pub(crate) use member::{Joining, MemberSession, Renewed};
-pub(crate) use pool::{read, readers};
+pub(crate) use pool::{Readers, read};
 pub use session::{Transport, transport, url_with};
 pub(crate) use tls::TlsFault;
 
@@ -64,7 +64,7 @@ pub(crate) struct PostgresDriver {
     target: Target,
     session: Option<Session>,
     /// The pool that reads, whose connections may lead to a server that is no longer the primary.
-    readers: Option<deadpool_postgres::Pool>,
+    readers: Option<Readers>,
     /// The session this process had before, which may still hold the lock.
     former: Option<Former>,
     /// Whether the lock is shared with other nodes.
@@ -155,7 +155,7 @@ impl PostgresDriver {
     }
 
     /// Sets the pool whose connections are dropped when the session is replaced.
-    pub(crate) fn with_readers(&mut self, readers: deadpool_postgres::Pool) {
+    pub(crate) fn with_readers(&mut self, readers: Readers) {
         self.readers = Some(readers);
     }
 
@@ -177,7 +177,7 @@ impl PostgresDriver {
         let session = Session::connect(&self.target, Purpose::Write).await?;
         if let Some(readers) = &self.readers {
             // They may lead to a server that is no longer the primary.
-            readers.retain(|_, _| false);
+            readers.renew()?;
         }
         self.take_over(session).await
     }

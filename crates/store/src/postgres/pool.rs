@@ -7,41 +7,120 @@ use crate::value::{Row, Value};
 use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, Object, Pool, PoolError};
 use futures_util::TryStreamExt;
 use futures_util::future::BoxFuture;
+use parking_lot::Mutex;
 use std::pin::pin;
+use std::sync::Arc;
 use tokio::task::JoinHandle;
 use tokio_postgres::{Client, Config, NoTls};
 
+/// Whether the server shows a renewal or a later one.
+const SHOWS: &str = "SELECT 1 FROM node WHERE incarnation = $1 AND attempt >= $2";
 /// Connections for reading: enough for the console, few beside a server's hundred.
 const READERS: usize = 4;
 /// Set after connecting, not while: a pooler refuses options it does not know, and a server that is asked for a session
 /// that only reads may be refused for a session that writes.
 const SETTINGS: &str = "SET statement_timeout = '10s'; SET default_transaction_read_only = on";
 
-/// Connects to the server that is no standby.
-struct Connector(Target);
+/// A renewal that was acknowledged: a server that shows it, or a later one, has what was durable before it.
+#[derive(Clone, Debug)]
+struct Bound {
+    incarnation: String,
+    attempt: i64,
+}
+
+/// The connections that read. Each leads to a server that showed the first renewal of the session that keeps the lease: a
+/// server that was the primary before may answer for ever, and is believed for one lease at the longest.
+#[derive(Clone)]
+pub(crate) struct Readers(Arc<Shared>);
+
+struct Shared {
+    target: Target,
+    bound: Arc<Mutex<Option<Bound>>>,
+    /// Replaced whole, so that a connection that is in use is not used again.
+    pool: Mutex<Pool>,
+}
+
+impl Readers {
+    /// For the database at this URL; they connect when first used.
+    pub(crate) fn new(url: &str) -> Result<Self, StoreError> {
+        let target = Target::parse(url, "tokenward reader")?;
+        let bound = Arc::default();
+        let pool = Mutex::new(pool(&target, &bound)?);
+        Ok(Self(Arc::new(Shared {
+            target,
+            bound,
+            pool,
+        })))
+    }
+
+    /// From now on only servers that show this renewal are read. To be called before anything rests on the lease that it gives.
+    pub(crate) fn bind(&self, incarnation: String, attempt: i64) -> Result<(), StoreError> {
+        *self.0.bound.lock() = Some(Bound {
+            incarnation,
+            attempt,
+        });
+        self.renew()
+    }
+
+    /// Gives all connections up.
+    pub(crate) fn renew(&self) -> Result<(), StoreError> {
+        let fresh = pool(&self.0.target, &self.0.bound)?;
+        *self.0.pool.lock() = fresh;
+        Ok(())
+    }
+
+    fn current(&self) -> Pool {
+        self.0.pool.lock().clone()
+    }
+}
+
+/// Makes sure that a connection may be read through, and sets it up.
+async fn suits(client: &Client, bound: &Mutex<Option<Bound>>) -> Result<(), StoreError> {
+    state(client).await?.serves(Purpose::Read)?;
+    session::keep_to_one_schema(client).await?;
+    client.batch_execute(SETTINGS).await?;
+    let bound = bound.lock().clone();
+    let Some(Bound {
+        incarnation,
+        attempt,
+    }) = bound
+    else {
+        return Ok(());
+    };
+    let found = client.query_opt(SHOWS, &[&incarnation, &attempt]).await?;
+    let behind = || {
+        StoreError::Unavailable(
+            "the server is not the one that this node renews its lease on".into(),
+        )
+    };
+    found.map(|_| ()).ok_or_else(behind)
+}
+
+/// Connects to the server that is no standby, and on which the lease is renewed.
+struct Connector {
+    target: Target,
+    bound: Arc<Mutex<Option<Bound>>>,
+}
 
 impl deadpool_postgres::Connect for Connector {
     fn connect(
         &self,
         _: &Config,
     ) -> BoxFuture<'_, Result<(Client, JoinHandle<()>), tokio_postgres::Error>> {
-        Box::pin(async {
+        Box::pin(async move {
             let attempt = |server: Server| async move {
                 let (client, connection) = server.connect().await.map_err(Err)?;
                 let serving = tokio::spawn(async move { drop(connection.await) });
-                let serves = state(&client)
-                    .await
-                    .and_then(|state| state.serves(Purpose::Read));
-                match serves {
+                match suits(&client, &self.bound).await {
                     Ok(()) => Ok((client, serving)),
                     Err(_) => Err(Ok((client, serving))),
                 }
             };
-            let refused = match self.0.any(attempt).await {
+            let refused = match self.target.any(attempt).await {
                 Ok(connected) => return Ok(connected),
                 Err(refused) => refused,
             };
-            // A target has at least one host; a standby is refused by the pool's hook.
+            // A target has at least one host; one that does not suit is refused by the pool's hook.
             match refused.into_iter().next_back() {
                 Some((_, last)) => last,
                 None => Config::new()
@@ -53,28 +132,23 @@ impl deadpool_postgres::Connect for Connector {
     }
 }
 
-/// The pool; it connects when first used.
-pub(crate) fn readers(url: &str) -> Result<Pool, StoreError> {
-    let target = Target::parse(url, "tokenward reader")?;
-    let manager = Manager::from_connect(Config::new(), Connector(target), ManagerConfig::default());
-    let set_up = Hook::async_fn(|client: &mut deadpool_postgres::ClientWrapper, _| {
+fn pool(target: &Target, bound: &Arc<Mutex<Option<Bound>>>) -> Result<Pool, StoreError> {
+    let connector = Connector {
+        target: target.clone(),
+        bound: Arc::clone(bound),
+    };
+    let manager = Manager::from_connect(Config::new(), connector, ManagerConfig::default());
+    let bound = Arc::clone(bound);
+    let check = Hook::async_fn(move |client: &mut deadpool_postgres::ClientWrapper, _| {
+        let bound = Arc::clone(&bound);
         Box::pin(async move {
-            let state = state(client)
-                .await
-                .map_err(|error| HookError::message(error.to_string()))?;
-            let serves = state.serves(Purpose::Read);
-            serves.map_err(|error| HookError::message(error.to_string()))?;
-            let kept = session::keep_to_one_schema(client).await;
-            kept.map_err(|error| HookError::message(error.to_string()))?;
-            client
-                .batch_execute(SETTINGS)
-                .await
-                .map_err(HookError::Backend)
+            let suits = suits(client, &bound).await;
+            suits.map_err(|error| HookError::message(error.to_string()))
         })
     });
     Pool::builder(manager)
         .max_size(READERS)
-        .post_create(set_up)
+        .post_create(check)
         .wait_timeout(Some(STATEMENT_TIMEOUT))
         .create_timeout(Some(STATEMENT_TIMEOUT))
         .runtime(deadpool_postgres::Runtime::Tokio1)
@@ -85,17 +159,18 @@ pub(crate) fn readers(url: &str) -> Result<Pool, StoreError> {
 /// Reads rows through the pool. A connection that fails before the first row is thrown away and another one asked once:
 /// it may have died unnoticed, or lead to a server that is no longer the primary.
 pub(crate) async fn read(
-    pool: &Pool,
+    readers: &Readers,
     sql: &str,
     params: &[Value],
     each: &mut (dyn FnMut(&Row<'_>) -> Result<(), StoreError> + Send),
 ) -> Result<(), StoreError> {
+    let pool = readers.current();
     let mut read = 0_usize;
     let mut counted = |row: &Row<'_>| {
         read += 1;
         each(row)
     };
-    let client = get(pool).await?;
+    let client = get(&pool).await?;
     let Err(error) = run(&client, sql, params, &mut counted).await else {
         return Ok(());
     };
@@ -107,11 +182,11 @@ pub(crate) async fn read(
     }
     drop(Object::take(client));
     // Those beside it died with it.
-    pool.retain(|_, _| false);
+    readers.renew()?;
     if read > 0 {
         return Err(error);
     }
-    run(&get(pool).await?, sql, params, each).await
+    run(&get(&readers.current()).await?, sql, params, each).await
 }
 
 async fn get(pool: &Pool) -> Result<Object, StoreError> {

@@ -58,7 +58,7 @@ pub struct Reader {
 #[derive(Clone)]
 enum Pool {
     Sqlite(Arc<SqliteReaders>),
-    Postgres(deadpool_postgres::Pool),
+    Postgres(postgres::Readers),
 }
 
 pub(crate) type Decode<T> = fn(&Row<'_>) -> Result<T, StoreError>;
@@ -70,7 +70,15 @@ impl Reader {
         }
     }
 
-    pub(crate) fn postgres(pool: deadpool_postgres::Pool) -> Self {
+    /// Those of a shared database.
+    pub(crate) fn shared(&self) -> Option<postgres::Readers> {
+        match &self.pool {
+            Pool::Sqlite(_) => None,
+            Pool::Postgres(readers) => Some(readers.clone()),
+        }
+    }
+
+    pub(crate) fn postgres(pool: postgres::Readers) -> Self {
         Self {
             pool: Pool::Postgres(pool),
         }

@@ -3,7 +3,7 @@
 
 use crate::basics::{START, uuid};
 use crate::house::{House, Who};
-use crate::place::{Engine, Place, on, on_both};
+use crate::place::{Engine, Place, on, on_both, runtime};
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use tokenward_store::counts::{CheckCount, Outcome, SourceUse};
 use tokenward_store::notices::{NewNotice, NoticeWrite, Settled, Target};
 use tokenward_store::people::{CHALLENGES_MAX, PasskeyChallenge, Record};
 use tokenward_store::{Decided, Failure, ReadSet, Use};
-use tokenward_testkit::wait_until;
+use tokenward_testkit::{PgCluster, wait_until};
 use uuid::Uuid;
 
 const LONG: Duration = Duration::from_secs(60);
@@ -316,6 +316,59 @@ fn a_file_has_one_node_which_cleans_up() {
         let house = House::open(&place).await;
         assert!(house.store.is_housekeeper());
         assert_eq!(house.store.nodes_seen(), 1);
+        house.close().await;
+    });
+}
+
+/// Two primaries: one that was promoted and takes the writes, and the former one, which only answers reads.
+#[test]
+fn readers_leave_a_server_on_which_the_lease_is_not_renewed_any_more() {
+    runtime().block_on(async {
+        let former = PgCluster::builder().setting("fsync", "off").start();
+        let promoted = former.standby();
+        let (here, there) = (former.port().to_string(), promoted.port().to_string());
+        let both = format!("{here},127.0.0.1:{there}");
+        let place = Place::url(&former.url().replacen(&here, &both, 1));
+        let house = sharing(&place).await;
+        let reader = house.store.reader().clone();
+        let key = uuid();
+        let used = |second: i64| Record::AdminKeyUsed {
+            id: key,
+            at: at(second),
+            source: String::new(),
+        };
+        let last = async || {
+            let four = futures_util::future::join_all((0..4).map(|_| reader.admin_key_uses()));
+            let four = four.await.into_iter();
+            let last = |uses: Vec<(Uuid, Timestamp, String)>| uses.first().map(|one| one.1);
+            Vec::from_iter(four.map(|uses| last(uses.unwrap())))
+        };
+        note(&house, used(0)).await;
+        assert_eq!(last().await, [Some(at(0)); 4]);
+        former.wait_for_standby(true);
+        promoted.promote();
+        for statement in [
+            "ALTER SYSTEM SET synchronous_standby_names = ''",
+            "ALTER SYSTEM SET default_transaction_read_only = on",
+            "SELECT pg_reload_conf()",
+            "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = 'tokenward'",
+        ] {
+            let _ = former.sql("postgres", statement);
+        }
+        let mut second = 0;
+        let written = || {
+            let noted = house.store.note(vec![used(1)], Vec::new());
+            let noted = tokio::runtime::Handle::current().block_on(noted);
+            (noted.is_ok() && house.store.is_writable()).then_some(())
+        };
+        tokio::task::block_in_place(|| wait_until("a write to go through", LONG, written));
+        for _ in 0..20 {
+            second += 1;
+            note(&house, used(second)).await;
+            assert_eq!(last().await, [Some(at(second)); 4]);
+        }
+        let old = former.sql("tokenward", "SELECT max(at) FROM admin_key_use");
+        assert_eq!(old, at(0).0.to_string(), "the former one still answers, and lacks them");
         house.close().await;
     });
 }

@@ -1,12 +1,13 @@
 //! A replica attached to a node: everything a check needs, in this process, valid as long as its sub-lease
 //! ([`tokenward_core::sublease`]). When the node can't be heard it stops answering within seconds. To start over it
-//! loads a new replica beside the old one, never in its place.
+//! loads a new replica beside the old one, never in its place. With several nodes the next one is tried, and until its
+//! replica is loaded the old one answers for as long as its sub-lease lasts.
 
 mod session;
 mod stream;
 mod uses;
 
-use crate::endpoint::Endpoint;
+use crate::endpoint::{Endpoint, Endpoints};
 use arc_swap::ArcSwapOption;
 use parking_lot::Mutex;
 use session::{Ended, Session};
@@ -24,6 +25,8 @@ use uses::Uses;
 /// The pause before attaching anew, doubled with every failure up to [`PAUSE_MAX`].
 const PAUSE: Duration = Duration::from_millis(50);
 const PAUSE_MAX: Duration = Duration::from_secs(2);
+/// The least part of a pause, in hundredths: replicas that lost a node together do not come back in one moment.
+const PAUSE_LEAST: u64 = 50;
 /// Longest that leaving waits for the node to be told.
 const LEAVING: Duration = Duration::from_secs(2);
 
@@ -44,7 +47,7 @@ pub struct Replica {
 /// What checks and the stream share.
 pub(crate) struct Shared {
     pub(crate) keyring: Arc<Keyring>,
-    pub(crate) endpoint: Endpoint,
+    pub(crate) nodes: Endpoints,
     pub(crate) bearer: String,
     /// The replica that checks are answered from, with its own lease; replaced whole.
     pub(crate) current: ArcSwapOption<tokenward_core::Replica>,
@@ -66,22 +69,23 @@ impl Drop for Leaving {
 
 impl std::fmt::Debug for Replica {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Replica(of {})", self.shared.endpoint)
+        write!(f, "Replica(of {})", self.shared.nodes)
     }
 }
 
 impl Replica {
-    /// Attaches a replica to the node at `endpoint`, with the keys in the file `keys`, which `tokenward digest-key
-    /// for-replicas` writes. Returns at once; the replica answers checks when [`Replica::ready`] returns.
+    /// Attaches a replica to a node, with the keys in the file `keys`, which `tokenward digest-key for-replicas` writes. Of
+    /// several nodes of one database the first that answers is used, and the next one when it is lost or its own lease
+    /// is ending. Returns at once; the replica answers checks when [`Replica::ready`] returns.
     ///
     /// # Errors
-    /// When the file can't be read or holds no replica keys. A node that can't be reached is no error: the replica tries
+    /// When the file can't be read or holds no replica keys, and when `nodes` is empty. A node that can't be reached is no error: the replica tries
     /// again until it can.
     ///
     /// # Panics
     /// When not called on a tokio runtime. It needs one with I/O and time enabled, which runs its connection.
-    pub fn attach(endpoint: Endpoint, keys: &Path) -> Result<Self, AttachError> {
-        Self::attach_with(endpoint, keys, None)
+    pub fn attach(nodes: impl Into<Endpoints>, keys: &Path) -> Result<Self, AttachError> {
+        Self::attach_with(nodes, keys, None)
     }
 
     /// Like [`Replica::attach`], with the file of the bearer token that the node requires (`internal_auth_file`).
@@ -92,10 +96,14 @@ impl Replica {
     /// # Panics
     /// As [`Replica::attach`].
     pub fn attach_with(
-        endpoint: Endpoint,
+        nodes: impl Into<Endpoints>,
         keys: &Path,
         bearer: Option<&Path>,
     ) -> Result<Self, AttachError> {
+        let nodes = nodes.into();
+        if nodes.count() == 0 {
+            return Err(AttachError("no node to attach to".to_owned()));
+        }
         let told = |path: &Path, error: &dyn std::fmt::Display| {
             AttachError(format!("{}: {error}", path.display()))
         };
@@ -106,7 +114,7 @@ impl Replica {
         let bearer = bearer.transpose()?.unwrap_or_default().trim().to_owned();
         let shared = Arc::new(Shared {
             keyring: Arc::new(keyring),
-            endpoint,
+            nodes,
             bearer,
             current: ArcSwapOption::empty(),
             uses: Uses::default(),
@@ -170,29 +178,41 @@ impl Replica {
 
 /// Keeps a replica attached until told to leave.
 async fn keep(shared: Arc<Shared>, mut leaving: watch::Receiver<bool>) {
-    let mut pause = PAUSE;
-    loop {
-        match Session::run(&shared, &mut leaving).await {
+    let (mut pause, mut turn, mut failed) = (PAUSE, 0, 0);
+    while let Some(node) = shared.nodes.at(turn) {
+        match Session::run(&shared, node, &mut leaving).await {
             Ended::Left => break,
             Ended::Lost { why, vouched } => {
                 if vouched {
-                    pause = PAUSE;
+                    (pause, failed) = (PAUSE, 0);
                 }
-                tracing::warn!(node = %shared.endpoint, "lost the node: {why}; attaching anew");
+                tracing::warn!(%node, "lost the node: {why}; attaching anew");
             }
         }
+        turn = turn.wrapping_add(1);
         // A pause that leaving cuts short.
-        if tokio::time::timeout(pause, told_to_leave(&mut leaving))
+        if tokio::time::timeout(jittered(pause), told_to_leave(&mut leaving))
             .await
             .is_ok()
         {
             break;
         }
-        pause = (pause * 2).min(PAUSE_MAX);
+        failed += 1;
+        // All of them were tried.
+        if failed % shared.nodes.count() == 0 {
+            pause = (pause * 2).min(PAUSE_MAX);
+        }
     }
     if let Some(replica) = shared.current.load().as_ref() {
         replica.lease().end();
     }
+}
+
+/// A part of the pause by chance.
+fn jittered(pause: Duration) -> Duration {
+    let [chance] = tokenward_system::random_bytes::<1>().unwrap_or([u8::MAX]);
+    let part = PAUSE_LEAST + (100 - PAUSE_LEAST) * u64::from(chance) / u64::from(u8::MAX);
+    pause * u32::try_from(part).unwrap_or(100) / 100
 }
 
 /// Waits until the last handle is gone or said so.

@@ -2,6 +2,7 @@
 
 use super::Shared;
 use super::stream::{self, Ear, Pen};
+use crate::endpoint::Endpoint;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +21,11 @@ const LOADING: Duration = Duration::from_secs(30);
 /// A node that has said nothing for this long is gone, whatever the wire looks like: it answers a renewal
 /// every second. In nanoseconds; by then the lease is long over.
 const SILENCE: u64 = 2 * Terms::STANDARD.term;
+/// Where there are other nodes, one that grants no lease for this long is given up, in nanoseconds: it may be cut off from
+/// its database, which others reach.
+const PATIENCE: u64 = Terms::STANDARD.term;
+/// The same for a lease that is shorter than this after longer ones: the node's own one is ending.
+const ENDING: u64 = Terms::STANDARD.term / 2;
 /// Uses told in one message; a node reads frames of 256 KiB at most.
 const USES_IN_A_MESSAGE: usize = 4_096;
 /// Messages of uses in a row, four times a second; more wait for the next tick.
@@ -38,25 +44,34 @@ pub(super) enum Ended {
 /// An attachment under way.
 pub(super) struct Session<'a> {
     shared: &'a Shared,
+    node: &'a Endpoint,
     replica: Arc<Replica>,
     holder: SubHolder,
     pen: Pen,
     vouched: bool,
     /// When the node was last heard.
     heard_at: BootInstant,
+    /// When it last granted a lease, at first when the snapshot was loaded.
+    granted_at: BootInstant,
+    /// Whether it has granted a lease that was long enough.
+    granted: bool,
     /// Set once the sub-holder has abandoned it.
     over: Option<String>,
 }
 
 impl Session<'_> {
     /// Attaches, and stays so as long as it can.
-    pub(super) async fn run(shared: &Shared, leaving: &mut watch::Receiver<bool>) -> Ended {
+    pub(super) async fn run(
+        shared: &Shared,
+        node: &Endpoint,
+        leaving: &mut watch::Receiver<bool>,
+    ) -> Ended {
         let lost = |why| Ended::Lost {
             why,
             vouched: false,
         };
         let loaded = tokio::select! {
-            loaded = load(shared) => loaded,
+            loaded = load(shared, node) => loaded,
             () = super::told_to_leave(leaving) => return Ended::Left,
         };
         let (replica, number, pen, ear) = match loaded {
@@ -65,11 +80,14 @@ impl Session<'_> {
         };
         let mut session = Session {
             shared,
+            node,
             replica: Arc::new(replica),
             holder: SubHolder::new(Terms::STANDARD),
             pen,
             vouched: false,
             heard_at: SystemClock.boot(),
+            granted_at: SystemClock.boot(),
+            granted: false,
             over: None,
         };
         session
@@ -105,8 +123,11 @@ impl Session<'_> {
                 _ = tokio::time::timeout(left, std::future::pending::<()>()) => {
                     self.step(HolderEvent::Tick, &mut VecDeque::new()).await;
                     self.tell_uses().await;
-                    if SystemClock.boot().0.saturating_sub(self.heard_at.0) > SILENCE {
+                    let since = |at: BootInstant| SystemClock.boot().0.saturating_sub(at.0);
+                    if since(self.heard_at) > SILENCE {
                         self.cut("it says nothing any more".into()).await;
+                    } else if self.may_move() && since(self.granted_at) > PATIENCE {
+                        self.cut("it grants no lease any more".into()).await;
                     }
                 }
             }
@@ -152,6 +173,11 @@ impl Session<'_> {
                     term,
                 };
                 self.step(event, &mut VecDeque::new()).await;
+                self.granted_at = SystemClock.boot();
+                if self.may_move() && self.granted && term < ENDING {
+                    self.cut("its own lease is ending".into()).await;
+                }
+                self.granted |= term >= ENDING;
             }
             Ok(ToReplica::Expelled(why)) => self.cut(why.to_owned()).await,
             Ok(ToReplica::Snapshot { .. } | ToReplica::Part(_) | ToReplica::Loaded) | Err(_) => {
@@ -159,6 +185,11 @@ impl Session<'_> {
                     .await;
             }
         }
+    }
+
+    /// Whether there are other nodes.
+    fn may_move(&self) -> bool {
+        self.shared.nodes.count() > 1
     }
 
     async fn cut(&mut self, why: String) {
@@ -223,7 +254,7 @@ impl Session<'_> {
             self.vouched = true;
             self.shared.current.store(Some(Arc::clone(&self.replica)));
             self.shared.vouched.send_replace(true);
-            tracing::info!(node = %self.shared.endpoint, clients = self.replica.client_count(), "the replica vouches");
+            tracing::info!(node = %self.node, clients = self.replica.client_count(), "the replica vouches");
         }
     }
 
@@ -283,8 +314,8 @@ fn read(bodies: &[&str]) -> Option<VecDeque<Option<Change>>> {
 }
 
 /// Opens a stream and loads the snapshot into a new replica.
-async fn load(shared: &Shared) -> Result<(Replica, u64, Pen, Ear), String> {
-    let (pen, mut ear) = stream::open(shared).await?;
+async fn load(shared: &Shared, node: &Endpoint) -> Result<(Replica, u64, Pen, Ear), String> {
+    let (pen, mut ear) = stream::open(shared, node).await?;
     let mut loading: Option<(Replica, u64)> = None;
     loop {
         let frame = tokio::time::timeout(LOADING, ear.hear()).await;
@@ -292,7 +323,7 @@ async fn load(shared: &Shared) -> Result<(Replica, u64, Pen, Ear), String> {
         let message = ToReplica::from_bytes(&frame).map_err(|error| error.to_string())?;
         match (message, &mut loading) {
             (ToReplica::Snapshot { base, clients }, None) => {
-                tracing::info!(node = %shared.endpoint, clients, change = base, "loading a snapshot");
+                tracing::info!(%node, clients, change = base, "loading a snapshot");
                 let room = usize::try_from(clients).unwrap_or(0);
                 loading = Some((Replica::new(Arc::clone(&shared.keyring), room), base));
             }

@@ -2,7 +2,7 @@
 //! itself, by the keys that neither sends.
 
 use super::Shared;
-use crate::endpoint::{Socket, Speech};
+use crate::endpoint::{Endpoint, Socket, Speech};
 use std::time::Duration;
 use tokenward_core::attach::{
     FRAME_MAX, Greeting, LENGTH_BYTES, Nonce, Opener, PREFACE, Sealer, Side, ToNode, channel,
@@ -30,9 +30,9 @@ pub(super) struct Ear {
 }
 
 /// Connects and greets; the node's first frame will prove that it holds the same keys.
-pub(super) async fn open(shared: &Shared) -> Result<(Pen, Ear), String> {
+pub(super) async fn open(shared: &Shared, node: &Endpoint) -> Result<(Pen, Ear), String> {
     let greeting = async {
-        let socket = shared.endpoint.connect(Speech::Replica).await?;
+        let socket = node.connect(Speech::Replica).await?;
         let (mut reader, mut writer) = tokio::io::split(socket);
         let ours = tokenward_system::random_bytes().ok_or(std::io::ErrorKind::Other)?;
         writer.write_all(PREFACE).await?;

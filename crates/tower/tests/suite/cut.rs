@@ -1,11 +1,11 @@
 //! What the replica does when it can't hear its node: it stops vouching, and no token that was revoked
 //! meanwhile passes. And what the node does: it waits for such a replica once.
 
-use crate::house::{House, status, until};
+use crate::house::{House, figure_of, status, until};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use tokenward_testkit::NewClient;
+use tokenward_testkit::{NewClient, PgCluster, Server};
 use tokenward_tower::{Endpoint, Environment, Replica};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -239,4 +239,47 @@ async fn a_node_that_reads_no_sums_is_told_the_last_use() {
     let usage = house.api.send(usage).await.unwrap().expect(200).json();
     assert_eq!(usage["sources"], serde_json::json!([]), "{usage}");
     assert!(replica.is_vouching());
+}
+
+/// Three nodes on one database: a replica moves to the next one when its own is killed, and when it stands still.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replica_moves_to_another_node_and_goes_on() {
+    let cluster = PgCluster::builder().setting("fsync", "off").start();
+    let url = cluster.url();
+    let house = House::with(&["--database-url", &url]).await;
+    let keys = house.server.data_dir().join("digest-keys");
+    let beside = || {
+        Server::builder()
+            .database(&url)
+            .arg("--digest-keys")
+            .arg(&keys.display().to_string())
+            .start()
+    };
+    let (mut first, last) = (beside(), beside());
+    let nodes: [Endpoint; 3] = [first.internal(), house.server.internal(), last.internal()]
+        .map(|one| one.parse().unwrap());
+    let replica = Replica::attach(nodes, &house.keys).unwrap();
+    tokio::time::timeout(crate::house::LIMIT, replica.ready())
+        .await
+        .expect("a replica that vouches");
+    let product = house.by_replica(&replica, Environment::Production, "gst");
+    let (secret, old) = one_client(&house).await;
+    assert_eq!(status(&product, &old).await, 200);
+    assert_eq!(figure_of(&first, "tokenward_replicas").await, "1");
+    first.kill9();
+    let handle = tokio::runtime::Handle::current();
+    // It goes on by the lease that it has, and denies nothing meanwhile.
+    until("the replica to have moved", || {
+        assert_ne!(handle.block_on(status(&product, &old)), 401);
+        handle.block_on(house.figure("tokenward_replicas")) == "1" && replica.is_vouching()
+    });
+    let new = house.generate(&secret).await;
+    assert_eq!(status(&product, &old).await, 401);
+    assert_eq!(status(&product, &new).await, 200);
+    house.server.freeze();
+    until("the replica to vouch by the last one", || {
+        handle.block_on(figure_of(&last, "tokenward_replicas")) == "1" && replica.is_vouching()
+    });
+    house.server.thaw();
+    assert_eq!(status(&product, &new).await, 200);
 }

@@ -117,13 +117,20 @@ impl House {
 
     /// One figure of the metrics.
     pub(crate) async fn figure(&self, name: &str) -> String {
-        let text = self.api.metrics().await.unwrap().body;
-        let line = text
-            .lines()
-            .find_map(|line| line.strip_prefix(&format!("{name} ")));
-        line.unwrap_or_else(|| panic!("no {name} in {text}"))
-            .to_owned()
+        figure_of(&self.server, name).await
     }
+}
+
+/// One figure of a server's metrics.
+pub(crate) async fn figure_of(server: &Server, name: &str) -> String {
+    // The metrics need no admin key, which only the first node of a database has.
+    let api = Api::new(server.public(), server.internal(), "");
+    let text = api.metrics().await.unwrap().body;
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix(&format!("{name} ")));
+    line.unwrap_or_else(|| panic!("no {name} in {text}"))
+        .to_owned()
 }
 
 /// Lets a condition come true, with the runtime going on.

@@ -62,8 +62,11 @@ pub(super) async fn is_still_on(
     person: &Person,
 ) -> Result<bool, tokenward_store::StoreError> {
     let reader = people.data.store.reader();
-    let session = reader.session(&person.session.digest).await?;
-    let member = reader.member(person.member.id).await?;
+    let read = async {
+        let session = reader.session(&person.session.digest).await?;
+        Ok((session, reader.member(person.member.id).await?))
+    };
+    let (session, member) = people.data.proving(read).await?;
     let now = people.data.clock().wall();
     let both = session.zip(member);
     Ok(both.is_some_and(|(session, member)| goes_on(&member, &session, now)))
@@ -83,7 +86,7 @@ pub async fn person(
         let member = reader.member(session.member).await?;
         Ok::<_, tokenward_store::StoreError>(member.map(|member| (session, member)))
     };
-    let found = read.await.map_err(|error| {
+    let found = people.data.proving(read).await.map_err(|error| {
         crate::logs::read_failed(&error);
         Failure::Unavailable
     })?;
