@@ -39,7 +39,10 @@ pub(crate) struct Figures {
     pub(crate) generates: u64,
     /// Generates answered with something else than a token, or not at all.
     pub(crate) generates_failed: u64,
+    /// Until a token was there.
     pub(crate) longest_generate: Duration,
+    /// Until there was an answer without one, or none.
+    pub(crate) longest_failed: Duration,
     pub(crate) checks: u64,
     /// Checks without a verdict: 502 to 504, or no answer.
     pub(crate) checks_failed: u64,
@@ -55,6 +58,7 @@ impl Figures {
         self.generates += other.generates;
         self.generates_failed += other.generates_failed;
         self.longest_generate = self.longest_generate.max(other.longest_generate);
+        self.longest_failed = self.longest_failed.max(other.longest_failed);
         self.checks += other.checks;
         self.checks_failed += other.checks_failed;
         self.longest_check = self.longest_check.max(other.longest_check);
@@ -378,7 +382,10 @@ async fn generate(shared: Arc<Shared>, api: Api, client: u32) {
         subject.sent.store(0, Ordering::SeqCst);
         // Known to the history before anybody checks it.
         lock(&subject.tokens).extend(made);
-        figures.longest_generate = took;
+        match figures.generates_failed {
+            0 => figures.longest_generate = took,
+            _ => figures.longest_failed = took,
+        }
         shared.count(&figures);
         subject.answered.fetch_add(1, Ordering::SeqCst);
         for back in 0..2 {

@@ -165,7 +165,7 @@ impl<'a> Walk<'a> {
         self.story.chapter(
             "Node c is cut off from the database, and connected again",
             "Expected: node c answers 503 CANNOT_VOUCH within ten seconds, and nginx asks another node. Changes wait once, until its \
-             lease is over: at most 12 s.",
+             lease is over: at most 12 s. Those that were sent to it are answered 503.",
         );
         let (load, cluster) = (&self.load, &self.cluster);
         let (node, probe) = (cluster.at(CUT), &self.probe);
@@ -261,10 +261,11 @@ impl<'a> Walk<'a> {
         self.story.saw(
             step,
             format_args!(
-                "{} generates, longest {:.1?}, {} without a token; {} checks, longest {:.1?}, {} refused",
+                "{} generates, longest {:.1?}, {} without a token ({:.1?}); {} checks, longest {:.1?}, {} refused",
                 seen.generates,
                 seen.longest_generate,
                 seen.generates_failed,
+                seen.longest_failed,
                 seen.checks,
                 seen.longest_check,
                 seen.checks_failed,
@@ -386,11 +387,11 @@ async fn watched<T>(load: &Load, watch: Stopwatch, step: impl Future<Output = T>
             line.tick().await;
             let seen = lines.take();
             story::note(format_args!(
-                "{:>4.0} s  generates {:>4} (refused {}, longest {:>7.1?})   checks {:>5} (refused {}, longest {:>7.1?})",
+                "{:>4.0} s  generates {:>4} (refused {}, longest {:>6.1?})   checks {:>5} (refused {}, longest {:>6.1?})",
                 watch.elapsed().as_secs_f64(),
                 seen.generates,
                 seen.generates_failed,
-                seen.longest_generate,
+                seen.longest_generate.max(seen.longest_failed),
                 seen.checks,
                 seen.checks_failed,
                 seen.longest_check,
