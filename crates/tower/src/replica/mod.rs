@@ -7,7 +7,7 @@ mod session;
 mod stream;
 mod uses;
 
-use crate::endpoint::{Endpoint, Endpoints};
+use crate::endpoint::Endpoints;
 use arc_swap::ArcSwapOption;
 use parking_lot::Mutex;
 use session::{Ended, Session};
