@@ -290,7 +290,7 @@ mod tests {
         let other = certificate_for_tests(other.path(), 2032);
         let broken: [(&dyn Fn(), &str); 3] = [
             (
-                &|| drop(std::fs::copy(&other.key, &files.key).unwrap()),
+                &|| assert!(std::fs::copy(&other.key, &files.key).unwrap() > 0),
                 "does not belong",
             ),
             (
