@@ -7,11 +7,11 @@ ACTS ?= 50
 STAMPEDE_SECONDS ?= 10
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help setup demo demo-check test check docs bench crash failover cluster stampede faults fuzz
+.PHONY: help setup demo demo-check demo-cluster demo-cluster-check test check docs bench crash failover cluster stampede faults fuzz
 .DEFAULT_GOAL := help
 
 help: ## these lines
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-18s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 setup: ## install what every other target needs (each also does it for itself)
 	@xtask/setup.sh test
@@ -28,7 +28,17 @@ demo-check: ## the same walk unattended; fails on any surprise
 	cargo build --locked -p tokenward -p tokenward-demo
 	@$(TARGET)/debug/tokenward-demo --check
 
-test: ## everything: check, all tests, the demo's walk, a fuzz smoke
+demo-cluster: ## three nodes on one PostgreSQL behind nginx: what callers see while nodes and the database fail
+	@xtask/setup.sh test
+	cargo build --locked -p tokenward -p tokenward-demo
+	@$(TARGET)/debug/tokenward-demo --cluster
+
+demo-cluster-check: ## the same unattended; fails on any wrong answer
+	@xtask/setup.sh test
+	cargo build --locked -p tokenward -p tokenward-demo
+	@$(TARGET)/debug/tokenward-demo --cluster --check
+
+test: ## everything: check, all tests, the demos' walks, a fuzz smoke
 	@xtask/setup.sh test
 	@xtask/setup.sh fuzz
 	@cargo run -q --locked -p xtask -- test

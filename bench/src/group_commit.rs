@@ -26,10 +26,23 @@ const AUDITS: &str = "INSERT INTO audit (seq, at, actor, source, action, workspa
     SELECT s, a, actor, '127.0.0.1', 'token.generate', w, c, d, h
     FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::bytea[], $5::bytea[], $6::text[], $7::bytea[]) AS rows (s, a, actor, w, c, d, h)";
 
+/// What a decision about each of them reads first.
+const READ: &str =
+    "SELECT c.*, s.*, w.* FROM client c JOIN slot s ON s.client = c.no JOIN workspace w ON w.no = c.workspace
+    WHERE c.no = $1";
+const READS: &str = "SELECT answer.* FROM unnest($1::bigint[]) AS v(no), LATERAL (SELECT c.*, s.*, w.* FROM client c
+    JOIN slot s ON s.client = c.no JOIN workspace w ON w.no = c.workspace WHERE c.no = v.no OFFSET 0) AS answer";
+/// The lock under which PostgreSQL's writers take turns, and where they stand.
+const LOCK: &str = "SELECT 1 FROM gate FOR UPDATE";
+const STANDING: &str = "SELECT change_number, audit_seq, audit_hash FROM head";
+
 /// An engine that commits groups of tokens.
 pub(crate) trait Bare {
     /// Commits the rows of this many tokens, durably.
     fn commit(&mut self, tokens: usize) -> Result<(), String>;
+    /// The same in the order of a server that decides: takes the lock and reads what it decides on, and only then writes and
+    /// commits.
+    fn turn(&mut self, tokens: usize) -> Result<(), String>;
 }
 
 /// The values of one token's rows.
@@ -76,7 +89,7 @@ impl Maker {
     }
 }
 
-/// Where new numbers start, far from any that exists.
+/// Where new numbers start, far from any that exists; as far from each other for several makers on one store.
 const FIRST: i64 = 1 << 40;
 
 /// SQLite as the store opens it.
@@ -86,7 +99,7 @@ pub(crate) struct Sqlite {
 }
 
 impl Sqlite {
-    pub(crate) fn open(file: &Path, clients: u32) -> Result<Self, String> {
+    pub(crate) fn open(file: &Path, clients: u32, nth: i64) -> Result<Self, String> {
         let failed =
             |error: rusqlite::Error| format!("{} cannot be opened: {error}", file.display());
         let connection = rusqlite::Connection::open(file).map_err(failed)?;
@@ -98,12 +111,12 @@ impl Sqlite {
             maker: Maker {
                 random: Numbers(6),
                 clients,
-                seq: FIRST,
+                seq: FIRST * nth,
             },
         })
     }
 
-    fn group(&mut self, tokens: usize) -> rusqlite::Result<()> {
+    fn group(&mut self, tokens: usize, reads: bool) -> rusqlite::Result<()> {
         let transaction = self
             .connection
             .transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
@@ -113,6 +126,18 @@ impl Sqlite {
             let mut audit = transaction.prepare_cached(AUDIT)?;
             let mut head = transaction.prepare_cached(HEAD)?;
             let group: Vec<_> = (0..tokens).map(|_| self.maker.token()).collect();
+            if reads {
+                let mut read = transaction.prepare_cached(READ)?;
+                for token in &group {
+                    let mut rows = read.query([token.client])?;
+                    while let Some(row) = rows.next()? {
+                        row.get_ref(0)?;
+                    }
+                }
+                transaction
+                    .prepare_cached(STANDING)?
+                    .query_row([], |row| row.get_ref(0).map(|_| ()))?;
+            }
             let last = self.maker.seq;
             let first = last - tokens as i64 + 1;
             for (seq, token) in (first..).zip(&group) {
@@ -141,7 +166,12 @@ impl Sqlite {
 
 impl Bare for Sqlite {
     fn commit(&mut self, tokens: usize) -> Result<(), String> {
-        self.group(tokens)
+        self.group(tokens, false)
+            .map_err(|error| format!("SQLite did not commit: {error}"))
+    }
+
+    fn turn(&mut self, tokens: usize) -> Result<(), String> {
+        self.group(tokens, true)
             .map_err(|error| format!("SQLite did not commit: {error}"))
     }
 }
@@ -154,11 +184,12 @@ pub(crate) struct Postgres {
     runtime: tokio::runtime::Runtime,
     client: tokio_postgres::Client,
     statements: [tokio_postgres::Statement; 4],
+    reads: [tokio_postgres::Statement; 3],
     maker: Maker,
 }
 
 impl Postgres {
-    pub(crate) fn open(url: &str, clients: u32) -> Result<Self, String> {
+    pub(crate) fn open(url: &str, clients: u32, nth: i64) -> Result<Self, String> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build();
@@ -172,25 +203,31 @@ impl Postgres {
                 client.prepare(CHANGES).await?,
                 client.prepare(HEAD).await?,
             ];
-            Ok((client, statements))
+            let reads = [
+                client.prepare(LOCK).await?,
+                client.prepare(STANDING).await?,
+                client.prepare(READS).await?,
+            ];
+            Ok((client, statements, reads))
         });
-        let (client, statements) =
+        let (client, statements, reads) =
             opened.map_err(|error: tokio_postgres::Error| format!("no PostgreSQL: {error}"))?;
         Ok(Self {
             runtime,
             client,
             statements,
+            reads,
             maker: Maker {
                 random: Numbers(7),
                 clients,
-                seq: FIRST,
+                seq: FIRST * nth,
             },
         })
     }
 }
 
-impl Bare for Postgres {
-    fn commit(&mut self, tokens: usize) -> Result<(), String> {
+impl Postgres {
+    fn group(&mut self, tokens: usize, reads: bool) -> Result<(), String> {
         let mut group: Vec<_> = (0..tokens).map(|_| self.maker.token()).collect();
         // One row an UPDATE, as a server's group has one decision a client.
         group.sort_by_key(|token| token.client);
@@ -233,9 +270,24 @@ impl Bare for Postgres {
         ];
         let changes: Params<'_> = &[&seqs, &at, &bodies];
         let heads: Params<'_> = &[&last, &last, &hash];
+        let [lock, standing, read] = &self.reads;
+        let named: Params<'_> = &[&clients];
         let done = self.runtime.block_on(async {
+            if reads {
+                let (begin, locked, stands, rows) = tokio::join!(
+                    client.batch_execute("BEGIN"),
+                    client.execute(lock, &[]),
+                    client.query(standing, &[]),
+                    client.query(read, named),
+                );
+                begin?;
+                locked?;
+                stands?;
+                rows?;
+            }
+            let begin = if reads { "" } else { "BEGIN" };
             let (begin, audited, written, logged, moved, commit) = tokio::join!(
-                client.batch_execute("BEGIN"),
+                client.batch_execute(begin),
                 client.execute(audit, audits),
                 client.execute(slot, slots),
                 client.execute(change, changes),
@@ -250,5 +302,15 @@ impl Bare for Postgres {
             commit
         });
         done.map_err(|error: tokio_postgres::Error| format!("PostgreSQL did not commit: {error}"))
+    }
+}
+
+impl Bare for Postgres {
+    fn commit(&mut self, tokens: usize) -> Result<(), String> {
+        self.group(tokens, false)
+    }
+
+    fn turn(&mut self, tokens: usize) -> Result<(), String> {
+        self.group(tokens, true)
     }
 }

@@ -11,6 +11,8 @@ use std::time::Duration;
 
 /// Bytes of the largest answer read; larger ones end the run.
 const ANSWER_MAX: usize = 256 << 10;
+/// Bytes read at once.
+const PART: usize = 64 << 10;
 /// A run in which nothing arrives for this long has failed.
 const SILENCE: Duration = Duration::from_secs(10);
 
@@ -100,6 +102,7 @@ pub(crate) fn run(
             .map_err(|error| failed("writing to", error))?;
     }
     let mut events = Events::with_capacity(connections);
+    let mut part = vec![0; PART];
     let mut open = connections;
     while open > 0 {
         poll.poll(&mut events, Some(SILENCE))
@@ -112,7 +115,10 @@ pub(crate) fn run(
             if line.written < line.request.len() {
                 line.write().map_err(|error| failed("writing to", error))?;
             }
-            let Some(status) = line.read().map_err(|error| failed("reading from", error))? else {
+            let Some(status) = line
+                .read(&mut part)
+                .map_err(|error| failed("reading from", error))?
+            else {
                 continue;
             };
             let now = clock::wall();
@@ -155,10 +161,9 @@ impl Line {
     }
 
     /// The status of a whole answer, once it is there.
-    fn read(&mut self) -> std::io::Result<Option<u16>> {
-        let mut part = vec![0; 64 << 10];
+    fn read(&mut self, part: &mut [u8]) -> std::io::Result<Option<u16>> {
         loop {
-            let count = match self.stream.read(&mut part) {
+            let count = match self.stream.read(part) {
                 Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
                 Ok(count) => count,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(None),

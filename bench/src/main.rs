@@ -6,6 +6,7 @@ mod bare_grpc;
 mod clock;
 mod ext_authz;
 mod floor;
+mod floor_server;
 mod group_commit;
 mod load;
 mod machine;
@@ -71,6 +72,12 @@ enum Row {
         #[arg(long, default_value_t = 100_000)]
         clients: u32,
     },
+    /// Refusals that the writer decides, over HTTP.
+    Refusals {
+        /// API clients in the stores.
+        #[arg(long, default_value_t = 2_000)]
+        clients: u32,
+    },
     /// From the start of a server to its being ready.
     Start {
         /// API clients in the stores.
@@ -120,6 +127,7 @@ fn main() -> ExitCode {
         Row::All => rows::all(&mut report, rounds),
         Row::HttpCheck { clients } => rows::http_check::run(&mut report, rounds, clients),
         Row::Generate { clients } => rows::generate::run(&mut report, rounds, clients),
+        Row::Refusals { clients } => rows::generate::refusals(&mut report, rounds, clients),
         Row::Start { clients } => rows::start::run(&mut report, clients),
         Row::Console { clients } => rows::console::run(&mut report, rounds, clients),
         Row::BareServer => bare::serve(),

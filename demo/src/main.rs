@@ -1,4 +1,5 @@
-//! `tokenward-demo`: the life of an access token, shown with the real server and a sample product.
+//! `tokenward-demo`: the life of an access token, shown with the real server and a sample product; with `--cluster`, what
+//! callers see while three nodes and their database fail.
 //!
 //! Without flags it tells the story on the terminal and leaves everything running to play with; with `--check` it runs the
 //! same walk unattended and fails at the first surprise, which is a panic. Either way all that it started ends with it, and
@@ -7,6 +8,7 @@
 //! It uses only what a customer has: the `tokenward` binary, its HTTP interfaces and its files. It must never reach into
 //! the server's code.
 
+mod cluster;
 mod playground;
 mod stage;
 mod story;
@@ -27,6 +29,9 @@ struct Flags {
     /// Run unattended: free ports, no waiting at the end, a non-zero exit on any surprise.
     #[arg(long)]
     check: bool,
+    /// Show several nodes on one PostgreSQL instead.
+    #[arg(long)]
+    cluster: bool,
     /// The tokenward binary; by default the one beside this program.
     #[arg(long, value_name = "PATH")]
     server: Option<PathBuf>,
@@ -48,26 +53,49 @@ fn main() -> ExitCode {
 
 async fn tell(flags: &Flags) {
     let mut asked = std::pin::pin!(end_asked_for());
-    let stage = Stage::set(flags.server.as_deref(), !flags.check).await;
     let mut story = Story::new();
-    let told = async {
-        walk::walk(&stage, &mut story).await;
-        if flags.check {
-            playground::try_lines(&stage, &mut story).await;
-        } else {
-            playground::invite(&stage, &story).await;
+    let (parts, name) = if flags.cluster {
+        let told = cluster::tell(flags, &mut story);
+        let cluster = unless_asked(told, asked.as_mut(), flags).await;
+        if let Some(cluster) = cluster {
+            tokio::task::block_in_place(|| cluster.strike());
         }
+        (cluster::PARTS, "demo-cluster-check")
+    } else {
+        let stage = Stage::set(flags.server.as_deref(), !flags.check).await;
+        let told = async {
+            walk::walk(&stage, &mut story).await;
+            if flags.check {
+                playground::try_lines(&stage, &mut story).await;
+            } else {
+                playground::invite(&stage, &story).await;
+            }
+        };
+        unless_asked(told, asked.as_mut(), flags).await;
+        stage.strike().await;
+        ("Server and product", "demo-check")
     };
+    story.done(parts, flags.check.then_some(name));
+}
+
+/// What is told, and the wait for the request to end after it; none when that came in the middle.
+async fn unless_asked<T>(
+    told: impl Future<Output = T>,
+    mut asked: std::pin::Pin<&mut impl Future<Output = ()>>,
+    flags: &Flags,
+) -> Option<T> {
     tokio::select! {
-        () = told => {
+        told = told => {
             if !flags.check {
                 asked.await;
             }
+            Some(told)
         }
-        () = &mut asked => assert!(!flags.check, "asked to end in the middle of the walk"),
+        () = &mut asked => {
+            assert!(!flags.check, "asked to end in the middle of the walk");
+            None
+        }
     }
-    stage.strike().await;
-    story.done(flags.check);
 }
 
 /// Resolves when a person or the system asks this program to end.

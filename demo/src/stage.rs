@@ -11,7 +11,7 @@ use std::{
 use example_e_invoice::{Config, serve};
 use reqwest::Method;
 use serde_json::{Value, json};
-use tokenward_testkit::{Answer, Api, Server, http};
+use tokenward_testkit::{Answer, Api, Server, free_port, http};
 use tokio::{sync::oneshot, task::JoinHandle};
 
 /// Clear's header for a client secret.
@@ -41,11 +41,7 @@ pub(crate) struct Stage {
 impl Stage {
     /// Starts everything and waits until it serves: on ports that are easy to remember where those are free.
     pub(crate) async fn set(binary: Option<&Path>, prefers_ports: bool) -> Self {
-        let address = |preferred| {
-            let at = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-            let taken = !prefers_ports || TcpListener::bind(at(preferred)).is_err();
-            at(if taken { 0 } else { preferred })
-        };
+        let address = |preferred| address(preferred, prefers_ports);
         let mut builder = Server::builder()
             .without_environment()
             .public(address(8080))
@@ -60,7 +56,7 @@ impl Stage {
         let internal = server.internal();
         Self {
             production: Some(Product::start(address(8082), "production", internal).await),
-            sandbox: Some(Product::start(address(0), "sandbox", internal).await),
+            sandbox: Some(Product::start(address(8083), "sandbox", internal).await),
             api: server.api(),
             http: http().build().expect("an HTTP client"),
             server,
@@ -135,6 +131,13 @@ impl Drop for Stage {
             eprintln!("\nThe server's last log lines:\n{}", last.join("\n"));
         }
     }
+}
+
+/// The preferred port of this machine where it is wanted and free, else another one.
+pub(crate) fn address(preferred: u16, prefers_ports: bool) -> SocketAddr {
+    let at = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let taken = !prefers_ports || TcpListener::bind(at(preferred)).is_err();
+    at(if taken { free_port() } else { preferred })
 }
 
 /// An invoice that the sample product accepts.

@@ -81,7 +81,7 @@ impl Story {
 
     /// Tells a fact that no answer of the server hangs on.
     pub(crate) fn note(&self, text: impl Display) {
-        line(format_args!("      {FAINT}{text}{FAINT:#}"));
+        note(text);
     }
 
     /// Text as it is.
@@ -104,18 +104,21 @@ impl Story {
         ));
     }
 
-    /// Everything has ended.
-    pub(crate) fn done(&self, checked: bool) {
-        if checked {
-            line(format_args!(
-                "{GOOD}demo-check passed.{GOOD:#} Server and product have ended, their data is removed."
-            ));
-        } else {
-            line(format_args!(
-                "\nServer and product have ended, their data is removed."
-            ));
-        }
+    /// Everything has ended: the parts that ran, and the name of the unattended walk that passed.
+    pub(crate) fn done(&self, parts: &str, passed: Option<&str>) {
+        let passed = passed.map_or_else(
+            || "\n".to_owned(),
+            |name| format!("{GOOD}{name} passed.{GOOD:#} "),
+        );
+        line(format_args!(
+            "{passed}{parts} have ended, their data is removed."
+        ));
     }
+}
+
+/// [`Story::note`] for a task beside the narrator.
+pub(crate) fn note(text: impl Display) {
+    line(format_args!("      {FAINT}{text}{FAINT:#}"));
 }
 
 fn line(text: std::fmt::Arguments<'_>) {

@@ -3,6 +3,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use fastrand::Rng;
@@ -15,6 +16,13 @@ use crate::history::{Clock, Event, Outcome};
 
 /// How long a node may take to be ready again after what was done to it has ended: its lease, and what a loaded machine needs.
 const BACK: Duration = Duration::from_secs(60);
+/// Starts of a node before the proof gives up.
+const STARTS_MAX: usize = 10;
+/// A lease with more seconds left than this was renewed within the last three; nodes renew every two.
+const RENEWED: f64 = 6.5;
+/// Looks in a row, a twentieth of a second apart, at which every lease must have been renewed: longer than the lease of before
+/// the act could look so.
+const QUIET: u32 = 80;
 /// The load goes on for so long after the last disturbance, so that what followed from it is seen.
 const REST: Duration = Duration::from_secs(5);
 
@@ -38,6 +46,9 @@ pub enum Act {
     EndSessions,
     /// The primary is killed and the standby promoted.
     Failover,
+    /// A commit becomes visible on the primary that the standby does not have, and then the standby is promoted. Nodes that
+    /// saw it must end, and start again without a person's help.
+    Ghost,
     /// The standby is promoted while the old primary goes on; that one ends seconds later.
     Usurp,
 }
@@ -54,6 +65,7 @@ impl Act {
             Act::Freeze(13),
             Act::Failover,
             Act::Silence(12),
+            Act::Ghost,
             Act::EndSessions,
             Act::Stop,
         ]
@@ -69,7 +81,10 @@ impl Act {
             10..12 => Act::Silence(rng.u64(1..15)),
             12 => Act::Delay(rng.u64(5..200)),
             13 => Act::EndSessions,
-            14 => Act::Failover,
+            14 => match rng.bool() {
+                true => Act::Failover,
+                false => Act::Ghost,
+            },
             _ => Act::Usurp,
         }
     }
@@ -90,6 +105,10 @@ pub struct Seen {
     pub history: Vec<Event>,
     /// Each act with how long the node took to be ready again after its end, in milliseconds.
     pub acts: Vec<(Act, u64)>,
+    /// Nodes that ended because they had seen a commit that was lost, and were started again.
+    pub ended: u64,
+    /// How often a node to which nothing was done was found not to be ready.
+    pub silent_elsewhere: u64,
     /// The longest that a change which was answered with success took, in milliseconds.
     pub longest_change: u64,
 }
@@ -172,11 +191,11 @@ impl World {
         match act {
             Act::Kill => {
                 self.servers[number].kill9();
-                self.servers[number].restart();
+                start_again(&mut self.servers[number]);
             }
             Act::Stop => {
                 assert!(self.servers[number].terminate().success());
-                self.servers[number].restart();
+                start_again(&mut self.servers[number]);
             }
             Act::Freeze(seconds) => {
                 self.servers[number].freeze();
@@ -214,6 +233,19 @@ impl World {
                 self.standby.promote();
                 self.rebuild();
             }
+            Act::Ghost => {
+                self.standby.kill9();
+                // Of the commits that wait for the standby now, all become visible.
+                let cancel = "SELECT count(pg_cancel_backend(pid)) FROM pg_stat_activity WHERE wait_event = 'SyncRep'";
+                for _ in 0..20 {
+                    let _ = self.primary.sql("postgres", cancel);
+                    pass(100).await;
+                }
+                self.primary.kill9();
+                self.standby.start_again();
+                self.standby.promote();
+                self.rebuild();
+            }
             Act::Usurp => {
                 self.standby.promote();
                 pass(4_000).await;
@@ -236,16 +268,124 @@ async fn pass(millis: u64) {
     let _ = tokio::time::timeout(Duration::from_millis(millis), std::future::pending::<()>()).await;
 }
 
+/// No node is left out of the watch.
+const NONE: usize = usize::MAX;
+/// Every node is.
+const ALL: usize = usize::MAX - 1;
+
+/// Looks all the time whether the nodes to which nothing is done are ready.
+struct Watch {
+    except: Arc<AtomicUsize>,
+    silent: Arc<AtomicU64>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Watch {
+    fn start(apis: &[Api]) -> Watch {
+        let except = Arc::new(AtomicUsize::new(NONE));
+        let silent = Arc::new(AtomicU64::new(0));
+        let (apis, left_out, seen) = (apis.to_vec(), Arc::clone(&except), Arc::clone(&silent));
+        let task = tokio::spawn(async move {
+            loop {
+                for (number, api) in apis.iter().enumerate() {
+                    let before = left_out.load(Ordering::SeqCst);
+                    if before == ALL || before == number || says_ready(api).await {
+                        continue;
+                    }
+                    // Something may have begun to be done to it meanwhile.
+                    if left_out.load(Ordering::SeqCst) == before {
+                        eprintln!("node {number} is silent, and nothing is done to it");
+                        seen.fetch_add(1, Ordering::SeqCst);
+                    }
+                }
+                pass(50).await;
+            }
+        });
+        Watch {
+            except,
+            silent,
+            task,
+        }
+    }
+
+    fn except(&self, number: usize) {
+        self.except.store(number, Ordering::SeqCst);
+    }
+
+    fn end(self) -> u64 {
+        self.task.abort();
+        self.silent.load(Ordering::SeqCst)
+    }
+}
+
+/// Whether a node does not say that it is not ready; one that is slow to answer says nothing.
+async fn says_ready(api: &Api) -> bool {
+    let ready = api.internal(reqwest::Method::GET, "/health/ready");
+    let asked = tokio::time::timeout(Duration::from_secs(5), ready.send()).await;
+    !matches!(asked, Ok(Ok(answer)) if answer.status() == 503)
+}
+
+/// Starts a node in its place, as a supervisor would: again when the database does not answer in time.
+fn start_again(server: &mut Server) {
+    let mut refused = String::new();
+    for _ in 0..STARTS_MAX {
+        match server.try_restart() {
+            Ok(()) => return,
+            Err(error) => refused = error.to_string(),
+        }
+    }
+    panic!("{refused}");
+}
+
+/// Starts nodes again that end by themselves, as a supervisor would, until each is ready; how many did.
+async fn until_back(servers: &mut [Server], apis: &[Api]) -> u64 {
+    let from = Clock::start();
+    let (mut ended, mut quiet) = (0, 0);
+    while quiet < QUIET {
+        for server in servers.iter_mut() {
+            if !server.is_running() {
+                ended += 1;
+                start_again(server);
+                quiet = 0;
+            }
+        }
+        let mut renewed = true;
+        for api in apis {
+            renewed &= lease_left(api).await > RENEWED;
+        }
+        quiet = if renewed { quiet + 1 } else { 0 };
+        assert!(
+            Duration::from_nanos(from.now()) < BACK,
+            "not every node is back:\n{}",
+            servers[0].output()
+        );
+        pass(50).await;
+    }
+    ended
+}
+
+/// Seconds left of a node's lease; 0 when it does not say.
+async fn lease_left(api: &Api) -> f64 {
+    let asked = tokio::time::timeout(Duration::from_secs(1), api.metrics()).await;
+    let Ok(Ok(answer)) = asked else { return 0.0 };
+    let line = answer
+        .body
+        .lines()
+        .find_map(|line| line.strip_prefix("tokenward_lease_seconds_left "));
+    line.and_then(|left| left.parse().ok()).unwrap_or(0.0)
+}
+
+async fn is_ready(api: &Api) -> bool {
+    let ready = api.internal(reqwest::Method::GET, "/health/ready");
+    let asked = tokio::time::timeout(Duration::from_secs(1), ready.send()).await;
+    matches!(asked, Ok(Ok(answer)) if answer.status() == 200)
+}
+
 /// Returns when every node is ready; how long that took, in milliseconds.
 async fn until_ready(servers: &[Server], apis: &[Api]) -> u64 {
     let from = Clock::start();
     for (server, api) in servers.iter().zip(apis) {
-        loop {
-            let ready = api.internal(reqwest::Method::GET, "/health/ready");
-            let asked = tokio::time::timeout(Duration::from_secs(1), ready.send()).await;
-            if matches!(asked, Ok(Ok(answer)) if answer.status() == 200) {
-                break;
-            }
+        while !is_ready(api).await {
             assert!(
                 from.now() < u64::try_from(BACK.as_nanos()).unwrap_or(u64::MAX),
                 "a node is not ready again:\n{}",
@@ -288,19 +428,30 @@ pub async fn run(
         async move { coherence::run_until(&nodes, &plan, stopped).await }
     });
     pass(2_000).await;
+    let watch = Watch::start(&apis);
     let mut done = Vec::new();
+    let mut ended = 0;
     for act in acts {
         let number = rng.usize(..count);
-        let one = !matches!(act, Act::EndSessions | Act::Failover | Act::Usurp);
+        let one = !matches!(
+            act,
+            Act::EndSessions | Act::Failover | Act::Ghost | Act::Usurp
+        );
         nodes.disturb(one.then_some(number));
+        watch.except(if one { number } else { ALL });
         world.act(*act, number).await;
+        if *act == Act::Ghost {
+            ended += until_back(&mut world.servers, &apis).await;
+        }
         let took = until_ready(&world.servers, &apis).await;
         nodes.disturb(None);
+        watch.except(NONE);
         told(*act, number, took);
         done.push((*act, took));
         pass(1_000).await;
     }
     pass(u64::try_from(REST.as_millis()).unwrap_or(u64::MAX)).await;
+    let silent_elsewhere = watch.end();
     let _ = stop.send(true);
     let history = loading.await.expect("the load does not panic")?;
     let verified = world.api.verify_audit().await?;
@@ -321,6 +472,8 @@ pub async fn run(
     Ok(Seen {
         longest_change: longest.max().unwrap_or_default(),
         acts: done,
+        ended,
+        silent_elsewhere,
         history,
     })
 }

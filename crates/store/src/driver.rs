@@ -42,8 +42,8 @@ impl CommitError {
     }
 
     /// A statement touched another number of rows than it must.
-    pub(crate) fn touched(statement: &Statement, touched: u64) -> Self {
-        let error = StoreError::Damaged(format!("{touched} rows touched by: {}", statement.sql));
+    pub(crate) fn touched(statement: &Statement) -> Self {
+        let error = StoreError::Damaged(format!("too few or too many rows: {}", statement.sql));
         if statement.fence {
             Self::RolledBack(error)
         } else {
@@ -107,29 +107,18 @@ impl Driver {
         }
     }
 
-    /// Carries statements out within the transaction. When one fails, or when they have not all been carried out within
-    /// `patience`, the transaction is over and nothing was written.
-    pub(crate) async fn write(
+    /// Carries statements out within the transaction and makes it durable. When one fails, or touches another number of rows
+    /// than it must, nothing is written. When there is no answer within `patience`, nobody knows. Without statements the
+    /// transaction ends so, too: on a replicated database that waits until everything it has read is replicated.
+    pub(crate) async fn finish(
         &mut self,
         statements: &[Statement],
         patience: Duration,
     ) -> Result<(), CommitError> {
         match self {
-            Self::Sqlite(driver) => driver.write(statements),
+            Self::Sqlite(driver) => driver.finish(statements),
             Self::Postgres(driver) => {
-                let written = driver.write(statements, patience).await;
-                written.map_err(|error| error.at(driver.place()))
-            }
-        }
-    }
-
-    /// Makes the transaction durable. One that wrote nothing ends so, too: on a replicated database that waits until
-    /// everything it has read is replicated.
-    pub(crate) async fn finish(&mut self) -> Result<(), CommitError> {
-        match self {
-            Self::Sqlite(driver) => driver.finish(),
-            Self::Postgres(driver) => {
-                let finished = driver.finish().await;
+                let finished = driver.finish(statements, patience).await;
                 finished.map_err(|error| error.at(driver.place()))
             }
         }
@@ -153,8 +142,7 @@ impl Driver {
             Self::Sqlite(driver) => driver.begin().map_err(CommitError::RolledBack)?,
             Self::Postgres(driver) => driver.begin(None),
         }
-        self.write(statements, patience).await?;
-        self.finish().await
+        self.finish(statements, patience).await
     }
 
     /// The same for rows that no decision reads: others have precedence, so this is [`CommitError::Contended`] when one of
@@ -169,8 +157,7 @@ impl Driver {
             Self::Sqlite(driver) => driver.begin().map_err(CommitError::RolledBack)?,
             Self::Postgres(driver) => driver.begin_aside(figures),
         }
-        self.write(statements, patience).await?;
-        self.finish().await
+        self.finish(statements, patience).await
     }
 
     /// Migrates the tables, or creates them with what `fresh` puts in; answers whether they were

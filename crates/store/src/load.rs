@@ -78,11 +78,12 @@ pub(crate) fn tag(hash: &[u8; 32]) -> u64 {
     u64::from_be_bytes([a, b, c, d, e, f, g, h])
 }
 
-/// The head, and whether the newest rows of the change log and of the audit log are those that it names.
+/// The head, and whether the newest rows of the change log and of the audit log are those that it names. They are found by
+/// subqueries, because PostgreSQL may join tables that were short when the plan was made by reading all of them.
 pub(crate) const SELECT_HEAD: &str =
-    "SELECT h.store, h.epoch, h.change_number, h.audit_seq, h.audit_hash, h.clock, l.tag, a.hash,
-    (SELECT min(id) FROM node), (SELECT max(id) FROM node), h.digest_key FROM head h
-    LEFT JOIN change_log l ON l.number = h.change_number LEFT JOIN audit a ON a.seq = h.audit_seq";
+    "SELECT h.store, h.epoch, h.change_number, h.audit_seq, h.audit_hash, h.clock,
+    (SELECT l.tag FROM change_log l WHERE l.number = h.change_number), (SELECT a.hash FROM audit a WHERE a.seq = h.audit_seq),
+    (SELECT min(id) FROM node), (SELECT max(id) FROM node), h.digest_key FROM head h";
 const SELECT_NEXT: &str = "SELECT (SELECT coalesce(max(no) + 1, 0) FROM client),
     (SELECT coalesce(max(no) + 1, 0) FROM workspace), (SELECT next_product FROM head)";
 

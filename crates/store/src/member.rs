@@ -23,7 +23,7 @@ use tokenward_core::cluster::{
 };
 use tokenward_core::digest::Keyring;
 use tokenward_core::sublease;
-use tokenward_core::time::Clock;
+use tokenward_core::time::{BootInstant, Clock};
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
@@ -54,6 +54,8 @@ pub(crate) struct Member<C> {
     sent: u64,
     /// What the last read showed.
     read: Vec<Entry>,
+    /// Since when, and when last, the database lacked what is applied here.
+    behind: Option<(BootInstant, BootInstant)>,
     /// Whether a renewal has let this node vouch.
     vouched: bool,
     /// Faults since the last renewal that succeeded.
@@ -105,6 +107,7 @@ impl<C: Clock> Member<C> {
             incarnations: first,
             sent: 0,
             read: Vec::new(),
+            behind: None,
             vouched: false,
             faults: 0,
         }
@@ -453,6 +456,13 @@ impl<C: Clock> Member<C> {
             ));
         }
         if head < applied.number {
+            if self.is_behind_for_good() {
+                return Err(StoreError::Diverged(format!(
+                    "it ends at change {head}, but change {} was visible in it before: a failover lost commits that nobody was \
+                     told of",
+                    applied.number
+                )));
+            }
             return Err(StoreError::Unavailable(format!(
                 "this server is behind: it ends at change {head}, and change {} is applied here",
                 applied.number
@@ -463,8 +473,23 @@ impl<C: Clock> Member<C> {
                 "its change log has gaps, or no longer goes back far enough".into(),
             ));
         }
+        self.behind = None;
         self.read = entries;
         Ok(last)
+    }
+
+    /// Whether only servers that lack what is applied here have been found for as long as any lease lasts. One that still
+    /// answers as the former primary is soon gone or left; a primary that lacks a change which no standby had (a commit whose
+    /// wait was cancelled, or a crash) will never have it, and only a new start can load what it has.
+    fn is_behind_for_good(&mut self) -> bool {
+        let now = self.with.clock.boot();
+        let wait = self.with.terms.wait;
+        let recent = self
+            .behind
+            .filter(|(_, last)| now.0.saturating_sub(last.0) < wait);
+        let since = recent.map_or(now, |(since, _)| since);
+        self.behind = Some((since, now));
+        now.0.saturating_sub(since.0) >= wait
     }
 
     async fn failed(&mut self, error: &StoreError) {

@@ -63,7 +63,7 @@ impl<C: Clock + Send + Sync> Writer<C> {
 
     /// Keeps the time of a stop in good order: what was seen expired until now stays so.
     async fn keep_time(&mut self) {
-        let keep = Statement::new(KEEP_TIME, vec![self.clock.wall().into()]);
+        let keep = Statement::new(KEEP_TIME, vec![self.time_to_keep().into()]);
         if let Err(error) = self.driver.commit(&[keep], COMMIT_TIMEOUT).await {
             let error = error.into_inner();
             tracing::warn!("the time of this stop was not kept in the store: {error}");
@@ -165,12 +165,11 @@ impl<C: Clock + Send + Sync> Writer<C> {
             return found;
         }
         // Somebody else's lock, or a full disk, shows only when something is written. On PostgreSQL the head lock is a write.
-        if !self.driver.is_shared() {
-            let probe = Statement::one(PROBE, vec![self.me.as_str().into()]);
-            let probed = self.driver.write(&[probe], COMMIT_TIMEOUT).await;
-            probed.map_err(CommitError::into_inner)?;
-        }
-        let finished = self.driver.finish().await;
+        let probe = match self.driver.is_shared() {
+            true => None,
+            false => Some(Statement::one(PROBE, vec![self.me.as_str().into()])),
+        };
+        let finished = self.driver.finish(probe.as_slice(), COMMIT_TIMEOUT).await;
         finished.map_err(CommitError::into_inner)
     }
 

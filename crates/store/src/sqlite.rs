@@ -101,11 +101,6 @@ impl SqliteDriver {
         Ok(())
     }
 
-    /// Carries statements out; after an error the transaction is over.
-    pub(crate) fn write(&mut self, statements: &[Statement]) -> Result<(), CommitError> {
-        execute(&self.connection, statements).inspect_err(|_| self.undo())
-    }
-
     /// Ends a transaction, if there is one, without its writes.
     pub(crate) fn undo(&self) {
         // An error of the file may have ended it already.
@@ -116,7 +111,9 @@ impl SqliteDriver {
         }
     }
 
-    pub(crate) fn finish(&mut self) -> Result<(), CommitError> {
+    /// Carries statements out and commits; after an error the transaction is over.
+    pub(crate) fn finish(&mut self, statements: &[Statement]) -> Result<(), CommitError> {
+        execute(&self.connection, statements).inspect_err(|_| self.undo())?;
         let done = self.connection.prepare_cached("COMMIT");
         let done = done.and_then(|mut commit| commit.execute([]));
         if let Err(error) = done {
@@ -211,7 +208,7 @@ fn execute(connection: &Connection, statements: &[Statement]) -> Result<(), Comm
                 .touches
                 .is_some_and(|expected| expected != touched)
             {
-                return Err(CommitError::touched(statement, touched));
+                return Err(CommitError::touched(statement));
             }
         }
     }

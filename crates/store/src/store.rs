@@ -514,6 +514,7 @@ impl<C: Clock + Send + Sync + 'static> Opening<C> {
         };
         let writer = Writer {
             attachments: Arc::clone(&attachments),
+            list: Arc::clone(&self.list),
             applier,
             membership,
             me: self.node.incarnation.to_string(),

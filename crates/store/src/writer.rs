@@ -8,6 +8,7 @@ use crate::error::{Failure, StoreError};
 use crate::group::Group;
 use crate::job::{Decided, Job, View};
 use crate::load::{Head, SELECT_HEAD, read_head, tag};
+use crate::nodes::List;
 use crate::people::{self, Record};
 use crate::postgres::HINT;
 use crate::queue::Queue;
@@ -20,7 +21,7 @@ use std::time::Duration;
 use tokenward_core::Replica;
 use tokenward_core::audit::Written;
 use tokenward_core::change::Change;
-use tokenward_core::time::Clock;
+use tokenward_core::time::{Clock, Timestamp};
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
@@ -34,6 +35,9 @@ pub(crate) const NOTE_USE: &str = "INSERT INTO client_use (client, at, source, p
     VALUES ($1, $2, $3, $4, $5)
     ON CONFLICT (client) DO UPDATE SET at = excluded.at, source = excluded.source, product = excluded.product,
     generation = excluded.generation WHERE client_use.at <= excluded.at";
+
+/// Microseconds by which the time that a store keeps may be ahead of a shared database's clock.
+const KEPT_AHEAD_MAX: i64 = 20_000_000;
 
 /// What others may know of the writer.
 #[derive(Debug, Default)]
@@ -93,6 +97,8 @@ pub(crate) struct Writer<C> {
     pub(crate) told: Vec<String>,
     /// Where callers wait for their answers.
     pub(crate) callers: Option<tokio::runtime::Handle>,
+    /// What is known of the nodes of a shared database.
+    pub(crate) list: Arc<List>,
     /// The replicas attached to this node's.
     pub(crate) attachments: Arc<Attachments<C>>,
     /// Whether a group was put back since the last one that could be read for.
@@ -209,15 +215,30 @@ impl<C: Clock + Send + Sync> Writer<C> {
 
     /// Writes a group within the transaction that is open and commits it; answers where the store stands, then or still.
     async fn write(&mut self, group: &Group, head: Head) -> (Head, Result<(), CommitError>) {
-        if group.is_empty() {
-            return (head, self.driver.finish().await);
-        }
-        let draft = self.draft(&group.decided, &head);
+        let draft = match group.is_empty() {
+            true => Draft {
+                statements: Vec::new(),
+                head: head.clone(),
+            },
+            false => self.draft(&group.decided, &head),
+        };
         let patience = self.patience(group);
-        if let Err(error) = self.driver.write(&draft.statements, patience).await {
-            return (head, Err(error));
+        match self.driver.finish(&draft.statements, patience).await {
+            Ok(()) => (draft.head, Ok(())),
+            Err(error) => (head, Err(error)),
         }
-        (draft.head, self.driver.finish().await)
+    }
+
+    /// The time that later starts begin at, if it is the latest one kept. One node whose clock is far ahead must not take all
+    /// others with it: on a shared database that time is near the database's own.
+    pub(crate) fn time_to_keep(&self) -> Timestamp {
+        let wall = self.clock.wall();
+        let ahead = self.list.latest(0).clock_ahead;
+        let most = wall.0.saturating_sub(ahead).saturating_add(KEPT_AHEAD_MAX);
+        match self.driver.is_shared() {
+            true => Timestamp(wall.0.min(most)),
+            false => wall,
+        }
     }
 
     /// How long the statements of a group may take before the first of its callers gives up.
@@ -315,7 +336,7 @@ impl<C: Clock + Send + Sync> Writer<C> {
         let records = || group.decided.iter().flat_map(|one| &one.records);
         statements.extend(records().flat_map(people::statements));
         let figures = records().all(Record::is_figure);
-        let keep = Statement::new(sql::KEEP_TIME, vec![self.clock.wall().into()]);
+        let keep = Statement::new(sql::KEEP_TIME, vec![self.time_to_keep().into()]);
         let patience = self.patience(&group);
         let outcome = if self.driver.is_shared() {
             let mut outcome = Ok(());
@@ -388,7 +409,7 @@ impl<C: Clock + Send + Sync> Writer<C> {
         if number > from.change_number && !from.is_alone(&self.me) {
             statements.push(Statement::new(HINT, Vec::new()));
         }
-        let clock = at.max(from.clock);
+        let clock = self.time_to_keep().max(from.clock);
         let place = (from.change_number, from.audit_seq);
         statements[0] = sql::move_head((number, seq, &hash), place, clock);
         let tag = match number == from.change_number {

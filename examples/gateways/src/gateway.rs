@@ -171,7 +171,7 @@ impl Running {
 }
 
 /// Where a recipe's program lies, and what brings it.
-struct Program {
+pub(crate) struct Program {
     path: &'static str,
     from: &'static str,
 }
@@ -185,15 +185,6 @@ fn run(
     program: &Program,
     words: &[&str],
 ) -> Running {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../..")
-        .join(program.path);
-    assert!(
-        path.exists(),
-        "{} is missing: xtask/setup.sh test installs it ({})",
-        program.path,
-        program.from
-    );
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
     let port = |port: SocketAddr| port.port().to_string();
     let mut replacements = more.to_vec();
@@ -205,7 +196,27 @@ fn run(
     if !more.iter().any(|(from, _)| from.contains(TOKENWARD_PORT)) {
         replacements.push((TOKENWARD_PORT.to_owned(), port(places.tokenward)));
     }
-    let laid = Laid::lay(recipe, &replacements);
+    launch(recipe, &replacements, address, program, words)
+}
+
+/// Starts the program of a recipe with these replacements made in its files, and waits until it listens at `address`.
+pub(crate) fn launch(
+    recipe: &str,
+    replacements: &[(String, String)],
+    address: SocketAddr,
+    program: &Program,
+    words: &[&str],
+) -> Running {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../..")
+        .join(program.path);
+    assert!(
+        path.exists(),
+        "{} is missing: xtask/setup.sh test installs it ({})",
+        program.path,
+        program.from
+    );
+    let laid = Laid::lay(recipe, replacements);
     let output = laid.file("output.log");
     let folder = laid.path().to_owned();
     let mut process = Process::start(&path, None, &output, &output, |command| {
@@ -256,10 +267,14 @@ fn apache(places: &Places) -> Running {
     )
 }
 
-const NGINX: Program = Program {
+pub(crate) const NGINX: Program = Program {
     path: "/usr/sbin/nginx",
     from: "Debian's nginx-light",
 };
+
+/// The prefix is the folder it runs in. One process, so that ending it leaves no worker behind.
+pub(crate) const NGINX_WORDS: [&str; 6] =
+    ["-p", ".", "-c", "nginx.conf", "-g", "master_process off;"];
 
 fn nginx(places: &Places) -> Running {
     nginx_with(places, &[])
@@ -318,9 +333,7 @@ fn nginx_unkept(places: &Places) -> Running {
 }
 
 fn nginx_with(places: &Places, more: &[(String, String)]) -> Running {
-    // The prefix is the folder it runs in. One process, so that ending it leaves no worker behind.
-    let words = ["-p", ".", "-c", "nginx.conf", "-g", "master_process off;"];
-    run("nginx", places, more, &NGINX, &words)
+    run("nginx", places, more, &NGINX, &NGINX_WORDS)
 }
 
 /// Debian's, and the newest one: what a proxy strips and copies has changed between them.
@@ -363,18 +376,14 @@ fn haproxy_unix(places: &Places) -> Running {
     haproxy_with(places, &[(from, to)])
 }
 
+pub(crate) const HAPROXY: Program = Program {
+    path: "/usr/sbin/haproxy",
+    from: "Debian's haproxy",
+};
+pub(crate) const HAPROXY_WORDS: [&str; 3] = ["-f", "haproxy.cfg", "-db"];
+
 fn haproxy_with(places: &Places, more: &[(String, String)]) -> Running {
-    const HAPROXY: Program = Program {
-        path: "/usr/sbin/haproxy",
-        from: "Debian's haproxy",
-    };
-    run(
-        "haproxy",
-        places,
-        more,
-        &HAPROXY,
-        &["-f", "haproxy.cfg", "-db"],
-    )
+    run("haproxy", places, more, &HAPROXY, &HAPROXY_WORDS)
 }
 
 fn envoy_grpc(places: &Places) -> Running {

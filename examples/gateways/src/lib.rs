@@ -4,12 +4,14 @@
 //! A recipe is run as it lies here, with nothing changed but ports and paths; this crate must never
 //! hold a line of gateway configuration that its reader does not see in the recipe.
 
+mod balancer;
 pub mod gateway;
 pub mod product;
 mod recipe;
 mod rust;
 pub mod wire;
 
+pub use balancer::{Balancer, Listeners};
 pub use gateway::{ALL, Kind, Places, Running};
 pub use product::{Product, Seen};
 pub use wire::{Ask, Line};

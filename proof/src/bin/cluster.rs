@@ -52,12 +52,14 @@ async fn main() -> Result<ExitCode, Broken> {
     let Seen {
         acts,
         longest_change,
+        ended,
+        silent_elsewhere,
         ..
     } = seen;
     let longest = acts.iter().map(|(_, took)| *took).max().unwrap_or_default();
     if arguments.json {
         let all = serde_json::json!({
-            "seed": seed, "report": report, "longest_change_ms": longest_change, "longest_recovery_ms": longest,
+            "seed": seed, "report": report, "longest_change_ms": longest_change, "longest_recovery_ms": longest, "ended": ended, "silent_elsewhere": silent_elsewhere,
         });
         println!("{all:#}");
     } else {
@@ -66,7 +68,7 @@ async fn main() -> Result<ExitCode, Broken> {
         }
         println!(
             "{} events: {} accepted, {} denied, {} without verdict, {} changed, {} unknown; longest change {longest_change} ms, \
-             longest recovery {longest} ms; {} violations",
+             longest recovery {longest} ms, {ended} nodes ended and came back; {silent_elsewhere} times silent where nothing was done; {} violations",
             report.events,
             report.accepted,
             report.denied,

@@ -4,7 +4,10 @@
 use super::http2::http2;
 use super::internal::{Answering, Service};
 use crate::http::HEAD_MAX;
-use crate::net::timeouts::{Line, Watched};
+use crate::net::{
+    self,
+    timeouts::{Line, Watched},
+};
 use crate::replicas;
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, header};
@@ -40,7 +43,7 @@ pub(super) async fn plain<S>(
     let mut first = [0; 4];
     let seen = tokio::select! {
         seen = stream.peek(&mut first) => seen,
-        _ = stop.wait_for(|stop| *stop) => return,
+        () = net::stopping(&mut stop, || false) => return,
     };
     match seen {
         Ok(4) if replicas::begins(&first) => {

@@ -47,32 +47,15 @@ pub(crate) async fn serve(
             }
             _ = stop.wait_for(|stop| *stop) => break,
         };
-        app.data.metrics.connected();
-        let peer = match &accepted {
-            Ok(connection) => Peer::Network(connection.peer()),
-            Err(_) => Peer::SameMachine,
-        };
-        let (watcher, stop) = (tracker.watcher(), stop.clone());
-        let service = Service {
-            app: Arc::clone(&app),
-            peer,
-        };
-        lines.run(|line| async move {
-            match accepted {
-                Ok(Connection::Plain(stream, _)) => {
-                    connection::plain(service, stream, line, watcher, stop).await;
-                }
-                Ok(Connection::Tls(accept, _)) => {
-                    if let Ok(stream) = accept.await {
-                        connection::tls(service, stream, line, watcher, stop).await;
-                    }
-                }
-                Err(stream) => connection::plain(service, stream, line, watcher, stop).await,
-            }
-        });
+        begin(&app, accepted, &lines, &tracker, &stop);
     }
     // Whoever calls now is told at once, and does not wait for an answer that never comes.
-    drop((listener, unix));
+    for connection in listener.close() {
+        begin(&app, Ok(connection), &lines, &tracker, &stop);
+    }
+    for stream in unix.map(close_unix).unwrap_or_default() {
+        begin(&app, Err(stream), &lines, &tracker, &stop);
+    }
     let drained = async {
         tokio::join!(tracker.shutdown(), async {
             let mut look = tokio::time::interval(NEARLY_DONE);
@@ -87,6 +70,52 @@ pub(crate) async fn serve(
     };
     let drain = Duration::from_secs(app.data.config.drain_seconds);
     let _ = tokio::time::timeout(drain, drained).await;
+}
+
+/// Serves a connection beside the others.
+fn begin(
+    app: &Arc<App>,
+    accepted: Result<Connection, UnixStream>,
+    lines: &Rc<Lines>,
+    tracker: &hyper_util::server::graceful::GracefulShutdown,
+    stop: &Stop,
+) {
+    app.data.metrics.connected();
+    let peer = match &accepted {
+        Ok(connection) => Peer::Network(connection.peer()),
+        Err(_) => Peer::SameMachine,
+    };
+    let (watcher, stop) = (tracker.watcher(), stop.clone());
+    let service = Service {
+        app: Arc::clone(app),
+        peer,
+    };
+    lines.run(|line| async move {
+        match accepted {
+            Ok(Connection::Plain(stream, _)) => {
+                connection::plain(service, stream, line, watcher, stop).await;
+            }
+            Ok(Connection::Tls(accept, _)) => {
+                if let Ok(stream) = accept.await {
+                    connection::tls(service, stream, line, watcher, stop).await;
+                }
+            }
+            Err(stream) => connection::plain(service, stream, line, watcher, stop).await,
+        }
+    });
+}
+
+/// Stops listening, as [`Listener::close`] does. The socket's other threads do the same.
+fn close_unix(unix: UnixListener) -> Vec<UnixStream> {
+    let Ok(socket) = unix.into_std() else {
+        return Vec::new();
+    };
+    let taken = std::iter::from_fn(|| socket.accept().ok());
+    let served = taken.filter_map(|(stream, _)| {
+        stream.set_nonblocking(true).ok()?;
+        UnixStream::from_std(stream).ok()
+    });
+    served.collect()
 }
 
 /// The next connection to the unix socket; never, if there is none.

@@ -5,8 +5,8 @@ use crate::app::App;
 use crate::http::envelope::{Problem, Told};
 use crate::http::{BODY_MAX, HEAD_MAX, admin, clear_api, console, head_bytes, oauth, request_host};
 use crate::logs::Limit;
-use crate::net::limits::{Activity, Awaited, Connections, Delivered, End, Limits, Watched};
-use crate::net::{Connection, Listener};
+use crate::net::limits::{Activity, Awaited, Connections, Delivered, End, Limits, Place, Watched};
+use crate::net::{self, Connection, Listener};
 use crate::{random, request_id};
 use axum::Router;
 use axum::body::Body;
@@ -344,42 +344,73 @@ pub(crate) async fn serve(
             app.data.metrics.connection_refused();
         }
         let place = tokio::select! {
+            biased;
+            // A connection that has its place is served, also when the server stops at that moment.
             Some(place) = connections.place(share) => place,
             _ = stop.wait_for(|stop| *stop) => break,
         };
         let Ok(service) = tower::Service::call(&mut make, peer).await;
-        let service = Front {
-            app: Arc::clone(&app),
-            peer: peer.ip(),
-            router: TowerToHyperService::new(service),
-            activity: Arc::clone(place.activity()),
-        };
-        let stop = stop.clone();
-        tokio::spawn(async move {
-            match connection {
-                Connection::Plain(stream, _) => {
-                    serve_connection(stream, service, place.activity(), stop).await;
-                }
-                Connection::Tls(accept, _) => {
-                    let mut stopped = stop.clone();
-                    let accepted = tokio::select! {
-                        accepted = accept => accepted,
-                        // A handshake that goes on for long makes room like any other idle connection.
-                        _ = place.activity().end() => return,
-                        _ = stopped.wait_for(|stop| *stop) => return,
-                    };
-                    if let Ok(stream) = accepted {
-                        serve_connection(stream, service, place.activity(), stop).await;
-                    }
-                }
-            }
-        });
+        let service = front(&app, peer, service, &place);
+        tokio::spawn(serve_accepted(connection, service, place, stop.clone()));
     }
     // A caller that connects now is refused at once instead of waiting for an answer that never comes.
-    drop(listener);
+    for connection in listener.close() {
+        let peer = SocketAddr::new(connection.peer(), 0);
+        let share = connections.share(peer.ip(), &app.data.config.trusted_proxies);
+        let place = share.and_then(|share| connections.place(share).now_or_never().flatten());
+        let Some(place) = place else {
+            app.data.metrics.connection_refused();
+            continue;
+        };
+        let Ok(service) = tower::Service::call(&mut make, peer).await;
+        let service = front(&app, peer, service, &place);
+        tokio::spawn(serve_accepted(connection, service, place, stop.clone()));
+    }
     let drain = Duration::from_secs(app.data.config.drain_seconds);
     let _ = tokio::time::timeout(drain, connections.ended()).await;
     looking.abort();
+}
+
+fn front<S>(app: &Arc<App>, peer: SocketAddr, service: S, place: &Place) -> Front<S> {
+    Front {
+        app: Arc::clone(app),
+        peer: peer.ip(),
+        router: TowerToHyperService::new(service),
+        activity: Arc::clone(place.activity()),
+    }
+}
+
+/// Serves a connection until it ends; it has its place until then.
+async fn serve_accepted<S>(
+    connection: Connection,
+    service: Front<S>,
+    place: Place,
+    stop: watch::Receiver<bool>,
+) where
+    Front<S>: hyper::service::Service<
+            http::Request<Incoming>,
+            Response = http::Response<Delivered<Body>>,
+            Error = Infallible,
+            Future = Answer,
+        >,
+{
+    match connection {
+        Connection::Plain(stream, _) => {
+            serve_connection(stream, service, place.activity(), stop).await;
+        }
+        Connection::Tls(accept, _) => {
+            let mut stopped = stop.clone();
+            let accepted = tokio::select! {
+                accepted = accept => accepted,
+                // A handshake that goes on for long makes room like any other idle connection.
+                _ = place.activity().end() => return,
+                () = net::stopping(&mut stopped, || false) => return,
+            };
+            if let Ok(stream) = accepted {
+                serve_connection(stream, service, place.activity(), stop).await;
+            }
+        }
+    }
 }
 
 async fn look_round(connections: Arc<Connections>) {
@@ -430,7 +461,7 @@ async fn serve_connection<I, S>(
                 End::Now => return,
                 End::Idle => {}
             },
-            _ = stop.wait_for(|stop| *stop), if !closing => {}
+            () = net::stopping(&mut stop, || activity.has_asked()), if !closing => {}
         }
         // Idle, or the server stops: what is under way is still answered.
         closing = true;

@@ -397,6 +397,11 @@ impl Activity {
         }
     }
 
+    /// Whether a request has come.
+    pub(crate) fn has_asked(&self) -> bool {
+        self.state.lock().asked
+    }
+
     /// From now on the connection is about to end: no further request is waited for.
     pub(crate) fn closing(&self) {
         let mut state = self.state.lock();

@@ -109,26 +109,66 @@ impl Listener {
     pub(crate) async fn accept(&self) -> Connection {
         loop {
             match self.socket.accept().await {
-                Ok((stream, peer)) => {
-                    let _ = stream.set_nodelay(true);
-                    let peer = peer.ip().to_canonical();
-                    return match &self.tls {
-                        None => Connection::Plain(stream, peer),
-                        Some(tls) => {
-                            let accept = tls.acceptor().accept(stream);
-                            let timed = async move {
-                                tokio::time::timeout(HANDSHAKE, accept)
-                                    .await
-                                    .unwrap_or_else(|late| Err(late.into()))
-                            };
-                            Connection::Tls(Box::pin(timed), peer)
-                        }
-                    };
-                }
+                Ok((stream, peer)) => return connection(stream, peer, self.tls.as_ref()),
                 Err(error) => pause(&error).await,
             }
         }
     }
+
+    /// Stops listening. Returns the connections that the kernel had taken by then: their callers see them as made, and would
+    /// get a reset instead of an answer.
+    pub(crate) fn close(self) -> Vec<Connection> {
+        let Ok(socket) = self.socket.into_std() else {
+            return Vec::new();
+        };
+        let taken = std::iter::from_fn(|| socket.accept().ok());
+        let taken: Vec<_> = taken.take(BACKLOG as usize).collect();
+        drop(socket);
+        let served = taken.into_iter().filter_map(|(stream, peer)| {
+            stream.set_nonblocking(true).ok()?;
+            let stream = TcpStream::from_std(stream).ok()?;
+            Some(connection(stream, peer, self.tls.as_ref()))
+        });
+        served.collect()
+    }
+}
+
+fn connection(stream: TcpStream, peer: SocketAddr, tls: Option<&Arc<Tls>>) -> Connection {
+    let _ = stream.set_nodelay(true);
+    let peer = peer.ip().to_canonical();
+    match tls {
+        None => Connection::Plain(stream, peer),
+        Some(tls) => {
+            let accept = tls.acceptor().accept(stream);
+            let timed = async move {
+                tokio::time::timeout(HANDSHAKE, accept)
+                    .await
+                    .unwrap_or_else(|late| Err(late.into()))
+            };
+            Connection::Tls(Box::pin(timed), peer)
+        }
+    }
+}
+
+/// How long a connection that was made before a stop may take to send its first request.
+const FIRST_REQUEST: Duration = Duration::from_secs(1);
+/// How often is looked whether it has.
+const FIRST_REQUEST_LOOK: Duration = Duration::from_millis(10);
+
+/// Returns when a connection is to end because the server stops: at once if it has been used (`asked`), else when its first
+/// request is there or late. Its caller could not know of the stop.
+pub(crate) async fn stopping(
+    stop: &mut tokio::sync::watch::Receiver<bool>,
+    asked: impl Fn() -> bool,
+) {
+    let _ = stop.wait_for(|stop| *stop).await;
+    let mut look = tokio::time::interval(FIRST_REQUEST_LOOK);
+    let first = async {
+        while !asked() {
+            look.tick().await;
+        }
+    };
+    let _ = tokio::time::timeout(FIRST_REQUEST, first).await;
 }
 
 /// After a connection could not be accepted: waits a moment, for a process out of file descriptors gets

@@ -96,6 +96,51 @@ async fn a_stop_finishes_what_is_under_way_and_takes_nothing_new() {
     assert_eq!(listed["items"][1]["name"], "late");
 }
 
+/// A load balancer that has connected can't know that the server stops at that moment, and may not send a POST twice.
+#[tokio::test]
+async fn connections_made_before_a_stop_are_answered() {
+    const EACH: usize = 40;
+    let mut house = House::new().await;
+    let erp = house.client(NewClient::sandbox("erp")).await;
+    let token = house.token(&erp).await.access_token;
+    let generate = format!(
+        "GET /integration/v1/authz/token/status HTTP/1.1\r\nhost: x\r\nx-clear-client-secret: {}\r\n\r\n",
+        erp.secret
+    );
+    let check = format!(
+        "GET /check/sandbox/gst HTTP/1.1\r\nhost: x\r\nx-cleartax-auth-token: {token}\r\n\r\n"
+    );
+    // It stands still, so that the kernel takes the connections and the server meets them together with the signal.
+    house.server.freeze();
+    let mut calls = Vec::new();
+    for (base, request) in [
+        (house.server.public(), &generate),
+        (house.server.internal(), &check),
+    ] {
+        for _ in 0..EACH {
+            let mut call = TcpStream::connect(base.strip_prefix("http://").unwrap()).unwrap();
+            call.set_read_timeout(Some(LIMIT)).unwrap();
+            call.write_all(request.as_bytes()).unwrap();
+            calls.push(call);
+        }
+    }
+    let id = house.server.process_id().to_string();
+    for signal in ["-TERM", "-CONT"] {
+        let mut kill = Command::new("kill");
+        kill.args([signal, &id]);
+        assert!(finish(kill).good);
+    }
+    for (number, call) in calls.iter_mut().enumerate() {
+        let mut answer = String::new();
+        let read = call.read_to_string(&mut answer);
+        assert!(
+            read.is_ok() && answer.starts_with("HTTP/1.1 200"),
+            "call {number}: {read:?} {answer:?}"
+        );
+    }
+    assert!(house.server.terminate().success());
+}
+
 #[tokio::test]
 async fn one_process_has_the_data_directory() {
     let house = House::new().await;

@@ -7,7 +7,9 @@ use serde_json::Value;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
-use tokenward_testkit::{Answer, Api, ApiClient, NewClient, PgCluster, Server, wait_until};
+use tokenward_testkit::{
+    Answer, Api, ApiClient, NewClient, PgCluster, Server, faketime, wait_until,
+};
 
 const LONG: Duration = Duration::from_secs(60);
 /// For how long changes wait for a node that was lost: its lease, twice the pause that a machine may make, and some.
@@ -328,4 +330,56 @@ async fn a_new_digest_key_goes_from_node_to_node_and_no_token_is_refused() {
     assert!(uses_it(&ask(&there).await));
     let after = first.token(&erp).await.access_token;
     assert_eq!(verdict(&there, &after).await, 200);
+}
+
+/// Tokens end and quota days begin by each node's own clock: one that is far from the database's gets no requests.
+#[tokio::test]
+async fn a_node_with_another_clock_is_not_ready() {
+    let cluster = PgCluster::builder().setting("fsync", "off").start();
+    let first = House::of(Server::builder().database(&cluster.url())).await;
+    let folder = tempfile::tempdir().unwrap();
+    let clock = folder.path().join("clock");
+    faketime::set(&clock, 0);
+    let mut other = joining(&first, &cluster, "other")
+        .env("LD_PRELOAD", text(&faketime::library()))
+        .env("FAKETIME_TIMESTAMP_FILE", text(&clock))
+        .env("FAKETIME_DONT_FAKE_MONOTONIC", "1")
+        .env("FAKETIME_NO_CACHE", "1")
+        .start();
+    let there = at(&other, &first);
+    let ready = async || {
+        let request = there.internal(Method::GET, "/health/ready");
+        there.send(request).await.unwrap()
+    };
+    faketime::set(&clock, 3_600);
+    let refused = |answer: &Answer| answer.status == 503;
+    let told = until("it not to be ready", ready, refused).await;
+    assert!(
+        told.body.contains("clock differs from the database's"),
+        "{}",
+        told.body
+    );
+    wait_until("a line in the log", LONG, || {
+        other
+            .output()
+            .contains("clock is not the database's")
+            .then_some(())
+    });
+    let request = there.admin(Method::GET, "/nodes");
+    let seconds = there.send(request).await.unwrap().json()["clock_difference_seconds"].clone();
+    assert!(
+        (3_590.0..3_700.0).contains(&seconds.as_f64().unwrap()),
+        "{seconds}"
+    );
+    let metrics = there.metrics().await.unwrap().body;
+    let difference = "tokenward_clock_difference_seconds 3";
+    assert!(metrics.contains(difference), "{metrics}");
+    // The others do not begin at that time when they start again.
+    let erp = first.client(NewClient::sandbox("erp")).await;
+    token(&there, &erp).await;
+    let near = "SELECT clock - (extract(epoch FROM clock_timestamp()) * 1000000)::bigint < 25000000 FROM head";
+    assert_eq!(cluster.sql("tokenward", near).trim(), "t");
+    faketime::set(&clock, 0);
+    assert!(other.terminate().success());
+    other.restart();
 }

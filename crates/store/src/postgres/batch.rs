@@ -11,6 +11,7 @@ use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::task::Poll;
 use tokio_postgres::Client;
+use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{ToSql, Type};
 
 /// What a call answers: rows touched.
@@ -41,34 +42,29 @@ impl Call<'_> {
         })
     }
 
-    /// Whether the answer is what it must be.
+    /// Whether the answer is a success.
     pub(super) fn judge(
         &self,
         answer: Result<u64, tokio_postgres::Error>,
     ) -> Result<(), CommitError> {
-        let touched = answer.map_err(refused)?;
-        let expected: Option<u64> = self
-            .statements
-            .iter()
-            .map(|statement| statement.touches)
-            .sum();
-        match expected {
-            Some(expected) if expected != touched => {
-                Err(CommitError::touched(&self.statements[0], touched))
-            }
-            _ => Ok(()),
+        let Err(error) = answer else { return Ok(()) };
+        match error.code() {
+            Some(&SqlState::DIVISION_BY_ZERO) => Err(CommitError::touched(&self.statements[0])),
+            _ => Err(failed(error)),
         }
     }
 }
 
-/// Whether a statement failed for what it says (SQLSTATE classes 22 and 23: its data, a constraint), because of another
-/// transaction (a deadlock, `lock_timeout`), or because the server is in trouble.
-fn refused(error: tokio_postgres::Error) -> CommitError {
-    let code = error.code().map_or("", |code| code.code());
-    if matches!(code, "40P01" | "55P03") {
-        return CommitError::Contended(error.into());
-    }
+/// What the failure of a statement that was sent with others and COMMIT after it means: the server's own word is that the
+/// transaction is undone, for what the statement says (SQLSTATE classes 22 and 23: its data, a constraint), because of
+/// another transaction (a deadlock, `lock_timeout`), or because the server is in trouble. Without such a word, as when the
+/// connection ends, the rest may have been carried out.
+pub(super) fn failed(error: tokio_postgres::Error) -> CommitError {
+    let Some(code) = error.code().map(|code| code.code()) else {
+        return CommitError::Unknown(error.into());
+    };
     match code.get(..2).unwrap_or_default() {
+        _ if matches!(code, "40P01" | "55P03") => CommitError::Contended(error.into()),
         "22" | "23" => CommitError::Refused(error.into()),
         _ => CommitError::RolledBack(error.into()),
     }
@@ -101,12 +97,33 @@ impl Session {
                 columns,
             }]);
         }
+        let one = match &run[0] {
+            checked if checked.touches.is_some() => self.prepare_checked(sql, &one).await?,
+            _ => one,
+        };
         let single = |statement| Call {
             statements: statement,
             prepared: one.clone(),
             columns: Vec::new(),
         };
         Ok(run.chunks(1).map(single).collect())
+    }
+
+    /// The form of a statement for one row that fails when it touches none or several.
+    async fn prepare_checked(
+        &mut self,
+        sql: &'static str,
+        one: &tokio_postgres::Statement,
+    ) -> Result<tokio_postgres::Statement, StoreError> {
+        if let Some(known) = self.checked.get(sql) {
+            return Ok(known.clone());
+        }
+        let checked = match checked(sql, sql, "1") {
+            Some(text) => self.client.prepare(&text).await?,
+            None => one.clone(),
+        };
+        self.checked.insert(sql, checked.clone());
+        Ok(checked)
     }
 
     async fn prepare_many(
@@ -118,7 +135,12 @@ impl Session {
             return Ok(known.clone());
         }
         let many = match many_form(sql, one.params()) {
-            Some(text) => Some(self.client.prepare(&text).await?),
+            Some(text) => {
+                let first = arrays(&one.params()[..1]).unwrap_or_default();
+                let rows = format!("cardinality({first})");
+                let text = checked(sql, &text, &rows).unwrap_or(text);
+                Some(self.client.prepare(&text).await?)
+            }
             None => None,
         };
         self.batched.insert(sql, many.clone());
@@ -193,6 +215,16 @@ fn columns<'a>(
         .collect()
 }
 
+/// A statement that fails, by a division by zero, unless it touches so many rows: COMMIT is sent before the number is known
+/// here. None where it needs no such form: a plain INSERT makes its rows or fails.
+fn checked(sql: &str, text: &str, rows: &str) -> Option<String> {
+    let plain =
+        sql.starts_with("INSERT") && sql.contains("VALUES (") && !sql.contains("ON CONFLICT");
+    (!plain).then(|| {
+        format!("WITH done AS ({text} RETURNING 1) SELECT 1 / (count(*) = {rows})::int FROM done")
+    })
+}
+
 /// Whether no two statements name the same row: of two updates in one statement only one would count.
 fn distinct(run: &[Statement]) -> bool {
     let mut seen = HashSet::new();
@@ -229,12 +261,12 @@ fn many_form(sql: &str, types: &[Type]) -> Option<String> {
 }
 
 /// The query for every row of the arrays, each answer with the row's place behind it; none for types without an
-/// array.
+/// array. `OFFSET 0` keeps it a query of its own, which finds rows by their keys also if the plan was made on short tables.
 fn many_query(sql: &str, types: &[Type]) -> Option<String> {
     let names: Vec<String> = (1..=types.len()).map(|n| format!("p{n}")).collect();
     let arrays = arrays(types)?;
     Some(format!(
-        "SELECT answer.*, v.place FROM unnest({arrays}) WITH ORDINALITY AS v({}, place), LATERAL ({}) AS answer",
+        "SELECT answer.*, v.place FROM unnest({arrays}) WITH ORDINALITY AS v({}, place), LATERAL ({} OFFSET 0) AS answer",
         names.join(", "),
         renamed(sql)
     ))

@@ -358,54 +358,52 @@ impl PostgresDriver {
             .await?)
     }
 
-    /// Sends all statements in one go and reads the answers. When they have not all been carried out within `patience`, or
-    /// one of them failed, the transaction is over.
-    pub(crate) async fn write(
+    /// Sends all statements and COMMIT in one go and reads the answers. A statement that fails makes the server undo the
+    /// transaction at COMMIT; one that touches another number of rows than it must fails by itself (`batch::checked`).
+    pub(crate) async fn finish(
         &mut self,
         statements: &[Statement],
         patience: Duration,
     ) -> Result<(), CommitError> {
         let begin = match self.turn {
+            Turn::None => return Ok(()),
             Turn::Asked(_) => Some(BEGIN),
             Turn::Aside(begin) => Some(begin),
-            Turn::None | Turn::Open(_) => None,
+            Turn::Open(_) => None,
         };
         let session = self.session().map_err(CommitError::RolledBack)?;
-        let prepared = tokio::time::timeout(patience, session.carry_out(begin, statements)).await;
-        let Ok(prepared) = prepared else {
-            // COMMIT was never sent: the server undoes the transaction with the connection.
-            self.give_session_up();
-            return Err(CommitError::RolledBack(unanswered()));
-        };
-        self.turn = Turn::Open(None);
-        if let Err(error) = prepared {
-            self.undo().await;
-            if !matches!(error, CommitError::Refused(_) | CommitError::Contended(_)) {
+        let preparing = tokio::time::timeout(patience, session.calls_of(statements));
+        let calls = match preparing.await {
+            Ok(Ok(calls)) => calls,
+            Ok(Err(error)) => {
+                self.undo().await;
                 self.sound_out().await;
+                return Err(CommitError::RolledBack(error));
             }
-            return Err(error);
-        }
-        Ok(())
-    }
-
-    /// Commits. Called only when every statement was carried out: COMMIT of a failed transaction would be answered with
-    /// success and undo it.
-    pub(crate) async fn finish(&mut self) -> Result<(), CommitError> {
-        let Turn::Open(_) = std::mem::replace(&mut self.turn, Turn::None) else {
-            return Ok(());
+            Err(_) => {
+                // COMMIT was never sent: the server undoes the transaction with the connection.
+                self.give_session_up();
+                return Err(CommitError::RolledBack(unanswered()));
+            }
         };
-        let session = self.session().map_err(CommitError::Unknown)?;
+        self.turn = Turn::None;
+        let session = self.session().map_err(CommitError::RolledBack)?;
         session.clear_notice();
-        let committed =
-            tokio::time::timeout(STATEMENT_TIMEOUT, session.client.batch_execute("COMMIT")).await;
-        let trouble = match committed {
+        let sending = session.carry_out(begin, &calls);
+        let trouble = match tokio::time::timeout(patience, sending).await {
             Ok(Ok(())) if !session.noticed() => return Ok(()),
             Ok(Ok(())) => StoreError::Unavailable("the server warned during a commit".into()),
-            Ok(Err(error)) => error.into(),
+            Ok(Err(CommitError::Unknown(error))) => error,
+            Ok(Err(error)) => {
+                if !matches!(error, CommitError::Refused(_) | CommitError::Contended(_)) {
+                    self.sound_out().await;
+                }
+                return Err(error);
+            }
             Err(_) => unanswered(),
         };
         // Nobody knows what became of it. The head lock is free only when the transaction has ended, so what is read
-        // under it then is the outcome.
+        // under it then is the outcome, and what is decided then comes after it.
         self.session = None;
         Err(CommitError::Unknown(trouble))
     }
@@ -477,32 +475,47 @@ impl Session {
         Ok(())
     }
 
-    /// BEGIN where it is wanted, and the statements, to the end of the last answer.
-    async fn carry_out(
+    /// The calls that carry statements out.
+    async fn calls_of<'a>(
         &mut self,
-        begin: Option<&'static str>,
-        statements: &[Statement],
-    ) -> Result<(), CommitError> {
-        let mut calls: Vec<Call<'_>> = Vec::new();
+        statements: &'a [Statement],
+    ) -> Result<Vec<Call<'a>>, StoreError> {
+        let mut calls = Vec::new();
         for run in batch::runs(statements) {
-            calls.extend(self.calls(run).await.map_err(CommitError::RolledBack)?);
+            calls.extend(self.calls(run).await?);
         }
+        Ok(calls)
+    }
+
+    /// BEGIN where it is wanted, the calls, and COMMIT, to the end of the last answer.
+    async fn carry_out(
+        &self,
+        begin: Option<&'static str>,
+        calls: &[Call<'_>],
+    ) -> Result<(), CommitError> {
         let client = &self.client;
-        let first: batch::Answer<'_> = Box::pin(async move {
-            match begin {
-                Some(begin) => client.batch_execute(begin).await.map(|()| 0),
-                None => Ok(0),
-            }
-        });
+        let plain = |wanted: Option<&'static str>| -> batch::Answer<'_> {
+            Box::pin(async move {
+                match wanted {
+                    Some(sql) => client.batch_execute(sql).await.map(|()| 0),
+                    None => Ok(0),
+                }
+            })
+        };
+        let first = plain(begin);
         let rest = calls.iter().map(|call| call.execute(client));
-        let answers = in_order(std::iter::once(first).chain(rest)).await;
+        let last = plain(Some("COMMIT"));
+        let answers = in_order(std::iter::once(first).chain(rest).chain([last])).await;
         let mut answers = answers.into_iter();
         if let Some(Err(error)) = answers.next() {
-            return Err(CommitError::RolledBack(error.into()));
+            return Err(batch::failed(error));
         }
-        for (call, answer) in calls.iter().zip(answers) {
+        for (call, answer) in calls.iter().zip(answers.by_ref()) {
             call.judge(answer)?;
         }
-        Ok(())
+        match answers.next() {
+            Some(Err(error)) => Err(CommitError::Unknown(error.into())),
+            _ => Ok(()),
+        }
     }
 }

@@ -40,6 +40,10 @@ const SETTINGS: &str = "SET synchronous_commit = on; SET client_min_messages = w
 /// Those of a session that holds locks for which others wait: when its process stops in the middle of a transaction, the
 /// session ends after two seconds, also while the server is stuck in sending to it.
 const LOCKING: &str = "SET idle_in_transaction_session_timeout = '2s'; SET tcp_user_timeout = '2s'";
+/// Those of a session whose statements find rows by their keys. Plans are made once and stay when a table grows, and the first
+/// ones are made on empty tables, where reading all of a table looks cheaper than its index.
+const BY_KEY: &str =
+    "SET enable_seqscan = off; SET plan_cache_mode = force_generic_plan; SET jit = off";
 /// The statement timeout lies below the driver's patience, so that a slow statement ends with an
 /// answer rather than with the connection.
 pub(super) const SET_STATEMENT_TIMEOUT: &str = "SET statement_timeout = '8s'";
@@ -102,6 +106,8 @@ pub(super) struct Session {
     /// Woken when a notification arrives; only a session that listens gets any.
     hints: Arc<Notify>,
     prepared: HashMap<&'static str, Statement>,
+    /// The form of a statement for one row that fails when it touches another number of rows.
+    pub(super) checked: HashMap<&'static str, Statement>,
     /// The form of a statement that does the work of many; none where it has none.
     pub(super) batched: HashMap<&'static str, Option<Statement>>,
     connection: JoinHandle<()>,
@@ -242,12 +248,14 @@ impl Session {
             noticed,
             hints,
             prepared: HashMap::new(),
+            checked: HashMap::new(),
             batched: HashMap::new(),
             connection,
         };
         session.client.batch_execute(SETTINGS).await?;
         if purpose == Purpose::Write {
             session.client.batch_execute(LOCKING).await?;
+            session.client.batch_execute(BY_KEY).await?;
         }
         session.client.batch_execute(SET_STATEMENT_TIMEOUT).await?;
         let state = state(&session.client).await?;

@@ -109,6 +109,35 @@ async fn a_change_that_makes_no_sense_is_refused_alone(place: Arc<Place>) {
     assert_law(house).await.close().await;
 }
 
+#[test]
+fn what_touches_no_row_is_refused_alone() {
+    on(Engine::Postgres, async |place| {
+        let (house, clients) = House::populated(&place, 4).await;
+        // The first client's slot can be read, and no UPDATE touches it.
+        place.sql(
+            "CREATE FUNCTION ignore() RETURNS trigger LANGUAGE plpgsql AS
+                $$ BEGIN IF NEW.client = 0 THEN RETURN NULL; END IF; RETURN NEW; END $$",
+        );
+        place.sql(
+            "CREATE TRIGGER ignore BEFORE UPDATE ON slot FOR EACH ROW EXECUTE FUNCTION ignore()",
+        );
+        let before = place.bodies().len();
+        let (share, (id, secret)) = (house.share(), clients[0].clone());
+        let odd = async move { share.generate(id, &secret).await.map(drop) };
+        assert_eq!(
+            in_a_group_with_others(&house, &clients[1..], odd).await,
+            Err(Failure::Unavailable)
+        );
+        assert_eq!(
+            place.bodies().len(),
+            before + 3,
+            "nothing of it is in the log"
+        );
+        assert!(house.store.is_writable(), "the store itself is well");
+        assert_law(house).await.close().await;
+    });
+}
+
 async fn a_damaged_row_spoils_nobody_elses_decision(place: Arc<Place>) {
     let (house, clients) = House::populated(&place, 3).await;
     place.sql("UPDATE client SET environment = 7 WHERE no = 0");

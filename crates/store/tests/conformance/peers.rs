@@ -286,6 +286,36 @@ fn another_history_ends_a_node() {
     });
 }
 
+/// A failover can lose a commit that was visible and that nobody was told of: no node could ever renew there, so each ends, and
+/// starts with what there is.
+#[test]
+fn a_database_that_goes_on_lacking_what_was_seen_ends_a_node() {
+    on(Engine::Postgres, async |place| {
+        let who = Who {
+            sharing: true,
+            ..Who::with_term(Duration::from_secs(2))
+        };
+        let house = open(&place, who.clone()).await;
+        house.populate(2).await;
+        let applied = house.store.replica().applied();
+        place.sql("DELETE FROM change_log WHERE number = (SELECT change_number FROM head)");
+        place.sql("DELETE FROM audit WHERE seq = (SELECT audit_seq FROM head)");
+        place.sql(
+            "UPDATE head SET change_number = change_number - 1, audit_seq = audit_seq - 1,
+            audit_hash = (SELECT hash FROM audit WHERE seq = head.audit_seq - 1)",
+        );
+        tokio::task::block_in_place(|| {
+            wait_until("the node to stop", LONG, || {
+                house.store.is_expelled().then_some(())
+            });
+        });
+        house.close().await;
+        let house = open(&place, who).await;
+        assert_eq!(house.store.replica().applied(), applied - 1);
+        house.close().await;
+    });
+}
+
 #[test]
 fn own_commits_do_not_extend_the_lease() {
     on(Engine::Postgres, async |place| {

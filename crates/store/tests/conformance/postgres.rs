@@ -243,3 +243,30 @@ fn a_session_given_up_that_still_holds_the_lock_is_ended() {
         assert_law(house).await.close().await;
     });
 }
+
+#[test]
+fn rows_are_found_by_their_keys_by_plans_made_on_short_tables() {
+    on(Engine::Postgres, async |place| {
+        let (house, clients) = House::populated(&place, 2).await;
+        let (id, secret) = clients[0].clone();
+        place.sql("ANALYZE");
+        // A new session plans each statement on what is there now.
+        let house = house.reopened().await;
+        place.sql("SELECT pg_stat_reset()");
+        const TOKENS: i64 = 200;
+        for _ in 0..TOKENS {
+            house.generate(id, &secret).await.unwrap();
+        }
+        // The end of the sessions makes the server count what they did.
+        house.close().await;
+        let read = "SELECT coalesce(sum(seq_tup_read + coalesce(idx_tup_fetch, 0)), 0) FROM pg_stat_user_tables
+            WHERE relname IN ('change_log', 'audit', 'client', 'slot')";
+        let written =
+            "SELECT coalesce(sum(n_tup_ins), 0) FROM pg_stat_user_tables WHERE relname = 'audit'";
+        wait_until("the server to have counted", LONG, || {
+            (place.number(written) >= TOKENS).then_some(())
+        });
+        let read = place.number(read);
+        assert!(read < 10 * TOKENS, "{read} rows read for {TOKENS} tokens");
+    });
+}

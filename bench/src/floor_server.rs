@@ -1,0 +1,91 @@
+//! The floor of generating over HTTP: a hyper server whose callers wait for one thread, which takes whoever waits, does for
+//! each what no server that decides can leave out (`Bare::turn`), and answers them when it is committed. It verifies no
+//! secret, draws nothing, hashes nothing, keeps no replica and writes the same body to everybody.
+
+use crate::bare::listen;
+use crate::group_commit::Bare;
+use http::{Request, Response};
+use http_body_util::Full;
+use hyper::body::{Bytes, Incoming};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use tokio::sync::oneshot;
+
+/// As long as the answer to a generate.
+const BODY: &[u8] = &[b'x'; 320];
+/// Most tokens in a commit, as the server's.
+const GROUP_MAX: usize = 256;
+
+type Caller = oneshot::Sender<()>;
+
+/// Serves until the process ends; the address.
+pub(crate) fn start(bare: impl Bare + Send + 'static) -> Result<SocketAddr, String> {
+    let failed = |error: std::io::Error| format!("no floor server: {error}");
+    let (ask, asked) = channel();
+    std::thread::spawn(move || commit(bare, &asked));
+    let first = listen(SocketAddr::from(([127, 0, 0, 1], 0))).map_err(failed)?;
+    let address = first.local_addr().map_err(failed)?;
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let mut sockets = vec![first];
+    for _ in 1..threads {
+        sockets.push(listen(address).map_err(failed)?);
+    }
+    for socket in sockets {
+        let ask = ask.clone();
+        std::thread::spawn(move || accept(socket, &ask));
+    }
+    Ok(address)
+}
+
+/// Whoever waits, one group after the other. Callers whose group fails are told by the end of their channel.
+fn commit(mut bare: impl Bare, asked: &Receiver<Caller>) {
+    // Who has gone needs no answer.
+    let answer = |caller: Caller| {
+        let _ = caller.send(());
+    };
+    while let Ok(first) = asked.recv() {
+        let group: Vec<Caller> = std::iter::once(first)
+            .chain(asked.try_iter().take(GROUP_MAX - 1))
+            .collect();
+        match bare.turn(group.len()) {
+            Ok(()) => group.into_iter().for_each(answer),
+            Err(error) => eprintln!("{error}"),
+        }
+    }
+}
+
+fn accept(socket: std::net::TcpListener, ask: &Sender<Caller>) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .build();
+    let Ok(runtime) = runtime else {
+        return eprintln!("no runtime");
+    };
+    tokio::task::LocalSet::new().block_on(&runtime, async move {
+        let Ok(listener) = tokio::net::TcpListener::from_std(socket) else {
+            return;
+        };
+        while let Ok((stream, _)) = listener.accept().await {
+            let _ = stream.set_nodelay(true);
+            let ask = ask.clone();
+            let answer = service_fn(move |_: Request<Incoming>| {
+                let (caller, committed) = oneshot::channel();
+                let asked = ask.send(caller);
+                async move {
+                    let done = asked.is_ok() && committed.await.is_ok();
+                    let mut response = Response::new(Full::new(Bytes::from_static(BODY)));
+                    if !done {
+                        *response.status_mut() = http::StatusCode::SERVICE_UNAVAILABLE;
+                    }
+                    Ok::<_, Infallible>(response)
+                }
+            });
+            let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), answer);
+            tokio::task::spawn_local(async move { drop(connection.await) });
+        }
+    });
+}
