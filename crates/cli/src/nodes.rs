@@ -22,7 +22,15 @@ pub(crate) async fn run(verb: Verb, session: &Session) -> Result<(), CliError> {
     match verb {
         Verb::List => {
             let nodes: Answer<Nodes> = session.api.get("/nodes").await?;
-            session.out.object(&nodes, views::nodes)
+            session.out.object(&nodes, views::nodes)?;
+            let all: &Nodes = &nodes;
+            session.out.note(&format!(
+                "If the database fails: {}. Digest key for new digests: {}. Clock of the node that answers: {:+.1} s of the database's.",
+                views::coherence(all.coherence),
+                all.digest_key,
+                all.clock_difference_seconds
+            ));
+            Ok(())
         }
     }
 }

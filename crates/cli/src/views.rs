@@ -6,9 +6,9 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use tokenward_api::{
-    AdminKeyInfo, AuditEntry, Client, ClientState, ClientToken, Invitation, Member, NodeState,
-    Nodes, Notice, NoticeState, NotificationState, OnRepeat, Product, SecretInfo, Time, TokenState,
-    Usage, Webhook, Workspace,
+    AdminKeyInfo, AuditEntry, Client, ClientState, ClientToken, Coherence, Invitation, Member,
+    NodeState, Nodes, Notice, NoticeState, NotificationState, OnRepeat, Product, SecretInfo, Time,
+    TokenState, Usage, Webhook, Workspace,
 };
 use uuid::Uuid;
 
@@ -87,7 +87,19 @@ pub(crate) fn workspace(item: &Workspace) -> Table {
     table
 }
 
-/// The nodes of a database, and below them what holds for all.
+/// What can be lost when the database fails.
+pub(crate) fn coherence(level: Coherence) -> &'static str {
+    match level {
+        Coherence::Strict => "nothing is lost in a failover to the synchronous standby (strict)",
+        Coherence::SingleServer => "a failover to a copy can lose answered changes (single server)",
+        Coherence::Weak => {
+            "a crash can lose answered changes, because fsync or full_page_writes is off (weak)"
+        }
+        Coherence::Unknown => "unknown",
+    }
+}
+
+/// The nodes of a database.
 pub(crate) fn nodes(all: &Nodes) -> Table {
     let mut table = Table::new(&[
         "NAME",

@@ -163,6 +163,7 @@ mod tests {
         "webhook create",
         "webhook test",
         "webhook enable",
+        "node list",
         "notice list",
         "usage",
         "audit list",
