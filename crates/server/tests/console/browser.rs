@@ -1,10 +1,11 @@
 //! The walks of `node/`, each in Debian's Chromium, against a server of its own.
 
+use crate::balancer::Balancer;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
-use tokenward_testkit::{PROGRAM_LIMIT, Server, ended, finish, first_line};
+use tokenward_testkit::{PROGRAM_LIMIT, PgCluster, Server, ended, finish, first_line};
 
 /// Longest time for a walk of the browser.
 const WALK_LIMIT: Duration = Duration::from_secs(900);
@@ -65,6 +66,36 @@ fn the_seed_walked_in_light_on_a_phone() {
 #[test]
 fn the_seed_walked_without_a_script() {
     walk("walk.mjs", &[("SCRIPT", "off")]);
+}
+
+/// Two servers on one database, of which each request reaches the other one than the request before.
+fn walk_two(script: &str, ways: &[(&str, &str)]) {
+    let cluster = PgCluster::builder().setting("fsync", "off").start();
+    let first = Server::builder().database(&cluster.url()).start();
+    let keys = first.data_dir().join("digest-keys").display().to_string();
+    let second = Server::builder()
+        .database(&cluster.url())
+        .arg("--digest-keys")
+        .arg(&keys)
+        .start();
+    let balancer = Balancer::over(&[first.public(), second.public()]);
+    // Each start makes a new link while no operator can sign in.
+    let link = std::fs::read_to_string(second.data_dir().join("console-link")).unwrap();
+    let link = link.trim().replace(second.public(), balancer.public());
+    let mut all = vec![("PUBLIC", balancer.public()), ("LINK", link.as_str())];
+    all.extend(ways);
+    walk_at(&second, script, &all);
+    assert!(balancer.requests() > 10, "the walk went by the balancer");
+}
+
+#[test]
+fn the_seed_walked_while_each_request_reaches_another_node() {
+    walk_two("walk.mjs", &[("SCRIPT", "off")]);
+}
+
+#[test]
+fn passkeys_while_each_request_reaches_another_node() {
+    walk_two("passkey.mjs", &[]);
 }
 
 #[test]

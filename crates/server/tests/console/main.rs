@@ -3,6 +3,7 @@
 #[path = "../wire/acts.rs"]
 mod acts;
 mod authority;
+mod balancer;
 mod browser;
 mod edits;
 mod figures;
