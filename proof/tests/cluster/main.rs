@@ -1,5 +1,6 @@
 //! Three nodes under load while everything that can fail does: no stale accept, no early denial, no lost change. Whether a node
-//! to which nothing is done falls silent is a question of time, and so that of the program `cluster` on a quiet machine.
+//! to which nothing is done falls silent is a question of time, and so that of the program `cluster` on a quiet machine. A program of
+//! its own: beside it other proofs would see too little happen.
 
 use tokenward_proof::cluster::{Act, run};
 use tokenward_proof::history::check;
