@@ -37,13 +37,11 @@ const LIMIT: Duration = Duration::from_secs(60);
 const LEASE: Duration = Duration::from_secs(10);
 /// The longest wait for a lost node: the lease and twice the pause that a machine may make, and some for the rest.
 const LOST_MAX: Duration = Duration::from_secs(14);
-/// No lease was waited for.
-const NOT_WAITED: Duration = Duration::from_secs(7);
 
-/// A step that callers do not notice.
+/// A step that refuses callers nothing. Changes wait for a node while it joins, for as long as the machine takes for that.
 const NOTHING: Allowed = Allowed {
     generates_failed: 0,
-    longest_generate: NOT_WAITED,
+    longest_generate: LOST_MAX,
 };
 /// A step that loses a node: changes wait for it once, and what was sent to it has no answer.
 const LOST: Allowed = Allowed {
@@ -121,7 +119,7 @@ impl<'a> Walk<'a> {
             }
         })
         .await;
-        self.list();
+        self.list().await;
         self.saw("a moment of normal work", Some(&NOTHING));
     }
 
@@ -322,22 +320,28 @@ impl<'a> Walk<'a> {
         self.cluster
     }
 
-    /// Shows what `tokenward node list` prints.
-    fn list(&self) {
-        let output = finish(&mut node_list(&self.cluster), PROGRAM_LIMIT);
-        let told = String::from_utf8_lossy(&output.stdout);
-        assert!(
-            output.status.success(),
-            "{}",
-            String::from_utf8_lossy(&output.stderr)
-        );
+    /// Shows what `tokenward node list` prints once the node that answers has seen the others.
+    async fn list(&self) {
+        let mut told = String::new();
+        let listed = async || {
+            let output = tokio::task::block_in_place(|| {
+                finish(&mut node_list(&self.cluster), PROGRAM_LIMIT)
+            });
+            let errors = String::from_utf8_lossy(&output.stderr);
+            assert!(output.status.success(), "{errors}");
+            told = String::from_utf8_lossy(&output.stdout).into_owned();
+            let is = |name| {
+                let mut names = told
+                    .lines()
+                    .filter_map(|line| line.split_whitespace().next());
+                names.any(|listed| listed == name)
+            };
+            ["a", "b", "c"].into_iter().all(is)
+        };
+        until("all nodes to be listed", Stopwatch::start(), listed).await;
         self.story.note("tokenward node list");
         for line in told.lines() {
             self.story.plain(format_args!("      {line}"));
-        }
-        for name in ["a", "b", "c"] {
-            let named = |line: &str| line.split_whitespace().next() == Some(name);
-            assert!(told.lines().any(named), "node {name} is not listed");
         }
     }
 }

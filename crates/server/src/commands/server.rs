@@ -38,7 +38,7 @@ pub(super) enum ServerCommand {
 }
 
 const SERVE_HELP: &str = "Every flag has an environment variable and a key in the file; flags win over the environment,\n\
-the environment over the file. SIGHUP reads the certificates again; SIGTERM stops cleanly.\n\n\
+the environment over the file. Changed certificates are taken by themselves, or at once with SIGHUP; SIGTERM stops cleanly.\n\n\
 Examples:\n  tokenward serve --data-dir /var/lib/tokenward\n  \
 tokenward serve --database-url postgres://tokenward@db.example.com/tokenward \\\n      \
 --environment-host sandbox=api-sandbox.example.com --trusted-proxy 10.0.0.4";

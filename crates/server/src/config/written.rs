@@ -161,13 +161,13 @@ pub struct ServeArgs {
     /// What error bodies name as error_source [default: CLEAR]
     #[arg(long, env = "TOKENWARD_ERROR_SOURCE", value_name = "TEXT")]
     pub error_source: Option<String>,
-    /// Certificate of the public listener (PEM); read again at SIGHUP
+    /// Certificate of the public listener (PEM); read again when it changes
     #[arg(long, env = "TOKENWARD_PUBLIC_TLS_CERTIFICATE", value_name = "FILE")]
     pub public_tls_certificate: Option<PathBuf>,
     /// Key of the public listener (PEM)
     #[arg(long, env = "TOKENWARD_PUBLIC_TLS_KEY", value_name = "FILE")]
     pub public_tls_key: Option<PathBuf>,
-    /// Certificate of the internal listener (PEM); read again at SIGHUP
+    /// Certificate of the internal listener (PEM); read again when it changes
     #[arg(long, env = "TOKENWARD_INTERNAL_TLS_CERTIFICATE", value_name = "FILE")]
     pub internal_tls_certificate: Option<PathBuf>,
     /// Key of the internal listener (PEM)

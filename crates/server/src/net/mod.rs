@@ -1,23 +1,22 @@
-//! Listening sockets, plain or TLS. Certificates are read again at SIGHUP; a new one that can't be used
-//! leaves the old one in place.
+//! Listening sockets, plain or TLS.
 
 pub mod addresses;
+mod certificate;
 pub(crate) mod destination;
 pub(crate) mod forwarded;
 pub(crate) mod limits;
 pub(crate) mod timeouts;
 pub(crate) mod unix;
 
-use crate::config::TlsFiles;
-use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+pub(crate) use certificate::Tls;
+#[cfg(test)]
+pub(crate) use certificate::certificate_for_tests;
+
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
-use std::sync::{Arc, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
-use tokenward_core::time::{MICROS_PER_SECOND, Timestamp};
 use tokio::net::{TcpListener, TcpStream};
-use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 /// The name of this machine; none when it does not tell one.
@@ -31,138 +30,6 @@ pub(crate) fn host_name() -> Option<String> {
 const BACKLOG: u32 = 4_096;
 /// A TLS handshake not done in this time is given up.
 const HANDSHAKE: Duration = Duration::from_secs(10);
-
-/// The certificate in use, shared by all listeners of one address.
-pub(crate) struct Tls {
-    files: TlsFiles,
-    pair: RwLock<Pair>,
-}
-
-/// A certificate with its key, ready for use.
-#[derive(Clone)]
-struct Pair {
-    acceptor: TlsAcceptor,
-    /// From when and till when it is valid, in seconds since 1970.
-    valid: (i64, i64),
-}
-
-impl Tls {
-    /// Reads certificate and key.
-    pub(crate) fn open(files: TlsFiles) -> Result<Self, String> {
-        let pair = RwLock::new(read(&files)?);
-        Ok(Self { files, pair })
-    }
-
-    /// Reads them again; connections under way keep what they have.
-    pub(crate) fn reload(&self) -> Result<(), String> {
-        let fresh = read(&self.files)?;
-        *self
-            .pair
-            .write()
-            .unwrap_or_else(std::sync::PoisonError::into_inner) = fresh;
-        Ok(())
-    }
-
-    /// Till when the certificate in use is valid, in seconds since 1970.
-    pub(crate) fn valid_till(&self) -> i64 {
-        self.pair().valid.1
-    }
-
-    /// Why callers will refuse the certificate in use at this time, in seconds since 1970; none if they will not.
-    pub(crate) fn out_of_time(&self, now: i64) -> Option<String> {
-        let (from, till) = self.pair().valid;
-        let file = self.files.certificate.display();
-        let date = |seconds| Timestamp(seconds * MICROS_PER_SECOND).iso();
-        if now > till {
-            let till = date(till);
-            return Some(format!(
-                "the certificate {file} expired at {till}: callers refuse it. Renew it, then send SIGHUP or start again"
-            ));
-        }
-        (now < from).then(|| {
-            let from = date(from);
-            format!("the certificate {file} is not valid before {from}: callers refuse it. Check it and the clock")
-        })
-    }
-
-    fn pair(&self) -> Pair {
-        self.pair
-            .read()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
-            .clone()
-    }
-
-    fn acceptor(&self) -> TlsAcceptor {
-        self.pair().acceptor
-    }
-}
-
-fn read(files: &TlsFiles) -> Result<Pair, String> {
-    let (certificate, key) = (files.certificate.display(), files.key.display());
-    let certificates = CertificateDer::pem_file_iter(&files.certificate)
-        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-        .map_err(|error| {
-            format!(
-                "{certificate} can't be read as a certificate: {}",
-                pem(&error)
-            )
-        })?;
-    let Some(first) = certificates.first() else {
-        let swapped = PrivateKeyDer::from_pem_file(&files.certificate).is_ok();
-        let hint = if swapped {
-            " It holds a private key: are the names of certificate and key swapped?"
-        } else {
-            " Name a file in PEM form, with a line -----BEGIN CERTIFICATE-----"
-        };
-        return Err(format!("{certificate} holds no certificate.{hint}"));
-    };
-    let (_, parsed) = x509_parser::parse_x509_certificate(first).map_err(|error| {
-        format!("the first certificate in {certificate} can't be read: {error}")
-    })?;
-    let validity = parsed.validity();
-    let valid = (
-        validity.not_before.timestamp(),
-        validity.not_after.timestamp(),
-    );
-    let private = PrivateKeyDer::from_pem_file(&files.key).map_err(|error| match error {
-        rustls_pki_types::pem::Error::NoItemsFound => {
-            let swapped = CertificateDer::from_pem_file(&files.key).is_ok();
-            let hint = if swapped {
-                " It holds a certificate: are the names of certificate and key swapped?"
-            } else {
-                " Name a file in PEM form, with a line -----BEGIN PRIVATE KEY-----; an encrypted key is not accepted"
-            };
-            format!("{key} holds no private key.{hint}")
-        }
-        error => format!("{key} can't be read as a private key: {}", pem(&error)),
-    })?;
-    let mut config = rustls::ServerConfig::builder()
-        .with_no_client_auth()
-        .with_single_cert(certificates, private)
-        .map_err(|error| match error {
-            rustls::Error::InconsistentKeys(_) => format!(
-                "the key {key} does not belong to the certificate {certificate}. Name the key the certificate was issued for"
-            ),
-            error => format!("{certificate} and {key} can't be used: {error}"),
-        })?;
-    config.alpn_protocols = vec![
-        b"h2".to_vec(),
-        b"http/1.1".to_vec(),
-        tokenward_core::attach::ALPN.to_vec(),
-    ];
-    Ok(Pair {
-        acceptor: TlsAcceptor::from(Arc::new(config)),
-        valid,
-    })
-}
-
-/// The system's own words for a file that can't be opened.
-fn pem(error: &rustls_pki_types::pem::Error) -> String {
-    match error {
-        rustls_pki_types::pem::Error::Io(error) => error.to_string(),
-        error => error.to_string(),
-    }
-}
 
 /// A TLS handshake under way.
 pub(crate) type Handshake =

@@ -140,10 +140,10 @@ pub(crate) fn check(config: &Config, now: i64) -> Findings {
     let runs = data_dir::is_in_use(&config.data_dir);
     match Opened::open(config) {
         Ok(opened) => {
-            let tls = opened.tls.iter().flatten();
-            found
-                .errors
-                .extend(tls.filter_map(|tls| tls.out_of_time(now)));
+            for tls in opened.tls.iter().flatten() {
+                found.errors.extend(tls.out_of_time(now));
+                found.warnings.extend(tls.ends_soon(now));
+            }
         }
         Err(problems) => {
             for problem in problems {

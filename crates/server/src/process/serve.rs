@@ -1,5 +1,6 @@
 //! `tokenward serve`: from an empty data directory to a working server, and back to a clean stop.
 
+use super::certificates::Certificates;
 use super::{bootstrap, limits};
 use crate::app::App;
 use crate::clock::SystemClock;
@@ -105,7 +106,9 @@ async fn serve(config: Config, limits: Limits) -> Result<(), Fault> {
         internal: (internal_address, internal_sockets),
         unix,
     } = Opened::open(&config).map_err(|problems| preflight::lines(&problems))?;
-    warn(&config, [&public_tls, &internal_tls]);
+    for risk in config.risks() {
+        tracing::warn!("{risk}");
+    }
     let seen = directory.seen()?;
     must_be_there(&location(&config), seen.is_some())?;
     let options = Options {
@@ -204,7 +207,8 @@ async fn serve(config: Config, limits: Limits) -> Result<(), Fault> {
     let (change, _) = app.data.store.numbers();
     tracing::info!(public = %public_address, internal = %internal_address, clients = app.data.replica().client_count(), change, "serving");
 
-    let outcome = until_stopped(&app, &directory, epoch, [public_tls, internal_tls], signals).await;
+    let certificates = Certificates::new([public_tls, internal_tls]);
+    let outcome = until_stopped(&app, &directory, epoch, certificates, signals).await;
 
     tracing::info!(
         "stopping: no new requests, {} s for those under way",
@@ -238,19 +242,6 @@ async fn serve(config: Config, limits: Limits) -> Result<(), Fault> {
     tokio::task::spawn_blocking(move || writer.join()).await?;
     tracing::info!(change, "stopped");
     outcome
-}
-
-/// Warns of what is risky in the configuration, and of certificates that callers refuse.
-fn warn(config: &Config, tls: [&Option<Arc<Tls>>; 2]) {
-    for risk in config.risks() {
-        tracing::warn!("{risk}");
-    }
-    let now = SystemClock.wall().unix_seconds();
-    for tls in tls.into_iter().flatten() {
-        if let Some(why) = tls.out_of_time(now) {
-            tracing::error!("{why}");
-        }
-    }
 }
 
 /// What comes before the listeners, once the store is open.
@@ -354,7 +345,7 @@ async fn until_stopped(
     app: &App,
     directory: &DataDir,
     epoch: uuid::Uuid,
-    tls: [Option<Arc<Tls>>; 2],
+    mut certificates: Certificates,
     mut signals: Signals,
 ) -> Result<(), Fault> {
     let mut dropped = 0;
@@ -368,14 +359,10 @@ async fn until_stopped(
             _ = signals.terminate.recv() => return Ok(()),
             _ = signals.interrupt.recv() => return Ok(()),
             _ = signals.hang_up.recv() => {
-                for tls in tls.iter().flatten() {
-                    match tls.reload() {
-                        Ok(()) => tracing::info!("certificate reloaded"),
-                        Err(error) => tracing::error!("keeping the current certificate: {error}"),
-                    }
-                }
+                certificates.reload();
             }
             _ = tick.tick() => {
+                certificates.tick(SystemClock.wall().unix_seconds());
                 let lost = crate::logs::dropped();
                 if lost > dropped {
                     tracing::warn!(lines = lost - dropped, "log lines were dropped because nobody read them in time");

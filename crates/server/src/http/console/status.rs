@@ -5,6 +5,7 @@ use super::reply::{Reply, page};
 use super::session::Member;
 use super::shown::{Moment, count, span};
 use crate::app::App;
+use crate::net::Tls;
 use crate::verbs::nodes;
 use askama::Template;
 use axum::extract::State;
@@ -106,6 +107,8 @@ pub(super) async fn show(State(app): State<Arc<App>>, Member(person): Member) ->
                 format!("this one, data in {}", app.data.config.data_dir.display()),
             ),
         ]);
+        let tls = app.tls.get().map_or(&[][..], |tls| &tls[..]);
+        facts.extend(certificates(tls, app.data.clock().wall().unix_seconds()));
         let counts = app.data.store.attachments().counts();
         attached = vec![
             fact("Attached", count(counts.attached as u64)),
@@ -193,6 +196,26 @@ fn clock(ahead: i64) -> Fact {
     }
 }
 
+/// Until when the certificates of the public and the internal listener are valid; `now` is in seconds since 1970.
+fn certificates(tls: &[Option<Arc<Tls>>], now: i64) -> Vec<Fact> {
+    let names = [
+        "Certificate, public listener",
+        "Certificate, internal listener",
+    ];
+    let fact = |(name, tls): (&'static str, &Option<Arc<Tls>>)| {
+        let tls = tls.as_ref()?;
+        let till = tls.valid_till_iso();
+        let when = format!("{} {} UTC", &till[..10], &till[11..16]);
+        let (value, tone) = match (tls.out_of_time(now), tls.ends_soon(now)) {
+            (Some(_), _) => (format!("not valid now; expires {when}"), "bad"),
+            (None, Some(_)) => (format!("expires soon: {when}"), "warn"),
+            (None, None) => (format!("expires {when}"), ""),
+        };
+        Some(Fact { name, value, tone })
+    };
+    names.into_iter().zip(tls).filter_map(fact).collect()
+}
+
 /// `GET /console/settings`
 pub(super) async fn settings(State(app): State<Arc<App>>, Member(person): Member) -> Reply {
     person.admin().must_see_settings()?;
@@ -274,4 +297,34 @@ pub(super) async fn settings(State(app): State<Arc<App>>, Member(person): Member
 
 fn set(is: bool) -> String {
     if is { "set" } else { "not set" }.to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::certificate_for_tests;
+
+    #[test]
+    fn end_of_each_certificate_is_shown_and_marked_when_it_is_near() {
+        let folder = tempfile::tempdir().unwrap();
+        let tls = Tls::open(certificate_for_tests(folder.path(), 2030)).unwrap();
+        let tls = [None, Some(Arc::new(tls))];
+        let end = tls[1].as_ref().unwrap().valid_till();
+        for (now, shown) in [
+            (end - 15 * 86_400, ("expires 2030-01-01 00:00 UTC", "")),
+            (
+                end - 13 * 86_400,
+                ("expires soon: 2030-01-01 00:00 UTC", "warn"),
+            ),
+            (
+                end + 1,
+                ("not valid now; expires 2030-01-01 00:00 UTC", "bad"),
+            ),
+        ] {
+            let facts = certificates(&tls, now);
+            assert_eq!(facts.len(), 1);
+            assert_eq!(facts[0].name, "Certificate, internal listener");
+            assert_eq!((facts[0].value.as_str(), facts[0].tone), shown);
+        }
+    }
 }

@@ -1,0 +1,345 @@
+//! The certificate of a listener: read at the start, again when its files change, and at SIGHUP. A pair that can't be used
+//! leaves the one in use in place.
+
+use crate::config::TlsFiles;
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use tokenward_core::time::{MICROS_PER_SECOND, Timestamp};
+use tokio_rustls::TlsAcceptor;
+
+/// From so many seconds before its end a certificate is warned of: time for a person to renew it.
+const ENDS_SOON: i64 = 14 * 86_400;
+
+/// The certificate in use, shared by all listeners of one address.
+pub(crate) struct Tls {
+    files: TlsFiles,
+    pair: RwLock<Pair>,
+    watched: Mutex<Watched>,
+}
+
+/// What identifies the content of certificate and key, without reading them: of each file, behind all symbolic links, the
+/// device, the inode, the size and the time of its last change. None for a file that is not there.
+type Identity = [Option<(u64, u64, u64, i64, i64)>; 2];
+
+/// How far the files are known.
+#[derive(Clone, Copy)]
+struct Watched {
+    /// When they were last looked at.
+    seen: Identity,
+    /// When they were last read.
+    read: Identity,
+}
+
+fn identity(files: &TlsFiles) -> Identity {
+    let of = |path: &Path| {
+        let about = std::fs::metadata(path).ok()?;
+        Some((
+            about.dev(),
+            about.ino(),
+            about.size(),
+            about.ctime(),
+            about.ctime_nsec(),
+        ))
+    };
+    [of(&files.certificate), of(&files.key)]
+}
+
+/// A certificate with its key, ready for use.
+#[derive(Clone)]
+struct Pair {
+    acceptor: TlsAcceptor,
+    /// From when and till when it is valid, in seconds since 1970.
+    valid: (i64, i64),
+}
+
+impl Tls {
+    /// Reads certificate and key.
+    pub(crate) fn open(files: TlsFiles) -> Result<Self, String> {
+        let identity = identity(&files);
+        let pair = RwLock::new(read(&files)?);
+        let watched = Mutex::new(Watched {
+            seen: identity,
+            read: identity,
+        });
+        Ok(Self {
+            files,
+            pair,
+            watched,
+        })
+    }
+
+    /// Reads them again; connections under way keep what they have.
+    pub(crate) fn reload(&self) -> Result<(), String> {
+        let identity = identity(&self.files);
+        *self.watched() = Watched {
+            seen: identity,
+            read: identity,
+        };
+        self.set(read(&self.files)?);
+        Ok(())
+    }
+
+    /// Reads them again if they have changed and are complete, as far as that shows: they are the same as at the last look.
+    /// None when there was nothing to do; what can't be used is told once. `now` is in seconds since 1970.
+    pub(crate) fn look(&self, now: i64) -> Option<Result<(), String>> {
+        let identity = identity(&self.files);
+        let mut watched = self.watched();
+        let still = std::mem::replace(&mut watched.seen, identity) == identity;
+        if !still || watched.read == identity {
+            return None;
+        }
+        watched.read = identity;
+        drop(watched);
+        Some(read(&self.files).and_then(|fresh| {
+            let (_, till) = fresh.valid;
+            if now > till && now <= self.valid_till() {
+                let file = self.files.certificate.display();
+                return Err(format!(
+                    "the new certificate {file} expired at {}",
+                    date(till)
+                ));
+            }
+            self.set(fresh);
+            Ok(())
+        }))
+    }
+
+    fn watched(&self) -> std::sync::MutexGuard<'_, Watched> {
+        self.watched.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set(&self, pair: Pair) {
+        *self.pair.write().unwrap_or_else(PoisonError::into_inner) = pair;
+    }
+
+    /// The same for people.
+    pub(crate) fn valid_till_iso(&self) -> String {
+        date(self.valid_till())
+    }
+
+    /// The file of the certificate.
+    pub(crate) fn file(&self) -> &Path {
+        &self.files.certificate
+    }
+
+    /// That the certificate in use ends soon; none while it is valid for two weeks, or when it has ended.
+    pub(crate) fn ends_soon(&self, now: i64) -> Option<String> {
+        let till = self.valid_till();
+        (now <= till && till - now < ENDS_SOON).then(|| {
+            format!(
+                "the certificate {} ends at {}, in {} days. Renew it: the server takes the new file by itself",
+                self.files.certificate.display(),
+                date(till),
+                (till - now) / 86_400
+            )
+        })
+    }
+
+    /// Till when the certificate in use is valid, in seconds since 1970.
+    pub(crate) fn valid_till(&self) -> i64 {
+        self.pair().valid.1
+    }
+
+    /// Why callers will refuse the certificate in use at this time, in seconds since 1970; none if they will not.
+    pub(crate) fn out_of_time(&self, now: i64) -> Option<String> {
+        let (from, till) = self.pair().valid;
+        let file = self.files.certificate.display();
+        if now > till {
+            let till = date(till);
+            return Some(format!(
+                "the certificate {file} expired at {till}: callers refuse it. Renew it: the server takes the new file by itself"
+            ));
+        }
+        (now < from).then(|| {
+            let from = date(from);
+            format!("the certificate {file} is not valid before {from}: callers refuse it. Check it and the clock")
+        })
+    }
+
+    fn pair(&self) -> Pair {
+        self.pair
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    pub(super) fn acceptor(&self) -> TlsAcceptor {
+        self.pair().acceptor
+    }
+}
+
+fn date(seconds: i64) -> String {
+    Timestamp(seconds.saturating_mul(MICROS_PER_SECOND)).iso()
+}
+
+fn read(files: &TlsFiles) -> Result<Pair, String> {
+    let (certificate, key) = (files.certificate.display(), files.key.display());
+    let certificates = CertificateDer::pem_file_iter(&files.certificate)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .map_err(|error| {
+            format!(
+                "{certificate} can't be read as a certificate: {}",
+                pem(&error)
+            )
+        })?;
+    let Some(first) = certificates.first() else {
+        let swapped = PrivateKeyDer::from_pem_file(&files.certificate).is_ok();
+        let hint = if swapped {
+            " It holds a private key: are the names of certificate and key swapped?"
+        } else {
+            " Name a file in PEM form, with a line -----BEGIN CERTIFICATE-----"
+        };
+        return Err(format!("{certificate} holds no certificate.{hint}"));
+    };
+    let (_, parsed) = x509_parser::parse_x509_certificate(first).map_err(|error| {
+        format!("the first certificate in {certificate} can't be read: {error}")
+    })?;
+    let validity = parsed.validity();
+    let valid = (
+        validity.not_before.timestamp(),
+        validity.not_after.timestamp(),
+    );
+    let private = PrivateKeyDer::from_pem_file(&files.key).map_err(|error| match error {
+        rustls_pki_types::pem::Error::NoItemsFound => {
+            let swapped = CertificateDer::from_pem_file(&files.key).is_ok();
+            let hint = if swapped {
+                " It holds a certificate: are the names of certificate and key swapped?"
+            } else {
+                " Name a file in PEM form, with a line -----BEGIN PRIVATE KEY-----; an encrypted key is not accepted"
+            };
+            format!("{key} holds no private key.{hint}")
+        }
+        error => format!("{key} can't be read as a private key: {}", pem(&error)),
+    })?;
+    let mut config = rustls::ServerConfig::builder()
+        .with_no_client_auth()
+        .with_single_cert(certificates, private)
+        .map_err(|error| match error {
+            rustls::Error::InconsistentKeys(_) => format!(
+                "the key {key} does not belong to the certificate {certificate}. Name the key the certificate was issued for"
+            ),
+            error => format!("{certificate} and {key} can't be used: {error}"),
+        })?;
+    config.alpn_protocols = vec![
+        b"h2".to_vec(),
+        b"http/1.1".to_vec(),
+        tokenward_core::attach::ALPN.to_vec(),
+    ];
+    Ok(Pair {
+        acceptor: TlsAcceptor::from(Arc::new(config)),
+        valid,
+    })
+}
+
+/// The system's own words for a file that can't be opened.
+fn pem(error: &rustls_pki_types::pem::Error) -> String {
+    match error {
+        rustls_pki_types::pem::Error::Io(error) => error.to_string(),
+        error => error.to_string(),
+    }
+}
+
+/// Writes a certificate that is valid from 2020 to the begin of `year`, and its key, into a folder.
+#[cfg(test)]
+pub(crate) fn certificate_for_tests(folder: &Path, year: i32) -> TlsFiles {
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let mut parameters = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+    parameters.not_before = rcgen::date_time_ymd(2020, 1, 1);
+    parameters.not_after = rcgen::date_time_ymd(year, 1, 1);
+    let key = rcgen::KeyPair::generate().unwrap();
+    let made = parameters.self_signed(&key).unwrap();
+    let files = TlsFiles {
+        certificate: folder.join("tls.crt"),
+        key: folder.join("tls.key"),
+    };
+    std::fs::write(&files.certificate, made.pem()).unwrap();
+    std::fs::write(&files.key, key.serialize_pem()).unwrap();
+    files
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A day in 2024.
+    const NOW: i64 = 1_720_000_000;
+
+    fn year(tls: &Tls) -> String {
+        tls.valid_till_iso()[..4].to_owned()
+    }
+
+    #[test]
+    fn changed_pair_is_read_when_it_is_still_and_a_broken_one_is_told_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = certificate_for_tests(folder.path(), 2030);
+        let tls = Tls::open(files.clone()).unwrap();
+        assert_eq!(tls.look(NOW), None);
+        certificate_for_tests(folder.path(), 2031);
+        // It may not be whole yet.
+        assert_eq!(tls.look(NOW), None);
+        assert_eq!(year(&tls), "2030");
+        assert_eq!(tls.look(NOW), Some(Ok(())));
+        assert_eq!(year(&tls), "2031");
+        assert_eq!(tls.look(NOW), None);
+
+        // A key of another certificate, then none, then an expired pair.
+        let other = tempfile::tempdir().unwrap();
+        let other = certificate_for_tests(other.path(), 2032);
+        let broken: [(&dyn Fn(), &str); 3] = [
+            (
+                &|| assert!(std::fs::copy(&other.key, &files.key).unwrap() > 0),
+                "does not belong",
+            ),
+            (
+                &|| std::fs::remove_file(&files.key).unwrap(),
+                "No such file",
+            ),
+            (
+                &|| drop(certificate_for_tests(folder.path(), 2023)),
+                "expired at 2023-01-01",
+            ),
+        ];
+        for (break_it, words) in broken {
+            break_it();
+            assert_eq!(tls.look(NOW), None);
+            let told = tls.look(NOW).unwrap().unwrap_err();
+            assert!(told.contains(words), "{told}");
+            assert_eq!(tls.look(NOW), None);
+            assert_eq!(year(&tls), "2031");
+        }
+        certificate_for_tests(folder.path(), 2033);
+        assert_eq!(tls.look(NOW), None);
+        assert_eq!(tls.look(NOW), Some(Ok(())));
+        assert_eq!(year(&tls), "2033");
+    }
+
+    /// Kubernetes mounts a secret as links to a folder that is itself a link, and exchanges that.
+    #[test]
+    fn folder_that_a_link_leads_to_is_exchanged() {
+        use std::os::unix::fs::symlink;
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        for (name, year) in [("..one", 2030), ("..two", 2031)] {
+            std::fs::create_dir(at(name)).unwrap();
+            certificate_for_tests(&at(name), year);
+        }
+        symlink("..one", at("..data")).unwrap();
+        for name in ["tls.crt", "tls.key"] {
+            symlink(Path::new("..data").join(name), at(name)).unwrap();
+        }
+        let files = TlsFiles {
+            certificate: at("tls.crt"),
+            key: at("tls.key"),
+        };
+        let tls = Tls::open(files).unwrap();
+        assert_eq!((tls.look(NOW), year(&tls).as_str()), (None, "2030"));
+        symlink("..two", at("..data_tmp")).unwrap();
+        std::fs::rename(at("..data_tmp"), at("..data")).unwrap();
+        assert_eq!(tls.look(NOW), None);
+        assert_eq!(tls.look(NOW), Some(Ok(())));
+        assert_eq!(year(&tls), "2031");
+    }
+}
