@@ -89,11 +89,6 @@ fn walk_two(script: &str, ways: &[(&str, &str)]) {
 }
 
 #[test]
-fn the_seed_walked_while_each_request_reaches_another_node() {
-    walk_two("walk.mjs", &[("SCRIPT", "off")]);
-}
-
-#[test]
 fn passkeys_while_each_request_reaches_another_node() {
     walk_two("passkey.mjs", &[]);
 }
