@@ -38,7 +38,7 @@ demo-cluster-check: ## the same unattended; fails on any wrong answer
 	cargo build --locked -p tokenward -p tokenward-demo
 	@$(TARGET)/debug/tokenward-demo --cluster --check
 
-test: ## everything: check, all tests, the demos' walks, a fuzz smoke
+test: ## everything: check, all tests, the demo's walk, a fuzz smoke
 	@xtask/setup.sh test
 	@xtask/setup.sh fuzz
 	@cargo run -q --locked -p xtask -- test
