@@ -1,6 +1,6 @@
-//! The floor of generating over HTTP: a hyper server whose callers wait for one thread, which takes whoever waits, does for
+//! The floor of generating over HTTP: a hyper server whose callers wait for one thread, which takes all that wait, does for
 //! each what no server that decides can leave out (`Bare::turn`), and answers them when it is committed. It verifies no
-//! secret, draws nothing, hashes nothing, keeps no replica and writes the same body to everybody.
+//! secret, draws nothing, hashes nothing, keeps no replica and writes the same body to all of them.
 
 use crate::bare::listen;
 use crate::group_commit::Bare;
@@ -41,9 +41,9 @@ pub(crate) fn start(bare: impl Bare + Send + 'static) -> Result<SocketAddr, Stri
     Ok(address)
 }
 
-/// Whoever waits, one group after the other. Callers whose group fails are told by the end of their channel.
+/// Commits for the callers that wait, one group after the other. When a group fails, the channels of its callers end.
 fn commit(mut bare: impl Bare, asked: &Receiver<Caller>) {
-    // Who has gone needs no answer.
+    // A caller that has gone needs no answer.
     let answer = |caller: Caller| {
         let _ = caller.send(());
     };

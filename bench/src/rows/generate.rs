@@ -25,7 +25,7 @@ pub(crate) fn run(report: &mut Report, rounds: usize, clients: u32) -> Result<()
     report.section(
         "Generate",
         &format!(
-            "{clients} clients, {CALLERS} concurrent callers over HTTP, random secrets, {rounds} interleaved rounds of {} s. The floor is the engine's own commit of the same rows (slot, change, audit entry, head), {CALLERS} tokens each, made by one thread with prepared statements and no HTTP; server, load and engine share the cores. The floor over HTTP is a server that does nothing else: 64 callers as here, groups of whoever waits, each group read before it is written.",
+            "{clients} clients, {CALLERS} concurrent callers over HTTP, random secrets, {rounds} interleaved rounds of {} s. The floor is the engine's own commit of the same rows (slot, change, audit entry, head), {CALLERS} tokens each, made by one thread with prepared statements and no HTTP; server, load and engine share the cores. The floor over HTTP is a server that does nothing else: 64 callers as here, groups of the callers that wait, each group read before it is written.",
             SPAN.as_secs()
         ),
     );
@@ -131,7 +131,7 @@ fn refused(
             out.extend_from_slice(&requests[next]);
         })
     };
-    // Until nobody has a token left.
+    // Until no client has a token left.
     for _ in 0..10 {
         if run()?.statuses.keys().eq([&429]) {
             break;

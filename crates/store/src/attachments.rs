@@ -118,7 +118,7 @@ impl Inner {
 }
 
 impl<C: Clock> Attachments<C> {
-    /// Nobody is attached. `predecessor` says that an earlier process may have granted sub-leases, `others` that other nodes
+    /// No replica is attached. `predecessor` says that an earlier process may have granted sub-leases, `others` that other nodes
     /// may be there.
     pub(crate) fn new(
         terms: Terms,

@@ -108,7 +108,7 @@ impl Driver {
     }
 
     /// Carries statements out within the transaction and makes it durable. When one fails, or touches another number of rows
-    /// than it must, nothing is written. When there is no answer within `patience`, nobody knows. Without statements the
+    /// than it must, nothing is written. When there is no answer within `patience`, the outcome is not known. Without statements the
     /// transaction ends so, too: on a replicated database that waits until everything it has read is replicated.
     pub(crate) async fn finish(
         &mut self,

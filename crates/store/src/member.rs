@@ -78,7 +78,7 @@ pub(crate) struct Joining<C> {
     pub(crate) incarnation: Uuid,
     /// Proves that rows with the same one were left by dead processes; empty when nothing does.
     pub(crate) place: String,
-    /// What it tells of itself, as JSON.
+    /// What it says of itself, as JSON.
     pub(crate) about: String,
     pub(crate) keyring: Arc<Keyring>,
     /// What is known of all nodes.
@@ -484,8 +484,8 @@ impl<C: Clock> Member<C> {
         if head < applied.number {
             if self.is_behind_for_good() {
                 return Err(StoreError::Diverged(format!(
-                    "it ends at change {head}, but change {} was visible in it before: a failover lost commits that nobody was \
-                     told of",
+                    "it ends at change {head}, but change {} was visible in it before: a failover lost commits that had not \
+                     been answered",
                     applied.number
                 )));
             }

@@ -1,7 +1,6 @@
 //! What a node knows of the nodes of its database, itself included: for people, for readiness, and for what is shared by
 //! their number. Read with each renewal. Nothing about safety rests on it; whom answers wait for is the barrier's business.
 
-use crate::error::StoreError;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -25,6 +24,16 @@ pub struct About {
     /// The settings that should be the same on all nodes, by name.
     #[serde(default)]
     pub settings: BTreeMap<String, String>,
+}
+
+impl About {
+    /// What stands in the node's row.
+    ///
+    /// # Panics
+    /// Never: texts always have a JSON form.
+    pub(crate) fn to_json(&self) -> String {
+        serde_json::to_string(self).expect("texts and a map of texts have a JSON form")
+    }
 }
 
 /// One node, as another one sees it, or itself.
@@ -186,6 +195,12 @@ impl List {
         })
     }
 
+    /// By how many microseconds this machine's clock is ahead of the database's; 0 before that is known.
+    pub(crate) fn clock_ahead(&self) -> i64 {
+        let inner = self.inner.lock();
+        inner.latest.as_ref().map_or(0, |all| all.clock_ahead)
+    }
+
     /// How many nodes there are, at least this one.
     pub(crate) fn count(&self) -> usize {
         let inner = self.inner.lock();
@@ -205,29 +220,18 @@ impl Nodes {
         all.then_some(first)
     }
 
-    /// The settings in which another node differs from the one that tells: its name, the setting, its value and the own one.
-    #[must_use]
-    pub fn differing(&self) -> Vec<(String, String, String, String)> {
-        let Some(own) = self.nodes.iter().find(|node| node.own) else {
-            return Vec::new();
-        };
-        let mut found = Vec::new();
-        for node in self.nodes.iter().filter(|node| !node.own) {
-            for (setting, mine) in &own.about.settings {
-                let theirs = node.about.settings.get(setting);
-                if let Some(theirs) = theirs.filter(|theirs| *theirs != mine) {
-                    let name = node.about.name.clone();
-                    found.push((name, setting.clone(), theirs.clone(), mine.clone()));
-                }
-            }
-        }
-        found
+    /// The settings of a node whose value is not that of the node that tells: name, its value, and the own one.
+    pub fn differing<'a>(
+        &'a self,
+        node: &'a Node,
+    ) -> impl Iterator<Item = (&'a str, &'a str, &'a str)> {
+        let own = self.nodes.iter().find(|node| node.own);
+        let settings = node.about.settings.iter();
+        settings.filter_map(move |(name, theirs)| {
+            let mine = own?.about.settings.get(name)?;
+            (theirs != mine).then_some((name.as_str(), theirs.as_str(), mine.as_str()))
+        })
     }
-}
-
-/// The JSON of what a node tells.
-pub(crate) fn told(about: &About) -> Result<String, StoreError> {
-    serde_json::to_string(about).map_err(|error| StoreError::Refused(error.to_string()))
 }
 
 #[cfg(test)]
@@ -297,10 +301,9 @@ mod tests {
         assert_eq!((silent(own), silent(other)), (0, 40));
         let all = list.latest(3);
         assert_eq!((list.count(), all.clock_ahead), (2, 2));
-        let differs = |a: &str, b: &str, c: &str, d: &str| {
-            vec![(a.to_owned(), b.to_owned(), c.to_owned(), d.to_owned())]
-        };
-        assert_eq!(all.differing(), differs("b", "quota", "100", "288"));
+        let theirs = all.nodes.iter().find(|node| !node.own).unwrap();
+        let differing: Vec<_> = all.differing(theirs).collect();
+        assert_eq!(differing, [("quota", "100", "288")]);
         assert_eq!(all.key_of_all(), Some(KeyId(1)));
         let mut behind = row(2, 8, "what this version cannot read");
         behind.newest_key = None;

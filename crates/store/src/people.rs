@@ -21,7 +21,7 @@ const CHOOSE_KEY: &str =
 /// Bytes of the digests by which invitations and sessions are found.
 pub const OPAQUE_TOKEN_DIGEST_BYTES: usize = 32;
 
-/// Challenges about passkeys that one member may have open: nobody's make others' be forgotten.
+/// Challenges about passkeys that one member may have open: those of one member make no other member's be forgotten.
 pub const CHALLENGES_MAX: usize = 8;
 
 /// The SHA-256 of a secret that a browser or a link carries; the secret itself has 256 random bits.

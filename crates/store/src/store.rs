@@ -64,7 +64,7 @@ pub struct NodeIdentity {
     /// What only one process at a time can have, on all machines: a row that has it was left by a process that is certainly
     /// dead. None when nothing proves that; then such a row is waited for like any other node's.
     pub place: Option<String>,
-    /// What other nodes and people are told of it.
+    /// What it says of itself to other nodes and to people.
     pub about: About,
 }
 
@@ -569,7 +569,7 @@ impl<C: Clock + Send + Sync + 'static> Opening<C> {
             store: (self.head.store, self.head.epoch),
             incarnation: self.node.incarnation,
             place: self.node.place.clone().unwrap_or_default(),
-            about: nodes::told(&self.node.about)?,
+            about: self.node.about.to_json(),
             keyring: Arc::clone(&self.keyring),
             list: Arc::clone(&self.list),
             readers: self.reader.shared(),

@@ -233,12 +233,8 @@ impl<C: Clock + Send + Sync> Writer<C> {
     /// others with it: on a shared database that time is near the database's own.
     pub(crate) fn time_to_keep(&self) -> Timestamp {
         let wall = self.clock.wall();
-        let ahead = self.list.latest(0).clock_ahead;
-        let most = wall.0.saturating_sub(ahead).saturating_add(KEPT_AHEAD_MAX);
-        match self.driver.is_shared() {
-            true => Timestamp(wall.0.min(most)),
-            false => wall,
-        }
+        let database = wall.0.saturating_sub(self.list.clock_ahead());
+        Timestamp(wall.0.min(database.saturating_add(KEPT_AHEAD_MAX)))
     }
 
     /// How long the statements of a group may take before the first of its callers gives up.
@@ -351,7 +347,7 @@ impl<C: Clock + Send + Sync> Writer<C> {
             }
             match outcome {
                 Ok(()) => match self.driver.commit_aside(&[keep], patience, false).await {
-                    // Whoever has the head keeps the time.
+                    // The transaction that has the head row keeps the time.
                     Err(CommitError::Contended(_)) => Ok(()),
                     kept => kept,
                 },

@@ -20,7 +20,7 @@ pub const CEREMONY_MICROS: i64 = 300 * MICROS_PER_SECOND;
 /// Passkeys of one member.
 pub const PASSKEYS_MAX: usize = 10;
 
-/// What an answer is judged by. It never leaves the servers: whoever could write it could answer for a member.
+/// What an answer is judged by. It never leaves the servers: anyone who could write it could answer for a member.
 #[derive(Serialize, Deserialize)]
 enum Asked {
     Registration(PasskeyRegistration),

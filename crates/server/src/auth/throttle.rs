@@ -2,7 +2,7 @@
 //! network and the client, key or account it was aimed at, together: a caller elsewhere is not affected. What is charged
 //! is forgiven at a constant pace, so an entry is one instant: when all of it will be forgiven.
 //!
-//! Several nodes share a limit by division: each allows the whole burst and forgives its part of the pace, so whoever asks
+//! Several nodes share a limit by division: each allows the whole burst and forgives its part of the pace, so a caller who asks
 //! all of them in turn gets the limit of one in the long run.
 
 use crate::net::addresses::network;

@@ -1,5 +1,5 @@
 //! What is written each second besides what callers ask for: when clients were last used, and what was
-//! counted of them. Nobody waits for it, and losing it loses figures only. Each node writes its own figures; old rows are
+//! counted of them. No caller waits for it, and losing it loses figures only. Each node writes its own figures; old rows are
 //! deleted by the housekeeper.
 
 use crate::app::App;
@@ -57,7 +57,7 @@ impl Housekeeping {
         write(app, today, records).await
     }
 
-    /// Trims the change log. Nobody waits for it, and the next time makes up for one that failed.
+    /// Trims the change log. No caller waits for it, and the next run makes up for one that failed.
     async fn trim_log(&mut self, app: &App) {
         let now = app.data.clock().boot().0 / 1_000_000_000;
         let last = app.data.replica().applied();

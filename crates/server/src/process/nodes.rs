@@ -11,7 +11,8 @@ const CLOCK_OVER: u64 = 1_000_000;
 /// What was warned of.
 #[derive(Debug, Default)]
 pub(crate) struct NodesWatch {
-    differing: BTreeSet<(String, String, String, String)>,
+    /// Name of the node, setting, its value and the own one.
+    differing: BTreeSet<[String; 4]>,
     clock: bool,
     key_failed: bool,
 }
@@ -43,8 +44,14 @@ impl NodesWatch {
 
     /// Warns once of each setting in which another node differs.
     fn settings(&mut self, nodes: &Nodes) {
-        let found: BTreeSet<_> = nodes.differing().into_iter().collect();
-        for (node, setting, theirs, mine) in found.difference(&self.differing) {
+        let mut found = BTreeSet::new();
+        for node in &nodes.nodes {
+            for (setting, theirs, mine) in nodes.differing(node) {
+                let texts = [&node.about.name, setting, theirs, mine];
+                found.insert(texts.map(str::to_owned));
+            }
+        }
+        for [node, setting, theirs, mine] in found.difference(&self.differing) {
             tracing::warn!(
                 "{setting} differs between the nodes of this database: {mine:?} here, {theirs:?} on {node}. What a caller meets depends on the \
                  node that answers; give all nodes the same value"

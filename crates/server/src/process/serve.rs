@@ -264,7 +264,7 @@ fn keys(config: &Config) -> Result<Keys, Fault> {
     })
 }
 
-/// What the other nodes of the database and people are told of this one.
+/// What this node says of itself to the other nodes of the database and to people.
 fn about(config: &Config) -> About {
     let name = config.node_name.clone();
     About {

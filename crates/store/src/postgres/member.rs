@@ -189,7 +189,7 @@ impl MemberSession {
         }
     }
 
-    /// Makes the row, under the head lock: whoever holds that and sees no other node is alone. Also agrees on the key for new
+    /// Makes the row, under the head lock: a node that holds it and sees no other row is alone. Also agrees on the key for new
     /// digests: alone, this node's newest; else the one that the others use.
     ///
     /// # Errors

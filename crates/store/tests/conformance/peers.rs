@@ -286,7 +286,7 @@ fn another_history_ends_a_node() {
     });
 }
 
-/// A failover can lose a commit that was visible and that nobody was told of: no node could ever renew there, so each ends, and
+/// A failover can lose a commit that was visible and not answered: no node could ever renew there, so each ends, and
 /// starts with what there is.
 #[test]
 fn a_database_that_goes_on_lacking_what_was_seen_ends_a_node() {
@@ -790,7 +790,7 @@ fn a_new_digest_key_is_used_once_every_node_has_it() {
         a.close().await;
         b.close().await;
         let alone = start(&[1, 2, 3]).await.unwrap();
-        assert_eq!(current(&alone), 3, "nobody else has to have it");
+        assert_eq!(current(&alone), 3, "no other node has to have it");
         alone.close().await;
     });
 }

@@ -6,7 +6,7 @@
 //! Rules of the first design that have gone, so that they can't be broken:
 //! - *A suspended row is removed at once*: there is no suspension. A node whose replicas do not catch up stops renewing by
 //!   itself.
-//! - *A waiter ends a session that waits for the standby*: nobody ends another's session. The server ends one that is idle
+//! - *A waiter ends a session that waits for the standby*: no node ends another's session. The server ends one that is idle
 //!   within a transaction, and one that waits for the standby in COMMIT is not idle.
 //! - *Rows are taken from a server that was not renewed on*: the barrier takes rows from any server that has the change, and the
 //!   scopes with a failover look at either. Attempts that are never used twice made that rule unnecessary. What a new session

@@ -16,9 +16,8 @@ pub(super) async fn list(
     Signed(admin): Signed,
 ) -> Answer<Json<api::Nodes>> {
     let seen = nodes::list(&app.data, &admin)?;
-    let own = seen.nodes.iter().find(|node| node.own);
     Ok(Json(api::Nodes {
-        items: seen.nodes.iter().map(|one| node(&seen, own, one)).collect(),
+        items: seen.nodes.iter().map(|one| node(&seen, one)).collect(),
         coherence: match seen.coherence {
             Coherence::Strict => api::Coherence::Strict,
             Coherence::SingleServer => api::Coherence::SingleServer,
@@ -29,13 +28,7 @@ pub(super) async fn list(
     }))
 }
 
-fn node(seen: &Nodes, own: Option<&Node>, node: &Node) -> api::Node {
-    let mine = own.map(|own| &own.about.settings);
-    let differs = |(name, value): &(&String, &String)| {
-        mine.and_then(|mine| mine.get(*name))
-            .is_some_and(|mine| mine != *value)
-    };
-    let differing = node.about.settings.iter().filter(differs);
+fn node(seen: &Nodes, node: &Node) -> api::Node {
     api::Node {
         id: node.incarnation,
         name: node.about.name.clone(),
@@ -50,8 +43,9 @@ fn node(seen: &Nodes, own: Option<&Node>, node: &Node) -> api::Node {
         silent_seconds: node.silent_for.as_secs(),
         replicas: node.replicas,
         newest_digest_key: node.newest_key.map(|key| key.0),
-        differing_settings: differing
-            .map(|(name, value)| (name.clone(), value.clone()))
+        differing_settings: seen
+            .differing(node)
+            .map(|(name, value, _)| (name.to_owned(), value.to_owned()))
             .collect(),
     }
 }

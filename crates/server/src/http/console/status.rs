@@ -140,9 +140,6 @@ pub(super) async fn show(State(app): State<Arc<App>>, Member(person): Member) ->
 }
 
 fn row(seen: &Nodes, node: &Node, now: Timestamp) -> NodeRow {
-    let own = seen.nodes.iter().find(|node| node.own);
-    let mine = |name: &str| own.and_then(|own| own.about.settings.get(name));
-    let settings = node.about.settings.iter();
     NodeRow {
         name: node.about.name.clone(),
         own: node.own,
@@ -155,9 +152,9 @@ fn row(seen: &Nodes, node: &Node, now: Timestamp) -> NodeRow {
             .newest_key
             .map_or_else(|| "unknown".to_owned(), |key| key.0.to_string()),
         joined: Moment::new(node.joined_at, now),
-        differing: settings
-            .filter(|(name, value)| mine(name).is_some_and(|mine| mine != *value))
-            .map(|(name, value)| format!("{name} = {value}"))
+        differing: seen
+            .differing(node)
+            .map(|(name, value, _)| format!("{name} = {value}"))
             .collect(),
     }
 }
