@@ -24,11 +24,14 @@ pub(crate) async fn run(verb: Verb, session: &Session) -> Result<(), CliError> {
             let nodes: Answer<Nodes> = session.api.get("/nodes").await?;
             session.out.object(&nodes, views::nodes)?;
             let all: &Nodes = &nodes;
+            let (seconds, side) = match all.clock_difference_seconds {
+                behind if behind < 0.0 => (-behind, "behind"),
+                ahead => (ahead, "ahead of"),
+            };
             session.out.note(&format!(
-                "If the database fails: {}. Digest key for new digests: {}. Clock of the node that answers: {:+.1} s of the database's.",
+                "If the database fails: {}.\nDigest key for new digests: {}.\nThe clock of the node that answers is {seconds:.1} s {side} the database's.",
                 views::coherence(all.coherence),
                 all.digest_key,
-                all.clock_difference_seconds
             ));
             Ok(())
         }

@@ -124,6 +124,7 @@ pub(crate) struct Listed {
     /// The database's clock.
     pub(crate) now: Timestamp,
     pub(crate) change: u64,
+    pub(crate) audit_seq: u64,
 }
 
 /// The latest list, for everybody who asks.
@@ -136,6 +137,8 @@ pub(crate) struct List {
 #[derive(Default)]
 struct Inner {
     latest: Option<Nodes>,
+    /// The last audit entry in the database.
+    audit_seq: u64,
     /// Each membership's last attempt, and when it was first seen.
     seen: BTreeMap<Uuid, (i64, BootInstant)>,
 }
@@ -172,6 +175,7 @@ impl List {
                 wait: Duration::from_nanos(row.wait),
             });
         }
+        inner.audit_seq = listed.audit_seq;
         inner.latest = Some(Nodes {
             nodes,
             coherence: listed.coherence,
@@ -193,6 +197,11 @@ impl List {
             clock_ahead: 0,
             change,
         })
+    }
+
+    /// The last audit entry in the database; 0 before that is known.
+    pub(crate) fn audit_seq(&self) -> u64 {
+        self.inner.lock().audit_seq
     }
 
     /// By how many microseconds this machine's clock is ahead of the database's; 0 before that is known.
@@ -280,6 +289,7 @@ mod tests {
             coherence: Coherence::Strict,
             now: Timestamp(5),
             change: 9,
+            audit_seq: 4,
         }
     }
 

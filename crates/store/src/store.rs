@@ -246,20 +246,24 @@ impl<C: Clock + Send + Sync + 'static> Store<C> {
         &self.head_at_open
     }
 
-    /// The numbers of the last change and the last audit entry.
+    /// The numbers of the last change that is applied here, and of the last audit entry that is known here.
     #[must_use]
     pub fn numbers(&self) -> (u64, u64) {
-        let health = &self.health;
+        let own = self.health.change_number.load(Ordering::Relaxed);
+        let audit = self.health.audit_seq.load(Ordering::Relaxed);
         (
-            health.change_number.load(Ordering::Relaxed),
-            health.audit_seq.load(Ordering::Relaxed),
+            own.max(self.replica.applied()),
+            audit.max(self.list.audit_seq()),
         )
     }
 
-    /// The last change that this node knows to survive a failover: a data directory may remember it. 0 before the first.
+    /// The last change that this node knows to survive a failover: an own one whose commit was acknowledged, or one that was
+    /// applied here before a renewal that succeeded. A data directory may remember it; one that remembered more would refuse
+    /// the database after a failover.
     #[must_use]
     pub fn proven(&self) -> u64 {
-        self.health.proven.load(Ordering::Relaxed)
+        let own = self.health.change_number.load(Ordering::Relaxed);
+        own.max(self.health.proven.load(Ordering::Relaxed))
     }
 
     /// The nodes of the database as this one sees them. With a file there is one.

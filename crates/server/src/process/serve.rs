@@ -224,7 +224,7 @@ async fn serve(config: Config, limits: Limits) -> Result<(), Fault> {
     drop(unix);
     let _ = telling.await;
     housekeeping::write_all(&app).await;
-    let change = last_change(&app);
+    let change = app.data.store.proven();
     if let Err(error) = directory.remember(epoch, change) {
         // What was remembered a moment ago still holds, and the store must be closed well on a full disk, too.
         tracing::warn!("{error}");
@@ -334,12 +334,6 @@ fn check_thread(
     });
 }
 
-/// The last change that a failover of the database cannot lose: an own one that was answered, or one of another node that a
-/// renewal has proven. A data directory that remembered more would refuse the database after a failover.
-fn last_change(app: &App) -> u64 {
-    app.data.store.numbers().0.max(app.data.store.proven())
-}
-
 /// Housekeeping until a signal, or until this node must not go on.
 async fn until_stopped(
     app: &App,
@@ -370,7 +364,7 @@ async fn until_stopped(
                 }
                 let _ = housekeeping.tick(app).await;
                 nodes.tick(app).await;
-                let change = last_change(app);
+                let change = app.data.store.proven();
                 if change > remembered {
                     match directory.remember(epoch, change) {
                         Ok(()) => remembered = change,

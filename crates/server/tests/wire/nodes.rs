@@ -121,6 +121,15 @@ async fn what_one_server_answers_holds_at_all_of_them() {
     );
     assert_eq!(seen["coherence"], "weak", "fsync is off here");
     assert_eq!(seen["digest_key"], 1);
+    // A node shows how far it has applied and what is audited, not only what it wrote itself.
+    let status = async |api: &Api| api.send(api.admin(Method::GET, "/status")).await.unwrap();
+    let numbers = |answer: &Answer| {
+        let shown = answer.json();
+        (shown["change_number"].clone(), shown["audit_seq"].clone())
+    };
+    let first_shows = numbers(&status(&apis[0]).await);
+    let same = |answer: &Answer| numbers(answer) == first_shows;
+    until("the same numbers", || status(&apis[2]), same).await;
     // One that leaves in good order delays nothing.
     assert!(b.terminate().success());
     let begun = now();

@@ -85,8 +85,8 @@ const ROWS: &str = concat!(
 /// All rows for people, the own one too; what can be lost; the clock. Always one row at least.
 const LIST: &str = "SELECT h.change_number, current_setting('fsync'), current_setting('full_page_writes'),
     current_setting('synchronous_standby_names'), (extract(epoch FROM clock_timestamp()) * 1000000)::bigint,
-    n.incarnation, n.attempt, n.acked, n.wait, n.about, n.newest_key, n.joined_at, n.replicas
-    FROM head h LEFT JOIN node n ON true ORDER BY n.joined_at, n.incarnation";
+    n.incarnation, n.attempt, n.acked, n.wait, n.about, n.newest_key, n.joined_at, n.replicas,
+    h.audit_seq FROM head h LEFT JOIN node n ON true ORDER BY n.joined_at, n.incarnation";
 const REMOVE: &str = "DELETE FROM node WHERE incarnation = $1 AND attempt = $2";
 const SIGN_OFF: &str = "DELETE FROM node WHERE incarnation = $1";
 
@@ -262,6 +262,7 @@ impl MemberSession {
                 coherence: Coherence::of(row.text(1)?, row.text(2)?, row.text(3)?),
                 now: Timestamp(row.int(4)?),
                 change: row.int(0)?.cast_unsigned(),
+                audit_seq: row.int(13)?.cast_unsigned(),
             });
             let Some(text) = row.text_or_null(5)? else {
                 continue;
