@@ -12,7 +12,7 @@ for (const button of document.querySelectorAll("button[data-copy]")) {
       await navigator.clipboard.writeText(text);
       button.textContent = "Copied";
     } catch {
-      button.textContent = "Select it and copy by hand";
+      button.textContent = "Select the text and copy it";
     }
     setTimeout(() => { button.textContent = before; }, 3000);
   });
@@ -70,7 +70,7 @@ for (const form of document.querySelectorAll("form.passkey")) {
       put("credential", JSON.stringify(credential.toJSON()));
       form.submit();
     } catch (error) {
-      fault.textContent = error.name === "NotAllowedError" ? "No passkey was used. Try again, or use another way." : error.message;
+      fault.textContent = error.name === "NotAllowedError" ? "No passkey was used. Try again, or use another method." : error.message;
       fault.hidden = false;
     }
   });

@@ -110,7 +110,7 @@ impl Mailer {
     ) -> Result<(), String> {
         let told = bodies.iter().map(|body| serde_json::from_str(body));
         let told: Vec<Value> = told.map(Result::unwrap_or_default).collect();
-        let subject = format!("[Tokenward] {} notices", told.len());
+        let subject = format!("[Tokenward] {} notifications", told.len());
         let text = summary(&told, links.stop.as_deref());
         self.deliver(to, id, (subject, text), links).await
     }
@@ -180,17 +180,17 @@ fn words(kind: &str) -> &'static str {
         "token.generated" => "access token generated",
         "token.revoked" => "access token revoked",
         "token.expiring" => "access token expires soon",
-        "token.superseded_in_use" => "a revoked access token is still in use",
+        "token.superseded_in_use" => "a replaced access token is still in use",
         "client.created" => "API client created",
         "client.changed" => "API client changed",
         "client.disabled" => "API client disabled",
         "client.enabled" => "API client enabled",
-        "client.deleted" => "API client deleted for good",
+        "client.deleted" => "API client deleted",
         "client.unused" => "API client is not used",
-        "secret.created" => "client secret added",
+        "secret.created" => "client secret created",
         "secret.deleted" => "client secret deleted",
-        "quota.reached" => "quota of the day",
-        _ => "notice",
+        "quota.reached" => "daily quota",
+        _ => "notification",
     }
 }
 
@@ -199,7 +199,7 @@ fn subject(told: &Value) -> String {
     let kind = told["type"].as_str().unwrap_or("");
     let figure = match kind {
         "quota.reached" => format!(", {} % used", told["data"]["percent"]),
-        "token.expiring" => format!(", within days: {}", told["data"]["days"]),
+        "token.expiring" => format!(", {} days left", told["data"]["days"]),
         _ => String::new(),
     };
     format!(
@@ -237,7 +237,7 @@ fn confirmation(to: &str, told: &Value, link: &str, stop: Option<&str>) -> (Stri
     let mut text = format!(
         "Workspace \"{workspace}\" asks to send notifications about its API clients to {to}.\r\n\r\n\
          To receive them, open this page and confirm. The link works once and expires in {days} days:\r\n{link}\r\n\r\n\
-         If you did not expect this mail, ignore it: you get no notifications unless you confirm.\r\n"
+         If you did not expect this email, ignore it. You get no notifications unless you confirm.\r\n"
     );
     if let Some(stop) = stop {
         text.push_str(&format!("To refuse them: {stop}\r\n"));
@@ -248,7 +248,7 @@ fn confirmation(to: &str, told: &Value, link: &str, stop: Option<&str>) -> (Stri
 /// One mail about several notices: a line each.
 fn summary(told: &[Value], stop: Option<&str>) -> String {
     let mut out = format!(
-        "{} notices were held back, because this address got its limit of mails in an hour.\r\n\r\n",
+        "{} notifications were combined, because this address reached its hourly email limit.\r\n\r\n",
         told.len()
     );
     for one in told.iter().take(LISTED_MAX) {
@@ -271,10 +271,9 @@ fn summary(told: &[Value], stop: Option<&str>) -> String {
 
 /// Why somebody gets a mail, and how to stop that.
 fn ending(stop: Option<&str>) -> String {
-    let why =
-        "\r\nYou get this because your address is a notification address of this API client.\r\n";
+    let why = "\r\nYou get this email because your address is a notification email of this API client.\r\n";
     match stop {
-        Some(link) => format!("{why}Stop these mails: {link}\r\n"),
+        Some(link) => format!("{why}Stop these emails: {link}\r\n"),
         None => why.to_owned(),
     }
 }
@@ -285,8 +284,10 @@ fn text(told: &Value, stop: Option<&str>) -> String {
     let at = told["timestamp"].as_str().unwrap_or("");
     let mut out = format!("{}, {at}\r\n\r\n", words(kind));
     if kind == "token.superseded_in_use" {
-        out.push_str("Somebody still presents an access token that a newer one replaced, and is refused. If that goes on, two\r\n");
-        out.push_str("systems use the same client secret and revoke each other's tokens.\r\n\r\n");
+        out.push_str("A system still sends an access token that a newer one replaced, and its requests are denied. If this continues,\r\n");
+        out.push_str(
+            "multiple systems use the same client secret and revoke each other's tokens.\r\n\r\n",
+        );
     }
     let facts = told["data"].as_object().into_iter().flatten();
     for (name, value) in facts {
@@ -319,7 +320,7 @@ mod tests {
         );
         assert_eq!(
             told("quota.reached", json!({ "percent": 80 })),
-            "[Tokenward sandbox] erp: quota of the day, 80 % used"
+            "[Tokenward sandbox] erp: daily quota, 80 % used"
         );
     }
 

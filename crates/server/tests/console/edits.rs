@@ -110,7 +110,7 @@ async fn an_old_form_gives_no_role_back_that_was_taken_away() {
     let found = all.iter().find(|one| one["email"] == "ravi@example.com");
     let ravi = found.unwrap()["id"].as_str().unwrap();
     let path = format!("/console/members/{ravi}");
-    let page = operator.get(&path).await.expect(200, "Change the role");
+    let page = operator.get(&path).await.expect(200, "Change role");
     let opened = page.hidden("opened").replace("&#38;", "&");
     let api = format!("/members/{ravi}");
     let body = json!({ "role": "auditor" });
@@ -136,7 +136,7 @@ async fn an_old_form_gives_no_role_back_that_was_taken_away() {
     let opened = page.hidden("opened").replace("&#38;", "&");
     let form = [("role", "operator"), ("opened", opened.as_str())];
     let page = operator.send(&path, &form).await;
-    page.expect(200, "ravi@example.com has a new role");
+    page.expect(200, "Role of ravi@example.com changed");
     assert_eq!(role().await, "operator");
 }
 

@@ -180,7 +180,7 @@ impl House {
         let mut form = vec![("email", email)];
         form.extend(role);
         let page = operator.send("/console/members/invite", &form).await;
-        let page = page.expect(200, "is invited");
+        let page = page.expect(200, "invited");
         let link = page.between("/console/join/", "</code>");
         self.joined(&format!("/console/join/{link}"), email).await
     }

@@ -336,7 +336,7 @@ async fn role_with_fewer_rights_keeps_the_session_and_the_password() {
         .unwrap();
     let more = [("role", "operator"), ("workspace_id", "")];
     let page = edit(&operator, &format!("/console/members/{id}"), &more).await;
-    let page = page.expect(200, "ravi@example.com has a new role");
+    let page = page.expect(200, "Role of ravi@example.com changed");
     let link = page.between("/console/join/", "</code>");
     ravi.get("/console/account").await.expect(303, "");
     let link = format!("/console/join/{link}");

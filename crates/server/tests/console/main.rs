@@ -15,3 +15,4 @@ mod people;
 mod shut;
 mod sso;
 mod withdrawn;
+mod words;

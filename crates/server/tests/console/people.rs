@@ -19,13 +19,13 @@ async fn the_first_link_works_once_and_each_start_makes_a_new_one() {
         .stranger()
         .get(&first)
         .await
-        .expect(404, "a link works once");
+        .expect(404, "It was already used");
     house.joined(&second, "asha@example.com").await;
     house
         .stranger()
         .get(&second)
         .await
-        .expect(404, "a link works once");
+        .expect(404, "It was already used");
     house.restart();
     assert!(
         !house.server.data_dir().join("console-link").exists(),
@@ -113,7 +113,10 @@ async fn sessions_are_listed_and_ended_by_their_owner_only() {
         .await;
     let second = house.signed_in("asha@example.com").await;
     let second = house.with(&second).await;
-    let page = asha.get("/console/account").await.expect(200, "this one");
+    let page = asha
+        .get("/console/account")
+        .await
+        .expect(200, "This device");
     let [id] = page.ids("/console/account/sessions/").try_into().unwrap();
     let path = format!("/console/account/sessions/{id}/end");
     ravi.send(&path, &[])
@@ -479,7 +482,7 @@ async fn a_page_in_the_clear_says_that_nobody_can_stay_signed_in() {
         }
         request.send().await.unwrap().text().await.unwrap()
     };
-    let clear = "This page came in the clear";
+    let clear = "on an insecure (HTTP) connection";
     assert!(
         asked(&[("host", "tokens.example.com")])
             .await
@@ -513,7 +516,7 @@ async fn many_codes_side_by_side_are_still_few_guesses() {
     let page = house
         .signed_in("asha@example.com")
         .await
-        .expect(200, "One more proof");
+        .expect(200, "Two-factor authentication");
     let between = page.hidden("between");
     let guesses = (0..60).map(|n| {
         let (house, between) = (&house, between.as_str());
@@ -534,7 +537,7 @@ async fn many_codes_side_by_side_are_still_few_guesses() {
     let page = house
         .signed_in("asha@example.com")
         .await
-        .expect(200, "One more proof");
+        .expect(200, "Two-factor authentication");
     let form = [("between", page.hidden("between")), ("code", totp(&key))];
     let form = form.each_ref().map(|(name, value)| (*name, value.as_str()));
     let page = house
@@ -715,7 +718,11 @@ async fn the_link_for_whoever_comes_first_is_over_once_somebody_came() {
         .json(&body);
     let invited = house.api.send(request).await.unwrap().expect(201).json();
     let first = house.link();
-    house.stranger().get(&first).await.expect(200, "Operator");
+    house
+        .stranger()
+        .get(&first)
+        .await
+        .expect(200, "an operator");
     house
         .joined(invited["join_path"].as_str().unwrap(), "ravi@example.com")
         .await;
@@ -723,7 +730,7 @@ async fn the_link_for_whoever_comes_first_is_over_once_somebody_came() {
         .stranger()
         .get(&first)
         .await
-        .expect(404, "a link works once");
+        .expect(404, "It was already used");
 }
 
 #[tokio::test]

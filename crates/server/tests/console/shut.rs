@@ -24,7 +24,7 @@ async fn a_form_from_elsewhere_does_nothing() {
         let answer = operator
             .post_with("/console/workspaces/new", &form, headers)
             .await;
-        answer.expect(403, "Nothing was done");
+        answer.expect(403, "Action not completed");
     }
     // From the right place, but not from this session.
     let other = house
@@ -35,7 +35,7 @@ async fn a_form_from_elsewhere_does_nothing() {
         let answer = operator
             .post_with("/console/workspaces/new", &form, &[OWN])
             .await;
-        answer.expect(403, "did not come from a page of your session");
+        answer.expect(403, "sent from a page of your session");
     }
     let all = operator.get("/console/workspaces").await;
     assert!(!all.text.contains("Evil"));
@@ -50,7 +50,7 @@ async fn a_form_from_elsewhere_does_nothing() {
         .stranger()
         .post_with("/console/sign-in", &form, &forged)
         .await;
-    let answer = answer.expect(403, "Nothing was done");
+    let answer = answer.expect(403, "Action not completed");
     assert!(answer.headers.get(SET_COOKIE).is_none());
 }
 
@@ -119,7 +119,7 @@ async fn what_people_type_is_never_a_script() {
     let made = operator
         .send(&format!("{base}/new"), &form)
         .await
-        .expect(200, "only time");
+        .expect(200, "Copy the client secret now");
     let client = made.between("href=\"/console/clients/", "\"");
     let mut pages = vec![made];
     for path in [
@@ -293,8 +293,10 @@ async fn nothing_typed_is_lost_when_the_session_is_over() {
         .collect();
     back.send(&path, &form)
         .await
-        .expect(200, "“Abrechnung Süd” is created");
-    back.send(&path, &form).await.expect(422, "has this label");
+        .expect(200, "API client “Abrechnung Süd” created");
+    back.send(&path, &form)
+        .await
+        .expect(422, "already has this name");
 }
 
 /// The cookie that an answer sets, as a browser sends it back.
@@ -644,7 +646,10 @@ async fn a_destructive_act_wants_a_fresh_proof() {
     let acme = house.workspace("Acme").await;
     let client = house.client(&acme, "erp", None).await;
     let path = format!("/console/clients/{client}/delete");
-    operator.get(&path).await.expect(200, "Type the label");
+    operator
+        .get(&path)
+        .await
+        .expect(200, "Type the API client name");
     house.age_proofs();
     let page = operator.get(&path).await.expect(303, "");
     operator

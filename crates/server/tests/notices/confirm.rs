@@ -347,7 +347,7 @@ async fn what_is_beyond_the_limit_of_an_hour_comes_in_one_mail_in_the_next() {
     let last = letters.last().unwrap();
     let subject = last["subject"].as_str().unwrap();
     assert!(
-        subject.starts_with("[Tokenward] 1") && subject.ends_with(" notices"),
+        subject.starts_with("[Tokenward] 1") && subject.ends_with(" notifications"),
         "{subject}"
     );
     let text = last["text"].as_str().unwrap();

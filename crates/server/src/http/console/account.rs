@@ -95,19 +95,17 @@ async fn shown(
         Field::new(
             "password",
             "old_password",
-            "Your password now",
+            "Current password",
             &empty,
             &fault,
         )
         .auto("current-password"),
         Field::new("password", "new_password", "New password", &empty, &fault)
             .auto("new-password")
-            .hint(
-                "At least 10 characters; several unrelated words are good. Weak ones are refused.",
-            ),
+            .hint("Use 10 or more characters; avoid common passwords."),
     ];
     let proofs = &person.member.proofs;
-    let frame = Frame::new(person, "Your account", "account").done(done);
+    let frame = Frame::new(person, "Account", "account").done(done);
     Ok(AccountPage {
         word: frame.hidden_word(),
         frame,
@@ -170,7 +168,7 @@ fn app_page(app: &App, person: &Person, before: Option<&str>, fault: Fault) -> A
     let field = Field::new(
         "text",
         "code",
-        "Code the app shows",
+        "Verification code",
         &Form::default(),
         &fault,
     )
@@ -178,7 +176,7 @@ fn app_page(app: &App, person: &Person, before: Option<&str>, fault: Fault) -> A
     .digits()
     .first();
     AppPage {
-        frame: Frame::new(person, "Add an authenticator app", "account"),
+        frame: Frame::new(person, "Add authenticator app", "account"),
         sealed: offer.sealed,
         typed: offer.typed,
         scanned: offer.scanned,
@@ -197,7 +195,7 @@ async fn offer(State(app): State<Arc<App>>, Proved(person): Proved) -> Reply {
 async fn set_app(State(app): State<Arc<App>>, sent: Sent) -> Reply {
     let (sealed, code) = (sent.form.text("sealed"), sent.form.text("code"));
     match account::set_app(&app.people, &sent.person, sealed, code).await {
-        Ok(codes) => recovery_page(&sent.person, "The authenticator app is in use", codes),
+        Ok(codes) => recovery_page(&sent.person, "Authenticator app added", codes),
         Err(refused) => {
             let fault = Fault::of(refused)?;
             unprocessable(&app_page(&app, &sent.person, Some(sealed), fault))
@@ -210,25 +208,25 @@ pub(super) fn recovery_page(
     heading: &str,
     codes: Vec<Zeroizing<String>>,
 ) -> Reply {
-    let mut text = Zeroizing::new(String::from("Tokenward recovery codes, each good once:\n"));
+    let mut text = Zeroizing::new(String::from("Tokenward recovery codes. Each works once:\n"));
     for code in &codes {
         text.push_str(code);
         text.push('\n');
     }
     page(&OncePage {
-        frame: Frame::new(person, "Keep the recovery codes", "account"),
+        frame: Frame::new(person, "Save your recovery codes", "account"),
         heading: heading.to_owned(),
-        explanation: "These codes get you in when the app or the passkey is lost; each works once. This is the only time they are shown, and the ones before are worthless now.",
+        explanation: "Save these codes now; you won't be able to see them again. Use one to sign in if you lose your authenticator app or passkey. Each works once. Earlier recovery codes no longer work.",
         what: "Recovery codes",
         secrets: codes,
         downloads: vec![Download {
-            label: "Download as text",
+            label: "Download (.txt)",
             file: "tokenward-recovery-codes.txt".to_owned(),
             text,
         }],
         snippets: Vec::new(),
         next: "/console/account".to_owned(),
-        next_label: "I have kept them: back to my account",
+        next_label: "Done",
     })
 }
 

@@ -228,7 +228,7 @@ const ACTS: &[Act] = {
         ),
         act(
             "/console/clients/{id}/resend-confirmation",
-            "Resend the confirmation mail of API client",
+            "Resend the confirmation email of API client",
             Client,
             Fresh,
             Confirmation,

@@ -177,12 +177,12 @@ pub(super) async fn verify(State(app): State<Arc<App>>, sent: Sent) -> Reply {
     shown.broken = matches!(verified, Verified::Broken { .. });
     shown.verified = Some(match verified {
         Verified::Whole { entries, hash } => format!(
-            "All {} entries are there and unaltered. The last one's hash is {}: keep it elsewhere, and a later verification proves that nothing before it was changed.",
+            "{} entries verified. Head hash: {}. Save it outside this server to prove later that no earlier entry was changed.",
             count(entries),
             *crate::config::data_dir::hex(&hash)
         ),
         Verified::Broken { at, why } => format!(
-            "The chain is broken at entry {at}: {why}. Stop, keep the database as it is, and compare it with your exports."
+            "Verification failed at entry {at}: {why}. Keep the database as it is and compare it with your exports."
         ),
     });
     page(&shown)

@@ -46,7 +46,7 @@ async fn tried<T>(
         return Ok(done?);
     }
     let heading = "This link doesn't work";
-    let says = "It was used, it expired, a newer one was sent, or it is incomplete. Ask the person who named your address to resend the confirmation mail.";
+    let says = "It was already used, it expired, a newer one was sent, or it is incomplete. Ask the person who added your address to resend the confirmation email.";
     let shown = EmailPage {
         frame: Frame::stranger(heading),
         heading,
@@ -90,7 +90,7 @@ pub(super) async fn ask_confirm(
     let question = tried(&app, &parts, asked).await?;
     let says = vec![
         about(&question),
-        "After you confirm, notifications about its API clients are sent to your address. Each of them holds a link that stops them.".to_owned(),
+        "After you confirm, notifications about its API clients are sent to your address. Each one has a link to stop them.".to_owned(),
     ];
     let form = (format!("/console/email/confirm/{text}"), "Confirm address");
     shown("Confirm notifications", says, Some(form))
@@ -133,6 +133,6 @@ pub(super) async fn stop(
 ) -> Reply {
     let source = origin(&parts, &app).source;
     tried(&app, &parts, addresses::stop(&app.data, &text, source)).await?;
-    let says = "No notification of this workspace is sent to your address any more.";
+    let says = "This workspace no longer sends notifications to your address.";
     shown("Notifications stopped", vec![says.to_owned()], None)
 }

@@ -8,6 +8,10 @@ use zeroize::Zeroizing;
 
 /// The field that carries the session's word.
 pub(super) const WORD: &str = "csrf_token";
+/// A client's label is called its name on pages.
+const NAME_TAKEN: &str = "Another API client in this workspace and environment already has this name, or one that looks like it.";
+const NAME_MISMATCH: &str =
+    "The name doesn't match. Type the API client's name exactly as shown above.";
 /// Most fields of one form.
 const FIELDS_MAX: usize = 600;
 
@@ -126,9 +130,8 @@ impl Fault {
     pub(super) fn of(refused: Refused) -> Result<Self, Refused> {
         match refused {
             Refused::Invalid(field, why) => Ok(Self::new(field, sentence(&why))),
-            Refused::Conflict(Conflict::LabelTaken | Conflict::LabelMismatch, why) => {
-                Ok(Self::new("label", sentence(&why)))
-            }
+            Refused::Conflict(Conflict::LabelTaken, _) => Ok(Self::new("label", NAME_TAKEN)),
+            Refused::Conflict(Conflict::LabelMismatch, _) => Ok(Self::new("label", NAME_MISMATCH)),
             Refused::Conflict(_, why) => Ok(Self::new("", sentence(&why))),
             Refused::Throttled {
                 retry_after_seconds,
@@ -141,7 +144,7 @@ impl Fault {
     pub(super) fn throttled(retry_after_seconds: u64) -> Self {
         let text = format!(
             "Too many attempts. Wait {}, then try again.",
-            super::shown::span(retry_after_seconds)
+            super::shown::wait(retry_after_seconds)
         );
         Self::new("", text).retry_after(retry_after_seconds)
     }

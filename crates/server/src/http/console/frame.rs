@@ -111,34 +111,42 @@ pub(super) fn role_name(role: &Role) -> &'static str {
     }
 }
 
+/// A role in words, with its article.
+pub(super) fn a_role(role: &Role) -> &'static str {
+    match role {
+        Role::Operator => "an operator",
+        Role::WorkspaceAdmin { .. } => "a workspace admin",
+        Role::ProductAdmin { .. } => "a product admin",
+        Role::Auditor { .. } => "an auditor",
+    }
+}
+
 /// The sentence for a deed that a redirect names; nothing for any other word, so that no link can put words on a page.
 fn done(word: &str) -> &'static str {
     match word {
-        "revoked" => "The token is revoked. No check accepts it from this moment on.",
-        "disabled" => {
-            "The API client is disabled. Its secret and token are refused until it is enabled."
-        }
-        "enabled" => "The API client is enabled again.",
-        "deleted" => "The API client is deleted for good. Its secrets and its token are dead.",
-        "changed" => "The changes are in force, for the live token too.",
-        "secret-deleted" => "The client secret is deleted. It buys no token any more.",
-        "workspace" => "The workspace is saved.",
-        "product" => "The product is saved.",
-        "product-deleted" => "The product is deleted.",
-        "member" => "The member is changed.",
-        "member-removed" => "The member is removed and signed out everywhere.",
-        "withdrawn" => "The invitation is withdrawn; its link is worthless.",
-        "key-revoked" => "The admin key is revoked.",
-        "password" => "Your password is changed. Every other session of yours has ended.",
-        "app-removed" => "The authenticator app is no longer asked for.",
-        "passkey" => "The passkey is added.",
-        "passkey-removed" => "The passkey is removed.",
-        "sessions" => "The session is ended.",
+        "revoked" => "Access token revoked. Token checks deny it from now on.",
+        "disabled" => "API client disabled. Its secrets and token are denied until you enable it.",
+        "enabled" => "API client enabled.",
+        "deleted" => "API client deleted. Its secrets and token no longer work.",
+        "changed" => "Changes saved. They apply to the active token too.",
+        "secret-deleted" => "Client secret deleted. It can't request tokens any more.",
+        "workspace" => "Workspace saved.",
+        "product" => "Product saved.",
+        "product-deleted" => "Product deleted.",
+        "member" => "Member updated.",
+        "member-removed" => "Member removed and signed out everywhere.",
+        "withdrawn" => "Invitation revoked. Its link no longer works.",
+        "key-revoked" => "Admin key revoked.",
+        "password" => "Password changed. Your other sessions were signed out.",
+        "app-removed" => "Authenticator app removed.",
+        "passkey" => "Passkey added.",
+        "passkey-removed" => "Passkey removed.",
+        "sessions" => "Session signed out.",
         "joined" => "Welcome. You are signed in.",
-        "asked" => "Confirmation mails are on their way to the pending addresses.",
-        "webhook" => "The webhook is saved.",
-        "webhook-deleted" => "The webhook is deleted.",
-        "webhook-test" => "A test notice is on its way; see Notices below.",
+        "asked" => "Confirmation emails were sent to the unconfirmed addresses.",
+        "webhook" => "Webhook saved.",
+        "webhook-deleted" => "Webhook deleted.",
+        "webhook-test" => "Test notification queued. See the delivery history below.",
         _ => "",
     }
 }

@@ -1,7 +1,7 @@
 //! Becoming a member by the link of an invitation; the very first one makes the first operator.
 
 use super::form::{Fault, Field, Form};
-use super::frame::{Frame, role_name};
+use super::frame::{Frame, a_role};
 use super::reply::{Reply, Trouble, page, refused};
 use super::resume::Way;
 use super::session::Open;
@@ -28,7 +28,7 @@ struct JoinPage {
 }
 
 async fn invited(app: &App, text: &str) -> Result<(OpaqueToken, Invitation), Trouble> {
-    let gone = || Trouble::NotFound("invitation: a link works once, and for a limited time");
+    let gone = || Trouble::DeadLink;
     let opaque_token = OpaqueToken::parse(text).ok_or_else(gone)?;
     let found = members::invitation(&app.data, &opaque_token).await?;
     Ok((opaque_token, found.ok_or_else(gone)?))
@@ -37,31 +37,36 @@ async fn invited(app: &App, text: &str) -> Result<(OpaqueToken, Invitation), Tro
 fn shown(text: &str, invitation: &Invitation, form: &Form, fault: Fault) -> JoinPage {
     let mut fields = Vec::new();
     if invitation.email.is_empty() {
-        let field = Field::new("email", "email", "Your e-mail address", form, &fault);
-        fields.push(field.auto("username").hint("You sign in with it.").first());
+        let field = Field::new("email", "email", "Email", form, &fault);
+        fields.push(
+            field
+                .auto("username")
+                .hint("You sign in with this address.")
+                .first(),
+        );
     }
-    fields.push(Field::new("text", "name", "Your name", form, &fault).auto("name"));
-    let field = Field::new("password", "password", "Choose a password", form, &fault);
+    fields.push(Field::new("text", "name", "Name", form, &fault).auto("name"));
+    let field = Field::new("password", "password", "Password", form, &fault);
     fields.push(
-        field.auto("new-password").hint(
-            "At least 10 characters; several unrelated words are good. Weak ones are refused.",
-        ),
+        field
+            .auto("new-password")
+            .hint("Use 10 or more characters; avoid common passwords."),
     );
     fields.push(
         Field::new(
             "password",
             "password_again",
-            "The same password again",
+            "Confirm password",
             form,
             &fault,
         )
         .auto("new-password"),
     );
     JoinPage {
-        frame: Frame::stranger("Join Tokenward"),
+        frame: Frame::stranger("Create your account"),
         fields,
         fault,
-        role: role_name(&invitation.role),
+        role: a_role(&invitation.role),
         email: invitation.email.clone(),
         address: format!("/console/join/{text}"),
     }
@@ -91,7 +96,7 @@ pub(super) async fn send(
         refused(StatusCode::UNPROCESSABLE_ENTITY, wait, &shown)
     };
     if *open.form.secret("password") != *open.form.secret("password_again") {
-        let text = "The two passwords are not the same.";
+        let text = "The passwords don't match.";
         return again(Fault::new("password_again", text));
     }
     let joining = members::Joining {

@@ -30,7 +30,7 @@ struct Line {
     ends: Option<Moment>,
     used: Option<Moment>,
     used_from: String,
-    /// `In force`, `Expired` or `Revoked`.
+    /// `Active`, `Expired` or `Revoked`.
     state: &'static str,
     tone: &'static str,
 }
@@ -69,7 +69,7 @@ pub(super) async fn list(
         let (state, tone) = match (key.revoked_at, over) {
             (Some(_), _) => ("Revoked", "bad"),
             (None, true) => ("Expired", "warn"),
-            (None, false) => ("In force", "good"),
+            (None, false) => ("Active", "good"),
         };
         let used = uses.get(&key.id);
         lines.push(Line {
@@ -105,19 +105,19 @@ async fn new_page(
 ) -> Result<NewPage, Trouble> {
     let mut fields = vec![
         Field::new("text", "name", "Name", form, &fault)
-            .hint("What it is for, such as “deployment pipeline”.")
+            .hint("What the key is for, such as “deployment pipeline”.")
             .auto("off")
             .first(),
     ];
     fields.extend(role_form::fields(app, person, form, &fault).await?);
-    let days = Field::new("number", "days", "Days until it expires", form, &fault);
+    let days = Field::new("number", "days", "Expires after (days)", form, &fault);
     fields.push(
-        days.hint("Leave it empty for a key that never expires.")
+        days.hint("Leave empty for a key that never expires.")
             .digits()
             .optional(),
     );
     Ok(NewPage {
-        frame: Frame::new(person, "Make an admin key", "keys"),
+        frame: Frame::new(person, "Create admin key", "keys"),
         fields,
         fault,
     })
@@ -138,7 +138,7 @@ fn asked(form: &Form) -> Result<(Option<u64>, Role), Refused> {
                 .parse()
                 .ok()
                 .filter(|days| (1..=DAYS_MAX).contains(days));
-            let why = format!("this must be 1 to {DAYS_MAX} days");
+            let why = format!("must be 1 to {DAYS_MAX} days");
             Some(days.ok_or(Refused::Invalid("days", why))? * 86_400)
         }
     };
@@ -164,14 +164,14 @@ pub(super) async fn create(State(app): State<Arc<App>>, sent: Sent) -> Reply {
     };
     page(&OncePage {
         frame: Frame::new(&person, "Copy the admin key", "keys"),
-        heading: format!("Admin key “{}”", record.name),
-        explanation: "This is the only time it is shown. Programs send it as Authorization: Bearer to /admin/v1; `tokenward` reads it from TOKENWARD_ADMIN_KEY_FILE.",
+        heading: format!("Admin key “{}” created", record.name),
+        explanation: "Copy it now; you won't be able to see it again. Send it as Authorization: Bearer to /admin/v1, or save it in a file that TOKENWARD_ADMIN_KEY_FILE names for the tokenward command.",
         what: "Admin key",
         secrets: vec![key.expose()],
         downloads: Vec::new(),
         snippets: Vec::new(),
         next: "/console/admin-keys".to_owned(),
-        next_label: "I have kept it: back to the admin keys",
+        next_label: "Done",
     })
 }
 

@@ -141,14 +141,14 @@ async fn invite_page(
     fault: Fault,
 ) -> Result<InvitePage, Trouble> {
     let mut fields = vec![
-        Field::new("email", "email", "E-mail address", form, &fault)
-            .hint("They sign in with it. For somebody who is a member already, the link is a way back in.")
+        Field::new("email", "email", "Email", form, &fault)
+            .hint("They sign in with it. If they are already a member, the link resets their sign-in.")
             .auto("off")
             .first(),
     ];
     fields.extend(role_form::fields(app, person, form, &fault).await?);
     Ok(InvitePage {
-        frame: Frame::new(person, "Invite a member", "members"),
+        frame: Frame::new(person, "Invite member", "members"),
         fields,
         fault,
     })
@@ -188,8 +188,8 @@ pub(super) async fn invite(State(app): State<Arc<App>>, headers: HeaderMap, sent
     };
     link_page(
         &person,
-        format!("{} is invited", invitation.email),
-        "Send them this link by a way that only they read. It works once, for seven days, and is not shown again.",
+        format!("{} invited", invitation.email),
+        "Copy the link now; you won't be able to see it again. Send it over a channel that only they can read. It works once and expires in 7 days.",
         &(super::clients::base(&app, &headers), opaque_token),
     )
 }
@@ -203,15 +203,15 @@ fn link_page(
 ) -> Reply {
     let link = format!("{base}/console/join/{}", opaque_token.expose().as_str());
     page(&OncePage {
-        frame: Frame::new(person, "Hand over the link", "members"),
+        frame: Frame::new(person, "Copy the invitation link", "members"),
         heading,
         explanation,
-        what: "Link",
+        what: "Invitation link",
         secrets: vec![Zeroizing::new(link)],
         downloads: Vec::new(),
         snippets: Vec::new(),
         next: "/console/members".to_owned(),
-        next_label: "Back to the members",
+        next_label: "Done",
     })
 }
 
@@ -289,15 +289,15 @@ pub(super) async fn change(
         Ok((_, None)) => Ok(see("/console/members?done=member")),
         Ok((member, Some(opaque_token))) => link_page(
             &person,
-            format!("{} has a new role", member.email),
-            "The new role allows more, so the password and the other sign-in methods were removed and the sessions ended. Send the member this link by a way that only they read. It works once, for seven days, and is not shown again. Single sign-on works without it.",
+            format!("Role of {} changed", member.email),
+            "The new role has more permissions, so the password and other sign-in methods were removed and all sessions were signed out. Send the member this link over a channel that only they can read. It works once, expires in 7 days and is not shown again. Single sign-on works without it.",
             &(super::clients::base(&app, &headers), opaque_token),
         ),
         Err(Refused::Changed(_)) => {
             let member = members::show(&app.data, &person.admin(), member.id).await?;
             let now = Words::new(&app).of(&member.role).await?;
             let text = format!(
-                "Not saved: the role was changed while you were editing. It is now: {now}. What you entered is below; check it, then save again."
+                "Couldn't save: the role was changed while you were editing. It is now: {now}. Your selection is below. Review it, then save again."
             );
             let fault = Fault::new("", text);
             let shown = member_page(&app, &person, &member, &form, fault).await?;

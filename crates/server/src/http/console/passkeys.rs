@@ -72,7 +72,7 @@ async fn add(State(app): State<Arc<App>>, headers: HeaderMap, sent: Sent) -> Rep
     if codes.is_empty() {
         return Ok(see("/console/account?done=passkey"));
     }
-    super::account::recovery_page(&sent.person, "The passkey is added", codes)
+    super::account::recovery_page(&sent.person, "Passkey added", codes)
 }
 
 async fn ask_remove(Path(text): Path<String>, Proved(person): Proved) -> Reply {

@@ -28,6 +28,8 @@ struct ProductsPage {
     fields: Vec<Field>,
     fault: Fault,
     operates: bool,
+    /// The slug of the product that is renamed; empty when one is added.
+    edited: String,
 }
 
 fn shown(person: &Person, all: &[Product], form: &Form, fault: Fault, done: &str) -> ProductsPage {
@@ -36,18 +38,26 @@ fn shown(person: &Person, all: &[Product], form: &Form, fault: Fault, done: &str
         name: product.name.to_string(),
         created: Moment::plain(product.created_at),
     };
-    let fields = vec![
-        Field::new("text", "slug", "Slug", form, &fault)
-            .hint("As gateways name it in the check's address, such as e-invoice. It never changes; a known slug is renamed.")
-            .auto("off"),
-        Field::new("text", "name", "Name", form, &fault).auto("off"),
-    ];
+    let edited = all
+        .iter()
+        .map(|product| product.slug.to_string())
+        .find(|slug| slug == form.text("edited"))
+        .unwrap_or_default();
+    let slug = Field::new("text", "slug", "Slug", form, &fault)
+        .hint("Used in the gateway check URL, such as e-invoice; can't be changed.")
+        .auto("off");
+    let name = Field::new("text", "name", "Name", form, &fault).auto("off");
+    let fields = match edited.is_empty() {
+        true => vec![slug, name],
+        false => vec![name],
+    };
     ProductsPage {
         frame: Frame::new(person, "Products", "products").done(done),
         lines: all.iter().map(line).collect(),
         fields,
         fault,
         operates: person.admin().is_operator(),
+        edited,
     }
 }
 
@@ -60,13 +70,17 @@ pub(super) async fn list(
     let query = Form::query(&uri);
     let all = products::list(&app.data).await?;
     let done = query.text("done");
-    page(&shown(
-        &person,
-        &all,
-        &Form::default(),
-        Fault::default(),
-        done,
-    ))
+    // A link names a product to rename and fills in nothing else.
+    let renamed = all
+        .iter()
+        .find(|product| product.slug.as_str() == query.text("edit"));
+    let form = renamed.map_or_else(Form::default, |product| {
+        Form::of([
+            ("edited", product.slug.to_string()),
+            ("name", product.name.to_string()),
+        ])
+    });
+    page(&shown(&person, &all, &form, Fault::default(), done))
 }
 
 /// `POST /console/products`
@@ -85,17 +99,17 @@ pub(super) async fn put(State(app): State<Arc<App>>, sent: Sent) -> Reply {
 
 fn confirm(person: &Person, slug: &str, fault: Fault) -> ConfirmPage {
     ConfirmPage {
-        frame: Frame::new(person, "Delete a product", "products"),
-        heading: format!("Delete the product “{slug}”"),
+        frame: Frame::new(person, "Delete product", "products"),
+        heading: format!("Delete product “{slug}”"),
         says: vec![
-            "Gateways that still ask for it are told that it is unknown: every call of that product is refused.".to_owned(),
-            "While any API client is restricted to it, it cannot be deleted.".to_owned(),
+            "Gateways that check tokens for this product deny every request.".to_owned(),
+            "You can't delete a product while an API client is restricted to it.".to_owned(),
         ],
         fault,
         fields: Vec::new(),
         hidden: Vec::new(),
         action: format!("/console/products/{slug}/delete"),
-        button: "Delete the product",
+        button: "Delete product",
         dangerous: true,
         back: "/console/products".to_owned(),
     }

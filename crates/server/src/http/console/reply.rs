@@ -64,6 +64,8 @@ pub(super) fn see(address: &str) -> Response {
 pub(super) enum Trouble {
     /// There is no such thing, or not for this person.
     NotFound(&'static str),
+    /// The link of an invitation that was used, has expired or is incomplete.
+    DeadLink,
     /// The role does not allow it.
     Forbidden(&'static str),
     /// The form came from somewhere else, or not from this session.
@@ -139,53 +141,59 @@ impl IntoResponse for Trouble {
             Self::NotFound(what) => (
                 StatusCode::NOT_FOUND,
                 "Not found",
-                format!("There is no such {what}, or it is not for your role to see."),
-                "Check the address, or begin at the start page.",
+                format!("There is no such {what}, or you don't have access."),
+                "Check the address, or go to the home page.",
+            ),
+            Self::DeadLink => (
+                StatusCode::NOT_FOUND,
+                "This invitation link doesn't work",
+                "It was already used, it expired, or it is incomplete.".to_owned(),
+                "Ask an administrator for a new invitation.",
             ),
             Self::Forbidden(why) => (
                 StatusCode::FORBIDDEN,
                 "Not allowed",
-                super::form::sentence(&format!("Not allowed: {why}")),
-                "Ask an administrator whose role allows it.",
+                super::form::sentence(why),
+                "Ask an administrator for access.",
             ),
             Self::Foreign => (
                 StatusCode::FORBIDDEN,
-                "Nothing was done",
-                "This form did not come from a page of your session.".to_owned(),
-                "Open the page again and send it from there. If another site sent you here, leave that site.",
+                "Action not completed",
+                "This form wasn't sent from a page of your session.".to_owned(),
+                "Open the page again and submit the form there. If another site sent you here, leave that site.",
             ),
             Self::Malformed(why) => (
                 StatusCode::BAD_REQUEST,
-                "Nothing was done",
+                "Action not completed",
                 super::form::sentence(why),
-                "Go back and try again.",
+                "Go back, reload the page and submit the form again.",
             ),
             Self::Conflict(why) => (
                 StatusCode::CONFLICT,
-                "Nothing was done",
+                "Action not completed",
                 super::form::sentence(&why),
-                "Go back, reload the page and look at what is there now.",
+                "Go back and reload the page to see the current state.",
             ),
             Self::Throttled(seconds) => {
                 wait = seconds;
                 (
                     StatusCode::TOO_MANY_REQUESTS,
                     "Too many attempts",
-                    format!("Wait {}, then try again.", super::shown::span(seconds)),
-                    "Nothing was changed.",
+                    format!("Wait {}, then try again.", super::shown::wait(seconds)),
+                    "No changes were made.",
                 )
             }
             Self::Failed(Failure::OutcomeUnknown) => (
                 StatusCode::SERVICE_UNAVAILABLE,
-                "The outcome is not known",
-                "The database did not say whether this was done.".to_owned(),
-                "Reload the page in a moment and look before you do it again.",
+                "Outcome unknown",
+                "The database didn't confirm whether the change was saved.".to_owned(),
+                "Reload the page and check before you repeat the action.",
             ),
             Self::Failed(_) => (
                 StatusCode::SERVICE_UNAVAILABLE,
-                "Not available just now",
-                "Nothing was changed. Checks of tokens go on.".to_owned(),
-                "Try again in a moment.",
+                "Temporarily unavailable",
+                "No changes were made. Token checks continue.".to_owned(),
+                "Try again in a few seconds.",
             ),
         };
         let error_id = match status.is_server_error() {

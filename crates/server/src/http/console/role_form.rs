@@ -15,16 +15,13 @@ use uuid::Uuid;
 
 /// The roles in the order of their power, as forms send them.
 const ROLES: &[(&str, &str)] = &[
-    (
-        "workspace_admin",
-        "Workspace admin: everything in one workspace",
-    ),
+    ("workspace_admin", "Workspace admin: manages one workspace"),
     (
         "product_admin",
-        "Product admin: API clients of named products in one workspace",
+        "Product admin: manages API clients of selected products in one workspace",
     ),
-    ("auditor", "Auditor: reads everything, changes nothing"),
-    ("operator", "Operator: everything, everywhere"),
+    ("auditor", "Auditor: read-only"),
+    ("operator", "Operator: manages the whole server"),
 ];
 /// Workspaces offered in a list; with more, the id is typed.
 const OFFERED: u32 = 200;
@@ -62,11 +59,11 @@ pub(super) async fn fields(
     let products = Field::new(
         "area",
         "products",
-        "Products of a product admin",
+        "Products (product admins only)",
         form,
         fault,
     );
-    let products = products.hint("Slugs, one a line. Leave it empty for the other roles.");
+    let products = products.hint("One slug per line. Leave empty for other roles.");
     Ok(vec![
         Field::new("select", "role", "Role", form, fault).options(roles.collect()),
         Field::new("select", "workspace_id", "Workspace", form, fault)

@@ -18,7 +18,7 @@ pub(super) struct Moment {
 impl HtmlSafe for Moment {}
 
 impl Moment {
-    /// A moment as seen from `now`: "2 min ago", "in 3 days".
+    /// A moment as seen from `now`: "2 minutes ago", "in 3 days".
     pub(super) fn new(at: Timestamp, now: Timestamp) -> Self {
         let text = match at <= now {
             true if now.seconds_since(at) < 5 => "just now".to_owned(),
@@ -39,20 +39,35 @@ impl Moment {
     }
 }
 
-/// Seconds in the largest unit that says enough: "59 s", "2 min", "3 h", "12 days".
+/// Seconds rounded to the nearest of the largest unit that says enough: "59 seconds", "2 minutes", "1 hour", "12 days".
 pub(super) fn span(seconds: u64) -> String {
+    let nearest = |unit: u64| (seconds + unit / 2) / unit;
     match seconds {
-        0..=119 => format!("{seconds} s"),
-        120..=7_199 => format!("{} min", seconds / 60),
-        7_200..=172_799 => format!("{} h", seconds / 3_600),
-        _ => format!("{} days", seconds / 86_400),
+        0..60 => of(seconds, "second"),
+        _ if nearest(60) == 60 => of(1, "hour"),
+        _ if nearest(60) < 120 => of(nearest(60), "minute"),
+        _ if nearest(3_600) < 48 => of(nearest(3_600), "hour"),
+        _ => of(nearest(86_400), "day"),
     }
+}
+
+/// Seconds to wait, rounded up, so that nobody tries too early.
+pub(super) fn wait(seconds: u64) -> String {
+    match seconds {
+        0..120 => of(seconds, "second"),
+        _ => of(seconds.div_ceil(60), "minute"),
+    }
+}
+
+fn of(count: u64, unit: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {unit}{plural}")
 }
 
 /// A lifetime in words, exact: "1 hour", "90 minutes", "30 days".
 pub(super) fn lifetime(seconds: Option<u32>) -> String {
     let Some(seconds) = seconds else {
-        return "never expires".to_owned();
+        return "Never expires".to_owned();
     };
     let (count, unit) = match seconds {
         s if s % 86_400 == 0 => (s / 86_400, "day"),
@@ -60,8 +75,7 @@ pub(super) fn lifetime(seconds: Option<u32>) -> String {
         s if s % 60 == 0 => (s / 60, "minute"),
         s => (s, "second"),
     };
-    let plural = if count == 1 { "" } else { "s" };
-    format!("{count} {unit}{plural}")
+    of(count.into(), unit)
 }
 
 /// A number with thin gaps between thousands.
@@ -97,17 +111,21 @@ mod tests {
             assert_eq!(moment.text, expect);
         };
         check(0, "just now");
-        check(-59, "59 s ago");
-        check(-120, "2 min ago");
-        check(-7_300, "2 h ago");
-        check(259_200, "in 3 days");
+        check(-1, "just now");
+        check(-59, "59 seconds ago");
+        check(-120, "2 minutes ago");
+        check(-3_599, "1 hour ago");
+        check(5_340, "in 89 minutes");
+        check(-7_300, "2 hours ago");
+        check(259_199, "in 3 days");
+        check(604_700, "in 7 days");
         assert_eq!(
             Moment::plain(now).to_string(),
             r#"<time datetime="2026-11-23T10:15:30+00:00" title="2026-11-23T10:15:30+00:00">2026-11-23 10:15 UTC</time>"#
         );
         assert_eq!(lifetime(Some(3_600)), "1 hour");
         assert_eq!(lifetime(Some(5_400)), "90 minutes");
-        assert_eq!(lifetime(None), "never expires");
+        assert_eq!(lifetime(None), "Never expires");
         assert_eq!(count(1_234_567), "1,234,567");
         assert_eq!(count(123), "123");
     }

@@ -69,7 +69,7 @@ fn came_clear(app: &App, headers: &HeaderMap) -> bool {
 
 fn sign_in_page(app: &App, form: &Form, fault: Fault, way: Way) -> SignInPage {
     let fields = vec![
-        Field::new("email", "email", "E-mail", form, &fault)
+        Field::new("email", "email", "Email", form, &fault)
             .auto("username")
             .first(),
         Field::new("password", "password", "Password", form, &fault).auto("current-password"),
@@ -106,24 +106,24 @@ pub(super) fn again(
 /// What went wrong, in words.
 pub(super) fn fault(not: &NotSignedIn) -> Result<Fault, Trouble> {
     let text = match not {
-        NotSignedIn::Wrong => "The e-mail address or the password is wrong.".to_owned(),
+        NotSignedIn::Wrong => "The email or password is wrong.".to_owned(),
         NotSignedIn::WrongCode => {
-            "This is not the code, or it was used already. Wait for the next one.".to_owned()
+            "The code is wrong or was already used. Wait for the next code.".to_owned()
         }
-        NotSignedIn::TooLate => "That took too long. Begin again.".to_owned(),
+        NotSignedIn::TooLate => "The sign-in expired. Start over.".to_owned(),
         NotSignedIn::Throttled {
             retry_after_seconds,
         } => {
             let text = format!(
                 "Too many wrong attempts. Wait {}, then try again.",
-                super::shown::span(*retry_after_seconds)
+                super::shown::wait(*retry_after_seconds)
             );
             return Ok(Fault::new("", text).retry_after(*retry_after_seconds));
         }
         NotSignedIn::Busy {
             retry_after_seconds,
         } => {
-            let text = "Too many people are signing in at the moment. Try again in a few seconds.";
+            let text = "The server is busy. Try again in a few seconds.";
             return Ok(Fault::new("", text).retry_after(*retry_after_seconds));
         }
         NotSignedIn::Ended => return Err(Trouble::SignedOut),
@@ -158,7 +158,7 @@ fn second_page(between: Between, fault: Fault, way: Way, status: StatusCode) -> 
         .auto("one-time-code")
         .first();
     let shown = SecondPage {
-        frame: Frame::stranger("One more proof"),
+        frame: Frame::stranger("Two-factor authentication"),
         field,
         fault,
         way,

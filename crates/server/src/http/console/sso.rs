@@ -43,22 +43,24 @@ fn trouble(no: NoSso) -> Trouble {
         NoSso::Provider(why) => {
             tracing::warn!("single sign-on failed: {why}");
             Trouble::Conflict(
-                "the single sign-on provider did not answer as it must; try again, or sign in with your password"
+                "the single sign-on provider returned an unexpected response; try again, or sign in with your password"
                     .into(),
             )
         }
-        NoSso::Unknown => Trouble::Forbidden(
-            "the provider knows you, but you are no member here; ask an administrator to invite you",
-        ),
+        NoSso::Unknown => {
+            Trouble::Forbidden("you have no account here; ask an administrator to invite you")
+        }
         NoSso::Unverified => Trouble::Forbidden(
-            "the provider did not confirm a verified email address for you; ask an administrator to check its claims email and email_verified",
+            "the provider did not confirm a verified email address; ask an administrator to check the claims email and email_verified",
         ),
         NoSso::Busy => Trouble::Throttled(1),
         NoSso::NotSignedIn(NotSignedIn::Throttled {
             retry_after_seconds,
         }) => Trouble::Throttled(retry_after_seconds),
         NoSso::NotSignedIn(NotSignedIn::Failed(failure)) => Trouble::Failed(failure),
-        NoSso::NotSignedIn(_) => Trouble::Forbidden("you may not sign in"),
+        NoSso::NotSignedIn(_) => {
+            Trouble::Forbidden("your account can't sign in; ask an administrator")
+        }
     }
 }
 

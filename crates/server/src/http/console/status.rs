@@ -67,16 +67,16 @@ pub(super) async fn show(State(app): State<Arc<App>>, Member(person): Member) ->
     };
     let mut facts = vec![
         judged(
-            "Checks",
+            "Token checks",
             app.is_ready(),
-            "answered from memory",
-            "not vouching: CANNOT_VOUCH",
+            "Operational",
+            "Unavailable (CANNOT_VOUCH)",
         ),
         judged(
-            "Changes",
+            "Writes",
             app.data.store.is_writable(),
-            "the database takes them",
-            "the database does not take them",
+            "Operational",
+            "Unavailable: the database is not writable",
         ),
         fact("Version", env!("CARGO_PKG_VERSION").to_owned()),
     ];
@@ -86,10 +86,10 @@ pub(super) async fn show(State(app): State<Arc<App>>, Member(person): Member) ->
         let (groups, changes) = app.data.store.committed();
         let engine = match app.data.config.database_url {
             Some(_) => "PostgreSQL",
-            None => "SQLite, in the data directory",
+            None => "SQLite",
         };
         facts.extend([
-            fact("Engine", engine.to_owned()),
+            fact("Database", engine.to_owned()),
             fact(
                 "API clients in memory",
                 count(app.data.replica().client_count() as u64),
@@ -98,22 +98,22 @@ pub(super) async fn show(State(app): State<Arc<App>>, Member(person): Member) ->
             fact("Audit entries", count(audit)),
             fact("Epoch", app.data.store.head_at_open().epoch.to_string()),
             fact(
-                "Changes since the start",
+                "Changes since start",
                 format!("{} in {} commits", count(changes), count(groups)),
             ),
-            fact("Writes waiting", count(app.data.store.waiting() as u64)),
+            fact("Pending writes", count(app.data.store.waiting() as u64)),
             fact(
-                "Node",
-                format!("this one, data in {}", app.data.config.data_dir.display()),
+                "Data directory",
+                app.data.config.data_dir.display().to_string(),
             ),
         ]);
         let tls = app.tls.get().map_or(&[][..], |tls| &tls[..]);
         facts.extend(certificates(tls, app.data.clock().wall().unix_seconds()));
         let counts = app.data.store.attachments().counts();
         attached = vec![
-            fact("Attached", count(counts.attached as u64)),
-            fact("Whose stream ended, waited out", count(counts.expelled)),
-            fact("Answers held for them now", count(counts.held as u64)),
+            fact("Connected", count(counts.attached as u64)),
+            fact("Disconnected (lease pending)", count(counts.expelled)),
+            fact("Pending acknowledgements", count(counts.held as u64)),
         ];
     }
     let (mut nodes, mut coherence) = (Vec::new(), None);
@@ -163,16 +163,16 @@ fn row(seen: &Nodes, node: &Node, now: Timestamp) -> NodeRow {
 fn what_can_be_lost(coherence: Coherence) -> Fact {
     let (value, tone) = match coherence {
         Coherence::Strict => (
-            "strict: a synchronous standby has every answered change, so a failover to it loses none",
+            "Strict: a synchronous standby has every confirmed change, so a failover loses none",
             "good",
         ),
         Coherence::SingleServer => (
-            "single server: answered changes survive a crash of the database, but a failover to a copy can lose the last ones; \
-             treat one as a restore",
+            "Single server: confirmed changes survive a crash of the database, but a failover to a copy can lose the latest ones. \
+             Treat a failover as a restore",
             "",
         ),
         Coherence::Weak => (
-            "weak: fsync or full_page_writes is off, so a crash of the database can lose answered changes",
+            "Weak: fsync or full_page_writes is off, so a crash of the database can lose confirmed changes",
             "bad",
         ),
     };
@@ -204,9 +204,9 @@ fn certificates(tls: &[Option<Arc<Tls>>], now: i64) -> Vec<Fact> {
         let till = tls.valid_till_iso();
         let when = format!("{} {} UTC", &till[..10], &till[11..16]);
         let (value, tone) = match (tls.out_of_time(now), tls.ends_soon(now)) {
-            (Some(_), _) => (format!("not valid now; expires {when}"), "bad"),
-            (None, Some(_)) => (format!("expires soon: {when}"), "warn"),
-            (None, None) => (format!("expires {when}"), ""),
+            (Some(_), _) => (format!("Not valid now; expires {when}"), "bad"),
+            (None, Some(_)) => (format!("Expires soon: {when}"), "warn"),
+            (None, None) => (format!("Expires {when}"), ""),
         };
         Some(Fact { name, value, tone })
     };
@@ -235,7 +235,7 @@ pub(super) async fn settings(State(app): State<Arc<App>>, Member(person): Member
         ),
         ("Single sign-on", &["sso"]),
         (
-            "Notices",
+            "Notifications",
             &[
                 "public_url",
                 "mail_from",
@@ -246,7 +246,7 @@ pub(super) async fn settings(State(app): State<Arc<App>>, Member(person): Member
         ("Storage and keys", &["data_dir", "digest_keys"]),
         ("TLS", &["public_tls", "internal_tls"]),
         (
-            "The process",
+            "Process",
             &["check_threads", "drain_seconds", "log", "log_format"],
         ),
     ];
@@ -269,7 +269,7 @@ pub(super) async fn settings(State(app): State<Arc<App>>, Member(person): Member
     let rest = rest.filter(|name| !named.contains(&name.as_str()));
     let rest: Vec<(String, String)> = rest.map(|name| (name.clone(), value(name))).collect();
     if !rest.is_empty() {
-        shown.push(("Further", rest));
+        shown.push(("Other", rest));
     }
     let secrets = vec![
         (
@@ -308,14 +308,14 @@ mod tests {
         let tls = [None, Some(Arc::new(tls))];
         let end = tls[1].as_ref().unwrap().valid_till();
         for (now, shown) in [
-            (end - 15 * 86_400, ("expires 2030-01-01 00:00 UTC", "")),
+            (end - 15 * 86_400, ("Expires 2030-01-01 00:00 UTC", "")),
             (
                 end - 13 * 86_400,
-                ("expires soon: 2030-01-01 00:00 UTC", "warn"),
+                ("Expires soon: 2030-01-01 00:00 UTC", "warn"),
             ),
             (
                 end + 1,
-                ("not valid now; expires 2030-01-01 00:00 UTC", "bad"),
+                ("Not valid now; expires 2030-01-01 00:00 UTC", "bad"),
             ),
         ] {
             let facts = certificates(&tls, now);

@@ -76,14 +76,14 @@ async fn shown(
     let (sent, older) = notices::list(&app.data, &admin, at.id, after, PAGE).await?;
     let url = |id: Uuid| {
         let known = hooks.iter().find(|hook| hook.id == id);
-        known.map_or_else(|| "a deleted webhook".to_owned(), |hook| hook.url.clone())
+        known.map_or_else(|| "deleted webhook".to_owned(), |hook| hook.url.clone())
     };
     let line = |notice: &Notice| {
         let (state, tone) = match notices::state(notice) {
-            Stand::Waiting if notice.attempts == 0 => ("Waiting", "idle"),
-            Stand::Waiting => ("Tried again later", "warn"),
+            Stand::Waiting if notice.attempts == 0 => ("Pending", "idle"),
+            Stand::Waiting => ("Retrying", "warn"),
             Stand::Delivered => ("Delivered", "good"),
-            Stand::GivenUp => ("Given up", "bad"),
+            Stand::GivenUp => ("Failed", "bad"),
         };
         let client = notice.made.client;
         NoticeLine {
@@ -104,10 +104,10 @@ async fn shown(
             error: sentence(&notice.last_error),
         }
     };
-    let frame = Frame::new(person, "Notices", "notices")
+    let frame = Frame::new(person, "Notifications", "notices")
         .at(Place::new(at, None))
         .done(query.text("done"));
-    let field = Field::new("url", "url", "Address of a new webhook", typed, &fault);
+    let field = Field::new("url", "url", "Endpoint URL", typed, &fault);
     Ok(NoticesPage {
         word: frame.hidden_word(),
         frame,
@@ -115,7 +115,7 @@ async fn shown(
         lines: sent.iter().map(line).collect(),
         older,
         field: field
-            .hint("An https address of yours. What arrives there is signed by the Standard Webhooks specification.")
+            .hint("An HTTPS URL. Requests are signed according to the Standard Webhooks specification.")
             .auto("off"),
         fault,
         manages: admin.administers(),
@@ -149,15 +149,15 @@ pub(super) async fn show(
 
 fn once(person: &Person, at: &Workspace, secret: zeroize::Zeroizing<String>) -> Reply {
     page(&OncePage {
-        frame: Frame::new(person, "Copy the webhook's secret", "notices").at(Place::new(at, None)),
-        heading: "The webhook is ready".to_owned(),
-        explanation: "This is the only time its secret is shown. Your receiver proves with it that a notice is ours: any Standard Webhooks library does that.",
-        what: "Secret",
+        frame: Frame::new(person, "Copy the signing secret", "notices").at(Place::new(at, None)),
+        heading: "Webhook added".to_owned(),
+        explanation: "Copy the signing secret now; you won't be able to see it again. Your endpoint verifies notifications with it; any Standard Webhooks library does that.",
+        what: "Signing secret",
         secrets: vec![secret],
         downloads: Vec::new(),
         snippets: Vec::new(),
         next: format!("/console/w/{}/notices", at.id),
-        next_label: "I have kept it: back to the notices",
+        next_label: "Done",
     })
 }
 

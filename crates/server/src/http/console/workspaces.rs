@@ -94,11 +94,11 @@ fn shown(
     fault: Fault,
 ) -> WorkspacePage {
     let title = workspace.map_or_else(
-        || "Create a workspace".to_owned(),
+        || "Create workspace".to_owned(),
         |workspace| format!("Workspace {}", workspace.name),
     );
     let field = Field::new("text", "name", "Name", form, &fault)
-        .hint("A legal entity or a team whose API clients belong together. Secrets and tokens never cross workspaces.")
+        .hint("A legal entity or team. Credentials of one workspace don't work in another.")
         .auto("organization")
         .first();
     let mut frame = Frame::new(person, title, "workspaces");

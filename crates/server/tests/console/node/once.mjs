@@ -9,17 +9,17 @@ let caching = "";
 page.on("response", (response) => { if (response.request().method() === "POST") caching = response.headers()["cache-control"] ?? ""; });
 
 await person.open(LINK);
-await person.fill("Your e-mail address", "asha@example.com");
-await person.fill("Your name", "Asha Rao");
-await person.fill("Choose a password", "plum-tractor-7-galaxy");
-await person.fill("The same password again", "plum-tractor-7-galaxy");
-await person.press("Join");
+await person.fill("Email", "asha@example.com");
+await person.fill("Name", "Asha Rao");
+await person.fill("Password", "plum-tractor-7-galaxy");
+await person.fill("Confirm password", "plum-tractor-7-galaxy");
+await person.press("Create account");
 
 const makeKey = async (name) => {
   await person.open("/console/admin-keys/new");
   await person.fill("Name", name);
   await page.locator("select[name=role]").selectOption("auditor");
-  await person.press("Make the key");
+  await person.press("Create admin key");
   await page.locator(".secret code").first().waitFor();
   same(caching, "no-store", "the caching of the page with the secret");
   return person.secret();

@@ -16,34 +16,34 @@ const { authenticatorId } = await devices.send("WebAuthn.addVirtualAuthenticator
 });
 
 await person.open(named(LINK));
-await person.fill("Your e-mail address", "asha@example.com");
-await person.fill("Your name", "Asha Rao");
-await person.fill("Choose a password", "plum-tractor-7-galaxy");
-await person.fill("The same password again", "plum-tractor-7-galaxy");
-await person.press("Join");
+await person.fill("Email", "asha@example.com");
+await person.fill("Name", "Asha Rao");
+await person.fill("Password", "plum-tractor-7-galaxy");
+await person.fill("Confirm password", "plum-tractor-7-galaxy");
+await person.press("Create account");
 await person.open("/console/account");
-await person.fill("Name of a new passkey", "This laptop");
+await person.fill("Passkey name", "This laptop");
 await person.look("account-passkey");
-await person.press("Add a passkey");
-await person.reads("The passkey is added");
+await person.press("Add passkey");
+await person.reads("Passkey added");
 await person.reads("Recovery codes");
 const recovery = await person.secret();
-await person.follow("I have kept them: back to my account");
+await person.follow("Done");
 await person.reads("This laptop");
 await person.look("account-with-passkey");
 
 const signIn = async () => {
   await person.open("/console/account");
   await person.press("Sign out");
-  await person.fill("E-mail", "asha@example.com");
+  await person.fill("Email", "asha@example.com");
   await person.fill("Password", "plum-tractor-7-galaxy");
   await person.press("Sign in");
-  await person.reads("One more proof");
+  await person.reads("Two-factor authentication");
 };
 await signIn();
 await person.look("second-proof-passkey");
 await person.press("Use a passkey");
-await person.reads("Begin with a workspace");
+await person.reads("Create your first workspace");
 await person.open("/console/account");
 await person.reads("used just now");
 
@@ -53,8 +53,8 @@ await devices.send("WebAuthn.setUserVerified", { authenticatorId, isUserVerified
 await page.getByRole("button", { name: "Use a passkey" }).click();
 await person.reads("No passkey was used");
 await person.fill("Recovery code", recovery);
-await person.press("Go on");
-await person.reads("Begin with a workspace");
+await person.press("Verify");
+await person.reads("Create your first workspace");
 await devices.send("WebAuthn.setUserVerified", { authenticatorId, isUserVerified: true });
 
 // What was answered once is worth nothing again.
@@ -62,7 +62,7 @@ let sent = "";
 page.on("request", (request) => { if (request.url().endsWith("/console/sign-in/passkey")) sent = request.postData(); });
 await signIn();
 await person.press("Use a passkey");
-await person.reads("Begin with a workspace");
+await person.reads("Create your first workspace");
 const replayed = await fetch(named(`${PUBLIC}/console/sign-in/passkey`), {
   method: "POST", body: sent, redirect: "manual",
   headers: { "content-type": "application/x-www-form-urlencoded", "sec-fetch-site": "same-origin" },
@@ -74,16 +74,16 @@ same(replayed.headers.get("set-cookie"), null, "its cookie");
 await person.open("/console/step-up?next=/console/admin-keys/new");
 await person.look("step-up");
 await person.press("Use a passkey");
-await person.reads("Make an admin key");
+await person.reads("Expires after (days)");
 
 await person.open("/console/account");
 await person.follow("Remove This laptop");
 await person.look("passkey-remove");
 await person.press("Remove passkey");
-await person.reads("The passkey is removed");
+await person.reads("Passkey removed");
 await person.press("Sign out");
-await person.fill("E-mail", "asha@example.com");
+await person.fill("Email", "asha@example.com");
 await person.fill("Password", "plum-tractor-7-galaxy");
 await person.press("Sign in");
-await person.reads("Begin with a workspace");
+await person.reads("Create your first workspace");
 await person.end();

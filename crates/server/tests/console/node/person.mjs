@@ -7,6 +7,10 @@ import { chromium } from "playwright-core";
 
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 
+// Phrases that no page may contain; those about one template are for `words.rs`.
+const old = readFileSync(new URL("../old_words.txt", import.meta.url), "utf8").split("\n")
+  .filter((line) => line && !line.startsWith("#") && !line.includes(".html: "));
+
 // Chromium asks the internet for things nobody here wants; and as root it has no sandbox.
 const ARGUMENTS = [
   "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
@@ -56,6 +60,8 @@ export class Person {
     if (this.pictures) await page.screenshot({ path: `${this.pictures}/${name}.png`, fullPage: true });
     const wide = await page.locator("body").evaluate((body) => body.scrollWidth - innerWidth).catch(() => 0);
     if (wide > 1) this.complaints.push(`${name}: ${wide} pixels wider than the window`);
+    const text = await page.locator("body").innerText();
+    for (const phrase of old) if (text.includes(phrase)) this.complaints.push(`${name}: the page says "${phrase}"`);
     // axe is a script: where the page may run none, it looks through a second window of the same session instead.
     if (this.script) {
       const found = await page.evaluate(`${axe}; axe.run(document, { runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"] })`);

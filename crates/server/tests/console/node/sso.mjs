@@ -10,11 +10,11 @@ const { page } = person;
 person.waived = /status of 40\d|Content Security Policy|favicon|ERR_NAME_NOT_RESOLVED/;
 
 await person.open(named(LINK));
-await person.fill("Your e-mail address", "asha@example.com");
-await person.fill("Your name", "Asha Rao");
-await person.fill("Choose a password", "plum-tractor-7-galaxy");
-await person.fill("The same password again", "plum-tractor-7-galaxy");
-await person.press("Join");
+await person.fill("Email", "asha@example.com");
+await person.fill("Name", "Asha Rao");
+await person.fill("Password", "plum-tractor-7-galaxy");
+await person.fill("Confirm password", "plum-tractor-7-galaxy");
+await person.press("Create account");
 await person.press("Sign out");
 await person.look("sign-in-with-sso");
 
@@ -33,18 +33,18 @@ await through("asha-unverified");
 await person.reads("did not confirm a verified email address");
 await person.look("sso-refused");
 await through("nobody");
-await person.reads("you are no member here");
+await person.reads("You have no account here");
 
 await through("asha");
-await person.reads("Where you are signed in");
+await person.reads("Active sessions");
 await person.open("/console/members");
 await person.reads("single sign-on");
 
 // Once known by its own name, another account with the same address is somebody else.
 await through("asha-other");
-await person.reads("you are no member here");
+await person.reads("You have no account here");
 await through("asha");
-await person.reads("Where you are signed in");
+await person.reads("Active sessions");
 
 // An answer nobody asked for, and one to another browser's question.
 await person.context.clearCookies();

@@ -69,9 +69,9 @@ fn resends(app: &App, read: &Read) -> String {
         .filter(|one| one.state == AddressState::Pending);
     let pending: Vec<&str> = pending.map(|one| one.email.as_str()).collect();
     match pending.is_empty() {
-        true => "No notification address of this API client is pending.".to_owned(),
+        true => "All notification emails of this API client are confirmed.".to_owned(),
         false => format!(
-            "Each of these addresses gets a new link, and the one before ends: {}.",
+            "Sends a new confirmation link to each of these addresses. Earlier links stop working: {}.",
             pending.join(", ")
         ),
     }
@@ -93,49 +93,49 @@ async fn confirm(
     let (title, says, button): (String, Vec<String>, &'static str) = match act {
         Act::Generate => {
             let mut says = breaks();
-            says.push("The new token is shown once, on the next page. It counts for no secret's daily quota.".to_owned());
-            (format!("Generate an access token for “{label}”"), says, "Generate access token")
+            says.push("The new token is shown once, on the next page. It doesn't count towards the daily quota of a client secret.".to_owned());
+            (format!("Generate access token for “{label}”"), says, "Generate access token")
         }
         Act::Revoke => {
             let mut says = breaks();
-            says.push("No new token is made. Its client secrets stay good and can buy a new one at any time; to stop it for good, delete the API client.".to_owned());
-            (format!("Revoke the access token of “{label}”"), says, "Revoke token")
+            says.push("No new token is created. Its client secrets still work and can request a new token at any time. To stop that, disable or delete the API client.".to_owned());
+            (format!("Revoke access token of “{label}”"), says, "Revoke token")
         }
         Act::Disable => {
             let mut says = breaks();
-            says.push("Its secrets and token are refused until it is enabled; then the same token works again for the rest of its time.".to_owned());
-            (format!("Disable “{label}”"), says, "Disable")
+            says.push("Its secrets and token are denied until you enable it. Then the same token works again until it expires.".to_owned());
+            (format!("Disable API client “{label}”"), says, "Disable API client")
         }
         Act::Enable => (
-            format!("Enable “{label}”"),
-            vec!["Its secrets work again, and its token for the rest of its time.".to_owned()],
-            "Enable",
+            format!("Enable API client “{label}”"),
+            vec!["Its secrets work again, and its token works again until it expires.".to_owned()],
+            "Enable API client",
         ),
         Act::Delete => {
             let mut says = breaks();
-            says.push(format!("Its {secrets} client secret{} will never buy a token again.", if secrets == 1 { "" } else { "s" }));
-            says.push("This cannot be undone. A new API client has a new secret, which every system that uses this one must be given.".to_owned());
-            (format!("Delete “{label}” for good"), says, "Delete for good")
+            says.push(format!("Its {secrets} client secret{} can't request tokens any more.", if secrets == 1 { "" } else { "s" }));
+            says.push("This can't be undone. A new API client has a new secret, which you must give to every system that uses this one.".to_owned());
+            (format!("Delete API client “{label}”"), says, "Delete API client")
         }
         Act::Rotate => (
-            format!("Add a client secret to “{label}”"),
+            format!("Rotate client secret of “{label}”"),
             vec![
-                "The secret in use stays good beside the new one, so that you can give the new one to every system first.".to_owned(),
-                "Then delete the old one. A client has two secrets at most.".to_owned(),
+                "Creates a second client secret. The current one keeps working, so that you can update every system first.".to_owned(),
+                "When all systems use the new secret, delete the old one. An API client has at most two secrets.".to_owned(),
             ],
-            "Make a new secret",
+            "Create secret",
         ),
         Act::ResendConfirmation => (
-            format!("Resend the confirmation mail of “{label}”"),
+            format!("Resend confirmation email of “{label}”"),
             vec![resends(app, read)],
-            "Resend confirmation mail",
+            "Resend confirmation email",
         ),
         Act::DeleteSecret(n) => {
             let rest = match secrets {
-                0 | 1 => "It is the client's only secret: no token can be bought until you make a new one. The live token stays good.",
-                _ => "Systems that still hold it can buy no more tokens; the other secret and the live token stay good.",
+                0 | 1 => "It is the only client secret: no token can be requested until you create a new one. The active token keeps working.",
+                _ => "Systems that still use it can't request tokens any more. The other secret and the active token keep working.",
             };
-            (format!("Delete client secret {n} of “{label}”"), vec![rest.to_owned()], "Delete the secret")
+            (format!("Delete client secret {n} of “{label}”"), vec![rest.to_owned()], "Delete client secret")
         }
     };
     let fields = match act {
@@ -145,7 +145,7 @@ async fn confirm(
                 Field::new(
                     "text",
                     "label",
-                    "Type the label to delete it for good",
+                    "Type the API client name to confirm",
                     &empty,
                     &fault,
                 )
@@ -182,9 +182,7 @@ pub(in super::super) async fn show(
     let read = super::read(&app, &person, &id).await?;
     person.admin().must_write()?;
     if read.state.client.deleted_at.is_some() {
-        return Err(Trouble::Conflict(
-            "the API client was deleted for good".into(),
-        ));
+        return Err(Trouble::Conflict("this API client was deleted".into()));
     }
     step_up::first(&app, &person, &format!("/console/clients/{id}/{word}"))?;
     page(&confirm(&app, &person, &read, act, &word, Fault::default()).await?)
@@ -240,7 +238,7 @@ pub(in super::super) async fn send(
 async fn generate(app: &App, person: &Person, id: &str, form: &Form, headers: &HeaderMap) -> Reply {
     let seen = form.text("generation").parse().ok();
     // Sent twice, from two tabs or by a nervous finger, only the first makes a token.
-    let seen = Some(seen.ok_or(Trouble::Malformed("the form is not whole"))?);
+    let seen = Some(seen.ok_or(Trouble::Malformed("the form is incomplete"))?);
     let made =
         client_credentials::generate_token(&app.data, person.admin(), super::id(id)?, seen).await;
     let answer = match made {
@@ -263,8 +261,8 @@ async fn generate(app: &App, person: &Person, id: &str, form: &Form, headers: &H
     );
     page(&OncePage {
         frame: Frame::new(person, "Copy the access token", "clients").at(place(&read)),
-        heading: format!("Access token, generation {}", answer.generation),
-        explanation: "This is the only time it is shown. The token before it is revoked already. Keep it where only your application reads it; it travels in the header x-cleartax-auth-token.",
+        heading: format!("Access token generated (generation {})", answer.generation),
+        explanation: "Copy it now; you won't be able to see it again. The previous token is revoked. Send the token in the header x-cleartax-auth-token.",
         what: "Access token",
         downloads: vec![Download {
             label: "Download .env",
@@ -272,12 +270,12 @@ async fn generate(app: &App, person: &Person, id: &str, form: &Form, headers: &H
             text: Zeroizing::new(format!("CLEARTAX_AUTH_TOKEN={}\n", token.as_str())),
         }],
         snippets: vec![Snippet {
-            label: "Call a product API with it",
+            label: "Call a product API",
             text: Zeroizing::new(call),
         }],
         secrets: vec![token],
         next: format!("/console/clients/{id}"),
-        next_label: "I have kept it: back to the API client",
+        next_label: "Done",
     })
 }
 
@@ -288,13 +286,13 @@ async fn rotate(app: &App, person: &Person, id: &str, headers: &HeaderMap) -> Re
     let client = &read.state.client;
     page(&OncePage {
         frame: Frame::new(person, "Copy the client secret", "clients").at(place(&read)),
-        heading: format!("Client secret {n} of “{}”", client.settings.label),
-        explanation: "This is the only time it is shown. The other secret stays good until you delete it.",
+        heading: format!("Client secret {n} of “{}” created", client.settings.label),
+        explanation: "Copy it now; you won't be able to see it again. The other secret keeps working until you delete it.",
         what: "Client secret",
         downloads: taking::downloads(client, &exposed, &base),
         snippets: taking::snippets(client, &exposed, &base),
         secrets: vec![exposed],
         next: format!("/console/clients/{id}"),
-        next_label: "I have kept it: back to the API client",
+        next_label: "Done",
     })
 }

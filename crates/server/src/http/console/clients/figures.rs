@@ -94,10 +94,10 @@ fn draw(
             .iter()
             .enumerate()
             .filter(|(at, _)| of(*day, *at) > 0)
-            .map(|(at, (_, words))| format!("{} {}", count(of(*day, at)), words))
+            .map(|(at, (_, words))| format!("{words} {}", count(of(*day, at))))
             .collect();
         let words = if words.is_empty() {
-            "none".to_owned()
+            "no requests".to_owned()
         } else {
             words.join(", ")
         };
@@ -116,7 +116,7 @@ fn draw(
         id,
         title,
         summary: format!(
-            "{title}: {} in {} days, at most {} a day, {} today",
+            "{title}: {} in {} days, peak {} per day, {} today",
             count(total),
             days.len(),
             count(most),
@@ -134,17 +134,17 @@ fn draw(
 
 fn words(outcome: Outcome) -> (&'static str, &'static str) {
     match outcome {
-        Outcome::Permitted => ("s-permitted", "permitted"),
-        Outcome::Generated => ("s-generated", "generated"),
-        Outcome::Returned => ("s-returned", "returned"),
-        Outcome::Superseded => ("s-superseded", "refused: superseded token"),
-        Outcome::Expired => ("s-expired", "refused: expired token"),
-        Outcome::Revoked => ("s-revoked", "refused: revoked token"),
-        Outcome::Disabled => ("s-disabled", "refused: disabled"),
-        Outcome::Deleted => ("s-deleted", "refused: deleted"),
-        Outcome::ProductNotAllowed => ("s-product", "refused: another product"),
-        Outcome::AddressNotAllowed => ("s-address", "refused: another network"),
-        Outcome::EnvironmentMismatch => ("s-environment", "refused: the other environment"),
+        Outcome::Permitted => ("s-permitted", "Successful"),
+        Outcome::Generated => ("s-generated", "Generated"),
+        Outcome::Returned => ("s-returned", "Returned"),
+        Outcome::Superseded => ("s-superseded", "Denied: token replaced"),
+        Outcome::Expired => ("s-expired", "Denied: token expired"),
+        Outcome::Revoked => ("s-revoked", "Denied: token revoked"),
+        Outcome::Disabled => ("s-disabled", "Denied: client disabled"),
+        Outcome::Deleted => ("s-deleted", "Denied: client deleted"),
+        Outcome::ProductNotAllowed => ("s-product", "Denied: product not allowed"),
+        Outcome::AddressNotAllowed => ("s-address", "Denied: IP address not allowed"),
+        Outcome::EnvironmentMismatch => ("s-environment", "Denied: wrong environment"),
     }
 }
 
@@ -168,11 +168,10 @@ pub(super) fn checks(figures: &UsageFigures) -> Chart {
         let (class, words) = words(*kind);
         (class.to_owned(), words.to_owned())
     });
-    let empty =
-        "No product has been called with its tokens yet. Counts appear here within seconds.";
+    let empty = "No API requests yet. Counts appear here within seconds.";
     draw(
         "checks",
-        "Calls of products by outcome",
+        "API requests by result",
         empty,
         figures,
         series.collect(),
@@ -198,16 +197,16 @@ pub(super) fn products(figures: &UsageFigures) -> Chart {
     }
     let name = |(at, no): (usize, &Option<tokenward_core::ProductNo>)| {
         let name = no.map_or_else(
-            || "no product".to_owned(),
+            || "No product".to_owned(),
             |no| super::product_name(no, &figures.products),
         );
         (format!("s-product-{}", at % 6), name)
     };
     let series = kinds.iter().enumerate().map(name).collect();
-    let empty = "No product has been called with its tokens yet.";
+    let empty = "No successful API requests yet.";
     draw(
         "products",
-        "Permitted calls by product",
+        "Successful requests by product",
         empty,
         figures,
         series,
@@ -223,8 +222,8 @@ pub(super) fn generations(figures: &UsageFigures) -> Chart {
             *numbers.entry((one.day, 0)).or_insert(0) += one.n;
         }
     }
-    let series = vec![("s-generated".to_owned(), "generated".to_owned())];
-    let empty = "No token has been generated in these days.";
+    let series = vec![("s-generated".to_owned(), "Generated".to_owned())];
+    let empty = "No tokens generated in this period.";
     draw(
         "generations",
         "Tokens generated",
@@ -264,7 +263,7 @@ pub(super) fn sources(figures: &UsageFigures, now: Timestamp) -> Vec<Source> {
     all.sort_by_key(|(_, (_, last))| std::cmp::Reverse(*last));
     let shown = all.into_iter().map(|(source, (n, last))| Source {
         source: match source {
-            OTHERS => "other addresses".to_owned(),
+            OTHERS => "Other addresses".to_owned(),
             source => source.to_owned(),
         },
         n: count(n),
@@ -315,10 +314,10 @@ pub(super) fn stale(figures: &UsageFigures, now: Timestamp) -> (Vec<Stale>, bool
                 n => format!("{} times", count(n)),
             },
             what: match outcome {
-                Outcome::Superseded => "a superseded token",
+                Outcome::Superseded => "a replaced token",
                 Outcome::Expired => "an expired token",
                 Outcome::Revoked => "a revoked token",
-                _ => "a token that is refused",
+                _ => "a denied token",
             },
             last: Moment::new(last, now),
         });

@@ -62,8 +62,8 @@ struct ClientsPage {
 }
 
 const STATES: &[(&str, &str)] = &[
-    ("", "Any state"),
-    ("live", "Live"),
+    ("", "All states"),
+    ("live", "Active"),
     ("expiring", "Expiring within 7 days"),
     ("expired", "Expired"),
     ("no-token", "No token yet"),

@@ -56,8 +56,8 @@ pub(super) fn standing(read: &Read, now: Timestamp) -> Standing {
                     && till.seconds_since(now) < EXPIRING_DAYS * 86_400
             });
             match long {
-                true => standing("Expiring", "warn"),
-                false => standing("Live", "good"),
+                true => standing("Expiring soon", "warn"),
+                false => standing("Active", "good"),
             }
         }
         (None, None) => standing("No token yet", "idle"),
@@ -86,14 +86,14 @@ pub(super) fn place(read: &Read) -> Place {
 /// The products of a client in words.
 pub(super) fn product_words(read: &Read) -> String {
     match &read.state.client.settings.products {
-        None => "all products".to_owned(),
+        None => "All current and future products".to_owned(),
         Some(list) => Product::slugs(list, &read.products).join(", "),
     }
 }
 
 fn product_name(no: tokenward_core::ids::ProductNo, products: &[Product]) -> String {
     let found = products.iter().find(|product| product.no == no);
-    found.map_or_else(|| "a deleted product".to_owned(), |p| p.name.to_string())
+    found.map_or_else(|| "deleted product".to_owned(), |p| p.name.to_string())
 }
 
 /// A use in a sentence: when, from where, for which product. Uses are noted once a minute.
@@ -120,7 +120,7 @@ pub(super) async fn what_breaks(
     let slot = &read.state.slot;
     if slot.live(now).is_none() {
         return Ok(vec![
-            "No access token is live now, so no product call breaks.".to_owned(),
+            "There is no active access token, so no requests are affected.".to_owned(),
         ]);
     }
     let figures =
@@ -139,7 +139,7 @@ pub(super) async fn what_breaks(
         None => "has not been used yet".to_owned(),
     };
     Ok(vec![format!(
-        "The live access token (generation {}) {used}. Callers that use it get 401 at once.{today}",
+        "The active access token (generation {}) {used}. Requests that use it are denied with 401 immediately.{today}",
         slot.generation
     )])
 }

@@ -48,7 +48,7 @@ fn shown(
 ) -> NewPage {
     let word = environment.as_str();
     NewPage {
-        frame: Frame::new(person, "Create an API client", "clients")
+        frame: Frame::new(person, "Create API client", "clients")
             .at(Place::new(workspace, Some(environment))),
         base: format!("/console/w/{}/{word}", workspace.id),
         settings: settings_form::shown(form, &fault, products),
@@ -99,13 +99,13 @@ pub(in super::super) async fn send(
     let exposed = secret.expose();
     page(&OncePage {
         frame: Frame::new(&person, "Copy the client secret", "clients").at(super::place(&read)),
-        heading: format!("“{}” is created", client.settings.label),
-        explanation: "This is the only time its client secret is shown. Keep it where only the ERP reads it. It generates access tokens and opens nothing else.",
+        heading: format!("API client “{}” created", client.settings.label),
+        explanation: "Copy the client secret now; you won't be able to see it again. Use it to request access tokens; it gives no access to product APIs itself.",
         what: "Client secret",
         downloads: taking::downloads(client, &exposed, &base),
         snippets: taking::snippets(client, &exposed, &base),
         secrets: vec![exposed],
         next: format!("/console/clients/{}", client.id),
-        next_label: "I have kept it: go to the API client",
+        next_label: "Done",
     })
 }

@@ -78,7 +78,7 @@ fn none(texts: &[String], words: &str) -> String {
 fn addresses(read: &Read) -> Vec<String> {
     let one = |address: &Address| match address.state {
         Confirmation::Confirmed => address.email.clone(),
-        Confirmation::Pending => format!("{} (not confirmed yet)", address.email),
+        Confirmation::Pending => format!("{} (not confirmed)", address.email),
         Confirmation::Stopped => format!("{} (stopped by its owner)", address.email),
     };
     read.addresses.iter().map(one).collect()
@@ -87,34 +87,34 @@ fn addresses(read: &Read) -> Vec<String> {
 fn settings(read: &Read) -> Vec<(&'static str, String)> {
     let settings = &read.state.client.settings;
     let mut out = vec![
-        ("Products", product_words(read)),
+        ("Product access", product_words(read)),
         (
             "Token lifetime",
             shown::lifetime(settings.token_lifetime_seconds),
         ),
         (
-            "Generating again",
+            "When a new token is requested",
             match settings.on_repeat {
-                OnRepeat::Replace => "makes a new token and revokes the old one at once".to_owned(),
+                OnRepeat::Replace => "Replace the current token".to_owned(),
                 OnRepeat::Return => format!(
-                    "returns the live token while it has more than {} left",
+                    "Return the active token while it has more than {} left",
                     shown::span(settings.renew_before_seconds.into())
                 ),
             },
         ),
         (
-            "Secret may be used from",
-            none(&settings.secret_networks.texts(), "anywhere"),
+            "Allowed IP ranges for the client secret",
+            none(&settings.secret_networks.texts(), "Any"),
         ),
         (
-            "Tokens may be used from",
-            none(&settings.token_networks.texts(), "anywhere"),
+            "Allowed IP ranges for access tokens",
+            none(&settings.token_networks.texts(), "Any"),
         ),
-        ("Email notifications", none(&addresses(read), "none")),
+        ("Email notifications", none(&addresses(read), "None")),
     ];
     if settings.handover_max_seconds > 0 {
         let most = shown::span(settings.handover_max_seconds.into());
-        out.push(("Hand-over", format!("up to {most}")));
+        out.push(("Maximum grace period", most));
     }
     out
 }

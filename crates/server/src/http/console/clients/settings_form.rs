@@ -17,7 +17,7 @@ const LIFETIMES: &[(&str, &str)] = &[
     ("7776000", "90 days"),
     ("31536000", "1 year"),
     ("never", "Never expires"),
-    ("other", "Another number of seconds"),
+    ("other", "Custom"),
 ];
 
 /// The form's body, the same for a new client and an old one.
@@ -113,7 +113,7 @@ pub(super) fn shown(form: &Form, fault: &Fault, products: &[Product]) -> Setting
         true => fault.text.clone(),
         false => String::new(),
     };
-    let label = Field::new("text", "label", "Label", form, fault);
+    let label = Field::new("text", "label", "Name", form, fault);
     let area = |name, label| Field::new("area", name, label, form, fault);
     let seconds = |name, label| Field::new("number", name, label, form, fault).digits();
     let usual = blank();
@@ -127,7 +127,7 @@ pub(super) fn shown(form: &Form, fault: &Fault, products: &[Product]) -> Setting
     ];
     SettingsForm {
         label: label
-            .hint("What people call it, such as “SAP ECC India”. Unique in its workspace and environment.")
+            .hint("For example “SAP ECC India”. Must be unique in this workspace and environment.")
             .auto("off"),
         all_products: form.text("scope") != "some",
         products: products
@@ -143,22 +143,22 @@ pub(super) fn shown(form: &Form, fault: &Fault, products: &[Product]) -> Setting
             .iter()
             .map(|(value, words)| (*value, *words, *value == chosen))
             .collect(),
-        other_lifetime: seconds("other_lifetime", "Seconds, if another number")
-            .hint("1 second to ten years.")
+        other_lifetime: seconds("other_lifetime", "Custom lifetime (seconds)")
+            .hint("1 second to 10 years. Used when the token lifetime is Custom.")
             .optional(),
         lifetime_fault: about("token_lifetime_seconds"),
         returns: form.text("on_repeat") == "return",
-        renew_before: seconds("renew_before_seconds", "Seconds before its end from which a new token is made anyway")
+        renew_before: seconds("renew_before_seconds", "Renew when less than (seconds) remain")
             .or("600"),
-        handover: seconds("handover_max_seconds", "Longest hand-over a caller may ask for, in seconds")
-            .hint("0 means none: a new token ends the old one at once. With a hand-over, whoever asks for it keeps the old token for so long.")
+        handover: seconds("handover_max_seconds", "Maximum grace period (seconds)")
+            .hint("How long the previous token can keep working after a new one is requested, if the request asks for it. 0 means no grace period.")
             .or("0"),
-        secret_networks: area("secret_networks", "From where its secret may be used")
-            .hint("One network a line, such as 203.0.113.0/24. Empty means from anywhere."),
-        token_networks: area("token_networks", "From where its tokens may be used")
-            .hint("One network a line. Empty means from anywhere."),
-        emails: area("notification_emails", "Whom to tell by e-mail")
-            .hint("One address a line. Each gets a mail with a confirmation link first, then notices of generations, changes and what is about to expire."),
+        secret_networks: area("secret_networks", "Allowed IP ranges for the client secret")
+            .hint("One range per line, such as 203.0.113.0/24. Empty means any."),
+        token_networks: area("token_networks", "Allowed IP ranges for access tokens")
+            .hint("One range per line. Empty means any."),
+        emails: area("notification_emails", "Notification emails")
+            .hint("One address per line. Each must confirm with a link before it gets notifications about token generation, changes and expirations."),
         open: further.iter().any(|field| {
             fault.is_about(field) || form.text(field) != usual.text(field)
         }),
@@ -197,13 +197,13 @@ fn described(form: &Form) -> [(&'static str, String); 9] {
         ("Token lifetime", lifetime),
         (
             "Allowed IP ranges for the client secret",
-            lines("secret_networks", "any"),
+            lines("secret_networks", "Any"),
         ),
         (
             "Allowed IP ranges for access tokens",
-            lines("token_networks", "any"),
+            lines("token_networks", "Any"),
         ),
-        ("Notification emails", lines("notification_emails", "none")),
+        ("Notification emails", lines("notification_emails", "None")),
         ("If a token is already active", repeat.to_owned()),
         (
             "Renew when less than (seconds) remain",
@@ -305,7 +305,7 @@ pub(super) fn written(form: &Form) -> Result<Written, Fault> {
         }
         let parsed = text
             .parse()
-            .map_err(|_| Fault::new(field, "This must be a whole number of seconds."));
+            .map_err(|_| Fault::new(field, "Enter a whole number of seconds."));
         parsed.map(Some)
     };
     let products = match form.text("scope") {
@@ -314,7 +314,7 @@ pub(super) fn written(form: &Form) -> Result<Written, Fault> {
             if chosen.is_empty() {
                 return Err(Fault::new(
                     "products",
-                    "Tick at least one product, or choose all products.",
+                    "Select at least one product, or select all products.",
                 ));
             }
             Some(chosen)
@@ -330,14 +330,14 @@ pub(super) fn written(form: &Form) -> Result<Written, Fault> {
             None => {
                 return Err(Fault::new(
                     "token_lifetime_seconds",
-                    "Say how many seconds.",
+                    "Enter the custom lifetime in seconds.",
                 ));
             }
         },
         seconds => Some(
             seconds
                 .parse()
-                .map_err(|_| Fault::new("token_lifetime_seconds", "Choose a lifetime."))?,
+                .map_err(|_| Fault::new("token_lifetime_seconds", "Select a token lifetime."))?,
         ),
     };
     Ok(Written {

@@ -26,7 +26,7 @@ pub(super) fn downloads(client: &ApiClient, secret: &str, base: &str) -> Vec<Dow
     let (id, alias) = (client.id, alias(client));
     let environment = client.environment.as_str();
     let dotenv = format!(
-        "# Tokenward: the client secret of {alias} ({environment}). It only generates access tokens.\n\
+        "# Tokenward: the client secret of {alias} ({environment}). It only requests access tokens.\n\
          CLEARTAX_CLIENT_ID={id}\nCLEARTAX_CLIENT_SECRET={secret}\n\
          CLEARTAX_TOKEN_URL={base}/integration/v1/authz/token\n"
     );
@@ -43,7 +43,7 @@ pub(super) fn downloads(client: &ApiClient, secret: &str, base: &str) -> Vec<Dow
     vec![
         file("Download .env", "env", dotenv),
         file("Download JSON", "json", json),
-        file("Download the secret alone", "secret", format!("{secret}\n")),
+        file("Download secret (.txt)", "secret", format!("{secret}\n")),
     ]
 }
 
@@ -57,15 +57,15 @@ pub(super) fn snippets(client: &ApiClient, secret: &str, base: &str) -> Vec<Snip
     };
     vec![
         snippet(
-            "Generate an access token",
+            "Request an access token",
             format!("curl -H 'x-clear-client-secret: {secret}' {base}/integration/v1/authz/token"),
         ),
         snippet(
-            "Put the secret into Vault (the value is read from standard input, so that no shell keeps it)",
+            "Store the secret in Vault (reads the value from standard input, so that it stays out of the shell history)",
             format!("vault kv put -mount=secret tokenward/{environment}/{alias} client_secret=-"),
         ),
         snippet(
-            "Let tokenward-agent keep a token for all your jobs (agent.toml)",
+            "Renew the token with tokenward-agent (agent.toml)",
             format!(
                 "[client.{alias}]\nserver = \"{base}\"\nsecret.file = \"/etc/tokenward/{alias}.secret\"\n\n\
                  [[client.{alias}.destination]]\nkind = \"file\"\npath = \"/var/lib/tokenward/{alias}.json\""
