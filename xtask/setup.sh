@@ -87,6 +87,7 @@ for_test() {
     # Not on everybody's PATH either.
     [ -x /usr/sbin/pgbouncer ] || missing+=(pgbouncer)
     compgen -G '/usr/lib/*/faketime/libfaketime.so.1' >/dev/null || missing+=(faketime)
+    needs promtool prometheus
     needs setpriv util-linux
     needs systemd-creds systemd
     needs chromium chromium

@@ -19,7 +19,10 @@ const FIRST: [(&str, &str); 3] = [
 /// Parts of the site: the title, and the beginning of its documents' paths.
 const PARTS: [(&str, &[&str]); 4] = [
     ("Guide", &["docs/guide/"]),
-    ("Examples and kits", &["examples/", "sap/", "demo/"]),
+    (
+        "Examples and kits",
+        &["examples/", "sap/", "demo/", "packaging/"],
+    ),
     (
         "Project",
         &[

@@ -70,7 +70,13 @@ impl Data {
             }
             Ok((decided, answer))
         };
-        self.store.decide(wants, stamped).await
+        let began = self.clock().boot();
+        let decided = self.store.decide(wants, stamped).await;
+        if matches!(decided, Ok(Ok(_))) {
+            let nanoseconds = self.clock().boot().0.saturating_sub(began.0);
+            self.metrics.committed(nanoseconds as f64 / 1e9);
+        }
+        decided
     }
 
     /// Reads what proves who a caller is, in the order of a check: the lease, the rows, the clock. Without a lease the rows may be

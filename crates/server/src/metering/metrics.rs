@@ -78,6 +78,58 @@ struct Build {
     version: &'static str,
 }
 
+/// Label values that every scrape shows from the start, so that a rate sees the first event as a rise from 0. What is
+/// not listed here appears with its first event.
+const CHECK_OUTCOMES: [&str; 14] = [
+    "ACCESS_TOKEN_MISSING",
+    "ACCESS_TOKEN_MALFORMED",
+    "CLIENT_SECRET_USED_AS_TOKEN",
+    "ENVIRONMENT_MISMATCH",
+    "ACCESS_TOKEN_UNKNOWN",
+    "TOKEN_SUPERSEDED",
+    "TOKEN_EXPIRED",
+    "TOKEN_REVOKED",
+    "CLIENT_DISABLED",
+    "CLIENT_DELETED",
+    "PRODUCT_NOT_ALLOWED",
+    "ADDRESS_NOT_ALLOWED",
+    "PRODUCT_UNKNOWN",
+    "CANNOT_VOUCH",
+];
+const GENERATE_OUTCOMES: [&str; 14] = [
+    "GENERATED",
+    "RETURNED",
+    "CLIENT_SECRET_MISSING",
+    "CLIENT_SECRET_INVALID",
+    "ACCESS_TOKEN_USED_AS_SECRET",
+    "ENVIRONMENT_MISMATCH",
+    "CLIENT_DISABLED",
+    "CLIENT_DELETED",
+    "ADDRESS_NOT_ALLOWED",
+    "GENERATION_MISMATCH",
+    "QUOTA_EXCEEDED",
+    "TOO_MANY_ATTEMPTS",
+    "TOO_MANY_REQUESTS",
+    "TEMPORARILY_UNAVAILABLE",
+];
+const ADMIN_OUTCOMES: [&str; 3] = ["OK", "REFUSED", "FAILED"];
+const NOTICE_OUTCOMES: [&str; 3] = ["DELIVERED", "FAILED", "GIVEN_UP"];
+const CREDENTIAL_KINDS: [&str; 7] = [
+    "client_secret",
+    "admin_key",
+    "internal_bearer",
+    "password",
+    "code",
+    "passkey",
+    "single_sign_on",
+];
+const SIGN_IN_METHODS: [&str; 4] = [
+    "password",
+    "password and code",
+    "password and passkey",
+    "single sign-on",
+];
+
 /// Checks of which one is timed: reading the clock twice is a good part of what a check costs.
 const CHECKS_A_SAMPLE: u32 = 64;
 
@@ -109,6 +161,18 @@ pub struct Reading {
     pub nodes: Nodes,
 }
 
+/// A family with a series at 0 for each of these values of its label.
+fn from_zero<L>(values: &[&'static str], label: impl Fn(&'static str) -> L) -> Family<L, Counter>
+where
+    L: Clone + std::hash::Hash + Eq,
+{
+    let family = Family::default();
+    for value in values {
+        drop(family.get_or_create(&label(value)));
+    }
+    family
+}
+
 impl Metrics {
     /// All counters, at zero.
     #[must_use]
@@ -118,15 +182,15 @@ impl Metrics {
         let registry = all.sub_registry_with_prefix("tokenward");
         let more = More::new(registry);
         let cluster = Cluster::new(registry);
-        let checks = Family::<Outcome, Counter>::default();
+        let checks = from_zero(&CHECK_OUTCOMES, |outcome| Outcome { outcome });
         let permits = checks.get_or_create(&Outcome { outcome: "PERMIT" }).clone();
-        let generates = Family::<Outcome, Counter>::default();
+        let generates = from_zero(&GENERATE_OUTCOMES, |outcome| Outcome { outcome });
         // 0.1 ms to 26 s.
         let generate_seconds = Histogram::new(exponential_buckets(0.000_1, 2.0, 19));
         let failures = Counter::default();
         let internal_connections = Counter::default();
         let connections_refused = Counter::default();
-        let credentials_refused = Family::<Kind, Counter>::default();
+        let credentials_refused = from_zero(&CREDENTIAL_KINDS, |kind| Kind { kind });
         let log_lines_dropped = Counter::default();
         registry.register(
             "credentials_refused",
@@ -139,7 +203,7 @@ impl Metrics {
             log_lines_dropped.clone(),
         );
         let counts_lost = Counter::default();
-        let notices = Family::<Outcome, Counter>::default();
+        let notices = from_zero(&NOTICE_OUTCOMES, |outcome| Outcome { outcome });
         let (clients, change_number, audit_seq) =
             (Gauge::default(), Gauge::default(), Gauge::default());
         let (groups, changes, waiting) = (Gauge::default(), Gauge::default(), Gauge::default());
@@ -319,6 +383,11 @@ impl Metrics {
         self.notices.get_or_create(&Outcome { outcome }).inc();
     }
 
+    /// Keeps how long a decision that was committed took, in seconds.
+    pub(crate) fn committed(&self, seconds: f64) {
+        self.more.commit_seconds.observe(seconds);
+    }
+
     /// Counts a fault.
     pub fn failed(&self) {
         self.failures.inc();
@@ -476,6 +545,8 @@ struct More {
     expelled_total: Counter,
     /// How long deciding a check took, in seconds; of one check in [`CHECKS_A_SAMPLE`].
     check_seconds: Histogram,
+    /// How long a decision took from its submission to its answer, in seconds.
+    commit_seconds: Histogram,
     admin_calls: Family<Outcome, Counter>,
     sign_ins: Family<Method, Counter>,
     certificate_ends: Family<ListenerName, Gauge>,
@@ -513,13 +584,20 @@ impl More {
             "Time deciding a check took, of one check in 64",
             check_seconds.clone(),
         );
-        let admin_calls = Family::<Outcome, Counter>::default();
+        // 0.1 ms to 26 s.
+        let commit_seconds = Histogram::new(exponential_buckets(0.000_1, 2.0, 19));
+        registry.register(
+            "commit_seconds",
+            "Time a decision took from its submission to its answer: the wait for the writer, the commit, and the acknowledgements of nodes and replicas",
+            commit_seconds.clone(),
+        );
+        let admin_calls = from_zero(&ADMIN_OUTCOMES, |outcome| Outcome { outcome });
         registry.register(
             "admin_calls",
             "Calls of the admin API by outcome: OK, or REFUSED (4xx) or FAILED (5xx)",
             admin_calls.clone(),
         );
-        let sign_ins = Family::<Method, Counter>::default();
+        let sign_ins = from_zero(&SIGN_IN_METHODS, |method| Method { method });
         registry.register(
             "sign_ins",
             "Sign-ins to the console by method; refused ones are in tokenward_credentials_refused_total",
@@ -548,6 +626,7 @@ impl More {
             changes_total,
             expelled_total,
             check_seconds,
+            commit_seconds,
             admin_calls,
             sign_ins,
             certificate_ends,
