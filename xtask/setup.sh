@@ -93,7 +93,11 @@ for_test() {
     needs chromium chromium
     needs node nodejs
     needs npm npm
-    needs java default-jre-headless
+    # The samples of the console are run as they stand.
+    needs javac default-jdk-headless
+    needs jq jq
+    needs curl curl
+    needs php php-cli
     needs groovy groovy
     # OAuth clients of other languages that the tests of crates/server/tests/oauth run. Go with its library is the largest:
     # 86 MB to load, 515 MB on the disk; Ruby with its own takes 30 MB.

@@ -23,7 +23,7 @@ const faults = document.querySelector(".faults[tabindex]");
 if (faults) faults.focus();
 
 // A form that is on its way is not sent again by a nervous finger.
-for (const form of document.querySelectorAll("form[method=post]:not(.passkey)")) {
+for (const form of document.querySelectorAll("form[method=post]:not(.passkey, [target])")) {
   form.addEventListener("submit", (event) => {
     if (form.dataset.sent) event.preventDefault();
     form.dataset.sent = "yes";
@@ -41,6 +41,7 @@ if (once) {
   addEventListener("pagehide", () => {
     for (const shown of document.querySelectorAll(".secret code, .snippet pre")) shown.textContent = "Not shown again";
     for (const file of once.querySelectorAll("a[download]")) file.remove();
+    for (const kept of document.querySelectorAll("input[name=token]")) kept.value = "";
   });
 }
 

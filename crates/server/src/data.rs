@@ -5,6 +5,7 @@ use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::metering::admin_uses::AdminUses;
 use crate::metering::counts::Counts;
+use crate::metering::denials::Denials;
 use crate::metering::metrics::Metrics;
 use crate::metering::usage::Usage;
 use crate::request_id;
@@ -29,6 +30,8 @@ pub struct Data {
     pub(crate) admin_uses: AdminUses,
     /// Counts not yet written.
     pub counts: Counts,
+    /// The latest denials.
+    pub(crate) denials: Denials,
 }
 
 impl Data {
@@ -43,6 +46,7 @@ impl Data {
             usage: Usage::default(),
             admin_uses: AdminUses::default(),
             counts: Counts::default(),
+            denials: Denials::default(),
         }
     }
 

@@ -5,7 +5,10 @@ use super::envelope::Problem;
 use super::request_host;
 use crate::app::App;
 use crate::auth::refusals;
+use crate::logs::Limit;
+use crate::metering::denials::Denied;
 use crate::verbs::issuance::{self, Refused};
+use crate::{random, request_id};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header, request::Parts};
 use http_body_util::Full;
@@ -112,7 +115,30 @@ fn respond(app: &App, parts: &Parts, peer: IpAddr, problem: Problem) -> Response
     if problem.status.is_server_error() {
         app.data.metrics.failed();
     }
+    let problem = noted(app, parts, peer, problem);
     problem.response(&app.data.config.error_source)
+}
+
+/// Refusals noted in a second; callers decide how many there are.
+static NOTED: Limit = Limit::new(1_000, 1);
+
+/// Keeps a refusal for those who look for it. The client is the one the secret names, not proved.
+fn noted(app: &App, parts: &Parts, peer: IpAddr, problem: Problem) -> Problem {
+    if NOTED.admit(app.data.clock().boot()).is_none() {
+        return problem;
+    }
+    let error_id = random::uuid();
+    let source = app.caller_address(peer, &parts.headers);
+    let secret = match credentials::client_secret(&parts.headers) {
+        SecretPresented::One { secret, .. } => ClientSecret::parse(&secret).ok(),
+        _ => None,
+    };
+    let why = (problem.code, problem.message.clone());
+    let denied = Denied::new(app.data.clock().wall(), error_id, why, source);
+    let mut denied = denied.of(secret.map(|secret| secret.client()), false);
+    denied.request_id = request_id::current();
+    app.data.denials.note(denied);
+    problem.id(error_id)
 }
 
 fn generated(app: &App, answer: &Answer) -> Response<Full<Bytes>> {

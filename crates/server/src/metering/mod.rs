@@ -2,6 +2,7 @@
 
 pub(crate) mod admin_uses;
 pub mod counts;
+pub(crate) mod denials;
 pub mod metrics;
 pub mod reveals;
 pub mod usage;

@@ -2,6 +2,7 @@
 
 use crate::data::Data;
 use crate::logs::Limit;
+use crate::metering::denials::Denied;
 use crate::net::addresses;
 use crate::random;
 use std::net::IpAddr;
@@ -9,6 +10,7 @@ use tokenward_core::time::Clock;
 use tokenward_core::verdict::denial::Refusal;
 use tokenward_core::verdict::{Denial, Facts, Permit, Presented, Verdict};
 use tokenward_core::{AccessToken, Environment};
+use tokenward_store::counts::Outcome;
 use uuid::Uuid;
 
 /// The answer to a check.
@@ -60,7 +62,7 @@ pub fn check(
             data.metrics.checked(refusal.code());
             let error_id = random::uuid();
             let answer = (refusal, error_id);
-            log((data, address), (environment, product), presented, answer);
+            note((data, address), (environment, product), presented, answer);
             CheckAnswer::Refused { refusal, error_id }
         }
     }
@@ -106,22 +108,42 @@ pub(crate) fn examine(
 /// Lines about denials in a second; callers decide how many there are.
 static DENIAL_LINES: Limit = Limit::new(100, 1);
 
-/// The client in the line is the one the token names, proved or not.
-fn log(
+/// Denials noted in a second; callers decide how many there are.
+static DENIALS_NOTED: Limit = Limit::new(1_000, 1);
+
+/// Keeps the denial for those who look for it, and writes a line. The client in both is the one the token names, proved
+/// or not.
+fn note(
     (data, address): (&Data, Option<IpAddr>),
     (environment, product): (&str, &str),
     presented: Presented<'_>,
     (refusal, error_id): (Refusal, Uuid),
 ) {
-    let Some(left_out) = DENIAL_LINES.admit(data.clock().boot()) else {
+    let line = DENIAL_LINES.admit(data.clock().boot());
+    let noted = DENIALS_NOTED.admit(data.clock().boot()).is_some();
+    if line.is_none() && !noted {
         return;
-    };
-    let left_out = (left_out > 0).then_some(left_out);
+    }
     let token = match presented {
         Presented::One(text) => AccessToken::parse(text).ok(),
         Presented::Missing | Presented::Repeated => None,
     };
-    let client = token.map(|token| tracing::field::display(token.client()));
+    let client = token.map(|token| token.client());
+    if noted {
+        let why = (refusal.code(), refusal.sentence().to_owned());
+        let denied = Denied::new(data.clock().wall(), error_id, why, address);
+        let proved = match &refusal {
+            Refusal::Denied(denial) => Outcome::of(denial).is_some(),
+            Refusal::CannotVouch => false,
+        };
+        let denied = denied.of(client, proved).about(environment, product);
+        data.denials.note(denied);
+    }
+    let Some(left_out) = line else {
+        return;
+    };
+    let left_out = (left_out > 0).then_some(left_out);
+    let client = client.map(tracing::field::display);
     let source = addresses::text(address);
     let (environment, product) = (crate::logs::safe(environment), crate::logs::safe(product));
     tracing::info!(

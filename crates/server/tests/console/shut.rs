@@ -602,6 +602,8 @@ const FORMS: &[(&str, bool)] = &[
     ("/console/w/{acme}/webhooks/{none}/test", false),
     ("/console/invitations/{none}/withdraw", false),
     ("/console/audit/verify", false),
+    ("/console/inspect", false),
+    ("/console/search", false),
 ];
 
 #[tokio::test]

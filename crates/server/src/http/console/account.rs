@@ -225,6 +225,8 @@ pub(super) fn recovery_page(
             text,
         }],
         snippets: Vec::new(),
+        samples: Vec::new(),
+        tests: Vec::new(),
         next: "/console/account".to_owned(),
         next_label: "Done",
     })

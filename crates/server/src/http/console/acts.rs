@@ -388,6 +388,20 @@ const ACTS: &[Act] = {
             Confirmation,
         ),
         act(
+            "/console/inspect",
+            "Test a token",
+            Nothing,
+            None,
+            Other("/console/inspect"),
+        ),
+        act(
+            "/console/search",
+            "Search",
+            Nothing,
+            None,
+            Other("/console/search"),
+        ),
+        act(
             "/console/audit/verify",
             "Verify the audit log",
             Nothing,

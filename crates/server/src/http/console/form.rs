@@ -97,7 +97,15 @@ impl Form {
     /// What is to be sent again after a sign-in: everything but the old session's word, and what proves somebody.
     pub(super) fn kept(&self) -> Vec<(String, String)> {
         let secret = |name: &str| {
-            let once = ["proof", "code", "handle", "credential", "between"];
+            let once = [
+                "proof",
+                "code",
+                "handle",
+                "credential",
+                "between",
+                "token",
+                "q",
+            ];
             name == WORD || name.contains("password") || once.contains(&name)
         };
         let kept = self.pairs.iter().filter(|(name, _)| !secret(name));

@@ -170,6 +170,8 @@ pub(super) async fn create(State(app): State<Arc<App>>, sent: Sent) -> Reply {
         secrets: vec![key.expose()],
         downloads: Vec::new(),
         snippets: Vec::new(),
+        samples: Vec::new(),
+        tests: Vec::new(),
         next: "/console/admin-keys".to_owned(),
         next_label: "Done",
     })

@@ -210,6 +210,8 @@ fn link_page(
         secrets: vec![Zeroizing::new(link)],
         downloads: Vec::new(),
         snippets: Vec::new(),
+        samples: Vec::new(),
+        tests: Vec::new(),
         next: "/console/members".to_owned(),
         next_label: "Done",
     })

@@ -11,6 +11,7 @@ mod confirm;
 mod email;
 mod form;
 mod frame;
+mod inspect;
 mod join;
 mod keys;
 mod members;
@@ -21,6 +22,7 @@ mod products;
 mod reply;
 mod resume;
 mod role_form;
+mod search;
 mod session;
 mod shown;
 mod sign_in;
@@ -124,6 +126,8 @@ pub(crate) fn router() -> Router<Arc<App>> {
             "/console/w/{workspace}/webhooks/{id}/{act}",
             get(webhooks::ask).post(webhooks::act),
         )
+        .route("/console/inspect", get(inspect::show).post(inspect::send))
+        .route("/console/search", get(search::show).post(search::send))
         .route("/console/products", get(products::list).post(products::put))
         .route(
             "/console/products/{slug}/delete",

@@ -1,5 +1,6 @@
 //! Pages that show a secret once: it is in the answer to the form that made it, and nowhere else.
 
+use super::clients::Sample;
 use super::frame::Frame;
 use askama::Template;
 use zeroize::Zeroizing;
@@ -45,6 +46,10 @@ pub(super) struct OncePage {
     pub(super) secrets: Vec<Zeroizing<String>>,
     pub(super) downloads: Vec<Download>,
     pub(super) snippets: Vec<Snippet>,
+    /// Programs that use the secret.
+    pub(super) samples: Vec<Sample>,
+    /// Products that the secret, an access token, can be tested for: slug and name.
+    pub(super) tests: Vec<(String, String)>,
     pub(super) next: String,
     pub(super) next_label: &'static str,
 }

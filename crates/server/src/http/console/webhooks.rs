@@ -156,6 +156,8 @@ fn once(person: &Person, at: &Workspace, secret: zeroize::Zeroizing<String>) -> 
         secrets: vec![secret],
         downloads: Vec::new(),
         snippets: Vec::new(),
+        samples: Vec::new(),
+        tests: Vec::new(),
         next: format!("/console/w/{}/notices", at.id),
         next_label: "Done",
     })

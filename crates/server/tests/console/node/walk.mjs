@@ -9,9 +9,13 @@ const person = await Person.start(PUBLIC, {
 });
 const { page } = person;
 
+let denial = "";
 const check = async (token, product = "e-invoice") => {
   const answer = await fetch(`${INTERNAL}/check/sandbox/${product}`, { headers: { "x-cleartax-auth-token": token } });
-  return answer.status === 200 ? "permit" : (await answer.json()).errors[0].error_code;
+  if (answer.status === 200) return "permit";
+  const [error] = (await answer.json()).errors;
+  denial = error.error_id;
+  return error.error_code;
 };
 
 // Refusals that the walk provokes are no complaints.
@@ -148,6 +152,11 @@ await person.press("Generate access token");
 await person.reads("Access token generated (generation 2)");
 const second = await person.secret();
 await person.look("access-token");
+const opened = person.context.waitForEvent("page");
+await person.page.getByRole("button", { name: "Test it", exact: true }).click();
+const tested = await opened;
+await tested.getByText("permits this request").waitFor();
+await tested.close();
 same(await check(first), "TOKEN_SUPERSEDED", "the first token after the second");
 same(await check(second), "permit", "the second token");
 await again.getByRole("button", { name: "Generate access token" }).click();
@@ -158,6 +167,23 @@ same(await check(second), "permit", "the second token after the same form from a
 await person.open(client);
 await person.reads("a replaced token from 127.0.0.1");
 await person.look("client-charts");
+await page.getByText("Python", { exact: true }).click();
+await person.look("client-samples");
+await person.fill("Search by ID", denial);
+await person.press("Search");
+await person.reads("TOKEN_SUPERSEDED");
+await person.look("search-denied");
+await person.fill("Search by ID", "nothing");
+await person.press("Search");
+await person.reads("No results");
+await person.look("search-nothing");
+await person.follow("Test a token");
+await page.getByLabel("Access token", { exact: true }).fill(first);
+await page.getByLabel("Product", { exact: true }).selectOption("gst");
+await person.press("Test token");
+await person.reads("TOKEN_SUPERSEDED");
+await person.look("inspect");
+await person.open(client);
 const place = await page.getByRole("link", { name: "Acme India" }).getAttribute("href");
 await person.open(place);
 await person.reads("Tokens that no longer work are still sent");

@@ -200,7 +200,7 @@ pub(in super::super) async fn send(
     let (admin, client) = (person.admin(), super::id(&id)?);
     let there = |done: &str| Ok(see(&format!("/console/clients/{client}?done={done}")));
     let done = match act {
-        Act::Generate => return generate(&app, &person, &id, &form, &headers).await,
+        Act::Generate => return generate(&app, &person, &id, &form).await,
         Act::Rotate => return rotate(&app, &person, &id, &headers).await,
         Act::Revoke => client_credentials::revoke_token(&app.data, admin, client)
             .await
@@ -235,7 +235,7 @@ pub(in super::super) async fn send(
     }
 }
 
-async fn generate(app: &App, person: &Person, id: &str, form: &Form, headers: &HeaderMap) -> Reply {
+async fn generate(app: &App, person: &Person, id: &str, form: &Form) -> Reply {
     let seen = form.text("generation").parse().ok();
     // Sent twice, from two tabs or by a nervous finger, only the first makes a token.
     let seen = Some(seen.ok_or(Trouble::Malformed("the form is incomplete"))?);
@@ -254,9 +254,8 @@ async fn generate(app: &App, person: &Person, id: &str, form: &Form, headers: &H
     };
     let read = super::read(app, person, id).await?;
     let token = answer.token.expose();
-    let base = base_url_for_secrets(app, headers);
     let call = format!(
-        "curl -H 'x-cleartax-auth-token: {}' {base}/your-product-api",
+        "curl -H 'x-cleartax-auth-token: {}' \"$PRODUCT_URL\"",
         token.as_str()
     );
     page(&OncePage {
@@ -269,14 +268,26 @@ async fn generate(app: &App, person: &Person, id: &str, form: &Form, headers: &H
             file: "access-token.env".to_owned(),
             text: Zeroizing::new(format!("CLEARTAX_AUTH_TOKEN={}\n", token.as_str())),
         }],
+        samples: Vec::new(),
+        tests: tests(&read),
         snippets: vec![Snippet {
-            label: "Call a product API",
+            label: "Call a product API (set PRODUCT_URL to its address)",
             text: Zeroizing::new(call),
         }],
         secrets: vec![token],
         next: format!("/console/clients/{id}"),
         next_label: "Done",
     })
+}
+
+/// The products that a client's token gives access to.
+pub(super) fn tests(read: &Read) -> Vec<(String, String)> {
+    let allowed = read.state.client.settings.products.as_deref();
+    let products = read.products.iter();
+    let products = products.filter(|product| allowed.is_none_or(|list| list.contains(&product.no)));
+    products
+        .map(|product| (product.slug.to_string(), product.name.to_string()))
+        .collect()
 }
 
 async fn rotate(app: &App, person: &Person, id: &str, headers: &HeaderMap) -> Reply {
@@ -291,6 +302,8 @@ async fn rotate(app: &App, person: &Person, id: &str, headers: &HeaderMap) -> Re
         what: "Client secret",
         downloads: taking::downloads(client, &exposed, &base),
         snippets: taking::snippets(client, &exposed, &base),
+        samples: taking::samples(client, &base),
+        tests: Vec::new(),
         secrets: vec![exposed],
         next: format!("/console/clients/{id}"),
         next_label: "Done",

@@ -11,6 +11,8 @@ mod taking;
 
 pub(super) use crate::http::request_host::{base_url as base, is_encrypted, is_here};
 
+pub(super) use taking::Sample;
+
 use super::frame::Place;
 use super::reply::Trouble;
 use super::shown::{self, Moment};

@@ -104,6 +104,8 @@ pub(in super::super) async fn send(
         what: "Client secret",
         downloads: taking::downloads(client, &exposed, &base),
         snippets: taking::snippets(client, &exposed, &base),
+        samples: taking::samples(client, &base),
+        tests: Vec::new(),
         secrets: vec![exposed],
         next: format!("/console/clients/{}", client.id),
         next_label: "Done",

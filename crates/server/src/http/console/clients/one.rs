@@ -4,9 +4,11 @@
 use super::super::form::{Form, sentence};
 use super::super::frame::Frame;
 use super::super::reply::{Reply, Trouble, page};
+use super::super::search::DeniedLine;
 use super::super::session::Member;
 use super::super::shown::{self, Moment};
 use super::figures::{self, Chart, Source, Stale};
+use super::taking::{self, Sample};
 use super::{Standing, moment, product_words, standing};
 use crate::app::App;
 use crate::http::console::activity::{Line, lines};
@@ -15,11 +17,14 @@ use crate::verbs::sign_in::Person;
 use crate::verbs::{self, clients::Read, usage_figures};
 use askama::Template;
 use axum::extract::{Path, State};
+use http::HeaderMap;
 use std::sync::Arc;
 use tokenward_core::client::{OnRepeat, SecretRecord};
 use tokenward_core::time::{Clock, Timestamp};
 use tokenward_store::AuditFilter;
 
+/// Denied requests on the page.
+const DENIED: usize = 10;
 /// Entries of the history on the page.
 const HISTORY: u32 = 15;
 
@@ -71,6 +76,9 @@ struct ClientPage {
     history: Vec<Line>,
     audits: bool,
     charts: [Chart; 3],
+    denied: Vec<DeniedLine>,
+    samples: Vec<Sample>,
+    alive: bool,
     sources: Vec<Source>,
     stale: Vec<Stale>,
     /// Whether two jobs seem to end each other's token.
@@ -282,6 +290,7 @@ pub(in super::super) async fn show(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
     Member(person): Member,
+    headers: HeaderMap,
     uri: http::Uri,
 ) -> Reply {
     let read = super::read(&app, &person, &id).await?;
@@ -345,6 +354,15 @@ pub(in super::super) async fn show(
             figures::products(&figures),
             figures::generations(&figures),
         ],
+        denied: app
+            .data
+            .denials
+            .of_client(client.id, DENIED)
+            .into_iter()
+            .map(|denied| DeniedLine::new(denied, client.settings.label.as_str(), now))
+            .collect(),
+        samples: taking::samples(client, &super::base(&app, &headers)),
+        alive,
         stale,
         war,
         returns: client.settings.on_repeat == OnRepeat::Return,

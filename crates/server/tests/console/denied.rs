@@ -1,0 +1,185 @@
+//! One denied request behind the figures: found by its ids, by those who may see its client; and what a check answers to
+//! a pasted token.
+
+use crate::house::{Browser, House, Page};
+use reqwest::Method;
+use tokenward_testkit::{ApiClient, NewClient};
+
+/// Sends what somebody types into the search box.
+async fn search(browser: &Browser, typed: &str) -> Page {
+    browser.send("/console/search", &[("q", typed)]).await
+}
+
+fn error_id(answer: &tokenward_testkit::Answer) -> String {
+    let body = answer.json();
+    body["errors"][0]["error_id"].as_str().unwrap().to_owned()
+}
+
+/// A client whose token was revoked, and its token.
+async fn revoked(house: &House, workspace: &str) -> (ApiClient, String) {
+    house.api.product("gst", "GST").await.unwrap();
+    let client = house
+        .api
+        .client(workspace, NewClient::sandbox("erp"))
+        .await
+        .unwrap();
+    let made = house
+        .api
+        .generate(&client.secret)
+        .await
+        .unwrap()
+        .expect(200)
+        .json();
+    let token = made["access_token"].as_str().unwrap().to_owned();
+    house.api.revoke(&client.id).await.unwrap().expect(200);
+    (client, token)
+}
+
+#[tokio::test]
+async fn a_denied_request_is_found_by_its_error_id_and_by_its_request_id() {
+    let house = House::new().await;
+    let operator = house.operator().await;
+    let acme = house.workspace("Acme").await;
+    let (client, token) = revoked(&house, &acme).await;
+    let denied = house
+        .api
+        .check("sandbox", "gst", &token)
+        .await
+        .unwrap()
+        .expect(401);
+    let id = error_id(&denied);
+    let page = search(&operator, &format!(" {id} "))
+        .await
+        .expect(200, "TOKEN_REVOKED");
+    let link = format!("href=\"/console/clients/{}\">erp</a>", client.id);
+    for says in [&link, "gst (sandbox)", "127.0.0.1", &id] {
+        assert!(page.text.contains(says), "{says}\n{}", page.text);
+    }
+    assert!(!page.text.contains("not verified"), "{}", page.text);
+    let own = operator
+        .get(&format!("/console/clients/{}", client.id))
+        .await;
+    own.expect(200, &format!("<code>{id}</code>"));
+    // A token that somebody made up in the client's name is told apart.
+    let made_up = format!("{}{}", &token[..token.len() - 64], "0".repeat(64));
+    house
+        .api
+        .check("sandbox", "gst", &made_up)
+        .await
+        .unwrap()
+        .expect(401);
+    // A request of a token: by its error_id, and by the id of the request.
+    let wrong = client
+        .secret
+        .replace("tw-secret.sandbox", "tw-secret.production");
+    let refused = house.api.generate(&wrong).await.unwrap().expect(401);
+    let request = refused.header("x-request-id").to_owned();
+    for id in [error_id(&refused), request] {
+        search(&operator, &id)
+            .await
+            .expect(200, "CLIENT_SECRET_INVALID");
+    }
+    // What no request has leads nowhere; a client's id, or a credential's public part, to the client.
+    let nothing = "00000000-0000-4000-8000-000000000000";
+    for typed in [nothing, "erp", ""] {
+        search(&operator, typed).await.expect(200, "No results");
+    }
+    let public = &token[..token.len() - 65];
+    for typed in [client.id.as_str(), public, &token] {
+        let answer = search(&operator, typed).await.expect(303, "");
+        assert_eq!(answer.location(), format!("/console/clients/{}", client.id));
+    }
+}
+
+#[tokio::test]
+async fn a_denied_request_is_shown_to_those_who_see_its_client() {
+    let house = House::new().await;
+    let operator = house.operator().await;
+    let (acme, far) = (house.workspace("Acme").await, house.workspace("Far").await);
+    let (client, token) = revoked(&house, &acme).await;
+    let denied = house
+        .api
+        .check("sandbox", "gst", &token)
+        .await
+        .unwrap()
+        .expect(401);
+    let unknown = house
+        .api
+        .check("sandbox", "gst", "no-token")
+        .await
+        .unwrap()
+        .expect(401);
+    let role = |workspace| [("role", "workspace_admin"), ("workspace_id", workspace)];
+    let own = house
+        .invited(&operator, "own@example.com", &role(&acme))
+        .await;
+    let other = house
+        .invited(&operator, "other@example.com", &role(&far))
+        .await;
+    search(&own, &error_id(&denied))
+        .await
+        .expect(200, "TOKEN_REVOKED");
+    search(&operator, &error_id(&unknown))
+        .await
+        .expect(200, "TOKEN_MALFORMED");
+    search(&own, &error_id(&unknown))
+        .await
+        .expect(200, "No results");
+    for typed in [error_id(&denied), client.id.clone(), token.clone()] {
+        let page = search(&other, &typed).await.expect(200, "No results");
+        assert!(!page.text.contains("erp"), "{}", page.text);
+    }
+    let form = [("token", token.as_str()), ("product", "gst")];
+    let page = other.send("/console/inspect", &form).await;
+    page.expect(422, "belong to an API client that you have access to");
+}
+
+#[tokio::test]
+async fn a_pasted_token_is_tested_and_neither_shown_nor_counted() {
+    let house = House::new().await;
+    let operator = house.operator().await;
+    let acme = house.workspace("Acme").await;
+    let (client, old) = revoked(&house, &acme).await;
+    let made = house
+        .api
+        .generate(&client.secret)
+        .await
+        .unwrap()
+        .expect(200)
+        .json();
+    let token = made["access_token"].as_str().unwrap();
+    let test = async |token: &str, product: &str| {
+        let form = [("token", token), ("product", product)];
+        let page = operator.send("/console/inspect", &form).await;
+        assert!(!page.text.contains(token), "{}", page.text);
+        page
+    };
+    test(token, "gst").await.expect(200, "permits this request");
+    test(token, "unknown").await.expect(200, "PRODUCT_UNKNOWN");
+    test(&old, "gst").await.expect(200, "<strong>401 TOKEN_");
+    test(&client.secret, "gst")
+        .await
+        .expect(422, "This is a client secret");
+    test("nonsense", "gst")
+        .await
+        .expect(422, "access token, or it");
+    let page = operator
+        .get(&format!("/console/clients/{}", client.id))
+        .await;
+    let page = page.expect(200, "<dt>Last used</dt><dd>Never</dd>");
+    assert!(page.text.contains("No API requests yet"), "{}", page.text);
+    // The page that shows a new token once leads there.
+    let generation = made["generation"].to_string();
+    let path = format!("/console/clients/{}/generate", client.id);
+    let once = operator.send(&path, &[("generation", &generation)]).await;
+    let once = once.expect(200, "Test it");
+    let token = once.hidden("token");
+    test(&token, "gst")
+        .await
+        .expect(200, "permits this request");
+    let list = house
+        .api
+        .admin(Method::GET, &format!("/clients/{}/usage", client.id));
+    let usage = house.api.send(list).await.unwrap().expect(200).body;
+    assert!(!usage.contains("PERMIT"), "{usage}");
+}
