@@ -32,6 +32,12 @@ pub fn line(detail: &Value) -> String {
     }
 }
 
+/// Returns the word for a value of the member `name`, as [`line()`] has it.
+#[must_use]
+pub fn value(name: &str, value: &Value) -> String {
+    named(name, value)
+}
+
 /// A setting's value in the word that means it: nothing is everything for some, and nothing for others.
 fn named(name: &str, value: &Value) -> String {
     let empty = value.is_null() || value.as_array().is_some_and(Vec::is_empty);

@@ -43,5 +43,5 @@ pub use job::{Credential, CredentialRow, Decided, Next, ReadSet, View};
 pub use keys::{KeyFault, Keys, MakeKey, StoredKey, Uses, chosen_key, judge_keys, stored_keys};
 pub use nodes::{About, Coherence, NODES_MAX, Node, Nodes};
 pub use postgres::{Transport, transport, url_with};
-pub use reader::{AuditFilter, ClientFilter, PAGE_MAX, Reader, StateFilter, Use};
+pub use reader::{AuditFilter, ClientFilter, ClientTotals, PAGE_MAX, Reader, StateFilter, Use};
 pub use store::{Head, Location, NodeIdentity, Options, Store, TERM};

@@ -9,7 +9,7 @@ use crate::applier::{Applier, Entry};
 use crate::driver::Each;
 use crate::error::StoreError;
 use crate::nodes::List;
-use crate::postgres::{self, MemberSession, Readers, Renewed};
+use crate::postgres::{self, Acknowledged, MemberSession, Others, Readers, Renewed, Wanted};
 use crate::timer;
 use crate::value::{Row, Value};
 use crate::writer::Health;
@@ -35,9 +35,10 @@ const PATIENCE_MIN: Duration = Duration::from_secs(1);
 const JOIN_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often other nodes' changes are looked for. Without other nodes a renewal's read is enough.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
-/// How often they, and the rows of the others, are looked for while answers wait: at first, within [`SOON`] of the commit, and
-/// when a node takes longer.
-const LOOK_SOON: Duration = Duration::from_millis(1);
+/// The pause between two looks at the rows of the others while answers wait: at first, within [`SOON`] of the commit, and when
+/// a node takes longer. A look that takes long is followed by a pause of twice its time, so that a database under load is not
+/// loaded more by looks.
+const LOOK_SOON: Duration = Duration::from_micros(500);
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 /// Nanoseconds in which other nodes that are well acknowledge a change.
 const SOON: u64 = 30_000_000;
@@ -52,8 +53,13 @@ pub(crate) struct Member<C> {
     incarnations: u128,
     /// The last change that was applied here when the renewal under way was sent.
     sent: u64,
-    /// What the last read showed.
+    /// What the last read showed, and when it was.
     read: Vec<Entry>,
+    read_at: BootInstant,
+    /// What is applied here and not yet said.
+    unsaid: Option<Acknowledged>,
+    /// How long the last round trip took.
+    took: Duration,
     /// The attempt of the renewal under way.
     attempt: u64,
     /// The membership whose renewals on the session of the moment the readers are bound to.
@@ -113,6 +119,9 @@ impl<C: Clock> Member<C> {
             incarnations: first,
             sent: 0,
             read: Vec::new(),
+            read_at: BootInstant(0),
+            unsaid: None,
+            took: Duration::ZERO,
             attempt: 0,
             bound: None,
             behind: None,
@@ -172,7 +181,7 @@ impl<C: Clock> Member<C> {
         if left.is_zero() {
             self.step(HolderEvent::Tick).await;
             if self.holder.is_trusted() {
-                self.rows(true).await;
+                self.exchange(false, true).await;
                 self.list().await;
                 self.clean_up().await;
             }
@@ -180,7 +189,9 @@ impl<C: Clock> Member<C> {
         }
         let waiting = self.with.applier.waits_since(now);
         let pause = match (waiting, self.with.sharing) {
-            (Some(since), _) if now.0.saturating_sub(since.0) < SOON => LOOK_SOON,
+            (Some(since), _) if now.0.saturating_sub(since.0) < SOON => {
+                LOOK_SOON.max(self.took * 2).min(LOOK_AGAIN)
+            }
             (Some(_), _) => LOOK_AGAIN,
             (None, true) => LOOK_EVERY,
             (None, false) => left,
@@ -188,16 +199,15 @@ impl<C: Clock> Member<C> {
         let Some(hints) = self.with.session.hints() else {
             return;
         };
-        let woken = async {
-            tokio::select! {
-                () = self.with.applier.woken() => {}
-                () = hints.notified() => {}
-            }
+        let hinted = tokio::select! {
+            biased;
+            () = hints.notified() => true,
+            () = self.with.applier.woken() => false,
+            () = timer::pass_exactly(pause.min(left)) => false,
         };
-        let told = tokio::time::timeout(pause.min(left), woken).await.is_ok();
-        if told || waiting.is_some() || self.with.sharing {
-            self.look().await;
-        }
+        // A hint may have been lost.
+        let overdue = now.0.saturating_sub(self.read_at.0) >= nanos(LOOK_EVERY);
+        self.look(hinted || overdue).await;
     }
 
     /// Lets the readers lead only to servers that have the first renewal of this session: before the lease that it gives, so that
@@ -227,17 +237,17 @@ impl<C: Clock> Member<C> {
         }
     }
 
-    /// Reads what other nodes, or an own commit of unknown outcome, have changed, and whom answers still wait for.
-    async fn look(&mut self) {
+    /// Says what is applied here, and reads whom answers still wait for; with `log`, or when it is known to have grown, also what
+    /// other nodes, or an own commit of unknown outcome, have changed.
+    async fn look(&mut self, log: bool) {
         self.sync().await;
         if self.holder.is_trusted() {
-            if self.with.sharing || self.with.applier.is_behind() {
-                match self.read().await {
-                    Ok(upto) => self.step(HolderEvent::Looked { upto }).await,
-                    Err(error) => return self.failed(&error).await,
-                }
-            }
-            self.rows(false).await;
+            let log = log && self.with.sharing || self.with.applier.is_behind();
+            self.exchange(log, false).await;
+        }
+        // What was read is applied now.
+        if self.unsaid.is_some() {
+            self.exchange(false, false).await;
         }
     }
 
@@ -249,30 +259,59 @@ impl<C: Clock> Member<C> {
         self.step(HolderEvent::Answered { through }).await;
     }
 
-    /// Carries a look at the other nodes' rows out, when one is wanted; with `unasked`, in any case.
-    async fn rows(&mut self, unasked: bool) {
-        let Some((look, committed)) = self.with.applier.wanted_look(unasked) else {
-            return;
-        };
+    /// One round trip: says what is applied here, reads the log if wanted, and the other nodes' rows when answers wait for
+    /// them; with `unasked`, in any case.
+    async fn exchange(&mut self, log: bool, unasked: bool) {
+        let applied = self.holder.applied();
+        let look = self.with.applier.wanted_look(unasked);
         let own = name(self.holder.incarnation());
-        match self.with.session.rows(committed, own).await {
-            Ok((here, rows)) => {
-                let holds = if here { committed.number } else { 0 };
-                for effect in self.with.applier.rows(look, holds, rows) {
-                    if let BarrierEffect::Remove {
-                        incarnation,
-                        attempt,
-                    } = effect
-                    {
-                        tracing::info!(node = %name(incarnation), "a node that did not renew its lease was removed");
-                        let removed = self.with.session.remove(name(incarnation), attempt).await;
-                        if let Err(error) = removed {
-                            return self.failed(&error).await;
-                        }
-                    }
+        let wanted = Wanted {
+            applied: self.unsaid.take(),
+            log: log.then_some(applied.number),
+            rows: look.map(|(_, committed)| (committed, own)),
+        };
+        if wanted.applied.is_none() && wanted.log.is_none() && wanted.rows.is_none() {
+            return;
+        }
+        let from = self.with.clock.boot();
+        let mut read = LogRead::new(applied, self.with.store);
+        let others = self
+            .with
+            .session
+            .exchange(wanted, &mut |_, row| read.row(row))
+            .await;
+        let others = match others {
+            Ok(others) => others,
+            Err(error) => return self.failed(&error).await,
+        };
+        let now = self.with.clock.boot();
+        self.took = Duration::from_nanos(now.0.saturating_sub(from.0));
+        if log {
+            match self.judge(read) {
+                Ok(upto) => self.step(HolderEvent::Looked { upto }).await,
+                Err(error) => return self.failed(&error).await,
+            }
+        }
+        if let (Some((look, committed)), Some(others)) = (look, others) {
+            self.rows(look, committed, others).await;
+        }
+    }
+
+    /// Tells the barrier of the other nodes' rows, and removes those whose lease is over.
+    async fn rows(&mut self, look: u64, committed: Position, Others { here, rows }: Others) {
+        let holds = if here { committed.number } else { 0 };
+        for effect in self.with.applier.rows(look, holds, rows) {
+            if let BarrierEffect::Remove {
+                incarnation,
+                attempt,
+            } = effect
+            {
+                tracing::info!(node = %name(incarnation), "a node that did not renew its lease was removed");
+                let removed = self.with.session.remove(name(incarnation), attempt).await;
+                if let Err(error) = removed {
+                    return self.failed(&error).await;
                 }
             }
-            Err(error) => self.failed(&error).await,
         }
     }
 
@@ -346,15 +385,12 @@ impl<C: Clock> Member<C> {
                 number,
                 at,
             } => {
-                // Alone, the renewals say it often enough for a node that joins.
-                if self.with.sharing {
-                    let told = self
-                        .with
-                        .session
-                        .acknowledge(name(incarnation), number, at)
-                        .await;
-                    told.map_err(|error| self.fault(&error))?;
-                }
+                // Alone, the renewals say it often enough for a node that joins. Said with what is asked next.
+                self.unsaid = self.with.sharing.then(|| Acknowledged {
+                    incarnation: name(incarnation),
+                    number,
+                    at,
+                });
                 Ok(Vec::new())
             }
             HolderEffect::StopVouching => {
@@ -445,37 +481,25 @@ impl<C: Clock> Member<C> {
 
     /// Reads the log from what is applied here on, makes sure that it is the same history, and keeps what is new.
     async fn read(&mut self) -> Result<Position, StoreError> {
-        let applied = self.holder.applied();
-        let (mut last, mut head, mut found) = (applied, 0, applied.number == 0);
-        let (mut same, mut whole) = (true, true);
-        let mut entries = Vec::new();
-        let store = self.with.store;
-        let mut each = |_: usize, row: &Row<'_>| {
-            same &= (row.text(0)?, row.text(1)?)
-                == (store.0.to_string().as_str(), store.1.to_string().as_str());
-            head = row.int(2)?.cast_unsigned();
-            let Some(number) = row.int_or_null(3)? else {
-                return Ok(());
-            };
-            let position = Position {
-                number: number.cast_unsigned(),
-                tag: row.int(6)?.cast_unsigned(),
-            };
-            if position.number == applied.number {
-                found = true;
-                same &= position.tag == applied.tag;
-                return Ok(());
-            }
-            whole &= position.number == last.number + 1;
-            last = position;
-            entries.push(Entry {
-                position,
-                change: (row.count(4)?, row.text(5)?.to_owned()),
-            });
-            Ok(())
-        };
-        let each: Each<'_> = &mut each;
-        self.with.session.read(applied.number, each).await?;
+        let mut read = LogRead::new(self.holder.applied(), self.with.store);
+        let from = read.applied.number;
+        let each: Each<'_> = &mut |_, row| read.row(row);
+        self.with.session.read(from, each).await?;
+        self.judge(read)
+    }
+
+    /// Judges what was read of the log, and keeps what is new; answers its last change.
+    fn judge(&mut self, read: LogRead) -> Result<Position, StoreError> {
+        let LogRead {
+            applied,
+            last,
+            head,
+            found,
+            same,
+            whole,
+            entries,
+            ..
+        } = read;
         if !same {
             return Err(StoreError::Diverged(
                 "it was restored, exchanged, or has another history".into(),
@@ -501,6 +525,7 @@ impl<C: Clock> Member<C> {
         }
         self.behind = None;
         self.read = entries;
+        self.read_at = self.with.clock.boot();
         Ok(last)
     }
 
@@ -526,6 +551,7 @@ impl<C: Clock> Member<C> {
     /// A fault of the session: what was under way is given up, the lease stays as it was.
     fn fault(&mut self, error: &StoreError) -> HolderEvent {
         self.with.session.give_up();
+        self.unsaid = None;
         self.with.health.housekeeper.store(false, Ordering::SeqCst);
         self.faults = self.faults.saturating_add(1);
         self.with.health.renewed.store(false, Ordering::Relaxed);
@@ -555,6 +581,62 @@ impl<C: Clock> Member<C> {
     }
 }
 
+/// The head and the log as read from the change that was applied last.
+struct LogRead {
+    store: (String, String),
+    applied: Position,
+    /// The last change read.
+    last: Position,
+    /// The last change by the head row.
+    head: u64,
+    /// Whether the change applied last is there.
+    found: bool,
+    /// Whether it is the same history.
+    same: bool,
+    /// Whether no number is missing.
+    whole: bool,
+    entries: Vec<Entry>,
+}
+
+impl LogRead {
+    fn new(applied: Position, (store, epoch): (Uuid, Uuid)) -> Self {
+        Self {
+            store: (store.to_string(), epoch.to_string()),
+            applied,
+            last: applied,
+            head: 0,
+            found: applied.number == 0,
+            same: true,
+            whole: true,
+            entries: Vec::new(),
+        }
+    }
+
+    fn row(&mut self, row: &Row<'_>) -> Result<(), StoreError> {
+        self.same &= (row.text(0)?, row.text(1)?) == (&*self.store.0, &*self.store.1);
+        self.head = row.int(2)?.cast_unsigned();
+        let Some(number) = row.int_or_null(3)? else {
+            return Ok(());
+        };
+        let position = Position {
+            number: number.cast_unsigned(),
+            tag: row.int(6)?.cast_unsigned(),
+        };
+        if position.number == self.applied.number {
+            self.found = true;
+            self.same &= position.tag == self.applied.tag;
+            return Ok(());
+        }
+        self.whole &= position.number == self.last.number + 1;
+        self.last = position;
+        self.entries.push(Entry {
+            position,
+            change: (row.count(4)?, row.text(5)?.to_owned()),
+        });
+        Ok(())
+    }
+}
+
 /// A change as the log has it.
 pub(crate) fn change((format, body): &(u32, String)) -> Result<Change, StoreError> {
     Change::from_body(*format, body).map_err(|error| StoreError::CannotApply(error.to_string()))
@@ -562,6 +644,9 @@ pub(crate) fn change((format, body): &(u32, String)) -> Result<Change, StoreErro
 
 /// The terms of a node whose lease lasts so long.
 pub(crate) fn terms(term: Duration) -> Terms {
-    let nanos = u64::try_from(term.as_nanos()).unwrap_or(u64::MAX);
-    Terms::new(nanos, cluster::STANDARD.pause)
+    Terms::new(nanos(term), cluster::STANDARD.pause)
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -49,13 +49,18 @@ impl Queue {
             batch.drain(..).for_each(|job| self.enter(job));
             self.batch = batch;
         }
+        self.let_in();
+        true
+    }
+
+    /// Lets in what has come, without waiting for more.
+    fn let_in(&mut self) {
         while self.waiting.len() < WAITING_MAX
             && let Ok(job) = self.arriving.try_recv()
         {
             self.enter(job);
         }
         self.measure();
-        true
     }
 
     fn enter(&mut self, job: Box<dyn Job>) {
@@ -86,14 +91,29 @@ impl Queue {
     /// that runs alone. Nothing overtakes an earlier decision about the same client, nor one that
     /// runs alone.
     pub(crate) fn next_group(&mut self) -> Vec<Box<dyn Job>> {
+        self.take_beside(&[])
+    }
+
+    /// Takes what has come since a group was taken and can be decided with it.
+    pub(crate) fn more_for(&mut self, group: &[Box<dyn Job>]) -> Vec<Box<dyn Job>> {
+        if group.iter().any(|job| job.wants().alone()) {
+            return Vec::new();
+        }
+        self.let_in();
+        self.take_beside(group)
+    }
+
+    fn take_beside(&mut self, taken: &[Box<dyn Job>]) -> Vec<Box<dyn Job>> {
         let mut group: Vec<Box<dyn Job>> = Vec::new();
         let mut later = VecDeque::new();
-        let mut clients = HashSet::new();
-        while let Some(job) = self.waiting.pop_front() {
+        let mut clients: HashSet<_> = taken.iter().filter_map(|job| job.wants().client).collect();
+        while taken.len() + group.len() < GROUP_MAX
+            && let Some(job) = self.waiting.pop_front()
+        {
             let alone = job.wants().alone();
             let free = match (alone, job.wants().client) {
                 (false, Some(id)) => clients.insert(id),
-                _ => group.is_empty() && later.is_empty(),
+                _ => taken.is_empty() && group.is_empty() && later.is_empty(),
             };
             if free {
                 self.left(job.as_ref());
@@ -101,7 +121,7 @@ impl Queue {
             } else {
                 later.push_back(job);
             }
-            if alone || group.len() >= GROUP_MAX {
+            if alone {
                 break;
             }
         }

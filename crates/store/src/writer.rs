@@ -135,14 +135,14 @@ struct Draft {
 
 impl<C: Clock + Send + Sync> Writer<C> {
     /// Decides, writes and answers one group, in one transaction under the head lock.
-    pub(crate) async fn run_group(&mut self, jobs: Vec<Box<dyn Job>>, queue: &mut Queue) {
+    pub(crate) async fn run_group(&mut self, mut jobs: Vec<Box<dyn Job>>, queue: &mut Queue) {
         let aside = matches!(jobs.as_slice(), [job] if job.wants().aside);
         let seen = match aside {
             true => views(&mut self.driver, &self.replica, &jobs, self.clock.wall())
                 .await
                 .map(|views| (None, views)),
             false => self
-                .look(&jobs)
+                .look(&mut jobs, queue)
                 .await
                 .map(|(head, views)| (Some(head), views)),
         };
@@ -178,16 +178,27 @@ impl<C: Clock + Send + Sync> Writer<C> {
         }
     }
 
-    /// Begins a transaction under the head lock and reads what a group wants to see.
+    /// Begins a transaction under the head lock and reads what a group wants to see. Where other nodes take turns, the lock is
+    /// waited for: what has come meanwhile joins the group, because its next turn is after all of theirs.
     async fn look(
         &mut self,
-        jobs: &[Box<dyn Job>],
+        jobs: &mut Vec<Box<dyn Job>>,
+        queue: &mut Queue,
     ) -> Result<(Head, Vec<Result<View, StoreError>>), StoreError> {
         self.driver.begin(SELECT_HEAD)?;
-        let views = views(&mut self.driver, &self.replica, jobs, self.clock.wall()).await?;
+        let mut seen = views(&mut self.driver, &self.replica, jobs, self.clock.wall()).await?;
         let head = read_head(&mut self.driver).await?;
         self.follow(&head).await?;
-        Ok((head, views))
+        if !head.is_alone(&self.me) {
+            let more = queue.more_for(jobs);
+            let from = jobs.len();
+            jobs.extend(more);
+            if jobs.len() > from {
+                let (driver, replica) = (&mut self.driver, &self.replica);
+                seen.extend(views(driver, replica, &jobs[from..], self.clock.wall()).await?);
+            }
+        }
+        Ok((head, seen))
     }
 
     /// Writes a group and answers it, and those that wrote nothing: they, too, rest on what was read, so they are answered

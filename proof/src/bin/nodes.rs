@@ -1,5 +1,5 @@
-//! How fast several nodes on one PostgreSQL answer, beside one node in the same run: the time of a generate for one caller, and
-//! generates a second for many.
+//! How fast several nodes on one PostgreSQL answer, beside one node in the same run: the time of a generate for one caller,
+//! generates a second for many callers, and the processor time that a check costs.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -22,13 +22,26 @@ struct Arguments {
     /// Seconds of each measurement.
     #[arg(long, default_value_t = 5)]
     seconds: u64,
+    /// Callers at once where the rate is measured; each figure is taken for each of these, spread over the nodes.
+    #[arg(long, value_delimiter = ',', default_value = "64,256")]
+    callers: Vec<usize>,
     /// With a synchronous standby.
     #[arg(long)]
     standby: bool,
 }
 
-/// Callers at once where the rate is measured, and where it is the time.
-const CALLERS: usize = 64;
+/// Callers that check at once.
+const CHECKERS: usize = 16;
+
+/// What was measured of one number of nodes, a value a round.
+#[derive(Default)]
+struct Seen {
+    medians: Vec<u64>,
+    lasts: Vec<u64>,
+    /// A list for each number of callers.
+    rates: Vec<Vec<u64>>,
+    check_costs: Vec<u64>,
+}
 
 struct World {
     cluster: PgCluster,
@@ -38,7 +51,7 @@ struct World {
 }
 
 impl World {
-    async fn start(standby: bool) -> World {
+    async fn start(standby: bool, callers: usize) -> World {
         let cluster = PgCluster::start();
         let standby = standby.then(|| {
             let standby = cluster.standby();
@@ -53,9 +66,10 @@ impl World {
         };
         world.grow(1);
         let api = world.servers[0].api();
+        api.product("gst", "GST").await.expect("a living server");
         let workspace = api.workspace("speed").await.expect("a living server");
         let mut clients = Vec::new();
-        for number in 0..CALLERS {
+        for number in 0..callers {
             let new = NewClient::sandbox(&format!("erp-{number}"));
             clients.push(api.client(&workspace, new).await.expect("a living server"));
         }
@@ -103,7 +117,7 @@ impl World {
         while clock.now() < end {
             let before = clock.now();
             let answer = apis[at % apis.len()]
-                .generate(&self.clients[at % CALLERS].secret)
+                .generate(&self.clients[at % self.clients.len()].secret)
                 .await;
             assert_eq!(answer.expect("a living server").status, 200);
             times.push((clock.now() - before) / 1_000);
@@ -114,11 +128,11 @@ impl World {
     }
 
     /// Generates a second by many callers, spread over the nodes.
-    async fn rate(&self, duration: Duration) -> u64 {
+    async fn rate(&self, count: usize, duration: Duration) -> u64 {
         let (apis, done) = (self.apis(), Arc::new(AtomicU64::new(0)));
         let (clock, end) = (Clock::start(), nanos(duration));
         let mut callers = JoinSet::new();
-        for number in 0..CALLERS {
+        for number in 0..count {
             let (api, done) = (apis[number % apis.len()].clone(), Arc::clone(&done));
             let clients = Arc::clone(&self.clients);
             callers.spawn(async move {
@@ -131,6 +145,46 @@ impl World {
         }
         callers.join_all().await;
         done.load(Ordering::Relaxed) * 1_000_000_000 / clock.now()
+    }
+
+    /// Processor time of all nodes for each check, in nanoseconds, while many callers check at them in turn.
+    async fn check_cost(&self, duration: Duration) -> u64 {
+        let (apis, done) = (self.apis(), Arc::new(AtomicU64::new(0)));
+        let (clock, end) = (Clock::start(), nanos(duration));
+        let generated = apis[0].generate(&self.clients[0].secret).await;
+        let token = generated.expect("a living server").json()["access_token"]
+            .as_str()
+            .expect("a token")
+            .to_owned();
+        let before = self.processor_time();
+        let mut callers = JoinSet::new();
+        for number in 0..CHECKERS {
+            let (api, done) = (apis[number % apis.len()].clone(), Arc::clone(&done));
+            let token = token.clone();
+            callers.spawn(async move {
+                while clock.now() < end {
+                    let answer = api.check("sandbox", "gst", &token).await;
+                    assert_eq!(answer.expect("a living server").status, 200);
+                    done.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        }
+        callers.join_all().await;
+        (self.processor_time() - before) / done.load(Ordering::Relaxed).max(1)
+    }
+
+    /// Processor time of all nodes so far, in nanoseconds: fields 14 and 15 of `/proc/PID/stat`, in hundredths of a second
+    /// (proc(5)).
+    fn processor_time(&self) -> u64 {
+        let of = |server: &Server| {
+            let path = format!("/proc/{}/stat", server.process_id());
+            let stat = std::fs::read_to_string(path).expect("a running process");
+            let (_, fields) = stat.rsplit_once(") ").expect("a name in parentheses");
+            let ticks = |at: usize| fields.split(' ').nth(at).map(str::parse::<u64>);
+            let used = [11, 12].map(|at| ticks(at).expect("so many fields").expect("a number"));
+            used.iter().sum::<u64>() * 10_000_000
+        };
+        self.servers.iter().map(of).sum()
     }
 }
 
@@ -146,31 +200,47 @@ fn middle<T: Ord + Copy>(mut values: Vec<T>) -> T {
 #[tokio::main]
 async fn main() {
     let arguments = Arguments::parse();
-    let mut world = World::start(arguments.standby).await;
+    let most = arguments.callers.iter().copied().max().unwrap_or(1);
+    let mut world = World::start(arguments.standby, most).await;
     let duration = Duration::from_secs(arguments.seconds);
     let mut counts = vec![1];
     counts.extend(&arguments.nodes);
-    let mut seen: Vec<(Vec<u64>, Vec<u64>, Vec<u64>)> = vec![Default::default(); counts.len()];
+    let mut all: Vec<Seen> = counts.iter().map(|_| Seen::default()).collect();
     for round in 0..arguments.rounds {
-        for (count, seen) in counts.iter().zip(&mut seen) {
+        for (count, seen) in counts.iter().zip(&mut all) {
             world.grow(*count);
             let (median, last) = world.times(duration).await;
-            let rate = world.rate(duration).await;
-            eprintln!("round {round}, {count} nodes: median {median} us, 99th {last} us, {rate}/s");
-            seen.0.push(median);
-            seen.1.push(last);
-            seen.2.push(rate);
+            eprintln!("round {round}, {count} nodes: median {median} us, 99th {last} us");
+            seen.medians.push(median);
+            seen.lasts.push(last);
+            seen.rates.resize(arguments.callers.len(), Vec::new());
+            for (callers, rates) in arguments.callers.iter().zip(&mut seen.rates) {
+                let rate = world.rate(*callers, duration).await;
+                eprintln!("    {callers} callers: {rate} generates/s");
+                rates.push(rate);
+            }
+            let cost = world.check_cost(duration).await;
+            eprintln!("    {cost} ns of processor time for a check");
+            seen.check_costs.push(cost);
         }
     }
-    let mut one = None;
-    println!("nodes | median us | over one node | 99th us | generates/s | of one node");
-    for (count, (median, last, rate)) in counts.into_iter().zip(seen) {
-        let (median, last, rate) = (middle(median), middle(last), middle(rate));
-        let (base, base_rate) = *one.get_or_insert((median, rate));
-        println!(
-            "{count} | {median} | {} | {last} | {rate} | {:.2}",
-            median.saturating_sub(base),
-            rate as f64 / base_rate as f64
+    let mut one: Option<(u64, Vec<u64>)> = None;
+    print!("nodes | median us | over one node | 99th us");
+    for callers in &arguments.callers {
+        print!(" | generates/s of {callers} callers | of one node");
+    }
+    println!(" | ns for a check");
+    for (count, seen) in counts.into_iter().zip(all) {
+        let (median, last) = (middle(seen.medians), middle(seen.lasts));
+        let rates: Vec<u64> = seen.rates.into_iter().map(middle).collect();
+        let (base, base_rates) = one.get_or_insert_with(|| (median, rates.clone()));
+        print!(
+            "{count} | {median} | {} | {last}",
+            median.saturating_sub(*base)
         );
+        for (rate, base) in rates.iter().zip(base_rates) {
+            print!(" | {rate} | {:.2}", *rate as f64 / *base as f64);
+        }
+        println!(" | {}", middle(seen.check_costs));
     }
 }

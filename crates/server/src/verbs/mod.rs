@@ -13,6 +13,7 @@ pub mod members;
 pub(crate) mod nodes;
 pub mod notices;
 mod one_client;
+pub(crate) mod overview;
 pub mod products;
 pub mod roles;
 pub mod settings;

@@ -11,6 +11,7 @@ mod house;
 mod invitations;
 #[path = "../wire/late.rs"]
 mod late;
+mod overview;
 mod people;
 mod shut;
 mod sso;

@@ -109,7 +109,7 @@ async fn what_people_type_is_never_a_script() {
         .get("/console/workspaces")
         .await
         .expect(200, "&#60;script&#62;");
-    let workspace = listed.between("/console/w/", "/sandbox");
+    let workspace = listed.between("/console/w/", "/overview");
     operator
         .send("/console/products", &[("slug", "gst"), ("name", SCRIPT)])
         .await
@@ -245,7 +245,7 @@ async fn nothing_typed_is_lost_when_the_session_is_over() {
         .await
         .expect(303, "");
     let listed = operator.get("/console/workspaces").await;
-    let workspace = listed.between("/console/w/", "/sandbox");
+    let workspace = listed.between("/console/w/", "/overview");
     operator
         .send("/console/sign-out", &[])
         .await

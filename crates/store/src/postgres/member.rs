@@ -111,6 +111,64 @@ pub(crate) struct Joining<'a> {
     pub(crate) keyring: &'a Keyring,
 }
 
+/// What is to be said and asked in one round trip.
+#[derive(Default)]
+pub(crate) struct Wanted {
+    /// What is applied here.
+    pub(crate) applied: Option<Acknowledged>,
+    /// The head and the log from this number on.
+    pub(crate) log: Option<u64>,
+    /// The rows of all nodes but the one of this name, and whether the server has the change at this position.
+    pub(crate) rows: Option<(Position, String)>,
+}
+
+/// The changes up to a number are applied in a node.
+pub(crate) struct Acknowledged {
+    pub(crate) incarnation: String,
+    pub(crate) number: u64,
+    /// What is applied here: a server that lacks it must not be told.
+    pub(crate) at: Position,
+}
+
+impl Acknowledged {
+    fn params(self) -> [Value; 4] {
+        [
+            Value::Int(self.number.cast_signed()),
+            self.incarnation.into(),
+            Value::Int(self.at.number.cast_signed()),
+            Value::Int(self.at.tag.cast_signed()),
+        ]
+    }
+}
+
+/// The rows of the other nodes.
+pub(crate) struct Others {
+    /// Whether the server has the change that was asked about.
+    pub(crate) here: bool,
+    pub(crate) rows: Vec<NodeRow>,
+}
+
+impl Others {
+    fn of(found: &[tokio_postgres::Row]) -> Result<Self, StoreError> {
+        let (mut here, mut rows) = (false, Vec::new());
+        for row in found {
+            let row = Row::Postgres(row);
+            here = row.int(0)? == 1;
+            let Some(text) = row.text_or_null(1)? else {
+                continue;
+            };
+            let incarnation = node_name(text)?;
+            rows.push(NodeRow {
+                incarnation: Incarnation(incarnation.as_u128()),
+                attempt: row.int(2)?.cast_unsigned(),
+                acknowledged: row.int(3)?.cast_unsigned(),
+                wait: row.int(4)?.cast_unsigned(),
+            });
+        }
+        Ok(Self { here, rows })
+    }
+}
+
 /// What a renewal found.
 pub(crate) enum Renewed {
     /// This node's row.
@@ -296,73 +354,69 @@ impl MemberSession {
 
     /// Reads the head and the log from `number` on.
     pub(crate) async fn read(&mut self, number: u64, each: Each<'_>) -> Result<(), StoreError> {
-        let rows = self
-            .rows_of(READ, &[Value::Int(number.cast_signed())])
-            .await?;
-        let mut rows = rows.iter();
-        rows.try_for_each(|row| each(0, &Row::Postgres(row)))
+        let wanted = Wanted {
+            log: Some(number),
+            ..Wanted::default()
+        };
+        self.exchange(wanted, each).await.map(|_| ())
     }
 
-    /// Says that the changes up to a number are applied here.
-    pub(crate) async fn acknowledge(
+    /// Says and asks everything at once, in one round trip; answers the rows of the other nodes.
+    pub(crate) async fn exchange(
         &mut self,
-        incarnation: String,
-        number: u64,
-        at: Position,
-    ) -> Result<(), StoreError> {
-        self.within = true;
+        wanted: Wanted,
+        each: Each<'_>,
+    ) -> Result<Option<Others>, StoreError> {
+        let Wanted { applied, log, rows } = wanted;
+        self.within = applied.is_some();
         let session = self.session()?;
-        let prepared = session.prepare(ACKNOWLEDGE).await?;
-        let params = [
-            Value::Int(number.cast_signed()),
-            incarnation.into(),
-            Value::Int(at.number.cast_signed()),
-            Value::Int(at.tag.cast_signed()),
-        ];
-        let params = borrow(&params);
-        let client = &session.client;
-        let saying = futures_util::future::join3(
-            client.batch_execute(NOT_AWAITED),
-            client.execute(&prepared, &params),
-            client.batch_execute("COMMIT"),
+        let (acknowledge, read, look) = (
+            session.prepare(ACKNOWLEDGE).await?,
+            session.prepare(READ).await?,
+            session.prepare(ROWS).await?,
         );
-        let said = tokio::time::timeout(ANSWER_TIMEOUT, saying).await;
-        let (begun, done, committed) = said.map_err(|_| super::unanswered())?;
-        begun?;
-        done?;
-        committed?;
+        let client = &session.client;
+        let said = applied.map(|one| one.params());
+        let saying = async {
+            let Some(params) = &said else { return Ok(()) };
+            let params = borrow(params);
+            let (begun, done, committed) = futures_util::future::join3(
+                client.batch_execute(NOT_AWAITED),
+                client.execute(&acknowledge, &params),
+                client.batch_execute("COMMIT"),
+            )
+            .await;
+            begun?;
+            done?;
+            committed
+        };
+        let from = log.map(|number| [Value::Int(number.cast_signed())]);
+        let reading = async {
+            match &from {
+                Some(from) => client.query(&read, &borrow(from)).await,
+                None => Ok(Vec::new()),
+            }
+        };
+        let at = rows.map(|(committed, own)| -> [Value; 3] {
+            let (number, tag) = (committed.number.cast_signed(), committed.tag.cast_signed());
+            [number.into(), tag.into(), own.into()]
+        });
+        let looking = async {
+            match &at {
+                Some(at) => client.query(&look, &borrow(at)).await.map(Some),
+                None => Ok(None),
+            }
+        };
+        // Sent in this order, without waiting for the answers in between.
+        let all = futures_util::future::join3(saying, reading, looking);
+        let all = tokio::time::timeout(ANSWER_TIMEOUT, all).await;
+        let (said, log, rows) = all.map_err(|_| super::unanswered())?;
+        said?;
+        let (log, rows) = (log?, rows?);
         self.within = false;
-        Ok(())
-    }
-
-    /// The rows of the other nodes, and whether this server has the change.
-    pub(crate) async fn rows(
-        &mut self,
-        committed: Position,
-        own: String,
-    ) -> Result<(bool, Vec<NodeRow>), StoreError> {
-        let params = [
-            Value::Int(committed.number.cast_signed()),
-            Value::Int(committed.tag.cast_signed()),
-            own.into(),
-        ];
-        let found = self.rows_of(ROWS, &params).await?;
-        let (mut here, mut rows) = (false, Vec::new());
-        for row in &found {
-            let row = Row::Postgres(row);
-            here = row.int(0)? == 1;
-            let Some(text) = row.text_or_null(1)? else {
-                continue;
-            };
-            let incarnation = node_name(text)?;
-            rows.push(NodeRow {
-                incarnation: Incarnation(incarnation.as_u128()),
-                attempt: row.int(2)?.cast_unsigned(),
-                acknowledged: row.int(3)?.cast_unsigned(),
-                wait: row.int(4)?.cast_unsigned(),
-            });
-        }
-        Ok((here, rows))
+        log.iter()
+            .try_for_each(|row| each(0, &Row::Postgres(row)))?;
+        rows.map(|rows| Others::of(&rows)).transpose()
     }
 
     /// Tries to become the node that cleans up; the lock ends with the session.
@@ -491,10 +545,12 @@ mod tests {
     }
 
     async fn attempt(session: &mut MemberSession) -> u64 {
-        let (here, rows) = session
-            .rows(Position::default(), String::new())
-            .await
-            .unwrap();
+        let wanted = Wanted {
+            rows: Some((Position::default(), String::new())),
+            ..Wanted::default()
+        };
+        let others = session.exchange(wanted, &mut |_, _| Ok(())).await;
+        let Others { here, rows } = others.unwrap().unwrap();
         assert!(here, "the beginning is in every history");
         assert_eq!(rows.len(), 1);
         rows[0].attempt

@@ -13,7 +13,7 @@ mod session;
 mod suitable;
 mod tls;
 
-pub(crate) use member::{Joining, MemberSession, Renewed};
+pub(crate) use member::{Acknowledged, Joining, MemberSession, Others, Renewed, Wanted};
 pub(crate) use pool::{Readers, read};
 pub use session::{Transport, transport, url_with};
 pub(crate) use tls::TlsFault;
@@ -48,8 +48,10 @@ const LOCK_HEAD: &str = "SELECT 1 FROM gate FOR UPDATE";
 
 /// Tells the other nodes of new changes when the transaction is committed; each of them would find out by itself a tenth of
 /// a second later. Part of the group's transaction, whose order the head lock keeps anyway: PostgreSQL lets one
-/// transaction with a notification commit at a time.
-pub(crate) const HINT: &str = "SELECT pg_notify('tokenward_changes', '')";
+/// transaction with a notification commit at a time. It carries the name of the node's sessions, so that its own one does
+/// not look for what it has.
+pub(crate) const HINT: &str =
+    "SELECT pg_notify('tokenward_changes', current_setting('application_name'))";
 
 /// Lets single statements take as long as they need.
 const CLEAR_STATEMENT_TIMEOUT: &str = "SET statement_timeout = 0";

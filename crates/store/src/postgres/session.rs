@@ -238,7 +238,8 @@ impl Session {
         let noticed = Arc::new(AtomicBool::new(false));
         let hints = Arc::new(Notify::new());
         let (heard, hinted) = (Arc::clone(&noticed), Arc::clone(&hints));
-        let connection = tokio::spawn(listen(connection, heard, hinted));
+        let own = server.config.get_application_name().unwrap_or_default();
+        let connection = tokio::spawn(listen(connection, heard, hinted, own.to_owned()));
         let mut session = Self {
             client,
             myself: Former {
@@ -286,7 +287,7 @@ impl Session {
         Ok(self.client.batch_execute(&listen).await?)
     }
 
-    /// What is woken by each of them.
+    /// What is woken by each of them that another node sent.
     pub(super) fn hints(&self) -> Arc<Notify> {
         Arc::clone(&self.hints)
     }
@@ -302,11 +303,13 @@ impl Session {
     }
 }
 
-/// Serves a connection and hears its notices and notifications.
+/// Serves a connection and hears its notices and notifications, but those that this node sent itself: their text is the
+/// name of its sessions.
 async fn listen(
     mut connection: Connection<Socket, Encrypted>,
     heard: Arc<AtomicBool>,
     hinted: Arc<Notify>,
+    own: String,
 ) {
     while let Some(message) = poll_fn(|cx| connection.poll_message(cx)).await {
         match message {
@@ -318,7 +321,7 @@ async fn listen(
                 );
                 heard.store(true, Ordering::SeqCst);
             }
-            Ok(AsyncMessage::Notification(_)) => hinted.notify_one(),
+            Ok(AsyncMessage::Notification(hint)) if hint.payload() != own => hinted.notify_one(),
             Ok(_) => {}
             Err(error) => {
                 tracing::warn!(

@@ -52,6 +52,17 @@ pub enum StateFilter {
     NeverUsed,
     /// Whose tokens were used last before this moment, or never.
     UnusedSince(Timestamp),
+    /// Whose newest token was revoked.
+    Revoked,
+    /// That were issued at least this many tokens with one secret on a day.
+    QuotaUsed {
+        /// The day, counted from 1970-01-01 in UTC.
+        day: u32,
+        /// The number of tokens.
+        least: u32,
+    },
+    /// For which somebody presented a former or ended token since this day.
+    StaleSince(u32),
     /// Disabled ones.
     Disabled,
     /// Deleted ones.
@@ -130,6 +141,26 @@ impl Asked {
             StateFilter::NeverGenerated => self.text("s.generation = 0"),
             StateFilter::NeverUsed => self.text("u.at IS NULL"),
             StateFilter::UnusedSince(before) => self.and("coalesce(u.at, 0) <", before.0),
+            StateFilter::Revoked => {
+                self.text("s.digest IS NOT NULL AND s.ended IS NOT NULL");
+            }
+            StateFilter::QuotaUsed { day, least } => {
+                self.params.extend([day.into(), least.into()]);
+                let (day, least) = (self.params.len() - 1, self.params.len());
+                let used = |place: u8| {
+                    format!(
+                        "(s.quota{place}_day = ${day} AND s.quota{place}_used >= ${least} AND c.secret{place}_n IS NOT NULL)"
+                    )
+                };
+                self.text(&format!("({} OR {})", used(1), used(2)));
+            }
+            StateFilter::StaleSince(day) => {
+                self.params.push(day.into());
+                let day = self.params.len();
+                self.text(&format!(
+                    "EXISTS (SELECT 1 FROM stale_use t WHERE t.client = c.no AND t.day >= ${day} AND t.outcome > 0)"
+                ));
+            }
             StateFilter::Disabled => self.text("c.disabled_at IS NOT NULL"),
             StateFilter::Deleted => self.text("c.deleted_at IS NOT NULL"),
         }

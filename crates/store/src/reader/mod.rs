@@ -15,7 +15,7 @@ use asked::Asked;
 use std::sync::Arc;
 use tokenward_core::audit::Written;
 use tokenward_core::client::{AdminKeyRecord, ClientState, Product, Workspace};
-use tokenward_core::ids::{ClientId, ClientNo, ProductNo, WorkspaceId, WorkspaceNo};
+use tokenward_core::ids::{ClientId, ClientNo, Environment, ProductNo, WorkspaceId, WorkspaceNo};
 use tokenward_core::time::Timestamp;
 use uuid::Uuid;
 
@@ -46,6 +46,36 @@ impl Use {
             self.product.0.into(),
             self.generation.into(),
         ]
+    }
+}
+
+/// How many clients of a workspace and environment are in each state. Deleted ones are not counted; each other one is in
+/// one state, the first that applies in the order of these fields.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ClientTotals {
+    /// The workspace.
+    pub workspace: WorkspaceNo,
+    /// The environment.
+    pub environment: Environment,
+    /// The client or its workspace is disabled.
+    pub disabled: u32,
+    /// No token was generated.
+    pub no_token: u32,
+    /// The newest token was revoked.
+    pub revoked: u32,
+    /// The newest token's time is over.
+    pub expired: u32,
+    /// A long-lived token ends soon.
+    pub expiring: u32,
+    /// A token is live.
+    pub live: u32,
+}
+
+impl ClientTotals {
+    /// All of them.
+    #[must_use]
+    pub fn total(&self) -> u32 {
+        self.disabled + self.no_token + self.revoked + self.expired + self.expiring + self.live
     }
 }
 
@@ -173,6 +203,73 @@ impl Reader {
         };
         let sql = asked.sql(select_client!(and_use, ""), order, filter.limit);
         self.rows(sql, asked.params, client_and_use).await
+    }
+
+    /// How many clients are in each state at `now`, by workspace and environment, of one workspace or of all. A token counts
+    /// as expiring when it ends before `before` and lives longer than `lived_micros`.
+    pub async fn client_totals(
+        &self,
+        workspace: Option<WorkspaceNo>,
+        now: Timestamp,
+        before: Timestamp,
+        lived_micros: i64,
+    ) -> Result<Vec<ClientTotals>, StoreError> {
+        let mut params: Vec<Value> = vec![now.0.into(), before.0.into(), lived_micros.into()];
+        let mut only = String::new();
+        if let Some(workspace) = workspace {
+            params.push(workspace.0.into());
+            only.push_str("AND c.workspace = $4 ");
+        }
+        let sql = format!(
+            "SELECT workspace, environment, state, COUNT(*) FROM (
+                SELECT c.workspace AS workspace, c.environment AS environment, CAST(CASE
+                    WHEN c.disabled_at IS NOT NULL OR w.disabled_at IS NOT NULL THEN 0
+                    WHEN s.digest IS NULL THEN 1
+                    WHEN s.ended IS NOT NULL THEN 2
+                    WHEN s.valid_till <= $1 THEN 3
+                    WHEN s.valid_till < $2 AND s.valid_till - s.issued_at > $3 THEN 4
+                    ELSE 5 END AS BIGINT) AS state
+                FROM client c JOIN slot s ON s.client = c.no JOIN workspace w ON w.no = c.workspace
+                WHERE c.deleted_at IS NULL {only}
+            ) AS states GROUP BY workspace, environment, state ORDER BY workspace, environment"
+        );
+        let decode: Decode<_> = |row| {
+            let environment = rows::environment(row.int(1)?)?;
+            Ok((
+                WorkspaceNo(row.count(0)?),
+                environment,
+                row.int(2)?,
+                row.count(3)?,
+            ))
+        };
+        let mut all: Vec<ClientTotals> = Vec::new();
+        for (workspace, environment, state, n) in self.rows(sql, params, decode).await? {
+            let same = all
+                .last()
+                .is_some_and(|last| (last.workspace, last.environment) == (workspace, environment));
+            if !same {
+                all.push(ClientTotals {
+                    workspace,
+                    environment,
+                    disabled: 0,
+                    no_token: 0,
+                    revoked: 0,
+                    expired: 0,
+                    expiring: 0,
+                    live: 0,
+                });
+            }
+            let totals = all.last_mut().expect("one was pushed");
+            match state {
+                0 => totals.disabled = n,
+                1 => totals.no_token = n,
+                2 => totals.revoked = n,
+                3 => totals.expired = n,
+                4 => totals.expiring = n,
+                _ => totals.live = n,
+            }
+        }
+        Ok(all)
     }
 
     /// One workspace.

@@ -8,9 +8,13 @@ use tokenward_core::change::Change;
 use tokenward_core::client::Settings;
 use tokenward_core::digest::{Digest, KeyId};
 use tokenward_core::ids::{ClientNo, Environment, ProductNo, WorkspaceId};
-use tokenward_core::slot::{EndReason, Slot, TokenRecord};
+use tokenward_core::slot::{EndReason, QuotaCount, Slot, TokenRecord};
 use tokenward_core::time::{MICROS_PER_SECOND, Timestamp};
-use tokenward_store::{AuditFilter, ClientFilter, Decided, ReadSet, StateFilter, Use};
+use tokenward_store::counts::{Outcome, SourceUse};
+use tokenward_store::people::Record;
+use tokenward_store::{
+    AuditFilter, ClientFilter, ClientTotals, Decided, ReadSet, StateFilter, Use,
+};
 
 const DAY: i64 = 86_400 * MICROS_PER_SECOND;
 
@@ -124,11 +128,22 @@ async fn states(house: &House) -> WorkspaceId {
     client("for ever", with(token(0, None))).await;
     client("expiring", with(token(24, Some(30)))).await;
     client("short", with(token(8, Some(10)))).await;
-    client("expired", with(token(2, Some(1)))).await;
+    let expired = client("expired", with(token(2, Some(1)))).await;
     let ended = Slot::default().issue(token(0, None), None);
     client("revoked", Some(ended.end(EndReason::Revoked, START))).await;
     let sleeping = client("disabled", with(token(0, None))).await;
     let gone = client("deleted", with(token(0, None))).await;
+    let busy = Slot {
+        quota: [
+            QuotaCount {
+                day: START.utc_day(),
+                used: 8,
+            },
+            QuotaCount::default(),
+        ],
+        ..Slot::default()
+    };
+    client("quota", Some(busy)).await;
     let at = START;
     house
         .put(ReadSet::default(), move |_| Change::ClientDisabled {
@@ -149,10 +164,23 @@ async fn states(house: &House) -> WorkspaceId {
         product: ProductNo(0),
         generation: 1,
     };
+    let stale = |client, outcome| SourceUse {
+        client,
+        day: START.utc_day(),
+        source: "192.0.2.8".into(),
+        outcome,
+        n: 1,
+        last_at: START,
+    };
+    let sources = vec![
+        stale(live, Outcome::Permitted),
+        stale(expired, Outcome::Expired),
+    ];
     let decided = house
         .store
         .decide::<_, (), _>(ReadSet::default(), move |_| {
             let decided = Decided {
+                records: vec![Record::SourceUses(sources)],
                 uses: vec![used],
                 ..Decided::default()
             };
@@ -185,9 +213,9 @@ async fn clients_are_filtered_by_their_state(place: Arc<Place>) {
     };
     check(expiring, &["expiring"]).await;
     check(StateFilter::Expired(START), &["expired"]).await;
-    check(StateFilter::NeverGenerated, &["none"]).await;
+    check(StateFilter::NeverGenerated, &["none", "quota"]).await;
     let unused = [
-        "none", "for ever", "expiring", "short", "expired", "revoked", "disabled",
+        "none", "for ever", "expiring", "short", "expired", "revoked", "disabled", "quota",
     ];
     check(StateFilter::NeverUsed, &unused).await;
     check(StateFilter::UnusedSince(START), &unused).await;
@@ -195,8 +223,59 @@ async fn clients_are_filtered_by_their_state(place: Arc<Place>) {
     let mut all = vec!["none", "live"];
     all.extend(&unused[1..]);
     check(StateFilter::UnusedSince(soon), &all).await;
+    check(StateFilter::Revoked, &["revoked"]).await;
+    let day = START.utc_day();
+    check(StateFilter::QuotaUsed { day, least: 8 }, &["quota"]).await;
+    check(StateFilter::QuotaUsed { day, least: 9 }, &[]).await;
+    let least = 1;
+    check(
+        StateFilter::QuotaUsed {
+            day: day + 1,
+            least,
+        },
+        &[],
+    )
+    .await;
+    check(StateFilter::StaleSince(day), &["expired"]).await;
+    check(StateFilter::StaleSince(day + 1), &[]).await;
     check(StateFilter::Disabled, &["disabled"]).await;
     check(StateFilter::Deleted, &["deleted"]).await;
+    house.close().await;
+}
+
+async fn clients_are_counted_by_their_state(place: Arc<Place>) {
+    let house = House::open(&place).await;
+    let workspace = states(&house).await;
+    let other = house.workspace("Other").await;
+    house.client(other, settings("erp")).await;
+    let reader = house.store.reader();
+    let numbers = reader.workspaces(None, 10).await.unwrap();
+    let no = |id: WorkspaceId| numbers.iter().find(|one| one.id == id).unwrap().no;
+    let before = Timestamp(START.0 + 7 * DAY);
+    let totals = |workspace| reader.client_totals(workspace, START, before, 14 * DAY);
+    let acme = ClientTotals {
+        workspace: no(workspace),
+        environment: Environment::Production,
+        disabled: 1,
+        no_token: 2,
+        revoked: 1,
+        expired: 1,
+        expiring: 1,
+        live: 3,
+    };
+    let far = ClientTotals {
+        workspace: no(other),
+        environment: Environment::Production,
+        disabled: 0,
+        no_token: 1,
+        revoked: 0,
+        expired: 0,
+        expiring: 0,
+        live: 0,
+    };
+    assert_eq!(totals(Some(no(workspace))).await.unwrap(), [acme]);
+    assert_eq!(totals(None).await.unwrap(), [acme, far]);
+    assert_eq!(acme.total(), 9);
     house.close().await;
 }
 
@@ -278,6 +357,7 @@ on_both!(
     labels_are_searched_for_what_they_hold,
     pages_go_from_the_newest_to_the_oldest,
     clients_are_filtered_by_their_state,
+    clients_are_counted_by_their_state,
     clients_are_filtered_by_product,
     the_audit_log_is_read_backwards_and_without_generations,
 );

@@ -105,6 +105,44 @@ fn what_one_answers_is_in_force_at_the_other() {
     });
 }
 
+#[test]
+fn what_comes_while_other_nodes_have_their_turn_joins_the_group() {
+    on(Engine::Postgres, async |place| {
+        let a = open(&place, sharing()).await;
+        let clients = a.populate(4).await;
+        let b = open(&place, sharing()).await;
+        let head = || place.number("SELECT change_number FROM head");
+        let before = head();
+        let holder = place.session().await;
+        holder.run("BEGIN; SELECT 1 FROM gate FOR UPDATE").await;
+        // The first client asks twice: the second time waits for the next group.
+        let mut asked: Vec<_> = clients
+            .iter()
+            .chain(&clients[..1])
+            .map(|(id, secret)| Box::pin(a.generate(*id, secret)))
+            .collect();
+        let waits = "SELECT count(*) FROM pg_stat_activity
+            WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%gate%'";
+        let waits = || (place.number(waits) > 0).then_some(());
+        assert!(futures_util::poll!(&mut asked[0]).is_pending());
+        tokio::task::block_in_place(|| wait_until("the writer to wait for its turn", LONG, waits));
+        for one in &mut asked[1..] {
+            assert!(futures_util::poll!(one).is_pending());
+        }
+        holder.run("COMMIT").await;
+        let answers = futures_util::future::join_all(asked).await.into_iter();
+        let generations: Vec<_> = answers.map(|one| one.unwrap().generation).collect();
+        assert_eq!(generations, [1, 1, 1, 1, 2]);
+        assert_eq!(head(), before + 5);
+        let transactions =
+            format!("SELECT count(DISTINCT tag) FROM change_log WHERE number > {before}");
+        assert_eq!(place.number(&transactions), 2);
+        holder.close().await;
+        a.close().await;
+        b.close().await;
+    });
+}
+
 /// Asks for a token of the one that is left.
 async fn last_one(
     store: Store<crate::basics::TestClock>,

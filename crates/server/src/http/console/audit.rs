@@ -1,10 +1,11 @@
 //! The audit log for people: the newest first, filtered, exported, and its chain verified.
 
+use super::activity::{self, Line};
 use super::form::{Form, Word};
 use super::frame::Frame;
 use super::reply::{Reply, Trouble, page};
 use super::session::{Member, Sent};
-use super::shown::{Moment, count};
+use super::shown::count;
 use crate::app::App;
 use crate::auth::authority::Admin;
 use crate::http::admin::audit_line;
@@ -15,34 +16,22 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 use http::{HeaderValue, header};
-use std::collections::HashMap;
 use std::sync::Arc;
-use tokenward_api::{audit_csv, audit_text};
+use tokenward_api::audit_csv;
 use tokenward_core::audit::Written;
 use tokenward_core::ids::{ClientId, WorkspaceId};
-use tokenward_core::time::{Clock, Timestamp};
+use tokenward_core::time::Clock;
 use tokenward_store::{AuditFilter, PAGE_MAX};
 use uuid::Uuid;
 
 /// Entries on a page.
 const PAGE: u32 = 50;
 
-/// An entry as shown.
-pub(super) struct AuditLine {
-    pub(super) seq: u64,
-    pub(super) at: Moment,
-    pub(super) who: String,
-    pub(super) source: String,
-    pub(super) action: String,
-    pub(super) client: String,
-    pub(super) detail: String,
-}
-
 #[derive(Template)]
 #[template(path = "console/audit.html")]
 struct AuditPage {
     frame: Frame,
-    lines: Vec<AuditLine>,
+    lines: Vec<Line>,
     older: Option<String>,
     action: String,
     client: String,
@@ -55,32 +44,6 @@ struct AuditPage {
     broken: bool,
     verifies: bool,
     export: String,
-}
-
-/// Entries as lines; members by name.
-pub(super) async fn lines(
-    app: &App,
-    entries: &[Written],
-    now: Timestamp,
-) -> Result<Vec<AuditLine>, Trouble> {
-    let members = app.data.store.reader().members().await?;
-    let names: HashMap<String, String> = members
-        .iter()
-        .map(|member| (format!("member:{}", member.id), member.name.to_string()))
-        .collect();
-    let line = |entry: &Written| AuditLine {
-        seq: entry.seq,
-        at: Moment::new(entry.at, now),
-        who: names.get(&entry.actor).unwrap_or(&entry.actor).clone(),
-        source: entry.source.clone(),
-        action: entry.action.clone(),
-        client: entry.client.map_or_else(String::new, |id| id.to_string()),
-        detail: match serde_json::from_str(&entry.detail) {
-            Ok(detail) => audit_text::line(&detail),
-            Err(_) => entry.detail.clone(),
-        },
-    };
-    Ok(entries.iter().map(line).collect())
 }
 
 /// What a query asks for; a sentence when it cannot be understood.
@@ -131,7 +94,7 @@ async fn shown(app: &App, admin: &Admin, frame: Frame, query: &Form) -> Result<A
     Ok(AuditPage {
         word: frame.hidden_word(),
         frame,
-        lines: lines(app, &entries, app.data.clock().wall()).await?,
+        lines: activity::lines(app, &entries, app.data.clock().wall()).await?,
         older,
         action: text("action"),
         client: text("client"),

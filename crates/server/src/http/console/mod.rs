@@ -2,6 +2,7 @@
 //! interface. Nothing here needs a script; what scripts there are only save a step.
 
 mod account;
+mod activity;
 mod acts;
 mod assets;
 mod audit;
@@ -14,6 +15,7 @@ mod join;
 mod keys;
 mod members;
 mod once;
+mod overview;
 mod passkeys;
 mod products;
 mod reply;
@@ -99,6 +101,7 @@ pub(crate) fn router() -> Router<Arc<App>> {
             "/console/workspaces/{id}/{act}",
             get(workspaces::ask).post(workspaces::act),
         )
+        .route("/console/w/{workspace}/overview", get(overview::show))
         .route(list, get(clients::list::show))
         .route(
             &format!("{list}/new"),

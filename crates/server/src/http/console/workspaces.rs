@@ -1,19 +1,20 @@
 //! Workspaces: where one begins, the list, creating, renaming, disabling.
 
+use super::activity;
 use super::confirm::ConfirmPage;
 use super::form::{Fault, Field, Form};
 use super::frame::{Frame, Place};
 use super::reply::{Reply, Trouble, page, see, unprocessable};
 use super::session::{Member, Proved, Sent};
-use super::shown::Moment;
+use super::shown::{Moment, count, environment};
 use crate::app::App;
 use crate::verbs::sign_in::Person;
-use crate::verbs::workspaces;
+use crate::verbs::{nodes, overview, workspaces};
 use askama::Template;
 use axum::extract::{Path, State};
 use std::sync::Arc;
 use tokenward_core::client::Workspace;
-use tokenward_core::ids::{WorkspaceId, WorkspaceNo};
+use tokenward_core::ids::{Environment, WorkspaceId, WorkspaceNo};
 use uuid::Uuid;
 
 /// Workspaces on a page.
@@ -24,6 +25,24 @@ struct Line {
     name: String,
     disabled: bool,
     created: Moment,
+    sides: Vec<Side>,
+}
+
+/// An environment of a workspace in the list.
+struct Side {
+    name: &'static str,
+    address: String,
+    /// How many clients are in which state; empty when that is not known.
+    counts: String,
+}
+
+/// The server at a glance, for those who may see how it is set up.
+struct Glance {
+    ready: bool,
+    writable: bool,
+    nodes: usize,
+    silent: usize,
+    clients: String,
 }
 
 #[derive(Template)]
@@ -33,6 +52,8 @@ struct WorkspacesPage {
     lines: Vec<Line>,
     next: Option<u32>,
     operates: bool,
+    glance: Option<Glance>,
+    history: Vec<activity::Line>,
 }
 
 #[derive(Template)]
@@ -58,7 +79,7 @@ pub(super) async fn home(
         .map_or_else(String::new, |query| format!("?{query}"));
     let (some, _) = workspaces::list(&app.data, &person.admin(), None, 2).await?;
     Ok(match some.as_slice() {
-        [only] => see(&format!("/console/w/{}/production{query}", only.id)),
+        [only] => see(&format!("/console/w/{}/overview{query}", only.id)),
         _ => see(&format!("/console/workspaces{query}")),
     })
 }
@@ -73,7 +94,47 @@ pub(super) async fn list(
     let after = query.text("after").parse().ok().map(WorkspaceNo);
     let admin = person.admin();
     let (some, next) = workspaces::list(&app.data, &admin, after, PAGE).await?;
+    let sees_all = admin.must_see_settings().is_ok();
+    let totals = match sees_all {
+        true => overview::totals(&app.data, &admin, None).await?,
+        false => Vec::new(),
+    };
+    let glance = nodes::list(&app.data, &admin).ok().map(|seen| Glance {
+        ready: app.is_ready(),
+        writable: app.data.store.is_writable(),
+        silent: seen
+            .nodes
+            .iter()
+            .filter(|node| nodes::is_silent(node))
+            .count(),
+        nodes: seen.nodes.len(),
+        clients: count(totals.iter().map(|one| u64::from(one.total())).sum()),
+    });
+    let side = |workspace: &Workspace, at: Environment| {
+        let found = totals
+            .iter()
+            .find(|one| one.workspace == workspace.no && one.environment == at);
+        let address = format!("/console/w/{}/{}", workspace.id, at.as_str());
+        let counts = match found {
+            Some(totals) => {
+                let all = super::overview::counts(&address, totals).into_iter();
+                let all =
+                    all.map(|one| format!("{} {}", count(one.n.into()), one.words.to_lowercase()));
+                all.collect::<Vec<_>>().join(", ")
+            }
+            None if sees_all => "none".to_owned(),
+            None => String::new(),
+        };
+        Side {
+            name: environment(at),
+            address,
+            counts,
+        }
+    };
     let line = |workspace: &Workspace| Line {
+        sides: [Environment::Sandbox, Environment::Production]
+            .map(|at| side(workspace, at))
+            .into(),
         id: workspace.id.to_string(),
         name: workspace.name.to_string(),
         disabled: workspace.disabled_at.is_some(),
@@ -84,6 +145,11 @@ pub(super) async fn list(
         lines: some.iter().map(line).collect(),
         next,
         operates: admin.is_operator(),
+        glance,
+        history: match sees_all {
+            true => super::overview::history(&app, &person, None).await?,
+            false => Vec::new(),
+        },
     })
 }
 

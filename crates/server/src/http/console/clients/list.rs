@@ -5,8 +5,9 @@ use super::super::frame::{Frame, Place};
 use super::super::reply::{Reply, Trouble, page};
 use super::super::session::Member;
 use super::super::shown::Moment;
-use super::{EXPIRING_DAYS, Standing, moment, product_name, product_words, standing};
+use super::{Standing, moment, product_name, product_words, standing};
 use crate::app::App;
+use crate::verbs::overview::{LONG_LIVED_MICROS, expiring_before};
 use crate::verbs::sign_in::Person;
 use crate::verbs::{clients, products, workspaces};
 use askama::Template;
@@ -66,9 +67,11 @@ const STATES: &[(&str, &str)] = &[
     ("live", "Active"),
     ("expiring", "Expiring within 7 days"),
     ("expired", "Expired"),
+    ("revoked", "Revoked"),
     ("no-token", "No token yet"),
     ("never-used", "Never used"),
     ("unused", "Unused for 30 days"),
+    ("misuse", "Denied tokens in use"),
     ("disabled", "Disabled"),
     ("deleted", "Deleted"),
 ];
@@ -87,15 +90,16 @@ pub(in super::super) async fn place(
 }
 
 fn state_filter(word: &str, now: Timestamp) -> Option<StateFilter> {
-    let days = |days: u64| i64::try_from(days * 86_400_000_000).unwrap_or(0);
     Some(match word {
         "live" => StateFilter::Live(now),
         "expiring" => StateFilter::Expiring {
             now,
-            before: Timestamp(now.0 + days(EXPIRING_DAYS)),
-            lived_micros: days(2 * EXPIRING_DAYS),
+            before: expiring_before(now),
+            lived_micros: LONG_LIVED_MICROS,
         },
         "expired" => StateFilter::Expired(now),
+        "revoked" => StateFilter::Revoked,
+        "misuse" => StateFilter::StaleSince(now.utc_day().saturating_sub(1)),
         "no-token" => StateFilter::NeverGenerated,
         "never-used" => StateFilter::NeverUsed,
         "unused" => StateFilter::UnusedSince(Timestamp(now.0 - UNUSED_SECONDS * 1_000_000)),

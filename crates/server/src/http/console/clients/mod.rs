@@ -16,6 +16,7 @@ use super::reply::Trouble;
 use super::shown::{self, Moment};
 use crate::app::App;
 use crate::verbs::clients::{Read, show};
+use crate::verbs::overview::{LONG_LIVED_MICROS, expiring_before};
 use crate::verbs::sign_in::Person;
 use crate::verbs::usage_figures;
 use tokenward_core::client::Product;
@@ -23,9 +24,6 @@ use tokenward_core::ids::ClientId;
 use tokenward_core::time::{Clock, Timestamp};
 use tokenward_store::Use;
 use uuid::Uuid;
-
-/// Days before its end from which a long-lived token counts as expiring.
-const EXPIRING_DAYS: u64 = 7;
 
 /// The state of a client in a word and a colour.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -52,8 +50,7 @@ pub(super) fn standing(read: &Read, now: Timestamp) -> Standing {
     match (slot.live(now), &slot.token) {
         (Some(token), _) => {
             let long = token.valid_till.is_some_and(|till| {
-                till.seconds_since(token.issued_at) > 2 * EXPIRING_DAYS * 86_400
-                    && till.seconds_since(now) < EXPIRING_DAYS * 86_400
+                till.0 - token.issued_at.0 > LONG_LIVED_MICROS && till < expiring_before(now)
             });
             match long {
                 true => standing("Expiring soon", "warn"),

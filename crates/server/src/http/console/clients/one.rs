@@ -1,15 +1,17 @@
-//! A client's page: how it stands, who uses it, what was done to it, and what can be done.
+//! A client's page: whether it is healthy, who uses it and from where, what it may do, what was changed, its figures, and
+//! what can be done to it.
 
 use super::super::form::{Form, sentence};
 use super::super::frame::Frame;
-use super::super::reply::{Reply, page};
+use super::super::reply::{Reply, Trouble, page};
 use super::super::session::Member;
 use super::super::shown::{self, Moment};
 use super::figures::{self, Chart, Source, Stale};
 use super::{Standing, moment, product_words, standing};
 use crate::app::App;
-use crate::http::console::audit::{AuditLine, lines};
+use crate::http::console::activity::{Line, lines};
 use crate::verbs::addresses::{Address, State as Confirmation};
+use crate::verbs::sign_in::Person;
 use crate::verbs::{self, clients::Read, usage_figures};
 use askama::Template;
 use axum::extract::{Path, State};
@@ -37,6 +39,16 @@ struct TokenFacts {
     previous: Option<Moment>,
 }
 
+/// What is wrong with a client, or worth knowing, and what to do about it.
+struct Issue {
+    tone: &'static str,
+    word: &'static str,
+    text: String,
+    /// A page that helps, and what its link says; empty when there is none.
+    address: String,
+    link: &'static str,
+}
+
 #[derive(Template)]
 #[template(path = "console/client.html")]
 struct ClientPage {
@@ -44,6 +56,9 @@ struct ClientPage {
     id: String,
     label: String,
     standing: Standing,
+    issues: Vec<Issue>,
+    /// Who created the client, as far as the person may know it.
+    created_by: String,
     live: bool,
     disabled: bool,
     token: TokenFacts,
@@ -53,7 +68,7 @@ struct ClientPage {
     settings: Vec<(&'static str, String)>,
     created: Moment,
     manages: bool,
-    history: Vec<AuditLine>,
+    history: Vec<Line>,
     audits: bool,
     charts: [Chart; 3],
     sources: Vec<Source>,
@@ -131,6 +146,137 @@ fn secrets(app: &App, read: &Read, now: Timestamp) -> Vec<SecretLine> {
     read.state.quotas(now).map(line).collect()
 }
 
+/// Percent of a secret's daily quota from which the page warns.
+const QUOTA_PERCENT: u32 = 80;
+
+/// What is wrong with a client, the worst first.
+fn issues(
+    read: &Read,
+    secrets: &[SecretLine],
+    standing: Standing,
+    now: Timestamp,
+    manages: bool,
+) -> Vec<Issue> {
+    let id = read.state.client.id;
+    let mut issues = Vec::new();
+    let mut add = |tone, word, text: String, (page, link): (&str, &'static str)| {
+        let links = manages && !page.is_empty();
+        issues.push(Issue {
+            tone,
+            word,
+            text,
+            address: match links {
+                true => format!("/console/clients/{id}/{page}"),
+                false => String::new(),
+            },
+            link,
+        });
+    };
+    let nowhere = ("", "");
+    let client = &read.state.client;
+    if client.deleted_at.is_some() {
+        add(
+            "bad",
+            "Deleted",
+            "Its secrets and tokens no longer work.".into(),
+            nowhere,
+        );
+        return issues;
+    }
+    if client.disabled_at.is_some() {
+        let text = "Its secrets and token are denied.".to_owned();
+        add("bad", "Disabled", text, ("enable", "Enable API client"));
+    }
+    if read.state.workspace.disabled_at.is_some() {
+        let text = "All API clients of this workspace are denied.".to_owned();
+        add("bad", "Workspace disabled", text, nowhere);
+    }
+    match secrets {
+        [] => add(
+            "bad",
+            "No client secret",
+            "No token can be requested.".into(),
+            ("rotate", "Create secret"),
+        ),
+        [old, _] => {
+            let text =
+                "Two client secrets work. Delete the old one when all systems use the new one."
+                    .to_owned();
+            let page = format!("delete-secret-{}", old.n);
+            add(
+                "idle",
+                "Rotation in progress",
+                text,
+                (&page, "Delete old secret"),
+            );
+        }
+        _ => {}
+    }
+    for secret in secrets
+        .iter()
+        .filter(|secret| secret.percent >= QUOTA_PERCENT)
+    {
+        let text = format!(
+            "Secret {} used {} of {} tokens today. At the limit, requests get 429 until midnight UTC.",
+            secret.n, secret.used, secret.most
+        );
+        add("warn", "Daily quota", text, nowhere);
+    }
+    let token = read.state.slot.live(now);
+    let till = token.and_then(|token| token.valid_till);
+    if let (Some(till), "warn") = (till, standing.tone) {
+        let text = format!(
+            "The access token expires in {}. Request a new one before.",
+            shown::span(till.seconds_since(now))
+        );
+        add(
+            "warn",
+            "Expiring soon",
+            text,
+            ("generate", "Generate access token"),
+        );
+    }
+    if read.state.slot.generation > 0 && token.is_none() {
+        let text =
+            "There is no active access token. The next request with the client secret creates one.";
+        add("idle", "No active token", text.into(), nowhere);
+    }
+    let pending = read
+        .addresses
+        .iter()
+        .filter(|one| one.state == Confirmation::Pending);
+    if pending.count() > 0 {
+        let text = "A notification email is not confirmed, so it gets no notifications.".to_owned();
+        add(
+            "warn",
+            "Unconfirmed email",
+            text,
+            ("resend-confirmation", "Resend confirmation email"),
+        );
+    }
+    issues
+}
+
+/// Who created a client, by name.
+async fn created_by(app: &App, person: &Person, read: &Read) -> Result<String, Trouble> {
+    if person.admin().must_audit().is_err() {
+        return Ok(String::new());
+    }
+    let filter = AuditFilter {
+        client: Some(read.state.client.id),
+        action: Some("client.create".to_owned()),
+        acts_only: true,
+        limit: 1,
+        ..AuditFilter::default()
+    };
+    let found = verbs::audit::list(&app.data, &person.admin(), filter).await?;
+    let made = lines(app, &found, app.data.clock().wall()).await?;
+    Ok(made
+        .into_iter()
+        .next()
+        .map_or_else(String::new, |line| line.who))
+}
+
 /// `GET /console/clients/{id}`
 pub(in super::super) async fn show(
     State(app): State<Arc<App>>,
@@ -161,13 +307,16 @@ pub(in super::super) async fn show(
     let token = slot.token.as_ref();
     let live = slot.live(now);
     let alive = client.deleted_at.is_none();
+    let (standing, secrets) = (standing(&read, now), secrets(&app, &read, now));
     page(&ClientPage {
+        issues: issues(&read, &secrets, standing, now, admin.writes()),
+        created_by: created_by(&app, &person, &read).await?,
         frame: Frame::new(&person, client.settings.label.to_string(), "clients")
             .at(super::place(&read))
             .done(query.text("done")),
         id: client.id.to_string(),
         label: client.settings.label.to_string(),
-        standing: standing(&read, now),
+        standing,
         live: live.is_some() && alive,
         disabled: client.disabled_at.is_some(),
         token: TokenFacts {
@@ -185,7 +334,7 @@ pub(in super::super) async fn show(
         token_use: super::last_use(&read, read.token_use(), now),
         last_use: super::last_use(&read, read.last_use.as_ref(), now),
         sources: figures::sources(&figures, now),
-        secrets: secrets(&app, &read, now),
+        secrets,
         settings: settings(&read),
         created: Moment::plain(client.created_at),
         manages: admin.writes() && alive,
