@@ -7,7 +7,7 @@ ACTS ?= 50
 STAMPEDE_SECONDS ?= 10
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help setup demo demo-check demo-cluster demo-cluster-check test check docs bench crash failover cluster stampede faults fuzz
+.PHONY: help setup package demo demo-check demo-cluster demo-cluster-check test check docs bench crash failover cluster stampede faults fuzz
 .DEFAULT_GOAL := help
 
 help: ## these lines
@@ -55,6 +55,12 @@ bench: ## every figure beside its floor; results in bench/RESULTS.md
 	@xtask/setup.sh bench
 	cargo build --release --locked -p tokenward -p tokenward-bench
 	@$(TARGET)/release/tokenward-bench all --out bench/RESULTS.md
+
+package: ## Debian packages of the server and the agent, in target/package
+	@xtask/setup.sh package
+	cargo build --release --locked -p tokenward -p tokenward-agent
+	packaging/build-debian.sh $(TARGET)/release $(TARGET)/package
+	lintian --fail-on error $(TARGET)/package/*.changes
 
 crash: ## kill -9 at random moments under load; ROUNDS=1000
 	@xtask/setup.sh test

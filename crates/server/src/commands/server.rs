@@ -45,7 +45,8 @@ tokenward serve --database-url postgres://tokenward@db.example.com/tokenward \\\
 const BACKUP_HELP: &str = "The copy holds digests, never a token or a secret. To be of use it needs the digest keys\n\
 (DATA_DIR/digest-keys), which are not in it: keep them elsewhere.\n\
 PostgreSQL is backed up with its own tools (pg_dump, base backups).\n\n\
-Example:\n  tokenward backup --data-dir /var/lib/tokenward /backup/tokenward-2026-11-23.sqlite";
+Examples:\n  tokenward backup --data-dir /var/lib/tokenward /backup/tokenward-2026-11-23.sqlite\n  \
+tokenward backup --data-dir /var/lib/tokenward /backup --keep 14";
 const RESTORE_HELP: &str = "A backup does not know which tokens were revoked after it was made. So a restore begins a new\n\
 epoch: every access token issued before is ended, client secrets stay good, and clients simply\n\
 generate again. Only who can prove that nothing was lost may keep the tokens: give the number\n\
@@ -200,9 +201,12 @@ impl Places {
 pub(super) struct BackupArgs {
     #[command(flatten)]
     places: Places,
-    /// The file to make; it must not exist
+    /// The file to make, which must not exist; or a folder, in which the file is named after the time
     #[arg(value_name = "FILE")]
     to: PathBuf,
+    /// Keep this many backups in the folder and remove older ones; files with other names stay
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    keep: Option<u32>,
     /// Give the backup up when the store's log grows by more than this meanwhile, in MB: a slow copy keeps the log from
     /// beginning anew
     #[arg(long, value_name = "MB", default_value_t = tokenward_store::LOG_GROWTH_MAX / 1_000_000)]
@@ -347,7 +351,16 @@ fn note(text: &str) {
 }
 
 fn backup(args: &BackupArgs) -> Result<(), Fault> {
-    let from = args.places.data_dir()?.0.join(data_dir::DATABASE);
+    let (data_dir, _) = args.places.data_dir()?;
+    let from = data_dir.join(data_dir::DATABASE);
+    let (to, now) = (args.to.as_path(), SystemClock.wall().unix_seconds());
+    if args.keep.is_some() && !to.is_dir() {
+        return Err(format!("{} is not a folder; --keep needs one", to.display()).into());
+    }
+    let file = match to.is_dir() {
+        true => to.join(backup_name(now)?),
+        false => to.to_owned(),
+    };
     if !from.exists() {
         return Err(format!(
             "{} does not exist; a PostgreSQL store is backed up with PostgreSQL's own tools",
@@ -358,7 +371,7 @@ fn backup(args: &BackupArgs) -> Result<(), Fault> {
     let tty = std::io::IsTerminal::is_terminal(&std::io::stderr());
     let mut told = 101;
     let growth = args.max_log_growth.saturating_mul(1_000_000);
-    let copied = tokenward_store::backup(&from, &args.to, growth, |left, all| {
+    let copied = tokenward_store::backup(&from, &file, growth, |left, all| {
         let percent = 100 - u64::from(left) * 100 / u64::from(all.max(1));
         if tty && percent != told {
             told = percent;
@@ -369,19 +382,64 @@ fn backup(args: &BackupArgs) -> Result<(), Fault> {
         note("");
     }
     let (change, seq, hash) = copied?;
+    // For the metric of its age. The backup is good without it, and its maker may not be the server's user.
+    let noted = data_dir::replace(
+        &data_dir.join(data_dir::LAST_BACKUP),
+        format!("{now}\n").as_bytes(),
+    );
+    if let Err(error) = noted {
+        note(&format!(
+            "warning: {error}; the metric of the last backup stays as it was"
+        ));
+    }
+    if let Some(keep) = args.keep {
+        remove_old_backups(to, keep as usize)?;
+    }
     let hash = data_dir::hex(&hash);
     if args.json {
-        let told = serde_json::json!({ "file": args.to, "change_number": change, "audit_seq": seq, "audit_hash": *hash });
+        let told = serde_json::json!({ "file": file, "change_number": change, "audit_seq": seq, "audit_hash": *hash });
         return print(&told.to_string());
     }
     print(&format!(
         "{} holds everything up to change {change}, audit entry {seq}:{}",
-        args.to.display(),
+        file.display(),
         *hash
     ))?;
     note(
         "The digest keys are not in it. Keep a copy of them elsewhere: without them no secret or token can be checked.",
     );
+    Ok(())
+}
+
+/// How the file of a backup in a folder is named: `tokenward-20261129T101530Z.sqlite`.
+const BACKUP_NAME: &str = "tokenward-%Y%m%dT%H%M%SZ.sqlite";
+
+fn backup_name(now: i64) -> Result<String, Fault> {
+    Ok(jiff::Timestamp::from_second(now)?
+        .strftime(BACKUP_NAME)
+        .to_string())
+}
+
+/// Removes the oldest files in `folder` that are named like backups, until `keep` are left.
+fn remove_old_backups(folder: &Path, keep: usize) -> Result<(), Fault> {
+    let trouble = |path: &Path, error: std::io::Error| format!("{}: {error}", path.display());
+    let mut backups = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(|error| trouble(folder, error))? {
+        let path = entry.map_err(|error| trouble(folder, error))?.path();
+        let name = path
+            .file_name()
+            .and_then(|name| name.to_str())
+            .unwrap_or_default();
+        if jiff::civil::DateTime::strptime(BACKUP_NAME, name).is_ok() {
+            backups.push(path);
+        }
+    }
+    // Their names have the order of their times.
+    backups.sort();
+    let old = backups.len().saturating_sub(keep);
+    for path in &backups[..old] {
+        std::fs::remove_file(path).map_err(|error| trouble(path, error))?;
+    }
     Ok(())
 }
 

@@ -24,6 +24,8 @@ pub const CONSOLE_LINK: &str = "console-link";
 pub const LISTENING: &str = "listening.json";
 /// There while replicas may be vouching by this node's word.
 pub const REPLICAS: &str = "replicas-attached";
+/// When the last backup of this store was made, in seconds since 1970.
+pub const LAST_BACKUP: &str = "last-backup";
 /// Where Linux tells which run of the machine this is.
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 const LOCK: &str = "lock";
@@ -424,6 +426,12 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), DataDirError> {
         sync_parent(path)
     };
     write().map_err(told(path, "write"))
+}
+
+/// When the last backup of the store in the directory `path` was made, in seconds since 1970; 0 when none is known.
+pub(crate) fn backed_up(path: &Path) -> i64 {
+    let text = read_text(&path.join(LAST_BACKUP)).unwrap_or_default();
+    text.trim().parse().unwrap_or_default()
 }
 
 /// Refuses a data directory that every user of the machine may write to: they could replace its files.

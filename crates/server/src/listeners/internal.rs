@@ -3,6 +3,7 @@
 
 use super::connection::{self, Stop};
 use crate::app::App;
+use crate::config::data_dir;
 use crate::http::{HEAD_MAX, check, oauth};
 use crate::metering::metrics::{ListenerName, Reading};
 use crate::net::addresses::Peer;
@@ -244,6 +245,7 @@ fn metrics(app: &App, headers: &HeaderMap) -> Response<Full<Bytes>> {
         vouching: app.is_ready(),
         writable: app.data.store.is_writable(),
         certificates: certificates(app),
+        backed_up: data_dir::backed_up(&app.data.config.data_dir),
         clock_ahead: app.data.clock().ahead(),
         lease_left: app.data.replica().lease().left(app.data.clock().boot()),
         digest_key: app.data.keyring.current().0,

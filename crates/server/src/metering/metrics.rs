@@ -151,6 +151,8 @@ pub struct Reading {
     pub writable: bool,
     /// When the certificates in use end, in seconds since 1970.
     pub certificates: Vec<(ListenerName, i64)>,
+    /// When the last backup of this node's store was made, in seconds since 1970; 0 when none is known.
+    pub backed_up: i64,
     /// How far Tokenward's time is ahead of the machine's clock.
     pub clock_ahead: std::time::Duration,
     /// Nanoseconds left of the lease; none when it has no end.
@@ -444,6 +446,7 @@ impl Metrics {
                 .get_or_create(listener)
                 .set(*ends);
         }
+        self.more.backed_up.set(now.backed_up);
         self.process.read();
         self.held.set(now.replicas.held as u64);
         self.vouching.set(now.vouching.into());
@@ -550,6 +553,7 @@ struct More {
     admin_calls: Family<Outcome, Counter>,
     sign_ins: Family<Method, Counter>,
     certificate_ends: Family<ListenerName, Gauge>,
+    backed_up: Gauge,
     audit_verified: Gauge,
     audit_verified_at: Gauge,
 }
@@ -609,6 +613,12 @@ impl More {
             "When the certificate in use ends, in seconds since 1970",
             certificate_ends.clone(),
         );
+        let backed_up = Gauge::default();
+        registry.register(
+            "last_backup_timestamp_seconds",
+            "When `tokenward backup` last made a copy of the SQLite store, in seconds since 1970; 0: never, or with PostgreSQL",
+            backed_up.clone(),
+        );
         let (audit_verified, audit_verified_at) = (Gauge::<i64>::default(), Gauge::default());
         audit_verified.set(-1);
         registry.register(
@@ -630,6 +640,7 @@ impl More {
             admin_calls,
             sign_ins,
             certificate_ends,
+            backed_up,
             audit_verified,
             audit_verified_at,
         }

@@ -14,6 +14,7 @@ use crate::process::housekeeping::{self, Housekeeping};
 use crate::process::nodes::NodesWatch;
 use crate::process::preflight::{self, Opened};
 use crate::{notify, random};
+use sd_notify::NotifyState;
 use serde_json::json;
 use std::error::Error;
 use std::sync::Arc;
@@ -206,6 +207,7 @@ async fn serve(config: Config, limits: Limits) -> Result<(), Fault> {
     }
     let (change, _) = app.data.store.numbers();
     tracing::info!(public = %public_address, internal = %internal_address, clients = app.data.replica().client_count(), change, "serving");
+    tell_supervisor(&NotifyState::Ready);
 
     let certificates = Certificates::new([public_tls, internal_tls]);
     let outcome = until_stopped(&app, &directory, epoch, certificates, signals).await;
@@ -214,6 +216,7 @@ async fn serve(config: Config, limits: Limits) -> Result<(), Fault> {
         "stopping: no new requests, {} s for those under way",
         app.data.config.drain_seconds
     );
+    tell_supervisor(&NotifyState::Stopping);
     app.stop();
     linking.abort();
     let _ = stop.send(true);
@@ -242,6 +245,15 @@ async fn serve(config: Config, limits: Limits) -> Result<(), Fault> {
     tokio::task::spawn_blocking(move || writer.join()).await?;
     tracing::info!(change, "stopped");
     outcome
+}
+
+/// Tells systemd how far the process is, where systemd started it as a service of `Type=notify`.
+fn tell_supervisor(state: &NotifyState<'_>) {
+    if let Err(error) = sd_notify::notify(std::slice::from_ref(state)) {
+        tracing::warn!(
+            "cannot reach systemd at NOTIFY_SOCKET, so it does not know that the server is ready or stops: {error}"
+        );
+    }
 }
 
 /// What comes before the listeners, once the store is open.

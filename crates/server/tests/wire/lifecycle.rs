@@ -289,6 +289,64 @@ async fn what_needs_the_database_alone_is_refused_beside_a_server() {
 }
 
 #[tokio::test]
+async fn backups_in_a_folder_are_named_by_time_and_the_oldest_removed() {
+    let house = House::new().await;
+    let folder = tempfile::tempdir().unwrap();
+    let data = house.server.data_dir().to_owned();
+    let old = folder.path().join("tokenward-20200131T235959Z.sqlite");
+    let older = folder.path().join("tokenward-20191231T000000Z.sqlite");
+    let others = [
+        "tokenward-notes.sqlite",
+        "tokenward-20200131T235959Z.sqlite.part",
+    ];
+    let others = others.map(|name| folder.path().join(name));
+    for path in [&old, &older].into_iter().chain(&others) {
+        std::fs::write(path, "").unwrap();
+    }
+    let metric = "tokenward_last_backup_timestamp_seconds ";
+    let seconds = async || -> i64 {
+        let text = house.api.metrics().await.unwrap().expect(200).body;
+        let found = text.lines().find_map(|line| line.strip_prefix(metric));
+        found.unwrap().parse().unwrap()
+    };
+    assert_eq!(seconds().await, 0);
+    let keep = ["backup", "--data-dir", text(&data), "--json", "--keep"];
+    let into =
+        |place: &std::path::Path, count: &str| run(&[&keep[..], &[count, text(place)]].concat());
+    into(&others[0], "2").refused("is not a folder");
+    let told = into(folder.path(), "2").json();
+    let made = std::path::PathBuf::from(told["file"].as_str().unwrap());
+    assert!(made.exists() && old.exists() && !older.exists());
+    assert!(others.iter().all(|path| path.exists()));
+    assert!(seconds().await > 1_700_000_000);
+    run(&[
+        "restore",
+        "--yes",
+        "--data-dir",
+        text(&folder.path().join("new")),
+        "--from",
+        text(&made),
+    ]);
+}
+
+#[tokio::test]
+async fn systemd_is_told_when_the_server_is_ready_and_stops() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("notify");
+    let socket = std::os::unix::net::UnixDatagram::bind(&path).unwrap();
+    socket.set_read_timeout(Some(crate::house::LIMIT)).unwrap();
+    let next = || {
+        let mut bytes = [0; 256];
+        let count = socket.recv(&mut bytes).expect("a message to systemd");
+        String::from_utf8_lossy(&bytes[..count]).trim().to_owned()
+    };
+    let mut house = House::of(Server::builder().env("NOTIFY_SOCKET", text(&path))).await;
+    assert_eq!(next(), "READY=1");
+    assert!(house.server.terminate().success());
+    assert_eq!(next(), "STOPPING=1");
+}
+
+#[tokio::test]
 async fn a_restore_ends_every_token_unless_the_copy_is_proved_complete() {
     let mut house = House::new().await;
     let erp = house.client(NewClient::sandbox("erp")).await;
