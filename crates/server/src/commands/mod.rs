@@ -137,6 +137,7 @@ mod tests {
     const ENDING_NOTHING: &[&str] = &[
         "serve",
         "config check",
+        "health",
         "backup",
         "digest-key add",
         "digest-key list",

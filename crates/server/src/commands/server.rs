@@ -26,6 +26,9 @@ pub(super) enum ServerCommand {
     /// Look at the configuration as the server would resolve it.
     #[command(subcommand)]
     Config(ConfigVerb),
+    /// Ask the server of this machine whether requests should come to it: exit code 0 if they should.
+    #[command(after_help = HEALTH_HELP)]
+    Health(HealthArgs),
     /// Copy the SQLite store to a file, while the server runs.
     #[command(after_help = BACKUP_HELP)]
     Backup(BackupArgs),
@@ -42,6 +45,9 @@ the environment over the file. Changed certificates are taken by themselves, or 
 Examples:\n  tokenward serve --data-dir /var/lib/tokenward\n  \
 tokenward serve --database-url postgres://tokenward@db.example.com/tokenward \\\n      \
 --environment-host sandbox=api-sandbox.example.com --trusted-proxy 10.0.0.4";
+const HEALTH_HELP: &str = "For supervisors and containers, which have no curl. It finds the server through the data directory and\n\
+calls /health/ready on the internal listener, or /health/live with --live.\n\n\
+Example:\n  tokenward health --data-dir /var/lib/tokenward";
 const BACKUP_HELP: &str = "The copy holds digests, never a token or a secret. To be of use it needs the digest keys\n\
 (DATA_DIR/digest-keys), which are not in it: keep them elsewhere.\n\
 PostgreSQL is backed up with its own tools (pg_dump, base backups).\n\n\
@@ -196,6 +202,19 @@ impl Places {
     }
 }
 
+/// Arguments of `tokenward health`.
+#[derive(clap::Args, Debug)]
+pub(super) struct HealthArgs {
+    #[command(flatten)]
+    places: Places,
+    /// Ask only whether the process runs
+    #[arg(long)]
+    live: bool,
+}
+
+/// Longest wait for the answer to `tokenward health`: a server that takes longer is not healthy.
+const HEALTH_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// Arguments of `tokenward backup`.
 #[derive(clap::Args, Debug)]
 pub(super) struct BackupArgs {
@@ -251,6 +270,7 @@ impl ServerCommand {
         let done = match self {
             Self::Serve(args) => run_server(*args),
             Self::Config(ConfigVerb::Check(args)) => check_config(*args),
+            Self::Health(args) => health(&args),
             Self::Backup(args) => backup(&args),
             Self::Restore(args) => restore(&args),
             Self::DigestKey(verb) => digest_key(&verb),
@@ -348,6 +368,59 @@ fn print(text: &str) -> Result<(), Fault> {
 
 fn note(text: &str) {
     let _ = writeln!(std::io::stderr(), "{text}");
+}
+
+fn health(args: &HealthArgs) -> Result<(), Fault> {
+    let path = args.places.data_dir()?.0.join(data_dir::LISTENING);
+    let text = std::fs::read_to_string(&path).map_err(|error| {
+        format!(
+            "no server runs on this data directory: {}: {error}",
+            path.display()
+        )
+    })?;
+    let addresses: serde_json::Value = serde_json::from_str(&text)?;
+    let mut url = url::Url::parse(addresses["internal"].as_str().unwrap_or_default())?;
+    let loopback: Option<std::net::IpAddr> = match url.host() {
+        Some(url::Host::Ipv4(host)) if host.is_unspecified() => {
+            Some(std::net::Ipv4Addr::LOCALHOST.into())
+        }
+        Some(url::Host::Ipv6(host)) if host.is_unspecified() => {
+            Some(std::net::Ipv6Addr::LOCALHOST.into())
+        }
+        _ => None,
+    };
+    if let Some(loopback) = loopback {
+        let _ = url.set_ip_host(loopback);
+    }
+    url.set_path(if args.live {
+        "/health/live"
+    } else {
+        "/health/ready"
+    });
+    // Nothing is sent that another server could use, and the certificate names the host that gateways use.
+    let client = reqwest::Client::builder()
+        .no_proxy()
+        .timeout(HEALTH_TIMEOUT)
+        .tls_danger_accept_invalid_certs(true)
+        .build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let (status, text) = runtime
+        .block_on(async {
+            let answer = client.get(url.clone()).send().await?;
+            Ok::<_, reqwest::Error>((answer.status(), answer.text().await?))
+        })
+        .map_err(|error| {
+            format!(
+                "the server at {url} does not answer: {}",
+                error.without_url()
+            )
+        })?;
+    match status.is_success() {
+        true => print(text.trim_end()),
+        false => Err(text.trim_end().into()),
+    }
 }
 
 fn backup(args: &BackupArgs) -> Result<(), Fault> {

@@ -330,6 +330,33 @@ async fn backups_in_a_folder_are_named_by_time_and_the_oldest_removed() {
 }
 
 #[tokio::test]
+async fn health_is_asked_on_the_command_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let made = rcgen::generate_simple_self_signed(vec!["gateway.example".to_owned()]).unwrap();
+    let (certificate, key) = (folder.path().join("c.pem"), folder.path().join("k.pem"));
+    std::fs::write(&certificate, made.cert.pem()).unwrap();
+    std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+    let with_tls = Server::builder()
+        .arg("--internal-tls-certificate")
+        .arg(text(&certificate))
+        .arg("--internal-tls-key")
+        .arg(text(&key));
+    let on_all_addresses = Server::builder().internal("0.0.0.0:0".parse().unwrap());
+    for builder in [with_tls, on_all_addresses] {
+        let mut server = builder.start();
+        let data = server.data_dir().to_owned();
+        let health = |more: &[&str]| run(&[&["health", "--data-dir", text(&data)], more].concat());
+        assert_eq!(health(&[]).stdout.trim(), "ready");
+        assert_eq!(health(&["--live"]).stdout.trim(), "live");
+        assert!(server.terminate().success());
+        health(&[]).refused("no server runs on this data directory");
+        let gone = "{\"public\":\"http://127.0.0.1:1\",\"internal\":\"http://127.0.0.1:1\"}";
+        std::fs::write(data.join("listening.json"), gone).unwrap();
+        health(&[]).refused("does not answer");
+    }
+}
+
+#[tokio::test]
 async fn systemd_is_told_when_the_server_is_ready_and_stops() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("notify");
