@@ -183,3 +183,38 @@ async fn a_pasted_token_is_tested_and_neither_shown_nor_counted() {
     let usage = house.api.send(list).await.unwrap().expect(200).body;
     assert!(!usage.contains("PERMIT"), "{usage}");
 }
+
+#[tokio::test]
+async fn audit_log_is_filtered_by_names() {
+    let house = House::new().await;
+    let operator = house.operator().await;
+    let acme = house.workspace("Acme").await;
+    house.client(&acme, "erp", None).await;
+    operator
+        .send("/console/workspaces/new", &[("name", "Mine")])
+        .await
+        .expect(303, "");
+    let filtered = async |query: &str| operator.get(&format!("/console/audit?{query}")).await;
+    for query in ["actor=somebody", "actor=ASHA%40example.com"] {
+        let page = filtered(query)
+            .await
+            .expect(200, "</strong> created workspace");
+        assert!(page.text.contains("/overview\">Mine</a>"), "{}", page.text);
+        assert!(!page.text.contains("/overview\">Acme</a>"), "{}", page.text);
+    }
+    let page = filtered("actor=First+operator")
+        .await
+        .expect(200, "</strong> created API client");
+    assert!(!page.text.contains("/overview\">Mine</a>"), "{}", page.text);
+    let page = filtered("client=erp")
+        .await
+        .expect(200, "</strong> created API client");
+    assert!(
+        !page.text.contains("</strong> created workspace"),
+        "{}",
+        page.text
+    );
+    for query in ["actor=nobody+here", "client=nothing", "workspace=x"] {
+        filtered(query).await.expect(200, "class=\"faults\"");
+    }
+}

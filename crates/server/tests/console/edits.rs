@@ -196,3 +196,51 @@ async fn only_a_change_that_allows_more_needs_a_fresh_proof() {
     let now = settings(&house, &client).await;
     assert_eq!(now["token_lifetime_seconds"], Value::Null);
 }
+
+#[tokio::test]
+async fn a_form_shows_everything_that_is_wrong_at_once_each_at_its_field() {
+    let house = House::new().await;
+    let operator = house.operator().await;
+    let acme = house.workspace("Acme").await;
+    let form = [
+        ("label", ""),
+        ("scope", "some"),
+        ("lifetime", "other"),
+        ("other_lifetime", ""),
+        ("secret_networks", "10.0.0.0/99"),
+        ("token_networks", "anywhere"),
+        ("notification_emails", "no address"),
+        ("renew_before_seconds", "soon"),
+        ("handover_max_seconds", "-1"),
+    ];
+    let fields = [
+        "label",
+        "products",
+        "token_lifetime_seconds",
+        "secret_networks",
+        "token_networks",
+        "notification_emails",
+        "renew_before_seconds",
+        "handover_max_seconds",
+    ];
+    let client = house.client(&acme, "erp", None).await;
+    let edit = format!("/console/clients/{client}/edit");
+    let opened = operator.get(&edit).await.expect(200, "Settings of");
+    let created = operator
+        .send(&format!("/console/w/{acme}/sandbox/new"), &form)
+        .await;
+    let edited = send(&operator, &edit, &typed(&opened, &form)).await;
+    for page in [created, edited] {
+        let page = page.expect(422, "Select at least one product");
+        for field in fields {
+            let link = format!("<li><a href=\"#f-{field}\">");
+            assert!(page.text.contains(&link), "{field}\n{}", page.text);
+        }
+        assert_eq!(
+            page.text.matches("class=\"fault\"").count(),
+            fields.len(),
+            "{}",
+            page.text
+        );
+    }
+}

@@ -12,7 +12,7 @@ use tokenward_core::ids::{ClientId, WorkspaceId};
 use tokenward_core::time::Timestamp;
 
 /// An action, what it is called in a sentence, and the member of its detail that names what it was done to.
-type Deed = (&'static str, &'static str, &'static str);
+pub(super) type Deed = (&'static str, &'static str, &'static str);
 
 /// Every action. `client` stands for the API client of the entry, `workspace` for its workspace.
 pub(super) const DEEDS: &[Deed] = &[

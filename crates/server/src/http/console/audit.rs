@@ -4,28 +4,33 @@ use super::activity::{self, Line};
 use super::form::{Form, Word};
 use super::frame::Frame;
 use super::reply::{Reply, Trouble, page};
-use super::session::{Member, Sent};
+use super::session::{Member as SignedIn, Sent};
 use super::shown::count;
 use crate::app::App;
 use crate::auth::authority::Admin;
 use crate::http::admin::audit_line;
 use crate::verbs::audit::{self, Verified};
+use crate::verbs::{admin_keys, members, workspaces};
 use askama::Template;
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 use http::{HeaderValue, header};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use tokenward_api::audit_csv;
 use tokenward_core::audit::Written;
 use tokenward_core::ids::{ClientId, WorkspaceId};
 use tokenward_core::time::Clock;
-use tokenward_store::{AuditFilter, PAGE_MAX};
+use tokenward_store::people::Member;
+use tokenward_store::{AuditFilter, ClientFilter, PAGE_MAX};
 use uuid::Uuid;
 
 /// Entries on a page.
 const PAGE: u32 = 50;
+/// Workspaces, and names of actors, offered in a list.
+const OFFERED: u32 = 200;
 
 #[derive(Template)]
 #[template(path = "console/audit.html")]
@@ -44,37 +49,139 @@ struct AuditPage {
     broken: bool,
     verifies: bool,
     export: String,
+    /// Workspaces to choose from: id and name.
+    places: Vec<(String, String)>,
+    /// Names to complete what is typed as the actor.
+    names: Vec<String>,
+    deeds: &'static [activity::Deed],
 }
 
-/// What a query asks for; a sentence when it cannot be understood.
-fn filter(query: &Form) -> Result<AuditFilter, String> {
-    let id = |name: &str, what: &str| match query.text(name).trim() {
-        "" => Ok(None),
-        text => Uuid::try_parse(text).map(Some).map_err(|_| {
-            format!("{what} must be an id such as 0198c0de-0000-7000-8000-00000000000a.")
-        }),
+/// Members and admin keys that the person may list, as actors: what entries call them, and their names.
+async fn known_actors(app: &App, admin: &Admin) -> Result<Vec<(String, String)>, Trouble> {
+    let mut known = Vec::new();
+    if admin.must_see_members().is_ok() {
+        let (members, _) = members::list(&app.data, admin).await?;
+        let member = |one: &Member| {
+            let actor = format!("member:{}", one.id);
+            [
+                (actor.clone(), one.name.to_string()),
+                (actor, one.email.clone()),
+            ]
+        };
+        known.extend(members.iter().flat_map(member));
+    }
+    if admin.is_operator() {
+        let keys = admin_keys::list(&app.data, admin).await?;
+        known.extend(
+            keys.iter()
+                .map(|key| (format!("admin-key:{}", key.id), key.name.to_string())),
+        );
+    }
+    Ok(known)
+}
+
+/// The actor that a filter names: by the name or email of a member, the name of an admin key, or as entries have it.
+async fn actor(app: &App, admin: &Admin, text: &str) -> Result<Option<String>, NoFilter> {
+    let as_written = text.contains(':') || text == "system" || text == "unverified";
+    if text.is_empty() || as_written {
+        return Ok((!text.is_empty()).then(|| text.to_owned()));
+    }
+    let known = known_actors(app, admin).await?;
+    let named = known
+        .into_iter()
+        .filter(|(_, name)| name.eq_ignore_ascii_case(text));
+    let found: BTreeSet<String> = named.map(|(actor, _)| actor).collect();
+    let mut found = found.into_iter();
+    match (found.next(), found.next()) {
+        (Some(one), None) => Ok(Some(one)),
+        (None, _) => Err(NoFilter::Because(format!(
+            "No member or admin key is called “{text}”."
+        ))),
+        _ => Err(NoFilter::Because(format!(
+            "Several members or admin keys are called “{text}”. Enter an email address."
+        ))),
+    }
+}
+
+/// The client that a filter names: by its id or its name.
+async fn client(app: &App, admin: &Admin, text: &str) -> Result<Option<ClientId>, NoFilter> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    if let Ok(id) = Uuid::try_parse(text) {
+        return Ok(Some(ClientId(id)));
+    }
+    let reader = app.data.store.reader();
+    let workspace = admin.own_workspace();
+    let named = ClientFilter {
+        workspace,
+        label: Some(text.to_owned()),
+        deleted: true,
+        limit: 2,
+        ..ClientFilter::default()
     };
-    let text = |name: &str| match query.text(name).trim() {
+    let found = reader.clients(&named).await.map_err(Trouble::from)?;
+    match found.as_slice() {
+        [(one, _)] => Ok(Some(one.client.id)),
+        [] => Err(NoFilter::Because(format!(
+            "No API client is called “{text}”."
+        ))),
+        _ => Err(NoFilter::Because(format!(
+            "Several API clients are called “{text}”. Enter a client ID."
+        ))),
+    }
+}
+
+/// Why a query asks for nothing.
+enum NoFilter {
+    /// It cannot be understood: a sentence.
+    Because(String),
+    Failed(Trouble),
+}
+
+impl From<Trouble> for NoFilter {
+    fn from(trouble: Trouble) -> Self {
+        Self::Failed(trouble)
+    }
+}
+
+/// What a query asks for.
+async fn filter(app: &App, admin: &Admin, query: &Form) -> Result<AuditFilter, NoFilter> {
+    let text = |name: &str| query.text(name).trim();
+    let workspace = match text("workspace") {
         "" => None,
-        text => Some(text.to_owned()),
+        id => {
+            let why = || NoFilter::Because("Select a workspace, or enter its ID.".to_owned());
+            Some(Uuid::try_parse(id).map_err(|_| why())?)
+        }
     };
-    let action = text("action");
+    let action = Some(text("action").to_owned()).filter(|action| !action.is_empty());
     Ok(AuditFilter {
-        client: id("client", "The API client")?.map(ClientId),
-        workspace: id("workspace", "The workspace")?.map(WorkspaceId),
+        client: client(app, admin, text("client")).await?,
+        workspace: workspace.map(WorkspaceId),
         acts_only: !query.is_ticked("generations") && action.as_deref() != Some("token.generate"),
         action,
-        actor: text("actor"),
+        actor: actor(app, admin, text("actor")).await?,
         ..AuditFilter::default()
     })
 }
 
 async fn shown(app: &App, admin: &Admin, frame: Frame, query: &Form) -> Result<AuditPage, Trouble> {
     admin.must_audit()?;
-    let (asked, fault) = match filter(query) {
+    let (asked, fault) = match filter(app, admin, query).await {
         Ok(asked) => (Some(asked), String::new()),
-        Err(fault) => (None, fault),
+        Err(NoFilter::Because(fault)) => (None, fault),
+        Err(NoFilter::Failed(trouble)) => return Err(trouble),
     };
+    let (places, _) = workspaces::list(&app.data, admin, None, OFFERED).await?;
+    let mut names: Vec<String> = known_actors(app, admin)
+        .await?
+        .into_iter()
+        .map(|(_, name)| name)
+        .collect();
+    names.sort();
+    names.dedup();
+    names.truncate(OFFERED as usize);
     let before = query.text("before").parse().unwrap_or(0);
     let entries = match asked {
         None => Vec::new(),
@@ -106,6 +213,12 @@ async fn shown(app: &App, admin: &Admin, frame: Frame, query: &Form) -> Result<A
         broken: false,
         verifies: admin.own_workspace().is_none(),
         export,
+        places: places
+            .iter()
+            .map(|place| (place.id.to_string(), place.name.to_string()))
+            .collect(),
+        names,
+        deeds: activity::DEEDS,
     })
 }
 
@@ -123,7 +236,7 @@ fn asked_again(query: &Form) -> String {
 /// `GET /console/audit`
 pub(super) async fn show(
     State(app): State<Arc<App>>,
-    Member(person): Member,
+    SignedIn(person): SignedIn,
     uri: http::Uri,
 ) -> Reply {
     let query = Form::query(&uri);
@@ -154,26 +267,21 @@ pub(super) async fn verify(State(app): State<Arc<App>>, sent: Sent) -> Reply {
 /// `GET /console/audit/export.csv`
 pub(super) async fn csv(
     State(app): State<Arc<App>>,
-    Member(person): Member,
+    SignedIn(person): SignedIn,
     uri: http::Uri,
 ) -> Reply {
-    let body = export(
-        app,
-        person.admin(),
-        &uri,
-        audit_csv::heading(),
-        audit_csv::row,
-    )?;
+    let heading = audit_csv::heading();
+    let body = export(app, person.admin(), &uri, heading, audit_csv::row).await?;
     Ok(attached(body, "text/csv; charset=utf-8", "audit.csv"))
 }
 
 /// `GET /console/audit/export.jsonl`
 pub(super) async fn json_lines(
     State(app): State<Arc<App>>,
-    Member(person): Member,
+    SignedIn(person): SignedIn,
     uri: http::Uri,
 ) -> Reply {
-    let body = export(app, person.admin(), &uri, String::new(), audit_line)?;
+    let body = export(app, person.admin(), &uri, String::new(), audit_line).await?;
     Ok(attached(body, "application/jsonl", "audit.jsonl"))
 }
 
@@ -189,7 +297,7 @@ fn attached(body: Body, kind: &'static str, file: &'static str) -> Response {
 }
 
 /// The entries a query asks for, oldest first, a page at a time: an export of any length takes little memory.
-fn export(
+async fn export(
     app: Arc<App>,
     admin: Admin,
     uri: &http::Uri,
@@ -198,7 +306,11 @@ fn export(
 ) -> Result<Body, Trouble> {
     admin.must_audit()?;
     let query = Form::query(uri);
-    let filter = filter(&query).map_err(Trouble::Conflict)?;
+    let asked = filter(&app, &admin, &query).await;
+    let filter = asked.map_err(|no| match no {
+        NoFilter::Because(why) => Trouble::Conflict(why),
+        NoFilter::Failed(trouble) => trouble,
+    })?;
     let filter = AuditFilter {
         limit: PAGE_MAX,
         ..filter

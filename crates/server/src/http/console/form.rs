@@ -123,6 +123,8 @@ pub(super) struct Fault {
     pub(super) text: String,
     /// Seconds to wait before the form may be sent again; 0 for none.
     pub(super) retry_after_seconds: u64,
+    /// What else is wrong: fields and sentences.
+    pub(super) others: Vec<(String, String)>,
 }
 
 impl Fault {
@@ -130,8 +132,16 @@ impl Fault {
         Self {
             field: field.to_owned(),
             text: text.into(),
-            retry_after_seconds: 0,
+            ..Self::default()
         }
+    }
+
+    /// All of them as one; none when there are none.
+    pub(super) fn of_all(faults: Vec<Self>) -> Option<Self> {
+        let mut faults = faults.into_iter();
+        let first = faults.next()?;
+        let others = faults.map(|fault| (fault.field, fault.text)).collect();
+        Some(Self { others, ..first })
     }
 
     /// The fault of a refusal that its sender can mend in the same form; others are given back.
@@ -163,8 +173,17 @@ impl Fault {
         self
     }
 
+    /// What is wrong with a field; empty when nothing is.
+    pub(super) fn about(&self, field: &str) -> &str {
+        if self.field == field {
+            return &self.text;
+        }
+        let found = self.others.iter().find(|(known, _)| known == field);
+        found.map_or("", |(_, text)| text)
+    }
+
     pub(super) fn is_about(&self, field: &str) -> bool {
-        self.field == field && !self.text.is_empty()
+        !self.about(field).is_empty()
     }
 }
 
@@ -220,11 +239,7 @@ impl Field {
             } else {
                 form.text(name).to_owned()
             },
-            fault: if fault.is_about(name) {
-                fault.text.clone()
-            } else {
-                String::new()
-            },
+            fault: fault.about(name).to_owned(),
             required: kind != "area",
             ..Self::default()
         }

@@ -10,7 +10,7 @@ use super::settings_form::{self, Difference, SettingsForm};
 use crate::app::App;
 use crate::verbs::Refused;
 use crate::verbs::clients::{self, Read};
-use crate::verbs::settings::{is_wider, version};
+use crate::verbs::settings::{Written, is_wider, version};
 use crate::verbs::sign_in::Person;
 use askama::Template;
 use axum::extract::{Path, State};
@@ -100,10 +100,11 @@ pub(in super::super) async fn send(
     // A form that comes back is still the one that was opened then.
     let on = (seen.clone(), form.text("opened").to_owned());
     let again = |fault| unprocessable(&shown(person, &read, form, on.clone(), fault));
-    let written = match settings_form::altered(&opened, form) {
-        Ok(written) => written,
-        Err(fault) => return again(fault),
-    };
+    let (written, faults) = settings_form::altered(&opened, form);
+    let judge = |written: &Written| written.change(&read.state.client.settings, &read.products);
+    if let Some(fault) = settings_form::all_faults(&written, faults, judge) {
+        return again(fault);
+    }
     match written.change(&read.state.client.settings, &read.products) {
         Ok(settings) if is_wider(&read.state.client.settings, &settings) => {
             sent.must_be_proved(&app).await?;

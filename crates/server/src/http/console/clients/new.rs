@@ -9,6 +9,7 @@ use super::settings_form::{self, SettingsForm};
 use super::taking;
 use crate::app::App;
 use crate::http::request_host::base_url_for_secrets;
+use crate::verbs::settings::Written;
 use crate::verbs::sign_in::Person;
 use crate::verbs::{clients, products};
 use askama::Template;
@@ -82,13 +83,15 @@ pub(in super::super) async fn send(
     let Sent { person, form, .. } = sent;
     let (workspace, environment) =
         super::list::place(&app, &person, &workspace, &environment).await?;
-    let products = offered(&person, products::list(&app.data).await?);
+    let all = products::list(&app.data).await?;
+    let products = offered(&person, all.clone());
     let at = (&workspace, environment);
     let again = |fault| unprocessable(&shown(&person, at, &form, fault, &products));
-    let mut written = match settings_form::written(&form) {
-        Ok(written) => written,
-        Err(fault) => return again(fault),
-    };
+    let (mut written, faults) = settings_form::written(&form);
+    let judge = |written: &Written| written.create(&all);
+    if let Some(fault) = settings_form::all_faults(&written, faults, judge) {
+        return again(fault);
+    }
     written.environment = Some(environment.as_str().to_owned());
     let (read, secret) =
         match clients::create(&app.data, person.admin(), workspace.id, written).await {

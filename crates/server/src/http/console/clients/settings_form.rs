@@ -1,6 +1,7 @@
 //! The settings of a client as a form: sensible choices, and room for others.
 
 use super::super::form::{Fault, Field, Form};
+use crate::verbs::Refused;
 use crate::verbs::settings::{Member, Written};
 use askama::Template;
 use askama::filters::HtmlSafe;
@@ -109,10 +110,7 @@ pub(super) fn of(settings: &Settings, products: &[Product]) -> Form {
 /// The form as shown.
 pub(super) fn shown(form: &Form, fault: &Fault, products: &[Product]) -> SettingsForm {
     let chosen = form.text("lifetime");
-    let about = |field: &str| match fault.is_about(field) {
-        true => fault.text.clone(),
-        false => String::new(),
-    };
+    let about = |field: &str| fault.about(field).to_owned();
     let label = Field::new("text", "label", "Name", form, fault);
     let area = |name, label| Field::new("area", name, label, form, fault);
     let seconds = |name, label| Field::new("number", name, label, form, fault).digits();
@@ -264,9 +262,9 @@ pub(super) fn merged(opened: &Form, now: &Form, typed: &Form) -> Form {
     Form::of(pairs)
 }
 
-/// What was altered in the form, as the verbs take it.
-pub(super) fn altered(opened: &Form, typed: &Form) -> Result<Written, Fault> {
-    let mut written = written(typed)?;
+/// What was altered in the form, as the verbs take it; and what of the form can't be read.
+pub(super) fn altered(opened: &Form, typed: &Form) -> (Written, Vec<Fault>) {
+    let (mut written, faults) = written(typed);
     let all = described(opened).into_iter().zip(described(typed));
     let same: Vec<bool> = all.map(|(opened, typed)| opened == typed).collect();
     let [
@@ -293,58 +291,107 @@ pub(super) fn altered(opened: &Form, typed: &Form) -> Result<Written, Fault> {
     written.on_repeat = written.on_repeat.filter(|_| !repeat);
     written.renew_before_seconds = written.renew_before_seconds.filter(|_| !renew);
     written.handover_max_seconds = written.handover_max_seconds.filter(|_| !handover);
-    Ok(written)
+    (written, faults)
 }
 
-/// The form as the verbs take it.
-pub(super) fn written(form: &Form) -> Result<Written, Fault> {
-    let number = |field: &str| -> Result<Option<u64>, Fault> {
+/// Leaves a field out of what is judged next; false when it is not one of the form's.
+fn forget(written: &mut Written, field: &str) -> bool {
+    match field {
+        // A label is needed: this one is good.
+        "label" => written.label = Some("label".to_owned()),
+        "products" => written.products = Member::Absent,
+        "token_lifetime_seconds" => written.token_lifetime_seconds = Member::Absent,
+        "secret_networks" => written.secret_networks = None,
+        "token_networks" => written.token_networks = None,
+        "notification_emails" => written.notification_emails = None,
+        "on_repeat" => written.on_repeat = None,
+        "renew_before_seconds" => written.renew_before_seconds = None,
+        "handover_max_seconds" => written.handover_max_seconds = None,
+        _ => return false,
+    }
+    true
+}
+
+/// Everything that is wrong with a form: what can't be read, and what `judge` refuses, field after field.
+pub(super) fn all_faults(
+    written: &Written,
+    mut faults: Vec<Fault>,
+    judge: impl Fn(&Written) -> Result<Settings, Refused>,
+) -> Option<Fault> {
+    let mut rest = written.clone();
+    while let Err(Refused::Invalid(field, why)) = judge(&rest) {
+        let known = faults.iter().any(|fault| fault.is_about(field));
+        if !known {
+            faults.push(Fault::new(field, super::super::form::sentence(&why)));
+        }
+        // Each field is left out once.
+        if known || !forget(&mut rest, field) {
+            break;
+        }
+    }
+    Fault::of_all(faults)
+}
+
+/// The form as the verbs take it, without what can't be read; and that.
+pub(super) fn written(form: &Form) -> (Written, Vec<Fault>) {
+    let mut faults = Vec::new();
+    let mut number = |field: &str, about: &str| -> Option<u64> {
         let text = form.text(field).trim();
         if text.is_empty() {
-            return Ok(None);
+            return None;
         }
-        let parsed = text
-            .parse()
-            .map_err(|_| Fault::new(field, "Enter a whole number of seconds."));
-        parsed.map(Some)
+        let parsed = text.parse().ok();
+        if parsed.is_none() {
+            faults.push(Fault::new(about, "Enter a whole number of seconds."));
+        }
+        parsed
+    };
+    let renew_before_seconds = number("renew_before_seconds", "renew_before_seconds");
+    let handover_max_seconds = number("handover_max_seconds", "handover_max_seconds");
+    let other = match form.text("lifetime") {
+        "other" => number("other_lifetime", "token_lifetime_seconds"),
+        _ => None,
+    };
+    let lifetime = match form.text("lifetime") {
+        "never" => Member::Given(None),
+        "other" => match other {
+            Some(seconds) => Member::Given(Some(seconds)),
+            None => {
+                if form.text("other_lifetime").trim().is_empty() {
+                    let why = "Enter the custom lifetime in seconds.";
+                    faults.push(Fault::new("token_lifetime_seconds", why));
+                }
+                Member::Absent
+            }
+        },
+        seconds => match seconds.parse() {
+            Ok(seconds) => Member::Given(Some(seconds)),
+            Err(_) => {
+                let why = "Select a token lifetime.";
+                faults.push(Fault::new("token_lifetime_seconds", why));
+                Member::Absent
+            }
+        },
     };
     let products = match form.text("scope") {
         "some" => {
             let chosen: Vec<String> = form.all("products").map(str::to_owned).collect();
-            if chosen.is_empty() {
-                return Err(Fault::new(
-                    "products",
-                    "Select at least one product, or select all products.",
-                ));
+            match chosen.is_empty() {
+                true => {
+                    let why = "Select at least one product, or select all products.";
+                    faults.push(Fault::new("products", why));
+                    Member::Absent
+                }
+                false => Member::Given(Some(chosen)),
             }
-            Some(chosen)
         }
-        _ => None,
+        _ => Member::Given(None),
     };
-    let lifetime = match form.text("lifetime") {
-        "never" => None,
-        "other" => match number("other_lifetime")
-            .map_err(|fault| Fault::new("token_lifetime_seconds", fault.text))?
-        {
-            Some(seconds) => Some(seconds),
-            None => {
-                return Err(Fault::new(
-                    "token_lifetime_seconds",
-                    "Enter the custom lifetime in seconds.",
-                ));
-            }
-        },
-        seconds => Some(
-            seconds
-                .parse()
-                .map_err(|_| Fault::new("token_lifetime_seconds", "Select a token lifetime."))?,
-        ),
-    };
-    Ok(Written {
+    let written = Written {
         label: Some(form.text("label").trim().to_owned()),
         environment: None,
-        products: Member::Given(products),
-        token_lifetime_seconds: Member::Given(lifetime),
+        products,
+        token_lifetime_seconds: lifetime,
         secret_networks: Some(form.lines("secret_networks")),
         token_networks: Some(form.lines("token_networks")),
         notification_emails: Some(form.lines("notification_emails")),
@@ -352,9 +399,10 @@ pub(super) fn written(form: &Form) -> Result<Written, Fault> {
             "return" => "return".to_owned(),
             _ => "replace".to_owned(),
         }),
-        renew_before_seconds: number("renew_before_seconds")?,
-        handover_max_seconds: number("handover_max_seconds")?,
-    })
+        renew_before_seconds,
+        handover_max_seconds,
+    };
+    (written, faults)
 }
 
 #[cfg(test)]
@@ -381,7 +429,8 @@ mod tests {
         let opened = form("erp", "3600", "10.0.0.0/8\n192.0.2.1");
         // A browser ends lines its own way.
         let typed = form(" erp new ", "3600", "10.0.0.0/8\r\n192.0.2.1\r\n");
-        let written = altered(&opened, &typed).ok().unwrap();
+        let (written, faults) = altered(&opened, &typed);
+        assert!(faults.is_empty());
         let only = Written {
             label: Some("erp new".into()),
             ..Written::default()
