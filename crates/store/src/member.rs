@@ -306,7 +306,8 @@ impl<C: Clock> Member<C> {
                 attempt,
             } = effect
             {
-                tracing::info!(node = %name(incarnation), "a node that did not renew its lease was removed");
+                let node = self.with.list.name_of(Uuid::from_u128(incarnation.0));
+                tracing::info!("node {node:?} did not renew its lease and was removed");
                 let removed = self.with.session.remove(name(incarnation), attempt).await;
                 if let Err(error) = removed {
                     return self.failed(&error).await;

@@ -210,6 +210,17 @@ impl List {
         inner.latest.as_ref().map_or(0, |all| all.clock_ahead)
     }
 
+    /// The name of a node; its key when the list has none.
+    pub(crate) fn name_of(&self, incarnation: Uuid) -> String {
+        let inner = self.inner.lock();
+        let mut nodes = inner.latest.iter().flat_map(|all| &all.nodes);
+        let found = nodes.find(|node| node.incarnation == incarnation);
+        let name = found
+            .map(|node| node.about.name.clone())
+            .filter(|name| !name.is_empty());
+        name.unwrap_or_else(|| incarnation.to_string())
+    }
+
     /// How many nodes there are, at least this one.
     pub(crate) fn count(&self) -> usize {
         let inner = self.inner.lock();
@@ -311,6 +322,9 @@ mod tests {
         assert_eq!((silent(own), silent(other)), (0, 40));
         let all = list.latest(3);
         assert_eq!((list.count(), all.clock_ahead), (2, 2));
+        assert_eq!(list.name_of(other), "b");
+        let unknown = Uuid::from_u128(3);
+        assert_eq!(list.name_of(unknown), unknown.to_string());
         let theirs = all.nodes.iter().find(|node| !node.own).unwrap();
         let differing: Vec<_> = all.differing(theirs).collect();
         assert_eq!(differing, [("quota", "100", "288")]);

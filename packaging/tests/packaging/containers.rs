@@ -1,8 +1,9 @@
 //! The manifests for Kubernetes, judged by Kubernetes' published schemas; there is no cluster here. The image was made and
 //! run by hand (docs/guide/containers.md).
 
+use crate::LIMIT;
 use std::process::Command;
-use tokenward_testkit::{PROGRAM_LIMIT, finish};
+use tokenward_testkit::finish;
 
 const FOLDER: &str = env!("CARGO_MANIFEST_DIR");
 
@@ -20,7 +21,7 @@ fn manifests_fit_the_schemas_of_kubernetes() {
             command
                 .arg("--strict")
                 .arg(format!("{FOLDER}/kubernetes/{file}")),
-            PROGRAM_LIMIT,
+            LIMIT,
         );
         let told =
             String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);

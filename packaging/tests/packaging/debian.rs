@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 use tempfile::TempDir;
-use tokenward_testkit::{PROGRAM_LIMIT, example_binary, finish};
+use tokenward_testkit::{example_binary, finish};
+
+use crate::LIMIT;
 
 const FOLDER: &str = env!("CARGO_MANIFEST_DIR");
 
@@ -18,7 +20,7 @@ const PROGRAMS: [&str; 2] = ["tokenward", "tokenward-agent"];
 fn run(program: &str, fill: impl FnOnce(&mut Command)) -> String {
     let mut command = Command::new(program);
     fill(&mut command);
-    let output = finish(&mut command, PROGRAM_LIMIT);
+    let output = finish(&mut command, LIMIT);
     let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
     assert!(
         output.status.success(),

@@ -3,3 +3,7 @@
 mod containers;
 mod debian;
 mod monitoring;
+
+/// Longest time that a program may take: lintian and dpkg-buildpackage work for half a minute on a machine that does nothing
+/// else.
+const LIMIT: std::time::Duration = std::time::Duration::from_secs(1_200);

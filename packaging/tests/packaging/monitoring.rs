@@ -2,11 +2,12 @@
 //! `/metrics`. No series is invented here: a case may change the values of a series that was scraped, so a rule, a panel
 //! or a page of the guide that names a series the server no longer has fails.
 
+use crate::LIMIT;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use tokenward_testkit::{Authority, NewClient, PROGRAM_LIMIT, Server, finish};
+use tokenward_testkit::{Authority, NewClient, Server, finish};
 
 const MONITORING: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/monitoring");
 const GUIDE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/guide");
@@ -53,7 +54,7 @@ impl Scrape {
             .args(["backup", "--data-dir"])
             .arg(server.data_dir())
             .arg(folder.path());
-        assert!(finish(&mut backup, PROGRAM_LIMIT).status.success());
+        assert!(finish(&mut backup, LIMIT).status.success());
         let text = server.api().metrics().await.unwrap().expect(200).body;
         Scrape(
             text.lines()
@@ -321,7 +322,7 @@ fn promtool(command: &[&str], file: &Path) {
         "promtool is missing: xtask/setup.sh test installs it (Debian: prometheus)"
     );
     let mut promtool = Command::new("promtool");
-    let output = finish(promtool.args(command).arg(file), PROGRAM_LIMIT);
+    let output = finish(promtool.args(command).arg(file), LIMIT);
     assert!(
         output.status.success(),
         "{}{}",

@@ -830,6 +830,12 @@ fn a_new_digest_key_is_used_once_every_node_has_it() {
         let alone = start(&[1, 2, 3]).await.unwrap();
         assert_eq!(current(&alone), 3, "no other node has to have it");
         alone.close().await;
+        // Also when no other node is there, and nothing was made with it yet.
+        let refused = start(&[1, 2]).await.map(|_| ());
+        let Err(StoreError::DigestKeys(fault)) = refused else {
+            panic!("{refused:?}")
+        };
+        assert_eq!(*fault, KeyFault::Chosen(KeyId(3)));
     });
 }
 

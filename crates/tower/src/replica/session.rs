@@ -21,9 +21,11 @@ const LOADING: Duration = Duration::from_secs(30);
 /// A node that has said nothing for this long is gone, whatever the wire looks like: it answers a renewal
 /// every second. In nanoseconds; by then the lease is long over.
 const SILENCE: u64 = 2 * Terms::STANDARD.term;
-/// Where there are other nodes, one that grants no lease for this long is given up, in nanoseconds: it may be cut off from
-/// its database, which others reach.
-const PATIENCE: u64 = Terms::STANDARD.term;
+/// Where there are other nodes, one that grants no lease for this long is given up, in nanoseconds: it may be stopped, or cut
+/// off from its database, which others reach. It is noticed with the second renewal that is not answered, so that half of
+/// the lease is left to attach to another node.
+const PATIENCE: u64 = Terms::STANDARD.renew_every() * 3 / 2;
+const _: () = assert!(PATIENCE + Terms::STANDARD.renew_every() < Terms::STANDARD.term * 3 / 4);
 /// The same for a lease that is shorter than this after longer ones: the node's own one is ending.
 const ENDING: u64 = Terms::STANDARD.term / 2;
 /// Uses told in one message; a node reads frames of 256 KiB at most.
