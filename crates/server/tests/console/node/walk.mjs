@@ -186,6 +186,8 @@ await person.look("inspect");
 await person.open(client);
 const place = await page.getByRole("link", { name: "Acme India" }).getAttribute("href");
 await person.open(place);
+// Counts are written a moment later.
+for (let n = 0; n < 50 && !(await page.getByText("Tokens that no longer work are still sent").count()); n++) await page.reload();
 await person.reads("Tokens that no longer work are still sent");
 await person.reads("created API client SAP ECC India");
 await person.look("overview");
