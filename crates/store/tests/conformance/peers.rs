@@ -134,9 +134,11 @@ fn what_comes_while_other_nodes_have_their_turn_joins_the_group() {
         let generations: Vec<_> = answers.map(|one| one.unwrap().generation).collect();
         assert_eq!(generations, [1, 1, 1, 1, 2]);
         assert_eq!(head(), before + 5);
-        let transactions =
-            format!("SELECT count(DISTINCT tag) FROM change_log WHERE number > {before}");
-        assert_eq!(place.number(&transactions), 2);
+        // The changes of one transaction have one tag.
+        let together = format!(
+            "SELECT count(*) FROM change_log WHERE tag = (SELECT tag FROM change_log WHERE number = {before} + 1)"
+        );
+        assert_eq!(place.number(&together), 4);
         holder.close().await;
         a.close().await;
         b.close().await;
