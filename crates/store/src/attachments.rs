@@ -257,6 +257,11 @@ impl<C: Clock> Attachments<C> {
         self.finish(inner, effects);
     }
 
+    /// Every change up to here may be answered.
+    pub(crate) fn answered(&self) -> u64 {
+        self.answered.load(Ordering::Acquire)
+    }
+
     /// A commit was acknowledged: of changes up to this one, or of a decision that rests on them. `alone` says that no other
     /// node had a row then; joins wait for the head lock.
     pub(crate) fn committed(&self, position: Position, alone: bool) {

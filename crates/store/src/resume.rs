@@ -154,6 +154,9 @@ impl<C: Clock + Send + Sync> Writer<C> {
 
     /// Reconnects if need be, and looks whether this is still the store that this process has loaded.
     async fn resume(&mut self) -> Result<(), StoreError> {
+        if self.driver.is_lost() {
+            self.moved = Some(0);
+        }
         self.driver.recover().await?;
         self.driver.begin(SELECT_HEAD)?;
         let found = match read_head(&mut self.driver).await {

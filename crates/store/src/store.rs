@@ -532,6 +532,7 @@ impl<C: Clock + Send + Sync + 'static> Opening<C> {
             told: Vec::new(),
             callers: self.callers,
             put_back: false,
+            moved: Some(0),
             driver,
         };
         writer.publish(position.number, self.head.audit_seq);

@@ -103,6 +103,9 @@ pub(crate) struct Writer<C> {
     pub(crate) attachments: Arc<Attachments<C>>,
     /// Whether a group was put back since the last one that could be read for.
     pub(crate) put_back: bool,
+    /// The first change on this connection, until it was answered: until then the lease, and what reads within it, may rest on
+    /// another server, which was the primary before. 0 before there is one.
+    pub(crate) moved: Option<u64>,
 }
 
 /// The thread that keeps the lease.
@@ -466,9 +469,21 @@ impl<C: Clock + Send + Sync> Writer<C> {
                 return Err(Ending::Failed(Failure::OutcomeUnknown));
             }
         }
-        let alone = head.is_alone(&self.me);
+        let alone = head.is_alone(&self.me) && !self.may_have_moved(head.change_number);
         self.attachments.committed(head.position(), alone);
         Ok(())
+    }
+
+    /// Whether the lease may still be the one that was renewed on another server than this connection's. A node that is alone
+    /// answers its changes at once, but not before it is known that what it reads comes from the server that has them.
+    fn may_have_moved(&mut self, number: u64) -> bool {
+        let first = match self.moved {
+            None => return false,
+            Some(0) => number,
+            Some(first) => first,
+        };
+        self.moved = (self.attachments.answered() < first).then_some(first);
+        self.moved.is_some()
     }
 
     /// Shows the others where the store stands.

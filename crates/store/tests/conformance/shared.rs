@@ -6,8 +6,9 @@ use crate::house::{House, Who};
 use crate::place::{Engine, Place, on, on_both, runtime};
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
-use tokenward_core::ids::{ClientNo, ProductNo, WorkspaceId};
+use tokenward_core::ids::{ClientId, ClientNo, ProductNo, WorkspaceId};
 use tokenward_core::time::Timestamp;
 use tokenward_store::counts::{CheckCount, Outcome, SourceUse};
 use tokenward_store::notices::{NewNotice, NoticeWrite, Settled, Target};
@@ -330,8 +331,7 @@ fn readers_leave_a_server_on_which_the_lease_is_not_renewed_any_more() {
         let both = format!("{here},127.0.0.1:{there}");
         let place = Place::url(&former.url().replacen(&here, &both, 1));
         let house = sharing(&place).await;
-        let clients = house.populate(1).await;
-        let (client, secret) = clients[0].clone();
+        let clients = house.populate(2).await;
         let reader = house.store.reader().clone();
         let key = uuid();
         let used = |second: i64| Record::AdminKeyUsed {
@@ -349,6 +349,9 @@ fn readers_leave_a_server_on_which_the_lease_is_not_renewed_any_more() {
         assert_eq!(last().await, [Some(at(0)); 4]);
         former.wait_for_standby(true);
         promoted.promote();
+        let there = Place::url(&promoted.url());
+        let holder = there.session().await;
+        holder.run("BEGIN; SELECT 1 FROM node FOR UPDATE").await;
         for statement in [
             "ALTER SYSTEM SET synchronous_standby_names = ''",
             "ALTER SYSTEM SET default_transaction_read_only = on",
@@ -357,14 +360,39 @@ fn readers_leave_a_server_on_which_the_lease_is_not_renewed_any_more() {
         ] {
             let _ = former.sql("postgres", statement);
         }
-        let mut second = 0;
-        // A change is answered only once the lease is renewed on the server that took it; until then the former one may be read.
-        let written = || {
-            let generated = house.generate(client, &secret);
-            let generated = tokio::runtime::Handle::current().block_on(generated);
-            generated.is_ok().then_some(())
+        // The writer finds the new primary; the lease cannot be renewed there yet, so that its readers may still lead to the
+        // former one. Nothing is answered meanwhile.
+        let changes = || -> i64 {
+            let number = promoted.sql("tokenward", "SELECT change_number FROM head");
+            number.parse().unwrap()
         };
-        tokio::task::block_in_place(|| wait_until("a change to be answered", LONG, written));
+        let before = changes();
+        let answered = AtomicUsize::new(0);
+        let runtime = tokio::runtime::Handle::current();
+        let ask = |(client, secret): &(ClientId, String)| {
+            while runtime.block_on(house.generate(*client, secret)).is_err() {
+                std::thread::yield_now();
+            }
+            answered.fetch_add(1, Ordering::SeqCst);
+        };
+        let committed = |count: i64| {
+            let done = || (changes() >= before + count).then_some(());
+            wait_until("a change on the new primary", LONG, done);
+        };
+        let early = tokio::task::block_in_place(|| {
+            std::thread::scope(|scope| {
+                for (client, count) in clients.iter().zip(1..) {
+                    scope.spawn(|| ask(client));
+                    committed(count);
+                }
+                let early = answered.load(Ordering::SeqCst);
+                runtime.block_on(holder.run("COMMIT"));
+                early
+            })
+        });
+        holder.close().await;
+        assert_eq!(early, 0, "answered before the lease was renewed on the new primary");
+        let mut second = 0;
         for _ in 0..20 {
             second += 1;
             note(&house, used(second)).await;
