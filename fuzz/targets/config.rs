@@ -1,7 +1,7 @@
 //! The configuration: a file's text, flags' texts and a request's host. Everything is refused or resolved; what
 //! was resolved shows no secret and maps a host it was given.
 //!
-//! The modules are included by their files, not as the server's crate: that would compile SQLite and TLS a second time.
+//! The modules are included by their files, not as the server's crate, which has far more than they need.
 
 #![no_main]
 
