@@ -50,7 +50,7 @@ pub(crate) fn finish() {
     drop(WRITER.lock().unwrap_or_else(PoisonError::into_inner).take());
 }
 
-/// Lines dropped so far because nobody read them.
+/// Lines dropped so far because they were not read in time.
 pub(crate) fn dropped() -> u64 {
     let dropped = DROPPED.get().map_or(0, ErrorCounter::dropped_lines);
     u64::try_from(dropped).unwrap_or(u64::MAX)

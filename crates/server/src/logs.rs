@@ -19,7 +19,7 @@ const LINES_WAITING: usize = 2_048;
 
 static DROPPED: OnceLock<ErrorCounter> = OnceLock::new();
 
-/// Lines dropped since the start because nobody read them in time.
+/// Lines dropped since the start because they were not read in time.
 #[must_use]
 pub fn dropped() -> u64 {
     DROPPED

@@ -274,19 +274,15 @@ impl<C: Clock> Member<C> {
             return;
         }
         let from = self.with.clock.boot();
-        let mut read = LogRead::new(applied, self.with.store);
-        let others = self
-            .with
-            .session
-            .exchange(wanted, &mut |_, row| read.row(row))
-            .await;
-        let others = match others {
+        let mut read = log.then(|| LogRead::new(applied, self.with.store));
+        let each: Each<'_> = &mut |_, row| read.iter_mut().try_for_each(|read| read.row(row));
+        let others = match self.with.session.exchange(wanted, each).await {
             Ok(others) => others,
             Err(error) => return self.failed(&error).await,
         };
         let now = self.with.clock.boot();
         self.took = Duration::from_nanos(now.0.saturating_sub(from.0));
-        if log {
+        if let Some(read) = read {
             match self.judge(read) {
                 Ok(upto) => self.step(HolderEvent::Looked { upto }).await,
                 Err(error) => return self.failed(&error).await,

@@ -475,14 +475,15 @@ impl<C: Clock + Send + Sync> Writer<C> {
     }
 
     /// Whether the lease may still be the one that was renewed on another server than this connection's. A node that is alone
-    /// answers its changes at once, but not before it is known that what it reads comes from the server that has them.
+    /// answers its changes at once, but not before it is known that what it reads comes from the server that has them. What was
+    /// answered before this connection shows nothing.
     fn may_have_moved(&mut self, number: u64) -> bool {
-        let first = match self.moved {
-            None => return false,
-            Some(0) => number,
-            Some(first) => first,
+        let answered = self.attachments.answered();
+        self.moved = match self.moved {
+            Some(0) if number > answered => Some(number),
+            Some(first) if 0 < first && first <= answered => None,
+            moved => moved,
         };
-        self.moved = (self.attachments.answered() < first).then_some(first);
         self.moved.is_some()
     }
 

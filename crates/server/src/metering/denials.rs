@@ -1,4 +1,4 @@
-//! The latest denials, held in memory: somebody who has an `error_id` or asks why a client is denied finds the request
+//! The latest denials, held in memory, so that an `error_id`, or the question why a client is denied, leads to the request
 //! behind it. Never written anywhere, and bounded: old ones make room for new ones.
 
 use crate::net::addresses;
@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 /// Denials held of one kind, some 3 MiB.
 const KEPT_MAX: usize = 10_000;
-/// Denials held of one client, so that one that is denied all the time does not push out the others.
+/// Denials held of one client, so that a client that is denied continually does not displace the others.
 const OF_ONE_MAX: usize = 100;
 /// Most characters of what a caller wrote into an address.
 const TEXT_MAX: usize = 64;
@@ -31,7 +31,7 @@ pub(crate) struct Denied {
     pub(crate) message: String,
     /// The client that the credential names.
     pub(crate) client: Option<ClientId>,
-    /// Whether the credential is or was one of that client, so that nobody else made the request look like the client's.
+    /// Whether the credential is or was one of that client. Without this, the request may come from anyone who knows the client's id.
     pub(crate) proved: bool,
     /// The environment and product that were asked for; empty for requests of tokens.
     pub(crate) environment: String,
@@ -110,7 +110,7 @@ impl Kept {
     }
 }
 
-/// The latest denials. Those whose credential is not proved are kept apart: whoever invents them pushes no others out.
+/// The latest denials. Those whose credential is not proved are kept apart, so that made-up credentials cannot displace proved ones.
 #[derive(Default, Debug)]
 pub(crate) struct Denials {
     proved: Mutex<Kept>,

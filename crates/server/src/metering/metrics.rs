@@ -201,7 +201,7 @@ impl Metrics {
         );
         registry.register(
             "log_lines_dropped",
-            "Log lines dropped because nobody read them in time",
+            "Log lines dropped because they were not read in time",
             log_lines_dropped.clone(),
         );
         let counts_lost = Counter::default();

@@ -371,7 +371,7 @@ async fn until_stopped(
                 certificates.tick(SystemClock.wall().unix_seconds());
                 let lost = crate::logs::dropped();
                 if lost > dropped {
-                    tracing::warn!(lines = lost - dropped, "log lines were dropped because nobody read them in time");
+                    tracing::warn!(lines = lost - dropped, "log lines were dropped because they were not read in time");
                     dropped = lost;
                 }
                 let _ = housekeeping.tick(app).await;

@@ -125,7 +125,7 @@ const SETTINGS: &[(&str, &str)] = &[
     ("valid_till", "Expires"),
 ];
 
-/// A value that an entry tells of; with the value before, when it was changed.
+/// A value that an entry shows, and the previous one when it was changed.
 pub(super) struct Told {
     pub(super) name: String,
     pub(super) before: Option<String>,

@@ -51,7 +51,7 @@ pub(super) fn span(seconds: u64) -> String {
     }
 }
 
-/// Seconds to wait, rounded up, so that nobody tries too early.
+/// Seconds to wait, rounded up, so that a retry does not come too early.
 pub(super) fn wait(seconds: u64) -> String {
     match seconds {
         0..120 => of(seconds, "second"),
