@@ -9,6 +9,7 @@ mod attachments;
 mod backup;
 mod checkpoint;
 pub mod counts;
+mod credential_notes;
 mod driver;
 mod error;
 mod group;
@@ -37,6 +38,7 @@ mod writer;
 
 pub use attachments::{ATTACHED_MAX, Attached, AttachmentCounts, Attachments, Fed};
 pub use backup::{LOG_GROWTH_MAX, NODE_WAIT, Restored, backup, restore};
+pub use credential_notes::{CredentialNote, CredentialNoteWrite};
 pub use error::{Failure, StoreError};
 pub use handle::WriterHandle;
 pub use job::{Credential, CredentialRow, Decided, Next, ReadSet, View};

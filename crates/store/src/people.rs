@@ -2,6 +2,7 @@
 //! check asks for and no replica knows ([`Record`]). What is done to members and invitations is audited like a change.
 
 use crate::counts::{self, CheckCount, SourceUse};
+use crate::credential_notes::{self, CredentialNoteWrite};
 use crate::error::StoreError;
 use crate::notices::{self, AddressWrite, NoticeWrite, WebhookWrite};
 use crate::statements as sql;
@@ -240,6 +241,8 @@ pub enum Record {
     Webhook(WebhookWrite),
     /// Who confirmed that they want notices by mail.
     NoticeAddress(AddressWrite),
+    /// What people recognise a credential by.
+    CredentialNote(CredentialNoteWrite),
     /// Counts of some clients are forgotten.
     CountsForgotten {
         /// The first of the clients.
@@ -261,6 +264,7 @@ impl Record {
             | Self::InvitationPut(_)
             | Self::InvitationRemoved(_)
             | Self::Webhook(_)
+            | Self::CredentialNote(_)
             | Self::DigestKeyChosen(_)
             | Self::NoticeAddress(AddressWrite::Put(_) | AddressWrite::Removed { .. }) => true,
             Self::SessionBegan(_)
@@ -452,6 +456,7 @@ pub(crate) fn statements(record: &Record) -> Vec<Statement> {
         Record::Notice(write) => notices::statements(write),
         Record::Webhook(write) => notices::webhook_statements(write),
         Record::NoticeAddress(write) => notices::address_statements(write),
+        Record::CredentialNote(write) => credential_notes::statements(write),
         Record::CountsForgotten { first, end, before } => counts::forget(*first, *end, *before),
     }
 }

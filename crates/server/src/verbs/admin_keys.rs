@@ -1,6 +1,6 @@
 //! Admin keys: prove, read, create, revoke.
 
-use super::{Conflict, Refused, roles};
+use super::{Conflict, Refused, credential_notes, roles};
 use crate::auth::People;
 use crate::auth::acting;
 use crate::auth::authority::{Admin, is_in_force};
@@ -98,8 +98,10 @@ pub async fn create(
     name: &str,
     role: Role,
     expires_in_seconds: Option<u64>,
+    note: &str,
 ) -> Result<(AdminKeyRecord, AdminKey), Refused> {
     admin.must_operate()?;
+    let note = credential_notes::parse(note)?;
     let name = Name::parse(name).map_err(|why| Refused::Invalid("name", why.0))?;
     let workspace = role.workspace();
     let wants = ReadSet {
@@ -138,6 +140,7 @@ pub async fn create(
             Decided {
                 changes,
                 audit: vec![entry],
+                records: vec![credential_notes::made(acting, record.id, 0, &note)],
                 ..Decided::default()
             },
             (record, key),

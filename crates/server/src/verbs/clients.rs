@@ -3,6 +3,7 @@
 pub use super::one_client::Read;
 
 use super::addresses::{self, Named};
+use super::credential_notes;
 use super::one_client::{NO_CLIENT, Outcome, decide, entry, wants};
 use super::settings::{Written, version};
 use super::{Conflict, Refused};
@@ -152,7 +153,9 @@ pub async fn create(
         };
         let emails = &state.client.settings.notification_emails;
         let named = Named::of(&state);
-        let records = addresses::changes(asks, &view.addresses, &named, (&[], emails), view.now);
+        let mut records =
+            addresses::changes(asks, &view.addresses, &named, (&[], emails), view.now);
+        records.push(credential_notes::made(acting, id.0, 1, ""));
         let read = Read {
             state,
             last_use: None,

@@ -8,6 +8,7 @@ pub mod audit;
 pub mod check;
 pub mod client_credentials;
 pub mod clients;
+pub mod credential_notes;
 pub mod issuance;
 pub mod members;
 pub(crate) mod nodes;

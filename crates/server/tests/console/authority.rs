@@ -192,6 +192,11 @@ pub(crate) fn pages() -> Vec<Page> {
         ),
         send(
             ("DELETE", "/admin-keys/{key}", 0),
+            "/credentials/admin-key/{key}/0",
+            &[("note", "x")],
+        ),
+        send(
+            ("DELETE", "/admin-keys/{key}", 0),
             "/admin-keys/{key}/revoke",
             &[],
         ),
@@ -221,6 +226,11 @@ pub(crate) fn pages() -> Vec<Page> {
             ("PATCH", "/webhooks/{hook}", 0),
             "/w/{acme}/webhooks/{hook}/disable",
             &[],
+        ),
+        send(
+            ("PATCH", "/webhooks/{hook}", 0),
+            "/credentials/webhook/{hook}/0",
+            &[("note", "x")],
         ),
         send(
             ("DELETE", "/webhooks/{hook}", 0),
@@ -335,7 +345,9 @@ pub(crate) fn pages() -> Vec<Page> {
             row("/resend-confirmation"),
             &[],
         ));
-        // Whoever may disable may enable.
+        // Who may disable may enable, and may change the note of a secret.
+        let note = leak(format!("/credentials/secret/{client}/1"));
+        pages.push(send(("POST", row("/disable"), 0), note, &[("note", "x")]));
         pages.push(send(("POST", row("/disable"), 0), row("/enable"), &[]));
         let delete = leak(format!("/clients/{client}?{query}"));
         pages.push(send(

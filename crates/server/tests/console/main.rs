@@ -5,6 +5,7 @@ mod acts;
 mod authority;
 mod balancer;
 mod browser;
+mod credentials;
 mod denied;
 mod edits;
 mod figures;

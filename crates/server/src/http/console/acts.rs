@@ -388,6 +388,13 @@ const ACTS: &[Act] = {
             Confirmation,
         ),
         act(
+            "/console/credentials/{kind}/{id}/{n}",
+            "Save note",
+            Nothing,
+            None,
+            Form,
+        ),
+        act(
             "/console/inspect",
             "Test a token",
             Nothing,

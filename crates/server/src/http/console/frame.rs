@@ -130,6 +130,7 @@ fn done(word: &str) -> &'static str {
         "deleted" => "API client deleted. Its secrets and token no longer work.",
         "changed" => "Changes saved. They apply to the active token too.",
         "secret-deleted" => "Client secret deleted. It can't request tokens any more.",
+        "note" => "Note saved.",
         "workspace" => "Workspace saved.",
         "product" => "Product saved.",
         "product-deleted" => "Product deleted.",

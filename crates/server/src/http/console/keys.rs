@@ -1,6 +1,8 @@
 //! Admin keys: what programs manage this server with. Shown once, revoked here.
 
+use super::activity::Names;
 use super::confirm::ConfirmPage;
+use super::credentials::Recognised;
 use super::form::{Fault, Field, Form};
 use super::frame::Frame;
 use super::once::OncePage;
@@ -10,7 +12,7 @@ use super::session::{Member, Proved, Sent};
 use super::shown::Moment;
 use crate::app::App;
 use crate::verbs::sign_in::Person;
-use crate::verbs::{Refused, admin_keys};
+use crate::verbs::{Refused, admin_keys, credential_notes};
 use askama::Template;
 use axum::extract::{Path, State};
 use std::sync::Arc;
@@ -30,6 +32,7 @@ struct Line {
     ends: Option<Moment>,
     used: Option<Moment>,
     used_from: String,
+    known: Recognised,
     /// `Active`, `Expired` or `Revoked`.
     state: &'static str,
     tone: &'static str,
@@ -63,6 +66,8 @@ pub(super) async fn list(
     let all = admin_keys::list(&app.data, &person.admin()).await?;
     let uses = admin_keys::last_uses(&app.data).await?;
     let now = app.data.clock().wall();
+    let notes = credential_notes::of_admin_keys(&app.data, &person.admin()).await?;
+    let names = Names::of_actors(&app).await?;
     let (mut lines, mut words) = (Vec::new(), Words::new(&app));
     for key in &all {
         let over = key.expires_at.is_some_and(|end| end <= now);
@@ -76,7 +81,8 @@ pub(super) async fn list(
             id: key.id.to_string(),
             name: key.name.to_string(),
             role: words.of(&key.role).await?,
-            created: Moment::plain(key.created_at),
+            created: Moment::new(key.created_at, now),
+            known: Recognised::admin_key(key).with(notes.get(&key.id), Some(&names)),
             ends: key.expires_at.map(|end| Moment::new(end, now)),
             used: used.map(|(at, _)| Moment::new(*at, now)),
             used_from: used.map_or_else(String::new, |(_, source)| source.clone()),
@@ -116,6 +122,12 @@ async fn new_page(
             .digits()
             .optional(),
     );
+    fields.push(
+        Field::new("text", "note", "Note", form, &fault)
+            .hint("What people should know about it, such as where it is used.")
+            .auto("off")
+            .optional(),
+    );
     Ok(NewPage {
         frame: Frame::new(person, "Create admin key", "keys"),
         fields,
@@ -151,7 +163,8 @@ pub(super) async fn create(State(app): State<Arc<App>>, sent: Sent) -> Reply {
     let made = match asked(&form) {
         Ok((seconds, role)) => {
             let name = form.text("name").trim();
-            admin_keys::create(&app.data, person.admin(), name, role, seconds).await
+            let note = form.text("note");
+            admin_keys::create(&app.data, person.admin(), name, role, seconds, note).await
         }
         Err(refused) => Err(refused),
     };
@@ -165,6 +178,7 @@ pub(super) async fn create(State(app): State<Arc<App>>, sent: Sent) -> Reply {
     page(&OncePage {
         frame: Frame::new(&person, "Copy the admin key", "keys"),
         heading: format!("Admin key “{}” created", record.name),
+        fingerprint: record.digest.fingerprint(),
         explanation: "Copy it now; you won't be able to see it again. Send it as Authorization: Bearer to /admin/v1, or save it in a file that TOKENWARD_ADMIN_KEY_FILE names for the tokenward command.",
         what: "Admin key",
         secrets: vec![key.expose()],

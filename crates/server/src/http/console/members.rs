@@ -203,6 +203,7 @@ fn link_page(
 ) -> Reply {
     let link = format!("{base}/console/join/{}", opaque_token.expose().as_str());
     page(&OncePage {
+        fingerprint: String::new(),
         frame: Frame::new(person, "Copy the invitation link", "members"),
         heading,
         explanation,

@@ -152,6 +152,12 @@ async fn confirm(
                 .auto("off"),
             ]
         }
+        Act::Rotate => vec![
+            Field::new("text", "note", "Note", &Form::default(), &fault)
+                .hint("What people should know about the new secret, such as who asked for it.")
+                .auto("off")
+                .optional(),
+        ],
         _ => Vec::new(),
     };
     let hidden = match act {
@@ -201,7 +207,7 @@ pub(in super::super) async fn send(
     let there = |done: &str| Ok(see(&format!("/console/clients/{client}?done={done}")));
     let done = match act {
         Act::Generate => return generate(&app, &person, &id, &form).await,
-        Act::Rotate => return rotate(&app, &person, &id, &headers).await,
+        Act::Rotate => return rotate(&app, &person, &id, &form, &headers).await,
         Act::Revoke => client_credentials::revoke_token(&app.data, admin, client)
             .await
             .map(|_| "revoked"),
@@ -261,6 +267,7 @@ async fn generate(app: &App, person: &Person, id: &str, form: &Form) -> Reply {
     page(&OncePage {
         frame: Frame::new(person, "Copy the access token", "clients").at(place(&read)),
         heading: format!("Access token generated (generation {})", answer.generation),
+        fingerprint: String::new(),
         explanation: "Copy it now; you won't be able to see it again. The previous token is revoked. Send the token in the header x-cleartax-auth-token.",
         what: "Access token",
         downloads: vec![Download {
@@ -290,14 +297,27 @@ pub(super) fn tests(read: &Read) -> Vec<(String, String)> {
         .collect()
 }
 
-async fn rotate(app: &App, person: &Person, id: &str, headers: &HeaderMap) -> Reply {
-    let made = client_credentials::rotate_secret(&app.data, person.admin(), super::id(id)?).await;
-    let (read, n, secret) = made?;
+async fn rotate(app: &App, person: &Person, id: &str, form: &Form, headers: &HeaderMap) -> Reply {
+    let (admin, note) = (person.admin(), form.text("note"));
+    let made = client_credentials::rotate_secret(&app.data, admin, super::id(id)?, note).await;
+    let (read, n, secret) = match made {
+        Ok(made) => made,
+        Err(refused @ Refused::Invalid(..)) => {
+            let read = super::read(app, person, id).await?;
+            let fault = Fault::of(refused)?;
+            let again = confirm(app, person, &read, Act::Rotate, "rotate", fault).await?;
+            return unprocessable(&again);
+        }
+        Err(refused) => return Err(refused.into()),
+    };
+    let made = read.state.client.secrets.iter().flatten();
+    let made = made.into_iter().find(|secret| secret.n == n);
     let (exposed, base) = (secret.expose(), base_url_for_secrets(app, headers));
     let client = &read.state.client;
     page(&OncePage {
         frame: Frame::new(person, "Copy the client secret", "clients").at(place(&read)),
         heading: format!("Client secret {n} of “{}” created", client.settings.label),
+        fingerprint: made.map_or_else(String::new, |made| made.digest.fingerprint()),
         explanation: "Copy it now; you won't be able to see it again. The other secret keeps working until you delete it.",
         what: "Client secret",
         downloads: taking::downloads(client, &exposed, &base),
