@@ -30,6 +30,7 @@ mod schema;
 mod sqlite;
 mod statements;
 mod store;
+mod tags;
 mod timer;
 mod upgrade;
 mod value;
@@ -45,5 +46,8 @@ pub use job::{Credential, CredentialRow, Decided, Next, ReadSet, View};
 pub use keys::{KeyFault, Keys, MakeKey, StoredKey, Uses, chosen_key, judge_keys, stored_keys};
 pub use nodes::{About, Coherence, NODES_MAX, Node, Nodes};
 pub use postgres::{Transport, transport, url_with};
-pub use reader::{AuditFilter, ClientFilter, ClientTotals, PAGE_MAX, Reader, StateFilter, Use};
+pub use reader::{
+    AuditFilter, ClientFilter, ClientOrder, ClientTotals, PAGE_MAX, Reader, StateFilter, Use,
+};
 pub use store::{Head, Location, NodeIdentity, Options, Store, TERM};
+pub use tags::TagWrite;

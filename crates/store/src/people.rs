@@ -6,6 +6,7 @@ use crate::credential_notes::{self, CredentialNoteWrite};
 use crate::error::StoreError;
 use crate::notices::{self, AddressWrite, NoticeWrite, WebhookWrite};
 use crate::statements as sql;
+use crate::tags::{self, TagWrite};
 use crate::value::{Row, Statement, Value};
 use serde::{Deserialize, Serialize};
 use tokenward_core::client::Role;
@@ -241,6 +242,8 @@ pub enum Record {
     Webhook(WebhookWrite),
     /// Who confirmed that they want notices by mail.
     NoticeAddress(AddressWrite),
+    /// A tag of a client.
+    Tag(TagWrite),
     /// What people recognise a credential by.
     CredentialNote(CredentialNoteWrite),
     /// Counts of some clients are forgotten.
@@ -265,6 +268,7 @@ impl Record {
             | Self::InvitationRemoved(_)
             | Self::Webhook(_)
             | Self::CredentialNote(_)
+            | Self::Tag(_)
             | Self::DigestKeyChosen(_)
             | Self::NoticeAddress(AddressWrite::Put(_) | AddressWrite::Removed { .. }) => true,
             Self::SessionBegan(_)
@@ -456,6 +460,7 @@ pub(crate) fn statements(record: &Record) -> Vec<Statement> {
         Record::Notice(write) => notices::statements(write),
         Record::Webhook(write) => notices::webhook_statements(write),
         Record::NoticeAddress(write) => notices::address_statements(write),
+        Record::Tag(write) => tags::statements(write),
         Record::CredentialNote(write) => credential_notes::statements(write),
         Record::CountsForgotten { first, end, before } => counts::forget(*first, *end, *before),
     }

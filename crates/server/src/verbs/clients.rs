@@ -76,6 +76,26 @@ pub async fn list(
     Ok((read.collect(), next))
 }
 
+/// How many clients of a workspace a filter finds, counted to one more than `most`; none where that is not known, for
+/// those who do not see all of them.
+pub async fn count(
+    data: &Data,
+    admin: &Admin,
+    workspace: WorkspaceId,
+    filter: &ClientFilter,
+    most: u32,
+) -> Result<Option<u32>, Refused> {
+    admin.must_see_workspace(workspace)?;
+    if !admin.sees_all_clients() {
+        return Ok(None);
+    }
+    let filter = ClientFilter {
+        workspace: Some(workspace),
+        ..filter.clone()
+    };
+    Ok(Some(data.store.reader().client_count(&filter, most).await?))
+}
+
 /// Creates a client; its secret is told here and never again.
 pub async fn create(
     data: &Data,

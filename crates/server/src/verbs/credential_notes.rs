@@ -25,7 +25,7 @@ pub enum Noted {
 }
 
 /// A note as written: at most as long as a name, or empty.
-pub(super) fn parse(text: &str) -> Result<String, Refused> {
+pub fn parse(text: &str) -> Result<String, Refused> {
     match text.trim() {
         "" => Ok(String::new()),
         text => {

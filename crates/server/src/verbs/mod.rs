@@ -20,6 +20,7 @@ pub mod roles;
 pub mod settings;
 pub mod sign_in;
 pub mod single_sign_on;
+pub mod tags;
 pub mod token_state;
 pub mod usage_figures;
 pub mod webhooks;

@@ -71,6 +71,12 @@ pub async fn list(
     Ok(reader.webhooks(workspace).await?)
 }
 
+/// The URL of a webhook as written.
+pub fn url(data: &Data, text: &str) -> Result<url::Url, Refused> {
+    Guard::read(text, &data.config.webhook_allow_networks)
+        .map_err(|why| Refused::Invalid("url", why))
+}
+
 /// Makes a webhook.
 pub async fn create(
     data: &Data,
@@ -81,8 +87,7 @@ pub async fn create(
 ) -> Result<WithSecret, Refused> {
     must_manage(&admin, workspace)?;
     let note = credential_notes::parse(note)?;
-    let url = Guard::read(url, &data.config.webhook_allow_networks)
-        .map_err(|why| Refused::Invalid("url", why))?;
+    let url = self::url(data, url)?;
     let wants = ReadSet {
         workspace: Some(workspace),
         webhooks: Some(workspace),

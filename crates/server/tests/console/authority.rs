@@ -317,6 +317,13 @@ pub(crate) fn pages() -> Vec<Page> {
         ),
         look("GET", "/status", "/status"),
     ];
+    // Who may disable one client may disable several.
+    for client in ["{gst}", "{all}"] {
+        let form: [(&str, &str); 2] = [("act", "disable"), ("client", client)];
+        let path = format!("/clients/{client}/disable");
+        let path: &'static str = Box::leak(path.into_boxed_str());
+        pages.push(send(("POST", path, 0), "/w/{acme}/sandbox/bulk", &form));
+    }
     for (client, query) in [
         ("{gst}", "label=gst"),
         ("{all}", "label=all"),

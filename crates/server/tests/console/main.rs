@@ -13,6 +13,7 @@ mod house;
 mod invitations;
 #[path = "../wire/late.rs"]
 mod late;
+mod lists;
 mod overview;
 mod people;
 mod samples;

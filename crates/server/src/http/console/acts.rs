@@ -213,6 +213,13 @@ const ACTS: &[Act] = {
             Form,
         ),
         act(
+            "/console/w/{workspace}/{environment}/bulk",
+            "Change several API clients",
+            Nothing,
+            Fresh,
+            Form,
+        ),
+        act(
             "/console/clients/{id}/edit",
             "Change the settings of API client",
             Client,

@@ -3,7 +3,7 @@
 //! counted as used.
 
 use super::credentials::Recognised;
-use super::form::{Fault, Field, Form};
+use super::form::{Fault, Faults, Field, Form};
 use super::frame::Frame;
 use super::reply::{Reply, Trouble, page, unprocessable};
 use super::session::{Member, Sent};
@@ -213,16 +213,19 @@ pub(super) async fn send(State(app): State<Arc<App>>, sent: Sent) -> Reply {
         }
         None => {}
     }
-    let token = match read(text.trim()) {
-        Ok(token) => token,
-        Err(why) => return again(Fault::new("token", why)),
-    };
-    let address: Option<IpAddr> = match form.text("address").trim() {
-        "" => None,
-        typed => match typed.parse() {
-            Ok(address) => Some(address),
-            Err(_) => return again(Fault::new("address", "Enter an IPv4 or IPv6 address.")),
-        },
+    let typed = form.text("address").trim();
+    let address: Option<IpAddr> = typed.parse().ok();
+    let mut faults = Faults::default();
+    let read = read(text.trim());
+    if let Err(why) = &read {
+        faults.add("token", *why);
+    }
+    if address.is_none() && !typed.is_empty() {
+        faults.add("address", "Enter an IPv4 or IPv6 address.");
+    }
+    let token = match (read, faults.all()) {
+        (Ok(token), None) => token,
+        (_, fault) => return again(fault.unwrap_or_default()),
     };
     let seen = match clients::show(&app.data, &person.admin(), token.client()).await {
         Ok(seen) => seen,

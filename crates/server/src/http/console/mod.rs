@@ -110,6 +110,10 @@ pub(crate) fn router() -> Router<Arc<App>> {
             &format!("{list}/new"),
             both(get(clients::new::show), post(clients::new::send)),
         )
+        .route(
+            &format!("{list}/bulk"),
+            both(get(clients::bulk::ask), post(clients::bulk::send)),
+        )
         .route(client, get(clients::one::show))
         .route(
             &format!("{client}/edit"),

@@ -3,7 +3,7 @@
 use super::activity::Names;
 use super::confirm::ConfirmPage;
 use super::credentials::Recognised;
-use super::form::{Fault, Field, Form, Word, sentence};
+use super::form::{Fault, Faults, Field, Form, Word, sentence};
 use super::frame::{Frame, Place};
 use super::once::OncePage;
 use super::reply::{Reply, Trouble, page, see, unprocessable};
@@ -202,6 +202,13 @@ pub(super) async fn create(
 ) -> Reply {
     let Sent { person, form, .. } = sent;
     let at = workspace(&app, &person, &text).await?;
+    let mut faults = Faults::default();
+    faults.take(webhooks::url(&app.data, form.text("url").trim()))?;
+    faults.take(credential_notes::parse(form.text("note")))?;
+    if let Some(fault) = faults.all() {
+        let forms = (&Form::default(), &form);
+        return unprocessable(&shown(&app, &person, &at, forms, fault).await?);
+    }
     match webhooks::create(
         &app.data,
         person.admin(),

@@ -17,6 +17,7 @@ use crate::verbs::{Conflict, Refused, client_credentials};
 use axum::extract::{Path, State};
 use http::HeaderMap;
 use std::sync::Arc;
+use tokenward_core::time::{Clock, Timestamp};
 use zeroize::Zeroizing;
 
 /// An act, as addresses name it.
@@ -56,6 +57,30 @@ impl Act {
             Self::Generate | Self::Enable | Self::Rotate | Self::ResendConfirmation
         )
     }
+}
+
+/// Refuses to offer an act that cannot work now.
+fn must_be_possible(act: Act, read: &Read, now: Timestamp) -> Result<(), Trouble> {
+    let client = &read.state.client;
+    let has = |n: u32| client.secrets.iter().flatten().any(|secret| secret.n == n);
+    let why = match act {
+        _ if client.deleted_at.is_some() => "this API client was deleted",
+        Act::Generate if client.disabled_at.is_some() => {
+            "the API client is disabled; enable it first"
+        }
+        Act::Generate if read.state.workspace.disabled_at.is_some() => {
+            "the workspace is disabled; an operator must enable it first"
+        }
+        Act::Revoke if read.state.slot.live(now).is_none() => "there is no active access token",
+        Act::Disable if client.disabled_at.is_some() => "the API client is already disabled",
+        Act::Enable if client.disabled_at.is_none() => "the API client is already enabled",
+        Act::Rotate if client.secrets.iter().all(Option::is_some) => {
+            "the API client has two client secrets; delete one first"
+        }
+        Act::DeleteSecret(n) if !has(n) => return Err(Trouble::NotFound("client secret")),
+        _ => return Ok(()),
+    };
+    Err(Trouble::Conflict(why.to_owned()))
 }
 
 /// Whom a confirmation mail goes to.
@@ -174,6 +199,7 @@ async fn confirm(
         action: format!("/console/clients/{id}/{word}"),
         button,
         dangerous: act.destroys(),
+        offered: true,
         back: format!("/console/clients/{id}"),
     })
 }
@@ -187,9 +213,7 @@ pub(in super::super) async fn show(
     let act = Act::parse(&word)?;
     let read = super::read(&app, &person, &id).await?;
     person.admin().must_write()?;
-    if read.state.client.deleted_at.is_some() {
-        return Err(Trouble::Conflict("this API client was deleted".into()));
-    }
+    must_be_possible(act, &read, app.data.clock().wall())?;
     step_up::first(&app, &person, &format!("/console/clients/{id}/{word}"))?;
     page(&confirm(&app, &person, &read, act, &word, Fault::default()).await?)
 }

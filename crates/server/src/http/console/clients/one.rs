@@ -71,6 +71,8 @@ struct ClientPage {
     created_by: String,
     live: bool,
     disabled: bool,
+    /// Whether a token can be generated.
+    generates: bool,
     token: TokenFacts,
     token_use: Option<String>,
     last_use: Option<String>,
@@ -366,6 +368,10 @@ pub(in super::super) async fn show(
         standing,
         live: live.is_some() && alive,
         disabled: client.disabled_at.is_some(),
+        generates: admin.writes()
+            && alive
+            && client.disabled_at.is_none()
+            && read.state.workspace.disabled_at.is_none(),
         token: TokenFacts {
             generation: slot.generation,
             issued: moment(token.map(|token| token.issued_at), now),
