@@ -533,6 +533,7 @@ impl<C: Clock + Send + Sync + 'static> Opening<C> {
             faults: 0,
             told: Vec::new(),
             callers: self.callers,
+            alone: true,
             put_back: false,
             moved: Some(0),
             driver,
