@@ -222,7 +222,8 @@ impl World {
             assert!(made.status.success(), "{told}");
         }
         let late = |server: &Server| {
-            let address: SocketAddr = server.internal().parse().expect("an address");
+            let address = server.internal().trim_start_matches("http://");
+            let address: SocketAddr = address.parse().expect("an address");
             let relay = Relay::to(address.port());
             relay.delay(REPLICA_DELAY);
             relay

@@ -6,6 +6,7 @@ mod admin;
 mod audited;
 mod authority;
 mod bad_input;
+mod callers;
 mod check;
 mod command;
 mod configuration;
