@@ -33,12 +33,12 @@ demo-cluster: ## three nodes on one PostgreSQL behind nginx: what callers see wh
 	cargo build --locked -p tokenward -p tokenward-demo
 	@$(TARGET)/debug/tokenward-demo --cluster
 
-demo-cluster-check: ## the same unattended; fails on any wrong answer
+demo-cluster-check: ## the same unattended; fails on any wrong answer, refusal or long wait
 	@xtask/setup.sh test
 	cargo build --locked -p tokenward -p tokenward-demo
 	@$(TARGET)/debug/tokenward-demo --cluster --check
 
-test: ## everything: check, all tests, the demo's walk, a fuzz smoke
+test: ## everything: check, all tests, the demo's walks, a fuzz smoke
 	@xtask/setup.sh test
 	@xtask/setup.sh fuzz
 	@cargo run -q --locked -p xtask -- test

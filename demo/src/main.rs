@@ -32,6 +32,10 @@ struct Flags {
     /// Show several nodes on one PostgreSQL instead.
     #[arg(long)]
     cluster: bool,
+    /// With --cluster: fail on wrong verdicts, lost generates and nodes that do not come back, but not on refusals and waits, which
+    /// on a machine with other work are the machine's.
+    #[arg(long)]
+    patient: bool,
     /// The tokenward binary; by default the one beside this program.
     #[arg(long, value_name = "PATH")]
     server: Option<PathBuf>,

@@ -1,19 +1,25 @@
 //! Several nodes on one PostgreSQL with a synchronous standby, under load while nodes are killed, stopped and cut off from the
-//! database and the standby is promoted. Any call goes to any node; one observer judges the whole history.
+//! database and the standby is promoted. Any call goes to any node, or to a replica attached to one; one observer judges the
+//! whole history.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use fastrand::Rng;
 use serde::{Deserialize, Serialize};
-use tokenward_testkit::{Api, Broken, Network, PgCluster, Relay, Server, ServerBuilder, free_port};
+use tokenward_testkit::{
+    Api, Broken, Network, PROGRAM_LIMIT, PgCluster, Relay, Server, ServerBuilder, finish, free_port,
+};
 
 use crate::coherence::{self, Plan};
-use crate::driver::Nodes;
+use crate::driver::{Attached, Nodes};
 use crate::history::{Clock, Event, Outcome};
 
+/// By how much the way from a node to a replica is longer, in each direction: what is answered before a replica has it is seen.
+const REPLICA_DELAY: Duration = Duration::from_millis(15);
 /// How long a node may take to be ready again after what was done to it has ended: its lease, and what a loaded machine needs.
 const BACK: Duration = Duration::from_secs(60);
 /// Starts of a node before the proof gives up.
@@ -42,6 +48,9 @@ pub enum Act {
     Silence(u64),
     /// Everything between the node and the database takes so many milliseconds longer, for five seconds.
     Delay(u64),
+    /// Everything between the node and the database takes so many milliseconds longer in each direction, and seconds later nothing
+    /// passes any more, until after the end of its lease, which must be counted from when a renewal was sent.
+    Late(u64),
     /// The sessions of all nodes are ended in the database.
     EndSessions,
     /// The primary is killed and the standby promoted.
@@ -51,6 +60,9 @@ pub enum Act {
     Ghost,
     /// The standby is promoted while the old primary goes on; that one ends seconds later.
     Usurp,
+    /// The standby is promoted, and one node alone stays with the old primary, for longer than its lease lasts. What waits for
+    /// a standby there is cancelled again and again, so that its commits become visible there and its renewals end with a warning.
+    Split,
 }
 
 impl Act {
@@ -64,9 +76,10 @@ impl Act {
             Act::Delay(50),
             Act::Freeze(13),
             Act::Failover,
-            Act::Silence(12),
+            Act::Late(1_100),
             Act::Ghost,
             Act::EndSessions,
+            Act::Split,
             Act::Stop,
         ]
     }
@@ -79,11 +92,15 @@ impl Act {
             5..8 => Act::Freeze(rng.u64(1..15)),
             8..10 => Act::Cut(rng.u64(1..15)),
             10..12 => Act::Silence(rng.u64(1..15)),
-            12 => Act::Delay(rng.u64(5..200)),
+            12 => match rng.bool() {
+                true => Act::Delay(rng.u64(5..200)),
+                false => Act::Late(rng.u64(100..1_300)),
+            },
             13 => Act::EndSessions,
-            14 => match rng.bool() {
-                true => Act::Failover,
-                false => Act::Ghost,
+            14 => match rng.u8(..3) {
+                0 => Act::Failover,
+                1 => Act::Ghost,
+                _ => Act::Split,
             },
             _ => Act::Usurp,
         }
@@ -109,6 +126,8 @@ pub struct Seen {
     pub ended: u64,
     /// How often a node to which nothing was done was found not to be ready.
     pub silent_elsewhere: u64,
+    /// How often a replica was found not to answer checks while one node at most was disturbed.
+    pub silent_replicas: u64,
     /// The longest that a change which was answered with success took, in milliseconds.
     pub longest_change: u64,
 }
@@ -119,8 +138,14 @@ struct World {
     standby: PgCluster,
     /// Of each node, its ways to the first and to the second server.
     relays: Vec<[Relay; 2]>,
+    /// Which of the two ways leads to the primary.
+    first: usize,
     servers: Vec<Server>,
     api: Api,
+    /// Where the replicas' keys are.
+    keys: tempfile::TempDir,
+    /// The replicas' ways to the nodes.
+    ways: Vec<Relay>,
 }
 
 fn address() -> SocketAddr {
@@ -169,8 +194,11 @@ impl World {
             primary,
             standby,
             relays,
+            first: 0,
             servers,
             api,
+            keys: tempfile::tempdir().expect("a temporary folder"),
+            ways: Vec::new(),
         }
     }
 
@@ -178,6 +206,39 @@ impl World {
         let key = self.servers[0].admin_key();
         let of = |server: &Server| Api::new(server.public(), server.internal(), &key);
         self.servers.iter().map(of).collect()
+    }
+
+    /// Attaches replicas, each of which begins with another node, and waits until they answer checks.
+    async fn attach(&mut self, count: usize) -> Vec<Attached> {
+        let keys = self.keys.path().join("replica-keys");
+        let mut making = Command::new(self.servers[0].binary());
+        making
+            .args(["digest-key", "for-replicas", "--data-dir"])
+            .arg(self.servers[0].data_dir())
+            .arg(&keys);
+        if count > 0 {
+            let made = finish(&mut making, PROGRAM_LIMIT);
+            let told = String::from_utf8_lossy(&made.stderr).into_owned();
+            assert!(made.status.success(), "{told}");
+        }
+        let late = |server: &Server| {
+            let address = server.internal().trim_start_matches("http://");
+            let address: SocketAddr = address.parse().expect("an address");
+            let relay = Relay::to(address.port());
+            relay.delay(REPLICA_DELAY);
+            relay
+        };
+        self.ways = self.servers.iter().map(late).collect();
+        let way = |way: &Relay| format!("127.0.0.1:{}", way.port());
+        let mut nodes: Vec<String> = self.ways.iter().map(way).collect();
+        let mut attached = Vec::new();
+        for _ in 0..count {
+            let replica = Attached::to(&nodes, &keys);
+            replica.ready().await;
+            attached.push(replica);
+            nodes.rotate_left(1);
+        }
+        attached
     }
 
     fn network(&self, number: usize, network: Network) {
@@ -223,6 +284,20 @@ impl World {
                 pass(5_000).await;
                 delay(0);
             }
+            Act::Late(millis) => {
+                let late = |millis| {
+                    let late = Duration::from_millis(millis);
+                    self.relays[number]
+                        .iter()
+                        .for_each(|relay| relay.delay(late));
+                };
+                late(millis);
+                pass(6_000).await;
+                self.network(number, Network::Silent);
+                pass(14_000).await;
+                late(0);
+                self.network(number, Network::Good);
+            }
             Act::EndSessions => {
                 let end = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
                     WHERE application_name LIKE 'tokenward%'";
@@ -235,12 +310,7 @@ impl World {
             }
             Act::Ghost => {
                 self.standby.kill9();
-                // Of the commits that wait for the standby now, all become visible.
-                let cancel = "SELECT count(pg_cancel_backend(pid)) FROM pg_stat_activity WHERE wait_event = 'SyncRep'";
-                for _ in 0..20 {
-                    let _ = self.primary.sql("postgres", cancel);
-                    pass(100).await;
-                }
+                self.cancel_waits(20).await;
                 self.primary.kill9();
                 self.standby.start_again();
                 self.standby.promote();
@@ -252,12 +322,36 @@ impl World {
                 self.primary.kill9();
                 self.rebuild();
             }
+            Act::Split => {
+                let (old, new) = (self.first, 1 - self.first);
+                for (node, relays) in self.relays.iter().enumerate() {
+                    relays[if node == number { new } else { old }].set(Network::Cut);
+                }
+                self.standby.promote();
+                self.cancel_waits(160).await;
+                self.primary.kill9();
+                self.relays
+                    .iter()
+                    .flatten()
+                    .for_each(|relay| relay.set(Network::Good));
+                self.rebuild();
+            }
+        }
+    }
+
+    /// Of the commits that wait for the standby all become visible, so many tenths of a second long.
+    async fn cancel_waits(&self, tenths: u32) {
+        let cancel = "SELECT count(pg_cancel_backend(pid)) FROM pg_stat_activity WHERE wait_event = 'SyncRep'";
+        for _ in 0..tenths {
+            let _ = self.primary.sql("postgres", cancel);
+            pass(100).await;
         }
     }
 
     /// Makes the former primary a standby of the new one.
     fn rebuild(&mut self) {
         std::mem::swap(&mut self.primary, &mut self.standby);
+        self.first = 1 - self.first;
         self.standby.follow(&self.primary);
         self.primary.wait_for_standby(true);
     }
@@ -277,16 +371,29 @@ const ALL: usize = usize::MAX - 1;
 struct Watch {
     except: Arc<AtomicUsize>,
     silent: Arc<AtomicU64>,
+    silent_replicas: Arc<AtomicU64>,
     task: tokio::task::JoinHandle<()>,
 }
 
 impl Watch {
-    fn start(apis: &[Api]) -> Watch {
+    fn start(apis: &[Api], nodes: &Arc<Nodes>) -> Watch {
         let except = Arc::new(AtomicUsize::new(NONE));
         let silent = Arc::new(AtomicU64::new(0));
+        let silent_replicas = Arc::new(AtomicU64::new(0));
         let (apis, left_out, seen) = (apis.to_vec(), Arc::clone(&except), Arc::clone(&silent));
+        let (nodes, seen_replicas) = (Arc::clone(nodes), Arc::clone(&silent_replicas));
         let task = tokio::spawn(async move {
             loop {
+                for (number, replica) in nodes.attached().iter().enumerate() {
+                    let before = left_out.load(Ordering::SeqCst);
+                    if before != ALL
+                        && !replica.is_vouching()
+                        && left_out.load(Ordering::SeqCst) != ALL
+                    {
+                        eprintln!("replica {number} answers no checks");
+                        seen_replicas.fetch_add(1, Ordering::SeqCst);
+                    }
+                }
                 for (number, api) in apis.iter().enumerate() {
                     let before = left_out.load(Ordering::SeqCst);
                     if before == ALL || before == number || says_ready(api).await {
@@ -304,6 +411,7 @@ impl Watch {
         Watch {
             except,
             silent,
+            silent_replicas,
             task,
         }
     }
@@ -312,9 +420,10 @@ impl Watch {
         self.except.store(number, Ordering::SeqCst);
     }
 
-    fn end(self) -> u64 {
+    fn end(self) -> (u64, u64) {
         self.task.abort();
-        self.silent.load(Ordering::SeqCst)
+        let count = |one: &AtomicU64| one.load(Ordering::SeqCst);
+        (count(&self.silent), count(&self.silent_replicas))
     }
 }
 
@@ -397,7 +506,7 @@ async fn until_ready(servers: &[Server], apis: &[Api]) -> u64 {
     from.now() / 1_000_000
 }
 
-/// Starts `count` nodes, puts load on all of them and carries the acts out, one after the other, each on a node chosen by the
+/// Starts `count` nodes and so many replicas, puts load on all of them and carries the acts out, one after the other, each on a node chosen by the
 /// seed. `told` is called with each act and how many milliseconds the nodes then took to be ready.
 ///
 /// # Errors
@@ -406,14 +515,15 @@ async fn until_ready(servers: &[Server], apis: &[Api]) -> u64 {
 /// # Panics
 /// When a node does not come back, ends by itself, or the audit log is not whole.
 pub async fn run(
-    count: usize,
+    (count, replicas): (usize, usize),
     seed: u64,
     acts: &[Act],
     mut told: impl FnMut(Act, usize, u64),
 ) -> Result<Seen, Broken> {
     let mut world = World::start(count);
     let apis = world.apis();
-    let nodes = Arc::new(Nodes::new(apis.clone()));
+    let attached = world.attach(replicas).await;
+    let nodes = Arc::new(Nodes::new(apis.clone()).with(attached));
     let mut rng = Rng::with_seed(seed);
     // The load ends when the acts have, whatever they take.
     let plan = Plan {
@@ -428,19 +538,19 @@ pub async fn run(
         async move { coherence::run_until(&nodes, &plan, stopped).await }
     });
     pass(2_000).await;
-    let watch = Watch::start(&apis);
+    let watch = Watch::start(&apis, &nodes);
     let mut done = Vec::new();
     let mut ended = 0;
     for act in acts {
         let number = rng.usize(..count);
         let one = !matches!(
             act,
-            Act::EndSessions | Act::Failover | Act::Ghost | Act::Usurp
+            Act::EndSessions | Act::Failover | Act::Ghost | Act::Usurp | Act::Split
         );
-        nodes.disturb(one.then_some(number));
+        nodes.disturb((one || *act == Act::Split).then_some(number));
         watch.except(if one { number } else { ALL });
         world.act(*act, number).await;
-        if *act == Act::Ghost {
+        if matches!(act, Act::Ghost | Act::Split) {
             ended += until_back(&mut world.servers, &apis).await;
         }
         let took = until_ready(&world.servers, &apis).await;
@@ -451,7 +561,7 @@ pub async fn run(
         pass(1_000).await;
     }
     pass(u64::try_from(REST.as_millis()).unwrap_or(u64::MAX)).await;
-    let silent_elsewhere = watch.end();
+    let (silent_elsewhere, silent_replicas) = watch.end();
     let _ = stop.send(true);
     let history = loading.await.expect("the load does not panic")?;
     let verified = world.api.verify_audit().await?;
@@ -474,6 +584,7 @@ pub async fn run(
         acts: done,
         ended,
         silent_elsewhere,
+        silent_replicas,
         history,
     })
 }

@@ -73,7 +73,7 @@ fn feature_sets() -> Result<Vec<Vec<String>>, String> {
     Ok(sets)
 }
 
-/// Everything: the check, every test of the workspace, the demo's walk, a fuzz smoke.
+/// Everything: the check, every test of the workspace, both walks of the demo, a fuzz smoke.
 pub(crate) fn test() -> Result<String, String> {
     let mut counts = Counts::default();
     let outcome = all_tests(&mut counts);
@@ -92,16 +92,26 @@ fn all_tests(counts: &mut Counts) -> Result<(), String> {
     // The same packages and features as the tests, which are there, so that nothing is built a second time.
     let programs = ["build", "--workspace", "--bins", "--tests", "--locked"];
     step("programs", &mut cargo(&programs))?;
-    let walk = step(
-        "demo",
-        Command::new(program("tokenward-demo")?).arg("--check"),
-    );
-    *(if walk.is_ok() {
-        &mut counts.passed
-    } else {
-        &mut counts.failed
-    }) += 1;
-    walk?;
+    let walks: [(&str, &[&str]); 2] = [
+        ("demo", &["--check"]),
+        // Waits and refusals are for a machine without other work: `make demo-cluster-check`.
+        (
+            "demo of several nodes",
+            &["--cluster", "--check", "--patient"],
+        ),
+    ];
+    for (name, arguments) in walks {
+        let walk = step(
+            name,
+            Command::new(program("tokenward-demo")?).args(arguments),
+        );
+        *(if walk.is_ok() {
+            &mut counts.passed
+        } else {
+            &mut counts.failed
+        }) += 1;
+        walk?;
+    }
     println!("== fuzz");
     println!("{}", fuzz::run(&fuzz::Options::smoke(FUZZ_SMOKE_SECONDS))?);
     Ok(())

@@ -2,7 +2,7 @@
 //! with two copies of the logic; everything above this file is shared.
 
 use crate::error::StoreError;
-use crate::postgres::{PostgresDriver, Readers};
+use crate::postgres::{More, PostgresDriver, Readers};
 use crate::sqlite::SqliteDriver;
 use crate::value::{Row, Statement, Value};
 use std::time::Duration;
@@ -80,11 +80,7 @@ impl Driver {
     }
 
     /// Streams a large result without holding it.
-    pub(crate) async fn stream(
-        &mut self,
-        sql: &'static str,
-        each: Each<'_>,
-    ) -> Result<(), StoreError> {
+    pub(crate) async fn stream(&mut self, sql: &str, each: Each<'_>) -> Result<(), StoreError> {
         match self {
             Self::Sqlite(driver) => driver.query(sql, &[Vec::new()], each),
             Self::Postgres(driver) => {
@@ -103,6 +99,23 @@ impl Driver {
             Self::Postgres(driver) => {
                 driver.begin(Some(ahead));
                 Ok(())
+            }
+        }
+    }
+
+    /// Takes the lock that [`Driver::begin`] asked for, where it may have to be waited for, and asks a question with it: `more`
+    /// gives further parameter lists of it meanwhile. The rows of all lists are kept until they are asked for.
+    pub(crate) async fn ask_ahead(
+        &mut self,
+        sql: &'static str,
+        lists: &[Vec<Value>],
+        more: More<'_>,
+    ) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(_) => Ok(()),
+            Self::Postgres(driver) => {
+                let asked = driver.ask_ahead(sql, lists, more).await;
+                asked.map_err(|error| error.at(driver.place()))
             }
         }
     }

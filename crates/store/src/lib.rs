@@ -18,6 +18,7 @@ mod job;
 mod keys;
 mod load;
 mod member;
+mod moving;
 mod nodes;
 pub mod notices;
 pub mod people;
@@ -44,6 +45,7 @@ pub use error::{Failure, StoreError};
 pub use handle::WriterHandle;
 pub use job::{Credential, CredentialRow, Decided, Next, ReadSet, View};
 pub use keys::{KeyFault, Keys, MakeKey, StoredKey, Uses, chosen_key, judge_keys, stored_keys};
+pub use moving::{CopiedTable, Move, Moved, Step, move_store};
 pub use nodes::{About, Coherence, NODES_MAX, Node, Nodes};
 pub use postgres::{Transport, transport, url_with};
 pub use reader::{

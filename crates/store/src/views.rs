@@ -7,6 +7,7 @@ use crate::job::{Credential, CredentialRow, Job, Next, ReadSet, View};
 use crate::load::read_next;
 use crate::notices;
 use crate::people;
+use crate::queue::Queue;
 use crate::rows::{self, select_client};
 use crate::value::{Row, Value};
 use tokenward_core::Replica;
@@ -23,13 +24,46 @@ const PRODUCT_USERS: &str =
     "SELECT count(*) FROM client WHERE deleted_at IS NULL AND products LIKE $1";
 
 /// Reads what each decision of a group wants to see. A row that can't be read spoils the view of
-/// those who asked for it and of nobody else.
+/// those who asked for it and of nobody else. With a queue, what comes while the head lock is waited for joins the group.
 pub(crate) async fn views(
     driver: &mut Driver,
     replica: &Replica,
-    group: &[Box<dyn Job>],
+    group: &mut Vec<Box<dyn Job>>,
+    queue: Option<&mut Queue>,
     now: Timestamp,
 ) -> Result<Vec<Result<View, StoreError>>, StoreError> {
+    // Most ids tell their row's number, which spares the index; the row itself tells whether it was
+    // right.
+    let (mut numbered, mut named) = (Lists::default(), Lists::default());
+    let sort_in = |at: usize, job: &dyn Job, numbered: &mut Lists, named: &mut Lists| {
+        if let Some(id) = job.wants().client {
+            match replica.direct(id) {
+                Some(no) => numbered.add(at, no.0.into()),
+                None => named.add(at, id.0.into()),
+            }
+        }
+    };
+    for (at, job) in group.iter().enumerate() {
+        sort_in(at, job.as_ref(), &mut numbered, &mut named);
+    }
+    if let Some(queue) = queue
+        && !numbered.params.is_empty()
+    {
+        let mut late = Lists::default();
+        let mut more = || {
+            let from = late.params.len();
+            for job in queue.more_for(group) {
+                sort_in(group.len(), job.as_ref(), &mut late, &mut named);
+                group.push(job);
+            }
+            late.params[from..].to_vec()
+        };
+        driver
+            .ask_ahead(CLIENT_BY_NO, &numbered.params, &mut more)
+            .await?;
+        numbered.params.append(&mut late.params);
+        numbered.whose.append(&mut late.whose);
+    }
     let blank = || View {
         now,
         client: None,
@@ -51,18 +85,6 @@ pub(crate) async fn views(
         },
     };
     let mut views: Vec<Result<View, StoreError>> = group.iter().map(|_| Ok(blank())).collect();
-    // Most ids tell their row's number, which spares the index; the row itself tells whether it was
-    // right.
-    let (mut numbered, mut named) = (Lists::default(), Lists::default());
-    for (at, job) in group.iter().enumerate() {
-        let Some(id) = job.wants().client else {
-            continue;
-        };
-        match replica.direct(id) {
-            Some(no) => numbered.add(at, no.0.into()),
-            None => named.add(at, id.0.into()),
-        }
-    }
     for (sql, lists) in [(CLIENT_BY_NO, numbered), (CLIENT_BY_ID, named)] {
         let mut each = |list: usize, row: &Row<'_>| {
             let at = lists.whose[list];
@@ -80,7 +102,7 @@ pub(crate) async fn views(
             driver.query(sql, &lists.params, &mut each).await?;
         }
     }
-    if let ([Ok(view)], [job]) = (views.as_mut_slice(), group) {
+    if let ([Ok(view)], [job]) = (views.as_mut_slice(), group.as_slice()) {
         look_around(driver, job.wants(), view).await?;
     }
     Ok(views)

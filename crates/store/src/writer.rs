@@ -101,6 +101,8 @@ pub(crate) struct Writer<C> {
     pub(crate) list: Arc<List>,
     /// The replicas attached to this node's.
     pub(crate) attachments: Arc<Attachments<C>>,
+    /// Whether this was the only node when the head was last read.
+    pub(crate) alone: bool,
     /// Whether a group was put back since the last one that could be read for.
     pub(crate) put_back: bool,
     /// The first change on this connection, until it was answered: until then the lease, and what reads within it, may rest on
@@ -141,9 +143,11 @@ impl<C: Clock + Send + Sync> Writer<C> {
     pub(crate) async fn run_group(&mut self, mut jobs: Vec<Box<dyn Job>>, queue: &mut Queue) {
         let aside = matches!(jobs.as_slice(), [job] if job.wants().aside);
         let seen = match aside {
-            true => views(&mut self.driver, &self.replica, &jobs, self.clock.wall())
-                .await
-                .map(|views| (None, views)),
+            true => {
+                let now = self.clock.wall();
+                let seen = views(&mut self.driver, &self.replica, &mut jobs, None, now).await;
+                seen.map(|views| (None, views))
+            }
             false => self
                 .look(&mut jobs, queue)
                 .await
@@ -182,23 +186,26 @@ impl<C: Clock + Send + Sync> Writer<C> {
     }
 
     /// Begins a transaction under the head lock and reads what a group wants to see. Where other nodes take turns, the lock is
-    /// waited for: what has come meanwhile joins the group, because its next turn is after all of theirs.
+    /// waited for: what comes meanwhile joins the group, because its next turn is after all of theirs.
     async fn look(
         &mut self,
         jobs: &mut Vec<Box<dyn Job>>,
         queue: &mut Queue,
     ) -> Result<(Head, Vec<Result<View, StoreError>>), StoreError> {
         self.driver.begin(SELECT_HEAD)?;
-        let mut seen = views(&mut self.driver, &self.replica, jobs, self.clock.wall()).await?;
-        let head = read_head(&mut self.driver).await?;
+        let (driver, replica) = (&mut self.driver, &self.replica);
+        let waits = (!self.alone).then_some(&mut *queue);
+        let mut seen = views(driver, replica, jobs, waits, self.clock.wall()).await?;
+        let head = read_head(driver).await?;
+        self.alone = head.is_alone(&self.me);
         self.follow(&head).await?;
-        if !head.is_alone(&self.me) {
-            let more = queue.more_for(jobs);
-            let from = jobs.len();
-            jobs.extend(more);
-            if jobs.len() > from {
-                let (driver, replica) = (&mut self.driver, &self.replica);
-                seen.extend(views(driver, replica, &jobs[from..], self.clock.wall()).await?);
+        if !self.alone {
+            let mut more = queue.more_for(jobs);
+            if !more.is_empty() {
+                let (driver, replica, now) = (&mut self.driver, &self.replica, self.clock.wall());
+                let found = views(driver, replica, &mut more, None, now).await;
+                jobs.append(&mut more);
+                seen.extend(found?);
             }
         }
         Ok((head, seen))

@@ -1,7 +1,7 @@
 //! A certificate authority for one test, and the files of a PostgreSQL cluster that speaks TLS only.
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyPair,
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyPair, SanType,
 };
 
 use crate::postgres::{PgBuilder, PgCluster};
@@ -45,14 +45,21 @@ impl Authority {
         &self.pem
     }
 
-    /// A certificate for these host names and its key, as PEM; valid from the begin of one year to that of another.
+    /// A certificate for these hosts and URIs and its key, as PEM; valid from the begin of one year to that of another.
+    /// Its common name is `issued in a test`; without other names that is its only one.
     ///
     /// # Panics
     /// When a name is none.
     #[must_use]
     pub fn issue(&self, names: &[&str], years: (i32, i32)) -> (String, String) {
-        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-        let mut parameters = CertificateParams::new(names).expect("names of hosts");
+        let (uris, hosts): (Vec<&str>, Vec<&str>) =
+            names.iter().partition(|name| name.contains("://"));
+        let hosts: Vec<String> = hosts.into_iter().map(str::to_owned).collect();
+        let mut parameters = CertificateParams::new(hosts).expect("names of hosts");
+        for uri in uris {
+            let uri = uri.try_into().expect("ASCII");
+            parameters.subject_alt_names.push(SanType::URI(uri));
+        }
         parameters.distinguished_name = named("issued in a test");
         parameters.not_before = rcgen::date_time_ymd(years.0, 1, 1);
         parameters.not_after = rcgen::date_time_ymd(years.1, 1, 1);

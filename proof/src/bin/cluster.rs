@@ -12,6 +12,9 @@ struct Arguments {
     /// How many nodes.
     #[arg(long, default_value_t = 3)]
     nodes: usize,
+    /// How many replicas attached to them.
+    #[arg(long, default_value_t = 2)]
+    replicas: usize,
     /// How many acts, chosen by the seed.
     #[arg(long, default_value_t = 50)]
     acts: usize,
@@ -38,12 +41,14 @@ async fn main() -> Result<ExitCode, Broken> {
         }
     };
     eprintln!(
-        "seed {seed}, {} nodes, {} acts",
+        "seed {seed}, {} nodes, {} replicas, {} acts",
         arguments.nodes,
+        arguments.replicas,
         acts.len()
     );
     let mut number = 0;
-    let seen = run(arguments.nodes, seed, &acts, |act, node, took| {
+    let count = (arguments.nodes, arguments.replicas);
+    let seen = run(count, seed, &acts, |act, node, took| {
         number += 1;
         eprintln!("{number}: {act:?} at node {node}: ready after {took} ms");
     })
@@ -54,12 +59,14 @@ async fn main() -> Result<ExitCode, Broken> {
         longest_change,
         ended,
         silent_elsewhere,
+        silent_replicas,
         ..
     } = seen;
     let longest = acts.iter().map(|(_, took)| *took).max().unwrap_or_default();
     if arguments.json {
         let all = serde_json::json!({
             "seed": seed, "report": report, "longest_change_ms": longest_change, "longest_recovery_ms": longest, "ended": ended, "silent_elsewhere": silent_elsewhere,
+            "silent_replicas": silent_replicas,
         });
         println!("{all:#}");
     } else {
@@ -68,7 +75,7 @@ async fn main() -> Result<ExitCode, Broken> {
         }
         println!(
             "{} events: {} accepted, {} denied, {} without verdict, {} changed, {} unknown; longest change {longest_change} ms, \
-             longest recovery {longest} ms, {ended} nodes ended and came back; {silent_elsewhere} times silent where nothing was done; {} violations",
+             longest recovery {longest} ms, {ended} nodes ended and came back; {silent_elsewhere} times silent where nothing was done; replicas {silent_replicas} times silent; {} violations",
             report.events,
             report.accepted,
             report.denied,

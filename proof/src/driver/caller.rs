@@ -68,6 +68,13 @@ impl Caller {
         };
         let index = self.rng.usize(..PRODUCTS.len());
         let product = Product::try_from(index).expect("a handful of products");
+        let operation = Operation::Check { token, product };
+        if let Some(attached) = self.nodes.any_attached(&mut self.rng) {
+            let invoked = self.clock.now();
+            let outcome = attached.check(index, &text).await;
+            let returned = self.clock.now();
+            return self.record(subject, operation, (invoked, returned), outcome);
+        }
         let environment = &subject.client.environment;
         let api = self.nodes.any(&mut self.rng);
         let invoked = self.clock.now();
@@ -75,7 +82,6 @@ impl Caller {
         let asking = api.check(environment, PRODUCTS[index].0, &text);
         let answer = tokio::time::timeout(CHECK_LIMIT, asking).await;
         let returned = self.clock.now();
-        let operation = Operation::Check { token, product };
         self.record(
             subject,
             operation,

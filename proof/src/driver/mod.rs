@@ -1,9 +1,11 @@
 //! Makes calls to a running server and writes down what was seen, for the history checker.
 
+mod attached;
 mod caller;
 mod nodes;
 mod subject;
 
+pub use attached::Attached;
 pub(crate) use caller::Caller;
 pub use nodes::Nodes;
 pub(crate) use subject::{PRODUCTS, Subject};

@@ -1,5 +1,6 @@
-//! The servers of a run, all of one database: any call goes to any of them.
+//! The servers of a run, all of one database, and the replicas attached to them: any call goes to any of them.
 
+use super::attached::Attached;
 use fastrand::Rng;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokenward_testkit::Api;
@@ -11,6 +12,7 @@ const STUBBORN: usize = 12;
 #[derive(Debug)]
 pub struct Nodes {
     apis: Vec<Api>,
+    attached: Vec<Attached>,
     disturbed: AtomicUsize,
 }
 
@@ -24,8 +26,29 @@ impl Nodes {
         assert!(!apis.is_empty(), "no server");
         Nodes {
             apis,
+            attached: Vec::new(),
             disturbed: AtomicUsize::new(usize::MAX),
         }
+    }
+
+    /// With replicas, at which half of the checks are made.
+    #[must_use]
+    pub fn with(self, attached: Vec<Attached>) -> Nodes {
+        Nodes { attached, ..self }
+    }
+
+    /// The replicas.
+    #[must_use]
+    pub fn attached(&self) -> &[Attached] {
+        &self.attached
+    }
+
+    /// Any replica, for half of the calls if there are any.
+    pub(crate) fn any_attached(&self, rng: &mut Rng) -> Option<&Attached> {
+        if self.attached.is_empty() || rng.bool() {
+            return None;
+        }
+        self.attached.get(rng.usize(..self.attached.len()))
     }
 
     /// Says which server is being disturbed, so that not every caller ends up waiting for it; none of several is like all.

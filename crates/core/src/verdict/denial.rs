@@ -11,6 +11,8 @@ pub enum Refusal {
     Denied(Denial),
     /// Nothing was decided: the node may not vouch for tokens at the moment.
     CannotVouch,
+    /// Nothing was decided: who asked may not ask about this environment and product.
+    CallerNotAllowed,
 }
 
 impl Refusal {
@@ -20,6 +22,7 @@ impl Refusal {
         match self {
             Self::Denied(denial) => denial.code(),
             Self::CannotVouch => "CANNOT_VOUCH",
+            Self::CallerNotAllowed => "CALLER_NOT_ALLOWED",
         }
     }
 
@@ -31,6 +34,9 @@ impl Refusal {
             Self::CannotVouch => {
                 "This node cannot vouch for tokens at the moment. Try again; your token may well be good."
             }
+            Self::CallerNotAllowed => {
+                "The gateway that asked may not check access tokens for this environment and product. Its operator can find the reason in Tokenward's log."
+            }
         }
     }
 
@@ -38,7 +44,8 @@ impl Refusal {
     #[must_use]
     pub fn http_status(self) -> u16 {
         match self {
-            Self::Denied(Denial::ProductNotAllowed | Denial::AddressNotAllowed) => 403,
+            Self::Denied(Denial::ProductNotAllowed | Denial::AddressNotAllowed)
+            | Self::CallerNotAllowed => 403,
             Self::Denied(Denial::ProductUnknown) => 404,
             Self::Denied(_) => 401,
             Self::CannotVouch => 503,
@@ -79,7 +86,7 @@ impl Refusal {
     pub fn figures(self) -> Vec<(&'static str, Figure)> {
         match self {
             Self::Denied(denial) => denial.figures(),
-            Self::CannotVouch => Vec::new(),
+            Self::CannotVouch | Self::CallerNotAllowed => Vec::new(),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Configuration in two stages: as written (flags, environment, file) and as resolved. Flags win over
 //! the environment, the environment over the file, the file over the defaults.
 
+pub mod callers;
 pub mod data_dir;
 mod environment;
 pub mod host;
@@ -16,6 +17,7 @@ pub use sso::Sso;
 pub(crate) use sso::is_private;
 pub use written::{DatabaseTls, File, ServeArgs};
 
+use crate::config::callers::Callers;
 use crate::config::host::Host;
 use ipnet::IpNet;
 use std::collections::BTreeMap;
@@ -74,6 +76,9 @@ pub struct TlsFiles {
     pub certificate: PathBuf,
     /// PEM.
     pub key: PathBuf,
+    /// PEM: the authorities that callers' certificates must come from; none: no caller is asked for one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_authority: Option<PathBuf>,
 }
 
 /// The internal listener as a unix socket.
@@ -129,6 +134,8 @@ pub struct Config {
     pub public_tls: Option<TlsFiles>,
     /// TLS of the internal listener.
     pub internal_tls: Option<TlsFiles>,
+    /// What each name in a client certificate may ask of the internal listener.
+    pub internal_callers: Callers,
     /// The file with the digest keys.
     pub digest_keys: PathBuf,
     /// A bearer token that introspection on the internal listener demands; never shown.
@@ -186,6 +193,12 @@ impl Config {
             .map(|(host, environment)| format!("{host}={environment}"))
             .collect();
         let sso = self.sso.as_ref().map(|sso| sso.issuer.clone());
+        let authority = self.internal_tls.as_ref();
+        let authority = authority.is_some_and(|tls| tls.client_authority.is_some());
+        let callers = self.internal_callers.iter();
+        let callers: Vec<String> = callers
+            .flat_map(|(name, grants)| grants.iter().map(move |grant| format!("{name}={grant}")))
+            .collect();
         let configured = |yes: bool| if yes { "configured" } else { "" }.to_owned();
         [
             (
@@ -195,6 +208,8 @@ impl Config {
             ("environment_hosts", hosts.join(", ")),
             ("error_source", self.error_source.clone()),
             ("internal_auth", configured(self.internal_auth.is_some())),
+            ("internal_callers", callers.join(", ")),
+            ("internal_client_authority", configured(authority)),
             ("issuer", optional(&self.issuer)),
             ("mail_from", optional(&self.mail_from)),
             ("mail_url", configured(self.mail_url.is_some())),
@@ -294,6 +309,7 @@ impl Config {
         if let Some(issuer) = &issuer {
             notifications::url("issuer", issuer, "https://auth.example.com")?;
         }
+        let internal_callers = callers::callers(&args.internal_caller, file.internal_callers)?;
         Ok(Self {
             public,
             internal,
@@ -321,12 +337,18 @@ impl Config {
                 args.public_tls_certificate.or(file.public_tls_certificate),
                 args.public_tls_key.or(file.public_tls_key),
             )?,
-            internal_tls: tls(
-                "internal",
-                args.internal_tls_certificate
-                    .or(file.internal_tls_certificate),
-                args.internal_tls_key.or(file.internal_tls_key),
+            internal_tls: callers::complete(
+                tls(
+                    "internal",
+                    args.internal_tls_certificate
+                        .or(file.internal_tls_certificate),
+                    args.internal_tls_key.or(file.internal_tls_key),
+                )?,
+                args.internal_client_authority
+                    .or(file.internal_client_authority),
+                &internal_callers,
             )?,
+            internal_callers,
             digest_keys: args
                 .digest_keys
                 .or(file.digest_keys)
@@ -543,7 +565,11 @@ fn tls(
 ) -> Result<Option<TlsFiles>, ConfigError> {
     match (certificate, key) {
         (None, None) => Ok(None),
-        (Some(certificate), Some(key)) => Ok(Some(TlsFiles { certificate, key })),
+        (Some(certificate), Some(key)) => Ok(Some(TlsFiles {
+            certificate,
+            key,
+            client_authority: None,
+        })),
         _ => Err(ConfigError(format!(
             "{what}_tls_certificate and {what}_tls_key go together"
         ))),

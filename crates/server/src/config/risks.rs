@@ -34,10 +34,13 @@ impl Config {
                 self.internal
             ));
         }
-        if open(self.internal) && self.internal_auth.is_none() {
+        let authority = self.internal_tls.as_ref();
+        let known = authority.is_some_and(|tls| tls.client_authority.is_some());
+        if open(self.internal) && self.internal_auth.is_none() && !known {
             risks.push(format!(
                 "internal ({}) can be reached from other machines and has no internal_auth_file: every caller may \
-                 introspect tokens. Set internal_auth_file, or let only gateways reach this port",
+                 introspect tokens. Set internal_auth_file, or internal_client_authority and internal_callers, or let only gateways \
+                 reach this port",
                 self.internal
             ));
         }

@@ -173,6 +173,20 @@ pub struct ServeArgs {
     /// Key of the internal listener (PEM)
     #[arg(long, env = "TOKENWARD_INTERNAL_TLS_KEY", value_name = "FILE")]
     pub internal_tls_key: Option<PathBuf>,
+    /// Authorities that the certificates of the internal listener's callers must come from (PEM); read again when it
+    /// changes. Each caller may do what internal-caller gives its certificate's name
+    #[arg(long, env = "TOKENWARD_INTERNAL_CLIENT_AUTHORITY", value_name = "FILE")]
+    pub internal_client_authority: Option<PathBuf>,
+    /// What the holder of a certificate with this name may do: ENVIRONMENT/PRODUCT (* for all), introspect, metrics or
+    /// replica, such as gateway.internal=production/gst; repeatable
+    #[arg(
+        long,
+        alias = "internal-callers",
+        env = "TOKENWARD_INTERNAL_CALLER",
+        value_name = "NAME=GRANT",
+        value_delimiter = ','
+    )]
+    pub internal_caller: Vec<String>,
     /// File with the digest keys [default: DATA_DIR/digest-keys]
     #[arg(long, env = "TOKENWARD_DIGEST_KEYS", value_name = "FILE")]
     pub digest_keys: Option<PathBuf>,
@@ -292,6 +306,9 @@ pub struct File {
     pub(super) public_tls_key: Option<PathBuf>,
     pub(super) internal_tls_certificate: Option<PathBuf>,
     pub(super) internal_tls_key: Option<PathBuf>,
+    pub(super) internal_client_authority: Option<PathBuf>,
+    #[serde(alias = "internal_caller")]
+    pub(super) internal_callers: Option<BTreeMap<String, Vec<String>>>,
     pub(super) digest_keys: Option<PathBuf>,
     pub(super) internal_auth_file: Option<PathBuf>,
     pub(super) issuer: Option<String>,
@@ -317,7 +334,12 @@ pub struct File {
 }
 
 /// Keys that are accepted though they are not names of [`File`]'s fields.
-const ALIASES: [&str; 3] = ["environment_host", "trusted_proxy", "webhook_allow_network"];
+const ALIASES: [&str; 4] = [
+    "environment_host",
+    "internal_caller",
+    "trusted_proxy",
+    "webhook_allow_network",
+];
 
 impl File {
     /// Reads a file's text. Unknown keys are errors that name the key that was probably meant.
@@ -456,7 +478,7 @@ mod tests {
         for alias in ALIASES {
             assert!(known.contains(&alias.to_owned()), "{alias}");
             // Each alias is one that is accepted.
-            let value = if alias == "environment_host" {
+            let value = if ["environment_host", "internal_caller"].contains(&alias) {
                 "{}"
             } else {
                 "[]"

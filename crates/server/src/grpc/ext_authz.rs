@@ -9,6 +9,7 @@ use super::question;
 use crate::app::App;
 use crate::http::check::{self, IDENTITY};
 use crate::net::addresses::Peer;
+use crate::net::caller::Caller;
 use crate::verbs::check::CheckAnswer;
 use bytes::Bytes;
 use http::{HeaderValue, Response};
@@ -16,10 +17,14 @@ use tokenward_core::verdict::Permit;
 use tokenward_core::verdict::denial::Refusal;
 
 /// Answers one question.
-pub(super) fn check(app: &App, message: Bytes, peer: Peer) -> Result<CheckResponse, Code> {
+pub(super) fn check(
+    app: &App,
+    message: Bytes,
+    from: (Peer, &Caller),
+) -> Result<CheckResponse, Code> {
     let question = question::read(message, &IDENTITY).ok_or(Code::InvalidArgument)?;
     let (environment, product) = (&question.environment, &question.product);
-    let answer = check::ask(app, environment, product, &question.headers, peer);
+    let answer = check::ask(app, environment, product, &question.headers, from);
     Ok(match answer {
         CheckAnswer::Permit(permit) => permitted(&permit, product, question.strangers),
         CheckAnswer::Refused { refusal, error_id } => {

@@ -11,6 +11,7 @@ pub(crate) use call::{Call, is_call};
 
 use crate::app::App;
 use crate::net::addresses::Peer;
+use crate::net::caller::Caller;
 use call::Code;
 use http::{Request, Response};
 use hyper::body::Incoming;
@@ -19,10 +20,14 @@ use hyper::body::Incoming;
 const EXT_AUTHZ: &str = "/envoy.service.auth.v3.Authorization/Check";
 
 /// Answers a call.
-pub(crate) async fn answer(app: &App, peer: Peer, request: Request<Incoming>) -> Response<Call> {
+pub(crate) async fn answer(
+    app: &App,
+    from: (Peer, &Caller),
+    request: Request<Incoming>,
+) -> Response<Call> {
     let answer = match request.uri().path() {
         EXT_AUTHZ => match call::message(request).await {
-            Ok(message) => ext_authz::check(app, message, peer),
+            Ok(message) => ext_authz::check(app, message, from),
             Err(code) => Err(code),
         },
         _ => Err(Code::Unimplemented),

@@ -4,8 +4,10 @@
 
 use super::envelope::Problem;
 use crate::app::App;
+use crate::config::callers::Asked;
 use crate::net::addresses::Peer;
-use crate::verbs::check::{CheckAnswer, check};
+use crate::net::caller::Caller;
+use crate::verbs::check::{CheckAnswer, check, refuse};
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, HeaderName, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
@@ -51,24 +53,26 @@ const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 const EMPTY: HeaderValue = HeaderValue::from_static("");
 
 /// Answers a check. `path` is what follows `/check/`.
-pub fn answer(
+pub(crate) fn answer(
     app: &App,
     path: &str,
     method: &Method,
     headers: &HeaderMap,
-    peer: Peer,
+    (peer, from): (Peer, &Caller),
 ) -> Response<Full<Bytes>> {
     let mut parts = path.splitn(3, '/');
     let environment = parts.next().unwrap_or("");
     let product = parts.next().unwrap_or("");
-    let (refusal, error_id) = match ask(app, environment, product, headers, peer) {
+    let (refusal, error_id) = match ask(app, environment, product, headers, (peer, from)) {
         CheckAnswer::Permit(permit) => return permitted(&permit, product),
         CheckAnswer::Refused { refusal, error_id } => (refusal, error_id),
     };
     let mut problem = refused(refusal).id(error_id);
     problem = match refusal {
         Refusal::Denied(denial) => problem.header(DENIAL.clone(), denial.line()),
-        Refusal::CannotVouch => problem.header(DENIAL.clone(), refusal.code()),
+        Refusal::CannotVouch | Refusal::CallerNotAllowed => {
+            problem.header(DENIAL.clone(), refusal.code())
+        }
     };
     let mut response = problem.answer(&app.data.config.error_source);
     if method == Method::HEAD {
@@ -86,10 +90,20 @@ pub(crate) fn ask(
     environment: &str,
     product: &str,
     headers: &HeaderMap,
-    peer: Peer,
+    (peer, from): (Peer, &Caller),
 ) -> CheckAnswer {
+    let asked = Asked::Check {
+        environment,
+        product,
+    };
+    let allowed = from.may(app, peer, &asked);
     let address = app.caller_address(peer, headers);
     let presented = access_token_in(headers, app.data.config.check_token_header.into());
+    if !allowed {
+        // Nothing is said of the token, which is not looked at.
+        let (stated, refusal) = ((environment, product), Refusal::CallerNotAllowed);
+        return refuse(&app.data, stated, presented, address, refusal);
+    }
     check(&app.data, environment, product, presented, address)
 }
 

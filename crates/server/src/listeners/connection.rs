@@ -3,7 +3,9 @@
 
 use super::http2::http2;
 use super::internal::{Answering, Service};
+use crate::config::callers::Asked;
 use crate::http::HEAD_MAX;
+use crate::net::caller::Caller;
 use crate::net::{
     self,
     timeouts::{Line, Watched},
@@ -48,7 +50,7 @@ pub(super) async fn plain<S>(
     match seen {
         Ok(4) if replicas::begins(&first) => {
             line.unmanaged();
-            replicas::serve(service.app, stream, stop).await;
+            replicas::serve(service.app, stream, true, stop).await;
         }
         Ok(count) if first[..count] == *PREFACE => http2(service, stream, &line, watcher).await,
         Ok(_) => http1(service, stream, line).await,
@@ -58,7 +60,7 @@ pub(super) async fn plain<S>(
 
 /// A connection with TLS: the handshake has told what it speaks.
 pub(super) async fn tls<S>(
-    service: Service,
+    mut service: Service,
     stream: TlsStream<S>,
     line: Rc<Line>,
     watcher: Watcher,
@@ -66,9 +68,14 @@ pub(super) async fn tls<S>(
 ) where
     S: AsyncRead + AsyncWrite + Unpin + 'static,
 {
-    if stream.get_ref().1.alpn_protocol() == Some(ALPN) {
+    let session = stream.get_ref().1;
+    service.from = Caller::of(&service.app.data.config, session.peer_certificates());
+    if session.alpn_protocol() == Some(ALPN) {
         line.unmanaged();
-        return replicas::serve(service.app, stream, stop).await;
+        let allowed = service
+            .from
+            .may(&service.app, service.peer, &Asked::Replica);
+        return replicas::serve(service.app, stream, allowed, stop).await;
     }
     if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
         return http2(service, stream, &line, watcher).await;

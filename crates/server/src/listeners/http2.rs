@@ -61,13 +61,13 @@ impl hyper::service::Service<Request<Incoming>> for Requests {
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>>>>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
-        let Service { app, peer } = self.0.clone();
+        let Service { app, peer, from } = self.0.clone();
         Box::pin(async move {
             if grpc::is_call(&request) {
-                let response = grpc::answer(&app, peer, request).await;
+                let response = grpc::answer(&app, (peer, &from), request).await;
                 return Ok(response.map(Answer::Call));
             }
-            let response = route(&app, peer, request).await?;
+            let response = route(&app, (peer, &from), request).await?;
             Ok(response.map(Answer::Plain))
         })
     }

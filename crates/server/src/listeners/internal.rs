@@ -3,10 +3,12 @@
 
 use super::connection::{self, Stop};
 use crate::app::App;
+use crate::config::callers::Asked;
 use crate::config::data_dir;
 use crate::http::{HEAD_MAX, check, oauth};
 use crate::metering::metrics::{ListenerName, Reading};
 use crate::net::addresses::Peer;
+use crate::net::caller::{self, Caller};
 use crate::net::timeouts::Lines;
 use crate::net::{self, Connection, Listener};
 use bytes::Bytes;
@@ -90,17 +92,17 @@ fn begin(
     let service = Service {
         app: Arc::clone(app),
         peer,
+        from: Caller::Anyone,
     };
     lines.run(|line| async move {
         match accepted {
             Ok(Connection::Plain(stream, _)) => {
                 connection::plain(service, stream, line, watcher, stop).await;
             }
-            Ok(Connection::Tls(accept, _)) => {
-                if let Ok(stream) = accept.await {
-                    connection::tls(service, stream, line, watcher, stop).await;
-                }
-            }
+            Ok(Connection::Tls(accept, _)) => match accept.await {
+                Ok(stream) => connection::tls(service, stream, line, watcher, stop).await,
+                Err(error) => caller::note_handshake(&service.app, service.peer, &error),
+            },
             Err(stream) => connection::plain(service, stream, line, watcher, stop).await,
         }
     });
@@ -137,6 +139,8 @@ async fn accept_unix(unix: Option<&UnixListener>) -> UnixStream {
 pub(crate) struct Service {
     pub(crate) app: Arc<App>,
     pub(crate) peer: Peer,
+    /// Who asks, by its certificate.
+    pub(crate) from: Caller,
 }
 
 type Answer = std::pin::Pin<Box<dyn Future<Output = Result<Response<Full<Bytes>>, Infallible>>>>;
@@ -169,7 +173,7 @@ impl hyper::service::Service<Request<Incoming>> for Service {
     type Future = Answering;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
-        route(&self.app, self.peer, request)
+        route(&self.app, (self.peer, &self.from), request)
     }
 }
 
@@ -179,7 +183,11 @@ fn is_introspection_of_a_product(path: &str) -> bool {
     rest.is_some_and(|rest| rest.starts_with('/') && rest.split('/').count() == 3)
 }
 
-pub(crate) fn route(app: &Arc<App>, peer: Peer, request: Request<Incoming>) -> Answering {
+pub(crate) fn route(
+    app: &Arc<App>,
+    (peer, from): (Peer, &Caller),
+    request: Request<Incoming>,
+) -> Answering {
     if crate::http::head_bytes(&request) > HEAD_MAX {
         let problem = crate::http::envelope::Problem::new(
             StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
@@ -191,13 +199,19 @@ pub(crate) fn route(app: &Arc<App>, peer: Peer, request: Request<Incoming>) -> A
     let path = request.uri().path();
     if let Some(rest) = path.strip_prefix("/check/") {
         let (method, headers) = (request.method(), request.headers());
-        return Answering::Now(Some(check::answer(app, rest, method, headers, peer)));
+        return Answering::Now(Some(check::answer(
+            app,
+            rest,
+            method,
+            headers,
+            (peer, from),
+        )));
     }
     let response = match path {
         path if path == oauth::INTROSPECT || is_introspection_of_a_product(path) => {
-            let app = Arc::clone(app);
+            let (app, from) = (Arc::clone(app), from.clone());
             return Answering::Later(Box::pin(async move {
-                Ok(oauth::introspect_internal(&app, peer, request).await)
+                Ok(oauth::introspect_internal(&app, (peer, &from), request).await)
             }));
         }
         "/health/live" => text(StatusCode::OK, "live\n"),
@@ -209,7 +223,15 @@ pub(crate) fn route(app: &Arc<App>, peer: Peer, request: Request<Incoming>) -> A
             ),
         },
         "/metrics" if matches!(*request.method(), Method::GET | Method::HEAD) => {
-            metrics(app, request.headers())
+            match from.may(app, peer, &Asked::Metrics) {
+                true => metrics(app, request.headers()),
+                false => crate::http::envelope::Problem::new(
+                    StatusCode::FORBIDDEN,
+                    "CALLER_NOT_ALLOWED",
+                    "This caller may not read the metrics. Its client certificate needs the grant metrics in internal_callers.",
+                )
+                .response(&app.data.config.error_source),
+            }
         }
         path if path == "/deny" || path.starts_with("/deny/") => {
             check::deny_again(app, request.headers())

@@ -80,7 +80,7 @@ struct Build {
 
 /// Label values that every scrape shows from the start, so that a rate sees the first event as a rise from 0. What is
 /// not listed here appears with its first event.
-const CHECK_OUTCOMES: [&str; 14] = [
+const CHECK_OUTCOMES: [&str; 15] = [
     "ACCESS_TOKEN_MISSING",
     "ACCESS_TOKEN_MALFORMED",
     "CLIENT_SECRET_USED_AS_TOKEN",
@@ -94,6 +94,7 @@ const CHECK_OUTCOMES: [&str; 14] = [
     "PRODUCT_NOT_ALLOWED",
     "ADDRESS_NOT_ALLOWED",
     "PRODUCT_UNKNOWN",
+    "CALLER_NOT_ALLOWED",
     "CANNOT_VOUCH",
 ];
 const GENERATE_OUTCOMES: [&str; 14] = [

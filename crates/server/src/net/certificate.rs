@@ -2,6 +2,8 @@
 //! leaves the one in use in place.
 
 use crate::config::TlsFiles;
+use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::ClientCertVerifier;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use std::os::unix::fs::MetadataExt as _;
@@ -20,9 +22,9 @@ pub(crate) struct Tls {
     watched: Mutex<Watched>,
 }
 
-/// What identifies the content of certificate and key, without reading them: of each file, behind all symbolic links, the
+/// What identifies the content of certificate, key and authorities, without reading them: of each file, behind all symbolic links, the
 /// device, the inode, the size and the time of its last change. None for a file that is not there.
-type Identity = [Option<(u64, u64, u64, i64, i64)>; 2];
+type Identity = [Option<(u64, u64, u64, i64, i64)>; 3];
 
 /// How far the files are known.
 #[derive(Clone, Copy)]
@@ -44,7 +46,12 @@ fn identity(files: &TlsFiles) -> Identity {
             about.ctime_nsec(),
         ))
     };
-    [of(&files.certificate), of(&files.key)]
+    let authority = files.client_authority.as_deref();
+    [
+        of(&files.certificate),
+        of(&files.key),
+        authority.and_then(of),
+    ]
 }
 
 /// A certificate with its key, ready for use.
@@ -56,7 +63,7 @@ struct Pair {
 }
 
 impl Tls {
-    /// Reads certificate and key.
+    /// Reads all files.
     pub(crate) fn open(files: TlsFiles) -> Result<Self, String> {
         let identity = identity(&files);
         let pair = RwLock::new(read(&files)?);
@@ -214,8 +221,12 @@ fn read(files: &TlsFiles) -> Result<Pair, String> {
         }
         error => format!("{key} can't be read as a private key: {}", pem(&error)),
     })?;
+    let verifier = files.client_authority.as_deref().map(authorities);
+    let verifier = verifier
+        .transpose()?
+        .unwrap_or_else(WebPkiClientVerifier::no_client_auth);
     let mut config = rustls::ServerConfig::builder()
-        .with_no_client_auth()
+        .with_client_cert_verifier(verifier)
         .with_single_cert(certificates, private)
         .map_err(|error| match error {
             rustls::Error::InconsistentKeys(_) => format!(
@@ -223,6 +234,11 @@ fn read(files: &TlsFiles) -> Result<Pair, String> {
             ),
             error => format!("{certificate} and {key} can't be used: {error}"),
         })?;
+    if files.client_authority.is_some() {
+        // A resumed session would not verify the client's certificate again, and accept one that has expired.
+        config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
+        config.send_tls13_tickets = 0;
+    }
     config.alpn_protocols = vec![
         b"h2".to_vec(),
         b"http/1.1".to_vec(),
@@ -232,6 +248,28 @@ fn read(files: &TlsFiles) -> Result<Pair, String> {
         acceptor: TlsAcceptor::from(Arc::new(config)),
         valid,
     })
+}
+
+/// Verifies certificates of callers. A caller without one is accepted here: what it may ask is decided at each request.
+fn authorities(path: &Path) -> Result<Arc<dyn ClientCertVerifier>, String> {
+    let file = path.display();
+    let broken = |error: &dyn std::fmt::Display| {
+        format!("internal_client_authority: {file} can't be read as certificates: {error}")
+    };
+    let mut roots = rustls::RootCertStore::empty();
+    let certificates = CertificateDer::pem_file_iter(path).map_err(|error| broken(&pem(&error)))?;
+    for certificate in certificates {
+        let certificate = certificate.map_err(|error| broken(&pem(&error)))?;
+        roots.add(certificate).map_err(|error| broken(&error))?;
+    }
+    if roots.is_empty() {
+        return Err(format!(
+            "internal_client_authority: {file} holds no certificate. Name a file in PEM form with the authority of the \
+             callers' certificates"
+        ));
+    }
+    let builder = WebPkiClientVerifier::builder(Arc::new(roots)).allow_unauthenticated();
+    builder.build().map_err(|error| broken(&error))
 }
 
 /// The system's own words for a file that can't be opened.
@@ -254,6 +292,7 @@ pub(crate) fn certificate_for_tests(folder: &Path, year: i32) -> TlsFiles {
     let files = TlsFiles {
         certificate: folder.join("tls.crt"),
         key: folder.join("tls.key"),
+        client_authority: None,
     };
     std::fs::write(&files.certificate, made.pem()).unwrap();
     std::fs::write(&files.key, key.serialize_pem()).unwrap();
@@ -333,6 +372,7 @@ mod tests {
         let files = TlsFiles {
             certificate: at("tls.crt"),
             key: at("tls.key"),
+            client_authority: None,
         };
         let tls = Tls::open(files).unwrap();
         assert_eq!((tls.look(NOW), year(&tls).as_str()), (None, "2030"));

@@ -1,6 +1,7 @@
 //! Listening sockets, plain or TLS.
 
 pub mod addresses;
+pub(crate) mod caller;
 mod certificate;
 pub(crate) mod destination;
 pub(crate) mod forwarded;

@@ -31,14 +31,18 @@ const REPLICA_FRAME_MAX: usize = 256 * 1024;
 /// Why a stream ended; for the log.
 type Ended = &'static str;
 
-/// Serves one stream until its end or the server's.
-pub(crate) async fn serve<S>(app: Arc<App>, stream: S, mut stop: watch::Receiver<bool>)
-where
+/// Serves one stream until its end or the server's. `allowed` is whether its caller may attach a replica at all.
+pub(crate) async fn serve<S>(
+    app: Arc<App>,
+    stream: S,
+    allowed: bool,
+    mut stop: watch::Receiver<bool>,
+) where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let (reader, writer) = tokio::io::split(stream);
     let ended = tokio::select! {
-        ended = attend(&app, reader, writer) => ended,
+        ended = attend(&app, reader, writer, allowed) => ended,
         _ = stop.wait_for(|stop| *stop) => "this server stops",
     };
     tracing::info!("a replica's stream ended: {ended}");
@@ -52,7 +56,7 @@ struct Line<R, W> {
     sealer: Sealer,
 }
 
-async fn attend<R, W>(app: &App, reader: R, writer: W) -> Ended
+async fn attend<R, W>(app: &App, reader: R, writer: W, allowed: bool) -> Ended
 where
     R: AsyncRead + Unpin,
     W: AsyncWrite + Unpin,
@@ -62,6 +66,13 @@ where
         Ok(Err(ended)) => return ended,
         Err(_) => return "it did not prove itself in time",
     };
+    if !allowed {
+        return refuse(
+            &mut line,
+            "its client certificate has no name with the grant replica in the node's internal_callers",
+        )
+        .await;
+    }
     // Before the first grant, so that a successor knows.
     if let Err(error) = app.replicas.write() {
         tracing::error!("no replica can be attached: {error}");

@@ -58,14 +58,23 @@ pub fn check(
             data.metrics.permitted();
             CheckAnswer::Permit(permit)
         }
-        Err(refusal) => {
-            data.metrics.checked(refusal.code());
-            let error_id = random::uuid();
-            let answer = (refusal, error_id);
-            note((data, address), (environment, product), presented, answer);
-            CheckAnswer::Refused { refusal, error_id }
-        }
+        Err(refusal) => refuse(data, (environment, product), presented, address, refusal),
     }
+}
+
+/// Counts a refusal and leaves its line in the log.
+pub(crate) fn refuse(
+    data: &Data,
+    (environment, product): (&str, &str),
+    presented: Presented<'_>,
+    address: Option<IpAddr>,
+    refusal: Refusal,
+) -> CheckAnswer {
+    data.metrics.checked(refusal.code());
+    let error_id = random::uuid();
+    let answer = (refusal, error_id);
+    note((data, address), (environment, product), presented, answer);
+    CheckAnswer::Refused { refusal, error_id }
 }
 
 /// Whether an answer is counted as the client's.
@@ -134,7 +143,7 @@ fn note(
         let denied = Denied::new(data.clock().wall(), error_id, why, address);
         let proved = match &refusal {
             Refusal::Denied(denial) => Outcome::of(denial).is_some(),
-            Refusal::CannotVouch => false,
+            Refusal::CannotVouch | Refusal::CallerNotAllowed => false,
         };
         let denied = denied.of(client, proved).about(environment, product);
         data.denials.note(denied);

@@ -69,28 +69,57 @@ fn the_seed_walked_without_a_script() {
 }
 
 /// Two servers on one database, of which each request reaches the other one than the request before.
-fn walk_two(script: &str, ways: &[(&str, &str)]) {
-    let cluster = PgCluster::builder().setting("fsync", "off").start();
-    let first = Server::builder().database(&cluster.url()).start();
-    let keys = first.data_dir().join("digest-keys").display().to_string();
-    let second = Server::builder()
-        .database(&cluster.url())
-        .arg("--digest-keys")
-        .arg(&keys)
-        .start();
-    let balancer = Balancer::over(&[first.public(), second.public()]);
-    // Each start makes a new link while no operator can sign in.
-    let link = std::fs::read_to_string(second.data_dir().join("console-link")).unwrap();
-    let link = link.trim().replace(second.public(), balancer.public());
-    let mut all = vec![("PUBLIC", balancer.public()), ("LINK", link.as_str())];
-    all.extend(ways);
-    walk_at(&second, script, &all);
-    assert!(balancer.requests() > 10, "the walk went by the balancer");
+struct Two {
+    second: Server,
+    _first: Server,
+    _cluster: PgCluster,
+    balancer: Balancer,
+}
+
+impl Two {
+    fn start(arguments: &[&str]) -> Self {
+        let cluster = PgCluster::builder().setting("fsync", "off").start();
+        let node = || {
+            let builder = Server::builder().database(&cluster.url());
+            arguments
+                .iter()
+                .fold(builder, |builder, one| builder.arg(one))
+        };
+        let first = node().start();
+        let keys = first.data_dir().join("digest-keys").display().to_string();
+        let second = node().arg("--digest-keys").arg(&keys).start();
+        let balancer = Balancer::over(&[first.public(), second.public()]);
+        Self {
+            second,
+            _first: first,
+            _cluster: cluster,
+            balancer,
+        }
+    }
+
+    fn walk(&self, script: &str, ways: &[(&str, &str)]) {
+        // Each start makes a new link while no operator can sign in.
+        let link = std::fs::read_to_string(self.second.data_dir().join("console-link")).unwrap();
+        let public = self.balancer.public();
+        let link = link.trim().replace(self.second.public(), public);
+        let mut all = vec![("PUBLIC", public), ("LINK", link.as_str())];
+        all.extend(ways);
+        walk_at(&self.second, script, &all);
+        assert!(
+            self.balancer.requests() > 10,
+            "the walk went by the balancer"
+        );
+    }
+}
+
+#[test]
+fn the_seed_walked_while_each_request_reaches_another_node() {
+    Two::start(&[]).walk("walk.mjs", &[("SCHEME", "light"), ("WIDTH", "1440")]);
 }
 
 #[test]
 fn passkeys_while_each_request_reaches_another_node() {
-    walk_two("passkey.mjs", &[]);
+    Two::start(&[]).walk("passkey.mjs", &[]);
 }
 
 #[test]
@@ -103,8 +132,12 @@ fn passkeys_at_a_device_that_has_them() {
     walk("passkey.mjs", &[]);
 }
 
-#[test]
-fn single_sign_on_with_a_real_provider() {
+/// Walks through single sign-on with a real provider: `start` starts what answers at an address with these arguments.
+fn walk_with_provider<T>(
+    start: impl FnOnce(&[&str]) -> T,
+    public: impl Fn(&T) -> &str,
+    walk: impl FnOnce(&T),
+) {
     let mut provider = Command::new("node")
         .arg(folder().join("provider.mjs"))
         .stdin(Stdio::piped())
@@ -117,21 +150,43 @@ fn single_sign_on_with_a_real_provider() {
     let files = tempfile::tempdir().unwrap();
     let secret = files.path().join("secret");
     std::fs::write(&secret, "a-secret-of-the-console-at-its-provider\n").unwrap();
-    let server = Server::builder()
-        .arg("--sso-issuer")
-        .arg(issuer.trim())
-        .arg("--sso-client-id")
-        .arg("tokenward")
-        .arg("--sso-client-secret-file")
-        .arg(secret.to_str().unwrap())
-        .arg("--sso-name")
-        .arg("Example login")
-        .start();
-    let public = server.public().replace("127.0.0.1", "localhost");
+    let started = start(&[
+        "--sso-issuer",
+        issuer.trim(),
+        "--sso-client-id",
+        "tokenward",
+        "--sso-client-secret-file",
+        secret.to_str().unwrap(),
+        "--sso-name",
+        "Example login",
+    ]);
+    let back = public(&started).replace("127.0.0.1", "localhost");
     let input = provider.stdin.as_mut().unwrap();
-    writeln!(input, "{public}/console/sso/return").unwrap();
-    walk_at(&server, "sso.mjs", &[]);
+    writeln!(input, "{back}/console/sso/return").unwrap();
+    walk(&started);
     // Its input ends, and it with it.
     drop(provider.stdin.take());
     ended(&mut provider, "the provider", PROGRAM_LIMIT);
+}
+
+#[test]
+fn single_sign_on_with_a_real_provider() {
+    let start = |arguments: &[&str]| {
+        let builder = arguments
+            .iter()
+            .fold(Server::builder(), |builder, one| builder.arg(one));
+        builder.start()
+    };
+    walk_with_provider(start, Server::public, |server| {
+        walk_at(server, "sso.mjs", &[])
+    });
+}
+
+#[test]
+fn single_sign_on_that_begins_at_one_node_and_ends_at_another() {
+    walk_with_provider(
+        Two::start,
+        |two| two.balancer.public(),
+        |two| two.walk("sso.mjs", &[]),
+    );
 }

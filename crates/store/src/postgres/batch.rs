@@ -153,24 +153,29 @@ impl Session {
         sql: &'static str,
         lists: &'a [Vec<Value>],
     ) -> Result<Question<'a>, StoreError> {
-        let one = self.prepare(sql).await?;
         if let [] | [_] = lists {
-            let only = lists.first().map(Vec::as_slice);
-            return Ok(Question::One(one, only));
+            let one = self.prepare(sql).await?;
+            return Ok(Question::One(one, lists.first().map(Vec::as_slice)));
         }
-        let many = match self.batched.get(sql) {
-            Some(Some(known)) => known.clone(),
-            _ => {
-                let many = many_query(sql, one.params()).ok_or_else(|| {
-                    StoreError::Damaged(format!("no array of the parameter types of: {sql}"))
-                })?;
-                let many = self.client.prepare(&many).await?;
-                self.batched.insert(sql, Some(many.clone()));
-                many
-            }
-        };
-        let columns = columns(lists.iter().map(Vec::as_slice), one.params().len());
-        Ok(Question::Many(many, columns))
+        let many = self.prepare_for_lists(sql).await?;
+        Ok(question_of_many(many, lists))
+    }
+
+    /// The form of a query for any number of parameter lists.
+    pub(super) async fn prepare_for_lists(
+        &mut self,
+        sql: &'static str,
+    ) -> Result<tokio_postgres::Statement, StoreError> {
+        if let Some(Some(known)) = self.batched.get(sql) {
+            return Ok(known.clone());
+        }
+        let one = self.prepare(sql).await?;
+        let many = many_query(sql, one.params()).ok_or_else(|| {
+            StoreError::Damaged(format!("no array of the parameter types of: {sql}"))
+        })?;
+        let many = self.client.prepare(&many).await?;
+        self.batched.insert(sql, Some(many.clone()));
+        Ok(many)
     }
 
     /// The answers; each row with its list's place.
@@ -204,6 +209,16 @@ impl Session {
 pub(super) enum Question<'a> {
     One(tokio_postgres::Statement, Option<&'a [Value]>),
     Many(tokio_postgres::Statement, Vec<Vec<&'a Value>>),
+}
+
+/// A prepared query for any number of parameter lists, with these.
+pub(super) fn question_of_many(
+    prepared: tokio_postgres::Statement,
+    lists: &[Vec<Value>],
+) -> Question<'_> {
+    let width = prepared.params().len();
+    let columns = columns(lists.iter().map(Vec::as_slice), width);
+    Question::Many(prepared, columns)
 }
 
 fn columns<'a>(

@@ -21,13 +21,17 @@ pub(crate) use tls::TlsFault;
 use crate::driver::{CommitError, Each, judge_version, nothing_here};
 use crate::error::StoreError;
 use crate::schema;
+use crate::timer::pass_exactly;
 use crate::value::{Row, Statement, Value};
 use batch::{Call, in_order};
 use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use lock::Former;
 use session::{Purpose, Session, Target, state};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::time::Duration;
+use tokio_postgres::binary_copy::BinaryCopyInWriter;
+use tokio_postgres::types::Type;
 
 /// The longest a query or commit may take; then the connection is given up.
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -83,15 +87,31 @@ enum Turn {
     Asked(Option<&'static str>),
     /// It is to begin so with the statements that are written.
     Aside(&'static str),
-    /// It has begun; the rows are the answer to the question that went with the lock, until they are asked for.
-    Open(Option<(&'static str, Vec<tokio_postgres::Row>)>),
+    /// It has begun; these are the answers to the questions that went with the lock, until they are asked for.
+    Open(Vec<Ahead>),
 }
+
+/// The answer to a question that was asked ahead.
+struct Ahead {
+    sql: &'static str,
+    rows: Vec<Found>,
+}
+
+/// A row with the place of its parameter list.
+type Found = (usize, tokio_postgres::Row);
+
+/// Gives further parameter lists of a question, if there are any by now.
+pub(crate) type More<'a> = &'a mut dyn FnMut() -> Vec<Vec<Value>>;
+
+/// How long the head lock is waited for before more parameter lists are asked for; twice as long each time after that, so
+/// that a long wait makes few statements.
+const MORE_AFTER: Duration = Duration::from_micros(500);
 
 /// Reads rows on a connection of its own, one query after the other with the same parameters, however long
 /// that takes; blocks, so it belongs on a thread of its own. Each row comes with the position of its query.
 pub(crate) fn read_alone(
     url: &str,
-    queries: &[&'static str],
+    queries: &[&str],
     params: &[Value],
     each: Each<'_>,
 ) -> Result<(), StoreError> {
@@ -240,21 +260,45 @@ impl PostgresDriver {
         each: Each<'_>,
     ) -> Result<(), StoreError> {
         let answer = tokio::time::timeout(STATEMENT_TIMEOUT, self.ask(sql, lists)).await;
-        let Ok(rows) = answer else {
-            // What was asked may still be answered, to nobody; the connection is of no more use.
-            self.give_session_up();
-            return Err(unanswered());
-        };
-        let rows = match rows {
-            Ok(rows) => rows,
-            Err(error) => {
-                self.undo().await;
-                self.sound_out().await;
-                return Err(error);
-            }
-        };
+        let rows = self.judge(answer).await?;
         rows.iter()
             .try_for_each(|(at, row)| each(*at, &Row::Postgres(row)))
+    }
+
+    /// Takes the head lock that was asked for, and asks a question with it. While the lock is waited for, `more` gives more of its
+    /// parameter lists; their rows then come with the lock. All rows are kept until they are asked for.
+    pub(crate) async fn ask_ahead(
+        &mut self,
+        sql: &'static str,
+        lists: &[Vec<Value>],
+        more: More<'_>,
+    ) -> Result<(), StoreError> {
+        let Turn::Asked(Some(ahead)) = self.turn else {
+            return Ok(());
+        };
+        let locking = self.lock(ahead, Some((sql, lists)), Some(more));
+        let answer = tokio::time::timeout(STATEMENT_TIMEOUT, locking).await;
+        self.judge(answer).await
+    }
+
+    /// After a question: undoes the transaction when it failed, and gives the session up when it is of no more use.
+    async fn judge<T>(
+        &mut self,
+        answer: Result<Result<T, StoreError>, tokio::time::error::Elapsed>,
+    ) -> Result<T, StoreError> {
+        match answer {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(error)) => {
+                self.undo().await;
+                self.sound_out().await;
+                Err(error)
+            }
+            Err(_) => {
+                // What was asked may still be answered, to nobody.
+                self.give_session_up();
+                Err(unanswered())
+            }
+        }
     }
 
     /// The rows, each with the place of its parameter list; begins the transaction that was asked for.
@@ -262,56 +306,114 @@ impl PostgresDriver {
         &mut self,
         sql: &'static str,
         lists: &[Vec<Value>],
-    ) -> Result<Vec<(usize, tokio_postgres::Row)>, StoreError> {
-        if let Turn::Open(ahead) = &mut self.turn
-            && let Some((_, rows)) = ahead.take_if(|(asked, _)| *asked == sql)
-        {
-            return Ok(rows.into_iter().map(|row| (0, row)).collect());
+    ) -> Result<Vec<Found>, StoreError> {
+        match self.turn {
+            Turn::Asked(Some(ahead)) => {
+                let question = (ahead != sql).then_some((sql, lists));
+                self.lock(ahead, question, None).await?;
+            }
+            Turn::Asked(None) => {
+                self.session()?.client.batch_execute(BEGIN).await?;
+                self.turn = Turn::Open(Vec::new());
+            }
+            _ => {}
         }
+        if let Turn::Open(ahead) = &mut self.turn
+            && let Some(at) = ahead.iter().position(|one| one.sql == sql)
+        {
+            return Ok(ahead.swap_remove(at).rows);
+        }
+        let session = self.session()?;
+        let question = session.question(sql, lists).await?;
+        session.ask(question).await
+    }
+
+    /// Begins a transaction under the head lock, with the answers to `ahead`, which takes no parameters, and to `question`, of
+    /// which `more` gives more parameter lists while the lock is waited for.
+    async fn lock(
+        &mut self,
+        ahead: &'static str,
+        question: Option<(&'static str, &[Vec<Value>])>,
+        mut more: Option<More<'_>>,
+    ) -> Result<(), StoreError> {
         let session = self
             .session
             .as_mut()
             .ok_or_else(|| StoreError::Unavailable("not connected".into()))?;
-        let question = session.question(sql, lists).await?;
-        let Turn::Asked(under_lock) = self.turn else {
-            return session.ask(question).await;
-        };
-        let Some(ahead) = under_lock else {
-            session.client.batch_execute(BEGIN).await?;
-            self.turn = Turn::Open(None);
-            return session.ask(question).await;
-        };
         let lock = session.prepare(LOCK_HEAD).await?;
         let head = session.prepare(ahead).await?;
-        let question = (ahead != sql).then_some(question);
-        let client = &session.client;
+        let (sql, lists) = question.unwrap_or(("", &[]));
+        // Nothing can be prepared while the lock is waited for.
+        let further = match &more {
+            Some(_) => Some(session.prepare_for_lists(sql).await?),
+            None => None,
+        };
+        let asked = match question {
+            Some(_) => Some(session.question(sql, lists).await?),
+            None => None,
+        };
+        let session = &*session;
         let first = async {
-            match question {
-                Some(question) => session.ask(question).await,
+            match asked {
+                Some(asked) => session.ask(asked).await,
                 None => Ok(Vec::new()),
             }
         };
         // Sent in this order, without waiting for the answers in between.
-        let (begun, locked, head, first) = futures_util::future::join4(
-            client.batch_execute(BEGIN),
-            client.execute(&lock, &[]),
-            client.query(&head, &[]),
+        let mut opening = pin!(futures_util::future::join4(
+            session.client.batch_execute(BEGIN),
+            session.client.execute(&lock, &[]),
+            session.client.query(&head, &[]),
             first,
-        )
-        .await;
+        ));
+        let (mut under_way, mut answered) = (FuturesUnordered::new(), Vec::new());
+        let (mut count, mut pause) = (lists.len(), MORE_AFTER);
+        let (begun, locked, head, first) = loop {
+            let (Some(more), Some(prepared)) = (&mut more, &further) else {
+                break opening.as_mut().await;
+            };
+            tokio::select! {
+                biased;
+                opened = &mut opening => break opened,
+                // Polling is what sends a question; the answer comes after the lock.
+                Some(answer) = under_way.next() => answered.push(answer),
+                () = pass_exactly(pause) => {
+                    pause *= 2;
+                    let lists = more();
+                    let from = count;
+                    count += lists.len();
+                    if !lists.is_empty() {
+                        let prepared = prepared.clone();
+                        under_way.push(async move {
+                            let rows = session.ask(batch::question_of_many(prepared, &lists)).await?;
+                            let placed = rows.into_iter().map(|(at, row)| (from + at, row));
+                            Ok::<Vec<Found>, StoreError>(placed.collect())
+                        });
+                    }
+                }
+            }
+        };
         begun?;
-        self.turn = Turn::Open(None);
+        self.turn = Turn::Open(Vec::new());
         if locked? != 1 {
             return Err(StoreError::Damaged(
                 "the row of the head lock is missing".into(),
             ));
         }
-        let (head, first) = (head?, first?);
-        if ahead == sql {
-            return Ok(head.into_iter().map(|row| (0, row)).collect());
+        let head = head?.into_iter().map(|row| (0, row)).collect();
+        let mut rows = first?;
+        answered.extend(under_way.collect::<Vec<_>>().await);
+        for answer in answered {
+            rows.extend(answer?);
         }
-        self.turn = Turn::Open(Some((ahead, head)));
-        Ok(first)
+        self.turn = Turn::Open(vec![
+            Ahead {
+                sql: ahead,
+                rows: head,
+            },
+            Ahead { sql, rows },
+        ]);
+        Ok(())
     }
 
     /// Ends the transaction of the moment, if there is one, without its writes.
@@ -346,11 +448,7 @@ impl PostgresDriver {
         }
     }
 
-    pub(crate) async fn stream(
-        &mut self,
-        sql: &'static str,
-        each: Each<'_>,
-    ) -> Result<(), StoreError> {
+    pub(crate) async fn stream(&mut self, sql: &str, each: Each<'_>) -> Result<(), StoreError> {
         self.unhurried().await?;
         let session = self.session()?;
         session.stream(sql, &[], each).await?;
@@ -358,6 +456,29 @@ impl PostgresDriver {
             .client
             .batch_execute(session::SET_STATEMENT_TIMEOUT)
             .await?)
+    }
+
+    /// Where the database is, in words for people.
+    pub(crate) fn described(&self) -> String {
+        let Target {
+            place, database, ..
+        } = &self.target;
+        format!("the database {database} of {place}")
+    }
+
+    /// Begins `COPY ... FROM STDIN` in the binary format, as a transaction of its own; rows are of these types.
+    pub(crate) async fn copy_in(
+        &mut self,
+        sql: &str,
+        types: &[Type],
+    ) -> Result<Pin<Box<BinaryCopyInWriter>>, StoreError> {
+        let sink = self.session()?.client.copy_in(sql).await?;
+        Ok(Box::pin(BinaryCopyInWriter::new(sink, types)))
+    }
+
+    /// Runs statements that take as long as they need.
+    pub(crate) async fn run(&mut self, sql: &str) -> Result<(), StoreError> {
+        Ok(self.session()?.client.batch_execute(sql).await?)
     }
 
     /// Sends all statements and COMMIT in one go and reads the answers. A statement that fails makes the server undo the
@@ -461,12 +582,7 @@ impl PostgresDriver {
 
 impl Session {
     /// Rows as they come: there may be millions.
-    async fn stream(
-        &self,
-        sql: &'static str,
-        params: &[Value],
-        each: Each<'_>,
-    ) -> Result<(), StoreError> {
+    async fn stream(&self, sql: &str, params: &[Value], each: Each<'_>) -> Result<(), StoreError> {
         let rows = self.client.query_raw(sql, session::borrow(params)).await?;
         let mut rows = pin!(rows.ready_chunks(256));
         while let Some(chunk) = rows.next().await {
@@ -519,5 +635,81 @@ impl Session {
             Some(Err(error)) => Err(CommitError::Unknown(error.into())),
             _ => Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc;
+    use tokenward_testkit::PgCluster;
+
+    const SQUARE: &str = "SELECT $1::bigint * $1::bigint";
+    const HEAD: &str = "SELECT change_number FROM head";
+
+    #[test]
+    fn what_is_asked_while_the_lock_is_waited_for_is_answered_with_it() {
+        let cluster = PgCluster::builder().setting("fsync", "off").start();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let mut driver = PostgresDriver::open(&cluster.url(), "test", true).await.unwrap();
+            let head = "INSERT INTO head (one, schema, store, epoch, change_number, audit_seq, audit_hash, next_product)
+                VALUES (1, 10, '', '', 5, 0, '', 0)";
+            let fresh = crate::value::Statement::one(head, Vec::new());
+            driver.migrate(Some(&fresh)).await.unwrap();
+            // Another node has its turn until all has been asked.
+            let (url, (asked, all)) = (cluster.url(), mpsc::channel::<()>());
+            let (has, had) = tokio::sync::oneshot::channel();
+            let other = std::thread::spawn(move || {
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+                runtime.block_on(async {
+                    let mut other = PostgresDriver::open(&url, "other", true).await.unwrap();
+                    other.begin(Some(HEAD));
+                    other.query(HEAD, &[vec![]], &mut |_, _| Ok(())).await.unwrap();
+                    has.send(()).unwrap();
+                    all.recv_timeout(STATEMENT_TIMEOUT).unwrap();
+                    other.undo().await;
+                    other.close().await;
+                });
+            });
+            had.await.unwrap();
+            let list = |number: i64| vec![Value::Int(number)];
+            // Nothing by the first look, two lists by the second, one by the third.
+            let mut later = vec![vec![list(4)], vec![list(2), list(3)], vec![]];
+            let mut more = || {
+                let lists = later.pop().unwrap_or_default();
+                if later.is_empty() {
+                    let _ = asked.send(());
+                }
+                lists
+            };
+            driver.begin(Some(HEAD));
+            driver.ask_ahead(SQUARE, &[list(1)], &mut more).await.unwrap();
+            let (mut squares, mut heads) = (Vec::new(), Vec::new());
+            let all: Vec<_> = (1..=4).map(list).collect();
+            let mut each = |at: usize, row: &Row<'_>| {
+                squares.push((at, row.int(0)?));
+                Ok(())
+            };
+            driver.query(SQUARE, &all, &mut each).await.unwrap();
+            squares.sort_unstable();
+            assert_eq!(squares, [(0, 1), (1, 4), (2, 9), (3, 16)]);
+            let mut each = |_: usize, row: &Row<'_>| {
+                heads.push(row.int(0)?);
+                Ok(())
+            };
+            driver.query(HEAD, &[vec![]], &mut each).await.unwrap();
+            assert_eq!(heads, [5]);
+            // What was kept is kept once.
+            let mut count = 0;
+            driver.query(SQUARE, &[list(7)], &mut |_, row| { count += row.int(0)?; Ok(()) }).await.unwrap();
+            assert_eq!(count, 49);
+            driver.undo().await;
+            driver.close().await;
+            other.join().unwrap();
+        });
     }
 }

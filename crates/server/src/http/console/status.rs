@@ -244,7 +244,7 @@ pub(super) async fn settings(State(app): State<Arc<App>>, Member(person): Member
             ],
         ),
         ("Storage and keys", &["data_dir", "digest_keys"]),
-        ("TLS", &["public_tls", "internal_tls"]),
+        ("TLS", &["public_tls", "internal_tls", "internal_callers"]),
         (
             "Process",
             &["check_threads", "drain_seconds", "log", "log_format"],

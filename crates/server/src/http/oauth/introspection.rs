@@ -6,7 +6,9 @@ use super::Reply;
 use super::form::{Form, caller, must_post};
 use super::reply::{OAuthError, json_reply};
 use crate::app::App;
+use crate::config::callers::Asked;
 use crate::net::addresses::Peer;
+use crate::net::caller::Caller;
 use crate::verbs::check::{self, Counted};
 use crate::verbs::issuance;
 use axum::extract::{ConnectInfo, Request, State};
@@ -52,9 +54,9 @@ pub(super) async fn on_public(
 
 /// `POST /oauth2/introspect` on the internal listener: for whoever reaches it, unless `internal_auth`
 /// is configured.
-pub async fn on_internal(
+pub(crate) async fn on_internal(
     app: &App,
-    peer: Peer,
+    (peer, from): (Peer, &Caller),
     request: http::Request<hyper::body::Incoming>,
 ) -> Reply {
     let (parts, body) = request.into_parts();
@@ -72,6 +74,13 @@ pub async fn on_internal(
             .get("token")
             .ok_or_else(|| OAuthError::invalid_request("token is missing"))?;
         let stated = Stated::read(parts.uri.path(), &form)?;
+        if !from.may(app, peer, &stated.asked()) {
+            return Err(OAuthError::new(
+                StatusCode::FORBIDDEN,
+                "access_denied",
+                "this caller may not introspect access tokens for this environment and product; Tokenward's log has the reason",
+            ));
+        }
         tell(app, token, &stated, Counted::Yes)
     };
     told.await.unwrap_or_else(|error: OAuthError| {
@@ -116,6 +125,17 @@ struct Stated<'a> {
 }
 
 impl<'a> Stated<'a> {
+    /// What the caller must be allowed.
+    fn asked(&self) -> Asked<'a> {
+        match (self.environment, self.product) {
+            (Some(environment), Some(product)) => Asked::Check {
+                environment,
+                product,
+            },
+            _ => Asked::Introspect,
+        }
+    }
+
     /// Reads the path after `/oauth2/introspect` and the parameters. An empty parameter is a slip of a configuration: it is
     /// refused, for without it the answer would say yes to more.
     fn read(path: &'a str, form: &'a Form) -> Result<Self, OAuthError> {
@@ -157,7 +177,7 @@ fn tell(
         Ok(live) if good && fits(&live, stated) => {
             Ok(json_reply(StatusCode::OK, &described(app, &live)))
         }
-        Err(Refusal::CannotVouch) => Err(cannot_vouch()),
+        Err(Refusal::CannotVouch | Refusal::CallerNotAllowed) => Err(cannot_vouch()),
         // Whatever the reason, the answer is the same (RFC 7662, section 2.2).
         Ok(_) | Err(Refusal::Denied(_)) => Ok(json_reply(StatusCode::OK, &inactive())),
     }
@@ -215,7 +235,7 @@ fn is_good_for(
             }
             Ok(false)
         }
-        Err(Refusal::CannotVouch) => Err(cannot_vouch()),
+        Err(Refusal::CannotVouch | Refusal::CallerNotAllowed) => Err(cannot_vouch()),
     }
 }
 

@@ -6,7 +6,7 @@ mod introspection;
 mod metadata;
 mod reply;
 
-pub use introspection::on_internal as introspect_internal;
+pub(crate) use introspection::on_internal as introspect_internal;
 
 use crate::app::App;
 use crate::verbs::issuance::{self, Refused};

@@ -1,0 +1,458 @@
+//! Who may ask on an internal listener with a client authority: a matrix of certificates and requests, each with its
+//! answer and its sentence in the log.
+
+use crate::house::LIMIT;
+use reqwest::{Certificate, Client, Identity, Method};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tokenward_testkit::{Answer, Authority, NewClient, Server, wait_until};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+/// Years in which a certificate is valid that is neither old nor new.
+const NOW: (i32, i32) = (2020, 2099);
+
+/// A server whose callers must show certificates, and the files it reads.
+struct Guarded {
+    server: Server,
+    authority: Authority,
+    trusted: Certificate,
+    authority_file: PathBuf,
+    token: String,
+    _folder: tempfile::TempDir,
+}
+
+impl Guarded {
+    async fn start() -> Guarded {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            path
+        };
+        let authority = Authority::new("gateways");
+        let own = Authority::new("servers");
+        let (certificate, key) = own.issue(&["127.0.0.1"], NOW);
+        let authority_file = write("authority.pem", authority.pem());
+        let configuration = format!(
+            "internal_tls_certificate = {:?}\ninternal_tls_key = {:?}\ninternal_client_authority = {authority_file:?}\n\
+             [internal_callers]\n\
+             \"Gateway.Internal\" = [\"production/gst\"]\n\
+             \"spiffe://cluster/ns/edge/sa/envoy\" = [\"*/*\", \"introspect\"]\n\
+             \"issued in a test\" = [\"sandbox/*\"]\n\
+             \"prometheus.internal\" = [\"metrics\"]\n",
+            write("server.pem", &certificate),
+            write("server.key", &key),
+        );
+        let configuration = write("tokenward.toml", &configuration);
+        let server = Server::builder()
+            .arg("--config")
+            .arg(configuration.to_str().unwrap())
+            .start();
+        let api = server.api();
+        let acme = api.workspace("acme").await.unwrap();
+        for slug in ["gst", "e-invoice"] {
+            api.product(slug, slug).await.unwrap();
+        }
+        let client = api.client(&acme, NewClient::production("erp")).await;
+        let secret = client.unwrap().secret;
+        let token = api.generate(&secret).await.unwrap().token().access_token;
+        Guarded {
+            server,
+            authority,
+            trusted: Certificate::from_pem(own.pem().as_bytes()).unwrap(),
+            authority_file,
+            token,
+            _folder: folder,
+        }
+    }
+
+    /// A caller with this certificate; over HTTP/1, or HTTP/2 as TLS agrees on it.
+    fn caller(&self, identity: Option<(String, String)>, http1: bool) -> Client {
+        let mut builder = Client::builder()
+            .no_proxy()
+            .timeout(LIMIT)
+            .tls_certs_only([self.trusted.clone()]);
+        if let Some((certificate, key)) = identity {
+            let pem = format!("{certificate}{key}");
+            builder = builder.identity(Identity::from_pem(pem.as_bytes()).unwrap());
+        }
+        if http1 {
+            builder = builder.http1_only();
+        }
+        builder.build().unwrap()
+    }
+
+    async fn ask(&self, caller: &Client, method: Method, path: &str) -> Option<Answer> {
+        let address = format!("{}{path}", self.server.internal());
+        let mut request = caller
+            .request(method.clone(), address)
+            .header("x-cleartax-auth-token", &self.token);
+        if method == Method::POST {
+            request = request
+                .header("content-type", "application/x-www-form-urlencoded")
+                .body(format!("token={}", self.token));
+        }
+        self.server.api().send(request).await.ok()
+    }
+
+    /// Waits for a line of the log with all of these words.
+    fn logged(&self, words: &[&str]) {
+        wait_until(&format!("a line with {words:?}"), LIMIT, || {
+            let output = self.server.output();
+            let has = |line: &str| words.iter().all(|word| line.contains(word));
+            output.lines().any(has).then_some(())
+        });
+    }
+}
+
+#[tokio::test]
+async fn each_certificate_may_ask_what_its_name_is_given_and_nothing_else() {
+    let guarded = Guarded::start().await;
+    let issue = |names: &[&str]| Some(guarded.authority.issue(names, NOW));
+    let gateway = issue(&["other.internal", "gateway.internal"]);
+    let envoy = issue(&["spiffe://cluster/ns/edge/sa/envoy"]);
+    let folded = issue(&["spiffe://cluster/ns/EDGE/sa/envoy"]);
+    let common = issue(&[]);
+    // Its common name is in the table, and does not count beside another name.
+    let unlisted = issue(&["unlisted.internal"]);
+    let prometheus = issue(&["prometheus.internal"]);
+    let (get, post) = (Method::GET, Method::POST);
+    let gst = "/check/production/gst";
+    let invoice = "/check/production/e-invoice";
+    let refused = "CALLER_NOT_ALLOWED";
+    // Who, and what it asks; the status, and the code or a word of the body.
+    let rows = [
+        ("none", &None, &get, "/health/ready", 200, "ready"),
+        ("none", &None, &get, "/health/live", 200, "live"),
+        ("none", &None, &get, gst, 403, refused),
+        ("none", &None, &get, "/metrics", 403, refused),
+        (
+            "none",
+            &None,
+            &post,
+            "/oauth2/introspect",
+            403,
+            "access_denied",
+        ),
+        ("gateway", &gateway, &get, gst, 200, ""),
+        ("gateway", &gateway, &get, invoice, 403, refused),
+        (
+            "gateway",
+            &gateway,
+            &get,
+            "/check/sandbox/gst",
+            403,
+            refused,
+        ),
+        (
+            "gateway",
+            &gateway,
+            &get,
+            "/check/production/none",
+            403,
+            refused,
+        ),
+        ("gateway", &gateway, &get, "/metrics", 403, refused),
+        (
+            "gateway",
+            &gateway,
+            &post,
+            "/oauth2/introspect/production/gst",
+            200,
+            "true",
+        ),
+        (
+            "gateway",
+            &gateway,
+            &post,
+            "/oauth2/introspect/production/e-invoice",
+            403,
+            "access_denied",
+        ),
+        (
+            "gateway",
+            &gateway,
+            &post,
+            "/oauth2/introspect",
+            403,
+            "access_denied",
+        ),
+        ("envoy", &envoy, &get, gst, 200, ""),
+        ("envoy", &envoy, &get, invoice, 200, ""),
+        (
+            "envoy",
+            &envoy,
+            &get,
+            "/check/production/none",
+            404,
+            "PRODUCT_UNKNOWN",
+        ),
+        ("envoy", &envoy, &post, "/oauth2/introspect", 200, "true"),
+        ("envoy", &envoy, &get, "/metrics", 403, refused),
+        ("a URI in other case", &folded, &get, gst, 403, refused),
+        (
+            "common name",
+            &common,
+            &get,
+            "/check/sandbox/gst",
+            401,
+            "ENVIRONMENT_MISMATCH",
+        ),
+        ("common name", &common, &get, gst, 403, refused),
+        (
+            "unlisted",
+            &unlisted,
+            &get,
+            "/check/sandbox/gst",
+            403,
+            refused,
+        ),
+        (
+            "prometheus",
+            &prometheus,
+            &get,
+            "/metrics",
+            200,
+            "tokenward_checks_total",
+        ),
+        ("prometheus", &prometheus, &get, gst, 403, refused),
+    ];
+    for http1 in [true, false] {
+        for (who, identity, method, path, status, word) in rows {
+            let caller = guarded.caller(identity.clone(), http1);
+            let answer = guarded.ask(&caller, method.clone(), path).await;
+            let answer = answer.unwrap_or_else(|| panic!("{who} {path}: no answer"));
+            let seen = (answer.status, answer.body.contains(word));
+            assert_eq!(seen, (status, true), "{who} {path}: {}", answer.body);
+        }
+    }
+    guarded.logged(&[
+        "WARN",
+        "127.0.0.1",
+        "it asked for production/gst without a client certificate",
+    ]);
+    guarded.logged(&[
+        "which internal_callers does not list for its client certificate (\"other.internal\", \"gateway.internal\")",
+        "it asked for production/e-invoice",
+    ]);
+    guarded.logged(&[
+        "internal_callers has no entry for its client certificate (\"unlisted.internal\")",
+    ]);
+    let prometheus = guarded.caller(prometheus.clone(), true);
+    let metrics = guarded
+        .ask(&prometheus, Method::GET, "/metrics")
+        .await
+        .unwrap()
+        .body;
+    let counted = "tokenward_checks_total{outcome=\"CALLER_NOT_ALLOWED\"} ";
+    let counted = metrics.lines().find_map(|line| line.strip_prefix(counted));
+    let expected = rows
+        .iter()
+        .filter(|row| row.3.starts_with("/check") && row.5 == refused);
+    assert_eq!(counted, Some((expected.count() * 2).to_string().as_str()));
+}
+
+#[tokio::test]
+async fn certificate_of_another_authority_or_time_is_refused_in_the_handshake() {
+    let guarded = Guarded::start().await;
+    let gst = "/check/production/gst";
+    let names = ["gateway.internal"];
+    let stranger = Authority::new("strangers");
+    for (identity, words) in [
+        (
+            stranger.issue(&names, NOW),
+            "is not from an authority in internal_client_authority",
+        ),
+        (
+            guarded.authority.issue(&names, (2020, 2021)),
+            "its client certificate has expired",
+        ),
+        (
+            guarded.authority.issue(&names, (2090, 2099)),
+            "its client certificate is not valid yet",
+        ),
+    ] {
+        for http1 in [true, false] {
+            let caller = guarded.caller(Some(identity.clone()), http1);
+            for path in [gst, "/health/ready"] {
+                assert!(
+                    guarded.ask(&caller, Method::GET, path).await.is_none(),
+                    "{words}"
+                );
+            }
+        }
+        guarded.logged(&["caller refused", "127.0.0.1", words]);
+    }
+    let plain = guarded.server.internal().replace("https", "http");
+    let request = guarded.caller(None, true).get(format!("{plain}{gst}"));
+    assert!(request.send().await.is_err());
+
+    // Another authority takes over without a restart; a file that is none leaves it in place.
+    let of_stranger = guarded.caller(Some(stranger.issue(&names, NOW)), true);
+    let before = guarded.caller(Some(guarded.authority.issue(&names, NOW)), true);
+    assert!(guarded.ask(&before, Method::GET, gst).await.is_some());
+    std::fs::write(&guarded.authority_file, stranger.pem()).unwrap();
+    let mut answer = None;
+    for _ in 0..LIMIT.as_secs() * 4 {
+        answer = guarded.ask(&of_stranger, Method::GET, gst).await;
+        if answer.is_some() {
+            break;
+        }
+        let pause = tokio::time::timeout(Duration::from_millis(250), std::future::pending::<()>());
+        let _ = pause.await;
+    }
+    answer.expect("the new authority is taken").expect(200);
+    let again = guarded.caller(Some(guarded.authority.issue(&names, NOW)), true);
+    assert!(guarded.ask(&again, Method::GET, gst).await.is_none());
+    std::fs::write(&guarded.authority_file, "no certificate").unwrap();
+    guarded.logged(&[
+        "keeping the current certificate",
+        "authority.pem holds no certificate",
+    ]);
+    guarded
+        .ask(&of_stranger, Method::GET, gst)
+        .await
+        .unwrap()
+        .expect(200);
+}
+
+/// A session that is resumed skips the certificate, so an expired one would pass.
+#[tokio::test]
+async fn no_session_is_resumed() {
+    let guarded = Guarded::start().await;
+    let address = guarded.server.internal().strip_prefix("https://").unwrap();
+    let (certificate, key) = guarded.authority.issue(&["gateway.internal"], NOW);
+    let config = client_config(&certificate, &key);
+    let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
+    for _ in 0..2 {
+        let stream = tokio::net::TcpStream::connect(address).await.unwrap();
+        let name = "127.0.0.1".try_into().unwrap();
+        let mut stream = connector.connect(name, stream).await.unwrap();
+        let request = "GET /health/live HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        let read = tokio::time::timeout(LIMIT, stream.read_to_end(&mut answer));
+        let _ = read.await.expect("an answer in time");
+        assert!(answer.starts_with(b"HTTP/1.1 200"));
+        let kind = stream.get_ref().1.handshake_kind();
+        assert_eq!(kind, Some(rustls::HandshakeKind::Full));
+    }
+}
+
+/// A client with this certificate that trusts every server.
+fn client_config(certificate: &str, key: &str) -> rustls::ClientConfig {
+    use rustls::pki_types::pem::PemObject as _;
+    use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let chain = CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap();
+    let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
+    let builder = rustls::ClientConfig::builder_with_provider(Arc::clone(&provider));
+    let builder = builder.with_safe_default_protocol_versions().unwrap();
+    let builder = builder
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(AnyServer(provider)));
+    builder.with_client_auth_cert(vec![chain], key).unwrap()
+}
+
+#[derive(Debug)]
+struct AnyServer(Arc<rustls::crypto::CryptoProvider>);
+
+impl rustls::client::danger::ServerCertVerifier for AnyServer {
+    fn verify_server_cert(
+        &self,
+        _: &rustls::pki_types::CertificateDer<'_>,
+        _: &[rustls::pki_types::CertificateDer<'_>],
+        _: &rustls::pki_types::ServerName<'_>,
+        _: &[u8],
+        _: rustls::pki_types::UnixTime,
+    ) -> Result<rustls::client::danger::ServerCertVerified, rustls::Error> {
+        Ok(rustls::client::danger::ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &rustls::pki_types::CertificateDer<'_>,
+        signed: &rustls::DigitallySignedStruct,
+    ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
+        let known = &self.0.signature_verification_algorithms;
+        rustls::crypto::verify_tls12_signature(message, certificate, signed, known)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &rustls::pki_types::CertificateDer<'_>,
+        signed: &rustls::DigitallySignedStruct,
+    ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
+        let known = &self.0.signature_verification_algorithms;
+        rustls::crypto::verify_tls13_signature(message, certificate, signed, known)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<rustls::SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+/// A start is refused that would leave nobody, or everybody, able to ask.
+#[test]
+fn settings_that_do_not_go_together_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let authority = Authority::new("gateways");
+    let (certificate, key) = authority.issue(&["127.0.0.1"], NOW);
+    let tls = [
+        (
+            "--internal-tls-certificate",
+            write("server.pem", &certificate),
+        ),
+        ("--internal-tls-key", write("server.key", &key)),
+    ];
+    let authority = (
+        "--internal-client-authority",
+        write("authority.pem", authority.pem()),
+    );
+    let none = ("--internal-client-authority", write("server.key", &key));
+    let missing = (
+        "--internal-client-authority",
+        folder.path().join("gone").display().to_string(),
+    );
+    let caller = |text: &str| ("--internal-caller", text.to_owned());
+    let gateway = caller("gateway.internal=production/gst");
+    let [one, two] = tls;
+    for (arguments, words) in [
+        (
+            vec![&one, &two, &authority],
+            "internal_client_authority needs internal_callers",
+        ),
+        (
+            vec![&one, &two, &gateway],
+            "internal_callers needs internal_client_authority",
+        ),
+        (
+            vec![&authority, &gateway],
+            "internal_client_authority needs internal_tls_certificate",
+        ),
+        (
+            vec![&one, &two, &authority, &caller("gateway.internal=gst")],
+            "isn't ENVIRONMENT/PRODUCT",
+        ),
+        (
+            vec![&one, &two, &none, &gateway],
+            "server.key holds no certificate",
+        ),
+        (vec![&one, &two, &missing, &gateway], "gone"),
+    ] {
+        let mut builder = Server::builder();
+        for (flag, value) in arguments {
+            builder = builder.arg(flag).arg(value);
+        }
+        let refused = builder.try_start().unwrap_err();
+        assert!(refused.output.contains(words), "{words}: {refused}");
+    }
+}
