@@ -533,10 +533,8 @@ pub async fn run(
         ..Plan::new(seed, Duration::from_secs(86_400))
     };
     let (stop, stopped) = tokio::sync::watch::channel(false);
-    let loading = tokio::spawn({
-        let nodes = Arc::clone(&nodes);
-        async move { coherence::run_until(&nodes, &plan, stopped).await }
-    });
+    let prepared = coherence::Prepared::new(&nodes, plan).await?;
+    let loading = tokio::spawn(prepared.run_until(stopped));
     pass(2_000).await;
     let watch = Watch::start(&apis, &nodes);
     let mut done = Vec::new();
@@ -563,7 +561,7 @@ pub async fn run(
     pass(u64::try_from(REST.as_millis()).unwrap_or(u64::MAX)).await;
     let (silent_elsewhere, silent_replicas) = watch.end();
     let _ = stop.send(true);
-    let history = loading.await.expect("the load does not panic")?;
+    let history = loading.await.expect("the load does not panic");
     let verified = world.api.verify_audit().await?;
     assert_eq!(verified.json()["ok"], true, "{}", verified.body);
     for server in &mut world.servers {

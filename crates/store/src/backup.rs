@@ -4,7 +4,8 @@
 use crate::checkpoint::log_of;
 use crate::driver::{CommitError, Driver};
 use crate::error::StoreError;
-use crate::load::{Head, read_head};
+use crate::load::{Head, read_marked_head};
+use crate::moving::Mark;
 use crate::people;
 use crate::postgres::PostgresDriver;
 use crate::sqlite::{BUSY, SqliteDriver, private_file};
@@ -105,6 +106,12 @@ fn copy(
     source
         .execute_batch("BEGIN")
         .map_err(|error| unavailable(from, error))?;
+    let named = "SELECT store FROM head";
+    let name: Result<String, _> = source.query_row(named, [], |row| row.get(0));
+    let name = name.map_err(|error| unavailable(from, error))?;
+    if let Some(mark) = Mark::read(&name) {
+        return Err(mark.refusal());
+    }
     let head = head_of(&source).map_err(|error| unavailable(from, error))?;
     let log = || std::fs::metadata(log_of(from)).map_or(0, |file| file.len());
     let log_before = log();
@@ -196,13 +203,17 @@ pub async fn restore(
     };
     driver.migrate(None).await?;
     driver.unhurried().await?;
-    let head = read_head(&mut driver).await?;
+    let (head, mark) = read_marked_head(&mut driver).await?;
+    let lifted = mark.as_ref().map(Mark::lifted).transpose()?;
     if let Some((seq, hash)) = proof {
         if (seq, hash) == (head.audit_seq, head.audit_hash) {
+            let mut statements = Vec::from_iter(lifted);
             if driver.is_shared() {
-                let forget = [Statement::new(FORGET_NODES, Vec::new())];
-                let forgotten = driver.commit(&forget, COMMIT_TIMEOUT).await;
-                forgotten.map_err(CommitError::into_inner)?;
+                statements.push(Statement::new(FORGET_NODES, Vec::new()));
+            }
+            let done = driver.commit(&statements, COMMIT_TIMEOUT).await;
+            done.map_err(CommitError::into_inner)?;
+            if driver.is_shared() {
                 timer::pass(wait).await;
             }
             driver.close().await;
@@ -228,6 +239,7 @@ pub async fn restore(
     let entry = Written::new(&entry, head.audit_seq + 1, &head.audit_hash);
     let (seq, hash) = (entry.seq, entry.hash);
     let mut statements = vec![sql::append_audit(entry)];
+    statements.extend(lifted);
     statements.extend(sql::statements(&change));
     // A session ended since the backup, or an invitation withdrawn, must not live again.
     // The rows of the copy name nodes of the time before.

@@ -80,11 +80,7 @@ impl Driver {
     }
 
     /// Streams a large result without holding it.
-    pub(crate) async fn stream(
-        &mut self,
-        sql: &'static str,
-        each: Each<'_>,
-    ) -> Result<(), StoreError> {
+    pub(crate) async fn stream(&mut self, sql: &str, each: Each<'_>) -> Result<(), StoreError> {
         match self {
             Self::Sqlite(driver) => driver.query(sql, &[Vec::new()], each),
             Self::Postgres(driver) => {

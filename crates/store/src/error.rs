@@ -30,8 +30,8 @@ pub enum StoreError {
     },
     /// The database is in use in a way that this process cannot share.
     #[error(
-        "the database is in use by another Tokenward process ({0}), and one of the two needs it alone: a restore, a start with \
-         --new-digest-keys, or a version that runs as a single node. Stop the other process first"
+        "the database is in use by another Tokenward process ({0}), and one of the two needs it alone: a restore, a move, a start \
+         with --new-digest-keys, or a version that runs as a single node. Stop the other process first"
     )]
     InUse(String),
     /// The database lacks changes that this data directory has seen.

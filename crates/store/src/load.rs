@@ -5,6 +5,7 @@ use crate::driver::Driver;
 use crate::error::StoreError;
 use crate::job::{Next, parse_uuid};
 use crate::member::change;
+use crate::moving::Mark;
 use crate::rows;
 use crate::store::Location;
 use crate::value::{Row, Value};
@@ -93,19 +94,32 @@ pub(crate) fn digest_key(id: i64) -> Result<Option<KeyId>, StoreError> {
     Ok((id != 0).then_some(KeyId(id)))
 }
 
-/// Reads the head row.
+/// Reads the head row of a store that servers may use.
 ///
 /// # Errors
-/// [`StoreError::Diverged`] when the newest change or audit entry is not the one that the head names.
+/// [`StoreError::Diverged`] when the newest change or audit entry is not the one that the head names, and
+/// [`StoreError::Refused`] when the store was moved away or is an unfinished copy.
 pub(crate) async fn read_head(driver: &mut Driver) -> Result<Head, StoreError> {
-    let (mut head, mut whole) = (None, true);
+    match read_marked_head(driver).await? {
+        (head, None) => Ok(head),
+        (_, Some(mark)) => Err(mark.refusal()),
+    }
+}
+
+/// The same of any store, with what a move has written into it.
+pub(crate) async fn read_marked_head(
+    driver: &mut Driver,
+) -> Result<(Head, Option<Mark>), StoreError> {
+    let (mut head, mut whole, mut mark) = (None, true, None);
     let mut each = |_: usize, row: &Row<'_>| {
         let uuid = |text: &str| {
             parse_uuid(text).ok_or_else(|| StoreError::Damaged("a name in the head row".into()))
         };
         let name = |column| Ok::<_, StoreError>(row.text_or_null(column)?.map(str::to_owned));
+        mark = Mark::read(row.text(0)?);
+        let store = mark.as_ref().map_or(row.text(0)?, |mark| &mark.store);
         head = Some(Head {
-            store: uuid(row.text(0)?)?,
+            store: uuid(store)?,
             epoch: uuid(row.text(1)?)?,
             change_number: row.int(2)?.cast_unsigned(),
             audit_seq: row.int(3)?.cast_unsigned(),
@@ -125,7 +139,8 @@ pub(crate) async fn read_head(driver: &mut Driver) -> Result<Head, StoreError> {
             "its newest change or audit entry is not the one that its head names".into(),
         ));
     }
-    head.ok_or_else(|| StoreError::Damaged("the head row is missing".into()))
+    let head = head.ok_or_else(|| StoreError::Damaged("the head row is missing".into()))?;
+    Ok((head, mark))
 }
 
 /// Reads the numbers the next new things get.
@@ -191,6 +206,16 @@ pub(crate) async fn load(
     keyring: Arc<Keyring>,
 ) -> Result<(Replica, Position), StoreError> {
     let head = read_head(driver).await?;
+    load_at(head, location, driver, keyring).await
+}
+
+/// The same for a store whose head row was read.
+pub(crate) async fn load_at(
+    head: Head,
+    location: &Location,
+    driver: &mut Driver,
+    keyring: Arc<Keyring>,
+) -> Result<(Replica, Position), StoreError> {
     let next = read_next(driver).await?;
     let replica = Replica::new(keyring, next.client.index());
     let mut loading = replica.loading();

@@ -133,6 +133,20 @@ impl SqliteDriver {
         Ok(())
     }
 
+    /// Inserts rows with one statement, in one durable transaction.
+    pub(crate) fn insert(&mut self, sql: &str, rows: &[Vec<Value>]) -> Result<(), StoreError> {
+        self.begin()?;
+        let inserted = self.connection.prepare_cached(sql).and_then(|mut insert| {
+            rows.iter()
+                .try_for_each(|row| insert.execute(rusqlite::params_from_iter(row)).map(drop))
+        });
+        if let Err(error) = inserted {
+            self.undo();
+            return Err(error.into());
+        }
+        self.finish(&[]).map_err(CommitError::into_inner)
+    }
+
     /// Brings everything home into the main file. SQLite does so by itself only when the connection
     /// that closes last may write, and ours may not be the last; then the log beside the file would
     /// hold the newest changes, and whoever copies the file alone would lose them.
@@ -266,7 +280,7 @@ fn run(
 /// exist. Each row comes with the position of its query.
 pub(crate) fn read_alone(
     path: &Path,
-    queries: &[&'static str],
+    queries: &[&str],
     params: &[Value],
     each: Each<'_>,
 ) -> Result<(), StoreError> {

@@ -400,7 +400,9 @@ async fn start<C: Clock + Send + Sync + 'static>(
             "the digest keys cannot be replaced while other nodes may use the database: start one node alone".into(),
         ));
     }
-    driver.migrate(Some(&new_head(options.fresh, now))).await?;
+    let (store, epoch) = options.fresh;
+    let fresh = new_head(&store.to_string(), epoch, now);
+    driver.migrate(Some(&fresh)).await?;
     let head = read_head(&mut driver).await?;
     if let Some((epoch, seen)) = options.seen
         && epoch == head.epoch
@@ -615,12 +617,13 @@ async fn enter(driver: &mut Driver, incarnation: &str) -> Result<(), StoreError>
     entered.map_err(CommitError::into_inner)
 }
 
-fn new_head((store, epoch): (Uuid, Uuid), now: Timestamp) -> Statement {
+/// The first head row of a store with this name.
+pub(crate) fn new_head(store: &str, epoch: Uuid, now: Timestamp) -> Statement {
     let sql = "INSERT INTO head (one, schema, store, epoch, change_number, audit_seq, audit_hash, next_product, clock)
         VALUES (1, $1, $2, $3, 0, 0, $4, 0, $5)";
     let params = vec![
         crate::schema::VERSION.into(),
-        store.to_string().into(),
+        store.into(),
         epoch.to_string().into(),
         CHAIN_START.as_slice().into(),
         now.into(),

@@ -251,17 +251,22 @@ impl Replica {
     /// Everything held of client `no`, for comparing two replicas. None when there is no such client.
     #[must_use]
     pub fn view(&self, client: &ApiClient) -> Option<ClientView> {
-        let known = self.direct(client.id) == Some(client.no)
-            || self.others(client.id).contains(&client.no);
+        self.view_of(client.no, client.id)
+    }
+
+    /// The same, by the client's number and id.
+    #[must_use]
+    pub fn view_of(&self, no: ClientNo, id: ClientId) -> Option<ClientView> {
+        let known = self.direct(id) == Some(no) || self.others(id).contains(&no);
         let found = self.consistent(|| {
             let words = self
-                .copy_words(client.no)
+                .copy_words(no)
                 .filter(|words| known && words.has(words::EXISTS))?;
-            let label = words::LabelCell(table::copy(self.labels.get(client.no.index())?));
+            let label = words::LabelCell(table::copy(self.labels.get(no.index())?));
             let previous = self
                 .previous
                 .read()
-                .get(&client.no.0)
+                .get(&no.0)
                 .copied()
                 .filter(|_| words.has(words::HAS_PREVIOUS));
             Some((words, label, previous))

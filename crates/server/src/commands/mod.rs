@@ -132,13 +132,14 @@ mod tests {
         "webhook delete",
     ];
 
-    /// Commands that end nothing. `serve --new-digest-keys` says by its name what it is for, a canary's client is its own,
+    /// Commands that end nothing. `move` closes a store whose copy serves in its place, `serve --new-digest-keys` says by its name what it is for, a canary's client is its own,
     /// and a setting that `client change` narrows can be widened again.
     const ENDING_NOTHING: &[&str] = &[
         "serve",
         "config check",
         "health",
         "backup",
+        "move",
         "digest-key add",
         "digest-key list",
         "digest-key for-replicas",

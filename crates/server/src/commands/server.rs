@@ -1,4 +1,4 @@
-//! Commands of the server's own machine: serve, config check, backup, restore, digest keys.
+//! Commands of the server's own machine: serve, config check, backup, restore, move, digest keys.
 
 use crate::clock::SystemClock;
 use crate::config::data_dir::{self, DataDir};
@@ -9,12 +9,13 @@ use crate::{logs, random};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 use tokenward_cli::Sure;
 use tokenward_core::attach::ReplicaKeys;
 use tokenward_core::digest::{KeyId, Keyring};
 use tokenward_core::time::Clock;
-use tokenward_store::{Location, StoreError, StoredKey};
+use tokenward_store::{Location, Move, Moved, Step, StoreError, StoredKey};
 use zeroize::Zeroizing;
 
 /// Commands of the server's own machine.
@@ -35,6 +36,9 @@ pub(super) enum ServerCommand {
     /// Put a backup in place, or a restored PostgreSQL database in order, under a new epoch.
     #[command(after_help = RESTORE_HELP)]
     Restore(Box<RestoreArgs>),
+    /// Move the store from SQLite to PostgreSQL or back, and prove that the two are equal.
+    #[command(after_help = MOVE_HELP)]
+    Move(Box<MoveArgs>),
     /// The keys digests are made with.
     #[command(subcommand)]
     DigestKey(Box<DigestKeyVerb>),
@@ -60,6 +64,13 @@ and hash of the last audit entry of the lost server with --complete-to (from its
 `tokenward audit verify`, or from its data directory). It must be exactly where the backup ends.\n\n\
 Examples:\n  tokenward restore --data-dir /var/lib/tokenward --from /backup/tokenward.sqlite\n  \
 tokenward restore --data-dir /var/lib/tokenward --database-url postgres://tokenward@db/tokenward";
+
+const MOVE_HELP: &str = "Stop every server first. Every row is copied, read back and compared; the audit chain, the change log and the\n\
+state for checks are verified in the copy. Then the copy can be used, and the store it was made from can not:\n\
+a server refuses to start on it and says where the store is now. Nothing else is changed in it. Secrets and\n\
+access tokens stay valid. An interrupted move leaves a copy that no server uses; run the same command again.\n\n\
+Examples:\n  tokenward move --to postgresql --data-dir /var/lib/tokenward --database-url-file /etc/tokenward/database-url\n  \
+tokenward move --to sqlite --data-dir /var/lib/tokenward-new --database-url-file /etc/tokenward/database-url";
 
 /// `tokenward config ...`
 #[derive(clap::Subcommand, Debug)]
@@ -264,6 +275,30 @@ pub(super) struct RestoreArgs {
     json: bool,
 }
 
+/// Where a store is moved.
+#[derive(clap::ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+enum Engine {
+    /// From the data directory to the PostgreSQL database, which must be empty
+    Postgresql,
+    /// From the PostgreSQL database to the data directory, which must hold no store
+    Sqlite,
+}
+
+/// Arguments of `tokenward move`.
+#[derive(clap::Args, Debug)]
+pub(super) struct MoveArgs {
+    #[command(flatten)]
+    places: Places,
+    /// Where to
+    #[arg(long, value_name = "ENGINE")]
+    to: Engine,
+    #[command(flatten)]
+    database: Database,
+    /// Print the outcome as JSON
+    #[arg(long)]
+    json: bool,
+}
+
 impl ServerCommand {
     /// Carries the command out.
     pub(super) fn run(self) -> ExitCode {
@@ -273,6 +308,7 @@ impl ServerCommand {
             Self::Health(args) => health(&args),
             Self::Backup(args) => backup(&args),
             Self::Restore(args) => restore(&args),
+            Self::Move(args) => move_store(&args),
             Self::DigestKey(verb) => digest_key(&verb),
         };
         match done {
@@ -630,6 +666,142 @@ fn restore(args: &RestoreArgs) -> Result<(), Fault> {
             head.change_number, head.audit_seq
         ),
     })
+}
+
+fn move_store(args: &MoveArgs) -> Result<(), Fault> {
+    let (data_dir, named) = args.places.data_dir()?;
+    data_dir::must_be_meant(&data_dir, named)?;
+    let url = args.places.database_url(&args.database)?;
+    let url = url.ok_or(
+        "no PostgreSQL database is named: give --database-url-file, or a configuration with database_url_file",
+    )?;
+    let digest_keys = args.places.digest_keys()?;
+    let keyring = data_dir::find_keyring(&digest_keys)?.ok_or_else(|| {
+        format!(
+            "{} does not exist: put the store's digest keys there, from the server's data directory or your copy",
+            digest_keys.display()
+        )
+    })?;
+    let directory = DataDir::open(&data_dir)?;
+    let file = directory.file(data_dir::DATABASE);
+    let postgres = Location::Postgres(url.to_string());
+    let (from, to) = match args.to {
+        Engine::Postgresql if !file.exists() => {
+            return Err(format!(
+                "{} does not exist: there is no store to move",
+                file.display()
+            )
+            .into());
+        }
+        Engine::Postgresql => (Location::Sqlite(file), postgres),
+        Engine::Sqlite => (postgres, Location::Sqlite(file)),
+    };
+    fitting(&from, &keyring, &digest_keys)?;
+    let tty = std::io::IsTerminal::is_terminal(&std::io::stderr());
+    let mut last = (Step::Copying, String::new());
+    let mut progress = |step: Step, table: &str, rows: u64| {
+        let next = last.0 != step || last.1 != table;
+        if next && tty && !last.1.is_empty() {
+            note("");
+        }
+        let line = match step {
+            Step::Copying => format!("copying {table}: {rows} rows"),
+            Step::Comparing => format!("comparing {table}: {rows} rows"),
+            Step::Verifying => format!("verifying {table}"),
+            Step::Waiting => format!(
+                "waiting {} s: a server that did not stop in good order may still answer checks",
+                tokenward_store::NODE_WAIT.as_secs() + 1
+            ),
+        };
+        if tty {
+            let _ = write!(std::io::stderr(), "\r{line}");
+        } else if next {
+            note(
+                line.split_once(':')
+                    .filter(|_| step != Step::Waiting)
+                    .map_or(&line, |(line, _)| line),
+            );
+        }
+        last = (step, table.to_owned());
+    };
+    let wanted = Move {
+        from: &from,
+        to: &to,
+        keyring: Arc::new(keyring),
+        id: random::uuid(),
+        now: SystemClock.wall(),
+        wait: tokenward_store::NODE_WAIT,
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let moved = runtime.block_on(tokenward_store::move_store(&wanted, &mut progress));
+    if tty {
+        note("");
+    }
+    let moved = moved?;
+    let replicas = directory.file(data_dir::REPLICAS);
+    if args.to == Engine::Sqlite {
+        // Replicas of the former servers may still be vouching: the first start waits until they can't.
+        data_dir::replace(&replicas, b"moved\n")?;
+    }
+    told_moved(args, &moved, &digest_keys, replicas.exists())
+}
+
+/// Prints what was moved, and what to do next.
+fn told_moved(
+    args: &MoveArgs,
+    moved: &Moved,
+    digest_keys: &Path,
+    replicas: bool,
+) -> Result<(), Fault> {
+    let head = &moved.head;
+    let hash = data_dir::hex(&head.audit_hash);
+    let rows: u64 = moved.tables.iter().map(|table| table.rows).sum();
+    if args.json {
+        let tables: Vec<_> = moved
+            .tables
+            .iter()
+            .map(|table| serde_json::json!({ "name": table.name, "rows": table.rows, "digest": table.digest }))
+            .collect();
+        let told = serde_json::json!({
+            "from": moved.from, "to": moved.to, "change_number": head.change_number, "audit_seq": head.audit_seq,
+            "audit_hash": *hash, "rows": rows, "tables": tables, "clients": moved.clients,
+            "changes_folded": moved.folded,
+        });
+        return print(&told.to_string());
+    }
+    print(&format!(
+        "Moved {} to {}: {rows} rows in {} tables, {} API clients.\nThe two are equal: rows and digest of every table; audit \
+         chain up to entry {}:{}; change log up to change {}; state for checks, from the tables and from {} changes of the log.",
+        moved.from,
+        moved.to,
+        moved.tables.len(),
+        moved.clients,
+        head.audit_seq,
+        *hash,
+        head.change_number,
+        moved.folded
+    ))?;
+    note(&match args.to {
+        Engine::Postgresql => format!(
+            "Start servers with --database-url-file (database_url_file in the configuration) and the digest keys in {}. The file \
+             can't be used by a server any more; keep it until you have a backup of the database.",
+            digest_keys.display()
+        ),
+        Engine::Sqlite => format!(
+            "Start one server without a database URL, with the digest keys in {}. The PostgreSQL database can't be used by a \
+             server any more; keep it until you have a backup of the file.",
+            digest_keys.display()
+        ),
+    });
+    if replicas && args.to == Engine::Postgresql {
+        note(
+            "Replicas in other processes were attached to the former server: start the first server on this data directory. It \
+             waits until they have ended.",
+        );
+    }
+    Ok(())
 }
 
 fn parse_proof(text: &str) -> Result<(u64, [u8; 32]), Fault> {

@@ -28,6 +28,7 @@ mod lifecycle;
 mod limits;
 mod logging;
 mod members;
+mod moved;
 mod nodes;
 mod observe;
 mod outage;

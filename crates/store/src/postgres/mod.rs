@@ -28,8 +28,10 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use lock::Former;
 use session::{Purpose, Session, Target, state};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::time::Duration;
+use tokio_postgres::binary_copy::BinaryCopyInWriter;
+use tokio_postgres::types::Type;
 
 /// The longest a query or commit may take; then the connection is given up.
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -109,7 +111,7 @@ const MORE_AFTER: Duration = Duration::from_micros(500);
 /// that takes; blocks, so it belongs on a thread of its own. Each row comes with the position of its query.
 pub(crate) fn read_alone(
     url: &str,
-    queries: &[&'static str],
+    queries: &[&str],
     params: &[Value],
     each: Each<'_>,
 ) -> Result<(), StoreError> {
@@ -446,11 +448,7 @@ impl PostgresDriver {
         }
     }
 
-    pub(crate) async fn stream(
-        &mut self,
-        sql: &'static str,
-        each: Each<'_>,
-    ) -> Result<(), StoreError> {
+    pub(crate) async fn stream(&mut self, sql: &str, each: Each<'_>) -> Result<(), StoreError> {
         self.unhurried().await?;
         let session = self.session()?;
         session.stream(sql, &[], each).await?;
@@ -458,6 +456,29 @@ impl PostgresDriver {
             .client
             .batch_execute(session::SET_STATEMENT_TIMEOUT)
             .await?)
+    }
+
+    /// Where the database is, in words for people.
+    pub(crate) fn described(&self) -> String {
+        let Target {
+            place, database, ..
+        } = &self.target;
+        format!("the database {database} of {place}")
+    }
+
+    /// Begins `COPY ... FROM STDIN` in the binary format, as a transaction of its own; rows are of these types.
+    pub(crate) async fn copy_in(
+        &mut self,
+        sql: &str,
+        types: &[Type],
+    ) -> Result<Pin<Box<BinaryCopyInWriter>>, StoreError> {
+        let sink = self.session()?.client.copy_in(sql).await?;
+        Ok(Box::pin(BinaryCopyInWriter::new(sink, types)))
+    }
+
+    /// Runs statements that take as long as they need.
+    pub(crate) async fn run(&mut self, sql: &str) -> Result<(), StoreError> {
+        Ok(self.session()?.client.batch_execute(sql).await?)
     }
 
     /// Sends all statements and COMMIT in one go and reads the answers. A statement that fails makes the server undo the
@@ -561,12 +582,7 @@ impl PostgresDriver {
 
 impl Session {
     /// Rows as they come: there may be millions.
-    async fn stream(
-        &self,
-        sql: &'static str,
-        params: &[Value],
-        each: Each<'_>,
-    ) -> Result<(), StoreError> {
+    async fn stream(&self, sql: &str, params: &[Value], each: Each<'_>) -> Result<(), StoreError> {
         let rows = self.client.query_raw(sql, session::borrow(params)).await?;
         let mut rows = pin!(rows.ready_chunks(256));
         while let Some(chunk) = rows.next().await {

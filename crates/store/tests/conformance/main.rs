@@ -14,6 +14,7 @@ mod law;
 mod lease;
 mod lists;
 mod model;
+mod moved;
 mod notices;
 mod peers;
 mod people;
