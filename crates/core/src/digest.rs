@@ -20,6 +20,20 @@ const TOKENS: &str = "tokenward 2026-11 key of digests of access tokens";
 
 /// Domain of the derivation of a key's fingerprint.
 const FINGERPRINT: &str = "tokenward 2026-11 fingerprint of a digest key";
+/// Domain of the derivation of a credential's fingerprint.
+const CREDENTIAL: &str = "tokenward 2026-11 fingerprint of a credential";
+/// Bytes of a credential's fingerprint: enough to tell a few credentials apart by eye, too few to say anything of one.
+const CREDENTIAL_BYTES: usize = 4;
+
+/// Returns what people recognise a credential by, in lowercase hex: a one-way function of what is stored of it. It gives
+/// away nothing of the credential, and nothing of the digest.
+#[must_use]
+pub fn credential_fingerprint(stored: &[u8]) -> String {
+    let derived = blake3::derive_key(CREDENTIAL, stored);
+    let bytes = derived[..CREDENTIAL_BYTES].iter();
+    bytes.map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// Bytes of a fingerprint: two keys with the same one are not to be found.
 pub const FINGERPRINT_BYTES: usize = 16;
 
@@ -125,6 +139,12 @@ impl Digest {
         let mut head = [0; 8];
         head.copy_from_slice(&self.0[..8]);
         u64::from_le_bytes(head).max(1)
+    }
+
+    /// Returns what people recognise the credential by ([`credential_fingerprint`]).
+    #[must_use]
+    pub fn fingerprint(&self) -> String {
+        credential_fingerprint(&self.0)
     }
 
     /// Lowercase hex, for the change log.

@@ -18,6 +18,15 @@ for (const button of document.querySelectorAll("button[data-copy]")) {
   });
 }
 
+// One box that selects all rows of a list.
+for (const head of document.querySelectorAll(".chosen thead .tick")) {
+  const boxes = [...head.closest("table").querySelectorAll("tbody .tick input")];
+  const all = Object.assign(document.createElement("input"), { type: "checkbox" });
+  all.setAttribute("aria-label", "Select all on this page");
+  all.addEventListener("change", () => { for (const box of boxes) box.checked = all.checked; });
+  head.replaceChildren(all);
+}
+
 // A form that was refused: the reason is read out and is where the keyboard begins.
 const faults = document.querySelector(".faults[tabindex]");
 if (faults) faults.focus();

@@ -9,6 +9,7 @@ mod attachments;
 mod backup;
 mod checkpoint;
 pub mod counts;
+mod credential_notes;
 mod driver;
 mod error;
 mod group;
@@ -30,6 +31,7 @@ mod schema;
 mod sqlite;
 mod statements;
 mod store;
+mod tags;
 mod timer;
 mod upgrade;
 mod value;
@@ -38,6 +40,7 @@ mod writer;
 
 pub use attachments::{ATTACHED_MAX, Attached, AttachmentCounts, Attachments, Fed};
 pub use backup::{LOG_GROWTH_MAX, NODE_WAIT, Restored, backup, restore};
+pub use credential_notes::{CredentialNote, CredentialNoteWrite};
 pub use error::{Failure, StoreError};
 pub use handle::WriterHandle;
 pub use job::{Credential, CredentialRow, Decided, Next, ReadSet, View};
@@ -45,5 +48,8 @@ pub use keys::{KeyFault, Keys, MakeKey, StoredKey, Uses, chosen_key, judge_keys,
 pub use moving::{CopiedTable, Move, Moved, Step, move_store};
 pub use nodes::{About, Coherence, NODES_MAX, Node, Nodes};
 pub use postgres::{Transport, transport, url_with};
-pub use reader::{AuditFilter, ClientFilter, ClientTotals, PAGE_MAX, Reader, StateFilter, Use};
+pub use reader::{
+    AuditFilter, ClientFilter, ClientOrder, ClientTotals, PAGE_MAX, Reader, StateFilter, Use,
+};
 pub use store::{Head, Location, NodeIdentity, Options, Store, TERM};
+pub use tags::TagWrite;

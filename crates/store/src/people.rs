@@ -2,9 +2,11 @@
 //! check asks for and no replica knows ([`Record`]). What is done to members and invitations is audited like a change.
 
 use crate::counts::{self, CheckCount, SourceUse};
+use crate::credential_notes::{self, CredentialNoteWrite};
 use crate::error::StoreError;
 use crate::notices::{self, AddressWrite, NoticeWrite, WebhookWrite};
 use crate::statements as sql;
+use crate::tags::{self, TagWrite};
 use crate::value::{Row, Statement, Value};
 use serde::{Deserialize, Serialize};
 use tokenward_core::client::Role;
@@ -240,6 +242,10 @@ pub enum Record {
     Webhook(WebhookWrite),
     /// Who confirmed that they want notices by mail.
     NoticeAddress(AddressWrite),
+    /// A tag of a client.
+    Tag(TagWrite),
+    /// What people recognise a credential by.
+    CredentialNote(CredentialNoteWrite),
     /// Counts of some clients are forgotten.
     CountsForgotten {
         /// The first of the clients.
@@ -261,6 +267,8 @@ impl Record {
             | Self::InvitationPut(_)
             | Self::InvitationRemoved(_)
             | Self::Webhook(_)
+            | Self::CredentialNote(_)
+            | Self::Tag(_)
             | Self::DigestKeyChosen(_)
             | Self::NoticeAddress(AddressWrite::Put(_) | AddressWrite::Removed { .. }) => true,
             Self::SessionBegan(_)
@@ -452,6 +460,8 @@ pub(crate) fn statements(record: &Record) -> Vec<Statement> {
         Record::Notice(write) => notices::statements(write),
         Record::Webhook(write) => notices::webhook_statements(write),
         Record::NoticeAddress(write) => notices::address_statements(write),
+        Record::Tag(write) => tags::statements(write),
+        Record::CredentialNote(write) => credential_notes::statements(write),
         Record::CountsForgotten { first, end, before } => counts::forget(*first, *end, *before),
     }
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 pub(crate) const VERSION: i64 = MIGRATIONS.len() as i64;
 
 /// Every migration, in order; the first is version 1. A released one is never changed.
-pub(crate) const MIGRATIONS: &[&str] = &[V1, V2, V3, V4, V5, V6, V7, V8, V9, V10];
+pub(crate) const MIGRATIONS: &[&str] = &[V1, V2, V3, V4, V5, V6, V7, V8, V9, V10, V11, V12];
 
 const V1: &str = "
 CREATE TABLE head (
@@ -198,6 +198,21 @@ CREATE TABLE passkey_challenge (
 );
 CREATE INDEX passkey_challenge_member ON passkey_challenge (member, at);
 {number notice}
+";
+
+/// What people recognise credentials by: `owner` is an API client, an admin key or a webhook, `n` the number of a client's
+/// secret and 0 for the others. Older credentials have no row.
+const V11: &str = "
+CREATE TABLE credential_note (
+    owner {bytes} NOT NULL, n BIGINT NOT NULL, note TEXT NOT NULL, made_by TEXT NOT NULL, PRIMARY KEY (owner, n)
+){by_key};
+";
+
+/// Words by which people group clients.
+const V12: &str = "
+CREATE TABLE client_tag (
+    client BIGINT NOT NULL, tag TEXT NOT NULL, PRIMARY KEY (client, tag)
+){by_key};
 ";
 
 /// SQLite numbers the rows of a table with `{key}` by itself.

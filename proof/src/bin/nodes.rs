@@ -34,7 +34,7 @@ struct Arguments {
     delay: u64,
 }
 
-/// Callers that check at once.
+/// Callers that check at once, at each node: how much a node does at once is part of what a check costs.
 const CHECKERS: usize = 16;
 
 /// What was measured of one number of nodes, a value a round.
@@ -178,7 +178,7 @@ impl World {
             .to_owned();
         let before = self.processor_time();
         let mut callers = JoinSet::new();
-        for number in 0..CHECKERS {
+        for number in 0..CHECKERS * apis.len() {
             let (api, done) = (apis[number % apis.len()].clone(), Arc::clone(&done));
             let token = token.clone();
             callers.spawn(async move {

@@ -56,45 +56,67 @@ impl Plan {
 /// When the server refuses what the load stands on: a workspace, products, clients.
 pub async fn run(nodes: &Arc<Nodes>, plan: &Plan) -> Result<Vec<Event>, Broken> {
     let (_stop, stopped) = watch::channel(false);
-    run_until(nodes, plan, stopped).await
+    Ok(Prepared::new(nodes, *plan).await?.run_until(stopped).await)
 }
 
-/// The same, to its end or until it is told to stop.
-///
-/// # Errors
-/// As [`run`].
-///
-/// # Panics
-/// As [`run`].
-pub async fn run_until(
-    nodes: &Arc<Nodes>,
-    plan: &Plan,
-    stopped: watch::Receiver<bool>,
-) -> Result<Vec<Event>, Broken> {
-    let api = nodes.first();
-    for (slug, name) in PRODUCTS {
-        api.product(slug, name).await?;
+/// A load whose clients are there, so that what fails from now on is part of what is seen.
+pub struct Prepared {
+    nodes: Arc<Nodes>,
+    plan: Plan,
+    workspace: String,
+    subjects: Vec<Arc<Subject>>,
+}
+
+impl Prepared {
+    /// Makes workspace, products and clients.
+    ///
+    /// # Errors
+    /// When the server breaks a connection.
+    ///
+    /// # Panics
+    /// When the server refuses one of them.
+    pub async fn new(nodes: &Arc<Nodes>, plan: Plan) -> Result<Self, Broken> {
+        let api = nodes.first();
+        for (slug, name) in PRODUCTS {
+            api.product(slug, name).await?;
+        }
+        let workspace = api.workspace(&format!("coherence {}", plan.seed)).await?;
+        let mut subjects = Vec::new();
+        for _ in 0..plan.clients {
+            subjects.push(Arc::new(Subject::create(api, &workspace).await?));
+        }
+        let nodes = Arc::clone(nodes);
+        Ok(Self {
+            nodes,
+            plan,
+            workspace,
+            subjects,
+        })
     }
-    let workspace = api.workspace(&format!("coherence {}", plan.seed)).await?;
-    let stage = Arc::new(Stage::set(nodes, workspace, plan, stopped).await?);
-    let mut tasks = JoinSet::new();
-    for number in 0..plan.writers + plan.checkers {
-        let writes = number < plan.writers;
-        let mut load = Load::new(Arc::clone(&stage), plan.seed, number);
-        tasks.spawn(async move {
-            if writes {
-                load.write().await
-            } else {
-                load.check().await
-            };
-            load.into_events()
-        });
+
+    /// Runs the load to its end or until it is told to stop, and returns what was seen.
+    pub async fn run_until(self, stopped: watch::Receiver<bool>) -> Vec<Event> {
+        let plan = self.plan;
+        let stage = Arc::new(Stage::set(self, stopped));
+        let mut tasks = JoinSet::new();
+        for number in 0..plan.writers + plan.checkers {
+            let writes = number < plan.writers;
+            let mut load = Load::new(Arc::clone(&stage), plan.seed, number);
+            tasks.spawn(async move {
+                if writes {
+                    load.write().await
+                } else {
+                    load.check().await
+                };
+                load.into_events()
+            });
+        }
+        let mut events: Vec<Event> = tasks.join_all().await.into_iter().flatten().collect();
+        let mut last = Load::new(Arc::clone(&stage), plan.seed, usize::MAX);
+        last.ask_about_every_token().await;
+        events.extend(last.into_events());
+        events
     }
-    let mut events: Vec<Event> = tasks.join_all().await.into_iter().flatten().collect();
-    let mut last = Load::new(Arc::clone(&stage), plan.seed, usize::MAX);
-    last.ask_about_every_token().await;
-    events.extend(last.into_events());
-    Ok(events)
 }
 
 /// What all tasks share.
@@ -114,32 +136,29 @@ struct Stage {
 }
 
 impl Stage {
-    async fn set(
-        nodes: &Arc<Nodes>,
-        workspace: String,
-        plan: &Plan,
-        stopped: watch::Receiver<bool>,
-    ) -> Result<Stage, Broken> {
-        let mut stage = Stage {
-            nodes: Arc::clone(nodes),
+    fn set(prepared: Prepared, stopped: watch::Receiver<bool>) -> Stage {
+        let Prepared {
+            nodes,
+            plan,
             workspace,
-            clock: Clock::start(),
-            places: Vec::new(),
-            cast: Mutex::default(),
+            subjects,
+        } = prepared;
+        let clock = Clock::start();
+        let duration = u64::try_from(plan.duration.as_nanos()).unwrap_or(Nanos::MAX);
+        Stage {
+            nodes,
+            workspace,
+            end: clock.now().saturating_add(duration),
+            clock,
+            places: subjects
+                .iter()
+                .map(|one| Mutex::new(Arc::clone(one)))
+                .collect(),
+            cast: Mutex::new(subjects),
             hot: AtomicUsize::new(0),
             writers: plan.writers,
-            end: 0,
             stopped,
-        };
-        for _ in 0..plan.clients {
-            let made = Subject::create(nodes.first(), &stage.workspace).await?;
-            let subject = Arc::new(made);
-            lock(&stage.cast).push(Arc::clone(&subject));
-            stage.places.push(Mutex::new(subject));
         }
-        let duration = u64::try_from(plan.duration.as_nanos()).unwrap_or(Nanos::MAX);
-        stage.end = stage.clock.now().saturating_add(duration);
-        Ok(stage)
     }
 
     /// One more client; none when no server makes it.

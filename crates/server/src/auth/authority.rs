@@ -41,6 +41,12 @@ impl Admin {
         }
     }
 
+    /// Whether it sees every client of the workspaces that it sees. A product admin sees some.
+    #[must_use]
+    pub fn sees_all_clients(&self) -> bool {
+        !matches!(self.role, Role::ProductAdmin { .. })
+    }
+
     /// Whether everything is open to it.
     #[must_use]
     pub fn is_operator(&self) -> bool {

@@ -1,6 +1,6 @@
 //! Admin keys: prove, read, create, revoke.
 
-use super::{Conflict, Refused, roles};
+use super::{Conflict, Refused, credential_notes, roles};
 use crate::auth::People;
 use crate::auth::acting;
 use crate::auth::authority::{Admin, is_in_force};
@@ -91,6 +91,26 @@ pub async fn last_uses(data: &Data) -> Result<BTreeMap<Uuid, (Timestamp, String)
     Ok(uses)
 }
 
+/// The name of an admin key as written.
+pub fn name(text: &str) -> Result<Name, Refused> {
+    Name::parse(text).map_err(|why| Refused::Invalid("name", why.0))
+}
+
+/// Why the last operator's key stays.
+pub const LAST: &str = "this is the last operator's key without an end; make another first";
+
+/// Whether no other operator's key without an end works.
+#[must_use]
+pub fn is_last(key: &AdminKeyRecord, all: &[AdminKeyRecord]) -> bool {
+    let lasts = |other: &AdminKeyRecord| {
+        other.role == Role::Operator
+            && other.revoked_at.is_none()
+            && other.expires_at.is_none()
+            && other.id != key.id
+    };
+    key.role == Role::Operator && !all.iter().any(lasts)
+}
+
 /// Makes an admin key; it is told here and never again.
 pub async fn create(
     data: &Data,
@@ -98,9 +118,11 @@ pub async fn create(
     name: &str,
     role: Role,
     expires_in_seconds: Option<u64>,
+    note: &str,
 ) -> Result<(AdminKeyRecord, AdminKey), Refused> {
     admin.must_operate()?;
-    let name = Name::parse(name).map_err(|why| Refused::Invalid("name", why.0))?;
+    let note = credential_notes::parse(note)?;
+    let name = self::name(name)?;
     let workspace = role.workspace();
     let wants = ReadSet {
         workspace,
@@ -138,6 +160,7 @@ pub async fn create(
             Decided {
                 changes,
                 audit: vec![entry],
+                records: vec![credential_notes::made(acting, record.id, 0, &note)],
                 ..Decided::default()
             },
             (record, key),
@@ -163,16 +186,8 @@ pub async fn revoke(data: &Data, admin: Admin, id: Uuid) -> Result<AdminKeyRecor
         if record.revoked_at.is_some() {
             return Ok((Decided::nothing(), record));
         }
-        let operates = |record: &&AdminKeyRecord| {
-            let lasting = record.expires_at.is_none();
-            record.role == Role::Operator
-                && record.revoked_at.is_none()
-                && lasting
-                && record.id != id
-        };
-        if record.role == Role::Operator && view.admin_keys.iter().find(operates).is_none() {
-            let why = "this is the last operator's key without an end; make another first";
-            return Err(Refused::Conflict(Conflict::LastOperator, why.into()));
+        if is_last(&record, &view.admin_keys) {
+            return Err(Refused::Conflict(Conflict::LastOperator, LAST.into()));
         }
         record.revoked_at = Some(view.now);
         let detail = json!({ "admin_key": record.id, "name": record.name, "role": record.role });

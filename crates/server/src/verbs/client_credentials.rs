@@ -1,7 +1,7 @@
 //! A client's secrets and tokens by an administrator's hand: rotate, delete, generate, revoke.
 
 use super::one_client::{Outcome, Read, decide, deleted, entry, wants};
-use super::{Conflict, Refused};
+use super::{Conflict, Refused, credential_notes};
 use crate::auth::authority::Admin;
 use crate::data::Data;
 use crate::random;
@@ -20,7 +20,9 @@ pub async fn rotate_secret(
     data: &Data,
     admin: Admin,
     id: ClientId,
+    note: &str,
 ) -> Result<(Read, u32, ClientSecret), Refused> {
+    let note = credential_notes::parse(note)?;
     let keyring = Arc::clone(&data.keyring);
     let decided = decide(data, admin, wants(id), move |acting, view, state| {
         let client = &state.client;
@@ -47,7 +49,7 @@ pub async fn rotate_secret(
         // tokens as it likes.
         let entry = entry(acting, "secret.create", state, &json!({ "n": n }), view.now);
         Ok(Outcome {
-            records: Vec::new(),
+            records: vec![credential_notes::made(acting, id.0, n, &note)],
             changes: secrets_changed(state, &after),
             audit: vec![entry],
             after,
@@ -77,7 +79,8 @@ pub async fn delete_secret(
         }
         let entry = entry(acting, "secret.delete", state, &json!({ "n": n }), view.now);
         let changes = secrets_changed(state, &after);
-        Ok(Outcome::done(changes, vec![entry], after))
+        let outcome = Outcome::done(changes, vec![entry], after);
+        Ok(outcome.with(vec![credential_notes::removed(id.0, n)]))
     });
     Ok(decided.await?.0)
 }

@@ -3,6 +3,7 @@
 pub use super::one_client::Read;
 
 use super::addresses::{self, Named};
+use super::credential_notes;
 use super::one_client::{NO_CLIENT, Outcome, decide, entry, wants};
 use super::settings::{Written, version};
 use super::{Conflict, Refused};
@@ -73,6 +74,26 @@ pub async fn list(
         }
     });
     Ok((read.collect(), next))
+}
+
+/// How many clients of a workspace a filter finds, counted to one more than `most`; none where that is not known, for
+/// those who do not see all of them.
+pub async fn count(
+    data: &Data,
+    admin: &Admin,
+    workspace: WorkspaceId,
+    filter: &ClientFilter,
+    most: u32,
+) -> Result<Option<u32>, Refused> {
+    admin.must_see_workspace(workspace)?;
+    if !admin.sees_all_clients() {
+        return Ok(None);
+    }
+    let filter = ClientFilter {
+        workspace: Some(workspace),
+        ..filter.clone()
+    };
+    Ok(Some(data.store.reader().client_count(&filter, most).await?))
 }
 
 /// Creates a client; its secret is told here and never again.
@@ -152,7 +173,9 @@ pub async fn create(
         };
         let emails = &state.client.settings.notification_emails;
         let named = Named::of(&state);
-        let records = addresses::changes(asks, &view.addresses, &named, (&[], emails), view.now);
+        let mut records =
+            addresses::changes(asks, &view.addresses, &named, (&[], emails), view.now);
+        records.push(credential_notes::made(acting, id.0, 1, ""));
         let read = Read {
             state,
             last_use: None,

@@ -179,8 +179,7 @@ pub async fn invite(
     role: Role,
 ) -> Result<(Invitation, OpaqueToken), Refused> {
     admin.must_grant(&role)?;
-    let email = folded(email);
-    let email = label::email(&email).map_err(|why| Refused::Invalid("email", why.0))?;
+    let email = self::email(email)?;
     let opaque_token = OpaqueToken::new();
     let digest = opaque_token.digest();
     let decided = acting::decide(data, admin, wants(Some(&role)), move |acting, view| {
@@ -283,6 +282,38 @@ pub struct Joining {
     pub source: Option<IpAddr>,
 }
 
+/// The address of a member as written.
+pub fn email(text: &str) -> Result<String, Refused> {
+    label::email(&folded(text)).map_err(|why| Refused::Invalid("email", why.0))
+}
+
+fn name(text: &str) -> Result<Name, Refused> {
+    Name::parse(text.trim()).map_err(|why| Refused::Invalid("name", why.0))
+}
+
+impl Joining {
+    /// What is wrong with the fields of the form, each by itself; nothing is hashed.
+    #[must_use]
+    pub fn judge(&self, invited: &Invitation) -> Vec<Refused> {
+        let (named, mut judged) = (name(&self.name), Vec::new());
+        let address = match invited.email.as_str() {
+            "" => match email(&self.email) {
+                Ok(address) => address,
+                Err(refused) => {
+                    judged.push(refused);
+                    String::new()
+                }
+            },
+            known => known.to_owned(),
+        };
+        let own = [address.as_str(), named.as_ref().map_or("", Name::as_str)];
+        let password = account::judge("password", &self.password, &own);
+        judged.extend(named.err());
+        judged.extend(password.err());
+        judged
+    }
+}
+
 /// Refuses a join by the first operator's link when there is an operator, or a member with this address and another role.
 fn may_be_first(members: &[Member], invitation: &Invitation, email: &str) -> Result<(), Refused> {
     if members.iter().any(operates) {
@@ -311,13 +342,12 @@ pub async fn join(
     joining: Joining,
 ) -> Result<Member, Refused> {
     // What costs little comes first: the password is hashed only for a join that can succeed.
-    let name = Name::parse(joining.name.trim()).map_err(|why| Refused::Invalid("name", why.0))?;
+    let name = name(&joining.name)?;
     let found = invitation(&people.data, opaque_token).await?;
     let invited = found.ok_or(Refused::NotFound("invitation"))?;
     let email = match invited.email.as_str() {
         "" => {
-            let email = folded(&joining.email);
-            let email = label::email(&email).map_err(|why| Refused::Invalid("email", why.0))?;
+            let email = email(&joining.email)?;
             let members = people.data.store.reader().members().await?;
             may_be_first(&members, &invited, &email)?;
             email

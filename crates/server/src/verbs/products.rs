@@ -16,8 +16,14 @@ pub async fn list(data: &Data) -> Result<Vec<Product>, Refused> {
     Ok(data.store.reader().products().await?)
 }
 
-fn slug(text: &str) -> Result<Slug, Refused> {
+/// The slug of a product as written.
+pub fn slug(text: &str) -> Result<Slug, Refused> {
     Slug::parse(text).map_err(|why| Refused::Invalid("slug", why.0))
+}
+
+/// The name of a product as written.
+pub fn name(text: &str) -> Result<Name, Refused> {
+    Name::parse(text).map_err(|why| Refused::Invalid("name", why.0))
 }
 
 /// Creates a product, or renames it; answers whether it was created. A slug that a role still names from a product
@@ -26,11 +32,11 @@ pub async fn put(
     data: &Data,
     admin: Admin,
     text: &str,
-    name: &str,
+    written: &str,
 ) -> Result<(Product, bool), Refused> {
     admin.must_operate()?;
     let slug = slug(text)?;
-    let text = name.to_owned();
+    let text = written.to_owned();
     let wants = ReadSet {
         products: true,
         admin_keys: true,
@@ -43,7 +49,7 @@ pub async fn put(
         if let Some(old) = old.filter(unchanged) {
             return Ok((Decided::nothing(), (old.clone(), false)));
         }
-        let name = Name::parse(&text).map_err(|why| Refused::Invalid("name", why.0))?;
+        let name = name(&text)?;
         let product = match old {
             Some(old) if old.name == name => return Ok((Decided::nothing(), (old.clone(), false))),
             Some(old) => Product {

@@ -1,7 +1,7 @@
 //! Webhooks: who is told what happens to a workspace's clients. Operators and the workspace's admins manage
 //! them, auditors see them; a product admin has nothing to do with them, for they tell of every client.
 
-use super::{Conflict, Refused};
+use super::{Conflict, Refused, credential_notes};
 use crate::auth::acting::{self, Acting};
 use crate::auth::authority::Admin;
 use crate::data::Data;
@@ -71,16 +71,23 @@ pub async fn list(
     Ok(reader.webhooks(workspace).await?)
 }
 
+/// The URL of a webhook as written.
+pub fn url(data: &Data, text: &str) -> Result<url::Url, Refused> {
+    Guard::read(text, &data.config.webhook_allow_networks)
+        .map_err(|why| Refused::Invalid("url", why))
+}
+
 /// Makes a webhook.
 pub async fn create(
     data: &Data,
     admin: Admin,
     workspace: WorkspaceId,
     url: &str,
+    note: &str,
 ) -> Result<WithSecret, Refused> {
     must_manage(&admin, workspace)?;
-    let url = Guard::read(url, &data.config.webhook_allow_networks)
-        .map_err(|why| Refused::Invalid("url", why))?;
+    let note = credential_notes::parse(note)?;
+    let url = self::url(data, url)?;
     let wants = ReadSet {
         workspace: Some(workspace),
         webhooks: Some(workspace),
@@ -105,7 +112,9 @@ pub async fn create(
             created_at: view.now,
             disabled_at: None,
         };
-        let decided = put(acting, "webhook.create", &webhook, view.now);
+        let mut decided = put(acting, "webhook.create", &webhook, view.now);
+        let note = credential_notes::made(acting, id, 0, &note);
+        decided.records.push(note);
         Ok((decided, (webhook, shown)))
     });
     decided.await
@@ -132,7 +141,12 @@ fn put(acting: &Acting, action: &'static str, webhook: &Webhook, now: Timestamp)
 }
 
 /// Decides about one webhook that the administrator may manage.
-async fn decide<T, F>(data: &Data, admin: Admin, id: Uuid, decision: F) -> Result<T, Refused>
+pub(super) async fn decide<T, F>(
+    data: &Data,
+    admin: Admin,
+    id: Uuid,
+    decision: F,
+) -> Result<T, Refused>
 where
     T: Send + 'static,
     F: FnOnce(&Acting, &View, Webhook) -> Result<(Decided, T), Refused> + Send + 'static,

@@ -192,6 +192,11 @@ pub(crate) fn pages() -> Vec<Page> {
         ),
         send(
             ("DELETE", "/admin-keys/{key}", 0),
+            "/credentials/admin-key/{key}/0",
+            &[("note", "x")],
+        ),
+        send(
+            ("DELETE", "/admin-keys/{key}", 0),
             "/admin-keys/{key}/revoke",
             &[],
         ),
@@ -221,6 +226,11 @@ pub(crate) fn pages() -> Vec<Page> {
             ("PATCH", "/webhooks/{hook}", 0),
             "/w/{acme}/webhooks/{hook}/disable",
             &[],
+        ),
+        send(
+            ("PATCH", "/webhooks/{hook}", 0),
+            "/credentials/webhook/{hook}/0",
+            &[("note", "x")],
         ),
         send(
             ("DELETE", "/webhooks/{hook}", 0),
@@ -307,6 +317,13 @@ pub(crate) fn pages() -> Vec<Page> {
         ),
         look("GET", "/status", "/status"),
     ];
+    // Who may disable one client may disable several.
+    for client in ["{gst}", "{all}"] {
+        let form: [(&str, &str); 2] = [("act", "disable"), ("client", client)];
+        let path = format!("/clients/{client}/disable");
+        let path: &'static str = Box::leak(path.into_boxed_str());
+        pages.push(send(("POST", path, 0), "/w/{acme}/sandbox/bulk", &form));
+    }
     for (client, query) in [
         ("{gst}", "label=gst"),
         ("{all}", "label=all"),
@@ -335,7 +352,9 @@ pub(crate) fn pages() -> Vec<Page> {
             row("/resend-confirmation"),
             &[],
         ));
-        // Whoever may disable may enable.
+        // Who may disable may enable, and may change the note of a secret.
+        let note = leak(format!("/credentials/secret/{client}/1"));
+        pages.push(send(("POST", row("/disable"), 0), note, &[("note", "x")]));
         pages.push(send(("POST", row("/disable"), 0), row("/enable"), &[]));
         let delete = leak(format!("/clients/{client}?{query}"));
         pages.push(send(

@@ -51,6 +51,144 @@ async fn patch(house: &House, client: &str, body: Value) {
 }
 
 #[tokio::test]
+async fn every_form_shows_all_that_is_wrong_each_at_its_field() {
+    let house = House::new().await;
+    let link = house.link();
+    // Each form, what is sent, and the fields that the page finds wrong.
+    let forms: [(&str, &[(&str, &str)], &[&str]); 5] = [
+        (
+            "/console/admin-keys/new",
+            &[
+                ("name", ""),
+                ("role", "product_admin"),
+                ("days", "x"),
+                ("products", "no slug!"),
+            ],
+            &["name", "products", "workspace_id", "days"],
+        ),
+        (
+            "/console/members/invite",
+            &[("email", "nobody"), ("role", "product_admin")],
+            &["email", "products", "workspace_id"],
+        ),
+        (
+            "/console/products",
+            &[("slug", "No Slug"), ("name", "")],
+            &["slug", "name"],
+        ),
+        (
+            "/console/w/{acme}/notices",
+            &[("url", "ftp://x"), ("note", "\u{7}")],
+            &["url", "note"],
+        ),
+        (
+            "/console/inspect",
+            &[("token", "nonsense"), ("address", "here")],
+            &["token", "address"],
+        ),
+    ];
+    let join = [
+        ("email", "nobody"),
+        ("name", ""),
+        ("password", "short"),
+        ("password_again", "other"),
+    ];
+    let page = house.stranger().post(&link, &join).await;
+    let page = page.expect(422, "Couldn't save changes.");
+    for (field, _) in join {
+        assert!(
+            page.text.contains(&format!("id=\"e-{field}\"")),
+            "{field}\n{}",
+            page.text
+        );
+    }
+    let operator = house.operator().await;
+    let acme = house.workspace("Acme").await;
+    for (path, form, wrong) in forms {
+        let path = path.replace("{acme}", &acme);
+        let page = operator.send(&path, form).await;
+        let page = page.expect(422, "Couldn't save changes.");
+        for field in wrong {
+            let there = page.text.contains(&format!("id=\"e-{field}\""));
+            let listed = page.text.contains(&format!("href=\"#f-{field}\""));
+            assert!(there && listed, "{path} {field}\n{}", page.text);
+        }
+        assert_eq!(
+            page.text.matches("class=\"fault\"").count(),
+            wrong.len(),
+            "{path}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn acts_that_cannot_work_are_not_offered() {
+    let house = House::new().await;
+    let operator = house.operator().await;
+    let acme = house.workspace("Acme").await;
+    let client = house.client(&acme, "erp", None).await;
+    let page = format!("/console/clients/{client}");
+    let offers = async |act: &str| {
+        let shown = operator.get(&page).await.expect(200, "erp");
+        let link = format!("href=\"{page}/{act}\"");
+        let asked = operator.get(&format!("{page}/{act}")).await;
+        let (linked, asks) = (shown.text.contains(&link), asked.status == 200);
+        assert_eq!(linked, asks, "{act}: {}", asked.text);
+        linked
+    };
+    for (act, offered) in [
+        ("generate", true),
+        ("revoke", false),
+        ("rotate", true),
+        ("disable", true),
+        ("enable", false),
+        ("delete", true),
+        ("delete-secret-1", true),
+        ("delete-secret-2", false),
+    ] {
+        assert_eq!(offers(act).await, offered, "{act}");
+    }
+    operator
+        .send(&format!("{page}/rotate"), &[])
+        .await
+        .expect(200, "");
+    assert!(!offers("rotate").await, "with two secrets");
+    operator
+        .send(&format!("{page}/disable"), &[])
+        .await
+        .expect(303, "");
+    for (act, offered) in [("generate", false), ("disable", false), ("enable", true)] {
+        assert_eq!(offers(act).await, offered, "{act} of a disabled client");
+    }
+    operator
+        .send(&format!("{page}/enable"), &[])
+        .await
+        .expect(303, "");
+    let disable = format!("/console/workspaces/{acme}/disable");
+    operator.send(&disable, &[]).await.expect(303, "");
+    assert!(!offers("generate").await, "in a disabled workspace");
+    // The last operator's key that does not expire stays, so its revocation is not offered.
+    let keys = operator.get("/console/admin-keys").await;
+    let keys = keys.expect(200, "First operator");
+    assert!(!keys.text.contains("/revoke\""), "{}", keys.text);
+    let form = [("name", "second"), ("role", "operator")];
+    let made = operator.send("/console/admin-keys/new", &form).await;
+    made.expect(200, "created");
+    let keys = operator.get("/console/admin-keys").await;
+    assert_eq!(keys.ids("/console/admin-keys/").len(), 2);
+    // A product in use can't be deleted, and is not offered once that is known.
+    house.api.product("gst", "GST").await.unwrap();
+    house.client(&acme, "bound", Some(&["gst"])).await;
+    let refused = operator.send("/console/products/gst/delete", &[]).await;
+    let refused = refused.expect(422, "Back</a>");
+    assert!(
+        !refused.text.contains("<button class=\"destroy\""),
+        "{}",
+        refused.text
+    );
+}
+
+#[tokio::test]
 async fn an_old_edit_form_undoes_no_newer_restriction() {
     let house = House::new().await;
     let operator = house.operator().await;

@@ -5,6 +5,7 @@ mod acts;
 mod authority;
 mod balancer;
 mod browser;
+mod credentials;
 mod denied;
 mod edits;
 mod figures;
@@ -12,6 +13,7 @@ mod house;
 mod invitations;
 #[path = "../wire/late.rs"]
 mod late;
+mod lists;
 mod overview;
 mod people;
 mod samples;

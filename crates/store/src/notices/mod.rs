@@ -209,6 +209,7 @@ const PUT_WEBHOOK: &str = "INSERT INTO webhook (id, workspace, url, secret, form
     ON CONFLICT (id) DO UPDATE SET url = excluded.url, secret = excluded.secret, former_secret = excluded.former_secret,
     former_till = excluded.former_till, disabled_at = excluded.disabled_at";
 const REMOVE_WEBHOOK: &str = "DELETE FROM webhook WHERE id = $1";
+const REMOVE_NOTE: &str = "DELETE FROM credential_note WHERE owner = $1";
 const GIVE_UP: &str = "UPDATE notice SET due_at = NULL, last_error = 'the webhook was deleted'
     WHERE target = $1 AND due_at IS NOT NULL";
 
@@ -279,6 +280,7 @@ pub(crate) fn webhook_statements(write: &WebhookWrite) -> Vec<Statement> {
         }
         WebhookWrite::Removed(id) => vec![
             Statement::one(REMOVE_WEBHOOK, vec![(*id).into()]),
+            Statement::new(REMOVE_NOTE, vec![(*id).into()]),
             Statement::new(GIVE_UP, vec![Target::Webhook(*id).text().into()]),
         ],
     }

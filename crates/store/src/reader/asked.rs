@@ -26,8 +26,27 @@ pub struct ClientFilter {
     pub after: Option<ClientNo>,
     /// The newest first.
     pub newest_first: bool,
+    /// Only those with this tag.
+    pub tag: Option<String>,
+    /// In which order, where another is asked for than that of their creation; `after` and `newest_first` then mean nothing.
+    pub order: Option<ClientOrder>,
+    /// Without this many of the first, where `order` is asked for.
+    pub offset: u32,
     /// At most this many, at most [`PAGE_MAX`].
     pub limit: u32,
+}
+
+/// An order of clients other than that of their creation.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ClientOrder {
+    /// By the key that labels are compared by.
+    Label,
+    /// The last used first, those never used last.
+    Used,
+    /// The longest unused first, those never used before them.
+    Unused,
+    /// The first whose token ends first, those without an end last.
+    Ends,
 }
 
 /// A state of clients at a moment.
@@ -166,16 +185,36 @@ impl Asked {
         }
     }
 
+    /// Clients with a tag.
+    pub(super) fn tag(&mut self, tag: &str) {
+        self.params.push(tag.into());
+        let tag = self.params.len();
+        self.text(&format!(
+            "EXISTS (SELECT 1 FROM client_tag g WHERE g.client = c.no AND g.tag = ${tag})"
+        ));
+    }
+
     pub(super) fn text(&mut self, condition: &str) {
         self.conditions.push(condition.to_owned());
     }
 
-    pub(super) fn sql(&self, select: &str, order: &str, limit: u32) -> String {
-        let conditions = match self.conditions.is_empty() {
+    fn conditions(&self) -> String {
+        match self.conditions.is_empty() {
             true => String::new(),
             false => format!(" WHERE {}", self.conditions.join(" AND ")),
-        };
+        }
+    }
+
+    pub(super) fn sql(&self, select: &str, order: &str, limit: u32) -> String {
+        let conditions = self.conditions();
         let limit = limit.clamp(1, PAGE_MAX);
         format!("{select}{conditions} ORDER BY {order} LIMIT {limit}")
+    }
+
+    /// How many rows there are, counted to one more than `most`.
+    pub(super) fn count(&self, from: &str, most: u32) -> String {
+        let conditions = self.conditions();
+        let limit = most.saturating_add(1);
+        format!("SELECT count(*) FROM (SELECT 1 FROM {from}{conditions} LIMIT {limit}) AS counted")
     }
 }

@@ -4,7 +4,7 @@
 use crate::error::StoreError;
 mod asked;
 
-pub use asked::{AuditFilter, ClientFilter, StateFilter};
+pub use asked::{AuditFilter, ClientFilter, ClientOrder, StateFilter};
 
 use crate::people::{self, Invitation, Member, OpaqueTokenDigest, Session};
 use crate::postgres;
@@ -165,44 +165,36 @@ impl Reader {
         &self,
         filter: &ClientFilter,
     ) -> Result<Vec<(ClientState, Option<Use>)>, StoreError> {
-        let mut asked = Asked::default();
-        if let Some(workspace) = filter.workspace {
-            asked.and("w.id =", workspace.0);
-        }
-        if let Some(environment) = filter.environment {
-            asked.and("c.environment =", u32::from(environment.number()));
-        }
-        if let Some(label) = &filter.label {
-            asked.and("c.label =", label.as_str());
-        }
-        if let Some(after) = filter.after {
-            let beyond = if filter.newest_first {
-                "c.no <"
-            } else {
-                "c.no >"
-            };
-            asked.and(beyond, after.0);
-        }
-        if !filter.deleted && filter.state != Some(StateFilter::Deleted) {
-            asked.text("c.deleted_at IS NULL");
-        }
-        if let Some(search) = &filter.search {
-            asked.holds("lower(c.label)", &search.to_ascii_lowercase());
-        }
-        if let Some(product) = filter.product {
-            let one = format!(",{},", product.0);
-            asked.holds(&format!("coalesce(c.products, '{one}')"), &one);
-        }
-        if let Some(state) = filter.state {
-            asked.state(state);
-        }
-        let order = if filter.newest_first {
-            "c.no DESC"
-        } else {
-            "c.no"
+        let asked = wanted(filter);
+        let order = match filter.order {
+            None if filter.newest_first => "c.no DESC",
+            None => "c.no",
+            Some(ClientOrder::Label) => "c.label_key, c.no",
+            Some(ClientOrder::Used) => "coalesce(u.at, 0) DESC, c.no DESC",
+            Some(ClientOrder::Unused) => "coalesce(u.at, 0), c.no",
+            Some(ClientOrder::Ends) => {
+                "CASE WHEN s.ended IS NULL THEN coalesce(s.valid_till, 9223372036854775806) ELSE 9223372036854775807 END, c.no"
+            }
         };
-        let sql = asked.sql(select_client!(and_use, ""), order, filter.limit);
+        let mut sql = asked.sql(select_client!(and_use, ""), order, filter.limit);
+        if filter.order.is_some() {
+            sql.push_str(&format!(" OFFSET {}", filter.offset));
+        }
         self.rows(sql, asked.params, client_and_use).await
+    }
+
+    /// How many clients a filter finds, counted to one more than `most`. Where a list begins and ends means nothing here.
+    pub async fn client_count(&self, filter: &ClientFilter, most: u32) -> Result<u32, StoreError> {
+        let filter = ClientFilter {
+            after: None,
+            ..filter.clone()
+        };
+        let asked = wanted(&filter);
+        let from = "client c JOIN slot s ON s.client = c.no JOIN workspace w ON w.no = c.workspace
+            LEFT JOIN client_use u ON u.client = c.no";
+        let sql = asked.count(from, most);
+        let found = self.rows(sql, asked.params, |row| row.count(0)).await?;
+        Ok(found.first().copied().unwrap_or(0))
     }
 
     /// How many clients are in each state at `now`, by workspace and environment, of one workspace or of all. A token counts
@@ -410,6 +402,45 @@ impl Reader {
         let head = self.rows(sql, vec![], decode).await?.pop();
         head.ok_or_else(|| StoreError::Damaged("the head row is missing".into()))
     }
+}
+
+/// The conditions of a list of clients.
+fn wanted(filter: &ClientFilter) -> Asked {
+    let mut asked = Asked::default();
+    if let Some(workspace) = filter.workspace {
+        asked.and("w.id =", workspace.0);
+    }
+    if let Some(environment) = filter.environment {
+        asked.and("c.environment =", u32::from(environment.number()));
+    }
+    if let Some(label) = &filter.label {
+        asked.and("c.label =", label.as_str());
+    }
+    if let Some(after) = filter.after.filter(|_| filter.order.is_none()) {
+        let beyond = if filter.newest_first {
+            "c.no <"
+        } else {
+            "c.no >"
+        };
+        asked.and(beyond, after.0);
+    }
+    if !filter.deleted && filter.state != Some(StateFilter::Deleted) {
+        asked.text("c.deleted_at IS NULL");
+    }
+    if let Some(search) = &filter.search {
+        asked.holds("lower(c.label)", &search.to_ascii_lowercase());
+    }
+    if let Some(product) = filter.product {
+        let one = format!(",{},", product.0);
+        asked.holds(&format!("coalesce(c.products, '{one}')"), &one);
+    }
+    if let Some(tag) = &filter.tag {
+        asked.tag(tag);
+    }
+    if let Some(state) = filter.state {
+        asked.state(state);
+    }
+    asked
 }
 
 pub(crate) fn client_and_use(row: &Row<'_>) -> Result<(ClientState, Option<Use>), StoreError> {

@@ -8,12 +8,14 @@ use tokenward_core::change::Change;
 use tokenward_core::client::Settings;
 use tokenward_core::digest::{Digest, KeyId};
 use tokenward_core::ids::{ClientNo, Environment, ProductNo, WorkspaceId};
+use tokenward_core::label::Slug;
 use tokenward_core::slot::{EndReason, QuotaCount, Slot, TokenRecord};
 use tokenward_core::time::{MICROS_PER_SECOND, Timestamp};
 use tokenward_store::counts::{Outcome, SourceUse};
 use tokenward_store::people::Record;
 use tokenward_store::{
-    AuditFilter, ClientFilter, ClientTotals, Decided, ReadSet, StateFilter, Use,
+    AuditFilter, ClientFilter, ClientOrder, ClientTotals, Decided, ReadSet, StateFilter, TagWrite,
+    Use,
 };
 
 const DAY: i64 = 86_400 * MICROS_PER_SECOND;
@@ -190,6 +192,89 @@ async fn states(house: &House) -> WorkspaceId {
     workspace
 }
 
+/// Writes rows with an audit entry.
+async fn written(house: &House, records: Vec<Record>) {
+    let decided = house
+        .store
+        .decide::<_, (), _>(ReadSet::default(), move |view| {
+            let decided = Decided {
+                records,
+                audit: vec![entry("client.tag", None, view.now)],
+                ..Decided::default()
+            };
+            Ok((decided, ()))
+        });
+    decided.await.unwrap().unwrap();
+}
+
+async fn clients_are_ordered_counted_and_tagged(place: Arc<Place>) {
+    let house = House::open(&place).await;
+    let workspace = states(&house).await;
+    let of = |order, offset| ClientFilter {
+        workspace: Some(workspace),
+        order: Some(order),
+        offset,
+        ..ClientFilter::default()
+    };
+    let ordered = async |order| labels(&house, of(order, 0)).await;
+    let names = ordered(ClientOrder::Label).await;
+    let mut sorted = names.clone();
+    sorted.sort();
+    assert_eq!((names.len(), &names), (9, &sorted));
+    let rest = labels(&house, of(ClientOrder::Label, 7)).await;
+    assert_eq!(rest, names[7..]);
+    assert_eq!(ordered(ClientOrder::Used).await[0], "live");
+    assert_eq!(ordered(ClientOrder::Unused).await[8], "live");
+    assert_eq!(
+        ordered(ClientOrder::Ends).await[..4],
+        ["expired", "live", "short", "expiring"]
+    );
+    let reader = house.store.reader();
+    let count = async |state, most| {
+        let filter = ClientFilter {
+            workspace: Some(workspace),
+            state,
+            limit: 1,
+            after: Some(ClientNo(3)),
+            ..ClientFilter::default()
+        };
+        reader.client_count(&filter, most).await.unwrap()
+    };
+    assert_eq!(count(None, 100).await, 9);
+    assert_eq!(count(None, 4).await, 5);
+    assert_eq!(count(Some(StateFilter::Disabled), 100).await, 1);
+    // A tag is there once, and is not found of others.
+    let slug = |text: &str| Slug::parse(text).unwrap();
+    let added = |no, tag| Record::Tag(TagWrite::Added(ClientNo(no), slug(tag)));
+    let records = vec![added(1, "b"), added(1, "a"), added(1, "a"), added(2, "a")];
+    written(&house, records).await;
+    let tags = reader.tags(&[ClientNo(1), ClientNo(3)]).await.unwrap();
+    assert_eq!(
+        tags,
+        [(ClientNo(1), "a".to_owned()), (ClientNo(1), "b".to_owned())]
+    );
+    assert_eq!(reader.tags(&[]).await.unwrap(), []);
+    let (state, _) = reader
+        .clients(&ClientFilter {
+            workspace: Some(workspace),
+            limit: 1,
+            ..ClientFilter::default()
+        })
+        .await
+        .unwrap()
+        .remove(0);
+    let no = state.workspace.no;
+    assert_eq!(reader.tags_of_workspace(no).await.unwrap(), ["a", "b"]);
+    let removed = Record::Tag(TagWrite::Removed(ClientNo(1), slug("a")));
+    written(&house, vec![removed]).await;
+    let tagged = ClientFilter {
+        tag: Some("a".into()),
+        ..of(ClientOrder::Label, 0)
+    };
+    assert_eq!(labels(&house, tagged).await, ["for ever"]);
+    house.close().await;
+}
+
 async fn clients_are_filtered_by_their_state(place: Arc<Place>) {
     let house = House::open(&place).await;
     let workspace = states(&house).await;
@@ -357,6 +442,7 @@ on_both!(
     labels_are_searched_for_what_they_hold,
     pages_go_from_the_newest_to_the_oldest,
     clients_are_filtered_by_their_state,
+    clients_are_ordered_counted_and_tagged,
     clients_are_counted_by_their_state,
     clients_are_filtered_by_product,
     the_audit_log_is_read_backwards_and_without_generations,

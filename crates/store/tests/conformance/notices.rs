@@ -11,7 +11,7 @@ use tokenward_store::notices::{
     Listening, NewNotice, NoticeWrite, Settled, Target, Webhook, WebhookWrite,
 };
 use tokenward_store::people::Record;
-use tokenward_store::{Decided, Failure, ReadSet};
+use tokenward_store::{CredentialNote, CredentialNoteWrite, Decided, Failure, ReadSet};
 use uuid::Uuid;
 
 async fn write(house: &House, records: Vec<Record>, audited: bool) -> Result<(), Failure> {
@@ -215,6 +215,58 @@ async fn a_webhook_is_kept_whole_and_takes_its_notices_along(place: Arc<Place>) 
     house.close().await;
 }
 
+async fn notes_of_credentials_are_found_by_what_they_belong_to(place: Arc<Place>) {
+    let house = House::open(&place).await;
+    let reader = house.store.reader();
+    let (acme, client) = (WorkspaceId(uuid()), uuid());
+    let hook = webhook(acme);
+    let note = |owner, n, note: &str, made_by: &str| CredentialNote {
+        owner,
+        n,
+        note: note.into(),
+        made_by: made_by.into(),
+    };
+    let put =
+        |note: &CredentialNote| Record::CredentialNote(CredentialNoteWrite::Put(note.clone()));
+    let own = note(hook.id, 0, "pager", "member:x");
+    let secrets = [1, 2].map(|n| note(client, n, "", "system"));
+    let records = vec![
+        Record::Webhook(WebhookWrite::Put(hook.clone())),
+        put(&own),
+        put(&secrets[1]),
+        put(&secrets[0]),
+    ];
+    assert_eq!(
+        write(&house, records.clone(), false).await,
+        Err(Failure::Unavailable)
+    );
+    write(&house, records, true).await.unwrap();
+    assert_eq!(reader.credential_notes(client).await.unwrap(), secrets);
+    assert_eq!(
+        reader.webhook_notes(acme).await.unwrap(),
+        std::slice::from_ref(&own)
+    );
+    let far = WorkspaceId(uuid());
+    assert_eq!(reader.webhook_notes(far).await.unwrap(), []);
+    assert_eq!(reader.admin_key_notes().await.unwrap(), []);
+    // A note is changed; who made the credential is not.
+    let changed = put(&note(client, 2, "spare", "member:other"));
+    let gone = Record::CredentialNote(CredentialNoteWrite::Removed {
+        owner: client,
+        n: 1,
+    });
+    let hook_gone = Record::Webhook(WebhookWrite::Removed(hook.id));
+    write(&house, vec![changed, gone, hook_gone], true)
+        .await
+        .unwrap();
+    assert_eq!(
+        reader.credential_notes(client).await.unwrap(),
+        [note(client, 2, "spare", "system")]
+    );
+    assert_eq!(reader.credential_notes(hook.id).await.unwrap(), []);
+    house.close().await;
+}
+
 async fn only_what_somebody_wants_to_hear_of_is_read_of_the_log(place: Arc<Place>) {
     let (house, clients) = House::populated(&place, 2).await;
     let reader = house.store.reader();
@@ -343,6 +395,7 @@ on_both!(
     there_is_one_notice_of_a_key_and_the_cursor_moves_with_it,
     what_is_due_is_found_by_target_until_it_is_over,
     a_webhook_is_kept_whole_and_takes_its_notices_along,
+    notes_of_credentials_are_found_by_what_they_belong_to,
     only_what_somebody_wants_to_hear_of_is_read_of_the_log,
     an_older_store_is_followed_from_where_it_stands,
 );

@@ -178,6 +178,8 @@ impl Place {
             self.sql("ALTER TABLE notice ALTER COLUMN no DROP IDENTITY");
         }
         for statement in [
+            "DROP TABLE client_tag",
+            "DROP TABLE credential_note",
             "DROP TABLE passkey_challenge",
             "ALTER TABLE head DROP COLUMN digest_key",
             "DROP TABLE gate",

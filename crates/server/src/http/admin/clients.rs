@@ -216,7 +216,7 @@ pub(super) async fn rotate(
     Path(text): Path<String>,
 ) -> Answer<Created<SecretCreated>> {
     let (read, n, secret) =
-        client_credentials::rotate_secret(&app.data, admin, client_id(&text)?).await?;
+        client_credentials::rotate_secret(&app.data, admin, client_id(&text)?, "").await?;
     Ok(Created(SecretCreated {
         client: views::client(&app.data, &read),
         n,

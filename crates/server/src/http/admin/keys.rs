@@ -49,6 +49,7 @@ pub(super) async fn create(
         &body.name,
         sent.read()?,
         body.expires_in_seconds,
+        "",
     )
     .await?;
     Ok(Created(AdminKeyCreated {

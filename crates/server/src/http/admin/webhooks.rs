@@ -79,7 +79,7 @@ pub(super) async fn create(
     Body(body): Body<WebhookCreate>,
 ) -> Answer<Created<WebhookWithSecret>> {
     let workspace = WorkspaceId(id(&text, "workspace")?);
-    let made = webhooks::create(&app.data, admin, workspace, &body.url).await?;
+    let made = webhooks::create(&app.data, admin, workspace, &body.url, "").await?;
     with_secret(&made)
 }
 

@@ -216,6 +216,7 @@ pub(super) fn recovery_page(
     page(&OncePage {
         frame: Frame::new(person, "Save your recovery codes", "account"),
         heading: heading.to_owned(),
+        fingerprint: String::new(),
         explanation: "Save these codes now; you won't be able to see them again. Use one to sign in if you lose your authenticator app or passkey. Each works once. Earlier recovery codes no longer work.",
         what: "Recovery codes",
         secrets: codes,

@@ -24,12 +24,15 @@ pub(super) const DEEDS: &[Deed] = &[
     ),
     ("admin_key.bootstrap", "created the first admin key", "name"),
     ("admin_key.create", "created admin key", "name"),
+    ("admin_key.note", "changed the note of admin key", "name"),
     ("admin_key.revoke", "revoked admin key", "name"),
     ("client.change", "changed the settings of", "client"),
     ("client.create", "created API client", "client"),
     ("client.delete", "deleted API client", "client"),
     ("client.disable", "disabled API client", "client"),
     ("client.enable", "enabled API client", "client"),
+    ("client.tag", "tagged API client", "client"),
+    ("client.untag", "removed a tag from API client", "client"),
     ("digest_key.use", "started to use digest key", "key"),
     ("digest_keys.replace", "replaced the digest keys", ""),
     ("member.app", "added an authenticator app", ""),
@@ -78,6 +81,11 @@ pub(super) const DEEDS: &[Deed] = &[
     ("product.put", "saved product", "name"),
     ("secret.create", "created a client secret of", "client"),
     ("secret.delete", "deleted a client secret of", "client"),
+    (
+        "secret.note",
+        "changed the note of a client secret of",
+        "client",
+    ),
     ("token.end_previous", "ended the grace period of", "client"),
     ("token.generate", "generated an access token of", "client"),
     (
@@ -90,6 +98,7 @@ pub(super) const DEEDS: &[Deed] = &[
     ("webhook.delete", "deleted webhook", "url"),
     ("webhook.disable", "disabled webhook", "url"),
     ("webhook.enable", "enabled webhook", "url"),
+    ("webhook.note", "changed the note of webhook", "url"),
     (
         "webhook.rotate",
         "rotated the signing secret of webhook",
@@ -109,6 +118,7 @@ const SETTINGS: &[(&str, &str)] = &[
     ("n", "Secret"),
     ("name", "Name"),
     ("notification_emails", "Notification emails"),
+    ("note", "Note"),
     ("on_repeat", "If a token is already active"),
     ("products", "Product access"),
     ("reason", "Reason"),
@@ -119,6 +129,7 @@ const SETTINGS: &[(&str, &str)] = &[
     ("role", "Role"),
     ("secret_networks", "Allowed IP ranges for the client secret"),
     ("slug", "Slug"),
+    ("tag", "Tag"),
     ("token_lifetime_seconds", "Token lifetime (seconds)"),
     ("token_networks", "Allowed IP ranges for access tokens"),
     ("url", "Endpoint URL"),
@@ -194,7 +205,12 @@ impl Names {
         Ok(names)
     }
 
-    fn who(&self, actor: &str) -> String {
+    /// Those of all members and admin keys.
+    pub(super) async fn of_actors(app: &App) -> Result<Self, Trouble> {
+        Self::of(app, &[]).await
+    }
+
+    pub(super) fn who(&self, actor: &str) -> String {
         if let Some(name) = self.actors.get(actor) {
             return name.clone();
         }

@@ -213,6 +213,13 @@ const ACTS: &[Act] = {
             Form,
         ),
         act(
+            "/console/w/{workspace}/{environment}/bulk",
+            "Change several API clients",
+            Nothing,
+            Fresh,
+            Form,
+        ),
+        act(
             "/console/clients/{id}/edit",
             "Change the settings of API client",
             Client,
@@ -386,6 +393,13 @@ const ACTS: &[Act] = {
             AdminKey,
             Fresh,
             Confirmation,
+        ),
+        act(
+            "/console/credentials/{kind}/{id}/{n}",
+            "Save note",
+            Nothing,
+            None,
+            Form,
         ),
         act(
             "/console/inspect",

@@ -20,6 +20,8 @@ pub(super) struct ConfirmPage {
     pub(super) action: String,
     pub(super) button: &'static str,
     pub(super) dangerous: bool,
+    /// Whether the act can work.
+    pub(super) offered: bool,
     pub(super) back: String,
 }
 
@@ -41,6 +43,7 @@ impl ConfirmPage {
             action,
             button,
             dangerous: true,
+            offered: true,
             back,
         }
     }

@@ -187,6 +187,32 @@ impl Fault {
     }
 }
 
+/// What is wrong with the fields of a form, in their order.
+#[derive(Default)]
+pub(super) struct Faults(Vec<Fault>);
+
+impl Faults {
+    pub(super) fn add(&mut self, field: &str, text: impl Into<String>) {
+        self.0.push(Fault::new(field, text));
+    }
+
+    /// The value of a field; none when it was refused, which is kept. What no field is to blame for is given back.
+    pub(super) fn take<T>(&mut self, judged: Result<T, Refused>) -> Result<Option<T>, Refused> {
+        match judged {
+            Ok(value) => Ok(Some(value)),
+            Err(refused) => {
+                self.0.push(Fault::of(refused)?);
+                Ok(None)
+            }
+        }
+    }
+
+    /// All of them as one; none when nothing is wrong.
+    pub(super) fn all(self) -> Option<Fault> {
+        Fault::of_all(self.0)
+    }
+}
+
 /// The first letter large, a full stop at the end.
 pub(super) fn sentence(text: &str) -> String {
     let mut letters = text.chars();

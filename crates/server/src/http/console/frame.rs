@@ -126,10 +126,17 @@ fn done(word: &str) -> &'static str {
     match word {
         "revoked" => "Access token revoked. Token checks deny it from now on.",
         "disabled" => "API client disabled. Its secrets and token are denied until you enable it.",
+        "bulk-disable" => {
+            "API clients disabled. Their secrets and tokens are denied until you enable them."
+        }
+        "bulk-enable" => "API clients enabled.",
+        "bulk-tag" => "Tag added.",
+        "bulk-untag" => "Tag removed.",
         "enabled" => "API client enabled.",
         "deleted" => "API client deleted. Its secrets and token no longer work.",
         "changed" => "Changes saved. They apply to the active token too.",
         "secret-deleted" => "Client secret deleted. It can't request tokens any more.",
+        "note" => "Note saved.",
         "workspace" => "Workspace saved.",
         "product" => "Product saved.",
         "product-deleted" => "Product deleted.",

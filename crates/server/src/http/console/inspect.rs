@@ -1,24 +1,26 @@
-//! What a token check answers to a token that somebody pastes, for the clients they may see. The token travels in the
-//! body of a form, is shown on no page and written nowhere, and is not counted as used.
+//! What a token check answers to a token that somebody pastes, for the clients they may see; and which credential a pasted
+//! client secret or admin key is. It travels in the body of a form, is shown on no page and written nowhere, and is not
+//! counted as used.
 
-use super::form::{Fault, Field, Form};
+use super::credentials::Recognised;
+use super::form::{Fault, Faults, Field, Form};
 use super::frame::Frame;
-use super::reply::{Reply, page, unprocessable};
+use super::reply::{Reply, Trouble, page, unprocessable};
 use super::session::{Member, Sent};
 use super::shown::Moment;
 use crate::app::App;
 use crate::verbs::check::{Counted, examine};
 use crate::verbs::sign_in::Person;
-use crate::verbs::{Refused, clients, products};
+use crate::verbs::{Refused, admin_keys, clients, credential_notes, products};
 use askama::Template;
 use axum::extract::State;
 use std::net::IpAddr;
 use std::sync::Arc;
-use tokenward_core::client::Product;
-use tokenward_core::time::Clock;
+use tokenward_core::client::{AdminKeyRecord, Product, SecretRecord};
+use tokenward_core::time::{Clock, Timestamp};
 use tokenward_core::verdict::denial::Figure;
 use tokenward_core::verdict::{Facts, Presented};
-use tokenward_core::{AccessToken, ClientSecret};
+use tokenward_core::{AccessToken, AdminKey, ClientSecret};
 
 /// What was found out about a token.
 struct Answer {
@@ -40,6 +42,111 @@ struct InspectPage {
     fields: Vec<Field>,
     fault: Fault,
     answer: Option<Answer>,
+    known: Option<Known>,
+}
+
+/// A client secret or an admin key that was recognised.
+struct Known {
+    /// What it is and whether it works, as a sentence.
+    sentence: String,
+    works: bool,
+    /// The page that shows it, and what its link says.
+    address: String,
+    link: String,
+    facts: Vec<(&'static str, String)>,
+}
+
+/// The facts that lists show, too.
+fn facts(known: &Recognised, created: Timestamp) -> Vec<(&'static str, String)> {
+    let note = (!known.note.is_empty()).then(|| ("Note", known.note.clone()));
+    let facts = [
+        ("Fingerprint", known.fingerprint.clone()),
+        ("Created", created.iso()),
+    ];
+    facts.into_iter().chain(note).collect()
+}
+
+/// The secret of a client that the person may see.
+async fn secret(
+    app: &App,
+    person: &Person,
+    presented: &ClientSecret,
+) -> Result<Option<Known>, Trouble> {
+    let read = match clients::show(&app.data, &person.admin(), presented.client()).await {
+        Ok(read) => read,
+        Err(Refused::NotFound(_)) => return Ok(None),
+        Err(refused) => return Err(refused.into()),
+    };
+    let client = &read.state.client;
+    let is_it = |one: &&SecretRecord| {
+        let digest = app.data.keyring.secret(one.key, presented);
+        digest.is_some_and(|digest| digest.matches(&one.digest))
+    };
+    let found = client.secrets.iter().flatten().find(is_it);
+    let works = client.deleted_at.is_none()
+        && client.disabled_at.is_none()
+        && read.state.workspace.disabled_at.is_none();
+    let label = client.settings.label.to_string();
+    let (sentence, facts) = match found {
+        Some(found) => {
+            let notes = credential_notes::of_client(&app.data, client.id).await?;
+            let known = Recognised::secret(client, found).with(notes.get(&found.n), None);
+            let state = match works {
+                true => "It can request access tokens.",
+                false => "It can't request access tokens at the moment.",
+            };
+            (
+                format!("This is client secret {} of “{label}”. {state}", found.n),
+                facts(&known, found.created_at),
+            )
+        }
+        None => (
+            format!(
+                "This names the API client “{label}”, but is none of its client secrets: it was deleted, or a character is wrong."
+            ),
+            Vec::new(),
+        ),
+    };
+    Ok(Some(Known {
+        sentence,
+        works: works && found.is_some(),
+        address: format!("/console/clients/{}", client.id),
+        link: label,
+        facts,
+    }))
+}
+
+/// An admin key, for operators.
+async fn admin_key(
+    app: &App,
+    person: &Person,
+    presented: &AdminKey,
+) -> Result<Option<Known>, Trouble> {
+    if !person.admin().is_operator() {
+        return Ok(None);
+    }
+    let all = admin_keys::list(&app.data, &person.admin()).await?;
+    let is_it = |one: &&AdminKeyRecord| {
+        let digest = app.data.keyring.admin(one.key, presented);
+        one.id == presented.id() && digest.is_some_and(|digest| digest.matches(&one.digest))
+    };
+    let Some(found) = all.iter().find(is_it) else {
+        return Ok(None);
+    };
+    let notes = credential_notes::of_admin_keys(&app.data, &person.admin()).await?;
+    let known = Recognised::admin_key(found).with(notes.get(&found.id), None);
+    let works = crate::auth::authority::is_in_force(found, app.data.clock().wall());
+    let state = match works {
+        true => "It works.",
+        false => "It was revoked or has expired.",
+    };
+    Ok(Some(Known {
+        sentence: format!("This is the admin key “{}”. {state}", found.name),
+        works,
+        address: "/console/admin-keys".to_owned(),
+        link: "Admin keys".to_owned(),
+        facts: facts(&known, found.created_at),
+    }))
 }
 
 fn shown(person: &Person, all: &[Product], form: &Form, fault: Fault) -> InspectPage {
@@ -51,7 +158,7 @@ fn shown(person: &Person, all: &[Product], form: &Form, fault: Fault) -> Inspect
         frame: Frame::new(person, "Test a token", "inspect"),
         fields: vec![
             Field::new("password", "token", "Access token", form, &fault)
-                .hint("Paste the whole token. It is sent in the body of the form, never stored or logged.")
+                .hint("Paste the whole token. It is sent in the body of the form, never stored or logged. A client secret or an admin key is recognised, too.")
                 .auto("off"),
             Field::new("select", "product", "Product", form, &fault).options(options),
             Field::new("text", "address", "IP address of the caller", form, &fault)
@@ -61,6 +168,7 @@ fn shown(person: &Person, all: &[Product], form: &Form, fault: Fault) -> Inspect
         ],
         fault,
         answer: None,
+        known: None,
     }
 }
 
@@ -73,9 +181,8 @@ pub(super) async fn show(State(app): State<Arc<App>>, Member(person): Member) ->
 
 /// The client that a pasted credential names, and the environment; or why it can't be tested.
 fn read(text: &str) -> Result<AccessToken, &'static str> {
-    AccessToken::parse(text).map_err(|_| match ClientSecret::parse(text) {
-        Ok(_) => "This is a client secret. Use it to request an access token, then test the access token.",
-        Err(_) => "This isn't an access token, or it wasn't copied completely. A token check answers TOKEN_MALFORMED.",
+    AccessToken::parse(text).map_err(|_| {
+        "This isn't an access token, or it wasn't copied completely. A token check answers TOKEN_MALFORMED."
     })
 }
 
@@ -85,16 +192,40 @@ pub(super) async fn send(State(app): State<Arc<App>>, sent: Sent) -> Reply {
     let all = products::list(&app.data).await?;
     let again = |fault| unprocessable(&shown(person, &all, form, fault));
     let text = form.secret("token");
-    let token = match read(text.trim()) {
-        Ok(token) => token,
-        Err(why) => return again(Fault::new("token", why)),
+    let recognised = match (
+        ClientSecret::parse(text.trim()),
+        AdminKey::parse(text.trim()),
+    ) {
+        (Ok(presented), _) => Some(secret(&app, person, &presented).await?),
+        (_, Ok(presented)) => Some(admin_key(&app, person, &presented).await?),
+        _ => None,
     };
-    let address: Option<IpAddr> = match form.text("address").trim() {
-        "" => None,
-        typed => match typed.parse() {
-            Ok(address) => Some(address),
-            Err(_) => return again(Fault::new("address", "Enter an IPv4 or IPv6 address.")),
-        },
+    match recognised {
+        Some(None) => {
+            let why =
+                "This credential doesn't exist, or you don't have access to what it belongs to.";
+            return again(Fault::new("token", why));
+        }
+        Some(known) => {
+            let mut shown = shown(person, &all, form, Fault::default());
+            shown.known = known;
+            return page(&shown);
+        }
+        None => {}
+    }
+    let typed = form.text("address").trim();
+    let address: Option<IpAddr> = typed.parse().ok();
+    let mut faults = Faults::default();
+    let read = read(text.trim());
+    if let Err(why) = &read {
+        faults.add("token", *why);
+    }
+    if address.is_none() && !typed.is_empty() {
+        faults.add("address", "Enter an IPv4 or IPv6 address.");
+    }
+    let token = match (read, faults.all()) {
+        (Ok(token), None) => token,
+        (_, fault) => return again(fault.unwrap_or_default()),
     };
     let seen = match clients::show(&app.data, &person.admin(), token.client()).await {
         Ok(seen) => seen,

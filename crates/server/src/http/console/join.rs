@@ -1,6 +1,6 @@
 //! Becoming a member by the link of an invitation; the very first one makes the first operator.
 
-use super::form::{Fault, Field, Form};
+use super::form::{Fault, Faults, Field, Form};
 use super::frame::{Frame, a_role};
 use super::reply::{Reply, Trouble, page, refused};
 use super::resume::Way;
@@ -95,16 +95,22 @@ pub(super) async fn send(
         let shown = shown(&text, &invitation, &open.form, fault);
         refused(StatusCode::UNPROCESSABLE_ENTITY, wait, &shown)
     };
-    if *open.form.secret("password") != *open.form.secret("password_again") {
-        let text = "The passwords don't match.";
-        return again(Fault::new("password_again", text));
-    }
     let joining = members::Joining {
         email: open.form.text("email").to_owned(),
         name: open.form.text("name").to_owned(),
         password: open.form.secret("password"),
         source: open.origin.source,
     };
+    let mut faults = Faults::default();
+    for refused in joining.judge(&invitation) {
+        faults.take(Err::<(), _>(refused))?;
+    }
+    if *open.form.secret("password") != *open.form.secret("password_again") {
+        faults.add("password_again", "The passwords don't match.");
+    }
+    if let Some(fault) = faults.all() {
+        return again(fault);
+    }
     let joined = members::join(&app.people, &opaque_token, joining).await;
     let member = match joined {
         Ok(member) => member,

@@ -1,7 +1,9 @@
 //! Admin keys: what programs manage this server with. Shown once, revoked here.
 
+use super::activity::Names;
 use super::confirm::ConfirmPage;
-use super::form::{Fault, Field, Form};
+use super::credentials::Recognised;
+use super::form::{Fault, Faults, Field, Form};
 use super::frame::Frame;
 use super::once::OncePage;
 use super::reply::{Reply, Trouble, page, see, unprocessable};
@@ -10,12 +12,12 @@ use super::session::{Member, Proved, Sent};
 use super::shown::Moment;
 use crate::app::App;
 use crate::verbs::sign_in::Person;
-use crate::verbs::{Refused, admin_keys};
+use crate::verbs::{Refused, admin_keys, credential_notes};
 use askama::Template;
 use axum::extract::{Path, State};
 use std::sync::Arc;
 use tokenward_api::FIRST_KEY;
-use tokenward_core::client::{LIFETIME_SECONDS_MAX, Role};
+use tokenward_core::client::LIFETIME_SECONDS_MAX;
 use tokenward_core::time::Clock;
 use uuid::Uuid;
 
@@ -30,6 +32,9 @@ struct Line {
     ends: Option<Moment>,
     used: Option<Moment>,
     used_from: String,
+    known: Recognised,
+    /// Whether it can be revoked: it works, and is not the last operator's key without an end.
+    revocable: bool,
     /// `Active`, `Expired` or `Revoked`.
     state: &'static str,
     tone: &'static str,
@@ -42,6 +47,7 @@ struct KeysPage {
     /// The id of the key that the first start made, while it is active.
     first: Option<String>,
     first_name: &'static str,
+    first_revocable: bool,
     lines: Vec<Line>,
 }
 
@@ -63,6 +69,8 @@ pub(super) async fn list(
     let all = admin_keys::list(&app.data, &person.admin()).await?;
     let uses = admin_keys::last_uses(&app.data).await?;
     let now = app.data.clock().wall();
+    let notes = credential_notes::of_admin_keys(&app.data, &person.admin()).await?;
+    let names = Names::of_actors(&app).await?;
     let (mut lines, mut words) = (Vec::new(), Words::new(&app));
     for key in &all {
         let over = key.expires_at.is_some_and(|end| end <= now);
@@ -72,14 +80,17 @@ pub(super) async fn list(
             (None, false) => ("Active", "good"),
         };
         let used = uses.get(&key.id);
+        let revocable = (key.revoked_at, over) == (None, false);
         lines.push(Line {
             id: key.id.to_string(),
             name: key.name.to_string(),
             role: words.of(&key.role).await?,
-            created: Moment::plain(key.created_at),
+            created: Moment::new(key.created_at, now),
+            known: Recognised::admin_key(key).with(notes.get(&key.id), Some(&names)),
             ends: key.expires_at.map(|end| Moment::new(end, now)),
             used: used.map(|(at, _)| Moment::new(*at, now)),
             used_from: used.map_or_else(String::new, |(_, source)| source.clone()),
+            revocable: revocable && !admin_keys::is_last(key, &all),
             state,
             tone,
         });
@@ -91,6 +102,7 @@ pub(super) async fn list(
     });
     page(&KeysPage {
         frame: Frame::new(&person, "Admin keys", "keys").done(query.text("done")),
+        first_revocable: first.is_some_and(|key| !admin_keys::is_last(key, &all)),
         first: first.map(|key| key.id.to_string()),
         first_name: FIRST_KEY,
         lines,
@@ -116,6 +128,12 @@ async fn new_page(
             .digits()
             .optional(),
     );
+    fields.push(
+        Field::new("text", "note", "Note", form, &fault)
+            .hint("What people should know about it, such as where it is used.")
+            .auto("off")
+            .optional(),
+    );
     Ok(NewPage {
         frame: Frame::new(person, "Create admin key", "keys"),
         fields,
@@ -129,42 +147,47 @@ pub(super) async fn ask(State(app): State<Arc<App>>, Proved(person): Proved) -> 
     page(&new_page(&app, &person, &Form::default(), Fault::default()).await?)
 }
 
-/// Seconds until the key expires, if it does, and its role.
-fn asked(form: &Form) -> Result<(Option<u64>, Role), Refused> {
-    let seconds = match form.text("days").trim() {
-        "" => None,
+/// Seconds until the key expires, if it does.
+fn expires_in(form: &Form) -> Result<Option<u64>, Refused> {
+    match form.text("days").trim() {
+        "" => Ok(None),
         days => {
             let days = days
                 .parse()
                 .ok()
                 .filter(|days| (1..=DAYS_MAX).contains(days));
             let why = format!("must be 1 to {DAYS_MAX} days");
-            Some(days.ok_or(Refused::Invalid("days", why))? * 86_400)
+            Ok(Some(days.ok_or(Refused::Invalid("days", why))? * 86_400))
         }
-    };
-    Ok((seconds, role_form::role(form)?))
+    }
 }
 
 /// `POST /console/admin-keys/new`
 pub(super) async fn create(State(app): State<Arc<App>>, sent: Sent) -> Reply {
     let Sent { person, form, .. } = sent;
-    let made = match asked(&form) {
-        Ok((seconds, role)) => {
-            let name = form.text("name").trim();
-            admin_keys::create(&app.data, person.admin(), name, role, seconds).await
+    let (name, note) = (form.text("name").trim(), form.text("note"));
+    let mut faults = Faults::default();
+    faults.take(admin_keys::name(name))?;
+    let role = role_form::role(&form, &mut faults)?;
+    let seconds = faults.take(expires_in(&form))?;
+    faults.take(credential_notes::parse(note))?;
+    let made = match (role, seconds, faults.all()) {
+        (Some(role), Some(seconds), None) => {
+            let made = admin_keys::create(&app.data, person.admin(), name, role, seconds, note);
+            made.await.map_err(Fault::of)
         }
-        Err(refused) => Err(refused),
+        (.., fault) => Err(Ok(fault.unwrap_or_default())),
     };
     let (record, key) = match made {
         Ok(made) => made,
-        Err(refused) => {
-            let fault = Fault::of(refused)?;
-            return unprocessable(&new_page(&app, &person, &form, fault).await?);
+        Err(fault) => {
+            return unprocessable(&new_page(&app, &person, &form, fault?).await?);
         }
     };
     page(&OncePage {
         frame: Frame::new(&person, "Copy the admin key", "keys"),
         heading: format!("Admin key “{}” created", record.name),
+        fingerprint: record.digest.fingerprint(),
         explanation: "Copy it now; you won't be able to see it again. Send it as Authorization: Bearer to /admin/v1, or save it in a file that TOKENWARD_ADMIN_KEY_FILE names for the tokenward command.",
         what: "Admin key",
         secrets: vec![key.expose()],
@@ -185,8 +208,15 @@ pub(super) async fn ask_revoke(
 ) -> Reply {
     let id = Uuid::try_parse(&text).map_err(|_| Trouble::NotFound("admin key"))?;
     let all = admin_keys::list(&app.data, &person.admin()).await?;
+    let others = all.clone();
     let key = all.into_iter().find(|key| key.id == id);
     let key = key.ok_or(Trouble::NotFound("admin key"))?;
+    if key.revoked_at.is_some() {
+        return Err(Trouble::Conflict("this admin key was revoked".to_owned()));
+    }
+    if admin_keys::is_last(&key, &others) {
+        return Err(Trouble::Conflict(admin_keys::LAST.to_owned()));
+    }
     let role = Words::new(&app).of(&key.role).await?;
     let title = format!("Revoke admin key “{}”", key.name);
     let says = [

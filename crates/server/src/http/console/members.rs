@@ -1,7 +1,7 @@
 //! Members: who may sign in, as what; invitations, whose link is shown once.
 
 use super::confirm::ConfirmPage;
-use super::form::{Fault, Field, Form};
+use super::form::{Fault, Faults, Field, Form};
 use super::frame::Frame;
 use super::once::OncePage;
 use super::reply::{Reply, Trouble, page, see, unprocessable, with_status};
@@ -175,15 +175,20 @@ pub(super) async fn ask(
 /// `POST /console/members/invite`
 pub(super) async fn invite(State(app): State<Arc<App>>, headers: HeaderMap, sent: Sent) -> Reply {
     let Sent { person, form, .. } = sent;
-    let invited = match role_form::role(&form) {
-        Ok(role) => members::invite(&app.data, person.admin(), form.text("email"), role).await,
-        Err(refused) => Err(refused),
+    let mut faults = Faults::default();
+    faults.take(members::email(form.text("email")))?;
+    let role = role_form::role(&form, &mut faults)?;
+    let invited = match (role, faults.all()) {
+        (Some(role), None) => {
+            let invited = members::invite(&app.data, person.admin(), form.text("email"), role);
+            invited.await.map_err(Fault::of)
+        }
+        (_, fault) => Err(Ok(fault.unwrap_or_default())),
     };
     let (invitation, opaque_token) = match invited {
         Ok(invited) => invited,
-        Err(refused) => {
-            let fault = Fault::of(refused)?;
-            return unprocessable(&invite_page(&app, &person, &form, fault).await?);
+        Err(fault) => {
+            return unprocessable(&invite_page(&app, &person, &form, fault?).await?);
         }
     };
     link_page(
@@ -203,6 +208,7 @@ fn link_page(
 ) -> Reply {
     let link = format!("{base}/console/join/{}", opaque_token.expose().as_str());
     page(&OncePage {
+        fingerprint: String::new(),
         frame: Frame::new(person, "Copy the invitation link", "members"),
         heading,
         explanation,
@@ -264,28 +270,26 @@ pub(super) async fn change(
     let Sent { person, form, .. } = sent;
     let member = members::show(&app.data, &person.admin(), id(&text, "member")?).await?;
     person.admin().must_administer()?;
-    let changed = match role_form::role(&form) {
-        Ok(role) => {
-            let opened = Form::read(form.text("opened").as_bytes()).unwrap_or_default();
-            let seen = match role_form::role(&opened) {
-                Ok(seen) => Ok(Some(seen)),
-                // Their own role has no form; the verb says so.
-                Err(_) if member.id == person.member.id => Ok(None),
-                Err(_) => Err(Refused::Changed("member's role")),
+    let mut faults = Faults::default();
+    let role = role_form::role(&form, &mut faults)?;
+    if let Some(fault) = faults.all() {
+        let mut shown = member_page(&app, &person, &member, &form, fault).await?;
+        shown.opened = form.text("opened").to_owned();
+        return unprocessable(&shown);
+    }
+    let opened = Form::read(form.text("opened").as_bytes()).unwrap_or_default();
+    let seen = role_form::role(&opened, &mut Faults::default())?;
+    // Their own role has no form; the verb says so.
+    let changed = match seen.is_some() || member.id == person.member.id {
+        true => {
+            let change = members::Change {
+                seen,
+                role,
+                disabled: None,
             };
-            match seen {
-                Ok(seen) => {
-                    let change = members::Change {
-                        seen,
-                        role: Some(role),
-                        disabled: None,
-                    };
-                    members::change(&app.data, person.admin(), member.id, change).await
-                }
-                Err(refused) => Err(refused),
-            }
+            members::change(&app.data, person.admin(), member.id, change).await
         }
-        Err(refused) => Err(refused),
+        false => Err(Refused::Changed("member's role")),
     };
     match changed {
         Ok((_, None)) => Ok(see("/console/members?done=member")),

@@ -8,6 +8,7 @@ mod assets;
 mod audit;
 mod clients;
 mod confirm;
+mod credentials;
 mod email;
 mod form;
 mod frame;
@@ -109,6 +110,10 @@ pub(crate) fn router() -> Router<Arc<App>> {
             &format!("{list}/new"),
             both(get(clients::new::show), post(clients::new::send)),
         )
+        .route(
+            &format!("{list}/bulk"),
+            both(get(clients::bulk::ask), post(clients::bulk::send)),
+        )
         .route(client, get(clients::one::show))
         .route(
             &format!("{client}/edit"),
@@ -125,6 +130,10 @@ pub(crate) fn router() -> Router<Arc<App>> {
         .route(
             "/console/w/{workspace}/webhooks/{id}/{act}",
             get(webhooks::ask).post(webhooks::act),
+        )
+        .route(
+            "/console/credentials/{kind}/{id}/{n}",
+            get(credentials::ask).post(credentials::change),
         )
         .route("/console/inspect", get(inspect::show).post(inspect::send))
         .route("/console/search", get(search::show).post(search::send))

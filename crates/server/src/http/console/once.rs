@@ -44,6 +44,8 @@ pub(super) struct OncePage {
     /// What the secret is called.
     pub(super) what: &'static str,
     pub(super) secrets: Vec<Zeroizing<String>>,
+    /// What the secret is recognised by from now on; empty when it is not listed anywhere.
+    pub(super) fingerprint: String,
     pub(super) downloads: Vec<Download>,
     pub(super) snippets: Vec<Snippet>,
     /// Programs that use the secret.

@@ -1,7 +1,7 @@
 //! Products: what access tokens open. The list, adding, renaming, deleting.
 
 use super::confirm::ConfirmPage;
-use super::form::{Fault, Field, Form};
+use super::form::{Fault, Faults, Field, Form};
 use super::frame::Frame;
 use super::reply::{Reply, page, see, unprocessable};
 use super::session::{Member, Proved, Sent};
@@ -87,10 +87,21 @@ pub(super) async fn list(
 pub(super) async fn put(State(app): State<Arc<App>>, sent: Sent) -> Reply {
     let Sent { person, form, .. } = sent;
     let (slug, name) = (form.text("slug").trim(), form.text("name").trim());
-    match products::put(&app.data, person.admin(), slug, name).await {
+    person.admin().must_operate()?;
+    let mut faults = Faults::default();
+    faults.take(products::slug(slug))?;
+    faults.take(products::name(name))?;
+    let put = match faults.all() {
+        Some(fault) => Err(Ok(fault)),
+        None => {
+            let put = products::put(&app.data, person.admin(), slug, name).await;
+            put.map_err(Fault::of)
+        }
+    };
+    match put {
         Ok(_) => Ok(see("/console/products?done=product")),
-        Err(refused) => {
-            let fault = Fault::of(refused)?;
+        Err(fault) => {
+            let fault = fault?;
             let all = products::list(&app.data).await?;
             unprocessable(&shown(&person, &all, &form, fault, ""))
         }
@@ -111,6 +122,7 @@ fn confirm(person: &Person, slug: &str, fault: Fault) -> ConfirmPage {
         action: format!("/console/products/{slug}/delete"),
         button: "Delete product",
         dangerous: true,
+        offered: true,
         back: "/console/products".to_owned(),
     }
 }
@@ -131,7 +143,12 @@ pub(super) async fn delete(
         Ok(()) => Ok(see("/console/products?done=product-deleted")),
         Err(refused) => {
             let fault = Fault::of(refused)?;
-            unprocessable(&confirm(&sent.person, &slug, fault))
+            // What is in use is not offered again.
+            let refused = ConfirmPage {
+                offered: false,
+                ..confirm(&sent.person, &slug, fault)
+            };
+            unprocessable(&refused)
         }
     }
 }

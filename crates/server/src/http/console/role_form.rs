@@ -1,6 +1,6 @@
 //! A role as a form: which one, about which workspace, for which products. The same for members and admin keys.
 
-use super::form::{Fault, Field, Form};
+use super::form::{Fault, Faults, Field, Form, sentence};
 use super::frame::role_name;
 use super::reply::Trouble;
 use crate::app::App;
@@ -76,22 +76,39 @@ pub(super) async fn fields(
     ])
 }
 
-/// The role a form asks for.
-pub(super) fn role(form: &Form) -> Result<Role, Refused> {
-    let workspace = match form.text("workspace_id") {
-        "" => None,
-        text => Some(
-            Uuid::try_parse(text)
-                .map_err(|_| Refused::Invalid("workspace_id", "choose a workspace".into()))?,
-        ),
-    };
-    let slugs = form.lines("products");
-    let written = Written {
+/// The role a form asks for; none when something is wrong with it, all of which is put with `faults`.
+pub(super) fn role(form: &Form, faults: &mut Faults) -> Result<Option<Role>, Refused> {
+    let (typed, slugs) = (form.text("workspace_id"), form.lines("products"));
+    let workspace = Uuid::try_parse(typed).ok().map(WorkspaceId);
+    let mut written = Written {
         role: form.text("role"),
-        workspace: workspace.map(WorkspaceId),
+        workspace,
         products: (!slugs.is_empty()).then_some(slugs.as_slice()),
     };
-    written.read()
+    let mut good = true;
+    if workspace.is_none() && !typed.is_empty() {
+        faults.add("workspace_id", "Choose a workspace.");
+        (good, written.workspace) = (false, Some(WorkspaceId(Uuid::nil())));
+    }
+    // A field that is wrong is replaced by one that is right, so that the next one is judged, too.
+    let example = ["product".to_owned()];
+    loop {
+        match written.read() {
+            Ok(role) => return Ok(good.then_some(role)),
+            Err(Refused::Invalid(field, why)) => {
+                faults.add(field, sentence(&why));
+                good = false;
+                match (field, written.role) {
+                    ("workspace_id", "operator") => written.workspace = None,
+                    ("workspace_id", _) => written.workspace = Some(WorkspaceId(Uuid::nil())),
+                    ("products", "product_admin") => written.products = Some(&example),
+                    ("products", _) => written.products = None,
+                    _ => return Ok(None),
+                }
+            }
+            Err(refused) => return Err(refused),
+        }
+    }
 }
 
 /// A role as a form begins with it.

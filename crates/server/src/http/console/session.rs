@@ -125,7 +125,9 @@ impl FromRequestParts<Arc<App>> for Proved {
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Trouble> {
         let Member(person) = Member::from_request_parts(parts, app).await?;
-        super::step_up::first(app, &person, parts.uri.path())?;
+        let whole = parts.uri.path_and_query();
+        let page = whole.map_or(parts.uri.path(), |whole| whole.as_str());
+        super::step_up::first(app, &person, page)?;
         Ok(Self(person))
     }
 }

@@ -1,7 +1,9 @@
 //! Notices of a workspace: the webhooks that are told, and what became of everything that was sent.
 
+use super::activity::Names;
 use super::confirm::ConfirmPage;
-use super::form::{Fault, Field, Form, Word, sentence};
+use super::credentials::Recognised;
+use super::form::{Fault, Faults, Field, Form, Word, sentence};
 use super::frame::{Frame, Place};
 use super::once::OncePage;
 use super::reply::{Reply, Trouble, page, see, unprocessable};
@@ -10,13 +12,13 @@ use super::shown::Moment;
 use crate::app::App;
 use crate::verbs::notices::{self, State as Stand};
 use crate::verbs::sign_in::Person;
-use crate::verbs::{webhooks, workspaces};
+use crate::verbs::{credential_notes, webhooks, workspaces};
 use askama::Template;
 use axum::extract::{Path, State};
 use std::sync::Arc;
 use tokenward_core::client::Workspace;
 use tokenward_core::ids::WorkspaceId;
-use tokenward_core::time::Clock;
+use tokenward_core::time::{Clock, Timestamp};
 use tokenward_store::notices::{Notice, Target, Webhook};
 use uuid::Uuid;
 
@@ -29,6 +31,9 @@ struct HookLine {
     disabled: bool,
     created: Moment,
     rotating: bool,
+    known: Recognised,
+    /// When something was last delivered there.
+    used: Option<Moment>,
 }
 
 struct NoticeLine {
@@ -51,7 +56,7 @@ struct NoticesPage {
     hooks: Vec<HookLine>,
     lines: Vec<NoticeLine>,
     older: Option<u64>,
-    field: Field,
+    fields: [Field; 2],
     fault: Fault,
     manages: bool,
     mails: bool,
@@ -107,16 +112,28 @@ async fn shown(
     let frame = Frame::new(person, "Notifications", "notices")
         .at(Place::new(at, None))
         .done(query.text("done"));
+    let names = match admin.must_audit() {
+        Ok(()) => Some(Names::of_actors(app).await?),
+        Err(_) => None,
+    };
+    let notes = credential_notes::of_webhooks(&app.data, &admin, at.id).await?;
     let field = Field::new("url", "url", "Endpoint URL", typed, &fault);
+    let note = Field::new("text", "note", "Note", typed, &fault)
+        .hint("What people should know about this endpoint.")
+        .auto("off")
+        .optional();
     Ok(NoticesPage {
         word: frame.hidden_word(),
         frame,
         workspace: at.id.to_string(),
         lines: sent.iter().map(line).collect(),
         older,
-        field: field
-            .hint("An HTTPS URL. Requests are signed according to the Standard Webhooks specification.")
-            .auto("off"),
+        fields: [
+            field
+                .hint("An HTTPS URL. Requests are signed according to the Standard Webhooks specification.")
+                .auto("off"),
+            note,
+        ],
         fault,
         manages: admin.administers(),
         mails: app.data.config.mail_url.is_some(),
@@ -126,11 +143,20 @@ async fn shown(
                 id: hook.id.to_string(),
                 url: hook.url.clone(),
                 disabled: hook.disabled_at.is_some(),
-                created: Moment::plain(hook.created_at),
+                created: Moment::new(hook.created_at, now),
+                known: Recognised::webhook(hook).with(notes.get(&hook.id), names.as_ref()),
+                used: delivered(&sent, hook).map(|at| Moment::new(at, now)),
                 rotating: hook.former.as_ref().is_some_and(|(_, till)| now < *till),
             })
             .collect(),
     })
+}
+
+/// When something was last delivered to a webhook, of these notices.
+fn delivered(sent: &[Notice], hook: &Webhook) -> Option<Timestamp> {
+    let own = |notice: &&Notice| notice.made.target == Target::Webhook(hook.id);
+    let own = sent.iter().filter(own);
+    own.filter_map(|notice| notice.done_at).max()
 }
 
 /// `GET /console/w/{workspace}/notices`
@@ -147,10 +173,15 @@ pub(super) async fn show(
     page(&shown(&app, &person, &at, forms, Fault::default()).await?)
 }
 
-fn once(person: &Person, at: &Workspace, secret: zeroize::Zeroizing<String>) -> Reply {
+fn once(
+    person: &Person,
+    at: &Workspace,
+    (hook, secret): (Webhook, zeroize::Zeroizing<String>),
+) -> Reply {
     page(&OncePage {
         frame: Frame::new(person, "Copy the signing secret", "notices").at(Place::new(at, None)),
         heading: "Webhook added".to_owned(),
+        fingerprint: tokenward_core::digest::credential_fingerprint(&hook.secret),
         explanation: "Copy the signing secret now; you won't be able to see it again. Your endpoint verifies notifications with it; any Standard Webhooks library does that.",
         what: "Signing secret",
         secrets: vec![secret],
@@ -171,8 +202,23 @@ pub(super) async fn create(
 ) -> Reply {
     let Sent { person, form, .. } = sent;
     let at = workspace(&app, &person, &text).await?;
-    match webhooks::create(&app.data, person.admin(), at.id, form.text("url").trim()).await {
-        Ok((_, secret)) => once(&person, &at, secret),
+    let mut faults = Faults::default();
+    faults.take(webhooks::url(&app.data, form.text("url").trim()))?;
+    faults.take(credential_notes::parse(form.text("note")))?;
+    if let Some(fault) = faults.all() {
+        let forms = (&Form::default(), &form);
+        return unprocessable(&shown(&app, &person, &at, forms, fault).await?);
+    }
+    match webhooks::create(
+        &app.data,
+        person.admin(),
+        at.id,
+        form.text("url").trim(),
+        form.text("note"),
+    )
+    .await
+    {
+        Ok(made) => once(&person, &at, made),
         Err(refused) => {
             let fault = Fault::of(refused)?;
             let forms = (&Form::default(), &form);
@@ -254,8 +300,7 @@ pub(super) async fn act(
     let id = hook.id;
     let done = match act.as_str() {
         "rotate" => {
-            let (_, secret) = webhooks::rotate(&app.data, admin, id).await?;
-            return once(person, &at, secret);
+            return once(person, &at, webhooks::rotate(&app.data, admin, id).await?);
         }
         "test" => webhooks::test(&app.data, admin, id)
             .await

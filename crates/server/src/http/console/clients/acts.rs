@@ -17,6 +17,7 @@ use crate::verbs::{Conflict, Refused, client_credentials};
 use axum::extract::{Path, State};
 use http::HeaderMap;
 use std::sync::Arc;
+use tokenward_core::time::{Clock, Timestamp};
 use zeroize::Zeroizing;
 
 /// An act, as addresses name it.
@@ -56,6 +57,30 @@ impl Act {
             Self::Generate | Self::Enable | Self::Rotate | Self::ResendConfirmation
         )
     }
+}
+
+/// Refuses to offer an act that cannot work now.
+fn must_be_possible(act: Act, read: &Read, now: Timestamp) -> Result<(), Trouble> {
+    let client = &read.state.client;
+    let has = |n: u32| client.secrets.iter().flatten().any(|secret| secret.n == n);
+    let why = match act {
+        _ if client.deleted_at.is_some() => "this API client was deleted",
+        Act::Generate if client.disabled_at.is_some() => {
+            "the API client is disabled; enable it first"
+        }
+        Act::Generate if read.state.workspace.disabled_at.is_some() => {
+            "the workspace is disabled; an operator must enable it first"
+        }
+        Act::Revoke if read.state.slot.live(now).is_none() => "there is no active access token",
+        Act::Disable if client.disabled_at.is_some() => "the API client is already disabled",
+        Act::Enable if client.disabled_at.is_none() => "the API client is already enabled",
+        Act::Rotate if client.secrets.iter().all(Option::is_some) => {
+            "the API client has two client secrets; delete one first"
+        }
+        Act::DeleteSecret(n) if !has(n) => return Err(Trouble::NotFound("client secret")),
+        _ => return Ok(()),
+    };
+    Err(Trouble::Conflict(why.to_owned()))
 }
 
 /// Whom a confirmation mail goes to.
@@ -152,6 +177,12 @@ async fn confirm(
                 .auto("off"),
             ]
         }
+        Act::Rotate => vec![
+            Field::new("text", "note", "Note", &Form::default(), &fault)
+                .hint("What people should know about the new secret, such as who asked for it.")
+                .auto("off")
+                .optional(),
+        ],
         _ => Vec::new(),
     };
     let hidden = match act {
@@ -168,6 +199,7 @@ async fn confirm(
         action: format!("/console/clients/{id}/{word}"),
         button,
         dangerous: act.destroys(),
+        offered: true,
         back: format!("/console/clients/{id}"),
     })
 }
@@ -181,9 +213,7 @@ pub(in super::super) async fn show(
     let act = Act::parse(&word)?;
     let read = super::read(&app, &person, &id).await?;
     person.admin().must_write()?;
-    if read.state.client.deleted_at.is_some() {
-        return Err(Trouble::Conflict("this API client was deleted".into()));
-    }
+    must_be_possible(act, &read, app.data.clock().wall())?;
     step_up::first(&app, &person, &format!("/console/clients/{id}/{word}"))?;
     page(&confirm(&app, &person, &read, act, &word, Fault::default()).await?)
 }
@@ -201,7 +231,7 @@ pub(in super::super) async fn send(
     let there = |done: &str| Ok(see(&format!("/console/clients/{client}?done={done}")));
     let done = match act {
         Act::Generate => return generate(&app, &person, &id, &form).await,
-        Act::Rotate => return rotate(&app, &person, &id, &headers).await,
+        Act::Rotate => return rotate(&app, &person, &id, &form, &headers).await,
         Act::Revoke => client_credentials::revoke_token(&app.data, admin, client)
             .await
             .map(|_| "revoked"),
@@ -261,6 +291,7 @@ async fn generate(app: &App, person: &Person, id: &str, form: &Form) -> Reply {
     page(&OncePage {
         frame: Frame::new(person, "Copy the access token", "clients").at(place(&read)),
         heading: format!("Access token generated (generation {})", answer.generation),
+        fingerprint: String::new(),
         explanation: "Copy it now; you won't be able to see it again. The previous token is revoked. Send the token in the header x-cleartax-auth-token.",
         what: "Access token",
         downloads: vec![Download {
@@ -290,14 +321,27 @@ pub(super) fn tests(read: &Read) -> Vec<(String, String)> {
         .collect()
 }
 
-async fn rotate(app: &App, person: &Person, id: &str, headers: &HeaderMap) -> Reply {
-    let made = client_credentials::rotate_secret(&app.data, person.admin(), super::id(id)?).await;
-    let (read, n, secret) = made?;
+async fn rotate(app: &App, person: &Person, id: &str, form: &Form, headers: &HeaderMap) -> Reply {
+    let (admin, note) = (person.admin(), form.text("note"));
+    let made = client_credentials::rotate_secret(&app.data, admin, super::id(id)?, note).await;
+    let (read, n, secret) = match made {
+        Ok(made) => made,
+        Err(refused @ Refused::Invalid(..)) => {
+            let read = super::read(app, person, id).await?;
+            let fault = Fault::of(refused)?;
+            let again = confirm(app, person, &read, Act::Rotate, "rotate", fault).await?;
+            return unprocessable(&again);
+        }
+        Err(refused) => return Err(refused.into()),
+    };
+    let made = read.state.client.secrets.iter().flatten();
+    let made = made.into_iter().find(|secret| secret.n == n);
     let (exposed, base) = (secret.expose(), base_url_for_secrets(app, headers));
     let client = &read.state.client;
     page(&OncePage {
         frame: Frame::new(person, "Copy the client secret", "clients").at(place(&read)),
         heading: format!("Client secret {n} of “{}” created", client.settings.label),
+        fingerprint: made.map_or_else(String::new, |made| made.digest.fingerprint()),
         explanation: "Copy it now; you won't be able to see it again. The other secret keeps working until you delete it.",
         what: "Client secret",
         downloads: taking::downloads(client, &exposed, &base),

@@ -56,7 +56,7 @@ pub(super) struct Chart {
 }
 impl HtmlSafe for Chart {}
 
-fn date(day: u32) -> String {
+pub(super) fn date(day: u32) -> String {
     let at = Timestamp(i64::from(day) * SECONDS_PER_DAY * MICROS_PER_SECOND);
     at.iso()[..10].to_owned()
 }

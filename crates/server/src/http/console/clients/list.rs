@@ -4,19 +4,19 @@ use super::super::form::Form;
 use super::super::frame::{Frame, Place};
 use super::super::reply::{Reply, Trouble, page};
 use super::super::session::Member;
-use super::super::shown::Moment;
+use super::super::shown::{Moment, count};
 use super::{Standing, moment, product_name, product_words, standing};
 use crate::app::App;
 use crate::verbs::overview::{LONG_LIVED_MICROS, expiring_before};
 use crate::verbs::sign_in::Person;
-use crate::verbs::{clients, products, workspaces};
+use crate::verbs::{clients, products, tags, workspaces};
 use askama::Template;
 use axum::extract::{Path, State};
 use std::sync::Arc;
-use tokenward_core::client::{Role, Workspace};
+use tokenward_core::client::Workspace;
 use tokenward_core::ids::{ClientNo, Environment, WorkspaceId};
 use tokenward_core::time::{Clock, Timestamp};
-use tokenward_store::{ClientFilter, StateFilter};
+use tokenward_store::{ClientFilter, ClientOrder, StateFilter};
 use uuid::Uuid;
 
 /// Clients on a page.
@@ -41,6 +41,15 @@ struct Line {
     quota_used: u32,
     quota_most: u32,
     products: String,
+    tags: Vec<String>,
+}
+
+/// A column that sorts the list.
+struct Sorted {
+    /// Where a click leads.
+    address: String,
+    /// How the list is sorted by it: `ascending`, `descending`, or empty.
+    now: &'static str,
 }
 
 #[derive(Template)]
@@ -56,6 +65,17 @@ struct ClientsPage {
     products: Vec<(String, String)>,
     filtered: bool,
     manages: bool,
+    tag: String,
+    tags: Vec<String>,
+    /// How many clients the filter finds, in words; empty where that is not known.
+    total: String,
+    by_name: Sorted,
+    by_end: Sorted,
+    by_use: Sorted,
+    /// The order, to be kept by the filter's form.
+    sort: String,
+    /// Whether columns sort.
+    sorts: bool,
     /// The address of the next page.
     older: Option<String>,
     /// Whether this is not the first page.
@@ -109,6 +129,63 @@ fn state_filter(word: &str, now: Timestamp) -> Option<StateFilter> {
     })
 }
 
+/// Clients counted for the total; more are "more than".
+const COUNTED: u32 = 10_000;
+
+/// The orders, as addresses name them.
+fn order(word: &str) -> Option<ClientOrder> {
+    Some(match word {
+        "name" => ClientOrder::Label,
+        "expires" => ClientOrder::Ends,
+        "used" => ClientOrder::Used,
+        "unused" => ClientOrder::Unused,
+        _ => return None,
+    })
+}
+
+/// What of the query stays when the list is sorted otherwise or a page turned.
+const KEPT: [&str; 4] = ["q", "state", "product", "tag"];
+
+/// The list's address with the same filters and something else.
+fn again(base: &str, query: &Form, more: &[(&str, &str)]) -> String {
+    let mut pairs = form_urlencoded::Serializer::new(String::new());
+    for name in KEPT {
+        if !query.text(name).is_empty() {
+            pairs.append_pair(name, query.text(name));
+        }
+    }
+    pairs.extend_pairs(more.iter().filter(|(_, value)| !value.is_empty()));
+    match pairs.finish() {
+        pairs if pairs.is_empty() => base.to_owned(),
+        pairs => format!("{base}?{pairs}"),
+    }
+}
+
+/// A column: a click sorts by it, the next one the other way round or not at all.
+fn column(base: &str, query: &Form, words: &[(&'static str, &'static str)]) -> Sorted {
+    let at = query.text("sort");
+    let place = words.iter().position(|(word, _)| *word == at);
+    let next = place.map_or(0, |place| place + 1);
+    let next = words.get(next).map_or("", |(word, _)| word);
+    Sorted {
+        address: again(base, query, &[("sort", next)]),
+        now: place.map_or("", |place| words[place].1),
+    }
+}
+
+fn total(found: Option<u32>, filtered: bool) -> String {
+    let Some(found) = found else {
+        return String::new();
+    };
+    let (n, plural) = match found {
+        more if more > COUNTED => (format!("More than {}", count(COUNTED.into())), "s"),
+        1 => ("1".to_owned(), ""),
+        n => (count(n.into()), "s"),
+    };
+    let matching = if filtered { " found" } else { "" };
+    format!("{n} API client{plural}{matching}")
+}
+
 /// `GET /console/w/{workspace}/{environment}`
 pub(in super::super) async fn show(
     State(app): State<Arc<App>>,
@@ -131,20 +208,27 @@ pub(in super::super) async fn show(
         .iter()
         .find(|product| product.slug.as_str() == query.text("product"));
     let before = query.text("before").parse().ok().map(ClientNo);
+    let sees_all = admin.sees_all_clients();
+    // What a product admin does not see is left out behind the database, page by page in the order of the clients.
+    let sorted = order(query.text("sort")).filter(|_| sees_all);
+    let turned: u32 = query.text("page").parse().unwrap_or(0);
     let mut filter = ClientFilter {
         environment: Some(environment),
+        tag: Some(query.text("tag").to_owned()).filter(|tag| !tag.is_empty()),
+        order: sorted,
+        offset: turned.saturating_mul(PAGE as u32),
         search: (!search.is_empty()).then(|| search.clone()),
         product: product.map(|product| product.no),
         state: state_filter(query.text("state"), now),
         after: before,
         newest_first: true,
-        // What a product admin does not see is left out behind the database.
-        limit: match person.member.role {
-            Role::ProductAdmin { .. } => READ,
-            _ => PAGE as u32 + 1,
+        limit: match sees_all {
+            false => READ,
+            true => PAGE as u32 + 1,
         },
         ..ClientFilter::default()
     };
+    let counted = clients::count(&app.data, &admin, workspace.id, &filter, COUNTED).await?;
     let mut found = Vec::new();
     for _ in 0..READS_MAX {
         let (some, next) = clients::list(&app.data, &admin, workspace.id, filter.clone()).await?;
@@ -161,28 +245,52 @@ pub(in super::super) async fn show(
     };
     found.truncate(PAGE);
     let base = format!("/console/w/{}/{}", workspace.id, environment.as_str());
-    let older = last.filter(|_| more).map(|last| {
-        let mut pairs = form_urlencoded::Serializer::new(String::new());
-        for name in ["q", "state", "product"] {
-            if !query.text(name).is_empty() {
-                pairs.append_pair(name, query.text(name));
-            }
+    let older = last.filter(|_| more).map(|last| match sorted {
+        None => again(&base, &query, &[("before", &last.0.to_string())]),
+        Some(_) => {
+            let page = (turned + 1).to_string();
+            again(
+                &base,
+                &query,
+                &[("sort", query.text("sort")), ("page", &page)],
+            )
         }
-        pairs.append_pair("before", &last.0.to_string());
-        format!("{base}?{}", pairs.finish())
     });
+    let numbers: Vec<ClientNo> = found.iter().map(|read| read.state.client.no).collect();
+    let tags = tags::of(&app.data, &numbers).await?;
     let most = app.data.config.quota_per_day;
-    let lines = found.iter().map(|read| line(read, now, most)).collect();
+    let lines = found
+        .iter()
+        .map(|read| {
+            let own = tags.get(&read.state.client.no);
+            line(read, own.cloned().unwrap_or_default(), now, most)
+        })
+        .collect();
+    let filtered = KEPT.iter().any(|name| !query.text(name).trim().is_empty());
     let frame = Frame::new(&person, "API clients", "clients")
         .at(Place::new(&workspace, Some(environment)))
         .done(query.text("done"));
+    let base_again = base.clone();
     page(&ClientsPage {
         frame,
         base,
         lines,
-        filtered: !search.is_empty()
-            || !query.text("state").is_empty()
-            || !query.text("product").is_empty(),
+        filtered,
+        total: total(counted, filtered),
+        by_name: column(&base_again, &query, &[("name", "ascending")]),
+        by_end: column(&base_again, &query, &[("expires", "ascending")]),
+        by_use: column(
+            &base_again,
+            &query,
+            &[("used", "descending"), ("unused", "ascending")],
+        ),
+        sort: match sorted {
+            Some(_) => query.text("sort").to_owned(),
+            None => String::new(),
+        },
+        tag: query.text("tag").to_owned(),
+        tags: tags::offered(&app.data, &admin, &workspace).await?,
+        sorts: sees_all,
         search,
         state: query.text("state").to_owned(),
         states: STATES,
@@ -193,11 +301,11 @@ pub(in super::super) async fn show(
             .collect(),
         manages: admin.writes(),
         older,
-        paged: before.is_some(),
+        paged: before.is_some() || turned > 0,
     })
 }
 
-fn line(read: &clients::Read, now: Timestamp, most: u32) -> Line {
+fn line(read: &clients::Read, tags: Vec<String>, now: Timestamp, most: u32) -> Line {
     let (client, slot) = (&read.state.client, &read.state.slot);
     let live = slot.live(now);
     let used = read.state.quotas(now).map(|(_, used)| used).max();
@@ -219,5 +327,6 @@ fn line(read: &clients::Read, now: Timestamp, most: u32) -> Line {
         quota_used: used.unwrap_or(0),
         quota_most: most,
         products: product_words(read),
+        tags,
     }
 }

@@ -1,6 +1,7 @@
 //! API clients: the list, one client's page, creating, changing, and the acts that break something.
 
 pub(super) mod acts;
+pub(super) mod bulk;
 pub(super) mod edit;
 mod figures;
 pub(super) mod list;

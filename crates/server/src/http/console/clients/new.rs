@@ -103,6 +103,7 @@ pub(in super::super) async fn send(
     page(&OncePage {
         frame: Frame::new(&person, "Copy the client secret", "clients").at(super::place(&read)),
         heading: format!("API client “{}” created", client.settings.label),
+        fingerprint: client.secrets[0].map_or_else(String::new, |made| made.digest.fingerprint()),
         explanation: "Copy the client secret now; you won't be able to see it again. Use it to request access tokens; it gives no access to product APIs itself.",
         what: "Client secret",
         downloads: taking::downloads(client, &exposed, &base),

@@ -11,17 +11,19 @@ use super::figures::{self, Chart, Source, Stale};
 use super::taking::{self, Sample};
 use super::{Standing, moment, product_words, standing};
 use crate::app::App;
-use crate::http::console::activity::{Line, lines};
+use crate::http::console::activity::{Line, Names, lines};
+use crate::http::console::credentials::Recognised;
 use crate::verbs::addresses::{Address, State as Confirmation};
 use crate::verbs::sign_in::Person;
-use crate::verbs::{self, clients::Read, usage_figures};
+use crate::verbs::{self, clients::Read, credential_notes, usage_figures};
 use askama::Template;
 use axum::extract::{Path, State};
 use http::HeaderMap;
+use std::collections::HashMap;
 use std::sync::Arc;
-use tokenward_core::client::{OnRepeat, SecretRecord};
+use tokenward_core::client::{OnRepeat, SECRETS, SecretRecord};
 use tokenward_core::time::{Clock, Timestamp};
-use tokenward_store::AuditFilter;
+use tokenward_store::{AuditFilter, CredentialNote};
 
 /// Denied requests on the page.
 const DENIED: usize = 10;
@@ -31,6 +33,9 @@ const HISTORY: u32 = 15;
 struct SecretLine {
     n: u32,
     created: Moment,
+    known: Recognised,
+    /// The day of the last token that it generated.
+    requested: String,
     used: u32,
     most: u32,
     percent: u32,
@@ -66,6 +71,8 @@ struct ClientPage {
     created_by: String,
     live: bool,
     disabled: bool,
+    /// Whether a token can be generated.
+    generates: bool,
     token: TokenFacts,
     token_use: Option<String>,
     last_use: Option<String>,
@@ -142,11 +149,38 @@ fn settings(read: &Read) -> Vec<(&'static str, String)> {
     out
 }
 
-fn secrets(app: &App, read: &Read, now: Timestamp) -> Vec<SecretLine> {
+/// The day on which a secret last generated a token, in words; empty when it is not known to have done so.
+fn requested(read: &Read, secret: &SecretRecord, now: Timestamp) -> String {
+    let places = read.state.client.secrets.iter();
+    let place = places
+        .zip(&read.state.slot.quota)
+        .find(|(known, _)| known.as_ref().is_some_and(|known| known.n == secret.n));
+    let Some((_, count)) = place.filter(|(_, count)| count.used > 0) else {
+        return String::new();
+    };
+    // A place keeps its count of the day when its secret is replaced; the first two secrets were the first in theirs.
+    let (made, today) = (secret.created_at.utc_day(), now.utc_day());
+    let first = secret.n <= SECRETS as u32;
+    match count.day {
+        day if day < made || (day == made && !first) => String::new(),
+        day if day == today => "today".to_owned(),
+        day if day + 1 == today => "yesterday".to_owned(),
+        day => figures::date(day),
+    }
+}
+
+fn secrets(
+    app: &App,
+    read: &Read,
+    (notes, names): (&HashMap<u32, CredentialNote>, Option<&Names>),
+    now: Timestamp,
+) -> Vec<SecretLine> {
     let most = app.data.config.quota_per_day;
     let line = |(secret, used): (&SecretRecord, u32)| SecretLine {
         n: secret.n,
         created: Moment::new(secret.created_at, now),
+        known: Recognised::secret(&read.state.client, secret).with(notes.get(&secret.n), names),
+        requested: requested(read, secret, now),
         used,
         most,
         percent: (u64::from(used) * 100 / u64::from(most.max(1))).min(100) as u32,
@@ -316,7 +350,13 @@ pub(in super::super) async fn show(
     let token = slot.token.as_ref();
     let live = slot.live(now);
     let alive = client.deleted_at.is_none();
-    let (standing, secrets) = (standing(&read, now), secrets(&app, &read, now));
+    let names = match audits {
+        true => Some(Names::of_actors(&app).await?),
+        false => None,
+    };
+    let notes = credential_notes::of_client(&app.data, client.id).await?;
+    let known = (&notes, names.as_ref());
+    let (standing, secrets) = (standing(&read, now), secrets(&app, &read, known, now));
     page(&ClientPage {
         issues: issues(&read, &secrets, standing, now, admin.writes()),
         created_by: created_by(&app, &person, &read).await?,
@@ -328,6 +368,10 @@ pub(in super::super) async fn show(
         standing,
         live: live.is_some() && alive,
         disabled: client.disabled_at.is_some(),
+        generates: admin.writes()
+            && alive
+            && client.disabled_at.is_none()
+            && read.state.workspace.disabled_at.is_none(),
         token: TokenFacts {
             generation: slot.generation,
             issued: moment(token.map(|token| token.issued_at), now),

@@ -1,0 +1,227 @@
+//! One act on several clients of a list. It has a confirmation that names them, like an act on one, and each client is
+//! decided by itself: what one of them refuses, the others do not.
+
+use super::super::confirm::ConfirmPage;
+use super::super::form::{Fault, Field, Form, sentence};
+use super::super::frame::{Frame, Place};
+use super::super::reply::{Reply, Trouble, page, see, unprocessable};
+use super::super::session::{Proved, Sent};
+use super::list::place;
+use crate::app::App;
+use crate::verbs::sign_in::Person;
+use crate::verbs::{Refused, clients, tags};
+use axum::extract::{Path, State};
+use std::sync::Arc;
+use tokenward_core::client::Workspace;
+use tokenward_core::ids::{ClientId, Environment};
+use tokenward_core::label::Slug;
+
+/// Clients of one act: a page of the list, twice.
+const CLIENTS_MAX: usize = 100;
+
+/// What is done to each of them.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Act {
+    Disable,
+    Enable,
+    Tag,
+    Untag,
+}
+
+impl Act {
+    fn parse(word: &str) -> Result<Self, Trouble> {
+        Ok(match word {
+            "disable" => Self::Disable,
+            "enable" => Self::Enable,
+            "tag" => Self::Tag,
+            "untag" => Self::Untag,
+            _ => return Err(Trouble::Malformed("select an action")),
+        })
+    }
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Disable => "disable",
+            Self::Enable => "enable",
+            Self::Tag => "tag",
+            Self::Untag => "untag",
+        }
+    }
+
+    fn button(self) -> &'static str {
+        match self {
+            Self::Disable => "Disable API clients",
+            Self::Enable => "Enable API clients",
+            Self::Tag => "Add tag",
+            Self::Untag => "Remove tag",
+        }
+    }
+
+    /// What it does, in a sentence; none where its name says it.
+    fn breaks(self) -> Option<&'static str> {
+        match self {
+            Self::Disable => Some(
+                "Their secrets and tokens are denied until you enable them. Then the same tokens work again until they expire.",
+            ),
+            Self::Enable => {
+                Some("Their secrets work again, and their tokens work again until they expire.")
+            }
+            Self::Tag | Self::Untag => None,
+        }
+    }
+
+    fn takes_tag(self) -> bool {
+        matches!(self, Self::Tag | Self::Untag)
+    }
+
+    async fn run(
+        self,
+        app: &App,
+        person: &Person,
+        id: ClientId,
+        tag: Option<&Slug>,
+    ) -> Result<(), Refused> {
+        let admin = person.admin();
+        match (self, tag) {
+            (Self::Tag | Self::Untag, Some(tag)) => {
+                tags::set(&app.data, admin, id, tag.clone(), self == Self::Tag).await
+            }
+            _ => clients::set_disabled(&app.data, admin, id, self == Self::Disable)
+                .await
+                .map(drop),
+        }
+    }
+}
+
+/// The clients that a form names: those of the page's workspace and environment that its sender may see.
+async fn chosen(
+    app: &App,
+    person: &Person,
+    (workspace, environment): (&Workspace, Environment),
+    form: &Form,
+) -> Result<Vec<(ClientId, String)>, Trouble> {
+    let mut chosen = Vec::new();
+    for text in form.all("client").take(CLIENTS_MAX) {
+        let read = super::read(app, person, text).await?;
+        let client = &read.state.client;
+        if read.state.workspace.id != workspace.id || client.environment != environment {
+            return Err(Trouble::NotFound("API client"));
+        }
+        chosen.push((client.id, client.settings.label.to_string()));
+    }
+    if chosen.is_empty() {
+        return Err(Trouble::Malformed("select at least one API client"));
+    }
+    Ok(chosen)
+}
+
+fn confirm(
+    person: &Person,
+    (workspace, environment): (&Workspace, Environment),
+    (act, chosen): (Act, &[(ClientId, String)]),
+    form: &Form,
+    fault: Fault,
+) -> ConfirmPage {
+    let n = chosen.len();
+    let plural = if n == 1 { "" } else { "s" };
+    let title = match act {
+        Act::Disable => format!("Disable {n} API client{plural}"),
+        Act::Enable => format!("Enable {n} API client{plural}"),
+        Act::Tag => format!("Add a tag to {n} API client{plural}"),
+        Act::Untag => format!("Remove a tag from {n} API client{plural}"),
+    };
+    let labels: Vec<&str> = chosen.iter().map(|(_, label)| label.as_str()).collect();
+    let mut says = vec![labels.join(", ")];
+    says.extend(act.breaks().map(str::to_owned));
+    let mut hidden = vec![("act", act.word().to_owned())];
+    hidden.extend(chosen.iter().map(|(id, _)| ("client", id.to_string())));
+    let fields = match act.takes_tag() {
+        true => vec![
+            Field::new("text", "tag", "Tag", form, &fault)
+                .hint("Lowercase letters, digits and hyphens, such as billing.")
+                .auto("off")
+                .first(),
+        ],
+        false => Vec::new(),
+    };
+    let base = format!("/console/w/{}/{}", workspace.id, environment.as_str());
+    let frame = Frame::new(person, title, "clients").at(Place::new(workspace, Some(environment)));
+    ConfirmPage {
+        says,
+        hidden,
+        fields,
+        fault,
+        dangerous: act == Act::Disable,
+        ..ConfirmPage::of(frame, (&[], act.button()), format!("{base}/bulk"), base)
+    }
+}
+
+/// `GET /console/w/{workspace}/{environment}/bulk`
+pub(in super::super) async fn ask(
+    State(app): State<Arc<App>>,
+    Path((workspace, environment)): Path<(String, String)>,
+    Proved(person): Proved,
+    uri: http::Uri,
+) -> Reply {
+    let (workspace, environment) = place(&app, &person, &workspace, &environment).await?;
+    person.admin().must_write()?;
+    let query = Form::query(&uri);
+    let (at, act) = ((&workspace, environment), Act::parse(query.text("act"))?);
+    let chosen = chosen(&app, &person, at, &query).await?;
+    // A link fills in no form.
+    let form = Form::default();
+    page(&confirm(
+        &person,
+        at,
+        (act, &chosen),
+        &form,
+        Fault::default(),
+    ))
+}
+
+/// `POST /console/w/{workspace}/{environment}/bulk`
+pub(in super::super) async fn send(
+    State(app): State<Arc<App>>,
+    Path((workspace, environment)): Path<(String, String)>,
+    sent: Sent,
+) -> Reply {
+    let Sent { person, form, .. } = sent;
+    let (workspace, environment) = place(&app, &person, &workspace, &environment).await?;
+    let (at, act) = ((&workspace, environment), Act::parse(form.text("act"))?);
+    let chosen = chosen(&app, &person, at, &form).await?;
+    let tag = match act
+        .takes_tag()
+        .then(|| tags::parse(form.text("tag").trim()))
+    {
+        None => None,
+        Some(Ok(tag)) => Some(tag),
+        Some(Err(refused)) => {
+            let fault = Fault::of(refused)?;
+            return unprocessable(&confirm(&person, at, (act, &chosen), &form, fault));
+        }
+    };
+    let mut refused = Vec::new();
+    for (id, label) in &chosen {
+        match act.run(&app, &person, *id, tag.as_ref()).await {
+            Ok(()) => {}
+            Err(Refused::Conflict(_, why) | Refused::Invalid(_, why)) => {
+                refused.push(format!("{label}: {}", sentence(&why)));
+            }
+            Err(other) => return Err(other.into()),
+        }
+    }
+    if !refused.is_empty() {
+        let done = chosen.len() - refused.len();
+        return Err(Trouble::Conflict(format!(
+            "{done} of {} API clients were changed. Not changed: {}",
+            chosen.len(),
+            refused.join(" ")
+        )));
+    }
+    Ok(see(&format!(
+        "/console/w/{}/{}?done=bulk-{}",
+        workspace.id,
+        environment.as_str(),
+        act.word()
+    )))
+}

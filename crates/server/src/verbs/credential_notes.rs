@@ -1,0 +1,199 @@
+//! What people recognise credentials by: notes are read by those who may see the credential, and changed by those who may
+//! change it. Nothing here sees a credential.
+
+use super::{Refused, admin_keys, one_client, webhooks};
+use crate::auth::acting::{self, Acting};
+use crate::auth::authority::Admin;
+use crate::data::Data;
+use serde_json::json;
+use std::collections::HashMap;
+use tokenward_core::ids::{ClientId, WorkspaceId};
+use tokenward_core::label::Name;
+use tokenward_store::people::Record;
+use tokenward_store::{CredentialNote, CredentialNoteWrite, Decided, ReadSet, StoreError};
+use uuid::Uuid;
+
+/// A credential that has a note.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Noted {
+    /// A secret of a client, by its number.
+    Secret(ClientId, u32),
+    /// An admin key.
+    AdminKey(Uuid),
+    /// A webhook, for its signing secret.
+    Webhook(Uuid),
+}
+
+/// A note as written: at most as long as a name, or empty.
+pub fn parse(text: &str) -> Result<String, Refused> {
+    match text.trim() {
+        "" => Ok(String::new()),
+        text => {
+            let parsed = Name::parse(text);
+            let parsed = parsed.map_err(|why| Refused::Invalid("note", why.0))?;
+            Ok(parsed.to_string())
+        }
+    }
+}
+
+fn put(owner: Uuid, n: u32, note: &str, made_by: String) -> Record {
+    Record::CredentialNote(CredentialNoteWrite::Put(CredentialNote {
+        owner,
+        n,
+        note: note.to_owned(),
+        made_by,
+    }))
+}
+
+/// The row of a credential that was just made.
+pub(super) fn made(acting: &Acting, owner: Uuid, n: u32, note: &str) -> Record {
+    put(owner, n, note, acting.who().text())
+}
+
+/// The row of a secret that is gone.
+pub(super) fn removed(owner: Uuid, n: u32) -> Record {
+    Record::CredentialNote(CredentialNoteWrite::Removed { owner, n })
+}
+
+/// A note that was changed; who made the credential stays unknown where it is.
+fn changed(owner: Uuid, n: u32, note: &str) -> Record {
+    put(owner, n, note, String::new())
+}
+
+/// Changes the note of a credential.
+///
+/// # Errors
+/// [`Refused::NotFound`] where there is no such credential, or not for this administrator.
+pub async fn change(data: &Data, admin: Admin, noted: Noted, text: &str) -> Result<(), Refused> {
+    let note = parse(text)?;
+    match noted {
+        Noted::Secret(client, n) => {
+            let wants = one_client::wants(client);
+            let decided = one_client::decide(data, admin, wants, move |acting, view, state| {
+                let mut secrets = state.client.secrets.iter().flatten();
+                if !secrets.any(|secret| secret.n == n) {
+                    return Err(Refused::NotFound("secret"));
+                }
+                let detail = json!({ "n": n, "note": note });
+                let entry = one_client::entry(acting, "secret.note", state, &detail, view.now);
+                let outcome = one_client::Outcome::done(Vec::new(), vec![entry], state.clone());
+                Ok(outcome.with(vec![changed(client.0, n, &note)]))
+            });
+            decided.await.map(|_| ())
+        }
+        Noted::AdminKey(id) => {
+            admin.must_operate()?;
+            let wants = ReadSet {
+                admin_keys: true,
+                ..ReadSet::default()
+            };
+            let decided = acting::decide(data, admin, wants, move |acting, view| {
+                let mut keys = view.admin_keys.iter();
+                let key = keys.find(|key| key.id == id);
+                let key = key.ok_or(Refused::NotFound("admin key"))?;
+                let detail = json!({ "admin_key": id, "name": key.name, "note": note });
+                let entry = acting.entry("admin_key.note", None, None, &detail, view.now);
+                Ok((
+                    Decided {
+                        audit: vec![entry],
+                        records: vec![changed(id, 0, &note)],
+                        ..Decided::default()
+                    },
+                    (),
+                ))
+            });
+            decided.await
+        }
+        Noted::Webhook(id) => {
+            let decided = webhooks::decide(data, admin, id, move |acting, view, webhook| {
+                let detail = json!({ "webhook": id, "url": webhook.url, "note": note });
+                let place = Some(webhook.workspace);
+                let entry = acting.entry("webhook.note", place, None, &detail, view.now);
+                Ok((
+                    Decided {
+                        audit: vec![entry],
+                        records: vec![changed(id, 0, &note)],
+                        ..Decided::default()
+                    },
+                    (),
+                ))
+            });
+            decided.await
+        }
+    }
+}
+
+/// The notes of the secrets of a client that its reader may see, by their numbers.
+pub async fn of_client(
+    data: &Data,
+    client: ClientId,
+) -> Result<HashMap<u32, CredentialNote>, StoreError> {
+    let notes = data.store.reader().credential_notes(client.0).await?;
+    Ok(notes.into_iter().map(|note| (note.n, note)).collect())
+}
+
+fn by_owner(notes: Vec<CredentialNote>) -> HashMap<Uuid, CredentialNote> {
+    notes.into_iter().map(|note| (note.owner, note)).collect()
+}
+
+/// The notes of all admin keys, by their ids.
+pub async fn of_admin_keys(
+    data: &Data,
+    admin: &Admin,
+) -> Result<HashMap<Uuid, CredentialNote>, Refused> {
+    admin.must_operate()?;
+    Ok(by_owner(data.store.reader().admin_key_notes().await?))
+}
+
+/// The notes of the webhooks of a workspace, by their ids.
+pub async fn of_webhooks(
+    data: &Data,
+    admin: &Admin,
+    workspace: WorkspaceId,
+) -> Result<HashMap<Uuid, CredentialNote>, Refused> {
+    webhooks::must_see(admin, workspace)?;
+    Ok(by_owner(
+        data.store.reader().webhook_notes(workspace).await?,
+    ))
+}
+
+/// The workspace of a webhook that the administrator may see.
+///
+/// # Errors
+/// [`Refused::NotFound`] where there is none.
+pub async fn webhook_place(data: &Data, admin: &Admin, id: Uuid) -> Result<WorkspaceId, Refused> {
+    let found = data.store.reader().webhook(id).await?;
+    let place = found.ok_or(Refused::NotFound("webhook"))?.workspace;
+    // What belongs to another workspace looks like what is not there.
+    match webhooks::must_see(admin, place) {
+        Err(Refused::NotFound(_)) => Err(Refused::NotFound("webhook")),
+        seen => seen.map(|()| place),
+    }
+}
+
+/// The note of a credential, for the form that changes it.
+///
+/// # Errors
+/// As [`change`].
+pub async fn read(data: &Data, admin: &Admin, noted: Noted) -> Result<String, Refused> {
+    let (owner, n) = match noted {
+        Noted::Secret(client, n) => {
+            let found = super::clients::show(data, admin, client).await?;
+            let mut secrets = found.state.client.secrets.iter().flatten();
+            let known = secrets.any(|secret| secret.n == n);
+            known.then_some((client.0, n))
+        }
+        Noted::AdminKey(id) => {
+            let all = admin_keys::list(data, admin).await?;
+            all.iter().any(|key| key.id == id).then_some((id, 0))
+        }
+        Noted::Webhook(id) => {
+            webhook_place(data, admin, id).await?;
+            Some((id, 0))
+        }
+    }
+    .ok_or(Refused::NotFound("credential"))?;
+    let notes = data.store.reader().credential_notes(owner).await?;
+    let found = notes.into_iter().find(|note| note.n == n);
+    Ok(found.map_or_else(String::new, |note| note.note))
+}

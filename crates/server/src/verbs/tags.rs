@@ -1,0 +1,95 @@
+//! Tags of API clients: read by those who see the client, changed by those who may change it.
+
+use super::Refused;
+use super::one_client::{Outcome, decide, entry, wants};
+use crate::auth::authority::Admin;
+use crate::data::Data;
+use serde_json::json;
+use std::collections::HashMap;
+use tokenward_core::client::Workspace;
+use tokenward_core::ids::{ClientId, ClientNo};
+use tokenward_core::label::Slug;
+use tokenward_store::people::Record;
+use tokenward_store::{StoreError, TagWrite};
+
+/// Characters of a tag: it stands beside others in a list.
+const CHARS_MAX: usize = 32;
+/// Tags of one client, for the same reason.
+const TAGS_MAX: usize = 10;
+
+/// A tag as written.
+pub fn parse(text: &str) -> Result<Slug, Refused> {
+    let parsed = Slug::parse(text)
+        .ok()
+        .filter(|tag| tag.as_str().len() <= CHARS_MAX);
+    parsed.ok_or_else(|| {
+        let why = format!(
+            "use 1 to {CHARS_MAX} lowercase letters and digits, in groups joined by single hyphens"
+        );
+        Refused::Invalid("tag", why)
+    })
+}
+
+/// Adds a tag to a client, or removes it.
+///
+/// # Errors
+/// [`Refused::Invalid`] when a client has too many. Two administrators at the same moment may add one more each.
+pub async fn set(
+    data: &Data,
+    admin: Admin,
+    id: ClientId,
+    tag: Slug,
+    has: bool,
+) -> Result<(), Refused> {
+    let known = super::clients::show(data, &admin, id).await?;
+    let known = of(data, &[known.state.client.no]).await?;
+    let known = known.into_values().next().unwrap_or_default();
+    let had = known.iter().any(|one| one == tag.as_str());
+    if has && !had && known.len() >= TAGS_MAX {
+        let why = format!("an API client has at most {TAGS_MAX} tags; remove one first");
+        return Err(Refused::Invalid("tag", why));
+    }
+    let decided = decide(data, admin, wants(id), move |acting, view, state| {
+        if had == has {
+            return Ok(Outcome::nothing(state));
+        }
+        let label = &state.client.settings.label;
+        let (action, write) = match has {
+            true => ("client.tag", TagWrite::Added(state.client.no, tag.clone())),
+            false => (
+                "client.untag",
+                TagWrite::Removed(state.client.no, tag.clone()),
+            ),
+        };
+        let detail = json!({ "label": label, "tag": tag });
+        let entry = entry(acting, action, state, &detail, view.now);
+        let outcome = Outcome::done(Vec::new(), vec![entry], state.clone());
+        Ok(outcome.with(vec![Record::Tag(write)]))
+    });
+    decided.await.map(|_| ())
+}
+
+/// The tags of clients that their reader may see.
+pub async fn of(
+    data: &Data,
+    clients: &[ClientNo],
+) -> Result<HashMap<ClientNo, Vec<String>>, StoreError> {
+    let mut tags: HashMap<ClientNo, Vec<String>> = HashMap::new();
+    for (client, tag) in data.store.reader().tags(clients).await? {
+        tags.entry(client).or_default().push(tag);
+    }
+    Ok(tags)
+}
+
+/// Tags to filter the clients of a workspace by; none for those who do not see all of its clients.
+pub async fn offered(
+    data: &Data,
+    admin: &Admin,
+    workspace: &Workspace,
+) -> Result<Vec<String>, Refused> {
+    admin.must_see_workspace(workspace.id)?;
+    if !admin.sees_all_clients() {
+        return Ok(Vec::new());
+    }
+    Ok(data.store.reader().tags_of_workspace(workspace.no).await?)
+}

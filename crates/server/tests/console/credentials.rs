@@ -1,0 +1,190 @@
+//! What people recognise credentials by: how each begins, a fingerprint, a note, and who made it.
+
+use crate::house::House;
+use reqwest::Method;
+use serde_json::json;
+
+/// The fingerprint that a page shows.
+fn fingerprint(text: &str) -> String {
+    let at = text.to_lowercase().find("fingerprint <code>").expect(text);
+    let rest = &text[at + "fingerprint <code>".len()..];
+    let found = &rest[..rest.find('<').unwrap()];
+    let hex = found.chars().all(|c| c.is_ascii_hexdigit());
+    assert!(found.len() == 8 && hex, "{found}");
+    found.to_owned()
+}
+
+#[tokio::test]
+async fn secret_is_recognised_by_fingerprint_note_and_maker() {
+    let house = House::new().await;
+    let operator = house.operator().await;
+    house.api.product("gst", "GST").await.unwrap();
+    let acme = house.workspace("Acme").await;
+    let form = [
+        ("label", "SAP ECC"),
+        ("scope", "some"),
+        ("products", "gst"),
+        ("lifetime", "3600"),
+        ("on_repeat", "replace"),
+    ];
+    let path = format!("/console/w/{acme}/production/new");
+    let created = operator.send(&path, &form).await.expect(200, "created");
+    let first = fingerprint(&created.text);
+    let client = created.ids("/console/clients/").remove(0);
+    let page = format!("/console/clients/{client}");
+    let rotated = [("note", "for the new billing system")];
+    let rotated = operator.send(&format!("{page}/rotate"), &rotated).await;
+    let rotated = rotated.expect(200, "Client secret 2");
+    let second = fingerprint(&rotated.text);
+    let secret = rotated.between("<code id=\"secret-1\" tabindex=\"0\">", "</code>");
+    assert_ne!(first, second);
+    let shown = operator.get(&page).await;
+    let shown = shown.expect(200, "for the new billing system");
+    let begins = format!("tw-secret.production.{}…", &client[..8]);
+    for says in [
+        first.as_str(),
+        &second,
+        &begins,
+        "by Somebody",
+        "No token requested yet",
+    ] {
+        assert!(shown.text.contains(says), "{says}\n{}", shown.text);
+    }
+    // Nothing of the secret's random part is on the page.
+    let random = secret.rsplit('.').next().unwrap();
+    for at in 0..random.len() - 8 {
+        assert!(!shown.text.contains(&random[at..at + 8]), "{at}");
+    }
+    house.api.generate(&secret).await.unwrap().expect(200);
+    operator
+        .get(&page)
+        .await
+        .expect(200, "Last token requested today");
+    // The note is changed by itself, is in the audit log, and goes with the secret.
+    let note = format!("/console/credentials/secret/{client}/2");
+    operator
+        .get(&note)
+        .await
+        .expect(200, "value=\"for the new billing system\"");
+    let too_long = "x".repeat(200);
+    let refused = operator.send(&note, &[("note", too_long.as_str())]).await;
+    refused.expect(422, "id=\"e-note\"");
+    let saved = operator.send(&note, &[("note", "spare")]).await;
+    saved.expect(303, "");
+    let shown = operator.get(&page).await.expect(200, "spare");
+    assert!(
+        shown
+            .text
+            .contains("changed the note of a client secret of")
+    );
+    assert!(shown.text.contains("by Somebody"), "the maker stays");
+    let missing = format!("/console/credentials/secret/{client}/7");
+    operator.get(&missing).await.expect(404, "");
+    operator
+        .send(&missing, &[("note", "x")])
+        .await
+        .expect(404, "");
+    // A pasted secret is recognised.
+    let pasted = [("token", secret.as_str()), ("product", "gst")];
+    let answer = operator.send("/console/inspect", &pasted).await;
+    let answer = answer.expect(200, "This is client secret 2 of “SAP ECC”");
+    assert!(answer.text.contains(&second), "{}", answer.text);
+    assert!(!answer.text.contains(random), "{}", answer.text);
+    let deleted = operator.send(&format!("{page}/delete-secret-2"), &[]).await;
+    deleted.expect(303, "");
+    let answer = operator.send("/console/inspect", &pasted).await;
+    answer.expect(200, "none of its client secrets");
+    // A product admin sees the note, but not who made it; of other clients nothing.
+    let role = [
+        ("role", "product_admin"),
+        ("workspace_id", &acme),
+        ("products", "gst"),
+    ];
+    let theirs = house.invited(&operator, "p@example.com", &role).await;
+    let shown = theirs.get(&page).await.expect(200, &first);
+    assert!(!shown.text.contains("by Somebody"), "{}", shown.text);
+    let far = house.client(&acme, "far", None).await;
+    let far = format!("/console/credentials/secret/{far}/1");
+    theirs.get(&far).await.expect(404, "");
+    theirs.send(&far, &[("note", "x")]).await.expect(404, "");
+    let auditor = [("role", "auditor"), ("workspace_id", acme.as_str())];
+    let auditor = house.invited(&operator, "a@example.com", &auditor).await;
+    let own = format!("/console/credentials/secret/{client}/1");
+    auditor.send(&own, &[("note", "x")]).await.expect(403, "");
+}
+
+#[tokio::test]
+async fn admin_keys_and_webhooks_are_recognised_the_same_way() {
+    let house = House::new().await;
+    let operator = house.operator().await;
+    let form = [
+        ("name", "Deploy"),
+        ("role", "operator"),
+        ("note", "runs in CI"),
+    ];
+    let made = operator.send("/console/admin-keys/new", &form).await;
+    let made = made.expect(200, "Admin key “Deploy” created");
+    let key = made.between("<code id=\"secret-1\" tabindex=\"0\">", "</code>");
+    let print = fingerprint(&made.text);
+    let list = operator.get("/console/admin-keys").await;
+    let list = list.expect(200, "runs in CI");
+    for says in [print.as_str(), "tw-admin.", "by Somebody"] {
+        assert!(list.text.contains(says), "{says}\n{}", list.text);
+    }
+    let pasted = [("token", key.as_str()), ("product", "")];
+    let answer = operator.send("/console/inspect", &pasted).await;
+    answer.expect(200, "This is the admin key “Deploy”. It works.");
+    let edit = list.between("<span class=\"note-text\">runs in CI", "Revoke");
+    let edit = edit.split("href=\"").nth(1).unwrap();
+    let edit = edit.split('"').next().unwrap();
+    let saved = operator.send(edit, &[("note", "runs at night")]).await;
+    assert_eq!(saved.location(), "/console/admin-keys?done=note");
+    let list = operator.get("/console/admin-keys").await;
+    list.expect(200, "runs at night");
+
+    let acme = house.workspace("Acme").await;
+    let notices = format!("/console/w/{acme}/notices");
+    let form = [("url", "https://hooks.example.com/a"), ("note", "pager")];
+    let made = operator.send(&notices, &form).await;
+    let print = fingerprint(&made.expect(200, "Webhook added").text);
+    let shown = operator.get(&notices).await.expect(200, "pager");
+    for says in [
+        print.as_str(),
+        "whsec_…",
+        "by Somebody",
+        "No recent delivery",
+    ] {
+        assert!(shown.text.contains(says), "{says}\n{}", shown.text);
+    }
+    let hook = shown.ids("/console/credentials/webhook/").remove(0);
+    let edit = format!("/console/credentials/webhook/{hook}/0");
+    operator.send(&edit, &[("note", "")]).await.expect(303, "");
+    let shown = operator.get(&notices).await.expect(200, &print);
+    assert!(!shown.text.contains("<p>pager</p>"), "{}", shown.text);
+    // A rotated secret has another fingerprint.
+    let rotate = format!("/console/w/{acme}/webhooks/{hook}/rotate");
+    let rotated = operator.send(&rotate, &[]).await.expect(200, "");
+    assert_ne!(fingerprint(&rotated.text), print);
+    // Who does not see webhooks or admin keys sees no note of theirs, and changes none.
+    let role = [
+        ("role", "workspace_admin"),
+        ("workspace_id", &house.workspace("Far").await),
+    ];
+    let other = house.invited(&operator, "w@example.com", &role).await;
+    other.get(&edit).await.expect(404, "");
+    other.send(&edit, &[("note", "x")]).await.expect(404, "");
+    let keys = house.api.admin(Method::GET, "/admin-keys");
+    let keys = house.api.send(keys).await.unwrap().expect(200).json();
+    let id = keys["items"][0]["id"]
+        .as_str()
+        .unwrap_or_default()
+        .to_owned();
+    let id = if id.is_empty() {
+        json!(keys).to_string()
+    } else {
+        id
+    };
+    let key = format!("/console/credentials/admin-key/{id}/0");
+    other.get(&key).await.expect(403, "");
+    other.send(&key, &[("note", "x")]).await.expect(403, "");
+}

@@ -1,0 +1,157 @@
+//! The list of API clients: totals, orders, tags, and one act on several of them.
+
+use crate::house::{House, Page};
+use reqwest::Method;
+
+/// Whether these labels stand on the page in this order.
+#[track_caller]
+fn in_order(page: &Page, labels: &[&str]) {
+    let places: Vec<_> = labels
+        .iter()
+        .map(|label| page.text.find(&format!("\">{label}</a>")))
+        .collect();
+    assert!(
+        places.iter().all(Option::is_some) && places.is_sorted(),
+        "{labels:?} {places:?}\n{}",
+        page.text
+    );
+}
+
+#[tokio::test]
+async fn list_has_a_total_orders_and_tags() {
+    let house = House::new().await;
+    let operator = house.operator().await;
+    house.api.product("gst", "GST").await.unwrap();
+    let acme = house.workspace("Acme").await;
+    let list = format!("/console/w/{acme}/sandbox");
+    let b = house.client(&acme, "b-erp", Some(&["gst"])).await;
+    house.client(&acme, "c-erp", None).await;
+    house.client(&acme, "A-crm", None).await;
+    let page = operator.get(&list).await.expect(200, "3 API clients<");
+    in_order(&page, &["A-crm", "c-erp", "b-erp"]);
+    let sorted = operator.get(&format!("{list}?sort=name")).await;
+    in_order(&sorted, &["A-crm", "b-erp", "c-erp"]);
+    assert!(sorted.text.contains("aria-sort=\"ascending\""));
+    // The filter's form keeps the order, and the column's link keeps the filter.
+    assert!(sorted.text.contains("name=\"sort\" value=\"name\""));
+    let found = operator.get(&format!("{list}?q=erp&sort=used")).await;
+    let found = found.expect(200, "2 API clients found");
+    assert!(
+        found.text.contains("?q=erp&#38;sort=unused"),
+        "{}",
+        found.text
+    );
+    in_order(&found, &["c-erp", "b-erp"]);
+    operator
+        .get(&format!("{list}?sort=name&page=1"))
+        .await
+        .expect(200, "No more API clients");
+    // Tags are added to several at once, and found.
+    let bulk = format!("{list}/bulk");
+    let asked = operator
+        .get(&format!("{bulk}?act=tag&client={b}"))
+        .await
+        .expect(200, "Add a tag to 1 API client");
+    assert!(asked.text.contains("b-erp"));
+    let form = [("act", "tag"), ("client", &b), ("tag", "Billing team")];
+    operator
+        .send(&bulk, &form)
+        .await
+        .expect(422, "id=\"e-tag\"");
+    let form = [("act", "tag"), ("client", &b), ("tag", "billing")];
+    let done = operator.send(&bulk, &form).await.expect(303, "");
+    assert_eq!(done.location(), format!("{list}?done=bulk-tag"));
+    let tagged = operator.get(&format!("{list}?tag=billing")).await;
+    let tagged = tagged.expect(200, "1 API client found");
+    assert!(tagged.text.contains("<span class=\"tag\">billing</span>"));
+    assert!(!tagged.text.contains("c-erp"), "{}", tagged.text);
+    operator
+        .get(&format!("/console/clients/{b}"))
+        .await
+        .expect(200, "tagged API client");
+    let form = [("act", "untag"), ("client", &b), ("tag", "billing")];
+    operator.send(&bulk, &form).await.expect(303, "");
+    operator
+        .get(&format!("{list}?tag=billing"))
+        .await
+        .expect(200, "No API clients match");
+    // Who sees only some of the clients sees no total of all of them.
+    let role = [
+        ("role", "product_admin"),
+        ("workspace_id", acme.as_str()),
+        ("products", "gst"),
+    ];
+    let theirs = house.invited(&operator, "p@example.com", &role).await;
+    let page = theirs.get(&format!("{list}?sort=name")).await;
+    let page = page.expect(200, "b-erp");
+    for hidden in ["c-erp", "class=\"total\"", "aria-sort"] {
+        assert!(!page.text.contains(hidden), "{hidden}\n{}", page.text);
+    }
+}
+
+#[tokio::test]
+async fn several_clients_are_disabled_after_one_confirmation() {
+    let house = House::new().await;
+    let operator = house.operator().await;
+    let (acme, far) = (house.workspace("Acme").await, house.workspace("Far").await);
+    let (one, two, gone) = (
+        house.client(&acme, "one", None).await,
+        house.client(&acme, "two", None).await,
+        house.client(&acme, "gone", None).await,
+    );
+    let other = house.client(&far, "other", None).await;
+    let bulk = format!("/console/w/{acme}/sandbox/bulk");
+    let both = format!("{bulk}?act=disable&client={one}&client={two}");
+    let asked = operator.get(&both).await;
+    let asked = asked.expect(200, "Disable 2 API clients");
+    assert!(asked.text.contains("two, one") || asked.text.contains("one, two"));
+    for wrong in [
+        format!("{bulk}?act=disable"),
+        format!("{bulk}?act=explode&client={one}"),
+    ] {
+        operator
+            .get(&wrong)
+            .await
+            .expect(400, "Action not completed");
+    }
+    // Nothing of another workspace, or by those who may not.
+    let form = [("act", "disable"), ("client", &one), ("client", &other)];
+    operator.send(&bulk, &form).await.expect(404, "");
+    let role = [("role", "auditor"), ("workspace_id", acme.as_str())];
+    let auditor = house.invited(&operator, "a@example.com", &role).await;
+    let form = [("act", "disable"), ("client", &one)];
+    auditor.send(&bulk, &form).await.expect(403, "");
+    auditor.get(&both).await.expect(403, "");
+    let list = auditor.get(&format!("/console/w/{acme}/sandbox")).await;
+    assert!(!list.text.contains("type=\"checkbox\""), "{}", list.text);
+    // An old proof leads back to the confirmation with what was selected.
+    house.age_proofs();
+    let again = operator.get(&both).await.expect(303, "");
+    let next: String = form_urlencoded::byte_serialize(both.as_bytes()).collect();
+    assert_eq!(again.location(), format!("/console/step-up?next={next}"));
+    let proof = [("next", both.as_str()), ("proof", crate::house::PASSWORD)];
+    let proved = operator.send("/console/step-up", &proof).await;
+    assert_eq!(proved.location(), both);
+    // One that was deleted meanwhile is named, the others are done.
+    let path = format!("/clients/{gone}?label=gone");
+    let delete = house.api.admin(Method::DELETE, &path);
+    house.api.send(delete).await.unwrap().expect(200);
+    let form = [
+        ("act", "disable"),
+        ("client", one.as_str()),
+        ("client", &two),
+        ("client", &gone),
+    ];
+    let done = operator.send(&bulk, &form).await;
+    let done = done.expect(409, "2 of 3 API clients were changed");
+    assert!(done.text.contains("gone:"), "{}", done.text);
+    let list = operator
+        .get(&format!("/console/w/{acme}/sandbox?state=disabled"))
+        .await;
+    list.expect(200, "2 API clients found");
+    let form = [("act", "enable"), ("client", &one), ("client", &two)];
+    operator.send(&bulk, &form).await.expect(303, "");
+    let audit = operator.get("/console/audit?action=client.enable").await;
+    let audit = audit.expect(200, "enabled API client");
+    assert_eq!(audit.text.matches("enabled API client <a").count(), 2);
+}
