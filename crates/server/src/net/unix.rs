@@ -15,8 +15,9 @@ const BACKLOG: i32 = 4_096;
 pub(crate) struct Socket {
     listener: UnixListener,
     path: PathBuf,
-    /// Device and inode of our file: at our path there may be another's by now.
-    file: (u64, u64),
+    /// Device and inode of our file: at our path there may be another's by now. None for a socket that another process
+    /// holds, whose file is not ours.
+    file: Option<(u64, u64)>,
 }
 
 impl Socket {
@@ -42,8 +43,22 @@ impl Socket {
         Ok(Socket {
             listener: socket.into(),
             path: config.path.clone(),
-            file: (file.dev(), file.ino()),
+            file: Some((file.dev(), file.ino())),
         })
+    }
+
+    /// The socket that another process holds at this path.
+    pub(crate) fn handed(listener: UnixListener, path: &Path) -> Self {
+        Self {
+            listener,
+            path: path.to_owned(),
+            file: None,
+        }
+    }
+
+    /// Whether another process holds it, too.
+    pub(crate) fn is_held(&self) -> bool {
+        self.file.is_none()
     }
 
     /// The same socket for one more thread.
@@ -55,7 +70,7 @@ impl Socket {
 impl Drop for Socket {
     fn drop(&mut self) {
         let ours = std::fs::symlink_metadata(&self.path)
-            .is_ok_and(|file| (file.dev(), file.ino()) == self.file);
+            .is_ok_and(|file| Some((file.dev(), file.ino())) == self.file);
         if ours {
             let _ = std::fs::remove_file(&self.path);
         }
