@@ -135,14 +135,41 @@ impl From<SocketAddr> for Endpoint {
 impl Endpoint {
     /// The node at `address`, a host and a port, behind TLS. Its certificate must be valid for that host and come from
     /// an authority in the PEM file `authorities`, or be in that file itself. The machine's own authorities are not
-    /// trusted.
+    /// trusted. The file is read again for a new connection when it has changed.
     ///
     /// # Errors
     /// When the address has no port, or the file can't be read or holds no certificate.
     #[cfg(feature = "tls")]
     pub fn tls(address: &str, authorities: &std::path::Path) -> Result<Self, EndpointError> {
+        Self::behind_tls(address, authorities, None)
+    }
+
+    /// Like [`Endpoint::tls`], for a node that asks its callers for a certificate (`internal_client_authority`): this service's
+    /// own, with its key, in the PEM files `certificate` and `key`. A replica needs a certificate whose name has the
+    /// grant `replica` in the node's `internal_callers`.
+    ///
+    /// All files are read again for a new connection when they have changed.
+    ///
+    /// # Errors
+    /// As [`Endpoint::tls`], and when certificate or key can't be read or don't belong together.
+    #[cfg(feature = "tls")]
+    pub fn mutual_tls(
+        address: &str,
+        authorities: &std::path::Path,
+        certificate: &std::path::Path,
+        key: &std::path::Path,
+    ) -> Result<Self, EndpointError> {
+        Self::behind_tls(address, authorities, Some((certificate, key)))
+    }
+
+    #[cfg(feature = "tls")]
+    fn behind_tls(
+        address: &str,
+        authorities: &std::path::Path,
+        own: Option<(&std::path::Path, &std::path::Path)>,
+    ) -> Result<Self, EndpointError> {
         let address = address.strip_prefix("https://").unwrap_or(address);
-        let tls = Tls::new(address.trim_end_matches('/'), authorities)?;
+        let tls = Tls::new(address.trim_end_matches('/'), authorities, own)?;
         Ok(Self(Kind::Tls(Box::new(tls))))
     }
 

@@ -3,7 +3,7 @@
 
 use crate::house::{House, router, status, until};
 use std::path::{Path, PathBuf};
-use tokenward_testkit::NewClient;
+use tokenward_testkit::{Authority, NewClient};
 use tokenward_tower::{Checker, Endpoint, Environment, Node, Replica};
 
 /// A certificate for this address alone; the files of it and of its key.
@@ -108,4 +108,100 @@ async fn only_the_node_that_was_named_is_believed() {
         assert!(Endpoint::tls(here, authorities).is_err());
     }
     assert!(Endpoint::tls("no port", &certificate).is_err());
+}
+
+/// The node asks its callers for certificates: each may ask, attach, both or nothing, as its name is given.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn certificate_decides_who_may_ask_and_who_may_attach() {
+    const NOW: (i32, i32) = (2020, 2099);
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    };
+    let (authority, stranger) = (Authority::new("callers"), Authority::new("strangers"));
+    let authorities = write("authority.pem", authority.pem());
+    let (certificate, key) = authority.issue(&["127.0.0.1"], NOW);
+    let (certificate, key) = (write("node.pem", &certificate), write("node.key", &key));
+    let flag = |name: &str, path: &Path| format!("--internal-{name}={}", path.display());
+    let house = House::with(&[
+        &flag("tls-certificate", &certificate),
+        &flag("tls-key", &key),
+        &flag("client-authority", &authorities),
+        "--internal-caller=both.internal=production/gst,both.internal=replica",
+        "--internal-caller=asks.internal=production/gst",
+        "--internal-caller=copies.internal=replica",
+        "--internal-caller=invoices.internal=production/e-invoice",
+    ])
+    .await;
+    let new = NewClient::production("erp");
+    let client = house.api.client(&house.workspace, new).await.unwrap();
+    let token = house.generate(&client.secret).await;
+    let here = house.server.internal();
+    let issued = |name: &str, (certificate, key): (String, String)| {
+        let files = ["pem", "key"].map(|end| folder.path().join(format!("{name}.{end}")));
+        std::fs::write(&files[0], certificate).unwrap();
+        std::fs::write(&files[1], key).unwrap();
+        Endpoint::mutual_tls(here, &authorities, &files[0], &files[1]).unwrap()
+    };
+    let named = |name: &str| issued(name, authority.issue(&[name], NOW));
+    let renewed = issued("renewed", authority.issue(&["both.internal"], (2020, 2021)));
+    let gst = |checker: Node| router(Checker::new(checker, Environment::Production, "gst"));
+    let mut refused = Vec::new();
+    for (what, endpoint, asks, attaches) in [
+        ("both", named("both.internal"), 200, true),
+        ("asks", named("asks.internal"), 200, false),
+        ("copies", named("copies.internal"), 503, true),
+        ("other product", named("invoices.internal"), 503, false),
+        ("not in the table", named("nobody.internal"), 503, false),
+        (
+            "none",
+            Endpoint::tls(here, &authorities).unwrap(),
+            503,
+            false,
+        ),
+        (
+            "another authority",
+            issued("stranger", stranger.issue(&["both.internal"], NOW)),
+            503,
+            false,
+        ),
+        ("expired", renewed.clone(), 503, false),
+    ] {
+        assert_eq!(
+            status(&gst(Node::new(endpoint.clone())), &token).await,
+            asks,
+            "{what}"
+        );
+        if attaches {
+            let replica = house.replica_at(endpoint).await;
+            let product = house.by_replica(&replica, Environment::Production, "gst");
+            assert_eq!(status(&product, &token).await, 200, "{what}");
+        } else {
+            refused.push((what, Replica::attach(endpoint, &house.keys).unwrap()));
+        }
+    }
+    until("all to be refused", || {
+        let output = house.server.output();
+        let told = |words: &str, times: usize| output.matches(words).count() >= times;
+        told("has no name with the grant replica", 4)
+            && told("it asked for replica without a client certificate", 1)
+            && told("not from an authority in internal_client_authority", 2)
+            && told("its client certificate has expired", 2)
+    });
+    for (what, replica) in &refused {
+        assert!(!replica.is_vouching(), "{what}");
+    }
+    // A renewed certificate is used for the next connection, also by a replica that tries again by itself.
+    let asking = gst(Node::new(renewed));
+    assert_eq!(status(&asking, &token).await, 503);
+    drop(issued("renewed", authority.issue(&["both.internal"], NOW)));
+    assert_eq!(status(&asking, &token).await, 200);
+    let (_, expired) = refused.last().unwrap();
+    until("the replica to attach", || expired.is_vouching());
+    // A key of another certificate is said at once.
+    let other = folder.path().join("both.internal.key");
+    let wrong = Endpoint::mutual_tls(here, &authorities, &certificate, &other);
+    assert!(wrong.is_err());
 }
