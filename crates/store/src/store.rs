@@ -402,6 +402,12 @@ async fn start<C: Clock + Send + Sync + 'static>(
     }
     let (store, epoch) = options.fresh;
     let fresh = new_head(&store.to_string(), epoch, now);
+    if options.seen.is_some() && driver.version().await?.is_none() {
+        return Err(StoreError::Refused(
+            "the database is empty, but this data directory has held a store. A store in a file is moved with `tokenward move`,              a lost one is restored (`tokenward restore`), and a new one needs another --data-dir"
+                .into(),
+        ));
+    }
     driver.migrate(Some(&fresh)).await?;
     let head = read_head(&mut driver).await?;
     if let Some((epoch, seen)) = options.seen

@@ -332,13 +332,6 @@ fn run_server(args: ServeArgs) -> Result<(), Fault> {
     for warning in unknown_variables(&super::command_line()) {
         tracing::warn!("{warning}");
     }
-    for flag in ["--database-url", "--mail-url"] {
-        if std::env::args().any(|text| text == flag || text.starts_with(&format!("{flag}="))) {
-            tracing::warn!(
-                "{flag}: every user of this machine can read the command line, a password in the URL with it; use {flag}-file"
-            );
-        }
-    }
     serve::run(config)
 }
 
@@ -914,6 +907,16 @@ fn list_keys(args: &StoredKeysArgs, path: &Path) -> Result<(), Fault> {
 fn remove_key(args: &RemoveKeyArgs, path: &Path) -> Result<(), Fault> {
     let id = KeyId(args.id);
     let ring = data_dir::keyring(path)?;
+    if let Location::Sqlite(file) = args.stored.location()?
+        && !file.exists()
+    {
+        return Err(format!(
+            "{} does not exist, so what needs digest key {} is not known: for a PostgreSQL store give --database-url",
+            file.display(),
+            id.0
+        )
+        .into());
+    }
     fitting(&args.stored.location()?, &ring, path)?;
     let stored = args.stored.stored()?;
     let of_store = |id: KeyId| stored.iter().find(|key| key.id == id);
