@@ -435,7 +435,7 @@ async fn an_empty_database_does_not_take_the_place_of_the_file_that_a_server_beg
         .data_dir(&data)
         .database(&cluster.url())
         .try_start();
-    let told = refused.err().expect("a refusal").to_string();
+    let told = refused.expect_err("a refusal").to_string();
     assert!(
         told.contains("the database is empty") && told.contains("tokenward move"),
         "{told}"
