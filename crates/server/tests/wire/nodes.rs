@@ -436,6 +436,7 @@ async fn an_empty_database_does_not_take_the_place_of_the_file_that_a_server_beg
         .database(&cluster.url())
         .try_start();
     let told = refused.expect_err("a refusal").to_string();
+    assert!(!told.contains("   "), "a gap in a sentence: {told}");
     assert!(
         told.contains("the database is empty") && told.contains("tokenward move"),
         "{told}"
