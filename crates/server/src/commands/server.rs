@@ -765,12 +765,13 @@ fn told_moved(
         return print(&told.to_string());
     }
     print(&format!(
-        "Moved {} to {}: {rows} rows in {} tables, {} API clients.\nThe two are equal: rows and digest of every table; audit \
+        "Moved {} to {}: {rows} rows in {} tables, {} API client{}.\nThe two are equal: rows and digest of every table; audit \
          chain up to entry {}:{}; change log up to change {}; state for checks, from the tables and from {} changes of the log.",
         moved.from,
         moved.to,
         moved.tables.len(),
         moved.clients,
+        if moved.clients == 1 { "" } else { "s" },
         head.audit_seq,
         *hash,
         head.change_number,
