@@ -7,7 +7,7 @@ ACTS ?= 50
 STAMPEDE_SECONDS ?= 10
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help setup package demo demo-check demo-cluster demo-cluster-check test check docs bench crash failover cluster stampede faults fuzz
+.PHONY: help setup package demo demo-check demo-cluster demo-cluster-check test check docs pictures bench crash failover cluster stampede faults fuzz
 .DEFAULT_GOAL := help
 
 help: ## these lines
@@ -46,6 +46,12 @@ test: ## everything: check, all tests, the demo's walks, a fuzz smoke
 check: ## format, style laws, dependencies, lints, documentation
 	@xtask/setup.sh check
 	@cargo run -q --locked -p xtask -- check
+
+pictures: ## take the guide's pictures of the console anew
+	@xtask/setup.sh test
+	cargo test --locked -p tokenward --test console -- --exact browser::the_seed_walked_in_light_on_a_wide_screen browser::the_seed_walked_in_the_dark_on_a_phone
+	cp $(TARGET)/tmp/pictures/*.png docs/guide/console/
+	cp docs/guide/console/client-charts.png docs/console.png
 
 docs: ## the documentation as a web site with search, in target/docs/book
 	@xtask/setup.sh docs

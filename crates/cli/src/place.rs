@@ -32,7 +32,7 @@ const KEY_FILE_BYTES_MAX: usize = 4096;
 #[command(next_help_heading = "Connection")]
 pub(crate) struct Address {
     /// The server's public address, such as https://tokens.example.com
-    /// [default: that of the server that runs on --data-dir, else http://127.0.0.1:8080].
+    /// [default: that of the server that runs on --data-dir; without one, http://127.0.0.1:8080].
     #[arg(long, global = true, env = "TOKENWARD_URL", hide_env_values = true)]
     pub(crate) url: Option<String>,
     /// The data directory of a server on this machine: tells its addresses and its first admin key
@@ -79,20 +79,22 @@ struct Listening {
 impl Address {
     /// The base URL of the public listener, fit to send a credential to.
     pub(crate) fn public(&self) -> Result<Url, CliError> {
-        let text = match (&self.url, self.listening()?) {
-            (Some(url), _) => url.clone(),
-            (None, Some(listening)) => listening.public,
-            (None, None) => DEFAULT_PUBLIC.to_owned(),
+        let text = match &self.url {
+            Some(url) => url.clone(),
+            None => self
+                .listening()?
+                .map_or_else(|| DEFAULT_PUBLIC.to_owned(), |at| at.public),
         };
         self.fit(&text)
     }
 
     /// The base URL of the internal listener, fit to send a credential to; `given` wins.
     pub(crate) fn internal(&self, given: Option<&str>) -> Result<Url, CliError> {
-        let text = match (given, self.listening()?) {
-            (Some(url), _) => url.to_owned(),
-            (None, Some(listening)) => listening.internal,
-            (None, None) => DEFAULT_INTERNAL.to_owned(),
+        let text = match given {
+            Some(url) => url.to_owned(),
+            None => self
+                .listening()?
+                .map_or_else(|| DEFAULT_INTERNAL.to_owned(), |at| at.internal),
         };
         self.fit(&text)
     }
@@ -108,8 +110,13 @@ impl Address {
         };
         let bytes = match open_regular(&path).and_then(read) {
             Ok(bytes) => bytes,
-            // A server that never ran there, or one that has ended: the default may still be right.
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            // Not the default address: another server may listen there, which must not get this one's key.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return Err(CliError::Failed(format!(
+                    "no server runs on {} ({LISTENING_FILE} is not there): start it, or name a server with --url",
+                    folder.display()
+                )));
+            }
             Err(error) => return Err(CliError::Failed(format!("{}: {error}", path.display()))),
         };
         let listening = serde_json::from_slice(&bytes)
@@ -250,7 +257,9 @@ fn key_from_file(path: &Path, opened: std::io::Result<File>) -> Result<AdminKey,
                 .read_to_string(&mut text)
         })
         .map_err(|error| {
-            CliError::Failed(format!("no admin key could be read from {name}: {error}"))
+            CliError::Failed(format!(
+                "no admin key could be read from {name}: {error}. Name the key's file with --admin-key-file"
+            ))
         })?;
     if is_readable_by_all(path) {
         // The act goes on: an operator may need it now.
@@ -357,18 +366,29 @@ mod tests {
     }
 
     #[test]
-    fn without_a_server_the_defaults_hold() {
-        let folder = tempfile::tempdir().unwrap();
-        let at = at(&folder);
+    fn the_defaults_hold_only_where_no_data_directory_is_named() {
+        let at = Address::default();
+        assert_eq!(at.public().unwrap().as_str(), "http://127.0.0.1:8080/");
         assert_eq!(
-            at.address.public().unwrap().as_str(),
-            "http://127.0.0.1:8080/"
-        );
-        assert_eq!(
-            at.address.internal(None).unwrap().as_str(),
+            at.internal(None).unwrap().as_str(),
             "http://127.0.0.1:8081/"
         );
-        assert!(key(&at).is_err());
+        // The key of a server that does not run must not go to another one.
+        let folder = tempfile::tempdir().unwrap();
+        let without = self::at(&folder);
+        for refused in [without.address.public(), without.address.internal(None)] {
+            let Err(CliError::Failed(told)) = refused else {
+                panic!("{refused:?}")
+            };
+            assert!(told.contains("no server runs on"), "{told}");
+        }
+        let url = Some("localhost:5".to_owned());
+        let named = Address {
+            url,
+            ..without.address.clone()
+        };
+        assert_eq!(named.public().unwrap().as_str(), "http://localhost:5/");
+        assert!(key(&without).is_err());
     }
 
     #[test]

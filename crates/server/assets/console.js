@@ -18,6 +18,15 @@ for (const button of document.querySelectorAll("button[data-copy]")) {
   });
 }
 
+// The values of the bar under the pointer stand under the chart, for as long as it is there.
+for (const chart of document.querySelectorAll(".chart")) {
+  const readout = chart.querySelector(".readout");
+  for (const bar of chart.querySelectorAll(".bar")) {
+    const text = bar.querySelector("title").textContent;
+    bar.addEventListener("pointerenter", () => { readout.textContent = text; readout.hidden = false; });
+  }
+}
+
 // One box that selects all rows of a list.
 for (const head of document.querySelectorAll(".chosen thead .tick")) {
   const boxes = [...head.closest("table").querySelectorAll("tbody .tick input")];

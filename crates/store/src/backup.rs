@@ -28,7 +28,7 @@ const COMMIT_TIMEOUT: Duration = Duration::from_secs(600);
 /// the drift of clocks that are allowed for.
 pub const NODE_WAIT: Duration = Duration::from_millis(12_120);
 
-const FORGET_NODES: &str = "DELETE FROM node";
+pub(crate) const FORGET_NODES: &str = "DELETE FROM node";
 
 /// How far the store's log may grow while a backup runs, in bytes, unless told otherwise. The backup keeps the log from
 /// beginning anew, so that one to a slow disk would fill the store's own.

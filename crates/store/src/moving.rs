@@ -2,6 +2,7 @@
 //! the new place serves and the old one no longer does. A store that must not serve has a [`Mark`] instead of its name in
 //! the head row, which every version of the server refuses. This module never changes a row of the source but that name.
 
+use crate::backup::FORGET_NODES;
 use crate::driver::{CommitError, Driver};
 use crate::error::StoreError;
 use crate::load::{Head, load_at, read_marked_head};
@@ -41,7 +42,6 @@ const NAME: &str = "store";
 
 const SET_NAME: &str = "UPDATE head SET store = $1";
 const REPLACE_NAME: &str = "UPDATE head SET store = $1 WHERE store = $2";
-const FORGET_NODES: &str = "DELETE FROM node";
 
 /// How far a move has come for one of its two stores.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -533,14 +533,14 @@ fn reading(
         columns: table.columns.clone(),
     };
     let read = move || {
-        let nobody = |_| StoreError::Unavailable("the move was given up".into());
+        let given_up = |_| StoreError::Unavailable("the move was given up".into());
         let mut batch = Batch::new();
         let mut each = |_: usize, row: &Row<'_>| {
             batch.push(table.values(row)?);
             if batch.len() == BATCH {
                 hand_on
                     .blocking_send(std::mem::take(&mut batch))
-                    .map_err(nobody)?;
+                    .map_err(given_up)?;
             }
             Ok(())
         };
@@ -548,7 +548,7 @@ fn reading(
             Location::Sqlite(path) => sqlite::read_alone(path, &[&select], &[], &mut each)?,
             Location::Postgres(url) => postgres::read_alone(url, &[&select], &[], &mut each)?,
         }
-        hand_on.blocking_send(batch).map_err(nobody)
+        hand_on.blocking_send(batch).map_err(given_up)
     };
     let thread = std::thread::Builder::new()
         .name("reading".into())

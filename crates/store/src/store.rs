@@ -394,6 +394,12 @@ async fn start<C: Clock + Send + Sync + 'static>(
     let now = options.clock.wall();
     // Several may start at once on an empty database: one of them makes the tables and the first key.
     driver.starting(true).await?;
+    // Before keys are made for it.
+    if options.seen.is_some() && driver.version().await?.is_none() {
+        let why = "the database is empty, but this data directory has held a store. Move a store that is in a file with \
+                   `tokenward move`, restore a lost one with `tokenward restore`, or name another --data-dir for a new one";
+        return Err(StoreError::Refused(why.into()));
+    }
     let settled = keys::settle(location, &mut driver, options.keys, now).await?;
     if settled.replaced && options.sharing {
         return Err(StoreError::Refused(

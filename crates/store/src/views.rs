@@ -23,8 +23,8 @@ const LABEL_TAKEN: &str = "SELECT 1 FROM client c JOIN workspace w ON w.no = c.w
 const PRODUCT_USERS: &str =
     "SELECT count(*) FROM client WHERE deleted_at IS NULL AND products LIKE $1";
 
-/// Reads what each decision of a group wants to see. A row that can't be read spoils the view of
-/// those who asked for it and of nobody else. With a queue, what comes while the head lock is waited for joins the group.
+/// Reads what each decision of a group wants to see. A row that can't be read spoils only the
+/// views of those decisions that want it. With a queue, what comes while the head lock is waited for joins the group.
 pub(crate) async fn views(
     driver: &mut Driver,
     replica: &Replica,

@@ -233,6 +233,7 @@ fn settings(program: &Path) -> BTreeSet<String> {
         .filter(|flag| !others.contains(flag))
         .map(|flag| match flag {
             "environment-host" => "environment_hosts".to_owned(),
+            "internal-caller" => "internal_callers".to_owned(),
             "trusted-proxy" => "trusted_proxies".to_owned(),
             "webhook-allow-network" => "webhook_allow_networks".to_owned(),
             flag => flag.replace('-', "_"),

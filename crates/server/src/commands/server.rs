@@ -355,13 +355,6 @@ fn run_server(args: ServeArgs) -> Result<(), Fault> {
     for warning in unknown_variables(&super::command_line()) {
         tracing::warn!("{warning}");
     }
-    for flag in ["--database-url", "--mail-url"] {
-        if std::env::args().any(|text| text == flag || text.starts_with(&format!("{flag}="))) {
-            tracing::warn!(
-                "{flag}: every user of this machine can read the command line, a password in the URL with it; use {flag}-file"
-            );
-        }
-    }
     serve::run(config, handed)
 }
 
@@ -795,12 +788,13 @@ fn told_moved(
         return print(&told.to_string());
     }
     print(&format!(
-        "Moved {} to {}: {rows} rows in {} tables, {} API clients.\nThe two are equal: rows and digest of every table; audit \
+        "Moved {} to {}: {rows} rows in {} tables, {} API client{}.\nThe two are equal: rows and digest of every table; audit \
          chain up to entry {}:{}; change log up to change {}; state for checks, from the tables and from {} changes of the log.",
         moved.from,
         moved.to,
         moved.tables.len(),
         moved.clients,
+        if moved.clients == 1 { "" } else { "s" },
         head.audit_seq,
         *hash,
         head.change_number,
@@ -937,6 +931,16 @@ fn list_keys(args: &StoredKeysArgs, path: &Path) -> Result<(), Fault> {
 fn remove_key(args: &RemoveKeyArgs, path: &Path) -> Result<(), Fault> {
     let id = KeyId(args.id);
     let ring = data_dir::keyring(path)?;
+    if let Location::Sqlite(file) = args.stored.location()?
+        && !file.exists()
+    {
+        return Err(format!(
+            "{} does not exist, so what needs digest key {} is not known: for a PostgreSQL store give --database-url",
+            file.display(),
+            id.0
+        )
+        .into());
+    }
     fitting(&args.stored.location()?, &ring, path)?;
     let stored = args.stored.stored()?;
     let of_store = |id: KeyId| stored.iter().find(|key| key.id == id);

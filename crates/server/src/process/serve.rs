@@ -336,7 +336,7 @@ fn must_be_there(location: &Location, was: bool) -> Result<(), Fault> {
     if was && bytes == 0 {
         return Err(format!(
             "{} is missing or empty, but this data directory has held a store: put it back, restore a backup \
-             (`tokenward restore`), or name another --data-dir for a new store",
+             (`tokenward restore`), or name another --data-dir for a new store. If the store is in PostgreSQL, give --database-url",
             path.display()
         )
         .into());

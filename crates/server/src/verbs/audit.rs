@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use std::collections::HashSet;
 use std::time::Duration;
 use tokenward_core::audit::{Head, Verifier, Written};
-use tokenward_core::time::{BootInstant, Clock};
+use tokenward_core::time::{BootInstant, Clock, Timestamp};
 use tokenward_store::{AuditFilter, Credential, PAGE_MAX};
 use uuid::Uuid;
 
@@ -56,6 +56,12 @@ pub async fn list(
     // An administrator of one workspace reads that one's entries, asked for or not.
     filter.workspace = filter.workspace.or(admin.own_workspace());
     Ok(data.store.reader().audit(&filter).await?)
+}
+
+/// The first entry at or after a moment, by its number.
+pub async fn first_at(data: &Data, admin: &Admin, at: Timestamp) -> Result<u64, Refused> {
+    admin.must_audit()?;
+    Ok(data.store.reader().audit_from(at).await?)
 }
 
 /// The verification under way, of which there is one at a time, and who wants it. Callers take turns in the order they

@@ -7,6 +7,7 @@ use crate::auth::authority::Admin;
 use crate::data::Data;
 use serde_json::json;
 use std::collections::HashMap;
+use tokenward_core::audit::Entry;
 use tokenward_core::ids::{ClientId, WorkspaceId};
 use tokenward_core::label::Name;
 use tokenward_store::people::Record;
@@ -60,13 +61,22 @@ fn changed(owner: Uuid, n: u32, note: &str) -> Record {
     put(owner, n, note, String::new())
 }
 
+/// The decision that writes a note.
+fn noted(entry: Entry, note: Record) -> Decided {
+    Decided {
+        audit: vec![entry],
+        records: vec![note],
+        ..Decided::default()
+    }
+}
+
 /// Changes the note of a credential.
 ///
 /// # Errors
 /// [`Refused::NotFound`] where there is no such credential, or not for this administrator.
-pub async fn change(data: &Data, admin: Admin, noted: Noted, text: &str) -> Result<(), Refused> {
+pub async fn change(data: &Data, admin: Admin, of: Noted, text: &str) -> Result<(), Refused> {
     let note = parse(text)?;
-    match noted {
+    match of {
         Noted::Secret(client, n) => {
             let wants = one_client::wants(client);
             let decided = one_client::decide(data, admin, wants, move |acting, view, state| {
@@ -93,14 +103,7 @@ pub async fn change(data: &Data, admin: Admin, noted: Noted, text: &str) -> Resu
                 let key = key.ok_or(Refused::NotFound("admin key"))?;
                 let detail = json!({ "admin_key": id, "name": key.name, "note": note });
                 let entry = acting.entry("admin_key.note", None, None, &detail, view.now);
-                Ok((
-                    Decided {
-                        audit: vec![entry],
-                        records: vec![changed(id, 0, &note)],
-                        ..Decided::default()
-                    },
-                    (),
-                ))
+                Ok((noted(entry, changed(id, 0, &note)), ()))
             });
             decided.await
         }
@@ -109,14 +112,7 @@ pub async fn change(data: &Data, admin: Admin, noted: Noted, text: &str) -> Resu
                 let detail = json!({ "webhook": id, "url": webhook.url, "note": note });
                 let place = Some(webhook.workspace);
                 let entry = acting.entry("webhook.note", place, None, &detail, view.now);
-                Ok((
-                    Decided {
-                        audit: vec![entry],
-                        records: vec![changed(id, 0, &note)],
-                        ..Decided::default()
-                    },
-                    (),
-                ))
+                Ok((noted(entry, changed(id, 0, &note)), ()))
             });
             decided.await
         }

@@ -1,6 +1,7 @@
 //! The walks of `node/`, each in Debian's Chromium, against a server of its own.
 
 use crate::balancer::Balancer;
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -43,14 +44,65 @@ fn walk_at(server: &Server, script: &str, ways: &[(&str, &str)]) {
     );
 }
 
+/// What the names of pictures taken on a phone begin with.
+const PHONE: &str = "phone-";
+
+/// The pictures that the guide shows.
+fn pictures_of_the_guide() -> BTreeSet<String> {
+    let guide = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/guide/console");
+    let text = std::fs::read_to_string(guide.join("README.md")).unwrap();
+    let named = text.split("](").skip(1);
+    let named = named.filter_map(|rest| rest.split(')').next()?.strip_suffix(".png"));
+    let named: BTreeSet<String> = named.map(str::to_owned).collect();
+    let files = std::fs::read_dir(guide).unwrap();
+    let files = files.filter_map(|file| {
+        let name = file.unwrap().file_name().into_string().unwrap();
+        name.strip_suffix(".png").map(str::to_owned)
+    });
+    let files: BTreeSet<String> = files.collect();
+    assert_eq!(files, named, "the guide shows each picture of its folder");
+    named
+}
+
+/// A walk that takes the pictures of the guide, of a phone or of a wide screen. `make pictures` puts them into the guide.
+fn walk_pictured(ways: &[(&str, &str)], phone: bool) {
+    let all = pictures_of_the_guide();
+    let wanted = all.iter().filter(|name| name.starts_with(PHONE) == phone);
+    let wanted: Vec<&str> = wanted.map(String::as_str).collect();
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("pictures");
+    std::fs::create_dir_all(&folder).unwrap();
+    let file = |name: &str| folder.join(format!("{name}.png"));
+    for name in &wanted {
+        // One that an earlier run took says nothing of today.
+        let _ = std::fs::remove_file(file(name));
+    }
+    let (names, folder) = (wanted.join(","), folder.to_str().unwrap());
+    let prefix = if phone { PHONE } else { "" };
+    let pictured = [("PICTURES", folder), ("WANTED", &names), ("PREFIX", prefix)];
+    walk("walk.mjs", &[ways, &pictured].concat());
+    for name in &wanted {
+        assert!(file(name).exists(), "the walk takes no picture {name}");
+    }
+}
+
 #[test]
 fn the_seed_walked_in_light_on_a_wide_screen() {
-    walk("walk.mjs", &[("SCHEME", "light"), ("WIDTH", "1440")]);
+    walk_pictured(&[("SCHEME", "light"), ("WIDTH", "1440")], false);
 }
 
 #[test]
 fn the_seed_walked_in_the_dark_on_a_phone() {
-    walk("walk.mjs", &[("SCHEME", "dark"), ("WIDTH", "390")]);
+    walk_pictured(&[("SCHEME", "dark"), ("WIDTH", "390")], true);
+}
+
+#[test]
+fn six_tasks_are_done_by_the_console_alone() {
+    walk("tasks.mjs", &[]);
+}
+
+#[test]
+fn every_component_is_readable_in_both_themes_and_at_every_width() {
+    walk("style.mjs", &[]);
 }
 
 #[test]

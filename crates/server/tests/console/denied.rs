@@ -214,7 +214,56 @@ async fn audit_log_is_filtered_by_names() {
         "{}",
         page.text
     );
-    for query in ["actor=nobody+here", "client=nothing", "workspace=x"] {
+    for query in [
+        "actor=nobody+here",
+        "client=nothing",
+        "workspace=x",
+        "from=x",
+    ] {
         filtered(query).await.expect(200, "class=\"faults\"");
+    }
+    // All that can't be understood is shown at once, each with its field.
+    let page = filtered("actor=nobody+here&client=nothing&to=2026-02-30").await;
+    for field in ["actor", "client", "to"] {
+        let link = format!("href=\"#{field}\"");
+        assert!(page.text.contains(&link), "{field}\n{}", page.text);
+    }
+}
+
+#[tokio::test]
+async fn audit_log_is_filtered_by_days_and_exported_as_shown() {
+    let house = House::new().await;
+    let operator = house.operator().await;
+    house.workspace("Old").await;
+    // Two days pass.
+    house.in_database("UPDATE audit SET at = at - 172800000000");
+    house.workspace("New").await;
+    let find = async |path: &str, query: &str| {
+        let page = operator.get(&format!("/console/{path}?{query}")).await;
+        let text = page.expect(200, "").text;
+        // The filter's form names every workspace.
+        text.split("</form>").last().unwrap().to_owned()
+    };
+    let page = find("audit", "action=workspace.create").await;
+    let new = page.find("datetime=\"").unwrap() + "datetime=\"".len();
+    let today = page[new..new + 10].to_owned();
+    let from = format!("action=workspace.create&from={today}");
+    let to = format!("action=workspace.create&to={today}");
+    for path in ["audit", "audit/export.csv", "audit/export.jsonl"] {
+        let page = find(path, &from).await;
+        assert!(
+            page.contains("New") && !page.contains("Old"),
+            "{path} {page}"
+        );
+        let page = find(path, &to).await;
+        assert!(
+            page.contains("New") && page.contains("Old"),
+            "{path} {page}"
+        );
+        let page = find(path, "action=workspace.create&to=2020-01-01").await;
+        assert!(
+            !page.contains("New") && !page.contains("Old"),
+            "{path} {page}"
+        );
     }
 }

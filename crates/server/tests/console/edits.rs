@@ -50,12 +50,19 @@ async fn patch(house: &House, client: &str, body: Value) {
         .expect(200);
 }
 
+/// Where a form is sent, its fields, and those of them that are wrong.
+type Sent = (
+    &'static str,
+    &'static [(&'static str, &'static str)],
+    &'static [&'static str],
+);
+
 #[tokio::test]
 async fn every_form_shows_all_that_is_wrong_each_at_its_field() {
     let house = House::new().await;
     let link = house.link();
     // Each form, what is sent, and the fields that the page finds wrong.
-    let forms: [(&str, &[(&str, &str)], &[&str]); 5] = [
+    let forms: [Sent; 5] = [
         (
             "/console/admin-keys/new",
             &[

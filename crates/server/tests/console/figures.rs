@@ -24,6 +24,48 @@ fn words(page: &Page) -> String {
 }
 
 #[tokio::test]
+async fn usage_is_drawn_for_a_span_of_time_and_exported() {
+    let house = House::new().await;
+    let operator = house.operator().await;
+    let acme = house.workspace("Acme").await;
+    let client = house
+        .api
+        .client(&acme, NewClient::sandbox("erp"))
+        .await
+        .unwrap();
+    house
+        .api
+        .generate(&client.secret)
+        .await
+        .unwrap()
+        .expect(200);
+    let page = format!("/console/clients/{}", client.id);
+    let shown = operator.get(&page).await.expect(200, "Usage, last 35 days");
+    let bars = |text: &str| text.matches("<g class=\"bar\">").count();
+    assert_eq!(bars(&shown.text), 35, "of the one chart with figures");
+    // The axis has numbers, and each bar its values.
+    for says in [
+        "<span>2</span><span>1</span><span>0</span>",
+        "Generated 1</title>",
+    ] {
+        assert!(shown.text.contains(says), "{says}\n{}", shown.text);
+    }
+    let week = operator.get(&format!("{page}?range=7d")).await;
+    let week = week.expect(200, "Usage, last 7 days");
+    assert_eq!(bars(&week.text), 7);
+    let csv = operator.get(&format!("{page}/usage.csv?range=7d")).await;
+    let csv = csv.expect(200, "day,product,result,count\n");
+    assert!(csv.text.ends_with(",,GENERATED,1\n"), "{}", csv.text);
+    let far = house.workspace("Far").await;
+    let role = [("role", "workspace_admin"), ("workspace_id", far.as_str())];
+    let other = house.invited(&operator, "w@example.com", &role).await;
+    other
+        .get(&format!("{page}/usage.csv"))
+        .await
+        .expect(404, "");
+}
+
+#[tokio::test]
 async fn list_page_and_api_tell_one_quota() {
     let house = House::of(Server::builder().arg("--quota-per-day").arg("5").start());
     let operator = house.operator().await;

@@ -4,6 +4,7 @@ use crate::house::{Browser, House, PASSWORD, Page};
 use reqwest::Method;
 use reqwest::header::SET_COOKIE;
 use serde_json::json;
+use tokenward_testkit::NewClient;
 
 const OWN: (&str, &str) = ("sec-fetch-site", "same-origin");
 
@@ -402,7 +403,14 @@ async fn an_act_that_takes_something_away_goes_to_its_confirmation() {
     let all = operator.get("/console/members").await;
     let ids = all.ids("/console/members/");
     let acme = house.workspace("Acme").await;
-    let client = house.client(&acme, "erp", None).await;
+    // One with a token that can be revoked.
+    let made = house
+        .api
+        .client(&acme, NewClient::sandbox("erp"))
+        .await
+        .unwrap();
+    house.api.generate(&made.secret).await.unwrap().expect(200);
+    let client = made.id;
     let own = operator.get("/console/account").await;
     assert!(own.text.contains("asha@example.com"));
     let mut removes = Vec::new();

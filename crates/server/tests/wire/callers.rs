@@ -395,7 +395,7 @@ impl rustls::client::danger::ServerCertVerifier for AnyServer {
     }
 }
 
-/// A start is refused that would leave nobody, or everybody, able to ask.
+/// Settings that would let no caller ask, or every caller, are refused at the start.
 #[test]
 fn settings_that_do_not_go_together_are_refused() {
     let folder = tempfile::tempdir().unwrap();

@@ -67,7 +67,7 @@ async fn a_store_moves_to_postgresql_and_back_with_its_tokens() {
         .sum();
     assert_eq!(told["rows"], rows);
 
-    // Not on the file again, and not as a backup that nobody notices.
+    // The file is refused by servers and by the backup.
     does_not_start(
         Server::builder().data_dir(&data),
         "was moved to the database tokenward",

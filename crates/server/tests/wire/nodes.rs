@@ -420,3 +420,31 @@ async fn a_node_with_another_clock_is_not_ready() {
     assert!(other.terminate().success());
     other.restart();
 }
+
+/// The next step of somebody who began with a file: it must neither begin an empty store nor replace the admin key of the full one.
+#[tokio::test]
+async fn an_empty_database_does_not_take_the_place_of_the_file_that_a_server_began_with() {
+    let cluster = PgCluster::builder().setting("fsync", "off").start();
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let mut began = Server::builder().data_dir(&data).start();
+    let workspace = began.api().workspace("Kept").await.unwrap();
+    assert!(began.terminate().success());
+    let key = std::fs::read(data.join("admin-key")).unwrap();
+    let refused = Server::builder()
+        .data_dir(&data)
+        .database(&cluster.url())
+        .try_start();
+    let told = refused.expect_err("a refusal").to_string();
+    assert!(!told.contains("   "), "a gap in a sentence: {told}");
+    assert!(
+        told.contains("the database is empty") && told.contains("tokenward move"),
+        "{told}"
+    );
+    assert_eq!(std::fs::read(data.join("admin-key")).unwrap(), key);
+    began.restart();
+    let listed = began
+        .api()
+        .admin(Method::GET, &format!("/workspaces/{workspace}"));
+    assert_eq!(began.api().send(listed).await.unwrap().status, 200);
+}

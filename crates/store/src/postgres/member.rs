@@ -511,9 +511,8 @@ fn heard_nothing(session: &Session) -> Result<(), StoreError> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::PostgresDriver;
+    use super::super::tests::on_tables;
     use super::*;
-    use tokenward_testkit::PgCluster;
 
     /// A renewal or a join: this attempt, nothing acknowledged, nothing applied.
     fn row(attempt: i64) -> [Value; 6] {
@@ -558,35 +557,37 @@ mod tests {
 
     #[test]
     fn what_arrives_late_shows_no_attempt_again() {
-        let cluster = PgCluster::builder().setting("fsync", "off").start();
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap();
-        runtime.block_on(async {
-            let mut driver = PostgresDriver::open(&cluster.url(), "test", false).await.unwrap();
-            let head = "INSERT INTO head (one, schema, store, epoch, change_number, audit_seq, audit_hash, next_product)
-                VALUES (1, 10, '', '', 0, 0, '', 0)";
-            let fresh = crate::value::Statement::one(head, Vec::new());
-            driver.migrate(Some(&fresh)).await.unwrap();
+        on_tables(async |cluster, driver| {
             let keyring = keyring();
             let with = joining(&keyring);
             let mut session = MemberSession::new(&cluster.url(), "test").unwrap();
             session.open().await.unwrap();
             session.join(&row(5), &with).await.unwrap();
-            assert!(matches!(session.renew(&row(6)).await.unwrap(), Renewed::Written));
+            assert!(matches!(
+                session.renew(&row(6)).await.unwrap(),
+                Renewed::Written
+            ));
             assert_eq!(attempt(&mut session).await, 6);
             // Sent before, given up, and carried out only now.
-            assert!(matches!(session.renew(&row(4)).await.unwrap(), Renewed::Missing));
+            assert!(matches!(
+                session.renew(&row(4)).await.unwrap(),
+                Renewed::Missing
+            ));
             session.join(&row(3), &with).await.unwrap();
             assert_eq!(attempt(&mut session).await, 6);
             // Another membership of the same node takes its place.
             let mut next = row(7);
             next[4] = uuid::Uuid::from_u128(8).to_string().into();
             session.join(&next, &with).await.unwrap();
-            assert!(matches!(session.renew(&row(9)).await.unwrap(), Renewed::Missing));
+            assert!(matches!(
+                session.renew(&row(9)).await.unwrap(),
+                Renewed::Missing
+            ));
             assert_eq!(attempt(&mut session).await, 7);
-            session.remove(uuid::Uuid::from_u128(8).to_string(), 6).await.unwrap();
+            session
+                .remove(uuid::Uuid::from_u128(8).to_string(), 6)
+                .await
+                .unwrap();
             assert_eq!(attempt(&mut session).await, 7, "it has renewed since");
             driver.close().await;
         });

@@ -294,7 +294,7 @@ impl PostgresDriver {
                 Err(error)
             }
             Err(_) => {
-                // What was asked may still be answered, to nobody.
+                // An answer that still comes would be taken for that of the next question.
                 self.give_session_up();
                 Err(unanswered())
             }
@@ -406,13 +406,14 @@ impl PostgresDriver {
         for answer in answered {
             rows.extend(answer?);
         }
-        self.turn = Turn::Open(vec![
-            Ahead {
-                sql: ahead,
-                rows: head,
-            },
-            Ahead { sql, rows },
-        ]);
+        let mut kept = vec![Ahead {
+            sql: ahead,
+            rows: head,
+        }];
+        if question.is_some() {
+            kept.push(Ahead { sql, rows });
+        }
+        self.turn = Turn::Open(kept);
         Ok(())
     }
 
@@ -639,16 +640,13 @@ impl Session {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use std::sync::mpsc;
     use tokenward_testkit::PgCluster;
 
-    const SQUARE: &str = "SELECT $1::bigint * $1::bigint";
-    const HEAD: &str = "SELECT change_number FROM head";
-
-    #[test]
-    fn what_is_asked_while_the_lock_is_waited_for_is_answered_with_it() {
+    /// Runs a test on a database with empty tables.
+    pub(super) fn on_tables(test: impl AsyncFnOnce(&PgCluster, Box<PostgresDriver>)) {
         let cluster = PgCluster::builder().setting("fsync", "off").start();
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -658,17 +656,32 @@ mod tests {
             let mut driver = PostgresDriver::open(&cluster.url(), "test", true).await.unwrap();
             let head = "INSERT INTO head (one, schema, store, epoch, change_number, audit_seq, audit_hash, next_product)
                 VALUES (1, 10, '', '', 5, 0, '', 0)";
-            let fresh = crate::value::Statement::one(head, Vec::new());
-            driver.migrate(Some(&fresh)).await.unwrap();
+            driver.migrate(Some(&Statement::one(head, Vec::new()))).await.unwrap();
+            test(&cluster, driver).await;
+        });
+    }
+
+    const SQUARE: &str = "SELECT $1::bigint * $1::bigint";
+    const HEAD: &str = "SELECT change_number FROM head";
+
+    #[test]
+    fn what_is_asked_while_the_lock_is_waited_for_is_answered_with_it() {
+        on_tables(async |cluster, mut driver| {
             // Another node has its turn until all has been asked.
             let (url, (asked, all)) = (cluster.url(), mpsc::channel::<()>());
             let (has, had) = tokio::sync::oneshot::channel();
             let other = std::thread::spawn(move || {
-                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+                let runtime = tokio::runtime::Builder::new_current_thread()
+                    .enable_all()
+                    .build()
+                    .unwrap();
                 runtime.block_on(async {
                     let mut other = PostgresDriver::open(&url, "other", true).await.unwrap();
                     other.begin(Some(HEAD));
-                    other.query(HEAD, &[vec![]], &mut |_, _| Ok(())).await.unwrap();
+                    other
+                        .query(HEAD, &[vec![]], &mut |_, _| Ok(()))
+                        .await
+                        .unwrap();
                     has.send(()).unwrap();
                     all.recv_timeout(STATEMENT_TIMEOUT).unwrap();
                     other.undo().await;
@@ -687,7 +700,10 @@ mod tests {
                 lists
             };
             driver.begin(Some(HEAD));
-            driver.ask_ahead(SQUARE, &[list(1)], &mut more).await.unwrap();
+            driver
+                .ask_ahead(SQUARE, &[list(1)], &mut more)
+                .await
+                .unwrap();
             let (mut squares, mut heads) = (Vec::new(), Vec::new());
             let all: Vec<_> = (1..=4).map(list).collect();
             let mut each = |at: usize, row: &Row<'_>| {
@@ -705,7 +721,13 @@ mod tests {
             assert_eq!(heads, [5]);
             // What was kept is kept once.
             let mut count = 0;
-            driver.query(SQUARE, &[list(7)], &mut |_, row| { count += row.int(0)?; Ok(()) }).await.unwrap();
+            driver
+                .query(SQUARE, &[list(7)], &mut |_, row| {
+                    count += row.int(0)?;
+                    Ok(())
+                })
+                .await
+                .unwrap();
             assert_eq!(count, 49);
             driver.undo().await;
             driver.close().await;

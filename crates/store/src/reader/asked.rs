@@ -95,6 +95,8 @@ pub struct AuditFilter {
     pub after: u64,
     /// The newest first, and only those before this number; 0 means from the end.
     pub newest_before: Option<u64>,
+    /// Only those up to this number.
+    pub through: Option<u64>,
     /// Only this action.
     pub action: Option<String>,
     /// Only this actor.

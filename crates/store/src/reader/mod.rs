@@ -364,6 +364,9 @@ impl Reader {
         if let Some(before) = filter.newest_before.filter(|before| *before > 0) {
             asked.and("seq <", before.cast_signed());
         }
+        if let Some(through) = filter.through {
+            asked.and("seq <=", through.cast_signed());
+        }
         if let Some(action) = &filter.action {
             asked.and("action =", action.as_str());
         }
@@ -387,6 +390,23 @@ impl Reader {
         };
         let sql = asked.sql(select, order, filter.limit);
         self.rows(sql, asked.params, rows::audit).await
+    }
+
+    /// The number of the first audit entry at or after a moment; one more than the last one's where there is none. The
+    /// log is in the order of time, but for what the clocks of several nodes differ by, and a few looks by number find the place.
+    pub async fn audit_from(&self, at: Timestamp) -> Result<u64, StoreError> {
+        let (mut low, mut high) = (1, self.head().await?.0 + 1);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            let sql = "SELECT seq, at FROM audit WHERE seq >= $1 ORDER BY seq LIMIT 1".to_owned();
+            let decode: Decode<_> = |row| Ok((row.int(0)?.cast_unsigned(), row.int(1)?));
+            let middle_row = vec![middle.cast_signed().into()];
+            match self.rows(sql, middle_row, decode).await?.pop() {
+                Some((seq, time)) if time < at.0 => low = seq + 1,
+                _ => high = middle,
+            }
+        }
+        Ok(low)
     }
 
     /// The audit head: the number and hash of the last entry, and the last change's number.

@@ -4,6 +4,7 @@ use crate::house::House;
 use crate::place::{Place, on_both};
 use std::sync::Arc;
 use tokenward_core::audit::{Broken, Verifier};
+use tokenward_core::time::Timestamp;
 use tokenward_store::{AuditFilter, Reader};
 
 async fn verify(reader: &Reader) -> Result<(u64, [u8; 32]), Broken> {
@@ -32,6 +33,35 @@ async fn the_chain_written_verifies_and_ends_at_the_head(place: Arc<Place>) {
     assert_eq!(verify(reader).await, Ok((seq, hash)));
     assert_eq!((changes, seq), house.store.numbers());
     assert_eq!(seq, 11, "a workspace, five clients, five tokens");
+    house.close().await;
+}
+
+async fn entries_are_found_by_their_time(place: Arc<Place>) {
+    let (house, clients) = House::populated(&place, 3).await;
+    house.generate(clients[0].0, &clients[0].1).await.unwrap();
+    let reader = house.store.reader();
+    let all = AuditFilter {
+        limit: 100,
+        ..AuditFilter::default()
+    };
+    let all = reader.audit(&all).await.unwrap();
+    for entry in &all {
+        let first = all.iter().find(|one| one.at >= entry.at).unwrap();
+        assert_eq!(reader.audit_from(entry.at).await.unwrap(), first.seq);
+    }
+    let (first, last) = (&all[0], &all[all.len() - 1]);
+    let before = Timestamp(first.at.0 - 1);
+    assert_eq!(reader.audit_from(before).await.unwrap(), first.seq);
+    let after = Timestamp(last.at.0 + 1);
+    assert_eq!(reader.audit_from(after).await.unwrap(), last.seq + 1);
+    let some = AuditFilter {
+        after: 1,
+        through: Some(3),
+        limit: 100,
+        ..AuditFilter::default()
+    };
+    let some = reader.audit(&some).await.unwrap();
+    assert_eq!(some.iter().map(|one| one.seq).collect::<Vec<_>>(), [2, 3]);
     house.close().await;
 }
 
@@ -82,5 +112,6 @@ async fn tampering_is_found(place: Arc<Place>) {
 
 on_both!(
     the_chain_written_verifies_and_ends_at_the_head,
-    tampering_is_found
+    tampering_is_found,
+    entries_are_found_by_their_time,
 );

@@ -10,6 +10,7 @@ use tokenward_api::audit_text;
 use tokenward_core::audit::Written;
 use tokenward_core::ids::{ClientId, WorkspaceId};
 use tokenward_core::time::Timestamp;
+use tokenward_store::AuditFilter;
 
 /// An action, what it is called in a sentence, and the member of its detail that names what it was done to.
 pub(super) type Deed = (&'static str, &'static str, &'static str);
@@ -180,6 +181,10 @@ impl Names {
             ..Self::default()
         };
         for entry in entries {
+            if entry.actor.starts_with("member:") && !names.actors.contains_key(&entry.actor) {
+                let name = removed_member(app, &entry.actor).await?;
+                names.actors.insert(entry.actor.clone(), name);
+            }
             let by_secret = entry.actor.strip_prefix("client:");
             let caller = by_secret.and_then(|rest| rest.split_once('#'));
             let caller = caller
@@ -228,6 +233,24 @@ impl Names {
         });
         named.unwrap_or_else(|| actor.to_owned())
     }
+}
+
+/// A member who was removed, by the address they joined with; as entries call them when the log does not say it.
+async fn removed_member(app: &App, actor: &str) -> Result<String, Trouble> {
+    let joined = AuditFilter {
+        actor: Some(actor.to_owned()),
+        action: Some("member.join".to_owned()),
+        acts_only: true,
+        limit: 1,
+        ..AuditFilter::default()
+    };
+    let found = app.data.store.reader().audit(&joined).await?.pop();
+    let detail = found.and_then(|entry| serde_json::from_str::<Value>(&entry.detail).ok());
+    let email = detail.as_ref().and_then(|detail| detail["email"].as_str());
+    Ok(email.map_or_else(
+        || actor.to_owned(),
+        |email| format!("{email} (removed member)"),
+    ))
 }
 
 /// Members and admin keys as actors: what entries call them, and their names.

@@ -3,7 +3,7 @@
 use super::activity::{self, Line};
 use super::form::{Form, Word};
 use super::frame::Frame;
-use super::reply::{Reply, Trouble, page};
+use super::reply::{Reply, Trouble, attached, page};
 use super::session::{Member as SignedIn, Sent};
 use super::shown::count;
 use crate::app::App;
@@ -14,15 +14,13 @@ use crate::verbs::{admin_keys, members, workspaces};
 use askama::Template;
 use axum::body::Body;
 use axum::extract::State;
-use axum::response::{IntoResponse, Response};
 use futures_util::stream;
-use http::{HeaderValue, header};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use tokenward_api::audit_csv;
 use tokenward_core::audit::Written;
 use tokenward_core::ids::{ClientId, WorkspaceId};
-use tokenward_core::time::Clock;
+use tokenward_core::time::{Clock, MICROS_PER_SECOND, SECONDS_PER_DAY, Timestamp};
 use tokenward_store::people::Member;
 use tokenward_store::{AuditFilter, ClientFilter, PAGE_MAX};
 use uuid::Uuid;
@@ -42,8 +40,11 @@ struct AuditPage {
     client: String,
     workspace: String,
     actor: String,
+    from: String,
+    to: String,
     generations: bool,
-    fault: String,
+    /// What of the filter can't be understood: fields and sentences.
+    faults: Vec<(&'static str, String)>,
     word: Word,
     verified: Option<String>,
     broken: bool,
@@ -81,10 +82,10 @@ async fn known_actors(app: &App, admin: &Admin) -> Result<Vec<(String, String)>,
 }
 
 /// The actor that a filter names: by the name or email of a member, the name of an admin key, or as entries have it.
-async fn actor(app: &App, admin: &Admin, text: &str) -> Result<Option<String>, NoFilter> {
+async fn actor(app: &App, admin: &Admin, text: &str) -> Understood<String> {
     let as_written = text.contains(':') || text == "system" || text == "unverified";
     if text.is_empty() || as_written {
-        return Ok((!text.is_empty()).then(|| text.to_owned()));
+        return Ok(Ok((!text.is_empty()).then(|| text.to_owned())));
     }
     let known = known_actors(app, admin).await?;
     let named = known
@@ -92,24 +93,22 @@ async fn actor(app: &App, admin: &Admin, text: &str) -> Result<Option<String>, N
         .filter(|(_, name)| name.eq_ignore_ascii_case(text));
     let found: BTreeSet<String> = named.map(|(actor, _)| actor).collect();
     let mut found = found.into_iter();
-    match (found.next(), found.next()) {
+    Ok(match (found.next(), found.next()) {
         (Some(one), None) => Ok(Some(one)),
-        (None, _) => Err(NoFilter::Because(format!(
-            "No member or admin key is called “{text}”."
-        ))),
-        _ => Err(NoFilter::Because(format!(
+        (None, _) => Err(format!("No member or admin key is called “{text}”.")),
+        _ => Err(format!(
             "Several members or admin keys are called “{text}”. Enter an email address."
-        ))),
-    }
+        )),
+    })
 }
 
 /// The client that a filter names: by its id or its name.
-async fn client(app: &App, admin: &Admin, text: &str) -> Result<Option<ClientId>, NoFilter> {
+async fn client(app: &App, admin: &Admin, text: &str) -> Understood<ClientId> {
     if text.is_empty() {
-        return Ok(None);
+        return Ok(Ok(None));
     }
     if let Ok(id) = Uuid::try_parse(text) {
-        return Ok(Some(ClientId(id)));
+        return Ok(Ok(Some(ClientId(id))));
     }
     let reader = app.data.store.reader();
     let workspace = admin.own_workspace();
@@ -120,58 +119,96 @@ async fn client(app: &App, admin: &Admin, text: &str) -> Result<Option<ClientId>
         limit: 2,
         ..ClientFilter::default()
     };
-    let found = reader.clients(&named).await.map_err(Trouble::from)?;
-    match found.as_slice() {
+    let found = reader.clients(&named).await?;
+    Ok(match found.as_slice() {
         [(one, _)] => Ok(Some(one.client.id)),
-        [] => Err(NoFilter::Because(format!(
-            "No API client is called “{text}”."
-        ))),
-        _ => Err(NoFilter::Because(format!(
+        [] => Err(format!("No API client is called “{text}”.")),
+        _ => Err(format!(
             "Several API clients are called “{text}”. Enter a client ID."
-        ))),
+        )),
+    })
+}
+
+/// A value of a filter, or why it cannot be understood.
+type Understood<T> = Result<Result<Option<T>, String>, Trouble>;
+
+/// Microseconds of a day.
+const DAY_MICROS: i64 = SECONDS_PER_DAY * MICROS_PER_SECOND;
+
+/// The beginning of a day in UTC, as browsers send dates.
+fn day(text: &str) -> Result<Option<Timestamp>, String> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let day: Option<jiff::civil::Date> = text.parse().ok();
+    let start = day.and_then(|day| day.to_zoned(jiff::tz::TimeZone::UTC).ok());
+    match start {
+        Some(start) => Ok(Some(Timestamp(start.timestamp().as_microsecond()))),
+        None => Err("Enter a date such as 2026-11-29.".to_owned()),
     }
 }
 
-/// Why a query asks for nothing.
-enum NoFilter {
-    /// It cannot be understood: a sentence.
-    Because(String),
-    Failed(Trouble),
-}
-
-impl From<Trouble> for NoFilter {
-    fn from(trouble: Trouble) -> Self {
-        Self::Failed(trouble)
-    }
-}
-
-/// What a query asks for.
-async fn filter(app: &App, admin: &Admin, query: &Form) -> Result<AuditFilter, NoFilter> {
+/// What a query asks for; or everything that can't be understood of it, each with its field.
+async fn filter(
+    app: &App,
+    admin: &Admin,
+    query: &Form,
+) -> Result<Result<AuditFilter, Vec<(&'static str, String)>>, Trouble> {
     let text = |name: &str| query.text(name).trim();
     let workspace = match text("workspace") {
-        "" => None,
-        id => {
-            let why = || NoFilter::Because("Select a workspace, or enter its ID.".to_owned());
-            Some(Uuid::try_parse(id).map_err(|_| why())?)
+        "" => Ok(None),
+        id => match Uuid::try_parse(id) {
+            Ok(id) => Ok(Some(WorkspaceId(id))),
+            Err(_) => Err("Select a workspace, or enter its ID.".to_owned()),
+        },
+    };
+    let client = client(app, admin, text("client")).await?;
+    let actor = actor(app, admin, text("actor")).await?;
+    let (from, to) = (day(text("from")), day(text("to")));
+    let mut faults = Vec::new();
+    faults.extend(client.as_ref().err().map(|why| ("client", why.clone())));
+    faults.extend(
+        workspace
+            .as_ref()
+            .err()
+            .map(|why| ("workspace", why.clone())),
+    );
+    faults.extend(actor.as_ref().err().map(|why| ("actor", why.clone())));
+    faults.extend(from.as_ref().err().map(|why| ("from", why.clone())));
+    faults.extend(to.as_ref().err().map(|why| ("to", why.clone())));
+    if !faults.is_empty() {
+        return Ok(Err(faults));
+    }
+    let after = match from.unwrap_or_default() {
+        Some(from) => audit::first_at(&app.data, admin, from).await? - 1,
+        None => 0,
+    };
+    // The last day is in it.
+    let through = match to.unwrap_or_default() {
+        Some(to) => {
+            let end = Timestamp(to.0 + DAY_MICROS);
+            Some(audit::first_at(&app.data, admin, end).await? - 1)
         }
+        None => None,
     };
     let action = Some(text("action").to_owned()).filter(|action| !action.is_empty());
-    Ok(AuditFilter {
-        client: client(app, admin, text("client")).await?,
-        workspace: workspace.map(WorkspaceId),
+    Ok(Ok(AuditFilter {
+        after,
+        through,
+        client: client.unwrap_or_default(),
+        workspace: workspace.unwrap_or_default(),
         acts_only: !query.is_ticked("generations") && action.as_deref() != Some("token.generate"),
         action,
-        actor: actor(app, admin, text("actor")).await?,
+        actor: actor.unwrap_or_default(),
         ..AuditFilter::default()
-    })
+    }))
 }
 
 async fn shown(app: &App, admin: &Admin, frame: Frame, query: &Form) -> Result<AuditPage, Trouble> {
     admin.must_audit()?;
-    let (asked, fault) = match filter(app, admin, query).await {
-        Ok(asked) => (Some(asked), String::new()),
-        Err(NoFilter::Because(fault)) => (None, fault),
-        Err(NoFilter::Failed(trouble)) => return Err(trouble),
+    let (asked, faults) = match filter(app, admin, query).await? {
+        Ok(asked) => (Some(asked), Vec::new()),
+        Err(faults) => (None, faults),
     };
     let (places, _) = workspaces::list(&app.data, admin, None, OFFERED).await?;
     let mut names: Vec<String> = known_actors(app, admin)
@@ -207,8 +244,10 @@ async fn shown(app: &App, admin: &Admin, frame: Frame, query: &Form) -> Result<A
         client: text("client"),
         workspace: text("workspace"),
         actor: text("actor"),
+        from: text("from"),
+        to: text("to"),
         generations: query.is_ticked("generations"),
-        fault,
+        faults,
         verified: None,
         broken: false,
         verifies: admin.own_workspace().is_none(),
@@ -225,7 +264,15 @@ async fn shown(app: &App, admin: &Admin, frame: Frame, query: &Form) -> Result<A
 /// The query again, without the place in it.
 fn asked_again(query: &Form) -> String {
     let mut pairs = form_urlencoded::Serializer::new(String::new());
-    for name in ["action", "client", "workspace", "actor", "generations"] {
+    for name in [
+        "action",
+        "client",
+        "workspace",
+        "actor",
+        "from",
+        "to",
+        "generations",
+    ] {
         if !query.text(name).is_empty() {
             pairs.append_pair(name, query.text(name));
         }
@@ -285,17 +332,6 @@ pub(super) async fn json_lines(
     Ok(attached(body, "application/jsonl", "audit.jsonl"))
 }
 
-fn attached(body: Body, kind: &'static str, file: &'static str) -> Response {
-    let mut response = body.into_response();
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
-    let name = format!("attachment; filename=\"{file}\"");
-    if let Ok(name) = HeaderValue::try_from(name) {
-        headers.insert(header::CONTENT_DISPOSITION, name);
-    }
-    response
-}
-
 /// The entries a query asks for, oldest first, a page at a time: an export of any length takes little memory.
 async fn export(
     app: Arc<App>,
@@ -306,10 +342,10 @@ async fn export(
 ) -> Result<Body, Trouble> {
     admin.must_audit()?;
     let query = Form::query(uri);
-    let asked = filter(&app, &admin, &query).await;
-    let filter = asked.map_err(|no| match no {
-        NoFilter::Because(why) => Trouble::Conflict(why),
-        NoFilter::Failed(trouble) => trouble,
+    let asked = filter(&app, &admin, &query).await?;
+    let filter = asked.map_err(|faults| {
+        let whys: Vec<String> = faults.into_iter().map(|(_, why)| why).collect();
+        Trouble::Conflict(whys.join(" "))
     })?;
     let filter = AuditFilter {
         limit: PAGE_MAX,

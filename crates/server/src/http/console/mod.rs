@@ -115,6 +115,7 @@ pub(crate) fn router() -> Router<Arc<App>> {
             both(get(clients::bulk::ask), post(clients::bulk::send)),
         )
         .route(client, get(clients::one::show))
+        .route(&format!("{client}/usage.csv"), get(clients::one::csv))
         .route(
             &format!("{client}/edit"),
             get(clients::edit::show).post(clients::edit::send),

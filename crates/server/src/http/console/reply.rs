@@ -7,6 +7,7 @@ use crate::http::envelope::Told;
 use crate::random;
 use crate::verbs::Refused;
 use askama::Template;
+use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use tokenward_store::Failure;
@@ -56,6 +57,18 @@ pub(super) fn see(address: &str) -> Response {
     let address = HeaderValue::try_from(address);
     let address = address.unwrap_or(HeaderValue::from_static("/console"));
     response.headers_mut().insert(header::LOCATION, address);
+    response
+}
+
+/// A file to keep.
+pub(super) fn attached(body: Body, kind: &'static str, file: &'static str) -> Response {
+    let mut response = body.into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    let name = format!("attachment; filename=\"{file}\"");
+    if let Ok(name) = HeaderValue::try_from(name) {
+        headers.insert(header::CONTENT_DISPOSITION, name);
+    }
     response
 }
 

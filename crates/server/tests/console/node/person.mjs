@@ -33,14 +33,14 @@ export function code(key, step) {
 }
 
 export class Person {
-  static async start(base, { scheme = "light", width = 1440, script = true, pictures = "" } = {}) {
+  static async start(base, { scheme = "light", width = 1440, script = true, pictures = "", wanted = null, prefix = "" } = {}) {
     const browser = await chromium.launch({ executablePath: "/usr/bin/chromium", args: ARGUMENTS });
     const context = await browser.newContext({
       baseURL: base, colorScheme: scheme, javaScriptEnabled: script,
       viewport: { width, height: width < 500 ? 844 : 900 },
     });
     const person = new Person();
-    Object.assign(person, { browser, context, script, pictures, complaints: [], seen: [], waived: /$^/ });
+    Object.assign(person, { browser, context, script, width, pictures, wanted, prefix, complaints: [], seen: [], waived: /$^/ });
     person.page = await context.newPage();
     person.watch(person.page);
     return person;
@@ -57,9 +57,19 @@ export class Person {
   async look(name) {
     const page = this.page;
     this.seen.push(name);
-    if (this.pictures) await page.screenshot({ path: `${this.pictures}/${name}.png`, fullPage: true });
+    const picture = this.prefix + name;
+    if (this.pictures && (!this.wanted || this.wanted.includes(picture))) {
+      await page.screenshot({ path: `${this.pictures}/${picture}.png`, fullPage: true });
+    }
     const wide = await page.locator("body").evaluate((body) => body.scrollWidth - innerWidth).catch(() => 0);
     if (wide > 1) this.complaints.push(`${name}: ${wide} pixels wider than the window`);
+    // At 200 % zoom half the width is left.
+    if (this.width > 1000) {
+      await page.setViewportSize({ width: this.width / 2, height: 450 });
+      const zoomed = await page.locator("body").evaluate((body) => body.scrollWidth - innerWidth).catch(() => 0);
+      if (zoomed > 1) this.complaints.push(`${name}: ${zoomed} pixels wider than the window at 200 % zoom`);
+      await page.setViewportSize({ width: this.width, height: 900 });
+    }
     const text = await page.locator("body").innerText();
     for (const phrase of old) if (text.includes(phrase)) this.complaints.push(`${name}: the page says "${phrase}"`);
     // axe is a script: where the page may run none, it looks through a second window of the same session instead.

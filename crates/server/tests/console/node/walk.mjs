@@ -3,9 +3,10 @@
 // put what was seen.
 import { Person, code, halfMinute, same } from "./person.mjs";
 
-const { PUBLIC, INTERNAL, LINK, SCHEME, WIDTH, SCRIPT, PICTURES } = process.env;
+const { PUBLIC, INTERNAL, LINK, SCHEME, WIDTH, SCRIPT, PICTURES, WANTED, PREFIX } = process.env;
 const person = await Person.start(PUBLIC, {
   scheme: SCHEME ?? "light", width: Number(WIDTH ?? 1440), script: SCRIPT !== "off", pictures: PICTURES,
+  wanted: WANTED?.split(","), prefix: PREFIX,
 });
 const { page } = person;
 
@@ -26,6 +27,8 @@ await person.reads("No operator can sign in yet");
 await person.look("first-run");
 
 await person.open(LINK);
+await person.reads("Create your account");
+await person.look("join");
 await person.fill("Email", "asha@example.com");
 await person.fill("Name", "Asha Rao");
 await person.fill("Password", "password123");

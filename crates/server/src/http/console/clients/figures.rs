@@ -10,11 +10,30 @@ use std::collections::{BTreeMap, BTreeSet};
 use tokenward_core::time::{MICROS_PER_SECOND, SECONDS_PER_DAY, Timestamp};
 use tokenward_store::counts::Outcome;
 
-/// Days drawn.
-pub(super) const DAYS: u32 = 30;
-/// The drawing's size, in its own units.
+/// The spans of time that are drawn: how addresses name them, in words, and days.
+pub(super) const RANGES: [(&str, &str, u32); 2] = [("7d", "7 days", 7), ("35d", "35 days", 35)];
+
+/// The days that a query asks for; the longest span when it names none.
+pub(super) fn days(range: &str) -> u32 {
+    let found = RANGES.iter().find(|(name, ..)| *name == range);
+    found.map_or(RANGES[RANGES.len() - 1].2, |(.., days)| *days)
+}
+
+/// The drawing's size, in its own units. It is stretched to the room there is.
 const WIDTH: u64 = 720;
 const HEIGHT: u64 = 160;
+
+/// The least number at the top of an axis whose middle is whole, too: 2, 4, 6, 8 or 10 times a power of ten.
+fn top(most: u64) -> u64 {
+    let mut unit = 1;
+    while most > 10 * unit {
+        unit *= 10;
+    }
+    (1..=5)
+        .map(|n| 2 * n * unit)
+        .find(|top| most <= *top)
+        .unwrap_or(10 * unit)
+}
 /// Days looked at for tokens that should be gone.
 const STALE_DAYS: u32 = 2;
 /// Sources named.
@@ -46,9 +65,11 @@ pub(super) struct Chart {
     title: &'static str,
     summary: String,
     bars: Vec<Bar>,
-    most: String,
-    first: String,
-    last: String,
+    /// Numbers beside the axis: at its top, in its middle.
+    top: String,
+    middle: String,
+    /// Days under the axis: the first, one in the middle, the last.
+    under: [String; 3],
     /// Class and words of each series.
     series: Vec<(String, String)>,
     rows: Vec<Row>,
@@ -76,16 +97,17 @@ fn draw(
     let most = days.iter().map(|day| sum(*day)).max().unwrap_or(0);
     let total: u64 = days.iter().map(|day| sum(*day)).sum();
     let step = WIDTH / days.len().max(1) as u64;
+    let top = top(most);
     let bar = |(place, day): (usize, &u32)| {
         let mut y = HEIGHT;
         let mut parts = Vec::new();
         for (at, (class, _)) in series.iter().enumerate() {
             let n = of(*day, at);
-            if n == 0 || most == 0 {
+            if n == 0 {
                 continue;
             }
             // A day with anything at all is seen.
-            let height = (u128::from(n) * u128::from(HEIGHT) / u128::from(most)).max(2) as u64;
+            let height = (u128::from(n) * u128::from(HEIGHT) / u128::from(top)).max(2) as u64;
             y = y.saturating_sub(height);
             let class = class.clone();
             parts.push(Part { y, height, class });
@@ -123,9 +145,13 @@ fn draw(
             count(sum(figures.today))
         ),
         bars: days.iter().enumerate().map(bar).collect(),
-        most: count(most),
-        first: date(figures.from_day),
-        last: "today".to_owned(),
+        top: count(top),
+        middle: count(top / 2),
+        under: [
+            date(figures.from_day),
+            date(figures.from_day + (figures.today - figures.from_day) / 2),
+            "today".to_owned(),
+        ],
         rows: days.iter().rev().map(row).collect(),
         series: if total == 0 { Vec::new() } else { series },
         empty,
@@ -234,6 +260,28 @@ pub(super) fn generations(figures: &UsageFigures) -> Chart {
     )
 }
 
+/// All counts as comma-separated values: a line for each day, product and result.
+pub(super) fn csv(figures: &UsageFigures) -> String {
+    let mut text = String::from("day,product,result,count\n");
+    for one in &figures.counts {
+        let product = one.product.map(|no| {
+            let found = figures.products.iter().find(|product| product.no == no);
+            found.map_or_else(
+                || "deleted product".to_owned(),
+                |found| found.slug.to_string(),
+            )
+        });
+        text.push_str(&format!(
+            "{},{},{},{}\n",
+            date(one.day),
+            product.unwrap_or_default(),
+            one.outcome.as_str(),
+            one.n
+        ));
+    }
+    text
+}
+
 /// Calls permitted today.
 pub(super) fn calls_today(figures: &UsageFigures) -> u64 {
     let today = figures
@@ -322,4 +370,26 @@ pub(super) fn stale(figures: &UsageFigures, now: Timestamp) -> (Vec<Stale>, bool
             last: Moment::new(last, now),
         });
     (shown.collect(), war)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn axis_ends_at_a_round_number_with_a_whole_middle() {
+        for (most, expect) in [
+            (0, 2),
+            (1, 2),
+            (3, 4),
+            (9, 10),
+            (10, 10),
+            (11, 20),
+            (41, 60),
+            (100, 100),
+            (1_001, 2_000),
+        ] {
+            assert_eq!(top(most), expect, "{most}");
+        }
+    }
 }

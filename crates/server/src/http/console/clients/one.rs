@@ -3,7 +3,7 @@
 
 use super::super::form::{Form, sentence};
 use super::super::frame::Frame;
-use super::super::reply::{Reply, Trouble, page};
+use super::super::reply::{Reply, Trouble, attached, page};
 use super::super::search::DeniedLine;
 use super::super::session::Member;
 use super::super::shown::{self, Moment};
@@ -83,6 +83,10 @@ struct ClientPage {
     history: Vec<Line>,
     audits: bool,
     charts: [Chart; 3],
+    /// The spans of time to choose from: how addresses name them, and words.
+    ranges: Vec<(&'static str, &'static str)>,
+    /// The words of the one that is drawn.
+    range: &'static str,
     denied: Vec<DeniedLine>,
     samples: Vec<Sample>,
     alive: bool,
@@ -345,7 +349,9 @@ pub(in super::super) async fn show(
     } else {
         Vec::new()
     };
-    let figures = usage_figures::of_client(&app.data, &admin, client.id, figures::DAYS).await?;
+    let days = figures::days(query.text("range"));
+    let drawn = figures::RANGES.iter().find(|(.., known)| *known == days);
+    let figures = usage_figures::of_client(&app.data, &admin, client.id, days).await?;
     let (stale, war) = figures::stale(&figures, now);
     let token = slot.token.as_ref();
     let live = slot.live(now);
@@ -393,6 +399,8 @@ pub(in super::super) async fn show(
         manages: admin.writes() && alive,
         history,
         audits,
+        ranges: figures::RANGES.map(|(name, words, _)| (name, words)).into(),
+        range: drawn.map_or("", |(_, words, _)| words),
         charts: [
             figures::checks(&figures),
             figures::products(&figures),
@@ -416,4 +424,18 @@ pub(in super::super) async fn show(
             .any(|one| one.state == Confirmation::Pending),
         unavailable: verbs::addresses::unavailable(&app.data).map_or_else(String::new, sentence),
     })
+}
+
+/// `GET /console/clients/{id}/usage.csv`
+pub(in super::super) async fn csv(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    Member(person): Member,
+    uri: http::Uri,
+) -> Reply {
+    let days = figures::days(Form::query(&uri).text("range"));
+    let client = super::id(&id)?;
+    let figures = usage_figures::of_client(&app.data, &person.admin(), client, days).await?;
+    let body = axum::body::Body::from(figures::csv(&figures));
+    Ok(attached(body, "text/csv; charset=utf-8", "usage.csv"))
 }
