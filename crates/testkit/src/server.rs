@@ -295,16 +295,21 @@ impl Server {
         }
     }
 
-    /// Has `tokenward hold` restart the server (SIGUSR2), and waits until the new one serves. Base URLs stay.
+    /// Has `tokenward hold` restart the server (SIGUSR2).
+    pub fn ask_for_new_child(&self) {
+        if let Some(process) = &self.process {
+            process.signal(Signal::USR2);
+        }
+    }
+
+    /// Has `tokenward hold` restart the server, and waits until the new one serves. Base URLs stay.
     ///
     /// # Panics
     /// When it does not serve in time.
     pub fn restart_child(&self) {
         let serving = || self.output().matches("serving").count();
         let before = serving();
-        if let Some(process) = &self.process {
-            process.signal(Signal::USR2);
-        }
+        self.ask_for_new_child();
         wait_until("the next server to serve", START_LIMIT, || {
             (serving() > before).then_some(())
         });

@@ -366,27 +366,27 @@ fn nginx_certified(places: &Places) -> Running {
 /// `folder`.
 fn certified(recipe: &str, folder: &str, places: &Places) -> Vec<(String, String)> {
     let files = places.certificates.as_ref().expect("certificates");
-    // A comment has a space after its sign.
-    let switched_off = |line: &&str| {
-        let line = line.trim_start();
-        line.starts_with('#') && !line.starts_with("# ")
-    };
-    let lines = recipe.lines().filter(switched_off);
-    let place = |text: &str| {
-        let names = [
-            ("gateway.pem", &files.certificate),
-            ("gateway.key", &files.key),
-            ("authority.pem", &files.authority),
-        ];
-        names.iter().fold(text.to_owned(), |text, (name, file)| {
+    let names = [
+        ("gateway.pem", &files.certificate),
+        ("gateway.key", &files.key),
+        ("authority.pem", &files.authority),
+    ];
+    let place = |text: String| {
+        names.iter().fold(text, |text, (name, file)| {
             text.replace(&format!("{folder}/{name}"), &file.display().to_string())
         })
     };
-    let replaced = lines.map(|line| (line.to_owned(), place(&line.replacen('#', "", 1))));
-    // A line may be the beginning of another.
-    let mut replaced: Vec<_> = replaced.collect();
-    replaced.sort_by_key(|(line, _)| std::cmp::Reverse(line.len()));
-    replaced
+    // They begin with one whose sign no space follows, as it does in a comment.
+    let is_off = |line: &&str| line.trim_start().starts_with('#');
+    let begins = |line: &&str| {
+        let after = line.trim_start().strip_prefix('#');
+        after.is_some_and(|after| after.starts_with(char::is_alphabetic))
+    };
+    let lines = recipe.lines().skip_while(|line| !begins(line));
+    let off: Vec<&str> = lines.take_while(is_off).collect();
+    let on = off.iter().map(|line| line.replacen('#', "", 1));
+    let on: Vec<String> = on.collect();
+    vec![(off.join("\n"), place(on.join("\n")))]
 }
 
 fn nginx_twice(places: &Places) -> Running {

@@ -1,6 +1,7 @@
 //! Listening sockets that another process keeps for this one: systemd by a socket unit, or `tokenward hold`. They stay open
 //! when the server ends, so that callers wait in the kernel until the next server accepts them.
 
+use super::unix;
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
@@ -59,7 +60,10 @@ impl Handed {
 
     /// The unix socket at this path.
     pub(crate) fn unix(&mut self, wanted: &Path) -> Option<UnixListener> {
-        let place = self.unix.iter().position(|(path, _)| path == wanted)?;
+        let place = self
+            .unix
+            .iter()
+            .position(|(bound, _)| unix::Socket::is_at(bound, wanted))?;
         Some(self.unix.remove(place).1)
     }
 
@@ -104,6 +108,12 @@ mod tests {
             handed.unclaimed(),
             [third.to_string(), path.display().to_string()]
         );
+        assert!(handed.unix(&path).is_some());
+        // As `tokenward hold` binds it.
+        let bound = folder.path().join("check.sock.77");
+        let unix = UnixListener::bind(&bound).unwrap();
+        handed.unix = vec![(bound, unix)];
+        assert!(handed.unix(&folder.path().join("check")).is_none());
         assert!(handed.unix(&path).is_some());
     }
 }

@@ -26,9 +26,7 @@ impl Socket {
         use socket2::{Domain, SockAddr, Type};
         make_way(&config.path)?;
         // Bound under another name, given its mode, then moved: under its own name it never had another.
-        let mut making = config.path.clone().into_os_string();
-        making.push(format!(".{}", std::process::id()));
-        let making = PathBuf::from(making);
+        let making = making(&config.path, std::process::id());
         let socket = socket2::Socket::new(Domain::UNIX, Type::STREAM, None)?;
         socket.set_nonblocking(true)?;
         socket.bind(&SockAddr::unix(&making)?)?;
@@ -45,6 +43,13 @@ impl Socket {
             path: config.path.clone(),
             file: Some((file.dev(), file.ino())),
         })
+    }
+
+    /// Whether a socket that was bound to this name listens at `path`: the name that its process gave it before it was moved
+    /// is the one that the kernel knows.
+    pub(crate) fn is_at(bound: &Path, path: &Path) -> bool {
+        let maker = bound.extension().and_then(|end| end.to_str()?.parse().ok());
+        bound == path || maker.is_some_and(|maker| bound == making(path, maker))
     }
 
     /// The socket that another process holds at this path.
@@ -65,6 +70,13 @@ impl Socket {
     pub(crate) fn share(&self) -> std::io::Result<UnixListener> {
         self.listener.try_clone()
     }
+}
+
+/// The name of a socket that this process makes for `path`.
+fn making(path: &Path, process: u32) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!(".{process}"));
+    PathBuf::from(name)
 }
 
 impl Drop for Socket {

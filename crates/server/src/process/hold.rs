@@ -67,41 +67,65 @@ async fn supervise(program: &Path, words: &[OsString], sockets: &[OwnedFd]) -> R
         restart: signal(SignalKind::user_defined2())?,
     };
     let mut child = start(program, words, sockets)?;
-    let mut ending = None;
+    let mut asked = None;
     let mut restarted = false;
     loop {
         let event = tokio::select! {
             status = child.wait() => Event::Ended(status?),
-            _ = signals.terminate.recv() => Event::Stop,
-            _ = signals.interrupt.recv() => Event::Stop,
-            _ = signals.hang_up.recv() => Event::HangUp,
-            _ = signals.restart.recv() => Event::Restart,
+            event = signals.next() => event,
         };
-        match (event, &ending) {
+        match (event, &asked) {
             (Event::Stop, _) => {
-                ending = Some(Event::Stop);
+                asked = Some(Event::Stop);
                 tell(&child, rustix::process::Signal::TERM);
             }
             (Event::Restart, None) => {
                 tracing::info!("restarting the server; callers wait for the next one");
-                ending = Some(Event::Restart);
+                asked = Some(Event::Restart);
                 tell(&child, rustix::process::Signal::TERM);
             }
             (Event::Restart, Some(_)) => {}
             (Event::HangUp, _) => tell(&child, rustix::process::Signal::HUP),
             (Event::Ended(status), Some(Event::Stop)) => return ended(status),
-            (Event::Ended(_), Some(_)) => {
-                ending = None;
-                restarted = true;
-                child = start(program, words, sockets)?;
-            }
+            // What is wrong with a first start is for the person who made it.
             (Event::Ended(status), None) if !restarted => return ended(status),
-            (Event::Ended(status), None) => {
-                tracing::error!("the server ended ({status}); starting it again");
-                let _ = tokio::time::timeout(PAUSE, signals.terminate.recv()).await;
-                child = start(program, words, sockets)?;
+            (Event::Ended(status), reason) => {
+                if reason.is_none() {
+                    tracing::error!("the server ended ({status}); starting it again");
+                    if signals.stop_within(PAUSE).await {
+                        return Ok(());
+                    }
+                }
+                (asked, restarted) = (None, true);
+                child = loop {
+                    match start(program, words, sockets) {
+                        Ok(child) => break child,
+                        // The file may be replaced at this moment.
+                        Err(error) => tracing::error!("{error}; trying again"),
+                    }
+                    if signals.stop_within(PAUSE).await {
+                        return Ok(());
+                    }
+                };
             }
         }
+    }
+}
+
+impl Signals {
+    async fn next(&mut self) -> Event {
+        tokio::select! {
+            _ = self.terminate.recv() => Event::Stop,
+            _ = self.interrupt.recv() => Event::Stop,
+            _ = self.hang_up.recv() => Event::HangUp,
+            _ = self.restart.recv() => Event::Restart,
+        }
+    }
+
+    /// Waits for so long, with no child, and returns whether a stop was asked for meanwhile.
+    async fn stop_within(&mut self, pause: Duration) -> bool {
+        let stop = async { while !matches!(self.next().await, Event::Stop) {} };
+        tokio::time::timeout(pause, stop).await.is_ok()
     }
 }
 

@@ -10,7 +10,7 @@ use crate::listeners::{internal, public};
 use crate::net::handed::Handed;
 use crate::net::limits::Limits;
 use crate::net::unix;
-use crate::net::{Listener, Tls};
+use crate::net::{Bound, Listener, Tls};
 use crate::process::housekeeping::{self, Housekeeping};
 use crate::process::nodes::NodesWatch;
 use crate::process::preflight::{self, Opened};
@@ -157,27 +157,16 @@ async fn serve(config: Config, handed: Handed, limits: Limits) -> Result<(), Fau
         }
     };
 
-    let is_held = |unix: &unix::Socket| unix.is_held();
-    let held = public.held || internal.held || unix.as_ref().is_some_and(is_held);
+    let held = public.held || internal.held || unix.as_ref().is_some_and(unix::Socket::is_held);
     let (stop_checks, stopped) = watch::channel(false);
-    let mut threads = Vec::new();
-    for (number, socket) in internal.sockets.into_iter().enumerate() {
-        let (app, tls, stopped) = (Arc::clone(&app), internal_tls.clone(), stopped.clone());
-        let unix_held = unix.as_ref().is_some_and(is_held);
-        let unix = unix.as_ref().map(unix::Socket::share).transpose()?;
-        let thread = std::thread::Builder::new()
-            .name(format!("check-{number}"))
-            .spawn(move || {
-                check_thread(
-                    app,
-                    (socket, internal.held),
-                    tls,
-                    (unix, unix_held),
-                    stopped,
-                );
-            })?;
-        threads.push(thread);
-    }
+    let internal_address = internal.address;
+    let threads = check_threads(
+        &app,
+        internal,
+        internal_tls.as_ref(),
+        unix.as_ref(),
+        &stopped,
+    )?;
     let (stop, stopped) = watch::channel(false);
     let telling = tokio::spawn(notify::run(Arc::clone(&app), post, stopped.clone()));
     let socket = public.sockets.pop().ok_or("no public socket")?;
@@ -187,7 +176,7 @@ async fn serve(config: Config, handed: Handed, limits: Limits) -> Result<(), Fau
         limits,
         stopped,
     ));
-    let (public_address, internal_address) = (public.address, internal.address);
+    let public_address = public.address;
 
     let scheme = |tls: &Option<Arc<Tls>>| if tls.is_some() { "https" } else { "http" };
     let addresses = json!({
@@ -237,7 +226,10 @@ async fn serve(config: Config, handed: Handed, limits: Limits) -> Result<(), Fau
     tell_supervisor(&NotifyState::Stopping);
     app.stop();
     linking.abort();
-    if held && outcome.is_ok() {
+    if outcome.is_err() {
+        // A node that must not go on answers no check.
+        let _ = stop_checks.send(true);
+    } else if held {
         let _ = tokio::time::timeout(LAST_ANSWERS, std::future::pending::<()>()).await;
     }
     let _ = stop.send(true);
@@ -342,6 +334,28 @@ fn must_be_there(location: &Location, was: bool) -> Result<(), Fault> {
         .into());
     }
     Ok(())
+}
+
+/// Starts the threads that answer checks.
+fn check_threads(
+    app: &Arc<App>,
+    internal: Bound,
+    tls: Option<&Arc<Tls>>,
+    unix: Option<&unix::Socket>,
+    stop: &watch::Receiver<bool>,
+) -> Result<Vec<std::thread::JoinHandle<()>>, Fault> {
+    let held = internal.held;
+    let unix_held = unix.is_some_and(unix::Socket::is_held);
+    let mut threads = Vec::new();
+    for (number, socket) in internal.sockets.into_iter().enumerate() {
+        let (app, tls, stop) = (Arc::clone(app), tls.cloned(), stop.clone());
+        let unix = unix.map(unix::Socket::share).transpose()?;
+        let thread = std::thread::Builder::new()
+            .name(format!("check-{number}"))
+            .spawn(move || check_thread(app, (socket, held), tls, (unix, unix_held), stop))?;
+        threads.push(thread);
+    }
+    Ok(threads)
 }
 
 /// One thread that answers checks: its own socket, its own runtime, nothing shared but the replica.

@@ -82,10 +82,15 @@ fn try_out(kind: &Kind) {
         assert!(seen.all(name).len() >= expect, "{name}: {seen:?}");
     }
     assert_eq!(seen.all("x-tokenward-client"), [erp.id.as_str()]);
+    // A layer that asks takes what is no clear answer for none.
+    let not_allowed = match kind.name.starts_with("tower") {
+        true => (503, "CANNOT_VOUCH"),
+        false => (403, "CALLER_NOT_ALLOWED"),
+    };
     let ask_gst = |world: &World| world.ask(&Ask::get(GSTINS).token(&token));
     if kind.asks {
         // The right certificate, and a route of a product that it is not for.
-        ask_gst(&world).expect_error(403, "CALLER_NOT_ALLOWED");
+        ask_gst(&world).expect_error(not_allowed.0, not_allowed.1);
     } else {
         // A replica is for all products.
         ask_gst(&world).expect(200);
@@ -99,53 +104,39 @@ fn try_out(kind: &Kind) {
         // It does not begin to listen without its replica.
         return;
     }
-    for (name, own, trusted, status, code) in [
+    let none = (503, "CANNOT_VOUCH");
+    for (name, own, trusted, (status, code)) in [
         (
             "other",
             issue("other.internal", NOW),
             &authority,
-            403,
-            "CALLER_NOT_ALLOWED",
+            not_allowed,
         ),
         (
             "unlisted",
             issue("unlisted.internal", NOW),
             &authority,
-            403,
-            "CALLER_NOT_ALLOWED",
+            not_allowed,
         ),
         (
             "expired",
             issue("gateway.internal", (2020, 2021)),
             &authority,
-            503,
-            "CANNOT_VOUCH",
+            none,
         ),
         (
             "strange",
             stranger.issue(&["gateway.internal"], NOW),
             &authority,
-            503,
-            "CANNOT_VOUCH",
+            none,
         ),
         // Tokenward's certificate is not one that this gateway trusts.
-        (
-            "misled",
-            issue("gateway.internal", NOW),
-            &stranger,
-            503,
-            "CANNOT_VOUCH",
-        ),
+        ("misled", issue("gateway.internal", NOW), &stranger, none),
     ] {
         world.places.certificates = Some(files.gateway(name, own, trusted));
         world.gateway = kind.start(&world.places);
         let answer = world.invoices(&newer);
         let gateway = world.gateway.output();
-        // A layer that asks takes what is no clear answer for none.
-        let (status, code) = match kind.name.starts_with("tower") {
-            true => (503, "CANNOT_VOUCH"),
-            false => (status, code),
-        };
         assert_eq!(answer.status, status, "{name}: {}\n{gateway}", answer.body);
         assert!(
             answer.body.contains(code),
