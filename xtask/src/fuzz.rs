@@ -164,6 +164,18 @@ fn build(root: &Path) -> Result<PathBuf, String> {
     Ok(folder.join(host).join("debug"))
 }
 
+/// Lints the targets, uninstrumented: some include files of the server, whose changes can break them, and that must
+/// not come to light only after all tests.
+pub(crate) fn check() -> Result<(), String> {
+    follow_the_workspace(&tree::root())?;
+    let mut command = cargo(&["clippy", "--locked", "--manifest-path", MANIFEST]);
+    command
+        .arg("--target-dir")
+        .arg(tree::root().join("target/fuzz"))
+        .args(["--", "-D", "warnings"]);
+    step("clippy of fuzz targets", &mut command)
+}
+
 /// Renews the fuzz crate's lock from the workspace's when a fuzzed crate has other dependencies than before: the
 /// fuzzed code must be the code that ships.
 fn follow_the_workspace(root: &Path) -> Result<(), String> {

@@ -37,6 +37,7 @@ pub(crate) fn check() -> Result<String, String> {
         "warnings",
     ];
     step("clippy", &mut cargo(&lints))?;
+    fuzz::check()?;
     for features in feature_sets()? {
         let mut arguments = vec!["clippy", "--locked", "--no-default-features"];
         arguments.extend(features.iter().map(String::as_str));
