@@ -149,7 +149,7 @@ fn targets(root: &Path) -> Result<Vec<String>, String> {
 }
 
 /// Builds every target and gives the folder the programs are in.
-fn build(root: &Path) -> Result<PathBuf, String> {
+pub(crate) fn build(root: &Path) -> Result<PathBuf, String> {
     follow_the_workspace(root)?;
     let host = host()?;
     let folder = root.join("target/fuzz");
@@ -162,18 +162,6 @@ fn build(root: &Path) -> Result<PathBuf, String> {
     command.env("CARGO_ENCODED_RUSTFLAGS", INSTRUMENTATION.join("\x1f"));
     step("fuzz build", &mut command)?;
     Ok(folder.join(host).join("debug"))
-}
-
-/// Lints the targets, uninstrumented: some include files of the server, whose changes can break them, and that must
-/// not come to light only after all tests.
-pub(crate) fn check() -> Result<(), String> {
-    follow_the_workspace(&tree::root())?;
-    let mut command = cargo(&["clippy", "--locked", "--manifest-path", MANIFEST]);
-    command
-        .arg("--target-dir")
-        .arg(tree::root().join("target/fuzz"))
-        .args(["--", "-D", "warnings"]);
-    step("clippy of fuzz targets", &mut command)
 }
 
 /// Renews the fuzz crate's lock from the workspace's when a fuzzed crate has other dependencies than before: the
