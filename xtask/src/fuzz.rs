@@ -149,7 +149,7 @@ fn targets(root: &Path) -> Result<Vec<String>, String> {
 }
 
 /// Builds every target and gives the folder the programs are in.
-fn build(root: &Path) -> Result<PathBuf, String> {
+pub(crate) fn build(root: &Path) -> Result<PathBuf, String> {
     follow_the_workspace(root)?;
     let host = host()?;
     let folder = root.join("target/fuzz");

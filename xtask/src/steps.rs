@@ -94,6 +94,8 @@ pub(crate) fn test() -> Result<String, String> {
 
 fn all_tests(counts: &mut Counts) -> Result<(), String> {
     println!("{}", check()?);
+    // Before the tests, which take long: a change of the server can break the targets that include its files.
+    fuzz::build(&tree::root())?;
     let mut tests = cargo(&["test", "--workspace", "--locked", "--no-fail-fast"]);
     counted_step("tests", &mut tests, counts)?;
     // The same packages and features as the tests, which are there, so that nothing is built a second time.

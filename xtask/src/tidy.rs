@@ -64,6 +64,11 @@ const LAWS: &[Law] = &[
         check: rust::core_is_pure,
     },
     Law {
+        name: "fuzzed-files-stand-alone",
+        why: "a fuzz target includes files of the server by their paths; what those use beyond it breaks the target's build",
+        check: rust::fuzzed_files_stand_alone,
+    },
+    Law {
         name: "status-codes-at-home",
         why: "a verb that knows HTTP cannot serve OAuth, the console and gRPC alike; each dialect maps in its own file",
         check: rust::status_codes_at_home,

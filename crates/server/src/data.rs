@@ -125,4 +125,10 @@ impl Data {
     pub fn today(&self) -> u32 {
         self.clock().wall().utc_day()
     }
+
+    /// The hour in UTC, counted from 1970-01-01.
+    #[must_use]
+    pub fn hour(&self) -> u32 {
+        u32::try_from(self.clock().wall().unix_seconds() / 3_600).unwrap_or(0)
+    }
 }

@@ -1,4 +1,4 @@
-//! What clients' tokens were used for, by day: rows that are no changes, added up from what the checks
+//! What clients' tokens were used for, by day and by hour: rows that are no changes, added up from what the checks
 //! counted in memory. Nothing here is needed to decide anything, and a crash may lose the last seconds.
 
 use crate::error::StoreError;
@@ -10,6 +10,10 @@ use tokenward_core::verdict::Denial;
 
 /// Days a count is kept: a month to look back on, and some to spare.
 pub const DAYS_KEPT: u32 = 35;
+/// Days a count is kept by the hour: today and yesterday, for the last 24 hours.
+const HOURLY_DAYS_KEPT: u32 = 2;
+/// Hours of a day.
+pub const HOURS: u32 = 24;
 
 /// What became of a check, or a token that was generated.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -120,13 +124,15 @@ impl Outcome {
     }
 }
 
-/// How often something became of a client's tokens in a day.
+/// How often something became of a client's tokens in a day, or in an hour of it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct CheckCount {
     /// Whose tokens.
     pub client: ClientNo,
     /// The UTC day, counted from 1970-01-01.
     pub day: u32,
+    /// The hour of the day, from 0 to 23; 0 where whole days are counted.
+    pub hour: u32,
     /// For which product; none for a generation.
     pub product: Option<ProductNo>,
     /// What became of it.
@@ -155,15 +161,22 @@ pub struct SourceUse {
 const ADD_COUNT: &str =
     "INSERT INTO check_count (client, day, product, outcome, n) VALUES ($1, $2, $3, $4, $5)
     ON CONFLICT (client, day, product, outcome) DO UPDATE SET n = check_count.n + excluded.n";
+const ADD_HOUR: &str =
+    "INSERT INTO check_hour (client, hour, product, outcome, n) VALUES ($1, $2, $3, $4, $5)
+    ON CONFLICT (client, hour, product, outcome) DO UPDATE SET n = check_hour.n + excluded.n";
 const ADD_STALE: &str = "INSERT INTO stale_use (client, day, source, outcome, n, last_at) VALUES ($1, $2, $3, $4, $5, $6)
     ON CONFLICT (client, day, source, outcome) DO UPDATE SET n = stale_use.n + excluded.n,
     last_at = CASE WHEN stale_use.last_at < excluded.last_at THEN excluded.last_at ELSE stale_use.last_at END";
 const FORGET_COUNTS: &str =
     "DELETE FROM check_count WHERE client >= $1 AND client < $2 AND day < $3";
+const FORGET_HOURS: &str =
+    "DELETE FROM check_hour WHERE client >= $1 AND client < $2 AND hour < $3";
 const FORGET_STALE: &str = "DELETE FROM stale_use WHERE client >= $1 AND client < $2 AND day < $3";
 
 const SELECT_COUNTS: &str = "SELECT client, day, product, outcome, n FROM check_count
     WHERE client = $1 AND day >= $2 ORDER BY day, product, outcome";
+const SELECT_HOURS: &str = "SELECT client, hour, product, outcome, n FROM check_hour
+    WHERE client = $1 AND hour >= $2 ORDER BY hour, product, outcome";
 const SELECT_STALE: &str = "SELECT client, day, source, outcome, n, last_at FROM stale_use
     WHERE client = $1 AND day >= $2 ORDER BY day, source, outcome";
 const SELECT_STALE_OF: &str = "SELECT client, day, source, outcome, n, last_at FROM stale_use
@@ -175,8 +188,31 @@ const NO_PRODUCT: i64 = -1;
 /// In the order of the key: two nodes that add to the same rows wait for each other and never in a circle.
 pub(crate) fn add_counts(counts: &[CheckCount]) -> Vec<Statement> {
     let mut sorted: Vec<_> = counts.iter().collect();
-    sorted.sort_by_key(|one| (one.client, one.day, one.product, one.outcome.number()));
-    sorted.into_iter().map(add_count).collect()
+    sorted.sort_by_key(|one| {
+        (
+            one.client,
+            one.day,
+            one.hour,
+            one.product,
+            one.outcome.number(),
+        )
+    });
+    let mut days = std::collections::BTreeMap::new();
+    for one in &sorted {
+        let key = (one.client, one.day, one.product, one.outcome.number());
+        *days.entry(key).or_insert(0) += one.n;
+    }
+    let days = days
+        .into_iter()
+        .map(|((client, day, product, outcome), n)| {
+            add_count(ADD_COUNT, client, day, product, outcome, n)
+        });
+    let hours = sorted.into_iter().map(|one| {
+        let hour = one.day * HOURS + one.hour;
+        let outcome = one.outcome.number();
+        add_count(ADD_HOUR, one.client, hour, one.product, outcome, one.n)
+    });
+    days.chain(hours).collect()
 }
 
 /// The same for sources.
@@ -186,16 +222,22 @@ pub(crate) fn add_stale_uses(uses: &[SourceUse]) -> Vec<Statement> {
     sorted.into_iter().map(add_stale).collect()
 }
 
-fn add_count(count: &CheckCount) -> Statement {
-    let product = count.product.map_or(NO_PRODUCT, |no| no.0.into());
+fn add_count(
+    sql: &'static str,
+    client: ClientNo,
+    time: u32,
+    product: Option<ProductNo>,
+    outcome: u8,
+    n: u64,
+) -> Statement {
     let params = vec![
-        count.client.0.into(),
-        count.day.into(),
-        product.into(),
-        u32::from(count.outcome.number()).into(),
-        count.n.cast_signed().into(),
+        client.0.into(),
+        time.into(),
+        product.map_or(NO_PRODUCT, |no| no.0.into()).into(),
+        u32::from(outcome).into(),
+        n.cast_signed().into(),
     ];
-    Statement::new(ADD_COUNT, params)
+    Statement::new(sql, params)
 }
 
 fn add_stale(stale: &SourceUse) -> Statement {
@@ -212,10 +254,12 @@ fn add_stale(stale: &SourceUse) -> Statement {
 
 /// Forgets what is older than `before` of the clients from `first` to before `end`: only they are read.
 pub(crate) fn forget(first: ClientNo, end: ClientNo, before: u32) -> Vec<Statement> {
-    let params = || -> Vec<Value> { vec![first.0.into(), end.0.into(), before.into()] };
+    let params = |before: u32| -> Vec<Value> { vec![first.0.into(), end.0.into(), before.into()] };
+    let hour = (before + DAYS_KEPT + 1).saturating_sub(HOURLY_DAYS_KEPT) * HOURS;
     vec![
-        Statement::new(FORGET_COUNTS, params()),
-        Statement::new(FORGET_STALE, params()),
+        Statement::new(FORGET_COUNTS, params(before)),
+        Statement::new(FORGET_HOURS, params(hour)),
+        Statement::new(FORGET_STALE, params(before)),
     ]
 }
 
@@ -229,6 +273,7 @@ fn check_count(row: &Row<'_>) -> Result<CheckCount, StoreError> {
     Ok(CheckCount {
         client: ClientNo(row.count(0)?),
         day: row.count(1)?,
+        hour: 0,
         product: u32::try_from(row.int(2)?).ok().map(ProductNo),
         outcome: outcome(row, 3)?,
         n: row.int(4)?.cast_unsigned(),
@@ -256,6 +301,24 @@ impl Reader {
         let params = vec![client.0.into(), from_day.into()];
         self.rows(SELECT_COUNTS.to_owned(), params, check_count)
             .await
+    }
+
+    /// What was counted of a client since an hour, counted from 1970-01-01, by hour.
+    pub async fn hour_counts(
+        &self,
+        client: ClientNo,
+        from_hour: u32,
+    ) -> Result<Vec<CheckCount>, StoreError> {
+        let params = vec![client.0.into(), from_hour.into()];
+        let decode = |row: &Row<'_>| {
+            let read = check_count(row)?;
+            Ok(CheckCount {
+                day: read.day / HOURS,
+                hour: read.day % HOURS,
+                ..read
+            })
+        };
+        self.rows(SELECT_HOURS.to_owned(), params, decode).await
     }
 
     /// Who presented a client's tokens since a day, permitted, former and ended ones, by day.

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 pub(crate) const VERSION: i64 = MIGRATIONS.len() as i64;
 
 /// Every migration, in order; the first is version 1. A released one is never changed.
-pub(crate) const MIGRATIONS: &[&str] = &[V1, V2, V3, V4, V5, V6, V7, V8, V9, V10, V11, V12];
+pub(crate) const MIGRATIONS: &[&str] = &[V1, V2, V3, V4, V5, V6, V7, V8, V9, V10, V11, V12, V13];
 
 const V1: &str = "
 CREATE TABLE head (
@@ -212,6 +212,14 @@ CREATE TABLE credential_note (
 const V12: &str = "
 CREATE TABLE client_tag (
     client BIGINT NOT NULL, tag TEXT NOT NULL, PRIMARY KEY (client, tag)
+){by_key};
+";
+
+/// The counts of the last hours. Those of before the upgrade are known by day only.
+const V13: &str = "
+CREATE TABLE check_hour (
+    client BIGINT NOT NULL, hour BIGINT NOT NULL, product BIGINT NOT NULL, outcome BIGINT NOT NULL, n BIGINT NOT NULL,
+    PRIMARY KEY (client, hour, product, outcome)
 ){by_key};
 ";
 

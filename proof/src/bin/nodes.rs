@@ -34,7 +34,7 @@ struct Arguments {
     delay: u64,
 }
 
-/// Callers that check at once, at each node: how much a node does at once is part of what a check costs.
+/// Callers that check at once: how much a node does at once is part of what a check costs.
 const CHECKERS: usize = 16;
 
 /// What was measured of one number of nodes, a value a round.
@@ -167,45 +167,48 @@ impl World {
         done.load(Ordering::Relaxed) * 1_000_000_000 / clock.now()
     }
 
-    /// Processor time of all nodes for each check, in nanoseconds, while many callers check at them in turn.
+    /// Processor time of a node for each check, in nanoseconds, while many callers check there and nobody asks the others: on
+    /// processors that nodes share, what they take from each other would be in it. The middle of all nodes.
     async fn check_cost(&self, duration: Duration) -> u64 {
-        let (apis, done) = (self.apis(), Arc::new(AtomicU64::new(0)));
-        let (clock, end) = (Clock::start(), nanos(duration));
+        let apis = self.apis();
         let generated = apis[0].generate(&self.clients[0].secret).await;
         let token = generated.expect("a living server").json()["access_token"]
             .as_str()
             .expect("a token")
             .to_owned();
-        let before = self.processor_time();
-        let mut callers = JoinSet::new();
-        for number in 0..CHECKERS * apis.len() {
-            let (api, done) = (apis[number % apis.len()].clone(), Arc::clone(&done));
-            let token = token.clone();
-            callers.spawn(async move {
-                while clock.now() < end {
-                    let answer = api.check("sandbox", "gst", &token).await;
-                    assert_eq!(answer.expect("a living server").status, 200);
-                    done.fetch_add(1, Ordering::Relaxed);
-                }
-            });
+        let mut costs = Vec::new();
+        for (api, server) in apis.iter().zip(&self.servers) {
+            let done = Arc::new(AtomicU64::new(0));
+            let (clock, end) = (Clock::start(), nanos(duration));
+            let before = processor_time(server);
+            let mut callers = JoinSet::new();
+            for _ in 0..CHECKERS {
+                let (api, token, done) = (api.clone(), token.clone(), Arc::clone(&done));
+                callers.spawn(async move {
+                    while clock.now() < end {
+                        let answer = api.check("sandbox", "gst", &token).await;
+                        assert_eq!(answer.expect("a living server").status, 200);
+                        done.fetch_add(1, Ordering::Relaxed);
+                    }
+                });
+            }
+            callers.join_all().await;
+            let used = processor_time(server) - before;
+            costs.push(used / done.load(Ordering::Relaxed).max(1));
         }
-        callers.join_all().await;
-        (self.processor_time() - before) / done.load(Ordering::Relaxed).max(1)
+        middle(costs)
     }
+}
 
-    /// Processor time of all nodes so far, in nanoseconds: fields 14 and 15 of `/proc/PID/stat`, in hundredths of a second
-    /// (proc(5)).
-    fn processor_time(&self) -> u64 {
-        let of = |server: &Server| {
-            let path = format!("/proc/{}/stat", server.process_id());
-            let stat = std::fs::read_to_string(path).expect("a running process");
-            let (_, fields) = stat.rsplit_once(") ").expect("a name in parentheses");
-            let ticks = |at: usize| fields.split(' ').nth(at).map(str::parse::<u64>);
-            let used = [11, 12].map(|at| ticks(at).expect("so many fields").expect("a number"));
-            used.iter().sum::<u64>() * 10_000_000
-        };
-        self.servers.iter().map(of).sum()
-    }
+/// Processor time of a server so far, in nanoseconds: fields 14 and 15 of `/proc/PID/stat`, in hundredths of a second
+/// (proc(5)).
+fn processor_time(server: &Server) -> u64 {
+    let path = format!("/proc/{}/stat", server.process_id());
+    let stat = std::fs::read_to_string(path).expect("a running process");
+    let (_, fields) = stat.rsplit_once(") ").expect("a name in parentheses");
+    let ticks = |at: usize| fields.split(' ').nth(at).map(str::parse::<u64>);
+    let used = [11, 12].map(|at| ticks(at).expect("so many fields").expect("a number"));
+    used.iter().sum::<u64>() * 10_000_000
 }
 
 fn nanos(duration: Duration) -> u64 {

@@ -252,6 +252,69 @@ fn at_home(file: &File, homes: &[&str]) -> bool {
     homes.iter().any(|home| file.path.starts_with(home))
 }
 
+/// Where the fuzz targets and their manifest are, and the manifest of the crate whose files they include.
+const FUZZ: (&str, &str) = ("fuzz/targets/", "fuzz/Cargo.toml");
+const FUZZED: &str = "crates/server/Cargo.toml";
+
+pub(super) fn fuzzed_files_stand_alone(tree: &Tree) -> Vec<Finding> {
+    let dependencies = |path: &str| -> Vec<String> {
+        let table = tree.file(path).and_then(|file| file.text.parse().ok());
+        let table: toml::Table = table.unwrap_or_default();
+        let names = table.get("dependencies").and_then(toml::Value::as_table);
+        let names = names.into_iter().flat_map(|names| names.keys());
+        names.map(|name| name.replace('-', "_")).collect()
+    };
+    let (there, missing) = (dependencies(FUZZ.1), dependencies(FUZZED));
+    let missing: Vec<_> = missing
+        .iter()
+        .filter(|name| !there.contains(name))
+        .collect();
+    let mut findings = Vec::new();
+    for target in tree.rust().filter(|file| file.path.starts_with(FUZZ.0)) {
+        let lines = || target.text.lines().map(str::trim);
+        let modules: Vec<_> = lines()
+            .filter_map(|line| line.strip_prefix("mod ")?.strip_suffix(';'))
+            .collect();
+        let included = lines()
+            .filter_map(|line| line.strip_prefix("#[path = \"../../")?.strip_suffix("\"]"))
+            .flat_map(|path| {
+                let folder = path
+                    .strip_suffix("mod.rs")
+                    .filter(|folder| folder.ends_with('/'));
+                let inside = move |file: &&File| match folder {
+                    Some(folder) => file.path.starts_with(folder),
+                    None => file.path == path,
+                };
+                tree.rust().filter(inside)
+            });
+        for file in included {
+            for route in Code::of(file)
+                .routes()
+                .into_iter()
+                .filter(|route| !route.in_test)
+            {
+                let mut parts = route.text.split("::");
+                let (first, second) = (parts.next().unwrap_or(""), parts.next());
+                let unknown = match first {
+                    "crate" => second.is_some_and(|name| !modules.contains(&name)),
+                    name => second.is_some() && missing.iter().any(|missing| *missing == name),
+                };
+                if unknown {
+                    findings.push(Finding::new(
+                        &file.path,
+                        route.line,
+                        format!(
+                            "`{}` is not in {}, which includes this file",
+                            route.text, target.path
+                        ),
+                    ));
+                }
+            }
+        }
+    }
+    findings
+}
+
 fn each_route(
     tree: &Tree,
     judge: impl Fn(&File, &crate::code::Route) -> Option<String>,

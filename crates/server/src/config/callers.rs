@@ -49,30 +49,6 @@ impl Grant {
             product,
         })
     }
-
-    /// Whether it allows what is asked.
-    #[must_use]
-    pub fn allows(&self, asked: &Asked<'_>) -> bool {
-        match (self, asked) {
-            (
-                Self::Check {
-                    environment,
-                    product,
-                },
-                Asked::Check {
-                    environment: stated,
-                    product: named,
-                },
-            ) => {
-                environment.is_none_or(|environment| environment.as_str() == *stated)
-                    && product.as_ref().is_none_or(|product| product == named)
-            }
-            (Self::Introspect, Asked::Introspect)
-            | (Self::Metrics, Asked::Metrics)
-            | (Self::Replica, Asked::Replica) => true,
-            _ => false,
-        }
-    }
 }
 
 impl std::fmt::Display for Grant {
@@ -98,42 +74,6 @@ impl serde::Serialize for Grant {
     }
 }
 
-/// What a caller of the internal listener asks for.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Asked<'a> {
-    /// A check, or an introspection that states both.
-    Check {
-        /// As the caller wrote it.
-        environment: &'a str,
-        /// As the caller wrote it.
-        product: &'a str,
-    },
-    /// An introspection that does not state both.
-    Introspect,
-    /// The metrics.
-    Metrics,
-    /// A replica's stream.
-    Replica,
-}
-
-impl std::fmt::Display for Asked<'_> {
-    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Check {
-                environment,
-                product,
-            } => {
-                let (environment, product) =
-                    (crate::logs::safe(environment), crate::logs::safe(product));
-                write!(out, "{environment}/{product}")
-            }
-            Self::Introspect => out.write_str("introspect"),
-            Self::Metrics => out.write_str("metrics"),
-            Self::Replica => out.write_str("replica"),
-        }
-    }
-}
-
 /// What each name in a certificate may ask for, by [`key`].
 pub type Callers = BTreeMap<String, Vec<Grant>>;
 
@@ -147,7 +87,7 @@ pub fn key(name: &str) -> String {
 }
 
 /// The table: that of the flags (`NAME=GRANT`), else that of the file.
-pub(super) fn callers(
+pub(crate) fn callers(
     flags: &[String],
     file: Option<BTreeMap<String, Vec<String>>>,
 ) -> Result<Callers, ConfigError> {
@@ -217,40 +157,8 @@ pub(super) fn complete(
 mod tests {
     use super::*;
 
-    fn check<'a>(environment: &'a str, product: &'a str) -> Asked<'a> {
-        Asked::Check {
-            environment,
-            product,
-        }
-    }
-
     #[test]
-    fn each_grant_allows_what_it_names_and_nothing_else() {
-        let all = [
-            check("production", "gst"),
-            check("production", "e-invoice"),
-            check("sandbox", "gst"),
-            check("elsewhere", "gst"),
-            Asked::Introspect,
-            Asked::Metrics,
-            Asked::Replica,
-        ];
-        for (text, allowed) in [
-            ("production/gst", &[0][..]),
-            ("production/*", &[0, 1]),
-            ("*/gst", &[0, 2, 3]),
-            ("*/*", &[0, 1, 2, 3]),
-            ("introspect", &[4]),
-            ("metrics", &[5]),
-            ("replica", &[6]),
-        ] {
-            let grant = Grant::parse(text).unwrap();
-            assert_eq!(grant.to_string(), text);
-            for (place, asked) in all.iter().enumerate() {
-                let expect = allowed.contains(&place);
-                assert_eq!(grant.allows(asked), expect, "{text} {asked}");
-            }
-        }
+    fn what_is_no_grant_is_not_read_as_one() {
         for text in [
             "",
             "gst",

@@ -4,8 +4,8 @@
 
 use super::envelope::Problem;
 use crate::app::App;
-use crate::config::callers::Asked;
 use crate::net::addresses::Peer;
+use crate::net::caller::Asked;
 use crate::net::caller::Caller;
 use crate::verbs::check::{CheckAnswer, check, refuse};
 use bytes::Bytes;

@@ -3,8 +3,8 @@
 
 use super::http2::http2;
 use super::internal::{Answering, Service};
-use crate::config::callers::Asked;
 use crate::http::HEAD_MAX;
+use crate::net::caller::Asked;
 use crate::net::caller::Caller;
 use crate::net::{
     self,

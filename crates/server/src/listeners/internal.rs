@@ -3,11 +3,11 @@
 
 use super::connection::{self, Stop};
 use crate::app::App;
-use crate::config::callers::Asked;
 use crate::config::data_dir;
 use crate::http::{HEAD_MAX, check, oauth};
 use crate::metering::metrics::{ListenerName, Reading};
 use crate::net::addresses::Peer;
+use crate::net::caller::Asked;
 use crate::net::caller::{self, Caller};
 use crate::net::timeouts::Lines;
 use crate::net::{self, Connection, Listener};

@@ -4,8 +4,8 @@
 use super::addresses::{self, Peer};
 use crate::app::App;
 use crate::config::Config;
-use crate::config::callers::{self, Asked, Grant};
-use crate::logs::Limit;
+use crate::config::callers::{self, Grant};
+use crate::logs::{self, Limit};
 use rustls::CertificateError as Fault;
 use rustls_pki_types::CertificateDer;
 use std::sync::Arc;
@@ -19,6 +19,66 @@ static FAILED_HANDSHAKES: Limit = Limit::new(20, 60);
 
 /// Names of a certificate that are shown; a certificate can have hundreds.
 const NAMES_SHOWN: usize = 5;
+
+/// What a caller of the internal listener asks for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Asked<'a> {
+    /// A check, or an introspection that states both.
+    Check {
+        /// As the caller wrote it.
+        environment: &'a str,
+        /// As the caller wrote it.
+        product: &'a str,
+    },
+    /// An introspection that does not state both.
+    Introspect,
+    /// The metrics.
+    Metrics,
+    /// A replica's stream.
+    Replica,
+}
+
+impl std::fmt::Display for Asked<'_> {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Check {
+                environment,
+                product,
+            } => {
+                let (environment, product) = (logs::safe(environment), logs::safe(product));
+                write!(out, "{environment}/{product}")
+            }
+            Self::Introspect => out.write_str("introspect"),
+            Self::Metrics => out.write_str("metrics"),
+            Self::Replica => out.write_str("replica"),
+        }
+    }
+}
+
+impl Asked<'_> {
+    /// Whether a grant allows it.
+    fn is_allowed_by(&self, grant: &Grant) -> bool {
+        match (grant, self) {
+            (
+                Grant::Check {
+                    environment,
+                    product,
+                },
+                Self::Check {
+                    environment: stated,
+                    product: named,
+                },
+            ) => {
+                environment.is_none_or(|environment| environment.as_str() == *stated)
+                    && product.as_ref().is_none_or(|product| product == named)
+            }
+            (Grant::Introspect, Self::Introspect)
+            | (Grant::Metrics, Self::Metrics)
+            | (Grant::Replica, Self::Replica) => true,
+            _ => false,
+        }
+    }
+}
 
 /// Who asks.
 #[derive(Clone, Debug)]
@@ -59,7 +119,7 @@ impl Caller {
     pub(crate) fn may(&self, app: &App, peer: Peer, asked: &Asked<'_>) -> bool {
         let named = match self {
             Self::Anyone => return true,
-            Self::Named(named) if named.grants.iter().any(|grant| grant.allows(asked)) => {
+            Self::Named(named) if named.grants.iter().any(|grant| asked.is_allowed_by(grant)) => {
                 return true;
             }
             Self::Named(named) => Some(named),
@@ -160,5 +220,48 @@ pub(crate) fn note_handshake(app: &App, peer: Peer, error: &std::io::Error) {
         let left_out = (left_out > 0).then_some(left_out);
         let source = addresses::text(address(peer));
         tracing::warn!(source, left_out, "caller refused: {why}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::callers::callers;
+
+    fn check<'a>(environment: &'a str, product: &'a str) -> Asked<'a> {
+        Asked::Check {
+            environment,
+            product,
+        }
+    }
+
+    #[test]
+    fn each_grant_allows_what_it_names_and_nothing_else() {
+        let all = [
+            check("production", "gst"),
+            check("production", "e-invoice"),
+            check("sandbox", "gst"),
+            check("elsewhere", "gst"),
+            Asked::Introspect,
+            Asked::Metrics,
+            Asked::Replica,
+        ];
+        for (text, allowed) in [
+            ("production/gst", &[0][..]),
+            ("production/*", &[0, 1]),
+            ("*/gst", &[0, 2, 3]),
+            ("*/*", &[0, 1, 2, 3]),
+            ("introspect", &[4]),
+            ("metrics", &[5]),
+            ("replica", &[6]),
+        ] {
+            let table = callers(&[format!("gateway={text}")], None).unwrap();
+            let grant = &table["gateway"][0];
+            assert_eq!(grant.to_string(), text);
+            for (place, asked) in all.iter().enumerate() {
+                let expect = allowed.contains(&place);
+                assert_eq!(asked.is_allowed_by(grant), expect, "{text} {asked}");
+            }
+        }
     }
 }

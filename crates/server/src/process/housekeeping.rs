@@ -54,7 +54,7 @@ impl Housekeeping {
             records.extend(self.forget(app, today));
             self.trim_log(app).await;
         }
-        write(app, today, records).await
+        write(app, app.data.hour(), records).await
     }
 
     /// Trims the change log. No caller waits for it, and the next run makes up for one that failed.
@@ -123,13 +123,13 @@ impl Housekeeping {
 pub(crate) async fn write_all(app: &App) {
     crate::auth::attempts::write(&app.people, true).await;
     let mut records = app.data.admin_uses.take(true);
-    while write(app, app.data.today(), std::mem::take(&mut records)).await {}
+    while write(app, app.data.hour(), std::mem::take(&mut records)).await {}
 }
 
 /// Writes some of what is held; answers whether there was anything, and it was written.
-async fn write(app: &App, today: u32, mut records: Vec<Record>) -> bool {
+async fn write(app: &App, hour: u32, mut records: Vec<Record>) -> bool {
     let uses = app.data.usage.take(ROWS_AT_ONCE);
-    let (taken, lost) = app.data.counts.take(today, ROWS_AT_ONCE);
+    let (taken, lost) = app.data.counts.take(hour, ROWS_AT_ONCE);
     app.data.metrics.counts_lost(lost);
     if !taken.counts.is_empty() {
         records.push(Record::CountsAdded(taken.counts));

@@ -318,7 +318,7 @@ async fn hear<R: AsyncRead + Unpin>(
                     .for_each(|one| one.last_at = one.last_at.min(now));
                 app.data.usage.permitted_elsewhere(app.data.replica(), &all);
                 let known = all.iter();
-                app.data.counts.permitted_elsewhere(known, app.data.today());
+                app.data.counts.permitted_elsewhere(known, app.data.hour());
             }
             Ok(ToNode::Release) => {
                 attachments.released(id);

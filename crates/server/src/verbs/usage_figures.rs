@@ -1,4 +1,4 @@
-//! What a client's tokens were used for, by day: what is written and what is still counted in memory.
+//! What a client's tokens were used for, by day and in the last 24 hours: what is written and what is still counted in memory.
 
 use super::Refused;
 use super::one_client::NO_CLIENT;
@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokenward_core::client::{ClientState, Product};
 use tokenward_core::ids::ClientId;
-use tokenward_store::counts::{CheckCount, DAYS_KEPT, SourceUse};
+use tokenward_store::counts::{CheckCount, DAYS_KEPT, HOURS, SourceUse};
 
 /// Days told of when nobody asks for another number.
 pub const DAYS_DEFAULT: u32 = 30;
@@ -26,6 +26,10 @@ pub struct UsageFigures {
     pub today: u32,
     /// How often what became of its tokens; by day, product and outcome.
     pub counts: Vec<CheckCount>,
+    /// The last hour told of, counted from 1970-01-01 in UTC.
+    pub hour: u32,
+    /// The same as `counts` for the last 24 hours; by hour, product and outcome.
+    pub hours: Vec<CheckCount>,
     /// Who presented permitted tokens; by day and source.
     pub sources: Vec<SourceUse>,
     /// Who presented former or ended tokens; by day, source and outcome.
@@ -45,16 +49,26 @@ pub async fn of_client(
     let products = Arc::new(reader.products().await?);
     let (state, _) = reader.client(id).await?.ok_or(NO_CLIENT)?;
     admin.must_see_client(&state, &products)?;
-    let today = data.today();
+    let hour = data.hour();
+    let today = hour / HOURS;
     let from_day = (today + 1).saturating_sub(days.clamp(1, DAYS_MAX));
     let no = state.client.no;
     // What is written first: then a count on its way is missed for a moment, and none is told twice.
     let written = reader.check_counts(no, from_day).await?;
+    let from_hour = (hour + 1).saturating_sub(HOURS);
+    let by_hour = reader.hour_counts(no, from_hour).await?;
     let sources = reader.source_uses(no, from_day).await?;
-    let sources = merged_sources(sources, data.counts.pending_sources(no, today));
+    let sources = merged_sources(sources, data.counts.pending_sources(no, hour));
     let (stale, sources) = sources.into_iter().partition(|one| one.outcome.is_stale());
+    let pending = data.counts.pending(no, hour);
+    let in_hours = |one: &&CheckCount| one.day * HOURS + one.hour >= from_hour;
+    let hours = pending.iter().filter(in_hours).copied();
+    let hours = merged(by_hour.into_iter().chain(hours));
+    let whole_days = pending.iter().map(|one| CheckCount { hour: 0, ..*one });
     Ok(UsageFigures {
-        counts: merged(written, data.counts.pending(no, today)),
+        counts: merged(written.into_iter().chain(whole_days)),
+        hour,
+        hours,
         sources,
         stale,
         state,
@@ -64,10 +78,10 @@ pub async fn of_client(
     })
 }
 
-fn merged(written: Vec<CheckCount>, pending: Vec<CheckCount>) -> Vec<CheckCount> {
+fn merged(counts: impl Iterator<Item = CheckCount>) -> Vec<CheckCount> {
     let mut sums = BTreeMap::new();
-    for count in written.into_iter().chain(pending) {
-        let key = (count.day, count.product, count.outcome);
+    for count in counts {
+        let key = (count.day, count.hour, count.product, count.outcome);
         let sum = sums.entry(key).or_insert(CheckCount { n: 0, ..count });
         sum.n += count.n;
     }

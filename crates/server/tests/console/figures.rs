@@ -53,6 +53,15 @@ async fn usage_is_drawn_for_a_span_of_time_and_exported() {
     let week = operator.get(&format!("{page}?range=7d")).await;
     let week = week.expect(200, "Usage, last 7 days");
     assert_eq!(bars(&week.text), 7);
+    let day = operator.get(&format!("{page}?range=24h")).await;
+    let day = day.expect(200, "Usage, last 24 hours");
+    assert_eq!(bars(&day.text), 24);
+    for says in ["<span>this hour</span>", ":00: Generated 1</title>"] {
+        assert!(day.text.contains(says), "{says}\n{}", day.text);
+    }
+    let csv = operator.get(&format!("{page}/usage.csv?range=24h")).await;
+    let csv = csv.expect(200, "hour,product,result,count\n");
+    assert!(csv.text.ends_with(":00:00Z,,GENERATED,1\n"), "{}", csv.text);
     let csv = operator.get(&format!("{page}/usage.csv?range=7d")).await;
     let csv = csv.expect(200, "day,product,result,count\n");
     assert!(csv.text.ends_with(",,GENERATED,1\n"), "{}", csv.text);

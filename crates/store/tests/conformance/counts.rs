@@ -6,7 +6,7 @@ use crate::place::{Place, on_both};
 use std::sync::Arc;
 use tokenward_core::ids::{ClientNo, ProductNo};
 use tokenward_core::time::Timestamp;
-use tokenward_store::counts::{CheckCount, Outcome, SourceUse};
+use tokenward_store::counts::{CheckCount, DAYS_KEPT, Outcome, SourceUse};
 use tokenward_store::people::Record;
 use tokenward_store::{Decided, ReadSet};
 
@@ -25,6 +25,7 @@ fn count(client: u32, day: u32, product: Option<u32>, outcome: Outcome, n: u64) 
     CheckCount {
         client: ClientNo(client),
         day,
+        hour: 0,
         product: product.map(ProductNo),
         outcome,
         n,
@@ -69,6 +70,42 @@ async fn counts_are_added_to_what_was_there(place: Arc<Place>) {
     assert_eq!(read, all);
     let read = reader.check_counts(ClientNo(1), 21).await.unwrap();
     assert_eq!(read, [others[3]]);
+    house.close().await;
+}
+
+async fn counts_of_hours_are_added_up_by_day_too(place: Arc<Place>) {
+    let house = House::open(&place).await;
+    let permits = |hour, n| CheckCount {
+        hour,
+        ..count(1, 20, Some(0), Outcome::Permitted, n)
+    };
+    let written = vec![permits(23, 2), permits(0, 1), permits(23, 4)];
+    write(&house, vec![Record::CountsAdded(written)]).await;
+    write(&house, vec![Record::CountsAdded(vec![permits(23, 8)])]).await;
+    let reader = house.store.reader();
+    let days = reader.check_counts(ClientNo(1), 20).await.unwrap();
+    assert_eq!(days, [permits(0, 15)]);
+    let hours = reader.hour_counts(ClientNo(1), 20 * 24).await.unwrap();
+    assert_eq!(hours, [permits(0, 1), permits(23, 14)]);
+    let hours = reader.hour_counts(ClientNo(1), 20 * 24 + 1).await.unwrap();
+    assert_eq!(hours, [permits(23, 14)]);
+    // The day is kept when its hours are forgotten: on day 22 those of 21 and 22 are left.
+    let forget = |today: u32| Record::CountsForgotten {
+        first: ClientNo(0),
+        end: ClientNo(9),
+        before: today - DAYS_KEPT,
+    };
+    let later = |day| CheckCount {
+        day: day + DAYS_KEPT,
+        ..permits(5, 1)
+    };
+    let written = vec![later(20), later(21), later(22)];
+    write(&house, vec![Record::CountsAdded(written)]).await;
+    write(&house, vec![forget(22 + DAYS_KEPT)]).await;
+    let hours = reader.hour_counts(ClientNo(1), 0).await.unwrap();
+    assert_eq!(hours, [later(21), later(22)]);
+    let days = reader.check_counts(ClientNo(1), 0).await.unwrap();
+    assert_eq!(days.len(), 3, "{days:?}");
     house.close().await;
 }
 
@@ -118,6 +155,7 @@ async fn old_counts_of_the_clients_named_are_forgotten(place: Arc<Place>) {
 
 on_both!(
     counts_are_added_to_what_was_there,
+    counts_of_hours_are_added_up_by_day_too,
     sources_keep_their_last_time,
     old_counts_of_the_clients_named_are_forgotten,
 );

@@ -178,6 +178,7 @@ impl Place {
             self.sql("ALTER TABLE notice ALTER COLUMN no DROP IDENTITY");
         }
         for statement in [
+            "DROP TABLE check_hour",
             "DROP TABLE client_tag",
             "DROP TABLE credential_note",
             "DROP TABLE passkey_challenge",

@@ -227,6 +227,7 @@ fn two_nodes_make_notices_and_counts_at_the_same_time() {
                 .map(|client| CheckCount {
                     client: ClientNo(client),
                     day: 20,
+                    hour: 0,
                     product: None,
                     outcome: Outcome::Permitted,
                     n: 1,
@@ -264,6 +265,7 @@ fn a_row_that_others_have_does_not_hold_the_writer_up() {
             Record::CountsAdded(vec![CheckCount {
                 client: ClientNo(0),
                 day: 20,
+                hour: 0,
                 product: None,
                 outcome: Outcome::Permitted,
                 n: 1,

@@ -26,8 +26,8 @@ const SOURCES_MAX: usize = 1 << 16;
 /// Uses of former and ended tokens of one thread: such callers are few, or a storm of one.
 const STALE_MAX: usize = 16_384;
 
-/// A count as a thread notes it: client, product and outcome in one word. The day is told by when it is
-/// added up, so that what is counted in a day's last second may be counted into the next.
+/// A count as a thread notes it: client, product and outcome in one word. The hour is told by when it is
+/// added up, so that what is counted in an hour's last second may be counted into the next.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 struct Note(u64);
 
@@ -97,7 +97,7 @@ pub struct Counts {
 /// Counts on their way to the store.
 #[derive(Debug, Default)]
 pub struct Taken {
-    /// By client and day.
+    /// By client and hour.
     pub counts: Vec<CheckCount>,
     /// Sources of permitted calls, and of former and ended tokens.
     pub sources: Vec<SourceUse>,
@@ -131,9 +131,9 @@ impl Counts {
     }
 
     /// Counts the permitted checks that an attached replica reports.
-    pub fn permitted_elsewhere<'a>(&self, all: impl Iterator<Item = &'a Permitted>, today: u32) {
+    pub fn permitted_elsewhere<'a>(&self, all: impl Iterator<Item = &'a Permitted>, hour: u32) {
         let mut tally = self.tally.lock();
-        all.for_each(|one| tally.permitted(today, one));
+        all.for_each(|one| tally.permitted(hour, one));
     }
 
     /// Counts a denial of the client whose real token was presented.
@@ -180,7 +180,7 @@ impl Counts {
     }
 
     /// Adds up what all threads noted; answers how many counts were lost for want of room.
-    fn gather(&self, tally: &mut Tally, today: u32) {
+    fn gather(&self, tally: &mut Tally, hour: u32) {
         for mut notes in self.notes.each() {
             // A thread goes on with the emptied memory of another: none is allocated while it notes.
             std::mem::swap(&mut notes.all, &mut tally.notes);
@@ -188,16 +188,16 @@ impl Counts {
             std::mem::swap(&mut notes.sources, &mut tally.source_notes);
             let lost = std::mem::take(&mut notes.lost);
             drop(notes);
-            tally.add_up(today, lost);
+            tally.add_up(hour, lost);
         }
     }
 
     /// Takes up to `most` rows of each kind for writing; they stay to be seen until it is told how that
     /// ended. Answers how many counts were lost since the last call, too.
     #[must_use]
-    pub fn take(&self, today: u32, most: usize) -> (Taken, u64) {
+    pub fn take(&self, hour: u32, most: usize) -> (Taken, u64) {
         let mut tally = self.tally.lock();
-        self.gather(&mut tally, today);
+        self.gather(&mut tally, hour);
         (tally.take(most), std::mem::take(&mut tally.lost))
     }
 
@@ -213,17 +213,17 @@ impl Counts {
 
     /// A client's counts not known to be written.
     #[must_use]
-    pub fn pending(&self, client: ClientNo, today: u32) -> Vec<CheckCount> {
+    pub fn pending(&self, client: ClientNo, hour: u32) -> Vec<CheckCount> {
         let mut tally = self.tally.lock();
-        self.gather(&mut tally, today);
+        self.gather(&mut tally, hour);
         tally.counts_of(client)
     }
 
     /// The same for sources of permitted calls, and of former and ended tokens.
     #[must_use]
-    pub fn pending_sources(&self, client: ClientNo, today: u32) -> Vec<SourceUse> {
+    pub fn pending_sources(&self, client: ClientNo, hour: u32) -> Vec<SourceUse> {
         let mut tally = self.tally.lock();
-        self.gather(&mut tally, today);
+        self.gather(&mut tally, hour);
         tally.sources_of(client)
     }
 }

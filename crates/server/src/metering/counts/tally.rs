@@ -9,7 +9,7 @@ use tokenward_core::attach::Permitted;
 use tokenward_core::ids::{ClientNo, ProductNo};
 use tokenward_core::sources::{FirstSources, Source};
 use tokenward_core::time::Timestamp;
-use tokenward_store::counts::{CheckCount, Outcome, SourceUse};
+use tokenward_store::counts::{CheckCount, HOURS, Outcome, SourceUse};
 
 /// The source under which those beyond the first of a client and day are counted.
 pub const OTHERS: &str = "others";
@@ -18,7 +18,7 @@ const ROWS_MAX: usize = 1 << 18;
 /// The same for sources. More are not told of; their calls are counted all the same.
 const SOURCE_ROWS_MAX: usize = 1 << 18;
 
-/// Client, day, product and outcome.
+/// Client, hour since 1970, product and outcome.
 type Row = (u32, u32, Option<u32>, u8);
 /// Client, day, source and outcome.
 type SourceRow = (u32, u32, Source, Outcome);
@@ -44,12 +44,13 @@ pub(super) struct Tally {
 
 impl Tally {
     /// Adds up what was swapped in, and empties it.
-    pub(super) fn add_up(&mut self, today: u32, lost: u64) {
+    pub(super) fn add_up(&mut self, hour: u32, lost: u64) {
+        let today = hour / HOURS;
         self.lost += lost;
         let mut notes = std::mem::take(&mut self.notes);
         notes.sort_unstable();
         for run in notes.chunk_by(|a, b| a == b) {
-            let row = (run[0].client(), today, run[0].product(), run[0].outcome());
+            let row = (run[0].client(), hour, run[0].product(), run[0].outcome());
             self.add(row, run.len() as u64);
         }
         notes.clear();
@@ -92,10 +93,11 @@ impl Tally {
 
     /// Adds what an attached replica reports. It has told its own first sources apart; those of all replicas and the node
     /// together are as few.
-    pub(super) fn permitted(&mut self, today: u32, one: &Permitted) {
+    pub(super) fn permitted(&mut self, hour: u32, one: &Permitted) {
+        let today = hour / HOURS;
         let row = (
             one.client.0,
-            today,
+            hour,
             Some(one.product.0),
             Outcome::Permitted.number(),
         );
@@ -179,10 +181,11 @@ fn turn<K: Ord + Copy, V: Copy>(
     entries
 }
 
-fn count(((client, day, product, outcome), n): (Row, u64)) -> Option<CheckCount> {
+fn count(((client, hour, product, outcome), n): (Row, u64)) -> Option<CheckCount> {
     Some(CheckCount {
         client: ClientNo(client),
-        day,
+        day: hour / HOURS,
+        hour: hour % HOURS,
         product: product.map(ProductNo),
         outcome: Outcome::from_number(outcome)?,
         n,

@@ -1,6 +1,7 @@
 //! Nothing counted twice, nothing lost that was not told, and never more memory than there is for it.
 
 use super::*;
+use tokenward_store::counts::HOURS;
 
 fn permit(counts: &Counts, client: u32) {
     let note = Note::new(ClientNo(client), Some(ProductNo(7)), Outcome::Permitted);
@@ -43,15 +44,15 @@ fn counts_of_all_threads_are_added_up_and_seen_until_they_are_written() {
     });
     counts.generated(ClientNo(3));
     permit(&counts, 4);
-    let seen = counts.pending(ClientNo(3), 9);
+    let seen = counts.pending(ClientNo(3), 9 * HOURS);
     assert_eq!(seen.len(), 2);
     assert_eq!(sum(&seen), 4_001);
-    let (taken, lost) = counts.take(9, 100);
+    let (taken, lost) = counts.take(9 * HOURS, 100);
     assert_eq!((sum(&taken.counts), lost), (4_002, 0));
-    assert_eq!(counts.pending(ClientNo(3), 9), seen);
+    assert_eq!(counts.pending(ClientNo(3), 9 * HOURS), seen);
     permit(&counts, 3);
     counts.written();
-    assert_eq!(sum(&counts.pending(ClientNo(3), 9)), 1);
+    assert_eq!(sum(&counts.pending(ClientNo(3), 9 * HOURS)), 1);
 }
 
 #[test]
@@ -59,10 +60,10 @@ fn what_could_not_be_written_is_written_later_and_once() {
     let counts = Counts::default();
     permit(&counts, 1);
     supersede(&counts, "10.0.0.1");
-    let _ = counts.take(9, 100);
+    let _ = counts.take(9 * HOURS, 100);
     permit(&counts, 1);
     counts.not_written();
-    let (taken, _) = counts.take(10, 100);
+    let (taken, _) = counts.take(10 * HOURS, 100);
     let mut days: Vec<_> = taken
         .counts
         .iter()
@@ -73,7 +74,20 @@ fn what_could_not_be_written_is_written_later_and_once() {
     assert_eq!(days, [(9, permit, 1), (9, denial, 1), (10, permit, 1)]);
     assert_eq!(taken.sources.len(), 1);
     counts.written();
-    assert!(counts.take(10, 100).0.counts.is_empty());
+    assert!(counts.take(10 * HOURS, 100).0.counts.is_empty());
+}
+
+#[test]
+fn each_hour_is_counted_apart() {
+    let counts = Counts::default();
+    permit(&counts, 1);
+    assert_eq!(counts.pending(ClientNo(1), 9 * HOURS + 23).len(), 1);
+    permit(&counts, 1);
+    permit(&counts, 1);
+    let (taken, _) = counts.take(10 * HOURS, 100);
+    let told = |one: &CheckCount| (one.day, one.hour, one.n);
+    let told: Vec<_> = taken.counts.iter().map(told).collect();
+    assert_eq!(told, [(9, 23, 1), (10, 0, 2)]);
 }
 
 #[test]
@@ -82,7 +96,7 @@ fn every_row_has_its_turn_though_others_are_counted_all_the_time() {
     let mut written = [0_u64; 10];
     for _ in 0..5 {
         (0..10).for_each(|client| permit(&counts, client));
-        let (taken, _) = counts.take(9, 2);
+        let (taken, _) = counts.take(9 * HOURS, 2);
         assert_eq!(taken.counts.len(), 2);
         for count in taken.counts {
             written[count.client.0 as usize] += count.n;
@@ -99,7 +113,7 @@ fn sources_beyond_the_most_are_counted_together() {
         supersede(&counts, &format!("10.0.0.{n}"));
     }
     supersede(&counts, "10.0.0.3");
-    let seen = counts.pending_sources(ClientNo(1), 9);
+    let seen = counts.pending_sources(ClientNo(1), 9 * HOURS);
     assert_eq!(seen.len(), 17);
     let of = |source: &str| {
         seen.iter()
@@ -112,7 +126,7 @@ fn sources_beyond_the_most_are_counted_together() {
     );
     // A new day tells anew who is there.
     supersede(&counts, "10.0.0.19");
-    let seen = counts.pending_sources(ClientNo(1), 10);
+    let seen = counts.pending_sources(ClientNo(1), 10 * HOURS);
     assert!(
         seen.iter()
             .any(|one| one.day == 10 && one.source == "10.0.0.19")
@@ -123,9 +137,9 @@ fn sources_beyond_the_most_are_counted_together() {
 fn counts_there_is_no_room_for_are_told() {
     let counts = Counts::default();
     (0..NOTES_MAX + 5).for_each(|_| permit(&counts, 1));
-    let (taken, lost) = counts.take(9, 100);
+    let (taken, lost) = counts.take(9 * HOURS, 100);
     assert_eq!((sum(&taken.counts), lost), (NOTES_MAX as u64, 5));
-    assert_eq!(counts.take(9, 100).1, 0);
+    assert_eq!(counts.take(9 * HOURS, 100).1, 0);
 }
 
 #[test]
@@ -143,19 +157,19 @@ fn sources_of_permitted_calls_are_counted_apart_from_those_of_former_tokens() {
         supersede(&counts, &format!("10.0.0.{n}"));
     }
     from(4, 5);
-    let seen = counts.pending_sources(ClientNo(1), 9);
+    let seen = counts.pending_sources(ClientNo(1), 9 * HOURS);
     let permitted: Vec<_> = seen
         .iter()
         .filter(|one| one.outcome == Outcome::Permitted)
         .collect();
     assert_eq!(permitted.len(), 17);
     assert_eq!(permitted.iter().map(|one| one.n).sum::<u64>(), 23);
-    assert_eq!(sum(&counts.pending(ClientNo(1), 9)), 23 + 20);
+    assert_eq!(sum(&counts.pending(ClientNo(1), 9 * HOURS)), 23 + 20);
     let of = |source: &str| permitted.iter().find(|one| one.source == source);
     assert_eq!(of("203.0.113.3").map_or(3, |one| one.n), 3);
     let last = of("203.0.113.3").map_or(Timestamp(9), |one| one.last_at);
     assert_eq!(last, Timestamp(9));
     assert_eq!(seen.len(), 17 + 17);
-    let (taken, lost) = counts.take(9, 100);
+    let (taken, lost) = counts.take(9 * HOURS, 100);
     assert_eq!((taken.sources.len(), lost), (34, 0));
 }

@@ -1,4 +1,4 @@
-//! What a client's tokens were used for, drawn: bars by day as SVG made here, each with the same figures in a table,
+//! What a client's tokens were used for, drawn: bars by day or hour as SVG made here, each with the same figures in a table,
 //! and who still presents tokens that are no more.
 
 use super::super::shown::{Moment, count};
@@ -8,15 +8,93 @@ use askama::Template;
 use askama::filters::HtmlSafe;
 use std::collections::{BTreeMap, BTreeSet};
 use tokenward_core::time::{MICROS_PER_SECOND, SECONDS_PER_DAY, Timestamp};
-use tokenward_store::counts::Outcome;
+use tokenward_store::counts::{CheckCount, HOURS, Outcome};
 
-/// The spans of time that are drawn: how addresses name them, in words, and days.
-pub(super) const RANGES: [(&str, &str, u32); 2] = [("7d", "7 days", 7), ("35d", "35 days", 35)];
+/// A span of time that is drawn, with a bar for each day or hour.
+pub(super) struct Span {
+    /// How addresses name it.
+    pub(super) name: &'static str,
+    pub(super) words: &'static str,
+    /// The days that are read.
+    pub(super) days: u32,
+    hourly: bool,
+}
 
-/// The days that a query asks for; the longest span when it names none.
-pub(super) fn days(range: &str) -> u32 {
-    let found = RANGES.iter().find(|(name, ..)| *name == range);
-    found.map_or(RANGES[RANGES.len() - 1].2, |(.., days)| *days)
+const fn span(name: &'static str, words: &'static str, days: u32, hourly: bool) -> Span {
+    Span {
+        name,
+        words,
+        days,
+        hourly,
+    }
+}
+
+/// The spans of time to choose from, the longest last.
+pub(super) static SPANS: [Span; 3] = [
+    // Sources are shown of today and yesterday.
+    span("24h", "24 hours", STALE_DAYS, true),
+    span("7d", "7 days", 7, false),
+    span("35d", "35 days", 35, false),
+];
+
+impl Span {
+    /// The span that a query asks for; the longest when it names none.
+    pub(super) fn named(name: &str) -> &'static Self {
+        let found = SPANS.iter().find(|span| span.name == name);
+        found.unwrap_or(&SPANS[SPANS.len() - 1])
+    }
+
+    /// The counts that are drawn.
+    fn counts<'a>(&self, figures: &'a UsageFigures) -> &'a [CheckCount] {
+        match self.hourly {
+            true => &figures.hours,
+            false => &figures.counts,
+        }
+    }
+
+    /// The place of a count on the axis.
+    fn place(&self, one: &CheckCount) -> u32 {
+        match self.hourly {
+            true => one.day * HOURS + one.hour,
+            false => one.day,
+        }
+    }
+
+    /// The first and the last place on the axis.
+    fn ends(&self, figures: &UsageFigures) -> (u32, u32) {
+        match self.hourly {
+            true => ((figures.hour + 1).saturating_sub(HOURS), figures.hour),
+            false => (figures.from_day, figures.today),
+        }
+    }
+
+    /// The name of a place: a day, or the hour that begins at a time.
+    fn label(&self, place: u32) -> String {
+        match self.hourly {
+            true => format!("{} {}", date(place / HOURS), time(place)),
+            false => date(place),
+        }
+    }
+
+    /// The name of a place where there is little room.
+    fn short(&self, place: u32) -> String {
+        match self.hourly {
+            true => format!("{} UTC", time(place)),
+            false => date(place),
+        }
+    }
+
+    /// What a bar stands for, the words of the last one, and the head of a table's column.
+    fn unit(&self) -> (&'static str, &'static str, &'static str) {
+        match self.hourly {
+            true => ("hour", "this hour", "Hour (UTC)"),
+            false => ("day", "today", "Day (UTC)"),
+        }
+    }
+}
+
+fn time(hour: u32) -> String {
+    format!("{:02}:00", hour % HOURS)
 }
 
 /// The drawing's size, in its own units. It is stretched to the room there is.
@@ -64,11 +142,13 @@ pub(super) struct Chart {
     id: &'static str,
     title: &'static str,
     summary: String,
+    /// The head of the table's first column.
+    unit: &'static str,
     bars: Vec<Bar>,
     /// Numbers beside the axis: at its top, in its middle.
     top: String,
     middle: String,
-    /// Days under the axis: the first, one in the middle, the last.
+    /// Days or hours under the axis: the first, one in the middle, the last.
     under: [String; 3],
     /// Class and words of each series.
     series: Vec<(String, String)>,
@@ -87,13 +167,15 @@ fn draw(
     id: &'static str,
     title: &'static str,
     empty: &'static str,
-    figures: &UsageFigures,
+    (figures, span): (&UsageFigures, &Span),
     series: Vec<(String, String)>,
     numbers: &BTreeMap<(u32, usize), u64>,
 ) -> Chart {
     let of = |day: u32, at: usize| numbers.get(&(day, at)).copied().unwrap_or(0);
     let sum = |day: u32| (0..series.len()).map(|at| of(day, at)).sum::<u64>();
-    let days: Vec<u32> = (figures.from_day..=figures.today).collect();
+    let (first, last) = span.ends(figures);
+    let days: Vec<u32> = (first..=last).collect();
+    let (unit, latest, column) = span.unit();
     let most = days.iter().map(|day| sum(*day)).max().unwrap_or(0);
     let total: u64 = days.iter().map(|day| sum(*day)).sum();
     let step = WIDTH / days.len().max(1) as u64;
@@ -106,7 +188,7 @@ fn draw(
             if n == 0 {
                 continue;
             }
-            // A day with anything at all is seen.
+            // A bar with anything at all is seen.
             let height = (u128::from(n) * u128::from(HEIGHT) / u128::from(top)).max(2) as u64;
             y = y.saturating_sub(height);
             let class = class.clone();
@@ -127,30 +209,31 @@ fn draw(
             x: place as u64 * step,
             width: step.saturating_sub(3).max(1),
             parts,
-            title: format!("{}: {words}", date(*day)),
+            title: format!("{}: {words}", span.label(*day)),
         }
     };
     let row = |day: &u32| Row {
-        day: date(*day),
+        day: span.label(*day),
         numbers: (0..series.len()).map(|at| count(of(*day, at))).collect(),
     };
     Chart {
         id,
         title,
         summary: format!(
-            "{title}: {} in {} days, peak {} per day, {} today",
+            "{title}: {} in {}, peak {} per {unit}, {} {latest}",
             count(total),
-            days.len(),
+            span.words,
             count(most),
-            count(sum(figures.today))
+            count(sum(last))
         ),
+        unit: column,
         bars: days.iter().enumerate().map(bar).collect(),
         top: count(top),
         middle: count(top / 2),
         under: [
-            date(figures.from_day),
-            date(figures.from_day + (figures.today - figures.from_day) / 2),
-            "today".to_owned(),
+            span.short(first),
+            span.short(first + (last - first) / 2),
+            latest.to_owned(),
         ],
         rows: days.iter().rev().map(row).collect(),
         series: if total == 0 { Vec::new() } else { series },
@@ -175,9 +258,9 @@ fn words(outcome: Outcome) -> (&'static str, &'static str) {
 }
 
 /// Checks by what became of them.
-pub(super) fn checks(figures: &UsageFigures) -> Chart {
+pub(super) fn checks(figures: &UsageFigures, span: &Span) -> Chart {
     let checks = || {
-        let all = figures.counts.iter();
+        let all = span.counts(figures).iter();
         all.filter(|one| one.outcome.is_check())
     };
     let kinds: BTreeSet<Outcome> = checks().map(|one| one.outcome).collect();
@@ -188,7 +271,7 @@ pub(super) fn checks(figures: &UsageFigures) -> Chart {
             .iter()
             .position(|kind| *kind == one.outcome)
             .unwrap_or(0);
-        *numbers.entry((one.day, at)).or_insert(0) += one.n;
+        *numbers.entry((span.place(one), at)).or_insert(0) += one.n;
     }
     let series = kinds.iter().map(|kind| {
         let (class, words) = words(*kind);
@@ -199,16 +282,16 @@ pub(super) fn checks(figures: &UsageFigures) -> Chart {
         "checks",
         "API requests by result",
         empty,
-        figures,
+        (figures, span),
         series.collect(),
         &numbers,
     )
 }
 
 /// Permitted checks by product.
-pub(super) fn products(figures: &UsageFigures) -> Chart {
+pub(super) fn products(figures: &UsageFigures, span: &Span) -> Chart {
     let permitted = || {
-        let all = figures.counts.iter();
+        let all = span.counts(figures).iter();
         all.filter(|one| one.outcome == Outcome::Permitted)
     };
     let kinds: BTreeSet<_> = permitted().map(|one| one.product).collect();
@@ -219,7 +302,7 @@ pub(super) fn products(figures: &UsageFigures) -> Chart {
             .iter()
             .position(|kind| *kind == one.product)
             .unwrap_or(0);
-        *numbers.entry((one.day, at)).or_insert(0) += one.n;
+        *numbers.entry((span.place(one), at)).or_insert(0) += one.n;
     }
     let name = |(at, no): (usize, &Option<tokenward_core::ProductNo>)| {
         let name = no.map_or_else(
@@ -234,18 +317,18 @@ pub(super) fn products(figures: &UsageFigures) -> Chart {
         "products",
         "Successful requests by product",
         empty,
-        figures,
+        (figures, span),
         series,
         &numbers,
     )
 }
 
 /// Tokens generated.
-pub(super) fn generations(figures: &UsageFigures) -> Chart {
+pub(super) fn generations(figures: &UsageFigures, span: &Span) -> Chart {
     let mut numbers = BTreeMap::new();
-    for one in &figures.counts {
+    for one in span.counts(figures) {
         if one.outcome == Outcome::Generated {
-            *numbers.entry((one.day, 0)).or_insert(0) += one.n;
+            *numbers.entry((span.place(one), 0)).or_insert(0) += one.n;
         }
     }
     let series = vec![("s-generated".to_owned(), "Generated".to_owned())];
@@ -254,16 +337,19 @@ pub(super) fn generations(figures: &UsageFigures) -> Chart {
         "generations",
         "Tokens generated",
         empty,
-        figures,
+        (figures, span),
         series,
         &numbers,
     )
 }
 
-/// All counts as comma-separated values: a line for each day, product and result.
-pub(super) fn csv(figures: &UsageFigures) -> String {
-    let mut text = String::from("day,product,result,count\n");
-    for one in &figures.counts {
+/// All counts as comma-separated values: a line for each day or hour, product and result.
+pub(super) fn csv(figures: &UsageFigures, span: &Span) -> String {
+    let mut text = String::from(match span.hourly {
+        true => "hour,product,result,count\n",
+        false => "day,product,result,count\n",
+    });
+    for one in span.counts(figures) {
         let product = one.product.map(|no| {
             let found = figures.products.iter().find(|product| product.no == no);
             found.map_or_else(
@@ -273,7 +359,10 @@ pub(super) fn csv(figures: &UsageFigures) -> String {
         });
         text.push_str(&format!(
             "{},{},{},{}\n",
-            date(one.day),
+            match span.hourly {
+                true => format!("{}T{}:00Z", date(one.day), time(one.hour)),
+                false => date(one.day),
+            },
             product.unwrap_or_default(),
             one.outcome.as_str(),
             one.n

@@ -7,7 +7,7 @@ use super::super::reply::{Reply, Trouble, attached, page};
 use super::super::search::DeniedLine;
 use super::super::session::Member;
 use super::super::shown::{self, Moment};
-use super::figures::{self, Chart, Source, Stale};
+use super::figures::{self, Chart, Source, Span, Stale};
 use super::taking::{self, Sample};
 use super::{Standing, moment, product_words, standing};
 use crate::app::App;
@@ -83,10 +83,10 @@ struct ClientPage {
     history: Vec<Line>,
     audits: bool,
     charts: [Chart; 3],
-    /// The spans of time to choose from: how addresses name them, and words.
-    ranges: Vec<(&'static str, &'static str)>,
-    /// The words of the one that is drawn.
-    range: &'static str,
+    /// The spans of time to choose from.
+    ranges: &'static [Span],
+    /// The one that is drawn.
+    range: &'static Span,
     denied: Vec<DeniedLine>,
     samples: Vec<Sample>,
     alive: bool,
@@ -349,9 +349,8 @@ pub(in super::super) async fn show(
     } else {
         Vec::new()
     };
-    let days = figures::days(query.text("range"));
-    let drawn = figures::RANGES.iter().find(|(.., known)| *known == days);
-    let figures = usage_figures::of_client(&app.data, &admin, client.id, days).await?;
+    let span = Span::named(query.text("range"));
+    let figures = usage_figures::of_client(&app.data, &admin, client.id, span.days).await?;
     let (stale, war) = figures::stale(&figures, now);
     let token = slot.token.as_ref();
     let live = slot.live(now);
@@ -399,12 +398,12 @@ pub(in super::super) async fn show(
         manages: admin.writes() && alive,
         history,
         audits,
-        ranges: figures::RANGES.map(|(name, words, _)| (name, words)).into(),
-        range: drawn.map_or("", |(_, words, _)| words),
+        ranges: &figures::SPANS,
+        range: span,
         charts: [
-            figures::checks(&figures),
-            figures::products(&figures),
-            figures::generations(&figures),
+            figures::checks(&figures, span),
+            figures::products(&figures, span),
+            figures::generations(&figures, span),
         ],
         denied: app
             .data
@@ -433,9 +432,10 @@ pub(in super::super) async fn csv(
     Member(person): Member,
     uri: http::Uri,
 ) -> Reply {
-    let days = figures::days(Form::query(&uri).text("range"));
+    let query = Form::query(&uri);
+    let span = Span::named(query.text("range"));
     let client = super::id(&id)?;
-    let figures = usage_figures::of_client(&app.data, &person.admin(), client, days).await?;
-    let body = axum::body::Body::from(figures::csv(&figures));
+    let figures = usage_figures::of_client(&app.data, &person.admin(), client, span.days).await?;
+    let body = axum::body::Body::from(figures::csv(&figures, span));
     Ok(attached(body, "text/csv; charset=utf-8", "usage.csv"))
 }
