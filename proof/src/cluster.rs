@@ -44,6 +44,9 @@ pub enum Act {
     Stop,
     /// SIGSTOP for so many seconds.
     Freeze(u64),
+    /// SIGSTOP until the others have removed it; when it continues, everything between it and the database takes so many
+    /// milliseconds longer in each direction, for five seconds: what it reads before its next renewal must not let it answer checks.
+    Thaw(u64),
     /// The connections to the database end, and none can be made for so many seconds.
     Cut(u64),
     /// Nothing passes between the node and the database for so many seconds.
@@ -65,8 +68,8 @@ pub enum Act {
     /// The standby is promoted, and one node alone stays with the old primary, for longer than its lease lasts. What waits for
     /// a standby there is cancelled again and again, so that its commits become visible there and its renewals end with a warning.
     Split,
-    /// All replicas come to be attached to the node and then lose every way, and the node is stopped and started again. While
-    /// their leases last they answer checks, so every change must wait for them.
+    /// All replicas come to be attached to the node, which gets no more calls; then they lose every way, and the node is stopped
+    /// and started again. While their leases last they answer checks, so every change must wait for them.
     Detach,
 }
 
@@ -79,7 +82,7 @@ impl Act {
             Act::Freeze(3),
             Act::Cut(3),
             Act::Delay(50),
-            Act::Freeze(13),
+            Act::Thaw(600),
             Act::Failover,
             Act::Late(1_300),
             Act::Ghost,
@@ -95,7 +98,8 @@ impl Act {
         match rng.u8(..16) {
             0..3 => Act::Kill,
             3..5 => Act::Stop,
-            5..8 => Act::Freeze(rng.u64(1..15)),
+            5..7 => Act::Freeze(rng.u64(1..15)),
+            7 => Act::Thaw(rng.u64(100..1_000)),
             8..10 => Act::Cut(rng.u64(1..15)),
             10..12 => Act::Silence(rng.u64(1..15)),
             12 => match rng.bool() {
@@ -260,6 +264,13 @@ impl World {
         }
     }
 
+    /// Makes the ways between a node and the database so many milliseconds longer, in each direction.
+    fn slow(&self, number: usize, millis: u64) {
+        for relay in &self.relays[number] {
+            relay.delay(Duration::from_millis(millis));
+        }
+    }
+
     /// Does one thing and undoes it; returns once the nodes should recover.
     async fn act(&mut self, act: Act, number: usize) {
         match act {
@@ -276,6 +287,14 @@ impl World {
                 pass(seconds * 1_000).await;
                 self.servers[number].thaw();
             }
+            Act::Thaw(millis) => {
+                self.servers[number].freeze();
+                pass(14_000).await;
+                self.slow(number, millis);
+                self.servers[number].thaw();
+                pass(5_000).await;
+                self.slow(number, 0);
+            }
             Act::Cut(seconds) => {
                 self.network(number, Network::Cut);
                 pass(seconds * 1_000).await;
@@ -287,28 +306,16 @@ impl World {
                 self.network(number, Network::Good);
             }
             Act::Delay(millis) => {
-                let delay = |millis| {
-                    let delay = Duration::from_millis(millis);
-                    self.relays[number]
-                        .iter()
-                        .for_each(|relay| relay.delay(delay));
-                };
-                delay(millis);
+                self.slow(number, millis);
                 pass(5_000).await;
-                delay(0);
+                self.slow(number, 0);
             }
             Act::Late(millis) => {
-                let late = |millis| {
-                    let late = Duration::from_millis(millis);
-                    self.relays[number]
-                        .iter()
-                        .for_each(|relay| relay.delay(late));
-                };
-                late(millis);
+                self.slow(number, millis);
                 renewed(&self.apis()[number]).await;
                 self.network(number, Network::Silent);
                 pass(14_000).await;
-                late(0);
+                self.slow(number, 0);
                 self.network(number, Network::Good);
             }
             Act::Detach => {
@@ -317,10 +324,12 @@ impl World {
                     .filter(|(node, _)| *node != number)
                     .for_each(|(_, way)| way.set(Network::Cut));
                 attached(&self.apis()[number], self.replicas).await;
+                // By then the nodes of before wait no more for them, and what was asked of this one has been answered.
+                pass(8_000).await;
                 self.ways[number].set(Network::Cut);
                 assert!(self.servers[number].terminate().success());
                 start_again(&mut self.servers[number]);
-                pass(14_000).await;
+                pass(8_000).await;
                 self.ways.iter().for_each(|way| way.set(Network::Good));
             }
             Act::EndSessions => {
@@ -611,7 +620,10 @@ pub async fn run(
             act,
             Act::EndSessions | Act::Failover | Act::Ghost | Act::Usurp | Act::Split | Act::Detach
         );
-        nodes.disturb((one || matches!(act, Act::Split | Act::Detach)).then_some(number));
+        match act {
+            Act::Detach => nodes.leave_out(number),
+            _ => nodes.disturb((one || *act == Act::Split).then_some(number)),
+        }
         watch.except(if one { number } else { ALL });
         world.act(*act, number).await;
         if matches!(act, Act::Ghost | Act::Split) {

@@ -2,7 +2,7 @@
 
 use super::attached::Attached;
 use fastrand::Rng;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use tokenward_testkit::Api;
 
 /// Of so many calls that choose the disturbed server, one still goes there.
@@ -14,6 +14,8 @@ pub struct Nodes {
     apis: Vec<Api>,
     attached: Vec<Attached>,
     disturbed: AtomicUsize,
+    /// Whether no call at all goes to the disturbed one.
+    left_out: AtomicBool,
 }
 
 impl Nodes {
@@ -28,6 +30,7 @@ impl Nodes {
             apis,
             attached: Vec::new(),
             disturbed: AtomicUsize::new(usize::MAX),
+            left_out: AtomicBool::new(false),
         }
     }
 
@@ -53,8 +56,15 @@ impl Nodes {
 
     /// Says which server is being disturbed, so that not every caller ends up waiting for it; none of several is like all.
     pub fn disturb(&self, number: Option<usize>) {
+        self.left_out.store(false, Ordering::Relaxed);
         self.disturbed
             .store(number.unwrap_or(usize::MAX), Ordering::Relaxed);
+    }
+
+    /// No call goes to this server until another is disturbed, as when a load balancer leaves out one that is to be stopped.
+    pub fn leave_out(&self, number: usize) {
+        self.disturb(Some(number));
+        self.left_out.store(true, Ordering::Relaxed);
     }
 
     /// The caller of the first server.
@@ -65,7 +75,8 @@ impl Nodes {
     /// The caller of any server.
     pub(crate) fn any(&self, rng: &mut Rng) -> &Api {
         let mut number = rng.usize(..self.apis.len());
-        if number == self.disturbed.load(Ordering::Relaxed) && rng.usize(..STUBBORN) > 0 {
+        let mut avoid = || self.left_out.load(Ordering::Relaxed) || rng.usize(..STUBBORN) > 0;
+        if number == self.disturbed.load(Ordering::Relaxed) && avoid() {
             number = (number + 1 + rng.usize(..self.apis.len().max(2) - 1)) % self.apis.len();
         }
         &self.apis[number]
