@@ -76,10 +76,10 @@ async fn every_role_may_do_what_the_table_says_and_nothing_else() {
                 .unwrap();
             let all = house
                 .api
-                .client(&house.acme, relabel(NewClient::sandbox("all"), nth, column))
+                .client(&house.acme, relabel(told("all"), nth, column))
                 .await
                 .unwrap();
-            let far = NewClient::sandbox("far").products(&["gst"]);
+            let far = told("far").products(&["gst"]);
             let far = house
                 .api
                 .client(&other, relabel(far, nth, column))
@@ -176,6 +176,11 @@ impl People {
             far_invitation: house.invited("later@example.com", other).await.0,
         }
     }
+}
+
+/// A client whose notices go to an address.
+fn told(label: &'static str) -> NewClient {
+    NewClient::sandbox(label).emails(&["told@example.com"])
 }
 
 /// A webhook in the place of any that is there.

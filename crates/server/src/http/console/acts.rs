@@ -325,6 +325,20 @@ const ACTS: &[Act] = {
             Confirmation,
         ),
         act(
+            "/console/w/{workspace}/webhooks/{id}/preferences",
+            "Save notifications for webhook",
+            Webhook,
+            Fresh,
+            Form,
+        ),
+        act(
+            "/console/w/{workspace}/addresses",
+            "Save notifications for",
+            Field("email"),
+            Fresh,
+            Other("/console/w/{workspace}/notices"),
+        ),
+        act(
             "/console/products",
             "Save product",
             Field("slug"),
