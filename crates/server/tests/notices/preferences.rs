@@ -1,6 +1,6 @@
 //! Each address and webhook is told what was chosen for it, when it was chosen.
 
-use crate::world::{MailServer, Receiver, World, until};
+use crate::world::{CONFIRM, MailServer, Receiver, World, until};
 use reqwest::Method;
 use serde_json::{Value, json};
 use tokenward_testkit::{Server, faketime, free_port};
@@ -42,7 +42,7 @@ async fn renewals_come_in_one_mail_a_day_and_misuse_at_once() {
         .fold(builder, |builder, one| builder.arg(one));
     let world = World::of(builder).await;
     let erp = world.mailed("erp", &[OPS]).await;
-    let link = mails.link(OPS, "confirm", 1);
+    let link = mails.link(OPS, CONFIRM, 1);
     assert_eq!(world.open(Method::POST, &link).await.0, 200);
     for _ in 0..3 {
         world.generate(&erp).await;
