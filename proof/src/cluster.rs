@@ -65,6 +65,9 @@ pub enum Act {
     /// The standby is promoted, and one node alone stays with the old primary, for longer than its lease lasts. What waits for
     /// a standby there is cancelled again and again, so that its commits become visible there and its renewals end with a warning.
     Split,
+    /// All replicas come to be attached to the node and then lose every way, and the node is stopped and started again. While
+    /// their leases last they answer checks, so every change must wait for them.
+    Detach,
 }
 
 impl Act {
@@ -82,6 +85,7 @@ impl Act {
             Act::Ghost,
             Act::EndSessions,
             Act::Split,
+            Act::Detach,
             Act::Stop,
         ]
     }
@@ -98,7 +102,10 @@ impl Act {
                 true => Act::Delay(rng.u64(5..200)),
                 false => Act::Late(rng.u64(100..1_300)),
             },
-            13 => Act::EndSessions,
+            13 => match rng.bool() {
+                true => Act::EndSessions,
+                false => Act::Detach,
+            },
             14 => match rng.u8(..3) {
                 0 => Act::Failover,
                 1 => Act::Ghost,
@@ -148,6 +155,8 @@ struct World {
     keys: tempfile::TempDir,
     /// The replicas' ways to the nodes.
     ways: Vec<Relay>,
+    /// How many replicas there are.
+    replicas: usize,
 }
 
 fn address() -> SocketAddr {
@@ -201,6 +210,7 @@ impl World {
             api,
             keys: tempfile::tempdir().expect("a temporary folder"),
             ways: Vec::new(),
+            replicas: 0,
         }
     }
 
@@ -212,6 +222,7 @@ impl World {
 
     /// Attaches replicas, each of which begins with another node, and waits until they answer checks.
     async fn attach(&mut self, count: usize) -> Vec<Attached> {
+        self.replicas = count;
         let keys = self.keys.path().join("replica-keys");
         let mut making = Command::new(self.servers[0].binary());
         making
@@ -300,6 +311,18 @@ impl World {
                 late(0);
                 self.network(number, Network::Good);
             }
+            Act::Detach => {
+                let others = self.ways.iter().enumerate();
+                others
+                    .filter(|(node, _)| *node != number)
+                    .for_each(|(_, way)| way.set(Network::Cut));
+                attached(&self.apis()[number], self.replicas).await;
+                self.ways[number].set(Network::Cut);
+                assert!(self.servers[number].terminate().success());
+                start_again(&mut self.servers[number]);
+                pass(14_000).await;
+                self.ways.iter().for_each(|way| way.set(Network::Good));
+            }
             Act::EndSessions => {
                 let end = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
                     WHERE application_name LIKE 'tokenward%'";
@@ -330,7 +353,7 @@ impl World {
                     relays[if node == number { new } else { old }].set(Network::Cut);
                 }
                 self.standby.promote();
-                self.cancel_waits(160).await;
+                self.cancel_waits(220).await;
                 self.primary.kill9();
                 self.relays
                     .iter()
@@ -475,15 +498,30 @@ async fn until_back(servers: &mut [Server], apis: &[Api]) -> u64 {
     ended
 }
 
+/// A figure of a node's metrics; `None` when it does not say.
+async fn figure(api: &Api, name: &str) -> Option<f64> {
+    let asked = tokio::time::timeout(Duration::from_secs(1), api.metrics()).await;
+    let body = asked.ok()?.ok()?.body;
+    let line = body.lines().find_map(|line| line.strip_prefix(name));
+    line.and_then(|value| value.trim().parse().ok())
+}
+
 /// Seconds left of a node's lease; 0 when it does not say.
 async fn lease_left(api: &Api) -> f64 {
-    let asked = tokio::time::timeout(Duration::from_secs(1), api.metrics()).await;
-    let Ok(Ok(answer)) = asked else { return 0.0 };
-    let line = answer
-        .body
-        .lines()
-        .find_map(|line| line.strip_prefix("tokenward_lease_seconds_left "));
-    line.and_then(|left| left.parse().ok()).unwrap_or(0.0)
+    let left = figure(api, "tokenward_lease_seconds_left ").await;
+    left.unwrap_or(0.0)
+}
+
+/// Returns when so many replicas are attached to a node.
+async fn attached(api: &Api, count: usize) {
+    let from = Clock::start();
+    while figure(api, "tokenward_replicas ").await.unwrap_or(0.0) < count as f64 {
+        assert!(
+            Duration::from_nanos(from.now()) < BACK,
+            "not every replica came to the node"
+        );
+        pass(20).await;
+    }
 }
 
 /// Returns when a renewal that was sent meanwhile has been answered; the first that is seen may have been sent before.
@@ -518,6 +556,20 @@ async fn until_ready(servers: &[Server], apis: &[Api]) -> u64 {
         }
     }
     from.now() / 1_000_000
+}
+
+/// Returns when every replica answers checks.
+async fn until_vouching(replicas: &[Attached]) {
+    let from = Clock::start();
+    for replica in replicas {
+        while !replica.is_vouching() {
+            assert!(
+                Duration::from_nanos(from.now()) < BACK,
+                "a replica does not answer checks again"
+            );
+            pass(20).await;
+        }
+    }
 }
 
 /// Starts `count` nodes and so many replicas, puts load on all of them and carries the acts out, one after the other, each on a node chosen by the
@@ -557,15 +609,18 @@ pub async fn run(
         let number = rng.usize(..count);
         let one = !matches!(
             act,
-            Act::EndSessions | Act::Failover | Act::Ghost | Act::Usurp | Act::Split
+            Act::EndSessions | Act::Failover | Act::Ghost | Act::Usurp | Act::Split | Act::Detach
         );
-        nodes.disturb((one || *act == Act::Split).then_some(number));
+        nodes.disturb((one || matches!(act, Act::Split | Act::Detach)).then_some(number));
         watch.except(if one { number } else { ALL });
         world.act(*act, number).await;
         if matches!(act, Act::Ghost | Act::Split) {
             ended += until_back(&mut world.servers, &apis).await;
         }
         let took = until_ready(&world.servers, &apis).await;
+        if *act == Act::Detach {
+            until_vouching(nodes.attached()).await;
+        }
         nodes.disturb(None);
         watch.except(NONE);
         told(*act, number, took);

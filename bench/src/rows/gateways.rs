@@ -90,6 +90,7 @@ impl House {
             e_invoice: self.product.address,
             gst: self.product.address,
             replica_keys: PathBuf::new(),
+            certificates: None,
         })
     }
 

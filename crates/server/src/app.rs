@@ -69,18 +69,24 @@ impl App {
         self.stopping.store(true, Ordering::SeqCst);
     }
 
+    /// Whether the server is about to stop.
+    #[must_use]
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::SeqCst)
+    }
+
     /// Whether requests should be sent here.
     #[must_use]
     pub fn is_ready(&self) -> bool {
         let data = &self.data;
         let vouches = data.replica().lease().read().covers(|| data.clock().boot());
-        vouches && !self.stopping.load(Ordering::SeqCst)
+        vouches && !self.is_stopping()
     }
 
     /// Why requests should not be sent here; none when they should.
     #[must_use]
     pub fn not_ready(&self) -> Option<&'static str> {
-        if self.stopping.load(Ordering::SeqCst) {
+        if self.is_stopping() {
             return Some("stopping");
         }
         if !self.is_ready() {

@@ -30,6 +30,7 @@ pub struct ServerBuilder {
     public: Option<SocketAddr>,
     internal: Option<SocketAddr>,
     is_alone: bool,
+    is_held: bool,
     database_url: Option<String>,
     arguments: Vec<String>,
     environment: Vec<(String, String)>,
@@ -57,6 +58,12 @@ impl ServerBuilder {
     /// Passes none of this process's environment variables on, so that no setting of the person who runs it counts.
     pub fn without_environment(mut self) -> ServerBuilder {
         self.is_alone = true;
+        self
+    }
+
+    /// Runs `tokenward hold`, which keeps the sockets while the server is restarted ([`Server::restart_child`]).
+    pub fn held(mut self) -> ServerBuilder {
+        self.is_held = true;
         self
     }
 
@@ -288,6 +295,26 @@ impl Server {
         }
     }
 
+    /// Has `tokenward hold` restart the server (SIGUSR2).
+    pub fn ask_for_new_child(&self) {
+        if let Some(process) = &self.process {
+            process.signal(Signal::USR2);
+        }
+    }
+
+    /// Has `tokenward hold` restart the server, and waits until the new one serves. Base URLs stay.
+    ///
+    /// # Panics
+    /// When it does not serve in time.
+    pub fn restart_child(&self) {
+        let serving = || self.output().matches("serving").count();
+        let before = serving();
+        self.ask_for_new_child();
+        wait_until("the next server to serve", START_LIMIT, || {
+            (serving() > before).then_some(())
+        });
+    }
+
     /// Starts again on the same data directory with the same settings, after ending a process that
     /// still runs as [`Server::kill9`] does. Base URLs change.
     ///
@@ -320,7 +347,8 @@ impl Server {
             &self.stdout_file(),
             &self.stderr_file(),
             |command| {
-                command.arg("serve").arg("--data-dir").arg(data_dir);
+                let verb = if options.is_held { "hold" } else { "serve" };
+                command.arg(verb).arg("--data-dir").arg(data_dir);
                 let at = |address: Option<SocketAddr>| {
                     address.map_or_else(|| "127.0.0.1:0".to_owned(), |address| address.to_string())
                 };

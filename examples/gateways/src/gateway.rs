@@ -31,6 +31,20 @@ pub struct Places {
     pub gst: SocketAddr,
     /// Keys for a replica of Tokenward's.
     pub replica_keys: PathBuf,
+    /// What a gateway needs where Tokenward's internal listener asks for certificates. The certificate of that listener is
+    /// for `tokenward.internal`.
+    pub certificates: Option<Certificates>,
+}
+
+/// Files in PEM form for a gateway.
+#[derive(Debug, Clone)]
+pub struct Certificates {
+    /// Whom it trusts to name Tokenward.
+    pub authority: PathBuf,
+    /// Its own.
+    pub certificate: PathBuf,
+    /// The key of it.
+    pub key: PathBuf,
 }
 
 /// A gateway one can start.
@@ -132,6 +146,54 @@ pub const NGINX_TWICE: Kind = Kind {
     asks: true,
     start: nginx_twice,
 };
+
+/// Every gateway whose recipe is tried with certificates.
+pub const CERTIFIED: &[Kind] = &[
+    Kind {
+        name: "nginx with certificates",
+        asks: true,
+        start: nginx_certified,
+    },
+    Kind {
+        name: "envoy over gRPC with certificates",
+        asks: true,
+        start: |places| envoy_certified("grpc.yaml", include_str!("../envoy/grpc.yaml"), places),
+    },
+    Kind {
+        name: "envoy over HTTP with certificates",
+        asks: true,
+        start: |places| envoy_certified("http.yaml", include_str!("../envoy/http.yaml"), places),
+    },
+    rust::NODE_CERTIFIED,
+    rust::REPLICA_CERTIFIED,
+];
+
+/// Gateways that wait for an answer as long as a restart may take on a busy machine.
+pub const PATIENT: &[Kind] = &[
+    Kind {
+        name: "nginx that waits",
+        asks: true,
+        start: |places| {
+            let line = |what: &str| {
+                let of = |time: &str| format!("proxy_{what}_timeout {time};");
+                (of("1s"), of("60s"))
+            };
+            nginx_with(places, &[line("read"), line("connect"), line("send")])
+        },
+    },
+    Kind {
+        name: "envoy over gRPC that waits",
+        asks: true,
+        start: |places| {
+            let timeout = |name: &str| (format!("{name}: 1s"), format!("{name}: 60s"));
+            envoy(
+                "grpc.yaml",
+                places,
+                &[timeout("connect_timeout"), timeout("timeout")],
+            )
+        },
+    },
+];
 
 /// For the benchmarks: what a gateway does when it need not ask.
 pub const NGINX_UNASKED: Kind = Kind {
@@ -287,6 +349,46 @@ fn nginx_unix(places: &Places) -> Running {
     nginx_with(places, &[(from, to)])
 }
 
+fn nginx_certified(places: &Places) -> Running {
+    let mut more = certified(
+        include_str!("../nginx/tokenward-server.conf"),
+        "/etc/nginx/tokenward",
+        places,
+    );
+    more.push((
+        "proxy_pass http://tokenward/check/".to_owned(),
+        "proxy_pass https://tokenward/check/".to_owned(),
+    ));
+    nginx_with(places, &more)
+}
+
+/// The lines of a recipe that are for certificates, without their `#`, and the files of `places` instead of those in
+/// `folder`.
+fn certified(recipe: &str, folder: &str, places: &Places) -> Vec<(String, String)> {
+    let files = places.certificates.as_ref().expect("certificates");
+    let names = [
+        ("gateway.pem", &files.certificate),
+        ("gateway.key", &files.key),
+        ("authority.pem", &files.authority),
+    ];
+    let place = |text: String| {
+        names.iter().fold(text, |text, (name, file)| {
+            text.replace(&format!("{folder}/{name}"), &file.display().to_string())
+        })
+    };
+    // They begin with one whose sign no space follows, as it does in a comment.
+    let is_off = |line: &&str| line.trim_start().starts_with('#');
+    let begins = |line: &&str| {
+        let after = line.trim_start().strip_prefix('#');
+        after.is_some_and(|after| after.starts_with(char::is_alphabetic))
+    };
+    let lines = recipe.lines().skip_while(|line| !begins(line));
+    let off: Vec<&str> = lines.take_while(is_off).collect();
+    let on = off.iter().map(|line| line.replacen('#', "", 1));
+    let on: Vec<String> = on.collect();
+    vec![(off.join("\n"), place(on.join("\n")))]
+}
+
 fn nginx_twice(places: &Places) -> Running {
     let tcp = format!("    server 127.0.0.1:{TOKENWARD_PORT}");
     let port = places.tokenward.port();
@@ -412,6 +514,14 @@ fn envoy_unasked(places: &Places) -> Running {
 
 fn envoy_http(places: &Places) -> Running {
     envoy("http.yaml", places, &[])
+}
+
+fn envoy_certified(file: &str, recipe: &str, places: &Places) -> Running {
+    envoy(
+        file,
+        places,
+        &certified(recipe, "/etc/envoy/tokenward", places),
+    )
 }
 
 fn envoy(file: &str, places: &Places, more: &[(String, String)]) -> Running {

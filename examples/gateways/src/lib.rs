@@ -12,6 +12,6 @@ mod rust;
 pub mod wire;
 
 pub use balancer::{Balancer, Listeners};
-pub use gateway::{ALL, Kind, Places, Running};
+pub use gateway::{ALL, CERTIFIED, Certificates, Kind, PATIENT, Places, Running};
 pub use product::{Product, Seen};
 pub use wire::{Ask, Line};

@@ -31,6 +31,24 @@ pub(crate) const NODE_UNIX: Kind = Kind {
     start: |places| start(places, &unix(places), false),
 };
 
+/// Asking a node by TLS, with a certificate of its own.
+pub(crate) const NODE_CERTIFIED: Kind = Kind {
+    name: "tower layer that asks with certificates",
+    asks: true,
+    start: |places| start(places, &named(places), false),
+};
+/// With a replica of its own, fed by TLS, with a certificate of its own.
+pub(crate) const REPLICA_CERTIFIED: Kind = Kind {
+    name: "tower layer with its replica and certificates",
+    asks: false,
+    start: |places| start(places, &named(places), true),
+};
+
+/// The name in Tokenward's certificate that resolves on every machine.
+fn named(places: &Places) -> String {
+    format!("localhost:{}", places.tokenward.port())
+}
+
 fn tcp(places: &Places) -> String {
     places.tokenward.to_string()
 }
@@ -49,6 +67,11 @@ fn start(places: &Places, node: &str, replica: bool) -> Running {
         command.args(["--listen", &address.to_string()]);
         for (slug, place) in [("e-invoice", places.e_invoice), ("gst", places.gst)] {
             command.args(["--onward", &format!("{slug}={place}")]);
+        }
+        if let Some(files) = &places.certificates {
+            command.arg("--node-authorities").arg(&files.authority);
+            command.arg("--certificate").arg(&files.certificate);
+            command.arg("--key").arg(&files.key);
         }
         if replica {
             command.arg("--replica-keys").arg(&places.replica_keys);

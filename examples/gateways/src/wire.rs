@@ -133,6 +133,14 @@ impl Line {
         })
     }
 
+    /// Waits for an answer for so long.
+    ///
+    /// # Errors
+    /// When the socket can't be set.
+    pub fn wait_at_most(&self, limit: Duration) -> io::Result<()> {
+        self.stream.set_read_timeout(Some(limit))
+    }
+
     /// Writes these bytes.
     ///
     /// # Errors

@@ -22,6 +22,12 @@ pub struct Flags {
     /// Speak TLS with the node; its certificate comes from an authority in this PEM file.
     #[arg(long)]
     pub node_authorities: Option<PathBuf>,
+    /// This service's certificate (PEM), for a node that asks its callers for one.
+    #[arg(long, requires = "node_authorities", requires = "key")]
+    pub certificate: Option<PathBuf>,
+    /// Its key (PEM).
+    #[arg(long, requires = "certificate")]
+    pub key: Option<PathBuf>,
     /// The environment served here; tokens of the other one are refused.
     #[arg(long, value_parser = environment)]
     pub environment: Environment,
@@ -48,9 +54,13 @@ pub struct Guard {
 impl Guard {
     /// As the flags say. With a replica, it vouches when this returns.
     pub async fn ready(flags: &Flags) -> Result<Self, String> {
-        let endpoint = |node: &String| match &flags.node_authorities {
-            Some(file) => Endpoint::tls(node, file),
-            None => node.parse(),
+        let own = flags.certificate.as_ref().zip(flags.key.as_ref());
+        let endpoint = |node: &String| match (&flags.node_authorities, own) {
+            (Some(file), Some((certificate, key))) => {
+                Endpoint::mutual_tls(node, file, certificate, key)
+            }
+            (Some(file), None) => Endpoint::tls(node, file),
+            (None, _) => node.parse(),
         };
         let nodes: Result<Vec<Endpoint>, _> = flags.nodes.iter().map(endpoint).collect();
         let nodes = nodes.map_err(|why| why.to_string())?;

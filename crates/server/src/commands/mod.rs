@@ -136,6 +136,7 @@ mod tests {
     /// and a setting that `client change` narrows, or what `webhook set` and `notice set` turn off, can be widened again.
     const ENDING_NOTHING: &[&str] = &[
         "serve",
+        "hold",
         "config check",
         "health",
         "backup",

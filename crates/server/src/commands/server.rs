@@ -3,6 +3,7 @@
 use crate::clock::SystemClock;
 use crate::config::data_dir::{self, DataDir};
 use crate::config::{self, Config, DatabaseTls, File, ServeArgs, unknown_variables};
+use crate::net::handed::Handed;
 use crate::process::preflight;
 use crate::process::serve::{self, Fault};
 use crate::{logs, random};
@@ -24,6 +25,9 @@ pub(super) enum ServerCommand {
     /// Run the server. An empty data directory becomes a working server with no other step.
     #[command(after_help = SERVE_HELP)]
     Serve(Box<ServeArgs>),
+    /// Hold the listening sockets and run the server as a child, which can be restarted without refusing a connection.
+    #[command(after_help = HOLD_HELP)]
+    Hold(Box<ServeArgs>),
     /// Look at the configuration as the server would resolve it.
     #[command(subcommand)]
     Config(ConfigVerb),
@@ -79,6 +83,10 @@ pub(super) enum ConfigVerb {
     #[command(after_help = CHECK_HELP)]
     Check(Box<CheckArgs>),
 }
+
+const HOLD_HELP: &str = "It takes the flags, variables and file of `tokenward serve`, and passes them on. Signals: SIGUSR2 restarts the\n\
+child from the program's file, for a new version or configuration; callers wait meanwhile. SIGHUP reads\n\
+certificates again, SIGTERM ends both. Addresses are those of the start. Where systemd is, use its socket unit.";
 
 const CHECK_HELP: &str = "It finds what `tokenward serve` would refuse: it reads the same files, matches certificates to keys\n\
 and tries the addresses, on this machine and as this user. It does not connect to the database.\n\
@@ -304,6 +312,7 @@ impl ServerCommand {
     pub(super) fn run(self) -> ExitCode {
         let done = match self {
             Self::Serve(args) => run_server(*args),
+            Self::Hold(args) => hold(*args),
             Self::Config(ConfigVerb::Check(args)) => check_config(*args),
             Self::Health(args) => health(&args),
             Self::Backup(args) => backup(&args),
@@ -326,13 +335,27 @@ impl ServerCommand {
     }
 }
 
+/// Runs `tokenward serve` with the words that follow `hold`.
+fn hold(args: ServeArgs) -> Result<(), Fault> {
+    let config = Config::resolve(args)?;
+    let _logging = logs::start(&config);
+    // Found now: after an upgrade the path of this process's own file leads nowhere.
+    let program = std::env::current_exe()?;
+    let mut words: Vec<_> = std::env::args_os().skip(1).collect();
+    let verb = words.iter().position(|word| word == "hold");
+    verb.map(|place| words.remove(place));
+    crate::process::hold::run(&config, &program, &words)
+}
+
 fn run_server(args: ServeArgs) -> Result<(), Fault> {
+    // First, while this process has one thread.
+    let handed = Handed::take()?;
     let config = Config::resolve(args)?;
     let _logging = logs::start(&config);
     for warning in unknown_variables(&super::command_line()) {
         tracing::warn!("{warning}");
     }
-    serve::run(config)
+    serve::run(config, handed)
 }
 
 /// Writes to standard error, for a second at most: nobody may be reading it.

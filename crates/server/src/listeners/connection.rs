@@ -117,16 +117,16 @@ impl hyper::service::Service<Request<Incoming>> for Telling {
         match self.service.call(request) {
             Answering::Now(mut response) => {
                 if let Some(response) = &mut response {
-                    said_last(&self.line, response);
+                    said_last(&self.service, &self.line, response);
                 }
                 self.line.answered();
                 Answering::Now(response)
             }
             Answering::Later(answer) => {
-                let line = Rc::clone(&self.line);
+                let (service, line) = (self.service.clone(), Rc::clone(&self.line));
                 Answering::Later(Box::pin(async move {
                     let Ok(mut response) = answer.await;
-                    said_last(&line, &mut response);
+                    said_last(&service, &line, &mut response);
                     line.answered();
                     Ok(response)
                 }))
@@ -135,9 +135,10 @@ impl hyper::service::Service<Request<Incoming>> for Telling {
     }
 }
 
-/// On a thread that is stopping, an answer ends its connection.
-fn said_last(line: &Line, response: &mut Response<Full<Bytes>>) {
-    if line.is_last() {
+/// When the server is about to stop, an answer ends its connection, so that the gateway makes its next one elsewhere, or to
+/// the next server.
+fn said_last(service: &Service, line: &Line, response: &mut Response<Full<Bytes>>) {
+    if line.is_last() || service.app.is_stopping() {
         response
             .headers_mut()
             .insert(header::CONNECTION, HeaderValue::from_static("close"));

@@ -33,6 +33,7 @@ pub(crate) async fn serve(
     app: Arc<App>,
     listener: Listener,
     unix: Option<UnixListener>,
+    unix_held: bool,
     mut stop: Stop,
 ) {
     let lines = Rc::new(Lines::default());
@@ -56,6 +57,7 @@ pub(crate) async fn serve(
     for connection in listener.close() {
         begin(&app, Ok(connection), &lines, &tracker, &stop);
     }
+    let unix = unix.filter(|_| !unix_held);
     for stream in unix.map(close_unix).unwrap_or_default() {
         begin(&app, Err(stream), &lines, &tracker, &stop);
     }

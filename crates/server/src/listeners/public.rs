@@ -190,7 +190,8 @@ where
     type Future = Answer;
 
     fn call(&self, mut request: http::Request<Incoming>) -> Answer {
-        let answering = self.activity.request(request.version() == Version::HTTP_2);
+        let is_http2 = request.version() == Version::HTTP_2;
+        let answering = self.activity.request(is_http2);
         let app = Arc::clone(&self.app);
         let begun = app.data.clock().boot();
         let source = app.caller_address(self.peer, request.headers());
@@ -218,6 +219,10 @@ where
             let mut response = request_id::scope(id, answer).await;
             log_answer(&app, &method, &path, &response, begun);
             put_headers(&app, &mut response, id);
+            if app.is_stopping() && !is_http2 {
+                let close = HeaderValue::from_static("close");
+                response.headers_mut().insert(header::CONNECTION, close);
+            }
             Ok(response.map(|body| answering.body(body)))
         };
         Box::pin(answered.instrument(span))

@@ -5,6 +5,7 @@ pub(crate) mod caller;
 mod certificate;
 pub(crate) mod destination;
 pub(crate) mod forwarded;
+pub(crate) mod handed;
 pub(crate) mod limits;
 pub(crate) mod timeouts;
 pub(crate) mod unix;
@@ -58,6 +59,18 @@ impl Connection {
 pub(crate) struct Listener {
     socket: TcpListener,
     tls: Option<Arc<Tls>>,
+    /// Another process holds the socket, too, so that callers who come later wait for the next server.
+    held: bool,
+}
+
+/// A bound address.
+pub(crate) struct Bound {
+    /// With the port that a port of 0 became.
+    pub(crate) address: SocketAddr,
+    /// A socket for each thread.
+    pub(crate) sockets: Vec<std::net::TcpListener>,
+    /// Whether another process holds it, too.
+    pub(crate) held: bool,
 }
 
 /// Binds an address once for each of `count` threads, so that the kernel spreads connections over
@@ -99,10 +112,12 @@ impl Listener {
     pub(crate) fn new(
         socket: std::net::TcpListener,
         tls: Option<Arc<Tls>>,
+        held: bool,
     ) -> std::io::Result<Self> {
         Ok(Self {
             socket: TcpListener::from_std(socket)?,
             tls,
+            held,
         })
     }
 
@@ -117,8 +132,11 @@ impl Listener {
     }
 
     /// Stops listening. Returns the connections that the kernel had taken by then: their callers see them as made, and would
-    /// get a reset instead of an answer.
+    /// get a reset instead of an answer. Those of a socket that another process holds stay in the kernel, for the next server.
     pub(crate) fn close(self) -> Vec<Connection> {
+        if self.held {
+            return Vec::new();
+        }
         let Ok(socket) = self.socket.into_std() else {
             return Vec::new();
         };

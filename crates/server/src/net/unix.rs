@@ -15,8 +15,9 @@ const BACKLOG: i32 = 4_096;
 pub(crate) struct Socket {
     listener: UnixListener,
     path: PathBuf,
-    /// Device and inode of our file: at our path there may be another's by now.
-    file: (u64, u64),
+    /// Device and inode of our file: at our path there may be another's by now. None for a socket that another process
+    /// holds, whose file is not ours.
+    file: Option<(u64, u64)>,
 }
 
 impl Socket {
@@ -25,9 +26,7 @@ impl Socket {
         use socket2::{Domain, SockAddr, Type};
         make_way(&config.path)?;
         // Bound under another name, given its mode, then moved: under its own name it never had another.
-        let mut making = config.path.clone().into_os_string();
-        making.push(format!(".{}", std::process::id()));
-        let making = PathBuf::from(making);
+        let making = making(&config.path, std::process::id());
         let socket = socket2::Socket::new(Domain::UNIX, Type::STREAM, None)?;
         socket.set_nonblocking(true)?;
         socket.bind(&SockAddr::unix(&making)?)?;
@@ -42,8 +41,29 @@ impl Socket {
         Ok(Socket {
             listener: socket.into(),
             path: config.path.clone(),
-            file: (file.dev(), file.ino()),
+            file: Some((file.dev(), file.ino())),
         })
+    }
+
+    /// Whether a socket that was bound to this name listens at `path`: the name that its process gave it before it was moved
+    /// is the one that the kernel knows.
+    pub(crate) fn is_at(bound: &Path, path: &Path) -> bool {
+        let maker = bound.extension().and_then(|end| end.to_str()?.parse().ok());
+        bound == path || maker.is_some_and(|maker| bound == making(path, maker))
+    }
+
+    /// The socket that another process holds at this path.
+    pub(crate) fn handed(listener: UnixListener, path: &Path) -> Self {
+        Self {
+            listener,
+            path: path.to_owned(),
+            file: None,
+        }
+    }
+
+    /// Whether another process holds it, too.
+    pub(crate) fn is_held(&self) -> bool {
+        self.file.is_none()
     }
 
     /// The same socket for one more thread.
@@ -52,10 +72,17 @@ impl Socket {
     }
 }
 
+/// The name of a socket that this process makes for `path`.
+fn making(path: &Path, process: u32) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!(".{process}"));
+    PathBuf::from(name)
+}
+
 impl Drop for Socket {
     fn drop(&mut self) {
         let ours = std::fs::symlink_metadata(&self.path)
-            .is_ok_and(|file| (file.dev(), file.ino()) == self.file);
+            .is_ok_and(|file| Some((file.dev(), file.ino())) == self.file);
         if ours {
             let _ = std::fs::remove_file(&self.path);
         }

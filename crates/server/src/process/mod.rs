@@ -2,6 +2,7 @@
 
 pub(crate) mod bootstrap;
 mod certificates;
+pub(crate) mod hold;
 pub(crate) mod housekeeping;
 mod limits;
 mod nodes;

@@ -4,10 +4,11 @@
 
 use crate::config::data_dir;
 use crate::config::{Config, TlsFiles};
+use crate::net::handed::Handed;
 use crate::net::unix;
-use crate::net::{self, Tls};
+use crate::net::{self, Bound, Tls};
 use std::io::ErrorKind;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 /// Certificates and sockets of all listeners.
@@ -15,9 +16,9 @@ pub(crate) struct Opened {
     /// Of the public and the internal listener.
     pub(crate) tls: [Option<Arc<Tls>>; 2],
     /// The public listener.
-    pub(crate) public: (SocketAddr, Vec<TcpListener>),
+    pub(crate) public: Bound,
     /// The internal one: a socket for each thread.
-    pub(crate) internal: (SocketAddr, Vec<TcpListener>),
+    pub(crate) internal: Bound,
     /// The internal one for processes of this machine.
     pub(crate) unix: Option<unix::Socket>,
 }
@@ -37,17 +38,26 @@ impl std::fmt::Display for Problem {
 }
 
 impl Opened {
-    /// Opens all, or tells everything that stands in the way.
-    pub(crate) fn open(config: &Config) -> Result<Self, Vec<Problem>> {
+    /// Opens all, or tells everything that stands in the way. Sockets that were handed over are used, not opened.
+    pub(crate) fn open(config: &Config, mut handed: Handed) -> Result<Self, Vec<Problem>> {
         // Both ends of TLS use one provider; a second start in the same process finds it set.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let mut problems = Vec::new();
         let public_tls = keep(tls("public", &config.public_tls), &mut problems);
         let internal_tls = keep(tls("internal", &config.internal_tls), &mut problems);
-        let public = keep(bound("public", config.public, 1), &mut problems);
+        let public = bound("public", config.public, 1, &mut handed);
+        let public = keep(public, &mut problems);
         let threads = config.check_threads;
-        let internal = keep(bound("internal", config.internal, threads), &mut problems);
-        let unix = keep(socket(config), &mut problems);
+        let internal = bound("internal", config.internal, threads, &mut handed);
+        let internal = keep(internal, &mut problems);
+        let unix = keep(socket(config, &mut handed), &mut problems);
+        problems.extend(handed.unclaimed().into_iter().map(|at| Problem {
+            text: format!(
+                "a socket on {at} was handed over, which is none of public, internal and internal_unix. Name the same addresses \
+                 in the socket unit (systemctl edit --full tokenward.socket) and in the configuration"
+            ),
+            in_use: false,
+        }));
         let mail = keep(mail(config), &mut problems);
         match (public_tls, internal_tls, public, internal, unix, mail) {
             (
@@ -57,7 +67,7 @@ impl Opened {
                 Some(internal),
                 Some(unix),
                 Some(()),
-            ) => Ok(Self {
+            ) if problems.is_empty() => Ok(Self {
                 tls: [public_tls, internal_tls],
                 public,
                 internal,
@@ -102,13 +112,31 @@ fn bound(
     listener: &str,
     address: SocketAddr,
     count: usize,
-) -> Result<(SocketAddr, Vec<TcpListener>), Problem> {
-    net::bind(address, count)
-        .map_err(|error| cannot_listen(&format!("{address} ({listener})"), &error))
+    handed: &mut Handed,
+) -> Result<Bound, Problem> {
+    let handed = handed.tcp(address);
+    let held = handed.is_some();
+    let bound = match handed {
+        // The threads share it: the kernel wakes those that wait, and one of them accepts.
+        Some((address, socket)) => std::iter::repeat_with(|| socket.try_clone())
+            .take(count)
+            .collect::<Result<Vec<_>, _>>()
+            .map(|sockets| (address, sockets)),
+        None => net::bind(address, count),
+    };
+    let bound = bound.map_err(|error| cannot_listen(&format!("{address} ({listener})"), &error));
+    bound.map(|(address, sockets)| Bound {
+        address,
+        sockets,
+        held,
+    })
 }
 
-fn socket(config: &Config) -> Result<Option<unix::Socket>, Problem> {
+fn socket(config: &Config, handed: &mut Handed) -> Result<Option<unix::Socket>, Problem> {
     let bind = |socket: &crate::config::UnixSocket| {
+        if let Some(listener) = handed.unix(&socket.path) {
+            return Ok(unix::Socket::handed(listener, &socket.path));
+        }
         unix::Socket::bind(socket)
             .map_err(|error| cannot_listen(&socket.path.display().to_string(), &error))
     };
@@ -138,7 +166,7 @@ pub(crate) fn check(config: &Config, now: i64) -> Findings {
         ..Findings::default()
     };
     let runs = data_dir::is_in_use(&config.data_dir);
-    match Opened::open(config) {
+    match Opened::open(config, Handed::default()) {
         Ok(opened) => {
             for tls in opened.tls.iter().flatten() {
                 found.errors.extend(tls.out_of_time(now));

@@ -7,9 +7,10 @@ use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::config::data_dir::{self, DataDir};
 use crate::listeners::{internal, public};
+use crate::net::handed::Handed;
 use crate::net::limits::Limits;
 use crate::net::unix;
-use crate::net::{Listener, Tls};
+use crate::net::{Bound, Listener, Tls};
 use crate::process::housekeeping::{self, Housekeeping};
 use crate::process::nodes::NodesWatch;
 use crate::process::preflight::{self, Opened};
@@ -27,6 +28,10 @@ use tokio::sync::watch;
 /// How often uses and counts are written, and the last change is remembered.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
 
+/// How long a server whose sockets another process holds goes on accepting before it stops. Each answer ends its connection
+/// then, so that gateways have no kept connection left into which they could send a check while it is closed.
+const LAST_ANSWERS: Duration = Duration::from_secs(1);
+
 /// How long a start waits for the link to the console.
 const LINK_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -43,7 +48,7 @@ pub fn location(config: &Config) -> Location {
 }
 
 /// Runs the server until it is told to stop.
-pub fn run(config: Config) -> Result<(), Fault> {
+pub(crate) fn run(config: Config, handed: Handed) -> Result<(), Fault> {
     let limits = Limits::new(
         limits::raise_descriptor_limit(),
         config.public_connections_per_source,
@@ -62,7 +67,7 @@ pub fn run(config: Config) -> Result<(), Fault> {
         .enable_all()
         .thread_name("public")
         .build()?;
-    let outcome = runtime.block_on(serve(config, limits));
+    let outcome = runtime.block_on(serve(config, handed, limits));
     // A start that was given up may still be reading the store.
     runtime.shutdown_timeout(Duration::from_secs(1));
     outcome
@@ -94,7 +99,7 @@ impl Signals {
     }
 }
 
-async fn serve(config: Config, limits: Limits) -> Result<(), Fault> {
+async fn serve(config: Config, handed: Handed, limits: Limits) -> Result<(), Fault> {
     // First: a process that is the first of its container ignores signals it has no handler for, and every other would
     // be ended by SIGHUP.
     let mut signals = Signals::install()?;
@@ -103,10 +108,10 @@ async fn serve(config: Config, limits: Limits) -> Result<(), Fault> {
     data_dir::remove(&directory.file(data_dir::LISTENING))?;
     let Opened {
         tls: [public_tls, internal_tls],
-        public: (public_address, mut public_sockets),
-        internal: (internal_address, internal_sockets),
+        mut public,
+        internal,
         unix,
-    } = Opened::open(&config).map_err(|problems| preflight::lines(&problems))?;
+    } = Opened::open(&config, handed).map_err(|problems| preflight::lines(&problems))?;
     for risk in config.risks() {
         tracing::warn!("{risk}");
     }
@@ -152,24 +157,26 @@ async fn serve(config: Config, limits: Limits) -> Result<(), Fault> {
         }
     };
 
+    let held = public.held || internal.held || unix.as_ref().is_some_and(unix::Socket::is_held);
+    let (stop_checks, stopped) = watch::channel(false);
+    let internal_address = internal.address;
+    let threads = check_threads(
+        &app,
+        internal,
+        internal_tls.as_ref(),
+        unix.as_ref(),
+        &stopped,
+    )?;
     let (stop, stopped) = watch::channel(false);
-    let mut threads = Vec::new();
-    for (number, socket) in internal_sockets.into_iter().enumerate() {
-        let (app, tls, stopped) = (Arc::clone(&app), internal_tls.clone(), stopped.clone());
-        let unix = unix.as_ref().map(unix::Socket::share).transpose()?;
-        let thread = std::thread::Builder::new()
-            .name(format!("check-{number}"))
-            .spawn(move || check_thread(app, socket, tls, unix, stopped))?;
-        threads.push(thread);
-    }
     let telling = tokio::spawn(notify::run(Arc::clone(&app), post, stopped.clone()));
-    let socket = public_sockets.pop().ok_or("no public socket")?;
-    let public = tokio::spawn(public::serve(
+    let socket = public.sockets.pop().ok_or("no public socket")?;
+    let public_listener = tokio::spawn(public::serve(
         Arc::clone(&app),
-        Listener::new(socket, public_tls.clone())?,
+        Listener::new(socket, public_tls.clone(), public.held)?,
         limits,
         stopped,
     ));
+    let public_address = public.address;
 
     let scheme = |tls: &Option<Arc<Tls>>| if tls.is_some() { "https" } else { "http" };
     let addresses = json!({
@@ -219,13 +226,21 @@ async fn serve(config: Config, limits: Limits) -> Result<(), Fault> {
     tell_supervisor(&NotifyState::Stopping);
     app.stop();
     linking.abort();
+    if outcome.is_err() {
+        // A node that must not go on answers no check.
+        let _ = stop_checks.send(true);
+    } else if held {
+        let _ = tokio::time::timeout(LAST_ANSWERS, std::future::pending::<()>()).await;
+    }
     let _ = stop.send(true);
-    let _ = public.await;
+    let _ = public_listener.await;
+    let _ = telling.await;
+    // Last, so that checks are answered while slow requests of the public listener end.
+    let _ = stop_checks.send(true);
     for thread in threads {
         let _ = tokio::task::spawn_blocking(move || thread.join()).await;
     }
     drop(unix);
-    let _ = telling.await;
     housekeeping::write_all(&app).await;
     let change = app.data.store.proven();
     if let Err(error) = directory.remember(epoch, change) {
@@ -321,12 +336,34 @@ fn must_be_there(location: &Location, was: bool) -> Result<(), Fault> {
     Ok(())
 }
 
+/// Starts the threads that answer checks.
+fn check_threads(
+    app: &Arc<App>,
+    internal: Bound,
+    tls: Option<&Arc<Tls>>,
+    unix: Option<&unix::Socket>,
+    stop: &watch::Receiver<bool>,
+) -> Result<Vec<std::thread::JoinHandle<()>>, Fault> {
+    let held = internal.held;
+    let unix_held = unix.is_some_and(unix::Socket::is_held);
+    let mut threads = Vec::new();
+    for (number, socket) in internal.sockets.into_iter().enumerate() {
+        let (app, tls, stop) = (Arc::clone(app), tls.cloned(), stop.clone());
+        let unix = unix.map(unix::Socket::share).transpose()?;
+        let thread = std::thread::Builder::new()
+            .name(format!("check-{number}"))
+            .spawn(move || check_thread(app, (socket, held), tls, (unix, unix_held), stop))?;
+        threads.push(thread);
+    }
+    Ok(threads)
+}
+
 /// One thread that answers checks: its own socket, its own runtime, nothing shared but the replica.
 fn check_thread(
     app: Arc<App>,
-    socket: std::net::TcpListener,
+    (socket, held): (std::net::TcpListener, bool),
     tls: Option<Arc<Tls>>,
-    unix: Option<std::os::unix::net::UnixListener>,
+    (unix, unix_held): (Option<std::os::unix::net::UnixListener>, bool),
     stop: watch::Receiver<bool>,
 ) {
     let runtime = match tokio::runtime::Builder::new_current_thread()
@@ -339,8 +376,10 @@ fn check_thread(
     let tasks = tokio::task::LocalSet::new();
     tasks.block_on(&runtime, async move {
         let unix = unix.map(tokio::net::UnixListener::from_std).transpose();
-        match (Listener::new(socket, tls), unix) {
-            (Ok(listener), Ok(unix)) => internal::serve(app, listener, unix, stop).await,
+        match (Listener::new(socket, tls, held), unix) {
+            (Ok(listener), Ok(unix)) => {
+                internal::serve(app, listener, unix, unix_held, stop).await;
+            }
             (Err(error), _) | (_, Err(error)) => tracing::error!("cannot listen: {error}"),
         }
     });

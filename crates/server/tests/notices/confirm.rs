@@ -254,6 +254,7 @@ async fn the_link_in_a_notice_stops_notices_of_that_workspace() {
         acts,
         [
             "notice_address.confirm",
+            "notice_address.preferences",
             "notice_address.confirm",
             "notice_address.stop"
         ]

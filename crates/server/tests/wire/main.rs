@@ -18,6 +18,7 @@ mod generate;
 mod generate_refused;
 mod generate_ways;
 mod heads;
+mod hold;
 mod hosts;
 mod house;
 mod http2;

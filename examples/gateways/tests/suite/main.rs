@@ -4,12 +4,14 @@
 mod apache;
 mod bodies;
 mod canary;
+mod certificates;
 mod closed;
 mod denials;
 mod ejection;
 mod fresh;
 mod outage;
 mod permits;
+mod restarts;
 mod tricks;
 mod world;
 

@@ -1,6 +1,6 @@
 //! What the rows share: a server, two products, one gateway between, and API clients to call with.
 
-use gateways::{Ask, Kind, Places, Product, Running, Seen};
+use gateways::{Ask, Certificates, Kind, Places, Product, Running, Seen};
 use serde_json::Value;
 use std::net::{Ipv4Addr, SocketAddr};
 use tokenward_testkit::{Answer, Api, ApiClient, NewClient, Server, ServerBuilder};
@@ -48,6 +48,19 @@ impl World {
 
     /// The same with a server that has more settings.
     pub(crate) fn behind(kind: &Kind, server: ServerBuilder) -> World {
+        Self::between(kind, server, None)
+    }
+
+    /// The same with a server that asks for certificates, and a gateway that has these.
+    pub(crate) fn behind_certified(
+        kind: &Kind,
+        server: ServerBuilder,
+        certificates: Certificates,
+    ) -> World {
+        Self::between(kind, server, Some(certificates))
+    }
+
+    fn between(kind: &Kind, server: ServerBuilder, certificates: Option<Certificates>) -> World {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -79,6 +92,7 @@ impl World {
             e_invoice: e_invoice.address(),
             gst: gst.address(),
             replica_keys,
+            certificates,
         };
         let gateway = kind.start(&places);
         let workspace = runtime.block_on(api.workspace("acme")).expect("an answer");
