@@ -35,8 +35,9 @@ pub use members::{
 };
 pub use nodes::{Coherence, Node, NodeState, Nodes};
 pub use notices::{
-    Notice, NoticeMade, NoticePage, NoticeState, Webhook, WebhookChange, WebhookCreate,
-    WebhookWithSecret,
+    AddressChange, Notice, NoticeDelivery, NoticeEvent, NoticeMade, NoticePage, NoticePreference,
+    NoticeState, PreferenceChange, Webhook, WebhookChange, WebhookCreate, WebhookWithSecret,
+    WorkspaceAddress,
 };
 pub use problem::Problem;
 pub use products::{Product, ProductPut};

@@ -1,6 +1,6 @@
 //! Webhooks, and the notices that were sent by webhook and e-mail.
 
-use crate::{NoticeCursor, ShownWebhookSecret, Time};
+use crate::{NoticeCursor, NotificationState, ShownWebhookSecret, Time};
 use uuid::Uuid;
 
 words! {
@@ -15,7 +15,70 @@ words! {
     }
 }
 
+words! {
+    /// Something that is told.
+    NoticeEvent {
+        /// An access token was generated.
+        TokenGenerated = "token.generated",
+        /// An access token was revoked.
+        TokenRevoked = "token.revoked",
+        /// An access token expires soon.
+        TokenExpiring = "token.expiring",
+        /// A token that a newer one replaced is still presented.
+        TokenSupersededInUse = "token.superseded_in_use",
+        /// Much of a daily quota is used.
+        QuotaReached = "quota.reached",
+        /// A client secret was created.
+        SecretCreated = "secret.created",
+        /// A client secret was deleted.
+        SecretDeleted = "secret.deleted",
+        /// An API client was created.
+        ClientCreated = "client.created",
+        /// The settings of an API client were changed.
+        ClientChanged = "client.changed",
+        /// An API client was disabled.
+        ClientDisabled = "client.disabled",
+        /// An API client was enabled.
+        ClientEnabled = "client.enabled",
+        /// An API client was deleted.
+        ClientDeleted = "client.deleted",
+        /// An API client is not used.
+        ClientUnused = "client.unused",
+    }
+}
+
+words! {
+    /// When something is told.
+    NoticeDelivery {
+        /// When it happens.
+        Immediate = "immediate",
+        /// Once a day, in one email with the rest.
+        Daily = "daily",
+        /// Never.
+        Off = "off",
+    }
+}
+
 answers! {
+    /// When an address or a webhook is told of an event.
+    #[cfg_attr(feature = "openapi", schemars(inline))]
+    pub struct NoticePreference {
+        /// The event.
+        pub event: NoticeEvent,
+        /// immediate or off for webhooks
+        pub delivery: NoticeDelivery,
+    }
+
+    /// An address that API clients of a workspace name for their notices.
+    pub struct WorkspaceAddress {
+        /// The address, in lower case.
+        pub email: String,
+        /// notices are sent to confirmed addresses only; stopped: by the owner of the address
+        pub state: NotificationState,
+        /// When it is told of each event.
+        pub preferences: Vec<NoticePreference>,
+    }
+
     /// A webhook.
     pub struct Webhook {
         /// Its id.
@@ -32,6 +95,8 @@ answers! {
         pub disabled_at: Option<Time>,
         /// When it was created.
         pub created_at: Time,
+        /// When it is told of each event.
+        pub preferences: Vec<NoticePreference>,
     }
 
     /// A webhook with its new signing secret.
@@ -91,11 +156,37 @@ requests! {
         /// HTTPS, to a public address or a network that the server's configuration allows
         #[cfg_attr(feature = "openapi", schemars(length(max = 2_048), extend("format" = "uri", "examples" = ["https://hook.example/tokenward"])))]
         pub url: String,
+        /// what it is told; immediate where an event is left out
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub preferences: Option<Vec<PreferenceChange>>,
     }
 
-    /// A change of a webhook.
+    /// A change of a webhook. What is left out stays.
     pub struct WebhookChange {
         /// Whether nothing is sent to it.
-        pub disabled: bool,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub disabled: Option<bool>,
+        /// Events that it is told of from now on, or not any more.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub preferences: Option<Vec<PreferenceChange>>,
+    }
+
+    /// A change of what an address is told. Events that are left out stay.
+    pub struct AddressChange {
+        /// the address, upper or lower case
+        pub email: String,
+        /// When it is told of each event from now on.
+        pub preferences: Vec<PreferenceChange>,
+    }
+
+    /// When an address or a webhook is to be told of an event.
+    #[cfg_attr(feature = "openapi", schemars(inline))]
+    pub struct PreferenceChange {
+        /// The event.
+        #[cfg_attr(feature = "openapi", schemars(with = "NoticeEvent"))]
+        pub event: String,
+        /// immediate or off for webhooks
+        #[cfg_attr(feature = "openapi", schemars(with = "NoticeDelivery"))]
+        pub delivery: String,
     }
 }

@@ -36,6 +36,15 @@ macro_rules! words {
         }
 
         impl $name {
+            /// The value of a word; `Unknown` for one of another version.
+            #[must_use]
+            pub fn of(word: &str) -> Self {
+                match word {
+                    $($word => Self::$variant,)*
+                    _ => Self::Unknown,
+                }
+            }
+
             /// The word.
             #[must_use]
             pub fn as_str(self) -> &'static str {
@@ -61,10 +70,7 @@ macro_rules! words {
         impl<'de> serde::Deserialize<'de> for $name {
             fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
                 let word = std::borrow::Cow::<str>::deserialize(from)?;
-                Ok(match &*word {
-                    $($word => Self::$variant,)*
-                    _ => Self::Unknown,
-                })
+                Ok(Self::of(&word))
             }
         }
 

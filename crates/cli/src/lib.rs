@@ -71,9 +71,9 @@ enum AdminCommand {
     AdminKey(Group<admin_keys::Verb>),
     /// Members, who may sign in to the console: list, invite, change, remove, withdraw.
     Member(Group<members::Verb>),
-    /// Webhooks of a workspace: list, create, rotate, test, disable, enable, delete.
+    /// Webhooks of a workspace: list, create, set, rotate, test, disable, enable, delete.
     Webhook(Group<webhooks::Verb>),
-    /// Notices sent by webhook and e-mail: list.
+    /// Notices sent by webhook and e-mail: list, addresses, set.
     Notice(Group<webhooks::NoticeVerb>),
     /// How often and from where an API client's tokens were used, by day.
     #[command(

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use std::fmt::Display;
 use tokenward_api::{
     AdminKeyInfo, AuditEntry, Client, ClientState, ClientToken, Coherence, Invitation, Member,
-    NodeState, Nodes, Notice, NoticeState, NotificationState, OnRepeat, Product, SecretInfo, Time,
-    TokenState, Usage, Webhook, Workspace,
+    NodeState, Nodes, Notice, NoticeDelivery, NoticePreference, NoticeState, NotificationState,
+    OnRepeat, Product, SecretInfo, Time, TokenState, Usage, Webhook, Workspace, WorkspaceAddress,
 };
 use uuid::Uuid;
 
@@ -494,13 +494,39 @@ pub(crate) fn usage(item: &Usage) -> Vec<(&'static str, Table)> {
 
 /// A list of webhooks.
 pub(crate) fn webhooks(items: &[Webhook]) -> Table {
-    let mut table = Table::new(&["ID", "URL", "STATE", "CREATED"]);
+    let mut table = Table::new(&["ID", "URL", "STATE", "OFF", "CREATED"]);
     for item in items {
         table.row([
             text(item.id).into(),
             text(&item.url).into(),
             switched(item.disabled),
+            events(&item.preferences, NoticeDelivery::Off).into(),
             text(&item.created_at).into(),
+        ]);
+    }
+    table
+}
+
+/// The events that are told so.
+fn events(preferences: &[NoticePreference], delivery: NoticeDelivery) -> String {
+    let own = preferences.iter().filter(|one| one.delivery == delivery);
+    let words: Vec<_> = own.map(|one| one.event.as_str()).collect();
+    list(&words, NOTHING)
+}
+
+/// Notification emails of a workspace, and when each is told of what.
+pub(crate) fn addresses(items: &[WorkspaceAddress]) -> Table {
+    let mut table = Table::new(&["EMAIL", "STATE", "DAILY", "OFF"]);
+    for item in items {
+        let tone = match item.state {
+            NotificationState::Confirmed => Tone::Good,
+            _ => Tone::Odd,
+        };
+        table.row([
+            text(&item.email).into(),
+            state(item.state.as_str(), tone),
+            events(&item.preferences, NoticeDelivery::Daily).into(),
+            events(&item.preferences, NoticeDelivery::Off).into(),
         ]);
     }
     table

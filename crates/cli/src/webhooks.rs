@@ -10,7 +10,10 @@ use super::table::printable;
 use super::views;
 use reqwest::Method;
 use std::path::PathBuf;
-use tokenward_api::{NoticeMade, Usage, Webhook, WebhookChange, WebhookCreate, WebhookWithSecret};
+use tokenward_api::{
+    AddressChange, NoticeMade, PreferenceChange, Usage, Webhook, WebhookChange, WebhookCreate,
+    WebhookWithSecret, WorkspaceAddress,
+};
 use uuid::Uuid;
 
 /// Commands on webhooks.
@@ -31,6 +34,19 @@ pub(crate) enum Verb {
         to: String,
         #[command(flatten)]
         secret: SecretTo,
+        #[command(flatten)]
+        events: Events,
+    },
+    /// Choose what a webhook is told.
+    #[command(
+        after_help = "Events that are not given stay as they are; `tokenward webhook list` shows what is off.\n\n\
+                            Example:\n  tokenward webhook set 0198c0de-0000-7000-8000-0000000000aa --event token.generated=off"
+    )]
+    Set {
+        /// The webhook's id.
+        webhook: Uuid,
+        #[command(flatten)]
+        events: Events,
     },
     /// Make another signing secret; it goes to standard output, once. The former one signs for a day more.
     Rotate {
@@ -78,6 +94,40 @@ pub(crate) enum NoticeVerb {
         #[command(flatten)]
         portion: Portion,
     },
+    /// List the notification emails of a workspace, and when each is told of what.
+    #[command(after_help = "Example:\n  tokenward notice addresses --workspace acme")]
+    Addresses(InWorkspace),
+    /// Choose what a notification email is told, and when.
+    #[command(
+        after_help = "Holds for every API client of the workspace that names the address. Events that are not given stay as they are.\n\n\
+                            Example:\n  tokenward notice set -w acme ops@example.com --event token.generated=immediate --event client.unused=off"
+    )]
+    Set {
+        #[command(flatten)]
+        within: InWorkspace,
+        /// The address.
+        email: String,
+        #[command(flatten)]
+        events: Events,
+    },
+}
+
+/// When something is told of which events.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Events {
+    /// An event, such as token.generated or quota.reached, and when it is told: immediate, daily (emails only) or off.
+    #[arg(long = "event", value_name = "EVENT=DELIVERY", value_parser = preference)]
+    events: Vec<PreferenceChange>,
+}
+
+fn preference(text: &str) -> Result<PreferenceChange, String> {
+    let (event, delivery) = text
+        .split_once('=')
+        .ok_or("give an event and a delivery, such as token.generated=off")?;
+    Ok(PreferenceChange {
+        event: event.to_owned(),
+        delivery: delivery.to_owned(),
+    })
 }
 
 /// Of which workspace.
@@ -105,13 +155,34 @@ pub(crate) async fn run(verb: Verb, session: &Session) -> Result<(), CliError> {
             let pages = Pages::new(api, &path, Vec::new(), None);
             out.lists(&mut [pages], |_| true, views::webhooks).await
         }
-        Verb::Create { within, to, secret } => {
+        Verb::Create {
+            within,
+            to,
+            secret,
+            events,
+        } => {
             let once = Once::new(secret.secret_file.as_deref())?;
             let path = format!("{}/webhooks", path(session, &within).await?);
-            let body = WebhookCreate { url: to };
+            let body = WebhookCreate {
+                url: to,
+                preferences: Some(events.events).filter(|events| !events.is_empty()),
+            };
             let mut made: Answer<WebhookWithSecret> = api.send(Method::POST, &path, body).await?;
             out.note(&format!("webhook {}", made.webhook.id));
             once.deliver(&mut made.json, "secret", "signing secret", out)
+        }
+        Verb::Set { webhook, events } => {
+            let change = WebhookChange {
+                preferences: Some(events.events),
+                ..WebhookChange::default()
+            };
+            let path = format!("/webhooks/{webhook}");
+            let changed: Answer<Webhook> = api.send(Method::PATCH, &path, change).await?;
+            out.note("Notifications saved.");
+            if out.json {
+                return out.json(&changed.json);
+            }
+            out.line(&views::webhooks(std::slice::from_ref(&changed)).draw(out.style))
         }
         Verb::Rotate {
             webhook,
@@ -161,13 +232,36 @@ pub(crate) async fn run(verb: Verb, session: &Session) -> Result<(), CliError> {
 
 /// Carries out one command on notices.
 pub(crate) async fn run_notice(verb: NoticeVerb, session: &Session) -> Result<(), CliError> {
-    let NoticeVerb::List { within, portion } = verb;
-    let path = format!("{}/notices", path(session, &within).await?);
-    let pages = Pages::new(&session.api, &path, Vec::new(), portion.limit);
-    session
-        .out
-        .lists(&mut [pages], |_| true, views::notices)
-        .await
+    let Session { api, out } = session;
+    match verb {
+        NoticeVerb::List { within, portion } => {
+            let path = format!("{}/notices", path(session, &within).await?);
+            let pages = Pages::new(api, &path, Vec::new(), portion.limit);
+            out.lists(&mut [pages], |_| true, views::notices).await
+        }
+        NoticeVerb::Addresses(within) => {
+            let path = format!("{}/notification-addresses", path(session, &within).await?);
+            let pages = Pages::new(api, &path, Vec::new(), None);
+            out.lists(&mut [pages], |_| true, views::addresses).await
+        }
+        NoticeVerb::Set {
+            within,
+            email,
+            events,
+        } => {
+            let path = format!("{}/notification-addresses", path(session, &within).await?);
+            let change = AddressChange {
+                email,
+                preferences: events.events,
+            };
+            let set: Answer<WorkspaceAddress> = api.send(Method::PATCH, &path, change).await?;
+            out.note("Notifications saved.");
+            if out.json {
+                return out.json(&set.json);
+            }
+            out.line(&views::addresses(std::slice::from_ref(&set)).draw(out.style))
+        }
+    }
 }
 
 async fn path(session: &Session, within: &InWorkspace) -> Result<String, CliError> {
@@ -177,7 +271,10 @@ async fn path(session: &Session, within: &InWorkspace) -> Result<String, CliErro
 
 async fn switch(session: &Session, webhook: Uuid, disabled: bool) -> Result<(), CliError> {
     let path = format!("/webhooks/{webhook}");
-    let change = WebhookChange { disabled };
+    let change = WebhookChange {
+        disabled: Some(disabled),
+        ..WebhookChange::default()
+    };
     let changed = session.api.send(Method::PATCH, &path, change).await;
     let changed: Answer<Webhook> = changed?;
     let out = &session.out;

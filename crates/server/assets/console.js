@@ -18,6 +18,11 @@ for (const button of document.querySelectorAll("button[data-copy]")) {
   });
 }
 
+// On a narrow screen the areas stand in one line: the current one is brought into sight.
+const areas = document.querySelector(".areas");
+const area = areas?.querySelector("[aria-current]");
+if (area) areas.scrollLeft = area.offsetLeft + area.offsetWidth - areas.clientWidth + 24;
+
 // The values of the bar under the pointer stand under the chart, for as long as it is there.
 for (const chart of document.querySelectorAll(".chart")) {
   const readout = chart.querySelector(".readout");

@@ -7,7 +7,8 @@ use std::collections::BTreeSet;
 pub(crate) const VERSION: i64 = MIGRATIONS.len() as i64;
 
 /// Every migration, in order; the first is version 1. A released one is never changed.
-pub(crate) const MIGRATIONS: &[&str] = &[V1, V2, V3, V4, V5, V6, V7, V8, V9, V10, V11, V12, V13];
+pub(crate) const MIGRATIONS: &[&str] =
+    &[V1, V2, V3, V4, V5, V6, V7, V8, V9, V10, V11, V12, V13, V14];
 
 const V1: &str = "
 CREATE TABLE head (
@@ -221,6 +222,12 @@ CREATE TABLE check_hour (
     client BIGINT NOT NULL, hour BIGINT NOT NULL, product BIGINT NOT NULL, outcome BIGINT NOT NULL, n BIGINT NOT NULL,
     PRIMARY KEY (client, hour, product, outcome)
 ){by_key};
+";
+
+/// What addresses and webhooks are told, as far as somebody chose it.
+const V14: &str = "
+ALTER TABLE webhook ADD COLUMN preferences TEXT NOT NULL DEFAULT '';
+ALTER TABLE notice_address ADD COLUMN preferences TEXT NOT NULL DEFAULT '';
 ";
 
 /// SQLite numbers the rows of a table with `{key}` by itself.

@@ -73,6 +73,7 @@ fn an_answer_without_its_members_is_dashes_not_a_crash() {
         person(&empty()[0]),
         audit(&empty()),
         webhooks(&empty()),
+        addresses(&empty()),
         notices(&empty()),
     ];
     assert!(

@@ -133,7 +133,7 @@ mod tests {
     ];
 
     /// Commands that end nothing. `move` closes a store whose copy serves in its place, `serve --new-digest-keys` says by its name what it is for, a canary's client is its own,
-    /// and a setting that `client change` narrows can be widened again.
+    /// and a setting that `client change` narrows, or what `webhook set` and `notice set` turn off, can be widened again.
     const ENDING_NOTHING: &[&str] = &[
         "serve",
         "hold",
@@ -165,9 +165,12 @@ mod tests {
         "webhook list",
         "webhook create",
         "webhook test",
+        "webhook set",
         "webhook enable",
         "node list",
         "notice list",
+        "notice addresses",
+        "notice set",
         "usage",
         "audit list",
         "audit export",

@@ -21,6 +21,16 @@ pub(super) fn hour_began(now: Timestamp) -> Timestamp {
     Timestamp(now.0.div_euclid(HOUR_MICROS) * HOUR_MICROS)
 }
 
+/// The hour of the day, in UTC, at which the mail of the day goes out.
+const DIGEST_HOUR: i64 = 6;
+
+/// When the mail of the day goes out that tells what happened at `at`.
+pub(super) fn digest_after(at: Timestamp) -> Timestamp {
+    let day = 24 * HOUR_MICROS;
+    let shift = DIGEST_HOUR * HOUR_MICROS;
+    Timestamp(((at.0 - shift).div_euclid(day) + 1) * day + shift)
+}
+
 impl MailLimit {
     fn roll(&mut self, now: Timestamp) {
         let hour = now.0.div_euclid(HOUR_MICROS);
@@ -63,6 +73,14 @@ impl MailLimit {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn mail_of_the_day_goes_out_at_the_next_six_o_clock() {
+        let hour = |n: i64| Timestamp(n * HOUR_MICROS);
+        for (at, goes) in [(hour(0), 6), (hour(5), 6), (hour(6), 30), (hour(29), 30)] {
+            assert_eq!(digest_after(at), hour(goes), "{at:?}");
+        }
+    }
 
     #[test]
     fn an_address_gets_so_many_mails_an_hour_however_it_is_written() {

@@ -17,7 +17,7 @@ const SILENCE: Duration = Duration::from_secs(10);
 const AUTO_SUBMITTED: HeaderName = HeaderName::new_from_ascii_str("Auto-Submitted");
 const LIST_UNSUBSCRIBE: HeaderName = HeaderName::new_from_ascii_str("List-Unsubscribe");
 const LIST_UNSUBSCRIBE_POST: HeaderName = HeaderName::new_from_ascii_str("List-Unsubscribe-Post");
-/// Notices listed in one mail; more are counted.
+/// Lines in one mail about several notices; more are counted.
 const LISTED_MAX: usize = 100;
 /// The longest a letter may take in all: a server that answers a byte at a time holds a place no longer.
 const LETTER_WITHIN: Duration = Duration::from_secs(30);
@@ -245,24 +245,35 @@ fn confirmation(to: &str, told: &Value, link: &str, stop: Option<&str>) -> (Stri
     (subject, text)
 }
 
-/// One mail about several notices: a line each.
+/// One mail about several notices: a line for each API client and event, with how often it happened and when at last.
 fn summary(told: &[Value], stop: Option<&str>) -> String {
     let mut out = format!(
-        "{} notifications were combined, because this address reached its hourly email limit.\r\n\r\n",
+        "{} notifications in one email: the daily summary, or what was beyond the hourly email limit of this address.\r\n\r\n",
         told.len()
     );
-    for one in told.iter().take(LISTED_MAX) {
+    let mut lines: Vec<(String, usize, &str)> = Vec::new();
+    for one in told {
         let text = |name: &str| one["data"][name].as_str().unwrap_or("");
         let kind = one["type"].as_str().unwrap_or("");
-        out.push_str(&format!(
-            "{} [{}] {}: {}\r\n",
-            one["timestamp"].as_str().unwrap_or(""),
+        let line = format!(
+            "[{}] {}: {}",
             text("environment"),
             text("label"),
             words(kind)
-        ));
+        );
+        let at = one["timestamp"].as_str().unwrap_or("");
+        match lines.iter_mut().find(|(known, ..)| *known == line) {
+            Some((_, n, last)) => (*n, *last) = (*n + 1, at),
+            None => lines.push((line, 1, at)),
+        }
     }
-    if let Some(more) = told.len().checked_sub(LISTED_MAX).filter(|more| *more > 0) {
+    for (line, n, last) in lines.iter().take(LISTED_MAX) {
+        out.push_str(&match n {
+            1 => format!("{line}, {last}\r\n"),
+            n => format!("{line}, {n} times, last {last}\r\n"),
+        });
+    }
+    if let Some(more) = lines.len().checked_sub(LISTED_MAX).filter(|more| *more > 0) {
         out.push_str(&format!("and {more} more\r\n"));
     }
     out.push_str(&ending(stop));
@@ -322,6 +333,29 @@ mod tests {
             told("quota.reached", json!({ "percent": 80 })),
             "[Tokenward sandbox] erp: daily quota, 80 % used"
         );
+    }
+
+    #[test]
+    fn a_summary_has_a_line_for_each_client_and_event() {
+        let told = |label: &str, kind: &str, at: &str| {
+            let data = json!({ "label": label, "environment": "production" });
+            json!({ "type": kind, "timestamp": at, "data": data })
+        };
+        let all = [
+            told("erp", "token.generated", "2026-11-29T01:00:00+00:00"),
+            told("pos", "token.generated", "2026-11-29T01:30:00+00:00"),
+            told("erp", "token.generated", "2026-11-29T02:00:00+00:00"),
+        ];
+        let text = summary(&all, None);
+        let lines: Vec<_> = text.split("\r\n").collect();
+        assert!(
+            lines[0].starts_with("3 notifications in one email"),
+            "{text}"
+        );
+        let erp =
+            "[production] erp: access token generated, 2 times, last 2026-11-29T02:00:00+00:00";
+        let pos = "[production] pos: access token generated, 2026-11-29T01:30:00+00:00";
+        assert_eq!(lines[2..4], [erp, pos]);
     }
 
     #[test]

@@ -19,8 +19,8 @@ use tokenward_core::ids::{ClientId, WorkspaceId};
 use tokenward_core::time::{SECONDS_PER_DAY, Timestamp};
 use tokenward_core::{Environment, Keyring};
 use tokenward_store::notices::{
-    AddressView, AddressWants, AddressWrite, NewNotice, NoticeAddress, NoticeWrite, Target,
-    folded_address, mailbox,
+    AddressView, AddressWants, AddressWrite, NewNotice, NoticeAddress, NoticeWrite, Preferences,
+    Target, folded_address, mailbox,
 };
 use tokenward_store::people::{Member, Record};
 use tokenward_store::{Decided, ReadSet, StoreError};
@@ -207,6 +207,7 @@ fn first_named(
         created_at: now,
         confirmed_at,
         stopped_at: None,
+        preferences: Preferences::default(),
     }))
 }
 
@@ -274,6 +275,7 @@ fn ask(named: &Named<'_>, email: &str, now: Timestamp) -> [Record; 2] {
         kind: CONFIRM.to_owned(),
         body: json!({ "type": CONFIRM, "timestamp": now.iso(), "data": data }).to_string(),
         at: now,
+        digest_at: None,
     };
     [
         Record::Notice(NoticeWrite::Made {
@@ -569,6 +571,7 @@ pub async fn stop(data: &Data, text: &str, source: Option<IpAddr>) -> Result<(),
             created_at: row.map_or(view.now, |row| row.created_at),
             confirmed_at: None,
             stopped_at: Some(view.now),
+            preferences: row.map(|row| row.preferences.clone()).unwrap_or_default(),
         };
         let entry = by_owner("notice_address.stop", &stopped, source, view.now);
         Ok((written(stopped, entry), ()))
@@ -633,6 +636,7 @@ mod tests {
             created_at: NOW,
             confirmed_at: None,
             stopped_at: None,
+            preferences: Preferences::default(),
         }
     }
 

@@ -12,6 +12,7 @@ pub mod credential_notes;
 pub mod issuance;
 pub mod members;
 pub(crate) mod nodes;
+pub mod notice_preferences;
 pub mod notices;
 mod one_client;
 pub(crate) mod overview;

@@ -1,6 +1,7 @@
 //! Webhooks: who is told what happens to a workspace's clients. Operators and the workspace's admins manage
 //! them, auditors see them; a product admin has nothing to do with them, for they tell of every client.
 
+use super::notice_preferences::Choices;
 use super::{Conflict, Refused, credential_notes};
 use crate::auth::acting::{self, Acting};
 use crate::auth::authority::Admin;
@@ -53,7 +54,7 @@ pub(super) fn must_see(admin: &Admin, workspace: WorkspaceId) -> Result<(), Refu
     }
 }
 
-fn must_manage(admin: &Admin, workspace: WorkspaceId) -> Result<(), Refused> {
+pub(super) fn must_manage(admin: &Admin, workspace: WorkspaceId) -> Result<(), Refused> {
     must_see(admin, workspace)?;
     admin.must_write()
 }
@@ -83,10 +84,11 @@ pub async fn create(
     admin: Admin,
     workspace: WorkspaceId,
     url: &str,
-    note: &str,
+    (note, choices): (&str, Choices),
 ) -> Result<WithSecret, Refused> {
     must_manage(&admin, workspace)?;
     let note = credential_notes::parse(note)?;
+    let preferences = choices.made();
     let url = self::url(data, url)?;
     let wants = ReadSet {
         workspace: Some(workspace),
@@ -111,6 +113,7 @@ pub async fn create(
             former: None,
             created_at: view.now,
             disabled_at: None,
+            preferences,
         };
         let mut decided = put(acting, "webhook.create", &webhook, view.now);
         let note = credential_notes::made(acting, id, 0, &note);
@@ -175,16 +178,42 @@ pub async fn set_disabled(
     id: Uuid,
     disabled: bool,
 ) -> Result<Webhook, Refused> {
+    change(data, admin, id, Some(disabled), Choices::default()).await
+}
+
+/// Disables or enables a webhook, and changes what it is told.
+pub async fn change(
+    data: &Data,
+    admin: Admin,
+    id: Uuid,
+    disabled: Option<bool>,
+    choices: Choices,
+) -> Result<Webhook, Refused> {
     decide(data, admin, id, move |acting, view, mut webhook| {
-        if webhook.disabled_at.is_some() == disabled {
+        let mut audit = Vec::new();
+        let disabled = disabled.filter(|disabled| webhook.disabled_at.is_some() != *disabled);
+        if let Some(disabled) = disabled {
+            webhook.disabled_at = disabled.then_some(view.now);
+            let action = match disabled {
+                true => "webhook.disable",
+                false => "webhook.enable",
+            };
+            audit.push(entry(acting, action, &webhook, view.now));
+        }
+        if let Some(changed) = choices.change(&mut webhook.preferences) {
+            let detail = changed.detail(json!({ "webhook": id, "url": webhook.url }));
+            let place = Some(webhook.workspace);
+            audit.push(acting.entry("webhook.preferences", place, None, &detail, view.now));
+        }
+        if audit.is_empty() {
             return Ok((Decided::nothing(), webhook));
         }
-        webhook.disabled_at = disabled.then_some(view.now);
-        let action = match disabled {
-            true => "webhook.disable",
-            false => "webhook.enable",
+        let decided = Decided {
+            audit,
+            records: vec![Record::Webhook(WebhookWrite::Put(webhook.clone()))],
+            ..Decided::default()
         };
-        Ok((put(acting, action, &webhook, view.now), webhook))
+        Ok((decided, webhook))
     })
     .await
 }
@@ -238,6 +267,7 @@ pub async fn test(data: &Data, admin: Admin, id: Uuid) -> Result<Uuid, Refused> 
             kind: "webhook.test".into(),
             body: body.to_string(),
             at: view.now,
+            digest_at: None,
         };
         let made = NoticeWrite::Made {
             followed: None,

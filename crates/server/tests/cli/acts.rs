@@ -310,6 +310,14 @@ async fn usage_webhooks_and_notices_are_shown() {
             .starts_with("whsec_")
     );
     run(&server, &["webhook", "test", &id]).expect(0);
+    let off = ["webhook", "set", &id, "--event", "client.unused=off"];
+    assert!(run(&server, &off).expect(0).contains("client.unused"));
+    let none = ["webhook", "set", &id, "--event", "client.unused"];
+    run(&server, &none).refused(2, &["token.generated=off"]);
+    let addresses = run(&server, &["notice", "addresses", "-w", "acme"]);
+    assert_eq!(addresses.expect(0), "");
+    let email = ["notice", "set", "-w", "acme", "x@example.com"];
+    run(&server, &email).refused(1, &["notification address"]);
     let notices = run(&server, &["notice", "list", "-w", "acme"]);
     assert!(notices.expect(0).contains(&id), "{notices:?}");
     run(&server, &["webhook", "delete", &id]).refused(1, &["This deletes", "not a terminal"]);

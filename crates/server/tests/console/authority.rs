@@ -233,6 +233,11 @@ pub(crate) fn pages() -> Vec<Page> {
             &[("note", "x")],
         ),
         send(
+            ("PATCH", "/webhooks/{hook}", 0),
+            "/w/{acme}/webhooks/{hook}/preferences",
+            &[("client.unused", "off")],
+        ),
+        send(
             ("DELETE", "/webhooks/{hook}", 0),
             "/w/{acme}/webhooks/{hook}/delete",
             &[],

@@ -154,4 +154,25 @@ async fn several_clients_are_disabled_after_one_confirmation() {
     let audit = operator.get("/console/audit?action=client.enable").await;
     let audit = audit.expect(200, "enabled API client");
     assert_eq!(audit.text.matches("enabled API client <a").count(), 2);
+
+    // A form that waits for a proof names what it is about, and nothing is offered for deleted clients.
+    house.age_proofs();
+    let form = [("act", "disable"), ("client", &one), ("client", &two)];
+    let asked = operator.send(&bulk, &form).await;
+    let proof = [
+        ("next", asked.hidden("next")),
+        ("kept", asked.hidden("kept")),
+        ("proof", crate::house::PASSWORD.to_owned()),
+    ];
+    let proof = proof
+        .each_ref()
+        .map(|(name, value)| (*name, value.as_str()));
+    let resumed = operator.send("/console/step-up", &proof).await;
+    resumed.expect(200, "Change several API clients “one”, “two”?");
+    let deleted = format!("/console/w/{acme}/sandbox?state=deleted");
+    let deleted = operator
+        .get(&deleted)
+        .await
+        .expect(200, "1 API client found");
+    assert!(!deleted.text.contains("With selected"), "{}", deleted.text);
 }

@@ -75,6 +75,8 @@ async fn an_address_gets_no_notice_until_its_owner_confirms_it() {
         assert_eq!(world.open(method, &link).await.0, 404);
     }
     assert_eq!(acts(&world).await, ["notice_address.confirm"]);
+    let chosen = world.choose(VICTIM, "token.generated", "immediate").await;
+    chosen.expect(200);
     world.generate(&erp).await;
     let told = mails.letters_about("access token generated", 1);
     assert!(told[0]["text"].as_str().unwrap().contains("generation: 6"));
@@ -235,7 +237,9 @@ async fn the_link_in_a_notice_stops_notices_of_that_workspace() {
     let before = mails.letters_about("erp: ", 1).len();
     world.generate(&erp).await;
     world.generate(&far).await;
-    mails.letters_about("far: access token generated", 1);
+    let token = format!("/clients/{}/token", far.id);
+    world.call(Method::DELETE, &token, None).await.expect(200);
+    mails.letters_about("far: access token revoked", 1);
     assert_eq!(mails.letters_about("erp: ", 1).len(), before);
     // Naming it again changes nothing for its owner, and asking is refused for a month.
     set_emails(&world, &erp, &[]).await;
@@ -250,6 +254,7 @@ async fn the_link_in_a_notice_stops_notices_of_that_workspace() {
         acts,
         [
             "notice_address.confirm",
+            "notice_address.preferences",
             "notice_address.confirm",
             "notice_address.stop"
         ]

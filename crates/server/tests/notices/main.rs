@@ -3,6 +3,7 @@
 
 mod confirm;
 mod mail;
+mod preferences;
 mod scan;
 mod webhooks;
 mod world;

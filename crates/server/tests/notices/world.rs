@@ -75,7 +75,15 @@ impl World {
         self.api.client(&self.acme, new).await.unwrap()
     }
 
-    /// The same, confirmed by the links that were sent to them.
+    /// Chooses what an address is told, and when.
+    pub(crate) async fn choose(&self, email: &str, event: &str, delivery: &str) -> Answer {
+        let path = format!("/workspaces/{}/notification-addresses", self.acme);
+        let preferences = json!([{ "event": event, "delivery": delivery }]);
+        let body = json!({ "email": email, "preferences": preferences });
+        self.call(Method::PATCH, &path, Some(body)).await
+    }
+
+    /// The same, confirmed by the links that were sent to them, and told of each token when it is generated.
     pub(crate) async fn confirmed(
         &self,
         mails: &MailServer,
@@ -86,6 +94,8 @@ impl World {
         for email in emails {
             let link = mails.link(email, CONFIRM, 1);
             assert_eq!(self.open(Method::POST, &link).await.0, 200, "{email}");
+            let chosen = self.choose(email, "token.generated", "immediate").await;
+            chosen.expect(200);
         }
         client
     }

@@ -293,6 +293,30 @@ pub(crate) fn acts() -> Vec<Act> {
             [201, 404, 404, 404, 403],
         ),
         (
+            "GET",
+            "/workspaces/{acme}/notification-addresses",
+            None,
+            [200, 200, 403, 200, 200],
+        ),
+        (
+            "GET",
+            "/workspaces/{other}/notification-addresses",
+            None,
+            [200, 404, 404, 404, 200],
+        ),
+        (
+            "PATCH",
+            "/workspaces/{acme}/notification-addresses",
+            Some(told("off")),
+            [200, 200, 403, 403, 403],
+        ),
+        (
+            "PATCH",
+            "/workspaces/{other}/notification-addresses",
+            Some(told("daily")),
+            [200, 404, 404, 404, 403],
+        ),
+        (
             "PATCH",
             "/webhooks/{hook}",
             Some(json!({ "disabled": true })),
@@ -469,4 +493,10 @@ pub(crate) fn acts() -> Vec<Act> {
         ),
         ("GET", "/status", None, [200, 200, 200, 200, 200]),
     ]
+}
+
+/// A choice for an address that clients of both workspaces name.
+fn told(delivery: &str) -> serde_json::Value {
+    let preferences = json!([{ "event": "client.unused", "delivery": delivery }]);
+    json!({ "email": "told@example.com", "preferences": preferences })
 }

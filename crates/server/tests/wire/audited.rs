@@ -277,6 +277,13 @@ async fn every_act_tells_old_and_new_values_and_its_request() {
             json!({"url": url}),
         ),
         act(
+            "webhook.preferences",
+            Method::PATCH,
+            &hook,
+            json!({"preferences": [{"event": "client.unused", "delivery": "off"}]}),
+            json!({"url": url, "from": {"client.unused": "immediate"}, "to": {"client.unused": "off"}}),
+        ),
+        act(
             "webhook.delete",
             Method::DELETE,
             &hook,
@@ -297,7 +304,7 @@ async fn every_act_tells_old_and_new_values_and_its_request() {
     }
     assert_eq!(
         done.len(),
-        21,
+        22,
         "every act of the API but those on members: {done:?}"
     );
 }

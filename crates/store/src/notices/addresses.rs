@@ -1,6 +1,7 @@
 //! Who confirmed that they want notices by mail, per workspace and address. Rows that are no changes; a row about who is
 //! told comes with an audit entry like a change. What a link looks like is not known here, only its digest.
 
+use super::Preferences;
 use crate::driver::Driver;
 use crate::error::StoreError;
 use crate::people::{self, Member, OpaqueTokenDigest};
@@ -49,6 +50,8 @@ pub struct NoticeAddress {
     pub confirmed_at: Option<Timestamp>,
     /// When its owner stopped notices, if they did and have not confirmed since.
     pub stopped_at: Option<Timestamp>,
+    /// What it is told.
+    pub preferences: Preferences,
 }
 
 /// A write of these rows.
@@ -114,23 +117,25 @@ pub struct AddressView {
     pub members: Vec<Member>,
 }
 
-const COLUMNS: &str = "SELECT workspace, address, client, digest, link_till, created_at, confirmed_at, stopped_at FROM notice_address";
+const COLUMNS: &str = "SELECT workspace, address, client, digest, link_till, created_at, confirmed_at, stopped_at, preferences FROM notice_address";
 const OF_WORKSPACE: &str =
-    "SELECT workspace, address, client, digest, link_till, created_at, confirmed_at, stopped_at
-    FROM notice_address WHERE workspace = $1";
+    "SELECT workspace, address, client, digest, link_till, created_at, confirmed_at, stopped_at,
+    preferences FROM notice_address WHERE workspace = $1";
 const BY_LINK: &str =
-    "SELECT workspace, address, client, digest, link_till, created_at, confirmed_at, stopped_at
-    FROM notice_address WHERE digest = $1";
+    "SELECT workspace, address, client, digest, link_till, created_at, confirmed_at, stopped_at,
+    preferences FROM notice_address WHERE digest = $1";
 const NAMED: &str = "SELECT c.id, c.emails FROM client c JOIN workspace w ON w.no = c.workspace
     WHERE w.id = $1 AND c.deleted_at IS NULL AND c.emails <> ''";
 const ASKED_BY_WORKSPACE: &str =
     "SELECT count(*) FROM confirmation_mail WHERE workspace = $1 AND at > $2";
 const ASKED: &str = "SELECT mailbox, at FROM confirmation_mail WHERE mailbox = $1 AND at > $2";
 const PUT: &str =
-    "INSERT INTO notice_address (workspace, address, client, digest, link_till, created_at, confirmed_at, stopped_at)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+    "INSERT INTO notice_address (workspace, address, client, digest, link_till, created_at, confirmed_at, stopped_at,
+    preferences)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
     ON CONFLICT (workspace, address) DO UPDATE SET client = excluded.client, digest = excluded.digest,
-    link_till = excluded.link_till, confirmed_at = excluded.confirmed_at, stopped_at = excluded.stopped_at";
+    link_till = excluded.link_till, confirmed_at = excluded.confirmed_at, stopped_at = excluded.stopped_at,
+    preferences = excluded.preferences";
 const REMOVE: &str =
     "DELETE FROM notice_address WHERE workspace = $1 AND address = $2 AND stopped_at IS NULL";
 const LINK: &str = "UPDATE notice_address SET digest = $1, link_till = $2
@@ -155,6 +160,7 @@ fn row(row: &Row<'_>) -> Result<NoticeAddress, StoreError> {
         created_at: Timestamp(row.int(5)?),
         confirmed_at: row.int_or_null(6)?.map(Timestamp),
         stopped_at: row.int_or_null(7)?.map(Timestamp),
+        preferences: Preferences::parse(row.text(8)?)?,
     })
 }
 
@@ -247,6 +253,7 @@ pub(crate) fn statements(write: &AddressWrite) -> Vec<Statement> {
                 address.created_at.into(),
                 address.confirmed_at.into(),
                 address.stopped_at.into(),
+                address.preferences.text().into(),
             ],
         ),
         AddressWrite::Removed { workspace, address } => {

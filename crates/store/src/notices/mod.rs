@@ -2,6 +2,7 @@
 //! no changes, in the same writer and transaction as everything else. What a notice says is not known here.
 
 mod addresses;
+mod preferences;
 mod read;
 
 pub use addresses::{
@@ -11,6 +12,7 @@ pub(crate) use addresses::{
     END_LINKS, by_link, statements as address_statements, view as address_view,
 };
 
+pub use preferences::{Delivery, EVENTS, Preferences};
 pub(crate) use read::{SELECT_WEBHOOKS, webhook};
 
 use crate::error::StoreError;
@@ -37,6 +39,8 @@ pub struct Webhook {
     pub created_at: Timestamp,
     /// Since when nothing is sent there, if so.
     pub disabled_at: Option<Timestamp>,
+    /// What it is told.
+    pub preferences: Preferences,
 }
 
 /// The context a webhook's signing secret is sealed in.
@@ -93,6 +97,8 @@ pub struct NewNotice {
     pub body: String,
     /// When it was made, and is due.
     pub at: Timestamp,
+    /// When it is due instead, to go out with others in one mail.
+    pub digest_at: Option<Timestamp>,
 }
 
 /// A notice as it is kept.
@@ -110,7 +116,7 @@ pub struct Notice {
     pub done_at: Option<Timestamp>,
     /// Why the last attempt failed; empty when it did not.
     pub last_error: String,
-    /// Whether it was held back by the limit of mails an hour, and goes out with others in one mail.
+    /// Whether it goes out with others in one mail: held back by the limit of mails an hour, or for the mail of the day.
     pub held: bool,
 }
 
@@ -192,8 +198,8 @@ const FOLLOW: &str = "INSERT INTO notice_cursor (one, seq) VALUES (1, $1)
 /// The database gives the number: two nodes may make notices at the same time.
 const MAKE: &str =
     "INSERT INTO notice (id, key, target, recipient, workspace, client, kind, body, created_at, due_at,
-    attempts, last_error)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 0, '')
+    held, attempts, last_error)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 0, '')
     ON CONFLICT (key) DO NOTHING";
 /// What was delivered stays so, although another node that was the housekeeper for a moment failed with it.
 const SETTLE: &str =
@@ -204,10 +210,11 @@ const HOLD: &str = "UPDATE notice SET due_at = $1, held = 1
     WHERE target = 'mail' AND recipient = $2 AND due_at <= $3 AND kind <> 'address.confirm'";
 const FORGET: &str = "DELETE FROM notice WHERE no IN
     (SELECT no FROM notice WHERE created_at < $1 AND due_at IS NULL ORDER BY created_at LIMIT 1000)";
-const PUT_WEBHOOK: &str = "INSERT INTO webhook (id, workspace, url, secret, former_secret, former_till, created_at, disabled_at)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+const PUT_WEBHOOK: &str = "INSERT INTO webhook (id, workspace, url, secret, former_secret, former_till, created_at, disabled_at,
+    preferences)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
     ON CONFLICT (id) DO UPDATE SET url = excluded.url, secret = excluded.secret, former_secret = excluded.former_secret,
-    former_till = excluded.former_till, disabled_at = excluded.disabled_at";
+    former_till = excluded.former_till, disabled_at = excluded.disabled_at, preferences = excluded.preferences";
 const REMOVE_WEBHOOK: &str = "DELETE FROM webhook WHERE id = $1";
 const REMOVE_NOTE: &str = "DELETE FROM credential_note WHERE owner = $1";
 const GIVE_UP: &str = "UPDATE notice SET due_at = NULL, last_error = 'the webhook was deleted'
@@ -246,7 +253,8 @@ fn make(notice: &NewNotice) -> Statement {
         notice.kind.as_str().into(),
         notice.body.as_str().into(),
         notice.at.into(),
-        notice.at.into(),
+        notice.digest_at.unwrap_or(notice.at).into(),
+        u32::from(notice.digest_at.is_some()).into(),
     ];
     Statement::new(MAKE, params)
 }
@@ -275,6 +283,7 @@ pub(crate) fn webhook_statements(write: &WebhookWrite) -> Vec<Statement> {
                 former.map(|(_, till)| *till).into(),
                 webhook.created_at.into(),
                 webhook.disabled_at.into(),
+                webhook.preferences.text().into(),
             ];
             vec![Statement::one(PUT_WEBHOOK, params)]
         }

@@ -1,6 +1,6 @@
 //! Reading the outbox and who is told.
 
-use super::{Listening, NewNotice, Notice, Target, Told, Webhook};
+use super::{Listening, NewNotice, Notice, Preferences, Target, Told, Webhook};
 use crate::error::StoreError;
 use crate::reader::{PAGE_MAX, Reader, Use, client_and_use};
 use crate::rows::{self, select_client};
@@ -11,11 +11,11 @@ use tokenward_core::time::Timestamp;
 use uuid::Uuid;
 
 pub(crate) const SELECT_WEBHOOKS: &str =
-    "SELECT id, workspace, url, secret, former_secret, former_till, created_at, disabled_at
-    FROM webhook WHERE workspace = $1 ORDER BY created_at, id";
+    "SELECT id, workspace, url, secret, former_secret, former_till, created_at, disabled_at,
+    preferences FROM webhook WHERE workspace = $1 ORDER BY created_at, id";
 const SELECT_WEBHOOK: &str =
-    "SELECT id, workspace, url, secret, former_secret, former_till, created_at, disabled_at
-    FROM webhook WHERE id = $1";
+    "SELECT id, workspace, url, secret, former_secret, former_till, created_at, disabled_at,
+    preferences FROM webhook WHERE id = $1";
 const SELECT_NOTICE: &str =
     "SELECT no, id, key, target, recipient, workspace, client, kind, body, created_at, attempts,
     due_at, done_at, last_error, held FROM notice";
@@ -41,6 +41,7 @@ pub(crate) fn webhook(row: &Row<'_>) -> Result<Webhook, StoreError> {
         former: bytes(4)?.zip(till),
         created_at: Timestamp(row.int(6)?),
         disabled_at: row.int_or_null(7)?.map(Timestamp),
+        preferences: Preferences::parse(row.text(8)?)?,
     })
 }
 
@@ -60,6 +61,8 @@ fn notice(row: &Row<'_>) -> Result<Notice, StoreError> {
             kind: row.text(7)?.to_owned(),
             body: row.text(8)?.to_owned(),
             at: Timestamp(row.int(9)?),
+            // Whether it is in a mail with others is said by `held`, when by `due_at`.
+            digest_at: None,
         },
         attempts: row.count(10)?,
         due_at: row.int_or_null(11)?.map(Timestamp),

@@ -93,6 +93,11 @@ enum Pool {
 
 pub(crate) type Decode<T> = fn(&Row<'_>) -> Result<T, StoreError>;
 
+/// The numbers of clients, with everything that a filter and an order look at.
+const FOUND: &str =
+    "SELECT c.no FROM client c JOIN slot s ON s.client = c.no JOIN workspace w ON w.no = c.workspace
+    LEFT JOIN client_use u ON u.client = c.no";
+
 impl Reader {
     pub(crate) fn sqlite(readers: SqliteReaders) -> Self {
         Self {
@@ -176,10 +181,16 @@ impl Reader {
                 "CASE WHEN s.ended IS NULL THEN coalesce(s.valid_till, 9223372036854775806) ELSE 9223372036854775807 END, c.no"
             }
         };
-        let mut sql = asked.sql(select_client!(and_use, ""), order, filter.limit);
-        if filter.order.is_some() {
-            sql.push_str(&format!(" OFFSET {}", filter.offset));
-        }
+        let all = select_client!(and_use, "");
+        let sql = match filter.order {
+            None => asked.sql(all, order, filter.limit),
+            // An engine sorts a hundred thousand numbers many times faster than as many whole clients.
+            Some(_) => {
+                let numbers = asked.sql(FOUND, order, filter.limit);
+                let offset = filter.offset;
+                format!("{all} WHERE c.no IN ({numbers} OFFSET {offset}) ORDER BY {order}")
+            }
+        };
         self.rows(sql, asked.params, client_and_use).await
     }
 

@@ -8,7 +8,7 @@ use tokenward_core::audit::Entry;
 use tokenward_core::ids::WorkspaceId;
 use tokenward_core::time::Timestamp;
 use tokenward_store::notices::{
-    Listening, NewNotice, NoticeWrite, Settled, Target, Webhook, WebhookWrite,
+    Listening, NewNotice, NoticeWrite, Preferences, Settled, Target, Webhook, WebhookWrite,
 };
 use tokenward_store::people::Record;
 use tokenward_store::{CredentialNote, CredentialNoteWrite, Decided, Failure, ReadSet};
@@ -47,6 +47,7 @@ fn notice(key: &str, target: Target, workspace: WorkspaceId, second: i64) -> New
         kind: "token.generated".into(),
         body: "{}".into(),
         at: at(second),
+        digest_at: None,
     }
 }
 
@@ -64,6 +65,7 @@ fn webhook(workspace: WorkspaceId) -> Webhook {
         former: None,
         created_at: START,
         disabled_at: None,
+        preferences: Preferences::default(),
     }
 }
 

@@ -178,6 +178,7 @@ impl Place {
             self.sql("ALTER TABLE notice ALTER COLUMN no DROP IDENTITY");
         }
         for statement in [
+            "ALTER TABLE webhook DROP COLUMN preferences",
             "DROP TABLE check_hour",
             "DROP TABLE client_tag",
             "DROP TABLE credential_note",

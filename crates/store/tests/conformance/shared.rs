@@ -47,6 +47,7 @@ fn notice(key: &str) -> NewNotice {
         kind: "token.generated".into(),
         body: "{}".into(),
         at: at(0),
+        digest_at: None,
     }
 }
 

@@ -205,7 +205,7 @@ fn of_notices() -> Routes {
             )
             .refuses(&["403", "404", "409"]),
         route(PATCH, "/webhooks/{id}", webhooks::change)
-            .named(tag, "changeWebhook", "Disable or enable a webhook")
+            .named(tag, "changeWebhook", "Disable or enable a webhook, or choose what it is told")
             .saying("Notices that wait for a disabled webhook are given up.")
             .refuses(&["403", "404"]),
         route(DELETE, "/webhooks/{id}", webhooks::delete)
@@ -220,6 +220,14 @@ fn of_notices() -> Routes {
             .named(tag, "testWebhook", "Send a test message to a webhook")
             .saying("The notices list shows whether it was delivered. `WEBHOOK_DISABLED`.")
             .refuses(&["403", "404", "409"]),
+        route(GET, "/workspaces/{id}/notification-addresses", webhooks::addresses)
+            .named(tag, "listNotificationAddresses", "Notification emails of a workspace's API clients")
+            .saying("With when each is told of what.")
+            .refuses(&["403", "404"]),
+        route(PATCH, "/workspaces/{id}/notification-addresses", webhooks::change_address)
+            .named(tag, "changeNotificationAddress", "Choose what a notification email is told, and when")
+            .saying("Holds for every API client of the workspace that names the address. An address that none names is 404.")
+            .refuses(&["403", "404"]),
         route(GET, "/workspaces/{id}/notices", webhooks::notices)
             .named(tag, "listNotices", "Notices of a workspace's API clients, newest first")
             .paged(NOTICE_CURSOR)

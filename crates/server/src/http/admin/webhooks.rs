@@ -6,16 +6,18 @@ use super::problem::Problem;
 use super::reply::{Accepted, Answer, Created, Json, NoContent};
 use super::views;
 use crate::app::App;
-use crate::verbs::{notices, webhooks};
+use crate::verbs::notice_preferences::{self, Choices};
+use crate::verbs::{addresses, notices, webhooks};
 use axum::extract::State;
 use http::request::Parts;
 use std::sync::Arc;
 use tokenward_api::{
-    Notice, NoticeCursor, NoticeMade, NoticePage, NoticeState, Page, ShownWebhookSecret, Webhook,
-    WebhookChange, WebhookCreate, WebhookWithSecret,
+    AddressChange, Notice, NoticeCursor, NoticeDelivery, NoticeEvent, NoticeMade, NoticePage,
+    NoticePreference, NoticeState, NotificationState, Page, PreferenceChange, ShownWebhookSecret,
+    Webhook, WebhookChange, WebhookCreate, WebhookWithSecret, WorkspaceAddress,
 };
 use tokenward_core::ids::WorkspaceId;
-use tokenward_store::notices::{self as notices_store, Target};
+use tokenward_store::notices::{self as notices_store, EVENTS, NoticeAddress, Preferences, Target};
 
 fn webhook(webhook: &notices_store::Webhook) -> Webhook {
     Webhook {
@@ -26,6 +28,28 @@ fn webhook(webhook: &notices_store::Webhook) -> Webhook {
         disabled: webhook.disabled_at.is_some(),
         disabled_at: webhook.disabled_at.map(views::time),
         created_at: views::time(webhook.created_at),
+        preferences: preferences(&webhook.preferences, &Target::Webhook(webhook.id)),
+    }
+}
+
+fn preferences(chosen: &Preferences, target: &Target) -> Vec<NoticePreference> {
+    let one = |event| NoticePreference {
+        event: NoticeEvent::of(event),
+        delivery: NoticeDelivery::of(chosen.delivery(event, target).as_str()),
+    };
+    EVENTS.into_iter().map(one).collect()
+}
+
+fn given(all: &[PreferenceChange]) -> impl Iterator<Item = (&str, &str)> {
+    all.iter()
+        .map(|one| (one.event.as_str(), one.delivery.as_str()))
+}
+
+fn address(row: &NoticeAddress) -> WorkspaceAddress {
+    WorkspaceAddress {
+        email: row.address.clone(),
+        state: NotificationState::of(addresses::state(Some(row)).as_str()),
+        preferences: preferences(&row.preferences, &Target::Mail),
     }
 }
 
@@ -79,7 +103,8 @@ pub(super) async fn create(
     Body(body): Body<WebhookCreate>,
 ) -> Answer<Created<WebhookWithSecret>> {
     let workspace = WorkspaceId(id(&text, "workspace")?);
-    let made = webhooks::create(&app.data, admin, workspace, &body.url, "").await?;
+    let choices = Choices::of_webhook(given(&body.preferences.unwrap_or_default()))?;
+    let made = webhooks::create(&app.data, admin, workspace, &body.url, ("", choices)).await?;
     with_secret(&made)
 }
 
@@ -90,8 +115,33 @@ pub(super) async fn change(
     Body(body): Body<WebhookChange>,
 ) -> Answer<Json<Webhook>> {
     let id = id(&text, "webhook")?;
-    let changed = webhooks::set_disabled(&app.data, admin, id, body.disabled).await?;
+    let choices = Choices::of_webhook(given(&body.preferences.unwrap_or_default()))?;
+    let changed = webhooks::change(&app.data, admin, id, body.disabled, choices).await?;
     Ok(Json(webhook(&changed)))
+}
+
+pub(super) async fn addresses(
+    State(app): State<Arc<App>>,
+    Signed(admin): Signed,
+    Path(text): Path<String>,
+) -> Answer<Json<Page<WorkspaceAddress>>> {
+    let workspace = WorkspaceId(id(&text, "workspace")?);
+    let all = notice_preferences::addresses(&app.data, &admin, workspace).await?;
+    let items = all.iter().map(address).collect();
+    Ok(Json(views::page(items, None)))
+}
+
+pub(super) async fn change_address(
+    State(app): State<Arc<App>>,
+    Signed(admin): Signed,
+    Path(text): Path<String>,
+    Body(body): Body<AddressChange>,
+) -> Answer<Json<WorkspaceAddress>> {
+    let workspace = WorkspaceId(id(&text, "workspace")?);
+    let choices = Choices::of_address(given(&body.preferences))?;
+    let set =
+        notice_preferences::set_address(&app.data, admin, workspace, &body.email, choices).await?;
+    Ok(Json(address(&set)))
 }
 
 pub(super) async fn delete(

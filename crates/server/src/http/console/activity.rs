@@ -77,6 +77,11 @@ pub(super) const DEEDS: &[Deed] = &[
         "confirmed the notification email",
         "email",
     ),
+    (
+        "notice_address.preferences",
+        "changed the notifications to",
+        "email",
+    ),
     ("notice_address.stop", "stopped notifications to", "email"),
     ("product.delete", "deleted product", "name"),
     ("product.put", "saved product", "name"),
@@ -100,6 +105,11 @@ pub(super) const DEEDS: &[Deed] = &[
     ("webhook.disable", "disabled webhook", "url"),
     ("webhook.enable", "enabled webhook", "url"),
     ("webhook.note", "changed the note of webhook", "url"),
+    (
+        "webhook.preferences",
+        "changed the notifications to webhook",
+        "url",
+    ),
     (
         "webhook.rotate",
         "rotated the signing secret of webhook",
@@ -376,6 +386,9 @@ fn told(detail: &Value, left_out: &[&str]) -> Vec<Told> {
 }
 
 fn words(name: &str) -> String {
+    if let Some(event) = super::preferences::event_words(name) {
+        return event.to_owned();
+    }
     let known = SETTINGS.iter().find(|(known, _)| *known == name);
     known.map_or_else(
         || {

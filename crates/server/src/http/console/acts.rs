@@ -1,6 +1,7 @@
 //! Every form that a session can send: what it does in words, on what, and whether it needs a fresh proof of who
 //! sends it. A form that is not in the table needs one. Decides nothing about authority; the verbs do.
 
+use super::clients::bulk::CLIENTS_MAX;
 use super::form::Form;
 use crate::app::App;
 use crate::verbs::sign_in::Person;
@@ -27,6 +28,8 @@ enum Target {
     Field(&'static str),
     Workspace,
     Client,
+    /// The clients that the form names.
+    Clients,
     Member,
     Invitation,
     AdminKey,
@@ -81,7 +84,8 @@ const ACTS: &[Act] = {
     use Page::{Confirmation, Form, Other};
     use Proof::{Fresh, IfWider, None};
     use Target::{
-        AdminKey, Client, Field, Invitation, Member, Nothing, Passkey, Path, Webhook, Workspace,
+        AdminKey, Client, Clients, Field, Invitation, Member, Nothing, Passkey, Path, Webhook,
+        Workspace,
     };
     const ACCOUNT: Page = Other("/console/account");
     &[
@@ -215,7 +219,7 @@ const ACTS: &[Act] = {
         act(
             "/console/w/{workspace}/{environment}/bulk",
             "Change several API clients",
-            Nothing,
+            Clients,
             Fresh,
             Form,
         ),
@@ -323,6 +327,20 @@ const ACTS: &[Act] = {
             Webhook,
             Fresh,
             Confirmation,
+        ),
+        act(
+            "/console/w/{workspace}/webhooks/{id}/preferences",
+            "Save notifications for webhook",
+            Webhook,
+            Fresh,
+            Form,
+        ),
+        act(
+            "/console/w/{workspace}/addresses",
+            "Save notifications for",
+            Field("email"),
+            Fresh,
+            Other("/console/w/{workspace}/notices"),
         ),
         act(
             "/console/products",
@@ -527,6 +545,15 @@ impl Found {
             Target::Client => {
                 let found = clients::show(&app.data, &admin, ClientId(self.id(0)?)).await;
                 Some(found.ok()?.state.client.settings.label.to_string())
+            }
+            Target::Clients => {
+                let mut names = Vec::new();
+                for id in form.all("client").take(CLIENTS_MAX) {
+                    let id = ClientId(Uuid::try_parse(id).ok()?);
+                    let found = clients::show(&app.data, &admin, id).await.ok()?;
+                    names.push(found.state.client.settings.label.to_string());
+                }
+                Some(names.join("”, “"))
             }
             Target::Member => {
                 let found = members::show(&app.data, &admin, self.id(0)?).await.ok()?;

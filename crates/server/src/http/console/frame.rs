@@ -153,6 +153,7 @@ fn done(word: &str) -> &'static str {
         "asked" => "Confirmation emails were sent to the unconfirmed addresses.",
         "webhook" => "Webhook saved.",
         "webhook-deleted" => "Webhook deleted.",
+        "preferences" => "Notifications saved.",
         "webhook-test" => "Test notification queued. See the delivery history below.",
         _ => "",
     }

@@ -19,6 +19,7 @@ mod members;
 mod once;
 mod overview;
 mod passkeys;
+mod preferences;
 mod products;
 mod reply;
 mod resume;
@@ -127,6 +128,14 @@ pub(crate) fn router() -> Router<Arc<App>> {
         .route(
             "/console/w/{workspace}/notices",
             get(webhooks::show).post(webhooks::create),
+        )
+        .route(
+            "/console/w/{workspace}/webhooks/{id}/preferences",
+            get(preferences::ask_webhook).post(preferences::set_webhook),
+        )
+        .route(
+            "/console/w/{workspace}/addresses",
+            get(preferences::ask_address).post(preferences::set_address),
         )
         .route(
             "/console/w/{workspace}/webhooks/{id}/{act}",

@@ -13,14 +13,14 @@ use tokenward_core::ids::WorkspaceId;
 use tokenward_core::label::Slug;
 use uuid::Uuid;
 
-/// The roles in the order of their power, as forms send them.
+/// The roles as forms send them. The first one is chosen until another is: it may do least, and fits all workspaces.
 const ROLES: &[(&str, &str)] = &[
+    ("auditor", "Auditor: read-only"),
     ("workspace_admin", "Workspace admin: manages one workspace"),
     (
         "product_admin",
         "Product admin: manages API clients of selected products in one workspace",
     ),
-    ("auditor", "Auditor: read-only"),
     ("operator", "Operator: manages the whole server"),
 ];
 /// Workspaces offered in a list; with more, the id is typed.
@@ -68,7 +68,8 @@ pub(super) async fn fields(
         Field::new("select", "role", "Role", form, fault).options(roles.collect()),
         Field::new("select", "workspace_id", "Workspace", form, fault)
             .options(places)
-            .optional(),
+            .optional()
+            .hint("Workspace admins and product admins need one."),
         match slugs.len() {
             0 => products.hint("There are no products yet."),
             _ => products,

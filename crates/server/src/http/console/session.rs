@@ -137,7 +137,7 @@ pub(super) struct Sent {
     pub(super) person: Person,
     pub(super) form: Form,
     /// Where it was sent to.
-    path: String,
+    pub(super) path: String,
 }
 
 impl FromRequest<Arc<App>> for Sent {

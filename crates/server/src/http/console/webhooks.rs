@@ -6,20 +6,22 @@ use super::credentials::Recognised;
 use super::form::{Fault, Faults, Field, Form, Word, sentence};
 use super::frame::{Frame, Place};
 use super::once::OncePage;
+use super::preferences;
 use super::reply::{Reply, Trouble, page, see, unprocessable};
 use super::session::{Member, Proved, Sent};
 use super::shown::Moment;
 use crate::app::App;
+use crate::verbs::notice_preferences::{self, Choices};
 use crate::verbs::notices::{self, State as Stand};
 use crate::verbs::sign_in::Person;
-use crate::verbs::{credential_notes, webhooks, workspaces};
+use crate::verbs::{addresses, credential_notes, webhooks, workspaces};
 use askama::Template;
 use axum::extract::{Path, State};
 use std::sync::Arc;
 use tokenward_core::client::Workspace;
 use tokenward_core::ids::WorkspaceId;
 use tokenward_core::time::{Clock, Timestamp};
-use tokenward_store::notices::{Notice, Target, Webhook};
+use tokenward_store::notices::{Notice, NoticeAddress, Target, Webhook};
 use uuid::Uuid;
 
 /// Notices on a page.
@@ -31,9 +33,21 @@ struct HookLine {
     disabled: bool,
     created: Moment,
     rotating: bool,
+    /// What it is told, in words.
+    told: String,
     known: Recognised,
     /// When something was last delivered there.
     used: Option<Moment>,
+}
+
+struct AddressLine {
+    email: String,
+    state: &'static str,
+    tone: &'static str,
+    /// What it is told, in words.
+    told: String,
+    /// Where that is chosen.
+    choose: String,
 }
 
 struct NoticeLine {
@@ -45,6 +59,8 @@ struct NoticeLine {
     tone: &'static str,
     attempts: u32,
     next: Option<Moment>,
+    /// Whether it waits for an email with others.
+    held: bool,
     error: String,
 }
 
@@ -54,6 +70,7 @@ struct NoticesPage {
     frame: Frame,
     workspace: String,
     hooks: Vec<HookLine>,
+    addresses: Vec<AddressLine>,
     lines: Vec<NoticeLine>,
     older: Option<u64>,
     fields: [Field; 2],
@@ -63,7 +80,11 @@ struct NoticesPage {
     word: Word,
 }
 
-async fn workspace(app: &App, person: &Person, text: &str) -> Result<Workspace, Trouble> {
+pub(super) async fn workspace(
+    app: &App,
+    person: &Person,
+    text: &str,
+) -> Result<Workspace, Trouble> {
     let id = Uuid::try_parse(text).map_err(|_| Trouble::NotFound("workspace"))?;
     Ok(workspaces::show(&app.data, &person.admin(), WorkspaceId(id)).await?)
 }
@@ -104,8 +125,9 @@ async fn shown(
             attempts: notice.attempts,
             next: notice
                 .due_at
-                .filter(|_| notice.attempts > 0)
+                .filter(|_| notice.attempts > 0 || notice.held)
                 .map(|due| Moment::new(due, now)),
+            held: notice.held && notice.attempts == 0,
             error: sentence(&notice.last_error),
         }
     };
@@ -116,6 +138,7 @@ async fn shown(
         Ok(()) => Some(Names::of_actors(app).await?),
         Err(_) => None,
     };
+    let addresses = notice_preferences::addresses(&app.data, &admin, at.id).await?;
     let notes = credential_notes::of_webhooks(&app.data, &admin, at.id).await?;
     let field = Field::new("url", "url", "Endpoint URL", typed, &fault);
     let note = Field::new("text", "note", "Note", typed, &fault)
@@ -136,12 +159,14 @@ async fn shown(
         ],
         fault,
         manages: admin.administers(),
+        addresses: addresses.iter().map(|row| address(at, row)).collect(),
         mails: app.data.config.mail_url.is_some(),
         hooks: hooks
             .iter()
             .map(|hook| HookLine {
                 id: hook.id.to_string(),
                 url: hook.url.clone(),
+                told: preferences::summary(&hook.preferences, &Target::Webhook(hook.id)),
                 disabled: hook.disabled_at.is_some(),
                 created: Moment::new(hook.created_at, now),
                 known: Recognised::webhook(hook).with(notes.get(&hook.id), names.as_ref()),
@@ -150,6 +175,22 @@ async fn shown(
             })
             .collect(),
     })
+}
+
+fn address(at: &Workspace, row: &NoticeAddress) -> AddressLine {
+    let (state, tone) = match addresses::state(Some(row)) {
+        addresses::State::Confirmed => ("Confirmed", "good"),
+        addresses::State::Pending => ("Not confirmed", "warn"),
+        addresses::State::Stopped => ("Stopped by its owner", "idle"),
+    };
+    let email: String = form_urlencoded::byte_serialize(row.address.as_bytes()).collect();
+    AddressLine {
+        email: row.address.clone(),
+        state,
+        tone,
+        told: preferences::summary(&row.preferences, &Target::Mail),
+        choose: format!("/console/w/{}/addresses?email={email}", at.id),
+    }
 }
 
 /// When something was last delivered to a webhook, of these notices.
@@ -214,7 +255,7 @@ pub(super) async fn create(
         person.admin(),
         at.id,
         form.text("url").trim(),
-        form.text("note"),
+        (form.text("note"), Choices::default()),
     )
     .await
     {
@@ -228,7 +269,7 @@ pub(super) async fn create(
 }
 
 /// A webhook of the workspace in the address.
-async fn webhook(
+pub(super) async fn webhook(
     app: &App,
     person: &Person,
     place: &str,

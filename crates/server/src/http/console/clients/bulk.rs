@@ -17,7 +17,7 @@ use tokenward_core::ids::{ClientId, Environment};
 use tokenward_core::label::Slug;
 
 /// Clients of one act: a page of the list, twice.
-const CLIENTS_MAX: usize = 100;
+pub(in crate::http::console) const CLIENTS_MAX: usize = 100;
 
 /// What is done to each of them.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -65,6 +65,8 @@ struct ClientsPage {
     products: Vec<(String, String)>,
     filtered: bool,
     manages: bool,
+    /// Whether some of the clients that are shown can be chosen for an act: nothing can be done to deleted ones.
+    chooses: bool,
     tag: String,
     tags: Vec<String>,
     /// How many clients the filter finds, in words; empty where that is not known.
@@ -300,6 +302,7 @@ pub(in super::super) async fn show(
             .map(|product| (product.slug.to_string(), product.name.to_string()))
             .collect(),
         manages: admin.writes(),
+        chooses: admin.writes() && query.text("state") != "deleted",
         older,
         paged: before.is_some() || turned > 0,
     })

@@ -1,0 +1,172 @@
+//! Each address and webhook is told what was chosen for it, when it was chosen.
+
+use crate::world::{CONFIRM, MailServer, Receiver, World, until};
+use reqwest::Method;
+use serde_json::{Value, json};
+use tokenward_testkit::{Server, faketime, free_port};
+
+const OPS: &str = "ops@example.com";
+
+#[tokio::test]
+async fn renewals_come_in_one_mail_a_day_and_misuse_at_once() {
+    const DAY: i64 = 86_400;
+    let folder = tempfile::tempdir().unwrap();
+    let clock = folder.path().join("clock");
+    // At noon of the server's clock, so that no mail of the day is due while notices are made.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "libfaketime counts from the machine's clock"
+    )]
+    let now = std::time::SystemTime::now();
+    let now = now.duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    let noon = DAY + DAY / 2 - i64::try_from(now).unwrap() % DAY;
+    faketime::set(&clock, noon);
+    let port = free_port();
+    let mails = MailServer::on(port);
+    let url = format!("smtp://127.0.0.1:{port}");
+    let arguments = [
+        "--mail-url",
+        &url,
+        "--mail-from",
+        "tokens@example.com",
+        "--public-url",
+        "https://tokens.example.com",
+    ];
+    let builder = Server::builder()
+        .env("LD_PRELOAD", faketime::library().to_str().unwrap())
+        .env("FAKETIME_TIMESTAMP_FILE", clock.to_str().unwrap())
+        .env("FAKETIME_NO_CACHE", "1")
+        .env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+    let builder = arguments
+        .iter()
+        .fold(builder, |builder, one| builder.arg(one));
+    let world = World::of(builder).await;
+    let erp = world.mailed("erp", &[OPS]).await;
+    let link = mails.link(OPS, CONFIRM, 1);
+    assert_eq!(world.open(Method::POST, &link).await.0, 200);
+    for _ in 0..3 {
+        world.generate(&erp).await;
+    }
+    world
+        .choose(OPS, "token.revoked", "immediate")
+        .await
+        .expect(200);
+    let token = format!("/clients/{}/token", erp.id);
+    world.call(Method::DELETE, &token, None).await.expect(200);
+    mails.letters_about("access token revoked", 1);
+    let waiting = world.notices_of("token.generated").await;
+    assert_eq!(waiting.len(), 3, "{waiting:?}");
+    for one in &waiting {
+        let due = one["next_attempt_at"].as_str().unwrap();
+        let waits = one["state"] == "waiting" && one["attempts"] == 0;
+        assert!(waits && due.ends_with("T06:00:00+00:00"), "{one}");
+    }
+    assert_eq!(mails.letters_to(OPS).len(), 2, "with the confirmation mail");
+    faketime::set(&clock, noon + DAY);
+    let all = |notices: &[Value]| notices.iter().all(|one| one["state"] == "delivered");
+    world.outbox("the mail of the day", all).await;
+    let letters = mails.letters_to(OPS);
+    let last = letters.last().unwrap();
+    assert_eq!(
+        (letters.len(), &last["subject"]),
+        (3, &json!("[Tokenward] 3 notifications"))
+    );
+    let text = last["text"].as_str().unwrap();
+    assert!(
+        text.contains("[sandbox] erp: access token generated, 3 times, last "),
+        "{text}"
+    );
+}
+
+#[tokio::test]
+async fn nobody_is_told_what_was_turned_off() {
+    let receiver = Receiver::start();
+    let world = World::on_loopback(&[]).await;
+    let (hook, secret) = world.webhook(&receiver.at("/")).await;
+    receiver.knows(&[&secret]).await;
+    let path = format!("/webhooks/{hook}");
+    let choose = async |event: &str, delivery: &str| {
+        let preferences = json!([{ "event": event, "delivery": delivery }]);
+        let body = json!({ "preferences": preferences });
+        world.call(Method::PATCH, &path, Some(body)).await
+    };
+    for (event, delivery, says) in [
+        ("token.generated", "daily", "must be immediate or off"),
+        ("token.generated", "often", "must be immediate or off"),
+        ("token.unheard_of", "off", "there is no event"),
+    ] {
+        let refused = choose(event, delivery).await.expect(400);
+        assert!(refused.body.contains(says), "{}", refused.body);
+    }
+    let set = choose("token.generated", "off").await.expect(200).json();
+    let off = json!({ "event": "token.generated", "delivery": "off" });
+    let preferences = set["preferences"].as_array().unwrap();
+    assert!(preferences.contains(&off), "{set}");
+    let off = preferences.iter().filter(|one| one["delivery"] == "off");
+    assert_eq!((preferences.len(), off.count()), (13, 1), "{set}");
+    let erp = world.client("erp").await;
+    world.generate(&erp).await;
+    let token = format!("/clients/{}/token", erp.id);
+    world.call(Method::DELETE, &token, None).await.expect(200);
+    receiver.messages("token.revoked", 1).await;
+    assert_eq!(world.notices_of("token.generated").await.len(), 0);
+    choose("token.generated", "immediate").await.expect(200);
+    world.generate(&erp).await;
+    receiver.messages("token.generated", 1).await;
+
+    let entries = world.call(Method::GET, "/audit?limit=1000", None).await;
+    let entries = entries.expect(200).json();
+    let entries = entries["items"].as_array().unwrap().iter();
+    let mut changes: Vec<_> = entries
+        .filter(|entry| entry["action"] == "webhook.preferences")
+        .map(|entry| {
+            (
+                entry["detail"]["from"].clone(),
+                entry["detail"]["to"].clone(),
+            )
+        })
+        .collect();
+    changes.sort_by_key(|(_, to)| to.to_string());
+    let (off, on) = (
+        json!({ "token.generated": "off" }),
+        json!({ "token.generated": "immediate" }),
+    );
+    assert_eq!(changes, [(off.clone(), on.clone()), (on, off)]);
+}
+
+#[tokio::test]
+async fn preferences_belong_to_addresses_that_clients_name() {
+    let world = World::with(&[]).await;
+    world.mailed("erp", &["Ops@Example.com"]).await;
+    let path = format!("/workspaces/{}/notification-addresses", world.acme);
+    let set = world.choose(OPS, "client.unused", "off").await.expect(200);
+    assert_eq!(set.json()["email"], OPS);
+    world
+        .choose("x@example.com", "client.unused", "off")
+        .await
+        .expect(404);
+    // A stop and a confirmation keep what was chosen; a client that names the address again does, too.
+    world.mailed("pos", &[OPS]).await;
+    let listed = until("the list", async || {
+        let listed = world
+            .call(Method::GET, &path, None)
+            .await
+            .expect(200)
+            .json();
+        (listed["items"].as_array().unwrap().len() == 1).then_some(listed)
+    })
+    .await;
+    let one = &listed["items"][0];
+    assert_eq!(
+        (&one["email"], &one["state"]),
+        (&json!(OPS), &json!("pending"))
+    );
+    let of = |event: &str| {
+        let all = one["preferences"].as_array().unwrap().iter();
+        let mut found = all.filter(|one| one["event"] == event);
+        found.next().unwrap()["delivery"].clone()
+    };
+    assert_eq!(of("client.unused"), "off");
+    assert_eq!(of("token.generated"), "daily");
+    assert_eq!(of("token.superseded_in_use"), "immediate");
+}
