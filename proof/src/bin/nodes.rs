@@ -1,13 +1,17 @@
 //! How fast several nodes on one PostgreSQL answer, beside one node in the same run: the time of a generate for one caller,
 //! generates a second for many callers, and the processor time that a check costs.
 
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use clap::Parser;
 use tokenward_proof::history::Clock;
-use tokenward_testkit::{Api, ApiClient, NewClient, PgCluster, Relay, Server, fresh_binary};
+use tokenward_testkit::{
+    Api, ApiClient, NewClient, PROGRAM_LIMIT, PgCluster, Relay, Server, finish, fresh_binary,
+};
 use tokio::task::JoinSet;
 
 /// Measures one node and several, in turn, on one database.
@@ -32,6 +36,12 @@ struct Arguments {
     /// that what several nodes cost it takes from what they get.
     #[arg(long, default_value_t = 0)]
     delay: u64,
+    /// Another build of the server, of which one node is measured in each round, on a database of its own.
+    #[arg(long)]
+    against: Option<PathBuf>,
+    /// The database is dumped again and again meanwhile.
+    #[arg(long)]
+    dump: bool,
 }
 
 /// Callers that check at once: how much a node does at once is part of what a check costs.
@@ -52,18 +62,21 @@ struct World {
     _standby: Option<PgCluster>,
     /// The way to the database, if it is made longer.
     relay: Option<Relay>,
+    /// The program whose nodes they are.
+    binary: PathBuf,
     servers: Vec<Server>,
     clients: Arc<Vec<ApiClient>>,
 }
 
 impl World {
-    async fn start(standby: bool, callers: usize, delay: Duration) -> World {
+    async fn start(binary: &Path, arguments: &Arguments) -> World {
         let cluster = PgCluster::start();
-        let standby = standby.then(|| {
+        let standby = arguments.standby.then(|| {
             let standby = cluster.standby();
             cluster.wait_for_standby(true);
             standby
         });
+        let delay = Duration::from_micros(arguments.delay);
         let relay = (!delay.is_zero()).then(|| {
             let relay = Relay::to(cluster.port());
             relay.delay(delay);
@@ -73,6 +86,7 @@ impl World {
             cluster,
             _standby: standby,
             relay,
+            binary: binary.to_owned(),
             servers: Vec::new(),
             clients: Arc::default(),
         };
@@ -81,7 +95,8 @@ impl World {
         api.product("gst", "GST").await.expect("a living server");
         let workspace = api.workspace("speed").await.expect("a living server");
         let mut clients = Vec::new();
-        for number in 0..callers {
+        let callers = arguments.callers.iter().copied().max();
+        for number in 0..callers.unwrap_or(1) {
             let new = NewClient::sandbox(&format!("erp-{number}"));
             clients.push(api.client(&workspace, new).await.expect("a living server"));
         }
@@ -105,7 +120,7 @@ impl World {
         };
         while self.servers.len() < count {
             let mut builder = Server::builder()
-                .binary(&fresh_binary())
+                .binary(&self.binary)
                 .database(&url)
                 .arg("--quota-per-day")
                 .arg("100000000")
@@ -220,37 +235,68 @@ fn middle<T: Ord + Copy>(mut values: Vec<T>) -> T {
     values[values.len() / 2]
 }
 
+/// Measures so many nodes of a world.
+async fn measure(world: &mut World, nodes: usize, arguments: &Arguments, seen: &mut Seen) {
+    let duration = Duration::from_secs(arguments.seconds);
+    world.grow(nodes);
+    let (median, last) = world.times(duration).await;
+    eprintln!("    median {median} us, 99th {last} us");
+    seen.medians.push(median);
+    seen.lasts.push(last);
+    seen.rates.resize(arguments.callers.len(), Vec::new());
+    for (callers, rates) in arguments.callers.iter().zip(&mut seen.rates) {
+        let rate = world.rate(*callers, duration).await;
+        eprintln!("    {callers} callers: {rate} generates/s");
+        rates.push(rate);
+    }
+    let cost = world.check_cost(duration).await;
+    eprintln!("    {cost} ns of processor time for a check");
+    seen.check_costs.push(cost);
+}
+
+/// Dumps the databases of all worlds, one after the other, until it is told to stop.
+fn dump(worlds: &[World], stop: &Arc<AtomicBool>) -> std::thread::JoinHandle<u64> {
+    let urls: Vec<String> = worlds.iter().map(|world| world.cluster.url()).collect();
+    let stop = Arc::clone(stop);
+    std::thread::spawn(move || {
+        let mut done = 0;
+        while !stop.load(Ordering::Relaxed) {
+            for url in &urls {
+                let dumped = finish(Command::new("pg_dump").arg(url), PROGRAM_LIMIT);
+                assert!(dumped.status.success());
+                done += 1;
+            }
+        }
+        done
+    })
+}
+
 #[tokio::main]
 async fn main() {
     let arguments = Arguments::parse();
-    let most = arguments.callers.iter().copied().max().unwrap_or(1);
-    let mut world = World::start(
-        arguments.standby,
-        most,
-        Duration::from_micros(arguments.delay),
-    )
-    .await;
-    let duration = Duration::from_secs(arguments.seconds);
-    let mut counts = vec![1];
-    counts.extend(&arguments.nodes);
-    let mut all: Vec<Seen> = counts.iter().map(|_| Seen::default()).collect();
+    let mut worlds = vec![World::start(&fresh_binary(), &arguments).await];
+    let mut subjects = vec![(0, 1)];
+    if let Some(other) = &arguments.against {
+        worlds.push(World::start(other, &arguments).await);
+        subjects.push((1, 1));
+    }
+    subjects.extend(arguments.nodes.iter().map(|count| (0, *count)));
+    let mut all: Vec<Seen> = subjects.iter().map(|_| Seen::default()).collect();
+    let stop = Arc::new(AtomicBool::new(false));
+    let dumping = arguments.dump.then(|| dump(&worlds, &stop));
     for round in 0..arguments.rounds {
-        for (count, seen) in counts.iter().zip(&mut all) {
-            world.grow(*count);
-            let (median, last) = world.times(duration).await;
-            eprintln!("round {round}, {count} nodes: median {median} us, 99th {last} us");
-            seen.medians.push(median);
-            seen.lasts.push(last);
-            seen.rates.resize(arguments.callers.len(), Vec::new());
-            for (callers, rates) in arguments.callers.iter().zip(&mut seen.rates) {
-                let rate = world.rate(*callers, duration).await;
-                eprintln!("    {callers} callers: {rate} generates/s");
-                rates.push(rate);
-            }
-            let cost = world.check_cost(duration).await;
-            eprintln!("    {cost} ns of processor time for a check");
-            seen.check_costs.push(cost);
+        for ((world, count), seen) in subjects.iter().zip(&mut all) {
+            eprintln!(
+                "round {round}, {count} nodes of {}",
+                worlds[*world].binary.display()
+            );
+            measure(&mut worlds[*world], *count, &arguments, seen).await;
         }
+    }
+    stop.store(true, Ordering::Relaxed);
+    if let Some(dumping) = dumping {
+        let dumps = dumping.join().expect("dumps that succeed");
+        println!("{dumps} dumps were taken meanwhile");
     }
     let mut one: Option<(u64, Vec<u64>)> = None;
     print!("nodes | median us | over one node | 99th us");
@@ -258,13 +304,18 @@ async fn main() {
         print!(" | generates/s of {callers} callers | of one node");
     }
     println!(" | ns for a check");
-    for (count, seen) in counts.into_iter().zip(all) {
+    for ((world, count), seen) in subjects.into_iter().zip(all) {
         let (median, last) = (middle(seen.medians), middle(seen.lasts));
         let rates: Vec<u64> = seen.rates.into_iter().map(middle).collect();
         let (base, base_rates) = one.get_or_insert_with(|| (median, rates.clone()));
+        let other = if world == 0 {
+            ""
+        } else {
+            " of the other build"
+        };
         print!(
-            "{count} | {median} | {} | {last}",
-            median.saturating_sub(*base)
+            "{count}{other} | {median} | {} | {last}",
+            i128::from(median) - i128::from(*base)
         );
         for (rate, base) in rates.iter().zip(base_rates) {
             print!(" | {rate} | {:.2}", *rate as f64 / *base as f64);

@@ -45,7 +45,6 @@ fn setting(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
-/// How often a test of something rare is repeated.
 /// How many rounds of the tests that take one; each is done a few times without it.
 const ROUNDS: &str = "TOKENWARD_STORE_TEST_ROUNDS";
 
