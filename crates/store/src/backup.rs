@@ -4,8 +4,8 @@
 use crate::checkpoint::log_of;
 use crate::driver::{CommitError, Driver};
 use crate::error::StoreError;
-use crate::load::{Head, read_marked_head};
-use crate::moving::Mark;
+use crate::load::{Head, load_at, read_head, read_marked_head};
+use crate::moving::{Mark, verify_audit};
 use crate::people;
 use crate::postgres::PostgresDriver;
 use crate::sqlite::{BUSY, SqliteDriver, private_file};
@@ -15,9 +15,11 @@ use crate::timer;
 use crate::value::Statement;
 use rusqlite::{Connection, OpenFlags};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 use tokenward_core::Change;
 use tokenward_core::audit::{Actor, Entry, Written};
+use tokenward_core::digest::Keyring;
 use tokenward_core::time::Timestamp;
 use uuid::Uuid;
 
@@ -263,4 +265,41 @@ pub async fn restore(
         head,
         epoch: Some(epoch),
     })
+}
+
+/// Restores the backup at `path` for a trial, which alters it: give it a copy. Commits a new epoch, verifies the audit log from
+/// its first entry and loads all as a start does. `head` is where the backup must stand, as [`backup`] answered; `keyring` may
+/// be any. Returns the number of API clients.
+///
+/// # Errors
+/// When any of this fails, or when the backup stands elsewhere.
+pub async fn try_restore(
+    path: &Path,
+    keyring: Arc<Keyring>,
+    head: (u64, u64, [u8; 32]),
+    epoch: Uuid,
+    now: Timestamp,
+) -> Result<usize, StoreError> {
+    let location = Location::Sqlite(path.to_owned());
+    let found = restore(&location, None, epoch, now, Duration::ZERO)
+        .await?
+        .head;
+    if (found.change_number, found.audit_seq, found.audit_hash) != head {
+        return Err(StoreError::Damaged(format!(
+            "it ends at change {}, audit entry {}, and the copy was made at change {}, audit entry {}",
+            found.change_number, found.audit_seq, head.0, head.1
+        )));
+    }
+    let mut driver = Driver::Sqlite(SqliteDriver::open(path, false)?);
+    let head = read_head(&mut driver).await?;
+    verify_audit(&mut driver, &head).await?;
+    let (replica, position) = load_at(head.clone(), &location, &mut driver, keyring).await?;
+    driver.close().await;
+    match position == head.position() {
+        true => Ok(replica.client_count()),
+        false => Err(StoreError::Damaged(format!(
+            "the change log ends at change {}, and the head names change {}",
+            position.number, head.change_number
+        ))),
+    }
 }

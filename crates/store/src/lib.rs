@@ -39,7 +39,7 @@ mod views;
 mod writer;
 
 pub use attachments::{ATTACHED_MAX, Attached, AttachmentCounts, Attachments, Fed};
-pub use backup::{LOG_GROWTH_MAX, NODE_WAIT, Restored, backup, restore};
+pub use backup::{LOG_GROWTH_MAX, NODE_WAIT, Restored, backup, restore, try_restore};
 pub use credential_notes::{CredentialNote, CredentialNoteWrite};
 pub use error::{Failure, StoreError};
 pub use handle::WriterHandle;

@@ -636,7 +636,7 @@ async fn put_head(
 }
 
 /// Follows the audit chain from its first entry to the head.
-async fn verify_audit(target: &mut Driver, head: &Head) -> Result<(), StoreError> {
+pub(crate) async fn verify_audit(target: &mut Driver, head: &Head) -> Result<(), StoreError> {
     let mut verifier = Verifier::default();
     let mut each = |_: usize, row: &Row<'_>| {
         let entry = rows::audit(row)?;

@@ -265,7 +265,10 @@ fn configuration_names_every_setting_and_each_is_accepted() {
             whole = whole + line + "\n";
         }
     }
-    assert_eq!(named, settings(&program));
+    let mut known = settings(&program);
+    // Of `tokenward backup`, which reads it in the same file.
+    known.insert("backup_recipients".to_owned());
+    assert_eq!(named, known);
     let folder = tempfile::tempdir().unwrap();
     let check = |text: &str| {
         let path = folder.path().join("tokenward.toml");

@@ -1,6 +1,7 @@
 //! The command line: every command of the program. Commands that run on the server's own machine are in `server`; those
 //! that call a server are in the crate `tokenward-cli`. No key, secret or token is ever a command-line argument.
 
+mod backup;
 mod server;
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser};

@@ -1,5 +1,6 @@
 //! Commands of the server's own machine: serve, config check, backup, restore, move, digest keys.
 
+use super::backup::Work;
 use crate::clock::SystemClock;
 use crate::config::data_dir::{self, DataDir};
 use crate::config::{self, Config, DatabaseTls, File, ServeArgs, unknown_variables};
@@ -36,7 +37,7 @@ pub(super) enum ServerCommand {
     Health(HealthArgs),
     /// Copy the SQLite store to a file, while the server runs.
     #[command(after_help = BACKUP_HELP)]
-    Backup(BackupArgs),
+    Backup(super::backup::BackupArgs),
     /// Put a backup in place, or a restored PostgreSQL database in order, under a new epoch.
     #[command(after_help = RESTORE_HELP)]
     Restore(Box<RestoreArgs>),
@@ -60,7 +61,8 @@ const BACKUP_HELP: &str = "The copy holds digests, never a token or a secret. To
 (DATA_DIR/digest-keys), which are not in it: keep them elsewhere.\n\
 PostgreSQL is backed up with its own tools (pg_dump, base backups).\n\n\
 Examples:\n  tokenward backup --data-dir /var/lib/tokenward /backup/tokenward-2026-11-23.sqlite\n  \
-tokenward backup --data-dir /var/lib/tokenward /backup --keep 14";
+tokenward backup --data-dir /var/lib/tokenward /backup --keep 14\n  \
+tokenward backup --data-dir /var/lib/tokenward /backup --recipient age1...";
 const RESTORE_HELP: &str = "A backup does not know which tokens were revoked after it was made. So a restore begins a new\n\
 epoch: every access token issued before is ended, client secrets stay good, and clients simply\n\
 generate again. Only who can prove that nothing was lost may keep the tokens: give the number\n\
@@ -187,20 +189,20 @@ pub(super) struct Database {
 }
 
 impl Places {
-    fn file(&self) -> Result<File, Fault> {
+    pub(super) fn file(&self) -> Result<File, Fault> {
         let file = self.config.as_deref().map(File::read).transpose()?;
         Ok(file.unwrap_or_default())
     }
 
     /// The data directory, and whether somebody named it.
-    fn data_dir(&self) -> Result<(PathBuf, bool), Fault> {
+    pub(super) fn data_dir(&self) -> Result<(PathBuf, bool), Fault> {
         let named = self.data_dir.clone().or(self.file()?.data_dir());
         let is_named = named.is_some();
         let place = named.unwrap_or_else(|| PathBuf::from(data_dir::DEFAULT));
         Ok((place, is_named))
     }
 
-    fn digest_keys(&self) -> Result<PathBuf, Fault> {
+    pub(super) fn digest_keys(&self) -> Result<PathBuf, Fault> {
         match self.digest_keys.clone().or(self.file()?.digest_keys()) {
             Some(path) => Ok(path),
             None => Ok(self.data_dir()?.0.join(data_dir::DIGEST_KEYS)),
@@ -234,26 +236,6 @@ pub(super) struct HealthArgs {
 /// Longest wait for the answer to `tokenward health`. Who calls it has a shorter limit for what is healthy.
 const HEALTH_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Arguments of `tokenward backup`.
-#[derive(clap::Args, Debug)]
-pub(super) struct BackupArgs {
-    #[command(flatten)]
-    places: Places,
-    /// The file to make, which must not exist; or a folder, in which the file is named after the time
-    #[arg(value_name = "FILE")]
-    to: PathBuf,
-    /// Keep this many backups in the folder and remove older ones; files with other names stay
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    keep: Option<u32>,
-    /// Give the backup up when the store's log grows by more than this meanwhile, in MB: a slow copy keeps the log from
-    /// beginning anew
-    #[arg(long, value_name = "MB", default_value_t = tokenward_store::LOG_GROWTH_MAX / 1_000_000)]
-    max_log_growth: u64,
-    /// Print the outcome as JSON
-    #[arg(long)]
-    json: bool,
-}
-
 /// Arguments of `tokenward restore`.
 #[derive(clap::Args, Debug)]
 pub(super) struct RestoreArgs {
@@ -268,6 +250,9 @@ pub(super) struct RestoreArgs {
         conflicts_with_all = ["database_url", "database_url_file"]
     )]
     from: Option<PathBuf>,
+    /// Private keys of an encrypted backup, in a file as age-keygen writes it
+    #[arg(long, value_name = "FILE", requires = "from")]
+    identity: Option<PathBuf>,
     #[command(flatten)]
     database: Database,
     /// Proof that nothing was lost: number and hash of the lost server's last audit entry
@@ -315,7 +300,7 @@ impl ServerCommand {
             Self::Hold(args) => hold(*args),
             Self::Config(ConfigVerb::Check(args)) => check_config(*args),
             Self::Health(args) => health(&args),
-            Self::Backup(args) => backup(&args),
+            Self::Backup(args) => super::backup::backup(&args),
             Self::Restore(args) => restore(&args),
             Self::Move(args) => move_store(&args),
             Self::DigestKey(verb) => digest_key(&verb),
@@ -395,6 +380,11 @@ fn check_config(args: CheckArgs) -> Result<(), Fault> {
     found
         .warnings
         .extend(unknown_variables(&super::command_line()));
+    let recipients = super::backup::recipients(&config.backup_recipients);
+    let wrong = recipients
+        .err()
+        .map(|error| format!("backup_recipients: {error}"));
+    found.errors.extend(wrong);
     for warning in &found.warnings {
         note(&format!("warning: {warning}"));
     }
@@ -414,11 +404,11 @@ fn check_config(args: CheckArgs) -> Result<(), Fault> {
     }
 }
 
-fn print(text: &str) -> Result<(), Fault> {
+pub(super) fn print(text: &str) -> Result<(), Fault> {
     Ok(writeln!(std::io::stdout(), "{text}")?)
 }
 
-fn note(text: &str) {
+pub(super) fn note(text: &str) {
     let _ = writeln!(std::io::stderr(), "{text}");
 }
 
@@ -475,99 +465,6 @@ fn health(args: &HealthArgs) -> Result<(), Fault> {
     }
 }
 
-fn backup(args: &BackupArgs) -> Result<(), Fault> {
-    let (data_dir, _) = args.places.data_dir()?;
-    let from = data_dir.join(data_dir::DATABASE);
-    let (to, now) = (args.to.as_path(), SystemClock.wall().unix_seconds());
-    if args.keep.is_some() && !to.is_dir() {
-        return Err(format!("{} is not a folder; --keep needs one", to.display()).into());
-    }
-    let file = match to.is_dir() {
-        true => to.join(backup_name(now)?),
-        false => to.to_owned(),
-    };
-    if !from.exists() {
-        return Err(format!(
-            "{} does not exist; a PostgreSQL store is backed up with PostgreSQL's own tools",
-            from.display()
-        )
-        .into());
-    }
-    let tty = std::io::IsTerminal::is_terminal(&std::io::stderr());
-    let mut told = 101;
-    let growth = args.max_log_growth.saturating_mul(1_000_000);
-    let copied = tokenward_store::backup(&from, &file, growth, |left, all| {
-        let percent = 100 - u64::from(left) * 100 / u64::from(all.max(1));
-        if tty && percent != told {
-            told = percent;
-            let _ = write!(std::io::stderr(), "\rcopying {percent} %");
-        }
-    });
-    if tty {
-        note("");
-    }
-    let (change, seq, hash) = copied?;
-    // For the metric of its age. The backup is good without it, and its maker may not be the server's user.
-    let noted = data_dir::replace(
-        &data_dir.join(data_dir::LAST_BACKUP),
-        format!("{now}\n").as_bytes(),
-    );
-    if let Err(error) = noted {
-        note(&format!(
-            "warning: {error}; the metric of the last backup stays as it was"
-        ));
-    }
-    if let Some(keep) = args.keep {
-        remove_old_backups(to, keep as usize)?;
-    }
-    let hash = data_dir::hex(&hash);
-    if args.json {
-        let told = serde_json::json!({ "file": file, "change_number": change, "audit_seq": seq, "audit_hash": *hash });
-        return print(&told.to_string());
-    }
-    print(&format!(
-        "{} holds everything up to change {change}, audit entry {seq}:{}",
-        file.display(),
-        *hash
-    ))?;
-    note(
-        "The digest keys are not in it. Keep a copy of them elsewhere: without them no secret or token can be checked.",
-    );
-    Ok(())
-}
-
-/// How the file of a backup in a folder is named: `tokenward-20261129T101530Z.sqlite`.
-const BACKUP_NAME: &str = "tokenward-%Y%m%dT%H%M%SZ.sqlite";
-
-fn backup_name(now: i64) -> Result<String, Fault> {
-    Ok(jiff::Timestamp::from_second(now)?
-        .strftime(BACKUP_NAME)
-        .to_string())
-}
-
-/// Removes the oldest files in `folder` that are named like backups, until `keep` are left.
-fn remove_old_backups(folder: &Path, keep: usize) -> Result<(), Fault> {
-    let trouble = |path: &Path, error: std::io::Error| format!("{}: {error}", path.display());
-    let mut backups = Vec::new();
-    for entry in std::fs::read_dir(folder).map_err(|error| trouble(folder, error))? {
-        let path = entry.map_err(|error| trouble(folder, error))?.path();
-        let name = path
-            .file_name()
-            .and_then(|name| name.to_str())
-            .unwrap_or_default();
-        if jiff::civil::DateTime::strptime(BACKUP_NAME, name).is_ok() {
-            backups.push(path);
-        }
-    }
-    // Their names have the order of their times.
-    backups.sort();
-    let old = backups.len().saturating_sub(keep);
-    for path in &backups[..old] {
-        std::fs::remove_file(path).map_err(|error| trouble(path, error))?;
-    }
-    Ok(())
-}
-
 fn restore(args: &RestoreArgs) -> Result<(), Fault> {
     let proof = args.complete_to.as_deref().map(parse_proof).transpose()?;
     let (data_dir, named) = args.places.data_dir()?;
@@ -585,7 +482,14 @@ fn restore(args: &RestoreArgs) -> Result<(), Fault> {
         )?;
     }
     let directory = DataDir::open(&data_dir)?;
-    let location = match (&args.from, database_url) {
+    let decrypted = args.from.as_deref();
+    let decrypted = decrypted.map(|from| decrypted_in(&data_dir, from, args.identity.as_deref()));
+    let decrypted = decrypted.transpose()?.flatten();
+    let from = match &decrypted {
+        Some((_, plain)) => Some(plain),
+        None => args.from.as_ref(),
+    };
+    let location = match (from, database_url) {
         (Some(from), _) => {
             if let Some(ring) = &keyring {
                 let copy = Location::Sqlite(from.clone());
@@ -623,6 +527,7 @@ fn restore(args: &RestoreArgs) -> Result<(), Fault> {
             );
         }
     };
+    drop(decrypted);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -682,6 +587,35 @@ fn restore(args: &RestoreArgs) -> Result<(), Fault> {
             head.change_number, head.audit_seq
         ),
     })
+}
+
+/// Decrypts a backup that is encrypted, for as long as the folder that is returned exists; none when it is not encrypted.
+fn decrypted_in(
+    data_dir: &Path,
+    from: &Path,
+    identity: Option<&Path>,
+) -> Result<Option<(Work, PathBuf)>, Fault> {
+    let encrypted = super::backup::is_encrypted(from);
+    let encrypted =
+        encrypted.map_err(|error| format!("cannot read {}: {error}", from.display()))?;
+    match (encrypted, identity) {
+        (false, None) => Ok(None),
+        (false, Some(_)) => {
+            Err(format!("{} is not encrypted: leave --identity out", from.display()).into())
+        }
+        (true, None) => Err(format!(
+            "{} is encrypted: name the file with its private key with --identity",
+            from.display()
+        )
+        .into()),
+        (true, Some(identity)) => {
+            let identities = super::backup::identities(identity)?;
+            let work = Work::begin(data_dir)?;
+            let plain = work.file("decrypted.sqlite");
+            super::backup::decrypt(from, &plain, &identities)?;
+            Ok(Some((work, plain)))
+        }
+    }
 }
 
 fn move_store(args: &MoveArgs) -> Result<(), Fault> {

@@ -175,6 +175,8 @@ pub struct Config {
     pub webhook_allow_networks: Vec<IpNet>,
     /// Seconds from one look round for what is to be told to the next.
     pub notice_scan_seconds: u64,
+    /// Public keys for which `tokenward backup` encrypts.
+    pub backup_recipients: Vec<String>,
 }
 
 impl Config {
@@ -388,6 +390,7 @@ impl Config {
             mail_hello_name,
             node_name: node_name(args.node_name.or(file.node_name))?,
             webhook_allow_networks,
+            backup_recipients: file.backup_recipients.unwrap_or_default(),
             notice_scan_seconds: within(
                 "notice_scan_seconds",
                 args.notice_scan_seconds

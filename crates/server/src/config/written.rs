@@ -331,6 +331,7 @@ pub struct File {
     #[serde(alias = "webhook_allow_network")]
     pub(super) webhook_allow_networks: Option<Vec<String>>,
     pub(super) notice_scan_seconds: Option<u64>,
+    pub(super) backup_recipients: Option<Vec<String>>,
 }
 
 /// Keys that are accepted though they are not names of [`File`]'s fields.
@@ -379,6 +380,11 @@ impl File {
     /// Where the database's URL is, if the file says.
     pub(crate) fn database_url_file(&self) -> Option<PathBuf> {
         self.database_url_file.clone()
+    }
+
+    /// The public keys for which `tokenward backup` encrypts, if the file says.
+    pub(crate) fn backup_recipients(&self) -> Vec<String> {
+        self.backup_recipients.clone().unwrap_or_default()
     }
 
     /// Reads a file.

@@ -294,7 +294,7 @@ async fn backups_in_a_folder_are_named_by_time_and_the_oldest_removed() {
     let folder = tempfile::tempdir().unwrap();
     let data = house.server.data_dir().to_owned();
     let old = folder.path().join("tokenward-20200131T235959Z.sqlite");
-    let older = folder.path().join("tokenward-20191231T000000Z.sqlite");
+    let older = folder.path().join("tokenward-20191231T000000Z.sqlite.age");
     let others = [
         "tokenward-notes.sqlite",
         "tokenward-20200131T235959Z.sqlite.part",
@@ -327,6 +327,108 @@ async fn backups_in_a_folder_are_named_by_time_and_the_oldest_removed() {
         "--from",
         text(&made),
     ]);
+}
+
+#[tokio::test]
+async fn an_encrypted_backup_is_tried_and_restored_with_any_of_its_private_keys() {
+    let house = House::new().await;
+    let erp = house.client(NewClient::sandbox("erp")).await;
+    let folder = tempfile::tempdir().unwrap();
+    let data = house.server.data_dir();
+    let keys = [(); 3].map(|()| age::x25519::Identity::generate());
+    let public = keys.each_ref().map(|key| key.to_public().to_string());
+    let files = keys.each_ref().map(|key| {
+        use age::secrecy::ExposeSecret as _;
+        let path = folder.path().join(format!("{}.key", key.to_public()));
+        let text = format!("# a comment\n{}\n", key.to_string().expose_secret());
+        std::fs::write(&path, text).unwrap();
+        path
+    });
+    let file = folder.path().join("tokenward.toml");
+    let settings = format!(
+        "data_dir = {data:?}\nbackup_recipients = {:?}\n",
+        &public[..2]
+    );
+    std::fs::write(&file, settings).unwrap();
+    let backups = folder.path().join("backups");
+    std::fs::create_dir(&backups).unwrap();
+    let config = ["backup", "--config", text(&file), "--json"];
+    let told = run(&[&config[..], &["--keep", "2", text(&backups)]].concat()).json();
+    assert_eq!(
+        (&told["encrypted"], &told["clients"]),
+        (&true.into(), &1.into())
+    );
+    let made = std::path::PathBuf::from(told["file"].as_str().unwrap());
+    assert!(text(&made).ends_with(".sqlite.age"));
+    let bytes = std::fs::read(&made).unwrap();
+    assert!(bytes.starts_with(b"age-encryption.org/v1\n"));
+    for plain in [&b"SQLite format 3"[..], erp.id.as_bytes()] {
+        assert!(!bytes.windows(plain.len()).any(|part| part == plain));
+    }
+    // No copy in plain text is left.
+    for folder in [data, &backups] {
+        assert!(!folder.join(".tokenward-backup").exists());
+    }
+
+    let to = |name: &str| folder.path().join(name);
+    let restore = |from: &Path, name: &str, more: &[&str]| {
+        let place = to(name);
+        let words = ["restore", "--yes", "--json", "--data-dir", text(&place)];
+        run(&[&words[..], &["--from", text(from)], more].concat())
+    };
+    restore(&made, "closed", &[]).refused("name the file with its private key with --identity");
+    let strange = restore(&made, "strange", &["--identity", text(&files[2])]);
+    strange.refused("cannot decrypt");
+    let empty = restore(&made, "no-key", &["--identity", text(&file)]);
+    empty.refused("It must hold private keys as age-keygen writes them");
+    for (name, key) in [("first", &files[0]), ("second", &files[1])] {
+        let back = restore(&made, name, &["--identity", text(key)]).json();
+        assert_eq!(back["audit_hash"], told["audit_hash"]);
+        assert!(to(name).join("tokenward.sqlite").exists());
+        assert!(!to(name).join(".tokenward-backup").exists());
+    }
+    let mut damaged = bytes;
+    let middle = damaged.len() / 2;
+    damaged[middle] ^= 1;
+    let other = to("damaged.age");
+    std::fs::write(&other, damaged).unwrap();
+    restore(&other, "damaged", &["--identity", text(&files[0])]).refused("cannot decrypt");
+    for name in ["closed", "strange", "no-key", "damaged"] {
+        assert!(!to(name).join("tokenward.sqlite").exists(), "{name}");
+    }
+
+    let with = |key: &str| run(&[&config[..], &["--recipient", key, text(&to("x.age"))]].concat());
+    with("age1xyz").refused("isn't an age public key");
+    let secret = std::fs::read_to_string(&files[0]).unwrap();
+    let secret = secret.lines().last().unwrap();
+    let refused = with(secret);
+    refused.refused("a recipient of backups is a private key");
+    assert!(!refused.stderr.contains(secret));
+    std::fs::write(&file, "backup_recipients = [\"age1xyz\"]").unwrap();
+    run(&["config", "check", "--config", text(&file)]).refused("backup_recipients: ");
+}
+
+#[tokio::test]
+async fn a_backup_that_cannot_be_restored_is_no_backup() {
+    let mut house = House::new().await;
+    let erp = house.client(NewClient::sandbox("erp")).await;
+    house.token(&erp).await;
+    let data = house.server.data_dir().to_owned();
+    assert!(house.server.terminate().success());
+    let connection = rusqlite::Connection::open(data.join("tokenward.sqlite")).unwrap();
+    let altered = "UPDATE audit SET detail = '{}' WHERE seq = 2";
+    assert_eq!(connection.execute(altered, []).unwrap(), 1);
+    drop(connection);
+    let folder = tempfile::tempdir().unwrap();
+    let key = age::x25519::Identity::generate().to_public().to_string();
+    for more in [&[][..], &["--recipient", &key]] {
+        let to = folder.path().join("copy");
+        let ran = run(&[&["backup", "--data-dir", text(&data), text(&to)], more].concat());
+        ran.refused("it can't be restored, so it was removed: ");
+        ran.refused("the audit log does not verify");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+        assert!(!data.join("last-backup").exists());
+    }
 }
 
 #[tokio::test]

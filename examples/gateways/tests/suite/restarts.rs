@@ -61,11 +61,9 @@ fn call(gateway: SocketAddr, token: &str, status: u16, seen: &Seen) {
 
 fn try_out(kind: &Kind) {
     let mut world = World::behind(kind, Server::builder().held());
-    let clients = number("TOKENWARD_CLIENTS", 200);
+    let clients = number("TOKENWARD_CLIENTS", 2_000);
     let restarts = number("TOKENWARD_RESTARTS", 3);
-    for _ in 0..clients {
-        let _ = world.client(NewClient::production);
-    }
+    world.crowd(clients);
     let erp = world.client(NewClient::production);
     let former = world.generate(&erp);
     let token = world.generate(&erp);

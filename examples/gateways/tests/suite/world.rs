@@ -135,6 +135,25 @@ impl World {
         self.wait(self.api.client(&self.workspace, new(&label)))
     }
 
+    /// So many new clients, made beside each other.
+    pub(crate) fn crowd(&self, count: usize) {
+        const AT_ONCE: usize = 64;
+        let make = async |api: Api, workspace: String, n: usize| {
+            let new = NewClient::production(&format!("crowd {n}"));
+            api.client(&workspace, new).await.expect("an answer");
+        };
+        self.runtime.block_on(async {
+            let mut making = tokio::task::JoinSet::new();
+            for n in 0..count {
+                if making.len() == AT_ONCE {
+                    making.join_next().await.expect("some").expect("no panic");
+                }
+                making.spawn(make(self.api.clone(), self.workspace.clone(), n));
+            }
+            making.join_all().await;
+        });
+    }
+
     /// A token of this client; its live one ends.
     pub(crate) fn generate(&self, client: &ApiClient) -> String {
         self.wait(self.api.generate(&client.secret))

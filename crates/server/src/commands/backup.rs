@@ -1,0 +1,400 @@
+//! `tokenward backup`: copies the SQLite store, encrypts the copy for age recipients where there are any, and restores what
+//! was written for a trial. It never holds a private key that can read a backup later.
+
+use super::server::{Places, note, print};
+use crate::clock::SystemClock;
+use crate::config::data_dir;
+use crate::process::serve::Fault;
+use crate::random;
+use age::x25519;
+use age::{Decryptor, Encryptor, Identity, IdentityFile, Recipient};
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::{BufReader, BufWriter, ErrorKind, Read as _, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tokenward_core::digest::{DigestKey, KeyId, Keyring};
+use tokenward_core::time::Clock;
+
+/// How the file of a backup in a folder is named: `tokenward-20261129T101530Z.sqlite`.
+const BACKUP_NAME: &str = "tokenward-%Y%m%dT%H%M%SZ.sqlite";
+/// What an encrypted one's name ends with.
+const ENCRYPTED: &str = ".age";
+/// What every file in the age format begins with.
+const AGE_MAGIC: &[u8] = b"age-encryption.org/";
+/// The folder for copies of a moment, in the folder for such work.
+const WORK: &str = ".tokenward-backup";
+
+/// Arguments of `tokenward backup`.
+#[derive(clap::Args, Debug)]
+pub(super) struct BackupArgs {
+    #[command(flatten)]
+    places: Places,
+    /// The file to make, which must not exist; or a folder, in which the file is named after the time
+    #[arg(value_name = "FILE")]
+    to: PathBuf,
+    /// Keep this many backups in the folder and remove older ones; files with other names stay
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    keep: Option<u32>,
+    /// Encrypt the backup for this age public key (age1...); repeat it for more keys, each of which can decrypt alone
+    /// [default: backup_recipients of the configuration file]
+    #[arg(long = "recipient", value_name = "KEY")]
+    recipients: Vec<String>,
+    /// Folder for the copy that is restored for a trial [default: the backup's folder; for an encrypted backup, whose copy is
+    /// not encrypted, the data directory]
+    #[arg(long, value_name = "DIR")]
+    work_dir: Option<PathBuf>,
+    /// Give the backup up when the store's log grows by more than this meanwhile, in MB: a slow copy keeps the log from
+    /// beginning anew
+    #[arg(long, value_name = "MB", default_value_t = tokenward_store::LOG_GROWTH_MAX / 1_000_000)]
+    max_log_growth: u64,
+    /// Print the outcome as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs `tokenward backup`.
+pub(super) fn backup(args: &BackupArgs) -> Result<(), Fault> {
+    let (data_dir, _) = args.places.data_dir()?;
+    let from = data_dir.join(data_dir::DATABASE);
+    let (to, now) = (args.to.as_path(), SystemClock.wall());
+    let recipients = match args.recipients.is_empty() {
+        true => recipients(&args.places.file()?.backup_recipients())?,
+        false => recipients(&args.recipients)?,
+    };
+    let encrypted = !recipients.is_empty();
+    if args.keep.is_some() && !to.is_dir() {
+        return Err(format!("{} is not a folder; --keep needs one", to.display()).into());
+    }
+    let file = match to.is_dir() {
+        true => to.join(backup_name(now.unix_seconds(), encrypted)?),
+        false => to.to_owned(),
+    };
+    if !from.exists() {
+        return Err(format!(
+            "{} does not exist; a PostgreSQL store is backed up with PostgreSQL's own tools",
+            from.display()
+        )
+        .into());
+    }
+    let folder = file
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new("."));
+    let for_work = match encrypted {
+        true => &data_dir,
+        false => folder,
+    };
+    let work = Work::begin(args.work_dir.as_deref().unwrap_or(for_work))?;
+    work.needs_room_for(&from, encrypted)?;
+    let tty = std::io::IsTerminal::is_terminal(&std::io::stderr());
+    let mut told = 101;
+    let growth = args.max_log_growth.saturating_mul(1_000_000);
+    let copy = match encrypted {
+        true => work.file("copy.sqlite"),
+        false => file.clone(),
+    };
+    let copied = tokenward_store::backup(&from, &copy, growth, |left, all| {
+        let percent = 100 - u64::from(left) * 100 / u64::from(all.max(1));
+        if tty && percent != told {
+            told = percent;
+            let _ = write!(std::io::stderr(), "\rcopying {percent} %");
+        }
+    });
+    if tty {
+        note("");
+    }
+    let head = copied?;
+    let trial = match encrypted {
+        true => {
+            let trial = encrypt(&copy, &file, &recipients)?;
+            std::fs::remove_file(&copy)?;
+            Some(trial)
+        }
+        false => None,
+    };
+    let clients = try_out(&file, trial, &work, head, args).map_err(|error| {
+        let _ = std::fs::remove_file(&file);
+        format!(
+            "{} was written, but it can't be restored, so it was removed: {error}",
+            file.display()
+        )
+    })?;
+    drop(work);
+    // For the metric of its age. The backup is good without it, and its maker may not be the server's user.
+    let noted = data_dir::replace(
+        &data_dir.join(data_dir::LAST_BACKUP),
+        format!("{}\n", now.unix_seconds()).as_bytes(),
+    );
+    if let Err(error) = noted {
+        note(&format!(
+            "warning: {error}; the metric of the last backup stays as it was"
+        ));
+    }
+    if let Some(keep) = args.keep {
+        remove_old_backups(to, keep as usize)?;
+    }
+    let (change, seq, hash) = head;
+    let hash = data_dir::hex(&hash);
+    if args.json {
+        let told = serde_json::json!({
+            "file": file, "change_number": change, "audit_seq": seq, "audit_hash": *hash, "encrypted": encrypted, "clients": clients,
+        });
+        return print(&told.to_string());
+    }
+    print(&format!(
+        "{} holds everything up to change {change}, audit entry {seq}:{}. A trial restored it: {clients} API clients",
+        file.display(),
+        *hash
+    ))?;
+    note(
+        "The digest keys are not in it. Keep a copy of them elsewhere: without them no secret or token can be checked.",
+    );
+    Ok(())
+}
+
+/// Restores a copy of what was written, and returns how many API clients it holds.
+fn try_out(
+    file: &Path,
+    trial: Option<x25519::Identity>,
+    work: &Work,
+    head: (u64, u64, [u8; 32]),
+    args: &BackupArgs,
+) -> Result<usize, Fault> {
+    let copy = work.file("restored.sqlite");
+    match trial {
+        Some(identity) => decrypt(file, &copy, &[Box::new(identity)])?,
+        None => {
+            let mut target = private(&copy)?;
+            std::io::copy(&mut File::open(file)?, &mut target)?;
+        }
+    }
+    // The keys may be elsewhere, or for the server's service alone. Loading compares no digest.
+    let keyring = data_dir::find_keyring(&args.places.digest_keys()?);
+    let keyring = match keyring.ok().flatten() {
+        Some(keyring) => keyring,
+        None => Keyring::new(vec![DigestKey::new(KeyId(1), random::bytes())])?,
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let restoring = tokenward_store::try_restore(
+        &copy,
+        Arc::new(keyring),
+        head,
+        random::uuid(),
+        SystemClock.wall(),
+    );
+    Ok(runtime.block_on(restoring)?)
+}
+
+/// Reads public keys.
+///
+/// # Errors
+/// When one is none, without its text where it is a private key.
+pub(super) fn recipients(texts: &[String]) -> Result<Vec<x25519::Recipient>, Fault> {
+    let read = |text: &String| {
+        let text = text.trim();
+        if text.to_uppercase().starts_with("AGE-SECRET-KEY-") {
+            let secret = "a recipient of backups is a private key (AGE-SECRET-KEY-...). Give its public key (age1...), and \
+                          consider the private key as known to others";
+            return Err(Fault::from(secret));
+        }
+        text.parse().map_err(|why: &str| {
+            format!("{text:?} isn't an age public key (age1..., as age-keygen prints it): {why}")
+                .into()
+        })
+    };
+    texts.iter().map(read).collect()
+}
+
+/// Encrypts `from` into the new file `to`. Returns a key that can decrypt it, too, for the trial of what was written; it is
+/// never stored.
+fn encrypt(
+    from: &Path,
+    to: &Path,
+    recipients: &[x25519::Recipient],
+) -> Result<x25519::Identity, Fault> {
+    let trial = x25519::Identity::generate();
+    let own = trial.to_public();
+    let all = recipients.iter().chain([&own]);
+    let encryptor = Encryptor::with_recipients(all.map(|key| key as &dyn Recipient))?;
+    let mut part = to.as_os_str().to_owned();
+    part.push(".part");
+    let part = PathBuf::from(part);
+    if to.exists() {
+        return Err(format!(
+            "{} exists; a backup does not overwrite a file. Name another one",
+            to.display()
+        )
+        .into());
+    }
+    // Left by a backup that was cut short.
+    let _ = std::fs::remove_file(&part);
+    let write = || -> std::io::Result<()> {
+        let mut output = encryptor.wrap_output(BufWriter::new(private(&part)?))?;
+        std::io::copy(&mut File::open(from)?, &mut output)?;
+        let file = output
+            .finish()?
+            .into_inner()
+            .map_err(|error| error.into_error())?;
+        file.sync_all()?;
+        std::fs::rename(&part, to)?;
+        let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty());
+        File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+    };
+    write().map_err(|error| {
+        let _ = std::fs::remove_file(&part);
+        format!("cannot write {}: {error}", to.display())
+    })?;
+    Ok(trial)
+}
+
+/// Whether a file is in the age format.
+pub(super) fn is_encrypted(path: &Path) -> std::io::Result<bool> {
+    let mut begin = Vec::new();
+    let file = File::open(path)?;
+    file.take(AGE_MAGIC.len() as u64).read_to_end(&mut begin)?;
+    Ok(begin == AGE_MAGIC)
+}
+
+/// Reads the private keys in a file, as age-keygen writes it.
+pub(super) fn identities(path: &Path) -> Result<Vec<Box<dyn Identity + Send + Sync>>, Fault> {
+    let read = || -> Result<_, Fault> {
+        let file = IdentityFile::from_buffer(BufReader::new(File::open(path)?))?;
+        Ok(file.into_identities()?)
+    };
+    read().map_err(|error| {
+        let what = "It must hold private keys as age-keygen writes them, without a passphrase";
+        format!("{}: {error}. {what}", path.display()).into()
+    })
+}
+
+/// Decrypts `from` into the new file `to`.
+pub(super) fn decrypt(
+    from: &Path,
+    to: &Path,
+    identities: &[Box<dyn Identity + Send + Sync>],
+) -> Result<(), Fault> {
+    let cannot =
+        |error: &dyn std::fmt::Display| format!("cannot decrypt {}: {error}", from.display());
+    let source = File::open(from).map_err(|error| cannot(&error))?;
+    let decryptor = Decryptor::new_buffered(BufReader::new(source));
+    let decryptor = decryptor.map_err(|error| cannot(&error))?;
+    let keys = identities.iter().map(|key| key.as_ref() as &dyn Identity);
+    let mut plain = decryptor.decrypt(keys).map_err(|error| cannot(&error))?;
+    let mut target = private(to)?;
+    std::io::copy(&mut plain, &mut target).map_err(|error| cannot(&error))?;
+    Ok(target.sync_all()?)
+}
+
+/// A new file that only its owner may read.
+fn private(path: &Path) -> std::io::Result<File> {
+    OpenOptions::new()
+        .create_new(true)
+        .write(true)
+        .mode(0o600)
+        .open(path)
+}
+
+/// A folder of our own for copies of a moment; it goes with this value.
+pub(super) struct Work {
+    path: PathBuf,
+    /// Its lock: another backup would remove our copies.
+    _lock: File,
+}
+
+impl Work {
+    /// Makes it in `folder`. What a process that was killed left there is removed.
+    pub(super) fn begin(folder: &Path) -> Result<Self, Fault> {
+        let path = folder.join(WORK);
+        let make = || -> std::io::Result<File> {
+            match DirBuilder::new().mode(0o700).create(&path) {
+                Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error),
+                _ => {}
+            }
+            let found = std::fs::symlink_metadata(&path)?;
+            let ours = found.uid() == rustix::process::geteuid().as_raw();
+            if !found.is_dir() || !ours || found.mode() & 0o077 != 0 {
+                return Err(std::io::Error::other(
+                    "it is not a folder of this user alone",
+                ));
+            }
+            let lock = File::open(&path)?;
+            lock.try_lock().map_err(|error| match error {
+                std::fs::TryLockError::WouldBlock => {
+                    std::io::Error::other("another backup works there; wait for its end")
+                }
+                std::fs::TryLockError::Error(error) => error,
+            })?;
+            for entry in std::fs::read_dir(&path)? {
+                std::fs::remove_file(entry?.path())?;
+            }
+            Ok(lock)
+        };
+        let lock = make().map_err(|error| {
+            format!(
+                "cannot work in {}: {error}. Name another folder with --work-dir",
+                path.display()
+            )
+        })?;
+        Ok(Self { path, _lock: lock })
+    }
+
+    pub(super) fn file(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// Refuses a disk on which the copies of the store `from` would leave no room: the server may write to it, too.
+    fn needs_room_for(&self, from: &Path, encrypted: bool) -> Result<(), Fault> {
+        let free = rustix::fs::statvfs(&self.path)?;
+        let free = free.f_bavail.saturating_mul(free.f_frsize);
+        let bytes = std::fs::metadata(from)?.len();
+        // The backup itself is elsewhere when it is encrypted, and so is one copy at a time here.
+        let needed = bytes.saturating_mul(if encrypted { 1 } else { 2 });
+        if free < needed {
+            let mb = |bytes: u64| bytes.div_ceil(1_000_000);
+            return Err(format!(
+                "{} has {} MB free, and the backup with its trial needs {} MB: make room, or name another folder with --work-dir",
+                self.path.display(),
+                mb(free),
+                mb(needed)
+            )
+            .into());
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Work {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.path);
+    }
+}
+
+fn backup_name(now: i64, encrypted: bool) -> Result<String, Fault> {
+    let name = jiff::Timestamp::from_second(now)?.strftime(BACKUP_NAME);
+    Ok(format!("{name}{}", if encrypted { ENCRYPTED } else { "" }))
+}
+
+/// Removes the oldest files in `folder` that are named like backups, until `keep` are left.
+fn remove_old_backups(folder: &Path, keep: usize) -> Result<(), Fault> {
+    let trouble = |path: &Path, error: std::io::Error| format!("{}: {error}", path.display());
+    let mut backups = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(|error| trouble(folder, error))? {
+        let path = entry.map_err(|error| trouble(folder, error))?.path();
+        let name = path.file_name().and_then(|name| name.to_str());
+        let name = name.unwrap_or_default();
+        let plain = name.strip_suffix(ENCRYPTED).unwrap_or(name);
+        if jiff::civil::DateTime::strptime(BACKUP_NAME, plain).is_ok() {
+            backups.push(path);
+        }
+    }
+    // Their names have the order of their times.
+    backups.sort();
+    let old = backups.len().saturating_sub(keep);
+    for path in &backups[..old] {
+        std::fs::remove_file(path).map_err(|error| trouble(path, error))?;
+    }
+    Ok(())
+}
