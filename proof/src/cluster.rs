@@ -82,7 +82,7 @@ impl Act {
             Act::Freeze(3),
             Act::Cut(3),
             Act::Delay(50),
-            Act::Thaw(600),
+            Act::Thaw(400),
             Act::Failover,
             Act::Late(1_300),
             Act::Ghost,
@@ -289,7 +289,7 @@ impl World {
             }
             Act::Thaw(millis) => {
                 self.servers[number].freeze();
-                pass(14_000).await;
+                pass(17_000).await;
                 self.slow(number, millis);
                 self.servers[number].thaw();
                 pass(5_000).await;
