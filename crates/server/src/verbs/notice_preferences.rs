@@ -146,7 +146,7 @@ pub async fn addresses(
 /// Changes what an address of a workspace is told.
 ///
 /// # Errors
-/// [`Refused::NotFound`] for an address that no API client of the workspace names.
+/// [`Refused::Invalid`] for an address that no API client of the workspace names.
 pub async fn set_address(
     data: &Data,
     admin: Admin,
@@ -166,9 +166,10 @@ pub async fn set_address(
         known.ok_or(Refused::NotFound("workspace"))?;
         let mut rows = view.addresses.rows.iter();
         let row = rows.find(|row| row.address == address);
-        let mut row = row
-            .cloned()
-            .ok_or(Refused::NotFound("notification address"))?;
+        let mut row = row.cloned().ok_or_else(|| {
+            let why = "must be a notification address of an API client in this workspace";
+            Refused::Invalid("email", why.into())
+        })?;
         let Some(changed) = choices.change(&mut row.preferences) else {
             return Ok((Decided::nothing(), row));
         };

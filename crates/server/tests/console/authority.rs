@@ -59,6 +59,9 @@ impl Page {
     }
 }
 
+/// An address that is notified of the events of a client in acme.
+const TOLD: &str = "told@example.com";
+
 fn look(method: &'static str, row: &'static str, path: &'static str) -> Page {
     Page {
         row: Ok((method, row, 0)),
@@ -236,6 +239,11 @@ pub(crate) fn pages() -> Vec<Page> {
             ("PATCH", "/webhooks/{hook}", 0),
             "/w/{acme}/webhooks/{hook}/preferences",
             &[("client.unused", "off")],
+        ),
+        send(
+            ("PATCH", "/workspaces/{acme}/notification-addresses", 0),
+            "/w/{acme}/addresses",
+            &[("email", TOLD), ("client.unused", "off")],
         ),
         send(
             ("DELETE", "/webhooks/{hook}", 0),
@@ -421,6 +429,11 @@ impl World {
             house.workspace("acme").await,
             house.workspace("other").await,
         );
+        let path = format!("/workspaces/{acme}/clients");
+        let body =
+            json!({ "label": "told", "environment": "sandbox", "notification_emails": [TOLD] });
+        let told = house.api.admin(Method::POST, &path).json(&body);
+        house.api.send(told).await.unwrap().expect(201);
         let [asha] = operator
             .get("/console/members")
             .await

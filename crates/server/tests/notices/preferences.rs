@@ -144,7 +144,7 @@ async fn preferences_belong_to_addresses_that_clients_name() {
     world
         .choose("x@example.com", "client.unused", "off")
         .await
-        .expect(404);
+        .expect(400);
     // A stop and a confirmation keep what was chosen; a client that names the address again does, too.
     world.mailed("pos", &[OPS]).await;
     let listed = until("the list", async || {

@@ -226,7 +226,7 @@ fn of_notices() -> Routes {
             .refuses(&["403", "404"]),
         route(PATCH, "/workspaces/{id}/notification-addresses", webhooks::change_address)
             .named(tag, "changeNotificationAddress", "Choose what a notification email is told, and when")
-            .saying("Holds for every API client of the workspace that names the address. An address that none names is 404.")
+            .saying("Holds for every API client of the workspace that names the address. An address that none names is refused.")
             .refuses(&["403", "404"]),
         route(GET, "/workspaces/{id}/notices", webhooks::notices)
             .named(tag, "listNotices", "Notices of a workspace's API clients, newest first")
