@@ -74,7 +74,7 @@ pub enum Act {
 }
 
 impl Act {
-    /// A short program of every kind, for a run of about a minute and a half.
+    /// A short program of every kind, for a run of about three minutes.
     #[must_use]
     pub fn short() -> Vec<Act> {
         vec![

@@ -16,7 +16,7 @@ words! {
 }
 
 words! {
-    /// Something that is told.
+    /// An event of which an address or a webhook can be notified.
     NoticeEvent {
         /// An access token was generated.
         TokenGenerated = "token.generated",
@@ -48,7 +48,7 @@ words! {
 }
 
 words! {
-    /// When something is told.
+    /// When a notice of an event is sent.
     NoticeDelivery {
         /// When it happens.
         Immediate = "immediate",
@@ -60,7 +60,7 @@ words! {
 }
 
 answers! {
-    /// When an address or a webhook is told of an event.
+    /// The delivery of an event to an address or a webhook.
     #[cfg_attr(feature = "openapi", schemars(inline))]
     pub struct NoticePreference {
         /// The event.
@@ -75,7 +75,7 @@ answers! {
         pub email: String,
         /// notices are sent to confirmed addresses only; stopped: by the owner of the address
         pub state: NotificationState,
-        /// When it is told of each event.
+        /// The delivery of each event.
         pub preferences: Vec<NoticePreference>,
     }
 
@@ -95,7 +95,7 @@ answers! {
         pub disabled_at: Option<Time>,
         /// When it was created.
         pub created_at: Time,
-        /// When it is told of each event.
+        /// The delivery of each event.
         pub preferences: Vec<NoticePreference>,
     }
 
@@ -156,7 +156,7 @@ requests! {
         /// HTTPS, to a public address or a network that the server's configuration allows
         #[cfg_attr(feature = "openapi", schemars(length(max = 2_048), extend("format" = "uri", "examples" = ["https://hook.example/tokenward"])))]
         pub url: String,
-        /// what it is told; immediate where an event is left out
+        /// deliveries of single events; immediate where an event is left out
         #[serde(skip_serializing_if = "Option::is_none")]
         pub preferences: Option<Vec<PreferenceChange>>,
     }
@@ -166,20 +166,20 @@ requests! {
         /// Whether nothing is sent to it.
         #[serde(skip_serializing_if = "Option::is_none")]
         pub disabled: Option<bool>,
-        /// Events that it is told of from now on, or not any more.
+        /// New deliveries of single events.
         #[serde(skip_serializing_if = "Option::is_none")]
         pub preferences: Option<Vec<PreferenceChange>>,
     }
 
-    /// A change of what an address is told. Events that are left out stay.
+    /// A change of the preferences of an address. Events that are left out stay.
     pub struct AddressChange {
         /// the address, upper or lower case
         pub email: String,
-        /// When it is told of each event from now on.
+        /// New deliveries of single events.
         pub preferences: Vec<PreferenceChange>,
     }
 
-    /// When an address or a webhook is to be told of an event.
+    /// The new delivery of an event.
     #[cfg_attr(feature = "openapi", schemars(inline))]
     pub struct PreferenceChange {
         /// The event.

@@ -507,14 +507,14 @@ pub(crate) fn webhooks(items: &[Webhook]) -> Table {
     table
 }
 
-/// The events that are told so.
+/// The events with this delivery.
 fn events(preferences: &[NoticePreference], delivery: NoticeDelivery) -> String {
     let own = preferences.iter().filter(|one| one.delivery == delivery);
     let words: Vec<_> = own.map(|one| one.event.as_str()).collect();
     list(&words, NOTHING)
 }
 
-/// Notification emails of a workspace, and when each is told of what.
+/// Notification emails of a workspace with their preferences.
 pub(crate) fn addresses(items: &[WorkspaceAddress]) -> Table {
     let mut table = Table::new(&["EMAIL", "STATE", "DAILY", "OFF"]);
     for item in items {

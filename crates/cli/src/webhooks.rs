@@ -37,7 +37,7 @@ pub(crate) enum Verb {
         #[command(flatten)]
         events: Events,
     },
-    /// Choose what a webhook is told.
+    /// Choose the events of which a webhook is notified.
     #[command(
         after_help = "Events that are not given stay as they are; `tokenward webhook list` shows what is off.\n\n\
                             Example:\n  tokenward webhook set 0198c0de-0000-7000-8000-0000000000aa --event token.generated=off"
@@ -94,10 +94,10 @@ pub(crate) enum NoticeVerb {
         #[command(flatten)]
         portion: Portion,
     },
-    /// List the notification emails of a workspace, and when each is told of what.
+    /// List the notification emails of a workspace with their preferences.
     #[command(after_help = "Example:\n  tokenward notice addresses --workspace acme")]
     Addresses(InWorkspace),
-    /// Choose what a notification email is told, and when.
+    /// Choose the events of which a notification email is notified, and when.
     #[command(
         after_help = "Holds for every API client of the workspace that names the address. Events that are not given stay as they are.\n\n\
                             Example:\n  tokenward notice set -w acme ops@example.com --event token.generated=immediate --event client.unused=off"
@@ -112,12 +112,27 @@ pub(crate) enum NoticeVerb {
     },
 }
 
-/// When something is told of which events.
+/// Deliveries of single events.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Events {
-    /// An event, such as token.generated or quota.reached, and when it is told: immediate, daily (emails only) or off.
+    /// An event, such as token.generated or quota.reached, and its delivery: immediate, daily (emails only) or off.
     #[arg(long = "event", value_name = "EVENT=DELIVERY", value_parser = preference)]
     events: Vec<PreferenceChange>,
+}
+
+impl Events {
+    /// What a change consists of.
+    ///
+    /// # Errors
+    /// [`CliError::Usage`] when it changes nothing.
+    fn changes(self) -> Result<Vec<PreferenceChange>, CliError> {
+        match self.events.is_empty() {
+            true => Err(CliError::Usage(
+                "nothing to change: give --event, such as --event token.generated=off".into(),
+            )),
+            false => Ok(self.events),
+        }
+    }
 }
 
 fn preference(text: &str) -> Result<PreferenceChange, String> {
@@ -173,7 +188,7 @@ pub(crate) async fn run(verb: Verb, session: &Session) -> Result<(), CliError> {
         }
         Verb::Set { webhook, events } => {
             let change = WebhookChange {
-                preferences: Some(events.events),
+                preferences: Some(events.changes()?),
                 ..WebhookChange::default()
             };
             let path = format!("/webhooks/{webhook}");
@@ -249,11 +264,9 @@ pub(crate) async fn run_notice(verb: NoticeVerb, session: &Session) -> Result<()
             email,
             events,
         } => {
+            let preferences = events.changes()?;
             let path = format!("{}/notification-addresses", path(session, &within).await?);
-            let change = AddressChange {
-                email,
-                preferences: events.events,
-            };
+            let change = AddressChange { email, preferences };
             let set: Answer<WorkspaceAddress> = api.send(Method::PATCH, &path, change).await?;
             out.note("Notifications saved.");
             if out.json {

@@ -224,7 +224,7 @@ CREATE TABLE check_hour (
 ){by_key};
 ";
 
-/// What addresses and webhooks are told, as far as somebody chose it.
+/// The preferences of addresses and webhooks, as far as they were chosen.
 const V14: &str = "
 ALTER TABLE webhook ADD COLUMN preferences TEXT NOT NULL DEFAULT '';
 ALTER TABLE notice_address ADD COLUMN preferences TEXT NOT NULL DEFAULT '';

@@ -15,8 +15,8 @@ const BACKLOG: i32 = 4_096;
 pub(crate) struct Socket {
     listener: UnixListener,
     path: PathBuf,
-    /// Device and inode of our file: at our path there may be another's by now. None for a socket that another process
-    /// holds, whose file is not ours.
+    /// Device and inode of our file, because another process may have put its own at our path by now. None for a socket that
+    /// another process holds, whose file is not ours.
     file: Option<(u64, u64)>,
 }
 

@@ -1,5 +1,5 @@
-//! Which notices the addresses and webhooks of a workspace get, and when. Chosen by those who manage its webhooks, for an
-//! address is told of every client that names it.
+//! Which notices the addresses and webhooks of a workspace get, and when. Chosen by those who manage its webhooks,
+//! because an address is notified about every client that names it.
 
 use super::addresses::address_wants;
 use super::{Refused, webhooks};
@@ -143,7 +143,7 @@ pub async fn addresses(
     Ok(all)
 }
 
-/// Changes what an address of a workspace is told.
+/// Changes the preferences of an address of a workspace.
 ///
 /// # Errors
 /// [`Refused::Invalid`] for an address that no API client of the workspace names.

@@ -181,7 +181,7 @@ pub async fn set_disabled(
     change(data, admin, id, Some(disabled), Choices::default()).await
 }
 
-/// Disables or enables a webhook, and changes what it is told.
+/// Disables or enables a webhook, and changes its preferences.
 pub async fn change(
     data: &Data,
     admin: Admin,

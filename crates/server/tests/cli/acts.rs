@@ -317,7 +317,11 @@ async fn usage_webhooks_and_notices_are_shown() {
     let addresses = run(&server, &["notice", "addresses", "-w", "acme"]);
     assert_eq!(addresses.expect(0), "");
     let email = ["notice", "set", "-w", "acme", "x@example.com"];
-    run(&server, &email).refused(1, &["notification address"]);
+    let off = ["--event", "client.unused=off"];
+    let unknown = [&email[..], &off].concat();
+    run(&server, &unknown).refused(1, &["notification address"]);
+    run(&server, &email).refused(2, &["nothing to change"]);
+    run(&server, &["webhook", "set", &id]).refused(2, &["nothing to change"]);
     let notices = run(&server, &["notice", "list", "-w", "acme"]);
     assert!(notices.expect(0).contains(&id), "{notices:?}");
     run(&server, &["webhook", "delete", &id]).refused(1, &["This deletes", "not a terminal"]);

@@ -1,4 +1,4 @@
-//! Each address and webhook is told what was chosen for it, when it was chosen.
+//! Each address and webhook is notified of the events that were chosen for it, at the time that was chosen.
 
 use crate::world::{CONFIRM, MailServer, Receiver, World, until};
 use reqwest::Method;

@@ -50,7 +50,7 @@ pub struct NoticeAddress {
     pub confirmed_at: Option<Timestamp>,
     /// When its owner stopped notices, if they did and have not confirmed since.
     pub stopped_at: Option<Timestamp>,
-    /// What it is told.
+    /// Of which events it is notified, and when.
     pub preferences: Preferences,
 }
 

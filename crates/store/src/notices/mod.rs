@@ -39,7 +39,7 @@ pub struct Webhook {
     pub created_at: Timestamp,
     /// Since when nothing is sent there, if so.
     pub disabled_at: Option<Timestamp>,
-    /// What it is told.
+    /// Of which events it is notified.
     pub preferences: Preferences,
 }
 

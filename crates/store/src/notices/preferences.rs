@@ -5,7 +5,7 @@ use super::Target;
 use crate::error::StoreError;
 use std::collections::BTreeMap;
 
-/// Everything that is told, in the order in which it is listed.
+/// Every event, in the order in which they are listed.
 pub const EVENTS: [&str; 13] = [
     "token.generated",
     "token.revoked",
@@ -22,7 +22,7 @@ pub const EVENTS: [&str; 13] = [
     "client.unused",
 ];
 
-/// When something is told.
+/// When a notice of an event is sent.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Delivery {
     /// When it happens.
@@ -59,7 +59,7 @@ impl Delivery {
 pub struct Preferences(BTreeMap<&'static str, Delivery>);
 
 impl Preferences {
-    /// When an event is told to a target. Renewals are routine, so people get them once a day unless they chose otherwise;
+    /// The delivery of an event to a target. Renewals are routine, so people get them once a day unless they chose otherwise;
     /// programs get everything when it happens.
     #[must_use]
     pub fn delivery(&self, event: &str, target: &Target) -> Delivery {

@@ -205,7 +205,7 @@ fn of_notices() -> Routes {
             )
             .refuses(&["403", "404", "409"]),
         route(PATCH, "/webhooks/{id}", webhooks::change)
-            .named(tag, "changeWebhook", "Disable or enable a webhook, or choose what it is told")
+            .named(tag, "changeWebhook", "Disable or enable a webhook, or choose its events")
             .saying("Notices that wait for a disabled webhook are given up.")
             .refuses(&["403", "404"]),
         route(DELETE, "/webhooks/{id}", webhooks::delete)
@@ -222,10 +222,10 @@ fn of_notices() -> Routes {
             .refuses(&["403", "404", "409"]),
         route(GET, "/workspaces/{id}/notification-addresses", webhooks::addresses)
             .named(tag, "listNotificationAddresses", "Notification emails of a workspace's API clients")
-            .saying("With when each is told of what.")
+            .saying("With the delivery of each event.")
             .refuses(&["403", "404"]),
         route(PATCH, "/workspaces/{id}/notification-addresses", webhooks::change_address)
-            .named(tag, "changeNotificationAddress", "Choose what a notification email is told, and when")
+            .named(tag, "changeNotificationAddress", "Choose the events of a notification email")
             .saying("Holds for every API client of the workspace that names the address. An address that none names is refused.")
             .refuses(&["403", "404"]),
         route(GET, "/workspaces/{id}/notices", webhooks::notices)

@@ -1,4 +1,4 @@
-//! What a webhook or a notification email of a workspace is told, and when: one form for both.
+//! The events of which a webhook or a notification email of a workspace is notified, and when: one form for both.
 
 use super::form::{Fault, Field, Form, Word};
 use super::frame::{Frame, Place};

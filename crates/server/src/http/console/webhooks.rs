@@ -33,7 +33,7 @@ struct HookLine {
     disabled: bool,
     created: Moment,
     rotating: bool,
-    /// What it is told, in words.
+    /// Its preferences, in words.
     told: String,
     known: Recognised,
     /// When something was last delivered there.
@@ -44,7 +44,7 @@ struct AddressLine {
     email: String,
     state: &'static str,
     tone: &'static str,
-    /// What it is told, in words.
+    /// Its preferences, in words.
     told: String,
     /// Where that is chosen.
     choose: String,
