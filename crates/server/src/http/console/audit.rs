@@ -141,9 +141,10 @@ fn day(text: &str) -> Result<Option<Timestamp>, String> {
         return Ok(None);
     }
     let day: Option<jiff::civil::Date> = text.parse().ok();
-    let start = day.and_then(|day| day.to_zoned(jiff::tz::TimeZone::UTC).ok());
+    let midnight = day.map(|day| day.at(0, 0, 0, 0));
+    let start = midnight.and_then(|start| jiff::tz::TimeZone::UTC.to_timestamp(start).ok());
     match start {
-        Some(start) => Ok(Some(Timestamp(start.timestamp().as_microsecond()))),
+        Some(start) => Ok(Some(Timestamp(start.as_microsecond()))),
         None => Err("Enter a date such as 2026-11-29.".to_owned()),
     }
 }
