@@ -23,6 +23,10 @@ answers! {
         pub role: Role,
         /// When it was created.
         pub created_at: Time,
+        /// who created it, as the audit log names actors; null: not known
+        pub created_by: Option<String>,
+        /// What people wrote to recognise it by; may be empty.
+        pub note: String,
         /// When it expires; null: never.
         pub expires_at: Option<Time>,
         /// When it was revoked.
@@ -58,5 +62,13 @@ requests! {
         /// After how many seconds it expires; left out or null: never.
         #[cfg_attr(feature = "openapi", schemars(range(min = 1, max = LIFETIME_SECONDS_MAX)))]
         pub expires_in_seconds: Option<u64>,
+        /// to recognise the key by
+        pub note: Option<String>,
+    }
+
+    /// A change of an admin key.
+    pub struct AdminKeyChange {
+        /// to recognise the key by; empty: none
+        pub note: String,
     }
 }

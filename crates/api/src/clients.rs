@@ -11,6 +11,11 @@ use tokenward_core::client::{
 use tokenward_core::restrictions::NETWORKS_MAX;
 use uuid::Uuid;
 
+/// Tags of one client: they stand beside others in a list.
+pub const TAGS_MAX: usize = 10;
+/// Longest tag, in bytes, all of them ASCII.
+pub const TAG_BYTES_MAX: usize = 32;
+
 words! {
     /// Whether an API client can be used.
     ClientState {
@@ -72,6 +77,9 @@ answers! {
         pub label: Label,
         /// Its environment.
         pub environment: Environment,
+        /// Its tags, in alphabetical order.
+        #[cfg_attr(feature = "openapi", schemars(length(max = TAGS_MAX)))]
+        pub tags: Vec<String>,
         /// The products that its tokens are good for; null: all.
         #[cfg_attr(feature = "openapi", schemars(length(max = PRODUCTS_MAX)))]
         pub products: Option<Vec<Slug>>,
@@ -127,6 +135,10 @@ answers! {
         pub n: u32,
         /// When it was created.
         pub created_at: Time,
+        /// who created it, as the audit log names actors; null: not known
+        pub created_by: Option<String>,
+        /// What people wrote to recognise it by; may be empty.
+        pub note: String,
         /// Tokens that it generated today.
         pub quota_used_today: u32,
         /// Tokens that it can generate today.
@@ -207,6 +219,18 @@ requests! {
     pub struct ClientDelete {
         /// the client's label, typed back
         pub label: String,
+    }
+
+    /// A new client secret.
+    pub struct SecretCreate {
+        /// to recognise the secret by
+        pub note: Option<String>,
+    }
+
+    /// A change of a client secret.
+    pub struct SecretChange {
+        /// to recognise the secret by; empty: none
+        pub note: String,
     }
 
     /// Which confirmation mails to send.

@@ -23,12 +23,13 @@ mod status;
 mod usage;
 mod workspaces;
 
-pub use admin_keys::{AdminKeyCreate, AdminKeyCreated, AdminKeyInfo, FIRST_KEY};
+pub use admin_keys::{AdminKeyChange, AdminKeyCreate, AdminKeyCreated, AdminKeyInfo, FIRST_KEY};
 pub use audit::{AuditBroken, AuditEntry, AuditHead, AuditPage, AuditVerified, AuditWhole};
 pub use clients::{
     Client, ClientCreate, ClientCreated, ClientDelete, ClientPatch, ClientSettings, ClientState,
-    ClientToken, ConfirmationMails, NotificationAddress, NotificationState, OnRepeat,
-    SecretCreated, SecretInfo, Setting, TokenByAdmin, TokenState, Unlimited,
+    ClientToken, ConfirmationMails, NotificationAddress, NotificationState, OnRepeat, SecretChange,
+    SecretCreate, SecretCreated, SecretInfo, Setting, TAG_BYTES_MAX, TAGS_MAX, TokenByAdmin,
+    TokenState, Unlimited,
 };
 pub use members::{
     Invitation, Member, MemberChange, MemberChanged, MemberInvite, MemberInvited, Role, RoleName,

@@ -95,6 +95,10 @@ answers! {
         pub disabled_at: Option<Time>,
         /// When it was created.
         pub created_at: Time,
+        /// who created it, as the audit log names actors; null: not known
+        pub created_by: Option<String>,
+        /// What people wrote to recognise it by; may be empty.
+        pub note: String,
         /// The delivery of each event.
         pub preferences: Vec<NoticePreference>,
     }
@@ -159,6 +163,9 @@ requests! {
         /// deliveries of single events; immediate where an event is left out
         #[serde(skip_serializing_if = "Option::is_none")]
         pub preferences: Option<Vec<PreferenceChange>>,
+        /// to recognise the webhook by
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub note: Option<String>,
     }
 
     /// A change of a webhook. What is left out stays.
@@ -169,6 +176,9 @@ requests! {
         /// New deliveries of single events.
         #[serde(skip_serializing_if = "Option::is_none")]
         pub preferences: Option<Vec<PreferenceChange>>,
+        /// to recognise the webhook by; empty: none
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub note: Option<String>,
     }
 
     /// A change of the preferences of an address. Events that are left out stay.

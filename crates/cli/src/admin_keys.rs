@@ -13,7 +13,9 @@ use super::views;
 use reqwest::Method;
 use std::cell::Cell;
 use std::path::PathBuf;
-use tokenward_api::{AdminKeyCreate, AdminKeyCreated, AdminKeyInfo, FIRST_KEY, Name};
+use tokenward_api::{
+    AdminKeyChange, AdminKeyCreate, AdminKeyCreated, AdminKeyInfo, FIRST_KEY, Name,
+};
 use uuid::Uuid;
 
 /// Commands on admin keys.
@@ -26,6 +28,16 @@ pub(crate) enum Verb {
         tokenward admin-key create --role auditor --expires-in 30d \"yearly audit\"\n  \
         tokenward admin-key create --role workspace-admin --workspace acme --key-file acme.key \"acme portal\"")]
     Create(CreateArgs),
+    /// Change what an admin key is recognised by, besides its name.
+    #[command(
+        after_help = "Example:\n  tokenward admin-key note \"acme portal\" \"held by the portal's vault\""
+    )]
+    Note {
+        /// Its id or exact name.
+        key: String,
+        /// The new note; empty for none.
+        note: String,
+    },
     /// Permanently revoke an admin key.
     Revoke {
         /// Its id or exact name.
@@ -51,6 +63,9 @@ pub(crate) struct CreateArgs {
     /// Write the key into this new file, readable by you alone, instead of to standard output.
     #[arg(long, value_name = "PATH")]
     key_file: Option<PathBuf>,
+    /// What to recognise the key by, besides its name.
+    #[arg(long, value_name = "TEXT")]
+    note: Option<String>,
 }
 
 /// Carries out one command.
@@ -86,19 +101,26 @@ pub(crate) async fn run(verb: Verb, session: &Session) -> Result<(), CliError> {
                     Span::Seconds(seconds) => Some(seconds),
                     Span::Never => None,
                 },
+                note: args.note,
             };
             let made = api.send(Method::POST, "/admin-keys", body).await;
             let mut made: Answer<AdminKeyCreated> = made?;
             out.note(&format!("admin key {}", made.admin_key.id));
             once.deliver(&mut made.json, "key", "admin key", out)
         }
+        Verb::Note { key, note } => {
+            let found = named(session, &key).await?;
+            let path = format!("/admin-keys/{}", found.id);
+            let body = AdminKeyChange { note };
+            let answer: Answer<AdminKeyInfo> = api.send(Method::PATCH, &path, body).await?;
+            out.note("Saved.");
+            match out.json {
+                true => out.json(&answer.json),
+                false => Ok(()),
+            }
+        }
         Verb::Revoke { key, sure } => {
-            let mut pages = Pages::new(api, "/admin-keys", Vec::new(), None);
-            let wanted = |found: &AdminKeyInfo| match Uuid::try_parse(&key) {
-                Ok(id) => found.id == id,
-                Err(_) => *found.name == *key && found.revoked_at.is_none(),
-            };
-            let found = only(pages.find(wanted).await?, "admin key", &key)?;
+            let found = named(session, &key).await?;
             let own = found.id == api.key_id();
             session
                 .confirm(sure, &warning(&found, own), Agreement::Yes)
@@ -112,6 +134,16 @@ pub(crate) async fn run(verb: Verb, session: &Session) -> Result<(), CliError> {
             }
         }
     }
+}
+
+/// The admin key of this id, or the one of this name that is not revoked.
+async fn named(session: &Session, key: &str) -> Result<Answer<AdminKeyInfo>, CliError> {
+    let mut pages = Pages::new(&session.api, "/admin-keys", Vec::new(), None);
+    let wanted = |found: &AdminKeyInfo| match Uuid::try_parse(key) {
+        Ok(id) => found.id == id,
+        Err(_) => *found.name == *key && found.revoked_at.is_none(),
+    };
+    only(pages.find(wanted).await?, "admin key", key)
 }
 
 fn warning(key: &AdminKeyInfo, own: bool) -> String {

@@ -17,6 +17,7 @@ use tokenward_api::{
     ConfirmationMails, Workspace,
 };
 use tokenward_core::Environment;
+use tokenward_core::label::Slug;
 use uuid::Uuid;
 
 /// Commands on API clients.
@@ -52,6 +53,14 @@ pub(crate) enum Verb {
     },
     /// Enable a disabled API client. Its token is accepted again if it has time left.
     Enable(ClientName),
+    /// Add tags to an API client, for finding it in lists. No check reads them.
+    #[command(
+        after_help = "Example:\n  tokenward client tag -w acme -e production erp south billing"
+    )]
+    Tag(Tags),
+    /// Remove tags from an API client.
+    #[command(after_help = "Example:\n  tokenward client untag -w acme -e production erp south")]
+    Untag(Tags),
     /// Send the confirmation mail again to notification addresses that are pending.
     #[command(
         after_help = "An address gets notices once its owner has confirmed it.\n\n\
@@ -73,6 +82,16 @@ pub(crate) enum Verb {
     },
 }
 
+/// A client and tags.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Tags {
+    #[command(flatten)]
+    client: ClientName,
+    /// The tags: lowercase letters and digits, in groups joined by single hyphens.
+    #[arg(required = true, value_name = "TAG", value_parser = tag_name)]
+    tags: Vec<Slug>,
+}
+
 /// Which clients to list.
 #[derive(clap::Args, Debug)]
 pub(crate) struct ListArgs {
@@ -85,6 +104,9 @@ pub(crate) struct ListArgs {
     /// In this state alone: enabled, disabled or deleted [default: all but deleted ones].
     #[arg(long, value_parser = ["enabled", "disabled", "deleted"])]
     state: Option<String>,
+    /// With this tag alone.
+    #[arg(long)]
+    tag: Option<String>,
     #[command(flatten)]
     portion: Portion,
 }
@@ -153,6 +175,8 @@ pub(crate) async fn run(verb: Verb, session: &Session) -> Result<(), CliError> {
             }
             show(session, &enabled)
         }
+        Verb::Tag(tags) => tag(session, Method::PUT, tags).await,
+        Verb::Untag(tags) => tag(session, Method::DELETE, tags).await,
         Verb::ResendConfirmation { client, email } => {
             let id = session.client_id(&client).await?;
             let path = format!("/clients/{id}/confirmation-mails");
@@ -183,6 +207,9 @@ async fn list(args: ListArgs, session: &Session) -> Result<(), CliError> {
     let mut query = Vec::new();
     if let Some(environment) = args.environment {
         query.push(("environment", environment.as_str().to_owned()));
+    }
+    if let Some(tag) = args.tag {
+        query.push(("tag", tag));
     }
     if args.state.as_deref() == Some("deleted") {
         query.push(("deleted", "true".to_owned()));
@@ -268,6 +295,23 @@ async fn switch(session: &Session, id: Uuid, to: &str) -> Result<(), CliError> {
     let path = format!("/clients/{id}/{to}");
     let answer = session.api.send(Method::POST, &path, ()).await?;
     show(session, &answer)
+}
+
+fn tag_name(text: &str) -> Result<Slug, String> {
+    let wrong = "use lowercase letters and digits, in groups joined by single hyphens";
+    Slug::parse(text).map_err(|_| wrong.to_owned())
+}
+
+/// Adds tags with PUT, or removes them with DELETE.
+async fn tag(session: &Session, method: Method, tags: Tags) -> Result<(), CliError> {
+    let id = session.client_id(&tags.client).await?;
+    let mut changed = None;
+    for tag in &tags.tags {
+        let path = format!("/clients/{id}/tags/{tag}");
+        changed = Some(session.api.send(method.clone(), &path, ()).await?);
+    }
+    // clap demands at least one.
+    changed.map_or(Ok(()), |answer| show(session, &answer))
 }
 
 fn show(session: &Session, answer: &Answer<Client>) -> Result<(), CliError> {

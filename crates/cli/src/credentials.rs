@@ -9,7 +9,7 @@ use super::session::{ClientName, Session};
 use super::views;
 use reqwest::Method;
 use std::path::PathBuf;
-use tokenward_api::{Client, SecretCreated, TokenByAdmin, TokenState};
+use tokenward_api::{Client, SecretChange, SecretCreate, SecretCreated, TokenByAdmin, TokenState};
 
 /// Commands on client secrets.
 #[derive(clap::Subcommand, Debug)]
@@ -25,6 +25,21 @@ pub(crate) enum SecretVerb {
         /// Write the client secret into this new file, readable by you alone, instead of to standard output.
         #[arg(long, value_name = "PATH")]
         secret_file: Option<PathBuf>,
+        /// What to recognise the secret by, such as who holds it.
+        #[arg(long, value_name = "TEXT")]
+        note: Option<String>,
+    },
+    /// Change what a client secret is recognised by.
+    #[command(
+        after_help = "Example:\n  tokenward secret note -w acme -e production erp 1 \"in the vault of plant 2\""
+    )]
+    Note {
+        #[command(flatten)]
+        client: ClientName,
+        /// The secret's number, as `tokenward client show` tells it.
+        n: u32,
+        /// The new note; empty for none.
+        note: String,
     },
     /// Delete one of a client's secrets.
     #[command(after_help = "Example:\n  tokenward secret delete -w acme -e production erp 1")]
@@ -70,12 +85,21 @@ pub(crate) async fn run_secret(verb: SecretVerb, session: &Session) -> Result<()
         SecretVerb::Rotate {
             client,
             secret_file,
+            note,
         } => {
             let once = Once::new(secret_file.as_deref())?;
             let id = session.client_id(&client).await?;
             let path = format!("/clients/{id}/secrets");
-            let mut made: Answer<SecretCreated> = api.send(Method::POST, &path, ()).await?;
+            let body = note.map(|note| SecretCreate { note: Some(note) });
+            let mut made: Answer<SecretCreated> = api.send(Method::POST, &path, body).await?;
             once.deliver(&mut made.json, "client_secret", "client secret", out)
+        }
+        SecretVerb::Note { client, n, note } => {
+            let id = session.client_id(&client).await?;
+            let path = format!("/clients/{id}/secrets/{n}");
+            let body = SecretChange { note };
+            let answer = api.send(Method::PATCH, &path, body).await?;
+            out.object(&answer, views::client)
         }
         SecretVerb::Delete { client, n, sure } => {
             let client = session.client(&client).await?;

@@ -182,6 +182,7 @@ pub(crate) fn clients(items: &[Client], workspaces: &BTreeMap<Uuid, String>) -> 
         "ENVIRONMENT",
         "STATE",
         "PRODUCTS",
+        "TAGS",
         "TOKEN",
         "LAST USED",
     ]);
@@ -196,6 +197,7 @@ pub(crate) fn clients(items: &[Client], workspaces: &BTreeMap<Uuid, String>) -> 
             text(item.environment).into(),
             client_state(item),
             all_or(item.products.as_ref()).into(),
+            list(&item.tags, NOTHING).into(),
             token(&item.token),
             last_used(item).into(),
         ]);
@@ -271,6 +273,7 @@ pub(crate) fn client(item: &Client) -> Table {
     table.fact("environment", text(item.environment));
     table.fact("state", client_state(item));
     table.fact("workspace", text(item.workspace_id));
+    table.fact("tags", list(&item.tags, "none"));
     table.fact("products", all_or(item.products.as_ref()));
     table.fact("token lifetime", seconds(item.token_lifetime_seconds));
     table.fact("on repeat", on_repeat(item));
@@ -307,10 +310,14 @@ pub(crate) fn client(item: &Client) -> Table {
     table
 }
 
-/// One client secret: age and quota.
+/// One client secret: note, age and quota.
 pub(crate) fn secret_line(secret: &SecretInfo) -> String {
+    let noted = match secret.note.as_str() {
+        "" => String::new(),
+        note => format!("{}, ", text(note)),
+    };
     format!(
-        "made {}, {} tokens today, {} left",
+        "{noted}made {}, {} tokens today, {} left",
         text(&secret.created_at),
         secret.quota_used_today,
         secret.quota_left_today
@@ -345,6 +352,7 @@ pub(crate) fn admin_keys(items: &[AdminKeyInfo]) -> Table {
         "EXPIRES",
         "LAST USED",
         "STATE",
+        "NOTE",
     ]);
     for item in items {
         table.row([
@@ -359,6 +367,7 @@ pub(crate) fn admin_keys(items: &[AdminKeyInfo]) -> Table {
                 Some(_) => state("revoked", Tone::Bad),
                 None => state("enabled", Tone::Good),
             },
+            text(&item.note).into(),
         ]);
     }
     table
@@ -494,7 +503,7 @@ pub(crate) fn usage(item: &Usage) -> Vec<(&'static str, Table)> {
 
 /// A list of webhooks.
 pub(crate) fn webhooks(items: &[Webhook]) -> Table {
-    let mut table = Table::new(&["ID", "URL", "STATE", "OFF", "CREATED"]);
+    let mut table = Table::new(&["ID", "URL", "STATE", "OFF", "CREATED", "NOTE"]);
     for item in items {
         table.row([
             text(item.id).into(),
@@ -502,6 +511,7 @@ pub(crate) fn webhooks(items: &[Webhook]) -> Table {
             switched(item.disabled),
             events(&item.preferences, NoticeDelivery::Off).into(),
             text(&item.created_at).into(),
+            text(&item.note).into(),
         ]);
     }
     table

@@ -36,8 +36,11 @@ pub(crate) enum Verb {
         secret: SecretTo,
         #[command(flatten)]
         events: Events,
+        /// What to recognise the webhook by.
+        #[arg(long, value_name = "TEXT")]
+        note: Option<String>,
     },
-    /// Choose the events of which a webhook is notified.
+    /// Choose the events of which a webhook is notified, or change its note.
     #[command(
         after_help = "Events that are not given stay as they are; `tokenward webhook list` shows what is off.\n\n\
                             Example:\n  tokenward webhook set 0198c0de-0000-7000-8000-0000000000aa --event token.generated=off"
@@ -47,6 +50,9 @@ pub(crate) enum Verb {
         webhook: Uuid,
         #[command(flatten)]
         events: Events,
+        /// What to recognise the webhook by; empty for none.
+        #[arg(long, value_name = "TEXT")]
+        note: Option<String>,
     },
     /// Make another signing secret; it goes to standard output, once. The former one signs for a day more.
     Rotate {
@@ -175,25 +181,36 @@ pub(crate) async fn run(verb: Verb, session: &Session) -> Result<(), CliError> {
             to,
             secret,
             events,
+            note,
         } => {
             let once = Once::new(secret.secret_file.as_deref())?;
             let path = format!("{}/webhooks", path(session, &within).await?);
             let body = WebhookCreate {
                 url: to,
                 preferences: Some(events.events).filter(|events| !events.is_empty()),
+                note,
             };
             let mut made: Answer<WebhookWithSecret> = api.send(Method::POST, &path, body).await?;
             out.note(&format!("webhook {}", made.webhook.id));
             once.deliver(&mut made.json, "secret", "signing secret", out)
         }
-        Verb::Set { webhook, events } => {
+        Verb::Set {
+            webhook,
+            events,
+            note,
+        } => {
+            let preferences = match &note {
+                Some(_) => Some(events.events).filter(|events| !events.is_empty()),
+                None => Some(events.changes()?),
+            };
             let change = WebhookChange {
-                preferences: Some(events.changes()?),
+                preferences,
+                note,
                 ..WebhookChange::default()
             };
             let path = format!("/webhooks/{webhook}");
             let changed: Answer<Webhook> = api.send(Method::PATCH, &path, change).await?;
-            out.note("Notifications saved.");
+            out.note("Saved.");
             if out.json {
                 return out.json(&changed.json);
             }
@@ -268,7 +285,7 @@ pub(crate) async fn run_notice(verb: NoticeVerb, session: &Session) -> Result<()
             let path = format!("{}/notification-addresses", path(session, &within).await?);
             let change = AddressChange { email, preferences };
             let set: Answer<WorkspaceAddress> = api.send(Method::PATCH, &path, change).await?;
-            out.note("Notifications saved.");
+            out.note("Saved.");
             if out.json {
                 return out.json(&set.json);
             }

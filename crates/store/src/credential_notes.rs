@@ -39,6 +39,7 @@ const PUT: &str = "INSERT INTO credential_note (owner, n, note, made_by) VALUES 
 const REMOVE: &str = "DELETE FROM credential_note WHERE owner = $1 AND n = $2";
 const OF_OWNER: &str =
     "SELECT owner, n, note, made_by FROM credential_note WHERE owner = $1 ORDER BY n";
+const OF_OWNERS: &str = "SELECT owner, n, note, made_by FROM credential_note WHERE owner IN";
 const OF_ADMIN_KEYS: &str = "SELECT c.owner, c.n, c.note, c.made_by
     FROM admin_key k JOIN credential_note c ON c.owner = k.id AND c.n = 0";
 const OF_WEBHOOKS: &str = "SELECT c.owner, c.n, c.note, c.made_by
@@ -76,6 +77,20 @@ impl Reader {
     pub async fn credential_notes(&self, owner: Uuid) -> Result<Vec<CredentialNote>, StoreError> {
         self.rows(OF_OWNER.to_owned(), vec![owner.into()], decode)
             .await
+    }
+
+    /// The notes of the secrets of some API clients.
+    pub async fn credential_notes_of(
+        &self,
+        owners: &[Uuid],
+    ) -> Result<Vec<CredentialNote>, StoreError> {
+        if owners.is_empty() {
+            return Ok(Vec::new());
+        }
+        let places: Vec<String> = (1..=owners.len()).map(|n| format!("${n}")).collect();
+        let sql = format!("{OF_OWNERS} ({})", places.join(", "));
+        let owners = owners.iter().map(|owner| (*owner).into()).collect();
+        self.rows(sql, owners, decode).await
     }
 
     /// The notes of all admin keys.

@@ -13,14 +13,14 @@ fn of<T: serde::de::DeserializeOwned>(value: Value) -> T {
 pub(crate) fn example() -> Client {
     of(json!({
         "id": "0198c0de-0000-7000-8000-00000000000a", "workspace_id": "0198c0de-0000-7000-8000-000000000001",
-        "label": "erp south", "environment": "production", "products": ["e-invoice", "gst"],
+        "label": "erp south", "environment": "production", "products": ["e-invoice", "gst"], "tags": ["plant-2", "south"],
         "token_lifetime_seconds": 7_200, "secret_networks": [], "token_networks": ["10.0.0.0/8"],
         "notification_emails": ["ops@example.com", "team@example.com"], "notification_addresses": [
             {"email": "ops@example.com", "state": "confirmed"}, {"email": "team@example.com", "state": "pending"}],
         "on_repeat": "return", "renew_before_seconds": 600,
         "handover_max_seconds": 0, "state": "enabled", "created_at": "2026-11-01T08:00:00+00:00",
         "disabled_at": null, "deleted_at": null,
-        "secrets": [{"n": 1, "created_at": "2026-11-01T08:00:00+00:00", "quota_used_today": 12, "quota_left_today": 276}],
+        "secrets": [{"n": 1, "note": "in the vault", "created_at": "2026-11-01T08:00:00+00:00", "quota_used_today": 12, "quota_left_today": 276}],
         "token": {"generation": 7, "issued_at": "2026-11-23T09:15:30+00:00",
             "valid_till": "2026-11-23T11:15:30+00:00", "state": "live",
             "previous_valid_till": "2026-11-23T09:16:00+00:00",

@@ -3,10 +3,9 @@
 pub use super::one_client::Read;
 
 use super::addresses::{self, Named};
-use super::credential_notes;
 use super::one_client::{NO_CLIENT, Outcome, decide, entry, wants};
 use super::settings::{Written, version};
-use super::{Conflict, Refused};
+use super::{Conflict, Refused, credential_notes, tags};
 use crate::audit::detail;
 use crate::auth::acting;
 use crate::auth::authority::Admin;
@@ -28,13 +27,11 @@ pub async fn show(data: &Data, admin: &Admin, id: ClientId) -> Result<Read, Refu
     let (state, last_use) = data.store.reader().client(id).await?.ok_or(NO_CLIENT)?;
     admin.must_see_client(&state, &products)?;
     let last_use = data.usage.pending(state.client.no).or(last_use);
-    let addresses = addresses::of(data, &state).await?;
-    Ok(Read {
-        addresses,
-        state,
-        last_use,
-        products,
-    })
+    let mut read = Read::of(state, products);
+    read.last_use = last_use;
+    read.addresses = addresses::of(data, &read.state).await?;
+    read.describe(data).await?;
+    Ok(read)
 }
 
 /// Clients of a workspace, in the order of their creation, as far as the administrator sees them;
@@ -59,18 +56,24 @@ pub async fn list(
     let next = (rows.len() as u32 == wanted)
         .then(|| rows.last().map(|(state, _)| state.client.no.0))
         .flatten();
-    let seen = rows
+    let seen: Vec<_> = rows
         .into_iter()
-        .filter(|(state, _)| admin.sees_client(state, &products));
+        .filter(|(state, _)| admin.sees_client(state, &products))
+        .collect();
     let known = reader.notice_addresses(workspace).await?;
-    let read = seen.map(|(state, last_use)| {
-        let last_use = data.usage.pending(state.client.no).or(last_use);
-        let emails = &state.client.settings.notification_emails;
+    let numbers: Vec<_> = seen.iter().map(|(state, _)| state.client.no).collect();
+    let mut tags = tags::of(data, &numbers).await?;
+    let ids: Vec<_> = seen.iter().map(|(state, _)| state.client.id).collect();
+    let mut notes = credential_notes::of_clients(data, &ids).await?;
+    let read = seen.into_iter().map(|(state, last_use)| {
+        let client = &state.client;
         Read {
-            addresses: addresses::shown(emails, &known),
-            state,
-            last_use,
+            last_use: data.usage.pending(client.no).or(last_use),
             products: Arc::clone(&products),
+            addresses: addresses::shown(&client.settings.notification_emails, &known),
+            tags: tags.remove(&client.no).unwrap_or_default(),
+            notes: notes.remove(&client.id).unwrap_or_default(),
+            state,
         }
     });
     Ok((read.collect(), next))
@@ -176,12 +179,7 @@ pub async fn create(
         let mut records =
             addresses::changes(asks, &view.addresses, &named, (&[], emails), view.now);
         records.push(credential_notes::made(acting, id.0, 1, ""));
-        let read = Read {
-            state,
-            last_use: None,
-            products: Arc::new(view.products.clone()),
-            addresses: Vec::new(),
-        };
+        let read = Read::of(state, Arc::new(view.products.clone()));
         Ok((
             Decided {
                 changes,
@@ -193,10 +191,11 @@ pub async fn create(
         ))
     });
     let (mut read, secret) = decided.await?;
-    let known = addresses::of(data, &read.state).await;
-    let emails = &read.state.client.settings.notification_emails;
     // The secret is shown now or never: a read that failed must not cost it.
-    read.addresses = known.unwrap_or_else(|_| addresses::shown(emails, &[]));
+    if let Ok(known) = addresses::of(data, &read.state).await {
+        read.addresses = known;
+    }
+    let _ = read.describe(data).await;
     Ok((read, secret))
 }
 

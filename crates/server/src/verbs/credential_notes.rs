@@ -1,15 +1,20 @@
 //! What people recognise credentials by: notes are read by those who may see the credential, and changed by those who may
 //! change it. Nothing here sees a credential.
 
-use super::{Refused, admin_keys, one_client, webhooks};
+use super::notice_preferences::Choices;
+use super::one_client::{self, Read};
+use super::{Refused, admin_keys, webhooks};
 use crate::auth::acting::{self, Acting};
 use crate::auth::authority::Admin;
 use crate::data::Data;
 use serde_json::json;
 use std::collections::HashMap;
 use tokenward_core::audit::Entry;
+use tokenward_core::client::AdminKeyRecord;
 use tokenward_core::ids::{ClientId, WorkspaceId};
 use tokenward_core::label::Name;
+use tokenward_core::time::Timestamp;
+use tokenward_store::notices::Webhook;
 use tokenward_store::people::Record;
 use tokenward_store::{CredentialNote, CredentialNoteWrite, Decided, ReadSet, StoreError};
 use uuid::Uuid;
@@ -61,71 +66,109 @@ fn changed(owner: Uuid, n: u32, note: &str) -> Record {
     put(owner, n, note, String::new())
 }
 
-/// The decision that writes a note.
-fn noted(entry: Entry, note: Record) -> Decided {
-    Decided {
-        audit: vec![entry],
-        records: vec![note],
-        ..Decided::default()
-    }
-}
-
 /// Changes the note of a credential.
 ///
 /// # Errors
 /// [`Refused::NotFound`] where there is no such credential, or not for this administrator.
 pub async fn change(data: &Data, admin: Admin, of: Noted, text: &str) -> Result<(), Refused> {
-    let note = parse(text)?;
     match of {
-        Noted::Secret(client, n) => {
-            let wants = one_client::wants(client);
-            let decided = one_client::decide(data, admin, wants, move |acting, view, state| {
-                let mut secrets = state.client.secrets.iter().flatten();
-                if !secrets.any(|secret| secret.n == n) {
-                    return Err(Refused::NotFound("secret"));
-                }
-                let detail = json!({ "n": n, "note": note });
-                let entry = one_client::entry(acting, "secret.note", state, &detail, view.now);
-                let outcome = one_client::Outcome::done(Vec::new(), vec![entry], state.clone());
-                Ok(outcome.with(vec![changed(client.0, n, &note)]))
-            });
-            decided.await.map(|_| ())
-        }
-        Noted::AdminKey(id) => {
-            admin.must_operate()?;
-            let wants = ReadSet {
-                admin_keys: true,
-                ..ReadSet::default()
-            };
-            let decided = acting::decide(data, admin, wants, move |acting, view| {
-                let mut keys = view.admin_keys.iter();
-                let key = keys.find(|key| key.id == id);
-                let key = key.ok_or(Refused::NotFound("admin key"))?;
-                let detail = json!({ "admin_key": id, "name": key.name, "note": note });
-                let entry = acting.entry("admin_key.note", None, None, &detail, view.now);
-                Ok((noted(entry, changed(id, 0, &note)), ()))
-            });
-            decided.await
-        }
+        Noted::Secret(client, n) => of_secret(data, admin, client, n, text).await.map(drop),
+        Noted::AdminKey(id) => of_admin_key(data, admin, id, text).await.map(drop),
         Noted::Webhook(id) => {
-            let decided = webhooks::decide(data, admin, id, move |acting, view, webhook| {
-                let detail = json!({ "webhook": id, "url": webhook.url, "note": note });
-                let place = Some(webhook.workspace);
-                let entry = acting.entry("webhook.note", place, None, &detail, view.now);
-                Ok((noted(entry, changed(id, 0, &note)), ()))
-            });
-            decided.await
+            let changed = (Some(text), Choices::default());
+            webhooks::change(data, admin, id, None, changed)
+                .await
+                .map(drop)
         }
     }
 }
 
+/// Changes the note of a secret.
+pub async fn of_secret(
+    data: &Data,
+    admin: Admin,
+    client: ClientId,
+    n: u32,
+    text: &str,
+) -> Result<Read, Refused> {
+    let note = parse(text)?;
+    let wants = one_client::wants(client);
+    let decided = one_client::decide(data, admin, wants, move |acting, view, state| {
+        let mut secrets = state.client.secrets.iter().flatten();
+        if !secrets.any(|secret| secret.n == n) {
+            return Err(Refused::NotFound("secret"));
+        }
+        let detail = json!({ "n": n, "note": note });
+        let entry = one_client::entry(acting, "secret.note", state, &detail, view.now);
+        let outcome = one_client::Outcome::done(Vec::new(), vec![entry], state.clone());
+        Ok(outcome.with(vec![changed(client.0, n, &note)]))
+    });
+    decided.await.map(|(read, ())| read)
+}
+
+/// Changes the note of an admin key.
+pub async fn of_admin_key(
+    data: &Data,
+    admin: Admin,
+    id: Uuid,
+    text: &str,
+) -> Result<AdminKeyRecord, Refused> {
+    let note = parse(text)?;
+    admin.must_operate()?;
+    let wants = ReadSet {
+        admin_keys: true,
+        ..ReadSet::default()
+    };
+    let decided = acting::decide(data, admin, wants, move |acting, view| {
+        let mut keys = view.admin_keys.iter();
+        let key = keys.find(|key| key.id == id);
+        let key = key.ok_or(Refused::NotFound("admin key"))?;
+        let detail = json!({ "admin_key": id, "name": key.name, "note": note });
+        let entry = acting.entry("admin_key.note", None, None, &detail, view.now);
+        let decided = Decided {
+            audit: vec![entry],
+            records: vec![changed(id, 0, &note)],
+            ..Decided::default()
+        };
+        Ok((decided, key.clone()))
+    });
+    decided.await
+}
+
+/// The audit entry and the row of a webhook's new note.
+pub(super) fn webhook(
+    acting: &Acting,
+    webhook: &Webhook,
+    note: &str,
+    now: Timestamp,
+) -> (Entry, Record) {
+    let detail = json!({ "webhook": webhook.id, "url": webhook.url, "note": note });
+    let place = Some(webhook.workspace);
+    let entry = acting.entry("webhook.note", place, None, &detail, now);
+    (entry, changed(webhook.id, 0, note))
+}
+
 /// The notes of the secrets of a client that its reader may see, by their numbers.
-pub async fn of_client(
+pub(super) async fn of_client(
     data: &Data,
     client: ClientId,
 ) -> Result<HashMap<u32, CredentialNote>, StoreError> {
     let notes = data.store.reader().credential_notes(client.0).await?;
     Ok(notes.into_iter().map(|note| (note.n, note)).collect())
+}
+
+/// The notes of the secrets of clients that their reader may see.
+pub async fn of_clients(
+    data: &Data,
+    clients: &[ClientId],
+) -> Result<HashMap<ClientId, HashMap<u32, CredentialNote>>, StoreError> {
+    let owners: Vec<Uuid> = clients.iter().map(|id| id.0).collect();
+    let mut notes: HashMap<ClientId, HashMap<u32, CredentialNote>> = HashMap::new();
+    for note in data.store.reader().credential_notes_of(&owners).await? {
+        let of_client = notes.entry(ClientId(note.owner)).or_default();
+        of_client.insert(note.n, note);
+    }
+    Ok(notes)
 }
 
 fn by_owner(notes: Vec<CredentialNote>) -> HashMap<Uuid, CredentialNote> {

@@ -2,11 +2,12 @@
 //! and the picture of the client after it.
 
 use super::addresses::{self, Address};
-use super::{Conflict, Refused};
+use super::{Conflict, Refused, credential_notes, tags};
 use crate::auth::acting::{self, Acting};
 use crate::auth::authority::Admin;
 use crate::data::Data;
 use serde_json::Value;
+use std::collections::HashMap;
 use std::sync::Arc;
 use tokenward_core::Change;
 use tokenward_core::audit::Entry;
@@ -14,9 +15,9 @@ use tokenward_core::client::{ClientState, Product};
 use tokenward_core::ids::ClientId;
 use tokenward_core::time::Timestamp;
 use tokenward_store::people::Record;
-use tokenward_store::{Decided, ReadSet, Use, View};
+use tokenward_store::{CredentialNote, Decided, ReadSet, StoreError, Use, View};
 
-/// A client as read: its state, its last use, and all products for naming them.
+/// A client as read: its state, its last use, all products for naming them, and what people wrote about it.
 #[derive(Clone, Debug)]
 pub struct Read {
     /// The state.
@@ -27,6 +28,32 @@ pub struct Read {
     pub products: Arc<Vec<Product>>,
     /// Its notification addresses.
     pub addresses: Vec<Address>,
+    /// Its tags, in alphabetical order.
+    pub tags: Vec<String>,
+    /// The notes of its secrets, by their numbers.
+    pub notes: HashMap<u32, CredentialNote>,
+}
+
+impl Read {
+    /// A client of which the state is known, and nothing that is read beside it.
+    pub(super) fn of(state: ClientState, products: Arc<Vec<Product>>) -> Self {
+        Self {
+            addresses: addresses::shown(&state.client.settings.notification_emails, &[]),
+            state,
+            last_use: None,
+            products,
+            tags: Vec::new(),
+            notes: HashMap::new(),
+        }
+    }
+
+    /// Reads its tags and the notes of its secrets.
+    pub(super) async fn describe(&mut self, data: &Data) -> Result<(), StoreError> {
+        let tags = tags::of(data, &[self.state.client.no]).await?;
+        self.tags = tags.into_values().next().unwrap_or_default();
+        self.notes = credential_notes::of_client(data, self.state.client.id).await?;
+        Ok(())
+    }
 }
 
 /// There is no such client, or not for this administrator.
@@ -114,12 +141,7 @@ where
             return Err(deleted());
         }
         let outcome = decision(acting, view, state)?;
-        let read = Read {
-            state: outcome.after,
-            last_use: None,
-            products: Arc::new(view.products.clone()),
-            addresses: Vec::new(),
-        };
+        let read = Read::of(outcome.after, Arc::new(view.products.clone()));
         let decided = Decided {
             changes: outcome.changes,
             audit: outcome.audit,
@@ -129,12 +151,13 @@ where
         Ok((decided, (read, outcome.answer)))
     });
     let (mut read, answer) = decided.await?;
-    // The deed is done: that its last use can't be read now must not look as if it were not.
+    // The act is done: what can't be read of the client now must not look as if it were not.
     let stored = data.store.reader().client(read.state.client.id).await;
     let stored = stored.ok().flatten().and_then(|(_, last_use)| last_use);
     read.last_use = data.usage.pending(read.state.client.no).or(stored);
-    let known = addresses::of(data, &read.state).await;
-    let emails = &read.state.client.settings.notification_emails;
-    read.addresses = known.unwrap_or_else(|_| addresses::shown(emails, &[]));
+    if let Ok(known) = addresses::of(data, &read.state).await {
+        read.addresses = known;
+    }
+    let _ = read.describe(data).await;
     Ok((read, answer))
 }

@@ -1,30 +1,26 @@
 //! Tags of API clients: read by those who see the client, changed by those who may change it.
 
 use super::Refused;
-use super::one_client::{Outcome, decide, entry, wants};
+use super::one_client::{Outcome, Read, decide, entry, wants};
 use crate::auth::authority::Admin;
 use crate::data::Data;
 use serde_json::json;
 use std::collections::HashMap;
+use tokenward_api::{TAG_BYTES_MAX, TAGS_MAX};
 use tokenward_core::client::Workspace;
 use tokenward_core::ids::{ClientId, ClientNo};
 use tokenward_core::label::Slug;
 use tokenward_store::people::Record;
 use tokenward_store::{StoreError, TagWrite};
 
-/// Characters of a tag: it stands beside others in a list.
-const CHARS_MAX: usize = 32;
-/// Tags of one client, for the same reason.
-const TAGS_MAX: usize = 10;
-
 /// A tag as written.
 pub fn parse(text: &str) -> Result<Slug, Refused> {
     let parsed = Slug::parse(text)
         .ok()
-        .filter(|tag| tag.as_str().len() <= CHARS_MAX);
+        .filter(|tag| tag.as_str().len() <= TAG_BYTES_MAX);
     parsed.ok_or_else(|| {
         let why = format!(
-            "use 1 to {CHARS_MAX} lowercase letters and digits, in groups joined by single hyphens"
+            "use 1 to {TAG_BYTES_MAX} lowercase letters and digits, in groups joined by single hyphens"
         );
         Refused::Invalid("tag", why)
     })
@@ -40,10 +36,8 @@ pub async fn set(
     id: ClientId,
     tag: Slug,
     has: bool,
-) -> Result<(), Refused> {
-    let known = super::clients::show(data, &admin, id).await?;
-    let known = of(data, &[known.state.client.no]).await?;
-    let known = known.into_values().next().unwrap_or_default();
+) -> Result<Read, Refused> {
+    let known = super::clients::show(data, &admin, id).await?.tags;
     let had = known.iter().any(|one| one == tag.as_str());
     if has && !had && known.len() >= TAGS_MAX {
         let why = format!("an API client has at most {TAGS_MAX} tags; remove one first");
@@ -66,7 +60,7 @@ pub async fn set(
         let outcome = Outcome::done(Vec::new(), vec![entry], state.clone());
         Ok(outcome.with(vec![Record::Tag(write)]))
     });
-    decided.await.map(|_| ())
+    decided.await.map(|(read, ())| read)
 }
 
 /// The tags of clients that their reader may see.

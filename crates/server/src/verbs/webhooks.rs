@@ -178,19 +178,20 @@ pub async fn set_disabled(
     id: Uuid,
     disabled: bool,
 ) -> Result<Webhook, Refused> {
-    change(data, admin, id, Some(disabled), Choices::default()).await
+    change(data, admin, id, Some(disabled), (None, Choices::default())).await
 }
 
-/// Disables or enables a webhook, and changes its preferences.
+/// Disables or enables a webhook, and changes its note and its preferences.
 pub async fn change(
     data: &Data,
     admin: Admin,
     id: Uuid,
     disabled: Option<bool>,
-    choices: Choices,
+    (note, choices): (Option<&str>, Choices),
 ) -> Result<Webhook, Refused> {
+    let note = note.map(credential_notes::parse).transpose()?;
     decide(data, admin, id, move |acting, view, mut webhook| {
-        let mut audit = Vec::new();
+        let (mut audit, mut records) = (Vec::new(), Vec::new());
         let disabled = disabled.filter(|disabled| webhook.disabled_at.is_some() != *disabled);
         if let Some(disabled) = disabled {
             webhook.disabled_at = disabled.then_some(view.now);
@@ -205,12 +206,20 @@ pub async fn change(
             let place = Some(webhook.workspace);
             audit.push(acting.entry("webhook.preferences", place, None, &detail, view.now));
         }
+        if !audit.is_empty() {
+            records.push(Record::Webhook(WebhookWrite::Put(webhook.clone())));
+        }
+        if let Some(note) = &note {
+            let (entry, record) = credential_notes::webhook(acting, &webhook, note, view.now);
+            audit.push(entry);
+            records.push(record);
+        }
         if audit.is_empty() {
             return Ok((Decided::nothing(), webhook));
         }
         let decided = Decided {
             audit,
-            records: vec![Record::Webhook(WebhookWrite::Put(webhook.clone()))],
+            records,
             ..Decided::default()
         };
         Ok((decided, webhook))

@@ -332,3 +332,54 @@ async fn usage_webhooks_and_notices_are_shown() {
         ("", "No results.\n")
     );
 }
+
+#[tokio::test]
+async fn tags_and_notes_are_written_found_and_shown() {
+    let server = server();
+    erp(&server);
+    let tagged = on_erp(&server, "client", "tag", &["south", "plant-2"]);
+    assert_eq!(tagged.json()["tags"], json!(["plant-2", "south"]));
+    on_erp(&server, "client", "tag", &["No/Tag"]).refused(2, &["lowercase letters"]);
+    let by_tag = |tag: &str| {
+        let listed = run(&server, &["client", "list", "--tag", tag, "--json"]).json();
+        listed["items"].as_array().unwrap().len()
+    };
+    assert_eq!((by_tag("south"), by_tag("north")), (1, 0));
+    let left = on_erp(&server, "client", "untag", &["south"]);
+    assert_eq!(left.json()["tags"], json!(["plant-2"]));
+    assert_eq!(by_tag("south"), 0);
+
+    on_erp(&server, "secret", "note", &["1", "in the vault"]).expect(0);
+    on_erp(&server, "secret", "note", &["7", "x"]).refused(1, &["There is no such"]);
+    on_erp(&server, "secret", "rotate", &["--note", "plant 2"]).expect(0);
+    let shown = on_erp(&server, "client", "show", &[]).json();
+    let notes = [&shown["secrets"][0]["note"], &shown["secrets"][1]["note"]];
+    assert_eq!(notes, ["in the vault", "plant 2"]);
+
+    let key = [
+        "admin-key",
+        "create",
+        "--role",
+        "auditor",
+        "portal",
+        "--note",
+    ];
+    run(&server, &[&key[..], &["of 2026"]].concat()).expect(0);
+    run(&server, &["admin-key", "note", "portal", "of 2027"]).expect(0);
+    let keys = run(&server, &["admin-key", "list"]);
+    assert!(keys.expect(0).contains("of 2027"), "{keys:?}");
+    let hook = [
+        "webhook",
+        "create",
+        "-w",
+        "acme",
+        "https://hook.invalid/",
+        "--note",
+    ];
+    run(&server, &[&hook[..], &["to the chat"]].concat()).expect(0);
+    let hooks = run(&server, &["webhook", "list", "-w", "acme", "--json"]).json();
+    assert_eq!(hooks["items"][0]["note"], "to the chat");
+    let id = hooks["items"][0]["id"].as_str().unwrap();
+    let set = run(&server, &["webhook", "set", id, "--note", "to the desk"]);
+    assert!(set.expect(0).contains("to the desk"), "{set:?}");
+}

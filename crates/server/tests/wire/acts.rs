@@ -16,6 +16,7 @@ pub(crate) fn acts() -> Vec<Act> {
     let change = || Some(json!({ "renew_before_seconds": 60 }));
     let widen = || Some(json!({ "products": null }));
     let key = || Some(json!({ "name": "k", "role": "auditor" }));
+    let note = || Some(json!({ "note": "of plant 2" }));
     let invite = |role: &str, workspace: Option<&str>| {
         Some(json!({ "email": "new@example.com", "role": role, "workspace_id": workspace }))
     };
@@ -149,6 +150,24 @@ pub(crate) fn acts() -> Vec<Act> {
             [201, 404, 404, 404, 403],
         ),
         (
+            "PATCH",
+            "/clients/{gst}/secrets/1",
+            note(),
+            [200, 200, 200, 403, 403],
+        ),
+        (
+            "PATCH",
+            "/clients/{all}/secrets/1",
+            note(),
+            [200, 200, 404, 403, 403],
+        ),
+        (
+            "PATCH",
+            "/clients/{far}/secrets/1",
+            note(),
+            [200, 404, 404, 404, 403],
+        ),
+        (
             "DELETE",
             "/clients/{gst}/secrets/1",
             None,
@@ -199,6 +218,42 @@ pub(crate) fn acts() -> Vec<Act> {
         (
             "DELETE",
             "/clients/{far}/token",
+            None,
+            [200, 404, 404, 404, 403],
+        ),
+        (
+            "PUT",
+            "/clients/{gst}/tags/south",
+            None,
+            [200, 200, 200, 403, 403],
+        ),
+        (
+            "PUT",
+            "/clients/{all}/tags/south",
+            None,
+            [200, 200, 404, 403, 403],
+        ),
+        (
+            "PUT",
+            "/clients/{far}/tags/south",
+            None,
+            [200, 404, 404, 404, 403],
+        ),
+        (
+            "DELETE",
+            "/clients/{gst}/tags/south",
+            None,
+            [200, 200, 200, 403, 403],
+        ),
+        (
+            "DELETE",
+            "/clients/{all}/tags/south",
+            None,
+            [200, 200, 404, 403, 403],
+        ),
+        (
+            "DELETE",
+            "/clients/{far}/tags/south",
             None,
             [200, 404, 404, 404, 403],
         ),
@@ -485,6 +540,12 @@ pub(crate) fn acts() -> Vec<Act> {
         ),
         ("GET", "/admin-keys", None, [200, 403, 403, 403, 403]),
         ("POST", "/admin-keys", key(), [201, 403, 403, 403, 403]),
+        (
+            "PATCH",
+            "/admin-keys/{key}",
+            note(),
+            [200, 403, 403, 403, 403],
+        ),
         (
             "DELETE",
             "/admin-keys/{key}",

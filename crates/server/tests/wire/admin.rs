@@ -136,7 +136,7 @@ async fn a_client_is_made_with_the_defaults_of_the_contract() {
     201
     cache-control: no-store
     content-type: application/json
-    {"client":{"created_at":"[time]","deleted_at":null,"disabled_at":null,"environment":"sandbox","handover_max_seconds":0,"id":"[uuid]","label":"erp","last_used_at":null,"last_used_from":null,"last_used_product":null,"notification_addresses":[],"notification_emails":[],"on_repeat":"replace","products":null,"renew_before_seconds":600,"secret_networks":[],"secrets":[{"created_at":"[time]","n":1,"quota_left_today":288,"quota_used_today":0}],"state":"enabled","token":{"ended_at":null,"generation":0,"issued_at":null,"last_used_at":null,"last_used_from":null,"previous_valid_till":null,"state":"none","valid_till":null},"token_lifetime_seconds":3600,"token_networks":[],"workspace_id":"[uuid]"},"client_secret":"[client secret]"}
+    {"client":{"created_at":"[time]","deleted_at":null,"disabled_at":null,"environment":"sandbox","handover_max_seconds":0,"id":"[uuid]","label":"erp","last_used_at":null,"last_used_from":null,"last_used_product":null,"notification_addresses":[],"notification_emails":[],"on_repeat":"replace","products":null,"renew_before_seconds":600,"secret_networks":[],"secrets":[{"created_at":"[time]","created_by":"[admin key's id]","n":1,"note":"","quota_left_today":288,"quota_used_today":0}],"state":"enabled","tags":[],"token":{"ended_at":null,"generation":0,"issued_at":null,"last_used_at":null,"last_used_from":null,"previous_valid_till":null,"state":"none","valid_till":null},"token_lifetime_seconds":3600,"token_networks":[],"workspace_id":"[uuid]"},"client_secret":"[client secret]"}
     "#);
     let id = made.json()["client"]["id"].as_str().unwrap().to_owned();
     let shown = house.api.read_client(&id).await.unwrap().expect(200);
@@ -154,7 +154,7 @@ async fn a_client_is_made_with_the_defaults_of_the_contract() {
     201
     cache-control: no-store
     content-type: application/json
-    {"client":{"created_at":"[time]","deleted_at":null,"disabled_at":null,"environment":"production","handover_max_seconds":60,"id":"[uuid]","label":"full","last_used_at":null,"last_used_from":null,"last_used_product":null,"notification_addresses":[{"confirmed_at":null,"email":"a@example.com","link_expires_at":null,"state":"pending","stopped_at":null}],"notification_emails":["a@example.com"],"on_repeat":"return","products":["e-invoice","gst"],"renew_before_seconds":0,"secret_networks":["10.0.0.0/8","2001:db8::1/128"],"secrets":[{"created_at":"[time]","n":1,"quota_left_today":288,"quota_used_today":0}],"state":"enabled","token":{"ended_at":null,"generation":0,"issued_at":null,"last_used_at":null,"last_used_from":null,"previous_valid_till":null,"state":"none","valid_till":null},"token_lifetime_seconds":null,"token_networks":["192.0.2.0/24"],"workspace_id":"[uuid]"},"client_secret":"[client secret]"}
+    {"client":{"created_at":"[time]","deleted_at":null,"disabled_at":null,"environment":"production","handover_max_seconds":60,"id":"[uuid]","label":"full","last_used_at":null,"last_used_from":null,"last_used_product":null,"notification_addresses":[{"confirmed_at":null,"email":"a@example.com","link_expires_at":null,"state":"pending","stopped_at":null}],"notification_emails":["a@example.com"],"on_repeat":"return","products":["e-invoice","gst"],"renew_before_seconds":0,"secret_networks":["10.0.0.0/8","2001:db8::1/128"],"secrets":[{"created_at":"[time]","created_by":"[admin key's id]","n":1,"note":"","quota_left_today":288,"quota_used_today":0}],"state":"enabled","tags":[],"token":{"ended_at":null,"generation":0,"issued_at":null,"last_used_at":null,"last_used_from":null,"previous_valid_till":null,"state":"none","valid_till":null},"token_lifetime_seconds":null,"token_networks":["192.0.2.0/24"],"workspace_id":"[uuid]"},"client_secret":"[client secret]"}
     "#);
 }
 
@@ -367,6 +367,8 @@ async fn deleting_wants_the_label_and_is_for_good() {
         (Method::POST, "/token"),
         (Method::DELETE, "/token"),
         (Method::DELETE, "/secrets/1"),
+        (Method::PUT, "/tags/south"),
+        (Method::DELETE, "/tags/south"),
         (Method::DELETE, "?label=erp"),
     ] {
         let refused = house.ask(method, &format!("{path}{suffix}")).await;
@@ -523,6 +525,8 @@ async fn the_audit_log_tells_every_act_and_verifies() {
     let before = house.actions().await.len();
     let path = format!("/clients/{}", erp.id);
     for (method, suffix, action) in [
+        (Method::PUT, "/tags/south", "client.tag"),
+        (Method::DELETE, "/tags/south", "client.untag"),
         (Method::POST, "/secrets", "secret.create"),
         (Method::DELETE, "/secrets/1", "secret.delete"),
         (Method::POST, "/token", "token.generate"),
@@ -552,11 +556,11 @@ async fn the_audit_log_tells_every_act_and_verifies() {
         .ask(Method::GET, &format!("/audit?client_id={}", erp.id))
         .await
         .json();
-    assert_eq!(mine["items"].as_array().unwrap().len(), 9);
+    assert_eq!(mine["items"].as_array().unwrap().len(), 11);
     let verified = house.api.verify_audit().await.unwrap().expect(200).json();
     assert_eq!(
         (&verified["ok"], verified["entries"].as_u64()),
-        (&json!(true), Some(before as u64 + 7))
+        (&json!(true), Some(before as u64 + 9))
     );
 }
 

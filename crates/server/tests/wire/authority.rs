@@ -382,7 +382,7 @@ async fn the_last_operators_key_stays() {
     200
     cache-control: no-store
     content-type: application/json
-    {"items":[{"created_at":"[time]","expires_at":null,"id":"[uuid]","last_used_at":"[time]","last_used_from":"127.0.0.1","name":"First operator","products":null,"revoked_at":null,"role":"operator","workspace_id":null}],"next_cursor":null}
+    {"items":[{"created_at":"[time]","created_by":null,"expires_at":null,"id":"[uuid]","last_used_at":"[time]","last_used_from":"127.0.0.1","name":"First operator","note":"","products":null,"revoked_at":null,"role":"operator","workspace_id":null}],"next_cursor":null}
     "#);
     let own = keys.json()["items"][0]["id"].as_str().unwrap().to_owned();
     let own = format!("/admin-keys/{own}");
@@ -437,7 +437,7 @@ async fn a_role_is_written_whole_or_refused() {
     201
     cache-control: no-store
     content-type: application/json
-    {"admin_key":{"created_at":"[time]","expires_at":null,"id":"[uuid]","last_used_at":null,"last_used_from":null,"name":"k","products":["gst"],"revoked_at":null,"role":"product_admin","workspace_id":"[uuid]"},"key":"[admin key]"}
+    {"admin_key":{"created_at":"[time]","created_by":"[admin key's id]","expires_at":null,"id":"[uuid]","last_used_at":null,"last_used_from":null,"name":"k","note":"","products":["gst"],"revoked_at":null,"role":"product_admin","workspace_id":"[uuid]"},"key":"[admin key]"}
     "#);
     let unknown = house
         .ask(Method::DELETE, &format!("/admin-keys/{NOBODY}"))

@@ -33,6 +33,7 @@ mod moved;
 mod nodes;
 mod observe;
 mod outage;
+mod recognised;
 mod seen;
 mod slow;
 mod time;

@@ -74,6 +74,8 @@ fn kind(text: &str) -> Option<&'static str> {
         Some("time")
     } else if text.len() == 36 && uuid::Uuid::try_parse(text).is_ok() {
         Some("uuid")
+    } else if is_actor(text) {
+        Some("admin key's id")
     } else if is_credential(text, "tw-secret.") {
         Some("client secret")
     } else if is_credential(text, "tw-admin.") {
@@ -83,6 +85,10 @@ fn kind(text: &str) -> Option<&'static str> {
     } else {
         None
     }
+}
+
+fn is_actor(text: &str) -> bool {
+    text.strip_prefix("admin-key:").and_then(kind) == Some("uuid")
 }
 
 fn is_credential(text: &str, prefix: &str) -> bool {

@@ -7,15 +7,15 @@ use super::reply::{Answer, Created, Json, Versioned};
 use super::views;
 use crate::app::App;
 use crate::verbs::settings::{Member, Written, version};
-use crate::verbs::{addresses, client_credentials, clients};
+use crate::verbs::{addresses, client_credentials, clients, credential_notes, tags};
 use axum::extract::State;
 use http::request::Parts;
 use http::{HeaderMap, header};
 use std::sync::Arc;
 use tokenward_api::{
     Client, ClientCreate, ClientCreated, ClientDelete, ClientPatch, ClientSettings,
-    ConfirmationMails, Page, SecretCreated, Setting, ShownAccessToken, ShownClientSecret,
-    TokenByAdmin,
+    ConfirmationMails, Page, SecretChange, SecretCreate, SecretCreated, Setting, ShownAccessToken,
+    ShownClientSecret, TokenByAdmin,
 };
 use tokenward_core::Environment;
 use tokenward_core::ids::{ClientId, ClientNo, WorkspaceId};
@@ -93,7 +93,7 @@ pub(super) async fn list(
 ) -> Answer<Json<Page<Client>>> {
     let query = Query::read(
         &parts,
-        &["limit", "cursor", "environment", "label", "deleted"],
+        &["limit", "cursor", "environment", "label", "tag", "deleted"],
     )?;
     let environment = query.text("environment").map(|word| {
         Environment::parse(word).ok_or_else(|| {
@@ -103,6 +103,7 @@ pub(super) async fn list(
     let filter = ClientFilter {
         environment: environment.transpose()?,
         label: query.text("label").map(str::to_owned),
+        tag: query.text("tag").map(str::to_owned),
         deleted: query.boolean("deleted")?.unwrap_or(false),
         after: query.cursor()?.map(ClientNo),
         limit: query.limit()?,
@@ -214,9 +215,11 @@ pub(super) async fn rotate(
     State(app): State<Arc<App>>,
     Signed(admin): Signed,
     Path(text): Path<String>,
+    MaybeBody(body): MaybeBody<SecretCreate>,
 ) -> Answer<Created<SecretCreated>> {
+    let note = body.and_then(|body| body.note).unwrap_or_default();
     let (read, n, secret) =
-        client_credentials::rotate_secret(&app.data, admin, client_id(&text)?, "").await?;
+        client_credentials::rotate_secret(&app.data, admin, client_id(&text)?, &note).await?;
     Ok(Created(SecretCreated {
         client: views::client(&app.data, &read),
         n,
@@ -224,18 +227,49 @@ pub(super) async fn rotate(
     }))
 }
 
+/// The number of a secret in a path.
+fn secret_number(text: &str) -> Result<u32, Problem> {
+    let parsed = text.parse();
+    parsed.map_err(|_| Problem::from(crate::verbs::Refused::NotFound("secret")))
+}
+
+pub(super) async fn change_secret(
+    State(app): State<Arc<App>>,
+    Signed(admin): Signed,
+    Path((text, n)): Path<(String, String)>,
+    Body(body): Body<SecretChange>,
+) -> Answer<Json<Client>> {
+    let (id, n) = (client_id(&text)?, secret_number(&n)?);
+    let read = credential_notes::of_secret(&app.data, admin, id, n, &body.note).await?;
+    one(&app, &read)
+}
+
 pub(super) async fn delete_secret(
     State(app): State<Arc<App>>,
     Signed(admin): Signed,
     Path((text, n)): Path<(String, String)>,
 ) -> Answer<Json<Client>> {
-    let n = n
-        .parse()
-        .map_err(|_| Problem::from(crate::verbs::Refused::NotFound("secret")))?;
-    one(
-        &app,
-        &client_credentials::delete_secret(&app.data, admin, client_id(&text)?, n).await?,
-    )
+    let (id, n) = (client_id(&text)?, secret_number(&n)?);
+    let read = client_credentials::delete_secret(&app.data, admin, id, n).await?;
+    one(&app, &read)
+}
+
+pub(super) async fn tag(
+    State(app): State<Arc<App>>,
+    Signed(admin): Signed,
+    Path((text, tag)): Path<(String, String)>,
+) -> Answer<Json<Client>> {
+    let (id, tag) = (client_id(&text)?, tags::parse(&tag)?);
+    one(&app, &tags::set(&app.data, admin, id, tag, true).await?)
+}
+
+pub(super) async fn untag(
+    State(app): State<Arc<App>>,
+    Signed(admin): Signed,
+    Path((text, tag)): Path<(String, String)>,
+) -> Answer<Json<Client>> {
+    let (id, tag) = (client_id(&text)?, tags::parse(&tag)?);
+    one(&app, &tags::set(&app.data, admin, id, tag, false).await?)
 }
 
 pub(super) async fn generate(

@@ -6,10 +6,12 @@ use super::problem::Problem;
 use super::reply::{Answer, Created, Json};
 use super::{role, views};
 use crate::app::App;
-use crate::verbs::admin_keys;
+use crate::verbs::{admin_keys, credential_notes};
 use axum::extract::State;
 use std::sync::Arc;
-use tokenward_api::{AdminKeyCreate, AdminKeyCreated, AdminKeyInfo, Page, ShownAdminKey};
+use tokenward_api::{
+    AdminKeyChange, AdminKeyCreate, AdminKeyCreated, AdminKeyInfo, Page, ShownAdminKey,
+};
 use tokenward_core::client::{AdminKeyRecord, LIFETIME_SECONDS_MAX};
 
 pub(super) async fn list(
@@ -18,7 +20,8 @@ pub(super) async fn list(
 ) -> Answer<Json<Page<AdminKeyInfo>>> {
     let keys = admin_keys::list(&app.data, &admin).await?;
     let uses = admin_keys::last_uses(&app.data).await?;
-    let view = |key: &AdminKeyRecord| views::admin_key(key, uses.get(&key.id));
+    let notes = credential_notes::of_admin_keys(&app.data, &admin).await?;
+    let view = |key: &AdminKeyRecord| views::admin_key(key, notes.get(&key.id), uses.get(&key.id));
     let items = keys.iter().map(view).collect();
     Ok(Json(views::page(items, None)))
 }
@@ -49,11 +52,11 @@ pub(super) async fn create(
         &body.name,
         sent.read()?,
         body.expires_in_seconds,
-        "",
+        body.note.as_deref().unwrap_or(""),
     )
     .await?;
     Ok(Created(AdminKeyCreated {
-        admin_key: views::admin_key(&record, None),
+        admin_key: one(&app, &record).await,
         key: ShownAdminKey(key.expose()),
     }))
 }
@@ -64,7 +67,24 @@ pub(super) async fn revoke(
     Path(text): Path<String>,
 ) -> Answer<Json<AdminKeyInfo>> {
     let record = admin_keys::revoke(&app.data, admin, id(&text, "admin key")?).await?;
-    let uses = admin_keys::last_uses(&app.data).await?;
-    let key = views::admin_key(&record, uses.get(&record.id));
-    Ok(Json(key))
+    Ok(Json(one(&app, &record).await))
+}
+
+pub(super) async fn change(
+    State(app): State<Arc<App>>,
+    Signed(admin): Signed,
+    Path(text): Path<String>,
+    Body(body): Body<AdminKeyChange>,
+) -> Answer<Json<AdminKeyInfo>> {
+    let id = id(&text, "admin key")?;
+    let record = credential_notes::of_admin_key(&app.data, admin, id, &body.note).await?;
+    Ok(Json(one(&app, &record).await))
+}
+
+/// A key after an act on it. The act is done: what can't be read of the key now is left out.
+async fn one(app: &App, record: &AdminKeyRecord) -> AdminKeyInfo {
+    let uses = admin_keys::last_uses(&app.data).await.unwrap_or_default();
+    let notes = app.data.store.reader().credential_notes(record.id).await;
+    let notes = notes.unwrap_or_default();
+    views::admin_key(record, notes.first(), uses.get(&record.id))
 }

@@ -109,6 +109,7 @@ fn of_clients() -> Routes {
             .paged(CURSOR)
             .query("environment", environment, "only those of this environment")
             .query("label", json!({ "type": "string" }), "only the one with this label")
+            .query("tag", json!({ "type": "string" }), "only those with this tag")
             .query("deleted", deleted, "whether deleted ones are listed too")
             .refuses(&["404"]),
         route(POST, "/workspaces/{id}/clients", clients::create)
@@ -147,6 +148,14 @@ fn of_clients() -> Routes {
             .named(tag, "enableClient", "Enable an API client")
             .saying("`CLIENT_DELETED`.")
             .refuses(&["403", "404", "409"]),
+        route(PUT, "/clients/{id}/tags/{tag}", clients::tag)
+            .named(tag, "tagClient", "Add a tag to an API client")
+            .saying("Tags are for finding clients; no check reads them. A client that has it stays as it is. `CLIENT_DELETED`.")
+            .refuses(&["400", "403", "404", "409"]),
+        route(DELETE, "/clients/{id}/tags/{tag}", clients::untag)
+            .named(tag, "untagClient", "Remove a tag from an API client")
+            .saying("A client without it stays as it is. `CLIENT_DELETED`.")
+            .refuses(&["400", "403", "404", "409"]),
         route(POST, "/clients/{id}/confirmation-mails", clients::ask_again)
             .named(tag, "resendConfirmation", "Send confirmation mails again")
             .saying(
@@ -175,6 +184,10 @@ fn of_credentials() -> Routes {
                 "Shown here and never again; the other one stays valid until it is deleted. `TOO_MANY_SECRETS`, \
                 `CLIENT_DELETED`.",
             )
+            .refuses(&["403", "404", "409"]),
+        route(PATCH, "/clients/{id}/secrets/{n}", clients::change_secret)
+            .named(tag, "changeSecret", "Change the note of a client secret")
+            .saying("`CLIENT_DELETED`.")
             .refuses(&["403", "404", "409"]),
         route(DELETE, "/clients/{id}/secrets/{n}", clients::delete_secret)
             .named(tag, "deleteSecret", "Delete a client secret")
@@ -205,7 +218,7 @@ fn of_notices() -> Routes {
             )
             .refuses(&["403", "404", "409"]),
         route(PATCH, "/webhooks/{id}", webhooks::change)
-            .named(tag, "changeWebhook", "Disable or enable a webhook, or choose its events")
+            .named(tag, "changeWebhook", "Disable or enable a webhook, choose its events, or change its note")
             .saying("Notices that wait for a disabled webhook are given up.")
             .refuses(&["403", "404"]),
         route(DELETE, "/webhooks/{id}", webhooks::delete)
@@ -318,6 +331,9 @@ fn of_admin_keys() -> Routes {
             .named(tag, "createAdminKey", "Create an admin key")
             .saying("The key is shown here and never again.")
             .refuses(&["403"]),
+        route(PATCH, "/admin-keys/{id}", keys::change)
+            .named(tag, "changeAdminKey", "Change the note of an admin key")
+            .refuses(&["403", "404"]),
         route(DELETE, "/admin-keys/{id}", keys::revoke)
             .named(tag, "revokeAdminKey", "Revoke an admin key")
             .saying("`LAST_OPERATOR` when no operator's key without an end would be left.")

@@ -11,6 +11,7 @@ use tokenward_core::audit::Written;
 use tokenward_core::client::{AdminKeyRecord, OnRepeat, Product, Role, SecretRecord, Workspace};
 use tokenward_core::restrictions::Networks;
 use tokenward_core::time::{Clock, Timestamp};
+use tokenward_store::CredentialNote;
 
 pub(super) fn time(at: Timestamp) -> Time {
     Time(at.iso())
@@ -58,6 +59,17 @@ fn networks(networks: &Networks) -> Vec<Network> {
     networks.texts().into_iter().map(Network::of).collect()
 }
 
+/// Who created a credential, if that is known.
+pub(super) fn created_by(noted: Option<&CredentialNote>) -> Option<String> {
+    let made_by = noted.map(|noted| noted.made_by.clone());
+    made_by.filter(|actor| !actor.is_empty())
+}
+
+/// What people wrote about a credential.
+pub(super) fn note(noted: Option<&CredentialNote>) -> String {
+    noted.map_or_else(String::new, |noted| noted.note.clone())
+}
+
 pub(super) fn client(data: &Data, read: &Read) -> api::Client {
     let client = &read.state.client;
     let settings = &client.settings;
@@ -66,6 +78,8 @@ pub(super) fn client(data: &Data, read: &Read) -> api::Client {
     let secret = |(secret, used): (&SecretRecord, u32)| api::SecretInfo {
         n: secret.n,
         created_at: time(secret.created_at),
+        created_by: created_by(read.notes.get(&secret.n)),
+        note: note(read.notes.get(&secret.n)),
         quota_used_today: used,
         quota_left_today: quota.saturating_sub(used),
     };
@@ -80,6 +94,7 @@ pub(super) fn client(data: &Data, read: &Read) -> api::Client {
         workspace_id: read.state.workspace.id.0,
         label: Label::of(&settings.label),
         environment: client.environment.into(),
+        tags: read.tags.clone(),
         products: settings.products.as_ref().map(|list| slugs(list).collect()),
         token_lifetime_seconds: settings.token_lifetime_seconds,
         secret_networks: networks(&settings.secret_networks),
@@ -155,6 +170,7 @@ pub(super) fn role_name(role: &Role) -> api::RoleName {
 /// An admin key; its last use is that since the start where one is known, else the one in the store.
 pub(super) fn admin_key(
     key: &AdminKeyRecord,
+    noted: Option<&CredentialNote>,
     last: Option<&(Timestamp, String)>,
 ) -> api::AdminKeyInfo {
     api::AdminKeyInfo {
@@ -162,6 +178,8 @@ pub(super) fn admin_key(
         name: Name::of(&key.name),
         role: role(&key.role),
         created_at: time(key.created_at),
+        created_by: created_by(noted),
+        note: note(noted),
         expires_at: key.expires_at.map(time),
         revoked_at: key.revoked_at.map(time),
         last_used_at: last.map(|(at, _)| time(*at)),

@@ -7,7 +7,7 @@ use super::reply::{Accepted, Answer, Created, Json, NoContent};
 use super::views;
 use crate::app::App;
 use crate::verbs::notice_preferences::{self, Choices};
-use crate::verbs::{addresses, notices, webhooks};
+use crate::verbs::{addresses, credential_notes, notices, webhooks};
 use axum::extract::State;
 use http::request::Parts;
 use std::sync::Arc;
@@ -17,9 +17,10 @@ use tokenward_api::{
     Webhook, WebhookChange, WebhookCreate, WebhookWithSecret, WorkspaceAddress,
 };
 use tokenward_core::ids::WorkspaceId;
+use tokenward_store::CredentialNote;
 use tokenward_store::notices::{self as notices_store, EVENTS, NoticeAddress, Preferences, Target};
 
-fn webhook(webhook: &notices_store::Webhook) -> Webhook {
+fn webhook(webhook: &notices_store::Webhook, noted: Option<&CredentialNote>) -> Webhook {
     Webhook {
         id: webhook.id,
         workspace_id: webhook.workspace.0,
@@ -28,6 +29,8 @@ fn webhook(webhook: &notices_store::Webhook) -> Webhook {
         disabled: webhook.disabled_at.is_some(),
         disabled_at: webhook.disabled_at.map(views::time),
         created_at: views::time(webhook.created_at),
+        created_by: views::created_by(noted),
+        note: views::note(noted),
         preferences: preferences(&webhook.preferences, &Target::Webhook(webhook.id)),
     }
 }
@@ -53,9 +56,18 @@ fn address(row: &NoticeAddress) -> WorkspaceAddress {
     }
 }
 
-fn with_secret((made, secret): &webhooks::WithSecret) -> Answer<Created<WebhookWithSecret>> {
+/// A webhook after an act on it. The act is done: a note that can't be read now is left out.
+async fn one(app: &App, made: &notices_store::Webhook) -> Webhook {
+    let notes = app.data.store.reader().credential_notes(made.id).await;
+    webhook(made, notes.unwrap_or_default().first())
+}
+
+async fn with_secret(
+    app: &App,
+    (made, secret): &webhooks::WithSecret,
+) -> Answer<Created<WebhookWithSecret>> {
     Ok(Created(WebhookWithSecret {
-        webhook: webhook(made),
+        webhook: one(app, made).await,
         secret: ShownWebhookSecret::of(secret),
     }))
 }
@@ -92,7 +104,9 @@ pub(super) async fn list(
 ) -> Answer<Json<Page<Webhook>>> {
     let workspace = WorkspaceId(id(&text, "workspace")?);
     let all = webhooks::list(&app.data, &admin, workspace).await?;
-    let items = all.iter().map(webhook).collect();
+    let notes = credential_notes::of_webhooks(&app.data, &admin, workspace).await?;
+    let line = |one: &notices_store::Webhook| webhook(one, notes.get(&one.id));
+    let items = all.iter().map(line).collect();
     Ok(Json(views::page(items, None)))
 }
 
@@ -104,8 +118,9 @@ pub(super) async fn create(
 ) -> Answer<Created<WebhookWithSecret>> {
     let workspace = WorkspaceId(id(&text, "workspace")?);
     let choices = Choices::of_webhook(given(&body.preferences.unwrap_or_default()))?;
-    let made = webhooks::create(&app.data, admin, workspace, &body.url, ("", choices)).await?;
-    with_secret(&made)
+    let chosen = (body.note.as_deref().unwrap_or(""), choices);
+    let made = webhooks::create(&app.data, admin, workspace, &body.url, chosen).await?;
+    with_secret(&app, &made).await
 }
 
 pub(super) async fn change(
@@ -116,8 +131,9 @@ pub(super) async fn change(
 ) -> Answer<Json<Webhook>> {
     let id = id(&text, "webhook")?;
     let choices = Choices::of_webhook(given(&body.preferences.unwrap_or_default()))?;
-    let changed = webhooks::change(&app.data, admin, id, body.disabled, choices).await?;
-    Ok(Json(webhook(&changed)))
+    let chosen = (body.note.as_deref(), choices);
+    let changed = webhooks::change(&app.data, admin, id, body.disabled, chosen).await?;
+    Ok(Json(one(&app, &changed).await))
 }
 
 pub(super) async fn addresses(
@@ -159,7 +175,7 @@ pub(super) async fn rotate(
     Path(text): Path<String>,
 ) -> Answer<Created<WebhookWithSecret>> {
     let rotated = webhooks::rotate(&app.data, admin, id(&text, "webhook")?).await?;
-    with_secret(&rotated)
+    with_secret(&app, &rotated).await
 }
 
 pub(super) async fn test(

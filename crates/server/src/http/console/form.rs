@@ -235,15 +235,17 @@ pub(super) struct Field {
     pub(super) label: &'static str,
     pub(super) hint: &'static str,
     pub(super) value: String,
-    /// `text`, `email`, `password`, `number`, `area`, `select`.
+    /// `text`, `email`, `password`, `number`, `area`, `select`, `ticks`.
     pub(super) kind: &'static str,
     pub(super) autocomplete: &'static str,
     pub(super) required: bool,
     pub(super) autofocus: bool,
     pub(super) inputmode: &'static str,
     pub(super) fault: String,
-    /// Of a select: value, words.
+    /// Of a select and of ticks: value, words.
     pub(super) options: Vec<(String, String)>,
+    /// Of ticks: the values that are ticked.
+    pub(super) ticked: Vec<String>,
 }
 impl HtmlSafe for Field {}
 
@@ -266,7 +268,11 @@ impl Field {
                 form.text(name).to_owned()
             },
             fault: fault.about(name).to_owned(),
-            required: kind != "area",
+            required: !matches!(kind, "area" | "ticks"),
+            ticked: match kind {
+                "ticks" => form.all(name).map(str::to_owned).collect(),
+                _ => Vec::new(),
+            },
             ..Self::default()
         }
     }

@@ -89,8 +89,8 @@ async fn secret(
     let label = client.settings.label.to_string();
     let (sentence, facts) = match found {
         Some(found) => {
-            let notes = credential_notes::of_client(&app.data, client.id).await?;
-            let known = Recognised::secret(client, found).with(notes.get(&found.n), None);
+            let note = read.notes.get(&found.n);
+            let known = Recognised::secret(client, found).with(note, None);
             let state = match works {
                 true => "It can request access tokens.",
                 false => "It can't request access tokens at the moment.",
@@ -265,9 +265,16 @@ pub(super) async fn send(State(app): State<Arc<App>>, sent: Sent) -> Reply {
         }
         Err(refusal) => {
             for (name, figure) in refusal.figures() {
+                let name = match name {
+                    "superseded_by_generation" => "Replaced by generation",
+                    "superseded_at" => "Replaced",
+                    "expired_at" => "Expired",
+                    "revoked_at" => "Revoked",
+                    other => other,
+                };
                 let value = match figure {
                     Figure::Number(number) => number.to_string(),
-                    Figure::Time(text) => text.to_string(),
+                    Figure::Time(text) => text.replace('T', " ").replace("+00:00", " UTC"),
                 };
                 told.push((name, value));
             }

@@ -152,7 +152,7 @@ pub(super) async fn set_webhook(
     let (at, hook) = webhook(&app, &person, &text, &id).await?;
     match Choices::of_webhook(chosen(&form)) {
         Ok(choices) => {
-            webhooks::change(&app.data, person.admin(), hook.id, None, choices).await?;
+            webhooks::change(&app.data, person.admin(), hook.id, None, (None, choices)).await?;
             Ok(see(&format!(
                 "/console/w/{}/notices?done=preferences",
                 at.id

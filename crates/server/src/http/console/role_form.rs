@@ -51,35 +51,31 @@ pub(super) async fn fields(
             ),
         );
     }
-    let slugs = products::list(&app.data).await?;
-    let slugs: Vec<String> = slugs
+    let products = products::list(&app.data).await?;
+    let products = products
         .iter()
-        .map(|product| product.slug.to_string())
-        .collect();
-    let products = Field::new(
-        "area",
-        "products",
-        "Products (product admins only)",
-        form,
-        fault,
-    );
-    let products = products.hint("One slug per line. Leave empty for other roles.");
+        .map(|product| (product.slug.to_string(), product.name.to_string()));
+    let products: Vec<_> = products.collect();
+    let hint = match products.is_empty() {
+        true => "There are no products yet.",
+        false => "Select at least one for a product admin, and none for other roles.",
+    };
     Ok(vec![
         Field::new("select", "role", "Role", form, fault).options(roles.collect()),
         Field::new("select", "workspace_id", "Workspace", form, fault)
             .options(places)
             .optional()
             .hint("Workspace admins and product admins need one."),
-        match slugs.len() {
-            0 => products.hint("There are no products yet."),
-            _ => products,
-        },
+        Field::new("ticks", "products", "Products", form, fault)
+            .options(products)
+            .hint(hint),
     ])
 }
 
 /// The role a form asks for; none when something is wrong with it, all of which is put with `faults`.
 pub(super) fn role(form: &Form, faults: &mut Faults) -> Result<Option<Role>, Refused> {
-    let (typed, slugs) = (form.text("workspace_id"), form.lines("products"));
+    let typed = form.text("workspace_id");
+    let slugs: Vec<String> = form.all("products").map(str::to_owned).collect();
     let workspace = Uuid::try_parse(typed).ok().map(WorkspaceId);
     let mut written = Written {
         role: form.text("role"),
@@ -119,8 +115,8 @@ pub(super) fn form_of(role: &Role) -> Form {
         pairs.push(("workspace_id", workspace.to_string()));
     }
     if let Role::ProductAdmin { products, .. } = role {
-        let slugs: Vec<&str> = products.iter().map(Slug::as_str).collect();
-        pairs.push(("products", slugs.join("\n")));
+        let slugs = products.iter().map(Slug::to_string);
+        pairs.extend(slugs.map(|slug| ("products", slug)));
     }
     Form::of(pairs)
 }

@@ -16,6 +16,7 @@ use derive::Described;
 use http::{HeaderValue, Method, header};
 use serde_json::{Map, Value, json};
 use std::sync::LazyLock;
+use tokenward_api::TAG_BYTES_MAX;
 use tokenward_store::PAGE_MAX;
 
 /// Where the admin API begins.
@@ -113,6 +114,7 @@ impl Operation {
                     "the secret's number",
                 ),
                 "slug" => (slug(), "the product"),
+                "tag" => (tag(), "the tag"),
                 _ => (
                     uuid(),
                     match path.split('/').nth(1) {
@@ -222,6 +224,13 @@ pub(super) fn uuid() -> Value {
 /// A product's slug.
 pub(super) fn slug() -> Value {
     Schemas::default().of_answer::<tokenward_api::Slug>()
+}
+
+/// A client's tag: written as a slug, and shorter.
+fn tag() -> Value {
+    let mut schema = slug();
+    schema["maxLength"] = TAG_BYTES_MAX.into();
+    schema
 }
 
 /// `GET /admin/v1/openapi.json`: for everyone, and the same for everyone.

@@ -84,7 +84,9 @@ impl Act {
         let admin = person.admin();
         match (self, tag) {
             (Self::Tag | Self::Untag, Some(tag)) => {
-                tags::set(&app.data, admin, id, tag.clone(), self == Self::Tag).await
+                tags::set(&app.data, admin, id, tag.clone(), self == Self::Tag)
+                    .await
+                    .map(drop)
             }
             _ => clients::set_disabled(&app.data, admin, id, self == Self::Disable)
                 .await

@@ -258,16 +258,8 @@ pub(in super::super) async fn show(
             )
         }
     });
-    let numbers: Vec<ClientNo> = found.iter().map(|read| read.state.client.no).collect();
-    let tags = tags::of(&app.data, &numbers).await?;
     let most = app.data.config.quota_per_day;
-    let lines = found
-        .iter()
-        .map(|read| {
-            let own = tags.get(&read.state.client.no);
-            line(read, own.cloned().unwrap_or_default(), now, most)
-        })
-        .collect();
+    let lines = found.iter().map(|read| line(read, now, most)).collect();
     let filtered = KEPT.iter().any(|name| !query.text(name).trim().is_empty());
     let frame = Frame::new(&person, "API clients", "clients")
         .at(Place::new(&workspace, Some(environment)))
@@ -308,7 +300,7 @@ pub(in super::super) async fn show(
     })
 }
 
-fn line(read: &clients::Read, tags: Vec<String>, now: Timestamp, most: u32) -> Line {
+fn line(read: &clients::Read, now: Timestamp, most: u32) -> Line {
     let (client, slot) = (&read.state.client, &read.state.slot);
     let live = slot.live(now);
     let used = read.state.quotas(now).map(|(_, used)| used).max();
@@ -330,6 +322,6 @@ fn line(read: &clients::Read, tags: Vec<String>, now: Timestamp, most: u32) -> L
         quota_used: used.unwrap_or(0),
         quota_most: most,
         products: product_words(read),
-        tags,
+        tags: read.tags.clone(),
     }
 }

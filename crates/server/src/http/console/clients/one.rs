@@ -15,7 +15,7 @@ use crate::http::console::activity::{Line, Names, lines};
 use crate::http::console::credentials::Recognised;
 use crate::verbs::addresses::{Address, State as Confirmation};
 use crate::verbs::sign_in::Person;
-use crate::verbs::{self, clients::Read, credential_notes, usage_figures};
+use crate::verbs::{self, clients::Read, usage_figures};
 use askama::Template;
 use axum::extract::{Path, State};
 use http::HeaderMap;
@@ -70,6 +70,7 @@ struct ClientPage {
     /// Who created the client, as far as the person may know it.
     created_by: String,
     live: bool,
+    deleted: bool,
     disabled: bool,
     /// Whether a token can be generated.
     generates: bool,
@@ -359,8 +360,7 @@ pub(in super::super) async fn show(
         true => Some(Names::of_actors(&app).await?),
         false => None,
     };
-    let notes = credential_notes::of_client(&app.data, client.id).await?;
-    let known = (&notes, names.as_ref());
+    let known = (&read.notes, names.as_ref());
     let (standing, secrets) = (standing(&read, now), secrets(&app, &read, known, now));
     page(&ClientPage {
         issues: issues(&read, &secrets, standing, now, admin.writes()),
@@ -372,6 +372,7 @@ pub(in super::super) async fn show(
         label: client.settings.label.to_string(),
         standing,
         live: live.is_some() && alive,
+        deleted: !alive,
         disabled: client.disabled_at.is_some(),
         generates: admin.writes()
             && alive

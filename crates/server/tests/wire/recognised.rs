@@ -1,0 +1,181 @@
+//! Tags of API clients and notes of credentials: what administrators write to find and recognise them.
+
+use crate::authority::webhook;
+use crate::house::House;
+use reqwest::Method;
+use serde_json::{Value, json};
+use tokenward_testkit::NewClient;
+
+async fn listed(house: &House, query: &str) -> Vec<Value> {
+    let path = format!("/workspaces/{}/clients{query}", house.acme);
+    let page = house.ask(Method::GET, &path).await.expect(200).json();
+    page["items"].as_array().unwrap().clone()
+}
+
+async fn last_entry(house: &House) -> Value {
+    let page = house
+        .ask(Method::GET, "/audit?limit=1000")
+        .await
+        .expect(200);
+    page.json()["items"]
+        .as_array()
+        .unwrap()
+        .last()
+        .unwrap()
+        .clone()
+}
+
+#[tokio::test]
+async fn tags_are_added_removed_and_filtered_by() {
+    let house = House::new().await;
+    let erp = house.client(NewClient::sandbox("erp")).await;
+    let billing = house.client(NewClient::sandbox("billing")).await;
+    let tag = |id: &str, tag: &str| format!("/clients/{id}/tags/{tag}");
+    for name in ["south", "north", "south"] {
+        house
+            .ask(Method::PUT, &tag(&erp.id, name))
+            .await
+            .expect(200);
+    }
+    let tagged = house.ask(Method::PUT, &tag(&billing.id, "south")).await;
+    assert_eq!(tagged.expect(200).json()["tags"], json!(["south"]));
+    let shown = house
+        .ask(Method::GET, &format!("/clients/{}", erp.id))
+        .await;
+    assert_eq!(shown.expect(200).json()["tags"], json!(["north", "south"]));
+    // The second time changed nothing, and the audit log tells of nothing.
+    let actions = house.actions().await;
+    let told = actions.iter().filter(|action| *action == "client.tag");
+    assert_eq!(told.count(), 3);
+
+    let north = listed(&house, "?tag=north").await;
+    assert_eq!((north.len(), &north[0]["label"]), (1, &json!("erp")));
+    assert_eq!(north[0]["tags"], json!(["north", "south"]));
+    assert_eq!(listed(&house, "?tag=south").await.len(), 2);
+    assert_eq!(listed(&house, "?tag=nowhere").await.len(), 0);
+
+    let untagged = house.ask(Method::DELETE, &tag(&erp.id, "south")).await;
+    assert_eq!(untagged.expect(200).json()["tags"], json!(["north"]));
+    house
+        .ask(Method::DELETE, &tag(&erp.id, "south"))
+        .await
+        .expect(200);
+    assert_eq!(listed(&house, "?tag=south").await.len(), 1);
+    let entry = last_entry(&house).await;
+    assert_eq!(
+        (&entry["action"], &entry["detail"]["tag"]),
+        (&json!("client.untag"), &json!("south"))
+    );
+}
+
+#[tokio::test]
+async fn tag_that_cannot_be_taken_is_refused() {
+    let house = House::new().await;
+    let erp = house.client(NewClient::sandbox("erp")).await;
+    let tag = |tag: &str| format!("/clients/{}/tags/{tag}", erp.id);
+    for wrong in ["South", "-south", "s%C3%BCd", "a%20b", &"x".repeat(33)] {
+        let refused = house.ask(Method::PUT, &tag(wrong)).await;
+        refused.expect_error(400, "INVALID_REQUEST");
+    }
+    for n in 0..10 {
+        house
+            .ask(Method::PUT, &tag(&format!("t{n}")))
+            .await
+            .expect(200);
+    }
+    let refused = house.ask(Method::PUT, &tag("one-more")).await;
+    refused.expect_error(400, "INVALID_REQUEST");
+    // One that it has is no further one.
+    house.ask(Method::PUT, &tag("t3")).await.expect(200);
+}
+
+#[tokio::test]
+async fn notes_and_creators_of_credentials_are_shown_and_changed() {
+    let house = House::new().await;
+    let erp = house.client(NewClient::sandbox("erp")).await;
+    let client = format!("/clients/{}", erp.id);
+    let note = |text: &str| Some(json!({ "note": text }));
+    let send = async |method, path: String, body: Option<Value>| match body {
+        Some(body) => house.admin(method, &path, &body).await,
+        None => house.ask(method, &path).await,
+    };
+    let made = send(Method::POST, format!("{client}/secrets"), note(" plant 2 ")).await;
+    let made = made.expect(201).json();
+    let secrets = made["client"]["secrets"].as_array().unwrap();
+    let creator = secrets[0]["created_by"].as_str().unwrap();
+    assert!(creator.starts_with("admin-key:"), "{creator}");
+    assert_eq!(
+        (&secrets[0]["note"], &secrets[1]["note"]),
+        (&json!(""), &json!("plant 2"))
+    );
+    let changed = send(
+        Method::PATCH,
+        format!("{client}/secrets/2"),
+        note("plant 3"),
+    )
+    .await;
+    let changed = changed.expect(200).json();
+    assert_eq!(changed["secrets"][1]["note"], "plant 3");
+    assert_eq!(changed["secrets"][1]["created_by"], creator);
+    assert_eq!(listed(&house, "").await[0]["secrets"], changed["secrets"]);
+    let entry = last_entry(&house).await;
+    assert_eq!(
+        (&entry["action"], &entry["detail"]["note"]),
+        (&json!("secret.note"), &json!("plant 3"))
+    );
+    for (path, body, status) in [
+        (format!("{client}/secrets/9"), note("x"), 404),
+        (format!("{client}/secrets/x"), note("x"), 404),
+        (format!("{client}/secrets/2"), note("a\u{7}b"), 400),
+        (format!("{client}/secrets/2"), note(&"x".repeat(1_000)), 400),
+        (format!("{client}/secrets/2"), Some(json!({})), 400),
+    ] {
+        send(Method::PATCH, path, body).await.expect(status);
+    }
+    house
+        .ask(Method::DELETE, &format!("{client}/secrets/2"))
+        .await
+        .expect(200);
+    let again = send(Method::POST, format!("{client}/secrets"), None).await;
+    let again = again.expect(201).json();
+    assert_eq!(
+        again["client"]["secrets"][1]["note"], "",
+        "a note ends with its secret"
+    );
+
+    let key = json!({ "name": "portal", "role": "auditor", "note": "in the vault" });
+    let key = send(Method::POST, "/admin-keys".into(), Some(key)).await;
+    let key = key.expect(201).json()["admin_key"].clone();
+    assert_eq!(
+        (&key["note"], key["created_by"].as_str()),
+        (&json!("in the vault"), Some(creator))
+    );
+    let path = format!("/admin-keys/{}", key["id"].as_str().unwrap());
+    let changed = send(Method::PATCH, path.clone(), note("")).await;
+    assert_eq!(changed.expect(200).json()["note"], "");
+    let keys = house
+        .ask(Method::GET, "/admin-keys")
+        .await
+        .expect(200)
+        .json();
+    let mut keys = keys["items"].as_array().unwrap().iter();
+    let listed = keys.find(|one| one["id"] == key["id"]).unwrap();
+    assert_eq!(
+        (&listed["note"], &listed["created_by"]),
+        (&json!(""), &key["created_by"])
+    );
+
+    let hook = format!("/webhooks/{}", webhook(&house, &house.acme).await);
+    let changed = send(Method::PATCH, hook.clone(), note("to the chat")).await;
+    assert_eq!(changed.expect(200).json()["note"], "to the chat");
+    let both = json!({ "note": "to the desk", "disabled": true });
+    let changed = send(Method::PATCH, hook, Some(both))
+        .await
+        .expect(200)
+        .json();
+    assert_eq!(
+        (&changed["note"], &changed["disabled"]),
+        (&json!("to the desk"), &json!(true))
+    );
+    assert_eq!(changed["created_by"], creator);
+}
