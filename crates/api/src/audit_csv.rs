@@ -1,6 +1,6 @@
 //! The audit log for spreadsheets: CSV by RFC 4180, the same from the command line and from the console.
 
-use tokenward_core::audit::Written;
+use tokenward_core::audit::AuditRecord;
 
 const COLUMNS: [&str; 11] = [
     "seq",
@@ -24,7 +24,7 @@ pub fn heading() -> String {
 
 /// An entry as a line.
 #[must_use]
-pub fn row(entry: &Written) -> String {
+pub fn row(entry: &AuditRecord) -> String {
     line([
         entry.seq.to_string(),
         entry.at.iso(),

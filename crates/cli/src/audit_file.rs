@@ -9,7 +9,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 use tokenward_api::audit_csv;
-use tokenward_core::audit::{Head, Verifier, Written};
+use tokenward_core::audit::{AuditRecord, Head, Verifier};
 use tokenward_core::{ClientId, Digest, Timestamp, WorkspaceId};
 use uuid::Uuid;
 
@@ -113,7 +113,7 @@ fn line(reader: &mut impl BufRead, path: &Path) -> Result<Option<Vec<u8>>, CliEr
     }
 }
 
-fn entry(text: &[u8]) -> Result<Written, String> {
+fn entry(text: &[u8]) -> Result<AuditRecord, String> {
     let line: Line =
         serde_json::from_slice(text).map_err(|error| format!("no audit entry: {error}"))?;
     let micros = match line.at_micros {
@@ -133,7 +133,7 @@ fn entry(text: &[u8]) -> Result<Written, String> {
         ));
     }
     let detail = line.hashed_detail().to_owned();
-    let written = Written {
+    let written = AuditRecord {
         seq: line.seq,
         at: Timestamp(micros),
         actor: line.actor,
@@ -185,7 +185,7 @@ mod tests {
                     // Neither sorted nor compact: the text itself is what is hashed.
                     detail: r#"{"z": 1,"a":"é, \"x\""}"#.to_owned(),
                 };
-                let written = Written::new(&entry, seq, &before);
+                let written = AuditRecord::new(&entry, seq, &before);
                 before = written.hash;
                 // The API writes the text beside the object; an older export has the object alone.
                 let text = match seq {

@@ -60,7 +60,7 @@ pub struct Entry {
 
 /// An entry as kept.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Written {
+pub struct AuditRecord {
     /// Its number, from 1 without gaps.
     pub seq: u64,
     /// When, by the server's clock.
@@ -81,7 +81,7 @@ pub struct Written {
     pub hash: [u8; 32],
 }
 
-impl Written {
+impl AuditRecord {
     /// The entry at number `seq` after a chain that ends in `before`.
     #[must_use]
     pub fn new(entry: &Entry, seq: u64, before: &[u8; 32]) -> Self {
@@ -206,7 +206,7 @@ impl Default for Verifier {
 
 impl Verifier {
     /// Takes the next entry.
-    pub fn next(&mut self, entry: &Written) -> Result<(), Broken> {
+    pub fn next(&mut self, entry: &AuditRecord) -> Result<(), Broken> {
         if entry.seq != self.seq + 1 {
             return Err(Broken::Gap(entry.seq));
         }
@@ -229,7 +229,7 @@ impl Verifier {
 mod tests {
     use super::*;
 
-    fn chain(count: u64) -> Vec<Written> {
+    fn chain(count: u64) -> Vec<AuditRecord> {
         let mut before = CHAIN_START;
         (1..=count)
             .map(|seq| {
@@ -242,14 +242,14 @@ mod tests {
                     client: Some(ClientId(Uuid::from_u128(seq.into()))),
                     detail: "{}".to_owned(),
                 };
-                let written = Written::new(&entry, seq, &before);
+                let written = AuditRecord::new(&entry, seq, &before);
                 before = written.hash;
                 written
             })
             .collect()
     }
 
-    fn verify(entries: &[Written]) -> Result<(), Broken> {
+    fn verify(entries: &[AuditRecord]) -> Result<(), Broken> {
         let mut verifier = Verifier::default();
         entries.iter().try_for_each(|entry| verifier.next(entry))
     }
@@ -261,7 +261,7 @@ mod tests {
 
     #[test]
     fn every_kind_of_tampering_is_found() {
-        let check = |tamper: fn(&mut Vec<Written>), expect: Broken| {
+        let check = |tamper: fn(&mut Vec<AuditRecord>), expect: Broken| {
             let mut entries = chain(5);
             tamper(&mut entries);
             assert_eq!(verify(&entries), Err(expect));

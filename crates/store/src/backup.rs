@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokenward_core::Change;
-use tokenward_core::audit::{Actor, Entry, Written};
+use tokenward_core::audit::{Actor, AuditRecord, Entry};
 use tokenward_core::digest::Keyring;
 use tokenward_core::time::Timestamp;
 use uuid::Uuid;
@@ -238,7 +238,7 @@ pub async fn restore(
         client: None,
         detail: detail.to_string(),
     };
-    let entry = Written::new(&entry, head.audit_seq + 1, &head.audit_hash);
+    let entry = AuditRecord::new(&entry, head.audit_seq + 1, &head.audit_hash);
     let (seq, hash) = (entry.seq, entry.hash);
     let mut statements = vec![sql::append_audit(entry)];
     statements.extend(lifted);

@@ -15,7 +15,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 use tokenward_core::Change;
-use tokenward_core::audit::{Actor, Entry, Written};
+use tokenward_core::audit::{Actor, AuditRecord, Entry};
 use tokenward_core::digest::{Fingerprint, KeyId, Keyring};
 use tokenward_core::ids::{ClientId, ClientNo};
 use tokenward_core::time::Timestamp;
@@ -621,7 +621,7 @@ async fn end_everything(
         client: None,
         detail: serde_json::json!({ "epoch": epoch, "digest_keys": fingerprints }).to_string(),
     };
-    let entry = Written::new(&entry, head.audit_seq + 1, &head.audit_hash);
+    let entry = AuditRecord::new(&entry, head.audit_seq + 1, &head.audit_hash);
     let number = head.change_number + 1;
     let hash = entry.hash;
     let to = (number, entry.seq, &hash);

@@ -2,7 +2,7 @@
 
 use crate::error::StoreError;
 use crate::value::Row;
-use tokenward_core::audit::Written;
+use tokenward_core::audit::AuditRecord;
 use tokenward_core::client::{
     AdminKeyRecord, ApiClient, ClientState, OnRepeat, Product, SecretRecord, Settings, Workspace,
 };
@@ -258,13 +258,13 @@ pub(crate) fn admin_key(row: &Row<'_>) -> Result<AdminKeyRecord, StoreError> {
     })
 }
 
-pub(crate) fn audit(row: &Row<'_>) -> Result<Written, StoreError> {
+pub(crate) fn audit(row: &Row<'_>) -> Result<AuditRecord, StoreError> {
     let id = |column: usize| -> Result<Option<Uuid>, StoreError> {
         Ok(row
             .bytes_or_null(column)?
             .and_then(|bytes| Uuid::from_slice(bytes).ok()))
     };
-    Ok(Written {
+    Ok(AuditRecord {
         seq: row.int(0)?.cast_unsigned(),
         at: at(row.int(1)?),
         actor: row.text(2)?.to_owned(),

@@ -5,7 +5,7 @@ use crate::load::tag;
 use crate::people::json;
 use crate::value::{Statement, Value};
 use tokenward_core::Change;
-use tokenward_core::audit::Written;
+use tokenward_core::audit::AuditRecord;
 use tokenward_core::change::{EPOCH_GENERATIONS, FORMAT};
 use tokenward_core::client::{
     AdminKeyRecord, ApiClient, OnRepeat, SECRETS, SecretRecord, Settings, Workspace,
@@ -154,7 +154,7 @@ pub(crate) fn append_change(
 }
 
 /// The audit entry.
-pub(crate) fn append_audit(entry: Written) -> Statement {
+pub(crate) fn append_audit(entry: AuditRecord) -> Statement {
     Statement::one(
         APPEND_AUDIT,
         vec![

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 use tokenward_core::Replica;
-use tokenward_core::audit::Written;
+use tokenward_core::audit::AuditRecord;
 use tokenward_core::change::Change;
 use tokenward_core::time::{Clock, Timestamp};
 use tokio::sync::oneshot;
@@ -409,7 +409,7 @@ impl<C: Clock + Send + Sync> Writer<C> {
         statements.push(Statement::new("", Vec::new()));
         for entry in decided.iter().flat_map(|one| &one.audit) {
             seq += 1;
-            let entry = Written::new(entry, seq, &hash);
+            let entry = AuditRecord::new(entry, seq, &hash);
             hash = entry.hash;
             statements.push(sql::append_audit(entry));
         }

@@ -3,7 +3,7 @@
 
 use super::ConfigError;
 use super::written::{
-    self, Client, Destination as Place, Login, Secret, ServerKind, Vault, Written,
+    self, Client, ConfigFile, Destination as Place, Login, Secret, ServerKind, Vault,
 };
 #[cfg(feature = "aws")]
 use crate::destination::aws::AwsHome;
@@ -77,7 +77,7 @@ impl Config {
 }
 
 /// Resolves a file that lies in `folder`.
-pub(super) fn resolve(written: Written, folder: &Path) -> Result<Config, String> {
+pub(super) fn resolve(written: ConfigFile, folder: &Path) -> Result<Config, String> {
     if written.client.is_empty() {
         return Err("no client is configured; add a table [client.ALIAS]".to_owned());
     }

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 /// The whole file.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Written {
+pub(crate) struct ConfigFile {
     /// The agent's own.
     #[serde(rename = "log")]
     _log: Option<IgnoredAny>,

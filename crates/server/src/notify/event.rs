@@ -119,12 +119,12 @@ impl Event {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tokenward_core::audit::Written;
+    use tokenward_core::audit::AuditRecord;
     use uuid::Uuid;
 
     fn told(action: &str, detail: &Value) -> Told {
         Told {
-            entry: Written {
+            entry: AuditRecord {
                 seq: 7,
                 at: Timestamp(0),
                 actor: "system".into(),

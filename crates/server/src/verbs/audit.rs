@@ -6,7 +6,7 @@ use crate::data::Data;
 use parking_lot::Mutex;
 use std::collections::HashSet;
 use std::time::Duration;
-use tokenward_core::audit::{Head, Verifier, Written};
+use tokenward_core::audit::{AuditRecord, Head, Verifier};
 use tokenward_core::time::{BootInstant, Clock, Timestamp};
 use tokenward_store::{AuditFilter, Credential, PAGE_MAX};
 use uuid::Uuid;
@@ -48,7 +48,7 @@ pub async fn list(
     data: &Data,
     admin: &Admin,
     mut filter: AuditFilter,
-) -> Result<Vec<Written>, Refused> {
+) -> Result<Vec<AuditRecord>, Refused> {
     admin.must_audit()?;
     if let Some(wanted) = filter.workspace {
         admin.must_see_workspace(wanted)?;
@@ -242,7 +242,7 @@ async fn go_on<E, F>(
     may_go_on: impl Fn() -> bool,
 ) -> Result<Option<Verified>, E>
 where
-    F: Future<Output = Result<Vec<Written>, E>>,
+    F: Future<Output = Result<Vec<AuditRecord>, E>>,
 {
     while verifier.head().0 < seq {
         if !may_go_on() {
@@ -264,7 +264,7 @@ where
 }
 
 /// Takes the next entries, up to the number `seq`; what is wrong with them.
-fn follow(verifier: &mut Verifier, entries: &[Written], seq: u64) -> Option<Verified> {
+fn follow(verifier: &mut Verifier, entries: &[AuditRecord], seq: u64) -> Option<Verified> {
     let mut taken = false;
     for entry in entries.iter().take_while(|entry| entry.seq <= seq) {
         taken = true;
@@ -288,7 +288,7 @@ mod tests {
     use tokenward_core::audit::{Actor, CHAIN_START, Entry};
     use tokenward_core::time::Timestamp;
 
-    fn chain(count: u64) -> Vec<Written> {
+    fn chain(count: u64) -> Vec<AuditRecord> {
         let mut before = CHAIN_START;
         let entry = Entry {
             at: Timestamp(1),
@@ -300,7 +300,7 @@ mod tests {
             detail: "{}".to_owned(),
         };
         let written = |seq| {
-            let written = Written::new(&entry, seq, &before);
+            let written = AuditRecord::new(&entry, seq, &before);
             before = written.hash;
             written
         };
@@ -314,7 +314,7 @@ mod tests {
         let page = |after: u64| {
             let after = usize::try_from(after).unwrap();
             let page = entries[after..].iter().take(100).cloned().collect();
-            std::future::ready(Ok::<Vec<Written>, Infallible>(page))
+            std::future::ready(Ok::<Vec<AuditRecord>, Infallible>(page))
         };
         let mut verifier = Verifier::default();
         let mut calls = 0;

@@ -4,7 +4,7 @@ pub use super::one_client::Read;
 
 use super::addresses::{self, Named};
 use super::one_client::{NO_CLIENT, Outcome, decide, entry, wants};
-use super::settings::{Written, version};
+use super::settings::{SettingsPatch, version};
 use super::{Conflict, Refused, credential_notes, tags};
 use crate::audit::detail;
 use crate::auth::acting;
@@ -104,7 +104,7 @@ pub async fn create(
     data: &Data,
     admin: Admin,
     workspace: WorkspaceId,
-    written: Written,
+    written: SettingsPatch,
 ) -> Result<(Read, ClientSecret), Refused> {
     admin.must_see_workspace(workspace)?;
     let environment = written.environment.as_deref().and_then(Environment::parse);
@@ -200,7 +200,7 @@ pub async fn create(
 }
 
 /// What a decision on these settings wants to see of the workspace's addresses: nothing, unless they name any.
-fn addresses_wanted(workspace: WorkspaceId, written: &Written) -> Option<AddressWants> {
+fn addresses_wanted(workspace: WorkspaceId, written: &SettingsPatch) -> Option<AddressWants> {
     let emails = written.notification_emails.as_ref()?;
     Some(addresses::address_wants(workspace, emails))
 }
@@ -216,7 +216,7 @@ pub async fn change(
     data: &Data,
     admin: Admin,
     id: ClientId,
-    written: Written,
+    written: SettingsPatch,
     versions: Option<Vec<String>>,
 ) -> Result<Read, Refused> {
     if written.environment.is_some() {

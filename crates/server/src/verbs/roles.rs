@@ -10,7 +10,7 @@ use tokenward_store::View;
 
 /// A role as it came, in three members of a body or a form.
 #[derive(Clone, Copy, Debug)]
-pub struct Written<'a> {
+pub struct RoleFields<'a> {
     /// Its word: [`word`].
     pub role: &'a str,
     /// The workspace it is about.
@@ -19,7 +19,7 @@ pub struct Written<'a> {
     pub products: Option<&'a [String]>,
 }
 
-impl Written<'_> {
+impl RoleFields<'_> {
     /// The role, if the three go together.
     pub fn read(&self) -> Result<Role, Refused> {
         let wrong = |field, why: &str| Refused::Invalid(field, why.to_owned());

@@ -34,7 +34,7 @@ impl<T> Member<T> {
 
 /// Settings as written; what is absent keeps its value, or its default at creation.
 #[derive(Clone, Debug, Default)]
-pub struct Written {
+pub struct SettingsPatch {
     /// The label.
     pub label: Option<String>,
     /// Only at creation.
@@ -66,7 +66,7 @@ fn invalid(field: &'static str, why: impl Into<String>) -> Refused {
     Refused::Invalid(field, why.into())
 }
 
-impl Written {
+impl SettingsPatch {
     /// Settings for a new client.
     pub fn create(&self, products: &[Product]) -> Result<Settings, Refused> {
         let label = self
@@ -255,8 +255,8 @@ pub fn product_numbers(slugs: &[String], products: &[Product]) -> Result<Vec<Pro
 mod tests {
     use super::*;
 
-    fn settings(change: &Written) -> Settings {
-        let named = Written {
+    fn settings(change: &SettingsPatch) -> Settings {
+        let named = SettingsPatch {
             label: Some("erp".into()),
             ..change.clone()
         };
@@ -265,25 +265,25 @@ mod tests {
 
     #[test]
     fn what_allows_more_is_wider_and_what_allows_less_is_not() {
-        let lifetime = |seconds| Written {
+        let lifetime = |seconds| SettingsPatch {
             token_lifetime_seconds: Member::Given(seconds),
-            ..Written::default()
+            ..SettingsPatch::default()
         };
-        let networks = |texts: &[&str]| Written {
+        let networks = |texts: &[&str]| SettingsPatch {
             token_networks: Some(texts.iter().map(|text| (*text).to_owned()).collect()),
-            ..Written::default()
+            ..SettingsPatch::default()
         };
-        let secrets = |texts: &[&str]| Written {
+        let secrets = |texts: &[&str]| SettingsPatch {
             secret_networks: Some(texts.iter().map(|text| (*text).to_owned()).collect()),
-            ..Written::default()
+            ..SettingsPatch::default()
         };
-        let handover = |seconds| Written {
+        let handover = |seconds| SettingsPatch {
             handover_max_seconds: Some(seconds),
-            ..Written::default()
+            ..SettingsPatch::default()
         };
-        let repeat = |word: &str| Written {
+        let repeat = |word: &str| SettingsPatch {
             on_repeat: Some(word.to_owned()),
-            ..Written::default()
+            ..SettingsPatch::default()
         };
         // Narrow first, wide second.
         for (narrow, wide) in [
@@ -306,7 +306,7 @@ mod tests {
         }
         let products = |numbers: Option<&[u32]>| Settings {
             products: numbers.map(|all| all.iter().map(|no| ProductNo(*no)).collect()),
-            ..settings(&Written::default())
+            ..settings(&SettingsPatch::default())
         };
         let (all, both, one) = (
             products(None),

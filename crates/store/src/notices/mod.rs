@@ -17,7 +17,7 @@ pub(crate) use read::{SELECT_WEBHOOKS, webhook};
 
 use crate::error::StoreError;
 use crate::value::Statement;
-use tokenward_core::audit::Written;
+use tokenward_core::audit::AuditRecord;
 use tokenward_core::ids::{ClientId, Environment, WorkspaceId};
 use tokenward_core::time::Timestamp;
 use uuid::Uuid;
@@ -174,7 +174,7 @@ pub enum WebhookWrite {
 #[derive(Clone, PartialEq, Debug)]
 pub struct Told {
     /// The entry.
-    pub entry: Written,
+    pub entry: AuditRecord,
     /// The client's label as it is now.
     pub label: String,
     /// The client's environment.

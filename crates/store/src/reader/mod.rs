@@ -13,7 +13,7 @@ use crate::sqlite::SqliteReaders;
 use crate::value::{Row, Value};
 use asked::Asked;
 use std::sync::Arc;
-use tokenward_core::audit::Written;
+use tokenward_core::audit::AuditRecord;
 use tokenward_core::client::{AdminKeyRecord, ClientState, Product, Workspace};
 use tokenward_core::ids::{ClientId, ClientNo, Environment, ProductNo, WorkspaceId, WorkspaceNo};
 use tokenward_core::time::Timestamp;
@@ -367,7 +367,7 @@ impl Reader {
     }
 
     /// Audit entries in order.
-    pub async fn audit(&self, filter: &AuditFilter) -> Result<Vec<Written>, StoreError> {
+    pub async fn audit(&self, filter: &AuditFilter) -> Result<Vec<AuditRecord>, StoreError> {
         let mut asked = Asked::default();
         if filter.after > 0 || filter.newest_before.is_none() {
             asked.and("seq >", filter.after.cast_signed());

@@ -66,7 +66,7 @@ struct Descriptor {
 
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
-struct Written<'a> {
+struct UserCredential<'a> {
     name: &'a str,
     kind: &'a str,
     description: &'a str,
@@ -191,7 +191,7 @@ impl Destination for CpiCredential {
         }
         let description = format!("{MARK}{}", entry.name());
         let body = Zeroizing::new(
-            serde_json::to_vec(&Written {
+            serde_json::to_vec(&UserCredential {
                 name: &self.name,
                 kind: KIND,
                 description: &description,

@@ -14,9 +14,9 @@ use std::sync::Arc;
 use zeroize::Zeroizing;
 
 /// A body as it came.
-struct Sent(Zeroizing<Vec<u8>>);
+struct BodyBytes(Zeroizing<Vec<u8>>);
 
-impl FromRequest<Arc<App>> for Sent {
+impl FromRequest<Arc<App>> for BodyBytes {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &Arc<App>) -> Result<Self, Problem> {
@@ -38,7 +38,7 @@ impl<T: DeserializeOwned> FromRequest<Arc<App>> for Body<T> {
 
     async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, Problem> {
         let json = is_json(request.headers());
-        let Sent(bytes) = Sent::from_request(request, app).await?;
+        let BodyBytes(bytes) = BodyBytes::from_request(request, app).await?;
         if !json {
             return Err(Problem::unsupported_media(
                 "Send Content-Type: application/json.",
@@ -63,7 +63,7 @@ impl<T: DeserializeOwned> FromRequest<Arc<App>> for MaybeBody<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, Problem> {
-        let Sent(bytes) = Sent::from_request(request, app).await?;
+        let BodyBytes(bytes) = BodyBytes::from_request(request, app).await?;
         let body = (!bytes.is_empty()).then(|| Body::of(&bytes)).transpose()?;
         Ok(Self(body.map(|Body(body)| body)))
     }

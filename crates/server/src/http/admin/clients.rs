@@ -6,7 +6,7 @@ use super::problem::Problem;
 use super::reply::{Answer, Created, Json, Versioned};
 use super::views;
 use crate::app::App;
-use crate::verbs::settings::{Member, Written, version};
+use crate::verbs::settings::{Member, SettingsPatch, version};
 use crate::verbs::{addresses, client_credentials, clients, credential_notes, tags};
 use axum::extract::State;
 use http::request::Parts;
@@ -36,7 +36,7 @@ fn versioned(app: &App, read: &clients::Read) -> Answer<Versioned> {
 }
 
 /// The settings as the verbs take them.
-fn written(sent: ClientSettings) -> Written {
+fn written(sent: ClientSettings) -> SettingsPatch {
     fn member<T>(setting: Setting<T>) -> Member<T> {
         match setting {
             Setting::Absent => Member::Absent,
@@ -44,7 +44,7 @@ fn written(sent: ClientSettings) -> Written {
             Setting::Given(value) => Member::Given(value),
         }
     }
-    Written {
+    SettingsPatch {
         label: sent.label,
         environment: sent.environment,
         products: member(sent.products),

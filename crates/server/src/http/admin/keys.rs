@@ -41,7 +41,7 @@ pub(super) async fn create(
             format!("This must be 1 to {most} seconds."),
         ));
     }
-    let sent = role::Sent {
+    let sent = role::RoleRequest {
         role: &body.role,
         workspace_id: body.workspace_id,
         products: body.products.as_deref(),

@@ -18,7 +18,7 @@ use tokenward_api::{
 use tokenward_store::people;
 
 fn read(change: &MemberChange) -> Result<members::Change, Problem> {
-    let sent = change.role.as_deref().map(|role| role::Sent {
+    let sent = change.role.as_deref().map(|role| role::RoleRequest {
         role,
         workspace_id: change.workspace_id,
         products: change.products.as_deref(),
@@ -91,7 +91,7 @@ pub(super) async fn invite(
     Signed(admin): Signed,
     Body(body): Body<MemberInvite>,
 ) -> Answer<Created<MemberInvited>> {
-    let sent = role::Sent {
+    let sent = role::RoleRequest {
         role: &body.role,
         workspace_id: body.workspace_id,
         products: body.products.as_deref(),

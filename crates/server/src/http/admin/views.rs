@@ -7,7 +7,7 @@ use crate::verbs::token_state::TokenState;
 use serde_json::Value;
 use tokenward_api as api;
 use tokenward_api::{Cursor, Hash, Label, Name, Network, Page, Slug, Time};
-use tokenward_core::audit::Written;
+use tokenward_core::audit::AuditRecord;
 use tokenward_core::client::{AdminKeyRecord, OnRepeat, Product, Role, SecretRecord, Workspace};
 use tokenward_core::restrictions::Networks;
 use tokenward_core::time::{Clock, Timestamp};
@@ -188,13 +188,13 @@ pub(super) fn admin_key(
 }
 
 /// An entry as a line of an export, in the form of the API.
-pub(in crate::http) fn audit_line(entry: &Written) -> String {
+pub(in crate::http) fn audit_line(entry: &AuditRecord) -> String {
     let entry = serde_json::to_value(audit_entry(entry)).expect("a body of the API is JSON");
     format!("{entry}\n")
 }
 
 /// An entry as programs read it, and as `tokenward audit verify` takes it back.
-pub(super) fn audit_entry(entry: &Written) -> api::AuditEntry {
+pub(super) fn audit_entry(entry: &AuditRecord) -> api::AuditEntry {
     let detail = serde_json::from_str::<Value>(&entry.detail).unwrap_or(Value::Null);
     let request_id = detail["request_id"].as_str();
     api::AuditEntry {

@@ -4,8 +4,8 @@ use super::confirm::ConfirmPage;
 use super::form::{Fault, Field, Form, Word};
 use super::frame::Frame;
 use super::once::{Download, OncePage};
-use super::reply::{self, Reply, Trouble, page, see, unprocessable};
-use super::session::{Member, Proved, Sent};
+use super::reply::{self, PageError, Reply, page, see, unprocessable};
+use super::session::{Member, PostedForm, SteppedUp};
 use super::shown::Moment;
 use crate::app::App;
 use crate::verbs::account;
@@ -87,7 +87,7 @@ async fn shown(
     person: &Person,
     fault: Fault,
     done: &str,
-) -> Result<AccountPage, Trouble> {
+) -> Result<AccountPage, PageError> {
     let now = app.data.clock().wall();
     let sessions = account::sessions(&app.people, person).await?;
     let empty = Form::default();
@@ -147,7 +147,7 @@ async fn show(State(app): State<Arc<App>>, Member(person): Member, uri: http::Ur
 }
 
 /// `POST /console/account/password`
-async fn password(State(app): State<Arc<App>>, sent: Sent) -> Reply {
+async fn password(State(app): State<Arc<App>>, sent: PostedForm) -> Reply {
     let (old, new) = (
         sent.form.secret("old_password"),
         sent.form.secret("new_password"),
@@ -187,12 +187,12 @@ fn app_page(app: &App, person: &Person, before: Option<&str>, fault: Fault) -> A
 }
 
 /// `GET /console/account/app`
-async fn offer(State(app): State<Arc<App>>, Proved(person): Proved) -> Reply {
+async fn offer(State(app): State<Arc<App>>, SteppedUp(person): SteppedUp) -> Reply {
     page(&app_page(&app, &person, None, Fault::default()))
 }
 
 /// `POST /console/account/app`
-async fn set_app(State(app): State<Arc<App>>, sent: Sent) -> Reply {
+async fn set_app(State(app): State<Arc<App>>, sent: PostedForm) -> Reply {
     let (sealed, code) = (sent.form.text("sealed"), sent.form.text("code"));
     match account::set_app(&app.people, &sent.person, sealed, code).await {
         Ok(codes) => recovery_page(&sent.person, "Authenticator app added", codes),
@@ -250,7 +250,7 @@ pub(super) fn ask(
 }
 
 /// `GET /console/account/app/remove`
-async fn ask_remove_app(Proved(person): Proved) -> Reply {
+async fn ask_remove_app(SteppedUp(person): SteppedUp) -> Reply {
     let says = [
         "You sign in without a code from the app. Without a passkey, your password alone protects your account.",
         "Your other sessions are signed out.",
@@ -266,13 +266,13 @@ async fn ask_remove_app(Proved(person): Proved) -> Reply {
 }
 
 /// `POST /console/account/app/remove`
-async fn remove_app(State(app): State<Arc<App>>, sent: Sent) -> Reply {
+async fn remove_app(State(app): State<Arc<App>>, sent: PostedForm) -> Reply {
     account::remove_app(&app.people, &sent.person).await?;
     Ok(see("/console/account?done=app-removed"))
 }
 
 /// `GET /console/account/recovery`
-async fn ask_recovery(Proved(person): Proved) -> Reply {
+async fn ask_recovery(SteppedUp(person): SteppedUp) -> Reply {
     let says =
         ["The new codes are shown once, on the next page. The codes you have now stop working."];
     let title = "Generate new recovery codes".to_owned();
@@ -280,20 +280,20 @@ async fn ask_recovery(Proved(person): Proved) -> Reply {
 }
 
 /// `POST /console/account/recovery`
-async fn recovery(State(app): State<Arc<App>>, sent: Sent) -> Reply {
+async fn recovery(State(app): State<Arc<App>>, sent: PostedForm) -> Reply {
     let codes = account::renew_recovery(&app.people, &sent.person).await?;
     recovery_page(&sent.person, "New recovery codes", codes)
 }
 
 /// `POST /console/account/sessions/{id}/end`
-async fn end_one(State(app): State<Arc<App>>, Path(text): Path<String>, sent: Sent) -> Reply {
-    let id = Uuid::try_parse(&text).map_err(|_| Trouble::NotFound("session"))?;
+async fn end_one(State(app): State<Arc<App>>, Path(text): Path<String>, sent: PostedForm) -> Reply {
+    let id = Uuid::try_parse(&text).map_err(|_| PageError::NotFound("session"))?;
     account::end_sessions(&app.people, &sent.person, Some(id)).await?;
     Ok(see("/console/account?done=sessions"))
 }
 
 /// `POST /console/account/sessions/end`
-async fn end_others(State(app): State<Arc<App>>, sent: Sent) -> Reply {
+async fn end_others(State(app): State<Arc<App>>, sent: PostedForm) -> Reply {
     account::end_sessions(&app.people, &sent.person, None).await?;
     Ok(see("/console/account?done=sessions"))
 }

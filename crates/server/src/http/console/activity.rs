@@ -1,13 +1,13 @@
 //! Audit entries as people read them: who did what to which thing, with old and new values. Entries come as the verbs
 //! give them out; nothing here decides what somebody may read.
 
-use super::reply::Trouble;
+use super::reply::PageError;
 use super::shown::Moment;
 use crate::app::App;
 use serde_json::Value;
 use std::collections::HashMap;
 use tokenward_api::audit_text;
-use tokenward_core::audit::Written;
+use tokenward_core::audit::AuditRecord;
 use tokenward_core::ids::{ClientId, WorkspaceId};
 use tokenward_core::time::Timestamp;
 use tokenward_store::AuditFilter;
@@ -184,7 +184,7 @@ pub(super) struct Names {
 
 impl Names {
     /// Those of all members and admin keys, and of the clients and workspaces of these entries.
-    async fn of(app: &App, entries: &[Written]) -> Result<Self, Trouble> {
+    async fn of(app: &App, entries: &[AuditRecord]) -> Result<Self, PageError> {
         let reader = app.data.store.reader();
         let mut names = Self {
             actors: actors(app).await?.into_iter().collect(),
@@ -221,7 +221,7 @@ impl Names {
     }
 
     /// Those of all members and admin keys.
-    pub(super) async fn of_actors(app: &App) -> Result<Self, Trouble> {
+    pub(super) async fn of_actors(app: &App) -> Result<Self, PageError> {
         Self::of(app, &[]).await
     }
 
@@ -246,7 +246,7 @@ impl Names {
 }
 
 /// A member who was removed, by the address they joined with; as entries call them when the log does not say it.
-async fn removed_member(app: &App, actor: &str) -> Result<String, Trouble> {
+async fn removed_member(app: &App, actor: &str) -> Result<String, PageError> {
     let joined = AuditFilter {
         actor: Some(actor.to_owned()),
         action: Some("member.join".to_owned()),
@@ -264,7 +264,7 @@ async fn removed_member(app: &App, actor: &str) -> Result<String, Trouble> {
 }
 
 /// Members and admin keys as actors: what entries call them, and their names.
-pub(super) async fn actors(app: &App) -> Result<Vec<(String, String)>, Trouble> {
+pub(super) async fn actors(app: &App) -> Result<Vec<(String, String)>, PageError> {
     let reader = app.data.store.reader();
     let members = reader.members().await?;
     let keys = reader.admin_keys().await?;
@@ -283,9 +283,9 @@ pub(super) async fn actors(app: &App) -> Result<Vec<(String, String)>, Trouble> 
 /// Entries as lines.
 pub(super) async fn lines(
     app: &App,
-    entries: &[Written],
+    entries: &[AuditRecord],
     now: Timestamp,
-) -> Result<Vec<Line>, Trouble> {
+) -> Result<Vec<Line>, PageError> {
     let names = Names::of(app, entries).await?;
     Ok(entries
         .iter()
@@ -293,7 +293,7 @@ pub(super) async fn lines(
         .collect())
 }
 
-fn line(entry: &Written, names: &Names, now: Timestamp) -> Line {
+fn line(entry: &AuditRecord, names: &Names, now: Timestamp) -> Line {
     let detail: Value = serde_json::from_str(&entry.detail).unwrap_or_default();
     let known = DEEDS.iter().find(|(action, _, _)| *action == entry.action);
     let (deed, member) = known.map_or((entry.action.as_str(), ""), |(_, deed, member)| {

@@ -3,8 +3,8 @@
 use super::activity::{self, Line};
 use super::form::{Form, Word};
 use super::frame::Frame;
-use super::reply::{Reply, Trouble, attached, page};
-use super::session::{Member as SignedIn, Sent};
+use super::reply::{PageError, Reply, attached, page};
+use super::session::{Member as SignedIn, PostedForm};
 use super::shown::count;
 use crate::app::App;
 use crate::auth::authority::Admin;
@@ -18,7 +18,7 @@ use futures_util::stream;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use tokenward_api::audit_csv;
-use tokenward_core::audit::Written;
+use tokenward_core::audit::AuditRecord;
 use tokenward_core::ids::{ClientId, WorkspaceId};
 use tokenward_core::time::{Clock, MICROS_PER_SECOND, SECONDS_PER_DAY, Timestamp};
 use tokenward_store::people::Member;
@@ -58,7 +58,7 @@ struct AuditPage {
 }
 
 /// Members and admin keys that the person may list, as actors: what entries call them, and their names.
-async fn known_actors(app: &App, admin: &Admin) -> Result<Vec<(String, String)>, Trouble> {
+async fn known_actors(app: &App, admin: &Admin) -> Result<Vec<(String, String)>, PageError> {
     let mut known = Vec::new();
     if admin.must_see_members().is_ok() {
         let (members, _) = members::list(&app.data, admin).await?;
@@ -130,7 +130,7 @@ async fn client(app: &App, admin: &Admin, text: &str) -> Understood<ClientId> {
 }
 
 /// A value of a filter, or why it cannot be understood.
-type Understood<T> = Result<Result<Option<T>, String>, Trouble>;
+type Understood<T> = Result<Result<Option<T>, String>, PageError>;
 
 /// Microseconds of a day.
 const DAY_MICROS: i64 = SECONDS_PER_DAY * MICROS_PER_SECOND;
@@ -154,7 +154,7 @@ async fn filter(
     app: &App,
     admin: &Admin,
     query: &Form,
-) -> Result<Result<AuditFilter, Vec<(&'static str, String)>>, Trouble> {
+) -> Result<Result<AuditFilter, Vec<(&'static str, String)>>, PageError> {
     let text = |name: &str| query.text(name).trim();
     let workspace = match text("workspace") {
         "" => Ok(None),
@@ -205,7 +205,12 @@ async fn filter(
     }))
 }
 
-async fn shown(app: &App, admin: &Admin, frame: Frame, query: &Form) -> Result<AuditPage, Trouble> {
+async fn shown(
+    app: &App,
+    admin: &Admin,
+    frame: Frame,
+    query: &Form,
+) -> Result<AuditPage, PageError> {
     admin.must_audit()?;
     let (asked, faults) = match filter(app, admin, query).await? {
         Ok(asked) => (Some(asked), Vec::new()),
@@ -293,7 +298,7 @@ pub(super) async fn show(
 }
 
 /// `POST /console/audit/verify`
-pub(super) async fn verify(State(app): State<Arc<App>>, sent: Sent) -> Reply {
+pub(super) async fn verify(State(app): State<Arc<App>>, sent: PostedForm) -> Reply {
     let (person, admin) = (&sent.person, sent.person.admin());
     let verified = audit::verify((&app.data, &app.verifications), &admin, None).await?;
     let frame = Frame::new(person, "Audit log", "audit");
@@ -339,14 +344,14 @@ async fn export(
     admin: Admin,
     uri: &http::Uri,
     head: String,
-    line: fn(&Written) -> String,
-) -> Result<Body, Trouble> {
+    line: fn(&AuditRecord) -> String,
+) -> Result<Body, PageError> {
     admin.must_audit()?;
     let query = Form::query(uri);
     let asked = filter(&app, &admin, &query).await?;
     let filter = asked.map_err(|faults| {
         let whys: Vec<String> = faults.into_iter().map(|(_, why)| why).collect();
-        Trouble::Conflict(whys.join(" "))
+        PageError::Conflict(whys.join(" "))
     })?;
     let filter = AuditFilter {
         limit: PAGE_MAX,

@@ -5,8 +5,8 @@ use super::activity::Names;
 use super::confirm::ConfirmPage;
 use super::form::{Fault, Field, Form};
 use super::frame::Frame;
-use super::reply::{Reply, Trouble, page, see, unprocessable};
-use super::session::{Member, Sent};
+use super::reply::{PageError, Reply, page, see, unprocessable};
+use super::session::{Member, PostedForm};
 use crate::app::App;
 use crate::verbs::credential_notes::{self, Noted};
 use crate::verbs::sign_in::Person;
@@ -89,8 +89,8 @@ async fn named(
     app: &App,
     person: &Person,
     (kind, id, n): (&str, &str, &str),
-) -> Result<(Noted, String, String), Trouble> {
-    let missing = Trouble::NotFound("page");
+) -> Result<(Noted, String, String), PageError> {
+    let missing = PageError::NotFound("page");
     let (Ok(id), Ok(n)) = (Uuid::try_parse(id), n.parse::<u32>()) else {
         return Err(missing);
     };
@@ -163,9 +163,9 @@ pub(super) async fn ask(
 pub(super) async fn change(
     State(app): State<Arc<App>>,
     Path((kind, id, n)): Path<(String, String, String)>,
-    sent: Sent,
+    sent: PostedForm,
 ) -> Reply {
-    let Sent { person, form, .. } = sent;
+    let PostedForm { person, form, .. } = sent;
     let path = (kind.as_str(), id.as_str(), n.as_str());
     let (noted, title, back) = named(&app, &person, path).await?;
     let text = form.text("note");

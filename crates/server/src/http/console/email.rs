@@ -2,7 +2,7 @@
 //! who learn the workspace and the API client and nothing else. Opening a link changes nothing: mail programs do that.
 
 use super::frame::Frame;
-use super::reply::{Reply, Trouble, page, with_status};
+use super::reply::{PageError, Reply, page, with_status};
 use super::session::origin;
 use crate::app::App;
 use crate::auth::opaque_token::OpaqueToken;
@@ -33,13 +33,13 @@ async fn tried<T>(
     app: &App,
     parts: &Parts,
     act: impl Future<Output = Result<T, Refused>>,
-) -> Result<T, Trouble> {
+) -> Result<T, PageError> {
     let source = origin(parts, app).source;
     let clock = app.data.clock();
     app.people
         .throttle
         .charge(source, LINKS, &clock)
-        .map_err(Trouble::Throttled)?;
+        .map_err(PageError::Throttled)?;
     let done = act.await;
     if !matches!(done, Err(Refused::NotFound(_))) {
         app.people.throttle.forgive(source, LINKS, &clock);
@@ -54,7 +54,7 @@ async fn tried<T>(
         form: None,
     };
     let page = with_status(StatusCode::NOT_FOUND, &shown)?;
-    Err(Trouble::Answered(Box::new(page)))
+    Err(PageError::Answered(Box::new(page)))
 }
 
 fn opaque_token(text: &str) -> Result<OpaqueToken, Refused> {

@@ -5,8 +5,8 @@
 use super::credentials::Recognised;
 use super::form::{Fault, Faults, Field, Form};
 use super::frame::Frame;
-use super::reply::{Reply, Trouble, page, unprocessable};
-use super::session::{Member, Sent};
+use super::reply::{PageError, Reply, page, unprocessable};
+use super::session::{Member, PostedForm};
 use super::shown::Moment;
 use crate::app::App;
 use crate::verbs::check::{Counted, examine};
@@ -71,7 +71,7 @@ async fn secret(
     app: &App,
     person: &Person,
     presented: &ClientSecret,
-) -> Result<Option<Known>, Trouble> {
+) -> Result<Option<Known>, PageError> {
     let read = match clients::show(&app.data, &person.admin(), presented.client()).await {
         Ok(read) => read,
         Err(Refused::NotFound(_)) => return Ok(None),
@@ -121,7 +121,7 @@ async fn admin_key(
     app: &App,
     person: &Person,
     presented: &AdminKey,
-) -> Result<Option<Known>, Trouble> {
+) -> Result<Option<Known>, PageError> {
     if !person.admin().is_operator() {
         return Ok(None);
     }
@@ -187,7 +187,7 @@ fn read(text: &str) -> Result<AccessToken, &'static str> {
 }
 
 /// `POST /console/inspect`
-pub(super) async fn send(State(app): State<Arc<App>>, sent: Sent) -> Reply {
+pub(super) async fn send(State(app): State<Arc<App>>, sent: PostedForm) -> Reply {
     let (person, form) = (&sent.person, &sent.form);
     let all = products::list(&app.data).await?;
     let again = |fault| unprocessable(&shown(person, &all, form, fault));

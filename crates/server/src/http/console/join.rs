@@ -2,7 +2,7 @@
 
 use super::form::{Fault, Faults, Field, Form};
 use super::frame::{Frame, a_role};
-use super::reply::{Reply, Trouble, page, refused};
+use super::reply::{PageError, Reply, page, refused};
 use super::resume::Way;
 use super::session::Open;
 use super::sign_in::finish;
@@ -27,8 +27,8 @@ struct JoinPage {
     address: String,
 }
 
-async fn invited(app: &App, text: &str) -> Result<(OpaqueToken, Invitation), Trouble> {
-    let gone = || Trouble::DeadLink;
+async fn invited(app: &App, text: &str) -> Result<(OpaqueToken, Invitation), PageError> {
+    let gone = || PageError::DeadLink;
     let opaque_token = OpaqueToken::parse(text).ok_or_else(gone)?;
     let found = members::invitation(&app.data, &opaque_token).await?;
     Ok((opaque_token, found.ok_or_else(gone)?))

@@ -6,9 +6,9 @@ use super::credentials::Recognised;
 use super::form::{Fault, Faults, Field, Form};
 use super::frame::Frame;
 use super::once::OncePage;
-use super::reply::{Reply, Trouble, page, see, unprocessable};
+use super::reply::{PageError, Reply, page, see, unprocessable};
 use super::role_form::{self, Words};
-use super::session::{Member, Proved, Sent};
+use super::session::{Member, PostedForm, SteppedUp};
 use super::shown::Moment;
 use crate::app::App;
 use crate::verbs::sign_in::Person;
@@ -114,7 +114,7 @@ async fn new_page(
     person: &Person,
     form: &Form,
     fault: Fault,
-) -> Result<NewPage, Trouble> {
+) -> Result<NewPage, PageError> {
     let mut fields = vec![
         Field::new("text", "name", "Name", form, &fault)
             .hint("What the key is for, such as “deployment pipeline”.")
@@ -142,7 +142,7 @@ async fn new_page(
 }
 
 /// `GET /console/admin-keys/new`
-pub(super) async fn ask(State(app): State<Arc<App>>, Proved(person): Proved) -> Reply {
+pub(super) async fn ask(State(app): State<Arc<App>>, SteppedUp(person): SteppedUp) -> Reply {
     person.admin().must_operate()?;
     page(&new_page(&app, &person, &Form::default(), Fault::default()).await?)
 }
@@ -163,8 +163,8 @@ fn expires_in(form: &Form) -> Result<Option<u64>, Refused> {
 }
 
 /// `POST /console/admin-keys/new`
-pub(super) async fn create(State(app): State<Arc<App>>, sent: Sent) -> Reply {
-    let Sent { person, form, .. } = sent;
+pub(super) async fn create(State(app): State<Arc<App>>, sent: PostedForm) -> Reply {
+    let PostedForm { person, form, .. } = sent;
     let (name, note) = (form.text("name").trim(), form.text("note"));
     let mut faults = Faults::default();
     faults.take(admin_keys::name(name))?;
@@ -204,18 +204,18 @@ pub(super) async fn create(State(app): State<Arc<App>>, sent: Sent) -> Reply {
 pub(super) async fn ask_revoke(
     State(app): State<Arc<App>>,
     Path(text): Path<String>,
-    Proved(person): Proved,
+    SteppedUp(person): SteppedUp,
 ) -> Reply {
-    let id = Uuid::try_parse(&text).map_err(|_| Trouble::NotFound("admin key"))?;
+    let id = Uuid::try_parse(&text).map_err(|_| PageError::NotFound("admin key"))?;
     let all = admin_keys::list(&app.data, &person.admin()).await?;
     let others = all.clone();
     let key = all.into_iter().find(|key| key.id == id);
-    let key = key.ok_or(Trouble::NotFound("admin key"))?;
+    let key = key.ok_or(PageError::NotFound("admin key"))?;
     if key.revoked_at.is_some() {
-        return Err(Trouble::Conflict("this admin key was revoked".to_owned()));
+        return Err(PageError::Conflict("this admin key was revoked".to_owned()));
     }
     if admin_keys::is_last(&key, &others) {
-        return Err(Trouble::Conflict(admin_keys::LAST.to_owned()));
+        return Err(PageError::Conflict(admin_keys::LAST.to_owned()));
     }
     let role = Words::new(&app).of(&key.role).await?;
     let title = format!("Revoke admin key “{}”", key.name);
@@ -236,9 +236,9 @@ pub(super) async fn ask_revoke(
 pub(super) async fn revoke(
     State(app): State<Arc<App>>,
     Path(text): Path<String>,
-    sent: Sent,
+    sent: PostedForm,
 ) -> Reply {
-    let id = Uuid::try_parse(&text).map_err(|_| Trouble::NotFound("admin key"))?;
+    let id = Uuid::try_parse(&text).map_err(|_| PageError::NotFound("admin key"))?;
     admin_keys::revoke(&app.data, sent.person.admin(), id).await?;
     Ok(see("/console/admin-keys?done=key-revoked"))
 }

@@ -4,9 +4,9 @@ use super::confirm::ConfirmPage;
 use super::form::{Fault, Faults, Field, Form};
 use super::frame::Frame;
 use super::once::OncePage;
-use super::reply::{Reply, Trouble, page, see, unprocessable, with_status};
+use super::reply::{PageError, Reply, page, see, unprocessable, with_status};
 use super::role_form::{self, Words};
-use super::session::{Member as SignedIn, Proved, Sent};
+use super::session::{Member as SignedIn, PostedForm, SteppedUp};
 use super::shown::Moment;
 use crate::app::App;
 use crate::auth::opaque_token::OpaqueToken;
@@ -68,7 +68,7 @@ struct MemberPage {
     myself: bool,
 }
 
-async fn line(words: &mut Words<'_>, member: &Member) -> Result<MemberLine, Trouble> {
+async fn line(words: &mut Words<'_>, member: &Member) -> Result<MemberLine, PageError> {
     let proofs = &member.proofs;
     let mut with = Vec::new();
     if proofs.password.is_some() {
@@ -139,7 +139,7 @@ async fn invite_page(
     person: &Person,
     form: &Form,
     fault: Fault,
-) -> Result<InvitePage, Trouble> {
+) -> Result<InvitePage, PageError> {
     let mut fields = vec![
         Field::new("email", "email", "Email", form, &fault)
             .hint("They sign in with it. If they are already a member, the link resets their sign-in.")
@@ -157,7 +157,7 @@ async fn invite_page(
 /// `GET /console/members/invite`
 pub(super) async fn ask(
     State(app): State<Arc<App>>,
-    Proved(person): Proved,
+    SteppedUp(person): SteppedUp,
     uri: http::Uri,
 ) -> Reply {
     person.admin().must_administer()?;
@@ -173,8 +173,12 @@ pub(super) async fn ask(
 }
 
 /// `POST /console/members/invite`
-pub(super) async fn invite(State(app): State<Arc<App>>, headers: HeaderMap, sent: Sent) -> Reply {
-    let Sent { person, form, .. } = sent;
+pub(super) async fn invite(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    sent: PostedForm,
+) -> Reply {
+    let PostedForm { person, form, .. } = sent;
     let mut faults = Faults::default();
     faults.take(members::email(form.text("email")))?;
     let role = role_form::role(&form, &mut faults)?;
@@ -223,8 +227,8 @@ fn link_page(
     })
 }
 
-fn id(text: &str, what: &'static str) -> Result<Uuid, Trouble> {
-    Uuid::try_parse(text).map_err(|_| Trouble::NotFound(what))
+fn id(text: &str, what: &'static str) -> Result<Uuid, PageError> {
+    Uuid::try_parse(text).map_err(|_| PageError::NotFound(what))
 }
 
 async fn member_page(
@@ -233,7 +237,7 @@ async fn member_page(
     member: &Member,
     form: &Form,
     fault: Fault,
-) -> Result<MemberPage, Trouble> {
+) -> Result<MemberPage, PageError> {
     let fields = match person.admin().administers() {
         true => role_form::fields(app, person, form, &fault).await?,
         false => Vec::new(),
@@ -265,9 +269,9 @@ pub(super) async fn change(
     State(app): State<Arc<App>>,
     Path(text): Path<String>,
     headers: HeaderMap,
-    sent: Sent,
+    sent: PostedForm,
 ) -> Reply {
-    let Sent { person, form, .. } = sent;
+    let PostedForm { person, form, .. } = sent;
     let member = members::show(&app.data, &person.admin(), id(&text, "member")?).await?;
     person.admin().must_administer()?;
     let mut faults = Faults::default();
@@ -322,7 +326,7 @@ pub(super) async fn change(
 pub(super) async fn ask_act(
     State(app): State<Arc<App>>,
     Path((text, act)): Path<(String, String)>,
-    Proved(person): Proved,
+    SteppedUp(person): SteppedUp,
 ) -> Reply {
     let member = members::show(&app.data, &person.admin(), id(&text, "member")?).await?;
     person.admin().must_administer()?;
@@ -342,7 +346,7 @@ pub(super) async fn ask_act(
             "Enable member",
             &["They can sign in again, with the role and the sign-in methods they had."],
         ),
-        _ => return Err(Trouble::NotFound("page")),
+        _ => return Err(PageError::NotFound("page")),
     };
     let title = format!("{button} {} ({})", member.name, member.email);
     page(&ConfirmPage::of(
@@ -357,7 +361,7 @@ pub(super) async fn ask_act(
 pub(super) async fn act(
     State(app): State<Arc<App>>,
     Path((text, act)): Path<(String, String)>,
-    sent: Sent,
+    sent: PostedForm,
 ) -> Reply {
     let (admin, id) = (sent.person.admin(), id(&text, "member")?);
     let disabled = match act.as_str() {
@@ -367,7 +371,7 @@ pub(super) async fn act(
         }
         "disable" => true,
         "enable" => false,
-        _ => return Err(Trouble::NotFound("page")),
+        _ => return Err(PageError::NotFound("page")),
     };
     let change = members::Change {
         seen: None,
@@ -387,7 +391,7 @@ pub(super) async fn ask_withdraw(
     let id = id(&text, "invitation")?;
     let (_, invited) = members::list(&app.data, &person.admin()).await?;
     let found = invited.into_iter().find(|one| one.id == id);
-    let found = found.ok_or(Trouble::NotFound("invitation"))?;
+    let found = found.ok_or(PageError::NotFound("invitation"))?;
     let title = format!("Revoke invitation for {}", invited_name(&found.email));
     let says = ["The invitation link stops working immediately. You can invite them again."];
     page(&ConfirmPage::of(
@@ -402,7 +406,7 @@ pub(super) async fn ask_withdraw(
 pub(super) async fn withdraw(
     State(app): State<Arc<App>>,
     Path(text): Path<String>,
-    sent: Sent,
+    sent: PostedForm,
 ) -> Reply {
     members::withdraw(&app.data, sent.person.admin(), id(&text, "invitation")?).await?;
     Ok(see("/console/members?done=withdrawn"))

@@ -41,7 +41,7 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use http::{HeaderName, HeaderValue, header};
-use reply::Trouble;
+use reply::PageError;
 use std::sync::Arc;
 use tower_http::csrf::CsrfLayer;
 
@@ -184,12 +184,12 @@ pub(crate) fn router() -> Router<Arc<App>> {
         .route("/console/{*rest}", get(nothing_here))
         .layer(middleware::from_fn(crate::http::denied::note))
         .layer(middleware::from_fn(session::ask_to_sign_in))
-        .layer(CsrfLayer::new().with_rejection_response(|_| Trouble::Foreign.into_response()))
+        .layer(CsrfLayer::new().with_rejection_response(|_| PageError::Foreign.into_response()))
         .layer(middleware::from_fn(with_headers))
 }
 
-async fn nothing_here() -> Trouble {
-    Trouble::NotFound("page")
+async fn nothing_here() -> PageError {
+    PageError::NotFound("page")
 }
 
 async fn with_headers(mut request: Request, next: Next) -> Response {

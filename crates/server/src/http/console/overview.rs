@@ -3,7 +3,7 @@
 use super::activity::{self, Line};
 use super::form::Form;
 use super::frame::{Frame, Place};
-use super::reply::{Reply, Trouble, page};
+use super::reply::{PageError, Reply, page};
 use super::session::Member;
 use super::shown::{count, environment};
 use crate::app::App;
@@ -141,7 +141,7 @@ pub(super) async fn history(
     app: &App,
     person: &Person,
     workspace: Option<WorkspaceId>,
-) -> Result<Vec<Line>, Trouble> {
+) -> Result<Vec<Line>, PageError> {
     let admin = person.admin();
     if admin.must_audit().is_err() {
         return Ok(Vec::new());
@@ -164,7 +164,7 @@ pub(super) async fn show(
     Member(person): Member,
     uri: http::Uri,
 ) -> Reply {
-    let id = Uuid::try_parse(&text).map_err(|_| Trouble::NotFound("workspace"))?;
+    let id = Uuid::try_parse(&text).map_err(|_| PageError::NotFound("workspace"))?;
     let (admin, now) = (person.admin(), app.data.clock().wall());
     let workspace = workspaces::show(&app.data, &admin, WorkspaceId(id)).await?;
     let totals = overview::totals(&app.data, &admin, Some(&workspace)).await?;

@@ -3,9 +3,9 @@
 
 use super::clients::base;
 use super::form::sentence;
-use super::reply::{Reply, Trouble, see};
+use super::reply::{PageError, Reply, see};
 use super::resume::Way;
-use super::session::{Open, Proved, Sent};
+use super::session::{Open, PostedForm, SteppedUp};
 use super::sign_in;
 use crate::app::App;
 use crate::auth::passkeys::{self, NoPasskey};
@@ -50,7 +50,7 @@ fn question<T: Serialize>(asked: Result<(Uuid, T), NoPasskey>) -> Reply {
             StatusCode::OK,
             &json!({ "handle": handle, "question": question }),
         ),
-        Err(NoPasskey::Failed(failure)) => return Err(Trouble::from(failure)),
+        Err(NoPasskey::Failed(failure)) => return Err(PageError::from(failure)),
         Err(NoPasskey::Because(why)) => json_answer(
             StatusCode::UNPROCESSABLE_ENTITY,
             &json!({ "why": sentence(why) }),
@@ -58,12 +58,12 @@ fn question<T: Serialize>(asked: Result<(Uuid, T), NoPasskey>) -> Reply {
     })
 }
 
-async fn ask_for_new(State(app): State<Arc<App>>, headers: HeaderMap, sent: Sent) -> Reply {
+async fn ask_for_new(State(app): State<Arc<App>>, headers: HeaderMap, sent: PostedForm) -> Reply {
     let (member, site) = (&sent.person.member, base(&app, &headers));
     question(passkeys::ask_for_new(&app.data, member, &site).await)
 }
 
-async fn add(State(app): State<Arc<App>>, headers: HeaderMap, sent: Sent) -> Reply {
+async fn add(State(app): State<Arc<App>>, headers: HeaderMap, sent: PostedForm) -> Reply {
     let form = &sent.form;
     let answer = (form.text("handle"), form.text("credential"));
     let site = base(&app, &headers);
@@ -75,11 +75,11 @@ async fn add(State(app): State<Arc<App>>, headers: HeaderMap, sent: Sent) -> Rep
     super::account::recovery_page(&sent.person, "Passkey added", codes)
 }
 
-async fn ask_remove(Path(text): Path<String>, Proved(person): Proved) -> Reply {
-    let id = Uuid::try_parse(&text).map_err(|_| Trouble::NotFound("passkey"))?;
+async fn ask_remove(Path(text): Path<String>, SteppedUp(person): SteppedUp) -> Reply {
+    let id = Uuid::try_parse(&text).map_err(|_| PageError::NotFound("passkey"))?;
     let all = &person.member.proofs.passkeys;
     let found = all.iter().find(|passkey| passkey.id == id);
-    let name = &found.ok_or(Trouble::NotFound("passkey"))?.name;
+    let name = &found.ok_or(PageError::NotFound("passkey"))?.name;
     let says = [
         "You can't sign in with this passkey any more. Your other sessions are signed out.",
         "Without another passkey or an authenticator app, your password alone protects your account.",
@@ -89,8 +89,8 @@ async fn ask_remove(Path(text): Path<String>, Proved(person): Proved) -> Reply {
     super::account::ask(&person, &says, title, "Remove passkey", &path)
 }
 
-async fn remove(State(app): State<Arc<App>>, Path(text): Path<String>, sent: Sent) -> Reply {
-    let id = Uuid::try_parse(&text).map_err(|_| Trouble::NotFound("passkey"))?;
+async fn remove(State(app): State<Arc<App>>, Path(text): Path<String>, sent: PostedForm) -> Reply {
+    let id = Uuid::try_parse(&text).map_err(|_| PageError::NotFound("passkey"))?;
     account::remove_passkey(&app.people, &sent.person, id).await?;
     Ok(see("/console/account?done=passkey-removed"))
 }
@@ -114,12 +114,12 @@ async fn second(State(app): State<Arc<App>>, headers: HeaderMap, open: Open) -> 
     }
 }
 
-async fn ask_again(State(app): State<Arc<App>>, headers: HeaderMap, sent: Sent) -> Reply {
+async fn ask_again(State(app): State<Arc<App>>, headers: HeaderMap, sent: PostedForm) -> Reply {
     let (member, site) = (&sent.person.member, base(&app, &headers));
     question(passkeys::ask(&app.data, member, &site).await)
 }
 
-async fn again(State(app): State<Arc<App>>, headers: HeaderMap, sent: Sent) -> Reply {
+async fn again(State(app): State<Arc<App>>, headers: HeaderMap, sent: PostedForm) -> Reply {
     let form = &sent.form;
     let answer = (form.text("handle"), form.text("credential"));
     let site = base(&app, &headers);

@@ -2,8 +2,8 @@
 
 use super::form::{Fault, Field, Form, Word};
 use super::frame::{Frame, Place};
-use super::reply::{Reply, Trouble, page, see, unprocessable};
-use super::session::{Proved, Sent};
+use super::reply::{PageError, Reply, page, see, unprocessable};
+use super::session::{PostedForm, SteppedUp};
 use super::webhooks::{webhook, workspace};
 use crate::app::App;
 use crate::verbs::notice_preferences::{self, Choices};
@@ -128,7 +128,7 @@ fn chosen(form: &Form) -> impl Iterator<Item = (&str, &str)> {
 pub(super) async fn ask_webhook(
     State(app): State<Arc<App>>,
     Path((text, id)): Path<(String, String)>,
-    Proved(person): Proved,
+    SteppedUp(person): SteppedUp,
 ) -> Reply {
     let (at, hook) = webhook(&app, &person, &text, &id).await?;
     person.admin().must_administer()?;
@@ -146,9 +146,9 @@ pub(super) async fn ask_webhook(
 pub(super) async fn set_webhook(
     State(app): State<Arc<App>>,
     Path((text, id)): Path<(String, String)>,
-    sent: Sent,
+    sent: PostedForm,
 ) -> Reply {
-    let Sent { person, form, path } = sent;
+    let PostedForm { person, form, path } = sent;
     let (at, hook) = webhook(&app, &person, &text, &id).await?;
     match Choices::of_webhook(chosen(&form)) {
         Ok(choices) => {
@@ -175,7 +175,7 @@ pub(super) async fn set_webhook(
 pub(super) async fn ask_address(
     State(app): State<Arc<App>>,
     Path(text): Path<String>,
-    Proved(person): Proved,
+    SteppedUp(person): SteppedUp,
     uri: http::Uri,
 ) -> Reply {
     let at = workspace(&app, &person, &text).await?;
@@ -183,7 +183,7 @@ pub(super) async fn ask_address(
     let email = folded_address(Form::query(&uri).text("email"));
     let all = notice_preferences::addresses(&app.data, &person.admin(), at.id).await?;
     let row = all.iter().find(|row| row.address == email);
-    let row = row.ok_or(Trouble::NotFound("notification email"))?;
+    let row = row.ok_or(PageError::NotFound("notification email"))?;
     let about = About {
         action: format!("/console/w/{}/addresses", at.id),
         to: &row.address,
@@ -198,9 +198,9 @@ pub(super) async fn ask_address(
 pub(super) async fn set_address(
     State(app): State<Arc<App>>,
     Path(text): Path<String>,
-    sent: Sent,
+    sent: PostedForm,
 ) -> Reply {
-    let Sent { person, form, path } = sent;
+    let PostedForm { person, form, path } = sent;
     let at = workspace(&app, &person, &text).await?;
     let email = form.text("email");
     match Choices::of_address(chosen(&form)) {

@@ -4,7 +4,7 @@ use super::confirm::ConfirmPage;
 use super::form::{Fault, Faults, Field, Form};
 use super::frame::Frame;
 use super::reply::{Reply, page, see, unprocessable};
-use super::session::{Member, Proved, Sent};
+use super::session::{Member, PostedForm, SteppedUp};
 use super::shown::Moment;
 use crate::app::App;
 use crate::verbs::products;
@@ -84,8 +84,8 @@ pub(super) async fn list(
 }
 
 /// `POST /console/products`
-pub(super) async fn put(State(app): State<Arc<App>>, sent: Sent) -> Reply {
-    let Sent { person, form, .. } = sent;
+pub(super) async fn put(State(app): State<Arc<App>>, sent: PostedForm) -> Reply {
+    let PostedForm { person, form, .. } = sent;
     let (slug, name) = (form.text("slug").trim(), form.text("name").trim());
     person.admin().must_operate()?;
     let mut faults = Faults::default();
@@ -128,7 +128,7 @@ fn confirm(person: &Person, slug: &str, fault: Fault) -> ConfirmPage {
 }
 
 /// `GET /console/products/{slug}/delete`
-pub(super) async fn ask(Path(slug): Path<String>, Proved(person): Proved) -> Reply {
+pub(super) async fn ask(Path(slug): Path<String>, SteppedUp(person): SteppedUp) -> Reply {
     person.admin().must_operate()?;
     page(&confirm(&person, &slug, Fault::default()))
 }
@@ -137,7 +137,7 @@ pub(super) async fn ask(Path(slug): Path<String>, Proved(person): Proved) -> Rep
 pub(super) async fn delete(
     State(app): State<Arc<App>>,
     Path(slug): Path<String>,
-    sent: Sent,
+    sent: PostedForm,
 ) -> Reply {
     match products::delete(&app.data, sent.person.admin(), &slug).await {
         Ok(()) => Ok(see("/console/products?done=product-deleted")),

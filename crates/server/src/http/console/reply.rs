@@ -13,7 +13,7 @@ use http::{HeaderValue, StatusCode, header};
 use tokenward_store::Failure;
 
 /// What a handler answers.
-pub(super) type Reply = Result<Response, Trouble>;
+pub(super) type Reply = Result<Response, PageError>;
 
 /// A page.
 pub(super) fn page(template: &impl Template) -> Reply {
@@ -43,7 +43,7 @@ pub(super) fn refused(
 pub(super) fn with_status(status: StatusCode, template: &impl Template) -> Reply {
     let body = template.render().map_err(|error| {
         tracing::error!("a page could not be made: {error}");
-        Trouble::Failed(Failure::Unavailable)
+        PageError::Failed(Failure::Unavailable)
     })?;
     let mut response = (status, body).into_response();
     let html = HeaderValue::from_static("text/html; charset=utf-8");
@@ -74,7 +74,7 @@ pub(super) fn attached(body: Body, kind: &'static str, file: &'static str) -> Re
 
 /// What is answered with a page of its own.
 #[derive(Debug)]
-pub(super) enum Trouble {
+pub(super) enum PageError {
     /// There is no such thing, or not for this person.
     NotFound(&'static str),
     /// The link of an invitation that was used, has expired or is incomplete.
@@ -97,7 +97,7 @@ pub(super) enum Trouble {
     Answered(Box<Response>),
 }
 
-impl From<Refused> for Trouble {
+impl From<Refused> for PageError {
     fn from(refused: Refused) -> Self {
         match refused {
             Refused::NotFound(what) => Self::NotFound(what),
@@ -116,13 +116,13 @@ impl From<Refused> for Trouble {
     }
 }
 
-impl From<Failure> for Trouble {
+impl From<Failure> for PageError {
     fn from(failure: Failure) -> Self {
         Self::Failed(failure)
     }
 }
 
-impl From<tokenward_store::StoreError> for Trouble {
+impl From<tokenward_store::StoreError> for PageError {
     fn from(error: tokenward_store::StoreError) -> Self {
         Refused::from(error).into()
     }
@@ -130,8 +130,8 @@ impl From<tokenward_store::StoreError> for Trouble {
 
 /// A page that says what went wrong.
 #[derive(Template)]
-#[template(path = "console/trouble.html")]
-pub(super) struct TroublePage {
+#[template(path = "console/error.html")]
+pub(super) struct ErrorPage {
     pub(super) frame: Frame,
     pub(super) heading: &'static str,
     pub(super) text: String,
@@ -140,7 +140,7 @@ pub(super) struct TroublePage {
     pub(super) error_id: String,
 }
 
-impl IntoResponse for Trouble {
+impl IntoResponse for PageError {
     fn into_response(self) -> Response {
         let mut wait = 0;
         let by_role = matches!(self, Self::Forbidden(_));
@@ -216,7 +216,7 @@ impl IntoResponse for Trouble {
         if status.is_server_error() {
             tracing::warn!(%error_id, "answered a page with {}", status.as_u16());
         }
-        let shown = TroublePage {
+        let shown = ErrorPage {
             frame: Frame::stranger(heading),
             heading,
             text,

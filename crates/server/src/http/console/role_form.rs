@@ -2,9 +2,9 @@
 
 use super::form::{Fault, Faults, Field, Form, sentence};
 use super::frame::role_name;
-use super::reply::Trouble;
+use super::reply::PageError;
 use crate::app::App;
-use crate::verbs::roles::{self, Written};
+use crate::verbs::roles::{self, RoleFields};
 use crate::verbs::sign_in::Person;
 use crate::verbs::{Refused, products, workspaces};
 use std::collections::HashMap;
@@ -32,7 +32,7 @@ pub(super) async fn fields(
     person: &Person,
     form: &Form,
     fault: &Fault,
-) -> Result<Vec<Field>, Trouble> {
+) -> Result<Vec<Field>, PageError> {
     let admin = person.admin();
     let operates = admin.is_operator();
     let roles = ROLES
@@ -77,7 +77,7 @@ pub(super) fn role(form: &Form, faults: &mut Faults) -> Result<Option<Role>, Ref
     let typed = form.text("workspace_id");
     let slugs: Vec<String> = form.all("products").map(str::to_owned).collect();
     let workspace = Uuid::try_parse(typed).ok().map(WorkspaceId);
-    let mut written = Written {
+    let mut written = RoleFields {
         role: form.text("role"),
         workspace,
         products: (!slugs.is_empty()).then_some(slugs.as_slice()),
@@ -133,7 +133,7 @@ impl<'a> Words<'a> {
         Self { app, names }
     }
 
-    pub(super) async fn of(&mut self, role: &Role) -> Result<String, Trouble> {
+    pub(super) async fn of(&mut self, role: &Role) -> Result<String, PageError> {
         let place = match role.workspace() {
             None => "all workspaces".to_owned(),
             Some(id) => match self.names.get(&id) {

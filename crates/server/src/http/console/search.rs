@@ -3,8 +3,8 @@
 
 use super::form::Form;
 use super::frame::Frame;
-use super::reply::{Reply, Trouble, page, see};
-use super::session::{Member, Sent};
+use super::reply::{PageError, Reply, page, see};
+use super::session::{Member, PostedForm};
 use super::shown::Moment;
 use crate::app::App;
 use crate::metering::denials::Denied;
@@ -75,7 +75,7 @@ fn id(text: &str) -> Option<Uuid> {
 }
 
 /// A client's name, if the person may see it.
-async fn label(app: &App, person: &Person, id: ClientId) -> Result<Option<String>, Trouble> {
+async fn label(app: &App, person: &Person, id: ClientId) -> Result<Option<String>, PageError> {
     match clients::show(&app.data, &person.admin(), id).await {
         Ok(read) => Ok(Some(read.state.client.settings.label.to_string())),
         Err(Refused::NotFound(_)) => Ok(None),
@@ -84,7 +84,7 @@ async fn label(app: &App, person: &Person, id: ClientId) -> Result<Option<String
 }
 
 /// A denied request, for those who may see its client; for those who see the whole server one without a client too.
-async fn denied(app: &App, person: &Person, id: Uuid) -> Result<Option<DeniedLine>, Trouble> {
+async fn denied(app: &App, person: &Person, id: Uuid) -> Result<Option<DeniedLine>, PageError> {
     let Some(found) = app.data.denials.find(id) else {
         return Ok(None);
     };
@@ -116,7 +116,7 @@ pub(super) async fn show(Member(person): Member) -> Reply {
 }
 
 /// `POST /console/search`
-pub(super) async fn send(State(app): State<Arc<App>>, sent: Sent) -> Reply {
+pub(super) async fn send(State(app): State<Arc<App>>, sent: PostedForm) -> Reply {
     let (person, form): (&Person, &Form) = (&sent.person, &sent.form);
     let text = form.secret("q");
     let Some(id) = id(text.trim()) else {

@@ -2,7 +2,7 @@
 
 use super::acts::{self, Proof};
 use super::form::{Form, WORD};
-use super::reply::{Reply, Trouble, see};
+use super::reply::{PageError, Reply, see};
 use super::{resume, sign_in};
 use crate::app::App;
 use crate::auth::opaque_token::OpaqueToken;
@@ -77,9 +77,9 @@ pub(super) struct Visitor {
 }
 
 impl FromRequestParts<Arc<App>> for Visitor {
-    type Rejection = Trouble;
+    type Rejection = PageError;
 
-    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Trouble> {
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, PageError> {
         let origin = origin(parts, app);
         let opaque_token = cookie(&parts.headers, COOKIE).and_then(OpaqueToken::parse);
         let person = match &opaque_token {
@@ -100,9 +100,9 @@ impl FromRequestParts<Arc<App>> for Visitor {
 pub(super) struct Member(pub(super) Person);
 
 impl FromRequestParts<Arc<App>> for Member {
-    type Rejection = Trouble;
+    type Rejection = PageError;
 
-    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Trouble> {
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, PageError> {
         let visitor = Visitor::from_request_parts(parts, app).await?;
         match visitor.person {
             Some(person) => Ok(Self(person)),
@@ -110,7 +110,7 @@ impl FromRequestParts<Arc<App>> for Member {
                 let next = parts.uri.path_and_query().map_or("", |path| path.as_str());
                 let next: String = form_urlencoded::byte_serialize(next.as_bytes()).collect();
                 let address = format!("/console/sign-in?next={next}");
-                Err(Trouble::Answered(Box::new(see(&address))))
+                Err(PageError::Answered(Box::new(see(&address))))
             }
         }
     }
@@ -118,12 +118,12 @@ impl FromRequestParts<Arc<App>> for Member {
 
 /// A member who looks at a page that leads to something destructive: the proof of who they are is fresh, or asked for
 /// first.
-pub(super) struct Proved(pub(super) Person);
+pub(super) struct SteppedUp(pub(super) Person);
 
-impl FromRequestParts<Arc<App>> for Proved {
-    type Rejection = Trouble;
+impl FromRequestParts<Arc<App>> for SteppedUp {
+    type Rejection = PageError;
 
-    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Trouble> {
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, PageError> {
         let Member(person) = Member::from_request_parts(parts, app).await?;
         let whole = parts.uri.path_and_query();
         let page = whole.map_or(parts.uri.path(), |whole| whole.as_str());
@@ -133,17 +133,17 @@ impl FromRequestParts<Arc<App>> for Proved {
 }
 
 /// A member who sends a form of their session. An act that needs a fresh proof asks for it before its handler runs.
-pub(super) struct Sent {
+pub(super) struct PostedForm {
     pub(super) person: Person,
     pub(super) form: Form,
     /// Where it was sent to.
     pub(super) path: String,
 }
 
-impl FromRequest<Arc<App>> for Sent {
-    type Rejection = Trouble;
+impl FromRequest<Arc<App>> for PostedForm {
+    type Rejection = PageError;
 
-    async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, Trouble> {
+    async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, PageError> {
         let (mut parts, body) = request.into_parts();
         let form = read(&parts.headers, body).await?;
         // After the body, which its sender may have held back while the session ended.
@@ -151,10 +151,10 @@ impl FromRequest<Arc<App>> for Sent {
         let (Some(person), Some(opaque_token)) = (visitor.person, visitor.opaque_token) else {
             // Nothing typed is lost: it goes through the sign-in and is sent again from there.
             let page = sign_in::again(app, &parts.headers, parts.uri.path(), &form)?;
-            return Err(Trouble::Answered(Box::new(page)));
+            return Err(PageError::Answered(Box::new(page)));
         };
         if !opaque_token.is_form_word(form.text(WORD)) {
-            return Err(Trouble::Foreign);
+            return Err(PageError::Foreign);
         }
         let path = parts.uri.path().to_owned();
         if let Some(kept) = parts.extensions.get::<Kept>() {
@@ -173,14 +173,14 @@ impl FromRequest<Arc<App>> for Sent {
     }
 }
 
-impl Sent {
+impl PostedForm {
     /// A proof of who one is must be fresh. The form goes through the page that asks for it.
-    pub(super) async fn must_be_proved(&self, app: &App) -> Result<(), Trouble> {
+    pub(super) async fn must_be_proved(&self, app: &App) -> Result<(), PageError> {
         if self.person.is_proved(app.data.clock().wall()) {
             return Ok(());
         }
         let page = super::step_up::ask(app, &self.person, &self.path, &self.form).await?;
-        Err(Trouble::Answered(Box::new(page)))
+        Err(PageError::Answered(Box::new(page)))
     }
 }
 
@@ -223,9 +223,9 @@ pub(super) struct Open {
 }
 
 impl FromRequest<Arc<App>> for Open {
-    type Rejection = Trouble;
+    type Rejection = PageError;
 
-    async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, Trouble> {
+    async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, PageError> {
         let (parts, body) = request.into_parts();
         let form = read(&parts.headers, body).await?;
         Ok(Self {
@@ -236,19 +236,19 @@ impl FromRequest<Arc<App>> for Open {
     }
 }
 
-async fn read(headers: &HeaderMap, body: axum::body::Body) -> Result<Form, Trouble> {
+async fn read(headers: &HeaderMap, body: axum::body::Body) -> Result<Form, PageError> {
     if !body::is_form(headers) {
-        return Err(Trouble::Malformed("this is not a form"));
+        return Err(PageError::Malformed("this is not a form"));
     }
     let whole = body::read(headers, body).await;
     let whole = whole.map_err(|error| {
-        Trouble::Malformed(match error {
+        PageError::Malformed(match error {
             BodyError::TooLarge => "the form is too long",
             BodyError::TooSlow => "the form did not arrive in time",
             BodyError::CutOff => "the form was cut off",
         })
     })?;
-    Form::read(&whole).ok_or(Trouble::Malformed("the form has too many fields"))
+    Form::read(&whole).ok_or(PageError::Malformed("the form has too many fields"))
 }
 
 /// An address inside the console to go on to; anything else, and the start page.

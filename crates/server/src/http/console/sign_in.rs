@@ -2,9 +2,9 @@
 
 use super::form::{Fault, Field, Form};
 use super::frame::Frame;
-use super::reply::{Reply, Trouble, page, refused, see, with_status};
+use super::reply::{PageError, Reply, page, refused, see, with_status};
 use super::resume::{self, Way};
-use super::session::{Open, Sent, Visitor, clear_cookie, home, set_cookie};
+use super::session::{Open, PostedForm, Visitor, clear_cookie, home, set_cookie};
 use crate::app::App;
 use crate::auth::opaque_token::OpaqueToken;
 use crate::verbs::sign_in::{self, Between, NotSignedIn, Step};
@@ -91,7 +91,7 @@ pub(super) fn again(
     headers: &HeaderMap,
     path: &str,
     form: &Form,
-) -> Result<Response, Trouble> {
+) -> Result<Response, PageError> {
     let (browser, cookie) = resume::named_browser(headers);
     let way = Way::back(app, path, form, &browser);
     let keeps = way.keeps();
@@ -104,7 +104,7 @@ pub(super) fn again(
 }
 
 /// What went wrong, in words.
-pub(super) fn fault(not: &NotSignedIn) -> Result<Fault, Trouble> {
+pub(super) fn fault(not: &NotSignedIn) -> Result<Fault, PageError> {
     let text = match not {
         NotSignedIn::Wrong => "The email or password is wrong.".to_owned(),
         NotSignedIn::WrongCode => {
@@ -126,8 +126,8 @@ pub(super) fn fault(not: &NotSignedIn) -> Result<Fault, Trouble> {
             let text = "The server is busy. Try again in a few seconds.";
             return Ok(Fault::new("", text).retry_after(*retry_after_seconds));
         }
-        NotSignedIn::Ended => return Err(Trouble::SignedOut),
-        NotSignedIn::Failed(failure) => return Err(Trouble::Failed(*failure)),
+        NotSignedIn::Ended => return Err(PageError::SignedOut),
+        NotSignedIn::Failed(failure) => return Err(PageError::Failed(*failure)),
     };
     Ok(Fault::new("", text))
 }
@@ -201,7 +201,7 @@ pub(super) async fn finish(app: &App, opaque_token: &OpaqueToken, way: &Way, ope
 }
 
 /// `POST /console/sign-out`
-pub(super) async fn out(State(app): State<Arc<App>>, sent: Sent) -> Reply {
+pub(super) async fn out(State(app): State<Arc<App>>, sent: PostedForm) -> Reply {
     sign_in::sign_out(&app.people, &sent.person).await?;
     let mut response = see("/console/sign-in");
     let headers: &mut HeaderMap = response.headers_mut();

@@ -3,7 +3,7 @@
 use super::clients::base;
 use super::form::Form;
 use super::frame::Frame;
-use super::reply::{Reply, Trouble, page, see};
+use super::reply::{PageError, Reply, page, see};
 use super::session::{cookie, inside, origin, set_cookie};
 use crate::app::App;
 use crate::config::data_dir::{hex, unhex_any};
@@ -37,29 +37,29 @@ fn returning(app: &App, headers: &HeaderMap) -> String {
     format!("{}/console/sso/return", base(app, headers))
 }
 
-fn trouble(no: NoSso) -> Trouble {
+fn trouble(no: NoSso) -> PageError {
     match no {
-        NoSso::NotSetUp => Trouble::NotFound("page"),
+        NoSso::NotSetUp => PageError::NotFound("page"),
         NoSso::Provider(why) => {
             tracing::warn!("single sign-on failed: {why}");
-            Trouble::Conflict(
+            PageError::Conflict(
                 "the single sign-on provider returned an unexpected response; try again, or sign in with your password"
                     .into(),
             )
         }
         NoSso::Unknown => {
-            Trouble::Forbidden("you have no account here; ask an administrator to invite you")
+            PageError::Forbidden("you have no account here; ask an administrator to invite you")
         }
-        NoSso::Unverified => Trouble::Forbidden(
+        NoSso::Unverified => PageError::Forbidden(
             "the provider did not confirm a verified email address; ask an administrator to check the claims email and email_verified",
         ),
-        NoSso::Busy => Trouble::Throttled(1),
+        NoSso::Busy => PageError::Throttled(1),
         NoSso::NotSignedIn(NotSignedIn::Throttled {
             retry_after_seconds,
-        }) => Trouble::Throttled(retry_after_seconds),
-        NoSso::NotSignedIn(NotSignedIn::Failed(failure)) => Trouble::Failed(failure),
+        }) => PageError::Throttled(retry_after_seconds),
+        NoSso::NotSignedIn(NotSignedIn::Failed(failure)) => PageError::Failed(failure),
         NoSso::NotSignedIn(_) => {
-            Trouble::Forbidden("your account can't sign in; ask an administrator")
+            PageError::Forbidden("your account can't sign in; ask an administrator")
         }
     }
 }
@@ -106,7 +106,7 @@ pub(super) async fn back(State(app): State<Arc<App>>, request: Request) -> Reply
     let (parts, _) = request.into_parts();
     let query = Form::query(&parts.uri);
     let Some(between) = between(&app, &parts.headers) else {
-        return Err(Trouble::Foreign);
+        return Err(PageError::Foreign);
     };
     let next = inside(between.next()).to_owned();
     let (code, state) = (query.text("code"), query.text("state"));

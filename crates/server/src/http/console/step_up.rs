@@ -4,9 +4,9 @@
 use super::acts;
 use super::form::{Fault, Field, Form};
 use super::frame::Frame;
-use super::reply::{self, Reply, Trouble, page, see, with_status};
+use super::reply::{self, PageError, Reply, page, see, with_status};
 use super::resume::{self, Way};
-use super::session::{Member, Sent};
+use super::session::{Member, PostedForm};
 use super::sign_in::fault;
 use crate::app::App;
 use crate::verbs::sign_in::{NotSignedIn, Person, prove_again};
@@ -50,7 +50,7 @@ pub(super) async fn ask(
     person: &Person,
     path: &str,
     form: &Form,
-) -> Result<Response, Trouble> {
+) -> Result<Response, PageError> {
     let mut way = Way::back(app, path, form, &resume::session(person));
     if let Some(found) = acts::at(path) {
         way.act = found.described(app, person, form).await;
@@ -59,13 +59,13 @@ pub(super) async fn ask(
 }
 
 /// A page that will ask for a destructive act asks for the proof first.
-pub(super) fn first(app: &App, person: &Person, path: &str) -> Result<(), Trouble> {
+pub(super) fn first(app: &App, person: &Person, path: &str) -> Result<(), PageError> {
     if person.is_proved(app.data.clock().wall()) {
         return Ok(());
     }
     let next: String = form_urlencoded::byte_serialize(path.as_bytes()).collect();
     let address = format!("/console/step-up?next={next}");
-    Err(Trouble::Answered(Box::new(see(&address))))
+    Err(PageError::Answered(Box::new(see(&address))))
 }
 
 /// The way of a page of ours, with the act and its target in words.
@@ -89,7 +89,7 @@ pub(super) async fn show(
 }
 
 /// `POST /console/step-up`
-pub(super) async fn send(State(app): State<Arc<App>>, sent: Sent) -> Reply {
+pub(super) async fn send(State(app): State<Arc<App>>, sent: PostedForm) -> Reply {
     match prove_again(&app.people, &sent.person, sent.form.secret("proof")).await {
         Ok(()) => proved(&app, &sent).await,
         Err(not) => refused(&app, &sent, &not).await,
@@ -97,14 +97,14 @@ pub(super) async fn send(State(app): State<Arc<App>>, sent: Sent) -> Reply {
 }
 
 /// Goes on where the way leads.
-pub(super) async fn proved(app: &App, sent: &Sent) -> Reply {
+pub(super) async fn proved(app: &App, sent: &PostedForm) -> Reply {
     let owner = resume::session(&sent.person);
     let way = Way::of_form(&sent.form);
     way.go(app, &sent.person, &owner).await
 }
 
 /// Asks once more.
-pub(super) async fn refused(app: &App, sent: &Sent, not: &NotSignedIn) -> Reply {
+pub(super) async fn refused(app: &App, sent: &PostedForm, not: &NotSignedIn) -> Reply {
     let way = way(app, &sent.person, &sent.form).await;
     let fault = fault(not)?;
     let wait = fault.retry_after_seconds;

@@ -7,8 +7,8 @@ use super::form::{Fault, Faults, Field, Form, Word, sentence};
 use super::frame::{Frame, Place};
 use super::once::OncePage;
 use super::preferences;
-use super::reply::{Reply, Trouble, page, see, unprocessable};
-use super::session::{Member, Proved, Sent};
+use super::reply::{PageError, Reply, page, see, unprocessable};
+use super::session::{Member, PostedForm, SteppedUp};
 use super::shown::Moment;
 use crate::app::App;
 use crate::verbs::notice_preferences::{self, Choices};
@@ -84,8 +84,8 @@ pub(super) async fn workspace(
     app: &App,
     person: &Person,
     text: &str,
-) -> Result<Workspace, Trouble> {
-    let id = Uuid::try_parse(text).map_err(|_| Trouble::NotFound("workspace"))?;
+) -> Result<Workspace, PageError> {
+    let id = Uuid::try_parse(text).map_err(|_| PageError::NotFound("workspace"))?;
     Ok(workspaces::show(&app.data, &person.admin(), WorkspaceId(id)).await?)
 }
 
@@ -95,7 +95,7 @@ async fn shown(
     at: &Workspace,
     (query, typed): (&Form, &Form),
     fault: Fault,
-) -> Result<NoticesPage, Trouble> {
+) -> Result<NoticesPage, PageError> {
     let (admin, now) = (person.admin(), app.data.clock().wall());
     let hooks = webhooks::list(&app.data, &admin, at.id).await?;
     let after = query.text("after").parse().ok();
@@ -239,9 +239,9 @@ fn once(
 pub(super) async fn create(
     State(app): State<Arc<App>>,
     Path(text): Path<String>,
-    sent: Sent,
+    sent: PostedForm,
 ) -> Reply {
-    let Sent { person, form, .. } = sent;
+    let PostedForm { person, form, .. } = sent;
     let at = workspace(&app, &person, &text).await?;
     let mut faults = Faults::default();
     faults.take(webhooks::url(&app.data, form.text("url").trim()))?;
@@ -274,19 +274,19 @@ pub(super) async fn webhook(
     person: &Person,
     place: &str,
     text: &str,
-) -> Result<(Workspace, Webhook), Trouble> {
+) -> Result<(Workspace, Webhook), PageError> {
     let at = workspace(app, person, place).await?;
-    let id = Uuid::try_parse(text).map_err(|_| Trouble::NotFound("webhook"))?;
+    let id = Uuid::try_parse(text).map_err(|_| PageError::NotFound("webhook"))?;
     let own = webhooks::list(&app.data, &person.admin(), at.id).await?;
     let found = own.into_iter().find(|hook| hook.id == id);
-    Ok((at, found.ok_or(Trouble::NotFound("webhook"))?))
+    Ok((at, found.ok_or(PageError::NotFound("webhook"))?))
 }
 
 /// `GET /console/w/{workspace}/webhooks/{id}/{act}`
 pub(super) async fn ask(
     State(app): State<Arc<App>>,
     Path((text, id, act)): Path<(String, String, String)>,
-    Proved(person): Proved,
+    SteppedUp(person): SteppedUp,
 ) -> Reply {
     let (at, hook) = webhook(&app, &person, &text, &id).await?;
     person.admin().must_administer()?;
@@ -319,7 +319,7 @@ pub(super) async fn ask(
                 "For 24 hours notifications carry signatures by both secrets, so that you can update your receiver.",
             ],
         ),
-        _ => return Err(Trouble::NotFound("page")),
+        _ => return Err(PageError::NotFound("page")),
     };
     let title = format!("{verb} “{}”", hook.url);
     page(&ConfirmPage::of(
@@ -334,7 +334,7 @@ pub(super) async fn ask(
 pub(super) async fn act(
     State(app): State<Arc<App>>,
     Path((text, id, act)): Path<(String, String, String)>,
-    sent: Sent,
+    sent: PostedForm,
 ) -> Reply {
     let (person, admin) = (&sent.person, sent.person.admin());
     let (at, hook) = webhook(&app, person, &text, &id).await?;
@@ -355,7 +355,7 @@ pub(super) async fn act(
         "delete" => webhooks::delete(&app.data, admin, id)
             .await
             .map(|()| "webhook-deleted")?,
-        _ => return Err(Trouble::NotFound("page")),
+        _ => return Err(PageError::NotFound("page")),
     };
     Ok(see(&format!("/console/w/{}/notices?done={done}", at.id)))
 }

@@ -4,8 +4,8 @@ use super::activity;
 use super::confirm::ConfirmPage;
 use super::form::{Fault, Field, Form};
 use super::frame::{Frame, Place};
-use super::reply::{Reply, Trouble, page, see, unprocessable};
-use super::session::{Member, Proved, Sent};
+use super::reply::{PageError, Reply, page, see, unprocessable};
+use super::session::{Member, PostedForm, SteppedUp};
 use super::shown::{Moment, count, environment};
 use crate::app::App;
 use crate::verbs::sign_in::Person;
@@ -188,8 +188,8 @@ pub(super) async fn new(Member(person): Member) -> Reply {
 }
 
 /// `POST /console/workspaces/new`
-pub(super) async fn create(State(app): State<Arc<App>>, sent: Sent) -> Reply {
-    let Sent { person, form, .. } = sent;
+pub(super) async fn create(State(app): State<Arc<App>>, sent: PostedForm) -> Reply {
+    let PostedForm { person, form, .. } = sent;
     match workspaces::create(&app.data, person.admin(), form.text("name").trim()).await {
         Ok(made) => Ok(see(&format!(
             "/console/w/{}/sandbox?done=workspace",
@@ -199,8 +199,8 @@ pub(super) async fn create(State(app): State<Arc<App>>, sent: Sent) -> Reply {
     }
 }
 
-async fn one(app: &App, person: &Person, text: &str) -> Result<Workspace, Trouble> {
-    let id = Uuid::try_parse(text).map_err(|_| Trouble::NotFound("workspace"))?;
+async fn one(app: &App, person: &Person, text: &str) -> Result<Workspace, PageError> {
+    let id = Uuid::try_parse(text).map_err(|_| PageError::NotFound("workspace"))?;
     Ok(workspaces::show(&app.data, &person.admin(), WorkspaceId(id)).await?)
 }
 
@@ -225,9 +225,9 @@ pub(super) async fn edit(
 pub(super) async fn change(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
-    sent: Sent,
+    sent: PostedForm,
 ) -> Reply {
-    let Sent { person, form, .. } = sent;
+    let PostedForm { person, form, .. } = sent;
     let workspace = one(&app, &person, &id).await?;
     let name = Some(form.text("name").trim().to_owned());
     match workspaces::change(&app.data, person.admin(), workspace.id, name, None).await {
@@ -240,11 +240,11 @@ pub(super) async fn change(
 }
 
 /// Whether an act in an address disables.
-fn disables(act: &str) -> Result<bool, Trouble> {
+fn disables(act: &str) -> Result<bool, PageError> {
     match act {
         "disable" => Ok(true),
         "enable" => Ok(false),
-        _ => Err(Trouble::NotFound("page")),
+        _ => Err(PageError::NotFound("page")),
     }
 }
 
@@ -252,7 +252,7 @@ fn disables(act: &str) -> Result<bool, Trouble> {
 pub(super) async fn ask(
     State(app): State<Arc<App>>,
     Path((id, act)): Path<(String, String)>,
-    Proved(person): Proved,
+    SteppedUp(person): SteppedUp,
 ) -> Reply {
     let workspace = one(&app, &person, &id).await?;
     person.admin().must_operate()?;
@@ -284,7 +284,7 @@ pub(super) async fn ask(
 pub(super) async fn act(
     State(app): State<Arc<App>>,
     Path((id, act)): Path<(String, String)>,
-    sent: Sent,
+    sent: PostedForm,
 ) -> Reply {
     let disabled = Some(disables(&act)?);
     let workspace = one(&app, &sent.person, &id).await?;

@@ -4,8 +4,8 @@ use super::super::confirm::ConfirmPage;
 use super::super::form::{Fault, Field, Form, sentence};
 use super::super::frame::Frame;
 use super::super::once::{Download, OncePage, Snippet};
-use super::super::reply::{Reply, Trouble, page, see, unprocessable};
-use super::super::session::{Member, Sent};
+use super::super::reply::{PageError, Reply, page, see, unprocessable};
+use super::super::session::{Member, PostedForm};
 use super::super::step_up;
 use super::{place, taking, what_breaks};
 use crate::app::App;
@@ -34,7 +34,7 @@ enum Act {
 }
 
 impl Act {
-    fn parse(word: &str) -> Result<Self, Trouble> {
+    fn parse(word: &str) -> Result<Self, PageError> {
         Ok(match word {
             "generate" => Self::Generate,
             "revoke" => Self::Revoke,
@@ -45,7 +45,7 @@ impl Act {
             "resend-confirmation" => Self::ResendConfirmation,
             other => match other.strip_prefix("delete-secret-").map(str::parse) {
                 Some(Ok(n)) => Self::DeleteSecret(n),
-                _ => return Err(Trouble::NotFound("page")),
+                _ => return Err(PageError::NotFound("page")),
             },
         })
     }
@@ -60,7 +60,7 @@ impl Act {
 }
 
 /// Refuses to offer an act that cannot work now.
-fn must_be_possible(act: Act, read: &Read, now: Timestamp) -> Result<(), Trouble> {
+fn must_be_possible(act: Act, read: &Read, now: Timestamp) -> Result<(), PageError> {
     let client = &read.state.client;
     let has = |n: u32| client.secrets.iter().flatten().any(|secret| secret.n == n);
     let why = match act {
@@ -77,10 +77,10 @@ fn must_be_possible(act: Act, read: &Read, now: Timestamp) -> Result<(), Trouble
         Act::Rotate if client.secrets.iter().all(Option::is_some) => {
             "the API client has two client secrets; delete one first"
         }
-        Act::DeleteSecret(n) if !has(n) => return Err(Trouble::NotFound("client secret")),
+        Act::DeleteSecret(n) if !has(n) => return Err(PageError::NotFound("client secret")),
         _ => return Ok(()),
     };
-    Err(Trouble::Conflict(why.to_owned()))
+    Err(PageError::Conflict(why.to_owned()))
 }
 
 /// Whom a confirmation mail goes to.
@@ -109,7 +109,7 @@ async fn confirm(
     act: Act,
     word: &str,
     fault: Fault,
-) -> Result<ConfirmPage, Trouble> {
+) -> Result<ConfirmPage, PageError> {
     let label = read.state.client.settings.label.to_string();
     let id = read.state.client.id;
     let secrets = read.state.client.secrets.iter().flatten().count();
@@ -223,10 +223,10 @@ pub(in super::super) async fn send(
     State(app): State<Arc<App>>,
     Path((id, word)): Path<(String, String)>,
     headers: HeaderMap,
-    sent: Sent,
+    sent: PostedForm,
 ) -> Reply {
     let act = Act::parse(&word)?;
-    let Sent { person, form, .. } = sent;
+    let PostedForm { person, form, .. } = sent;
     let (admin, client) = (person.admin(), super::id(&id)?);
     let there = |done: &str| Ok(see(&format!("/console/clients/{client}?done={done}")));
     let done = match act {
@@ -268,7 +268,7 @@ pub(in super::super) async fn send(
 async fn generate(app: &App, person: &Person, id: &str, form: &Form) -> Reply {
     let seen = form.text("generation").parse().ok();
     // Sent twice, from two tabs or by a nervous finger, only the first makes a token.
-    let seen = Some(seen.ok_or(Trouble::Malformed("the form is incomplete"))?);
+    let seen = Some(seen.ok_or(PageError::Malformed("the form is incomplete"))?);
     let made =
         client_credentials::generate_token(&app.data, person.admin(), super::id(id)?, seen).await;
     let answer = match made {

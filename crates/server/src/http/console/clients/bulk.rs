@@ -4,8 +4,8 @@
 use super::super::confirm::ConfirmPage;
 use super::super::form::{Fault, Field, Form, sentence};
 use super::super::frame::{Frame, Place};
-use super::super::reply::{Reply, Trouble, page, see, unprocessable};
-use super::super::session::{Proved, Sent};
+use super::super::reply::{PageError, Reply, page, see, unprocessable};
+use super::super::session::{PostedForm, SteppedUp};
 use super::list::place;
 use crate::app::App;
 use crate::verbs::sign_in::Person;
@@ -29,13 +29,13 @@ enum Act {
 }
 
 impl Act {
-    fn parse(word: &str) -> Result<Self, Trouble> {
+    fn parse(word: &str) -> Result<Self, PageError> {
         Ok(match word {
             "disable" => Self::Disable,
             "enable" => Self::Enable,
             "tag" => Self::Tag,
             "untag" => Self::Untag,
-            _ => return Err(Trouble::Malformed("select an action")),
+            _ => return Err(PageError::Malformed("select an action")),
         })
     }
 
@@ -101,18 +101,18 @@ async fn chosen(
     person: &Person,
     (workspace, environment): (&Workspace, Environment),
     form: &Form,
-) -> Result<Vec<(ClientId, String)>, Trouble> {
+) -> Result<Vec<(ClientId, String)>, PageError> {
     let mut chosen = Vec::new();
     for text in form.all("client").take(CLIENTS_MAX) {
         let read = super::read(app, person, text).await?;
         let client = &read.state.client;
         if read.state.workspace.id != workspace.id || client.environment != environment {
-            return Err(Trouble::NotFound("API client"));
+            return Err(PageError::NotFound("API client"));
         }
         chosen.push((client.id, client.settings.label.to_string()));
     }
     if chosen.is_empty() {
-        return Err(Trouble::Malformed("select at least one API client"));
+        return Err(PageError::Malformed("select at least one API client"));
     }
     Ok(chosen)
 }
@@ -162,7 +162,7 @@ fn confirm(
 pub(in super::super) async fn ask(
     State(app): State<Arc<App>>,
     Path((workspace, environment)): Path<(String, String)>,
-    Proved(person): Proved,
+    SteppedUp(person): SteppedUp,
     uri: http::Uri,
 ) -> Reply {
     let (workspace, environment) = place(&app, &person, &workspace, &environment).await?;
@@ -185,9 +185,9 @@ pub(in super::super) async fn ask(
 pub(in super::super) async fn send(
     State(app): State<Arc<App>>,
     Path((workspace, environment)): Path<(String, String)>,
-    sent: Sent,
+    sent: PostedForm,
 ) -> Reply {
-    let Sent { person, form, .. } = sent;
+    let PostedForm { person, form, .. } = sent;
     let (workspace, environment) = place(&app, &person, &workspace, &environment).await?;
     let (at, act) = ((&workspace, environment), Act::parse(form.text("act"))?);
     let chosen = chosen(&app, &person, at, &form).await?;
@@ -214,7 +214,7 @@ pub(in super::super) async fn send(
     }
     if !refused.is_empty() {
         let done = chosen.len() - refused.len();
-        return Err(Trouble::Conflict(format!(
+        return Err(PageError::Conflict(format!(
             "{done} of {} API clients were changed. Not changed: {}",
             chosen.len(),
             refused.join(" ")

@@ -4,13 +4,13 @@
 use super::super::form::{Fault, Form};
 use super::super::frame::Frame;
 use super::super::reply::{Reply, page, see, unprocessable, with_status};
-use super::super::session::{Member, Sent};
+use super::super::session::{Member, PostedForm};
 use super::new::offered;
 use super::settings_form::{self, Difference, SettingsForm};
 use crate::app::App;
 use crate::verbs::Refused;
 use crate::verbs::clients::{self, Read};
-use crate::verbs::settings::{Written, is_wider, version};
+use crate::verbs::settings::{SettingsPatch, is_wider, version};
 use crate::verbs::sign_in::Person;
 use askama::Template;
 use axum::extract::{Path, State};
@@ -90,7 +90,7 @@ async fn changed_meanwhile(
 pub(in super::super) async fn send(
     State(app): State<Arc<App>>,
     Path(text): Path<String>,
-    sent: Sent,
+    sent: PostedForm,
 ) -> Reply {
     let (person, form) = (&sent.person, &sent.form);
     let read = super::read(&app, person, &text).await?;
@@ -101,7 +101,8 @@ pub(in super::super) async fn send(
     let on = (seen.clone(), form.text("opened").to_owned());
     let again = |fault| unprocessable(&shown(person, &read, form, on.clone(), fault));
     let (written, faults) = settings_form::altered(&opened, form);
-    let judge = |written: &Written| written.change(&read.state.client.settings, &read.products);
+    let judge =
+        |written: &SettingsPatch| written.change(&read.state.client.settings, &read.products);
     if let Some(fault) = settings_form::all_faults(&written, faults, judge) {
         return again(fault);
     }

@@ -2,7 +2,7 @@
 
 use super::super::form::Form;
 use super::super::frame::{Frame, Place};
-use super::super::reply::{Reply, Trouble, page};
+use super::super::reply::{PageError, Reply, page};
 use super::super::session::Member;
 use super::super::shown::{Moment, count};
 use super::{Standing, moment, product_name, product_words, standing};
@@ -104,11 +104,14 @@ pub(in super::super) async fn place(
     person: &Person,
     workspace: &str,
     environment: &str,
-) -> Result<(Workspace, Environment), Trouble> {
-    let id = Uuid::try_parse(workspace).map_err(|_| Trouble::NotFound("workspace"))?;
+) -> Result<(Workspace, Environment), PageError> {
+    let id = Uuid::try_parse(workspace).map_err(|_| PageError::NotFound("workspace"))?;
     let found = workspaces::show(&app.data, &person.admin(), WorkspaceId(id)).await?;
     let environment = Environment::parse(environment);
-    Ok((found, environment.ok_or(Trouble::NotFound("environment"))?))
+    Ok((
+        found,
+        environment.ok_or(PageError::NotFound("environment"))?,
+    ))
 }
 
 fn state_filter(word: &str, now: Timestamp) -> Option<StateFilter> {

@@ -15,7 +15,7 @@ pub(super) use crate::http::request_host::{base_url as base, is_encrypted, is_he
 pub(super) use taking::Sample;
 
 use super::frame::Place;
-use super::reply::Trouble;
+use super::reply::PageError;
 use super::shown::{self, Moment};
 use crate::app::App;
 use crate::verbs::clients::{Read, show};
@@ -67,15 +67,17 @@ pub(super) fn standing(read: &Read, now: Timestamp) -> Standing {
 }
 
 /// A client by the id in an address.
-pub(super) async fn read(app: &App, person: &Person, text: &str) -> Result<Read, Trouble> {
+pub(super) async fn read(app: &App, person: &Person, text: &str) -> Result<Read, PageError> {
     Ok(show(&app.data, &person.admin(), id(text)?).await?)
 }
 
 /// The id in an address.
-pub(super) fn id(text: &str) -> Result<ClientId, Trouble> {
+pub(super) fn id(text: &str) -> Result<ClientId, PageError> {
     let strict = text.len() == 36;
     let parsed = Uuid::try_parse(text).ok().filter(|_| strict);
-    parsed.map(ClientId).ok_or(Trouble::NotFound("API client"))
+    parsed
+        .map(ClientId)
+        .ok_or(PageError::NotFound("API client"))
 }
 
 /// Where a client's page is.
@@ -115,7 +117,7 @@ pub(super) async fn what_breaks(
     app: &App,
     person: &Person,
     read: &Read,
-) -> Result<Vec<String>, Trouble> {
+) -> Result<Vec<String>, PageError> {
     let now = app.data.clock().wall();
     let slot = &read.state.slot;
     if slot.live(now).is_none() {

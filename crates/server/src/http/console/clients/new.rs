@@ -4,12 +4,12 @@ use super::super::form::{Fault, Form};
 use super::super::frame::{Frame, Place};
 use super::super::once::OncePage;
 use super::super::reply::{Reply, page, unprocessable};
-use super::super::session::{Proved, Sent};
+use super::super::session::{PostedForm, SteppedUp};
 use super::settings_form::{self, SettingsForm};
 use super::taking;
 use crate::app::App;
 use crate::http::request_host::base_url_for_secrets;
-use crate::verbs::settings::Written;
+use crate::verbs::settings::SettingsPatch;
 use crate::verbs::sign_in::Person;
 use crate::verbs::{clients, products};
 use askama::Template;
@@ -62,7 +62,7 @@ fn shown(
 pub(in super::super) async fn show(
     State(app): State<Arc<App>>,
     Path((workspace, environment)): Path<(String, String)>,
-    Proved(person): Proved,
+    SteppedUp(person): SteppedUp,
 ) -> Reply {
     let (workspace, environment) =
         super::list::place(&app, &person, &workspace, &environment).await?;
@@ -78,9 +78,9 @@ pub(in super::super) async fn send(
     State(app): State<Arc<App>>,
     Path((workspace, environment)): Path<(String, String)>,
     headers: HeaderMap,
-    sent: Sent,
+    sent: PostedForm,
 ) -> Reply {
-    let Sent { person, form, .. } = sent;
+    let PostedForm { person, form, .. } = sent;
     let (workspace, environment) =
         super::list::place(&app, &person, &workspace, &environment).await?;
     let all = products::list(&app.data).await?;
@@ -88,7 +88,7 @@ pub(in super::super) async fn send(
     let at = (&workspace, environment);
     let again = |fault| unprocessable(&shown(&person, at, &form, fault, &products));
     let (mut written, faults) = settings_form::written(&form);
-    let judge = |written: &Written| written.create(&all);
+    let judge = |written: &SettingsPatch| written.create(&all);
     if let Some(fault) = settings_form::all_faults(&written, faults, judge) {
         return again(fault);
     }

@@ -3,7 +3,7 @@
 
 use super::super::form::{Form, sentence};
 use super::super::frame::Frame;
-use super::super::reply::{Reply, Trouble, attached, page};
+use super::super::reply::{PageError, Reply, attached, page};
 use super::super::search::DeniedLine;
 use super::super::session::Member;
 use super::super::shown::{self, Moment};
@@ -305,7 +305,7 @@ fn issues(
 }
 
 /// Who created a client, by name.
-async fn created_by(app: &App, person: &Person, read: &Read) -> Result<String, Trouble> {
+async fn created_by(app: &App, person: &Person, read: &Read) -> Result<String, PageError> {
     if person.admin().must_audit().is_err() {
         return Ok(String::new());
     }

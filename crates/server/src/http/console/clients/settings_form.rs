@@ -2,7 +2,7 @@
 
 use super::super::form::{Fault, Field, Form};
 use crate::verbs::Refused;
-use crate::verbs::settings::{Member, Written};
+use crate::verbs::settings::{Member, SettingsPatch};
 use askama::Template;
 use askama::filters::HtmlSafe;
 use tokenward_core::client::{OnRepeat, Product, Settings};
@@ -263,7 +263,7 @@ pub(super) fn merged(opened: &Form, now: &Form, typed: &Form) -> Form {
 }
 
 /// What was altered in the form, as the verbs take it; and what of the form can't be read.
-pub(super) fn altered(opened: &Form, typed: &Form) -> (Written, Vec<Fault>) {
+pub(super) fn altered(opened: &Form, typed: &Form) -> (SettingsPatch, Vec<Fault>) {
     let (mut written, faults) = written(typed);
     let all = described(opened).into_iter().zip(described(typed));
     let same: Vec<bool> = all.map(|(opened, typed)| opened == typed).collect();
@@ -295,7 +295,7 @@ pub(super) fn altered(opened: &Form, typed: &Form) -> (Written, Vec<Fault>) {
 }
 
 /// Leaves a field out of what is judged next; false when it is not one of the form's.
-fn forget(written: &mut Written, field: &str) -> bool {
+fn forget(written: &mut SettingsPatch, field: &str) -> bool {
     match field {
         // A label is needed: this one is good.
         "label" => written.label = Some("label".to_owned()),
@@ -314,9 +314,9 @@ fn forget(written: &mut Written, field: &str) -> bool {
 
 /// Everything that is wrong with a form: what can't be read, and what `judge` refuses, field after field.
 pub(super) fn all_faults(
-    written: &Written,
+    written: &SettingsPatch,
     mut faults: Vec<Fault>,
-    judge: impl Fn(&Written) -> Result<Settings, Refused>,
+    judge: impl Fn(&SettingsPatch) -> Result<Settings, Refused>,
 ) -> Option<Fault> {
     let mut rest = written.clone();
     while let Err(Refused::Invalid(field, why)) = judge(&rest) {
@@ -333,7 +333,7 @@ pub(super) fn all_faults(
 }
 
 /// The form as the verbs take it, without what can't be read; and that.
-pub(super) fn written(form: &Form) -> (Written, Vec<Fault>) {
+pub(super) fn written(form: &Form) -> (SettingsPatch, Vec<Fault>) {
     let mut faults = Vec::new();
     let mut number = |field: &str, about: &str| -> Option<u64> {
         let text = form.text(field).trim();
@@ -387,7 +387,7 @@ pub(super) fn written(form: &Form) -> (Written, Vec<Fault>) {
         }
         _ => Member::Given(None),
     };
-    let written = Written {
+    let written = SettingsPatch {
         label: Some(form.text("label").trim().to_owned()),
         environment: None,
         products,
@@ -431,9 +431,9 @@ mod tests {
         let typed = form(" erp new ", "3600", "10.0.0.0/8\r\n192.0.2.1\r\n");
         let (written, faults) = altered(&opened, &typed);
         assert!(faults.is_empty());
-        let only = Written {
+        let only = SettingsPatch {
             label: Some("erp new".into()),
-            ..Written::default()
+            ..SettingsPatch::default()
         };
         assert_eq!(format!("{written:?}"), format!("{only:?}"));
         let now = form("erp", "900", "10.0.0.0/8");
