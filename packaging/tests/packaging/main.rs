@@ -2,6 +2,7 @@
 
 mod containers;
 mod debian;
+mod gateways;
 mod helm;
 mod monitoring;
 
