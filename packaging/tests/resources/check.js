@@ -3,7 +3,7 @@
 //
 //   node check.js OBJECTS.json      prints what is wrong, a line each, and ends with status 1 then
 import { readFileSync } from "node:fs";
-import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import ts from "typescript";
 
 const packages = {
@@ -37,7 +37,7 @@ for (const [index, object] of objects.entries()) {
   source += `export const object${index}: T${index} = ${JSON.stringify(object)};\n`;
 }
 
-const name = join(import.meta.dirname, "objects.ts");
+const name = fileURLToPath(new URL("objects.ts", import.meta.url));
 const options = {
   module: ts.ModuleKind.NodeNext,
   noEmit: true,
