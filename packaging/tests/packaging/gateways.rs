@@ -15,6 +15,9 @@ const IDENTITY: [&str; 7] = [
     "x-tokenward-workspace",
 ];
 
+/// Names that a product may take for those. The recipe of Envoy, which the suite runs, removes the same.
+const FORGED: &str = "x[^a-z0-9]tokenward.*";
+
 fn recipe(name: &str) -> Vec<Value> {
     documents(&format!("../examples/gateways/kubernetes/{name}.yaml"))
 }
@@ -103,6 +106,16 @@ fn gateway_api_route_states_what_it_serves() {
 }
 
 #[test]
+fn recipe_of_envoy_removes_the_same_names() {
+    let path = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../examples/gateways/envoy/http.yaml"
+    );
+    let text = std::fs::read_to_string(path).unwrap();
+    assert!(text.contains(&format!("regex: \"{FORGED}\"")), "{text}");
+}
+
+#[test]
 fn envoy_gateway_policies_fail_closed_and_state_what_they_serve() {
     let objects = recipe("envoy-gateway");
     for name in ["e-invoice", "gst"] {
@@ -132,7 +145,10 @@ fn envoy_gateway_policies_fail_closed_and_state_what_they_serve() {
     }
     let headers = &object(&objects, "ClientTrafficPolicy", "public")["spec"]["headers"];
     assert_eq!(headers["withUnderscoresAction"], "DropHeader");
-    assert_eq!(headers["earlyRequestHeaders"]["remove"], json!(IDENTITY));
+    assert_eq!(
+        headers["earlyRequestHeaders"]["removeOnMatch"],
+        json!([{ "type": "RegularExpression", "value": FORGED }])
+    );
 }
 
 #[test]
@@ -162,6 +178,13 @@ fn istio_policy_checks_every_request_and_fails_closed() {
     let product = &policy["spec"]["selector"]["matchLabels"];
     let filter = object(&objects, "EnvoyFilter", "tokenward");
     assert_eq!(&filter["spec"]["workloadSelector"]["labels"], product);
+    let manager = &filter["spec"]["configPatches"][0]["patch"]["value"]["typed_config"];
+    let underscores = &manager["common_http_protocol_options"]["headers_with_underscores_action"];
+    assert_eq!(underscores, "DROP_HEADER");
+    assert_eq!(
+        manager["early_header_mutation_extensions"][0]["typed_config"]["mutations"],
+        json!([{ "remove_on_match": { "key_matcher": { "safe_regex": { "regex": FORGED } } } }])
+    );
     let sides = object(&objects, "PeerAuthentication", "tokenward");
     assert_eq!(&sides["spec"]["selector"]["matchLabels"], product);
     assert_eq!(sides["spec"]["mtls"]["mode"], "STRICT");
