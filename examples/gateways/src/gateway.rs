@@ -168,6 +168,30 @@ pub const CERTIFIED: &[Kind] = &[
     rust::REPLICA_CERTIFIED,
 ];
 
+/// Envoy as the recipes for gateways of Kubernetes lead to it: without the parts of `envoy/*.yaml` that those cannot set.
+pub const OF_KUBERNETES: &[Kind] = &[
+    Kind {
+        name: "envoy over HTTP as Istio sets it up",
+        asks: true,
+        start: |places| envoy("http.yaml", places, &without_raw_headers_and_own_body()),
+    },
+    Kind {
+        name: "envoy over gRPC as Envoy Gateway sets it up",
+        asks: true,
+        start: |places| envoy("grpc.yaml", places, &without_raw_headers_and_own_body()),
+    },
+];
+
+/// Headers of one name go to the check joined, and callers get a bare 503 when there is no answer.
+fn without_raw_headers_and_own_body() -> Vec<(String, String)> {
+    [
+        ("encode_raw_headers: true", "encode_raw_headers: false"),
+        ("code: GatewayTimeout", "code: ServiceUnavailable"),
+    ]
+    .map(|(from, to)| (from.to_owned(), to.to_owned()))
+    .to_vec()
+}
+
 /// Gateways that wait for an answer as long as a restart may take on a busy machine.
 pub const PATIENT: &[Kind] = &[
     Kind {

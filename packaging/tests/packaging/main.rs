@@ -2,6 +2,8 @@
 
 mod containers;
 mod debian;
+mod gateways;
+mod helm;
 mod monitoring;
 
 /// Longest time that a program may take: lintian and dpkg-buildpackage work for half a minute on a machine that does nothing

@@ -9,6 +9,7 @@ mod closed;
 mod denials;
 mod ejection;
 mod fresh;
+mod kubernetes;
 mod outage;
 mod permits;
 mod restarts;
@@ -36,9 +37,14 @@ const TABLES: &[&[Row]] = &[
 
 /// Runs every row against one gateway and tells all that failed.
 fn try_out(kind: &Kind) {
+    try_tables(kind, TABLES);
+}
+
+/// Runs the rows of these tables against one gateway and tells all that failed.
+fn try_tables(kind: &Kind, tables: &[&[Row]]) {
     let mut world = World::start(kind);
     let mut failed = Vec::new();
-    for (what, row) in TABLES.iter().copied().flatten() {
+    for (what, row) in tables.iter().copied().flatten() {
         world.forget();
         if catch_unwind(AssertUnwindSafe(|| row(&mut world))).is_err() {
             failed.push(*what);
