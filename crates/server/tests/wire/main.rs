@@ -33,6 +33,7 @@ mod moved;
 mod nodes;
 mod observe;
 mod outage;
+mod s3;
 mod seen;
 mod slow;
 mod time;
