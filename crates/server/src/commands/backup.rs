@@ -7,6 +7,7 @@ use crate::clock::SystemClock;
 use crate::config::data_dir;
 use crate::process::serve::Fault;
 use crate::random;
+use age::armor::ArmoredReader;
 use age::x25519;
 use age::{Decryptor, Encryptor, Identity, IdentityFile, Recipient};
 use std::fs::{DirBuilder, File, OpenOptions};
@@ -23,6 +24,8 @@ const BACKUP_NAME: &str = "tokenward-%Y%m%dT%H%M%SZ.sqlite";
 const ENCRYPTED: &str = ".age";
 /// What every file in the age format begins with.
 const AGE_MAGIC: &[u8] = b"age-encryption.org/";
+/// What one begins with that was encrypted as text (`age --armor`).
+const ARMOR_MAGIC: &[u8] = b"-----BEGIN AGE ENCRYPTED FILE-----";
 /// The folder for copies of a moment, in the folder for such work.
 const WORK: &str = ".tokenward-backup";
 
@@ -353,8 +356,9 @@ fn encrypt(
 pub(super) fn is_encrypted(path: &Path) -> std::io::Result<bool> {
     let mut begin = Vec::new();
     let file = File::open(path)?;
-    file.take(AGE_MAGIC.len() as u64).read_to_end(&mut begin)?;
-    Ok(begin == AGE_MAGIC)
+    file.take(AGE_MAGIC.len().max(ARMOR_MAGIC.len()) as u64)
+        .read_to_end(&mut begin)?;
+    Ok(begin.starts_with(AGE_MAGIC) || begin.starts_with(ARMOR_MAGIC))
 }
 
 /// Reads the private keys in a file, as age-keygen writes it.
@@ -378,7 +382,7 @@ pub(super) fn decrypt(
 ) -> Result<(), Fault> {
     let cannot = |error: &dyn std::fmt::Display| format!("cannot decrypt {shown}: {error}");
     let source = File::open(from).map_err(|error| cannot(&error))?;
-    let decryptor = Decryptor::new_buffered(BufReader::new(source));
+    let decryptor = Decryptor::new_buffered(ArmoredReader::new(source));
     let decryptor = decryptor.map_err(|error| cannot(&error))?;
     let keys = identities.iter().map(|key| key.as_ref() as &dyn Identity);
     let mut plain = decryptor.decrypt(keys).map_err(|error| cannot(&error))?;

@@ -602,3 +602,82 @@ fn cause(error: &object_store::Error) -> String {
         .trim_end_matches([' ', ':'])
         .to_owned()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(text: &str) -> Result<Option<Address>, Fault> {
+        Address::read(Path::new(text))
+    }
+
+    #[test]
+    fn address_is_a_bucket_and_a_path() {
+        for (text, shown) in [
+            ("s3://backups", "s3://backups"),
+            ("s3://backups/", "s3://backups"),
+            ("s3://backups/a/b/", "s3://backups/a/b"),
+            (
+                "s3://back.ups/a-b_c.sqlite.age",
+                "s3://back.ups/a-b_c.sqlite.age",
+            ),
+        ] {
+            let read = address(text).unwrap().unwrap();
+            assert_eq!(read.to_string(), shown);
+            assert_eq!(read.below("x").to_string(), format!("{shown}/x"));
+        }
+        for here in ["/s3://backups", "s3/backups", "s3:/backups"] {
+            assert!(address(here).unwrap().is_none(), "{here}");
+        }
+        for bad in [
+            "s3://",
+            "s3:///key",
+            "s3://id:hunter2@backups/a",
+            "s3://backups/a//b",
+            "s3://backups/../b",
+        ] {
+            let told = address(bad).unwrap_err().to_string();
+            assert!(!told.contains("hunter2"), "{told}");
+        }
+    }
+
+    #[test]
+    fn bucket_is_in_the_host_at_aws_and_in_the_path_elsewhere() {
+        use S3Addressing::{Path, VirtualHost};
+        let at = "https://s3.example.com:9000/";
+        for (bucket, place, addressing, by_host, told) in [
+            ("backups", None, None, "true", None),
+            ("back.ups", None, None, "false", None),
+            ("backups", None, Some(Path), "false", None),
+            (
+                "backups",
+                Some(at),
+                None,
+                "false",
+                Some("https://s3.example.com:9000"),
+            ),
+            (
+                "backups",
+                Some(at),
+                Some(VirtualHost),
+                "true",
+                Some("https://backups.s3.example.com:9000"),
+            ),
+        ] {
+            let settings = S3Settings {
+                endpoint: place.map(str::to_owned),
+                region: Some("eu-central-1".to_owned()),
+                addressing,
+            };
+            let address = address(&format!("s3://{bucket}/a")).unwrap().unwrap();
+            let (builder, _) = builder(&address, &settings).unwrap();
+            let of = |key| builder.get_config_value(&key);
+            assert_eq!(
+                of(Key::VirtualHostedStyleRequest).as_deref(),
+                Some(by_host),
+                "{bucket} {place:?}"
+            );
+            assert_eq!(of(Key::Endpoint).as_deref(), told, "{bucket} {place:?}");
+        }
+    }
+}

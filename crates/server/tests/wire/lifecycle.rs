@@ -443,22 +443,13 @@ async fn backups_are_read_and_written_by_the_program_age_too() {
     let back = restore(&plain, "from-plain", &[]);
     assert_eq!(back["audit_hash"], told["audit_hash"]);
 
-    let theirs = to("theirs.sqlite.age");
-    let encrypt = ["--recipient", public.trim(), "--output", text(&theirs)];
-    program("age", &[&encrypt[..], &[text(&plain)]].concat());
-    let back = restore(&theirs, "from-theirs", &["--identity", text(&key)]);
-    assert_eq!(back["audit_hash"], told["audit_hash"]);
-    // Armoured, as text, it is not taken: restore says what it is.
-    let armoured = to("armoured.age");
-    let encrypt = ["--armor", "--recipient", public.trim(), "--output"];
-    program(
-        "age",
-        &[&encrypt[..], &[text(&armoured), text(&plain)]].concat(),
-    );
-    let place = to("from-armoured");
-    let words = ["restore", "--yes", "--data-dir", text(&place), "--from"];
-    run(&[&words[..], &[text(&armoured), "--identity", text(&key)]].concat())
-        .refused("is not encrypted");
+    for (name, more) in [("binary", &[][..]), ("text", &["--armor"])] {
+        let theirs = to(&format!("{name}.age"));
+        let encrypt = ["--recipient", public.trim(), "--output", text(&theirs)];
+        program("age", &[&encrypt[..], more, &[text(&plain)]].concat());
+        let back = restore(&theirs, name, &["--identity", text(&key)]);
+        assert_eq!(back["audit_hash"], told["audit_hash"]);
+    }
 }
 
 #[tokio::test]

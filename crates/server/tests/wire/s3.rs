@@ -10,7 +10,9 @@ use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
-use tokenward_testkit::{NewClient, PROGRAM_LIMIT, Process, Server, Signal, free_port, wait_until};
+use tokenward_testkit::{
+    Authority, NewClient, PROGRAM_LIMIT, Process, Server, Signal, free_port, wait_until,
+};
 
 const BUCKET: &str = "example-backups";
 /// Longer than moto takes to start on a busy machine.
@@ -61,34 +63,70 @@ impl S3 {
         s3
     }
 
+    /// A call of another service than S3, while signatures are not checked.
+    fn service(&self, name: &str, form: &[(&str, &str)]) -> String {
+        let form = form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(form)
+            .finish();
+        let head = format!(
+            "authorization: AWS4-HMAC-SHA256 Credential=AKID/20261124/us-east-1/{name}/aws4_request, SignedHeaders=host, \
+             Signature=0\r\ncontent-type: application/x-www-form-urlencoded\r\n"
+        );
+        let (status, answer) = http(self.port, "POST", "/", &head, form.as_bytes());
+        assert_eq!(status, 200, "{}", String::from_utf8_lossy(&answer));
+        String::from_utf8(answer).unwrap()
+    }
+
     /// Creates a user who may do `actions`, and returns the access key.
     fn user(&self, name: &str, actions: &str) -> (String, String) {
-        let policy = format!(
-            "{{\"Version\":\"2012-10-17\",\"Statement\":[{{\"Effect\":\"Allow\",\"Action\":\"{actions}\",\"Resource\":\"*\"}}]}}"
-        );
         let iam = |action: &str, more: &[(&str, &str)]| {
-            let mut form = form_urlencoded::Serializer::new(String::new());
-            form.append_pair("Action", action)
-                .append_pair("Version", "2010-05-08")
-                .append_pair("UserName", name);
-            form.extend_pairs(more);
-            let head = "authorization: AWS4-HMAC-SHA256 Credential=AKID/20261124/us-east-1/iam/aws4_request, SignedHeaders=host, \
-                        Signature=0\r\ncontent-type: application/x-www-form-urlencoded\r\n";
-            let (status, answer) = http(self.port, "POST", "/", head, form.finish().as_bytes());
-            assert_eq!(status, 200, "{}", String::from_utf8_lossy(&answer));
-            String::from_utf8(answer).unwrap()
+            let form = [
+                ("Action", action),
+                ("Version", "2010-05-08"),
+                ("UserName", name),
+            ];
+            self.service("iam", &[&form[..], more].concat())
         };
         iam("CreateUser", &[]);
+        let policy = policy(&format!("\"Action\":\"{actions}\",\"Resource\":\"*\""));
         iam(
             "PutUserPolicy",
             &[("PolicyName", "backups"), ("PolicyDocument", &policy)],
         );
         let key = iam("CreateAccessKey", &[]);
-        let between = |tag: &str| {
-            let (_, rest) = key.split_once(&format!("<{tag}>")).unwrap();
-            rest.split_once("</").unwrap().0.to_owned()
+        let one = |tag: &str| tags(key.as_bytes(), tag).remove(0);
+        (one("AccessKeyId"), one("SecretAccessKey"))
+    }
+
+    /// Temporary credentials: key id, secret and session token of a role that may do everything in S3.
+    fn session(&self) -> [String; 3] {
+        self.check_credentials(false);
+        let iam = |action: &str, more: &[(&str, &str)]| {
+            let form = [
+                ("Action", action),
+                ("Version", "2010-05-08"),
+                ("RoleName", "backups"),
+            ];
+            self.service("iam", &[&form[..], more].concat())
         };
-        (between("AccessKeyId"), between("SecretAccessKey"))
+        let trust = policy("\"Action\":\"sts:AssumeRole\",\"Principal\":{\"AWS\":\"*\"}");
+        let made = iam("CreateRole", &[("AssumeRolePolicyDocument", &trust)]);
+        let rights = policy("\"Action\":\"s3:*\",\"Resource\":\"*\"");
+        iam(
+            "PutRolePolicy",
+            &[("PolicyName", "backups"), ("PolicyDocument", &rights)],
+        );
+        let role = tags(made.as_bytes(), "Arn").remove(0);
+        let form = [
+            ("Action", "AssumeRole"),
+            ("Version", "2011-06-15"),
+            ("RoleArn", &role),
+            ("RoleSessionName", "night"),
+        ];
+        let session = self.service("sts", &form);
+        self.check_credentials(true);
+        let names = ["AccessKeyId", "SecretAccessKey", "SessionToken"];
+        names.map(|name| tags(session.as_bytes(), name).remove(0))
     }
 
     /// Whether signatures and rights are checked from now on.
@@ -162,6 +200,11 @@ impl S3 {
     fn run(&self, words: &[&str]) -> Ran {
         self.run_at(self.port, (&self.key_id, &self.secret), words)
     }
+}
+
+/// A policy with one statement that allows.
+fn policy(statement: &str) -> String {
+    format!("{{\"Version\":\"2012-10-17\",\"Statement\":[{{\"Effect\":\"Allow\",{statement}}}]}}")
 }
 
 fn tags(xml: &[u8], tag: &str) -> Vec<String> {
@@ -639,4 +682,89 @@ async fn an_object_that_changed_in_the_bucket_is_no_backup() {
     ran.refused("what the bucket returns can't be restored, so it was removed: cannot decrypt");
     assert_eq!(s3.keys(), [first]);
     assert_eq!(std::fs::read(data.join("last-backup")).unwrap(), backed_up);
+}
+
+/// TLS in front of the server at `to`, as `localhost`. It ends with the test's runtime.
+async fn with_tls(to: u16, authority: &Authority) -> u16 {
+    use rustls_pki_types::pem::PemObject as _;
+    use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+    let (certificate, key) = authority.issue(&["localhost"], (2020, 2100));
+    let certificate = CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap();
+    let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate], key)
+        .unwrap();
+    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+    let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
+    let listener = listener.await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((client, _)) = listener.accept().await {
+            let acceptor = acceptor.clone();
+            tokio::spawn(async move {
+                let mut client = acceptor.accept(client).await.ok()?;
+                let server = tokio::net::TcpStream::connect((Ipv4Addr::LOCALHOST, to));
+                let mut server = server.await.ok()?;
+                // A caller that went away is no matter of the tests.
+                tokio::io::copy_bidirectional(&mut client, &mut server)
+                    .await
+                    .ok()
+            });
+        }
+    });
+    port
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_backup_goes_to_s3_by_tls_with_temporary_credentials() {
+    let house = House::new().await;
+    let s3 = S3::start();
+    let authority = Authority::new("of this test");
+    let port = with_tls(s3.port, &authority).await;
+    let trusted = s3.folder.path().join("authority.pem");
+    std::fs::write(&trusted, authority.pem()).unwrap();
+    let [id, secret, token] = s3.session();
+    let endpoint = format!("https://localhost:{port}");
+    let (_, public) = age_key(s3.folder.path());
+    let place = format!("s3://{BUCKET}");
+    let backup = |variables: &[(&str, &str)]| {
+        let words = [
+            "backup",
+            "--data-dir",
+            text(house.server.data_dir()),
+            "--json",
+            "--recipient",
+            &public,
+            "--s3-endpoint",
+            &endpoint,
+            &place,
+        ];
+        let credentials = [
+            ("AWS_ACCESS_KEY_ID", id.as_str()),
+            ("AWS_SECRET_ACCESS_KEY", &secret),
+        ];
+        let ran = run_with(&words, &[&credentials[..], variables].concat());
+        for secret in [&id, &secret, &token] {
+            assert!(
+                !format!("{}{}", ran.stdout, ran.stderr).contains(secret),
+                "{ran:?}"
+            );
+        }
+        ran
+    };
+    let (token, trust) = (
+        ("AWS_SESSION_TOKEN", token.as_str()),
+        ("SSL_CERT_FILE", text(&trusted)),
+    );
+    backup(&[token]).refused("cannot list s3://example-backups at https://localhost:");
+    backup(&[token]).refused("certificate");
+    backup(&[("AWS_SESSION_TOKEN", "hunter2"), trust])
+        .refused("the session token has expired or is not valid");
+    let told = backup(&[token, trust]).json();
+    assert_eq!(told["encrypted"], true);
+    assert_eq!(s3.keys().len(), 1);
 }
