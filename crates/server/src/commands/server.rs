@@ -61,21 +61,22 @@ Example:\n  tokenward health --data-dir /var/lib/tokenward";
 const BACKUP_HELP: &str = "The copy holds digests, never a token or a secret. To be of use it needs the digest keys\n\
 (DATA_DIR/digest-keys), which are not in it: keep them elsewhere.\n\
 PostgreSQL is backed up with its own tools (pg_dump, base backups).\n\
-In S3 each server needs a prefix of its own. Credentials come from the environment (AWS_ACCESS_KEY_ID and\n\
-AWS_SECRET_ACCESS_KEY, a web identity) or from the container or machine, never from a flag. What goes to S3 is\n\
-encrypted unless --unencrypted is given; the trial restores what was read back from the bucket.\n\n\
+In S3 each server needs a prefix of its own. Credentials come from the environment\n\
+(AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a web identity), the container or the machine,\n\
+never from a flag. What goes to S3 is encrypted unless --unencrypted is given, and the trial\n\
+restores what was read back from the bucket.\n\n\
 Examples:\n  tokenward backup --data-dir /var/lib/tokenward /backup/tokenward-2026-11-23.sqlite\n  \
 tokenward backup --data-dir /var/lib/tokenward /backup --keep 14\n  \
 tokenward backup --data-dir /var/lib/tokenward /backup --recipient age1...\n  \
-tokenward backup --config /etc/tokenward/tokenward.toml s3://example-backups/tokenward --keep 14";
+tokenward backup --config /etc/tokenward/tokenward.toml s3://example-backups/node-1 --keep 14";
 const RESTORE_HELP: &str = "A backup does not know which tokens were revoked after it was made. So a restore begins a new\n\
 epoch: every access token issued before is ended, client secrets stay good, and clients simply\n\
 generate again. Only who can prove that nothing was lost may keep the tokens: give the number\n\
 and hash of the last audit entry of the lost server with --complete-to (from its metrics and\n\
 `tokenward audit verify`, or from its data directory). It must be exactly where the backup ends.\n\n\
 Examples:\n  tokenward restore --data-dir /var/lib/tokenward --from /backup/tokenward.sqlite\n  \
-tokenward restore --data-dir /var/lib/tokenward --from s3://example-backups/tokenward/tokenward-20261129T101530Z.sqlite.age \\\n      \
---identity backup.key\n  \
+tokenward restore --data-dir /var/lib/tokenward --identity backup.key \\\n      \
+--from s3://example-backups/node-1/tokenward-20261129T101530Z.sqlite.age\n  \
 tokenward restore --data-dir /var/lib/tokenward --database-url postgres://tokenward@db/tokenward";
 
 const MOVE_HELP: &str = "Stop every server first. Every row is copied, read back and compared; the audit chain, the change log and the\n\
