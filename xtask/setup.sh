@@ -107,6 +107,8 @@ for_test() {
     # The samples of the console are run as they stand.
     needs javac default-jdk-headless
     needs jq jq
+    # Another program of the format of encrypted backups.
+    needs age age
     needs curl curl
     needs php php-cli
     needs groovy groovy

@@ -267,7 +267,10 @@ fn configuration_names_every_setting_and_each_is_accepted() {
     }
     let mut known = settings(&program);
     // Of `tokenward backup`, which reads it in the same file.
-    known.insert("backup_recipients".to_owned());
+    known.extend(
+        ["recipients", "s3_endpoint", "s3_region", "s3_addressing"]
+            .map(|one| format!("backup_{one}")),
+    );
     assert_eq!(named, known);
     let folder = tempfile::tempdir().unwrap();
     let check = |text: &str| {

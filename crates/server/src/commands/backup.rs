@@ -1,11 +1,13 @@
 //! `tokenward backup`: copies the SQLite store, encrypts the copy for age recipients where there are any, and restores what
 //! was written for a trial. It never holds a private key that can read a backup later.
 
+use super::s3::{Address, Bucket, S3Args};
 use super::server::{Places, note, print};
 use crate::clock::SystemClock;
 use crate::config::data_dir;
 use crate::process::serve::Fault;
 use crate::random;
+use age::armor::ArmoredReader;
 use age::x25519;
 use age::{Decryptor, Encryptor, Identity, IdentityFile, Recipient};
 use std::fs::{DirBuilder, File, OpenOptions};
@@ -22,6 +24,8 @@ const BACKUP_NAME: &str = "tokenward-%Y%m%dT%H%M%SZ.sqlite";
 const ENCRYPTED: &str = ".age";
 /// What every file in the age format begins with.
 const AGE_MAGIC: &[u8] = b"age-encryption.org/";
+/// What one begins with that was encrypted as text (`age --armor`).
+const ARMOR_MAGIC: &[u8] = b"-----BEGIN AGE ENCRYPTED FILE-----";
 /// The folder for copies of a moment, in the folder for such work.
 const WORK: &str = ".tokenward-backup";
 
@@ -30,18 +34,23 @@ const WORK: &str = ".tokenward-backup";
 pub(super) struct BackupArgs {
     #[command(flatten)]
     places: Places,
-    /// The file to make, which must not exist; or a folder, in which the file is named after the time
+    /// The file to make, which must not exist; or a folder, or s3://BUCKET/PREFIX, in which the file is named after the time
     #[arg(value_name = "FILE")]
     to: PathBuf,
-    /// Keep this many backups in the folder and remove older ones; files with other names stay
+    /// Keep this many backups in the folder or under the prefix and remove older ones; files with other names stay
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     keep: Option<u32>,
     /// Encrypt the backup for this age public key (age1...); repeat it for more keys, each of which can decrypt alone
     /// [default: backup_recipients of the configuration file]
     #[arg(long = "recipient", value_name = "KEY")]
     recipients: Vec<String>,
-    /// Folder for the copy that is restored for a trial [default: the backup's folder; for an encrypted backup, whose copy is
-    /// not encrypted, the data directory]
+    /// Send a backup to S3 though it is not encrypted
+    #[arg(long, conflicts_with = "recipients")]
+    unencrypted: bool,
+    #[command(flatten)]
+    s3: S3Args,
+    /// Folder for the copy that is restored for a trial, and for what is sent to S3 [default: the backup's folder; for an
+    /// encrypted backup, whose copy is not encrypted, and for S3 the data directory]
     #[arg(long, value_name = "DIR")]
     work_dir: Option<PathBuf>,
     /// Give the backup up when the store's log grows by more than this meanwhile, in MB: a slow copy keeps the log from
@@ -53,23 +62,26 @@ pub(super) struct BackupArgs {
     json: bool,
 }
 
+/// Where a copy of the store stands: its last change, and its last audit entry with the chain's hash.
+type Head = (u64, u64, [u8; 32]);
+
 /// Runs `tokenward backup`.
 pub(super) fn backup(args: &BackupArgs) -> Result<(), Fault> {
     let (data_dir, _) = args.places.data_dir()?;
     let from = data_dir.join(data_dir::DATABASE);
     let (to, now) = (args.to.as_path(), SystemClock.wall());
+    let settings = args.places.file()?;
     let recipients = match args.recipients.is_empty() {
-        true => recipients(&args.places.file()?.backup_recipients())?,
+        true => recipients(&settings.backup_recipients())?,
         false => recipients(&args.recipients)?,
     };
     let encrypted = !recipients.is_empty();
-    if args.keep.is_some() && !to.is_dir() {
+    let address = Address::read(to)?;
+    if address.is_some() {
+        must_be_meant(encrypted, args.unencrypted)?;
+    } else if args.keep.is_some() && !to.is_dir() {
         return Err(format!("{} is not a folder; --keep needs one", to.display()).into());
     }
-    let file = match to.is_dir() {
-        true => to.join(backup_name(now.unix_seconds(), encrypted)?),
-        false => to.to_owned(),
-    };
     if !from.exists() {
         return Err(format!(
             "{} does not exist; a PostgreSQL store is backed up with PostgreSQL's own tools",
@@ -77,34 +89,41 @@ pub(super) fn backup(args: &BackupArgs) -> Result<(), Fault> {
         )
         .into());
     }
+    let name = backup_name(now.unix_seconds(), encrypted)?;
+    let bucket = address.map(|address| Bucket::open(address, &args.s3.or(settings.backup_s3())));
+    let bucket = bucket.transpose()?;
+    // Before all the work, also to learn that the bucket can be used.
+    if let Some(bucket) = &bucket
+        && bucket.names()?.contains(&name)
+    {
+        return Err(format!(
+            "{} exists; a backup does not overwrite a file",
+            bucket.shown(&name)
+        )
+        .into());
+    }
+    let file = match to.is_dir() {
+        true => to.join(&name),
+        false => to.to_owned(),
+    };
     let folder = file
         .parent()
         .filter(|folder| !folder.as_os_str().is_empty());
-    let folder = folder.unwrap_or(Path::new("."));
-    let for_work = match encrypted {
+    let for_work = match encrypted || bucket.is_some() {
         true => &data_dir,
-        false => folder,
+        false => folder.unwrap_or(Path::new(".")),
     };
     let work = Work::begin(args.work_dir.as_deref().unwrap_or(for_work))?;
-    work.needs_room_for(&from, encrypted)?;
-    let tty = std::io::IsTerminal::is_terminal(&std::io::stderr());
-    let mut told = 101;
-    let growth = args.max_log_growth.saturating_mul(1_000_000);
+    work.needs_room_for(&from, if encrypted && bucket.is_none() { 1 } else { 2 })?;
+    let file = match &bucket {
+        Some(_) => work.file("backup"),
+        None => file,
+    };
     let copy = match encrypted {
         true => work.file("copy.sqlite"),
         false => file.clone(),
     };
-    let copied = tokenward_store::backup(&from, &copy, growth, |left, all| {
-        let percent = 100 - u64::from(left) * 100 / u64::from(all.max(1));
-        if tty && percent != told {
-            told = percent;
-            let _ = write!(std::io::stderr(), "\rcopying {percent} %");
-        }
-    });
-    if tty {
-        note("");
-    }
-    let head = copied?;
+    let head = copied(&from, &copy, args)?;
     let trial = match encrypted {
         true => {
             let trial = encrypt(&copy, &file, &recipients)?;
@@ -113,13 +132,29 @@ pub(super) fn backup(args: &BackupArgs) -> Result<(), Fault> {
         }
         false => None,
     };
-    let clients = try_out(&file, trial, &work, head, args).map_err(|error| {
-        let _ = std::fs::remove_file(&file);
-        format!(
-            "{} was written, but it can't be restored, so it was removed: {error}",
-            file.display()
-        )
-    })?;
+    let (shown, clients) = match &bucket {
+        Some(bucket) => {
+            bucket.upload(&file, &name, work.path())?;
+            std::fs::remove_file(&file)?;
+            let back = work.file("downloaded");
+            let read = bucket.download(Some(&name), &back);
+            let tried = read.and_then(|()| try_out(&back, trial, &work, head, args));
+            let clients = tried.map_err(|error| unusable(bucket, &name, &error))?;
+            bucket.keep();
+            (bucket.shown(&name), clients)
+        }
+        None => {
+            let tried = try_out(&file, trial, &work, head, args);
+            let clients = tried.map_err(|error| {
+                let _ = std::fs::remove_file(&file);
+                format!(
+                    "{} was written, but it can't be restored, so it was removed: {error}",
+                    file.display()
+                )
+            })?;
+            (file.display().to_string(), clients)
+        }
+    };
     drop(work);
     // For the metric of its age. The backup is good without it, and its maker may not be the server's user.
     let noted = data_dir::replace(
@@ -132,19 +167,34 @@ pub(super) fn backup(args: &BackupArgs) -> Result<(), Fault> {
         ));
     }
     if let Some(keep) = args.keep {
-        remove_old_backups(to, keep as usize)?;
+        let removed = match &bucket {
+            Some(bucket) => remove_old_objects(bucket, &name, keep as usize),
+            None => remove_old_backups(to, &name, keep as usize),
+        };
+        removed.map_err(|error| {
+            format!("{shown} is a good backup, but older ones could not be removed: {error}")
+        })?;
     }
-    let (change, seq, hash) = head;
+    tell(args, &shown, head, encrypted, clients)
+}
+
+/// Prints what was made.
+fn tell(
+    args: &BackupArgs,
+    shown: &str,
+    (change, seq, hash): Head,
+    encrypted: bool,
+    clients: usize,
+) -> Result<(), Fault> {
     let hash = data_dir::hex(&hash);
     if args.json {
         let told = serde_json::json!({
-            "file": file, "change_number": change, "audit_seq": seq, "audit_hash": *hash, "encrypted": encrypted, "clients": clients,
+            "file": shown, "change_number": change, "audit_seq": seq, "audit_hash": *hash, "encrypted": encrypted, "clients": clients,
         });
         return print(&told.to_string());
     }
     print(&format!(
-        "{} holds everything up to change {change}, audit entry {seq}:{}. A trial restored it: {clients} API clients",
-        file.display(),
+        "{shown} holds everything up to change {change}, audit entry {seq}:{}. A trial restored it: {clients} API clients",
         *hash
     ))?;
     note(
@@ -153,17 +203,69 @@ pub(super) fn backup(args: &BackupArgs) -> Result<(), Fault> {
     Ok(())
 }
 
+/// Refuses to send a backup to S3 that is not encrypted, unless that was asked for.
+fn must_be_meant(encrypted: bool, unencrypted: bool) -> Result<(), Fault> {
+    match (encrypted, unencrypted) {
+        (true, false) | (false, true) => Ok(()),
+        (false, false) => Err(
+            "a backup is sent to S3 encrypted only: it holds names, mail addresses and the audit log. Give an age public key with \
+             --recipient or backup_recipients, or --unencrypted if whoever can read the bucket may read them"
+                .into(),
+        ),
+        (true, true) => {
+            Err("backup_recipients is set, so the backup is encrypted: leave --unencrypted out".into())
+        }
+    }
+}
+
+/// Copies the store.
+fn copied(from: &Path, to: &Path, args: &BackupArgs) -> Result<Head, Fault> {
+    let tty = std::io::IsTerminal::is_terminal(&std::io::stderr());
+    let mut told = 101;
+    let growth = args.max_log_growth.saturating_mul(1_000_000);
+    let copied = tokenward_store::backup(from, to, growth, |left, all| {
+        let percent = 100 - u64::from(left) * 100 / u64::from(all.max(1));
+        if tty && percent != told {
+            told = percent;
+            let _ = write!(std::io::stderr(), "\rcopying {percent} %");
+        }
+    });
+    if tty {
+        note("");
+    }
+    Ok(copied?)
+}
+
+/// Removes an object that failed its trial, and says so.
+fn unusable(bucket: &Bucket, name: &str, error: &Fault) -> Fault {
+    let shown = bucket.shown(name);
+    match bucket.discard() {
+        Ok(()) => format!(
+            "{shown} was sent, but what the bucket returns can't be restored, so it was removed: {error}"
+        ),
+        Err(stays) => format!(
+            "{shown} was sent, but what the bucket returns can't be restored: {error}. It is still there, delete it: {stays}"
+        ),
+    }
+    .into()
+}
+
 /// Restores a copy of what was written, and returns how many API clients it holds.
 fn try_out(
     file: &Path,
     trial: Option<x25519::Identity>,
     work: &Work,
-    head: (u64, u64, [u8; 32]),
+    head: Head,
     args: &BackupArgs,
 ) -> Result<usize, Fault> {
     let copy = work.file("restored.sqlite");
     match trial {
-        Some(identity) => decrypt(file, &copy, &[Box::new(identity)])?,
+        Some(identity) => decrypt(
+            file,
+            &file.display().to_string(),
+            &copy,
+            &[Box::new(identity)],
+        )?,
         None => {
             let mut target = private(&copy)?;
             std::io::copy(&mut File::open(file)?, &mut target)?;
@@ -254,8 +356,9 @@ fn encrypt(
 pub(super) fn is_encrypted(path: &Path) -> std::io::Result<bool> {
     let mut begin = Vec::new();
     let file = File::open(path)?;
-    file.take(AGE_MAGIC.len() as u64).read_to_end(&mut begin)?;
-    Ok(begin == AGE_MAGIC)
+    file.take(AGE_MAGIC.len().max(ARMOR_MAGIC.len()) as u64)
+        .read_to_end(&mut begin)?;
+    Ok(begin.starts_with(AGE_MAGIC) || begin.starts_with(ARMOR_MAGIC))
 }
 
 /// Reads the private keys in a file, as age-keygen writes it.
@@ -270,16 +373,16 @@ pub(super) fn identities(path: &Path) -> Result<Vec<Box<dyn Identity + Send + Sy
     })
 }
 
-/// Decrypts `from` into the new file `to`.
+/// Decrypts `from`, which sentences call `shown`, into the new file `to`.
 pub(super) fn decrypt(
     from: &Path,
+    shown: &str,
     to: &Path,
     identities: &[Box<dyn Identity + Send + Sync>],
 ) -> Result<(), Fault> {
-    let cannot =
-        |error: &dyn std::fmt::Display| format!("cannot decrypt {}: {error}", from.display());
+    let cannot = |error: &dyn std::fmt::Display| format!("cannot decrypt {shown}: {error}");
     let source = File::open(from).map_err(|error| cannot(&error))?;
-    let decryptor = Decryptor::new_buffered(BufReader::new(source));
+    let decryptor = Decryptor::new_buffered(ArmoredReader::new(source));
     let decryptor = decryptor.map_err(|error| cannot(&error))?;
     let keys = identities.iter().map(|key| key.as_ref() as &dyn Identity);
     let mut plain = decryptor.decrypt(keys).map_err(|error| cannot(&error))?;
@@ -345,13 +448,17 @@ impl Work {
         self.path.join(name)
     }
 
-    /// Refuses a disk on which the copies of the store `from` would leave no room: the server may write to it, too.
-    fn needs_room_for(&self, from: &Path, encrypted: bool) -> Result<(), Fault> {
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Refuses a disk on which so many copies of the store `from` would leave no room: the server may write to it, too. When an
+    /// encrypted backup is made in a folder, only one copy at a time is here; otherwise two are.
+    fn needs_room_for(&self, from: &Path, copies: u64) -> Result<(), Fault> {
         let free = rustix::fs::statvfs(&self.path)?;
         let free = free.f_bavail.saturating_mul(free.f_frsize);
         let bytes = std::fs::metadata(from)?.len();
-        // The backup itself is elsewhere when it is encrypted, and so is one copy at a time here.
-        let needed = bytes.saturating_mul(if encrypted { 1 } else { 2 });
+        let needed = bytes.saturating_mul(copies);
         if free < needed {
             let mb = |bytes: u64| bytes.div_ceil(1_000_000);
             return Err(format!(
@@ -377,24 +484,58 @@ fn backup_name(now: i64, encrypted: bool) -> Result<String, Fault> {
     Ok(format!("{name}{}", if encrypted { ENCRYPTED } else { "" }))
 }
 
-/// Removes the oldest files in `folder` that are named like backups, until `keep` are left.
-fn remove_old_backups(folder: &Path, keep: usize) -> Result<(), Fault> {
-    let trouble = |path: &Path, error: std::io::Error| format!("{}: {error}", path.display());
-    let mut backups = Vec::new();
-    for entry in std::fs::read_dir(folder).map_err(|error| trouble(folder, error))? {
-        let path = entry.map_err(|error| trouble(folder, error))?.path();
-        let name = path.file_name().and_then(|name| name.to_str());
-        let name = name.unwrap_or_default();
+/// The names of the backups that are older than the newest `keep`, never `made`.
+fn too_old(mut names: Vec<String>, made: &str, keep: usize) -> Vec<String> {
+    names.retain(|name| {
         let plain = name.strip_suffix(ENCRYPTED).unwrap_or(name);
-        if jiff::civil::DateTime::strptime(BACKUP_NAME, plain).is_ok() {
-            backups.push(path);
-        }
-    }
+        jiff::civil::DateTime::strptime(BACKUP_NAME, plain).is_ok()
+    });
     // Their names have the order of their times.
-    backups.sort();
-    let old = backups.len().saturating_sub(keep);
-    for path in &backups[..old] {
-        std::fs::remove_file(path).map_err(|error| trouble(path, error))?;
+    names.sort();
+    names.truncate(names.len().saturating_sub(keep));
+    // The clock may have been ahead.
+    names.retain(|name| name != made);
+    names
+}
+
+/// Removes the oldest files in `folder` that are named like backups, until `keep` are left.
+fn remove_old_backups(folder: &Path, made: &str, keep: usize) -> Result<(), Fault> {
+    let trouble = |path: &Path, error: std::io::Error| format!("{}: {error}", path.display());
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(|error| trouble(folder, error))? {
+        let name = entry.map_err(|error| trouble(folder, error))?.file_name();
+        names.extend(name.into_string());
+    }
+    for name in too_old(names, made, keep) {
+        let path = folder.join(name);
+        std::fs::remove_file(&path).map_err(|error| trouble(&path, error))?;
     }
     Ok(())
+}
+
+/// Removes the oldest objects under the bucket's prefix that are named like backups, until `keep` are left.
+fn remove_old_objects(bucket: &Bucket, made: &str, keep: usize) -> Result<(), Fault> {
+    for name in too_old(bucket.names()?, made, keep) {
+        bucket.delete(&name)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn newest_backups_and_files_with_other_names_are_kept() {
+        let name = |day: u32| format!("tokenward-202611{day:02}T010203Z.sqlite");
+        let mut names: Vec<String> = (1..=4).map(name).collect();
+        names[1].push_str(ENCRYPTED);
+        names.extend(["notes.sqlite", "tokenward-20261101T010203Z.sqlite.part"].map(str::to_owned));
+        names.reverse();
+        let old = |made: u32, keep| too_old(names.clone(), &name(made), keep);
+        assert_eq!(old(4, 4), [""; 0]);
+        assert_eq!(old(4, 2), [name(1), name(2) + ENCRYPTED]);
+        // The clock went back: the others are newer by their names.
+        assert_eq!(old(1, 2), [name(2) + ENCRYPTED]);
+    }
 }

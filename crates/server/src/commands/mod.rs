@@ -2,6 +2,7 @@
 //! that call a server are in the crate `tokenward-cli`. No key, secret or token is ever a command-line argument.
 
 mod backup;
+mod s3;
 mod server;
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser};

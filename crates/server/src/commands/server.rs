@@ -1,6 +1,7 @@
 //! Commands of the server's own machine: serve, config check, backup, restore, move, digest keys.
 
 use super::backup::Work;
+use super::s3::{Address, Bucket, S3Args};
 use crate::clock::SystemClock;
 use crate::config::data_dir::{self, DataDir};
 use crate::config::{self, Config, DatabaseTls, File, ServeArgs, unknown_variables};
@@ -35,7 +36,7 @@ pub(super) enum ServerCommand {
     /// Ask the server of this machine whether requests should come to it: exit code 0 if they should.
     #[command(after_help = HEALTH_HELP)]
     Health(HealthArgs),
-    /// Copy the SQLite store to a file, while the server runs.
+    /// Copy the SQLite store to a file or to S3, while the server runs.
     #[command(after_help = BACKUP_HELP)]
     Backup(super::backup::BackupArgs),
     /// Put a backup in place, or a restored PostgreSQL database in order, under a new epoch.
@@ -59,16 +60,23 @@ calls /health/ready on the internal listener, or /health/live with --live.\n\n\
 Example:\n  tokenward health --data-dir /var/lib/tokenward";
 const BACKUP_HELP: &str = "The copy holds digests, never a token or a secret. To be of use it needs the digest keys\n\
 (DATA_DIR/digest-keys), which are not in it: keep them elsewhere.\n\
-PostgreSQL is backed up with its own tools (pg_dump, base backups).\n\n\
+PostgreSQL is backed up with its own tools (pg_dump, base backups).\n\
+In S3 each server needs a prefix of its own. Credentials come from the environment\n\
+(AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a web identity), the container or the machine,\n\
+never from a flag. What goes to S3 is encrypted unless --unencrypted is given, and the trial\n\
+restores what was read back from the bucket.\n\n\
 Examples:\n  tokenward backup --data-dir /var/lib/tokenward /backup/tokenward-2026-11-23.sqlite\n  \
 tokenward backup --data-dir /var/lib/tokenward /backup --keep 14\n  \
-tokenward backup --data-dir /var/lib/tokenward /backup --recipient age1...";
+tokenward backup --data-dir /var/lib/tokenward /backup --recipient age1...\n  \
+tokenward backup --config /etc/tokenward/tokenward.toml s3://example-backups/node-1 --keep 14";
 const RESTORE_HELP: &str = "A backup does not know which tokens were revoked after it was made. So a restore begins a new\n\
 epoch: every access token issued before is ended, client secrets stay good, and clients simply\n\
 generate again. Only who can prove that nothing was lost may keep the tokens: give the number\n\
 and hash of the last audit entry of the lost server with --complete-to (from its metrics and\n\
 `tokenward audit verify`, or from its data directory). It must be exactly where the backup ends.\n\n\
 Examples:\n  tokenward restore --data-dir /var/lib/tokenward --from /backup/tokenward.sqlite\n  \
+tokenward restore --data-dir /var/lib/tokenward --identity backup.key \\\n      \
+--from s3://example-backups/node-1/tokenward-20261129T101530Z.sqlite.age\n  \
 tokenward restore --data-dir /var/lib/tokenward --database-url postgres://tokenward@db/tokenward";
 
 const MOVE_HELP: &str = "Stop every server first. Every row is copied, read back and compared; the audit chain, the change log and the\n\
@@ -241,8 +249,8 @@ const HEALTH_TIMEOUT: Duration = Duration::from_secs(30);
 pub(super) struct RestoreArgs {
     #[command(flatten)]
     places: Places,
-    /// The backup to restore (SQLite) into the data directory, which must hold no store yet; without it the PostgreSQL
-    /// database, after it was restored with PostgreSQL's own tools
+    /// The backup to restore (SQLite) into the data directory, which must hold no store yet: a file, or s3://BUCKET/KEY; without
+    /// it the PostgreSQL database, after it was restored with PostgreSQL's own tools
     #[arg(
         long,
         value_name = "FILE",
@@ -253,6 +261,8 @@ pub(super) struct RestoreArgs {
     /// Private keys of an encrypted backup, in a file as age-keygen writes it
     #[arg(long, value_name = "FILE", requires = "from")]
     identity: Option<PathBuf>,
+    #[command(flatten)]
+    s3: S3Args,
     #[command(flatten)]
     database: Database,
     /// Proof that nothing was lost: number and hash of the lost server's last audit entry
@@ -385,6 +395,8 @@ fn check_config(args: CheckArgs) -> Result<(), Fault> {
         .err()
         .map(|error| format!("backup_recipients: {error}"));
     found.errors.extend(wrong);
+    let wrong = config.backup_s3.check().err();
+    found.errors.extend(wrong.map(|error| error.to_string()));
     for warning in &found.warnings {
         note(&format!("warning: {warning}"));
     }
@@ -482,26 +494,27 @@ fn restore(args: &RestoreArgs) -> Result<(), Fault> {
         )?;
     }
     let directory = DataDir::open(&data_dir)?;
-    let decrypted = args.from.as_deref();
-    let decrypted = decrypted.map(|from| decrypted_in(&data_dir, from, args.identity.as_deref()));
-    let decrypted = decrypted.transpose()?.flatten();
-    let from = match &decrypted {
-        Some((_, plain)) => Some(plain),
-        None => args.from.as_ref(),
-    };
-    let location = match (from, database_url) {
-        (Some(from), _) => {
+    let to = directory.file(data_dir::DATABASE);
+    if args.from.is_some() && to.exists() {
+        return Err(format!(
+            "{} exists; move it away first, a restore never overwrites a store",
+            to.display()
+        )
+        .into());
+    }
+    let source = args.from.as_deref();
+    let source = source.map(|from| Source::of(&data_dir, from, args));
+    let source = source.transpose()?;
+    let location = match (&source, database_url) {
+        (
+            Some(Source {
+                path: from, shown, ..
+            }),
+            _,
+        ) => {
             if let Some(ring) = &keyring {
                 let copy = Location::Sqlite(from.clone());
                 fitting(&copy, ring, &digest_keys)?;
-            }
-            let to = directory.file(data_dir::DATABASE);
-            if to.exists() {
-                return Err(format!(
-                    "{} exists; move it away first, a restore never overwrites a store",
-                    to.display()
-                )
-                .into());
             }
             let bytes = std::fs::File::open(from).and_then(|mut source| {
                 data_dir::create_private(&to, b"").map_err(std::io::Error::other)?;
@@ -510,7 +523,7 @@ fn restore(args: &RestoreArgs) -> Result<(), Fault> {
                 target.sync_all()?;
                 Ok(bytes)
             });
-            bytes.map_err(|error| format!("cannot copy {}: {error}", from.display()))?;
+            bytes.map_err(|error| format!("cannot copy {shown}: {error}"))?;
             Location::Sqlite(to)
         }
         (None, Some(url)) => {
@@ -527,7 +540,7 @@ fn restore(args: &RestoreArgs) -> Result<(), Fault> {
             );
         }
     };
-    drop(decrypted);
+    drop(source);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -589,32 +602,62 @@ fn restore(args: &RestoreArgs) -> Result<(), Fault> {
     })
 }
 
-/// Decrypts a backup that is encrypted, for as long as the folder that is returned exists; none when it is not encrypted.
-fn decrypted_in(
-    data_dir: &Path,
-    from: &Path,
-    identity: Option<&Path>,
-) -> Result<Option<(Work, PathBuf)>, Fault> {
-    let encrypted = super::backup::is_encrypted(from);
-    let encrypted =
-        encrypted.map_err(|error| format!("cannot read {}: {error}", from.display()))?;
-    match (encrypted, identity) {
-        (false, None) => Ok(None),
-        (false, Some(_)) => {
-            Err(format!("{} is not encrypted: leave --identity out", from.display()).into())
+/// The SQLite file that a restore reads.
+struct Source {
+    path: PathBuf,
+    /// What sentences call it.
+    shown: String,
+    /// The folder that the file is in when it was fetched or decrypted; it goes with this value.
+    _work: Option<Work>,
+}
+
+impl Source {
+    /// Fetches the backup when it is in S3, and decrypts it when it is encrypted.
+    fn of(data_dir: &Path, from: &Path, args: &RestoreArgs) -> Result<Self, Fault> {
+        let address = Address::read(from)?;
+        let shown = match &address {
+            Some(address) => address.to_string(),
+            None => from.display().to_string(),
+        };
+        let mut work = None;
+        let mut path = from.to_owned();
+        if let Some(address) = address {
+            let bucket = Bucket::open(address, &args.s3.or(args.places.file()?.backup_s3()))?;
+            let folder = Work::begin(data_dir)?;
+            path = folder.file("downloaded");
+            bucket.download(None, &path)?;
+            work = Some(folder);
         }
-        (true, None) => Err(format!(
-            "{} is encrypted: name the file with its private key with --identity",
-            from.display()
-        )
-        .into()),
-        (true, Some(identity)) => {
-            let identities = super::backup::identities(identity)?;
-            let work = Work::begin(data_dir)?;
-            let plain = work.file("decrypted.sqlite");
-            super::backup::decrypt(from, &plain, &identities)?;
-            Ok(Some((work, plain)))
+        let encrypted = super::backup::is_encrypted(&path);
+        let encrypted = encrypted.map_err(|error| format!("cannot read {shown}: {error}"))?;
+        match (encrypted, args.identity.as_deref()) {
+            (false, None) => {}
+            (false, Some(_)) => {
+                return Err(format!("{shown} is not encrypted: leave --identity out").into());
+            }
+            (true, None) => {
+                return Err(format!(
+                    "{shown} is encrypted: name the file with its private key with --identity"
+                )
+                .into());
+            }
+            (true, Some(identity)) => {
+                let identities = super::backup::identities(identity)?;
+                let folder = match work.take() {
+                    Some(folder) => folder,
+                    None => Work::begin(data_dir)?,
+                };
+                let plain = folder.file("decrypted.sqlite");
+                super::backup::decrypt(&path, &shown, &plain, &identities)?;
+                path = plain;
+                work = Some(folder);
+            }
         }
+        Ok(Self {
+            path,
+            shown,
+            _work: work,
+        })
     }
 }
 

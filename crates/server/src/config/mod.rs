@@ -9,6 +9,7 @@ mod log_filter;
 mod notifications;
 pub(crate) mod replica_marker;
 mod risks;
+pub mod s3;
 mod sso;
 mod written;
 
@@ -177,6 +178,8 @@ pub struct Config {
     pub notice_scan_seconds: u64,
     /// Public keys for which `tokenward backup` encrypts.
     pub backup_recipients: Vec<String>,
+    /// The S3 service of `tokenward backup`.
+    pub backup_s3: s3::S3Settings,
 }
 
 impl Config {
@@ -238,6 +241,7 @@ impl Config {
             Some(path) => File::read(path)?,
             None => File::default(),
         };
+        let backup_s3 = file.backup_s3();
         let database_tls = args.database_tls.or(&file);
         let named = args.data_dir.or(file.data_dir);
         let data_dir_named = named.is_some();
@@ -391,6 +395,7 @@ impl Config {
             node_name: node_name(args.node_name.or(file.node_name))?,
             webhook_allow_networks,
             backup_recipients: file.backup_recipients.unwrap_or_default(),
+            backup_s3,
             notice_scan_seconds: within(
                 "notice_scan_seconds",
                 args.notice_scan_seconds

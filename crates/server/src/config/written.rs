@@ -2,6 +2,7 @@
 //! are errors; secrets are named only by file, but for the database's and the mail server's URL, which many
 //! platforms hand over in the environment.
 
+use super::s3::{S3Addressing, S3Settings};
 use super::{CheckTokenHeader, ConfigError, LogFormat};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -332,6 +333,9 @@ pub struct File {
     pub(super) webhook_allow_networks: Option<Vec<String>>,
     pub(super) notice_scan_seconds: Option<u64>,
     pub(super) backup_recipients: Option<Vec<String>>,
+    pub(super) backup_s3_endpoint: Option<String>,
+    pub(super) backup_s3_region: Option<String>,
+    pub(super) backup_s3_addressing: Option<S3Addressing>,
 }
 
 /// Keys that are accepted though they are not names of [`File`]'s fields.
@@ -385,6 +389,15 @@ impl File {
     /// The public keys for which `tokenward backup` encrypts, if the file says.
     pub(crate) fn backup_recipients(&self) -> Vec<String> {
         self.backup_recipients.clone().unwrap_or_default()
+    }
+
+    /// The S3 service of `tokenward backup`, as far as the file says.
+    pub(crate) fn backup_s3(&self) -> S3Settings {
+        S3Settings {
+            endpoint: self.backup_s3_endpoint.clone(),
+            region: self.backup_s3_region.clone(),
+            addressing: self.backup_s3_addressing,
+        }
     }
 
     /// Reads a file.

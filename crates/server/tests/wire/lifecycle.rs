@@ -409,6 +409,50 @@ async fn an_encrypted_backup_is_tried_and_restored_with_any_of_its_private_keys(
 }
 
 #[tokio::test]
+async fn backups_are_read_and_written_by_the_program_age_too() {
+    let house = House::new().await;
+    house.client(NewClient::sandbox("erp")).await;
+    let folder = tempfile::tempdir().unwrap();
+    let to = |name: &str| folder.path().join(name);
+    let data = house.server.data_dir();
+    let program = |name: &str, words: &[&str]| {
+        let mut command = Command::new(name);
+        command.args(words);
+        let ran = finish(command);
+        assert!(ran.good, "{name} {words:?}: {ran:?}");
+        ran
+    };
+    let key = to("backup.key");
+    program("age-keygen", &["-o", text(&key)]);
+    let public = program("age-keygen", &["-y", text(&key)]).stdout;
+    let restore = |from: &Path, name: &str, more: &[&str]| {
+        let place = to(name);
+        let words = ["restore", "--yes", "--json", "--data-dir", text(&place)];
+        run(&[&words[..], &["--from", text(from)], more].concat()).json()
+    };
+
+    let ours = to("ours.sqlite.age");
+    let words = ["backup", "--data-dir", text(data), "--json", text(&ours)];
+    let told = run(&[&words[..], &["--recipient", public.trim()]].concat()).json();
+    let plain = to("plain.sqlite");
+    let decrypt = ["--decrypt", "--identity", text(&key), "--output"];
+    program(
+        "age",
+        &[&decrypt[..], &[text(&plain), text(&ours)]].concat(),
+    );
+    let back = restore(&plain, "from-plain", &[]);
+    assert_eq!(back["audit_hash"], told["audit_hash"]);
+
+    for (name, more) in [("binary", &[][..]), ("text", &["--armor"])] {
+        let theirs = to(&format!("{name}.age"));
+        let encrypt = ["--recipient", public.trim(), "--output", text(&theirs)];
+        program("age", &[&encrypt[..], more, &[text(&plain)]].concat());
+        let back = restore(&theirs, name, &["--identity", text(&key)]);
+        assert_eq!(back["audit_hash"], told["audit_hash"]);
+    }
+}
+
+#[tokio::test]
 async fn a_backup_that_cannot_be_restored_is_no_backup() {
     let mut house = House::new().await;
     let erp = house.client(NewClient::sandbox("erp")).await;

@@ -34,6 +34,7 @@ mod nodes;
 mod observe;
 mod outage;
 mod recognised;
+mod s3;
 mod seen;
 mod slow;
 mod time;
