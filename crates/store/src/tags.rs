@@ -52,14 +52,21 @@ impl Reader {
         self.rows(sql, vec![], tag).await
     }
 
-    /// Tags of clients of a workspace that are not deleted, in alphabetical order.
+    /// Tags of clients of a workspace that are not deleted, in alphabetical order. From one tag to the next by the index:
+    /// neither many clients nor many of one tag make it slow.
     pub async fn tags_of_workspace(
         &self,
         workspace: WorkspaceNo,
     ) -> Result<Vec<String>, StoreError> {
         let sql = format!(
-            "SELECT DISTINCT t.tag FROM client_tag t JOIN client c ON c.no = t.client
-            WHERE c.workspace = $1 AND c.deleted_at IS NULL ORDER BY t.tag LIMIT {OFFERED}"
+            "WITH RECURSIVE known (tag) AS (
+                SELECT min(tag) FROM client_tag UNION ALL
+                SELECT (SELECT min(g.tag) FROM client_tag g WHERE g.tag > known.tag) FROM known WHERE known.tag IS NOT NULL
+            )
+            SELECT tag FROM known WHERE tag IS NOT NULL AND EXISTS (
+                SELECT 1 FROM client_tag g JOIN client c ON c.no = g.client
+                WHERE g.tag = known.tag AND c.workspace = $1 AND c.deleted_at IS NULL
+            ) ORDER BY tag LIMIT {OFFERED}"
         );
         let decode = |row: &Row<'_>| Ok(row.text(0)?.to_owned());
         self.rows(sql, vec![workspace.0.into()], decode).await

@@ -192,7 +192,7 @@ impl Asked {
         self.params.push(tag.into());
         let tag = self.params.len();
         self.text(&format!(
-            "EXISTS (SELECT 1 FROM client_tag g WHERE g.client = c.no AND g.tag = ${tag})"
+            "c.no IN (SELECT g.client FROM client_tag g WHERE g.tag = ${tag})"
         ));
     }
 
