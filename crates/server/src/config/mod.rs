@@ -154,6 +154,13 @@ pub struct Config {
     pub log: String,
     /// How log lines look.
     pub log_format: LogFormat,
+    /// Where traces are sent; none: nowhere.
+    pub otlp_endpoint: Option<String>,
+    /// Whether that is known from the variable of OpenTelemetry only, which is for all programs of the machine.
+    #[serde(skip)]
+    pub otlp_from_environment: bool,
+    /// The part of the traces that begin here which is recorded, from 0 to 1.
+    pub otlp_sample_ratio: f64,
     /// Seconds a stopping server waits for requests under way.
     pub drain_seconds: u64,
     /// Threads that answer checks.
@@ -280,6 +287,17 @@ impl Config {
             return Err(ConfigError("quota_per_day must be at least 1".into()));
         }
         let log = log_filter(args.log.or(file.log))?;
+        let otlp_endpoint = args.otlp_endpoint.or(file.otlp_endpoint);
+        let otlp_from_environment = otlp_endpoint.is_none();
+        let otlp_endpoint = otlp_endpoint.or_else(environment::opentelemetry_endpoint);
+        if let Some(endpoint) = &otlp_endpoint {
+            notifications::url("otlp_endpoint", endpoint, "http://127.0.0.1:4318")?;
+        }
+        let otlp_sample_ratio = args.otlp_sample_ratio.or(file.otlp_sample_ratio);
+        let otlp_sample_ratio = otlp_sample_ratio.unwrap_or(1.0);
+        if !(0.0..=1.0).contains(&otlp_sample_ratio) {
+            return Err(ConfigError("otlp_sample_ratio must be 0 to 1".into()));
+        }
         let error_source = error_source(args.error_source.or(file.error_source))?;
         let threads = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
         let check_threads = args.check_threads.or(file.check_threads).unwrap_or(threads);
@@ -374,6 +392,9 @@ impl Config {
                 .log_format
                 .or(file.log_format)
                 .unwrap_or(LogFormat::Text),
+            otlp_from_environment: otlp_from_environment && otlp_endpoint.is_some(),
+            otlp_endpoint,
+            otlp_sample_ratio,
             drain_seconds: within(
                 "drain_seconds",
                 args.drain_seconds.or(file.drain_seconds).unwrap_or(10),
