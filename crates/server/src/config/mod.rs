@@ -154,11 +154,11 @@ pub struct Config {
     pub log: String,
     /// How log lines look.
     pub log_format: LogFormat,
-    /// Where traces are sent; none: nowhere.
+    /// Where traces are sent; none: where the variable of OpenTelemetry says.
     pub otlp_endpoint: Option<String>,
-    /// Whether that is known from the variable of OpenTelemetry only, which is for all programs of the machine.
+    /// That variable, which is for all programs of the machine; not judged, so never shown.
     #[serde(skip)]
-    pub otlp_from_environment: bool,
+    pub otlp_environment: Option<String>,
     /// The part of the traces that begin here which is recorded, from 0 to 1.
     pub otlp_sample_ratio: f64,
     /// Seconds a stopping server waits for requests under way.
@@ -288,10 +288,8 @@ impl Config {
         }
         let log = log_filter(args.log.or(file.log))?;
         let otlp_endpoint = args.otlp_endpoint.or(file.otlp_endpoint);
-        let otlp_from_environment = otlp_endpoint.is_none();
-        let otlp_endpoint = otlp_endpoint.or_else(environment::opentelemetry_endpoint);
         if let Some(endpoint) = &otlp_endpoint {
-            notifications::url("otlp_endpoint", endpoint, "http://127.0.0.1:4318")?;
+            notifications::url("otlp_endpoint", endpoint, COLLECTOR)?;
         }
         let otlp_sample_ratio = args.otlp_sample_ratio.or(file.otlp_sample_ratio);
         let otlp_sample_ratio = otlp_sample_ratio.unwrap_or(1.0);
@@ -392,8 +390,8 @@ impl Config {
                 .log_format
                 .or(file.log_format)
                 .unwrap_or(LogFormat::Text),
-            otlp_from_environment: otlp_from_environment && otlp_endpoint.is_some(),
             otlp_endpoint,
+            otlp_environment: environment::opentelemetry_endpoint(),
             otlp_sample_ratio,
             drain_seconds: within(
                 "drain_seconds",
@@ -426,12 +424,27 @@ impl Config {
         })
     }
 
+    /// The address of the collector of traces, if there is one.
+    ///
+    /// # Errors
+    /// When the variable of OpenTelemetry holds none.
+    pub fn collector(&self) -> Result<Option<&str>, ConfigError> {
+        let (endpoint, variable) = (&self.otlp_endpoint, &self.otlp_environment);
+        if let (None, Some(text)) = (endpoint, variable) {
+            notifications::url(environment::OPENTELEMETRY_ENDPOINT, text, COLLECTOR)?;
+        }
+        Ok(endpoint.as_deref().or(variable.as_deref()))
+    }
+
     /// The environment a request's host is mapped to, if it is.
     #[must_use]
     pub fn host_environment(&self, host: Option<&Host>) -> Option<Environment> {
         self.environment_hosts.get(host?.name()).copied()
     }
 }
+
+/// A collector on this machine, on the port that OTLP over HTTP has.
+const COLLECTOR: &str = "http://127.0.0.1:4318";
 
 /// A stop that waits longer is killed by every supervisor there is.
 const DRAIN_SECONDS_MAX: u64 = 600;

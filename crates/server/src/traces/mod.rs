@@ -30,6 +30,10 @@ task_local! {
 
 /// A span under way.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(
+    not(feature = "opentelemetry"),
+    expect(dead_code, reason = "only the exporter reads all of it")
+)]
 pub(crate) struct Span {
     trace: TraceId,
     id: SpanId,

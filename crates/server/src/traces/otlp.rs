@@ -150,7 +150,8 @@ pub(super) fn risk(_: &Config) -> Option<String> {
 /// The exporter for the configured endpoint. Headers, compression and the timeout are those of the usual variables
 /// (`OTEL_EXPORTER_OTLP_HEADERS` and so on), which it reads itself.
 fn exporter(config: &Config) -> Result<Option<opentelemetry_otlp::SpanExporter>, String> {
-    let Some(endpoint) = &config.otlp_endpoint else {
+    let endpoint = config.collector().map_err(|error| error.to_string())?;
+    let Some(endpoint) = endpoint else {
         return Ok(None);
     };
     let failed = |why: String| format!("otlp_endpoint {endpoint}: {why}");

@@ -28,17 +28,17 @@ pub(super) fn start(config: &Config, _: &Spans) -> Result<Option<Exporter>, Stri
 
 /// An endpoint of ours is refused: nobody would learn that nothing is sent.
 pub(super) fn check(config: &Config) -> Result<(), String> {
-    match &config.otlp_endpoint {
-        Some(_) if !config.otlp_from_environment => Err(format!(
+    match config.otlp_endpoint {
+        Some(_) => Err(format!(
             "otlp_endpoint is set, and this program was built without OpenTelemetry. {BUILD}, or remove otlp_endpoint"
         )),
-        _ => Ok(()),
+        None => Ok(()),
     }
 }
 
 /// The variable of all programs of a machine must not stop one of them.
 pub(super) fn risk(config: &Config) -> Option<String> {
-    config.otlp_from_environment.then(|| {
+    config.otlp_environment.as_ref().map(|_| {
         format!(
             "OTEL_EXPORTER_OTLP_ENDPOINT is set, and this program was built without OpenTelemetry, so it sends no traces. {BUILD}"
         )
