@@ -35,11 +35,14 @@ pub(crate) struct TraceContext {
 impl TraceContext {
     /// Returns the context of a request; none when it names none, more than one, or one that is not valid.
     pub(crate) fn of(headers: &HeaderMap) -> Option<Self> {
-        let mut values = headers.get_all(&TRACEPARENT).iter();
-        match (values.next(), values.next()) {
-            (Some(value), None) => Self::parse(value.as_bytes()),
-            _ => None,
-        }
+        Self::parse(text(headers)?)
+    }
+
+    /// The same when the caller records the trace. Whether it does is looked at first: most checks are not recorded.
+    pub(crate) fn recorded(headers: &HeaderMap) -> Option<Self> {
+        let text = text(headers)?;
+        let is_sampled = digit(*text.get(LENGTH - 1)?)? & 1 == 1;
+        is_sampled.then(|| Self::parse(text)).flatten()
     }
 
     fn parse(text: &[u8]) -> Option<Self> {
@@ -63,13 +66,26 @@ impl TraceContext {
     }
 }
 
-/// `N` bytes from as many pairs of lower-case hex digits.
-fn hex<const N: usize>(text: &[u8]) -> Option<[u8; N]> {
-    let digit = |byte: u8| match byte {
+/// The header that is there once.
+fn text(headers: &HeaderMap) -> Option<&[u8]> {
+    let mut values = headers.get_all(&TRACEPARENT).iter();
+    match (values.next(), values.next()) {
+        (Some(value), None) => Some(value.as_bytes()),
+        _ => None,
+    }
+}
+
+/// A lower-case hex digit.
+fn digit(byte: u8) -> Option<u8> {
+    match byte {
         b'0'..=b'9' => Some(byte - b'0'),
         b'a'..=b'f' => Some(byte - b'a' + 10),
         _ => None,
-    };
+    }
+}
+
+/// `N` bytes from as many pairs of lower-case hex digits.
+fn hex<const N: usize>(text: &[u8]) -> Option<[u8; N]> {
     let mut bytes = [0; N];
     if text.len() != 2 * N {
         return None;
@@ -115,6 +131,8 @@ mod tests {
             headers.append(&TRACEPARENT, value.parse().unwrap());
         }
         let context = TraceContext::of(&headers);
+        let recorded = context.filter(|context| context.is_sampled);
+        assert_eq!(TraceContext::recorded(&headers), recorded, "{values:?}");
         context.map(|context| (context.trace.to_string(), context.is_sampled))
     }
 

@@ -67,8 +67,8 @@ impl hyper::service::Service<Request<Incoming>> for Requests {
         Box::pin(async move {
             if grpc::is_call(&request) {
                 let traces = app.data.traces.get();
-                let span =
-                    traces.and_then(|traces| traces.joined(TraceContext::of(request.headers())));
+                let span = traces
+                    .and_then(|traces| traces.joined(TraceContext::recorded(request.headers())));
                 let method = grpc::name_of(request.uri().path());
                 let response = grpc::answer(&app, (peer, &from), request).await;
                 if let Some(span) = span {

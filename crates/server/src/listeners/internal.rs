@@ -211,7 +211,7 @@ pub(crate) fn route(
     request: Request<Incoming>,
 ) -> Answering {
     let traces = app.data.traces.get();
-    let span = traces.and_then(|traces| traces.joined(TraceContext::of(request.headers())));
+    let span = traces.and_then(|traces| traces.joined(TraceContext::recorded(request.headers())));
     let Some(span) = span else {
         return answer(app, (peer, from), request);
     };

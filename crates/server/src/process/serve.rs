@@ -242,9 +242,7 @@ async fn serve(config: Config, handed: Handed, limits: Limits) -> Result<(), Fau
         let _ = tokio::task::spawn_blocking(move || thread.join()).await;
     }
     drop(unix);
-    let ending = Arc::clone(&app);
-    tokio::task::spawn_blocking(move || ending.data.traces.get().map(Traces::stop)).await?;
-    housekeeping::write_all(&app).await;
+    write_out(&app).await?;
     let change = app.data.store.proven();
     if let Err(error) = directory.remember(epoch, change) {
         // What was remembered a moment ago still holds, and the store must be closed well on a full disk, too.
@@ -263,6 +261,14 @@ async fn serve(config: Config, handed: Handed, limits: Limits) -> Result<(), Fau
     tokio::task::spawn_blocking(move || writer.join()).await?;
     tracing::info!(change, "stopped");
     outcome
+}
+
+/// Writes and sends what waits for it, once no request is under way.
+async fn write_out(app: &Arc<App>) -> Result<(), Fault> {
+    housekeeping::write_all(app).await;
+    let app = Arc::clone(app);
+    let ended = tokio::task::spawn_blocking(move || app.data.traces.get().map(Traces::stop));
+    Ok(ended.await.map(drop)?)
 }
 
 /// Tells systemd how far the process is, where systemd started it as a service of `Type=notify`.

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tempfile::TempDir;
 use tokenward_testkit::{
     Answer, NewClient, Process, Server, ServerBuilder, binary_with_traces, free_port, wait_until,
@@ -22,6 +22,9 @@ const TRACES: [&str; 4] = [
 ];
 /// The caller's span.
 const PARENT: &str = "00f067aa0ba902b7";
+
+/// Two thousand requests, one after another, on a machine that is busy with other work.
+const ANSWERS_LIMIT: Duration = Duration::from_secs(60);
 
 /// Kinds of spans, by OpenTelemetry's numbers.
 const INTERNAL: u64 = 1;
@@ -465,17 +468,17 @@ async fn requests_go_on_while_the_collector_is_away_or_hangs() {
     let closed = format!("http://127.0.0.1:{}", free_port());
     for endpoint in [closed, hanging] {
         let mut house = House::of(exporting(&endpoint).arg("--drain-seconds").arg("1")).await;
-        let began = Instant::now();
-        for _ in 0..1_000 {
-            house
-                .send(house.public_in("/nothing"))
-                .await
-                .expect_error(404, "NOT_FOUND");
-            let live = house.api.internal(Method::GET, "/health/live");
-            house.send(sampled(live, TRACES[0])).await.expect(200);
-        }
-        // Beside ten seconds for which each batch is tried.
-        assert!(began.elapsed() < Duration::from_secs(60), "{endpoint}");
+        let asking = async {
+            for _ in 0..1_000 {
+                let nothing = house.send(house.public_in("/nothing")).await;
+                nothing.expect_error(404, "NOT_FOUND");
+                let live = house.api.internal(Method::GET, "/health/live");
+                house.send(sampled(live, TRACES[0])).await.expect(200);
+            }
+        };
+        // Each batch is tried for ten seconds, and no request waits for one.
+        let asked = tokio::time::timeout(ANSWERS_LIMIT, asking).await;
+        asked.unwrap_or_else(|_| panic!("{endpoint}: requests wait"));
         let lost = async || house.api.metrics().await.unwrap();
         let counted = |text: &str| {
             let line = text
@@ -488,9 +491,7 @@ async fn requests_go_on_while_the_collector_is_away_or_hangs() {
             let message = line["fields"]["message"].as_str().unwrap_or_default();
             message.starts_with("spans are lost")
         });
-        let began = Instant::now();
         assert!(house.server.terminate().success());
-        assert!(began.elapsed() < LIMIT, "{endpoint}");
     }
 }
 
