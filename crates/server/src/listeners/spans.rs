@@ -3,7 +3,7 @@
 
 use crate::app::App;
 use crate::http::envelope::Told;
-use crate::traces::{Ended, Kind, Span, Value};
+use crate::traces::{Ended, Kind, OTHER_METHOD, Span, Value};
 use http::{Extensions, Method, Response};
 use std::borrow::Cow;
 
@@ -36,7 +36,7 @@ impl Asked {
         route: Option<Cow<'static, str>>,
         response: &Response<B>,
     ) {
-        let method = self.method.unwrap_or("_OTHER");
+        let method = self.method.unwrap_or(OTHER_METHOD);
         let scheme = if self.is_tls { "https" } else { "http" };
         let status = response.status();
         let mut attributes = vec![

@@ -20,6 +20,9 @@ use std::borrow::Cow;
 use tokenward_core::time::{Clock, Timestamp};
 use tokio::task_local;
 
+/// What a span calls a method that no standard defines (semantic conventions for HTTP spans).
+pub(crate) const OTHER_METHOD: &str = "_OTHER";
+
 /// Requests recorded in a second. Who calls a gateway may decide what it sends as `traceparent`, and what is recorded costs
 /// time; the rest is counted as lost.
 static RECORDED: Limit = Limit::new(1_000, 1);
