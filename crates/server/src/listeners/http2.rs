@@ -5,7 +5,6 @@ use super::spans;
 use crate::grpc::{self, Call};
 use crate::http::HEAD_MAX;
 use crate::net::timeouts::Line;
-use crate::trace_context::TraceContext;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::Full;
@@ -67,8 +66,7 @@ impl hyper::service::Service<Request<Incoming>> for Requests {
         Box::pin(async move {
             if grpc::is_call(&request) {
                 let traces = app.data.traces.get();
-                let span = traces
-                    .and_then(|traces| traces.joined(TraceContext::recorded(request.headers())));
+                let span = traces.and_then(|traces| traces.joined(request.headers()));
                 let method = grpc::name_of(request.uri().path());
                 let response = grpc::answer(&app, (peer, &from), request).await;
                 if let Some(span) = span {

@@ -12,7 +12,7 @@ use crate::net::caller::Asked;
 use crate::net::caller::{self, Caller};
 use crate::net::timeouts::Lines;
 use crate::net::{self, Connection, Listener};
-use crate::trace_context::{TraceContext, Traced};
+use crate::trace_context::Traced;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::Full;
@@ -211,7 +211,7 @@ pub(crate) fn route(
     request: Request<Incoming>,
 ) -> Answering {
     let traces = app.data.traces.get();
-    let span = traces.and_then(|traces| traces.joined(TraceContext::recorded(request.headers())));
+    let span = traces.and_then(|traces| traces.joined(request.headers()));
     let Some(span) = span else {
         return answer(app, (peer, from), request);
     };

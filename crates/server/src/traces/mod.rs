@@ -15,6 +15,7 @@ use crate::logs::Limit;
 use crate::metering::metrics::Spans;
 use crate::random;
 use crate::trace_context::{SpanId, TraceContext, TraceId};
+use http::HeaderMap;
 use otlp::Exporter;
 use std::borrow::Cow;
 use tokenward_core::time::{Clock, Timestamp};
@@ -130,19 +131,27 @@ impl Traces {
         }))
     }
 
-    /// The span of a request in a trace that its caller records.
+    /// The span of a request in a trace that its caller records, as these headers say.
     #[inline]
-    pub(crate) fn joined(&self, context: Option<TraceContext>) -> Option<Span> {
-        let context = context.filter(|context| context.is_sampled)?;
-        self.admit()
-            .then(|| Span::new(context.trace, Some(context.parent), true))
+    pub(crate) fn joined(&self, headers: &HeaderMap) -> Option<Span> {
+        TraceContext::recorded(headers).and_then(|context| self.join(context))
     }
 
     /// The span of a request: in its caller's trace, if it names one; else in one of its own, if that is recorded.
     pub(crate) fn joined_or_begun(&self, context: Option<TraceContext>) -> Option<Span> {
-        if context.is_some() {
-            return self.joined(context);
+        match context {
+            Some(context) if context.is_sampled => self.join(context),
+            Some(_) => None,
+            None => self.begin(),
         }
+    }
+
+    fn join(&self, context: TraceContext) -> Option<Span> {
+        self.admit()
+            .then(|| Span::new(context.trace, Some(context.parent), true))
+    }
+
+    fn begin(&self) -> Option<Span> {
         let trace: [u8; 16] = random::bytes();
         let [.., a, b, c, d, e, f, g, h] = trace;
         let number = u64::from_be_bytes([a, b, c, d, e, f, g, h]) >> 1;

@@ -307,6 +307,9 @@ async fn spans_of_a_request_and_of_its_commit_arrive_in_the_trace_of_the_caller(
     let unrecorded = house.send(unsampled(check(&token.access_token), TRACES[3]));
     unrecorded.await.expect(200);
     house
+        .send(unsampled(house.public_in("/nothing"), TRACES[3]))
+        .await;
+    house
         .send(sampled(check(&token.access_token), TRACES[1]))
         .await
         .expect(200);
