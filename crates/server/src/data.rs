@@ -9,7 +9,8 @@ use crate::metering::denials::Denials;
 use crate::metering::metrics::Metrics;
 use crate::metering::usage::Usage;
 use crate::request_id;
-use std::sync::Arc;
+use crate::traces::{self, Traces, Waited};
+use std::sync::{Arc, OnceLock};
 use tokenward_core::time::Clock;
 use tokenward_core::{Keyring, Replica};
 use tokenward_store::{Decided, Failure, ReadSet, Store, StoreError, View};
@@ -32,6 +33,8 @@ pub struct Data {
     pub counts: Counts,
     /// The latest denials.
     pub(crate) denials: Denials,
+    /// Traces of requests, where they are sent somewhere.
+    pub(crate) traces: OnceLock<Traces>,
 }
 
 impl Data {
@@ -47,6 +50,7 @@ impl Data {
             admin_uses: AdminUses::default(),
             counts: Counts::default(),
             denials: Denials::default(),
+            traces: OnceLock::new(),
         }
     }
 
@@ -65,7 +69,13 @@ impl Data {
         F: FnOnce(&View) -> Result<(Decided, T), E> + Send + 'static,
     {
         let request = request_id::current();
+        let traced = self.traces.get().zip(traces::current());
+        let waited = traced.map(|_| Arc::new(Waited::begin()));
+        let mine = waited.clone();
         let stamped = move |view: &View| {
+            if let Some(waited) = mine {
+                waited.is_taken();
+            }
             let (mut decided, answer) = decision(view)?;
             if let Some(request) = request {
                 for entry in &mut decided.audit {
@@ -79,6 +89,9 @@ impl Data {
         if matches!(decided, Ok(Ok(_))) {
             let nanoseconds = self.clock().boot().0.saturating_sub(began.0);
             self.metrics.committed(nanoseconds as f64 / 1e9);
+        }
+        if let (Some((traces, span)), Some(waited)) = (traced, waited) {
+            traces.decided(span, &waited, decided.is_err());
         }
         decided
     }

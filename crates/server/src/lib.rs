@@ -1,6 +1,6 @@
 //! The Tokenward server: what can be done, the interfaces that offer it, and everything that makes it a process.
 //!
-//! From the bottom up: `config` (settings and files), `net` (sockets, limits, addresses), `audit`, `auth` and `metering`
+//! From the bottom up: `config` (settings and files), `net` (sockets, limits, addresses), `audit`, `auth`, `metering` and `traces`
 //! (state that requests share), `data`, `verbs` (what can be done, each once), `app` (all of it together), `replicas` and `notify`
 //! (what goes out by itself), `http` and `grpc` (the interfaces), `listeners` (which request goes to which interface) and
 //! `process` (start and stop). A module uses those before it, never those after it.
@@ -23,4 +23,6 @@ pub mod process;
 pub mod random;
 mod replicas;
 mod request_id;
+mod trace_context;
+mod traces;
 pub mod verbs;

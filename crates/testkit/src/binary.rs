@@ -67,16 +67,37 @@ pub fn example_binary(package: &str, name: &str) -> PathBuf {
     }
 }
 
-/// Builds one program in this profile and returns its path; a second call finds it fresh. Cargo's own lock keeps
-/// several test processes apart.
+/// The server with the feature `opentelemetry`, built now. It is an example of the server's package, so that it does not take
+/// the place of the program without the feature; the features of all else are those of a test of the whole workspace, so that
+/// little is built a second time.
+///
+/// # Panics
+/// When it does not build.
+#[must_use]
+pub fn binary_with_traces() -> PathBuf {
+    const NAME: &str = "tokenward-opentelemetry";
+    let features = ["--features", "tokenward/opentelemetry"];
+    let what = ["--workspace", "--example", NAME].into_iter();
+    build(NAME, &what.chain(features).collect::<Vec<_>>());
+    target_folder().join("examples").join(NAME)
+}
+
+/// Builds one program in this profile and returns its path; a second call finds it fresh.
 fn build_program(package: &str, name: &str) -> PathBuf {
+    build(name, &["--package", package, "--bin", name]);
+    target_folder().join(name)
+}
+
+/// Builds what the arguments name in this profile. Cargo's own lock keeps several test processes apart.
+fn build(name: &str, what: &[&str]) {
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let folder = target_folder();
     let cargo = setting("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command
-        .args(["build", "--locked", "--package", package, "--bin", name])
+        .args(["build", "--locked"])
+        .args(what)
         .arg("--target-dir")
         .arg(
             folder
@@ -97,7 +118,6 @@ fn build_program(package: &str, name: &str) -> PathBuf {
         "{name} does not build:\n{}",
         String::from_utf8_lossy(&output.stderr)
     );
-    folder.join(name)
 }
 
 #[expect(

@@ -40,7 +40,7 @@ mod wait;
 pub use answer::{Answer, Broken, Token};
 pub use api::{Api, http};
 pub use authority::Authority;
-pub use binary::{example_binary, fresh_binary, target_folder};
+pub use binary::{binary_with_traces, example_binary, fresh_binary, target_folder};
 pub use clients::{ApiClient, NewClient};
 pub use pooler::PgBouncer;
 pub use port::free_port;

@@ -43,6 +43,17 @@ fn with(command: clap::Command, value: &dyn Fn(&str) -> Option<String>) -> clap:
     command.mut_subcommands(|command| with(command, value))
 }
 
+/// OpenTelemetry's own variable for the address of the collector.
+pub(super) const OPENTELEMETRY_ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
+
+/// The collector that the variable of OpenTelemetry names, for all programs of the machine.
+#[expect(clippy::disallowed_methods, reason = "the reader of variables is here")]
+pub(super) fn opentelemetry_endpoint() -> Option<String> {
+    let value = std::env::var(OPENTELEMETRY_ENDPOINT).ok()?;
+    let value = value.trim();
+    (!value.is_empty()).then(|| value.to_owned())
+}
+
 /// Warnings about variables that begin with `TOKENWARD_` and that nothing reads, one sentence each. `command` is the
 /// whole command line, whose flags name those that are read.
 #[must_use]

@@ -155,6 +155,13 @@ pub struct Config {
     pub log: String,
     /// How log lines look.
     pub log_format: LogFormat,
+    /// Where traces are sent; none: where the variable of OpenTelemetry says.
+    pub otlp_endpoint: Option<String>,
+    /// That variable, which is for all programs of the machine; not judged, so never shown.
+    #[serde(skip)]
+    pub otlp_environment: Option<String>,
+    /// The part of the traces that begin here which is recorded, from 0 to 1.
+    pub otlp_sample_ratio: f64,
     /// Seconds a stopping server waits for requests under way.
     pub drain_seconds: u64,
     /// Threads that answer checks.
@@ -284,6 +291,15 @@ impl Config {
             return Err(ConfigError("quota_per_day must be at least 1".into()));
         }
         let log = log_filter(args.log.or(file.log))?;
+        let otlp_endpoint = args.otlp_endpoint.or(file.otlp_endpoint);
+        if let Some(endpoint) = &otlp_endpoint {
+            notifications::url("otlp_endpoint", endpoint, COLLECTOR)?;
+        }
+        let otlp_sample_ratio = args.otlp_sample_ratio.or(file.otlp_sample_ratio);
+        let otlp_sample_ratio = otlp_sample_ratio.unwrap_or(1.0);
+        if !(0.0..=1.0).contains(&otlp_sample_ratio) {
+            return Err(ConfigError("otlp_sample_ratio must be 0 to 1".into()));
+        }
         let error_source = error_source(args.error_source.or(file.error_source))?;
         let threads = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
         let check_threads = args.check_threads.or(file.check_threads).unwrap_or(threads);
@@ -378,6 +394,9 @@ impl Config {
                 .log_format
                 .or(file.log_format)
                 .unwrap_or(LogFormat::Text),
+            otlp_endpoint,
+            otlp_environment: environment::opentelemetry_endpoint(),
+            otlp_sample_ratio,
             drain_seconds: within(
                 "drain_seconds",
                 args.drain_seconds.or(file.drain_seconds).unwrap_or(10),
@@ -410,12 +429,27 @@ impl Config {
         })
     }
 
+    /// The address of the collector of traces, if there is one.
+    ///
+    /// # Errors
+    /// When the variable of OpenTelemetry holds none.
+    pub fn collector(&self) -> Result<Option<&str>, ConfigError> {
+        let (endpoint, variable) = (&self.otlp_endpoint, &self.otlp_environment);
+        if let (None, Some(text)) = (endpoint, variable) {
+            notifications::url(environment::OPENTELEMETRY_ENDPOINT, text, COLLECTOR)?;
+        }
+        Ok(endpoint.as_deref().or(variable.as_deref()))
+    }
+
     /// The environment a request's host is mapped to, if it is.
     #[must_use]
     pub fn host_environment(&self, host: Option<&Host>) -> Option<Environment> {
         self.environment_hosts.get(host?.name()).copied()
     }
 }
+
+/// A collector on this machine, on the port that OTLP over HTTP has.
+const COLLECTOR: &str = "http://127.0.0.1:4318";
 
 /// A stop that waits longer is killed by every supervisor there is.
 const DRAIN_SECONDS_MAX: u64 = 600;

@@ -226,6 +226,14 @@ pub struct ServeArgs {
     /// How log lines look [default: text]
     #[arg(long, env = "TOKENWARD_LOG_FORMAT", value_name = "FORMAT", value_enum)]
     pub log_format: Option<LogFormat>,
+    /// Send traces to this OpenTelemetry collector over OTLP (HTTP, protobuf), such as `http://127.0.0.1:4318`; for a program
+    /// built with the feature opentelemetry [default: OTEL_EXPORTER_OTLP_ENDPOINT]
+    #[arg(long, env = "TOKENWARD_OTLP_ENDPOINT", value_name = "URL")]
+    pub otlp_endpoint: Option<String>,
+    /// The part of the requests to the public listener that is traced when no trusted proxy says whether to, from 0 to 1
+    /// [default: 1]
+    #[arg(long, env = "TOKENWARD_OTLP_SAMPLE_RATIO", value_name = "RATIO")]
+    pub otlp_sample_ratio: Option<f64>,
     /// Seconds a stopping server waits for requests under way [default: 10]
     #[arg(long, env = "TOKENWARD_DRAIN_SECONDS", value_name = "N")]
     pub drain_seconds: Option<u64>,
@@ -321,6 +329,8 @@ pub struct File {
     pub(super) ratelimit_headers: Option<bool>,
     pub(super) log: Option<String>,
     pub(super) log_format: Option<LogFormat>,
+    pub(super) otlp_endpoint: Option<String>,
+    pub(super) otlp_sample_ratio: Option<f64>,
     pub(super) drain_seconds: Option<u64>,
     pub(super) check_threads: Option<usize>,
     pub(super) mail_url_file: Option<PathBuf>,

@@ -8,8 +8,10 @@ use super::messages::{
 use super::question;
 use crate::app::App;
 use crate::http::check::{self, IDENTITY};
+use crate::http::envelope::Told;
 use crate::net::addresses::Peer;
 use crate::net::caller::Caller;
+use crate::trace_context::Traced;
 use crate::verbs::check::CheckAnswer;
 use bytes::Bytes;
 use http::{HeaderValue, Response};
@@ -21,15 +23,20 @@ pub(super) fn check(
     app: &App,
     message: Bytes,
     from: (Peer, &Caller),
-) -> Result<CheckResponse, Code> {
+    traced: Traced<'_>,
+) -> Result<(CheckResponse, Option<Told>), Code> {
     let question = question::read(message, &IDENTITY).ok_or(Code::InvalidArgument)?;
-    let (environment, product) = (&question.environment, &question.product);
-    let answer = check::ask(app, environment, product, &question.headers, from);
+    let product = &question.product;
+    let stated = (question.environment.as_str(), product.as_str());
+    let answer = check::ask(app, stated, &question.headers, from, traced);
     Ok(match answer {
-        CheckAnswer::Permit(permit) => permitted(&permit, product, question.strangers),
+        CheckAnswer::Permit(permit) => (permitted(&permit, product, question.strangers), None),
         CheckAnswer::Refused { refusal, error_id } => {
+            let _lines = traced.lines().entered();
             let problem = check::refused(refusal).id(error_id);
-            denied(refusal, problem.answer(&app.data.config.error_source))
+            let answer = problem.answer(&app.data.config.error_source);
+            let told = answer.extensions().get::<Told>().copied();
+            (denied(refusal, answer), told)
         }
     })
 }

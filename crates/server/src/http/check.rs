@@ -7,6 +7,7 @@ use crate::app::App;
 use crate::net::addresses::Peer;
 use crate::net::caller::Asked;
 use crate::net::caller::Caller;
+use crate::trace_context::Traced;
 use crate::verbs::check::{CheckAnswer, check, refuse};
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, HeaderName, WWW_AUTHENTICATE};
@@ -63,10 +64,13 @@ pub(crate) fn answer(
     let mut parts = path.splitn(3, '/');
     let environment = parts.next().unwrap_or("");
     let product = parts.next().unwrap_or("");
-    let (refusal, error_id) = match ask(app, environment, product, headers, (peer, from)) {
+    let traced = Traced::Headers(headers);
+    let asked = ask(app, (environment, product), headers, (peer, from), traced);
+    let (refusal, error_id) = match asked {
         CheckAnswer::Permit(permit) => return permitted(&permit, product),
         CheckAnswer::Refused { refusal, error_id } => (refusal, error_id),
     };
+    let _lines = traced.lines().entered();
     let mut problem = refused(refusal).id(error_id);
     problem = match refusal {
         Refusal::Denied(denial) => problem.header(DENIAL.clone(), denial.line()),
@@ -87,24 +91,25 @@ pub(crate) fn answer(
 /// Decides about a request with these headers.
 pub(crate) fn ask(
     app: &App,
-    environment: &str,
-    product: &str,
+    (environment, product): (&str, &str),
     headers: &HeaderMap,
     (peer, from): (Peer, &Caller),
+    traced: Traced<'_>,
 ) -> CheckAnswer {
     let asked = Asked::Check {
         environment,
         product,
     };
-    let allowed = from.may(app, peer, &asked);
+    let allowed = from.may(app, peer, &asked, traced);
     let address = app.caller_address(peer, headers);
     let presented = access_token_in(headers, app.data.config.check_token_header.into());
     if !allowed {
         // Nothing is said of the token, which is not looked at.
         let (stated, refusal) = ((environment, product), Refusal::CallerNotAllowed);
-        return refuse(&app.data, stated, presented, address, refusal);
+        return refuse(&app.data, stated, presented, (address, traced), refusal);
     }
-    check(&app.data, environment, product, presented, address)
+    let stated = (environment, product);
+    check(&app.data, stated, presented, address, traced)
 }
 
 /// A 200 with every identity header, always: a gateway copies what is there and forges nothing else.

@@ -11,6 +11,7 @@ use crate::net::{
     timeouts::{Line, Watched},
 };
 use crate::replicas;
+use crate::trace_context::Traced;
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, header};
 use http_body_util::Full;
@@ -72,9 +73,12 @@ pub(super) async fn tls<S>(
     service.from = Caller::of(&service.app.data.config, session.peer_certificates());
     if session.alpn_protocol() == Some(ALPN) {
         line.unmanaged();
-        let allowed = service
-            .from
-            .may(&service.app, service.peer, &Asked::Replica);
+        let allowed = service.from.may(
+            &service.app,
+            service.peer,
+            &Asked::Replica,
+            Traced::Known(None),
+        );
         return replicas::serve(service.app, stream, allowed, stop).await;
     }
     if stream.get_ref().1.alpn_protocol() == Some(b"h2") {

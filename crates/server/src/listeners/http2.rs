@@ -1,6 +1,7 @@
 //! An HTTP/2 connection to the internal listener: requests like those of HTTP/1, and gRPC calls.
 
 use super::internal::{Service, route};
+use super::spans;
 use crate::grpc::{self, Call};
 use crate::http::HEAD_MAX;
 use crate::net::timeouts::Line;
@@ -64,7 +65,13 @@ impl hyper::service::Service<Request<Incoming>> for Requests {
         let Service { app, peer, from } = self.0.clone();
         Box::pin(async move {
             if grpc::is_call(&request) {
+                let traces = app.data.traces.get();
+                let span = traces.and_then(|traces| traces.joined(request.headers()));
+                let method = grpc::name_of(request.uri().path());
                 let response = grpc::answer(&app, (peer, &from), request).await;
+                if let Some(span) = span {
+                    spans::end_call(&app, span, method, &response);
+                }
                 return Ok(response.map(Answer::Call));
             }
             let response = route(&app, (peer, &from), request).await?;

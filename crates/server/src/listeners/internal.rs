@@ -2,6 +2,7 @@
 //! because a check is a few hundred nanoseconds and a router would be most of it.
 
 use super::connection::{self, Stop};
+use super::spans;
 use crate::app::App;
 use crate::config::data_dir;
 use crate::http::{HEAD_MAX, check, oauth};
@@ -11,6 +12,7 @@ use crate::net::caller::Asked;
 use crate::net::caller::{self, Caller};
 use crate::net::timeouts::Lines;
 use crate::net::{self, Connection, Listener};
+use crate::trace_context::Traced;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::Full;
@@ -22,6 +24,7 @@ use std::time::Duration;
 use tokenward_core::time::Clock;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::time::MissedTickBehavior;
+use tracing::Instrument as _;
 
 /// How often the connections are looked at.
 const ROUND: Duration = Duration::from_secs(1);
@@ -185,11 +188,55 @@ fn is_introspection_of_a_product(path: &str) -> bool {
     rest.is_some_and(|rest| rest.starts_with('/') && rest.split('/').count() == 3)
 }
 
+/// The route of a path, as spans name it.
+fn name_of(path: &str) -> Option<&'static str> {
+    match path {
+        path if path.starts_with("/check/") => Some("/check/{environment}/{product}"),
+        path if path == oauth::INTROSPECT => Some(oauth::INTROSPECT),
+        path if is_introspection_of_a_product(path) => {
+            Some("/oauth2/introspect/{environment}/{product}")
+        }
+        "/health/live" => Some("/health/live"),
+        "/health/ready" => Some("/health/ready"),
+        "/metrics" => Some("/metrics"),
+        path if path == "/deny" || path.starts_with("/deny/") => Some("/deny"),
+        _ => None,
+    }
+}
+
+/// Answers a request, and records it where its caller does.
 pub(crate) fn route(
     app: &Arc<App>,
     (peer, from): (Peer, &Caller),
     request: Request<Incoming>,
 ) -> Answering {
+    let traces = app.data.traces.get();
+    let span = traces.and_then(|traces| traces.joined(request.headers()));
+    let Some(span) = span else {
+        return answer(app, (peer, from), request);
+    };
+    let is_tls = app.data.config.internal_tls.is_some() && peer != Peer::SameMachine;
+    let asked = spans::Asked::new(request.method(), is_tls);
+    let route = name_of(request.uri().path()).map(Into::into);
+    match answer(app, (peer, from), request) {
+        Answering::Now(response) => {
+            if let Some(response) = &response {
+                asked.end(app, span, route, response);
+            }
+            Answering::Now(response)
+        }
+        Answering::Later(answer) => {
+            let app = Arc::clone(app);
+            Answering::Later(Box::pin(async move {
+                let Ok(response) = answer.await;
+                asked.end(&app, span, route, &response);
+                Ok(response)
+            }))
+        }
+    }
+}
+
+fn answer(app: &Arc<App>, (peer, from): (Peer, &Caller), request: Request<Incoming>) -> Answering {
     if crate::http::head_bytes(&request) > HEAD_MAX {
         let problem = crate::http::envelope::Problem::new(
             StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
@@ -209,12 +256,15 @@ pub(crate) fn route(
             (peer, from),
         )));
     }
+    let lines = Traced::Headers(request.headers()).lines();
+    let entered = lines.enter();
     let response = match path {
         path if path == oauth::INTROSPECT || is_introspection_of_a_product(path) => {
             let (app, from) = (Arc::clone(app), from.clone());
-            return Answering::Later(Box::pin(async move {
-                Ok(oauth::introspect_internal(&app, (peer, &from), request).await)
-            }));
+            drop(entered);
+            let answer =
+                async move { Ok(oauth::introspect_internal(&app, (peer, &from), request).await) };
+            return Answering::Later(Box::pin(answer.instrument(lines)));
         }
         "/health/live" => text(StatusCode::OK, "live\n"),
         "/health/ready" => match app.not_ready() {
@@ -225,7 +275,7 @@ pub(crate) fn route(
             ),
         },
         "/metrics" if matches!(*request.method(), Method::GET | Method::HEAD) => {
-            match from.may(app, peer, &Asked::Metrics) {
+            match from.may(app, peer, &Asked::Metrics, Traced::Known(None)) {
                 true => metrics(app, request.headers()),
                 false => crate::http::envelope::Problem::new(
                     StatusCode::FORBIDDEN,

@@ -4,3 +4,4 @@ mod connection;
 mod http2;
 pub mod internal;
 pub mod public;
+mod spans;

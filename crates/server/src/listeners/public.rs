@@ -1,16 +1,19 @@
 //! The public listener: the token API, OAuth and the admin API behind one router, with limits on
 //! everything and a request id on every answer.
 
+use super::spans;
 use crate::app::App;
 use crate::http::envelope::{Problem, Told};
 use crate::http::{BODY_MAX, HEAD_MAX, admin, clear_api, console, head_bytes, oauth, request_host};
 use crate::logs::Limit;
+use crate::net::addresses::is_trusted;
 use crate::net::limits::{Activity, Awaited, Connections, Delivered, End, Limits, Place, Watched};
 use crate::net::{self, Connection, Listener};
-use crate::{random, request_id};
+use crate::trace_context::{TraceContext, TraceId};
+use crate::{random, request_id, traces};
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{ConnectInfo, DefaultBodyLimit, Request, State};
+use axum::extract::{ConnectInfo, DefaultBodyLimit, MatchedPath, Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
@@ -131,11 +134,17 @@ fn internal_error() -> Problem {
     )
 }
 
+/// An answer in time, which names the route that was matched for the span of its request.
 async fn answer_in_time(request: Request, next: Next) -> Response {
-    match tokio::time::timeout(ANSWER_TIMEOUT, next.run(request)).await {
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let mut response = match tokio::time::timeout(ANSWER_TIMEOUT, next.run(request)).await {
         Ok(response) => response,
         Err(_) => late().into_response(),
+    };
+    if let Some(route) = route {
+        response.extensions_mut().insert(route);
     }
+    response
 }
 
 fn late() -> http::Response<Full<Bytes>> {
@@ -148,14 +157,16 @@ fn late() -> http::Response<Full<Bytes>> {
     .response("CLEAR")
 }
 
-/// The span of a request, at the level of every line it may have: an id of ours, for a caller's own could forge log lines, and the caller's address.
-fn request_span(source: Option<IpAddr>) -> (Uuid, tracing::Span) {
+/// The span of a request, at the level of every line it may have: an id of ours, for a caller's own could forge log lines, the caller's address, and
+/// the trace it belongs to, if there is one.
+fn request_span(source: Option<IpAddr>, trace: Option<TraceId>) -> (Uuid, tracing::Span) {
     let id = random::uuid();
     let none = tracing::field::Empty;
     let source = source.map(tracing::field::display);
+    let trace = trace.map(tracing::field::display);
     (
         id,
-        tracing::error_span!("request", %id, source, client = none, actor = none),
+        tracing::error_span!("request", %id, source, trace_id = trace, client = none, actor = none),
     )
 }
 
@@ -195,7 +206,10 @@ where
         let app = Arc::clone(&self.app);
         let begun = app.data.clock().boot();
         let source = app.caller_address(self.peer, request.headers());
-        let (id, span) = request_span(source);
+        let traced = Recorded::of(&app, self.peer, &request);
+        let trace = traced.context.map(|context| context.trace);
+        let trace = trace.or(traced.span.map(|span| span.trace()));
+        let (id, span) = request_span(source, trace);
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
         let admitted = span.in_scope(|| self.admit(&mut request));
         let answer: Pin<Box<dyn Future<Output = Response> + Send>> = match admitted {
@@ -216,8 +230,10 @@ where
             }
         };
         let answered = async move {
+            let answer = traces::scope(traced.span, answer);
             let mut response = request_id::scope(id, answer).await;
             log_answer(&app, &method, &path, &response, begun);
+            traced.end(&app, &path, &response);
             put_headers(&app, &mut response, id);
             if app.is_stopping() && !is_http2 {
                 let close = HeaderValue::from_static("close");
@@ -226,6 +242,39 @@ where
             Ok(response.map(|body| answering.body(body)))
         };
         Box::pin(answered.instrument(span))
+    }
+}
+
+/// A request's place in a trace, and its span where it is recorded.
+struct Recorded {
+    context: Option<TraceContext>,
+    span: Option<traces::Span>,
+    asked: spans::Asked,
+}
+
+impl Recorded {
+    /// What is believed of a request: anyone on the internet can send `traceparent`, so only a trusted proxy's is read.
+    fn of<B>(app: &App, peer: IpAddr, request: &http::Request<B>) -> Self {
+        let config = &app.data.config;
+        let is_believed = is_trusted(peer, &config.trusted_proxies);
+        let context = is_believed.then(|| TraceContext::of(request.headers()));
+        let context = context.flatten();
+        let traces = app.data.traces.get();
+        Self {
+            context,
+            span: traces.and_then(|traces| traces.joined_or_begun(context)),
+            asked: spans::Asked::new(request.method(), config.public_tls.is_some()),
+        }
+    }
+
+    fn end(self, app: &App, path: &str, response: &Response) {
+        let Some(span) = self.span else { return };
+        let matched = response.extensions().get::<MatchedPath>();
+        let route = match path {
+            clear_api::PATH => Some(clear_api::PATH.into()),
+            _ => matched.map(|route| route.as_str().to_owned().into()),
+        };
+        self.asked.end(app, span, route, response);
     }
 }
 

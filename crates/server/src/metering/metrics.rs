@@ -391,6 +391,11 @@ impl Metrics {
         self.more.commit_seconds.observe(seconds);
     }
 
+    /// The counts of spans.
+    pub(crate) fn spans(&self) -> &Spans {
+        &self.more.spans
+    }
+
     /// Counts a fault.
     pub fn failed(&self) {
         self.failures.inc();
@@ -542,6 +547,32 @@ impl Cluster {
     }
 }
 
+/// Counts of spans of traces.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Spans {
+    /// Sent to the collector.
+    pub(crate) exported: Counter,
+    /// Not sent: too many at once, or the collector did not take them.
+    pub(crate) lost: Counter,
+}
+
+impl Spans {
+    fn new(registry: &mut Registry) -> Self {
+        let spans = Self::default();
+        registry.register(
+            "spans_exported",
+            "Spans of traces that the collector took",
+            spans.exported.clone(),
+        );
+        registry.register(
+            "spans_lost",
+            "Spans of traces, and traced requests, that were not sent: too many at once, or the collector did not take them",
+            spans.lost.clone(),
+        );
+        spans
+    }
+}
+
 /// Figures of the build, of commits as counters, of checks' times, of certificates and of the audit log.
 struct More {
     groups_total: Counter,
@@ -557,6 +588,7 @@ struct More {
     backed_up: Gauge,
     audit_verified: Gauge,
     audit_verified_at: Gauge,
+    spans: Spans,
 }
 
 impl More {
@@ -644,6 +676,7 @@ impl More {
             backed_up,
             audit_verified,
             audit_verified_at,
+            spans: Spans::new(registry),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 pub use tokenward_core::address::{Peer, caller};
 
+use ipnet::IpNet;
 use std::net::{IpAddr, Ipv6Addr};
 
 /// An address as it is kept and shown; an unknown one is the word `unknown` (RFC 7239, section 6.2).
@@ -11,6 +12,12 @@ pub fn text(address: Option<IpAddr>) -> String {
         || "unknown".to_owned(),
         |address| address.to_canonical().to_string(),
     )
+}
+
+/// Whether what a peer says of a request is believed: it is a trusted proxy.
+pub(crate) fn is_trusted(peer: IpAddr, trusted: &[IpNet]) -> bool {
+    let peer = peer.to_canonical();
+    trusted.iter().any(|net| net.contains(&peer))
 }
 
 /// The network a source is counted by: an IPv6 caller has a whole /64 to choose addresses from. Callers whose address is

@@ -6,6 +6,7 @@ use crate::app::App;
 use crate::config::Config;
 use crate::config::callers::{self, Grant};
 use crate::logs::{self, Limit};
+use crate::trace_context::Traced;
 use rustls::CertificateError as Fault;
 use rustls_pki_types::CertificateDer;
 use std::sync::Arc;
@@ -116,7 +117,7 @@ impl Caller {
     }
 
     /// Whether it may do this. If not, the log says why.
-    pub(crate) fn may(&self, app: &App, peer: Peer, asked: &Asked<'_>) -> bool {
+    pub(crate) fn may(&self, app: &App, peer: Peer, asked: &Asked<'_>, traced: Traced<'_>) -> bool {
         let named = match self {
             Self::Anyone => return true,
             Self::Named(named) if named.grants.iter().any(|grant| asked.is_allowed_by(grant)) => {
@@ -128,6 +129,7 @@ impl Caller {
         if let Some(left_out) = REFUSED.admit(app.data.clock().boot()) {
             let left_out = (left_out > 0).then_some(left_out);
             let source = addresses::text(address(peer));
+            let _lines = traced.lines().entered();
             tracing::warn!(source, left_out, "{}", sentence(named, asked));
         }
         false

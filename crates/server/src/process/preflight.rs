@@ -59,6 +59,7 @@ impl Opened {
             in_use: false,
         }));
         let mail = keep(mail(config), &mut problems);
+        keep(traces(config), &mut problems);
         match (public_tls, internal_tls, public, internal, unix, mail) {
             (
                 Some(public_tls),
@@ -150,6 +151,13 @@ fn mail(config: &Config) -> Result<(), Problem> {
     })
 }
 
+fn traces(config: &Config) -> Result<(), Problem> {
+    crate::traces::check(config).map_err(|text| Problem {
+        text,
+        in_use: false,
+    })
+}
+
 /// What `tokenward config check` found.
 #[derive(Debug, Default)]
 pub(crate) struct Findings {
@@ -165,6 +173,7 @@ pub(crate) fn check(config: &Config, now: i64) -> Findings {
         warnings: config.risks(),
         ..Findings::default()
     };
+    found.warnings.extend(crate::traces::risk(config));
     let runs = data_dir::is_in_use(&config.data_dir);
     match Opened::open(config, Handed::default()) {
         Ok(opened) => {

@@ -14,6 +14,7 @@ use crate::net::{Bound, Listener, Tls};
 use crate::process::housekeeping::{self, Housekeeping};
 use crate::process::nodes::NodesWatch;
 use crate::process::preflight::{self, Opened};
+use crate::traces::{self, Traces};
 use crate::{notify, random};
 use sd_notify::NotifyState;
 use serde_json::json;
@@ -112,7 +113,7 @@ async fn serve(config: Config, handed: Handed, limits: Limits) -> Result<(), Fau
         internal,
         unix,
     } = Opened::open(&config, handed).map_err(|problems| preflight::lines(&problems))?;
-    for risk in config.risks() {
+    for risk in config.risks().into_iter().chain(traces::risk(&config)) {
         tracing::warn!("{risk}");
     }
     let seen = directory.seen()?;
@@ -241,7 +242,7 @@ async fn serve(config: Config, handed: Handed, limits: Limits) -> Result<(), Fau
         let _ = tokio::task::spawn_blocking(move || thread.join()).await;
     }
     drop(unix);
-    housekeeping::write_all(&app).await;
+    write_out(&app).await?;
     let change = app.data.store.proven();
     if let Err(error) = directory.remember(epoch, change) {
         // What was remembered a moment ago still holds, and the store must be closed well on a full disk, too.
@@ -262,6 +263,14 @@ async fn serve(config: Config, handed: Handed, limits: Limits) -> Result<(), Fau
     outcome
 }
 
+/// Writes and sends what waits for it, once no request is under way.
+async fn write_out(app: &Arc<App>) -> Result<(), Fault> {
+    housekeeping::write_all(app).await;
+    let app = Arc::clone(app);
+    let ended = tokio::task::spawn_blocking(move || app.data.traces.get().map(Traces::stop));
+    Ok(ended.await.map(drop)?)
+}
+
 /// Tells systemd how far the process is, where systemd started it as a service of `Type=notify`.
 fn tell_supervisor(state: &NotifyState<'_>) {
     if let Err(error) = sd_notify::notify(std::slice::from_ref(state)) {
@@ -274,6 +283,9 @@ fn tell_supervisor(state: &NotifyState<'_>) {
 /// What comes before the listeners, once the store is open.
 async fn prepare(app: &App, directory: &DataDir) -> Result<notify::Post, Fault> {
     let post = notify::Post::open(app)?;
+    if let Some(traces) = Traces::start(&app.data.config, app.data.metrics.spans())? {
+        let _ = app.data.traces.set(traces);
+    }
     bootstrap::first_admin_key(app, directory).await?;
     Ok(post)
 }

@@ -5,6 +5,7 @@ use crate::logs::Limit;
 use crate::metering::denials::Denied;
 use crate::net::addresses;
 use crate::random;
+use crate::trace_context::Traced;
 use std::net::IpAddr;
 use tokenward_core::time::Clock;
 use tokenward_core::verdict::denial::Refusal;
@@ -29,12 +30,12 @@ pub enum CheckAnswer {
 
 /// Decides about a token for the environment and the product that the gateway's configuration names. What is not
 /// permitted leaves a line in the log.
-pub fn check(
+pub(crate) fn check(
     data: &Data,
-    environment: &str,
-    product: &str,
+    (environment, product): (&str, &str),
     presented: Presented<'_>,
     address: Option<IpAddr>,
+    traced: Traced<'_>,
 ) -> CheckAnswer {
     let decided = match Environment::parse(environment) {
         None => Err(Refusal::Denied(Denial::ProductUnknown)),
@@ -58,7 +59,10 @@ pub fn check(
             data.metrics.permitted();
             CheckAnswer::Permit(permit)
         }
-        Err(refusal) => refuse(data, (environment, product), presented, address, refusal),
+        Err(refusal) => {
+            let stated = (environment, product);
+            refuse(data, stated, presented, (address, traced), refusal)
+        }
     }
 }
 
@@ -67,9 +71,10 @@ pub(crate) fn refuse(
     data: &Data,
     (environment, product): (&str, &str),
     presented: Presented<'_>,
-    address: Option<IpAddr>,
+    (address, traced): (Option<IpAddr>, Traced<'_>),
     refusal: Refusal,
 ) -> CheckAnswer {
+    let _lines = traced.lines().entered();
     data.metrics.checked(refusal.code());
     let error_id = random::uuid();
     let answer = (refusal, error_id);

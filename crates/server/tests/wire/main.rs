@@ -39,6 +39,7 @@ mod seen;
 mod slow;
 mod time;
 mod tls;
+mod traces;
 mod unix;
 mod usage;
 mod withdrawn;

@@ -9,6 +9,7 @@ use crate::app::App;
 use crate::net::addresses::Peer;
 use crate::net::caller::Asked;
 use crate::net::caller::Caller;
+use crate::trace_context::Traced;
 use crate::verbs::check::{self, Counted};
 use crate::verbs::issuance;
 use axum::extract::{ConnectInfo, Request, State};
@@ -74,7 +75,8 @@ pub(crate) async fn on_internal(
             .get("token")
             .ok_or_else(|| OAuthError::invalid_request("token is missing"))?;
         let stated = Stated::read(parts.uri.path(), &form)?;
-        if !from.may(app, peer, &stated.asked()) {
+        // This request's lines have its trace id already.
+        if !from.may(app, peer, &stated.asked(), Traced::Known(None)) {
             return Err(OAuthError::new(
                 StatusCode::FORBIDDEN,
                 "access_denied",
