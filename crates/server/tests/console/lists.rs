@@ -65,6 +65,8 @@ async fn list_has_a_total_orders_and_tags() {
     let tagged = tagged.expect(200, "1 API client found");
     assert!(tagged.text.contains("<span class=\"tag\">billing</span>"));
     assert!(!tagged.text.contains("c-erp"), "{}", tagged.text);
+    let own = operator.get(&format!("/console/clients/{b}")).await;
+    own.expect(200, "<dt>Tags</dt><dd>billing</dd>");
     operator
         .get(&format!("/console/clients/{b}"))
         .await

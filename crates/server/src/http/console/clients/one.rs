@@ -151,6 +151,9 @@ fn settings(read: &Read) -> Vec<(&'static str, String)> {
         let most = shown::span(settings.handover_max_seconds.into());
         out.push(("Maximum grace period", most));
     }
+    if !read.tags.is_empty() {
+        out.push(("Tags", read.tags.join(", ")));
+    }
     out
 }
 
