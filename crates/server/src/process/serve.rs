@@ -108,10 +108,14 @@ async fn serve(config: Config, handed: Handed, limits: Limits) -> Result<(), Fau
     data_dir::remove(&directory.file(data_dir::LISTENING))?;
     let Opened {
         tls: [public_tls, internal_tls],
+        mut orders,
         mut public,
         internal,
         unix,
     } = Opened::open(&config, handed).map_err(|problems| preflight::lines(&problems))?;
+    if let Some(orders) = &mut orders {
+        orders.open().await?;
+    }
     for risk in config.risks() {
         tracing::warn!("{risk}");
     }
@@ -177,6 +181,8 @@ async fn serve(config: Config, handed: Handed, limits: Limits) -> Result<(), Fau
         stopped,
     ));
     let public_address = public.address;
+    // The ACME server connects to the listener.
+    let ordering = orders.map(|orders| tokio::spawn(orders.run()));
 
     let scheme = |tls: &Option<Arc<Tls>>| if tls.is_some() { "https" } else { "http" };
     let addresses = json!({
@@ -195,7 +201,11 @@ async fn serve(config: Config, handed: Handed, limits: Limits) -> Result<(), Fau
         .or(app.data.config.issuer.as_ref())
     {
         Some(known) => known.trim_end_matches('/').to_owned(),
-        None => format!("{}://{reachable}", scheme(&public_tls)),
+        None => match &app.data.config.acme {
+            // The name in its certificate, at the port that the challenge needs anyway.
+            Some(acme) => format!("https://{}", acme.domains[0]),
+            None => format!("{}://{reachable}", scheme(&public_tls)),
+        },
     };
     let mut linking = tokio::spawn(offer_link(
         Arc::clone(&app),
@@ -226,6 +236,9 @@ async fn serve(config: Config, handed: Handed, limits: Limits) -> Result<(), Fau
     tell_supervisor(&NotifyState::Stopping);
     app.stop();
     linking.abort();
+    if let Some(ordering) = ordering {
+        ordering.abort();
+    }
     if outcome.is_err() {
         // A node that must not go on answers no check.
         let _ = stop_checks.send(true);
