@@ -88,8 +88,15 @@ pub(super) fn resolve(written: Written, files: bool) -> Result<Option<Acme>, Con
 
 fn domain(text: &str) -> Result<String, ConfigError> {
     let name = text.to_ascii_lowercase();
-    let valid = rustls_pki_types::DnsName::try_from(name.as_str()).is_ok() && !name.ends_with('.');
-    if valid && name.parse::<std::net::IpAddr>().is_err() {
+    let label = |label: &str| {
+        let known = |c: char| c.is_ascii_alphanumeric() || c == '-';
+        let ends = label.starts_with('-') || label.ends_with('-');
+        (1..=63).contains(&label.len()) && label.chars().all(known) && !ends
+    };
+    // No top-level domain has digits only, and the last part of an IPv4 address has.
+    let last = name.rsplit('.').next().unwrap_or_default();
+    let number = last.chars().all(|c| c.is_ascii_digit());
+    if name.len() <= 253 && name.split('.').all(label) && !number {
         return Ok(name);
     }
     let why = match name.starts_with("*.") {
@@ -143,6 +150,8 @@ mod tests {
             ("a.example:443", "isn't a domain name"),
             ("a.example.", "isn't a domain name"),
             ("a b", "isn't a domain name"),
+            ("-a.example", "isn't a domain name"),
+            ("2001:db8::1", "isn't a domain name"),
         ] {
             let why = refused(written(&[name]), false);
             assert!(why.contains(words) && why.contains(name), "{why}");

@@ -17,7 +17,6 @@ use sha2::{Digest as _, Sha256};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::Instant;
 
 /// The protocol of the challenge.
 pub(super) const PROTOCOL: &[u8] = rustls_acme::acme::ACME_TLS_ALPN_NAME;
@@ -98,26 +97,23 @@ impl Orders {
     pub(crate) async fn run(mut self) {
         let domains = u32::try_from(self.settings.domains.len()).unwrap_or(u32::MAX);
         let limit = ORDER + ORDER_OF_DOMAIN * domains;
-        let mut failures = 0;
-        let mut rests_until = Instant::now() + self.rest();
+        let (mut failures, mut rest) = (0, self.rest());
         loop {
-            match tokio::time::timeout_at(rests_until + limit, self.state.next()).await {
+            // The library rests, too, so it says nothing in this time.
+            match tokio::time::timeout(rest + limit, self.state.next()).await {
                 Ok(event) => {
                     let pause = self.tell(event, failures);
-                    match pause {
-                        Some(pause) => {
-                            failures += 1;
-                            rests_until = Instant::now() + pause;
-                        }
-                        None => rests_until = Instant::now() + self.rest(),
-                    }
+                    failures = if pause.is_some() {
+                        failures + 1
+                    } else {
+                        failures
+                    };
+                    rest = pause.unwrap_or_else(|| self.rest());
                     if self.rest() > Duration::ZERO {
                         failures = 0;
                     }
                 }
-                Err(_) if self.rest() > Duration::ZERO => {
-                    rests_until = Instant::now() + self.rest();
-                }
+                Err(_) if self.rest() > Duration::ZERO => rest = self.rest(),
                 Err(_) => {
                     tracing::warn!(
                         domains = self.tls.name(),
@@ -126,7 +122,7 @@ impl Orders {
                         limit.as_secs() / 60
                     );
                     self.state = state(&self.settings, &self.client, &self.folder, &self.tls);
-                    rests_until = Instant::now();
+                    (failures, rest) = (0, Duration::ZERO);
                 }
             }
         }

@@ -25,7 +25,7 @@ pub(crate) struct Tls {
 
 /// Where the certificate comes from.
 enum Source {
-    Files(TlsFiles, Mutex<Watched>),
+    Files(TlsFiles, Box<Mutex<Watched>>),
     /// By ACME, for these domains.
     Ordered(Vec<String>),
 }
@@ -75,10 +75,10 @@ impl Tls {
     pub(crate) fn open(files: TlsFiles) -> Result<Self, String> {
         let identity = identity(&files);
         let pair = RwLock::new(read(&files)?);
-        let watched = Mutex::new(Watched {
+        let watched = Box::new(Mutex::new(Watched {
             seen: identity,
             read: identity,
-        });
+        }));
         Ok(Self {
             source: Source::Files(files, watched),
             pair,
@@ -396,6 +396,32 @@ pub(crate) fn certificate_for_tests(folder: &Path, year: i32) -> TlsFiles {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ordered_certificate_is_warned_of_when_its_renewal_is_overdue() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = certificate_for_tests(folder.path(), 2030);
+        let nothing = Arc::new(rustls::server::ResolvesServerCertUsingSni::new());
+        let tls = Tls::ordered(vec!["a.example".to_owned()], nothing);
+        // Nothing ends while nothing is there.
+        assert_eq!(tls.valid_till(), None);
+        assert_eq!(tls.out_of_time(NOW), None);
+        assert_eq!(tls.ends_soon(NOW), None);
+        let mut parameters = rcgen::CertificateParams::new(vec!["a.example".to_owned()]).unwrap();
+        parameters.not_before = rcgen::date_time_ymd(2024, 7, 1);
+        parameters.not_after = rcgen::date_time_ymd(2024, 7, 9);
+        let made = parameters.self_signed(&rcgen::KeyPair::generate().unwrap());
+        tls.note_valid(made.unwrap().pem().as_bytes()).unwrap();
+        let till = tls.valid_till().unwrap();
+        assert_eq!(tls.ends_soon(till - 2 * 86_400), None);
+        let soon = tls.ends_soon(till - 2 * 86_400 + 1).unwrap();
+        assert!(soon.contains("a.example") && soon.contains("ACME"), "{soon}");
+        let ended = tls.out_of_time(till + 1).unwrap();
+        assert!(ended.contains("a.example") && ended.contains("ACME"), "{ended}");
+        // One in files is warned of for two weeks, and files are read.
+        assert!(tls.reload().is_none() && tls.look(NOW).is_none());
+        assert_eq!(Tls::open(files).unwrap().reload(), Some(Ok(())));
+    }
 
     /// A day in 2024.
     const NOW: i64 = 1_720_000_000;
