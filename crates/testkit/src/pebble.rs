@@ -29,6 +29,16 @@ impl Pebble {
     /// When it is not installed or does not start; the message says what to do.
     #[must_use]
     pub fn start(port: u16, tls_port: u16, authority: &Authority) -> Pebble {
+        // Five years, which is its own default.
+        Self::issuing(157_766_400, port, tls_port, authority)
+    }
+
+    /// The same with certificates that are valid for so many seconds.
+    ///
+    /// # Panics
+    /// As [`Pebble::start`].
+    #[must_use]
+    pub fn issuing(seconds: u32, port: u16, tls_port: u16, authority: &Authority) -> Pebble {
         let program = Path::new("/usr/bin/pebble");
         assert!(
             program.exists(),
@@ -53,6 +63,7 @@ impl Pebble {
             "tlsPort": tls_port,
             "ocspResponderURL": "",
             "externalAccountBindingRequired": false,
+            "certificateValidityPeriod": seconds,
         }});
         std::fs::write(file("pebble.json"), settings.to_string()).expect("a writable folder");
         let log = file("log");

@@ -415,9 +415,15 @@ mod tests {
         let till = tls.valid_till().unwrap();
         assert_eq!(tls.ends_soon(till - 2 * 86_400), None);
         let soon = tls.ends_soon(till - 2 * 86_400 + 1).unwrap();
-        assert!(soon.contains("a.example") && soon.contains("ACME"), "{soon}");
+        assert!(
+            soon.contains("a.example") && soon.contains("ACME"),
+            "{soon}"
+        );
         let ended = tls.out_of_time(till + 1).unwrap();
-        assert!(ended.contains("a.example") && ended.contains("ACME"), "{ended}");
+        assert!(
+            ended.contains("a.example") && ended.contains("ACME"),
+            "{ended}"
+        );
         // One in files is warned of for two weeks, and files are read.
         assert!(tls.reload().is_none() && tls.look(NOW).is_none());
         assert_eq!(Tls::open(files).unwrap().reload(), Some(Ok(())));

@@ -130,6 +130,32 @@ async fn server_starts_without_the_acme_server_and_goes_on_trying() {
 }
 
 #[tokio::test]
+async fn certificate_is_renewed_when_a_third_of_its_time_is_left() {
+    let folder = tempfile::tempdir().unwrap();
+    let authority = Authority::new("an ACME server's own");
+    let file = folder.path().join("authority.pem");
+    std::fs::write(&file, authority.pem()).unwrap();
+    let port = free_port();
+    let pebble = Pebble::issuing(30, free_port(), port, &authority);
+    let server = ordering(pebble.directory(), &file, port).start();
+    until_said(&server, "certificate kept in the data directory");
+    let client = trusting_issued(&pebble, &authority).await;
+    assert_eq!(status(&client, port).await.unwrap(), 200);
+    let end = end_in_metrics(&server).await.unwrap();
+    wait_until("the renewal", ORDER_LIMIT, || {
+        let kept = "certificate kept in the data directory";
+        (server.output().matches(kept).count() == 2).then_some(())
+    });
+    assert_eq!(status(&client, port).await.unwrap(), 200);
+    let renewed = end_in_metrics(&server).await.unwrap();
+    assert!(
+        (end + 15.0..end + 30.0).contains(&renewed),
+        "{end} {renewed}"
+    );
+    assert!(!server.output().contains("no certificate from"));
+}
+
+#[tokio::test]
 async fn domain_that_leads_elsewhere_gets_no_certificate_and_the_log_says_why() {
     let folder = tempfile::tempdir().unwrap();
     let authority = Authority::new("an ACME server's own");
