@@ -185,7 +185,7 @@ pub struct ServeArgs {
         value_delimiter = ','
     )]
     pub acme_contact: Vec<String>,
-    /// Directory URL of the ACME server [default: Let's Encrypt, https://acme-v02.api.letsencrypt.org/directory]
+    /// Directory URL of the ACME server [default: Let's Encrypt, `https://acme-v02.api.letsencrypt.org/directory`]
     #[arg(long, env = "TOKENWARD_ACME_DIRECTORY", value_name = "URL")]
     pub acme_directory: Option<String>,
     /// Authorities that the ACME server's own certificate may come from (PEM) [default: those that this system trusts]
