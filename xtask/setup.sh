@@ -97,6 +97,7 @@ for_test() {
     # Not on everybody's PATH either.
     [ -x /usr/sbin/pgbouncer ] || missing+=(pgbouncer)
     compgen -G '/usr/lib/*/faketime/libfaketime.so.1' >/dev/null || missing+=(faketime)
+    [ -x /usr/bin/pebble ] || missing+=(pebble)
     needs promtool prometheus
     needs systemd-analyze systemd
     needs setpriv util-linux

@@ -24,6 +24,8 @@ pub const CONSOLE_LINK: &str = "console-link";
 pub const LISTENING: &str = "listening.json";
 /// There while replicas may be vouching by this node's word.
 pub const REPLICAS: &str = "replicas-attached";
+/// The folder of what was ordered by ACME: account keys, certificates and their keys.
+pub const ACME: &str = "acme";
 /// When the last backup of this store was made, in seconds since 1970.
 pub const LAST_BACKUP: &str = "last-backup";
 /// Where Linux tells which run of the machine this is.
@@ -426,6 +428,43 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), DataDirError> {
         sync_parent(path)
     };
     write().map_err(told(path, "write"))
+}
+
+/// Makes a folder that only its owner may enter, unless it is there.
+///
+/// # Errors
+/// When it can't be made, is a symbolic link or no folder, belongs to another user, or others may enter it.
+pub(crate) fn private_folder(path: &Path) -> Result<(), DataDirError> {
+    match std::fs::DirBuilder::new().mode(0o700).create(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
+            return Err(told(path, "create")(error));
+        }
+        _ => {}
+    }
+    let about = std::fs::symlink_metadata(path).map_err(told(path, "look at"))?;
+    let mode = about.permissions().mode() & 0o777;
+    let own = rustix::process::geteuid().as_raw();
+    if !about.is_dir() || about.uid() != own || mode & 0o077 != 0 {
+        return Err(DataDirError(format!(
+            "{} holds private keys and must be a folder that belongs to this process's user and that no other may enter \
+             (mode {mode:03o}). Run chmod 700, or move it away",
+            path.display()
+        )));
+    }
+    Ok(())
+}
+
+/// Reads a file of a private folder whole, unless it is a symbolic link; none when there is no such file.
+pub(crate) fn read_own(path: &Path) -> std::io::Result<Option<Zeroizing<Vec<u8>>>> {
+    let mut options = OpenOptions::new();
+    let flags = AT_ONCE | rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
+    let file = match options.read(true).custom_flags(flags).open(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        opened => must_be_regular(opened?)?,
+    };
+    let mut bytes = Zeroizing::new(Vec::with_capacity(65_536));
+    file.take(1_048_576).read_to_end(&mut bytes)?;
+    Ok(Some(bytes))
 }
 
 /// When the last backup of the store in the directory `path` was made, in seconds since 1970; 0 when none is known.

@@ -1,6 +1,7 @@
 //! Configuration in two stages: as written (flags, environment, file) and as resolved. Flags win over
 //! the environment, the environment over the file, the file over the defaults.
 
+mod acme;
 pub mod callers;
 pub mod data_dir;
 mod environment;
@@ -13,6 +14,7 @@ pub mod s3;
 mod sso;
 mod written;
 
+pub use acme::Acme;
 pub use environment::{unknown_variables, without_empty_variables};
 pub use sso::Sso;
 pub(crate) use sso::is_private;
@@ -133,6 +135,8 @@ pub struct Config {
     pub error_source: String,
     /// TLS of the public listener.
     pub public_tls: Option<TlsFiles>,
+    /// Certificates of the public listener by ACME, instead of files.
+    pub acme: Option<Acme>,
     /// TLS of the internal listener.
     pub internal_tls: Option<TlsFiles>,
     /// What each name in a client certificate may ask of the internal listener.
@@ -241,6 +245,12 @@ impl Config {
         .collect()
     }
 
+    /// Whether the public listener speaks TLS.
+    #[must_use]
+    pub fn public_has_tls(&self) -> bool {
+        self.public_tls.is_some() || self.acme.is_some()
+    }
+
     /// Resolves what was written.
     #[expect(clippy::too_many_lines, reason = "one expression a setting")]
     pub fn resolve(args: ServeArgs) -> Result<Self, ConfigError> {
@@ -331,6 +341,25 @@ impl Config {
         if let Some(issuer) = &issuer {
             notifications::url("issuer", issuer, "https://auth.example.com")?;
         }
+        let public_tls = tls(
+            "public",
+            args.public_tls_certificate.or(file.public_tls_certificate),
+            args.public_tls_key.or(file.public_tls_key),
+        )?;
+        let either = |flags: Vec<String>, file: Option<Vec<String>>| match flags.is_empty() {
+            true => file.unwrap_or_default(),
+            false => flags,
+        };
+        let acme = acme::resolve(
+            acme::Written {
+                domains: either(args.acme_domain, file.acme_domains),
+                contact: either(args.acme_contact, file.acme_contact),
+                directory: args.acme_directory.or(file.acme_directory),
+                authority: args.acme_authority.or(file.acme_authority),
+                accept_terms: args.acme_accept_terms.or(file.acme_accept_terms),
+            },
+            public_tls.is_some(),
+        )?;
         let internal_callers = callers::callers(&args.internal_caller, file.internal_callers)?;
         Ok(Self {
             public,
@@ -354,11 +383,8 @@ impl Config {
                 .or(file.secret_calls_per_second)
                 .unwrap_or(SECRET_CALLS_PER_SECOND),
             error_source,
-            public_tls: tls(
-                "public",
-                args.public_tls_certificate.or(file.public_tls_certificate),
-                args.public_tls_key.or(file.public_tls_key),
-            )?,
+            public_tls,
+            acme,
             internal_tls: callers::complete(
                 tls(
                     "internal",

@@ -19,10 +19,10 @@ impl Config {
     pub fn risks(&self) -> Vec<String> {
         let mut risks = Vec::new();
         let open = |address: SocketAddr| !address.ip().to_canonical().is_loopback();
-        if open(self.public) && self.public_tls.is_none() {
+        if open(self.public) && !self.public_has_tls() {
             risks.push(format!(
                 "public ({}) can be reached from other machines and has no TLS: client secrets and access tokens can be \
-                 read on the way. Set public_tls_certificate and public_tls_key, or listen on a loopback address behind \
+                 read on the way. Set public_tls_certificate and public_tls_key, or acme_domains, or listen on a loopback address behind \
                  a proxy that ends TLS",
                 self.public
             ));
@@ -48,6 +48,14 @@ impl Config {
             risks.push(
                 "mail_url is set and public_url is not: no confirmation link can be sent, so new notification addresses \
                  stay pending and get no notices. Set public_url to the address this server is reached at"
+                    .to_owned(),
+            );
+        }
+        if self.acme.is_some() && self.database_url.is_some() {
+            risks.push(
+                "acme_domains and database_url are set: each node of a database orders a certificate of its own, and behind a \
+                 load balancer the challenge can reach another node, so that orders fail. With several nodes set \
+                 public_tls_certificate, or let the load balancer hold the certificate"
                     .to_owned(),
             );
         }

@@ -168,6 +168,33 @@ pub struct ServeArgs {
     /// Key of the public listener (PEM)
     #[arg(long, env = "TOKENWARD_PUBLIC_TLS_KEY", value_name = "FILE")]
     pub public_tls_key: Option<PathBuf>,
+    /// A domain of the public listener's certificate, which the server then orders and renews itself by ACME. The domain's port
+    /// 443 must lead to the public listener (challenge TLS-ALPN-01); repeatable
+    #[arg(
+        long,
+        alias = "acme-domains",
+        env = "TOKENWARD_ACME_DOMAIN",
+        value_name = "DOMAIN",
+        value_delimiter = ','
+    )]
+    pub acme_domain: Vec<String>,
+    /// Email address that the ACME server may write to; repeatable
+    #[arg(
+        long,
+        env = "TOKENWARD_ACME_CONTACT",
+        value_name = "EMAIL",
+        value_delimiter = ','
+    )]
+    pub acme_contact: Vec<String>,
+    /// Directory URL of the ACME server [default: Let's Encrypt, `https://acme-v02.api.letsencrypt.org/directory`]
+    #[arg(long, env = "TOKENWARD_ACME_DIRECTORY", value_name = "URL")]
+    pub acme_directory: Option<String>,
+    /// Authorities that the ACME server's own certificate may come from (PEM) [default: those that this system trusts]
+    #[arg(long, env = "TOKENWARD_ACME_AUTHORITY", value_name = "FILE")]
+    pub acme_authority: Option<PathBuf>,
+    /// Accept the terms of service of the ACME server; required with acme-domain [default: false]
+    #[arg(long, env = "TOKENWARD_ACME_ACCEPT_TERMS", value_name = "BOOL")]
+    pub acme_accept_terms: Option<bool>,
     /// Certificate of the internal listener (PEM); read again when it changes
     #[arg(long, env = "TOKENWARD_INTERNAL_TLS_CERTIFICATE", value_name = "FILE")]
     pub internal_tls_certificate: Option<PathBuf>,
@@ -313,6 +340,12 @@ pub struct File {
     pub(super) error_source: Option<String>,
     pub(super) public_tls_certificate: Option<PathBuf>,
     pub(super) public_tls_key: Option<PathBuf>,
+    #[serde(alias = "acme_domain")]
+    pub(super) acme_domains: Option<Vec<String>>,
+    pub(super) acme_contact: Option<Vec<String>>,
+    pub(super) acme_directory: Option<String>,
+    pub(super) acme_authority: Option<PathBuf>,
+    pub(super) acme_accept_terms: Option<bool>,
     pub(super) internal_tls_certificate: Option<PathBuf>,
     pub(super) internal_tls_key: Option<PathBuf>,
     pub(super) internal_client_authority: Option<PathBuf>,
@@ -349,7 +382,8 @@ pub struct File {
 }
 
 /// Keys that are accepted though they are not names of [`File`]'s fields.
-const ALIASES: [&str; 4] = [
+const ALIASES: [&str; 5] = [
+    "acme_domain",
     "environment_host",
     "internal_caller",
     "trusted_proxy",

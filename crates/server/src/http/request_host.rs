@@ -81,7 +81,7 @@ pub(crate) fn is_here(headers: &HeaderMap) -> bool {
 /// Whether the caller's connection is encrypted, as far as can be told: by TLS of ours, or of a proxy that says so. Any
 /// peer is believed here, for the word only ever makes an address `https`.
 pub(crate) fn is_encrypted(app: &App, headers: &HeaderMap) -> bool {
-    app.data.config.public_tls.is_some()
+    app.data.config.public_has_tls()
         || only(headers, &FORWARDED_PROTO)
             .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"https"))
 }

@@ -302,7 +302,7 @@ fn certificates(app: &App) -> Vec<(ListenerName, i64)> {
     let names = ["public", "internal"].map(|listener| ListenerName { listener });
     let tls = app.tls.get().into_iter().flatten();
     let ends = |(name, tls): (ListenerName, &Option<Arc<crate::net::Tls>>)| {
-        tls.as_ref().map(|tls| (name, tls.valid_till()))
+        tls.as_ref()?.valid_till().map(|till| (name, till))
     };
     names.into_iter().zip(tls).filter_map(ends).collect()
 }

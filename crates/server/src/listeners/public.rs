@@ -354,7 +354,7 @@ fn put_headers(app: &App, response: &mut Response, id: Uuid) {
         header::X_CONTENT_TYPE_OPTIONS,
         HeaderValue::from_static("nosniff"),
     );
-    if app.data.config.public_tls.is_some() {
+    if app.data.config.public_has_tls() {
         headers.insert(
             header::STRICT_TRANSPORT_SECURITY,
             HeaderValue::from_static("max-age=31536000"),

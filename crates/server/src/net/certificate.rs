@@ -1,15 +1,17 @@
 //! The certificate of a listener: read at the start, again when its files change, and at SIGHUP. A pair that can't be used
-//! leaves the one in use in place.
+//! leaves the one in use in place. That of the public listener may come by ACME instead.
 
+use crate::clock::SystemClock;
 use crate::config::TlsFiles;
-use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{ResolvesServerCert, WebPkiClientVerifier};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use tokenward_core::time::{MICROS_PER_SECOND, Timestamp};
+use std::time::Duration;
+use tokenward_core::time::{Clock as _, MICROS_PER_SECOND, Timestamp};
 use tokio_rustls::TlsAcceptor;
 
 /// From so many seconds before its end a certificate is warned of: time for a person to renew it.
@@ -17,9 +19,15 @@ const ENDS_SOON: i64 = 14 * 86_400;
 
 /// The certificate in use, shared by all listeners of one address.
 pub(crate) struct Tls {
-    files: TlsFiles,
+    source: Source,
     pair: RwLock<Pair>,
-    watched: Mutex<Watched>,
+}
+
+/// Where the certificate comes from.
+enum Source {
+    Files(TlsFiles, Box<Mutex<Watched>>),
+    /// By ACME, for these domains.
+    Ordered(Vec<String>),
 }
 
 /// What identifies the content of certificate, key and authorities, without reading them: of each file, behind all symbolic links, the
@@ -58,8 +66,8 @@ fn identity(files: &TlsFiles) -> Identity {
 #[derive(Clone)]
 struct Pair {
     acceptor: TlsAcceptor,
-    /// From when and till when it is valid, in seconds since 1970.
-    valid: (i64, i64),
+    /// From when and till when it is valid, in seconds since 1970; none while none has been issued.
+    valid: Option<(i64, i64)>,
 }
 
 impl Tls {
@@ -67,43 +75,72 @@ impl Tls {
     pub(crate) fn open(files: TlsFiles) -> Result<Self, String> {
         let identity = identity(&files);
         let pair = RwLock::new(read(&files)?);
-        let watched = Mutex::new(Watched {
+        let watched = Box::new(Mutex::new(Watched {
             seen: identity,
             read: identity,
-        });
+        }));
         Ok(Self {
-            files,
+            source: Source::Files(files, watched),
             pair,
-            watched,
         })
     }
 
-    /// Reads them again; connections under way keep what they have.
-    pub(crate) fn reload(&self) -> Result<(), String> {
-        let identity = identity(&self.files);
-        *self.watched() = Watched {
+    /// One that comes by ACME. Until a certificate is there, every handshake is refused.
+    pub(super) fn ordered(domains: Vec<String>, by: Arc<dyn ResolvesServerCert>) -> Self {
+        let acceptor = resolved(by);
+        Self {
+            source: Source::Ordered(domains),
+            pair: RwLock::new(Pair {
+                acceptor,
+                valid: None,
+            }),
+        }
+    }
+
+    /// Takes the certificates of `by` from now on.
+    pub(super) fn ordered_by(&self, by: Arc<dyn ResolvesServerCert>) {
+        self.write().acceptor = resolved(by);
+    }
+
+    /// Notes when the certificate of this PEM text is valid, which is in use.
+    pub(super) fn note_valid(&self, pem: &[u8]) -> Result<(), String> {
+        let first = CertificateDer::from_pem_slice(pem).map_err(|error| error.to_string())?;
+        let valid = validity(&first).map_err(|error| error.to_string())?;
+        self.write().valid = Some(valid);
+        Ok(())
+    }
+
+    /// Reads them again; connections under way keep what they have. None when there are no files.
+    pub(crate) fn reload(&self) -> Option<Result<(), String>> {
+        let Source::Files(files, watched) = &self.source else {
+            return None;
+        };
+        let identity = identity(files);
+        *locked(watched) = Watched {
             seen: identity,
             read: identity,
         };
-        self.set(read(&self.files)?);
-        Ok(())
+        Some(read(files).map(|fresh| self.set(fresh)))
     }
 
     /// Reads them again if they have changed and are complete, as far as that shows: they are the same as at the last look.
     /// None when there was nothing to do; what can't be used is told once. `now` is in seconds since 1970.
     pub(crate) fn look(&self, now: i64) -> Option<Result<(), String>> {
-        let identity = identity(&self.files);
-        let mut watched = self.watched();
+        let Source::Files(files, watched) = &self.source else {
+            return None;
+        };
+        let identity = identity(files);
+        let mut watched = locked(watched);
         let still = std::mem::replace(&mut watched.seen, identity) == identity;
         if !still || watched.read == identity {
             return None;
         }
         watched.read = identity;
         drop(watched);
-        Some(read(&self.files).and_then(|fresh| {
-            let (_, till) = fresh.valid;
-            if now > till && now <= self.valid_till() {
-                let file = self.files.certificate.display();
+        Some(read(files).and_then(|fresh| {
+            let till = fresh.valid.map_or(i64::MAX, |(_, till)| till);
+            if now > till && self.valid_till().is_some_and(|till| now <= till) {
+                let file = files.certificate.display();
                 return Err(format!(
                     "the new certificate {file} expired at {}",
                     date(till)
@@ -114,50 +151,85 @@ impl Tls {
         }))
     }
 
-    fn watched(&self) -> std::sync::MutexGuard<'_, Watched> {
-        self.watched.lock().unwrap_or_else(PoisonError::into_inner)
+    fn write(&self) -> std::sync::RwLockWriteGuard<'_, Pair> {
+        self.pair.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn set(&self, pair: Pair) {
-        *self.pair.write().unwrap_or_else(PoisonError::into_inner) = pair;
+        *self.write() = pair;
     }
 
-    /// The same for people.
-    pub(crate) fn valid_till_iso(&self) -> String {
-        date(self.valid_till())
+    /// The same as [`Tls::valid_till`] for people.
+    pub(crate) fn valid_till_iso(&self) -> Option<String> {
+        self.valid_till().map(date)
     }
 
-    /// The file of the certificate.
-    pub(crate) fn file(&self) -> &Path {
-        &self.files.certificate
+    /// The file of the certificate, or its domains.
+    pub(crate) fn name(&self) -> String {
+        match &self.source {
+            Source::Files(files, _) => files.certificate.display().to_string(),
+            Source::Ordered(domains) => domains.join(", "),
+        }
+    }
+
+    /// What is to be done about a certificate that has ended, or will.
+    fn renewal(&self) -> &'static str {
+        match self.source {
+            Source::Files(..) => "Renew it: the server takes the new file by itself",
+            Source::Ordered(_) => {
+                "The server orders a new one by ACME; the log says why that has failed so far"
+            }
+        }
+    }
+
+    /// From so many seconds before its end a certificate is warned of. One that comes by ACME is ordered again when a third of
+    /// its time is left, so that a short one is not warned of from its first day.
+    fn soon(&self, (from, till): (i64, i64)) -> i64 {
+        match self.source {
+            Source::Files(..) => ENDS_SOON,
+            Source::Ordered(_) => ENDS_SOON.min((till - from) / 4),
+        }
     }
 
     /// That the certificate in use ends soon; none while it is valid for two weeks, or when it has ended.
     pub(crate) fn ends_soon(&self, now: i64) -> Option<String> {
-        let till = self.valid_till();
-        (now <= till && till - now < ENDS_SOON).then(|| {
+        let valid = self.pair().valid?;
+        let (_, till) = valid;
+        (now <= till && till - now < self.soon(valid)).then(|| {
             format!(
-                "the certificate {} ends at {}, in {} days. Renew it: the server takes the new file by itself",
-                self.files.certificate.display(),
+                "the certificate {} ends at {}, in {} days. {}",
+                self.name(),
                 date(till),
-                (till - now) / 86_400
+                (till - now) / 86_400,
+                self.renewal()
             )
         })
     }
 
-    /// Till when the certificate in use is valid, in seconds since 1970.
-    pub(crate) fn valid_till(&self) -> i64 {
-        self.pair().valid.1
+    /// Till when the certificate in use is valid, in seconds since 1970; none while none has been issued.
+    pub(crate) fn valid_till(&self) -> Option<i64> {
+        self.pair().valid.map(|(_, till)| till)
+    }
+
+    /// How long more than a third of the certificate's time is left.
+    pub(super) fn until_third(&self) -> Duration {
+        let now = SystemClock.wall().unix_seconds();
+        let left = self
+            .pair()
+            .valid
+            .map(|(from, till)| till - (till - from) / 3 - now);
+        Duration::from_secs(left.unwrap_or_default().try_into().unwrap_or_default())
     }
 
     /// Why callers will refuse the certificate in use at this time, in seconds since 1970; none if they will not.
     pub(crate) fn out_of_time(&self, now: i64) -> Option<String> {
-        let (from, till) = self.pair().valid;
-        let file = self.files.certificate.display();
+        let (from, till) = self.pair().valid?;
+        let file = self.name();
         if now > till {
             let till = date(till);
             return Some(format!(
-                "the certificate {file} expired at {till}: callers refuse it. Renew it: the server takes the new file by itself"
+                "the certificate {file} expired at {till}: callers refuse it. {}",
+                self.renewal()
             ));
         }
         (now < from).then(|| {
@@ -176,6 +248,37 @@ impl Tls {
     pub(super) fn acceptor(&self) -> TlsAcceptor {
         self.pair().acceptor
     }
+}
+
+fn locked(watched: &Mutex<Watched>) -> std::sync::MutexGuard<'_, Watched> {
+    watched.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// From when and till when a certificate is valid, in seconds since 1970.
+fn validity(certificate: &CertificateDer<'_>) -> Result<(i64, i64), impl std::fmt::Display> {
+    x509_parser::parse_x509_certificate(certificate).map(|(_, parsed)| {
+        let validity = parsed.validity();
+        let (from, till) = (validity.not_before, validity.not_after);
+        (from.timestamp(), till.timestamp())
+    })
+}
+
+/// Answers with the certificates of `by`, the challenge of an ACME server among them.
+fn resolved(by: Arc<dyn ResolvesServerCert>) -> TlsAcceptor {
+    let mut config = rustls::ServerConfig::builder()
+        .with_no_client_auth()
+        .with_cert_resolver(by);
+    config.alpn_protocols = protocols();
+    config.alpn_protocols.push(super::acme::PROTOCOL.to_vec());
+    TlsAcceptor::from(Arc::new(config))
+}
+
+fn protocols() -> Vec<Vec<u8>> {
+    vec![
+        b"h2".to_vec(),
+        b"http/1.1".to_vec(),
+        tokenward_core::attach::ALPN.to_vec(),
+    ]
 }
 
 fn date(seconds: i64) -> String {
@@ -201,14 +304,9 @@ fn read(files: &TlsFiles) -> Result<Pair, String> {
         };
         return Err(format!("{certificate} holds no certificate.{hint}"));
     };
-    let (_, parsed) = x509_parser::parse_x509_certificate(first).map_err(|error| {
+    let valid = validity(first).map_err(|error| {
         format!("the first certificate in {certificate} can't be read: {error}")
     })?;
-    let validity = parsed.validity();
-    let valid = (
-        validity.not_before.timestamp(),
-        validity.not_after.timestamp(),
-    );
     let private = PrivateKeyDer::from_pem_file(&files.key).map_err(|error| match error {
         rustls_pki_types::pem::Error::NoItemsFound => {
             let swapped = CertificateDer::from_pem_file(&files.key).is_ok();
@@ -239,14 +337,10 @@ fn read(files: &TlsFiles) -> Result<Pair, String> {
         config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
         config.send_tls13_tickets = 0;
     }
-    config.alpn_protocols = vec![
-        b"h2".to_vec(),
-        b"http/1.1".to_vec(),
-        tokenward_core::attach::ALPN.to_vec(),
-    ];
+    config.alpn_protocols = protocols();
     Ok(Pair {
         acceptor: TlsAcceptor::from(Arc::new(config)),
-        valid,
+        valid: Some(valid),
     })
 }
 
@@ -273,7 +367,7 @@ fn authorities(path: &Path) -> Result<Arc<dyn ClientCertVerifier>, String> {
 }
 
 /// The system's own words for a file that can't be opened.
-fn pem(error: &rustls_pki_types::pem::Error) -> String {
+pub(super) fn pem(error: &rustls_pki_types::pem::Error) -> String {
     match error {
         rustls_pki_types::pem::Error::Io(error) => error.to_string(),
         error => error.to_string(),
@@ -303,11 +397,43 @@ pub(crate) fn certificate_for_tests(folder: &Path, year: i32) -> TlsFiles {
 mod tests {
     use super::*;
 
+    #[test]
+    fn ordered_certificate_is_warned_of_when_its_renewal_is_overdue() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = certificate_for_tests(folder.path(), 2030);
+        let nothing = Arc::new(rustls::server::ResolvesServerCertUsingSni::new());
+        let tls = Tls::ordered(vec!["a.example".to_owned()], nothing);
+        // Nothing ends while nothing is there.
+        assert_eq!(tls.valid_till(), None);
+        assert_eq!(tls.out_of_time(NOW), None);
+        assert_eq!(tls.ends_soon(NOW), None);
+        let mut parameters = rcgen::CertificateParams::new(vec!["a.example".to_owned()]).unwrap();
+        parameters.not_before = rcgen::date_time_ymd(2024, 7, 1);
+        parameters.not_after = rcgen::date_time_ymd(2024, 7, 9);
+        let made = parameters.self_signed(&rcgen::KeyPair::generate().unwrap());
+        tls.note_valid(made.unwrap().pem().as_bytes()).unwrap();
+        let till = tls.valid_till().unwrap();
+        assert_eq!(tls.ends_soon(till - 2 * 86_400), None);
+        let soon = tls.ends_soon(till - 2 * 86_400 + 1).unwrap();
+        assert!(
+            soon.contains("a.example") && soon.contains("ACME"),
+            "{soon}"
+        );
+        let ended = tls.out_of_time(till + 1).unwrap();
+        assert!(
+            ended.contains("a.example") && ended.contains("ACME"),
+            "{ended}"
+        );
+        // One in files is warned of for two weeks, and files are read.
+        assert!(tls.reload().is_none() && tls.look(NOW).is_none());
+        assert_eq!(Tls::open(files).unwrap().reload(), Some(Ok(())));
+    }
+
     /// A day in 2024.
     const NOW: i64 = 1_720_000_000;
 
     fn year(tls: &Tls) -> String {
-        tls.valid_till_iso()[..4].to_owned()
+        tls.valid_till_iso().unwrap()[..4].to_owned()
     }
 
     #[test]

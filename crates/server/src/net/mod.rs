@@ -1,5 +1,6 @@
 //! Listening sockets, plain or TLS.
 
+pub(crate) mod acme;
 pub mod addresses;
 pub(crate) mod caller;
 mod certificate;
@@ -160,9 +161,14 @@ fn connection(stream: TcpStream, peer: SocketAddr, tls: Option<&Arc<Tls>>) -> Co
         Some(tls) => {
             let accept = tls.acceptor().accept(stream);
             let timed = async move {
-                tokio::time::timeout(HANDSHAKE, accept)
-                    .await
-                    .unwrap_or_else(|late| Err(late.into()))
+                let accepted = tokio::time::timeout(HANDSHAKE, accept).await;
+                let stream = accepted.unwrap_or_else(|late| Err(late.into()))?;
+                let (_, session) = stream.get_ref();
+                match session.alpn_protocol() == Some(acme::PROTOCOL) {
+                    // The handshake was all the ACME server wanted, and no certificate of ours stands behind it.
+                    true => Err(std::io::ErrorKind::ConnectionAborted.into()),
+                    false => Ok(stream),
+                }
             };
             Connection::Tls(Box::pin(timed), peer)
         }

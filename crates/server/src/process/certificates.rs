@@ -33,7 +33,9 @@ impl Certificates {
     /// Reads all of them again.
     pub(super) fn reload(&self) {
         for one in &self.all {
-            tell(&one.tls, one.tls.reload());
+            if let Some(done) = one.tls.reload() {
+                tell(&one.tls, done);
+            }
         }
     }
 
@@ -56,7 +58,9 @@ impl Certificates {
 impl One {
     /// Warns once a day, and of each certificate at once.
     fn warn(&mut self, now: i64) {
-        let till = self.tls.valid_till();
+        let Some(till) = self.tls.valid_till() else {
+            return;
+        };
         let recently = |&(at, of): &(i64, i64)| of == till && (at..at + WARN_EVERY).contains(&now);
         if self.warned.as_ref().is_some_and(recently) {
             return;
@@ -73,9 +77,9 @@ impl One {
 }
 
 fn tell(tls: &Tls, done: Result<(), String>) {
-    let file = tls.file().display();
+    let file = tls.name();
     match done {
-        Ok(()) => tracing::info!(%file, till = tls.valid_till_iso(), "certificate reloaded"),
+        Ok(()) => tracing::info!(file, till = tls.valid_till_iso(), "certificate reloaded"),
         Err(error) => tracing::error!("keeping the current certificate: {error}"),
     }
 }

@@ -4,6 +4,7 @@
 
 use crate::config::data_dir;
 use crate::config::{Config, TlsFiles};
+use crate::net::acme::Orders;
 use crate::net::handed::Handed;
 use crate::net::unix;
 use crate::net::{self, Bound, Tls};
@@ -15,6 +16,8 @@ use std::sync::Arc;
 pub(crate) struct Opened {
     /// Of the public and the internal listener.
     pub(crate) tls: [Option<Arc<Tls>>; 2],
+    /// What orders the certificate of the public listener, if that comes by ACME.
+    pub(crate) orders: Option<Orders>,
     /// The public listener.
     pub(crate) public: Bound,
     /// The internal one: a socket for each thread.
@@ -44,6 +47,7 @@ impl Opened {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let mut problems = Vec::new();
         let public_tls = keep(tls("public", &config.public_tls), &mut problems);
+        let orders = keep(orders(config), &mut problems);
         let internal_tls = keep(tls("internal", &config.internal_tls), &mut problems);
         let public = bound("public", config.public, 1, &mut handed);
         let public = keep(public, &mut problems);
@@ -60,16 +64,29 @@ impl Opened {
         }));
         let mail = keep(mail(config), &mut problems);
         keep(traces(config), &mut problems);
-        match (public_tls, internal_tls, public, internal, unix, mail) {
+        match (
+            public_tls,
+            orders,
+            internal_tls,
+            public,
+            internal,
+            unix,
+            mail,
+        ) {
             (
                 Some(public_tls),
+                Some(orders),
                 Some(internal_tls),
                 Some(public),
                 Some(internal),
                 Some(unix),
                 Some(()),
             ) if problems.is_empty() => Ok(Self {
-                tls: [public_tls, internal_tls],
+                tls: [
+                    public_tls.or_else(|| orders.as_ref().map(Orders::tls)),
+                    internal_tls,
+                ],
+                orders,
                 public,
                 internal,
                 unix,
@@ -90,6 +107,15 @@ fn tls(listener: &str, files: &Option<TlsFiles>) -> Result<Option<Arc<Tls>>, Pro
         in_use: false,
     })?;
     Ok(opened.map(Arc::new))
+}
+
+fn orders(config: &Config) -> Result<Option<Orders>, Problem> {
+    let made = config.acme.clone();
+    let made = made.map(|settings| Orders::new(settings, &config.data_dir));
+    made.transpose().map_err(|why| Problem {
+        text: format!("public: {why}"),
+        in_use: false,
+    })
 }
 
 fn cannot_listen(on: &str, error: &std::io::Error) -> Problem {

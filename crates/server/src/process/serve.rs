@@ -19,6 +19,7 @@ use crate::{notify, random};
 use sd_notify::NotifyState;
 use serde_json::json;
 use std::error::Error;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokenward_core::time::Clock;
@@ -109,10 +110,14 @@ async fn serve(config: Config, handed: Handed, limits: Limits) -> Result<(), Fau
     data_dir::remove(&directory.file(data_dir::LISTENING))?;
     let Opened {
         tls: [public_tls, internal_tls],
+        mut orders,
         mut public,
         internal,
         unix,
     } = Opened::open(&config, handed).map_err(|problems| preflight::lines(&problems))?;
+    if let Some(orders) = &mut orders {
+        orders.open().await?;
+    }
     for risk in config.risks().into_iter().chain(traces::risk(&config)) {
         tracing::warn!("{risk}");
     }
@@ -178,26 +183,14 @@ async fn serve(config: Config, handed: Handed, limits: Limits) -> Result<(), Fau
         stopped,
     ));
     let public_address = public.address;
+    // The ACME server connects to the listener.
+    let ordering = orders.map(|orders| tokio::spawn(orders.run()));
 
-    let scheme = |tls: &Option<Arc<Tls>>| if tls.is_some() { "https" } else { "http" };
     let addresses = json!({
-        "public": format!("{}://{public_address}", scheme(&public_tls)),
-        "internal": format!("{}://{internal_address}", scheme(&internal_tls)),
+        "public": format!("{}://{public_address}", scheme(public_tls.is_some())),
+        "internal": format!("{}://{internal_address}", scheme(internal_tls.is_some())),
     });
-    let reachable = match public_address.ip().is_unspecified() {
-        true => format!("localhost:{}", public_address.port()),
-        false => public_address.to_string(),
-    };
-    let base = match app
-        .data
-        .config
-        .public_url
-        .as_ref()
-        .or(app.data.config.issuer.as_ref())
-    {
-        Some(known) => known.trim_end_matches('/').to_owned(),
-        None => format!("{}://{reachable}", scheme(&public_tls)),
-    };
+    let base = base(&app.data.config, public_address);
     let mut linking = tokio::spawn(offer_link(
         Arc::clone(&app),
         directory.file(data_dir::CONSOLE_LINK),
@@ -227,6 +220,9 @@ async fn serve(config: Config, handed: Handed, limits: Limits) -> Result<(), Fau
     tell_supervisor(&NotifyState::Stopping);
     app.stop();
     linking.abort();
+    if let Some(ordering) = ordering {
+        ordering.abort();
+    }
     if outcome.is_err() {
         // A node that must not go on answers no check.
         let _ = stop_checks.send(true);
@@ -269,6 +265,27 @@ async fn write_out(app: &Arc<App>) -> Result<(), Fault> {
     let app = Arc::clone(app);
     let ended = tokio::task::spawn_blocking(move || app.data.traces.get().map(Traces::stop));
     Ok(ended.await.map(drop)?)
+}
+
+fn scheme(tls: bool) -> &'static str {
+    if tls { "https" } else { "http" }
+}
+
+/// Where people reach the public listener, as far as the configuration says.
+fn base(config: &Config, public: SocketAddr) -> String {
+    let known = config.public_url.as_ref().or(config.issuer.as_ref());
+    match (known, &config.acme) {
+        (Some(known), _) => known.trim_end_matches('/').to_owned(),
+        // The name in its certificate, at the port that the challenge needs anyway.
+        (None, Some(acme)) => format!("https://{}", acme.domains[0]),
+        (None, None) => {
+            let scheme = scheme(config.public_has_tls());
+            match public.ip().is_unspecified() {
+                true => format!("{scheme}://localhost:{}", public.port()),
+                false => format!("{scheme}://{public}"),
+            }
+        }
+    }
 }
 
 /// Tells systemd how far the process is, where systemd started it as a service of `Type=notify`.

@@ -1,6 +1,7 @@
 //! The wire contract against the real server: every status, header and error body that a caller may
 //! build on. One server a test, real connections, nothing mocked.
 
+mod acme;
 mod acts;
 mod admin;
 mod audited;

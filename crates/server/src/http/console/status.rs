@@ -201,7 +201,14 @@ fn certificates(tls: &[Option<Arc<Tls>>], now: i64) -> Vec<Fact> {
     ];
     let fact = |(name, tls): (&'static str, &Option<Arc<Tls>>)| {
         let tls = tls.as_ref()?;
-        let till = tls.valid_till_iso();
+        let Some(till) = tls.valid_till_iso() else {
+            let value = "None yet: ordered by ACME, TLS connections are refused".to_owned();
+            return Some(Fact {
+                name,
+                value,
+                tone: "bad",
+            });
+        };
         let when = format!("{} {} UTC", &till[..10], &till[11..16]);
         let (value, tone) = match (tls.out_of_time(now), tls.ends_soon(now)) {
             (Some(_), _) => (format!("Not valid now; expires {when}"), "bad"),
@@ -244,7 +251,10 @@ pub(super) async fn settings(State(app): State<Arc<App>>, Member(person): Member
             ],
         ),
         ("Storage and keys", &["data_dir", "digest_keys"]),
-        ("TLS", &["public_tls", "internal_tls", "internal_callers"]),
+        (
+            "TLS",
+            &["public_tls", "acme", "internal_tls", "internal_callers"],
+        ),
         (
             "Process",
             &["check_threads", "drain_seconds", "log", "log_format"],
@@ -306,7 +316,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let tls = Tls::open(certificate_for_tests(folder.path(), 2030)).unwrap();
         let tls = [None, Some(Arc::new(tls))];
-        let end = tls[1].as_ref().unwrap().valid_till();
+        let end = tls[1].as_ref().unwrap().valid_till().unwrap();
         for (now, shown) in [
             (end - 15 * 86_400, ("Expires 2030-01-01 00:00 UTC", "")),
             (
