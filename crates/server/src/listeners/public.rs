@@ -35,6 +35,7 @@ use std::time::Duration;
 use tokenward_core::time::{BootInstant, Clock};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 use tower_http::catch_panic::CatchPanicLayer;
 use tracing::Instrument;
@@ -384,6 +385,7 @@ pub(crate) async fn serve(
     let mut make = router(Arc::clone(&app)).into_make_service_with_connect_info::<SocketAddr>();
     let connections = Connections::new(limits);
     let looking = tokio::spawn(look_round(Arc::clone(&connections)));
+    let mut serving = JoinSet::new();
     loop {
         let connection = tokio::select! {
             connection = listener.accept() => connection,
@@ -405,7 +407,8 @@ pub(crate) async fn serve(
         };
         let Ok(service) = tower::Service::call(&mut make, peer).await;
         let service = front(&app, peer, service, &place);
-        tokio::spawn(serve_accepted(connection, service, place, stop.clone()));
+        while serving.try_join_next().is_some() {}
+        serving.spawn(serve_accepted(connection, service, place, stop.clone()));
     }
     // A caller that connects now is refused at once instead of waiting for an answer that never comes.
     for connection in listener.close() {
@@ -418,11 +421,13 @@ pub(crate) async fn serve(
         };
         let Ok(service) = tower::Service::call(&mut make, peer).await;
         let service = front(&app, peer, service, &place);
-        tokio::spawn(serve_accepted(connection, service, place, stop.clone()));
+        serving.spawn(serve_accepted(connection, service, place, stop.clone()));
     }
     let drain = Duration::from_secs(app.data.config.drain_seconds);
     let _ = tokio::time::timeout(drain, connections.ended()).await;
     looking.abort();
+    // A peer that takes no notice of the end keeps neither its connection nor the server.
+    serving.shutdown().await;
 }
 
 fn front<S>(app: &Arc<App>, peer: SocketAddr, service: S, place: &Place) -> Front<S> {

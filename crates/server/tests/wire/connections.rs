@@ -276,3 +276,21 @@ async fn answers_that_are_never_read_end_their_connection() {
         (reset && !is_open(&mut http2)).then_some(())
     });
 }
+
+#[tokio::test]
+async fn a_peer_that_takes_no_notice_of_the_end_keeps_no_server_from_ending() {
+    let builder = Server::builder().arg("--drain-seconds").arg("1");
+    let mut house = House::of(builder).await;
+    let base = house.server.public().to_owned();
+    // HTTP/2 whose peer is answered, and neither reads nor writes after that; and a request that never becomes whole.
+    let mut silent = connect_from(Ipv4Addr::LOCALHOST, &base);
+    silent.write_all(HTTP2).unwrap();
+    let mut first = [0; 9];
+    silent.read_exact(&mut first).unwrap();
+    let mut slow = connect_from(Ipv4Addr::LOCALHOST, &base);
+    let head = "POST /admin/v1/workspaces HTTP/1.1\r\nhost: x\r\ncontent-length: 99\r\n\r\n{";
+    slow.write_all(head.as_bytes()).unwrap();
+    let ended = tokio::task::spawn_blocking(move || house.server.terminate());
+    assert!(ended.await.unwrap().success());
+    drop((silent, slow));
+}
