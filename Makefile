@@ -69,7 +69,7 @@ package: ## Debian packages of the server and the agent, bills of materials and 
 	packaging/build-debian.sh $(TARGET)/release $(TARGET)/package
 	lintian --fail-on error $(TARGET)/package/*.changes
 	@cargo run -q --locked -p xtask -- sbom $(TARGET)/package
-	cd $(TARGET)/package && sha256sum -- *.deb *.changes *.json > SHA256SUMS && sha256sum --quiet --check SHA256SUMS
+	cd $(TARGET)/package && sha256sum -- *.deb *.changes *.buildinfo *.json > SHA256SUMS && sha256sum --quiet --check SHA256SUMS
 
 crash: ## kill -9 at random moments under load; ROUNDS=1000
 	@xtask/setup.sh test

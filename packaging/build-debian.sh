@@ -48,4 +48,5 @@ if ! (cd "$tree" && dpkg-buildpackage --build=binary --unsigned-source --unsigne
     cat "$work/log" >&2
     exit 1
 fi
-cp "$work"/*.deb "$work"/*.changes "$out/"
+# The .changes file names the .buildinfo file, and lintian reads neither without the other.
+cp "$work"/*.deb "$work"/*.changes "$work"/*.buildinfo "$out/"
