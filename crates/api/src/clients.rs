@@ -135,8 +135,6 @@ answers! {
         pub n: u32,
         /// When it was created.
         pub created_at: Time,
-        /// who created it, as the audit log names actors; null: not known
-        pub created_by: Option<String>,
         /// What people wrote to recognise it by; may be empty.
         pub note: String,
         /// Tokens that it generated today.

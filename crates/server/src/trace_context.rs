@@ -96,7 +96,7 @@ fn hex<const N: usize>(text: &[u8]) -> Option<[u8; N]> {
     Some(bytes)
 }
 
-/// Where the log lines of a request take its trace id from. Nothing is read before there is a line.
+/// Where the log lines of a request take its trace id from. The headers of HTTP are read only when there is a line.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Traced<'a> {
     /// From these headers, which are believed.

@@ -3,7 +3,7 @@
 
 use crate::error::StoreError;
 use crate::reader::Reader;
-use crate::value::{Row, Statement};
+use crate::value::{self, Row, Statement};
 use tokenward_core::ids::WorkspaceId;
 use uuid::Uuid;
 
@@ -87,10 +87,9 @@ impl Reader {
         if owners.is_empty() {
             return Ok(Vec::new());
         }
-        let places: Vec<String> = (1..=owners.len()).map(|n| format!("${n}")).collect();
-        let sql = format!("{OF_OWNERS} ({})", places.join(", "));
-        let owners = owners.iter().map(|owner| (*owner).into()).collect();
-        self.rows(sql, owners, decode).await
+        let (places, owners) = value::list(owners.iter().map(|owner| (*owner).into()).collect());
+        self.rows(format!("{OF_OWNERS} ({places})"), owners, decode)
+            .await
     }
 
     /// The notes of all admin keys.

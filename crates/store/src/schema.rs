@@ -231,9 +231,11 @@ ALTER TABLE webhook ADD COLUMN preferences TEXT NOT NULL DEFAULT '';
 ALTER TABLE notice_address ADD COLUMN preferences TEXT NOT NULL DEFAULT '';
 ";
 
-/// The clients with a tag, and the tags one after another, without a look at each client.
+/// The tags of a workspace one after another, and the clients with one of them, without a look at each client.
 const V15: &str = "
-CREATE INDEX client_tag_tag ON client_tag (tag, client);
+ALTER TABLE client_tag ADD COLUMN workspace BIGINT NOT NULL DEFAULT 0;
+UPDATE client_tag SET workspace = (SELECT c.workspace FROM client c WHERE c.no = client_tag.client);
+CREATE INDEX client_tag_place ON client_tag (workspace, tag, client);
 ";
 
 /// SQLite numbers the rows of a table with `{key}` by itself.

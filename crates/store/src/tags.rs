@@ -2,7 +2,7 @@
 
 use crate::error::StoreError;
 use crate::reader::Reader;
-use crate::value::{Row, Statement};
+use crate::value::{self, Row, Statement};
 use tokenward_core::ids::{ClientNo, WorkspaceNo};
 use tokenward_core::label::Slug;
 
@@ -12,26 +12,28 @@ const OFFERED: u32 = 100;
 /// A write of these rows.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum TagWrite {
-    /// A client gets a tag, if it does not have it.
-    Added(ClientNo, Slug),
+    /// A client of a workspace gets a tag, if it does not have it.
+    Added(ClientNo, WorkspaceNo, Slug),
     /// A client loses a tag, if it has it.
     Removed(ClientNo, Slug),
 }
 
-const ADD: &str =
-    "INSERT INTO client_tag (client, tag) VALUES ($1, $2) ON CONFLICT (client, tag) DO NOTHING";
+const ADD: &str = "INSERT INTO client_tag (client, tag, workspace) VALUES ($1, $2, $3)
+    ON CONFLICT (client, tag) DO NOTHING";
 const REMOVE: &str = "DELETE FROM client_tag WHERE client = $1 AND tag = $2";
 
 /// What a write does to the tables.
 pub(crate) fn statements(write: &TagWrite) -> Vec<Statement> {
-    let (sql, client, tag) = match write {
-        TagWrite::Added(client, tag) => (ADD, client, tag),
-        TagWrite::Removed(client, tag) => (REMOVE, client, tag),
+    let statement = match write {
+        TagWrite::Added(client, workspace, tag) => {
+            let row = vec![client.0.into(), tag.as_str().into(), workspace.0.into()];
+            Statement::new(ADD, row)
+        }
+        TagWrite::Removed(client, tag) => {
+            Statement::new(REMOVE, vec![client.0.into(), tag.as_str().into()])
+        }
     };
-    vec![Statement::new(
-        sql,
-        vec![client.0.into(), tag.as_str().into()],
-    )]
+    vec![statement]
 }
 
 fn tag(row: &Row<'_>) -> Result<(ClientNo, String), StoreError> {
@@ -44,31 +46,33 @@ impl Reader {
         if clients.is_empty() {
             return Ok(Vec::new());
         }
-        let numbers: Vec<String> = clients.iter().map(|no| no.0.to_string()).collect();
+        let (places, numbers) = value::list(clients.iter().map(|no| no.0.into()).collect());
         let sql = format!(
-            "SELECT client, tag FROM client_tag WHERE client IN ({}) ORDER BY client, tag",
-            numbers.join(", ")
+            "SELECT client, tag FROM client_tag WHERE client IN ({places}) ORDER BY client, tag"
         );
-        self.rows(sql, vec![], tag).await
+        self.rows(sql, numbers, tag).await
     }
 
     /// Tags of clients of a workspace that are not deleted, in alphabetical order. From one tag to the next by the index:
-    /// neither many clients nor many of one tag make it slow.
+    /// neither many clients nor other workspaces make it slow.
     pub async fn tags_of_workspace(
         &self,
         workspace: WorkspaceNo,
     ) -> Result<Vec<String>, StoreError> {
         let sql = format!(
             "WITH RECURSIVE known (tag) AS (
-                SELECT min(tag) FROM client_tag UNION ALL
-                SELECT (SELECT min(g.tag) FROM client_tag g WHERE g.tag > known.tag) FROM known WHERE known.tag IS NOT NULL
+                SELECT min(tag) FROM client_tag WHERE workspace = $1 UNION ALL
+                SELECT (SELECT min(g.tag) FROM client_tag g WHERE g.workspace = $1 AND g.tag > known.tag)
+                FROM known WHERE known.tag IS NOT NULL
             )
             SELECT tag FROM known WHERE tag IS NOT NULL AND EXISTS (
                 SELECT 1 FROM client_tag g JOIN client c ON c.no = g.client
-                WHERE g.tag = known.tag AND c.workspace = $1 AND c.deleted_at IS NULL
-            ) ORDER BY tag LIMIT {OFFERED}"
+                WHERE g.workspace = $1 AND g.tag = known.tag AND c.deleted_at IS NULL
+            ) LIMIT {OFFERED}"
         );
         let decode = |row: &Row<'_>| Ok(row.text(0)?.to_owned());
-        self.rows(sql, vec![workspace.0.into()], decode).await
+        let mut tags = self.rows(sql, vec![workspace.0.into()], decode).await?;
+        tags.sort();
+        Ok(tags)
     }
 }

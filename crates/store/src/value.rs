@@ -13,6 +13,18 @@ pub(crate) enum Value {
     Bytes(Vec<u8>),
 }
 
+/// The values of a list as `$1, $2, ...` and as parameters, filled up to one of few lengths by the last of them. A text is
+/// prepared once on each connection of PostgreSQL and stays there, so that there must be few texts.
+pub(crate) fn list(mut values: Vec<Value>) -> (String, Vec<Value>) {
+    const LENGTHS: [usize; 4] = [1, 10, 100, 1_000];
+    let fits = LENGTHS.into_iter().find(|most| *most >= values.len());
+    if let (Some(length), Some(last)) = (fits, values.last().cloned()) {
+        values.resize(length, last);
+    }
+    let places: Vec<String> = (1..=values.len()).map(|n| format!("${n}")).collect();
+    (places.join(", "), values)
+}
+
 /// SQL as data: a text with `$1` parameters, numbered in the order they first appear.
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) struct Statement {

@@ -1,9 +1,9 @@
 //! Backups in an S3 bucket: sent in parts, read back, listed and removed. It never shows a credential, and never sends a
-//! request in plain text to another machine.
+//! request in plain text to another machine, but for the link-local addresses at which clouds hand out credentials.
 
 use super::server::note;
 use crate::config::data_dir::create_private;
-use crate::config::s3::{S3Addressing, S3Settings, aws_variable, endpoint};
+use crate::config::s3::{S3Addressing, S3Settings, aws_variable, credentials_endpoint, endpoint};
 use crate::process::serve::Fault;
 use futures_util::TryStreamExt as _;
 use object_store::aws::{AmazonS3, AmazonS3Builder, AmazonS3ConfigKey as Key};
@@ -314,9 +314,15 @@ impl Bucket {
         })
     }
 
-    /// Takes the object that was sent as good.
+    /// Takes the object that was sent as good. Does not return when a signal came before: what was sent is being removed, and
+    /// the process ends.
     pub(super) fn keep(&self) {
-        *self.unfinished.lock() = Unfinished::Nothing;
+        let unfinished = std::mem::take(&mut *self.unfinished.lock());
+        if matches!(unfinished, Unfinished::Nothing) {
+            loop {
+                std::thread::park();
+            }
+        }
     }
 
     /// Removes the object that was sent and is not good.
@@ -553,6 +559,12 @@ fn builder(address: &Address, settings: &S3Settings) -> Result<(AmazonS3Builder,
         ("AWS_EC2_METADATA_SERVICE_ENDPOINT", Key::MetadataEndpoint),
     ] {
         if let Some(value) = aws_variable(name) {
+            if matches!(
+                key,
+                Key::ContainerCredentialsFullUri | Key::MetadataEndpoint
+            ) {
+                credentials_endpoint(name, &value)?;
+            }
             builder = builder.with_config(key, value);
         }
     }

@@ -1,8 +1,7 @@
 //! Certificates of the public listener by ACME, as configured.
 
-use super::{ConfigError, is_blank};
+use super::{ConfigError, is_blank, notifications};
 use std::path::PathBuf;
-use url::Url;
 
 /// The directory of Let's Encrypt.
 const DIRECTORY: &str = "https://acme-v02.api.letsencrypt.org/directory";
@@ -66,8 +65,8 @@ pub(super) fn resolve(written: Written, files: bool) -> Result<Option<Acme>, Con
         ));
     }
     let directory = written.directory.unwrap_or_else(|| DIRECTORY.to_owned());
-    let valid = Url::parse(&directory).is_ok_and(|url| url.scheme() == "https" && url.has_host());
-    if !valid {
+    let url = notifications::url("acme_directory", &directory, DIRECTORY)?;
+    if url.scheme() != "https" {
         return Err(ConfigError(format!(
             "acme_directory: {directory:?} isn't a valid URL such as {DIRECTORY}"
         )));

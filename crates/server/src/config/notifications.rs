@@ -16,10 +16,14 @@ pub(super) fn url(key: &str, text: &str, example: &str) -> Result<url::Url, Conf
             && url.query().is_none()
             && url.fragment().is_none()
     };
-    url.filter(plain).ok_or_else(|| {
-        ConfigError(format!(
+    url.filter(plain).ok_or_else(|| match text.contains('@') {
+        // A password may stand in it.
+        true => ConfigError(format!(
+            "{key}: user names and passwords have no place in this URL. Use one such as {example}"
+        )),
+        false => ConfigError(format!(
             "{key}: {text:?} isn't a valid URL. Use one such as {example}"
-        ))
+        )),
     })
 }
 

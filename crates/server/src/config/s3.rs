@@ -76,6 +76,33 @@ pub fn endpoint(key: &str, text: &str) -> Result<Url, ConfigError> {
     Ok(url)
 }
 
+/// An address that the AWS tools take credentials from. Plain HTTP is accepted where it stays on this machine or its link, as the
+/// services of AWS for containers and machines do.
+///
+/// # Errors
+/// When `text` is another address; `key` says where it was written.
+pub fn credentials_endpoint(key: &str, text: &str) -> Result<(), ConfigError> {
+    let url = Url::parse(text).ok();
+    let near = |url: &Url| match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback() || address.is_link_local(),
+        // fd00:ec2::/32 is the one of AWS.
+        Some(Host::Ipv6(address)) => {
+            let of_aws = address.segments()[..2] == [0xfd00, 0x0ec2];
+            address.is_loopback() || address.is_unicast_link_local() || of_aws
+        }
+        None => false,
+    };
+    let valid =
+        url.is_some_and(|url| url.scheme() == "https" || url.scheme() == "http" && near(&url));
+    match valid {
+        true => Ok(()),
+        false => Err(ConfigError(format!(
+            "{key} must be an https:// address, or http:// with a loopback or link-local address: credentials come from there"
+        ))),
+    }
+}
+
 /// The variables of the AWS tools that are read: where S3 is, and what proves who asks.
 const VARIABLES: [&str; 16] = [
     "AWS_ACCESS_KEY_ID",
@@ -112,6 +139,30 @@ pub fn aws_variable(name: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn credentials_come_in_plain_text_from_this_machine_and_its_link_only() {
+        for good in [
+            "https://credentials.example.com/x",
+            "http://169.254.170.23/v1/credentials",
+            "http://[fd00:ec2::23]/v1/credentials",
+            "http://127.0.0.1:8080",
+        ] {
+            assert!(credentials_endpoint("key", good).is_ok(), "{good}");
+        }
+        for bad in [
+            "http://10.0.0.5/x",
+            "http://example.com",
+            "nonsense",
+            "ftp://127.0.0.1",
+        ] {
+            let told = credentials_endpoint("key", bad).unwrap_err().to_string();
+            assert!(
+                told.contains("link-local") && !told.contains(bad),
+                "{bad}: {told}"
+            );
+        }
+    }
 
     #[test]
     fn endpoint_without_tls_must_be_on_this_machine() {

@@ -264,7 +264,7 @@ impl Recorded {
         Self {
             context,
             span: traces.and_then(|traces| traces.joined_or_begun(context)),
-            asked: spans::Asked::new(request.method(), config.public_tls.is_some()),
+            asked: spans::Asked::new(request.method(), config.public_has_tls()),
         }
     }
 

@@ -5,6 +5,7 @@ use super::Tls;
 use crate::config::Acme;
 use crate::config::data_dir;
 use futures_util::StreamExt as _;
+use parking_lot::Mutex;
 use rustls::ClientConfig;
 use rustls_acme::acme::{Auth, Order};
 use rustls_acme::{
@@ -17,6 +18,7 @@ use sha2::{Digest as _, Sha256};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+use zeroize::Zeroizing;
 
 /// The protocol of the challenge.
 pub(super) const PROTOCOL: &[u8] = rustls_acme::acme::ACME_TLS_ALPN_NAME;
@@ -39,6 +41,7 @@ pub(crate) struct Orders {
     client: Arc<ClientConfig>,
     folder: PathBuf,
     tls: Arc<Tls>,
+    kept: Kept,
     state: AcmeState<std::io::Error, std::io::Error>,
 }
 
@@ -52,11 +55,17 @@ impl Orders {
         let folder = data_dir.join(data_dir::ACME);
         let nothing = Arc::new(rustls::server::ResolvesServerCertUsingSni::new());
         let tls = Arc::new(Tls::ordered(settings.domains.clone(), nothing));
-        let state = state(&settings, &client, &folder, &tls);
+        let kept = Kept {
+            folder: folder.clone(),
+            tls: Arc::clone(&tls),
+            last: Arc::default(),
+        };
+        let state = state(&settings, &client, &kept);
         Ok(Self {
             settings,
             client,
             folder,
+            kept,
             tls,
             state,
         })
@@ -121,7 +130,7 @@ impl Orders {
                         "the ACME server has not answered within {} minutes; ordering anew",
                         limit.as_secs() / 60
                     );
-                    self.state = state(&self.settings, &self.client, &self.folder, &self.tls);
+                    self.state = state(&self.settings, &self.client, &self.kept);
                     (failures, rest) = (0, Duration::ZERO);
                 }
             }
@@ -179,19 +188,14 @@ impl Orders {
 fn state(
     settings: &Acme,
     client: &Arc<ClientConfig>,
-    folder: &Path,
-    tls: &Arc<Tls>,
+    kept: &Kept,
 ) -> AcmeState<std::io::Error, std::io::Error> {
-    let kept = Kept {
-        folder: folder.to_owned(),
-        tls: Arc::clone(tls),
-    };
     let state = AcmeConfig::new_with_client_config(&settings.domains, Arc::clone(client))
         .contact(&settings.contact)
         .directory(&settings.directory)
-        .cache(kept)
+        .cache(kept.clone())
         .state();
-    tls.ordered_by(state.resolver());
+    kept.tls.ordered_by(state.resolver());
     state
 }
 
@@ -272,9 +276,12 @@ fn short(text: &str) -> String {
 }
 
 /// Account keys and certificates in the data directory, each file under a name of what it belongs to.
+#[derive(Clone)]
 struct Kept {
     folder: PathBuf,
     tls: Arc<Tls>,
+    /// The certificate that serves, with its key: an order that begins anew takes it from here when its file could not be written.
+    last: Arc<Mutex<Option<Zeroizing<Vec<u8>>>>>,
 }
 
 fn file(folder: &Path, what: &str, of: &[String], directory: &str, end: &str) -> PathBuf {
@@ -315,13 +322,14 @@ impl CertCache for Kept {
         directory: &str,
     ) -> std::io::Result<Option<Vec<u8>>> {
         let path = certificate_file(&self.folder, domains, directory);
-        let pem = read(&path)?;
-        if let Some(pem) = &pem {
-            self.tls
-                .note_valid(pem)
-                .map_err(|error| of_file(&path, error))?;
-        }
-        Ok(pem)
+        let Some(pem) = read(&path)? else {
+            return Ok(self.last.lock().as_ref().map(|pem| pem.to_vec()));
+        };
+        self.tls
+            .note_valid(&pem)
+            .map_err(|error| of_file(&path, error))?;
+        *self.last.lock() = Some(Zeroizing::new(pem.clone()));
+        Ok(Some(pem))
     }
 
     async fn store_cert(
@@ -334,6 +342,7 @@ impl CertCache for Kept {
         self.tls
             .note_valid(pem)
             .map_err(|error| of_file(&path, error))?;
+        *self.last.lock() = Some(Zeroizing::new(pem.to_vec()));
         data_dir::replace(&path, pem).map_err(std::io::Error::other)
     }
 }

@@ -49,7 +49,11 @@ pub async fn set(
         }
         let label = &state.client.settings.label;
         let (action, write) = match has {
-            true => ("client.tag", TagWrite::Added(state.client.no, tag.clone())),
+            true => {
+                let workspace = state.client.workspace;
+                let added = TagWrite::Added(state.client.no, workspace, tag.clone());
+                ("client.tag", added)
+            }
             false => (
                 "client.untag",
                 TagWrite::Removed(state.client.no, tag.clone()),

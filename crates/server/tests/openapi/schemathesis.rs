@@ -24,7 +24,7 @@ const EXAMPLES: &str = "20";
 
 /// What is tried on a server of its own: whoever tries a wrong key on every operation at once guesses too often
 /// for one server.
-const TELLING: &str = "/webhooks|/notices|/usage|/members|/invitations";
+const TELLING: &str = "/webhooks|/notices|/usage|/members|/invitations|/tags|/admin-keys";
 
 #[tokio::test]
 async fn a_stranger_who_believes_the_document_meets_no_surprise() {

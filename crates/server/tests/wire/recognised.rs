@@ -53,6 +53,11 @@ async fn tags_are_added_removed_and_filtered_by() {
     assert_eq!(north[0]["tags"], json!(["north", "south"]));
     assert_eq!(listed(&house, "?tag=south").await.len(), 2);
     assert_eq!(listed(&house, "?tag=nowhere").await.len(), 0);
+    for wrong in ["?tag=South!", "?tag=%00", "?label=%00"] {
+        let path = format!("/workspaces/{}/clients{wrong}", house.acme);
+        let refused = house.ask(Method::GET, &path).await;
+        refused.expect_error(400, "INVALID_REQUEST");
+    }
 
     let untagged = house.ask(Method::DELETE, &tag(&erp.id, "south")).await;
     assert_eq!(untagged.expect(200).json()["tags"], json!(["north"]));
@@ -102,8 +107,8 @@ async fn notes_and_creators_of_credentials_are_shown_and_changed() {
     let made = send(Method::POST, format!("{client}/secrets"), note(" plant 2 ")).await;
     let made = made.expect(201).json();
     let secrets = made["client"]["secrets"].as_array().unwrap();
-    let creator = secrets[0]["created_by"].as_str().unwrap();
-    assert!(creator.starts_with("admin-key:"), "{creator}");
+    // Who may not read the audit log does not learn of the makers of secrets.
+    assert!(!made["client"].to_string().contains("created_by"), "{made}");
     assert_eq!(
         (&secrets[0]["note"], &secrets[1]["note"]),
         (&json!(""), &json!("plant 2"))
@@ -116,7 +121,6 @@ async fn notes_and_creators_of_credentials_are_shown_and_changed() {
     .await;
     let changed = changed.expect(200).json();
     assert_eq!(changed["secrets"][1]["note"], "plant 3");
-    assert_eq!(changed["secrets"][1]["created_by"], creator);
     assert_eq!(listed(&house, "").await[0]["secrets"], changed["secrets"]);
     let entry = last_entry(&house).await;
     assert_eq!(
@@ -146,10 +150,9 @@ async fn notes_and_creators_of_credentials_are_shown_and_changed() {
     let key = json!({ "name": "portal", "role": "auditor", "note": "in the vault" });
     let key = send(Method::POST, "/admin-keys".into(), Some(key)).await;
     let key = key.expect(201).json()["admin_key"].clone();
-    assert_eq!(
-        (&key["note"], key["created_by"].as_str()),
-        (&json!("in the vault"), Some(creator))
-    );
+    assert_eq!(key["note"], "in the vault");
+    let creator = key["created_by"].as_str().unwrap();
+    assert!(creator.starts_with("admin-key:"), "{creator}");
     let path = format!("/admin-keys/{}", key["id"].as_str().unwrap());
     let changed = send(Method::PATCH, path.clone(), note("")).await;
     assert_eq!(changed.expect(200).json()["note"], "");

@@ -26,7 +26,7 @@ pub struct ClientFilter {
     pub after: Option<ClientNo>,
     /// The newest first.
     pub newest_first: bool,
-    /// Only those with this tag.
+    /// Only those with this tag; `workspace` must be named, too.
     pub tag: Option<String>,
     /// In which order, where another is asked for than that of their creation; `after` and `newest_first` then mean nothing.
     pub order: Option<ClientOrder>,
@@ -187,12 +187,13 @@ impl Asked {
         }
     }
 
-    /// Clients with a tag.
-    pub(super) fn tag(&mut self, tag: &str) {
-        self.params.push(tag.into());
-        let tag = self.params.len();
+    /// Clients of a workspace with a tag.
+    pub(super) fn tag(&mut self, workspace: WorkspaceId, tag: &str) {
+        self.params.extend([workspace.0.into(), tag.into()]);
+        let (workspace, tag) = (self.params.len() - 1, self.params.len());
         self.text(&format!(
-            "c.no IN (SELECT g.client FROM client_tag g WHERE g.tag = ${tag})"
+            "c.no IN (SELECT g.client FROM client_tag g JOIN workspace gw ON gw.no = g.workspace
+            WHERE gw.id = ${workspace} AND g.tag = ${tag})"
         ));
     }
 

@@ -170,7 +170,7 @@ impl Reader {
         &self,
         filter: &ClientFilter,
     ) -> Result<Vec<(ClientState, Option<Use>)>, StoreError> {
-        let asked = wanted(filter);
+        let mut asked = wanted(filter);
         let order = match filter.order {
             None if filter.newest_first => "c.no DESC",
             None => "c.no",
@@ -187,8 +187,9 @@ impl Reader {
             // An engine sorts a hundred thousand numbers many times faster than as many whole clients.
             Some(_) => {
                 let numbers = asked.sql(FOUND, order, filter.limit);
-                let offset = filter.offset;
-                format!("{all} WHERE c.no IN ({numbers} OFFSET {offset}) ORDER BY {order}")
+                asked.params.push(filter.offset.into());
+                let offset = asked.params.len();
+                format!("{all} WHERE c.no IN ({numbers} OFFSET ${offset}) ORDER BY {order}")
             }
         };
         self.rows(sql, asked.params, client_and_use).await
@@ -465,8 +466,8 @@ fn wanted(filter: &ClientFilter) -> Asked {
         let one = format!(",{},", product.0);
         asked.holds(&format!("coalesce(c.products, '{one}')"), &one);
     }
-    if let Some(tag) = &filter.tag {
-        asked.tag(tag);
+    if let (Some(workspace), Some(tag)) = (filter.workspace, &filter.tag) {
+        asked.tag(workspace, tag);
     }
     if let Some(state) = filter.state {
         asked.state(state);

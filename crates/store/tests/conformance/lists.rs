@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tokenward_core::change::Change;
 use tokenward_core::client::Settings;
 use tokenward_core::digest::{Digest, KeyId};
-use tokenward_core::ids::{ClientNo, Environment, ProductNo, WorkspaceId};
+use tokenward_core::ids::{ClientNo, Environment, ProductNo, WorkspaceId, WorkspaceNo};
 use tokenward_core::label::Slug;
 use tokenward_core::slot::{EndReason, QuotaCount, Slot, TokenRecord};
 use tokenward_core::time::{MICROS_PER_SECOND, Timestamp};
@@ -245,15 +245,6 @@ async fn clients_are_ordered_counted_and_tagged(place: Arc<Place>) {
     assert_eq!(count(Some(StateFilter::Disabled), 100).await, 1);
     // A tag is there once, and is not found of others.
     let slug = |text: &str| Slug::parse(text).unwrap();
-    let added = |no, tag| Record::Tag(TagWrite::Added(ClientNo(no), slug(tag)));
-    let records = vec![added(1, "b"), added(1, "a"), added(1, "a"), added(2, "a")];
-    written(&house, records).await;
-    let tags = reader.tags(&[ClientNo(1), ClientNo(3)]).await.unwrap();
-    assert_eq!(
-        tags,
-        [(ClientNo(1), "a".to_owned()), (ClientNo(1), "b".to_owned())]
-    );
-    assert_eq!(reader.tags(&[]).await.unwrap(), []);
     let (state, _) = reader
         .clients(&ClientFilter {
             workspace: Some(workspace),
@@ -264,7 +255,18 @@ async fn clients_are_ordered_counted_and_tagged(place: Arc<Place>) {
         .unwrap()
         .remove(0);
     let no = state.workspace.no;
+    let added = |client, tag| Record::Tag(TagWrite::Added(ClientNo(client), no, slug(tag)));
+    let records = vec![added(1, "b"), added(1, "a"), added(1, "a"), added(2, "a")];
+    written(&house, records).await;
+    let tags = reader.tags(&[ClientNo(1), ClientNo(3)]).await.unwrap();
+    assert_eq!(
+        tags,
+        [(ClientNo(1), "a".to_owned()), (ClientNo(1), "b".to_owned())]
+    );
+    assert_eq!(reader.tags(&[]).await.unwrap(), []);
     assert_eq!(reader.tags_of_workspace(no).await.unwrap(), ["a", "b"]);
+    let elsewhere = WorkspaceNo(no.0 + 1);
+    assert_eq!(reader.tags_of_workspace(elsewhere).await.unwrap(), [""; 0]);
     let removed = Record::Tag(TagWrite::Removed(ClientNo(1), slug("a")));
     written(&house, vec![removed]).await;
     let tagged = ClientFilter {

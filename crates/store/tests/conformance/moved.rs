@@ -143,7 +143,7 @@ async fn full(place: &Arc<Place>) -> (House, Who, ClientId, String, String) {
         format!("INSERT INTO invitation VALUES ({one}, {two}, 'b@example.com', 'auditor', 1, 2, 'x')"),
         format!("INSERT INTO session VALUES ({one}, {two}, {one}, 1, 2, 3, '10.0.0.1', '')"),
         format!("INSERT INTO credential_note VALUES ({one}, 1, 'für ERP', 'x')"),
-        "INSERT INTO client_tag VALUES (0, 'größe')".to_owned(),
+        "INSERT INTO client_tag (client, tag) VALUES (0, 'größe')".to_owned(),
         "INSERT INTO check_count VALUES (0, 20000, 1, 2, 9223372036854775807)".to_owned(),
         "INSERT INTO check_hour VALUES (0, 480001, -1, 1, 7)".to_owned(),
         "INSERT INTO stale_use VALUES (0, 20000, '10.0.0.1', 3, 4, 5)".to_owned(),

@@ -100,10 +100,15 @@ pub(super) async fn list(
             Problem::invalid(Some("environment"), "This must be sandbox or production.")
         })
     });
+    let label = query.text("label").map(str::to_owned);
+    if label.as_ref().is_some_and(|label| label.contains('\0')) {
+        return Err(Problem::invalid(Some("label"), "This isn't a label."));
+    }
+    let tag = query.text("tag").map(tags::parse).transpose()?;
     let filter = ClientFilter {
         environment: environment.transpose()?,
-        label: query.text("label").map(str::to_owned),
-        tag: query.text("tag").map(str::to_owned),
+        label,
+        tag: tag.map(|tag| tag.to_string()),
         deleted: query.boolean("deleted")?.unwrap_or(false),
         after: query.cursor()?.map(ClientNo),
         limit: query.limit()?,

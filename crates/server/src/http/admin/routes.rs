@@ -2,7 +2,7 @@
 //! table. Parameters in the path, bodies and answers follow from the path and the types of the handler; 403 stands where a
 //! role is needed.
 
-use super::openapi::{Route, document_route, route, uuid};
+use super::openapi::{Route, document_route, route, tag as tag_name, uuid};
 use super::{audit, clients, keys, members, nodes, products, status, usage, webhooks, workspaces};
 use crate::app::App;
 use crate::verbs::usage_figures::{DAYS_DEFAULT, DAYS_MAX};
@@ -109,7 +109,7 @@ fn of_clients() -> Routes {
             .paged(CURSOR)
             .query("environment", environment, "only those of this environment")
             .query("label", json!({ "type": "string" }), "only the one with this label")
-            .query("tag", json!({ "type": "string" }), "only those with this tag")
+            .query("tag", tag_name(), "only those with this tag")
             .query("deleted", deleted, "whether deleted ones are listed too")
             .refuses(&["404"]),
         route(POST, "/workspaces/{id}/clients", clients::create)

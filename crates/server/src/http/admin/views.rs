@@ -78,7 +78,6 @@ pub(super) fn client(data: &Data, read: &Read) -> api::Client {
     let secret = |(secret, used): (&SecretRecord, u32)| api::SecretInfo {
         n: secret.n,
         created_at: time(secret.created_at),
-        created_by: created_by(read.notes.get(&secret.n)),
         note: note(read.notes.get(&secret.n)),
         quota_used_today: used,
         quota_left_today: quota.saturating_sub(used),

@@ -227,7 +227,7 @@ pub(super) fn slug() -> Value {
 }
 
 /// A client's tag: written as a slug, and shorter.
-fn tag() -> Value {
+pub(super) fn tag() -> Value {
     let mut schema = slug();
     schema["maxLength"] = TAG_BYTES_MAX.into();
     schema
