@@ -208,3 +208,21 @@ impl Row<'_> {
             .ok_or_else(|| damaged(column, "bytes of that length"))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_of_any_length_make_few_texts() {
+        let texts = |lengths: std::ops::RangeInclusive<i64>| {
+            let texts = lengths.map(|length| list((0..length).map(Value::from).collect()).0);
+            texts.collect::<std::collections::BTreeSet<String>>().len()
+        };
+        assert_eq!(texts(1..=1_000), 4);
+        let (places, values) = list(vec![Value::from(7_i64), Value::from(8_i64)]);
+        assert_eq!(places, "$1, $2, $3, $4, $5, $6, $7, $8, $9, $10");
+        let expected = [7_i64, 8, 8, 8, 8, 8, 8, 8, 8, 8].map(Value::from);
+        assert_eq!(values, expected);
+    }
+}
