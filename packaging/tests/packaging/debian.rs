@@ -235,6 +235,7 @@ fn settings(program: &Path) -> BTreeSet<String> {
         .filter_map(|line| line.split([' ', '=']).next())
         .filter(|flag| !others.contains(flag))
         .map(|flag| match flag {
+            "acme-domain" => "acme_domains".to_owned(),
             "environment-host" => "environment_hosts".to_owned(),
             "internal-caller" => "internal_callers".to_owned(),
             "trusted-proxy" => "trusted_proxies".to_owned(),
