@@ -209,7 +209,7 @@ fn must_be_meant(encrypted: bool, unencrypted: bool) -> Result<(), Fault> {
         (true, false) | (false, true) => Ok(()),
         (false, false) => Err(
             "a backup is sent to S3 encrypted only: it holds names, mail addresses and the audit log. Give an age public key with \
-             --recipient or backup_recipients, or --unencrypted if whoever can read the bucket may read them"
+             --recipient or backup_recipients, or --unencrypted if everyone who can read the bucket may read these data"
                 .into(),
         ),
         (true, true) => {

@@ -426,7 +426,7 @@ pub(crate) async fn serve(
     let drain = Duration::from_secs(app.data.config.drain_seconds);
     let _ = tokio::time::timeout(drain, connections.ended()).await;
     looking.abort();
-    // A peer that takes no notice of the end keeps neither its connection nor the server.
+    // A peer that does not react to the stop must not keep the process running.
     serving.shutdown().await;
 }
 

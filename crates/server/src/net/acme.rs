@@ -39,8 +39,6 @@ const REASON_MAX: usize = 500;
 pub(crate) struct Orders {
     settings: Acme,
     client: Arc<ClientConfig>,
-    folder: PathBuf,
-    tls: Arc<Tls>,
     kept: Kept,
     state: AcmeState<std::io::Error, std::io::Error>,
 }
@@ -52,28 +50,24 @@ impl Orders {
     /// When they can't be read; a sentence.
     pub(crate) fn new(settings: Acme, data_dir: &Path) -> Result<Self, String> {
         let client = Arc::new(client(settings.authority.as_deref())?);
-        let folder = data_dir.join(data_dir::ACME);
         let nothing = Arc::new(rustls::server::ResolvesServerCertUsingSni::new());
-        let tls = Arc::new(Tls::ordered(settings.domains.clone(), nothing));
         let kept = Kept {
-            folder: folder.clone(),
-            tls: Arc::clone(&tls),
+            folder: data_dir.join(data_dir::ACME),
+            tls: Arc::new(Tls::ordered(settings.domains.clone(), nothing)),
             last: Arc::default(),
         };
         let state = state(&settings, &client, &kept);
         Ok(Self {
             settings,
             client,
-            folder,
             kept,
-            tls,
             state,
         })
     }
 
     /// The certificate that is ordered.
     pub(crate) fn tls(&self) -> Arc<Tls> {
-        Arc::clone(&self.tls)
+        Arc::clone(&self.kept.tls)
     }
 
     /// Makes the folder, and takes the certificate of an earlier order into use.
@@ -81,19 +75,19 @@ impl Orders {
     /// # Errors
     /// When the folder can't be used: without it every start would order a new certificate.
     pub(crate) async fn open(&mut self) -> Result<(), data_dir::DataDirError> {
-        data_dir::private_folder(&self.folder)?;
+        data_dir::private_folder(&self.kept.folder)?;
         let kept = certificate_file(
-            &self.folder,
+            &self.kept.folder,
             &self.settings.domains,
             &self.settings.directory,
         );
         if kept.symlink_metadata().is_ok() {
-            // The first event tells of the kept certificate.
+            // The first event is that of the certificate of an earlier order.
             let event = self.state.next().await;
             self.tell(event, 0);
         } else {
             tracing::info!(
-                domains = self.tls.name(),
+                domains = self.kept.tls.name(),
                 directory = self.settings.directory,
                 "waiting for a certificate from the ACME server; until then TLS connections to the public listener are refused. \
                  Port 443 of each domain must lead to it"
@@ -125,7 +119,7 @@ impl Orders {
                 Err(_) if self.rest() > Duration::ZERO => rest = self.rest(),
                 Err(_) => {
                     tracing::warn!(
-                        domains = self.tls.name(),
+                        domains = self.kept.tls.name(),
                         directory = self.settings.directory,
                         "the ACME server has not answered within {} minutes; ordering anew",
                         limit.as_secs() / 60
@@ -139,7 +133,7 @@ impl Orders {
 
     /// How long the certificate in use is not ordered again, at most [`REST`].
     fn rest(&self) -> Duration {
-        self.tls.until_third().min(REST)
+        self.kept.tls.until_third().min(REST)
     }
 
     /// Logs an event. Returns after which pause an order that failed is tried again.
@@ -148,12 +142,12 @@ impl Orders {
         event: Option<Result<EventOk, EventError<std::io::Error, std::io::Error>>>,
         failures: u32,
     ) -> Option<Duration> {
-        let (domains, directory) = (self.tls.name(), &self.settings.directory);
+        let (domains, directory) = (self.kept.tls.name(), &self.settings.directory);
         match event? {
             Ok(EventOk::DeployedCachedCert) => {
                 tracing::info!(
                     domains,
-                    till = self.tls.valid_till_iso(),
+                    till = self.kept.tls.valid_till_iso(),
                     "certificate of an earlier order taken"
                 );
             }
@@ -163,7 +157,7 @@ impl Orders {
             Ok(EventOk::CertCacheStore) => {
                 tracing::info!(
                     domains,
-                    till = self.tls.valid_till_iso(),
+                    till = self.kept.tls.valid_till_iso(),
                     "certificate kept in the data directory"
                 );
             }

@@ -26,7 +26,7 @@ pub(super) fn start(config: &Config, _: &Spans) -> Result<Option<Exporter>, Stri
     check(config).map(|()| None)
 }
 
-/// An endpoint of ours is refused: nobody would learn that nothing is sent.
+/// A configured `otlp_endpoint` is refused: ignored, it would only be noticed by the missing spans.
 pub(super) fn check(config: &Config) -> Result<(), String> {
     match config.otlp_endpoint {
         Some(_) => Err(format!(

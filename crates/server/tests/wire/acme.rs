@@ -162,7 +162,7 @@ async fn domain_that_leads_elsewhere_gets_no_certificate_and_the_log_says_why() 
     let file = folder.path().join("authority.pem");
     std::fs::write(&file, authority.pem()).unwrap();
     let port = free_port();
-    // Validates at a port at which nobody listens.
+    // It validates at a port on which no process listens.
     let pebble = Pebble::start(free_port(), free_port(), &authority);
     let server = ordering(pebble.directory(), &file, port).start();
     until_said(&server, "the validation of localhost failed: ");

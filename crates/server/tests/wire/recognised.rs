@@ -43,7 +43,7 @@ async fn tags_are_added_removed_and_filtered_by() {
         .ask(Method::GET, &format!("/clients/{}", erp.id))
         .await;
     assert_eq!(shown.expect(200).json()["tags"], json!(["north", "south"]));
-    // The second time changed nothing, and the audit log tells of nothing.
+    // Adding the tag again changed nothing, so the audit log has no entry for it.
     let actions = house.actions().await;
     let told = actions.iter().filter(|action| *action == "client.tag");
     assert_eq!(told.count(), 3);

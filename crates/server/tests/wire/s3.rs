@@ -548,7 +548,7 @@ async fn an_upload_that_breaks_off_is_aborted_and_older_backups_stay() {
     assert_eq!(s3.unfinished(), [""; 0]);
     clean();
 
-    // The server stops in the middle, for good.
+    // The S3 server stops in the middle of the upload and is not started again.
     let stopped = AtomicBool::new(false);
     let stops = proxy(s3.port, move |_, target| {
         stopped.fetch_or(target.contains("partNumber=2"), Ordering::SeqCst);
