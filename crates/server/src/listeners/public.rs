@@ -19,7 +19,6 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 use bytes::Bytes;
 use futures_util::FutureExt;
-use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header};
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -37,7 +36,6 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
-use tower_http::catch_panic::CatchPanicLayer;
 use tracing::Instrument;
 use uuid::Uuid;
 
@@ -55,24 +53,18 @@ static ANSWER_LINES: Limit = Limit::new(200, 1);
 
 /// Every public address.
 pub fn router(app: Arc<App>) -> Router {
-    let router = Router::new()
+    Router::new()
         .route("/", any(front_door))
         .route(clear_api::STATUS_PATH, any(status))
         .route(clear_api::PREVIOUS_PATH, any(end_previous))
         .merge(oauth::router())
         .nest("/admin/v1", admin::router(&app))
         .merge(console::router())
-        .fallback(nothing_here);
-    guarded(router).with_state(app)
-}
-
-/// The router behind what guards every answer.
-fn guarded<S: Clone + Send + Sync + 'static>(router: Router<S>) -> Router<S> {
-    router
+        .fallback(nothing_here)
         // Each dialect says in its own form that a body is too long.
         .layer(DefaultBodyLimit::max(BODY_MAX))
-        .layer(middleware::from_fn(answer_in_time))
-        .layer(CatchPanicLayer::custom(panicked))
+        .layer(middleware::from_fn(name_route))
+        .with_state(app)
 }
 
 async fn status(
@@ -122,7 +114,7 @@ async fn nothing_here(State(app): State<Arc<App>>) -> Response {
 }
 
 /// A panic is a fault of ours, answered like one; its text stays in the log.
-fn panicked(_: Box<dyn std::any::Any + Send>) -> http::Response<Full<Bytes>> {
+fn panicked() -> http::Response<Full<Bytes>> {
     tracing::error!("a request handler panicked");
     internal_error().response("CLEAR")
 }
@@ -135,13 +127,10 @@ fn internal_error() -> Problem {
     )
 }
 
-/// An answer in time, which names the route that was matched for the span of its request.
-async fn answer_in_time(request: Request, next: Next) -> Response {
+/// The answer names the route that was matched, for the span of its request.
+async fn name_route(request: Request, next: Next) -> Response {
     let route = request.extensions().get::<MatchedPath>().cloned();
-    let mut response = match tokio::time::timeout(ANSWER_TIMEOUT, next.run(request)).await {
-        Ok(response) => response,
-        Err(_) => late().into_response(),
-    };
+    let mut response = next.run(request).await;
     if let Some(route) = route {
         response.extensions_mut().insert(route);
     }
@@ -177,8 +166,8 @@ fn put_id<B>(response: &mut http::Response<B>, id: Uuid) {
     }
 }
 
-/// One connection's requests: the token API goes straight to its handler, for it is called more than
-/// everything else together and a router's layers would cost more than it does; the rest is routed.
+/// One connection's requests, with what every answer has. Generating goes straight to its handler, for it is called more than
+/// everything else together and a router would cost more than it does; the rest is routed.
 struct Front<S> {
     app: Arc<App>,
     peer: IpAddr,
@@ -222,7 +211,11 @@ where
             }
             Ok(()) if path == clear_api::PATH => {
                 let (parts, _) = request.into_parts();
-                Box::pin(generate(Arc::clone(&app), parts, self.peer))
+                let (app, peer) = (Arc::clone(&app), self.peer);
+                Box::pin(async move {
+                    let answer = clear_api::generate(&app, &parts, peer).await;
+                    answer.into_response()
+                })
             }
             Ok(()) => {
                 let request = request.map(|body| answering.awaited(body));
@@ -231,7 +224,7 @@ where
             }
         };
         let answered = async move {
-            let answer = traces::scope(traced.span, answer);
+            let answer = traces::scope(traced.span, guarded(answer));
             let mut response = request_id::scope(id, answer).await;
             log_answer(&app, &method, &path, &response, begun);
             traced.end(&app, &path, &response);
@@ -319,15 +312,8 @@ fn is_from_another_site(headers: &HeaderMap) -> bool {
     sites.any(|site| site != "same-origin" && site != "none")
 }
 
-/// The token API. A success is in the audit log and in the metrics, so its line in the log is for those who look for
-/// details.
-async fn generate(app: Arc<App>, parts: Parts, peer: IpAddr) -> Response {
-    awaited(clear_api::generate(&app, &parts, peer))
-        .await
-        .into_response()
-}
-
-/// One line an answer. What is asked for often and tells nothing new is for those who look for details.
+/// One line an answer. What is asked for often and tells nothing new, as a generated token, which is in the audit log and in the
+/// metrics, is for those who look for details.
 fn log_answer(app: &App, method: &Method, path: &str, response: &Response, begun: BootInstant) {
     let status = response.status();
     let ms = app.data.clock().boot().0.saturating_sub(begun.0) / 1_000_000;
@@ -364,14 +350,12 @@ fn put_headers(app: &App, response: &mut Response, id: Uuid) {
 }
 
 /// An answer in time, whatever its maker does.
-async fn awaited(
-    answer: impl Future<Output = http::Response<Full<Bytes>>>,
-) -> http::Response<Full<Bytes>> {
+async fn guarded(answer: impl Future<Output = Response>) -> Response {
     let answer = AssertUnwindSafe(answer).catch_unwind();
     match tokio::time::timeout(ANSWER_TIMEOUT, answer).await {
         Ok(Ok(response)) => response,
-        Ok(Err(panic)) => panicked(panic),
-        Err(_) => late(),
+        Ok(Err(_)) => panicked().into_response(),
+        Err(_) => late().into_response(),
     }
 }
 
@@ -534,28 +518,17 @@ mod tests {
     use super::*;
     use http_body_util::BodyExt;
 
-    /// The body of a fault of ours, without its id.
-    async fn told<B>(response: http::Response<B>) -> String
-    where
-        B: http_body::Body<Data = Bytes, Error: std::fmt::Debug>,
-    {
-        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
-        let body = response.into_body().collect().await.unwrap().to_bytes();
-        let mut body: serde_json::Value = serde_json::from_slice(&body).unwrap();
-        let id = body["errors"][0]["error_id"].take();
-        assert!(id.as_str().is_some_and(|id| Uuid::try_parse(id).is_ok()));
-        body.to_string()
-    }
-
     #[tokio::test]
     async fn a_panic_is_answered_and_its_text_is_not() {
         let breaks = async || -> StatusCode { panic!("inner detail") };
-        let mut router = guarded(Router::new().route("/", any(breaks))).with_state(());
+        let mut router = Router::new().route("/", any(breaks));
         let answer = tower::Service::call(&mut router, Request::new(Body::empty()));
-        let Ok(response) = answer.await;
-        let told_by_router = told(response).await;
-        insta::assert_snapshot!(told_by_router, @r#"{"errors":[{"error_code":"INTERNAL_ERROR","error_id":null,"error_message":"Something went wrong on our side. Try again.","error_source":"CLEAR"}]}"#);
-        let answer = awaited(async { panic!("inner detail") }).await;
-        assert_eq!(told(answer).await, told_by_router);
+        let answer = guarded(async { answer.await.unwrap_or_else(|never| match never {}) }).await;
+        assert_eq!(answer.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        let body = answer.into_body().collect().await.unwrap().to_bytes();
+        let mut body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        let id = body["errors"][0]["error_id"].take();
+        assert!(id.as_str().is_some_and(|id| Uuid::try_parse(id).is_ok()));
+        insta::assert_snapshot!(body, @r#"{"errors":[{"error_code":"INTERNAL_ERROR","error_id":null,"error_message":"Something went wrong on our side. Try again.","error_source":"CLEAR"}]}"#);
     }
 }
