@@ -2,7 +2,7 @@
 //! the client's state to its next slot; the store makes the answer durable.
 
 use crate::change::Change;
-use crate::client::{ClientState, OnRepeat};
+use crate::client::{ClientState, OnRepeat, SECRETS, SecretRecord};
 use crate::credential::{AccessToken, ClientSecret, RANDOM_BYTES};
 use crate::digest::Keyring;
 use crate::ids::Environment;
@@ -124,19 +124,32 @@ pub fn admit(state: &ClientState, caller: &Caller, keyring: &Keyring) -> Result<
     Ok(position)
 }
 
-/// Returns whether `secret` is one of the client's, whatever state the client is in.
-#[must_use]
-pub fn is_secret_of(state: &ClientState, secret: &ClientSecret, keyring: &Keyring) -> bool {
-    prove(state, secret, keyring).is_some()
-}
-
 /// The position of the secret among the client's, if it is one of them.
 fn prove(state: &ClientState, secret: &ClientSecret, keyring: &Keyring) -> Option<usize> {
-    if secret.environment() != state.client.environment || secret.client() != state.client.id {
+    if secret.client() != state.client.id {
+        return None;
+    }
+    position_of(
+        secret,
+        &state.client.secrets,
+        state.client.environment,
+        keyring,
+    )
+}
+
+/// The position of a secret among those of its client, if it is one of them, whatever state the client is in.
+#[must_use]
+pub fn position_of(
+    secret: &ClientSecret,
+    secrets: &[Option<SecretRecord>; SECRETS],
+    environment: Environment,
+    keyring: &Keyring,
+) -> Option<usize> {
+    if secret.environment() != environment {
         return None;
     }
     let mut found = None;
-    for (position, record) in state.client.secrets.iter().enumerate() {
+    for (position, record) in secrets.iter().enumerate() {
         let Some(record) = record else { continue };
         let digest = keyring.secret(record.key, secret);
         // No early exit: the time doesn't tell which of two secrets it was.

@@ -49,7 +49,8 @@ pub use moving::{CopiedTable, Move, Moved, Step, move_store};
 pub use nodes::{About, Coherence, NODES_MAX, Node, Nodes};
 pub use postgres::{Transport, transport, url_with};
 pub use reader::{
-    AuditFilter, ClientFilter, ClientOrder, ClientTotals, PAGE_MAX, Reader, StateFilter, Use,
+    AuditFilter, ClientFilter, ClientOrder, ClientSecrets, ClientTotals, PAGE_MAX, Reader,
+    StateFilter, Use,
 };
 pub use store::{Head, Location, NodeIdentity, Options, Store, TERM};
 pub use tags::TagWrite;

@@ -127,7 +127,7 @@ fn client(row: &Row<'_>) -> Result<ApiClient, StoreError> {
     })
 }
 
-fn secret(row: &Row<'_>, start: usize) -> Result<Option<SecretRecord>, StoreError> {
+pub(crate) fn secret(row: &Row<'_>, start: usize) -> Result<Option<SecretRecord>, StoreError> {
     if row.int_or_null(start)?.is_none() {
         return Ok(None);
     }

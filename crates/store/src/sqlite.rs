@@ -314,11 +314,11 @@ impl SqliteReaders {
         })
     }
 
-    /// Reads rows; blocks, so it belongs on a blocking thread.
+    /// Reads rows, for each parameter list; blocks, so it belongs on a blocking thread.
     pub(crate) fn query(
         &self,
         sql: &str,
-        params: Vec<Value>,
+        lists: &[Vec<Value>],
         each: Each<'_>,
     ) -> Result<(), StoreError> {
         let connection = {
@@ -341,7 +341,7 @@ impl SqliteReaders {
         };
         lent.connection
             .as_ref()
-            .map_or(Ok(()), |connection| run(connection, sql, &[params], each))
+            .map_or(Ok(()), |connection| run(connection, sql, lists, each))
     }
 }
 

@@ -1,6 +1,7 @@
 //! How fast several nodes on one PostgreSQL answer, beside one node in the same run: the time of a generate for one caller,
 //! generates a second for many callers, and the processor time that a check costs.
 
+use std::net::Ipv6Addr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
@@ -8,6 +9,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use clap::Parser;
+use reqwest::Method;
+use tokenward_core::credential::{ClientSecret, RANDOM_BYTES};
 use tokenward_proof::history::Clock;
 use tokenward_testkit::{
     Api, ApiClient, NewClient, PROGRAM_LIMIT, PgCluster, Relay, Server, finish, fresh_binary,
@@ -42,6 +45,9 @@ struct Arguments {
     /// The database is dumped again and again meanwhile.
     #[arg(long)]
     dump: bool,
+    /// The rates are of calls with a wrong secret, each from another address, instead of generates.
+    #[arg(long)]
+    wrong: bool,
 }
 
 /// Callers that check at once: how much a node does at once is part of what a check costs.
@@ -66,6 +72,8 @@ struct World {
     binary: PathBuf,
     servers: Vec<Server>,
     clients: Arc<Vec<ApiClient>>,
+    /// A secret for each client that is not its own.
+    wrong: Arc<Vec<String>>,
 }
 
 impl World {
@@ -89,6 +97,7 @@ impl World {
             binary: binary.to_owned(),
             servers: Vec::new(),
             clients: Arc::default(),
+            wrong: Arc::default(),
         };
         world.grow(1);
         let api = world.servers[0].api();
@@ -100,6 +109,7 @@ impl World {
             let new = NewClient::sandbox(&format!("erp-{number}"));
             clients.push(api.client(&workspace, new).await.expect("a living server"));
         }
+        world.wrong = Arc::new(clients.iter().map(wrong_secret).collect());
         world.clients = Arc::new(clients);
         world
     }
@@ -125,7 +135,9 @@ impl World {
                 .arg("--quota-per-day")
                 .arg("100000000")
                 .arg("--secret-calls-per-second")
-                .arg("0");
+                .arg("0")
+                .arg("--trusted-proxy")
+                .arg("127.0.0.1");
             if let Some(first) = self.servers.first() {
                 let keys = first.data_dir().join("digest-keys");
                 builder = builder
@@ -162,18 +174,28 @@ impl World {
         (times[times.len() / 2], times[times.len() * 99 / 100])
     }
 
-    /// Generates a second by many callers, spread over the nodes.
-    async fn rate(&self, count: usize, duration: Duration) -> u64 {
+    /// Generates, or calls with a wrong secret, a second by many callers, spread over the nodes.
+    async fn rate(&self, count: usize, wrong: bool, duration: Duration) -> u64 {
         let (apis, done) = (self.apis(), Arc::new(AtomicU64::new(0)));
         let (clock, end) = (Clock::start(), nanos(duration));
         let mut callers = JoinSet::new();
         for number in 0..count {
             let (api, done) = (apis[number % apis.len()].clone(), Arc::clone(&done));
-            let clients = Arc::clone(&self.clients);
+            let (clients, secrets) = (Arc::clone(&self.clients), Arc::clone(&self.wrong));
             callers.spawn(async move {
+                let mut source = 0_u32;
                 while clock.now() < end {
-                    let answer = api.generate(&clients[number].secret).await;
-                    assert_eq!(answer.expect("a living server").status, 200);
+                    let (answer, expected) = if wrong {
+                        // Calls from one address would be throttled.
+                        source += 1;
+                        let address = Ipv6Addr::from(u128::from(source) << 64);
+                        let call = api.authz(Method::POST, "", &secrets[number]);
+                        let call = call.header("x-forwarded-for", address.to_string());
+                        (api.send(call).await, 401)
+                    } else {
+                        (api.generate(&clients[number].secret).await, 200)
+                    };
+                    assert_eq!(answer.expect("a living server").status, expected);
                     done.fetch_add(1, Ordering::Relaxed);
                 }
             });
@@ -226,6 +248,13 @@ fn processor_time(server: &Server) -> u64 {
     used.iter().sum::<u64>() * 10_000_000
 }
 
+/// A well-formed secret of a client, which it does not have.
+fn wrong_secret(client: &ApiClient) -> String {
+    let own = ClientSecret::parse(&client.secret).expect("a secret of the server");
+    let other = ClientSecret::from_random(own.environment(), own.client(), [7; RANDOM_BYTES]);
+    other.expose().to_string()
+}
+
 fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
@@ -245,8 +274,8 @@ async fn measure(world: &mut World, nodes: usize, arguments: &Arguments, seen: &
     seen.lasts.push(last);
     seen.rates.resize(arguments.callers.len(), Vec::new());
     for (callers, rates) in arguments.callers.iter().zip(&mut seen.rates) {
-        let rate = world.rate(*callers, duration).await;
-        eprintln!("    {callers} callers: {rate} generates/s");
+        let rate = world.rate(*callers, arguments.wrong, duration).await;
+        eprintln!("    {callers} callers: {rate} calls/s");
         rates.push(rate);
     }
     let cost = world.check_cost(duration).await;
@@ -301,7 +330,7 @@ async fn main() {
     let mut one: Option<(u64, Vec<u64>)> = None;
     print!("nodes | median us | over one node | 99th us");
     for callers in &arguments.callers {
-        print!(" | generates/s of {callers} callers | of one node");
+        print!(" | calls/s of {callers} callers | of one node");
     }
     println!(" | ns for a check");
     for ((world, count), seen) in subjects.into_iter().zip(all) {

@@ -14,16 +14,22 @@ use tokenward_core::generate::{self, Answer, Caller, IssueOptions, Rejection};
 use tokenward_core::ids::{ClientId, ProductNo};
 use tokenward_core::slot::TokenRecord;
 use tokenward_core::time::{Clock, Timestamp};
-use tokenward_store::{Decided, Failure, ReadSet};
+use tokenward_store::{Decided, Failure, ReadSet, StoreError};
+use uuid::Uuid;
 
 /// How long a secret's calls may come faster than `secret_calls_per_second`, if it was idle before.
 const SECRET_CALLS_BURST_SECONDS: f64 = 10.0;
+
+/// How long a client is remembered after a wrong secret.
+const GUESSED_AT_SECONDS: f64 = 60.0;
 
 /// What serves the holders of client secrets.
 pub struct Issuance {
     data: Arc<Data>,
     /// Wrong secrets, by source network and client.
     throttle: Throttle,
+    /// The clients for which somebody presented a wrong secret lately.
+    guessed_at: Meter<Uuid>,
     /// How often each client secret called, by its digest; none without a limit.
     secret_calls: Option<Meter<[u8; 32]>>,
     /// Which returns of live tokens were audited today.
@@ -35,6 +41,7 @@ impl Issuance {
         let per_second = f64::from(data.config.secret_calls_per_second);
         Self {
             throttle: Throttle::default(),
+            guessed_at: Meter::new(1.0, 1.0 / GUESSED_AT_SECONDS),
             secret_calls: (per_second > 0.0)
                 .then(|| Meter::new(per_second * SECRET_CALLS_BURST_SECONDS, per_second)),
             reveals: Arc::default(),
@@ -326,11 +333,22 @@ where
         None => return Err(Refused::Failed(Failure::Unavailable)),
     }
     let retry_after_seconds = issuance.throttle.wait_seconds(source, id.0, &clock);
-    // One digest and a read of one row beside the writer: guesses do not make its queue longer.
-    if retry_after_seconds > 0 && !is_right(issuance, id, &caller.secret).await? {
-        return Err(Refused::Throttled {
-            retry_after_seconds,
-        });
+    // Guesses are told from right secrets beside the writer, so that they do not make its queue longer.
+    if retry_after_seconds > 0 || issuance.guessed_at.wait_seconds(&id.0, &clock) > 0 {
+        match is_right(issuance, id, &caller.secret).await {
+            Ok(true) => {}
+            Ok(false) if retry_after_seconds > 0 => {
+                return Err(Refused::Throttled {
+                    retry_after_seconds,
+                });
+            }
+            Ok(false) => return Err(wrong(issuance, source, id)),
+            Err(_) if retry_after_seconds > 0 => {
+                return Err(Refused::Failed(Failure::Unavailable));
+            }
+            // The writer can tell, too.
+            Err(_) => {}
+        }
     }
     let keyring = Arc::clone(&issuance.data.keyring);
     let decided = issuance
@@ -341,7 +359,10 @@ where
         })
         .await?;
     decided.map_err(|rejection| match rejection {
-        Rejection::SecretInvalid => wrong(issuance, source, id),
+        Rejection::SecretInvalid => {
+            let _ = issuance.guessed_at.charge(id.0, &clock);
+            wrong(issuance, source, id)
+        }
         rejection => Refused::Rejected(rejection),
     })
 }
@@ -359,19 +380,18 @@ fn wrong(issuance: &Issuance, source: Option<IpAddr>, id: ClientId) -> Refused {
     }
 }
 
-/// Whether the secret is one of the client's.
+/// Whether the secret is one of the client's, by what is read within the lease: every change that any node answered before.
 async fn is_right(
     issuance: &Issuance,
     id: ClientId,
     secret: &ClientSecret,
-) -> Result<bool, Refused> {
-    let read = issuance.data.store.reader().client(id).await;
-    let read = read.map_err(|error| {
-        crate::logs::read_failed(&error);
-        Refused::Failed(Failure::Unavailable)
-    })?;
-    Ok(read
-        .is_some_and(|(state, _)| generate::is_secret_of(&state, secret, &issuance.data.keyring)))
+) -> Result<bool, StoreError> {
+    let data = &issuance.data;
+    let read = data.proving(data.store.reader().secrets(id)).await;
+    let read = read.inspect_err(crate::logs::read_failed)?;
+    Ok(read.is_some_and(|known| {
+        generate::position_of(secret, &known.secrets, known.environment, &data.keyring).is_some()
+    }))
 }
 
 fn secret_actor(state: &ClientState, position: usize) -> Actor {

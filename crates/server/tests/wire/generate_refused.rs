@@ -2,6 +2,7 @@
 
 use crate::check::{forge, forge_at};
 use crate::house::{House, basic, cut};
+use crate::late::Stall;
 use crate::seen::seen;
 use insta::assert_snapshot;
 use reqwest::Method;
@@ -377,6 +378,32 @@ async fn guessing_is_slowed_and_the_owner_is_not() {
         .await
         .expect_error(429, "TOO_MANY_ATTEMPTS");
     from("203.0.113.2", &erp.secret).await.expect(200);
+}
+
+#[tokio::test]
+async fn after_a_wrong_secret_others_for_the_client_do_not_wait_for_the_writer() {
+    let house = House::with(&["--trusted-proxy", "127.0.0.0/8"]).await;
+    let erp = house.client(NewClient::sandbox("erp")).await;
+    let wrong = forge(&erp.secret);
+    let from = async |address: &str, secret: &str| {
+        let request = house.api.authz(Method::POST, "", secret);
+        house.send(request.header("x-forwarded-for", address)).await
+    };
+    from("203.0.113.1", &wrong)
+        .await
+        .expect_error(401, "CLIENT_SECRET_INVALID");
+    let stall = Stall::new(house.server.data_dir());
+    let (api, secret) = (house.api.clone(), erp.secret.clone());
+    let right = tokio::spawn(async move { api.generate(&secret).await.unwrap() });
+    stall.until(&house.api, 1).await;
+    for n in 2..40 {
+        from(&format!("203.0.113.{n}"), &wrong)
+            .await
+            .expect_error(401, "CLIENT_SECRET_INVALID");
+    }
+    assert!(!right.is_finished());
+    drop(stall);
+    right.await.unwrap().expect(200);
 }
 
 /// The statuses and codes of 30 guesses from one address, each as (status, code).

@@ -1,5 +1,6 @@
 //! Several servers on one PostgreSQL: any of them takes any request, and what one has answered holds at all of them.
 
+use crate::check::forge;
 use crate::command::{run, text};
 use crate::house::{House, until};
 use reqwest::Method;
@@ -194,6 +195,29 @@ async fn a_node_that_stood_still_is_waited_for_once_and_comes_back() {
     );
     let newest = token(&there, &erp).await;
     first.permits(&newest).await;
+}
+
+/// A wrong secret makes a node tell guesses from right secrets by what it reads beside the writer.
+#[tokio::test]
+async fn secrets_made_and_ended_at_one_node_are_so_where_somebody_guesses() {
+    let cluster = PgCluster::builder().setting("fsync", "off").start();
+    let first = House::of(Server::builder().database(&cluster.url())).await;
+    let other = beside(&first, &cluster, "other");
+    let there = at(&other, &first);
+    let erp = first.client(NewClient::sandbox("erp")).await;
+    let wrong = forge(&erp.secret);
+    let mut own = (1, erp.secret.clone());
+    for _ in 0..20 {
+        let guessed = there.generate(&wrong).await.unwrap();
+        assert!([401, 429].contains(&guessed.status));
+        let newer = first.rotate(&erp).await;
+        there.generate(&newer.1).await.unwrap().expect(200);
+        let path = format!("/clients/{}/secrets/{}", erp.id, own.0);
+        first.ask(Method::DELETE, &path).await.expect(200);
+        let ended = there.generate(&own.1).await.unwrap();
+        assert!([401, 429].contains(&ended.status), "{}", ended.status);
+        own = newer;
+    }
 }
 
 #[tokio::test]

@@ -170,10 +170,7 @@ impl Session {
             return Ok(known.clone());
         }
         let one = self.prepare(sql).await?;
-        let many = many_query(sql, one.params()).ok_or_else(|| {
-            StoreError::Damaged(format!("no array of the parameter types of: {sql}"))
-        })?;
-        let many = self.client.prepare(&many).await?;
+        let many = self.client.prepare(&query_of_lists(sql, &one)?).await?;
         self.batched.insert(sql, Some(many.clone()));
         Ok(many)
     }
@@ -183,24 +180,32 @@ impl Session {
         &self,
         question: Question<'_>,
     ) -> Result<Vec<(usize, tokio_postgres::Row)>, StoreError> {
-        match question {
-            Question::One(_, None) => Ok(Vec::new()),
-            Question::One(statement, Some(params)) => {
-                let rows = self.client.query(&statement, &borrow(params)).await?;
-                Ok(rows.into_iter().map(|row| (0, row)).collect())
-            }
-            Question::Many(statement, columns) => {
-                let params: Vec<_> = columns
-                    .iter()
-                    .map(|column| column as &(dyn ToSql + Sync))
-                    .collect();
-                let rows = self.client.query(&statement, &params).await?;
-                let place = |row: tokio_postgres::Row| {
-                    let place: i64 = row.try_get(row.len() - 1)?;
-                    Ok((usize::try_from(place - 1).unwrap_or(usize::MAX), row))
-                };
-                rows.into_iter().map(place).collect()
-            }
+        ask(&self.client, question).await
+    }
+}
+
+/// The answers; each row with its list's place.
+pub(super) async fn ask(
+    client: &Client,
+    question: Question<'_>,
+) -> Result<Vec<(usize, tokio_postgres::Row)>, StoreError> {
+    match question {
+        Question::One(_, None) => Ok(Vec::new()),
+        Question::One(statement, Some(params)) => {
+            let rows = client.query(&statement, &borrow(params)).await?;
+            Ok(rows.into_iter().map(|row| (0, row)).collect())
+        }
+        Question::Many(statement, columns) => {
+            let params: Vec<_> = columns
+                .iter()
+                .map(|column| column as &(dyn ToSql + Sync))
+                .collect();
+            let rows = client.query(&statement, &params).await?;
+            let place = |row: tokio_postgres::Row| {
+                let place: i64 = row.try_get(row.len() - 1)?;
+                Ok((usize::try_from(place - 1).unwrap_or(usize::MAX), row))
+            };
+            rows.into_iter().map(place).collect()
         }
     }
 }
@@ -273,6 +278,15 @@ fn many_form(sql: &str, types: &[Type]) -> Option<String> {
     } else {
         None
     }
+}
+
+/// The form of a query for any number of parameter lists; `one` is its form for one list.
+pub(super) fn query_of_lists(
+    sql: &str,
+    one: &tokio_postgres::Statement,
+) -> Result<String, StoreError> {
+    many_query(sql, one.params())
+        .ok_or_else(|| StoreError::Damaged(format!("no array of the parameter types of: {sql}")))
 }
 
 /// The query for every row of the arrays, each answer with the row's place behind it; none for types without an

@@ -1,12 +1,17 @@
-//! The node lock: an advisory lock that a session holds and that ends with it. Nothing about safety rests on it. It keeps
-//! operators from what they do not mean: a second server beside one that is alone, a restore under a running one.
+//! The locks of a shared database. The head lock, which each group takes, orders the writes of all nodes. The node lock is an
+//! advisory lock that a session holds and that ends with it; nothing about safety rests on it. It keeps operators from what they
+//! do not mean: a second server beside one that is alone, a restore under a running one.
 
 use crate::error::StoreError;
 use crate::timer;
 use std::time::Duration;
 use tokio_postgres::{Client, Row};
 
-/// The lock's key: "Tokenwrd" in ASCII.
+/// The head lock: a row that nobody updates, so that waiting for it costs no versions of the row. Locking it is a write,
+/// hence COMMIT waits for the standby even when nothing else was written; that of an advisory lock would not.
+pub(super) const LOCK_HEAD: &str = "SELECT 1 FROM gate FOR UPDATE";
+
+/// The node lock's key: "Tokenwrd" in ASCII.
 const NODE_LOCK: i64 = 0x546f_6b65_6e77_7264;
 /// The key of the lock of the node that cleans up.
 pub(super) const HOUSEKEEPER_LOCK: i64 = NODE_LOCK + 1;

@@ -14,7 +14,7 @@ mod suitable;
 mod tls;
 
 pub(crate) use member::{Acknowledged, Joining, MemberSession, Others, Renewed, Wanted};
-pub(crate) use pool::{Readers, read};
+pub(crate) use pool::{Readers, read, read_lists};
 pub use session::{Transport, transport, url_with};
 pub(crate) use tls::TlsFault;
 
@@ -26,7 +26,7 @@ use crate::value::{Row, Statement, Value};
 use batch::{Call, in_order};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use lock::Former;
+use lock::{Former, LOCK_HEAD};
 use session::{Purpose, Session, Target, state};
 use std::pin::{Pin, pin};
 use std::time::Duration;
@@ -46,10 +46,6 @@ const BEGIN_ASIDE: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_
 const BEGIN_FIGURES: &str =
     "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = '200ms';
     SET LOCAL synchronous_commit = off";
-/// The head lock: a row that nobody updates, so that waiting for it costs no versions of the row. Locking it is a write,
-/// hence COMMIT waits for the standby even when nothing else was written; that of an advisory lock would not.
-const LOCK_HEAD: &str = "SELECT 1 FROM gate FOR UPDATE";
-
 /// Tells the other nodes of new changes when the transaction is committed; each of them would find out by itself a tenth of
 /// a second later. Part of the group's transaction, whose order the head lock keeps anyway: PostgreSQL lets one
 /// transaction with a notification commit at a time. It carries the name of the node's sessions, so that its own one does

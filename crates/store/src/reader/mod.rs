@@ -1,11 +1,13 @@
 //! Reading for people and programs: lists, single things, the audit log. Never part of a check, and
 //! never what a decision is based on.
 
-use crate::error::StoreError;
 mod asked;
+mod secrets;
 
 pub use asked::{AuditFilter, ClientFilter, ClientOrder, StateFilter};
+pub use secrets::ClientSecrets;
 
+use crate::error::StoreError;
 use crate::people::{self, Invitation, Member, OpaqueTokenDigest, Session};
 use crate::postgres;
 use crate::rows::{self, select_client};
@@ -83,6 +85,7 @@ impl ClientTotals {
 #[derive(Clone)]
 pub struct Reader {
     pool: Pool,
+    questions: Arc<secrets::Questions>,
 }
 
 #[derive(Clone)]
@@ -102,6 +105,7 @@ impl Reader {
     pub(crate) fn sqlite(readers: SqliteReaders) -> Self {
         Self {
             pool: Pool::Sqlite(Arc::new(readers)),
+            questions: Arc::default(),
         }
     }
 
@@ -116,6 +120,7 @@ impl Reader {
     pub(crate) fn postgres(pool: postgres::Readers) -> Self {
         Self {
             pool: Pool::Postgres(pool),
+            questions: Arc::default(),
         }
     }
 
@@ -135,7 +140,7 @@ impl Reader {
                         out.push(decode(row)?);
                         Ok(())
                     };
-                    readers.query(&sql, params, &mut each)?;
+                    readers.query(&sql, &[params], &mut each)?;
                     Ok(out)
                 };
                 let joined = tokio::task::spawn_blocking(read).await;
@@ -143,11 +148,44 @@ impl Reader {
             }
             Pool::Postgres(pool) => {
                 let mut out = Vec::new();
-                let mut each = |row: &Row<'_>| {
+                let mut each = |_: usize, row: &Row<'_>| {
                     out.push(decode(row)?);
                     Ok(())
                 };
                 postgres::read(pool, &sql, &params, &mut each).await?;
+                Ok(out)
+            }
+        }
+    }
+
+    /// Rows of a query for each of many parameter lists, each with the place of its list.
+    async fn rows_of_lists<T: Send + 'static>(
+        &self,
+        sql: &'static str,
+        lists: Vec<Vec<Value>>,
+        decode: Decode<T>,
+    ) -> Result<Vec<(usize, T)>, StoreError> {
+        let mut out = Vec::new();
+        match &self.pool {
+            Pool::Sqlite(readers) => {
+                let readers = Arc::clone(readers);
+                let read = move || {
+                    let mut each = |place: usize, row: &Row<'_>| {
+                        out.push((place, decode(row)?));
+                        Ok(())
+                    };
+                    readers.query(sql, &lists, &mut each)?;
+                    Ok(out)
+                };
+                let joined = tokio::task::spawn_blocking(read).await;
+                joined.map_err(|error| StoreError::Unavailable(error.to_string()))?
+            }
+            Pool::Postgres(pool) => {
+                let mut each = |place: usize, row: &Row<'_>| {
+                    out.push((place, decode(row)?));
+                    Ok(())
+                };
+                postgres::read_lists(pool, sql, &lists, &mut each).await?;
                 Ok(out)
             }
         }

@@ -1,12 +1,14 @@
 //! Lists as the console asks for them: searched, filtered by state and product, newest first, page by page.
 
-use crate::basics::{START, draw, entry, settings, uuid};
+use crate::basics::{START, draw, entry, keyring, settings, uuid};
 use crate::house::House;
 use crate::place::{Place, on_both};
 use std::sync::Arc;
+use tokenward_core::ClientSecret;
 use tokenward_core::change::Change;
 use tokenward_core::client::Settings;
 use tokenward_core::digest::{Digest, KeyId};
+use tokenward_core::generate;
 use tokenward_core::ids::{ClientNo, Environment, ProductNo, WorkspaceId, WorkspaceNo};
 use tokenward_core::label::Slug;
 use tokenward_core::slot::{EndReason, QuotaCount, Slot, TokenRecord};
@@ -440,7 +442,46 @@ async fn the_audit_log_is_read_backwards_and_without_generations(place: Arc<Plac
     house.close().await;
 }
 
+/// More than one query takes, and some that nobody waits for any more.
+async fn secrets_asked_for_together_are_those_of_their_clients(place: Arc<Place>) {
+    let (house, clients) = House::populated(&place, 40).await;
+    let reader = house.store.reader();
+    for _ in 0..2 {
+        let nobody = [keyring().client_id(ClientNo(1_000), draw())];
+        let ids = || clients.iter().map(|(id, _)| *id).chain(nobody).cycle();
+        let mut asked: Vec<_> = ids()
+            .take(700)
+            .map(|id| Box::pin(reader.secrets(id)))
+            .collect();
+        for one in &mut asked {
+            assert!(futures_util::poll!(one).is_pending());
+        }
+        let mut asked: Vec<_> = asked.into_iter().zip(ids()).collect();
+        let mut number = 0;
+        asked.retain(|_| {
+            number += 1;
+            number % 7 > 0
+        });
+        for (found, id) in asked {
+            let found = found.await.unwrap();
+            let Some((_, secret)) = clients.iter().find(|(known, _)| *known == id) else {
+                assert!(found.is_none());
+                continue;
+            };
+            let found = found.unwrap();
+            let secret = ClientSecret::parse(secret).unwrap();
+            let keyring = keyring();
+            let position =
+                |environment| generate::position_of(&secret, &found.secrets, environment, &keyring);
+            assert_eq!(position(found.environment), Some(0));
+            assert_eq!(position(Environment::Sandbox), None);
+        }
+    }
+    house.close().await;
+}
+
 on_both!(
+    secrets_asked_for_together_are_those_of_their_clients,
     labels_are_searched_for_what_they_hold,
     pages_go_from_the_newest_to_the_oldest,
     clients_are_filtered_by_their_state,
