@@ -55,7 +55,7 @@ pub(crate) const APPEND_CHANGE: &str =
 pub(crate) const APPEND_AUDIT: &str =
     "INSERT INTO audit (seq, at, actor, source, action, workspace, client, detail, hash)
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
-const MOVE_HEAD: &str =
+pub(crate) const MOVE_HEAD: &str =
     "UPDATE head SET change_number = $1, audit_seq = $2, audit_hash = $3, clock = $4
     WHERE change_number = $5 AND audit_seq = $6";
 /// Keeps a time that was seen, unless a later one is kept.

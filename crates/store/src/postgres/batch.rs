@@ -5,8 +5,10 @@
 use super::session::{Session, borrow};
 use crate::driver::CommitError;
 use crate::error::StoreError;
+use crate::statements::{APPEND_AUDIT, APPEND_CHANGE, MOVE_HEAD, UPDATE_SLOT};
 use crate::value::{Statement, Value};
 use std::collections::HashSet;
+use std::fmt::Write as _;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::task::Poll;
@@ -17,28 +19,45 @@ use tokio_postgres::types::{ToSql, Type};
 /// What a call answers: rows touched.
 pub(super) type Answer<'a> = Pin<Box<dyn Future<Output = Result<u64, tokio_postgres::Error>> + 'a>>;
 
-/// One call for one or more equal statements.
+/// One call for one run of equal statements, or for several runs.
 pub(super) struct Call<'a> {
-    statements: &'a [Statement],
     prepared: tokio_postgres::Statement,
-    /// The parameters turned to columns, when there is more than one statement.
+    runs: Vec<Run<'a>>,
+}
+
+/// Equal statements, and their parameters turned to columns when there is more than one.
+struct Run<'a> {
+    statements: &'a [Statement],
     columns: Vec<Vec<&'a Value>>,
+}
+
+impl<'a> Run<'a> {
+    fn of(statements: &'a [Statement]) -> Self {
+        let columns = match statements {
+            [] | [_] => Vec::new(),
+            [one, ..] => columns(
+                statements.iter().map(|one| one.params.as_slice()),
+                one.params.len(),
+            ),
+        };
+        Self {
+            statements,
+            columns,
+        }
+    }
 }
 
 impl Call<'_> {
     pub(super) fn execute<'a>(&'a self, client: &'a Client) -> Answer<'a> {
         Box::pin(async move {
-            match self.statements {
-                [one] => client.execute(&self.prepared, &borrow(&one.params)).await,
-                _ => {
-                    let columns: Vec<_> = self
-                        .columns
-                        .iter()
-                        .map(|column| column as &(dyn ToSql + Sync))
-                        .collect();
-                    client.execute(&self.prepared, &columns).await
+            let mut params: Vec<&(dyn ToSql + Sync)> = Vec::new();
+            for run in &self.runs {
+                match run.statements {
+                    [one] => params.extend(borrow(&one.params)),
+                    _ => params.extend(run.columns.iter().map(|all| all as &(dyn ToSql + Sync))),
                 }
             }
+            client.execute(&self.prepared, &params).await
         })
     }
 
@@ -48,8 +67,10 @@ impl Call<'_> {
         answer: Result<u64, tokio_postgres::Error>,
     ) -> Result<(), CommitError> {
         let Err(error) = answer else { return Ok(()) };
+        let touched = |run: usize| CommitError::touched(&self.runs[run].statements[0]);
         match error.code() {
-            Some(&SqlState::DIVISION_BY_ZERO) => Err(CommitError::touched(&self.statements[0])),
+            Some(&SqlState::DIVISION_BY_ZERO) => Err(touched(0)),
+            Some(&SqlState::INVALID_ARGUMENT_FOR_POWER_FUNCTION) => Err(touched(SLOTS)),
             _ => Err(failed(error)),
         }
     }
@@ -70,6 +91,66 @@ pub(super) fn failed(error: tokio_postgres::Error) -> CommitError {
     }
 }
 
+/// What issuing and ending tokens writes, in this order.
+const OF_TOKENS: [&str; 4] = [MOVE_HEAD, APPEND_AUDIT, UPDATE_SLOT, APPEND_CHANGE];
+/// The place of the slots among them.
+const SLOTS: usize = 2;
+
+/// The statements of [`OF_TOKENS`] as one: each is a part of a WITH clause, which PostgreSQL carries out to its end. The statement
+/// fails by a division by zero unless the head was moved, and by the root of a negative number unless all slots were found.
+#[derive(Default)]
+struct Together {
+    parts: Vec<String>,
+    /// How many slots there are to find.
+    slots: String,
+    /// The parameters so far.
+    params: usize,
+}
+
+impl Together {
+    /// Adds a statement for one row or for many; false when it has no form for many.
+    fn add(&mut self, sql: &str, types: &[Type], is_many: bool) -> bool {
+        let form = match is_many {
+            true => many_form(sql, types),
+            false => Some(sql.to_owned()),
+        };
+        let Some(form) = form else { return false };
+        if self.parts.len() == SLOTS {
+            self.slots = match is_many {
+                true => format!("cardinality(${}::bigint[])", self.params + 1),
+                false => "1".to_owned(),
+            };
+        }
+        self.parts.push(shifted(&form, self.params));
+        self.params += types.len();
+        true
+    }
+
+    fn text(&self) -> String {
+        let [head, audit, slots, log] = self.parts.as_slice() else {
+            return String::new();
+        };
+        format!(
+            "WITH head_moved AS ({head} RETURNING 1), audited AS ({audit}), slots AS ({slots} RETURNING 1), logged AS ({log})
+            SELECT 1 / (SELECT (count(*) = 1)::int FROM head_moved),
+            sqrt((SELECT (count(*) = {})::int FROM slots) - 1)",
+            self.slots
+        )
+    }
+}
+
+/// The text with all parameters' numbers larger by `by`.
+fn shifted(sql: &str, by: usize) -> String {
+    let mut parts = sql.split('$');
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let digits = part.bytes().take_while(u8::is_ascii_digit).count();
+        let number = part[..digits].parse::<usize>().unwrap_or_default() + by;
+        let _ = write!(out, "${number}{}", &part[digits..]);
+    }
+    out
+}
+
 /// Equal statements that stand together.
 pub(super) fn runs(statements: &[Statement]) -> impl Iterator<Item = &[Statement]> {
     statements.chunk_by(|a, b| a.sql == b.sql && !a.fence)
@@ -87,14 +168,9 @@ impl Session {
             && distinct(run)
             && let Some(prepared) = self.prepare_many(sql, &one).await?
         {
-            let columns = columns(
-                run.iter().map(|statement| statement.params.as_slice()),
-                one.params().len(),
-            );
             return Ok(vec![Call {
-                statements: run,
                 prepared,
-                columns,
+                runs: vec![Run::of(run)],
             }]);
         }
         let one = match &run[0] {
@@ -102,11 +178,41 @@ impl Session {
             _ => one,
         };
         let single = |statement| Call {
-            statements: statement,
             prepared: one.clone(),
-            columns: Vec::new(),
+            runs: vec![Run::of(statement)],
         };
         Ok(run.chunks(1).map(single).collect())
+    }
+
+    /// The call that carries out all of these runs, if they are what issuing and ending tokens writes.
+    pub(super) async fn call_of_tokens<'a>(
+        &mut self,
+        runs: &[&'a [Statement]],
+    ) -> Result<Option<Call<'a>>, StoreError> {
+        let Ok([head, audit, slots, log]) = <[_; 4]>::try_from(runs) else {
+            return Ok(None);
+        };
+        let runs = [head, audit, slots, log];
+        if runs.map(|run| run[0].sql) != OF_TOKENS || !distinct(slots) {
+            return Ok(None);
+        }
+        let are_many = runs.map(|run| run.len() > 1);
+        if !self.of_tokens.contains_key(&are_many) {
+            let mut all = Together::default();
+            for (sql, is_many) in OF_TOKENS.into_iter().zip(are_many) {
+                let types = self.prepare(sql).await?.params().to_vec();
+                if !all.add(sql, &types, is_many) {
+                    return Ok(None);
+                }
+            }
+            let prepared = self.client.prepare(&all.text()).await?;
+            self.of_tokens.insert(are_many, prepared);
+        }
+        let prepared = self.of_tokens.get(&are_many).cloned();
+        Ok(prepared.map(|prepared| Call {
+            prepared,
+            runs: runs.map(Run::of).into(),
+        }))
     }
 
     /// The form of a statement for one row that fails when it touches none or several.
@@ -374,7 +480,6 @@ pub(super) async fn in_order<F: Future + Unpin>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::statements::{APPEND_AUDIT, UPDATE_SLOT};
 
     #[test]
     fn an_insert_and_an_update_by_key_have_a_form_for_many() {
@@ -407,7 +512,7 @@ mod tests {
     fn the_statements_of_a_generate_have_a_form_for_many() {
         let wide = |n: usize| vec![Type::INT8; n];
         assert!(many_form(APPEND_AUDIT, &wide(9)).is_some());
-        assert!(many_form(crate::statements::APPEND_CHANGE, &wide(5)).is_some());
+        assert!(many_form(APPEND_CHANGE, &wide(5)).is_some());
         assert!(many_form(UPDATE_SLOT, &wide(20)).is_some());
     }
 

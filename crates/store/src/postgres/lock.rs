@@ -8,8 +8,11 @@ use std::time::Duration;
 use tokio_postgres::{Client, Row};
 
 /// The head lock: a row that nobody updates, so that waiting for it costs no versions of the row. Locking it is a write,
-/// hence COMMIT waits for the standby even when nothing else was written; that of an advisory lock would not.
-pub(super) const LOCK_HEAD: &str = "SELECT 1 FROM gate FOR UPDATE";
+/// hence COMMIT waits for the standby even when nothing else was written; that of an advisory lock would not. The level is
+/// named, whatever the role or the database has as its default: under a higher one, what is read after waiting for the lock
+/// would be of the time before the wait.
+pub(super) const BEGIN_LOCKED: &str =
+    "BEGIN ISOLATION LEVEL READ COMMITTED; SELECT 1 FROM gate FOR UPDATE";
 
 /// The node lock's key: "Tokenwrd" in ASCII.
 const NODE_LOCK: i64 = 0x546f_6b65_6e77_7264;

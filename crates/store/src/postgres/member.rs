@@ -1,8 +1,7 @@
 //! The session of a node's membership: the statements by which it joins, renews, reads, acknowledges, looks and leaves.
 
-use super::lock::HOUSEKEEPER_LOCK;
+use super::lock::{BEGIN_LOCKED, HOUSEKEEPER_LOCK};
 use super::session::{Purpose, Session, Target, borrow};
-use super::{BEGIN, LOCK_HEAD};
 use crate::driver::Each;
 use crate::error::StoreError;
 use crate::job::parse_uuid;
@@ -266,11 +265,9 @@ impl MemberSession {
             session.prepare(TERMS).await?,
             session.prepare(CHOOSE_KEY).await?,
         );
-        let lock = session.prepare(LOCK_HEAD).await?;
         session.clear_notice();
         let client = &session.client;
-        client.batch_execute(BEGIN).await?;
-        client.execute(&lock, &[]).await?;
+        client.batch_execute(BEGIN_LOCKED).await?;
         let (id, place): (Value, Value) = (with.id.into(), with.place.into());
         let incarnation = row[4].clone();
         client

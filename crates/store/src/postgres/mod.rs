@@ -26,10 +26,11 @@ use crate::value::{Row, Statement, Value};
 use batch::{Call, in_order};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use lock::{Former, LOCK_HEAD};
+use lock::{BEGIN_LOCKED, Former};
 use session::{Purpose, Session, Target, state};
 use std::pin::{Pin, pin};
 use std::time::Duration;
+use tokio_postgres::SimpleQueryMessage;
 use tokio_postgres::binary_copy::BinaryCopyInWriter;
 use tokio_postgres::types::Type;
 
@@ -336,7 +337,6 @@ impl PostgresDriver {
             .session
             .as_mut()
             .ok_or_else(|| StoreError::Unavailable("not connected".into()))?;
-        let lock = session.prepare(LOCK_HEAD).await?;
         let head = session.prepare(ahead).await?;
         let (sql, lists) = question.unwrap_or(("", &[]));
         // Nothing can be prepared while the lock is waited for.
@@ -356,15 +356,14 @@ impl PostgresDriver {
             }
         };
         // Sent in this order, without waiting for the answers in between.
-        let mut opening = pin!(futures_util::future::join4(
-            session.client.batch_execute(BEGIN),
-            session.client.execute(&lock, &[]),
+        let mut opening = pin!(futures_util::future::join3(
+            session.client.simple_query(BEGIN_LOCKED),
             session.client.query(&head, &[]),
             first,
         ));
         let (mut under_way, mut answered) = (FuturesUnordered::new(), Vec::new());
         let (mut count, mut pause) = (lists.len(), MORE_AFTER);
-        let (begun, locked, head, first) = loop {
+        let (locked, head, first) = loop {
             let (Some(more), Some(prepared)) = (&mut more, &further) else {
                 break opening.as_mut().await;
             };
@@ -389,9 +388,9 @@ impl PostgresDriver {
                 }
             }
         };
-        begun?;
         self.turn = Turn::Open(Vec::new());
-        if locked? != 1 {
+        let is_row = |one: &SimpleQueryMessage| matches!(one, SimpleQueryMessage::Row(_));
+        if !locked?.iter().any(is_row) {
             return Err(StoreError::Damaged(
                 "the row of the head lock is missing".into(),
             ));
@@ -595,8 +594,11 @@ impl Session {
         &mut self,
         statements: &'a [Statement],
     ) -> Result<Vec<Call<'a>>, StoreError> {
-        let mut calls = Vec::new();
-        for run in batch::runs(statements) {
+        let runs: Vec<_> = batch::runs(statements).collect();
+        let of_tokens = runs.len().min(4);
+        let mut calls = Vec::from_iter(self.call_of_tokens(&runs[..of_tokens]).await?);
+        let done = if calls.is_empty() { 0 } else { of_tokens };
+        for run in &runs[done..] {
             calls.extend(self.calls(run).await?);
         }
         Ok(calls)
@@ -638,6 +640,7 @@ impl Session {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::statements::{APPEND_AUDIT, APPEND_CHANGE, MOVE_HEAD, UPDATE_SLOT};
     use std::sync::mpsc;
     use tokenward_testkit::PgCluster;
 
@@ -728,6 +731,101 @@ pub(crate) mod tests {
             driver.undo().await;
             driver.close().await;
             other.join().unwrap();
+        });
+    }
+
+    /// What so many tokens write from where the head stands, the last of them for client `last`.
+    fn of_tokens(tokens: i64, head: (i64, i64), last: i64) -> Vec<Statement> {
+        let text = |text: &str| Value::from(text);
+        let bytes = || Value::from([7_u8; 32].as_slice());
+        let numbers = |count: i64| (0..count).map(Value::from);
+        let moved = vec![(head.0 + tokens).into(), (head.1 + tokens).into(), bytes()];
+        let from = [0_i64, head.0, head.1].map(Value::from);
+        let mut all = vec![Statement::fence(
+            MOVE_HEAD,
+            moved.into_iter().chain(from).collect(),
+        )];
+        for n in 1..=tokens {
+            let place = [
+                (head.1 + n).into(),
+                0_i64.into(),
+                text("a"),
+                text("s"),
+                text("t"),
+            ];
+            let rest = [bytes(), bytes(), text("{}"), bytes()];
+            let params = place.into_iter().chain(rest).collect();
+            all.push(Statement::one(APPEND_AUDIT, params));
+        }
+        for n in 1..=tokens {
+            let mut params: Vec<Value> = numbers(20).collect();
+            for digest in [1, 11, 14] {
+                params[digest] = bytes();
+            }
+            params[19] = if n == tokens { last } else { n }.into();
+            all.push(Statement::one(UPDATE_SLOT, params));
+        }
+        for n in 1..=tokens {
+            let number = (head.0 + n).into();
+            let params = vec![number, 0_i64.into(), 1_i64.into(), text("{}"), 0_i64.into()];
+            all.push(Statement::one(APPEND_CHANGE, params));
+        }
+        all
+    }
+
+    #[test]
+    fn what_tokens_write_is_one_statement_that_is_carried_out_whole_or_not_at_all() {
+        const ROWS: &str = "SELECT (SELECT change_number FROM head), (SELECT count(*) FROM audit),
+            (SELECT count(*) FROM slot WHERE generation = 0 AND seal IS NOT NULL), (SELECT count(*) FROM change_log)";
+        on_tables(async |_, mut driver| {
+            let slots = "INSERT INTO slot (client, generation, former_reasons, quota1_day, quota1_used, quota2_day, quota2_used)
+                SELECT n, 9, 0, 0, 0, 0, 0 FROM generate_series(1, 4) AS n";
+            driver.run(slots).await.unwrap();
+            let (mut head, mut found) = ((5, 0), 0);
+            for (tokens, last, stale) in [
+                (1, 1, false),
+                (3, 3, false),
+                (1, 1, true),
+                (3, 3, true),
+                (1, 99, false),
+                (3, 99, false),
+                (2, 4, false),
+            ] {
+                let expected = if stale { (head.0 - 1, head.1) } else { head };
+                let statements = of_tokens(tokens, expected, last);
+                let session = driver.session().unwrap();
+                assert_eq!(session.calls_of(&statements).await.unwrap().len(), 1);
+                driver.begin(None);
+                let outcome = driver.finish(&statements, STATEMENT_TIMEOUT).await;
+                match outcome {
+                    Ok(()) => {
+                        head = (head.0 + tokens, head.1 + tokens);
+                        found = found.max(last);
+                    }
+                    // Another wrote, or one of the group makes no sense.
+                    Err(CommitError::RolledBack(_)) => assert!(stale),
+                    Err(CommitError::Refused(_)) => assert_eq!(last, 99),
+                    Err(other) => panic!("{tokens} tokens, {last}, {stale}: {other:?}"),
+                }
+                let mut rows = Vec::new();
+                let mut each = |_: usize, row: &Row<'_>| {
+                    rows.extend((0..4).map(|at| row.int(at).unwrap()));
+                    Ok(())
+                };
+                driver.query(ROWS, &[vec![]], &mut each).await.unwrap();
+                let slots = if found == 4 { 3 + 1 } else { found };
+                assert_eq!(
+                    rows,
+                    [head.0, head.1, slots, head.0 - 5],
+                    "{tokens}, {last}"
+                );
+            }
+            assert_eq!(head, (11, 6));
+            // Of two updates of one slot in one statement only one would count.
+            let twice = of_tokens(2, head, 1);
+            let session = driver.session().unwrap();
+            assert!(session.calls_of(&twice).await.unwrap().len() > 1);
+            driver.close().await;
         });
     }
 }

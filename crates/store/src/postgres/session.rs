@@ -110,6 +110,8 @@ pub(super) struct Session {
     pub(super) checked: HashMap<&'static str, Statement>,
     /// The form of a statement that does the work of many; none where it has none.
     pub(super) batched: HashMap<&'static str, Option<Statement>>,
+    /// The forms of what issuing and ending tokens writes, by which of its statements are for many rows.
+    pub(super) of_tokens: HashMap<[bool; 4], Statement>,
     connection: JoinHandle<()>,
 }
 
@@ -251,6 +253,7 @@ impl Session {
             prepared: HashMap::new(),
             checked: HashMap::new(),
             batched: HashMap::new(),
+            of_tokens: HashMap::new(),
             connection,
         };
         session.client.batch_execute(SETTINGS).await?;
