@@ -17,6 +17,9 @@ use crate::{steps, tree};
 /// A run of a few tests that takes longer hangs.
 const LONGEST_RUN: Duration = Duration::from_secs(300);
 
+/// Packages below the server: their tests start no server, so that none is built for them.
+const BELOW_SERVER: [&str; 2] = ["tokenward-core", "tokenward-store"];
+
 /// Lines of a failed build that are shown.
 const TOLD_LINES: usize = 40;
 
@@ -79,11 +82,14 @@ impl Bench {
         write(&self.tree.join(&fault.file), text)
     }
 
-    /// Builds the server's binary, which the tests start, and the test program.
+    /// Builds the server's binary, if the tests may start it, and the test program.
     pub(super) fn build(&self, suite: &Suite) -> Result<(), String> {
         // Cargo builds a package's binaries for its own tests. Asked for alone, the server would want other features
         // of its dependencies, and all of them a second time.
-        if suite.package != "tokenward" && suite.target != "lib" {
+        if suite.package != "tokenward"
+            && suite.target != "lib"
+            && !BELOW_SERVER.contains(&suite.package.as_str())
+        {
             self.built(&[
                 "test",
                 "--no-run",
