@@ -79,19 +79,13 @@ impl Bench {
         write(&self.tree.join(&fault.file), text)
     }
 
-    /// Builds the server's binary, which the tests start, and the test program.
+    /// Builds the binaries that the tests may start, and the test program.
     pub(super) fn build(&self, suite: &Suite) -> Result<(), String> {
-        // Cargo builds a package's binaries for its own tests. Asked for alone, the server would want other features
-        // of its dependencies, and all of them a second time.
-        if suite.package != "tokenward" && suite.target != "lib" {
+        // Cargo builds a package's binaries for its own tests. Asked for alone, they would want other features of their
+        // dependencies, and all of them a second time.
+        for (package, target) in started(suite) {
             self.built(&[
-                "test",
-                "--no-run",
-                "--locked",
-                "-p",
-                "tokenward",
-                "--test",
-                "wire",
+                "test", "--no-run", "--locked", "-p", package, "--test", target,
             ])?;
         }
         let mut words = vec!["test", "--no-run", "--locked"];
@@ -173,6 +167,17 @@ impl Bench {
             .env("CARGO_PROFILE_DEV_DEBUG", "false")
             .env("CARGO_INCREMENTAL", "1");
         command
+    }
+}
+
+/// Tests of other packages whose binaries a suite starts. The store and what is below it start none, unit tests neither.
+fn started(suite: &Suite) -> &'static [(&'static str, &'static str)] {
+    const SERVER: (&str, &str) = ("tokenward", "wire");
+    match (suite.package.as_str(), suite.target.as_str()) {
+        (_, "lib") | ("tokenward" | "tokenward-core" | "tokenward-store", _) => &[],
+        // The packages hold both programs.
+        ("tokenward-packaging", _) => &[SERVER, ("tokenward-agent", "agent")],
+        _ => &[SERVER],
     }
 }
 

@@ -35,24 +35,23 @@ pub(crate) enum Reason {
     Expiring,
 }
 
-/// How many clients of one workspace, or of all of them, are in each state; nothing for product admins, who do not see all of
-/// them.
+/// How many clients of one workspace, or of all of them, are in each state; `None` for those who do not see all of them.
 pub(crate) async fn totals(
     data: &Data,
     admin: &Admin,
     workspace: Option<&Workspace>,
-) -> Result<Vec<ClientTotals>, Refused> {
+) -> Result<Option<Vec<ClientTotals>>, Refused> {
     match workspace {
         Some(workspace) => admin.must_see_workspace(workspace.id)?,
         None => admin.must_operate().or(admin.must_see_settings())?,
     }
-    if matches!(admin.role, Role::ProductAdmin { .. }) {
-        return Ok(Vec::new());
+    if !admin.sees_all_clients() {
+        return Ok(None);
     }
     let (now, no) = (data.clock().wall(), workspace.map(|workspace| workspace.no));
     let reader = data.store.reader();
     let read = reader.client_totals(no, now, expiring_before(now), LONG_LIVED_MICROS);
-    Ok(read.await?)
+    Ok(Some(read.await?))
 }
 
 /// The clients of a workspace that need attention, a few for each reason; and whether there are more.

@@ -192,16 +192,7 @@ async fn nothing_here() -> PageError {
     PageError::NotFound("page")
 }
 
-async fn with_headers(mut request: Request, next: Next) -> Response {
-    // HTTP/2 has no Host header: the request's authority says the same (RFC 9113, section 8.3.1).
-    let authority = request
-        .uri()
-        .authority()
-        .map(|authority| authority.as_str());
-    if let Some(host) = authority.and_then(|host| HeaderValue::try_from(host).ok()) {
-        let headers = request.headers_mut();
-        headers.entry(header::HOST).or_insert(host);
-    }
+async fn with_headers(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
     for (name, value) in HEADERS {

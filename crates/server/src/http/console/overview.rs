@@ -174,7 +174,6 @@ pub(super) async fn show(
     let listed = found
         .iter()
         .flat_map(|(reason, some, _)| some.iter().map(|read| attention(*reason, read, most, now)));
-    let knows = admin.must_audit().is_ok();
     let query = Form::query(&uri);
     let environments = [Environment::Production, Environment::Sandbox];
     page(&OverviewPage {
@@ -183,15 +182,14 @@ pub(super) async fn show(
             .done(query.text("done")),
         workspace: workspace.id.to_string(),
         disabled: workspace.disabled_at.is_some(),
-        sides: match knows {
-            true => environments.map(|at| side(&workspace, at, &totals)).into(),
-            false => Vec::new(),
-        },
-        empty: knows && totals.is_empty(),
+        sides: totals.as_ref().map_or_else(Vec::new, |totals| {
+            environments.map(|at| side(&workspace, at, totals)).into()
+        }),
+        empty: totals.is_some_and(|totals| totals.is_empty()),
         manages: admin.writes(),
         attention: listed.collect(),
         more,
-        audits: knows,
+        audits: admin.must_audit().is_ok(),
         history: history(&app, &person, Some(workspace.id)).await?,
     })
 }
