@@ -34,9 +34,7 @@ impl Disk {
         };
         let keeper = Process::start(Path::new("unshare"), None, &log, &log, fill).unwrap();
         let disk = Disk { folder, keeper };
-        wait_until("the small disk", LIMIT, || {
-            disk.file("data").exists().then_some(())
-        });
+        wait_until("the small disk", LIMIT, || disk.file("data").exists());
         disk
     }
 
