@@ -25,18 +25,18 @@ fn while_the_database_is_away_checks_go_on_until_the_lease_ends() {
         let elapsed =
             |clock: &crate::basics::TestClock| Duration::from_nanos(clock.boot().0 - start.0);
         until("two terms to pass", || {
-            assert_eq!(house.check(&token), "permit");
+            assert_eq!(house.check(token), "permit");
             elapsed(house.clock()) > 2 * term
         });
         place.stop();
         assert_eq!(
-            house.check(&token),
+            house.check(token),
             "permit",
             "the lease outlives the connection"
         );
         let away = house.clock().boot();
         house.is_unavailable(*id, secret).await;
-        until("the lease to end", || house.check(&token) == "cannot vouch");
+        until("the lease to end", || house.check(token) == "cannot vouch");
         let vouched = Duration::from_nanos(house.clock().boot().0 - away.0);
         assert!(vouched <= term, "vouched for {vouched:?}");
         assert!(!house.store.is_writable());
@@ -49,9 +49,7 @@ fn while_the_database_is_away_checks_go_on_until_the_lease_ends() {
             );
         }
         place.start_again();
-        until("the node to vouch again", || {
-            house.check(&token) == "permit"
-        });
+        until("the node to vouch again", || house.check(token) == "permit");
         until("the store to be writable", || house.store.is_writable());
         assert_eq!(house.generate(*id, secret).await.unwrap().generation, 2);
         assert_law(house).await.close().await;
@@ -74,7 +72,7 @@ fn a_predecessor_that_did_not_sign_off_holds_up_changes_and_no_checks() {
         };
         left(uuid(), Duration::from_secs(4));
         let house = House::open_as(&place, who.clone()).await.unwrap();
-        assert_eq!(house.check(&token), "permit");
+        assert_eq!(house.check(token), "permit");
         let start = house.clock().boot();
         house.generate(*id, secret).await.unwrap();
         // Its row was seen first a moment before.

@@ -288,7 +288,7 @@ fn a_node_that_was_removed_joins_again_with_what_it_has() {
             let now = place.sql("SELECT incarnation FROM node");
             !now.is_empty() && now != incarnation
         });
-        until("it to vouch again", || house.check(&token) == "permit");
+        until("it to vouch again", || house.check(token) == "permit");
         assert!(!house.store.is_expelled());
         assert_eq!(house.generate(*id, secret).await.unwrap().generation, 2);
         house.close().await;
@@ -354,7 +354,7 @@ fn own_commits_do_not_extend_the_lease() {
         session.run("BEGIN; SELECT 1 FROM node FOR UPDATE").await;
         let start = house.clock().boot();
         let mut written = 0;
-        while house.check(&token) != "cannot vouch" {
+        while house.check(token) != "cannot vouch" {
             let waited = Duration::from_nanos(house.clock().boot().0 - start.0);
             assert!(waited < LONG, "the lease did not end");
             house.workspace("still written").await;
@@ -362,9 +362,7 @@ fn own_commits_do_not_extend_the_lease() {
         }
         assert!(written > 0, "nothing was written meanwhile");
         session.run("ROLLBACK").await;
-        until("the node to vouch again", || {
-            house.check(&token) == "permit"
-        });
+        until("the node to vouch again", || house.check(token) == "permit");
         session.close().await;
         house.close().await;
     });
@@ -421,13 +419,11 @@ fn a_renewal_that_ends_with_a_warning_extends_no_lease() {
             place.sql(
                 "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'",
             );
-            house.check(&token) == "cannot vouch"
+            house.check(token) == "cannot vouch"
         });
         place.sql("ALTER SYSTEM RESET synchronous_standby_names");
         place.sql("SELECT pg_reload_conf()");
-        until("the node to vouch again", || {
-            house.check(&token) == "permit"
-        });
+        until("the node to vouch again", || house.check(token) == "permit");
         house.close().await;
     });
 }
