@@ -10,7 +10,7 @@ use hyper_util::rt::TokioIo;
 use socket2::{Domain, Socket, Type};
 use std::convert::Infallible;
 use std::io::BufRead;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 
 /// Serves until killed. The headers come from the standard input, one a line until an empty one; the
 /// address goes to the standard output.
@@ -25,13 +25,7 @@ pub(crate) fn serve() -> Result<(), String> {
         let value = HeaderValue::try_from(value.trim()).map_err(|error| error.to_string())?;
         headers.append(name, value);
     }
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let first = listen(SocketAddr::from(([127, 0, 0, 1], 0))).map_err(|error| error.to_string())?;
-    let address = first.local_addr().map_err(|error| error.to_string())?;
-    let mut sockets = vec![first];
-    for _ in 1..threads {
-        sockets.push(listen(address).map_err(|error| error.to_string())?);
-    }
+    let (address, sockets) = sockets()?;
     println!("{address}");
     std::thread::scope(|scope| {
         for socket in sockets {
@@ -42,7 +36,19 @@ pub(crate) fn serve() -> Result<(), String> {
     Ok(())
 }
 
-pub(crate) fn listen(address: SocketAddr) -> std::io::Result<std::net::TcpListener> {
+/// A port of this machine, with a socket for each core.
+pub(crate) fn sockets() -> Result<(SocketAddr, Vec<TcpListener>), String> {
+    let told = |error: std::io::Error| format!("no bare server: {error}");
+    let first = listen(SocketAddr::from(([127, 0, 0, 1], 0))).map_err(told)?;
+    let address = first.local_addr().map_err(told)?;
+    let mut sockets = vec![first];
+    for _ in 1..std::thread::available_parallelism().map_or(1, usize::from) {
+        sockets.push(listen(address).map_err(told)?);
+    }
+    Ok((address, sockets))
+}
+
+fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
     socket.set_reuse_port(true)?;
     socket.set_nonblocking(true)?;
@@ -51,17 +57,29 @@ pub(crate) fn listen(address: SocketAddr) -> std::io::Result<std::net::TcpListen
     Ok(socket.into())
 }
 
-fn accept(socket: std::net::TcpListener, headers: &HeaderMap) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_io()
-        .build();
-    let Ok(runtime) = runtime else {
+/// Serves a socket on this thread alone, until the process ends; a floor that needs no timers has none.
+pub(crate) fn on_this_thread<S: Future<Output = ()>>(
+    socket: TcpListener,
+    timers: bool,
+    serve: impl FnOnce(tokio::net::TcpListener) -> S,
+) {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    builder.enable_io();
+    if timers {
+        builder.enable_time();
+    }
+    let Ok(runtime) = builder.build() else {
         return eprintln!("no runtime");
     };
     tokio::task::LocalSet::new().block_on(&runtime, async move {
-        let Ok(listener) = tokio::net::TcpListener::from_std(socket) else {
-            return;
-        };
+        if let Ok(listener) = tokio::net::TcpListener::from_std(socket) {
+            serve(listener).await;
+        }
+    });
+}
+
+fn accept(socket: TcpListener, headers: &HeaderMap) {
+    on_this_thread(socket, false, async |listener| {
         while let Ok((stream, _)) = listener.accept().await {
             let _ = stream.set_nodelay(true);
             let headers = headers.clone();

@@ -1,14 +1,13 @@
 //! The floors of a call over gRPC, on current-thread runtimes that share a port: tonic, which answers
 //! every call with the same bytes and decodes none, and hyper's HTTP/2 alone. They decide nothing.
 
-use crate::bare::listen;
+use crate::bare::{on_this_thread, sockets};
 use bytes::{Buf, BufMut, Bytes};
 use http::{HeaderMap, HeaderValue, Request, Response};
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper_util::rt::TokioIo;
 use std::convert::Infallible;
 use std::future::{Ready, ready};
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use tonic::Status;
@@ -35,43 +34,26 @@ pub(crate) fn serve(which: Which) -> Result<(), String> {
         .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok())
         .collect();
     let message = Bytes::from(message.ok_or("no message in hexadecimal")?);
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let first = listen(SocketAddr::from(([127, 0, 0, 1], 0))).map_err(told)?;
-    let address = first.local_addr().map_err(told)?;
-    let mut sockets = vec![first];
-    for _ in 1..threads {
-        sockets.push(listen(address).map_err(told)?);
-    }
+    let (address, sockets) = sockets()?;
     println!("{address}");
     std::thread::scope(|scope| {
         for socket in sockets {
             let message = message.clone();
-            scope.spawn(move || on_this_thread(which, socket, message));
+            scope.spawn(move || accept(which, socket, message));
         }
     });
     Ok(())
 }
 
-fn on_this_thread(which: Which, socket: std::net::TcpListener, message: Bytes) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
-    let Ok(runtime) = runtime else {
-        return eprintln!("no runtime");
-    };
-    tokio::task::LocalSet::new().block_on(&runtime, async move {
-        let Ok(listener) = tokio::net::TcpListener::from_std(socket) else {
-            return;
-        };
-        match which {
-            Which::Tonic => {
-                let incoming = tonic::transport::server::TcpIncoming::from(listener);
-                let server = tonic::transport::Server::builder().add_service(Fixed(message));
-                let served = server.serve_with_incoming(incoming.with_nodelay(Some(true)));
-                drop(served.await);
-            }
-            Which::Hyper => hyper_alone(listener, message).await,
+fn accept(which: Which, socket: std::net::TcpListener, message: Bytes) {
+    on_this_thread(socket, true, async |listener| match which {
+        Which::Tonic => {
+            let incoming = tonic::transport::server::TcpIncoming::from(listener);
+            let server = tonic::transport::Server::builder().add_service(Fixed(message));
+            let served = server.serve_with_incoming(incoming.with_nodelay(Some(true)));
+            drop(served.await);
         }
+        Which::Hyper => hyper_alone(listener, message).await,
     });
 }
 

@@ -2,7 +2,7 @@
 //! each what no server that decides can leave out (`Bare::turn`), and answers them when it is committed. It verifies no
 //! secret, draws nothing, hashes nothing, keeps no replica and writes the same body to all of them.
 
-use crate::bare::listen;
+use crate::bare::{on_this_thread, sockets};
 use crate::group_commit::Bare;
 use http::{Request, Response};
 use http_body_util::Full;
@@ -11,7 +11,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use std::convert::Infallible;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use tokio::sync::oneshot;
 
@@ -24,16 +24,9 @@ type Caller = oneshot::Sender<()>;
 
 /// Serves until the process ends; the address.
 pub(crate) fn start(bare: impl Bare + Send + 'static) -> Result<SocketAddr, String> {
-    let failed = |error: std::io::Error| format!("no floor server: {error}");
     let (ask, asked) = channel();
     std::thread::spawn(move || commit(bare, &asked));
-    let first = listen(SocketAddr::from(([127, 0, 0, 1], 0))).map_err(failed)?;
-    let address = first.local_addr().map_err(failed)?;
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let mut sockets = vec![first];
-    for _ in 1..threads {
-        sockets.push(listen(address).map_err(failed)?);
-    }
+    let (address, sockets) = sockets()?;
     for socket in sockets {
         let ask = ask.clone();
         std::thread::spawn(move || accept(socket, &ask));
@@ -58,17 +51,8 @@ fn commit(mut bare: impl Bare, asked: &Receiver<Caller>) {
     }
 }
 
-fn accept(socket: std::net::TcpListener, ask: &Sender<Caller>) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_io()
-        .build();
-    let Ok(runtime) = runtime else {
-        return eprintln!("no runtime");
-    };
-    tokio::task::LocalSet::new().block_on(&runtime, async move {
-        let Ok(listener) = tokio::net::TcpListener::from_std(socket) else {
-            return;
-        };
+fn accept(socket: TcpListener, ask: &Sender<Caller>) {
+    on_this_thread(socket, false, async |listener| {
         while let Ok((stream, _)) = listener.accept().await {
             let _ = stream.set_nodelay(true);
             let ask = ask.clone();

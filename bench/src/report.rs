@@ -41,6 +41,11 @@ impl Report {
         self.sections.push((title.to_owned(), text));
     }
 
+    /// A line of the section's table, for a figure without a goal.
+    pub(crate) fn figure(&mut self, what: impl AsRef<str>, figure: impl AsRef<str>) {
+        self.line(what.as_ref(), figure.as_ref(), 0.0, Goal::None);
+    }
+
     /// A line of the section's table. `value` is what the goal is about; `figure` says it in words.
     pub(crate) fn line(&mut self, what: &str, figure: &str, value: f64, goal: Goal) {
         let (goal, mark) = match goal {

@@ -207,7 +207,7 @@ async fn read_only(rounds: u32, told: impl Fn(u32, Duration)) -> Report {
         );
         // The node must meet the read-only database, not only lack a session.
         wait_until("a session to be refused", LIMIT, || {
-            (node.server.output().matches("takes no writes").count() > before).then_some(())
+            node.server.output().matches("takes no writes").count() > before
         });
         node.until_refused().await;
         set("off");

@@ -11,7 +11,7 @@ mod rust;
 mod tests;
 mod text;
 
-use crate::tree::Tree;
+use crate::tree::{File, Tree};
 
 /// The folder of inputs that break a law on purpose.
 const BAD_INPUTS: &str = "xtask/bad/";
@@ -32,6 +32,12 @@ impl Finding {
             line,
             message: message.into(),
         }
+    }
+}
+
+impl File {
+    fn finding(&self, line: usize, message: impl Into<String>) -> Finding {
+        Finding::new(&self.path, line, message)
     }
 }
 

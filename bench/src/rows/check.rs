@@ -115,14 +115,9 @@ pub(crate) fn run(report: &mut Report, rounds: usize, clients: u32) -> Result<()
     );
     let ns = |which| format!("{:.0} ns", measures.median(which));
     let ratio = |of, to| measures.ratio(of, to);
-    report.line("of the floor: parsing", &ns(3), 0.0, Goal::None);
-    report.line(
-        "of the floor: parsing and keyed digest",
-        &ns(4),
-        0.0,
-        Goal::None,
-    );
-    report.line("floor: and one look-up", &ns(0), 0.0, Goal::None);
+    report.figure("of the floor: parsing", ns(3));
+    report.figure("of the floor: parsing and keyed digest", ns(4));
+    report.figure("floor: and one look-up", ns(0));
     report.line("check", &ns(1), measures.median(1), Goal::AtMost(350.0));
     report.line(
         "check, of its floor",
@@ -130,14 +125,12 @@ pub(crate) fn run(report: &mut Report, rounds: usize, clients: u32) -> Result<()
         ratio(1, 0),
         Goal::AtMost(1.3),
     );
-    report.line("check that reads the clock", &ns(2), 0.0, Goal::None);
-    report.line(
+    report.figure("check that reads the clock", ns(2));
+    report.figure(
         "check that reads the clock, of the floor",
-        &format!("{:.2}", ratio(2, 0)),
-        0.0,
-        Goal::None,
+        format!("{:.2}", ratio(2, 0)),
     );
-    report.line("RS256 verification (2048 bits)", &ns(5), 0.0, Goal::None);
+    report.figure("RS256 verification (2048 bits)", ns(5));
     let dearer = ratio(5, 2);
     report.line(
         "RS256 verification, of a check that reads the clock",

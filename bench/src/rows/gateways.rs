@@ -294,12 +294,7 @@ fn how(rounds: usize) -> String {
 pub(super) fn told(report: &mut Report, measures: &Measures, names: &[&str]) {
     for (which, name) in names.iter().enumerate() {
         let rate = measures.median(which);
-        report.line(
-            &format!("{name}: answers a second"),
-            &format!("{rate:.0}"),
-            0.0,
-            Goal::None,
-        );
+        report.figure(format!("{name}: answers a second"), format!("{rate:.0}"));
     }
 }
 

@@ -141,11 +141,9 @@ fn refused(
     for _ in 0..rounds {
         rates.push(run()?.all(429)?.rate());
     }
-    report.line(
-        &format!("{engine}: refusals a second"),
-        &format!("{:.0}", median(rates)),
-        0.0,
-        Goal::None,
+    report.figure(
+        format!("{engine}: refusals a second"),
+        format!("{:.0}", median(rates)),
     );
     Ok(())
 }
@@ -227,47 +225,33 @@ fn compare(
     let (http_ratio, of_http) = (of(&http_rates, &floors), of(&rates, &http_rates));
     let (http_rate, http_p99) = (median(http_rates), median(http_p99));
     let (p99, p50, commit) = (median(p99), median(p50), median(commits));
-    report.line(
-        &format!("{engine}: bare group commit, tokens a second"),
-        &format!("{:.0}", median(floors)),
-        0.0,
-        Goal::None,
+    report.figure(
+        format!("{engine}: bare group commit, tokens a second"),
+        format!("{:.0}", median(floors)),
     );
-    report.line(
-        &format!("{engine}: one bare commit of {CALLERS}"),
-        &format!("{commit:.2} ms"),
-        0.0,
-        Goal::None,
+    report.figure(
+        format!("{engine}: one bare commit of {CALLERS}"),
+        format!("{commit:.2} ms"),
     );
-    report.line(
-        &format!("{engine}: floor over HTTP, tokens a second"),
-        &format!("{http_rate:.0}"),
-        0.0,
-        Goal::None,
+    report.figure(
+        format!("{engine}: floor over HTTP, tokens a second"),
+        format!("{http_rate:.0}"),
     );
-    report.line(
-        &format!("{engine}: floor over HTTP, of bare group commit"),
-        &format!("{http_ratio:.2}"),
-        0.0,
-        Goal::None,
+    report.figure(
+        format!("{engine}: floor over HTTP, of bare group commit"),
+        format!("{http_ratio:.2}"),
     );
-    report.line(
-        &format!("{engine}: floor over HTTP, p99 in bare commits"),
-        &format!("{:.1}", http_p99 / commit),
-        0.0,
-        Goal::None,
+    report.figure(
+        format!("{engine}: floor over HTTP, p99 in bare commits"),
+        format!("{:.1}", http_p99 / commit),
     );
-    report.line(
-        &format!("{engine}: generate over HTTP, tokens a second"),
-        &format!("{:.0}", median(rates)),
-        0.0,
-        Goal::None,
+    report.figure(
+        format!("{engine}: generate over HTTP, tokens a second"),
+        format!("{:.0}", median(rates)),
     );
-    report.line(
-        &format!("{engine}: p50 and p99"),
-        &format!("{p50:.2} and {p99:.2} ms"),
-        0.0,
-        Goal::None,
+    report.figure(
+        format!("{engine}: p50 and p99"),
+        format!("{p50:.2} and {p99:.2} ms"),
     );
     report.line(
         &format!("{engine}: generate, of bare group commit"),
@@ -275,11 +259,9 @@ fn compare(
         ratio,
         Goal::AtLeast(goal),
     );
-    report.line(
-        &format!("{engine}: generate, of the floor over HTTP"),
-        &format!("{of_http:.2}"),
-        0.0,
-        Goal::None,
+    report.figure(
+        format!("{engine}: generate, of the floor over HTTP"),
+        format!("{of_http:.2}"),
     );
     report.line(
         &format!("{engine}: p99, in bare commits"),

@@ -48,17 +48,15 @@ pub(crate) fn run(report: &mut Report, rounds: usize) -> Result<(), String> {
         ),
     );
     let ns = |which| format!("{:.0} ns", measures.median(which));
-    report.line("check among 10,000", &ns(0), 0.0, Goal::None);
-    report.line("check among 10,000,000", &ns(1), 0.0, Goal::None);
+    report.figure("check among 10,000", ns(0));
+    report.figure("check among 10,000,000", ns(1));
     let ratio = measures.ratio(1, 0);
     report.line("ratio", &format!("{ratio:.2}"), ratio, Goal::AtMost(1.5));
-    report.line("floor among 10,000", &ns(2), 0.0, Goal::None);
-    report.line("floor among 10,000,000", &ns(3), 0.0, Goal::None);
-    report.line(
+    report.figure("floor among 10,000", ns(2));
+    report.figure("floor among 10,000,000", ns(3));
+    report.figure(
         "ratio of the floors",
-        &format!("{:.2}", measures.ratio(3, 2)),
-        0.0,
-        Goal::None,
+        format!("{:.2}", measures.ratio(3, 2)),
     );
     Ok(())
 }

@@ -170,12 +170,7 @@ pub(crate) fn run(report: &mut Report, rounds: usize, clients: u32) -> Result<()
     for (name, side) in [("bare hyper", floor), ("check", ours)] {
         let (user, system) = side.cost();
         let rate = median(side.rates.clone());
-        report.line(
-            &format!("{name}: answers a second"),
-            &format!("{rate:.0}"),
-            0.0,
-            Goal::None,
-        );
+        report.figure(format!("{name}: answers a second"), format!("{rate:.0}"));
         let goal = if name == "check" {
             Goal::AtMost(1.5)
         } else {
@@ -187,18 +182,14 @@ pub(crate) fn run(report: &mut Report, rounds: usize, clients: u32) -> Result<()
             user,
             goal,
         );
-        report.line(
-            &format!("{name}: kernel time an answer"),
-            &format!("{system:.2} us"),
-            0.0,
-            Goal::None,
+        report.figure(
+            format!("{name}: kernel time an answer"),
+            format!("{system:.2} us"),
         );
         let (p99, busy) = (median(side.p99.clone()), median(side.busy.clone()));
-        report.line(
-            &format!("{name}: p99, share of its core used"),
-            &format!("{p99:.2} ms, {busy:.2}"),
-            0.0,
-            Goal::None,
+        report.figure(
+            format!("{name}: p99, share of its core used"),
+            format!("{p99:.2} ms, {busy:.2}"),
         );
     }
     report.line(

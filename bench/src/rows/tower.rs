@@ -204,26 +204,14 @@ pub(crate) fn run(report: &mut Report, rounds: usize, clients: u32) -> Result<()
     );
     let ns = |ns: f64| format!("{ns:.0} ns");
     let costs = measures.difference(2, 1);
-    report.line("check in process", &ns(measures.median(0)), 0.0, Goal::None);
-    report.line(
-        "a request without the layer",
-        &ns(measures.median(1)),
-        0.0,
-        Goal::None,
-    );
-    report.line(
-        "a request with the layer",
-        &ns(measures.median(2)),
-        0.0,
-        Goal::None,
-    );
-    report.line("what the layer costs", &ns(costs), 0.0, Goal::None);
+    report.figure("check in process", ns(measures.median(0)));
+    report.figure("a request without the layer", ns(measures.median(1)));
+    report.figure("a request with the layer", ns(measures.median(2)));
+    report.figure("what the layer costs", ns(costs));
     let deciding = measures.difference(3, 1);
-    report.line(
+    report.figure(
         "of it: finding token and address, checking, noting the use",
-        &ns(deciding),
-        0.0,
-        Goal::None,
+        ns(deciding),
     );
     let ratio = measures.difference_ratio((2, 1), 0);
     report.line(
@@ -233,29 +221,18 @@ pub(crate) fn run(report: &mut Report, rounds: usize, clients: u32) -> Result<()
         Goal::AtMost(1.1),
     );
     let between = measures.difference(4, 1);
-    report.line(
+    report.figure(
         "check in process of a token that came with a request made just before",
-        &ns(between),
-        0.0,
-        Goal::None,
+        ns(between),
     );
-    report.line(
-        "the layer, of that",
-        &format!("{:.2}", costs / between),
-        0.0,
-        Goal::None,
-    );
-    report.line(
+    report.figure("the layer, of that", format!("{:.2}", costs / between));
+    report.figure(
         "a replica of all clients, from attaching until it vouches",
-        &format!("{:.2} s", took.as_secs_f64()),
-        0.0,
-        Goal::None,
+        format!("{:.2} s", took.as_secs_f64()),
     );
-    report.line(
+    report.figure(
         "its memory",
-        &format!("{:.1} B a client", bytes as f64 / f64::from(clients)),
-        0.0,
-        Goal::None,
+        format!("{:.1} B a client", bytes as f64 / f64::from(clients)),
     );
     Ok(())
 }

@@ -150,14 +150,9 @@ pub(crate) fn run(
         ),
     );
     let ns = |which| format!("{:.0} ns", measures.median(which));
-    report.line("check, readers alone", &ns(0), 0.0, Goal::None);
-    report.line("check, readers and writer", &ns(1), 0.0, Goal::None);
-    report.line(
-        "changes applied a second",
-        &format!("{rate:.0}"),
-        0.0,
-        Goal::None,
-    );
+    report.figure("check, readers alone", ns(0));
+    report.figure("check, readers and writer", ns(1));
+    report.figure("changes applied a second", format!("{rate:.0}"));
     let ratio = measures.ratio(1, 0);
     report.line(
         "with the writer, of without",
@@ -166,11 +161,9 @@ pub(crate) fn run(
         Goal::AtMost(1.1),
     );
     let wall = rounds::median(wall);
-    report.line(
+    report.figure(
         "the same by time passed (the writer takes a share of 2 cores)",
-        &format!("{wall:.2}"),
-        0.0,
-        Goal::None,
+        format!("{wall:.2}"),
     );
     Ok(())
 }

@@ -51,4 +51,4 @@ pub use process::{PROGRAM_LIMIT, Process, ended, finish, finish_child, first_lin
 pub use relay::{Network, Relay};
 pub use rustix::process::Signal;
 pub use server::{Refused, Server, ServerBuilder};
-pub use wait::{accept, wait_until};
+pub use wait::{Look, accept, wait_until};

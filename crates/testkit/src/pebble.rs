@@ -84,7 +84,7 @@ impl Pebble {
             }
             let both =
                 [port, management].map(|port| std::net::TcpStream::connect(("127.0.0.1", port)));
-            both.into_iter().all(|one| one.is_ok()).then_some(())
+            both.into_iter().all(|one| one.is_ok())
         });
         Pebble {
             directory: Self::directory_at(port),

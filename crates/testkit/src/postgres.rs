@@ -141,7 +141,7 @@ impl PgCluster {
         }
         wait_until("the standby to follow", START_LIMIT, || {
             let state = "SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'";
-            (primary.sql("postgres", state) != "0").then_some(())
+            primary.sql("postgres", state) != "0"
         });
     }
 
@@ -156,7 +156,7 @@ impl PgCluster {
         if wait {
             wait_until("the standby to be synchronous", START_LIMIT, || {
                 let state = "SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'";
-                (self.sql("postgres", state) != "0").then_some(())
+                self.sql("postgres", state) != "0"
             });
         }
     }
@@ -292,7 +292,7 @@ impl PgCluster {
             process::kill_by_id(child, Signal::KILL);
         }
         wait_until("the end of PostgreSQL's processes", START_LIMIT, || {
-            (!children.iter().any(|&child| process::lives(child))).then_some(())
+            !children.iter().any(|&child| process::lives(child))
         });
     }
 

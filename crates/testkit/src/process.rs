@@ -80,7 +80,7 @@ impl Process {
     pub fn freeze(&self) {
         self.signal(Signal::STOP);
         wait_until("every thread to stop", FREEZE_LIMIT, || {
-            all_stopped(self.id()).then_some(())
+            all_stopped(self.id())
         });
     }
 

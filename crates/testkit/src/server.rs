@@ -311,7 +311,7 @@ impl Server {
         let before = serving();
         self.ask_for_new_child();
         wait_until("the next server to serve", START_LIMIT, || {
-            (serving() > before).then_some(())
+            serving() > before
         });
     }
 

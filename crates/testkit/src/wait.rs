@@ -8,7 +8,32 @@ use std::time::{Duration, Instant};
 /// long enough to leave both cores to the process waited for.
 const PAUSE: Duration = Duration::from_millis(2);
 
-/// Looks at `condition` until it yields a value and returns that value.
+/// What one look at a condition yields: whether it is met, or the value waited for.
+pub trait Look {
+    /// What there is when the condition is met.
+    type Value;
+
+    /// The value, when the condition is met.
+    fn value(self) -> Option<Self::Value>;
+}
+
+impl Look for bool {
+    type Value = ();
+
+    fn value(self) -> Option<()> {
+        self.then_some(())
+    }
+}
+
+impl<T> Look for Option<T> {
+    type Value = T;
+
+    fn value(self) -> Option<T> {
+        self
+    }
+}
+
+/// Looks at `condition` until it is true or yields a value, and returns that value.
 ///
 /// # Panics
 /// When `limit` has passed; the message names `what`.
@@ -16,10 +41,14 @@ const PAUSE: Duration = Duration::from_millis(2);
     clippy::disallowed_methods,
     reason = "the one place where tests let time pass"
 )]
-pub fn wait_until<T>(what: &str, limit: Duration, mut condition: impl FnMut() -> Option<T>) -> T {
+pub fn wait_until<L: Look>(
+    what: &str,
+    limit: Duration,
+    mut condition: impl FnMut() -> L,
+) -> L::Value {
     let start = Instant::now();
     loop {
-        if let Some(value) = condition() {
+        if let Some(value) = condition().value() {
             return value;
         }
         assert!(
@@ -70,6 +99,6 @@ mod tests {
     #[test]
     #[should_panic(expected = "in vain for a blue moon")]
     fn names_what_never_came() {
-        wait_until("a blue moon", Duration::from_millis(5), || None::<()>);
+        wait_until("a blue moon", Duration::from_millis(5), || false);
     }
 }

@@ -130,187 +130,68 @@ enum Change {
 }
 use Change::{Add, Set};
 
-const CERTIFICATE: &str = "tokenward_certificate_expiry_timestamp_seconds{listener=\"public\"}";
-const CHECKS: &str = "tokenward_check_seconds_bucket{le=\"0.016384\"}";
-const ALL_CHECKS: &str = "tokenward_check_seconds_bucket{le=\"+Inf\"}";
-const COMMITS: &str = "tokenward_commit_seconds_bucket{le=\"3.2768\"}";
-const ALL_COMMITS: &str = "tokenward_commit_seconds_bucket{le=\"+Inf\"}";
-
-/// Alerts for which other values of one series of one node are enough: the alert, the series, the values.
-const BY_ONE_SERIES: [(&str, &str, &str); 28] = [
-    // promtool's clock begins in 1970.
-    (
-        "TokenwardBackupOld",
-        "tokenward_last_backup_timestamp_seconds",
-        "-200000+0x120",
-    ),
-    ("TokenwardDown", "up", "0+0x120"),
-    (
-        "TokenwardChecksUnavailable",
-        "tokenward_vouching",
-        "0+0x120",
-    ),
-    ("TokenwardReadOnly", "tokenward_writable", "0+0x120"),
-    ("TokenwardNodeNotScraped", "tokenward_nodes", "3+0x120"),
-    (
-        "TokenwardLeaseShort",
-        "tokenward_lease_seconds_left",
-        "3+0x120",
-    ),
-    ("TokenwardRestarts", "process_start_time_seconds", "0+1x120"),
-    (
-        "TokenwardWritesWaiting",
-        "tokenward_writes_waiting",
-        "2000+0x120",
-    ),
-    (
-        "TokenwardNodeBehind",
-        "tokenward_node_changes_behind",
-        "500+0x120",
-    ),
-    ("TokenwardFailures", "tokenward_failures_total", "0+1x120"),
-    (
-        "TokenwardFailures",
-        "tokenward_admin_calls_total{outcome=\"FAILED\"}",
-        "0+1x120",
-    ),
-    (
-        "TokenwardTokensSuperseded",
-        "tokenward_checks_total{outcome=\"TOKEN_SUPERSEDED\"}",
-        "0+5x120",
-    ),
-    (
-        "TokenwardUnknownTokens",
-        "tokenward_checks_total{outcome=\"ACCESS_TOKEN_UNKNOWN\"}",
-        "0+50x120",
-    ),
-    (
-        "TokenwardCredentialsRefused",
-        "tokenward_credentials_refused_total{kind=\"admin_key\"}",
-        "0+50x120",
-    ),
-    (
-        "TokenwardAdminCallsRefused",
-        "tokenward_admin_calls_total{outcome=\"REFUSED\"}",
-        "0+50x120",
-    ),
-    (
-        "TokenwardQuotaExceeded",
-        "tokenward_generate_calls_total{outcome=\"QUOTA_EXCEEDED\"}",
-        "0x100 1+0x20",
-    ),
-    (
-        "TokenwardPublicConnectionsRefused",
-        "tokenward_public_connections_refused_total",
-        "0+5x120",
-    ),
-    (
-        "TokenwardNoticesGivenUp",
-        "tokenward_notices_total{outcome=\"GIVEN_UP\"}",
-        "0x100 1+0x20",
-    ),
-    (
-        "TokenwardCertificateExpiresSoon",
-        CERTIFICATE,
-        "700000+0x120",
-    ),
-    (
-        "TokenwardAuditLogBroken",
-        "tokenward_audit_verified",
-        "0+0x120",
-    ),
-    (
-        "TokenwardCoherenceWeak",
-        "tokenward_coherence_level{level=\"weak\"}",
-        "1+0x120",
-    ),
-    (
-        "TokenwardClockAhead",
-        "tokenward_clock_ahead_seconds",
-        "30+0x120",
-    ),
-    (
-        "TokenwardClockDiffers",
-        "tokenward_clock_difference_seconds",
-        "-2+0x120",
-    ),
-    (
-        "TokenwardDigestKeysDiffer",
-        "tokenward_digest_key",
-        "2+0x120",
-    ),
-    (
-        "TokenwardReplicaGivenUp",
-        "tokenward_replicas_given_up_total",
-        "0+1x120",
-    ),
-    ("TokenwardFewFilesLeft", "process_max_fds", "10+0x120"),
-    (
-        "TokenwardLogLinesDropped",
-        "tokenward_log_lines_dropped_total",
-        "0+1x120",
-    ),
-    (
-        "TokenwardCountsLost",
-        "tokenward_counts_lost_total",
-        "0+1x120",
-    ),
-];
+/// What lets each alert fire, a case a line: the alert, the node, a series of it, and its values; behind `+` stands another
+/// series of the same case. The clock of promtool begins in 1970.
+const CASES: &str = r#"
+TokenwardBackupOld a tokenward_last_backup_timestamp_seconds -200000+0x120
+TokenwardDown a up 0+0x120
+TokenwardChecksUnavailable a tokenward_vouching 0+0x120
+TokenwardReadOnly a tokenward_writable 0+0x120
+TokenwardNodeNotScraped a tokenward_nodes 3+0x120
+TokenwardLeaseShort a tokenward_lease_seconds_left 3+0x120
+TokenwardRestarts a process_start_time_seconds 0+1x120
+TokenwardWritesWaiting a tokenward_writes_waiting 2000+0x120
+TokenwardNodeBehind a tokenward_node_changes_behind 500+0x120
+TokenwardFailures a tokenward_failures_total 0+1x120
+TokenwardFailures a tokenward_admin_calls_total{outcome="FAILED"} 0+1x120
+TokenwardTokensSuperseded a tokenward_checks_total{outcome="TOKEN_SUPERSEDED"} 0+5x120
+TokenwardUnknownTokens a tokenward_checks_total{outcome="ACCESS_TOKEN_UNKNOWN"} 0+50x120
+TokenwardCredentialsRefused a tokenward_credentials_refused_total{kind="admin_key"} 0+50x120
+TokenwardAdminCallsRefused a tokenward_admin_calls_total{outcome="REFUSED"} 0+50x120
+TokenwardQuotaExceeded a tokenward_generate_calls_total{outcome="QUOTA_EXCEEDED"} 0x100 1+0x20
+TokenwardPublicConnectionsRefused a tokenward_public_connections_refused_total 0+5x120
+TokenwardNoticesGivenUp a tokenward_notices_total{outcome="GIVEN_UP"} 0x100 1+0x20
+TokenwardCertificateExpiresSoon a tokenward_certificate_expiry_timestamp_seconds{listener="public"} 700000+0x120
+TokenwardAuditLogBroken a tokenward_audit_verified 0+0x120
+TokenwardCoherenceWeak a tokenward_coherence_level{level="weak"} 1+0x120
+TokenwardClockAhead a tokenward_clock_ahead_seconds 30+0x120
+TokenwardClockDiffers a tokenward_clock_difference_seconds -2+0x120
+TokenwardDigestKeysDiffer a tokenward_digest_key 2+0x120
+TokenwardReplicaGivenUp a tokenward_replicas_given_up_total 0+1x120
+TokenwardFewFilesLeft a process_max_fds 10+0x120
+TokenwardLogLinesDropped a tokenward_log_lines_dropped_total 0+1x120
+TokenwardCountsLost a tokenward_counts_lost_total 0+1x120
+TokenwardNotScraped a up _x120
++ b up _x120
+TokenwardChecksSlow a tokenward_check_seconds_bucket{le="0.016384"} 0+60x120
++ a tokenward_check_seconds_bucket{le="+Inf"} 0+60x120
+TokenwardCommitsSlow b tokenward_commit_seconds_bucket{le="3.2768"} 0+60x120
++ b tokenward_commit_seconds_bucket{le="+Inf"} 0+60x120
+TokenwardGatewayReconnects a tokenward_checks_total{outcome="PERMIT"} 0+1200x120
++ a tokenward_internal_connections_total 0+1200x120
+TokenwardCertificateExpiresNow a tokenward_certificate_expiry_timestamp_seconds{listener="public"} 90000+0x120
+"#;
 
 /// What lets each alert fire, and which others fire with it.
 fn cases() -> Vec<(&'static str, Vec<Change>, &'static [&'static str])> {
-    let by_one = BY_ONE_SERIES
-        .map(|(alert, series, values)| (alert, vec![Set("a", series, values)], &[] as &[_]));
-    let others: [(_, _, &[_]); 6] = [
-        (
-            "TokenwardNotScraped",
-            vec![Set("a", "up", "_x120"), Set("b", "up", "_x120")],
-            &[],
-        ),
-        (
-            "TokenwardChecksSlow",
-            vec![
-                Set("a", CHECKS, "0+60x120"),
-                Set("a", ALL_CHECKS, "0+60x120"),
-            ],
-            &[],
-        ),
-        (
-            "TokenwardCommitsSlow",
-            vec![
-                Set("b", COMMITS, "0+60x120"),
-                Set("b", ALL_COMMITS, "0+60x120"),
-            ],
-            &[],
-        ),
-        (
-            "TokenwardGatewayReconnects",
-            vec![
-                Set(
-                    "a",
-                    "tokenward_checks_total{outcome=\"PERMIT\"}",
-                    "0+1200x120",
-                ),
-                Set("a", "tokenward_internal_connections_total", "0+1200x120"),
-            ],
-            &[],
-        ),
-        (
-            "TokenwardCertificateExpiresNow",
-            vec![Set("a", CERTIFICATE, "90000+0x120")],
-            &["TokenwardCertificateExpiresSoon"],
-        ),
-        (
-            "TokenwardVersionsDiffer",
-            vec![Add(
-                "b",
-                "tokenward_build_info{version=\"0.0.1\"}",
-                "1+0x120",
-            )],
-            &[],
-        ),
-    ];
-    by_one.into_iter().chain(others).collect()
+    let version = "tokenward_build_info{version=\"0.0.1\"}";
+    let added = vec![Add("b", version, "1+0x120")];
+    let mut cases: Vec<(_, _, &[_])> = vec![("TokenwardVersionsDiffer", added, &[])];
+    for line in CASES.trim().lines() {
+        let words: Vec<&str> = line.splitn(4, ' ').collect();
+        let &[alert, node, series, values] = &words[..] else {
+            panic!("{line}")
+        };
+        let change = Set(node, series, values);
+        match alert {
+            "+" => cases.last_mut().unwrap().1.push(change),
+            "TokenwardCertificateExpiresNow" => {
+                cases.push((alert, vec![change], &["TokenwardCertificateExpiresSoon"]));
+            }
+            _ => cases.push((alert, vec![change], &[])),
+        }
+    }
+    cases
 }
 
 /// Runs `promtool COMMAND FILE`, which must succeed.

@@ -65,7 +65,7 @@ pub(super) fn faults_table(tree: &Tree) -> Vec<Finding> {
     for (file, line, code) in codes(tree) {
         if !faults.iter().any(|fault| fault.subject() == code) {
             let message = format!("{} has no fault {code}", table::PATH);
-            findings.push(Finding::new(&file.path, line, message));
+            findings.push(file.finding(line, message));
         }
     }
     findings

@@ -23,37 +23,23 @@ pub(super) fn decision_records(tree: &Tree) -> Vec<Finding> {
     {
         let name = file.name();
         let Some((number, title)) = record_name(name) else {
-            findings.push(Finding::new(
-                &file.path,
-                0,
-                "is not named NNNN-title-in-lower-case.md",
-            ));
+            findings.push(file.finding(0, "is not named NNNN-title-in-lower-case.md"));
             continue;
         };
         if numbers.contains(&number) {
-            findings.push(Finding::new(
-                &file.path,
-                0,
-                format!("number {number} ({title}) is taken"),
-            ));
+            findings.push(file.finding(0, format!("number {number} ({title}) is taken")));
         }
         numbers.push(number);
         let first = file.text.lines().next().unwrap_or("");
         if !first.starts_with(&format!("# {number}. ")) {
-            findings.push(Finding::new(
-                &file.path,
-                1,
-                format!("does not begin with `# {number}. ` and a title"),
-            ));
+            findings
+                .push(file.finding(1, format!("does not begin with `# {number}. ` and a title")));
         }
         let mut lines = file.lines();
         for heading in HEADINGS {
             if !lines.any(|(_, line)| line == *heading) {
-                findings.push(Finding::new(
-                    &file.path,
-                    0,
-                    format!("lacks `{heading}`, or has it out of order"),
-                ));
+                findings
+                    .push(file.finding(0, format!("lacks `{heading}`, or has it out of order")));
                 break;
             }
         }
@@ -76,11 +62,7 @@ pub(super) fn links_resolve(tree: &Tree) -> Vec<Finding> {
     for file in tree.files.iter().filter(|file| file.extension() == "md") {
         for (number, target) in links(file) {
             if let Err(message) = resolve(tree, file, &target) {
-                findings.push(Finding::new(
-                    &file.path,
-                    number,
-                    format!("link to {target}: {message}"),
-                ));
+                findings.push(file.finding(number, format!("link to {target}: {message}")));
             }
         }
     }

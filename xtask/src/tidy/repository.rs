@@ -17,27 +17,20 @@ pub(super) fn manifests(tree: &Tree) -> Vec<Finding> {
             .iter()
             .any(|line| line.starts_with("description = \"") && !line.ends_with("\"\""))
         {
-            findings.push(Finding::new(
-                &file.path,
-                0,
-                "has no description: say in a line what the crate is for",
-            ));
+            findings
+                .push(file.finding(0, "has no description: say in a line what the crate is for"));
         }
         if OUTSIDE.contains(&file.path.as_str()) {
             continue;
         }
         let lints = section(file, "[lints]").unwrap_or_default();
         if !lints.contains(&"workspace = true") {
-            findings.push(Finding::new(
-                &file.path,
-                0,
-                "has no `[lints] workspace = true`",
-            ));
+            findings.push(file.finding(0, "has no `[lints] workspace = true`"));
         }
         for field in ["version", "edition", "rust-version", "license", "publish"] {
             let inherited = format!("{field}.workspace = true");
             if !package.contains(&inherited.as_str()) {
-                findings.push(Finding::new(&file.path, 0, format!("has no `{inherited}`")));
+                findings.push(file.finding(0, format!("has no `{inherited}`")));
             }
         }
     }
@@ -72,11 +65,9 @@ pub(super) fn published_patterns(tree: &Tree) -> Vec<Finding> {
                 _ => None,
             });
             if !published.lines().any(|line| Some(line) == pattern) {
-                findings.push(Finding::new(
-                    &file.path,
-                    token.line,
-                    format!("SECURITY.md publishes another {name}"),
-                ));
+                findings.push(
+                    file.finding(token.line, format!("SECURITY.md publishes another {name}")),
+                );
             }
         }
     }

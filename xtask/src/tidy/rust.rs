@@ -69,13 +69,7 @@ pub(super) fn module_doc(tree: &Tree) -> Vec<Finding> {
     };
     let found = tree.rust().filter(lacks);
     found
-        .map(|file| {
-            Finding::new(
-                &file.path,
-                1,
-                "does not begin with a module doc (`//! ...`)",
-            )
-        })
+        .map(|file| file.finding(1, "does not begin with a module doc (`//! ...`)"))
         .collect()
 }
 
@@ -84,8 +78,7 @@ pub(super) fn sql_at_home(tree: &Tree) -> Vec<Finding> {
     for file in tree.rust().filter(|file| !at_home(file, SQL_HOMES)) {
         for (literal, token) in Code::of(file).literals() {
             if !token.in_test && is_sql(literal) {
-                findings.push(Finding::new(
-                    &file.path,
+                findings.push(file.finding(
                     token.line,
                     "SQL outside crates/store: give it a named method there",
                 ));
@@ -183,7 +176,7 @@ pub(super) fn waits_have_deadlines(tree: &Tree) -> Vec<Finding> {
             if endless {
                 let message = "a wait without a deadline in a test: use `finish`, `ended` or `first_line` of the test kit, or \
                      `recv_timeout`";
-                findings.push(Finding::new(&file.path, call.line, message));
+                findings.push(file.finding(call.line, message));
             }
         }
     }
@@ -203,7 +196,7 @@ pub(super) fn secrets_stay_inside(tree: &Tree) -> Vec<Finding> {
                 None
             };
             if let Some(message) = leak {
-                findings.push(Finding::new(&file.path, token.line, message));
+                findings.push(file.finding(token.line, message));
             }
         }
     }
@@ -300,8 +293,7 @@ pub(super) fn fuzzed_files_stand_alone(tree: &Tree) -> Vec<Finding> {
                     name => second.is_some() && missing.iter().any(|missing| *missing == name),
                 };
                 if unknown {
-                    findings.push(Finding::new(
-                        &file.path,
+                    findings.push(file.finding(
                         route.line,
                         format!(
                             "`{}` is not in {}, which includes this file",
@@ -323,7 +315,7 @@ fn each_route(
     for file in tree.rust() {
         for route in Code::of(file).routes() {
             if let Some(message) = judge(file, &route) {
-                findings.push(Finding::new(&file.path, route.line, message));
+                findings.push(file.finding(route.line, message));
             }
         }
     }

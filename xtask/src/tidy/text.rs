@@ -35,11 +35,7 @@ pub(super) fn nothing_unfinished(tree: &Tree) -> Vec<Finding> {
         for (number, line) in file.lines() {
             let words = line.split(|letter: char| !letter.is_alphanumeric() && letter != '_');
             for word in words.filter(|word| UNFINISHED.contains(word)) {
-                findings.push(Finding::new(
-                    &file.path,
-                    number,
-                    format!("{word}: finish it or file an issue"),
-                ));
+                findings.push(file.finding(number, format!("{word}: finish it or file an issue")));
             }
         }
     }
@@ -66,16 +62,13 @@ pub(super) fn no_machine_paths(tree: &Tree) -> Vec<Finding> {
                     })
                 });
             if let Some(folder) = own.or(personal) {
-                findings.push(Finding::new(
-                    &file.path,
-                    number,
-                    format!("names {folder}, a folder of one machine"),
-                ));
+                findings
+                    .push(file.finding(number, format!("names {folder}, a folder of one machine")));
             }
             if is_source(file) && line.contains(concat!("\"/tm", "p/")) {
                 let message =
                     "a fixed temporary path collides with the next run: make a fresh folder";
-                findings.push(Finding::new(&file.path, number, message));
+                findings.push(file.finding(number, message));
             }
         }
     }
@@ -99,20 +92,12 @@ pub(super) fn no_registry_hosts(tree: &Tree) -> Vec<Finding> {
                 })
             });
             if let Some(host) = host {
-                findings.push(Finding::new(
-                    &file.path,
-                    number,
-                    format!("names the package host {host}"),
-                ));
+                findings.push(file.finding(number, format!("names the package host {host}")));
             } else if let Some(setting) = REGISTRY_SETTINGS
                 .iter()
                 .find(|setting| line.contains(**setting))
             {
-                findings.push(Finding::new(
-                    &file.path,
-                    number,
-                    format!("chooses a registry: {setting}"),
-                ));
+                findings.push(file.finding(number, format!("chooses a registry: {setting}")));
             }
         }
     }

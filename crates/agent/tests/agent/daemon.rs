@@ -4,7 +4,7 @@ use crate::clear_stand_in::ClearStandIn;
 use crate::helper::Helper;
 use crate::services::http;
 use crate::wait::wait_until;
-use crate::world::{Finish as _, World, agent, failed, out, private_file, write_config};
+use crate::world::{Finish as _, World, agent, failed, out, private_file, running, write_config};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -14,12 +14,7 @@ use tokenward_testkit::free_port;
 const LIMIT: Duration = Duration::from_secs(40);
 
 fn run(folder: &Path) -> Helper {
-    Helper::start(env!("CARGO_BIN_EXE_tokenward-agent").as_ref(), |command| {
-        command
-            .arg("--config")
-            .arg(folder.join("agent.toml"))
-            .arg("run");
-    })
+    running(&folder.join("agent.toml"), &[])
 }
 
 fn json(path: &Path) -> serde_json::Value {
@@ -77,7 +72,7 @@ fn tells_every_place_and_only_then_ends_the_previous_token() {
             .then_some(())
     });
     wait_until("the end of the previous token", LIMIT, || {
-        previous(&world).is_null().then_some(())
+        previous(&world).is_null()
     });
     let metrics = reqwest_text(&format!("http://127.0.0.1:{port}/metrics"));
     assert!(

@@ -273,7 +273,7 @@ fn end_programs_of(world: &World) {
                 let _ = kill_process(Pid::from_raw(id).unwrap(), Signal::KILL);
             }
         }
-        (left == 0).then_some(())
+        left == 0
     });
 }
 

@@ -80,7 +80,7 @@ impl Bao {
             unseal_key,
         };
         wait_until("the KV engine", Duration::from_secs(30), || {
-            (bao.call("GET", "secret/config", ROOT, None).0 == 200).then_some(())
+            bao.call("GET", "secret/config", ROOT, None).0 == 200
         });
         bao
     }
@@ -135,7 +135,7 @@ impl Bao {
     pub(crate) fn unseal(&self) {
         self.done("PUT", "sys/unseal", json!({ "key": self.unseal_key }));
         wait_until("unsealing", Duration::from_secs(30), || {
-            (self.call("GET", "secret/config", ROOT, None).0 == 200).then_some(())
+            self.call("GET", "secret/config", ROOT, None).0 == 200
         });
     }
 

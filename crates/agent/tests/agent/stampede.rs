@@ -217,19 +217,13 @@ fn holders_killed_on_a_file_against_a_server_of_clears_kind() {
         .map(|_| start(folder.path(), &server.product_url(), "input"))
         .collect();
     let lock = folder.path().join("token.json.lock");
-    wait_until("the first token", LIMIT, || {
-        (server.made() > 0).then_some(())
-    });
+    wait_until("the first token", LIMIT, || server.made() > 0);
     for nth in 1..=ORPHANS {
         let before = server.made();
         let lock = lock.clone();
         server.set_trap(move || kill_holder(&lock));
-        wait_until("a holder killed", LIMIT, || {
-            (server.trapped() == nth).then_some(())
-        });
-        wait_until("recovery", LIMIT, || {
-            (server.made() > before + 1).then_some(())
-        });
+        wait_until("a holder killed", LIMIT, || server.trapped() == nth);
+        wait_until("recovery", LIMIT, || server.made() > before + 1);
     }
     workers.retain_mut(|worker| worker.0.as_mut().unwrap().try_wait().unwrap().is_none());
     assert_eq!(workers.len() as u64, PROCESSES as u64 - ORPHANS);

@@ -6,8 +6,11 @@ use crate::services::{
     AGENT_POLICY, APP_POLICY, Bao, ROOT, bare_answer, bare_folder, http, installed, stub,
 };
 use crate::wait::wait_until;
-use crate::world::{Finish as _, World, failed, out, private_file, write_config};
+use crate::world::{
+    Finish as _, World, failed, out, private_file, running, terminate, write_config,
+};
 use serde_json::json;
+use std::process::{Command, Output};
 use std::sync::Arc;
 use std::time::Duration;
 use tokenward_testkit::free_port;
@@ -163,16 +166,9 @@ fn sealed_in_the_middle_of_a_renewal_loses_no_token_and_makes_none() {
     let daemon = format!("[daemon]\nlisten = \"127.0.0.1:{port}\"\n");
     std::fs::write(world.path("agent.toml"), daemon + &text).unwrap();
     let health = format!("http://127.0.0.1:{port}/health");
-    let agent = Helper::start(env!("CARGO_BIN_EXE_tokenward-agent").as_ref(), |command| {
-        command
-            .arg("--config")
-            .arg(world.path("agent.toml"))
-            .arg("run");
-    });
+    let agent = running(&world.path("agent.toml"), &[]);
     let limit = Duration::from_secs(40);
-    wait_until("a second token", limit, || {
-        (world.generation() >= 2).then_some(())
-    });
+    wait_until("a second token", limit, || world.generation() >= 2);
     bao.seal();
     let at_seal = world.generation();
     // The token runs out while nothing can be leased: then there is none, and none is made.
@@ -182,14 +178,14 @@ fn sealed_in_the_middle_of_a_renewal_loses_no_token_and_makes_none() {
             .as_str()
             .unwrap_or_default()
             .to_owned();
-        (status == 503 && trouble.contains("sealed")).then_some(())
+        status == 503 && trouble.contains("sealed")
     });
     assert!(world.generation() <= at_seal + 1, "made without a lease");
     let (sealed_at, _) = (world.generation(), agent.output());
     bao.unseal();
     wait_until("recovery", limit * 2, || {
         let (status, _) = crate::services::http("GET", &health, &[], None);
-        (status == 200 && world.generation() > sealed_at).then_some(())
+        status == 200 && world.generation() > sealed_at
     });
     let kept = bao.call("GET", TOKEN, ROOT, None).1;
     let kept = kept["data"]["data"]["generation"].as_u64().unwrap();
@@ -219,13 +215,11 @@ fn sealed_between_generating_and_storing_keeps_the_token_and_stores_it_later() {
     std::fs::write(&path, daemon + &text).unwrap();
     let sealing = bao.clone();
     server.set_trap(move || sealing.seal());
-    let agent = Helper::start(env!("CARGO_BIN_EXE_tokenward-agent").as_ref(), |command| {
-        command.arg("--config").arg(&path).arg("run");
-    });
+    let agent = running(&path, &[]);
     let limit = Duration::from_secs(60);
     wait_until("the token that cannot be stored", limit, || {
         let told = agent.output();
-        (server.trapped() == 1 && told.contains("not stored yet")).then_some(())
+        server.trapped() == 1 && told.contains("not stored yet")
     });
     bao.unseal();
     let stored = wait_until("the token in its place", limit, || {
@@ -289,11 +283,10 @@ fn a_secret_id_for_one_use_serves_the_daemon_for_as_long_as_the_role_allows() {
         .unwrap();
     // Several times longer than a session that nobody renews; secret and home share one login.
     wait_until("tokens", Duration::from_secs(240), || {
-        (world.generation() >= 6).then_some(())
+        world.generation() >= 6
     });
     assert_eq!(sessions(&bao), before + 1);
-    let id = rustix::process::Pid::from_child(&agent);
-    rustix::process::kill_process(id, rustix::process::Signal::TERM).unwrap();
+    terminate(&agent);
     let status = wait_until("the end", Duration::from_secs(120), || {
         agent.try_wait().unwrap()
     });
@@ -316,6 +309,15 @@ fn through(world: &World, bao: &Bao, address: &str, hosts: &str) {
     std::fs::write(world.path("through.toml"), text.replace(&known, &line)).unwrap();
 }
 
+/// Gets a token by that configuration.
+fn get(world: &World) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tokenward-agent"));
+    command
+        .args(["--config", "through.toml", "get"])
+        .current_dir(world.folder.path());
+    command.finish()
+}
+
 #[test]
 fn a_standby_is_followed_to_listed_hosts_by_the_same_scheme() {
     let (world, bao) = world(3600, "");
@@ -328,16 +330,9 @@ fn a_standby_is_followed_to_listed_hosts_by_the_same_scheme() {
         )
     });
     let authority = bao.address.trim_start_matches("http://").to_owned();
-    let get = || {
-        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_tokenward-agent"));
-        command
-            .args(["--config", "through.toml", "get"])
-            .current_dir(world.folder.path());
-        command.finish()
-    };
     for unlisted in ["", "\"vault.example.com\"", "\"127.0.0.1:1\""] {
         through(&world, &bao, &standby, unlisted);
-        let said = failed(&get(), 78);
+        let said = failed(&get(&world), 78);
         assert!(
             said.contains("redirect_hosts") && said.contains(&authority),
             "{said}"
@@ -346,7 +341,7 @@ fn a_standby_is_followed_to_listed_hosts_by_the_same_scheme() {
     assert_eq!(world.generation(), 0);
     for listed in [format!("\"{authority}\""), "\"127.0.0.1\"".to_owned()] {
         through(&world, &bao, &standby, &listed);
-        let token = out(&get());
+        let token = out(&get(&world));
         assert_eq!(world.check(token.trim()), 200);
     }
     assert_eq!(world.generation(), 1);
@@ -365,7 +360,7 @@ fn a_standby_is_followed_to_listed_hosts_by_the_same_scheme() {
         (circle, 75, "status 307"),
     ] {
         through(&world, &bao, &address, "\"127.0.0.1\"");
-        let said = failed(&get(), code);
+        let said = failed(&get(&world), code);
         assert!(said.contains(expect), "{said}");
     }
 }
@@ -373,13 +368,6 @@ fn a_standby_is_followed_to_listed_hosts_by_the_same_scheme() {
 #[test]
 fn nodes_that_cannot_serve_are_told_by_what_they_are() {
     let (world, bao) = world(3600, "");
-    let get = || {
-        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_tokenward-agent"));
-        command
-            .args(["--config", "through.toml", "get"])
-            .current_dir(world.folder.path());
-        command.finish()
-    };
     for (status, expect) in [
         ("412 Precondition Failed", "lags behind"),
         ("472 DR", "disaster recovery secondary"),
@@ -388,7 +376,7 @@ fn nodes_that_cannot_serve_are_told_by_what_they_are() {
     ] {
         let node = stub(move |_| bare_answer(status, ""));
         through(&world, &bao, &node, "");
-        let said = failed(&get(), 75);
+        let said = failed(&get(&world), 75);
         assert!(said.contains(expect), "{said}");
     }
     // One that lags behind for a moment is waited for.
@@ -406,6 +394,6 @@ fn nodes_that_cannot_serve_are_told_by_what_they_are() {
         }
     });
     through(&world, &bao, &node, "\"127.0.0.1\"");
-    let token = out(&get());
+    let token = out(&get(&world));
     assert_eq!(world.check(token.trim()), 200);
 }

@@ -1,9 +1,11 @@
 //! `status`, `revoke`, `doctor`, `init`; and that nothing anywhere shows a secret.
 
 use crate::wait::wait_until;
-use crate::world::{Finish as _, KNOWN_SIGNALS, World, agent, failed, finish, out, private_file};
+use crate::world::{
+    Finish as _, KNOWN_SIGNALS, World, agent, failed, finish, out, private_file, running, terminate,
+};
 use std::io::Write as _;
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 #[test]
@@ -99,6 +101,19 @@ fn doctor_finds_each_fault_and_says_how_to_mend_it() {
     assert!(doctor(1).contains("BAD  secret"));
 }
 
+/// Runs `init` with these answers.
+fn init(world: &World, answers: &str) -> Output {
+    let mut child = agent(world.folder.path(), &["init", "made.toml"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // One that refuses at once may be gone before it has read anything: what it says is looked at.
+    let _ = child.stdin.take().unwrap().write_all(answers.as_bytes());
+    finish(child)
+}
+
 #[test]
 fn init_asks_and_writes_what_works() {
     let world = World::new(3600);
@@ -109,36 +124,17 @@ fn init_asks_and_writes_what_works() {
         world.path("secret").display(),
         world.path("token.json").display()
     );
-    let init = || {
-        let mut child = agent(world.folder.path(), &["init", "made.toml"])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        // One that refuses at once may be gone before it has read anything: what it says is looked at.
-        let _ = child.stdin.take().unwrap().write_all(answers.as_bytes());
-        finish(child)
-    };
-    assert!(out(&init()).contains("doctor"));
+    assert!(out(&init(&world, &answers)).contains("doctor"));
     std::fs::rename(&path, world.path("agent.toml")).unwrap();
     let token = out(&world.agent(&["get"]));
     assert_eq!(world.check(token.trim()), 200);
     // What stands there is left as it is.
     std::fs::write(&path, "mine").unwrap();
-    assert!(failed(&init(), 1).contains("left as it is"));
+    assert!(failed(&init(&world, &answers), 1).contains("left as it is"));
     for place in ["dotenv", "credential", "vault", "aws"] {
         std::fs::remove_file(&path).unwrap();
         let answers = answers.replace("\nfile\n", &format!("\n{place}\n"));
-        let mut child = agent(world.folder.path(), &["init", "made.toml"])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut stdin = child.stdin.take().unwrap();
-        stdin.write_all(answers.as_bytes()).unwrap();
-        drop(stdin);
-        out(&finish(child));
+        out(&init(&world, &answers));
         tokenward_client::config::load(&path).unwrap();
     }
 }
@@ -146,24 +142,14 @@ fn init_asks_and_writes_what_works() {
 #[test]
 fn init_takes_no_silence_for_an_answer() {
     let world = World::new(3600);
-    let init = |answers: &str| {
-        let mut child = agent(world.folder.path(), &["init", "made.toml"])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let _ = child.stdin.take().unwrap().write_all(answers.as_bytes());
-        finish(child)
-    };
     for answers in ["", "erp\nhttps://tokens.example\n"] {
-        let output = init(answers);
+        let output = init(&world, answers);
         let said = failed(&output, 1);
         assert!(said.contains("Nothing was written"), "{said}");
         assert!(!world.path("made.toml").exists(), "{answers:?}");
     }
     // Each question is a line where no person reads them; empty lines take the defaults.
-    let asked = out(&init("\n\n\n\n\n\n"));
+    let asked = out(&init(&world, "\n\n\n\n\n\n"));
     let questions: Vec<&str> = asked.lines().filter(|line| line.ends_with("]:")).collect();
     assert_eq!(questions.len(), 6, "{asked}");
     tokenward_client::config::load(&world.path("made.toml")).unwrap();
@@ -225,10 +211,9 @@ fn closed_pipes_end_every_verb_quietly() {
             // It goes on trying; that it does so without a reader is seen when it ends as it is told to.
             private_file(&world.path("secret"), &world.client.secret);
             wait_until("a token", Duration::from_secs(120), || {
-                (world.generation() > before).then_some(())
+                world.generation() > before
             });
-            let id = rustix::process::Pid::from_child(&child);
-            rustix::process::kill_process(id, rustix::process::Signal::TERM).unwrap();
+            terminate(&child);
         }
         let status = wait_until("the end", Duration::from_secs(120), || {
             child.try_wait().unwrap()
@@ -258,11 +243,8 @@ fn a_stalled_reader_of_the_log_stops_nothing() {
         .spawn()
         .unwrap();
     let limit = Duration::from_secs(120);
-    wait_until("three tokens", limit, || {
-        (world.generation() >= 3).then_some(())
-    });
-    let id = rustix::process::Pid::from_child(&child);
-    rustix::process::kill_process(id, rustix::process::Signal::TERM).unwrap();
+    wait_until("three tokens", limit, || world.generation() >= 3);
+    terminate(&child);
     let status = wait_until("the end", limit, || child.try_wait().unwrap());
     assert!(status.success(), "{status}");
     drop(reader);
@@ -336,21 +318,12 @@ fn no_secret_in_logs_errors_or_the_process_list() {
         let head = format!("[log]\nlevel = \"trace\"\nformat = \"{format}\"\n");
         std::fs::write(&path, head + &text).unwrap();
         let before = world.generation();
-        let daemon = crate::helper::Helper::start(
-            env!("CARGO_BIN_EXE_tokenward-agent").as_ref(),
-            |command| {
-                command
-                    .arg("--config")
-                    .arg(&path)
-                    .arg("run")
-                    .env("RUST_LOG", "trace");
-            },
-        );
+        let daemon = running(&path, &[("RUST_LOG", "trace")]);
         let mut commands = String::new();
         wait_until("three renewals", Duration::from_secs(30), || {
             let line = format!("/proc/{}/cmdline", daemon.process_id());
             commands.push_str(&std::fs::read_to_string(line).unwrap_or_default());
-            (world.generation() >= before + 3).then_some(())
+            world.generation() >= before + 3
         });
         let log = daemon.output();
         assert!(log.contains("generated an access token"), "{log}");

@@ -1,5 +1,6 @@
 //! What most tests start from: a server, an API client in it, a private folder, a configuration, and the agent.
 
+use crate::helper::Helper;
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -154,6 +155,20 @@ pub(crate) fn agent_by(folder: &Path, config: &str, arguments: &[&str]) -> Comma
         .stdin(Stdio::null())
         .current_dir(folder);
     command
+}
+
+/// The agent at `run` with this configuration, until the value is dropped.
+pub(crate) fn running(config: &Path, environment: &[(&str, &str)]) -> Helper {
+    Helper::start(env!("CARGO_BIN_EXE_tokenward-agent").as_ref(), |command| {
+        command.arg("--config").arg(config).arg("run");
+        command.envs(environment.iter().copied());
+    })
+}
+
+/// Asks a child to end.
+pub(crate) fn terminate(child: &Child) {
+    let id = rustix::process::Pid::from_child(child);
+    rustix::process::kill_process(id, rustix::process::Signal::TERM).unwrap();
 }
 
 /// A folder that only this user enters.

@@ -1,7 +1,7 @@
 //! What a client secret buys: every rejection and their order, the policies, hand-over, quota, seal,
 //! and what an administrator may do without a secret.
 
-use crate::world::{HOME, START, Seen, World, settings};
+use crate::world::{HOME, START, Seen, World, handover, settings};
 use tokenward_core::change::Change;
 use tokenward_core::client::{ClientState, OnRepeat, Settings};
 use tokenward_core::credential::ClientSecret;
@@ -22,13 +22,6 @@ const ELSEWHERE: &str = "203.0.113.9";
 fn if_match(generation: u32) -> IssueOptions {
     IssueOptions {
         if_match: Some(generation),
-        ..ANY
-    }
-}
-
-fn handover(seconds: u32) -> IssueOptions {
-    IssueOptions {
-        handover_seconds: Some(seconds),
         ..ANY
     }
 }
@@ -123,16 +116,10 @@ fn rejections_come_in_a_fixed_order() {
         });
         world.quota = if wrong.quota { 1 } else { 2 };
         if wrong.deleted {
-            world.commit(Change::ClientDeleted {
-                client: ClientNo(no),
-                at: START,
-            });
+            world.delete(no);
         }
         if wrong.client_disabled {
-            world.commit(Change::ClientDisabled {
-                client: ClientNo(no),
-                at: Some(START),
-            });
+            world.disable(no, Some(START));
         }
         world.disable_workspace(0, wrong.workspace_disabled);
         let id = world.clients[&no].0.id;
@@ -182,10 +169,7 @@ fn only_the_clients_own_secrets_count() {
     let mut world = World::new();
     let (no, secret) = world.client_with_secret(settings("erp"));
     let (other, _) = world.client_with_secret(settings("crm"));
-    assert_eq!(
-        world.decide(other, &secret, ANY).map(|_| ()),
-        Err(Rejection::SecretInvalid)
-    );
+    assert_eq!(world.refusal(other, &secret, ANY), Rejection::SecretInvalid);
     // Both secrets of a rotation count, each for itself, until they are taken away.
     let second = world.add_secret(no, 1);
     assert_eq!(world.decide(no, &secret, ANY).unwrap().1.secret, Some(1));
@@ -196,10 +180,7 @@ fn only_the_clients_own_secrets_count() {
         next_secret: 3,
     };
     world.commit(change);
-    assert_eq!(
-        world.decide(no, &secret, ANY).map(|_| ()),
-        Err(Rejection::SecretInvalid)
-    );
+    assert_eq!(world.refusal(no, &secret, ANY), Rejection::SecretInvalid);
     assert!(world.decide(no, &second, ANY).is_ok());
 }
 
@@ -241,7 +222,7 @@ fn of_two_callers_with_one_if_match_only_the_first_gets_a_token() {
     let (no, secret) = world.client_with_secret(settings("erp"));
     let first = world.generate_as(no, &secret, if_match(0)).unwrap().0;
     assert!(world.generate_as(no, &secret, if_match(0)).is_err());
-    assert_eq!(world.check(&first), Seen::Permit { generation: 1 });
+    world.permits(&first, 1);
 }
 
 #[test]
@@ -293,7 +274,7 @@ fn return_gives_the_live_token_while_it_has_long_enough_to_live() {
             .is_err()
     );
     // It is what it was: the token still passes, and it is the only one.
-    assert_eq!(world.check(&first), Seen::Permit { generation: 1 });
+    world.permits(&first, 1);
 }
 
 #[test]
@@ -317,7 +298,7 @@ fn a_token_is_returned_only_to_the_secret_it_was_made_with() {
     let (changes, answer) = world.decide(no, &other, ANY).unwrap();
     assert!(answer.made && slot_of(&changes).seal.is_some());
     assert_eq!(world.generate(no, &secret), first);
-    assert_eq!(world.check(&first), Seen::Permit { generation: 1 });
+    world.permits(&first, 1);
 }
 
 #[test]
@@ -411,28 +392,17 @@ fn a_hand_over_is_bounded_by_the_setting_and_the_tokens_own_end() {
             });
         assert_eq!(got, expect, "{seconds} s");
     };
+    let too_long = |max_seconds| Err(Rejection::HandoverTooLong { max_seconds });
     check(&world, 0, Ok(None));
-    check(
-        &world,
-        1,
-        Err(Rejection::HandoverTooLong { max_seconds: 0 }),
-    );
+    check(&world, 1, too_long(0));
     world.change_settings(no, |settings| settings.handover_max_seconds = 60);
     check(&world, 60, Ok(None)); // nothing live to hand over from
     world.generate(no, &secret);
     check(&world, 60, Ok(Some(60)));
     check(&world, 1, Ok(Some(1)));
     check(&world, 0, Ok(None));
-    check(
-        &world,
-        61,
-        Err(Rejection::HandoverTooLong { max_seconds: 60 }),
-    );
-    check(
-        &world,
-        u32::MAX,
-        Err(Rejection::HandoverTooLong { max_seconds: 60 }),
-    );
+    check(&world, 61, too_long(60));
+    check(&world, u32::MAX, too_long(60));
     world.now = START.plus_seconds(3_590);
     check(&world, 60, Ok(Some(10)));
     world.now = START.plus_seconds(3_600);
@@ -459,14 +429,14 @@ fn the_quota_counts_made_tokens_per_secret_and_utc_day() {
         retry_after_seconds: 49_470,
         limit: 3,
     };
-    assert_eq!(world.decide(no, &secret, ANY).map(|_| ()), Err(refused));
+    assert_eq!(world.refusal(no, &secret, ANY), refused);
     let midnight = Timestamp(i64::from(START.utc_day() + 1) * SECONDS_PER_DAY * MICROS_PER_SECOND);
     world.now = Timestamp(midnight.0 - 1);
     let refused = Rejection::QuotaExceeded {
         retry_after_seconds: 1,
         limit: 3,
     };
-    assert_eq!(world.decide(no, &secret, ANY).map(|_| ()), Err(refused));
+    assert_eq!(world.refusal(no, &secret, ANY), refused);
     // The other secret and the administrator have no part in it.
     assert_eq!(world.generate_as(no, &other, ANY).unwrap().1.quota_left, 2);
     world.generate_by_admin(no);
@@ -534,7 +504,7 @@ fn an_administrator_generates_without_secret_quota_and_seal() {
     );
     assert!(slot_of(&changes).seal.is_none());
     let token = world.generate_by_admin(no);
-    assert_eq!(world.check(&token), Seen::Permit { generation: 1 });
+    world.permits(&token, 1);
     // Without a seal there is nothing to return: the secret's next call makes a new token.
     world.quota = 1;
     assert!(world.decide(no, &secret, ANY).unwrap().1.made);
@@ -547,15 +517,9 @@ fn an_administrator_generates_without_secret_quota_and_seal() {
     world.disable_workspace(0, true);
     assert_eq!(refused(&world), Rejection::ClientDisabled);
     world.disable_workspace(0, false);
-    world.commit(Change::ClientDisabled {
-        client: ClientNo(no),
-        at: Some(START),
-    });
+    world.disable(no, Some(START));
     assert_eq!(refused(&world), Rejection::ClientDisabled);
-    world.commit(Change::ClientDeleted {
-        client: ClientNo(no),
-        at: START,
-    });
+    world.delete(no);
     assert_eq!(refused(&world), Rejection::ClientDeleted);
 }
 
@@ -588,7 +552,7 @@ fn ending_the_previous_token_leaves_the_newest_and_its_seal() {
         ..handover(60)
     };
     let second = world.generate_as(no, &secret, force).unwrap().0;
-    assert_eq!(world.check(&first), Seen::Permit { generation: 1 });
+    world.permits(&first, 1);
     // While the hand-over lasts, the returned answer tells its end.
     let told = world
         .decide(no, &secret, ANY)

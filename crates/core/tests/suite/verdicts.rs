@@ -1,8 +1,8 @@
 //! Every verdict of a check, each reached by the shortest story that leads to it.
 
-use crate::world::{HOME, START, Seen, World, settings};
+use crate::world::{HOME, START, Seen, World, handover, settings, superseded};
 use tokenward_core::change::{Change, EPOCH_GENERATIONS};
-use tokenward_core::generate::{self, IssueOptions};
+use tokenward_core::generate;
 use tokenward_core::ids::{ClientNo, Environment, ProductNo};
 use tokenward_core::restrictions::Networks;
 use tokenward_core::time::BootInstant;
@@ -112,20 +112,11 @@ fn generating_again_supersedes_at_once_and_is_told_three_times() {
         world.wait(7);
         let newest = world.generate(no, &secret);
         assert_eq!(world.check(&newest), Seen::Permit { generation });
-        assert_eq!(
-            world.check(&first),
-            Seen::Deny(Denial::TokenSuperseded {
-                generation,
-                at: world.now
-            })
-        );
+        world.denies(&first, superseded(generation, world.now));
     }
     world.generate(no, &secret);
-    assert_eq!(
-        world.check(&first),
-        Seen::Deny(Denial::TokenUnknown),
-        "only the last three are remembered"
-    );
+    // Only the last three are remembered.
+    world.denies(&first, Denial::TokenUnknown);
 }
 
 #[test]
@@ -167,10 +158,7 @@ fn revoked_tokens_are_told_since_when_while_that_is_known() {
 fn a_disabled_client_or_workspace_stops_its_tokens_and_enabling_revives_them() {
     let disable = |world: &mut World, no, on: bool| {
         let at = on.then_some(world.now);
-        world.commit(Change::ClientDisabled {
-            client: ClientNo(no),
-            at,
-        });
+        world.disable(no, at);
     };
     deny(
         |world, no, _| disable(world, no, true),
@@ -196,21 +184,14 @@ fn a_disabled_client_or_workspace_stops_its_tokens_and_enabling_revives_them() {
 #[test]
 fn a_deleted_client_is_gone_for_good() {
     let delete = |world: &mut World, no| {
-        let at = world.now;
-        world.commit(Change::ClientDeleted {
-            client: ClientNo(no),
-            at,
-        });
+        world.delete(no);
     };
     deny(|world, no, _| delete(world, no), Denial::ClientDeleted);
     // Deleted is the last word, whatever else befell the token before or befalls the client after.
     let disabled_and_enabled = |world: &mut World, no, _: &str| {
         world.revoke(no);
         delete(world, no);
-        world.commit(Change::ClientDisabled {
-            client: ClientNo(no),
-            at: None,
-        });
+        world.disable(no, None);
         world.wait(10_000);
     };
     deny(disabled_and_enabled, Denial::ClientDeleted);
@@ -243,14 +224,14 @@ fn a_product_deleted_and_made_anew_is_another_product() {
     world.commit(Change::ProductDeleted {
         product: product.no,
     });
-    assert_eq!(world.check(&token), Seen::Deny(Denial::ProductUnknown));
+    world.denies(&token, Denial::ProductUnknown);
     world.commit(Change::ProductPut {
         product: tokenward_core::client::Product {
             no: ProductNo(9),
             ..product
         },
     });
-    assert_eq!(world.check(&token), Seen::Deny(Denial::ProductNotAllowed));
+    world.denies(&token, Denial::ProductNotAllowed);
 }
 
 #[test]
@@ -329,27 +310,17 @@ fn a_hand_over_lets_the_previous_token_live_on_and_no_longer() {
     world.change_settings(no, |settings| settings.handover_max_seconds = 60);
     world.wait(10);
     let issued = world.now;
-    let options = IssueOptions {
-        handover_seconds: Some(60),
-        ..IssueOptions::default()
-    };
-    let (second, answer) = world.generate_as(no, &secret, options).unwrap();
+    let (second, answer) = world.generate_as(no, &secret, handover(60)).unwrap();
     let end = issued.plus_seconds(60);
     assert_eq!(answer.previous_valid_till, Some(end));
     assert_eq!(world.permit(&first).valid_till(), Some(end));
     assert_eq!(world.check(&first), PERMIT_1);
-    assert_eq!(world.check(&second), Seen::Permit { generation: 2 });
+    world.permits(&second, 2);
     world.now.0 = end.0 - 1;
     assert_eq!(world.check(&first), PERMIT_1);
     world.now = end;
-    assert_eq!(
-        world.check(&first),
-        Seen::Deny(Denial::TokenSuperseded {
-            generation: 2,
-            at: issued
-        })
-    );
-    assert_eq!(world.check(&second), Seen::Permit { generation: 2 });
+    world.denies(&first, superseded(2, issued));
+    world.permits(&second, 2);
 }
 
 #[test]
@@ -357,39 +328,30 @@ fn a_hand_over_can_be_ended_revoked_and_repeated_but_never_three_live() {
     let begin = || {
         let (mut world, no, secret, first) = one();
         world.change_settings(no, |settings| settings.handover_max_seconds = 60);
-        let options = IssueOptions {
-            handover_seconds: Some(60),
-            ..IssueOptions::default()
-        };
-        let second = world.generate_as(no, &secret, options).unwrap().0;
-        (world, no, secret, first, second, options)
+        let second = world.generate_as(no, &secret, handover(60)).unwrap().0;
+        (world, no, secret, first, second)
     };
-    let superseded = |world: &World, generation| {
-        Seen::Deny(Denial::TokenSuperseded {
-            generation,
-            at: world.now,
-        })
-    };
+    let superseded = |world: &World, generation| Seen::Deny(superseded(generation, world.now));
 
-    let (mut world, no, _, first, second, _) = begin();
+    let (mut world, no, _, first, second) = begin();
     world.commit(generate::end_previous(&world.state(no)).unwrap());
     assert_eq!(
         (world.check(&first), world.check(&second)),
         (superseded(&world, 2), Seen::Permit { generation: 2 })
     );
 
-    let (mut world, no, _, first, second, _) = begin();
+    let (mut world, no, _, first, second) = begin();
     world.revoke(no);
     assert_eq!(world.check(&first), superseded(&world, 2));
-    assert_eq!(
-        world.check(&second),
-        Seen::Deny(Denial::TokenRevoked {
-            at: Some(world.now)
-        })
+    world.denies(
+        &second,
+        Denial::TokenRevoked {
+            at: Some(world.now),
+        },
     );
 
-    let (mut world, no, secret, first, second, options) = begin();
-    let third = world.generate_as(no, &secret, options).unwrap().0;
+    let (mut world, no, secret, first, second) = begin();
+    let third = world.generate_as(no, &secret, handover(60)).unwrap().0;
     let all = [&first, &second, &third].map(|token| world.check(token));
     assert_eq!(
         all,
@@ -401,11 +363,8 @@ fn a_hand_over_can_be_ended_revoked_and_repeated_but_never_three_live() {
     );
 
     // Both tokens of a hand-over are bound by the client's state.
-    let (mut world, no, _, first, second, _) = begin();
-    world.commit(Change::ClientDisabled {
-        client: ClientNo(no),
-        at: Some(world.now),
-    });
+    let (mut world, no, _, first, second) = begin();
+    world.disable(no, Some(world.now));
     let both = [&first, &second].map(|token| world.check(token));
     assert_eq!(
         both,
@@ -423,22 +382,12 @@ fn tokens_outlive_a_rotation_of_the_digest_key() {
     assert_eq!(world.check(&first), PERMIT_1);
     // The new token is digested under the new key, the former one was under the old.
     let second = world.generate(no, &secret);
-    assert_eq!(
-        world.check(&first),
-        Seen::Deny(Denial::TokenSuperseded {
-            generation: 2,
-            at: world.now
-        })
-    );
-    assert_eq!(world.check(&second), Seen::Permit { generation: 2 });
+    world.denies(&first, superseded(2, world.now));
+    world.permits(&second, 2);
     // A hand-over across a rotation: the previous token under the old key, the newest under the new.
     world.reload(true);
     world.change_settings(no, |settings| settings.handover_max_seconds = 60);
-    let options = IssueOptions {
-        handover_seconds: Some(60),
-        ..IssueOptions::default()
-    };
-    let third = world.generate_as(no, &secret, options).unwrap().0;
+    let third = world.generate_as(no, &secret, handover(60)).unwrap().0;
     let all = [&second, &third].map(|token| world.check(token));
     assert_eq!(
         all,
@@ -508,11 +457,7 @@ fn clients_are_found_whether_or_not_their_id_tells_their_number() {
 fn a_new_epoch_ends_every_token_of_every_earlier_one() {
     let (mut world, no, secret, former) = one();
     world.change_settings(no, |settings| settings.handover_max_seconds = 60);
-    let handover = IssueOptions {
-        handover_seconds: Some(60),
-        ..IssueOptions::default()
-    };
-    let newest = world.generate_as(no, &secret, handover).unwrap().0;
+    let newest = world.generate_as(no, &secret, handover(60)).unwrap().0;
     let (silent, silent_secret) = world.client_with_secret(settings("never generated"));
     world.wait(9);
     let at = world.now;
@@ -520,24 +465,15 @@ fn a_new_epoch_ends_every_token_of_every_earlier_one() {
         epoch: Uuid::from_u128(1),
         at,
     });
-    assert_eq!(
-        world.check(&newest),
-        Seen::Deny(Denial::TokenRevoked { at: Some(at) })
-    );
+    world.denies(&newest, Denial::TokenRevoked { at: Some(at) });
     let raised = 2 + EPOCH_GENERATIONS;
-    let superseded = Denial::TokenSuperseded {
-        generation: raised,
-        at: START,
-    };
-    assert_eq!(world.check(&former), Seen::Deny(superseded));
+    let superseded = superseded(raised, START);
+    world.denies(&former, superseded);
     world.reload(false);
-    assert_eq!(
-        world.check(&newest),
-        Seen::Deny(Denial::TokenRevoked { at: Some(at) })
-    );
+    world.denies(&newest, Denial::TokenRevoked { at: Some(at) });
     // Applying said what loading says.
-    world.generate_as(no, &secret, handover).unwrap();
-    world.generate_as(no, &secret, handover).unwrap();
+    world.generate_as(no, &secret, handover(60)).unwrap();
+    world.generate_as(no, &secret, handover(60)).unwrap();
     world.commit(Change::EpochStarted {
         epoch: Uuid::from_u128(2),
         at,
@@ -550,32 +486,16 @@ fn a_new_epoch_ends_every_token_of_every_earlier_one() {
     let raised = world.clients[&no].1.generation;
     // Secrets stay good, and no name of a lost token is given out again.
     let next = world.generate(no, &secret);
-    assert_eq!(
-        world.check(&next),
-        Seen::Permit {
-            generation: raised + 1
-        }
-    );
-    assert_eq!(
-        world.check(&newest),
-        Seen::Deny(Denial::TokenRevoked { at: None })
-    );
+    world.permits(&next, raised + 1);
+    world.denies(&newest, Denial::TokenRevoked { at: None });
     let first = world.generate(silent, &silent_secret);
-    assert_eq!(
-        world.check(&first),
-        Seen::Permit {
-            generation: 1 + 2 * EPOCH_GENERATIONS
-        }
-    );
+    world.permits(&first, 1 + 2 * EPOCH_GENERATIONS);
 }
 
 #[test]
 fn without_a_lease_nothing_is_answered() {
     let (mut world, no, secret, token) = one();
-    world.commit(Change::ClientDeleted {
-        client: ClientNo(no),
-        at: world.now,
-    });
+    world.delete(no);
     let lease = world.replica.lease();
     lease.end();
     for presented in [
@@ -603,7 +523,7 @@ fn without_a_lease_nothing_is_answered() {
         Err(Refusal::CannotVouch)
     );
     lease.extend(BootInstant(1));
-    assert_eq!(world.check(&token), Seen::Deny(Denial::ClientDeleted));
+    world.denies(&token, Denial::ClientDeleted);
 }
 
 /// A clock whose reading is the moment at which something happens: whatever happens after the
@@ -675,10 +595,7 @@ fn introspection_tells_of_live_tokens_only() {
     assert_eq!(told.valid_till, Some(START.plus_seconds(3600)));
     assert_eq!(told.environment, Environment::Production);
     let next = world.generate(no, &secret);
-    let superseded = Denial::TokenSuperseded {
-        generation: 2,
-        at: START,
-    };
+    let superseded = superseded(2, START);
     assert_eq!(
         world.replica.introspect(&token, &world.clock()),
         Err(Refusal::Denied(superseded))
@@ -712,7 +629,7 @@ fn use_is_noted_once_an_interval_and_survives_changes() {
         !note(&world, 1_100),
         "a change of the client forgets nothing"
     );
-    assert_eq!(world.check(&next), Seen::Permit { generation: 2 });
+    world.permits(&next, 2);
     assert_ne!(world.check(&token), PERMIT_1);
     // A newer token's first use is noted at once; the older one's in a grace period is not noted beside it.
     let of = |generation, now| world.replica.note_use(no, generation, now, 60);

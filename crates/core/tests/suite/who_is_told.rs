@@ -1,11 +1,11 @@
 //! Who is told what: a reason is for the holder of the real token. Whoever only knows or guesses a
 //! client's id learns nothing about it, in whatever state it is.
 
-use crate::world::{HOME, Seen, World, settings};
+use crate::world::{HOME, Seen, World, handover, settings, superseded};
 use tokenward_core::change::Change;
 use tokenward_core::credential::AccessToken;
 use tokenward_core::generate::IssueOptions;
-use tokenward_core::ids::{ClientId, ClientNo, Environment, ProductNo};
+use tokenward_core::ids::{ClientId, Environment, ProductNo};
 use tokenward_core::restrictions::Networks;
 use tokenward_core::verdict::denial::Refusal;
 use tokenward_core::verdict::{Denial, Presented};
@@ -31,38 +31,17 @@ const STORIES: [(&str, Story); 14] = [
     ("in a hand-over", |world, no, secret| {
         world.change_settings(no, |settings| settings.handover_max_seconds = 60);
         world.generate(no, secret);
-        world
-            .generate_as(
-                no,
-                secret,
-                IssueOptions {
-                    handover_seconds: Some(60),
-                    ..IssueOptions::default()
-                },
-            )
-            .unwrap();
+        world.generate_as(no, secret, handover(60)).unwrap();
     }),
     ("after a hand-over", |world, no, secret| {
         world.change_settings(no, |settings| settings.handover_max_seconds = 60);
         world.generate(no, secret);
-        world
-            .generate_as(
-                no,
-                secret,
-                IssueOptions {
-                    handover_seconds: Some(60),
-                    ..IssueOptions::default()
-                },
-            )
-            .unwrap();
+        world.generate_as(no, secret, handover(60)).unwrap();
         world.wait(61);
     }),
     ("disabled", |world, no, secret| {
         world.generate(no, secret);
-        world.commit(Change::ClientDisabled {
-            client: ClientNo(no),
-            at: Some(world.now),
-        });
+        world.disable(no, Some(world.now));
     }),
     ("in a disabled workspace", |world, no, secret| {
         world.generate(no, secret);
@@ -70,16 +49,10 @@ const STORIES: [(&str, Story); 14] = [
     }),
     ("deleted", |world, no, secret| {
         world.generate(no, secret);
-        world.commit(Change::ClientDeleted {
-            client: ClientNo(no),
-            at: world.now,
-        });
+        world.delete(no);
     }),
     ("deleted before its first token", |world, no, _| {
-        world.commit(Change::ClientDeleted {
-            client: ClientNo(no),
-            at: world.now,
-        });
+        world.delete(no);
     }),
     ("for another product", |world, no, secret| {
         world.generate(no, secret);
@@ -110,11 +83,8 @@ fn a_guessed_token_of_a_real_client_is_unknown_in_every_state() {
         for id in [client, stranger] {
             for random in [[0; 28], [0xFF; 28], [7; 28]] {
                 let guess = AccessToken::from_random(Environment::Production, id, random).expose();
-                assert_eq!(
-                    world.check(&guess),
-                    Seen::Deny(Denial::TokenUnknown),
-                    "{state}"
-                );
+                let seen = world.check(&guess);
+                assert_eq!(seen, Seen::Deny(Denial::TokenUnknown), "{state}");
                 let told = world.replica.introspect(&guess, &world.clock());
                 assert_eq!(told, Err(Refusal::Denied(Denial::TokenUnknown)), "{state}");
             }
@@ -139,11 +109,11 @@ fn a_token_moved_to_another_client_or_environment_is_unknown() {
     }
     let same =
         AccessToken::from_random(Environment::Production, world.clients[&no].0.id, random).expose();
-    assert_eq!(world.check(&same), Seen::Permit { generation: 1 });
+    world.permits(&same, 1);
     let moved =
         AccessToken::from_random(Environment::Production, world.clients[&other].0.id, random)
             .expose();
-    assert_eq!(world.check(&moved), Seen::Deny(Denial::TokenUnknown));
+    world.denies(&moved, Denial::TokenUnknown);
     let sandbox =
         AccessToken::from_random(Environment::Sandbox, world.clients[&no].0.id, random).expose();
     let seen = world.seen(Presented::One(&sandbox), Environment::Sandbox, "gst", HOME);
@@ -157,11 +127,5 @@ fn restrictions_are_told_only_to_the_holder_of_a_live_token() {
     let former = world.generate(no, &secret);
     world.generate(no, &secret);
     world.change_settings(no, |settings| settings.products = Some(vec![ProductNo(1)]));
-    assert_eq!(
-        world.check(&former),
-        Seen::Deny(Denial::TokenSuperseded {
-            generation: 2,
-            at: world.now
-        })
-    );
+    world.denies(&former, superseded(2, world.now));
 }

@@ -50,6 +50,18 @@ pub(crate) enum Seen {
     CannotVouch,
 }
 
+pub(crate) fn superseded(generation: u32, at: Timestamp) -> Denial {
+    Denial::TokenSuperseded { generation, at }
+}
+
+/// A generation that keeps the previous token for so many seconds.
+pub(crate) fn handover(seconds: u32) -> IssueOptions {
+    IssueOptions {
+        handover_seconds: Some(seconds),
+        ..IssueOptions::default()
+    }
+}
+
 pub(crate) fn keyring(ids: &[u8]) -> Arc<Keyring> {
     let keys = ids
         .iter()
@@ -463,6 +475,35 @@ impl World {
     /// The answer to a production token used for `gst` from home.
     pub(crate) fn check(&self, token: &str) -> Seen {
         self.seen(Presented::One(token), Environment::Production, "gst", HOME)
+    }
+
+    /// Sees a production token permitted for `gst` from home.
+    #[track_caller]
+    pub(crate) fn permits(&self, token: &str, generation: u32) {
+        assert_eq!(self.check(token), Seen::Permit { generation });
+    }
+
+    /// Sees a production token denied for `gst` from home.
+    #[track_caller]
+    pub(crate) fn denies(&self, token: &str, denial: Denial) {
+        assert_eq!(self.check(token), Seen::Deny(denial));
+    }
+
+    /// Disables a client since a time, or enables it.
+    pub(crate) fn disable(&mut self, no: u32, at: Option<Timestamp>) {
+        let client = ClientNo(no);
+        self.commit(Change::ClientDisabled { client, at });
+    }
+
+    pub(crate) fn delete(&mut self, no: u32) {
+        let (client, at) = (ClientNo(no), self.now);
+        self.commit(Change::ClientDeleted { client, at });
+    }
+
+    /// Why no token is generated.
+    #[track_caller]
+    pub(crate) fn refusal(&self, no: u32, secret: &str, options: IssueOptions) -> Rejection {
+        self.decide(no, secret, options).map(|_| ()).unwrap_err()
     }
 
     /// The permit a production token gets for `gst` from home.

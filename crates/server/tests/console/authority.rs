@@ -62,340 +62,127 @@ impl Page {
 /// An address that is notified of the events of a client in acme.
 const TOLD: &str = "told@example.com";
 
-fn look(method: &'static str, row: &'static str, path: &'static str) -> Page {
-    Page {
-        row: Ok((method, row, 0)),
-        path,
-        form: None,
-    }
-}
+/// A row of the table, and the page or form for it: method, path and, if it is not the first of these, its number; the
+/// page's path; the form that is sent, if it is not only looked at.
+const PAGES: &str = "
+GET /workspaces | /workspaces
+POST /workspaces | /workspaces/new | name=w {n}
+GET /workspaces/{acme} | /workspaces/{acme}
+GET /workspaces/{other} | /workspaces/{other}
+PATCH /workspaces/{acme} | /workspaces/{acme} | name=acme
+PATCH /workspaces/{other} | /workspaces/{other} | name=other
+PATCH /workspaces/{acme} | /workspaces/{acme}/enable |
+PATCH /workspaces/{other} | /workspaces/{other}/enable |
+GET /products | /products
+PUT /products/tds | /products | slug=p-{n}&name=P
+DELETE /products/e-invoice | /products/{spare}/delete |
+GET /workspaces/{acme}/clients | /w/{acme}/sandbox
+GET /workspaces/{other}/clients | /w/{other}/sandbox
+POST /workspaces/{acme}/clients | /w/{acme}/sandbox/new | label=new {n}&scope=all&products=&lifetime=900
+POST /workspaces/{acme}/clients #1 | /w/{acme}/sandbox/new | label=new {n}&scope=some&products=gst&lifetime=900
+POST /workspaces/{acme}/clients #2 | /w/{acme}/sandbox/new | label=new {n}&scope=some&products=max-itc&lifetime=900
+POST /workspaces/{other}/clients | /w/{other}/sandbox/new | label=new {n}&scope=some&products=gst&lifetime=900
+GET /audit | /audit
+GET /audit?workspace_id={acme} | /audit?workspace={acme}
+GET /audit?workspace_id={other} | /audit?workspace={other}
+GET /audit | /audit/export.csv
+GET /audit/verify | /audit/verify |
+GET /admin-keys | /admin-keys
+POST /admin-keys | /admin-keys/new | name=k&role=auditor
+DELETE /admin-keys/{key} | /credentials/admin-key/{key}/0 | note=x
+DELETE /admin-keys/{key} | /admin-keys/{key}/revoke |
+GET /workspaces/{acme}/webhooks | /w/{acme}/notices
+GET /workspaces/{other}/webhooks | /w/{other}/notices
+POST /workspaces/{acme}/webhooks | /w/{acme}/notices | url=https://hooks.example.com/{n}
+POST /workspaces/{other}/webhooks | /w/{other}/notices | url=https://hooks.example.com/{n}
+POST /webhooks/{hook}/test | /w/{acme}/webhooks/{hook}/test |
+POST /webhooks/{hook}/secret | /w/{acme}/webhooks/{hook}/rotate |
+PATCH /webhooks/{hook} | /w/{acme}/webhooks/{hook}/disable |
+PATCH /webhooks/{hook} | /credentials/webhook/{hook}/0 | note=x
+PATCH /webhooks/{hook} | /w/{acme}/webhooks/{hook}/preferences | client.unused=off
+PATCH /workspaces/{acme}/notification-addresses | /w/{acme}/addresses | email=told@example.com&client.unused=off
+DELETE /webhooks/{hook} | /w/{acme}/webhooks/{hook}/delete |
+DELETE /webhooks/{far_hook} | /w/{other}/webhooks/{far_hook}/delete |
+GET /members | /members
+GET /members/{member} | /members/{member}
+GET /members/{far_member} | /members/{far_member}
+POST /members | /members/invite | email=m{n}@example.com&role=operator&workspace_id=
+POST /members #1 | /members/invite | email=m{n}@example.com&role=auditor&workspace_id=
+POST /members #2 | /members/invite | email=m{n}@example.com&role=auditor&workspace_id={acme}
+POST /members #3 | /members/invite | email=m{n}@example.com&role=workspace_admin&workspace_id={acme}
+POST /members #4 | /members/invite | email=m{n}@example.com&role=workspace_admin&workspace_id={other}
+PATCH /members/{member} | /members/{member}/disable |
+PATCH /members/{far_member} | /members/{far_member}/disable |
+PATCH /members/{member} #1 | /members/{member} | role=operator
+PATCH /members/{member} #2 | /members/{member} | role=workspace_admin&workspace_id={acme}
+PATCH /members/{member} #3 | /members/{member} | role=workspace_admin&workspace_id={other}
+DELETE /members/{member} | /members/{member}/remove |
+DELETE /members/{far_member} | /members/{far_member}/remove |
+DELETE /invitations/{invitation} | /invitations/{invitation}/withdraw |
+DELETE /invitations/{far_invitation} | /invitations/{far_invitation}/withdraw |
+GET /status | /status
+POST /clients/{gst}/disable | /w/{acme}/sandbox/bulk | act=disable&client={gst}
+POST /clients/{all}/disable | /w/{acme}/sandbox/bulk | act=disable&client={all}
+PATCH /clients/{gst} #1 | /clients/{gst}/edit | label=changed {n}&scope=all&lifetime=900
+";
 
-fn send(
-    row: (&'static str, &'static str, usize),
-    path: &'static str,
-    form: &[(&'static str, &'static str)],
-) -> Page {
-    Page {
-        row: Ok(row),
-        path,
-        form: Some(form.to_vec()),
-    }
-}
+/// The same for each client. Who may disable one may enable it, and may change the note of a secret.
+const PAGES_OF_CLIENT: &str = "
+GET /clients/{client} | /clients/{client}
+GET /clients/{client}/usage | /clients/{client}
+PATCH /clients/{client} | /clients/{client}/edit | label=changed {n}&scope=some&products=gst&lifetime=900
+POST /clients/{client}/token | /clients/{client}/generate | generation=0
+DELETE /clients/{client}/token | /clients/{client}/revoke |
+POST /clients/{client}/secrets | /clients/{client}/rotate |
+DELETE /clients/{client}/secrets/1 | /clients/{client}/delete-secret-1 |
+POST /clients/{client}/disable | /clients/{client}/disable |
+POST /clients/{client}/confirmation-mails | /clients/{client}/resend-confirmation |
+POST /clients/{client}/disable | /credentials/secret/{client}/1 | note=x
+POST /clients/{client}/disable | /clients/{client}/enable |
+DELETE /clients/{client}?label={which} | /clients/{client}/delete | label={label}
+";
 
-#[expect(clippy::too_many_lines, reason = "a table of cases")]
 pub(crate) fn pages() -> Vec<Page> {
     use Fate::{Done as Y, Forbidden as N, Hidden as H};
-    let new = |products: &'static str| {
-        [
-            ("label", "new {n}"),
-            ("scope", if products.is_empty() { "all" } else { "some" }),
-            ("products", products),
-            ("lifetime", "900"),
-        ]
-    };
-    let settings = [
-        ("label", "changed {n}"),
-        ("scope", "some"),
-        ("products", "gst"),
-        ("lifetime", "900"),
-    ];
-    let wide = [
-        ("label", "changed {n}"),
-        ("scope", "all"),
-        ("lifetime", "900"),
-    ];
-    let invite = |role, workspace| {
-        [
-            ("email", "m{n}@example.com"),
-            ("role", role),
-            ("workspace_id", workspace),
-        ]
-    };
-    let hook = [("url", "https://hooks.example.com/{n}")];
-    let mut pages = vec![
-        look("GET", "/workspaces", "/workspaces"),
-        send(
-            ("POST", "/workspaces", 0),
-            "/workspaces/new",
-            &[("name", "w {n}")],
-        ),
-        look("GET", "/workspaces/{acme}", "/workspaces/{acme}"),
-        look("GET", "/workspaces/{other}", "/workspaces/{other}"),
-        send(
-            ("PATCH", "/workspaces/{acme}", 0),
-            "/workspaces/{acme}",
-            &[("name", "acme")],
-        ),
-        send(
-            ("PATCH", "/workspaces/{other}", 0),
-            "/workspaces/{other}",
-            &[("name", "other")],
-        ),
-        send(
-            ("PATCH", "/workspaces/{acme}", 0),
-            "/workspaces/{acme}/enable",
-            &[],
-        ),
-        send(
-            ("PATCH", "/workspaces/{other}", 0),
-            "/workspaces/{other}/enable",
-            &[],
-        ),
-        look("GET", "/products", "/products"),
-        send(
-            ("PUT", "/products/tds", 0),
-            "/products",
-            &[("slug", "p-{n}"), ("name", "P")],
-        ),
-        send(
-            ("DELETE", "/products/e-invoice", 0),
-            "/products/{spare}/delete",
-            &[],
-        ),
-        look("GET", "/workspaces/{acme}/clients", "/w/{acme}/sandbox"),
-        look("GET", "/workspaces/{other}/clients", "/w/{other}/sandbox"),
-        send(
-            ("POST", "/workspaces/{acme}/clients", 0),
-            "/w/{acme}/sandbox/new",
-            &new(""),
-        ),
-        send(
-            ("POST", "/workspaces/{acme}/clients", 1),
-            "/w/{acme}/sandbox/new",
-            &new("gst"),
-        ),
-        send(
-            ("POST", "/workspaces/{acme}/clients", 2),
-            "/w/{acme}/sandbox/new",
-            &new("max-itc"),
-        ),
-        send(
-            ("POST", "/workspaces/{other}/clients", 0),
-            "/w/{other}/sandbox/new",
-            &new("gst"),
-        ),
-        look("GET", "/audit", "/audit"),
-        look(
-            "GET",
-            "/audit?workspace_id={acme}",
-            "/audit?workspace={acme}",
-        ),
-        look(
-            "GET",
-            "/audit?workspace_id={other}",
-            "/audit?workspace={other}",
-        ),
-        look("GET", "/audit", "/audit/export.csv"),
-        send(("GET", "/audit/verify", 0), "/audit/verify", &[]),
-        look("GET", "/admin-keys", "/admin-keys"),
-        send(
-            ("POST", "/admin-keys", 0),
-            "/admin-keys/new",
-            &[("name", "k"), ("role", "auditor")],
-        ),
-        send(
-            ("DELETE", "/admin-keys/{key}", 0),
-            "/credentials/admin-key/{key}/0",
-            &[("note", "x")],
-        ),
-        send(
-            ("DELETE", "/admin-keys/{key}", 0),
-            "/admin-keys/{key}/revoke",
-            &[],
-        ),
-        look("GET", "/workspaces/{acme}/webhooks", "/w/{acme}/notices"),
-        look("GET", "/workspaces/{other}/webhooks", "/w/{other}/notices"),
-        send(
-            ("POST", "/workspaces/{acme}/webhooks", 0),
-            "/w/{acme}/notices",
-            &hook,
-        ),
-        send(
-            ("POST", "/workspaces/{other}/webhooks", 0),
-            "/w/{other}/notices",
-            &hook,
-        ),
-        send(
-            ("POST", "/webhooks/{hook}/test", 0),
-            "/w/{acme}/webhooks/{hook}/test",
-            &[],
-        ),
-        send(
-            ("POST", "/webhooks/{hook}/secret", 0),
-            "/w/{acme}/webhooks/{hook}/rotate",
-            &[],
-        ),
-        send(
-            ("PATCH", "/webhooks/{hook}", 0),
-            "/w/{acme}/webhooks/{hook}/disable",
-            &[],
-        ),
-        send(
-            ("PATCH", "/webhooks/{hook}", 0),
-            "/credentials/webhook/{hook}/0",
-            &[("note", "x")],
-        ),
-        send(
-            ("PATCH", "/webhooks/{hook}", 0),
-            "/w/{acme}/webhooks/{hook}/preferences",
-            &[("client.unused", "off")],
-        ),
-        send(
-            ("PATCH", "/workspaces/{acme}/notification-addresses", 0),
-            "/w/{acme}/addresses",
-            &[("email", TOLD), ("client.unused", "off")],
-        ),
-        send(
-            ("DELETE", "/webhooks/{hook}", 0),
-            "/w/{acme}/webhooks/{hook}/delete",
-            &[],
-        ),
-        send(
-            ("DELETE", "/webhooks/{far_hook}", 0),
-            "/w/{other}/webhooks/{far_hook}/delete",
-            &[],
-        ),
-        look("GET", "/members", "/members"),
-        look("GET", "/members/{member}", "/members/{member}"),
-        look("GET", "/members/{far_member}", "/members/{far_member}"),
-        send(
-            ("POST", "/members", 0),
-            "/members/invite",
-            &invite("operator", ""),
-        ),
-        send(
-            ("POST", "/members", 1),
-            "/members/invite",
-            &invite("auditor", ""),
-        ),
-        send(
-            ("POST", "/members", 2),
-            "/members/invite",
-            &invite("auditor", "{acme}"),
-        ),
-        send(
-            ("POST", "/members", 3),
-            "/members/invite",
-            &invite("workspace_admin", "{acme}"),
-        ),
-        send(
-            ("POST", "/members", 4),
-            "/members/invite",
-            &invite("workspace_admin", "{other}"),
-        ),
-        send(
-            ("PATCH", "/members/{member}", 0),
-            "/members/{member}/disable",
-            &[],
-        ),
-        send(
-            ("PATCH", "/members/{far_member}", 0),
-            "/members/{far_member}/disable",
-            &[],
-        ),
-        send(
-            ("PATCH", "/members/{member}", 1),
-            "/members/{member}",
-            &[("role", "operator")],
-        ),
-        send(
-            ("PATCH", "/members/{member}", 2),
-            "/members/{member}",
-            &[("role", "workspace_admin"), ("workspace_id", "{acme}")],
-        ),
-        send(
-            ("PATCH", "/members/{member}", 3),
-            "/members/{member}",
-            &[("role", "workspace_admin"), ("workspace_id", "{other}")],
-        ),
-        send(
-            ("DELETE", "/members/{member}", 0),
-            "/members/{member}/remove",
-            &[],
-        ),
-        send(
-            ("DELETE", "/members/{far_member}", 0),
-            "/members/{far_member}/remove",
-            &[],
-        ),
-        send(
-            ("DELETE", "/invitations/{invitation}", 0),
-            "/invitations/{invitation}/withdraw",
-            &[],
-        ),
-        send(
-            ("DELETE", "/invitations/{far_invitation}", 0),
-            "/invitations/{far_invitation}/withdraw",
-            &[],
-        ),
-        look("GET", "/status", "/status"),
-    ];
-    // Who may disable one client may disable several.
-    for client in ["{gst}", "{all}"] {
-        let form: [(&str, &str); 2] = [("act", "disable"), ("client", client)];
-        let path = format!("/clients/{client}/disable");
-        let path: &'static str = Box::leak(path.into_boxed_str());
-        pages.push(send(("POST", path, 0), "/w/{acme}/sandbox/bulk", &form));
-    }
-    for (client, query) in [
-        ("{gst}", "label=gst"),
-        ("{all}", "label=all"),
-        ("{far}", "label=far"),
-    ] {
-        let leak = |text: String| -> &'static str { Box::leak(text.into_boxed_str()) };
-        let row = |suffix: &str| leak(format!("/clients/{client}{suffix}"));
-        pages.push(look("GET", row(""), row("")));
-        pages.push(look("GET", row("/usage"), row("")));
-        pages.push(send(("PATCH", row(""), 0), row("/edit"), &settings));
-        pages.push(send(
-            ("POST", row("/token"), 0),
-            row("/generate"),
-            &[("generation", "0")],
-        ));
-        pages.push(send(("DELETE", row("/token"), 0), row("/revoke"), &[]));
-        pages.push(send(("POST", row("/secrets"), 0), row("/rotate"), &[]));
-        pages.push(send(
-            ("DELETE", row("/secrets/1"), 0),
-            row("/delete-secret-1"),
-            &[],
-        ));
-        pages.push(send(("POST", row("/disable"), 0), row("/disable"), &[]));
-        pages.push(send(
-            ("POST", row("/confirmation-mails"), 0),
-            row("/resend-confirmation"),
-            &[],
-        ));
-        // Who may disable may enable, and may change the note of a secret.
-        let note = leak(format!("/credentials/secret/{client}/1"));
-        pages.push(send(("POST", row("/disable"), 0), note, &[("note", "x")]));
-        pages.push(send(("POST", row("/disable"), 0), row("/enable"), &[]));
-        let delete = leak(format!("/clients/{client}?{query}"));
-        pages.push(send(
-            ("DELETE", delete, 0),
-            row("/delete"),
-            &[("label", "{label}")],
-        ));
-    }
-    pages.push(send(
-        ("PATCH", "/clients/{gst}", 1),
-        "/clients/{gst}/edit",
-        &wide,
-    ));
+    let of_clients = ["gst", "all", "far"].map(|which| {
+        let of_client = PAGES_OF_CLIENT.replace("{client}", &format!("{{{which}}}"));
+        of_client.replace("{which}", which)
+    });
+    let all: &'static str = (PAGES.to_owned() + &of_clients.concat()).leak();
+    let lines = all.lines().filter(|line| !line.is_empty());
+    let mut pages: Vec<Page> = lines.map(page).collect();
     // Nobody changes themselves: for the one operator there is, that is the refusal.
-    let own = |path, form: &[(&'static str, &'static str)]| Page {
+    let own = |path, form| Page {
         row: Err([N, H, N, H, N]),
         path,
-        form: Some(form.to_vec()),
+        form: Some(fields(form)),
     };
-    pages.push(own("/members/{asha}/remove", &[]));
-    pages.push(own("/members/{asha}", &[("role", "auditor")]));
-    pages.push(own("/members/{asha}/disable", &[]));
+    pages.push(own("/members/{asha}/remove", ""));
+    pages.push(own("/members/{asha}", "role=auditor"));
+    pages.push(own("/members/{asha}/disable", ""));
     pages.push(Page {
         row: Err([Y, N, N, N, Y]),
         path: "/settings",
         form: None,
     });
     pages
+}
+
+fn page(line: &'static str) -> Page {
+    let parts: Vec<&str> = line.split('|').map(str::trim).collect();
+    let words: Vec<&str> = parts[0].split(' ').collect();
+    let nth = words.get(2).map_or(0, |nth| nth[1..].parse().unwrap());
+    Page {
+        row: Ok((words[0], words[1], nth)),
+        path: parts[1],
+        form: parts.get(2).map(|form| fields(form)),
+    }
+}
+
+/// The fields of a form that is written as in a query.
+fn fields(form: &'static str) -> Vec<(&'static str, &'static str)> {
+    let fields = form.split('&').filter(|field| !field.is_empty());
+    fields.map(|field| field.split_once('=').unwrap()).collect()
 }
 
 /// The fates of a row of the table.

@@ -1,6 +1,6 @@
 //! RFC 6749, section 2.3.1: how a client proves itself, and everything that looks like it but isn't.
 
-use crate::world::{FORMS, GRANT, TOKEN, World, refused};
+use crate::world::{FORMS, GRANT, TOKEN, World};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use reqwest::RequestBuilder;
@@ -77,13 +77,9 @@ async fn rfc6749_5_2_a_failed_client_authentication_is_401_with_a_challenge() {
         let form = [GRANT[0], ("token", live.as_str())];
         let check = async |pair: String| {
             let request = signed_raw(world.post(path).form(&form), pair.as_bytes());
-            refused(&world.send(request).await, 401, "invalid_client");
+            world.invalid_client(request).await;
         };
-        refused(
-            &world.send(world.post(path).form(&form)).await,
-            401,
-            "invalid_client",
-        );
+        world.invalid_client(world.post(path).form(&form)).await;
         check(format!("{id}:")).await;
         check(format!(":{secret}")).await;
         check(":".to_owned()).await;
@@ -103,27 +99,16 @@ async fn rfc6749_5_2_a_failed_client_authentication_is_401_with_a_challenge() {
             ("client_id", &id),
             ("client_secret", &live),
         ];
-        refused(
-            &world.send(world.post(path).form(&posted)).await,
-            401,
-            "invalid_client",
-        );
+        world.invalid_client(world.post(path).form(&posted)).await;
         let posted = [
             form[0],
             form[1],
             ("client_id", &world.other.id),
             ("client_secret", &secret),
         ];
-        refused(
-            &world.send(world.post(path).form(&posted)).await,
-            401,
-            "invalid_client",
-        );
+        world.invalid_client(world.post(path).form(&posted)).await;
     }
-    assert_eq!(
-        world.told(&world.client, &live).await.json()["active"],
-        true
-    );
+    assert!(world.is_active(&world.client, &live).await);
 }
 
 #[tokio::test]
@@ -134,7 +119,7 @@ async fn malformed_basic_is_401_and_nothing_breaks() {
         let check = async |header: &[u8]| {
             let value = reqwest::header::HeaderValue::from_bytes(header).expect("a header value");
             let request = world.post(path).form(&form).header("authorization", value);
-            refused(&world.send(request).await, 401, "invalid_client");
+            world.invalid_client(request).await;
         };
         check(b"Basic").await;
         check(b"Basic ").await;
@@ -148,7 +133,7 @@ async fn malformed_basic_is_401_and_nothing_breaks() {
         let twice = world
             .signed(path, &world.client)
             .basic_auth(&world.client.id, Some(&world.client.secret));
-        refused(&world.send(twice.form(&form)).await, 401, "invalid_client");
+        world.invalid_client(twice.form(&form)).await;
     }
 }
 
@@ -163,17 +148,13 @@ async fn rfc6749_2_3_two_ways_to_authenticate_at_once_are_an_invalid_request() {
             ("client_id", id),
             ("client_secret", secret),
         ];
-        refused(
-            &world.form(path, &world.client, &both).await,
-            400,
-            "invalid_request",
-        );
+        world
+            .invalid_request(world.signed(path, &world.client).form(&both))
+            .await;
         let secret_only = [GRANT[0], ("token", "x"), ("client_secret", secret)];
-        refused(
-            &world.form(path, &world.client, &secret_only).await,
-            400,
-            "invalid_request",
-        );
+        world
+            .invalid_request(world.signed(path, &world.client).form(&secret_only))
+            .await;
         // The id alone may stand in the form beside HTTP Basic, if it is the same.
         world
             .form(
@@ -188,11 +169,9 @@ async fn rfc6749_2_3_two_ways_to_authenticate_at_once_are_an_invalid_request() {
             ("token", "x"),
             ("client_id", world.other.id.as_str()),
         ];
-        refused(
-            &world.form(path, &world.client, &another).await,
-            400,
-            "invalid_request",
-        );
+        world
+            .invalid_request(world.signed(path, &world.client).form(&another))
+            .await;
     }
 }
 
@@ -208,44 +187,27 @@ async fn credentials_in_the_query_count_for_nothing() {
             .post(path)
             .query(&query)
             .form(&[GRANT[0], ("token", "x")]);
-        refused(&world.send(request).await, 401, "invalid_client");
+        world.invalid_client(request).await;
     }
 }
 
 #[tokio::test]
 async fn a_disabled_and_a_deleted_client_are_refused() {
     let world = World::new().await;
+    world.disable(&world.client).await;
     world
-        .api
-        .disable(&world.client.id)
-        .await
-        .expect("an answer")
-        .expect(200);
-    refused(
-        &world.form(TOKEN, &world.client, &GRANT).await,
-        401,
-        "invalid_client",
-    );
-    world
-        .api
-        .enable(&world.client.id)
-        .await
-        .expect("an answer")
-        .expect(200);
+        .invalid_client(world.signed(TOKEN, &world.client).form(&GRANT))
+        .await;
+    world.enable(&world.client).await;
     world.form(TOKEN, &world.client, &GRANT).await.expect(200);
-    world
-        .api
-        .delete(&world.client)
-        .await
-        .expect("an answer")
-        .expect(200);
+    world.delete(&world.client).await;
     for path in FORMS {
-        refused(
-            &world
-                .form(path, &world.client, &[GRANT[0], ("token", "x")])
-                .await,
-            401,
-            "invalid_client",
-        );
+        world
+            .invalid_client(
+                world
+                    .signed(path, &world.client)
+                    .form(&[GRANT[0], ("token", "x")]),
+            )
+            .await;
     }
 }

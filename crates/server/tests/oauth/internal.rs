@@ -41,12 +41,7 @@ async fn rfc7662_on_internal_tells_of_any_clients_token() {
             world.send(ask(&world, &token)).await.expect(200).body,
             "{\"active\":false}"
         );
-        world
-            .api
-            .disable(&client.id)
-            .await
-            .expect("an answer")
-            .expect(200);
+        world.disable(client).await;
         assert_eq!(
             world.send(ask(&world, &next)).await.expect(200).body,
             "{\"active\":false}"
@@ -139,12 +134,7 @@ async fn with_internal_auth_only_the_bearer_is_told() {
     let mut refused = log.lines().filter(|line| line.contains("internal_bearer"));
     assert!(refused.all(|line| line.contains("127.0.0.1")), "{log}");
     // Checks are the gateways' own and ask for nothing more.
-    world
-        .api
-        .check("sandbox", "e-invoice", &token)
-        .await
-        .expect("an answer")
-        .expect(200);
+    world.permits(&token).await;
 }
 
 /// Asks on the internal listener; `suffix` follows the path, `more` are parameters beside the token.
@@ -158,10 +148,9 @@ async fn stated(world: &World, suffix: &str, token: &str, more: &[(&str, &str)])
 #[tokio::test]
 async fn a_token_that_is_not_good_for_what_is_stated_is_inactive() {
     let world = World::new().await;
-    world.api.product("gst", "GST").await.expect("a product");
+    world.product("gst").await;
     let only = NewClient::sandbox("only").products(&["gst"]);
-    let only = world.api.client(&world.workspace, only).await;
-    let only = only.expect("a client");
+    let only = world.make(only).await;
     let token = world.generate(&only).await;
     let active = async |suffix: &str, more: &[(&str, &str)]| {
         let answer = stated(&world, suffix, &token, more).await.expect(200);
@@ -243,8 +232,7 @@ async fn a_token_in_the_place_of_a_product_is_not_logged() {
 async fn networks_are_honoured_where_the_callers_address_is_given() {
     let world = World::new().await;
     let near = NewClient::sandbox("near").token_networks(&["10.0.0.0/8"]);
-    let near = world.api.client(&world.workspace, near).await;
-    let near = near.expect("a client");
+    let near = world.make(near).await;
     let token = world.generate(&near).await;
     for (suffix, address, expect) in [
         ("", None, true),
@@ -273,7 +261,7 @@ async fn networks_are_honoured_where_the_callers_address_is_given() {
 #[tokio::test]
 async fn scope_and_aud_name_the_products_of_unrestricted_clients_too() {
     let world = World::new().await;
-    world.api.product("gst", "GST").await.expect("a product");
+    world.product("gst").await;
     let token = world.generate(&world.client).await;
     let body = stated(&world, "", &token, &[]).await.expect(200).json();
     assert_eq!(body["scope"], "e-invoice gst");

@@ -1,6 +1,6 @@
 //! RFC 7009: a client ends its own token, and no other's.
 
-use crate::world::{REVOKE, World, refused};
+use crate::world::{REVOKE, World};
 use tokenward_testkit::NewClient;
 
 #[tokio::test]
@@ -47,12 +47,7 @@ async fn rfc7009_2_2_an_unknown_token_is_200_and_ends_nothing() {
             .await
             .expect(200);
     }
-    world
-        .api
-        .check("sandbox", "e-invoice", &live)
-        .await
-        .expect("an answer")
-        .expect(200);
+    world.permits(&live).await;
 }
 
 #[tokio::test]
@@ -65,12 +60,7 @@ async fn rfc7009_2_1_another_clients_token_is_not_revoked() {
         .await
         .expect(200);
     for token in [&theirs, &own] {
-        world
-            .api
-            .check("sandbox", "e-invoice", token)
-            .await
-            .expect("an answer")
-            .expect(200);
+        world.permits(token).await;
     }
 }
 
@@ -79,62 +69,32 @@ async fn rfc7009_2_1_a_caller_who_proves_nothing_revokes_nothing() {
     let world = World::new().await;
     let token = world.generate(&world.client).await;
     let form = [("token", token.as_str())];
-    refused(
-        &world.send(world.post(REVOKE).form(&form)).await,
-        401,
-        "invalid_client",
-    );
-    refused(
-        &world
-            .send(world.post(REVOKE).bearer_auth(&token).form(&form))
-            .await,
-        401,
-        "invalid_client",
-    );
-    let named = [form[0], ("client_id", world.client.id.as_str())];
-    refused(
-        &world.send(world.post(REVOKE).form(&named)).await,
-        401,
-        "invalid_client",
-    );
-    refused(
-        &world.form(REVOKE, &world.client, &[]).await,
-        400,
-        "invalid_request",
-    );
-    refused(
-        &world.form(REVOKE, &world.client, &[("token", "")]).await,
-        400,
-        "invalid_request",
-    );
+    world.invalid_client(world.post(REVOKE).form(&form)).await;
     world
-        .api
-        .check("sandbox", "e-invoice", &token)
-        .await
-        .expect("an answer")
-        .expect(200);
+        .invalid_client(world.post(REVOKE).bearer_auth(&token).form(&form))
+        .await;
+    let named = [form[0], ("client_id", world.client.id.as_str())];
+    world.invalid_client(world.post(REVOKE).form(&named)).await;
+    world
+        .invalid_request(world.signed(REVOKE, &world.client).form(&[("", ""); 0]))
+        .await;
+    world
+        .invalid_request(world.signed(REVOKE, &world.client).form(&[("token", "")]))
+        .await;
+    world.permits(&token).await;
 }
 
 #[tokio::test]
 async fn revoking_the_previous_token_of_a_hand_over_leaves_the_newest() {
     let world = World::new().await;
-    let slow = world
-        .api
-        .client(&world.workspace, NewClient::sandbox("slow").handover(600))
-        .await
-        .expect("a client");
+    let slow = world.make(NewClient::sandbox("slow").handover(600)).await;
     let first = world.generate(&slow).await;
     let request = world
         .api
         .authz(reqwest::Method::POST, "?handover=600", &slow.secret);
     let second = world.send(request).await.token().access_token;
     for token in [&first, &second] {
-        world
-            .api
-            .check("sandbox", "e-invoice", token)
-            .await
-            .expect("an answer")
-            .expect(200);
+        world.permits(token).await;
     }
     world
         .form(REVOKE, &slow, &[("token", &first)])
@@ -146,10 +106,5 @@ async fn revoking_the_previous_token_of_a_hand_over_leaves_the_newest() {
         .await
         .expect("an answer");
     assert_eq!(ended.status, 401, "{}", ended.body);
-    world
-        .api
-        .check("sandbox", "e-invoice", &second)
-        .await
-        .expect("an answer")
-        .expect(200);
+    world.permits(&second).await;
 }

@@ -17,12 +17,7 @@ async fn rfc6749_5_1_a_token_answer_has_its_members_and_is_not_stored() {
     assert_eq!(body["generation"], 1);
     assert!(body.get("refresh_token").is_none(), "{body}");
     let token = body["access_token"].as_str().expect("a token");
-    world
-        .api
-        .check("sandbox", "e-invoice", token)
-        .await
-        .expect("an answer")
-        .expect(200);
+    world.permits(token).await;
 }
 
 #[tokio::test]
@@ -87,11 +82,9 @@ async fn rfc6749_3_2_a_parameter_given_twice_is_an_invalid_request() {
     let world = World::new().await;
     let live = world.generate(&world.client).await;
     let check = async |path: &str, form: &[(&str, &str)]| {
-        refused(
-            &world.form(path, &world.client, form).await,
-            400,
-            "invalid_request",
-        );
+        world
+            .invalid_request(world.signed(path, &world.client).form(form))
+            .await;
     };
     check(TOKEN, &[GRANT[0], GRANT[0]]).await;
     check(TOKEN, &[GRANT[0], ("x", "1"), ("x", "2")]).await;
@@ -102,15 +95,8 @@ async fn rfc6749_3_2_a_parameter_given_twice_is_an_invalid_request() {
         ("client_secret", &world.client.secret),
         ("client_secret", &world.client.secret),
     ];
-    refused(
-        &world.send(world.post(TOKEN).form(&twice)).await,
-        400,
-        "invalid_request",
-    );
-    assert_eq!(
-        world.told(&world.client, &live).await.json()["active"],
-        true
-    );
+    world.invalid_request(world.post(TOKEN).form(&twice)).await;
+    assert!(world.is_active(&world.client, &live).await);
 }
 
 #[tokio::test]
@@ -153,7 +139,7 @@ async fn a_body_that_is_no_form_is_an_invalid_request() {
             let request = kind.iter().fold(request, |request, kind| {
                 request.header("content-type", *kind)
             });
-            refused(&world.send(request).await, 400, "invalid_request");
+            world.invalid_request(request).await;
         };
         check(None).await;
         check(Some("")).await;
@@ -223,7 +209,7 @@ async fn bytes_that_are_no_utf8_are_refused_and_nothing_breaks() {
         let check = async |body: &[u8]| {
             let request = world.signed(path, &world.client).body(body.to_vec());
             let request = request.header("content-type", "application/x-www-form-urlencoded");
-            refused(&world.send(request).await, 400, "invalid_request");
+            world.invalid_request(request).await;
         };
         check(b"grant_type=client_credentials%ff&token=%ff").await;
         check(b"grant_type=client_credentials&token=%c0%ae&x=%ff").await;
@@ -246,10 +232,7 @@ async fn bytes_that_are_no_utf8_are_refused_and_nothing_breaks() {
             world.send(request).await;
         }
     }
-    assert_eq!(
-        world.told(&world.client, &live).await.json()["active"],
-        true
-    );
+    assert!(world.is_active(&world.client, &live).await);
 }
 
 #[tokio::test]
@@ -273,17 +256,11 @@ async fn a_host_of_the_other_environment_and_a_foreign_address_are_refused() {
             .arg("production=127.0.0.1"),
     )
     .await;
-    refused(
-        &world.form(TOKEN, &world.client, &GRANT).await,
-        401,
-        "invalid_client",
-    );
+    world
+        .invalid_client(world.signed(TOKEN, &world.client).form(&GRANT))
+        .await;
     let far = NewClient::production("far").secret_networks(&["203.0.113.0/24"]);
-    let far = world
-        .api
-        .client(&world.workspace, far)
-        .await
-        .expect("a client");
+    let far = world.make(far).await;
     refused(
         &world.form(TOKEN, &far, &GRANT).await,
         403,
@@ -294,10 +271,9 @@ async fn a_host_of_the_other_environment_and_a_foreign_address_are_refused() {
 #[tokio::test]
 async fn scope_and_resource_within_the_clients_products_are_accepted_and_echoed() {
     let world = World::new().await;
-    world.api.product("gst", "GST").await.expect("a product");
+    world.product("gst").await;
     let only = NewClient::sandbox("only").products(&["e-invoice"]);
-    let only = world.api.client(&world.workspace, only).await;
-    let only = only.expect("a client");
+    let only = world.make(only).await;
     let check = async |client, name: &str, value: &str| {
         let form = [GRANT[0], (name, value)];
         let body = world.form(TOKEN, client, &form).await.expect(200).json();
@@ -320,9 +296,5 @@ async fn scope_and_resource_within_the_clients_products_are_accepted_and_echoed(
         ("client_secret", &world.other.secret),
         ("client_id", &only.id),
     ];
-    refused(
-        &world.send(world.post(TOKEN).form(&wrong)).await,
-        401,
-        "invalid_client",
-    );
+    world.invalid_client(world.post(TOKEN).form(&wrong)).await;
 }

@@ -1,6 +1,7 @@
 //! What every test here stands on: a running server, a client or two, and short ways to call.
 
 use reqwest::{Method, RequestBuilder};
+use std::panic::Location;
 use tokenward_testkit::{Answer, Api, ApiClient, NewClient, Server, ServerBuilder};
 
 pub(crate) const TOKEN: &str = "/oauth2/token";
@@ -37,9 +38,8 @@ impl World {
             .await
             .expect("a product");
         let make = async |label| {
-            api.client(&workspace, NewClient::sandbox(label))
-                .await
-                .expect("a client")
+            let made = api.client(&workspace, NewClient::sandbox(label)).await;
+            made.expect("a client")
         };
         let (client, other) = (make("erp").await, make("crm").await);
         World {
@@ -49,6 +49,70 @@ impl World {
             client,
             other,
         }
+    }
+
+    /// A further client.
+    pub(crate) async fn make(&self, new: NewClient) -> ApiClient {
+        let made = self.api.client(&self.workspace, new).await;
+        made.expect("a client")
+    }
+
+    pub(crate) async fn product(&self, slug: &str) {
+        self.api.product(slug, slug).await.expect("a product");
+    }
+
+    pub(crate) async fn disable(&self, client: &ApiClient) {
+        let answer = self.api.disable(&client.id).await;
+        answer.expect("an answer").expect(200);
+    }
+
+    pub(crate) async fn enable(&self, client: &ApiClient) {
+        let answer = self.api.enable(&client.id).await;
+        answer.expect("an answer").expect(200);
+    }
+
+    pub(crate) async fn revoke(&self, client: &ApiClient) {
+        let answer = self.api.revoke(&client.id).await;
+        answer.expect("an answer").expect(200);
+    }
+
+    pub(crate) async fn delete(&self, client: &ApiClient) {
+        let answer = self.api.delete(client).await;
+        answer.expect("an answer").expect(200);
+    }
+
+    /// The check of the product in the sandbox.
+    pub(crate) async fn check(&self, token: &str) -> Answer {
+        let answer = self.api.check("sandbox", "e-invoice", token).await;
+        answer.expect("an answer")
+    }
+
+    /// A check that must permit.
+    pub(crate) async fn permits(&self, token: &str) {
+        self.check(token).await.expect(200);
+    }
+
+    /// A request that must fail with 401 `invalid_client`.
+    #[track_caller]
+    pub(crate) fn invalid_client(&self, request: RequestBuilder) -> impl Future<Output = ()> {
+        self.refuses(request, 401, "invalid_client")
+    }
+
+    /// A request that must fail with 400 `invalid_request`.
+    #[track_caller]
+    pub(crate) fn invalid_request(&self, request: RequestBuilder) -> impl Future<Output = ()> {
+        self.refuses(request, 400, "invalid_request")
+    }
+
+    #[track_caller]
+    fn refuses(
+        &self,
+        request: RequestBuilder,
+        status: u16,
+        code: &'static str,
+    ) -> impl Future<Output = ()> {
+        let (at, sent) = (Location::caller(), self.send(request));
+        async move { refused_at(&sent.await, status, code, at) }
     }
 
     /// Sends a request and reads the answer, which is never a fault of the server.
@@ -88,6 +152,11 @@ impl World {
         answer["access_token"].as_str().expect("a token").to_owned()
     }
 
+    /// Whether a client is told that a token is active.
+    pub(crate) async fn is_active(&self, client: &ApiClient, token: &str) -> bool {
+        self.told(client, token).await.json()["active"] == true
+    }
+
     /// What a client is told about a token.
     pub(crate) async fn told(&self, client: &ApiClient, token: &str) -> Answer {
         self.form(INTROSPECT, client, &[("token", token)])
@@ -99,16 +168,24 @@ impl World {
 /// An error in OAuth's form: JSON, not to be stored, with a challenge exactly at 401.
 #[track_caller]
 pub(crate) fn refused(answer: &Answer, status: u16, code: &str) {
-    answer.clone().expect_error(status, code);
+    refused_at(answer, status, code, Location::caller());
+}
+
+fn refused_at(answer: &Answer, status: u16, code: &str, at: &Location<'_>) {
+    let seen = (answer.status, answer.code().unwrap_or_default());
+    assert_eq!(seen, (status, code.to_owned()), "{at}: {}", answer.body);
     let body = answer.json();
     let members: Vec<_> = body.as_object().expect("an object").keys().collect();
-    assert_eq!(members, ["error", "error_description"], "{body}");
-    assert_eq!(answer.header("content-type"), "application/json");
-    assert_eq!(answer.header("cache-control"), "no-store");
-    let challenge = if status == 401 {
-        "Basic realm=\"tokenward\""
-    } else {
-        ""
+    assert_eq!(members, ["error", "error_description"], "{at}: {body}");
+    let challenge = match status {
+        401 => "Basic realm=\"tokenward\"",
+        _ => "",
     };
-    assert_eq!(answer.header("www-authenticate"), challenge, "{body}");
+    for (name, value) in [
+        ("content-type", "application/json"),
+        ("cache-control", "no-store"),
+        ("www-authenticate", challenge),
+    ] {
+        assert_eq!(answer.header(name), value, "{at}: {name} of {body}");
+    }
 }

@@ -57,9 +57,7 @@ async fn end_in_metrics(server: &Server) -> Option<f64> {
 }
 
 fn until_said(server: &Server, words: &str) {
-    wait_until(words, ORDER_LIMIT, || {
-        server.output().contains(words).then_some(())
-    });
+    wait_until(words, ORDER_LIMIT, || server.output().contains(words));
 }
 
 fn mode(path: &Path) -> u32 {
@@ -144,7 +142,7 @@ async fn certificate_is_renewed_when_a_third_of_its_time_is_left() {
     let end = end_in_metrics(&server).await.unwrap();
     wait_until("the renewal", ORDER_LIMIT, || {
         let kept = "certificate kept in the data directory";
-        (server.output().matches(kept).count() == 2).then_some(())
+        server.output().matches(kept).count() == 2
     });
     assert_eq!(status(&client, port).await.unwrap(), 200);
     let renewed = end_in_metrics(&server).await.unwrap();

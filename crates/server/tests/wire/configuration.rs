@@ -7,6 +7,25 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use tokenward_testkit::Server;
 
+/// Settings that are refused, each with words of the refusal.
+const REFUSED: &str = r#"
+quota_per_dya = 5 -> quota_per_dya
+quota_per_day = 0 -> quota_per_day
+trusted_proxies = ["10.0.0.1/8"] -> host bits
+environment_hosts = { "a.example.com" = "staging" } -> staging
+quota_per_dya = 5 -> Did you mean "quota_per_day"?
+database_url = "postgres://x" -> name that file with database_url_file
+log = "inof" -> nothing logs under the name "inof"
+log = "off" -> not even its errors
+mail_hello_name = "a b" -> mail_hello_name
+issuer = "not a url" -> issuer: "not a url" isn't a valid URL
+public_url = "https://h.example/tokenward" -> a host name of its own
+notice_scan_seconds = 0 -> notice_scan_seconds must be 1 to
+drain_seconds = 601 -> drain_seconds must be 0 to 600
+public_tls_certificate = "x.pem" -> go together
+quota_per_day =  -> line 1
+"#;
+
 #[test]
 fn configuration_is_checked_without_starting() {
     let folder = tempfile::tempdir().unwrap();
@@ -56,38 +75,8 @@ fn configuration_is_checked_without_starting() {
     let hidden = check(&good, &["--database-url", url], &[]);
     assert_eq!(hidden.json()["database"], "postgres");
     assert!(!hidden.stdout.contains("hunter2"));
-    for (written, words) in [
-        ("quota_per_dya = 5", "quota_per_dya"),
-        ("quota_per_day = 0", "quota_per_day"),
-        ("trusted_proxies = [\"10.0.0.1/8\"]", "host bits"),
-        (
-            "[environment_hosts]\n\"a.example.com\" = \"staging\"",
-            "staging",
-        ),
-        ("quota_per_dya = 5", "Did you mean \"quota_per_day\"?"),
-        (
-            "database_url = \"postgres://x\"",
-            "name that file with database_url_file",
-        ),
-        ("log = \"inof\"", "nothing logs under the name \"inof\""),
-        ("log = \"off\"", "not even its errors"),
-        ("mail_hello_name = \"a b\"", "mail_hello_name"),
-        (
-            "issuer = \"not a url\"",
-            "issuer: \"not a url\" isn't a valid URL",
-        ),
-        (
-            "public_url = \"https://h.example/tokenward\"",
-            "a host name of its own",
-        ),
-        (
-            "notice_scan_seconds = 0",
-            "notice_scan_seconds must be 1 to",
-        ),
-        ("drain_seconds = 601", "drain_seconds must be 0 to 600"),
-        ("public_tls_certificate = \"x.pem\"", "go together"),
-        ("quota_per_day = ", "line 1"),
-    ] {
+    for line in REFUSED.trim().lines() {
+        let (written, words) = line.split_once(" -> ").unwrap();
         check(&file(written), &[], &[]).refused(words);
     }
     check(&folder.path().join("missing.toml"), &[], &[]).refused("missing.toml");

@@ -227,9 +227,7 @@ async fn bodies_held_back_keep_no_other_callers_out() {
     let mut held = held_bodies(public, 1, 30);
     let source = Ipv4Addr::new(127, 0, 3, 1);
     wait_until("room for another caller of the source", LIMIT, || {
-        ask(source, public, request)
-            .is_ok_and(|status| status == "404")
-            .then_some(())
+        ask(source, public, request).is_ok_and(|status| status == "404")
     });
     let ended = held
         .iter_mut()
@@ -273,7 +271,7 @@ async fn answers_that_are_never_read_end_their_connection() {
         let reset = stream
             .write(b"G")
             .is_err_and(|error| error.kind() != ErrorKind::WouldBlock);
-        (reset && !is_open(&mut http2)).then_some(())
+        reset && !is_open(&mut http2)
     });
 }
 

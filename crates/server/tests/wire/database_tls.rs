@@ -77,25 +77,14 @@ fn settings_of_database_tls_work_from_flag_environment_and_file() {
 
     // What is refused says why, and nothing secret.
     let named = format!("localhost:{port}");
-    for (more, words) in [
-        (
-            vec![format!("--database-sslrootcert={other}")],
-            "other.pem (sslrootcert)",
-        ),
-        (
-            vec!["--database-sslmode=disable".to_owned()],
-            "set sslmode=verify-full",
-        ),
-        (
-            vec!["--database-sslmode=verify-full".to_owned()],
-            "this system trusts",
-        ),
-    ] {
-        let server = more
-            .iter()
-            .fold(Server::builder().database(&url("app")), |server, word| {
-                server.arg(word)
-            });
+    let cases = format!(
+        "--database-sslrootcert={other} -> other.pem (sslrootcert)
+         --database-sslmode=disable -> set sslmode=verify-full
+         --database-sslmode=verify-full -> this system trusts"
+    );
+    for (more, words) in cases_of(&cases) {
+        let builder = Server::builder().database(&url("app"));
+        let server = more.iter().fold(builder, |server, word| server.arg(word));
         let refused = server.try_start().expect_err("no start").output;
         assert!(
             refused.contains(words) && refused.contains(&named),
@@ -107,6 +96,14 @@ fn settings_of_database_tls_work_from_flag_environment_and_file() {
         );
         assert!(!refused.contains(PASSWORD), "{refused}");
     }
+}
+
+/// Cases, one a line: flags, and behind ` -> ` what is said.
+fn cases_of(cases: &str) -> impl Iterator<Item = (Vec<&str>, &str)> {
+    cases.lines().map(|line| {
+        let (flags, words) = line.split_once(" -> ").unwrap();
+        (flags.split_whitespace().collect(), words)
+    })
 }
 
 /// Runs `config check`.
@@ -129,29 +126,13 @@ fn config_check_reads_the_files_of_database_tls_and_warns_about_connections_with
         "TOKENWARD_DATABASE_URL",
         "postgres://u:hunter2@db.example.com/x",
     );
-    for (more, words) in [
-        (
-            vec!["--database-sslrootcert=/no/ca.pem"],
-            "/no/ca.pem (sslrootcert) can't be read",
-        ),
-        (
-            vec!["--database-sslmode=prefer"],
-            "falls back to an unencrypted connection",
-        ),
-        (vec!["--database-sslmode=on"], "sslmode is none of"),
-        (
-            vec!["--database-sslcert=/c.pem"],
-            "sslcert and sslkey go together",
-        ),
-        (vec!["--database-channel-binding=always"], "channel_binding"),
-        (
-            vec![
-                "--database-url=postgres://u@db/x?sslmode=disable",
-                "--database-sslmode=require",
-            ],
-            "keep one of them",
-        ),
-    ] {
+    let cases = "--database-sslrootcert=/no/ca.pem -> /no/ca.pem (sslrootcert) can't be read
+         --database-sslmode=prefer -> falls back to an unencrypted connection
+         --database-sslmode=on -> sslmode is none of
+         --database-sslcert=/c.pem -> sslcert and sslkey go together
+         --database-channel-binding=always -> channel_binding
+         --database-url=postgres://u@db/x?sslmode=disable --database-sslmode=require -> keep one of them";
+    for (more, words) in cases_of(cases) {
         let found = check(folder.path(), &more, &[url]);
         found.refused(words);
         assert!(!found.stderr.contains("hunter2"), "{found:?}");
@@ -164,24 +145,12 @@ fn config_check_reads_the_files_of_database_tls_and_warns_about_connections_with
     );
     let open = std::fs::Permissions::from_mode(0o644);
     std::fs::set_permissions(&key, open).unwrap();
-    let (certificate, key) = (
-        format!("--database-sslcert={certificate}"),
-        format!("--database-sslkey={key}"),
+    let cases = format!(
+        "--database-sslmode=disable -> the connection to db.example.com:5432 has no TLS
+         --database-sslmode=require -> the certificate of db.example.com:5432 is not verified
+         --database-sslcert={certificate} --database-sslkey={key} -> client.key: every user of this machine can read it"
     );
-    for (more, words) in [
-        (
-            vec!["--database-sslmode=disable"],
-            "the connection to db.example.com:5432 has no TLS",
-        ),
-        (
-            vec!["--database-sslmode=require"],
-            "the certificate of db.example.com:5432 is not verified",
-        ),
-        (
-            vec![certificate.as_str(), key.as_str()],
-            "client.key: every user of this machine can read it",
-        ),
-    ] {
+    for (more, words) in cases_of(&cases) {
         let found = check(folder.path(), &more, &[url]);
         assert!(found.good && found.stderr.contains(words), "{found:?}");
     }

@@ -27,32 +27,14 @@ async fn a_secret_must_be_there_whole_and_once() {
     let own = "x-clear-client-secret";
     let secret = erp.secret.as_str();
     let missing = with(&house, &[]).await;
-    assert_snapshot!(seen(&missing), @r#"
-    401
-    www-authenticate: Basic realm="tokenward"
-    cache-control: no-store
-    content-type: application/json
-    {"errors":[{"error_code":"CLIENT_SECRET_MISSING","error_id":"[uuid]","error_message":"No client secret was sent. Send it in the header x-clear-client-secret.","error_source":"CLEAR"}]}
-    "#);
+    assert_snapshot!(seen(&missing), @r#"401 [www-authenticate: Basic realm="tokenward"] CLIENT_SECRET_MISSING: No client secret was sent. Send it in the header x-clear-client-secret."#);
     with(&house, &[(own, "")])
         .await
         .expect_error(401, "CLIENT_SECRET_MISSING");
     let invalid = with(&house, &[(own, &cut(secret))]).await;
-    assert_snapshot!(seen(&invalid), @r#"
-    401
-    www-authenticate: Basic realm="tokenward"
-    cache-control: no-store
-    content-type: application/json
-    {"errors":[{"error_code":"CLIENT_SECRET_INVALID","error_id":"[uuid]","error_message":"The client secret is not valid. Check that it was copied whole; if it is lost, create another.","error_source":"CLEAR"}]}
-    "#);
+    assert_snapshot!(seen(&invalid), @r#"401 [www-authenticate: Basic realm="tokenward"] CLIENT_SECRET_INVALID: The client secret is not valid. Check that it was copied whole; if it is lost, create another."#);
     let repeated = with(&house, &[(own, secret), (own, secret)]).await;
-    assert_snapshot!(seen(&repeated), @r#"
-    401
-    www-authenticate: Basic realm="tokenward"
-    cache-control: no-store
-    content-type: application/json
-    {"errors":[{"error_code":"CLIENT_SECRET_INVALID","error_id":"[uuid]","error_message":"More than one client secret was sent. Send exactly one.","error_source":"CLEAR"}]}
-    "#);
+    assert_snapshot!(seen(&repeated), @r#"401 [www-authenticate: Basic realm="tokenward"] CLIENT_SECRET_INVALID: More than one client secret was sent. Send exactly one."#);
     let upper = secret.to_uppercase();
     let wrong_id = basic("00000000-0000-4000-8000-000000000000", secret);
     let stranger = house.client(NewClient::sandbox("stranger")).await;
@@ -135,13 +117,7 @@ async fn an_access_token_never_generates() {
     let erp = house.client(NewClient::sandbox("erp")).await;
     let token = house.token(&erp).await.access_token;
     let refused = with(&house, &[("x-clear-client-secret", &token)]).await;
-    assert_snapshot!(seen(&refused), @r#"
-    401
-    www-authenticate: Basic realm="tokenward"
-    cache-control: no-store
-    content-type: application/json
-    {"errors":[{"error_code":"ACCESS_TOKEN_USED_AS_SECRET","error_id":"[uuid]","error_message":"An access token was sent where a client secret belongs. Only a client secret generates tokens.","error_source":"CLEAR"}]}
-    "#);
+    assert_snapshot!(seen(&refused), @r#"401 [www-authenticate: Basic realm="tokenward"] ACCESS_TOKEN_USED_AS_SECRET: An access token was sent where a client secret belongs. Only a client secret generates tokens."#);
     let as_basic = basic(&erp.id, &token);
     let refused = with(&house, &[("authorization", &as_basic)]).await;
     refused.expect_error(401, "ACCESS_TOKEN_USED_AS_SECRET");
@@ -158,41 +134,18 @@ async fn other_methods_are_told_which_there_are() {
         refused.expect_error(405, "METHOD_NOT_ALLOWED");
     }
     let refused = house.authz(Method::PUT, "", &erp.secret).await;
-    assert_snapshot!(seen(&refused), @r#"
-    405
-    allow: GET, POST
-    cache-control: no-store
-    content-type: application/json
-    {"errors":[{"error_code":"METHOD_NOT_ALLOWED","error_id":"[uuid]","error_message":"This address takes GET, POST only.","error_source":"CLEAR"}]}
-    "#);
+    assert_snapshot!(seen(&refused), @"405 [allow: GET, POST] METHOD_NOT_ALLOWED: This address takes GET, POST only.");
     let head = house.authz(Method::HEAD, "", &erp.secret).await;
     assert_eq!(
         (head.status, head.header("allow"), head.body.as_str()),
         (405, "GET, POST", "")
     );
     let posted = house.authz(Method::POST, "/status", &erp.secret).await;
-    assert_snapshot!(seen(&posted), @r#"
-    405
-    allow: GET
-    cache-control: no-store
-    content-type: application/json
-    {"errors":[{"error_code":"METHOD_NOT_ALLOWED","error_id":"[uuid]","error_message":"This address takes GET only.","error_source":"CLEAR"}]}
-    "#);
+    assert_snapshot!(seen(&posted), @"405 [allow: GET] METHOD_NOT_ALLOWED: This address takes GET only.");
     let got = house.authz(Method::GET, "/previous", &erp.secret).await;
-    assert_snapshot!(seen(&got), @r#"
-    405
-    allow: DELETE
-    cache-control: no-store
-    content-type: application/json
-    {"errors":[{"error_code":"METHOD_NOT_ALLOWED","error_id":"[uuid]","error_message":"This address takes DELETE only.","error_source":"CLEAR"}]}
-    "#);
+    assert_snapshot!(seen(&got), @"405 [allow: DELETE] METHOD_NOT_ALLOWED: This address takes DELETE only.");
     let nowhere = house.authz(Method::GET, "/nowhere", &erp.secret).await;
-    assert_snapshot!(seen(&nowhere), @r#"
-    404
-    cache-control: no-store
-    content-type: application/json
-    {"errors":[{"error_code":"NOT_FOUND","error_id":"[uuid]","error_message":"There is nothing at this address.","error_source":"CLEAR"}]}
-    "#);
+    assert_snapshot!(seen(&nowhere), @"404 NOT_FOUND: There is nothing at this address.");
     assert_eq!(house.status(&erp.secret).await["generation"], 0);
 }
 
@@ -221,13 +174,7 @@ async fn why_a_client_sleeps_or_is_gone_is_told_to_the_secrets_holder_only() {
     house.api.disable(&erp.id).await.unwrap().expect(200);
     told("CLIENT_DISABLED").await;
     let disabled = house.generate(&erp.secret).await;
-    assert_snapshot!(seen(&disabled), @r#"
-    401
-    www-authenticate: Basic realm="tokenward"
-    cache-control: no-store
-    content-type: application/json
-    {"errors":[{"error_code":"CLIENT_DISABLED","error_id":"[uuid]","error_message":"The API client, or its workspace, is disabled. An administrator can enable it again.","error_source":"CLEAR"}]}
-    "#);
+    assert_snapshot!(seen(&disabled), @r#"401 [www-authenticate: Basic realm="tokenward"] CLIENT_DISABLED: The API client, or its workspace, is disabled. An administrator can enable it again."#);
     house.denies(&token, "CLIENT_DISABLED").await;
     house.api.enable(&erp.id).await.unwrap().expect(200);
     house.permits(&token).await;
@@ -241,13 +188,7 @@ async fn why_a_client_sleeps_or_is_gone_is_told_to_the_secrets_holder_only() {
     house.api.delete(&erp).await.unwrap().expect(200);
     told("CLIENT_DELETED").await;
     let deleted = house.generate(&erp.secret).await;
-    assert_snapshot!(seen(&deleted), @r#"
-    401
-    www-authenticate: Basic realm="tokenward"
-    cache-control: no-store
-    content-type: application/json
-    {"errors":[{"error_code":"CLIENT_DELETED","error_id":"[uuid]","error_message":"The API client was deleted for good. Create another.","error_source":"CLEAR"}]}
-    "#);
+    assert_snapshot!(seen(&deleted), @r#"401 [www-authenticate: Basic realm="tokenward"] CLIENT_DELETED: The API client was deleted for good. Create another."#);
     house.denies(&token, "CLIENT_DELETED").await;
 }
 
@@ -274,13 +215,7 @@ async fn a_mapped_host_serves_its_environment_only() {
         .expect(200);
     at("api.example.com", &production.secret).await.expect(200);
     let refused = at("api.example.com", &sandbox.secret).await;
-    assert_snapshot!(seen(&refused), @r#"
-    401
-    www-authenticate: Basic realm="tokenward"
-    cache-control: no-store
-    content-type: application/json
-    {"errors":[{"error_code":"ENVIRONMENT_MISMATCH","error_id":"[uuid]","error_message":"The client secret belongs to another environment than this host.","error_source":"CLEAR"}]}
-    "#);
+    assert_snapshot!(seen(&refused), @r#"401 [www-authenticate: Basic realm="tokenward"] ENVIRONMENT_MISMATCH: The client secret belongs to another environment than this host."#);
     for host in ["api-sandbox.example.com", "API-SANDBOX.example.com:80"] {
         let refused = at(host, &production.secret).await;
         refused.expect_error(401, "ENVIRONMENT_MISMATCH");
@@ -306,12 +241,7 @@ async fn a_secret_opens_from_its_networks_only() {
         house.send(request).await
     };
     let refused = from(&[]).await;
-    assert_snapshot!(seen(&refused), @r#"
-    403
-    cache-control: no-store
-    content-type: application/json
-    {"errors":[{"error_code":"ADDRESS_NOT_ALLOWED","error_id":"[uuid]","error_message":"The client secret may not be used from this address. An administrator can allow it.","error_source":"CLEAR"}]}
-    "#);
+    assert_snapshot!(seen(&refused), @"403 ADDRESS_NOT_ALLOWED: The client secret may not be used from this address. An administrator can allow it.");
     for inside in [
         ["10.9.8.7"],
         ["::ffff:10.9.8.7"],
@@ -365,13 +295,7 @@ async fn guessing_is_slowed_and_the_owner_is_not() {
     let slowed = slowed.expect("guessing is slowed within 60 guesses");
     let seconds = format!("retry-after: {}", slowed.header("retry-after"));
     assert!(["retry-after: 1", "retry-after: 2"].contains(&seconds.as_str()));
-    assert_snapshot!(seen(&slowed).replace(&seconds, "[soon]"), @r#"
-    429
-    [soon]
-    cache-control: no-store
-    content-type: application/json
-    {"errors":[{"error_code":"TOO_MANY_ATTEMPTS","error_id":"[uuid]","error_message":"Too many wrong client secrets came from this address. Wait, and check the secret.","error_source":"CLEAR"}]}
-    "#);
+    assert_snapshot!(seen(&slowed).replace(&seconds, "[soon]"), @"429 [[soon]] TOO_MANY_ATTEMPTS: Too many wrong client secrets came from this address. Wait, and check the secret.");
     // The right secret passes from the same address, and the wrong one still does not.
     from("203.0.113.1", &erp.secret).await.expect(200);
     from("203.0.113.1", &former)

@@ -78,10 +78,10 @@ fn a_log_that_nobody_reads_stops_neither_requests_nor_the_end() {
         }
         let figures = at("internal", "/metrics");
         let (_, count) = figures.split_once(lost).unwrap();
-        (!count.starts_with("0\n")).then_some(())
+        !count.starts_with("0\n")
     });
     server.signal(Signal::TERM);
-    wait_until("the end", LIMIT, || server.ended().then_some(()));
+    wait_until("the end", LIMIT, || server.ended());
 }
 
 #[tokio::test]
@@ -193,7 +193,7 @@ async fn a_flood_of_guesses_is_cut_off_in_the_log_and_counted() {
         stream.write_all(request.as_bytes()).unwrap();
         let _ = stream.read_to_end(&mut Vec::new());
         let log = house.server.output();
-        log.contains("left_out").then_some(())
+        log.contains("left_out")
     });
 }
 
@@ -226,7 +226,7 @@ fn a_start_that_waits_for_its_database_heeds_signals() {
         // The first connection is kept, so the start goes on waiting for it.
         assert!(!server.ended());
         server.signal(sent);
-        wait_until("the end", LIMIT, || server.ended().then_some(()));
+        wait_until("the end", LIMIT, || server.ended());
         assert!(server.0.wait().unwrap().success());
     }
 }
@@ -293,7 +293,7 @@ fn files_of_the_data_directory_that_are_no_regular_files_are_refused_by_name() {
         let log = folder.path().join("log");
         let stderr = std::fs::File::create(&log).unwrap();
         let mut server = ByHand::start(&data_dir, &[], stderr.into());
-        wait_until(name, LIMIT, || server.ended().then_some(()));
+        wait_until(name, LIMIT, || server.ended());
         assert!(!server.0.wait().unwrap().success());
         let said = std::fs::read_to_string(&log).unwrap();
         let named = said.contains(&path.display().to_string());

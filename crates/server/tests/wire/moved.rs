@@ -151,7 +151,7 @@ async fn a_move_that_is_killed_is_refused_by_the_server_and_made_again() {
         .unwrap();
     wait_until("the lock", LIMIT, || {
         let held = "SELECT 1 FROM pg_locks WHERE relation = 'webhook'::regclass AND mode = 'AccessExclusiveLock' AND granted";
-        (cluster.sql("tokenward", held).trim() == "1").then_some(())
+        cluster.sql("tokenward", held).trim() == "1"
     });
     let log = data.path().join("log");
     let mut move_on = Command::new(env!("CARGO_BIN_EXE_tokenward"));
@@ -167,7 +167,6 @@ async fn a_move_that_is_killed_is_refused_by_the_server_and_made_again() {
         std::fs::read_to_string(&log)
             .unwrap()
             .contains("copying webhook")
-            .then_some(())
     });
     move_on.kill().unwrap();
     ended(&mut move_on, "tokenward move", PROGRAM_LIMIT);

@@ -325,9 +325,9 @@ async fn settings_that_differ_are_told() {
     let there = at(&odd, &first);
     until_listed(&there, 2).await;
     wait_until("a line in the log", LONG, || {
-        odd.output()
-            .contains("quota_per_day differs between the nodes of this database: \"100\" here, \"288\" on")
-            .then_some(())
+        odd.output().contains(
+            "quota_per_day differs between the nodes of this database: \"100\" here, \"288\" on",
+        )
     });
     let seen = until_listed(&first.api, 2).await;
     let items = seen["items"].as_array().unwrap();
@@ -421,10 +421,7 @@ async fn a_node_with_another_clock_is_not_ready() {
         told.body
     );
     wait_until("a line in the log", LONG, || {
-        other
-            .output()
-            .contains("clock is not the database's")
-            .then_some(())
+        other.output().contains("clock is not the database's")
     });
     let request = there.admin(Method::GET, "/nodes");
     let seconds = there.send(request).await.unwrap().json()["clock_difference_seconds"].clone();

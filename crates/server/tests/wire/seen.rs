@@ -17,23 +17,120 @@ const HEADERS: [&str; 9] = [
     "location",
 ];
 
-/// The answer as a text.
+/// The answer as a text: status, headers, body. What every answer has is not shown, so a difference from it is:
+/// `cache-control: no-store`, the content type of JSON, and what all errors of an API have alike.
 pub(crate) fn seen(answer: &Answer) -> String {
-    let mut lines = vec![answer.status.to_string()];
+    let body = serde_json::from_str::<Value>(&answer.body).map(|mut body| {
+        mask(&mut body);
+        body
+    });
+    let (kind, text) = match body {
+        Ok(body) => problem(&body, answer.status)
+            .map(|text| ("application/problem+json", text))
+            .unwrap_or_else(|| {
+                let error = clear_error(&body).or_else(|| oauth_error(&body));
+                (
+                    "application/json",
+                    error.unwrap_or_else(|| body.to_string()),
+                )
+            }),
+        Err(_) => ("", answer.body.trim_end().to_owned()),
+    };
+    let mut headers = Vec::new();
     for name in HEADERS {
-        for value in answer.headers.get_all(name) {
-            let value = value.to_str().expect("a header of visible ASCII");
-            lines.push(format!("{name}: {}", header(name, value)));
+        let values = answer.headers.get_all(name).iter();
+        let values: Vec<_> = values
+            .map(|value| value.to_str().expect("a header of visible ASCII"))
+            .collect();
+        let usual = match name {
+            "cache-control" => "no-store",
+            "content-type" => kind,
+            _ => "",
+        };
+        match values[..] {
+            [only] if only == usual => {}
+            [] if !usual.is_empty() => headers.push(format!("no {name}")),
+            _ => headers.extend(
+                values
+                    .iter()
+                    .map(|value| format!("{name}: {}", header(name, value))),
+            ),
         }
     }
-    match serde_json::from_str::<Value>(&answer.body) {
-        Ok(mut body) => {
-            mask(&mut body);
-            lines.push(body.to_string());
-        }
-        Err(_) => lines.push(answer.body.trim_end().to_owned()),
+    match &headers[..] {
+        [] => format!("{} {text}", answer.status),
+        [one] => format!("{} [{one}] {text}", answer.status),
+        many => format!("{}\n{}\n{text}", answer.status, many.join("\n")),
     }
-    lines.join("\n")
+}
+
+/// An error of the Clear API as its code and message, when it is one and nothing else.
+fn clear_error(body: &Value) -> Option<String> {
+    let mut members = body.as_object()?.iter();
+    let (("errors", errors), None) = (
+        members.next().map(|(name, value)| (name.as_str(), value))?,
+        members.next(),
+    ) else {
+        return None;
+    };
+    let [error] = errors.as_array()?.as_slice() else {
+        return None;
+    };
+    let usual = [
+        ("error_source", "CLEAR".to_owned()),
+        ("error_id", "[uuid]".to_owned()),
+    ];
+    said(error, &usual, |of| {
+        Some(format!("{}: {}", of("error_code")?, of("error_message")?))
+    })
+}
+
+/// A problem document as its code, title and detail, when it is one and its status and type are those of the code.
+fn problem(body: &Value, status: u16) -> Option<String> {
+    let code = body["code"].as_str()?.to_lowercase().replace('_', "-");
+    let usual = [
+        ("type", format!("urn:tokenward:problem:{code}")),
+        ("error_id", "[uuid]".to_owned()),
+    ];
+    let mut body = body.clone();
+    if body["status"] != status {
+        return None;
+    }
+    body.as_object_mut()?.remove("status");
+    said(&body, &usual, |of| {
+        Some(format!(
+            "{} ({}): {}",
+            of("code")?,
+            of("title")?,
+            of("detail")?
+        ))
+    })
+}
+
+/// An error of OAuth (RFC 6749, section 5.2) as its code and description.
+fn oauth_error(body: &Value) -> Option<String> {
+    said(body, &[], |of| {
+        Some(format!("{}: {}", of("error")?, of("error_description")?))
+    })
+}
+
+/// An error as `text` says it, and the members that it did not read; none unless the usual members are as expected.
+fn said(
+    error: &Value,
+    usual: &[(&str, String)],
+    text: impl FnOnce(&mut dyn FnMut(&str) -> Option<String>) -> Option<String>,
+) -> Option<String> {
+    let mut left = error.as_object()?.clone();
+    for (name, value) in usual {
+        if left.remove(*name)? != value.as_str() {
+            return None;
+        }
+    }
+    let text = text(&mut |name| left.remove(name)?.as_str().map(str::to_owned))?;
+    match left.is_empty() {
+        true => Some(text),
+        false => Some(format!("{text} {}", Value::Object(left))),
+    }
 }
 
 /// What depends on the time of day is told by its kind.

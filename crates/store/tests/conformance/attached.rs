@@ -1,13 +1,12 @@
 //! Attached replicas: an answer waits for them, the next group does not; who is silent is waited for once;
 //! what a predecessor may have granted is waited out.
 
-use crate::house::{House, Who};
+use crate::house::{House, Who, until};
 use crate::place::{Place, on_both};
 use std::sync::Arc;
 use std::time::Duration;
 use tokenward_core::sublease::Terms;
 use tokenward_store::{Attached, Decided, Fed, ReadSet};
-use tokenward_testkit::wait_until;
 
 /// Longer than any grant.
 const OVER: Duration = Duration::from_nanos(Terms::STANDARD.wait + 1);
@@ -37,9 +36,8 @@ async fn attached(house: &House) -> Attached {
 
 /// Lets so many answers be held.
 fn until_held(house: &House, count: usize) {
-    let enough = || (house.store.attachments().counts().held == count).then_some(());
     let what = format!("{count} answers to be held");
-    tokio::task::block_in_place(|| wait_until(&what, Duration::from_secs(20), enough));
+    until(&what, || house.store.attachments().counts().held == count);
 }
 
 async fn changes(attached: &mut Attached) -> (u64, Vec<String>) {
@@ -53,14 +51,10 @@ async fn an_answer_waits_for_every_replica_and_nothing_else_does(place: Arc<Plac
     let (house, clients) = House::populated(&place, 2).await;
     let mut replicas = [attached(&house).await, attached(&house).await];
     let before = house.store.committed();
-    let call = |at: usize| {
-        let (house, (id, secret)) = (house.share(), clients[at].clone());
-        tokio::spawn(async move { house.generate(id, &secret).await.unwrap() })
-    };
-    let first = call(0);
+    let first = house.ask(&clients[0]);
     until_held(&house, 1);
     // Its answer waits, yet the next decision is committed, and is in force here.
-    let second = call(1);
+    let second = house.ask(&clients[1]);
     until_held(&house, 2);
     assert_eq!(house.store.committed().1 - before.1, 2);
     // One that writes nothing tells of what was written before it, so it waits, too.
@@ -79,8 +73,8 @@ async fn an_answer_waits_for_every_replica_and_nothing_else_does(place: Arc<Plac
         assert!(!first.is_finished() && !second.is_finished() && !looks.is_finished());
         attachments.acknowledged(replica.id, two.0);
     }
-    first.await.unwrap();
-    second.await.unwrap();
+    first.await.unwrap().unwrap();
+    second.await.unwrap().unwrap();
     looks.await.unwrap().unwrap().unwrap();
     assert_eq!(attachments.counts().held, 0);
     house.close().await;
@@ -113,12 +107,11 @@ async fn a_cut_stream_holds_answers_and_a_release_frees_them(place: Arc<Place>) 
     let (house, clients) = House::populated(&place, 1).await;
     let replica = attached(&house).await;
     house.store.attachments().cut(replica.id);
-    let (share, (id, secret)) = (house.share(), clients[0].clone());
-    let call = tokio::spawn(async move { share.generate(id, &secret).await.unwrap() });
+    let call = house.ask(&clients[0]);
     until_held(&house, 1);
     assert!(!call.is_finished());
     house.store.attachments().released(replica.id);
-    call.await.unwrap();
+    call.await.unwrap().unwrap();
     house.close().await;
 }
 
@@ -130,8 +123,7 @@ async fn what_a_predecessor_granted_is_waited_out(place: Arc<Place>) {
     };
     house.close().await;
     let house = House::open_as(&place, who).await.unwrap();
-    let (share, (id, secret)) = (house.share(), clients[0].clone());
-    let call = tokio::spawn(async move { share.generate(id, &secret).await.unwrap() });
+    let call = house.ask(&clients[0]);
     until_held(&house, 1);
     // Checks go on meanwhile.
     assert!(
@@ -145,7 +137,7 @@ async fn what_a_predecessor_granted_is_waited_out(place: Arc<Place>) {
     assert!(!call.is_finished());
     house.clock().skip(OVER);
     house.store.attachments().attach().unwrap();
-    call.await.unwrap();
+    call.await.unwrap().unwrap();
     house.close().await;
 }
 

@@ -8,18 +8,6 @@ use tokenward_core::ids::{ClientNo, ProductNo};
 use tokenward_core::time::Timestamp;
 use tokenward_store::counts::{CheckCount, DAYS_KEPT, Outcome, SourceUse};
 use tokenward_store::people::Record;
-use tokenward_store::{Decided, ReadSet};
-
-async fn write(house: &House, records: Vec<Record>) {
-    let decided = Decided {
-        records,
-        ..Decided::default()
-    };
-    let decided = house
-        .store
-        .decide::<_, (), _>(ReadSet::default(), move |_| Ok((decided, ())));
-    decided.await.unwrap().unwrap();
-}
 
 fn count(client: u32, day: u32, product: Option<u32>, outcome: Outcome, n: u64) -> CheckCount {
     CheckCount {
@@ -55,9 +43,9 @@ async fn counts_are_added_to_what_was_there(place: Arc<Place>) {
     ];
     let mut first = vec![permits(1 << 40)];
     first.extend(others);
-    write(&house, vec![Record::CountsAdded(first)]).await;
+    house.note([Record::CountsAdded(first)]).await;
     let second = vec![permits(7), permits(1)];
-    write(&house, vec![Record::CountsAdded(second)]).await;
+    house.note([Record::CountsAdded(second)]).await;
     let reader = house.store.reader();
     let read = reader.check_counts(ClientNo(1), 20).await.unwrap();
     let all = [
@@ -80,8 +68,10 @@ async fn counts_of_hours_are_added_up_by_day_too(place: Arc<Place>) {
         ..count(1, 20, Some(0), Outcome::Permitted, n)
     };
     let written = vec![permits(23, 2), permits(0, 1), permits(23, 4)];
-    write(&house, vec![Record::CountsAdded(written)]).await;
-    write(&house, vec![Record::CountsAdded(vec![permits(23, 8)])]).await;
+    house.note([Record::CountsAdded(written)]).await;
+    house
+        .note([Record::CountsAdded(vec![permits(23, 8)])])
+        .await;
     let reader = house.store.reader();
     let days = reader.check_counts(ClientNo(1), 20).await.unwrap();
     assert_eq!(days, [permits(0, 15)]);
@@ -100,8 +90,8 @@ async fn counts_of_hours_are_added_up_by_day_too(place: Arc<Place>) {
         ..permits(5, 1)
     };
     let written = vec![later(20), later(21), later(22)];
-    write(&house, vec![Record::CountsAdded(written)]).await;
-    write(&house, vec![forget(22 + DAYS_KEPT)]).await;
+    house.note([Record::CountsAdded(written)]).await;
+    house.note([forget(22 + DAYS_KEPT)]).await;
     let hours = reader.hour_counts(ClientNo(1), 0).await.unwrap();
     assert_eq!(hours, [later(21), later(22)]);
     let days = reader.check_counts(ClientNo(1), 0).await.unwrap();
@@ -112,12 +102,12 @@ async fn counts_of_hours_are_added_up_by_day_too(place: Arc<Place>) {
 async fn sources_keep_their_last_time(place: Arc<Place>) {
     let house = House::open(&place).await;
     let first = vec![stale(1, 20, "10.0.0.1", 2, 5), stale(1, 20, "others", 1, 6)];
-    write(&house, vec![Record::SourceUses(first)]).await;
+    house.note([Record::SourceUses(first)]).await;
     let second = vec![
         stale(1, 20, "10.0.0.1", 1, 9),
         stale(2, 20, "10.0.0.1", 1, 9),
     ];
-    write(&house, vec![Record::SourceUses(second)]).await;
+    house.note([Record::SourceUses(second)]).await;
     let read = house.store.reader().source_uses(ClientNo(1), 20).await;
     let expected = [stale(1, 20, "10.0.0.1", 3, 9), stale(1, 20, "others", 1, 6)];
     assert_eq!(read.unwrap(), expected);
@@ -137,12 +127,10 @@ async fn old_counts_of_the_clients_named_are_forgotten(place: Arc<Place>) {
         end: ClientNo(3),
         before: 10,
     };
-    write(
-        &house,
-        vec![Record::CountsAdded(counts), Record::SourceUses(uses)],
-    )
-    .await;
-    write(&house, vec![forget]).await;
+    house
+        .note([Record::CountsAdded(counts), Record::SourceUses(uses)])
+        .await;
+    house.note([forget]).await;
     let reader = house.store.reader();
     for (client, left) in [(1, vec![10]), (2, vec![]), (3, vec![9])] {
         let counts = reader.check_counts(ClientNo(client), 0).await.unwrap();

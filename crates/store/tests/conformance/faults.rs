@@ -2,45 +2,32 @@
 //! and a node that can't be sure stops vouching.
 
 use crate::basics::{audited, settings};
-use crate::house::{House, disable};
+use crate::house::{House, disable, until};
 use crate::model::{assert_law, assert_same, folded};
 use crate::place::{Engine, Place, on, on_both};
 use std::sync::Arc;
-use std::time::Duration;
 use tokenward_core::change::Change;
 use tokenward_core::client::ApiClient;
 use tokenward_core::ids::{ClientId, ClientNo};
 use tokenward_core::slot::Slot;
 use tokenward_store::{Decided, Failure, ReadSet, StoreError};
-use tokenward_testkit::wait_until;
 
-/// Runs `odd` in one group with a generate for every client, and answers how it ended.
-async fn in_a_group_with_others(
+/// Runs `odd` in one group with a generate for every client: it fails, and the others do not.
+async fn fails_alone(
     house: &House,
     clients: &[(ClientId, String)],
     odd: impl Future<Output = Result<(), Failure>> + Send + 'static,
-) -> Result<(), Failure> {
+) {
     let held = house.hold();
     let odd = tokio::spawn(odd);
     house.until_waiting(1);
-    let calls: Vec<_> = clients
-        .iter()
-        .map(|(id, secret)| {
-            let (house, id, secret) = (house.share(), *id, secret.clone());
-            tokio::spawn(async move {
-                house
-                    .generate(id, &secret)
-                    .await
-                    .map(|answer| answer.generation)
-            })
-        })
-        .collect();
+    let calls: Vec<_> = clients.iter().map(|client| house.ask(client)).collect();
     house.until_waiting(1 + clients.len());
     held.release().await;
     for call in calls {
         assert!(call.await.unwrap().is_ok(), "the others must not suffer");
     }
-    odd.await.unwrap()
+    assert_eq!(odd.await.unwrap(), Err(Failure::Unavailable));
 }
 
 async fn a_panic_in_a_decision_stays_there(place: Arc<Place>) {
@@ -50,10 +37,7 @@ async fn a_panic_in_a_decision_stays_there(place: Arc<Place>) {
         let decide = store.decide::<(), (), _>(ReadSet::client(id), |_| panic!("on purpose"));
         decide.await.map(drop)
     };
-    assert_eq!(
-        in_a_group_with_others(&house, &clients[1..], odd).await,
-        Err(Failure::Unavailable)
-    );
+    fails_alone(&house, &clients[1..], odd).await;
     assert_law(house).await.close().await;
 }
 
@@ -75,10 +59,7 @@ async fn a_change_without_an_audit_entry_is_not_written(place: Arc<Place>) {
         });
         decide.await.map(drop)
     };
-    assert_eq!(
-        in_a_group_with_others(&house, &clients[1..], odd).await,
-        Err(Failure::Unavailable)
-    );
+    fails_alone(&house, &clients[1..], odd).await;
     assert_eq!(place.bodies().len(), before + 2);
     assert_law(house).await.close().await;
 }
@@ -100,10 +81,7 @@ async fn a_change_that_makes_no_sense_is_refused_alone(place: Arc<Place>) {
             });
             decide.await.map(drop)
         };
-        assert_eq!(
-            in_a_group_with_others(&house, &clients[1..], odd).await,
-            Err(Failure::Unavailable)
-        );
+        fails_alone(&house, &clients[1..], odd).await;
         assert!(house.store.is_writable(), "the store itself is well");
     }
     assert_law(house).await.close().await;
@@ -124,10 +102,7 @@ fn what_touches_no_row_is_refused_alone() {
         let before = place.bodies().len();
         let (share, (id, secret)) = (house.share(), clients[0].clone());
         let odd = async move { share.generate(id, &secret).await.map(drop) };
-        assert_eq!(
-            in_a_group_with_others(&house, &clients[1..], odd).await,
-            Err(Failure::Unavailable)
-        );
+        fails_alone(&house, &clients[1..], odd).await;
         assert_eq!(
             place.bodies().len(),
             before + 3,
@@ -143,10 +118,7 @@ async fn a_damaged_row_spoils_nobody_elses_decision(place: Arc<Place>) {
     place.sql("UPDATE client SET environment = 7 WHERE no = 0");
     let (share, (id, secret)) = (house.share(), clients[0].clone());
     let odd = async move { share.generate(id, &secret).await.map(drop) };
-    assert_eq!(
-        in_a_group_with_others(&house, &clients[1..], odd).await,
-        Err(Failure::Unavailable)
-    );
+    fails_alone(&house, &clients[1..], odd).await;
     place.sql("UPDATE client SET environment = 1 WHERE no = 0");
     house.generate(clients[0].0, &clients[0].1).await.unwrap();
     assert_law(house).await.close().await;
@@ -167,14 +139,9 @@ async fn expelled_after(place: &Arc<Place>, meddle: &str) {
         Err(Failure::Unavailable),
         "after {meddle}"
     );
-    wait_until("the node to stop", Duration::from_secs(10), || {
-        house.store.is_expelled().then_some(())
-    });
+    until("the node to stop", || house.store.is_expelled());
     assert_eq!(house.check(&token), "cannot vouch");
-    assert_eq!(
-        house.generate(*id, secret).await.map(drop),
-        Err(Failure::Unavailable)
-    );
+    house.is_unavailable(*id, secret).await;
     assert!(
         place.bodies().len() <= before + 1,
         "nothing was written but what the meddler wrote"
@@ -255,9 +222,7 @@ async fn a_change_that_cannot_be_read_ends_the_node(place: Arc<Place>) {
     behind_its_back(&place, &change, 99, "");
     let failed = house.generate(clients[0].0, &clients[0].1).await.map(drop);
     assert!(failed.is_err(), "decided before or after it was found");
-    wait_until("the node to stop", Duration::from_secs(10), || {
-        house.store.is_expelled().then_some(())
-    });
+    until("the node to stop", || house.store.is_expelled());
     house.close().await;
 }
 
@@ -275,13 +240,8 @@ async fn a_change_that_cannot_be_applied_ends_the_node(place: Arc<Place>) {
     );
     let failed = house.generate(clients[0].0, &clients[0].1).await.map(drop);
     assert!(failed.is_err(), "decided before or after it was found");
-    wait_until("the node to stop", Duration::from_secs(10), || {
-        house.store.is_expelled().then_some(())
-    });
-    assert_eq!(
-        house.generate(clients[0].0, &clients[0].1).await.map(drop),
-        Err(Failure::Unavailable)
-    );
+    until("the node to stop", || house.store.is_expelled());
+    house.is_unavailable(clients[0].0, &clients[0].1).await;
     house.close().await;
 }
 
@@ -349,11 +309,7 @@ async fn a_deleted_clients_label_is_free_and_stays_free(place: Arc<Place>) {
         }
     };
     assert!(taken(&house).await);
-    house
-        .alter(first, |state, now| {
-            Some(crate::house::delete(state.client.no, now))
-        })
-        .await;
+    house.delete(first).await;
     assert!(!taken(&house).await);
     // A change of settings that was decided late must not take the label again.
     let late = Change::ClientSettingsChanged {
@@ -404,11 +360,7 @@ async fn labels_of_an_older_store_stay_and_get_a_key(place: Arc<Place>) {
     };
     assert!(taken(None).await);
     assert!(taken(Some(first)).await, "by the second");
-    house
-        .alter(second, |state, now| {
-            Some(crate::house::delete(state.client.no, now))
-        })
-        .await;
+    house.delete(second).await;
     assert!(!taken(Some(first)).await, "its own label is free to it");
     house.close().await;
 }

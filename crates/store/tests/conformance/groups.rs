@@ -1,7 +1,7 @@
 //! Group commit: many decisions in few commits, one of a client at a time, nothing out of order,
 //! nothing written that nobody waits for any more.
 
-use crate::house::{House, delete};
+use crate::house::House;
 use crate::place::{Place, on_both};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -11,17 +11,11 @@ async fn many_decisions_take_few_commits(place: Arc<Place>) {
     let (house, clients) = House::populated(&place, 64).await;
     let before = house.store.committed();
     let held = house.hold();
-    let calls: Vec<_> = clients
-        .into_iter()
-        .map(|(id, secret)| {
-            let house = house.share();
-            tokio::spawn(async move { house.generate(id, &secret).await.unwrap() })
-        })
-        .collect();
+    let calls: Vec<_> = clients.iter().map(|client| house.ask(client)).collect();
     house.until_waiting(64);
     held.release().await;
     for call in calls {
-        call.await.unwrap();
+        call.await.unwrap().unwrap();
     }
     let after = house.store.committed();
     assert_eq!(after.1 - before.1, 64);
@@ -87,10 +81,7 @@ async fn nothing_overtakes_a_decision_that_runs_alone(place: Arc<Place>) {
         })
     };
     let (first, second) = (clients[0].0, clients[1].0);
-    let generate = {
-        let (house, secret) = (house.share(), clients[0].1.clone());
-        tokio::spawn(async move { house.generate(first, &secret).await.unwrap() })
-    };
+    let generate = house.ask(&clients[0]);
     house.until_waiting(1);
     let alone = ReadSet {
         products: true,
@@ -105,7 +96,7 @@ async fn nothing_overtakes_a_decision_that_runs_alone(place: Arc<Place>) {
         house.until_waiting(1 + calls.len());
     }
     held.release().await;
-    generate.await.unwrap();
+    generate.await.unwrap().unwrap();
     for call in calls {
         call.await.unwrap();
     }
@@ -122,10 +113,7 @@ async fn what_nobody_waits_for_is_not_written(place: Arc<Place>) {
     let before = place.bodies();
     let held = house.hold();
     let (id, secret) = clients[0].clone();
-    let call = {
-        let (house, secret) = (house.share(), secret.clone());
-        tokio::spawn(async move { house.generate(id, &secret).await })
-    };
+    let call = house.ask(&clients[0]);
     house.until_waiting(1);
     call.abort();
     assert!(call.await.unwrap_err().is_cancelled());
@@ -141,14 +129,11 @@ async fn what_waited_too_long_is_not_written(place: Arc<Place>) {
     let before = place.bodies();
     let held = house.hold();
     let (id, secret) = clients[0].clone();
-    let call = {
-        let (house, secret) = (house.share(), secret.clone());
-        tokio::spawn(async move { house.generate(id, &secret).await.map(drop) })
-    };
+    let call = house.ask(&clients[0]);
     house.until_waiting(1);
     house.clock().skip(Duration::from_secs(11));
     held.release().await;
-    assert_eq!(call.await.unwrap(), Err(Failure::TooLate));
+    assert_eq!(call.await.unwrap().map(drop), Err(Failure::TooLate));
     assert_eq!(place.bodies(), before);
     assert_eq!(house.generate(id, &secret).await.unwrap().generation, 1);
     house.close().await;
@@ -228,13 +213,7 @@ async fn a_full_queue_says_so(place: Arc<Place>) {
 async fn the_end_does_what_was_asked_before(place: Arc<Place>) {
     let (house, clients) = House::populated(&place, 4).await;
     let held = house.hold();
-    let calls: Vec<_> = clients
-        .iter()
-        .map(|(id, secret)| {
-            let (house, id, secret) = (house.share(), *id, secret.clone());
-            tokio::spawn(async move { house.generate(id, &secret).await.unwrap().generation })
-        })
-        .collect();
+    let calls: Vec<_> = clients.iter().map(|client| house.ask(client)).collect();
     house.until_waiting(4);
     let no = house.store.replica().client_count();
     assert_eq!(no, 4);
@@ -244,7 +223,7 @@ async fn the_end_does_what_was_asked_before(place: Arc<Place>) {
     drop(store);
     held.release().await;
     for call in calls {
-        assert_eq!(call.await.unwrap(), 1);
+        assert_eq!(call.await.unwrap().unwrap().generation, 1);
     }
     tokio::task::spawn_blocking(|| handle.join()).await.unwrap();
     assert!(
@@ -263,11 +242,7 @@ async fn the_end_does_what_was_asked_before(place: Arc<Place>) {
     for (id, _) in &clients {
         assert_eq!(house.state(*id).await.slot.generation, 1);
     }
-    house
-        .alter(clients[0].0, |state, now| {
-            Some(delete(state.client.no, now))
-        })
-        .await;
+    house.delete(clients[0].0).await;
     house.close().await;
 }
 

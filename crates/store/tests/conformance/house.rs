@@ -1,7 +1,7 @@
 //! A store in use: the verbs a server would have, each through `Store::decide` with the core's own
 //! decisions, and an account of every change made.
 
-use crate::basics::{HOME, TestClock, draw, keyring, name, settings, uuid};
+use crate::basics::{HOME, TestClock, draw, entry, keyring, name, settings, uuid};
 use crate::place::Place;
 use crate::sharer::{Held, Sharer};
 use std::sync::{Arc, Mutex};
@@ -15,11 +15,13 @@ use tokenward_core::ids::{ClientId, ClientNo, Environment, ProductNo, WorkspaceI
 use tokenward_core::label::Slug;
 use tokenward_core::time::Timestamp;
 use tokenward_core::verdict::{Facts, Presented, Verdict};
+use tokenward_store::people::Record;
 use tokenward_store::{
     About, Decided, Failure, Keys, NodeIdentity, Options, ReadSet, Store, StoreError, TERM, View,
     WriterHandle,
 };
-use tokenward_testkit::{PROGRAM_LIMIT, wait_until};
+use tokenward_testkit::{Look, PROGRAM_LIMIT, wait_until};
+use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 /// Who opens the store.
@@ -50,6 +52,22 @@ impl Who {
         Self {
             term,
             ..Self::new()
+        }
+    }
+
+    /// One of several nodes.
+    pub(crate) fn sharing() -> Self {
+        Self {
+            sharing: true,
+            ..Self::new()
+        }
+    }
+
+    /// One of several nodes, with such a term.
+    pub(crate) fn sharing_for(term: Duration) -> Self {
+        Self {
+            term,
+            ..Self::sharing()
         }
     }
 }
@@ -295,8 +313,7 @@ impl House {
     /// Waits until so many decisions wait.
     pub(crate) fn until_waiting(&self, count: usize) {
         let what = format!("{count} decisions to wait");
-        let enough = || (self.store.waiting() >= count).then_some(());
-        tokio::task::block_in_place(|| wait_until(&what, Duration::from_secs(20), enough));
+        until(&what, || self.store.waiting() >= count);
     }
 
     /// A second handle on the same store, for a task.
@@ -309,6 +326,63 @@ impl House {
 
     pub(crate) fn clock(&self) -> &TestClock {
         self.store.clock()
+    }
+
+    /// One client that may use the product `gst`: its id, its secret, and its first token.
+    pub(crate) async fn with_token(&self) -> (ClientId, String, String) {
+        let (id, secret) = self.populate(1).await.remove(0);
+        self.product("gst").await;
+        let token = self.token(id, &secret).await;
+        (id, secret, token)
+    }
+
+    /// A new token of a client.
+    pub(crate) async fn token(&self, id: ClientId, secret: &str) -> String {
+        let answer = self.generate(id, secret).await.unwrap();
+        answer.token.expose().to_string()
+    }
+
+    /// Sees that no token can be made while the store is not available.
+    pub(crate) async fn is_unavailable(&self, id: ClientId, secret: &str) {
+        let failed = self.generate(id, secret).await.map(drop);
+        assert_eq!(failed, Err(Failure::Unavailable));
+    }
+
+    /// Asks for a token of a client in a task of its own.
+    pub(crate) fn ask(&self, client: &(ClientId, String)) -> JoinHandle<Result<Answer, Failure>> {
+        let (share, (id, secret)) = (self.share(), client.clone());
+        tokio::spawn(async move { share.generate(id, &secret).await })
+    }
+
+    pub(crate) async fn delete(&self, id: ClientId) {
+        self.alter(id, |state, now| Some(delete(state.client.no, now)))
+            .await;
+    }
+
+    /// Writes records, with an audit entry if `audited`.
+    pub(crate) async fn write(&self, records: Vec<Record>, audited: bool) -> Result<(), Failure> {
+        let decided = self
+            .store
+            .decide::<_, (), _>(ReadSet::default(), move |view| {
+                let audit = audited.then(|| entry("member.change", None, view.now));
+                let decided = Decided {
+                    records,
+                    audit: audit.into_iter().collect(),
+                    ..Decided::default()
+                };
+                Ok((decided, ()))
+            });
+        decided.await.map(|_| ())
+    }
+
+    /// Writes records with an audit entry; they must be taken.
+    pub(crate) async fn record(&self, records: impl Into<Vec<Record>>) {
+        self.write(records.into(), true).await.unwrap();
+    }
+
+    /// Writes records without an audit entry; they must be taken.
+    pub(crate) async fn note(&self, records: impl Into<Vec<Record>>) {
+        self.write(records.into(), false).await.unwrap();
     }
 
     /// One workspace and so many clients.
@@ -329,6 +403,11 @@ impl House {
         }
         clients
     }
+}
+
+/// Waits until something is so, with the runtime going on.
+pub(crate) fn until<L: Look>(what: &str, so: impl FnMut() -> L) -> L::Value {
+    tokio::task::block_in_place(|| wait_until(what, Duration::from_secs(60), so))
 }
 
 pub(crate) fn disable(state: &ClientState, on: bool, now: Timestamp) -> Change {

@@ -33,16 +33,7 @@ async fn the_first_start_records_keys_only_when_the_data_fits_them(place: Arc<Pl
     let (house, clients) = House::populated(&place, 1).await;
     house.generate(clients[0].0, &clients[0].1).await.unwrap();
     house.close().await;
-    place.back_to_version_6();
-    for statement in [
-        "DROP TABLE digest_key",
-        "ALTER TABLE head DROP COLUMN clock",
-        "DROP TABLE admin_key_use",
-        "ALTER TABLE client_use DROP COLUMN generation",
-        "UPDATE head SET schema = 4",
-    ] {
-        place.sql(statement);
-    }
+    place.back_to_version(4);
     assert_eq!(
         fault(&place, missing()).await,
         KeyFault::Missing(vec![KeyId(1)])

@@ -2,7 +2,7 @@
 //! every row says what was written.
 
 use crate::basics::{START, draw, keyring, name, settings, uuid};
-use crate::house::{House, delete, disable};
+use crate::house::{House, disable};
 use crate::model::assert_law;
 use crate::place::{Engine, Place, runtime};
 use crate::steps::{LABELS, NETWORKS, Step, steps};
@@ -129,11 +129,7 @@ impl Run {
                 house.put(wants, put).await;
             }
             Step::Delete { client } => {
-                house
-                    .alter(self.clients[chosen(client)].0, |state, now| {
-                        Some(delete(state.client.no, now))
-                    })
-                    .await;
+                house.delete(self.clients[chosen(client)].0).await;
             }
             Step::Settings {
                 client,

@@ -2,15 +2,14 @@
 //! waits for.
 
 use crate::basics::uuid;
-use crate::house::{House, Who};
+use crate::house::{House, Who, until};
 use crate::model::assert_law;
 use crate::place::{Engine, Place, on, runtime};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokenward_core::time::Clock;
-use tokenward_store::{Decided, Failure, ReadSet};
-use tokenward_testkit::wait_until;
+use tokenward_store::{Decided, ReadSet};
 
 const LONG: Duration = Duration::from_secs(30);
 
@@ -20,53 +19,38 @@ fn while_the_database_is_away_checks_go_on_until_the_lease_ends() {
     runtime().block_on(async {
         let place = Place::alone();
         let house = House::open_as(&place, Who::with_term(term)).await.unwrap();
-        let clients = house.populate(1).await;
-        house.product("gst").await;
-        let (id, secret) = &clients[0];
-        let token = house.generate(*id, secret).await.unwrap().token.expose();
+        let (id, secret, token) = &house.with_token().await;
         // Longer than a term: renewals keep the node vouching.
         let start = house.clock().boot();
         let elapsed =
             |clock: &crate::basics::TestClock| Duration::from_nanos(clock.boot().0 - start.0);
-        wait_until("two terms to pass", LONG, || {
-            assert_eq!(house.check(&token), "permit");
-            (elapsed(house.clock()) > 2 * term).then_some(())
+        until("two terms to pass", || {
+            assert_eq!(house.check(token), "permit");
+            elapsed(house.clock()) > 2 * term
         });
         place.stop();
         assert_eq!(
-            house.check(&token),
+            house.check(token),
             "permit",
             "the lease outlives the connection"
         );
         let away = house.clock().boot();
-        assert_eq!(
-            house.generate(*id, secret).await.map(drop),
-            Err(Failure::Unavailable)
-        );
-        wait_until("the lease to end", LONG, || {
-            (house.check(&token) == "cannot vouch").then_some(())
-        });
+        house.is_unavailable(*id, secret).await;
+        until("the lease to end", || house.check(token) == "cannot vouch");
         let vouched = Duration::from_nanos(house.clock().boot().0 - away.0);
         assert!(vouched <= term, "vouched for {vouched:?}");
         assert!(!house.store.is_writable());
         for _ in 0..100 {
             let asked = house.clock().boot();
-            assert_eq!(
-                house.generate(*id, secret).await.map(drop),
-                Err(Failure::Unavailable)
-            );
+            house.is_unavailable(*id, secret).await;
             assert!(
                 house.clock().boot().0 - asked.0 < 1_000_000_000,
                 "told at once"
             );
         }
         place.start_again();
-        wait_until("the node to vouch again", LONG, || {
-            (house.check(&token) == "permit").then_some(())
-        });
-        wait_until("the store to be writable", LONG, || {
-            house.store.is_writable().then_some(())
-        });
+        until("the node to vouch again", || house.check(token) == "permit");
+        until("the store to be writable", || house.store.is_writable());
         assert_eq!(house.generate(*id, secret).await.unwrap().generation, 2);
         assert_law(house).await.close().await;
     });
@@ -77,10 +61,7 @@ fn a_predecessor_that_did_not_sign_off_holds_up_changes_and_no_checks() {
     on(Engine::Postgres, async |place| {
         let who = Who::new();
         let house = House::open_as(&place, who.clone()).await.unwrap();
-        let clients = house.populate(1).await;
-        house.product("gst").await;
-        let (id, secret) = &clients[0];
-        let token = house.generate(*id, secret).await.unwrap().token.expose();
+        let (id, secret, token) = &house.with_token().await;
         house.close().await;
         let left = |node: uuid::Uuid, wait: Duration| {
             place.sql(&format!(
@@ -91,16 +72,14 @@ fn a_predecessor_that_did_not_sign_off_holds_up_changes_and_no_checks() {
         };
         left(uuid(), Duration::from_secs(4));
         let house = House::open_as(&place, who.clone()).await.unwrap();
-        assert_eq!(house.check(&token), "permit");
+        assert_eq!(house.check(token), "permit");
         let start = house.clock().boot();
         house.generate(*id, secret).await.unwrap();
         // Its row was seen first a moment before.
         let waited = house.clock().boot().0 - start.0;
         assert!(waited >= 2_000_000_000, "answered after {waited} ns");
-        tokio::task::block_in_place(|| {
-            wait_until("its row to be removed", LONG, || {
-                (place.sql("SELECT id FROM node") == [house.incarnation.to_string()]).then_some(())
-            });
+        until("its row to be removed", || {
+            place.sql("SELECT id FROM node") == [house.incarnation.to_string()]
         });
         house.close().await;
         // The same data directory proves its former process dead: no waiting.
@@ -139,11 +118,7 @@ fn a_node_kept_busy_with_refusals_renews_all_the_same() {
         // Renewals are counted and not timed: a busy machine may be late with one.
         let attempts = || place.number("SELECT attempt FROM node");
         let before = attempts();
-        tokio::task::block_in_place(|| {
-            wait_until("twelve renewals", LONG, || {
-                (attempts() >= before + 12).then_some(())
-            });
-        });
+        until("twelve renewals", || attempts() >= before + 12);
         assert!(!flood.iter().any(tokio::task::JoinHandle::is_finished));
         stop.store(true, Ordering::Relaxed);
         for call in flood {
@@ -162,20 +137,15 @@ fn a_database_that_takes_no_writes_is_asked_less_and_less() {
         let clients = house.populate(1).await;
         let (id, secret) = &clients[0];
         place.sql("ALTER TABLE node RENAME TO elsewhere");
-        assert_eq!(
-            house.generate(*id, secret).await.map(drop),
-            Err(Failure::Unavailable)
-        );
+        house.is_unavailable(*id, secret).await;
         let token_free = Arc::clone(house.store.replica());
-        wait_until("the lease to end", LONG, || {
+        until("the lease to end", || {
             let now = house.clock().boot();
-            (!token_free.lease().read().covers(|| now)).then_some(())
+            !token_free.lease().read().covers(|| now)
         });
         assert!(!house.store.is_expelled(), "it may come back");
         place.sql("ALTER TABLE elsewhere RENAME TO node");
-        wait_until("the store to be writable", LONG, || {
-            house.store.is_writable().then_some(())
-        });
+        until("the store to be writable", || house.store.is_writable());
         assert_eq!(house.generate(*id, secret).await.unwrap().generation, 1);
         assert_law(house).await.close().await;
     });

@@ -194,21 +194,6 @@ async fn states(house: &House) -> WorkspaceId {
     workspace
 }
 
-/// Writes rows with an audit entry.
-async fn written(house: &House, records: Vec<Record>) {
-    let decided = house
-        .store
-        .decide::<_, (), _>(ReadSet::default(), move |view| {
-            let decided = Decided {
-                records,
-                audit: vec![entry("client.tag", None, view.now)],
-                ..Decided::default()
-            };
-            Ok((decided, ()))
-        });
-    decided.await.unwrap().unwrap();
-}
-
 async fn clients_are_ordered_counted_and_tagged(place: Arc<Place>) {
     let house = House::open(&place).await;
     let workspace = states(&house).await;
@@ -259,7 +244,7 @@ async fn clients_are_ordered_counted_and_tagged(place: Arc<Place>) {
     let no = state.workspace.no;
     let added = |client, tag| Record::Tag(TagWrite::Added(ClientNo(client), no, slug(tag)));
     let records = vec![added(1, "b"), added(1, "a"), added(1, "a"), added(2, "a")];
-    written(&house, records).await;
+    house.record(records).await;
     let tags = reader.tags(&[ClientNo(1), ClientNo(3)]).await.unwrap();
     assert_eq!(
         tags,
@@ -270,7 +255,7 @@ async fn clients_are_ordered_counted_and_tagged(place: Arc<Place>) {
     let elsewhere = WorkspaceNo(no.0 + 1);
     assert_eq!(reader.tags_of_workspace(elsewhere).await.unwrap(), [""; 0]);
     let removed = Record::Tag(TagWrite::Removed(ClientNo(1), slug("a")));
-    written(&house, vec![removed]).await;
+    house.record([removed]).await;
     let tagged = ClientFilter {
         tag: Some("a".into()),
         ..of(ClientOrder::Label, 0)

@@ -1,7 +1,7 @@
 //! Moving a store to the other engine and back: what arrives is all there was, and never do two stores serve.
 
 use crate::basics::{START, keyring, uuid};
-use crate::house::{House, Who};
+use crate::house::{House, Who, until};
 use crate::model::{assert_same, folded};
 use crate::place::{Engine, Place, on, on_both};
 use futures_util::FutureExt as _;
@@ -9,7 +9,6 @@ use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
-use tokenward_core::change::Change;
 use tokenward_core::ids::ClientId;
 use tokenward_store::{LOG_GROWTH_MAX, Move, Moved, Step, StoreError, backup, move_store, restore};
 
@@ -113,22 +112,9 @@ async fn full(place: &Arc<Place>) -> (House, Who, ClientId, String, String) {
     let (house, clients) = House::populated(place, 3).await;
     house.product("gst").await;
     let (id, secret) = clients[0].clone();
-    let token = house
-        .generate(id, &secret)
-        .await
-        .unwrap()
-        .token
-        .expose()
-        .to_string();
+    let token = house.token(id, &secret).await;
     house.generate(clients[1].0, &clients[1].1).await.unwrap();
-    house
-        .alter(clients[2].0, |state, now| {
-            Some(Change::ClientDeleted {
-                client: state.client.no,
-                at: now,
-            })
-        })
-        .await;
+    house.delete(clients[2].0).await;
     let bytes = |hex: &str| match place.engine {
         Engine::Sqlite => format!("x'{hex}'"),
         Engine::Postgres => format!("'\\x{hex}'"),
@@ -217,13 +203,7 @@ fn everything_goes_to_postgresql_and_back() {
             house.store.replica(),
             &fold,
         );
-        let newer = house
-            .generate(id, &secret)
-            .await
-            .unwrap()
-            .token
-            .expose()
-            .to_string();
+        let newer = house.token(id, &secret).await;
         assert_eq!(house.check(&token), "deny");
         house.close().await;
         let sequence = "SELECT nextval(pg_get_serial_sequence('notice', 'no'))";
@@ -391,16 +371,11 @@ fn a_copy_that_differs_is_never_used() {
 fn a_node_that_comes_back_after_a_move_ends() {
     on(Engine::Postgres, async |place| {
         let house = House::open(&place).await;
-        let store = house.store.clone();
         let mark = r#"{"store":"x","id":"x","state":"moved","other":"elsewhere","at":"now"}"#;
         place.sql(&format!(
             "UPDATE head SET store = '{mark}'; DELETE FROM node"
         ));
-        let ended = move || store.is_expelled().then_some(());
-        let waiting = move || {
-            tokenward_testkit::wait_until("the node to end", Duration::from_secs(60), ended)
-        };
-        tokio::task::spawn_blocking(waiting).await.unwrap();
+        until("the node to end", || house.store.is_expelled());
         house.close().await;
     });
 }

@@ -14,24 +14,6 @@ use tokenward_store::people::Record;
 use tokenward_store::{CredentialNote, CredentialNoteWrite, Decided, Failure, ReadSet};
 use uuid::Uuid;
 
-async fn write(house: &House, records: Vec<Record>, audited: bool) -> Result<(), Failure> {
-    let decided = house
-        .store
-        .decide::<_, (), _>(ReadSet::default(), move |view| {
-            let audit = match audited {
-                true => vec![entry("webhook.change", None, view.now)],
-                false => Vec::new(),
-            };
-            let decided = Decided {
-                records,
-                audit,
-                ..Decided::default()
-            };
-            Ok((decided, ()))
-        });
-    decided.await.map(|_| ())
-}
-
 fn at(second: i64) -> Timestamp {
     Timestamp(START.0 + second * 1_000_000)
 }
@@ -75,15 +57,13 @@ async fn there_is_one_notice_of_a_key_and_the_cursor_moves_with_it(place: Arc<Pl
     let acme = WorkspaceId(uuid());
     assert_eq!(reader.followed().await.unwrap(), 0);
     let first = notice("a", Target::Mail, acme, 0);
-    write(&house, made(Some(5), std::slice::from_ref(&first)), false)
-        .await
-        .unwrap();
+    house
+        .note(made(Some(5), std::slice::from_ref(&first)))
+        .await;
     let again = notice("a", Target::Mail, acme, 1);
     let other = notice("b", Target::Mail, acme, 2);
-    write(&house, made(Some(9), &[again, other.clone()]), false)
-        .await
-        .unwrap();
-    write(&house, made(None, &[]), false).await.unwrap();
+    house.note(made(Some(9), &[again, other.clone()])).await;
+    house.note(made(None, &[])).await;
     assert_eq!(reader.followed().await.unwrap(), 9);
     let all = reader.notices(acme, None, 10).await.unwrap();
     let made: Vec<_> = all.iter().map(|one| one.made.clone()).collect();
@@ -110,7 +90,7 @@ async fn what_is_due_is_found_by_target_until_it_is_over(place: Arc<Place>) {
         notice("early", Target::Mail, acme, 1),
         notice("hook", hook.clone(), acme, 1),
     ];
-    write(&house, made(None, &notices), false).await.unwrap();
+    house.note(made(None, &notices)).await;
     let first = reader.next_target(None).await.unwrap();
     assert_eq!(first, Some(hook.clone()));
     assert_eq!(
@@ -136,13 +116,9 @@ async fn what_is_due_is_found_by_target_until_it_is_over(place: Arc<Place>) {
         settled(0, None, Some(at(20)), "away"),
         settled(1, Some(at(10)), None, ""),
     ];
-    write(
-        &house,
-        vec![Record::Notice(NoticeWrite::Settled(outcomes))],
-        false,
-    )
-    .await
-    .unwrap();
+    house
+        .note([Record::Notice(NoticeWrite::Settled(outcomes))])
+        .await;
     assert_eq!(keys(19).await, Vec::<String>::new());
     let again = reader.due(&Target::Mail, at(20), 10).await.unwrap();
     assert_eq!(
@@ -150,23 +126,15 @@ async fn what_is_due_is_found_by_target_until_it_is_over(place: Arc<Place>) {
         (1, "away")
     );
     let over = vec![settled(0, None, None, "given up")];
-    write(
-        &house,
-        vec![Record::Notice(NoticeWrite::Settled(over))],
-        false,
-    )
-    .await
-    .unwrap();
+    house
+        .note([Record::Notice(NoticeWrite::Settled(over))])
+        .await;
     assert_eq!(reader.next_target(Some(&hook)).await.unwrap(), None);
     // Only what is over is forgotten, however old.
     let before = at(5);
-    write(
-        &house,
-        vec![Record::Notice(NoticeWrite::Forgotten { before })],
-        false,
-    )
-    .await
-    .unwrap();
+    house
+        .note([Record::Notice(NoticeWrite::Forgotten { before })])
+        .await;
     let left = reader.notices(acme, None, 10).await.unwrap();
     let keys: Vec<_> = left.iter().map(|one| one.made.key.as_str()).collect();
     assert_eq!(keys, ["hook", "late"]);
@@ -181,14 +149,14 @@ async fn a_webhook_is_kept_whole_and_takes_its_notices_along(place: Arc<Place>) 
     let put = |hook: &Webhook| vec![Record::Webhook(WebhookWrite::Put(hook.clone()))];
     // Who is told what is power: not without an audit entry.
     assert_eq!(
-        write(&house, put(&hook), false).await,
+        house.write(put(&hook), false).await,
         Err(Failure::Unavailable)
     );
-    write(&house, put(&hook), true).await.unwrap();
+    house.record(put(&hook)).await;
     assert!(reader.listening().await.unwrap().webhooks);
     hook.former = Some((draw::<40>().to_vec(), at(7)));
     hook.disabled_at = Some(at(3));
-    write(&house, put(&hook), true).await.unwrap();
+    house.record(put(&hook)).await;
     assert_eq!(reader.webhook(hook.id).await.unwrap().as_ref(), Some(&hook));
     assert_eq!(
         reader.webhooks(acme).await.unwrap(),
@@ -207,9 +175,9 @@ async fn a_webhook_is_kept_whole_and_takes_its_notices_along(place: Arc<Place>) 
     };
     assert_eq!(reader.listening().await.unwrap(), nobody);
     let waiting = notice("a", Target::Webhook(hook.id), acme, 0);
-    write(&house, made(None, &[waiting]), false).await.unwrap();
+    house.note(made(None, &[waiting])).await;
     let removed = vec![Record::Webhook(WebhookWrite::Removed(hook.id))];
-    write(&house, removed, true).await.unwrap();
+    house.record(removed).await;
     assert_eq!(reader.webhook(hook.id).await.unwrap(), None);
     assert_eq!(reader.next_target(None).await.unwrap(), None);
     let given_up = reader.notices(acme, None, 10).await.unwrap();
@@ -239,10 +207,10 @@ async fn notes_of_credentials_are_found_by_what_they_belong_to(place: Arc<Place>
         put(&secrets[0]),
     ];
     assert_eq!(
-        write(&house, records.clone(), false).await,
+        house.write(records.clone(), false).await,
         Err(Failure::Unavailable)
     );
-    write(&house, records, true).await.unwrap();
+    house.record(records).await;
     assert_eq!(reader.credential_notes(client).await.unwrap(), secrets);
     assert_eq!(
         reader.webhook_notes(acme).await.unwrap(),
@@ -258,9 +226,7 @@ async fn notes_of_credentials_are_found_by_what_they_belong_to(place: Arc<Place>
         n: 1,
     });
     let hook_gone = Record::Webhook(WebhookWrite::Removed(hook.id));
-    write(&house, vec![changed, gone, hook_gone], true)
-        .await
-        .unwrap();
+    house.record([changed, gone, hook_gone]).await;
     assert_eq!(
         reader.credential_notes(client).await.unwrap(),
         [note(client, 2, "spare", "system")]
@@ -303,14 +269,14 @@ async fn only_what_somebody_wants_to_hear_of_is_read_of_the_log(place: Arc<Place
     assert!(reader.told(0, head).await.unwrap().is_empty());
     assert!(reader.clients_told_of(None).await.unwrap().is_empty());
     let far = webhook(WorkspaceId(uuid()));
-    write(&house, vec![Record::Webhook(WebhookWrite::Put(far))], true)
-        .await
-        .unwrap();
+    house
+        .record([Record::Webhook(WebhookWrite::Put(far))])
+        .await;
     assert!(reader.told(0, head).await.unwrap().is_empty());
     let hook = webhook(acme);
-    write(&house, vec![Record::Webhook(WebhookWrite::Put(hook))], true)
-        .await
-        .unwrap();
+    house
+        .record([Record::Webhook(WebhookWrite::Put(hook))])
+        .await;
     let told = reader.told(0, head).await.unwrap();
     assert_eq!(told.len(), 1);
     assert_eq!(
@@ -335,20 +301,7 @@ async fn an_older_store_is_followed_from_where_it_stands(place: Arc<Place>) {
     let (who, (_, head)) = (house.who.clone(), house.store.numbers());
     assert!(head > 0);
     house.close().await;
-    place.back_to_version_6();
-    for table in [
-        "notice_cursor",
-        "webhook",
-        "notice",
-        "digest_key",
-        "admin_key_use",
-    ] {
-        place.sql(&format!("DROP TABLE {table}"));
-    }
-    place.sql("DROP INDEX client_emails");
-    place.sql("ALTER TABLE head DROP COLUMN clock");
-    place.sql("ALTER TABLE client_use DROP COLUMN generation");
-    place.sql("UPDATE head SET schema = 3");
+    place.back_to_version(3);
     let house = House::open_as(&place, who).await.unwrap();
     assert_eq!(house.store.reader().followed().await.unwrap(), head);
     house.close().await;
@@ -374,11 +327,7 @@ async fn addresses_of_an_older_store_count_as_confirmed(place: Arc<Place>) {
     let (gone, _) = house
         .client(workspace, told(&["gone@example.com"], "gone"))
         .await;
-    house
-        .alter(gone, |state, now| {
-            Some(crate::house::delete(state.client.no, now))
-        })
-        .await;
+    house.delete(gone).await;
     let who = house.who.clone();
     house.close().await;
     place.back_to_version_6();

@@ -1,7 +1,7 @@
 //! Several writers on one PostgreSQL: whatever one of them does, the others decide on it, apply it, and are waited for.
 
 use crate::basics::{HOME, START, audited, draw, entry, keyring};
-use crate::house::{House, Who};
+use crate::house::{House, Who, until};
 use crate::model::{assert_same, folded};
 use crate::place::{Engine, Place, on, runtime};
 use std::io::{BufRead, BufReader, Write};
@@ -18,18 +18,10 @@ use tokenward_core::time::Clock;
 use tokenward_store::{
     Decided, Failure, KeyFault, Keys, Location, ReadSet, Store, StoreError, restore,
 };
-use tokenward_testkit::wait_until;
 
 const LONG: Duration = Duration::from_secs(60);
 /// A stopped writer delays others by no more.
 const DELAY_MAX: Duration = Duration::from_secs(3);
-
-fn sharing() -> Who {
-    Who {
-        sharing: true,
-        ..Who::new()
-    }
-}
 
 async fn open(place: &Arc<Place>, who: Who) -> House {
     House::open_as(place, who)
@@ -58,17 +50,18 @@ fn until_current(house: &House) {
         .place
         .number("SELECT change_number FROM head")
         .cast_unsigned();
-    let current = || (house.store.replica().applied() >= last).then_some(());
-    tokio::task::block_in_place(|| wait_until("a node to be current", LONG, current));
+    until("a node to be current", || {
+        house.store.replica().applied() >= last
+    });
 }
 
 #[test]
 fn what_one_answers_is_in_force_at_the_other() {
     on(Engine::Postgres, async |place| {
-        let a = open(&place, sharing()).await;
+        let a = open(&place, Who::sharing()).await;
         let clients = a.populate(4).await;
         a.product("gst").await;
-        let b = open(&place, sharing()).await;
+        let b = open(&place, Who::sharing()).await;
         let mut former: Vec<Option<String>> = vec![None; clients.len()];
         for round in 0..10 {
             for (at, (id, secret)) in clients.iter().enumerate() {
@@ -107,9 +100,9 @@ fn what_one_answers_is_in_force_at_the_other() {
 #[test]
 fn what_comes_while_other_nodes_have_their_turn_joins_the_group() {
     on(Engine::Postgres, async |place| {
-        let a = open(&place, sharing()).await;
+        let a = open(&place, Who::sharing()).await;
         let clients = a.populate(4).await;
-        let b = open(&place, sharing()).await;
+        let b = open(&place, Who::sharing()).await;
         let head = || place.number("SELECT change_number FROM head");
         let before = head();
         let holder = place.session().await;
@@ -122,9 +115,10 @@ fn what_comes_while_other_nodes_have_their_turn_joins_the_group() {
             .collect();
         let waits = "SELECT count(*) FROM pg_stat_activity
             WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%gate%'";
-        let waits = || (place.number(waits) > 0).then_some(());
         assert!(futures_util::poll!(&mut asked[0]).is_pending());
-        tokio::task::block_in_place(|| wait_until("the writer to wait for its turn", LONG, waits));
+        until("the writer to wait for its turn", || {
+            place.number(waits) > 0
+        });
         for one in &mut asked[1..] {
             assert!(futures_util::poll!(one).is_pending());
         }
@@ -173,9 +167,9 @@ async fn last_one(
 #[test]
 fn of_a_thousand_for_the_last_token_of_the_day_one_succeeds() {
     on(Engine::Postgres, async |place| {
-        let a = open(&place, sharing()).await;
+        let a = open(&place, Who::sharing()).await;
         let clients = a.populate(1).await;
-        let b = open(&place, sharing()).await;
+        let b = open(&place, Who::sharing()).await;
         let (id, secret) = clients[0].clone();
         place.sql(&format!(
             "UPDATE slot SET quota1_day = {}, quota1_used = 287",
@@ -207,7 +201,7 @@ fn of_a_thousand_for_the_last_token_of_the_day_one_succeeds() {
 #[test]
 fn a_load_while_another_writes_is_the_fold() {
     on(Engine::Postgres, async |place| {
-        let writing = open(&place, sharing()).await;
+        let writing = open(&place, Who::sharing()).await;
         let clients = writing.populate(40).await;
         writing.product("gst").await;
         for _ in 0..rounds(4) {
@@ -224,7 +218,7 @@ fn a_load_while_another_writes_is_the_fold() {
                     })
                 })
                 .collect();
-            let loaded = open(&place, sharing()).await;
+            let loaded = open(&place, Who::sharing()).await;
             // New clients and names come by the log, too.
             let workspace = writing.workspace("Later").await;
             let label = format!("later {}", loaded.store.replica().applied());
@@ -257,9 +251,12 @@ fn one_that_is_alone_keeps_others_out_and_so_does_one_that_shares() {
             assert!(matches!(refused, Err(StoreError::InUse(_))), "{refused:?}");
         };
         let alone = House::open(&place).await;
-        is_refused(sharing()).await;
+        is_refused(Who::sharing()).await;
         alone.close().await;
-        let (one, other) = (open(&place, sharing()).await, open(&place, sharing()).await);
+        let (one, other) = (
+            open(&place, Who::sharing()).await,
+            open(&place, Who::sharing()).await,
+        );
         is_refused(Who::new()).await;
         let restored = restore(
             &place.location,
@@ -282,26 +279,16 @@ fn one_that_is_alone_keeps_others_out_and_so_does_one_that_shares() {
 fn a_node_that_was_removed_joins_again_with_what_it_has() {
     on(Engine::Postgres, async |place| {
         let term = Duration::from_secs(2);
-        let who = Who {
-            sharing: true,
-            ..Who::with_term(term)
-        };
+        let who = Who::sharing_for(term);
         let house = open(&place, who).await;
-        let clients = house.populate(1).await;
-        house.product("gst").await;
-        let (id, secret) = &clients[0];
-        let token = house.generate(*id, secret).await.unwrap().token.expose();
+        let (id, secret, token) = &house.with_token().await;
         let incarnation = place.sql("SELECT incarnation FROM node");
         place.sql("DELETE FROM node");
-        tokio::task::block_in_place(|| {
-            wait_until("it to join again", LONG, || {
-                let now = place.sql("SELECT incarnation FROM node");
-                (!now.is_empty() && now != incarnation).then_some(())
-            });
-            wait_until("it to vouch again", LONG, || {
-                (house.check(&token) == "permit").then_some(())
-            });
+        until("it to join again", || {
+            let now = place.sql("SELECT incarnation FROM node");
+            !now.is_empty() && now != incarnation
         });
+        until("it to vouch again", || house.check(token) == "permit");
         assert!(!house.store.is_expelled());
         assert_eq!(house.generate(*id, secret).await.unwrap().generation, 2);
         house.close().await;
@@ -311,16 +298,12 @@ fn a_node_that_was_removed_joins_again_with_what_it_has() {
 #[test]
 fn another_history_ends_a_node() {
     on(Engine::Postgres, async |place| {
-        let house = open(&place, sharing()).await;
+        let house = open(&place, Who::sharing()).await;
         house.populate(1).await;
         place.sql(
             "UPDATE change_log SET tag = tag + 1 WHERE number = (SELECT change_number FROM head)",
         );
-        tokio::task::block_in_place(|| {
-            wait_until("the node to stop", LONG, || {
-                house.store.is_expelled().then_some(())
-            });
-        });
+        until("the node to stop", || house.store.is_expelled());
         house.close().await;
     });
 }
@@ -329,15 +312,11 @@ fn another_history_ends_a_node() {
 #[test]
 fn another_epoch_ends_a_node() {
     on(Engine::Postgres, async |place| {
-        let house = open(&place, sharing()).await;
+        let house = open(&place, Who::sharing()).await;
         house.populate(1).await;
         let epoch = crate::basics::uuid();
         place.sql(&format!("UPDATE head SET epoch = '{epoch}'"));
-        tokio::task::block_in_place(|| {
-            wait_until("the node to stop", LONG, || {
-                house.store.is_expelled().then_some(())
-            });
-        });
+        until("the node to stop", || house.store.is_expelled());
         house.close().await;
     });
 }
@@ -347,10 +326,7 @@ fn another_epoch_ends_a_node() {
 #[test]
 fn a_database_that_goes_on_lacking_what_was_seen_ends_a_node() {
     on(Engine::Postgres, async |place| {
-        let who = Who {
-            sharing: true,
-            ..Who::with_term(Duration::from_secs(2))
-        };
+        let who = Who::sharing_for(Duration::from_secs(2));
         let house = open(&place, who.clone()).await;
         house.populate(2).await;
         let applied = house.store.replica().applied();
@@ -360,11 +336,7 @@ fn a_database_that_goes_on_lacking_what_was_seen_ends_a_node() {
             "UPDATE head SET change_number = change_number - 1, audit_seq = audit_seq - 1,
             audit_hash = (SELECT hash FROM audit WHERE seq = head.audit_seq - 1)",
         );
-        tokio::task::block_in_place(|| {
-            wait_until("the node to stop", LONG, || {
-                house.store.is_expelled().then_some(())
-            });
-        });
+        until("the node to stop", || house.store.is_expelled());
         house.close().await;
         let house = open(&place, who).await;
         assert_eq!(house.store.replica().applied(), applied - 1);
@@ -376,16 +348,13 @@ fn a_database_that_goes_on_lacking_what_was_seen_ends_a_node() {
 fn own_commits_do_not_extend_the_lease() {
     on(Engine::Postgres, async |place| {
         let house = open(&place, Who::with_term(Duration::from_millis(1_500))).await;
-        let clients = house.populate(1).await;
-        house.product("gst").await;
-        let (id, secret) = &clients[0];
-        let token = house.generate(*id, secret).await.unwrap().token.expose();
+        let (_, _, token) = &house.with_token().await;
         let session = place.session().await;
         // Renewals wait; commits do not.
         session.run("BEGIN; SELECT 1 FROM node FOR UPDATE").await;
         let start = house.clock().boot();
         let mut written = 0;
-        while house.check(&token) != "cannot vouch" {
+        while house.check(token) != "cannot vouch" {
             let waited = Duration::from_nanos(house.clock().boot().0 - start.0);
             assert!(waited < LONG, "the lease did not end");
             house.workspace("still written").await;
@@ -393,11 +362,7 @@ fn own_commits_do_not_extend_the_lease() {
         }
         assert!(written > 0, "nothing was written meanwhile");
         session.run("ROLLBACK").await;
-        tokio::task::block_in_place(|| {
-            wait_until("the node to vouch again", LONG, || {
-                (house.check(&token) == "permit").then_some(())
-            });
-        });
+        until("the node to vouch again", || house.check(token) == "permit");
         session.close().await;
         house.close().await;
     });
@@ -425,19 +390,15 @@ fn a_decision_that_writes_nothing_waits_for_the_standby_and_hears_its_warning() 
                 }
             }
         });
-        tokio::task::block_in_place(|| {
-            wait_until("the commit to wait for the standby", LONG, || {
-                (!place.sql(waits).is_empty()).then_some(())
-            });
+        until("the commit to wait for the standby", || {
+            !place.sql(waits).is_empty()
         });
         assert!(!call.is_finished());
         place.sql(&waits.replacen("pid", "pg_cancel_backend(pid)", 1));
         assert_eq!(call.await.unwrap(), Err(Failure::Unavailable));
         place.sql("ALTER SYSTEM RESET synchronous_standby_names");
         place.sql("SELECT pg_reload_conf()");
-        wait_until("the store to be writable", LONG, || {
-            house.store.is_writable().then_some(())
-        });
+        until("the store to be writable", || house.store.is_writable());
         house.generate(clients[0].0, &clients[0].1).await.unwrap();
         house.close().await;
     });
@@ -450,26 +411,19 @@ fn a_renewal_that_ends_with_a_warning_extends_no_lease() {
         let house = House::open_as(&place, Who::with_term(Duration::from_millis(1_500)))
             .await
             .unwrap();
-        let clients = house.populate(1).await;
-        house.product("gst").await;
-        let (id, secret) = &clients[0];
-        let token = house.generate(*id, secret).await.unwrap().token.expose();
+        let (_, _, token) = &house.with_token().await;
         place.sql("ALTER SYSTEM SET synchronous_standby_names = 'nobody'");
         place.sql("SELECT pg_reload_conf()");
         // Every renewal succeeds with a warning.
-        tokio::task::block_in_place(|| {
-            wait_until("the lease to end", LONG, || {
-                place.sql("SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'");
-                (house.check(&token) == "cannot vouch").then_some(())
-            });
+        until("the lease to end", || {
+            place.sql(
+                "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'",
+            );
+            house.check(token) == "cannot vouch"
         });
         place.sql("ALTER SYSTEM RESET synchronous_standby_names");
         place.sql("SELECT pg_reload_conf()");
-        tokio::task::block_in_place(|| {
-            wait_until("the node to vouch again", LONG, || {
-                (house.check(&token) == "permit").then_some(())
-            });
-        });
+        until("the node to vouch again", || house.check(token) == "permit");
         house.close().await;
     });
 }
@@ -487,10 +441,7 @@ fn a_writer_in_a_process_of_its_own() {
         return;
     };
     runtime().block_on(async {
-        let who = Who {
-            sharing: true,
-            ..Who::with_term(Duration::from_secs(2))
-        };
+        let who = Who::sharing_for(Duration::from_secs(2));
         let house = open(&Place::url(&url), who).await;
         println!("ready");
         let mut kept = Vec::new();
@@ -588,7 +539,7 @@ impl Drop for Other {
 #[test]
 fn two_processes_write_one_history() {
     on(Engine::Postgres, async |place| {
-        let house = open(&place, sharing()).await;
+        let house = open(&place, Who::sharing()).await;
         let clients = house.populate(16).await;
         let mut other = Other::start(&place);
         let named: Vec<String> = clients
@@ -637,7 +588,7 @@ fn two_processes_write_one_history() {
 
 /// Stops another writer that holds the lock, several times: the lock comes free by itself.
 async fn delays(place: &Arc<Place>, stop: impl AsyncFn(&mut Other)) {
-    let house = open(place, sharing()).await;
+    let house = open(place, Who::sharing()).await;
     let session = place.session().await;
     // Rather fail than wait for a lock that is never given back.
     session.run("SET lock_timeout = '20s'").await;
@@ -712,7 +663,7 @@ fn a_writer_stopped_while_it_is_sent_an_answer_delays_others_for_a_moment() {
 #[test]
 fn a_node_that_is_lost_holds_a_change_up_once() {
     on(Engine::Postgres, async |place| {
-        let house = open(&place, sharing()).await;
+        let house = open(&place, Who::sharing()).await;
         let mut other = Other::start(&place);
         other.child.kill().unwrap();
         other.child.wait().unwrap();
@@ -724,10 +675,8 @@ fn a_node_that_is_lost_holds_a_change_up_once() {
             waited >= Duration::from_secs(4),
             "answered after {waited:?}"
         );
-        tokio::task::block_in_place(|| {
-            wait_until("its row to be removed", LONG, || {
-                (place.number("SELECT count(*) FROM node") == 1).then_some(())
-            });
+        until("its row to be removed", || {
+            place.number("SELECT count(*) FROM node") == 1
         });
         house.close().await;
     });
@@ -742,7 +691,7 @@ fn ring(ids: &[u8]) -> Arc<Keyring> {
 #[test]
 fn nodes_that_start_at_once_on_an_empty_database_all_start() {
     on(Engine::Postgres, async |place| {
-        let start = || open(&place, sharing());
+        let start = || open(&place, Who::sharing());
         let (a, b, c) = tokio::join!(start(), start(), start());
         let names = |house: &House| house.store.head_at_open().store;
         assert!(names(&a) == names(&b) && names(&b) == names(&c));
@@ -770,7 +719,7 @@ fn one_of_several_first_starts_makes_the_key() {
                 }),
                 replace: false,
             };
-            House::open_with(&place, sharing(), keys).await
+            House::open_with(&place, Who::sharing(), keys).await
         };
         let (a, b, c) = tokio::join!(start(), start(), start());
         let (mut started, mut told) = (Vec::new(), 0);
@@ -799,10 +748,7 @@ fn one_of_several_first_starts_makes_the_key() {
 fn a_new_digest_key_is_used_once_every_node_has_it() {
     on(Engine::Postgres, async |place| {
         let term = Duration::from_secs(2);
-        let who = || Who {
-            sharing: true,
-            ..Who::with_term(term)
-        };
+        let who = || Who::sharing_for(term);
         let start =
             async |ids: &[u8]| House::open_with(&place, who(), Keys::given(ring(ids))).await;
         let a = start(&[1]).await.unwrap();
@@ -825,8 +771,9 @@ fn a_new_digest_key_is_used_once_every_node_has_it() {
         b.close().await;
         let b = start(&[1, 2]).await.unwrap();
         assert_eq!(current(&b), 1);
-        let all_have_it = || (a.store.nodes().key_of_all() == Some(KeyId(2))).then_some(());
-        tokio::task::block_in_place(|| wait_until("both to have key 2", LONG, all_have_it));
+        until("both to have key 2", || {
+            a.store.nodes().key_of_all() == Some(KeyId(2))
+        });
         assert_eq!(a.store.choose_newest_key().await, Ok(Some(KeyId(2))));
         assert_eq!(current(&a), 2);
         // The other one knows it with the next thing that it writes.
@@ -877,18 +824,14 @@ fn a_row_without_proof_of_death_is_waited_for() {
             copied.store.replica().applied()
         );
         let nodes = || copied.store.nodes().nodes.len();
-        tokio::task::block_in_place(|| {
-            wait_until("both to be listed", LONG, || (nodes() == 2).then_some(()));
-        });
+        until("both to be listed", || nodes() == 2);
         let listed = copied.store.nodes();
         let own = listed.nodes.iter().filter(|node| node.own);
         let own: Vec<uuid::Uuid> = own.map(|node| node.incarnation).collect();
         assert_eq!(own, [copied.incarnation]);
         assert_eq!(copied.store.nodes_seen(), 2);
         original.close().await;
-        tokio::task::block_in_place(|| {
-            wait_until("one to have left", LONG, || (nodes() == 1).then_some(()));
-        });
+        until("one to have left", || nodes() == 1);
         copied.close().await;
     });
 }

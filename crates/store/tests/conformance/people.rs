@@ -57,24 +57,6 @@ fn session(member: Uuid, seen_at: Timestamp) -> Session {
     }
 }
 
-async fn write(house: &House, records: Vec<Record>, audited: bool) -> Result<(), Failure> {
-    let decided = house
-        .store
-        .decide::<_, (), _>(ReadSet::default(), move |view| {
-            let audit = match audited {
-                true => vec![entry("member.change", None, view.now)],
-                false => Vec::new(),
-            };
-            let decided = Decided {
-                records,
-                audit,
-                ..Decided::default()
-            };
-            Ok((decided, ()))
-        });
-    decided.await.map(|_| ())
-}
-
 async fn what_is_put_is_read_back_and_what_is_removed_is_gone(place: Arc<Place>) {
     let house = House::open(&place).await;
     let reader = house.store.reader().clone();
@@ -85,16 +67,12 @@ async fn what_is_put_is_read_back_and_what_is_removed_is_gone(place: Arc<Place>)
         Record::MemberPut(Box::new(asha.clone())),
         Record::InvitationPut(invited.clone()),
     ];
-    write(&house, records, true).await.unwrap();
+    house.record(records).await;
     asha.disabled_at = Some(START);
     asha.proofs.totp = None;
-    write(
-        &house,
-        vec![Record::MemberPut(Box::new(asha.clone()))],
-        true,
-    )
-    .await
-    .unwrap();
+    house
+        .record([Record::MemberPut(Box::new(asha.clone()))])
+        .await;
     assert_eq!(
         reader.members().await.unwrap(),
         [asha.clone(), ravi.clone()]
@@ -134,17 +112,15 @@ async fn what_is_put_is_read_back_and_what_is_removed_is_gone(place: Arc<Place>)
     // What has ended is forgotten, and nothing else.
     let forget = |before| vec![Record::InvitationsForgotten { before }];
     let earlier = Timestamp(invited.expires_at.0 - 1);
-    write(&house, forget(earlier), false).await.unwrap();
+    house.note(forget(earlier)).await;
     assert_eq!(reader.invitations().await.unwrap().len(), 1);
     let over = invitation("over@example.com");
     let over = Invitation {
         expires_at: earlier,
         ..over
     };
-    write(&house, vec![Record::InvitationPut(over)], true)
-        .await
-        .unwrap();
-    write(&house, forget(earlier), false).await.unwrap();
+    house.record([Record::InvitationPut(over)]).await;
+    house.note(forget(earlier)).await;
     assert_eq!(
         reader.invitations().await.unwrap(),
         std::slice::from_ref(&invited)
@@ -153,7 +129,7 @@ async fn what_is_put_is_read_back_and_what_is_removed_is_gone(place: Arc<Place>)
         Record::InvitationRemoved(invited.id),
         Record::MemberRemoved(asha.id),
     ];
-    write(&house, gone, true).await.unwrap();
+    house.record(gone).await;
     assert_eq!(reader.members().await.unwrap(), [ravi]);
     assert_eq!(reader.invitations().await.unwrap(), []);
     house.close().await;
@@ -163,17 +139,13 @@ async fn sessions_end_one_by_one_all_together_and_by_age(place: Arc<Place>) {
     let house = House::open(&place).await;
     let reader = house.store.reader().clone();
     let asha = member("asha@example.com");
-    write(
-        &house,
-        vec![Record::MemberPut(Box::new(asha.clone()))],
-        true,
-    )
-    .await
-    .unwrap();
+    house
+        .record([Record::MemberPut(Box::new(asha.clone()))])
+        .await;
     let at = |second: i64| Timestamp(START.0 + second * 1_000_000);
     let all: Vec<Session> = (0..5).map(|n| session(asha.id, at(n))).collect();
-    let put = all.iter().cloned().map(Record::SessionBegan).collect();
-    write(&house, put, false).await.unwrap();
+    let put: Vec<_> = all.iter().cloned().map(Record::SessionBegan).collect();
+    house.note(put).await;
     assert_eq!(
         reader.session(&all[2].digest).await.unwrap().as_ref(),
         Some(&all[2])
@@ -193,34 +165,26 @@ async fn sessions_end_one_by_one_all_together_and_by_age(place: Arc<Place>) {
         session: ids[4],
         at: at(9),
     };
-    write(&house, vec![seen.clone(), proved.clone()], false)
-        .await
-        .unwrap();
+    house.note([seen.clone(), proved.clone()]).await;
     let oldest = reader.session(&all[0].digest).await.unwrap().unwrap();
     assert_eq!(
         (oldest.source.as_str(), oldest.proved_at),
         ("192.0.2.7", at(9))
     );
     let before = at(1);
-    write(&house, vec![Record::SessionsForgotten { before }], false)
-        .await
-        .unwrap();
+    house.note([Record::SessionsForgotten { before }]).await;
     // What is noted of a session that is over does not bring it back.
-    write(&house, vec![seen, proved], false).await.unwrap();
+    house.note([seen, proved]).await;
     assert_eq!(names().await, ids[..4]);
-    write(&house, vec![Record::SessionEnded(ids[3])], false)
-        .await
-        .unwrap();
+    house.note([Record::SessionEnded(ids[3])]).await;
     assert_eq!(names().await, ids[..3]);
     let others = Record::SessionsEnded {
         member: asha.id,
         but: Some(ids[1]),
     };
-    write(&house, vec![others], false).await.unwrap();
+    house.note([others]).await;
     assert_eq!(names().await, [ids[1]]);
-    write(&house, vec![Record::MemberRemoved(asha.id)], true)
-        .await
-        .unwrap();
+    house.record([Record::MemberRemoved(asha.id)]).await;
     assert!(names().await.is_empty());
     house.close().await;
 }
@@ -234,7 +198,7 @@ async fn who_may_do_what_is_not_changed_without_an_audit_entry(place: Arc<Place>
         Record::InvitationPut(invitation("x@example.com")),
         Record::InvitationRemoved(uuid()),
     ] {
-        let refused = write(&house, vec![record], false).await;
+        let refused = house.write(vec![record], false).await;
         assert_eq!(refused, Err(Failure::Unavailable));
     }
     assert_eq!(house.store.reader().members().await.unwrap(), []);
@@ -268,7 +232,7 @@ async fn administrator_does_nothing_without_a_look_at_the_credential(place: Arc<
         Record::MemberPut(Box::new(ravi.clone())),
         Record::SessionBegan(own.clone()),
     ];
-    write(&house, put, true).await.unwrap();
+    house.record(put).await;
     let by = |member: Uuid, session: Uuid| ReadSet {
         actor: Some(Credential::Session { member, session }),
         ..ReadSet::default()
@@ -304,9 +268,7 @@ async fn administrator_does_nothing_without_a_look_at_the_credential(place: Arc<
         let outcome = act(&house, wants.clone(), actor.clone()).await;
         assert_eq!(outcome, Err(Failure::Unavailable), "{wants:?} {actor:?}");
     }
-    write(&house, vec![Record::SessionEnded(own.id)], false)
-        .await
-        .unwrap();
+    house.note([Record::SessionEnded(own.id)]).await;
     assert_eq!(act(&house, mine, who).await, Err(Failure::Unavailable));
     house.close().await;
 }
@@ -319,7 +281,7 @@ async fn a_restore_ends_sessions_and_invitations_and_keeps_members(place: Arc<Pl
         Record::InvitationPut(invitation("new@example.com")),
         Record::SessionBegan(session(asha.id, START)),
     ];
-    write(&house, records, true).await.unwrap();
+    house.record(records).await;
     let who = house.who.clone();
     house.close().await;
     restore(&place.location, None, uuid(), START, Duration::ZERO)
@@ -337,38 +299,10 @@ async fn a_database_of_the_first_version_is_brought_up(place: Arc<Place>) {
     let (house, clients) = House::populated(&place, 2).await;
     let who = house.who.clone();
     house.close().await;
-    place.back_to_version_6();
-    for table in [
-        "member",
-        "invitation",
-        "session",
-        "check_count",
-        "stale_use",
-        "notice_cursor",
-        "webhook",
-        "notice",
-        "digest_key",
-        "admin_key_use",
-    ] {
-        place.sql(&format!("DROP TABLE {table}"));
-    }
-    for index in [
-        "client_place",
-        "audit_act",
-        "audit_client_act",
-        "audit_workspace_act",
-        "client_emails",
-    ] {
-        place.sql(&format!("DROP INDEX {index}"));
-    }
-    place.sql("ALTER TABLE head DROP COLUMN clock");
-    place.sql("ALTER TABLE client_use DROP COLUMN generation");
-    place.sql("UPDATE head SET schema = 1");
+    place.back_to_version(1);
     let house = House::open_as(&place, who).await.unwrap();
     let asha = member("asha@example.com");
-    write(&house, vec![Record::MemberPut(Box::new(asha))], true)
-        .await
-        .unwrap();
+    house.record([Record::MemberPut(Box::new(asha))]).await;
     house.generate(clients[0].0, &clients[0].1).await.unwrap();
     assert!(place.number("SELECT schema FROM head") > 1);
     house.close().await;

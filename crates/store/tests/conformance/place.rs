@@ -171,7 +171,42 @@ impl Place {
         self.sql("SELECT body FROM change_log ORDER BY number")
     }
 
-    /// A number asked for by SQL.
+    /// Takes the tables and columns away that a store of an older version lacks; the store is closed.
+    pub(crate) fn back_to_version(&self, version: u32) {
+        self.back_to_version_6();
+        let mut statements = vec![
+            "ALTER TABLE head DROP COLUMN clock",
+            "ALTER TABLE client_use DROP COLUMN generation",
+            "DROP TABLE digest_key",
+            "DROP TABLE admin_key_use",
+        ];
+        if version < 4 {
+            statements.extend([
+                "DROP TABLE notice_cursor",
+                "DROP TABLE webhook",
+                "DROP TABLE notice",
+                "DROP INDEX client_emails",
+            ]);
+        }
+        if version < 2 {
+            statements.extend([
+                "DROP TABLE member",
+                "DROP TABLE invitation",
+                "DROP TABLE session",
+                "DROP TABLE check_count",
+                "DROP TABLE stale_use",
+                "DROP INDEX client_place",
+                "DROP INDEX audit_act",
+                "DROP INDEX audit_client_act",
+                "DROP INDEX audit_workspace_act",
+            ]);
+        }
+        for statement in statements {
+            self.sql(statement);
+        }
+        self.sql(&format!("UPDATE head SET schema = {version}"));
+    }
+
     /// Takes the newest version's tables and columns away from a store that is closed.
     pub(crate) fn back_to_version_6(&self) {
         if self.engine == Engine::Postgres {
@@ -201,6 +236,7 @@ impl Place {
         }
     }
 
+    /// A number asked for by SQL.
     pub(crate) fn number(&self, statement: &str) -> i64 {
         self.sql(statement)[0].parse().unwrap()
     }

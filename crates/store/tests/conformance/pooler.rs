@@ -1,11 +1,11 @@
 //! What stands between a node and its database, and how the database is set up.
 
-use crate::house::{House, Who};
+use crate::house::{House, Who, until};
 use crate::place::{Engine, Place, on, runtime};
 use std::sync::Arc;
 use std::time::Duration;
 use tokenward_store::{Location, StoreError};
-use tokenward_testkit::{PgBouncer, PgCluster, wait_until};
+use tokenward_testkit::{PgBouncer, PgCluster};
 
 const LONG: Duration = Duration::from_secs(30);
 /// Ends every session of a node, as a failover does.
@@ -129,8 +129,8 @@ fn tables_planted_in_a_schema_that_is_searched_first_are_not_used() {
         house.product("gst").await;
         // Another session, of the same process and of another, looks into the same schema.
         let _ = cluster.sql("tokenward", TERMINATE);
-        wait_until("the store to be writable", LONG, || {
-            house.store.is_writable().then_some(())
+        until("the store to be writable", || {
+            house.store.is_writable()
         });
         assert_eq!(slugs(&house).await, ["gst"]);
         house.close().await;
@@ -194,18 +194,14 @@ fn a_database_that_was_read_only_for_a_while_is_written_to_again() {
         for round in 1..=3 {
             set("on");
             place.sql(TERMINATE);
-            wait_until("the store to be read-only", LONG, || {
-                (!house.store.is_writable()).then_some(())
-            });
+            until("the store to be read-only", || !house.store.is_writable());
             assert!(house.generate(id, &secret).await.is_err());
             // Reading goes on.
             assert_eq!(house.state(id).await.slot.generation, round - 1);
             // The setting takes effect in new sessions only: a session that was accepted while the database was
             // read-only would stay so.
             set("off");
-            wait_until("the store to be writable", LONG, || {
-                house.store.is_writable().then_some(())
-            });
+            until("the store to be writable", || house.store.is_writable());
             let answer = house.generate(id, &secret).await.unwrap();
             assert_eq!(answer.generation, round);
             assert_eq!(house.check(&answer.token.expose()), "permit");
@@ -225,14 +221,10 @@ fn a_server_that_is_switched_while_sessions_stay_is_written_to_again() {
         run("SET default_transaction_read_only = off").await;
         run("ALTER SYSTEM SET default_transaction_read_only = on").await;
         run("SELECT pg_reload_conf()").await;
-        wait_until("the store to be read-only", LONG, || {
-            (!house.store.is_writable()).then_some(())
-        });
+        until("the store to be read-only", || !house.store.is_writable());
         run("ALTER SYSTEM RESET default_transaction_read_only").await;
         run("SELECT pg_reload_conf()").await;
-        wait_until("the store to be writable", LONG, || {
-            house.store.is_writable().then_some(())
-        });
+        until("the store to be writable", || house.store.is_writable());
         house.generate(clients[0].0, &clients[0].1).await.unwrap();
         house.close().await;
         session.close().await;
@@ -274,7 +266,7 @@ fn every_host_of_the_url_is_tried() {
 
 /// Takes the next connection and reads what its caller says first, as a server does that then never answers.
 fn silent(listener: &std::net::TcpListener) -> std::net::TcpStream {
-    let taken = wait_until("a connection", LONG, || listener.accept().ok());
+    let taken = until("a connection", || listener.accept().ok());
     let (mut caller, _) = taken;
     caller.set_nonblocking(false).unwrap();
     caller.set_read_timeout(Some(LONG)).unwrap();

@@ -1,7 +1,7 @@
 //! What only PostgreSQL can do to a node: lose its connection, be away, be somebody else's, and
 //! answer a commit with a warning.
 
-use crate::house::{House, Who};
+use crate::house::{House, Who, until};
 use crate::model::{assert_law, assert_same, folded};
 use crate::place::{Engine, Place, on};
 use std::collections::BTreeMap;
@@ -11,9 +11,7 @@ use std::time::Duration;
 use tokenward_core::change::{Change, FORMAT};
 use tokenward_core::time::{BootInstant, Clock};
 use tokenward_store::{Failure, StoreError};
-use tokenward_testkit::wait_until;
 
-const LONG: Duration = Duration::from_secs(30);
 /// Ends the session that writes, as an operator or a failing network would.
 const TERMINATE: &str = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
     WHERE datname = current_database() AND application_name LIKE 'tokenward ________-%'";
@@ -97,9 +95,7 @@ fn no_answered_change_is_lost_while_the_connection_dies_again_and_again() {
             tokio::task::spawn_blocking(move || {
                 let mut killed = 0;
                 while killed < 40 {
-                    wait_until("the store to be written to", LONG, || {
-                        store.is_writable().then_some(())
-                    });
+                    until("the store to be written to", || store.is_writable());
                     killed += place.sql(TERMINATE).len();
                 }
             })
@@ -120,13 +116,7 @@ fn no_answered_change_is_lost_while_the_connection_dies_again_and_again() {
         let mut tries = 0..10;
         while house.generate(clients[0].0, &clients[0].1).await.is_err() {
             assert!(tries.next().is_some(), "the store does not recover");
-            let store = house.store.clone();
-            let writable = move || store.is_writable().then_some(());
-            tokio::task::spawn_blocking(move || {
-                wait_until("the store to be written to", LONG, writable);
-            })
-            .await
-            .unwrap();
+            until("the store to be written to", || house.store.is_writable());
         }
         let bodies = place.bodies();
         let mut written: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
@@ -212,23 +202,18 @@ fn a_session_given_up_that_still_holds_the_lock_is_ended() {
             .run("BEGIN; LOCK TABLE slot IN EXCLUSIVE MODE")
             .await;
         let held = house.hold();
-        let call = {
-            let (house, secret) = (house.share(), secret.clone());
-            tokio::spawn(async move { house.generate(id, &secret).await.map(drop) })
-        };
+        let call = house.ask(&clients[0]);
         house.until_waiting(1);
         // One second of its ten is left when it is decided.
         house.clock().skip(Duration::from_secs(9));
         let start: BootInstant = house.clock().boot();
         held.release().await;
         assert_eq!(
-            call.await.unwrap(),
+            call.await.unwrap().map(drop),
             Err(Failure::Unavailable),
             "given up before it could be too late"
         );
-        wait_until("the store to be writable", LONG, || {
-            house.store.is_writable().then_some(())
-        });
+        until("the store to be writable", || house.store.is_writable());
         assert!(
             house.clock().boot().0 - start.0 < 7_000_000_000,
             "not by the statement's own timeout"
@@ -263,8 +248,8 @@ fn rows_are_found_by_their_keys_by_plans_made_on_short_tables() {
             WHERE relname IN ('change_log', 'audit', 'client', 'slot')";
         let written =
             "SELECT coalesce(sum(n_tup_ins), 0) FROM pg_stat_user_tables WHERE relname = 'audit'";
-        wait_until("the server to have counted", LONG, || {
-            (place.number(written) >= TOKENS).then_some(())
+        until("the server to have counted", || {
+            place.number(written) >= TOKENS
         });
         let read = place.number(read);
         assert!(read < 10 * TOKENS, "{read} rows read for {TOKENS} tokens");

@@ -2,29 +2,22 @@
 //! one, and one node at a time cleans up.
 
 use crate::basics::{START, uuid};
-use crate::house::{House, Who};
+use crate::house::{House, Who, until};
 use crate::place::{Engine, Place, on, on_both, runtime};
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 use tokenward_core::ids::{ClientId, ClientNo, ProductNo, WorkspaceId};
 use tokenward_core::time::Timestamp;
 use tokenward_store::counts::{CheckCount, Outcome, SourceUse};
 use tokenward_store::notices::{NewNotice, NoticeWrite, Settled, Target};
 use tokenward_store::people::{CHALLENGES_MAX, PasskeyChallenge, Record};
 use tokenward_store::{Decided, Failure, ReadSet, Use};
-use tokenward_testkit::{PgCluster, wait_until};
+use tokenward_testkit::PgCluster;
 use uuid::Uuid;
 
-const LONG: Duration = Duration::from_secs(60);
-
 async fn sharing(place: &Arc<Place>) -> House {
-    let who = Who {
-        sharing: true,
-        ..Who::new()
-    };
-    let opened = House::open_as(place, who).await;
+    let opened = House::open_as(place, Who::sharing()).await;
     opened.unwrap_or_else(|error| panic!("{error}"))
 }
 
@@ -291,25 +284,22 @@ fn a_row_that_others_have_does_not_hold_the_writer_up() {
 fn one_node_cleans_up_and_another_takes_over_when_it_leaves() {
     on(Engine::Postgres, async |place| {
         let a = sharing(&place).await;
-        let until = |what: &str, is: &dyn Fn() -> bool| {
-            tokio::task::block_in_place(|| wait_until(what, LONG, || is().then_some(())));
-        };
-        until("the only node to clean up", &|| a.store.is_housekeeper());
+        until("the only node to clean up", || a.store.is_housekeeper());
         let b = sharing(&place).await;
-        until("both to see each other", &|| {
+        until("both to see each other", || {
             (a.store.nodes_seen(), b.store.nodes_seen()) == (2, 2)
         });
         assert!(a.store.is_housekeeper() && !b.store.is_housekeeper());
         a.close().await;
-        until("the other one to take over", &|| b.store.is_housekeeper());
-        until("it to be alone", &|| b.store.nodes_seen() == 1);
+        until("the other one to take over", || b.store.is_housekeeper());
+        until("it to be alone", || b.store.nodes_seen() == 1);
         // The lock ends with the session; the next one takes it again.
         let end = "SELECT pg_terminate_backend(pid)::text FROM pg_locks
             WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
             AND objid::bigint = 1853321829";
         assert_eq!(place.sql(end), ["true"]);
-        until("the lock to be gone", &|| !b.store.is_housekeeper());
-        until("it to clean up again", &|| b.store.is_housekeeper());
+        until("the lock to be gone", || !b.store.is_housekeeper());
+        until("it to clean up again", || b.store.is_housekeeper());
         b.close().await;
     });
 }
@@ -379,18 +369,17 @@ fn readers_leave_a_server_on_which_the_lease_is_not_renewed_any_more() {
             answered.fetch_add(1, Ordering::SeqCst);
         };
         let committed = |count: i64| {
-            let done = || (changes() >= before + count).then_some(());
-            wait_until("a change on the new primary", LONG, done);
+            until("a change on the new primary", || changes() >= before + count);
         };
         // What writes nothing is answered by what was answered before, and shows nothing of the lease.
         let nothing = || {
             let nothing = house.store.decide(ReadSet::client(clients[0].0), |_| {
                 Ok::<_, Infallible>((Decided::default(), ()))
             });
-            runtime.block_on(nothing).is_ok().then_some(())
+            runtime.block_on(nothing).is_ok()
         };
         let early = tokio::task::block_in_place(|| {
-            wait_until("a decision on the new primary", LONG, nothing);
+            until("a decision on the new primary", nothing);
             std::thread::scope(|scope| {
                 for (client, count) in clients.iter().zip(1..) {
                     scope.spawn(|| ask(client));

@@ -1,16 +1,14 @@
 //! What only a file can do to a node: be full, be read-only, be garbage, be locked by another program.
 
-use crate::house::{House, Who};
+use crate::house::{House, Who, until};
 use crate::model::{assert_same, folded};
 use crate::place::{Engine, Place, on};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
-use std::time::Duration;
 use tokenward_core::time::Clock;
 use tokenward_store::{Failure, StoreError};
-use tokenward_testkit::wait_until;
 
 async fn refused(place: &Arc<Place>) -> StoreError {
     match House::open_as(place, Who::new()).await {
@@ -75,10 +73,7 @@ fn a_lock_held_by_another_program_is_waited_for_then_told_and_then_forgotten() {
         let other = rusqlite::Connection::open(place.path()).unwrap();
         other.execute_batch("BEGIN IMMEDIATE").unwrap();
         let start = house.clock().boot().0;
-        assert_eq!(
-            house.generate(*id, secret).await.map(drop),
-            Err(Failure::Unavailable)
-        );
+        house.is_unavailable(*id, secret).await;
         assert!(
             house.clock().boot().0 - start > 4_000_000_000,
             "a short lock is waited for"
@@ -224,9 +219,7 @@ fn a_full_disk_is_told_does_no_damage_and_is_survived() {
             maximum: limit.maximum,
         };
         rustix::process::setrlimit(resource, wider).unwrap();
-        wait_until("the store to be writable", Duration::from_secs(10), || {
-            house.store.is_writable().then_some(())
-        });
+        until("the store to be writable", || house.store.is_writable());
         for (at, (id, secret)) in clients.iter().enumerate() {
             let generation = recovered(&house, *id, secret).await;
             assert_eq!(
@@ -257,9 +250,7 @@ fn a_second_process_on_the_same_file_ends_the_first() {
             first.generate(clients[0].0, &clients[0].1).await.map(drop),
             Err(Failure::Unavailable)
         );
-        wait_until("the first to stop", Duration::from_secs(10), || {
-            first.store.is_expelled().then_some(())
-        });
+        until("the first to stop", || first.store.is_expelled());
         assert_eq!(
             second
                 .generate(clients[0].0, &clients[0].1)

@@ -93,35 +93,34 @@ fn verdict(url: &str) -> Result<(), StoreError> {
     }
 }
 
-/// Role, host, parameters; what a refusal says, none when it connects.
-type Case = (
-    &'static str,
-    &'static str,
-    &'static str,
-    Option<&'static str>,
-);
-
-/// Tries each case with `psql` and with a store; all that differ are told at once.
-fn compare(secured: &Secured, cases: &[Case]) {
+/// Tries each case with `psql` and with a store; all that differ are told at once. A case is a line: role, host, parameters,
+/// and behind ` -> ` what a refusal says, or `connects`.
+fn compare(secured: &Secured, cases: &str) {
+    let cases = cases.lines().map(str::trim);
+    let cases = cases.filter(|line| !line.is_empty() && !line.starts_with("# "));
     let differ: Vec<String> = cases
-        .iter()
-        .filter_map(|(role, host, parameters, refusal)| {
+        .filter_map(|line| {
+            let (asked, expected) = line.split_once(" -> ").unwrap();
+            let asked: Vec<&str> = asked.split_whitespace().collect();
+            let &[role, host, parameters] = &asked[..] else {
+                panic!("{line}")
+            };
             let url = secured.url(role, host, parameters);
             let psql = secured.cluster.psql(&url);
             let ours = verdict(&url);
-            let as_expected = match (&ours, refusal) {
-                (Ok(()), None) => true,
-                (Err(StoreError::Refused(told)), Some(refusal)) => {
+            let as_expected = match &ours {
+                Ok(()) => expected == "connects",
+                Err(StoreError::Refused(told)) => {
                     let named = format!("{host}:{}", secured.cluster.port());
-                    told.contains(refusal)
+                    told.contains(expected)
                         && told.contains(&named)
                         && !told.contains(PASSWORD)
                         && told.lines().count() == 1
                 }
                 _ => false,
             };
-            let alike = as_expected && psql.0 == refusal.is_none();
-            (!alike).then(|| format!("{role}@{host} {parameters}: {ours:?}; psql: {psql:?}"))
+            let alike = as_expected && psql.0 == (expected == "connects");
+            (!alike).then(|| format!("{line}: {ours:?}; psql: {psql:?}"))
         })
         .collect();
     assert!(differ.is_empty(), "{}", differ.join("\n"));
@@ -132,106 +131,31 @@ fn server_is_verified_as_psql_verifies_it() {
     let mut secured = Secured::start();
     compare(
         &secured,
-        &[
-            (
-                "app",
-                "localhost",
-                "sslmode=verify-full&sslrootcert=@ca.pem",
-                None,
-            ),
-            (
-                "app",
-                "localhost",
-                "sslmode=verify-ca&sslrootcert=@ca.pem",
-                None,
-            ),
-            ("app", "localhost", "sslrootcert=@ca.pem", None),
-            ("app", "localhost", "sslmode=require", None),
-            ("app", "127.0.0.1", "sslmode=require", None),
-            (
-                "app",
-                "localhost",
-                "sslmode=require&sslrootcert=@ca.pem",
-                None,
-            ),
-            (
-                "app",
-                "127.0.0.1",
-                "sslmode=verify-ca&sslrootcert=@ca.pem",
-                None,
-            ),
-            // Another authority.
-            (
-                "app",
-                "localhost",
-                "sslmode=verify-full&sslrootcert=@other.pem",
-                Some("other.pem (sslrootcert)"),
-            ),
-            (
-                "app",
-                "localhost",
-                "sslmode=verify-ca&sslrootcert=@other.pem",
-                Some("other.pem (sslrootcert)"),
-            ),
-            (
-                "app",
-                "localhost",
-                "sslmode=require&sslrootcert=@other.pem",
-                Some("other.pem (sslrootcert)"),
-            ),
-            (
-                "app",
-                "localhost",
-                "sslmode=verify-full&sslrootcert=system",
-                Some("this system trusts"),
-            ),
-            // Another name.
-            (
-                "app",
-                "127.0.0.1",
-                "sslmode=verify-full&sslrootcert=@ca.pem",
-                Some("issued for DnsName(\"localhost\")"),
-            ),
-            // No TLS on this side.
-            (
-                "app",
-                "localhost",
-                "sslmode=disable",
-                Some("set sslmode=verify-full"),
-            ),
-            // Files that are not there, or not what they should be.
-            (
-                "app",
-                "localhost",
-                "sslmode=verify-full&sslrootcert=@none.pem",
-                Some("none.pem (sslrootcert) can't be read: No such file"),
-            ),
-            (
-                "app",
-                "localhost",
-                "sslmode=verify-full&sslrootcert=@empty.pem",
-                Some("empty.pem (sslrootcert) holds no certificate"),
-            ),
-            // Channel binding.
-            (
-                "app",
-                "localhost",
-                "sslmode=verify-full&sslrootcert=@ca.pem&channel_binding=require",
-                None,
-            ),
-            (
-                "app",
-                "localhost",
-                "sslmode=verify-full&sslrootcert=@ca.pem&channel_binding=disable",
-                None,
-            ),
-            (
-                "app",
-                "localhost",
-                "sslmode=require&channel_binding=require",
-                None,
-            ),
-        ],
+        r#"
+        app localhost sslmode=verify-full&sslrootcert=@ca.pem -> connects
+        app localhost sslmode=verify-ca&sslrootcert=@ca.pem -> connects
+        app localhost sslrootcert=@ca.pem -> connects
+        app localhost sslmode=require -> connects
+        app 127.0.0.1 sslmode=require -> connects
+        app localhost sslmode=require&sslrootcert=@ca.pem -> connects
+        app 127.0.0.1 sslmode=verify-ca&sslrootcert=@ca.pem -> connects
+        # Another authority.
+        app localhost sslmode=verify-full&sslrootcert=@other.pem -> other.pem (sslrootcert)
+        app localhost sslmode=verify-ca&sslrootcert=@other.pem -> other.pem (sslrootcert)
+        app localhost sslmode=require&sslrootcert=@other.pem -> other.pem (sslrootcert)
+        app localhost sslmode=verify-full&sslrootcert=system -> this system trusts
+        # Another name.
+        app 127.0.0.1 sslmode=verify-full&sslrootcert=@ca.pem -> issued for DnsName("localhost")
+        # No TLS on this side.
+        app localhost sslmode=disable -> set sslmode=verify-full
+        # Files that are not there, or not what they should be.
+        app localhost sslmode=verify-full&sslrootcert=@none.pem -> none.pem (sslrootcert) can't be read: No such file
+        app localhost sslmode=verify-full&sslrootcert=@empty.pem -> empty.pem (sslrootcert) holds no certificate
+        # Channel binding.
+        app localhost sslmode=verify-full&sslrootcert=@ca.pem&channel_binding=require -> connects
+        app localhost sslmode=verify-full&sslrootcert=@ca.pem&channel_binding=disable -> connects
+        app localhost sslmode=require&channel_binding=require -> connects
+        "#,
     );
     let wrong = secured
         .url(
@@ -252,21 +176,11 @@ fn server_is_verified_as_psql_verifies_it() {
     secured.restart_with(&[("server.crt", &expired), ("server.key", &key)]);
     compare(
         &secured,
-        &[
-            ("app", "localhost", "sslmode=require", None),
-            (
-                "app",
-                "localhost",
-                "sslmode=verify-ca&sslrootcert=@ca.pem",
-                Some("expired at 2020-01-01"),
-            ),
-            (
-                "app",
-                "localhost",
-                "sslmode=verify-full&sslrootcert=@ca.pem",
-                Some("expired at 2020-01-01"),
-            ),
-        ],
+        "
+        app localhost sslmode=require -> connects
+        app localhost sslmode=verify-ca&sslrootcert=@ca.pem -> expired at 2020-01-01
+        app localhost sslmode=verify-full&sslrootcert=@ca.pem -> expired at 2020-01-01
+        ",
     );
 }
 
@@ -284,26 +198,11 @@ fn certificate_that_is_its_own_authority_is_accepted_while_it_is_valid() {
     secured.restart_with(&[("server.crt", &valid), ("server.key", &private)]);
     compare(
         &secured,
-        &[
-            (
-                "app",
-                "localhost",
-                "sslmode=verify-full&sslrootcert=@own.pem&channel_binding=require",
-                None,
-            ),
-            (
-                "app",
-                "127.0.0.1",
-                "sslmode=verify-full&sslrootcert=@own.pem",
-                Some("not for the host"),
-            ),
-            (
-                "app",
-                "localhost",
-                "sslmode=verify-full&sslrootcert=@ca.pem",
-                Some("ca.pem (sslrootcert)"),
-            ),
-        ],
+        "
+        app localhost sslmode=verify-full&sslrootcert=@own.pem&channel_binding=require -> connects
+        app 127.0.0.1 sslmode=verify-full&sslrootcert=@own.pem -> not for the host
+        app localhost sslmode=verify-full&sslrootcert=@ca.pem -> ca.pem (sslrootcert)
+        ",
     );
     own.not_before = rcgen::date_time_ymd(2019, 1, 1);
     own.not_after = rcgen::date_time_ymd(2020, 1, 1);
@@ -312,12 +211,9 @@ fn certificate_that_is_its_own_authority_is_accepted_while_it_is_valid() {
     secured.restart_with(&[("server.crt", &over), ("server.key", &private)]);
     compare(
         &secured,
-        &[(
-            "app",
-            "localhost",
-            "sslmode=verify-full&sslrootcert=@own.pem",
-            Some("expired at 2020-01-01"),
-        )],
+        "
+        app localhost sslmode=verify-full&sslrootcert=@own.pem -> expired at 2020-01-01
+        ",
     );
 }
 
@@ -327,33 +223,13 @@ fn server_without_tls_is_refused_as_by_psql() {
     secured.restart_with(&[("postgresql.auto.conf", ""), ("pg_hba.conf", PLAIN_RULES)]);
     compare(
         &secured,
-        &[
-            (
-                "app",
-                "localhost",
-                "sslmode=verify-full&sslrootcert=@ca.pem",
-                Some("the server offers no TLS"),
-            ),
-            (
-                "app",
-                "localhost",
-                "sslmode=verify-ca&sslrootcert=@ca.pem",
-                Some("the server offers no TLS"),
-            ),
-            (
-                "app",
-                "localhost",
-                "sslmode=require",
-                Some("the server offers no TLS"),
-            ),
-            (
-                "app",
-                "localhost",
-                "sslmode=disable&channel_binding=require",
-                Some("channel_binding=require needs"),
-            ),
-            ("app", "localhost", "sslmode=disable", None),
-        ],
+        "
+        app localhost sslmode=verify-full&sslrootcert=@ca.pem -> the server offers no TLS
+        app localhost sslmode=verify-ca&sslrootcert=@ca.pem -> the server offers no TLS
+        app localhost sslmode=require -> the server offers no TLS
+        app localhost sslmode=disable&channel_binding=require -> channel_binding=require needs
+        app localhost sslmode=disable -> connects
+        ",
     );
     // By default, TLS is for other machines.
     verdict(&secured.url("app", "localhost", "connect_timeout=5")).unwrap();
@@ -385,7 +261,7 @@ fn store_with_all_its_connections_lives_on_tls_and_follows_a_failover() {
                 let found = cluster.sql("postgres", sessions);
                 let (secured, all) = found.split_once(" of ").unwrap();
                 assert_eq!(secured, all, "a session without TLS");
-                (all == "3").then_some(())
+                all == "3"
             });
         };
         all_are_there(&primary.cluster).await;
@@ -410,54 +286,22 @@ fn store_with_all_its_connections_lives_on_tls_and_follows_a_failover() {
 #[test]
 fn client_certificate_is_judged_as_psql_s_is() {
     let secured = Secured::start();
-    let verified = "sslmode=verify-full&sslrootcert=@ca.pem";
-    let with = |more: &str| -> &'static str { format!("{verified}{more}").leak() };
     compare(
         &secured,
-        &[
-            (
-                "certified",
-                "localhost",
-                with("&sslcert=@client.pem&sslkey=@client.key"),
-                None,
-            ),
-            (
-                "certified",
-                "localhost",
-                with(""),
-                Some("Name a certificate and its key"),
-            ),
-            (
-                "certified",
-                "localhost",
-                with("&sslcert=@foreign.pem&sslkey=@foreign.key"),
-                Some("foreign.pem (sslcert)"),
-            ),
-            (
-                "certified",
-                "localhost",
-                with("&sslcert=@client.pem&sslkey=@foreign.key"),
-                Some("foreign.key (sslkey) does not belong"),
-            ),
-            (
-                "certified",
-                "localhost",
-                with("&sslcert=@client.pem&sslkey=@none.key"),
-                Some("none.key (sslkey) can't be read"),
-            ),
-            (
-                "certified",
-                "localhost",
-                with("&sslcert=@none.pem&sslkey=@client.key"),
-                Some("none.pem (sslcert) can't be read"),
-            ),
-        ],
+        "
+        certified localhost sslmode=verify-full&sslrootcert=@ca.pem&sslcert=@client.pem&sslkey=@client.key -> connects
+        certified localhost sslmode=verify-full&sslrootcert=@ca.pem -> Name a certificate and its key
+        certified localhost sslmode=verify-full&sslrootcert=@ca.pem&sslcert=@foreign.pem&sslkey=@foreign.key -> foreign.pem (sslcert)
+        certified localhost sslmode=verify-full&sslrootcert=@ca.pem&sslcert=@client.pem&sslkey=@foreign.key -> foreign.key (sslkey) does not belong
+        certified localhost sslmode=verify-full&sslrootcert=@ca.pem&sslcert=@client.pem&sslkey=@none.key -> none.key (sslkey) can't be read
+        certified localhost sslmode=verify-full&sslrootcert=@ca.pem&sslcert=@none.pem&sslkey=@client.key -> none.pem (sslcert) can't be read
+        ",
     );
     // Files are read again at each connection.
     let url = secured.url(
         "certified",
         "localhost",
-        with("&sslcert=@new.pem&sslkey=@new.key"),
+        "sslmode=verify-full&sslrootcert=@ca.pem&sslcert=@new.pem&sslkey=@new.key",
     );
     assert!(matches!(verdict(&url), Err(StoreError::Refused(_))));
     for (from, to) in [("client.pem", "new.pem"), ("client.key", "new.key")] {

@@ -134,8 +134,8 @@ pub(crate) async fn figure_of(server: &Server, name: &str) -> String {
 }
 
 /// Lets a condition come true, with the runtime going on.
-pub(crate) fn until(what: &str, mut condition: impl FnMut() -> bool) {
-    tokio::task::block_in_place(|| wait_until(what, LIMIT, || condition().then_some(())));
+pub(crate) fn until(what: &str, condition: impl FnMut() -> bool) {
+    tokio::task::block_in_place(|| wait_until(what, LIMIT, condition));
 }
 
 pub(crate) fn router(checker: Checker) -> Router {

@@ -150,20 +150,14 @@ fn try_out(kind: &Kind) {
         "has expired",
         "is not from an authority",
     ] {
-        wait_until(words, LIMIT, || {
-            world.server.output().contains(words).then_some(())
-        });
+        wait_until(words, LIMIT, || world.server.output().contains(words));
     }
     // Tokenward's certificate is for another name than the gateway asks for.
     let misnamed = files.authority.issue(&["elsewhere.internal"], NOW);
     files.write("own.pem", &misnamed.0);
     files.write("own.key", &misnamed.1);
     wait_until("the other certificate", LIMIT, || {
-        world
-            .server
-            .output()
-            .contains("certificate reloaded")
-            .then_some(())
+        world.server.output().contains("certificate reloaded")
     });
     let own = issue("gateway.internal", NOW);
     world.places.certificates = Some(files.gateway("last", own, &authority));

@@ -90,7 +90,7 @@ fn try_out(kind: &Kind) {
             wait_until(&format!("answers before restart {restart}"), LIMIT, || {
                 let stopped = seen.stop.load(Ordering::Relaxed);
                 let answers = seen.answers.load(Ordering::Relaxed);
-                (stopped || answers >= before + 100).then_some(())
+                stopped || answers >= before + 100
             });
             if seen.stop.load(Ordering::Relaxed) {
                 break;
@@ -100,7 +100,7 @@ fn try_out(kind: &Kind) {
         let before = seen.answers.load(Ordering::Relaxed);
         wait_until("answers after the last restart", LIMIT, || {
             let stopped = seen.stop.load(Ordering::Relaxed);
-            (stopped || seen.answers.load(Ordering::Relaxed) >= before + 100).then_some(())
+            stopped || seen.answers.load(Ordering::Relaxed) >= before + 100
         });
     });
     let output = world.server.output();

@@ -48,11 +48,9 @@ fn the_probe_says_no_while_nobody_can_vouch() {
     let product = house.product(By::Replica);
     assert!(product.is_ready());
     house.node.freeze();
-    wait_until("the end of the lease", LIMIT, || {
-        (!product.is_ready()).then_some(())
-    });
+    wait_until("the end of the lease", LIMIT, || !product.is_ready());
     house.node.thaw();
-    wait_until("a new lease", LIMIT, || product.is_ready().then_some(()));
+    wait_until("a new lease", LIMIT, || product.is_ready());
 }
 
 #[test]
@@ -64,7 +62,7 @@ fn who_ends_in_good_order_is_not_waited_for() {
     product.process.signal(Signal::TERM);
     assert!(product.process.wait(LIMIT).success());
     wait_until("the node to know", LIMIT, || {
-        (house.figure("tokenward_replicas") == "0").then_some(())
+        house.figure("tokenward_replicas") == "0"
     });
     house.token(&client);
     assert_eq!(house.figure("tokenward_replicas_expelled"), "0");
