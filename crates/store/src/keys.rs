@@ -365,9 +365,7 @@ fn sealed_app(proofs: &str) -> Result<Option<Vec<u8>>, StoreError> {
     let Some(app) = proofs.totp else {
         return Ok(None);
     };
-    let text = app.sealed;
-    let byte = |at: usize| u8::from_str_radix(text.get(at..at + 2)?, 16).ok();
-    Ok((0..text.len()).step_by(2).map(byte).collect())
+    Ok(tokenward_core::hex::read_any(&app.sealed))
 }
 
 /// What a start does about the keys once it may write.

@@ -16,6 +16,7 @@ use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokenward_core::digest::{DigestKey, KeyId, Keyring};
+use tokenward_core::hex;
 use tokenward_core::time::Clock;
 
 /// How the file of a backup in a folder is named: `tokenward-20261129T101530Z.sqlite`.
@@ -186,7 +187,7 @@ fn tell(
     encrypted: bool,
     clients: usize,
 ) -> Result<(), Fault> {
-    let hash = data_dir::hex(&hash);
+    let hash = hex::encode(&hash);
     if args.json {
         let told = serde_json::json!({
             "file": shown, "change_number": change, "audit_seq": seq, "audit_hash": *hash, "encrypted": encrypted, "clients": clients,

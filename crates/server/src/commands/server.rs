@@ -17,6 +17,7 @@ use std::time::Duration;
 use tokenward_cli::Sure;
 use tokenward_core::attach::ReplicaKeys;
 use tokenward_core::digest::{KeyId, Keyring};
+use tokenward_core::hex;
 use tokenward_core::time::Clock;
 use tokenward_store::{Location, Move, Moved, Step, StoreError, StoredKey};
 use zeroize::Zeroizing;
@@ -582,7 +583,7 @@ fn restore(args: &RestoreArgs) -> Result<(), Fault> {
         ));
     }
     let head = &restored.head;
-    let hash = data_dir::hex(&head.audit_hash);
+    let hash = hex::encode(&head.audit_hash);
     if args.json {
         let told = serde_json::json!({
             "change_number": head.change_number, "audit_seq": head.audit_seq, "audit_hash": *hash,
@@ -749,7 +750,7 @@ fn told_moved(
     replicas: bool,
 ) -> Result<(), Fault> {
     let head = &moved.head;
-    let hash = data_dir::hex(&head.audit_hash);
+    let hash = hex::encode(&head.audit_hash);
     let rows: u64 = moved.tables.iter().map(|table| table.rows).sum();
     if args.json {
         let tables: Vec<_> = moved

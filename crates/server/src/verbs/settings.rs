@@ -5,6 +5,7 @@ use tokenward_core::client::{
     EMAILS_MAX, HANDOVER_SECONDS_MAX, LIFETIME_SECONDS_MAX, OnRepeat, PRODUCTS_MAX, Product,
     RENEW_BEFORE_SECONDS_MAX, Settings,
 };
+use tokenward_core::hex;
 use tokenward_core::ids::ProductNo;
 use tokenward_core::label::{self, Label};
 use tokenward_core::restrictions::Networks;
@@ -178,7 +179,7 @@ pub fn version(settings: &Settings) -> String {
     use sha2::{Digest as _, Sha256};
     let plain = serde_json::to_vec(settings).unwrap_or_default();
     let digest: [u8; 32] = Sha256::digest(&plain).into();
-    crate::config::data_dir::hex(&digest[..16]).to_string()
+    hex::encode(&digest[..16]).to_string()
 }
 
 /// Whether `new` allows anything that `old` does not, or tells other people: such a change needs a fresh proof.

@@ -18,6 +18,7 @@ use futures_util::stream;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use tokenward_api::audit_csv;
+use tokenward_core::hex;
 use tokenward_core::audit::AuditRecord;
 use tokenward_core::ids::{ClientId, WorkspaceId};
 use tokenward_core::time::{Clock, MICROS_PER_SECOND, SECONDS_PER_DAY, Timestamp};
@@ -308,7 +309,7 @@ pub(super) async fn verify(State(app): State<Arc<App>>, sent: PostedForm) -> Rep
         Verified::Whole { entries, hash } => format!(
             "{} entries verified. Head hash: {}. Save it outside this server to prove later that no earlier entry was changed.",
             count(entries),
-            *crate::config::data_dir::hex(&hash)
+            *hex::encode(&hash)
         ),
         Verified::Broken { at, why } => format!(
             "Verification failed at entry {at}: {why}. Keep the database as it is and compare it with your exports."
