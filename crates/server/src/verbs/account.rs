@@ -46,12 +46,7 @@ pub(crate) async fn alter(
                 but: Some(session),
             });
         }
-        let decided = Decided {
-            records,
-            audit: vec![entry],
-            ..Decided::default()
-        };
-        Ok((decided, ()))
+        Ok((Decided::records(records, entry), ()))
     });
     decided.await
 }
@@ -331,12 +326,7 @@ pub async fn end_sessions(
             };
             let detail = json!({ "session": one });
             let entry = acting.entry("member.end_sessions", None, None, &detail, view.now);
-            let decided = Decided {
-                records: vec![record],
-                audit: vec![entry],
-                ..Decided::default()
-            };
-            Ok((decided, ()))
+            Ok((Decided::records(vec![record], entry), ()))
         },
     );
     decided.await

@@ -290,15 +290,7 @@ mod tests {
 
     fn chain(count: u64) -> Vec<AuditRecord> {
         let mut before = CHAIN_START;
-        let entry = Entry {
-            at: Timestamp(1),
-            actor: Actor::System,
-            source: None,
-            action: "token.generate",
-            workspace: None,
-            client: None,
-            detail: "{}".to_owned(),
-        };
+        let entry = Entry::by_system(Timestamp(1), "token.generate", &"{}");
         let written = |seq| {
             let written = AuditRecord::new(&entry, seq, &before);
             before = written.hash;

@@ -409,11 +409,7 @@ pub(crate) async fn begin(
         records.push(Record::SessionsForgotten {
             before: Timestamp(view.now.0 - longest),
         });
-        let decided = Decided {
-            records,
-            audit: vec![entry],
-            ..Decided::default()
-        };
+        let decided = Decided::records(records, entry);
         Ok::<_, NotSignedIn>((decided, ()))
     });
     decided.await??;
