@@ -196,7 +196,7 @@ impl AwsHome {
         let request = http::Request::post(self.endpoint.as_str())
             .header("content-type", "application/x-amz-json-1.1")
             .header("x-amz-target", format!("secretsmanager.{action}"))
-            .header("x-amz-content-sha256", digest)
+            .header("x-amz-content-sha256", digest.as_str())
             .body(())
             .map_err(|error| broken(error.to_string()))?;
         let mut parts = request.into_parts().0;
