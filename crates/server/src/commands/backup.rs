@@ -278,9 +278,7 @@ fn try_out(
         Some(keyring) => keyring,
         None => Keyring::new(vec![DigestKey::new(KeyId(1), random::bytes())])?,
     };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
+    let runtime = super::server::runtime()?;
     let restoring = tokenward_store::try_restore(
         &copy,
         Arc::new(keyring),

@@ -369,9 +369,7 @@ fn check_config(args: CheckArgs) -> Result<(), Fault> {
     if args.online
         && let Some(sso) = &config.sso
     {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
+        let runtime = runtime()?;
         let asked = runtime.block_on(crate::auth::provider::discover(sso));
         asked.map_err(|why| format!("sso_issuer: {why}"))?;
     }
@@ -417,6 +415,13 @@ fn check_config(args: CheckArgs) -> Result<(), Fault> {
     }
 }
 
+/// What a command waits in.
+pub(super) fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+}
+
 pub(super) fn print(text: &str) -> Result<(), Fault> {
     Ok(writeln!(std::io::stdout(), "{text}")?)
 }
@@ -458,9 +463,7 @@ fn health(args: &HealthArgs) -> Result<(), Fault> {
         .timeout(HEALTH_TIMEOUT)
         .tls_danger_accept_invalid_certs(true)
         .build()?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
+    let runtime = runtime()?;
     let (status, text) = runtime
         .block_on(async {
             let answer = client.get(url.clone()).send().await?;
@@ -542,9 +545,7 @@ fn restore(args: &RestoreArgs) -> Result<(), Fault> {
         }
     };
     drop(source);
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
+    let runtime = runtime()?;
     let wait = match (&location, args.nodes_stopped) {
         (Location::Postgres(_), false) => tokenward_store::NODE_WAIT,
         _ => Duration::ZERO,
@@ -726,9 +727,7 @@ fn move_store(args: &MoveArgs) -> Result<(), Fault> {
         now: SystemClock.wall(),
         wait: tokenward_store::NODE_WAIT,
     };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
+    let runtime = runtime()?;
     let moved = runtime.block_on(tokenward_store::move_store(&wanted, &mut progress));
     if tty {
         note("");
