@@ -35,7 +35,7 @@ pub(super) struct Snippet {
 }
 
 /// The page.
-#[derive(Template)]
+#[derive(Template, Default)]
 #[template(path = "console/once.html")]
 pub(super) struct OncePage {
     pub(super) frame: Frame,
@@ -53,7 +53,6 @@ pub(super) struct OncePage {
     /// Products that the secret, an access token, can be tested for: slug and name.
     pub(super) tests: Vec<(String, String)>,
     pub(super) next: String,
-    pub(super) next_label: &'static str,
 }
 
 #[cfg(test)]

@@ -11,10 +11,8 @@ use super::sign_in::fault;
 use crate::app::App;
 use crate::verbs::sign_in::{NotSignedIn, Person, prove_again};
 use askama::Template;
-use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
-use std::sync::Arc;
 use tokenward_core::time::Clock;
 
 #[derive(Template)]
@@ -78,21 +76,17 @@ async fn way(app: &App, person: &Person, form: &Form) -> Way {
 }
 
 /// `GET /console/step-up`
-pub(super) async fn show(
-    State(app): State<Arc<App>>,
-    Member(person): Member,
-    uri: http::Uri,
-) -> Reply {
+pub(super) async fn show(Member(app, person): Member, uri: http::Uri) -> Reply {
     let mut way = way(&app, &person, &Form::query(&uri)).await;
     way.kept = String::new();
     page(&shown(&person, Fault::default(), way))
 }
 
 /// `POST /console/step-up`
-pub(super) async fn send(State(app): State<Arc<App>>, sent: PostedForm) -> Reply {
-    match prove_again(&app.people, &sent.person, sent.form.secret("proof")).await {
-        Ok(()) => proved(&app, &sent).await,
-        Err(not) => refused(&app, &sent, &not).await,
+pub(super) async fn send(sent: PostedForm) -> Reply {
+    match prove_again(&sent.app.people, &sent.person, sent.form.secret("proof")).await {
+        Ok(()) => proved(&sent.app, &sent).await,
+        Err(not) => refused(&sent.app, &sent, &not).await,
     }
 }
 

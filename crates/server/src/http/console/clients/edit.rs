@@ -13,9 +13,8 @@ use crate::verbs::clients::{self, Read};
 use crate::verbs::settings::{SettingsPatch, is_wider, version};
 use crate::verbs::sign_in::Person;
 use askama::Template;
-use axum::extract::{Path, State};
+use axum::extract::Path;
 use http::StatusCode;
-use std::sync::Arc;
 
 #[derive(Template)]
 #[template(path = "console/client_edit.html")]
@@ -60,11 +59,7 @@ fn shown(
 }
 
 /// `GET /console/clients/{id}/edit`
-pub(in super::super) async fn show(
-    State(app): State<Arc<App>>,
-    Path(id): Path<String>,
-    Member(person): Member,
-) -> Reply {
+pub(in super::super) async fn show(Path(id): Path<String>, Member(app, person): Member) -> Reply {
     let read = super::read(&app, &person, &id).await?;
     person.admin().must_write()?;
     let form = settings_form::of(&read.state.client.settings, &read.products);
@@ -87,13 +82,9 @@ async fn changed_meanwhile(
 }
 
 /// `POST /console/clients/{id}/edit`
-pub(in super::super) async fn send(
-    State(app): State<Arc<App>>,
-    Path(text): Path<String>,
-    sent: PostedForm,
-) -> Reply {
+pub(in super::super) async fn send(Path(text): Path<String>, sent: PostedForm) -> Reply {
     let (person, form) = (&sent.person, &sent.form);
-    let read = super::read(&app, person, &text).await?;
+    let read = super::read(&sent.app, person, &text).await?;
     person.admin().must_write()?;
     let opened = Form::read(form.text("opened").as_bytes()).unwrap_or_default();
     let seen = form.text("version").to_owned();
@@ -108,15 +99,18 @@ pub(in super::super) async fn send(
     }
     match written.change(&read.state.client.settings, &read.products) {
         Ok(settings) if is_wider(&read.state.client.settings, &settings) => {
-            sent.must_be_proved(&app).await?;
+            sent.must_be_proved().await?;
         }
         Ok(_) => {}
         Err(refused) => return again(Fault::of(refused)?),
     }
     let id = read.state.client.id;
-    match clients::change(&app.data, person.admin(), id, written, Some(vec![seen])).await {
+    let data = &sent.app.data;
+    match clients::change(data, person.admin(), id, written, Some(vec![seen])).await {
         Ok(_) => Ok(see(&format!("/console/clients/{id}?done=changed"))),
-        Err(Refused::Changed(_)) => changed_meanwhile(&app, person, &text, (&opened, form)).await,
+        Err(Refused::Changed(_)) => {
+            changed_meanwhile(&sent.app, person, &text, (&opened, form)).await
+        }
         Err(refused) => again(Fault::of(refused)?),
     }
 }

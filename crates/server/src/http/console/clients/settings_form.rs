@@ -266,39 +266,31 @@ pub(super) fn merged(opened: &Form, now: &Form, typed: &Form) -> Form {
 pub(super) fn altered(opened: &Form, typed: &Form) -> (SettingsPatch, Vec<Fault>) {
     let (mut written, faults) = written(typed);
     let all = described(opened).into_iter().zip(described(typed));
-    let same: Vec<bool> = all.map(|(opened, typed)| opened == typed).collect();
-    let [
-        label,
-        products,
-        lifetime,
-        secrets,
-        tokens,
-        emails,
-        repeat,
-        renew,
-        handover,
-    ] = <[bool; 9]>::try_from(same).unwrap_or_default();
-    written.label = written.label.filter(|_| !label);
-    if products {
-        written.products = Member::Absent;
+    for ((opened, typed), member) in all.zip(MEMBERS) {
+        if opened == typed {
+            leave_out(&mut written, member);
+        }
     }
-    if lifetime {
-        written.token_lifetime_seconds = Member::Absent;
-    }
-    written.secret_networks = written.secret_networks.filter(|_| !secrets);
-    written.token_networks = written.token_networks.filter(|_| !tokens);
-    written.notification_emails = written.notification_emails.filter(|_| !emails);
-    written.on_repeat = written.on_repeat.filter(|_| !repeat);
-    written.renew_before_seconds = written.renew_before_seconds.filter(|_| !renew);
-    written.handover_max_seconds = written.handover_max_seconds.filter(|_| !handover);
     (written, faults)
 }
 
-/// Leaves a field out of what is judged next; false when it is not one of the form's.
-fn forget(written: &mut SettingsPatch, field: &str) -> bool {
-    match field {
-        // A label is needed: this one is good.
-        "label" => written.label = Some("label".to_owned()),
+/// The names that the verbs have for the settings, in the order of [`described`].
+const MEMBERS: [&str; 9] = [
+    "label",
+    "products",
+    "token_lifetime_seconds",
+    "secret_networks",
+    "token_networks",
+    "notification_emails",
+    "on_repeat",
+    "renew_before_seconds",
+    "handover_max_seconds",
+];
+
+/// Leaves a setting as it is; false when it is none of the form's.
+fn leave_out(written: &mut SettingsPatch, member: &str) -> bool {
+    match member {
+        "label" => written.label = None,
         "products" => written.products = Member::Absent,
         "token_lifetime_seconds" => written.token_lifetime_seconds = Member::Absent,
         "secret_networks" => written.secret_networks = None,
@@ -325,8 +317,12 @@ pub(super) fn all_faults(
             faults.push(Fault::new(field, super::super::form::sentence(&why)));
         }
         // Each field is left out once.
-        if known || !forget(&mut rest, field) {
+        if known || !leave_out(&mut rest, field) {
             break;
+        }
+        if field == "label" {
+            // One is needed: this one is good.
+            rest.label = Some("label".to_owned());
         }
     }
     Fault::of_all(faults)
