@@ -1,10 +1,11 @@
 //! `tokenward backup`: copies the SQLite store, encrypts the copy for age recipients where there are any, and restores what
 //! was written for a trial. It never holds a private key that can read a backup later.
 
-use super::s3::{Address, Bucket, S3Args};
+use super::s3::{Address, Bucket};
 use super::server::{Places, note, print};
 use crate::clock::SystemClock;
 use crate::config::data_dir;
+use crate::config::s3::S3Settings;
 use crate::process::serve::Fault;
 use crate::random;
 use age::armor::ArmoredReader;
@@ -49,7 +50,7 @@ pub(super) struct BackupArgs {
     #[arg(long, conflicts_with = "recipients")]
     unencrypted: bool,
     #[command(flatten)]
-    s3: S3Args,
+    s3: S3Settings,
     /// Folder for the copy that is restored for a trial, and for what is sent to S3 [default: the backup's folder; for an
     /// encrypted backup, whose copy is not encrypted, and for S3 the data directory]
     #[arg(long, value_name = "DIR")]
@@ -91,7 +92,8 @@ pub(super) fn backup(args: &BackupArgs) -> Result<(), Fault> {
         .into());
     }
     let name = backup_name(now.unix_seconds(), encrypted)?;
-    let bucket = address.map(|address| Bucket::open(address, &args.s3.or(settings.backup_s3())));
+    let bucket =
+        address.map(|address| Bucket::open(address, &args.s3.clone().or(settings.backup_s3())));
     let bucket = bucket.transpose()?;
     // Before all the work, also to learn that the bucket can be used.
     if let Some(bucket) = &bucket

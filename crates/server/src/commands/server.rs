@@ -1,9 +1,10 @@
 //! Commands of the server's own machine: serve, config check, backup, restore, move, digest keys.
 
 use super::backup::Work;
-use super::s3::{Address, Bucket, S3Args};
+use super::s3::{Address, Bucket};
 use crate::clock::SystemClock;
 use crate::config::data_dir::{self, DataDir};
+use crate::config::s3::S3Settings;
 use crate::config::{self, Config, DatabaseTls, File, ServeArgs, unknown_variables};
 use crate::net::handed::Handed;
 use crate::process::preflight;
@@ -263,7 +264,7 @@ pub(super) struct RestoreArgs {
     #[arg(long, value_name = "FILE", requires = "from")]
     identity: Option<PathBuf>,
     #[command(flatten)]
-    s3: S3Args,
+    s3: S3Settings,
     #[command(flatten)]
     database: Database,
     /// Proof that nothing was lost: number and hash of the lost server's last audit entry
@@ -624,7 +625,10 @@ impl Source {
         let mut work = None;
         let mut path = from.to_owned();
         if let Some(address) = address {
-            let bucket = Bucket::open(address, &args.s3.or(args.places.file()?.backup_s3()))?;
+            let bucket = Bucket::open(
+                address,
+                &args.s3.clone().or(args.places.file()?.backup_s3()),
+            )?;
             let folder = Work::begin(data_dir)?;
             path = folder.file("downloaded");
             bucket.download(None, &path)?;
