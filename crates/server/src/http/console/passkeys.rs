@@ -124,7 +124,7 @@ async fn again(headers: HeaderMap, sent: PostedForm) -> Reply {
     let answer = (form.text("handle"), form.text("credential"));
     let site = base(&sent.app, &headers);
     match verb::prove_again_by_passkey(&sent.app.people, &sent.person, &site, answer).await {
-        Ok(()) => super::step_up::proved(&sent.app, &sent).await,
-        Err(not) => super::step_up::refused(&sent.app, &sent, &not).await,
+        Ok(()) => super::step_up::proved(&sent).await,
+        Err(not) => super::step_up::refused(&sent, &not).await,
     }
 }

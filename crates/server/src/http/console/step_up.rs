@@ -85,21 +85,21 @@ pub(super) async fn show(Member(app, person): Member, uri: http::Uri) -> Reply {
 /// `POST /console/step-up`
 pub(super) async fn send(sent: PostedForm) -> Reply {
     match prove_again(&sent.app.people, &sent.person, sent.form.secret("proof")).await {
-        Ok(()) => proved(&sent.app, &sent).await,
-        Err(not) => refused(&sent.app, &sent, &not).await,
+        Ok(()) => proved(&sent).await,
+        Err(not) => refused(&sent, &not).await,
     }
 }
 
 /// Goes on where the way leads.
-pub(super) async fn proved(app: &App, sent: &PostedForm) -> Reply {
+pub(super) async fn proved(sent: &PostedForm) -> Reply {
     let owner = resume::session(&sent.person);
     let way = Way::of_form(&sent.form);
-    way.go(app, &sent.person, &owner).await
+    way.go(&sent.app, &sent.person, &owner).await
 }
 
 /// Asks once more.
-pub(super) async fn refused(app: &App, sent: &PostedForm, not: &NotSignedIn) -> Reply {
-    let way = way(app, &sent.person, &sent.form).await;
+pub(super) async fn refused(sent: &PostedForm, not: &NotSignedIn) -> Reply {
+    let way = way(&sent.app, &sent.person, &sent.form).await;
     let fault = fault(not)?;
     let wait = fault.retry_after_seconds;
     let shown = shown(&sent.person, fault, way);
