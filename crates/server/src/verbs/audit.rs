@@ -285,7 +285,7 @@ fn follow(verifier: &mut Verifier, entries: &[AuditRecord], seq: u64) -> Option<
 mod tests {
     use super::*;
     use std::convert::Infallible;
-    use tokenward_core::audit::{Actor, CHAIN_START, Entry};
+    use tokenward_core::audit::{CHAIN_START, Entry};
     use tokenward_core::time::Timestamp;
 
     fn chain(count: u64) -> Vec<AuditRecord> {

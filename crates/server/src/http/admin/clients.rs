@@ -6,14 +6,13 @@ use super::problem::Problem;
 use super::reply::{Answer, Created, Json, Versioned};
 use super::views;
 use crate::data::Data;
-use crate::verbs::settings::{Member, SettingsPatch, version};
+use crate::verbs::settings::version;
 use crate::verbs::{addresses, client_credentials, clients, credential_notes, tags};
 use http::request::Parts;
 use http::{HeaderMap, header};
 use tokenward_api::{
-    Client, ClientCreate, ClientCreated, ClientDelete, ClientPatch, ClientSettings,
-    ConfirmationMails, Page, SecretChange, SecretCreate, SecretCreated, Setting, ShownAccessToken,
-    ShownClientSecret, TokenByAdmin,
+    Client, ClientCreate, ClientCreated, ClientDelete, ClientPatch, ConfirmationMails, Page,
+    SecretChange, SecretCreate, SecretCreated, ShownAccessToken, ShownClientSecret, TokenByAdmin,
 };
 use tokenward_core::Environment;
 use tokenward_core::ids::ClientNo;
@@ -27,29 +26,6 @@ fn one(data: &Data, read: &clients::Read) -> Answer<Json<Client>> {
 fn versioned(data: &Data, read: &clients::Read) -> Answer<Versioned> {
     let version = version(&read.state.client.settings);
     Ok(Versioned(views::client(data, read), version))
-}
-
-/// The settings as the verbs take them.
-fn written(sent: ClientSettings) -> SettingsPatch {
-    fn member<T>(setting: Setting<T>) -> Member<T> {
-        match setting {
-            Setting::Absent => Member::Absent,
-            Setting::Null => Member::Null,
-            Setting::Given(value) => Member::Given(value),
-        }
-    }
-    SettingsPatch {
-        label: sent.label,
-        environment: sent.environment,
-        products: member(sent.products),
-        token_lifetime_seconds: member(sent.token_lifetime_seconds),
-        secret_networks: sent.secret_networks,
-        token_networks: sent.token_networks,
-        notification_emails: sent.notification_emails,
-        on_repeat: sent.on_repeat,
-        renew_before_seconds: sent.renew_before_seconds,
-        handover_max_seconds: sent.handover_max_seconds,
-    }
 }
 
 /// The versions that `If-Match` names; none when it is absent or names any. What a proxy has weakened counts.
@@ -117,7 +93,7 @@ pub(super) async fn create(
     Body(ClientCreate(body)): Body<ClientCreate>,
 ) -> Answer<Created<ClientCreated>> {
     let workspace = workspace_id(&call.at)?;
-    let (read, secret) = clients::create(&call.data, call.admin, workspace, written(body)).await?;
+    let (read, secret) = clients::create(&call.data, call.admin, workspace, body).await?;
     Ok(Created(ClientCreated {
         client: views::client(&call.data, &read),
         client_secret: ShownClientSecret(secret.expose()),
@@ -136,7 +112,7 @@ pub(super) async fn change(
 ) -> Answer<Versioned> {
     let versions = versions(&headers)?;
     let id = client_id(&call.at)?;
-    let read = clients::change(&call.data, call.admin, id, written(body), versions).await?;
+    let read = clients::change(&call.data, call.admin, id, body, versions).await?;
     versioned(&call.data, &read)
 }
 

@@ -10,11 +10,12 @@ use super::settings_form::{self, Difference, SettingsForm};
 use crate::app::App;
 use crate::verbs::Refused;
 use crate::verbs::clients::{self, Read};
-use crate::verbs::settings::{SettingsPatch, is_wider, version};
+use crate::verbs::settings::{self, is_wider, version};
 use crate::verbs::sign_in::Person;
 use askama::Template;
 use axum::extract::Path;
 use http::StatusCode;
+use tokenward_api::ClientSettings;
 
 #[derive(Template)]
 #[template(path = "console/client_edit.html")]
@@ -92,12 +93,13 @@ pub(in super::super) async fn send(Path(text): Path<String>, sent: PostedForm) -
     let on = (seen.clone(), form.text("opened").to_owned());
     let again = |fault| unprocessable(&shown(person, &read, form, on.clone(), fault));
     let (written, faults) = settings_form::altered(&opened, form);
-    let judge =
-        |written: &SettingsPatch| written.change(&read.state.client.settings, &read.products);
+    let judge = |written: &ClientSettings| {
+        settings::change(written, &read.state.client.settings, &read.products)
+    };
     if let Some(fault) = settings_form::all_faults(&written, faults, judge) {
         return again(fault);
     }
-    match written.change(&read.state.client.settings, &read.products) {
+    match judge(&written) {
         Ok(settings) if is_wider(&read.state.client.settings, &settings) => {
             sent.must_be_proved().await?;
         }

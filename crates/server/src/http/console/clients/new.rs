@@ -8,12 +8,13 @@ use super::super::session::{PostedForm, SteppedUp};
 use super::settings_form::{self, SettingsForm};
 use super::taking;
 use crate::http::request_host::base_url_for_secrets;
-use crate::verbs::settings::SettingsPatch;
+use crate::verbs::settings;
 use crate::verbs::sign_in::Person;
 use crate::verbs::{clients, products};
 use askama::Template;
 use axum::extract::Path;
 use http::HeaderMap;
+use tokenward_api::ClientSettings;
 use tokenward_core::client::{Product, Role, Workspace};
 use tokenward_core::ids::Environment;
 
@@ -84,7 +85,7 @@ pub(in super::super) async fn send(
     let at = (&workspace, environment);
     let again = |fault| unprocessable(&shown(&person, at, &form, fault, &products));
     let (mut written, faults) = settings_form::written(&form);
-    let judge = |written: &SettingsPatch| written.create(&all);
+    let judge = |written: &ClientSettings| settings::create(written, &all);
     if let Some(fault) = settings_form::all_faults(&written, faults, judge) {
         return again(fault);
     }
