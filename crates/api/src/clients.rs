@@ -300,6 +300,16 @@ impl<T> Setting<T> {
     pub fn is_absent(&self) -> bool {
         matches!(self, Self::Absent)
     }
+
+    /// The value, or none for no limit, if it was mentioned.
+    #[must_use]
+    pub fn given(&self) -> Option<Option<&T>> {
+        match self {
+            Self::Absent => None,
+            Self::Null => Some(None),
+            Self::Given(given) => Some(given.as_ref()),
+        }
+    }
 }
 
 /// A value with a word for no limit.

@@ -1,7 +1,7 @@
 //! `tokenward admin-key`.
 
 use super::api::Answer;
-use super::confirm::{Agreement, Sure};
+use super::confirm::Sure;
 use super::error::CliError;
 use super::once::Once;
 use super::pages::{Pages, Portion};
@@ -114,24 +114,16 @@ pub(crate) async fn run(verb: Verb, session: &Session) -> Result<(), CliError> {
             let body = AdminKeyChange { note };
             let answer: Answer<AdminKeyInfo> = api.send(Method::PATCH, &path, body).await?;
             out.note("Saved.");
-            match out.json {
-                true => out.json(&answer.json),
-                false => Ok(()),
-            }
+            out.program(&answer)
         }
         Verb::Revoke { key, sure } => {
             let found = named(session, &key).await?;
             let own = found.id == api.key_id();
-            session
-                .confirm(sure, &warning(&found, own), Agreement::Yes)
-                .await?;
+            session.confirm(sure, &warning(&found, own)).await?;
             let path = format!("/admin-keys/{}", found.id);
             let answer: Answer<AdminKeyInfo> = api.send(Method::DELETE, &path, ()).await?;
             out.note("Revoked.");
-            match out.json {
-                true => out.json(&answer.json),
-                false => Ok(()),
-            }
+            out.program(&answer)
         }
     }
 }

@@ -153,13 +153,7 @@ pub(crate) async fn run(verb: Verb, session: &Session) -> Result<(), CliError> {
         Verb::Change(args) => change(args, session).await,
         Verb::Disable { client, sure } => {
             let client = session.client(&client).await?;
-            session
-                .confirm(
-                    sure,
-                    &on_client(Act::Disable, &client, api.server_time()),
-                    Agreement::Yes,
-                )
-                .await?;
+            session.confirm_act(sure, Act::Disable, &client).await?;
             switch(session, client.id, "disable").await
         }
         Verb::Enable(client) => {
@@ -190,7 +184,7 @@ pub(crate) async fn run(verb: Verb, session: &Session) -> Result<(), CliError> {
             let label = client.label.to_string();
             let warning = on_client(Act::Delete, &client, api.server_time());
             session
-                .confirm(sure, &warning, Agreement::Typed(&label))
+                .ask(sure, &warning, Agreement::Typed(&label))
                 .await?;
             let path = format!("/clients/{}", client.id);
             let answer = api

@@ -1,9 +1,9 @@
 //! `tokenward secret` and `tokenward token`.
 
 use super::api::Answer;
-use super::confirm::{Agreement, Sure};
+use super::confirm::Sure;
 use super::error::CliError;
-use super::impact::{Act, has_live_token, on_client};
+use super::impact::{Act, has_live_token};
 use super::once::Once;
 use super::session::{ClientName, Session};
 use super::views;
@@ -105,11 +105,7 @@ pub(crate) async fn run_secret(verb: SecretVerb, session: &Session) -> Result<()
             let client = session.client(&client).await?;
             has_secret(&client, n)?;
             session
-                .confirm(
-                    sure,
-                    &on_client(Act::DeleteSecret(n), &client, api.server_time()),
-                    Agreement::Yes,
-                )
+                .confirm_act(sure, Act::DeleteSecret(n), &client)
                 .await?;
             let path = format!("/clients/{}/secrets/{n}", client.id);
             let answer = api.send(Method::DELETE, &path, ()).await?;
@@ -131,13 +127,7 @@ pub(crate) async fn run_token(verb: TokenVerb, session: &Session) -> Result<(), 
             let once = Once::new(token_file.as_deref())?;
             let client = session.client(&client).await?;
             if has_live_token(&client) {
-                session
-                    .confirm(
-                        sure,
-                        &on_client(Act::Generate, &client, api.server_time()),
-                        Agreement::Yes,
-                    )
-                    .await?;
+                session.confirm_act(sure, Act::Generate, &client).await?;
             }
             let path = format!("/clients/{}/token", client.id);
             let mut made: Answer<TokenByAdmin> = api.send(Method::POST, &path, ()).await?;
@@ -153,19 +143,9 @@ pub(crate) async fn run_token(verb: TokenVerb, session: &Session) -> Result<(), 
             // That of a disabled client is refused now, and would be accepted again when it is enabled.
             if !has_live_token(&client) && client.token.state != TokenState::Disabled {
                 out.note("No access token is live, so there is nothing to revoke.");
-                return if out.json {
-                    out.json(&client.json)
-                } else {
-                    Ok(())
-                };
+                return out.program(&client);
             }
-            session
-                .confirm(
-                    sure,
-                    &on_client(Act::Revoke, &client, api.server_time()),
-                    Agreement::Yes,
-                )
-                .await?;
+            session.confirm_act(sure, Act::Revoke, &client).await?;
             let path = format!("/clients/{}/token", client.id);
             let answer = api.send(Method::DELETE, &path, ()).await?;
             out.note("Revoked.");

@@ -1,7 +1,7 @@
 //! `tokenward member`.
 
 use super::api::Answer;
-use super::confirm::{Agreement, Sure};
+use super::confirm::Sure;
 use super::error::CliError;
 use super::once::Once;
 use super::pages::{Found, Pages, Portion};
@@ -107,9 +107,7 @@ pub(crate) async fn run(verb: Verb, session: &Session) -> Result<(), CliError> {
         Verb::Change(args) => change(args, session).await,
         Verb::Remove { member, sure } => {
             let found = find_member(session, &member).await?;
-            session
-                .confirm(sure, &warning("removes", &found), Agreement::Yes)
-                .await?;
+            session.confirm(sure, &warning("removes", &found)).await?;
             let path = format!("/members/{}", found.id);
             api.send::<()>(Method::DELETE, &path, ()).await?;
             out.note("Removed.");
@@ -127,7 +125,7 @@ pub(crate) async fn run(verb: Verb, session: &Session) -> Result<(), CliError> {
                 "This withdraws the invitation of {}: its link stops working at once.",
                 invited(&found)
             );
-            session.confirm(sure, &told, Agreement::Yes).await?;
+            session.confirm(sure, &told).await?;
             let path = format!("/invitations/{}", found.id);
             api.send::<()>(Method::DELETE, &path, ()).await?;
             out.note("Withdrawn.");
@@ -146,7 +144,7 @@ async fn invite(args: InviteArgs, session: &Session) -> Result<(), CliError> {
             "There is a pending invitation of {}. A new one ends it: the link sent before stops working.",
             printable(&args.email)
         );
-        session.confirm(args.sure, &impact, Agreement::Yes).await?;
+        session.confirm(args.sure, &impact).await?;
     }
     let once = Once::new(args.link_file.as_deref())?;
     let (workspace_id, products) = args.within.resolve(session).await?;
@@ -199,7 +197,7 @@ async fn change(args: ChangeArgs, session: &Session) -> Result<(), CliError> {
         (false, None) => None,
     };
     if let Some(impact) = impact {
-        session.confirm(args.sure, &impact, Agreement::Yes).await?;
+        session.confirm(args.sure, &impact).await?;
     }
     let once = Once::new(args.link_file.as_deref())?;
     let path = format!("/members/{}", found.id);

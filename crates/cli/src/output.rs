@@ -60,6 +60,14 @@ impl Output {
         self.line(&view(answer).draw(self.style))
     }
 
+    /// What an act answered, for programs; people were told by a remark.
+    pub(crate) fn program<T>(&self, answer: &Answer<T>) -> Result<(), CliError> {
+        match self.json {
+            true => self.json(&answer.json),
+            false => Ok(()),
+        }
+    }
+
     /// What an act answered: the thing as it is now, or nothing.
     pub(crate) fn json(&self, value: &Value) -> Result<(), CliError> {
         match value {

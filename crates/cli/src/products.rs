@@ -1,6 +1,6 @@
 //! `tokenward product`.
 
-use super::confirm::{Agreement, Sure};
+use super::confirm::Sure;
 use super::error::CliError;
 use super::pages::{Pages, Portion};
 use super::session::{Session, only, slug};
@@ -63,7 +63,7 @@ pub(crate) async fn run(verb: Verb, session: &Session) -> Result<(), CliError> {
                  restricted to it.",
                 printable(&product.name)
             );
-            session.confirm(sure, &warning, Agreement::Yes).await?;
+            session.confirm(sure, &warning).await?;
             api.send::<()>(Method::DELETE, &format!("/products/{slug}"), ())
                 .await?;
             out.note("Deleted.");

@@ -4,6 +4,7 @@
 use super::api::{Answer, Api};
 use super::confirm::{Agreement, Sure};
 use super::error::CliError;
+use super::impact::{Act, on_client};
 use super::output::Output;
 use super::pages::{Found, Pages};
 use super::place::Connection;
@@ -148,8 +149,24 @@ impl Session {
         Ok(())
     }
 
-    /// Asks for a confirmation, after seeing that the key in use may act at all.
-    pub(crate) async fn confirm(
+    /// Asks for the word `yes`, after seeing that the key in use may act at all.
+    pub(crate) async fn confirm(&self, sure: Sure, impact: &str) -> Result<(), CliError> {
+        self.ask(sure, impact, Agreement::Yes).await
+    }
+
+    /// The same for an act on a client, with what it breaks.
+    pub(crate) async fn confirm_act(
+        &self,
+        sure: Sure,
+        act: Act,
+        client: &Client,
+    ) -> Result<(), CliError> {
+        let impact = on_client(act, client, self.api.server_time());
+        self.confirm(sure, &impact).await
+    }
+
+    /// Asks for what `agreement` says.
+    pub(crate) async fn ask(
         &self,
         sure: Sure,
         impact: &str,

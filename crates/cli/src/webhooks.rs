@@ -1,7 +1,7 @@
 //! `tokenward webhook` and `tokenward notice`.
 
 use super::api::Answer;
-use super::confirm::{Agreement, Sure};
+use super::confirm::Sure;
 use super::error::CliError;
 use super::once::Once;
 use super::pages::{Pages, Portion};
@@ -211,10 +211,7 @@ pub(crate) async fn run(verb: Verb, session: &Session) -> Result<(), CliError> {
             let path = format!("/webhooks/{webhook}");
             let changed: Answer<Webhook> = api.send(Method::PATCH, &path, change).await?;
             out.note("Saved.");
-            if out.json {
-                return out.json(&changed.json);
-            }
-            out.line(&views::webhooks(std::slice::from_ref(&changed)).draw(out.style))
+            out.object(&changed, |one| views::webhooks(std::slice::from_ref(one)))
         }
         Verb::Rotate {
             webhook,
@@ -225,7 +222,7 @@ pub(crate) async fn run(verb: Verb, session: &Session) -> Result<(), CliError> {
                 "This makes a new signing secret of the webhook {webhook}. The current one signs for one more day; one from an \
                  earlier rotation stops at once."
             );
-            session.confirm(sure, &impact, Agreement::Yes).await?;
+            session.confirm(sure, &impact).await?;
             let once = Once::new(secret.secret_file.as_deref())?;
             let path = format!("/webhooks/{webhook}/secret");
             let mut made: Answer<WebhookWithSecret> = api.send(Method::POST, &path, ()).await?;
@@ -235,17 +232,13 @@ pub(crate) async fn run(verb: Verb, session: &Session) -> Result<(), CliError> {
             let path = format!("/webhooks/{webhook}/test");
             let sent: Answer<NoticeMade> = api.send(Method::POST, &path, ()).await?;
             out.note("Test notice sent. `tokenward notice list` shows whether it was delivered.");
-            if out.json {
-                out.json(&sent.json)
-            } else {
-                Ok(())
-            }
+            out.program(&sent)
         }
         Verb::Disable { webhook, sure } => {
             let impact = format!(
                 "This disables the webhook {webhook}. What happens while it is disabled is not sent, also not later."
             );
-            session.confirm(sure, &impact, Agreement::Yes).await?;
+            session.confirm(sure, &impact).await?;
             switch(session, webhook, true).await
         }
         Verb::Enable { webhook } => switch(session, webhook, false).await,
@@ -253,7 +246,7 @@ pub(crate) async fn run(verb: Verb, session: &Session) -> Result<(), CliError> {
             let impact = format!(
                 "This deletes the webhook {webhook} and its signing secret. Notices that wait for it are not sent."
             );
-            session.confirm(sure, &impact, Agreement::Yes).await?;
+            session.confirm(sure, &impact).await?;
             api.send::<()>(Method::DELETE, &format!("/webhooks/{webhook}"), ())
                 .await?;
             out.note("Deleted.");
@@ -286,10 +279,7 @@ pub(crate) async fn run_notice(verb: NoticeVerb, session: &Session) -> Result<()
             let change = AddressChange { email, preferences };
             let set: Answer<WorkspaceAddress> = api.send(Method::PATCH, &path, change).await?;
             out.note("Saved.");
-            if out.json {
-                return out.json(&set.json);
-            }
-            out.line(&views::addresses(std::slice::from_ref(&set)).draw(out.style))
+            out.object(&set, |one| views::addresses(std::slice::from_ref(one)))
         }
     }
 }
@@ -313,11 +303,7 @@ async fn switch(session: &Session, webhook: Uuid, disabled: bool) -> Result<(), 
         if disabled { "Disabled:" } else { "Enabled:" },
         printable(&changed.url)
     ));
-    if out.json {
-        out.json(&changed.json)
-    } else {
-        Ok(())
-    }
+    out.program(&changed)
 }
 
 /// `tokenward usage`.

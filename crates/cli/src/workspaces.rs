@@ -1,7 +1,7 @@
 //! `tokenward workspace`.
 
 use super::api::Answer;
-use super::confirm::{Agreement, Sure};
+use super::confirm::Sure;
 use super::error::CliError;
 use super::impact::has_live_token;
 use super::pages::{Pages, Portion, parsed};
@@ -87,7 +87,7 @@ pub(crate) async fn run(verb: Verb, session: &Session) -> Result<(), CliError> {
         Verb::Enable { workspace } => change(session, &workspace, switch(false)).await,
         Verb::Disable { workspace, sure } => {
             session
-                .confirm(sure, &impact(session, &workspace).await?, Agreement::Yes)
+                .confirm(sure, &impact(session, &workspace).await?)
                 .await?;
             change(session, &workspace, switch(true)).await
         }

@@ -4,6 +4,7 @@
 use crate::ids::{ClientId, WorkspaceId};
 use crate::time::Timestamp;
 use sha2::{Digest as _, Sha256};
+use std::fmt::Display;
 use std::net::IpAddr;
 use uuid::Uuid;
 
@@ -56,6 +57,22 @@ pub struct Entry {
     pub client: Option<ClientId>,
     /// The rest, as a JSON object; never a secret, token or digest.
     pub detail: String,
+}
+
+impl Entry {
+    /// What the server did by itself, about no workspace and no client.
+    #[must_use]
+    pub fn by_system(at: Timestamp, action: &'static str, detail: &impl Display) -> Self {
+        Self {
+            at,
+            actor: Actor::System,
+            source: None,
+            action,
+            workspace: None,
+            client: None,
+            detail: detail.to_string(),
+        }
+    }
 }
 
 /// An entry as kept.

@@ -3,6 +3,7 @@
 
 use crate::client_id_codec::{ClientIdCodec, ID_RANDOM_BYTES};
 use crate::credential::{AccessToken, AdminKey, ClientSecret};
+use crate::hex;
 use crate::ids::{ClientId, ClientNo};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
@@ -30,8 +31,7 @@ const CREDENTIAL_BYTES: usize = 4;
 #[must_use]
 pub fn credential_fingerprint(stored: &[u8]) -> String {
     let derived = blake3::derive_key(CREDENTIAL, stored);
-    let bytes = derived[..CREDENTIAL_BYTES].iter();
-    bytes.map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(&derived[..CREDENTIAL_BYTES]).to_string()
 }
 
 /// Bytes of a fingerprint: two keys with the same one are not to be found.
@@ -45,9 +45,7 @@ pub struct Fingerprint(pub [u8; FINGERPRINT_BYTES]);
 impl fmt::Display for Fingerprint {
     /// The first half as lowercase hex: enough to compare by eye.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0[..FINGERPRINT_BYTES / 2]
-            .iter()
-            .try_for_each(|byte| write!(f, "{byte:02x}"))
+        f.write_str(&hex::encode(&self.0[..FINGERPRINT_BYTES / 2]))
     }
 }
 
@@ -165,14 +163,7 @@ impl Digest {
     /// Reads [`Digest::to_hex`] back.
     #[must_use]
     pub fn from_hex(text: &str) -> Option<Self> {
-        let mut out = [0; 32];
-        if text.len() != 64 || !text.is_ascii() {
-            return None;
-        }
-        for (at, byte) in out.iter_mut().enumerate() {
-            *byte = u8::from_str_radix(&text[2 * at..2 * at + 2], 16).ok()?;
-        }
-        Some(Self(out))
+        hex::read(text).map(|bytes| Self(*bytes))
     }
 }
 

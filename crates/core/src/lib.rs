@@ -36,7 +36,7 @@ pub mod cluster;
 pub mod credential;
 pub mod digest;
 pub mod generate;
-mod hex;
+pub mod hex;
 pub mod ids;
 pub mod label;
 pub mod lease;

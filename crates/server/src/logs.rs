@@ -3,6 +3,7 @@
 
 use crate::clock::SystemClock;
 use crate::config::{Config, LogFormat};
+use percent_encoding::percent_decode_str;
 use std::fs::File;
 use std::os::fd::AsFd;
 use std::sync::OnceLock;
@@ -170,31 +171,8 @@ pub fn safe(path: &str) -> String {
 
 /// The path without percent-encoding, even if that was done twice.
 fn decoded(path: &str) -> String {
-    let once = |text: &str| {
-        let mut out = Vec::with_capacity(text.len());
-        let mut rest = text.as_bytes();
-        while let Some((&first, after)) = rest.split_first() {
-            let byte = (first == b'%')
-                .then(|| std::str::from_utf8(after.get(..2)?).ok())
-                .flatten();
-            match byte.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
-                Some(byte) => {
-                    out.push(byte);
-                    rest = &after[2..];
-                }
-                None => {
-                    out.push(first);
-                    rest = after;
-                }
-            }
-        }
-        String::from_utf8_lossy(&out).into_owned()
-    };
-    if path.contains('%') {
-        once(&once(path))
-    } else {
-        path.to_owned()
-    }
+    let once = percent_decode_str(path).decode_utf8_lossy();
+    percent_decode_str(&once).decode_utf8_lossy().into_owned()
 }
 
 fn push_without_hex(out: &mut String, text: &str) {

@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokenward_core::Change;
-use tokenward_core::audit::{Actor, AuditRecord, Entry};
+use tokenward_core::audit::{AuditRecord, Entry};
 use tokenward_core::digest::Keyring;
 use tokenward_core::time::Timestamp;
 use uuid::Uuid;
@@ -229,15 +229,7 @@ pub async fn restore(
     let change = Change::EpochStarted { epoch, at: now };
     let number = head.change_number + 1;
     let detail = serde_json::json!({ "epoch": epoch, "restored_change": head.change_number });
-    let entry = Entry {
-        at: now,
-        actor: Actor::System,
-        source: None,
-        action: "store.restore",
-        workspace: None,
-        client: None,
-        detail: detail.to_string(),
-    };
+    let entry = Entry::by_system(now, "store.restore", &detail);
     let entry = AuditRecord::new(&entry, head.audit_seq + 1, &head.audit_hash);
     let (seq, hash) = (entry.seq, entry.hash);
     let mut statements = vec![sql::append_audit(entry)];

@@ -165,17 +165,25 @@ fn checkpoint(connection: &Connection) -> bool {
 mod tests {
     use super::*;
 
+    fn open(path: &Path) -> Connection {
+        let connection = Connection::open(path).unwrap();
+        connection
+            .execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF;")
+            .unwrap();
+        connection
+    }
+
+    fn commit(writer: &Connection, number: u32) {
+        writer
+            .execute("INSERT INTO t VALUES (zeroblob(2000) || ?1)", [number])
+            .unwrap();
+    }
+
     #[test]
     fn beside_commits_that_never_pause_the_log_stays_short() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("store");
-        let open = || {
-            let connection = Connection::open(&path).unwrap();
-            connection
-                .execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF;")
-                .unwrap();
-            connection
-        };
+        let open = || open(&path);
         let mut writer = open();
         writer.execute_batch("CREATE TABLE t (a)").unwrap();
         let limits = Limits {
@@ -186,9 +194,7 @@ mod tests {
         let mut checkpointer = Checkpointer::with(limits, &mut writer, open(), &path).unwrap();
         let mut longest = 0;
         for number in 0..4_000 {
-            writer
-                .execute("INSERT INTO t VALUES (zeroblob(2000) || ?1)", [number])
-                .unwrap();
+            commit(&writer, number);
             checkpointer.committed(&writer);
             longest = longest.max(checkpointer.pages.load(Ordering::Relaxed));
         }
@@ -205,13 +211,7 @@ mod tests {
     fn a_log_that_a_reader_let_grow_is_cut_when_the_reader_has_gone() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("store");
-        let open = || {
-            let connection = Connection::open(&path).unwrap();
-            connection
-                .execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF;")
-                .unwrap();
-            connection
-        };
+        let open = || open(&path);
         let mut writer = open();
         writer.execute_batch("CREATE TABLE t (a)").unwrap();
         let limits = Limits {
@@ -226,9 +226,7 @@ mod tests {
             .execute_batch("BEGIN; SELECT count(*) FROM t;")
             .unwrap();
         for number in 0..2_000 {
-            writer
-                .execute("INSERT INTO t VALUES (zeroblob(2000) || ?1)", [number])
-                .unwrap();
+            commit(&writer, number);
             checkpointer.committed(&writer);
         }
         let bytes = || std::fs::metadata(log_of(&path)).unwrap().len();

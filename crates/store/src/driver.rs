@@ -62,6 +62,22 @@ pub(crate) enum Driver {
 }
 
 impl Driver {
+    /// The rows that one query answers, each as what `decode` makes of it.
+    pub(crate) async fn rows<T>(
+        &mut self,
+        sql: &'static str,
+        params: Vec<Value>,
+        decode: impl Fn(&Row<'_>) -> Result<T, StoreError>,
+    ) -> Result<Vec<T>, StoreError> {
+        let mut rows = Vec::new();
+        let mut each = |_: usize, row: &Row<'_>| {
+            rows.push(decode(row)?);
+            Ok(())
+        };
+        self.query(sql, &[params], &mut each).await?;
+        Ok(rows)
+    }
+
     /// Runs one query a parameter list, all at once where the engine can; `each` learns which list a
     /// row answers.
     pub(crate) async fn query(

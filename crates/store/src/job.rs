@@ -166,6 +166,26 @@ impl Decided {
         Self::default()
     }
 
+    /// Changes, and what the audit log says of them.
+    #[must_use]
+    pub fn changes(changes: Vec<Change>, entry: Entry) -> Self {
+        Self {
+            changes,
+            audit: vec![entry],
+            ..Self::default()
+        }
+    }
+
+    /// Records, and what the audit log says of them.
+    #[must_use]
+    pub fn records(records: Vec<Record>, entry: Entry) -> Self {
+        Self {
+            records,
+            audit: vec![entry],
+            ..Self::default()
+        }
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.changes.is_empty()
             && self.audit.is_empty()

@@ -15,7 +15,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 use tokenward_core::Change;
-use tokenward_core::audit::{Actor, AuditRecord, Entry};
+use tokenward_core::audit::{AuditRecord, Entry};
 use tokenward_core::digest::{Fingerprint, KeyId, Keyring};
 use tokenward_core::ids::{ClientId, ClientNo};
 use tokenward_core::time::Timestamp;
@@ -365,9 +365,7 @@ fn sealed_app(proofs: &str) -> Result<Option<Vec<u8>>, StoreError> {
     let Some(app) = proofs.totp else {
         return Ok(None);
     };
-    let text = app.sealed;
-    let byte = |at: usize| u8::from_str_radix(text.get(at..at + 2)?, 16).ok();
-    Ok((0..text.len()).step_by(2).map(byte).collect())
+    Ok(tokenward_core::hex::read_any(&app.sealed))
 }
 
 /// What a start does about the keys once it may write.
@@ -434,15 +432,10 @@ pub(crate) async fn settle(
 }
 
 async fn known(driver: &mut Driver, version: i64) -> Result<Vec<StoredKey>, StoreError> {
-    let mut known = Vec::new();
-    if version >= SINCE {
-        let mut each = |_: usize, row: &Row<'_>| {
-            known.push(stored(row)?);
-            Ok(())
-        };
-        driver.query(SELECT_KEYS, &[vec![]], &mut each).await?;
+    if version < SINCE {
+        return Ok(Vec::new());
     }
-    Ok(known)
+    driver.rows(SELECT_KEYS, vec![], stored).await
 }
 
 /// Whether these are the store's keys; answers the ids that nothing needs any more.
@@ -612,15 +605,11 @@ async fn end_everything(
         .fingerprints()
         .map(|(id, fingerprint)| serde_json::json!({ "id": id, "fingerprint": fingerprint.to_string() }))
         .collect();
-    let entry = Entry {
-        at: now,
-        actor: Actor::System,
-        source: None,
-        action: "digest_keys.replace",
-        workspace: None,
-        client: None,
-        detail: serde_json::json!({ "epoch": epoch, "digest_keys": fingerprints }).to_string(),
-    };
+    let entry = Entry::by_system(
+        now,
+        "digest_keys.replace",
+        &serde_json::json!({ "epoch": epoch, "digest_keys": fingerprints }),
+    );
     let entry = AuditRecord::new(&entry, head.audit_seq + 1, &head.audit_hash);
     let number = head.change_number + 1;
     let hash = entry.hash;

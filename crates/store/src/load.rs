@@ -145,17 +145,15 @@ pub(crate) async fn read_marked_head(
 
 /// Reads the numbers the next new things get.
 pub(crate) async fn read_next(driver: &mut Driver) -> Result<Next, StoreError> {
-    let mut next = None;
-    let mut each = |_: usize, row: &Row<'_>| {
-        next = Some(Next {
+    let next = driver.rows(SELECT_NEXT, vec![], |row| {
+        Ok(Next {
             client: ClientNo(row.count(0)?),
             workspace: WorkspaceNo(row.count(1)?),
             product: ProductNo(row.count(2)?),
-        });
-        Ok(())
-    };
-    driver.query(SELECT_NEXT, &[vec![]], &mut each).await?;
-    next.ok_or_else(|| StoreError::Damaged("no answer to a count".into()))
+        })
+    });
+    let none = || StoreError::Damaged("no answer to a count".into());
+    next.await?.pop().ok_or_else(none)
 }
 
 /// The log from the change before the first that is wanted.

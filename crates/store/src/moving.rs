@@ -329,14 +329,10 @@ async fn begin(
     }
     target.migrate(None).await?;
     target.unhurried().await?;
-    let mut name = String::new();
-    let mut each = |_: usize, row: &Row<'_>| {
-        name = row.text(0)?.to_owned();
-        Ok(())
-    };
-    target
-        .query("SELECT store FROM head", &[vec![]], &mut each)
-        .await?;
+    let names = target.rows("SELECT store FROM head", vec![], |row| {
+        Ok(row.text(0)?.to_owned())
+    });
+    let name = names.await?.pop().unwrap_or_default();
     let found = Mark::read(&name).filter(|found| found.state == State::Unfinished);
     match (found, of_source) {
         (Some(found), None) if found.store == mark.store => {}

@@ -22,7 +22,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
-use tokenward_core::audit::{Actor, CHAIN_START, Entry};
+use tokenward_core::audit::{CHAIN_START, Entry};
 use tokenward_core::digest::KeyId;
 use tokenward_core::sublease::Terms;
 use tokenward_core::time::{Clock, Timestamp};
@@ -294,15 +294,11 @@ impl<C: Clock + Send + Sync + 'static> Store<C> {
             if keyring.current() == newest {
                 return Err(());
             }
-            let entry = Entry {
-                at: view.now,
-                actor: Actor::System,
-                source: None,
-                action: "digest_key.use",
-                workspace: None,
-                client: None,
-                detail: serde_json::json!({ "digest_key": newest.0 }).to_string(),
-            };
+            let entry = Entry::by_system(
+                view.now,
+                "digest_key.use",
+                &serde_json::json!({ "digest_key": newest.0 }),
+            );
             let decided = Decided {
                 records: vec![Record::DigestKeyChosen(newest)],
                 audit: vec![entry],

@@ -3,7 +3,7 @@
 
 use crate::driver::{CommitError, Driver};
 use crate::error::StoreError;
-use crate::value::{Row, Statement, Value};
+use crate::value::{Statement, Value};
 use std::time::Duration;
 use tokenward_core::label::Label;
 
@@ -17,15 +17,13 @@ const SET_KEY: &str = "UPDATE client SET label_key = $1 WHERE no = $2";
 /// have one key.
 pub(crate) async fn label_keys(driver: &mut Driver) -> Result<(), StoreError> {
     loop {
-        let mut updates = Vec::new();
-        let mut each = |_: usize, row: &Row<'_>| {
+        let updates = driver.rows(WITHOUT_KEY, vec![], |row| {
             let label = Label::stored(row.text(1)?);
             let label = label.map_err(|why| StoreError::Damaged(why.0))?;
             let params: Vec<Value> = vec![label.key().into(), row.int(0)?.into()];
-            updates.push(Statement::one(SET_KEY, params));
-            Ok(())
-        };
-        driver.query(WITHOUT_KEY, &[vec![]], &mut each).await?;
+            Ok(Statement::one(SET_KEY, params))
+        });
+        let updates = updates.await?;
         if updates.is_empty() {
             return Ok(());
         }

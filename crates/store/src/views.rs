@@ -132,13 +132,10 @@ async fn look_around(
         view.next = read_next(driver).await?;
     }
     if let Some(id) = want.workspace {
-        let mut each = |_: usize, row: &Row<'_>| {
-            view.workspace = Some(rows::workspace(row, 0)?);
-            Ok(())
-        };
-        driver
-            .query(WORKSPACE_BY_ID, &[vec![id.0.into()]], &mut each)
-            .await?;
+        let found = driver.rows(WORKSPACE_BY_ID, vec![id.0.into()], |row| {
+            rows::workspace(row, 0)
+        });
+        view.workspace = found.await?.pop();
     }
     if let Some((workspace, environment, label)) = &want.label {
         let params = vec![
@@ -148,55 +145,29 @@ async fn look_around(
             // A client's own label, written another way, is not taken. No client has the nil id.
             want.client.map_or(uuid::Uuid::nil(), |id| id.0).into(),
         ];
-        let mut each = |_: usize, _: &Row<'_>| {
-            view.label_taken = true;
-            Ok(())
-        };
-        driver.query(LABEL_TAKEN, &[params], &mut each).await?;
+        let taken = driver.rows(LABEL_TAKEN, params, |_| Ok(())).await?;
+        view.label_taken = !taken.is_empty();
     }
     if want.products {
-        let mut each = |_: usize, row: &Row<'_>| {
-            view.products.push(rows::product(row)?);
-            Ok(())
-        };
-        driver
-            .query(rows::SELECT_PRODUCTS, &[vec![]], &mut each)
-            .await?;
+        let products = driver.rows(rows::SELECT_PRODUCTS, vec![], rows::product);
+        view.products = products.await?;
     }
     if let Some(no) = want.product_use {
-        let mut each = |_: usize, row: &Row<'_>| {
-            view.product_users = row.int(0)?.cast_unsigned();
-            Ok(())
-        };
-        driver
-            .query(
-                PRODUCT_USERS,
-                &[vec![format!("%,{},%", no.0).into()]],
-                &mut each,
-            )
-            .await?;
+        let params = vec![format!("%,{},%", no.0).into()];
+        let counts = driver.rows(PRODUCT_USERS, params, |row| row.int(0));
+        view.product_users = counts.await?.pop().map_or(0, i64::cast_unsigned);
     }
     if want.admin_keys {
-        let mut each = |_: usize, row: &Row<'_>| {
-            view.admin_keys.push(rows::admin_key(row)?);
-            Ok(())
-        };
-        driver
-            .query(rows::SELECT_ADMIN_KEYS, &[vec![]], &mut each)
-            .await?;
+        let keys = driver.rows(rows::SELECT_ADMIN_KEYS, vec![], rows::admin_key);
+        view.admin_keys = keys.await?;
     }
     if let Some(credential) = want.actor {
         view.actor = actor(driver, credential).await?;
     }
     if let Some(workspace) = want.webhooks {
-        let mut each = |_: usize, row: &Row<'_>| {
-            view.webhooks.push(notices::webhook(row)?);
-            Ok(())
-        };
-        let lists = [vec![workspace.0.into()]];
-        driver
-            .query(notices::SELECT_WEBHOOKS, &lists, &mut each)
-            .await?;
+        let params = vec![workspace.0.into()];
+        let webhooks = driver.rows(notices::SELECT_WEBHOOKS, params, notices::webhook);
+        view.webhooks = webhooks.await?;
     }
     if let Some(wanted) = &want.addresses {
         view.addresses = notices::address_view(driver, wanted, view.now).await?;
@@ -205,38 +176,19 @@ async fn look_around(
         view.addresses.rows = notices::by_link(driver, digest).await?;
     }
     if let Some(id) = want.challenge {
-        let mut each = |_: usize, row: &Row<'_>| {
-            view.challenge = Some(people::challenge(row)?);
-            Ok(())
-        };
-        driver
-            .query(people::CHALLENGE_BY_ID, &[vec![id.into()]], &mut each)
-            .await?;
+        let found = driver.rows(people::CHALLENGE_BY_ID, vec![id.into()], people::challenge);
+        view.challenge = found.await?.pop();
     }
     if let Some(id) = want.member {
-        let mut each = |_: usize, row: &Row<'_>| {
-            view.members.push(people::member(row)?);
-            Ok(())
-        };
-        driver
-            .query(people::MEMBER_BY_ID, &[vec![id.into()]], &mut each)
+        view.members = driver
+            .rows(people::MEMBER_BY_ID, vec![id.into()], people::member)
             .await?;
     }
     if want.people {
-        let mut each = |_: usize, row: &Row<'_>| {
-            view.members.push(people::member(row)?);
-            Ok(())
-        };
-        driver
-            .query(people::SELECT_MEMBERS, &[vec![]], &mut each)
-            .await?;
-        let mut each = |_: usize, row: &Row<'_>| {
-            view.invitations.push(people::invitation(row)?);
-            Ok(())
-        };
-        driver
-            .query(people::SELECT_INVITATIONS, &[vec![]], &mut each)
-            .await?;
+        let members = driver.rows(people::SELECT_MEMBERS, vec![], people::member);
+        view.members.extend(members.await?);
+        let invitations = driver.rows(people::SELECT_INVITATIONS, vec![], people::invitation);
+        view.invitations = invitations.await?;
     }
     Ok(())
 }
@@ -248,32 +200,14 @@ async fn actor(
 ) -> Result<Option<CredentialRow>, StoreError> {
     match credential {
         Credential::AdminKey(id) => {
-            let mut found = None;
-            let mut each = |_: usize, row: &Row<'_>| {
-                found = Some(CredentialRow::AdminKey(rows::admin_key(row)?));
-                Ok(())
-            };
-            driver
-                .query(rows::ADMIN_KEY_BY_ID, &[vec![id.into()]], &mut each)
-                .await?;
-            Ok(found)
+            let found = driver.rows(rows::ADMIN_KEY_BY_ID, vec![id.into()], rows::admin_key);
+            Ok(found.await?.pop().map(CredentialRow::AdminKey))
         }
         Credential::Session { member, session } => {
-            let (mut who, mut at) = (None, None);
-            let mut each = |_: usize, row: &Row<'_>| {
-                who = Some(people::member(row)?);
-                Ok(())
-            };
-            driver
-                .query(people::MEMBER_BY_ID, &[vec![member.into()]], &mut each)
-                .await?;
-            let mut each = |_: usize, row: &Row<'_>| {
-                at = Some(people::session(row)?);
-                Ok(())
-            };
-            driver
-                .query(people::SESSION_BY_ID, &[vec![session.into()]], &mut each)
-                .await?;
+            let who = driver.rows(people::MEMBER_BY_ID, vec![member.into()], people::member);
+            let who = who.await?.pop();
+            let at = driver.rows(people::SESSION_BY_ID, vec![session.into()], people::session);
+            let at = at.await?.pop();
             let both = who.zip(at.filter(|session| session.member == member));
             Ok(both.map(|both| CredentialRow::Session(Box::new(both))))
         }

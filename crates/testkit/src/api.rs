@@ -20,7 +20,8 @@ pub fn http() -> ClientBuilder {
     Client::builder().no_proxy().timeout(ANSWER_LIMIT)
 }
 
-/// A caller with its own pool of kept-alive connections; clones share the pool.
+/// A caller with its own pool of kept-alive connections; clones share the pool. A call is an error when no whole answer
+/// arrives.
 #[derive(Debug, Clone)]
 pub struct Api {
     http: Client,
@@ -91,9 +92,6 @@ impl Api {
     }
 
     /// Sends a request and reads the whole answer.
-    ///
-    /// # Errors
-    /// When no whole answer arrives.
     pub async fn send(&self, request: RequestBuilder) -> Result<Answer, Broken> {
         let response = request.send().await?;
         let status = response.status().as_u16();
@@ -108,9 +106,6 @@ impl Api {
 
     /// Makes a workspace and returns its id.
     ///
-    /// # Errors
-    /// When no whole answer arrives.
-    ///
     /// # Panics
     /// When the server refuses.
     pub async fn workspace(&self, name: &str) -> Result<String, Broken> {
@@ -121,9 +116,6 @@ impl Api {
     }
 
     /// Makes or renames a product.
-    ///
-    /// # Errors
-    /// When no whole answer arrives.
     ///
     /// # Panics
     /// When the server refuses.
@@ -142,9 +134,6 @@ impl Api {
 
     /// Makes an API client and keeps the secret shown.
     ///
-    /// # Errors
-    /// When no whole answer arrives.
-    ///
     /// # Panics
     /// When the server refuses.
     pub async fn client(&self, workspace: &str, new: NewClient) -> Result<ApiClient, Broken> {
@@ -159,26 +148,17 @@ impl Api {
     }
 
     /// Asks for a new API client.
-    ///
-    /// # Errors
-    /// When no whole answer arrives.
     pub async fn create_client(&self, workspace: &str, new: &NewClient) -> Result<Answer, Broken> {
         let path = format!("/workspaces/{workspace}/clients");
         self.send(self.admin(Method::POST, &path).json(new)).await
     }
 
     /// Generates an access token with a client secret.
-    ///
-    /// # Errors
-    /// When no whole answer arrives.
     pub async fn generate(&self, secret: &str) -> Result<Answer, Broken> {
         self.send(self.authz(Method::POST, "", secret)).await
     }
 
     /// Asks the check whether a token may call a product.
-    ///
-    /// # Errors
-    /// When no whole answer arrives.
     pub async fn check(
         &self,
         environment: &str,
@@ -192,18 +172,12 @@ impl Api {
     }
 
     /// Reads a client.
-    ///
-    /// # Errors
-    /// When no whole answer arrives.
     pub async fn read_client(&self, id: &str) -> Result<Answer, Broken> {
         self.send(self.admin(Method::GET, &format!("/clients/{id}")))
             .await
     }
 
     /// Changes a client, for instance its restrictions: `json!({"products": ["gst"]})`.
-    ///
-    /// # Errors
-    /// When no whole answer arrives.
     pub async fn patch_client(&self, id: &str, changes: &Value) -> Result<Answer, Broken> {
         let request = self
             .admin(Method::PATCH, &format!("/clients/{id}"))
@@ -212,36 +186,24 @@ impl Api {
     }
 
     /// Disables a client.
-    ///
-    /// # Errors
-    /// When no whole answer arrives.
     pub async fn disable(&self, id: &str) -> Result<Answer, Broken> {
         self.send(self.admin(Method::POST, &format!("/clients/{id}/disable")))
             .await
     }
 
     /// Enables a client again.
-    ///
-    /// # Errors
-    /// When no whole answer arrives.
     pub async fn enable(&self, id: &str) -> Result<Answer, Broken> {
         self.send(self.admin(Method::POST, &format!("/clients/{id}/enable")))
             .await
     }
 
     /// Revokes a client's live token without a new one.
-    ///
-    /// # Errors
-    /// When no whole answer arrives.
     pub async fn revoke(&self, id: &str) -> Result<Answer, Broken> {
         self.send(self.admin(Method::DELETE, &format!("/clients/{id}/token")))
             .await
     }
 
     /// Deletes a client for good, with its label typed back.
-    ///
-    /// # Errors
-    /// When no whole answer arrives.
     pub async fn delete(&self, client: &ApiClient) -> Result<Answer, Broken> {
         let request = self
             .admin(Method::DELETE, &format!("/clients/{}", client.id))
@@ -250,18 +212,12 @@ impl Api {
     }
 
     /// Asks for the audit chain to be verified.
-    ///
-    /// # Errors
-    /// When no whole answer arrives.
     pub async fn verify_audit(&self) -> Result<Answer, Broken> {
         self.send(self.admin(Method::GET, "/audit/verify")).await
     }
 
     /// A form to one of the OAuth endpoints on the public listener (`/oauth2/token`,
     /// `/oauth2/revoke`, `/oauth2/introspect`) with the client's own credentials as HTTP Basic.
-    ///
-    /// # Errors
-    /// When no whole answer arrives.
     pub async fn oauth(
         &self,
         path: &str,
@@ -276,9 +232,6 @@ impl Api {
     }
 
     /// The Prometheus figures as text.
-    ///
-    /// # Errors
-    /// When no whole answer arrives.
     pub async fn metrics(&self) -> Result<Answer, Broken> {
         self.send(self.internal(Method::GET, "/metrics")).await
     }

@@ -25,6 +25,7 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
+use tokenward_core::hex;
 use zeroize::Zeroizing;
 
 /// The label of the version every reader gets.
@@ -191,14 +192,11 @@ impl AwsHome {
     ) -> Result<Result<Zeroizing<Vec<u8>>, Refused>, DestinationError> {
         let place = self.place();
         let broken = |what: String| DestinationError::unreachable(&place, what);
-        let digest: String = Sha256::digest(body.as_bytes())
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
+        let digest = hex::encode(&Sha256::digest(body.as_bytes()));
         let request = http::Request::post(self.endpoint.as_str())
             .header("content-type", "application/x-amz-json-1.1")
             .header("x-amz-target", format!("secretsmanager.{action}"))
-            .header("x-amz-content-sha256", digest)
+            .header("x-amz-content-sha256", digest.as_str())
             .body(())
             .map_err(|error| broken(error.to_string()))?;
         let mut parts = request.into_parts().0;
@@ -339,8 +337,7 @@ impl AwsHome {
 /// An id for one lease on one version, the same for all who try: 64 hex digits.
 fn lease_id(base: &str, nth: u32, released: bool) -> String {
     let text = format!("tokenward lease {base} {nth} {released}");
-    let digest = Sha256::digest(text.as_bytes());
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(&Sha256::digest(text.as_bytes())).to_string()
 }
 
 impl Place for AwsHome {

@@ -13,6 +13,7 @@ use async_trait::async_trait;
 use sha2::{Digest as _, Sha256};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use tokenward_core::hex;
 use zeroize::Zeroizing;
 
 /// Largest file read, in bytes; an `.env` shared with an application may hold much besides the token.
@@ -141,10 +142,8 @@ impl<F: Form> FileHome<F> {
 
 /// A file's content as a version; empty where there is no file.
 pub(super) fn version_of(content: Option<&[u8]>) -> Version {
-    Version(content.map_or_else(String::new, |content| {
-        let digest = Sha256::digest(content);
-        digest.iter().map(|byte| format!("{byte:02x}")).collect()
-    }))
+    let digest = |content| hex::encode(&Sha256::digest(content)).to_string();
+    Version(content.map_or_else(String::new, digest))
 }
 
 impl<F: Form> Place for FileHome<F> {

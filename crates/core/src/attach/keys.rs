@@ -3,6 +3,7 @@
 
 use crate::client_id_codec::{ClientIdCodec, PAD_KEY_BYTES};
 use crate::digest::{DigestKey, KeyId, Keyring};
+use crate::hex;
 use std::fmt::Write as _;
 use zeroize::Zeroizing;
 
@@ -27,9 +28,13 @@ impl ReplicaKeys {
     #[must_use]
     pub fn of(ring: &Keyring) -> Self {
         let mut text = Zeroizing::new(String::with_capacity(1_024));
-        let _ = writeln!(text, "{TITLE}\n{NUMBERS}{}", *hex(ring.numbering().key()));
+        let _ = writeln!(
+            text,
+            "{TITLE}\n{NUMBERS}{}",
+            *hex::encode(ring.numbering().key())
+        );
         for key in ring.keys() {
-            let _ = writeln!(text, "{}:{}", key.id().0, *hex(key.tokens()));
+            let _ = writeln!(text, "{}:{}", key.id().0, *hex::encode(key.tokens()));
         }
         Self(text)
     }
@@ -50,12 +55,12 @@ impl ReplicaKeys {
                 "this is no file of replica keys; make one with `tokenward digest-key for-replicas`",
             );
             if let Some(key) = line.strip_prefix(NUMBERS) {
-                let key = unhex::<PAD_KEY_BYTES>(key).ok_or(bad)?;
+                let key = hex::read::<PAD_KEY_BYTES>(key).ok_or(bad)?;
                 numbering = Some(ClientIdCodec::from_key(*key));
             } else {
                 let (id, key) = line.split_once(':').ok_or(bad)?;
                 let id = id.parse().map_err(|_| bad)?;
-                let key = unhex::<32>(key).ok_or(bad)?;
+                let key = hex::read::<32>(key).ok_or(bad)?;
                 keys.push(DigestKey::for_tokens(KeyId(id), *key));
             }
         }
@@ -77,23 +82,4 @@ impl Keyring {
         material[32..].copy_from_slice(self.numbering().key());
         Some(Zeroizing::new(blake3::derive_key(ATTACHMENT, &*material)))
     }
-}
-
-fn hex(bytes: &[u8]) -> Zeroizing<String> {
-    let mut out = Zeroizing::new(String::with_capacity(2 * bytes.len()));
-    for byte in bytes {
-        let _ = write!(out, "{byte:02x}");
-    }
-    out
-}
-
-fn unhex<const N: usize>(text: &str) -> Option<Zeroizing<[u8; N]>> {
-    let mut out = Zeroizing::new([0; N]);
-    if text.len() != 2 * N || !text.is_ascii() {
-        return None;
-    }
-    for (at, byte) in out.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(&text[2 * at..2 * at + 2], 16).ok()?;
-    }
-    Some(out)
 }

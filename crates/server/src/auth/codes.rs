@@ -1,10 +1,10 @@
 //! One-time codes: those of an authenticator app (RFC 6238) and recovery codes for the day it is lost.
 
-use crate::config::data_dir::hex;
 use crate::random;
 use qrcode::QrCode;
 use qrcode::render::svg;
 use sha2::{Digest as _, Sha256};
+use tokenward_core::hex;
 use totp_rs::{Builder, Totp};
 use zeroize::Zeroizing;
 
@@ -117,7 +117,7 @@ pub fn recovery_digest(code: &str) -> Option<String> {
     if plain.len() != RECOVERY_LETTERS || !known {
         return None;
     }
-    Some(hex(&Sha256::digest(plain.as_bytes())).to_string())
+    Some(hex::encode(&Sha256::digest(plain.as_bytes())).to_string())
 }
 
 #[cfg(test)]

@@ -1,10 +1,11 @@
 //! `tokenward backup`: copies the SQLite store, encrypts the copy for age recipients where there are any, and restores what
 //! was written for a trial. It never holds a private key that can read a backup later.
 
-use super::s3::{Address, Bucket, S3Args};
+use super::s3::{Address, Bucket};
 use super::server::{Places, note, print};
 use crate::clock::SystemClock;
 use crate::config::data_dir;
+use crate::config::s3::S3Settings;
 use crate::process::serve::Fault;
 use crate::random;
 use age::armor::ArmoredReader;
@@ -16,6 +17,7 @@ use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokenward_core::digest::{DigestKey, KeyId, Keyring};
+use tokenward_core::hex;
 use tokenward_core::time::Clock;
 
 /// How the file of a backup in a folder is named: `tokenward-20261129T101530Z.sqlite`.
@@ -48,7 +50,7 @@ pub(super) struct BackupArgs {
     #[arg(long, conflicts_with = "recipients")]
     unencrypted: bool,
     #[command(flatten)]
-    s3: S3Args,
+    s3: S3Settings,
     /// Folder for the copy that is restored for a trial, and for what is sent to S3 [default: the backup's folder; for an
     /// encrypted backup, whose copy is not encrypted, and for S3 the data directory]
     #[arg(long, value_name = "DIR")]
@@ -90,7 +92,8 @@ pub(super) fn backup(args: &BackupArgs) -> Result<(), Fault> {
         .into());
     }
     let name = backup_name(now.unix_seconds(), encrypted)?;
-    let bucket = address.map(|address| Bucket::open(address, &args.s3.or(settings.backup_s3())));
+    let bucket =
+        address.map(|address| Bucket::open(address, &args.s3.clone().or(settings.backup_s3())));
     let bucket = bucket.transpose()?;
     // Before all the work, also to learn that the bucket can be used.
     if let Some(bucket) = &bucket
@@ -186,7 +189,7 @@ fn tell(
     encrypted: bool,
     clients: usize,
 ) -> Result<(), Fault> {
-    let hash = data_dir::hex(&hash);
+    let hash = hex::encode(&hash);
     if args.json {
         let told = serde_json::json!({
             "file": shown, "change_number": change, "audit_seq": seq, "audit_hash": *hash, "encrypted": encrypted, "clients": clients,
@@ -277,9 +280,7 @@ fn try_out(
         Some(keyring) => keyring,
         None => Keyring::new(vec![DigestKey::new(KeyId(1), random::bytes())])?,
     };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
+    let runtime = super::server::runtime()?;
     let restoring = tokenward_store::try_restore(
         &copy,
         Arc::new(keyring),

@@ -42,34 +42,6 @@ const CLEANUP_TIMEOUT: Duration = Duration::from_secs(30);
 /// The region where a service that is not AWS has no regions.
 const ANY_REGION: &str = "us-east-1";
 
-/// Where the S3 service is, for `s3://` addresses.
-#[derive(clap::Args, Clone, Debug, Default)]
-pub(super) struct S3Args {
-    /// Address of the S3 service: https://..., or http://... on a loopback address [default: backup_s3_endpoint of the
-    /// configuration file, AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL, or AWS]
-    #[arg(long, value_name = "URL")]
-    s3_endpoint: Option<String>,
-    /// Region of the bucket [default: backup_s3_region of the configuration file, AWS_REGION or AWS_DEFAULT_REGION]
-    #[arg(long, value_name = "REGION")]
-    s3_region: Option<String>,
-    /// Where the bucket's name stands in requests [default: backup_s3_addressing of the configuration file; for AWS virtual-host,
-    /// for others path]
-    #[arg(long, value_name = "HOW", value_enum)]
-    s3_addressing: Option<S3Addressing>,
-}
-
-impl S3Args {
-    /// These flags, completed by the configuration file.
-    pub(super) fn or(&self, file: S3Settings) -> S3Settings {
-        let given = S3Settings {
-            endpoint: self.s3_endpoint.clone(),
-            region: self.s3_region.clone(),
-            addressing: self.s3_addressing,
-        };
-        given.or(file)
-    }
-}
-
 /// A bucket, and a key or the beginning of keys in it.
 #[derive(Clone, Debug)]
 pub(super) struct Address {

@@ -1,9 +1,10 @@
 //! Commands of the server's own machine: serve, config check, backup, restore, move, digest keys.
 
 use super::backup::Work;
-use super::s3::{Address, Bucket, S3Args};
+use super::s3::{Address, Bucket};
 use crate::clock::SystemClock;
 use crate::config::data_dir::{self, DataDir};
+use crate::config::s3::S3Settings;
 use crate::config::{self, Config, DatabaseTls, File, ServeArgs, unknown_variables};
 use crate::net::handed::Handed;
 use crate::process::preflight;
@@ -17,6 +18,7 @@ use std::time::Duration;
 use tokenward_cli::Sure;
 use tokenward_core::attach::ReplicaKeys;
 use tokenward_core::digest::{KeyId, Keyring};
+use tokenward_core::hex;
 use tokenward_core::time::Clock;
 use tokenward_store::{Location, Move, Moved, Step, StoreError, StoredKey};
 use zeroize::Zeroizing;
@@ -262,7 +264,7 @@ pub(super) struct RestoreArgs {
     #[arg(long, value_name = "FILE", requires = "from")]
     identity: Option<PathBuf>,
     #[command(flatten)]
-    s3: S3Args,
+    s3: S3Settings,
     #[command(flatten)]
     database: Database,
     /// Proof that nothing was lost: number and hash of the lost server's last audit entry
@@ -368,9 +370,7 @@ fn check_config(args: CheckArgs) -> Result<(), Fault> {
     if args.online
         && let Some(sso) = &config.sso
     {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
+        let runtime = runtime()?;
         let asked = runtime.block_on(crate::auth::provider::discover(sso));
         asked.map_err(|why| format!("sso_issuer: {why}"))?;
     }
@@ -416,6 +416,13 @@ fn check_config(args: CheckArgs) -> Result<(), Fault> {
     }
 }
 
+/// What a command waits in.
+pub(super) fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+}
+
 pub(super) fn print(text: &str) -> Result<(), Fault> {
     Ok(writeln!(std::io::stdout(), "{text}")?)
 }
@@ -457,9 +464,7 @@ fn health(args: &HealthArgs) -> Result<(), Fault> {
         .timeout(HEALTH_TIMEOUT)
         .tls_danger_accept_invalid_certs(true)
         .build()?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
+    let runtime = runtime()?;
     let (status, text) = runtime
         .block_on(async {
             let answer = client.get(url.clone()).send().await?;
@@ -541,9 +546,7 @@ fn restore(args: &RestoreArgs) -> Result<(), Fault> {
         }
     };
     drop(source);
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
+    let runtime = runtime()?;
     let wait = match (&location, args.nodes_stopped) {
         (Location::Postgres(_), false) => tokenward_store::NODE_WAIT,
         _ => Duration::ZERO,
@@ -582,7 +585,7 @@ fn restore(args: &RestoreArgs) -> Result<(), Fault> {
         ));
     }
     let head = &restored.head;
-    let hash = data_dir::hex(&head.audit_hash);
+    let hash = hex::encode(&head.audit_hash);
     if args.json {
         let told = serde_json::json!({
             "change_number": head.change_number, "audit_seq": head.audit_seq, "audit_hash": *hash,
@@ -622,7 +625,10 @@ impl Source {
         let mut work = None;
         let mut path = from.to_owned();
         if let Some(address) = address {
-            let bucket = Bucket::open(address, &args.s3.or(args.places.file()?.backup_s3()))?;
+            let bucket = Bucket::open(
+                address,
+                &args.s3.clone().or(args.places.file()?.backup_s3()),
+            )?;
             let folder = Work::begin(data_dir)?;
             path = folder.file("downloaded");
             bucket.download(None, &path)?;
@@ -725,9 +731,7 @@ fn move_store(args: &MoveArgs) -> Result<(), Fault> {
         now: SystemClock.wall(),
         wait: tokenward_store::NODE_WAIT,
     };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
+    let runtime = runtime()?;
     let moved = runtime.block_on(tokenward_store::move_store(&wanted, &mut progress));
     if tty {
         note("");
@@ -749,7 +753,7 @@ fn told_moved(
     replicas: bool,
 ) -> Result<(), Fault> {
     let head = &moved.head;
-    let hash = data_dir::hex(&head.audit_hash);
+    let hash = hex::encode(&head.audit_hash);
     let rows: u64 = moved.tables.iter().map(|table| table.rows).sum();
     if args.json {
         let tables: Vec<_> = moved

@@ -7,6 +7,7 @@ use std::io::{Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use tokenward_core::digest::{DigestKey, KeyId, Keyring};
+use tokenward_core::hex;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
@@ -261,7 +262,7 @@ pub fn keyring(path: &Path) -> Result<Keyring, DataDirError> {
 /// When the file exists or cannot be written.
 pub fn make_keyring(path: &Path, id: KeyId) -> Result<Keyring, DataDirError> {
     let key: Zeroizing<[u8; 32]> = Zeroizing::new(random::bytes());
-    let line = Zeroizing::new(format!("{}:{}\n", id.0, *hex(&*key)));
+    let line = Zeroizing::new(format!("{}:{}\n", id.0, *hex::encode(&*key)));
     create_private(path, line.as_bytes())?;
     keyring(path)
 }
@@ -292,7 +293,7 @@ pub fn find_keyring(path: &Path) -> Result<Option<Keyring>, DataDirError> {
         let id = id.parse().map_err(|_| wrong(at + 1))?;
         keys.push(DigestKey::new(
             KeyId(id),
-            *unhex(key).ok_or_else(|| wrong(at + 1))?,
+            *hex::read(key).ok_or_else(|| wrong(at + 1))?,
         ));
     }
     let ring = Keyring::new(keys);
@@ -307,7 +308,11 @@ pub fn add_key(path: &Path) -> Result<u8, DataDirError> {
     let next = next.ok_or_else(|| DataDirError("no key id is left".into()))?;
     let old = read_private(path).map_err(told(path, "read"))?;
     let key: Zeroizing<[u8; 32]> = Zeroizing::new(random::bytes());
-    let text = Zeroizing::new(format!("{}\n{next}:{}\n", old.trim_end(), *hex(&*key)));
+    let text = Zeroizing::new(format!(
+        "{}\n{next}:{}\n",
+        old.trim_end(),
+        *hex::encode(&*key)
+    ));
     replace(path, text.as_bytes())?;
     keyring(path).map(|_| next)
 }
@@ -343,38 +348,6 @@ pub fn remove_key(path: &Path, id: KeyId) -> Result<(), DataDirError> {
         text.push('\n');
     }
     replace(path, text.as_bytes())
-}
-
-/// Lowercase hex, wiped on drop.
-#[must_use]
-pub fn hex(bytes: &[u8]) -> Zeroizing<String> {
-    let mut out = Zeroizing::new(String::with_capacity(2 * bytes.len()));
-    for byte in bytes {
-        use std::fmt::Write as _;
-        let _ = write!(out, "{byte:02x}");
-    }
-    out
-}
-
-fn unhex(text: &str) -> Option<Zeroizing<[u8; 32]>> {
-    let mut out = Zeroizing::new([0; 32]);
-    if text.len() != 64 || !text.is_ascii() {
-        return None;
-    }
-    for (at, byte) in out.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(&text[2 * at..2 * at + 2], 16).ok()?;
-    }
-    Some(out)
-}
-
-/// Bytes of any length from lowercase or uppercase hex.
-#[must_use]
-pub fn unhex_any(text: &str) -> Option<Vec<u8>> {
-    if !text.len().is_multiple_of(2) || !text.is_ascii() {
-        return None;
-    }
-    let digits = |at: usize| u8::from_str_radix(text.get(at..at + 2)?, 16).ok();
-    (0..text.len()).step_by(2).map(digits).collect()
 }
 
 /// Reads a small regular file that holds a secret.

@@ -16,14 +16,24 @@ pub enum S3Addressing {
     VirtualHost,
 }
 
-/// Where the S3 service of the backups is.
-#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+/// Where the S3 service of the backups is: the flags of commands that take `s3://` addresses, and the keys of the file.
+#[derive(Clone, Debug, Default, PartialEq, Eq, clap::Args, serde::Serialize)]
 pub struct S3Settings {
-    /// The service's address; none: the environment's, or AWS.
+    /// Address of the S3 service: https://..., or http://... on a loopback address [default: backup_s3_endpoint of the
+    /// configuration file, AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL, or AWS]
+    #[arg(id = "s3_endpoint", long = "s3-endpoint", value_name = "URL")]
     pub endpoint: Option<String>,
-    /// The bucket's region; none: the environment's.
+    /// Region of the bucket [default: backup_s3_region of the configuration file, AWS_REGION or AWS_DEFAULT_REGION]
+    #[arg(id = "s3_region", long = "s3-region", value_name = "REGION")]
     pub region: Option<String>,
-    /// Where the bucket's name stands in an address; none: what is usual there.
+    /// Where the bucket's name stands in requests [default: backup_s3_addressing of the configuration file; for AWS virtual-host,
+    /// for others path]
+    #[arg(
+        id = "s3_addressing",
+        long = "s3-addressing",
+        value_name = "HOW",
+        value_enum
+    )]
     pub addressing: Option<S3Addressing>,
 }
 

@@ -2,7 +2,7 @@
 
 use super::credentials::{self, SecretPresented};
 use super::envelope::Problem;
-use super::request_host;
+use super::{json_reply, request_host};
 use crate::app::App;
 use crate::auth::refusals;
 use crate::logs::Limit;
@@ -78,7 +78,7 @@ pub async fn status(app: &App, parts: &Parts, peer: IpAddr) -> Response<Full<Byt
                 "quota": app.data.config.quota_per_day,
                 "quota_left": status.quota_left,
             });
-            let mut response = json_response(&body);
+            let mut response = json_reply(StatusCode::OK, &body);
             rate_limit(app, &mut response, status.quota_left);
             response
         }
@@ -98,7 +98,7 @@ pub async fn end_previous(app: &App, parts: &Parts, peer: IpAddr) -> Response<Fu
         Err(problem) => Err(problem),
     };
     match answered {
-        Ok(ended) => json_response(&json!({ "ended": ended })),
+        Ok(ended) => json_reply(StatusCode::OK, &json!({ "ended": ended })),
         Err(problem) => respond(app, parts, peer, problem),
     }
 }
@@ -153,7 +153,7 @@ fn generated(app: &App, answer: &Answer) -> Response<Full<Bytes>> {
     if let Some(till) = answer.previous_valid_till {
         body["previous_valid_till"] = Value::from(till.iso());
     }
-    let mut response = json_response(&body);
+    let mut response = json_reply(StatusCode::OK, &body);
     if let Ok(tag) = HeaderValue::try_from(format!("\"{}\"", answer.generation)) {
         response.headers_mut().insert(header::ETAG, tag);
     }
@@ -168,18 +168,6 @@ fn lifetime_left(till: Timestamp, answer: &Answer, now: Timestamp) -> u64 {
     } else {
         till.seconds_since(now)
     }
-}
-
-fn json_response(body: &Value) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::from(body.to_string()));
-    let headers = response.headers_mut();
-    headers.insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("application/json"),
-    );
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(header::PRAGMA, HeaderValue::from_static("no-cache"));
-    response
 }
 
 /// draft-ietf-httpapi-ratelimit-headers-10: still a draft, so it can be turned off.

@@ -12,6 +12,10 @@ pub mod envelope;
 pub mod oauth;
 pub(crate) mod request_host;
 
+use bytes::Bytes;
+use http::{HeaderValue, Response, StatusCode, header};
+use http_body_util::Full;
+use serde_json::Value;
 use std::time::Duration;
 
 /// The largest body any endpoint takes, in bytes: forms and small JSON.
@@ -34,4 +38,18 @@ pub(crate) fn head_bytes<B>(request: &http::Request<B>) -> usize {
         .iter()
         .map(|(name, value)| name.as_str().len() + value.len() + AROUND);
     target + lines.sum::<usize>()
+}
+
+/// JSON that nobody may store.
+fn json_reply(status: StatusCode, body: &Value) -> Response<Full<Bytes>> {
+    let mut reply = Response::new(Full::from(body.to_string()));
+    *reply.status_mut() = status;
+    let headers = reply.headers_mut();
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/json"),
+    );
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::PRAGMA, HeaderValue::from_static("no-cache"));
+    reply
 }

@@ -6,7 +6,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
-use prometheus_client::registry::Registry;
+use prometheus_client::registry::{Metric, Registry};
 use std::cell::Cell;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokenward_core::Timestamp;
@@ -176,6 +176,17 @@ where
     family
 }
 
+/// A metric, registered.
+fn with<M: Metric + Clone>(registry: &mut Registry, name: &str, help: &str, metric: M) -> M {
+    registry.register(name, help, metric.clone());
+    metric
+}
+
+/// A metric at zero, registered.
+fn add<M: Metric + Clone + Default>(registry: &mut Registry, name: &str, help: &str) -> M {
+    with(registry, name, help, M::default())
+}
+
 impl Metrics {
     /// All counters, at zero.
     #[must_use]
@@ -183,153 +194,101 @@ impl Metrics {
         let mut all = Registry::default();
         let process = Process::new(&mut all);
         let registry = all.sub_registry_with_prefix("tokenward");
-        let more = More::new(registry);
-        let cluster = Cluster::new(registry);
         let checks = from_zero(&CHECK_OUTCOMES, |outcome| Outcome { outcome });
         let permits = checks.get_or_create(&Outcome { outcome: "PERMIT" }).clone();
-        let generates = from_zero(&GENERATE_OUTCOMES, |outcome| Outcome { outcome });
-        // 0.1 ms to 26 s.
-        let generate_seconds = Histogram::new(exponential_buckets(0.000_1, 2.0, 19));
-        let failures = Counter::default();
-        let internal_connections = Counter::default();
-        let connections_refused = Counter::default();
-        let credentials_refused = from_zero(&CREDENTIAL_KINDS, |kind| Kind { kind });
-        let log_lines_dropped = Counter::default();
-        registry.register(
-            "credentials_refused",
-            "Credentials refused by kind",
-            credentials_refused.clone(),
-        );
-        registry.register(
-            "log_lines_dropped",
-            "Log lines dropped because they were not read in time",
-            log_lines_dropped.clone(),
-        );
-        let counts_lost = Counter::default();
-        let notices = from_zero(&NOTICE_OUTCOMES, |outcome| Outcome { outcome });
-        let (clients, change_number, audit_seq) =
-            (Gauge::default(), Gauge::default(), Gauge::default());
-        let (groups, changes, waiting) = (Gauge::default(), Gauge::default(), Gauge::default());
-        let (vouching, writable) = (Gauge::default(), Gauge::default());
-        registry.register("checks", "Checks by outcome", checks.clone());
-        registry.register(
-            "generate_calls",
-            "Calls of the token API by outcome",
-            generates.clone(),
-        );
-        registry.register(
-            "generate_seconds",
-            "Time a successful generate took",
-            generate_seconds.clone(),
-        );
-        registry.register("failures", "Faults answered with a 5xx", failures.clone());
-        registry.register(
-            "internal_connections",
-            "Connections to the internal listener",
-            internal_connections.clone(),
-        );
-        registry.register(
-            "public_connections_refused",
-            "Connections to the public listener closed because their source had too many: a new one, or one of its idle ones to make room for it",
-            connections_refused.clone(),
-        );
-        registry.register(
-            "counts_lost",
-            "Checks not counted for their clients because there was no room",
-            counts_lost.clone(),
-        );
-        registry.register(
-            "notices",
-            "Attempts to deliver a notice by outcome",
-            notices.clone(),
-        );
-        registry.register(
-            "clients",
-            "API clients in the replica, deleted ones included",
-            clients.clone(),
-        );
-        registry.register(
-            "change_number",
-            "Number of the last change",
-            change_number.clone(),
-        );
-        registry.register(
-            "audit_seq",
-            "Number of the last audit entry",
-            audit_seq.clone(),
-        );
-        registry.register(
-            "commit_groups",
-            "Groups committed since the start; see tokenward_groups_committed_total",
-            groups.clone(),
-        );
-        registry.register(
-            "commit_changes",
-            "Changes committed since the start; see tokenward_changes_committed_total",
-            changes.clone(),
-        );
-        registry.register(
-            "writes_waiting",
-            "Writes waiting for the writer",
-            waiting.clone(),
-        );
-        let (replicas, held) = (Gauge::default(), Gauge::default());
-        let expelled = Gauge::default();
-        registry.register(
-            "replicas",
-            "Attached replicas, those cut off that may still vouch included",
-            replicas.clone(),
-        );
-        registry.register(
-            "replicas_expelled",
-            "Replicas given up since the start; see tokenward_replicas_given_up_total",
-            expelled.clone(),
-        );
-        registry.register(
-            "answers_held",
-            "Decisions whose answers wait for attached replicas",
-            held.clone(),
-        );
-        registry.register("vouching", "1 while checks are answered", vouching.clone());
-        registry.register(
-            "writable",
-            "1 while the store takes writes",
-            writable.clone(),
-        );
-        let clock_ahead = Gauge::default();
-        registry.register(
-            "clock_ahead_seconds",
-            "How far Tokenward's time, which never goes back, is ahead of the system clock",
-            clock_ahead.clone(),
-        );
         Self {
-            registry: all,
-            more,
-            cluster,
+            more: More::new(registry),
+            cluster: Cluster::new(registry),
             process,
+            credentials_refused: with(
+                registry,
+                "credentials_refused",
+                "Credentials refused by kind",
+                from_zero(&CREDENTIAL_KINDS, |kind| Kind { kind }),
+            ),
+            log_lines_dropped: add(
+                registry,
+                "log_lines_dropped",
+                "Log lines dropped because they were not read in time",
+            ),
             permits,
-            checks,
-            generates,
-            generate_seconds,
-            failures,
-            internal_connections,
-            connections_refused,
-            credentials_refused,
-            log_lines_dropped,
-            counts_lost,
-            notices,
-            clients,
-            change_number,
-            audit_seq,
-            groups,
-            changes,
-            waiting,
-            replicas,
-            expelled,
-            held,
-            vouching,
-            writable,
-            clock_ahead,
+            checks: with(registry, "checks", "Checks by outcome", checks),
+            generates: with(
+                registry,
+                "generate_calls",
+                "Calls of the token API by outcome",
+                from_zero(&GENERATE_OUTCOMES, |outcome| Outcome { outcome }),
+            ),
+            // 0.1 ms to 26 s.
+            generate_seconds: with(
+                registry,
+                "generate_seconds",
+                "Time a successful generate took",
+                Histogram::new(exponential_buckets(0.000_1, 2.0, 19)),
+            ),
+            failures: add(registry, "failures", "Faults answered with a 5xx"),
+            internal_connections: add(
+                registry,
+                "internal_connections",
+                "Connections to the internal listener",
+            ),
+            connections_refused: add(
+                registry,
+                "public_connections_refused",
+                "Connections to the public listener closed because their source had too many: a new one, or one of its idle ones to make room for it",
+            ),
+            counts_lost: add(
+                registry,
+                "counts_lost",
+                "Checks not counted for their clients because there was no room",
+            ),
+            notices: with(
+                registry,
+                "notices",
+                "Attempts to deliver a notice by outcome",
+                from_zero(&NOTICE_OUTCOMES, |outcome| Outcome { outcome }),
+            ),
+            clients: add(
+                registry,
+                "clients",
+                "API clients in the replica, deleted ones included",
+            ),
+            change_number: add(registry, "change_number", "Number of the last change"),
+            audit_seq: add(registry, "audit_seq", "Number of the last audit entry"),
+            groups: add(
+                registry,
+                "commit_groups",
+                "Groups committed since the start; see tokenward_groups_committed_total",
+            ),
+            changes: add(
+                registry,
+                "commit_changes",
+                "Changes committed since the start; see tokenward_changes_committed_total",
+            ),
+            waiting: add(registry, "writes_waiting", "Writes waiting for the writer"),
+            replicas: add(
+                registry,
+                "replicas",
+                "Attached replicas, those cut off that may still vouch included",
+            ),
+            expelled: add(
+                registry,
+                "replicas_expelled",
+                "Replicas given up since the start; see tokenward_replicas_given_up_total",
+            ),
+            held: add(
+                registry,
+                "answers_held",
+                "Decisions whose answers wait for attached replicas",
+            ),
+            vouching: add(registry, "vouching", "1 while checks are answered"),
+            writable: add(registry, "writable", "1 while the store takes writes"),
+            clock_ahead: add(
+                registry,
+                "clock_ahead_seconds",
+                "How far Tokenward's time, which never goes back, is ahead of the system clock",
+            ),
+            registry: all,
         }
     }
 
@@ -486,45 +445,38 @@ struct Cluster {
 
 impl Cluster {
     fn new(registry: &mut Registry) -> Self {
-        let all = Self {
-            nodes: Gauge::default(),
-            behind: Gauge::default(),
-            lease_left: Gauge::default(),
-            clock: Gauge::default(),
-            digest_key: Gauge::default(),
-            coherence: Family::default(),
-        };
-        registry.register(
-            "nodes",
-            "Nodes that use the database, this one included",
-            all.nodes.clone(),
-        );
-        registry.register(
-            "node_changes_behind",
-            "Changes that were in the database and not applied here at the last renewal",
-            all.behind.clone(),
-        );
-        registry.register(
-            "lease_seconds_left",
-            "Seconds for which checks are answered if the lease is not renewed; +Inf on SQLite",
-            all.lease_left.clone(),
-        );
-        registry.register(
-            "clock_difference_seconds",
-            "How far this machine's clock is ahead of the database's; negative: behind",
-            all.clock.clone(),
-        );
-        registry.register(
-            "digest_key",
-            "Id of the digest key that makes new digests",
-            all.digest_key.clone(),
-        );
-        registry.register(
-            "coherence_level",
-            "1 at what can be lost when the database fails: strict (nothing), single_server, weak",
-            all.coherence.clone(),
-        );
-        all
+        Self {
+            nodes: add(
+                registry,
+                "nodes",
+                "Nodes that use the database, this one included",
+            ),
+            behind: add(
+                registry,
+                "node_changes_behind",
+                "Changes that were in the database and not applied here at the last renewal",
+            ),
+            lease_left: add(
+                registry,
+                "lease_seconds_left",
+                "Seconds for which checks are answered if the lease is not renewed; +Inf on SQLite",
+            ),
+            clock: add(
+                registry,
+                "clock_difference_seconds",
+                "How far this machine's clock is ahead of the database's; negative: behind",
+            ),
+            digest_key: add(
+                registry,
+                "digest_key",
+                "Id of the digest key that makes new digests",
+            ),
+            coherence: add(
+                registry,
+                "coherence_level",
+                "1 at what can be lost when the database fails: strict (nothing), single_server, weak",
+            ),
+        }
     }
 
     fn set(&self, now: &Reading) {
@@ -597,87 +549,64 @@ impl More {
         let version = env!("CARGO_PKG_VERSION");
         build.get_or_create(&Build { version }).set(1);
         registry.register("build_info", "1, labelled with the version", build);
-        let (groups_total, changes_total) = (Counter::default(), Counter::default());
-        let expelled_total = Counter::default();
-        registry.register(
-            "groups_committed",
-            "Groups of changes committed",
-            groups_total.clone(),
-        );
-        registry.register(
-            "changes_committed",
-            "Changes committed",
-            changes_total.clone(),
-        );
-        registry.register(
-            "replicas_given_up",
-            "Replicas given up because they did not keep up",
-            expelled_total.clone(),
-        );
-        // 1 µs to 0.5 s.
-        let check_seconds = Histogram::new(exponential_buckets(0.000_001, 2.0, 20));
-        registry.register(
-            "check_seconds",
-            "Time deciding a check took, of one check in 64",
-            check_seconds.clone(),
-        );
-        // 0.1 ms to 26 s.
-        let commit_seconds = Histogram::new(exponential_buckets(0.000_1, 2.0, 19));
-        registry.register(
-            "commit_seconds",
-            "Time a decision took from its submission to its answer: the wait for the writer, the commit, and the acknowledgements of nodes and replicas",
-            commit_seconds.clone(),
-        );
-        let admin_calls = from_zero(&ADMIN_OUTCOMES, |outcome| Outcome { outcome });
-        registry.register(
-            "admin_calls",
-            "Calls of the admin API by outcome: OK, or REFUSED (4xx) or FAILED (5xx)",
-            admin_calls.clone(),
-        );
-        let sign_ins = from_zero(&SIGN_IN_METHODS, |method| Method { method });
-        registry.register(
-            "sign_ins",
-            "Sign-ins to the console by method; refused ones are in tokenward_credentials_refused_total",
-            sign_ins.clone(),
-        );
-        let certificate_ends = Family::<ListenerName, Gauge>::default();
-        registry.register(
-            "certificate_expiry_timestamp_seconds",
-            "When the certificate in use ends, in seconds since 1970",
-            certificate_ends.clone(),
-        );
-        let backed_up = Gauge::default();
-        registry.register(
-            "last_backup_timestamp_seconds",
-            "When `tokenward backup` last made a copy of the SQLite store, in seconds since 1970; 0: never, or with PostgreSQL",
-            backed_up.clone(),
-        );
-        let (audit_verified, audit_verified_at) = (Gauge::<i64>::default(), Gauge::default());
-        audit_verified.set(-1);
-        registry.register(
-            "audit_verified",
-            "Result of the last verification of the audit log: 1 whole, 0 broken, -1 none since the start",
-            audit_verified.clone(),
-        );
-        registry.register(
-            "audit_verified_timestamp_seconds",
-            "When the audit log was last verified, in seconds since 1970; 0: not since the start",
-            audit_verified_at.clone(),
-        );
-        Self {
-            groups_total,
-            changes_total,
-            expelled_total,
-            check_seconds,
-            commit_seconds,
-            admin_calls,
-            sign_ins,
-            certificate_ends,
-            backed_up,
-            audit_verified,
-            audit_verified_at,
+        let more = Self {
+            groups_total: add(registry, "groups_committed", "Groups of changes committed"),
+            changes_total: add(registry, "changes_committed", "Changes committed"),
+            expelled_total: add(
+                registry,
+                "replicas_given_up",
+                "Replicas given up because they did not keep up",
+            ),
+            // 1 µs to 0.5 s.
+            check_seconds: with(
+                registry,
+                "check_seconds",
+                "Time deciding a check took, of one check in 64",
+                Histogram::new(exponential_buckets(0.000_001, 2.0, 20)),
+            ),
+            // 0.1 ms to 26 s.
+            commit_seconds: with(
+                registry,
+                "commit_seconds",
+                "Time a decision took from its submission to its answer: the wait for the writer, the commit, and the acknowledgements of nodes and replicas",
+                Histogram::new(exponential_buckets(0.000_1, 2.0, 19)),
+            ),
+            admin_calls: with(
+                registry,
+                "admin_calls",
+                "Calls of the admin API by outcome: OK, or REFUSED (4xx) or FAILED (5xx)",
+                from_zero(&ADMIN_OUTCOMES, |outcome| Outcome { outcome }),
+            ),
+            sign_ins: with(
+                registry,
+                "sign_ins",
+                "Sign-ins to the console by method; refused ones are in tokenward_credentials_refused_total",
+                from_zero(&SIGN_IN_METHODS, |method| Method { method }),
+            ),
+            certificate_ends: add(
+                registry,
+                "certificate_expiry_timestamp_seconds",
+                "When the certificate in use ends, in seconds since 1970",
+            ),
+            backed_up: add(
+                registry,
+                "last_backup_timestamp_seconds",
+                "When `tokenward backup` last made a copy of the SQLite store, in seconds since 1970; 0: never, or with PostgreSQL",
+            ),
+            audit_verified: add(
+                registry,
+                "audit_verified",
+                "Result of the last verification of the audit log: 1 whole, 0 broken, -1 none since the start",
+            ),
+            audit_verified_at: add(
+                registry,
+                "audit_verified_timestamp_seconds",
+                "When the audit log was last verified, in seconds since 1970; 0: not since the start",
+            ),
             spans: Spans::new(registry),
-        }
+        };
+        more.audit_verified.set(-1);
+        more
     }
 }
 
@@ -693,42 +622,22 @@ struct Process {
 
 impl Process {
     fn new(registry: &mut Registry) -> Self {
-        let process = Self {
-            cpu_seconds: Counter::default(),
-            resident_bytes: Gauge::default(),
-            open_files: Gauge::default(),
-            most_files: Gauge::default(),
-            threads: Gauge::default(),
-            started: Gauge::default(),
-        };
-        let cpu = process.cpu_seconds.clone();
-        registry.register("process_cpu_seconds", "User and system time spent", cpu);
-        for (name, help, gauge) in [
-            (
-                "process_resident_memory_bytes",
-                "Resident memory",
-                &process.resident_bytes,
+        Self {
+            cpu_seconds: add(
+                registry,
+                "process_cpu_seconds",
+                "User and system time spent",
             ),
-            (
-                "process_open_fds",
-                "Open file descriptors",
-                &process.open_files,
-            ),
-            (
-                "process_max_fds",
-                "Most file descriptors",
-                &process.most_files,
-            ),
-            ("process_threads", "Threads", &process.threads),
-            (
+            resident_bytes: add(registry, "process_resident_memory_bytes", "Resident memory"),
+            open_files: add(registry, "process_open_fds", "Open file descriptors"),
+            most_files: add(registry, "process_max_fds", "Most file descriptors"),
+            threads: add(registry, "process_threads", "Threads"),
+            started: add(
+                registry,
                 "process_start_time_seconds",
                 "When the process started, in seconds since 1970",
-                &process.started,
             ),
-        ] {
-            registry.register(name, help, gauge.clone());
         }
-        process
     }
 
     /// Reads them from the system; what can't be read stays as it was.

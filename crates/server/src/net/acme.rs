@@ -18,6 +18,7 @@ use sha2::{Digest as _, Sha256};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+use tokenward_core::hex;
 use zeroize::Zeroizing;
 
 /// The protocol of the challenge.
@@ -284,7 +285,7 @@ fn file(folder: &Path, what: &str, of: &[String], directory: &str, end: &str) ->
         digest.update(text);
         digest.update([0]);
     }
-    let name = data_dir::hex(&digest.finalize()[..8]);
+    let name = hex::encode(&digest.finalize()[..8]);
     folder.join(format!("{what}-{}.{end}", *name))
 }
 

@@ -1,7 +1,7 @@
 //! Warns about a proxy that is not trusted: its `X-Forwarded-For` is ignored, and all its callers count as one address.
 //! Without a word an operator would learn that only from refusals.
 
-use crate::net::addresses::Peer;
+use crate::net::addresses::{self, Peer};
 use http::HeaderMap;
 use ipnet::IpNet;
 use parking_lot::Mutex;
@@ -40,7 +40,7 @@ impl ForwardedIgnored {
     /// The address, if it is not trusted and was not warned about.
     #[cold]
     fn first(&self, address: IpAddr, trusted: &[IpNet]) -> Option<IpAddr> {
-        if trusted.iter().any(|net| net.contains(&address)) {
+        if addresses::is_trusted(address, trusted) {
             return None;
         }
         let mut warned = self.warned.lock();

@@ -2,11 +2,12 @@
 //! stay idle, take to send a request head, or leave an answer unread. Connections note what they do; once a second
 //! all are looked at, so that a request needs no timer. Nothing here knows HTTP.
 
+use crate::net::addresses;
 use ipnet::IpNet;
 use parking_lot::Mutex;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -119,9 +120,8 @@ impl Connections {
     /// none when all of them are busy. A trusted proxy's connections carry many callers' requests, so that only the
     /// limit of all applies to them.
     pub(crate) fn share(self: &Arc<Self>, peer: IpAddr, trusted: &[IpNet]) -> Option<Share> {
-        let peer = peer.to_canonical();
-        let exempt = trusted.iter().any(|network| network.contains(&peer));
-        let source = (!exempt).then(|| source_of(peer));
+        let source = addresses::network(Some(peer));
+        let source = source.filter(|_| !addresses::is_trusted(peer, trusted));
         let mut made_room = false;
         if let Some(source) = source {
             let mut open = self.open.lock();
@@ -208,16 +208,6 @@ impl Connections {
     #[cfg(test)]
     fn count(&self) -> usize {
         self.open.lock().connections.len()
-    }
-}
-
-/// The address by which a source is counted: whoever has one IPv6 address usually has its whole /64.
-fn source_of(peer: IpAddr) -> IpAddr {
-    match peer.to_canonical() {
-        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(
-            address.to_bits() & !u128::from(u64::MAX),
-        )),
-        address => address,
     }
 }
 

@@ -7,7 +7,7 @@ use crate::random;
 use serde_json::json;
 use std::path::Path;
 use tokenward_api::FIRST_KEY;
-use tokenward_core::audit::{Actor, Entry};
+use tokenward_core::audit::Entry;
 use tokenward_core::client::{AdminKeyRecord, Role};
 use tokenward_core::label::Name;
 use tokenward_core::time::Clock;
@@ -121,26 +121,15 @@ pub(crate) async fn first_admin_key(app: &App, directory: &DataDir) -> Result<()
             expires_at: None,
             revoked_at: None,
         };
-        let entry = Entry {
-            at: view.now,
-            actor: Actor::System,
-            source: None,
-            action: "admin_key.bootstrap",
-            workspace: None,
-            client: None,
-            detail: json!({ "admin_key": record.id, "role": "operator" }).to_string(),
-        };
+        let entry = Entry::by_system(
+            view.now,
+            "admin_key.bootstrap",
+            &json!({ "admin_key": record.id, "role": "operator" }),
+        );
         let changes = vec![Change::AdminKeyPut {
             key: Box::new(record),
         }];
-        Ok((
-            Decided {
-                changes,
-                audit: vec![entry],
-                ..Decided::default()
-            },
-            true,
-        ))
+        Ok((Decided::changes(changes, entry), true))
     });
     let made: Result<bool, &'static str> = made.await?;
     if !made? {

@@ -34,6 +34,15 @@ pub(crate) struct Problem {
     in_use: bool,
 }
 
+impl Problem {
+    fn new(text: String) -> Self {
+        Self {
+            text,
+            in_use: false,
+        }
+    }
+}
+
 impl std::fmt::Display for Problem {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         out.write_str(&self.text)
@@ -55,15 +64,21 @@ impl Opened {
         let internal = bound("internal", config.internal, threads, &mut handed);
         let internal = keep(internal, &mut problems);
         let unix = keep(socket(config, &mut handed), &mut problems);
-        problems.extend(handed.unclaimed().into_iter().map(|at| Problem {
-            text: format!(
+        problems.extend(handed.unclaimed().into_iter().map(|at| {
+            Problem::new(format!(
                 "a socket on {at} was handed over, which is none of public, internal and internal_unix. Name the same addresses \
                  in the socket unit (systemctl edit --full tokenward.socket) and in the configuration"
-            ),
-            in_use: false,
+            ))
         }));
-        let mail = keep(mail(config), &mut problems);
-        keep(traces(config), &mut problems);
+        let mail = crate::notify::check_mail(config);
+        let mail = keep(
+            mail.map_err(|why| Problem::new(why.to_string())),
+            &mut problems,
+        );
+        keep(
+            crate::traces::check(config).map_err(Problem::new),
+            &mut problems,
+        );
         match (
             public_tls,
             orders,
@@ -102,20 +117,15 @@ fn keep<T>(outcome: Result<T, Problem>, problems: &mut Vec<Problem>) -> Option<T
 
 fn tls(listener: &str, files: &Option<TlsFiles>) -> Result<Option<Arc<Tls>>, Problem> {
     let opened = files.clone().map(Tls::open).transpose();
-    let opened = opened.map_err(|why| Problem {
-        text: format!("{listener}: {why}"),
-        in_use: false,
-    })?;
+    let opened = opened.map_err(|why| Problem::new(format!("{listener}: {why}")))?;
     Ok(opened.map(Arc::new))
 }
 
 fn orders(config: &Config) -> Result<Option<Orders>, Problem> {
     let made = config.acme.clone();
     let made = made.map(|settings| Orders::new(settings, &config.data_dir));
-    made.transpose().map_err(|why| Problem {
-        text: format!("public: {why}"),
-        in_use: false,
-    })
+    made.transpose()
+        .map_err(|why| Problem::new(format!("public: {why}")))
 }
 
 fn cannot_listen(on: &str, error: &std::io::Error) -> Problem {
@@ -168,20 +178,6 @@ fn socket(config: &Config, handed: &mut Handed) -> Result<Option<unix::Socket>, 
             .map_err(|error| cannot_listen(&socket.path.display().to_string(), &error))
     };
     config.internal_unix.as_ref().map(bind).transpose()
-}
-
-fn mail(config: &Config) -> Result<(), Problem> {
-    crate::notify::check_mail(config).map_err(|why| Problem {
-        text: why.to_string(),
-        in_use: false,
-    })
-}
-
-fn traces(config: &Config) -> Result<(), Problem> {
-    crate::traces::check(config).map_err(|text| Problem {
-        text,
-        in_use: false,
-    })
 }
 
 /// What `tokenward config check` found.

@@ -8,9 +8,9 @@ use crate::auth::acting;
 use crate::auth::passkeys::{self, NoPasskey, PASSKEYS_MAX};
 use crate::auth::password::Caller;
 use crate::auth::{codes, password};
-use crate::config::data_dir::hex;
 use crate::random;
 use serde_json::json;
+use tokenward_core::hex;
 use tokenward_core::label::Name;
 use tokenward_core::seal::NONCE_BYTES;
 use tokenward_store::people::{Member, Passkey, Record, Session, Totp};
@@ -46,12 +46,7 @@ pub(crate) async fn alter(
                 but: Some(session),
             });
         }
-        let decided = Decided {
-            records,
-            audit: vec![entry],
-            ..Decided::default()
-        };
-        Ok((decided, ()))
+        Ok((Decided::records(records, entry), ()))
     });
     decided.await
 }
@@ -126,7 +121,7 @@ pub struct Offer {
 pub fn offer_app(people: &People, person: &Person, before: Option<&str>) -> Offer {
     let context = app_context(person.member.id);
     let opened = before
-        .and_then(crate::config::data_dir::unhex_any)
+        .and_then(hex::read_any)
         .and_then(|sealed| people.data.keyring.open_at_rest(&context, &sealed));
     let (sealed, secret) = match (before, opened) {
         (Some(before), Some(secret)) => (before.to_owned(), secret),
@@ -134,7 +129,10 @@ pub fn offer_app(people: &People, person: &Person, before: Option<&str>) -> Offe
             let secret = codes::new_secret();
             let nonce: [u8; NONCE_BYTES] = random::bytes();
             let sealed = people.data.keyring.seal_at_rest(&context, &*secret, nonce);
-            (hex(&sealed).to_string(), Zeroizing::new(secret.to_vec()))
+            (
+                hex::encode(&sealed).to_string(),
+                Zeroizing::new(secret.to_vec()),
+            )
         }
     };
     Offer {
@@ -156,7 +154,7 @@ pub async fn set_app(
         Refused::Invalid("code", why.into())
     };
     let context = app_context(person.member.id);
-    let secret = crate::config::data_dir::unhex_any(sealed)
+    let secret = hex::read_any(sealed)
         .and_then(|sealed| people.data.keyring.open_at_rest(&context, &sealed))
         .ok_or_else(wrong)?;
     let now = u64::try_from(people.data.clock().system().unix_seconds()).unwrap_or(0);
@@ -328,12 +326,7 @@ pub async fn end_sessions(
             };
             let detail = json!({ "session": one });
             let entry = acting.entry("member.end_sessions", None, None, &detail, view.now);
-            let decided = Decided {
-                records: vec![record],
-                audit: vec![entry],
-                ..Decided::default()
-            };
-            Ok((decided, ()))
+            Ok((Decided::records(vec![record], entry), ()))
         },
     );
     decided.await

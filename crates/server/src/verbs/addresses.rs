@@ -485,11 +485,10 @@ pub async fn confirm(
 }
 
 fn written(address: NoticeAddress, entry: Entry) -> Decided {
-    Decided {
-        records: vec![Record::NoticeAddress(AddressWrite::Put(address))],
-        audit: vec![entry],
-        ..Decided::default()
-    }
+    Decided::records(
+        vec![Record::NoticeAddress(AddressWrite::Put(address))],
+        entry,
+    )
 }
 
 fn by_owner(

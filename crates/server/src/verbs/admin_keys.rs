@@ -195,14 +195,7 @@ pub async fn revoke(data: &Data, admin: Admin, id: Uuid) -> Result<AdminKeyRecor
         let changes = vec![Change::AdminKeyPut {
             key: Box::new(record.clone()),
         }];
-        Ok((
-            Decided {
-                changes,
-                audit: vec![entry],
-                ..Decided::default()
-            },
-            record,
-        ))
+        Ok((Decided::changes(changes, entry), record))
     });
     decided.await
 }

@@ -285,20 +285,12 @@ fn follow(verifier: &mut Verifier, entries: &[AuditRecord], seq: u64) -> Option<
 mod tests {
     use super::*;
     use std::convert::Infallible;
-    use tokenward_core::audit::{Actor, CHAIN_START, Entry};
+    use tokenward_core::audit::{CHAIN_START, Entry};
     use tokenward_core::time::Timestamp;
 
     fn chain(count: u64) -> Vec<AuditRecord> {
         let mut before = CHAIN_START;
-        let entry = Entry {
-            at: Timestamp(1),
-            actor: Actor::System,
-            source: None,
-            action: "token.generate",
-            workspace: None,
-            client: None,
-            detail: "{}".to_owned(),
-        };
+        let entry = Entry::by_system(Timestamp(1), "token.generate", &"{}");
         let written = |seq| {
             let written = AuditRecord::new(&entry, seq, &before);
             before = written.hash;

@@ -4,7 +4,7 @@ pub use super::one_client::Read;
 
 use super::addresses::{self, Named};
 use super::one_client::{NO_CLIENT, Outcome, decide, entry, wants};
-use super::settings::{SettingsPatch, version};
+use super::settings::{self, version};
 use super::{Conflict, Refused, credential_notes, tags};
 use crate::audit::detail;
 use crate::auth::acting;
@@ -13,6 +13,7 @@ use crate::data::Data;
 use crate::random;
 use serde_json::json;
 use std::sync::Arc;
+use tokenward_api::ClientSettings;
 use tokenward_core::client::{ApiClient, ClientState, OnRepeat, SecretRecord};
 use tokenward_core::ids::{ClientId, Environment, WorkspaceId};
 use tokenward_core::label::Label;
@@ -104,7 +105,7 @@ pub async fn create(
     data: &Data,
     admin: Admin,
     workspace: WorkspaceId,
-    written: SettingsPatch,
+    written: ClientSettings,
 ) -> Result<(Read, ClientSecret), Refused> {
     admin.must_see_workspace(workspace)?;
     let environment = written.environment.as_deref().and_then(Environment::parse);
@@ -126,7 +127,7 @@ pub async fn create(
             .workspace
             .clone()
             .ok_or(Refused::NotFound("workspace"))?;
-        let settings = written.create(&view.products)?;
+        let settings = settings::create(&written, &view.products)?;
         acting.must_manage(workspace.id, settings.products.as_deref(), &view.products)?;
         if view.label_taken {
             return Err(label_taken());
@@ -200,7 +201,7 @@ pub async fn create(
 }
 
 /// What a decision on these settings wants to see of the workspace's addresses: nothing, unless they name any.
-fn addresses_wanted(workspace: WorkspaceId, written: &SettingsPatch) -> Option<AddressWants> {
+fn addresses_wanted(workspace: WorkspaceId, written: &ClientSettings) -> Option<AddressWants> {
     let emails = written.notification_emails.as_ref()?;
     Some(addresses::address_wants(workspace, emails))
 }
@@ -216,7 +217,7 @@ pub async fn change(
     data: &Data,
     admin: Admin,
     id: ClientId,
-    written: SettingsPatch,
+    written: ClientSettings,
     versions: Option<Vec<String>>,
 ) -> Result<Read, Refused> {
     if written.environment.is_some() {
@@ -240,12 +241,12 @@ pub async fn change(
     };
     let asks = addresses::unavailable(data).is_none();
     decide(data, admin, wants, move |acting, view, state| {
-        written.must_be_meant()?;
+        settings::must_be_meant(&written)?;
         let version = version(&state.client.settings);
         if versions.is_some_and(|seen| !seen.contains(&version)) {
             return Err(Refused::Changed("API client"));
         }
-        let settings = written.change(&state.client.settings, &view.products)?;
+        let settings = settings::change(&written, &state.client.settings, &view.products)?;
         acting.must_manage(
             state.workspace.id,
             settings.products.as_deref(),

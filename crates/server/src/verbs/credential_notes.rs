@@ -125,12 +125,10 @@ pub async fn of_admin_key(
         let key = key.ok_or(Refused::NotFound("admin key"))?;
         let detail = json!({ "admin_key": id, "name": key.name, "note": note });
         let entry = acting.entry("admin_key.note", None, None, &detail, view.now);
-        let decided = Decided {
-            audit: vec![entry],
-            records: vec![changed(id, 0, &note)],
-            ..Decided::default()
-        };
-        Ok((decided, key.clone()))
+        Ok((
+            Decided::records(vec![changed(id, 0, &note)], entry),
+            key.clone(),
+        ))
     });
     decided.await
 }

@@ -96,14 +96,6 @@ fn wants(role: Option<&Role>) -> ReadSet {
     }
 }
 
-fn written(records: Vec<Record>, entry: Entry) -> Decided {
-    Decided {
-        records,
-        audit: vec![entry],
-        ..Decided::default()
-    }
-}
-
 /// A new invitation, whose link has a secret with this digest.
 fn invitation_of(
     acting: &Acting,
@@ -199,7 +191,7 @@ pub async fn invite(
         let workspace = invitation.role.workspace();
         let detail = json!({ "invitation": invitation.id, "email": email, "role": invitation.role, "again": member.is_some() });
         let entry = acting.entry("member.invite", workspace, None, &detail, view.now);
-        let mut decided = written(vec![Record::InvitationPut(invitation.clone())], entry);
+        let mut decided = Decided::records(vec![Record::InvitationPut(invitation.clone())], entry);
         let older = view.invitations.iter().filter(|one| one.email == email);
         let older = older.filter(|one| acting.must_grant(&one.role).is_ok());
         end_invitations(
@@ -242,16 +234,8 @@ pub async fn first_link(data: &Data) -> Result<Option<OpaqueToken>, Failure> {
         };
         let detail = json!({ "invitation": invitation.id, "role": invitation.role });
         records.push(Record::InvitationPut(invitation));
-        let entry = Entry {
-            at: view.now,
-            actor: Actor::System,
-            source: None,
-            action: "member.first_link",
-            workspace: None,
-            client: None,
-            detail: detail.to_string(),
-        };
-        Ok((written(records, entry), true))
+        let entry = Entry::by_system(view.now, "member.first_link", &detail);
+        Ok((Decided::records(records, entry), true))
     });
     let made = decided.await?.unwrap_or(false);
     Ok(made.then_some(opaque_token))
@@ -382,7 +366,7 @@ pub async fn join(
         if let Some(member) = before.filter(|member| member.role != invitation.role) {
             let detail = json!({ "invitation": invitation.id, "email": email, "member": member.id, "invited_by": invitation.invited_by });
             let entry = by_member(None, "member.join_refused", member.role.workspace(), &detail);
-            let ended = written(vec![Record::InvitationRemoved(invitation.id)], entry);
+            let ended = Decided::records(vec![Record::InvitationRemoved(invitation.id)], entry);
             return Ok((ended, Err(Refused::NotFound("invitation"))));
         }
         let proofs = Proofs {
@@ -413,7 +397,7 @@ pub async fn join(
             Record::SessionsEnded { member: member.id, but: None },
             Record::MemberPut(Box::new(member.clone())),
         ];
-        let mut decided = written(records, entry);
+        let mut decided = Decided::records(records, entry);
         let over = view.invitations.iter().filter(over);
         end_invitations(&mut decided, over, workspace, |action, workspace, detail| {
             by_member(Some(member.id), action, workspace, detail)
@@ -440,7 +424,10 @@ pub async fn withdraw(data: &Data, admin: Admin, id: Uuid) -> Result<(), Refused
             &detail,
             view.now,
         );
-        Ok((written(vec![Record::InvitationRemoved(id)], entry), ()))
+        Ok((
+            Decided::records(vec![Record::InvitationRemoved(id)], entry),
+            (),
+        ))
     });
     decided.await
 }

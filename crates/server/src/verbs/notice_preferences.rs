@@ -176,12 +176,13 @@ pub async fn set_address(
         let detail = changed.detail(json!({ "email": row.address }));
         let place = Some(workspace);
         let entry = acting.entry("notice_address.preferences", place, None, &detail, view.now);
-        let decided = Decided {
-            audit: vec![entry],
-            records: vec![Record::NoticeAddress(AddressWrite::Put(row.clone()))],
-            ..Decided::default()
-        };
-        Ok((decided, row))
+        Ok((
+            Decided::records(
+                vec![Record::NoticeAddress(AddressWrite::Put(row.clone()))],
+                entry,
+            ),
+            row,
+        ))
     });
     decided.await
 }

@@ -77,14 +77,7 @@ pub async fn put(
         let changes = vec![Change::ProductPut {
             product: product.clone(),
         }];
-        Ok((
-            Decided {
-                changes,
-                audit: vec![entry],
-                ..Decided::default()
-            },
-            (product, old.is_none()),
-        ))
+        Ok((Decided::changes(changes, entry), (product, old.is_none())))
     });
     decided.await
 }
@@ -136,14 +129,7 @@ pub async fn delete(data: &Data, admin: Admin, text: &str) -> Result<(), Refused
         let changes = vec![Change::ProductDeleted {
             product: product.no,
         }];
-        Ok((
-            Decided {
-                changes,
-                audit: vec![entry],
-                ..Decided::default()
-            },
-            (),
-        ))
+        Ok((Decided::changes(changes, entry), ()))
     });
     decided.await
 }

@@ -1,61 +1,15 @@
 //! A client's settings as an administrator writes them, made clean.
 
 use super::Refused;
+use tokenward_api::{ClientSettings, Setting};
 use tokenward_core::client::{
     EMAILS_MAX, HANDOVER_SECONDS_MAX, LIFETIME_SECONDS_MAX, OnRepeat, PRODUCTS_MAX, Product,
     RENEW_BEFORE_SECONDS_MAX, Settings,
 };
+use tokenward_core::hex;
 use tokenward_core::ids::ProductNo;
 use tokenward_core::label::{self, Label};
 use tokenward_core::restrictions::Networks;
-
-/// A member that may be absent, null, or a value: the three mean different things in a change.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Member<T> {
-    /// Not mentioned.
-    #[default]
-    Absent,
-    /// JSON's null: no limit, but also what some tools send for a value that is not set.
-    Null,
-    /// Mentioned; none is the word for no limit.
-    Given(Option<T>),
-}
-
-impl<T> Member<T> {
-    /// The value, or none for no limit, if it was mentioned.
-    fn given(&self) -> Option<Option<&T>> {
-        match self {
-            Self::Absent => None,
-            Self::Null => Some(None),
-            Self::Given(given) => Some(given.as_ref()),
-        }
-    }
-}
-
-/// Settings as written; what is absent keeps its value, or its default at creation.
-#[derive(Clone, Debug, Default)]
-pub struct SettingsPatch {
-    /// The label.
-    pub label: Option<String>,
-    /// Only at creation.
-    pub environment: Option<String>,
-    /// Slugs; `"all"` or null for all.
-    pub products: Member<Vec<String>>,
-    /// Seconds; `"never"` or null for never.
-    pub token_lifetime_seconds: Member<u64>,
-    /// CIDRs.
-    pub secret_networks: Option<Vec<String>>,
-    /// CIDRs.
-    pub token_networks: Option<Vec<String>>,
-    /// Addresses.
-    pub notification_emails: Option<Vec<String>>,
-    /// `replace` or `return`.
-    pub on_repeat: Option<String>,
-    /// Seconds.
-    pub renew_before_seconds: Option<u64>,
-    /// Seconds.
-    pub handover_max_seconds: Option<u64>,
-}
 
 /// Seconds a token lives when nothing is said: an hour.
 const LIFETIME_SECONDS: u32 = 3_600;
@@ -66,96 +20,98 @@ fn invalid(field: &'static str, why: impl Into<String>) -> Refused {
     Refused::Invalid(field, why.into())
 }
 
-impl SettingsPatch {
-    /// Settings for a new client.
-    pub fn create(&self, products: &[Product]) -> Result<Settings, Refused> {
-        let label = self
-            .label
-            .as_deref()
-            .ok_or_else(|| invalid("label", "a label is needed"))?;
-        let blank = Settings {
-            label: Label::parse(label).map_err(|why| invalid("label", why.0))?,
-            products: None,
-            token_lifetime_seconds: Some(LIFETIME_SECONDS),
-            secret_networks: Networks::default(),
-            token_networks: Networks::default(),
-            notification_emails: Vec::new(),
-            on_repeat: OnRepeat::Replace,
-            renew_before_seconds: RENEW_BEFORE_SECONDS,
-            handover_max_seconds: 0,
+/// Settings for a new client.
+pub fn create(written: &ClientSettings, products: &[Product]) -> Result<Settings, Refused> {
+    let label = written
+        .label
+        .as_deref()
+        .ok_or_else(|| invalid("label", "a label is needed"))?;
+    let blank = Settings {
+        label: Label::parse(label).map_err(|why| invalid("label", why.0))?,
+        products: None,
+        token_lifetime_seconds: Some(LIFETIME_SECONDS),
+        secret_networks: Networks::default(),
+        token_networks: Networks::default(),
+        notification_emails: Vec::new(),
+        on_repeat: OnRepeat::Replace,
+        renew_before_seconds: RENEW_BEFORE_SECONDS,
+        handover_max_seconds: 0,
+    };
+    change(written, &blank, products)
+}
+
+/// Refuses a change whose nulls may be values that a tool left unset: each would lift a limit.
+pub fn must_be_meant(written: &ClientSettings) -> Result<(), Refused> {
+    match (&written.products, &written.token_lifetime_seconds) {
+        (Setting::Null, Setting::Null) => Err(invalid(
+            "products",
+            "is null together with token_lifetime_seconds, as tools send values that are not set; send \"all\" and \
+             \"never\" to lift both limits, or leave them out",
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Settings as they are after this change.
+pub fn change(
+    written: &ClientSettings,
+    old: &Settings,
+    products: &[Product],
+) -> Result<Settings, Refused> {
+    let mut new = old.clone();
+    // A label that stays is not judged anew: an older version may have accepted it.
+    if let Some(text) = written
+        .label
+        .as_ref()
+        .filter(|text| *text != old.label.as_str())
+    {
+        new.label = Label::parse(text).map_err(|why| invalid("label", why.0))?;
+    }
+    if let Some(given) = written.products.given() {
+        new.products = given
+            .map(Vec::as_slice)
+            .map(|slugs| product_numbers(slugs, products))
+            .transpose()?;
+    }
+    if let Some(given) = written.token_lifetime_seconds.given() {
+        let within = |seconds: u64| {
+            seconds_within("token_lifetime_seconds", seconds, 1, LIFETIME_SECONDS_MAX)
         };
-        self.change(&blank, products)
+        new.token_lifetime_seconds = given.copied().map(within).transpose()?;
     }
-
-    /// Refuses a change whose nulls may be values that a tool left unset: each would lift a limit.
-    pub fn must_be_meant(&self) -> Result<(), Refused> {
-        match (&self.products, &self.token_lifetime_seconds) {
-            (Member::Null, Member::Null) => Err(invalid(
-                "products",
-                "is null together with token_lifetime_seconds, as tools send values that are not set; send \"all\" and \
-                 \"never\" to lift both limits, or leave them out",
-            )),
-            _ => Ok(()),
-        }
+    if let Some(texts) = &written.secret_networks {
+        new.secret_networks =
+            Networks::parse(texts).map_err(|why| invalid("secret_networks", why.0))?;
     }
-
-    /// Settings as they are after this change.
-    pub fn change(&self, old: &Settings, products: &[Product]) -> Result<Settings, Refused> {
-        let mut new = old.clone();
-        // A label that stays is not judged anew: an older version may have accepted it.
-        if let Some(text) = self
-            .label
-            .as_ref()
-            .filter(|text| *text != old.label.as_str())
-        {
-            new.label = Label::parse(text).map_err(|why| invalid("label", why.0))?;
-        }
-        if let Some(given) = self.products.given() {
-            new.products = given
-                .map(Vec::as_slice)
-                .map(|slugs| product_numbers(slugs, products))
-                .transpose()?;
-        }
-        if let Some(given) = self.token_lifetime_seconds.given() {
-            let within = |seconds: u64| {
-                seconds_within("token_lifetime_seconds", seconds, 1, LIFETIME_SECONDS_MAX)
-            };
-            new.token_lifetime_seconds = given.copied().map(within).transpose()?;
-        }
-        if let Some(texts) = &self.secret_networks {
-            new.secret_networks =
-                Networks::parse(texts).map_err(|why| invalid("secret_networks", why.0))?;
-        }
-        if let Some(texts) = &self.token_networks {
-            new.token_networks =
-                Networks::parse(texts).map_err(|why| invalid("token_networks", why.0))?;
-        }
-        if let Some(texts) = &self.notification_emails {
-            if texts.len() > EMAILS_MAX {
-                return Err(invalid(
-                    "notification_emails",
-                    format!("at most {EMAILS_MAX} addresses"),
-                ));
-            }
-            new.notification_emails = emails(texts, &old.notification_emails)?;
-        }
-        if let Some(text) = &self.on_repeat {
-            new.on_repeat = match text.as_str() {
-                "replace" => OnRepeat::Replace,
-                "return" => OnRepeat::Return,
-                _ => return Err(invalid("on_repeat", "must be replace or return")),
-            };
-        }
-        if let Some(seconds) = self.renew_before_seconds {
-            new.renew_before_seconds =
-                seconds_within("renew_before_seconds", seconds, 0, RENEW_BEFORE_SECONDS_MAX)?;
-        }
-        if let Some(seconds) = self.handover_max_seconds {
-            new.handover_max_seconds =
-                seconds_within("handover_max_seconds", seconds, 0, HANDOVER_SECONDS_MAX)?;
-        }
-        Ok(new)
+    if let Some(texts) = &written.token_networks {
+        new.token_networks =
+            Networks::parse(texts).map_err(|why| invalid("token_networks", why.0))?;
     }
+    if let Some(texts) = &written.notification_emails {
+        if texts.len() > EMAILS_MAX {
+            return Err(invalid(
+                "notification_emails",
+                format!("at most {EMAILS_MAX} addresses"),
+            ));
+        }
+        new.notification_emails = emails(texts, &old.notification_emails)?;
+    }
+    if let Some(text) = &written.on_repeat {
+        new.on_repeat = match text.as_str() {
+            "replace" => OnRepeat::Replace,
+            "return" => OnRepeat::Return,
+            _ => return Err(invalid("on_repeat", "must be replace or return")),
+        };
+    }
+    if let Some(seconds) = written.renew_before_seconds {
+        new.renew_before_seconds =
+            seconds_within("renew_before_seconds", seconds, 0, RENEW_BEFORE_SECONDS_MAX)?;
+    }
+    if let Some(seconds) = written.handover_max_seconds {
+        new.handover_max_seconds =
+            seconds_within("handover_max_seconds", seconds, 0, HANDOVER_SECONDS_MAX)?;
+    }
+    Ok(new)
 }
 
 /// Notification addresses without those given twice. One that was there before is not judged anew.
@@ -178,7 +134,7 @@ pub fn version(settings: &Settings) -> String {
     use sha2::{Digest as _, Sha256};
     let plain = serde_json::to_vec(settings).unwrap_or_default();
     let digest: [u8; 32] = Sha256::digest(&plain).into();
-    crate::config::data_dir::hex(&digest[..16]).to_string()
+    hex::encode(&digest[..16]).to_string()
 }
 
 /// Whether `new` allows anything that `old` does not, or tells other people: such a change needs a fresh proof.
@@ -255,35 +211,35 @@ pub fn product_numbers(slugs: &[String], products: &[Product]) -> Result<Vec<Pro
 mod tests {
     use super::*;
 
-    fn settings(change: &SettingsPatch) -> Settings {
-        let named = SettingsPatch {
+    fn settings(change: &ClientSettings) -> Settings {
+        let named = ClientSettings {
             label: Some("erp".into()),
             ..change.clone()
         };
-        named.create(&[]).unwrap()
+        create(&named, &[]).unwrap()
     }
 
     #[test]
     fn what_allows_more_is_wider_and_what_allows_less_is_not() {
-        let lifetime = |seconds| SettingsPatch {
-            token_lifetime_seconds: Member::Given(seconds),
-            ..SettingsPatch::default()
+        let lifetime = |seconds| ClientSettings {
+            token_lifetime_seconds: Setting::Given(seconds),
+            ..ClientSettings::default()
         };
-        let networks = |texts: &[&str]| SettingsPatch {
+        let networks = |texts: &[&str]| ClientSettings {
             token_networks: Some(texts.iter().map(|text| (*text).to_owned()).collect()),
-            ..SettingsPatch::default()
+            ..ClientSettings::default()
         };
-        let secrets = |texts: &[&str]| SettingsPatch {
+        let secrets = |texts: &[&str]| ClientSettings {
             secret_networks: Some(texts.iter().map(|text| (*text).to_owned()).collect()),
-            ..SettingsPatch::default()
+            ..ClientSettings::default()
         };
-        let handover = |seconds| SettingsPatch {
+        let handover = |seconds| ClientSettings {
             handover_max_seconds: Some(seconds),
-            ..SettingsPatch::default()
+            ..ClientSettings::default()
         };
-        let repeat = |word: &str| SettingsPatch {
+        let repeat = |word: &str| ClientSettings {
             on_repeat: Some(word.to_owned()),
-            ..SettingsPatch::default()
+            ..ClientSettings::default()
         };
         // Narrow first, wide second.
         for (narrow, wide) in [
@@ -306,7 +262,7 @@ mod tests {
         }
         let products = |numbers: Option<&[u32]>| Settings {
             products: numbers.map(|all| all.iter().map(|no| ProductNo(*no)).collect()),
-            ..settings(&SettingsPatch::default())
+            ..settings(&ClientSettings::default())
         };
         let (all, both, one) = (
             products(None),

@@ -136,11 +136,10 @@ fn entry(acting: &Acting, action: &'static str, webhook: &Webhook, now: Timestam
 }
 
 fn put(acting: &Acting, action: &'static str, webhook: &Webhook, now: Timestamp) -> Decided {
-    Decided {
-        audit: vec![entry(acting, action, webhook, now)],
-        records: vec![Record::Webhook(WebhookWrite::Put(webhook.clone()))],
-        ..Decided::default()
-    }
+    Decided::records(
+        vec![Record::Webhook(WebhookWrite::Put(webhook.clone()))],
+        entry(acting, action, webhook, now),
+    )
 }
 
 /// Decides about one webhook that the administrator may manage.
@@ -243,12 +242,13 @@ pub async fn rotate(data: &Data, admin: Admin, id: Uuid) -> Result<WithSecret, R
 /// Deletes a webhook; what waits for it is given up.
 pub async fn delete(data: &Data, admin: Admin, id: Uuid) -> Result<(), Refused> {
     decide(data, admin, id, move |acting, view, webhook| {
-        let decided = Decided {
-            audit: vec![entry(acting, "webhook.delete", &webhook, view.now)],
-            records: vec![Record::Webhook(WebhookWrite::Removed(id))],
-            ..Decided::default()
-        };
-        Ok((decided, ()))
+        Ok((
+            Decided::records(
+                vec![Record::Webhook(WebhookWrite::Removed(id))],
+                entry(acting, "webhook.delete", &webhook, view.now),
+            ),
+            (),
+        ))
     })
     .await
 }
@@ -282,12 +282,13 @@ pub async fn test(data: &Data, admin: Admin, id: Uuid) -> Result<Uuid, Refused> 
             followed: None,
             notices: vec![made],
         };
-        let decided = Decided {
-            audit: vec![entry(acting, "webhook.test", &webhook, view.now)],
-            records: vec![Record::Notice(made)],
-            ..Decided::default()
-        };
-        Ok((decided, notice))
+        Ok((
+            Decided::records(
+                vec![Record::Notice(made)],
+                entry(acting, "webhook.test", &webhook, view.now),
+            ),
+            notice,
+        ))
     })
     .await
 }

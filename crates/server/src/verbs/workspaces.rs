@@ -72,14 +72,7 @@ pub async fn create(data: &Data, admin: Admin, text: &str) -> Result<Workspace, 
         let changes = vec![Change::WorkspacePut {
             workspace: workspace.clone(),
         }];
-        Ok((
-            Decided {
-                changes,
-                audit: vec![entry],
-                ..Decided::default()
-            },
-            workspace,
-        ))
+        Ok((Decided::changes(changes, entry), workspace))
     });
     decided.await
 }
@@ -119,14 +112,7 @@ pub async fn change(
         let changes = vec![Change::WorkspacePut {
             workspace: workspace.clone(),
         }];
-        Ok((
-            Decided {
-                changes,
-                audit: vec![entry],
-                ..Decided::default()
-            },
-            workspace,
-        ))
+        Ok((Decided::changes(changes, entry), workspace))
     });
     decided.await
 }

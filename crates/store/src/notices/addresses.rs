@@ -172,29 +172,16 @@ pub(crate) async fn view(
 ) -> Result<AddressView, StoreError> {
     let mut view = AddressView::default();
     let workspace: Vec<Value> = vec![want.workspace.0.into()];
-    let mut each = |_: usize, found: &Row<'_>| {
-        view.rows.push(row(found)?);
-        Ok(())
-    };
-    driver
-        .query(OF_WORKSPACE, std::slice::from_ref(&workspace), &mut each)
-        .await?;
-    let mut each = |_: usize, row: &Row<'_>| {
+    view.rows = driver.rows(OF_WORKSPACE, workspace.clone(), row).await?;
+    let named = driver.rows(NAMED, workspace, |row| {
         let emails = row.text(1)?.split(',').map(str::to_owned).collect();
-        view.named
-            .push((ClientId(Uuid::from_bytes(row.bytes(0)?)), emails));
-        Ok(())
-    };
-    driver.query(NAMED, &[workspace], &mut each).await?;
+        Ok((ClientId(Uuid::from_bytes(row.bytes(0)?)), emails))
+    });
+    view.named = named.await?;
     let since = Timestamp(now.0 - SECONDS_PER_DAY * MICROS_PER_SECOND);
-    let mut each = |_: usize, row: &Row<'_>| {
-        view.asked_by_workspace = row.int(0)?.cast_unsigned();
-        Ok(())
-    };
     let params = vec![want.workspace.0.into(), since.into()];
-    driver
-        .query(ASKED_BY_WORKSPACE, &[params], &mut each)
-        .await?;
+    let asked = driver.rows(ASKED_BY_WORKSPACE, params, |row| row.int(0));
+    view.asked_by_workspace = asked.await?.pop().map_or(0, i64::cast_unsigned);
     if want.emails.is_empty() {
         return Ok(view);
     }
@@ -229,14 +216,9 @@ pub(crate) async fn by_link(
     driver: &mut Driver,
     digest: &OpaqueTokenDigest,
 ) -> Result<Vec<NoticeAddress>, StoreError> {
-    let mut found = Vec::new();
-    let mut each = |_: usize, read: &Row<'_>| {
-        found.push(row(read)?);
-        Ok(())
-    };
-    let lists = [vec![digest.as_slice().into()]];
-    driver.query(BY_LINK, &lists, &mut each).await?;
-    Ok(found)
+    driver
+        .rows(BY_LINK, vec![digest.as_slice().into()], row)
+        .await
 }
 
 /// What a write does to the tables.

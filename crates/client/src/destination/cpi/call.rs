@@ -143,7 +143,7 @@ impl Tenant {
         self.api.host_str().unwrap_or_default()
     }
 
-    /// One call that changes nothing.
+    /// One call with a valid login and, unless it reads, a valid forgery token; each is fetched anew once.
     pub(super) async fn call(
         &self,
         place: &str,
@@ -151,34 +151,8 @@ impl Tenant {
         path: &str,
         body: Option<&[u8]>,
     ) -> Result<Answer, DestinationError> {
-        let mut session = self.session.lock().await;
-        self.try_again(place, &mut session, false, &method, path, body)
-            .await
-    }
-
-    /// One call that changes something.
-    pub(super) async fn write(
-        &self,
-        place: &str,
-        method: Method,
-        path: &str,
-        body: Option<&[u8]>,
-    ) -> Result<Answer, DestinationError> {
-        let mut session = self.session.lock().await;
-        self.try_again(place, &mut session, true, &method, path, body)
-            .await
-    }
-
-    /// A call with a valid login and, for writes, a valid forgery token; each is fetched anew once.
-    async fn try_again(
-        &self,
-        place: &str,
-        slot: &mut Option<Session>,
-        changes: bool,
-        method: &Method,
-        path: &str,
-        body: Option<&[u8]>,
-    ) -> Result<Answer, DestinationError> {
+        let changes = method != Method::GET;
+        let mut slot = self.session.lock().await;
         let (mut logged_in, mut fetched) = (false, false);
         let mut tries = 0;
         loop {

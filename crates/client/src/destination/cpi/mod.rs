@@ -206,7 +206,7 @@ impl Destination for CpiCredential {
         };
         let answer = self
             .tenant
-            .write(&self.place(), method, &path, Some(&body))
+            .call(&self.place(), method, &path, Some(&body))
             .await?;
         if !matches!(answer.status, 200..=202 | 204) {
             return Err(self.trouble(&answer));
@@ -228,7 +228,7 @@ impl Destination for CpiCredential {
         }
         let answer = self
             .tenant
-            .write(&self.place(), Method::DELETE, &self.path(), None)
+            .call(&self.place(), Method::DELETE, &self.path(), None)
             .await?;
         if !matches!(answer.status, 200..=202 | 204 | 404) {
             return Err(self.trouble(&answer));

@@ -1,15 +1,12 @@
 //! `/audit`
 
-use super::extract::{Query, Signed};
+use super::extract::{Call, Query};
 use super::problem::Problem;
 use super::reply::{Answer, Json};
 use super::views;
-use crate::app::App;
 use crate::verbs;
 use crate::verbs::audit::Verified;
-use axum::extract::State;
 use http::request::Parts;
-use std::sync::Arc;
 use tokenward_api::{AuditBroken, AuditHead, AuditPage, AuditVerified, AuditWhole, Hash};
 use tokenward_core::audit::Head;
 use tokenward_core::ids::{ClientId, WorkspaceId};
@@ -18,11 +15,7 @@ use tokenward_store::AuditFilter;
 /// The largest number an entry can have: what both engines keep.
 const NUMBER_MAX: u64 = i64::MAX.unsigned_abs();
 
-pub(super) async fn list(
-    State(app): State<Arc<App>>,
-    Signed(admin): Signed,
-    parts: Parts,
-) -> Answer<Json<AuditPage>> {
+pub(super) async fn list(call: Call, parts: Parts) -> Answer<Json<AuditPage>> {
     let query = Query::read(&parts, &["after", "limit", "client_id", "workspace_id"])?;
     let after = query.number("after")?.unwrap_or(0);
     if after > NUMBER_MAX {
@@ -37,7 +30,7 @@ pub(super) async fn list(
         ..AuditFilter::default()
     };
     let limit = filter.limit;
-    let entries = verbs::audit::list(&app.data, &admin, filter).await?;
+    let entries = verbs::audit::list(&call.data, &call.admin, filter).await?;
     let is_full = entries.len() as u32 == limit;
     Ok(Json(AuditPage {
         items: entries.iter().map(views::audit_entry).collect(),
@@ -45,11 +38,7 @@ pub(super) async fn list(
     }))
 }
 
-pub(super) async fn verify(
-    State(app): State<Arc<App>>,
-    Signed(admin): Signed,
-    parts: Parts,
-) -> Answer<Json<AuditVerified>> {
+pub(super) async fn verify(call: Call, parts: Parts) -> Answer<Json<AuditVerified>> {
     let query = Query::read(&parts, &["head"])?;
     let kept = query.text("head").map(|text| {
         Head::parse(text).ok_or_else(|| {
@@ -58,8 +47,12 @@ pub(super) async fn verify(
             Problem::invalid(Some("head"), detail)
         })
     });
-    let found =
-        verbs::audit::verify((&app.data, &app.verifications), &admin, kept.transpose()?).await?;
+    let found = verbs::audit::verify(
+        (&call.data, &call.app.verifications),
+        &call.admin,
+        kept.transpose()?,
+    )
+    .await?;
     Ok(Json(match found {
         Verified::Whole { entries, hash } => AuditVerified::Whole(AuditWhole {
             ok: true,

@@ -1,61 +1,31 @@
 //! `/workspaces/{id}/clients` and `/clients`
 
 use super::body::{Body, MaybeBody};
-use super::extract::{Path, Query, Signed, id};
+use super::extract::{Call, Query, client_id, workspace_id};
 use super::problem::Problem;
 use super::reply::{Answer, Created, Json, Versioned};
 use super::views;
-use crate::app::App;
-use crate::verbs::settings::{Member, SettingsPatch, version};
+use crate::data::Data;
+use crate::verbs::settings::version;
 use crate::verbs::{addresses, client_credentials, clients, credential_notes, tags};
-use axum::extract::State;
 use http::request::Parts;
 use http::{HeaderMap, header};
-use std::sync::Arc;
 use tokenward_api::{
-    Client, ClientCreate, ClientCreated, ClientDelete, ClientPatch, ClientSettings,
-    ConfirmationMails, Page, SecretChange, SecretCreate, SecretCreated, Setting, ShownAccessToken,
-    ShownClientSecret, TokenByAdmin,
+    Client, ClientCreate, ClientCreated, ClientDelete, ClientPatch, ConfirmationMails, Page,
+    SecretChange, SecretCreate, SecretCreated, ShownAccessToken, ShownClientSecret, TokenByAdmin,
 };
 use tokenward_core::Environment;
-use tokenward_core::ids::{ClientId, ClientNo, WorkspaceId};
+use tokenward_core::ids::ClientNo;
 use tokenward_store::ClientFilter;
 
-fn client_id(text: &str) -> Result<ClientId, Problem> {
-    id(text, "client").map(ClientId)
-}
-
-fn one(app: &App, read: &clients::Read) -> Answer<Json<Client>> {
-    Ok(Json(views::client(&app.data, read)))
+fn one(data: &Data, read: &clients::Read) -> Answer<Json<Client>> {
+    Ok(Json(views::client(data, read)))
 }
 
 /// An API client, with the version of its settings for a later `If-Match`.
-fn versioned(app: &App, read: &clients::Read) -> Answer<Versioned> {
+fn versioned(data: &Data, read: &clients::Read) -> Answer<Versioned> {
     let version = version(&read.state.client.settings);
-    Ok(Versioned(views::client(&app.data, read), version))
-}
-
-/// The settings as the verbs take them.
-fn written(sent: ClientSettings) -> SettingsPatch {
-    fn member<T>(setting: Setting<T>) -> Member<T> {
-        match setting {
-            Setting::Absent => Member::Absent,
-            Setting::Null => Member::Null,
-            Setting::Given(value) => Member::Given(value),
-        }
-    }
-    SettingsPatch {
-        label: sent.label,
-        environment: sent.environment,
-        products: member(sent.products),
-        token_lifetime_seconds: member(sent.token_lifetime_seconds),
-        secret_networks: sent.secret_networks,
-        token_networks: sent.token_networks,
-        notification_emails: sent.notification_emails,
-        on_repeat: sent.on_repeat,
-        renew_before_seconds: sent.renew_before_seconds,
-        handover_max_seconds: sent.handover_max_seconds,
-    }
+    Ok(Versioned(views::client(data, read), version))
 }
 
 /// The versions that `If-Match` names; none when it is absent or names any. What a proxy has weakened counts.
@@ -85,12 +55,7 @@ fn versions(headers: &HeaderMap) -> Result<Option<Vec<String>>, Problem> {
     Ok(named.then_some(versions))
 }
 
-pub(super) async fn list(
-    State(app): State<Arc<App>>,
-    Signed(admin): Signed,
-    Path(text): Path<String>,
-    parts: Parts,
-) -> Answer<Json<Page<Client>>> {
+pub(super) async fn list(call: Call<String>, parts: Parts) -> Answer<Json<Page<Client>>> {
     let query = Query::read(
         &parts,
         &["limit", "cursor", "environment", "label", "tag", "deleted"],
@@ -114,77 +79,59 @@ pub(super) async fn list(
         limit: query.limit()?,
         ..ClientFilter::default()
     };
-    let workspace = WorkspaceId(id(&text, "workspace")?);
-    let (page, next) = clients::list(&app.data, &admin, workspace, filter).await?;
+    let workspace = workspace_id(&call.at)?;
+    let (page, next) = clients::list(&call.data, &call.admin, workspace, filter).await?;
     let items = page
         .iter()
-        .map(|read| views::client(&app.data, read))
+        .map(|read| views::client(&call.data, read))
         .collect();
     Ok(Json(views::page(items, next)))
 }
 
 pub(super) async fn create(
-    State(app): State<Arc<App>>,
-    Signed(admin): Signed,
-    Path(text): Path<String>,
+    call: Call<String>,
     Body(ClientCreate(body)): Body<ClientCreate>,
 ) -> Answer<Created<ClientCreated>> {
-    let workspace = WorkspaceId(id(&text, "workspace")?);
-    let (read, secret) = clients::create(&app.data, admin, workspace, written(body)).await?;
+    let workspace = workspace_id(&call.at)?;
+    let (read, secret) = clients::create(&call.data, call.admin, workspace, body).await?;
     Ok(Created(ClientCreated {
-        client: views::client(&app.data, &read),
+        client: views::client(&call.data, &read),
         client_secret: ShownClientSecret(secret.expose()),
     }))
 }
 
-pub(super) async fn show(
-    State(app): State<Arc<App>>,
-    Signed(admin): Signed,
-    Path(text): Path<String>,
-) -> Answer<Versioned> {
-    let read = clients::show(&app.data, &admin, client_id(&text)?).await?;
-    versioned(&app, &read)
+pub(super) async fn show(call: Call<String>) -> Answer<Versioned> {
+    let read = clients::show(&call.data, &call.admin, client_id(&call.at)?).await?;
+    versioned(&call.data, &read)
 }
 
 pub(super) async fn change(
-    State(app): State<Arc<App>>,
-    Signed(admin): Signed,
-    Path(text): Path<String>,
+    call: Call<String>,
     headers: HeaderMap,
     Body(ClientPatch(body)): Body<ClientPatch>,
 ) -> Answer<Versioned> {
     let versions = versions(&headers)?;
-    let id = client_id(&text)?;
-    let read = clients::change(&app.data, admin, id, written(body), versions).await?;
-    versioned(&app, &read)
+    let id = client_id(&call.at)?;
+    let read = clients::change(&call.data, call.admin, id, body, versions).await?;
+    versioned(&call.data, &read)
 }
 
-pub(super) async fn disable(
-    State(app): State<Arc<App>>,
-    Signed(admin): Signed,
-    Path(text): Path<String>,
-) -> Answer<Json<Client>> {
+pub(super) async fn disable(call: Call<String>) -> Answer<Json<Client>> {
     one(
-        &app,
-        &clients::set_disabled(&app.data, admin, client_id(&text)?, true).await?,
+        &call.data,
+        &clients::set_disabled(&call.data, call.admin, client_id(&call.at)?, true).await?,
     )
 }
 
-pub(super) async fn enable(
-    State(app): State<Arc<App>>,
-    Signed(admin): Signed,
-    Path(text): Path<String>,
-) -> Answer<Json<Client>> {
+pub(super) async fn enable(call: Call<String>) -> Answer<Json<Client>> {
     one(
-        &app,
-        &clients::set_disabled(&app.data, admin, client_id(&text)?, false).await?,
+        &call.data,
+        &clients::set_disabled(&call.data, call.admin, client_id(&call.at)?, false).await?,
     )
 }
 
 pub(super) async fn delete(
-    State(app): State<Arc<App>>,
-    Signed(admin): Signed,
-    Path(text): Path<String>,
+    call: Call<String>,
     parts: Parts,
     MaybeBody(body): MaybeBody<ClientDelete>,
 ) -> Answer<Json<Client>> {
@@ -200,33 +147,30 @@ pub(super) async fn delete(
         }
     };
     one(
-        &app,
-        &clients::delete(&app.data, admin, client_id(&text)?, label).await?,
+        &call.data,
+        &clients::delete(&call.data, call.admin, client_id(&call.at)?, label).await?,
     )
 }
 
 pub(super) async fn ask_again(
-    State(app): State<Arc<App>>,
-    Signed(admin): Signed,
-    Path(text): Path<String>,
+    call: Call<String>,
     MaybeBody(body): MaybeBody<ConfirmationMails>,
 ) -> Answer<Json<Client>> {
     let email = body.and_then(|body| body.email);
-    let read = addresses::ask_again(&app.data, admin, client_id(&text)?, email).await?;
-    one(&app, &read)
+    let read = addresses::ask_again(&call.data, call.admin, client_id(&call.at)?, email).await?;
+    one(&call.data, &read)
 }
 
 pub(super) async fn rotate(
-    State(app): State<Arc<App>>,
-    Signed(admin): Signed,
-    Path(text): Path<String>,
+    call: Call<String>,
     MaybeBody(body): MaybeBody<SecretCreate>,
 ) -> Answer<Created<SecretCreated>> {
     let note = body.and_then(|body| body.note).unwrap_or_default();
     let (read, n, secret) =
-        client_credentials::rotate_secret(&app.data, admin, client_id(&text)?, &note).await?;
+        client_credentials::rotate_secret(&call.data, call.admin, client_id(&call.at)?, &note)
+            .await?;
     Ok(Created(SecretCreated {
-        client: views::client(&app.data, &read),
+        client: views::client(&call.data, &read),
         n,
         client_secret: ShownClientSecret(secret.expose()),
     }))
@@ -239,51 +183,40 @@ fn secret_number(text: &str) -> Result<u32, Problem> {
 }
 
 pub(super) async fn change_secret(
-    State(app): State<Arc<App>>,
-    Signed(admin): Signed,
-    Path((text, n)): Path<(String, String)>,
+    call: Call<(String, String)>,
     Body(body): Body<SecretChange>,
 ) -> Answer<Json<Client>> {
-    let (id, n) = (client_id(&text)?, secret_number(&n)?);
-    let read = credential_notes::of_secret(&app.data, admin, id, n, &body.note).await?;
-    one(&app, &read)
+    let (id, n) = (client_id(&call.at.0)?, secret_number(&call.at.1)?);
+    let read = credential_notes::of_secret(&call.data, call.admin, id, n, &body.note).await?;
+    one(&call.data, &read)
 }
 
-pub(super) async fn delete_secret(
-    State(app): State<Arc<App>>,
-    Signed(admin): Signed,
-    Path((text, n)): Path<(String, String)>,
-) -> Answer<Json<Client>> {
-    let (id, n) = (client_id(&text)?, secret_number(&n)?);
-    let read = client_credentials::delete_secret(&app.data, admin, id, n).await?;
-    one(&app, &read)
+pub(super) async fn delete_secret(call: Call<(String, String)>) -> Answer<Json<Client>> {
+    let (id, n) = (client_id(&call.at.0)?, secret_number(&call.at.1)?);
+    let read = client_credentials::delete_secret(&call.data, call.admin, id, n).await?;
+    one(&call.data, &read)
 }
 
-pub(super) async fn tag(
-    State(app): State<Arc<App>>,
-    Signed(admin): Signed,
-    Path((text, tag)): Path<(String, String)>,
-) -> Answer<Json<Client>> {
-    let (id, tag) = (client_id(&text)?, tags::parse(&tag)?);
-    one(&app, &tags::set(&app.data, admin, id, tag, true).await?)
+pub(super) async fn tag(call: Call<(String, String)>) -> Answer<Json<Client>> {
+    let (id, tag) = (client_id(&call.at.0)?, tags::parse(&call.at.1)?);
+    one(
+        &call.data,
+        &tags::set(&call.data, call.admin, id, tag, true).await?,
+    )
 }
 
-pub(super) async fn untag(
-    State(app): State<Arc<App>>,
-    Signed(admin): Signed,
-    Path((text, tag)): Path<(String, String)>,
-) -> Answer<Json<Client>> {
-    let (id, tag) = (client_id(&text)?, tags::parse(&tag)?);
-    one(&app, &tags::set(&app.data, admin, id, tag, false).await?)
+pub(super) async fn untag(call: Call<(String, String)>) -> Answer<Json<Client>> {
+    let (id, tag) = (client_id(&call.at.0)?, tags::parse(&call.at.1)?);
+    one(
+        &call.data,
+        &tags::set(&call.data, call.admin, id, tag, false).await?,
+    )
 }
 
-pub(super) async fn generate(
-    State(app): State<Arc<App>>,
-    Signed(admin): Signed,
-    Path(text): Path<String>,
-) -> Answer<Created<TokenByAdmin>> {
+pub(super) async fn generate(call: Call<String>) -> Answer<Created<TokenByAdmin>> {
     let answer =
-        client_credentials::generate_token(&app.data, admin, client_id(&text)?, None).await?;
+        client_credentials::generate_token(&call.data, call.admin, client_id(&call.at)?, None)
+            .await?;
     Ok(Created(TokenByAdmin {
         access_token: ShownAccessToken(answer.token.expose()),
         generation: answer.generation,
@@ -294,11 +227,8 @@ pub(super) async fn generate(
     }))
 }
 
-pub(super) async fn revoke(
-    State(app): State<Arc<App>>,
-    Signed(admin): Signed,
-    Path(text): Path<String>,
-) -> Answer<Json<Client>> {
-    let read = client_credentials::revoke_token(&app.data, admin, client_id(&text)?).await?;
-    one(&app, &read)
+pub(super) async fn revoke(call: Call<String>) -> Answer<Json<Client>> {
+    let read =
+        client_credentials::revoke_token(&call.data, call.admin, client_id(&call.at)?).await?;
+    one(&call.data, &read)
 }

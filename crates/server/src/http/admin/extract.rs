@@ -1,4 +1,4 @@
-//! What handlers are handed: the administrator, ids and queries, each refused with a problem document
+//! What handlers are handed: the call of an administrator, ids and queries, each refused with a problem document
 //! when it can't be read. Bodies are next door.
 
 use super::openapi::{Input, Operation, Schemas};
@@ -6,24 +6,35 @@ use super::problem::Problem;
 use crate::app::App;
 use crate::auth::authority::Admin;
 use crate::auth::refusals;
+use crate::data::Data;
 use crate::http::denied;
-use crate::verbs::admin_keys;
-use axum::extract::{ConnectInfo, FromRequestParts};
+use crate::verbs::{Refused, admin_keys};
+use axum::extract::{ConnectInfo, FromRequestParts, Path};
 use http::header;
 use http::request::Parts;
 use serde::de::DeserializeOwned;
 use std::net::SocketAddr;
+use std::str::FromStr;
 use std::sync::Arc;
 use tokenward_core::AdminKey;
+use tokenward_core::ids::{ClientId, WorkspaceId};
 use tokenward_core::presented::scheme;
 use tokenward_core::time::Clock as _;
 use tokenward_store::Credential;
 use uuid::Uuid;
 
-/// The administrator whose key came as a bearer.
-pub(super) struct Signed(pub(super) Admin);
+/// A call of an administrator, whose key came as a bearer.
+pub(super) struct Call<P = ()> {
+    /// The server.
+    pub(super) app: Arc<App>,
+    /// Its part that acts may touch.
+    pub(super) data: Arc<Data>,
+    pub(super) admin: Admin,
+    /// What stands in the path; what is no UTF-8 is nothing's name.
+    pub(super) at: P,
+}
 
-impl FromRequestParts<Arc<App>> for Signed {
+impl<P: DeserializeOwned + Send> FromRequestParts<Arc<App>> for Call<P> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
@@ -60,11 +71,19 @@ impl FromRequestParts<Arc<App>> for Signed {
                 .admin_uses
                 .note(*id, app.data.clock().wall(), source);
         }
-        Ok(Self(admin))
+        let Path(at) = Path::<P>::from_request_parts(parts, app)
+            .await
+            .map_err(|_| Refused::NotFound("address"))?;
+        Ok(Self {
+            data: Arc::clone(&app.data),
+            app: Arc::clone(app),
+            admin,
+            at,
+        })
     }
 }
 
-impl Input for Signed {
+impl<P> Input for Call<P> {
     fn describe(operation: &mut Operation, _: &mut Schemas) {
         operation.opened_by(&["adminKey"]);
         operation.refuses(&["401", "429", "503"]);
@@ -75,23 +94,18 @@ impl Input for Signed {
 pub(super) fn id(text: &str, what: &'static str) -> Result<Uuid, Problem> {
     let strict = text.len() == 36;
     let parsed = Uuid::try_parse(text).ok().filter(|_| strict);
-    parsed.ok_or_else(|| crate::verbs::Refused::NotFound(what).into())
+    parsed.ok_or_else(|| Refused::NotFound(what).into())
 }
 
-/// What stands in the path; what is no UTF-8 is nothing's name.
-pub(super) struct Path<T>(pub(super) T);
-
-impl<T: DeserializeOwned + Send> FromRequestParts<Arc<App>> for Path<T> {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
-        let read = axum::extract::Path::<T>::from_request_parts(parts, app).await;
-        read.map(|axum::extract::Path(named)| Self(named))
-            .map_err(|_| crate::verbs::Refused::NotFound("address").into())
-    }
+/// The workspace in the path.
+pub(super) fn workspace_id(text: &str) -> Result<WorkspaceId, Problem> {
+    id(text, "workspace").map(WorkspaceId)
 }
 
-impl<T> Input for Path<T> {}
+/// The API client in the path.
+pub(super) fn client_id(text: &str) -> Result<ClientId, Problem> {
+    id(text, "client").map(ClientId)
+}
 
 /// The query; unknown or repeated parameters are refused.
 pub(super) struct Query(Vec<(String, String)>);
@@ -129,27 +143,22 @@ impl Query {
             .map(|(_, value)| value.as_str())
     }
 
-    pub(super) fn number<T: std::str::FromStr>(&self, name: &str) -> Result<Option<T>, Problem> {
-        let parse = |text: &str| {
-            text.parse()
-                .map_err(|_| Problem::invalid(Some(name), "This must be a number."))
-        };
+    /// A parameter of a type; `what` it must be.
+    fn parsed<T: FromStr>(&self, name: &str, what: &str) -> Result<Option<T>, Problem> {
+        let parse = |text: &str| text.parse().map_err(|_| Problem::invalid(Some(name), what));
         self.text(name).map(parse).transpose()
+    }
+
+    pub(super) fn number<T: FromStr>(&self, name: &str) -> Result<Option<T>, Problem> {
+        self.parsed(name, "This must be a number.")
     }
 
     pub(super) fn boolean(&self, name: &str) -> Result<Option<bool>, Problem> {
-        let parse = |text: &str| {
-            text.parse()
-                .map_err(|_| Problem::invalid(Some(name), "This must be true or false."))
-        };
-        self.text(name).map(parse).transpose()
+        self.parsed(name, "This must be true or false.")
     }
 
     pub(super) fn uuid(&self, name: &str) -> Result<Option<Uuid>, Problem> {
-        let parse = |text: &str| {
-            Uuid::try_parse(text).map_err(|_| Problem::invalid(Some(name), "This must be a UUID."))
-        };
-        self.text(name).map(parse).transpose()
+        self.parsed(name, "This must be a UUID.")
     }
 
     /// `limit`: 1 to 1,000, 100 when absent.

@@ -1,34 +1,30 @@
 //! `/admin-keys`
 
 use super::body::Body;
-use super::extract::{Path, Signed, id};
+use super::extract::{Call, id};
 use super::problem::Problem;
 use super::reply::{Answer, Created, Json};
-use super::{role, views};
-use crate::app::App;
+use super::views;
+use crate::data::Data;
+use crate::verbs::roles::RoleFields;
 use crate::verbs::{admin_keys, credential_notes};
-use axum::extract::State;
-use std::sync::Arc;
 use tokenward_api::{
     AdminKeyChange, AdminKeyCreate, AdminKeyCreated, AdminKeyInfo, Page, ShownAdminKey,
 };
 use tokenward_core::client::{AdminKeyRecord, LIFETIME_SECONDS_MAX};
+use tokenward_core::ids::WorkspaceId;
 
-pub(super) async fn list(
-    State(app): State<Arc<App>>,
-    Signed(admin): Signed,
-) -> Answer<Json<Page<AdminKeyInfo>>> {
-    let keys = admin_keys::list(&app.data, &admin).await?;
-    let uses = admin_keys::last_uses(&app.data).await?;
-    let notes = credential_notes::of_admin_keys(&app.data, &admin).await?;
+pub(super) async fn list(call: Call) -> Answer<Json<Page<AdminKeyInfo>>> {
+    let keys = admin_keys::list(&call.data, &call.admin).await?;
+    let uses = admin_keys::last_uses(&call.data).await?;
+    let notes = credential_notes::of_admin_keys(&call.data, &call.admin).await?;
     let view = |key: &AdminKeyRecord| views::admin_key(key, notes.get(&key.id), uses.get(&key.id));
     let items = keys.iter().map(view).collect();
     Ok(Json(views::page(items, None)))
 }
 
 pub(super) async fn create(
-    State(app): State<Arc<App>>,
-    Signed(admin): Signed,
+    call: Call,
     Body(body): Body<AdminKeyCreate>,
 ) -> Answer<Created<AdminKeyCreated>> {
     let most = u64::from(LIFETIME_SECONDS_MAX);
@@ -41,50 +37,44 @@ pub(super) async fn create(
             format!("This must be 1 to {most} seconds."),
         ));
     }
-    let sent = role::RoleRequest {
+    let role = RoleFields {
         role: &body.role,
-        workspace_id: body.workspace_id,
+        workspace: body.workspace_id.map(WorkspaceId),
         products: body.products.as_deref(),
     };
     let (record, key) = admin_keys::create(
-        &app.data,
-        admin,
+        &call.data,
+        call.admin,
         &body.name,
-        sent.read()?,
+        role.read()?,
         body.expires_in_seconds,
         body.note.as_deref().unwrap_or(""),
     )
     .await?;
     Ok(Created(AdminKeyCreated {
-        admin_key: one(&app, &record).await,
+        admin_key: one(&call.data, &record).await,
         key: ShownAdminKey(key.expose()),
     }))
 }
 
-pub(super) async fn revoke(
-    State(app): State<Arc<App>>,
-    Signed(admin): Signed,
-    Path(text): Path<String>,
-) -> Answer<Json<AdminKeyInfo>> {
-    let record = admin_keys::revoke(&app.data, admin, id(&text, "admin key")?).await?;
-    Ok(Json(one(&app, &record).await))
+pub(super) async fn revoke(call: Call<String>) -> Answer<Json<AdminKeyInfo>> {
+    let record = admin_keys::revoke(&call.data, call.admin, id(&call.at, "admin key")?).await?;
+    Ok(Json(one(&call.data, &record).await))
 }
 
 pub(super) async fn change(
-    State(app): State<Arc<App>>,
-    Signed(admin): Signed,
-    Path(text): Path<String>,
+    call: Call<String>,
     Body(body): Body<AdminKeyChange>,
 ) -> Answer<Json<AdminKeyInfo>> {
-    let id = id(&text, "admin key")?;
-    let record = credential_notes::of_admin_key(&app.data, admin, id, &body.note).await?;
-    Ok(Json(one(&app, &record).await))
+    let id = id(&call.at, "admin key")?;
+    let record = credential_notes::of_admin_key(&call.data, call.admin, id, &body.note).await?;
+    Ok(Json(one(&call.data, &record).await))
 }
 
 /// A key after an act on it. The act is done: what can't be read of the key now is left out.
-async fn one(app: &App, record: &AdminKeyRecord) -> AdminKeyInfo {
-    let uses = admin_keys::last_uses(&app.data).await.unwrap_or_default();
-    let notes = app.data.store.reader().credential_notes(record.id).await;
+async fn one(data: &Data, record: &AdminKeyRecord) -> AdminKeyInfo {
+    let uses = admin_keys::last_uses(data).await.unwrap_or_default();
+    let notes = data.store.reader().credential_notes(record.id).await;
     let notes = notes.unwrap_or_default();
     views::admin_key(record, notes.first(), uses.get(&record.id))
 }

@@ -2,25 +2,24 @@
 //! answer; the secret of an invitation's link is in the one that makes it.
 
 use super::body::Body;
-use super::extract::{Path, Signed, id};
+use super::extract::{Call, id};
 use super::problem::Problem;
 use super::reply::{Answer, Created, Json, NoContent};
-use super::{role, views};
-use crate::app::App;
+use super::views;
 use crate::auth::opaque_token::OpaqueToken;
 use crate::verbs::members;
-use axum::extract::State;
-use std::sync::Arc;
+use crate::verbs::roles::RoleFields;
 use tokenward_api::{
     Invitation, JoinPath, Member, MemberChange, MemberChanged, MemberInvite, MemberInvited, Name,
     Page,
 };
+use tokenward_core::ids::WorkspaceId;
 use tokenward_store::people;
 
 fn read(change: &MemberChange) -> Result<members::Change, Problem> {
-    let sent = change.role.as_deref().map(|role| role::RoleRequest {
+    let sent = change.role.as_deref().map(|role| RoleFields {
         role,
-        workspace_id: change.workspace_id,
+        workspace: change.workspace_id.map(WorkspaceId),
         products: change.products.as_deref(),
     });
     if sent.is_none() && (change.workspace_id.is_some() || change.products.is_some()) {
@@ -68,78 +67,58 @@ fn join_path(opaque_token: &OpaqueToken) -> JoinPath {
     JoinPath::of(&format!("/console/join/{}", opaque_token.expose().as_str()))
 }
 
-pub(super) async fn list(
-    State(app): State<Arc<App>>,
-    Signed(admin): Signed,
-) -> Answer<Json<Page<Member>>> {
-    let (found, _) = members::list(&app.data, &admin).await?;
+pub(super) async fn list(call: Call) -> Answer<Json<Page<Member>>> {
+    let (found, _) = members::list(&call.data, &call.admin).await?;
     let items = found.iter().map(member).collect();
     Ok(Json(views::page(items, None)))
 }
 
-pub(super) async fn invited(
-    State(app): State<Arc<App>>,
-    Signed(admin): Signed,
-) -> Answer<Json<Page<Invitation>>> {
-    let (_, found) = members::list(&app.data, &admin).await?;
+pub(super) async fn invited(call: Call) -> Answer<Json<Page<Invitation>>> {
+    let (_, found) = members::list(&call.data, &call.admin).await?;
     let items = found.iter().map(invitation).collect();
     Ok(Json(views::page(items, None)))
 }
 
 pub(super) async fn invite(
-    State(app): State<Arc<App>>,
-    Signed(admin): Signed,
+    call: Call,
     Body(body): Body<MemberInvite>,
 ) -> Answer<Created<MemberInvited>> {
-    let sent = role::RoleRequest {
+    let role = RoleFields {
         role: &body.role,
-        workspace_id: body.workspace_id,
+        workspace: body.workspace_id.map(WorkspaceId),
         products: body.products.as_deref(),
     };
-    let (made, opaque_token) = members::invite(&app.data, admin, &body.email, sent.read()?).await?;
+    let (made, opaque_token) =
+        members::invite(&call.data, call.admin, &body.email, role.read()?).await?;
     Ok(Created(MemberInvited {
         invitation: invitation(&made),
         join_path: join_path(&opaque_token),
     }))
 }
 
-pub(super) async fn show(
-    State(app): State<Arc<App>>,
-    Signed(admin): Signed,
-    Path(text): Path<String>,
-) -> Answer<Json<Member>> {
-    let found = members::show(&app.data, &admin, id(&text, "member")?).await?;
+pub(super) async fn show(call: Call<String>) -> Answer<Json<Member>> {
+    let found = members::show(&call.data, &call.admin, id(&call.at, "member")?).await?;
     Ok(Json(member(&found)))
 }
 
 pub(super) async fn change(
-    State(app): State<Arc<App>>,
-    Signed(admin): Signed,
-    Path(text): Path<String>,
+    call: Call<String>,
     Body(body): Body<MemberChange>,
 ) -> Answer<Json<MemberChanged>> {
-    let id = id(&text, "member")?;
-    let (changed, opaque_token) = members::change(&app.data, admin, id, read(&body)?).await?;
+    let id = id(&call.at, "member")?;
+    let (changed, opaque_token) = members::change(&call.data, call.admin, id, read(&body)?).await?;
     Ok(Json(MemberChanged {
         member: member(&changed),
         join_path: opaque_token.as_ref().map(join_path),
     }))
 }
 
-pub(super) async fn remove(
-    State(app): State<Arc<App>>,
-    Signed(admin): Signed,
-    Path(text): Path<String>,
-) -> Answer<NoContent> {
-    members::remove(&app.data, admin, id(&text, "member")?).await?;
+pub(super) async fn remove(call: Call<String>) -> Answer<NoContent> {
+    members::remove(&call.data, call.admin, id(&call.at, "member")?).await?;
     Ok(NoContent)
 }
 
-pub(super) async fn withdraw(
-    State(app): State<Arc<App>>,
-    Signed(admin): Signed,
-    Path(text): Path<String>,
-) -> Answer<NoContent> {
-    members::withdraw(&app.data, admin, id(&text, "invitation")?).await?;
+pub(super) async fn withdraw(call: Call<String>) -> Answer<NoContent> {
+    members::withdraw(&call.data, call.admin, id(&call.at, "invitation")?).await?;
     Ok(NoContent)
 }

@@ -12,7 +12,6 @@ mod openapi;
 pub mod problem;
 mod products;
 mod reply;
-mod role;
 mod routes;
 mod status;
 mod usage;

@@ -1,21 +1,15 @@
 //! `/nodes`
 
-use super::extract::Signed;
+use super::extract::Call;
 use super::reply::{Answer, Json};
 use super::views;
-use crate::app::App;
 use crate::verbs::nodes;
-use axum::extract::State;
-use std::sync::Arc;
 use tokenward_api as api;
 use tokenward_core::time::MICROS_PER_SECOND;
 use tokenward_store::{Coherence, Node, Nodes};
 
-pub(super) async fn list(
-    State(app): State<Arc<App>>,
-    Signed(admin): Signed,
-) -> Answer<Json<api::Nodes>> {
-    let seen = nodes::list(&app.data, &admin)?;
+pub(super) async fn list(call: Call) -> Answer<Json<api::Nodes>> {
+    let seen = nodes::list(&call.data, &call.admin)?;
     Ok(Json(api::Nodes {
         items: seen.nodes.iter().map(|one| node(&seen, one)).collect(),
         coherence: match seen.coherence {
@@ -23,7 +17,7 @@ pub(super) async fn list(
             Coherence::SingleServer => api::Coherence::SingleServer,
             Coherence::Weak => api::Coherence::Weak,
         },
-        digest_key: app.data.keyring.current().0,
+        digest_key: call.data.keyring.current().0,
         clock_difference_seconds: seen.clock_ahead as f64 / MICROS_PER_SECOND as f64,
     }))
 }

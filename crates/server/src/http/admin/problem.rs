@@ -36,6 +36,15 @@ impl Problem {
         }
     }
 
+    fn too_many(code: &'static str, title: &'static str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::TOO_MANY_REQUESTS, code, title, detail)
+    }
+
+    fn retry_after(mut self, seconds: u64) -> Self {
+        self.retry_after_seconds = Some(seconds);
+        self
+    }
+
     pub(super) fn invalid(field: Option<&str>, detail: impl Into<String>) -> Self {
         let field = field.map(str::to_owned);
         Self {
@@ -141,32 +150,18 @@ impl From<Refused> for Problem {
             Refused::Busy {
                 retry_after_seconds,
                 why,
-            } => Self {
-                retry_after_seconds: Some(retry_after_seconds),
-                ..Self::new(
-                    StatusCode::TOO_MANY_REQUESTS,
-                    "BUSY",
-                    "The server is busy with this",
-                    why,
-                )
-            },
+            } => Self::too_many("BUSY", "The server is busy with this", why)
+                .retry_after(retry_after_seconds),
             Refused::Throttled {
                 retry_after_seconds,
-            } => Self {
-                retry_after_seconds: Some(retry_after_seconds),
-                ..Self::new(
-                    StatusCode::TOO_MANY_REQUESTS,
-                    "TOO_MANY_ATTEMPTS",
-                    "Too many attempts",
-                    "Wait, then try again.",
-                )
-            },
+            } => {
+                let detail = "Wait, then try again.";
+                Self::too_many("TOO_MANY_ATTEMPTS", "Too many attempts", detail)
+                    .retry_after(retry_after_seconds)
+            }
             Refused::Failed(failure) => {
                 let clear = super::super::clear_api::unavailable(failure);
-                Self {
-                    retry_after_seconds: Some(1),
-                    ..Self::new(clear.status, clear.code, "Not available", clear.message)
-                }
+                Self::new(clear.status, clear.code, "Not available", clear.message).retry_after(1)
             }
         }
     }
@@ -186,15 +181,12 @@ impl From<NotAdmitted> for Problem {
             }
             NotAdmitted::Throttled {
                 retry_after_seconds,
-            } => Self {
-                retry_after_seconds: Some(retry_after_seconds),
-                ..Self::new(
-                    StatusCode::TOO_MANY_REQUESTS,
-                    "TOO_MANY_ATTEMPTS",
-                    "Too many wrong admin keys",
-                    "Too many wrong admin keys came from this address. Wait, and check the key.",
-                )
-            },
+            } => {
+                let detail =
+                    "Too many wrong admin keys came from this address. Wait, and check the key.";
+                Self::too_many("TOO_MANY_ATTEMPTS", "Too many wrong admin keys", detail)
+                    .retry_after(retry_after_seconds)
+            }
             NotAdmitted::Unavailable => {
                 Refused::Failed(tokenward_store::Failure::Unavailable).into()
             }

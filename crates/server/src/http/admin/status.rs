@@ -1,26 +1,20 @@
 //! `/status`: what runs here.
 
-use super::extract::Signed;
+use super::extract::Call;
 use super::reply::{Answer, Json};
 use super::views;
-use crate::app::App;
-use axum::extract::State;
-use std::sync::Arc;
 use tokenward_api::{Engine, Status};
 
-pub(super) async fn show(
-    State(app): State<Arc<App>>,
-    Signed(admin): Signed,
-) -> Answer<Json<Status>> {
-    let data = &app.data;
+pub(super) async fn show(call: Call) -> Answer<Json<Status>> {
+    let data = &call.data;
     let mut status = Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        role: views::role_name(&admin.role),
-        vouching: app.is_ready(),
+        role: views::role_name(&call.admin.role),
+        vouching: call.app.is_ready(),
         writable: data.store.is_writable(),
         ..Status::default()
     };
-    if admin.own_workspace().is_none() {
+    if call.admin.own_workspace().is_none() {
         let (change_number, audit_seq) = data.store.numbers();
         status.change_number = Some(change_number);
         status.audit_seq = Some(audit_seq);

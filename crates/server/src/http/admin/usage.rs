@@ -1,33 +1,25 @@
 //! `/clients/{id}/usage`
 
-use super::extract::{Path, Query, Signed, id};
+use super::extract::{Call, Query, client_id};
 use super::problem::Problem;
 use super::reply::{Answer, Json};
 use super::views;
-use crate::app::App;
 use crate::verbs::usage_figures::{self, DAYS_DEFAULT, DAYS_MAX, UsageFigures};
-use axum::extract::State;
 use http::request::Parts;
-use std::sync::Arc;
 use tokenward_api::{Day, Outcome, Slug, StaleUse, Usage, UsageCount, UsageSource};
 use tokenward_core::client::Product;
-use tokenward_core::ids::{ClientId, ProductNo};
+use tokenward_core::ids::ProductNo;
 use tokenward_core::time::{MICROS_PER_SECOND, SECONDS_PER_DAY, Timestamp};
 
-pub(super) async fn show(
-    State(app): State<Arc<App>>,
-    Signed(admin): Signed,
-    Path(text): Path<String>,
-    parts: Parts,
-) -> Answer<Json<Usage>> {
+pub(super) async fn show(call: Call<String>, parts: Parts) -> Answer<Json<Usage>> {
     let query = Query::read(&parts, &["days"])?;
     let days = query.number("days")?.unwrap_or(DAYS_DEFAULT);
     if !(1..=DAYS_MAX).contains(&days) {
         let detail = format!("days must be 1 to {DAYS_MAX}.");
         return Err(Problem::invalid(Some("days"), detail));
     }
-    let client = ClientId(id(&text, "client")?);
-    let figures = usage_figures::of_client(&app.data, &admin, client, days).await?;
+    let client = client_id(&call.at)?;
+    let figures = usage_figures::of_client(&call.data, &call.admin, client, days).await?;
     Ok(Json(view(&figures)))
 }
 

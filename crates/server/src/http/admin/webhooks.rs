@@ -1,22 +1,19 @@
 //! `/workspaces/{id}/webhooks`, `/webhooks` and `/workspaces/{id}/notices`
 
 use super::body::Body;
-use super::extract::{Path, Query, Signed, id};
+use super::extract::{Call, Query, id, workspace_id};
 use super::problem::Problem;
 use super::reply::{Accepted, Answer, Created, Json, NoContent};
 use super::views;
-use crate::app::App;
+use crate::data::Data;
 use crate::verbs::notice_preferences::{self, Choices};
 use crate::verbs::{addresses, credential_notes, notices, webhooks};
-use axum::extract::State;
 use http::request::Parts;
-use std::sync::Arc;
 use tokenward_api::{
     AddressChange, Notice, NoticeCursor, NoticeDelivery, NoticeEvent, NoticeMade, NoticePage,
     NoticePreference, NoticeState, NotificationState, Page, PreferenceChange, ShownWebhookSecret,
     Webhook, WebhookChange, WebhookCreate, WebhookWithSecret, WorkspaceAddress,
 };
-use tokenward_core::ids::WorkspaceId;
 use tokenward_store::CredentialNote;
 use tokenward_store::notices::{self as notices_store, EVENTS, NoticeAddress, Preferences, Target};
 
@@ -57,17 +54,17 @@ fn address(row: &NoticeAddress) -> WorkspaceAddress {
 }
 
 /// A webhook after an act on it. The act is done: a note that can't be read now is left out.
-async fn one(app: &App, made: &notices_store::Webhook) -> Webhook {
-    let notes = app.data.store.reader().credential_notes(made.id).await;
+async fn one(data: &Data, made: &notices_store::Webhook) -> Webhook {
+    let notes = data.store.reader().credential_notes(made.id).await;
     webhook(made, notes.unwrap_or_default().first())
 }
 
 async fn with_secret(
-    app: &App,
+    data: &Data,
     (made, secret): &webhooks::WithSecret,
 ) -> Answer<Created<WebhookWithSecret>> {
     Ok(Created(WebhookWithSecret {
-        webhook: one(app, made).await,
+        webhook: one(data, made).await,
         secret: ShownWebhookSecret::of(secret),
     }))
 }
@@ -97,106 +94,77 @@ fn notice(notice: &notices_store::Notice) -> Notice {
     }
 }
 
-pub(super) async fn list(
-    State(app): State<Arc<App>>,
-    Signed(admin): Signed,
-    Path(text): Path<String>,
-) -> Answer<Json<Page<Webhook>>> {
-    let workspace = WorkspaceId(id(&text, "workspace")?);
-    let all = webhooks::list(&app.data, &admin, workspace).await?;
-    let notes = credential_notes::of_webhooks(&app.data, &admin, workspace).await?;
+pub(super) async fn list(call: Call<String>) -> Answer<Json<Page<Webhook>>> {
+    let workspace = workspace_id(&call.at)?;
+    let all = webhooks::list(&call.data, &call.admin, workspace).await?;
+    let notes = credential_notes::of_webhooks(&call.data, &call.admin, workspace).await?;
     let line = |one: &notices_store::Webhook| webhook(one, notes.get(&one.id));
     let items = all.iter().map(line).collect();
     Ok(Json(views::page(items, None)))
 }
 
 pub(super) async fn create(
-    State(app): State<Arc<App>>,
-    Signed(admin): Signed,
-    Path(text): Path<String>,
+    call: Call<String>,
     Body(body): Body<WebhookCreate>,
 ) -> Answer<Created<WebhookWithSecret>> {
-    let workspace = WorkspaceId(id(&text, "workspace")?);
+    let workspace = workspace_id(&call.at)?;
     let choices = Choices::of_webhook(given(&body.preferences.unwrap_or_default()))?;
     let chosen = (body.note.as_deref().unwrap_or(""), choices);
-    let made = webhooks::create(&app.data, admin, workspace, &body.url, chosen).await?;
-    with_secret(&app, &made).await
+    let made = webhooks::create(&call.data, call.admin, workspace, &body.url, chosen).await?;
+    with_secret(&call.data, &made).await
 }
 
 pub(super) async fn change(
-    State(app): State<Arc<App>>,
-    Signed(admin): Signed,
-    Path(text): Path<String>,
+    call: Call<String>,
     Body(body): Body<WebhookChange>,
 ) -> Answer<Json<Webhook>> {
-    let id = id(&text, "webhook")?;
+    let id = id(&call.at, "webhook")?;
     let choices = Choices::of_webhook(given(&body.preferences.unwrap_or_default()))?;
     let chosen = (body.note.as_deref(), choices);
-    let changed = webhooks::change(&app.data, admin, id, body.disabled, chosen).await?;
-    Ok(Json(one(&app, &changed).await))
+    let changed = webhooks::change(&call.data, call.admin, id, body.disabled, chosen).await?;
+    Ok(Json(one(&call.data, &changed).await))
 }
 
-pub(super) async fn addresses(
-    State(app): State<Arc<App>>,
-    Signed(admin): Signed,
-    Path(text): Path<String>,
-) -> Answer<Json<Page<WorkspaceAddress>>> {
-    let workspace = WorkspaceId(id(&text, "workspace")?);
-    let all = notice_preferences::addresses(&app.data, &admin, workspace).await?;
+pub(super) async fn addresses(call: Call<String>) -> Answer<Json<Page<WorkspaceAddress>>> {
+    let workspace = workspace_id(&call.at)?;
+    let all = notice_preferences::addresses(&call.data, &call.admin, workspace).await?;
     let items = all.iter().map(address).collect();
     Ok(Json(views::page(items, None)))
 }
 
 pub(super) async fn change_address(
-    State(app): State<Arc<App>>,
-    Signed(admin): Signed,
-    Path(text): Path<String>,
+    call: Call<String>,
     Body(body): Body<AddressChange>,
 ) -> Answer<Json<WorkspaceAddress>> {
-    let workspace = WorkspaceId(id(&text, "workspace")?);
+    let workspace = workspace_id(&call.at)?;
     let choices = Choices::of_address(given(&body.preferences))?;
     let set =
-        notice_preferences::set_address(&app.data, admin, workspace, &body.email, choices).await?;
+        notice_preferences::set_address(&call.data, call.admin, workspace, &body.email, choices)
+            .await?;
     Ok(Json(address(&set)))
 }
 
-pub(super) async fn delete(
-    State(app): State<Arc<App>>,
-    Signed(admin): Signed,
-    Path(text): Path<String>,
-) -> Answer<NoContent> {
-    webhooks::delete(&app.data, admin, id(&text, "webhook")?).await?;
+pub(super) async fn delete(call: Call<String>) -> Answer<NoContent> {
+    webhooks::delete(&call.data, call.admin, id(&call.at, "webhook")?).await?;
     Ok(NoContent)
 }
 
-pub(super) async fn rotate(
-    State(app): State<Arc<App>>,
-    Signed(admin): Signed,
-    Path(text): Path<String>,
-) -> Answer<Created<WebhookWithSecret>> {
-    let rotated = webhooks::rotate(&app.data, admin, id(&text, "webhook")?).await?;
-    with_secret(&app, &rotated).await
+pub(super) async fn rotate(call: Call<String>) -> Answer<Created<WebhookWithSecret>> {
+    let rotated = webhooks::rotate(&call.data, call.admin, id(&call.at, "webhook")?).await?;
+    with_secret(&call.data, &rotated).await
 }
 
-pub(super) async fn test(
-    State(app): State<Arc<App>>,
-    Signed(admin): Signed,
-    Path(text): Path<String>,
-) -> Answer<Accepted<NoticeMade>> {
-    let notice_id = webhooks::test(&app.data, admin, id(&text, "webhook")?).await?;
+pub(super) async fn test(call: Call<String>) -> Answer<Accepted<NoticeMade>> {
+    let notice_id = webhooks::test(&call.data, call.admin, id(&call.at, "webhook")?).await?;
     Ok(Accepted(NoticeMade { notice_id }))
 }
 
-pub(super) async fn notices(
-    State(app): State<Arc<App>>,
-    Signed(admin): Signed,
-    Path(text): Path<String>,
-    parts: Parts,
-) -> Answer<Json<NoticePage>> {
+pub(super) async fn notices(call: Call<String>, parts: Parts) -> Answer<Json<NoticePage>> {
     let query = Query::read(&parts, &["limit", "cursor"])?;
-    let workspace = WorkspaceId(id(&text, "workspace")?);
+    let workspace = workspace_id(&call.at)?;
     let after = query.text("cursor").map(cursor).transpose()?;
-    let (page, next) = notices::list(&app.data, &admin, workspace, after, query.limit()?).await?;
+    let (page, next) =
+        notices::list(&call.data, &call.admin, workspace, after, query.limit()?).await?;
     Ok(Json(NoticePage {
         items: page.iter().map(notice).collect(),
         next_cursor: next.map(|no| NoticeCursor(format!("n{no}"))),

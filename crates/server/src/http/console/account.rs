@@ -12,7 +12,7 @@ use crate::verbs::account;
 use crate::verbs::sign_in::Person;
 use askama::Template;
 use axum::Router;
-use axum::extract::{Path, State};
+use axum::extract::Path;
 use axum::routing::{get, post};
 use http::StatusCode;
 use std::sync::Arc;
@@ -141,23 +141,23 @@ async fn shown(
 }
 
 /// `GET /console/account`
-async fn show(State(app): State<Arc<App>>, Member(person): Member, uri: http::Uri) -> Reply {
+async fn show(Member(app, person): Member, uri: http::Uri) -> Reply {
     let query = Form::query(&uri);
     page(&shown(&app, &person, Fault::default(), query.text("done")).await?)
 }
 
 /// `POST /console/account/password`
-async fn password(State(app): State<Arc<App>>, sent: PostedForm) -> Reply {
+async fn password(sent: PostedForm) -> Reply {
     let (old, new) = (
         sent.form.secret("old_password"),
         sent.form.secret("new_password"),
     );
-    match account::set_password(&app.people, &sent.person, old, new).await {
+    match account::set_password(&sent.app.people, &sent.person, old, new).await {
         Ok(()) => Ok(see("/console/account?done=password")),
         Err(refused) => {
             let fault = Fault::of(refused)?;
             let wait = fault.retry_after_seconds;
-            let shown = shown(&app, &sent.person, fault, "").await?;
+            let shown = shown(&sent.app, &sent.person, fault, "").await?;
             reply::refused(StatusCode::UNPROCESSABLE_ENTITY, wait, &shown)
         }
     }
@@ -187,18 +187,18 @@ fn app_page(app: &App, person: &Person, before: Option<&str>, fault: Fault) -> A
 }
 
 /// `GET /console/account/app`
-async fn offer(State(app): State<Arc<App>>, SteppedUp(person): SteppedUp) -> Reply {
+async fn offer(SteppedUp(app, person): SteppedUp) -> Reply {
     page(&app_page(&app, &person, None, Fault::default()))
 }
 
 /// `POST /console/account/app`
-async fn set_app(State(app): State<Arc<App>>, sent: PostedForm) -> Reply {
+async fn set_app(sent: PostedForm) -> Reply {
     let (sealed, code) = (sent.form.text("sealed"), sent.form.text("code"));
-    match account::set_app(&app.people, &sent.person, sealed, code).await {
+    match account::set_app(&sent.app.people, &sent.person, sealed, code).await {
         Ok(codes) => recovery_page(&sent.person, "Authenticator app added", codes),
         Err(refused) => {
             let fault = Fault::of(refused)?;
-            unprocessable(&app_page(&app, &sent.person, Some(sealed), fault))
+            unprocessable(&app_page(&sent.app, &sent.person, Some(sealed), fault))
         }
     }
 }
@@ -216,7 +216,6 @@ pub(super) fn recovery_page(
     page(&OncePage {
         frame: Frame::new(person, "Save your recovery codes", "account"),
         heading: heading.to_owned(),
-        fingerprint: String::new(),
         explanation: "Save these codes now; you won't be able to see them again. Use one to sign in if you lose your authenticator app or passkey. Each works once. Earlier recovery codes no longer work.",
         what: "Recovery codes",
         secrets: codes,
@@ -225,11 +224,8 @@ pub(super) fn recovery_page(
             file: "tokenward-recovery-codes.txt".to_owned(),
             text,
         }],
-        snippets: Vec::new(),
-        samples: Vec::new(),
-        tests: Vec::new(),
         next: "/console/account".to_owned(),
-        next_label: "Done",
+        ..OncePage::default()
     })
 }
 
@@ -250,7 +246,7 @@ pub(super) fn ask(
 }
 
 /// `GET /console/account/app/remove`
-async fn ask_remove_app(SteppedUp(person): SteppedUp) -> Reply {
+async fn ask_remove_app(SteppedUp(_, person): SteppedUp) -> Reply {
     let says = [
         "You sign in without a code from the app. Without a passkey, your password alone protects your account.",
         "Your other sessions are signed out.",
@@ -266,13 +262,13 @@ async fn ask_remove_app(SteppedUp(person): SteppedUp) -> Reply {
 }
 
 /// `POST /console/account/app/remove`
-async fn remove_app(State(app): State<Arc<App>>, sent: PostedForm) -> Reply {
-    account::remove_app(&app.people, &sent.person).await?;
+async fn remove_app(sent: PostedForm) -> Reply {
+    account::remove_app(&sent.app.people, &sent.person).await?;
     Ok(see("/console/account?done=app-removed"))
 }
 
 /// `GET /console/account/recovery`
-async fn ask_recovery(SteppedUp(person): SteppedUp) -> Reply {
+async fn ask_recovery(SteppedUp(_, person): SteppedUp) -> Reply {
     let says =
         ["The new codes are shown once, on the next page. The codes you have now stop working."];
     let title = "Generate new recovery codes".to_owned();
@@ -280,20 +276,20 @@ async fn ask_recovery(SteppedUp(person): SteppedUp) -> Reply {
 }
 
 /// `POST /console/account/recovery`
-async fn recovery(State(app): State<Arc<App>>, sent: PostedForm) -> Reply {
-    let codes = account::renew_recovery(&app.people, &sent.person).await?;
+async fn recovery(sent: PostedForm) -> Reply {
+    let codes = account::renew_recovery(&sent.app.people, &sent.person).await?;
     recovery_page(&sent.person, "New recovery codes", codes)
 }
 
 /// `POST /console/account/sessions/{id}/end`
-async fn end_one(State(app): State<Arc<App>>, Path(text): Path<String>, sent: PostedForm) -> Reply {
+async fn end_one(Path(text): Path<String>, sent: PostedForm) -> Reply {
     let id = Uuid::try_parse(&text).map_err(|_| PageError::NotFound("session"))?;
-    account::end_sessions(&app.people, &sent.person, Some(id)).await?;
+    account::end_sessions(&sent.app.people, &sent.person, Some(id)).await?;
     Ok(see("/console/account?done=sessions"))
 }
 
 /// `POST /console/account/sessions/end`
-async fn end_others(State(app): State<Arc<App>>, sent: PostedForm) -> Reply {
-    account::end_sessions(&app.people, &sent.person, None).await?;
+async fn end_others(sent: PostedForm) -> Reply {
+    account::end_sessions(&sent.app.people, &sent.person, None).await?;
     Ok(see("/console/account?done=sessions"))
 }

@@ -42,7 +42,7 @@ enum Target {
 
 /// One form.
 pub(super) struct Act {
-    /// The path it is sent to; segments in braces stand for any one segment.
+    /// The path it is sent to, below `/console`; segments in braces stand for any one segment.
     path: &'static str,
     /// What it does: a verb and its object.
     words: &'static str,
@@ -59,387 +59,193 @@ enum Page {
     Confirmation,
     /// The same path; the page has fields, which are kept across a sign-in.
     Form,
-    /// Another page, with the parameters of this one in its place.
+    /// Another page below `/console`, with the parameters of this one in its place.
     Other(&'static str),
 }
 
-const fn act(
-    path: &'static str,
-    words: &'static str,
-    target: Target,
-    proof: Proof,
-    page: Page,
-) -> Act {
+impl Act {
+    const fn unproved(self) -> Self {
+        Self {
+            proof: Proof::None,
+            ..self
+        }
+    }
+}
+
+/// An act that a page asks to confirm.
+const fn confirmed(path: &'static str, words: &'static str, target: Target) -> Act {
     Act {
         path,
         words,
         target,
-        proof,
-        page,
+        proof: Proof::Fresh,
+        page: Page::Confirmation,
     }
+}
+
+/// An act whose page has fields.
+const fn filled(path: &'static str, words: &'static str, target: Target) -> Act {
+    Act {
+        page: Page::Form,
+        ..confirmed(path, words, target)
+    }
+}
+
+/// An act whose form is a part of another page.
+const fn part(page: &'static str, path: &'static str, words: &'static str, target: Target) -> Act {
+    Act {
+        page: Page::Other(page),
+        ..confirmed(path, words, target)
+    }
+}
+
+/// The same, which needs no proof and has no target.
+const fn unproved(page: &'static str, path: &'static str, words: &'static str) -> Act {
+    part(page, path, words, Target::Nothing).unproved()
 }
 
 /// The table; the first path that fits counts.
 const ACTS: &[Act] = {
-    use Page::{Confirmation, Form, Other};
-    use Proof::{Fresh, IfWider, None};
     use Target::{
         AdminKey, Client, Clients, Field, Invitation, Member, Nothing, Passkey, Path, Webhook,
         Workspace,
     };
-    const ACCOUNT: Page = Other("/console/account");
     &[
-        act(
-            "/console/sign-out",
-            "Sign out",
-            Nothing,
-            None,
-            Other("/console"),
-        ),
-        act(
-            "/console/step-up",
-            "Confirm it's you",
-            Nothing,
-            None,
-            Other("/console"),
-        ),
-        act(
-            "/console/step-up/passkey",
-            "Confirm it's you",
-            Nothing,
-            None,
-            Other("/console"),
-        ),
-        act(
-            "/console/step-up/passkey/options",
-            "Confirm it's you",
-            Nothing,
-            None,
-            Other("/console"),
-        ),
+        unproved("", "/sign-out", "Sign out"),
+        unproved("", "/step-up", "Confirm it's you"),
+        unproved("", "/step-up/passkey", "Confirm it's you"),
+        unproved("", "/step-up/passkey/options", "Confirm it's you"),
         // The current password is in the form.
-        act(
-            "/console/account/password",
-            "Change password",
-            Nothing,
-            None,
-            ACCOUNT,
-        ),
-        act(
-            "/console/account/app",
-            "Set up an authenticator app",
-            Nothing,
-            Fresh,
-            Confirmation,
-        ),
-        act(
-            "/console/account/app/remove",
-            "Remove authenticator app",
-            Nothing,
-            Fresh,
-            Confirmation,
-        ),
-        act(
-            "/console/account/recovery",
-            "Generate new recovery codes",
-            Nothing,
-            Fresh,
-            Confirmation,
-        ),
-        act(
-            "/console/account/sessions/end",
+        unproved("/account", "/account/password", "Change password"),
+        confirmed("/account/app", "Set up an authenticator app", Nothing),
+        confirmed("/account/app/remove", "Remove authenticator app", Nothing),
+        confirmed("/account/recovery", "Generate new recovery codes", Nothing),
+        unproved(
+            "/account",
+            "/account/sessions/end",
             "Sign out other sessions",
-            Nothing,
-            None,
-            ACCOUNT,
         ),
-        act(
-            "/console/account/sessions/{id}/end",
+        unproved(
+            "/account",
+            "/account/sessions/{id}/end",
             "Sign out a session",
-            Nothing,
-            None,
-            ACCOUNT,
         ),
-        act(
-            "/console/account/passkeys",
+        part("/account", "/account/passkeys", "Add a passkey", Nothing),
+        part(
+            "/account",
+            "/account/passkeys/options",
             "Add a passkey",
             Nothing,
-            Fresh,
-            ACCOUNT,
         ),
-        act(
-            "/console/account/passkeys/options",
-            "Add a passkey",
-            Nothing,
-            Fresh,
-            ACCOUNT,
-        ),
-        act(
-            "/console/account/passkeys/{id}/remove",
-            "Remove passkey",
-            Passkey,
-            Fresh,
-            Confirmation,
-        ),
-        act(
-            "/console/workspaces/new",
-            "Create workspace",
-            Field("name"),
-            None,
-            Form,
-        ),
-        act(
-            "/console/workspaces/{id}",
-            "Rename workspace",
-            Workspace,
-            None,
-            Form,
-        ),
-        act(
-            "/console/workspaces/{id}/disable",
-            "Disable workspace",
-            Workspace,
-            Fresh,
-            Confirmation,
-        ),
-        act(
-            "/console/workspaces/{id}/enable",
-            "Enable workspace",
-            Workspace,
-            Fresh,
-            Confirmation,
-        ),
-        act(
-            "/console/w/{workspace}/{environment}/new",
+        confirmed("/account/passkeys/{id}/remove", "Remove passkey", Passkey),
+        filled("/workspaces/new", "Create workspace", Field("name")).unproved(),
+        filled("/workspaces/{id}", "Rename workspace", Workspace).unproved(),
+        confirmed("/workspaces/{id}/disable", "Disable workspace", Workspace),
+        confirmed("/workspaces/{id}/enable", "Enable workspace", Workspace),
+        filled(
+            "/w/{workspace}/{environment}/new",
             "Create API client",
             Field("label"),
-            Fresh,
-            Form,
         ),
-        act(
-            "/console/w/{workspace}/{environment}/bulk",
+        filled(
+            "/w/{workspace}/{environment}/bulk",
             "Change several API clients",
             Clients,
-            Fresh,
-            Form,
         ),
-        act(
-            "/console/clients/{id}/edit",
-            "Change the settings of API client",
-            Client,
-            IfWider,
-            Form,
-        ),
-        act(
-            "/console/clients/{id}/generate",
+        Act {
+            proof: Proof::IfWider,
+            ..filled(
+                "/clients/{id}/edit",
+                "Change the settings of API client",
+                Client,
+            )
+        },
+        confirmed(
+            "/clients/{id}/generate",
             "Generate an access token for API client",
             Client,
-            Fresh,
-            Confirmation,
         ),
-        act(
-            "/console/clients/{id}/resend-confirmation",
+        confirmed(
+            "/clients/{id}/resend-confirmation",
             "Resend the confirmation email of API client",
             Client,
-            Fresh,
-            Confirmation,
         ),
-        act(
-            "/console/clients/{id}/revoke",
+        confirmed(
+            "/clients/{id}/revoke",
             "Revoke the access token of API client",
             Client,
-            Fresh,
-            Confirmation,
         ),
-        act(
-            "/console/clients/{id}/disable",
-            "Disable API client",
-            Client,
-            Fresh,
-            Confirmation,
-        ),
-        act(
-            "/console/clients/{id}/enable",
-            "Enable API client",
-            Client,
-            Fresh,
-            Confirmation,
-        ),
-        act(
-            "/console/clients/{id}/delete",
-            "Delete API client",
-            Client,
-            Fresh,
-            Confirmation,
-        ),
-        act(
-            "/console/clients/{id}/rotate",
+        confirmed("/clients/{id}/disable", "Disable API client", Client),
+        confirmed("/clients/{id}/enable", "Enable API client", Client),
+        confirmed("/clients/{id}/delete", "Delete API client", Client),
+        confirmed(
+            "/clients/{id}/rotate",
             "Create a client secret for API client",
             Client,
-            Fresh,
-            Confirmation,
         ),
-        act(
-            "/console/clients/{id}/{delete-secret}",
+        confirmed(
+            "/clients/{id}/{delete-secret}",
             "Delete a client secret of API client",
             Client,
-            Fresh,
-            Confirmation,
         ),
-        act(
-            "/console/w/{workspace}/notices",
-            "Add webhook",
-            Field("url"),
-            Fresh,
-            Form,
-        ),
-        act(
-            "/console/w/{workspace}/webhooks/{id}/test",
+        filled("/w/{workspace}/notices", "Add webhook", Field("url")),
+        part(
+            "/w/{workspace}/notices",
+            "/w/{workspace}/webhooks/{id}/test",
             "Send a test to webhook",
             Webhook,
-            None,
-            Other("/console/w/{workspace}/notices"),
-        ),
-        act(
-            "/console/w/{workspace}/webhooks/{id}/disable",
+        )
+        .unproved(),
+        confirmed(
+            "/w/{workspace}/webhooks/{id}/disable",
             "Disable webhook",
             Webhook,
-            Fresh,
-            Confirmation,
         ),
-        act(
-            "/console/w/{workspace}/webhooks/{id}/enable",
+        confirmed(
+            "/w/{workspace}/webhooks/{id}/enable",
             "Enable webhook",
             Webhook,
-            Fresh,
-            Confirmation,
         ),
-        act(
-            "/console/w/{workspace}/webhooks/{id}/rotate",
+        confirmed(
+            "/w/{workspace}/webhooks/{id}/rotate",
             "Rotate the signing secret of webhook",
             Webhook,
-            Fresh,
-            Confirmation,
         ),
-        act(
-            "/console/w/{workspace}/webhooks/{id}/delete",
+        confirmed(
+            "/w/{workspace}/webhooks/{id}/delete",
             "Delete webhook",
             Webhook,
-            Fresh,
-            Confirmation,
         ),
-        act(
-            "/console/w/{workspace}/webhooks/{id}/preferences",
+        filled(
+            "/w/{workspace}/webhooks/{id}/preferences",
             "Save notifications for webhook",
             Webhook,
-            Fresh,
-            Form,
         ),
-        act(
-            "/console/w/{workspace}/addresses",
+        part(
+            "/w/{workspace}/notices",
+            "/w/{workspace}/addresses",
             "Save notifications for",
             Field("email"),
-            Fresh,
-            Other("/console/w/{workspace}/notices"),
         ),
-        act(
-            "/console/products",
-            "Save product",
-            Field("slug"),
-            None,
-            Form,
-        ),
-        act(
-            "/console/products/{slug}/delete",
-            "Delete product",
-            Path,
-            Fresh,
-            Confirmation,
-        ),
-        act(
-            "/console/members/invite",
-            "Invite member",
-            Field("email"),
-            Fresh,
-            Form,
-        ),
-        act(
-            "/console/members/{id}",
-            "Change the role of member",
-            Member,
-            Fresh,
-            Form,
-        ),
-        act(
-            "/console/members/{id}/disable",
-            "Disable member",
-            Member,
-            Fresh,
-            Confirmation,
-        ),
-        act(
-            "/console/members/{id}/enable",
-            "Enable member",
-            Member,
-            Fresh,
-            Confirmation,
-        ),
-        act(
-            "/console/members/{id}/remove",
-            "Remove member",
-            Member,
-            Fresh,
-            Confirmation,
-        ),
-        act(
-            "/console/invitations/{id}/withdraw",
+        filled("/products", "Save product", Field("slug")).unproved(),
+        confirmed("/products/{slug}/delete", "Delete product", Path),
+        filled("/members/invite", "Invite member", Field("email")),
+        filled("/members/{id}", "Change the role of member", Member),
+        confirmed("/members/{id}/disable", "Disable member", Member),
+        confirmed("/members/{id}/enable", "Enable member", Member),
+        confirmed("/members/{id}/remove", "Remove member", Member),
+        confirmed(
+            "/invitations/{id}/withdraw",
             "Revoke invitation for",
             Invitation,
-            None,
-            Confirmation,
-        ),
-        act(
-            "/console/admin-keys/new",
-            "Create admin key",
-            Field("name"),
-            Fresh,
-            Form,
-        ),
-        act(
-            "/console/admin-keys/{id}/revoke",
-            "Revoke admin key",
-            AdminKey,
-            Fresh,
-            Confirmation,
-        ),
-        act(
-            "/console/credentials/{kind}/{id}/{n}",
-            "Save note",
-            Nothing,
-            None,
-            Form,
-        ),
-        act(
-            "/console/inspect",
-            "Test a token",
-            Nothing,
-            None,
-            Other("/console/inspect"),
-        ),
-        act(
-            "/console/search",
-            "Search",
-            Nothing,
-            None,
-            Other("/console/search"),
-        ),
-        act(
-            "/console/audit/verify",
-            "Verify the audit log",
-            Nothing,
-            None,
-            Other("/console/audit"),
-        ),
+        )
+        .unproved(),
+        filled("/admin-keys/new", "Create admin key", Field("name")),
+        confirmed("/admin-keys/{id}/revoke", "Revoke admin key", AdminKey),
+        filled("/credentials/{kind}/{id}/{n}", "Save note", Nothing).unproved(),
+        unproved("/inspect", "/inspect", "Test a token"),
+        unproved("/search", "/search", "Search"),
+        unproved("/audit", "/audit/verify", "Verify the audit log"),
     ]
 };
 
@@ -475,8 +281,9 @@ fn parameters(pattern: &'static str, path: &str) -> Option<Vec<(&'static str, St
 
 /// The act whose form is sent to this path.
 pub(super) fn at(path: &str) -> Option<Found> {
+    let below = path.strip_prefix("/console")?;
     ACTS.iter().find_map(|act| {
-        parameters(act.path, path).map(|parameters| Found {
+        parameters(act.path, below).map(|parameters| Found {
             act,
             parameters,
             path: path.to_owned(),
@@ -505,7 +312,7 @@ impl Found {
         match self.act.page {
             Page::Confirmation | Page::Form => self.path.clone(),
             Page::Other(page) => {
-                let mut page = page.to_owned();
+                let mut page = format!("/console{page}");
                 for (name, value) in &self.parameters {
                     page = page.replace(&format!("{{{name}}}"), value);
                 }

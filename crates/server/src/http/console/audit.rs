@@ -13,12 +13,12 @@ use crate::verbs::audit::{self, Verified};
 use crate::verbs::{admin_keys, members, workspaces};
 use askama::Template;
 use axum::body::Body;
-use axum::extract::State;
 use futures_util::stream;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use tokenward_api::audit_csv;
 use tokenward_core::audit::AuditRecord;
+use tokenward_core::hex;
 use tokenward_core::ids::{ClientId, WorkspaceId};
 use tokenward_core::time::{Clock, MICROS_PER_SECOND, SECONDS_PER_DAY, Timestamp};
 use tokenward_store::people::Member;
@@ -149,6 +149,16 @@ fn day(text: &str) -> Result<Option<Timestamp>, String> {
     }
 }
 
+/// The value of a field of the filter; why it can't be understood is kept.
+fn read<T>(
+    field: &'static str,
+    value: Result<Option<T>, String>,
+    faults: &mut Vec<(&'static str, String)>,
+) -> Option<T> {
+    let value = value.map_err(|why| faults.push((field, why)));
+    value.ok().flatten()
+}
+
 /// What a query asks for; or everything that can't be understood of it, each with its field.
 async fn filter(
     app: &App,
@@ -165,27 +175,21 @@ async fn filter(
     };
     let client = client(app, admin, text("client")).await?;
     let actor = actor(app, admin, text("actor")).await?;
-    let (from, to) = (day(text("from")), day(text("to")));
     let mut faults = Vec::new();
-    faults.extend(client.as_ref().err().map(|why| ("client", why.clone())));
-    faults.extend(
-        workspace
-            .as_ref()
-            .err()
-            .map(|why| ("workspace", why.clone())),
-    );
-    faults.extend(actor.as_ref().err().map(|why| ("actor", why.clone())));
-    faults.extend(from.as_ref().err().map(|why| ("from", why.clone())));
-    faults.extend(to.as_ref().err().map(|why| ("to", why.clone())));
+    let client = read("client", client, &mut faults);
+    let workspace = read("workspace", workspace, &mut faults);
+    let actor = read("actor", actor, &mut faults);
+    let from = read("from", day(text("from")), &mut faults);
+    let to = read("to", day(text("to")), &mut faults);
     if !faults.is_empty() {
         return Ok(Err(faults));
     }
-    let after = match from.unwrap_or_default() {
+    let after = match from {
         Some(from) => audit::first_at(&app.data, admin, from).await? - 1,
         None => 0,
     };
     // The last day is in it.
-    let through = match to.unwrap_or_default() {
+    let through = match to {
         Some(to) => {
             let end = Timestamp(to.0 + DAY_MICROS);
             Some(audit::first_at(&app.data, admin, end).await? - 1)
@@ -196,11 +200,11 @@ async fn filter(
     Ok(Ok(AuditFilter {
         after,
         through,
-        client: client.unwrap_or_default(),
-        workspace: workspace.unwrap_or_default(),
+        client,
+        workspace,
         acts_only: !query.is_ticked("generations") && action.as_deref() != Some("token.generate"),
         action,
-        actor: actor.unwrap_or_default(),
+        actor,
         ..AuditFilter::default()
     }))
 }
@@ -287,28 +291,24 @@ fn asked_again(query: &Form) -> String {
 }
 
 /// `GET /console/audit`
-pub(super) async fn show(
-    State(app): State<Arc<App>>,
-    SignedIn(person): SignedIn,
-    uri: http::Uri,
-) -> Reply {
+pub(super) async fn show(SignedIn(app, person): SignedIn, uri: http::Uri) -> Reply {
     let query = Form::query(&uri);
     let frame = Frame::new(&person, "Audit log", "audit");
     page(&shown(&app, &person.admin(), frame, &query).await?)
 }
 
 /// `POST /console/audit/verify`
-pub(super) async fn verify(State(app): State<Arc<App>>, sent: PostedForm) -> Reply {
+pub(super) async fn verify(sent: PostedForm) -> Reply {
     let (person, admin) = (&sent.person, sent.person.admin());
-    let verified = audit::verify((&app.data, &app.verifications), &admin, None).await?;
+    let verified = audit::verify((&sent.app.data, &sent.app.verifications), &admin, None).await?;
     let frame = Frame::new(person, "Audit log", "audit");
-    let mut shown = shown(&app, &admin, frame, &Form::default()).await?;
+    let mut shown = shown(&sent.app, &admin, frame, &Form::default()).await?;
     shown.broken = matches!(verified, Verified::Broken { .. });
     shown.verified = Some(match verified {
         Verified::Whole { entries, hash } => format!(
             "{} entries verified. Head hash: {}. Save it outside this server to prove later that no earlier entry was changed.",
             count(entries),
-            *crate::config::data_dir::hex(&hash)
+            *hex::encode(&hash)
         ),
         Verified::Broken { at, why } => format!(
             "Verification failed at entry {at}: {why}. Keep the database as it is and compare it with your exports."
@@ -318,22 +318,14 @@ pub(super) async fn verify(State(app): State<Arc<App>>, sent: PostedForm) -> Rep
 }
 
 /// `GET /console/audit/export.csv`
-pub(super) async fn csv(
-    State(app): State<Arc<App>>,
-    SignedIn(person): SignedIn,
-    uri: http::Uri,
-) -> Reply {
+pub(super) async fn csv(SignedIn(app, person): SignedIn, uri: http::Uri) -> Reply {
     let heading = audit_csv::heading();
     let body = export(app, person.admin(), &uri, heading, audit_csv::row).await?;
     Ok(attached(body, "text/csv; charset=utf-8", "audit.csv"))
 }
 
 /// `GET /console/audit/export.jsonl`
-pub(super) async fn json_lines(
-    State(app): State<Arc<App>>,
-    SignedIn(person): SignedIn,
-    uri: http::Uri,
-) -> Reply {
+pub(super) async fn json_lines(SignedIn(app, person): SignedIn, uri: http::Uri) -> Reply {
     let body = export(app, person.admin(), &uri, String::new(), audit_line).await?;
     Ok(attached(body, "application/jsonl", "audit.jsonl"))
 }

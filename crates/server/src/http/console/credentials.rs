@@ -10,8 +10,7 @@ use super::session::{Member, PostedForm};
 use crate::app::App;
 use crate::verbs::credential_notes::{self, Noted};
 use crate::verbs::sign_in::Person;
-use axum::extract::{Path, State};
-use std::sync::Arc;
+use axum::extract::Path;
 use tokenward_core::client::{AdminKeyRecord, ApiClient, SecretRecord};
 use tokenward_core::credential::{ADMIN_PREFIX, SECRET_PREFIX};
 use tokenward_core::digest::credential_fingerprint;
@@ -147,9 +146,8 @@ fn asks(
 
 /// `GET /console/credentials/{kind}/{id}/{n}`
 pub(super) async fn ask(
-    State(app): State<Arc<App>>,
     Path((kind, id, n)): Path<(String, String, String)>,
-    Member(person): Member,
+    Member(app, person): Member,
 ) -> Reply {
     person.admin().must_write()?;
     let path = (kind.as_str(), id.as_str(), n.as_str());
@@ -161,11 +159,10 @@ pub(super) async fn ask(
 
 /// `POST /console/credentials/{kind}/{id}/{n}`
 pub(super) async fn change(
-    State(app): State<Arc<App>>,
     Path((kind, id, n)): Path<(String, String, String)>,
     sent: PostedForm,
 ) -> Reply {
-    let PostedForm { person, form, .. } = sent;
+    let (app, person, form) = sent.parts();
     let path = (kind.as_str(), id.as_str(), n.as_str());
     let (noted, title, back) = named(&app, &person, path).await?;
     let text = form.text("note");

@@ -13,9 +13,7 @@ use crate::verbs::check::{Counted, examine};
 use crate::verbs::sign_in::Person;
 use crate::verbs::{Refused, admin_keys, clients, credential_notes, products};
 use askama::Template;
-use axum::extract::State;
 use std::net::IpAddr;
-use std::sync::Arc;
 use tokenward_core::client::{AdminKeyRecord, Product, SecretRecord};
 use tokenward_core::time::{Clock, Timestamp};
 use tokenward_core::verdict::denial::Figure;
@@ -23,6 +21,7 @@ use tokenward_core::verdict::{Facts, Presented};
 use tokenward_core::{AccessToken, AdminKey, ClientSecret};
 
 /// What was found out about a token.
+#[derive(Default)]
 struct Answer {
     permitted: bool,
     /// The status of HTTP, the code and the sentence of the answer.
@@ -173,7 +172,7 @@ fn shown(person: &Person, all: &[Product], form: &Form, fault: Fault) -> Inspect
 }
 
 /// `GET /console/inspect`
-pub(super) async fn show(State(app): State<Arc<App>>, Member(person): Member) -> Reply {
+pub(super) async fn show(Member(app, person): Member) -> Reply {
     let all = products::list(&app.data).await?;
     // A link fills in no form.
     page(&shown(&person, &all, &Form::default(), Fault::default()))
@@ -187,17 +186,17 @@ fn read(text: &str) -> Result<AccessToken, &'static str> {
 }
 
 /// `POST /console/inspect`
-pub(super) async fn send(State(app): State<Arc<App>>, sent: PostedForm) -> Reply {
+pub(super) async fn send(sent: PostedForm) -> Reply {
     let (person, form) = (&sent.person, &sent.form);
-    let all = products::list(&app.data).await?;
+    let all = products::list(&sent.app.data).await?;
     let again = |fault| unprocessable(&shown(person, &all, form, fault));
     let text = form.secret("token");
     let recognised = match (
         ClientSecret::parse(text.trim()),
         AdminKey::parse(text.trim()),
     ) {
-        (Ok(presented), _) => Some(secret(&app, person, &presented).await?),
-        (_, Ok(presented)) => Some(admin_key(&app, person, &presented).await?),
+        (Ok(presented), _) => Some(secret(&sent.app, person, &presented).await?),
+        (_, Ok(presented)) => Some(admin_key(&sent.app, person, &presented).await?),
         _ => None,
     };
     match recognised {
@@ -227,7 +226,7 @@ pub(super) async fn send(State(app): State<Arc<App>>, sent: PostedForm) -> Reply
         (Ok(token), None) => token,
         (_, fault) => return again(fault.unwrap_or_default()),
     };
-    let seen = match clients::show(&app.data, &person.admin(), token.client()).await {
+    let seen = match clients::show(&sent.app.data, &person.admin(), token.client()).await {
         Ok(seen) => seen,
         Err(Refused::NotFound(_)) => {
             let why = "This token doesn't belong to an API client that you have access to.";
@@ -241,7 +240,7 @@ pub(super) async fn send(State(app): State<Arc<App>>, sent: PostedForm) -> Reply
         address,
     };
     let presented = Presented::One(text.trim());
-    let now = app.data.clock().wall();
+    let now = sent.app.data.clock().wall();
     let mut told = vec![
         (
             "Environment",
@@ -249,18 +248,15 @@ pub(super) async fn send(State(app): State<Arc<App>>, sent: PostedForm) -> Reply
         ),
         ("Product", facts.product.to_owned()),
     ];
-    let mut answer = match examine(&app.data, presented, &facts, Counted::No) {
+    let mut answer = match examine(&sent.app.data, presented, &facts, Counted::No) {
         Ok(permit) => {
             told.push(("Generation", permit.generation().to_string()));
             Answer {
                 permitted: true,
                 status: 200,
-                code: "",
                 sentence: "The token check permits this request.".to_owned(),
-                client: String::new(),
-                label: String::new(),
-                facts: Vec::new(),
                 expires: permit.valid_till().map(|till| Moment::new(till, now)),
+                ..Answer::default()
             }
         }
         Err(refusal) => {
@@ -279,14 +275,10 @@ pub(super) async fn send(State(app): State<Arc<App>>, sent: PostedForm) -> Reply
                 told.push((name, value));
             }
             Answer {
-                permitted: false,
                 status: refusal.http_status(),
                 code: refusal.code(),
                 sentence: refusal.sentence().to_owned(),
-                client: String::new(),
-                label: String::new(),
-                facts: Vec::new(),
-                expires: None,
+                ..Answer::default()
             }
         }
     };

@@ -14,8 +14,7 @@ use crate::app::App;
 use crate::verbs::sign_in::Person;
 use crate::verbs::{Refused, admin_keys, credential_notes};
 use askama::Template;
-use axum::extract::{Path, State};
-use std::sync::Arc;
+use axum::extract::Path;
 use tokenward_api::FIRST_KEY;
 use tokenward_core::client::LIFETIME_SECONDS_MAX;
 use tokenward_core::time::Clock;
@@ -60,11 +59,7 @@ struct NewPage {
 }
 
 /// `GET /console/admin-keys`
-pub(super) async fn list(
-    State(app): State<Arc<App>>,
-    Member(person): Member,
-    uri: http::Uri,
-) -> Reply {
+pub(super) async fn list(Member(app, person): Member, uri: http::Uri) -> Reply {
     let query = Form::query(&uri);
     let all = admin_keys::list(&app.data, &person.admin()).await?;
     let uses = admin_keys::last_uses(&app.data).await?;
@@ -142,7 +137,7 @@ async fn new_page(
 }
 
 /// `GET /console/admin-keys/new`
-pub(super) async fn ask(State(app): State<Arc<App>>, SteppedUp(person): SteppedUp) -> Reply {
+pub(super) async fn ask(SteppedUp(app, person): SteppedUp) -> Reply {
     person.admin().must_operate()?;
     page(&new_page(&app, &person, &Form::default(), Fault::default()).await?)
 }
@@ -163,8 +158,8 @@ fn expires_in(form: &Form) -> Result<Option<u64>, Refused> {
 }
 
 /// `POST /console/admin-keys/new`
-pub(super) async fn create(State(app): State<Arc<App>>, sent: PostedForm) -> Reply {
-    let PostedForm { person, form, .. } = sent;
+pub(super) async fn create(sent: PostedForm) -> Reply {
+    let (app, person, form) = sent.parts();
     let (name, note) = (form.text("name").trim(), form.text("note"));
     let mut faults = Faults::default();
     faults.take(admin_keys::name(name))?;
@@ -191,20 +186,15 @@ pub(super) async fn create(State(app): State<Arc<App>>, sent: PostedForm) -> Rep
         explanation: "Copy it now; you won't be able to see it again. Send it as Authorization: Bearer to /admin/v1, or save it in a file that TOKENWARD_ADMIN_KEY_FILE names for the tokenward command.",
         what: "Admin key",
         secrets: vec![key.expose()],
-        downloads: Vec::new(),
-        snippets: Vec::new(),
-        samples: Vec::new(),
-        tests: Vec::new(),
         next: "/console/admin-keys".to_owned(),
-        next_label: "Done",
+        ..OncePage::default()
     })
 }
 
 /// `GET /console/admin-keys/{id}/revoke`
 pub(super) async fn ask_revoke(
-    State(app): State<Arc<App>>,
     Path(text): Path<String>,
-    SteppedUp(person): SteppedUp,
+    SteppedUp(app, person): SteppedUp,
 ) -> Reply {
     let id = Uuid::try_parse(&text).map_err(|_| PageError::NotFound("admin key"))?;
     let all = admin_keys::list(&app.data, &person.admin()).await?;
@@ -233,12 +223,8 @@ pub(super) async fn ask_revoke(
 }
 
 /// `POST /console/admin-keys/{id}/revoke`
-pub(super) async fn revoke(
-    State(app): State<Arc<App>>,
-    Path(text): Path<String>,
-    sent: PostedForm,
-) -> Reply {
+pub(super) async fn revoke(Path(text): Path<String>, sent: PostedForm) -> Reply {
     let id = Uuid::try_parse(&text).map_err(|_| PageError::NotFound("admin key"))?;
-    admin_keys::revoke(&app.data, sent.person.admin(), id).await?;
+    admin_keys::revoke(&sent.app.data, sent.person.admin(), id).await?;
     Ok(see("/console/admin-keys?done=key-revoked"))
 }

@@ -13,9 +13,8 @@ use crate::auth::opaque_token::OpaqueToken;
 use crate::verbs::sign_in::Person;
 use crate::verbs::{Refused, members};
 use askama::Template;
-use axum::extract::{Path, State};
+use axum::extract::Path;
 use http::{HeaderMap, StatusCode};
-use std::sync::Arc;
 use tokenward_core::time::Clock;
 use tokenward_store::people::Member;
 use uuid::Uuid;
@@ -94,11 +93,7 @@ async fn line(words: &mut Words<'_>, member: &Member) -> Result<MemberLine, Page
 }
 
 /// `GET /console/members`
-pub(super) async fn list(
-    State(app): State<Arc<App>>,
-    SignedIn(person): SignedIn,
-    uri: http::Uri,
-) -> Reply {
+pub(super) async fn list(SignedIn(app, person): SignedIn, uri: http::Uri) -> Reply {
     let query = Form::query(&uri);
     let (found, invited) = members::list(&app.data, &person.admin()).await?;
     let now = app.data.clock().wall();
@@ -155,11 +150,7 @@ async fn invite_page(
 }
 
 /// `GET /console/members/invite`
-pub(super) async fn ask(
-    State(app): State<Arc<App>>,
-    SteppedUp(person): SteppedUp,
-    uri: http::Uri,
-) -> Reply {
+pub(super) async fn ask(SteppedUp(app, person): SteppedUp, uri: http::Uri) -> Reply {
     person.admin().must_administer()?;
     // A member's page leads here. A link names a member and fills in nothing else, so that no link plants a form.
     let form = match Uuid::try_parse(Form::query(&uri).text("member")) {
@@ -173,12 +164,8 @@ pub(super) async fn ask(
 }
 
 /// `POST /console/members/invite`
-pub(super) async fn invite(
-    State(app): State<Arc<App>>,
-    headers: HeaderMap,
-    sent: PostedForm,
-) -> Reply {
-    let PostedForm { person, form, .. } = sent;
+pub(super) async fn invite(headers: HeaderMap, sent: PostedForm) -> Reply {
+    let (app, person, form) = sent.parts();
     let mut faults = Faults::default();
     faults.take(members::email(form.text("email")))?;
     let role = role_form::role(&form, &mut faults)?;
@@ -212,18 +199,13 @@ fn link_page(
 ) -> Reply {
     let link = format!("{base}/console/join/{}", opaque_token.expose().as_str());
     page(&OncePage {
-        fingerprint: String::new(),
         frame: Frame::new(person, "Copy the invitation link", "members"),
         heading,
         explanation,
         what: "Invitation link",
         secrets: vec![Zeroizing::new(link)],
-        downloads: Vec::new(),
-        snippets: Vec::new(),
-        samples: Vec::new(),
-        tests: Vec::new(),
         next: "/console/members".to_owned(),
-        next_label: "Done",
+        ..OncePage::default()
     })
 }
 
@@ -254,11 +236,7 @@ async fn member_page(
 }
 
 /// `GET /console/members/{id}`
-pub(super) async fn one(
-    State(app): State<Arc<App>>,
-    Path(text): Path<String>,
-    SignedIn(person): SignedIn,
-) -> Reply {
+pub(super) async fn one(Path(text): Path<String>, SignedIn(app, person): SignedIn) -> Reply {
     let member = members::show(&app.data, &person.admin(), id(&text, "member")?).await?;
     let form = role_form::form_of(&member.role);
     page(&member_page(&app, &person, &member, &form, Fault::default()).await?)
@@ -266,12 +244,11 @@ pub(super) async fn one(
 
 /// `POST /console/members/{id}`: another role.
 pub(super) async fn change(
-    State(app): State<Arc<App>>,
     Path(text): Path<String>,
     headers: HeaderMap,
     sent: PostedForm,
 ) -> Reply {
-    let PostedForm { person, form, .. } = sent;
+    let (app, person, form) = sent.parts();
     let member = members::show(&app.data, &person.admin(), id(&text, "member")?).await?;
     person.admin().must_administer()?;
     let mut faults = Faults::default();
@@ -324,9 +301,8 @@ pub(super) async fn change(
 
 /// `GET /console/members/{id}/{act}`
 pub(super) async fn ask_act(
-    State(app): State<Arc<App>>,
     Path((text, act)): Path<(String, String)>,
-    SteppedUp(person): SteppedUp,
+    SteppedUp(app, person): SteppedUp,
 ) -> Reply {
     let member = members::show(&app.data, &person.admin(), id(&text, "member")?).await?;
     person.admin().must_administer()?;
@@ -358,15 +334,11 @@ pub(super) async fn ask_act(
 }
 
 /// `POST /console/members/{id}/{act}`
-pub(super) async fn act(
-    State(app): State<Arc<App>>,
-    Path((text, act)): Path<(String, String)>,
-    sent: PostedForm,
-) -> Reply {
+pub(super) async fn act(Path((text, act)): Path<(String, String)>, sent: PostedForm) -> Reply {
     let (admin, id) = (sent.person.admin(), id(&text, "member")?);
     let disabled = match act.as_str() {
         "remove" => {
-            members::remove(&app.data, admin, id).await?;
+            members::remove(&sent.app.data, admin, id).await?;
             return Ok(see("/console/members?done=member-removed"));
         }
         "disable" => true,
@@ -378,15 +350,14 @@ pub(super) async fn act(
         role: None,
         disabled: Some(disabled),
     };
-    members::change(&app.data, admin, id, change).await?;
+    members::change(&sent.app.data, admin, id, change).await?;
     Ok(see("/console/members?done=member"))
 }
 
 /// `GET /console/invitations/{id}/withdraw`
 pub(super) async fn ask_withdraw(
-    State(app): State<Arc<App>>,
     Path(text): Path<String>,
-    SignedIn(person): SignedIn,
+    SignedIn(app, person): SignedIn,
 ) -> Reply {
     let id = id(&text, "invitation")?;
     let (_, invited) = members::list(&app.data, &person.admin()).await?;
@@ -403,11 +374,12 @@ pub(super) async fn ask_withdraw(
 }
 
 /// `POST /console/invitations/{id}/withdraw`
-pub(super) async fn withdraw(
-    State(app): State<Arc<App>>,
-    Path(text): Path<String>,
-    sent: PostedForm,
-) -> Reply {
-    members::withdraw(&app.data, sent.person.admin(), id(&text, "invitation")?).await?;
+pub(super) async fn withdraw(Path(text): Path<String>, sent: PostedForm) -> Reply {
+    members::withdraw(
+        &sent.app.data,
+        sent.person.admin(),
+        id(&text, "invitation")?,
+    )
+    .await?;
     Ok(see("/console/members?done=withdrawn"))
 }

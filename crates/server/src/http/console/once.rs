@@ -3,7 +3,15 @@
 use super::clients::Sample;
 use super::frame::Frame;
 use askama::Template;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use zeroize::Zeroizing;
+
+/// Not encoded are the characters that a URL never gives a meaning (RFC 3986, section 2.3).
+const EVERYTHING_ELSE: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'~');
 
 /// Something to take away: a name for the button, a file's name, and what is in it.
 pub(super) struct Download {
@@ -16,14 +24,7 @@ impl Download {
     /// The file as an address that needs no script and no second request.
     fn address(&self) -> Zeroizing<String> {
         let mut out = Zeroizing::new(String::from("data:text/plain;charset=utf-8,"));
-        for byte in self.text.bytes() {
-            match byte {
-                b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
-                    out.push(char::from(byte));
-                }
-                _ => out.push_str(&format!("%{byte:02X}")),
-            }
-        }
+        out.extend(utf8_percent_encode(&self.text, EVERYTHING_ELSE));
         out
     }
 }
@@ -35,7 +36,7 @@ pub(super) struct Snippet {
 }
 
 /// The page.
-#[derive(Template)]
+#[derive(Template, Default)]
 #[template(path = "console/once.html")]
 pub(super) struct OncePage {
     pub(super) frame: Frame,
@@ -53,7 +54,6 @@ pub(super) struct OncePage {
     /// Products that the secret, an access token, can be tested for: slug and name.
     pub(super) tests: Vec<(String, String)>,
     pub(super) next: String,
-    pub(super) next_label: &'static str,
 }
 
 #[cfg(test)]

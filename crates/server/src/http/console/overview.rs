@@ -7,18 +7,16 @@ use super::reply::{PageError, Reply, page};
 use super::session::Member;
 use super::shown::{count, environment};
 use crate::app::App;
+use crate::verbs;
 use crate::verbs::clients::Read;
 use crate::verbs::overview::{self, Reason};
 use crate::verbs::sign_in::Person;
-use crate::verbs::{self, workspaces};
 use askama::Template;
-use axum::extract::{Path, State};
-use std::sync::Arc;
+use axum::extract::Path;
 use tokenward_core::client::Workspace;
 use tokenward_core::ids::{Environment, WorkspaceId};
 use tokenward_core::time::{Clock, Timestamp};
 use tokenward_store::{AuditFilter, ClientTotals};
-use uuid::Uuid;
 
 /// Entries of the history on the page.
 const HISTORY: u32 = 10;
@@ -159,14 +157,12 @@ pub(super) async fn history(
 
 /// `GET /console/w/{workspace}/overview`
 pub(super) async fn show(
-    State(app): State<Arc<App>>,
     Path(text): Path<String>,
-    Member(person): Member,
+    Member(app, person): Member,
     uri: http::Uri,
 ) -> Reply {
-    let id = Uuid::try_parse(&text).map_err(|_| PageError::NotFound("workspace"))?;
     let (admin, now) = (person.admin(), app.data.clock().wall());
-    let workspace = workspaces::show(&app.data, &admin, WorkspaceId(id)).await?;
+    let workspace = super::workspaces::one(&app, &person, &text).await?;
     let totals = overview::totals(&app.data, &admin, Some(&workspace)).await?;
     let found = overview::attention(&app.data, &admin, &workspace).await?;
     let most = app.data.config.quota_per_day;

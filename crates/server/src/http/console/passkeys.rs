@@ -58,24 +58,24 @@ fn question<T: Serialize>(asked: Result<(Uuid, T), NoPasskey>) -> Reply {
     })
 }
 
-async fn ask_for_new(State(app): State<Arc<App>>, headers: HeaderMap, sent: PostedForm) -> Reply {
-    let (member, site) = (&sent.person.member, base(&app, &headers));
-    question(passkeys::ask_for_new(&app.data, member, &site).await)
+async fn ask_for_new(headers: HeaderMap, sent: PostedForm) -> Reply {
+    let (member, site) = (&sent.person.member, base(&sent.app, &headers));
+    question(passkeys::ask_for_new(&sent.app.data, member, &site).await)
 }
 
-async fn add(State(app): State<Arc<App>>, headers: HeaderMap, sent: PostedForm) -> Reply {
+async fn add(headers: HeaderMap, sent: PostedForm) -> Reply {
     let form = &sent.form;
     let answer = (form.text("handle"), form.text("credential"));
-    let site = base(&app, &headers);
+    let site = base(&sent.app, &headers);
     let name = form.text("name");
-    let codes = account::add_passkey(&app.people, &sent.person, &site, answer, name).await?;
+    let codes = account::add_passkey(&sent.app.people, &sent.person, &site, answer, name).await?;
     if codes.is_empty() {
         return Ok(see("/console/account?done=passkey"));
     }
     super::account::recovery_page(&sent.person, "Passkey added", codes)
 }
 
-async fn ask_remove(Path(text): Path<String>, SteppedUp(person): SteppedUp) -> Reply {
+async fn ask_remove(Path(text): Path<String>, SteppedUp(_, person): SteppedUp) -> Reply {
     let id = Uuid::try_parse(&text).map_err(|_| PageError::NotFound("passkey"))?;
     let all = &person.member.proofs.passkeys;
     let found = all.iter().find(|passkey| passkey.id == id);
@@ -89,9 +89,9 @@ async fn ask_remove(Path(text): Path<String>, SteppedUp(person): SteppedUp) -> R
     super::account::ask(&person, &says, title, "Remove passkey", &path)
 }
 
-async fn remove(State(app): State<Arc<App>>, Path(text): Path<String>, sent: PostedForm) -> Reply {
+async fn remove(Path(text): Path<String>, sent: PostedForm) -> Reply {
     let id = Uuid::try_parse(&text).map_err(|_| PageError::NotFound("passkey"))?;
-    account::remove_passkey(&app.people, &sent.person, id).await?;
+    account::remove_passkey(&sent.app.people, &sent.person, id).await?;
     Ok(see("/console/account?done=passkey-removed"))
 }
 
@@ -114,17 +114,17 @@ async fn second(State(app): State<Arc<App>>, headers: HeaderMap, open: Open) -> 
     }
 }
 
-async fn ask_again(State(app): State<Arc<App>>, headers: HeaderMap, sent: PostedForm) -> Reply {
-    let (member, site) = (&sent.person.member, base(&app, &headers));
-    question(passkeys::ask(&app.data, member, &site).await)
+async fn ask_again(headers: HeaderMap, sent: PostedForm) -> Reply {
+    let (member, site) = (&sent.person.member, base(&sent.app, &headers));
+    question(passkeys::ask(&sent.app.data, member, &site).await)
 }
 
-async fn again(State(app): State<Arc<App>>, headers: HeaderMap, sent: PostedForm) -> Reply {
+async fn again(headers: HeaderMap, sent: PostedForm) -> Reply {
     let form = &sent.form;
     let answer = (form.text("handle"), form.text("credential"));
-    let site = base(&app, &headers);
-    match verb::prove_again_by_passkey(&app.people, &sent.person, &site, answer).await {
-        Ok(()) => super::step_up::proved(&app, &sent).await,
-        Err(not) => super::step_up::refused(&app, &sent, &not).await,
+    let site = base(&sent.app, &headers);
+    match verb::prove_again_by_passkey(&sent.app.people, &sent.person, &site, answer).await {
+        Ok(()) => super::step_up::proved(&sent).await,
+        Err(not) => super::step_up::refused(&sent, &not).await,
     }
 }

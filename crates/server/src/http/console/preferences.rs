@@ -4,16 +4,15 @@ use super::form::{Fault, Field, Form, Word};
 use super::frame::{Frame, Place};
 use super::reply::{PageError, Reply, page, see, unprocessable};
 use super::session::{PostedForm, SteppedUp};
-use super::webhooks::{webhook, workspace};
-use crate::app::App;
+use super::webhooks::webhook;
+use super::workspaces;
 use crate::verbs::notice_preferences::{self, Choices};
 use crate::verbs::sign_in::Person;
 use crate::verbs::webhooks;
 use askama::Template;
-use axum::extract::{Path, State};
-use std::sync::Arc;
+use axum::extract::Path;
 use tokenward_core::client::Workspace;
-use tokenward_store::notices::{Delivery, EVENTS, Preferences, Target, folded_address};
+use tokenward_store::notices::{Delivery, EVENTS, Preferences, Target, Webhook, folded_address};
 
 /// What happened, in words.
 pub(super) fn event_words(event: &str) -> Option<&'static str> {
@@ -79,6 +78,17 @@ struct About<'a> {
     chosen: &'a Preferences,
 }
 
+impl<'a> About<'a> {
+    fn webhook(action: String, hook: &'a Webhook) -> Self {
+        Self {
+            action,
+            to: &hook.url,
+            target: Target::Webhook(hook.id),
+            chosen: &hook.preferences,
+        }
+    }
+}
+
 fn form_page(
     person: &Person,
     at: &Workspace,
@@ -126,29 +136,24 @@ fn chosen(form: &Form) -> impl Iterator<Item = (&str, &str)> {
 
 /// `GET /console/w/{workspace}/webhooks/{id}/preferences`
 pub(super) async fn ask_webhook(
-    State(app): State<Arc<App>>,
     Path((text, id)): Path<(String, String)>,
-    SteppedUp(person): SteppedUp,
+    SteppedUp(app, person): SteppedUp,
 ) -> Reply {
     let (at, hook) = webhook(&app, &person, &text, &id).await?;
     person.admin().must_administer()?;
-    let about = About {
-        action: format!("/console/w/{}/webhooks/{}/preferences", at.id, hook.id),
-        to: &hook.url,
-        target: Target::Webhook(hook.id),
-        chosen: &hook.preferences,
-    };
+    let action = format!("/console/w/{}/webhooks/{}/preferences", at.id, hook.id);
+    let about = About::webhook(action, &hook);
     let typed = Form::default();
     page(&form_page(&person, &at, about, &typed, Fault::default()))
 }
 
 /// `POST /console/w/{workspace}/webhooks/{id}/preferences`
 pub(super) async fn set_webhook(
-    State(app): State<Arc<App>>,
     Path((text, id)): Path<(String, String)>,
     sent: PostedForm,
 ) -> Reply {
-    let PostedForm { person, form, path } = sent;
+    let path = sent.path.clone();
+    let (app, person, form) = sent.parts();
     let (at, hook) = webhook(&app, &person, &text, &id).await?;
     match Choices::of_webhook(chosen(&form)) {
         Ok(choices) => {
@@ -159,12 +164,7 @@ pub(super) async fn set_webhook(
             )))
         }
         Err(refused) => {
-            let about = About {
-                action: path,
-                to: &hook.url,
-                target: Target::Webhook(hook.id),
-                chosen: &hook.preferences,
-            };
+            let about = About::webhook(path, &hook);
             let fault = Fault::of(refused)?;
             unprocessable(&form_page(&person, &at, about, &form, fault))
         }
@@ -173,12 +173,11 @@ pub(super) async fn set_webhook(
 
 /// `GET /console/w/{workspace}/addresses?email=...`
 pub(super) async fn ask_address(
-    State(app): State<Arc<App>>,
     Path(text): Path<String>,
-    SteppedUp(person): SteppedUp,
+    SteppedUp(app, person): SteppedUp,
     uri: http::Uri,
 ) -> Reply {
-    let at = workspace(&app, &person, &text).await?;
+    let at = workspaces::one(&app, &person, &text).await?;
     person.admin().must_administer()?;
     let email = folded_address(Form::query(&uri).text("email"));
     let all = notice_preferences::addresses(&app.data, &person.admin(), at.id).await?;
@@ -195,13 +194,10 @@ pub(super) async fn ask_address(
 }
 
 /// `POST /console/w/{workspace}/addresses`
-pub(super) async fn set_address(
-    State(app): State<Arc<App>>,
-    Path(text): Path<String>,
-    sent: PostedForm,
-) -> Reply {
-    let PostedForm { person, form, path } = sent;
-    let at = workspace(&app, &person, &text).await?;
+pub(super) async fn set_address(Path(text): Path<String>, sent: PostedForm) -> Reply {
+    let path = sent.path.clone();
+    let (app, person, form) = sent.parts();
+    let at = workspaces::one(&app, &person, &text).await?;
     let email = form.text("email");
     match Choices::of_address(chosen(&form)) {
         Ok(choices) => {

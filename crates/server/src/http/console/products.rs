@@ -6,12 +6,10 @@ use super::frame::Frame;
 use super::reply::{Reply, page, see, unprocessable};
 use super::session::{Member, PostedForm, SteppedUp};
 use super::shown::Moment;
-use crate::app::App;
 use crate::verbs::products;
 use crate::verbs::sign_in::Person;
 use askama::Template;
-use axum::extract::{Path, State};
-use std::sync::Arc;
+use axum::extract::Path;
 use tokenward_core::client::Product;
 
 struct Line {
@@ -62,11 +60,7 @@ fn shown(person: &Person, all: &[Product], form: &Form, fault: Fault, done: &str
 }
 
 /// `GET /console/products`
-pub(super) async fn list(
-    State(app): State<Arc<App>>,
-    Member(person): Member,
-    uri: http::Uri,
-) -> Reply {
+pub(super) async fn list(Member(app, person): Member, uri: http::Uri) -> Reply {
     let query = Form::query(&uri);
     let all = products::list(&app.data).await?;
     let done = query.text("done");
@@ -84,8 +78,8 @@ pub(super) async fn list(
 }
 
 /// `POST /console/products`
-pub(super) async fn put(State(app): State<Arc<App>>, sent: PostedForm) -> Reply {
-    let PostedForm { person, form, .. } = sent;
+pub(super) async fn put(sent: PostedForm) -> Reply {
+    let (app, person, form) = sent.parts();
     let (slug, name) = (form.text("slug").trim(), form.text("name").trim());
     person.admin().must_operate()?;
     let mut faults = Faults::default();
@@ -109,37 +103,31 @@ pub(super) async fn put(State(app): State<Arc<App>>, sent: PostedForm) -> Reply 
 }
 
 fn confirm(person: &Person, slug: &str, fault: Fault) -> ConfirmPage {
+    let says = [
+        "Gateways that check tokens for this product deny every request.",
+        "You can't delete a product while an API client is restricted to it.",
+    ];
     ConfirmPage {
-        frame: Frame::new(person, "Delete product", "products"),
         heading: format!("Delete product “{slug}”"),
-        says: vec![
-            "Gateways that check tokens for this product deny every request.".to_owned(),
-            "You can't delete a product while an API client is restricted to it.".to_owned(),
-        ],
         fault,
-        fields: Vec::new(),
-        hidden: Vec::new(),
-        action: format!("/console/products/{slug}/delete"),
-        button: "Delete product",
-        dangerous: true,
-        offered: true,
-        back: "/console/products".to_owned(),
+        ..ConfirmPage::of(
+            Frame::new(person, "Delete product", "products"),
+            (&says, "Delete product"),
+            format!("/console/products/{slug}/delete"),
+            "/console/products".to_owned(),
+        )
     }
 }
 
 /// `GET /console/products/{slug}/delete`
-pub(super) async fn ask(Path(slug): Path<String>, SteppedUp(person): SteppedUp) -> Reply {
+pub(super) async fn ask(Path(slug): Path<String>, SteppedUp(_, person): SteppedUp) -> Reply {
     person.admin().must_operate()?;
     page(&confirm(&person, &slug, Fault::default()))
 }
 
 /// `POST /console/products/{slug}/delete`
-pub(super) async fn delete(
-    State(app): State<Arc<App>>,
-    Path(slug): Path<String>,
-    sent: PostedForm,
-) -> Reply {
-    match products::delete(&app.data, sent.person.admin(), &slug).await {
+pub(super) async fn delete(Path(slug): Path<String>, sent: PostedForm) -> Reply {
+    match products::delete(&sent.app.data, sent.person.admin(), &slug).await {
         Ok(()) => Ok(see("/console/products?done=product-deleted")),
         Err(refused) => {
             let fault = Fault::of(refused)?;

@@ -11,8 +11,6 @@ use crate::metering::denials::Denied;
 use crate::verbs::sign_in::Person;
 use crate::verbs::{Refused, clients};
 use askama::Template;
-use axum::extract::State;
-use std::sync::Arc;
 use tokenward_core::ids::ClientId;
 use tokenward_core::time::{Clock, Timestamp};
 use uuid::Uuid;
@@ -111,21 +109,21 @@ fn shown(person: &Person, asked: bool, found: Option<DeniedLine>) -> Reply {
 }
 
 /// `GET /console/search`
-pub(super) async fn show(Member(person): Member) -> Reply {
+pub(super) async fn show(Member(_, person): Member) -> Reply {
     shown(&person, false, None)
 }
 
 /// `POST /console/search`
-pub(super) async fn send(State(app): State<Arc<App>>, sent: PostedForm) -> Reply {
+pub(super) async fn send(sent: PostedForm) -> Reply {
     let (person, form): (&Person, &Form) = (&sent.person, &sent.form);
     let text = form.secret("q");
     let Some(id) = id(text.trim()) else {
         return shown(person, true, None);
     };
-    if label(&app, person, ClientId(id)).await?.is_some() {
+    if label(&sent.app, person, ClientId(id)).await?.is_some() {
         return Ok(see(&format!("/console/clients/{id}")));
     }
-    shown(person, true, denied(&app, person, id).await?)
+    shown(person, true, denied(&sent.app, person, id).await?)
 }
 
 #[cfg(test)]

@@ -96,8 +96,8 @@ impl FromRequestParts<Arc<App>> for Visitor {
     }
 }
 
-/// A member who looks at a page.
-pub(super) struct Member(pub(super) Person);
+/// The server, and a member who looks at a page of it.
+pub(super) struct Member(pub(super) Arc<App>, pub(super) Person);
 
 impl FromRequestParts<Arc<App>> for Member {
     type Rejection = PageError;
@@ -105,7 +105,7 @@ impl FromRequestParts<Arc<App>> for Member {
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, PageError> {
         let visitor = Visitor::from_request_parts(parts, app).await?;
         match visitor.person {
-            Some(person) => Ok(Self(person)),
+            Some(person) => Ok(Self(Arc::clone(app), person)),
             None => {
                 let next = parts.uri.path_and_query().map_or("", |path| path.as_str());
                 let next: String = form_urlencoded::byte_serialize(next.as_bytes()).collect();
@@ -118,22 +118,23 @@ impl FromRequestParts<Arc<App>> for Member {
 
 /// A member who looks at a page that leads to something destructive: the proof of who they are is fresh, or asked for
 /// first.
-pub(super) struct SteppedUp(pub(super) Person);
+pub(super) struct SteppedUp(pub(super) Arc<App>, pub(super) Person);
 
 impl FromRequestParts<Arc<App>> for SteppedUp {
     type Rejection = PageError;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, PageError> {
-        let Member(person) = Member::from_request_parts(parts, app).await?;
+        let Member(server, person) = Member::from_request_parts(parts, app).await?;
         let whole = parts.uri.path_and_query();
         let page = whole.map_or(parts.uri.path(), |whole| whole.as_str());
         super::step_up::first(app, &person, page)?;
-        Ok(Self(person))
+        Ok(Self(server, person))
     }
 }
 
 /// A member who sends a form of their session. An act that needs a fresh proof asks for it before its handler runs.
 pub(super) struct PostedForm {
+    pub(super) app: Arc<App>,
     pub(super) person: Person,
     pub(super) form: Form,
     /// Where it was sent to.
@@ -165,21 +166,31 @@ impl FromRequest<Arc<App>> for PostedForm {
                 form: form.clone(),
             });
         }
-        let sent = Self { person, form, path };
+        let sent = Self {
+            app: Arc::clone(app),
+            person,
+            form,
+            path,
+        };
         if acts::proof(&sent.path) == Proof::Fresh {
-            sent.must_be_proved(app).await?;
+            sent.must_be_proved().await?;
         }
         Ok(sent)
     }
 }
 
 impl PostedForm {
+    /// The server, who sends the form, and the form.
+    pub(super) fn parts(self) -> (Arc<App>, Person, Form) {
+        (self.app, self.person, self.form)
+    }
+
     /// A proof of who one is must be fresh. The form goes through the page that asks for it.
-    pub(super) async fn must_be_proved(&self, app: &App) -> Result<(), PageError> {
-        if self.person.is_proved(app.data.clock().wall()) {
+    pub(super) async fn must_be_proved(&self) -> Result<(), PageError> {
+        if self.person.is_proved(self.app.data.clock().wall()) {
             return Ok(());
         }
-        let page = super::step_up::ask(app, &self.person, &self.path, &self.form).await?;
+        let page = super::step_up::ask(&self.app, &self.person, &self.path, &self.form).await?;
         Err(PageError::Answered(Box::new(page)))
     }
 }

@@ -201,8 +201,8 @@ pub(super) async fn finish(app: &App, opaque_token: &OpaqueToken, way: &Way, ope
 }
 
 /// `POST /console/sign-out`
-pub(super) async fn out(State(app): State<Arc<App>>, sent: PostedForm) -> Reply {
-    sign_in::sign_out(&app.people, &sent.person).await?;
+pub(super) async fn out(sent: PostedForm) -> Reply {
+    sign_in::sign_out(&sent.app.people, &sent.person).await?;
     let mut response = see("/console/sign-in");
     let headers: &mut HeaderMap = response.headers_mut();
     headers.insert(header::SET_COOKIE, clear_cookie());

@@ -6,7 +6,6 @@ use super::frame::Frame;
 use super::reply::{PageError, Reply, page, see};
 use super::session::{cookie, inside, origin, set_cookie};
 use crate::app::App;
-use crate::config::data_dir::{hex, unhex_any};
 use crate::random;
 use crate::verbs::sign_in::NotSignedIn;
 use crate::verbs::single_sign_on::{self, Between, NoSso};
@@ -15,6 +14,7 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use http::{HeaderMap, HeaderValue, header};
 use std::sync::Arc;
+use tokenward_core::hex;
 use tokenward_core::seal::NONCE_BYTES;
 
 /// The cookie between going there and coming back: sent along when the provider leads back, and never after.
@@ -79,7 +79,7 @@ pub(super) async fn start(
     let sealed = app.data.keyring.seal_at_rest(CONTEXT, &plain, nonce);
     let cookie = format!(
         "{COOKIE}={}; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=600",
-        hex(&sealed).as_str()
+        hex::encode(&sealed).as_str()
     );
     let mut response = see(&address);
     put_cookie(&mut response, &cookie);
@@ -97,7 +97,7 @@ fn between(app: &App, headers: &HeaderMap) -> Option<Between> {
     let plain = app
         .data
         .keyring
-        .open_at_rest(CONTEXT, &unhex_any(sealed)?)?;
+        .open_at_rest(CONTEXT, &hex::read_any(sealed)?)?;
     serde_json::from_slice(&plain).ok()
 }
 

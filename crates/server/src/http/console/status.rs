@@ -4,11 +4,9 @@ use super::frame::Frame;
 use super::reply::{Reply, page};
 use super::session::Member;
 use super::shown::{Moment, count, span};
-use crate::app::App;
 use crate::net::Tls;
 use crate::verbs::nodes;
 use askama::Template;
-use axum::extract::State;
 use std::sync::Arc;
 use tokenward_core::time::{Clock, MICROS_PER_SECOND, Timestamp};
 use tokenward_store::{Coherence, Node, Nodes};
@@ -54,7 +52,7 @@ struct SettingsPage {
 }
 
 /// `GET /console/status`
-pub(super) async fn show(State(app): State<Arc<App>>, Member(person): Member) -> Reply {
+pub(super) async fn show(Member(app, person): Member) -> Reply {
     let fact = |name, value: String| Fact {
         name,
         value,
@@ -221,7 +219,7 @@ fn certificates(tls: &[Option<Arc<Tls>>], now: i64) -> Vec<Fact> {
 }
 
 /// `GET /console/settings`
-pub(super) async fn settings(State(app): State<Arc<App>>, Member(person): Member) -> Reply {
+pub(super) async fn settings(Member(app, person): Member) -> Reply {
     person.admin().must_see_settings()?;
     let written = serde_json::to_value(&app.data.config).unwrap_or_default();
     let groups = [

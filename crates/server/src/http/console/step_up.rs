@@ -11,10 +11,8 @@ use super::sign_in::fault;
 use crate::app::App;
 use crate::verbs::sign_in::{NotSignedIn, Person, prove_again};
 use askama::Template;
-use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
-use std::sync::Arc;
 use tokenward_core::time::Clock;
 
 #[derive(Template)]
@@ -78,34 +76,30 @@ async fn way(app: &App, person: &Person, form: &Form) -> Way {
 }
 
 /// `GET /console/step-up`
-pub(super) async fn show(
-    State(app): State<Arc<App>>,
-    Member(person): Member,
-    uri: http::Uri,
-) -> Reply {
+pub(super) async fn show(Member(app, person): Member, uri: http::Uri) -> Reply {
     let mut way = way(&app, &person, &Form::query(&uri)).await;
     way.kept = String::new();
     page(&shown(&person, Fault::default(), way))
 }
 
 /// `POST /console/step-up`
-pub(super) async fn send(State(app): State<Arc<App>>, sent: PostedForm) -> Reply {
-    match prove_again(&app.people, &sent.person, sent.form.secret("proof")).await {
-        Ok(()) => proved(&app, &sent).await,
-        Err(not) => refused(&app, &sent, &not).await,
+pub(super) async fn send(sent: PostedForm) -> Reply {
+    match prove_again(&sent.app.people, &sent.person, sent.form.secret("proof")).await {
+        Ok(()) => proved(&sent).await,
+        Err(not) => refused(&sent, &not).await,
     }
 }
 
 /// Goes on where the way leads.
-pub(super) async fn proved(app: &App, sent: &PostedForm) -> Reply {
+pub(super) async fn proved(sent: &PostedForm) -> Reply {
     let owner = resume::session(&sent.person);
     let way = Way::of_form(&sent.form);
-    way.go(app, &sent.person, &owner).await
+    way.go(&sent.app, &sent.person, &owner).await
 }
 
 /// Asks once more.
-pub(super) async fn refused(app: &App, sent: &PostedForm, not: &NotSignedIn) -> Reply {
-    let way = way(app, &sent.person, &sent.form).await;
+pub(super) async fn refused(sent: &PostedForm, not: &NotSignedIn) -> Reply {
+    let way = way(&sent.app, &sent.person, &sent.form).await;
     let fault = fault(not)?;
     let wait = fault.retry_after_seconds;
     let shown = shown(&sent.person, fault, way);

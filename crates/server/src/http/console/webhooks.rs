@@ -10,16 +10,15 @@ use super::preferences;
 use super::reply::{PageError, Reply, page, see, unprocessable};
 use super::session::{Member, PostedForm, SteppedUp};
 use super::shown::Moment;
+use super::workspaces;
 use crate::app::App;
 use crate::verbs::notice_preferences::{self, Choices};
 use crate::verbs::notices::{self, State as Stand};
 use crate::verbs::sign_in::Person;
-use crate::verbs::{addresses, credential_notes, webhooks, workspaces};
+use crate::verbs::{addresses, credential_notes, webhooks};
 use askama::Template;
-use axum::extract::{Path, State};
-use std::sync::Arc;
+use axum::extract::Path;
 use tokenward_core::client::Workspace;
-use tokenward_core::ids::WorkspaceId;
 use tokenward_core::time::{Clock, Timestamp};
 use tokenward_store::notices::{Notice, NoticeAddress, Target, Webhook};
 use uuid::Uuid;
@@ -78,15 +77,6 @@ struct NoticesPage {
     manages: bool,
     mails: bool,
     word: Word,
-}
-
-pub(super) async fn workspace(
-    app: &App,
-    person: &Person,
-    text: &str,
-) -> Result<Workspace, PageError> {
-    let id = Uuid::try_parse(text).map_err(|_| PageError::NotFound("workspace"))?;
-    Ok(workspaces::show(&app.data, &person.admin(), WorkspaceId(id)).await?)
 }
 
 async fn shown(
@@ -202,12 +192,11 @@ fn delivered(sent: &[Notice], hook: &Webhook) -> Option<Timestamp> {
 
 /// `GET /console/w/{workspace}/notices`
 pub(super) async fn show(
-    State(app): State<Arc<App>>,
     Path(text): Path<String>,
-    Member(person): Member,
+    Member(app, person): Member,
     uri: http::Uri,
 ) -> Reply {
-    let at = workspace(&app, &person, &text).await?;
+    let at = workspaces::one(&app, &person, &text).await?;
     let query = Form::query(&uri);
     // A link fills in no form.
     let forms = (&query, &Form::default());
@@ -226,23 +215,15 @@ fn once(
         explanation: "Copy the signing secret now; you won't be able to see it again. Your endpoint verifies notifications with it; any Standard Webhooks library does that.",
         what: "Signing secret",
         secrets: vec![secret],
-        downloads: Vec::new(),
-        snippets: Vec::new(),
-        samples: Vec::new(),
-        tests: Vec::new(),
         next: format!("/console/w/{}/notices", at.id),
-        next_label: "Done",
+        ..OncePage::default()
     })
 }
 
 /// `POST /console/w/{workspace}/notices`: a new webhook.
-pub(super) async fn create(
-    State(app): State<Arc<App>>,
-    Path(text): Path<String>,
-    sent: PostedForm,
-) -> Reply {
-    let PostedForm { person, form, .. } = sent;
-    let at = workspace(&app, &person, &text).await?;
+pub(super) async fn create(Path(text): Path<String>, sent: PostedForm) -> Reply {
+    let (app, person, form) = sent.parts();
+    let at = workspaces::one(&app, &person, &text).await?;
     let mut faults = Faults::default();
     faults.take(webhooks::url(&app.data, form.text("url").trim()))?;
     faults.take(credential_notes::parse(form.text("note")))?;
@@ -275,7 +256,7 @@ pub(super) async fn webhook(
     place: &str,
     text: &str,
 ) -> Result<(Workspace, Webhook), PageError> {
-    let at = workspace(app, person, place).await?;
+    let at = workspaces::one(app, person, place).await?;
     let id = Uuid::try_parse(text).map_err(|_| PageError::NotFound("webhook"))?;
     let own = webhooks::list(&app.data, &person.admin(), at.id).await?;
     let found = own.into_iter().find(|hook| hook.id == id);
@@ -284,9 +265,8 @@ pub(super) async fn webhook(
 
 /// `GET /console/w/{workspace}/webhooks/{id}/{act}`
 pub(super) async fn ask(
-    State(app): State<Arc<App>>,
     Path((text, id, act)): Path<(String, String, String)>,
-    SteppedUp(person): SteppedUp,
+    SteppedUp(app, person): SteppedUp,
 ) -> Reply {
     let (at, hook) = webhook(&app, &person, &text, &id).await?;
     person.admin().must_administer()?;
@@ -332,27 +312,30 @@ pub(super) async fn ask(
 
 /// `POST /console/w/{workspace}/webhooks/{id}/{act}`
 pub(super) async fn act(
-    State(app): State<Arc<App>>,
     Path((text, id, act)): Path<(String, String, String)>,
     sent: PostedForm,
 ) -> Reply {
     let (person, admin) = (&sent.person, sent.person.admin());
-    let (at, hook) = webhook(&app, person, &text, &id).await?;
+    let (at, hook) = webhook(&sent.app, person, &text, &id).await?;
     let id = hook.id;
     let done = match act.as_str() {
         "rotate" => {
-            return once(person, &at, webhooks::rotate(&app.data, admin, id).await?);
+            return once(
+                person,
+                &at,
+                webhooks::rotate(&sent.app.data, admin, id).await?,
+            );
         }
-        "test" => webhooks::test(&app.data, admin, id)
+        "test" => webhooks::test(&sent.app.data, admin, id)
             .await
             .map(|_| "webhook-test")?,
-        "disable" => webhooks::set_disabled(&app.data, admin, id, true)
+        "disable" => webhooks::set_disabled(&sent.app.data, admin, id, true)
             .await
             .map(|_| "webhook")?,
-        "enable" => webhooks::set_disabled(&app.data, admin, id, false)
+        "enable" => webhooks::set_disabled(&sent.app.data, admin, id, false)
             .await
             .map(|_| "webhook")?,
-        "delete" => webhooks::delete(&app.data, admin, id)
+        "delete" => webhooks::delete(&sent.app.data, admin, id)
             .await
             .map(|()| "webhook-deleted")?,
         _ => return Err(PageError::NotFound("page")),

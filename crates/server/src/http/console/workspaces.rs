@@ -11,8 +11,7 @@ use crate::app::App;
 use crate::verbs::sign_in::Person;
 use crate::verbs::{nodes, overview, workspaces};
 use askama::Template;
-use axum::extract::{Path, State};
-use std::sync::Arc;
+use axum::extract::Path;
 use tokenward_core::client::Workspace;
 use tokenward_core::ids::{Environment, WorkspaceId, WorkspaceNo};
 use uuid::Uuid;
@@ -69,11 +68,7 @@ struct WorkspacePage {
 }
 
 /// `GET /console`: the one workspace somebody sees, or the list.
-pub(super) async fn home(
-    State(app): State<Arc<App>>,
-    Member(person): Member,
-    uri: http::Uri,
-) -> Reply {
+pub(super) async fn home(Member(app, person): Member, uri: http::Uri) -> Reply {
     let query = uri
         .query()
         .map_or_else(String::new, |query| format!("?{query}"));
@@ -85,11 +80,7 @@ pub(super) async fn home(
 }
 
 /// `GET /console/workspaces`
-pub(super) async fn list(
-    State(app): State<Arc<App>>,
-    Member(person): Member,
-    uri: http::Uri,
-) -> Reply {
+pub(super) async fn list(Member(app, person): Member, uri: http::Uri) -> Reply {
     let query = Form::query(&uri);
     let after = query.text("after").parse().ok().map(WorkspaceNo);
     let admin = person.admin();
@@ -184,14 +175,14 @@ fn shown(
 }
 
 /// `GET /console/workspaces/new`
-pub(super) async fn new(Member(person): Member) -> Reply {
+pub(super) async fn new(Member(_, person): Member) -> Reply {
     person.admin().must_operate()?;
     page(&shown(&person, None, &Form::default(), Fault::default()))
 }
 
 /// `POST /console/workspaces/new`
-pub(super) async fn create(State(app): State<Arc<App>>, sent: PostedForm) -> Reply {
-    let PostedForm { person, form, .. } = sent;
+pub(super) async fn create(sent: PostedForm) -> Reply {
+    let (app, person, form) = sent.parts();
     match workspaces::create(&app.data, person.admin(), form.text("name").trim()).await {
         Ok(made) => Ok(see(&format!(
             "/console/w/{}/sandbox?done=workspace",
@@ -201,17 +192,14 @@ pub(super) async fn create(State(app): State<Arc<App>>, sent: PostedForm) -> Rep
     }
 }
 
-async fn one(app: &App, person: &Person, text: &str) -> Result<Workspace, PageError> {
+/// The workspace of an address.
+pub(super) async fn one(app: &App, person: &Person, text: &str) -> Result<Workspace, PageError> {
     let id = Uuid::try_parse(text).map_err(|_| PageError::NotFound("workspace"))?;
     Ok(workspaces::show(&app.data, &person.admin(), WorkspaceId(id)).await?)
 }
 
 /// `GET /console/workspaces/{id}`
-pub(super) async fn edit(
-    State(app): State<Arc<App>>,
-    Path(id): Path<String>,
-    Member(person): Member,
-) -> Reply {
+pub(super) async fn edit(Path(id): Path<String>, Member(app, person): Member) -> Reply {
     let workspace = one(&app, &person, &id).await?;
     let mut shown = shown(
         &person,
@@ -224,12 +212,8 @@ pub(super) async fn edit(
 }
 
 /// `POST /console/workspaces/{id}`: another name.
-pub(super) async fn change(
-    State(app): State<Arc<App>>,
-    Path(id): Path<String>,
-    sent: PostedForm,
-) -> Reply {
-    let PostedForm { person, form, .. } = sent;
+pub(super) async fn change(Path(id): Path<String>, sent: PostedForm) -> Reply {
+    let (app, person, form) = sent.parts();
     let workspace = one(&app, &person, &id).await?;
     let name = Some(form.text("name").trim().to_owned());
     match workspaces::change(&app.data, person.admin(), workspace.id, name, None).await {
@@ -252,9 +236,8 @@ fn disables(act: &str) -> Result<bool, PageError> {
 
 /// `GET /console/workspaces/{id}/{act}`
 pub(super) async fn ask(
-    State(app): State<Arc<App>>,
     Path((id, act)): Path<(String, String)>,
-    SteppedUp(person): SteppedUp,
+    SteppedUp(app, person): SteppedUp,
 ) -> Reply {
     let workspace = one(&app, &person, &id).await?;
     person.admin().must_operate()?;
@@ -283,13 +266,16 @@ pub(super) async fn ask(
 }
 
 /// `POST /console/workspaces/{id}/{act}`
-pub(super) async fn act(
-    State(app): State<Arc<App>>,
-    Path((id, act)): Path<(String, String)>,
-    sent: PostedForm,
-) -> Reply {
+pub(super) async fn act(Path((id, act)): Path<(String, String)>, sent: PostedForm) -> Reply {
     let disabled = Some(disables(&act)?);
-    let workspace = one(&app, &sent.person, &id).await?;
-    workspaces::change(&app.data, sent.person.admin(), workspace.id, None, disabled).await?;
+    let workspace = one(&sent.app, &sent.person, &id).await?;
+    workspaces::change(
+        &sent.app.data,
+        sent.person.admin(),
+        workspace.id,
+        None,
+        disabled,
+    )
+    .await?;
     Ok(see("/console/workspaces?done=workspace"))
 }

@@ -24,15 +24,7 @@ pub(super) fn must_post(parts: &Parts) -> Result<(), OAuthError> {
 /// different parameters one.
 fn is_utf8(form: &[u8]) -> bool {
     let mut decoded = Zeroizing::new(Vec::with_capacity(form.len()));
-    let mut rest = form;
-    while let [byte, after @ ..] = rest {
-        let digits = after.get(..2).filter(|_| *byte == b'%');
-        let value = digits
-            .filter(|digits| digits.iter().all(u8::is_ascii_hexdigit))
-            .and_then(|digits| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok());
-        decoded.push(value.unwrap_or(*byte));
-        rest = if value.is_some() { &after[2..] } else { after };
-    }
+    decoded.extend(percent_encoding::percent_decode(form));
     std::str::from_utf8(&decoded).is_ok()
 }
 

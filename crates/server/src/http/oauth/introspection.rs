@@ -4,8 +4,9 @@
 
 use super::Reply;
 use super::form::{Form, caller, must_post};
-use super::reply::{OAuthError, json_reply};
+use super::reply::OAuthError;
 use crate::app::App;
+use crate::http::json_reply;
 use crate::net::addresses::Peer;
 use crate::net::caller::Asked;
 use crate::net::caller::Caller;

@@ -1,8 +1,9 @@
 //! Authorization server metadata (RFC 8414).
 
 use super::Reply;
-use super::reply::{OAuthError, json_reply};
+use super::reply::OAuthError;
 use crate::app::App;
+use crate::http::json_reply;
 use crate::http::request_host;
 use axum::extract::{Request, State};
 use http::{HeaderValue, Method, StatusCode, header};

@@ -9,6 +9,7 @@ mod reply;
 pub(crate) use introspection::on_internal as introspect_internal;
 
 use crate::app::App;
+use crate::http::json_reply;
 use crate::verbs::issuance::{self, Refused};
 use axum::Router;
 use axum::extract::{ConnectInfo, Request, State};
@@ -17,7 +18,7 @@ use bytes::Bytes;
 use form::{Form, caller};
 use http::{Response, StatusCode, request::Parts};
 use http_body_util::Full;
-use reply::{OAuthError, json_reply};
+use reply::OAuthError;
 use serde_json::{Value, json};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;

@@ -3,10 +3,10 @@
 use super::Reply;
 use crate::app::App;
 use crate::http::envelope::Told;
+use crate::http::json_reply;
 use crate::verbs::issuance::Refused;
-use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
-use http_body_util::Full;
-use serde_json::{Value, json};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use serde_json::json;
 use std::net::IpAddr;
 use tokenward_core::generate::Rejection;
 
@@ -169,18 +169,4 @@ impl From<Refused> for OAuthError {
             Refused::Failed(_) => Self::unavailable("try again"),
         }
     }
-}
-
-/// JSON that nobody may store.
-pub(super) fn json_reply(status: StatusCode, body: &Value) -> Reply {
-    let mut reply = Response::new(Full::from(body.to_string()));
-    *reply.status_mut() = status;
-    let headers = reply.headers_mut();
-    headers.insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("application/json"),
-    );
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(header::PRAGMA, HeaderValue::from_static("no-cache"));
-    reply
 }

@@ -22,6 +22,7 @@ use serde_json::json;
 use std::net::IpAddr;
 use std::sync::Arc;
 use tokenward_core::audit::{Actor, Entry};
+use tokenward_core::hex;
 use tokenward_core::seal::NONCE_BYTES;
 use tokenward_core::time::{Clock, MICROS_PER_SECOND, Timestamp};
 use tokenward_store::people::{Member, Record, Session};
@@ -304,7 +305,7 @@ fn between(people: &People, member: &Member, password: String) -> Between {
     let nonce: [u8; NONCE_BYTES] = random::bytes();
     let sealed = people.data.keyring.seal_at_rest(BETWEEN, &plain, nonce);
     Between {
-        sealed: crate::config::data_dir::hex(&sealed).to_string(),
+        sealed: hex::encode(&sealed).to_string(),
         has_app: member.proofs.totp.is_some(),
         has_passkeys: !member.proofs.passkeys.is_empty(),
         has_recovery: !member.proofs.recovery.is_empty(),
@@ -313,8 +314,8 @@ fn between(people: &People, member: &Member, password: String) -> Between {
 
 /// The member whose password was proved a moment ago, and the hash it was proved against.
 fn carried(people: &People, sealed: &str) -> Result<(Uuid, String), NotSignedIn> {
-    let opened = crate::config::data_dir::unhex_any(sealed)
-        .and_then(|sealed| people.data.keyring.open_at_rest(BETWEEN, &sealed));
+    let opened =
+        hex::read_any(sealed).and_then(|sealed| people.data.keyring.open_at_rest(BETWEEN, &sealed));
     let carried: Carried = opened
         .and_then(|plain| serde_json::from_slice(&plain).ok())
         .ok_or(NotSignedIn::TooLate)?;
@@ -408,11 +409,7 @@ pub(crate) async fn begin(
         records.push(Record::SessionsForgotten {
             before: Timestamp(view.now.0 - longest),
         });
-        let decided = Decided {
-            records,
-            audit: vec![entry],
-            ..Decided::default()
-        };
+        let decided = Decided::records(records, entry);
         Ok::<_, NotSignedIn>((decided, ()))
     });
     decided.await??;

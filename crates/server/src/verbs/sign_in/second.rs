@@ -9,6 +9,7 @@ use crate::auth::passkeys::{self, NoPasskey};
 use crate::auth::refusals;
 use crate::clock::SystemClock;
 use std::net::IpAddr;
+use tokenward_core::hex;
 use tokenward_store::people::{Member, app_context};
 use uuid::Uuid;
 use zeroize::Zeroizing;
@@ -154,7 +155,7 @@ fn take_code(member: &mut Member, code: &str, taking: &Taking) -> Result<(), Not
     let seconds = u64::try_from(SystemClock.system().unix_seconds()).unwrap_or(0);
     if let Some(app) = &mut member.proofs.totp {
         let context = app_context(member.id);
-        let secret = crate::config::data_dir::unhex_any(&app.sealed)
+        let secret = hex::read_any(&app.sealed)
             .and_then(|sealed| taking.keyring.open_at_rest(&context, &sealed));
         let step = secret.and_then(|secret| codes::step(&secret, code, seconds));
         if let Some(step) = step.filter(|step| *step > app.last_step) {

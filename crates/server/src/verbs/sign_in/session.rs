@@ -190,12 +190,13 @@ async fn take(
         if Some(&member) != kept {
             records.push(Record::MemberPut(Box::new(member)));
         }
-        let decided = Decided {
-            records,
-            audit: vec![acting.entry("member.prove", None, None, &json!({}), now)],
-            ..Decided::default()
-        };
-        Ok((decided, ()))
+        Ok((
+            Decided::records(
+                records,
+                acting.entry("member.prove", None, None, &json!({}), now),
+            ),
+            (),
+        ))
     });
     decided.await
 }

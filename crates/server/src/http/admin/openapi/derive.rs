@@ -2,7 +2,6 @@
 
 use super::super::problem::Problem;
 use super::Operation;
-use axum::extract::State;
 use http::HeaderMap;
 use http::request::Parts;
 use schemars::generate::SchemaSettings;
@@ -45,12 +44,10 @@ macro_rules! handlers {
     };
 }
 
+handlers!(A);
 handlers!(A B);
 handlers!(A B C);
-handlers!(A B C D);
-handlers!(A B C D E);
 
-impl<S> Input for State<S> {}
 impl Input for Parts {}
 impl Input for HeaderMap {}
 

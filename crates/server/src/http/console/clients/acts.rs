@@ -14,9 +14,8 @@ use crate::verbs::addresses::{self, State as AddressState};
 use crate::verbs::clients::{self, Read};
 use crate::verbs::sign_in::Person;
 use crate::verbs::{Conflict, Refused, client_credentials};
-use axum::extract::{Path, State};
+use axum::extract::Path;
 use http::HeaderMap;
-use std::sync::Arc;
 use tokenward_core::time::{Clock, Timestamp};
 use zeroize::Zeroizing;
 
@@ -114,34 +113,39 @@ async fn confirm(
     let id = read.state.client.id;
     let secrets = read.state.client.secrets.iter().flatten().count();
     let broken = what_breaks(app, person, read).await?;
-    let breaks = || broken.clone();
+    let breaks_and = |more: &[&str]| {
+        let more = more.iter().map(|line| (*line).to_owned());
+        broken.iter().cloned().chain(more).collect()
+    };
     let (title, says, button): (String, Vec<String>, &'static str) = match act {
-        Act::Generate => {
-            let mut says = breaks();
-            says.push("The new token is shown once, on the next page. It doesn't count towards the daily quota of a client secret.".to_owned());
-            (format!("Generate access token for “{label}”"), says, "Generate access token")
-        }
-        Act::Revoke => {
-            let mut says = breaks();
-            says.push("No new token is created. Its client secrets still work and can request a new token at any time. To stop that, disable or delete the API client.".to_owned());
-            (format!("Revoke access token of “{label}”"), says, "Revoke token")
-        }
-        Act::Disable => {
-            let mut says = breaks();
-            says.push("Its secrets and token are denied until you enable it. Then the same token works again until it expires.".to_owned());
-            (format!("Disable API client “{label}”"), says, "Disable API client")
-        }
+        Act::Generate => (
+            format!("Generate access token for “{label}”"),
+            breaks_and(&["The new token is shown once, on the next page. It doesn't count towards the daily quota of a client secret."]),
+            "Generate access token",
+        ),
+        Act::Revoke => (
+            format!("Revoke access token of “{label}”"),
+            breaks_and(&["No new token is created. Its client secrets still work and can request a new token at any time. To stop that, disable or delete the API client."]),
+            "Revoke token",
+        ),
+        Act::Disable => (
+            format!("Disable API client “{label}”"),
+            breaks_and(&["Its secrets and token are denied until you enable it. Then the same token works again until it expires."]),
+            "Disable API client",
+        ),
         Act::Enable => (
             format!("Enable API client “{label}”"),
             vec!["Its secrets work again, and its token works again until it expires.".to_owned()],
             "Enable API client",
         ),
-        Act::Delete => {
-            let mut says = breaks();
-            says.push(format!("Its {secrets} client secret{} can't request tokens any more.", if secrets == 1 { "" } else { "s" }));
-            says.push("This can't be undone. A new API client has a new secret, which you must give to every system that uses this one.".to_owned());
-            (format!("Delete API client “{label}”"), says, "Delete API client")
-        }
+        Act::Delete => (
+            format!("Delete API client “{label}”"),
+            breaks_and(&[
+                &format!("Its {secrets} client secret{} can't request tokens any more.", if secrets == 1 { "" } else { "s" }),
+                "This can't be undone. A new API client has a new secret, which you must give to every system that uses this one.",
+            ]),
+            "Delete API client",
+        ),
         Act::Rotate => (
             format!("Rotate client secret of “{label}”"),
             vec![
@@ -163,22 +167,12 @@ async fn confirm(
             (format!("Delete client secret {n} of “{label}”"), vec![rest.to_owned()], "Delete client secret")
         }
     };
+    let empty = Form::default();
+    let typed = "Type the API client name to confirm";
     let fields = match act {
-        Act::Delete => {
-            let empty = Form::default();
-            vec![
-                Field::new(
-                    "text",
-                    "label",
-                    "Type the API client name to confirm",
-                    &empty,
-                    &fault,
-                )
-                .auto("off"),
-            ]
-        }
+        Act::Delete => vec![Field::new("text", "label", typed, &empty, &fault).auto("off")],
         Act::Rotate => vec![
-            Field::new("text", "note", "Note", &Form::default(), &fault)
+            Field::new("text", "note", "Note", &empty, &fault)
                 .hint("What people should know about the new secret, such as who asked for it.")
                 .auto("off")
                 .optional(),
@@ -190,25 +184,24 @@ async fn confirm(
         _ => Vec::new(),
     };
     Ok(ConfirmPage {
-        frame: Frame::new(person, title.clone(), "clients").at(place(read)),
-        heading: title,
         says,
         fault,
         fields,
         hidden,
-        action: format!("/console/clients/{id}/{word}"),
-        button,
         dangerous: act.destroys(),
-        offered: true,
-        back: format!("/console/clients/{id}"),
+        ..ConfirmPage::of(
+            Frame::new(person, title, "clients").at(place(read)),
+            (&[], button),
+            format!("/console/clients/{id}/{word}"),
+            format!("/console/clients/{id}"),
+        )
     })
 }
 
 /// `GET /console/clients/{id}/{act}`
 pub(in super::super) async fn show(
-    State(app): State<Arc<App>>,
     Path((id, word)): Path<(String, String)>,
-    Member(person): Member,
+    Member(app, person): Member,
 ) -> Reply {
     let act = Act::parse(&word)?;
     let read = super::read(&app, &person, &id).await?;
@@ -220,42 +213,45 @@ pub(in super::super) async fn show(
 
 /// `POST /console/clients/{id}/{act}`
 pub(in super::super) async fn send(
-    State(app): State<Arc<App>>,
     Path((id, word)): Path<(String, String)>,
     headers: HeaderMap,
     sent: PostedForm,
 ) -> Reply {
     let act = Act::parse(&word)?;
-    let PostedForm { person, form, .. } = sent;
+    let (app, person, form) = sent.parts();
     let (admin, client) = (person.admin(), super::id(&id)?);
-    let there = |done: &str| Ok(see(&format!("/console/clients/{client}?done={done}")));
-    let done = match act {
+    let data = &app.data;
+    let (done, told) = match act {
         Act::Generate => return generate(&app, &person, &id, &form).await,
         Act::Rotate => return rotate(&app, &person, &id, &form, &headers).await,
-        Act::Revoke => client_credentials::revoke_token(&app.data, admin, client)
-            .await
-            .map(|_| "revoked"),
-        Act::Disable => clients::set_disabled(&app.data, admin, client, true)
-            .await
-            .map(|_| "disabled"),
-        Act::Enable => clients::set_disabled(&app.data, admin, client, false)
-            .await
-            .map(|_| "enabled"),
-        Act::ResendConfirmation => addresses::ask_again(&app.data, admin, client, None)
-            .await
-            .map(|_| "asked"),
-        Act::DeleteSecret(n) => client_credentials::delete_secret(&app.data, admin, client, n)
-            .await
-            .map(|_| "secret-deleted"),
+        Act::Revoke => {
+            let done = client_credentials::revoke_token(data, admin, client).await;
+            (done, "revoked")
+        }
+        Act::Disable => {
+            let done = clients::set_disabled(data, admin, client, true).await;
+            (done, "disabled")
+        }
+        Act::Enable => {
+            let done = clients::set_disabled(data, admin, client, false).await;
+            (done, "enabled")
+        }
+        Act::ResendConfirmation => {
+            let done = addresses::ask_again(data, admin, client, None).await;
+            (done, "asked")
+        }
+        Act::DeleteSecret(n) => {
+            let done = client_credentials::delete_secret(data, admin, client, n).await;
+            (done, "secret-deleted")
+        }
         Act::Delete => {
             let typed = form.text("label").to_owned();
-            clients::delete(&app.data, admin, client, Some(typed))
-                .await
-                .map(|_| "deleted")
+            let done = clients::delete(data, admin, client, Some(typed)).await;
+            (done, "deleted")
         }
     };
     match done {
-        Ok(done) => there(done),
+        Ok(_) => Ok(see(&format!("/console/clients/{client}?done={told}"))),
         Err(refused @ Refused::Conflict(Conflict::LabelMismatch, _)) => {
             let read = super::read(&app, &person, &id).await?;
             let fault = Fault::of(refused)?;
@@ -291,7 +287,6 @@ async fn generate(app: &App, person: &Person, id: &str, form: &Form) -> Reply {
     page(&OncePage {
         frame: Frame::new(person, "Copy the access token", "clients").at(place(&read)),
         heading: format!("Access token generated (generation {})", answer.generation),
-        fingerprint: String::new(),
         explanation: "Copy it now; you won't be able to see it again. The previous token is revoked. Send the token in the header x-cleartax-auth-token.",
         what: "Access token",
         downloads: vec![Download {
@@ -299,7 +294,6 @@ async fn generate(app: &App, person: &Person, id: &str, form: &Form) -> Reply {
             file: "access-token.env".to_owned(),
             text: Zeroizing::new(format!("CLEARTAX_AUTH_TOKEN={}\n", token.as_str())),
         }],
-        samples: Vec::new(),
         tests: tests(&read),
         snippets: vec![Snippet {
             label: "Call a product API (set PRODUCT_URL to its address)",
@@ -307,7 +301,7 @@ async fn generate(app: &App, person: &Person, id: &str, form: &Form) -> Reply {
         }],
         secrets: vec![token],
         next: format!("/console/clients/{id}"),
-        next_label: "Done",
+        ..OncePage::default()
     })
 }
 
@@ -347,9 +341,8 @@ async fn rotate(app: &App, person: &Person, id: &str, form: &Form, headers: &Hea
         downloads: taking::downloads(client, &exposed, &base),
         snippets: taking::snippets(client, &exposed, &base),
         samples: taking::samples(client, &base),
-        tests: Vec::new(),
         secrets: vec![exposed],
         next: format!("/console/clients/{id}"),
-        next_label: "Done",
+        ..OncePage::default()
     })
 }

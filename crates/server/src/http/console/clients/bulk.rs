@@ -10,8 +10,7 @@ use super::list::place;
 use crate::app::App;
 use crate::verbs::sign_in::Person;
 use crate::verbs::{Refused, clients, tags};
-use axum::extract::{Path, State};
-use std::sync::Arc;
+use axum::extract::Path;
 use tokenward_core::client::Workspace;
 use tokenward_core::ids::{ClientId, Environment};
 use tokenward_core::label::Slug;
@@ -160,9 +159,8 @@ fn confirm(
 
 /// `GET /console/w/{workspace}/{environment}/bulk`
 pub(in super::super) async fn ask(
-    State(app): State<Arc<App>>,
     Path((workspace, environment)): Path<(String, String)>,
-    SteppedUp(person): SteppedUp,
+    SteppedUp(app, person): SteppedUp,
     uri: http::Uri,
 ) -> Reply {
     let (workspace, environment) = place(&app, &person, &workspace, &environment).await?;
@@ -183,11 +181,10 @@ pub(in super::super) async fn ask(
 
 /// `POST /console/w/{workspace}/{environment}/bulk`
 pub(in super::super) async fn send(
-    State(app): State<Arc<App>>,
     Path((workspace, environment)): Path<(String, String)>,
     sent: PostedForm,
 ) -> Reply {
-    let PostedForm { person, form, .. } = sent;
+    let (app, person, form) = sent.parts();
     let (workspace, environment) = place(&app, &person, &workspace, &environment).await?;
     let (at, act) = ((&workspace, environment), Act::parse(form.text("act"))?);
     let chosen = chosen(&app, &person, at, &form).await?;

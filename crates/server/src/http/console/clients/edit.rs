@@ -10,12 +10,12 @@ use super::settings_form::{self, Difference, SettingsForm};
 use crate::app::App;
 use crate::verbs::Refused;
 use crate::verbs::clients::{self, Read};
-use crate::verbs::settings::{SettingsPatch, is_wider, version};
+use crate::verbs::settings::{self, is_wider, version};
 use crate::verbs::sign_in::Person;
 use askama::Template;
-use axum::extract::{Path, State};
+use axum::extract::Path;
 use http::StatusCode;
-use std::sync::Arc;
+use tokenward_api::ClientSettings;
 
 #[derive(Template)]
 #[template(path = "console/client_edit.html")]
@@ -60,11 +60,7 @@ fn shown(
 }
 
 /// `GET /console/clients/{id}/edit`
-pub(in super::super) async fn show(
-    State(app): State<Arc<App>>,
-    Path(id): Path<String>,
-    Member(person): Member,
-) -> Reply {
+pub(in super::super) async fn show(Path(id): Path<String>, Member(app, person): Member) -> Reply {
     let read = super::read(&app, &person, &id).await?;
     person.admin().must_write()?;
     let form = settings_form::of(&read.state.client.settings, &read.products);
@@ -87,13 +83,9 @@ async fn changed_meanwhile(
 }
 
 /// `POST /console/clients/{id}/edit`
-pub(in super::super) async fn send(
-    State(app): State<Arc<App>>,
-    Path(text): Path<String>,
-    sent: PostedForm,
-) -> Reply {
+pub(in super::super) async fn send(Path(text): Path<String>, sent: PostedForm) -> Reply {
     let (person, form) = (&sent.person, &sent.form);
-    let read = super::read(&app, person, &text).await?;
+    let read = super::read(&sent.app, person, &text).await?;
     person.admin().must_write()?;
     let opened = Form::read(form.text("opened").as_bytes()).unwrap_or_default();
     let seen = form.text("version").to_owned();
@@ -101,22 +93,26 @@ pub(in super::super) async fn send(
     let on = (seen.clone(), form.text("opened").to_owned());
     let again = |fault| unprocessable(&shown(person, &read, form, on.clone(), fault));
     let (written, faults) = settings_form::altered(&opened, form);
-    let judge =
-        |written: &SettingsPatch| written.change(&read.state.client.settings, &read.products);
+    let judge = |written: &ClientSettings| {
+        settings::change(written, &read.state.client.settings, &read.products)
+    };
     if let Some(fault) = settings_form::all_faults(&written, faults, judge) {
         return again(fault);
     }
-    match written.change(&read.state.client.settings, &read.products) {
+    match judge(&written) {
         Ok(settings) if is_wider(&read.state.client.settings, &settings) => {
-            sent.must_be_proved(&app).await?;
+            sent.must_be_proved().await?;
         }
         Ok(_) => {}
         Err(refused) => return again(Fault::of(refused)?),
     }
     let id = read.state.client.id;
-    match clients::change(&app.data, person.admin(), id, written, Some(vec![seen])).await {
+    let data = &sent.app.data;
+    match clients::change(data, person.admin(), id, written, Some(vec![seen])).await {
         Ok(_) => Ok(see(&format!("/console/clients/{id}?done=changed"))),
-        Err(Refused::Changed(_)) => changed_meanwhile(&app, person, &text, (&opened, form)).await,
+        Err(Refused::Changed(_)) => {
+            changed_meanwhile(&sent.app, person, &text, (&opened, form)).await
+        }
         Err(refused) => again(Fault::of(refused)?),
     }
 }

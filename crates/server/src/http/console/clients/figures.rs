@@ -257,53 +257,41 @@ fn words(outcome: Outcome) -> (&'static str, &'static str) {
     }
 }
 
-/// Checks by what became of them.
-pub(super) fn checks(figures: &UsageFigures, span: &Span) -> Chart {
-    let checks = || {
-        let all = span.counts(figures).iter();
-        all.filter(|one| one.outcome.is_check())
-    };
-    let kinds: BTreeSet<Outcome> = checks().map(|one| one.outcome).collect();
-    let kinds: Vec<Outcome> = kinds.into_iter().collect();
+/// The kinds of counts, in their order, and the numbers by place and kind; `kind` leaves out what is not drawn.
+fn by_kind<K: Ord + Copy>(
+    (figures, span): (&UsageFigures, &Span),
+    kind: impl Fn(&CheckCount) -> Option<K>,
+) -> (Vec<K>, BTreeMap<(u32, usize), u64>) {
+    let drawn = span.counts(figures).iter();
+    let drawn: Vec<_> = drawn.filter_map(|one| Some((one, kind(one)?))).collect();
+    let kinds: BTreeSet<K> = drawn.iter().map(|(_, kind)| *kind).collect();
+    let kinds: Vec<K> = kinds.into_iter().collect();
     let mut numbers = BTreeMap::new();
-    for one in checks() {
-        let at = kinds
-            .iter()
-            .position(|kind| *kind == one.outcome)
-            .unwrap_or(0);
+    for (one, kind) in drawn {
+        let at = kinds.partition_point(|known| *known < kind);
         *numbers.entry((span.place(one), at)).or_insert(0) += one.n;
     }
+    (kinds, numbers)
+}
+
+/// Checks by what became of them.
+pub(super) fn checks(figures: &UsageFigures, span: &Span) -> Chart {
+    let at = (figures, span);
+    let (kinds, numbers) = by_kind(at, |one| one.outcome.is_check().then_some(one.outcome));
     let series = kinds.iter().map(|kind| {
         let (class, words) = words(*kind);
         (class.to_owned(), words.to_owned())
     });
     let empty = "No API requests yet. Counts appear here within seconds.";
-    draw(
-        "checks",
-        "API requests by result",
-        empty,
-        (figures, span),
-        series.collect(),
-        &numbers,
-    )
+    let title = "API requests by result";
+    draw("checks", title, empty, at, series.collect(), &numbers)
 }
 
 /// Permitted checks by product.
 pub(super) fn products(figures: &UsageFigures, span: &Span) -> Chart {
-    let permitted = || {
-        let all = span.counts(figures).iter();
-        all.filter(|one| one.outcome == Outcome::Permitted)
-    };
-    let kinds: BTreeSet<_> = permitted().map(|one| one.product).collect();
-    let kinds: Vec<_> = kinds.into_iter().collect();
-    let mut numbers = BTreeMap::new();
-    for one in permitted() {
-        let at = kinds
-            .iter()
-            .position(|kind| *kind == one.product)
-            .unwrap_or(0);
-        *numbers.entry((span.place(one), at)).or_insert(0) += one.n;
-    }
+    let at = (figures, span);
+    let permitted = |one: &CheckCount| one.outcome == Outcome::Permitted;
+    let (kinds, numbers) = by_kind(at, |one| permitted(one).then_some(one.product));
     let name = |(at, no): (usize, &Option<tokenward_core::ProductNo>)| {
         let name = no.map_or_else(
             || "No product".to_owned(),
@@ -313,31 +301,21 @@ pub(super) fn products(figures: &UsageFigures, span: &Span) -> Chart {
     };
     let series = kinds.iter().enumerate().map(name).collect();
     let empty = "No successful API requests yet.";
-    draw(
-        "products",
-        "Successful requests by product",
-        empty,
-        (figures, span),
-        series,
-        &numbers,
-    )
+    let title = "Successful requests by product";
+    draw("products", title, empty, at, series, &numbers)
 }
 
 /// Tokens generated.
 pub(super) fn generations(figures: &UsageFigures, span: &Span) -> Chart {
-    let mut numbers = BTreeMap::new();
-    for one in span.counts(figures) {
-        if one.outcome == Outcome::Generated {
-            *numbers.entry((span.place(one), 0)).or_insert(0) += one.n;
-        }
-    }
+    let at = (figures, span);
+    let (_, numbers) = by_kind(at, |one| (one.outcome == Outcome::Generated).then_some(()));
     let series = vec![("s-generated".to_owned(), "Generated".to_owned())];
     let empty = "No tokens generated in this period.";
     draw(
         "generations",
         "Tokens generated",
         empty,
-        (figures, span),
+        at,
         series,
         &numbers,
     )

@@ -5,19 +5,18 @@ use super::super::frame::{Frame, Place};
 use super::super::reply::{PageError, Reply, page};
 use super::super::session::Member;
 use super::super::shown::{Moment, count};
+use super::super::workspaces;
 use super::{Standing, moment, product_name, product_words, standing};
 use crate::app::App;
 use crate::verbs::overview::{LONG_LIVED_MICROS, expiring_before};
 use crate::verbs::sign_in::Person;
-use crate::verbs::{clients, products, tags, workspaces};
+use crate::verbs::{clients, products, tags};
 use askama::Template;
-use axum::extract::{Path, State};
-use std::sync::Arc;
+use axum::extract::Path;
 use tokenward_core::client::Workspace;
-use tokenward_core::ids::{ClientNo, Environment, WorkspaceId};
+use tokenward_core::ids::{ClientNo, Environment};
 use tokenward_core::time::{Clock, Timestamp};
 use tokenward_store::{ClientFilter, ClientOrder, StateFilter};
-use uuid::Uuid;
 
 /// Clients on a page.
 const PAGE: usize = 50;
@@ -105,13 +104,10 @@ pub(in super::super) async fn place(
     workspace: &str,
     environment: &str,
 ) -> Result<(Workspace, Environment), PageError> {
-    let id = Uuid::try_parse(workspace).map_err(|_| PageError::NotFound("workspace"))?;
-    let found = workspaces::show(&app.data, &person.admin(), WorkspaceId(id)).await?;
+    let found = workspaces::one(app, person, workspace).await?;
     let environment = Environment::parse(environment);
-    Ok((
-        found,
-        environment.ok_or(PageError::NotFound("environment"))?,
-    ))
+    let environment = environment.ok_or(PageError::NotFound("environment"))?;
+    Ok((found, environment))
 }
 
 fn state_filter(word: &str, now: Timestamp) -> Option<StateFilter> {
@@ -193,9 +189,8 @@ fn total(found: Option<u32>, filtered: bool) -> String {
 
 /// `GET /console/w/{workspace}/{environment}`
 pub(in super::super) async fn show(
-    State(app): State<Arc<App>>,
     Path((workspace, environment)): Path<(String, String)>,
-    Member(person): Member,
+    Member(app, person): Member,
     uri: http::Uri,
 ) -> Reply {
     let (workspace, environment) = place(&app, &person, &workspace, &environment).await?;

@@ -7,15 +7,14 @@ use super::super::reply::{Reply, page, unprocessable};
 use super::super::session::{PostedForm, SteppedUp};
 use super::settings_form::{self, SettingsForm};
 use super::taking;
-use crate::app::App;
 use crate::http::request_host::base_url_for_secrets;
-use crate::verbs::settings::SettingsPatch;
+use crate::verbs::settings;
 use crate::verbs::sign_in::Person;
 use crate::verbs::{clients, products};
 use askama::Template;
-use axum::extract::{Path, State};
+use axum::extract::Path;
 use http::HeaderMap;
-use std::sync::Arc;
+use tokenward_api::ClientSettings;
 use tokenward_core::client::{Product, Role, Workspace};
 use tokenward_core::ids::Environment;
 
@@ -60,9 +59,8 @@ fn shown(
 
 /// `GET /console/w/{workspace}/{environment}/new`
 pub(in super::super) async fn show(
-    State(app): State<Arc<App>>,
     Path((workspace, environment)): Path<(String, String)>,
-    SteppedUp(person): SteppedUp,
+    SteppedUp(app, person): SteppedUp,
 ) -> Reply {
     let (workspace, environment) =
         super::list::place(&app, &person, &workspace, &environment).await?;
@@ -75,12 +73,11 @@ pub(in super::super) async fn show(
 
 /// `POST /console/w/{workspace}/{environment}/new`
 pub(in super::super) async fn send(
-    State(app): State<Arc<App>>,
     Path((workspace, environment)): Path<(String, String)>,
     headers: HeaderMap,
     sent: PostedForm,
 ) -> Reply {
-    let PostedForm { person, form, .. } = sent;
+    let (app, person, form) = sent.parts();
     let (workspace, environment) =
         super::list::place(&app, &person, &workspace, &environment).await?;
     let all = products::list(&app.data).await?;
@@ -88,7 +85,7 @@ pub(in super::super) async fn send(
     let at = (&workspace, environment);
     let again = |fault| unprocessable(&shown(&person, at, &form, fault, &products));
     let (mut written, faults) = settings_form::written(&form);
-    let judge = |written: &SettingsPatch| written.create(&all);
+    let judge = |written: &ClientSettings| settings::create(written, &all);
     if let Some(fault) = settings_form::all_faults(&written, faults, judge) {
         return again(fault);
     }
@@ -109,9 +106,8 @@ pub(in super::super) async fn send(
         downloads: taking::downloads(client, &exposed, &base),
         snippets: taking::snippets(client, &exposed, &base),
         samples: taking::samples(client, &base),
-        tests: Vec::new(),
         secrets: vec![exposed],
         next: format!("/console/clients/{}", client.id),
-        next_label: "Done",
+        ..OncePage::default()
     })
 }

@@ -17,10 +17,9 @@ use crate::verbs::addresses::{Address, State as Confirmation};
 use crate::verbs::sign_in::Person;
 use crate::verbs::{self, clients::Read, usage_figures};
 use askama::Template;
-use axum::extract::{Path, State};
+use axum::extract::Path;
 use http::HeaderMap;
 use std::collections::HashMap;
-use std::sync::Arc;
 use tokenward_core::client::{OnRepeat, SECRETS, SecretRecord};
 use tokenward_core::time::{Clock, Timestamp};
 use tokenward_store::{AuditFilter, CredentialNote};
@@ -329,9 +328,8 @@ async fn created_by(app: &App, person: &Person, read: &Read) -> Result<String, P
 
 /// `GET /console/clients/{id}`
 pub(in super::super) async fn show(
-    State(app): State<Arc<App>>,
     Path(id): Path<String>,
-    Member(person): Member,
+    Member(app, person): Member,
     headers: HeaderMap,
     uri: http::Uri,
 ) -> Reply {
@@ -431,9 +429,8 @@ pub(in super::super) async fn show(
 
 /// `GET /console/clients/{id}/usage.csv`
 pub(in super::super) async fn csv(
-    State(app): State<Arc<App>>,
     Path(id): Path<String>,
-    Member(person): Member,
+    Member(app, person): Member,
     uri: http::Uri,
 ) -> Reply {
     let query = Form::query(&uri);

@@ -2,9 +2,9 @@
 
 use super::super::form::{Fault, Field, Form};
 use crate::verbs::Refused;
-use crate::verbs::settings::{Member, SettingsPatch};
 use askama::Template;
 use askama::filters::HtmlSafe;
+use tokenward_api::{ClientSettings, Setting};
 use tokenward_core::client::{OnRepeat, Product, Settings};
 
 /// Lifetimes offered, in seconds, and their words.
@@ -263,44 +263,36 @@ pub(super) fn merged(opened: &Form, now: &Form, typed: &Form) -> Form {
 }
 
 /// What was altered in the form, as the verbs take it; and what of the form can't be read.
-pub(super) fn altered(opened: &Form, typed: &Form) -> (SettingsPatch, Vec<Fault>) {
+pub(super) fn altered(opened: &Form, typed: &Form) -> (ClientSettings, Vec<Fault>) {
     let (mut written, faults) = written(typed);
     let all = described(opened).into_iter().zip(described(typed));
-    let same: Vec<bool> = all.map(|(opened, typed)| opened == typed).collect();
-    let [
-        label,
-        products,
-        lifetime,
-        secrets,
-        tokens,
-        emails,
-        repeat,
-        renew,
-        handover,
-    ] = <[bool; 9]>::try_from(same).unwrap_or_default();
-    written.label = written.label.filter(|_| !label);
-    if products {
-        written.products = Member::Absent;
+    for ((opened, typed), member) in all.zip(MEMBERS) {
+        if opened == typed {
+            leave_out(&mut written, member);
+        }
     }
-    if lifetime {
-        written.token_lifetime_seconds = Member::Absent;
-    }
-    written.secret_networks = written.secret_networks.filter(|_| !secrets);
-    written.token_networks = written.token_networks.filter(|_| !tokens);
-    written.notification_emails = written.notification_emails.filter(|_| !emails);
-    written.on_repeat = written.on_repeat.filter(|_| !repeat);
-    written.renew_before_seconds = written.renew_before_seconds.filter(|_| !renew);
-    written.handover_max_seconds = written.handover_max_seconds.filter(|_| !handover);
     (written, faults)
 }
 
-/// Leaves a field out of what is judged next; false when it is not one of the form's.
-fn forget(written: &mut SettingsPatch, field: &str) -> bool {
-    match field {
-        // A label is needed: this one is good.
-        "label" => written.label = Some("label".to_owned()),
-        "products" => written.products = Member::Absent,
-        "token_lifetime_seconds" => written.token_lifetime_seconds = Member::Absent,
+/// The names that the verbs have for the settings, in the order of [`described`].
+const MEMBERS: [&str; 9] = [
+    "label",
+    "products",
+    "token_lifetime_seconds",
+    "secret_networks",
+    "token_networks",
+    "notification_emails",
+    "on_repeat",
+    "renew_before_seconds",
+    "handover_max_seconds",
+];
+
+/// Leaves a setting as it is; false when it is none of the form's.
+fn leave_out(written: &mut ClientSettings, member: &str) -> bool {
+    match member {
+        "label" => written.label = None,
+        "products" => written.products = Setting::Absent,
+        "token_lifetime_seconds" => written.token_lifetime_seconds = Setting::Absent,
         "secret_networks" => written.secret_networks = None,
         "token_networks" => written.token_networks = None,
         "notification_emails" => written.notification_emails = None,
@@ -314,9 +306,9 @@ fn forget(written: &mut SettingsPatch, field: &str) -> bool {
 
 /// Everything that is wrong with a form: what can't be read, and what `judge` refuses, field after field.
 pub(super) fn all_faults(
-    written: &SettingsPatch,
+    written: &ClientSettings,
     mut faults: Vec<Fault>,
-    judge: impl Fn(&SettingsPatch) -> Result<Settings, Refused>,
+    judge: impl Fn(&ClientSettings) -> Result<Settings, Refused>,
 ) -> Option<Fault> {
     let mut rest = written.clone();
     while let Err(Refused::Invalid(field, why)) = judge(&rest) {
@@ -325,15 +317,19 @@ pub(super) fn all_faults(
             faults.push(Fault::new(field, super::super::form::sentence(&why)));
         }
         // Each field is left out once.
-        if known || !forget(&mut rest, field) {
+        if known || !leave_out(&mut rest, field) {
             break;
+        }
+        if field == "label" {
+            // One is needed: this one is good.
+            rest.label = Some("label".to_owned());
         }
     }
     Fault::of_all(faults)
 }
 
 /// The form as the verbs take it, without what can't be read; and that.
-pub(super) fn written(form: &Form) -> (SettingsPatch, Vec<Fault>) {
+pub(super) fn written(form: &Form) -> (ClientSettings, Vec<Fault>) {
     let mut faults = Vec::new();
     let mut number = |field: &str, about: &str| -> Option<u64> {
         let text = form.text(field).trim();
@@ -353,23 +349,23 @@ pub(super) fn written(form: &Form) -> (SettingsPatch, Vec<Fault>) {
         _ => None,
     };
     let lifetime = match form.text("lifetime") {
-        "never" => Member::Given(None),
+        "never" => Setting::Given(None),
         "other" => match other {
-            Some(seconds) => Member::Given(Some(seconds)),
+            Some(seconds) => Setting::Given(Some(seconds)),
             None => {
                 if form.text("other_lifetime").trim().is_empty() {
                     let why = "Enter the custom lifetime in seconds.";
                     faults.push(Fault::new("token_lifetime_seconds", why));
                 }
-                Member::Absent
+                Setting::Absent
             }
         },
         seconds => match seconds.parse() {
-            Ok(seconds) => Member::Given(Some(seconds)),
+            Ok(seconds) => Setting::Given(Some(seconds)),
             Err(_) => {
                 let why = "Select a token lifetime.";
                 faults.push(Fault::new("token_lifetime_seconds", why));
-                Member::Absent
+                Setting::Absent
             }
         },
     };
@@ -380,14 +376,14 @@ pub(super) fn written(form: &Form) -> (SettingsPatch, Vec<Fault>) {
                 true => {
                     let why = "Select at least one product, or select all products.";
                     faults.push(Fault::new("products", why));
-                    Member::Absent
+                    Setting::Absent
                 }
-                false => Member::Given(Some(chosen)),
+                false => Setting::Given(Some(chosen)),
             }
         }
-        _ => Member::Given(None),
+        _ => Setting::Given(None),
     };
-    let written = SettingsPatch {
+    let written = ClientSettings {
         label: Some(form.text("label").trim().to_owned()),
         environment: None,
         products,
@@ -431,9 +427,9 @@ mod tests {
         let typed = form(" erp new ", "3600", "10.0.0.0/8\r\n192.0.2.1\r\n");
         let (written, faults) = altered(&opened, &typed);
         assert!(faults.is_empty());
-        let only = SettingsPatch {
+        let only = ClientSettings {
             label: Some("erp new".into()),
-            ..SettingsPatch::default()
+            ..ClientSettings::default()
         };
         assert_eq!(format!("{written:?}"), format!("{only:?}"));
         let now = form("erp", "900", "10.0.0.0/8");
