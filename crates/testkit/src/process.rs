@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::{nursery, wait_until};
+use crate::{child_processes, wait_until};
 
 /// Longest time that a program which ends by itself may take on a machine that is busy with other work.
 pub const PROGRAM_LIMIT: Duration = Duration::from_secs(180);
@@ -49,7 +49,7 @@ impl Process {
         let name = program
             .file_name()
             .map_or_else(String::new, |name| name.to_string_lossy().into_owned());
-        let child = nursery::start(command)?;
+        let child = child_processes::start(command)?;
         Ok(Process { child, name })
     }
 
@@ -202,7 +202,7 @@ fn collect(stream: Option<impl std::io::Read + Send + 'static>) -> Receiver<Vec<
     receive
 }
 
-/// `program` as a command that ends with this process (see [`nursery`]) and, when asked, as `user`.
+/// `program` as a command that ends with this process (see [`child_processes`]) and, when asked, as `user`.
 pub(crate) fn as_user(program: &Path, user: Option<&str>, death_signal: &str) -> Command {
     let mut command = Command::new("setpriv");
     command.args(["--pdeathsig", death_signal]);

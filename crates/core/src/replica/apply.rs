@@ -1,7 +1,7 @@
 //! The memory's interpreter of changes: the counterpart of the store's SQL. The law
 //! `load(database) == fold(apply, changes)` is a property test of the store.
 
-use super::words::{self, LabelCell, Words};
+use super::packed_slot::{self, LabelCell, Words};
 use super::{Replica, WorkspaceEntry, Writer, index, table};
 use crate::change::{Change, EPOCH_GENERATIONS};
 use crate::client::{Product, Settings, Workspace};
@@ -110,9 +110,9 @@ impl Replica {
                 self.change_settings(writer, *client, settings)
             }
             Change::ClientDisabled { client, at } => {
-                self.flag(*client, words::DISABLED, at.is_some())
+                self.flag(*client, packed_slot::DISABLED, at.is_some())
             }
-            Change::ClientDeleted { client, .. } => self.flag(*client, words::DELETED, true),
+            Change::ClientDeleted { client, .. } => self.flag(*client, packed_slot::DELETED, true),
             Change::TokenIssued { client, slot } | Change::TokenEnded { client, slot } => {
                 self.put_slot(*client, slot)
             }
@@ -154,18 +154,19 @@ impl Replica {
         let restrictions = self.restrictions_number(writer, &client.restrictions)?;
         let label = self.label_cell(writer, client.label)?;
         let direct = self.keyring.client_no(client.id) == client.no;
-        let mut flags = words::EXISTS;
+        let mut flags = packed_slot::EXISTS;
         let mut set = |flag, on| flags |= if on { flag } else { 0 };
         set(
-            words::PRODUCTION,
+            packed_slot::PRODUCTION,
             client.environment == Environment::Production,
         );
-        set(words::DISABLED, client.disabled);
-        set(words::DELETED, client.deleted);
-        set(words::DIRECT, direct);
+        set(packed_slot::DISABLED, client.disabled);
+        set(packed_slot::DELETED, client.deleted);
+        set(packed_slot::DIRECT, direct);
         let words = Words::new(flags, client.workspace.0, restrictions);
         let hot = self.hot.make(client.no.index()).ok_or(FULL)?;
-        let known = hot[words::FLAGS_USED].load(Ordering::Relaxed) as u32 & words::EXISTS != 0;
+        let known =
+            hot[packed_slot::FLAGS_USED].load(Ordering::Relaxed) as u32 & packed_slot::EXISTS != 0;
         table::store(self.cold.make(client.no.index()).ok_or(FULL)?, &words.cold);
         table::store(self.labels.make(client.no.index()).ok_or(FULL)?, &label.0);
         table::store(hot, &words.hot);
@@ -221,17 +222,18 @@ impl Replica {
         let hot = self.hot.get(no.index()).ok_or(NO_CLIENT)?;
         let cold = self.cold.get(no.index()).ok_or(NO_CLIENT)?;
         let mut words = self.copy_words(no).ok_or(NO_CLIENT)?;
-        if !words.has(words::EXISTS) {
+        if !words.has(packed_slot::EXISTS) {
             return Err(NO_CLIENT);
         }
         change(&mut words);
         table::store(cold, &words.cold);
-        for (cell, word) in hot[..words::FLAGS_USED].iter().zip(words.hot) {
+        for (cell, word) in hot[..packed_slot::FLAGS_USED].iter().zip(words.hot) {
             cell.store(word, Ordering::Relaxed);
         }
         let flags = u64::from(words.flags());
         let merge = |seen: u64| Some(seen & 0xFFFF_FFFF_0000_0000 | flags);
-        let _ = hot[words::FLAGS_USED].fetch_update(Ordering::Relaxed, Ordering::Relaxed, merge);
+        let _ =
+            hot[packed_slot::FLAGS_USED].fetch_update(Ordering::Relaxed, Ordering::Relaxed, merge);
         Ok(())
     }
 

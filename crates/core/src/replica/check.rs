@@ -4,7 +4,7 @@
 //! What a check waits for is memory. So the slot is asked for as soon as the client's id is read, and
 //! arrives while the rest of the token is read and digested.
 
-use super::words::{self, LabelCell, Words};
+use super::packed_slot::{self, LabelCell, Words};
 use super::{Replica, table};
 use crate::credential::{AccessToken, ClientSecret};
 use crate::digest::{Digest, KeyId};
@@ -282,7 +282,7 @@ impl Replica {
         if depth == Depth::Whole {
             words.cold = table::copy(self.cold.get(no.index())?);
             previous = words
-                .has(words::HAS_PREVIOUS)
+                .has(packed_slot::HAS_PREVIOUS)
                 .then(|| self.previous.read().get(&no.0).copied())
                 .flatten();
         }
@@ -358,7 +358,7 @@ impl Replica {
 /// Whether a known token lives now; its holder, who proved to hold it, is told why not.
 fn live(found: Found, now: Timestamp) -> Result<Live, Denial> {
     let words = &found.at.words;
-    if words.has(words::DELETED) {
+    if words.has(packed_slot::DELETED) {
         return Err(Denial::ClientDeleted);
     }
     let superseded = || Denial::TokenSuperseded {
@@ -391,7 +391,7 @@ fn live(found: Found, now: Timestamp) -> Result<Live, Denial> {
     {
         return Err(Denial::TokenExpired { at });
     }
-    if words.has(words::DISABLED) || found.at.workspace_disabled {
+    if words.has(packed_slot::DISABLED) || found.at.workspace_disabled {
         return Err(Denial::ClientDisabled);
     }
     Ok(Live {

@@ -4,7 +4,7 @@
 //! Each slot is copied in one moment, all of them in many. Changes are absolute, so a copy begun after
 //! change n is right once every change after n is applied to it, in order; before, it must not vouch.
 
-use super::words::{self, LabelCell, Words};
+use super::packed_slot::{self, LabelCell, Words};
 use super::{CannotApply, Loading, Replica, WorkspaceEntry, table};
 use crate::attach::{Cut, Reader};
 use crate::digest::{Digest, KeyId};
@@ -71,7 +71,7 @@ impl Replica {
         let found = self.consistent(|| {
             let words = self.copy_words(no)?;
             let label = LabelCell(table::copy(self.labels.get(no.index())?));
-            let previous = words.has(words::HAS_PREVIOUS);
+            let previous = words.has(packed_slot::HAS_PREVIOUS);
             let previous = previous.then(|| self.previous.read().get(&no.0).copied());
             Some((words, label, previous.flatten()))
         });

@@ -9,10 +9,10 @@ mod apply;
 mod check;
 mod copy;
 mod index;
+mod packed_slot;
 mod table;
 #[cfg(test)]
 mod tests;
-mod words;
 
 pub use apply::{CannotApply, LoadedClient, Loading};
 pub use copy::{Copying, Part};
@@ -178,11 +178,10 @@ impl Replica {
     /// Whether client `no` exists and its id tells its number.
     #[inline]
     fn is_direct(&self, no: ClientNo) -> bool {
-        let flags = self
-            .hot
-            .get(no.index())
-            .map_or(0, |words| words[words::FLAGS_USED].load(Ordering::Acquire));
-        flags as u32 & words::DIRECT != 0
+        let flags = self.hot.get(no.index()).map_or(0, |words| {
+            words[packed_slot::FLAGS_USED].load(Ordering::Acquire)
+        });
+        flags as u32 & packed_slot::DIRECT != 0
     }
 
     /// The clients that the index knows under this id's fingerprint: nearly always one or none.
@@ -208,7 +207,7 @@ impl Replica {
         let Some(words) = self.hot.get(client_no as usize) else {
             return false;
         };
-        let cell = &words[words::FLAGS_USED];
+        let cell = &words[packed_slot::FLAGS_USED];
         let seen = cell.load(Ordering::Relaxed);
         let last = (seen >> 32) as u32;
         let now = generation << USE_SECONDS_BITS | now_seconds & USE_SECONDS;
@@ -237,14 +236,14 @@ impl Replica {
     }
 
     /// A copy of a slot's words; only within [`Replica::consistent`].
-    fn copy_words(&self, no: ClientNo) -> Option<words::Words> {
+    fn copy_words(&self, no: ClientNo) -> Option<packed_slot::Words> {
         let hot = table::copy(self.hot.get(no.index())?);
         let cold = table::copy(self.cold.get(no.index())?);
-        Some(words::Words { hot, cold })
+        Some(packed_slot::Words { hot, cold })
     }
 
     /// A client's label; the cell must have been copied within [`Replica::consistent`].
-    fn label(&self, cell: words::LabelCell) -> LabelText {
+    fn label(&self, cell: packed_slot::LabelCell) -> LabelText {
         cell.text(|place| self.long_labels.text(place))
     }
 
@@ -261,14 +260,14 @@ impl Replica {
         let found = self.consistent(|| {
             let words = self
                 .copy_words(no)
-                .filter(|words| known && words.has(words::EXISTS))?;
-            let label = words::LabelCell(table::copy(self.labels.get(no.index())?));
+                .filter(|words| known && words.has(packed_slot::EXISTS))?;
+            let label = packed_slot::LabelCell(table::copy(self.labels.get(no.index())?));
             let previous = self
                 .previous
                 .read()
                 .get(&no.0)
                 .copied()
-                .filter(|_| words.has(words::HAS_PREVIOUS));
+                .filter(|_| words.has(packed_slot::HAS_PREVIOUS));
             Some((words, label, previous))
         });
         let (words, label, previous) = found?;
@@ -303,7 +302,7 @@ impl Replica {
 /// What a replica holds of one client; two replicas agree when their views are equal.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ClientView {
-    words: words::Words,
+    words: packed_slot::Words,
     label: String,
     restrictions: Arc<Restrictions>,
     workspace: (WorkspaceId, bool),

@@ -9,8 +9,8 @@ pub mod opaque_token;
 pub mod passkeys;
 pub mod password;
 pub mod provider;
-pub(crate) mod refusals;
 pub mod refused;
+pub(crate) mod refused_credentials;
 pub mod throttle;
 
 use crate::data::Data;

@@ -6,7 +6,7 @@ use crate::clock::SystemClock;
 use crate::config::data_dir::{self, DataDir};
 use crate::config::s3::S3Settings;
 use crate::config::{self, Config, DatabaseTls, File, ServeArgs, unknown_variables};
-use crate::net::handed::Handed;
+use crate::net::inherited_sockets::Handed;
 use crate::process::preflight;
 use crate::process::serve::{self, Fault};
 use crate::{logs, random};

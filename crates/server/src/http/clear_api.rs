@@ -4,7 +4,7 @@ use super::credentials::{self, SecretPresented};
 use super::envelope::Problem;
 use super::{json_reply, request_host};
 use crate::app::App;
-use crate::auth::refusals;
+use crate::auth::refused_credentials;
 use crate::logs::Limit;
 use crate::metering::denials::Denied;
 use crate::verbs::issuance::{self, Refused};
@@ -110,7 +110,7 @@ fn respond(app: &App, parts: &Parts, peer: IpAddr, problem: Problem) -> Response
     ) || problem.code == "TOO_MANY_ATTEMPTS";
     if refused && problem.code != "CLIENT_SECRET_MISSING" {
         let source = app.caller_address(peer, &parts.headers);
-        refusals::note(&app.people, "client_secret", source, None, problem.code);
+        refused_credentials::note(&app.people, "client_secret", source, None, problem.code);
     }
     if problem.status.is_server_error() {
         app.data.metrics.failed();
@@ -213,7 +213,7 @@ pub(super) fn caller(app: &App, headers: &HeaderMap, peer: IpAddr) -> Result<Cal
         return Err(unauthorized("ACCESS_TOKEN_USED_AS_SECRET", message));
     }
     let secret = ClientSecret::parse(&text).map_err(|_| invalid())?;
-    refusals::claims("client", secret.client());
+    refused_credentials::claims("client", secret.client());
     if client_id.is_some_and(|id| id != secret.client().to_string()) {
         return Err(invalid());
     }

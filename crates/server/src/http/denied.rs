@@ -3,7 +3,7 @@
 use super::envelope::Told;
 use crate::app::App;
 use crate::auth::authority::Admin;
-use crate::auth::refusals;
+use crate::auth::refused_credentials;
 use axum::extract::{MatchedPath, Request};
 use axum::middleware::Next;
 use axum::response::Response;
@@ -38,7 +38,7 @@ pub(super) async fn note(mut request: Request, next: Next) -> Response {
         && let Some((app, admin)) = asking.0.get()
     {
         let path = path.as_ref().map_or("", MatchedPath::as_str);
-        refusals::role(&app.people, admin, format!("{method} {path}"));
+        refused_credentials::role(&app.people, admin, format!("{method} {path}"));
     }
     response
 }

@@ -6,7 +6,7 @@ pub(crate) mod caller;
 mod certificate;
 pub(crate) mod destination;
 pub(crate) mod forwarded;
-pub(crate) mod handed;
+pub(crate) mod inherited_sockets;
 pub(crate) mod limits;
 pub(crate) mod timeouts;
 pub(crate) mod unix;

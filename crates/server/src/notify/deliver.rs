@@ -3,7 +3,7 @@
 
 use super::limit::{MailLimit, hour_began};
 use super::webhook::Message;
-use super::{Post, ROUND, Stuck, every, mailing, seal_context};
+use super::{Post, ROUND, Stuck, every, mail_recipient, seal_context};
 use crate::app::App;
 use crate::verbs::addresses::CONFIRM;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -229,7 +229,7 @@ impl Deliveries {
             if notice.held {
                 self.digests.insert(digest.clone());
                 self.running.spawn(async move {
-                    let over = mailing::held(&app, &post, &notice, now).await;
+                    let over = mail_recipient::held(&app, &post, &notice, now).await;
                     Over {
                         digest: Some(digest),
                         ..over
@@ -302,7 +302,7 @@ impl Over {
 async fn attempt(app: &App, post: &Post, notice: &Notice) -> End {
     let made = &notice.made;
     let ended = match &made.target {
-        Target::Mail => return mailing::one(app, post, notice).await,
+        Target::Mail => return mail_recipient::one(app, post, notice).await,
         Target::Webhook(id) => {
             let webhook = match app.data.store.reader().webhook(*id).await {
                 Ok(Some(webhook)) => webhook,

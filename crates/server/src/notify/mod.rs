@@ -11,7 +11,7 @@ mod follow;
 mod limit;
 mod listeners;
 mod mail;
-mod mailing;
+mod mail_recipient;
 mod scan;
 mod webhook;
 

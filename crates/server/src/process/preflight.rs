@@ -5,7 +5,7 @@
 use crate::config::data_dir;
 use crate::config::{Config, TlsFiles};
 use crate::net::acme::Orders;
-use crate::net::handed::Handed;
+use crate::net::inherited_sockets::Handed;
 use crate::net::unix;
 use crate::net::{self, Bound, Tls};
 use std::io::ErrorKind;

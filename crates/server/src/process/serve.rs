@@ -7,7 +7,7 @@ use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::config::data_dir::{self, DataDir};
 use crate::listeners::{internal, public};
-use crate::net::handed::Handed;
+use crate::net::inherited_sockets::Handed;
 use crate::net::limits::Limits;
 use crate::net::unix;
 use crate::net::{Bound, Listener, Tls};

@@ -4,7 +4,7 @@ use super::{Conflict, Refused, credential_notes, roles};
 use crate::auth::People;
 use crate::auth::acting;
 use crate::auth::authority::{Admin, is_in_force};
-use crate::auth::refusals;
+use crate::auth::refused_credentials;
 use crate::data::Data;
 use crate::random;
 use serde_json::json;
@@ -62,7 +62,7 @@ pub async fn admit(
             true => "expired",
             false => "wrong key",
         };
-        refusals::admin_key(people, source, &key, reason);
+        refused_credentials::admin_key(people, source, &key, reason);
     }
     // A right key is never refused for others' wrong ones.
     match people.throttle.charge(source, presented.id(), &clock) {

@@ -6,7 +6,7 @@ use super::sign_in::{NotSignedIn, Origin, begin as begin_session, charge};
 use crate::auth::People;
 use crate::auth::opaque_token::OpaqueToken;
 use crate::auth::provider::{KEPT_SECONDS, ProviderError, REFRESH_SECONDS, causes, http, send};
-use crate::auth::refusals;
+use crate::auth::refused_credentials;
 use crate::net::addresses::network;
 use openidconnect::core::{CoreClient, CoreResponseType};
 use openidconnect::{
@@ -194,7 +194,7 @@ pub async fn end(
     let same: bool = between.state.as_bytes().ct_eq(state.as_bytes()).into();
     let late = people.data.clock().wall().seconds_since(between.at) >= BETWEEN_SECONDS;
     if !same || late || code.is_empty() {
-        refusals::note(people, SSO.0, origin.source, None, "foreign_answer");
+        refused_credentials::note(people, SSO.0, origin.source, None, "foreign_answer");
         return Err(provider("the answer does not belong to the question"));
     }
     // Each answer is a call of the provider, which has limits of its own.
@@ -216,7 +216,7 @@ pub async fn end(
             Some(_) => (NoSso::Unknown, "not_a_member"),
             None => (NoSso::Unverified, "email_not_verified"),
         };
-        refusals::note(people, SSO.0, origin.source, vouched.email.as_deref(), code);
+        refused_credentials::note(people, SSO.0, origin.source, vouched.email.as_deref(), code);
         return Err(no);
     };
     let subject = vouched.subject;
@@ -247,7 +247,7 @@ pub async fn end(
                 None => "another account of the provider",
             };
             let why = ("invalid_credentials", reason);
-            refusals::member(people, SSO, origin.source, member, why);
+            refused_credentials::member(people, SSO, origin.source, member, why);
         }
         NoSso::NotSignedIn(not)
     })

@@ -1,10 +1,10 @@
 //! Reading for people and programs: lists, single things, the audit log. Never part of a check, and
 //! never what a decision is based on.
 
-mod asked;
+mod filters;
 mod secrets;
 
-pub use asked::{AuditFilter, ClientFilter, ClientOrder, StateFilter};
+pub use filters::{AuditFilter, ClientFilter, ClientOrder, StateFilter};
 pub use secrets::ClientSecrets;
 
 use crate::error::StoreError;
@@ -13,7 +13,7 @@ use crate::postgres;
 use crate::rows::{self, select_client};
 use crate::sqlite::SqliteReaders;
 use crate::value::{Row, Value};
-use asked::Asked;
+use filters::Asked;
 use std::sync::Arc;
 use tokenward_core::audit::AuditRecord;
 use tokenward_core::client::{AdminKeyRecord, ClientState, Product, Workspace};

@@ -5,7 +5,7 @@ use super::openapi::{Input, Operation, Schemas};
 use super::problem::Problem;
 use crate::app::App;
 use crate::auth::authority::Admin;
-use crate::auth::refusals;
+use crate::auth::refused_credentials;
 use crate::data::Data;
 use crate::http::denied;
 use crate::verbs::{Refused, admin_keys};
@@ -54,7 +54,7 @@ impl<P: DeserializeOwned + Send> FromRequestParts<Arc<App>> for Call<P> {
             .and_then(|text| scheme(text, "bearer"))
             .ok_or_else(unknown)?;
         if let Ok(claimed) = AdminKey::from_chosen(key) {
-            refusals::claims("actor", format_args!("admin-key:{}", claimed.id()));
+            refused_credentials::claims("actor", format_args!("admin-key:{}", claimed.id()));
         }
         let admitted = admin_keys::admit(&app.people, key, source).await;
         let admin = admitted.inspect_err(|not| {
@@ -63,7 +63,7 @@ impl<P: DeserializeOwned + Send> FromRequestParts<Arc<App>> for Call<P> {
                 admin_keys::NotAdmitted::Throttled { .. } => "TOO_MANY_ATTEMPTS",
                 admin_keys::NotAdmitted::Unavailable => return,
             };
-            refusals::note(&app.people, "admin_key", source, None, code);
+            refused_credentials::note(&app.people, "admin_key", source, None, code);
         })?;
         denied::asks(&parts.extensions, app, || admin.clone());
         if let Credential::AdminKey(id) = &admin.credential {

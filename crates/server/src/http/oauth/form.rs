@@ -2,7 +2,7 @@
 
 use super::reply::OAuthError;
 use crate::app::App;
-use crate::auth::refusals;
+use crate::auth::refused_credentials;
 use crate::http::body::{self, BodyError};
 use crate::http::{credentials, request_host};
 use bytes::Bytes;
@@ -127,7 +127,7 @@ pub(super) fn caller(
     }
     let invalid = || OAuthError::invalid_client("the client secret is not valid");
     let secret = ClientSecret::parse(&secret).map_err(|_| invalid())?;
-    refusals::claims("client", secret.client());
+    refused_credentials::claims("client", secret.client());
     if id.is_some_and(|id| *id != secret.client().to_string()) {
         return Err(invalid());
     }

@@ -6,6 +6,7 @@ use super::Reply;
 use super::form::{Form, caller, must_post};
 use super::reply::OAuthError;
 use crate::app::App;
+use crate::auth::refused_credentials;
 use crate::http::json_reply;
 use crate::net::addresses::Peer;
 use crate::net::caller::Asked;
@@ -90,7 +91,7 @@ pub(crate) async fn on_internal(
         let unauthorized = error.status == StatusCode::UNAUTHORIZED;
         if unauthorized {
             let source = app.caller_address(peer, &parts.headers);
-            crate::auth::refusals::note(&app.people, "internal_bearer", source, None, error.code);
+            refused_credentials::note(&app.people, "internal_bearer", source, None, error.code);
         }
         let mut reply = error.reply(app);
         if unauthorized {

@@ -83,7 +83,13 @@ impl OAuthError {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN
         ) {
             let source = app.caller_address(peer, headers);
-            crate::auth::refusals::note(&app.people, "client_secret", source, None, self.code);
+            crate::auth::refused_credentials::note(
+                &app.people,
+                "client_secret",
+                source,
+                None,
+                self.code,
+            );
         }
         self.reply(app)
     }

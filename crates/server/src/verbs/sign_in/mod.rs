@@ -12,7 +12,7 @@ use crate::auth::People;
 use crate::auth::authority::{LONGEST_SECONDS, goes_on};
 use crate::auth::opaque_token::OpaqueToken;
 use crate::auth::password::{Busy, Caller};
-use crate::auth::refusals;
+use crate::auth::refused_credentials;
 use crate::auth::throttle::Throttle;
 use crate::net::addresses;
 use crate::net::addresses::network;
@@ -237,13 +237,23 @@ pub async fn first(
         let code = "invalid_credentials";
         match account {
             Some(member) if member.disabled_at.is_some() => {
-                refusals::member(people, SIGN_IN, source, &member, (code, "member disabled"));
+                refused_credentials::member(
+                    people,
+                    SIGN_IN,
+                    source,
+                    &member,
+                    (code, "member disabled"),
+                );
             }
-            Some(member) => {
-                refusals::member(people, SIGN_IN, source, &member, (code, "wrong password"))
-            }
+            Some(member) => refused_credentials::member(
+                people,
+                SIGN_IN,
+                source,
+                &member,
+                (code, "wrong password"),
+            ),
             // What was typed is not logged where it is no member's address: it may be a password.
-            None => refusals::note(people, SIGN_IN.0, source, Some("unknown"), code),
+            None => refused_credentials::note(people, SIGN_IN.0, source, Some("unknown"), code),
         }
         return Err(NotSignedIn::Wrong);
     };
@@ -289,7 +299,7 @@ pub(crate) async fn prove_password(
         }
         false => {
             let why = ("invalid_credentials", "wrong password");
-            refusals::member(people, CONFIRM, person.source, &person.member, why);
+            refused_credentials::member(people, CONFIRM, person.source, &person.member, why);
             Err(NotSignedIn::Wrong)
         }
     }

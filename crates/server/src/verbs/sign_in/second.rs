@@ -6,7 +6,7 @@ use crate::auth::People;
 use crate::auth::codes;
 use crate::auth::opaque_token::OpaqueToken;
 use crate::auth::passkeys::{self, NoPasskey};
-use crate::auth::refusals;
+use crate::auth::refused_credentials;
 use crate::clock::SystemClock;
 use std::net::IpAddr;
 use tokenward_core::hex;
@@ -65,7 +65,7 @@ async fn note_second(
     // Without the member there is nothing to name; the failed read is an answer of its own elsewhere.
     if let Ok(Some(member)) = people.data.store.reader().member(id).await {
         let kind = (kind, "member.sign_in_failed");
-        refusals::member(people, kind, origin.source, &member, wrong(kind.0));
+        refused_credentials::member(people, kind, origin.source, &member, wrong(kind.0));
     }
 }
 

@@ -7,7 +7,7 @@ use crate::auth::acting;
 use crate::auth::authority::Admin;
 use crate::auth::authority::goes_on;
 use crate::auth::opaque_token::OpaqueToken;
-use crate::auth::refusals;
+use crate::auth::refused_credentials;
 use crate::net::addresses;
 use serde_json::json;
 use std::net::IpAddr;
@@ -165,7 +165,7 @@ pub async fn prove_again_by_passkey(
 fn note_wrong(people: &People, kind: &'static str, person: &Person, not: &NotSignedIn) {
     if *not == NotSignedIn::WrongCode {
         let kind = (kind, "member.confirmation_failed");
-        refusals::member(people, kind, person.source, &person.member, wrong(kind.0));
+        refused_credentials::member(people, kind, person.source, &person.member, wrong(kind.0));
     }
 }
 

@@ -7,7 +7,7 @@ use super::super::once::{Download, OncePage, Snippet};
 use super::super::reply::{PageError, Reply, page, see, unprocessable};
 use super::super::session::{Member, PostedForm};
 use super::super::step_up;
-use super::{place, taking, what_breaks};
+use super::{downloads, place, what_breaks};
 use crate::app::App;
 use crate::http::request_host::base_url_for_secrets;
 use crate::verbs::addresses::{self, State as AddressState};
@@ -338,9 +338,9 @@ async fn rotate(app: &App, person: &Person, id: &str, form: &Form, headers: &Hea
         fingerprint: made.map_or_else(String::new, |made| made.digest.fingerprint()),
         explanation: "Copy it now; you won't be able to see it again. The other secret keeps working until you delete it.",
         what: "Client secret",
-        downloads: taking::downloads(client, &exposed, &base),
-        snippets: taking::snippets(client, &exposed, &base),
-        samples: taking::samples(client, &base),
+        downloads: downloads::downloads(client, &exposed, &base),
+        snippets: downloads::snippets(client, &exposed, &base),
+        samples: downloads::samples(client, &base),
         secrets: vec![exposed],
         next: format!("/console/clients/{id}"),
         ..OncePage::default()

@@ -2,17 +2,17 @@
 
 pub(super) mod acts;
 pub(super) mod bulk;
+mod downloads;
 pub(super) mod edit;
 mod figures;
 pub(super) mod list;
 pub(super) mod new;
 pub(super) mod one;
 mod settings_form;
-mod taking;
 
 pub(super) use crate::http::request_host::{base_url as base, is_encrypted, is_here};
 
-pub(super) use taking::Sample;
+pub(super) use downloads::Sample;
 
 use super::frame::Place;
 use super::reply::PageError;

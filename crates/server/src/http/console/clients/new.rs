@@ -5,8 +5,8 @@ use super::super::frame::{Frame, Place};
 use super::super::once::OncePage;
 use super::super::reply::{Reply, page, unprocessable};
 use super::super::session::{PostedForm, SteppedUp};
+use super::downloads;
 use super::settings_form::{self, SettingsForm};
-use super::taking;
 use crate::http::request_host::base_url_for_secrets;
 use crate::verbs::settings;
 use crate::verbs::sign_in::Person;
@@ -103,9 +103,9 @@ pub(in super::super) async fn send(
         fingerprint: client.secrets[0].map_or_else(String::new, |made| made.digest.fingerprint()),
         explanation: "Copy the client secret now; you won't be able to see it again. Use it to request access tokens; it gives no access to product APIs itself.",
         what: "Client secret",
-        downloads: taking::downloads(client, &exposed, &base),
-        snippets: taking::snippets(client, &exposed, &base),
-        samples: taking::samples(client, &base),
+        downloads: downloads::downloads(client, &exposed, &base),
+        snippets: downloads::snippets(client, &exposed, &base),
+        samples: downloads::samples(client, &base),
         secrets: vec![exposed],
         next: format!("/console/clients/{}", client.id),
         ..OncePage::default()

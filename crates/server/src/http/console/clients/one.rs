@@ -7,8 +7,8 @@ use super::super::reply::{PageError, Reply, attached, page};
 use super::super::search::DeniedLine;
 use super::super::session::Member;
 use super::super::shown::{self, Moment};
+use super::downloads::{self, Sample};
 use super::figures::{self, Chart, Source, Span, Stale};
-use super::taking::{self, Sample};
 use super::{Standing, moment, product_words, standing};
 use crate::app::App;
 use crate::http::console::activity::{Line, Names, lines};
@@ -414,7 +414,7 @@ pub(in super::super) async fn show(
             .into_iter()
             .map(|denied| DeniedLine::new(denied, client.settings.label.as_str(), now))
             .collect(),
-        samples: taking::samples(client, &super::base(&app, &headers)),
+        samples: downloads::samples(client, &super::base(&app, &headers)),
         alive,
         stale,
         war,

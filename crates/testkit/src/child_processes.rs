@@ -16,7 +16,7 @@ pub(crate) fn start(command: Command) -> io::Result<Child> {
     let orders = ORDERS.get_or_init(|| {
         let (send, receive) = mpsc::channel::<Order>();
         std::thread::Builder::new()
-            .name("nursery".into())
+            .name("child-processes".into())
             .spawn(move || {
                 for (mut command, answer) in receive {
                     // The one who ordered may be gone; then so is its interest in the child.
@@ -31,8 +31,8 @@ pub(crate) fn start(command: Command) -> io::Result<Child> {
         .lock()
         .unwrap_or_else(std::sync::PoisonError::into_inner)
         .send((command, send))
-        .expect("the nursery thread lives as long as the process");
+        .expect("the thread of child processes lives as long as the process");
     receive
         .recv_timeout(crate::PROGRAM_LIMIT)
-        .expect("the nursery thread answers every order")
+        .expect("the thread of child processes answers every order")
 }
