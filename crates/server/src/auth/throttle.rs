@@ -171,6 +171,13 @@ impl<K: Copy + Ord + Hash> Meter<K> {
         Ok(())
     }
 
+    /// Charges `key` once, whatever was charged before is forgiven.
+    pub fn renew(&self, key: K, clock: &impl Clock) {
+        let mut entries = self.entries.lock();
+        let now = entries.pace.now(clock.boot());
+        entries.put(key, now + self.each, now);
+    }
+
     /// Gives a charge back.
     pub fn forgive(&self, key: &K, clock: &impl Clock) {
         let mut entries = self.entries.lock();

@@ -29,7 +29,7 @@ use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokenward_core::time::{BootInstant, Clock};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -63,7 +63,7 @@ pub fn router(app: Arc<App>) -> Router {
         .fallback(nothing_here)
         // Each dialect says in its own form that a body is too long.
         .layer(DefaultBodyLimit::max(BODY_MAX))
-        .layer(middleware::from_fn(name_route))
+        .layer(middleware::from_fn(note_route))
         .with_state(app)
 }
 
@@ -127,14 +127,15 @@ fn internal_error() -> Problem {
     )
 }
 
-/// The answer names the route that was matched, for the span of its request.
-async fn name_route(request: Request, next: Next) -> Response {
-    let route = request.extensions().get::<MatchedPath>().cloned();
-    let mut response = next.run(request).await;
-    if let Some(route) = route {
-        response.extensions_mut().insert(route);
+/// Where the route that was matched is written, for the span of a request, also of one that is not answered in time.
+type Matched = Arc<OnceLock<MatchedPath>>;
+
+async fn note_route(request: Request, next: Next) -> Response {
+    let extensions = request.extensions();
+    if let (Some(matched), Some(route)) = (extensions.get::<Matched>(), extensions.get()) {
+        let _ = matched.set(MatchedPath::clone(route));
     }
-    response
+    next.run(request).await
 }
 
 fn late() -> http::Response<Full<Bytes>> {
@@ -196,7 +197,7 @@ where
         let app = Arc::clone(&self.app);
         let begun = app.data.clock().boot();
         let source = app.caller_address(self.peer, request.headers());
-        let traced = Recorded::of(&app, self.peer, &request);
+        let traced = Recorded::of(&app, self.peer, &mut request);
         let trace = traced.context.map(|context| context.trace);
         let trace = trace.or(traced.span.map(|span| span.trace()));
         let (id, span) = request_span(source, trace);
@@ -243,27 +244,34 @@ where
 struct Recorded {
     context: Option<TraceContext>,
     span: Option<traces::Span>,
+    matched: Option<Matched>,
     asked: spans::Asked,
 }
 
 impl Recorded {
     /// What is believed of a request: anyone on the internet can send `traceparent`, so only a trusted proxy's is read.
-    fn of<B>(app: &App, peer: IpAddr, request: &http::Request<B>) -> Self {
+    fn of<B>(app: &App, peer: IpAddr, request: &mut http::Request<B>) -> Self {
         let config = &app.data.config;
         let is_believed = is_trusted(peer, &config.trusted_proxies);
         let context = is_believed.then(|| TraceContext::of(request.headers()));
         let context = context.flatten();
         let traces = app.data.traces.get();
+        let span = traces.and_then(|traces| traces.joined_or_begun(context));
+        let matched = span.map(|_| Matched::default());
+        if let Some(matched) = &matched {
+            request.extensions_mut().insert(Arc::clone(matched));
+        }
         Self {
             context,
-            span: traces.and_then(|traces| traces.joined_or_begun(context)),
+            span,
+            matched,
             asked: spans::Asked::new(request.method(), config.public_has_tls()),
         }
     }
 
     fn end(self, app: &App, path: &str, response: &Response) {
         let Some(span) = self.span else { return };
-        let matched = response.extensions().get::<MatchedPath>();
+        let matched = self.matched.as_ref().and_then(|matched| matched.get());
         let route = match path {
             clear_api::PATH => Some(clear_api::PATH.into()),
             _ => matched.map(|route| route.as_str().to_owned().into()),

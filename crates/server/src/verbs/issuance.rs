@@ -7,6 +7,7 @@ use crate::random;
 use serde_json::json;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 use tokenward_core::ClientSecret;
 use tokenward_core::audit::{Actor, Entry};
 use tokenward_core::client::ClientState;
@@ -14,7 +15,7 @@ use tokenward_core::generate::{self, Answer, Caller, IssueOptions, Rejection};
 use tokenward_core::ids::{ClientId, ProductNo};
 use tokenward_core::slot::TokenRecord;
 use tokenward_core::time::{Clock, Timestamp};
-use tokenward_store::{Decided, Failure, ReadSet, StoreError};
+use tokenward_store::{Decided, Failure, ReadSet};
 use uuid::Uuid;
 
 /// How long a secret's calls may come faster than `secret_calls_per_second`, if it was idle before.
@@ -22,6 +23,8 @@ const SECRET_CALLS_BURST_SECONDS: f64 = 10.0;
 
 /// How long a client is remembered after a wrong secret.
 const GUESSED_AT_SECONDS: f64 = 60.0;
+/// How long a call waits to be told beside the writer. Pages and lists are read there, too.
+const READ_MAX: Duration = Duration::from_millis(500);
 
 /// What serves the holders of client secrets.
 pub struct Issuance {
@@ -332,23 +335,11 @@ where
         Some(false) => return Err(wrong(issuance, source, id)),
         None => return Err(Refused::Failed(Failure::Unavailable)),
     }
-    let retry_after_seconds = issuance.throttle.wait_seconds(source, id.0, &clock);
+    let is_suspected = issuance.throttle.wait_seconds(source, id.0, &clock) > 0
+        || issuance.guessed_at.wait_seconds(&id.0, &clock) > 0;
     // Guesses are told from right secrets beside the writer, so that they do not make its queue longer.
-    if retry_after_seconds > 0 || issuance.guessed_at.wait_seconds(&id.0, &clock) > 0 {
-        match is_right(issuance, id, &caller.secret).await {
-            Ok(true) => {}
-            Ok(false) if retry_after_seconds > 0 => {
-                return Err(Refused::Throttled {
-                    retry_after_seconds,
-                });
-            }
-            Ok(false) => return Err(wrong(issuance, source, id)),
-            Err(_) if retry_after_seconds > 0 => {
-                return Err(Refused::Failed(Failure::Unavailable));
-            }
-            // The writer can tell, too.
-            Err(_) => {}
-        }
+    if is_suspected && is_wrong(issuance, id, &caller.secret).await {
+        return Err(guessed(issuance, source, id));
     }
     let keyring = Arc::clone(&issuance.data.keyring);
     let decided = issuance
@@ -359,10 +350,7 @@ where
         })
         .await?;
     decided.map_err(|rejection| match rejection {
-        Rejection::SecretInvalid => {
-            let _ = issuance.guessed_at.charge(id.0, &clock);
-            wrong(issuance, source, id)
-        }
+        Rejection::SecretInvalid => guessed(issuance, source, id),
         rejection => Refused::Rejected(rejection),
     })
 }
@@ -380,18 +368,29 @@ fn wrong(issuance: &Issuance, source: Option<IpAddr>, id: ClientId) -> Refused {
     }
 }
 
-/// Whether the secret is one of the client's, by what is read within the lease: every change that any node answered before.
-async fn is_right(
-    issuance: &Issuance,
-    id: ClientId,
-    secret: &ClientSecret,
-) -> Result<bool, StoreError> {
+/// The same for a client that exists, which is remembered for a while.
+fn guessed(issuance: &Issuance, source: Option<IpAddr>, id: ClientId) -> Refused {
+    let clock = issuance.data.clock();
+    issuance.guessed_at.renew(id.0, &clock);
+    wrong(issuance, source, id)
+}
+
+/// Whether the secret is certainly none of the client's, by what is read within the lease: every change that any node answered
+/// before. When that can't be read soon, the writer has to tell.
+async fn is_wrong(issuance: &Issuance, id: ClientId, secret: &ClientSecret) -> bool {
     let data = &issuance.data;
-    let read = data.proving(data.store.reader().secrets(id)).await;
-    let read = read.inspect_err(crate::logs::read_failed)?;
-    Ok(read.is_some_and(|known| {
-        generate::position_of(secret, &known.secrets, known.environment, &data.keyring).is_some()
-    }))
+    let read = data.proving(data.store.reader().secrets(id));
+    match tokio::time::timeout(READ_MAX, read).await {
+        Ok(Ok(known)) => !known.is_some_and(|known| {
+            let (secrets, environment) = (&known.secrets, known.environment);
+            generate::position_of(secret, secrets, environment, &data.keyring).is_some()
+        }),
+        Ok(Err(error)) => {
+            crate::logs::read_failed(&error);
+            false
+        }
+        Err(_) => false,
+    }
 }
 
 fn secret_actor(state: &ClientState, position: usize) -> Actor {

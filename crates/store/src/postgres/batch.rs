@@ -67,12 +67,15 @@ impl Call<'_> {
         answer: Result<u64, tokio_postgres::Error>,
     ) -> Result<(), CommitError> {
         let Err(error) = answer else { return Ok(()) };
-        let touched = |run: usize| CommitError::touched(&self.runs[run].statements[0]);
-        match error.code() {
-            Some(&SqlState::DIVISION_BY_ZERO) => Err(touched(0)),
-            Some(&SqlState::INVALID_ARGUMENT_FOR_POWER_FUNCTION) => Err(touched(SLOTS)),
-            _ => Err(failed(error)),
-        }
+        let run = match error.code() {
+            Some(&SqlState::DIVISION_BY_ZERO) => self.runs.first(),
+            Some(&SqlState::INVALID_ARGUMENT_FOR_POWER_FUNCTION) => self.runs.get(SLOTS),
+            _ => None,
+        };
+        Err(match run.and_then(|run| run.statements.first()) {
+            Some(statement) => CommitError::touched(statement),
+            None => failed(error),
+        })
     }
 }
 

@@ -1,4 +1,4 @@
-//! The pool that reads for people and programs.
+//! The pool that reads beside the writer, for people, for programs and for calls with a secret that may be guessed.
 
 use super::session::{self, Purpose, Server, Target, state};
 use super::{STATEMENT_TIMEOUT, batch};
@@ -18,8 +18,10 @@ const SHOWS: &str = "SELECT 1 FROM node WHERE incarnation = $1 AND attempt >= $2
 /// Connections for reading: enough for the console, few beside a server's hundred.
 const READERS: usize = 4;
 /// Set after connecting, not while: a pooler refuses options it does not know, and a server that is asked for a session
-/// that only reads may be refused for a session that writes.
-const SETTINGS: &str = "SET statement_timeout = '10s'; SET default_transaction_read_only = on";
+/// that only reads may be refused for a session that writes. Each plan is made for the tables as they are: one that was made for
+/// short tables reads all of them.
+const SETTINGS: &str = "SET statement_timeout = '10s'; SET default_transaction_read_only = on;
+    SET plan_cache_mode = force_custom_plan";
 
 /// A renewal that was acknowledged: a server that shows it, or a later one, has what was durable before it.
 #[derive(Clone, Debug)]

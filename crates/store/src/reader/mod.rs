@@ -1,5 +1,5 @@
-//! Reading for people and programs: lists, single things, the audit log. Never part of a check, and
-//! never what a decision is based on.
+//! Reading for people and programs: lists, single things, the audit log, and the secrets that a call may be guessing. Never
+//! part of a check, and never what a change is based on.
 
 mod filters;
 mod secrets;

@@ -6,6 +6,7 @@ use crate::error::StoreError;
 use crate::rows;
 use crate::value::{Row, Value};
 use parking_lot::Mutex;
+use std::sync::Arc;
 use tokenward_core::client::{SECRETS, SecretRecord};
 use tokenward_core::ids::{ClientId, Environment};
 use tokio::sync::oneshot;
@@ -15,6 +16,8 @@ const SECRETS_BY_ID: &str =
     secret2_n, secret2_digest, secret2_key, secret2_at FROM client WHERE id = $1";
 /// Clients of one query at most.
 const TOGETHER_MAX: usize = 256;
+/// Questions that may wait: as many as decisions that may wait for the writer.
+const WAITING_MAX: usize = crate::queue::WAITING_MAX;
 
 /// What proves who holds a secret of an API client.
 #[derive(Clone, Copy, Debug)]
@@ -38,15 +41,29 @@ struct Waiting {
     is_reading: bool,
 }
 
+/// A task that reads. When it panics, the next question begins another one.
+struct Reading(Arc<Questions>);
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.0.lock().is_reading = false;
+        }
+    }
+}
+
 impl Reader {
     /// The secrets of a client, by a query that begins after this call; none when there is no such client.
     ///
     /// # Errors
-    /// Those of the query.
+    /// Those of the query; [`StoreError::Unavailable`] when too many wait.
     pub async fn secrets(&self, id: ClientId) -> Found {
         let (reply, found) = oneshot::channel();
         let begins = {
             let mut waiting = self.questions.0.lock();
+            if waiting.questions.len() >= WAITING_MAX {
+                return Err(StoreError::Unavailable("too many queries wait".into()));
+            }
             waiting.questions.push((id, reply));
             !std::mem::replace(&mut waiting.is_reading, true)
         };
@@ -60,9 +77,12 @@ impl Reader {
 
     /// Reads for those who wait until there are none.
     async fn read_secrets(self) {
+        let _reading = Reading(Arc::clone(&self.questions));
         loop {
             let some: Vec<_> = {
                 let mut waiting = self.questions.0.lock();
+                // Who asked may be gone.
+                waiting.questions.retain(|(_, reply)| !reply.is_closed());
                 let count = waiting.questions.len().min(TOGETHER_MAX);
                 waiting.is_reading = count > 0;
                 waiting.questions.drain(..count).collect()
@@ -85,16 +105,19 @@ impl Reader {
             let mut found = found.into_iter().peekable();
             for (place, (_, reply)) in some.into_iter().enumerate() {
                 let row = found.next_if(|(of, _)| *of == place);
-                // Who asked may be gone.
-                let _ = reply.send(Ok(row.map(|(_, secrets)| secrets)));
+                let _ = reply.send(row.map(|(_, secrets)| secrets).transpose());
             }
         }
     }
 }
 
-fn read(row: &Row<'_>) -> Result<ClientSecrets, StoreError> {
-    Ok(ClientSecrets {
-        environment: rows::environment(row.int(0)?)?,
-        secrets: [rows::secret(row, 1)?, rows::secret(row, 5)?],
-    })
+/// A row; one that can't be read is the fault of its own question only.
+fn read(row: &Row<'_>) -> Result<Result<ClientSecrets, StoreError>, StoreError> {
+    let secrets = || {
+        Ok(ClientSecrets {
+            environment: rows::environment(row.int(0)?)?,
+            secrets: [rows::secret(row, 1)?, rows::secret(row, 5)?],
+        })
+    };
+    Ok(secrets())
 }
