@@ -40,7 +40,7 @@ pub(crate) fn head_bytes<B>(request: &http::Request<B>) -> usize {
     target + lines.sum::<usize>()
 }
 
-/// JSON that nobody may store.
+/// JSON that must not be cached.
 fn json_reply(status: StatusCode, body: &Value) -> Response<Full<Bytes>> {
     let mut reply = Response::new(Full::from(body.to_string()));
     *reply.status_mut() = status;

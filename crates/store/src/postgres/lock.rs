@@ -7,7 +7,7 @@ use crate::timer;
 use std::time::Duration;
 use tokio_postgres::{Client, Row};
 
-/// The head lock: a row that nobody updates, so that waiting for it costs no versions of the row. Locking it is a write,
+/// The head lock: a row that is never updated, so that waiting for it costs no versions of the row. Locking it is a write,
 /// hence COMMIT waits for the standby even when nothing else was written; that of an advisory lock would not. The level is
 /// named, whatever the role or the database has as its default: under a higher one, what is read after waiting for the lock
 /// would be of the time before the wait.

@@ -427,11 +427,11 @@ async fn the_audit_log_is_read_backwards_and_without_generations(place: Arc<Plac
     house.close().await;
 }
 
-/// More than one query takes, and some that nobody waits for any more.
+/// More questions than one query takes; some callers have gone before the answer.
 async fn secrets_asked_for_together_are_those_of_their_clients(place: Arc<Place>) {
     let (house, clients) = House::populated(&place, 40).await;
-    let nobody = keyring().client_id(ClientNo(1_000), draw());
-    let ids = clients.iter().map(|(id, _)| *id).chain([nobody]);
+    let unknown = keyring().client_id(ClientNo(1_000), draw());
+    let ids = clients.iter().map(|(id, _)| *id).chain([unknown]);
     let asked: Vec<_> = ids
         .cycle()
         .take(1_400)

@@ -274,7 +274,7 @@ fn by_kind<K: Ord + Copy>(
     (kinds, numbers)
 }
 
-/// Checks by what became of them.
+/// Checks by outcome.
 pub(super) fn checks(figures: &UsageFigures, span: &Span) -> Chart {
     let at = (figures, span);
     let (kinds, numbers) = by_kind(at, |one| one.outcome.is_check().then_some(one.outcome));
