@@ -1,4 +1,5 @@
-//! A load balancer without stickiness: each request goes to another server than the request before.
+//! A load balancer without stickiness: each request goes to another server than the request before. Style sheets and scripts
+//! don't count as requests: browsers keep them, so with them the server that a page comes from would be a matter of chance.
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
@@ -66,9 +67,12 @@ impl Balancer {
 
 /// One request there and its answer back, as they are.
 async fn pass(State(inner): State<Arc<Inner>>, request: Request) -> Response {
-    let turn = inner.requests.fetch_add(1, Ordering::Relaxed);
-    let server = &inner.servers[turn % inner.servers.len()];
     let (parts, body) = request.into_parts();
+    let turn = match parts.uri.path().starts_with("/console/assets/") {
+        true => inner.requests.load(Ordering::Relaxed),
+        false => inner.requests.fetch_add(1, Ordering::Relaxed),
+    };
+    let server = &inner.servers[turn % inner.servers.len()];
     let target = parts.uri.path_and_query().map_or("/", |path| path.as_str());
     let mut headers = parts.headers;
     for name in &HOP_BY_HOP {

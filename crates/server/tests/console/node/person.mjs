@@ -100,11 +100,23 @@ export class Person {
     await this.page.waitForLoadState();
   }
 
-  async reads(text) {
-    const found = this.page.getByText(text, { exact: false }).first();
+  async reads(text, part = this.page) {
+    const found = part.getByText(text, { exact: false }).first();
     await found.waitFor({ timeout: 10000 }).catch(async () => {
       throw new Error(`the page at ${this.page.url()} does not say "${text}":\n${await this.page.locator("main").innerText()}`);
     });
+  }
+
+  /** Does something again until the page says a text: what one node has, another one shows a moment later or not at all. */
+  async readsAfter(act, text, part = this.page) {
+    const until = Date.now() + 15000;
+    do await act();
+    while (!(await part.getByText(text, { exact: false }).count()) && Date.now() < until);
+    await this.reads(text, part);
+  }
+
+  readsReloaded(text, part = this.page) {
+    return this.readsAfter(() => this.page.reload(), text, part);
   }
 
   async secret() {

@@ -88,7 +88,7 @@ same((await check(first, "gst")).status, 401, "the replaced token");
 await task("find who still uses an old token", async () => {
   await person.open(`/console/w/${place}/overview`);
   // Counts are written a moment later.
-  for (let n = 0; n < 50 && !(await page.getByText("Denied tokens in use").count()); n++) await page.reload();
+  await person.readsReloaded("Denied tokens in use");
   await person.follow("SAP ECC India");
   await person.reads("a replaced token from 127.0.0.1");
 });
