@@ -177,6 +177,11 @@ impl<C: Clock> Applier<C> {
         self.attachments.acknowledged_here()
     }
 
+    /// Whether another node may wait to hear that the changes up to here are applied.
+    pub(crate) fn is_heard(&self, number: u64) -> bool {
+        self.attachments.is_heard(number)
+    }
+
     /// Replicas attached to this one.
     pub(crate) fn attached(&self) -> usize {
         self.attachments.counts().attached

@@ -90,8 +90,10 @@ pub struct Attachments<C> {
     woken: Notify,
     /// For whoever reads what other nodes say.
     nodes: Notify,
-    /// Whether other nodes want to hear what is applied here.
+    /// Whether other nodes may want to hear what is applied here.
     acknowledges: bool,
+    /// Changes up to here were committed while no other node had a row: none waits to hear that they are applied.
+    unheard: AtomicU64,
 }
 
 struct Inner {
@@ -144,6 +146,7 @@ impl<C: Clock> Attachments<C> {
             woken: Notify::new(),
             nodes: Notify::new(),
             acknowledges: others == Others::Expected,
+            unheard: AtomicU64::new(0),
             clock,
             replica,
         }
@@ -330,6 +333,17 @@ impl<C: Clock> Attachments<C> {
         effects
     }
 
+    /// Whether another node may wait to hear that the changes up to here are applied. A node that joins hears it of earlier ones
+    /// with the next renewal.
+    pub(crate) fn is_heard(&self, number: u64) -> bool {
+        self.acknowledges && number > self.unheard.load(Ordering::Acquire)
+    }
+
+    /// No other node had a row when the changes up to here were committed.
+    pub(crate) fn alone_at(&self, number: u64) {
+        self.unheard.fetch_max(number, Ordering::Release);
+    }
+
     /// Every attached replica that may vouch has applied the changes up to here.
     pub(crate) fn acknowledged_here(&self) -> u64 {
         self.inner.lock().grantor.answered()
@@ -409,7 +423,9 @@ impl<C: Clock> Attachments<C> {
                         let _ = feed.try_send(grant);
                     }
                 }
-                GrantorEffect::Answer { .. } if self.acknowledges => self.nodes.notify_one(),
+                GrantorEffect::Answer { through } if self.is_heard(through) => {
+                    self.nodes.notify_one();
+                }
                 GrantorEffect::Answer { .. } => {}
                 GrantorEffect::Expel { id } => {
                     if let Some(feed) = inner.feeds.remove(&id) {

@@ -79,12 +79,23 @@ pub(crate) fn tag(hash: &[u8; 32]) -> u64 {
     u64::from_be_bytes([a, b, c, d, e, f, g, h])
 }
 
+/// The newest version of the head row. Every group writes one, and PostgreSQL keeps all that an open snapshot, as that of a
+/// dump, could still see: read without this order, each of them would be looked at.
+macro_rules! head {
+    () => {
+        "(SELECT * FROM head ORDER BY change_number DESC, audit_seq DESC LIMIT 1) AS h"
+    };
+}
+pub(crate) use head;
+
 /// The head, and whether the newest rows of the change log and of the audit log are those that it names. They are found by
 /// subqueries, because PostgreSQL may join tables that were short when the plan was made by reading all of them.
-pub(crate) const SELECT_HEAD: &str =
+pub(crate) const SELECT_HEAD: &str = concat!(
     "SELECT h.store, h.epoch, h.change_number, h.audit_seq, h.audit_hash, h.clock,
     (SELECT l.tag FROM change_log l WHERE l.number = h.change_number), (SELECT a.hash FROM audit a WHERE a.seq = h.audit_seq),
-    (SELECT min(id) FROM node), (SELECT max(id) FROM node), h.digest_key FROM head h";
+    (SELECT min(id) FROM node), (SELECT max(id) FROM node), h.digest_key FROM ",
+    head!()
+);
 const SELECT_NEXT: &str = "SELECT (SELECT coalesce(max(no) + 1, 0) FROM client),
     (SELECT coalesce(max(no) + 1, 0) FROM workspace), (SELECT next_product FROM head)";
 

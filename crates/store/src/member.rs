@@ -382,8 +382,8 @@ impl<C: Clock> Member<C> {
                 number,
                 at,
             } => {
-                // Alone, the renewals say it often enough for a node that joins. Said with what is asked next.
-                self.unsaid = self.with.sharing.then(|| Acknowledged {
+                // Said with what is asked next.
+                self.unsaid = self.with.applier.is_heard(number).then(|| Acknowledged {
                     incarnation: name(incarnation),
                     number,
                     at,

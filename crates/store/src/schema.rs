@@ -8,7 +8,7 @@ pub(crate) const VERSION: i64 = MIGRATIONS.len() as i64;
 
 /// Every migration, in order; the first is version 1. A released one is never changed.
 pub(crate) const MIGRATIONS: &[&str] = &[
-    V1, V2, V3, V4, V5, V6, V7, V8, V9, V10, V11, V12, V13, V14, V15,
+    V1, V2, V3, V4, V5, V6, V7, V8, V9, V10, V11, V12, V13, V14, V15, V16,
 ];
 
 const V1: &str = "
@@ -236,6 +236,11 @@ const V15: &str = "
 ALTER TABLE client_tag ADD COLUMN workspace BIGINT NOT NULL DEFAULT 0;
 UPDATE client_tag SET workspace = (SELECT c.workspace FROM client c WHERE c.no = client_tag.client);
 CREATE INDEX client_tag_place ON client_tag (workspace, tag, client);
+";
+
+/// Whether there is a node of another name is read by every group.
+const V16: &str = "
+CREATE INDEX node_id ON node (id);
 ";
 
 /// SQLite numbers the rows of a table with `{key}` by itself.

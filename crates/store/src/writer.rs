@@ -466,6 +466,10 @@ impl<C: Clock + Send + Sync> Writer<C> {
         self.faults = 0;
         self.told.clear();
         self.publish(head.change_number, head.audit_seq);
+        let alone = head.is_alone(&self.me) && !self.may_have_moved(head.change_number);
+        if alone {
+            self.attachments.alone_at(head.change_number);
+        }
         if !decided.is_empty() {
             let runs = decided.iter().map(|one| one.changes.as_slice());
             let count = runs.clone().map(<[Change]>::len).sum::<usize>() as u64;
@@ -476,7 +480,6 @@ impl<C: Clock + Send + Sync> Writer<C> {
                 return Err(Ending::Failed(Failure::OutcomeUnknown));
             }
         }
-        let alone = head.is_alone(&self.me) && !self.may_have_moved(head.change_number);
         self.attachments.committed(head.position(), alone);
         Ok(())
     }

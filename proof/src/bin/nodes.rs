@@ -5,7 +5,7 @@ use std::net::Ipv6Addr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use clap::Parser;
@@ -20,9 +20,9 @@ use tokio::task::JoinSet;
 /// Measures one node and several, in turn, on one database.
 #[derive(Parser)]
 struct Arguments {
-    /// How many nodes beside one.
-    #[arg(long, value_delimiter = ',', default_value = "3,5,10")]
-    nodes: Vec<usize>,
+    /// How many nodes beside one [default: 3,5,10; none with --against].
+    #[arg(long, value_delimiter = ',')]
+    nodes: Option<Vec<usize>>,
     /// How often each is measured; the middle one counts.
     #[arg(long, default_value_t = 3)]
     rounds: usize,
@@ -39,10 +39,12 @@ struct Arguments {
     /// that what several nodes cost it takes from what they get.
     #[arg(long, default_value_t = 0)]
     delay: u64,
-    /// Another build of the server, of which one node is measured in each round, on a database of its own.
+    /// Another build of the server, of which one node is measured in each round, on a database of its own, before the first one in
+    /// every second round. A database that is measured more often gets more rows, and a dump of it takes longer: compare two
+    /// builds without `--nodes`.
     #[arg(long)]
     against: Option<PathBuf>,
-    /// The database is dumped again and again meanwhile.
+    /// The database is dumped again and again while it is measured.
     #[arg(long)]
     dump: bool,
     /// The rates are of calls with a wrong secret, each from another address, instead of generates.
@@ -283,18 +285,19 @@ async fn measure(world: &mut World, nodes: usize, arguments: &Arguments, seen: &
     seen.check_costs.push(cost);
 }
 
-/// Dumps the databases of all worlds, one after the other, until it is told to stop.
-fn dump(worlds: &[World], stop: &Arc<AtomicBool>) -> std::thread::JoinHandle<u64> {
+/// Which world is being measured; none any more at the end.
+const ENDED: usize = usize::MAX;
+
+/// Dumps the database of the world that is being measured again and again, until the measurements have ended.
+fn dump(worlds: &[World], measured: &Arc<AtomicUsize>) -> std::thread::JoinHandle<u64> {
     let urls: Vec<String> = worlds.iter().map(|world| world.cluster.url()).collect();
-    let stop = Arc::clone(stop);
+    let measured = Arc::clone(measured);
     std::thread::spawn(move || {
         let mut done = 0;
-        while !stop.load(Ordering::Relaxed) {
-            for url in &urls {
-                let dumped = finish(Command::new("pg_dump").arg(url), PROGRAM_LIMIT);
-                assert!(dumped.status.success());
-                done += 1;
-            }
+        while let Some(url) = urls.get(measured.load(Ordering::Relaxed)) {
+            let dumped = finish(Command::new("pg_dump").arg(url), PROGRAM_LIMIT);
+            assert!(dumped.status.success());
+            done += 1;
         }
         done
     })
@@ -309,20 +312,27 @@ async fn main() {
         worlds.push(World::start(other, &arguments).await);
         subjects.push((1, 1));
     }
-    subjects.extend(arguments.nodes.iter().map(|count| (0, *count)));
+    let nodes = arguments.nodes.as_deref();
+    let others: &[usize] = if subjects.len() > 1 { &[] } else { &[3, 5, 10] };
+    subjects.extend(nodes.unwrap_or(others).iter().map(|count| (0, *count)));
     let mut all: Vec<Seen> = subjects.iter().map(|_| Seen::default()).collect();
-    let stop = Arc::new(AtomicBool::new(false));
-    let dumping = arguments.dump.then(|| dump(&worlds, &stop));
+    let measured = Arc::new(AtomicUsize::new(0));
+    let dumping = arguments.dump.then(|| dump(&worlds, &measured));
     for round in 0..arguments.rounds {
-        for ((world, count), seen) in subjects.iter().zip(&mut all) {
+        let mut turns: Vec<_> = subjects.iter().zip(&mut all).collect();
+        if round % 2 == 1 {
+            turns.reverse();
+        }
+        for ((world, count), seen) in turns {
             eprintln!(
                 "round {round}, {count} nodes of {}",
                 worlds[*world].binary.display()
             );
+            measured.store(*world, Ordering::Relaxed);
             measure(&mut worlds[*world], *count, &arguments, seen).await;
         }
     }
-    stop.store(true, Ordering::Relaxed);
+    measured.store(ENDED, Ordering::Relaxed);
     if let Some(dumping) = dumping {
         let dumps = dumping.join().expect("dumps that succeed");
         println!("{dumps} dumps were taken meanwhile");

@@ -6,7 +6,7 @@ use crate::driver::Each;
 use crate::error::StoreError;
 use crate::job::parse_uuid;
 use crate::keys::KeyFault;
-use crate::load::digest_key;
+use crate::load::{digest_key, head};
 use crate::nodes::{About, Coherence, Listed, NODES_MAX, NodeRow as ListedRow};
 use crate::value::{Row, Value};
 use std::sync::Arc;
@@ -65,8 +65,11 @@ const JOIN: &str = concat!(
         WHERE node.attempt < excluded.attempt"
 );
 /// From the change before the first that is wanted: that must still be the one applied here.
-const READ: &str = "SELECT h.store, h.epoch, h.change_number, l.number, l.format, l.body, l.tag
-    FROM head h LEFT JOIN change_log l ON l.number >= $1 ORDER BY l.number";
+const READ: &str = concat!(
+    "SELECT h.store, h.epoch, h.change_number, l.number, l.format, l.body, l.tag FROM ",
+    head!(),
+    " LEFT JOIN change_log l ON l.number >= $1 ORDER BY l.number"
+);
 /// Nobody need wait for it: when it is lost, the next renewal says it.
 const NOT_AWAITED: &str =
     "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL synchronous_commit = off";
@@ -82,10 +85,13 @@ const ROWS: &str = concat!(
     FROM (SELECT 1) AS one LEFT JOIN node n ON n.incarnation <> $3"
 );
 /// All rows for people, the own one too; what can be lost; the clock. Always one row at least.
-const LIST: &str = "SELECT h.change_number, current_setting('fsync'), current_setting('full_page_writes'),
+const LIST: &str = concat!(
+    "SELECT h.change_number, current_setting('fsync'), current_setting('full_page_writes'),
     current_setting('synchronous_standby_names'), (extract(epoch FROM clock_timestamp()) * 1000000)::bigint,
-    n.incarnation, n.attempt, n.acked, n.wait, n.about, n.newest_key, n.joined_at, n.replicas,
-    h.audit_seq FROM head h LEFT JOIN node n ON true ORDER BY n.joined_at, n.incarnation";
+    n.incarnation, n.attempt, n.acked, n.wait, n.about, n.newest_key, n.joined_at, n.replicas, h.audit_seq FROM ",
+    head!(),
+    " LEFT JOIN node n ON true ORDER BY n.joined_at, n.incarnation"
+);
 const REMOVE: &str = "DELETE FROM node WHERE incarnation = $1 AND attempt = $2";
 const SIGN_OFF: &str = "DELETE FROM node WHERE incarnation = $1";
 

@@ -57,10 +57,12 @@ pub(crate) const HINT: &str =
 /// Lets single statements take as long as they need.
 const CLEAR_STATEMENT_TIMEOUT: &str = "SET statement_timeout = 0";
 
-/// Slots and the head are rewritten again and again: room on their pages keeps the new row beside the
-/// old one and off the index.
+/// Slots and the rows of nodes are rewritten again and again: room on their pages keeps the new row beside the old one and off
+/// the index. The head is rewritten by every group, and its newest row is found as the last one of an index: while a snapshot
+/// is open, all rows that it could see stay. A unique index would look at each of them for every new one, hence it has none.
 const TUNE: &str = "ALTER TABLE slot SET (fillfactor = 50); ALTER TABLE head SET (fillfactor = 10);
-    ALTER TABLE node SET (fillfactor = 10)";
+    ALTER TABLE node SET (fillfactor = 10); ALTER TABLE head DROP CONSTRAINT IF EXISTS head_pkey;
+    CREATE INDEX IF NOT EXISTS head_position ON head (change_number, audit_seq)";
 
 /// The connection that writes.
 pub(crate) struct PostgresDriver {
@@ -662,6 +664,9 @@ pub(crate) mod tests {
 
     const SQUARE: &str = "SELECT $1::bigint * $1::bigint";
     const HEAD: &str = "SELECT change_number FROM head";
+    /// 3,000 groups of one token each, as far as they write the head.
+    const MANY_GROUPS: &str = "DO $$ BEGIN FOR n IN 1..3000 LOOP
+        UPDATE head SET change_number = n + 5, audit_seq = n WHERE change_number = n + 4 AND audit_seq = n - 1; COMMIT; END LOOP; END $$";
 
     #[test]
     fn what_is_asked_while_the_lock_is_waited_for_is_answered_with_it() {
@@ -771,6 +776,49 @@ pub(crate) mod tests {
             all.push(Statement::one(APPEND_CHANGE, params));
         }
         all
+    }
+
+    /// What a group reads and writes of the head while a dump has a snapshot open must not become more with every group before it.
+    #[test]
+    fn former_versions_of_the_head_are_not_read_while_a_snapshot_is_open() {
+        /// A page of the index, the newest row, and what the last groups left there.
+        const PAGES_MAX: i64 = 15;
+        on_tables(async |cluster, mut driver| {
+            let mut snapshot = PostgresDriver::open(&cluster.url(), "dump", true)
+                .await
+                .unwrap();
+            snapshot
+                .run("BEGIN ISOLATION LEVEL REPEATABLE READ")
+                .await
+                .unwrap();
+            snapshot
+                .query(HEAD, &[vec![]], &mut |_, _| Ok(()))
+                .await
+                .unwrap();
+            driver.run(MANY_GROUPS).await.unwrap();
+            for (sql, values) in [
+                (crate::load::SELECT_HEAD, ""),
+                (MOVE_HEAD, "(3006, 3001, '', 0, 3005, 3000)"),
+                (crate::statements::KEEP_TIME, "(9)"),
+            ] {
+                let prepare = format!("DEALLOCATE ALL; PREPARE planned AS {sql}");
+                driver.run(&prepare).await.unwrap();
+                let session = driver.session().unwrap();
+                let explain =
+                    format!("EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE planned{values}");
+                let answer = session.client.simple_query(&explain).await.unwrap();
+                let plan = answer.iter().find_map(|message| match message {
+                    tokio_postgres::SimpleQueryMessage::Row(row) => row.get(0),
+                    _ => None,
+                });
+                let plan: serde_json::Value = serde_json::from_str(plan.unwrap()).unwrap();
+                let pages = plan[0]["Plan"]["Shared Hit Blocks"].as_i64().unwrap();
+                assert!(pages <= PAGES_MAX, "{pages} pages for {sql}: {plan:#}");
+            }
+            snapshot.close().await;
+            driver.run("DEALLOCATE ALL").await.unwrap();
+            driver.close().await;
+        });
     }
 
     #[test]

@@ -8,6 +8,7 @@ pub use filters::{AuditFilter, ClientFilter, ClientOrder, StateFilter};
 pub use secrets::ClientSecrets;
 
 use crate::error::StoreError;
+use crate::load::head;
 use crate::people::{self, Invitation, Member, OpaqueTokenDigest, Session};
 use crate::postgres;
 use crate::rows::{self, select_client};
@@ -461,7 +462,7 @@ impl Reader {
 
     /// The audit head: the number and hash of the last entry, and the last change's number.
     pub async fn head(&self) -> Result<(u64, [u8; 32], u64), StoreError> {
-        let sql = "SELECT audit_seq, audit_hash, change_number FROM head".to_owned();
+        let sql = concat!("SELECT audit_seq, audit_hash, change_number FROM ", head!());
         let decode: Decode<_> = |row| {
             Ok((
                 row.int(0)?.cast_unsigned(),
@@ -469,7 +470,7 @@ impl Reader {
                 row.int(2)?.cast_unsigned(),
             ))
         };
-        let head = self.rows(sql, vec![], decode).await?.pop();
+        let head = self.rows(sql.to_owned(), vec![], decode).await?.pop();
         head.ok_or_else(|| StoreError::Damaged("the head row is missing".into()))
     }
 }
