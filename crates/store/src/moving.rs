@@ -33,8 +33,9 @@ const BATCH: usize = 1_000;
 const WAITING: usize = 4;
 /// Longest a short transaction may take.
 const COMMIT_TIMEOUT: Duration = Duration::from_secs(60);
-/// The one table that is left empty: its rows are the processes that serve.
+/// The table of the processes that serve; this one and that of what they have applied are left empty.
 const PROCESSES: &str = "node";
+const APPLIED: &str = "node_applied";
 /// The table of the one row that says where a store stands.
 const HEAD: &str = "head";
 /// The column of that row in which a mark is kept.
@@ -376,9 +377,9 @@ fn tables() -> Result<Vec<Table>, StoreError> {
     for migration in schema::MIGRATIONS {
         empty.execute_batch(&schema::for_sqlite(migration))?;
     }
-    let sql = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name <> $1 ORDER BY name = $2, name";
+    let sql = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT IN ($1, $2) ORDER BY name = $3, name";
     let mut names = empty.prepare(sql)?;
-    let names = names.query_map([PROCESSES, HEAD], |row| row.get::<_, String>(0))?;
+    let names = names.query_map([PROCESSES, APPLIED, HEAD], |row| row.get::<_, String>(0))?;
     let mut tables = Vec::new();
     for name in names {
         let name = name?;

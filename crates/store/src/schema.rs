@@ -238,9 +238,16 @@ UPDATE client_tag SET workspace = (SELECT c.workspace FROM client c WHERE c.no =
 CREATE INDEX client_tag_place ON client_tag (workspace, tag, client);
 ";
 
-/// Whether there is a node of another name is read by every group.
+/// Whether there is a node of another name is read by every group. What nodes have applied is added as rows: `applies` is 1 for
+/// nodes that read it there, while those of an older version look at `acked`.
 const V16: &str = "
 CREATE INDEX node_id ON node (id);
+ALTER TABLE node ADD COLUMN applies BIGINT NOT NULL DEFAULT 0;
+CREATE INDEX node_older ON node (applies) WHERE applies = 0;
+CREATE TABLE node_applied (
+    incarnation TEXT NOT NULL, number BIGINT NOT NULL
+);
+CREATE INDEX node_applied_number ON node_applied (incarnation, number);
 ";
 
 /// SQLite numbers the rows of a table with `{key}` by itself.

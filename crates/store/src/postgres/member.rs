@@ -40,10 +40,22 @@ macro_rules! has {
     };
 }
 
+/// What the node of the row `n` has applied. Each acknowledgement adds a row, which is the last one of its index: an update would
+/// leave a version of the node's row that is looked at by everybody for as long as a snapshot is open, as that of a dump.
+macro_rules! acknowledged {
+    () => {
+        "greatest(n.acked, (SELECT a.number FROM node_applied a WHERE a.incarnation = n.incarnation ORDER BY a.number DESC LIMIT 1))"
+    };
+}
+
 /// The attempt's own number is written, not one more than was there: a count of renewals could show the same value twice
-/// over a failover. Nor does an earlier attempt, given up here but still under way there, come after a later one.
+/// over a failover. Nor does an earlier attempt, given up here but still under way there, come after a later one. What was
+/// acknowledged before is said by the row itself from now on; `$7` is where that was forgotten before, so that rows which a
+/// snapshot keeps are not looked at again.
 const RENEW: &str = concat!(
-    "UPDATE node SET attempt = $1, acked = CASE WHEN ",
+    "WITH said AS (DELETE FROM node_applied WHERE incarnation = $5 AND number >= $7 AND number < $2 AND ",
+    has!("$3::bigint", "$4::bigint"),
+    ") UPDATE node SET attempt = $1, acked = CASE WHEN ",
     has!("$3::bigint", "$4::bigint"),
     " THEN greatest(acked, $2::bigint) ELSE acked END, replicas = $6 WHERE incarnation = $5 AND attempt < $1"
 );
@@ -53,14 +65,16 @@ const REPLACE: &str =
 /// What must be known before a node may join: the key for new digests, and what the others can read.
 const TERMS: &str =
     "SELECT h.digest_key, n.reads, n.about FROM head h LEFT JOIN node n ON n.incarnation <> $1";
+/// What nodes acknowledged that are gone.
+const FORGET: &str = "DELETE FROM node_applied a WHERE NOT EXISTS (SELECT 1 FROM node n WHERE n.incarnation = a.incarnation)";
 const CHOOSE_KEY: &str = "UPDATE head SET digest_key = $1";
 /// Also when the outcome of an earlier attempt was unknown, and the row is there.
 const JOIN: &str = concat!(
-    "INSERT INTO node (attempt, acked, incarnation, replicas, id, wait, place, about, reads, newest_key, joined_at)
+    "INSERT INTO node (attempt, acked, incarnation, replicas, id, wait, place, about, reads, newest_key, joined_at, applies)
         SELECT $1::bigint, CASE WHEN ",
     has!("$3::bigint", "$4::bigint"),
     " THEN $2::bigint ELSE 0 END, $5::text, $6::bigint, $7::text, $8::bigint, $9::text, $10::text, $11::bigint,
-        $12::bigint, $13::bigint
+        $12::bigint, $13::bigint, 1
     ON CONFLICT (incarnation) DO UPDATE SET attempt = excluded.attempt, acked = greatest(node.acked, excluded.acked)
         WHERE node.attempt < excluded.attempt"
 );
@@ -74,21 +88,28 @@ const READ: &str = concat!(
 const NOT_AWAITED: &str =
     "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL synchronous_commit = off";
 const ACKNOWLEDGE: &str = concat!(
-    "UPDATE node SET acked = $1 WHERE incarnation = $2 AND acked < $1 AND ",
+    "WITH older AS (UPDATE node SET acked = $1 WHERE EXISTS (SELECT 1 FROM node WHERE applies = 0)
+        AND incarnation = $2 AND acked < $1 AND ",
+    has!("$3::bigint", "$4::bigint"),
+    ") INSERT INTO node_applied (incarnation, number) SELECT $2::text, $1::bigint WHERE ",
     has!("$3::bigint", "$4::bigint")
 );
 /// Always one row at least: that the server lacks the change must not look like there being no other nodes.
 const ROWS: &str = concat!(
     "SELECT CASE WHEN ",
     has!("$1::bigint", "$2::bigint"),
-    " THEN 1::bigint ELSE 0::bigint END, n.incarnation, n.attempt, n.acked, n.wait
+    " THEN 1::bigint ELSE 0::bigint END, n.incarnation, n.attempt, ",
+    acknowledged!(),
+    ", n.wait
     FROM (SELECT 1) AS one LEFT JOIN node n ON n.incarnation <> $3"
 );
 /// All rows for people, the own one too; what can be lost; the clock. Always one row at least.
 const LIST: &str = concat!(
     "SELECT h.change_number, current_setting('fsync'), current_setting('full_page_writes'),
     current_setting('synchronous_standby_names'), (extract(epoch FROM clock_timestamp()) * 1000000)::bigint,
-    n.incarnation, n.attempt, n.acked, n.wait, n.about, n.newest_key, n.joined_at, n.replicas, h.audit_seq FROM ",
+    n.incarnation, n.attempt, ",
+    acknowledged!(),
+    ", n.wait, n.about, n.newest_key, n.joined_at, n.replicas, h.audit_seq FROM ",
     head!(),
     " LEFT JOIN node n ON true ORDER BY n.joined_at, n.incarnation"
 );
@@ -188,6 +209,8 @@ pub(crate) struct MemberSession {
     session: Option<Session>,
     /// Set while a transaction may be open: a session that is left so can only be closed.
     within: bool,
+    /// Acknowledgements of numbers below are forgotten since the connection was made: a renewal says them.
+    forgotten: i64,
 }
 
 impl MemberSession {
@@ -197,6 +220,7 @@ impl MemberSession {
             target: Target::parse(url, name)?,
             session: None,
             within: false,
+            forgotten: 0,
         })
     }
 
@@ -226,6 +250,7 @@ impl MemberSession {
     pub(crate) fn give_up(&mut self) {
         self.session = None;
         self.within = false;
+        self.forgotten = 0;
     }
 
     fn session(&mut self) -> Result<&mut Session, StoreError> {
@@ -246,10 +271,15 @@ impl MemberSession {
 
     /// Renews the row: attempt, acknowledged, number and tag of what is applied, incarnation, attached replicas.
     pub(crate) async fn renew(&mut self, row: &[Value; 6]) -> Result<Renewed, StoreError> {
-        match self.write(RENEW, row).await? {
-            0 => Ok(Renewed::Missing),
-            _ => Ok(Renewed::Written),
+        let mut params = row.to_vec();
+        params.push(self.forgotten.into());
+        if self.write(RENEW, &params).await? == 0 {
+            return Ok(Renewed::Missing);
         }
+        if let Value::Int(acknowledged) = row[1] {
+            self.forgotten = acknowledged;
+        }
+        Ok(Renewed::Written)
     }
 
     /// Makes the row, under the head lock: a node that holds it and sees no other row is alone. Also agrees on the key for new
@@ -279,6 +309,7 @@ impl MemberSession {
         client
             .execute(&replace, &[&place, &id, &incarnation])
             .await?;
+        client.batch_execute(FORGET).await?;
         let found = client.query(&terms, &[&incarnation]).await?;
         let (mut chosen, mut others) = (None, Vec::new());
         for found in &found {
@@ -514,7 +545,7 @@ fn heard_nothing(session: &Session) -> Result<(), StoreError> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::on_tables;
+    use super::super::tests::{looks_at_few_pages, on_tables, snapshot};
     use super::*;
 
     /// A renewal or a join: this attempt, nothing acknowledged, nothing applied.
@@ -556,6 +587,94 @@ mod tests {
         assert!(here, "the beginning is in every history");
         assert_eq!(rows.len(), 1);
         rows[0].attempt
+    }
+
+    /// Says that the changes up to `number` are applied, and answers what the rows say of it.
+    async fn acknowledge(session: &mut MemberSession, number: u64) {
+        let applied = Acknowledged {
+            incarnation: uuid::Uuid::from_u128(7).to_string(),
+            number,
+            at: Position::default(),
+        };
+        let wanted = Wanted {
+            applied: Some(applied),
+            ..Wanted::default()
+        };
+        let said = session.exchange(wanted, &mut |_, _| Ok(())).await;
+        assert!(said.unwrap().is_none());
+    }
+
+    #[test]
+    fn former_acknowledgements_are_not_read_while_a_snapshot_is_open() {
+        on_tables(async |cluster, mut driver| {
+            let keyring = keyring();
+            let mut session = MemberSession::new(&cluster.url(), "test").unwrap();
+            session.open().await.unwrap();
+            session.join(&row(1), &joining(&keyring)).await.unwrap();
+            let dump = snapshot(cluster).await;
+            for number in 1..=3000 {
+                acknowledge(&mut session, number).await;
+                if number % 1000 == 0 {
+                    let mut renewal = row(1 + number.cast_signed() / 1000);
+                    renewal[1] = (number.cast_signed() - 5).into();
+                    session.renew(&renewal).await.unwrap();
+                }
+            }
+            let counts = "SELECT (SELECT count(*) FROM node_applied), (SELECT acked FROM node)";
+            let counts = cluster.sql("tokenward", counts);
+            assert_eq!(counts, "6|2995", "a renewal says what was said before it");
+            let me = uuid::Uuid::from_u128(7);
+            for (sql, values) in [
+                (ROWS, "(0, 0, 'another')".to_owned()),
+                (ACKNOWLEDGE, format!("(3001, '{me}', 0, 0)")),
+                (RENEW, format!("(5, 2999, 0, 0, '{me}', 0, 2995)")),
+                (LIST, String::new()),
+            ] {
+                looks_at_few_pages(&mut driver, sql, &values).await;
+            }
+            dump.close().await;
+            driver.close().await;
+        });
+    }
+
+    #[test]
+    fn nodes_of_an_older_version_read_acknowledgements_where_they_look() {
+        on_tables(async |cluster, driver| {
+            let keyring = keyring();
+            let mut session = MemberSession::new(&cluster.url(), "test").unwrap();
+            session.open().await.unwrap();
+            session.join(&row(1), &joining(&keyring)).await.unwrap();
+            let acked = || cluster.sql("tokenward", "SELECT acked FROM node WHERE id = 'process'");
+            acknowledge(&mut session, 3).await;
+            assert_eq!(acked(), "0", "only its own version is there");
+            let older = "INSERT INTO node (incarnation, id, attempt, acked, wait)
+                VALUES ('00000000-0000-0000-0000-000000000009', 'older', 1, 2, 1)";
+            cluster.sql("tokenward", older);
+            acknowledge(&mut session, 4).await;
+            assert_eq!(acked(), "4");
+            // Each reads the other's, wherever it is.
+            for (own, other, said) in [(7, 9, 2), (9, 7, 5)] {
+                let own = uuid::Uuid::from_u128(own).to_string();
+                if said == 5 {
+                    cluster.sql(
+                        "tokenward",
+                        "DELETE FROM node_applied; UPDATE node SET acked = 5 WHERE id = 'process'",
+                    );
+                }
+                let wanted = Wanted {
+                    rows: Some((Position::default(), own)),
+                    ..Wanted::default()
+                };
+                let others = session.exchange(wanted, &mut |_, _| Ok(())).await;
+                let rows = others.unwrap().unwrap().rows;
+                let rows: Vec<_> = rows
+                    .iter()
+                    .map(|row| (row.incarnation.0, row.acknowledged))
+                    .collect();
+                assert_eq!(rows, [(other, said)]);
+            }
+            driver.close().await;
+        });
     }
 
     #[test]

@@ -778,45 +778,52 @@ pub(crate) mod tests {
         all
     }
 
-    /// What a group reads and writes of the head while a dump has a snapshot open must not become more with every group before it.
+    /// Opens a snapshot, as a dump does.
+    pub(super) async fn snapshot(cluster: &PgCluster) -> Box<PostgresDriver> {
+        let mut dump = PostgresDriver::open(&cluster.url(), "dump", true)
+            .await
+            .unwrap();
+        dump.run("BEGIN ISOLATION LEVEL REPEATABLE READ")
+            .await
+            .unwrap();
+        dump.query(HEAD, &[vec![]], &mut |_, _| Ok(()))
+            .await
+            .unwrap();
+        dump
+    }
+
+    /// Makes sure that a statement with these values looks at few pages: those of indexes, the newest rows, and what the last
+    /// statements left there.
+    pub(super) async fn looks_at_few_pages(driver: &mut PostgresDriver, sql: &str, values: &str) {
+        const PAGES_MAX: i64 = 20;
+        let prepare = format!("DEALLOCATE ALL; PREPARE planned AS {sql}");
+        driver.run(&prepare).await.unwrap();
+        let client = &driver.session().unwrap().client;
+        let explain = format!("EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE planned{values}");
+        let answer = client.simple_query(&explain).await.unwrap();
+        let plan = answer.iter().find_map(|message| match message {
+            tokio_postgres::SimpleQueryMessage::Row(row) => row.get(0),
+            _ => None,
+        });
+        let plan: serde_json::Value = serde_json::from_str(plan.unwrap()).unwrap();
+        let pages = plan[0]["Plan"]["Shared Hit Blocks"].as_i64().unwrap();
+        assert!(pages <= PAGES_MAX, "{pages} pages for {sql}: {plan:#}");
+        client.batch_execute("DEALLOCATE ALL").await.unwrap();
+    }
+
     #[test]
     fn former_versions_of_the_head_are_not_read_while_a_snapshot_is_open() {
-        /// A page of the index, the newest row, and what the last groups left there.
-        const PAGES_MAX: i64 = 15;
         on_tables(async |cluster, mut driver| {
-            let mut snapshot = PostgresDriver::open(&cluster.url(), "dump", true)
-                .await
-                .unwrap();
-            snapshot
-                .run("BEGIN ISOLATION LEVEL REPEATABLE READ")
-                .await
-                .unwrap();
-            snapshot
-                .query(HEAD, &[vec![]], &mut |_, _| Ok(()))
-                .await
-                .unwrap();
+            let dump = snapshot(cluster).await;
             driver.run(MANY_GROUPS).await.unwrap();
             for (sql, values) in [
                 (crate::load::SELECT_HEAD, ""),
                 (MOVE_HEAD, "(3006, 3001, '', 0, 3005, 3000)"),
                 (crate::statements::KEEP_TIME, "(9)"),
             ] {
-                let prepare = format!("DEALLOCATE ALL; PREPARE planned AS {sql}");
-                driver.run(&prepare).await.unwrap();
-                let session = driver.session().unwrap();
-                let explain =
-                    format!("EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE planned{values}");
-                let answer = session.client.simple_query(&explain).await.unwrap();
-                let plan = answer.iter().find_map(|message| match message {
-                    tokio_postgres::SimpleQueryMessage::Row(row) => row.get(0),
-                    _ => None,
-                });
-                let plan: serde_json::Value = serde_json::from_str(plan.unwrap()).unwrap();
-                let pages = plan[0]["Plan"]["Shared Hit Blocks"].as_i64().unwrap();
-                assert!(pages <= PAGES_MAX, "{pages} pages for {sql}: {plan:#}");
+                looks_at_few_pages(&mut driver, sql, values).await;
             }
-            snapshot.close().await;
-            driver.run("DEALLOCATE ALL").await.unwrap();
+            dump.close().await;
             driver.close().await;
         });
     }

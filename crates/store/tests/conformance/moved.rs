@@ -102,7 +102,7 @@ fn rows_of(place: &Place, tables: &Tables) -> BTreeMap<String, Vec<String>> {
     };
     tables
         .iter()
-        .filter(|(table, _)| *table != "node")
+        .filter(|(table, _)| !["node", "node_applied"].contains(&table.as_str()))
         .map(rows)
         .collect()
 }

@@ -98,6 +98,34 @@ fn what_one_answers_is_in_force_at_the_other() {
 }
 
 #[test]
+fn a_node_alone_acknowledges_nothing_and_one_that_joins_is_answered() {
+    on(Engine::Postgres, async |place| {
+        let said = || place.number("SELECT coalesce(max(number), 0) FROM node_applied");
+        let a = open(&place, Who::sharing()).await;
+        let clients = a.populate(2).await;
+        // Whether its connections lead to one server is known only when a change has been answered.
+        let before = place.number("SELECT change_number FROM head");
+        for (id, secret) in clients.iter().chain(&clients).chain(&clients) {
+            a.generate(*id, secret).await.unwrap();
+        }
+        assert!(said() <= before, "nobody would read it");
+        let b = open(&place, Who::sharing()).await;
+        let (id, secret) = &clients[0];
+        b.generate(*id, secret).await.unwrap();
+        a.generate(*id, secret).await.unwrap();
+        until("both nodes to say what they have applied", || {
+            place.number("SELECT count(DISTINCT incarnation) FROM node_applied") == 2
+        });
+        b.close().await;
+        a.close().await;
+        // What is left is forgotten by the next node that joins.
+        let c = open(&place, Who::sharing()).await;
+        assert_eq!(said(), 0);
+        c.close().await;
+    });
+}
+
+#[test]
 fn what_comes_while_other_nodes_have_their_turn_joins_the_group() {
     on(Engine::Postgres, async |place| {
         let a = open(&place, Who::sharing()).await;

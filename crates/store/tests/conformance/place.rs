@@ -220,6 +220,7 @@ impl Place {
             "DROP TABLE passkey_challenge",
             "ALTER TABLE head DROP COLUMN digest_key",
             "DROP TABLE gate",
+            "DROP TABLE node_applied",
             "ALTER TABLE change_log DROP COLUMN tag",
             "DROP TABLE node",
             "CREATE TABLE node (one INTEGER PRIMARY KEY, id TEXT NOT NULL, incarnation TEXT NOT NULL, renewals BIGINT NOT NULL)",
