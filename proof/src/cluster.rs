@@ -194,9 +194,7 @@ impl World {
                 .internal(address())
                 .arg("--node-name")
                 .arg(&format!("node-{number}"));
-            arguments
-                .iter()
-                .fold(builder, |builder, one| builder.arg(one))
+            builder.args(&arguments)
         };
         let first = node(0).start();
         let api = first.api();

@@ -187,30 +187,19 @@ fn nginx(report: &mut Report, rounds: usize, house: &House) -> Result<(), String
             "our check, no kept connections",
         ],
     );
-    ratio(
-        report,
-        &measures,
+    let mut rate = |what: &str, of_to, goal| ratio(report, &measures, what, of_to, goal);
+    rate(
         "our check, of a bare server in our place",
         (1, 2),
         Goal::AtLeast(0.97),
     );
-    ratio(
-        report,
-        &measures,
-        "our check, of no check",
-        (1, 0),
-        Goal::AtLeast(0.60),
-    );
-    ratio(
-        report,
-        &measures,
+    rate("our check, of no check", (1, 0), Goal::AtLeast(0.60));
+    rate(
         "our check over a unix socket, of no check",
         (3, 0),
         Goal::None,
     );
-    ratio(
-        report,
-        &measures,
+    rate(
         "our check without kept connections, of no check",
         (4, 0),
         Goal::None,
@@ -246,41 +235,28 @@ fn envoy(report: &mut Report, rounds: usize, house: &House) -> Result<(), String
             "a bare server in our place, HTTP",
         ],
     );
-    ratio(
-        report,
-        &measures,
+    let mut rate = |what: &str, of_to, goal| ratio(report, &measures, what, of_to, goal);
+    rate(
         "our check over gRPC, of bare tonic in our place",
         (1, 2),
         Goal::AtLeast(0.97),
     );
-    ratio(
-        report,
-        &measures,
+    rate(
         "our check over gRPC, of no check",
         (1, 0),
         Goal::AtLeast(0.52),
     );
-    ratio(
-        report,
-        &measures,
+    rate(
         "our check over a unix socket, of no check",
         (3, 0),
         Goal::None,
     );
-    ratio(
-        report,
-        &measures,
+    rate(
         "our check over HTTP, of a bare server in our place",
         (4, 5),
         Goal::AtLeast(0.97),
     );
-    ratio(
-        report,
-        &measures,
-        "our check over HTTP, of no check",
-        (4, 0),
-        Goal::None,
-    );
+    rate("our check over HTTP, of no check", (4, 0), Goal::None);
     Ok(())
 }
 

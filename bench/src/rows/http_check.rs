@@ -81,8 +81,7 @@ pub(crate) fn server(
     split.starting();
     let server = Server::builder()
         .data_dir(data)
-        .arg("--check-threads")
-        .arg("1")
+        .args(&["--check-threads", "1"])
         .start();
     split.take(server.process_id())?;
     Ok(server)

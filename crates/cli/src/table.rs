@@ -92,6 +92,32 @@ impl Style {
     }
 }
 
+/// A table that is made column by column.
+pub(crate) struct Columns<'a, T> {
+    items: &'a [T],
+    table: Table,
+}
+
+impl<T> Columns<'_, T> {
+    /// Adds a column: its heading, and the cell of each item.
+    pub(crate) fn column<C: Into<Cell>>(
+        mut self,
+        heading: &'static str,
+        cell: impl Fn(&T) -> C,
+    ) -> Self {
+        self.table.headings.push(heading);
+        for (row, item) in self.table.rows.iter_mut().zip(self.items) {
+            row.push(cell(item).into());
+        }
+        self
+    }
+
+    /// The table with the columns so far.
+    pub(crate) fn table(self) -> Table {
+        self.table
+    }
+}
+
 /// Rows under headings; without headings a list of names and values.
 #[derive(Clone, Default, Debug)]
 pub(crate) struct Table {
@@ -112,6 +138,17 @@ impl Table {
     pub(crate) fn without_headings(mut self) -> Table {
         self.headings.clear();
         self
+    }
+
+    /// A table with a row for each item; its columns follow.
+    pub(crate) fn of<T>(items: &[T]) -> Columns<'_, T> {
+        Columns {
+            items,
+            table: Table {
+                headings: Vec::new(),
+                rows: vec![Vec::new(); items.len()],
+            },
+        }
     }
 
     /// Adds a row.

@@ -64,16 +64,12 @@ pub(crate) fn seconds(seconds: Option<u32>) -> String {
 
 /// A list of workspaces.
 pub(crate) fn workspaces(items: &[Workspace]) -> Table {
-    let mut table = Table::new(&["ID", "NAME", "STATE", "CREATED"]);
-    for item in items {
-        table.row([
-            text(item.id).into(),
-            text(&item.name).into(),
-            switched(item.disabled),
-            text(&item.created_at).into(),
-        ]);
-    }
-    table
+    Table::of(items)
+        .column("ID", |item| text(item.id))
+        .column("NAME", |item| text(&item.name))
+        .column("STATE", |item| switched(item.disabled))
+        .column("CREATED", |item| text(&item.created_at))
+        .table()
 }
 
 /// One workspace.
@@ -101,54 +97,39 @@ pub(crate) fn coherence(level: Coherence) -> &'static str {
 
 /// The nodes of a database.
 pub(crate) fn nodes(all: &Nodes) -> Table {
-    let mut table = Table::new(&[
-        "NAME",
-        "STATE",
-        "VERSION",
-        "BEHIND",
-        "SILENT",
-        "REPLICAS",
-        "KEY",
-        "JOINED",
-        "DIFFERENT",
-    ]);
-    for node in &all.items {
-        let name = match node.own {
+    Table::of(&all.items)
+        .column("NAME", |node| match node.own {
             true => format!("{} (answers)", node.name),
             false => text(&node.name),
-        };
-        let tone = match node.state {
-            NodeState::Active => Tone::Good,
-            NodeState::Silent => Tone::Bad,
-            NodeState::Unknown => Tone::Plain,
-        };
-        let differing: Vec<String> = node
-            .differing_settings
-            .iter()
-            .map(|(setting, value)| format!("{setting}={value}"))
-            .collect();
-        table.row([
-            name.into(),
-            state(node.state.as_str(), tone),
-            text(&node.version).into(),
-            node.behind.to_string().into(),
-            format!("{}s", node.silent_seconds).into(),
-            node.replicas.to_string().into(),
-            or(node.newest_digest_key, NOTHING).into(),
-            text(&node.joined_at).into(),
-            list(&differing, NOTHING).into(),
-        ]);
-    }
-    table
+        })
+        .column("STATE", |node| {
+            let tone = match node.state {
+                NodeState::Active => Tone::Good,
+                NodeState::Silent => Tone::Bad,
+                NodeState::Unknown => Tone::Plain,
+            };
+            state(node.state.as_str(), tone)
+        })
+        .column("VERSION", |node| text(&node.version))
+        .column("BEHIND", |node| node.behind.to_string())
+        .column("SILENT", |node| format!("{}s", node.silent_seconds))
+        .column("REPLICAS", |node| node.replicas.to_string())
+        .column("KEY", |node| or(node.newest_digest_key, NOTHING))
+        .column("JOINED", |node| text(&node.joined_at))
+        .column("DIFFERENT", |node| {
+            let differing = node.differing_settings.iter();
+            let differing = differing.map(|(setting, value)| format!("{setting}={value}"));
+            list(&differing.collect::<Vec<_>>(), NOTHING)
+        })
+        .table()
 }
 
 /// A list of products.
 pub(crate) fn products(items: &[Product]) -> Table {
-    let mut table = Table::new(&["SLUG", "NAME"]);
-    for item in items {
-        table.row([text(&item.slug).into(), text(&item.name).into()]);
-    }
-    table
+    Table::of(items)
+        .column("SLUG", |item| text(&item.slug))
+        .column("NAME", |item| text(&item.name))
+        .table()
 }
 
 /// One product.
@@ -175,34 +156,20 @@ fn all_or(products: Option<&Vec<tokenward_api::Slug>>) -> String {
 
 /// A list of API clients; `workspaces` names those that are known by id.
 pub(crate) fn clients(items: &[Client], workspaces: &BTreeMap<Uuid, String>) -> Table {
-    let mut table = Table::new(&[
-        "ID",
-        "LABEL",
-        "WORKSPACE",
-        "ENVIRONMENT",
-        "STATE",
-        "PRODUCTS",
-        "TAGS",
-        "TOKEN",
-        "LAST USED",
-    ]);
-    for item in items {
-        let workspace = workspaces.get(&item.workspace_id).cloned();
-        table.row([
-            text(item.id).into(),
-            text(&item.label).into(),
-            workspace
-                .unwrap_or_else(|| item.workspace_id.to_string())
-                .into(),
-            text(item.environment).into(),
-            client_state(item),
-            all_or(item.products.as_ref()).into(),
-            list(&item.tags, NOTHING).into(),
-            token(&item.token),
-            last_used(item).into(),
-        ]);
-    }
-    table
+    Table::of(items)
+        .column("ID", |item| text(item.id))
+        .column("LABEL", |item| text(&item.label))
+        .column("WORKSPACE", |item| {
+            let workspace = workspaces.get(&item.workspace_id).cloned();
+            workspace.unwrap_or_else(|| item.workspace_id.to_string())
+        })
+        .column("ENVIRONMENT", |item| text(item.environment))
+        .column("STATE", client_state)
+        .column("PRODUCTS", |item| all_or(item.products.as_ref()))
+        .column("TAGS", |item| list(&item.tags, NOTHING))
+        .column("TOKEN", |item| token(&item.token))
+        .column("LAST USED", last_used)
+        .table()
 }
 
 /// The newest token, in a cell.
@@ -343,34 +310,20 @@ fn handover(client: &Client) -> String {
 
 /// A list of admin keys.
 pub(crate) fn admin_keys(items: &[AdminKeyInfo]) -> Table {
-    let mut table = Table::new(&[
-        "ID",
-        "NAME",
-        "ROLE",
-        "WORKSPACE",
-        "PRODUCTS",
-        "EXPIRES",
-        "LAST USED",
-        "STATE",
-        "NOTE",
-    ]);
-    for item in items {
-        table.row([
-            text(item.id).into(),
-            text(&item.name).into(),
-            text(item.role.role).into(),
-            or(item.role.workspace_id, "all").into(),
-            all_or(item.role.products.as_ref()).into(),
-            or(item.expires_at.as_ref(), "never").into(),
-            or(item.last_used_at.as_ref(), "never").into(),
-            match item.revoked_at {
-                Some(_) => state("revoked", Tone::Bad),
-                None => state("enabled", Tone::Good),
-            },
-            text(&item.note).into(),
-        ]);
-    }
-    table
+    Table::of(items)
+        .column("ID", |item| text(item.id))
+        .column("NAME", |item| text(&item.name))
+        .column("ROLE", |item| text(item.role.role))
+        .column("WORKSPACE", |item| or(item.role.workspace_id, "all"))
+        .column("PRODUCTS", |item| all_or(item.role.products.as_ref()))
+        .column("EXPIRES", |item| or(item.expires_at.as_ref(), "never"))
+        .column("LAST USED", |item| or(item.last_used_at.as_ref(), "never"))
+        .column("STATE", |item| match item.revoked_at {
+            Some(_) => state("revoked", Tone::Bad),
+            None => state("enabled", Tone::Good),
+        })
+        .column("NOTE", |item| text(&item.note))
+        .table()
 }
 
 /// A member, or somebody who is invited.
@@ -503,18 +456,14 @@ pub(crate) fn usage(item: &Usage) -> Vec<(&'static str, Table)> {
 
 /// A list of webhooks.
 pub(crate) fn webhooks(items: &[Webhook]) -> Table {
-    let mut table = Table::new(&["ID", "URL", "STATE", "OFF", "CREATED", "NOTE"]);
-    for item in items {
-        table.row([
-            text(item.id).into(),
-            text(&item.url).into(),
-            switched(item.disabled),
-            events(&item.preferences, NoticeDelivery::Off).into(),
-            text(&item.created_at).into(),
-            text(&item.note).into(),
-        ]);
-    }
-    table
+    Table::of(items)
+        .column("ID", |item| text(item.id))
+        .column("URL", |item| text(&item.url))
+        .column("STATE", |item| switched(item.disabled))
+        .column("OFF", |item| events(&item.preferences, NoticeDelivery::Off))
+        .column("CREATED", |item| text(&item.created_at))
+        .column("NOTE", |item| text(&item.note))
+        .table()
 }
 
 /// The events with this delivery.
@@ -526,62 +475,53 @@ fn events(preferences: &[NoticePreference], delivery: NoticeDelivery) -> String 
 
 /// Notification emails of a workspace with their preferences.
 pub(crate) fn addresses(items: &[WorkspaceAddress]) -> Table {
-    let mut table = Table::new(&["EMAIL", "STATE", "DAILY", "OFF"]);
-    for item in items {
-        let tone = match item.state {
-            NotificationState::Confirmed => Tone::Good,
-            _ => Tone::Odd,
-        };
-        table.row([
-            text(&item.email).into(),
-            state(item.state.as_str(), tone),
-            events(&item.preferences, NoticeDelivery::Daily).into(),
-            events(&item.preferences, NoticeDelivery::Off).into(),
-        ]);
-    }
-    table
+    let with = |item: &WorkspaceAddress, delivery| events(&item.preferences, delivery);
+    Table::of(items)
+        .column("EMAIL", |item| text(&item.email))
+        .column("STATE", |item| match item.state {
+            NotificationState::Confirmed => state(item.state.as_str(), Tone::Good),
+            _ => state(item.state.as_str(), Tone::Odd),
+        })
+        .column("DAILY", |item| with(item, NoticeDelivery::Daily))
+        .column("OFF", |item| with(item, NoticeDelivery::Off))
+        .table()
 }
 
 /// Notices that were sent or wait to be.
 pub(crate) fn notices(items: &[Notice]) -> Table {
-    let mut table = Table::new(&["CREATED", "TYPE", "TO", "STATE", "ATTEMPTS", "LAST ERROR"]);
-    for item in items {
-        let to = match &item.email {
+    Table::of(items)
+        .column("CREATED", |item| text(&item.created_at))
+        .column("TYPE", |item| text(&item.kind))
+        .column("TO", |item| match &item.email {
             Some(email) => email.clone(),
             None => format!("webhook {}", or(item.webhook_id, NOTHING)),
-        };
-        let tone = match item.state {
-            NoticeState::Delivered => Tone::Good,
-            NoticeState::Waiting => Tone::Odd,
-            NoticeState::GivenUp | NoticeState::Unknown => Tone::Bad,
-        };
-        table.row([
-            text(&item.created_at).into(),
-            text(&item.kind).into(),
-            to.into(),
-            state(&item.state.as_str().replace('_', " "), tone),
-            text(item.attempts).into(),
-            or(item.last_error.as_ref(), NOTHING).into(),
-        ]);
-    }
-    table
+        })
+        .column("STATE", |item| {
+            let tone = match item.state {
+                NoticeState::Delivered => Tone::Good,
+                NoticeState::Waiting => Tone::Odd,
+                NoticeState::GivenUp | NoticeState::Unknown => Tone::Bad,
+            };
+            state(&item.state.as_str().replace('_', " "), tone)
+        })
+        .column("ATTEMPTS", |item| text(item.attempts))
+        .column("LAST ERROR", |item| or(item.last_error.as_ref(), NOTHING))
+        .table()
 }
 
 /// Entries of the audit log.
 pub(crate) fn audit(items: &[AuditEntry]) -> Table {
-    let mut table = Table::new(&["SEQ", "AT", "ACTOR", "SOURCE", "ACTION", "CLIENT", "DETAIL"]);
-    for item in items {
-        table.row([
-            text(item.seq).into(),
-            text(&item.at).into(),
-            text(&item.actor).into(),
-            text(&item.source).into(),
-            text(&item.action).into(),
-            or(item.client_id, NOTHING).into(),
-            tokenward_api::audit_text::line(&item.detail).into(),
-        ]);
-    }
-    table
+    Table::of(items)
+        .column("SEQ", |item| text(item.seq))
+        .column("AT", |item| text(&item.at))
+        .column("ACTOR", |item| text(&item.actor))
+        .column("SOURCE", |item| text(&item.source))
+        .column("ACTION", |item| text(&item.action))
+        .column("CLIENT", |item| or(item.client_id, NOTHING))
+        .column("DETAIL", |item| {
+            tokenward_api::audit_text::line(&item.detail)
+        })
+        .table()
 }
 
 /// The server's state, member by member.

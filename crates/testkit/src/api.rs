@@ -104,6 +104,16 @@ impl Api {
         })
     }
 
+    /// A call of the admin API without a body.
+    pub async fn ask(&self, method: Method, path: &str) -> Result<Answer, Broken> {
+        self.send(self.admin(method, path)).await
+    }
+
+    /// A call of the admin API with a JSON body.
+    pub async fn tell(&self, method: Method, path: &str, body: &Value) -> Result<Answer, Broken> {
+        self.send(self.admin(method, path).json(body)).await
+    }
+
     /// Makes a workspace and returns its id.
     ///
     /// # Panics

@@ -28,6 +28,7 @@ mod authority;
 mod binary;
 mod child_processes;
 mod clients;
+mod expect;
 pub mod faketime;
 mod pebble;
 mod pooler;
@@ -43,6 +44,9 @@ pub use api::{Api, http};
 pub use authority::Authority;
 pub use binary::{binary_with_traces, example_binary, fresh_binary, target_folder};
 pub use clients::{ApiClient, NewClient};
+pub use expect::{
+    Answered, assert_contains, assert_lacks, expect_error, expect_json, expect_status,
+};
 pub use pebble::Pebble;
 pub use pooler::PgBouncer;
 pub use port::free_port;

@@ -80,6 +80,21 @@ impl ServerBuilder {
         self
     }
 
+    /// Adds arguments after `serve`.
+    pub fn args(mut self, arguments: &[impl AsRef<str>]) -> ServerBuilder {
+        let arguments = arguments.iter().map(|one| one.as_ref().to_owned());
+        self.arguments.extend(arguments);
+        self
+    }
+
+    /// Gives the server the clock of libfaketime, which [`set`](crate::faketime::set) sets by this file.
+    pub fn clock(self, file: &Path) -> ServerBuilder {
+        self.env("LD_PRELOAD", &crate::faketime::library().to_string_lossy())
+            .env("FAKETIME_TIMESTAMP_FILE", &file.to_string_lossy())
+            .env("FAKETIME_NO_CACHE", "1")
+            .env("FAKETIME_DONT_FAKE_MONOTONIC", "1")
+    }
+
     /// Sets one environment variable, for instance `("TOKENWARD_LOG", "trace")`.
     pub fn env(mut self, name: &str, value: &str) -> ServerBuilder {
         self.environment.push((name.to_owned(), value.to_owned()));

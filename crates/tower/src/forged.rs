@@ -48,18 +48,10 @@ mod tests {
     #[test]
     fn forged_identities_are_taken_away_in_every_spelling() {
         let mut headers = HeaderMap::new();
-        for name in [
-            "X-Tokenward-Client",
-            "x_tokenward_client",
-            "X-TOKENWARD_Workspace",
-            "x.tokenward.client",
-            "X-Tokenward~Client",
-            "x-tokenward-",
-            "x-tokenward-anything",
-            "x-tokenwarden",
-            "x-tokenward",
-            "accept",
-        ] {
+        let words = "
+            X-Tokenward-Client x_tokenward_client X-TOKENWARD_Workspace x.tokenward.client
+            X-Tokenward~Client x-tokenward- x-tokenward-anything x-tokenwarden x-tokenward accept";
+        for name in words.split_whitespace() {
             let name = http::HeaderName::from_bytes(name.as_bytes()).unwrap();
             headers.append(name.clone(), "1".parse().unwrap());
             headers.append(name, "2".parse().unwrap());

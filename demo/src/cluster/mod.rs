@@ -11,7 +11,7 @@ use std::{process::Command, time::Duration};
 
 use gateways::Balancer;
 use reqwest::Method;
-use tokenward_testkit::{Api, Network, NewClient, PROGRAM_LIMIT, finish};
+use tokenward_testkit::{Api, Network, NewClient, PROGRAM_LIMIT, expect_json, finish};
 
 pub(crate) use nodes::Cluster;
 
@@ -318,8 +318,7 @@ impl<'a> Walk<'a> {
             ),
         );
         self.story.saw("wrong verdicts", 0);
-        let verified = self.cluster.api.verify_audit().await;
-        let verified = verified.expect("an answer").expect(200).json();
+        let verified = expect_json(self.cluster.api.verify_audit(), 200).await;
         assert_eq!(verified["ok"], true, "{verified}");
         self.story.saw("the audit log, verified", "ok");
         self.cluster

@@ -68,58 +68,27 @@ impl Kind {
     }
 }
 
+/// A gateway that asks Tokenward about each request.
+const fn asking(name: &'static str, start: fn(&Places) -> Running) -> Kind {
+    Kind {
+        name,
+        asks: true,
+        start,
+    }
+}
+
 /// Every gateway the suite tries.
 pub const ALL: &[Kind] = &[
-    Kind {
-        name: "nginx",
-        asks: true,
-        start: nginx,
-    },
-    Kind {
-        name: "nginx over a unix socket",
-        asks: true,
-        start: nginx_unix,
-    },
-    Kind {
-        name: "caddy 2.6",
-        asks: true,
-        start: caddy,
-    },
-    Kind {
-        name: "caddy 2.11",
-        asks: true,
-        start: caddy_new,
-    },
-    Kind {
-        name: "caddy 2.11 over a unix socket",
-        asks: true,
-        start: caddy_unix,
-    },
-    Kind {
-        name: "haproxy",
-        asks: true,
-        start: haproxy,
-    },
-    Kind {
-        name: "haproxy over a unix socket",
-        asks: true,
-        start: haproxy_unix,
-    },
-    Kind {
-        name: "envoy over gRPC",
-        asks: true,
-        start: envoy_grpc,
-    },
-    Kind {
-        name: "envoy over gRPC and a unix socket",
-        asks: true,
-        start: envoy_grpc_unix,
-    },
-    Kind {
-        name: "envoy over HTTP",
-        asks: true,
-        start: envoy_http,
-    },
+    asking("nginx", nginx),
+    asking("nginx over a unix socket", nginx_unix),
+    asking("caddy 2.6", caddy),
+    asking("caddy 2.11", caddy_new),
+    asking("caddy 2.11 over a unix socket", caddy_unix),
+    asking("haproxy", haproxy),
+    asking("haproxy over a unix socket", haproxy_unix),
+    asking("envoy over gRPC", envoy_grpc),
+    asking("envoy over gRPC and a unix socket", envoy_grpc_unix),
+    asking("envoy over HTTP", envoy_http),
     rust::REPLICA,
     rust::REPLICA_UNIX,
     rust::NODE,
@@ -127,59 +96,35 @@ pub const ALL: &[Kind] = &[
 ];
 
 /// A recipe with a mistake in it, for a canary to find: nginx that remembers each permit for two seconds.
-pub const CACHING: Kind = Kind {
-    name: "nginx that caches",
-    asks: true,
-    start: nginx_caching,
-};
+pub const CACHING: Kind = asking("nginx that caches", nginx_caching);
 
 /// Apache, which introspects and remembers the answer for a second.
-pub const APACHE: Kind = Kind {
-    name: "apache with mod_oauth2",
-    asks: true,
-    start: apache,
-};
+pub const APACHE: Kind = asking("apache with mod_oauth2", apache);
 
 /// nginx that asks two servers in turn: here one Tokenward by two ways.
-pub const NGINX_TWICE: Kind = Kind {
-    name: "nginx with two servers",
-    asks: true,
-    start: nginx_twice,
-};
+pub const NGINX_TWICE: Kind = asking("nginx with two servers", nginx_twice);
 
 /// Every gateway whose recipe is tried with certificates.
 pub const CERTIFIED: &[Kind] = &[
-    Kind {
-        name: "nginx with certificates",
-        asks: true,
-        start: nginx_certified,
-    },
-    Kind {
-        name: "envoy over gRPC with certificates",
-        asks: true,
-        start: |places| envoy_certified("grpc.yaml", include_str!("../envoy/grpc.yaml"), places),
-    },
-    Kind {
-        name: "envoy over HTTP with certificates",
-        asks: true,
-        start: |places| envoy_certified("http.yaml", include_str!("../envoy/http.yaml"), places),
-    },
+    asking("nginx with certificates", nginx_certified),
+    asking("envoy over gRPC with certificates", |places| {
+        envoy_certified("grpc.yaml", include_str!("../envoy/grpc.yaml"), places)
+    }),
+    asking("envoy over HTTP with certificates", |places| {
+        envoy_certified("http.yaml", include_str!("../envoy/http.yaml"), places)
+    }),
     rust::NODE_CERTIFIED,
     rust::REPLICA_CERTIFIED,
 ];
 
 /// Envoy as the recipes for gateways of Kubernetes lead to it: without the parts of `envoy/*.yaml` that those cannot set.
 pub const OF_KUBERNETES: &[Kind] = &[
-    Kind {
-        name: "envoy over HTTP as Istio sets it up",
-        asks: true,
-        start: |places| envoy("http.yaml", places, &without_raw_headers_and_own_body()),
-    },
-    Kind {
-        name: "envoy over gRPC as Envoy Gateway sets it up",
-        asks: true,
-        start: |places| envoy("grpc.yaml", places, &without_raw_headers_and_own_body()),
-    },
+    asking("envoy over HTTP as Istio sets it up", |places| {
+        envoy("http.yaml", places, &without_raw_headers_and_own_body())
+    }),
+    asking("envoy over gRPC as Envoy Gateway sets it up", |places| {
+        envoy("grpc.yaml", places, &without_raw_headers_and_own_body())
+    }),
 ];
 
 /// Headers of one name go to the check joined, and callers get a bare 503 when there is no answer.
@@ -194,49 +139,29 @@ fn without_raw_headers_and_own_body() -> Vec<(String, String)> {
 
 /// Gateways that wait for an answer as long as a restart may take on a busy machine.
 pub const PATIENT: &[Kind] = &[
-    Kind {
-        name: "nginx that waits",
-        asks: true,
-        start: |places| {
-            let line = |what: &str| {
-                let of = |time: &str| format!("proxy_{what}_timeout {time};");
-                (of("1s"), of("60s"))
-            };
-            nginx_with(places, &[line("read"), line("connect"), line("send")])
-        },
-    },
-    Kind {
-        name: "envoy over gRPC that waits",
-        asks: true,
-        start: |places| {
-            let timeout = |name: &str| (format!("{name}: 1s"), format!("{name}: 60s"));
-            envoy(
-                "grpc.yaml",
-                places,
-                &[timeout("connect_timeout"), timeout("timeout")],
-            )
-        },
-    },
+    asking("nginx that waits", |places| {
+        let line = |what: &str| {
+            let of = |time: &str| format!("proxy_{what}_timeout {time};");
+            (of("1s"), of("60s"))
+        };
+        nginx_with(places, &[line("read"), line("connect"), line("send")])
+    }),
+    asking("envoy over gRPC that waits", |places| {
+        let timeout = |name: &str| (format!("{name}: 1s"), format!("{name}: 60s"));
+        envoy(
+            "grpc.yaml",
+            places,
+            &[timeout("connect_timeout"), timeout("timeout")],
+        )
+    }),
 ];
 
 /// For the benchmarks: what a gateway does when it need not ask.
-pub const NGINX_UNASKED: Kind = Kind {
-    name: "nginx without a check",
-    asks: true,
-    start: nginx_unasked,
-};
+pub const NGINX_UNASKED: Kind = asking("nginx without a check", nginx_unasked);
 /// The same of Envoy.
-pub const ENVOY_UNASKED: Kind = Kind {
-    name: "envoy without a check",
-    asks: true,
-    start: envoy_unasked,
-};
+pub const ENVOY_UNASKED: Kind = asking("envoy without a check", envoy_unasked);
 /// For the benchmarks: the recipe as it is usually written, without kept connections.
-pub const NGINX_UNKEPT: Kind = Kind {
-    name: "nginx without kept connections",
-    asks: true,
-    start: nginx_unkept,
-};
+pub const NGINX_UNKEPT: Kind = asking("nginx without kept connections", nginx_unkept);
 
 /// A gateway that runs; it ends with this value.
 pub struct Running {

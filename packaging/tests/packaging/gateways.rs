@@ -3,6 +3,7 @@
 
 use crate::helm::{documents, judge_other_kinds, object};
 use serde_json::{Value, json};
+use tokenward_testkit::assert_contains;
 
 /// What a permit tells the product. Over HTTP a gateway copies these.
 const IDENTITY: [&str; 7] = [
@@ -73,10 +74,7 @@ fn definitions_refuse_what_they_do_not_know() {
         &format!("{filter}/externalAuth/http"),
         json!({ "pathPrefix": "/check" }),
     );
-    assert!(
-        unknown.contains("'\"pathPrefix\"' does not exist"),
-        "{unknown}"
-    );
+    assert_contains(&unknown, "'\"pathPrefix\"' does not exist");
     let kind = wrong(&format!("{filter}/type"), json!("ExtAuth"));
     assert!(kind.contains("filters/0/type"), "{kind}");
 }

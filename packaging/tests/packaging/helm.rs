@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::{Command, Output};
 use tempfile::TempDir;
-use tokenward_testkit::{Authority, PgCluster, Server, finish};
+use tokenward_testkit::{Authority, PgCluster, Server, assert_contains, finish};
 
 const FOLDER: &str = env!("CARGO_MANIFEST_DIR");
 const CHART: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/helm/tokenward");
@@ -406,10 +406,7 @@ fn chart_starts_the_image_of_this_version() {
     let text = std::fs::read_to_string(format!("{CHART}/Chart.yaml")).unwrap();
     let version = env!("CARGO_PKG_VERSION");
     assert!(text.contains(&format!("\nversion: {version}\n")), "{text}");
-    assert!(
-        text.contains(&format!("\nappVersion: \"{version}\"\n")),
-        "{text}"
-    );
+    assert_contains(&text, &format!("\nappVersion: \"{version}\"\n"));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 
 use crate::house::{API_PATH, House};
 use serde_json::{Value, json};
-use tokenward_testkit::NewClient;
+use tokenward_testkit::{NewClient, expect_status};
 
 fn error(answer: &Value) -> (&str, &str, &str) {
     let part = |name: &str| {
@@ -85,22 +85,16 @@ async fn the_customising_report_tests_generates_and_revokes() {
     let house = House::new().await;
     let mut person = house.session(&json!({}));
     let tested = person.ask(&json!({"do": "test"}));
-    assert_eq!(
-        (&tested["status"], &tested["generation"]),
-        (&json!(200), &json!(0)),
-        "{tested}"
-    );
+    assert_eq!(tested["status"], 200, "{tested}");
+    assert_eq!(tested["generation"], 0, "{tested}");
     assert_eq!(house.generations().await, 0, "a test made a token");
 
     person.ask(&json!({"do": "generate"}));
     person.ask(&json!({"do": "generate"}));
     assert_eq!(house.generations().await, 2);
     let state = person.ask(&json!({"do": "state"}));
-    assert_eq!(
-        (&state["generation"], &state["alive"]),
-        (&json!(2), &json!("X")),
-        "{state}"
-    );
+    assert_eq!(state["generation"], 2, "{state}");
+    assert_eq!(state["alive"], "X", "{state}");
 
     let token = house.value("SELECT access_token FROM ztkw_tokens");
     assert_eq!(person.ask(&json!({"do": "revoke"})), json!({}));
@@ -211,20 +205,10 @@ async fn another_holder_of_the_secret_stops_the_tug_of_war() {
     let call = json!({"do": "call", "path": API_PATH, "times": 1});
     assert_eq!(session.ask(&call)["statuses"], json!([200]));
     // Somebody else generates with the same secret: our token dies, we take it back; the second time we stop.
-    house
-        .api
-        .generate(&house.client.secret)
-        .await
-        .expect("an answer")
-        .expect(200);
+    expect_status(house.api.generate(&house.client.secret), 200).await;
     assert_eq!(session.ask(&call)["statuses"], json!([200]));
     assert_eq!(house.generations().await, 3);
-    house
-        .api
-        .generate(&house.client.secret)
-        .await
-        .expect("an answer")
-        .expect(200);
+    expect_status(house.api.generate(&house.client.secret), 200).await;
     let stopped = session.ask(&call);
     assert_eq!(
         (error(&stopped).0, error(&stopped).1),

@@ -4,6 +4,7 @@ use crate::clear_like;
 use crate::house::{API_PATH, House};
 use crate::session::Session;
 use serde_json::{Value, json};
+use tokenward_testkit::expect_status;
 
 /// Work processes of a small SAP system.
 const SESSIONS: usize = 8;
@@ -61,12 +62,7 @@ async fn eight_sessions_make_one_token_and_call_with_no_dead_one() {
     assert_eq!(house.generations().await, 1);
 
     // Revoked behind everybody's back: eight refusals at most, one new token.
-    house
-        .api
-        .revoke(&house.client.id)
-        .await
-        .expect("an answer")
-        .expect(200);
+    expect_status(house.api.revoke(&house.client.id), 200).await;
     let seen = call_at_once(&mut all);
     assert_eq!(seen.good, SESSIONS * CALLS);
     assert!(

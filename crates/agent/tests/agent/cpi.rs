@@ -8,6 +8,7 @@ use tempfile::TempDir;
 use tokenward_client::Entry;
 use tokenward_client::destination::cpi::{CpiCredential, Login};
 use tokenward_client::destination::{Destination as _, DestinationError, Kind};
+use tokenward_testkit::assert_contains;
 
 const NAME: &str = "CLEARTAX_EINVOICE";
 const CLIENT: &str = "0198a6f0-0000-7000-8000-000000000001";
@@ -160,10 +161,7 @@ fn says_how_to_mend_what_is_wrong_and_nothing_secret() {
         let text = format!("{trouble} {trouble:?} {:?}", bench.place);
         assert_eq!(trouble.kind, Kind::Misconfigured);
         assert!(text.contains(expect), "{text}");
-        assert!(
-            text.contains("SAP CPI credential CLEARTAX_EINVOICE at 127.0.0.1"),
-            "{text}"
-        );
+        assert_contains(&text, "SAP CPI credential CLEARTAX_EINVOICE at 127.0.0.1");
         for secret in [
             CLIENT_SECRET,
             token(1).token.expose(),

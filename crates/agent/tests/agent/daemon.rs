@@ -8,8 +8,8 @@ use crate::world::{Finish as _, World, agent, failed, out, private_file, running
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
-use tokenward_testkit::NewClient;
 use tokenward_testkit::free_port;
+use tokenward_testkit::{NewClient, assert_contains};
 
 const LIMIT: Duration = Duration::from_secs(40);
 
@@ -75,14 +75,8 @@ fn tells_every_place_and_only_then_ends_the_previous_token() {
         previous(&world).is_null()
     });
     let metrics = reqwest_text(&format!("http://127.0.0.1:{port}/metrics"));
-    assert!(
-        metrics.contains("tokenward_agent_token_living{client=\"erp\"} 1"),
-        "{metrics}"
-    );
-    assert!(
-        metrics.contains("tokenward_agent_generated_total{client=\"erp\"}"),
-        "{metrics}"
-    );
+    assert_contains(&metrics, "tokenward_agent_token_living{client=\"erp\"} 1");
+    assert_contains(&metrics, "tokenward_agent_generated_total{client=\"erp\"}");
     assert!(!metrics.contains("sandbox.1."));
 }
 
@@ -239,10 +233,7 @@ fn another_holder_is_named_and_not_fought() {
     server.generate_elsewhere();
     for _ in 0..5 {
         let said = failed(&refused(&token), 78);
-        assert!(
-            said.contains("another holder of this client secret exists"),
-            "{said}"
-        );
+        assert_contains(&said, "another holder of this client secret exists");
     }
     assert_eq!(server.made(), 2);
     let doctor = agent(folder.path(), &["doctor"]).finish();

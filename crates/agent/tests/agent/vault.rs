@@ -13,7 +13,7 @@ use serde_json::json;
 use std::process::{Command, Output};
 use std::sync::Arc;
 use std::time::Duration;
-use tokenward_testkit::free_port;
+use tokenward_testkit::{assert_contains, assert_lacks, free_port};
 
 const TOKEN: &str = "secret/data/tokenward/sandbox/erp/token";
 const CLIENT: &str = "secret/data/tokenward/sandbox/erp/client";
@@ -145,11 +145,7 @@ fn bao_agent_renders_what_we_keep() {
     });
     let rendered = wait_until("the rendered file", Duration::from_secs(30), || {
         let text = std::fs::read_to_string(world.path("rendered")).ok();
-        assert!(
-            !helper.output().contains("error parsing"),
-            "{}",
-            helper.output()
-        );
+        assert_lacks(&helper.output(), "error parsing");
         text.filter(|text| !text.is_empty())
     });
     assert_eq!(rendered, format!("CLEARTAX_AUTH_TOKEN={}", token.trim()));
@@ -191,10 +187,8 @@ fn sealed_in_the_middle_of_a_renewal_loses_no_token_and_makes_none() {
     let kept = kept["data"]["data"]["generation"].as_u64().unwrap();
     assert!(kept + 1 >= world.generation());
     let log = agent.output();
-    assert!(
-        !log.contains(&world.client.secret) && !log.contains("sandbox.1."),
-        "{log}"
-    );
+    assert_lacks(&log, &world.client.secret);
+    assert_lacks(&log, "sandbox.1.");
 }
 
 #[test]
@@ -294,10 +288,8 @@ fn a_secret_id_for_one_use_serves_the_daemon_for_as_long_as_the_role_allows() {
     assert_eq!(sessions(&bao), before);
     // Used up, it is told by name.
     let said = failed(&world.agent(&["get"]), 78);
-    assert!(
-        said.contains("used up or expired") && said.contains("vault-secret-id"),
-        "{said}"
-    );
+    assert_contains(&said, "used up or expired");
+    assert_contains(&said, "vault-secret-id");
 }
 
 /// The world's configuration, with another address of Vault and these hosts.
@@ -333,10 +325,8 @@ fn a_standby_is_followed_to_listed_hosts_by_the_same_scheme() {
     for unlisted in ["", "\"vault.example.com\"", "\"127.0.0.1:1\""] {
         through(&world, &bao, &standby, unlisted);
         let said = failed(&get(&world), 78);
-        assert!(
-            said.contains("redirect_hosts") && said.contains(&authority),
-            "{said}"
-        );
+        assert_contains(&said, "redirect_hosts");
+        assert_contains(&said, &authority);
     }
     assert_eq!(world.generation(), 0);
     for listed in [format!("\"{authority}\""), "\"127.0.0.1\"".to_owned()] {

@@ -7,6 +7,7 @@ use crate::world::{
 use std::io::Write as _;
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
+use tokenward_testkit::assert_contains;
 
 #[test]
 fn status_shows_both_sides_and_makes_nothing() {
@@ -62,10 +63,8 @@ fn doctor_finds_each_fault_and_says_how_to_mend_it() {
         text
     };
     let well = doctor(0);
-    assert!(
-        well.contains("ok   secret") && well.contains("for sandbox"),
-        "{well}"
-    );
+    assert_contains(&well, "ok   secret");
+    assert_contains(&well, "for sandbox");
     assert!(well.contains("ok   lease"), "{well}");
     assert_eq!(world.generation(), 0);
 

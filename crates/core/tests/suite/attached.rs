@@ -2,14 +2,14 @@
 //! come to hold exactly what the other does, and to answer alike.
 
 use crate::machine::{Pair, Step, steps};
-use crate::world::{HOME, START, Still, World, settings};
+use crate::world::{AT_START, World, facts, settings};
 use proptest::prelude::*;
 use std::sync::Arc;
 use tokenward_core::attach::ReplicaKeys;
 use tokenward_core::change::{Change, FORMAT};
 use tokenward_core::ids::Environment;
 use tokenward_core::replica::{CannotApply, Replica};
-use tokenward_core::verdict::{Facts, Presented, Verdict};
+use tokenward_core::verdict::{Presented, Verdict};
 
 /// A change as an attached replica gets it.
 fn fed(change: &Change) -> Vec<Change> {
@@ -101,16 +101,9 @@ fn it_answers_like_the_one_it_was_copied_from() {
     assert!(parts.len() > 5 && parts.iter().all(|part| part.len() < 100_000));
     parts.iter().for_each(|part| loading.part(part).unwrap());
     loading.finish(world.log.len() as u64);
-    let clock = Still {
-        wall: START,
-        boot: 0,
-    };
+    let clock = AT_START;
     let ask = |replica: &Replica, token: &str| {
-        let facts = Facts {
-            environment: Environment::Production,
-            product: "gst",
-            address: HOME.parse().ok(),
-        };
+        let facts = facts();
         replica.check(Presented::One(token), &facts, &clock)
     };
     // Without a lease it says neither yes nor no.

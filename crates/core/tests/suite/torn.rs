@@ -1,13 +1,13 @@
 //! Readers beside a writer: no check may be answered from a mix of two states. The writer moves
 //! between states none of which permits, chosen so that parts of two neighbours together would.
 
-use crate::world::{HOME, START, Still, World, settings};
+use crate::world::{AT_START, START, World, facts, settings};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use tokenward_core::change::{Change, FORMAT};
 use tokenward_core::client::Workspace;
 use tokenward_core::ids::{ClientNo, Environment, ProductNo};
 use tokenward_core::restrictions::Networks;
-use tokenward_core::verdict::{Facts, Presented, Verdict};
+use tokenward_core::verdict::{Presented, Verdict};
 
 /// Rounds of changes at least, and checks answered beside them at least.
 const ROUNDS: u64 = 20_000;
@@ -22,15 +22,8 @@ fn never_permits(world: &World, cycle: &[Change], token: &str) {
     let writing = AtomicBool::new(true);
     let checks = AtomicU64::new(0);
     let replica = &world.replica;
-    let facts = Facts {
-        environment: Environment::Production,
-        product: "gst",
-        address: HOME.parse().ok(),
-    };
-    let clock = Still {
-        wall: START,
-        boot: 0,
-    };
+    let facts = facts();
+    let clock = AT_START;
     std::thread::scope(|scope| {
         let readers: Vec<_> = (0..READERS)
             .map(|_| {
@@ -129,12 +122,7 @@ fn a_product_made_anew_is_never_mixed_with_the_old_restrictions() {
     let (no, secret) = world.client_with_secret(settings("erp"));
     world.change_settings(no, |settings| settings.products = Some(vec![ProductNo(7)]));
     let token = world.generate(no, &secret);
-    let gst = world
-        .products
-        .iter()
-        .find(|product| product.no.0 == 0)
-        .unwrap()
-        .clone();
+    let gst = world.product(0);
     let other = tokenward_core::client::Product {
         no: ProductNo(7),
         ..gst.clone()
@@ -183,15 +171,8 @@ fn growing_never_loses_a_client() {
     let mut world = World::new();
     let (no, secret) = world.client_with_secret(settings("erp"));
     let token = world.generate(no, &secret);
-    let facts = Facts {
-        environment: Environment::Production,
-        product: "gst",
-        address: HOME.parse().ok(),
-    };
-    let clock = Still {
-        wall: START,
-        boot: 0,
-    };
+    let facts = facts();
+    let clock = AT_START;
     let arrivals: Vec<_> = {
         let mut other = World::new();
         other.client_with_secret(settings("erp"));
@@ -236,15 +217,8 @@ fn a_long_change_is_seen_by_nobody_before_its_end() {
         tokens.push(world.generate_by_admin(no));
     }
     let (first, last) = (&tokens[0], &tokens[tokens.len() - 1]);
-    let facts = Facts {
-        environment: Environment::Production,
-        product: "gst",
-        address: HOME.parse().ok(),
-    };
-    let clock = Still {
-        wall: START,
-        boot: 0,
-    };
+    let facts = facts();
+    let clock = AT_START;
     let epoch = Change::EpochStarted {
         epoch: uuid::Uuid::from_u128(1),
         at: START,

@@ -1,6 +1,6 @@
 //! Every verdict of a check, each reached by the shortest story that leads to it.
 
-use crate::world::{HOME, START, Seen, World, handover, settings, superseded};
+use crate::world::{HOME, START, Seen, World, facts, handover, settings, superseded};
 use tokenward_core::change::{Change, EPOCH_GENERATIONS};
 use tokenward_core::generate;
 use tokenward_core::ids::{ClientNo, Environment, ProductNo};
@@ -215,12 +215,7 @@ fn products_limit_a_live_token_at_once() {
 fn a_product_deleted_and_made_anew_is_another_product() {
     let (mut world, no, _, token) = one();
     world.change_settings(no, |settings| settings.products = Some(vec![ProductNo(0)]));
-    let product = world
-        .products
-        .iter()
-        .find(|product| product.no.0 == 0)
-        .unwrap()
-        .clone();
+    let product = world.product(0);
     world.commit(Change::ProductDeleted {
         product: product.no,
     });
@@ -285,7 +280,7 @@ fn labels_travel_encoded_and_change_at_once() {
             settings.label = tokenward_core::label::Label::parse(label).unwrap()
         });
         assert_eq!(world.permit(&token).label(), expect);
-        let told = world.replica.introspect(&token, &world.clock()).unwrap();
+        let told = world.introspect(&token).unwrap();
         assert_eq!(told.label, expect);
     }
 }
@@ -403,11 +398,7 @@ fn a_key_removed_from_the_ring_ends_its_tokens() {
     let (world, _, _, token) = one();
     let replica = world.reloaded(&[2]);
     replica.lease().grant_for_ever();
-    let facts = tokenward_core::Facts {
-        environment: Environment::Production,
-        product: "gst",
-        address: HOME.parse().ok(),
-    };
+    let facts = facts();
     let verdict = replica.check(Presented::One(&token), &facts, &world.clock());
     assert!(
         matches!(verdict, Verdict::Deny(Denial::TokenUnknown)),
@@ -514,14 +505,8 @@ fn without_a_lease_nothing_is_answered() {
             }
         }
     }
-    assert_eq!(
-        world.replica.introspect(&token, &world.clock()),
-        Err(Refusal::CannotVouch)
-    );
-    assert_eq!(
-        world.replica.introspect("x", &world.clock()),
-        Err(Refusal::CannotVouch)
-    );
+    assert_eq!(world.introspect(&token), Err(Refusal::CannotVouch));
+    assert_eq!(world.introspect("x"), Err(Refusal::CannotVouch));
     lease.extend(BootInstant(1));
     world.denies(&token, Denial::ClientDeleted);
 }
@@ -543,11 +528,7 @@ impl tokenward_core::time::Clock for Meanwhile<'_> {
 #[test]
 fn a_lease_that_ended_while_the_slot_was_read_does_not_vouch() {
     let (world, _, _, token) = one();
-    let facts = tokenward_core::Facts {
-        environment: Environment::Production,
-        product: "gst",
-        address: HOME.parse().ok(),
-    };
+    let facts = facts();
     let check = |until: u64, meanwhile: &dyn Fn()| {
         world.replica.lease().end();
         world.replica.lease().extend(BootInstant(until));
@@ -582,7 +563,7 @@ fn introspection_tells_of_live_tokens_only() {
     world.change_settings(no, |settings| {
         settings.products = Some(vec![ProductNo(2), ProductNo(0)])
     });
-    let told = world.replica.introspect(&token, &world.clock()).unwrap();
+    let told = world.introspect(&token).unwrap();
     assert_eq!(
         told.products,
         Some(vec!["e-invoice".to_owned(), "gst".to_owned()])
@@ -596,23 +577,13 @@ fn introspection_tells_of_live_tokens_only() {
     assert_eq!(told.environment, Environment::Production);
     let next = world.generate(no, &secret);
     let superseded = superseded(2, START);
+    assert_eq!(world.introspect(&token), Err(Refusal::Denied(superseded)));
     assert_eq!(
-        world.replica.introspect(&token, &world.clock()),
-        Err(Refusal::Denied(superseded))
-    );
-    assert_eq!(
-        world.replica.introspect(&secret, &world.clock()),
+        world.introspect(&secret),
         Err(Refusal::Denied(Denial::SecretUsedAsToken))
     );
     world.change_settings(no, |settings| settings.products = None);
-    assert_eq!(
-        world
-            .replica
-            .introspect(&next, &world.clock())
-            .unwrap()
-            .products,
-        None
-    );
+    assert_eq!(world.introspect(&next).unwrap().products, None);
 }
 
 #[test]

@@ -85,7 +85,7 @@ fn a_guessed_token_of_a_real_client_is_unknown_in_every_state() {
                 let guess = AccessToken::from_random(Environment::Production, id, random).expose();
                 let seen = world.check(&guess);
                 assert_eq!(seen, Seen::Deny(Denial::TokenUnknown), "{state}");
-                let told = world.replica.introspect(&guess, &world.clock());
+                let told = world.introspect(&guess);
                 assert_eq!(told, Err(Refusal::Denied(Denial::TokenUnknown)), "{state}");
             }
         }

@@ -18,13 +18,20 @@ use tokenward_core::replica::{LoadedClient, Replica};
 use tokenward_core::restrictions::Networks;
 use tokenward_core::slot::{EndReason, Slot};
 use tokenward_core::time::{BootInstant, Clock, MICROS_PER_SECOND, Timestamp};
-use tokenward_core::verdict::{Denial, Facts, Permit, Presented, Verdict};
+use tokenward_core::verdict::denial::Refusal;
+use tokenward_core::verdict::{Denial, Facts, Introspection, Permit, Presented, Verdict};
 use uuid::Uuid;
 
 /// The start of every test's time: 2026-11-23T10:15:30Z.
 pub(crate) const START: Timestamp = Timestamp(1_795_428_930 * MICROS_PER_SECOND);
 pub(crate) const HOME: &str = "10.1.2.3";
 pub(crate) const PRODUCTS: [&str; 3] = ["gst", "max-itc", "e-invoice"];
+
+/// A clock that stands at the start.
+pub(crate) const AT_START: Still = Still {
+    wall: START,
+    boot: 0,
+};
 
 /// A clock that stands where it is set.
 #[derive(Clone, Copy, Debug)]
@@ -39,6 +46,15 @@ impl Clock for Still {
     }
     fn boot(&self) -> BootInstant {
         BootInstant(self.boot)
+    }
+}
+
+/// What a check is asked for `gst` in production from home.
+pub(crate) fn facts() -> Facts<'static> {
+    Facts {
+        environment: Environment::Production,
+        product: "gst",
+        address: HOME.parse().ok(),
     }
 }
 
@@ -428,6 +444,17 @@ impl World {
 
     pub(crate) fn wait(&mut self, seconds: u64) {
         self.now = self.now.plus_seconds(seconds);
+    }
+
+    /// What introspection says of a token.
+    pub(crate) fn introspect(&self, token: &str) -> Result<Introspection, Refusal> {
+        self.replica.introspect(token, &self.clock())
+    }
+
+    /// A product by its number.
+    pub(crate) fn product(&self, no: u32) -> Product {
+        let found = self.products.iter().find(|product| product.no.0 == no);
+        found.unwrap().clone()
     }
 
     pub(crate) fn clock(&self) -> Still {

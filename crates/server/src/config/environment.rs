@@ -150,15 +150,10 @@ mod tests {
             told("TOKENWARD_XYZZY"),
             ["the environment variable TOKENWARD_XYZZY is not read"]
         );
-        for fine in [
-            "TOKENWARD_LOG",
-            "TOKENWARD_AGENT_CONFIG",
-            "HOME",
-            "TOKENWARD_SERVICE_HOST",
-            "TOKENWARD_PORT",
-            "TOKENWARD_PORT_8080_TCP_ADDR",
-            "TOKENWARD_INTERNAL_SERVICE_PORT_HTTP",
-        ] {
+        let words = "
+            TOKENWARD_LOG TOKENWARD_AGENT_CONFIG HOME TOKENWARD_SERVICE_HOST TOKENWARD_PORT
+            TOKENWARD_PORT_8080_TCP_ADDR TOKENWARD_INTERNAL_SERVICE_PORT_HTTP";
+        for fine in words.split_whitespace() {
             assert!(told(fine).is_empty(), "{fine}");
         }
     }

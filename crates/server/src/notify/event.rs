@@ -191,12 +191,7 @@ mod tests {
 
     #[test]
     fn acts_that_concern_nobody_outside_are_not_told() {
-        for action in [
-            "token.return",
-            "token.end_previous",
-            "workspace.change",
-            "webhook.create",
-        ] {
+        for action in "token.return token.end_previous workspace.change webhook.create".split(' ') {
             assert_eq!(
                 Event::from_entry(told(action, &json!({}))),
                 None,

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokenward_core::ClientSecret;
 use tokenward_core::audit::{Actor, Entry};
+use tokenward_core::change::Change;
 use tokenward_core::client::ClientState;
 use tokenward_core::generate::{self, Answer, Caller, IssueOptions, Rejection};
 use tokenward_core::ids::{ClientId, ProductNo};
@@ -189,24 +190,9 @@ pub async fn end_previous(issuance: &Issuance, caller: Caller) -> Result<bool, R
         let Some(change) = generate::end_previous(state) else {
             return Ok((Decided::nothing(), false));
         };
-        let actor = secret_actor(state, position);
-        let detail = json!({ "generation": state.slot.generation.saturating_sub(1) });
-        let audit = vec![entry(
-            state,
-            actor,
-            Some(caller),
-            "token.end_previous",
-            &detail,
-            now,
-        )];
-        Ok((
-            Decided {
-                changes: vec![change],
-                audit,
-                ..Decided::default()
-            },
-            true,
-        ))
+        let generation = state.slot.generation.saturating_sub(1);
+        let ended = ("token.end_previous", generation);
+        Ok((ending(state, position, caller, change, ended, now), true))
     })
     .await
 }
@@ -245,24 +231,8 @@ pub async fn revoke_own(
         let Some(change) = change else {
             return Ok((Decided::nothing(), false));
         };
-        let detail = json!({ "generation": state.slot.generation });
-        let actor = secret_actor(state, position);
-        let audit = vec![entry(
-            state,
-            actor,
-            Some(caller),
-            "token.revoke",
-            &detail,
-            now,
-        )];
-        Ok((
-            Decided {
-                changes: vec![change],
-                audit,
-                ..Decided::default()
-            },
-            true,
-        ))
+        let ended = ("token.revoke", state.slot.generation);
+        Ok((ending(state, position, caller, change, ended, now), true))
     })
     .await
 }
@@ -390,6 +360,24 @@ async fn is_wrong(issuance: &Issuance, id: ClientId, secret: &ClientSecret) -> b
             false
         }
         Err(_) => false,
+    }
+}
+
+/// What is written when the holder of a secret ends the token of a generation.
+fn ending(
+    state: &ClientState,
+    position: usize,
+    caller: &Caller,
+    change: Change,
+    (action, generation): (&'static str, u32),
+    now: Timestamp,
+) -> Decided {
+    let actor = secret_actor(state, position);
+    let detail = json!({ "generation": generation });
+    Decided {
+        changes: vec![change],
+        audit: vec![entry(state, actor, Some(caller), action, &detail, now)],
+        ..Decided::default()
     }
 }
 

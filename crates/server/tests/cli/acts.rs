@@ -1,7 +1,8 @@
 //! Acts on workspaces, products and clients, seen from the outside: the server does what was said.
 
-use crate::run::{erp, on_erp, run, server};
+use crate::run::{erp, on_erp, run, server, words};
 use serde_json::json;
+use tokenward_testkit::{expect_error, expect_status};
 
 #[tokio::test]
 async fn a_client_lives_from_create_to_delete() {
@@ -14,16 +15,11 @@ async fn a_client_lives_from_create_to_delete() {
 
     let api = server.api();
     let token = api.generate(&secret).await.unwrap().token().access_token;
-    api.check("sandbox", "e-invoice", &token)
-        .await
-        .unwrap()
-        .expect(200);
+    expect_status(api.check("sandbox", "e-invoice", &token), 200).await;
 
     let shown = on_erp(&server, "client", "show", &[]).json();
-    assert_eq!(
-        (&shown["token"]["generation"], &shown["token"]["state"]),
-        (&json!(1), &json!("live"))
-    );
+    assert_eq!(shown["token"]["generation"], 1);
+    assert_eq!(shown["token"]["state"], "live");
     let id = shown["id"].as_str().unwrap().to_owned();
     assert_eq!(
         run(&server, &["client", "show", &id, "--json"]).json()["label"],
@@ -38,28 +34,20 @@ async fn a_client_lives_from_create_to_delete() {
         &["--product", "gst", "--token-lifetime", "12h"],
     )
     .json();
-    assert_eq!(
-        (&changed["products"], &changed["token_lifetime_seconds"]),
-        (&json!(["gst"]), &json!(43_200))
-    );
+    assert_eq!(changed["products"], json!(["gst"]));
+    assert_eq!(changed["token_lifetime_seconds"], 43_200);
     api.check("sandbox", "e-invoice", &token)
         .await
         .unwrap()
         .expect_error(403, "PRODUCT_NOT_ALLOWED");
     on_erp(&server, "client", "change", &["--all-products"]).expect(0);
-    api.check("sandbox", "e-invoice", &token)
-        .await
-        .unwrap()
-        .expect(200);
+    expect_status(api.check("sandbox", "e-invoice", &token), 200).await;
 
     assert_eq!(
         on_erp(&server, "client", "disable", &["--yes"]).json()["state"],
         "disabled"
     );
-    api.generate(&secret)
-        .await
-        .unwrap()
-        .expect_error(401, "CLIENT_DISABLED");
+    expect_error(api.generate(&secret), 401, "CLIENT_DISABLED").await;
     assert_eq!(
         on_erp(&server, "client", "enable", &[]).json()["state"],
         "enabled"
@@ -67,14 +55,8 @@ async fn a_client_lives_from_create_to_delete() {
     api.generate(&secret).await.unwrap().expect(200);
 
     on_erp(&server, "client", "delete", &["--yes"]).expect(0);
-    api.generate(&secret)
-        .await
-        .unwrap()
-        .expect_error(401, "CLIENT_DELETED");
-    api.check("sandbox", "e-invoice", &token)
-        .await
-        .unwrap()
-        .expect(401);
+    expect_error(api.generate(&secret), 401, "CLIENT_DELETED").await;
+    expect_status(api.check("sandbox", "e-invoice", &token), 401).await;
     on_erp(&server, "client", "show", &[]).refused(1, &["no sandbox client is called"]);
 }
 
@@ -111,10 +93,7 @@ async fn what_breaks_is_told_and_nothing_is_done_unasked() {
     let secret = erp(&server);
     let api = server.api();
     let token = api.generate(&secret).await.unwrap().token().access_token;
-    api.check("sandbox", "gst", &token)
-        .await
-        .unwrap()
-        .expect(200);
+    expect_status(api.check("sandbox", "gst", &token), 200).await;
 
     let told = ["\"erp\"", "generation 1, live", "last used", "Give --yes"];
     on_erp(&server, "client", "delete", &[]).refused(
@@ -128,10 +107,7 @@ async fn what_breaks_is_told_and_nothing_is_done_unasked() {
     run(&server, &["workspace", "disable", "acme"]).refused(1, &["1 enabled, 1 with a live token"]);
     run(&server, &["product", "delete", "gst"]).refused(1, &["PRODUCT_UNKNOWN"]);
 
-    api.check("sandbox", "gst", &token)
-        .await
-        .unwrap()
-        .expect(200);
+    expect_status(api.check("sandbox", "gst", &token), 200).await;
     let again = api.generate(&secret).await.unwrap().token();
     assert_eq!(again.generation, 2, "no generation was used up");
 }
@@ -161,17 +137,7 @@ fn a_product_in_use_stays() {
     let server = server();
     run(
         &server,
-        &[
-            "client",
-            "create",
-            "-w",
-            "acme",
-            "-e",
-            "sandbox",
-            "--product",
-            "gst",
-            "erp",
-        ],
+        &words("client create -w acme -e sandbox --product gst erp"),
     )
     .expect(0);
     run(&server, &["product", "delete", "gst", "--yes"]).refused(1, &["status    409", "code "]);
@@ -275,10 +241,7 @@ async fn usage_webhooks_and_notices_are_shown() {
     let secret = erp(&server);
     let api = server.api();
     let token = api.generate(&secret).await.unwrap().token().access_token;
-    api.check("sandbox", "gst", &token)
-        .await
-        .unwrap()
-        .expect(200);
+    expect_status(api.check("sandbox", "gst", &token), 200).await;
     let usage = || run(&server, &["usage", "-w", "acme", "-e", "sandbox", "erp"]);
     let shown =
         tokenward_testkit::wait_until("the use", std::time::Duration::from_secs(20), || {

@@ -4,7 +4,7 @@ use crate::run::{erp, on_erp, program, ran, run, server, word};
 use serde_json::{Value, json};
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};
-use tokenward_testkit::{PROGRAM_LIMIT, Server, accept};
+use tokenward_testkit::{PROGRAM_LIMIT, Server, accept, assert_contains};
 
 /// A server with some history, and its export.
 fn history(folder: &std::path::Path) -> (Server, std::path::PathBuf) {
@@ -246,10 +246,7 @@ fn verification_is_repeated_while_the_server_is_busy() {
     ]);
     let told = verify(&url);
     assert_eq!(told.expect(0), "OK: 7 entries verified; head 7:ab");
-    assert!(
-        told.stderr.contains("Another verification is under way."),
-        "{told:?}"
-    );
+    assert_contains(&told.stderr, "Another verification is under way.");
     assert!(told.stderr.contains("entry 3 of 7"), "{told:?}");
     assert_eq!(serving.join().expect("every answer was asked for"), 3);
     // Another refusal with the same status is not repeated.

@@ -1,7 +1,7 @@
 //! Every command that ends something asks first, and a program has to say `--yes`. The list of these commands is held
 //! complete by a unit test of the command line; `digest-key remove` is tried in `wire/keys.rs`.
 
-use crate::run::{erp, program, ran, run, server, word};
+use crate::run::{erp, program, ran, run, server, word, words};
 use serde_json::Value;
 use tokenward_testkit::Server;
 
@@ -37,14 +37,7 @@ fn furnished() -> (Server, String) {
 async fn every_act_that_ends_something_wants_yes_from_a_program() {
     let (server, webhook) = furnished();
     // A member, who joins by the link.
-    let words = [
-        "member",
-        "invite",
-        "--role",
-        "auditor",
-        "--email",
-        "asha@example.com",
-    ];
+    let words = words("member invite --role auditor --email asha@example.com");
     let link = run(&server, &words).expect(0).to_owned();
     let path = link
         .strip_prefix(server.public().trim_end_matches('/'))

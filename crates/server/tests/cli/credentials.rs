@@ -2,6 +2,7 @@
 
 use crate::run::{at, erp, on_erp, ran, run, server, word};
 use std::os::unix::fs::PermissionsExt as _;
+use tokenward_testkit::{assert_contains, assert_lacks, expect_error, expect_status};
 
 #[tokio::test]
 async fn a_secret_is_rotated_into_a_private_file_and_the_old_one_deleted() {
@@ -42,10 +43,7 @@ async fn a_secret_is_rotated_into_a_private_file_and_the_old_one_deleted() {
 
     on_erp(&server, "secret", "delete", &["7", "--yes"]).refused(1, &["no secret 7"]);
     on_erp(&server, "secret", "delete", &["1", "--yes"]).expect(0);
-    api.generate(&first)
-        .await
-        .unwrap()
-        .expect_error(401, "CLIENT_SECRET_INVALID");
+    expect_error(api.generate(&first), 401, "CLIENT_SECRET_INVALID").await;
     api.generate(second).await.unwrap().expect(200);
 }
 
@@ -62,28 +60,16 @@ async fn a_token_is_made_replaced_and_revoked() {
         "{made:?}"
     );
     let api = server.api();
-    api.check("sandbox", "gst", &first)
-        .await
-        .unwrap()
-        .expect(200);
+    expect_status(api.check("sandbox", "gst", &first), 200).await;
 
     let second = run(&server, &[&words[..], &["--yes"]].concat())
         .expect(0)
         .to_owned();
-    api.check("sandbox", "gst", &first)
-        .await
-        .unwrap()
-        .expect_error(401, "TOKEN_SUPERSEDED");
-    api.check("sandbox", "gst", &second)
-        .await
-        .unwrap()
-        .expect(200);
+    expect_error(api.check("sandbox", "gst", &first), 401, "TOKEN_SUPERSEDED").await;
+    expect_status(api.check("sandbox", "gst", &second), 200).await;
 
     on_erp(&server, "token", "revoke", &["--yes"]).expect(0);
-    api.check("sandbox", "gst", &second)
-        .await
-        .unwrap()
-        .expect_error(401, "TOKEN_REVOKED");
+    expect_error(api.check("sandbox", "gst", &second), 401, "TOKEN_REVOKED").await;
 }
 
 #[test]
@@ -104,10 +90,8 @@ fn a_token_that_could_not_be_delivered_is_not_passed_over_in_silence() {
         tokenward_testkit::finish_child(child, "tokenward", tokenward_testkit::PROGRAM_LIMIT);
     let told = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{told}");
-    assert!(
-        told.contains("could not be delivered") && told.contains("make another"),
-        "{told}"
-    );
+    assert_contains(&told, "could not be delivered");
+    assert_contains(&told, "make another");
     assert!(!told.contains("keep it now"), "{told}");
 }
 
@@ -152,10 +136,8 @@ fn an_admin_key_opens_what_its_role_allows_until_it_is_revoked() {
     by_environment(&["workspace", "create", "other"]).refused(1, &["status    403"]);
 
     let listed = run(&server, &["admin-key", "list"]);
-    assert!(
-        listed.expect(0).contains("yearly audit") && !listed.stdout.contains("tw-admin."),
-        "{listed:?}"
-    );
+    assert_contains(listed.expect(0), "yearly audit");
+    assert_lacks(&listed.stdout, "tw-admin.");
     run(&server, &["admin-key", "revoke", "yearly audit"])
         .refused(1, &["\"yearly audit\"", "not a terminal"]);
     run(&server, &["admin-key", "revoke", "yearly audit", "--yes"]).expect(0);
@@ -167,10 +149,8 @@ fn first_admin_key_is_pointed_out_until_it_is_revoked() {
     let folder = tempfile::tempdir().unwrap();
     let server = server();
     let listed = run(&server, &["admin-key", "list"]);
-    assert!(
-        listed.expect(0).contains("LAST USED") && listed.stdout.contains("20"),
-        "{listed:?}"
-    );
+    assert_contains(listed.expect(0), "LAST USED");
+    assert_contains(&listed.stdout, "20");
     assert!(listed.stderr.contains("is still active"), "{listed:?}");
     let key = folder.path().join("own.key");
     let key = key.to_str().unwrap();

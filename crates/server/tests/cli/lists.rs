@@ -1,6 +1,6 @@
 //! Lists over several pages, for people and for programs.
 
-use crate::run::{erp, run, server};
+use crate::run::{erp, run, server, words};
 use serde_json::Value;
 use tokenward_testkit::NewClient;
 
@@ -81,14 +81,7 @@ async fn clients_are_listed_over_workspaces_and_by_state() {
 
     let none = run(
         &server,
-        &[
-            "client",
-            "list",
-            "--workspace",
-            "acme",
-            "--state",
-            "disabled",
-        ],
+        &words("client list --workspace acme --state disabled"),
     );
     assert_eq!(
         (none.expect(0), none.stderr.as_str()),

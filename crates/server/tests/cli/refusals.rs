@@ -1,8 +1,8 @@
 //! What goes wrong is said in a sentence, and by the exit code.
 
-use crate::run::{at, program, ran, run, server};
+use crate::run::{at, program, ran, run, server, words};
 use serde_json::Value;
-use tokenward_testkit::{PROGRAM_LIMIT, accept, finish};
+use tokenward_testkit::{PROGRAM_LIMIT, accept, assert_contains, finish};
 
 /// No port that anybody listens on: this machine gives it out for nothing but a moment.
 fn closed_port() -> u16 {
@@ -93,11 +93,7 @@ fn a_default_data_directory_beside_us_is_enough() {
     let mut command = program();
     command.current_dir(home.path());
     ran(&mut command, &["workspace", "create", "acme"]).expect(0);
-    assert!(
-        run(&server, &["workspace", "list"])
-            .expect(0)
-            .contains("acme")
-    );
+    assert_contains(run(&server, &["workspace", "list"]).expect(0), "acme");
 }
 
 #[test]
@@ -154,12 +150,7 @@ fn json_is_understood_before_and_after_the_command() {
     }
     let told = run(
         &server,
-        &[
-            "--json",
-            "client",
-            "show",
-            "00000000-0000-4000-8000-000000000000",
-        ],
+        &words("--json client show 00000000-0000-4000-8000-000000000000"),
     );
     let problem: Value = serde_json::from_str(&told.stderr).expect("a problem document");
     assert_eq!(problem["status"], 404);

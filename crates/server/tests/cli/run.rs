@@ -40,14 +40,7 @@ impl Ran {
 /// The program, knowing of no server.
 pub(crate) fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tokenward"));
-    for name in [
-        "URL",
-        "DATA_DIR",
-        "ADMIN_KEY",
-        "ADMIN_KEY_FILE",
-        "CA_FILE",
-        "INTERNAL_URL",
-    ] {
+    for name in "URL DATA_DIR ADMIN_KEY ADMIN_KEY_FILE CA_FILE INTERNAL_URL".split(' ') {
         command.env_remove(format!("TOKENWARD_{name}"));
     }
     command.stdin(Stdio::null());
@@ -70,6 +63,11 @@ pub(crate) fn ran(command: &mut Command, words: &[&str]) -> Ran {
         stdout: text(output.stdout),
         stderr: text(output.stderr),
     }
+}
+
+/// The words of a command line.
+pub(crate) fn words(line: &str) -> Vec<&str> {
+    line.split_whitespace().collect()
 }
 
 /// Runs a command against the server.

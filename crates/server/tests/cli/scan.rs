@@ -1,6 +1,6 @@
 //! Finding credentials in files, and asking the server whether they live.
 
-use crate::run::{Ran, at, erp, on_erp, program, ran, run, server, word};
+use crate::run::{Ran, at, erp, on_erp, program, ran, run, server, word, words};
 use serde_json::Value;
 use std::io::Write as _;
 use std::process::Stdio;
@@ -126,15 +126,9 @@ fn standard_input_is_scanned_and_an_unreachable_server_is_said() {
     let secret = erp(&server);
     drop(server);
     let mut child = program()
-        .args([
-            "scan",
-            "--online",
-            "--url",
-            "http://127.0.0.1:9",
-            "--internal-url",
-            "http://127.0.0.1:9",
-            "-",
-        ])
+        .args(words(
+            "scan --online --url http://127.0.0.1:9 --internal-url http://127.0.0.1:9 -",
+        ))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

@@ -7,7 +7,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{Read as _, Write as _};
 use std::process::Command;
 use std::sync::mpsc::RecvTimeoutError;
-use tokenward_testkit::{PROGRAM_LIMIT, Server, ended};
+use tokenward_testkit::{PROGRAM_LIMIT, Server, assert_contains, ended, expect_error};
 
 /// Runs a command on a terminal. When `prompt` appears, `answer` is typed. Everything shown, and
 /// the exit code.
@@ -87,10 +87,8 @@ async fn deleting_wants_the_label_typed_back() {
     let secret = erp(&server);
     let (shown, code) = delete(&server, "yes\n");
     assert_eq!(code, 1, "{shown}");
-    assert!(
-        shown.contains("permanently") && shown.contains("nothing was done"),
-        "{shown}"
-    );
+    assert_contains(&shown, "permanently");
+    assert_contains(&shown, "nothing was done");
     assert_eq!(
         on_erp(&server, "client", "show", &[]).json()["state"],
         "enabled"
@@ -98,12 +96,7 @@ async fn deleting_wants_the_label_typed_back() {
 
     let (shown, code) = delete(&server, "erp\n");
     assert_eq!(code, 0, "{shown}");
-    server
-        .api()
-        .generate(&secret)
-        .await
-        .unwrap()
-        .expect_error(401, "CLIENT_DELETED");
+    expect_error(server.api().generate(&secret), 401, "CLIENT_DELETED").await;
 }
 
 #[test]

@@ -6,6 +6,7 @@ use crate::house::{Browser, House};
 use reqwest::Method;
 use serde_json::json;
 use std::cell::Cell;
+use tokenward_testkit::{expect_json, expect_status};
 
 /// What becomes of an act.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -212,15 +213,11 @@ impl World {
         for slug in ["gst", "max-itc", "e-invoice"] {
             house.api.product(slug, slug).await.unwrap();
         }
-        let (acme, other) = (
-            house.workspace("acme").await,
-            house.workspace("other").await,
-        );
+        let (acme, other) = house.two_workspaces().await;
         let path = format!("/workspaces/{acme}/clients");
         let body =
             json!({ "label": "told", "environment": "sandbox", "notification_emails": [TOLD] });
-        let told = house.api.admin(Method::POST, &path).json(&body);
-        house.api.send(told).await.unwrap().expect(201);
+        expect_status(house.api.tell(Method::POST, &path, &body), 201).await;
         let [asha] = operator
             .get("/console/members")
             .await
@@ -300,8 +297,7 @@ impl World {
                 let email = format!("x{n}@example.com");
                 let role = [("role", "auditor"), ("workspace_id", workspace.as_str())];
                 house.invited(&self.operator, &email, &role).await;
-                let request = house.api.admin(Method::GET, "/members");
-                let all = house.api.send(request).await.unwrap().expect(200).json();
+                let all = expect_json(house.api.ask(Method::GET, "/members"), 200).await;
                 let all = all["items"].as_array().unwrap();
                 let found = all.iter().find(|member| member["email"] == email.as_str());
                 return found.unwrap()["id"].as_str().unwrap().to_owned();
@@ -314,13 +310,11 @@ impl World {
             ),
             "{hook}" | "{far_hook}" => {
                 let path = format!("/workspaces/{workspace}/webhooks");
-                let request = house.api.admin(Method::GET, &path);
-                let old = house.api.send(request).await.unwrap().expect(200).json();
+                let old = expect_json(house.api.ask(Method::GET, &path), 200).await;
                 // A workspace has few.
                 for old in old["items"].as_array().unwrap() {
                     let old = format!("/webhooks/{}", old["id"].as_str().unwrap());
-                    let request = house.api.admin(Method::DELETE, &old);
-                    house.api.send(request).await.unwrap().expect(204);
+                    expect_status(house.api.ask(Method::DELETE, &old), 204).await;
                 }
                 let body = json!({ "url": format!("https://hooks.example.com/new-{n}") });
                 (Method::POST, path, body, "/webhook/id")
@@ -399,9 +393,7 @@ async fn the_pages_keep_to_the_table_of_the_api() {
         house
             .invited(operator, "a@example.com", &[("role", "auditor"), at])
             .await,
-        house
-            .invited(operator, "o@example.com", &[("role", "auditor")])
-            .await,
+        house.new_auditor(operator, "o@example.com").await,
     ];
     let mut wrong = Vec::new();
     for page in pages() {

@@ -133,9 +133,7 @@ impl Two {
         let cluster = PgCluster::builder().setting("fsync", "off").start();
         let node = || {
             let builder = Server::builder().database(&cluster.url());
-            arguments
-                .iter()
-                .fold(builder, |builder, one| builder.arg(one))
+            builder.args(arguments)
         };
         let first = node().start();
         let keys = first.data_dir().join("digest-keys").display().to_string();
@@ -224,9 +222,7 @@ fn walk_with_provider<T>(
 #[test]
 fn single_sign_on_with_a_real_provider() {
     let start = |arguments: &[&str]| {
-        let builder = arguments
-            .iter()
-            .fold(Server::builder(), |builder, one| builder.arg(one));
+        let builder = Server::builder().args(arguments);
         builder.start()
     };
     walk_with_provider(start, Server::public, |server| {

@@ -1,8 +1,9 @@
 //! What people recognise credentials by: how each begins, a fingerprint, a note, and who made it.
 
-use crate::house::House;
+use crate::house::{House, done, expect, shows};
 use reqwest::Method;
 use serde_json::json;
+use tokenward_testkit::{assert_contains, expect_json};
 
 /// The fingerprint that a page shows.
 fn fingerprint(text: &str) -> String {
@@ -28,7 +29,7 @@ async fn secret_is_recognised_by_fingerprint_note_and_maker() {
         ("on_repeat", "replace"),
     ];
     let path = format!("/console/w/{acme}/production/new");
-    let created = operator.send(&path, &form).await.expect(200, "created");
+    let created = expect(operator.send(&path, &form), 200, "created").await;
     let first = fingerprint(&created.text);
     let client = created.ids("/console/clients/").remove(0);
     let page = format!("/console/clients/{client}");
@@ -38,8 +39,7 @@ async fn secret_is_recognised_by_fingerprint_note_and_maker() {
     let second = fingerprint(&rotated.text);
     let secret = rotated.between("<code id=\"secret-1\" tabindex=\"0\">", "</code>");
     assert_ne!(first, second);
-    let shown = operator.get(&page).await;
-    let shown = shown.expect(200, "for the new billing system");
+    let shown = shows(&operator, &page, "for the new billing system").await;
     let begins = format!("tw-secret.production.{}…", &client[..8]);
     for says in [
         first.as_str(),
@@ -56,42 +56,27 @@ async fn secret_is_recognised_by_fingerprint_note_and_maker() {
         assert!(!shown.text.contains(&random[at..at + 8]), "{at}");
     }
     house.api.generate(&secret).await.unwrap().expect(200);
-    operator
-        .get(&page)
-        .await
-        .expect(200, "Last token requested today");
+    shows(&operator, &page, "Last token requested today").await;
     // The note is changed by itself, is in the audit log, and goes with the secret.
     let note = format!("/console/credentials/secret/{client}/2");
-    operator
-        .get(&note)
-        .await
-        .expect(200, "value=\"for the new billing system\"");
+    shows(&operator, &note, "value=\"for the new billing system\"").await;
     let too_long = "x".repeat(200);
     let refused = operator.send(&note, &[("note", too_long.as_str())]).await;
     refused.expect(422, "id=\"e-note\"");
-    let saved = operator.send(&note, &[("note", "spare")]).await;
-    saved.expect(303, "");
-    let shown = operator.get(&page).await.expect(200, "spare");
-    assert!(
-        shown
-            .text
-            .contains("changed the note of a client secret of")
-    );
+    done(&operator, &note, &[("note", "spare")]).await;
+    let shown = shows(&operator, &page, "spare").await;
+    assert_contains(&shown.text, "changed the note of a client secret of");
     assert!(shown.text.contains("by Somebody"), "the maker stays");
     let missing = format!("/console/credentials/secret/{client}/7");
-    operator.get(&missing).await.expect(404, "");
-    operator
-        .send(&missing, &[("note", "x")])
-        .await
-        .expect(404, "");
+    expect(operator.get(&missing), 404, "").await;
+    expect(operator.send(&missing, &[("note", "x")]), 404, "").await;
     // A pasted secret is recognised.
     let pasted = [("token", secret.as_str()), ("product", "gst")];
     let answer = operator.send("/console/inspect", &pasted).await;
     let answer = answer.expect(200, "This is client secret 2 of “SAP ECC”");
     assert!(answer.text.contains(&second), "{}", answer.text);
     assert!(!answer.text.contains(random), "{}", answer.text);
-    let deleted = operator.send(&format!("{page}/delete-secret-2"), &[]).await;
-    deleted.expect(303, "");
+    done(&operator, &format!("{page}/delete-secret-2"), &[]).await;
     let answer = operator.send("/console/inspect", &pasted).await;
     answer.expect(200, "none of its client secrets");
     // A product admin sees the note, but not who made it; of other clients nothing.
@@ -101,16 +86,16 @@ async fn secret_is_recognised_by_fingerprint_note_and_maker() {
         ("products", "gst"),
     ];
     let theirs = house.invited(&operator, "p@example.com", &role).await;
-    let shown = theirs.get(&page).await.expect(200, &first);
+    let shown = shows(&theirs, &page, &first).await;
     assert!(!shown.text.contains("by Somebody"), "{}", shown.text);
     let far = house.client(&acme, "far", None).await;
     let far = format!("/console/credentials/secret/{far}/1");
-    theirs.get(&far).await.expect(404, "");
-    theirs.send(&far, &[("note", "x")]).await.expect(404, "");
+    expect(theirs.get(&far), 404, "").await;
+    expect(theirs.send(&far, &[("note", "x")]), 404, "").await;
     let auditor = [("role", "auditor"), ("workspace_id", acme.as_str())];
     let auditor = house.invited(&operator, "a@example.com", &auditor).await;
     let own = format!("/console/credentials/secret/{client}/1");
-    auditor.send(&own, &[("note", "x")]).await.expect(403, "");
+    expect(auditor.send(&own, &[("note", "x")]), 403, "").await;
 }
 
 #[tokio::test]
@@ -126,8 +111,7 @@ async fn admin_keys_and_webhooks_are_recognised_the_same_way() {
     let made = made.expect(200, "Admin key “Deploy” created");
     let key = made.between("<code id=\"secret-1\" tabindex=\"0\">", "</code>");
     let print = fingerprint(&made.text);
-    let list = operator.get("/console/admin-keys").await;
-    let list = list.expect(200, "runs in CI");
+    let list = shows(&operator, "/console/admin-keys", "runs in CI").await;
     for says in [print.as_str(), "tw-admin.", "by Somebody"] {
         assert!(list.text.contains(says), "{says}\n{}", list.text);
     }
@@ -139,15 +123,14 @@ async fn admin_keys_and_webhooks_are_recognised_the_same_way() {
     let edit = edit.split('"').next().unwrap();
     let saved = operator.send(edit, &[("note", "runs at night")]).await;
     assert_eq!(saved.location(), "/console/admin-keys?done=note");
-    let list = operator.get("/console/admin-keys").await;
-    list.expect(200, "runs at night");
+    shows(&operator, "/console/admin-keys", "runs at night").await;
 
     let acme = house.workspace("Acme").await;
     let notices = format!("/console/w/{acme}/notices");
     let form = [("url", "https://hooks.example.com/a"), ("note", "pager")];
     let made = operator.send(&notices, &form).await;
     let print = fingerprint(&made.expect(200, "Webhook added").text);
-    let shown = operator.get(&notices).await.expect(200, "pager");
+    let shown = shows(&operator, &notices, "pager").await;
     for says in [
         print.as_str(),
         "whsec_…",
@@ -158,12 +141,12 @@ async fn admin_keys_and_webhooks_are_recognised_the_same_way() {
     }
     let hook = shown.ids("/console/credentials/webhook/").remove(0);
     let edit = format!("/console/credentials/webhook/{hook}/0");
-    operator.send(&edit, &[("note", "")]).await.expect(303, "");
-    let shown = operator.get(&notices).await.expect(200, &print);
+    done(&operator, &edit, &[("note", "")]).await;
+    let shown = shows(&operator, &notices, &print).await;
     assert!(!shown.text.contains("<p>pager</p>"), "{}", shown.text);
     // A rotated secret has another fingerprint.
     let rotate = format!("/console/w/{acme}/webhooks/{hook}/rotate");
-    let rotated = operator.send(&rotate, &[]).await.expect(200, "");
+    let rotated = expect(operator.send(&rotate, &[]), 200, "").await;
     assert_ne!(fingerprint(&rotated.text), print);
     // Who does not see webhooks or admin keys sees no note of theirs, and changes none.
     let role = [
@@ -171,10 +154,9 @@ async fn admin_keys_and_webhooks_are_recognised_the_same_way() {
         ("workspace_id", &house.workspace("Far").await),
     ];
     let other = house.invited(&operator, "w@example.com", &role).await;
-    other.get(&edit).await.expect(404, "");
-    other.send(&edit, &[("note", "x")]).await.expect(404, "");
-    let keys = house.api.admin(Method::GET, "/admin-keys");
-    let keys = house.api.send(keys).await.unwrap().expect(200).json();
+    expect(other.get(&edit), 404, "").await;
+    expect(other.send(&edit, &[("note", "x")]), 404, "").await;
+    let keys = expect_json(house.api.ask(Method::GET, "/admin-keys"), 200).await;
     let id = keys["items"][0]["id"]
         .as_str()
         .unwrap_or_default()
@@ -185,6 +167,6 @@ async fn admin_keys_and_webhooks_are_recognised_the_same_way() {
         id
     };
     let key = format!("/console/credentials/admin-key/{id}/0");
-    other.get(&key).await.expect(403, "");
-    other.send(&key, &[("note", "x")]).await.expect(403, "");
+    expect(other.get(&key), 403, "").await;
+    expect(other.send(&key, &[("note", "x")]), 403, "").await;
 }

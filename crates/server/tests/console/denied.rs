@@ -1,9 +1,9 @@
 //! One denied request behind the figures: found by its ids, by those who may see its client; and what a check answers to
 //! a pasted token.
 
-use crate::house::{Browser, House, Page};
+use crate::house::{Browser, House, Page, done, expect};
 use reqwest::Method;
-use tokenward_testkit::{ApiClient, NewClient};
+use tokenward_testkit::{ApiClient, NewClient, assert_lacks, expect_json, expect_status};
 
 /// Sends what somebody types into the search box.
 async fn search(browser: &Browser, typed: &str) -> Page {
@@ -23,13 +23,7 @@ async fn revoked(house: &House, workspace: &str) -> (ApiClient, String) {
         .client(workspace, NewClient::sandbox("erp"))
         .await
         .unwrap();
-    let made = house
-        .api
-        .generate(&client.secret)
-        .await
-        .unwrap()
-        .expect(200)
-        .json();
+    let made = expect_json(house.api.generate(&client.secret), 200).await;
     let token = made["access_token"].as_str().unwrap().to_owned();
     house.api.revoke(&client.id).await.unwrap().expect(200);
     (client, token)
@@ -41,16 +35,9 @@ async fn a_denied_request_is_found_by_its_error_id_and_by_its_request_id() {
     let operator = house.operator().await;
     let acme = house.workspace("Acme").await;
     let (client, token) = revoked(&house, &acme).await;
-    let denied = house
-        .api
-        .check("sandbox", "gst", &token)
-        .await
-        .unwrap()
-        .expect(401);
+    let denied = expect_status(house.api.check("sandbox", "gst", &token), 401).await;
     let id = error_id(&denied);
-    let page = search(&operator, &format!(" {id} "))
-        .await
-        .expect(200, "TOKEN_REVOKED");
+    let page = expect(search(&operator, &format!(" {id} ")), 200, "TOKEN_REVOKED").await;
     let link = format!("href=\"/console/clients/{}\">erp</a>", client.id);
     for says in [&link, "gst (sandbox)", "127.0.0.1", &id] {
         assert!(page.text.contains(says), "{says}\n{}", page.text);
@@ -62,12 +49,7 @@ async fn a_denied_request_is_found_by_its_error_id_and_by_its_request_id() {
     own.expect(200, &format!("<code>{id}</code>"));
     // A token that somebody made up in the client's name is told apart.
     let made_up = format!("{}{}", &token[..token.len() - 64], "0".repeat(64));
-    house
-        .api
-        .check("sandbox", "gst", &made_up)
-        .await
-        .unwrap()
-        .expect(401);
+    expect_status(house.api.check("sandbox", "gst", &made_up), 401).await;
     // A request of a token: by its error_id, and by the id of the request.
     let wrong = client
         .secret
@@ -75,18 +57,16 @@ async fn a_denied_request_is_found_by_its_error_id_and_by_its_request_id() {
     let refused = house.api.generate(&wrong).await.unwrap().expect(401);
     let request = refused.header("x-request-id").to_owned();
     for id in [error_id(&refused), request] {
-        search(&operator, &id)
-            .await
-            .expect(200, "CLIENT_SECRET_INVALID");
+        expect(search(&operator, &id), 200, "CLIENT_SECRET_INVALID").await;
     }
     // What no request has leads nowhere; a client's id, or a credential's public part, to the client.
     let nothing = "00000000-0000-4000-8000-000000000000";
     for typed in [nothing, "erp", ""] {
-        search(&operator, typed).await.expect(200, "No results");
+        expect(search(&operator, typed), 200, "No results").await;
     }
     let public = &token[..token.len() - 65];
     for typed in [client.id.as_str(), public, &token] {
-        let answer = search(&operator, typed).await.expect(303, "");
+        let answer = expect(search(&operator, typed), 303, "").await;
         assert_eq!(answer.location(), format!("/console/clients/{}", client.id));
     }
 }
@@ -97,18 +77,8 @@ async fn a_denied_request_is_shown_to_those_who_see_its_client() {
     let operator = house.operator().await;
     let (acme, far) = (house.workspace("Acme").await, house.workspace("Far").await);
     let (client, token) = revoked(&house, &acme).await;
-    let denied = house
-        .api
-        .check("sandbox", "gst", &token)
-        .await
-        .unwrap()
-        .expect(401);
-    let unknown = house
-        .api
-        .check("sandbox", "gst", "no-token")
-        .await
-        .unwrap()
-        .expect(401);
+    let denied = expect_status(house.api.check("sandbox", "gst", &token), 401).await;
+    let unknown = expect_status(house.api.check("sandbox", "gst", "no-token"), 401).await;
     let role = |workspace| [("role", "workspace_admin"), ("workspace_id", workspace)];
     let own = house
         .invited(&operator, "own@example.com", &role(&acme))
@@ -116,17 +86,13 @@ async fn a_denied_request_is_shown_to_those_who_see_its_client() {
     let other = house
         .invited(&operator, "other@example.com", &role(&far))
         .await;
-    search(&own, &error_id(&denied))
-        .await
-        .expect(200, "TOKEN_REVOKED");
+    expect(search(&own, &error_id(&denied)), 200, "TOKEN_REVOKED").await;
     search(&operator, &error_id(&unknown))
         .await
         .expect(200, "TOKEN_MALFORMED");
-    search(&own, &error_id(&unknown))
-        .await
-        .expect(200, "No results");
+    expect(search(&own, &error_id(&unknown)), 200, "No results").await;
     for typed in [error_id(&denied), client.id.clone(), token.clone()] {
-        let page = search(&other, &typed).await.expect(200, "No results");
+        let page = expect(search(&other, &typed), 200, "No results").await;
         assert!(!page.text.contains("erp"), "{}", page.text);
     }
     let form = [("token", token.as_str()), ("product", "gst")];
@@ -140,13 +106,7 @@ async fn a_pasted_token_is_tested_and_neither_shown_nor_counted() {
     let operator = house.operator().await;
     let acme = house.workspace("Acme").await;
     let (client, old) = revoked(&house, &acme).await;
-    let made = house
-        .api
-        .generate(&client.secret)
-        .await
-        .unwrap()
-        .expect(200)
-        .json();
+    let made = expect_json(house.api.generate(&client.secret), 200).await;
     let token = made["access_token"].as_str().unwrap();
     let test = async |token: &str, product: &str| {
         let form = [("token", token), ("product", product)];
@@ -154,15 +114,13 @@ async fn a_pasted_token_is_tested_and_neither_shown_nor_counted() {
         assert!(!page.text.contains(token), "{}", page.text);
         page
     };
-    test(token, "gst").await.expect(200, "permits this request");
-    test(token, "unknown").await.expect(200, "PRODUCT_UNKNOWN");
-    test(&old, "gst").await.expect(200, "<strong>401 TOKEN_");
+    expect(test(token, "gst"), 200, "permits this request").await;
+    expect(test(token, "unknown"), 200, "PRODUCT_UNKNOWN").await;
+    expect(test(&old, "gst"), 200, "<strong>401 TOKEN_").await;
     test(&client.secret, "gst")
         .await
         .expect(200, "This is client secret 1 of");
-    test("nonsense", "gst")
-        .await
-        .expect(422, "access token, or it");
+    expect(test("nonsense", "gst"), 422, "access token, or it").await;
     let page = operator
         .get(&format!("/console/clients/{}", client.id))
         .await;
@@ -174,9 +132,7 @@ async fn a_pasted_token_is_tested_and_neither_shown_nor_counted() {
     let once = operator.send(&path, &[("generation", &generation)]).await;
     let once = once.expect(200, "Test it");
     let token = once.hidden("token");
-    test(&token, "gst")
-        .await
-        .expect(200, "permits this request");
+    expect(test(&token, "gst"), 200, "permits this request").await;
     let list = house
         .api
         .admin(Method::GET, &format!("/clients/{}/usage", client.id));
@@ -190,15 +146,10 @@ async fn audit_log_is_filtered_by_names() {
     let operator = house.operator().await;
     let acme = house.workspace("Acme").await;
     house.client(&acme, "erp", None).await;
-    operator
-        .send("/console/workspaces/new", &[("name", "Mine")])
-        .await
-        .expect(303, "");
+    done(&operator, "/console/workspaces/new", &[("name", "Mine")]).await;
     let filtered = async |query: &str| operator.get(&format!("/console/audit?{query}")).await;
     for query in ["actor=somebody", "actor=ASHA%40example.com"] {
-        let page = filtered(query)
-            .await
-            .expect(200, "</strong> created workspace");
+        let page = expect(filtered(query), 200, "</strong> created workspace").await;
         assert!(page.text.contains("/overview\">Mine</a>"), "{}", page.text);
         assert!(!page.text.contains("/overview\">Acme</a>"), "{}", page.text);
     }
@@ -206,21 +157,10 @@ async fn audit_log_is_filtered_by_names() {
         .await
         .expect(200, "</strong> created API client");
     assert!(!page.text.contains("/overview\">Mine</a>"), "{}", page.text);
-    let page = filtered("client=erp")
-        .await
-        .expect(200, "</strong> created API client");
-    assert!(
-        !page.text.contains("</strong> created workspace"),
-        "{}",
-        page.text
-    );
-    for query in [
-        "actor=nobody+here",
-        "client=nothing",
-        "workspace=x",
-        "from=x",
-    ] {
-        filtered(query).await.expect(200, "class=\"faults\"");
+    let page = expect(filtered("client=erp"), 200, "</strong> created API client").await;
+    assert_lacks(&page.text, "</strong> created workspace");
+    for query in "actor=nobody+here client=nothing workspace=x from=x".split(' ') {
+        expect(filtered(query), 200, "class=\"faults\"").await;
     }
     // All that can't be understood is shown at once, each with its field.
     let page = filtered("actor=nobody+here&client=nothing&to=2026-02-30").await;

@@ -1,8 +1,9 @@
 //! Forms that change what somebody else may have changed meanwhile, and what of it needs a fresh proof.
 
-use crate::house::{Browser, House, Page};
+use crate::house::{Browser, House, PASSWORD, Page, done, expect, shows};
 use reqwest::Method;
 use serde_json::{Value, json};
+use tokenward_testkit::{assert_contains, assert_lacks, expect_json, expect_status};
 
 /// The edit form of a client as its page shows it, with some fields typed anew.
 fn typed(page: &Page, change: &[(&'static str, &str)]) -> Vec<(&'static str, String)> {
@@ -42,12 +43,7 @@ async fn patch(house: &House, client: &str, body: Value) {
     let request = house
         .api
         .admin(Method::PATCH, &format!("/clients/{client}"));
-    house
-        .api
-        .send(request.json(&body))
-        .await
-        .unwrap()
-        .expect(200);
+    expect_status(house.api.send(request.json(&body)), 200).await;
 }
 
 /// Where a form is sent, its fields, and those of them that are wrong.
@@ -113,8 +109,7 @@ async fn every_form_shows_all_that_is_wrong_each_at_its_field() {
     let acme = house.workspace("Acme").await;
     for (path, form, wrong) in forms {
         let path = path.replace("{acme}", &acme);
-        let page = operator.send(&path, form).await;
-        let page = page.expect(422, "Couldn't save changes.");
+        let page = expect(operator.send(&path, form), 422, "Couldn't save changes.").await;
         for field in wrong {
             let there = page.text.contains(&format!("id=\"e-{field}\""));
             let listed = page.text.contains(&format!("href=\"#f-{field}\""));
@@ -136,7 +131,7 @@ async fn acts_that_cannot_work_are_not_offered() {
     let client = house.client(&acme, "erp", None).await;
     let page = format!("/console/clients/{client}");
     let offers = async |act: &str| {
-        let shown = operator.get(&page).await.expect(200, "erp");
+        let shown = shows(&operator, &page, "erp").await;
         let link = format!("href=\"{page}/{act}\"");
         let asked = operator.get(&format!("{page}/{act}")).await;
         let (linked, asks) = (shown.text.contains(&link), asked.status == 200);
@@ -155,28 +150,18 @@ async fn acts_that_cannot_work_are_not_offered() {
     ] {
         assert_eq!(offers(act).await, offered, "{act}");
     }
-    operator
-        .send(&format!("{page}/rotate"), &[])
-        .await
-        .expect(200, "");
+    expect(operator.send(&format!("{page}/rotate"), &[]), 200, "").await;
     assert!(!offers("rotate").await, "with two secrets");
-    operator
-        .send(&format!("{page}/disable"), &[])
-        .await
-        .expect(303, "");
+    done(&operator, &format!("{page}/disable"), &[]).await;
     for (act, offered) in [("generate", false), ("disable", false), ("enable", true)] {
         assert_eq!(offers(act).await, offered, "{act} of a disabled client");
     }
-    operator
-        .send(&format!("{page}/enable"), &[])
-        .await
-        .expect(303, "");
+    done(&operator, &format!("{page}/enable"), &[]).await;
     let disable = format!("/console/workspaces/{acme}/disable");
-    operator.send(&disable, &[]).await.expect(303, "");
+    done(&operator, &disable, &[]).await;
     assert!(!offers("generate").await, "in a disabled workspace");
     // The last operator's key that does not expire stays, so its revocation is not offered.
-    let keys = operator.get("/console/admin-keys").await;
-    let keys = keys.expect(200, "First operator");
+    let keys = shows(&operator, "/console/admin-keys", "First operator").await;
     assert!(!keys.text.contains("/revoke\""), "{}", keys.text);
     let form = [("name", "second"), ("role", "operator")];
     let made = operator.send("/console/admin-keys/new", &form).await;
@@ -188,11 +173,7 @@ async fn acts_that_cannot_work_are_not_offered() {
     house.client(&acme, "bound", Some(&["gst"])).await;
     let refused = operator.send("/console/products/gst/delete", &[]).await;
     let refused = refused.expect(422, "Back</a>");
-    assert!(
-        !refused.text.contains("<button class=\"destroy\""),
-        "{}",
-        refused.text
-    );
+    assert_lacks(&refused.text, "<button class=\"destroy\"");
 }
 
 #[tokio::test]
@@ -203,7 +184,7 @@ async fn an_old_edit_form_undoes_no_newer_restriction() {
     let acme = house.workspace("Acme").await;
     let client = house.client(&acme, "erp", None).await;
     let path = format!("/console/clients/{client}/edit");
-    let opened = operator.get(&path).await.expect(200, "Settings of erp");
+    let opened = shows(&operator, &path, "Settings of erp").await;
     let form = typed(&opened, &[("label", "erp <new>")]);
     let narrow = json!({ "products": ["gst"], "token_networks": ["10.0.0.0/8"] });
     patch(&house, &client, narrow).await;
@@ -218,14 +199,12 @@ async fn an_old_edit_form_undoes_no_newer_restriction() {
         assert!(page.text.contains(says), "{says}\n{}", page.text);
     }
     let now = settings(&house, &client).await;
-    assert_eq!(
-        (&now["label"], &now["products"]),
-        (&json!("erp"), &json!(["gst"]))
-    );
+    assert_eq!(now["label"], "erp");
+    assert_eq!(now["products"], json!(["gst"]));
     // Sent once more from there, it changes what was typed and nothing else.
     assert!(page.text.contains("value=\"gst\" checked"), "{}", page.text);
     let again = typed(&page, &[("label", "erp <new>")]);
-    send(&operator, &path, &again).await.expect(303, "");
+    expect(send(&operator, &path, &again), 303, "").await;
     let now = settings(&house, &client).await;
     assert_eq!(now["label"], "erp <new>");
     assert_eq!(now["products"], json!(["gst"]));
@@ -246,35 +225,23 @@ async fn an_old_edit_form_undoes_no_newer_restriction() {
 async fn an_old_form_gives_no_role_back_that_was_taken_away() {
     let house = House::new().await;
     let operator = house.operator().await;
-    house
-        .invited(&operator, "ravi@example.com", &[("role", "operator")])
-        .await;
-    let request = house.api.admin(Method::GET, "/members");
-    let all = house.api.send(request).await.unwrap().expect(200).json();
-    let all = all["items"].as_array().unwrap();
-    let found = all.iter().find(|one| one["email"] == "ravi@example.com");
-    let ravi = found.unwrap()["id"].as_str().unwrap();
+    house.new_operator(&operator, "ravi@example.com").await;
+    let ravi = house.member("ravi@example.com").await;
     let path = format!("/console/members/{ravi}");
-    let page = operator.get(&path).await.expect(200, "Change role");
+    let page = shows(&operator, &path, "Change role").await;
     let opened = page.hidden("opened").replace("&#38;", "&");
     let api = format!("/members/{ravi}");
     let body = json!({ "role": "auditor" });
-    let request = house.api.admin(Method::PATCH, &api).json(&body);
-    house.api.send(request).await.unwrap().expect(200);
+    expect_status(house.api.tell(Method::PATCH, &api, &body), 200).await;
     let role = async || {
-        let request = house.api.admin(Method::GET, &api);
-        let member = house.api.send(request).await.unwrap().expect(200).json();
+        let member = expect_json(house.api.ask(Method::GET, &api), 200).await;
         member["role"].as_str().unwrap().to_owned()
     };
     for old in [opened.as_str(), ""] {
         let form = [("role", "operator"), ("opened", old)];
         let page = operator.send(&path, &form).await;
         let page = page.expect(409, "It is now: Auditor, all workspaces.");
-        assert!(
-            page.text.contains("value=\"operator\" selected"),
-            "{}",
-            page.text
-        );
+        assert_contains(&page.text, "value=\"operator\" selected");
         assert_eq!(role().await, "auditor");
     }
     let page = operator.get(&path).await;
@@ -301,10 +268,8 @@ async fn only_a_change_that_allows_more_needs_a_fresh_proof() {
         &[("token_networks", "10.0.0.0/8")],
         &[("secret_networks", "10.0.0.0/8")],
     ] {
-        let page = operator.get(&path).await.expect(200, "Settings of");
-        send(&operator, &path, &typed(&page, narrow))
-            .await
-            .expect(303, "");
+        let page = shows(&operator, &path, "Settings of").await;
+        expect(send(&operator, &path, &typed(&page, narrow)), 303, "").await;
     }
     for wide in [
         &[("lifetime", "never")][..],
@@ -315,7 +280,7 @@ async fn only_a_change_that_allows_more_needs_a_fresh_proof() {
         &[("on_repeat", "return")],
         &[("handover_max_seconds", "60")],
     ] {
-        let page = operator.get(&path).await.expect(200, "Settings of");
+        let page = shows(&operator, &path, "Settings of").await;
         let page = send(&operator, &path, &typed(&page, wide)).await;
         page.expect(403, "Change the settings of API client “renamed”");
     }
@@ -325,19 +290,14 @@ async fn only_a_change_that_allows_more_needs_a_fresh_proof() {
     // Once proved, the same form is confirmed and sent.
     let page = operator.get(&path).await;
     let form = typed(&page, &[("lifetime", "never")]);
-    let asked = send(&operator, &path, &form).await.expect(403, "Confirm");
-    let proof = [
-        ("proof", crate::house::PASSWORD),
-        ("next", &asked.hidden("next")),
-        ("kept", &asked.hidden("kept")),
-    ];
-    let page = operator.send("/console/step-up", &proof).await;
+    let asked = expect(send(&operator, &path, &form), 403, "Confirm").await;
+    let page = operator.prove_at(&asked, PASSWORD).await;
     let page = page.expect(200, "Confirm: Change the settings of API client “renamed”?");
     let names = form.iter().map(|(name, _)| *name);
     let kept: Vec<(&'static str, String)> = names
         .map(|name| (name, page.hidden(name).replace("&#38;", "&")))
         .collect();
-    send(&operator, &path, &kept).await.expect(303, "");
+    expect(send(&operator, &path, &kept), 303, "").await;
     let now = settings(&house, &client).await;
     assert_eq!(now["token_lifetime_seconds"], Value::Null);
 }
@@ -370,7 +330,7 @@ async fn a_form_shows_everything_that_is_wrong_at_once_each_at_its_field() {
     ];
     let client = house.client(&acme, "erp", None).await;
     let edit = format!("/console/clients/{client}/edit");
-    let opened = operator.get(&edit).await.expect(200, "Settings of");
+    let opened = shows(&operator, &edit, "Settings of").await;
     let created = operator
         .send(&format!("/console/w/{acme}/sandbox/new"), &form)
         .await;

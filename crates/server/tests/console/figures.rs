@@ -1,9 +1,9 @@
 //! What pages and metrics tell: quotas, the last use of admin keys, sign-ins.
 
-use crate::house::{House, Page};
+use crate::house::{House, Page, expect, shows};
 use reqwest::Method;
 use serde_json::{Value, json};
-use tokenward_testkit::{NewClient, Server};
+use tokenward_testkit::{NewClient, Server, expect_json, expect_status};
 
 /// Sends one request of the admin API; the body of its good answer.
 async fn admin(house: &House, method: Method, path: &str, body: &Value) -> Value {
@@ -33,14 +33,9 @@ async fn usage_is_drawn_for_a_span_of_time_and_exported() {
         .client(&acme, NewClient::sandbox("erp"))
         .await
         .unwrap();
-    house
-        .api
-        .generate(&client.secret)
-        .await
-        .unwrap()
-        .expect(200);
+    expect_status(house.api.generate(&client.secret), 200).await;
     let page = format!("/console/clients/{}", client.id);
-    let shown = operator.get(&page).await.expect(200, "Usage, last 35 days");
+    let shown = shows(&operator, &page, "Usage, last 35 days").await;
     let bars = |text: &str| text.matches("<g class=\"bar\">").count();
     assert_eq!(bars(&shown.text), 35, "of the one chart with figures");
     // The axis has numbers, and each bar its values.
@@ -50,8 +45,7 @@ async fn usage_is_drawn_for_a_span_of_time_and_exported() {
     ] {
         assert!(shown.text.contains(says), "{says}\n{}", shown.text);
     }
-    let week = operator.get(&format!("{page}?range=7d")).await;
-    let week = week.expect(200, "Usage, last 7 days");
+    let week = shows(&operator, &format!("{page}?range=7d"), "Usage, last 7 days").await;
     assert_eq!(bars(&week.text), 7);
     let day = operator.get(&format!("{page}?range=24h")).await;
     let day = day.expect(200, "Usage, last 24 hours");
@@ -68,10 +62,7 @@ async fn usage_is_drawn_for_a_span_of_time_and_exported() {
     let far = house.workspace("Far").await;
     let role = [("role", "workspace_admin"), ("workspace_id", far.as_str())];
     let other = house.invited(&operator, "w@example.com", &role).await;
-    other
-        .get(&format!("{page}/usage.csv"))
-        .await
-        .expect(404, "");
+    expect(other.get(&format!("{page}/usage.csv")), 404, "").await;
 }
 
 #[tokio::test]
@@ -131,7 +122,7 @@ async fn admin_keys_page_tells_last_use_and_the_first_key() {
     let operator = house.operator().await;
     let new = json!({ "name": "night job", "role": "operator" });
     let made = admin(&house, Method::POST, "/admin-keys", &new).await;
-    let page = operator.get("/console/admin-keys").await.expect(200, "");
+    let page = shows(&operator, "/console/admin-keys", "").await;
     let reminder =
         "The admin key “First operator” was created at the first start and is still active.";
     assert!(words(&page).contains(reminder), "{}", words(&page));
@@ -155,8 +146,7 @@ async fn admin_keys_page_tells_last_use_and_the_first_key() {
     told.sort();
     assert_eq!(told, ["First operator used", "night job never"]);
     let other = house.api.with_admin_key(made["key"].as_str().unwrap());
-    let listed = other.send(other.admin(Method::GET, "/admin-keys")).await;
-    let listed = listed.unwrap().expect(200).json();
+    let listed = expect_json(other.send(other.admin(Method::GET, "/admin-keys")), 200).await;
     let keys = listed["items"].as_array().unwrap();
     let first = keys.iter().find(|key| key["name"] == "First operator");
     let first = first.unwrap()["id"].as_str().unwrap();
@@ -164,7 +154,7 @@ async fn admin_keys_page_tells_last_use_and_the_first_key() {
     assert!(page.text.contains(&link), "{}", page.text);
     let revoke = other.admin(Method::DELETE, &format!("/admin-keys/{first}"));
     other.send(revoke).await.unwrap().expect(200);
-    let page = operator.get("/console/admin-keys").await.expect(200, "");
+    let page = shows(&operator, "/console/admin-keys", "").await;
     assert!(!words(&page).contains("created at the first start"));
     let mut told = rows(&page);
     told.sort();
@@ -182,7 +172,7 @@ async fn sign_ins_are_counted_by_method() {
     };
     house.operator().await;
     let before = count("password").await;
-    house.signed_in("asha@example.com").await.expect(303, "");
+    expect(house.signed_in("asha@example.com"), 303, "").await;
     assert_eq!(count("password").await, before + 1);
     let wrong = [("email", "asha@example.com"), ("password", "wrong-one-7")];
     let refused = house.stranger().post("/console/sign-in", &wrong).await;

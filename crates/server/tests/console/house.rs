@@ -3,7 +3,8 @@
 use reqwest::header::{COOKIE, HeaderMap, LOCATION, SET_COOKIE};
 use reqwest::{Client, Method, StatusCode};
 use serde_json::json;
-use tokenward_testkit::{Api, Server};
+use std::panic::Location;
+use tokenward_testkit::{Api, Server, expect_json};
 
 pub(crate) const PASSWORD: &str = "plum-tractor-7-galaxy";
 
@@ -56,16 +57,47 @@ impl Page {
 
     #[track_caller]
     pub(crate) fn expect(self, status: u16, says: &str) -> Self {
+        self.expect_at(status, says, Location::caller())
+    }
+
+    fn expect_at(self, status: u16, says: &str, at: &Location<'_>) -> Self {
         let said = self.text.contains(says);
         assert!(
             self.status.as_u16() == status && said,
-            "{} instead of {status} with {says:?}:\n{:?}\n{}",
+            "{at}: {} instead of {status} with {says:?}:\n{:?}\n{}",
             self.status,
             self.headers,
             self.text
         );
         self
     }
+}
+
+/// The page that a call is answered with, which must have this status and say this; a failure names the caller's line.
+#[track_caller]
+pub(crate) fn expect(
+    call: impl Future<Output = Page>,
+    status: u16,
+    says: &str,
+) -> impl Future<Output = Page> {
+    let at = Location::caller();
+    async move { call.await.expect_at(status, says, at) }
+}
+
+/// The page at `path`, which must be shown and say this.
+#[track_caller]
+pub(crate) fn shows(browser: &Browser, path: &str, says: &str) -> impl Future<Output = Page> {
+    expect(browser.get(path), 200, says)
+}
+
+/// The answer to a form of this session, which must be taken: a redirect.
+#[track_caller]
+pub(crate) fn done(
+    browser: &Browser,
+    path: &str,
+    form: &[(&str, &str)],
+) -> impl Future<Output = Page> {
+    expect(browser.send(path, form), 303, "")
 }
 
 /// A running server whose first operator has joined.
@@ -185,9 +217,33 @@ impl House {
         self.joined(&format!("/console/join/{link}"), email).await
     }
 
+    /// The id of the member with this address.
+    pub(crate) async fn member(&self, email: &str) -> String {
+        let request = self.api.admin(Method::GET, "/members");
+        let all = expect_json(self.api.send(request), 200).await;
+        let mut all = all["items"].as_array().unwrap().iter();
+        let found = all.find(|member| member["email"] == email);
+        found.unwrap()["id"].as_str().unwrap().to_owned()
+    }
+
+    /// One more operator of all workspaces.
+    pub(crate) async fn new_operator(&self, operator: &Browser, email: &str) -> Browser {
+        self.invited(operator, email, &[("role", "operator")]).await
+    }
+
+    /// An auditor of all workspaces.
+    pub(crate) async fn new_auditor(&self, operator: &Browser, email: &str) -> Browser {
+        self.invited(operator, email, &[("role", "auditor")]).await
+    }
+
     /// A workspace by the API.
     pub(crate) async fn workspace(&self, name: &str) -> String {
         self.api.workspace(name).await.unwrap()
+    }
+
+    /// The workspaces `acme` and `other`.
+    pub(crate) async fn two_workspaces(&self) -> (String, String) {
+        (self.workspace("acme").await, self.workspace("other").await)
     }
 
     /// A client by the API, in the sandbox, for some products or all.
@@ -199,8 +255,7 @@ impl House {
     ) -> String {
         let body = json!({ "label": label, "environment": "sandbox", "products": products });
         let path = format!("/workspaces/{workspace}/clients");
-        let answer = self.api.admin(Method::POST, &path).json(&body);
-        let answer = self.api.send(answer).await.unwrap().expect(201).json();
+        let answer = expect_json(self.api.tell(Method::POST, &path, &body), 201).await;
         answer["client"]["id"].as_str().unwrap().to_owned()
     }
 }
@@ -243,10 +298,49 @@ impl Browser {
         self.ask(request).await
     }
 
+    /// Signs in as the first operator at a page that asks for it, and sends what that page kept.
+    pub(crate) async fn sign_in_at(&self, asked: &Page) -> Page {
+        let form = [
+            ("email", "asha@example.com"),
+            ("password", PASSWORD),
+            ("next", &asked.hidden("next")),
+            ("kept", &asked.hidden("kept")),
+        ];
+        self.post("/console/sign-in", &form).await
+    }
+
+    /// Proves the identity with a password at a page that asks for it, and sends what that page kept.
+    pub(crate) async fn prove_at(&self, asked: &Page, password: &str) -> Page {
+        let form = [
+            ("proof", password),
+            ("next", &asked.hidden("next")),
+            ("kept", &asked.hidden("kept")),
+        ];
+        self.send("/console/step-up", &form).await
+    }
+
+    /// Adds an authenticator app to the account; its key.
+    pub(crate) async fn add_app(&self) -> String {
+        let page = self.get("/console/account/app").await.expect(200, "");
+        let (sealed, key) = (page.hidden("sealed"), page.between("id=\"app-key\">", "<"));
+        let code = totp(&key);
+        let form = [("sealed", sealed.as_str()), ("code", code.as_str())];
+        let page = self.send("/console/account/app", &form).await;
+        page.expect(200, "Recovery codes");
+        key
+    }
+
     /// A form of this session.
     pub(crate) async fn send(&self, path: &str, form: &[(&str, &str)]) -> Page {
         let mut whole = vec![("csrf_token", self.word.as_str())];
         whole.extend(form);
         self.post(path, &whole).await
     }
+}
+
+/// The code an authenticator app shows for a key as it is typed.
+pub(crate) fn totp(key: &str) -> String {
+    let secret = totp_rs::Secret::try_from_base32(key.replace(' ', "")).unwrap();
+    let builder = totp_rs::Builder::new().with_secret(secret);
+    builder.build_noncompliant().generate_current().to_string()
 }

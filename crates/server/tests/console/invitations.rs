@@ -1,10 +1,10 @@
 //! Invitations: each gives its own role to its own address and nothing else, whatever other links exist.
 
 use crate::authority::as_opened;
-use crate::house::{Browser, House, PASSWORD, Page};
+use crate::house::{Browser, House, PASSWORD, Page, expect, shows};
 use reqwest::Method;
 use serde_json::{Value, json};
-use tokenward_testkit::Api;
+use tokenward_testkit::{Api, expect_json};
 
 const MALLORYS: &str = "copper-violin-93-meadow";
 
@@ -41,8 +41,7 @@ async fn join(house: &House, link: &str, email: &str, password: &str) -> u16 {
 
 /// Every member as `email role`, sorted.
 async fn members(house: &House) -> Vec<String> {
-    let request = house.api.admin(Method::GET, "/members");
-    let all = house.api.send(request).await.unwrap().expect(200).json();
+    let all = expect_json(house.api.ask(Method::GET, "/members"), 200).await;
     let all = all["items"].as_array().unwrap().iter();
     let text = |member: &Value, name: &str| member[name].as_str().unwrap().to_owned();
     let mut all: Vec<String> = all
@@ -88,17 +87,14 @@ async fn older_invitation_does_not_take_over_the_first_operator() {
     );
     assert_eq!(members(&house).await, ["boss@corp.example operator"]);
     assert_eq!(may_see_keys(&boss).await, 200);
-    house.signed_in("boss@corp.example").await.expect(303, "");
+    expect(house.signed_in("boss@corp.example"), 303, "").await;
 }
 
 #[tokio::test]
 async fn invitation_gives_its_own_role_and_joining_ends_the_others_for_the_address() {
     let house = House::new().await;
     let operator = house.operator().await;
-    let (acme, other) = (
-        house.workspace("acme").await,
-        house.workspace("other").await,
-    );
+    let (acme, other) = house.two_workspaces().await;
     // Made for an address that joins meanwhile by the first operator's link or by another invitation.
     let of = |role: &str, workspace: &str| json!({ "email": "bob@b.example", "role": role, "workspace_id": workspace });
     let (near, far) = (
@@ -112,8 +108,8 @@ async fn invitation_gives_its_own_role_and_joining_ends_the_others_for_the_addre
     assert_eq!(members(&house).await, now);
     assert_eq!(join(&house, &low, "", MALLORYS).await, 404);
     assert_eq!(members(&house).await, now);
-    house.signed_in("bob@b.example").await.expect(303, "");
-    let page = operator.get("/console/members").await.expect(200, "bob");
+    expect(house.signed_in("bob@b.example"), 303, "").await;
+    let page = shows(&operator, "/console/members", "bob").await;
     assert!(page.ids("/console/invitations/").is_empty());
 }
 
@@ -124,7 +120,7 @@ async fn first_link_stays_until_there_is_an_operator() {
     let body = json!({ "email": "early@example.com", "role": "auditor", "workspace_id": acme });
     let early = invite(&house.api, body).await;
     assert_eq!(join(&house, &early, "", PASSWORD).await, 303);
-    house.stranger().get(&house.link()).await.expect(200, "");
+    shows(&house.stranger(), &house.link(), "").await;
     house.restart();
     // An address of a member with another role is not made an operator by it.
     let link = house.link();
@@ -132,7 +128,7 @@ async fn first_link_stays_until_there_is_an_operator() {
         join(&house, &link, "early@example.com", MALLORYS).await,
         422
     );
-    house.signed_in("early@example.com").await.expect(303, "");
+    expect(house.signed_in("early@example.com"), 303, "").await;
     let one = |n: u32| {
         let (house, link) = (&house, link.as_str());
         async move { join(house, link, &format!("first{n}@example.com"), PASSWORD).await }
@@ -140,7 +136,7 @@ async fn first_link_stays_until_there_is_an_operator() {
     let (a, b, c, d) = tokio::join!(one(1), one(2), one(3), one(4));
     let joined = [a, b, c, d].into_iter().filter(|status| *status == 303);
     assert_eq!(joined.count(), 1, "{a} {b} {c} {d}");
-    house.stranger().get(&link).await.expect(404, "");
+    expect(house.stranger().get(&link), 404, "").await;
     house.restart();
     assert!(!house.server.data_dir().join("console-link").exists());
 }
@@ -170,10 +166,7 @@ async fn audited(api: &Api) -> (Vec<String>, String) {
 async fn workspace_admin_ends_no_invitation_of_others_and_learns_no_member() {
     let house = House::new().await;
     house.operator().await;
-    let (acme, other) = (
-        house.workspace("acme").await,
-        house.workspace("other").await,
-    );
+    let (acme, other) = house.two_workspaces().await;
     let (near, far) = (
         workspace_key(&house, &acme).await,
         workspace_key(&house, &other).await,
@@ -207,9 +200,9 @@ async fn workspace_admin_ends_no_invitation_of_others_and_learns_no_member() {
         sorted,
         "a newer replaces one's own older"
     );
-    house.stranger().get(&links[2]).await.expect(404, "");
+    expect(house.stranger().get(&links[2]), 404, "").await;
     for link in [&bob, &carol, &newer, &links[0], &links[1]] {
-        house.stranger().get(link).await.expect(200, "You");
+        shows(&house.stranger(), link, "You").await;
     }
     let all = invited(&house.api).await;
     let bobs = all.iter().filter(|email| *email == "bob@b.example").count();
@@ -218,7 +211,7 @@ async fn workspace_admin_ends_no_invitation_of_others_and_learns_no_member() {
     // The link for a member elsewhere makes nothing of them, and where they belong it is audited.
     assert_eq!(join(&house, &links[1], "", MALLORYS).await, 404);
     assert_eq!(join(&house, &links[1], "", MALLORYS).await, 404);
-    house.signed_in("dora@b.example").await.expect(303, "");
+    expect(house.signed_in("dora@b.example"), 303, "").await;
     let (actions, text) = audited(&far).await;
     assert!(
         actions.contains(&"member.join_refused".to_owned()),
@@ -249,11 +242,8 @@ async fn workspace_admin_ends_no_invitation_of_others_and_learns_no_member() {
 #[tokio::test]
 async fn squatter_of_an_address_gets_nothing_of_a_role_with_more_rights() {
     let house = House::new().await;
-    let operator = house.operator().await;
-    let (acme, other) = (
-        house.workspace("acme").await,
-        house.workspace("other").await,
-    );
+    house.operator().await;
+    let (acme, other) = house.two_workspaces().await;
     let near = workspace_key(&house, &acme).await;
     for (n, role) in [
         json!({ "role": "operator" }),
@@ -275,24 +265,13 @@ async fn squatter_of_an_address_gets_nothing_of_a_role_with_more_rights() {
         invited["email"] = json!(email);
         let refused = house.api.send(request.json(&invited)).await.unwrap();
         refused.expect_error(409, "MEMBER_EXISTS");
-        let page = operator.get("/console/members").await;
-        let ids = page.ids("/console/members/");
-        let mut found = None;
-        for id in ids {
-            let request = house.api.admin(Method::GET, &format!("/members/{id}"));
-            let one = house.api.send(request).await.unwrap().json();
-            if one["email"] == email.as_str() {
-                found = Some(id);
-            }
-        }
-        let path = format!("/members/{}", found.unwrap());
-        let request = house.api.admin(Method::PATCH, &path).json(&role);
-        let changed = house.api.send(request).await.unwrap().expect(200).json();
+        let path = format!("/members/{}", house.member(&email).await);
+        let changed = expect_json(house.api.tell(Method::PATCH, &path, &role), 200).await;
         assert_eq!(
             (&changed["role"], &changed["has_password"]),
             (&role["role"], &json!(false))
         );
-        squatter.get("/console").await.expect(303, "");
+        expect(squatter.get("/console"), 303, "").await;
         let page = house.signed_in(&email).await;
         assert_eq!(page.status, 401, "{role}: the squatter's password");
         assert_eq!(join(&house, &planted, "", MALLORYS).await, 404);
@@ -324,9 +303,9 @@ async fn role_with_fewer_rights_keeps_the_session_and_the_password() {
             _ => assert_eq!(answer.expect(200).json()["join_path"], Value::Null),
         }
     }
-    ravi.get("/console/account").await.expect(200, "");
-    ravi.get("/console/members/invite").await.expect(403, "");
-    house.signed_in("ravi@example.com").await.expect(303, "");
+    shows(&ravi, "/console/account", "").await;
+    expect(ravi.get("/console/members/invite"), 403, "").await;
+    expect(house.signed_in("ravi@example.com"), 303, "").await;
     // Through the pages a role with more rights shows the link.
     let [id] = ravi
         .get("/console/members")
@@ -338,7 +317,7 @@ async fn role_with_fewer_rights_keeps_the_session_and_the_password() {
     let page = edit(&operator, &format!("/console/members/{id}"), &more).await;
     let page = page.expect(200, "Role of ravi@example.com changed");
     let link = page.between("/console/join/", "</code>");
-    ravi.get("/console/account").await.expect(303, "");
+    expect(ravi.get("/console/account"), 303, "").await;
     let link = format!("/console/join/{link}");
     let ravi = house.joined(&link, "ravi@example.com").await;
     assert_eq!(may_see_keys(&ravi).await, 200);
@@ -348,13 +327,6 @@ async fn role_with_fewer_rights_keeps_the_session_and_the_password() {
 async fn one_of_two_operators_who_remove_each_other_at_once_stays() {
     let house = House::new().await;
     let operator = house.operator().await;
-    let id_of = async |email: &str| {
-        let request = house.api.admin(Method::GET, "/members");
-        let all = house.api.send(request).await.unwrap().expect(200).json();
-        let mut all = all["items"].as_array().unwrap().iter();
-        let found = all.find(|member| member["email"] == email);
-        found.unwrap()["id"].as_str().unwrap().to_owned()
-    };
     for round in 0..12 {
         let (a, b) = (
             format!("a{round}@example.com"),
@@ -370,7 +342,7 @@ async fn one_of_two_operators_who_remove_each_other_at_once_stays() {
             1 => (format!("/console/members/{id}/disable"), None),
             _ => (format!("/console/members/{id}"), Some("auditor")),
         };
-        let (first, second) = (act(&id_of(&b).await), act(&id_of(&a).await));
+        let (first, second) = (act(&house.member(&b).await), act(&house.member(&a).await));
         let prepared = async |person: &Browser, act: &(String, Option<&'static str>)| {
             let mut form = as_opened(person, &act.0).await;
             form.extend(act.1.map(|role| ("role", role.to_owned())));
@@ -435,8 +407,7 @@ async fn last_operator_is_neither_removed_nor_demoted_nor_disabled() {
         }
     }
     assert_eq!(refused, 1);
-    let request = house.api.admin(Method::GET, "/members");
-    let all = house.api.send(request).await.unwrap().expect(200).json();
+    let all = expect_json(house.api.ask(Method::GET, "/members"), 200).await;
     let operates = |member: &&Value| member["role"] == "operator" && member["disabled"] == false;
     let left = all["items"].as_array().unwrap().iter().filter(operates);
     assert_eq!(left.count(), 1);

@@ -1,7 +1,8 @@
 //! The list of API clients: totals, orders, tags, and one act on several of them.
 
-use crate::house::{House, Page};
+use crate::house::{House, Page, done, expect, shows};
 use reqwest::Method;
+use tokenward_testkit::{assert_contains, expect_status};
 
 /// Whether these labels stand on the page in this order.
 #[track_caller]
@@ -27,7 +28,7 @@ async fn list_has_a_total_orders_and_tags() {
     let b = house.client(&acme, "b-erp", Some(&["gst"])).await;
     house.client(&acme, "c-erp", None).await;
     house.client(&acme, "A-crm", None).await;
-    let page = operator.get(&list).await.expect(200, "3 API clients<");
+    let page = shows(&operator, &list, "3 API clients<").await;
     in_order(&page, &["A-crm", "c-erp", "b-erp"]);
     let sorted = operator.get(&format!("{list}?sort=name")).await;
     in_order(&sorted, &["A-crm", "b-erp", "c-erp"]);
@@ -36,11 +37,7 @@ async fn list_has_a_total_orders_and_tags() {
     assert!(sorted.text.contains("name=\"sort\" value=\"name\""));
     let found = operator.get(&format!("{list}?q=erp&sort=used")).await;
     let found = found.expect(200, "2 API clients found");
-    assert!(
-        found.text.contains("?q=erp&#38;sort=unused"),
-        "{}",
-        found.text
-    );
+    assert_contains(&found.text, "?q=erp&#38;sort=unused");
     in_order(&found, &["c-erp", "b-erp"]);
     operator
         .get(&format!("{list}?sort=name&page=1"))
@@ -54,13 +51,10 @@ async fn list_has_a_total_orders_and_tags() {
         .expect(200, "Add a tag to 1 API client");
     assert!(asked.text.contains("b-erp"));
     let form = [("act", "tag"), ("client", &b), ("tag", "Billing team")];
-    operator
-        .send(&bulk, &form)
-        .await
-        .expect(422, "id=\"e-tag\"");
+    expect(operator.send(&bulk, &form), 422, "id=\"e-tag\"").await;
     let form = [("act", "tag"), ("client", &b), ("tag", "billing")];
-    let done = operator.send(&bulk, &form).await.expect(303, "");
-    assert_eq!(done.location(), format!("{list}?done=bulk-tag"));
+    let tagged = done(&operator, &bulk, &form).await;
+    assert_eq!(tagged.location(), format!("{list}?done=bulk-tag"));
     let tagged = operator.get(&format!("{list}?tag=billing")).await;
     let tagged = tagged.expect(200, "1 API client found");
     assert!(tagged.text.contains("<span class=\"tag\">billing</span>"));
@@ -72,7 +66,7 @@ async fn list_has_a_total_orders_and_tags() {
         .await
         .expect(200, "tagged API client");
     let form = [("act", "untag"), ("client", &b), ("tag", "billing")];
-    operator.send(&bulk, &form).await.expect(303, "");
+    done(&operator, &bulk, &form).await;
     operator
         .get(&format!("{list}?tag=billing"))
         .await
@@ -84,8 +78,7 @@ async fn list_has_a_total_orders_and_tags() {
         ("products", "gst"),
     ];
     let theirs = house.invited(&operator, "p@example.com", &role).await;
-    let page = theirs.get(&format!("{list}?sort=name")).await;
-    let page = page.expect(200, "b-erp");
+    let page = shows(&theirs, &format!("{list}?sort=name"), "b-erp").await;
     for hidden in ["c-erp", "class=\"total\"", "aria-sort"] {
         assert!(!page.text.contains(hidden), "{hidden}\n{}", page.text);
     }
@@ -104,31 +97,27 @@ async fn several_clients_are_disabled_after_one_confirmation() {
     let other = house.client(&far, "other", None).await;
     let bulk = format!("/console/w/{acme}/sandbox/bulk");
     let both = format!("{bulk}?act=disable&client={one}&client={two}");
-    let asked = operator.get(&both).await;
-    let asked = asked.expect(200, "Disable 2 API clients");
+    let asked = shows(&operator, &both, "Disable 2 API clients").await;
     assert!(asked.text.contains("two, one") || asked.text.contains("one, two"));
     for wrong in [
         format!("{bulk}?act=disable"),
         format!("{bulk}?act=explode&client={one}"),
     ] {
-        operator
-            .get(&wrong)
-            .await
-            .expect(400, "Action not completed");
+        expect(operator.get(&wrong), 400, "Action not completed").await;
     }
     // Nothing of another workspace, or by those who may not.
     let form = [("act", "disable"), ("client", &one), ("client", &other)];
-    operator.send(&bulk, &form).await.expect(404, "");
+    expect(operator.send(&bulk, &form), 404, "").await;
     let role = [("role", "auditor"), ("workspace_id", acme.as_str())];
     let auditor = house.invited(&operator, "a@example.com", &role).await;
     let form = [("act", "disable"), ("client", &one)];
-    auditor.send(&bulk, &form).await.expect(403, "");
-    auditor.get(&both).await.expect(403, "");
+    expect(auditor.send(&bulk, &form), 403, "").await;
+    expect(auditor.get(&both), 403, "").await;
     let list = auditor.get(&format!("/console/w/{acme}/sandbox")).await;
     assert!(!list.text.contains("type=\"checkbox\""), "{}", list.text);
     // An old proof leads back to the confirmation with what was selected.
     house.age_proofs();
-    let again = operator.get(&both).await.expect(303, "");
+    let again = expect(operator.get(&both), 303, "").await;
     let next: String = form_urlencoded::byte_serialize(both.as_bytes()).collect();
     assert_eq!(again.location(), format!("/console/step-up?next={next}"));
     let proof = [("next", both.as_str()), ("proof", crate::house::PASSWORD)];
@@ -136,23 +125,22 @@ async fn several_clients_are_disabled_after_one_confirmation() {
     assert_eq!(proved.location(), both);
     // One that was deleted meanwhile is named, the others are done.
     let path = format!("/clients/{gone}?label=gone");
-    let delete = house.api.admin(Method::DELETE, &path);
-    house.api.send(delete).await.unwrap().expect(200);
+    expect_status(house.api.ask(Method::DELETE, &path), 200).await;
     let form = [
         ("act", "disable"),
         ("client", one.as_str()),
         ("client", &two),
         ("client", &gone),
     ];
-    let done = operator.send(&bulk, &form).await;
-    let done = done.expect(409, "2 of 3 API clients were changed");
-    assert!(done.text.contains("gone:"), "{}", done.text);
+    let most = operator.send(&bulk, &form).await;
+    let most = most.expect(409, "2 of 3 API clients were changed");
+    assert!(most.text.contains("gone:"), "{}", most.text);
     let list = operator
         .get(&format!("/console/w/{acme}/sandbox?state=disabled"))
         .await;
     list.expect(200, "2 API clients found");
     let form = [("act", "enable"), ("client", &one), ("client", &two)];
-    operator.send(&bulk, &form).await.expect(303, "");
+    done(&operator, &bulk, &form).await;
     let audit = operator.get("/console/audit?action=client.enable").await;
     let audit = audit.expect(200, "enabled API client");
     assert_eq!(audit.text.matches("enabled API client <a").count(), 2);
@@ -172,9 +160,6 @@ async fn several_clients_are_disabled_after_one_confirmation() {
     let resumed = operator.send("/console/step-up", &proof).await;
     resumed.expect(200, "Change several API clients “one”, “two”?");
     let deleted = format!("/console/w/{acme}/sandbox?state=deleted");
-    let deleted = operator
-        .get(&deleted)
-        .await
-        .expect(200, "1 API client found");
+    let deleted = shows(&operator, &deleted, "1 API client found").await;
     assert!(!deleted.text.contains("With selected"), "{}", deleted.text);
 }

@@ -1,9 +1,9 @@
 //! What the overview of a workspace shows, and to whom.
 
-use crate::house::House;
+use crate::house::{House, shows};
 use reqwest::Method;
 use serde_json::json;
-use tokenward_testkit::{NewClient, Server};
+use tokenward_testkit::{NewClient, Server, assert_contains, expect_status};
 
 #[tokio::test]
 async fn overview_counts_clients_by_state_and_lists_those_that_need_attention() {
@@ -11,34 +11,24 @@ async fn overview_counts_clients_by_state_and_lists_those_that_need_attention() 
     let operator = house.operator().await;
     let acme = house.workspace("Acme").await;
     let path = format!("/console/w/{acme}/overview");
-    operator.get(&path).await.expect(200, "No API clients yet");
+    shows(&operator, &path, "No API clients yet").await;
     house.client(&acme, "quiet", None).await;
     let busy = house
         .api
         .client(&acme, NewClient::sandbox("busy"))
         .await
         .unwrap();
-    let page = operator
-        .get(&path)
-        .await
-        .expect(200, "Nothing needs attention");
+    let page = shows(&operator, &path, "Nothing needs attention").await;
     let count =
         |n: u32, words: &str| format!("<strong>{n}</strong> <span class=\"state {words}</span>");
-    assert!(
-        page.text.contains(&count(2, "idle\">No token yet")),
-        "{}",
-        page.text
-    );
+    assert_contains(&page.text, &count(2, "idle\">No token yet"));
     let first = house.api.generate(&busy.secret).await.unwrap().expect(200);
     let first = first.json()["access_token"].as_str().unwrap().to_owned();
     for _ in 0..3 {
         house.api.generate(&busy.secret).await.unwrap().expect(200);
     }
     house.api.check("sandbox", "gst", &first).await.unwrap();
-    let page = operator
-        .get(&path)
-        .await
-        .expect(200, "4 of 5 tokens requested today");
+    let page = shows(&operator, &path, "4 of 5 tokens requested today").await;
     for says in [count(1, "idle\">No token yet"), count(1, "good\">Active")] {
         assert!(page.text.contains(&says), "{says}\n{}", page.text);
     }
@@ -62,8 +52,7 @@ async fn overview_shows_nobody_more_than_the_lists_do() {
         "/clients/{}/disable",
         house.client(&acme, "theirs", Some(&["gst"])).await
     );
-    let disable = house.api.admin(Method::POST, &path).json(&json!({}));
-    house.api.send(disable).await.unwrap().expect(200);
+    expect_status(house.api.tell(Method::POST, &path, &json!({})), 200).await;
     let role = [
         ("role", "product_admin"),
         ("workspace_id", &acme),
@@ -79,7 +68,7 @@ async fn overview_shows_nobody_more_than_the_lists_do() {
     let other = house.invited(&operator, "w@example.com", &role).await;
     let page = other.get(&format!("/console/w/{acme}/overview")).await;
     page.expect(404, "There is no such workspace");
-    let page = other.get("/console/workspaces").await.expect(200, "Far");
+    let page = shows(&other, "/console/workspaces", "Far").await;
     for hidden in ["Acme", "Token checks operational", "Recent activity"] {
         assert!(!page.text.contains(hidden), "{hidden}\n{}", page.text);
     }

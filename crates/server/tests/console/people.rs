@@ -1,12 +1,12 @@
 //! Joining, signing in, and what a session is.
 
-use crate::house::{House, PASSWORD};
+use crate::house::{House, PASSWORD, done, expect, shows, totp};
 use crate::late::Stall;
 use reqwest::Method;
 use reqwest::header::SET_COOKIE;
 use serde_json::Value;
 use std::time::Duration;
-use tokenward_testkit::{Server, wait_until};
+use tokenward_testkit::{Server, assert_contains, assert_lacks, expect_json, wait_until};
 
 #[tokio::test]
 async fn the_first_link_works_once_and_each_start_makes_a_new_one() {
@@ -15,17 +15,9 @@ async fn the_first_link_works_once_and_each_start_makes_a_new_one() {
     house.restart();
     let second = house.link();
     assert_ne!(first, second);
-    house
-        .stranger()
-        .get(&first)
-        .await
-        .expect(404, "It was already used");
+    expect(house.stranger().get(&first), 404, "It was already used").await;
     house.joined(&second, "asha@example.com").await;
-    house
-        .stranger()
-        .get(&second)
-        .await
-        .expect(404, "It was already used");
+    expect(house.stranger().get(&second), 404, "It was already used").await;
     house.restart();
     assert!(
         !house.server.data_dir().join("console-link").exists(),
@@ -62,10 +54,7 @@ async fn a_session_is_new_at_every_sign_in_and_its_cookie_is_shut() {
     let mut planted = house.stranger();
     planted.cookie = operator.cookie.clone();
     let form = [("email", "asha@example.com"), ("password", PASSWORD)];
-    let answer = planted
-        .post("/console/sign-in", &form)
-        .await
-        .expect(303, "");
+    let answer = expect(planted.post("/console/sign-in", &form), 303, "").await;
     let set = answer
         .headers
         .get(SET_COOKIE)
@@ -93,11 +82,8 @@ async fn a_session_is_new_at_every_sign_in_and_its_cookie_is_shut() {
 async fn signing_out_ends_the_session_and_not_only_the_cookie() {
     let house = House::new().await;
     let operator = house.operator().await;
-    operator
-        .send("/console/sign-out", &[])
-        .await
-        .expect(303, "");
-    let page = operator.get("/console/account").await.expect(303, "");
+    done(&operator, "/console/sign-out", &[]).await;
+    let page = expect(operator.get("/console/account"), 303, "").await;
     assert_eq!(
         page.location(),
         "/console/sign-in?next=%2Fconsole%2Faccount"
@@ -108,31 +94,22 @@ async fn signing_out_ends_the_session_and_not_only_the_cookie() {
 async fn sessions_are_listed_and_ended_by_their_owner_only() {
     let house = House::new().await;
     let asha = house.operator().await;
-    let ravi = house
-        .invited(&asha, "ravi@example.com", &[("role", "operator")])
-        .await;
+    let ravi = house.new_operator(&asha, "ravi@example.com").await;
     let second = house.signed_in("asha@example.com").await;
     let second = house.with(&second).await;
-    let page = asha
-        .get("/console/account")
-        .await
-        .expect(200, "This device");
+    let page = shows(&asha, "/console/account", "This device").await;
     let [id] = page.ids("/console/account/sessions/").try_into().unwrap();
     let path = format!("/console/account/sessions/{id}/end");
-    ravi.send(&path, &[])
-        .await
-        .expect(404, "There is no such session");
-    second.get("/console/account").await.expect(200, "");
-    asha.send(&path, &[]).await.expect(303, "");
-    second.get("/console/account").await.expect(303, "");
-    asha.get("/console/account").await.expect(200, "");
+    expect(ravi.send(&path, &[]), 404, "There is no such session").await;
+    shows(&second, "/console/account", "").await;
+    done(&asha, &path, &[]).await;
+    expect(second.get("/console/account"), 303, "").await;
+    shows(&asha, "/console/account", "").await;
     let third = house.signed_in("asha@example.com").await;
     let third = house.with(&third).await;
-    asha.send("/console/account/sessions/end", &[])
-        .await
-        .expect(303, "");
-    third.get("/console/account").await.expect(303, "");
-    asha.get("/console/account").await.expect(200, "");
+    done(&asha, "/console/account/sessions/end", &[]).await;
+    expect(third.get("/console/account"), 303, "").await;
+    shows(&asha, "/console/account", "").await;
 }
 
 #[tokio::test]
@@ -156,22 +133,16 @@ async fn another_password_ends_the_other_sessions() {
         ("old_password", PASSWORD),
         ("new_password", "granite-violin-88-otter"),
     ];
-    asha.send("/console/account/password", &good)
-        .await
-        .expect(303, "");
-    other.get("/console/account").await.expect(303, "");
-    asha.get("/console/account").await.expect(200, "");
-    house
-        .signed_in("asha@example.com")
-        .await
-        .expect(401, "is wrong");
+    done(&asha, "/console/account/password", &good).await;
+    expect(other.get("/console/account"), 303, "").await;
+    shows(&asha, "/console/account", "").await;
+    expect(house.signed_in("asha@example.com"), 401, "is wrong").await;
 }
 
 #[tokio::test]
 async fn a_guesser_is_slowed_and_the_owner_elsewhere_is_not_locked_out() {
     let server = Server::builder()
-        .arg("--trusted-proxy")
-        .arg("127.0.0.0/8")
+        .args(&["--trusted-proxy", "127.0.0.0/8"])
         .start();
     let house = House::of(server);
     house.operator().await;
@@ -198,22 +169,19 @@ async fn a_guesser_is_slowed_and_the_owner_elsewhere_is_not_locked_out() {
         .await
         .expect(429, "Too many wrong attempts");
     assert!(page.headers.get(SET_COOKIE).is_none());
-    attempt("192.0.2.67", PASSWORD).await.expect(303, "");
+    expect(attempt("192.0.2.67", PASSWORD), 303, "").await;
     // A whole /64 is one household.
     for n in 0..24 {
         attempt(&format!("2001:db8:1:2::{n:x}"), "guess").await;
     }
-    attempt("2001:db8:1:2:ffff::1", PASSWORD)
-        .await
-        .expect(429, "");
-    attempt("2001:db8:1:3::1", PASSWORD).await.expect(303, "");
+    expect(attempt("2001:db8:1:2:ffff::1", PASSWORD), 429, "").await;
+    expect(attempt("2001:db8:1:3::1", PASSWORD), 303, "").await;
 }
 
 #[tokio::test]
 async fn one_network_may_not_try_a_password_on_every_address() {
     let server = Server::builder()
-        .arg("--trusted-proxy")
-        .arg("127.0.0.0/8")
+        .args(&["--trusted-proxy", "127.0.0.0/8"])
         .start();
     let house = House::of(server);
     house.operator().await;
@@ -247,12 +215,8 @@ async fn one_network_may_not_try_a_password_on_every_address() {
         let wait: u64 = wait.to_str().unwrap().parse().unwrap();
         assert!((1..=5).contains(&wait), "{wait}");
     }
-    attempt("192.0.2.67", "p1@example.com")
-        .await
-        .expect(401, "");
-    attempt("2001:db8:1:3::1", "p1@example.com")
-        .await
-        .expect(401, "");
+    expect(attempt("192.0.2.67", "p1@example.com"), 401, "").await;
+    expect(attempt("2001:db8:1:3::1", "p1@example.com"), 401, "").await;
 }
 
 #[tokio::test]
@@ -273,7 +237,7 @@ async fn a_flood_of_sign_ins_keeps_nobody_out_who_is_known_there() {
             }
         });
         let (answers, ()) = tokio::join!(futures_util::future::join_all(flood), async {
-            house.signed_in("asha@example.com").await.expect(303, "");
+            expect(house.signed_in("asha@example.com"), 303, "").await;
         });
         let judged = answers.iter().filter(|page| page.status == 401).count();
         assert!(judged <= 60, "{judged} of 300 were judged");
@@ -285,7 +249,7 @@ async fn a_flood_of_sign_ins_keeps_nobody_out_who_is_known_there() {
                 page.status
             );
         }
-        house.signed_in("asha@example.com").await.expect(303, "");
+        expect(house.signed_in("asha@example.com"), 303, "").await;
         house.signed_in("ravi@example.com").await;
     }
 }
@@ -294,9 +258,7 @@ async fn a_flood_of_sign_ins_keeps_nobody_out_who_is_known_there() {
 async fn a_member_with_many_requests_leaves_places_for_the_others() {
     let house = House::new().await;
     let asha = house.operator().await;
-    let ravi = house
-        .invited(&asha, "ravi@example.com", &[("role", "auditor")])
-        .await;
+    let ravi = house.new_auditor(&asha, "ravi@example.com").await;
     let (sender, mut refused) = tokio::sync::mpsc::unbounded_channel();
     let flood: Vec<_> = (0..20)
         .map(|_| {
@@ -350,7 +312,7 @@ async fn nothing_is_hashed_for_a_form_that_is_refused_anyway() {
     for page in futures_util::future::join_all(forms).await {
         refused(page, "name");
     }
-    join("Ravi", PASSWORD).await.expect(303, "");
+    expect(join("Ravi", PASSWORD), 303, "").await;
 }
 
 #[tokio::test]
@@ -415,41 +377,21 @@ async fn nobody_learns_who_is_a_member() {
 async fn a_disabled_or_removed_member_is_out_at_once() {
     let house = House::new().await;
     let asha = house.operator().await;
-    let ravi = house
-        .invited(&asha, "ravi@example.com", &[("role", "auditor")])
-        .await;
-    let mut ravis = String::new();
-    for id in asha.get("/console/members").await.ids("/console/members/") {
-        let page = asha.get(&format!("/console/members/{id}")).await;
-        if page.text.contains("ravi@example.com") {
-            ravis = id;
-        }
-    }
-    let path = format!("/console/members/{ravis}");
-    asha.send(&format!("{path}/disable"), &[])
-        .await
-        .expect(303, "");
-    ravi.get("/console/account").await.expect(303, "");
-    house
-        .signed_in("ravi@example.com")
-        .await
-        .expect(401, "is wrong");
-    asha.send(&format!("{path}/enable"), &[])
-        .await
-        .expect(303, "");
-    let back = house.signed_in("ravi@example.com").await.expect(303, "");
+    let ravi = house.new_auditor(&asha, "ravi@example.com").await;
+    let path = format!(
+        "/console/members/{}",
+        house.member("ravi@example.com").await
+    );
+    done(&asha, &format!("{path}/disable"), &[]).await;
+    expect(ravi.get("/console/account"), 303, "").await;
+    expect(house.signed_in("ravi@example.com"), 401, "is wrong").await;
+    done(&asha, &format!("{path}/enable"), &[]).await;
+    let back = expect(house.signed_in("ravi@example.com"), 303, "").await;
     let ravi = house.with(&back).await;
-    asha.send(&format!("{path}/remove"), &[])
-        .await
-        .expect(303, "");
-    ravi.get("/console/account").await.expect(303, "");
-    house
-        .signed_in("ravi@example.com")
-        .await
-        .expect(401, "is wrong");
-    asha.get("/console/audit")
-        .await
-        .expect(200, "member.remove");
+    done(&asha, &format!("{path}/remove"), &[]).await;
+    expect(ravi.get("/console/account"), 303, "").await;
+    expect(house.signed_in("ravi@example.com"), 401, "is wrong").await;
+    shows(&asha, "/console/audit", "member.remove").await;
 }
 
 #[tokio::test]
@@ -459,16 +401,10 @@ async fn nobody_changes_or_removes_themselves() {
     let own = asha.get("/console/members").await.ids("/console/members/");
     let path = format!("/console/members/{}", own[0]);
     let says = "changes or removes themselves";
-    asha.send(&path, &[("role", "auditor")])
-        .await
-        .expect(422, says);
-    asha.send(&format!("{path}/disable"), &[])
-        .await
-        .expect(409, says);
-    asha.send(&format!("{path}/remove"), &[])
-        .await
-        .expect(409, says);
-    asha.get("/console/members/invite").await.expect(200, "");
+    expect(asha.send(&path, &[("role", "auditor")]), 422, says).await;
+    expect(asha.send(&format!("{path}/disable"), &[]), 409, says).await;
+    expect(asha.send(&format!("{path}/remove"), &[]), 409, says).await;
+    shows(&asha, "/console/members/invite", "").await;
 }
 
 #[tokio::test]
@@ -483,11 +419,7 @@ async fn a_page_in_the_clear_says_that_nobody_can_stay_signed_in() {
         request.send().await.unwrap().text().await.unwrap()
     };
     let clear = "on an insecure (HTTP) connection";
-    assert!(
-        asked(&[("host", "tokens.example.com")])
-            .await
-            .contains(clear)
-    );
+    assert_contains(&asked(&[("host", "tokens.example.com")]).await, clear);
     assert!(asked(&[("host", "192.0.2.7:8080")]).await.contains(clear));
     for fine in [
         &[][..],
@@ -506,13 +438,7 @@ async fn a_page_in_the_clear_says_that_nobody_can_stay_signed_in() {
 async fn many_codes_side_by_side_are_still_few_guesses() {
     let house = House::new().await;
     let asha = house.operator().await;
-    let page = asha.get("/console/account/app").await.expect(200, "");
-    let (sealed, key) = (page.hidden("sealed"), page.between("id=\"app-key\">", "<"));
-    let code = totp(&key);
-    let form = [("sealed", sealed.as_str()), ("code", code.as_str())];
-    asha.send("/console/account/app", &form)
-        .await
-        .expect(200, "Recovery codes");
+    let key = asha.add_app().await;
     let page = house
         .signed_in("asha@example.com")
         .await
@@ -551,13 +477,7 @@ async fn many_codes_side_by_side_are_still_few_guesses() {
 async fn wrong_passkeys_are_slowed_like_wrong_passwords() {
     let house = House::new().await;
     let asha = house.operator().await;
-    let page = asha.get("/console/account/app").await.expect(200, "");
-    let (sealed, key) = (page.hidden("sealed"), page.between("id=\"app-key\">", "<"));
-    let code = totp(&key);
-    let form = [("sealed", sealed.as_str()), ("code", code.as_str())];
-    asha.send("/console/account/app", &form)
-        .await
-        .expect(200, "Recovery codes");
+    asha.add_app().await;
     let between = house.signed_in("asha@example.com").await.hidden("between");
     let stranger = house.stranger();
     let passkey = [("handle", "no-handle"), ("credential", "{}")];
@@ -590,19 +510,9 @@ async fn failed_sign_ins_and_refused_roles_are_in_the_audit_log() {
     let asha = house.operator().await;
     let role = [("role", "auditor")];
     let auditor = house.invited(&asha, "lee@example.com", &role).await;
-    let page = asha.get("/console/account/app").await.expect(200, "");
-    let (sealed, key) = (page.hidden("sealed"), page.between("id=\"app-key\">", "<"));
-    let code = totp(&key);
-    let form = [("sealed", sealed.as_str()), ("code", code.as_str())];
-    asha.send("/console/account/app", &form)
-        .await
-        .expect(200, "Recovery codes");
+    asha.add_app().await;
     let typed = "a-password-typed-wrongly";
-    for email in [
-        "asha@example.com",
-        "asha@example.com",
-        "no-member@example.com",
-    ] {
+    for email in "asha@example.com asha@example.com no-member@example.com".split(' ') {
         let form = [("email", email), ("password", typed)];
         let page = house.stranger().post("/console/sign-in", &form).await;
         page.expect(401, "is wrong");
@@ -637,8 +547,7 @@ async fn failed_sign_ins_and_refused_roles_are_in_the_audit_log() {
     assert_eq!(page.status, 403, "{}", page.text);
     // They are written a moment later.
     let read = async || {
-        let request = house.api.admin(Method::GET, "/audit?limit=1000");
-        let page = house.api.send(request).await.unwrap().expect(200).json();
+        let page = expect_json(house.api.ask(Method::GET, "/audit?limit=1000"), 200).await;
         let entries = page["items"].as_array().unwrap().clone();
         let words = |entry: &Value| {
             let detail = &entry["detail"];
@@ -685,27 +594,13 @@ async fn failed_sign_ins_and_refused_roles_are_in_the_audit_log() {
         let log = house.server.output();
         log.contains("invalid_code").then_some(log)
     });
-    for line in [
-        "invalid_code",
-        "asha@example.com",
-        "invalid_credentials",
-        "FORBIDDEN",
-    ] {
+    for line in "invalid_code asha@example.com invalid_credentials FORBIDDEN".split(' ') {
         assert!(log.contains(line), "{line}: {log}");
     }
     for kept in [log, format!("{refused:?}")] {
-        assert!(
-            !kept.contains(typed) && !kept.contains("no-member@"),
-            "{kept}"
-        );
+        assert_lacks(&kept, typed);
+        assert_lacks(&kept, "no-member@");
     }
-}
-
-/// The code an authenticator app shows for a key as it is typed.
-fn totp(key: &str) -> String {
-    let secret = totp_rs::Secret::try_from_base32(key.replace(' ', "")).unwrap();
-    let builder = totp_rs::Builder::new().with_secret(secret);
-    builder.build_noncompliant().generate_current().to_string()
 }
 
 #[tokio::test]
@@ -718,19 +613,11 @@ async fn the_link_for_whoever_comes_first_is_over_once_somebody_came() {
         .json(&body);
     let invited = house.api.send(request).await.unwrap().expect(201).json();
     let first = house.link();
-    house
-        .stranger()
-        .get(&first)
-        .await
-        .expect(200, "an operator");
+    shows(&house.stranger(), &first, "an operator").await;
     house
         .joined(invited["join_path"].as_str().unwrap(), "ravi@example.com")
         .await;
-    house
-        .stranger()
-        .get(&first)
-        .await
-        .expect(404, "It was already used");
+    expect(house.stranger().get(&first), 404, "It was already used").await;
 }
 
 #[tokio::test]
@@ -761,9 +648,6 @@ async fn pages_are_shown_while_the_database_takes_no_writes() {
     let operator = house.operator().await;
     house.in_database("UPDATE session SET seen_at = seen_at - 120000000");
     let stall = Stall::new(house.server.data_dir());
-    operator
-        .get("/console/account")
-        .await
-        .expect(200, "asha@example.com");
+    shows(&operator, "/console/account", "asha@example.com").await;
     drop(stall);
 }

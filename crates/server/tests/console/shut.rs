@@ -1,10 +1,10 @@
 //! What the console must not let in: other sites, planted scripts, foreign ids, forged forms, links that lead out.
 
-use crate::house::{Browser, House, PASSWORD, Page};
+use crate::house::{Browser, House, PASSWORD, Page, done, expect, shows};
 use reqwest::Method;
 use reqwest::header::SET_COOKIE;
 use serde_json::json;
-use tokenward_testkit::NewClient;
+use tokenward_testkit::{NewClient, assert_contains, expect_json};
 
 const OWN: (&str, &str) = ("sec-fetch-site", "same-origin");
 
@@ -28,9 +28,7 @@ async fn a_form_from_elsewhere_does_nothing() {
         answer.expect(403, "Action not completed");
     }
     // From the right place, but not from this session.
-    let other = house
-        .invited(&operator, "ravi@example.com", &[("role", "operator")])
-        .await;
+    let other = house.new_operator(&operator, "ravi@example.com").await;
     for word in ["", "x", other.word.as_str()] {
         let form = [("csrf_token", word), ("name", "Evil")];
         let answer = operator
@@ -40,10 +38,7 @@ async fn a_form_from_elsewhere_does_nothing() {
     }
     let all = operator.get("/console/workspaces").await;
     assert!(!all.text.contains("Evil"));
-    operator
-        .send("/console/workspaces/new", &[("name", "Good")])
-        .await
-        .expect(303, "");
+    done(&operator, "/console/workspaces/new", &[("name", "Good")]).await;
     // A sign-in that another site sends would put its victim into the attacker's account.
     let form = [("email", "asha@example.com"), ("password", PASSWORD)];
     let forged = [("sec-fetch-site", "cross-site")];
@@ -59,13 +54,10 @@ async fn a_form_from_elsewhere_does_nothing() {
 async fn every_page_is_sent_shut() {
     let house = House::new().await;
     let operator = house.operator().await;
-    for path in [
-        "/console/sign-in",
-        "/console/account",
-        "/console/workspaces",
-        "/console/no/such/page",
-        "/console/join/nothing",
-    ] {
+    let words = "
+        /console/sign-in /console/account /console/workspaces /console/no/such/page
+        /console/join/nothing";
+    for path in words.split_whitespace() {
         let page = operator.get(path).await;
         let header = |name: &str| {
             let value = page.headers.get(name);
@@ -102,14 +94,8 @@ const SCRIPT: &str = "\"'><script>alert(1)</script>{{label}}";
 async fn what_people_type_is_never_a_script() {
     let house = House::new().await;
     let operator = house.operator().await;
-    operator
-        .send("/console/workspaces/new", &[("name", SCRIPT)])
-        .await
-        .expect(303, "");
-    let listed = operator
-        .get("/console/workspaces")
-        .await
-        .expect(200, "&#60;script&#62;");
+    done(&operator, "/console/workspaces/new", &[("name", SCRIPT)]).await;
+    let listed = shows(&operator, "/console/workspaces", "&#60;script&#62;").await;
     let workspace = listed.between("/console/w/", "/overview");
     operator
         .send("/console/products", &[("slug", "gst"), ("name", SCRIPT)])
@@ -216,11 +202,7 @@ async fn a_sign_in_leads_nowhere_else() {
             ("password", PASSWORD),
             ("next", next),
         ];
-        let answer = house
-            .stranger()
-            .post("/console/sign-in", &form)
-            .await
-            .expect(303, "");
+        let answer = expect(house.stranger().post("/console/sign-in", &form), 303, "").await;
         assert_eq!(answer.location(), "/console", "{next}");
         let form = [
             ("email", "asha@example.com"),
@@ -228,11 +210,7 @@ async fn a_sign_in_leads_nowhere_else() {
             ("next", next),
             ("kept", "a=b"),
         ];
-        let answer = house
-            .stranger()
-            .post("/console/sign-in", &form)
-            .await
-            .expect(303, "");
+        let answer = expect(house.stranger().post("/console/sign-in", &form), 303, "").await;
         assert_eq!(answer.location(), "/console", "{next}");
     }
 }
@@ -241,16 +219,10 @@ async fn a_sign_in_leads_nowhere_else() {
 async fn nothing_typed_is_lost_when_the_session_is_over() {
     let house = House::new().await;
     let operator = house.operator().await;
-    operator
-        .send("/console/workspaces/new", &[("name", "Acme")])
-        .await
-        .expect(303, "");
+    done(&operator, "/console/workspaces/new", &[("name", "Acme")]).await;
     let listed = operator.get("/console/workspaces").await;
     let workspace = listed.between("/console/w/", "/overview");
-    operator
-        .send("/console/sign-out", &[])
-        .await
-        .expect(303, "");
+    done(&operator, "/console/sign-out", &[]).await;
     let path = format!("/console/w/{workspace}/sandbox/new");
     let form = [
         ("label", "Abrechnung Süd"),
@@ -258,22 +230,11 @@ async fn nothing_typed_is_lost_when_the_session_is_over() {
         ("lifetime", "86400"),
         ("notification_emails", "a@b.example\nc@d.example"),
     ];
-    let page = operator
-        .send(&path, &form)
-        .await
-        .expect(401, "What you entered is kept");
-    let sign_in = [
-        ("email", "asha@example.com"),
-        ("password", PASSWORD),
-        ("next", &page.hidden("next")),
-        ("kept", &page.hidden("kept")),
-    ];
+    let page = expect(operator.send(&path, &form), 401, "What you entered is kept").await;
     let mut same = house.stranger();
     same.cookie = set_cookie(&page);
-    let page = same
-        .post("/console/sign-in", &sign_in)
-        .await
-        .expect(200, "Confirm: Create API client “Abrechnung Süd”?");
+    let page = same.sign_in_at(&page).await;
+    let page = page.expect(200, "Confirm: Create API client “Abrechnung Süd”?");
     assert!(!page.text.contains("autofocus"), "{}", page.text);
     assert!(
         !page.text.contains(&operator.word),
@@ -295,9 +256,7 @@ async fn nothing_typed_is_lost_when_the_session_is_over() {
     back.send(&path, &form)
         .await
         .expect(200, "API client “Abrechnung Süd” created");
-    back.send(&path, &form)
-        .await
-        .expect(422, "already has this name");
+    expect(back.send(&path, &form), 422, "already has this name").await;
 }
 
 /// The cookie that an answer sets, as a browser sends it back.
@@ -324,7 +283,7 @@ async fn a_link_begins_no_act() {
     ] {
         // Signed out: the sign-in page takes nothing from the link but where to go.
         let link = format!("/console/sign-in?resume_path={path}&{old}");
-        let shown = house.stranger().get(&link).await.expect(200, "Sign in");
+        let shown = shows(&house.stranger(), &link, "Sign in").await;
         assert!(!shown.text.contains("role="), "{}", shown.text);
         assert!(!shown.text.contains("evil.example"), "{}", shown.text);
         assert_eq!(shown.hidden("kept"), "");
@@ -379,11 +338,7 @@ async fn a_kept_form_opens_only_in_the_browser_that_sent_it() {
     // In its own it waits for its sender.
     let page = same.post("/console/sign-in", &sign_in).await;
     let page = page.expect(200, "Confirm: Invite member “m@evil.example”?");
-    assert!(
-        page.text.contains(">Invite member</button>"),
-        "{}",
-        page.text
-    );
+    assert_contains(&page.text, ">Invite member</button>");
     assert!(!page.text.contains("autofocus"), "{}", page.text);
     // At the step-up page of a session it is nothing.
     let asha = house.signed_in("asha@example.com").await;
@@ -397,11 +352,7 @@ async fn a_kept_form_opens_only_in_the_browser_that_sent_it() {
 async fn an_act_that_takes_something_away_goes_to_its_confirmation() {
     let house = House::new().await;
     let operator = house.operator().await;
-    house
-        .invited(&operator, "ravi@example.com", &[("role", "operator")])
-        .await;
-    let all = operator.get("/console/members").await;
-    let ids = all.ids("/console/members/");
+    house.new_operator(&operator, "ravi@example.com").await;
     let acme = house.workspace("Acme").await;
     // One with a token that can be revoked.
     let made = house
@@ -413,14 +364,8 @@ async fn an_act_that_takes_something_away_goes_to_its_confirmation() {
     let client = made.id;
     let own = operator.get("/console/account").await;
     assert!(own.text.contains("asha@example.com"));
-    let mut removes = Vec::new();
-    for id in ids {
-        let page = operator.get(&format!("/console/members/{id}")).await;
-        if page.text.contains("ravi@example.com") {
-            removes.push(format!("/console/members/{id}/remove"));
-        }
-    }
-    let [remove] = removes.try_into().unwrap();
+    let ravi = house.member("ravi@example.com").await;
+    let remove = format!("/console/members/{ravi}/remove");
     for (path, says) in [
         (remove.clone(), "Remove member “Somebody”"),
         (
@@ -433,35 +378,32 @@ async fn an_act_that_takes_something_away_goes_to_its_confirmation() {
         ),
     ] {
         // Without a session.
-        let page = house
-            .stranger()
-            .post(&path, &[])
-            .await
-            .expect(401, "Sign in");
-        let sign_in = [
-            ("email", "asha@example.com"),
-            ("password", PASSWORD),
-            ("next", &page.hidden("next")),
-            ("kept", &page.hidden("kept")),
-        ];
-        let page = house.stranger().post("/console/sign-in", &sign_in).await;
+        let page = expect(house.stranger().post(&path, &[]), 401, "Sign in").await;
+        let page = house.stranger().sign_in_at(&page).await;
         assert_eq!(page.expect(303, "").location(), path);
         // With a session whose proof is old.
         house.age_proofs();
-        let asked = operator.send(&path, &[]).await.expect(403, says);
-        let proof = [
-            ("proof", PASSWORD),
-            ("next", &asked.hidden("next")),
-            ("kept", &asked.hidden("kept")),
-        ];
-        let page = operator.send("/console/step-up", &proof).await;
+        let asked = expect(operator.send(&path, &[]), 403, says).await;
+        let page = operator.prove_at(&asked, PASSWORD).await;
         assert_eq!(page.expect(303, "").location(), path);
-        let page = operator.get(&path).await.expect(200, "Cancel");
+        let page = shows(&operator, &path, "Cancel").await;
         assert!(!page.text.contains("autofocus"), "{}", page.text);
     }
     // Nothing was done.
-    operator.get(&remove).await.expect(200, "ravi@example.com");
+    shows(&operator, &remove, "ravi@example.com").await;
 }
+
+/// Each act that breaks something: the page that leads to it, where it is, the title of its own page, and what it breaks.
+const BREAKING: &str = "
+admin-keys | admin-keys/{key}/revoke | Revoke admin key “ci” | Programs that use this key get 401 immediately.
+w/{acme}/notices | {hook}/delete | Delete webhook “https://hooks.example.com/one” | gets no more notifications
+w/{acme}/notices | {hook}/disable | Disable webhook “https://hooks.example.com/one” | gets no notifications until
+w/{acme}/notices | {hook}/rotate | Rotate the signing secret of webhook | For 24 hours
+members/{member} | members/{member}/disable | Disable member Somebody (ravi@example.com) | signed out everywhere immediately
+members/{member} | members/{member}/remove | Remove member Somebody (ravi@example.com) | signed out everywhere immediately
+members | invitations/{invitation}/withdraw | Revoke invitation for i@example.com | stops working immediately
+workspaces/{acme} | workspaces/{acme}/disable | Disable workspace “Acme” | Disables all API clients
+";
 
 #[tokio::test]
 async fn every_act_that_breaks_something_has_a_page_that_names_it() {
@@ -477,82 +419,22 @@ async fn every_act_that_breaks_something_has_a_page_that_names_it() {
     let invitation = made(&house, "/members", body, "/invitation/id").await;
     let ravi = [("role", "auditor")];
     house.invited(&operator, "ravi@example.com", &ravi).await;
-    let request = house.api.admin(Method::GET, "/members");
-    let all = house.api.send(request).await.unwrap().expect(200).json();
-    let all = all["items"].as_array().unwrap();
-    let found = all.iter().find(|one| one["email"] == "ravi@example.com");
-    let member = found.unwrap()["id"].as_str().unwrap();
-    let hook = format!("/console/w/{acme}/webhooks/{hook}");
-    let listed = [
-        (
-            "/console/admin-keys".to_owned(),
-            format!("/console/admin-keys/{key}/revoke"),
-        ),
-        (
-            format!("/console/w/{acme}/notices"),
-            format!("{hook}/delete"),
-        ),
-        (
-            format!("/console/w/{acme}/notices"),
-            format!("{hook}/disable"),
-        ),
-        (
-            format!("/console/w/{acme}/notices"),
-            format!("{hook}/rotate"),
-        ),
-        (
-            format!("/console/members/{member}"),
-            format!("/console/members/{member}/disable"),
-        ),
-        (
-            format!("/console/members/{member}"),
-            format!("/console/members/{member}/remove"),
-        ),
-        (
-            "/console/members".to_owned(),
-            format!("/console/invitations/{invitation}/withdraw"),
-        ),
-        (
-            format!("/console/workspaces/{acme}"),
-            format!("/console/workspaces/{acme}/disable"),
-        ),
-    ];
-    let says = [
-        (
-            "Revoke admin key “ci”",
-            "Programs that use this key get 401 immediately.",
-        ),
-        (
-            "Delete webhook “https://hooks.example.com/one”",
-            "gets no more notifications",
-        ),
-        (
-            "Disable webhook “https://hooks.example.com/one”",
-            "gets no notifications until",
-        ),
-        ("Rotate the signing secret of webhook", "For 24 hours"),
-        (
-            "Disable member Somebody (ravi@example.com)",
-            "signed out everywhere immediately",
-        ),
-        (
-            "Remove member Somebody (ravi@example.com)",
-            "signed out everywhere immediately",
-        ),
-        (
-            "Revoke invitation for i@example.com",
-            "stops working immediately",
-        ),
-        ("Disable workspace “Acme”", "Disables all API clients"),
-    ];
-    for ((from, path), (title, breaks)) in listed.into_iter().zip(says) {
+    let member = house.member("ravi@example.com").await;
+    let hook = format!("w/{acme}/webhooks/{hook}");
+    for line in BREAKING.trim().lines() {
+        let line = line
+            .replace("{key}", &key)
+            .replace("{acme}", &acme)
+            .replace("{hook}", &hook)
+            .replace("{member}", &member)
+            .replace("{invitation}", &invitation);
+        let cells: Vec<&str> = line.split(" | ").collect();
+        let [from, path, title, breaks] = cells.try_into().unwrap();
+        let (from, path) = (format!("/console/{from}"), format!("/console/{path}"));
         // No page has a button that acts at once.
-        let list = operator
-            .get(&from)
-            .await
-            .expect(200, &format!("href=\"{path}\""));
+        let list = shows(&operator, &from, &format!("href=\"{path}\"")).await;
         assert!(!list.text.contains(&format!("action=\"{path}\"")), "{path}");
-        let page = operator.get(&path).await.expect(200, title);
+        let page = shows(&operator, &path, title).await;
         assert!(page.text.contains(breaks), "{}", page.text);
         assert!(
             page.text
@@ -560,13 +442,12 @@ async fn every_act_that_breaks_something_has_a_page_that_names_it() {
         );
     }
     let revoke = format!("/console/admin-keys/{key}/revoke");
-    operator.send(&revoke, &[]).await.expect(303, "");
+    done(&operator, &revoke, &[]).await;
 }
 
 /// Something made by the API: its id.
 async fn made(house: &House, path: &str, body: serde_json::Value, id: &str) -> String {
-    let request = house.api.admin(Method::POST, path).json(&body);
-    let made = house.api.send(request).await.unwrap().expect(201).json();
+    let made = expect_json(house.api.tell(Method::POST, path, &body), 201).await;
     made.pointer(id).unwrap().as_str().unwrap().to_owned()
 }
 
@@ -638,7 +519,7 @@ async fn what_shows_a_secret_or_lifts_a_restriction_needs_a_fresh_proof() {
         "/console/admin-keys/new".to_owned(),
         "/console/members/invite".to_owned(),
     ] {
-        let answer = operator.get(&path).await.expect(303, "");
+        let answer = expect(operator.get(&path), 303, "").await;
         let next = urlencoded_path(&path);
         let asks = format!("/console/step-up?next={next}");
         assert_eq!(answer.location(), asks);
@@ -656,16 +537,10 @@ async fn a_destructive_act_wants_a_fresh_proof() {
     let acme = house.workspace("Acme").await;
     let client = house.client(&acme, "erp", None).await;
     let path = format!("/console/clients/{client}/delete");
-    operator
-        .get(&path)
-        .await
-        .expect(200, "Type the API client name");
+    shows(&operator, &path, "Type the API client name").await;
     house.age_proofs();
-    let page = operator.get(&path).await.expect(303, "");
-    operator
-        .get(page.location())
-        .await
-        .expect(200, "Delete API client “erp”");
+    let page = expect(operator.get(&path), 303, "").await;
+    shows(&operator, page.location(), "Delete API client “erp”").await;
     let asked = operator
         .send(&path, &[("label", "erp")])
         .await
@@ -674,34 +549,17 @@ async fn a_destructive_act_wants_a_fresh_proof() {
         .get(&format!("/console/clients/{client}"))
         .await
         .expect(200, "No token yet");
-    let again = [
-        ("proof", "wrong"),
-        ("next", &asked.hidden("next")),
-        ("kept", &asked.hidden("kept")),
-    ];
-    operator
-        .send("/console/step-up", &again)
-        .await
-        .expect(422, "Delete API client “erp”");
-    let mut again = again;
-    again[0].1 = PASSWORD;
-    let page = operator.send("/console/step-up", &again).await;
+    let wrong = operator.prove_at(&asked, "wrong").await;
+    wrong.expect(422, "Delete API client “erp”");
+    let page = operator.prove_at(&asked, PASSWORD).await;
     assert_eq!(page.expect(303, "").location(), path);
-    operator
-        .send(&path, &[("label", "erp")])
-        .await
-        .expect(303, "");
+    done(&operator, &path, &[("label", "erp")]).await;
     // What was typed is kept, and shown with what it does.
     house.age_proofs();
     let form = [("name", "ci"), ("role", "operator")];
     let asked = operator.send("/console/admin-keys/new", &form).await;
     let asked = asked.expect(403, "Create admin key “ci”");
-    let again = [
-        ("proof", PASSWORD),
-        ("next", &asked.hidden("next")),
-        ("kept", &asked.hidden("kept")),
-    ];
-    let page = operator.send("/console/step-up", &again).await;
+    let page = operator.prove_at(&asked, PASSWORD).await;
     let page = page.expect(200, "Confirm: Create admin key “ci”?");
     assert_eq!(page.hidden("role"), "operator");
     assert!(!page.text.contains("autofocus"), "{}", page.text);

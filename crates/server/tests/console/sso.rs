@@ -1,6 +1,6 @@
 //! Single sign-on against a provider that claims whatever a test wants.
 
-use crate::house::{House, Page};
+use crate::house::{House, Page, expect};
 use reqwest::header::{COOKIE, SET_COOKIE};
 use serde_json::{Value, json};
 use std::process::{Child, Command, Stdio};
@@ -62,9 +62,7 @@ impl Provider {
 
 async fn house(provider: &Provider, more: &[&str]) -> House {
     let mut builder = Server::builder()
-        .arg("--sso-issuer")
-        .arg(&provider.base)
-        .arg("--sso-client-id")
+        .args(&["--sso-issuer", &provider.base, "--sso-client-id"])
         .arg("tokenward");
     for arg in more {
         builder = builder.arg(arg);
@@ -76,8 +74,7 @@ async fn house(provider: &Provider, more: &[&str]) -> House {
 
 /// Goes to the provider and comes back with its word for somebody: `claims`, and the nonce that was asked for.
 async fn through(house: &House, provider: &Provider, claims: Value) -> Page {
-    let start = house.stranger().get("/console/sso/start").await;
-    let start = start.expect(303, "");
+    let start = expect(house.stranger().get("/console/sso/start"), 303, "").await;
     let asked = reqwest::Url::parse(start.location()).unwrap();
     let asked = |name: &str| {
         let found = asked.query_pairs().find(|(known, _)| known == name);
@@ -163,14 +160,12 @@ async fn the_provider_is_asked_about_itself_once_for_many_strangers() {
     });
     futures_util::future::join_all(starts).await;
     for _ in 0..20 {
-        let start = house.stranger().get("/console/sso/start").await;
-        start.expect(303, "");
+        expect(house.stranger().get("/console/sso/start"), 303, "").await;
     }
     assert_eq!(provider.counts().await, (1, 1, 0));
     // An answer that belongs to no question makes no call of the provider, and not every other does.
     let mut browser = house.stranger();
-    let page = browser.get("/console/sso/return?code=x&state=y").await;
-    page.expect(403, "");
+    expect(browser.get("/console/sso/return?code=x&state=y"), 403, "").await;
     let mut refused = false;
     for _ in 0..300 {
         let start = house.stranger().get("/console/sso/start").await;

@@ -7,6 +7,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::path::Path;
+use tokenward_testkit::{expect_json, expect_status};
 
 /// How often a round may begin too late to show anything.
 const ROUNDS: usize = 5;
@@ -206,8 +207,7 @@ impl Victim {
         let browser = house.invited(&world.operator, email, &role).await;
         let other = house.signed_in(email).await;
         let other = house.with(&other).await;
-        let request = house.api.admin(Method::GET, "/members");
-        let all = house.api.send(request).await.unwrap().expect(200).json();
+        let all = expect_json(house.api.ask(Method::GET, "/members"), 200).await;
         let mut all = all["items"].as_array().unwrap().iter();
         let id = all.find(|member| member["email"] == email).unwrap()["id"].clone();
         Self {
@@ -238,8 +238,7 @@ impl Victim {
 
     /// The member's own actions after the entry of the end.
     async fn after(&self, world: &World, end: End) -> Vec<String> {
-        let request = world.house.api.admin(Method::GET, "/audit?limit=1000");
-        let page = world.house.api.send(request).await.unwrap().expect(200);
+        let page = expect_status(world.house.api.ask(Method::GET, "/audit?limit=1000"), 200).await;
         let page = page.json();
         let actor = format!("member:{}", self.id);
         let ended = |entry: &&Value| {

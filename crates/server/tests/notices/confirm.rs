@@ -3,8 +3,8 @@
 use crate::world::{CONFIRM, MailServer, STOP, World, until};
 use reqwest::Method;
 use serde_json::{Value, json};
-use tokenward_testkit::free_port;
-use tokenward_testkit::{ApiClient, NewClient, Server, faketime};
+use tokenward_testkit::{ApiClient, NewClient, Server, assert_contains, faketime};
+use tokenward_testkit::{expect_json, expect_status, free_port};
 
 const VICTIM: &str = "victim@third.example";
 
@@ -31,16 +31,12 @@ async fn world() -> (World, MailServer) {
 async fn set_emails(world: &World, client: &ApiClient, emails: &[&str]) {
     let path = format!("/clients/{}", client.id);
     let body = json!({ "notification_emails": emails });
-    world
-        .call(Method::PATCH, &path, Some(body))
-        .await
-        .expect(200);
+    expect_status(world.call(Method::PATCH, &path, Some(body)), 200).await;
 }
 
 /// The actions on addresses in the audit log.
 async fn acts(world: &World) -> Vec<String> {
-    let page = world.call(Method::GET, "/audit?limit=1000", None).await;
-    let page = page.expect(200).json();
+    let page = expect_json(world.call(Method::GET, "/audit?limit=1000", None), 200).await;
     let actions = page["items"].as_array().unwrap().iter();
     let actions = actions.map(|entry| entry["action"].as_str().unwrap().to_owned());
     actions
@@ -60,10 +56,8 @@ async fn an_address_gets_no_notice_until_its_owner_confirms_it() {
     for _ in 0..2 {
         let (status, page) = world.open(Method::GET, &link).await;
         assert_eq!(status, 200);
-        assert!(
-            page.contains("acme") && page.contains("erp &#60;b&#62;1"),
-            "{page}"
-        );
+        assert_contains(&page, "acme");
+        assert_contains(&page, "erp &#60;b&#62;1");
         assert!(!page.contains(VICTIM) && !page.contains(&erp.id), "{page}");
     }
     assert_eq!(world.states(&erp).await, ["pending"]);
@@ -75,8 +69,7 @@ async fn an_address_gets_no_notice_until_its_owner_confirms_it() {
         assert_eq!(world.open(method, &link).await.0, 404);
     }
     assert_eq!(acts(&world).await, ["notice_address.confirm"]);
-    let chosen = world.choose(VICTIM, "token.generated", "immediate").await;
-    chosen.expect(200);
+    expect_status(world.choose(VICTIM, "token.generated", "immediate"), 200).await;
     world.generate(&erp).await;
     let told = mails.letters_about("access token generated", 1);
     assert!(told[0]["text"].as_str().unwrap().contains("generation: 6"));
@@ -281,10 +274,7 @@ async fn without_a_public_url_addresses_stay_pending_and_the_answer_says_why() {
     assert_eq!(world.notices().await, Vec::<Value>::new());
     assert!(mails.letters().is_empty());
     let warned = world.server.output();
-    assert!(
-        warned.contains("no confirmation link can be sent"),
-        "{warned}"
-    );
+    assert_contains(&warned, "no confirmation link can be sent");
 }
 
 #[tokio::test]
@@ -303,15 +293,9 @@ async fn what_is_beyond_the_limit_of_an_hour_comes_in_one_mail_in_the_next() {
     faketime::set(&clock, offset);
     let port = free_port();
     let mails = MailServer::on(port);
-    let builder = Server::builder()
-        .env("LD_PRELOAD", faketime::library().to_str().unwrap())
-        .env("FAKETIME_TIMESTAMP_FILE", clock.to_str().unwrap())
-        .env("FAKETIME_NO_CACHE", "1")
-        .env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+    let builder = Server::builder().clock(&clock);
     let arguments = arguments(port);
-    let builder = arguments
-        .iter()
-        .fold(builder, |builder, one| builder.arg(one));
+    let builder = builder.args(&arguments);
     let mut world = World::of(builder).await;
     let erp = world.confirmed(&mails, "erp", &[VICTIM]).await;
     for _ in 0..32 {
@@ -356,8 +340,6 @@ async fn what_is_beyond_the_limit_of_an_hour_comes_in_one_mail_in_the_next() {
         "{subject}"
     );
     let text = last["text"].as_str().unwrap();
-    assert!(
-        text.contains("erp: access token generated") && text.contains(STOP),
-        "{text}"
-    );
+    assert_contains(text, "erp: access token generated");
+    assert_contains(text, STOP);
 }

@@ -3,8 +3,8 @@
 use crate::world::{MailServer, World, until};
 use serde_json::Value;
 use std::net::TcpListener;
-use tokenward_testkit::free_port;
-use tokenward_testkit::{PROGRAM_LIMIT, accept};
+use tokenward_testkit::{PROGRAM_LIMIT, accept, assert_lacks};
+use tokenward_testkit::{assert_contains, free_port};
 
 const FROM: [&str; 2] = ["--mail-from", "Tokenward <tokens@example.com>"];
 
@@ -51,21 +51,14 @@ async fn each_address_gets_a_letter_that_holds_no_secret() {
         let hello = letter["hello"].as_str().unwrap();
         assert!(!hello.is_empty() && !hello.starts_with('['), "{hello}");
         let text = letter["text"].as_str().unwrap();
-        assert!(
-            !text.contains(&token) && !text.contains(&erp.secret),
-            "{text}"
-        );
+        assert_lacks(text, &token);
+        assert_lacks(text, &erp.secret);
     }
     assert_eq!(
         letters[0]["subject"],
         "[Tokenward sandbox] erp: access token generated"
     );
-    assert!(
-        letters[0]["text"]
-            .as_str()
-            .unwrap()
-            .contains("generation: 1")
-    );
+    assert_contains(letters[0]["text"].as_str().unwrap(), "generation: 1");
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use crate::world::{CONFIRM, MailServer, Receiver, World, until};
 use reqwest::Method;
 use serde_json::{Value, json};
-use tokenward_testkit::{Server, faketime, free_port};
+use tokenward_testkit::{Server, expect_json, expect_status, faketime, free_port};
 
 const OPS: &str = "ops@example.com";
 
@@ -32,14 +32,8 @@ async fn renewals_come_in_one_mail_a_day_and_misuse_at_once() {
         "--public-url",
         "https://tokens.example.com",
     ];
-    let builder = Server::builder()
-        .env("LD_PRELOAD", faketime::library().to_str().unwrap())
-        .env("FAKETIME_TIMESTAMP_FILE", clock.to_str().unwrap())
-        .env("FAKETIME_NO_CACHE", "1")
-        .env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
-    let builder = arguments
-        .iter()
-        .fold(builder, |builder, one| builder.arg(one));
+    let builder = Server::builder().clock(&clock);
+    let builder = builder.args(&arguments);
     let world = World::of(builder).await;
     let erp = world.mailed("erp", &[OPS]).await;
     let link = mails.link(OPS, CONFIRM, 1);
@@ -47,10 +41,7 @@ async fn renewals_come_in_one_mail_a_day_and_misuse_at_once() {
     for _ in 0..3 {
         world.generate(&erp).await;
     }
-    world
-        .choose(OPS, "token.revoked", "immediate")
-        .await
-        .expect(200);
+    expect_status(world.choose(OPS, "token.revoked", "immediate"), 200).await;
     let token = format!("/clients/{}/token", erp.id);
     world.call(Method::DELETE, &token, None).await.expect(200);
     mails.letters_about("access token revoked", 1);
@@ -114,8 +105,7 @@ async fn nobody_is_told_what_was_turned_off() {
     world.generate(&erp).await;
     receiver.messages("token.generated", 1).await;
 
-    let entries = world.call(Method::GET, "/audit?limit=1000", None).await;
-    let entries = entries.expect(200).json();
+    let entries = expect_json(world.call(Method::GET, "/audit?limit=1000", None), 200).await;
     let entries = entries["items"].as_array().unwrap().iter();
     let mut changes: Vec<_> = entries
         .filter(|entry| entry["action"] == "webhook.preferences")
@@ -141,26 +131,17 @@ async fn preferences_belong_to_addresses_that_clients_name() {
     let path = format!("/workspaces/{}/notification-addresses", world.acme);
     let set = world.choose(OPS, "client.unused", "off").await.expect(200);
     assert_eq!(set.json()["email"], OPS);
-    world
-        .choose("x@example.com", "client.unused", "off")
-        .await
-        .expect(400);
+    expect_status(world.choose("x@example.com", "client.unused", "off"), 400).await;
     // A stop and a confirmation keep what was chosen; a client that names the address again does, too.
     world.mailed("pos", &[OPS]).await;
     let listed = until("the list", async || {
-        let listed = world
-            .call(Method::GET, &path, None)
-            .await
-            .expect(200)
-            .json();
+        let listed = expect_json(world.call(Method::GET, &path, None), 200).await;
         (listed["items"].as_array().unwrap().len() == 1).then_some(listed)
     })
     .await;
     let one = &listed["items"][0];
-    assert_eq!(
-        (&one["email"], &one["state"]),
-        (&json!(OPS), &json!("pending"))
-    );
+    assert_eq!(one["email"], json!(OPS));
+    assert_eq!(one["state"], "pending");
     let of = |event: &str| {
         let all = one["preferences"].as_array().unwrap().iter();
         let mut found = all.filter(|one| one["event"] == event);

@@ -5,7 +5,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use std::io::ErrorKind;
 use std::net::TcpListener;
-use tokenward_testkit::free_port;
+use tokenward_testkit::{expect_json, free_port};
 
 #[tokio::test]
 async fn what_happens_is_told_once_signed_and_without_a_secret() {
@@ -45,10 +45,8 @@ async fn what_happens_is_told_once_signed_and_without_a_secret() {
     let data = &revoked[0]["body"]["data"];
     assert_eq!(data["client_id"], erp.id.as_str());
     assert_eq!(data["workspace_id"], world.acme.as_str());
-    assert_eq!(
-        (&data["label"], &data["environment"]),
-        (&json!("erp"), &json!("sandbox"))
-    );
+    assert_eq!(data["label"], "erp");
+    assert_eq!(data["environment"], "sandbox");
     assert_eq!(data["generation"], 2);
     let url = format!("https://auth.example.com/console/clients/{}", erp.id);
     assert_eq!(data["url"], url.as_str());
@@ -76,20 +74,12 @@ async fn both_secrets_sign_while_one_follows_the_other() {
     let world = World::on_loopback(&[]).await;
     let (id, first) = world.webhook(&receiver.at("/ok")).await;
     let path = format!("/webhooks/{id}/secret");
-    let rotated = world
-        .call(Method::POST, &path, None)
-        .await
-        .expect(201)
-        .json();
+    let rotated = expect_json(world.call(Method::POST, &path, None), 201).await;
     let second = rotated["secret"].as_str().unwrap();
     assert_ne!(first, second);
     receiver.knows(&[&first, second]).await;
     let path = format!("/webhooks/{id}/test");
-    let made = world
-        .call(Method::POST, &path, None)
-        .await
-        .expect(202)
-        .json();
+    let made = expect_json(world.call(Method::POST, &path, None), 202).await;
     let message = &receiver.messages("webhook.test", 1).await[0];
     assert_eq!(message["verified"], json!([true, true]));
     let notice = made["notice_id"].as_str().unwrap().replace('-', "");
@@ -113,10 +103,8 @@ async fn a_receiver_that_fails_is_tried_again_with_the_same_id() {
     assert!(messages.iter().all(|one| one["verified"] == json!([true])));
     let done = |notices: &[Value]| notices[0]["state"] == "delivered";
     let notices = world.outbox("the delivery", done).await;
-    assert_eq!(
-        (&notices[0]["attempts"], &notices[0]["last_error"]),
-        (&json!(2), &Value::Null)
-    );
+    assert_eq!(notices[0]["attempts"], 2);
+    assert_eq!(notices[0]["last_error"], Value::Null);
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tempfile::TempDir;
 use tokenward_testkit::{
-    Answer, Api, ApiClient, NewClient, Process, Server, ServerBuilder, wait_until,
+    Answer, Api, ApiClient, NewClient, Process, Server, ServerBuilder, expect_status, wait_until,
 };
 
 /// Where a confirmation link leads.
@@ -94,8 +94,7 @@ impl World {
         for email in emails {
             let link = mails.link(email, CONFIRM, 1);
             assert_eq!(self.open(Method::POST, &link).await.0, 200, "{email}");
-            let chosen = self.choose(email, "token.generated", "immediate").await;
-            chosen.expect(200);
+            expect_status(self.choose(email, "token.generated", "immediate"), 200).await;
         }
         client
     }

@@ -5,7 +5,7 @@ use crate::world::{INTROSPECT, World};
 use reqwest::{Method, RequestBuilder};
 use std::os::unix::fs::OpenOptionsExt;
 use std::time::Duration;
-use tokenward_testkit::{Answer, NewClient, Server, wait_until};
+use tokenward_testkit::{Answer, NewClient, Server, expect_error, expect_json, wait_until};
 
 const BEARER: &str = "a-token-of-the-gateways-own";
 
@@ -59,10 +59,7 @@ async fn rfc7662_on_internal_tells_of_any_clients_token() {
 async fn internal_introspection_refuses_what_is_no_form() {
     let world = World::new().await;
     let check = async |request: RequestBuilder, status| {
-        world
-            .send(request)
-            .await
-            .expect_error(status, "invalid_request");
+        expect_error(world.send(request), status, "invalid_request").await;
     };
     let post = || world.api.internal(Method::POST, INTROSPECT);
     check(post(), 400).await;
@@ -121,11 +118,7 @@ async fn with_internal_auth_only_the_bearer_is_told() {
     let owner = ask(&world, &token).basic_auth(&world.client.id, Some(&world.client.secret));
     unauthorized(&world.send(owner).await);
 
-    let body = world
-        .send(ask(&world, &token).bearer_auth(BEARER))
-        .await
-        .expect(200)
-        .json();
+    let body = expect_json(world.send(ask(&world, &token).bearer_auth(BEARER)), 200).await;
     assert_eq!(body["active"], true);
     let log = wait_until("a line", Duration::from_secs(20), || {
         let log = world.server.output();
@@ -168,12 +161,7 @@ async fn a_token_that_is_not_good_for_what_is_stated_is_inactive() {
     assert!(active("", &[("environment", "sandbox"), ("product", "gst")]).await);
     assert!(active("", &[("environment", "sandbox")]).await);
     assert!(active("", &[("product", "gst")]).await);
-    for suffix in [
-        "/production/gst",
-        "/sandbox/e-invoice",
-        "/sandbox/none",
-        "/x/gst",
-    ] {
+    for suffix in "/production/gst /sandbox/e-invoice /sandbox/none /x/gst".split(' ') {
         assert!(!active(suffix, &[]).await, "{suffix}");
     }
     assert!(!active("", &[("environment", "production")]).await);
@@ -187,8 +175,7 @@ async fn a_token_that_is_not_good_for_what_is_stated_is_inactive() {
         ("", &[("client_ip", "10.0.0.0/8")]),
         ("/sandbox/", &[]),
     ] {
-        let answer = stated(&world, suffix, &token, more).await;
-        answer.expect_error(400, "invalid_request");
+        expect_error(stated(&world, suffix, &token, more), 400, "invalid_request").await;
     }
     for suffix in ["/sandbox", "/sandbox/gst/x"] {
         assert_eq!(
@@ -248,10 +235,7 @@ async fn networks_are_honoured_where_the_callers_address_is_given() {
             .map(|address| ("client_ip", address))
             .into_iter()
             .collect();
-        let body = stated(&world, suffix, &token, &more)
-            .await
-            .expect(200)
-            .json();
+        let body = expect_json(stated(&world, suffix, &token, &more), 200).await;
         assert_eq!(body["active"], expect, "{suffix} {address:?}");
     }
     let body = stated(&world, "", &token, &[]).await.expect(200).json();
@@ -282,8 +266,7 @@ async fn an_introspection_for_a_product_counts_as_a_use() {
     .await
     .expect(200);
     let path = format!("/clients/{}/usage", world.client.id);
-    let usage = world.send(world.api.admin(Method::GET, &path)).await;
-    let usage = usage.expect(200).json();
+    let usage = expect_json(world.send(world.api.admin(Method::GET, &path)), 200).await;
     let counts = usage["counts"].as_array().expect("counts").iter();
     let permits: Vec<_> = counts.filter(|one| one["outcome"] == "PERMIT").collect();
     assert_eq!(permits.len(), 1, "{usage}");

@@ -3,15 +3,12 @@
 use crate::world::{GRANT, METADATA, World};
 use reqwest::Method;
 use serde_json::json;
-use tokenward_testkit::Server;
+use tokenward_testkit::{Server, expect_json, expect_status};
 
 #[tokio::test]
 async fn rfc8414_3_3_the_issuer_is_the_address_it_was_asked_at() {
     let world = World::new().await;
-    let answer = world
-        .send(world.api.public(Method::GET, METADATA))
-        .await
-        .expect(200);
+    let answer = expect_status(world.send(world.api.public(Method::GET, METADATA)), 200).await;
     assert_eq!(answer.header("content-type"), "application/json");
     assert_eq!(answer.json()["issuer"], world.server.public());
 }
@@ -24,11 +21,7 @@ async fn rfc8414_3_3_a_configured_issuer_is_said_to_the_letter_everywhere() {
         "https://example.com/auth",
     ] {
         let world = World::of(Server::builder().arg("--issuer").arg(issuer)).await;
-        let body = world
-            .send(world.api.public(Method::GET, METADATA))
-            .await
-            .expect(200)
-            .json();
+        let body = expect_json(world.send(world.api.public(Method::GET, METADATA)), 200).await;
         assert_eq!(body["issuer"], issuer);
         let base = issuer.trim_end_matches('/');
         for (member, path) in [
@@ -52,11 +45,7 @@ async fn rfc8414_3_3_a_configured_issuer_is_said_to_the_letter_everywhere() {
 #[tokio::test]
 async fn rfc8414_2_every_member_is_so() {
     let world = World::new().await;
-    let body = world
-        .send(world.api.public(Method::GET, METADATA))
-        .await
-        .expect(200)
-        .json();
+    let body = expect_json(world.send(world.api.public(Method::GET, METADATA)), 200).await;
     assert_eq!(body["grant_types_supported"], json!(["client_credentials"]));
     assert_eq!(body["response_types_supported"], json!([]));
     for kind in ["token", "introspection", "revocation"] {

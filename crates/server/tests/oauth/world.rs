@@ -2,7 +2,7 @@
 
 use reqwest::{Method, RequestBuilder};
 use std::panic::Location;
-use tokenward_testkit::{Answer, Api, ApiClient, NewClient, Server, ServerBuilder};
+use tokenward_testkit::{Answer, Api, ApiClient, NewClient, Server, ServerBuilder, expect_status};
 
 pub(crate) const TOKEN: &str = "/oauth2/token";
 pub(crate) const INTROSPECT: &str = "/oauth2/introspect";
@@ -62,23 +62,19 @@ impl World {
     }
 
     pub(crate) async fn disable(&self, client: &ApiClient) {
-        let answer = self.api.disable(&client.id).await;
-        answer.expect("an answer").expect(200);
+        expect_status(self.api.disable(&client.id), 200).await;
     }
 
     pub(crate) async fn enable(&self, client: &ApiClient) {
-        let answer = self.api.enable(&client.id).await;
-        answer.expect("an answer").expect(200);
+        expect_status(self.api.enable(&client.id), 200).await;
     }
 
     pub(crate) async fn revoke(&self, client: &ApiClient) {
-        let answer = self.api.revoke(&client.id).await;
-        answer.expect("an answer").expect(200);
+        expect_status(self.api.revoke(&client.id), 200).await;
     }
 
     pub(crate) async fn delete(&self, client: &ApiClient) {
-        let answer = self.api.delete(client).await;
-        answer.expect("an answer").expect(200);
+        expect_status(self.api.delete(client), 200).await;
     }
 
     /// The check of the product in the sandbox.

@@ -4,7 +4,7 @@ use reqwest::Method;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use tokenward_testkit::{Api, Server, target_folder};
+use tokenward_testkit::{Api, Server, expect_status, target_folder};
 
 pub(crate) const PATH: &str = "/admin/v1/openapi.json";
 
@@ -19,11 +19,7 @@ const METHODS: [Method; 7] = [
 ];
 
 async fn served(api: &Api) -> Value {
-    let answer = api
-        .send(api.public(Method::GET, PATH))
-        .await
-        .expect("an answer")
-        .expect(200);
+    let answer = expect_status(api.send(api.public(Method::GET, PATH)), 200).await;
     assert_eq!(answer.header("content-type"), "application/json");
     answer.json()
 }

@@ -40,8 +40,7 @@ async fn nor_does_one_who_wants_to_be_told() {
 async fn believe(which: &[&str]) {
     // Chains of calls make more tokens than a day's quota.
     let server = Server::builder()
-        .arg("--quota-per-day")
-        .arg("1000000")
+        .args(&["--quota-per-day", "1000000"])
         .start();
     let api = server.api();
     let workspace = api.workspace("Acme").await.expect("a workspace");

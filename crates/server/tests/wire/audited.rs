@@ -5,7 +5,7 @@ use crate::house::House;
 use reqwest::Method;
 use serde_json::Value;
 use std::collections::BTreeSet;
-use tokenward_testkit::Answer;
+use tokenward_testkit::{Answer, expect_json};
 
 /// Every act of the API but those on members, a line each: the action in the log, the method, the path, the body if there
 /// is one, and behind ` -> ` members of the entry's detail, `null` for those that it must not have. What the first four
@@ -50,11 +50,7 @@ struct Act {
 
 impl House {
     async fn entries(&self) -> Vec<Value> {
-        let page = self
-            .ask(Method::GET, "/audit?limit=1000")
-            .await
-            .expect(200)
-            .json();
+        let page = expect_json(self.ask(Method::GET, "/audit?limit=1000"), 200).await;
         page["items"].as_array().unwrap().clone()
     }
 

@@ -8,18 +8,14 @@ use crate::seen::seen;
 use insta::assert_snapshot;
 use reqwest::Method;
 use serde_json::{Value, json};
-use tokenward_testkit::{Answer, Api, NewClient};
+use tokenward_testkit::{Answer, Api, NewClient, expect_error, expect_json};
 
 const NOBODY: &str = "00000000-0000-4000-8000-000000000000";
 
 impl House {
     /// An admin key; its id and a caller with it.
     pub(crate) async fn key(&self, body: Value) -> (String, Api) {
-        let made = self
-            .admin(Method::POST, "/admin-keys", &body)
-            .await
-            .expect(201)
-            .json();
+        let made = expect_json(self.admin(Method::POST, "/admin-keys", &body), 201).await;
         let id = made["admin_key"]["id"].as_str().unwrap().to_owned();
         (id, self.api.with_admin_key(made["key"].as_str().unwrap()))
     }
@@ -293,24 +289,14 @@ async fn an_admin_key_must_be_there_real_and_alive() {
         .api
         .admin(Method::GET, "/workspaces")
         .header("authorization", format!("Bearer {real}"));
-    house
-        .send(request)
-        .await
-        .expect_error(401, "ADMIN_KEY_INVALID");
+    expect_error(house.send(request), 401, "ADMIN_KEY_INVALID").await;
     // The admin key opens nothing else.
-    house
-        .generate(&real)
-        .await
-        .expect_error(401, "CLIENT_SECRET_INVALID");
+    expect_error(house.generate(&real), 401, "CLIENT_SECRET_INVALID").await;
     house.denies(&real, "ACCESS_TOKEN_MALFORMED").await;
 
     let (id, api) = house.key(json!({ "name": "k", "role": "operator" })).await;
     call(&api, "GET", "/workspaces", None).await.expect(200);
-    let revoked = house
-        .ask(Method::DELETE, &format!("/admin-keys/{id}"))
-        .await
-        .expect(200)
-        .json();
+    let revoked = expect_json(house.ask(Method::DELETE, &format!("/admin-keys/{id}")), 200).await;
     assert!(revoked["revoked_at"].is_string());
     let refused = call(&api, "GET", "/workspaces", None).await;
     assert_eq!(seen(&refused), seen(&missing));
@@ -347,9 +333,7 @@ async fn guessing_an_admin_key_is_slowed_and_its_owner_is_not() {
     let slowed = slowed.expect("guessing is slowed within 60 guesses");
     assert!(matches!(slowed.header("retry-after"), "1" | "2"));
     from("203.0.113.1", &real).await.expect(200);
-    from("203.0.113.1", &guess)
-        .await
-        .expect_error(429, "TOO_MANY_ATTEMPTS");
+    expect_error(from("203.0.113.1", &guess), 429, "TOO_MANY_ATTEMPTS").await;
     from("203.0.113.2", &real).await.expect(200);
 }
 
@@ -366,10 +350,7 @@ async fn the_last_operators_key_stays() {
     let (_, _) = house
         .key(json!({ "name": "brief", "role": "operator", "expires_in_seconds": 3600 }))
         .await;
-    house
-        .ask(Method::DELETE, &own)
-        .await
-        .expect_error(409, "LAST_OPERATOR");
+    expect_error(house.ask(Method::DELETE, &own), 409, "LAST_OPERATOR").await;
     let (_, next) = house
         .key(json!({ "name": "next", "role": "operator" }))
         .await;
@@ -422,8 +403,7 @@ async fn product_that_a_role_names_is_neither_deleted_nor_made_again() {
     let mut invited = role.clone();
     invited.as_object_mut().unwrap().remove("name");
     invited["email"] = json!("p@example.com");
-    let made = house.admin(Method::POST, "/members", &invited).await;
-    let made = made.expect(201).json();
+    let made = expect_json(house.admin(Method::POST, "/members", &invited), 201).await;
     delete().await.expect_error(409, "PRODUCT_IN_USE");
     let id = made["invitation"]["id"].as_str().unwrap();
     let withdraw = format!("/invitations/{id}");

@@ -8,7 +8,7 @@ use reqwest::Method;
 use serde_json::Value;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
-use tokenward_testkit::{Answer, NewClient};
+use tokenward_testkit::{Answer, NewClient, expect_error};
 
 /// Sends bytes as they are and reads until the other end closes; the status, 0 for a bare close.
 async fn raw(base: &str, bytes: Vec<u8>) -> (u16, String) {
@@ -98,10 +98,7 @@ async fn a_body_too_large_is_refused_however_its_length_is_told() {
         .api
         .admin(Method::DELETE, &path)
         .body(vec![b'x'; 100_000]);
-    house
-        .send(request)
-        .await
-        .expect_error(413, "BODY_TOO_LARGE");
+    expect_error(house.send(request), 413, "BODY_TOO_LARGE").await;
     // The token API needs no body and reads none.
     let erp = house.client(NewClient::sandbox("erp")).await;
     let large = house
@@ -197,15 +194,7 @@ async fn ids_that_are_none_are_not_found_in_the_dialect_of_the_address() {
         .ask(Method::GET, "/clients/00000000-0000-4000-8000-000000000000")
         .await;
     assert_snapshot!(seen(&unknown), @"404 NOT_FOUND (Not found): There is no such client.");
-    for id in [
-        "x",
-        "%00",
-        "%ff",
-        "%ff%fe",
-        "..%2f..",
-        "00000000000040008000000000000000",
-        "%F0%9F%98%80",
-    ] {
+    for id in "x %00 %ff %ff%fe ..%2f.. 00000000000040008000000000000000 %F0%9F%98%80".split(' ') {
         for path in [
             format!("/clients/{id}"),
             format!("/workspaces/{id}"),
@@ -231,16 +220,9 @@ async fn ids_that_are_none_are_not_found_in_the_dialect_of_the_address() {
     let path = |id: &str| format!("/clients/{id}");
     house.ask(Method::GET, &path(&erp)).await.expect(200);
     for other in [erp.replace('-', ""), format!("urn:uuid:{erp}")] {
-        let refused = house.ask(Method::GET, &path(&other)).await;
-        refused.expect_error(404, "NOT_FOUND");
+        expect_error(house.ask(Method::GET, &path(&other)), 404, "NOT_FOUND").await;
     }
-    for query in [
-        "?limit=%ff",
-        "?limit=%00",
-        "?%ff=1",
-        "?limit=1&limit=1",
-        "?cursor=%F0%9F%98%80",
-    ] {
+    for query in "?limit=%ff ?limit=%00 ?%ff=1 ?limit=1&limit=1 ?cursor=%F0%9F%98%80".split(' ') {
         let refused = house.ask(Method::GET, &format!("/workspaces{query}")).await;
         refused.expect_error(400, "INVALID_REQUEST");
     }
@@ -297,9 +279,7 @@ async fn every_address_answers_every_method_without_a_fault() {
         .into_iter()
         .chain(internal.map(|path| (false, path)));
     for (is_public, path) in requests {
-        for method in [
-            "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW",
-        ] {
+        for method in "GET HEAD POST PUT PATCH DELETE OPTIONS TRACE BREW".split(' ') {
             let parsed = method.parse().unwrap();
             let request = if is_public {
                 house.api.public(parsed, path)

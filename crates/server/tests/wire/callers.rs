@@ -46,8 +46,7 @@ impl Guarded {
         );
         let configuration = write("tokenward.toml", &configuration);
         let server = Server::builder()
-            .arg("--config")
-            .arg(configuration.to_str().unwrap())
+            .args(&["--config", configuration.to_str().unwrap()])
             .start();
         let api = server.api();
         let acme = api.workspace("acme").await.unwrap();

@@ -6,7 +6,7 @@ use insta::assert_snapshot;
 use reqwest::header::HeaderValue;
 use reqwest::{Method, RequestBuilder};
 use serde_json::json;
-use tokenward_testkit::{Answer, NewClient};
+use tokenward_testkit::{Answer, NewClient, expect_error, expect_status};
 
 const OWN: &str = "x-cleartax-auth-token";
 
@@ -114,9 +114,7 @@ async fn the_token_may_come_as_a_bearer_but_only_one_and_once() {
         vec![("x_cleartax_auth_token", token.as_str())],
         vec![("x-clear-client-secret", &token)],
     ] {
-        with(&house, &none)
-            .await
-            .expect_error(401, "ACCESS_TOKEN_MISSING");
+        expect_error(with(&house, &none), 401, "ACCESS_TOKEN_MISSING").await;
     }
     let repeated = with(&house, &[own, own]).await;
     assert_snapshot!(seen(&repeated), @r#"401 [www-authenticate: Bearer realm="tokenward", error="invalid_token"] ACCESS_TOKEN_MALFORMED: More than one access token was sent. Send exactly one, in the header x-cleartax-auth-token."#);
@@ -142,8 +140,7 @@ async fn the_token_may_come_as_a_bearer_but_only_one_and_once() {
         vec![(OWN, &long)],
         vec![(OWN, "null")],
     ] {
-        let refused = with(&house, &bad).await;
-        refused.expect_error(401, "ACCESS_TOKEN_MALFORMED");
+        expect_error(with(&house, &bad), 401, "ACCESS_TOKEN_MALFORMED").await;
     }
     house.permits(&token).await;
 }
@@ -159,12 +156,7 @@ async fn a_secret_opens_nothing_and_a_sandbox_token_no_production() {
     let refused = house.api.check("production", "gst", &token).await.unwrap();
     assert_snapshot!(seen(&refused), @r#"401 [www-authenticate: Bearer realm="tokenward", error="invalid_token"] ENVIRONMENT_MISMATCH: The access token belongs to another environment. Sandbox tokens open the sandbox only, production tokens production only."#);
     let real = house.token(&production).await.access_token;
-    house
-        .api
-        .check("production", "gst", &real)
-        .await
-        .unwrap()
-        .expect(200);
+    expect_status(house.api.check("production", "gst", &real), 200).await;
     house.denies(&real, "ENVIRONMENT_MISMATCH").await;
 }
 
@@ -250,20 +242,14 @@ async fn a_narrower_restriction_binds_the_live_token_at_once() {
     house
         .patch(&erp, json!({ "products": ["e-invoice"] }))
         .await;
-    house
-        .check("gst", &token)
-        .await
-        .expect_error(403, "PRODUCT_NOT_ALLOWED");
+    expect_error(house.check("gst", &token), 403, "PRODUCT_NOT_ALLOWED").await;
     house.check("e-invoice", &token).await.expect(200);
     house.patch(&erp, json!({ "products": null })).await;
     house.check("gst", &token).await.expect(200);
     house
         .patch(&erp, json!({ "token_networks": ["192.0.2.0/24"] }))
         .await;
-    house
-        .check("gst", &token)
-        .await
-        .expect_error(403, "ADDRESS_NOT_ALLOWED");
+    expect_error(house.check("gst", &token), 403, "ADDRESS_NOT_ALLOWED").await;
     house.patch(&erp, json!({ "token_networks": [] })).await;
     house.check("gst", &token).await.expect(200);
 }
@@ -362,35 +348,19 @@ async fn a_gateway_that_asks_for_what_is_not_there_is_told_so() {
     };
     let unknown = ask("/check/sandbox/nothing").await;
     assert_snapshot!(seen(&unknown), @"404 PRODUCT_UNKNOWN: The gateway asked for an environment or product that does not exist. Its check address must be /check/{environment}/{product}.");
-    for path in [
-        "/check/staging/gst",
-        "/check/Sandbox/gst",
-        "/check/sandbox",
-        "/check/sandbox/",
-        "/check//gst",
-        "/check/",
-        "/check/sandbox//gst",
-        "/check/sandbox/GST",
-        "/check/sandbox/%67st",
-        "/check/gst/sandbox",
-    ] {
+    let words = "
+        /check/staging/gst /check/Sandbox/gst /check/sandbox /check/sandbox/ /check//gst /check/
+        /check/sandbox//gst /check/sandbox/GST /check/sandbox/%67st /check/gst/sandbox";
+    for path in words.split_whitespace() {
         assert_eq!(seen(&ask(path).await), seen(&unknown), "{path}");
     }
     // Told whatever token comes along.
     let request = house.api.internal(Method::GET, "/check/sandbox/nothing");
-    house
-        .send(request)
-        .await
-        .expect_error(404, "PRODUCT_UNKNOWN");
+    expect_error(house.send(request), 404, "PRODUCT_UNKNOWN").await;
     ask("/check").await.expect_error(404, "NOT_FOUND");
     // A product that is deleted is not there from that moment.
-    house
-        .ask(Method::DELETE, "/products/max-itc")
-        .await
-        .expect(204);
-    ask("/check/sandbox/max-itc")
-        .await
-        .expect_error(404, "PRODUCT_UNKNOWN");
+    expect_status(house.ask(Method::DELETE, "/products/max-itc"), 204).await;
+    expect_error(ask("/check/sandbox/max-itc"), 404, "PRODUCT_UNKNOWN").await;
 }
 
 #[tokio::test]
@@ -447,16 +417,11 @@ async fn a_denial_can_be_said_again_and_is_never_a_permit() {
     }
     let nothing = again("").await;
     assert_snapshot!(seen(&nothing), @"503 [retry-after: 1] CANNOT_VOUCH: This node cannot vouch for tokens at the moment. Try again; your token may well be good.");
-    for odd in [
-        "PERMIT",
-        "200",
-        "TOKEN_SUPERSEDED",
-        "TOKEN_SUPERSEDED;x;y",
-        "TOKEN_EXPIRED;0;99999999999999999999",
-        "TOKEN_EXPIRED;0;9223372036854775807",
-        "TOKEN_EXPIRED;0;-9223372036854775808",
-        "TOKEN_SUPERSEDED;4294967295;0",
-    ] {
+    let words = "
+        PERMIT 200 TOKEN_SUPERSEDED TOKEN_SUPERSEDED;x;y TOKEN_EXPIRED;0;99999999999999999999
+        TOKEN_EXPIRED;0;9223372036854775807 TOKEN_EXPIRED;0;-9223372036854775808
+        TOKEN_SUPERSEDED;4294967295;0";
+    for odd in words.split_whitespace() {
         let answer = again(odd).await;
         assert!(matches!(answer.status, 401 | 503), "{odd}: {}", answer.body);
     }

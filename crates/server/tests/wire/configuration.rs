@@ -5,7 +5,7 @@ use crate::house::House;
 use serde_json::json;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
-use tokenward_testkit::Server;
+use tokenward_testkit::{Server, assert_contains};
 
 /// Settings that are refused, each with words of the refusal.
 const REFUSED: &str = r#"
@@ -53,17 +53,13 @@ fn configuration_is_checked_without_starting() {
         "quota_per_day = 5\nerror_source = \"file\"\n[environment_hosts]\n\"api.example.com\" = \"production\"\n",
     );
     let shown = check(&good, &[], &[]).json();
-    assert_eq!(
-        (&shown["quota_per_day"], &shown["database"]),
-        (&json!(5), &json!("sqlite"))
-    );
+    assert_eq!(shown["quota_per_day"], 5);
+    assert_eq!(shown["database"], "sqlite");
     assert_eq!(shown["environment_hosts"]["api.example.com"], "production");
     // Flags win over the environment, the environment over the file.
     let shown = check(&good, &[], &[("TOKENWARD_QUOTA_PER_DAY", "6")]).json();
-    assert_eq!(
-        (&shown["quota_per_day"], &shown["error_source"]),
-        (&json!(6), &json!("file"))
-    );
+    assert_eq!(shown["quota_per_day"], 6);
+    assert_eq!(shown["error_source"], "file");
     let shown = check(
         &good,
         &["--quota-per-day", "7"],
@@ -158,13 +154,8 @@ fn certificates_that_cannot_be_used_are_refused_alike_by_check_and_serve() {
             let more = [flags[0].as_str(), certificate, flags[1].as_str(), key];
             let found = check(folder.path(), &more, &[]);
             found.refused(words);
-            assert!(
-                found.stderr.contains(&format!("error: {listener}: ")),
-                "{found:?}"
-            );
-            let serving = more
-                .iter()
-                .fold(Server::builder(), |server, word| server.arg(word));
+            assert_contains(&found.stderr, &format!("error: {listener}: "));
+            let serving = Server::builder().args(&more);
             let refused = serving.try_start().expect_err("no start");
             assert!(refused.output.contains(words), "{refused}");
         }
@@ -195,10 +186,7 @@ fn ports_that_are_taken_are_found() {
         let flag = format!("--{listener}={address}");
         let found = check(folder.path(), &[&flag, "--check-threads=2"], &[]);
         found.refused(&format!("cannot listen on {address} ({listener})"));
-        assert!(
-            found.stderr.contains("Another process listens there"),
-            "{found:?}"
-        );
+        assert_contains(&found.stderr, "Another process listens there");
     }
     let same = ["--public=127.0.0.1:18999", "--internal=0.0.0.0:18999"];
     check(folder.path(), &same, &[]).refused("listen on the same port");
@@ -224,10 +212,7 @@ fn second_server_on_the_internal_port_is_refused() {
         .arg("--check-threads")
         .arg("2");
     let refused = second.try_start().expect_err("the port is taken");
-    assert!(
-        refused.output.contains("Another process listens there"),
-        "{refused}"
-    );
+    assert_contains(&refused.output, "Another process listens there");
 }
 
 #[tokio::test]
@@ -323,40 +308,19 @@ fn risks_are_warned_of_and_strict_makes_them_errors() {
 fn empty_variables_are_unset_and_blanks_are_trimmed() {
     let folder = tempfile::tempdir().unwrap();
     // As Compose and Helm set what is not configured.
-    let empty = [
-        "DATA_DIR",
-        "PUBLIC",
-        "INTERNAL",
-        "INTERNAL_UNIX",
-        "INTERNAL_UNIX_MODE",
-        "DATABASE_URL",
-        "DATABASE_URL_FILE",
-        "CONFIG",
-        "ENVIRONMENT_HOST",
-        "TRUSTED_PROXY",
-        "QUOTA_PER_DAY",
-        "PUBLIC_TLS_CERTIFICATE",
-        "ISSUER",
-        "SSO_ISSUER",
-        "LOG",
-        "LOG_FORMAT",
-        "MAIL_URL",
-        "PUBLIC_URL",
-        "WEBHOOK_ALLOW_NETWORK",
-        "RATELIMIT_HEADERS",
-    ]
-    .map(|name| format!("TOKENWARD_{name}"));
+    let empty = "
+        DATA_DIR PUBLIC INTERNAL INTERNAL_UNIX INTERNAL_UNIX_MODE DATABASE_URL DATABASE_URL_FILE
+        CONFIG ENVIRONMENT_HOST TRUSTED_PROXY QUOTA_PER_DAY PUBLIC_TLS_CERTIFICATE ISSUER
+        SSO_ISSUER LOG LOG_FORMAT MAIL_URL PUBLIC_URL WEBHOOK_ALLOW_NETWORK RATELIMIT_HEADERS";
+    let empty = empty.split_whitespace();
+    let empty: Vec<_> = empty.map(|name| format!("TOKENWARD_{name}")).collect();
     for blank in ["", "  "] {
         let environment: Vec<_> = empty.iter().map(|name| (name.as_str(), blank)).collect();
         let shown = check(folder.path(), &[], &environment).json();
-        assert_eq!(
-            (&shown["database"], &shown["mail"]),
-            (&json!("sqlite"), &json!(false))
-        );
-        assert_eq!(
-            (&shown["trusted_proxies"], &shown["log"]),
-            (&json!([]), &json!("info"))
-        );
+        assert_eq!(shown["database"], "sqlite");
+        assert_eq!(shown["mail"], false);
+        assert_eq!(shown["trusted_proxies"], json!([]));
+        assert_eq!(shown["log"], "info");
     }
     let padded = [
         ("TOKENWARD_TRUSTED_PROXY", "10.0.0.1, 10.0.0.2 ,"),
@@ -397,15 +361,10 @@ fn output_tells_of_mail_and_the_sockets_mode() {
     ];
     let found = check(folder.path(), &more, &[]);
     let shown = found.json();
-    assert_eq!(
-        (&shown["mail"], &shown["internal_unix_mode"]),
-        (&json!(true), &json!("660"))
-    );
+    assert_eq!(shown["mail"], true);
+    assert_eq!(shown["internal_unix_mode"], "660");
     assert!(!found.stdout.contains("hunter2") && !found.stderr.contains("hunter2"));
-    assert!(
-        found.stderr.contains("name it with --mail-url-file"),
-        "{found:?}"
-    );
+    assert_contains(&found.stderr, "name it with --mail-url-file");
     assert!(!socket.exists(), "a check leaves nothing behind");
     // Either way of naming a host's environment is understood.
     let hosts = check(

@@ -2,7 +2,7 @@
 
 use crate::command::{Ran, run_with};
 use std::path::{Path, PathBuf};
-use tokenward_testkit::{Authority, Server};
+use tokenward_testkit::{Authority, Server, assert_contains, assert_lacks};
 
 const PASSWORD: &str = "hunter2";
 
@@ -86,14 +86,9 @@ fn settings_of_database_tls_work_from_flag_environment_and_file() {
         let builder = Server::builder().database(&url("app"));
         let server = more.iter().fold(builder, |server, word| server.arg(word));
         let refused = server.try_start().expect_err("no start").output;
-        assert!(
-            refused.contains(words) && refused.contains(&named),
-            "{refused}"
-        );
-        assert!(
-            !refused.contains("the database is not available"),
-            "{refused}"
-        );
+        assert_contains(&refused, words);
+        assert_contains(&refused, &named);
+        assert_lacks(&refused, "the database is not available");
         assert!(!refused.contains(PASSWORD), "{refused}");
     }
 }

@@ -10,7 +10,8 @@ use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use tokenward_testkit::{
-    Answer, ApiClient, NewClient, Process, Server, ServerBuilder, Token, wait_until,
+    Answer, ApiClient, NewClient, Process, Server, ServerBuilder, Token, assert_contains,
+    expect_error, expect_status, wait_until,
 };
 
 /// A small disk in memory, in a namespace that one process keeps.
@@ -114,8 +115,7 @@ async fn on_a_full_disk_nothing_is_lost_and_nothing_pretended() {
     let (newest, refused) = house.until_refused(&erp, first).await;
     assert_snapshot!(seen(&refused), @"503 [retry-after: 1] TEMPORARILY_UNAVAILABLE: The service is not available at the moment; nothing was changed. Try again.");
     for secret in [&erp.secret, &quiet.secret].repeat(10) {
-        let refused = house.generate(secret).await;
-        refused.expect_error(503, "TEMPORARILY_UNAVAILABLE");
+        expect_error(house.generate(secret), 503, "TEMPORARILY_UNAVAILABLE").await;
     }
     let body = json!({ "name": "globex" });
     let refused = house.admin(Method::POST, "/workspaces", &body).await;
@@ -149,10 +149,7 @@ async fn on_a_full_disk_nothing_is_lost_and_nothing_pretended() {
         house.status(&erp.secret).await["quota_left"],
         288 - again.generation
     );
-    house
-        .admin(Method::POST, "/workspaces", &body)
-        .await
-        .expect(201);
+    expect_status(house.admin(Method::POST, "/workspaces", &body), 201).await;
 
     // Killed on a full disk, and not started on one.
     disk.fill();
@@ -161,11 +158,7 @@ async fn on_a_full_disk_nothing_is_lost_and_nothing_pretended() {
     std::fs::remove_file(disk.file("data/listening.json")).unwrap();
     disk.fill();
     let refused = house.server.try_restart().unwrap_err();
-    assert!(
-        refused.output.contains("disk is full"),
-        "{}",
-        refused.output
-    );
+    assert_contains(&refused.output, "disk is full");
     disk.make_room();
     house.start_again();
     house.permits(&newest.access_token).await;

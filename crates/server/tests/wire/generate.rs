@@ -6,7 +6,7 @@ use insta::assert_snapshot;
 use reqwest::Method;
 use serde_json::json;
 use std::collections::HashSet;
-use tokenward_testkit::{Answer, NewClient};
+use tokenward_testkit::{Answer, NewClient, expect_error};
 use tokio::task::JoinSet;
 
 #[tokio::test]
@@ -138,8 +138,7 @@ async fn the_quota_of_the_day_is_the_secrets_own_and_survives_a_restart() {
     house.denies(&token, "TOKEN_SUPERSEDED").await;
     let path = format!("/clients/{}/secrets/1", erp.id);
     house.ask(Method::DELETE, &path).await.expect(200);
-    let gone = house.generate(&erp.secret).await;
-    gone.expect_error(401, "CLIENT_SECRET_INVALID");
+    expect_error(house.generate(&erp.secret), 401, "CLIENT_SECRET_INVALID").await;
     assert_eq!(house.status(&second).await["quota_left"], 2);
     // A third secret takes the place of the first with its count, so that making secrets makes no tokens.
     let (n, third) = house.rotate(&erp).await;
@@ -147,10 +146,7 @@ async fn the_quota_of_the_day_is_the_secrets_own_and_survives_a_restart() {
         (n, house.status(&third).await["quota_left"].as_u64()),
         (3, Some(0))
     );
-    house
-        .generate(&third)
-        .await
-        .expect_error(429, "QUOTA_EXCEEDED");
+    expect_error(house.generate(&third), 429, "QUOTA_EXCEEDED").await;
     let shown = house.api.read_client(&erp.id).await.unwrap().json();
     let figures = shown["secrets"].as_array().unwrap();
     let used = |n: u64| {
@@ -247,8 +243,7 @@ async fn if_match_names_the_live_tokens_generation() {
         "\"\"",
         "\"99999999999\"",
     ] {
-        let refused = house.generate_if(&erp.secret, tag).await;
-        refused.expect_error(400, "INVALID_REQUEST");
+        expect_error(house.generate_if(&erp.secret, tag), 400, "INVALID_REQUEST").await;
     }
     let request = house.api.authz(Method::POST, "", &erp.secret);
     let twice = request

@@ -7,7 +7,7 @@ use crate::seen::seen;
 use insta::assert_snapshot;
 use reqwest::Method;
 use reqwest::header::HeaderValue;
-use tokenward_testkit::{Answer, NewClient};
+use tokenward_testkit::{Answer, NewClient, expect_error, expect_status};
 
 const PATH: &str = "/integration/v1/authz/token";
 
@@ -28,9 +28,7 @@ async fn a_secret_must_be_there_whole_and_once() {
     let secret = erp.secret.as_str();
     let missing = with(&house, &[]).await;
     assert_snapshot!(seen(&missing), @r#"401 [www-authenticate: Basic realm="tokenward"] CLIENT_SECRET_MISSING: No client secret was sent. Send it in the header x-clear-client-secret."#);
-    with(&house, &[(own, "")])
-        .await
-        .expect_error(401, "CLIENT_SECRET_MISSING");
+    expect_error(with(&house, &[(own, "")]), 401, "CLIENT_SECRET_MISSING").await;
     let invalid = with(&house, &[(own, &cut(secret))]).await;
     assert_snapshot!(seen(&invalid), @r#"401 [www-authenticate: Basic realm="tokenward"] CLIENT_SECRET_INVALID: The client secret is not valid. Check that it was copied whole; if it is lost, create another."#);
     let repeated = with(&house, &[(own, secret), (own, secret)]).await;
@@ -60,9 +58,7 @@ async fn a_secret_must_be_there_whole_and_once() {
             ("authorization", differing.as_str()),
         ],
     ] {
-        with(&house, &headers)
-            .await
-            .expect_error(401, "CLIENT_SECRET_INVALID");
+        expect_error(with(&house, &headers), 401, "CLIENT_SECRET_INVALID").await;
     }
     // Another scheme is none of ours.
     let bearer = with(&house, &[("authorization", "Bearer x")]).await;
@@ -97,9 +93,7 @@ async fn a_proxys_own_basic_beside_the_secret_is_no_second_secret() {
         "Basic !!!".to_owned(),
         "Basic cHJveHk=".to_owned(),
     ] {
-        with(&house, &[("authorization", &proxys), own])
-            .await
-            .expect(200);
+        expect_status(with(&house, &[("authorization", &proxys), own]), 200).await;
     }
     for second in [
         basic("proxyuser", &other.secret),
@@ -207,18 +201,13 @@ async fn a_mapped_host_serves_its_environment_only() {
         let request = house.api.authz(Method::POST, "", secret);
         house.send(request.header("host", host)).await
     };
-    at("api-sandbox.example.com", &sandbox.secret)
-        .await
-        .expect(200);
-    at("API-Sandbox.example.com.:8443", &sandbox.secret)
-        .await
-        .expect(200);
+    expect_status(at("api-sandbox.example.com", &sandbox.secret), 200).await;
+    expect_status(at("API-Sandbox.example.com.:8443", &sandbox.secret), 200).await;
     at("api.example.com", &production.secret).await.expect(200);
     let refused = at("api.example.com", &sandbox.secret).await;
     assert_snapshot!(seen(&refused), @r#"401 [www-authenticate: Basic realm="tokenward"] ENVIRONMENT_MISMATCH: The client secret belongs to another environment than this host."#);
     for host in ["api-sandbox.example.com", "API-SANDBOX.example.com:80"] {
-        let refused = at(host, &production.secret).await;
-        refused.expect_error(401, "ENVIRONMENT_MISMATCH");
+        expect_error(at(host, &production.secret), 401, "ENVIRONMENT_MISMATCH").await;
     }
     // On an unmapped host the environment is the secret's own.
     at("localhost", &sandbox.secret).await.expect(200);
@@ -257,9 +246,7 @@ async fn a_secret_opens_from_its_networks_only() {
         vec!["10.9.8.7, x"],
         vec!["::ffff:203.0.113.1"],
     ] {
-        from(&outside)
-            .await
-            .expect_error(403, "ADDRESS_NOT_ALLOWED");
+        expect_error(from(&outside), 403, "ADDRESS_NOT_ALLOWED").await;
     }
     // Behind no trusted proxy nobody is believed.
     let lonely = House::new().await;
@@ -298,9 +285,7 @@ async fn guessing_is_slowed_and_the_owner_is_not() {
     assert_snapshot!(seen(&slowed).replace(&seconds, "[soon]"), @"429 [[soon]] TOO_MANY_ATTEMPTS: Too many wrong client secrets came from this address. Wait, and check the secret.");
     // The right secret passes from the same address, and the wrong one still does not.
     from("203.0.113.1", &erp.secret).await.expect(200);
-    from("203.0.113.1", &former)
-        .await
-        .expect_error(429, "TOO_MANY_ATTEMPTS");
+    expect_error(from("203.0.113.1", &former), 429, "TOO_MANY_ATTEMPTS").await;
     from("203.0.113.2", &erp.secret).await.expect(200);
 }
 
@@ -313,9 +298,7 @@ async fn after_a_wrong_secret_others_for_the_client_do_not_wait_for_the_writer()
         let request = house.api.authz(Method::POST, "", secret);
         house.send(request.header("x-forwarded-for", address)).await
     };
-    from("203.0.113.1", &wrong)
-        .await
-        .expect_error(401, "CLIENT_SECRET_INVALID");
+    expect_error(from("203.0.113.1", &wrong), 401, "CLIENT_SECRET_INVALID").await;
     let stall = Stall::new(house.server.data_dir());
     let (api, secret) = (house.api.clone(), erp.secret.clone());
     let right = tokio::spawn(async move { api.generate(&secret).await.unwrap() });
@@ -432,8 +415,7 @@ async fn a_secret_that_calls_too_often_has_to_wait_and_others_do_not() {
     // Wrong secrets for the same client spend nothing of the right one's.
     let wrong = forge(&other.secret);
     for _ in 0..15 {
-        let answer = house.generate(&wrong).await;
-        answer.expect_error(401, "CLIENT_SECRET_INVALID");
+        expect_error(house.generate(&wrong), 401, "CLIENT_SECRET_INVALID").await;
     }
     house.generate(&other.secret).await.expect(200);
 }

@@ -5,7 +5,7 @@ use crate::seen::seen;
 use insta::assert_snapshot;
 use reqwest::Method;
 use serde_json::json;
-use tokenward_testkit::NewClient;
+use tokenward_testkit::{NewClient, expect_error};
 
 #[tokio::test]
 async fn policy_return_gives_the_live_token_again() {
@@ -97,8 +97,7 @@ async fn a_token_that_ended_or_soon_ends_is_not_returned() {
     assert_eq!(house.token(&erp).await.generation, 3);
     assert_eq!(house.token(&erp).await.generation, 3);
     house.api.disable(&erp.id).await.unwrap().expect(200);
-    let refused = house.generate(&erp.secret).await;
-    refused.expect_error(401, "CLIENT_DISABLED");
+    expect_error(house.generate(&erp.secret), 401, "CLIENT_DISABLED").await;
 }
 
 #[tokio::test]
@@ -144,12 +143,7 @@ async fn in_a_hand_over_two_tokens_live_until_one_is_ended() {
     house.denies(&third.access_token, "TOKEN_SUPERSEDED").await;
     let refused = house.authz(Method::POST, "?handover=61", &erp.secret).await;
     assert_snapshot!(seen(&refused), @r#"400 HANDOVER_TOO_LONG: The hand-over is longer than this API client allows (handover_max_seconds). {"handover_max_seconds":60}"#);
-    for suffix in [
-        "?handover=x",
-        "?handover=-1",
-        "?handover=1&handover=2",
-        "?handover=",
-    ] {
+    for suffix in "?handover=x ?handover=-1 ?handover=1&handover=2 ?handover=".split(' ') {
         let refused = house.authz(Method::POST, suffix, &erp.secret).await;
         refused.expect_error(400, "INVALID_REQUEST");
     }

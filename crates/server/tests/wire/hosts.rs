@@ -5,7 +5,7 @@ use reqwest::{Method, redirect};
 use serde_json::Value;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
-use tokenward_testkit::NewClient;
+use tokenward_testkit::{NewClient, expect_error, expect_json, expect_status};
 
 const PATH: &str = "/integration/v1/authz/token";
 
@@ -138,16 +138,14 @@ async fn a_page_of_another_site_generates_and_ends_nothing() {
                 .header("sec-fetch-site", site)
                 .header("authorization", &basic)
                 .form(&[("grant_type", "client_credentials"), ("token", &token)]);
-            let refused = house.send(request).await;
-            refused.expect_error(403, "CROSS_SITE_REQUEST");
+            expect_error(house.send(request), 403, "CROSS_SITE_REQUEST").await;
         }
     }
     house.permits(&token).await;
     for site in ["same-origin", "none"] {
         let request = house.api.public(Method::GET, PATH);
         let request = request.header("sec-fetch-site", site);
-        let answer = house.send(request.header("authorization", &basic)).await;
-        answer.expect(200);
+        expect_status(house.send(request.header("authorization", &basic)), 200).await;
     }
 }
 
@@ -196,16 +194,9 @@ async fn numbers_and_words_are_read_in_one_way() {
     let erp = house.client(NewClient::sandbox("erp")).await;
     house.token(&erp).await;
     for tag in ["\"+1\"", "\"01\"", "\"1 \"", "\"\""] {
-        let refused = house.generate_if(&erp.secret, tag).await;
-        refused.expect_error(400, "INVALID_REQUEST");
+        expect_error(house.generate_if(&erp.secret, tag), 400, "INVALID_REQUEST").await;
     }
-    for query in [
-        "handover=+5",
-        "handover=05",
-        "handover=",
-        "force=true&force=false",
-        "force&force",
-    ] {
+    for query in "handover=+5 handover=05 handover= force=true&force=false force&force".split(' ') {
         let refused = house
             .authz(Method::POST, &format!("?{query}"), &erp.secret)
             .await;
@@ -213,10 +204,7 @@ async fn numbers_and_words_are_read_in_one_way() {
     }
     house.generate_if(&erp.secret, "\"1\"").await.expect(200);
     for suffix in ["?force=false", "?handover=0"] {
-        house
-            .authz(Method::POST, suffix, &erp.secret)
-            .await
-            .expect(200);
+        expect_status(house.authz(Method::POST, suffix, &erp.secret), 200).await;
     }
 }
 
@@ -293,8 +281,7 @@ async fn an_auditor_who_always_verifies_keeps_no_other_from_it() {
             .await;
     }
     let body = serde_json::json!({ "name": "auditor", "role": "auditor" });
-    let made = house.admin(Method::POST, "/admin-keys", &body).await;
-    let made = made.expect(201).json();
+    let made = expect_json(house.admin(Method::POST, "/admin-keys", &body), 201).await;
     let auditor = house.api.with_admin_key(made["key"].as_str().unwrap());
     let stop = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
     let busy: Vec<_> = (0..8)

@@ -3,7 +3,9 @@
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 use std::time::Duration;
-use tokenward_testkit::{Answer, Api, ApiClient, NewClient, Server, ServerBuilder, Token};
+use tokenward_testkit::{
+    Answer, Api, ApiClient, NewClient, Server, ServerBuilder, Token, expect_json,
+};
 
 /// Longer than anything awaited here takes.
 pub(crate) const LIMIT: Duration = Duration::from_secs(20);
@@ -148,8 +150,7 @@ impl House {
 
     /// Every audit entry's action, oldest first.
     pub(crate) async fn actions(&self) -> Vec<String> {
-        let page = self.ask(Method::GET, "/audit?limit=1000").await;
-        let page = page.expect(200).json();
+        let page = expect_json(self.ask(Method::GET, "/audit?limit=1000"), 200).await;
         let entries = page["items"].as_array().unwrap().iter();
         entries
             .map(|entry| entry["action"].as_str().unwrap().to_owned())

@@ -3,7 +3,7 @@
 
 use crate::house::House;
 use reqwest::{Client, Response};
-use tokenward_testkit::NewClient;
+use tokenward_testkit::{NewClient, assert_contains};
 
 const CHECK: &str = "/envoy.service.auth.v3.Authorization/Check";
 
@@ -28,13 +28,7 @@ async fn a_check_over_http2_is_a_check() {
         assert_eq!(answer.headers()["x-tokenward-client-label"], "erp");
         let answer = http.get(&url).send().await.unwrap();
         assert_eq!(answer.status(), 401);
-        assert!(
-            answer
-                .text()
-                .await
-                .unwrap()
-                .contains("ACCESS_TOKEN_MISSING")
-        );
+        assert_contains(&answer.text().await.unwrap(), "ACCESS_TOKEN_MISSING");
     }
 }
 

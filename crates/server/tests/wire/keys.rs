@@ -3,7 +3,10 @@
 use crate::command::{run, text};
 use crate::house::House;
 use std::path::Path;
-use tokenward_testkit::{NewClient, PgCluster, Refused, Server, ServerBuilder};
+use tokenward_testkit::{
+    NewClient, PgCluster, Refused, Server, ServerBuilder, assert_contains, expect_error,
+    expect_json, expect_status,
+};
 
 /// A refusal that names the file and says that nothing was changed.
 #[track_caller]
@@ -162,15 +165,9 @@ async fn new_digest_keys_end_everything_made_with_the_lost_ones() {
     assert_ne!(server.admin_key(), old_admin);
     let ended = api.check("sandbox", "gst", &token).await.unwrap();
     ended.expect_error(401, "ACCESS_TOKEN_UNKNOWN");
-    api.generate(&erp.secret)
-        .await
-        .unwrap()
-        .expect_error(401, "CLIENT_SECRET_INVALID");
+    expect_error(api.generate(&erp.secret), 401, "CLIENT_SECRET_INVALID").await;
     let old = api.with_admin_key(&old_admin);
-    old.read_client(&erp.id)
-        .await
-        .unwrap()
-        .expect_error(401, "ADMIN_KEY_INVALID");
+    expect_error(old.read_client(&erp.id), 401, "ADMIN_KEY_INVALID").await;
     let shown = api.read_client(&erp.id).await.unwrap().expect(200).json();
     assert_eq!(
         shown["secrets"].as_array().map(Vec::len),
@@ -179,22 +176,14 @@ async fn new_digest_keys_end_everything_made_with_the_lost_ones() {
     );
     assert_eq!(api.verify_audit().await.unwrap().json()["ok"], true);
     let path = format!("/clients/{}/secrets", erp.id);
-    let secret = api
-        .send(api.admin(reqwest::Method::POST, &path))
-        .await
-        .unwrap()
-        .expect(201)
-        .json();
+    let secret = expect_json(api.send(api.admin(reqwest::Method::POST, &path)), 201).await;
     let secret = secret["client_secret"].as_str().unwrap().to_owned();
     let fresh = api.generate(&secret).await.unwrap().token().access_token;
     drop(server);
     // Left in a service's command line it ends nothing more.
     let server = start();
     let api = server.api();
-    api.check("sandbox", "gst", &fresh)
-        .await
-        .unwrap()
-        .expect(200);
+    expect_status(api.check("sandbox", "gst", &fresh), 200).await;
     api.generate(&secret).await.unwrap().expect(200);
     drop(server);
     // Even with the lost file found again nothing of the old lives: the database no longer knows that key.
@@ -203,10 +192,7 @@ async fn new_digest_keys_end_everything_made_with_the_lost_ones() {
     let api = server.api();
     let ended = api.check("sandbox", "gst", &token).await.unwrap();
     assert_eq!(ended.status, 401);
-    api.generate(&erp.secret)
-        .await
-        .unwrap()
-        .expect_error(401, "CLIENT_SECRET_INVALID");
+    expect_error(api.generate(&erp.secret), 401, "CLIENT_SECRET_INVALID").await;
 }
 
 #[tokio::test]
@@ -225,11 +211,8 @@ async fn a_digest_key_that_nothing_needs_can_be_removed() {
     keys(&["remove", "1"])
         .refused("digest key 1 is needed by 1 client secrets, 1 access tokens, 1 admin keys");
     let listed = keys(&["list"]).stdout;
-    assert!(
-        listed.contains("1 (kept for older digests), fingerprint ")
-            && listed.contains("needed by 1 client secrets"),
-        "{listed}"
-    );
+    assert_contains(&listed, "1 (kept for older digests), fingerprint ");
+    assert_contains(&listed, "needed by 1 client secrets");
     let next = house.token(&erp).await.access_token;
     let made = house
         .admin(
@@ -241,11 +224,7 @@ async fn a_digest_key_that_nothing_needs_can_be_removed() {
         .expect(201)
         .json();
     let new_key = made["key"].as_str().unwrap().to_owned();
-    let all = house
-        .ask(reqwest::Method::GET, "/admin-keys")
-        .await
-        .expect(200)
-        .json();
+    let all = expect_json(house.ask(reqwest::Method::GET, "/admin-keys"), 200).await;
     let first = all["items"]
         .as_array()
         .unwrap()
@@ -254,10 +233,7 @@ async fn a_digest_key_that_nothing_needs_can_be_removed() {
         .unwrap();
     let api = house.api.with_admin_key(&new_key);
     let path = format!("/admin-keys/{}", first["id"].as_str().unwrap());
-    api.send(api.admin(reqwest::Method::DELETE, &path))
-        .await
-        .unwrap()
-        .expect(200);
+    expect_status(api.send(api.admin(reqwest::Method::DELETE, &path)), 200).await;
     let listed = keys(&["list", "--json"]).json();
     assert_eq!(
         listed[0]["state"], "needed by nothing: can be removed",
@@ -274,10 +250,7 @@ async fn a_digest_key_that_nothing_needs_can_be_removed() {
     assert!(std::fs::read_to_string(&file).unwrap().starts_with("2:"));
     house.server.restart();
     let api = house.server.api();
-    api.check("sandbox", "gst", &next)
-        .await
-        .unwrap()
-        .expect(200);
+    expect_status(api.check("sandbox", "gst", &next), 200).await;
     api.generate(&erp.secret).await.unwrap().expect(200);
 }
 

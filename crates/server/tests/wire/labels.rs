@@ -3,7 +3,7 @@
 use crate::house::House;
 use reqwest::Method;
 use serde_json::{Value, json};
-use tokenward_testkit::{Answer, NewClient};
+use tokenward_testkit::{Answer, NewClient, assert_contains, expect_error};
 
 async fn create(house: &House, label: &str) -> Answer {
     let new = NewClient::sandbox(label);
@@ -36,9 +36,7 @@ async fn labels_that_look_alike_are_taken() {
         "bil\u{378}ling",
         "bil\u{2800}ling",
     ] {
-        create(&house, label)
-            .await
-            .expect_error(400, "INVALID_REQUEST");
+        expect_error(create(&house, label), 400, "INVALID_REQUEST").await;
     }
     let other = house.client(NewClient::sandbox("other")).await;
     let renamed = house
@@ -62,16 +60,12 @@ async fn a_label_is_stored_composed_and_the_refusal_names_the_code_point() {
     assert_eq!(made["client"]["label"], "caf\u{e9}");
     let refused = create(&house, "bil\u{ad}ling").await;
     let detail = refused.json()["detail"].as_str().unwrap().to_owned();
-    assert!(
-        detail.contains("label") && detail.contains("U+00AD"),
-        "{detail}"
-    );
+    assert_contains(&detail, "label");
+    assert_contains(&detail, "U+00AD");
     let mixed = create(&house, "bill\u{456}ng").await.json();
     let detail = mixed["detail"].as_str().unwrap().to_owned();
-    assert!(
-        detail.contains("Latin") && detail.contains("Cyrillic"),
-        "{detail}"
-    );
+    assert_contains(&detail, "Latin");
+    assert_contains(&detail, "Cyrillic");
     // Typed back by a keyboard that decomposes.
     let id = made["client"]["id"].as_str().unwrap();
     let deleted = house
@@ -101,10 +95,7 @@ async fn every_name_that_is_given_over_the_wire_follows_the_rule() {
         ),
     ] {
         let request = house.api.admin(method.clone(), path).json(&body);
-        let answer = house
-            .send(request)
-            .await
-            .expect_error(400, "INVALID_REQUEST");
+        let answer = expect_error(house.send(request), 400, "INVALID_REQUEST").await;
         let told: Value = answer.json();
         assert_eq!(told["field"], "name", "{method} {path}: {told}");
         let detail = told["detail"].as_str().unwrap_or("");

@@ -8,7 +8,9 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::Command;
-use tokenward_testkit::{Api, NewClient, PgCluster, Server, wait_until};
+use tokenward_testkit::{
+    Api, NewClient, PgCluster, Server, assert_contains, expect_error, expect_status, wait_until,
+};
 
 #[tokio::test]
 async fn a_restart_forgets_nothing_that_was_answered() {
@@ -41,10 +43,7 @@ async fn a_restart_forgets_nothing_that_was_answered() {
             .await
             .expect_error(403, "PRODUCT_NOT_ALLOWED");
         house.denies(&lost.access_token, "CLIENT_DELETED").await;
-        house
-            .generate(&gone.secret)
-            .await
-            .expect_error(401, "CLIENT_DELETED");
+        expect_error(house.generate(&gone.secret), 401, "CLIENT_DELETED").await;
         assert_eq!(house.status(&erp.secret).await["quota_left"], 285);
         let verified = house.api.verify_audit().await.unwrap().expect(200).json();
         assert_eq!(verified["ok"], true);
@@ -149,12 +148,7 @@ async fn one_process_has_the_data_directory() {
         .try_start()
         .unwrap_err();
     assert!(!refused.status.success());
-    assert!(
-        refused
-            .output
-            .contains("is in use by another tokenward process"),
-        "{refused}"
-    );
+    assert_contains(&refused.output, "is in use by another tokenward process");
     let erp = house.client(NewClient::sandbox("erp")).await;
     house.permits(&house.token(&erp).await.access_token).await;
 }
@@ -248,10 +242,7 @@ async fn an_older_copy_of_the_database_is_not_started_on() {
     std::fs::write(&path, old).unwrap();
     let refused = house.server.try_restart().unwrap_err();
     assert!(!refused.status.success());
-    assert!(
-        refused.output.contains("older than this data directory"),
-        "{refused}"
-    );
+    assert_contains(&refused.output, "older than this data directory");
     assert!(refused.output.contains("tokenward restore"), "{refused}");
     std::fs::write(&path, new).unwrap();
     house.start_again();
@@ -354,10 +345,8 @@ async fn an_encrypted_backup_is_tried_and_restored_with_any_of_its_private_keys(
     std::fs::create_dir(&backups).unwrap();
     let config = ["backup", "--config", text(&file), "--json"];
     let told = run(&[&config[..], &["--keep", "2", text(&backups)]].concat()).json();
-    assert_eq!(
-        (&told["encrypted"], &told["clients"]),
-        (&true.into(), &1.into())
-    );
+    assert_eq!(told["encrypted"], true);
+    assert_eq!(told["clients"], 1);
     let made = std::path::PathBuf::from(told["file"].as_str().unwrap());
     assert!(text(&made).ends_with(".sqlite.age"));
     let bytes = std::fs::read(&made).unwrap();
@@ -565,10 +554,7 @@ async fn a_restore_ends_every_token_unless_the_copy_is_proved_complete() {
     let told = restore(&complete, &["--complete-to", &proof]).json();
     assert_eq!(told["tokens_ended"], false);
     let (_server, api) = open(&complete).await;
-    api.check("sandbox", "gst", &before.access_token)
-        .await
-        .unwrap()
-        .expect(200);
+    expect_status(api.check("sandbox", "gst", &before.access_token), 200).await;
 
     // Something was done after the copy was made, so it proves nothing.
     let after = house.token(&erp).await;
@@ -587,17 +573,13 @@ async fn a_restore_ends_every_token_unless_the_copy_is_proved_complete() {
     restore(&incomplete, &[]).refused("exists");
     let (_server, api) = open(&incomplete).await;
     let check = async |token: &str| api.check("sandbox", "gst", token).await.unwrap();
-    check(&before.access_token)
-        .await
-        .expect_error(401, "TOKEN_REVOKED");
+    expect_error(check(&before.access_token), 401, "TOKEN_REVOKED").await;
     // Made after the copy: this store never knew it.
     assert_eq!(check(&after.access_token).await.status, 401);
     let fresh = api.generate(&erp.secret).await.unwrap().token();
     assert!(fresh.generation > after.generation, "{}", fresh.generation);
     check(&fresh.access_token).await.expect(200);
-    check(&before.access_token)
-        .await
-        .expect_error(401, "TOKEN_REVOKED");
+    expect_error(check(&before.access_token), 401, "TOKEN_REVOKED").await;
     assert_eq!(api.verify_audit().await.unwrap().json()["ok"], true);
     house.restart();
     house.denies(&after.access_token, "TOKEN_REVOKED").await;
@@ -612,10 +594,8 @@ async fn a_new_digest_key_takes_over_without_ending_anything() {
     let keys = |verb: &str| run(&["digest-key", verb, "--data-dir", text(&data)]);
     assert!(keys("add").good);
     let listed = keys("list").stdout;
-    assert!(
-        listed.contains("1 (kept") && listed.contains("2 (in use"),
-        "{listed}"
-    );
+    assert_contains(&listed, "1 (kept");
+    assert_contains(&listed, "2 (in use");
     house.restart();
     house.permits(&token).await;
     let next = house.token(&erp).await.access_token;
@@ -654,10 +634,7 @@ async fn the_first_admin_key_may_be_given_to_an_empty_store_only() {
         .unwrap();
     refused.expect_error(401, "ADMIN_KEY_INVALID");
     let api = with(&server, chosen);
-    api.send(api.admin(Method::GET, "/workspaces"))
-        .await
-        .unwrap()
-        .expect(200);
+    expect_status(api.send(api.admin(Method::GET, "/workspaces")), 200).await;
     let short = Server::builder()
         .env(name, "short")
         .try_start()

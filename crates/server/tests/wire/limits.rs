@@ -5,7 +5,7 @@ use crate::seen::seen;
 use insta::assert_snapshot;
 use reqwest::Method;
 use serde_json::json;
-use tokenward_testkit::wait_until;
+use tokenward_testkit::{expect_json, expect_status, wait_until};
 
 #[tokio::test]
 async fn a_workspace_has_ten_webhooks_at_most() {
@@ -33,10 +33,7 @@ async fn a_disabled_webhook_is_sent_nothing_to_try_it() {
     let made = made.json()["webhook"]["id"].take();
     let path = format!("/webhooks/{}", made.as_str().unwrap());
     let disabled = json!({ "disabled": true });
-    house
-        .admin(Method::PATCH, &path, &disabled)
-        .await
-        .expect(200);
+    expect_status(house.admin(Method::PATCH, &path, &disabled), 200).await;
     let refused = house.ask(Method::POST, &format!("{path}/test")).await;
     assert_snapshot!(seen(&refused), @"409 WEBHOOK_DISABLED (The state does not allow this): Not done: nothing is sent to a disabled webhook; enable it first.");
 }
@@ -59,10 +56,7 @@ fn fill_invitations(house: &House, count: i64) {
 async fn there_are_ten_thousand_members_and_invitations_at_most() {
     let house = House::new().await;
     let body = json!({ "email": "first@example.com", "role": "operator" });
-    house
-        .admin(Method::POST, "/members", &body)
-        .await
-        .expect(201);
+    expect_status(house.admin(Method::POST, "/members", &body), 201).await;
     fill_invitations(&house, 9_999);
     house.invited("last@example.com", &house.acme).await;
     let body = json!({ "email": "more@example.com", "role": "operator" });
@@ -80,8 +74,7 @@ async fn there_are_a_thousand_members_and_invitations_of_a_workspace_at_most() {
     house.invited("other@example.com", &other).await;
     let body =
         json!({ "email": "more@example.com", "role": "auditor", "workspace_id": house.acme });
-    let refused = house.admin(Method::POST, "/members", &body).await;
-    let refused = refused.expect(409).json();
+    let refused = expect_json(house.admin(Method::POST, "/members", &body), 409).await;
     assert_eq!(refused["code"], "TOO_MANY_MEMBERS");
     let why = "Not done: the workspace has 1000 members and invitations; remove some first.";
     assert_eq!(refused["detail"], why);

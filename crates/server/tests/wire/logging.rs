@@ -11,7 +11,9 @@ use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use tokenward_testkit::{Answer, NewClient, PROGRAM_LIMIT, Server, accept, wait_until};
+use tokenward_testkit::{
+    Answer, NewClient, PROGRAM_LIMIT, Server, accept, assert_contains, expect_json, wait_until,
+};
 
 /// A server by hand, for what the test kit's can't do; killed with the value.
 struct ByHand(Child);
@@ -144,10 +146,8 @@ async fn each_refused_credential_is_found_by_its_error_id_with_source_and_id() {
             .lines()
             .find(|line| line.contains(id.as_str()))
             .unwrap();
-        assert!(
-            line.contains("203.0.113.9") && line.contains("code="),
-            "{line}"
-        );
+        assert_contains(line, "203.0.113.9");
+        assert_contains(line, "code=");
     }
     let refusals: Vec<&str> = plain
         .lines()
@@ -263,10 +263,7 @@ fn a_data_directory_open_to_all_is_refused_and_planted_links_are_not_followed() 
         .start();
     assert!(server.terminate().success());
     let log = server.output();
-    assert!(
-        log.contains("digest-keys: every user of this machine can read it"),
-        "{log}"
-    );
+    assert_contains(&log, "digest-keys: every user of this machine can read it");
     assert!(log.contains("--mail-url-file"), "{log}");
 }
 
@@ -276,14 +273,9 @@ fn files_of_the_data_directory_that_are_no_regular_files_are_refused_by_name() {
     let data_dir = folder.path().join("data");
     let mut server = Server::builder().data_dir(&data_dir).start();
     assert!(server.terminate().success());
-    for name in [
-        "lock",
-        "node-id",
-        "last-change",
-        "digest-keys",
-        "tokenward.sqlite",
-        "tokenward.sqlite-wal",
-    ] {
+    let words = "
+        lock node-id last-change digest-keys tokenward.sqlite tokenward.sqlite-wal";
+    for name in words.split_whitespace() {
         let path = data_dir.join(name);
         let kept = folder.path().join("kept");
         let was_there = std::fs::rename(&path, &kept).is_ok();
@@ -419,8 +411,7 @@ impl House {
 async fn a_refused_admin_key_is_audited_once_an_hour_and_source() {
     let mut house = House::with(&["--trusted-proxy", "127.0.0.1/32"]).await;
     let body = json!({ "name": "a", "role": "auditor" });
-    let made = house.admin(Method::POST, "/admin-keys", &body).await;
-    let made = made.expect(201).json();
+    let made = expect_json(house.admin(Method::POST, "/admin-keys", &body), 201).await;
     let (id, key) = (&made["admin_key"]["id"], made["key"].as_str().unwrap());
     let auditor = house.api.with_admin_key(key);
     let wrong = forge(key);

@@ -5,6 +5,7 @@ use crate::seen::seen;
 use insta::assert_snapshot;
 use reqwest::Method;
 use serde_json::{Value, json};
+use tokenward_testkit::{expect_error, expect_json};
 
 const NOBODY: &str = "00000000-0000-4000-8000-000000000000";
 const PASSWORD: &str = "plum-tractor-7-galaxy";
@@ -13,8 +14,7 @@ impl House {
     /// Somebody invited as an auditor of a workspace: the invitation's id and the link's path.
     pub(crate) async fn invited(&self, email: &str, workspace: &str) -> (String, String) {
         let body = json!({ "email": email, "role": "auditor", "workspace_id": workspace });
-        let made = self.admin(Method::POST, "/members", &body).await;
-        let made = made.expect(201).json();
+        let made = expect_json(self.admin(Method::POST, "/members", &body), 201).await;
         let id = made["invitation"]["id"].as_str().unwrap().to_owned();
         (id, made["join_path"].as_str().unwrap().to_owned())
     }
@@ -89,28 +89,16 @@ async fn somebody_is_invited_joins_is_changed_and_leaves() {
     let mut changed = changed.expect(200).json();
     let raised = changed["join_path"].take();
     assert!(raised.as_str().unwrap().starts_with("/console/join/"));
-    assert_eq!(
-        (&changed["role"], &changed["disabled"]),
-        (&json!("operator"), &json!(true))
-    );
-    assert_eq!(
-        (&changed["workspace_id"], &changed["products"]),
-        (&Value::Null, &Value::Null)
-    );
+    assert_eq!(changed["role"], "operator");
+    assert_eq!(changed["disabled"], true);
+    assert_eq!(changed["workspace_id"], Value::Null);
+    assert_eq!(changed["products"], Value::Null);
     let same = house.admin(Method::PATCH, &path, &json!({})).await;
     assert_eq!(same.expect(200).json(), changed);
     house.ask(Method::DELETE, &path).await.expect(204);
-    house
-        .ask(Method::GET, &path)
-        .await
-        .expect_error(404, "NOT_FOUND");
+    expect_error(house.ask(Method::GET, &path), 404, "NOT_FOUND").await;
     let told = house.actions().await;
-    for action in [
-        "member.invite",
-        "member.join",
-        "member.change",
-        "member.remove",
-    ] {
+    for action in "member.invite member.join member.change member.remove".split(' ') {
         assert!(
             told.contains(&action.to_owned()),
             "{action} is not in {told:?}"
@@ -154,8 +142,7 @@ async fn a_link_ends_with_what_it_was_made_for() {
     let invitation = format!("/invitations/{invitation}");
     house.ask(Method::DELETE, &invitation).await.expect(204);
     assert_eq!(house.join(&link).await, 404);
-    let again = house.ask(Method::DELETE, &invitation).await;
-    again.expect_error(404, "NOT_FOUND");
+    expect_error(house.ask(Method::DELETE, &invitation), 404, "NOT_FOUND").await;
 }
 
 #[tokio::test]
@@ -236,9 +223,6 @@ async fn what_is_no_invitation_and_no_change_is_refused() {
         &format!("/members/{NOBODY}"),
         &format!("/invitations/{NOBODY}"),
     ] {
-        house
-            .ask(Method::DELETE, path)
-            .await
-            .expect_error(404, "NOT_FOUND");
+        expect_error(house.ask(Method::DELETE, path), 404, "NOT_FOUND").await;
     }
 }

@@ -4,7 +4,9 @@ use crate::command::{Ran, run, text};
 use crate::house::{House, LIMIT};
 use std::path::Path;
 use std::process::{Command, Stdio};
-use tokenward_testkit::{NewClient, PROGRAM_LIMIT, PgCluster, Server, ended, wait_until};
+use tokenward_testkit::{
+    NewClient, PROGRAM_LIMIT, PgCluster, Server, assert_contains, ended, wait_until,
+};
 
 /// The words of a move.
 fn words<'a>(to: &'a str, data: &'a Path, url: &'a Path) -> [&'a str; 7] {
@@ -105,10 +107,8 @@ async fn a_store_moves_to_postgresql_and_back_with_its_tokens() {
     ] {
         assert!(said.good && said.stdout.contains(part), "{said:?}");
     }
-    assert!(
-        said.stderr.contains("copying client\n") && said.stderr.contains("comparing client\n"),
-        "{said:?}"
-    );
+    assert_contains(&said.stderr, "copying client\n");
+    assert_contains(&said.stderr, "comparing client\n");
     does_not_start(
         Server::builder().data_dir(&data).database(&cluster.url()),
         "was moved to the file",

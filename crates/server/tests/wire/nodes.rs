@@ -9,7 +9,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 use tokenward_testkit::{
-    Answer, Api, ApiClient, NewClient, PgCluster, Server, faketime, wait_until,
+    Answer, Api, ApiClient, NewClient, PgCluster, Server, assert_contains, expect_error, faketime,
+    wait_until,
 };
 
 const LONG: Duration = Duration::from_secs(60);
@@ -81,13 +82,8 @@ fn names(listed: &Value) -> Vec<(String, String, bool)> {
 #[tokio::test]
 async fn what_one_server_answers_holds_at_all_of_them() {
     let cluster = PgCluster::builder().setting("fsync", "off").start();
-    let first = House::of(
-        Server::builder()
-            .database(&cluster.url())
-            .arg("--node-name")
-            .arg("a"),
-    )
-    .await;
+    let named = Server::builder().args(&["--node-name", "a"]);
+    let first = House::of(named.database(&cluster.url())).await;
     let (mut b, c) = (beside(&first, &cluster, "b"), beside(&first, &cluster, "c"));
     let apis = [first.api.clone(), at(&b, &first), at(&c, &first)];
     let erp = first.client(NewClient::sandbox("erp")).await;
@@ -183,8 +179,7 @@ async fn a_node_that_stood_still_is_waited_for_once_and_comes_back() {
     let back = |answer: &Answer| answer.status == 401;
     for superseded in [&old, &new] {
         let check = async || fresh.check("sandbox", "gst", superseded).await.unwrap();
-        let denied = until("it to be back", check, back).await;
-        denied.expect_error(401, "TOKEN_SUPERSEDED");
+        expect_error(until("it to be back", check, back), 401, "TOKEN_SUPERSEDED").await;
     }
     assert_eq!(
         until_listed(&first.api, 2).await["items"]
@@ -415,11 +410,7 @@ async fn a_node_with_another_clock_is_not_ready() {
     faketime::set(&clock, 3_600);
     let refused = |answer: &Answer| answer.status == 503;
     let told = until("it not to be ready", ready, refused).await;
-    assert!(
-        told.body.contains("clock differs from the database's"),
-        "{}",
-        told.body
-    );
+    assert_contains(&told.body, "clock differs from the database's");
     wait_until("a line in the log", LONG, || {
         other.output().contains("clock is not the database's")
     });
@@ -458,10 +449,8 @@ async fn an_empty_database_does_not_take_the_place_of_the_file_that_a_server_beg
         .try_start();
     let told = refused.expect_err("a refusal").to_string();
     assert!(!told.contains("   "), "a gap in a sentence: {told}");
-    assert!(
-        told.contains("the database is empty") && told.contains("tokenward move"),
-        "{told}"
-    );
+    assert_contains(&told, "the database is empty");
+    assert_contains(&told, "tokenward move");
     assert_eq!(std::fs::read(data.join("admin-key")).unwrap(), key);
     began.restart();
     let listed = began

@@ -3,7 +3,7 @@
 use crate::house::House;
 use reqwest::Method;
 use serde_json::Value;
-use tokenward_testkit::{NewClient, Server};
+use tokenward_testkit::{NewClient, Server, assert_contains, expect_status};
 
 impl House {
     /// The value of one series; 0 while it has none.
@@ -63,32 +63,19 @@ async fn metrics_count_what_happened() {
 async fn health_is_told_on_the_internal_listener_only() {
     let house = House::new().await;
     for (path, word) in [("/health/live", "live\n"), ("/health/ready", "ready\n")] {
-        let answer = house
-            .send(house.api.internal(Method::GET, path))
-            .await
-            .expect(200);
+        let answer = expect_status(house.send(house.api.internal(Method::GET, path)), 200).await;
         assert_eq!(
             (answer.body.as_str(), answer.header("cache-control")),
             (word, "no-store")
         );
     }
-    for path in [
-        "/health/live",
-        "/health/ready",
-        "/metrics",
-        "/check/sandbox/gst",
-        "/deny",
-    ] {
+    for path in "/health/live /health/ready /metrics /check/sandbox/gst /deny".split(' ') {
         house
             .send(house.api.public(Method::GET, path))
             .await
             .expect_error(404, "NOT_FOUND");
     }
-    for path in [
-        "/admin/v1/workspaces",
-        "/integration/v1/authz/token",
-        "/oauth2/token",
-    ] {
+    for path in "/admin/v1/workspaces /integration/v1/authz/token /oauth2/token".split(' ') {
         house
             .send(house.api.internal(Method::GET, path))
             .await
@@ -216,10 +203,7 @@ async fn metrics_tell_of_process_build_certificates_checks_and_verification() {
     assert!(value("tokenward_admin_calls_total{outcome=\"OK\"}") >= 5.0);
     let groups = value("tokenward_groups_committed_total");
     assert!(groups >= 1.0 && (groups - value("tokenward_commit_groups")).abs() < 0.1);
-    assert!(
-        text.contains("# TYPE tokenward_groups_committed_total counter"),
-        "{text}"
-    );
+    assert_contains(&text, "# TYPE tokenward_groups_committed_total counter");
     assert!(
         (value("tokenward_audit_verified") + 1.0).abs() < 0.1,
         "not verified yet"

@@ -3,7 +3,7 @@
 
 use crate::house::{House, cut, until};
 use reqwest::Method;
-use tokenward_testkit::{Answer, NewClient, PgCluster, Server};
+use tokenward_testkit::{Answer, NewClient, PgCluster, Server, expect_error};
 
 #[tokio::test]
 async fn without_its_database_a_server_changes_nothing_and_soon_vouches_for_nothing() {
@@ -15,10 +15,7 @@ async fn without_its_database_a_server_changes_nothing_and_soon_vouches_for_noth
     cluster.stop();
 
     // A change is refused, and the caller told that trying again is worth it.
-    let refused = house
-        .generate(&erp.secret)
-        .await
-        .expect_error(503, "TEMPORARILY_UNAVAILABLE");
+    let refused = expect_error(house.generate(&erp.secret), 503, "TEMPORARILY_UNAVAILABLE").await;
     assert!(refused.header("retry-after").parse::<u32>().is_ok());
     for inner in ["postgres", "connection", "127.0.0.1"] {
         assert!(!refused.body.contains(inner), "{}", refused.body);
@@ -37,15 +34,9 @@ async fn without_its_database_a_server_changes_nothing_and_soon_vouches_for_noth
         .api
         .internal(Method::POST, "/oauth2/introspect")
         .form(&[("token", &token)]);
-    house
-        .send(introspect)
-        .await
-        .expect_error(503, "temporarily_unavailable");
+    expect_error(house.send(introspect), 503, "temporarily_unavailable").await;
     // Not even a stranger's token is judged.
-    house
-        .check("gst", &cut(&token))
-        .await
-        .expect_error(503, "CANNOT_VOUCH");
+    expect_error(house.check("gst", &cut(&token)), 503, "CANNOT_VOUCH").await;
 
     cluster.start_again();
     let back = |answer: &Answer| answer.status == 200;

@@ -4,7 +4,7 @@ use crate::authority::webhook;
 use crate::house::House;
 use reqwest::Method;
 use serde_json::{Value, json};
-use tokenward_testkit::NewClient;
+use tokenward_testkit::{NewClient, expect_error, expect_json, expect_status};
 
 async fn listed(house: &House, query: &str) -> Vec<Value> {
     let path = format!("/workspaces/{}/clients{query}", house.acme);
@@ -13,10 +13,7 @@ async fn listed(house: &House, query: &str) -> Vec<Value> {
 }
 
 async fn last_entry(house: &House) -> Value {
-    let page = house
-        .ask(Method::GET, "/audit?limit=1000")
-        .await
-        .expect(200);
+    let page = expect_status(house.ask(Method::GET, "/audit?limit=1000"), 200).await;
     page.json()["items"]
         .as_array()
         .unwrap()
@@ -32,10 +29,7 @@ async fn tags_are_added_removed_and_filtered_by() {
     let billing = house.client(NewClient::sandbox("billing")).await;
     let tag = |id: &str, tag: &str| format!("/clients/{id}/tags/{tag}");
     for name in ["south", "north", "south"] {
-        house
-            .ask(Method::PUT, &tag(&erp.id, name))
-            .await
-            .expect(200);
+        expect_status(house.ask(Method::PUT, &tag(&erp.id, name)), 200).await;
     }
     let tagged = house.ask(Method::PUT, &tag(&billing.id, "south")).await;
     assert_eq!(tagged.expect(200).json()["tags"], json!(["south"]));
@@ -55,22 +49,16 @@ async fn tags_are_added_removed_and_filtered_by() {
     assert_eq!(listed(&house, "?tag=nowhere").await.len(), 0);
     for wrong in ["?tag=South!", "?tag=%00", "?label=%00"] {
         let path = format!("/workspaces/{}/clients{wrong}", house.acme);
-        let refused = house.ask(Method::GET, &path).await;
-        refused.expect_error(400, "INVALID_REQUEST");
+        expect_error(house.ask(Method::GET, &path), 400, "INVALID_REQUEST").await;
     }
 
     let untagged = house.ask(Method::DELETE, &tag(&erp.id, "south")).await;
     assert_eq!(untagged.expect(200).json()["tags"], json!(["north"]));
-    house
-        .ask(Method::DELETE, &tag(&erp.id, "south"))
-        .await
-        .expect(200);
+    expect_status(house.ask(Method::DELETE, &tag(&erp.id, "south")), 200).await;
     assert_eq!(listed(&house, "?tag=south").await.len(), 1);
     let entry = last_entry(&house).await;
-    assert_eq!(
-        (&entry["action"], &entry["detail"]["tag"]),
-        (&json!("client.untag"), &json!("south"))
-    );
+    assert_eq!(entry["action"], "client.untag");
+    assert_eq!(entry["detail"]["tag"], "south");
 }
 
 #[tokio::test]
@@ -79,14 +67,10 @@ async fn tag_that_cannot_be_taken_is_refused() {
     let erp = house.client(NewClient::sandbox("erp")).await;
     let tag = |tag: &str| format!("/clients/{}/tags/{tag}", erp.id);
     for wrong in ["South", "-south", "s%C3%BCd", "a%20b", &"x".repeat(33)] {
-        let refused = house.ask(Method::PUT, &tag(wrong)).await;
-        refused.expect_error(400, "INVALID_REQUEST");
+        expect_error(house.ask(Method::PUT, &tag(wrong)), 400, "INVALID_REQUEST").await;
     }
     for n in 0..10 {
-        house
-            .ask(Method::PUT, &tag(&format!("t{n}")))
-            .await
-            .expect(200);
+        expect_status(house.ask(Method::PUT, &tag(&format!("t{n}"))), 200).await;
     }
     let refused = house.ask(Method::PUT, &tag("one-more")).await;
     refused.expect_error(400, "INVALID_REQUEST");
@@ -109,10 +93,8 @@ async fn notes_and_creators_of_credentials_are_shown_and_changed() {
     let secrets = made["client"]["secrets"].as_array().unwrap();
     // Who may not read the audit log does not learn of the makers of secrets.
     assert!(!made["client"].to_string().contains("created_by"), "{made}");
-    assert_eq!(
-        (&secrets[0]["note"], &secrets[1]["note"]),
-        (&json!(""), &json!("plant 2"))
-    );
+    assert_eq!(secrets[0]["note"], "");
+    assert_eq!(secrets[1]["note"], "plant 2");
     let changed = send(
         Method::PATCH,
         format!("{client}/secrets/2"),
@@ -123,10 +105,8 @@ async fn notes_and_creators_of_credentials_are_shown_and_changed() {
     assert_eq!(changed["secrets"][1]["note"], "plant 3");
     assert_eq!(listed(&house, "").await[0]["secrets"], changed["secrets"]);
     let entry = last_entry(&house).await;
-    assert_eq!(
-        (&entry["action"], &entry["detail"]["note"]),
-        (&json!("secret.note"), &json!("plant 3"))
-    );
+    assert_eq!(entry["action"], "secret.note");
+    assert_eq!(entry["detail"]["note"], "plant 3");
     for (path, body, status) in [
         (format!("{client}/secrets/9"), note("x"), 404),
         (format!("{client}/secrets/x"), note("x"), 404),
@@ -140,8 +120,7 @@ async fn notes_and_creators_of_credentials_are_shown_and_changed() {
         .ask(Method::DELETE, &format!("{client}/secrets/2"))
         .await
         .expect(200);
-    let again = send(Method::POST, format!("{client}/secrets"), None).await;
-    let again = again.expect(201).json();
+    let again = expect_json(send(Method::POST, format!("{client}/secrets"), None), 201).await;
     assert_eq!(
         again["client"]["secrets"][1]["note"], "",
         "a note ends with its secret"
@@ -156,11 +135,7 @@ async fn notes_and_creators_of_credentials_are_shown_and_changed() {
     let path = format!("/admin-keys/{}", key["id"].as_str().unwrap());
     let changed = send(Method::PATCH, path.clone(), note("")).await;
     assert_eq!(changed.expect(200).json()["note"], "");
-    let keys = house
-        .ask(Method::GET, "/admin-keys")
-        .await
-        .expect(200)
-        .json();
+    let keys = expect_json(house.ask(Method::GET, "/admin-keys"), 200).await;
     let mut keys = keys["items"].as_array().unwrap().iter();
     let listed = keys.find(|one| one["id"] == key["id"]).unwrap();
     assert_eq!(
@@ -172,13 +147,8 @@ async fn notes_and_creators_of_credentials_are_shown_and_changed() {
     let changed = send(Method::PATCH, hook.clone(), note("to the chat")).await;
     assert_eq!(changed.expect(200).json()["note"], "to the chat");
     let both = json!({ "note": "to the desk", "disabled": true });
-    let changed = send(Method::PATCH, hook, Some(both))
-        .await
-        .expect(200)
-        .json();
-    assert_eq!(
-        (&changed["note"], &changed["disabled"]),
-        (&json!("to the desk"), &json!(true))
-    );
+    let changed = expect_json(send(Method::PATCH, hook, Some(both)), 200).await;
+    assert_eq!(changed["note"], "to the desk");
+    assert_eq!(changed["disabled"], true);
     assert_eq!(changed["created_by"], creator);
 }

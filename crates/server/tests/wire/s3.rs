@@ -11,7 +11,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 use tokenward_testkit::{
-    Authority, NewClient, PROGRAM_LIMIT, Process, Server, Signal, free_port, wait_until,
+    Authority, NewClient, PROGRAM_LIMIT, Process, Server, Signal, assert_contains, free_port,
+    wait_until,
 };
 
 const BUCKET: &str = "example-backups";
@@ -332,10 +333,8 @@ async fn a_backup_in_s3_is_tried_kept_and_restored_from_there() {
     ];
     // The file's setting is stronger than the variable.
     let told = s3.run_at(1, (&s3.key_id, &s3.secret), &words).json();
-    assert_eq!(
-        (&told["encrypted"], &told["clients"]),
-        (&true.into(), &1.into())
-    );
+    assert_eq!(told["encrypted"], true);
+    assert_eq!(told["clients"], 1);
     let made = told["file"].as_str().unwrap().to_owned();
     let name = made.strip_prefix(&format!("s3://{BUCKET}/")).unwrap();
     let mut left: Vec<&str> = others.iter().copied().chain([old, name]).collect();
@@ -586,10 +585,7 @@ async fn an_upload_that_breaks_off_is_aborted_and_older_backups_stay() {
     interrupted.signal(Signal::TERM);
     assert!(!interrupted.wait(PROGRAM_LIMIT).success());
     let told = std::fs::read_to_string(&log).unwrap();
-    assert!(
-        told.contains("interrupted; what was sent is removed"),
-        "{told}"
-    );
+    assert_contains(&told, "interrupted; what was sent is removed");
     assert_eq!(s3.unfinished().len(), 1);
     clean();
 

@@ -1,7 +1,7 @@
 //! The machine's clock steps, as libfaketime makes it: time never goes back for tokens and quotas.
 
 use crate::house::{House, LIMIT};
-use tokenward_testkit::{NewClient, Server, faketime, wait_until};
+use tokenward_testkit::{NewClient, Server, expect_error, faketime, wait_until};
 
 /// How far the server's time is ahead of the clock it is shown.
 async fn ahead(house: &House) -> f64 {
@@ -18,26 +18,15 @@ async fn an_expired_token_and_a_quota_day_stay_so_when_the_clock_is_set_back() {
     let folder = tempfile::tempdir().unwrap();
     let clock = folder.path().join("clock");
     faketime::set(&clock, 0);
-    let mut house = House::of(
-        Server::builder()
-            .arg("--quota-per-day")
-            .arg("1")
-            .env("LD_PRELOAD", faketime::library().to_str().unwrap())
-            .env("FAKETIME_TIMESTAMP_FILE", clock.to_str().unwrap())
-            .env("FAKETIME_NO_CACHE", "1")
-            .env("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
-    )
-    .await;
+    let builder = Server::builder().args(&["--quota-per-day", "1"]);
+    let mut house = House::of(builder.clock(&clock)).await;
     let brief = house
         .client(NewClient::sandbox("brief").lifetime(3_600))
         .await;
     let busy = house.client(NewClient::sandbox("busy")).await;
     let token = house.token(&brief).await.access_token;
     house.token(&busy).await;
-    house
-        .generate(&busy.secret)
-        .await
-        .expect_error(429, "QUOTA_EXCEEDED");
+    expect_error(house.generate(&busy.secret), 429, "QUOTA_EXCEEDED").await;
     house.permits(&token).await;
     // A day later the token is over and the quota is whole again.
     faketime::set(&clock, DAY);
@@ -57,10 +46,7 @@ async fn an_expired_token_and_a_quota_day_stay_so_when_the_clock_is_set_back() {
             _ => {}
         }
         house.denies(&token, "TOKEN_EXPIRED").await;
-        house
-            .generate(&busy.secret)
-            .await
-            .expect_error(429, "QUOTA_EXCEEDED");
+        expect_error(house.generate(&busy.secret), 429, "QUOTA_EXCEEDED").await;
         let ahead = ahead(&house).await;
         assert!((ahead - 86_400.0).abs() < 600.0, "after {end}: {ahead}");
         wait_until("a warning", LIMIT, || {

@@ -10,7 +10,8 @@ use std::sync::OnceLock;
 use std::time::Duration;
 use tempfile::TempDir;
 use tokenward_testkit::{
-    Answer, NewClient, Process, Server, ServerBuilder, binary_with_traces, free_port, wait_until,
+    Answer, NewClient, Process, Server, ServerBuilder, assert_contains, binary_with_traces,
+    expect_error, free_port, wait_until,
 };
 
 /// Traces of the tests, each for one request.
@@ -246,10 +247,7 @@ async fn traceparent_of_the_internet_or_sent_twice_or_invalid_is_in_no_log_line(
         let request = headers.iter().fold(request, |request, value| {
             request.header("traceparent", value.as_str())
         });
-        let answer = open
-            .send(request)
-            .await
-            .expect_error(401, "ACCESS_TOKEN_MISSING");
+        let answer = expect_error(open.send(request), 401, "ACCESS_TOKEN_MISSING").await;
         let id = error_id(&answer);
         assert_eq!(open.traces_of(&id), none, "{headers:?}");
     }
@@ -332,10 +330,7 @@ async fn spans_of_a_request_and_of_its_commit_arrive_in_the_trace_of_the_caller(
     let all = collector.spans().await;
     assert!(all.iter().all(|span| span["trace"] != TRACES[3]), "{all:?}");
     let figures = house.api.metrics().await.unwrap().expect(200).body;
-    assert!(
-        figures.contains("\ntokenward_spans_lost_total 0\n"),
-        "{figures}"
-    );
+    assert_contains(&figures, "\ntokenward_spans_lost_total 0\n");
 }
 
 #[tokio::test]
@@ -434,9 +429,7 @@ async fn header_that_is_not_believed_starts_a_new_trace() {
     // The internal listener starts none: checks are many, and gateways decide.
     let check = open.api.internal(Method::GET, "/check/sandbox/gst");
     let check = check.header("traceparent", &invalid);
-    open.send(check)
-        .await
-        .expect_error(401, "ACCESS_TOKEN_MISSING");
+    expect_error(open.send(check), 401, "ACCESS_TOKEN_MISSING").await;
     let later = open.api.internal(Method::GET, "/health/live");
     open.send(sampled(later, TRACES[1])).await.expect(200);
     collector.one(TRACES[1]).await;
@@ -452,10 +445,7 @@ async fn ratio_of_0_records_only_what_a_trusted_caller_records() {
     let ratio = |builder: ServerBuilder| builder.arg("--otlp-sample-ratio").arg("0");
     let house = House::of(ratio(trusting(collector.server()))).await;
     for _ in 0..20 {
-        house
-            .send(house.public_in("/nothing"))
-            .await
-            .expect_error(404, "NOT_FOUND");
+        expect_error(house.send(house.public_in("/nothing")), 404, "NOT_FOUND").await;
     }
     house
         .send(sampled(house.public_in("/nothing"), TRACES[0]))
@@ -469,8 +459,7 @@ async fn requests_go_on(endpoint: &str) {
     let mut house = House::of(exporting(endpoint).arg("--drain-seconds").arg("1")).await;
     let asking = async {
         for _ in 0..1_000 {
-            let nothing = house.send(house.public_in("/nothing")).await;
-            nothing.expect_error(404, "NOT_FOUND");
+            expect_error(house.send(house.public_in("/nothing")), 404, "NOT_FOUND").await;
             let live = house.api.internal(Method::GET, "/health/live");
             house.send(sampled(live, TRACES[0])).await.expect(200);
         }

@@ -86,15 +86,13 @@ async fn what_is_in_the_way_is_never_removed() {
     let path = folder.path().join("check.sock");
     std::fs::write(&path, "precious").unwrap();
     let refused = Server::builder()
-        .arg("--internal-unix")
-        .arg(path.to_str().unwrap())
+        .args(&["--internal-unix", path.to_str().unwrap()])
         .try_start()
         .unwrap_err();
     assert!(refused.output.contains("no socket"), "{refused}");
     assert_eq!(std::fs::read_to_string(&path).unwrap(), "precious");
     let bad = Server::builder()
-        .arg("--internal-unix-mode")
-        .arg("rw-rw----")
+        .args(&["--internal-unix-mode", "rw-rw----"])
         .try_start()
         .unwrap_err();
     assert!(bad.output.contains("internal_unix_mode"), "{bad}");

@@ -4,7 +4,7 @@
 use crate::house::{House, until};
 use reqwest::Method;
 use serde_json::{Value, json};
-use tokenward_testkit::{Answer, ApiClient, NewClient, Server};
+use tokenward_testkit::{Answer, ApiClient, NewClient, Server, expect_error, expect_json};
 
 /// Outcome, product and count of each line, without the days.
 fn lines(answer: &Answer) -> Vec<(String, Option<String>, u64)> {
@@ -96,19 +96,13 @@ async fn every_denial_of_a_real_token_is_its_clients() {
     let erp = house.client(new).await;
     house.away_from_midnight(&erp.secret).await;
     let token = house.token(&erp).await.access_token;
-    house
-        .check("e-invoice", &token)
-        .await
-        .expect_error(403, "PRODUCT_NOT_ALLOWED");
+    expect_error(house.check("e-invoice", &token), 403, "PRODUCT_NOT_ALLOWED").await;
     let elsewhere = house.api.check("production", "gst", &token).await.unwrap();
     elsewhere.expect_error(401, "ENVIRONMENT_MISMATCH");
     house
         .patch(&erp, json!({ "token_networks": ["192.0.2.0/24"] }))
         .await;
-    house
-        .check("gst", &token)
-        .await
-        .expect_error(403, "ADDRESS_NOT_ALLOWED");
+    expect_error(house.check("gst", &token), 403, "ADDRESS_NOT_ALLOWED").await;
     house.disable_workspace(true).await;
     house.denies(&token, "CLIENT_DISABLED").await;
     house.disable_workspace(false).await;
@@ -281,20 +275,12 @@ async fn token_of_a_disabled_or_deleted_client_is_not_live() {
 async fn admin_keys_tell_their_last_use() {
     let mut house = House::new().await;
     let new = json!({ "name": "night job", "role": "auditor" });
-    let made = house
-        .admin(Method::POST, "/admin-keys", &new)
-        .await
-        .expect(201)
-        .json();
+    let made = expect_json(house.admin(Method::POST, "/admin-keys", &new), 201).await;
     assert_eq!(made["admin_key"]["last_used_at"], Value::Null);
     let key = made["key"].as_str().unwrap().to_owned();
     let id = made["admin_key"]["id"].clone();
     let listed = async |house: &House| {
-        let all = house
-            .ask(Method::GET, "/admin-keys")
-            .await
-            .expect(200)
-            .json();
+        let all = expect_json(house.ask(Method::GET, "/admin-keys"), 200).await;
         let all = all["items"].as_array().unwrap().clone();
         all.into_iter().find(|one| one["id"] == id).unwrap()
     };

@@ -7,7 +7,7 @@ use crate::house::{House, until};
 use crate::late::{Held, Stall, decisions_waiting};
 use reqwest::Method;
 use serde_json::{Value, json};
-use tokenward_testkit::{Api, NewClient};
+use tokenward_testkit::{Api, NewClient, expect_json, expect_status};
 
 /// How often a round may begin too late to show anything.
 const ROUNDS: usize = 5;
@@ -77,10 +77,7 @@ async fn calls(house: &House) -> Vec<Call> {
 
 /// The actions of a key's holder after the entry of its revocation.
 async fn after_revocation(house: &House, key: &str) -> Vec<String> {
-    let page = house
-        .ask(Method::GET, "/audit?limit=1000")
-        .await
-        .expect(200);
+    let page = expect_status(house.ask(Method::GET, "/audit?limit=1000"), 200).await;
     let page = page.json();
     let entries = page["items"].as_array().unwrap().iter();
     let actor = format!("admin-key:{key}");
@@ -154,8 +151,7 @@ async fn body_finished_after_the_keys_end_is_refused_by_every_operation() {
     assert!(bodies.len() > 6, "{bodies:?}");
     for expires in [None, Some(4)] {
         let role = json!({ "name": "v", "role": "operator", "expires_in_seconds": expires });
-        let made = house.admin(Method::POST, "/admin-keys", &role).await;
-        let made = made.expect(201).json();
+        let made = expect_json(house.admin(Method::POST, "/admin-keys", &role), 201).await;
         let (id, key) = (
             made["admin_key"]["id"].as_str().unwrap(),
             made["key"].as_str().unwrap(),

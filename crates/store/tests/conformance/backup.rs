@@ -14,7 +14,7 @@ use tokenward_core::client::ApiClient;
 use tokenward_store::{
     AuditFilter, ClientFilter, LOG_GROWTH_MAX, Location, StoreError, backup, restore,
 };
-use tokenward_testkit::wait_until;
+use tokenward_testkit::{assert_contains, wait_until};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -293,12 +293,7 @@ async fn a_restore_into_nothing_is_refused_and_makes_nothing(place: Arc<Place>) 
             assert!(!place.path().exists());
         }
         Engine::Postgres => {
-            assert!(
-                refused
-                    .to_string()
-                    .contains("copy the backup into it first"),
-                "{refused}"
-            );
+            assert_contains(&refused.to_string(), "copy the backup into it first");
             assert_eq!(
                 place.number("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'"),
                 0

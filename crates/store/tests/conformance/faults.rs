@@ -11,6 +11,7 @@ use tokenward_core::client::ApiClient;
 use tokenward_core::ids::{ClientId, ClientNo};
 use tokenward_core::slot::Slot;
 use tokenward_store::{Decided, Failure, ReadSet, StoreError};
+use tokenward_testkit::assert_contains;
 
 /// Runs `odd` in one group with a generate for every client: it fails, and the others do not.
 async fn fails_alone(
@@ -256,10 +257,7 @@ async fn a_newer_schema_is_refused(place: Arc<Place>) {
         matches!(error, StoreError::TooNew { found: 99, .. }),
         "{error}"
     );
-    assert!(
-        error.to_string().contains("start the newer program"),
-        "{error}"
-    );
+    assert_contains(&error.to_string(), "start the newer program");
     assert_eq!(place.number("SELECT schema FROM head"), 99);
 }
 

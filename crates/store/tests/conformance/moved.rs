@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokenward_core::ids::ClientId;
 use tokenward_store::{LOG_GROWTH_MAX, Move, Moved, Step, StoreError, backup, move_store, restore};
+use tokenward_testkit::assert_contains;
 
 fn other(engine: Engine) -> Engine {
     match engine {
@@ -186,10 +187,8 @@ fn everything_goes_to_postgresql_and_back() {
         let mut after = rows_of(&place, &tables);
         let name = before["head"][0].split('|').nth(2).unwrap();
         let marked = after["head"][0].split('|').nth(2).unwrap().to_owned();
-        assert!(
-            marked.contains("moved") && marked.contains(&name[1..]),
-            "{marked}"
-        );
+        assert_contains(&marked, "moved");
+        assert_contains(&marked, &name[1..]);
         after.get_mut("head").unwrap()[0] = after["head"][0].replace(&marked, name);
         assert_eq!(after, before);
         does_not_start(&place, "was moved to the database").await;

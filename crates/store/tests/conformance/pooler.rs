@@ -5,7 +5,7 @@ use crate::place::{Engine, Place, on, runtime};
 use std::sync::Arc;
 use std::time::Duration;
 use tokenward_store::{Location, StoreError};
-use tokenward_testkit::{PgBouncer, PgCluster};
+use tokenward_testkit::{PgBouncer, PgCluster, assert_contains};
 
 const LONG: Duration = Duration::from_secs(30);
 /// Ends every session of a node, as a failover does.
@@ -25,10 +25,8 @@ fn a_transaction_pooler_is_refused_and_a_session_pooler_works() {
         let cluster = PgCluster::builder().setting("fsync", "off").start();
         let mode = PgBouncer::start(&cluster, "transaction");
         let told = refused(&Place::url(&mode.url())).await;
-        assert!(
-            told.contains("pool_mode=session") && told.contains("connection pooler"),
-            "{told}"
-        );
+        assert_contains(&told, "pool_mode=session");
+        assert_contains(&told, "connection pooler");
         drop(mode);
         let mode = PgBouncer::start(&cluster, "session");
         let (house, clients) = House::populated(&Place::url(&mode.url()), 1).await;
@@ -77,20 +75,16 @@ fn a_missing_privilege_is_refused_with_what_to_do_and_leaves_no_row() {
         let _ = cluster.sql("tokenward", "CREATE ROLE clerk LOGIN");
         let url = cluster.url().replace("postgres@", "clerk@");
         let told = refused(&Place::url(&url)).await;
-        assert!(
-            told.contains("permission denied for schema public") && told.contains("OWNER TO"),
-            "{told}"
-        );
+        assert_contains(&told, "permission denied for schema public");
+        assert_contains(&told, "OWNER TO");
         House::open(&Place::url(&cluster.url())).await.close().await;
         let _ = cluster.sql(
             "tokenward",
             "GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA public TO clerk",
         );
         let told = refused(&Place::url(&url)).await;
-        assert!(
-            told.contains("DELETE on node") && told.contains("clerk"),
-            "{told}"
-        );
+        assert_contains(&told, "DELETE on node");
+        assert_contains(&told, "clerk");
         assert_eq!(cluster.sql("tokenward", "SELECT count(*) FROM node"), "0");
         let _ = cluster.sql(
             "tokenward",
@@ -148,10 +142,8 @@ fn tables_planted_in_a_schema_that_is_searched_first_are_not_used() {
             "REASSIGN OWNED BY clerk TO postgres; GRANT ALL ON ALL TABLES IN SCHEMA public TO clerk",
         );
         let told = refused(&place).await;
-        assert!(
-            told.contains("clerk, public") && told.contains("options=-csearch_path%3Dname"),
-            "{told}"
-        );
+        assert_contains(&told, "clerk, public");
+        assert_contains(&told, "options=-csearch_path%3Dname");
         let named = format!("{url}?options=-csearch_path%3Dpublic");
         let house = House::open(&Place::url(&named)).await;
         assert_eq!(slugs(&house).await, ["gst", "other"]);
@@ -174,10 +166,8 @@ fn a_fault_of_the_connection_names_host_port_and_cause_but_no_password() {
             "postgres://u:hunter2@127.0.0.1:1,127.0.0.1:2/t?target_session_attrs=read-write",
         ))
         .await;
-        assert!(
-            told.contains("127.0.0.1:1: ") && told.contains("127.0.0.1:2: "),
-            "{told}"
-        );
+        assert_contains(&told, "127.0.0.1:1: ");
+        assert_contains(&told, "127.0.0.1:2: ");
     });
 }
 

@@ -9,6 +9,7 @@ use std::process::Command;
 use std::sync::Arc;
 use tokenward_core::time::Clock;
 use tokenward_store::{Failure, StoreError};
+use tokenward_testkit::assert_contains;
 
 async fn refused(place: &Arc<Place>) -> StoreError {
     match House::open_as(place, Who::new()).await {
@@ -58,10 +59,7 @@ fn a_folder_that_is_not_there_is_named() {
         let missing = place.folder.path().join("missing/tokenward.db");
         let place = Arc::new(Place::file(missing));
         let error = refused(&place).await;
-        assert!(
-            error.to_string().contains("missing/tokenward.db"),
-            "{error}"
-        );
+        assert_contains(&error.to_string(), "missing/tokenward.db");
     });
 }
 
@@ -163,10 +161,8 @@ fn a_read_only_folder_is_told() {
         let place = Arc::new(Place::file(folder.join("shut/tokenward.db")));
         let error = refused(&place).await;
         let text = error.to_string();
-        assert!(
-            text.contains("shut/tokenward.db") && text.contains("ermission denied"),
-            "{text}"
-        );
+        assert_contains(&text, "shut/tokenward.db");
+        assert_contains(&text, "ermission denied");
     });
 }
 

@@ -5,7 +5,7 @@ use crate::house::{House, figure_of, status, until};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use tokenward_testkit::{NewClient, PgCluster, Server};
+use tokenward_testkit::{PgCluster, Server, expect_json};
 use tokenward_tower::{Endpoint, Environment, Replica};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -91,11 +91,7 @@ async fn pass(
 
 /// A client, its token, and the token's way through the replica.
 async fn one_client(house: &House) -> (String, String) {
-    let client = house
-        .api
-        .client(&house.workspace, NewClient::production("erp"))
-        .await
-        .unwrap();
+    let client = house.client().await;
     let token = house.generate(&client.secret).await;
     (client.secret, token)
 }
@@ -222,11 +218,7 @@ async fn a_node_that_reads_no_sums_is_told_the_last_use() {
     let endpoint = Endpoint::from(wire.address);
     let replica = house.replica_at(endpoint).await;
     let product = house.by_replica(&replica, Environment::Production, "gst");
-    let client = house
-        .api
-        .client(&house.workspace, NewClient::production("erp"))
-        .await
-        .unwrap();
+    let client = house.client().await;
     let token = house.generate(&client.secret).await;
     assert_eq!(status(&product, &token).await, 200);
     let handle = tokio::runtime::Handle::current();
@@ -235,8 +227,7 @@ async fn a_node_that_reads_no_sums_is_told_the_last_use() {
         shown.json()["last_used_from"] == crate::house::HOME
     });
     let path = format!("/clients/{}/usage", client.id);
-    let usage = house.api.admin(reqwest::Method::GET, &path);
-    let usage = house.api.send(usage).await.unwrap().expect(200).json();
+    let usage = expect_json(house.api.ask(reqwest::Method::GET, &path), 200).await;
     assert_eq!(usage["sources"], serde_json::json!([]), "{usage}");
     assert!(replica.is_vouching());
 }
@@ -251,8 +242,7 @@ async fn a_replica_moves_to_another_node_and_goes_on() {
     let beside = || {
         Server::builder()
             .database(&url)
-            .arg("--digest-keys")
-            .arg(&keys.display().to_string())
+            .args(&["--digest-keys", &keys.display().to_string()])
             .start()
     };
     let (mut first, last) = (beside(), beside());

@@ -10,7 +10,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
-use tokenward_testkit::{Api, PROGRAM_LIMIT, Server, finish, wait_until};
+use tokenward_testkit::{Api, ApiClient, NewClient, PROGRAM_LIMIT, Server, finish, wait_until};
 use tokenward_tower::{
     CheckLayer, Checker, Endpoint, Environment, Node, PeerAddr, Permit, Replica,
 };
@@ -67,6 +67,12 @@ impl House {
             workspace,
             _folder: folder,
         }
+    }
+
+    /// The API client `erp` in production.
+    pub(crate) async fn client(&self) -> ApiClient {
+        let new = NewClient::production("erp");
+        self.api.client(&self.workspace, new).await.unwrap()
     }
 
     pub(crate) fn endpoint(&self) -> Endpoint {

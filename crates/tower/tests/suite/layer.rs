@@ -15,11 +15,7 @@ use tower::ServiceExt;
 async fn only_what_may_pass_reaches_the_service_and_nothing_forged_with_it() {
     let house = House::new().await;
     let replica = house.replica().await;
-    let client = house
-        .api
-        .client(&house.workspace, NewClient::production("erp"))
-        .await
-        .unwrap();
+    let client = house.client().await;
     let token = house.generate(&client.secret).await;
     let reached = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&reached);
@@ -134,11 +130,7 @@ async fn nobody_answers_where_there_is_no_node() {
         "gst",
     ));
     let house = House::new().await;
-    let client = house
-        .api
-        .client(&house.workspace, NewClient::production("erp"))
-        .await
-        .unwrap();
+    let client = house.client().await;
     let token = house.generate(&client.secret).await;
     assert_eq!(status(&product, &token).await, 503);
     // Something that answers 200 to everything is no node: it sends no identity.
@@ -194,11 +186,7 @@ async fn a_node_with_internal_auth_demands_it_here_too() {
 async fn the_node_learns_who_was_let_in_here() {
     let house = House::new().await;
     let replica = house.replica().await;
-    let client = house
-        .api
-        .client(&house.workspace, NewClient::production("erp"))
-        .await
-        .unwrap();
+    let client = house.client().await;
     let token = house.generate(&client.secret).await;
     let product = house.by_replica(&replica, Environment::Production, "gst");
     let header = [("x-cleartax-auth-token", token.as_str())];

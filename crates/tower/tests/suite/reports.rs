@@ -10,7 +10,6 @@ use tokenward_core::attach::{
 use tokenward_core::change::FORMAT;
 use tokenward_core::ids::{ClientNo, ProductNo};
 use tokenward_core::time::Timestamp;
-use tokenward_testkit::NewClient;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -68,8 +67,7 @@ fn permitted(product: u32, last_at: Timestamp) -> Permitted {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn reports_about_what_is_not_there_are_left_out_and_none_is_of_the_future() {
     let house = House::new().await;
-    let new = NewClient::production("erp");
-    let client = house.api.client(&house.workspace, new).await.unwrap();
+    let client = house.client().await;
     house.generate(&client.secret).await;
     let future = Timestamp(i64::MAX);
     for old_form in [true, false] {

@@ -125,6 +125,13 @@ const STILL: Scope = Scope {
     broken: None,
 };
 
+/// The same with a standby that may be promoted, and a second session to find it.
+const FAILOVER: Scope = Scope {
+    failover: true,
+    sessions: 2,
+    ..STILL
+};
+
 impl Scope {
     /// The node's durations here.
     #[must_use]
@@ -182,30 +189,24 @@ impl Scope {
             },
             Self {
                 name: "failover",
-                failover: true,
-                sessions: 2,
                 ticks: 2,
                 looks: 2,
-                ..STILL
+                ..FAILOVER
             },
             Self {
                 name: "failover and a cancelled wait",
-                failover: true,
                 cancels: 1,
-                sessions: 2,
                 ticks: 2,
                 looks: 2,
-                ..STILL
+                ..FAILOVER
             },
             Self {
                 name: "failover and a crash with recovery",
-                failover: true,
                 recoveries: 1,
-                sessions: 2,
                 hot_reads: true,
                 ticks: 0,
                 looks: 1,
-                ..STILL
+                ..FAILOVER
             },
             Self {
                 name: "a renewal arrives late",
@@ -226,26 +227,22 @@ impl Scope {
             },
             Self {
                 name: "a ghost and what is remembered",
-                failover: true,
                 cancels: 1,
                 recoveries: 1,
-                sessions: 2,
                 hot_reads: true,
                 remembers: true,
                 ticks: 0,
                 looks: 1,
-                ..STILL
+                ..FAILOVER
             },
             Self {
                 name: "a decision on a ghost",
-                failover: true,
                 cancels: 1,
                 decisions: 1,
-                sessions: 2,
                 renewals: 1,
                 ticks: 0,
                 looks: 2,
-                ..STILL
+                ..FAILOVER
             },
             Self {
                 name: "removed and back with the same replica",
@@ -302,30 +299,24 @@ impl Scope {
             },
             Self {
                 name: "failover and time",
-                failover: true,
                 cancels: 1,
-                sessions: 2,
-                ..STILL
+                ..FAILOVER
             },
             Self {
                 name: "failover, a cancelled wait, removal",
-                failover: true,
                 cancels: 1,
                 removals: true,
-                sessions: 2,
                 joins: 2,
                 renewals: 3,
-                ..STILL
+                ..FAILOVER
             },
             Self {
                 name: "two nodes, failover, two changes",
                 nodes: 2,
                 changes: 2,
-                failover: true,
-                sessions: 2,
                 renewals: 1,
                 ticks: 3,
-                ..STILL
+                ..FAILOVER
             },
             Self {
                 name: "a node with a replica pauses or dies",
@@ -349,9 +340,9 @@ impl Scope {
             ..STILL
         };
         let failover = Self {
-            failover: true,
-            sessions: 2,
-            ..scope.clone()
+            name: "broken",
+            broken: Some(broken),
+            ..FAILOVER
         };
         match broken {
             Broken::WaitWithoutPause | Broken::PauseBeyondMargin | Broken::CachedClock => Self {

@@ -279,20 +279,15 @@ pub(super) async fn settings(Member(app, person): Member) -> Reply {
     if !rest.is_empty() {
         shown.push(("Other", rest));
     }
-    let secrets = vec![
-        (
-            "mail_url".to_owned(),
-            set(app.data.config.mail_url.is_some()),
-        ),
-        (
-            "database_url".to_owned(),
-            set(app.data.config.database_url.is_some()),
-        ),
-        (
-            "internal_auth".to_owned(),
-            set(app.data.config.internal_auth.is_some()),
-        ),
+    let config = &app.data.config;
+    let secrets = [
+        ("mail_url", config.mail_url.is_some()),
+        ("database_url", config.database_url.is_some()),
+        ("internal_auth", config.internal_auth.is_some()),
     ];
+    let secrets = secrets
+        .map(|(name, is)| (name.to_owned(), set(is)))
+        .to_vec();
     shown.push(("Secrets (never shown)", secrets));
     page(&SettingsPage {
         frame: Frame::new(&person, "Settings", "settings"),
