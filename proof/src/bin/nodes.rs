@@ -3,7 +3,7 @@
 
 use std::net::Ipv6Addr;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -32,6 +32,9 @@ struct Arguments {
     /// Callers at once where the rate is measured; each figure is taken for each of these, spread over the nodes.
     #[arg(long, value_delimiter = ',', default_value = "64,256")]
     callers: Vec<usize>,
+    /// API clients, of which each caller has a share and goes through it; at least one for each caller.
+    #[arg(long, default_value_t = 0)]
+    clients: usize,
     /// With a synchronous standby.
     #[arg(long)]
     standby: bool,
@@ -47,6 +50,9 @@ struct Arguments {
     /// The database is dumped again and again while it is measured.
     #[arg(long)]
     dump: bool,
+    /// A snapshot of the database stays open, as during the dump of a large one.
+    #[arg(long)]
+    snapshot: bool,
     /// The rates are of calls with a wrong secret, each from another address, instead of generates.
     #[arg(long)]
     wrong: bool,
@@ -107,7 +113,7 @@ impl World {
         let workspace = api.workspace("speed").await.expect("a living server");
         let mut clients = Vec::new();
         let callers = arguments.callers.iter().copied().max();
-        for number in 0..callers.unwrap_or(1) {
+        for number in 0..callers.unwrap_or(1).max(arguments.clients) {
             let new = NewClient::sandbox(&format!("erp-{number}"));
             clients.push(api.client(&workspace, new).await.expect("a living server"));
         }
@@ -186,6 +192,7 @@ impl World {
             let (clients, secrets) = (Arc::clone(&self.clients), Arc::clone(&self.wrong));
             callers.spawn(async move {
                 let mut source = 0_u32;
+                let mut own = (number..clients.len()).step_by(count).cycle();
                 while clock.now() < end {
                     let (answer, expected) = if wrong {
                         // Calls from one address would be throttled.
@@ -195,7 +202,8 @@ impl World {
                         let call = call.header("x-forwarded-for", address.to_string());
                         (api.send(call).await, 401)
                     } else {
-                        (api.generate(&clients[number].secret).await, 200)
+                        let client = own.next().unwrap_or(number);
+                        (api.generate(&clients[client].secret).await, 200)
                     };
                     assert_eq!(answer.expect("a living server").status, expected);
                     done.fetch_add(1, Ordering::Relaxed);
@@ -285,6 +293,26 @@ async fn measure(world: &mut World, nodes: usize, arguments: &Arguments, seen: &
     seen.check_costs.push(cost);
 }
 
+/// Ended with the program.
+struct Snapshot(Child);
+
+impl Drop for Snapshot {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Opens a snapshot of a world's database.
+fn snapshot(world: &World) -> Snapshot {
+    let opened = "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT change_number FROM head; SELECT pg_sleep(86400)";
+    let mut psql = Command::new("psql");
+    psql.arg(world.cluster.url())
+        .args(["-qAtc", opened])
+        .stdout(Stdio::null());
+    Snapshot(psql.spawn().expect("psql runs"))
+}
+
 /// Which world is being measured; none any more at the end.
 const ENDED: usize = usize::MAX;
 
@@ -317,6 +345,11 @@ async fn main() {
     subjects.extend(nodes.unwrap_or(others).iter().map(|count| (0, *count)));
     let mut all: Vec<Seen> = subjects.iter().map(|_| Seen::default()).collect();
     let measured = Arc::new(AtomicUsize::new(0));
+    let _snapshots: Vec<_> = worlds
+        .iter()
+        .filter(|_| arguments.snapshot)
+        .map(snapshot)
+        .collect();
     let dumping = arguments.dump.then(|| dump(&worlds, &measured));
     for round in 0..arguments.rounds {
         let mut turns: Vec<_> = subjects.iter().zip(&mut all).collect();

@@ -649,14 +649,14 @@ mod tests {
             assert_eq!(acked(), "0", "only its own version is there");
             let older = "INSERT INTO node (incarnation, id, attempt, acked, wait)
                 VALUES ('00000000-0000-0000-0000-000000000009', 'older', 1, 2, 1)";
-            cluster.sql("tokenward", older);
+            let _ = cluster.sql("tokenward", older);
             acknowledge(&mut session, 4).await;
             assert_eq!(acked(), "4");
             // Each reads the other's, wherever it is.
             for (own, other, said) in [(7, 9, 2), (9, 7, 5)] {
                 let own = uuid::Uuid::from_u128(own).to_string();
                 if said == 5 {
-                    cluster.sql(
+                    let _ = cluster.sql(
                         "tokenward",
                         "DELETE FROM node_applied; UPDATE node SET acked = 5 WHERE id = 'process'",
                     );

@@ -64,6 +64,9 @@ const TUNE: &str = "ALTER TABLE slot SET (fillfactor = 50); ALTER TABLE head SET
     ALTER TABLE node SET (fillfactor = 10); ALTER TABLE head DROP CONSTRAINT IF EXISTS head_pkey;
     CREATE INDEX IF NOT EXISTS head_position ON head (change_number, audit_seq)";
 
+/// Longest an upgrade waits for a table, and with it other nodes: well below what is left of a lease that is renewed in time.
+const UPGRADE_LOCK_TIMEOUT: &str = "SET LOCAL lock_timeout = '2s'";
+
 /// The connection that writes.
 pub(crate) struct PostgresDriver {
     target: Target,
@@ -544,10 +547,29 @@ impl PostgresDriver {
         Ok(Some(found.get(0)))
     }
 
+    /// Makes or upgrades the tables. A dump that is under way is not waited for: whatever other nodes want of a table for which
+    /// this waits would wait too, their renewals among it.
     pub(crate) async fn migrate(&mut self, fresh: Option<&Statement>) -> Result<bool, StoreError> {
         let found = self.version().await?;
+        let place = self.target.place.clone();
         let client = &mut self.session()?.client;
         let transaction = client.transaction().await?;
+        transaction.batch_execute(UPGRADE_LOCK_TIMEOUT).await?;
+        let upgraded = Self::upgrade(transaction, found, fresh).await;
+        upgraded.map_err(|error| match error {
+            Upgrade::Locked => StoreError::Unavailable(format!(
+                "{place}: the tables must be upgraded, but another session is using them, as a dump does: start again when it has ended"
+            )),
+            Upgrade::Failed(error) => error,
+        })?;
+        Ok(found.is_none())
+    }
+
+    async fn upgrade(
+        transaction: tokio_postgres::Transaction<'_>,
+        found: Option<i64>,
+        fresh: Option<&Statement>,
+    ) -> Result<(), Upgrade> {
         if found.is_none() {
             let fresh = fresh.ok_or_else(nothing_here)?;
             for migration in schema::MIGRATIONS {
@@ -574,7 +596,29 @@ impl PostgresDriver {
             transaction.batch_execute(TUNE).await?;
         }
         transaction.commit().await?;
-        Ok(found.is_none())
+        Ok(())
+    }
+}
+
+/// Why the tables were not upgraded.
+enum Upgrade {
+    /// Another session has one of them.
+    Locked,
+    Failed(StoreError),
+}
+
+impl From<tokio_postgres::Error> for Upgrade {
+    fn from(error: tokio_postgres::Error) -> Self {
+        match error.code() {
+            Some(&tokio_postgres::error::SqlState::LOCK_NOT_AVAILABLE) => Self::Locked,
+            _ => Self::Failed(error.into()),
+        }
+    }
+}
+
+impl From<StoreError> for Upgrade {
+    fn from(error: StoreError) -> Self {
+        Self::Failed(error)
     }
 }
 
@@ -783,9 +827,11 @@ pub(crate) mod tests {
         let mut dump = PostgresDriver::open(&cluster.url(), "dump", true)
             .await
             .unwrap();
-        dump.run("BEGIN ISOLATION LEVEL REPEATABLE READ")
-            .await
-            .unwrap();
+        dump.run(
+            "SET idle_in_transaction_session_timeout = 0; BEGIN ISOLATION LEVEL REPEATABLE READ",
+        )
+        .await
+        .unwrap();
         dump.query(HEAD, &[vec![]], &mut |_, _| Ok(()))
             .await
             .unwrap();
@@ -823,6 +869,27 @@ pub(crate) mod tests {
             ] {
                 looks_at_few_pages(&mut driver, sql, values).await;
             }
+            dump.close().await;
+            driver.close().await;
+        });
+    }
+
+    #[test]
+    fn an_upgrade_does_not_wait_for_a_dump() {
+        on_tables(async |cluster, mut driver| {
+            let older = "DROP TABLE node_applied; DROP INDEX node_id; ALTER TABLE node DROP COLUMN applies; UPDATE head SET schema = 15";
+            driver.run(older).await.unwrap();
+            let mut dump = snapshot(cluster).await;
+            dump.query("SELECT count(*) FROM node", &[vec![]], &mut |_, _| Ok(()))
+                .await
+                .unwrap();
+            let refused = driver.migrate(None).await.unwrap_err();
+            let text = refused.to_string();
+            assert!(text.contains("start again when it has ended"), "{text}");
+            assert_eq!(driver.version().await.unwrap(), Some(15));
+            dump.run("ROLLBACK").await.unwrap();
+            driver.migrate(None).await.unwrap();
+            assert_eq!(driver.version().await.unwrap(), Some(schema::VERSION));
             dump.close().await;
             driver.close().await;
         });
