@@ -2,7 +2,7 @@
 //! the new place serves and the old one no longer does. A store that must not serve has a [`Mark`] instead of its name in
 //! the head row, which every version of the server refuses. This module never changes a row of the source but that name.
 
-use crate::backup::FORGET_NODES;
+use crate::backup::{FORGET_APPLIED, FORGET_NODES};
 use crate::driver::{CommitError, Driver};
 use crate::error::StoreError;
 use crate::load::{Head, load_at, read_marked_head};
@@ -259,6 +259,7 @@ pub async fn move_store(
         let close = [
             Statement::one(REPLACE_NAME, params),
             Statement::new(FORGET_NODES, Vec::new()),
+            Statement::new(FORGET_APPLIED, Vec::new()),
         ];
         commit(&mut source, &close).await?;
     }

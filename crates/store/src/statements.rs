@@ -58,9 +58,13 @@ pub(crate) const APPEND_AUDIT: &str =
 pub(crate) const MOVE_HEAD: &str =
     "UPDATE head SET change_number = $1, audit_seq = $2, audit_hash = $3, clock = $4
     WHERE change_number = $5 AND audit_seq = $6";
-/// Keeps a time that was seen, unless a later one is kept. Whoever moves the head meanwhile keeps the time too.
-pub(crate) const KEEP_TIME: &str = "UPDATE head SET clock = $1
-    WHERE change_number = (SELECT max(change_number) FROM head) AND clock < $1";
+/// Keeps a time that was seen, unless a later one is kept.
+pub(crate) const KEEP_TIME: &str = "UPDATE head SET clock = $1 WHERE clock < $1";
+/// The same without a look at former versions of the head, and not when another node moves the head meanwhile: the next one
+/// keeps the time then.
+pub(crate) const KEEP_TIME_SOON: &str = "UPDATE head SET clock = $1
+    WHERE (change_number, audit_seq) = (SELECT change_number, audit_seq FROM head
+        ORDER BY change_number DESC, audit_seq DESC LIMIT 1) AND clock < $1";
 /// A step of at most 20,000 changes from the oldest on, to before the first that is too young: nodes' clocks differ, and
 /// the log must have no gaps.
 const TRIM_LOG: &str = "DELETE FROM change_log WHERE number <= $1 AND number < coalesce(

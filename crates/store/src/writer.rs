@@ -302,10 +302,14 @@ impl<C: Clock + Send + Sync> Writer<C> {
                 Ok(()) => read_head(&mut self.driver).await,
                 Err(error) => Err(error),
             };
-            match found {
+            // A node may have joined meanwhile, which moves nothing.
+            let from = match found {
                 Ok(found)
                     if found.position() == expected.position()
-                        && found.audit_seq == expected.audit_seq => {}
+                        && found.audit_seq == expected.audit_seq =>
+                {
+                    found
+                }
                 Ok(_) => {
                     self.driver.undo().await;
                     one.settle(Err(Failure::Unavailable));
@@ -319,8 +323,8 @@ impl<C: Clock + Send + Sync> Writer<C> {
                     settle(unwritten, Err(Failure::Unavailable));
                     continue;
                 }
-            }
-            let (at, outcome) = self.write(&one, expected).await;
+            };
+            let (at, outcome) = self.write(&one, from).await;
             match self.conclude(&one.decided, &at, outcome) {
                 Ok(()) => {
                     let mut jobs = one.jobs;
@@ -353,7 +357,7 @@ impl<C: Clock + Send + Sync> Writer<C> {
         let records = || group.decided.iter().flat_map(|one| &one.records);
         statements.extend(records().flat_map(people::statements));
         let figures = records().all(Record::is_figure);
-        let keep = Statement::new(sql::KEEP_TIME, vec![self.time_to_keep().into()]);
+        let keep = Statement::new(sql::KEEP_TIME_SOON, vec![self.time_to_keep().into()]);
         let patience = self.patience(&group);
         let outcome = if self.driver.is_shared() {
             let mut outcome = Ok(());

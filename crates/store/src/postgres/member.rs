@@ -41,33 +41,51 @@ macro_rules! has {
 }
 
 /// What the node of the row `n` has applied. Each acknowledgement adds a row, which is the last one of its index: an update would
-/// leave a version of the node's row that is looked at by everybody for as long as a snapshot is open, as that of a dump.
+/// leave a version of the node's row that is looked at by everybody for as long as a snapshot is open, as that of a dump. Rows
+/// up to what the node's row says are left out, because those that were forgotten are kept for the snapshot too.
 macro_rules! acknowledged {
     () => {
-        "greatest(n.acked, (SELECT a.number FROM node_applied a WHERE a.incarnation = n.incarnation ORDER BY a.number DESC LIMIT 1))"
+        "greatest(n.acked, (SELECT a.number FROM node_applied a WHERE a.incarnation = n.incarnation AND a.number > n.acked
+            ORDER BY a.number DESC LIMIT 1))"
+    };
+}
+
+/// Before the statement that removes the rows `n` of nodes: forgets what these have acknowledged beyond their rows.
+macro_rules! forgotten {
+    ($which:literal) => {
+        concat!(
+            "WITH said AS (DELETE FROM node_applied a USING node n WHERE a.incarnation = n.incarnation AND a.number >= n.acked AND ",
+            $which,
+            ") "
+        )
     };
 }
 
 /// The attempt's own number is written, not one more than was there: a count of renewals could show the same value twice
 /// over a failover. Nor does an earlier attempt, given up here but still under way there, come after a later one. What was
-/// acknowledged before is said by the row itself from now on; `$7` is where that was forgotten before, so that rows which a
-/// snapshot keeps are not looked at again.
+/// acknowledged since the last renewal is said by the row itself from now on, and forgotten.
 const RENEW: &str = concat!(
-    "WITH said AS (DELETE FROM node_applied WHERE incarnation = $5 AND number >= $7 AND number < $2 AND ",
+    "WITH said AS (DELETE FROM node_applied WHERE incarnation = $5 AND number < $2
+        AND number >= (SELECT acked FROM node WHERE incarnation = $5 AND attempt < $1) AND ",
     has!("$3::bigint", "$4::bigint"),
     ") UPDATE node SET attempt = $1, acked = CASE WHEN ",
     has!("$3::bigint", "$4::bigint"),
     " THEN greatest(acked, $2::bigint) ELSE acked END, replicas = $6 WHERE incarnation = $5 AND attempt < $1"
 );
 /// Rows of this process's place were left by processes that are certainly dead, or by an earlier membership of this one.
-const REPLACE: &str =
-    "DELETE FROM node WHERE (place = $1 AND place <> '' OR id = $2) AND incarnation <> $3";
+const REPLACE: &str = concat!(
+    forgotten!("(n.place = $1 AND n.place <> '' OR n.id = $2) AND n.incarnation <> $3"),
+    "DELETE FROM node WHERE (place = $1 AND place <> '' OR id = $2) AND incarnation <> $3"
+);
 /// What must be known before a node may join: the key for new digests, and what the others can read.
-const TERMS: &str =
-    "SELECT h.digest_key, n.reads, n.about FROM head h LEFT JOIN node n ON n.incarnation <> $1";
-/// What nodes acknowledged that are gone.
-const FORGET: &str = "DELETE FROM node_applied a WHERE NOT EXISTS (SELECT 1 FROM node n WHERE n.incarnation = a.incarnation)";
-const CHOOSE_KEY: &str = "UPDATE head SET digest_key = $1";
+const TERMS: &str = concat!(
+    "SELECT h.digest_key, n.reads, n.about FROM ",
+    head!(),
+    " LEFT JOIN node n ON n.incarnation <> $1"
+);
+/// Under the head lock.
+const CHOOSE_KEY: &str = "UPDATE head SET digest_key = $1 WHERE (change_number, audit_seq) =
+    (SELECT change_number, audit_seq FROM head ORDER BY change_number DESC, audit_seq DESC LIMIT 1)";
 /// Also when the outcome of an earlier attempt was unknown, and the row is there.
 const JOIN: &str = concat!(
     "INSERT INTO node (attempt, acked, incarnation, replicas, id, wait, place, about, reads, newest_key, joined_at, applies)
@@ -113,8 +131,14 @@ const LIST: &str = concat!(
     head!(),
     " LEFT JOIN node n ON true ORDER BY n.joined_at, n.incarnation"
 );
-const REMOVE: &str = "DELETE FROM node WHERE incarnation = $1 AND attempt = $2";
-const SIGN_OFF: &str = "DELETE FROM node WHERE incarnation = $1";
+const REMOVE: &str = concat!(
+    forgotten!("n.incarnation = $1 AND n.attempt = $2"),
+    "DELETE FROM node WHERE incarnation = $1 AND attempt = $2"
+);
+const SIGN_OFF: &str = concat!(
+    forgotten!("n.incarnation = $1"),
+    "DELETE FROM node WHERE incarnation = $1"
+);
 
 /// The session counts what it takes, so this is asked only while it has not got the lock.
 const TRY_HOUSEKEEPING: &str = "SELECT pg_try_advisory_lock($1)";
@@ -209,8 +233,6 @@ pub(crate) struct MemberSession {
     session: Option<Session>,
     /// Set while a transaction may be open: a session that is left so can only be closed.
     within: bool,
-    /// Acknowledgements of numbers below are forgotten since the connection was made: a renewal says them.
-    forgotten: i64,
 }
 
 impl MemberSession {
@@ -220,7 +242,6 @@ impl MemberSession {
             target: Target::parse(url, name)?,
             session: None,
             within: false,
-            forgotten: 0,
         })
     }
 
@@ -250,7 +271,6 @@ impl MemberSession {
     pub(crate) fn give_up(&mut self) {
         self.session = None;
         self.within = false;
-        self.forgotten = 0;
     }
 
     fn session(&mut self) -> Result<&mut Session, StoreError> {
@@ -271,15 +291,10 @@ impl MemberSession {
 
     /// Renews the row: attempt, acknowledged, number and tag of what is applied, incarnation, attached replicas.
     pub(crate) async fn renew(&mut self, row: &[Value; 6]) -> Result<Renewed, StoreError> {
-        let mut params = row.to_vec();
-        params.push(self.forgotten.into());
-        if self.write(RENEW, &params).await? == 0 {
-            return Ok(Renewed::Missing);
+        match self.write(RENEW, row).await? {
+            0 => Ok(Renewed::Missing),
+            _ => Ok(Renewed::Written),
         }
-        if let Value::Int(acknowledged) = row[1] {
-            self.forgotten = acknowledged;
-        }
-        Ok(Renewed::Written)
     }
 
     /// Makes the row, under the head lock: a node that holds it and sees no other row is alone. Also agrees on the key for new
@@ -309,7 +324,6 @@ impl MemberSession {
         client
             .execute(&replace, &[&place, &id, &incarnation])
             .await?;
-        client.batch_execute(FORGET).await?;
         let found = client.query(&terms, &[&incarnation]).await?;
         let (mut chosen, mut others) = (None, Vec::new());
         for found in &found {
@@ -604,6 +618,21 @@ mod tests {
         assert!(said.unwrap().is_none());
     }
 
+    /// What a node of this name reads of what the others have applied.
+    async fn said_by(session: &mut MemberSession, reader: u128) -> Vec<(u128, u64)> {
+        let wanted = Wanted {
+            rows: Some((
+                Position::default(),
+                uuid::Uuid::from_u128(reader).to_string(),
+            )),
+            ..Wanted::default()
+        };
+        let others = session.exchange(wanted, &mut |_, _| Ok(())).await;
+        let rows = others.unwrap().unwrap().rows.into_iter();
+        rows.map(|row| (row.incarnation.0, row.acknowledged))
+            .collect()
+    }
+
     #[test]
     fn former_acknowledgements_are_not_read_while_a_snapshot_is_open() {
         on_tables(async |cluster, mut driver| {
@@ -627,8 +656,13 @@ mod tests {
             for (sql, values) in [
                 (ROWS, "(0, 0, 'another')".to_owned()),
                 (ACKNOWLEDGE, format!("(3001, '{me}', 0, 0)")),
-                (RENEW, format!("(5, 2999, 0, 0, '{me}', 0, 2995)")),
+                (RENEW, format!("(5, 2999, 0, 0, '{me}', 0)")),
                 (LIST, String::new()),
+                // Nothing is acknowledged beyond the row, as at a node that is alone by now.
+                (RENEW, format!("(6, 4000, 0, 0, '{me}', 0)")),
+                (ROWS, "(0, 0, 'another')".to_owned()),
+                (LIST, String::new()),
+                (SIGN_OFF, format!("('{me}')")),
             ] {
                 looks_at_few_pages(&mut driver, sql, &values).await;
             }
@@ -647,32 +681,19 @@ mod tests {
             let acked = || cluster.sql("tokenward", "SELECT acked FROM node WHERE id = 'process'");
             acknowledge(&mut session, 3).await;
             assert_eq!(acked(), "0", "only its own version is there");
+            assert_eq!(said_by(&mut session, 9).await, [(7, 3)]);
             let older = "INSERT INTO node (incarnation, id, attempt, acked, wait)
                 VALUES ('00000000-0000-0000-0000-000000000009', 'older', 1, 2, 1)";
             let _ = cluster.sql("tokenward", older);
             acknowledge(&mut session, 4).await;
             assert_eq!(acked(), "4");
             // Each reads the other's, wherever it is.
-            for (own, other, said) in [(7, 9, 2), (9, 7, 5)] {
-                let own = uuid::Uuid::from_u128(own).to_string();
-                if said == 5 {
-                    let _ = cluster.sql(
-                        "tokenward",
-                        "DELETE FROM node_applied; UPDATE node SET acked = 5 WHERE id = 'process'",
-                    );
-                }
-                let wanted = Wanted {
-                    rows: Some((Position::default(), own)),
-                    ..Wanted::default()
-                };
-                let others = session.exchange(wanted, &mut |_, _| Ok(())).await;
-                let rows = others.unwrap().unwrap().rows;
-                let rows: Vec<_> = rows
-                    .iter()
-                    .map(|row| (row.incarnation.0, row.acknowledged))
-                    .collect();
-                assert_eq!(rows, [(other, said)]);
-            }
+            assert_eq!(said_by(&mut session, 9).await, [(7, 4)]);
+            assert_eq!(said_by(&mut session, 7).await, [(9, 2)]);
+            let of_older =
+                "DELETE FROM node_applied; UPDATE node SET acked = 5 WHERE id = 'process'";
+            let _ = cluster.sql("tokenward", of_older);
+            assert_eq!(said_by(&mut session, 9).await, [(7, 5)]);
             driver.close().await;
         });
     }
