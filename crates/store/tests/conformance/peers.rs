@@ -125,6 +125,58 @@ fn a_node_alone_acknowledges_nothing_and_one_that_joins_is_answered() {
     });
 }
 
+/// The store refuses one change of a group, and a node joins before the others are written one by one: it must have them before
+/// they are answered.
+#[test]
+fn what_is_written_singly_waits_for_a_node_that_joined_meanwhile() {
+    const JOIN: &str = "INSERT INTO node (incarnation, id, attempt, acked, wait, applies)
+        VALUES ('00000000-0000-0000-0000-000000000009', 'joined', 1, 0, 60000000000, 1)";
+    on(Engine::Postgres, async |place| {
+        let house = open(&place, Who::sharing()).await;
+        let clients = house.populate(3).await;
+        house.generate(clients[1].0, &clients[1].1).await.unwrap();
+        // No UPDATE touches the first client's slot.
+        place.sql(
+            "CREATE FUNCTION ignore() RETURNS trigger LANGUAGE plpgsql AS
+                $$ BEGIN IF NEW.client = 0 THEN RETURN NULL; END IF; RETURN NEW; END $$",
+        );
+        place.sql(
+            "CREATE TRIGGER ignore BEFORE UPDATE ON slot FOR EACH ROW EXECUTE FUNCTION ignore()",
+        );
+        let before = place.bodies().len();
+        let held = house.hold();
+        let (decides, decided) = tokio::sync::oneshot::channel();
+        let (go, goes) = std::sync::mpsc::channel::<()>();
+        let (store, id) = (house.store.clone(), clients[2].0);
+        let first = tokio::spawn(async move {
+            let decide = store.decide::<_, (), _>(ReadSet::client(id), move |_| {
+                decides.send(()).unwrap();
+                goes.recv_timeout(LONG).unwrap();
+                Ok((Decided::nothing(), ()))
+            });
+            decide.await.map(drop)
+        });
+        house.until_waiting(1);
+        let refused = house.ask(&clients[0]);
+        house.until_waiting(2);
+        let mut call = house.ask(&clients[1]);
+        house.until_waiting(3);
+        held.release().await;
+        // The group has read that its node is alone. A real node would wait for the lock that the group gives back when it is refused.
+        decided.await.unwrap();
+        place.sql(JOIN);
+        go.send(()).unwrap();
+        first.await.unwrap().unwrap();
+        assert_eq!(refused.await.unwrap().err(), Some(Failure::Unavailable));
+        until("the change to be written", || place.bodies().len() > before);
+        let early = tokio::time::timeout(Duration::from_millis(300), &mut call).await;
+        assert!(early.is_err(), "answered before the new node has it");
+        place.sql("DELETE FROM node WHERE id = 'joined'");
+        assert_eq!(call.await.unwrap().unwrap().generation, 2);
+        house.close().await;
+    });
+}
+
 #[test]
 fn what_comes_while_other_nodes_have_their_turn_joins_the_group() {
     on(Engine::Postgres, async |place| {
