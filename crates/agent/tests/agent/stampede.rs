@@ -225,7 +225,11 @@ fn holders_killed_on_a_file_against_a_server_of_clears_kind() {
         wait_until("a holder killed", LIMIT, || server.trapped() == nth);
         wait_until("recovery", LIMIT, || server.made() > before + 1);
     }
-    workers.retain_mut(|worker| worker.0.as_mut().unwrap().try_wait().unwrap().is_none());
+    // The last one may still be ending.
+    wait_until("the killed ones to be gone", LIMIT, || {
+        workers.retain_mut(|worker| worker.0.as_mut().unwrap().try_wait().unwrap().is_none());
+        workers.len() as u64 <= PROCESSES as u64 - ORPHANS
+    });
     assert_eq!(workers.len() as u64, PROCESSES as u64 - ORPHANS);
     let seen: Vec<Seen> = workers.into_iter().map(finish).collect();
     let refused: u64 = seen.iter().map(|seen| seen.refused).sum();
