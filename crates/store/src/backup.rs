@@ -30,8 +30,10 @@ const COMMIT_TIMEOUT: Duration = Duration::from_secs(600);
 /// the drift of clocks that are allowed for.
 pub const NODE_WAIT: Duration = Duration::from_millis(12_120);
 
-pub(crate) const FORGET_NODES: &str = "DELETE FROM node";
-pub(crate) const FORGET_APPLIED: &str = "DELETE FROM node_applied";
+/// Forgets all nodes and what they have applied.
+pub(crate) fn forget_nodes() -> [Statement; 2] {
+    ["DELETE FROM node", "DELETE FROM node_applied"].map(|sql| Statement::new(sql, Vec::new()))
+}
 
 /// How far the store's log may grow while a backup runs, in bytes, unless told otherwise. The backup keeps the log from
 /// beginning anew, so that one to a slow disk would fill the store's own.
@@ -212,9 +214,7 @@ pub async fn restore(
         if (seq, hash) == (head.audit_seq, head.audit_hash) {
             let mut statements = Vec::from_iter(lifted);
             if driver.is_shared() {
-                statements.extend(
-                    [FORGET_NODES, FORGET_APPLIED].map(|sql| Statement::new(sql, Vec::new())),
-                );
+                statements.extend(forget_nodes());
             }
             let done = driver.commit(&statements, COMMIT_TIMEOUT).await;
             done.map_err(CommitError::into_inner)?;
@@ -240,7 +240,7 @@ pub async fn restore(
     statements.extend(sql::statements(&change));
     // A session ended since the backup, or an invitation withdrawn, must not live again.
     // The rows of the copy name nodes of the time before.
-    statements.extend([FORGET_NODES, FORGET_APPLIED].map(|sql| Statement::new(sql, Vec::new())));
+    statements.extend(forget_nodes());
     statements.push(Statement::new(people::END_ALL_SESSIONS, Vec::new()));
     statements.push(Statement::new(people::WITHDRAW_ALL_INVITATIONS, Vec::new()));
     statements.push(Statement::new(people::END_ALL_CHALLENGES, Vec::new()));

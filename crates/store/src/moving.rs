@@ -2,7 +2,7 @@
 //! the new place serves and the old one no longer does. A store that must not serve has a [`Mark`] instead of its name in
 //! the head row, which every version of the server refuses. This module never changes a row of the source but that name.
 
-use crate::backup::{FORGET_APPLIED, FORGET_NODES};
+use crate::backup::forget_nodes;
 use crate::driver::{CommitError, Driver};
 use crate::error::StoreError;
 use crate::load::{Head, load_at, read_marked_head};
@@ -256,11 +256,8 @@ pub async fn move_store(
     };
     if mark.is_none() {
         let params = vec![moved.text().into(), moved.store.as_str().into()];
-        let close = [
-            Statement::one(REPLACE_NAME, params),
-            Statement::new(FORGET_NODES, Vec::new()),
-            Statement::new(FORGET_APPLIED, Vec::new()),
-        ];
+        let [nodes, applied] = forget_nodes();
+        let close = [Statement::one(REPLACE_NAME, params), nodes, applied];
         commit(&mut source, &close).await?;
     }
     let name = vec![head.store.to_string().into()];

@@ -603,7 +603,7 @@ mod tests {
         rows[0].attempt
     }
 
-    /// Says that the changes up to `number` are applied, and answers what the rows say of it.
+    /// Says that the changes up to `number` are applied.
     async fn acknowledge(session: &mut MemberSession, number: u64) {
         let applied = Acknowledged {
             incarnation: uuid::Uuid::from_u128(7).to_string(),

@@ -92,14 +92,7 @@ async fn a_change_that_makes_no_sense_is_refused_alone(place: Arc<Place>) {
 fn what_touches_no_row_is_refused_alone() {
     on(Engine::Postgres, async |place| {
         let (house, clients) = House::populated(&place, 4).await;
-        // The first client's slot can be read, and no UPDATE touches it.
-        place.sql(
-            "CREATE FUNCTION ignore() RETURNS trigger LANGUAGE plpgsql AS
-                $$ BEGIN IF NEW.client = 0 THEN RETURN NULL; END IF; RETURN NEW; END $$",
-        );
-        place.sql(
-            "CREATE TRIGGER ignore BEFORE UPDATE ON slot FOR EACH ROW EXECUTE FUNCTION ignore()",
-        );
+        place.ignore_the_first_slot();
         let before = place.bodies().len();
         let (share, (id, secret)) = (house.share(), clients[0].clone());
         let odd = async move { share.generate(id, &secret).await.map(drop) };

@@ -135,14 +135,7 @@ fn what_is_written_singly_waits_for_a_node_that_joined_meanwhile() {
         let house = open(&place, Who::sharing()).await;
         let clients = house.populate(3).await;
         house.generate(clients[1].0, &clients[1].1).await.unwrap();
-        // No UPDATE touches the first client's slot.
-        place.sql(
-            "CREATE FUNCTION ignore() RETURNS trigger LANGUAGE plpgsql AS
-                $$ BEGIN IF NEW.client = 0 THEN RETURN NULL; END IF; RETURN NEW; END $$",
-        );
-        place.sql(
-            "CREATE TRIGGER ignore BEFORE UPDATE ON slot FOR EACH ROW EXECUTE FUNCTION ignore()",
-        );
+        place.ignore_the_first_slot();
         let before = place.bodies().len();
         let held = house.hold();
         let (decides, decided) = tokio::sync::oneshot::channel();
