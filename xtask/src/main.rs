@@ -9,6 +9,7 @@ mod faults;
 mod fuzz;
 mod sbom;
 mod steps;
+mod suites;
 mod tidy;
 mod tree;
 
@@ -20,6 +21,7 @@ Usage: cargo run -p xtask -- VERB
   tidy                          the style laws (CONTRIBUTING.md says why each stands)
   check                         formatting, dependencies, clippy, documentation, tidy
   test                          check, every test, the unattended demo, a fuzz smoke; counts what passed
+  tests                         every test program alone, counted
   fuzz [--seconds N] [TARGET]   each fuzz target in turn, N seconds in all (60)
   sbom FOLDER                   a CycloneDX bill of materials of each shipped program
   docs                          the documentation as a web site, in target/docs/book
@@ -32,6 +34,7 @@ fn main() -> ExitCode {
         ["tidy"] => tidy::run(),
         ["check"] => steps::check(),
         ["test"] => steps::test(),
+        ["tests"] => steps::tests(),
         ["fuzz", options @ ..] => {
             fuzz::Options::parse(options).and_then(|options| fuzz::run(&options))
         }

@@ -107,12 +107,14 @@ fn every_component_is_readable_in_both_themes_and_at_every_width() {
 
 #[test]
 fn the_seed_walked_in_the_dark_on_a_wide_screen() {
-    walk("walk.mjs", &[("SCHEME", "dark"), ("WIDTH", "1440")]);
+    let ways = [("SCHEME", "dark"), ("WIDTH", "1440"), ("JUDGED", "colours")];
+    walk("walk.mjs", &ways);
 }
 
 #[test]
 fn the_seed_walked_in_light_on_a_phone() {
-    walk("walk.mjs", &[("SCHEME", "light"), ("WIDTH", "390")]);
+    let ways = [("SCHEME", "light"), ("WIDTH", "390"), ("JUDGED", "colours")];
+    walk("walk.mjs", &ways);
 }
 
 #[test]
@@ -164,7 +166,12 @@ impl Two {
 
 #[test]
 fn the_seed_walked_while_each_request_reaches_another_node() {
-    Two::start(&[]).walk("walk.mjs", &[("SCHEME", "light"), ("WIDTH", "1440")]);
+    let ways = [
+        ("SCHEME", "light"),
+        ("WIDTH", "1440"),
+        ("JUDGED", "nothing"),
+    ];
+    Two::start(&[]).walk("walk.mjs", &ways);
 }
 
 #[test]

@@ -226,16 +226,11 @@ async fn bodies_held_back_keep_no_other_callers_out() {
     drop(held);
     let mut held = held_bodies(public, 1, 30);
     let source = Ipv4Addr::new(127, 0, 3, 1);
+    // Those who held bodies before may still be counted: then the first caller finds room without an end.
     wait_until("room for another caller of the source", LIMIT, || {
-        ask(source, public, request).is_ok_and(|status| status == "404")
+        let is_answered = ask(source, public, request).is_ok_and(|status| status == "404");
+        is_answered && held.iter_mut().any(ended_unanswered)
     });
-    let ended = held
-        .iter_mut()
-        .filter_map(|one| ended_unanswered(one).then_some(()));
-    assert!(
-        ended.count() > 0,
-        "the caller waited until bodies were given up"
-    );
 }
 
 #[tokio::test]

@@ -1,11 +1,11 @@
 // The seed, walked by a person: first run, sign-in with an authenticator app, create, copy, generate, see the use
-// appear, regenerate, delete. PUBLIC, INTERNAL and LINK tell where; SCHEME, WIDTH and SCRIPT how; PICTURES where to
-// put what was seen.
+// appear, regenerate, delete. PUBLIC, INTERNAL and LINK tell where; SCHEME, WIDTH and SCRIPT how; JUDGED what axe looks at;
+// PICTURES where to put what was seen.
 import { Person, code, halfMinute, same } from "./person.mjs";
 
-const { PUBLIC, INTERNAL, LINK, SCHEME, WIDTH, SCRIPT, PICTURES, WANTED, PREFIX } = process.env;
+const { PUBLIC, INTERNAL, LINK, SCHEME, WIDTH, SCRIPT, JUDGED, PICTURES, WANTED, PREFIX } = process.env;
 const person = await Person.start(PUBLIC, {
-  scheme: SCHEME ?? "light", width: Number(WIDTH ?? 1440), script: SCRIPT !== "off", pictures: PICTURES,
+  scheme: SCHEME ?? "light", width: Number(WIDTH ?? 1440), script: SCRIPT !== "off", judged: JUDGED, pictures: PICTURES,
   wanted: WANTED?.split(","), prefix: PREFIX,
 });
 const { page } = person;
