@@ -24,5 +24,5 @@ pub mod random;
 mod replicas;
 mod request_id;
 mod trace_context;
-mod traces;
+pub mod traces;
 pub mod verbs;

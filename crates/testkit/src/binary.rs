@@ -67,19 +67,16 @@ pub fn example_binary(package: &str, name: &str) -> PathBuf {
     }
 }
 
-/// The server with the feature `opentelemetry`, built now. It is an example of the server's package, so that it does not take
-/// the place of the program without the feature; the features of all else are those of a test of the whole workspace, so that
-/// little is built a second time.
+/// The server that sends traces, built now if it is not fresh.
 ///
 /// # Panics
 /// When it does not build.
 #[must_use]
 pub fn binary_with_traces() -> PathBuf {
     const NAME: &str = "tokenward-opentelemetry";
-    let features = ["--features", "tokenward/opentelemetry"];
-    let what = ["--workspace", "--example", NAME].into_iter();
-    build(NAME, &what.chain(features).collect::<Vec<_>>());
-    target_folder().join("examples").join(NAME)
+    // With a test beside it, its crates have the features that they have in a test of the whole workspace, and are there.
+    build(NAME, &["--workspace", "--bin", NAME, "--test", "wire"]);
+    target_folder().join(NAME)
 }
 
 /// Builds one program in this profile and returns its path; a second call finds it fresh.

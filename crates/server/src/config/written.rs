@@ -253,8 +253,8 @@ pub struct ServeArgs {
     /// How log lines look [default: text]
     #[arg(long, env = "TOKENWARD_LOG_FORMAT", value_name = "FORMAT", value_enum)]
     pub log_format: Option<LogFormat>,
-    /// Send traces to this OpenTelemetry collector over OTLP (HTTP, protobuf), such as `http://127.0.0.1:4318`; for a program
-    /// built with the feature opentelemetry [default: OTEL_EXPORTER_OTLP_ENDPOINT]
+    /// Send traces to this OpenTelemetry collector over OTLP (HTTP, protobuf), such as `http://127.0.0.1:4318`; for the
+    /// program `tokenward-opentelemetry` [default: OTEL_EXPORTER_OTLP_ENDPOINT]
     #[arg(long, env = "TOKENWARD_OTLP_ENDPOINT", value_name = "URL")]
     pub otlp_endpoint: Option<String>,
     /// The part of the requests to the public listener that is traced when no trusted proxy says whether to, from 0 to 1

@@ -501,11 +501,11 @@ impl Cluster {
 
 /// Counts of spans of traces.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Spans {
+pub struct Spans {
     /// Sent to the collector.
-    pub(crate) exported: Counter,
+    pub exported: Counter,
     /// Not sent: too many at once, or the collector did not take them.
-    pub(crate) lost: Counter,
+    pub lost: Counter,
 }
 
 impl Spans {

@@ -1,5 +1,4 @@
-//! The trace of a request: in its log lines, which every build has, and as spans at a collector, for which the server is
-//! built with the feature `opentelemetry`. The collector decodes with OpenTelemetry's own Python package.
+//! The trace of a request: in its log lines, and as spans at a collector, to which the program `tokenward-opentelemetry` sends them. The collector decodes with OpenTelemetry's own Python package.
 
 use crate::house::{House, LIMIT, until};
 use reqwest::{Method, RequestBuilder};
@@ -58,7 +57,7 @@ fn unsampled(request: RequestBuilder, trace: &str) -> RequestBuilder {
     request.header("traceparent", format!("00-{trace}-{PARENT}-00"))
 }
 
-/// The server with the feature, built once for all tests.
+/// The server that sends spans, built once for all tests.
 fn binary() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT.get_or_init(binary_with_traces)
@@ -140,7 +139,7 @@ impl Collector {
     }
 }
 
-/// A server with the feature that sends its spans to this endpoint.
+/// A server that sends its spans to this endpoint.
 fn exporting(endpoint: &str) -> ServerBuilder {
     Server::builder()
         .binary(binary())
@@ -562,17 +561,16 @@ async fn no_byte_that_is_sent_to_the_collector_is_a_secret_or_what_a_caller_wrot
 }
 
 #[tokio::test]
-async fn endpoint_is_refused_by_a_program_without_the_feature() {
+async fn endpoint_is_refused_by_the_program_that_sends_no_traces() {
     let endpoint = "http://127.0.0.1:4318";
     let server = Server::builder().arg("--otlp-endpoint").arg(endpoint);
     let refused = server.try_start().unwrap_err();
-    let sentence = "otlp_endpoint is set, and this program was built without OpenTelemetry. Build it with: cargo build";
+    let sentence = "otlp_endpoint is set, and this program sends no traces. Build the program that sends them with: cargo build";
     assert!(refused.output.contains(sentence), "{refused}");
     // The variable is for all programs of a machine: a warning.
     let server = Server::builder().env("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint);
     let server = server.start();
-    let warning =
-        "OTEL_EXPORTER_OTLP_ENDPOINT is set, and this program was built without OpenTelemetry";
+    let warning = "OTEL_EXPORTER_OTLP_ENDPOINT is set, and this program sends no traces";
     wait_until("the warning", LIMIT, || server.output().contains(warning));
 }
 

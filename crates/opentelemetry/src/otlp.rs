@@ -1,10 +1,6 @@
 //! Sends spans over OTLP (HTTP, protobuf), in batches, on a thread of its own. It must never hold up who ends a span: what
 //! finds no room is dropped and counted.
 
-use super::{Ended, Kind, Span, Value};
-use crate::config::Config;
-use crate::logs::Limit;
-use crate::metering::metrics::Spans;
 use bytes::BytesMut;
 use opentelemetry::trace::{SpanContext, SpanKind, Status, TraceFlags, TraceState};
 use opentelemetry::{InstrumentationScope, Key, KeyValue};
@@ -19,6 +15,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokenward_core::time::{Clock as _, Timestamp};
+use tokenward_server::clock::SystemClock;
+use tokenward_server::logs::Limit;
+use tokenward_server::metering::metrics::Spans;
+use tokenward_server::traces::{self, Ended, Exporter, Kind, Span, Value};
 use tokio::runtime::Handle;
 
 /// Spans that may wait for the collector, those on their way to it included.
@@ -40,18 +40,56 @@ static FAILED: Limit = Limit::new(1, 60);
 /// Where spans are sent to, under an endpoint (OTLP 1.9, "OTLP/HTTP Request").
 const PATH: &str = "v1/traces";
 
+/// Makes what sends spans to a collector.
+pub(crate) struct Otlp;
+
+impl traces::Otlp for Otlp {
+    fn check(&self, endpoint: &str) -> Result<(), String> {
+        exporter(endpoint).map(drop)
+    }
+
+    /// Starts the thread that sends.
+    fn start(
+        &self,
+        endpoint: &str,
+        node: Option<String>,
+        spans: &Spans,
+    ) -> Result<Box<dyn Exporter>, String> {
+        let mut inner = exporter(endpoint)?;
+        inner.set_resource(&resource(node));
+        let waiting = Arc::new(AtomicUsize::new(0));
+        let counted = Counted {
+            inner,
+            waiting: Arc::clone(&waiting),
+            spans: spans.clone(),
+        };
+        let batches = BatchConfigBuilder::default()
+            .with_max_queue_size(WAITING_MAX)
+            .with_max_export_batch_size(BATCH)
+            .with_scheduled_delay(DELAY)
+            .build();
+        let scope = InstrumentationScope::builder("tokenward");
+        Ok(Box::new(Batches {
+            processor: BatchSpanProcessor::new(counted, batches),
+            waiting,
+            spans: spans.clone(),
+            scope: scope.with_version(env!("CARGO_PKG_VERSION")).build(),
+        }))
+    }
+}
+
 /// Takes spans.
 #[derive(Debug)]
-pub(super) struct Exporter {
+struct Batches {
     processor: BatchSpanProcessor,
     waiting: Arc<AtomicUsize>,
     spans: Spans,
     scope: InstrumentationScope,
 }
 
-impl Exporter {
+impl Exporter for Batches {
     /// Sends a span that ended at `at`, or drops it when too many wait.
-    pub(super) fn send(&self, span: Span, ended: Ended, at: Timestamp) {
+    fn send(&self, span: &Span, ended: Ended, at: Timestamp) {
         let room = |waiting: usize| (waiting < WAITING_MAX).then_some(waiting + 1);
         let took = self
             .waiting
@@ -60,8 +98,8 @@ impl Exporter {
             self.spans.lost.inc();
             return;
         }
-        let id = opentelemetry::SpanId::from_bytes(span.id);
-        let trace = opentelemetry::TraceId::from_bytes(span.trace.0);
+        let id = opentelemetry::SpanId::from_bytes(span.id());
+        let trace = opentelemetry::TraceId::from_bytes(span.trace_id());
         let attributes = ended.attributes.into_iter();
         let attribute = |(key, value)| match value {
             Value::Text(text) => KeyValue::new(key, text),
@@ -75,17 +113,17 @@ impl Exporter {
                 false,
                 TraceState::default(),
             ),
-            parent_span_id: span.parent.map_or(
+            parent_span_id: span.parent().map_or(
                 opentelemetry::SpanId::INVALID,
                 opentelemetry::SpanId::from_bytes,
             ),
-            parent_span_is_remote: span.is_remote,
+            parent_span_is_remote: span.is_remote(),
             span_kind: match ended.kind {
                 Kind::Server => SpanKind::Server,
                 Kind::Internal => SpanKind::Internal,
             },
             name: ended.name,
-            start_time: time(span.began),
+            start_time: time(span.began()),
             end_time: time(at),
             attributes: attributes.map(attribute).collect(),
             dropped_attributes_count: 0,
@@ -100,7 +138,7 @@ impl Exporter {
     }
 
     /// Sends what waits, for a short time.
-    pub(super) fn stop(&self) {
+    fn stop(&self) {
         let _ = self.processor.shutdown_with_timeout(STOP);
         let left = self.waiting.load(Ordering::Relaxed);
         if left > 0 {
@@ -113,47 +151,9 @@ fn time(at: Timestamp) -> SystemTime {
     UNIX_EPOCH + Duration::from_micros(u64::try_from(at.0).unwrap_or(0))
 }
 
-/// Starts the thread that sends, where an endpoint is configured.
-pub(super) fn start(config: &Config, spans: &Spans) -> Result<Option<Exporter>, String> {
-    let Some(mut inner) = exporter(config)? else {
-        return Ok(None);
-    };
-    inner.set_resource(&resource(config));
-    let waiting = Arc::new(AtomicUsize::new(0));
-    let counted = Counted {
-        inner,
-        waiting: Arc::clone(&waiting),
-        spans: spans.clone(),
-    };
-    let batches = BatchConfigBuilder::default()
-        .with_max_queue_size(WAITING_MAX)
-        .with_max_export_batch_size(BATCH)
-        .with_scheduled_delay(DELAY)
-        .build();
-    let scope = InstrumentationScope::builder("tokenward");
-    Ok(Some(Exporter {
-        processor: BatchSpanProcessor::new(counted, batches),
-        waiting,
-        spans: spans.clone(),
-        scope: scope.with_version(env!("CARGO_PKG_VERSION")).build(),
-    }))
-}
-
-pub(super) fn check(config: &Config) -> Result<(), String> {
-    exporter(config).map(drop)
-}
-
-pub(super) fn risk(_: &Config) -> Option<String> {
-    None
-}
-
 /// The exporter for the configured endpoint. Headers, compression and the timeout are those of the usual variables
 /// (`OTEL_EXPORTER_OTLP_HEADERS` and so on), which it reads itself.
-fn exporter(config: &Config) -> Result<Option<opentelemetry_otlp::SpanExporter>, String> {
-    let endpoint = config.collector().map_err(|error| error.to_string())?;
-    let Some(endpoint) = endpoint else {
-        return Ok(None);
-    };
+fn exporter(endpoint: &str) -> Result<opentelemetry_otlp::SpanExporter, String> {
     let failed = |why: String| format!("otlp_endpoint {endpoint}: {why}");
     let http = reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
@@ -170,12 +170,11 @@ fn exporter(config: &Config) -> Result<Option<opentelemetry_otlp::SpanExporter>,
         .with_protocol(Protocol::HttpBinary)
         .with_endpoint(format!("{}/{PATH}", endpoint.trim_end_matches('/')))
         .build()
-        .map(Some)
         .map_err(|error| failed(error.to_string()))
 }
 
 /// What this process says of itself; `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES` say it otherwise.
-fn resource(config: &Config) -> Resource {
+fn resource(node: Option<String>) -> Resource {
     let read = Resource::builder().build();
     let has = |key: &'static str| read.get(&Key::from_static_str(key));
     let name = has("service.name");
@@ -184,7 +183,6 @@ fn resource(config: &Config) -> Resource {
     if !named {
         resource = resource.with_service_name("tokenward");
     }
-    let node = config.node_name.clone().or_else(crate::net::host_name);
     let node = node.filter(|_| has("service.instance.id").is_none());
     if let Some(node) = node {
         resource = resource.with_attribute(KeyValue::new("service.instance.id", node));
@@ -245,7 +243,7 @@ impl SpanExporter for Counted {
             Ok(()) => drop(self.spans.exported.inc_by(count as u64)),
             Err(error) => {
                 self.spans.lost.inc_by(count as u64);
-                if let Some(left_out) = FAILED.admit(crate::clock::SystemClock.boot()) {
+                if let Some(left_out) = FAILED.admit(SystemClock.boot()) {
                     let left_out = (left_out > 0).then_some(left_out);
                     tracing::warn!(
                         spans = count,

@@ -1,13 +1,7 @@
 //! Traces of requests: which are recorded, and what is sent of them. A span holds a fixed set of attributes; it must never
 //! hold a credential, a cookie, a query, a body, or a path as the caller wrote it.
 //!
-//! Spans are sent by a program that is built with the feature `opentelemetry` ([`otlp`]); without it nothing here is reached.
-
-#[cfg(feature = "opentelemetry")]
-mod otlp;
-#[cfg(not(feature = "opentelemetry"))]
-#[path = "without.rs"]
-mod otlp;
+//! Spans are sent by the program `tokenward-opentelemetry`, which installs an [`Otlp`]; in `tokenward` there is none.
 
 use crate::clock::SystemClock;
 use crate::config::Config;
@@ -16,8 +10,8 @@ use crate::metering::metrics::Spans;
 use crate::random;
 use crate::trace_context::{SpanId, TraceContext, TraceId};
 use http::HeaderMap;
-use otlp::Exporter;
 use std::borrow::Cow;
+use std::sync::OnceLock;
 use tokenward_core::time::{Clock, Timestamp};
 use tokio::task_local;
 
@@ -32,13 +26,48 @@ task_local! {
     static CURRENT: Option<Span>;
 }
 
+static OTLP: OnceLock<&'static dyn Otlp> = OnceLock::new();
+
+/// How to get the program that sends traces.
+const BUILD: &str = "Build the program that sends them with: cargo build --release --locked -p tokenward-opentelemetry";
+
+/// Makes what sends spans to a collector over OTLP.
+pub trait Otlp: Sync {
+    /// Whether spans can be sent to this address.
+    ///
+    /// # Errors
+    /// A sentence for the operator.
+    fn check(&self, endpoint: &str) -> Result<(), String>;
+
+    /// Begins to send to this address, as the node of this name, and counts what is sent.
+    ///
+    /// # Errors
+    /// A sentence for the operator.
+    fn start(
+        &self,
+        endpoint: &str,
+        node: Option<String>,
+        spans: &Spans,
+    ) -> Result<Box<dyn Exporter>, String>;
+}
+
+/// Sends spans.
+pub trait Exporter: std::fmt::Debug + Send + Sync {
+    /// Sends a span that ended at `at`. It must not wait.
+    fn send(&self, span: &Span, ended: Ended, at: Timestamp);
+
+    /// Sends what waits, and ends.
+    fn stop(&self);
+}
+
+/// Lets this program send traces, from its beginning on.
+pub fn install(otlp: &'static dyn Otlp) {
+    let _ = OTLP.set(otlp);
+}
+
 /// A span under way.
 #[derive(Clone, Copy, Debug)]
-#[cfg_attr(
-    not(feature = "opentelemetry"),
-    expect(dead_code, reason = "only the exporter reads all of it")
-)]
-pub(crate) struct Span {
+pub struct Span {
     trace: TraceId,
     id: SpanId,
     parent: Option<SpanId>,
@@ -63,6 +92,36 @@ impl Span {
         self.trace
     }
 
+    /// The id of the trace it belongs to.
+    #[must_use]
+    pub fn trace_id(&self) -> [u8; 16] {
+        self.trace.0
+    }
+
+    /// Its own id.
+    #[must_use]
+    pub fn id(&self) -> [u8; 8] {
+        self.id
+    }
+
+    /// The id of the span that it is a part of.
+    #[must_use]
+    pub fn parent(&self) -> Option<[u8; 8]> {
+        self.parent
+    }
+
+    /// Whether that is a span of another process.
+    #[must_use]
+    pub fn is_remote(&self) -> bool {
+        self.is_remote
+    }
+
+    /// When it began.
+    #[must_use]
+    pub fn began(&self) -> Timestamp {
+        self.began
+    }
+
     /// A span below it, from `began` on.
     fn child(&self, began: Timestamp) -> Self {
         Self {
@@ -74,7 +133,7 @@ impl Span {
 
 /// What a span stands for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Kind {
+pub enum Kind {
     /// An answer to a request.
     Server,
     /// A part of it.
@@ -83,7 +142,7 @@ pub(crate) enum Kind {
 
 /// The value of an attribute.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) enum Value {
+pub enum Value {
     /// A text.
     Text(Cow<'static, str>),
     /// A number.
@@ -92,21 +151,21 @@ pub(crate) enum Value {
 
 /// What is known of a span at its end.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Ended {
+pub struct Ended {
     /// Its name: one of few.
-    pub(crate) name: Cow<'static, str>,
+    pub name: Cow<'static, str>,
     /// What it stands for.
-    pub(crate) kind: Kind,
+    pub kind: Kind,
     /// Whether it ended with a fault of ours.
-    pub(crate) failed: bool,
+    pub failed: bool,
     /// By the semantic conventions of OpenTelemetry, where they have a name for it.
-    pub(crate) attributes: Vec<(&'static str, Value)>,
+    pub attributes: Vec<(&'static str, Value)>,
 }
 
 /// Records spans and hands them to the exporter.
 #[derive(Debug)]
 pub(crate) struct Traces {
-    exporter: Exporter,
+    exporter: Box<dyn Exporter>,
     /// Of traces that begin here, those whose number is below this are recorded.
     below: u64,
     spans: Spans,
@@ -118,9 +177,13 @@ impl Traces {
     /// # Errors
     /// A sentence for the operator.
     pub(crate) fn start(config: &Config, spans: &Spans) -> Result<Option<Self>, String> {
-        let Some(exporter) = otlp::start(config, spans)? else {
+        check(config)?;
+        let endpoint = config.collector().map_err(|error| error.to_string())?;
+        let Some((otlp, endpoint)) = OTLP.get().zip(endpoint) else {
             return Ok(None);
         };
+        let node = config.node_name.clone().or_else(crate::net::host_name);
+        let exporter = otlp.start(endpoint, node, spans)?;
         // As other tracers decide: by 63 bits of the trace id.
         let below = (config.otlp_sample_ratio * (1_u64 << 63) as f64) as u64;
         let spans = spans.clone();
@@ -169,7 +232,7 @@ impl Traces {
 
     /// Ends a span and sends it.
     pub(crate) fn end(&self, span: Span, ended: Ended) {
-        self.exporter.send(span, ended, SystemClock.wall());
+        self.exporter.send(&span, ended, SystemClock.wall());
     }
 
     /// Sends what a decision waited for: its turn with the writer until `taken`, then the commit.
@@ -182,7 +245,7 @@ impl Traces {
                 failed,
                 attributes: Vec::new(),
             };
-            self.exporter.send(parent.child(from), ended, till);
+            self.exporter.send(&parent.child(from), ended, till);
         };
         match waited.taken.get() {
             Some(taken) => {
@@ -231,15 +294,28 @@ pub(crate) fn current() -> Option<Span> {
     CURRENT.try_with(|span| *span).ok().flatten()
 }
 
-/// Whether traces can be sent as configured.
+/// Whether traces can be sent as configured. A configured `otlp_endpoint` is refused by a program that cannot send: ignored, it
+/// would only be noticed by the missing spans.
 ///
 /// # Errors
 /// A sentence for the operator.
 pub(crate) fn check(config: &Config) -> Result<(), String> {
-    otlp::check(config)
+    match (OTLP.get(), &config.otlp_endpoint) {
+        (None, None) => Ok(()),
+        (None, Some(_)) => Err(format!(
+            "otlp_endpoint is set, and this program sends no traces. {BUILD}, or remove otlp_endpoint"
+        )),
+        (Some(otlp), _) => match config.collector().map_err(|error| error.to_string())? {
+            Some(endpoint) => otlp.check(endpoint),
+            None => Ok(()),
+        },
+    }
 }
 
-/// What is configured and not done, a sentence.
+/// What is configured and not done, a sentence. The variable of all programs of a machine must not stop one of them.
 pub(crate) fn risk(config: &Config) -> Option<String> {
-    otlp::risk(config)
+    let is_ignored = OTLP.get().is_none() && config.otlp_environment.is_some();
+    is_ignored.then(|| {
+        format!("OTEL_EXPORTER_OTLP_ENDPOINT is set, and this program sends no traces. {BUILD}")
+    })
 }
