@@ -76,15 +76,19 @@ mod tests {
     use super::*;
 
     fn check(peer: &str, forwarded: &[&str], trusted: &[&str], expect: &str) {
+        let peer: IpAddr = peer.parse().unwrap();
+        check_peer(peer.into(), forwarded, trusted, expect);
+    }
+
+    fn check_peer(peer: Peer, forwarded: &[&str], trusted: &[&str], expect: &str) {
         let mut headers = HeaderMap::new();
         for line in forwarded {
             headers.append("x-forwarded-for", line.parse().unwrap());
         }
         let trusted: Vec<IpNet> = trusted.iter().map(|net| net.parse().unwrap()).collect();
-        let peer: IpAddr = peer.parse().unwrap();
         let got = caller(peer, &headers, &trusted);
         let got = got.map_or_else(|| "unknown".to_owned(), |address| address.to_string());
-        assert_eq!(got, expect, "{peer} {forwarded:?}");
+        assert_eq!(got, expect, "{peer:?} {forwarded:?}");
     }
 
     #[test]
@@ -97,42 +101,21 @@ mod tests {
     #[test]
     fn the_first_untrusted_hop_from_the_right_counts() {
         let trusted = &["127.0.0.0/8", "10.0.0.0/8"];
-        check("127.0.0.1", &["198.51.100.7"], trusted, "198.51.100.7");
-        check(
-            "127.0.0.1",
-            &["10.9.9.9, 198.51.100.7, 10.0.0.2"],
-            trusted,
-            "198.51.100.7",
-        );
-        check(
-            "127.0.0.1",
-            &["198.51.100.7", "10.0.0.2"],
-            trusted,
-            "198.51.100.7",
-        );
-        check("127.0.0.1", &["10.0.0.3"], trusted, "10.0.0.3");
-        check("127.0.0.1", &[], trusted, "127.0.0.1");
-        check(
-            "127.0.0.1",
-            &["::ffff:198.51.100.7"],
-            trusted,
-            "198.51.100.7",
-        );
-        check("127.0.0.1", &["198.51.100.7:4711"], trusted, "198.51.100.7");
-        check("127.0.0.1", &["[2001:db8::1]:443"], trusted, "2001:db8::1");
+        let counts = |forwarded: &[&str], expect| check("127.0.0.1", forwarded, trusted, expect);
+        counts(&["198.51.100.7"], "198.51.100.7");
+        counts(&["10.9.9.9, 198.51.100.7, 10.0.0.2"], "198.51.100.7");
+        counts(&["198.51.100.7", "10.0.0.2"], "198.51.100.7");
+        counts(&["10.0.0.3"], "10.0.0.3");
+        counts(&[], "127.0.0.1");
+        counts(&["::ffff:198.51.100.7"], "198.51.100.7");
+        counts(&["198.51.100.7:4711"], "198.51.100.7");
+        counts(&["[2001:db8::1]:443"], "2001:db8::1");
     }
 
     #[test]
     fn a_process_of_this_machine_says_where_its_caller_is() {
         let check = |forwarded: &[&str], trusted: &[&str], expect: &str| {
-            let mut headers = HeaderMap::new();
-            for line in forwarded {
-                headers.append("x-forwarded-for", line.parse().unwrap());
-            }
-            let trusted: Vec<IpNet> = trusted.iter().map(|net| net.parse().unwrap()).collect();
-            let got = caller(Peer::SameMachine, &headers, &trusted);
-            let got = got.map_or_else(|| "unknown".to_owned(), |address| address.to_string());
-            assert_eq!(got, expect, "{forwarded:?}");
+            check_peer(Peer::SameMachine, forwarded, trusted, expect);
         };
         check(&["198.51.100.7"], &[], "198.51.100.7");
         check(&["10.9.9.9, 198.51.100.7"], &[], "198.51.100.7");
@@ -143,18 +126,17 @@ mod tests {
 
     #[test]
     fn an_unreadable_hop_is_an_unknown_address() {
-        let trusted = &["127.0.0.0/8"];
-        check("127.0.0.1", &["unknown"], trusted, "unknown");
-        check("127.0.0.1", &["10.0.0.1,"], trusted, "unknown");
-        check("127.0.0.1", &[""], trusted, "unknown");
-        check("127.0.0.1", &["0.0.0.0"], trusted, "unknown");
-        check("127.0.0.1", &["::"], trusted, "unknown");
-        check("127.0.0.1", &["2001:db8::1%eth0"], trusted, "unknown");
-        check(
-            "127.0.0.1",
-            &[&vec!["127.0.0.1"; 40].join(",")],
-            trusted,
+        let forty = vec!["127.0.0.1"; 40].join(",");
+        let hops = [
             "unknown",
-        );
+            "10.0.0.1,",
+            "",
+            "0.0.0.0",
+            "::",
+            "2001:db8::1%eth0",
+        ];
+        for hop in hops.into_iter().chain([forty.as_str()]) {
+            check("127.0.0.1", &[hop], &["127.0.0.0/8"], "unknown");
+        }
     }
 }
