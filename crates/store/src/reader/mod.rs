@@ -75,6 +75,21 @@ pub struct ClientTotals {
 }
 
 impl ClientTotals {
+    /// None in any state.
+    #[must_use]
+    pub fn of(workspace: WorkspaceNo, environment: Environment) -> Self {
+        Self {
+            workspace,
+            environment,
+            disabled: 0,
+            no_token: 0,
+            revoked: 0,
+            expired: 0,
+            expiring: 0,
+            live: 0,
+        }
+    }
+
     /// All of them.
     #[must_use]
     pub fn total(&self) -> u32 {
@@ -291,16 +306,7 @@ impl Reader {
                 .last()
                 .is_some_and(|last| (last.workspace, last.environment) == (workspace, environment));
             if !same {
-                all.push(ClientTotals {
-                    workspace,
-                    environment,
-                    disabled: 0,
-                    no_token: 0,
-                    revoked: 0,
-                    expired: 0,
-                    expiring: 0,
-                    live: 0,
-                });
+                all.push(ClientTotals::of(workspace, environment));
             }
             let totals = all.last_mut().expect("one was pushed");
             match state {

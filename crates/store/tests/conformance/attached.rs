@@ -6,7 +6,8 @@ use crate::place::{Place, on_both};
 use std::sync::Arc;
 use std::time::Duration;
 use tokenward_core::sublease::Terms;
-use tokenward_store::{Attached, Decided, Fed, ReadSet};
+use tokenward_core::time::BootInstant;
+use tokenward_store::{Attached, Fed, ReadSet};
 
 /// Longer than any grant.
 const OVER: Duration = Duration::from_nanos(Terms::STANDARD.wait + 1);
@@ -26,12 +27,10 @@ async fn attached(house: &House) -> Attached {
             round: 1,
             through,
             term,
-        }) => {
-            assert_eq!((through, term), (attached.base, Terms::STANDARD.term));
-            attached
-        }
+        }) => assert_eq!((through, term), (attached.base, Terms::STANDARD.term)),
         other => panic!("{other:?}"),
     }
+    attached
 }
 
 /// Lets so many answers be held.
@@ -58,11 +57,8 @@ async fn an_answer_waits_for_every_replica_and_nothing_else_does(place: Arc<Plac
     until_held(&house, 2);
     assert_eq!(house.store.committed().1 - before.1, 2);
     // One that writes nothing tells of what was written before it, so it waits, too.
-    let store = house.store.clone();
-    let looks = tokio::spawn(async move {
-        let nothing = |_: &tokenward_store::View| Ok::<_, ()>((Decided::nothing(), ()));
-        store.decide(ReadSet::default(), nothing).await
-    });
+    let share = house.share();
+    let looks = tokio::spawn(async move { share.looks(ReadSet::default()).await });
     until_held(&house, 3);
 
     let attachments = house.store.attachments();
@@ -75,19 +71,18 @@ async fn an_answer_waits_for_every_replica_and_nothing_else_does(place: Arc<Plac
     }
     first.await.unwrap().unwrap();
     second.await.unwrap().unwrap();
-    looks.await.unwrap().unwrap().unwrap();
+    looks.await.unwrap().unwrap();
     assert_eq!(attachments.counts().held, 0);
-    house.close().await;
 }
 
 async fn who_is_silent_is_waited_for_once(place: Arc<Place>) {
     let (house, clients) = House::populated(&place, 1).await;
     let mut silent = attached(&house).await;
-    let (share, (id, secret)) = (house.share(), clients[0].clone());
+    let (share, client) = (house.share(), clients[0].clone());
     let call = tokio::spawn(async move {
-        share.generate(id, &secret).await.unwrap();
+        share.generate(&client).await.unwrap();
         // The second finds nobody to wait for.
-        share.generate(id, &secret).await.unwrap()
+        share.generate(&client).await.unwrap()
     });
     until_held(&house, 1);
     assert!(!call.is_finished());
@@ -100,7 +95,6 @@ async fn who_is_silent_is_waited_for_once(place: Arc<Place>) {
     assert!(next(&mut silent).await.is_none());
     let counts = house.store.attachments().counts();
     assert_eq!((counts.attached, counts.expelled), (0, 1));
-    house.close().await;
 }
 
 async fn a_cut_stream_holds_answers_and_a_release_frees_them(place: Arc<Place>) {
@@ -112,7 +106,6 @@ async fn a_cut_stream_holds_answers_and_a_release_frees_them(place: Arc<Place>) 
     assert!(!call.is_finished());
     house.store.attachments().released(replica.id);
     call.await.unwrap().unwrap();
-    house.close().await;
 }
 
 async fn what_a_predecessor_granted_is_waited_out(place: Arc<Place>) {
@@ -121,24 +114,17 @@ async fn what_a_predecessor_granted_is_waited_out(place: Arc<Place>) {
         replicas_before: true,
         ..house.who.clone()
     };
-    house.close().await;
+    house.close();
     let house = House::open_as(&place, who).await.unwrap();
     let call = house.ask(&clients[0]);
     until_held(&house, 1);
     // Checks go on meanwhile.
-    assert!(
-        house
-            .store
-            .replica()
-            .lease()
-            .read()
-            .covers(|| tokenward_core::time::BootInstant(0))
-    );
+    let lease = house.store.replica().lease().read();
+    assert!(lease.covers(|| BootInstant(0)));
     assert!(!call.is_finished());
     house.clock().skip(OVER);
     house.store.attachments().attach().unwrap();
     call.await.unwrap().unwrap();
-    house.close().await;
 }
 
 on_both!(

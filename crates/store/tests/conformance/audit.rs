@@ -7,7 +7,7 @@ use tokenward_core::audit::{Broken, Verifier};
 use tokenward_core::time::Timestamp;
 use tokenward_store::{AuditFilter, Reader};
 
-async fn verify(reader: &Reader) -> Result<(u64, [u8; 32]), Broken> {
+pub(crate) async fn verify(reader: &Reader) -> Result<(u64, [u8; 32]), Broken> {
     let mut verifier = Verifier::default();
     loop {
         let filter = AuditFilter {
@@ -25,20 +25,19 @@ async fn verify(reader: &Reader) -> Result<(u64, [u8; 32]), Broken> {
 
 async fn the_chain_written_verifies_and_ends_at_the_head(place: Arc<Place>) {
     let (house, clients) = House::populated(&place, 5).await;
-    for (id, secret) in &clients {
-        house.generate(*id, secret).await.unwrap();
+    for client in &clients {
+        house.generate(client).await.unwrap();
     }
     let reader = house.store.reader();
     let (seq, hash, changes) = reader.head().await.unwrap();
     assert_eq!(verify(reader).await, Ok((seq, hash)));
     assert_eq!((changes, seq), house.store.numbers());
     assert_eq!(seq, 11, "a workspace, five clients, five tokens");
-    house.close().await;
 }
 
 async fn entries_are_found_by_their_time(place: Arc<Place>) {
     let (house, clients) = House::populated(&place, 3).await;
-    house.generate(clients[0].0, &clients[0].1).await.unwrap();
+    house.generate(&clients[0]).await.unwrap();
     let reader = house.store.reader();
     let all = AuditFilter {
         limit: 100,
@@ -62,52 +61,28 @@ async fn entries_are_found_by_their_time(place: Arc<Place>) {
     };
     let some = reader.audit(&some).await.unwrap();
     assert_eq!(some.iter().map(|one| one.seq).collect::<Vec<_>>(), [2, 3]);
-    house.close().await;
 }
 
 async fn tampering_is_found(place: Arc<Place>) {
     let (house, clients) = House::populated(&place, 3).await;
-    house.generate(clients[0].0, &clients[0].1).await.unwrap();
+    house.generate(&clients[0]).await.unwrap();
     let reader = house.store.reader();
-    let check = async |tamper: &str, mend: &str, expect: Broken| {
-        place.sql(tamper);
+    let check = async |seq: u64, tamper: &str, mend: &str, expect: Broken| {
+        let alter = |set, seq| place.sql(&format!("UPDATE audit SET {set} WHERE seq = {seq}"));
+        alter(tamper, seq);
         assert_eq!(verify(reader).await, Err(expect), "{tamper}");
-        place.sql(mend);
+        let moved = if tamper == "seq = 99" { 99 } else { seq };
+        alter(mend, moved);
         assert!(verify(reader).await.is_ok(), "{mend}");
     };
-    let actor = "UPDATE audit SET actor = 'system' WHERE seq = 3";
-    check(
-        "UPDATE audit SET actor = 'admin-key:x' WHERE seq = 3",
-        actor,
-        Broken::Altered(3),
-    )
-    .await;
-    check(
-        "UPDATE audit SET at = at + 1 WHERE seq = 4",
-        "UPDATE audit SET at = at - 1 WHERE seq = 4",
-        Broken::Altered(4),
-    )
-    .await;
-    let detail = "UPDATE audit SET detail = replace(detail, 'tast', 'test') WHERE seq = 2";
-    check(
-        "UPDATE audit SET detail = replace(detail, 'test', 'tast') WHERE seq = 2",
-        detail,
-        Broken::Altered(2),
-    )
-    .await;
-    check(
-        "UPDATE audit SET seq = 99 WHERE seq = 5",
-        "UPDATE audit SET seq = 5 WHERE seq = 99",
-        Broken::Gap(99),
-    )
-    .await;
-    check(
-        "UPDATE audit SET seq = 99 WHERE seq = 2",
-        "UPDATE audit SET seq = 2 WHERE seq = 99",
-        Broken::Gap(3),
-    )
-    .await;
-    house.close().await;
+    let altered = |seq| Broken::Altered(seq);
+    check(3, "actor = 'admin-key:x'", "actor = 'system'", altered(3)).await;
+    check(4, "at = at + 1", "at = at - 1", altered(4)).await;
+    let [tamper, mend] = ["'test', 'tast'", "'tast', 'test'"]
+        .map(|words| format!("detail = replace(detail, {words})"));
+    check(2, &tamper, &mend, altered(2)).await;
+    check(5, "seq = 99", "seq = 5", Broken::Gap(99)).await;
+    check(2, "seq = 99", "seq = 2", Broken::Gap(3)).await;
 }
 
 on_both!(

@@ -6,14 +6,9 @@ use crate::model::{assert_same, folded};
 use crate::place::{Engine, Place, on, on_both};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use tokenward_core::audit::Verifier;
 use tokenward_core::change::EPOCH_GENERATIONS;
-use tokenward_core::client::ApiClient;
-use tokenward_store::{
-    AuditFilter, ClientFilter, LOG_GROWTH_MAX, Location, StoreError, backup, restore,
-};
+use tokenward_store::{ClientFilter, LOG_GROWTH_MAX, Location, StoreError, backup, restore};
 use tokenward_testkit::{assert_contains, wait_until};
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -28,41 +23,28 @@ fn placed(copy: &Path) -> Arc<Place> {
     place
 }
 
-async fn all_clients(house: &House) -> Vec<ApiClient> {
+/// Every client of a store is what its change log makes of it.
+async fn is_the_fold(house: &House) {
     let filter = ClientFilter {
         deleted: true,
         limit: 1_000,
         ..ClientFilter::default()
     };
     let clients = house.store.reader().clients(&filter).await.unwrap();
-    clients.into_iter().map(|(state, _)| state.client).collect()
+    let clients: Vec<_> = clients.into_iter().map(|(state, _)| state.client).collect();
+    let fold = folded(&house.place.bodies());
+    assert_same("loaded", &clients, house.store.replica(), &fold);
 }
 
 #[test]
 fn a_backup_under_load_is_one_moment_of_the_store() {
     on(Engine::Sqlite, async |place| {
         let (house, clients) = House::populated(&place, 8).await;
-        let stop = Arc::new(AtomicBool::new(false));
-        let writers: Vec<_> = clients
-            .chunks(2)
-            .map(|pair| {
-                let (house, stop, pair) = (house.share(), Arc::clone(&stop), pair.to_vec());
-                tokio::spawn(async move {
-                    while !stop.load(Ordering::Relaxed) {
-                        for (id, secret) in &pair {
-                            house.generate(*id, secret).await.unwrap();
-                        }
-                    }
-                })
-            })
-            .collect();
+        let flood = house.flood(&clients);
         let mut copies = Vec::new();
         for n in 0..3 {
-            let (from, to) = (
-                place.path(),
-                place.folder.path().join(format!("copy-{n}.db")),
-            );
-            let store = house.store.clone();
+            let to = place.folder.path().join(format!("copy-{n}.db"));
+            let (from, store) = (place.path(), house.store.clone());
             let copy = tokio::task::spawn_blocking(move || {
                 let mut told = 0;
                 let head = backup(&from, &to, LOG_GROWTH_MAX, |left, all| {
@@ -79,52 +61,19 @@ fn a_backup_under_load_is_one_moment_of_the_store() {
             });
             copies.push(copy.await.unwrap());
         }
-        stop.store(true, Ordering::Relaxed);
-        for writer in writers {
-            writer.await.unwrap();
-        }
+        flood.stop().await;
         let bodies = place.bodies();
         for (head, path) in copies {
             let place = placed(&path);
             let copied = place.bodies();
-            assert_eq!(
-                copied,
-                bodies[..copied.len()],
-                "the copy is a prefix of what was written"
-            );
+            // The copy is a prefix of what was written.
+            assert_eq!(copied, bodies[..copied.len()]);
             let house = House::open(&place).await;
-            assert_same(
-                "copied",
-                &all_clients(&house).await,
-                house.store.replica(),
-                &folded(&copied),
-            );
-            let mut verifier = Verifier::default();
-            let filter = AuditFilter {
-                limit: 1_000,
-                ..AuditFilter::default()
-            };
-            let mut after = 0;
-            while verifier.head().0 < head.1 {
-                let page = house
-                    .store
-                    .reader()
-                    .audit(&AuditFilter {
-                        after,
-                        ..filter.clone()
-                    })
-                    .await
-                    .unwrap();
-                page.iter().for_each(|entry| verifier.next(entry).unwrap());
-                after = verifier.head().0;
-            }
-            assert_eq!(
-                (copied.len() as u64, verifier.head()),
-                (head.0, (head.1, head.2))
-            );
-            house.close().await;
+            is_the_fold(&house).await;
+            let end = crate::audit::verify(house.store.reader()).await;
+            assert_eq!(copied.len() as u64, head.0);
+            assert_eq!(end, Ok((head.1, head.2)));
         }
-        house.close().await;
     });
 }
 
@@ -133,67 +82,43 @@ fn a_backup_that_lets_the_log_grow_too_far_is_given_up() {
     on(Engine::Sqlite, async |place| {
         let (house, clients) = House::populated(&place, 1).await;
         let to = place.folder.path().join("slow.db");
-        let (id, secret) = clients[0].clone();
-        let (from, runtime, share) = (
-            place.path(),
-            tokio::runtime::Handle::current(),
-            house.share(),
-        );
-        let target = to.clone();
+        let (client, from, target) = (clients[0].clone(), place.path(), to.clone());
+        let (runtime, share) = (tokio::runtime::Handle::current(), house.share());
         let copy = tokio::task::spawn_blocking(move || {
             backup(&from, &target, 100_000, |_, _| {
                 for _ in 0..100 {
-                    runtime.block_on(share.generate(id, &secret)).unwrap();
+                    runtime.block_on(share.generate(&client)).unwrap();
                 }
             })
         });
         let given_up = copy.await.unwrap().unwrap_err();
-        assert!(
-            matches!(&given_up, StoreError::Refused(text) if text.contains("--max-log-growth")),
-            "{given_up}"
-        );
+        assert_contains(&given_up.to_string(), "--max-log-growth");
         assert!(!to.exists() && !place.folder.path().join("slow.db.part").exists());
-        house.close().await;
     });
 }
 
 #[test]
 fn a_backup_takes_no_file_away_and_leaves_no_half() {
     on(Engine::Sqlite, async |place| {
-        let (house, _) = House::populated(&place, 1).await;
+        let (_house, _) = House::populated(&place, 1).await;
         let folder = place.folder.path();
         let kept = folder.join("kept.db");
         std::fs::write(&kept, "not ours").unwrap();
-        let refused = backup(&place.path(), &kept, LOG_GROWTH_MAX, |_, _| {}).unwrap_err();
-        assert!(
-            matches!(&refused, StoreError::Refused(text) if text.contains("kept.db exists")),
-            "{refused}"
-        );
+        let refused = |from: &Path, to: &Path| {
+            let copied = backup(from, to, LOG_GROWTH_MAX, |_, _| {});
+            copied.unwrap_err().to_string()
+        };
+        assert_contains(&refused(&place.path(), &kept), "kept.db exists");
         assert_eq!(std::fs::read(&kept).unwrap(), b"not ours");
-        let nowhere = backup(
-            &place.path(),
-            &folder.join("missing/copy.db"),
-            LOG_GROWTH_MAX,
-            |_, _| {},
-        )
-        .unwrap_err();
-        assert!(
-            matches!(&nowhere, StoreError::Refused(text) if text.contains("cannot write") && text.contains("missing")),
-            "{nowhere}"
-        );
-        let garbage =
-            backup(&kept, &folder.join("copy.db"), LOG_GROWTH_MAX, |_, _| {}).unwrap_err();
-        assert!(
-            matches!(&garbage, StoreError::Damaged(text) if text.contains("kept.db")),
-            "{garbage}"
-        );
-        let mut left: Vec<_> = std::fs::read_dir(folder)
-            .unwrap()
-            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-            .collect();
-        left.retain(|name| name.contains("copy"));
-        assert_eq!(left, Vec::<String>::new());
-        house.close().await;
+        let nowhere = refused(&place.path(), &folder.join("missing/copy.db"));
+        assert_contains(&nowhere, "cannot write");
+        assert_contains(&nowhere, "missing");
+        let garbage = refused(&kept, &folder.join("copy.db"));
+        assert_contains(&garbage, "damaged or not Tokenward's");
+        assert_contains(&garbage, "kept.db");
+        let names = std::fs::read_dir(folder).unwrap();
+        let names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        assert!(!names.into_iter().any(|name| name.contains("copy")));
     });
 }
 
@@ -201,117 +126,72 @@ fn a_backup_takes_no_file_away_and_leaves_no_half() {
 fn a_backup_is_its_owners_alone() {
     use std::os::unix::fs::PermissionsExt;
     on(Engine::Sqlite, async |place| {
-        let house = House::open(&place).await;
+        let _house = House::open(&place).await;
         let copy = place.folder.path().join("copy.db");
         backup(&place.path(), &copy, LOG_GROWTH_MAX, |_, _| {}).unwrap();
         for path in [place.path(), copy] {
-            assert_eq!(
-                std::fs::metadata(path).unwrap().permissions().mode() & 0o777,
-                0o600
-            );
+            let mode = std::fs::metadata(path).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o600);
         }
-        house.close().await;
     });
 }
 
 async fn a_restore_revives_no_token_and_keeps_secrets(place: Arc<Place>) {
     let (house, clients) = House::populated(&place, 2).await;
     house.product("gst").await;
-    let (id, secret) = &clients[0];
-    let token = house.generate(*id, secret).await.unwrap().token.expose();
+    let token = house.token(&clients[0]).await;
     assert_eq!(house.check(&token), "permit");
-    let who = house.who.clone();
-    house.close().await;
-    let epoch = uuid();
-    let restored = restore(&place.location, None, epoch, START, Duration::ZERO)
-        .await
-        .unwrap();
-    assert_eq!(restored.epoch, Some(epoch));
-    let house = House::open_as(&place, who).await.unwrap();
+    house.close();
+    let epoch = place.restore(None).await.unwrap().epoch.unwrap();
+    let house = House::open(&place).await;
     assert_eq!(house.store.head_at_open().epoch, epoch);
     assert_eq!(house.check(&token), "deny");
-    let answer = house.generate(*id, secret).await.unwrap();
-    assert_eq!(
-        answer.generation,
-        EPOCH_GENERATIONS + 2,
-        "no generation of a lost token is given out again"
-    );
+    // No generation of a lost token is given out again.
+    let answer = house.generate(&clients[0]).await.unwrap();
+    assert_eq!(answer.generation, EPOCH_GENERATIONS + 2);
     assert_eq!(house.check(&answer.token.expose()), "permit");
-    let never = house.generate(clients[1].0, &clients[1].1).await.unwrap();
-    assert_eq!(never.generation, EPOCH_GENERATIONS + 1);
-    let fold = folded(&place.bodies());
-    assert_same(
-        "restored",
-        &all_clients(&house).await,
-        house.store.replica(),
-        &fold,
-    );
-    house.close().await;
+    house.makes(&clients[1], EPOCH_GENERATIONS + 1).await;
+    is_the_fold(&house).await;
 }
 
 async fn a_restore_proved_complete_ends_nothing(place: Arc<Place>) {
     let (house, clients) = House::populated(&place, 1).await;
     house.product("gst").await;
-    let token = house
-        .generate(clients[0].0, &clients[0].1)
-        .await
-        .unwrap()
-        .token
-        .expose();
+    let token = house.token(&clients[0]).await;
     let (seq, hash, _) = house.store.reader().head().await.unwrap();
-    let who = house.who.clone();
-    house.close().await;
+    house.close();
     for wrong in [(seq + 1, hash), (seq, [1; 32]), (seq - 1, hash)] {
-        let refused = restore(&place.location, Some(wrong), uuid(), START, Duration::ZERO)
-            .await
-            .unwrap_err();
-        assert!(refused.to_string().contains("not complete"), "{refused}");
+        let refused = place.restore(Some(wrong)).await.unwrap_err();
+        assert_contains(&refused.to_string(), "not complete");
     }
-    let restored = restore(
-        &place.location,
-        Some((seq, hash)),
-        uuid(),
-        START,
-        Duration::ZERO,
-    )
-    .await
-    .unwrap();
+    let restored = place.restore(Some((seq, hash))).await.unwrap();
     assert_eq!((restored.epoch, restored.head.audit_seq), (None, seq));
-    let house = House::open_as(&place, who).await.unwrap();
+    let house = House::open(&place).await;
     assert_eq!(house.check(&token), "permit");
     assert_eq!(house.store.reader().head().await.unwrap().0, seq);
-    house.close().await;
 }
 
 async fn a_restore_into_nothing_is_refused_and_makes_nothing(place: Arc<Place>) {
-    let refused = restore(&place.location, None, uuid(), START, Duration::ZERO)
-        .await
-        .unwrap_err();
+    let refused = place.restore(None).await.unwrap_err().to_string();
     match place.engine {
         Engine::Sqlite => {
-            assert!(refused.to_string().contains("tokenward.db"), "{refused}");
+            assert_contains(&refused, "tokenward.db");
             assert!(!place.path().exists());
         }
         Engine::Postgres => {
-            assert_contains(&refused.to_string(), "copy the backup into it first");
-            assert_eq!(
-                place.number("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'"),
-                0
-            );
+            assert_contains(&refused, "copy the backup into it first");
+            let tables = "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'";
+            assert_eq!(place.number(tables), 0);
         }
     }
-    House::open_as(&place, Who::new())
-        .await
-        .unwrap()
-        .close()
-        .await;
+    House::open(&place).await.close();
 }
 
 /// A node of the lost server vouches by the lease which that one granted; nothing may be answered before it is over.
 #[test]
 fn a_restore_keeps_the_database_until_no_former_node_can_vouch() {
     on(Engine::Postgres, async |place| {
-        House::open(&place).await.close().await;
+        House::open(&place).await.close();
         place.sql(
             "INSERT INTO node (incarnation, id, attempt, acked, wait) VALUES ('former', 'former', 5, 0, 1000)",
         );
@@ -323,8 +203,8 @@ fn a_restore_keeps_the_database_until_no_former_node_can_vouch() {
             let waiting = move || wait_until("the epoch to begin", LIMIT, began);
             tokio::task::spawn_blocking(waiting).await.unwrap();
             assert_eq!(place.number("SELECT count(*) FROM node"), 0);
-            let refused = House::open_as(&place, Who::new()).await.map(|_| ());
-            assert!(matches!(refused, Err(StoreError::InUse(_))), "{refused:?}");
+            let refused = House::refused(&place, Who::new()).await;
+            assert!(matches!(refused, StoreError::InUse(_)), "{refused}");
         };
         let wait = Duration::from_secs(600);
         tokio::select! {
@@ -337,12 +217,9 @@ fn a_restore_keeps_the_database_until_no_former_node_can_vouch() {
 #[test]
 fn a_restore_under_a_running_node_is_refused() {
     on(Engine::Postgres, async |place| {
-        let house = House::open(&place).await;
-        let refused = restore(&place.location, None, uuid(), START, Duration::ZERO)
-            .await
-            .unwrap_err();
+        let _house = House::open(&place).await;
+        let refused = place.restore(None).await.unwrap_err();
         assert!(matches!(refused, StoreError::InUse(_)), "{refused}");
-        house.close().await;
     });
 }
 

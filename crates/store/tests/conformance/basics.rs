@@ -7,6 +7,7 @@ use tokenward_core::audit::{Actor, Entry};
 use tokenward_core::change::Change;
 use tokenward_core::client::{OnRepeat, Settings};
 use tokenward_core::digest::{DigestKey, KeyId, Keyring};
+use tokenward_core::generate::Fresh;
 use tokenward_core::ids::ClientId;
 use tokenward_core::label::{Label, Name};
 use tokenward_core::restrictions::Networks;
@@ -74,6 +75,14 @@ pub(crate) fn draw<const N: usize>() -> [u8; N] {
     out
 }
 
+/// The random bytes of one decision.
+pub(crate) fn fresh() -> Fresh {
+    Fresh {
+        token: draw(),
+        nonce: draw(),
+    }
+}
+
 pub(crate) fn uuid() -> Uuid {
     Uuid::from_bytes(draw())
 }
@@ -84,6 +93,11 @@ pub(crate) fn keyring() -> Arc<Keyring> {
 
 pub(crate) fn name(text: &str) -> Name {
     Name::parse(text).unwrap()
+}
+
+/// So many seconds after the start.
+pub(crate) fn at(second: i64) -> Timestamp {
+    Timestamp(START.0 + second * MICROS_PER_SECOND)
 }
 
 pub(crate) fn settings(label: &str) -> Settings {
@@ -116,14 +130,8 @@ pub(crate) fn entry(action: &'static str, client: Option<ClientId>, now: Timesta
 
 /// What a decision writes, with the audit entry it needs.
 pub(crate) fn audited(changes: Vec<Change>, now: Timestamp) -> Decided {
-    let audit = if changes.is_empty() {
-        vec![]
-    } else {
-        vec![entry("test", None, now)]
-    };
-    Decided {
-        changes,
-        audit,
-        ..Decided::default()
+    match changes.is_empty() {
+        true => Decided::nothing(),
+        false => Decided::changes(changes, entry("test", None, now)),
     }
 }

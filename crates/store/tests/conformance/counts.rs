@@ -1,15 +1,20 @@
 //! Figures of what tokens were used for: added up, read by client and day, forgotten with age.
 
-use crate::basics::START;
+use crate::basics::at;
 use crate::house::House;
 use crate::place::{Place, on_both};
 use std::sync::Arc;
 use tokenward_core::ids::{ClientNo, ProductNo};
-use tokenward_core::time::Timestamp;
 use tokenward_store::counts::{CheckCount, DAYS_KEPT, Outcome, SourceUse};
 use tokenward_store::people::Record;
 
-fn count(client: u32, day: u32, product: Option<u32>, outcome: Outcome, n: u64) -> CheckCount {
+pub(crate) fn count(
+    client: u32,
+    day: u32,
+    product: Option<u32>,
+    outcome: Outcome,
+    n: u64,
+) -> CheckCount {
     CheckCount {
         client: ClientNo(client),
         day,
@@ -20,14 +25,14 @@ fn count(client: u32, day: u32, product: Option<u32>, outcome: Outcome, n: u64) 
     }
 }
 
-fn stale(client: u32, day: u32, source: &str, n: u64, second: i64) -> SourceUse {
+pub(crate) fn stale(client: u32, day: u32, source: &str, n: u64, second: i64) -> SourceUse {
     SourceUse {
         client: ClientNo(client),
         day,
         source: source.into(),
         outcome: Outcome::Superseded,
         n,
-        last_at: Timestamp(START.0 + second * 1_000_000),
+        last_at: at(second),
     }
 }
 
@@ -48,17 +53,11 @@ async fn counts_are_added_to_what_was_there(place: Arc<Place>) {
     house.note([Record::CountsAdded(second)]).await;
     let reader = house.store.reader();
     let read = reader.check_counts(ClientNo(1), 20).await.unwrap();
-    let all = [
-        others[0],
-        permits((1 << 40) + 8),
-        others[2],
-        others[1],
-        others[3],
-    ];
-    assert_eq!(read, all);
+    let [generated, of_another, expired, later, _] = others;
+    let sum = permits((1 << 40) + 8);
+    assert_eq!(read, [generated, sum, expired, of_another, later]);
     let read = reader.check_counts(ClientNo(1), 21).await.unwrap();
-    assert_eq!(read, [others[3]]);
-    house.close().await;
+    assert_eq!(read, [later]);
 }
 
 async fn counts_of_hours_are_added_up_by_day_too(place: Arc<Place>) {
@@ -96,22 +95,18 @@ async fn counts_of_hours_are_added_up_by_day_too(place: Arc<Place>) {
     assert_eq!(hours, [later(21), later(22)]);
     let days = reader.check_counts(ClientNo(1), 0).await.unwrap();
     assert_eq!(days.len(), 3, "{days:?}");
-    house.close().await;
 }
 
 async fn sources_keep_their_last_time(place: Arc<Place>) {
     let house = House::open(&place).await;
-    let first = vec![stale(1, 20, "10.0.0.1", 2, 5), stale(1, 20, "others", 1, 6)];
+    let of = |client, n, second| stale(client, 20, "10.0.0.1", n, second);
+    let first = vec![of(1, 2, 5), stale(1, 20, "others", 1, 6)];
     house.note([Record::SourceUses(first)]).await;
-    let second = vec![
-        stale(1, 20, "10.0.0.1", 1, 9),
-        stale(2, 20, "10.0.0.1", 1, 9),
-    ];
+    let second = vec![of(1, 1, 9), of(2, 1, 9)];
     house.note([Record::SourceUses(second)]).await;
     let read = house.store.reader().source_uses(ClientNo(1), 20).await;
-    let expected = [stale(1, 20, "10.0.0.1", 3, 9), stale(1, 20, "others", 1, 6)];
+    let expected = [of(1, 3, 9), stale(1, 20, "others", 1, 6)];
     assert_eq!(read.unwrap(), expected);
-    house.close().await;
 }
 
 async fn old_counts_of_the_clients_named_are_forgotten(place: Arc<Place>) {
@@ -138,7 +133,6 @@ async fn old_counts_of_the_clients_named_are_forgotten(place: Arc<Place>) {
         let uses = reader.source_uses(ClientNo(client), 0).await.unwrap();
         assert_eq!(uses.iter().map(|one| one.day).collect::<Vec<_>>(), left);
     }
-    house.close().await;
 }
 
 on_both!(

@@ -4,16 +4,19 @@
 use crate::basics::{HOME, TestClock, draw, entry, keyring, name, settings, uuid};
 use crate::place::Place;
 use crate::sharer::{Held, Sharer};
+use futures_util::future::join_all;
+use std::convert::Infallible;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokenward_core::change::Change;
 use tokenward_core::client::{ApiClient, ClientState, Product, SecretRecord, Settings, Workspace};
 use tokenward_core::credential::ClientSecret;
 use tokenward_core::digest::KeyId;
-use tokenward_core::generate::{Answer, IssueOptions, Rejection};
+use tokenward_core::generate::Answer;
 use tokenward_core::ids::{ClientId, ClientNo, Environment, ProductNo, WorkspaceId};
 use tokenward_core::label::Slug;
-use tokenward_core::time::Timestamp;
+use tokenward_core::time::{BootInstant, Clock, Timestamp};
 use tokenward_core::verdict::{Facts, Presented, Verdict};
 use tokenward_store::people::Record;
 use tokenward_store::{
@@ -72,9 +75,25 @@ impl Who {
     }
 }
 
+/// An API client and its first secret.
+pub(crate) type Client = (ClientId, String);
+
+/// Waits for the end of a store's writer when it is dropped, unless a test has failed.
+pub(crate) struct Ending(Option<WriterHandle>);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        if let Some(handle) = self.0.take().filter(|_| !std::thread::panicking()) {
+            tokio::task::block_in_place(|| handle.join());
+        }
+    }
+}
+
+/// An open store. It ends in good order when it is dropped, or by [`House::close`].
 pub(crate) struct House {
+    /// Dropped first, which ends the writer.
     pub(crate) store: Store<TestClock>,
-    pub(crate) handle: WriterHandle,
+    pub(crate) ending: Ending,
     pub(crate) place: Arc<Place>,
     pub(crate) who: Who,
     /// The name of its process towards the database.
@@ -117,7 +136,7 @@ impl House {
         let (store, handle) = Store::open(&place.location, options).await?;
         Ok(Self {
             store,
-            handle,
+            ending: Ending(Some(handle)),
             place: Arc::clone(place),
             who,
             incarnation,
@@ -125,25 +144,26 @@ impl House {
         })
     }
 
+    /// Why a start is refused.
+    pub(crate) async fn refused(place: &Arc<Place>, who: Who) -> StoreError {
+        match Self::open_as(place, who).await {
+            Ok(_) => panic!("it opened"),
+            Err(error) => error,
+        }
+    }
+
     /// Ends the store in good order.
-    pub(crate) async fn close(self) {
-        drop(self.store);
-        tokio::task::spawn_blocking(|| self.handle.join())
-            .await
-            .unwrap();
+    pub(crate) fn close(self) {
+        drop(self);
     }
 
     /// Ends it and opens it again as the same node.
     pub(crate) async fn reopened(self) -> Self {
-        let (place, who, made) = (
-            Arc::clone(&self.place),
-            self.who.clone(),
-            Arc::clone(&self.made),
-        );
-        self.close().await;
-        let opened = Self::open_as(&place, who)
-            .await
-            .unwrap_or_else(|error| panic!("{error}"));
+        let (place, who) = (Arc::clone(&self.place), self.who.clone());
+        let made = Arc::clone(&self.made);
+        self.close();
+        let opened = Self::open_as(&place, who).await;
+        let opened = opened.unwrap_or_else(|error| panic!("{error}"));
         Self { made, ..opened }
     }
 
@@ -198,11 +218,7 @@ impl House {
     }
 
     /// A client with one secret, in production.
-    pub(crate) async fn client(
-        &self,
-        workspace: WorkspaceId,
-        settings: Settings,
-    ) -> (ClientId, String) {
+    pub(crate) async fn client(&self, workspace: WorkspaceId, settings: Settings) -> Client {
         // As the server makes them: with the number the client is about to get.
         let no = u32::try_from(self.store.replica().client_count()).unwrap();
         let id = keyring().client_id(ClientNo(no), draw());
@@ -239,17 +255,25 @@ impl House {
         (id, text)
     }
 
-    pub(crate) async fn generate(&self, id: ClientId, secret: &str) -> Result<Answer, Failure> {
-        self.share().generate(id, secret).await
+    pub(crate) async fn generate(&self, client: &Client) -> Result<Answer, Failure> {
+        self.share().generate(client).await
     }
 
-    pub(crate) async fn generate_as(
+    /// What a decision about `wants` sees.
+    pub(crate) async fn view(&self, wants: ReadSet) -> View {
+        let look = |view: &View| Ok::<_, Infallible>((Decided::nothing(), view.clone()));
+        let Ok(view) = self.store.decide(wants, look).await.unwrap();
+        view
+    }
+
+    /// Writes what needs no answer.
+    pub(crate) async fn decided(
         &self,
-        id: ClientId,
-        secret: &str,
-        options: IssueOptions,
-    ) -> Result<Result<Answer, Rejection>, Failure> {
-        self.share().generate_as(id, secret, options).await
+        wants: ReadSet,
+        decide: impl FnOnce(&View) -> Decided + Send + 'static,
+    ) -> Result<(), Failure> {
+        let decide = |view: &View| Ok::<_, Infallible>((decide(view), ()));
+        self.store.decide(wants, decide).await.map(drop)
     }
 
     /// A change of one client, decided on its state.
@@ -324,34 +348,79 @@ impl House {
         }
     }
 
+    /// Whether checks are answered.
+    pub(crate) fn vouches(&self) -> bool {
+        let lease = self.store.replica().lease().read();
+        lease.covers(|| self.clock().boot())
+    }
+
+    /// How long it is since then.
+    pub(crate) fn since(&self, then: BootInstant) -> Duration {
+        Duration::from_nanos(self.clock().boot().0 - then.0)
+    }
+
     pub(crate) fn clock(&self) -> &TestClock {
         self.store.clock()
     }
 
-    /// One client that may use the product `gst`: its id, its secret, and its first token.
-    pub(crate) async fn with_token(&self) -> (ClientId, String, String) {
-        let (id, secret) = self.populate(1).await.remove(0);
+    /// One client that may use the product `gst`, and its first token.
+    pub(crate) async fn with_token(&self) -> (Client, String) {
+        let client = self.populate(1).await.remove(0);
         self.product("gst").await;
-        let token = self.token(id, &secret).await;
-        (id, secret, token)
+        let token = self.token(&client).await;
+        (client, token)
     }
 
     /// A new token of a client.
-    pub(crate) async fn token(&self, id: ClientId, secret: &str) -> String {
-        let answer = self.generate(id, secret).await.unwrap();
+    pub(crate) async fn token(&self, client: &Client) -> String {
+        let answer = self.generate(client).await.unwrap();
         answer.token.expose().to_string()
     }
 
+    /// Makes a token, which must be the first, the second, and so on.
+    #[track_caller]
+    pub(crate) fn makes(&self, client: &Client, generation: u32) -> impl Future<Output = ()> {
+        let caller = std::panic::Location::caller();
+        async move {
+            let made = self.generate(client).await.unwrap().generation;
+            assert_eq!(made, generation, "{caller}");
+        }
+    }
+
     /// Sees that no token can be made while the store is not available.
-    pub(crate) async fn is_unavailable(&self, id: ClientId, secret: &str) {
-        let failed = self.generate(id, secret).await.map(drop);
+    pub(crate) async fn is_unavailable(&self, client: &Client) {
+        let failed = self.generate(client).await.map(drop);
         assert_eq!(failed, Err(Failure::Unavailable));
     }
 
     /// Asks for a token of a client in a task of its own.
-    pub(crate) fn ask(&self, client: &(ClientId, String)) -> JoinHandle<Result<Answer, Failure>> {
-        let (share, (id, secret)) = (self.share(), client.clone());
-        tokio::spawn(async move { share.generate(id, &secret).await })
+    pub(crate) fn ask(&self, client: &Client) -> JoinHandle<Result<Answer, Failure>> {
+        let (share, client) = (self.share(), client.clone());
+        tokio::spawn(async move { share.generate(&client).await })
+    }
+
+    /// Asks for tokens of each client in a task of its own until told to stop.
+    pub(crate) fn flood(&self, clients: &[Client]) -> Flood {
+        let stop = Arc::new(AtomicBool::new(false));
+        let flood = clients.iter().map(|client| {
+            let (share, client, stop) = (self.share(), client.clone(), Arc::clone(&stop));
+            tokio::spawn(async move {
+                while !stop.load(Ordering::Relaxed) {
+                    share.generate(&client).await.unwrap();
+                }
+            })
+        });
+        Flood {
+            tasks: flood.collect(),
+            stop,
+        }
+    }
+
+    /// The records of these clients.
+    pub(crate) async fn records(&self, clients: &[Client]) -> Vec<ApiClient> {
+        let states = clients.iter().map(|(id, _)| self.state(*id));
+        let states = join_all(states).await.into_iter();
+        states.map(|state| state.client).collect()
     }
 
     pub(crate) async fn delete(&self, id: ClientId) {
@@ -361,18 +430,15 @@ impl House {
 
     /// Writes records, with an audit entry if `audited`.
     pub(crate) async fn write(&self, records: Vec<Record>, audited: bool) -> Result<(), Failure> {
-        let decided = self
-            .store
-            .decide::<_, (), _>(ReadSet::default(), move |view| {
-                let audit = audited.then(|| entry("member.change", None, view.now));
-                let decided = Decided {
-                    records,
-                    audit: audit.into_iter().collect(),
-                    ..Decided::default()
-                };
-                Ok((decided, ()))
-            });
-        decided.await.map(|_| ())
+        let decide = move |view: &View| {
+            let audit = audited.then(|| entry("member.change", None, view.now));
+            Decided {
+                records,
+                audit: audit.into_iter().collect(),
+                ..Decided::default()
+            }
+        };
+        self.decided(ReadSet::default(), decide).await
     }
 
     /// Writes records with an audit entry; they must be taken.
@@ -386,16 +452,13 @@ impl House {
     }
 
     /// One workspace and so many clients.
-    pub(crate) async fn populated(
-        place: &Arc<Place>,
-        count: usize,
-    ) -> (Self, Vec<(ClientId, String)>) {
+    pub(crate) async fn populated(place: &Arc<Place>, count: usize) -> (Self, Vec<Client>) {
         let house = Self::open(place).await;
         let clients = house.populate(count).await;
         (house, clients)
     }
 
-    pub(crate) async fn populate(&self, count: usize) -> Vec<(ClientId, String)> {
+    pub(crate) async fn populate(&self, count: usize) -> Vec<Client> {
         let workspace = self.workspace("Acme GmbH & Söhne").await;
         let mut clients = Vec::new();
         for n in 0..count {
@@ -403,6 +466,25 @@ impl House {
         }
         clients
     }
+}
+
+/// Tasks that ask for tokens.
+pub(crate) struct Flood {
+    pub(crate) tasks: Vec<JoinHandle<()>>,
+    stop: Arc<AtomicBool>,
+}
+
+impl Flood {
+    pub(crate) async fn stop(self) {
+        self.stop.store(true, Ordering::Relaxed);
+        ended(self.tasks).await;
+    }
+}
+
+/// What tasks answer, in their order.
+pub(crate) async fn ended<T>(tasks: Vec<JoinHandle<T>>) -> Vec<T> {
+    let ended = join_all(tasks).await.into_iter();
+    ended.map(|answer| answer.unwrap()).collect()
 }
 
 /// Waits until something is so, with the runtime going on.

@@ -1,24 +1,30 @@
 //! The law: `load(database) == fold(apply, changes)`, for random histories of real decisions, and
 //! every row says what was written.
 
-use crate::basics::{START, draw, keyring, name, settings, uuid};
+use crate::basics::{START, draw, fresh, keyring, name, settings, uuid};
 use crate::house::{House, disable};
 use crate::model::assert_law;
 use crate::place::{Engine, Place, runtime};
 use crate::steps::{LABELS, NETWORKS, Step, steps};
 use proptest::prelude::*;
 use std::sync::Arc;
-use std::time::Duration;
 use tokenward_core::change::Change;
-use tokenward_core::client::{AdminKeyRecord, OnRepeat, Product, Role, SecretRecord};
+use tokenward_core::client::{AdminKeyRecord, ClientState, OnRepeat, Role, SecretRecord};
 use tokenward_core::credential::{AdminKey, ClientSecret};
 use tokenward_core::digest::KeyId;
-use tokenward_core::generate::{self, Fresh, IssueOptions};
+use tokenward_core::generate::{self, IssueOptions};
 use tokenward_core::ids::{ClientId, ProductNo, WorkspaceId};
 use tokenward_core::label::{Label, Slug};
 use tokenward_core::restrictions::Networks;
 use tokenward_core::slot::EndReason;
-use tokenward_store::{ReadSet, restore};
+use tokenward_store::{ReadSet, View};
+
+fn on_repeat(returns: bool) -> OnRepeat {
+    match returns {
+        true => OnRepeat::Return,
+        false => OnRepeat::Replace,
+    }
+}
 
 struct Run {
     house: House,
@@ -52,11 +58,7 @@ impl Run {
         let mut wanted = settings(&format!("{} {n}", LABELS[n % 3]));
         wanted.handover_max_seconds = 60;
         wanted.notification_emails = vec!["a@example.com".into(), "ü@example.com".into()];
-        wanted.on_repeat = if returns {
-            OnRepeat::Return
-        } else {
-            OnRepeat::Replace
-        };
+        wanted.on_repeat = on_repeat(returns);
         let (id, secret) = self.house.client(self.workspaces[workspace], wanted).await;
         self.clients.push((id, [Some(secret), None]));
     }
@@ -80,37 +82,30 @@ impl Run {
                 };
                 for secret in secrets.iter().flatten() {
                     // Refused when deleted, disabled or by another setting; that writes nothing.
-                    let _ = house.generate_as(*id, secret, options).await.unwrap();
+                    let client = (*id, secret.clone());
+                    let _ = house.share().generate_as(&client, options).await.unwrap();
                 }
             }
             Step::ByAdmin { client } => {
                 let id = self.clients[chosen(client)].0;
                 let by_admin = house.decide(ReadSet::client(id), |view| {
-                    let fresh = Fresh {
-                        token: draw(),
-                        nonce: draw(),
-                    };
-                    generate::by_admin(view.client.as_ref().unwrap(), fresh, &keyring(), view.now)
+                    let state = view.client.as_ref().unwrap();
+                    generate::by_admin(state, fresh(), &keyring(), view.now)
                 });
                 let _ = by_admin.await.unwrap();
             }
             Step::Revoke { client } => {
-                house
-                    .alter(self.clients[chosen(client)].0, generate::revoke)
-                    .await
+                let id = self.clients[chosen(client)].0;
+                house.alter(id, generate::revoke).await;
             }
             Step::EndPrevious { client } => {
-                house
-                    .alter(self.clients[chosen(client)].0, |state, _| {
-                        generate::end_previous(state)
-                    })
-                    .await;
+                let end = |state: &ClientState, _| generate::end_previous(state);
+                house.alter(self.clients[chosen(client)].0, end).await;
             }
             Step::Disable { client, on } => {
                 let id = self.clients[chosen(client)].0;
-                house
-                    .alter(id, move |state, now| Some(disable(state, on, now)))
-                    .await;
+                let change = move |state: &ClientState, now| Some(disable(state, on, now));
+                house.alter(id, change).await;
             }
             Step::Workspace {
                 workspace,
@@ -120,7 +115,7 @@ impl Run {
                     workspace: Some(self.workspaces[workspace]),
                     ..ReadSet::default()
                 };
-                let put = move |view: &tokenward_store::View| {
+                let put = move |view: &View| {
                     let mut workspace = view.workspace.clone().unwrap();
                     workspace.disabled_at = disabled.then_some(view.now);
                     workspace.name = name(if disabled { "Zu" } else { "Offen — 開" });
@@ -138,23 +133,16 @@ impl Run {
                 lifetime,
                 returns,
             } => {
-                let change = move |state: &tokenward_core::client::ClientState, _| {
+                let change = move |state: &ClientState, _| {
                     let mut settings = state.client.settings.clone();
-                    let label = format!(
-                        "{} anders",
-                        settings.label.as_str().trim_end_matches(" anders")
-                    );
-                    settings.label = Label::parse(&label).unwrap();
+                    let label = settings.label.as_str().trim_end_matches(" anders");
+                    settings.label = Label::parse(&format!("{label} anders")).unwrap();
                     settings.products =
                         products.map(|list| list.into_iter().map(ProductNo).collect());
                     settings.token_networks = Networks::parse(NETWORKS[networks]).unwrap();
                     settings.secret_networks = Networks::parse(NETWORKS[1]).unwrap();
                     settings.token_lifetime_seconds = lifetime;
-                    settings.on_repeat = if returns {
-                        OnRepeat::Return
-                    } else {
-                        OnRepeat::Replace
-                    };
+                    settings.on_repeat = on_repeat(returns);
                     Some(Change::ClientSettingsChanged {
                         client: state.client.no,
                         settings: Box::new(settings),
@@ -173,7 +161,7 @@ impl Run {
                 let secret = ClientSecret::from_random(state.client.environment, id, draw());
                 self.clients[at].1[position] = (!drop).then(|| secret.expose().to_string());
                 let digest = keyring().secret(KeyId(1), &secret).unwrap();
-                let rotate = move |state: &tokenward_core::client::ClientState, now| {
+                let rotate = move |state: &ClientState, now| {
                     let (mut secrets, n) = (state.client.secrets, state.client.next_secret);
                     let record = SecretRecord {
                         n,
@@ -204,7 +192,7 @@ impl Run {
                     false => Role::Operator,
                 };
                 let id = key.id();
-                let put = move |view: &tokenward_store::View| Change::AdminKeyPut {
+                let put = move |view: &View| Change::AdminKeyPut {
                     key: Box::new(AdminKeyRecord {
                         id,
                         name: name("Schlüssel"),
@@ -216,68 +204,43 @@ impl Run {
                         revoked_at: revoked.then_some(view.now),
                     }),
                 };
-                house
-                    .put(
-                        ReadSet {
-                            admin_keys: true,
-                            ..ReadSet::default()
-                        },
-                        put,
-                    )
-                    .await;
+                house.put(ReadSet::default(), put).await;
             }
             Step::EndAndIssue { client } => self.end_and_issue(chosen(client)).await,
             Step::Wait { seconds } => house.clock().wait(seconds),
-            Step::Reopen => self.again(None).await,
-            Step::Epoch => self.again(Some(uuid())).await,
+            Step::Reopen => self.again(false).await,
+            Step::Epoch => self.again(true).await,
         }
     }
 
     async fn product(&mut self, number: usize, delete: bool) {
         match self.products.get(number).copied() {
             None => {
-                let no = self
-                    .house
-                    .product(&format!("product-{}", self.products_made))
-                    .await;
-                assert_eq!(
-                    no.0, self.products_made,
-                    "a product's number is never given out again"
-                );
+                let slug = format!("product-{}", self.products_made);
+                let no = self.house.product(&slug).await;
+                // A product's number is never given out again.
+                assert_eq!(no.0, self.products_made);
                 self.products_made += 1;
                 self.products.push(no);
             }
             Some(no) if delete => {
                 self.products.remove(number);
-                self.house
-                    .put(ReadSet::default(), move |_| Change::ProductDeleted {
-                        product: no,
-                    })
-                    .await;
+                let deleted = Change::ProductDeleted { product: no };
+                self.house.put(ReadSet::default(), |_| deleted).await;
             }
             Some(no) => {
-                let rename = move |view: &tokenward_store::View| {
-                    let product = view
-                        .products
-                        .iter()
-                        .find(|product| product.no == no)
-                        .unwrap();
-                    Change::ProductPut {
-                        product: Product {
-                            name: name("Umbenannt"),
-                            ..product.clone()
-                        },
-                    }
+                let rename = move |view: &View| {
+                    let mut products = view.products.iter();
+                    let found = products.find(|product| product.no == no);
+                    let mut product = found.unwrap().clone();
+                    product.name = name("Umbenannt");
+                    Change::ProductPut { product }
                 };
-                self.house
-                    .put(
-                        ReadSet {
-                            products: true,
-                            ..ReadSet::default()
-                        },
-                        rename,
-                    )
-                    .await;
+                let wants = ReadSet {
+                    products: true,
+                    ..ReadSet::default()
+                };
+                self.house.put(wants, rename).await;
             }
         }
     }
@@ -293,44 +256,28 @@ impl Run {
                     client: state.client.no,
                     slot: ended.clone(),
                 }];
-                let state = tokenward_core::client::ClientState {
+                let state = ClientState {
                     slot: *ended,
                     ..state.clone()
                 };
-                let fresh = Fresh {
-                    token: draw(),
-                    nonce: draw(),
-                };
-                if let Ok((issued, _)) = generate::by_admin(&state, fresh, &keyring(), view.now) {
-                    changes.extend(issued);
-                }
+                let issued = generate::by_admin(&state, fresh(), &keyring(), view.now);
+                changes.extend(issued.into_iter().flat_map(|(issued, _)| issued));
                 Ok((changes, ()))
             });
         decided.await.unwrap().unwrap();
     }
 
-    /// Ends the store and opens it again, after a restore if an epoch is given.
-    async fn again(&mut self, epoch: Option<uuid::Uuid>) {
-        let (place, who, made) = (
-            self.house.place.clone(),
-            self.house.who.clone(),
-            self.house.made.clone(),
-        );
+    /// Ends the store and opens it again, after a restore if wanted.
+    async fn again(&mut self, restored: bool) {
+        let (place, made) = (self.house.place.clone(), self.house.made.clone());
         let placeholder = House::open(&Place::new(Engine::Sqlite)).await;
-        std::mem::replace(&mut self.house, placeholder)
-            .close()
-            .await;
-        if let Some(epoch) = epoch {
-            restore(&place.location, None, epoch, START, Duration::ZERO)
-                .await
-                .unwrap();
-            made.lock()
-                .unwrap()
-                .push(Change::EpochStarted { epoch, at: START });
+        drop(std::mem::replace(&mut self.house, placeholder));
+        if restored {
+            let epoch = place.restore(None).await.unwrap().epoch.unwrap();
+            let begun = Change::EpochStarted { epoch, at: START };
+            made.lock().unwrap().push(begun);
         }
-        let opened = House::open_as(&place, who)
-            .await
-            .unwrap_or_else(|error| panic!("{error}"));
+        let opened = House::open(&place).await;
         self.house = House { made, ..opened };
     }
 }
@@ -348,7 +295,7 @@ fn holds(engine: Engine, cases: u32) {
             for step in steps {
                 run.take(step).await;
             }
-            assert_law(run.house).await.close().await;
+            assert_law(run.house).await.close();
         });
     });
 }

@@ -1,12 +1,12 @@
 //! Lists as the console asks for them: searched, filtered by state and product, newest first, page by page.
 
 use crate::basics::{START, draw, entry, keyring, settings, uuid};
-use crate::house::House;
+use crate::house::{House, delete};
 use crate::place::{Place, on_both};
 use std::sync::Arc;
 use tokenward_core::ClientSecret;
 use tokenward_core::change::Change;
-use tokenward_core::client::Settings;
+use tokenward_core::client::{ApiClient, Settings};
 use tokenward_core::digest::{Digest, KeyId};
 use tokenward_core::generate;
 use tokenward_core::ids::{ClientNo, Environment, ProductNo, WorkspaceId, WorkspaceNo};
@@ -22,16 +22,18 @@ use tokenward_store::{
 
 const DAY: i64 = 86_400 * MICROS_PER_SECOND;
 
-async fn labels(house: &House, filter: ClientFilter) -> Vec<String> {
-    let filter = ClientFilter {
-        limit: 100,
-        ..filter
-    };
+/// The clients that a filter finds, at most 100 unless it says otherwise.
+async fn found(house: &House, filter: ClientFilter) -> Vec<ApiClient> {
+    let limit = if filter.limit == 0 { 100 } else { filter.limit };
+    let filter = ClientFilter { limit, ..filter };
     let found = house.store.reader().clients(&filter).await.unwrap();
-    let label = |(state, _): (tokenward_core::client::ClientState, _)| {
-        state.client.settings.label.to_string()
-    };
-    found.into_iter().map(label).collect()
+    found.into_iter().map(|(state, _)| state.client).collect()
+}
+
+async fn labels(house: &House, filter: ClientFilter) -> Vec<String> {
+    let found = found(house, filter).await;
+    let labels = found.iter().map(|client| client.settings.label.to_string());
+    labels.collect()
 }
 
 async fn labels_are_searched_for_what_they_hold(place: Arc<Place>) {
@@ -57,7 +59,6 @@ async fn labels_are_searched_for_what_they_hold(place: Arc<Place>) {
     check("!", &["wow!"]).await;
     check("'", &["it's"]).await;
     check("nothing", &[]).await;
-    house.close().await;
 }
 
 async fn pages_go_from_the_newest_to_the_oldest(place: Arc<Place>) {
@@ -79,12 +80,11 @@ async fn pages_go_from_the_newest_to_the_oldest(place: Arc<Place>) {
             limit: 2,
             ..ClientFilter::default()
         };
-        let found = house.store.reader().clients(&filter).await.unwrap();
-        let last = found.last().map(|(state, _)| state.client.no);
-        let label = |(state, _): &(tokenward_core::client::ClientState, _)| {
-            state.client.settings.label.to_string()
-        };
-        (found.iter().map(label).collect::<Vec<_>>(), last)
+        let last = found(&house, filter.clone())
+            .await
+            .last()
+            .map(|last| last.no);
+        (labels(&house, filter).await, last)
     };
     let (first, last) = page(None).await;
     assert_eq!(first, ["c4", "c3"]);
@@ -93,7 +93,6 @@ async fn pages_go_from_the_newest_to_the_oldest(place: Arc<Place>) {
     let (third, last) = page(last).await;
     assert_eq!(third, ["c0"]);
     assert_eq!(page(last).await.0, [""; 0]);
-    house.close().await;
 }
 
 /// A token made some days before the tests' beginning, good for some days.
@@ -115,14 +114,9 @@ async fn states(house: &House) -> WorkspaceId {
         house.client(workspace, settings(label)).await;
         let client = ClientNo(no);
         no += 1;
-        if let Some(slot) = slot {
-            let slot = Box::new(slot);
-            house
-                .put(ReadSet::default(), move |_| Change::TokenIssued {
-                    client,
-                    slot,
-                })
-                .await;
+        if let Some(slot) = slot.map(Box::new) {
+            let issued = Change::TokenIssued { client, slot };
+            house.put(ReadSet::default(), |_| issued).await;
         }
         client
     };
@@ -137,30 +131,20 @@ async fn states(house: &House) -> WorkspaceId {
     client("revoked", Some(ended.end(EndReason::Revoked, START))).await;
     let sleeping = client("disabled", with(token(0, None))).await;
     let gone = client("deleted", with(token(0, None))).await;
-    let busy = Slot {
-        quota: [
-            QuotaCount {
-                day: START.utc_day(),
-                used: 8,
-            },
-            QuotaCount::default(),
-        ],
-        ..Slot::default()
+    let mut busy = Slot::default();
+    busy.quota[0] = QuotaCount {
+        day: START.utc_day(),
+        used: 8,
     };
     client("quota", Some(busy)).await;
     let at = START;
-    house
-        .put(ReadSet::default(), move |_| Change::ClientDisabled {
-            client: sleeping,
-            at: Some(at),
-        })
-        .await;
-    house
-        .put(ReadSet::default(), move |_| Change::ClientDeleted {
-            client: gone,
-            at,
-        })
-        .await;
+    let disabled = Change::ClientDisabled {
+        client: sleeping,
+        at: Some(at),
+    };
+    house.put(ReadSet::default(), |_| disabled).await;
+    let deleted = delete(gone, at);
+    house.put(ReadSet::default(), |_| deleted).await;
     let used = Use {
         client: live,
         at,
@@ -180,17 +164,10 @@ async fn states(house: &House) -> WorkspaceId {
         stale(live, Outcome::Permitted),
         stale(expired, Outcome::Expired),
     ];
-    let decided = house
+    let noted = house
         .store
-        .decide::<_, (), _>(ReadSet::default(), move |_| {
-            let decided = Decided {
-                records: vec![Record::SourceUses(sources)],
-                uses: vec![used],
-                ..Decided::default()
-            };
-            Ok((decided, ()))
-        });
-    decided.await.unwrap().unwrap();
+        .note(vec![Record::SourceUses(sources)], vec![used]);
+    noted.await.unwrap();
     workspace
 }
 
@@ -212,10 +189,8 @@ async fn clients_are_ordered_counted_and_tagged(place: Arc<Place>) {
     assert_eq!(rest, names[7..]);
     assert_eq!(ordered(ClientOrder::Used).await[0], "live");
     assert_eq!(ordered(ClientOrder::Unused).await[8], "live");
-    assert_eq!(
-        ordered(ClientOrder::Ends).await[..4],
-        ["expired", "live", "short", "expiring"]
-    );
+    let ends = ordered(ClientOrder::Ends).await;
+    assert_eq!(ends[..4], ["expired", "live", "short", "expiring"]);
     let reader = house.store.reader();
     let count = async |state, most| {
         let filter = ClientFilter {
@@ -232,24 +207,12 @@ async fn clients_are_ordered_counted_and_tagged(place: Arc<Place>) {
     assert_eq!(count(Some(StateFilter::Disabled), 100).await, 1);
     // A tag is there once, and is not found of others.
     let slug = |text: &str| Slug::parse(text).unwrap();
-    let (state, _) = reader
-        .clients(&ClientFilter {
-            workspace: Some(workspace),
-            limit: 1,
-            ..ClientFilter::default()
-        })
-        .await
-        .unwrap()
-        .remove(0);
-    let no = state.workspace.no;
+    let no = found(&house, of(ClientOrder::Label, 0)).await[0].workspace;
     let added = |client, tag| Record::Tag(TagWrite::Added(ClientNo(client), no, slug(tag)));
     let records = vec![added(1, "b"), added(1, "a"), added(1, "a"), added(2, "a")];
     house.record(records).await;
     let tags = reader.tags(&[ClientNo(1), ClientNo(3)]).await.unwrap();
-    assert_eq!(
-        tags,
-        [(ClientNo(1), "a".to_owned()), (ClientNo(1), "b".to_owned())]
-    );
+    assert_eq!(tags, ["a", "b"].map(|tag| (ClientNo(1), tag.to_owned())));
     assert_eq!(reader.tags(&[]).await.unwrap(), []);
     assert_eq!(reader.tags_of_workspace(no).await.unwrap(), ["a", "b"]);
     let elsewhere = WorkspaceNo(no.0 + 1);
@@ -261,7 +224,6 @@ async fn clients_are_ordered_counted_and_tagged(place: Arc<Place>) {
         ..of(ClientOrder::Label, 0)
     };
     assert_eq!(labels(&house, tagged).await, ["for ever"]);
-    house.close().await;
 }
 
 async fn clients_are_filtered_by_their_state(place: Arc<Place>) {
@@ -275,11 +237,8 @@ async fn clients_are_filtered_by_their_state(place: Arc<Place>) {
         };
         assert_eq!(labels(&house, filter).await, expect, "{state:?}");
     };
-    check(
-        StateFilter::Live(START),
-        &["live", "for ever", "expiring", "short"],
-    )
-    .await;
+    let live = ["live", "for ever", "expiring", "short"];
+    check(StateFilter::Live(START), &live).await;
     let expiring = StateFilter::Expiring {
         now: START,
         before: Timestamp(START.0 + 7 * DAY),
@@ -299,22 +258,14 @@ async fn clients_are_filtered_by_their_state(place: Arc<Place>) {
     check(StateFilter::UnusedSince(soon), &all).await;
     check(StateFilter::Revoked, &["revoked"]).await;
     let day = START.utc_day();
-    check(StateFilter::QuotaUsed { day, least: 8 }, &["quota"]).await;
-    check(StateFilter::QuotaUsed { day, least: 9 }, &[]).await;
-    let least = 1;
-    check(
-        StateFilter::QuotaUsed {
-            day: day + 1,
-            least,
-        },
-        &[],
-    )
-    .await;
+    let used = |day, least| StateFilter::QuotaUsed { day, least };
+    check(used(day, 8), &["quota"]).await;
+    check(used(day, 9), &[]).await;
+    check(used(day + 1, 1), &[]).await;
     check(StateFilter::StaleSince(day), &["expired"]).await;
     check(StateFilter::StaleSince(day + 1), &[]).await;
     check(StateFilter::Disabled, &["disabled"]).await;
     check(StateFilter::Deleted, &["deleted"]).await;
-    house.close().await;
 }
 
 async fn clients_are_counted_by_their_state(place: Arc<Place>) {
@@ -338,19 +289,12 @@ async fn clients_are_counted_by_their_state(place: Arc<Place>) {
         live: 3,
     };
     let far = ClientTotals {
-        workspace: no(other),
-        environment: Environment::Production,
-        disabled: 0,
         no_token: 1,
-        revoked: 0,
-        expired: 0,
-        expiring: 0,
-        live: 0,
+        ..ClientTotals::of(no(other), Environment::Production)
     };
     assert_eq!(totals(Some(no(workspace))).await.unwrap(), [acme]);
     assert_eq!(totals(None).await.unwrap(), [acme, far]);
     assert_eq!(acme.total(), 9);
-    house.close().await;
 }
 
 async fn clients_are_filtered_by_product(place: Arc<Place>) {
@@ -369,34 +313,25 @@ async fn clients_are_filtered_by_product(place: Arc<Place>) {
         ..ClientFilter::default()
     };
     assert_eq!(labels(&house, filter).await, ["all", "one", "both"]);
-    house.close().await;
 }
 
 async fn the_audit_log_is_read_backwards_and_without_generations(place: Arc<Place>) {
     let (house, _) = House::populated(&place, 2).await;
-    let generated = house
-        .store
-        .decide::<_, (), _>(ReadSet::default(), move |view| {
-            let decided = Decided {
-                audit: vec![entry("token.generate", None, view.now); 3],
-                ..Decided::default()
-            };
-            Ok((decided, ()))
-        });
-    generated.await.unwrap().unwrap();
-    let reader = house.store.reader().clone();
-    let read = async |filter: AuditFilter| {
+    let generated = house.decided(ReadSet::default(), |view| Decided {
+        audit: vec![entry("token.generate", None, view.now); 3],
+        ..Decided::default()
+    });
+    generated.await.unwrap();
+    let reader = house.store.reader();
+    let read = async |filter: AuditFilter| -> Vec<u64> {
         let entries = reader.audit(&filter).await.unwrap();
-        entries
-            .into_iter()
-            .map(|entry| entry.seq)
-            .collect::<Vec<u64>>()
+        entries.into_iter().map(|entry| entry.seq).collect()
     };
-    let all = read(AuditFilter {
+    let all = AuditFilter {
         limit: 100,
         ..AuditFilter::default()
-    })
-    .await;
+    };
+    let all = read(all).await;
     let backwards = |before: u64, limit: u32| AuditFilter {
         newest_before: Some(before),
         limit,
@@ -424,7 +359,6 @@ async fn the_audit_log_is_read_backwards_and_without_generations(place: Arc<Plac
     assert!(!acts.is_empty() && !generations.is_empty());
     assert_eq!(acts.len() + generations.len(), all.len());
     assert!(acts.iter().all(|seq| !generations.contains(seq)));
-    house.close().await;
 }
 
 /// More questions than one query takes; some callers have gone before the answer.
@@ -457,7 +391,6 @@ async fn secrets_asked_for_together_are_those_of_their_clients(place: Arc<Place>
         assert_eq!(position(found.environment), Some(0));
         assert_eq!(position(Environment::Sandbox), None);
     }
-    house.close().await;
 }
 
 on_both!(

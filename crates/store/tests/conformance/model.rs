@@ -1,6 +1,7 @@
 //! The plainest account of what changes mean: records in maps. Whatever the database says must be
 //! what this says.
 
+use crate::house::{Client, House};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokenward_core::Replica;
@@ -20,10 +21,7 @@ pub(crate) struct Model {
 impl Model {
     pub(crate) fn of(changes: &[Change]) -> Self {
         let mut model = Self::default();
-        changes
-            .iter()
-            .cloned()
-            .for_each(|change| model.keep(change));
+        changes.iter().for_each(|change| model.keep(change.clone()));
         model
     }
 
@@ -101,13 +99,10 @@ pub(crate) fn assert_same(what: &str, clients: &[ApiClient], a: &Replica, b: &Re
 /// The law for a store as it stands: what is loaded from the tables, what was applied while it ran,
 /// and what its change log folds to are one, and the rows say what was written. Answers the store,
 /// reopened.
-pub(crate) async fn assert_law(house: crate::house::House) -> crate::house::House {
+pub(crate) async fn assert_law(house: House) -> House {
     let model = Model::of(&house.made.lock().unwrap());
-    let clients: Vec<ApiClient> = model
-        .clients
-        .values()
-        .map(|(client, _)| client.clone())
-        .collect();
+    let clients = model.clients.values().map(|(client, _)| client.clone());
+    let clients: Vec<ApiClient> = clients.collect();
     let live = Arc::clone(house.store.replica());
     let fold = folded(&house.place.bodies());
     assert_same("applied and folded", &clients, &live, &fold);
@@ -127,5 +122,15 @@ pub(crate) async fn assert_law(house: crate::house::House) -> crate::house::Hous
     let mut keys = reader.admin_keys().await.unwrap();
     keys.sort_by_key(|key| key.id);
     assert_eq!(keys, model.keys.into_values().collect::<Vec<_>>());
+    house
+}
+
+/// The law for the replica and some clients, where not every change is known here.
+pub(crate) async fn assert_folded(house: House, clients: &[Client]) -> House {
+    let records = house.records(clients).await;
+    let fold = folded(&house.place.bodies());
+    assert_same("applied", &records, house.store.replica(), &fold);
+    let house = house.reopened().await;
+    assert_same("loaded", &records, house.store.replica(), &fold);
     house
 }

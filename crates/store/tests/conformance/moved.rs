@@ -1,16 +1,15 @@
 //! Moving a store to the other engine and back: what arrives is all there was, and never do two stores serve.
 
 use crate::basics::{START, keyring, uuid};
-use crate::house::{House, Who, until};
-use crate::model::{assert_same, folded};
+use crate::house::{Client, House, Who, until};
+use crate::model::assert_folded;
 use crate::place::{Engine, Place, on, on_both};
 use futures_util::FutureExt as _;
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
-use tokenward_core::ids::ClientId;
-use tokenward_store::{LOG_GROWTH_MAX, Move, Moved, Step, StoreError, backup, move_store, restore};
+use tokenward_store::{LOG_GROWTH_MAX, Move, Moved, Step, StoreError, backup, move_store};
 use tokenward_testkit::assert_contains;
 
 fn other(engine: Engine) -> Engine {
@@ -38,7 +37,7 @@ async fn moved(
 
 async fn refused(from: &Place, to: &Place, words: &str) {
     let refused = moved(from, to, &mut |_, _, _| {}).await.unwrap_err();
-    assert!(refused.to_string().contains(words), "{refused}");
+    assert_contains(&refused.to_string(), words);
 }
 
 /// A move that ends in the middle of a step.
@@ -54,10 +53,8 @@ async fn interrupted(from: &Place, to: &Place, stage: (Step, &str)) {
 
 /// A start on this place is refused with these words.
 async fn does_not_start(place: &Arc<Place>, words: &str) {
-    match House::open_as(place, Who::new()).await {
-        Ok(_) => panic!("a server started on it"),
-        Err(error) => assert!(error.to_string().contains(words), "{error}"),
-    }
+    let refused = House::refused(place, Who::new()).await;
+    assert_contains(&refused.to_string(), words);
 }
 
 /// Columns of each table, and whether they hold text, bytes or numbers.
@@ -109,12 +106,11 @@ fn rows_of(place: &Place, tables: &Tables) -> BTreeMap<String, Vec<String>> {
 }
 
 /// A store with at least one row of every kind, and a live token.
-async fn full(place: &Arc<Place>) -> (House, Who, ClientId, String, String) {
+async fn full(place: &Arc<Place>) -> (House, Client, String) {
     let (house, clients) = House::populated(place, 3).await;
     house.product("gst").await;
-    let (id, secret) = clients[0].clone();
-    let token = house.token(id, &secret).await;
-    house.generate(clients[1].0, &clients[1].1).await.unwrap();
+    let token = house.token(&clients[0]).await;
+    house.generate(&clients[1]).await.unwrap();
     house.delete(clients[2].0).await;
     let bytes = |hex: &str| match place.engine {
         Engine::Sqlite => format!("x'{hex}'"),
@@ -145,17 +141,16 @@ async fn full(place: &Arc<Place>) -> (House, Who, ClientId, String, String) {
     ] {
         place.sql(&insert);
     }
-    let who = house.who.clone();
-    (house, who, id, secret, token)
+    (house, clients[0].clone(), token)
 }
 
 #[test]
 fn everything_goes_to_postgresql_and_back() {
     on(Engine::Sqlite, async |place| {
-        let (house, who, id, secret, token) = full(&place).await;
+        let (house, client, token) = full(&place).await;
         let head = house.store.reader().head().await.unwrap();
         let change = house.store.numbers().0;
-        house.close().await;
+        house.close();
         let tables = tables_of(&place);
         let before = rows_of(&place, &tables);
         let empty: Vec<_> = before.iter().filter(|(_, rows)| rows.is_empty()).collect();
@@ -166,19 +161,13 @@ fn everything_goes_to_postgresql_and_back() {
         let mut progress = |step: Step, table: &str, _| steps.push((step, table.to_owned()));
         let there = moved(&place, &database, &mut progress).await.unwrap();
         assert_eq!(rows_of(&database, &tables), before);
-        assert_eq!(
-            (there.head.audit_seq, there.head.audit_hash),
-            (head.0, head.1)
-        );
+        assert_eq!(there.head.audit_seq, head.0);
+        assert_eq!(there.head.audit_hash, head.1);
         assert_eq!((there.head.change_number, there.folded), (change, change));
         assert_eq!(there.clients, 3);
+        let told = |name: &str| there.tables.iter().find(|told| told.name == name).unwrap();
         for (table, rows) in &before {
-            let told = there
-                .tables
-                .iter()
-                .find(|told| told.name == *table)
-                .unwrap();
-            assert_eq!(told.rows, rows.len() as u64, "{table}");
+            assert_eq!(told(table).rows, rows.len() as u64, "{table}");
             for step in [Step::Copying, Step::Comparing] {
                 assert!(steps.contains(&(step, table.clone())), "{step:?} {table}");
             }
@@ -193,53 +182,35 @@ fn everything_goes_to_postgresql_and_back() {
         assert_eq!(after, before);
         does_not_start(&place, "was moved to the database").await;
 
-        let house = House::open_as(&database, who.clone()).await.unwrap();
+        let house = House::open(&database).await;
         assert_eq!(house.check(&token), "permit");
-        let fold = folded(&database.bodies());
-        assert_same(
-            "moved",
-            &[house.state(id).await.client],
-            house.store.replica(),
-            &fold,
-        );
-        let newer = house.token(id, &secret).await;
+        let house = assert_folded(house, std::slice::from_ref(&client)).await;
+        let newer = house.token(&client).await;
         assert_eq!(house.check(&token), "deny");
-        house.close().await;
+        house.close();
         let sequence = "SELECT nextval(pg_get_serial_sequence('notice', 'no'))";
-        assert_eq!(
-            database.number(sequence),
-            42,
-            "notices go on after those copied"
-        );
+        // Notices go on after those copied.
+        assert_eq!(database.number(sequence), 42);
 
         let before = rows_of(&database, &tables);
         let back = Place::new(Engine::Sqlite);
-        let told = moved(&database, &back, &mut |_, _, _| {}).await.unwrap();
+        let here = moved(&database, &back, &mut |_, _, _| {}).await.unwrap();
         assert_eq!(rows_of(&back, &tables), before);
-        for table in &told.tables {
-            let first = there
-                .tables
-                .iter()
-                .find(|one| one.name == table.name)
-                .unwrap();
-            let same =
-                ["client", "member", "notice", "webhook", "gate"].contains(&table.name.as_str());
-            assert!(!same || table == first, "{table:?} {first:?}");
+        for table in &here.tables {
+            let same = ["client", "member", "notice", "webhook", "gate"].contains(&&*table.name);
+            assert!(!same || table == told(&table.name), "{table:?}");
         }
         does_not_start(&database, "was moved to the file").await;
-        let house = House::open_as(&back, who).await.unwrap();
-        assert_eq!(
-            (house.check(&newer), house.check(&token)),
-            ("permit", "deny")
-        );
-        house.generate(id, &secret).await.unwrap();
-        house.close().await;
+        let house = House::open(&back).await;
+        let checks = (house.check(&newer), house.check(&token));
+        assert_eq!(checks, ("permit", "deny"));
+        house.generate(&client).await.unwrap();
     });
 }
 
 async fn an_interrupted_move_is_refused_by_servers_and_made_again(place: Arc<Place>) {
-    let (house, who, id, secret, _) = full(&place).await;
-    house.close().await;
+    let (house, client, _) = full(&place).await;
+    house.close();
     let target = Place::new(other(place.engine));
     for stage in [
         (Step::Copying, "client"),
@@ -249,34 +220,25 @@ async fn an_interrupted_move_is_refused_by_servers_and_made_again(place: Arc<Pla
     ] {
         interrupted(&place, &target, stage).await;
         does_not_start(&target, "is an unfinished copy of").await;
-        let restored = restore(&target.location, None, uuid(), START, Duration::ZERO).await;
-        let restored = restored.map(|_| ()).unwrap_err();
-        assert!(restored.to_string().contains("unfinished"), "{restored}");
+        let restored = target.restore(None).await.unwrap_err();
+        assert_contains(&restored.to_string(), "unfinished");
         // The source is as it was, and goes on.
-        let house = House::open_as(&place, who.clone()).await.unwrap();
-        house.generate(id, &secret).await.unwrap();
-        house.close().await;
+        let house = House::open(&place).await;
+        house.generate(&client).await.unwrap();
     }
     let foreign = Place::new(place.engine);
-    House::open(&foreign).await.close().await;
+    House::open(&foreign).await.close();
     refused(&foreign, &target, "an unfinished copy of another store").await;
     moved(&place, &target, &mut |_, _, _| {}).await.unwrap();
-    let house = House::open_as(&target, who).await.unwrap();
-    house.generate(id, &secret).await.unwrap();
-    let fold = folded(&target.bodies());
-    assert_same(
-        "moved",
-        &[house.state(id).await.client],
-        house.store.replica(),
-        &fold,
-    );
-    house.close().await;
+    let house = House::open(&target).await;
+    house.generate(&client).await.unwrap();
+    assert_folded(house, &[client]).await;
 }
 
 /// The last two steps are in two databases: after the first of them neither serves, and the command finishes the move.
 async fn a_move_that_ended_before_its_last_step_is_finished(place: Arc<Place>) {
-    let (house, who, ..) = full(&place).await;
-    house.close().await;
+    let (house, ..) = full(&place).await;
+    house.close();
     let target = Place::new(other(place.engine));
     moved(&place, &target, &mut |_, _, _| {}).await.unwrap();
     let mark = place.sql("SELECT store FROM head").remove(0);
@@ -287,62 +249,52 @@ async fn a_move_that_ended_before_its_last_step_is_finished(place: Arc<Place>) {
     let elsewhere = Place::new(other(place.engine));
     refused(&place, &elsewhere, "was moved").await;
     moved(&place, &target, &mut |_, _, _| {}).await.unwrap();
-    House::open_as(&target, who).await.unwrap().close().await;
+    House::open(&target).await.close();
     refused(&place, &target, "was moved").await;
 }
 
 async fn a_used_target_is_refused_and_keeps_what_it_has(place: Arc<Place>) {
     let (house, ..) = full(&place).await;
-    house.close().await;
+    house.close();
     let used = Place::new(other(place.engine));
-    let (house, _) = House::populated(&used, 1).await;
-    let who = house.who.clone();
-    house.close().await;
+    House::populated(&used, 1).await.0.close();
     refused(&place, &used, "already holds a store").await;
-    let house = House::open_as(&used, who).await.unwrap();
+    let house = House::open(&used).await;
     assert_eq!(house.store.replica().client_count(), 1);
-    house.close().await;
-    House::open(&place).await.close().await;
+    house.close();
+    House::open(&place).await.close();
 }
 
 /// A store that was moved away comes back as a backup does: in a new epoch, or with the proof that nothing is lost.
 async fn a_store_that_was_moved_away_is_restored_only(place: Arc<Place>) {
-    let (house, who, id, secret, token) = full(&place).await;
+    let (house, client, token) = full(&place).await;
     let (seq, hash, _) = house.store.reader().head().await.unwrap();
-    house.close().await;
-    moved(&place, &Place::new(other(place.engine)), &mut |_, _, _| {})
-        .await
-        .unwrap();
+    house.close();
+    let target = Place::new(other(place.engine));
+    moved(&place, &target, &mut |_, _, _| {}).await.unwrap();
     if place.engine == Engine::Sqlite {
         let copy = place.folder.path().join("copy");
         let refused = backup(&place.path(), &copy, LOG_GROWTH_MAX, |_, _| {}).unwrap_err();
-        assert!(refused.to_string().contains("was moved to"), "{refused}");
+        assert_contains(&refused.to_string(), "was moved to");
     }
     let mark = place.sql("SELECT store FROM head").remove(0);
-    let proof = Some((seq, hash));
-    restore(&place.location, proof, uuid(), START, Duration::ZERO)
-        .await
-        .unwrap();
-    let house = House::open_as(&place, who.clone()).await.unwrap();
+    place.restore(Some((seq, hash))).await.unwrap();
+    let house = House::open(&place).await;
     assert_eq!(house.check(&token), "permit");
-    house.close().await;
+    house.close();
     place.sql(&format!("UPDATE head SET store = '{mark}'"));
-    restore(&place.location, None, uuid(), START, Duration::ZERO)
-        .await
-        .unwrap();
-    let house = House::open_as(&place, who).await.unwrap();
+    place.restore(None).await.unwrap();
+    let house = House::open(&place).await;
     assert_eq!(house.check(&token), "deny");
-    house.generate(id, &secret).await.unwrap();
-    house.close().await;
+    house.generate(&client).await.unwrap();
 }
 
 #[test]
 fn a_database_that_is_in_use_is_not_moved() {
     on(Engine::Postgres, async |place| {
-        let house = House::open(&place).await;
+        let _house = House::open(&place).await;
         let target = Place::new(Engine::Sqlite);
         refused(&place, &target, "in use by another Tokenward process").await;
-        house.close().await;
     });
 }
 
@@ -351,7 +303,7 @@ fn a_database_that_is_in_use_is_not_moved() {
 fn a_copy_that_differs_is_never_used() {
     on(Engine::Sqlite, async |place| {
         let (house, ..) = full(&place).await;
-        house.close().await;
+        house.close();
         let target = Place::new(Engine::Postgres);
         interrupted(&place, &target, (Step::Copying, "client")).await;
         target.sql(
@@ -361,7 +313,7 @@ fn a_copy_that_differs_is_never_used() {
         target.sql("CREATE TRIGGER alter_one BEFORE INSERT ON client FOR EACH ROW EXECUTE FUNCTION alter_one()");
         refused(&place, &target, "the table client of the copy differs").await;
         does_not_start(&target, "unfinished").await;
-        House::open(&place).await.close().await;
+        House::open(&place).await.close();
     });
 }
 
@@ -371,11 +323,9 @@ fn a_node_that_comes_back_after_a_move_ends() {
     on(Engine::Postgres, async |place| {
         let house = House::open(&place).await;
         let mark = r#"{"store":"x","id":"x","state":"moved","other":"elsewhere","at":"now"}"#;
-        place.sql(&format!(
-            "UPDATE head SET store = '{mark}'; DELETE FROM node"
-        ));
+        let restore = format!("UPDATE head SET store = '{mark}'; DELETE FROM node");
+        place.sql(&restore);
         until("the node to end", || house.store.is_expelled());
-        house.close().await;
     });
 }
 

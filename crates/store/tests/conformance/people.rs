@@ -1,15 +1,14 @@
 //! Members, invitations and sessions: rows that no check asks for, in the same writer and transaction.
 
-use crate::basics::{START, draw, entry, name, uuid};
+use crate::basics::{START, at, draw, entry, name, uuid};
 use crate::house::House;
 use crate::place::{Place, on_both};
 use std::sync::Arc;
-use std::time::Duration;
 use tokenward_core::audit::{Actor, Entry};
 use tokenward_core::client::Role;
 use tokenward_core::time::Timestamp;
 use tokenward_store::people::{Invitation, Member, Proofs, Record, Session, Totp};
-use tokenward_store::{Credential, CredentialRow, Decided, Failure, ReadSet, restore};
+use tokenward_store::{Credential, CredentialRow, Decided, Failure, ReadSet, View};
 use uuid::Uuid;
 
 fn member(email: &str) -> Member {
@@ -30,6 +29,10 @@ fn member(email: &str) -> Member {
         created_at: START,
         disabled_at: None,
     }
+}
+
+fn put(member: &Member) -> Record {
+    Record::MemberPut(Box::new(member.clone()))
 }
 
 fn invitation(email: &str) -> Invitation {
@@ -63,52 +66,33 @@ async fn what_is_put_is_read_back_and_what_is_removed_is_gone(place: Arc<Place>)
     let (mut asha, ravi) = (member("asha@example.com"), member("ravi@example.com"));
     let invited = invitation("new@example.com");
     let records = vec![
-        Record::MemberPut(Box::new(ravi.clone())),
-        Record::MemberPut(Box::new(asha.clone())),
+        put(&ravi),
+        put(&asha),
         Record::InvitationPut(invited.clone()),
     ];
     house.record(records).await;
     asha.disabled_at = Some(START);
     asha.proofs.totp = None;
-    house
-        .record([Record::MemberPut(Box::new(asha.clone()))])
-        .await;
-    assert_eq!(
-        reader.members().await.unwrap(),
-        [asha.clone(), ravi.clone()]
-    );
+    house.record([put(&asha)]).await;
+    let members = reader.members().await.unwrap();
+    assert_eq!(members, [asha.clone(), ravi.clone()]);
     let found = reader.member_by_email("asha@example.com").await.unwrap();
     assert_eq!(found.as_ref(), Some(&asha));
     assert_eq!(reader.member(ravi.id).await.unwrap(), Some(ravi.clone()));
-    assert_eq!(
-        reader.invitations().await.unwrap(),
-        std::slice::from_ref(&invited)
-    );
-    let seen = house
-        .store
-        .decide::<_, (), _>(
-            ReadSet {
-                people: true,
-                ..ReadSet::default()
-            },
-            |view| {
-                Ok((
-                    Decided::nothing(),
-                    (view.members.len(), view.invitations.len()),
-                ))
-            },
-        )
-        .await;
-    assert_eq!(seen, Ok(Ok((2, 1))));
+    let kept = reader.invitations().await.unwrap();
+    assert_eq!(kept, std::slice::from_ref(&invited));
+    let people = ReadSet {
+        people: true,
+        ..ReadSet::default()
+    };
+    let seen = house.view(people).await;
+    assert_eq!((seen.members.len(), seen.invitations.len()), (2, 1));
     let wants = ReadSet {
         member: Some(ravi.id),
         ..ReadSet::default()
     };
-    let one = house
-        .store
-        .decide::<_, (), _>(wants, |view| Ok((Decided::nothing(), view.members.clone())))
-        .await;
-    assert_eq!(one, Ok(Ok(vec![ravi.clone()])));
+    let one = house.view(wants).await.members;
+    assert_eq!(one, std::slice::from_ref(&ravi));
     // What has ended is forgotten, and nothing else.
     let forget = |before| vec![Record::InvitationsForgotten { before }];
     let earlier = Timestamp(invited.expires_at.0 - 1);
@@ -121,10 +105,8 @@ async fn what_is_put_is_read_back_and_what_is_removed_is_gone(place: Arc<Place>)
     };
     house.record([Record::InvitationPut(over)]).await;
     house.note(forget(earlier)).await;
-    assert_eq!(
-        reader.invitations().await.unwrap(),
-        std::slice::from_ref(&invited)
-    );
+    let kept = reader.invitations().await.unwrap();
+    assert_eq!(kept, std::slice::from_ref(&invited));
     let gone = vec![
         Record::InvitationRemoved(invited.id),
         Record::MemberRemoved(asha.id),
@@ -132,24 +114,18 @@ async fn what_is_put_is_read_back_and_what_is_removed_is_gone(place: Arc<Place>)
     house.record(gone).await;
     assert_eq!(reader.members().await.unwrap(), [ravi]);
     assert_eq!(reader.invitations().await.unwrap(), []);
-    house.close().await;
 }
 
 async fn sessions_end_one_by_one_all_together_and_by_age(place: Arc<Place>) {
     let house = House::open(&place).await;
     let reader = house.store.reader().clone();
     let asha = member("asha@example.com");
-    house
-        .record([Record::MemberPut(Box::new(asha.clone()))])
-        .await;
-    let at = |second: i64| Timestamp(START.0 + second * 1_000_000);
+    house.record([put(&asha)]).await;
     let all: Vec<Session> = (0..5).map(|n| session(asha.id, at(n))).collect();
-    let put: Vec<_> = all.iter().cloned().map(Record::SessionBegan).collect();
-    house.note(put).await;
-    assert_eq!(
-        reader.session(&all[2].digest).await.unwrap().as_ref(),
-        Some(&all[2])
-    );
+    let began: Vec<_> = all.iter().cloned().map(Record::SessionBegan).collect();
+    house.note(began).await;
+    let found = reader.session(&all[2].digest).await.unwrap();
+    assert_eq!(found.as_ref(), Some(&all[2]));
     let names = async || -> Vec<Uuid> {
         let sessions = reader.sessions(asha.id).await.unwrap();
         sessions.into_iter().map(|session| session.id).collect()
@@ -167,10 +143,8 @@ async fn sessions_end_one_by_one_all_together_and_by_age(place: Arc<Place>) {
     };
     house.note([seen.clone(), proved.clone()]).await;
     let oldest = reader.session(&all[0].digest).await.unwrap().unwrap();
-    assert_eq!(
-        (oldest.source.as_str(), oldest.proved_at),
-        ("192.0.2.7", at(9))
-    );
+    let told = (oldest.source.as_str(), oldest.proved_at);
+    assert_eq!(told, ("192.0.2.7", at(9)));
     let before = at(1);
     house.note([Record::SessionsForgotten { before }]).await;
     // What is noted of a session that is over does not bring it back.
@@ -186,14 +160,13 @@ async fn sessions_end_one_by_one_all_together_and_by_age(place: Arc<Place>) {
     assert_eq!(names().await, [ids[1]]);
     house.record([Record::MemberRemoved(asha.id)]).await;
     assert!(names().await.is_empty());
-    house.close().await;
 }
 
 async fn who_may_do_what_is_not_changed_without_an_audit_entry(place: Arc<Place>) {
     let house = House::open(&place).await;
     let asha = member("asha@example.com");
     for record in [
-        Record::MemberPut(Box::new(asha.clone())),
+        put(&asha),
         Record::MemberRemoved(asha.id),
         Record::InvitationPut(invitation("x@example.com")),
         Record::InvitationRemoved(uuid()),
@@ -202,46 +175,32 @@ async fn who_may_do_what_is_not_changed_without_an_audit_entry(place: Arc<Place>
         assert_eq!(refused, Err(Failure::Unavailable));
     }
     assert_eq!(house.store.reader().members().await.unwrap(), []);
-    house.close().await;
 }
 
 /// Makes a member, with an audit entry by `actor`.
 async fn act(house: &House, wants: ReadSet, actor: Actor) -> Result<(), Failure> {
-    let decided = house.store.decide::<_, (), _>(wants, move |view| {
+    let decide = move |view: &View| {
         let entry = Entry {
             actor,
             ..entry("member.change", None, view.now)
         };
-        let records = vec![Record::MemberPut(Box::new(member(&uuid().to_string())))];
-        let decided = Decided {
-            records,
-            audit: vec![entry],
-            ..Decided::default()
-        };
-        Ok((decided, ()))
-    });
-    decided.await.map(|_| ())
+        Decided::records(vec![put(&member(&uuid().to_string()))], entry)
+    };
+    house.decided(wants, decide).await
 }
 
 async fn administrator_does_nothing_without_a_look_at_the_credential(place: Arc<Place>) {
     let house = House::open(&place).await;
     let (asha, ravi) = (member("asha@example.com"), member("ravi@example.com"));
     let own = session(asha.id, START);
-    let put = vec![
-        Record::MemberPut(Box::new(asha.clone())),
-        Record::MemberPut(Box::new(ravi.clone())),
-        Record::SessionBegan(own.clone()),
-    ];
-    house.record(put).await;
+    let records = [put(&asha), put(&ravi), Record::SessionBegan(own.clone())];
+    house.record(records).await;
     let by = |member: Uuid, session: Uuid| ReadSet {
         actor: Some(Credential::Session { member, session }),
         ..ReadSet::default()
     };
     let mine = by(asha.id, own.id);
-    let seen = house.store.decide::<_, (), _>(mine.clone(), |view| {
-        Ok((Decided::nothing(), view.actor.clone()))
-    });
-    let Ok(Ok(Some(CredentialRow::Session(both)))) = seen.await else {
+    let Some(CredentialRow::Session(both)) = house.view(mine.clone()).await.actor else {
         panic!("the session is not seen");
     };
     assert_eq!(*both, (asha.clone(), own.clone()));
@@ -270,42 +229,34 @@ async fn administrator_does_nothing_without_a_look_at_the_credential(place: Arc<
     }
     house.note([Record::SessionEnded(own.id)]).await;
     assert_eq!(act(&house, mine, who).await, Err(Failure::Unavailable));
-    house.close().await;
 }
 
 async fn a_restore_ends_sessions_and_invitations_and_keeps_members(place: Arc<Place>) {
     let house = House::open(&place).await;
     let asha = member("asha@example.com");
     let records = vec![
-        Record::MemberPut(Box::new(asha.clone())),
+        put(&asha),
         Record::InvitationPut(invitation("new@example.com")),
         Record::SessionBegan(session(asha.id, START)),
     ];
     house.record(records).await;
-    let who = house.who.clone();
-    house.close().await;
-    restore(&place.location, None, uuid(), START, Duration::ZERO)
-        .await
-        .unwrap();
-    let house = House::open_as(&place, who).await.unwrap();
+    house.close();
+    place.restore(None).await.unwrap();
+    let house = House::open(&place).await;
     let reader = house.store.reader();
     assert!(reader.sessions(asha.id).await.unwrap().is_empty());
     assert!(reader.invitations().await.unwrap().is_empty());
     assert_eq!(reader.members().await.unwrap(), [asha]);
-    house.close().await;
 }
 
 async fn a_database_of_the_first_version_is_brought_up(place: Arc<Place>) {
     let (house, clients) = House::populated(&place, 2).await;
-    let who = house.who.clone();
-    house.close().await;
+    house.close();
     place.back_to_version(1);
-    let house = House::open_as(&place, who).await.unwrap();
-    let asha = member("asha@example.com");
-    house.record([Record::MemberPut(Box::new(asha))]).await;
-    house.generate(clients[0].0, &clients[0].1).await.unwrap();
+    let house = House::open(&place).await;
+    house.record([put(&member("asha@example.com"))]).await;
+    house.generate(&clients[0]).await.unwrap();
     assert!(place.number("SELECT schema FROM head") > 1);
-    house.close().await;
 }
 
 on_both!(

@@ -1,11 +1,13 @@
 //! Where a test's store is: a file of its own, or a database of its own in a cluster that all tests
 //! running at the moment share.
 
+use crate::basics::{START, uuid};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockWriteGuard, Weak};
+use std::time::Duration;
 use tempfile::TempDir;
-use tokenward_store::Location;
+use tokenward_store::{Location, Restored, StoreError, restore};
 use tokenward_testkit::PgCluster;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -46,51 +48,46 @@ fn cluster() -> Shared {
 impl Place {
     pub(crate) fn new(engine: Engine) -> Arc<Self> {
         static NEXT: AtomicU32 = AtomicU32::new(0);
-        let folder = tempfile::tempdir().unwrap();
         Arc::new(match engine {
             Engine::Sqlite => {
-                let location = Location::Sqlite(folder.path().join("tokenward.db"));
-                Self {
-                    engine,
-                    location,
-                    folder,
-                    database: None,
-                }
+                let mut place = Self::file(PathBuf::new());
+                place.location = Location::Sqlite(place.folder.path().join("tokenward.db"));
+                place
             }
             Engine::Postgres => {
                 let cluster = cluster();
                 let name = format!("t{}", NEXT.fetch_add(1, Ordering::Relaxed));
-                let location = Location::Postgres(cluster.read().unwrap().new_database(&name));
-                Self {
-                    engine,
-                    location,
-                    folder,
-                    database: Some((cluster, name)),
-                }
+                let url = cluster.read().unwrap().new_database(&name);
+                Self::in_cluster(cluster, name, &url)
             }
         })
+    }
+
+    fn in_cluster(cluster: Shared, name: String, url: &str) -> Self {
+        Self {
+            database: Some((cluster, name)),
+            ..Self::at(url)
+        }
     }
 
     /// A database in a cluster of this test's own, which it may stop.
     pub(crate) fn alone() -> Arc<Self> {
         let cluster = PgCluster::builder().setting("fsync", "off").start();
-        let location = Location::Postgres(cluster.url());
-        let database = Some((Arc::new(RwLock::new(cluster)), "tokenward".to_owned()));
-        Arc::new(Self {
-            engine: Engine::Postgres,
-            location,
-            folder: tempfile::tempdir().unwrap(),
-            database,
-        })
+        let (name, url) = ("tokenward".to_owned(), cluster.url());
+        Arc::new(Self::in_cluster(Arc::new(RwLock::new(cluster)), name, &url))
     }
 
     /// A database that another value owns.
     pub(crate) fn url(url: &str) -> Arc<Self> {
-        Arc::new(Self {
+        Arc::new(Self::at(url))
+    }
+
+    fn at(url: &str) -> Self {
+        Self {
             engine: Engine::Postgres,
             location: Location::Postgres(url.to_owned()),
             ..Self::file(PathBuf::new())
-        })
+        }
     }
 
     /// A file at a place of the test's choice.
@@ -106,17 +103,16 @@ impl Place {
 
     /// Ends the whole database server.
     pub(crate) fn stop(&self) {
-        self.database.as_ref().unwrap().0.write().unwrap().stop();
+        self.cluster().stop();
     }
 
     pub(crate) fn start_again(&self) {
-        self.database
-            .as_ref()
-            .unwrap()
-            .0
-            .write()
-            .unwrap()
-            .start_again();
+        self.cluster().start_again();
+    }
+
+    fn cluster(&self) -> RwLockWriteGuard<'_, PgCluster> {
+        let (cluster, _) = self.database.as_ref().expect("a file has no server");
+        cluster.write().unwrap()
     }
 
     /// The SQLite file.
@@ -149,9 +145,7 @@ impl Place {
             }
             None => {
                 let connection = rusqlite::Connection::open(self.path()).unwrap();
-                connection
-                    .busy_timeout(std::time::Duration::from_secs(10))
-                    .unwrap();
+                connection.busy_timeout(Duration::from_secs(10)).unwrap();
                 let mut prepared = connection.prepare(statement).unwrap();
                 let mut rows = prepared.query([]).unwrap();
                 let mut out = Vec::new();
@@ -175,6 +169,14 @@ impl Place {
         ] {
             self.sql(statement);
         }
+    }
+
+    /// Restores the store, which is closed; `proof` shows that nothing is lost.
+    pub(crate) async fn restore(
+        &self,
+        proof: Option<(u64, [u8; 32])>,
+    ) -> Result<Restored, StoreError> {
+        restore(&self.location, proof, uuid(), START, Duration::ZERO).await
     }
 
     /// The bodies of the change log, in order.
@@ -298,8 +300,10 @@ impl Session {
     }
 
     /// Ends it in good order.
-    pub(crate) async fn close(self) {
+    pub(crate) fn close(self) {
         drop(self.client);
-        self.connection.await.unwrap().unwrap();
+        let handle = tokio::runtime::Handle::current();
+        let ended = tokio::task::block_in_place(|| handle.block_on(self.connection));
+        ended.unwrap().unwrap();
     }
 }

@@ -2,7 +2,6 @@
 
 use crate::house::{House, Who, until};
 use crate::place::{Engine, Place, on, runtime};
-use std::sync::Arc;
 use std::time::Duration;
 use tokenward_store::{Location, StoreError};
 use tokenward_testkit::{PgBouncer, PgCluster, assert_contains};
@@ -12,57 +11,41 @@ const LONG: Duration = Duration::from_secs(30);
 const TERMINATE: &str = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
     WHERE datname = current_database() AND application_name LIKE 'tokenward%'";
 
-async fn refused(place: &Arc<Place>) -> String {
-    match House::open_as(place, Who::new()).await {
-        Ok(_) => panic!("it opened"),
-        Err(error) => error.to_string(),
-    }
+async fn refused(url: &str) -> String {
+    let refused = House::refused(&Place::url(url), Who::new()).await;
+    refused.to_string()
+}
+
+/// Runs a test on a server of its own.
+fn on_server(test: impl AsyncFnOnce(PgCluster)) {
+    let cluster = PgCluster::builder().setting("fsync", "off").start();
+    runtime().block_on(test(cluster));
 }
 
 #[test]
 fn a_transaction_pooler_is_refused_and_a_session_pooler_works() {
-    runtime().block_on(async {
-        let cluster = PgCluster::builder().setting("fsync", "off").start();
+    on_server(async |cluster| {
         let mode = PgBouncer::start(&cluster, "transaction");
-        let told = refused(&Place::url(&mode.url())).await;
+        let told = refused(&mode.url()).await;
         assert_contains(&told, "pool_mode=session");
         assert_contains(&told, "connection pooler");
         drop(mode);
         let mode = PgBouncer::start(&cluster, "session");
         let (house, clients) = House::populated(&Place::url(&mode.url()), 1).await;
-        house.generate(clients[0].0, &clients[0].1).await.unwrap();
-        assert_eq!(
-            house
-                .store
-                .reader()
-                .clients(&tokenward_store::ClientFilter {
-                    limit: 9,
-                    ..Default::default()
-                })
-                .await
-                .unwrap()
-                .len(),
-            1
-        );
-        house.close().await;
+        house.generate(&clients[0]).await.unwrap();
+        assert_eq!(house.state(clients[0].0).await.slot.generation, 1);
     });
 }
 
 #[test]
 fn a_database_of_another_encoding_is_refused() {
-    runtime().block_on(async {
-        let cluster = PgCluster::builder().setting("fsync", "off").start();
+    on_server(async |cluster| {
         for encoding in ["LATIN1", "SQL_ASCII"] {
-            let _ = cluster.sql(
-                "postgres",
-                &format!(
-                    "CREATE DATABASE {encoding} ENCODING '{encoding}' LOCALE 'C' TEMPLATE template0"
-                ),
-            );
-            let url = cluster
-                .url()
-                .replace("/tokenward", &format!("/{}", encoding.to_lowercase()));
-            let told = refused(&Place::url(&url)).await;
+            let create =
+                "ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0".replace("LATIN1", encoding);
+            let _ = cluster.sql("postgres", &format!("CREATE DATABASE {encoding} {create}"));
+            let name = format!("/{}", encoding.to_lowercase());
+            let told = refused(&cluster.url().replace("/tokenward", &name)).await;
             assert!(told.contains(encoding) && told.contains("UTF8"), "{told}");
         }
     });
@@ -70,27 +53,21 @@ fn a_database_of_another_encoding_is_refused() {
 
 #[test]
 fn a_missing_privilege_is_refused_with_what_to_do_and_leaves_no_row() {
-    runtime().block_on(async {
-        let cluster = PgCluster::builder().setting("fsync", "off").start();
-        let _ = cluster.sql("tokenward", "CREATE ROLE clerk LOGIN");
+    on_server(async |cluster| {
+        let run = |statement: &str| cluster.sql("tokenward", statement);
+        run("CREATE ROLE clerk LOGIN");
         let url = cluster.url().replace("postgres@", "clerk@");
-        let told = refused(&Place::url(&url)).await;
+        let told = refused(&url).await;
         assert_contains(&told, "permission denied for schema public");
         assert_contains(&told, "OWNER TO");
-        House::open(&Place::url(&cluster.url())).await.close().await;
-        let _ = cluster.sql(
-            "tokenward",
-            "GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA public TO clerk",
-        );
-        let told = refused(&Place::url(&url)).await;
+        House::open(&Place::url(&cluster.url())).await.close();
+        run("GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA public TO clerk");
+        let told = refused(&url).await;
         assert_contains(&told, "DELETE on node");
         assert_contains(&told, "clerk");
-        assert_eq!(cluster.sql("tokenward", "SELECT count(*) FROM node"), "0");
-        let _ = cluster.sql(
-            "tokenward",
-            "GRANT DELETE ON ALL TABLES IN SCHEMA public TO clerk",
-        );
-        House::open(&Place::url(&url)).await.close().await;
+        assert_eq!(run("SELECT count(*) FROM node"), "0");
+        run("GRANT DELETE ON ALL TABLES IN SCHEMA public TO clerk");
+        House::open(&Place::url(&url)).await.close();
     });
 }
 
@@ -104,12 +81,9 @@ const PLANTED: &str =
 
 #[test]
 fn tables_planted_in_a_schema_that_is_searched_first_are_not_used() {
-    runtime().block_on(async {
-        let cluster = PgCluster::builder().setting("fsync", "off").start();
-        let _ = cluster.sql(
-            "tokenward",
-            "CREATE ROLE clerk LOGIN; CREATE ROLE mallory; GRANT ALL ON SCHEMA public TO clerk",
-        );
+    on_server(async |cluster| {
+        let run = |statement: &str| cluster.sql("tokenward", statement);
+        run("CREATE ROLE clerk LOGIN; CREATE ROLE mallory; GRANT ALL ON SCHEMA public TO clerk");
         let url = cluster.url().replace("postgres@", "clerk@");
         let place = Place::url(&url);
         let house = House::open(&place).await;
@@ -118,36 +92,30 @@ fn tables_planted_in_a_schema_that_is_searched_first_are_not_used() {
             let slugs = found.iter().map(|product| product.slug.as_str().to_owned());
             slugs.collect()
         };
-        let _ = cluster.sql("tokenward", PLANTED);
+        run(PLANTED);
         assert!(slugs(&house).await.is_empty());
         house.product("gst").await;
         // Another session, of the same process and of another, looks into the same schema.
-        let _ = cluster.sql("tokenward", TERMINATE);
-        until("the store to be writable", || {
-            house.store.is_writable()
-        });
+        run(TERMINATE);
+        until("the store to be writable", || house.store.is_writable());
         assert_eq!(slugs(&house).await, ["gst"]);
-        house.close().await;
+        house.close();
         let house = House::open(&place).await;
         assert_eq!(slugs(&house).await, ["gst"]);
         house.product("other").await;
-        house.close().await;
-        let count = |schema: &str| {
-            cluster.sql("tokenward", &format!("SELECT count(*) FROM {schema}.product"))
-        };
+        house.close();
+        let count = |schema: &str| run(&format!("SELECT count(*) FROM {schema}.product"));
         assert_eq!((count("public"), count("clerk")), ("2".into(), "1".into()));
         // Where the role does not own the tables, nothing says which are the right ones.
-        let _ = cluster.sql(
-            "tokenward",
+        run(
             "REASSIGN OWNED BY clerk TO postgres; GRANT ALL ON ALL TABLES IN SCHEMA public TO clerk",
         );
-        let told = refused(&place).await;
+        let told = refused(&url).await;
         assert_contains(&told, "clerk, public");
         assert_contains(&told, "options=-csearch_path%3Dname");
         let named = format!("{url}?options=-csearch_path%3Dpublic");
         let house = House::open(&Place::url(&named)).await;
         assert_eq!(slugs(&house).await, ["gst", "other"]);
-        house.close().await;
     });
 }
 
@@ -158,14 +126,12 @@ fn a_fault_of_the_connection_names_host_port_and_cause_but_no_password() {
             ("127.0.0.1:1", "refused"),
             ("no-such-host.invalid:5432", "lookup"),
         ] {
-            let told = refused(&Place::url(&format!("postgres://u:hunter2@{host}/t"))).await;
+            let told = refused(&format!("postgres://u:hunter2@{host}/t")).await;
             assert!(told.contains(host) && told.contains(cause), "{told}");
             assert!(!told.contains("hunter2"), "{told}");
         }
-        let told = refused(&Place::url(
-            "postgres://u:hunter2@127.0.0.1:1,127.0.0.1:2/t?target_session_attrs=read-write",
-        ))
-        .await;
+        let two = "127.0.0.1:1,127.0.0.1:2/t?target_session_attrs=read-write";
+        let told = refused(&format!("postgres://u:hunter2@{two}")).await;
         assert_contains(&told, "127.0.0.1:1: ");
         assert_contains(&told, "127.0.0.1:2: ");
     });
@@ -175,29 +141,27 @@ fn a_fault_of_the_connection_names_host_port_and_cause_but_no_password() {
 fn a_database_that_was_read_only_for_a_while_is_written_to_again() {
     on(Engine::Postgres, async |place| {
         let (house, clients) = House::populated(&place, 1).await;
-        let (id, secret) = clients[0].clone();
+        let client = &clients[0];
         house.product("gst").await;
         let name = place.sql("SELECT current_database()").remove(0);
         let set = |value: &str| {
             place.sql(&format!("BEGIN READ WRITE; ALTER DATABASE {name} SET default_transaction_read_only = {value}; COMMIT"));
         };
-        for round in 1..=3 {
+        for round in 0..3 {
             set("on");
             place.sql(TERMINATE);
             until("the store to be read-only", || !house.store.is_writable());
-            assert!(house.generate(id, &secret).await.is_err());
+            assert!(house.generate(client).await.is_err());
             // Reading goes on.
-            assert_eq!(house.state(id).await.slot.generation, round - 1);
+            assert_eq!(house.state(client.0).await.slot.generation, round);
             // The setting takes effect in new sessions only: a session that was accepted while the database was
             // read-only would stay so.
             set("off");
             until("the store to be writable", || house.store.is_writable());
-            let answer = house.generate(id, &secret).await.unwrap();
-            assert_eq!(answer.generation, round);
-            assert_eq!(house.check(&answer.token.expose()), "permit");
+            let token = house.token(client).await;
+            assert_eq!(house.check(&token), "permit");
         }
         assert!(!house.store.is_expelled());
-        house.close().await;
     });
 }
 
@@ -215,9 +179,7 @@ fn a_server_that_is_switched_while_sessions_stay_is_written_to_again() {
         run("ALTER SYSTEM RESET default_transaction_read_only").await;
         run("SELECT pg_reload_conf()").await;
         until("the store to be writable", || house.store.is_writable());
-        house.generate(clients[0].0, &clients[0].1).await.unwrap();
-        house.close().await;
-        session.close().await;
+        house.generate(&clients[0]).await.unwrap();
     });
 }
 
@@ -230,7 +192,6 @@ fn a_reader_whose_connections_died_asks_another() {
             place.sql(TERMINATE);
             assert_eq!(house.state(clients[0].0).await.client.id, clients[0].0);
         }
-        house.close().await;
     });
 }
 
@@ -247,9 +208,8 @@ fn every_host_of_the_url_is_tried() {
             "?target_session_attrs=primary",
         ] {
             let (house, clients) = House::populated(&Place::url(&format!("{two}{more}")), 1).await;
-            house.generate(clients[0].0, &clients[0].1).await.unwrap();
+            house.generate(&clients[0]).await.unwrap();
             house.state(clients[0].0).await;
-            house.close().await;
         }
     });
 }
@@ -275,13 +235,7 @@ fn a_server_that_does_not_answer_delays_no_other() {
         .each_ref()
         .map(|one| one.local_addr().unwrap().port());
     let url = format!("postgres://u@127.0.0.1:{first},127.0.0.1:{second}/d");
-    let opening = std::thread::spawn(move || {
-        runtime().block_on(async {
-            House::open_as(&Place::url(&url), Who::new())
-                .await
-                .map(|_| ())
-        })
-    });
+    let opening = std::thread::spawn(move || runtime().block_on(refused(&url)));
     let [mut first, second] = listeners.each_ref().map(silent);
     // The first is still being waited for.
     first.set_nonblocking(true).unwrap();
@@ -291,20 +245,16 @@ fn a_server_that_does_not_answer_delays_no_other() {
         "{more:?}"
     );
     drop((first, second));
-    let refused = opening.join().unwrap().unwrap_err().to_string();
-    assert!(refused.contains("127.0.0.1:"), "{refused}");
+    assert_contains(&opening.join().unwrap(), "127.0.0.1:");
 }
 
 #[test]
 fn a_start_that_fails_leaves_no_row() {
     on(Engine::Postgres, async |place| {
-        House::populated(&place, 1).await.0.close().await;
+        House::populated(&place, 1).await.0.close();
         place.sql("DELETE FROM slot");
-        let refused = House::open_as(&place, Who::new()).await.map(|_| ());
-        assert!(
-            matches!(refused, Err(StoreError::Damaged(_))),
-            "{refused:?}"
-        );
+        let refused = House::refused(&place, Who::new()).await;
+        assert!(matches!(refused, StoreError::Damaged(_)), "{refused}");
         assert_eq!(place.number("SELECT count(*) FROM node"), 0);
     });
 }

@@ -1,51 +1,34 @@
 //! Rows that no decision reads, written by several nodes at the same time: they add up, an older one never replaces a newer
 //! one, and one node at a time cleans up.
 
-use crate::basics::{START, uuid};
-use crate::house::{House, Who, until};
+use crate::basics::{at, uuid};
+use crate::counts;
+use crate::house::{Client, House, until};
+use crate::notices::{self, made};
+use crate::peers::sharing;
 use crate::place::{Engine, Place, on, on_both, runtime};
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use tokenward_core::ids::{ClientId, ClientNo, ProductNo, WorkspaceId};
+use tokenward_core::ids::{ProductNo, WorkspaceId};
 use tokenward_core::time::Timestamp;
-use tokenward_store::counts::{CheckCount, Outcome, SourceUse};
+use tokenward_store::counts::{CheckCount, Outcome};
 use tokenward_store::notices::{NewNotice, NoticeWrite, Settled, Target};
 use tokenward_store::people::{CHALLENGES_MAX, PasskeyChallenge, Record};
 use tokenward_store::{Decided, Failure, ReadSet, Use};
 use tokenward_testkit::PgCluster;
 use uuid::Uuid;
 
-async fn sharing(place: &Arc<Place>) -> House {
-    let opened = House::open_as(place, Who::sharing()).await;
-    opened.unwrap_or_else(|error| panic!("{error}"))
-}
-
 async fn note(house: &House, record: Record) {
     house.store.note(vec![record], Vec::new()).await.unwrap();
 }
 
-fn at(second: i64) -> Timestamp {
-    Timestamp(START.0 + second * 1_000_000)
-}
-
 fn notice(key: &str) -> NewNotice {
-    NewNotice {
-        id: uuid(),
-        key: key.into(),
-        target: Target::Mail,
-        recipient: "ops@example.com".into(),
-        workspace: WorkspaceId(Uuid::nil()),
-        client: None,
-        kind: "token.generated".into(),
-        body: "{}".into(),
-        at: at(0),
-        digest_at: None,
-    }
+    notices::notice(key, Target::Mail, WorkspaceId(Uuid::nil()), 0)
 }
 
-fn made(followed: Option<u64>, notices: Vec<NewNotice>) -> Record {
-    Record::Notice(NoticeWrite::Made { followed, notices })
+fn counted(client: u32) -> CheckCount {
+    counts::count(client, 20, None, Outcome::Permitted, 1)
 }
 
 async fn an_older_use_does_not_replace_a_newer_one(place: Arc<Place>) {
@@ -72,14 +55,7 @@ async fn an_older_use_does_not_replace_a_newer_one(place: Arc<Place>) {
                 at: at(second),
                 source: source.clone(),
             },
-            Record::SourceUses(vec![SourceUse {
-                client,
-                day: 20,
-                source: "192.0.2.9".into(),
-                outcome: Outcome::Superseded,
-                n: 1,
-                last_at: at(second),
-            }]),
+            Record::SourceUses(vec![counts::stale(client.0, 20, "192.0.2.9", 1, second)]),
         ];
         let noted = house.store.note(records, vec![used(second, &source)]);
         noted.await.unwrap();
@@ -91,15 +67,14 @@ async fn an_older_use_does_not_replace_a_newer_one(place: Arc<Place>) {
     assert_eq!(keys, [(key, at(8), "192.0.2.8".to_owned())]);
     let stale = reader.source_uses(client, 20).await.unwrap();
     assert_eq!((stale[0].n, stale[0].last_at), (4, at(8)));
-    house.close().await;
 }
 
 async fn who_was_the_housekeeper_before_takes_nothing_back(place: Arc<Place>) {
     let house = House::open(&place).await;
     let reader = house.store.reader();
-    note(&house, made(Some(9), vec![notice("a")])).await;
+    house.note(made(Some(9), &[notice("a")])).await;
     // The former one is late with what it read before.
-    note(&house, made(Some(4), vec![notice("a")])).await;
+    house.note(made(Some(4), &[notice("a")])).await;
     assert_eq!(reader.followed().await.unwrap(), 9);
     let all = reader.notices(WorkspaceId(Uuid::nil()), None, 10).await;
     let no = all.unwrap()[0].no;
@@ -116,7 +91,6 @@ async fn who_was_the_housekeeper_before_takes_nothing_back(place: Arc<Place>) {
     let all = reader.notices(WorkspaceId(Uuid::nil()), None, 10).await;
     let kept = &all.unwrap()[0];
     assert_eq!((kept.done_at, kept.due_at), (Some(at(1)), None));
-    house.close().await;
 }
 
 fn challenge(member: u128, second: i64) -> PasskeyChallenge {
@@ -164,7 +138,6 @@ async fn of_a_member_the_newest_challenges_stay_and_of_others_all(place: Arc<Pla
     let before = at(20);
     note(&house, Record::ChallengesForgotten { before }).await;
     assert_eq!(place.number("SELECT count(*) FROM passkey_challenge"), 0);
-    house.close().await;
 }
 
 async fn the_log_is_trimmed_from_its_oldest_end_without_gaps(place: Arc<Place>) {
@@ -185,7 +158,6 @@ async fn the_log_is_trimmed_from_its_oldest_end_without_gaps(place: Arc<Place>) 
     assert_eq!(left(), ["10"]);
     house.store.trim_log().await.unwrap();
     assert_eq!(left(), ["10"], "so few are kept");
-    house.close().await;
 }
 
 on_both!(
@@ -207,8 +179,6 @@ fn a_challenge_is_taken_once_whichever_node_takes_it() {
             let once = taken.iter().flatten().collect::<Vec<_>>();
             assert_eq!(once, [&put], "round {second}");
         }
-        a.close().await;
-        b.close().await;
     });
 }
 
@@ -217,16 +187,7 @@ fn two_nodes_make_notices_and_counts_at_the_same_time() {
     on(Engine::Postgres, async |place| {
         let (a, b) = (sharing(&place).await, sharing(&place).await);
         let counts = |reversed: bool| {
-            let mut counts: Vec<_> = (0..200)
-                .map(|client| CheckCount {
-                    client: ClientNo(client),
-                    day: 20,
-                    hour: 0,
-                    product: None,
-                    outcome: Outcome::Permitted,
-                    n: 1,
-                })
-                .collect();
+            let mut counts: Vec<_> = (0..200).map(counted).collect();
             if reversed {
                 counts.reverse();
             }
@@ -234,11 +195,15 @@ fn two_nodes_make_notices_and_counts_at_the_same_time() {
         };
         let write = async |house: &House, name: &str, reversed: bool| {
             for round in 0..40 {
-                let own = (0..20).map(|n| notice(&format!("{name} {round} {n}")));
-                let common = (0..20).map(|n| notice(&format!("{round} {n}")));
-                let records = vec![made(None, own.collect()), counts(reversed)];
-                house.store.note(records, Vec::new()).await.unwrap();
-                note(house, made(Some(round), common.collect())).await;
+                let own: Vec<_> = (0..20)
+                    .map(|n| notice(&format!("{name} {round} {n}")))
+                    .collect();
+                let common: Vec<_> = (0..20).map(|n| notice(&format!("{round} {n}"))).collect();
+                let mut records = made(None, &own);
+                records.push(counts(reversed));
+                for records in [records, made(Some(round), &common)] {
+                    house.store.note(records, Vec::new()).await.unwrap();
+                }
             }
         };
         tokio::join!(write(&a, "a", false), write(&b, "b", true));
@@ -246,8 +211,6 @@ fn two_nodes_make_notices_and_counts_at_the_same_time() {
         assert_eq!(place.number(notices), 40 * 60);
         assert_eq!(place.number("SELECT min(n) FROM check_count"), 80);
         assert_eq!(place.number("SELECT max(n) FROM check_count"), 80);
-        a.close().await;
-        b.close().await;
     });
 }
 
@@ -255,28 +218,17 @@ fn two_nodes_make_notices_and_counts_at_the_same_time() {
 fn a_row_that_others_have_does_not_hold_the_writer_up() {
     on(Engine::Postgres, async |place| {
         let (house, clients) = House::populated(&place, 1).await;
-        let counted = || {
-            Record::CountsAdded(vec![CheckCount {
-                client: ClientNo(0),
-                day: 20,
-                hour: 0,
-                product: None,
-                outcome: Outcome::Permitted,
-                n: 1,
-            }])
-        };
+        let counted = || Record::CountsAdded(vec![counted(0)]);
         note(&house, counted()).await;
         let other = place.session().await;
         other.run("BEGIN; UPDATE check_count SET n = n + 1").await;
         let held = house.store.note(vec![counted()], Vec::new()).await;
         assert_eq!(held, Err(Failure::Unavailable));
         assert!(house.store.is_writable(), "the store is not in doubt");
-        house.generate(clients[0].0, &clients[0].1).await.unwrap();
+        house.generate(&clients[0]).await.unwrap();
         other.run("COMMIT").await;
         note(&house, counted()).await;
         assert_eq!(place.number("SELECT n FROM check_count"), 3);
-        other.close().await;
-        house.close().await;
     });
 }
 
@@ -290,7 +242,7 @@ fn one_node_cleans_up_and_another_takes_over_when_it_leaves() {
             (a.store.nodes_seen(), b.store.nodes_seen()) == (2, 2)
         });
         assert!(a.store.is_housekeeper() && !b.store.is_housekeeper());
-        a.close().await;
+        a.close();
         until("the other one to take over", || b.store.is_housekeeper());
         until("it to be alone", || b.store.nodes_seen() == 1);
         // The lock ends with the session; the next one takes it again.
@@ -300,7 +252,6 @@ fn one_node_cleans_up_and_another_takes_over_when_it_leaves() {
         assert_eq!(place.sql(end), ["true"]);
         until("the lock to be gone", || !b.store.is_housekeeper());
         until("it to clean up again", || b.store.is_housekeeper());
-        b.close().await;
     });
 }
 
@@ -310,7 +261,6 @@ fn a_file_has_one_node_which_cleans_up() {
         let house = House::open(&place).await;
         assert!(house.store.is_housekeeper());
         assert_eq!(house.store.nodes_seen(), 1);
-        house.close().await;
     });
 }
 
@@ -362,8 +312,8 @@ fn readers_leave_a_server_on_which_the_lease_is_not_renewed_any_more() {
         let before = changes();
         let answered = AtomicUsize::new(0);
         let runtime = tokio::runtime::Handle::current();
-        let ask = |(client, secret): &(ClientId, String)| {
-            while runtime.block_on(house.generate(*client, secret)).is_err() {
+        let ask = |client: &Client| {
+            while runtime.block_on(house.generate(client)).is_err() {
                 std::thread::yield_now();
             }
             answered.fetch_add(1, Ordering::SeqCst);
@@ -373,10 +323,9 @@ fn readers_leave_a_server_on_which_the_lease_is_not_renewed_any_more() {
         };
         // What writes nothing is answered by what was answered before, and shows nothing of the lease.
         let nothing = || {
-            let nothing = house.store.decide(ReadSet::client(clients[0].0), |_| {
-                Ok::<_, Infallible>((Decided::default(), ()))
-            });
-            runtime.block_on(nothing).is_ok()
+            let share = house.share();
+            let looks = share.looks(ReadSet::client(clients[0].0));
+            runtime.block_on(looks).is_ok()
         };
         let early = tokio::task::block_in_place(|| {
             until("a decision on the new primary", nothing);
@@ -390,7 +339,7 @@ fn readers_leave_a_server_on_which_the_lease_is_not_renewed_any_more() {
                 early
             })
         });
-        holder.close().await;
+        holder.close();
         assert_eq!(early, 0, "answered before the lease was renewed on the new primary");
         let mut second = 0;
         for _ in 0..20 {
@@ -400,6 +349,5 @@ fn readers_leave_a_server_on_which_the_lease_is_not_renewed_any_more() {
         }
         let old = former.sql("tokenward", "SELECT max(at) FROM admin_key_use");
         assert_eq!(old, at(0).0.to_string(), "the former one still answers, and lacks them");
-        house.close().await;
     });
 }

@@ -1,12 +1,13 @@
 //! A store for a task of its own, and a writer held still.
 
-use crate::basics::{HOME, TestClock, audited, draw, keyring};
+use crate::basics::{HOME, TestClock, audited, fresh, keyring};
+use crate::house::Client;
+use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 use tokenward_core::change::Change;
 use tokenward_core::credential::ClientSecret;
-use tokenward_core::generate::{self, Answer, Caller, Fresh, IssueOptions, Rejection};
-use tokenward_core::ids::ClientId;
-use tokenward_store::{Failure, ReadSet, Store, View};
+use tokenward_core::generate::{self, Answer, Caller, IssueOptions, Rejection};
+use tokenward_store::{Decided, Failure, ReadSet, Store, View};
 
 /// The writer, held within a decision.
 pub(crate) struct Held {
@@ -45,41 +46,48 @@ impl Sharer {
         }))
     }
 
-    pub(crate) async fn generate(&self, id: ClientId, secret: &str) -> Result<Answer, Failure> {
-        let answer = self
-            .generate_as(id, secret, IssueOptions::default())
-            .await?;
+    /// Takes a decision that looks at this and writes nothing.
+    pub(crate) async fn looks(&self, wants: ReadSet) -> Result<(), Failure> {
+        let nothing = |_: &View| Ok::<_, Infallible>((Decided::nothing(), ()));
+        self.store.decide(wants, nothing).await.map(drop)
+    }
+
+    pub(crate) async fn generate(&self, client: &Client) -> Result<Answer, Failure> {
+        let answer = self.generate_as(client, IssueOptions::default()).await?;
         Ok(answer.unwrap_or_else(|rejection| panic!("{rejection:?}")))
     }
 
     pub(crate) async fn generate_as(
         &self,
-        id: ClientId,
-        secret: &str,
+        client: &Client,
         options: IssueOptions,
     ) -> Result<Result<Answer, Rejection>, Failure> {
-        let secret = ClientSecret::parse(secret).unwrap();
-        let caller = Caller {
-            secret,
-            source: HOME.parse().ok(),
-            host_environment: None,
-        };
-        self.decide(ReadSet::client(id), move |view| {
-            let state = view.client.as_ref().ok_or(Rejection::SecretInvalid)?;
-            let fresh = Fresh {
-                token: draw(),
-                nonce: draw(),
-            };
-            generate::by_secret(
-                state,
-                &caller,
-                options,
-                fresh,
-                1_000_000,
-                &keyring(),
-                view.now,
-            )
-        })
-        .await
+        let decide = by_secret(client, options, 1_000_000);
+        self.decide(ReadSet::client(client.0), decide).await
+    }
+}
+
+/// The decision of a call of the Generate Access Token API with so many tokens a day.
+pub(crate) fn by_secret(
+    (_, secret): &Client,
+    options: IssueOptions,
+    quota: u32,
+) -> impl FnOnce(&View) -> Result<(Vec<Change>, Answer), Rejection> + Send + use<> {
+    let caller = Caller {
+        secret: ClientSecret::parse(secret).unwrap(),
+        source: HOME.parse().ok(),
+        host_environment: None,
+    };
+    move |view| {
+        let state = view.client.as_ref().ok_or(Rejection::SecretInvalid)?;
+        generate::by_secret(
+            state,
+            &caller,
+            options,
+            fresh(),
+            quota,
+            &keyring(),
+            view.now,
+        )
     }
 }

@@ -1,21 +1,19 @@
 //! What only a file can do to a node: be full, be read-only, be garbage, be locked by another program.
 
-use crate::house::{House, Who, until};
-use crate::model::{assert_same, folded};
+use crate::house::{Client, House, Who, until};
+use crate::model::assert_folded;
 use crate::place::{Engine, Place, on};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
+use std::time::Duration;
 use tokenward_core::time::Clock;
 use tokenward_store::{Failure, StoreError};
 use tokenward_testkit::assert_contains;
 
 async fn refused(place: &Arc<Place>) -> StoreError {
-    match House::open_as(place, Who::new()).await {
-        Ok(_) => panic!("it opened"),
-        Err(error) => error,
-    }
+    House::refused(place, Who::new()).await
 }
 
 #[test]
@@ -43,7 +41,7 @@ fn another_programs_database_is_named_and_left_alone() {
 fn a_damaged_page_is_an_error_and_no_panic() {
     on(Engine::Sqlite, async |place| {
         let (house, _) = House::populated(&place, 200).await;
-        house.close().await;
+        house.close();
         let mut bytes = std::fs::read(place.path()).unwrap();
         // The schema's page stays whole; every further one is overwritten.
         bytes[4096..].fill(0xA5);
@@ -67,35 +65,29 @@ fn a_folder_that_is_not_there_is_named() {
 fn a_lock_held_by_another_program_is_waited_for_then_told_and_then_forgotten() {
     on(Engine::Sqlite, async |place| {
         let (house, clients) = House::populated(&place, 1).await;
-        let (id, secret) = &clients[0];
+        let client = &clients[0];
         let other = rusqlite::Connection::open(place.path()).unwrap();
         other.execute_batch("BEGIN IMMEDIATE").unwrap();
-        let start = house.clock().boot().0;
-        house.is_unavailable(*id, secret).await;
-        assert!(
-            house.clock().boot().0 - start > 4_000_000_000,
-            "a short lock is waited for"
-        );
+        let start = house.clock().boot();
+        house.is_unavailable(client).await;
+        // A short lock is waited for.
+        assert!(house.since(start) > Duration::from_secs(4));
         assert!(!house.store.is_writable());
         other.execute_batch("ROLLBACK").unwrap();
-        let generation = recovered(&house, *id, secret).await;
-        assert_eq!(generation, 1, "nothing of the failed one was written");
-        house.close().await;
+        // Nothing of the failed one was written.
+        assert_eq!(recovered(&house, client).await, 1);
     });
 }
 
 /// The generation of the first token that can be made again.
-async fn recovered(house: &House, id: tokenward_core::ClientId, secret: &str) -> u32 {
-    let start = house.clock().boot().0;
+async fn recovered(house: &House, client: &Client) -> u32 {
+    let start = house.clock().boot();
     loop {
-        match house.generate(id, secret).await {
+        match house.generate(client).await {
             Ok(answer) => return answer.generation,
             Err(failure) => assert_eq!(failure, Failure::Unavailable),
         }
-        assert!(
-            house.clock().boot().0 - start < 20_000_000_000,
-            "it never recovered"
-        );
+        assert!(house.since(start) < Duration::from_secs(20), "never");
         tokio::task::yield_now().await;
     }
 }
@@ -139,16 +131,12 @@ fn a_read_only_folder_is_told() {
     let folder = match part() {
         None => {
             let folder = tempfile::tempdir().unwrap();
-            let open = |mode| {
-                std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(mode))
-            };
-            open(0o777).unwrap();
-            std::fs::create_dir(folder.path().join("shut")).unwrap();
-            std::fs::set_permissions(
-                folder.path().join("shut"),
-                std::fs::Permissions::from_mode(0o555),
-            )
-            .unwrap();
+            let shut = folder.path().join("shut");
+            std::fs::create_dir(&shut).unwrap();
+            for (path, mode) in [(folder.path(), 0o777), (shut.as_path(), 0o555)] {
+                let rights = std::fs::Permissions::from_mode(mode);
+                std::fs::set_permissions(path, rights).unwrap();
+            }
             // Root may write everywhere, so root's copy runs as nobody.
             let before = r#"[ "$(id -u)" != 0 ] || set -- --reuid=65534 --regid=65534 --clear-groups;
                 [ $# = 0 ] || exec setpriv "$@" "$0" --exact "sqlite::a_read_only_folder_is_told" --nocapture;"#;
@@ -183,30 +171,21 @@ fn a_full_disk_is_told_does_no_damage_and_is_survived() {
         let (house, clients) = House::populated(&place, 8).await;
         let (mut failed, mut newest) = (0, [0; 8]);
         for at in (0..8).cycle() {
-            let (id, secret) = &clients[at];
-            match house.generate(*id, secret).await {
+            match house.generate(&clients[at]).await {
                 Ok(answer) => {
                     assert_eq!(failed, 0, "there is no room");
                     newest[at] = answer.generation;
                 }
-                Err(failure) => {
-                    assert!(
-                        matches!(failure, Failure::Unavailable | Failure::OutcomeUnknown),
-                        "{failure}"
-                    );
-                    failed += 1;
-                }
+                Err(Failure::Unavailable | Failure::OutcomeUnknown) => failed += 1,
+                Err(other) => panic!("{other}"),
             }
             if failed > 20 {
                 break;
             }
         }
         assert!(!house.store.is_writable() && !house.store.is_expelled());
-        let now = house.clock().boot();
-        assert!(
-            house.store.replica().lease().read().covers(|| now),
-            "checks go on: nobody else can write"
-        );
+        // Checks go on: nobody else can write.
+        assert!(house.vouches());
         // Room is made.
         let resource = rustix::process::Resource::Fsize;
         let limit = rustix::process::getrlimit(resource);
@@ -216,23 +195,11 @@ fn a_full_disk_is_told_does_no_damage_and_is_survived() {
         };
         rustix::process::setrlimit(resource, wider).unwrap();
         until("the store to be writable", || house.store.is_writable());
-        for (at, (id, secret)) in clients.iter().enumerate() {
-            let generation = recovered(&house, *id, secret).await;
-            assert_eq!(
-                generation,
-                newest[at] + 1,
-                "nothing of the failed ones was written"
-            );
+        for (client, newest) in clients.iter().zip(newest) {
+            // Nothing of the failed ones was written.
+            assert_eq!(recovered(&house, client).await, newest + 1);
         }
-        let mut records = Vec::new();
-        for (id, _) in &clients {
-            records.push(house.state(*id).await.client);
-        }
-        let fold = folded(&place.bodies());
-        assert_same("applied", &records, house.store.replica(), &fold);
-        let house = house.reopened().await;
-        assert_same("loaded", &records, house.store.replica(), &fold);
-        house.close().await;
+        assert_folded(house, &clients).await;
     });
 }
 
@@ -242,25 +209,11 @@ fn a_second_process_on_the_same_file_ends_the_first() {
     on(Engine::Sqlite, async |place| {
         let (first, clients) = House::populated(&place, 1).await;
         let second = House::open_as(&place, Who::new()).await.unwrap();
-        assert_eq!(
-            first.generate(clients[0].0, &clients[0].1).await.map(drop),
-            Err(Failure::Unavailable)
-        );
+        first.is_unavailable(&clients[0]).await;
         until("the first to stop", || first.store.is_expelled());
-        assert_eq!(
-            second
-                .generate(clients[0].0, &clients[0].1)
-                .await
-                .unwrap()
-                .generation,
-            1
-        );
-        first.close().await;
-        assert_eq!(
-            place.number("SELECT count(*) FROM node"),
-            1,
-            "the second is still signed on"
-        );
-        second.close().await;
+        second.makes(&clients[0], 1).await;
+        first.close();
+        // The second is still signed on.
+        assert_eq!(place.number("SELECT count(*) FROM node"), 1);
     });
 }

@@ -1,15 +1,14 @@
 //! TLS to PostgreSQL: what is accepted and what is refused, case by case as `psql` does, and a store that lives on it.
 
-use crate::house::House;
+use crate::house::{House, until};
 use crate::place::{Place, runtime};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
 use std::path::PathBuf;
-use std::time::Duration;
 use tempfile::TempDir;
 use tokenward_store::{Location, StoreError};
-use tokenward_testkit::{Authority, PgCluster, wait_until};
+use tokenward_testkit::{Authority, PgCluster};
+use tokio::runtime::Handle;
 
-const LONG: Duration = Duration::from_secs(30);
 const PASSWORD: &str = "hunter2";
 
 /// Rules of access without TLS.
@@ -157,13 +156,9 @@ fn server_is_verified_as_psql_verifies_it() {
         app localhost sslmode=require&channel_binding=require -> connects
         "#,
     );
-    let wrong = secured
-        .url(
-            "app",
-            "localhost",
-            "sslmode=verify-full&sslrootcert=@ca.pem",
-        )
-        .replace(PASSWORD, "hunter3");
+    let verified = "sslmode=verify-full&sslrootcert=@ca.pem";
+    let wrong = secured.url("app", "localhost", verified);
+    let wrong = wrong.replace(PASSWORD, "hunter3");
     let (connects, _) = secured.cluster.psql(&wrong);
     assert!(!connects);
     let told = verdict(&wrong).unwrap_err();
@@ -245,19 +240,16 @@ fn store_with_all_its_connections_lives_on_tls_and_follows_a_failover() {
         let parameters = "sslrootcert=@ca.pem&channel_binding=require";
         let url = primary.url("app", &ports, parameters);
         let (house, clients) = House::populated(&Place::url(&url), 1).await;
-        let (id, secret) = clients[0].clone();
+        let (client, id) = (&clients[0], clients[0].0);
         house.product("gst").await;
-        let first = house.generate(id, &secret).await.unwrap();
+        let first = house.token(client).await;
         assert_eq!(house.state(id).await.slot.generation, 1);
         let sessions = "SELECT count(*) FILTER (WHERE s.ssl) || ' of ' || count(*)
             FROM pg_stat_activity a JOIN pg_stat_ssl s USING (pid) WHERE a.usename = 'app'";
         // The writer, the member and a reader, which is another one when the member has a new session.
         let all_are_there = async |cluster: &PgCluster| {
-            wait_until("three sessions with TLS", LONG, || {
-                tokio::task::block_in_place(|| {
-                    let reading = house.state(id);
-                    tokio::runtime::Handle::current().block_on(reading)
-                });
+            until("three sessions with TLS", || {
+                Handle::current().block_on(house.state(id));
                 let found = cluster.sql("postgres", sessions);
                 let (secured, all) = found.split_once(" of ").unwrap();
                 assert_eq!(secured, all, "a session without TLS");
@@ -265,21 +257,16 @@ fn store_with_all_its_connections_lives_on_tls_and_follows_a_failover() {
             });
         };
         all_are_there(&primary.cluster).await;
-        assert_eq!(house.check(&first.token.expose()), "permit");
+        assert_eq!(house.check(&first), "permit");
 
         primary.cluster.kill9();
         standby.promote();
-        let second = wait_until("writes on the other server", LONG, || {
-            tokio::task::block_in_place(|| {
-                tokio::runtime::Handle::current()
-                    .block_on(house.generate(id, &secret))
-                    .ok()
-            })
+        let second = until("writes on the other server", || {
+            Handle::current().block_on(house.generate(client)).ok()
         });
         assert_eq!(second.generation, 2);
         assert_eq!(house.state(id).await.slot.generation, 2);
         all_are_there(&standby).await;
-        house.close().await;
     });
 }
 
