@@ -5,6 +5,7 @@
 //! The writer never waits here: an answer may wait, the next group goes on.
 
 use crate::error::Failure;
+use crate::group::settle;
 use crate::job::Job;
 use parking_lot::{Mutex, MutexGuard};
 use std::collections::{HashMap, VecDeque};
@@ -356,7 +357,7 @@ impl<C: Clock> Attachments<C> {
         let held = std::mem::take(&mut inner.held);
         drop(inner);
         for (_, jobs) in held {
-            jobs.into_iter().for_each(|job| job.settle(Err(failure)));
+            settle(jobs, Err(failure));
         }
     }
 
@@ -373,7 +374,7 @@ impl<C: Clock> Attachments<C> {
         }
         if let Some(failure) = inner.ended {
             drop(inner);
-            jobs.into_iter().for_each(|job| job.settle(Err(failure)));
+            settle(jobs, Err(failure));
             return None;
         }
         // In order of their numbers, although a decision of long ago may come late.
@@ -441,7 +442,7 @@ impl<C: Clock> Attachments<C> {
             due.extend(jobs);
         }
         drop(inner);
-        due.into_iter().for_each(|job| job.settle(Ok(())));
+        settle(due, Ok(()));
     }
 }
 

@@ -2,7 +2,7 @@
 //! tools for the copying; the new epoch is needed there just the same.
 
 use crate::checkpoint::log_of;
-use crate::driver::{CommitError, Driver};
+use crate::driver::Driver;
 use crate::error::StoreError;
 use crate::load::{Head, load_at, read_head, read_marked_head};
 use crate::moving::{Mark, verify_audit};
@@ -216,8 +216,7 @@ pub async fn restore(
             if driver.is_shared() {
                 statements.extend(forget_nodes());
             }
-            let done = driver.commit(&statements, COMMIT_TIMEOUT).await;
-            done.map_err(CommitError::into_inner)?;
+            driver.commit(&statements, COMMIT_TIMEOUT).await?;
             if driver.is_shared() {
                 timer::pass(wait).await;
             }
@@ -241,17 +240,17 @@ pub async fn restore(
     // A session ended since the backup, or an invitation withdrawn, must not live again.
     // The rows of the copy name nodes of the time before.
     statements.extend(forget_nodes());
-    statements.push(Statement::new(people::END_ALL_SESSIONS, Vec::new()));
-    statements.push(Statement::new(people::WITHDRAW_ALL_INVITATIONS, Vec::new()));
-    statements.push(Statement::new(people::END_ALL_CHALLENGES, Vec::new()));
-    statements.push(Statement::new(crate::notices::END_LINKS, Vec::new()));
+    let ended = [
+        people::END_ALL_SESSIONS,
+        people::WITHDRAW_ALL_INVITATIONS,
+        people::END_ALL_CHALLENGES,
+        crate::notices::END_LINKS,
+    ];
+    statements.extend(ended.map(|sql| Statement::new(sql, Vec::new())));
     statements.push(sql::append_change(&change, number, now, &hash));
     let from = (head.change_number, head.audit_seq);
     statements.push(sql::move_head((number, seq, &hash), from, now));
-    driver
-        .commit(&statements, COMMIT_TIMEOUT)
-        .await
-        .map_err(CommitError::into_inner)?;
+    driver.commit(&statements, COMMIT_TIMEOUT).await?;
     if driver.is_shared() {
         timer::pass(wait).await;
     }

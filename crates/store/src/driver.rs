@@ -166,12 +166,13 @@ impl Driver {
         &mut self,
         statements: &[Statement],
         patience: Duration,
-    ) -> Result<(), CommitError> {
+    ) -> Result<(), StoreError> {
         match self {
-            Self::Sqlite(driver) => driver.begin().map_err(CommitError::RolledBack)?,
+            Self::Sqlite(driver) => driver.begin()?,
             Self::Postgres(driver) => driver.begin(None),
         }
-        self.finish(statements, patience).await
+        let finished = self.finish(statements, patience).await;
+        finished.map_err(CommitError::into_inner)
     }
 
     /// The same for rows that no decision reads: others have precedence, so this is [`CommitError::Contended`] when one of

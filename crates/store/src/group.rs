@@ -17,15 +17,13 @@ const DEADLINE_NANOS: u64 = 10_000_000_000;
 pub(crate) struct Group {
     pub(crate) jobs: Vec<Box<dyn Job>>,
     pub(crate) decided: Vec<Decided>,
+    /// Those that write nothing: they need only their answer, which tells of what was written before them.
+    pub(crate) unwritten: Vec<Box<dyn Job>>,
     /// When the first of them would be too late.
     pub(crate) until: Option<BootInstant>,
 }
 
 impl Group {
-    pub(crate) fn len(&self) -> usize {
-        self.jobs.len()
-    }
-
     pub(crate) fn is_empty(&self) -> bool {
         self.jobs.is_empty()
     }
@@ -36,46 +34,53 @@ impl Group {
         self.decided.iter().all(only)
     }
 
-    /// Takes one decision. One that writes nothing is given back: it needs only its answer, which
-    /// tells of what was written before it.
+    /// Takes one decision.
     pub(crate) fn decide(
         &mut self,
         mut job: Box<dyn Job>,
         view: Result<View, StoreError>,
         now: BootInstant,
-    ) -> Option<Box<dyn Job>> {
+    ) {
         let view = match view {
             Ok(view) => view,
             Err(error) => {
                 tracing::error!("a decision could not be prepared: {error}");
-                job.settle(Err(Failure::Unavailable));
-                return None;
+                return job.settle(Err(Failure::Unavailable));
             }
         };
         let until = BootInstant(job.asked().0.saturating_add(DEADLINE_NANOS));
         if job.abandoned() || until < now {
-            job.settle(Err(Failure::TooLate));
-            return None;
+            return job.settle(Err(Failure::TooLate));
         }
         let decided = job.decide(&view);
         if decided.is_empty() {
-            return Some(job);
+            return self.unwritten.push(job);
         }
         if let Err(why) = sound(&decided, job.as_ref(), &view) {
             tracing::error!("a decision was not written: {why}");
-            job.settle(Err(Failure::Unavailable));
-            return None;
+            return job.settle(Err(Failure::Unavailable));
         }
         self.until = Some(self.until.map_or(until, |earlier| earlier.min(until)));
         self.jobs.push(job);
         self.decided.push(decided);
-        None
     }
 
-    /// Answers all of them alike.
+    /// Answers all of them. Those that write nothing were in no doubt.
     pub(crate) fn settle(self, outcome: Result<(), Failure>) {
-        self.jobs.into_iter().for_each(|job| job.settle(outcome));
+        settle(self.jobs, outcome);
+        settle(self.unwritten, outcome.map_err(|_| Failure::Unavailable));
     }
+
+    /// Everybody who waits for an answer.
+    pub(crate) fn into_jobs(mut self) -> Vec<Box<dyn Job>> {
+        self.jobs.append(&mut self.unwritten);
+        self.jobs
+    }
+}
+
+/// Answers all of them alike.
+pub(crate) fn settle(jobs: Vec<Box<dyn Job>>, outcome: Result<(), Failure>) {
+    jobs.into_iter().for_each(|job| job.settle(outcome));
 }
 
 /// What every decision must keep to, whoever took it.

@@ -2,7 +2,7 @@
 //! anything is changed: it would take every good token, secret and admin key for unknown. This room holds fingerprints
 //! and counts, never a key's bytes.
 
-use crate::driver::{CommitError, Driver, judge_version, nothing_here};
+use crate::driver::{Driver, judge_version, nothing_here};
 use crate::error::StoreError;
 use crate::load::{digest_key, read_head};
 use crate::people::Proofs;
@@ -586,10 +586,7 @@ pub(crate) async fn keep(
         statements.extend(settled.forgotten.iter().map(forget));
     }
     statements.extend(settled.keyring.fingerprints().map(put));
-    driver
-        .commit(&statements, COMMIT_TIMEOUT)
-        .await
-        .map_err(CommitError::into_inner)
+    driver.commit(&statements, COMMIT_TIMEOUT).await
 }
 
 /// The statements that end what was made with lost keys.

@@ -3,7 +3,7 @@
 //! the head row, which every version of the server refuses. This module never changes a row of the source but that name.
 
 use crate::backup::forget_nodes;
-use crate::driver::{CommitError, Driver};
+use crate::driver::Driver;
 use crate::error::StoreError;
 use crate::load::{Head, load_at, read_marked_head};
 use crate::member::change;
@@ -275,8 +275,7 @@ pub async fn move_store(
 }
 
 async fn commit(driver: &mut Driver, statements: &[Statement]) -> Result<(), StoreError> {
-    let done = driver.commit(statements, COMMIT_TIMEOUT).await;
-    done.map_err(CommitError::into_inner)
+    driver.commit(statements, COMMIT_TIMEOUT).await
 }
 
 /// Opens a store for this process alone.

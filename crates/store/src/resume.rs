@@ -65,7 +65,6 @@ impl<C: Clock + Send + Sync> Writer<C> {
     async fn keep_time(&mut self) {
         let keep = Statement::new(KEEP_TIME, vec![self.time_to_keep().into()]);
         if let Err(error) = self.driver.commit(&[keep], COMMIT_TIMEOUT).await {
-            let error = error.into_inner();
             tracing::warn!("the time of this stop was not kept in the store: {error}");
         }
     }

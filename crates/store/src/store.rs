@@ -2,7 +2,7 @@
 
 use crate::applier::Applier;
 use crate::attachments::{Attachments, Others};
-use crate::driver::{CommitError, Driver};
+use crate::driver::Driver;
 use crate::error::{Failure, StoreError};
 use crate::handle::WriterHandle;
 use crate::job::{Decided, Job, ReadSet, Typed, View};
@@ -615,8 +615,7 @@ async fn enter(driver: &mut Driver, incarnation: &str) -> Result<(), StoreError>
         Statement::new("DELETE FROM node", Vec::new()),
         Statement::one(sql, vec![incarnation.into()]),
     ];
-    let entered = driver.commit(&statements, COMMIT_TIMEOUT).await;
-    entered.map_err(CommitError::into_inner)
+    driver.commit(&statements, COMMIT_TIMEOUT).await
 }
 
 /// The first head row of a store with this name.

@@ -1,7 +1,7 @@
 //! What a new version fills in and SQL can't compute. Repeated at each start until nothing is left, so that a start that
 //! was cut short is made up for; it must never change what a person wrote.
 
-use crate::driver::{CommitError, Driver};
+use crate::driver::Driver;
 use crate::error::StoreError;
 use crate::value::{Statement, Value};
 use std::time::Duration;
@@ -27,7 +27,6 @@ pub(crate) async fn label_keys(driver: &mut Driver) -> Result<(), StoreError> {
         if updates.is_empty() {
             return Ok(());
         }
-        let written = driver.commit(&updates, COMMIT_TIMEOUT).await;
-        written.map_err(CommitError::into_inner)?;
+        driver.commit(&updates, COMMIT_TIMEOUT).await?;
     }
 }

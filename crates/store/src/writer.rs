@@ -5,7 +5,7 @@ use crate::applier::Applier;
 use crate::attachments::Attachments;
 use crate::driver::{CommitError, Driver};
 use crate::error::{Failure, StoreError};
-use crate::group::Group;
+use crate::group::{Group, settle};
 use crate::job::{Decided, Job, View};
 use crate::load::{Head, SELECT_HEAD, read_head, tag};
 use crate::nodes::List;
@@ -158,13 +158,12 @@ impl<C: Clock + Send + Sync> Writer<C> {
                 self.put_back = false;
                 let mut group = Group::default();
                 let (now, boot) = (self.clock.wall(), self.clock.boot());
-                let decide = |(job, view): (_, Result<View, StoreError>)| {
-                    group.decide(job, view.map(|view| View { now, ..view }), boot)
-                };
-                let unwritten: Vec<_> = jobs.into_iter().zip(views).filter_map(decide).collect();
+                for (job, view) in jobs.into_iter().zip(views) {
+                    group.decide(job, view.map(|view| View { now, ..view }), boot);
+                }
                 match head {
-                    Some(head) => self.carry_out(group, unwritten, head).await,
-                    None => self.note(group, unwritten).await,
+                    Some(head) => self.carry_out(group, head).await,
+                    None => self.note(group).await,
                 }
             }
             Err(error) => {
@@ -175,8 +174,7 @@ impl<C: Clock + Send + Sync> Writer<C> {
                     self.put_back = true;
                     queue.put_back(jobs);
                 } else {
-                    jobs.into_iter()
-                        .for_each(|job| job.settle(Err(Failure::Unavailable)));
+                    settle(jobs, Err(Failure::Unavailable));
                 }
                 if error.is_final() {
                     self.end(&error);
@@ -213,22 +211,15 @@ impl<C: Clock + Send + Sync> Writer<C> {
 
     /// Writes a group and answers it, and those that wrote nothing: they, too, rest on what was read, so they are answered
     /// only when the transaction is durable.
-    async fn carry_out(&mut self, group: Group, unwritten: Vec<Box<dyn Job>>, head: Head) {
+    async fn carry_out(&mut self, group: Group, head: Head) {
         let (head, outcome) = self.write(&group, head).await;
         match self.conclude(&group.decided, &head, outcome) {
             // When clients were last used, and who is signed in, rests on nothing.
-            Ok(()) if group.is_aside() && unwritten.is_empty() => group.settle(Ok(())),
-            Ok(()) => {
-                let mut jobs = group.jobs;
-                jobs.extend(unwritten);
-                self.answer(head.change_number, jobs);
-            }
-            Err(Ending::Failed(failure)) => {
-                group.settle(Err(failure));
-                settle(unwritten, Err(Failure::Unavailable));
-            }
-            Err(Ending::Refused(_)) if group.len() + unwritten.len() > 1 => {
-                self.write_singly(group, unwritten, head).await;
+            Ok(()) if group.is_aside() && group.unwritten.is_empty() => group.settle(Ok(())),
+            Ok(()) => self.answer(head.change_number, group.into_jobs()),
+            Err(Ending::Failed(failure)) => group.settle(Err(failure)),
+            Err(Ending::Refused(_)) if group.jobs.len() + group.unwritten.len() > 1 => {
+                self.write_singly(group, head).await;
             }
             Err(Ending::Refused(error)) => refuse(group, &error),
         }
@@ -280,73 +271,66 @@ impl<C: Clock + Send + Sync> Writer<C> {
 
     /// One of a group makes no sense to the store; the others must not suffer for it. They were decided on the state at
     /// `head`, so they are written as long as nobody else has moved it.
-    async fn write_singly(&mut self, group: Group, unwritten: Vec<Box<dyn Job>>, head: Head) {
+    async fn write_singly(&mut self, group: Group, head: Head) {
         let until = group.until;
-        let mut singles = vec![(Group::default(), unwritten)];
+        let mut singles = vec![Group {
+            unwritten: group.unwritten,
+            ..Group::default()
+        }];
         for (job, decided) in group.jobs.into_iter().zip(group.decided) {
-            let one = Group {
+            singles.push(Group {
                 jobs: vec![job],
                 decided: vec![decided],
                 until,
-            };
-            singles.push((one, Vec::new()));
+                ..Group::default()
+            });
         }
         let mut head = Some(head);
-        for (one, unwritten) in singles {
-            let Some(expected) = head.take() else {
-                one.settle(Err(Failure::Unavailable));
-                settle(unwritten, Err(Failure::Unavailable));
-                continue;
-            };
-            let found = match self.driver.begin(SELECT_HEAD) {
-                Ok(()) => read_head(&mut self.driver).await,
-                Err(error) => Err(error),
-            };
-            // A node may have joined meanwhile, which moves nothing.
-            let from = match found {
-                Ok(found)
-                    if found.position() == expected.position()
-                        && found.audit_seq == expected.audit_seq =>
-                {
-                    found
-                }
-                Ok(_) => {
-                    self.driver.undo().await;
+        for one in singles {
+            head = match head {
+                Some(expected) => self.write_one(one, &expected).await,
+                None => {
                     one.settle(Err(Failure::Unavailable));
-                    settle(unwritten, Err(Failure::Unavailable));
-                    continue;
+                    None
                 }
-                Err(error) => {
-                    self.driver.undo().await;
+            };
+        }
+    }
+
+    /// Writes one of a group if the store stands where it was decided; answers where the store stands then, if that is known.
+    async fn write_one(&mut self, one: Group, expected: &Head) -> Option<Head> {
+        let found = match self.driver.begin(SELECT_HEAD) {
+            Ok(()) => read_head(&mut self.driver).await,
+            Err(error) => Err(error),
+        };
+        // A node may have joined meanwhile, which moves nothing.
+        let place = |head: &Head| (head.position(), head.audit_seq);
+        let from = match found {
+            Ok(found) if place(&found) == place(expected) => found,
+            other => {
+                self.driver.undo().await;
+                if let Err(error) = other {
                     self.doubt(&error);
-                    one.settle(Err(Failure::Unavailable));
-                    settle(unwritten, Err(Failure::Unavailable));
-                    continue;
                 }
-            };
-            let (at, outcome) = self.write(&one, from).await;
-            match self.conclude(&one.decided, &at, outcome) {
-                Ok(()) => {
-                    let mut jobs = one.jobs;
-                    jobs.extend(unwritten);
-                    self.answer(at.change_number, jobs);
-                    head = Some(at);
-                }
-                Err(Ending::Failed(failure)) => {
-                    one.settle(Err(failure));
-                    settle(unwritten, Err(Failure::Unavailable));
-                }
-                Err(Ending::Refused(error)) => {
-                    refuse(one, &error);
-                    head = Some(at);
-                }
+                one.settle(Err(Failure::Unavailable));
+                return None;
+            }
+        };
+        let (at, outcome) = self.write(&one, from).await;
+        match self.conclude(&one.decided, &at, outcome) {
+            Ok(()) => self.answer(at.change_number, one.into_jobs()),
+            Err(Ending::Refused(error)) => refuse(one, &error),
+            Err(Ending::Failed(failure)) => {
+                one.settle(Err(failure));
+                return None;
             }
         }
+        Some(at)
     }
 
     /// Writes rows that no decision reads, without the head lock: nobody waits for them, nor they for anybody. The time is
     /// kept by a transaction of its own, so that no such row waits for the head's while others wait for it.
-    async fn note(&mut self, group: Group, unwritten: Vec<Box<dyn Job>>) {
+    async fn note(&mut self, mut group: Group) {
         let mut uses: Vec<_> = group.decided.iter().flat_map(|one| &one.uses).collect();
         // In the order of the key, like counts.
         uses.sort_by_key(|used| used.client);
@@ -380,9 +364,10 @@ impl<C: Clock + Send + Sync> Writer<C> {
             }
         } else {
             statements.push(keep);
-            self.driver.commit(&statements, patience).await
+            let driver = &mut self.driver;
+            driver.commit_aside(&statements, patience, figures).await
         };
-        settle(unwritten, Ok(()));
+        settle(std::mem::take(&mut group.unwritten), Ok(()));
         match outcome {
             Ok(()) => {
                 self.health.groups.fetch_add(1, Ordering::Relaxed);
@@ -507,11 +492,6 @@ impl<C: Clock + Send + Sync> Writer<C> {
         self.health.change_number.store(change, Ordering::Relaxed);
         self.health.audit_seq.store(audit, Ordering::Relaxed);
     }
-}
-
-/// Answers all of them alike.
-fn settle(jobs: Vec<Box<dyn Job>>, outcome: Result<(), Failure>) {
-    jobs.into_iter().for_each(|job| job.settle(outcome));
 }
 
 /// Tells who asked that the store would have none of it.
