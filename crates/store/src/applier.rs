@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokenward_core::Replica;
 use tokenward_core::change::Change;
-use tokenward_core::cluster::{BarrierEffect, Position, Row};
+use tokenward_core::cluster::Position;
 use tokenward_core::time::{BootInstant, Clock};
 
 /// A change as the log has it.
@@ -30,7 +30,8 @@ struct State {
 /// What applies changes.
 pub(crate) struct Applier<C> {
     replica: Arc<Replica>,
-    attachments: Arc<Attachments<C>>,
+    /// The replicas that are fed what is applied.
+    pub(crate) attachments: Arc<Attachments<C>>,
     state: Mutex<State>,
     /// The last change that is known to be in the log.
     known: AtomicU64,
@@ -170,41 +171,6 @@ impl<C: Clock> Applier<C> {
         health.expelled.store(true, Ordering::SeqCst);
         self.attachments.end(Failure::OutcomeUnknown);
         self.attachments.wake();
-    }
-
-    /// Every change up to here is applied in every attached replica that may vouch.
-    pub(crate) fn answered(&self) -> u64 {
-        self.attachments.acknowledged_here()
-    }
-
-    /// Whether another node may wait to hear that the changes up to here are applied.
-    pub(crate) fn is_heard(&self, number: u64) -> bool {
-        self.attachments.is_heard(number)
-    }
-
-    /// Replicas attached to this one.
-    pub(crate) fn attached(&self) -> usize {
-        self.attachments.counts().attached
-    }
-
-    /// Whether nobody can be vouching by a grant of this process any more.
-    pub(crate) fn is_quiet(&self, now: BootInstant) -> bool {
-        self.attachments.is_quiet(now)
-    }
-
-    /// Returns when there may be something to read or to say.
-    pub(crate) async fn woken(&self) {
-        self.attachments.woken_for_nodes().await;
-    }
-
-    /// The look at other nodes' rows that is wanted, if one is, and the last commit that they must have.
-    pub(crate) fn wanted_look(&self, unasked: bool) -> Option<(u64, Position)> {
-        self.attachments.wanted_look(unasked)
-    }
-
-    /// The rows of the other nodes; answers whom to remove.
-    pub(crate) fn rows(&self, look: u64, holds: u64, rows: Vec<Row>) -> Vec<BarrierEffect> {
-        self.attachments.rows(look, holds, rows)
     }
 }
 

@@ -299,8 +299,7 @@ impl Reader {
         from_day: u32,
     ) -> Result<Vec<CheckCount>, StoreError> {
         let params = vec![client.0.into(), from_day.into()];
-        self.rows(SELECT_COUNTS.to_owned(), params, check_count)
-            .await
+        self.rows(SELECT_COUNTS, params, check_count).await
     }
 
     /// What was counted of a client since an hour, counted from 1970-01-01, by hour.
@@ -318,7 +317,7 @@ impl Reader {
                 ..read
             })
         };
-        self.rows(SELECT_HOURS.to_owned(), params, decode).await
+        self.rows(SELECT_HOURS, params, decode).await
     }
 
     /// Who presented a client's tokens since a day, permitted, former and ended ones, by day.
@@ -328,7 +327,7 @@ impl Reader {
         from_day: u32,
     ) -> Result<Vec<SourceUse>, StoreError> {
         let params = vec![client.0.into(), from_day.into()];
-        self.rows(SELECT_STALE.to_owned(), params, stale_use).await
+        self.rows(SELECT_STALE, params, stale_use).await
     }
 
     /// Who presented former or ended tokens, not permitted ones, of any of these clients since a day.
@@ -339,8 +338,7 @@ impl Reader {
         from_day: u32,
     ) -> Result<Vec<SourceUse>, StoreError> {
         let params = vec![first.0.into(), last.0.into(), from_day.into()];
-        self.rows(SELECT_STALE_OF.to_owned(), params, stale_use)
-            .await
+        self.rows(SELECT_STALE_OF, params, stale_use).await
     }
 }
 

@@ -75,8 +75,7 @@ fn decode(row: &Row<'_>) -> Result<CredentialNote, StoreError> {
 impl Reader {
     /// The notes of the secrets of an API client, or of one admin key or webhook.
     pub async fn credential_notes(&self, owner: Uuid) -> Result<Vec<CredentialNote>, StoreError> {
-        self.rows(OF_OWNER.to_owned(), vec![owner.into()], decode)
-            .await
+        self.rows(OF_OWNER, vec![owner.into()], decode).await
     }
 
     /// The notes of the secrets of some API clients.
@@ -94,7 +93,7 @@ impl Reader {
 
     /// The notes of all admin keys.
     pub async fn admin_key_notes(&self) -> Result<Vec<CredentialNote>, StoreError> {
-        self.rows(OF_ADMIN_KEYS.to_owned(), vec![], decode).await
+        self.rows(OF_ADMIN_KEYS, vec![], decode).await
     }
 
     /// The notes of the webhooks of a workspace.
@@ -102,7 +101,7 @@ impl Reader {
         &self,
         workspace: WorkspaceId,
     ) -> Result<Vec<CredentialNote>, StoreError> {
-        self.rows(OF_WEBHOOKS.to_owned(), vec![workspace.0.into()], decode)
-            .await
+        let params = vec![workspace.0.into()];
+        self.rows(OF_WEBHOOKS, params, decode).await
     }
 }

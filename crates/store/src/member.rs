@@ -6,6 +6,7 @@
 //! extend the lease: another node counts from the renewals that it sees.
 
 use crate::applier::{Applier, Entry};
+use crate::attachments::Attachments;
 use crate::driver::Each;
 use crate::error::StoreError;
 use crate::nodes::List;
@@ -111,7 +112,7 @@ impl<C: Clock> Member<C> {
             sublease::Terms::STANDARD.wait,
             Incarnation(first),
             with.applier.position(),
-            with.applier.answered(),
+            with.applier.attachments.acknowledged_here(),
         );
         Self {
             with,
@@ -130,6 +131,10 @@ impl<C: Clock> Member<C> {
         }
     }
 
+    fn attached(&self) -> &Attachments<C> {
+        &self.with.applier.attachments
+    }
+
     /// Keeps the membership until it is told to stop; then signs off, unless attached replicas may still vouch.
     pub(crate) async fn run(mut self, mut stop: oneshot::Receiver<()>) {
         loop {
@@ -144,7 +149,7 @@ impl<C: Clock> Member<C> {
                 return;
             }
         }
-        let idle = self.with.applier.is_quiet(self.with.clock.boot());
+        let idle = self.attached().is_quiet(self.with.clock.boot());
         self.step(HolderEvent::Leave { idle }).await;
         self.with.applier.stop_vouching();
         self.with.session.close().await;
@@ -202,7 +207,7 @@ impl<C: Clock> Member<C> {
         let hinted = tokio::select! {
             biased;
             () = hints.notified() => true,
-            () = self.with.applier.woken() => false,
+            () = self.attached().woken_for_nodes() => false,
             () = timer::pass_exactly(pause.min(left)) => false,
         };
         // A hint may have been lost.
@@ -255,7 +260,7 @@ impl<C: Clock> Member<C> {
     async fn sync(&mut self) {
         let position = self.with.applier.position();
         self.step(HolderEvent::Applied { position }).await;
-        let through = self.with.applier.answered();
+        let through = self.attached().acknowledged_here();
         self.step(HolderEvent::Answered { through }).await;
     }
 
@@ -263,7 +268,7 @@ impl<C: Clock> Member<C> {
     /// them; with `unasked`, in any case.
     async fn exchange(&mut self, log: bool, unasked: bool) {
         let applied = self.holder.applied();
-        let look = self.with.applier.wanted_look(unasked);
+        let look = self.attached().wanted_look(unasked);
         let own = name(self.holder.incarnation());
         let wanted = Wanted {
             applied: self.unsaid.take(),
@@ -296,7 +301,7 @@ impl<C: Clock> Member<C> {
     /// Tells the barrier of the other nodes' rows, and removes those whose lease is over.
     async fn rows(&mut self, look: u64, committed: Position, Others { here, rows }: Others) {
         let holds = if here { committed.number } else { 0 };
-        for effect in self.with.applier.rows(look, holds, rows) {
+        for effect in self.attached().rows(look, holds, rows) {
             if let BarrierEffect::Remove {
                 incarnation,
                 attempt,
@@ -383,7 +388,7 @@ impl<C: Clock> Member<C> {
                 at,
             } => {
                 // Said with what is asked next.
-                self.unsaid = self.with.applier.is_heard(number).then(|| Acknowledged {
+                self.unsaid = self.attached().is_heard(number).then(|| Acknowledged {
                     incarnation: name(incarnation),
                     number,
                     at,
@@ -429,7 +434,7 @@ impl<C: Clock> Member<C> {
             Value::Int(at.number.cast_signed()),
             Value::Int(at.tag.cast_signed()),
             name(incarnation).into(),
-            Value::Int(i64::try_from(self.with.applier.attached()).unwrap_or(i64::MAX)),
+            Value::Int(i64::try_from(self.attached().counts().attached).unwrap_or(i64::MAX)),
         ];
         let written = if join {
             let id = self.with.incarnation.to_string();

@@ -117,7 +117,6 @@ pub struct AddressView {
     pub members: Vec<Member>,
 }
 
-const COLUMNS: &str = "SELECT workspace, address, client, digest, link_till, created_at, confirmed_at, stopped_at, preferences FROM notice_address";
 const OF_WORKSPACE: &str =
     "SELECT workspace, address, client, digest, link_till, created_at, confirmed_at, stopped_at,
     preferences FROM notice_address WHERE workspace = $1";
@@ -276,8 +275,7 @@ impl Reader {
         &self,
         workspace: WorkspaceId,
     ) -> Result<Vec<NoticeAddress>, StoreError> {
-        self.rows(OF_WORKSPACE.to_owned(), vec![workspace.0.into()], row)
-            .await
+        self.rows(OF_WORKSPACE, vec![workspace.0.into()], row).await
     }
 
     /// One address of a workspace, folded.
@@ -286,9 +284,9 @@ impl Reader {
         workspace: WorkspaceId,
         address: &str,
     ) -> Result<Option<NoticeAddress>, StoreError> {
-        let sql = format!("{COLUMNS} WHERE workspace = $1 AND address = $2");
+        let sql = format!("{OF_WORKSPACE} AND address = $2");
         let params = vec![workspace.0.into(), address.into()];
-        Ok(self.rows(sql, params, row).await?.pop())
+        self.row(sql, params, row).await
     }
 
     /// The address that the confirmation link with this digest is for.
@@ -296,8 +294,7 @@ impl Reader {
         &self,
         digest: &OpaqueTokenDigest,
     ) -> Result<Option<NoticeAddress>, StoreError> {
-        let params = vec![digest.as_slice().into()];
-        Ok(self.rows(BY_LINK.to_owned(), params, row).await?.pop())
+        self.row(BY_LINK, vec![digest.as_slice().into()], row).await
     }
 
     /// Notices that were delivered to an address by mail since a moment.
@@ -306,12 +303,8 @@ impl Reader {
             "SELECT count(*) FROM notice WHERE target = 'mail' AND recipient = $1 AND done_at >= $2
             AND kind <> 'address.confirm'";
         let params = vec![recipient.into(), since.into()];
-        let decode = |row: &Row<'_>| Ok(row.int(0)?.cast_unsigned());
-        Ok(self
-            .rows(sql.to_owned(), params, decode)
-            .await?
-            .pop()
-            .unwrap_or(0))
+        let count = self.row(sql, params, |row| Ok(row.int(0)?.cast_unsigned()));
+        Ok(count.await?.unwrap_or(0))
     }
 }
 

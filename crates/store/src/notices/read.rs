@@ -85,9 +85,9 @@ fn told(row: &Row<'_>) -> Result<Told, StoreError> {
 impl Reader {
     /// Up to which audit entry notices were made.
     pub async fn followed(&self) -> Result<u64, StoreError> {
-        let sql = "SELECT seq FROM notice_cursor".to_owned();
-        let rows = self.rows(sql, vec![], |row| Ok(row.int(0)?.cast_unsigned()));
-        Ok(rows.await?.pop().unwrap_or(0))
+        let sql = "SELECT seq FROM notice_cursor";
+        let seq = self.row(sql, vec![], |row| Ok(row.int(0)?.cast_unsigned()));
+        Ok(seq.await?.unwrap_or(0))
     }
 
     /// Whether anybody wants to hear anything.
@@ -98,14 +98,14 @@ impl Reader {
                 emails: row.int(1)? > 0,
             })
         };
-        let found = self.rows(LISTENING.to_owned(), vec![], decode).await?.pop();
+        let found = self.row(LISTENING, vec![], decode).await?;
         found.ok_or_else(|| StoreError::Damaged("a count without a row".into()))
     }
 
     /// The audit entries behind `after` up to `until` about clients that somebody may want to hear of.
     pub async fn told(&self, after: u64, until: u64) -> Result<Vec<Told>, StoreError> {
         let params: Vec<Value> = vec![after.cast_signed().into(), until.cast_signed().into()];
-        self.rows(SELECT_TOLD.to_owned(), params, told).await
+        self.rows(SELECT_TOLD, params, told).await
     }
 
     /// Clients not deleted that somebody may want to hear of, in the order of their creation.
@@ -122,24 +122,18 @@ impl Reader {
             "1000"
         );
         let after = after.map_or(-1, |no| i64::from(no.0));
-        self.rows(sql.to_owned(), vec![after.into()], client_and_use)
-            .await
+        self.rows(sql, vec![after.into()], client_and_use).await
     }
 
     /// Every webhook of a workspace.
     pub async fn webhooks(&self, workspace: WorkspaceId) -> Result<Vec<Webhook>, StoreError> {
-        self.rows(
-            SELECT_WEBHOOKS.to_owned(),
-            vec![workspace.0.into()],
-            webhook,
-        )
-        .await
+        let params = vec![workspace.0.into()];
+        self.rows(SELECT_WEBHOOKS, params, webhook).await
     }
 
     /// One webhook.
     pub async fn webhook(&self, id: Uuid) -> Result<Option<Webhook>, StoreError> {
-        let found = self.rows(SELECT_WEBHOOK.to_owned(), vec![id.into()], webhook);
-        Ok(found.await?.pop())
+        self.row(SELECT_WEBHOOK, vec![id.into()], webhook).await
     }
 
     /// Notices of a workspace, the newest first, those before `before`.
@@ -161,15 +155,10 @@ impl Reader {
     /// The next target behind `after` for which a notice is due, or will be. Each is found by one look into
     /// an index, however many notices wait for those before it.
     pub async fn next_target(&self, after: Option<&Target>) -> Result<Option<Target>, StoreError> {
-        let sql =
-            "SELECT min(target) FROM notice WHERE due_at IS NOT NULL AND target > $1".to_owned();
+        let sql = "SELECT min(target) FROM notice WHERE due_at IS NOT NULL AND target > $1";
         let after = after.map_or_else(String::new, Target::text);
         let decode = |row: &Row<'_>| row.text_or_null(0)?.map(Target::parse).transpose();
-        Ok(self
-            .rows(sql, vec![after.into()], decode)
-            .await?
-            .pop()
-            .flatten())
+        Ok(self.row(sql, vec![after.into()], decode).await?.flatten())
     }
 
     /// The notices to an address that were held back and are due by `now`, the oldest first.

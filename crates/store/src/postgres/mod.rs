@@ -14,7 +14,7 @@ mod suitable;
 mod tls;
 
 pub(crate) use member::{Acknowledged, Joining, MemberSession, Others, Renewed, Wanted};
-pub(crate) use pool::{Readers, read, read_lists};
+pub(crate) use pool::{Readers, read};
 pub use session::{Transport, transport, url_with};
 pub(crate) use tls::TlsFault;
 

@@ -161,37 +161,14 @@ fn pool(target: &Target, bound: &Arc<Mutex<Option<Bound>>>) -> Result<Pool, Stor
 /// Takes a row with the place of its parameter list.
 type EachRow<'a> = &'a mut (dyn FnMut(usize, &Row<'_>) -> Result<(), StoreError> + Send);
 
-/// A query that is read through the pool.
-#[derive(Clone, Copy)]
-enum Query<'a> {
-    One(&'a str, &'a [Value]),
-    /// For each of many parameter lists, in one query.
-    Many(&'static str, &'a [Vec<Value>]),
-}
-
-/// Reads rows through the pool.
+/// Reads the rows of a query for each of these parameter lists through the pool. A connection that fails before the first row
+/// is thrown away and another one asked once: it may have died unnoticed, or lead to a server that is no longer the primary.
 pub(crate) async fn read(
     readers: &Readers,
     sql: &str,
-    params: &[Value],
-    each: EachRow<'_>,
-) -> Result<(), StoreError> {
-    ask(readers, Query::One(sql, params), each).await
-}
-
-/// Reads the rows of a query for each of many parameter lists through the pool.
-pub(crate) async fn read_lists(
-    readers: &Readers,
-    sql: &'static str,
     lists: &[Vec<Value>],
     each: EachRow<'_>,
 ) -> Result<(), StoreError> {
-    ask(readers, Query::Many(sql, lists), each).await
-}
-
-/// A connection that fails before the first row is thrown away and another one asked once: it may have died unnoticed, or
-/// lead to a server that is no longer the primary.
-async fn ask(readers: &Readers, query: Query<'_>, each: EachRow<'_>) -> Result<(), StoreError> {
     let pool = readers.current();
     let mut read = 0_usize;
     let mut counted = |place: usize, row: &Row<'_>| {
@@ -199,7 +176,7 @@ async fn ask(readers: &Readers, query: Query<'_>, each: EachRow<'_>) -> Result<(
         each(place, row)
     };
     let client = get(&pool).await?;
-    let Err(error) = run(&client, query, &mut counted).await else {
+    let Err(error) = run(&client, sql, lists, &mut counted).await else {
         return Ok(());
     };
     let sound = state(&client)
@@ -214,7 +191,7 @@ async fn ask(readers: &Readers, query: Query<'_>, each: EachRow<'_>) -> Result<(
     if read > 0 {
         return Err(error);
     }
-    run(&get(&readers.current()).await?, query, each).await
+    run(&get(&readers.current()).await?, sql, lists, each).await
 }
 
 async fn get(pool: &Pool) -> Result<Object, StoreError> {
@@ -225,25 +202,25 @@ async fn get(pool: &Pool) -> Result<Object, StoreError> {
     })
 }
 
-async fn run(client: &Object, query: Query<'_>, each: EachRow<'_>) -> Result<(), StoreError> {
-    match query {
-        Query::One(sql, params) => {
-            let statement = client.prepare_cached(sql).await?;
-            let params = session::borrow(params);
-            let mut rows = pin!(client.query_raw(&statement, params).await?);
-            while let Some(row) = rows.try_next().await? {
-                each(0, &Row::Postgres(&row))?;
-            }
+async fn run(
+    client: &Object,
+    sql: &str,
+    lists: &[Vec<Value>],
+    each: EachRow<'_>,
+) -> Result<(), StoreError> {
+    let one = client.prepare_cached(sql).await?;
+    if let [params] = lists {
+        let mut rows = pin!(client.query_raw(&one, session::borrow(params)).await?);
+        while let Some(row) = rows.try_next().await? {
+            each(0, &Row::Postgres(&row))?;
         }
-        Query::Many(sql, lists) => {
-            let one = client.prepare_cached(sql).await?;
-            let many = client
-                .prepare_cached(&batch::query_of_lists(sql, &one)?)
-                .await?;
-            for (place, row) in batch::ask(client, batch::question_of_many(many, lists)).await? {
-                each(place, &Row::Postgres(&row))?;
-            }
-        }
+        return Ok(());
+    }
+    let many = client
+        .prepare_cached(&batch::query_of_lists(sql, &one)?)
+        .await?;
+    for (place, row) in batch::ask(client, batch::question_of_many(many, lists)).await? {
+        each(place, &Row::Postgres(&row))?;
     }
     Ok(())
 }

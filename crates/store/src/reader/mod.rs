@@ -15,6 +15,7 @@ use crate::rows::{self, select_client};
 use crate::sqlite::SqliteReaders;
 use crate::value::{Row, Value};
 use filters::Asked;
+use std::borrow::Cow;
 use std::sync::Arc;
 use tokenward_core::audit::AuditRecord;
 use tokenward_core::client::{AdminKeyRecord, ClientState, Product, Workspace};
@@ -143,45 +144,32 @@ impl Reader {
     /// Rows of a query, decoded.
     pub(crate) async fn rows<T: Send + 'static>(
         &self,
-        sql: String,
+        sql: impl Into<Cow<'static, str>>,
         params: Vec<Value>,
         decode: Decode<T>,
     ) -> Result<Vec<T>, StoreError> {
-        match &self.pool {
-            Pool::Sqlite(readers) => {
-                let readers = Arc::clone(readers);
-                let read = move || {
-                    let mut out = Vec::new();
-                    let mut each = |_: usize, row: &Row<'_>| {
-                        out.push(decode(row)?);
-                        Ok(())
-                    };
-                    readers.query(&sql, &[params], &mut each)?;
-                    Ok(out)
-                };
-                let joined = tokio::task::spawn_blocking(read).await;
-                joined.map_err(|error| StoreError::Unavailable(error.to_string()))?
-            }
-            Pool::Postgres(pool) => {
-                let mut out = Vec::new();
-                let mut each = |_: usize, row: &Row<'_>| {
-                    out.push(decode(row)?);
-                    Ok(())
-                };
-                postgres::read(pool, &sql, &params, &mut each).await?;
-                Ok(out)
-            }
-        }
+        let rows = self.rows_of_lists(sql, vec![params], decode).await?;
+        Ok(rows.into_iter().map(|(_, row)| row).collect())
+    }
+
+    /// The row of a query that finds one at most.
+    pub(crate) async fn row<T: Send + 'static>(
+        &self,
+        sql: impl Into<Cow<'static, str>>,
+        params: Vec<Value>,
+        decode: Decode<T>,
+    ) -> Result<Option<T>, StoreError> {
+        Ok(self.rows(sql, params, decode).await?.pop())
     }
 
     /// Rows of a query for each of many parameter lists, each with the place of its list.
     async fn rows_of_lists<T: Send + 'static>(
         &self,
-        sql: &'static str,
+        sql: impl Into<Cow<'static, str>>,
         lists: Vec<Vec<Value>>,
         decode: Decode<T>,
     ) -> Result<Vec<(usize, T)>, StoreError> {
-        let mut out = Vec::new();
+        let (sql, mut out) = (sql.into(), Vec::new());
         match &self.pool {
             Pool::Sqlite(readers) => {
                 let readers = Arc::clone(readers);
@@ -190,7 +178,7 @@ impl Reader {
                         out.push((place, decode(row)?));
                         Ok(())
                     };
-                    readers.query(sql, &lists, &mut each)?;
+                    readers.query(&sql, &lists, &mut each)?;
                     Ok(out)
                 };
                 let joined = tokio::task::spawn_blocking(read).await;
@@ -201,7 +189,7 @@ impl Reader {
                     out.push((place, decode(row)?));
                     Ok(())
                 };
-                postgres::read_lists(pool, sql, &lists, &mut each).await?;
+                postgres::read(pool, &sql, &lists, &mut each).await?;
                 Ok(out)
             }
         }
@@ -212,11 +200,8 @@ impl Reader {
         &self,
         id: ClientId,
     ) -> Result<Option<(ClientState, Option<Use>)>, StoreError> {
-        let sql = select_client!(and_use, "WHERE c.id = $1").to_owned();
-        Ok(self
-            .rows(sql, vec![id.0.into()], client_and_use)
-            .await?
-            .pop())
+        let sql = select_client!(and_use, "WHERE c.id = $1");
+        self.row(sql, vec![id.0.into()], client_and_use).await
     }
 
     /// Clients in the order of their creation.
@@ -259,8 +244,8 @@ impl Reader {
         let from = "client c JOIN slot s ON s.client = c.no JOIN workspace w ON w.no = c.workspace
             LEFT JOIN client_use u ON u.client = c.no";
         let sql = asked.count(from, most);
-        let found = self.rows(sql, asked.params, |row| row.count(0)).await?;
-        Ok(found.first().copied().unwrap_or(0))
+        let found = self.row(sql, asked.params, |row| row.count(0));
+        Ok(found.await?.unwrap_or(0))
     }
 
     /// How many clients are in each state at `now`, by workspace and environment, of one workspace or of all. A token counts
@@ -324,10 +309,8 @@ impl Reader {
     /// One workspace.
     pub async fn workspace(&self, id: WorkspaceId) -> Result<Option<Workspace>, StoreError> {
         let sql = format!("{} WHERE id = $1", rows::SELECT_WORKSPACES);
-        Ok(self
-            .rows(sql, vec![id.0.into()], |row| rows::workspace(row, 0))
-            .await?
-            .pop())
+        let decode: Decode<_> = |row| rows::workspace(row, 0);
+        self.row(sql, vec![id.0.into()], decode).await
     }
 
     /// Workspaces in the order of their creation.
@@ -359,17 +342,15 @@ impl Reader {
 
     /// When admin keys were last used and from where, by their id.
     pub async fn admin_key_uses(&self) -> Result<Vec<(Uuid, Timestamp, String)>, StoreError> {
-        let sql = crate::people::SELECT_ADMIN_KEY_USES.to_owned();
-        self.rows(sql, vec![], crate::people::admin_key_use).await
+        let sql = people::SELECT_ADMIN_KEY_USES;
+        self.rows(sql, vec![], people::admin_key_use).await
     }
 
     /// One admin key.
     pub async fn admin_key(&self, id: Uuid) -> Result<Option<AdminKeyRecord>, StoreError> {
-        let sql = format!("{} WHERE id = $1", rows::SELECT_ADMIN_KEYS);
-        Ok(self
-            .rows(sql, vec![id.into()], rows::admin_key)
-            .await?
-            .pop())
+        let params = vec![id.into()];
+        self.row(rows::ADMIN_KEY_BY_ID, params, rows::admin_key)
+            .await
     }
 
     /// Every member; there are few.
@@ -380,16 +361,15 @@ impl Reader {
 
     /// One member.
     pub async fn member(&self, id: Uuid) -> Result<Option<Member>, StoreError> {
-        let sql = people::MEMBER_BY_ID.to_owned();
-        let found = self.rows(sql, vec![id.into()], people::member).await?;
-        Ok(found.into_iter().next())
+        let params = vec![id.into()];
+        self.row(people::MEMBER_BY_ID, params, people::member).await
     }
 
     /// The member who signs in with an address in lower case.
     pub async fn member_by_email(&self, email: &str) -> Result<Option<Member>, StoreError> {
-        let sql = format!("{} WHERE email = $1", people::SELECT_MEMBERS);
-        let found = self.rows(sql, vec![email.into()], people::member).await?;
-        Ok(found.into_iter().next())
+        let params = vec![email.into()];
+        self.row(people::MEMBER_BY_EMAIL, params, people::member)
+            .await
     }
 
     /// Every invitation not used, those whose time is over too.
@@ -402,7 +382,7 @@ impl Reader {
     pub async fn session(&self, digest: &OpaqueTokenDigest) -> Result<Option<Session>, StoreError> {
         let sql = format!("{} WHERE digest = $1", people::SELECT_SESSIONS);
         let params = vec![digest.as_slice().into()];
-        Ok(self.rows(sql, params, people::session).await?.pop())
+        self.row(sql, params, people::session).await
     }
 
     /// Every session of a member, the last used first.
@@ -455,10 +435,10 @@ impl Reader {
         let (mut low, mut high) = (1, self.head().await?.0 + 1);
         while low < high {
             let middle = low + (high - low) / 2;
-            let sql = "SELECT seq, at FROM audit WHERE seq >= $1 ORDER BY seq LIMIT 1".to_owned();
+            let sql = "SELECT seq, at FROM audit WHERE seq >= $1 ORDER BY seq LIMIT 1";
             let decode: Decode<_> = |row| Ok((row.int(0)?.cast_unsigned(), row.int(1)?));
             let middle_row = vec![middle.cast_signed().into()];
-            match self.rows(sql, middle_row, decode).await?.pop() {
+            match self.row(sql, middle_row, decode).await? {
                 Some((seq, time)) if time < at.0 => low = seq + 1,
                 _ => high = middle,
             }
@@ -476,7 +456,7 @@ impl Reader {
                 row.int(2)?.cast_unsigned(),
             ))
         };
-        let head = self.rows(sql.to_owned(), vec![], decode).await?.pop();
+        let head = self.row(sql, vec![], decode).await?;
         head.ok_or_else(|| StoreError::Damaged("the head row is missing".into()))
     }
 }
