@@ -146,13 +146,12 @@ pub(crate) fn replica(clients: u32) -> Replica {
         ..Restrictions::default()
     };
     for no in 0..clients {
-        let label = Label::parse(&label(no)).unwrap_or_else(|why| unreachable!("{why}"));
         let client = LoadedClient {
             no: ClientNo(no),
             id: id(&keyring, no),
             workspace: WorkspaceNo(workspace(no)),
             environment: Environment::Production,
-            label: &label,
+            label: Label::parse(&label(no)).unwrap_or_else(|why| unreachable!("{why}")),
             restrictions: if restricted(ClientNo(no)) {
                 some.clone()
             } else {

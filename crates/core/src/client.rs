@@ -60,15 +60,7 @@ impl Settings {
     /// The part of the settings a check asks.
     #[must_use]
     pub fn restrictions(&self) -> Restrictions {
-        Restrictions {
-            products: self.products.as_ref().map(|list| {
-                let mut sorted = list.clone();
-                sorted.sort_unstable();
-                sorted.dedup();
-                sorted.into_boxed_slice()
-            }),
-            token_networks: self.token_networks.clone(),
-        }
+        Restrictions::new(self.products.clone(), self.token_networks.clone())
     }
 }
 

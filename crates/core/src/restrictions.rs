@@ -96,6 +96,20 @@ pub struct Restrictions {
 }
 
 impl Restrictions {
+    /// Those that allow these products, in any order, from these networks.
+    #[must_use]
+    pub fn new(products: Option<Vec<ProductNo>>, token_networks: Networks) -> Self {
+        let products = products.map(|mut list| {
+            list.sort_unstable();
+            list.dedup();
+            list.into_boxed_slice()
+        });
+        Self {
+            products,
+            token_networks,
+        }
+    }
+
     /// Whether `product` is allowed.
     #[must_use]
     pub fn allow_product(&self, product: ProductNo) -> bool {

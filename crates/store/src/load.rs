@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use tokenward_core::cluster::Position;
 use tokenward_core::digest::KeyId;
-use tokenward_core::ids::{ClientId, ClientNo, Environment, ProductNo, WorkspaceNo};
+use tokenward_core::ids::{ClientId, ClientNo, ProductNo, WorkspaceNo};
 use tokenward_core::label::Label;
 use tokenward_core::replica::{LoadedClient, Loading};
 use tokenward_core::restrictions::Restrictions;
@@ -273,12 +273,12 @@ fn load_clients(
         let placed = arriving.iter().try_for_each(|batch| match batch {
             Batch::Clients(batch) => {
                 clients += batch.len();
-                batch.into_iter().try_for_each(|client| client.put(loading))
+                batch.iter().try_for_each(|client| loading.client(client))
             }
             Batch::Slots(batch) => {
                 slots += batch.len();
-                let mut batch = batch.iter();
-                Ok(batch.try_for_each(|(client, slot)| loading.slot(*client, slot))?)
+                let put = |(client, slot): &(ClientNo, Slot)| loading.slot(*client, slot);
+                batch.iter().try_for_each(put)
             }
         });
         // With nobody to take any more, each part ends at its next batch.
@@ -313,7 +313,7 @@ fn read_part(
     let (mut clients, mut slots) = (Vec::new(), Vec::new());
     let mut each = |query: usize, row: &Row<'_>| {
         if query == 0 {
-            clients.push(ReadClient::from_row(row)?);
+            clients.push(client(row)?);
             if clients.len() == BATCH {
                 let full = std::mem::take(&mut clients);
                 hand_on.send(Batch::Clients(full)).map_err(nobody)?;
@@ -344,57 +344,23 @@ fn read_part(
 
 /// What was read and is handed on together.
 enum Batch {
-    Clients(Vec<ReadClient>),
+    Clients(Vec<LoadedClient>),
     Slots(Vec<(ClientNo, Slot)>),
 }
 
-/// A client as read.
-struct ReadClient {
-    no: ClientNo,
-    id: ClientId,
-    workspace: WorkspaceNo,
-    environment: Environment,
-    label: Label,
-    restrictions: Restrictions,
-    disabled: bool,
-    deleted: bool,
-}
-
-impl ReadClient {
-    fn from_row(row: &Row<'_>) -> Result<Self, StoreError> {
-        let products = row.text_or_null(5)?.map(rows::products).transpose()?;
-        Ok(Self {
-            no: ClientNo(row.count(0)?),
-            id: ClientId(Uuid::from_bytes(row.bytes(1)?)),
-            workspace: WorkspaceNo(row.count(2)?),
-            environment: rows::environment(row.int(3)?)?,
-            label: Label::stored(row.text(4)?).map_err(|error| StoreError::Damaged(error.0))?,
-            restrictions: Restrictions {
-                products: products.map(|mut list| {
-                    list.sort_unstable();
-                    list.dedup();
-                    list.into_boxed_slice()
-                }),
-                token_networks: rows::networks(row.text(6)?)?,
-            },
-            disabled: row.int_or_null(7)?.is_some(),
-            deleted: row.int_or_null(8)?.is_some(),
-        })
-    }
-
-    fn put(self, loading: &mut Loading<'_>) -> Result<(), StoreError> {
-        loading.client(&LoadedClient {
-            no: self.no,
-            id: self.id,
-            workspace: self.workspace,
-            environment: self.environment,
-            label: &self.label,
-            restrictions: self.restrictions,
-            disabled: self.disabled,
-            deleted: self.deleted,
-        })?;
-        Ok(())
-    }
+/// A client of [`rows::LOAD_CLIENTS`].
+fn client(row: &Row<'_>) -> Result<LoadedClient, StoreError> {
+    let products = row.text_or_null(5)?.map(rows::products).transpose()?;
+    Ok(LoadedClient {
+        no: ClientNo(row.count(0)?),
+        id: ClientId(Uuid::from_bytes(row.bytes(1)?)),
+        workspace: WorkspaceNo(row.count(2)?),
+        environment: rows::environment(row.int(3)?)?,
+        label: Label::stored(row.text(4)?).map_err(|error| StoreError::Damaged(error.0))?,
+        restrictions: Restrictions::new(products, rows::networks(row.text(6)?)?),
+        disabled: row.int_or_null(7)?.is_some(),
+        deleted: row.int_or_null(8)?.is_some(),
+    })
 }
 
 #[cfg(test)]

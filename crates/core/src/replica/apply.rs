@@ -4,7 +4,7 @@
 use super::packed_slot::{self, LabelCell, Words};
 use super::{Replica, WorkspaceEntry, Writer, index, table};
 use crate::change::{Change, EPOCH_GENERATIONS};
-use crate::client::{Product, Settings, Workspace};
+use crate::client::{ApiClient, Product, Settings, Workspace};
 use crate::ids::{ClientId, ClientNo, Environment, WorkspaceNo};
 use crate::label::Label;
 use crate::restrictions::Restrictions;
@@ -20,7 +20,7 @@ pub struct Loading<'a> {
 }
 
 /// A client as loaded: what a replica keeps of it besides its slot.
-pub struct LoadedClient<'a> {
+pub struct LoadedClient {
     /// Its number.
     pub no: ClientNo,
     /// Its public name.
@@ -30,13 +30,28 @@ pub struct LoadedClient<'a> {
     /// Its environment.
     pub environment: Environment,
     /// Its label.
-    pub label: &'a Label,
+    pub label: Label,
     /// Its restrictions.
     pub restrictions: Restrictions,
     /// Whether it is disabled.
     pub disabled: bool,
     /// Whether it is deleted.
     pub deleted: bool,
+}
+
+impl From<&ApiClient> for LoadedClient {
+    fn from(client: &ApiClient) -> Self {
+        Self {
+            no: client.no,
+            id: client.id,
+            workspace: client.workspace,
+            environment: client.environment,
+            label: client.settings.label.clone(),
+            restrictions: client.settings.restrictions(),
+            disabled: client.disabled_at.is_some(),
+            deleted: client.deleted_at.is_some(),
+        }
+    }
 }
 
 /// A change the replica can't hold, or that makes no sense: the node must stop vouching.
@@ -93,19 +108,7 @@ impl Replica {
                 self.products.store(Arc::new(products));
                 Ok(())
             }
-            Change::ClientCreated { client } => self.add(
-                writer,
-                &LoadedClient {
-                    no: client.no,
-                    id: client.id,
-                    workspace: client.workspace,
-                    environment: client.environment,
-                    label: &client.settings.label,
-                    restrictions: client.settings.restrictions(),
-                    disabled: client.disabled_at.is_some(),
-                    deleted: client.deleted_at.is_some(),
-                },
-            ),
+            Change::ClientCreated { client } => self.add(writer, &client.as_ref().into()),
             Change::ClientSettingsChanged { client, settings } => {
                 self.change_settings(writer, *client, settings)
             }
@@ -150,9 +153,9 @@ impl Replica {
         self.products.store(Arc::new(products));
     }
 
-    fn add(&self, writer: &mut Writer, client: &LoadedClient<'_>) -> Result<(), CannotApply> {
+    fn add(&self, writer: &mut Writer, client: &LoadedClient) -> Result<(), CannotApply> {
         let restrictions = self.restrictions_number(writer, &client.restrictions)?;
-        let label = self.label_cell(writer, client.label)?;
+        let label = self.label_cell(writer, &client.label)?;
         let direct = self.keyring.client_no(client.id) == client.no;
         let mut flags = packed_slot::EXISTS;
         let mut set = |flag, on| flags |= if on { flag } else { 0 };
@@ -297,7 +300,7 @@ impl Loading<'_> {
     }
 
     /// Adds a client, without a token.
-    pub fn client(&mut self, client: &LoadedClient<'_>) -> Result<(), CannotApply> {
+    pub fn client(&mut self, client: &LoadedClient) -> Result<(), CannotApply> {
         self.replica.add(&mut self.writer, client)
     }
 

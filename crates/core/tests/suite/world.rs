@@ -14,7 +14,7 @@ use tokenward_core::digest::{DigestKey, KeyId, Keyring};
 use tokenward_core::generate::{self, Answer, Caller, Fresh, IssueOptions, Rejection};
 use tokenward_core::ids::{ClientId, ClientNo, Environment, ProductNo, WorkspaceId, WorkspaceNo};
 use tokenward_core::label::{Label, Name, Slug};
-use tokenward_core::replica::{LoadedClient, Replica};
+use tokenward_core::replica::Replica;
 use tokenward_core::restrictions::Networks;
 use tokenward_core::slot::{EndReason, Slot};
 use tokenward_core::time::{BootInstant, Clock, MICROS_PER_SECOND, Timestamp};
@@ -333,17 +333,7 @@ impl World {
             .iter()
             .for_each(|product| loading.product(product));
         for (client, slot) in self.clients.values() {
-            let loaded = LoadedClient {
-                no: client.no,
-                id: client.id,
-                workspace: client.workspace,
-                environment: client.environment,
-                label: &client.settings.label,
-                restrictions: client.settings.restrictions(),
-                disabled: client.disabled_at.is_some(),
-                deleted: client.deleted_at.is_some(),
-            };
-            loading.client(&loaded).unwrap();
+            loading.client(&client.into()).unwrap();
             loading.slot(client.no, slot).unwrap();
         }
         loading.finish(self.changes);
