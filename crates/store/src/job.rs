@@ -40,7 +40,7 @@ pub enum CredentialRow {
 
 /// What a decision wants to see. One that wants a client only is decided in a group with others;
 /// every other runs alone.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct ReadSet {
     /// This client, its slot and workspace.
     pub client: Option<ClientId>,
@@ -86,24 +86,18 @@ impl ReadSet {
     }
 
     pub(crate) fn alone(&self) -> bool {
-        self.client.is_none()
-            || self.workspace.is_some()
-            || self.label.is_some()
-            || self.products
-            || self.product_use.is_some()
-            || self.admin_keys
-            || self.people
-            || self.member.is_some()
-            || self.webhooks.is_some()
-            || self.addresses.is_some()
-            || self.link.is_some()
-            || self.challenge.is_some()
-            || self.actor.is_some()
+        let client_only = Self {
+            client: self.client,
+            proves: self.proves,
+            aside: self.aside,
+            ..Self::default()
+        };
+        self.client.is_none() || *self != client_only
     }
 }
 
 /// The numbers the next new things get.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Next {
     /// The next client's.
     pub client: ClientNo,
@@ -114,7 +108,7 @@ pub struct Next {
 }
 
 /// What a decision sees: the durable state, with nothing undecided before it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct View {
     /// The time of the decision.
     pub now: Timestamp,

@@ -175,22 +175,21 @@ const CLIENTS_LAST: &str = "SELECT no, id FROM client ORDER BY no DESC LIMIT 64"
 const WEBHOOKS: &str = "SELECT id, secret FROM webhook LIMIT 64";
 const APPS: &str = "SELECT id, proofs FROM member WHERE proofs LIKE '%sealed%'";
 
-/// What each query counts, the schema version that brought its table, and its text: a key's id and how many, or for
-/// sealed rows the sealed bytes. `$1` is the time.
-type Count = (fn(&mut Uses) -> &mut u64, i64, &'static str);
+/// What each query counts, and its text: a key's id and how many. `$1` is the time.
+type Count = (fn(&mut Uses) -> &mut u64, &'static str);
 const COUNTS: &[Count] = &[
-    (|uses| &mut uses.tokens, 1, "SELECT s.digest_key, count(*) FROM slot s JOIN client c ON c.no = s.client
+    (|uses| &mut uses.tokens, "SELECT s.digest_key, count(*) FROM slot s JOIN client c ON c.no = s.client
         WHERE s.digest IS NOT NULL AND s.ended IS NULL AND (s.valid_till IS NULL OR s.valid_till > $1) AND c.deleted_at IS NULL
         GROUP BY s.digest_key"),
-    (|uses| &mut uses.tokens, 1, "SELECT s.previous_key, count(*) FROM slot s JOIN client c ON c.no = s.client
+    (|uses| &mut uses.tokens, "SELECT s.previous_key, count(*) FROM slot s JOIN client c ON c.no = s.client
         WHERE s.previous_digest IS NOT NULL AND s.previous_till > $1 AND c.deleted_at IS NULL GROUP BY s.previous_key"),
-    (|uses| &mut uses.admin_keys, 1, "SELECT digest_key, count(*) FROM admin_key
+    (|uses| &mut uses.admin_keys, "SELECT digest_key, count(*) FROM admin_key
         WHERE revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $1) GROUP BY digest_key"),
 ];
 const COUNTS_AT_ANY_TIME: &[Count] = &[
-    (|uses| &mut uses.secrets, 1, "SELECT secret1_key, count(*) FROM client WHERE secret1_key IS NOT NULL AND deleted_at IS NULL
+    (|uses| &mut uses.secrets, "SELECT secret1_key, count(*) FROM client WHERE secret1_key IS NOT NULL AND deleted_at IS NULL
         GROUP BY secret1_key"),
-    (|uses| &mut uses.secrets, 1, "SELECT secret2_key, count(*) FROM client WHERE secret2_key IS NOT NULL AND deleted_at IS NULL
+    (|uses| &mut uses.secrets, "SELECT secret2_key, count(*) FROM client WHERE secret2_key IS NOT NULL AND deleted_at IS NULL
         GROUP BY secret2_key"),
 ];
 const SEALED_BY_WEBHOOKS: &str = "SELECT secret FROM webhook";
@@ -234,29 +233,20 @@ pub fn judge_keys(location: &Location, ring: &Keyring, now: Timestamp) -> Result
 /// When the store cannot be read, or is empty.
 pub fn chosen_key(location: &Location) -> Result<Option<KeyId>, StoreError> {
     let (version, _) = recorded(location)?;
-    let mut chosen = None;
-    if version >= CHOSEN_SINCE {
-        read_alone(location, &[CHOSEN], &[], &mut |_, row| {
-            chosen = digest_key(row.int(0)?)?;
-            Ok(())
-        })?;
-    }
-    Ok(chosen)
+    let chosen = rows_of(location, version >= CHOSEN_SINCE, &[CHOSEN], chosen)?;
+    Ok(chosen.first().copied().flatten())
+}
+
+fn chosen(row: &Row<'_>) -> Result<Option<KeyId>, StoreError> {
+    digest_key(row.int(0)?)
 }
 
 /// The schema version, and the keys on record.
 fn recorded(location: &Location) -> Result<(i64, Vec<StoredKey>), StoreError> {
-    let mut version = 0;
-    let read = read_alone(
-        location,
-        &["SELECT schema FROM head"],
-        &[],
-        &mut |_, row| {
-            version = row.int(0)?;
-            Ok(())
-        },
-    );
-    read.map_err(|error| match error {
+    let read = rows_of(location, true, &["SELECT schema FROM head"], |row| {
+        row.int(0)
+    });
+    let read = read.map_err(|error| match error {
         // Both engines' words for a table that is not there.
         StoreError::Unavailable(text)
             if text.contains("42P01") || text.contains("no such table") =>
@@ -265,14 +255,9 @@ fn recorded(location: &Location) -> Result<(i64, Vec<StoredKey>), StoreError> {
         }
         other => other,
     })?;
+    let version = read.first().copied().unwrap_or_default();
     judge_version(version)?;
-    let mut known = Vec::new();
-    if version >= SINCE {
-        read_alone(location, &[SELECT_KEYS], &[], &mut |_, row| {
-            known.push(stored(row)?);
-            Ok(())
-        })?;
-    }
+    let known = rows_of(location, version >= SINCE, &[SELECT_KEYS], stored)?;
     Ok((version, known))
 }
 
@@ -315,6 +300,24 @@ fn read_alone(
     })
 }
 
+/// The rows of these queries, which have no parameters; none where the schema is too old for their tables.
+fn rows_of<T: Send>(
+    location: &Location,
+    there: bool,
+    queries: &[&'static str],
+    decode: fn(&Row<'_>) -> Result<T, StoreError>,
+) -> Result<Vec<T>, StoreError> {
+    let mut rows = Vec::new();
+    if there {
+        let mut each = |_: usize, row: &Row<'_>| {
+            rows.push(decode(row)?);
+            Ok(())
+        };
+        read_alone(location, queries, &[], &mut each)?;
+    }
+    Ok(rows)
+}
+
 /// What needs each key, in a store of this schema version.
 fn count(
     location: &Location,
@@ -326,11 +329,7 @@ fn count(
         (COUNTS, vec![Value::from(now)]),
         (COUNTS_AT_ANY_TIME, vec![]),
     ] {
-        let counts: Vec<&Count> = counts
-            .iter()
-            .filter(|(_, since, _)| version >= *since)
-            .collect();
-        let queries: Vec<&'static str> = counts.iter().map(|(_, _, sql)| *sql).collect();
+        let queries: Vec<&'static str> = counts.iter().map(|(_, sql)| *sql).collect();
         read_alone(location, &queries, &params, &mut |at, row| {
             let found = uses.entry(key_id(row.int(0)?)?).or_default();
             *(counts[at].0)(found) += row.int(1)?.cast_unsigned();
@@ -348,13 +347,11 @@ fn count(
         read_alone(location, &[SEALED_BY_WEBHOOKS], &[], &mut webhook)?;
         read_alone(location, &[FORMER_OF_WEBHOOKS], &[now.into()], &mut webhook)?;
     }
-    if version >= 2 {
-        read_alone(location, &[PROOFS_WITH_APPS], &[], &mut |_, row| {
-            if let Some(id) = sealed_app(row.text(0)?)?.and_then(|sealed| sealed.first().copied()) {
-                uses.entry(KeyId(id)).or_default().apps += 1;
-            }
-            Ok(())
-        })?;
+    let apps = rows_of(location, version >= 2, &[PROOFS_WITH_APPS], |row| {
+        sealed_app(row.text(0)?)
+    })?;
+    for id in apps.iter().flatten().filter_map(|sealed| sealed.first()) {
+        uses.entry(KeyId(*id)).or_default().apps += 1;
     }
     Ok(uses)
 }
@@ -462,16 +459,10 @@ fn judge(
             return Err(KeyFault::Different { id, here, store }.into());
         }
     }
-    let (mut chosen, mut newest) = (None, Vec::new());
-    if version >= CHOSEN_SINCE {
-        read_alone(location, &[CHOSEN, NEWEST], &[], &mut |at, row| {
-            match at {
-                0 => chosen = digest_key(row.int(0)?)?,
-                _ => newest.extend(digest_key(row.int(0)?)?),
-            }
-            Ok(())
-        })?;
-    }
+    let told = rows_of(location, version >= CHOSEN_SINCE, &[CHOSEN, NEWEST], chosen)?;
+    let (chosen, newest) = told
+        .split_first()
+        .map_or((None, &[][..]), |(chosen, newest)| (*chosen, newest));
     if let Some(id) = chosen.filter(|id| !here.contains_key(id)) {
         return Err(KeyFault::Chosen(id).into());
     }
@@ -486,7 +477,7 @@ fn judge(
         // Other nodes may have a key already that this one is yet to get.
         let unneeded = known
             .iter()
-            .filter(|key| !here.contains_key(&key.id) && !newest.contains(&key.id));
+            .filter(|key| !here.contains_key(&key.id) && !newest.contains(&Some(key.id)));
         forgotten.extend(unneeded.map(|key| key.id));
     }
     if known.is_empty() {
@@ -513,43 +504,34 @@ fn fits(location: &Location, version: i64, ring: &Keyring) -> Result<(), StoreEr
         proved = true;
         Ok(())
     };
-    if version >= 4 {
-        read_alone(location, &[WEBHOOKS], &[], &mut |_, row| {
-            let context = notices::seal_context(Uuid::from_bytes(row.bytes(0)?));
-            open(&context, row.bytes_or_null(1)?.unwrap_or_default())
-        })?;
+    let webhooks = rows_of(location, version >= 4, &[WEBHOOKS], |row| {
+        let context = notices::seal_context(Uuid::from_bytes(row.bytes(0)?));
+        Ok((context, row.bytes_or_null(1)?.map(<[u8]>::to_vec)))
+    })?;
+    let apps = rows_of(location, version >= 2, &[APPS], |row| {
+        let context = people::app_context(Uuid::from_bytes(row.bytes(0)?));
+        Ok((context, sealed_app(row.text(1)?)?))
+    })?;
+    for (context, sealed) in webhooks.iter().chain(&apps) {
+        open(context, sealed.as_deref().unwrap_or_default())?;
     }
-    if version >= 2 {
-        read_alone(location, &[APPS], &[], &mut |_, row| {
-            let context = people::app_context(Uuid::from_bytes(row.bytes(0)?));
-            match sealed_app(row.text(1)?)? {
-                Some(sealed) => open(&context, &sealed),
-                None => Ok(()),
-            }
-        })?;
+    let clients = rows_of(location, true, &[CLIENTS_FIRST, CLIENTS_LAST], |row| {
+        Ok((
+            ClientId(Uuid::from_bytes(row.bytes(1)?)),
+            ClientNo(row.count(0)?),
+        ))
+    })?;
+    if proved || clients.is_empty() || clients.iter().any(|(id, no)| ring.numbers(*id, *no)) {
+        return Ok(());
     }
-    let (mut clients, mut numbered) = (0, 0);
-    read_alone(
-        location,
-        &[CLIENTS_FIRST, CLIENTS_LAST],
-        &[],
-        &mut |_, row| {
-            clients += 1;
-            let id = ClientId(Uuid::from_bytes(row.bytes(1)?));
-            numbered += usize::from(ring.numbers(id, ClientNo(row.count(0)?)));
-            Ok(())
-        },
-    )?;
     // Key 1 is the first of every store, so that as long as it is the oldest here every client has its number under it.
     let oldest = ring.ids().next().unwrap_or(KeyId(1));
-    if clients > 0 && numbered == 0 && !proved && oldest == KeyId(1) {
+    if oldest == KeyId(1) {
         return Err(KeyFault::Disproved(oldest).into());
     }
-    if clients > 0 && numbered == 0 && !proved {
-        tracing::warn!(
-            "nothing in the database shows whether these are its digest keys; they are taken for its own from now on"
-        );
-    }
+    tracing::warn!(
+        "nothing in the database shows whether these are its digest keys; they are taken for its own from now on"
+    );
     Ok(())
 }
 

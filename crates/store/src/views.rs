@@ -3,7 +3,7 @@
 
 use crate::driver::Driver;
 use crate::error::StoreError;
-use crate::job::{Credential, CredentialRow, Job, Next, ReadSet, View};
+use crate::job::{Credential, CredentialRow, Job, ReadSet, View};
 use crate::load::read_next;
 use crate::notices;
 use crate::people;
@@ -11,7 +11,6 @@ use crate::queue::Queue;
 use crate::rows::{self, select_client};
 use crate::value::{Row, Value};
 use tokenward_core::Replica;
-use tokenward_core::ids::{ClientNo, ProductNo, WorkspaceNo};
 use tokenward_core::time::Timestamp;
 
 const CLIENT_BY_NO: &str = select_client!("WHERE c.no = $1");
@@ -66,23 +65,7 @@ pub(crate) async fn views(
     }
     let blank = || View {
         now,
-        client: None,
-        workspace: None,
-        label_taken: false,
-        products: Vec::new(),
-        product_users: 0,
-        admin_keys: Vec::new(),
-        members: Vec::new(),
-        invitations: Vec::new(),
-        webhooks: Vec::new(),
-        addresses: notices::AddressView::default(),
-        challenge: None,
-        actor: None,
-        next: Next {
-            client: ClientNo(0),
-            workspace: WorkspaceNo(0),
-            product: ProductNo(0),
-        },
+        ..View::default()
     };
     let mut views: Vec<Result<View, StoreError>> = group.iter().map(|_| Ok(blank())).collect();
     for (sql, lists) in [(CLIENT_BY_NO, numbered), (CLIENT_BY_ID, named)] {

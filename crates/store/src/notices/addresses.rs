@@ -94,7 +94,7 @@ pub enum AddressWrite {
 }
 
 /// What a decision wants to see of a workspace's addresses.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct AddressWants {
     /// Of which workspace.
     pub workspace: WorkspaceId,
