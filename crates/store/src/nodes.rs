@@ -27,6 +27,11 @@ pub struct About {
 }
 
 impl About {
+    /// What a row tells; another version may tell what this one cannot read.
+    pub(crate) fn read(text: &str) -> Self {
+        serde_json::from_str(text).unwrap_or_default()
+    }
+
     /// What stands in the node's row.
     ///
     /// # Panics
@@ -37,7 +42,7 @@ impl About {
 }
 
 /// One node, as another one sees it, or itself.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Node {
     /// The name of its membership; a node that was removed and joins again has another one.
     pub incarnation: Uuid,
@@ -105,21 +110,10 @@ pub struct Nodes {
     pub change: u64,
 }
 
-/// A row of the table, as read.
-pub(crate) struct NodeRow {
-    pub(crate) incarnation: Uuid,
-    pub(crate) attempt: i64,
-    pub(crate) acknowledged: u64,
-    pub(crate) wait: u64,
-    pub(crate) about: String,
-    pub(crate) newest_key: Option<KeyId>,
-    pub(crate) joined_at: Timestamp,
-    pub(crate) replicas: u64,
-}
-
-/// What was read together with the rows.
+/// What was read together.
 pub(crate) struct Listed {
-    pub(crate) rows: Vec<NodeRow>,
+    /// Each node's last attempt, and what its row tells.
+    pub(crate) rows: Vec<(i64, Node)>,
     pub(crate) coherence: Coherence,
     /// The database's clock.
     pub(crate) now: Timestamp,
@@ -156,23 +150,16 @@ impl List {
         let mut inner = self.inner.lock();
         let before = std::mem::take(&mut inner.seen);
         let mut nodes = Vec::with_capacity(listed.rows.len());
-        for row in listed.rows {
+        for (attempt, node) in listed.rows {
             let same = before
-                .get(&row.incarnation)
-                .filter(|(attempt, _)| *attempt == row.attempt);
+                .get(&node.incarnation)
+                .filter(|(last, _)| *last == attempt);
             let since = same.map_or(boot, |(_, since)| *since);
-            inner.seen.insert(row.incarnation, (row.attempt, since));
+            inner.seen.insert(node.incarnation, (attempt, since));
             nodes.push(Node {
-                incarnation: row.incarnation,
-                own: row.incarnation == own,
-                // Another version may tell what this one cannot read.
-                about: serde_json::from_str(&row.about).unwrap_or_default(),
-                newest_key: row.newest_key,
-                joined_at: row.joined_at,
-                replicas: row.replicas,
-                acknowledged: row.acknowledged,
+                own: node.incarnation == own,
                 silent_for: Duration::from_nanos(boot.0.saturating_sub(since.0)),
-                wait: Duration::from_nanos(row.wait),
+                ..node
             });
         }
         inner.audit_seq = listed.audit_seq;
@@ -267,34 +254,24 @@ mod tests {
         assert_eq!(of("on", "off", ""), Coherence::Weak);
     }
 
-    fn row(incarnation: u128, attempt: i64, about: &str) -> NodeRow {
-        NodeRow {
+    fn row(incarnation: u128, attempt: i64, about: &str) -> (i64, Node) {
+        let node = Node {
             incarnation: Uuid::from_u128(incarnation),
-            attempt,
-            acknowledged: 0,
-            wait: 12,
-            about: about.into(),
+            about: About::read(about),
             newest_key: Some(KeyId(1)),
-            joined_at: Timestamp(0),
-            replicas: 0,
-        }
+            ..Node::default()
+        };
+        (attempt, node)
     }
 
     fn own_node() -> Node {
         Node {
-            incarnation: Uuid::from_u128(1),
             own: true,
-            about: About::default(),
-            newest_key: Some(KeyId(1)),
-            joined_at: Timestamp(0),
-            replicas: 0,
-            acknowledged: 0,
-            silent_for: Duration::ZERO,
-            wait: Duration::ZERO,
+            ..row(1, 0, "").1
         }
     }
 
-    fn listed(rows: Vec<NodeRow>) -> Listed {
+    fn listed(rows: Vec<(i64, Node)>) -> Listed {
         Listed {
             rows,
             coherence: Coherence::Strict,
@@ -330,7 +307,7 @@ mod tests {
         assert_eq!(differing, [("quota", "100", "288")]);
         assert_eq!(all.key_of_all(), Some(KeyId(1)));
         let mut behind = row(2, 8, "what this version cannot read");
-        behind.newest_key = None;
+        behind.1.newest_key = None;
         list.take(
             listed(vec![row(1, 3, mine), behind]),
             own,

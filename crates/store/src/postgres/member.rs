@@ -7,7 +7,7 @@ use crate::error::StoreError;
 use crate::job::parse_uuid;
 use crate::keys::KeyFault;
 use crate::load::{digest_key, head};
-use crate::nodes::{About, Coherence, Listed, NODES_MAX, NodeRow as ListedRow};
+use crate::nodes::{About, Coherence, Listed, NODES_MAX, Node};
 use crate::value::{Row, Value};
 use std::sync::Arc;
 use std::time::Duration;
@@ -373,16 +373,17 @@ impl MemberSession {
             let Some(text) = row.text_or_null(5)? else {
                 continue;
             };
-            all.rows.push(ListedRow {
+            let node = Node {
                 incarnation: node_name(text)?,
-                attempt: row.int(6)?,
                 acknowledged: row.int(7)?.cast_unsigned(),
-                wait: row.int(8)?.cast_unsigned(),
-                about: row.text(9)?.to_owned(),
+                wait: Duration::from_nanos(row.int(8)?.cast_unsigned()),
+                about: About::read(row.text(9)?),
                 newest_key: digest_key(row.int(10)?)?,
                 joined_at: Timestamp(row.int(11)?),
                 replicas: row.int(12)?.cast_unsigned(),
-            });
+                ..Node::default()
+            };
+            all.rows.push((row.int(6)?, node));
         }
         listed.ok_or_else(|| StoreError::Damaged("the head row is missing".into()))
     }
@@ -532,7 +533,7 @@ fn agree(
     // 0: a version that used a database alone.
     let differs = |(reads, _): &&(i64, String)| *reads != 0 && *reads != i64::from(FORMAT);
     if let Some((reads, about)) = others.iter().find(differs) {
-        let about: About = serde_json::from_str(about).unwrap_or_default();
+        let about = About::read(about);
         return Err(StoreError::Refused(format!(
             "node {:?} (version {}) on this database reads changes of format {reads}, and this version writes format {FORMAT}: \
              run one version on all nodes, or stop the others first",
