@@ -3,6 +3,7 @@
 //! them while commits go on. It never decides what is durable: a commit is, before any of this.
 
 use crate::error::StoreError;
+use crate::handle::thread;
 use rusqlite::wal::CheckpointMode;
 use rusqlite::{Connection, DEFAULT_NAME};
 use std::path::{Path, PathBuf};
@@ -77,10 +78,7 @@ impl Checkpointer {
             Ok(())
         }))?;
         let (wake, woken) = sync_channel(1);
-        let thread = std::thread::Builder::new()
-            .name("checkpoint".into())
-            .spawn(move || work(&own, &woken, &log, limits))
-            .map_err(|error| StoreError::Unavailable(error.to_string()))?;
+        let thread = thread("checkpoint", move || work(&own, &woken, &log, limits))?;
         Ok(Self {
             limits,
             pages,

@@ -1,22 +1,29 @@
-//! The end of the writer's thread, to be waited for. Nothing here tells it to end: that is the last
+//! Threads and their runtimes. The end of the writer's is to be waited for; nothing here tells it to end: that is the last
 //! [`crate::Store`]'s being dropped.
 
-/// Waits for the writer to end: what is queued is done, a shared database's node row removed.
-pub struct WriterHandle {
-    thread: Option<std::thread::JoinHandle<()>>,
+use std::io;
+use std::thread::JoinHandle;
+use tokio::runtime::{Builder, Runtime};
+
+/// A runtime for one thread.
+pub(crate) fn runtime() -> io::Result<Runtime> {
+    Builder::new_current_thread().enable_all().build()
 }
 
-impl WriterHandle {
-    pub(crate) fn new(thread: std::thread::JoinHandle<()>) -> Self {
-        Self {
-            thread: Some(thread),
-        }
-    }
+/// Begins a thread of this name.
+pub(crate) fn thread<T: Send + 'static>(
+    name: &str,
+    run: impl FnOnce() -> T + Send + 'static,
+) -> io::Result<JoinHandle<T>> {
+    std::thread::Builder::new().name(name.into()).spawn(run)
+}
 
+/// Waits for the writer to end: what is queued is done, a shared database's node row removed.
+pub struct WriterHandle(pub(crate) JoinHandle<()>);
+
+impl WriterHandle {
     /// Blocks until the writer has ended; every [`Store`](crate::Store) must be dropped before.
-    pub fn join(mut self) {
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
+    pub fn join(self) {
+        let _ = self.0.join();
     }
 }

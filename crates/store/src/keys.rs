@@ -9,7 +9,7 @@ use crate::people::Proofs;
 use crate::statements as sql;
 use crate::store::Location;
 use crate::value::{Row, Statement, Value};
-use crate::{notices, people, postgres, sqlite};
+use crate::{notices, people};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -287,15 +287,8 @@ fn read_alone(
 ) -> Result<(), StoreError> {
     // On a thread of its own: it blocks, and the caller may be inside a runtime.
     std::thread::scope(|scope| {
-        let reading = scope.spawn(move || match location {
-            Location::Sqlite(path) => {
-                sqlite::read_alone(path, queries, params, &mut |at, row| each(at, row))
-            }
-            Location::Postgres(url) => {
-                postgres::read_alone(url, queries, params, &mut |at, row| each(at, row))
-            }
-        });
-        let read = reading.join();
+        let read = scope.spawn(move || location.read_alone(queries, params, each));
+        let read = read.join();
         read.map_err(|_| StoreError::Unavailable("a reader panicked".into()))?
     })
 }

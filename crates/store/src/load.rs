@@ -9,7 +9,6 @@ use crate::moving::Mark;
 use crate::rows;
 use crate::store::Location;
 use crate::value::{Row, Value};
-use crate::{postgres, sqlite};
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
@@ -334,10 +333,7 @@ fn read_part(
     };
     let queries = [rows::LOAD_CLIENTS, rows::LOAD_SLOTS];
     let params = [Value::from(part.start), Value::from(part.end)];
-    match location {
-        Location::Sqlite(path) => sqlite::read_alone(path, &queries, &params, &mut each)?,
-        Location::Postgres(url) => postgres::read_alone(url, &queries, &params, &mut each)?,
-    }
+    location.read_alone(&queries, &params, &mut each)?;
     hand_on.send(Batch::Clients(clients)).map_err(nobody)?;
     hand_on.send(Batch::Slots(slots)).map_err(nobody)
 }

@@ -10,7 +10,7 @@ use crate::attachments::Attachments;
 use crate::driver::Each;
 use crate::error::StoreError;
 use crate::nodes::List;
-use crate::postgres::{self, Acknowledged, MemberSession, Others, Readers, Renewed, Wanted};
+use crate::postgres::{self, Acknowledged, MemberSession, Others, Readers, Wanted};
 use crate::timer;
 use crate::value::{Row, Value};
 use crate::writer::Health;
@@ -448,7 +448,7 @@ impl<C: Clock> Member<C> {
             };
             let joining = self.with.session.join(&row, &with);
             match tokio::time::timeout(JOIN_TIMEOUT, joining).await {
-                Ok(joined) => joined.map(|()| Renewed::Written),
+                Ok(joined) => joined.map(|()| true),
                 Err(_) => Err(StoreError::Unavailable("joining took too long".into())),
             }
         } else {
@@ -461,8 +461,8 @@ impl<C: Clock> Member<C> {
             }
         };
         match written {
-            Ok(Renewed::Written) => {}
-            Ok(Renewed::Missing) => {
+            Ok(true) => {}
+            Ok(false) => {
                 tracing::warn!("this node was removed by another one, and joins again");
                 self.incarnations = self.incarnations.wrapping_add(1);
                 let next = Incarnation(self.incarnations);

@@ -11,7 +11,7 @@ use crate::postgres::PostgresDriver;
 use crate::sqlite::SqliteDriver;
 use crate::store::{Location, new_head};
 use crate::value::{Row, Statement, Value};
-use crate::{postgres, rows, schema, sqlite, timer};
+use crate::{handle, rows, schema, timer};
 use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -354,18 +354,11 @@ async fn begin(
     commit(target, &[again]).await
 }
 
-/// What a column holds.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Kind {
-    Int,
-    Text,
-    Bytes,
-}
-
 /// A table as the newest migration leaves it.
+#[derive(Clone)]
 struct Table {
     name: String,
-    columns: Vec<(String, Kind)>,
+    columns: Vec<(String, Type)>,
 }
 
 /// The tables to copy, as this program's migrations make them; the head last.
@@ -383,9 +376,9 @@ fn tables() -> Result<Vec<Table>, StoreError> {
         let mut about = empty.prepare("SELECT name, type FROM pragma_table_info($1)")?;
         let columns = about.query_map([&name], |row| {
             let kind = match row.get::<_, String>(1)?.as_str() {
-                "TEXT" => Kind::Text,
-                "BLOB" => Kind::Bytes,
-                _ => Kind::Int,
+                "TEXT" => Type::TEXT,
+                "BLOB" => Type::BYTEA,
+                _ => Type::INT8,
             };
             Ok((row.get(0)?, kind))
         })?;
@@ -428,22 +421,15 @@ impl Table {
     }
 
     fn types(&self) -> Vec<Type> {
-        let types = self.columns.iter().map(|(_, kind)| match kind {
-            Kind::Int => Type::INT8,
-            Kind::Text => Type::TEXT,
-            Kind::Bytes => Type::BYTEA,
-        });
-        types.collect()
+        self.columns.iter().map(|(_, kind)| kind.clone()).collect()
     }
 
     fn values(&self, row: &Row<'_>) -> Result<Vec<Value>, StoreError> {
-        let value = |(at, (name, kind)): (usize, &(String, Kind))| {
-            let value = match kind {
-                Kind::Int => row
-                    .int_or_null(at)
-                    .map(|value| value.map_or(Value::Null, Value::Int)),
-                Kind::Text => row.text_or_null(at).map(Value::from),
-                Kind::Bytes => row.bytes_or_null(at).map(Value::from),
+        let value = |(at, (name, kind)): (usize, &(String, Type))| {
+            let value = match *kind {
+                Type::TEXT => row.text_or_null(at).map(Value::from),
+                Type::BYTEA => row.bytes_or_null(at).map(Value::from),
+                _ => row.int_or_null(at).map(Value::from),
             };
             value.map_err(|_| {
                 StoreError::Damaged(format!(
@@ -521,11 +507,7 @@ fn reading(
     table: &Table,
 ) -> Result<(mpsc::Receiver<Batch>, Reading), StoreError> {
     let (hand_on, arriving) = mpsc::channel(WAITING);
-    let from = from.clone();
-    let table = Table {
-        name: table.name.clone(),
-        columns: table.columns.clone(),
-    };
+    let (from, table) = (from.clone(), table.clone());
     let read = move || {
         let given_up = |_| StoreError::Unavailable("the move was given up".into());
         let mut batch = Batch::new();
@@ -538,17 +520,10 @@ fn reading(
             }
             Ok(())
         };
-        match &from {
-            Location::Sqlite(path) => sqlite::read_alone(path, &[&select], &[], &mut each)?,
-            Location::Postgres(url) => postgres::read_alone(url, &[&select], &[], &mut each)?,
-        }
+        from.read_alone(&[&select], &[], &mut each)?;
         hand_on.blocking_send(batch).map_err(given_up)
     };
-    let thread = std::thread::Builder::new()
-        .name("reading".into())
-        .spawn(read);
-    let thread = thread.map_err(|error| StoreError::Unavailable(error.to_string()))?;
-    Ok((arriving, thread))
+    Ok((arriving, handle::thread("reading", read)?))
 }
 
 /// Copies a table into the target, which loses the rows it has in it.

@@ -2,9 +2,9 @@
 
 use crate::applier::Applier;
 use crate::attachments::{Attachments, Others};
-use crate::driver::Driver;
+use crate::driver::{Driver, Each};
 use crate::error::{Failure, StoreError};
-use crate::handle::WriterHandle;
+use crate::handle::{WriterHandle, runtime, thread};
 use crate::job::{Decided, Job, ReadSet, Typed, View};
 use crate::keys::{self, Keys};
 use crate::load::{self, read_head};
@@ -14,9 +14,9 @@ use crate::people::Record;
 use crate::postgres::{self, MemberSession, PostgresDriver};
 use crate::queue::{Queue, WAITING_MAX};
 use crate::reader::{Reader, Use};
-use crate::sqlite::{SqliteDriver, SqliteReaders};
+use crate::sqlite::{self, SqliteDriver, SqliteReaders};
 use crate::upgrade;
-use crate::value::Statement;
+use crate::value::{Statement, Value};
 use crate::writer::{Health, Membership, Standing, Writer};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -54,6 +54,21 @@ pub enum Location {
     Sqlite(PathBuf),
     /// A database, by its URL.
     Postgres(String),
+}
+
+impl Location {
+    /// Reads on a connection of its own, each row with the place of its query. Blocks.
+    pub(crate) fn read_alone(
+        &self,
+        queries: &[&str],
+        params: &[Value],
+        each: Each<'_>,
+    ) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(path) => sqlite::read_alone(path, queries, params, each),
+            Self::Postgres(url) => postgres::read_alone(url, queries, params, each),
+        }
+    }
 }
 
 /// Who this node is to a database.
@@ -132,39 +147,28 @@ impl<C: Clock + Send + Sync + 'static> Store<C> {
         let (ready, opened) = oneshot::channel();
         let location = location.clone();
         let callers = tokio::runtime::Handle::try_current().ok();
-        let thread = std::thread::Builder::new()
-            .name("writer".into())
-            .spawn(move || {
-                let runtime = match tokio::runtime::Builder::new_current_thread()
-                    .enable_all()
-                    .build()
-                {
-                    Ok(runtime) => runtime,
-                    Err(error) => {
-                        let _ = ready.send(Err(StoreError::Unavailable(error.to_string())));
-                        return;
+        let thread = thread("writer", move || {
+            let runtime = match runtime() {
+                Ok(runtime) => runtime,
+                Err(error) => return drop(ready.send(Err(error.into()))),
+            };
+            runtime.block_on(async move {
+                match start(&location, options, callers).await {
+                    // Nobody may be there to take the store any more: then this ends at once, in good order.
+                    Ok((store, writer, queue)) => {
+                        let attachments = Arc::clone(&writer.attachments);
+                        let timing = tokio::spawn(async move { attachments.run().await });
+                        drop(ready.send(Ok(store)));
+                        writer.run(queue).await;
+                        timing.abort();
                     }
-                };
-                runtime.block_on(async move {
-                    match start(&location, options, callers).await {
-                        // Nobody may be there to take the store any more: then this ends at once, in
-                        // good order.
-                        Ok((store, writer, queue)) => {
-                            let attachments = Arc::clone(&writer.attachments);
-                            let timing = tokio::spawn(async move { attachments.run().await });
-                            drop(ready.send(Ok(store)));
-                            writer.run(queue).await;
-                            timing.abort();
-                        }
-                        Err(error) => drop(ready.send(Err(error))),
-                    }
-                });
-            })
-            .map_err(|error| StoreError::Unavailable(error.to_string()))?;
-        let store = opened
-            .await
-            .map_err(|_| StoreError::Unavailable("the writer ended".into()))??;
-        Ok((store, WriterHandle::new(thread)))
+                    Err(error) => drop(ready.send(Err(error))),
+                }
+            });
+        })?;
+        let ended = |_| StoreError::Unavailable("the writer ended".into());
+        let store = opened.await.map_err(ended)??;
+        Ok((store, WriterHandle(thread)))
     }
 
     /// Decides on the durable state, writes, applies, and answers what the decision answered. When
@@ -435,10 +439,7 @@ async fn start<C: Clock + Send + Sync + 'static>(
         about: options.node.about.clone(),
         newest_key: Some(keyring.newest()),
         joined_at: now,
-        replicas: 0,
-        acknowledged: 0,
-        silent_for: Duration::ZERO,
-        wait: Duration::ZERO,
+        ..nodes::Node::default()
     };
     let opening = Opening {
         node: options.node,
@@ -587,15 +588,8 @@ impl<C: Clock + Send + Sync + 'static> Opening<C> {
             terms: member::terms(self.term),
             ready: Some(ready),
         });
-        let failed = |error: std::io::Error| StoreError::Unavailable(error.to_string());
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(failed)?;
-        let thread = std::thread::Builder::new()
-            .name("member".into())
-            .spawn(move || runtime.block_on(member.run(stopped)))
-            .map_err(failed)?;
+        let runtime = runtime()?;
+        let thread = thread("member", move || runtime.block_on(member.run(stopped)))?;
         let membership = Membership { stop, thread };
         let ended = |_| Err(StoreError::Unavailable("the membership ended".into()));
         match vouching.await.unwrap_or_else(ended) {

@@ -219,14 +219,6 @@ impl Others {
     }
 }
 
-/// What a renewal found.
-pub(crate) enum Renewed {
-    /// This node's row.
-    Written,
-    /// No row: another node has removed it.
-    Missing,
-}
-
 /// The session, or how to make one.
 pub(crate) struct MemberSession {
     target: Target,
@@ -289,12 +281,10 @@ impl MemberSession {
         Ok(touched)
     }
 
-    /// Renews the row: attempt, acknowledged, number and tag of what is applied, incarnation, attached replicas.
-    pub(crate) async fn renew(&mut self, row: &[Value; 6]) -> Result<Renewed, StoreError> {
-        match self.write(RENEW, row).await? {
-            0 => Ok(Renewed::Missing),
-            _ => Ok(Renewed::Written),
-        }
+    /// Renews the row: attempt, acknowledged, number and tag of what is applied, incarnation, attached replicas. Answers
+    /// whether it was there: another node may have removed it.
+    pub(crate) async fn renew(&mut self, row: &[Value; 6]) -> Result<bool, StoreError> {
+        Ok(self.write(RENEW, row).await? > 0)
     }
 
     /// Makes the row, under the head lock: a node that holds it and sees no other row is alone. Also agrees on the key for new
@@ -707,26 +697,17 @@ mod tests {
             let mut session = MemberSession::new(&cluster.url(), "test").unwrap();
             session.open().await.unwrap();
             session.join(&row(5), &with).await.unwrap();
-            assert!(matches!(
-                session.renew(&row(6)).await.unwrap(),
-                Renewed::Written
-            ));
+            assert!(session.renew(&row(6)).await.unwrap());
             assert_eq!(attempt(&mut session).await, 6);
             // Sent before, given up, and carried out only now.
-            assert!(matches!(
-                session.renew(&row(4)).await.unwrap(),
-                Renewed::Missing
-            ));
+            assert!(!session.renew(&row(4)).await.unwrap());
             session.join(&row(3), &with).await.unwrap();
             assert_eq!(attempt(&mut session).await, 6);
             // Another membership of the same node takes its place.
             let mut next = row(7);
             next[4] = uuid::Uuid::from_u128(8).to_string().into();
             session.join(&next, &with).await.unwrap();
-            assert!(matches!(
-                session.renew(&row(9)).await.unwrap(),
-                Renewed::Missing
-            ));
+            assert!(!session.renew(&row(9)).await.unwrap());
             assert_eq!(attempt(&mut session).await, 7);
             session
                 .remove(uuid::Uuid::from_u128(8).to_string(), 6)

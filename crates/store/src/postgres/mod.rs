@@ -13,13 +13,14 @@ mod session;
 mod suitable;
 mod tls;
 
-pub(crate) use member::{Acknowledged, Joining, MemberSession, Others, Renewed, Wanted};
+pub(crate) use member::{Acknowledged, Joining, MemberSession, Others, Wanted};
 pub(crate) use pool::{Readers, read};
 pub use session::{Transport, transport, url_with};
 pub(crate) use tls::TlsFault;
 
 use crate::driver::{CommitError, Each, judge_version, nothing_here};
 use crate::error::StoreError;
+use crate::handle::runtime;
 use crate::schema;
 use crate::timer::{self, pass_exactly};
 use crate::value::{Row, Statement, Value};
@@ -121,11 +122,7 @@ pub(crate) fn read_alone(
     params: &[Value],
     each: Each<'_>,
 ) -> Result<(), StoreError> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| StoreError::Unavailable(error.to_string()))?;
-    runtime.block_on(async {
+    runtime()?.block_on(async {
         let target = Target::parse(url, "tokenward loading")?;
         let session = Session::connect(&target, Purpose::Read).await?;
         let read = async {
@@ -501,19 +498,12 @@ impl PostgresDriver {
         };
         let session = self.session().map_err(CommitError::RolledBack)?;
         let preparing = tokio::time::timeout(patience, session.calls_of(statements));
-        let calls = match preparing.await {
-            Ok(Ok(calls)) => calls,
-            Ok(Err(error)) => {
-                self.undo().await;
-                self.sound_out().await;
-                return Err(CommitError::RolledBack(error));
-            }
-            Err(_) => {
-                // COMMIT was never sent: the server undoes the transaction with the connection.
-                self.give_session_up();
-                return Err(CommitError::RolledBack(unanswered()));
-            }
-        };
+        let prepared = preparing.await;
+        // COMMIT was not sent: the server undoes the transaction with the connection, if that is given up.
+        let calls = self
+            .judge(prepared)
+            .await
+            .map_err(CommitError::RolledBack)?;
         self.turn = Turn::None;
         let session = self.session().map_err(CommitError::RolledBack)?;
         session.clear_notice();
@@ -696,11 +686,7 @@ pub(crate) mod tests {
     /// Runs a test on a database with empty tables.
     pub(super) fn on_tables(test: impl AsyncFnOnce(&PgCluster, Box<PostgresDriver>)) {
         let cluster = PgCluster::builder().setting("fsync", "off").start();
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap();
-        runtime.block_on(async {
+        runtime().unwrap().block_on(async {
             let mut driver = PostgresDriver::open(&cluster.url(), "test", true).await.unwrap();
             let head = "INSERT INTO head (one, schema, store, epoch, change_number, audit_seq, audit_hash, next_product)
                 VALUES (1, 10, '', '', 5, 0, '', 0)";
@@ -722,11 +708,7 @@ pub(crate) mod tests {
             let (url, (asked, all)) = (cluster.url(), mpsc::channel::<()>());
             let (has, had) = tokio::sync::oneshot::channel();
             let other = std::thread::spawn(move || {
-                let runtime = tokio::runtime::Builder::new_current_thread()
-                    .enable_all()
-                    .build()
-                    .unwrap();
-                runtime.block_on(async {
+                runtime().unwrap().block_on(async {
                     let mut other = PostgresDriver::open(&url, "other", true).await.unwrap();
                     other.begin(Some(HEAD));
                     other
