@@ -113,8 +113,6 @@ enum Kind {
 #[derive(Clone, Copy)]
 pub struct Digest(pub [u8; 32]);
 
-const HEX: &[u8; 16] = b"0123456789abcdef";
-
 impl Digest {
     /// Compares without telling by its time where the two differ.
     #[must_use]
@@ -148,15 +146,12 @@ impl Digest {
     /// Lowercase hex, for the change log.
     #[must_use]
     pub fn to_hex(&self) -> String {
-        self.hex_digits().iter().copied().map(char::from).collect()
+        ::hex::encode(self.0)
     }
 
     fn hex_digits(&self) -> [u8; 64] {
         let mut out = [0; 64];
-        for (pair, byte) in out.chunks_exact_mut(2).zip(self.0) {
-            pair[0] = HEX[usize::from(byte >> 4)];
-            pair[1] = HEX[usize::from(byte & 15)];
-        }
+        ::hex::encode_to_slice(self.0, &mut out).expect("two digits for each byte");
         out
     }
 

@@ -1,38 +1,26 @@
 //! Hex. For credentials eight characters at a time: the one inner loop of reading one. It is exact: lowercase only, and every
 //! wrong character is noticed. For everything else a byte at a time, in lowercase or uppercase.
 
-use std::fmt::Write as _;
 use zeroize::Zeroizing;
 
 /// Returns lowercase hex, wiped on drop.
 #[must_use]
 pub fn encode(bytes: &[u8]) -> Zeroizing<String> {
-    let mut out = Zeroizing::new(String::with_capacity(2 * bytes.len()));
-    for byte in bytes {
-        // Writing into a String cannot fail.
-        let _ = write!(out, "{byte:02x}");
-    }
-    out
+    Zeroizing::new(::hex::encode(bytes))
 }
 
 /// Reads exactly `N` bytes.
 #[must_use]
 pub fn read<const N: usize>(text: &str) -> Option<Zeroizing<[u8; N]>> {
     let mut out = Zeroizing::new([0; N]);
-    if text.len() != 2 * N || !text.is_ascii() {
-        return None;
-    }
-    for (at, byte) in out.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(&text[2 * at..2 * at + 2], 16).ok()?;
-    }
+    ::hex::decode_to_slice(text, &mut *out).ok()?;
     Some(out)
 }
 
 /// Reads bytes of any number.
 #[must_use]
 pub fn read_any(text: &str) -> Option<Vec<u8>> {
-    let byte = |at: usize| u8::from_str_radix(text.get(at..at + 2)?, 16).ok();
-    (0..text.len()).step_by(2).map(byte).collect()
+    ::hex::decode(text).ok()
 }
 
 /// The same byte in every place of a word.

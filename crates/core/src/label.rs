@@ -3,6 +3,7 @@
 
 mod unicode_text;
 
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -21,11 +22,41 @@ pub const EMAIL_BYTES_MAX: usize = 254;
 pub struct TextRefused(pub String);
 
 macro_rules! text_kind {
-    ($(#[$doc:meta])* $name:ident, $max:expr, $what:literal) => {
+    ($(#[$doc:meta])* $name:ident, by $read:ident) => {
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
         #[serde(try_from = "String", into = "String")]
         pub struct $name(String);
+
+        impl $name {
+            /// The text.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = TextRefused;
+            fn try_from(text: String) -> Result<Self, TextRefused> {
+                Self::$read(&text)
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(text: $name) -> Self {
+                text.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+    ($(#[$doc:meta])* $name:ident, $max:expr, $what:literal) => {
+        text_kind!($(#[$doc])* $name, by stored);
 
         impl $name {
             /// Reads a text that a person writes, by the rule for names (see [`crate::label`]), and normalises it to NFC.
@@ -46,31 +77,6 @@ macro_rules! text_kind {
                     return Err(TextRefused(concat!($what, " that was never valid").to_owned()));
                 }
                 Ok(Self(text.to_owned()))
-            }
-
-            /// The text.
-            #[must_use]
-            pub fn as_str(&self) -> &str {
-                &self.0
-            }
-        }
-
-        impl TryFrom<String> for $name {
-            type Error = TextRefused;
-            fn try_from(text: String) -> Result<Self, TextRefused> {
-                Self::stored(&text)
-            }
-        }
-
-        impl From<$name> for String {
-            fn from(text: $name) -> Self {
-                text.0
-            }
-        }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&self.0)
             }
         }
     };
@@ -100,28 +106,19 @@ impl Label {
     pub fn key(&self) -> String {
         unicode_text::key(&self.0)
     }
-}
 
-impl Label {
     /// The label as a header value: printable ASCII as it is, `%` and everything else percent-encoded.
     #[must_use]
     pub fn header_value(&self) -> String {
-        let mut out = String::with_capacity(self.0.len());
-        for byte in self.0.bytes() {
-            if (0x20..0x7f).contains(&byte) && byte != b'%' {
-                out.push(byte as char);
-            } else {
-                out.push_str(&format!("%{byte:02X}"));
-            }
-        }
-        out
+        const ENCODED: &AsciiSet = &CONTROLS.add(b'%');
+        utf8_percent_encode(&self.0, ENCODED).to_string()
     }
 }
 
-/// A product's slug, such as `e-invoice`: lowercase letters and digits in groups joined by hyphens.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct Slug(String);
+text_kind!(
+    /// A product's slug, such as `e-invoice`: lowercase letters and digits in groups joined by hyphens.
+    Slug, by parse
+);
 
 impl Slug {
     /// Reads a slug.
@@ -138,31 +135,6 @@ impl Slug {
             )));
         }
         Ok(Self(text.to_owned()))
-    }
-
-    /// The slug as used in URLs.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl TryFrom<String> for Slug {
-    type Error = TextRefused;
-    fn try_from(text: String) -> Result<Self, TextRefused> {
-        Self::parse(&text)
-    }
-}
-
-impl From<Slug> for String {
-    fn from(slug: Slug) -> Self {
-        slug.0
-    }
-}
-
-impl fmt::Display for Slug {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
     }
 }
 
