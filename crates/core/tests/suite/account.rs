@@ -76,9 +76,7 @@ impl Account {
         nth: usize,
         now: Timestamp,
         workspace_disabled: bool,
-        environment: Environment,
-        product: usize,
-        from_home: bool,
+        (environment, product, from_home): (Environment, usize, bool),
     ) -> Seen {
         let deny = Seen::Deny;
         if environment != self.environment {

@@ -35,7 +35,7 @@ proptest! {
     ) {
         let mut pair = Pair::new();
         // An epoch begins only with a restore, never while anybody is attached; a reload makes a new world.
-        let lasting = steps.into_iter().filter(|step| !matches!(step, Step::Epoch | Step::Reload { .. }));
+        let lasting = steps.into_iter().filter(|step| !matches!(step, Step::Epoch | Step::Reload(_)));
         lasting.for_each(|step| pair.take(step));
         let world = pair.world;
         let log = &world.log;

@@ -1,9 +1,9 @@
 //! What a client secret buys: every rejection and their order, the policies, hand-over, quota, seal,
 //! and what an administrator may do without a secret.
 
-use crate::world::{HOME, START, Seen, World, handover, settings};
+use crate::world::{HOME, START, Seen, World, handover, random, settings};
 use tokenward_core::change::Change;
-use tokenward_core::client::{ClientState, OnRepeat, Settings};
+use tokenward_core::client::{OnRepeat, Settings};
 use tokenward_core::credential::ClientSecret;
 use tokenward_core::generate::{self, Answer, IssueOptions, Rejection};
 use tokenward_core::ids::{ClientId, ClientNo, Environment};
@@ -17,6 +17,7 @@ const ANY: IssueOptions = IssueOptions {
     force: false,
     handover_seconds: None,
 };
+const FORCE: IssueOptions = IssueOptions { force: true, ..ANY };
 const ELSEWHERE: &str = "203.0.113.9";
 
 fn if_match(generation: u32) -> IssueOptions {
@@ -43,39 +44,21 @@ fn slot_of(changes: &[Change]) -> &slot::Slot {
 
 #[test]
 fn a_first_token_carries_all_the_contract_asks() {
-    let mut world = World::new();
-    let (no, secret) = world.client_with_secret(settings("erp"));
+    let (mut world, no, secret) = World::with_client(settings("erp"));
     let (token, answer) = world.generate_as(no, &secret, ANY).unwrap();
     assert!(token.starts_with(&format!("1.{}_", world.clients[&no].0.id)));
-    assert_eq!(
-        (answer.generation, answer.issued_at, answer.made),
-        (1, START, true)
-    );
+    let made = (answer.generation, answer.issued_at, answer.made);
+    assert_eq!(made, (1, START, true));
     assert_eq!(answer.valid_till, Some(START.plus_seconds(3600)));
-    assert_eq!(
-        (answer.previous_valid_till, answer.secret, answer.quota_left),
-        (None, Some(1), 287)
-    );
-    assert!(
-        world.clients[&no].1.seal.is_none(),
-        "a client on `replace` has no sealed copy"
-    );
+    let told = (answer.previous_valid_till, answer.secret, answer.quota_left);
+    assert_eq!(told, (None, Some(1), 287));
+    // A client on `replace` has no sealed copy.
+    assert!(world.clients[&no].1.seal.is_none());
 }
 
 /// Everything that can be wrong with a call, in the order in which it is told.
 #[test]
 fn rejections_come_in_a_fixed_order() {
-    struct Wrong {
-        secret: bool,
-        host: bool,
-        deleted: bool,
-        client_disabled: bool,
-        workspace_disabled: bool,
-        address: bool,
-        generation: bool,
-        handover: bool,
-        quota: bool,
-    }
     // Each case has one thing less wrong than the one before.
     let expected = [
         Rejection::SecretInvalid,
@@ -95,103 +78,81 @@ fn rejections_come_in_a_fixed_order() {
         },
     ];
     for (right, expect) in expected.into_iter().enumerate() {
-        let wrong = Wrong {
-            secret: right < 1,
-            host: right < 2,
-            deleted: right < 3,
-            client_disabled: right < 4,
-            workspace_disabled: right < 5,
-            address: right < 6,
-            generation: right < 7,
-            handover: right < 8,
-            quota: right < 9,
-        };
-        let mut world = World::new();
-        let (no, secret) = world.client_with_secret(settings("erp"));
+        let [
+            guessed,
+            host,
+            deleted,
+            client,
+            workspace,
+            address,
+            generation,
+            handover,
+            quota,
+        ] = std::array::from_fn(|nth| right <= nth);
+        let (mut world, no, secret) = World::with_client(settings("erp"));
         world.generate(no, &secret);
         let inside = Networks::parse(&["10.0.0.0/8"]).unwrap();
         world.change_settings(no, |settings| {
             settings.secret_networks = inside;
             settings.handover_max_seconds = 60;
         });
-        world.quota = if wrong.quota { 1 } else { 2 };
-        if wrong.deleted {
+        world.quota = if quota { 1 } else { 2 };
+        if deleted {
             world.delete(no);
         }
-        if wrong.client_disabled {
+        if client {
             world.disable(no, Some(START));
         }
-        world.disable_workspace(0, wrong.workspace_disabled);
+        world.disable_workspace(0, workspace);
         let id = world.clients[&no].0.id;
-        let guess = ClientSecret::from_random(Environment::Production, id, [1; 28])
-            .expose()
-            .to_string();
+        let guess = ClientSecret::from_random(Environment::Production, id, [1; 28]).expose();
         let options = IssueOptions {
-            if_match: wrong.generation.then_some(0),
+            if_match: generation.then_some(0),
             force: true,
-            handover_seconds: Some(if wrong.handover { 61 } else { 60 }),
+            handover_seconds: Some(if handover { 61 } else { 60 }),
         };
-        let host = if wrong.host {
-            Environment::Sandbox
-        } else {
-            Environment::Production
+        let host = match host {
+            true => Environment::Sandbox,
+            false => Environment::Production,
         };
-        let presented = if wrong.secret { &guess } else { &secret };
-        let source = if wrong.address { ELSEWHERE } else { HOME };
-        let got = world
-            .decide_from(no, presented, options, source, Some(host))
-            .map(|_| ());
-        assert_eq!(got, Err(expect));
+        let presented = if guessed { &*guess } else { &secret };
+        let source = if address { ELSEWHERE } else { HOME };
+        let got = world.decide_from(no, presented, options, source, Some(host));
+        assert_eq!(got.map(|_| ()), Err(expect));
     }
 }
 
 #[test]
 fn nothing_wrong_is_nothing_refused() {
-    let mut world = World::new();
-    let (no, secret) = world.client_with_secret(settings("erp"));
-    let production = Some(Environment::Production);
-    assert!(
-        world
-            .decide_from(no, &secret, ANY, ELSEWHERE, production)
-            .is_ok()
-    );
-    assert!(
-        world
-            .decide_from(no, &secret, ANY, "::ffff:10.1.2.3", None)
-            .is_ok()
-    );
+    let (mut world, no, secret) = World::with_client(settings("erp"));
+    let goes = |from, host| world.decide_from(no, &secret, ANY, from, host).is_ok();
+    assert!(goes(ELSEWHERE, Some(Environment::Production)));
+    assert!(goes("::ffff:10.1.2.3", None));
     world.disable_workspace(1, true);
     assert!(world.decide(no, &secret, ANY).is_ok());
 }
 
 #[test]
 fn only_the_clients_own_secrets_count() {
-    let mut world = World::new();
-    let (no, secret) = world.client_with_secret(settings("erp"));
+    let (mut world, no, secret) = World::with_client(settings("erp"));
     let (other, _) = world.client_with_secret(settings("crm"));
     assert_eq!(world.refusal(other, &secret, ANY), Rejection::SecretInvalid);
     // Both secrets of a rotation count, each for itself, until they are taken away.
     let second = world.add_secret(no, 1);
     assert_eq!(world.decide(no, &secret, ANY).unwrap().1.secret, Some(1));
     assert_eq!(world.decide(no, &second, ANY).unwrap().1.secret, Some(2));
-    let change = Change::SecretsChanged {
-        client: ClientNo(no),
-        secrets: [None, world.clients[&no].0.secrets[1]],
-        next_secret: 3,
-    };
-    world.commit(change);
+    let left = [None, world.clients[&no].0.secrets[1]];
+    world.change_secrets(no, left, 3);
     assert_eq!(world.refusal(no, &secret, ANY), Rejection::SecretInvalid);
     assert!(world.decide(no, &second, ANY).is_ok());
 }
 
 #[test]
 fn if_match_names_the_newest_generation() {
-    let mut world = World::new();
-    let (no, secret) = world.client_with_secret(settings("erp"));
+    let (mut world, no, secret) = World::with_client(settings("erp"));
     let check = |world: &World, wanted, expect: Result<u32, (u32, Option<Timestamp>)>| {
-        let got = world
-            .decide(no, &secret, if_match(wanted))
-            .map(|(_, answer)| answer.generation);
+        let got = world.decide(no, &secret, if_match(wanted));
+        let got = got.map(|(_, answer)| answer.generation);
         let expect = expect.map_err(|(generation, valid_till)| Rejection::GenerationMismatch {
             generation,
             valid_till,
@@ -218,8 +179,7 @@ fn if_match_names_the_newest_generation() {
 
 #[test]
 fn of_two_callers_with_one_if_match_only_the_first_gets_a_token() {
-    let mut world = World::new();
-    let (no, secret) = world.client_with_secret(settings("erp"));
+    let (mut world, no, secret) = World::with_client(settings("erp"));
     let first = world.generate_as(no, &secret, if_match(0)).unwrap().0;
     assert!(world.generate_as(no, &secret, if_match(0)).is_err());
     world.permits(&first, 1);
@@ -227,60 +187,40 @@ fn of_two_callers_with_one_if_match_only_the_first_gets_a_token() {
 
 #[test]
 fn return_gives_the_live_token_while_it_has_long_enough_to_live() {
-    let mut world = World::new();
-    let (no, secret) = world.client_with_secret(returning());
+    let (mut world, no, secret) = World::with_client(returning());
     let (first, _) = world.generate_as(no, &secret, ANY).unwrap();
     let again = |world: &World, options| world.decide(no, &secret, options).unwrap();
     let is_first = |answer: &Answer| *answer.token.expose() == first;
     // 3600 s to live, renewed 600 s before its end.
-    for (waited, returned) in [
-        (0, true),
-        (2_999, true),
-        (3_000, false),
-        (3_599, false),
-        (3_600, false),
-    ] {
+    for waited in [0, 2_999, 3_000, 3_599, 3_600] {
+        let returned = waited < 3_000;
         world.now = START.plus_seconds(waited);
         let (changes, answer) = again(&world, ANY);
-        assert_eq!(
-            (answer.made, changes.is_empty(), is_first(&answer)),
-            (!returned, returned, returned),
-            "{waited}"
-        );
+        let got = (!answer.made, changes.is_empty(), is_first(&answer));
+        assert_eq!(got, (returned, returned, returned), "{waited}");
         assert_eq!(answer.generation, if returned { 1 } else { 2 });
         if returned {
-            let told = (
-                answer.issued_at,
-                answer.valid_till,
-                answer.secret,
-                answer.quota_left,
-            );
-            assert_eq!(told, (START, Some(START.plus_seconds(3600)), Some(1), 287));
+            assert_eq!(answer.issued_at, START);
+            assert_eq!(answer.valid_till, Some(START.plus_seconds(3600)));
+            assert_eq!((answer.secret, answer.quota_left), (Some(1), 287));
         }
     }
     world.now = START;
-    assert!(again(&world, IssueOptions { force: true, ..ANY }).1.made);
+    assert!(again(&world, FORCE).1.made);
     assert!(is_first(&again(&world, if_match(1)).1));
-    assert!(
-        world.decide(no, &secret, if_match(0)).is_err(),
-        "never a token on a mismatch"
-    );
+    // Never a token on a mismatch.
+    assert!(world.decide(no, &secret, if_match(0)).is_err());
     // A spent quota does not keep the live token from its owner.
     world.quota = 1;
     assert_eq!(again(&world, ANY).1.quota_left, 0);
-    assert!(
-        world
-            .decide(no, &secret, IssueOptions { force: true, ..ANY })
-            .is_err()
-    );
+    assert!(world.decide(no, &secret, FORCE).is_err());
     // It is what it was: the token still passes, and it is the only one.
     world.permits(&first, 1);
 }
 
 #[test]
 fn return_gives_an_endless_token_for_ever() {
-    let mut world = World::new();
-    let (no, secret) = world.client_with_secret(Settings {
+    let (mut world, no, secret) = World::with_client(Settings {
         token_lifetime_seconds: None,
         ..returning()
     });
@@ -291,8 +231,7 @@ fn return_gives_an_endless_token_for_ever() {
 
 #[test]
 fn a_token_is_returned_only_to_the_secret_it_was_made_with() {
-    let mut world = World::new();
-    let (no, secret) = world.client_with_secret(returning());
+    let (mut world, no, secret) = World::with_client(returning());
     let other = world.add_secret(no, 1);
     let first = world.generate(no, &secret);
     let (changes, answer) = world.decide(no, &other, ANY).unwrap();
@@ -304,8 +243,7 @@ fn a_token_is_returned_only_to_the_secret_it_was_made_with() {
 #[test]
 fn the_seal_ends_with_the_token() {
     let story = |end: fn(&mut World, u32)| {
-        let mut world = World::new();
-        let (no, secret) = world.client_with_secret(returning());
+        let (mut world, no, secret) = World::with_client(returning());
         let first = world.generate(no, &secret);
         assert!(world.clients[&no].1.seal.is_some());
         end(&mut world, no);
@@ -315,18 +253,12 @@ fn the_seal_ends_with_the_token() {
     };
     story(|world, no| world.revoke(no));
     story(|world, no| drop(world.generate_by_admin(no)));
-    story(|world, _| {
-        world.commit(Change::EpochStarted {
-            epoch: Uuid::from_u128(1),
-            at: world.now,
-        })
-    });
+    story(|world, _| world.start_epoch(1));
 }
 
 #[test]
 fn the_seal_opens_with_the_secret_and_its_generation_only() {
-    let mut world = World::new();
-    let (no, secret) = world.client_with_secret(returning());
+    let (mut world, no, secret) = World::with_client(returning());
     let other = world.add_secret(no, 1);
     let token = world.generate(no, &secret);
     let sealed = world.clients[&no].1.seal.clone().unwrap();
@@ -347,8 +279,7 @@ fn the_seal_opens_with_the_secret_and_its_generation_only() {
 
 #[test]
 fn turning_return_into_replace_stops_returning() {
-    let mut world = World::new();
-    let (no, secret) = world.client_with_secret(returning());
+    let (mut world, no, secret) = World::with_client(returning());
     let first = world.generate(no, &secret);
     let mut state = world.state(no);
     // Even if the store kept the seal, nothing may come out of it any more.
@@ -358,15 +289,8 @@ fn turning_return_into_replace_stops_returning() {
         source: HOME.parse().ok(),
         host_environment: None,
     };
-    let got = generate::by_secret(
-        &state,
-        &caller,
-        ANY,
-        world.fresh(),
-        288,
-        &world.keyring,
-        world.now,
-    );
+    let (fresh, keyring) = (world.fresh(), &world.keyring);
+    let got = generate::by_secret(&state, &caller, ANY, fresh, 288, keyring, world.now);
     let (changes, answer) = got.unwrap();
     assert!(answer.made && *answer.token.expose() != first);
     assert!(slot_of(&changes).seal.is_none());
@@ -374,22 +298,14 @@ fn turning_return_into_replace_stops_returning() {
 
 #[test]
 fn a_hand_over_is_bounded_by_the_setting_and_the_tokens_own_end() {
-    let mut world = World::new();
-    let (no, secret) = world.client_with_secret(settings("erp"));
+    let (mut world, no, secret) = World::with_client(settings("erp"));
     let check = |world: &World, seconds, expect: Result<Option<u64>, Rejection>| {
-        let got = world
-            .decide(no, &secret, handover(seconds))
-            .map(|(changes, answer)| {
-                assert_eq!(
-                    slot_of(&changes)
-                        .previous
-                        .map(|previous| previous.valid_till),
-                    answer.previous_valid_till
-                );
-                answer
-                    .previous_valid_till
-                    .map(|till| till.seconds_since(world.now))
-            });
+        let got = world.decide(no, &secret, handover(seconds));
+        let got = got.map(|(changes, answer)| {
+            let (told, kept) = (answer.previous_valid_till, slot_of(&changes).previous);
+            assert_eq!(kept.map(|previous| previous.valid_till), told);
+            told.map(|till| till.seconds_since(world.now))
+        });
         assert_eq!(got, expect, "{seconds} s");
     };
     let too_long = |max_seconds| Err(Rejection::HandoverTooLong { max_seconds });
@@ -414,106 +330,81 @@ fn a_hand_over_is_bounded_by_the_setting_and_the_tokens_own_end() {
 
 #[test]
 fn the_quota_counts_made_tokens_per_secret_and_utc_day() {
-    let mut world = World::new();
+    let (mut world, no, secret) = World::with_client(settings("erp"));
     world.quota = 3;
-    let (no, secret) = world.client_with_secret(settings("erp"));
     let other = world.add_secret(no, 1);
-    for left in [2, 1, 0] {
-        assert_eq!(
-            world.generate_as(no, &secret, ANY).unwrap().1.quota_left,
-            left
-        );
-    }
-    // 2026-11-23T10:15:30Z to midnight.
-    let refused = Rejection::QuotaExceeded {
-        retry_after_seconds: 49_470,
+    let left = |world: &mut World, secret: &str| {
+        let (_, answer) = world.generate_as(no, secret, ANY).unwrap();
+        answer.quota_left
+    };
+    assert_eq!([(); 3].map(|()| left(&mut world, &secret)), [2, 1, 0]);
+    let refused = |retry_after_seconds| Rejection::QuotaExceeded {
+        retry_after_seconds,
         limit: 3,
     };
-    assert_eq!(world.refusal(no, &secret, ANY), refused);
+    // 2026-11-23T10:15:30Z to midnight.
+    assert_eq!(world.refusal(no, &secret, ANY), refused(49_470));
     let midnight = Timestamp(i64::from(START.utc_day() + 1) * SECONDS_PER_DAY * MICROS_PER_SECOND);
     world.now = Timestamp(midnight.0 - 1);
-    let refused = Rejection::QuotaExceeded {
-        retry_after_seconds: 1,
-        limit: 3,
-    };
-    assert_eq!(world.refusal(no, &secret, ANY), refused);
+    assert_eq!(world.refusal(no, &secret, ANY), refused(1));
     // The other secret and the administrator have no part in it.
-    assert_eq!(world.generate_as(no, &other, ANY).unwrap().1.quota_left, 2);
+    assert_eq!(left(&mut world, &other), 2);
     world.generate_by_admin(no);
     assert_eq!(world.clients[&no].1.quota.map(|count| count.used), [3, 1]);
     world.now = midnight;
-    assert_eq!(world.generate_as(no, &secret, ANY).unwrap().1.quota_left, 2);
+    assert_eq!(left(&mut world, &secret), 2);
     // A mismatch or a refusal makes nothing and counts nothing.
     assert!(world.decide(no, &secret, if_match(0)).is_err());
-    assert_eq!(world.generate_as(no, &secret, ANY).unwrap().1.quota_left, 1);
+    assert_eq!(left(&mut world, &secret), 1);
 }
 
 #[test]
 fn a_quota_of_nothing_makes_nothing() {
-    let mut world = World::new();
+    let (mut world, no, secret) = World::with_client(settings("erp"));
     world.quota = 0;
-    let (no, secret) = world.client_with_secret(settings("erp"));
-    assert!(matches!(
-        world.decide(no, &secret, ANY),
-        Err(Rejection::QuotaExceeded { limit: 0, .. })
-    ));
+    let refused = world.refusal(no, &secret, ANY);
+    assert!(matches!(refused, Rejection::QuotaExceeded { limit: 0, .. }));
 }
 
 #[test]
 fn a_secret_is_digested_anew_once_the_key_was_rotated() {
-    let mut world = World::new();
-    let (no, secret) = world.client_with_secret(returning());
+    let (mut world, no, secret) = World::with_client(returning());
     let other = world.add_secret(no, 1);
-    let keys = |world: &World| {
-        world.clients[&no]
-            .0
-            .secrets
-            .map(|record| record.unwrap().key.0)
-    };
+    let records = |world: &World| world.clients[&no].0.secrets.map(Option::unwrap);
+    let keys = |world: &World| records(world).map(|record| record.key.0);
     world.generate(no, &secret);
     world.reload(true);
     // Returning the live token makes nothing durable.
     let (changes, answer) = world.decide(no, &secret, ANY).unwrap();
     assert!(changes.is_empty() && !answer.made);
     assert_eq!(keys(&world), [1, 1]);
-    let force = IssueOptions { force: true, ..ANY };
-    world.generate_as(no, &secret, force).unwrap();
+    world.generate_as(no, &secret, FORCE).unwrap();
     assert_eq!(keys(&world), [2, 1]);
-    assert_eq!(
-        world.decide(no, &secret, force).unwrap().0.len(),
-        1,
-        "once is enough"
-    );
-    world.generate_as(no, &other, force).unwrap();
+    // Once is enough.
+    assert_eq!(world.decide(no, &secret, FORCE).unwrap().0.len(), 1);
+    world.generate_as(no, &other, FORCE).unwrap();
     assert_eq!(keys(&world), [2, 2]);
-    let records = world.clients[&no].0.secrets.map(|record| record.unwrap());
-    assert_eq!(records.map(|record| record.n), [1, 2]);
+    assert_eq!(records(&world).map(|record| record.n), [1, 2]);
     assert_eq!(world.clients[&no].0.next_secret, 3);
 }
 
 #[test]
 fn an_administrator_generates_without_secret_quota_and_seal() {
-    let mut world = World::new();
+    let (mut world, no, secret) = World::with_client(returning());
     world.quota = 0;
-    let (no, secret) = world.client_with_secret(returning());
-    let (changes, answer) =
-        generate::by_admin(&world.state(no), world.fresh(), &world.keyring, world.now).unwrap();
-    assert_eq!(
-        (answer.generation, answer.secret, answer.made),
-        (1, None, true)
-    );
+    let decide = |world: &World| {
+        generate::by_admin(&world.state(no), world.fresh(), &world.keyring, world.now)
+    };
+    let (changes, answer) = decide(&world).unwrap();
+    let made = (answer.generation, answer.secret, answer.made);
+    assert_eq!(made, (1, None, true));
     assert!(slot_of(&changes).seal.is_none());
     let token = world.generate_by_admin(no);
     world.permits(&token, 1);
     // Without a seal there is nothing to return: the secret's next call makes a new token.
     world.quota = 1;
     assert!(world.decide(no, &secret, ANY).unwrap().1.made);
-    let refused = |world: &World| {
-        let state: ClientState = world.state(no);
-        generate::by_admin(&state, world.fresh(), &world.keyring, world.now)
-            .map(|_| ())
-            .unwrap_err()
-    };
+    let refused = |world: &World| decide(world).map(|_| ()).unwrap_err();
     world.disable_workspace(0, true);
     assert_eq!(refused(&world), Rejection::ClientDisabled);
     world.disable_workspace(0, false);
@@ -525,8 +416,7 @@ fn an_administrator_generates_without_secret_quota_and_seal() {
 
 #[test]
 fn revoking_ends_what_lives_and_nothing_else() {
-    let mut world = World::new();
-    let (no, secret) = world.client_with_secret(settings("erp"));
+    let (mut world, no, secret) = World::with_client(settings("erp"));
     let revoke = |world: &World| generate::revoke(&world.state(no), world.now);
     assert_eq!(revoke(&world), None);
     world.generate(no, &secret);
@@ -541,8 +431,7 @@ fn revoking_ends_what_lives_and_nothing_else() {
 
 #[test]
 fn ending_the_previous_token_leaves_the_newest_and_its_seal() {
-    let mut world = World::new();
-    let (no, secret) = world.client_with_secret(Settings {
+    let (mut world, no, secret) = World::with_client(Settings {
         handover_max_seconds: 60,
         ..returning()
     });
@@ -554,12 +443,8 @@ fn ending_the_previous_token_leaves_the_newest_and_its_seal() {
     let second = world.generate_as(no, &secret, force).unwrap().0;
     world.permits(&first, 1);
     // While the hand-over lasts, the returned answer tells its end.
-    let told = world
-        .decide(no, &secret, ANY)
-        .unwrap()
-        .1
-        .previous_valid_till;
-    assert_eq!(told, Some(START.plus_seconds(60)));
+    let (_, told) = world.decide(no, &secret, ANY).unwrap();
+    assert_eq!(told.previous_valid_till, Some(START.plus_seconds(60)));
     world.commit(generate::end_previous(&world.state(no)).unwrap());
     assert_ne!(world.check(&first), Seen::Permit { generation: 1 });
     assert_eq!(world.generate(no, &secret), second);
@@ -567,14 +452,9 @@ fn ending_the_previous_token_leaves_the_newest_and_its_seal() {
 
 #[test]
 fn a_secret_of_another_environment_or_client_never_matches() {
-    let mut world = World::new();
-    let (no, secret) = world.client_with_secret(settings("erp"));
+    let (world, no, secret) = World::with_client(settings("erp"));
     let parsed = ClientSecret::parse(&secret).unwrap();
-    let hex = &secret[secret.len() - 64..secret.len() - 8];
-    let mut random = [0; 28];
-    for (at, byte) in random.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(&hex[2 * at..2 * at + 2], 16).unwrap();
-    }
+    let random = random(&secret[secret.len() - 64..secret.len() - 8]);
     let id = parsed.client();
     let check = |environment, id, expect: bool| {
         let moved = ClientSecret::from_random(environment, id, random).expose();

@@ -6,13 +6,12 @@ use crate::account::{Account, End, Expected};
 use crate::world::{HOME, PRODUCTS, Seen, World, settings};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
-use tokenward_core::change::{Change, EPOCH_GENERATIONS};
+use tokenward_core::change::EPOCH_GENERATIONS;
 use tokenward_core::client::OnRepeat;
 use tokenward_core::generate::{self, IssueOptions, Rejection};
-use tokenward_core::ids::{ClientNo, Environment, ProductNo};
+use tokenward_core::ids::{Environment, ProductNo};
 use tokenward_core::restrictions::Networks;
 use tokenward_core::verdict::Presented;
-use uuid::Uuid;
 
 const CLIENTS: u32 = 3;
 const QUOTA: u32 = 6;
@@ -20,33 +19,14 @@ const ELSEWHERE: &str = "203.0.113.9";
 
 #[derive(Clone, Debug)]
 pub(crate) enum Step {
-    BySecret {
-        client: u32,
-        position: usize,
-        if_match: Option<u32>,
-        force: bool,
-        handover: u32,
-    },
-    ByAdmin {
-        client: u32,
-    },
-    Revoke {
-        client: u32,
-    },
-    EndPrevious {
-        client: u32,
-    },
-    Disable {
-        client: u32,
-        on: bool,
-    },
-    DisableWorkspace {
-        workspace: usize,
-        on: bool,
-    },
-    Delete {
-        client: u32,
-    },
+    /// A client, the position of its secret, and what it asks for.
+    BySecret(u32, usize, IssueOptions),
+    ByAdmin(u32),
+    Revoke(u32),
+    EndPrevious(u32),
+    Disable(u32, bool),
+    DisableWorkspace(usize, bool),
+    Delete(u32),
     Settings {
         client: u32,
         products: Option<BTreeSet<usize>>,
@@ -55,20 +35,13 @@ pub(crate) enum Step {
         returns: bool,
         handover_max: u32,
     },
-    PutSecret {
-        client: u32,
-        position: usize,
-    },
-    DropSecret {
-        client: u32,
-        position: usize,
-    },
-    Wait {
-        seconds: u64,
-    },
-    Reload {
-        add_key: bool,
-    },
+    /// A client and the position of its secret.
+    PutSecret(u32, usize),
+    DropSecret(u32, usize),
+    /// Seconds.
+    Wait(u64),
+    /// With one more key or not.
+    Reload(bool),
     Epoch,
 }
 
@@ -76,21 +49,22 @@ pub(crate) fn steps() -> impl Strategy<Value = Vec<Step>> {
     let client = || 0..CLIENTS;
     let step = prop_oneof![
         12 => (client(), 0..2_usize, prop::option::weighted(0.2, 0..6_u32), any::<bool>(), prop::sample::select(vec![0, 0, 30, 60, 61]))
-            .prop_map(|(client, position, if_match, force, handover)| Step::BySecret { client, position, if_match, force, handover }),
-        2 => client().prop_map(|client| Step::ByAdmin { client }),
-        2 => client().prop_map(|client| Step::Revoke { client }),
-        1 => client().prop_map(|client| Step::EndPrevious { client }),
-        2 => (client(), any::<bool>()).prop_map(|(client, on)| Step::Disable { client, on }),
-        1 => (0..2_usize, any::<bool>()).prop_map(|(workspace, on)| Step::DisableWorkspace { workspace, on }),
-        1 => client().prop_map(|client| Step::Delete { client }),
+            .prop_map(|(client, position, if_match, force, handover)|
+                Step::BySecret(client, position, IssueOptions { if_match, force, handover_seconds: Some(handover) })),
+        2 => client().prop_map(Step::ByAdmin),
+        2 => client().prop_map(Step::Revoke),
+        1 => client().prop_map(Step::EndPrevious),
+        2 => (client(), any::<bool>()).prop_map(|(client, on)| Step::Disable(client, on)),
+        1 => (0..2_usize, any::<bool>()).prop_map(|(workspace, on)| Step::DisableWorkspace(workspace, on)),
+        1 => client().prop_map(Step::Delete),
         4 => (client(), prop::option::of(prop::collection::btree_set(0..3_usize, 0..3)), any::<bool>(),
                 prop::option::weighted(0.8, prop::sample::select(vec![1, 45, 3600])), any::<bool>(), prop::sample::select(vec![0, 60, 60]))
             .prop_map(|(client, products, from_home_only, lifetime, returns, handover_max)|
                 Step::Settings { client, products, from_home_only, lifetime, returns, handover_max }),
-        2 => (client(), 0..2_usize).prop_map(|(client, position)| Step::PutSecret { client, position }),
-        1 => (client(), 0..2_usize).prop_map(|(client, position)| Step::DropSecret { client, position }),
-        4 => prop::sample::select(vec![1, 29, 30, 44, 45, 60, 600, 3600, 50_000]).prop_map(|seconds| Step::Wait { seconds }),
-        1 => any::<bool>().prop_map(|add_key| Step::Reload { add_key }),
+        2 => (client(), 0..2_usize).prop_map(|(client, position)| Step::PutSecret(client, position)),
+        1 => (client(), 0..2_usize).prop_map(|(client, position)| Step::DropSecret(client, position)),
+        4 => prop::sample::select(vec![1, 29, 30, 44, 45, 60, 600, 3600, 50_000]).prop_map(Step::Wait),
+        1 => any::<bool>().prop_map(Step::Reload),
         1 => Just(Step::Epoch),
     ];
     prop::collection::vec(step, 1..60)
@@ -109,10 +83,9 @@ impl Pair {
         world.quota = QUOTA;
         let mut accounts = Vec::new();
         for n in 0..CLIENTS {
-            let environment = if n == 2 {
-                Environment::Sandbox
-            } else {
-                Environment::Production
+            let environment = match n {
+                2 => Environment::Sandbox,
+                _ => Environment::Production,
             };
             let workspace = (n % 2) as usize;
             let no = world.add_client(workspace as u32, environment, settings(&format!("erp-{n}")));
@@ -151,61 +124,43 @@ impl Pair {
         } = self;
         let now = world.now;
         match step {
-            Step::BySecret {
-                client,
-                position,
-                if_match,
-                force,
-                handover,
-            } => {
-                self.by_secret(client, position, if_match, force, handover);
-            }
-            Step::ByAdmin { client } => {
+            Step::BySecret(client, position, options) => self.by_secret(client, position, options),
+            Step::ByAdmin(client) => {
                 let account = &mut accounts[client as usize];
                 let blocked =
                     account.deleted || account.disabled || workspace_disabled[account.workspace];
                 match generate::by_admin(&world.state(client), world.fresh(), &world.keyring, now) {
                     Ok((changes, answer)) => {
                         assert!(!blocked);
-                        changes.into_iter().for_each(|change| world.commit(change));
+                        world.commit_all(changes);
                         account.made(answer.token.expose().to_string(), None, None, now);
                     }
                     Err(_) => assert!(blocked),
                 }
             }
-            Step::Revoke { client } => {
+            Step::Revoke(client) => {
                 let change = generate::revoke(&world.state(client), now);
-                assert_eq!(
-                    change.is_some(),
-                    accounts[client as usize].anything_lives(now)
-                );
+                let account = &mut accounts[client as usize];
+                assert_eq!(change.is_some(), account.anything_lives(now));
                 if let Some(change) = change {
                     world.commit(change);
-                    accounts[client as usize].end(End::Revoked(now));
+                    account.end(End::Revoked(now));
                 }
             }
-            Step::EndPrevious { client } => {
-                if let Some(change) = generate::end_previous(&world.state(client)) {
-                    world.commit(change);
-                }
+            Step::EndPrevious(client) => {
+                world.commit_all(generate::end_previous(&world.state(client)));
                 accounts[client as usize].end_hand_over();
             }
-            Step::Disable { client, on } => {
-                world.commit(Change::ClientDisabled {
-                    client: ClientNo(client),
-                    at: on.then_some(now),
-                });
+            Step::Disable(client, on) => {
+                world.disable(client, on.then_some(now));
                 accounts[client as usize].disabled = on;
             }
-            Step::DisableWorkspace { workspace, on } => {
+            Step::DisableWorkspace(workspace, on) => {
                 world.disable_workspace(workspace, on);
                 workspace_disabled[workspace] = on;
             }
-            Step::Delete { client } => {
-                world.commit(Change::ClientDeleted {
-                    client: ClientNo(client),
-                    at: now,
-                });
+            Step::Delete(client) => {
+                world.delete(client);
                 accounts[client as usize].deleted = true;
             }
             Step::Settings {
@@ -224,10 +179,9 @@ impl Pair {
                     settings.products = list;
                     settings.token_networks = Networks::parse(networks).unwrap();
                     settings.token_lifetime_seconds = lifetime;
-                    settings.on_repeat = if returns {
-                        OnRepeat::Return
-                    } else {
-                        OnRepeat::Replace
+                    settings.on_repeat = match returns {
+                        true => OnRepeat::Return,
+                        false => OnRepeat::Replace,
                     };
                     settings.handover_max_seconds = handover_max;
                 });
@@ -239,42 +193,31 @@ impl Pair {
                 account.handover_max = handover_max;
                 account.returnable_to = account.returnable_to.filter(|_| returns);
             }
-            Step::PutSecret { client, position } => {
+            Step::PutSecret(client, position) => {
                 let secret = world.add_secret(client, position);
                 let account = &mut accounts[client as usize];
                 account.secrets[position] = Some((account.next_secret, secret));
                 account.next_secret += 1;
             }
-            Step::DropSecret { client, position } => {
+            Step::DropSecret(client, position) => {
                 let mut secrets = world.clients[&client].0.secrets;
                 secrets[position] = None;
                 let account = &mut accounts[client as usize];
                 account.secrets[position] = None;
-                let next_secret = account.next_secret;
-                world.commit(Change::SecretsChanged {
-                    client: ClientNo(client),
-                    secrets,
-                    next_secret,
-                });
+                world.change_secrets(client, secrets, account.next_secret);
             }
-            Step::Wait { seconds } => world.wait(seconds),
-            Step::Reload { add_key } => {
+            Step::Wait(seconds) => world.wait(seconds),
+            Step::Reload(add_key) => {
                 let loaded = world.reloaded(&world.keys);
                 let before = std::mem::replace(&mut world.replica, loaded);
                 for (client, _) in world.clients.values() {
-                    assert_eq!(
-                        world.replica.view(client),
-                        before.view(client),
-                        "loading says what applying says"
-                    );
+                    let (loaded, applied) = (world.replica.view(client), before.view(client));
+                    assert_eq!(loaded, applied, "loading says what applying says");
                 }
                 world.reload(add_key && world.keys.len() < 8);
             }
             Step::Epoch => {
-                world.commit(Change::EpochStarted {
-                    epoch: Uuid::from_u128(1),
-                    at: now,
-                });
+                world.start_epoch(1);
                 for account in accounts {
                     account.end(End::Restored(now));
                     account.generation += EPOCH_GENERATIONS;
@@ -283,29 +226,18 @@ impl Pair {
         }
     }
 
-    fn by_secret(
-        &mut self,
-        client: u32,
-        position: usize,
-        if_match: Option<u32>,
-        force: bool,
-        handover: u32,
-    ) {
+    fn by_secret(&mut self, client: u32, position: usize, options: IssueOptions) {
         let now = self.world.now;
         let account = &mut self.accounts[client as usize];
         // Generations grow past small numbers after an epoch: name some of them relative to the newest.
-        let if_match = if_match.map(|wanted| {
-            if wanted > 3 {
-                (account.generation + wanted).saturating_sub(5)
-            } else {
-                wanted
-            }
+        let if_match = options.if_match.map(|wanted| match wanted > 3 {
+            true => (account.generation + wanted).saturating_sub(5),
+            false => wanted,
         });
         let disabled = self.workspace_disabled[account.workspace];
         let options = IssueOptions {
             if_match,
-            force,
-            handover_seconds: Some(handover),
+            ..options
         };
         let expected = account.expect(position, disabled, options, QUOTA, now);
         let Some((_, secret)) = account.secrets[position].clone() else {
@@ -324,10 +256,10 @@ impl Pair {
                 assert_eq!(answer.quota_left, QUOTA - account.used_today(position, now));
             }
             (Err(rejection), Expected::Refused(why)) => assert_eq!(word(rejection), why),
-            (got, expected) => panic!(
-                "{:?} instead of {expected:?}",
-                got.map(|(_, answer)| answer)
-            ),
+            (got, expected) => {
+                let got = got.map(|(_, answer)| answer);
+                panic!("{got:?} instead of {expected:?}")
+            }
         }
     }
 
@@ -342,24 +274,12 @@ impl Pair {
                 for environment in [Environment::Sandbox, Environment::Production] {
                     for (product, slug) in PRODUCTS.iter().enumerate() {
                         for from in [HOME, ELSEWHERE] {
-                            let seen = self.world.seen(
-                                Presented::One(&token.text),
-                                environment,
-                                slug,
-                                from,
-                            );
-                            let expect = account.verdict(
-                                nth,
-                                now,
-                                disabled,
-                                environment,
-                                product,
-                                from == HOME,
-                            );
-                            assert_eq!(
-                                seen, expect,
-                                "token {nth} for {slug} from {from}: {account:?}"
-                            );
+                            let shown = Presented::One(&token.text);
+                            let seen = self.world.seen(shown, environment, slug, from);
+                            let at = (environment, product, from == HOME);
+                            let expect = account.verdict(nth, now, disabled, at);
+                            let what = format_args!("token {nth} for {slug} from {from}");
+                            assert_eq!(seen, expect, "{what}: {account:?}");
                             passes |= matches!(seen, Seen::Permit { .. });
                         }
                     }

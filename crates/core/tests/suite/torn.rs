@@ -1,10 +1,10 @@
 //! Readers beside a writer: no check may be answered from a mix of two states. The writer moves
 //! between states none of which permits, chosen so that parts of two neighbours together would.
 
-use crate::world::{AT_START, START, World, facts, settings};
+use crate::world::{AT_START, START, World, facts, one, settings};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use tokenward_core::change::{Change, FORMAT};
-use tokenward_core::client::Workspace;
+use tokenward_core::client::{Settings, Workspace};
 use tokenward_core::ids::{ClientNo, Environment, ProductNo};
 use tokenward_core::restrictions::Networks;
 use tokenward_core::verdict::{Presented, Verdict};
@@ -23,13 +23,12 @@ fn never_permits(world: &World, cycle: &[Change], token: &str) {
     let checks = AtomicU64::new(0);
     let replica = &world.replica;
     let facts = facts();
-    let clock = AT_START;
     std::thread::scope(|scope| {
         let readers: Vec<_> = (0..READERS)
             .map(|_| {
                 scope.spawn(|| {
                     while writing.load(Ordering::Relaxed) {
-                        let verdict = replica.check(Presented::One(token), &facts, &clock);
+                        let verdict = replica.check(Presented::One(token), &facts, &AT_START);
                         assert!(matches!(verdict, Verdict::Deny(_)), "{verdict:?}");
                         checks.fetch_add(1, Ordering::Relaxed);
                     }
@@ -47,20 +46,14 @@ fn never_permits(world: &World, cycle: &[Change], token: &str) {
                 (0..round % 97).for_each(|_| std::hint::spin_loop());
             }
             let enough = round >= ROUNDS && checks.load(Ordering::Relaxed) >= CHECKS;
-            if enough
-                || readers
-                    .iter()
-                    .any(std::thread::ScopedJoinHandle::is_finished)
-            {
+            if enough || readers.iter().any(|reader| reader.is_finished()) {
                 break;
             }
         }
         writing.store(false, Ordering::Relaxed);
     });
-    assert!(
-        checks.load(Ordering::Relaxed) >= CHECKS,
-        "the readers hardly ran"
-    );
+    let checks = checks.into_inner();
+    assert!(checks >= CHECKS, "the readers hardly ran");
 }
 
 fn workspace(world: &World, disabled: bool) -> Change {
@@ -73,23 +66,31 @@ fn workspace(world: &World, disabled: bool) -> Change {
     }
 }
 
-fn products(world: &World, no: u32, products: Option<Vec<ProductNo>>) -> Change {
-    let mut settings = world.clients[&no].0.settings.clone();
-    settings.products = products;
+fn put(no: u32, settings: Settings) -> Change {
     Change::ClientSettingsChanged {
         client: ClientNo(no),
         settings: Box::new(settings),
     }
 }
 
+fn products(world: &World, no: u32, products: Option<u32>) -> Change {
+    let mut settings = world.clients[&no].0.settings.clone();
+    settings.products = products.map(|product| vec![ProductNo(product)]);
+    put(no, settings)
+}
+
+fn without(product: u32) -> Change {
+    Change::ProductDeleted {
+        product: ProductNo(product),
+    }
+}
+
 #[test]
 fn narrowing_products_before_enabling_the_workspace_never_lets_anything_pass() {
-    let mut world = World::new();
-    let (no, secret) = world.client_with_secret(settings("erp"));
-    let token = world.generate(no, &secret);
+    let (mut world, no, _, token) = one();
     world.disable_workspace(0, true);
     let cycle = [
-        products(&world, no, Some(vec![ProductNo(1)])),
+        products(&world, no, Some(1)),
         workspace(&world, false),
         workspace(&world, true),
         products(&world, no, None),
@@ -101,9 +102,7 @@ fn narrowing_products_before_enabling_the_workspace_never_lets_anything_pass() {
 fn a_token_is_never_seen_with_anothers_end() {
     // The old token is past its time; the new one lives long but is another token. Old digest and new
     // end together would let the old one pass.
-    let mut world = World::new();
-    let (no, secret) = world.client_with_secret(settings("erp"));
-    let token = world.generate(no, &secret);
+    let (mut world, no, secret, token) = one();
     let mut old = world.clients[&no].1.clone();
     old.token.as_mut().unwrap().valid_till = Some(START);
     world.generate(no, &secret);
@@ -129,18 +128,14 @@ fn a_product_made_anew_is_never_mixed_with_the_old_restrictions() {
     };
     // Number 0 while the client may use 7, number 7 while it may use 0.
     let cycle = [
-        products(&world, no, Some(vec![ProductNo(1)])),
-        Change::ProductDeleted {
-            product: ProductNo(0),
-        },
+        products(&world, no, Some(1)),
+        without(0),
         Change::ProductPut { product: other },
-        products(&world, no, Some(vec![ProductNo(0)])),
-        products(&world, no, Some(vec![ProductNo(1)])),
-        Change::ProductDeleted {
-            product: ProductNo(7),
-        },
+        products(&world, no, Some(0)),
+        products(&world, no, Some(1)),
+        without(7),
         Change::ProductPut { product: gst },
-        products(&world, no, Some(vec![ProductNo(7)])),
+        products(&world, no, Some(7)),
     ];
     never_permits(&world, &cycle, &token);
 }
@@ -148,57 +143,40 @@ fn a_product_made_anew_is_never_mixed_with_the_old_restrictions() {
 #[test]
 fn restrictions_change_whole_with_the_label() {
     // Never the networks of one and the products of the other: each alone refuses `gst` from home.
-    let mut world = World::new();
-    let (no, secret) = world.client_with_secret(settings("erp"));
-    let token = world.generate(no, &secret);
+    let (mut world, no, _, token) = one();
     let elsewhere = Networks::parse(&["192.0.2.0/24"]).unwrap();
     let mut first = world.clients[&no].0.settings.clone();
     let mut second = first.clone();
     first.token_networks = elsewhere;
     second.products = Some(vec![ProductNo(1)]);
-    let put = |settings| Change::ClientSettingsChanged {
-        client: ClientNo(no),
-        settings: Box::new(settings),
-    };
-    let cycle = [put(second), put(first.clone())];
-    world.commit(put(first));
+    let cycle = [put(no, second), put(no, first.clone())];
+    world.commit(put(no, first));
     never_permits(&world, &cycle, &token);
 }
 
 #[test]
 fn growing_never_loses_a_client() {
     // Thousands of clients arrive, the index is replaced by larger ones; a known token always passes.
-    let mut world = World::new();
-    let (no, secret) = world.client_with_secret(settings("erp"));
-    let token = world.generate(no, &secret);
+    let (world, _, _, token) = one();
     let facts = facts();
-    let clock = AT_START;
-    let arrivals: Vec<_> = {
-        let mut other = World::new();
-        other.client_with_secret(settings("erp"));
-        (0..5_000)
-            .map(|n| {
-                let no =
-                    other.add_client(0, Environment::Production, settings(&format!("erp-{n}")));
-                Change::ClientCreated {
-                    client: Box::new(other.clients[&no].0.clone()),
-                }
-            })
-            .collect()
-    };
+    let (mut other, ..) = one();
+    let from = other.log.len();
+    for n in 0..5_000 {
+        other.add_client(0, Environment::Production, settings(&format!("erp-{n}")));
+    }
     let writing = AtomicBool::new(true);
     let replica = &world.replica;
     std::thread::scope(|scope| {
         for _ in 0..READERS {
             scope.spawn(|| {
                 while writing.load(Ordering::Relaxed) {
-                    let verdict = replica.check(Presented::One(&token), &facts, &clock);
+                    let verdict = replica.check(Presented::One(&token), &facts, &AT_START);
                     assert!(matches!(verdict, Verdict::Permit(_)), "{verdict:?}");
                 }
             });
         }
-        for change in arrivals {
-            replica.apply(&[change], 1).unwrap();
+        for change in other.log[from..].chunks(1) {
+            replica.apply(change, 1).unwrap();
         }
         writing.store(false, Ordering::Relaxed);
     });
@@ -218,7 +196,6 @@ fn a_long_change_is_seen_by_nobody_before_its_end() {
     }
     let (first, last) = (&tokens[0], &tokens[tokens.len() - 1]);
     let facts = facts();
-    let clock = AT_START;
     let epoch = Change::EpochStarted {
         epoch: uuid::Uuid::from_u128(1),
         at: START,
@@ -227,10 +204,8 @@ fn a_long_change_is_seen_by_nobody_before_its_end() {
         let replica = world.reloaded(&world.keys);
         replica.lease().grant_for_ever();
         let passes = |token: &str| {
-            matches!(
-                replica.check(Presented::One(token), &facts, &clock),
-                Verdict::Permit(_)
-            )
+            let verdict = replica.check(Presented::One(token), &facts, &AT_START);
+            matches!(verdict, Verdict::Permit(_))
         };
         let begun = AtomicU64::new(0);
         std::thread::scope(|scope| {

@@ -1,9 +1,11 @@
 //! Every verdict of a check, each reached by the shortest story that leads to it.
 
-use crate::world::{HOME, START, Seen, World, facts, handover, settings, superseded};
+use crate::world::{HOME, START, Seen, World, facts, handover, one, settings, superseded};
 use tokenward_core::change::{Change, EPOCH_GENERATIONS};
+use tokenward_core::client::Product;
 use tokenward_core::generate;
-use tokenward_core::ids::{ClientNo, Environment, ProductNo};
+use tokenward_core::ids::{ClientId, ClientNo, Environment, ProductNo};
+use tokenward_core::label::Label;
 use tokenward_core::restrictions::Networks;
 use tokenward_core::time::BootInstant;
 use tokenward_core::verdict::denial::Refusal;
@@ -11,14 +13,7 @@ use tokenward_core::verdict::{Denial, Presented, Verdict};
 use uuid::Uuid;
 
 const PERMIT_1: Seen = Seen::Permit { generation: 1 };
-
-/// A world with one plain client, its secret and its live token.
-fn one() -> (World, u32, String, String) {
-    let mut world = World::new();
-    let (no, secret) = world.client_with_secret(settings("erp"));
-    let token = world.generate(no, &secret);
-    (world, no, secret, token)
-}
+const PRODUCTION: Environment = Environment::Production;
 
 /// One client; what happens to it and its token; the answer its token gets then.
 fn check(story: impl FnOnce(&mut World, u32, &str), expect: Seen) {
@@ -44,7 +39,7 @@ fn a_live_token_passes_and_the_permit_says_whose_it_is() {
     assert_eq!(permit.client(), client.id);
     assert_eq!(permit.client_no(), no);
     assert_eq!(permit.label(), "erp");
-    assert_eq!(permit.environment(), Environment::Production);
+    assert_eq!(permit.environment(), PRODUCTION);
     assert_eq!(permit.product(), ProductNo(0));
     assert_eq!(permit.generation(), 1);
     assert_eq!(permit.valid_till(), Some(START.plus_seconds(3600)));
@@ -52,10 +47,9 @@ fn a_live_token_passes_and_the_permit_says_whose_it_is() {
 
 #[test]
 fn a_token_without_an_end_has_none() {
-    let mut world = World::new();
     let mut wanted = settings("erp");
     wanted.token_lifetime_seconds = None;
-    let (no, secret) = world.client_with_secret(wanted);
+    let (mut world, no, secret) = World::with_client(wanted);
     let token = world.generate(no, &secret);
     world.wait(100 * 365 * 86_400);
     assert_eq!(world.permit(&token).valid_till(), None);
@@ -65,10 +59,8 @@ fn a_token_without_an_end_has_none() {
 fn what_is_no_token_is_named() {
     let (world, _, secret, token) = one();
     let check = |presented, expect| {
-        assert_eq!(
-            world.seen(presented, Environment::Production, "gst", HOME),
-            Seen::Deny(expect)
-        );
+        let seen = world.seen(presented, PRODUCTION, "gst", HOME);
+        assert_eq!(seen, Seen::Deny(expect));
     };
     check(Presented::Missing, Denial::TokenMissing);
     check(Presented::Repeated, Denial::TokenRepeated);
@@ -76,10 +68,8 @@ fn what_is_no_token_is_named() {
     check(Presented::One(&token[1..]), Denial::TokenMalformed);
     let shouted = token.to_uppercase();
     check(Presented::One(&shouted), Denial::TokenMalformed);
-    check(
-        Presented::One("tw-secret.production.x"),
-        Denial::TokenMalformed,
-    );
+    let cut = Presented::One("tw-secret.production.x");
+    check(cut, Denial::TokenMalformed);
     check(Presented::One(&secret), Denial::SecretUsedAsToken);
 }
 
@@ -92,10 +82,8 @@ fn environments_never_open_each_other() {
     assert!(token.starts_with("sandbox."));
     let seen = |environment| world.seen(Presented::One(&token), environment, "gst", HOME);
     assert_eq!(seen(Environment::Sandbox), PERMIT_1);
-    assert_eq!(
-        seen(Environment::Production),
-        Seen::Deny(Denial::EnvironmentMismatch)
-    );
+    let mismatch = Seen::Deny(Denial::EnvironmentMismatch);
+    assert_eq!(seen(PRODUCTION), mismatch);
 }
 
 #[test]
@@ -111,7 +99,7 @@ fn generating_again_supersedes_at_once_and_is_told_three_times() {
     for generation in 2..=4 {
         world.wait(7);
         let newest = world.generate(no, &secret);
-        assert_eq!(world.check(&newest), Seen::Permit { generation });
+        world.permits(&newest, generation);
         world.denies(&first, superseded(generation, world.now));
     }
     world.generate(no, &secret);
@@ -124,31 +112,26 @@ fn a_token_expires_at_its_very_end() {
     let at = START.plus_seconds(3600);
     check(|world, _, _| world.now.0 = at.0 - 1, PERMIT_1);
     deny(|world, _, _| world.now = at, Denial::TokenExpired { at });
-    deny(
-        |world, _, _| world.now = at.plus_seconds(1_000_000),
-        Denial::TokenExpired { at },
-    );
+    let late = |world: &mut World, _, _: &str| world.now = at.plus_seconds(1_000_000);
+    deny(late, Denial::TokenExpired { at });
 }
 
 #[test]
 fn revoked_tokens_are_told_since_when_while_that_is_known() {
     let at = Some(START.plus_seconds(5));
-    let revoke = |world: &mut World, no| {
+    let revoke = |world: &mut World, no, _: &str| {
         world.wait(5);
         world.revoke(no);
     };
-    deny(
-        |world, no, _| revoke(world, no),
-        Denial::TokenRevoked { at },
-    );
+    deny(revoke, Denial::TokenRevoked { at });
     // Revoked stays the reason past the planned end, and when a newer token came.
-    let late = |world: &mut World, no, _: &str| {
-        revoke(world, no);
+    let late = |world: &mut World, no, secret: &str| {
+        revoke(world, no, secret);
         world.wait(10_000);
     };
     deny(late, Denial::TokenRevoked { at });
     let newer = |world: &mut World, no, secret: &str| {
-        revoke(world, no);
+        revoke(world, no, secret);
         world.generate(no, secret);
     };
     deny(newer, Denial::TokenRevoked { at: None });
@@ -156,41 +139,30 @@ fn revoked_tokens_are_told_since_when_while_that_is_known() {
 
 #[test]
 fn a_disabled_client_or_workspace_stops_its_tokens_and_enabling_revives_them() {
-    let disable = |world: &mut World, no, on: bool| {
-        let at = on.then_some(world.now);
-        world.disable(no, at);
+    let disable = |world: &mut World, no, _: &str| world.disable(no, Some(world.now));
+    let and_back = |world: &mut World, no, secret: &str| {
+        disable(world, no, secret);
+        world.disable(no, None);
     };
-    deny(
-        |world, no, _| disable(world, no, true),
-        Denial::ClientDisabled,
-    );
-    let and_back = |world: &mut World, no, _: &str| {
-        disable(world, no, true);
-        disable(world, no, false);
-    };
+    deny(disable, Denial::ClientDisabled);
     check(and_back, PERMIT_1);
-    deny(
-        |world, _, _| world.disable_workspace(0, true),
-        Denial::ClientDisabled,
-    );
-    check(|world, _, _| world.disable_workspace(1, true), PERMIT_1);
-    let workspace_and_back = |world: &mut World, _, _: &str| {
-        world.disable_workspace(0, true);
+    let disable = |world: &mut World, _, _: &str| world.disable_workspace(0, true);
+    let and_back = |world: &mut World, no, secret: &str| {
+        disable(world, no, secret);
         world.disable_workspace(0, false);
     };
-    check(workspace_and_back, PERMIT_1);
+    deny(disable, Denial::ClientDisabled);
+    check(and_back, PERMIT_1);
+    check(|world, _, _| world.disable_workspace(1, true), PERMIT_1);
 }
 
 #[test]
 fn a_deleted_client_is_gone_for_good() {
-    let delete = |world: &mut World, no| {
-        world.delete(no);
-    };
-    deny(|world, no, _| delete(world, no), Denial::ClientDeleted);
+    deny(|world, no, _| world.delete(no), Denial::ClientDeleted);
     // Deleted is the last word, whatever else befell the token before or befalls the client after.
     let disabled_and_enabled = |world: &mut World, no, _: &str| {
         world.revoke(no);
-        delete(world, no);
+        world.delete(no);
         world.disable(no, None);
         world.wait(10_000);
     };
@@ -220,12 +192,9 @@ fn a_product_deleted_and_made_anew_is_another_product() {
         product: product.no,
     });
     world.denies(&token, Denial::ProductUnknown);
-    world.commit(Change::ProductPut {
-        product: tokenward_core::client::Product {
-            no: ProductNo(9),
-            ..product
-        },
-    });
+    let (no, before) = (ProductNo(9), product);
+    let product = Product { no, ..before };
+    world.commit(Change::ProductPut { product });
     world.denies(&token, Denial::ProductNotAllowed);
 }
 
@@ -239,7 +208,7 @@ fn an_unknown_product_is_the_gateways_fault_whatever_is_presented() {
         Presented::One(&secret),
     ] {
         for product in ["", "GST", "gst ", "none"] {
-            let seen = world.seen(presented, Environment::Production, product, HOME);
+            let seen = world.seen(presented, PRODUCTION, product, HOME);
             assert_eq!(seen, Seen::Deny(Denial::ProductUnknown));
         }
     }
@@ -251,11 +220,8 @@ fn networks_limit_a_live_token_at_once() {
     let networks = Networks::parse(&["10.0.0.0/8", "2001:db8::/32"]).unwrap();
     world.change_settings(no, |settings| settings.token_networks = networks);
     let check = |from, expect| {
-        assert_eq!(
-            world.seen(Presented::One(&token), Environment::Production, "gst", from),
-            expect,
-            "{from}"
-        );
+        let seen = world.seen(Presented::One(&token), PRODUCTION, "gst", from);
+        assert_eq!(seen, expect, "{from}");
     };
     check("10.255.255.255", PERMIT_1);
     check("::ffff:10.0.0.1", PERMIT_1);
@@ -276,12 +242,10 @@ fn labels_travel_encoded_and_change_at_once() {
         ("x", "x"),
         ("erp", "erp"),
     ] {
-        world.change_settings(no, |settings| {
-            settings.label = tokenward_core::label::Label::parse(label).unwrap()
-        });
+        let label = Label::parse(label).unwrap();
+        world.change_settings(no, |settings| settings.label = label);
         assert_eq!(world.permit(&token).label(), expect);
-        let told = world.introspect(&token).unwrap();
-        assert_eq!(told.label, expect);
+        assert_eq!(world.introspect(&token).unwrap().label, expect);
     }
 }
 
@@ -291,7 +255,7 @@ fn many_labels_cross_from_one_chunk_of_memory_to_the_next() {
     // More than two chunks of a mebibyte of the longest labels.
     for n in 0..12_000 {
         let label = format!("{n:05}{}", "ü".repeat(29));
-        world.add_client(0, Environment::Production, settings(&label));
+        world.add_client(0, PRODUCTION, settings(&label));
     }
     let (no, secret) = world.client_with_secret(settings("the last one"));
     let last = world.generate(no, &secret);
@@ -330,44 +294,26 @@ fn a_hand_over_can_be_ended_revoked_and_repeated_but_never_three_live() {
 
     let (mut world, no, _, first, second) = begin();
     world.commit(generate::end_previous(&world.state(no)).unwrap());
-    assert_eq!(
-        (world.check(&first), world.check(&second)),
-        (superseded(&world, 2), Seen::Permit { generation: 2 })
-    );
+    assert_eq!(world.check(&first), superseded(&world, 2));
+    world.permits(&second, 2);
 
     let (mut world, no, _, first, second) = begin();
     world.revoke(no);
     assert_eq!(world.check(&first), superseded(&world, 2));
-    world.denies(
-        &second,
-        Denial::TokenRevoked {
-            at: Some(world.now),
-        },
-    );
+    let at = Some(world.now);
+    world.denies(&second, Denial::TokenRevoked { at });
 
     let (mut world, no, secret, first, second) = begin();
     let third = world.generate_as(no, &secret, handover(60)).unwrap().0;
-    let all = [&first, &second, &third].map(|token| world.check(token));
-    assert_eq!(
-        all,
-        [
-            superseded(&world, 3),
-            Seen::Permit { generation: 2 },
-            Seen::Permit { generation: 3 }
-        ]
-    );
+    assert_eq!(world.check(&first), superseded(&world, 3));
+    world.permits(&second, 2);
+    world.permits(&third, 3);
 
     // Both tokens of a hand-over are bound by the client's state.
     let (mut world, no, _, first, second) = begin();
     world.disable(no, Some(world.now));
-    let both = [&first, &second].map(|token| world.check(token));
-    assert_eq!(
-        both,
-        [
-            Seen::Deny(Denial::ClientDisabled),
-            Seen::Deny(Denial::ClientDisabled)
-        ]
-    );
+    world.denies(&first, Denial::ClientDisabled);
+    world.denies(&second, Denial::ClientDisabled);
 }
 
 #[test]
@@ -383,65 +329,43 @@ fn tokens_outlive_a_rotation_of_the_digest_key() {
     world.reload(true);
     world.change_settings(no, |settings| settings.handover_max_seconds = 60);
     let third = world.generate_as(no, &secret, handover(60)).unwrap().0;
-    let all = [&second, &third].map(|token| world.check(token));
-    assert_eq!(
-        all,
-        [
-            Seen::Permit { generation: 2 },
-            Seen::Permit { generation: 3 }
-        ]
-    );
+    world.permits(&second, 2);
+    world.permits(&third, 3);
 }
 
 #[test]
 fn a_key_removed_from_the_ring_ends_its_tokens() {
-    let (world, _, _, token) = one();
-    let replica = world.reloaded(&[2]);
-    replica.lease().grant_for_ever();
-    let facts = facts();
-    let verdict = replica.check(Presented::One(&token), &facts, &world.clock());
-    assert!(
-        matches!(verdict, Verdict::Deny(Denial::TokenUnknown)),
-        "{verdict:?}"
-    );
+    let (mut world, _, _, token) = one();
+    world.replica = world.reloaded(&[2]);
+    world.replica.lease().grant_for_ever();
+    world.denies(&token, Denial::TokenUnknown);
 }
 
 #[test]
 fn clients_are_found_whether_or_not_their_id_tells_their_number() {
     let mut world = World::new();
-    let tokens: Vec<_> = (0..6)
-        .map(|n| {
-            let (no, secret) = world.client_with_secret(settings(&format!("erp-{n}")));
-            (no, world.generate(no, &secret), secret)
-        })
-        .collect();
-    let check = |world: &World| {
-        for (no, token, _) in &tokens {
+    let tokens = [0, 1, 2, 3, 4, 5].map(|n| {
+        let (no, secret) = world.client_with_secret(settings(&format!("erp-{n}")));
+        (no, world.generate(no, &secret), secret)
+    });
+    let check = |world: &World, tokens: &[(u32, String, String)]| {
+        for (no, token, _) in tokens {
             let client = &world.clients[no].0;
             assert_eq!(world.permit(token).client_no(), *no);
             assert!(world.replica.may_know(client.id));
             assert!(world.replica.view(client).is_some());
         }
-        assert!(
-            !world
-                .replica
-                .may_know(tokenward_core::ClientId(Uuid::from_u128(5)))
-        );
+        let stranger = ClientId(Uuid::from_u128(5));
+        assert!(!world.replica.may_know(stranger));
     };
-    check(&world);
+    check(&world, &tokens);
     // Once the oldest key is gone, no id tells a number any more.
     world.reload(true);
-    let tokens: Vec<_> = tokens
-        .into_iter()
-        .map(|(no, _, secret)| (no, world.generate(no, &secret), secret))
-        .collect();
+    let again = tokens.map(|(no, _, secret)| (no, world.generate(no, &secret), secret));
     world.keys.remove(0);
     world.replica = world.reloaded(&world.keys);
     world.replica.lease().grant_for_ever();
-    for (no, token, _) in &tokens {
-        assert_eq!(world.permit(token).client_no(), *no);
-        assert!(world.replica.view(&world.clients[no].0).is_some());
-    }
+    check(&world, &again);
 }
 
 #[test]
@@ -452,28 +376,19 @@ fn a_new_epoch_ends_every_token_of_every_earlier_one() {
     let (silent, silent_secret) = world.client_with_secret(settings("never generated"));
     world.wait(9);
     let at = world.now;
-    world.commit(Change::EpochStarted {
-        epoch: Uuid::from_u128(1),
-        at,
-    });
+    world.start_epoch(1);
     world.denies(&newest, Denial::TokenRevoked { at: Some(at) });
     let raised = 2 + EPOCH_GENERATIONS;
-    let superseded = superseded(raised, START);
-    world.denies(&former, superseded);
+    world.denies(&former, superseded(raised, START));
     world.reload(false);
     world.denies(&newest, Denial::TokenRevoked { at: Some(at) });
     // Applying said what loading says.
     world.generate_as(no, &secret, handover(60)).unwrap();
     world.generate_as(no, &secret, handover(60)).unwrap();
-    world.commit(Change::EpochStarted {
-        epoch: Uuid::from_u128(2),
-        at,
-    });
+    world.start_epoch(2);
     let client = &world.clients[&no].0;
-    assert_eq!(
-        world.replica.view(client),
-        world.reloaded(&world.keys).view(client)
-    );
+    let reloaded = world.reloaded(&world.keys).view(client);
+    assert_eq!(world.replica.view(client), reloaded);
     let raised = world.clients[&no].1.generation;
     // Secrets stay good, and no name of a lost token is given out again.
     let next = world.generate(no, &secret);
@@ -497,11 +412,9 @@ fn without_a_lease_nothing_is_answered() {
         Presented::One(&token),
     ] {
         for product in ["gst", "none"] {
-            for environment in [Environment::Production, Environment::Sandbox] {
-                assert_eq!(
-                    world.seen(presented, environment, product, HOME),
-                    Seen::CannotVouch
-                );
+            for environment in [PRODUCTION, Environment::Sandbox] {
+                let seen = world.seen(presented, environment, product, HOME);
+                assert_eq!(seen, Seen::CannotVouch);
             }
         }
     }
@@ -532,15 +445,12 @@ fn a_lease_that_ended_while_the_slot_was_read_does_not_vouch() {
     let check = |until: u64, meanwhile: &dyn Fn()| {
         world.replica.lease().end();
         world.replica.lease().extend(BootInstant(until));
-        world
-            .replica
-            .check(Presented::One(&token), &facts, &Meanwhile(meanwhile))
+        let (shown, clock) = (Presented::One(&token), Meanwhile(meanwhile));
+        world.replica.check(shown, &facts, &clock)
     };
     assert!(matches!(check(11, &|| ()), Verdict::Permit(_)));
-    assert!(
-        matches!(check(10, &|| ()), Verdict::CannotVouch),
-        "the clock says the lease is over"
-    );
+    // The clock says the lease is over.
+    assert!(matches!(check(10, &|| ()), Verdict::CannotVouch));
     // A renewal that arrives after the slot was read covers the next check, not this one.
     let renewed = || world.replica.lease().extend(BootInstant(1_000));
     assert!(matches!(check(10, &renewed), Verdict::CannotVouch));
@@ -549,10 +459,8 @@ fn a_lease_that_ended_while_the_slot_was_read_does_not_vouch() {
 #[test]
 fn a_change_that_cannot_be_applied_ends_the_lease() {
     let (world, _, _, token) = one();
-    let nobody = Change::ClientDisabled {
-        client: ClientNo(77),
-        at: None,
-    };
+    let (client, at) = (ClientNo(77), None);
+    let nobody = Change::ClientDisabled { client, at };
     assert!(world.replica.apply(&[nobody], 99).is_err());
     assert_eq!(world.check(&token), Seen::CannotVouch);
 }
@@ -560,28 +468,19 @@ fn a_change_that_cannot_be_applied_ends_the_lease() {
 #[test]
 fn introspection_tells_of_live_tokens_only() {
     let (mut world, no, secret, token) = one();
-    world.change_settings(no, |settings| {
-        settings.products = Some(vec![ProductNo(2), ProductNo(0)])
-    });
+    let both = Some(vec![ProductNo(2), ProductNo(0)]);
+    world.change_settings(no, |settings| settings.products = both);
     let told = world.introspect(&token).unwrap();
-    assert_eq!(
-        told.products,
-        Some(vec!["e-invoice".to_owned(), "gst".to_owned()])
-    );
+    assert_eq!(told.products.unwrap(), ["e-invoice", "gst"]);
     assert_eq!((told.generation, told.issued_at), (1, Some(START)));
-    assert_eq!(
-        (told.client, told.workspace),
-        (world.clients[&no].0.id, world.workspaces[0].id)
-    );
+    assert_eq!(told.client, world.clients[&no].0.id);
+    assert_eq!(told.workspace, world.workspaces[0].id);
     assert_eq!(told.valid_till, Some(START.plus_seconds(3600)));
-    assert_eq!(told.environment, Environment::Production);
+    assert_eq!(told.environment, PRODUCTION);
     let next = world.generate(no, &secret);
-    let superseded = superseded(2, START);
-    assert_eq!(world.introspect(&token), Err(Refusal::Denied(superseded)));
-    assert_eq!(
-        world.introspect(&secret),
-        Err(Refusal::Denied(Denial::SecretUsedAsToken))
-    );
+    let refused = |text: &str, why| assert_eq!(world.introspect(text), Err(Refusal::Denied(why)));
+    refused(&token, superseded(2, START));
+    refused(&secret, Denial::SecretUsedAsToken);
     world.change_settings(no, |settings| settings.products = None);
     assert_eq!(world.introspect(&next).unwrap().products, None);
 }
@@ -596,19 +495,15 @@ fn use_is_noted_once_an_interval_and_survives_changes() {
     assert!(!note(&world, 1_058), "another thread's clock is behind");
     world.change_settings(no, |settings| settings.products = Some(vec![ProductNo(0)]));
     let next = world.generate(no, &secret);
-    assert!(
-        !note(&world, 1_100),
-        "a change of the client forgets nothing"
-    );
+    // A change of the client forgets nothing.
+    assert!(!note(&world, 1_100));
     world.permits(&next, 2);
     assert_ne!(world.check(&token), PERMIT_1);
     // A newer token's first use is noted at once; the older one's in a grace period is not noted beside it.
     let of = |generation, now| world.replica.note_use(no, generation, now, 60);
     assert!(of(2, 1_101) && !of(2, 1_102) && !of(1, 1_103) && !of(1, 1_160));
-    assert!(
-        of(1, 1_161) && of(2, 1_162),
-        "a minute later each is noted once"
-    );
+    // A minute later each is noted once.
+    assert!(of(1, 1_161) && of(2, 1_162));
     assert!(of(3, 1_170) && !of(259, 1_171), "only eight bits are kept");
     assert!(of(3, u32::MAX) && !of(3, u32::MAX));
     assert!(!world.replica.note_use(70_000, 1, 1, 60), "no such client");

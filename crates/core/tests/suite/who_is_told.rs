@@ -1,10 +1,8 @@
 //! Who is told what: a reason is for the holder of the real token. Whoever only knows or guesses a
 //! client's id learns nothing about it, in whatever state it is.
 
-use crate::world::{HOME, Seen, World, handover, settings, superseded};
-use tokenward_core::change::Change;
+use crate::world::{HOME, Seen, World, handover, one, random, settings, superseded};
 use tokenward_core::credential::AccessToken;
-use tokenward_core::generate::IssueOptions;
 use tokenward_core::ids::{ClientId, Environment, ProductNo};
 use tokenward_core::restrictions::Networks;
 use tokenward_core::verdict::denial::Refusal;
@@ -52,7 +50,7 @@ const STORIES: [(&str, Story); 14] = [
         world.delete(no);
     }),
     ("deleted before its first token", |world, no, _| {
-        world.delete(no);
+        world.delete(no)
     }),
     ("for another product", |world, no, secret| {
         world.generate(no, secret);
@@ -65,18 +63,14 @@ const STORIES: [(&str, Story); 14] = [
     }),
     ("in a new epoch", |world, no, secret| {
         world.generate(no, secret);
-        world.commit(Change::EpochStarted {
-            epoch: Uuid::from_u128(1),
-            at: world.now,
-        });
+        world.start_epoch(1);
     }),
 ];
 
 #[test]
 fn a_guessed_token_of_a_real_client_is_unknown_in_every_state() {
     for (state, story) in STORIES {
-        let mut world = World::new();
-        let (no, secret) = world.client_with_secret(settings("erp"));
+        let (mut world, no, secret) = World::with_client(settings("erp"));
         story(&mut world, no, &secret);
         let client = world.clients[&no].0.id;
         let stranger = ClientId(Uuid::from_u128(client.0.as_u128() ^ 1));
@@ -94,37 +88,25 @@ fn a_guessed_token_of_a_real_client_is_unknown_in_every_state() {
 
 #[test]
 fn a_token_moved_to_another_client_or_environment_is_unknown() {
-    let mut world = World::new();
-    let (no, secret) = world.client_with_secret(settings("erp"));
+    let (mut world, no, _, token) = one();
     let (other, other_secret) = world.client_with_secret(settings("crm"));
     world.generate(other, &other_secret);
-    let answer = world
-        .generate_as(no, &secret, IssueOptions::default())
-        .unwrap()
-        .1;
-    let hex = answer.token.expose()[39..95].to_owned();
-    let mut random = [0; 28];
-    for (at, byte) in random.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(&hex[2 * at..2 * at + 2], 16).unwrap();
-    }
-    let same =
-        AccessToken::from_random(Environment::Production, world.clients[&no].0.id, random).expose();
-    world.permits(&same, 1);
-    let moved =
-        AccessToken::from_random(Environment::Production, world.clients[&other].0.id, random)
-            .expose();
+    let random = random(&token[39..95]);
+    let with = |environment, no| {
+        let id = world.clients[&no].0.id;
+        AccessToken::from_random(environment, id, random).expose()
+    };
+    world.permits(&with(Environment::Production, no), 1);
+    let moved = with(Environment::Production, other);
     world.denies(&moved, Denial::TokenUnknown);
-    let sandbox =
-        AccessToken::from_random(Environment::Sandbox, world.clients[&no].0.id, random).expose();
+    let sandbox = with(Environment::Sandbox, no);
     let seen = world.seen(Presented::One(&sandbox), Environment::Sandbox, "gst", HOME);
     assert_eq!(seen, Seen::Deny(Denial::TokenUnknown));
 }
 
 #[test]
 fn restrictions_are_told_only_to_the_holder_of_a_live_token() {
-    let mut world = World::new();
-    let (no, secret) = world.client_with_secret(settings("erp"));
-    let former = world.generate(no, &secret);
+    let (mut world, no, secret, former) = one();
     world.generate(no, &secret);
     world.change_settings(no, |settings| settings.products = Some(vec![ProductNo(1)]));
     world.denies(&former, superseded(2, world.now));

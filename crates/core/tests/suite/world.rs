@@ -3,7 +3,6 @@
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::sync::Arc;
 use tokenward_core::change::{Change, EPOCH_GENERATIONS, FORMAT};
 use tokenward_core::client::{
@@ -68,6 +67,11 @@ pub(crate) enum Seen {
 
 pub(crate) fn superseded(generation: u32, at: Timestamp) -> Denial {
     Denial::TokenSuperseded { generation, at }
+}
+
+/// The random bytes of a credential, by their hex.
+pub(crate) fn random(hex: &str) -> [u8; 28] {
+    *tokenward_core::hex::read(hex).unwrap()
 }
 
 /// A generation that keeps the previous token for so many seconds.
@@ -162,6 +166,13 @@ impl World {
         world
     }
 
+    /// A world with one client with these settings and one secret; its number and secret.
+    pub(crate) fn with_client(settings: Settings) -> (Self, u32, String) {
+        let mut world = Self::new();
+        let (no, secret) = world.client_with_secret(settings);
+        (world, no, secret)
+    }
+
     /// Random bytes that never repeat in one world.
     fn draw<const N: usize>(&self) -> [u8; N] {
         self.drawn.set(self.drawn.get() + 1);
@@ -241,13 +252,21 @@ impl World {
             key,
             created_at: self.now,
         });
-        let next_secret = client.next_secret + 1;
+        self.change_secrets(no, secrets, client.next_secret + 1);
+        secret.expose().to_string()
+    }
+
+    pub(crate) fn change_secrets(
+        &mut self,
+        no: u32,
+        secrets: [Option<SecretRecord>; 2],
+        next_secret: u32,
+    ) {
         self.commit(Change::SecretsChanged {
-            client: client.no,
+            client: ClientNo(no),
             secrets,
             next_secret,
         });
-        secret.expose().to_string()
     }
 
     pub(crate) fn state(&self, no: u32) -> ClientState {
@@ -267,6 +286,16 @@ impl World {
         self.replica.apply(&[read], self.changes).unwrap();
         self.log.push(change.clone());
         self.keep(change);
+    }
+
+    pub(crate) fn commit_all(&mut self, changes: impl IntoIterator<Item = Change>) {
+        changes.into_iter().for_each(|change| self.commit(change));
+    }
+
+    /// Starts the epoch of this name now.
+    pub(crate) fn start_epoch(&mut self, name: u128) {
+        let (epoch, at) = (Uuid::from_u128(name), self.now);
+        self.commit(Change::EpochStarted { epoch, at });
     }
 
     fn kept(&mut self, no: ClientNo) -> &mut (ApiClient, Slot) {
@@ -392,7 +421,7 @@ impl World {
         options: IssueOptions,
     ) -> Result<(String, Answer), Rejection> {
         let (changes, answer) = self.decide(no, secret, options)?;
-        changes.into_iter().for_each(|change| self.commit(change));
+        self.commit_all(changes);
         Ok((answer.token.expose().to_string(), answer))
     }
 
@@ -405,7 +434,7 @@ impl World {
     pub(crate) fn generate_by_admin(&mut self, no: u32) -> String {
         let (changes, answer) =
             generate::by_admin(&self.state(no), self.fresh(), &self.keyring, self.now).unwrap();
-        changes.into_iter().for_each(|change| self.commit(change));
+        self.commit_all(changes);
         answer.token.expose().to_string()
     }
 
@@ -461,16 +490,12 @@ impl World {
         product: &str,
         from: &str,
     ) -> Verdict {
-        let address = from.parse::<IpAddr>().ok();
-        self.replica.check(
-            presented,
-            &Facts {
-                environment,
-                product,
-                address,
-            },
-            &self.clock(),
-        )
+        let facts = Facts {
+            environment,
+            product,
+            address: from.parse().ok(),
+        };
+        self.replica.check(presented, &facts, &self.clock())
     }
 
     pub(crate) fn seen(
@@ -530,4 +555,11 @@ impl World {
             other => panic!("not permitted: {other:?}"),
         }
     }
+}
+
+/// A world with one plain client, its secret and its live token.
+pub(crate) fn one() -> (World, u32, String, String) {
+    let (mut world, no, secret) = World::with_client(settings("erp"));
+    let token = world.generate(no, &secret);
+    (world, no, secret, token)
 }
