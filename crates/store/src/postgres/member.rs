@@ -552,18 +552,42 @@ fn heard_nothing(session: &Session) -> Result<(), StoreError> {
 mod tests {
     use super::super::tests::{looks_at_few_pages, on_tables, snapshot};
     use super::*;
+    use tokenward_testkit::PgCluster;
 
     /// A renewal or a join: this attempt, nothing acknowledged, nothing applied.
     fn row(attempt: i64) -> [Value; 6] {
-        let name = uuid::Uuid::from_u128(7).to_string();
-        [
-            attempt.into(),
-            0_i64.into(),
-            0_i64.into(),
-            0_i64.into(),
-            name.into(),
-            0_i64.into(),
-        ]
+        let mut row = [attempt, 0, 0, 0, 0, 0].map(Value::Int);
+        row[4] = name(7).into();
+        row
+    }
+
+    fn name(node: u128) -> String {
+        uuid::Uuid::from_u128(node).to_string()
+    }
+
+    /// A session on which this attempt has joined.
+    async fn joined(cluster: &PgCluster, keyring: &Keyring, attempt: i64) -> MemberSession {
+        let mut session = MemberSession::new(&cluster.url(), "test").unwrap();
+        session.open().await.unwrap();
+        session
+            .join(&row(attempt), &joining(keyring))
+            .await
+            .unwrap();
+        session
+    }
+
+    async fn exchange(session: &mut MemberSession, wanted: Wanted) -> Option<Others> {
+        let each: Each<'_> = &mut |_, _| Ok(());
+        session.exchange(wanted, each).await.unwrap()
+    }
+
+    /// What a node of this name reads of the others.
+    async fn others(session: &mut MemberSession, reader: String) -> Others {
+        let wanted = Wanted {
+            rows: Some((Position::default(), reader)),
+            ..Wanted::default()
+        };
+        exchange(session, wanted).await.unwrap()
     }
 
     fn keyring() -> Keyring {
@@ -583,12 +607,7 @@ mod tests {
     }
 
     async fn attempt(session: &mut MemberSession) -> u64 {
-        let wanted = Wanted {
-            rows: Some((Position::default(), String::new())),
-            ..Wanted::default()
-        };
-        let others = session.exchange(wanted, &mut |_, _| Ok(())).await;
-        let Others { here, rows } = others.unwrap().unwrap();
+        let Others { here, rows } = others(session, String::new()).await;
         assert!(here, "the beginning is in every history");
         assert_eq!(rows.len(), 1);
         rows[0].attempt
@@ -597,7 +616,7 @@ mod tests {
     /// Says that the changes up to `number` are applied.
     async fn acknowledge(session: &mut MemberSession, number: u64) {
         let applied = Acknowledged {
-            incarnation: uuid::Uuid::from_u128(7).to_string(),
+            incarnation: name(7),
             number,
             at: Position::default(),
         };
@@ -605,21 +624,12 @@ mod tests {
             applied: Some(applied),
             ..Wanted::default()
         };
-        let said = session.exchange(wanted, &mut |_, _| Ok(())).await;
-        assert!(said.unwrap().is_none());
+        assert!(exchange(session, wanted).await.is_none());
     }
 
     /// What a node of this name reads of what the others have applied.
     async fn said_by(session: &mut MemberSession, reader: u128) -> Vec<(u128, u64)> {
-        let wanted = Wanted {
-            rows: Some((
-                Position::default(),
-                uuid::Uuid::from_u128(reader).to_string(),
-            )),
-            ..Wanted::default()
-        };
-        let others = session.exchange(wanted, &mut |_, _| Ok(())).await;
-        let rows = others.unwrap().unwrap().rows.into_iter();
+        let rows = others(session, name(reader)).await.rows.into_iter();
         rows.map(|row| (row.incarnation.0, row.acknowledged))
             .collect()
     }
@@ -627,10 +637,7 @@ mod tests {
     #[test]
     fn former_acknowledgements_are_not_read_while_a_snapshot_is_open() {
         on_tables(async |cluster, mut driver| {
-            let keyring = keyring();
-            let mut session = MemberSession::new(&cluster.url(), "test").unwrap();
-            session.open().await.unwrap();
-            session.join(&row(1), &joining(&keyring)).await.unwrap();
+            let mut session = joined(cluster, &keyring(), 1).await;
             let dump = snapshot(cluster).await;
             for number in 1..=3000 {
                 acknowledge(&mut session, number).await;
@@ -643,7 +650,7 @@ mod tests {
             let counts = "SELECT (SELECT count(*) FROM node_applied), (SELECT acked FROM node)";
             let counts = cluster.sql("tokenward", counts);
             assert_eq!(counts, "6|2995", "a renewal says what was said before it");
-            let me = uuid::Uuid::from_u128(7);
+            let me = name(7);
             for (sql, values) in [
                 (ROWS, "(0, 0, 'another')".to_owned()),
                 (ACKNOWLEDGE, format!("(3001, '{me}', 0, 0)")),
@@ -665,10 +672,7 @@ mod tests {
     #[test]
     fn nodes_of_an_older_version_read_acknowledgements_where_they_look() {
         on_tables(async |cluster, driver| {
-            let keyring = keyring();
-            let mut session = MemberSession::new(&cluster.url(), "test").unwrap();
-            session.open().await.unwrap();
-            session.join(&row(1), &joining(&keyring)).await.unwrap();
+            let mut session = joined(cluster, &keyring(), 1).await;
             let acked = || cluster.sql("tokenward", "SELECT acked FROM node WHERE id = 'process'");
             acknowledge(&mut session, 3).await;
             assert_eq!(acked(), "0", "only its own version is there");
@@ -694,9 +698,7 @@ mod tests {
         on_tables(async |cluster, driver| {
             let keyring = keyring();
             let with = joining(&keyring);
-            let mut session = MemberSession::new(&cluster.url(), "test").unwrap();
-            session.open().await.unwrap();
-            session.join(&row(5), &with).await.unwrap();
+            let mut session = joined(cluster, &keyring, 5).await;
             assert!(session.renew(&row(6)).await.unwrap());
             assert_eq!(attempt(&mut session).await, 6);
             // Sent before, given up, and carried out only now.
@@ -705,14 +707,11 @@ mod tests {
             assert_eq!(attempt(&mut session).await, 6);
             // Another membership of the same node takes its place.
             let mut next = row(7);
-            next[4] = uuid::Uuid::from_u128(8).to_string().into();
+            next[4] = name(8).into();
             session.join(&next, &with).await.unwrap();
             assert!(!session.renew(&row(9)).await.unwrap());
             assert_eq!(attempt(&mut session).await, 7);
-            session
-                .remove(uuid::Uuid::from_u128(8).to_string(), 6)
-                .await
-                .unwrap();
+            session.remove(name(8), 6).await.unwrap();
             assert_eq!(attempt(&mut session).await, 7, "it has renewed since");
             driver.close().await;
         });

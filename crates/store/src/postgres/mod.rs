@@ -695,6 +695,22 @@ pub(crate) mod tests {
         });
     }
 
+    /// The numbers that a question finds, each with the place of its parameter list.
+    async fn numbers(
+        driver: &mut PostgresDriver,
+        sql: &'static str,
+        lists: &[Vec<Value>],
+    ) -> Vec<(usize, i64)> {
+        let mut found = Vec::new();
+        let mut each = |at: usize, row: &Row<'_>| {
+            found.push((at, row.int(0)?));
+            Ok(())
+        };
+        driver.query(sql, lists, &mut each).await.unwrap();
+        found.sort_unstable();
+        found
+    }
+
     const SQUARE: &str = "SELECT $1::bigint * $1::bigint";
     const HEAD: &str = "SELECT change_number FROM head";
     /// 3,000 groups of one token each, as far as they write the head.
@@ -711,10 +727,7 @@ pub(crate) mod tests {
                 runtime().unwrap().block_on(async {
                     let mut other = PostgresDriver::open(&url, "other", true).await.unwrap();
                     other.begin(Some(HEAD));
-                    other
-                        .query(HEAD, &[vec![]], &mut |_, _| Ok(()))
-                        .await
-                        .unwrap();
+                    numbers(&mut other, HEAD, &[vec![]]).await;
                     has.send(()).unwrap();
                     all.recv_timeout(STATEMENT_TIMEOUT).unwrap();
                     other.undo().await;
@@ -733,35 +746,15 @@ pub(crate) mod tests {
                 lists
             };
             driver.begin(Some(HEAD));
-            driver
-                .ask_ahead(SQUARE, &[list(1)], &mut more)
-                .await
-                .unwrap();
-            let (mut squares, mut heads) = (Vec::new(), Vec::new());
-            let all: Vec<_> = (1..=4).map(list).collect();
-            let mut each = |at: usize, row: &Row<'_>| {
-                squares.push((at, row.int(0)?));
-                Ok(())
-            };
-            driver.query(SQUARE, &all, &mut each).await.unwrap();
-            squares.sort_unstable();
+            let first = [list(1)];
+            let asking = driver.ask_ahead(SQUARE, &first, &mut more);
+            asking.await.unwrap();
+            let squares = numbers(&mut driver, SQUARE, &[1, 2, 3, 4].map(list)).await;
             assert_eq!(squares, [(0, 1), (1, 4), (2, 9), (3, 16)]);
-            let mut each = |_: usize, row: &Row<'_>| {
-                heads.push(row.int(0)?);
-                Ok(())
-            };
-            driver.query(HEAD, &[vec![]], &mut each).await.unwrap();
-            assert_eq!(heads, [5]);
+            assert_eq!(numbers(&mut driver, HEAD, &[vec![]]).await, [(0, 5)]);
             // What was kept is kept once.
-            let mut count = 0;
-            driver
-                .query(SQUARE, &[list(7)], &mut |_, row| {
-                    count += row.int(0)?;
-                    Ok(())
-                })
-                .await
-                .unwrap();
-            assert_eq!(count, 49);
+            let again = numbers(&mut driver, SQUARE, &[list(7)]).await;
+            assert_eq!(again, [(0, 49)]);
             driver.undo().await;
             driver.close().await;
             other.join().unwrap();
@@ -772,27 +765,19 @@ pub(crate) mod tests {
     fn of_tokens(tokens: i64, head: (i64, i64), last: i64) -> Vec<Statement> {
         let text = |text: &str| Value::from(text);
         let bytes = || Value::from([7_u8; 32].as_slice());
-        let numbers = |count: i64| (0..count).map(Value::from);
         let moved = vec![(head.0 + tokens).into(), (head.1 + tokens).into(), bytes()];
         let from = [0_i64, head.0, head.1].map(Value::from);
-        let mut all = vec![Statement::fence(
-            MOVE_HEAD,
-            moved.into_iter().chain(from).collect(),
-        )];
+        let moved = moved.into_iter().chain(from).collect();
+        let mut all = vec![Statement::fence(MOVE_HEAD, moved)];
         for n in 1..=tokens {
-            let place = [
-                (head.1 + n).into(),
-                0_i64.into(),
-                text("a"),
-                text("s"),
-                text("t"),
-            ];
+            let seq = (head.1 + n).into();
+            let place = [seq, 0_i64.into(), text("a"), text("s"), text("t")];
             let rest = [bytes(), bytes(), text("{}"), bytes()];
             let params = place.into_iter().chain(rest).collect();
             all.push(Statement::one(APPEND_AUDIT, params));
         }
         for n in 1..=tokens {
-            let mut params: Vec<Value> = numbers(20).collect();
+            let mut params: Vec<Value> = (0..20_i64).map(Value::from).collect();
             for digest in [1, 11, 14] {
                 params[digest] = bytes();
             }
@@ -809,17 +794,12 @@ pub(crate) mod tests {
 
     /// Opens a snapshot, as a dump does.
     pub(super) async fn snapshot(cluster: &PgCluster) -> Box<PostgresDriver> {
-        let mut dump = PostgresDriver::open(&cluster.url(), "dump", true)
-            .await
-            .unwrap();
-        dump.run(
-            "SET idle_in_transaction_session_timeout = 0; BEGIN ISOLATION LEVEL REPEATABLE READ",
-        )
-        .await
-        .unwrap();
-        dump.query(HEAD, &[vec![]], &mut |_, _| Ok(()))
-            .await
-            .unwrap();
+        const BEGIN: &str =
+            "SET idle_in_transaction_session_timeout = 0; BEGIN ISOLATION LEVEL REPEATABLE READ";
+        let dump = PostgresDriver::open(&cluster.url(), "dump", true).await;
+        let mut dump = dump.unwrap();
+        dump.run(BEGIN).await.unwrap();
+        numbers(&mut dump, HEAD, &[vec![]]).await;
         dump
     }
 
@@ -873,9 +853,7 @@ pub(crate) mod tests {
             let older = "DROP TABLE node_applied; DROP INDEX node_id; ALTER TABLE node DROP COLUMN applies; UPDATE head SET schema = 15";
             driver.run(older).await.unwrap();
             let mut dump = snapshot(cluster).await;
-            dump.query("SELECT count(*) FROM node", &[vec![]], &mut |_, _| Ok(()))
-                .await
-                .unwrap();
+            numbers(&mut dump, "SELECT count(*) FROM node", &[vec![]]).await;
             let refused = driver.migrate(None).await.unwrap_err();
             let text = refused.to_string();
             assert!(text.contains("start again when it has ended"), "{text}");
@@ -897,22 +875,16 @@ pub(crate) mod tests {
                 SELECT n, 9, 0, 0, 0, 0, 0 FROM generate_series(1, 4) AS n";
             driver.run(slots).await.unwrap();
             let (mut head, mut found) = ((5, 0), 0);
-            for (tokens, last, stale) in [
-                (1, 1, false),
-                (3, 3, false),
-                (1, 1, true),
-                (3, 3, true),
-                (1, 99, false),
-                (3, 99, false),
-                (2, 4, false),
-            ] {
+            let (yes, no) = (true, false);
+            let once = [(1, 1, no), (3, 3, no), (1, 1, yes), (3, 3, yes)];
+            let last = [(1, 99, no), (3, 99, no), (2, 4, no)];
+            for (tokens, last, stale) in once.into_iter().chain(last) {
                 let expected = if stale { (head.0 - 1, head.1) } else { head };
                 let statements = of_tokens(tokens, expected, last);
                 let session = driver.session().unwrap();
                 assert_eq!(session.calls_of(&statements).await.unwrap().len(), 1);
                 driver.begin(None);
-                let outcome = driver.finish(&statements, STATEMENT_TIMEOUT).await;
-                match outcome {
+                match driver.finish(&statements, STATEMENT_TIMEOUT).await {
                     Ok(()) => {
                         head = (head.0 + tokens, head.1 + tokens);
                         found = found.max(last);
@@ -929,11 +901,8 @@ pub(crate) mod tests {
                 };
                 driver.query(ROWS, &[vec![]], &mut each).await.unwrap();
                 let slots = if found == 4 { 3 + 1 } else { found };
-                assert_eq!(
-                    rows,
-                    [head.0, head.1, slots, head.0 - 5],
-                    "{tokens}, {last}"
-                );
+                let expected = [head.0, head.1, slots, head.0 - 5];
+                assert_eq!(rows, expected, "{tokens}, {last}");
             }
             assert_eq!(head, (11, 6));
             // Of two updates of one slot in one statement only one would count.

@@ -701,51 +701,43 @@ mod tests {
             assert_eq!(config.get_options(), Some("-csearch_path=x"));
             assert!(!tls.server.contains("cret"));
         }
-        for primary in [
-            "?target_session_attrs=primary",
-            "?connect_timeout=3&target_session_attrs=primary",
-        ] {
-            let target = Target::parse(&format!("postgres://u@h/d{primary}"), "t").unwrap();
-            assert_eq!(target.place, "PostgreSQL at h:5432");
+        for rest in ["", "connect_timeout=3&"] {
+            let url = format!("postgres://u@h/d?{rest}target_session_attrs=primary");
+            assert_eq!(
+                Target::parse(&url, "t").unwrap().place,
+                "PostgreSQL at h:5432"
+            );
         }
     }
 
     #[test]
     fn an_unusable_url_is_refused_without_its_password() {
+        let secret = |rest: &str| format!("postgres://u:{rest}");
         for (url, part) in [
-            ("postgres://u:hun@ter2@db/tokens", "%40"),
-            ("postgres://u:hun@ter2/x@db/tokens", "%40"),
-            ("postgres://u:?hun@ter2@db/tokens", "%40"),
-            ("mysql://u:hunter2@db/tokens", "postgres://"),
-            ("postgres://u:hunter2@db:port/tokens", "postgres://"),
+            (secret("hun@ter2@db/tokens"), "%40"),
+            (secret("hun@ter2/x@db/tokens"), "%40"),
+            (secret("?hun@ter2@db/tokens"), "%40"),
+            ("mysql://u:hunter2@db/tokens".into(), "postgres://"),
+            (secret("hunter2@db:port/tokens"), "postgres://"),
+            (secret("hunter2@db/t?sslcrl=/ca.pem"), "parameter sslcrl"),
+            (secret("hunter2@db/t?sslcert=/c.pem"), "go together"),
             (
-                "postgres://u:hunter2@db/tokens?sslcrl=/ca.pem",
-                "parameter sslcrl",
-            ),
-            (
-                "postgres://u:hunter2@db/tokens?sslcert=/c.pem",
-                "go together",
-            ),
-            (
-                "postgres://u:hunter2@db/tokens?sslnegotiation=direct",
+                secret("hunter2@db/t?sslnegotiation=direct"),
                 "does not support",
             ),
-            ("postgres://u:hunter2@db/tokens?hunter2x", "postgres://"),
+            (secret("hunter2@db/tokens?hunter2x"), "postgres://"),
             (
-                "postgres://u:hunter2@a:1,b:2/t?target_session_attrs=standby",
+                secret("hunter2@a:1,b:2/t?target_session_attrs=standby"),
                 "read-write",
             ),
             (
-                "postgres://u:hunter2@db/tokens?sslmode=prefer",
+                secret("hunter2@db/t?sslmode=prefer"),
                 "falls back to an unencrypted connection",
             ),
-            (
-                "postgres://u:hunter2@db/tokens?sslmode=hunter2",
-                "sslmode is none of",
-            ),
-            ("postgres:///tokens", "no host"),
+            (secret("hunter2@db/t?sslmode=hunter2"), "sslmode is none of"),
+            ("postgres:///tokens".into(), "no host"),
         ] {
-            let text = refused(url);
+            let text = refused(&url);
             assert!(text.contains(part), "{url}: {text}");
             assert!(!text.contains("hun") && !text.contains("ter2"), "{text}");
         }
@@ -775,10 +767,7 @@ mod tests {
             ("postgres://u@localhost/t?sslmode=require", Require),
             ("postgres://u@db/t?sslmode=verify-ca", VerifyCa),
             ("postgres://u@localhost/t?sslrootcert=/ca", VerifyFull),
-            (
-                "postgres://u@localhost/t?channel_binding=require",
-                VerifyFull,
-            ),
+            ("postgres://u@[::1]/t?channel_binding=require", VerifyFull),
             ("postgres://u:p?sslmode=disable@db/t", VerifyFull),
         ] {
             let target = Target::parse(url, "t").unwrap();
@@ -791,30 +780,19 @@ mod tests {
 
     #[test]
     fn paths_of_a_url_are_percent_decoded() {
-        let url = url_with(
-            "postgres://u:a?b@db/t?connect_timeout=3",
-            &[
-                ("sslrootcert", "/etc/a b&c@d/ca.pem"),
-                ("sslmode", "verify-ca"),
-            ],
-        )
-        .unwrap();
+        let path = "/etc/a b&c@d/ca.pem";
+        let with = [("sslrootcert", path), ("sslmode", "verify-ca")];
+        let url = url_with("postgres://u:a?b@db/t?connect_timeout=3", &with).unwrap();
         let target = Target::parse(&url, "t").unwrap();
         let tls = &target.hosts[0].tls;
         assert_eq!(tls.mode, Mode::VerifyCa);
         let authorities = tls.files.authorities.as_deref();
-        assert_eq!(
-            authorities,
-            Some(std::path::Path::new("/etc/a b&c@d/ca.pem"))
-        );
+        assert_eq!(authorities, Some(std::path::Path::new(path)));
         assert_eq!(target.hosts[0].config.get_password(), Some(&b"a?b"[..]));
         // The same again changes nothing, another value is refused.
         assert_eq!(url_with(&url, &[("sslmode", "verify-ca")]).unwrap(), url);
         let differs = url_with(&url, &[("sslmode", "disable")]).unwrap_err();
-        assert!(
-            differs.to_string().contains("database_sslmode"),
-            "{differs}"
-        );
+        assert!(differs.to_string().contains("database_sslmode"));
         let first = url_with("postgres://u@db/t", &[("sslmode", "disable")]).unwrap();
         assert_eq!(first, "postgres://u@db/t?sslmode=disable");
     }
@@ -832,9 +810,7 @@ mod tests {
         }
         let missing = transport("postgres://u:hunter2@db/t?sslrootcert=/no/ca.pem").unwrap_err();
         let told = missing.to_string();
-        assert!(
-            told.contains("PostgreSQL at db:5432: /no/ca.pem (sslrootcert) can't be read"),
-            "{told}"
-        );
+        let expected = "PostgreSQL at db:5432: /no/ca.pem (sslrootcert) can't be read";
+        assert!(told.contains(expected), "{told}");
     }
 }
