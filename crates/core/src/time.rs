@@ -102,6 +102,11 @@ fn put(place: &mut [u8], mut value: i64) {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct BootInstant(pub u64);
 
+/// The instant `nanos` later; saturates at the end of time.
+pub(crate) fn later(instant: BootInstant, nanos: u64) -> BootInstant {
+    BootInstant(instant.0.saturating_add(nanos))
+}
+
 /// The clocks a check asks, last of all its reads, so that a stall makes it later, never earlier.
 pub trait Clock {
     /// Absolute time, trusted for expiry only.

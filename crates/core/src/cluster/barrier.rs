@@ -5,7 +5,7 @@
 //! which lacks the change.
 
 use super::Incarnation;
-use crate::time::BootInstant;
+use crate::time::{BootInstant, later};
 use std::collections::{BTreeMap, VecDeque};
 
 /// Another node's row.
@@ -237,8 +237,4 @@ fn is_clear(one: &Seen, change: &Waiting, now: BootInstant) -> bool {
         || now >= later(change.at, one.row.wait)
         // It has not renewed since long before the commit.
         || now >= later(one.since, one.row.wait)
-}
-
-fn later(instant: BootInstant, nanos: u64) -> BootInstant {
-    BootInstant(instant.0.saturating_add(nanos))
 }

@@ -5,7 +5,7 @@
 //! every change that the read showed is applied.
 
 use super::{Incarnation, Position, Terms, renew_every};
-use crate::time::BootInstant;
+use crate::time::{BootInstant, later};
 use std::collections::VecDeque;
 
 /// Reads remembered for [`Holder::is_stuck`]: the last and the one before it.
@@ -375,8 +375,4 @@ impl Holder {
         self.over = true;
         effects.extend([HolderEffect::StopVouching, HolderEffect::End(why)]);
     }
-}
-
-fn later(instant: BootInstant, nanos: u64) -> BootInstant {
-    BootInstant(instant.0.saturating_add(nanos))
 }

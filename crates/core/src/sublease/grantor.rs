@@ -5,7 +5,7 @@
 //! one replica longer than one [`Terms::wait`].
 
 use super::Terms;
-use crate::time::BootInstant;
+use crate::time::{BootInstant, later};
 use std::collections::{BTreeMap, VecDeque};
 
 /// The name of one attachment in the life of one grantor; never used twice in it.
@@ -310,10 +310,6 @@ impl Grantor {
         self.attachments
             .retain(|_, one| !one.cut || now < one.until);
     }
-}
-
-fn later(instant: BootInstant, nanos: u64) -> BootInstant {
-    BootInstant(instant.0.saturating_add(nanos))
 }
 
 #[cfg(test)]

@@ -159,6 +159,15 @@ pub(super) fn runs(statements: &[Statement]) -> impl Iterator<Item = &[Statement
     statements.chunk_by(|a, b| a.sql == b.sql && !a.fence)
 }
 
+/// A form of a statement besides its own.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Form {
+    /// For one row; fails when it touches another number of rows.
+    Checked,
+    /// For the work of many.
+    Many,
+}
+
 impl Session {
     /// The calls that carry out a run of equal statements: one, if they have a form for many.
     pub(super) async fn calls<'a>(
@@ -169,16 +178,21 @@ impl Session {
         let one = self.prepare(sql).await?;
         if run.len() > 1
             && distinct(run)
-            && let Some(prepared) = self.prepare_many(sql, &one).await?
+            && let Some(prepared) = self
+                .form(Form::Many, sql, || many(sql, one.params()))
+                .await?
         {
             return Ok(vec![Call {
                 prepared,
                 runs: vec![Run::of(run)],
             }]);
         }
-        let one = match &run[0] {
-            checked if checked.touches.is_some() => self.prepare_checked(sql, &one).await?,
-            _ => one,
+        let one = match run[0].touches {
+            Some(_) => {
+                let form = self.form(Form::Checked, sql, || checked(sql, sql, "1"));
+                form.await?.unwrap_or(one)
+            }
+            None => one,
         };
         let single = |statement| Call {
             prepared: one.clone(),
@@ -218,42 +232,22 @@ impl Session {
         }))
     }
 
-    /// The form of a statement for one row that fails when it touches none or several.
-    async fn prepare_checked(
+    /// Another form of a statement, prepared once; none where it has none.
+    async fn form(
         &mut self,
+        form: Form,
         sql: &'static str,
-        one: &tokio_postgres::Statement,
-    ) -> Result<tokio_postgres::Statement, StoreError> {
-        if let Some(known) = self.checked.get(sql) {
-            return Ok(known.clone());
-        }
-        let checked = match checked(sql, sql, "1") {
-            Some(text) => self.client.prepare(&text).await?,
-            None => one.clone(),
-        };
-        self.checked.insert(sql, checked.clone());
-        Ok(checked)
-    }
-
-    async fn prepare_many(
-        &mut self,
-        sql: &'static str,
-        one: &tokio_postgres::Statement,
+        text: impl FnOnce() -> Option<String>,
     ) -> Result<Option<tokio_postgres::Statement>, StoreError> {
-        if let Some(known) = self.batched.get(sql) {
+        if let Some(known) = self.forms.get(&(form, sql)) {
             return Ok(known.clone());
         }
-        let many = match many_form(sql, one.params()) {
-            Some(text) => {
-                let first = arrays(&one.params()[..1]).unwrap_or_default();
-                let rows = format!("cardinality({first})");
-                let text = checked(sql, &text, &rows).unwrap_or(text);
-                Some(self.client.prepare(&text).await?)
-            }
+        let prepared = match text() {
+            Some(text) => Some(self.client.prepare(&text).await?),
             None => None,
         };
-        self.batched.insert(sql, many.clone());
-        Ok(many)
+        self.forms.insert((form, sql), prepared.clone());
+        Ok(prepared)
     }
 
     /// Prepares a query of one parameter list or of many, which travel at once as columns.
@@ -275,13 +269,9 @@ impl Session {
         &mut self,
         sql: &'static str,
     ) -> Result<tokio_postgres::Statement, StoreError> {
-        if let Some(Some(known)) = self.batched.get(sql) {
-            return Ok(known.clone());
-        }
         let one = self.prepare(sql).await?;
-        let many = self.client.prepare(&query_of_lists(sql, &one)?).await?;
-        self.batched.insert(sql, Some(many.clone()));
-        Ok(many)
+        let many = self.form(Form::Many, sql, || many_query(sql, one.params()));
+        many.await?.ok_or_else(|| no_array(sql))
     }
 
     /// The answers; each row with its list's place.
@@ -364,6 +354,13 @@ fn distinct(run: &[Statement]) -> bool {
         })
 }
 
+/// The form of a statement that does the work of many, and fails when it touches another number of rows.
+fn many(sql: &str, types: &[Type]) -> Option<String> {
+    let text = many_form(sql, types)?;
+    let rows = format!("cardinality({})", arrays(&types[..1])?);
+    Some(checked(sql, &text, &rows).unwrap_or(text))
+}
+
 /// The statement over arrays: a plain INSERT of its parameters, or an UPDATE of the one row that its
 /// last parameter names. None for any other.
 fn many_form(sql: &str, types: &[Type]) -> Option<String> {
@@ -394,8 +391,11 @@ pub(super) fn query_of_lists(
     sql: &str,
     one: &tokio_postgres::Statement,
 ) -> Result<String, StoreError> {
-    many_query(sql, one.params())
-        .ok_or_else(|| StoreError::Damaged(format!("no array of the parameter types of: {sql}")))
+    many_query(sql, one.params()).ok_or_else(|| no_array(sql))
+}
+
+fn no_array(sql: &str) -> StoreError {
+    StoreError::Damaged(format!("no array of the parameter types of: {sql}"))
 }
 
 /// The query for every row of the arrays, each answer with the row's place behind it; none for types without an

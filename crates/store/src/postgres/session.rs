@@ -1,5 +1,6 @@
 //! One connection to PostgreSQL: how it is made, what it has prepared, what notices it has heard.
 
+use super::batch::Form;
 use super::lock::Former;
 use super::tls::{Encrypted, Files, Mode, Tls};
 use crate::error::{StoreError, chain};
@@ -106,10 +107,8 @@ pub(super) struct Session {
     /// Woken when a notification arrives; only a session that listens gets any.
     hints: Arc<Notify>,
     prepared: HashMap<&'static str, Statement>,
-    /// The form of a statement for one row that fails when it touches another number of rows.
-    pub(super) checked: HashMap<&'static str, Statement>,
-    /// The form of a statement that does the work of many; none where it has none.
-    pub(super) batched: HashMap<&'static str, Option<Statement>>,
+    /// Other forms of statements; none where there is none.
+    pub(super) forms: HashMap<(Form, &'static str), Option<Statement>>,
     /// The forms of what issuing and ending tokens writes, by which of its statements are for many rows.
     pub(super) of_tokens: HashMap<[bool; 4], Statement>,
     connection: JoinHandle<()>,
@@ -251,8 +250,7 @@ impl Session {
             noticed,
             hints,
             prepared: HashMap::new(),
-            checked: HashMap::new(),
-            batched: HashMap::new(),
+            forms: HashMap::new(),
             of_tokens: HashMap::new(),
             connection,
         };
