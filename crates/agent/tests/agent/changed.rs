@@ -1,8 +1,8 @@
 //! After a change of the configuration: what was kept for another API client, environment or server is not used.
 
 use crate::clear_stand_in::ClearStandIn;
-use crate::services::{bare_answer, bare_folder, stub};
-use crate::world::{Finish as _, World, agent, failed, out, private_file, write_config};
+use crate::services::{bare, bare_folder, stub};
+use crate::world::{FILE_HOME, Finish as _, World, agent, failed, out, private_file, write_config};
 use std::time::Duration;
 use tokenward_testkit::NewClient;
 
@@ -18,13 +18,8 @@ fn a_token_of_another_client_is_not_used() {
         let world = World::new(3600);
         world.config(&format!("[[client.erp.destination]]\n{home}"));
         let first = out(&world.agent(&["get"]));
-        let (other, production) = world.ask(async |api| {
-            let workspace = api.workspace("Another").await.unwrap();
-            let never = NewClient::sandbox("other");
-            let other = api.client(&workspace, never).await.unwrap();
-            let production = NewClient::production("live");
-            (other, api.client(&workspace, production).await.unwrap())
-        });
+        let other = world.another(NewClient::sandbox("other"));
+        let production = world.another(NewClient::production("live"));
         let mut before = first.clone();
         for next in [&other, &production] {
             private_file(&world.path("secret"), &next.secret);
@@ -56,20 +51,14 @@ fn a_token_kept_before_origins_were_noted_is_used_by_its_own_id() {
     world.file_config();
     let token = out(&world.agent(&["get"]));
     let path = world.path("token.json");
-    let mut kept: serde_json::Value =
-        serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+    let mut kept: serde_json::Value = serde_json::from_str(&world.text("token.json")).unwrap();
     let notes = kept["tokenward"].as_object_mut().unwrap();
     for part in ["server", "environment", "client"] {
         assert!(notes.remove(part).is_some(), "{part} was not noted");
     }
     std::fs::write(&path, kept.to_string()).unwrap();
     assert_eq!(out(&world.agent(&["get"])), token);
-    let other = world.ask(async |api| {
-        let workspace = api.workspace("Another").await.unwrap();
-        api.client(&workspace, NewClient::sandbox("other"))
-            .await
-            .unwrap()
-    });
+    let other = world.another(NewClient::sandbox("other"));
     private_file(&world.path("secret"), &other.secret);
     assert_ne!(out(&world.agent(&["get"])), token);
 }
@@ -81,10 +70,11 @@ fn a_token_of_another_server_is_not_used_and_leaves_no_copy_behind() {
     let sandbox = ClearStandIn::start("s3cret", Duration::from_secs(80_000));
     let live = ClearStandIn::start("s3cret", Duration::from_secs(3_600));
     let get = |server: &ClearStandIn| {
-        let lines = "server_kind = \"clear\"\n\
-             [[client.erp.destination]]\nkind = \"file\"\npath = \"token.json\"\n\
-             [[client.erp.destination]]\nkind = \"dotenv\"\npath = \".env\"\n";
-        write_config(&folder.path().join("agent.toml"), &server.base, lines);
+        let lines = format!(
+            "server_kind = \"clear\"\n{FILE_HOME}\
+             [[client.erp.destination]]\nkind = \"dotenv\"\npath = \".env\"\n"
+        );
+        write_config(&folder.path().join("agent.toml"), &server.base, &lines);
         out(&agent(folder.path(), &["get"]).finish());
         // Whose token it is, its notes tell.
         for name in ["token.json", ".env"] {
@@ -116,9 +106,8 @@ fn a_wrong_clock_is_told_from_wrong_credentials() {
             let seconds = u64::try_from(now.0 / 1_000_000).unwrap() + ahead;
             let date =
                 httpdate::fmt_http_date(std::time::UNIX_EPOCH + Duration::from_secs(seconds));
-            let headers =
-                format!("Date: {date}\r\nx-amzn-errortype: InvalidSignatureException\r\n");
-            bare_answer("400 Bad Request", &headers)
+            let kind = ("x-amzn-errortype", "InvalidSignatureException");
+            bare(400, &[("date", &date), kind])
         });
         let lines = format!(
             "[[client.erp.destination]]\nkind = \"aws\"\nsecret_id = \"erp\"\nregion = \"ap-south-1\"\n\

@@ -2,14 +2,19 @@
 //! token ends the old one at once, 288 a day, no generations, no `If-Match`, no status call, tokens of another
 //! shape than ours. It is not Clear's software; what it shows is that our side needs nothing more than this.
 
+use crate::services::{Asked, bare_folder, stub};
+use crate::world::write_config;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
 use rustix::process::{Pid, Signal, kill_process};
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::net::{TcpListener, TcpStream};
+use serde_json::json;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
+use tempfile::TempDir;
+use tokenward_core::Timestamp;
 
 /// Tokens a day (Clear's figure).
 const QUOTA: u64 = 288;
@@ -41,8 +46,6 @@ impl ClearStandIn {
 
     /// One whose clock is behind this machine's; or, seen from there, whose clients' clocks are fast.
     pub(crate) fn behind(secret: &str, lifetime: Duration, behind: Duration) -> ClearStandIn {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let base = format!("http://{}", listener.local_addr().unwrap());
         let shared = Arc::new(Shared {
             secret: secret.to_owned(),
             lifetime,
@@ -53,13 +56,16 @@ impl ClearStandIn {
             trapped: AtomicU64::new(0),
         });
         let serving = shared.clone();
-        std::thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
-                let shared = serving.clone();
-                std::thread::spawn(move || serve(&shared, stream));
-            }
-        });
+        let base = stub(move |request| answer(&serving, request));
         ClearStandIn { shared, base }
+    }
+
+    /// A folder with a client of this server, whose secret must be `s3cret`, and these further lines of it.
+    pub(crate) fn folder(&self, lines: &str) -> TempDir {
+        let folder = bare_folder();
+        let lines = format!("server_kind = \"clear\"\n{lines}");
+        write_config(&folder.path().join("agent.toml"), &self.base, &lines);
+        folder
     }
 
     /// Tokens made so far.
@@ -99,89 +105,55 @@ impl Shared {
     }
 }
 
-/// Requests on one connection, one after the other.
-fn serve(shared: &Shared, stream: TcpStream) {
-    stream.set_nodelay(true).unwrap();
-    let mut reader = BufReader::new(stream.try_clone().unwrap());
-    let mut writer = stream;
-    loop {
-        let mut head = Vec::new();
-        loop {
-            let mut line = String::new();
-            match reader.read_line(&mut line) {
-                Ok(0) | Err(_) => return,
-                Ok(_) if line == "\r\n" => break,
-                Ok(_) => head.push(line.trim_end().to_owned()),
-            }
-        }
-        let (status, body) = answer(shared, &head);
-        let body = if head[0].starts_with("HEAD") {
-            ""
-        } else {
-            &body
-        };
-        let date = httpdate(shared.now());
-        let sent = write!(
-            writer,
-            "HTTP/1.1 {status} X\r\ndate: {date}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
-            body.len()
-        );
-        if sent.is_err() {
-            return;
-        }
-    }
-}
-
-fn answer(shared: &Shared, head: &[String]) -> (u16, String) {
-    let header = |name: &str| {
-        head.iter().find_map(|line| {
-            let (found, value) = line.split_once(':')?;
-            found
-                .eq_ignore_ascii_case(name)
-                .then(|| value.trim().to_owned())
-        })
-    };
-    let error = |code: &str| format!("{{\"errors\":[{{\"error_code\":\"{code}\"}}]}}");
-    let mut words = head[0].split(' ').skip(1);
-    match words.next().unwrap_or_default() {
+fn answer(shared: &Shared, request: &Asked) -> Response {
+    let header = |name: &str| request.headers().get(name)?.to_str().ok();
+    let error = |code: &str| json!({"errors": [{"error_code": code}]}).to_string();
+    let (status, body) = match request.uri().path() {
         "/integration/v1/authz/token" => {
-            if header("x-clear-client-secret").as_deref() != Some(&shared.secret) {
-                return (401, error("CLIENT_SECRET_INVALID"));
+            if header("x-clear-client-secret") == Some(&*shared.secret) {
+                generate(shared).unwrap_or_else(|code| (429, error(code)))
+            } else {
+                (401, error("CLIENT_SECRET_INVALID"))
             }
-            let mut live = shared.live.lock().unwrap();
-            let nth = shared.made.fetch_add(1, Ordering::SeqCst) + 1;
-            if nth > QUOTA {
-                return (429, error("QUOTA_EXCEEDED"));
-            }
-            let life = shared.lifetime.as_secs();
-            let token = format!("1.{nth}-{life}-opaque$of'another\"shape");
-            let end = shared.now() + shared.lifetime;
-            *live = Some((token.clone(), end));
-            if let Some(trap) = shared.trap.lock().unwrap().take() {
-                trap();
-                shared.trapped.fetch_add(1, Ordering::SeqCst);
-            }
-            let token = token.replace('"', "\\\"");
-            let till = iso(end);
-            (
-                200,
-                format!("{{\"access_token\":\"{token}\",\"valid_till\":\"{till}\"}}"),
-            )
         }
         "/product" => {
             let live = shared.live.lock().unwrap();
             let presented = header("x-cleartax-auth-token");
-            let good = live.as_ref().is_some_and(|(token, end)| {
-                presented.as_ref() == Some(token) && shared.now() < *end
-            });
-            if good {
-                (200, String::new())
-            } else {
-                (401, error("UNAUTHORIZED"))
+            let good = live
+                .as_ref()
+                .is_some_and(|(token, end)| presented == Some(&**token) && shared.now() < *end);
+            match good {
+                true => (200, String::new()),
+                false => (401, error("UNAUTHORIZED")),
             }
         }
         _ => (404, error("NOT_FOUND")),
+    };
+    let headers = [
+        ("date", httpdate::fmt_http_date(shared.now())),
+        ("content-type", "application/json".to_owned()),
+    ];
+    (StatusCode::from_u16(status).unwrap(), headers, body).into_response()
+}
+
+fn generate(shared: &Shared) -> Result<(u16, String), &'static str> {
+    let mut live = shared.live.lock().unwrap();
+    let nth = shared.made.fetch_add(1, Ordering::SeqCst) + 1;
+    if nth > QUOTA {
+        return Err("QUOTA_EXCEEDED");
     }
+    let life = shared.lifetime.as_secs();
+    let token = format!("1.{nth}-{life}-opaque$of'another\"shape");
+    let end = shared.now() + shared.lifetime;
+    *live = Some((token.clone(), end));
+    if let Some(trap) = shared.trap.lock().unwrap().take() {
+        trap();
+        shared.trapped.fetch_add(1, Ordering::SeqCst);
+    }
+    let since = end.duration_since(SystemTime::UNIX_EPOCH).unwrap();
+    let till = Timestamp(i64::try_from(since.as_micros()).unwrap()).iso();
+    let body = json!({"access_token": token, "valid_till": till});
+    Ok((200, body.to_string()))
 }
 
 /// Ends the process that the kernel names as holder of the lock on a file.
@@ -195,13 +167,4 @@ pub(crate) fn kill_holder(lock: &Path) {
     });
     let pid = Pid::from_raw(holder.expect("a holder of the lock")).unwrap();
     kill_process(pid, Signal::KILL).unwrap();
-}
-
-fn iso(time: SystemTime) -> String {
-    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap();
-    tokenward_core::Timestamp(i64::try_from(since.as_micros()).unwrap()).iso()
-}
-
-fn httpdate(time: SystemTime) -> String {
-    httpdate::fmt_http_date(time)
 }

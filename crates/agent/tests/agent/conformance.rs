@@ -2,15 +2,15 @@
 //! made from the same configuration.
 
 use crate::services::{AGENT_POLICY, Bao, Moto, bare_folder};
-use crate::wait::wait_until;
 use crate::world::{private_file, write_config};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-use tokenward_client::destination::{Destination, Home, LeaseRequest, Leasing};
+use tokenward_client::destination::{Destination, Home, Lease, LeaseRequest, Leasing};
 use tokenward_client::protocol::{Origin, Tally};
 use tokenward_client::{AccessToken, Entry, config};
 use tokenward_core::Timestamp;
+use tokenward_testkit::wait_until;
 
 /// A lease short enough to wait for.
 const TTL: Duration = Duration::from_secs(2);
@@ -52,8 +52,8 @@ fn destination(folder: &Path, lines: &str) -> Arc<dyn Destination> {
     config.client(None).unwrap().source.home().clone()
 }
 
-/// The suite. `tokens` are values that this place must carry unharmed.
-async fn conforms(folder: &Path, lines: &str, tokens: &[&str]) {
+/// The suite.
+async fn conforms(folder: &Path, lines: &str) {
     let (ours, theirs) = (destination(folder, lines), destination(folder, lines));
     let (a, b) = (ours.as_home().unwrap(), theirs.as_home().unwrap());
 
@@ -62,7 +62,7 @@ async fn conforms(folder: &Path, lines: &str, tokens: &[&str]) {
     ours.forget().await.unwrap();
 
     // What one writes, the other reads, whole.
-    for (nth, token) in tokens.iter().enumerate() {
+    for (nth, token) in SHAPES.iter().enumerate() {
         let written = entry(token, u32::try_from(nth).unwrap() + 1);
         let seen = a.read().await.unwrap();
         assert!(a.write(Some(&written), &seen.version).await.unwrap());
@@ -158,7 +158,7 @@ async fn generation(home: &dyn Home) -> Option<u32> {
 }
 
 /// Waits for the lease.
-async fn taken(home: &dyn Home) -> tokenward_client::destination::Lease {
+async fn taken(home: &dyn Home) -> Lease {
     tokio::task::block_in_place(|| {
         wait_until("the lease", TTL * 10, || {
             let asked = tokio::runtime::Handle::current().block_on(home.lease(&wish()));
@@ -170,6 +170,7 @@ async fn taken(home: &dyn Home) -> tokenward_client::destination::Lease {
     })
 }
 
+/// Tokens that every place must carry unharmed.
 const SHAPES: [&str; 3] = [
     "sandbox.1.7f9d9c52-8a35-4c4e-9f5b-1d1d0b6d3f11_00ff",
     "a\"b\\c$d'e`f#g=h{i}j",
@@ -179,24 +180,14 @@ const SHAPES: [&str; 3] = [
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file() {
     let folder = bare_folder();
-    conforms(
-        folder.path(),
-        "kind = \"file\"\npath = \"token.json\"\n",
-        &SHAPES,
-    )
-    .await;
+    conforms(folder.path(), "kind = \"file\"\npath = \"token.json\"\n").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_env_file() {
     let folder = bare_folder();
     private_file(&folder.path().join(".env"), "KEEP=me\n");
-    conforms(
-        folder.path(),
-        "kind = \"dotenv\"\npath = \".env\"\n",
-        &SHAPES,
-    )
-    .await;
+    conforms(folder.path(), "kind = \"dotenv\"\npath = \".env\"\n").await;
     let left = std::fs::read_to_string(folder.path().join(".env")).unwrap();
     assert!(left.starts_with("KEEP=me\n"));
 }
@@ -205,7 +196,7 @@ async fn an_env_file() {
 async fn a_credentials_folder() {
     let folder = bare_folder();
     let lines = "kind = \"credential\"\nfolder = \".\"\nname = \"access-token\"\n";
-    conforms(folder.path(), lines, &SHAPES).await;
+    conforms(folder.path(), lines).await;
     // The bare token, as LoadCredential= hands it over.
     let bare = std::fs::read_to_string(folder.path().join("access-token")).unwrap();
     assert_eq!(bare, "anew");
@@ -215,7 +206,7 @@ async fn a_credentials_folder() {
 async fn an_encrypted_credentials_folder() {
     let folder = bare_folder();
     let lines = "kind = \"credential\"\nfolder = \".\"\nname = \"access-token\"\nencrypt = true\n";
-    conforms(folder.path(), lines, &SHAPES).await;
+    conforms(folder.path(), lines).await;
     let stored = std::fs::read_to_string(folder.path().join("access-token")).unwrap();
     assert!(!stored.contains("anew"));
 }
@@ -231,14 +222,14 @@ async fn vault() {
         (bao, lines)
     });
     let (_bao, lines) = started.await.unwrap();
-    conforms(folder.path(), &lines, &SHAPES).await;
+    conforms(folder.path(), &lines).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn aws() {
     let folder = bare_folder();
     let moto = tokio::task::spawn_blocking(Moto::start).await.unwrap();
-    conforms(folder.path(), &moto.destination(folder.path()), &SHAPES).await;
+    conforms(folder.path(), &moto.destination(folder.path())).await;
 }
 
 /// Needs a session bus with an unlocked keyring: docs/guide/client/keyring.md shows the command.
@@ -247,7 +238,7 @@ async fn aws() {
 async fn a_keyring() {
     let folder = bare_folder();
     let lines = "kind = \"keyring\"\naccount = \"conformance\"\nlock_folder = \".\"\n";
-    conforms(folder.path(), lines, &SHAPES).await;
+    conforms(folder.path(), lines).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -259,5 +250,5 @@ async fn a_plugin() {
         script.display(),
         folder.path().join("plugin.sqlite").display()
     );
-    conforms(folder.path(), &lines, &SHAPES).await;
+    conforms(folder.path(), &lines).await;
 }

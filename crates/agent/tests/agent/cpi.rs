@@ -1,13 +1,14 @@
 //! The destination for SAP Cloud Integration, against a fake of the tenant: see there what it can show.
 
 use crate::cpi_fake::{CLIENT_ID, CLIENT_SECRET, CpiFake, Manner};
-use crate::world::{World, failed, out, private_file, private_folder};
+use crate::world::{FILE_HOME, World, chmod, failed, out, private_file, private_folder};
 use serde_json::json;
 use std::time::Duration;
 use tempfile::TempDir;
 use tokenward_client::Entry;
 use tokenward_client::destination::cpi::{CpiCredential, Login};
 use tokenward_client::destination::{Destination as _, DestinationError, Kind};
+use tokenward_core::{AccessToken, ClientId, Environment};
 use tokenward_testkit::assert_contains;
 
 const NAME: &str = "CLEARTAX_EINVOICE";
@@ -60,28 +61,15 @@ impl Bench {
     }
 }
 
-fn token(generation: u32) -> Entry {
-    let random = format!("{generation:056x}");
-    let body = format!("sandbox.1.{CLIENT}_{random}");
-    let sum = crc32(body.as_bytes());
+fn token(generation: u8) -> Entry {
+    let client = ClientId(CLIENT.parse().unwrap());
+    let token = AccessToken::from_random(Environment::Sandbox, client, [generation; 28]);
     let document = json!({
-        "access_token": format!("{body}{sum:08x}"),
+        "access_token": *token.expose(),
         "generation": generation,
         "valid_till": "2036-11-23T10:15:30+00:00",
     });
     Entry::from_json(&document.to_string()).unwrap()
-}
-
-/// CRC-32 (IEEE), which ends every token of Tokenward.
-fn crc32(bytes: &[u8]) -> u32 {
-    let mut sum = u32::MAX;
-    for byte in bytes {
-        sum ^= u32::from(*byte);
-        for _ in 0..8 {
-            sum = (sum >> 1) ^ (0xEDB8_8320 & (!(sum & 1)).wrapping_add(1));
-        }
-    }
-    !sum
 }
 
 #[test]
@@ -181,8 +169,7 @@ fn says_how_to_mend_what_is_wrong_and_nothing_secret() {
         "check client_id and secret_file",
     );
     let open = Bench::new(Manner::default());
-    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o644);
-    std::fs::set_permissions(open.folder.path().join("cpi-secret"), mode).unwrap();
+    chmod(&open.folder.path().join("cpi-secret"), 0o644);
     check(&open, "chmod 600");
 }
 
@@ -205,8 +192,7 @@ fn the_agent_hands_each_new_token_over() {
     let fake = CpiFake::start(Manner::default());
     private_file(&world.path("cpi-secret"), CLIENT_SECRET);
     world.config(&format!(
-        "[[client.erp.destination]]\nkind = \"file\"\npath = \"token.json\"\n\
-         [[client.erp.destination]]\nkind = \"cpi\"\nname = \"{NAME}\"\napi = \"{0}/api/v1\"\n\
+        "{FILE_HOME}[[client.erp.destination]]\nkind = \"cpi\"\nname = \"{NAME}\"\napi = \"{0}/api/v1\"\n\
          token_url = \"{0}/oauth/token\"\nclient_id = \"{CLIENT_ID}\"\nsecret_file = \"cpi-secret\"\n",
         fake.base
     ));

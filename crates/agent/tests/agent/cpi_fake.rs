@@ -2,10 +2,10 @@
 //! SAP's public reference and users' reports describe them. It is not SAP's software and no tenant has been compared
 //! with it; what it shows is that our side keeps to this contract.
 
+use crate::services::{Asked, bare, stub};
+use axum::response::{IntoResponse as _, Response};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, VecDeque};
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -60,41 +60,18 @@ pub(crate) struct CpiFake {
     state: Arc<Mutex<State>>,
 }
 
-struct Request {
-    method: String,
-    path: String,
-    headers: BTreeMap<String, String>,
-    body: Vec<u8>,
-}
-
-struct Reply {
-    status: u16,
-    headers: Vec<(&'static str, String)>,
-    body: String,
-}
-
-fn reply(status: u16) -> Reply {
-    Reply {
-        status,
-        headers: Vec::new(),
-        body: String::new(),
-    }
-}
-
 impl CpiFake {
     pub(crate) fn start(manner: Manner) -> CpiFake {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let base = format!("http://{}", listener.local_addr().unwrap());
         let state = Arc::new(Mutex::new(State {
             refusals: manner.refusals,
             ..State::default()
         }));
         let shared = state.clone();
-        std::thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
-                let (state, manner) = (shared.clone(), manner.clone());
-                std::thread::spawn(move || serve(&state, &manner, stream));
-            }
+        let base = stub(move |request| {
+            let mut state = shared.lock().unwrap();
+            let answer = answer(&mut state, &manner, request);
+            state.statuses.push(answer.status().as_u16());
+            answer
         });
         CpiFake { base, state }
     }
@@ -134,66 +111,18 @@ fn now() -> Instant {
     Instant::now()
 }
 
-fn serve(state: &Mutex<State>, manner: &Manner, stream: TcpStream) {
-    let mut reader = BufReader::new(stream.try_clone().unwrap());
-    let mut writer = stream;
-    while let Some(request) = read(&mut reader) {
-        let answer = {
-            let mut state = state.lock().unwrap();
-            let answer = answer(&mut state, manner, &request);
-            state.statuses.push(answer.status);
-            answer
-        };
-        let mut text = format!(
-            "HTTP/1.1 {} X\r\ncontent-length: {}\r\n",
-            answer.status,
-            answer.body.len()
-        );
-        for (name, value) in &answer.headers {
-            text.push_str(&format!("{name}: {value}\r\n"));
-        }
-        if write!(writer, "{text}\r\n{}", answer.body).is_err() {
-            return;
-        }
-    }
+/// A header of a request.
+fn told<'a>(request: &'a Asked, name: &str) -> Option<&'a str> {
+    request.headers().get(name)?.to_str().ok()
 }
 
-fn read(reader: &mut BufReader<TcpStream>) -> Option<Request> {
-    let mut lines = Vec::new();
-    loop {
-        let mut line = String::new();
-        match reader.read_line(&mut line) {
-            Ok(0) | Err(_) => return None,
-            Ok(_) if line == "\r\n" => break,
-            Ok(_) => lines.push(line.trim_end().to_owned()),
-        }
-    }
-    let mut words = lines.first()?.split(' ');
-    let (method, path) = (words.next()?.to_owned(), words.next()?.to_owned());
-    let headers: BTreeMap<String, String> = lines[1..]
-        .iter()
-        .filter_map(|line| line.split_once(": "))
-        .map(|(name, value)| (name.to_lowercase(), value.to_owned()))
-        .collect();
-    let length = headers
-        .get("content-length")
-        .map_or(0, |text| text.parse().unwrap());
-    let mut body = vec![0; length];
-    reader.read_exact(&mut body).ok()?;
-    Some(Request {
-        method,
-        path,
-        headers,
-        body,
-    })
-}
-
-fn answer(state: &mut State, manner: &Manner, request: &Request) -> Reply {
-    if request.path == "/oauth/token" {
+fn answer(state: &mut State, manner: &Manner, request: &Asked) -> Response {
+    let path = request.uri().path();
+    if path == "/oauth/token" {
         return log_in(state, manner, request);
     }
-    let Some(path) = request.path.strip_prefix("/api/v1/") else {
-        return reply(404);
+    let Some(path) = path.strip_prefix("/api/v1/") else {
+        return bare(404, &[]);
     };
     let moment = now();
     state.recent.push_back(moment);
@@ -207,79 +136,66 @@ fn answer(state: &mut State, manner: &Manner, request: &Request) -> Reply {
     state.most_a_second = state.most_a_second.max(state.recent.len());
     if state.recent.len() > MOST_A_SECOND || state.refusals > 0 {
         state.refusals = state.refusals.saturating_sub(1);
-        let mut answer = reply(429);
-        answer.headers.push(("retry-after", "1".to_owned()));
-        return answer;
+        return bare(429, &[("retry-after", "1")]);
     }
     let bearer = format!("Bearer login-{}", state.logins);
-    if request.headers.get("authorization") != Some(&bearer) || state.calls_left == 0 {
-        return reply(401);
+    if told(request, "authorization") != Some(&*bearer) || state.calls_left == 0 {
+        return bare(401, &[]);
     }
     state.calls_left -= 1;
     let forgery = format!("forgery-{}", state.logins);
-    if request.method == "GET" {
+    if request.method() == "GET" {
         return look(state, request, path, &forgery);
     }
     let cookie = format!("JSESSIONID={forgery}; route=a");
-    let told = (
-        request.headers.get("x-csrf-token"),
-        request.headers.get("cookie"),
-    );
-    if told != (Some(&forgery), Some(&cookie)) {
-        let mut answer = reply(403);
-        answer.headers.push(("x-csrf-token", "Required".to_owned()));
-        return answer;
+    let tokens = ["x-csrf-token", "cookie"].map(|name| told(request, name));
+    if tokens != [Some(&*forgery), Some(&*cookie)] {
+        return bare(403, &[("x-csrf-token", "Required")]);
     }
     if !manner.may_edit {
-        return reply(403);
+        return bare(403, &[]);
     }
     change(state, manner, request, path)
 }
 
-fn log_in(state: &mut State, manner: &Manner, request: &Request) -> Reply {
+fn log_in(state: &mut State, manner: &Manner, request: &Asked) -> Response {
     // base64 of CLIENT_ID:CLIENT_SECRET
     let basic = "Basic c2ItYWdlbnQ6YWdlbnRzLW93bi1zZWNyZXQ=";
-    let told = request.headers.get("authorization").map(String::as_str);
-    if told != Some(basic) || request.body != b"grant_type=client_credentials" {
-        return reply(401);
+    let told = told(request, "authorization");
+    if told != Some(basic) || request.body() != "grant_type=client_credentials" {
+        return bare(401, &[]);
     }
     state.logins += 1;
     state.calls_left = manner.calls_a_login;
     let body = json!({"access_token": format!("login-{}", state.logins), "token_type": "bearer", "expires_in": 3600});
-    Reply {
-        body: body.to_string(),
-        ..reply(200)
-    }
+    body.to_string().into_response()
 }
 
-fn look(state: &mut State, request: &Request, path: &str, forgery: &str) -> Reply {
+fn look(state: &mut State, request: &Asked, path: &str, forgery: &str) -> Response {
     if path.is_empty() {
-        let mut answer = reply(200);
-        if request.headers.get("x-csrf-token").map(String::as_str) == Some("Fetch") {
-            answer.headers.push(("x-csrf-token", forgery.to_owned()));
-            answer.headers.push((
-                "set-cookie",
-                format!("JSESSIONID={forgery}; Path=/; HttpOnly"),
-            ));
-            answer
-                .headers
-                .push(("set-cookie", "route=a; Path=/".to_owned()));
+        if told(request, "x-csrf-token") != Some("Fetch") {
+            return bare(200, &[]);
         }
-        return answer;
+        let cookie = format!("JSESSIONID={forgery}; Path=/; HttpOnly");
+        return bare(
+            200,
+            &[
+                ("x-csrf-token", forgery),
+                ("set-cookie", &cookie),
+                ("set-cookie", "route=a; Path=/"),
+            ],
+        );
     }
     let Some(name) = key(path) else {
-        return reply(404);
+        return bare(404, &[]);
     };
     deploy(state, &name);
     match state.deployed.get(&name) {
-        None => reply(404),
+        None => bare(404, &[]),
         Some(artifact) => {
             let mut shown = artifact.clone();
             shown["Password"] = Value::Null;
-            Reply {
-                body: json!({"d": shown}).to_string(),
-                ..reply(200)
-            }
+            json!({"d": shown}).to_string().into_response()
         }
     }
 }
@@ -309,31 +225,32 @@ fn deploy(state: &mut State, name: &str) {
     }
 }
 
-fn change(state: &mut State, manner: &Manner, request: &Request, path: &str) -> Reply {
-    let change = match request.method.as_str() {
+fn change(state: &mut State, manner: &Manner, request: &Asked, path: &str) -> Response {
+    let change = match request.method().as_str() {
         "DELETE" => None,
-        _ => match serde_json::from_slice::<Value>(&request.body) {
+        _ => match serde_json::from_slice::<Value>(request.body()) {
             Ok(artifact)
                 if artifact["Kind"] == "default" && artifact["Description"].is_string() =>
             {
                 Some(artifact)
             }
-            _ => return reply(400),
+            _ => return bare(400, &[]),
         },
     };
-    let (name, exists) = match (request.method.as_str(), key(path), &change) {
+    let (name, exists) = match (request.method().as_str(), key(path), &change) {
         ("POST", None, Some(artifact)) if path == "UserCredentials" => {
             let name = artifact["Name"].as_str().unwrap_or_default().to_owned();
             (name.clone(), !state.deployed.contains_key(&name))
         }
         ("PUT" | "DELETE", Some(name), _) => (name.clone(), state.deployed.contains_key(&name)),
-        _ => return reply(405),
+        _ => return bare(405, &[]),
     };
     if !exists {
-        return reply(if request.method == "POST" { 400 } else { 404 });
+        let status = if request.method() == "POST" { 400 } else { 404 };
+        return bare(status, &[]);
     }
     state.pending.insert(name, (change, manner.looks_to_deploy));
-    reply(202)
+    bare(202, &[])
 }
 
 fn key(path: &str) -> Option<String> {

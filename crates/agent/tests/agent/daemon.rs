@@ -2,14 +2,12 @@
 
 use crate::clear_stand_in::ClearStandIn;
 use crate::helper::Helper;
-use crate::services::http;
-use crate::wait::wait_until;
-use crate::world::{Finish as _, World, agent, failed, out, private_file, running, write_config};
+use crate::services::{exchange, http};
+use crate::world::{FILE_HOME, Finish as _, World, agent, failed, out, private_file, running};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
-use tokenward_testkit::free_port;
-use tokenward_testkit::{NewClient, assert_contains};
+use tokenward_testkit::{NewClient, Server, assert_contains, free_port, wait_until};
 
 const LIMIT: Duration = Duration::from_secs(40);
 
@@ -25,84 +23,59 @@ fn json(path: &Path) -> serde_json::Value {
 fn tells_every_place_and_only_then_ends_the_previous_token() {
     let world = World::with(NewClient::sandbox("erp").lifetime(4).handover(60));
     let port = free_port();
-    let text = world.config(
-        "margin_seconds = 1.5\nhandover_seconds = 60\n\
-         [[client.erp.destination]]\nkind = \"file\"\npath = \"token.json\"\n\
+    world.config(&format!(
+        "margin_seconds = 1.5\nhandover_seconds = 60\n{FILE_HOME}\
          [[client.erp.destination]]\nkind = \"dotenv\"\npath = \"copy/.env\"\n\
          [[client.erp.destination]]\nkind = \"credential\"\nfolder = \".\"\nname = \"bare\"\n\
-         [daemon]\nlisten = \"127.0.0.1:0\"\n",
-    );
-    let written = std::fs::read_to_string(&text)
-        .unwrap()
-        .replace("127.0.0.1:0\"\n", &format!("127.0.0.1:{port}\"\n"));
-    std::fs::write(&text, written).unwrap();
+         [daemon]\nlisten = \"127.0.0.1:{port}\"\n",
+    ));
     let _agent = run(world.folder.path());
     // The copy's folder does not exist: that place cannot confirm.
-    let first = wait_until("the bare token", LIMIT, || {
-        std::fs::read_to_string(world.path("bare")).ok()
-    });
+    let bare = || std::fs::read_to_string(world.path("bare")).ok();
+    let first = wait_until("the bare token", LIMIT, bare);
     let second = wait_until("the next token", LIMIT, || {
-        std::fs::read_to_string(world.path("bare"))
-            .ok()
-            .filter(|token| *token != first)
+        bare().filter(|token| *token != first)
     });
     assert_eq!(world.check(&second), 200);
-    let health = http("GET", &format!("http://127.0.0.1:{port}/health"), &[], None);
-    assert_eq!(health.0, 200, "{}", health.1);
+    let health = || http("GET", &format!("http://127.0.0.1:{port}/health"), &[], None);
+    let (status, told) = health();
+    assert_eq!(status, 200, "{told}");
     wait_until("the trouble", LIMIT, || {
-        let told = http("GET", &format!("http://127.0.0.1:{port}/health"), &[], None).1;
+        let told = health().1;
         let trouble = told["clients"][0]["trouble"].as_str()?.to_owned();
         trouble.contains("create the folder").then_some(())
     });
     // While one place lacks the new token, the previous one goes on working there.
     let kept = world.generation();
-    let previous = |world: &World| {
-        world.ask(async |api| {
-            let request = api.authz(reqwest::Method::GET, "/status", &world.client.secret);
-            api.send(request).await.unwrap().json()["previous_valid_till"].clone()
-        })
-    };
-    assert!(kept == world.generation() && !previous(&world).is_null() || world.generation() > kept);
+    let has_previous = || !world.status()["previous_valid_till"].is_null();
+    assert!(kept == world.generation() && has_previous() || world.generation() > kept);
     // Mended, it confirms, and then the previous one is ended.
     std::fs::create_dir(world.path("copy")).unwrap();
     wait_until("the copy", LIMIT, || {
         let text = std::fs::read_to_string(world.path("copy/.env")).ok()?;
-        let bare = std::fs::read_to_string(world.path("bare")).ok()?;
-        text.contains(&format!("CLEARTAX_AUTH_TOKEN={bare}\n"))
-            .then_some(())
+        Some(text.contains(&format!("CLEARTAX_AUTH_TOKEN={}\n", bare()?))).filter(|same| *same)
     });
-    wait_until("the end of the previous token", LIMIT, || {
-        previous(&world).is_null()
-    });
-    let metrics = reqwest_text(&format!("http://127.0.0.1:{port}/metrics"));
+    wait_until("the end of the previous token", LIMIT, || !has_previous());
+    let metrics = exchange(
+        "GET",
+        &format!("http://127.0.0.1:{port}/metrics"),
+        &[],
+        None,
+    )
+    .1;
+    let metrics = String::from_utf8(metrics).unwrap();
     assert_contains(&metrics, "tokenward_agent_token_living{client=\"erp\"} 1");
     assert_contains(&metrics, "tokenward_agent_generated_total{client=\"erp\"}");
     assert!(!metrics.contains("sandbox.1."));
 }
 
-fn reqwest_text(url: &str) -> String {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    runtime.block_on(async {
-        let http = tokenward_testkit::http().build().unwrap();
-        http.get(url).send().await.unwrap().text().await.unwrap()
-    })
-}
-
 #[test]
 fn outlives_a_restart_of_the_server() {
-    let mut world = World::new(3);
-    world.config(
-        "margin_seconds = 1\n[[client.erp.destination]]\nkind = \"file\"\npath = \"token.json\"\n",
-    );
-    // The server comes back on another port: a name that stays is what a customer has, so a proxy stands for it.
-    let relay = Relay::start(world.server.public());
-    world.config_for(
-        &relay.base,
-        "margin_seconds = 1\n[[client.erp.destination]]\nkind = \"file\"\npath = \"token.json\"\n",
-    );
+    // At the same address, as a customer's server is.
+    let address = ([127, 0, 0, 1], free_port()).into();
+    let server = Server::builder().public(address).start();
+    let mut world = World::on(server, NewClient::sandbox("erp").lifetime(3));
+    world.config(&format!("margin_seconds = 1\n{FILE_HOME}"));
     let _agent = run(world.folder.path());
     wait_until("a token", LIMIT, || {
         json(&world.path("token.json"))["generation"].as_u64()
@@ -113,59 +86,12 @@ fn outlives_a_restart_of_the_server() {
         (tokenward_client::clock::ServerClock::default().now().0 > till).then_some(())
     });
     world.server.restart();
-    relay.to(world.server.public());
     let before = world.generation();
-    wait_until("a new token", LIMIT, || {
+    let kept = wait_until("a new token", LIMIT, || {
         let kept = json(&world.path("token.json"));
-        let generation = kept["generation"].as_u64()?;
-        (generation > before).then_some(())
+        (kept["generation"].as_u64()? > before).then_some(kept)
     });
-    let token = json(&world.path("token.json"))["access_token"]
-        .as_str()
-        .unwrap()
-        .to_owned();
-    assert_eq!(world.check(&token), 200);
-}
-
-/// Carries connections to wherever the server is now.
-struct Relay {
-    target: std::sync::Arc<std::sync::Mutex<String>>,
-    base: String,
-}
-
-impl Relay {
-    fn start(target: &str) -> Relay {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let base = format!("http://{}", listener.local_addr().unwrap());
-        let target = std::sync::Arc::new(std::sync::Mutex::new(target.to_owned()));
-        let current = target.clone();
-        std::thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
-                let address = current
-                    .lock()
-                    .unwrap()
-                    .trim_start_matches("http://")
-                    .to_owned();
-                let Ok(onward) = std::net::TcpStream::connect(address) else {
-                    continue;
-                };
-                for (mut from, mut to) in [
-                    (stream.try_clone().unwrap(), onward.try_clone().unwrap()),
-                    (onward, stream),
-                ] {
-                    std::thread::spawn(move || {
-                        let _ = std::io::copy(&mut from, &mut to);
-                        let _ = to.shutdown(std::net::Shutdown::Both);
-                    });
-                }
-            }
-        });
-        Relay { target, base }
-    }
-
-    fn to(&self, target: &str) {
-        *self.target.lock().unwrap() = target.to_owned();
-    }
+    assert_eq!(world.check(kept["access_token"].as_str().unwrap()), 200);
 }
 
 #[test]
@@ -191,22 +117,18 @@ fn a_full_disk_costs_no_token() {
         .stdin(Stdio::null())
         .finish();
     out(&output);
-    let said = std::fs::read_to_string(world.path("said")).unwrap();
-    assert!(said.contains("make room on the disk"), "{said}");
+    assert_contains(&world.text("said"), "make room on the disk");
     // Met while nothing was lost: the try on the full disk made no token.
     assert_eq!(world.generation(), 2);
-    let second = std::fs::read_to_string(world.path("second")).unwrap();
-    assert_eq!(world.check(second.trim()), 200);
+    assert_eq!(world.check(world.text("second").trim()), 200);
 }
 
 #[test]
 fn a_fast_clock_renews_nothing() {
     // The server is two hours behind: seen from there, this machine's clock is fast, and every token looks over.
-    let folder = crate::services::bare_folder();
     let behind = Duration::from_secs(7_200);
     let server = ClearStandIn::behind("s3cret", Duration::from_secs(3_600), behind);
-    let lines = "server_kind = \"clear\"\n[[client.erp.destination]]\nkind = \"file\"\npath = \"token.json\"\n";
-    write_config(&folder.path().join("agent.toml"), &server.base, lines);
+    let folder = server.folder(FILE_HOME);
     let first = out(&agent(folder.path(), &["get"]).finish());
     for _ in 0..3 {
         assert_eq!(out(&agent(folder.path(), &["get"]).finish()), first);
@@ -216,10 +138,8 @@ fn a_fast_clock_renews_nothing() {
 
 #[test]
 fn another_holder_is_named_and_not_fought() {
-    let folder = crate::services::bare_folder();
     let server = ClearStandIn::start("s3cret", Duration::from_secs(3_600));
-    let lines = "server_kind = \"clear\"\n[[client.erp.destination]]\nkind = \"file\"\npath = \"token.json\"\n";
-    write_config(&folder.path().join("agent.toml"), &server.base, lines);
+    let folder = server.folder(FILE_HOME);
     let mut token = out(&agent(folder.path(), &["get"]).finish());
     let refused = |token: &str| {
         private_file(&folder.path().join("refused"), token);

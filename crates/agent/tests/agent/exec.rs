@@ -1,7 +1,6 @@
 //! `exec`: the program gets the token and everything else that is its own: signals, exit codes, streams, terminal.
 
-use crate::wait::wait_until;
-use crate::world::{Finish as _, World, agent, failed, out};
+use crate::world::{FILE_HOME, Finish as _, World, agent, chmod, failed, out};
 use rustix::process::{Pid, Signal, kill_process};
 use std::io::{Read, Write as _};
 use std::os::fd::AsFd as _;
@@ -9,6 +8,7 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Child, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
+use tokenward_testkit::wait_until;
 
 /// Long enough for a machine that is busy with other work.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -56,31 +56,17 @@ fn send(child: &Child, signal: Signal) {
 #[test]
 fn gives_the_token_and_nothing_more() {
     let world = World::new(3600);
-    let config = world.file_config();
+    world.file_config();
     let printed = out(&world.agent(&["exec", "--", "/usr/bin/env"]));
     let token = out(&world.agent(&["get"]));
     assert_eq!(printed, format!("CLEARTAX_AUTH_TOKEN={token}"));
-    let named = [
-        "exec",
-        "--variable",
-        "GST_TOKEN",
-        "--",
-        "/bin/sh",
-        "-c",
-        "echo $GST_TOKEN",
-    ];
-    assert_eq!(out(&world.agent(&named)), token);
+    let named = agent(world.folder.path(), &["exec", "--variable", "GST_TOKEN"])
+        .args(["--", "/bin/sh", "-c", "echo $GST_TOKEN"])
+        .finish();
+    assert_eq!(out(&named), token);
 
     // A secret that came by a variable is not passed on.
-    let text = std::fs::read_to_string(&config).unwrap();
-    std::fs::write(
-        &config,
-        text.replace(
-            "secret.file = \"secret\"",
-            "secret.environment = \"ERP_SECRET\"",
-        ),
-    )
-    .unwrap();
+    world.edit("file = \"secret\"", "environment = \"ERP_SECRET\"");
     let output = agent(world.folder.path(), &["exec", "--", "/usr/bin/env"])
         .env("ERP_SECRET", &world.client.secret)
         .finish();
@@ -90,14 +76,8 @@ fn gives_the_token_and_nothing_more() {
     world.config(
         "[[client.erp.destination]]\nkind = \"credential\"\nfolder = \".\"\nname = \"bare\"\n",
     );
-    let bare = [
-        "exec",
-        "--",
-        "/bin/sh",
-        "-c",
-        "/usr/bin/cat $CLEARTAX_AUTH_TOKEN_FILE",
-    ];
-    let printed = out(&world.agent(&bare));
+    let script = "/usr/bin/cat $CLEARTAX_AUTH_TOKEN_FILE";
+    let printed = out(&world.agent(&["exec", "--", "/bin/sh", "-c", script]));
     assert_eq!(world.check(&printed), 200);
 }
 
@@ -109,8 +89,7 @@ fn no_child_gets_a_client_secret_of_any_client() {
     std::fs::create_dir(world.path("bin")).unwrap();
     let creds = "#!/bin/sh\nenv > creds.env\nexec cat\n";
     std::fs::write(world.path("bin/systemd-creds"), creds).unwrap();
-    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-    std::fs::set_permissions(world.path("bin/systemd-creds"), mode).unwrap();
+    chmod(&world.path("bin/systemd-creds"), 0o755);
     let text = format!(
         "[client.a]\nserver = \"{server}\"\nsecret.environment = \"SECRET_A\"\n\
          [[client.a.destination]]\nkind = \"plugin\"\n\
@@ -132,8 +111,7 @@ fn no_child_gets_a_client_secret_of_any_client() {
             .env("SECRET_A", &world.client.secret)
             .env("SECRET_B", "the secret of b");
         let program = out(&command.finish());
-        let read = |name: &str| std::fs::read_to_string(world.path(name)).unwrap();
-        let children = [program, read("plugin.env"), read("creds.env")];
+        let children = [program, world.text("plugin.env"), world.text("creds.env")];
         for (nth, variables) in children.iter().enumerate() {
             assert!(variables.contains("PATH="), "child {nth}: {variables}");
             assert!(!variables.contains("SECRET_"), "child {nth}: {variables}");
@@ -147,20 +125,17 @@ fn ends_as_the_program_ends() {
     let world = World::new(3600);
     world.file_config();
     for extra in [&[][..], &["--restart-on-renewal"]] {
-        let shell = |script: &str| {
-            let mut words = vec!["exec"];
-            words.extend(extra);
-            words.extend(["--", "/bin/sh", "-c", script]);
-            agent(world.folder.path(), &words).finish().status
+        let exec = |words: &[&str]| {
+            let mut command = agent(world.folder.path(), &["exec"]);
+            command.args(extra).arg("--").args(words).finish()
         };
+        let shell = |script: &str| exec(&["/bin/sh", "-c", script]).status;
         assert_eq!(shell("exit 0").code(), Some(0));
         assert_eq!(shell("exit 37").code(), Some(37));
         assert_eq!(shell("kill -9 $$").signal(), Some(9), "{extra:?}");
         assert_eq!(shell("kill -TERM $$").signal(), Some(15), "{extra:?}");
-        let mut words = vec!["exec"];
-        words.extend(extra);
-        words.extend(["--", "/nowhere/program"]);
-        assert!(failed(&world.agent(&words), 127).contains("No such file"));
+        let missing = exec(&["/nowhere/program"]);
+        assert!(failed(&missing, 127).contains("No such file"));
     }
 }
 
@@ -171,10 +146,9 @@ fn passes_streams_and_signals_on() {
     for extra in [&[][..], &["--restart-on-renewal"]] {
         let script = "trap 'echo hup' HUP; trap 'echo term; exit 5' TERM; echo ready; cat; \
                       echo error >&2; while :; do /bin/sleep 0.01; done";
-        let mut words = vec!["exec"];
-        words.extend(extra);
-        words.extend(["--", "/bin/sh", "-c", script]);
-        let mut child = agent(world.folder.path(), &words)
+        let mut child = agent(world.folder.path(), &["exec"])
+            .args(extra)
+            .args(["--", "/bin/sh", "-c", script])
             .env("PATH", "/bin:/usr/bin")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -196,6 +170,13 @@ fn passes_streams_and_signals_on() {
     }
 }
 
+/// A world whose tokens are renewed every one or two seconds, with a file as home.
+fn short_life() -> World {
+    let world = World::new(2);
+    world.config(&format!("margin_seconds = 0.5\n{FILE_HOME}"));
+    world
+}
+
 /// A program that writes its token into the file `tokens` and lives until it is ended.
 const WRITES_ITS_TOKEN: &str =
     "echo $CLEARTAX_AUTH_TOKEN >> tokens; while :; do /bin/sleep 0.05; done";
@@ -209,13 +190,9 @@ fn wait_for_tokens(world: &World, count: usize) -> Vec<String> {
     })
 }
 
-const SHORT_LIFE: &str =
-    "margin_seconds = 0.5\n[[client.erp.destination]]\nkind = \"file\"\npath = \"token.json\"\n";
-
 #[test]
 fn a_signal_that_the_program_outlives_ends_no_renewal() {
-    let world = World::new(2);
-    world.config(SHORT_LIFE);
+    let world = short_life();
     for (signal, trap) in [
         (Signal::HUP, "trap : HUP"),
         (Signal::QUIT, "trap : QUIT"),
@@ -279,8 +256,7 @@ fn end_programs_of(world: &World) {
 
 #[test]
 fn a_program_asked_to_end_has_its_time_and_is_not_started_anew() {
-    let world = World::new(2);
-    world.config(SHORT_LIFE);
+    let world = short_life();
     // It has the agent asked at once, when its token is fresh, and needs longer to end than the token lives.
     let script = format!(
         "trap 'echo asked >> tokens; /bin/sleep 4; exit 7' INT; kill -INT $PPID; {WRITES_ITS_TOKEN}"
@@ -303,14 +279,12 @@ fn a_hang_up_ignored_from_the_start_stays_ignored() {
     world.file_config();
     for extra in [&[][..], &["--restart-on-renewal"]] {
         let inner = agent(world.folder.path(), &["exec"]);
-        let mut command = std::process::Command::new("/usr/bin/env");
+        let script = "trap 'echo usr1' USR1; trap 'exit 5' TERM; echo ready; while :; do /bin/sleep 0.01; done";
         // All words but the one that sets the signals to what a login has.
-        command
+        let mut child = std::process::Command::new("/usr/bin/env")
             .arg("--ignore-signal=HUP")
             .args(inner.get_args().skip(1))
-            .args(extra);
-        let script = "trap 'echo usr1' USR1; trap 'exit 5' TERM; echo ready; while :; do /bin/sleep 0.01; done";
-        let mut child = command
+            .args(extra)
             .args(["--", "/bin/sh", "-c", script])
             .current_dir(world.folder.path())
             .stdout(Stdio::piped())
@@ -338,28 +312,20 @@ fn a_terminal_stays_a_terminal_and_its_interrupt_arrives_once() {
         rustix::pty::grantpt(&master).unwrap();
         rustix::pty::unlockpt(&master).unwrap();
         let name = rustix::pty::ptsname(&master, Vec::new()).unwrap();
-        let slave = || {
-            let path = std::path::PathBuf::from(name.to_str().unwrap());
-            std::fs::OpenOptions::new()
-                .read(true)
-                .write(true)
-                .open(path)
-                .unwrap()
-        };
+        let mut slave = std::fs::OpenOptions::new();
+        let slave = slave.read(true).write(true);
+        let slave = || slave.open(name.to_str().unwrap()).unwrap();
         // setsid gives the agent a session with this terminal, as a login would.
         let inner = agent(world.folder.path(), &["exec"]);
-        let mut command = std::process::Command::new("setsid");
-        command
+        let script = "n=0; trap 'n=$((n+1))' INT; test -t 0 && test -t 1 && echo tty; \
+                      read line; sleep 0.3; echo interrupts $n";
+        let mut child = std::process::Command::new("setsid")
             .args(["--ctty", "--wait"])
             .arg(inner.get_program())
             .args(inner.get_args())
-            .args(extra);
-        let script = "n=0; trap 'n=$((n+1))' INT; test -t 0 && test -t 1 && echo tty; \
-                      read line; sleep 0.3; echo interrupts $n";
-        command
+            .args(extra)
             .args(["--", "/bin/sh", "-c", script])
-            .current_dir(world.folder.path());
-        let mut child = command
+            .current_dir(world.folder.path())
             .stdin(slave())
             .stdout(slave())
             .stderr(slave())
@@ -378,22 +344,12 @@ fn a_terminal_stays_a_terminal_and_its_interrupt_arrives_once() {
 
 #[test]
 fn restarts_a_real_program_with_each_new_token() {
-    let world = World::new(2);
-    world.config("margin_seconds = 0.5\n[[client.erp.destination]]\nkind = \"file\"\npath = \"token.json\"\n");
+    let world = short_life();
     let script = format!("trap 'exit 0' TERM; {WRITES_ITS_TOKEN}");
-    let mut child = agent(
-        world.folder.path(),
-        &[
-            "exec",
-            "--restart-on-renewal",
-            "--",
-            "/bin/sh",
-            "-c",
-            &script,
-        ],
-    )
-    .spawn()
-    .unwrap();
+    let mut child = agent(world.folder.path(), &["exec", "--restart-on-renewal", "--"])
+        .args(["/bin/sh", "-c", &script])
+        .spawn()
+        .unwrap();
     let lines = wait_for_tokens(&world, 3);
     send(&child, Signal::TERM);
     // Told to end, it ends as the program does and starts it no more.
@@ -408,21 +364,12 @@ fn signals_a_real_program_at_each_new_token() {
     world.config("margin_seconds = 0.5\n[[client.erp.destination]]\nkind = \"credential\"\nfolder = \".\"\nname = \"bare\"\n");
     let script = "trap 'cat $CLEARTAX_AUTH_TOKEN_FILE >> tokens; echo >> tokens' USR1; trap 'exit 0' TERM; \
                   while :; do sleep 0.05; done";
-    let mut child = agent(
-        world.folder.path(),
-        &[
-            "exec",
-            "--signal-on-renewal",
-            "USR1",
-            "--",
-            "/bin/sh",
-            "-c",
-            script,
-        ],
-    )
-    .env("PATH", "/bin:/usr/bin")
-    .spawn()
-    .unwrap();
+    let words = ["exec", "--signal-on-renewal", "USR1", "--"];
+    let mut child = agent(world.folder.path(), &words)
+        .args(["/bin/sh", "-c", script])
+        .env("PATH", "/bin:/usr/bin")
+        .spawn()
+        .unwrap();
     wait_until("two signals", LIMIT, || {
         let text = std::fs::read_to_string(world.path("tokens")).ok()?;
         (text.lines().count() >= 2).then_some(())

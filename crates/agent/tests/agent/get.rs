@@ -1,7 +1,6 @@
 //! `get`: one token for all who ask, renewed only when needed, kept where only its owner reads it.
 
-use crate::world::{World, failed, out};
-use std::fs::Permissions;
+use crate::world::{FILE_HOME, World, chmod, failed, out, private_file};
 use std::os::unix::fs::PermissionsExt as _;
 
 #[test]
@@ -45,7 +44,7 @@ fn says_how_to_mend_what_is_wrong() {
         assert!(text.contains(expect), "{text}");
         assert!(!text.contains(&world.client.secret));
     };
-    let home = "[[client.erp.destination]]\nkind = \"file\"\npath = \"token.json\"\n";
+    let home = FILE_HOME;
     check("", 78, "missing field `destination`");
     check(&format!("typo = 1\n{home}"), 78, "unknown field `typo`");
     check(
@@ -53,15 +52,15 @@ fn says_how_to_mend_what_is_wrong() {
         78,
         "create the folder first",
     );
-    std::fs::set_permissions(world.path("secret"), Permissions::from_mode(0o644)).unwrap();
+    chmod(&world.path("secret"), 0o644);
     check(home, 78, "run chmod 600");
     // Who can change the configuration chooses the server that gets the secret.
     let config = world.path("agent.toml");
     for mode in [0o666, 0o602] {
-        std::fs::set_permissions(&config, Permissions::from_mode(mode)).unwrap();
+        chmod(&config, mode);
         check(home, 78, "run chmod o-w");
     }
-    std::fs::set_permissions(&config, Permissions::from_mode(0o644)).unwrap();
-    crate::world::private_file(&world.path("secret"), "tw-secret.wrong");
+    chmod(&config, 0o644);
+    private_file(&world.path("secret"), "tw-secret.wrong");
     check(home, 78, "CLIENT_SECRET_INVALID");
 }

@@ -1,61 +1,51 @@
 //! The library's faces: the middleware on real requests, the blocking face, a caller who gives up.
 
 use crate::clear_stand_in::ClearStandIn;
-use crate::services::bare_folder;
-use crate::wait::wait_until;
-use crate::world::{World, write_config};
+use crate::services::{bare, stub};
+use crate::world::{FILE_HOME, World};
+use axum::http::HeaderMap;
+use axum::response::Response;
 use reqwest::Url;
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::net::TcpListener;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokenward_client::middleware::{Carrier, TokenMiddleware};
 use tokenward_client::{TokenSource, blocking, config};
-use tokenward_testkit::assert_lacks;
+use tokenward_testkit::{assert_lacks, wait_until};
 
 const LIMIT: Duration = Duration::from_secs(20);
 
 /// A product that writes down what it is sent and always answers the same.
 struct Product {
-    heads: Arc<Mutex<Vec<String>>>,
-    base: String,
+    heads: Arc<Mutex<Vec<HeaderMap>>>,
+    url: Url,
 }
 
 impl Product {
-    fn start(answer: &str) -> Product {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let base = format!("http://{}", listener.local_addr().unwrap());
+    fn start(answer: impl Fn() -> Response + Send + Sync + 'static) -> Product {
         let heads = Arc::new(Mutex::new(Vec::new()));
-        let (noted, answer) = (heads.clone(), answer.to_owned());
-        std::thread::spawn(move || {
-            for mut stream in listener.incoming().flatten() {
-                let mut head = String::new();
-                let mut reader = BufReader::new(stream.try_clone().unwrap());
-                while !head.ends_with("\r\n\r\n") && reader.read_line(&mut head).unwrap_or(0) > 0 {}
-                noted.lock().unwrap().push(head.to_lowercase());
-                let end = "connection: close\r\ncontent-length: 0\r\n\r\n";
-                let _ = write!(stream, "HTTP/1.1 {answer}\r\n{end}");
-            }
+        let noted = heads.clone();
+        let base = stub(move |request| {
+            noted.lock().unwrap().push(request.headers().clone());
+            answer()
         });
-        Product { heads, base }
+        let url = Url::parse(&base).unwrap();
+        Product { heads, url }
     }
 
-    fn heads(&self) -> Vec<String> {
+    fn heads(&self) -> Vec<HeaderMap> {
         self.heads.lock().unwrap().clone()
     }
 
     fn url(&self) -> Url {
-        Url::parse(&self.base).unwrap()
+        self.url.clone()
     }
 }
 
-fn source(world: &World) -> TokenSource {
-    config::load(&world.file_config())
-        .unwrap()
-        .client(None)
-        .unwrap()
-        .source
-        .clone()
+/// The source of the only client of a configuration.
+fn source(config: &Path) -> TokenSource {
+    let config = config::load(config).unwrap();
+    config.client(None).unwrap().source.clone()
 }
 
 fn client(
@@ -68,18 +58,21 @@ fn client(
         .unwrap()
 }
 
+/// The status of a call.
+fn status_of(client: &reqwest_middleware::ClientWithMiddleware, url: Url) -> u16 {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let answer = runtime.block_on(client.get(url).send()).unwrap();
+    answer.status().as_u16()
+}
+
 #[test]
 fn the_middleware_renews_after_a_401_and_never_after_a_403() {
     let world = World::new(3600);
-    let source = source(&world);
-    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let source = source(&world.file_config());
     let url = Url::parse(&world.check_url()).unwrap();
     for carrier in [Carrier::ClearHeader, Carrier::Bearer] {
         let client = client(&source, carrier, std::slice::from_ref(&url));
-        let call = || {
-            let sent = runtime.block_on(client.get(url.clone()).send());
-            sent.unwrap().status().as_u16()
-        };
+        let call = || status_of(&client, url.clone());
         assert_eq!(call(), 200);
         let before = world.generation();
         world.ask(async |api| api.revoke(&world.client.id).await.unwrap().expect(200));
@@ -87,62 +80,51 @@ fn the_middleware_renews_after_a_401_and_never_after_a_403() {
         assert_eq!(call(), 200);
         assert_eq!(world.generation(), before + 1);
     }
-    let refused = Product::start("403 Forbidden");
+    let refused = Product::start(|| bare(403, &[]));
     let client = client(&source, Carrier::ClearHeader, &[refused.url()]);
     let before = world.generation();
-    let status = runtime
-        .block_on(client.get(refused.url()).send())
-        .unwrap()
-        .status();
-    assert_eq!((status.as_u16(), refused.heads().len()), (403, 1));
+    assert_eq!(
+        (status_of(&client, refused.url()), refused.heads().len()),
+        (403, 1)
+    );
     assert_eq!(world.generation(), before);
 }
 
 #[test]
 fn the_middleware_sends_a_request_twice_at_most() {
     let world = World::new(3600);
-    let source = source(&world);
-    let product = Product::start("401 Unauthorized");
+    let source = source(&world.file_config());
+    let product = Product::start(|| bare(401, &[]));
     let client = client(&source, Carrier::ClearHeader, &[product.url()]);
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    let status = runtime
-        .block_on(client.get(product.url()).send())
-        .unwrap()
-        .status();
-    assert_eq!((status.as_u16(), product.heads().len()), (401, 2));
+    assert_eq!(
+        (status_of(&client, product.url()), product.heads().len()),
+        (401, 2)
+    );
     assert_eq!(world.generation(), 2);
 }
 
 #[test]
 fn the_middleware_gives_the_token_to_the_origins_named_and_nobody_else() {
     let world = World::new(3600);
-    let source = source(&world);
-    let stranger = Product::start("200 OK");
-    let redirect = format!("307 Temporary Redirect\r\nlocation: {}/", stranger.base);
-    let product = Product::start(&redirect);
+    let source = source(&world.file_config());
+    let stranger = Product::start(|| bare(200, &[]));
+    let elsewhere = stranger.url();
+    let product = Product::start(move || bare(307, &[("location", elsewhere.as_str())]));
     let client = client(&source, Carrier::ClearHeader, &[product.url()]);
-    let runtime = tokio::runtime::Runtime::new().unwrap();
     // Sent on elsewhere by the product: the answer is the redirect itself.
-    let status = runtime
-        .block_on(client.get(product.url()).send())
-        .unwrap()
-        .status();
-    assert_eq!(status.as_u16(), 307);
-    assert!(product.heads()[0].contains("x-cleartax-auth-token: sandbox.1."));
+    assert_eq!(status_of(&client, product.url()), 307);
+    let sent = product.heads()[0]["x-cleartax-auth-token"].clone();
+    assert!(sent.to_str().unwrap().starts_with("sandbox.1."));
     assert!(stranger.heads().is_empty());
     // Asked directly: it gets the request, without a token.
-    let status = runtime
-        .block_on(client.get(stranger.url()).send())
-        .unwrap()
-        .status();
-    assert_eq!(status.as_u16(), 200);
-    assert_lacks(&stranger.heads()[0], "auth-token");
+    assert_eq!(status_of(&client, stranger.url()), 200);
+    assert_lacks(&format!("{:?}", stranger.heads()[0]), "auth-token");
 }
 
 #[test]
 fn the_blocking_face_retries_once() {
     let world = World::new(3600);
-    let tokens = blocking::TokenSource::new(source(&world)).unwrap();
+    let tokens = blocking::TokenSource::new(source(&world.file_config())).unwrap();
     let mut seen = Vec::new();
     let result = tokens.call(|entry| {
         seen.push(entry.generation);
@@ -155,16 +137,9 @@ fn the_blocking_face_retries_once() {
 
 #[test]
 fn a_caller_who_gives_up_tears_no_renewal_apart() {
-    let folder = bare_folder();
     let server = ClearStandIn::start("s3cret", Duration::from_secs(3_600));
-    let lines = "server_kind = \"clear\"\n[[client.erp.destination]]\nkind = \"file\"\npath = \"token.json\"\n";
-    let path = write_config(&folder.path().join("agent.toml"), &server.base, lines);
-    let source = config::load(&path)
-        .unwrap()
-        .client(None)
-        .unwrap()
-        .source
-        .clone();
+    let folder = server.folder(FILE_HOME);
+    let source = source(&folder.path().join("agent.toml"));
     let runtime = tokio::runtime::Runtime::new().unwrap();
     // Asked, begun, and dropped before anything could come of it.
     runtime.block_on(async {

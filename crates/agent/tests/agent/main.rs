@@ -16,5 +16,4 @@ mod services;
 mod stampede;
 mod vault;
 mod verbs;
-mod wait;
 mod world;

@@ -4,11 +4,10 @@
 //! Bind mounts and foreign owners need root; without it they are made in a user namespace of one's own (`unshare -r`),
 //! where other users do not exist: the rows with foreign owners then run as root only, and the test says so.
 
-use crate::world::{Finish as _, World, failed, out};
-use std::fs::Permissions;
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, symlink};
+use crate::world::{FILE_HOME, Finish as _, World, chmod, failed, out};
+use std::os::unix::fs::{MetadataExt as _, chown, symlink};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output};
 use tokenward_testkit::assert_contains;
 
 /// A kind of file destination.
@@ -70,7 +69,7 @@ fn world(kind: Kind) -> (World, PathBuf) {
 
 fn put(path: &Path, content: &[u8], mode: u32) {
     std::fs::write(path, content).unwrap();
-    std::fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+    chmod(path, mode);
 }
 
 /// Owner, group and mode.
@@ -86,24 +85,21 @@ fn keeps(kind: Kind, world: &World, file: &Path, what: &str) {
     let before = std::fs::read(file).unwrap_or_default();
     let rights_before = file.exists().then(|| rights(file));
     let token = out(&world.agent(&["get"]));
-    assert_eq!(world.check(token.trim()), 200, "{kind:?}: {what}");
-    assert_eq!(out(&world.agent(&["get"])), token, "{kind:?}: {what}");
+    let what = format!("{kind:?}: {what}");
+    assert_eq!(world.check(token.trim()), 200, "{what}");
+    assert_eq!(out(&world.agent(&["get"])), token, "{what}");
     let after = std::fs::read(file).unwrap();
     let text = String::from_utf8_lossy(&after);
-    assert_eq!(text.matches(token.trim()).count(), 1, "{kind:?}: {what}");
-    assert_eq!(
-        kind.others(&after),
-        kind.others(&before),
-        "{kind:?}: {what}"
-    );
+    assert_eq!(text.matches(token.trim()).count(), 1, "{what}");
+    assert_eq!(kind.others(&after), kind.others(&before), "{what}");
     assert_eq!(
         rights(file),
         rights_before.unwrap_or(rights(file)),
-        "{kind:?}: {what}"
+        "{what}"
     );
     out(&world.agent(&["revoke"]));
     let emptied = std::fs::read(file).unwrap_or_default();
-    assert_eq!(emptied, kind.others(&before), "{kind:?}: {what}");
+    assert_eq!(emptied, kind.others(&before), "{what}");
 }
 
 /// Sees the file refused: exit 78 with this sentence, no token made, the file and its rights untouched.
@@ -111,30 +107,19 @@ fn keeps(kind: Kind, world: &World, file: &Path, what: &str) {
 fn refuses(kind: Kind, world: &World, file: &Path, expect: &str) {
     let before = std::fs::read(file).ok();
     let rights_before = file.exists().then(|| rights(file));
-    for verb in ["get", "exec"] {
-        let words: &[&str] = if verb == "get" {
-            &["get"]
-        } else {
-            &["exec", "--", "/bin/true"]
-        };
+    let what = format!("{kind:?}: {expect}");
+    for words in [&["get"][..], &["exec", "--", "/bin/true"]] {
         let said = failed(&world.agent(words), 78);
-        assert!(said.contains(expect), "{kind:?}, {expect:?}: {said}");
+        assert!(said.contains(expect), "{what}: {said}");
     }
-    assert_eq!(
-        world.generation(),
-        0,
-        "{kind:?}: a token was made; {expect}"
-    );
-    assert_eq!(std::fs::read(file).ok(), before, "{kind:?}: {expect}");
-    assert_eq!(
-        file.exists().then(|| rights(file)),
-        rights_before,
-        "{kind:?}: {expect}"
-    );
+    assert_eq!(world.generation(), 0, "a token was made; {what}");
+    assert_eq!(std::fs::read(file).ok(), before, "{what}");
+    let rights_after = file.exists().then(|| rights(file));
+    assert_eq!(rights_after, rights_before, "{what}");
     let doctor = world.agent(&["doctor"]);
-    assert_eq!(doctor.status.code(), Some(1), "{kind:?}: {expect}");
-    let told = String::from_utf8_lossy(&doctor.stdout).into_owned();
-    assert!(told.contains(expect), "{kind:?}, {expect:?}: {told}");
+    assert_eq!(doctor.status.code(), Some(1), "{what}");
+    let told = String::from_utf8_lossy(&doctor.stdout);
+    assert!(told.contains(expect), "{what}: {told}");
 }
 
 #[test]
@@ -215,7 +200,7 @@ fn links_stay_links_and_what_they_lead_to_is_replaced() {
         symlink("../real/file", &file).unwrap();
         // Through two links, first with nothing there.
         symlink("file", world.path("place/again")).unwrap();
-        let config = std::fs::read_to_string(world.path("agent.toml")).unwrap();
+        let config = world.text("agent.toml");
         for through in ["file", "again"] {
             let text = config.replace("place/file", &format!("place/{through}"));
             let text = text.replace("name = \"file\"", &format!("name = \"{through}\""));
@@ -257,13 +242,28 @@ fn mode_and_group_stay_and_a_file_for_everybody_gets_no_token() {
     }
 }
 
+/// A user who deploys applications.
+const DEPLOY: u32 = 61_001;
+
+/// Runs the agent as that user, with these groups besides.
+fn as_deploy(world: &World, groups: &str, verb: &str) -> Output {
+    let inner = crate::world::agent(world.folder.path(), &[verb]);
+    let mut command = Command::new("setpriv");
+    command
+        .args(["--reuid=61001", "--regid=61001", groups])
+        .arg(inner.get_program())
+        .args(inner.get_args())
+        .current_dir(world.folder.path())
+        .env_clear();
+    command.finish()
+}
+
 #[test]
 fn owner_group_and_access_list_stay_and_what_cannot_be_kept_is_refused() {
     if !rustix::process::geteuid().is_root() {
         eprintln!("not root: files of other users were not tried");
         return;
     }
-    const DEPLOY: u32 = 61_001;
     const WEB: u32 = 61_033;
     for kind in KINDS {
         let (world, file) = world(kind);
@@ -296,15 +296,7 @@ fn owner_group_and_access_list_stay_and_what_cannot_be_kept_is_refused() {
         for (owner, group) in [(DEPLOY, WEB), (0, DEPLOY)] {
             put(&file, b"", 0o660);
             chown(&file, Some(owner), Some(group)).unwrap();
-            let mut command = Command::new("setpriv");
-            let inner = crate::world::agent(world.folder.path(), &["get"]);
-            command
-                .args(["--reuid=61001", "--regid=61001", "--clear-groups"])
-                .arg(inner.get_program())
-                .args(inner.get_args())
-                .current_dir(world.folder.path())
-                .env_clear();
-            let said = failed(&command.finish(), 78);
+            let said = failed(&as_deploy(&world, "--clear-groups", "get"), 78);
             assert!(
                 said.contains("cannot give a new file") || said.contains("Permission denied"),
                 "{kind:?}: {said}"
@@ -394,7 +386,7 @@ fn a_file_mounted_by_itself_is_written_in_place() {
         );
         assert_eq!(kind.others(&after), before, "{kind:?}");
         assert_eq!(rights(&world.path("host")).2, 0o640);
-        let told = std::fs::read_to_string(world.path("told")).unwrap();
+        let told = world.text("told");
         assert!(
             told.contains("Mount its folder instead"),
             "{kind:?}: {told}"
@@ -416,7 +408,7 @@ fn what_is_mounted_read_only_costs_no_token() {
                 "{mount}\nfor n in 1 2; do \"$AGENT\" --config agent.toml get 2> said && exit 9; test $? = 78 || exit 8; done"
             );
             in_mounts(&world, &script);
-            let said = std::fs::read_to_string(world.path("said")).unwrap();
+            let said = world.text("said");
             assert!(said.contains("Read-only file system"), "{kind:?}: {said}");
         }
         assert_eq!(world.generation(), 0, "{kind:?}");
@@ -427,9 +419,8 @@ fn what_is_mounted_read_only_costs_no_token() {
 #[test]
 fn secrets_as_platforms_mount_them_are_taken() {
     let world = World::new(3600);
-    let path = world.config(Kind::File.lines());
-    let text = std::fs::read_to_string(&path).unwrap();
-    std::fs::write(&path, text.replace("\"secret\"", "\"mounted/secret\"")).unwrap();
+    world.config(Kind::File.lines());
+    world.edit("\"secret\"", "\"mounted/secret\"");
     for folder in ["place", "mounted", "elsewhere"] {
         std::fs::create_dir(world.path(folder)).unwrap();
     }
@@ -470,7 +461,7 @@ fn secrets_as_platforms_mount_them_are_taken() {
         let got = in_mounts(&world, &script);
         assert_eq!(got.trim() != "78", taken, "{mount}: {got}");
         if !taken {
-            let said = std::fs::read_to_string(world.path("said")).unwrap();
+            let said = world.text("said");
             assert_contains(&said, "run chmod 600");
             assert_contains(&said, "read-only mount");
         }
@@ -492,15 +483,7 @@ fn secrets_as_platforms_mount_them_are_taken() {
     ] {
         put(&secret, world.client.secret.as_bytes(), mode);
         chown(&secret, Some(owner), Some(group)).unwrap();
-        let inner = crate::world::agent(world.folder.path(), &["status"]);
-        let mut command = Command::new("setpriv");
-        command
-            .args(["--reuid=61001", "--regid=61001", "--groups=61002"])
-            .arg(inner.get_program())
-            .args(inner.get_args())
-            .current_dir(world.folder.path())
-            .env_clear();
-        let told = out(&command.finish());
+        let told = out(&as_deploy(&world, "--groups=61002", "status"));
         assert_eq!(
             !told.contains("run chmod 600"),
             taken,
@@ -512,10 +495,9 @@ fn secrets_as_platforms_mount_them_are_taken() {
 #[test]
 fn a_copy_that_cannot_take_the_token_is_told_before_one_is_made() {
     let world = World::new(3600);
-    world.config(
-        "[[client.erp.destination]]\nkind = \"file\"\npath = \"token.json\"\n\
-         [[client.erp.destination]]\nkind = \"dotenv\"\npath = \".env\"\n",
-    );
+    world.config(&format!(
+        "{FILE_HOME}[[client.erp.destination]]\nkind = \"dotenv\"\npath = \".env\"\n"
+    ));
     let file = world.path(".env");
     put(&file, b"DB_PASSWORD=Gr\xf6\xdfe\n", 0o600);
     refuses(Kind::Dotenv, &world, &file, "not UTF-8");

@@ -1,15 +1,17 @@
 //! The places elsewhere, each a real server of the tests' own: OpenBao, and moto, which stands in for AWS.
 
 use crate::helper::Helper;
-use crate::wait::wait_until;
 use crate::world::{private_file, private_folder};
+use axum::body::{Body, Bytes};
+use axum::extract::Request;
+use axum::response::Response;
 use serde_json::{Value, json};
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
-use tokenward_testkit::free_port;
+use tokenward_testkit::{free_port, wait_until};
 
 /// A program of a Python package that `xtask/setup.sh test` installs.
 pub(crate) fn installed(name: &str) -> PathBuf {
@@ -26,6 +28,17 @@ pub(crate) fn http(
     headers: &[(&str, &str)],
     body: Option<Value>,
 ) -> (u16, Value) {
+    let (status, bytes) = exchange(method, url, headers, body);
+    (status, serde_json::from_slice(&bytes).unwrap_or_default())
+}
+
+/// One HTTP exchange: status and body.
+pub(crate) fn exchange(
+    method: &str,
+    url: &str,
+    headers: &[(&str, &str)],
+    body: Option<Value>,
+) -> (u16, Vec<u8>) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -41,8 +54,7 @@ pub(crate) fn http(
         }
         let response = request.send().await.unwrap();
         let status = response.status().as_u16();
-        let bytes = response.bytes().await.unwrap();
-        (status, serde_json::from_slice(&bytes).unwrap_or_default())
+        (status, response.bytes().await.unwrap().into())
     })
 }
 
@@ -212,34 +224,43 @@ impl Moto {
     }
 }
 
-/// A stand-in for a server that answers each request head with a whole answer of the test's own; returns its address. It
-/// ends with the test process.
-pub(crate) fn stub(answer: impl Fn(&str) -> String + Send + 'static) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+/// A request to a stand-in.
+pub(crate) type Asked = axum::http::Request<Bytes>;
+
+/// A stand-in for a server, which answers each request on a thread of its own; returns its address. It ends with the test
+/// process.
+pub(crate) fn stub(answer: impl Fn(&Asked) -> Response + Send + Sync + 'static) -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
     let base = format!("http://{}", listener.local_addr().unwrap());
-    std::thread::spawn(move || {
-        for mut stream in listener.incoming().flatten() {
-            let mut head = String::new();
-            let mut reader = BufReader::new(stream.try_clone().unwrap());
-            while !head.ends_with("\r\n\r\n") && reader.read_line(&mut head).unwrap_or(0) > 0 {}
-            let lower = head.to_ascii_lowercase();
-            let length = lower
-                .lines()
-                .find_map(|line| line.strip_prefix("content-length: "));
-            let length = length
-                .and_then(|text| text.trim().parse().ok())
-                .unwrap_or(0);
-            // A caller that went away is no matter of the tests.
-            let _ = std::io::copy(&mut reader.take(length), &mut std::io::sink());
-            let _ = stream.write_all(answer(&head).as_bytes());
+    let answer = Arc::new(answer);
+    let handler = move |request: Request| {
+        let answer = answer.clone();
+        async move {
+            let (head, body) = request.into_parts();
+            let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
+            let request = Asked::from_parts(head, body);
+            let answered = tokio::task::spawn_blocking(move || answer(&request));
+            answered.await.unwrap()
         }
+    };
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        runtime.block_on(async {
+            let listener = tokio::net::TcpListener::from_std(listener).unwrap();
+            axum::serve(listener, axum::Router::new().fallback(handler)).await
+        })
     });
     base
 }
 
-/// An answer without a body, for [`stub`].
-pub(crate) fn bare_answer(status: &str, headers: &str) -> String {
-    format!("HTTP/1.1 {status}\r\n{headers}Content-Length: 0\r\nConnection: close\r\n\r\n")
+/// An answer without a body.
+pub(crate) fn bare(status: u16, headers: &[(&str, &str)]) -> Response {
+    let mut answer = Response::builder().status(status);
+    for (name, value) in headers {
+        answer = answer.header(*name, *value);
+    }
+    answer.body(Body::empty()).unwrap()
 }
 
 /// What agents may do: read the client secret, keep the token and the lease. As `docs/guide/client/vault.md` has it.

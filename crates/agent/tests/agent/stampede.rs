@@ -5,8 +5,7 @@
 
 use crate::clear_stand_in::{ClearStandIn, kill_holder};
 use crate::services::{AGENT_POLICY, Bao, Moto};
-use crate::wait::wait_until;
-use crate::world::{World, agent_by, private_file, private_folder, write_config};
+use crate::world::{World, agent_by};
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
@@ -14,9 +13,10 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-use tokenward_client::{Entry, config};
+use tokenward_client::config;
 use tokenward_core::time::Clock as _;
 use tokenward_system::MachineClock;
+use tokenward_testkit::wait_until;
 
 const PROCESSES: usize = 8;
 const THREADS: &str = "4";
@@ -32,12 +32,12 @@ fn seconds() -> u64 {
 }
 
 /// What all processes saw together.
-#[derive(Debug, Default)]
-pub(crate) struct Seen {
-    pub(crate) calls: u64,
-    pub(crate) retried: u64,
-    pub(crate) refused: u64,
-    pub(crate) generated: u64,
+#[derive(Debug, Default, serde::Deserialize)]
+struct Seen {
+    calls: u64,
+    retried: u64,
+    refused: u64,
+    generated: u64,
 }
 
 /// Starts a worker that runs for this long, or, with `input`, until it is to finish.
@@ -76,42 +76,40 @@ fn finish(mut worker: Worker) -> Seen {
     let child = worker.0.take().unwrap();
     let output = crate::world::finish(child);
     assert!(output.status.success());
-    let text = String::from_utf8(output.stdout).unwrap();
-    let json: serde_json::Value = serde_json::from_str(&text).unwrap();
-    let number = |name: &str| json[name].as_u64().unwrap();
-    Seen {
-        calls: number("calls"),
-        retried: number("retried"),
-        refused: number("refused"),
-        generated: number("generated"),
-    }
+    serde_json::from_slice(&output.stdout).unwrap()
 }
 
 /// Runs the stampede and adds up what it saw.
-pub(crate) fn run(folder: &Path, check_url: &str) -> Seen {
+fn run(folder: &Path, check_url: &str) -> Seen {
     let children: Vec<Worker> = (0..PROCESSES)
         .map(|_| start(folder, check_url, &seconds().to_string()))
         .collect();
+    let all = together(children);
+    eprintln!("stampede of {} s: {all:?}", seconds());
+    all
+}
+
+/// Waits for workers and adds up what they saw.
+fn together(workers: Vec<Worker>) -> Seen {
     let mut all = Seen::default();
-    for seen in children.into_iter().map(finish) {
+    for seen in workers.into_iter().map(finish) {
         all.calls += seen.calls;
         all.retried += seen.retried;
         all.refused += seen.refused;
         all.generated += seen.generated;
     }
-    eprintln!("stampede of {} s: {all:?}", seconds());
     all
 }
 
 /// The most tokens that time alone can ask for: one to begin with, one each time the last has only its margin
 /// (with all of its jitter) left; starting and ending takes a token's life more.
-pub(crate) fn most_needed() -> u64 {
+fn most_needed() -> u64 {
     let each = LIFE as f64 - MARGIN * 1.1;
     2 + (seconds() as f64 / each).ceil() as u64
 }
 
 #[track_caller]
-pub(crate) fn judge(seen: &Seen, made: u64) {
+fn judge(seen: &Seen, made: u64) {
     assert!(seen.calls > 100, "{seen:?}");
     assert_eq!(seen.refused, 0, "finally refused: {seen:?}");
     assert!(
@@ -123,35 +121,33 @@ pub(crate) fn judge(seen: &Seen, made: u64) {
     assert_eq!(seen.generated, made, "{seen:?}");
 }
 
-pub(crate) fn lines(destination: &str) -> String {
+fn lines(destination: &str) -> String {
     format!("margin_seconds = {MARGIN}\n[[client.erp.destination]]\n{destination}")
 }
 
 const FILE: &str = "kind = \"file\"\npath = \"token.json\"\n";
 
-#[test]
-fn on_a_file() {
-    let world = World::new(LIFE);
-    world.config(&lines(FILE));
+/// A stampede on a world whose home this is.
+#[track_caller]
+fn stampede(world: &World) {
     let seen = run(world.folder.path(), &world.check_url());
     judge(&seen, world.generation());
+}
+
+#[test]
+fn on_a_file() {
+    stampede(&world(FILE));
 }
 
 #[test]
 fn on_an_env_file() {
-    let world = World::new(LIFE);
-    world.config(&lines("kind = \"dotenv\"\npath = \".env\"\n"));
-    let seen = run(world.folder.path(), &world.check_url());
-    judge(&seen, world.generation());
+    stampede(&world("kind = \"dotenv\"\npath = \".env\"\n"));
 }
 
 #[test]
 fn on_a_file_against_a_server_of_clears_kind() {
-    let folder = private_folder();
     let server = ClearStandIn::start("s3cret", Duration::from_secs(LIFE));
-    private_file(&folder.path().join("secret"), "s3cret");
-    let lines = format!("server_kind = \"clear\"\n{}", lines(FILE));
-    write_config(&folder.path().join("agent.toml"), &server.base, &lines);
+    let folder = server.folder(&lines(FILE));
     let seen = run(folder.path(), &server.product_url());
     judge(&seen, server.made());
 }
@@ -159,60 +155,61 @@ fn on_a_file_against_a_server_of_clears_kind() {
 /// As on several machines: no queue between processes, and a lease that outlasts its dead only for seconds.
 const ELSEWHERE: &str = "answer_limit_seconds = 1\nlease_seconds = 2\n";
 
-#[test]
-fn on_vault() {
+/// A world with this home.
+fn world(place: &str) -> World {
     let world = World::new(LIFE);
-    let bao = Bao::start();
+    world.config(&lines(place));
+    world
+}
+
+fn vault_world() -> (World, Bao) {
+    let (world, bao) = (World::new(LIFE), Bao::start());
     let role = bao.role("agent", AGENT_POLICY);
     let place = bao.destination(world.folder.path(), &role);
     world.config(&format!("{ELSEWHERE}{}", lines(&place)));
-    let seen = run(world.folder.path(), &world.check_url());
-    judge(&seen, world.generation());
+    (world, bao)
+}
+
+fn aws_world() -> (World, Moto) {
+    let (world, moto) = (World::new(LIFE), Moto::start());
+    let place = moto.destination(world.folder.path());
+    world.config(&format!("{ELSEWHERE}{}", lines(&place)));
+    (world, moto)
+}
+
+#[test]
+fn on_vault() {
+    let (world, _bao) = vault_world();
+    stampede(&world);
 }
 
 #[test]
 fn on_aws() {
-    let world = World::new(LIFE);
-    let moto = Moto::start();
-    let place = moto.destination(world.folder.path());
-    world.config(&format!("{ELSEWHERE}{}", lines(&place)));
-    let seen = run(world.folder.path(), &world.check_url());
-    judge(&seen, world.generation());
+    let (world, _moto) = aws_world();
+    stampede(&world);
 }
 
 #[test]
 fn holders_killed_on_a_file() {
-    let world = World::new(LIFE);
-    world.config(&lines(FILE));
-    killed_in(&world);
+    killed_in(&world(FILE));
 }
 
 #[test]
 fn holders_killed_on_vault() {
-    let world = World::new(LIFE);
-    let bao = Bao::start();
-    let role = bao.role("agent", AGENT_POLICY);
-    let place = bao.destination(world.folder.path(), &role);
-    world.config(&format!("{ELSEWHERE}{}", lines(&place)));
+    let (world, _bao) = vault_world();
     killed_in(&world);
 }
 
 #[test]
 fn holders_killed_on_aws() {
-    let world = World::new(LIFE);
-    let moto = Moto::start();
-    let place = moto.destination(world.folder.path());
-    world.config(&format!("{ELSEWHERE}{}", lines(&place)));
+    let (world, _moto) = aws_world();
     killed_in(&world);
 }
 
 #[test]
 fn holders_killed_on_a_file_against_a_server_of_clears_kind() {
-    let folder = private_folder();
     let server = ClearStandIn::start("s3cret", Duration::from_secs(LIFE));
-    private_file(&folder.path().join("secret"), "s3cret");
-    let lines = format!("server_kind = \"clear\"\n{}", lines(FILE));
-    write_config(&folder.path().join("agent.toml"), &server.base, &lines);
+    let folder = server.folder(&lines(FILE));
     let mut workers: Vec<Worker> = (0..PROCESSES)
         .map(|_| start(folder.path(), &server.product_url(), "input"))
         .collect();
@@ -231,44 +228,20 @@ fn holders_killed_on_a_file_against_a_server_of_clears_kind() {
         workers.len() as u64 <= PROCESSES as u64 - ORPHANS
     });
     assert_eq!(workers.len() as u64, PROCESSES as u64 - ORPHANS);
-    let seen: Vec<Seen> = workers.into_iter().map(finish).collect();
-    let refused: u64 = seen.iter().map(|seen| seen.refused).sum();
-    eprintln!(
-        "{ORPHANS} killed in between, {} made: {seen:?}",
-        server.made()
-    );
-    assert_eq!(refused, 0, "{seen:?}");
-    assert!(
-        server.made() <= most_needed() + 6 * ORPHANS,
-        "{} made",
-        server.made()
-    );
-}
-
-fn killed_in(world: &World) {
-    let made = || world.generation();
-    let keeper = Keeper::before(world.server.public());
-    let config = std::fs::read_to_string(world.path("agent.toml")).unwrap();
-    let config = config.replace(world.server.public(), &keeper.base);
-    std::fs::write(world.path("victim.toml"), config).unwrap();
-    killed(
-        world.folder.path(),
-        &keeper,
-        &world.check_url(),
-        made,
-        |kept| kept.generation.map(u64::from) == Some(world.generation()),
-    );
+    let (seen, made) = (together(workers), server.made());
+    eprintln!("{ORPHANS} killed in between, {made} made: {seen:?}");
+    assert_eq!(seen.refused, 0, "{seen:?}");
+    assert!(made <= most_needed() + 6 * ORPHANS, "{made} made");
 }
 
 /// While four processes go on, others are killed, each between a token that it made and its storing it. Nobody may be
 /// refused in the end, and tokens are made only for reasons.
-fn killed(
-    folder: &Path,
-    keeper: &Keeper,
-    check_url: &str,
-    made: impl Fn() -> u64,
-    newest_is: impl Fn(&Entry) -> bool,
-) {
+fn killed_in(world: &World) {
+    let folder = world.folder.path();
+    let keeper = Keeper::before(world.server.public());
+    let config = world.text("agent.toml");
+    let config = config.replace(world.server.public(), &keeper.base);
+    std::fs::write(world.path("victim.toml"), config).unwrap();
     let config = config::load(&folder.join("agent.toml")).unwrap();
     let home = config.client(None).unwrap().source.home().clone();
     let runtime = tokio::runtime::Runtime::new().unwrap();
@@ -277,7 +250,7 @@ fn killed(
         read.unwrap().entry
     };
     let others: Vec<Worker> = (0..PROCESSES / 2)
-        .map(|_| start(folder, check_url, "input"))
+        .map(|_| start(folder, &world.check_url(), "input"))
         .collect();
     wait_until("the first token", LIMIT, || stored().map(drop));
     let (mut orphans, mut victims) = (0, 0);
@@ -311,25 +284,22 @@ fn killed(
         // its single retry.
         wait_until("recovery", LIMIT, || {
             let second_ago = MachineClock.wall().0 - 1_000_000;
-            stored().filter(|kept| newest_is(kept) && kept.obtained_at.0 < second_ago)
+            let kept = stored()?;
+            let is_newest = kept.generation.map(u64::from) == Some(world.generation());
+            (is_newest && kept.obtained_at.0 < second_ago).then_some(())
         });
     }
-    let seen: Vec<Seen> = others.into_iter().map(finish).collect();
-    let refused: u64 = seen.iter().map(|seen| seen.refused).sum();
-    let calls: u64 = seen.iter().map(|seen| seen.calls).sum();
-    eprintln!(
-        "{victims} victims, {orphans} killed in between, {} made, {calls} calls, {refused} refused",
-        made()
-    );
-    assert_eq!(refused, 0, "{seen:?}");
-    assert!(calls > 100);
+    let seen = together(others);
+    let made = world.generation();
+    eprintln!("{victims} victims, {orphans} killed in between, {made} made: {seen:?}");
+    assert_eq!(seen.refused, 0, "{seen:?}");
+    assert!(seen.calls > 100);
     // Each victim made one at most, each orphan cost one more, and time asked for the rest: for two while one victim
     // came and went.
     let needed = most_needed() + 3 * victims + 2 * ORPHANS;
     assert!(
-        made() <= needed,
-        "the quota ran away: {} made, {needed} needed",
-        made()
+        made <= needed,
+        "the quota ran away: {made} made, {needed} needed"
     );
 }
 

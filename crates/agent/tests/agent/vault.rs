@@ -3,17 +3,17 @@
 use crate::clear_stand_in::ClearStandIn;
 use crate::helper::Helper;
 use crate::services::{
-    AGENT_POLICY, APP_POLICY, Bao, ROOT, bare_answer, bare_folder, http, installed, stub,
+    AGENT_POLICY, APP_POLICY, Asked, Bao, ROOT, bare, bare_folder, http, installed, stub,
 };
-use crate::wait::wait_until;
 use crate::world::{
     Finish as _, World, failed, out, private_file, running, terminate, write_config,
 };
+use axum::response::Response;
 use serde_json::json;
 use std::process::{Command, Output};
 use std::sync::Arc;
 use std::time::Duration;
-use tokenward_testkit::{assert_contains, assert_lacks, free_port};
+use tokenward_testkit::{assert_contains, assert_lacks, free_port, wait_until};
 
 const TOKEN: &str = "secret/data/tokenward/sandbox/erp/token";
 const CLIENT: &str = "secret/data/tokenward/sandbox/erp/client";
@@ -72,16 +72,9 @@ fn each_role_may_do_its_part_and_no_more() {
 
     // An agent with the applications' role is told what it lacks.
     private_file(&world.path("vault-secret-id"), &secret);
-    let text = std::fs::read_to_string(world.path("agent.toml")).unwrap();
-    let theirs = text
-        .split("role_id = \"")
-        .nth(1)
-        .unwrap()
-        .split('"')
-        .next()
-        .unwrap()
-        .to_owned();
-    std::fs::write(world.path("agent.toml"), text.replace(&theirs, &role)).unwrap();
+    let text = world.text("agent.toml");
+    let theirs = text.split("role_id = \"").nth(1).unwrap();
+    world.edit(theirs.split('"').next().unwrap(), &role);
     world.ask(async |api| api.revoke(&world.client.id).await.unwrap().expect(200));
     let said = failed(
         &crate::world::agent(world.folder.path(), &["get", "--refused"])
@@ -158,10 +151,9 @@ fn sealed_in_the_middle_of_a_renewal_loses_no_token_and_makes_none() {
         "margin_seconds = 1\nanswer_limit_seconds = 1\npatience_seconds = 4\n",
     );
     let port = free_port();
-    let text = std::fs::read_to_string(world.path("agent.toml")).unwrap();
-    let daemon = format!("[daemon]\nlisten = \"127.0.0.1:{port}\"\n");
-    std::fs::write(world.path("agent.toml"), daemon + &text).unwrap();
-    let health = format!("http://127.0.0.1:{port}/health");
+    let daemon = format!("[daemon]\nlisten = \"127.0.0.1:{port}\"\n[client.erp]\n");
+    world.edit("[client.erp]\n", &daemon);
+    let health = || http("GET", &format!("http://127.0.0.1:{port}/health"), &[], None);
     let agent = running(&world.path("agent.toml"), &[]);
     let limit = Duration::from_secs(40);
     wait_until("a second token", limit, || world.generation() >= 2);
@@ -169,19 +161,14 @@ fn sealed_in_the_middle_of_a_renewal_loses_no_token_and_makes_none() {
     let at_seal = world.generation();
     // The token runs out while nothing can be leased: then there is none, and none is made.
     wait_until("the end of the token", limit, || {
-        let (status, told) = crate::services::http("GET", &health, &[], None);
-        let trouble = told["clients"][0]["trouble"]
-            .as_str()
-            .unwrap_or_default()
-            .to_owned();
-        status == 503 && trouble.contains("sealed")
+        let (status, told) = health();
+        status == 503 && told["clients"][0]["trouble"].to_string().contains("sealed")
     });
     assert!(world.generation() <= at_seal + 1, "made without a lease");
-    let (sealed_at, _) = (world.generation(), agent.output());
+    let sealed_at = world.generation();
     bao.unseal();
     wait_until("recovery", limit * 2, || {
-        let (status, _) = crate::services::http("GET", &health, &[], None);
-        status == 200 && world.generation() > sealed_at
+        health().0 == 200 && world.generation() > sealed_at
     });
     let kept = bao.call("GET", TOKEN, ROOT, None).1;
     let kept = kept["data"]["data"]["generation"].as_u64().unwrap();
@@ -198,15 +185,8 @@ fn sealed_between_generating_and_storing_keeps_the_token_and_stores_it_later() {
     let server = ClearStandIn::start("s3cret", Duration::from_secs(3_600));
     let role = bao.role("agent", AGENT_POLICY);
     let place = bao.destination(folder.path(), &role);
-    let path = write_config(
-        &folder.path().join("agent.toml"),
-        &server.base,
-        &format!("server_kind = \"clear\"\n[[client.erp.destination]]\n{place}"),
-    );
-    let port = free_port();
-    let text = std::fs::read_to_string(&path).unwrap();
-    let daemon = format!("[daemon]\nlisten = \"127.0.0.1:{port}\"\n");
-    std::fs::write(&path, daemon + &text).unwrap();
+    let lines = format!("server_kind = \"clear\"\n[[client.erp.destination]]\n{place}");
+    let path = write_config(&folder.path().join("agent.toml"), &server.base, &lines);
     let sealing = bao.clone();
     server.set_trap(move || sealing.seal());
     let agent = running(&path, &[]);
@@ -294,7 +274,7 @@ fn a_secret_id_for_one_use_serves_the_daemon_for_as_long_as_the_role_allows() {
 
 /// The world's configuration, with another address of Vault and these hosts.
 fn through(world: &World, bao: &Bao, address: &str, hosts: &str) {
-    let text = std::fs::read_to_string(world.path("agent.toml")).unwrap();
+    let text = world.text("agent.toml");
     let line = format!("address = \"{address}\"\nredirect_hosts = [{hosts}]\n");
     let known = format!("address = \"{}\"\n", bao.address);
     assert_eq!(text.matches(&known).count(), 2);
@@ -310,17 +290,17 @@ fn get(world: &World) -> Output {
     command.finish()
 }
 
+/// The answer of a standby, which sends callers on to the active node.
+fn to_active(active: &str, request: &Asked) -> Response {
+    let there = format!("{active}{}", request.uri());
+    bare(307, &[("location", &there)])
+}
+
 #[test]
 fn a_standby_is_followed_to_listed_hosts_by_the_same_scheme() {
     let (world, bao) = world(3600, "");
     let active = bao.address.clone();
-    let standby = stub(move |head| {
-        let path = head.split(' ').nth(1).unwrap().to_owned();
-        bare_answer(
-            "307 Temporary Redirect",
-            &format!("Location: {active}{path}\r\n"),
-        )
-    });
+    let standby = stub(move |request| to_active(&active, request));
     let authority = bao.address.trim_start_matches("http://").to_owned();
     for unlisted in ["", "\"vault.example.com\"", "\"127.0.0.1:1\""] {
         through(&world, &bao, &standby, unlisted);
@@ -336,14 +316,9 @@ fn a_standby_is_followed_to_listed_hosts_by_the_same_scheme() {
     }
     assert_eq!(world.generation(), 1);
     // By another scheme, with no address at all, and in a circle.
-    let elsewhere = stub(|_| {
-        bare_answer(
-            "307 Temporary Redirect",
-            "Location: https://127.0.0.1/v1/x\r\n",
-        )
-    });
-    let nowhere = stub(|_| bare_answer("307 Temporary Redirect", ""));
-    let circle = stub(|_| bare_answer("307 Temporary Redirect", "Location: /v1/x\r\n"));
+    let elsewhere = stub(|_| bare(307, &[("location", "https://127.0.0.1/v1/x")]));
+    let nowhere = stub(|_| bare(307, &[]));
+    let circle = stub(|_| bare(307, &[("location", "/v1/x")]));
     for (address, code, expect) in [
         (elsewhere, 78, "instead of http://"),
         (nowhere, 75, "names no active node"),
@@ -359,30 +334,26 @@ fn a_standby_is_followed_to_listed_hosts_by_the_same_scheme() {
 fn nodes_that_cannot_serve_are_told_by_what_they_are() {
     let (world, bao) = world(3600, "");
     for (status, expect) in [
-        ("412 Precondition Failed", "lags behind"),
-        ("472 DR", "disaster recovery secondary"),
-        ("473 Standby", "performance standby"),
-        ("501 Not Implemented", "not initialised"),
+        (412, "lags behind"),
+        (472, "disaster recovery secondary"),
+        (473, "performance standby"),
+        (501, "not initialised"),
     ] {
-        let node = stub(move |_| bare_answer(status, ""));
+        let node = stub(move |_| bare(status, &[]));
         through(&world, &bao, &node, "");
         let said = failed(&get(&world), 75);
         assert!(said.contains(expect), "{said}");
     }
     // One that lags behind for a moment is waited for.
-    let lagging = Arc::new(std::sync::atomic::AtomicU32::new(0));
-    let asked = lagging.clone();
+    let asked = std::sync::atomic::AtomicU32::new(0);
     let active = bao.address.clone();
-    let node = stub(move |head| {
-        let path = head.split(' ').nth(1).unwrap().to_owned();
-        match asked.fetch_add(1, std::sync::atomic::Ordering::Relaxed) {
-            0 | 1 => bare_answer("412 Precondition Failed", ""),
-            _ => bare_answer(
-                "307 Temporary Redirect",
-                &format!("Location: {active}{path}\r\n"),
-            ),
-        }
-    });
+    let node =
+        stub(
+            move |request| match asked.fetch_add(1, std::sync::atomic::Ordering::Relaxed) {
+                0 | 1 => bare(412, &[]),
+                _ => to_active(&active, request),
+            },
+        );
     through(&world, &bao, &node, "\"127.0.0.1\"");
     let token = out(&get(&world));
     assert_eq!(world.check(token.trim()), 200);

@@ -1,13 +1,13 @@
 //! `status`, `revoke`, `doctor`, `init`; and that nothing anywhere shows a secret.
 
-use crate::wait::wait_until;
 use crate::world::{
-    Finish as _, KNOWN_SIGNALS, World, agent, failed, finish, out, private_file, running, terminate,
+    FILE_HOME, Finish as _, KNOWN_SIGNALS, World, agent, chmod, failed, finish, out, private_file,
+    running, terminate,
 };
 use std::io::Write as _;
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
-use tokenward_testkit::assert_contains;
+use tokenward_testkit::{assert_contains, assert_lacks, wait_until};
 
 #[test]
 fn status_shows_both_sides_and_makes_nothing() {
@@ -31,20 +31,12 @@ fn status_shows_both_sides_and_makes_nothing() {
 #[test]
 fn revoke_ends_the_token_and_empties_every_place() {
     let world = World::new(3600);
-    world.config(
-        "[[client.erp.destination]]\nkind = \"file\"\npath = \"token.json\"\n\
-         [[client.erp.destination]]\nkind = \"dotenv\"\npath = \".env\"\n",
-    );
+    world.config(&format!(
+        "{FILE_HOME}[[client.erp.destination]]\nkind = \"dotenv\"\npath = \".env\"\n"
+    ));
     let token = out(&world.agent(&["get"]));
-    assert!(
-        std::fs::read_to_string(world.path(".env"))
-            .unwrap()
-            .contains(token.trim())
-    );
-    assert_eq!(
-        out(&world.agent(&["revoke"])).trim_end().split(',').next(),
-        Some("revoked generation 1")
-    );
+    assert_contains(&world.text(".env"), token.trim());
+    assert!(out(&world.agent(&["revoke"])).starts_with("revoked generation 1,"));
     assert_eq!(world.check(token.trim()), 401);
     assert!(!world.path("token.json").exists() && !world.path(".env").exists());
     assert!(out(&world.agent(&["revoke"])).contains("nothing was revoked"));
@@ -68,19 +60,13 @@ fn doctor_finds_each_fault_and_says_how_to_mend_it() {
     assert!(well.contains("ok   lease"), "{well}");
     assert_eq!(world.generation(), 0);
 
-    let mode = |path: &std::path::Path, mode: u32| {
-        let mode = std::os::unix::fs::PermissionsExt::from_mode(mode);
-        std::fs::set_permissions(path, mode).unwrap();
-    };
-    mode(&config, 0o664);
+    chmod(&config, 0o664);
     assert!(doctor(1).contains("chmod go-w"));
-    mode(&config, 0o644);
-    mode(&world.path("secret"), 0o644);
+    chmod(&config, 0o644);
+    chmod(&world.path("secret"), 0o644);
     assert!(doctor(1).contains("chmod 600"));
-    let token = out(&{
-        mode(&world.path("secret"), 0o600);
-        world.agent(&["get"])
-    });
+    chmod(&world.path("secret"), 0o600);
+    let token = out(&world.agent(&["get"]));
     private_file(&world.path("secret"), token.trim());
     assert!(doctor(1).contains("an access token stands there"));
     private_file(&world.path("secret"), &world.client.secret);
@@ -228,11 +214,8 @@ fn closed_pipes_end_every_verb_quietly() {
 #[test]
 fn a_stalled_reader_of_the_log_stops_nothing() {
     let world = World::new(2);
-    let path = world.config(
-        "margin_seconds = 0.5\n[[client.erp.destination]]\nkind = \"file\"\npath = \"token.json\"\n",
-    );
-    let text = std::fs::read_to_string(&path).unwrap();
-    std::fs::write(&path, format!("[log]\nlevel = \"trace\"\n{text}")).unwrap();
+    world.config(&format!("margin_seconds = 0.5\n{FILE_HOME}"));
+    world.edit("[client.erp]", "[log]\nlevel = \"trace\"\n[client.erp]");
     // A pipe that is full, and that nobody reads.
     let (reader, mut writer) = std::io::pipe().unwrap();
     let room = rustix::pipe::fcntl_getpipe_size(&writer).unwrap();
@@ -287,12 +270,7 @@ fn empty_variables_are_unset_ones_and_blanks_do_not_count() {
         assert_eq!(out(&get(variables)), token, "{variables:?}");
     }
     // The same for a secret.
-    let text = std::fs::read_to_string(&path).unwrap();
-    std::fs::write(
-        &path,
-        text.replace("secret.file = \"secret\"", "secret.environment = \"ERP\""),
-    )
-    .unwrap();
+    world.edit("file = \"secret\"", "environment = \"ERP\"");
     let status = |secret: &str| {
         agent(world.folder.path(), &["get"])
             .env("ERP", secret)
@@ -309,13 +287,11 @@ fn empty_variables_are_unset_ones_and_blanks_do_not_count() {
 fn no_secret_in_logs_errors_or_the_process_list() {
     let world = World::new(2);
     for format in ["text", "json"] {
-        let path = world.config(
-            "margin_seconds = 0.5\n[[client.erp.destination]]\nkind = \"file\"\npath = \"token.json\"\n\
-             [[client.erp.destination]]\nkind = \"dotenv\"\npath = \"missing/.env\"\n",
-        );
-        let text = std::fs::read_to_string(&path).unwrap();
-        let head = format!("[log]\nlevel = \"trace\"\nformat = \"{format}\"\n");
-        std::fs::write(&path, head + &text).unwrap();
+        let path = world.config(&format!(
+            "margin_seconds = 0.5\n{FILE_HOME}\
+             [[client.erp.destination]]\nkind = \"dotenv\"\npath = \"missing/.env\"\n\
+             [log]\nlevel = \"trace\"\nformat = \"{format}\"\n"
+        ));
         let before = world.generation();
         let daemon = running(&path, &[("RUST_LOG", "trace")]);
         let mut commands = String::new();
@@ -327,11 +303,11 @@ fn no_secret_in_logs_errors_or_the_process_list() {
         let log = daemon.output();
         assert!(log.contains("generated an access token"), "{log}");
         assert!(commands.contains("run"));
+        let secret = &world.client.secret;
         for text in [&log, &commands] {
-            assert!(!text.contains("sandbox.1."), "{text}");
-            assert!(!text.contains("tw-secret."), "{text}");
-            let secret = &world.client.secret;
-            assert!(!text.contains(&secret[secret.len() - 64..]), "{text}");
+            for secret in ["sandbox.1.", "tw-secret.", &secret[secret.len() - 64..]] {
+                assert_lacks(text, secret);
+            }
         }
     }
 }

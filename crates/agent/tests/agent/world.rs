@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 use tempfile::TempDir;
-use tokenward_testkit::{Api, ApiClient, NewClient, Server};
+use tokenward_testkit::{Api, ApiClient, NewClient, Server, expect_json};
 
 /// A server with one API client, and the client's own machine.
 pub(crate) struct World {
@@ -24,7 +24,10 @@ impl World {
     }
 
     pub(crate) fn with(new: NewClient) -> World {
-        let server = Server::start();
+        World::on(Server::start(), new)
+    }
+
+    pub(crate) fn on(server: Server, new: NewClient) -> World {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -42,12 +45,8 @@ impl World {
             folder,
             runtime,
         };
-        world.write_secret();
+        private_file(&world.path("secret"), &world.client.secret);
         world
-    }
-
-    fn write_secret(&self) {
-        private_file(&self.path("secret"), &self.client.secret);
     }
 
     /// A path in the client's folder.
@@ -67,43 +66,74 @@ impl World {
 
     /// The status of a check.
     pub(crate) fn check(&self, token: &str) -> u16 {
+        let asked = self.ask(async |api| api.check("sandbox", "e-invoice", token).await);
+        asked.unwrap().status
+    }
+
+    /// What the server says of the client's newest token.
+    pub(crate) fn status(&self) -> serde_json::Value {
         self.ask(async |api| {
-            api.check("sandbox", "e-invoice", token)
-                .await
-                .unwrap()
-                .status
+            let request = api.authz(reqwest::Method::GET, "/status", &self.client.secret);
+            expect_json(api.send(request), 200).await
+        })
+    }
+
+    /// Another API client, in a workspace of its own.
+    pub(crate) fn another(&self, new: NewClient) -> ApiClient {
+        self.ask(async |api| {
+            let workspace = api.workspace(&new.label).await.unwrap();
+            api.client(&workspace, new).await.unwrap()
         })
     }
 
     /// The generation of the client's newest token.
     pub(crate) fn generation(&self) -> u64 {
-        let secret = &self.client.secret;
-        self.ask(async |api| {
-            let request = api.authz(reqwest::Method::GET, "/status", secret);
-            api.send(request).await.unwrap().expect(200).json()["generation"]
-                .as_u64()
-                .unwrap()
-        })
+        self.status()["generation"].as_u64().unwrap()
     }
 
     /// Writes a configuration with these further lines of the client, its destinations among them.
     pub(crate) fn config(&self, lines: &str) -> PathBuf {
-        self.config_for(self.server.public(), lines)
-    }
-
-    pub(crate) fn config_for(&self, server: &str, lines: &str) -> PathBuf {
-        write_config(&self.path("agent.toml"), server, lines)
+        write_config(&self.path("agent.toml"), self.server.public(), lines)
     }
 
     /// The configuration with one file as home.
     pub(crate) fn file_config(&self) -> PathBuf {
-        self.config("[[client.erp.destination]]\nkind = \"file\"\npath = \"token.json\"\n")
+        self.config(FILE_HOME)
+    }
+
+    /// Puts other words into the configuration, in place of all that are like these.
+    #[track_caller]
+    pub(crate) fn edit(&self, from: &str, to: &str) {
+        edit(&self.path("agent.toml"), from, to);
+    }
+
+    /// The text of a file in the client's folder.
+    #[track_caller]
+    pub(crate) fn text(&self, name: &str) -> String {
+        std::fs::read_to_string(self.path(name)).unwrap()
     }
 
     /// Runs the agent to its end.
     pub(crate) fn agent(&self, arguments: &[&str]) -> Output {
         agent(self.folder.path(), arguments).finish()
     }
+}
+
+/// The lines of a client whose home is a file.
+pub(crate) const FILE_HOME: &str =
+    "[[client.erp.destination]]\nkind = \"file\"\npath = \"token.json\"\n";
+
+/// Puts other words into a file, in place of all that are like these.
+#[track_caller]
+pub(crate) fn edit(path: &Path, from: &str, to: &str) {
+    let text = std::fs::read_to_string(path).unwrap();
+    assert!(text.contains(from), "{from:?} is not in {text}");
+    std::fs::write(path, text.replace(from, to)).unwrap();
+}
+
+/// Changes the mode of a file.
+pub(crate) fn chmod(path: &Path, mode: u32) {
+    std::fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
 }
 
 /// A configuration whose secret lies beside it.
@@ -177,14 +207,14 @@ pub(crate) fn private_folder() -> TempDir {
         .prefix("tokenward-client-")
         .tempdir()
         .unwrap();
-    std::fs::set_permissions(folder.path(), Permissions::from_mode(0o700)).unwrap();
+    chmod(folder.path(), 0o700);
     folder
 }
 
 /// A file that only this user reads.
 pub(crate) fn private_file(path: &Path, text: &str) {
     std::fs::write(path, text).unwrap();
-    std::fs::set_permissions(path, Permissions::from_mode(0o600)).unwrap();
+    chmod(path, 0o600);
 }
 
 /// Standard output of a command that succeeded.
