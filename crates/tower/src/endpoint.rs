@@ -4,11 +4,9 @@
 use crate::tls::Tls;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::pin::Pin;
 use std::str::FromStr;
-use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 
 /// A connection not made in this time is given up.
@@ -64,11 +62,8 @@ impl Endpoints {
 
 impl std::fmt::Display for Endpoints {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        for (place, one) in self.0.iter().enumerate() {
-            let before = if place == 0 { "" } else { ", " };
-            write!(f, "{before}{one}")?;
-        }
-        Ok(())
+        let all: Vec<String> = self.0.iter().map(ToString::to_string).collect();
+        f.write_str(&all.join(", "))
     }
 }
 
@@ -178,21 +173,13 @@ impl Endpoint {
         #[cfg(not(feature = "tls"))]
         let _ = speech;
         let connecting = async {
-            match &self.0 {
-                Kind::Tcp(address) => {
-                    let stream = TcpStream::connect(address).await?;
-                    stream.set_nodelay(true)?;
-                    Ok(Socket::Tcp(stream))
-                }
-                Kind::Unix(path) => UnixStream::connect(path).await.map(Socket::Unix),
+            let stream: Socket = match &self.0 {
+                Kind::Tcp(address) => Box::new(tcp(address).await?),
+                Kind::Unix(path) => Box::new(UnixStream::connect(path).await?),
                 #[cfg(feature = "tls")]
-                Kind::Tls(tls) => {
-                    let stream = TcpStream::connect(&tls.address).await?;
-                    stream.set_nodelay(true)?;
-                    let stream = tls.connect(stream, speech).await?;
-                    Ok(Socket::Tls(Box::new(stream)))
-                }
-            }
+                Kind::Tls(tls) => Box::new(tls.connect(tcp(&tls.address).await?, speech).await?),
+            };
+            Ok(stream)
         };
         tokio::time::timeout(CONNECTING, connecting).await?
     }
@@ -208,6 +195,12 @@ impl Endpoint {
     }
 }
 
+async fn tcp(address: &str) -> std::io::Result<TcpStream> {
+    let stream = TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
 impl std::fmt::Display for Endpoint {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match &self.0 {
@@ -220,51 +213,12 @@ impl std::fmt::Display for Endpoint {
 }
 
 /// A connection of any kind.
-pub(crate) enum Socket {
-    Tcp(TcpStream),
-    Unix(UnixStream),
-    #[cfg(feature = "tls")]
-    Tls(Box<tokio_rustls::client::TlsStream<TcpStream>>),
-}
+pub(crate) type Socket = Box<dyn Stream>;
 
-macro_rules! whichever {
-    ($self:expr, $stream:ident => $do:expr) => {
-        match $self.get_mut() {
-            Socket::Tcp($stream) => $do,
-            Socket::Unix($stream) => $do,
-            #[cfg(feature = "tls")]
-            Socket::Tls($stream) => $do,
-        }
-    };
-}
+/// What a connection does.
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
-impl AsyncRead for Socket {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<std::io::Result<()>> {
-        whichever!(self, stream => Pin::new(stream).poll_read(cx, buf))
-    }
-}
-
-impl AsyncWrite for Socket {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<std::io::Result<usize>> {
-        whichever!(self, stream => Pin::new(stream).poll_write(cx, buf))
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        whichever!(self, stream => Pin::new(stream).poll_flush(cx))
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        whichever!(self, stream => Pin::new(stream).poll_shutdown(cx))
-    }
-}
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
 #[cfg(test)]
 mod tests {

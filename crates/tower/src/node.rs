@@ -116,14 +116,9 @@ impl Node {
     }
 
     async fn connect(&self) -> Result<Connection, NoAnswer> {
-        let socket = self
-            .endpoint
-            .connect(Speech::Questions)
-            .await
-            .map_err(|_| NoAnswer)?;
-        let (connection, driver) = handshake(TokioIo::new(socket))
-            .await
-            .map_err(|_| NoAnswer)?;
+        let socket = self.endpoint.connect(Speech::Questions).await;
+        let socket = TokioIo::new(socket.map_err(|_| NoAnswer)?);
+        let (connection, driver) = handshake(socket).await.map_err(|_| NoAnswer)?;
         tokio::spawn(driver);
         Ok(connection)
     }
@@ -149,24 +144,23 @@ impl Node {
 fn read(response: &Response<()>, environment: Environment, product: &Arc<str>) -> Option<Verdict> {
     let headers = response.headers();
     if response.status() == StatusCode::OK {
-        return told(headers, environment, product)
-            .map(|told| Verdict::Permit(Permit::of_node(told)));
+        let told = told(headers, environment, product)?;
+        return Some(Verdict::Permit(Permit::of_node(told, Arc::clone(product))));
     }
     let denial = Denial::parse(text(headers, "x-tokenward-denial")?)?;
     Some(Verdict::Deny(denial))
 }
 
 /// The identity headers, all of which a node always sends; a 200 without them is somebody else's.
-fn told(headers: &HeaderMap, environment: Environment, product: &Arc<str>) -> Option<Told> {
+fn told(headers: &HeaderMap, environment: Environment, product: &str) -> Option<Told> {
     let same = text(headers, "x-tokenward-environment")? == environment.as_str()
-        && text(headers, "x-tokenward-product")? == &**product;
+        && text(headers, "x-tokenward-product")? == product;
     let till = text(headers, "x-tokenward-valid-till")?;
     let told = Told {
         workspace: Uuid::try_parse(text(headers, "x-tokenward-workspace")?).ok()?,
         client: Uuid::try_parse(text(headers, "x-tokenward-client")?).ok()?,
         label: text(headers, "x-tokenward-client-label")?.to_owned(),
         environment,
-        product: Arc::clone(product),
         generation: text(headers, "x-tokenward-generation")?.parse().ok()?,
         valid_till: (!till.is_empty()).then(|| till.to_owned()),
     };

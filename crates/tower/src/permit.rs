@@ -8,14 +8,14 @@ use uuid::Uuid;
 ///
 /// Only the check makes one, so a handler that takes it as an argument can't be reached without a check.
 #[derive(Clone, Debug)]
-pub struct Permit(Origin);
+pub struct Permit {
+    origin: Origin,
+    product: Arc<str>,
+}
 
 #[derive(Clone, Debug)]
 enum Origin {
-    Replica {
-        permit: tokenward_core::Permit,
-        product: Arc<str>,
-    },
+    Replica(tokenward_core::Permit),
     Node(Arc<Told>),
 }
 
@@ -26,81 +26,74 @@ pub(crate) struct Told {
     pub(crate) client: Uuid,
     pub(crate) label: String,
     pub(crate) environment: Environment,
-    pub(crate) product: Arc<str>,
     pub(crate) generation: u32,
     pub(crate) valid_till: Option<String>,
 }
 
 impl Permit {
     pub(crate) fn of_replica(permit: tokenward_core::Permit, product: Arc<str>) -> Self {
-        Self(Origin::Replica { permit, product })
+        let origin = Origin::Replica(permit);
+        Self { origin, product }
     }
 
-    pub(crate) fn of_node(told: Told) -> Self {
-        Self(Origin::Node(Arc::new(told)))
+    pub(crate) fn of_node(told: Told, product: Arc<str>) -> Self {
+        let origin = Origin::Node(Arc::new(told));
+        Self { origin, product }
+    }
+
+    /// What a replica, or a node, says.
+    fn says<'a, T>(
+        &'a self,
+        replica: impl FnOnce(&'a tokenward_core::Permit) -> T,
+        node: impl FnOnce(&'a Told) -> T,
+    ) -> T {
+        match &self.origin {
+            Origin::Replica(permit) => replica(permit),
+            Origin::Node(told) => node(told),
+        }
     }
 
     /// The caller's workspace.
     #[must_use]
     pub fn workspace(&self) -> Uuid {
-        match &self.0 {
-            Origin::Replica { permit, .. } => permit.workspace().0,
-            Origin::Node(told) => told.workspace,
-        }
+        self.says(|permit| permit.workspace().0, |told| told.workspace)
     }
 
     /// The API client.
     #[must_use]
     pub fn client(&self) -> Uuid {
-        match &self.0 {
-            Origin::Replica { permit, .. } => permit.client().0,
-            Origin::Node(told) => told.client,
-        }
+        self.says(|permit| permit.client().0, |told| told.client)
     }
 
     /// The client's label, printable ASCII: `%` and everything else percent-encoded.
     #[must_use]
     pub fn label(&self) -> &str {
-        match &self.0 {
-            Origin::Replica { permit, .. } => permit.label(),
-            Origin::Node(told) => &told.label,
-        }
+        self.says(|permit| permit.label(), |told| told.label.as_str())
     }
 
     /// The environment.
     #[must_use]
     pub fn environment(&self) -> Environment {
-        match &self.0 {
-            Origin::Replica { permit, .. } => permit.environment(),
-            Origin::Node(told) => told.environment,
-        }
+        self.says(|permit| permit.environment(), |told| told.environment)
     }
 
     /// The slug of the product the request was checked for.
     #[must_use]
     pub fn product(&self) -> &str {
-        match &self.0 {
-            Origin::Replica { product, .. } => product,
-            Origin::Node(told) => &told.product,
-        }
+        &self.product
     }
 
     /// The token's generation; with the client it names the token.
     #[must_use]
     pub fn generation(&self) -> u32 {
-        match &self.0 {
-            Origin::Replica { permit, .. } => permit.generation(),
-            Origin::Node(told) => told.generation,
-        }
+        self.says(|permit| permit.generation(), |told| told.generation)
     }
 
     /// When the token ends, such as `2026-11-23T10:15:30+00:00`; none means never.
     #[must_use]
     pub fn valid_till(&self) -> Option<String> {
-        match &self.0 {
-            Origin::Replica { permit, .. } => permit.valid_till().map(Timestamp::iso),
-            Origin::Node(told) => told.valid_till.clone(),
-        }
+        let iso = |permit: &tokenward_core::Permit| permit.valid_till().map(Timestamp::iso);
+        self.says(iso, |told| told.valid_till.clone())
     }
 }
 

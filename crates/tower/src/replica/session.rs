@@ -3,7 +3,6 @@
 use super::Shared;
 use super::stream::{self, Ear, Pen};
 use crate::endpoint::Endpoint;
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 use tokenward_core::Replica;
@@ -49,6 +48,8 @@ pub(super) struct Session<'a> {
     node: &'a Endpoint,
     replica: Arc<Replica>,
     holder: SubHolder,
+    /// What was heard last, until it is applied; none for a change that a check does not ask about.
+    changes: Vec<Option<Change>>,
     pen: Pen,
     vouched: bool,
     /// When the node was last heard.
@@ -85,6 +86,7 @@ impl Session<'_> {
             node,
             replica: Arc::new(replica),
             holder: SubHolder::new(Terms::STANDARD),
+            changes: Vec::new(),
             pen,
             vouched: false,
             heard_at: SystemClock.boot(),
@@ -92,9 +94,7 @@ impl Session<'_> {
             granted: false,
             over: None,
         };
-        session
-            .step(HolderEvent::Loaded { number }, &mut VecDeque::new())
-            .await;
+        session.step(HolderEvent::Loaded { number }).await;
         session.follow(ear, leaving).await
     }
 
@@ -118,12 +118,12 @@ impl Session<'_> {
                 () = super::told_to_leave(leaving) => {
                     // Before the release, which ends the stream.
                     self.tell_uses().await;
-                    self.step(HolderEvent::Leave, &mut VecDeque::new()).await;
+                    self.step(HolderEvent::Leave).await;
                     listening.abort();
                     return Ended::Left;
                 }
                 _ = tokio::time::timeout(left, std::future::pending::<()>()) => {
-                    self.step(HolderEvent::Tick, &mut VecDeque::new()).await;
+                    self.step(HolderEvent::Tick).await;
                     self.tell_uses().await;
                     let since = |at: BootInstant| SystemClock.boot().0.saturating_sub(at.0);
                     if since(self.heard_at) > SILENCE {
@@ -153,16 +153,14 @@ impl Session<'_> {
         };
         match ToReplica::from_bytes(&frame) {
             Ok(ToReplica::Changes { first, bodies }) => match read(&bodies) {
-                Some(mut changes) if !changes.is_empty() => {
+                Some(changes) if !changes.is_empty() => {
                     let last = first + changes.len() as u64 - 1;
-                    let event = HolderEvent::Changes { first, last };
-                    self.step(event, &mut changes).await;
+                    self.changes = changes;
+                    self.step(HolderEvent::Changes { first, last }).await;
+                    self.changes.clear();
                 }
                 Some(_) => {}
-                None => {
-                    self.step(HolderEvent::Unreadable, &mut VecDeque::new())
-                        .await
-                }
+                None => self.step(HolderEvent::Unreadable).await,
             },
             Ok(ToReplica::Granted {
                 round,
@@ -174,7 +172,7 @@ impl Session<'_> {
                     through,
                     term,
                 };
-                self.step(event, &mut VecDeque::new()).await;
+                self.step(event).await;
                 self.granted_at = SystemClock.boot();
                 if self.may_move() && self.granted && term < ENDING {
                     self.cut("its own lease is ending".into()).await;
@@ -183,8 +181,7 @@ impl Session<'_> {
             }
             Ok(ToReplica::Expelled(why)) => self.cut(why.to_owned()).await,
             Ok(ToReplica::Snapshot { .. } | ToReplica::Part(_) | ToReplica::Loaded) | Err(_) => {
-                self.step(HolderEvent::Unreadable, &mut VecDeque::new())
-                    .await;
+                self.step(HolderEvent::Unreadable).await;
             }
         }
     }
@@ -195,18 +192,18 @@ impl Session<'_> {
     }
 
     async fn cut(&mut self, why: String) {
-        self.step(HolderEvent::Cut, &mut VecDeque::new()).await;
+        self.step(HolderEvent::Cut).await;
         self.over = Some(why);
     }
 
     /// One step of the sub-holder. The clock is read before it, so a renewal counts from before its
     /// sending. What it wants is done in order; what fails ends the rest.
-    async fn step(&mut self, event: HolderEvent, changes: &mut VecDeque<Option<Change>>) {
+    async fn step(&mut self, event: HolderEvent) {
         let effects = self.holder.step(event, SystemClock.boot());
         for effect in effects {
             let done = match effect {
                 HolderEffect::Renew { round } => self.pen.say(&ToNode::Renew { round }).await,
-                HolderEffect::Apply { skip } => self.apply(skip, changes),
+                HolderEffect::Apply { skip } => self.apply(skip),
                 HolderEffect::Acknowledge { number } => {
                     self.pen.say(&ToNode::Acknowledge { number }).await
                 }
@@ -239,12 +236,11 @@ impl Session<'_> {
     }
 
     /// Applies changes; one that can't be applied has ended the lease.
-    fn apply(&mut self, skip: u64, changes: &mut VecDeque<Option<Change>>) -> Result<(), String> {
+    fn apply(&mut self, skip: u64) -> Result<(), String> {
         let number = self.holder.applied().unwrap_or(0);
-        let skip = usize::try_from(skip)
-            .unwrap_or(usize::MAX)
-            .min(changes.len());
-        let changes: Vec<Change> = changes.drain(..).skip(skip).flatten().collect();
+        let skip = usize::try_from(skip).unwrap_or(usize::MAX);
+        let changes = std::mem::take(&mut self.changes).into_iter();
+        let changes: Vec<Change> = changes.skip(skip).flatten().collect();
         self.replica
             .apply(&changes, number)
             .map_err(|error| error.to_string())
@@ -304,7 +300,7 @@ fn last_uses(replica: &Replica, uses: &[Permitted]) -> Vec<Used> {
 
 /// Reads changes; none for those a check does not ask about. A whole None when one can't be read, or
 /// changes everything in a way that a running replica can't follow.
-fn read(bodies: &[&str]) -> Option<VecDeque<Option<Change>>> {
+fn read(bodies: &[&str]) -> Option<Vec<Option<Change>>> {
     let one = |body: &&str| match body {
         &"" => Some(None),
         body => match Change::from_body(FORMAT, body) {
