@@ -1,12 +1,12 @@
 //! The layer answers what the node would: every denial with its body, and after any sequence of changes,
 //! from the moment each is answered.
 
-use crate::house::{HOME, House, Seen, call, seen, until};
+use crate::house::{HOME, House, Seen, call, router, seen, until};
 use axum::Router;
 use reqwest::Method;
 use serde_json::{Value, json};
 use tokenward_testkit::{ApiClient, NewClient};
-use tokenward_tower::Environment;
+use tokenward_tower::{Checker, Environment, Node};
 
 /// The node's own answer to the same request.
 async fn by_gateway(house: &House, path: &str, headers: &[(&str, &str)], from: &str) -> Seen {
@@ -49,32 +49,22 @@ async fn every_answer_is_the_nodes_own() {
     let house = House::new().await;
     let api = &house.api;
     let replica = house.replica().await;
-    let make = |new: NewClient| api.client(&house.workspace, new);
-    let good = make(NewClient::production("Außenhandel 1")).await.unwrap();
-    let narrow = make(
-        NewClient::production("narrow")
-            .products(&["gst"])
-            .token_networks(&["10.0.0.0/8"]),
-    )
-    .await
-    .unwrap();
-    let brief = make(NewClient::production("brief").lifetime(1))
-        .await
-        .unwrap();
-    let [revoked, disabled, deleted] = [
-        make(NewClient::production("revoked")).await.unwrap(),
-        make(NewClient::production("disabled")).await.unwrap(),
-        make(NewClient::production("deleted")).await.unwrap(),
-    ];
+    let good = house.make(NewClient::production("Außenhandel 1")).await;
+    let narrow = NewClient::production("narrow")
+        .products(&["gst"])
+        .token_networks(&["10.0.0.0/8"]);
+    let revoked = house.make(NewClient::production("revoked")).await;
+    let disabled = house.make(NewClient::production("disabled")).await;
+    let deleted = house.make(NewClient::production("deleted")).await;
     let superseded = house.generate(&good.secret).await;
     let token = house.generate(&good.secret).await;
-    let [narrow, expired, ended, off, gone] = [
-        house.generate(&narrow.secret).await,
-        house.generate(&brief.secret).await,
-        house.generate(&revoked.secret).await,
-        house.generate(&disabled.secret).await,
-        house.generate(&deleted.secret).await,
-    ];
+    let narrow = house.token_of(narrow).await;
+    let expired = house
+        .token_of(NewClient::production("brief").lifetime(1))
+        .await;
+    let ended = house.generate(&revoked.secret).await;
+    let off = house.generate(&disabled.secret).await;
+    let gone = house.generate(&deleted.secret).await;
     api.revoke(&revoked.id).await.unwrap().expect(200);
     api.disable(&disabled.id).await.unwrap().expect(200);
     api.delete(&deleted).await.unwrap().expect(200);
@@ -113,35 +103,25 @@ async fn every_answer_is_the_nodes_own() {
             ("x_tokenward_generation", "99"),
         ],
     ];
-    let brief_is_over = by_gateway(&house, "production/gst", &[(TOKEN, &expired)], HOME).await;
-    if brief_is_over.status == 200 {
-        let api = house.api.clone();
-        let expired = expired.clone();
-        let handle = tokio::runtime::Handle::current();
-        until("a token of one second to end", || {
-            handle
-                .block_on(api.check("production", "gst", &expired))
-                .unwrap()
-                .status
-                == 401
-        });
-    }
+    let handle = tokio::runtime::Handle::current();
+    until("a token of one second to end", || {
+        let checked = handle.block_on(api.check("production", "gst", &expired));
+        checked.unwrap().status == 401
+    });
     let mut statuses = std::collections::BTreeSet::new();
     for (path, environment, product) in places {
+        let node = Node::new(house.endpoint());
         let layers = [
-            house.by_replica(&replica, environment, product),
-            house.by_node(environment, product),
+            router(Checker::new(replica.clone(), environment, product)),
+            router(Checker::new(node, environment, product)),
         ];
         for headers in &requests {
             for from in [HOME, "198.51.100.7", "2001:db8::1"] {
                 let expect = by_gateway(&house, path, headers, from).await;
                 statuses.insert(expect.status);
                 for layer in &layers {
-                    assert_eq!(
-                        by_layer(layer, headers, from).await,
-                        expect,
-                        "{path} {headers:?} {from}"
-                    );
+                    let seen = by_layer(layer, headers, from).await;
+                    assert_eq!(seen, expect, "{path} {headers:?} {from}");
                 }
             }
         }
@@ -158,8 +138,7 @@ async fn something(
     let api = &house.api;
     if clients.len() < 3 || random.u8(..) < 12 {
         let label = format!("client {}", random.u64(..));
-        let new = NewClient::production(&label);
-        let client = api.client(&house.workspace, new).await.unwrap();
+        let client = house.make(NewClient::production(&label)).await;
         clients.push((client, Vec::new()));
         return;
     }
@@ -176,21 +155,14 @@ async fn something(
         9 => api.revoke(&client.id).await.unwrap(),
         10 | 11 => api.disable(&client.id).await.unwrap(),
         12..15 => api.enable(&client.id).await.unwrap(),
-        15 => api
-            .patch_client(&client.id, &json!({ "products": ["gst"] }))
-            .await
-            .unwrap(),
-        16 => api
-            .patch_client(
-                &client.id,
-                &json!({ "products": null, "token_networks": [] }),
-            )
-            .await
-            .unwrap(),
-        17 => api
-            .patch_client(&client.id, &json!({ "token_networks": ["192.0.2.0/24"] }))
-            .await
-            .unwrap(),
+        kind @ 15..18 => {
+            let change = match kind {
+                15 => json!({ "products": ["gst"] }),
+                16 => json!({ "products": null, "token_networks": [] }),
+                _ => json!({ "token_networks": ["192.0.2.0/24"] }),
+            };
+            api.patch_client(&client.id, &change).await.unwrap()
+        }
         18 => {
             let body = json!({ "disabled": random.u8(..4) == 0 });
             let path = format!("/workspaces/{}", house.workspace);
@@ -217,10 +189,8 @@ async fn after_any_sequence_of_changes_the_replica_answers_like_its_node() {
     }
     let replica = house.replica().await;
     let places = ["gst", "e-invoice"].map(|product| {
-        (
-            format!("production/{product}"),
-            house.by_replica(&replica, Environment::Production, product),
-        )
+        let checker = Checker::new(replica.clone(), Environment::Production, product);
+        (format!("production/{product}"), router(checker))
     });
     let mut permitted = 0;
     for step in 0..120 {
@@ -244,9 +214,7 @@ async fn after_any_sequence_of_changes_the_replica_answers_like_its_node() {
         .api
         .send(house.api.admin(Method::PATCH, &path).json(&body));
     enabled.await.unwrap().expect(200);
-    let new = NewClient::production("the last");
-    let last = house.api.client(&house.workspace, new).await.unwrap();
-    let token = house.generate(&last.secret).await;
+    let token = house.token_of(NewClient::production("the last")).await;
     let own = by_layer(&places[0].1, &[(TOKEN, &token)], HOME).await;
     assert_eq!(own.status, 200, "seed {seed}, {permitted} permitted before");
 }

@@ -1,92 +1,43 @@
 //! What the replica does when it can't hear its node: it stops vouching, and no token that was revoked
 //! meanwhile passes. And what the node does: it waits for such a replica once.
 
-use crate::house::{House, figure_of, status, until};
+use crate::house::{House, figure_of, gst, status, until};
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use tokenward_testkit::{PgCluster, Server, expect_json};
-use tokenward_tower::{Endpoint, Environment, Replica};
+use tokenward_testkit::{Network, PgCluster, Relay, Server, expect_json};
+use tokenward_tower::{Endpoint, Replica};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
 
-/// A wire to the node that can be blocked: nothing is closed, nothing passes. Or cut: both ends see it
-/// closed, and a new one is closed as soon as it is made.
-struct Wire {
-    address: SocketAddr,
-    blocked: Arc<AtomicBool>,
-    cut: watch::Sender<bool>,
+/// A network between a replica and the node.
+fn wire_to(house: &House) -> (Relay, Endpoint) {
+    let (_, port) = house.server.internal().rsplit_once(':').unwrap();
+    let relay = Relay::to(port.parse().unwrap());
+    let endpoint = SocketAddr::from(([127, 0, 0, 1], relay.port()));
+    (relay, endpoint.into())
 }
 
-impl Wire {
-    async fn to(node: &str) -> Self {
-        Self::hiding(node, None).await
-    }
-
-    /// A wire that makes one byte of what the node says first a zero.
-    async fn hiding(node: &str, byte: Option<usize>) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let blocked = Arc::new(AtomicBool::new(false));
-        let cut = watch::Sender::new(false);
-        let (node, is_blocked) = (
-            node.trim_start_matches("http://").to_owned(),
-            Arc::clone(&blocked),
-        );
-        let cutting = cut.subscribe();
-        tokio::spawn(async move {
-            while let Ok((near, _)) = listener.accept().await {
-                let Ok(far) = TcpStream::connect(&node).await else {
-                    continue;
+/// A wire to the node that makes one byte of what it says first a zero.
+async fn hiding(node: &str, place: usize) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let node = node.trim_start_matches("http://").to_owned();
+    tokio::spawn(async move {
+        while let Ok((near, _)) = listener.accept().await {
+            let (mut near_in, mut near_out) = near.into_split();
+            let (mut far_in, mut far_out) = TcpStream::connect(&node).await.unwrap().into_split();
+            tokio::spawn(async move {
+                let back = async {
+                    let mut first = vec![0; place + 1];
+                    far_in.read_exact(&mut first).await?;
+                    first[place] = 0;
+                    near_out.write_all(&first).await?;
+                    tokio::io::copy(&mut far_in, &mut near_out).await
                 };
-                let (near_in, near_out) = near.into_split();
-                let (far_in, far_out) = far.into_split();
-                let there = pass(near_in, far_out, Arc::clone(&is_blocked), None);
-                let back = pass(far_in, near_out, Arc::clone(&is_blocked), byte);
-                let mut cutting = cutting.clone();
-                tokio::spawn(async move {
-                    tokio::select! {
-                        _ = cutting.wait_for(|cut| *cut) => {}
-                        _ = async { tokio::join!(there, back) } => {}
-                    }
-                });
-            }
-        });
-        Self {
-            address,
-            blocked,
-            cut,
+                tokio::try_join!(tokio::io::copy(&mut near_in, &mut far_out), back)
+            });
         }
-    }
-
-    fn block(&self, on: bool) {
-        self.blocked.store(on, Ordering::SeqCst);
-    }
-}
-
-async fn pass(
-    mut from: tokio::net::tcp::OwnedReadHalf,
-    mut to: tokio::net::tcp::OwnedWriteHalf,
-    blocked: Arc<AtomicBool>,
-    mut hidden: Option<usize>,
-) {
-    let mut bytes = vec![0; 65_536];
-    while let Ok(count @ 1..) = from.read(&mut bytes).await {
-        if let Some(place) = hidden {
-            if let Some(byte) = bytes[..count].get_mut(place) {
-                *byte = 0;
-            }
-            hidden = place.checked_sub(count);
-        }
-        // A blocked wire swallows: what was on it never arrives, so it is of no use afterwards.
-        if blocked.load(Ordering::SeqCst) {
-            std::future::pending::<()>().await;
-        }
-        if to.write_all(&bytes[..count]).await.is_err() {
-            return;
-        }
-    }
+    });
+    address
 }
 
 /// A client, its token, and the token's way through the replica.
@@ -103,13 +54,13 @@ async fn back_again(replica: &Replica) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_silent_wire_holds_an_answer_up_once_and_lets_no_revoked_token_pass() {
     let house = House::new().await;
-    let wire = Wire::to(house.server.internal()).await;
-    let replica = house.replica_at(Endpoint::from(wire.address)).await;
-    let product = house.by_replica(&replica, Environment::Production, "gst");
+    let (wire, endpoint) = wire_to(&house);
+    let replica = house.replica_at(endpoint).await;
+    let product = gst(replica.clone());
     let (secret, old) = one_client(&house).await;
     assert_eq!(status(&product, &old).await, 200);
 
-    wire.block(true);
+    wire.set(Network::Silent);
     // Answered only when the replica can no longer vouch by what it was granted.
     let new = house.generate(&secret).await;
     assert_eq!(status(&product, &old).await, 503);
@@ -120,7 +71,7 @@ async fn a_silent_wire_holds_an_answer_up_once_and_lets_no_revoked_token_pass() 
     assert_eq!(status(&product, &new).await, 503);
     assert!(!replica.is_vouching());
 
-    wire.block(false);
+    wire.set(Network::Good);
     back_again(&replica).await;
     assert_eq!(status(&product, &old).await, 401);
     assert_eq!(status(&product, &newer).await, 200);
@@ -129,20 +80,20 @@ async fn a_silent_wire_holds_an_answer_up_once_and_lets_no_revoked_token_pass() 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cut_wire_holds_an_answer_up_once_and_lets_no_revoked_token_pass() {
     let house = House::new().await;
-    let wire = Wire::to(house.server.internal()).await;
-    let replica = house.replica_at(Endpoint::from(wire.address)).await;
-    let product = house.by_replica(&replica, Environment::Production, "gst");
+    let (wire, endpoint) = wire_to(&house);
+    let replica = house.replica_at(endpoint).await;
+    let product = gst(replica.clone());
     let (secret, old) = one_client(&house).await;
     assert_eq!(status(&product, &old).await, 200);
 
     // It goes on by the lease it has; so the node, which sees it gone, must not answer before that is over.
-    wire.cut.send_replace(true);
+    wire.set(Network::Cut);
     assert_eq!(status(&product, &old).await, 200);
     let new = house.generate(&secret).await;
     assert_eq!(status(&product, &old).await, 503);
     assert_eq!(house.figure("tokenward_replicas").await, "0");
 
-    wire.cut.send_replace(false);
+    wire.set(Network::Good);
     back_again(&replica).await;
     assert_eq!(status(&product, &old).await, 401);
     assert_eq!(status(&product, &new).await, 200);
@@ -152,7 +103,7 @@ async fn a_cut_wire_holds_an_answer_up_once_and_lets_no_revoked_token_pass() {
 async fn a_killed_node_is_outlived_by_seconds_and_its_successor_waits_for_them() {
     let mut house = House::new().await;
     let replica = house.replica().await;
-    let product = house.by_replica(&replica, Environment::Production, "gst");
+    let product = gst(replica.clone());
     let (secret, old) = one_client(&house).await;
     assert_eq!(status(&product, &old).await, 200);
 
@@ -165,7 +116,7 @@ async fn a_killed_node_is_outlived_by_seconds_and_its_successor_waits_for_them()
 
     // The replica knows the old address; a new one takes its place.
     let replica = house.replica().await;
-    let product = house.by_replica(&replica, Environment::Production, "gst");
+    let product = gst(replica.clone());
     assert_eq!(status(&product, &old).await, 200);
     house.server.kill9();
     house.server.restart();
@@ -180,7 +131,7 @@ async fn a_killed_node_is_outlived_by_seconds_and_its_successor_waits_for_them()
 async fn a_stopped_node_is_not_vouched_for() {
     let house = House::new().await;
     let replica = house.replica().await;
-    let product = house.by_replica(&replica, Environment::Production, "gst");
+    let product = gst(replica.clone());
     let (secret, old) = one_client(&house).await;
     house.server.freeze();
     until("the replica to stop vouching", || !replica.is_vouching());
@@ -196,7 +147,7 @@ async fn a_stopped_node_is_not_vouched_for() {
 async fn who_leaves_in_good_order_holds_nobody_up() {
     let house = House::new().await;
     let replica = house.replica().await;
-    let product = house.by_replica(&replica, Environment::Production, "gst");
+    let product = gst(replica.clone());
     let (secret, old) = one_client(&house).await;
     assert_eq!(house.figure("tokenward_replicas").await, "1");
     replica.leave().await;
@@ -214,10 +165,9 @@ async fn who_leaves_in_good_order_holds_nobody_up() {
 async fn a_node_that_reads_no_sums_is_told_the_last_use() {
     let house = House::new().await;
     // The last byte of the greeting: 32 of the nonce, the number of keys, eight keys.
-    let wire = Wire::hiding(house.server.internal(), Some(40)).await;
-    let endpoint = Endpoint::from(wire.address);
-    let replica = house.replica_at(endpoint).await;
-    let product = house.by_replica(&replica, Environment::Production, "gst");
+    let wire = hiding(house.server.internal(), 40).await;
+    let replica = house.replica_at(wire.into()).await;
+    let product = gst(replica.clone());
     let client = house.client().await;
     let token = house.generate(&client.secret).await;
     assert_eq!(status(&product, &token).await, 200);
@@ -252,7 +202,7 @@ async fn a_replica_moves_to_another_node_and_goes_on() {
     tokio::time::timeout(crate::house::LIMIT, replica.ready())
         .await
         .expect("a replica that vouches");
-    let product = house.by_replica(&replica, Environment::Production, "gst");
+    let product = gst(replica.clone());
     let (secret, old) = one_client(&house).await;
     assert_eq!(status(&product, &old).await, 200);
     assert_eq!(figure_of(&first, "tokenward_replicas").await, "1");

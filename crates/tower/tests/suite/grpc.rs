@@ -88,23 +88,13 @@ const SERVING: i32 = 1;
 async fn a_tonic_service_is_checked_like_any_other() {
     let mut house = House::new().await;
     let replica = house.replica().await;
-    let api = &house.api;
-    let make = |new: NewClient| api.client(&house.workspace, new);
-    let erp = make(NewClient::production("erp")).await.unwrap();
-    let near = make(NewClient::production("near").token_networks(&["127.0.0.1/32"]))
-        .await
-        .unwrap();
-    let far = make(NewClient::production("far").token_networks(&["10.0.0.0/8"]))
-        .await
-        .unwrap();
-    let other = make(NewClient::production("other").products(&["e-invoice"]))
-        .await
-        .unwrap();
-    let [near, far, other] = [
-        house.generate(&near.secret).await,
-        house.generate(&far.secret).await,
-        house.generate(&other.secret).await,
-    ];
+    let erp = house.client().await;
+    let near = NewClient::production("near").token_networks(&["127.0.0.1/32"]);
+    let far = NewClient::production("far").token_networks(&["10.0.0.0/8"]);
+    let other = NewClient::production("other").products(&["e-invoice"]);
+    let near = house.token_of(near).await;
+    let far = house.token_of(far).await;
+    let other = house.token_of(other).await;
     let mut token = house.generate(&erp.secret).await;
     let mut callers = Vec::new();
     for checker in [

@@ -12,7 +12,7 @@ use std::process::Command;
 use std::time::Duration;
 use tokenward_testkit::{Api, ApiClient, NewClient, PROGRAM_LIMIT, Server, finish, wait_until};
 use tokenward_tower::{
-    CheckLayer, Checker, Endpoint, Environment, Node, PeerAddr, Permit, Replica,
+    CheckLayer, Checker, Endpoint, Environment, PeerAddr, Permit, Replica, Source,
 };
 use tower::ServiceExt;
 
@@ -71,8 +71,16 @@ impl House {
 
     /// The API client `erp` in production.
     pub(crate) async fn client(&self) -> ApiClient {
-        let new = NewClient::production("erp");
+        self.make(NewClient::production("erp")).await
+    }
+
+    pub(crate) async fn make(&self, new: NewClient) -> ApiClient {
         self.api.client(&self.workspace, new).await.unwrap()
+    }
+
+    /// The access token of a new client.
+    pub(crate) async fn token_of(&self, new: NewClient) -> String {
+        self.generate(&self.make(new).await.secret).await
     }
 
     pub(crate) fn endpoint(&self) -> Endpoint {
@@ -92,33 +100,17 @@ impl House {
         replica
     }
 
-    /// The layer before a handler that tells its permit, deciding by a replica.
-    pub(crate) fn by_replica(
-        &self,
-        replica: &Replica,
-        environment: Environment,
-        product: &str,
-    ) -> Router {
-        router(Checker::new(replica.clone(), environment, product))
-    }
-
-    /// The same, deciding by asking the node.
-    pub(crate) fn by_node(&self, environment: Environment, product: &str) -> Router {
-        router(Checker::new(
-            Node::new(self.endpoint()),
-            environment,
-            product,
-        ))
-    }
-
     pub(crate) async fn generate(&self, secret: &str) -> String {
-        self.api
-            .generate(secret)
-            .await
-            .unwrap()
-            .expect(200)
-            .token()
-            .access_token
+        let answer = self.api.generate(secret).await.unwrap();
+        answer.expect(200).token().access_token
+    }
+
+    /// Waits until the node's log has these words.
+    pub(crate) fn until_it_says(&self, words: &str) {
+        let log = self.server.stderr_file();
+        until("the node to refuse it", || {
+            std::fs::read_to_string(&log).unwrap().contains(words)
+        });
     }
 
     /// One figure of the metrics.
@@ -132,10 +124,10 @@ pub(crate) async fn figure_of(server: &Server, name: &str) -> String {
     // The metrics need no admin key, which only the first node of a database has.
     let api = Api::new(server.public(), server.internal(), "");
     let text = api.metrics().await.unwrap().body;
-    let line = text
-        .lines()
-        .find_map(|line| line.strip_prefix(&format!("{name} ")));
-    line.unwrap_or_else(|| panic!("no {name} in {text}"))
+    let name = format!("{name} ");
+    let figure = text.lines().find_map(|line| line.strip_prefix(&name));
+    figure
+        .unwrap_or_else(|| panic!("no {name} in {text}"))
         .to_owned()
 }
 
@@ -144,6 +136,12 @@ pub(crate) fn until(what: &str, condition: impl FnMut() -> bool) {
     tokio::task::block_in_place(|| wait_until(what, LIMIT, condition));
 }
 
+/// The layer of the product `gst` in production, deciding by this source.
+pub(crate) fn gst(source: impl Into<Source>) -> Router {
+    router(Checker::new(source, Environment::Production, "gst"))
+}
+
+/// The layer before a handler that tells its permit.
 pub(crate) fn router(checker: Checker) -> Router {
     let told = |permit: Permit| async move {
         axum::Json(json!({
@@ -174,19 +172,14 @@ pub(crate) fn seen(status: u16, headers: &http::HeaderMap, body: &[u8]) -> Seen 
         assert!(error["error_id"].is_string());
         error["error_id"] = Value::Null;
     }
-    let names = [
-        "www-authenticate",
-        "retry-after",
-        "cache-control",
-        "content-type",
-    ];
-    let pick = |name: &&str| {
-        let value = headers.get(*name)?.to_str().unwrap().to_owned();
-        Some(((*name).to_owned(), value))
+    let names = "www-authenticate retry-after cache-control content-type";
+    let pick = |name: &str| {
+        let value = headers.get(name)?.to_str().unwrap().to_owned();
+        Some((name.to_owned(), value))
     };
     Seen {
         status,
-        headers: names.iter().filter_map(pick).collect(),
+        headers: names.split(' ').filter_map(pick).collect(),
         body,
     }
 }

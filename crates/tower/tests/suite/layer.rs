@@ -1,6 +1,6 @@
 //! The layer as its service sees it: permits, forged headers, bodies untouched, gRPC, keys, uses.
 
-use crate::house::{HOME, House, LIMIT, call, router, status, until};
+use crate::house::{HOME, House, LIMIT, call, gst, router, status, until};
 use axum::body::Body;
 use axum::response::IntoResponse;
 use axum::{Router, routing::any};
@@ -8,7 +8,7 @@ use http::{HeaderMap, Request};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokenward_testkit::NewClient;
-use tokenward_tower::{CheckLayer, Checker, Endpoint, Environment, Node, Permit, Replica};
+use tokenward_tower::{CheckLayer, Checker, Endpoint, Environment, Node, Permit, Replica, Source};
 use tower::ServiceExt;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -31,11 +31,8 @@ async fn only_what_may_pass_reaches_the_service_and_nothing_forged_with_it() {
         async { "in" }
     };
     let inside = Router::new().route("/{*path}", any(handler));
-    for source in 0..2 {
-        let checker = match source {
-            0 => Checker::new(replica.clone(), Environment::Production, "gst"),
-            _ => Checker::new(Node::new(house.endpoint()), Environment::Production, "gst"),
-        };
+    for source in [Source::from(replica), Node::new(house.endpoint()).into()] {
+        let checker = Checker::new(source, Environment::Production, "gst");
         let product = inside.clone().layer(CheckLayer::new(checker));
         let before = reached.load(Ordering::SeqCst);
         for path in ["/a/../b", "/a%2f..%2fb", "/a;b", "//a"] {
@@ -61,9 +58,8 @@ async fn the_address_is_the_callers_or_nowhere() {
     let house = House::new().await;
     let replica = house.replica().await;
     let new = NewClient::production("near").token_networks(&["10.0.0.0/8"]);
-    let client = house.api.client(&house.workspace, new).await.unwrap();
-    let token = house.generate(&client.secret).await;
-    let product = router(Checker::new(replica, Environment::Production, "gst"));
+    let token = house.token_of(new).await;
+    let product = gst(replica);
     let own = ("x-cleartax-auth-token", token.as_str());
     for (from, forwarded, expect) in [
         ("10.1.2.3", "", 200),
@@ -96,13 +92,10 @@ async fn the_address_is_the_callers_or_nowhere() {
 async fn who_speaks_grpc_is_refused_in_grpc() {
     let house = House::new().await;
     let replica = house.replica().await;
-    let product = router(Checker::new(replica, Environment::Production, "gst"));
-    let request =
-        Request::post("/package.Service/Method").header("content-type", "application/grpc+proto");
-    let response = product
-        .oneshot(request.body(Body::empty()).unwrap())
-        .await
-        .unwrap();
+    let request = Request::post("/package.Service/Method")
+        .header("content-type", "application/grpc+proto")
+        .body(Body::empty());
+    let response = gst(replica).oneshot(request.unwrap()).await.unwrap();
     assert_eq!(response.status(), 200);
     assert_eq!(response.headers()["grpc-status"], "16");
     assert_eq!(response.headers()["tokenward-code"], "ACCESS_TOKEN_MISSING");
@@ -124,26 +117,16 @@ async fn a_permit_is_made_by_the_layer_only() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nobody_answers_where_there_is_no_node() {
     let closed: Endpoint = "127.0.0.1:1".parse().unwrap();
-    let product = router(Checker::new(
-        Node::new(closed),
-        Environment::Production,
-        "gst",
-    ));
     let house = House::new().await;
-    let client = house.client().await;
-    let token = house.generate(&client.secret).await;
-    assert_eq!(status(&product, &token).await, 503);
+    let token = house.token_of(NewClient::production("erp")).await;
+    assert_eq!(status(&gst(Node::new(closed)), &token).await, 503);
     // Something that answers 200 to everything is no node: it sends no identity.
     let impostor = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = impostor.local_addr().unwrap();
     tokio::spawn(async move {
         axum::serve(impostor, Router::new().fallback(any(|| async { "yes" }))).await
     });
-    let product = router(Checker::new(
-        Node::new(Endpoint::from(address)),
-        Environment::Production,
-        "gst",
-    ));
+    let product = gst(Node::new(address.into()));
     assert_eq!(status(&product, &token).await, 503);
 }
 
@@ -151,12 +134,7 @@ async fn nobody_answers_where_there_is_no_node() {
 async fn without_the_right_keys_there_is_no_replica() {
     let [house, other] = [House::new().await, House::new().await];
     let stranger = Replica::attach(house.endpoint(), &other.keys).unwrap();
-    let bound = house.server.stderr_file();
-    until("the node to refuse it", || {
-        std::fs::read_to_string(&bound)
-            .unwrap()
-            .contains("does not hold this node's replica keys")
-    });
+    house.until_it_says("does not hold this node's replica keys");
     assert!(!stranger.is_vouching());
     assert_eq!(house.figure("tokenward_replicas").await, "0");
     // Digest keys are not replica keys, and are not taken for them.
@@ -171,12 +149,7 @@ async fn a_node_with_internal_auth_demands_it_here_too() {
     std::fs::write(&bearer, "a-bearer-token\n").unwrap();
     let house = House::with(&["--internal-auth-file", bearer.to_str().unwrap()]).await;
     let without = Replica::attach(house.endpoint(), &house.keys).unwrap();
-    let bound = house.server.stderr_file();
-    until("the node to refuse it", || {
-        std::fs::read_to_string(&bound)
-            .unwrap()
-            .contains("the internal bearer token is missing")
-    });
+    house.until_it_says("the internal bearer token is missing");
     assert!(!without.is_vouching());
     let with = Replica::attach_with(house.endpoint(), &house.keys, Some(&bearer)).unwrap();
     tokio::time::timeout(LIMIT, with.ready()).await.unwrap();
@@ -188,7 +161,7 @@ async fn the_node_learns_who_was_let_in_here() {
     let replica = house.replica().await;
     let client = house.client().await;
     let token = house.generate(&client.secret).await;
-    let product = house.by_replica(&replica, Environment::Production, "gst");
+    let product = gst(replica.clone());
     let header = [("x-cleartax-auth-token", token.as_str())];
     // The first sixteen are told apart; the last one is the last use all the same.
     for n in 1..=18 {
@@ -196,7 +169,8 @@ async fn the_node_learns_who_was_let_in_here() {
         assert_eq!(call(&product, &header, &from).await.status, 200);
     }
     let from = "198.51.100.18";
-    let other = house.by_replica(&replica, Environment::Production, "e-invoice");
+    let other = Checker::new(replica.clone(), Environment::Production, "e-invoice");
+    let other = router(other);
     assert_eq!(call(&other, &header, from).await.status, 200);
     let usage = whole_usage(&house, &client.id, 19);
     let sources = usage["sources"].as_array().unwrap();
@@ -210,22 +184,12 @@ async fn the_node_learns_who_was_let_in_here() {
         Some(3).filter(|_| of(from).is_none()).or(Some(2)),
         "{usage}"
     );
-    let permits: Vec<_> = usage["counts"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .filter(|one| one["outcome"] == "PERMIT")
-        .map(|one| {
-            (
-                one["product"].as_str().unwrap(),
-                one["count"].as_u64().unwrap(),
-            )
-        })
-        .collect();
-    assert!(
-        permits.contains(&("gst", 18)) && permits.contains(&("e-invoice", 1)),
-        "{usage}"
-    );
+    for (product, count) in [("gst", 18), ("e-invoice", 1)] {
+        let counted = usage["counts"].as_array().unwrap().iter().any(|one| {
+            one["outcome"] == "PERMIT" && one["product"] == product && one["count"] == count
+        });
+        assert!(counted, "{product}: {usage}");
+    }
     let shown = house.api.read_client(&client.id).await.unwrap().json();
     assert!(shown["token"]["last_used_at"].is_string(), "{shown}");
     let used = shown["last_used_from"].as_str().unwrap();

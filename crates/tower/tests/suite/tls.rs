@@ -1,10 +1,10 @@
 //! The layer and a node whose internal listener speaks TLS: both ways of deciding, and nobody believed whose
 //! certificate is not the one named.
 
-use crate::house::{House, router, status, until};
+use crate::house::{House, gst, status, until};
 use std::path::{Path, PathBuf};
 use tokenward_testkit::{Authority, NewClient};
-use tokenward_tower::{Checker, Endpoint, Environment, Node, Replica};
+use tokenward_tower::{Endpoint, Node, Replica};
 
 /// A certificate for this address alone; the files of it and of its key.
 fn certify(folder: &Path, name: &str) -> (PathBuf, PathBuf) {
@@ -37,13 +37,8 @@ async fn both_ways_of_deciding_work_behind_tls() {
     let mut house = house(&certificate, &key).await;
     let endpoint = Endpoint::tls(house.server.internal(), &certificate).unwrap();
     let replica = house.replica_at(endpoint.clone()).await;
-    let (production, gst) = (Environment::Production, "gst");
-    let products = [
-        house.by_replica(&replica, production, gst),
-        router(Checker::new(Node::new(endpoint), production, gst)),
-    ];
-    let new = NewClient::production("erp");
-    let client = house.api.client(&house.workspace, new).await.unwrap();
+    let products = [gst(replica.clone()), gst(Node::new(endpoint))];
+    let client = house.client().await;
     let mut token = house.generate(&client.secret).await;
     for _ in 0..3 {
         for product in &products {
@@ -68,9 +63,7 @@ async fn only_the_node_that_was_named_is_believed() {
     let (certificate, key) = certify(folder.path(), "node");
     let (stranger, _) = certify(folder.path(), "stranger");
     let house = house(&certificate, &key).await;
-    let new = NewClient::production("erp");
-    let client = house.api.client(&house.workspace, new).await.unwrap();
-    let token = house.generate(&client.secret).await;
+    let token = house.token_of(NewClient::production("erp")).await;
     let here = house.server.internal();
     let elsewhere = here.replace("127.0.0.1", "localhost");
     let plain = here.replace("https://", "http://");
@@ -86,12 +79,10 @@ async fn only_the_node_that_was_named_is_believed() {
         ),
         ("no TLS", plain.parse().unwrap()),
     ] {
-        misled.push((
-            what,
-            Replica::attach(endpoint.clone(), &house.keys).unwrap(),
-        ));
-        let asking = Checker::new(Node::new(endpoint), Environment::Production, "gst");
-        assert_eq!(status(&router(asking), &token).await, 503, "{what}");
+        let replica = Replica::attach(endpoint.clone(), &house.keys).unwrap();
+        misled.push((what, replica));
+        let asking = gst(Node::new(endpoint));
+        assert_eq!(status(&asking, &token).await, 503, "{what}");
     }
     // Begun after them, and ready: they have tried by now, and do not vouch.
     for _ in 0..3 {
@@ -100,8 +91,7 @@ async fn only_the_node_that_was_named_is_believed() {
     }
     for (what, replica) in misled {
         assert!(!replica.is_vouching(), "{what}");
-        let product = house.by_replica(&replica, Environment::Production, "gst");
-        assert_eq!(status(&product, &token).await, 503, "{what}");
+        assert_eq!(status(&gst(replica), &token).await, 503, "{what}");
     }
     // What is no certificate is said at once.
     for authorities in [&key, &folder.path().join("nothing")] {
@@ -135,9 +125,7 @@ async fn certificate_decides_who_may_ask_and_who_may_attach() {
         "--internal-caller=invoices.internal=production/e-invoice",
     ])
     .await;
-    let new = NewClient::production("erp");
-    let client = house.api.client(&house.workspace, new).await.unwrap();
-    let token = house.generate(&client.secret).await;
+    let token = house.token_of(NewClient::production("erp")).await;
     let here = house.server.internal();
     let issued = |name: &str, (certificate, key): (String, String)| {
         let files = ["pem", "key"].map(|end| folder.path().join(format!("{name}.{end}")));
@@ -147,7 +135,6 @@ async fn certificate_decides_who_may_ask_and_who_may_attach() {
     };
     let named = |name: &str| issued(name, authority.issue(&[name], NOW));
     let renewed = issued("renewed", authority.issue(&["both.internal"], (2020, 2021)));
-    let gst = |checker: Node| router(Checker::new(checker, Environment::Production, "gst"));
     let mut refused = Vec::new();
     for (what, endpoint, asks, attaches) in [
         ("both", named("both.internal"), 200, true),
@@ -169,14 +156,10 @@ async fn certificate_decides_who_may_ask_and_who_may_attach() {
         ),
         ("expired", renewed.clone(), 503, false),
     ] {
-        assert_eq!(
-            status(&gst(Node::new(endpoint.clone())), &token).await,
-            asks,
-            "{what}"
-        );
+        let asking = gst(Node::new(endpoint.clone()));
+        assert_eq!(status(&asking, &token).await, asks, "{what}");
         if attaches {
-            let replica = house.replica_at(endpoint).await;
-            let product = house.by_replica(&replica, Environment::Production, "gst");
+            let product = gst(house.replica_at(endpoint).await);
             assert_eq!(status(&product, &token).await, 200, "{what}");
         } else {
             refused.push((what, Replica::attach(endpoint, &house.keys).unwrap()));
