@@ -68,15 +68,11 @@ pub(crate) struct Settings {
 pub(crate) fn load(path: &Path) -> Result<Settings, ConfigError> {
     let file = File::open(path)?;
     let tables: Tables = file.parse()?;
-    let log_level = match &tables.log.level {
-        None => None,
-        Some(text) => Some(text.parse().map_err(|_| {
-            file.error("log.level is not valid. Use error, warn, info, debug or trace")
-        })?),
-    };
+    let level = "log.level is not valid. Use error, warn, info, debug or trace";
+    let log_level = tables.log.level.map(|text| text.parse()).transpose();
     let listen = tables.daemon.listen.as_deref().map(loopback).transpose();
     Ok(Settings {
-        log_level,
+        log_level: log_level.map_err(|_| file.error(level))?,
         log_format: tables.log.format,
         listen: listen.map_err(|what| file.error(what))?,
         clients: file.config()?,

@@ -37,12 +37,8 @@ pub(crate) async fn run(config: Config, listen: Option<SocketAddr>) -> Result<()
     }
     let mut tasks = tokio::task::JoinSet::new();
     for state in &states {
-        tasks.spawn(keep(
-            state.clone(),
-            look.clone(),
-            ended.clone(),
-            states.clone(),
-        ));
+        let (state, all) = (state.clone(), states.clone());
+        tasks.spawn(keep(state, look.clone(), ended.clone(), all));
     }
     loop {
         tokio::select! {
@@ -73,19 +69,12 @@ async fn keep(
         let done = round(&state).await;
         failures = if done { 0 } else { failures + 1 };
         ready(&all);
+        let due = state.parts.source.renews_in();
         let pause = if done {
-            state.parts.source.renews_in()
+            due
         } else {
             let soon = backoff(failures, 0.5, None).min(LONGEST_PAUSE);
-            Some(
-                state
-                    .parts
-                    .source
-                    .renews_in()
-                    .unwrap_or(soon)
-                    .max(soon)
-                    .min(LONGEST_PAUSE),
-            )
+            Some(due.unwrap_or(soon).clamp(soon, LONGEST_PAUSE))
         };
         tokio::select! {
             _ = ended.changed() => {}
@@ -111,15 +100,15 @@ async fn sleep(pause: Option<Duration>) {
 /// One look; true when the token will do and every place has it.
 async fn round(state: &State) -> bool {
     let (alias, source) = (&state.parts.alias, &state.parts.source);
-    match source.refresh().await {
+    let stop = match source.refresh().await {
         Outcome::Fresh(entry) | Outcome::Renewed(entry) => {
             if state.told(&entry) {
                 source.unsettle(&entry);
                 tracing::info!(client = alias, token = entry.name(), "current token");
             }
-            state.note(None);
+            None
         }
-        Outcome::Unstored(_, trouble) => state.note(Some(trouble.to_string())),
+        Outcome::Unstored(_, trouble) => Some(trouble.to_string()),
         Outcome::Meanwhile(_, stop) => {
             tracing::warn!(client = alias, %stop, "not renewed; the current token lives still");
             state.note(Some(stop.to_string()));
@@ -130,15 +119,14 @@ async fn round(state: &State) -> bool {
             state.note(Some(stop.to_string()));
             return false;
         }
-    }
-    match source.settle().await {
-        Ok(()) => true,
-        Err(stops) => {
-            let all: Vec<String> = stops.iter().map(ToString::to_string).collect();
-            state.note(Some(all.join("; ")));
-            false
-        }
-    }
+    };
+    state.note(stop);
+    let Err(stops) = source.settle().await else {
+        return true;
+    };
+    let all: Vec<String> = stops.iter().map(ToString::to_string).collect();
+    state.note(Some(all.join("; ")));
+    false
 }
 
 /// Tells systemd, once every client has a living token, that who needs one may start.

@@ -23,24 +23,16 @@ pub(crate) struct End {
 
 impl End {
     pub(crate) fn failed(what: impl Into<String>) -> Self {
-        Self {
-            what: what.into(),
-            code: FAILED,
-        }
-    }
-
-    pub(crate) fn with_code(what: impl Into<String>, code: u8) -> Self {
-        Self {
-            what: what.into(),
-            code,
-        }
+        Self::with_code(what, FAILED)
     }
 
     pub(crate) fn config(what: impl Into<String>) -> Self {
-        Self {
-            what: what.into(),
-            code: CONFIG,
-        }
+        Self::with_code(what, CONFIG)
+    }
+
+    pub(crate) fn with_code(what: impl Into<String>, code: u8) -> Self {
+        let what = what.into();
+        Self { what, code }
     }
 
     /// Nobody reads what was to be printed: nothing more is said.
@@ -67,10 +59,7 @@ impl From<TokenError> for End {
             TokenError::AnotherHolder { .. } => CONFIG,
             _ => FAILED,
         };
-        Self {
-            what: stop.to_string(),
-            code,
-        }
+        Self::with_code(stop.to_string(), code)
     }
 }
 

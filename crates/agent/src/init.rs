@@ -93,27 +93,16 @@ fn answer(input: &mut impl BufRead, question: &str, usual: &str) -> Result<Strin
 }
 
 fn render(answers: &Answers) -> Result<String, End> {
-    let quoted = |text: &str| toml_text(text);
-    let path = &answers.where_to;
+    let path = quoted(&answers.where_to);
     let place = match answers.place.as_str() {
-        "file" => format!("kind = \"file\"\npath = {}\n", quoted(path)),
-        "dotenv" => format!(
-            "kind = \"dotenv\"\npath = {}\nvariable = \"CLEARTAX_AUTH_TOKEN\"\n",
-            quoted(path)
-        ),
-        "credential" => format!(
-            "kind = \"credential\"\nfolder = {}\nname = \"access-token\"\nencrypt = false\n",
-            quoted(path)
-        ),
+        "file" => format!("path = {path}\n"),
+        "dotenv" => format!("path = {path}\nvariable = \"CLEARTAX_AUTH_TOKEN\"\n"),
+        "credential" => format!("folder = {path}\nname = \"access-token\"\nencrypt = false\n"),
         "vault" => format!(
-            "kind = \"vault\"\naddress = \"https://vault.example.com:8200\"\nmount = \"secret\"\npath = {}\n\
-             login.approle = {{ role_id = \"...\", secret_id_file = \"/etc/tokenward/vault-secret-id\" }}\n",
-            quoted(path)
+            "address = \"https://vault.example.com:8200\"\nmount = \"secret\"\npath = {path}\n\
+             login.approle = {{ role_id = \"...\", secret_id_file = \"/etc/tokenward/vault-secret-id\" }}\n"
         ),
-        "aws" => format!(
-            "kind = \"aws\"\nsecret_id = {}\nregion = \"ap-south-1\"\n",
-            quoted(path)
-        ),
+        "aws" => format!("secret_id = {path}\nregion = \"ap-south-1\"\n"),
         _ => {
             return Err(End::failed(
                 "the place is file, dotenv, credential, vault or aws",
@@ -145,6 +134,7 @@ fn render(answers: &Answers) -> Result<String, End> {
          \n\
          # The first destination is the home, which all workers share; further ones are told of each new token.\n\
          [[client.{alias}.destination]]\n\
+         kind = {kind_of_place}\n\
          {place}\
          \n\
          # For `tokenward-agent run`: health and metrics, on this machine only.\n\
@@ -154,10 +144,11 @@ fn render(answers: &Answers) -> Result<String, End> {
         server = quoted(&answers.server),
         kind = quoted(&answers.kind),
         secret = quoted(&answers.secret),
+        kind_of_place = quoted(&answers.place),
     ))
 }
 
 /// A basic string of TOML.
-fn toml_text(text: &str) -> String {
+fn quoted(text: &str) -> String {
     toml::Value::String(text.to_owned()).to_string()
 }
