@@ -55,7 +55,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         }
         Ok(())
     })?;
-    let generated = source.source().figures().counts().generated;
+    let generated = source.source().counts().generated;
     println!(
         "{{\"calls\":{},\"retried\":{},\"refused\":{},\"generated\":{generated}}}",
         seen.calls.into_inner(),

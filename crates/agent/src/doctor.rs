@@ -2,11 +2,14 @@
 //! It generates nothing and changes nothing but taking, and giving back, the home's lease.
 
 use serde_json::{Value, json};
+use std::fmt::Display;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
+use tokenward_client::Entry;
 use tokenward_client::config::Parts;
-use tokenward_client::destination::{Destination, LeaseRequest, Leasing};
+use tokenward_client::destination::{Destination, LeaseRequest};
 use tokenward_client::issuer::Kind;
 
 /// A clock that is off by more than this is worth a word, in seconds.
@@ -38,24 +41,37 @@ impl Finding {
         }
     }
 
+    /// What was found well, or what is wrong.
+    fn of(what: &'static str, looked: Result<String, impl Display>) -> Self {
+        match looked {
+            Ok(says) => Self::new(what, Verdict::Good, says),
+            Err(trouble) => Self::new(what, Verdict::Bad, trouble.to_string()),
+        }
+    }
+
     /// For people.
     pub(crate) fn line(&self) -> String {
         let word = match self.verdict {
-            Verdict::Good => "ok  ",
-            Verdict::Odd => "odd ",
-            Verdict::Bad => "BAD ",
+            Verdict::Bad => "BAD",
+            other => other.word(),
         };
-        format!("{word} {:<8} {}", self.what, self.says)
+        format!("{word:<4} {:<8} {}", self.what, self.says)
     }
 
     /// For programs.
     pub(crate) fn json(&self, alias: &str) -> Value {
-        let verdict = match self.verdict {
-            Verdict::Good => "ok",
-            Verdict::Odd => "odd",
-            Verdict::Bad => "bad",
-        };
+        let verdict = self.verdict.word();
         json!({"client": alias, "part": self.what, "verdict": verdict, "says": self.says})
+    }
+}
+
+impl Verdict {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Good => "ok",
+            Self::Odd => "odd",
+            Self::Bad => "bad",
+        }
     }
 }
 
@@ -66,7 +82,7 @@ pub(crate) async fn look(config: &Path, parts: &Parts) -> Vec<Finding> {
     let generation = server(parts, &mut found).await;
     home(parts, generation, &mut found).await;
     for copy in parts.source.copies() {
-        let well = if copy.as_home().is_some() {
+        let well = if copy.clone().into_home().is_some() {
             copy.place()
         } else {
             format!("{} (write-only)", copy.place())
@@ -79,46 +95,37 @@ pub(crate) async fn look(config: &Path, parts: &Parts) -> Vec<Finding> {
 /// Whether a place could take a token, and what its use costs.
 async fn check(what: &'static str, place: &dyn Destination, well: String) -> Finding {
     match place.check().await {
-        Ok(None) => Finding::new(what, Verdict::Good, well),
         Ok(Some(cost)) => Finding::new(what, Verdict::Odd, format!("{}: {cost}", place.place())),
-        Err(trouble) => Finding::new(what, Verdict::Bad, trouble.to_string()),
+        checked => Finding::of(what, checked.map(|_| well)),
     }
 }
 
 fn file(config: &Path) -> Finding {
     let shown = config.display();
-    match std::fs::metadata(config) {
-        Ok(found) if found.permissions().mode() & 0o022 != 0 => Finding::new(
-            "config",
-            Verdict::Bad,
-            format!(
-                "{shown}: others can change it, and so where the secret is sent: run chmod go-w {shown}"
-            ),
-        ),
-        Ok(_) => Finding::new("config", Verdict::Good, shown.to_string()),
-        Err(error) => Finding::new("config", Verdict::Bad, format!("{shown}: {error}")),
-    }
+    let looked = match std::fs::metadata(config) {
+        Ok(found) if found.permissions().mode() & 0o022 != 0 => Err(format!(
+            "{shown}: others can change it, and so where the secret is sent: run chmod go-w {shown}"
+        )),
+        Ok(_) => Ok(shown.to_string()),
+        Err(error) => Err(format!("{shown}: {error}")),
+    };
+    Finding::of("config", looked)
 }
 
 async fn secret(parts: &Parts) -> Finding {
     let source = parts.source.issuer().secret();
-    match source.secret().await {
-        Err(trouble) => Finding::new("secret", Verdict::Bad, trouble.to_string()),
-        Ok(secret) => {
-            let says = match tokenward_core::ClientSecret::parse(secret.expose()) {
-                Ok(known) => format!("{}, for {}", source.name(), known.environment().as_str()),
-                Err(_) if parts.source.issuer().kind() == Kind::Clear => source.name(),
-                Err(_) => {
-                    let says = format!(
-                        "{}: not in the shape of Tokenward's secrets; was it copied whole?",
-                        source.name()
-                    );
-                    return Finding::new("secret", Verdict::Bad, says);
-                }
-            };
-            Finding::new("secret", Verdict::Good, says)
-        }
-    }
+    let name = source.name();
+    let looked = match source.secret().await {
+        Err(trouble) => Err(trouble.to_string()),
+        Ok(secret) => match tokenward_core::ClientSecret::parse(secret.expose()) {
+            Ok(known) => Ok(format!("{name}, for {}", known.environment().as_str())),
+            Err(_) if parts.source.issuer().kind() == Kind::Clear => Ok(name),
+            Err(_) => Err(format!(
+                "{name}: not in the shape of Tokenward's secrets; was it copied whole?"
+            )),
+        },
+    };
+    Finding::of("secret", looked)
 }
 
 /// The server's newest generation, where it tells.
@@ -143,10 +150,7 @@ async fn server(parts: &Parts, found: &mut Vec<Finding>) -> Option<u32> {
             )
         }),
     };
-    found.push(match answered {
-        Ok(says) => Finding::new("server", Verdict::Good, says),
-        Err(refusal) => Finding::new("server", Verdict::Bad, refusal.to_string()),
-    });
+    found.push(Finding::of("server", answered));
     if let Some(behind) = issuer.clock().seconds_behind() {
         found.push(if behind.abs() > CLOCK_TOLERANCE {
             let says = format!(
@@ -163,67 +167,65 @@ async fn server(parts: &Parts, found: &mut Vec<Finding>) -> Option<u32> {
 }
 
 async fn home(parts: &Parts, generation: Option<u32>, found: &mut Vec<Finding>) {
-    let place = parts.source.home();
-    let Some(shared) = place.as_home() else {
-        found.push(Finding::new("home", Verdict::Bad, "it cannot be shared"));
-        return;
-    };
-    match shared.read().await {
-        Err(trouble) => found.push(Finding::new("home", Verdict::Bad, trouble.to_string())),
-        Ok(stored) => {
-            let now = parts.source.issuer().clock().now();
-            let foreign = match &stored.entry {
-                Some(entry) => !parts.source.issuer().made(entry).await,
-                None => false,
-            };
-            found.push(match stored.entry {
-                Some(_) if foreign => Finding::new(
-                    "home",
-                    Verdict::Odd,
-                    format!(
-                        "{}: holds a token of another API client or another server. It is not used; the next token \
-                         replaces it",
-                        place.place()
-                    ),
-                ),
-                None => Finding::new("home", Verdict::Good, format!("{}: empty", place.place())),
-                Some(entry) if entry.held_until.is_some_and(|until| until > now) => Finding::new(
-                    "home",
-                    Verdict::Bad,
-                    "tokens kept here were ended by another holder of the client secret, twice: \
-                     give each installation an API client of its own, or let all share this home",
-                ),
-                Some(entry) if entry.generation < generation => Finding::new(
-                    "home",
-                    Verdict::Odd,
-                    format!(
-                        "{}: holds generation {}, but the server's newest is {}: somebody generates elsewhere",
-                        place.place(),
-                        entry.generation.unwrap_or(0),
-                        generation.unwrap_or(0)
-                    ),
-                ),
-                Some(entry) => {
-                    Finding::new("home", Verdict::Good, format!("{}: {}", place.place(), entry.name()))
-                }
-            });
-        }
-    }
+    let home = parts.source.home();
+    found.push(match home.read().await {
+        Err(trouble) => Finding::of("home", Err(trouble)),
+        Ok(stored) => held(parts, generation, stored.entry).await,
+    });
     let wish = LeaseRequest {
         ttl: Duration::from_secs(5),
         queue: None,
     };
-    let lease = match shared.lease(&wish).await {
-        Ok(Leasing::Busy) => Finding::new("lease", Verdict::Odd, "somebody renews right now"),
-        Ok(Leasing::Taken(lease)) => {
-            let checked = check("write", place.as_ref(), "a token can be stored".to_owned()).await;
+    let lease = match home.lease(&wish).await {
+        Ok(None) => Finding::new("lease", Verdict::Odd, "somebody renews right now"),
+        Ok(Some(lease)) => {
+            let checked = check("write", &**home, "a token can be stored".to_owned()).await;
             found.push(checked);
-            match shared.release(lease).await {
-                Ok(()) => Finding::new("lease", Verdict::Good, "can be taken and given back"),
-                Err(trouble) => Finding::new("lease", Verdict::Bad, trouble.to_string()),
-            }
+            let released = home.release(lease).await;
+            Finding::of(
+                "lease",
+                released.map(|()| "can be taken and given back".to_owned()),
+            )
         }
-        Err(trouble) => Finding::new("lease", Verdict::Bad, trouble.to_string()),
+        Err(trouble) => Finding::of("lease", Err(trouble)),
     };
     found.push(lease);
+}
+
+/// What the home holds.
+async fn held(parts: &Parts, generation: Option<u32>, entry: Option<Arc<Entry>>) -> Finding {
+    let issuer = parts.source.issuer();
+    let place = parts.source.home().place();
+    let (verdict, says) = match entry {
+        None => (Verdict::Good, format!("{place}: empty")),
+        Some(entry) if !issuer.made(&entry).await => (
+            Verdict::Odd,
+            format!(
+                "{place}: holds a token of another API client or another server. It is not used; the next token \
+                 replaces it"
+            ),
+        ),
+        Some(entry)
+            if entry
+                .held_until
+                .is_some_and(|until| until > issuer.clock().now()) =>
+        {
+            (
+                Verdict::Bad,
+                "tokens kept here were ended by another holder of the client secret, twice: \
+             give each installation an API client of its own, or let all share this home"
+                    .to_owned(),
+            )
+        }
+        Some(entry) if entry.generation < generation => (
+            Verdict::Odd,
+            format!(
+                "{place}: holds generation {}, but the server's newest is {}: somebody generates elsewhere",
+                entry.generation.unwrap_or(0),
+                generation.unwrap_or(0)
+            ),
+        ),
+        Some(entry) => (Verdict::Good, format!("{place}: {}", entry.name())),
+    };
+    Finding::new("home", verdict, says)
 }

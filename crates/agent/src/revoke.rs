@@ -9,10 +9,7 @@ use tokenward_client::issuer::Kind;
 /// Revokes at the server first: a place that cannot be emptied then holds a dead token.
 pub(crate) async fn revoke(parts: &Parts) -> Result<String, End> {
     let source = &parts.source;
-    let Some(home) = source.home().as_home() else {
-        return Err(End::config("the home cannot be read"));
-    };
-    let stored = home.read().await?;
+    let stored = source.home().read().await?;
     let foreign = match &stored.entry {
         Some(entry) => !source.issuer().made(entry).await,
         None => false,
@@ -32,8 +29,9 @@ pub(crate) async fn revoke(parts: &Parts) -> Result<String, End> {
             "revoked by generating a token that is thrown away".to_owned()
         }
     };
-    for place in std::iter::once(source.home()).chain(source.copies()) {
-        place.forget().await?;
+    source.home().forget().await?;
+    for copy in source.copies() {
+        copy.forget().await?;
     }
     Ok(said)
 }

@@ -11,25 +11,19 @@ pub(crate) async fn status(parts: &Parts) -> Result<Value, End> {
     let source = &parts.source;
     let issuer = source.issuer();
     let server = match issuer.kind() {
-        Kind::Tokenward => match issuer.account().await {
-            Ok(account) => json!({
+        Kind::Tokenward => issuer.account().await.map(|account| {
+            json!({
                 "generation": account.generation,
                 "live": account.live,
                 "valid_till": account.valid_till.map(|till| till.iso()),
                 "quota_left": account.quota_left,
-            }),
-            Err(refusal) => json!({"trouble": refusal.to_string()}),
-        },
-        Kind::Clear => match issuer.status().await {
-            Ok(_) => json!({}),
-            Err(refusal) => json!({"trouble": refusal.to_string()}),
-        },
+            })
+        }),
+        Kind::Clear => issuer.status().await.map(|_| json!({})),
     };
+    let server = server.unwrap_or_else(|refusal| json!({"trouble": refusal.to_string()}));
     let home = source.home();
-    let Some(shared) = home.as_home() else {
-        return Err(End::config("the home cannot be read"));
-    };
-    let stored = shared.read().await?;
+    let stored = home.read().await?;
     let now = issuer.clock().now();
     let entry = stored.entry.as_ref();
     let is_ours = match entry {

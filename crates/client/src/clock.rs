@@ -70,6 +70,12 @@ impl<C: Clock> ServerClock<C> {
         *self.anchor.lock().unwrap_or_else(PoisonError::into_inner) = Some(anchor);
     }
 
+    /// Takes note of an answer's `Date` header.
+    pub(crate) fn heard_in(&self, answer: &reqwest::Response) {
+        let date = answer.headers().get(reqwest::header::DATE);
+        self.heard(date.and_then(|date| date.to_str().ok()));
+    }
+
     /// The server's time now, or this machine's as long as no server was heard.
     pub fn now(&self) -> Timestamp {
         match self.anchor() {

@@ -76,4 +76,4 @@ mod timer;
 
 pub use credential::{AccessToken, ClientSecret, Malformed};
 pub use protocol::{Entry, Policy, TokenError};
-pub use source::{Builder, Counts, Figures, NotAHome, TokenSource};
+pub use source::{Builder, Counts, NotAHome, TokenSource};

@@ -70,16 +70,14 @@ impl TokenMiddleware {
     }
 
     fn set(&self, request: &mut Request, entry: &Entry) -> Result<()> {
-        let text = match self.carrier {
-            Carrier::ClearHeader => Zeroizing::new(entry.token.expose().to_owned()),
-            Carrier::Bearer => Zeroizing::new(format!("Bearer {}", entry.token.expose())),
+        let token = entry.token.expose();
+        let (name, text) = match self.carrier {
+            Carrier::ClearHeader => (CLEAR_HEADER, token.to_owned()),
+            Carrier::Bearer => (AUTHORIZATION, format!("Bearer {token}")),
         };
+        let text = Zeroizing::new(text);
         let mut value = HeaderValue::from_str(&text).map_err(Error::middleware)?;
         value.set_sensitive(true);
-        let name = match self.carrier {
-            Carrier::ClearHeader => CLEAR_HEADER,
-            Carrier::Bearer => AUTHORIZATION,
-        };
         request.headers_mut().insert(name, value);
         Ok(())
     }

@@ -4,14 +4,15 @@
 mod driver;
 mod figures;
 
-pub use figures::{Counts, Figures};
+pub use figures::Counts;
+use figures::Figures;
 
 use crate::clock;
-use crate::destination::{Destination, ProcessLock};
-use crate::issuer::Issuer;
-use crate::protocol::{Entry, Judgement, Outcome, Policy, TokenError};
+use crate::destination::{Destination, Home, ProcessLock};
+use crate::issuer::{Issuer, Kind};
+use crate::protocol::{Entry, Outcome, Policy, TokenError};
 use arc_swap::ArcSwapOption;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::Mutex as Gate;
 
@@ -24,7 +25,7 @@ pub struct TokenSource {
 #[derive(Debug)]
 struct Shared {
     issuer: Issuer,
-    home: Arc<dyn Destination>,
+    home: Arc<dyn Home>,
     copies: Vec<Arc<dyn Destination>>,
     process_lock: Option<ProcessLock>,
     policy: Policy,
@@ -96,16 +97,15 @@ impl Builder {
     /// # Errors
     /// When the home is a place that workers cannot share.
     pub fn build(self) -> Result<TokenSource, NotAHome> {
-        self.home.as_home().ok_or(NotAHome)?;
-        let counts = self.issuer.kind() == crate::issuer::Kind::Tokenward;
+        let home = self.home.into_home().ok_or(NotAHome)?;
         let policy = Policy {
-            counts_generations: counts,
+            counts_generations: self.issuer.kind() == Kind::Tokenward,
             ..self.policy
         };
         Ok(TokenSource {
             shared: Arc::new(Shared {
                 issuer: self.issuer,
-                home: self.home,
+                home,
                 copies: self.copies,
                 process_lock: self.process_lock,
                 policy,
@@ -140,10 +140,10 @@ impl TokenSource {
     /// # Errors
     /// When there is no living token and none can be made; the sentence says what to do.
     pub async fn token(&self) -> Result<Arc<Entry>, TokenError> {
-        if let Some(entry) = self.known_good() {
+        if let Some(entry) = self.shared.good(None) {
             return Ok(entry);
         }
-        self.renew(None).await.into_token()
+        self.shared.renew(None).await.into_token()
     }
 
     /// After a product refused `used` with 401: another token to try once more with. A second 401 is final; ask
@@ -152,20 +152,17 @@ impl TokenSource {
     /// # Errors
     /// When there is none; hand the caller the 401.
     pub async fn after_refusal(&self, used: &Arc<Entry>) -> Result<Arc<Entry>, TokenError> {
-        self.shared.figures.refused();
+        self.shared.figures.add(|counts| counts.refused += 1);
         // A thread that came late: the token it speaks of has been replaced here already.
-        if let Some(entry) = self
-            .known_good()
-            .filter(|entry| !entry.token.is(&used.token))
-        {
+        if let Some(entry) = self.shared.good(Some(used)) {
             return Ok(entry);
         }
-        self.renew(Some(used.clone())).await.into_token()
+        self.shared.renew(Some(used.clone())).await.into_token()
     }
 
     /// What [`TokenSource::token`] does, past memory, told in full: for a daemon that plans its next step.
     pub async fn refresh(&self) -> Outcome {
-        self.renew(None).await
+        self.shared.renew(None).await
     }
 
     /// Brings a new token to every further destination, then ends the hand-over's previous one. Renewals start this
@@ -175,17 +172,13 @@ impl TokenSource {
     /// # Errors
     /// What did not confirm; the previous token then ends by itself. Call again later.
     pub async fn settle(&self) -> Result<(), Vec<TokenError>> {
-        driver::settle(&self.shared).await
+        self.shared.settle().await
     }
 
     /// Has [`TokenSource::settle`] bring this token to every further destination, new or not: a process that died
     /// may have left one behind.
     pub fn unsettle(&self, entry: &Arc<Entry>) {
-        *self
-            .shared
-            .untold
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = Some(entry.clone());
+        *self.shared.untold() = Some(entry.clone());
     }
 
     /// When this process renews the token it knows; none when it knows none, or one that never expires.
@@ -210,7 +203,7 @@ impl TokenSource {
 
     /// The home.
     #[must_use]
-    pub fn home(&self) -> &Arc<dyn Destination> {
+    pub fn home(&self) -> &Arc<dyn Home> {
         &self.shared.home
     }
 
@@ -228,8 +221,8 @@ impl TokenSource {
 
     /// What has happened so far in this process.
     #[must_use]
-    pub fn figures(&self) -> &Figures {
-        &self.shared.figures
+    pub fn counts(&self) -> Counts {
+        self.shared.figures.counts()
     }
 
     /// The token that [`TokenSource::token`] would give without making one: none means that one would have to be made.
@@ -237,10 +230,10 @@ impl TokenSource {
     /// # Errors
     /// When the home cannot be read.
     pub async fn peek(&self) -> Result<Option<Arc<Entry>>, TokenError> {
-        if let Some(entry) = self.known_good() {
+        if let Some(entry) = self.shared.good(None) {
             return Ok(Some(entry));
         }
-        let stored = driver::read(&self.shared).await?;
+        let stored = self.shared.read().await?;
         let now = self.shared.issuer.clock().now();
         Ok(stored.entry.filter(|entry| !entry.is_over(now)))
     }
@@ -248,8 +241,9 @@ impl TokenSource {
     /// Gives back what the places and the secret's source have taken elsewhere, such as sessions of Vault. Call it at the
     /// end of a program; what is used afterwards is taken anew.
     pub async fn close(&self) {
-        for place in std::iter::once(&self.shared.home).chain(&self.shared.copies) {
-            place.close().await;
+        self.shared.home.close().await;
+        for copy in &self.shared.copies {
+            copy.close().await;
         }
         self.shared.issuer.secret().close().await;
     }
@@ -258,17 +252,15 @@ impl TokenSource {
     pub fn forget_memory(&self) {
         self.shared.known.store(None);
     }
+}
 
-    fn known_good(&self) -> Option<Arc<Entry>> {
-        let shared = &self.shared;
-        let entry = shared.known.load_full()?;
-        let now = shared.issuer.clock().now();
-        let judged = shared.policy.judge(Some(&entry), None, now, shared.jitter);
-        (judged == Judgement::Use).then_some(entry)
+impl Shared {
+    fn unstored(&self) -> MutexGuard<'_, Option<Arc<Entry>>> {
+        self.unstored.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn renew(&self, refused: Option<Arc<Entry>>) -> Outcome {
-        driver::renew(&self.shared, refused).await
+    fn untold(&self) -> MutexGuard<'_, Option<Arc<Entry>>> {
+        self.untold.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -245,10 +245,7 @@ fn killed_in(world: &World) {
     let config = config::load(&folder.join("agent.toml")).unwrap();
     let home = config.client(None).unwrap().source.home().clone();
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let stored = || {
-        let read = runtime.block_on(home.as_home().unwrap().read());
-        read.unwrap().entry
-    };
+    let stored = || runtime.block_on(home.read()).unwrap().entry;
     let others: Vec<Worker> = (0..PROCESSES / 2)
         .map(|_| start(folder, &world.check_url(), "input"))
         .collect();

@@ -2,9 +2,7 @@
 //! Nothing is fetched yet.
 
 use super::ConfigError;
-use super::written::{
-    self, Client, ConfigFile, Destination as Place, Login, Secret, ServerKind, Vault,
-};
+use super::written::{self, Client, ConfigFile, Destination as Place, Secret, Vault};
 #[cfg(feature = "aws")]
 use crate::destination::aws::AwsHome;
 use crate::destination::cpi::{CpiCredential, Login as CpiLogin};
@@ -14,10 +12,10 @@ use crate::destination::file::FileHome;
 #[cfg(feature = "keyring")]
 use crate::destination::keyring::KeyringHome;
 use crate::destination::plugin::PluginHome;
-use crate::destination::vault::{Connection, Login as VaultLogin, VaultHome, VaultSecret};
+use crate::destination::vault::{Connection, Login, VaultHome, VaultSecret};
 use crate::destination::{Destination, ProcessLock};
 use crate::environment;
-use crate::issuer::{Issuer, Kind};
+use crate::issuer::Issuer;
 use crate::secret::{SecretFile, SecretSource, SecretVariable, SystemdCredential};
 use crate::{Policy, TokenSource};
 use std::cell::RefCell;
@@ -25,9 +23,6 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
-
-/// Where Kubernetes puts a service account's JWT.
-const SERVICE_ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount/token";
 
 /// What a configuration comes to.
 #[derive(Debug)]
@@ -126,38 +121,30 @@ struct VaultKey {
 
 fn parts(alias: &str, client: &Client, around: &Around<'_>) -> Result<Parts, String> {
     let folder = around.folder;
-    let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_".contains(letter);
-    if alias.is_empty() || alias.len() > 64 || !alias.chars().all(plain) {
+    if alias.len() > 64 || !is_plain(alias, "-_") {
         return Err("an alias has letters, digits, - and _".to_owned());
     }
     let policy = policy(client)?;
     let secret = secret(&client.secret, around, policy.answer_limit)?;
     let authority = authority(client.authority_file.as_deref(), folder)?;
-    let kind = match client.server_kind {
-        ServerKind::Tokenward => Kind::Tokenward,
-        ServerKind::Clear => Kind::Clear,
-    };
     let issuer = Issuer::new(
         &client.server,
-        kind,
+        client.server_kind,
         secret,
         authority.as_deref(),
         policy.answer_limit,
     )
     .map_err(|error| format!("server: {error}"))?;
-    let mut places = Vec::new();
-    for (nth, place) in client.destination.iter().enumerate() {
-        let made = destination(place, around, policy.answer_limit)
-            .map_err(|what| format!("destination {}: {what}", nth + 1))?;
-        places.push(made);
-    }
-    let mut places = places.into_iter();
+    let mut places = client.destination.iter().enumerate().map(|(nth, place)| {
+        destination(place, around, policy.answer_limit)
+            .map_err(|what| format!("destination {}: {what}", nth + 1))
+    });
     let home = places
         .next()
         .ok_or("no destination; add [[client.ALIAS.destination]]")?;
-    let mut builder = TokenSource::builder(issuer, home).policy(policy);
+    let mut builder = TokenSource::builder(issuer, home?).policy(policy);
     for place in places {
-        builder = builder.copy_to(place);
+        builder = builder.copy_to(place?);
     }
     if let Some(seconds) = client.lease_seconds {
         builder = builder.lease_ttl(duration("lease_seconds", seconds)?);
@@ -179,6 +166,12 @@ fn parts(alias: &str, client: &Client, around: &Around<'_>) -> Result<Parts, Str
         }),
         secret_variables: around.withheld.clone(),
     })
+}
+
+/// Whether a name has letters, digits and these characters, and is not empty.
+fn is_plain(name: &str, others: &str) -> bool {
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || others.contains(letter);
+    !name.is_empty() && name.chars().all(plain)
 }
 
 fn policy(client: &Client) -> Result<Policy, String> {
@@ -221,7 +214,7 @@ fn secret(
         Secret::Environment(name) => Arc::new(SecretVariable(name.clone())),
         Secret::Vault(at) => Arc::new(VaultSecret {
             connection: vault(at, around, answer_limit)?,
-            mount: mount(at),
+            mount: at.mount.clone(),
             path: at.path.clone(),
         }),
     })
@@ -262,8 +255,7 @@ fn destination(
             name,
             encrypt,
         } => {
-            let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_.".contains(letter);
-            if name.is_empty() || name.starts_with('.') || !name.chars().all(plain) {
+            if name.starts_with('.') || !is_plain(name, "-_.") {
                 return Err("name: a credential's name has letters, digits, - _ and .".to_owned());
             }
             let home = CredentialsFolder::new(&folder.join(place), name, *encrypt);
@@ -271,7 +263,7 @@ fn destination(
         }
         Place::Vault(at) => Arc::new(VaultHome::new(
             vault(at, around, answer_limit)?,
-            &mount(at),
+            &at.mount,
             &at.path,
         )),
         #[cfg(feature = "aws")]
@@ -298,8 +290,7 @@ fn destination(
             account,
             lock_folder,
         } => {
-            let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_".contains(letter);
-            if account.is_empty() || !account.chars().all(plain) {
+            if !is_plain(account, "-_") {
                 return Err("account: it has letters, digits, - and _".to_owned());
             }
             let locks = match lock_folder {
@@ -321,11 +312,6 @@ fn destination(
     })
 }
 
-/// The engine's mount.
-fn mount(written: &Vault) -> String {
-    written.mount.clone().unwrap_or_else(|| "secret".to_owned())
-}
-
 fn vault(
     written: &Vault,
     around: &Around<'_>,
@@ -344,37 +330,11 @@ fn vault(
     if let Some((_, connection)) = made.iter().find(|(known, _)| *known == key) {
         return Ok(connection.clone());
     }
-    let or =
-        |given: &Option<String>, usual: &str| given.clone().unwrap_or_else(|| usual.to_owned());
-    let login = match &written.login {
-        Login::TokenFile(path) => VaultLogin::TokenFile(folder.join(path)),
-        Login::Approle {
-            mount,
-            role_id,
-            secret_id_file,
-        } => VaultLogin::AppRole {
-            mount: or(mount, "approle"),
-            role_id: role_id.clone(),
-            secret_id_file: folder.join(secret_id_file),
-        },
-        Login::Kubernetes {
-            mount,
-            role,
-            jwt_file,
-        } => VaultLogin::Kubernetes {
-            mount: or(mount, "kubernetes"),
-            role: role.clone(),
-            jwt_file: match jwt_file {
-                Some(path) => folder.join(path),
-                None => SERVICE_ACCOUNT.into(),
-            },
-        },
-    };
     let authority = authority(written.authority_file.as_deref(), folder)?;
     let connection = Connection::new(
         &written.address,
         written.namespace.clone(),
-        login,
+        written.login.clone().beside(folder),
         authority.as_deref(),
         answer_limit,
     )

@@ -1,6 +1,8 @@
 //! The configuration file as written: unknown keys are errors, and a secret stands in none of them, only where it
 //! can be fetched.
 
+use crate::destination::vault::Login;
+use crate::issuer::Kind;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use std::collections::BTreeMap;
@@ -26,7 +28,7 @@ pub(crate) struct ConfigFile {
 pub(crate) struct Client {
     pub(crate) server: String,
     #[serde(default)]
-    pub(crate) server_kind: ServerKind,
+    pub(crate) server_kind: Kind,
     /// A further certificate authority, PEM.
     pub(crate) authority_file: Option<PathBuf>,
     pub(crate) secret: Secret,
@@ -39,15 +41,6 @@ pub(crate) struct Client {
     pub(crate) lease_seconds: Option<f64>,
     pub(crate) handover_seconds: Option<u64>,
     pub(crate) lock_file: Option<PathBuf>,
-}
-
-/// Whose token server.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum ServerKind {
-    #[default]
-    Tokenward,
-    Clear,
 }
 
 /// Where the client secret is fetched.
@@ -124,7 +117,8 @@ pub(crate) struct Vault {
     pub(crate) path: String,
     pub(crate) address: String,
     pub(crate) namespace: Option<String>,
-    pub(crate) mount: Option<String>,
+    #[serde(default = "secret")]
+    pub(crate) mount: String,
     pub(crate) authority_file: Option<PathBuf>,
     /// Hosts to which a standby node may send calls on, as `host` or `host:port`.
     #[serde(default)]
@@ -132,22 +126,7 @@ pub(crate) struct Vault {
     pub(crate) login: Login,
 }
 
-/// How to log in to Vault.
-#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub(crate) enum Login {
-    /// A file with a token.
-    TokenFile(PathBuf),
-    /// AppRole.
-    Approle {
-        mount: Option<String>,
-        role_id: String,
-        secret_id_file: PathBuf,
-    },
-    /// A Kubernetes service account.
-    Kubernetes {
-        mount: Option<String>,
-        role: String,
-        jwt_file: Option<PathBuf>,
-    },
+/// Where the engine is usually mounted.
+fn secret() -> String {
+    "secret".to_owned()
 }

@@ -6,9 +6,9 @@
 //! It never creates the secret itself: who may do that may do more than a program that renews tokens should.
 
 use super::lease_note::{Note, Standing, reliable};
-use super::{DestinationError, Home, Lease, LeaseRequest, Leasing, Place};
+use super::{DestinationError, Home, Lease, LeaseRequest, Place, body_of};
 use crate::clock::ServerClock;
-use crate::issuer::{IssuerError, Refusal, http_client, read, safe_url, transport};
+use crate::issuer::{IssuerError, http_client, safe_url, transport};
 use crate::protocol::{Entry, Stored, Version};
 use async_trait::async_trait;
 use reqsign_aws_v4::{
@@ -217,19 +217,13 @@ impl AwsHome {
             .send()
             .await
             .map_err(|error| broken(transport(&error)))?;
-        let date = response.headers().get("date");
-        self.clock.heard(date.and_then(|date| date.to_str().ok()));
+        self.clock.heard_in(&response);
         let status = response.status().as_u16();
         let named = response
             .headers()
             .get("x-amzn-errortype")
             .and_then(|name| Some(name.to_str().ok()?.to_owned()));
-        let bytes = read(response, false)
-            .await
-            .map_err(|refusal| match refusal {
-                Refusal::Later { what, .. } | Refusal::Unreadable { what } => broken(what),
-                other => broken(other.to_string()),
-            })?;
+        let bytes = body_of(response, &place).await?;
         if status == 200 {
             return Ok(Ok(bytes));
         }
@@ -238,16 +232,13 @@ impl AwsHome {
             Some(body["__type"].as_str()?.to_owned())
         });
         // Some say `prefix#Name:more`.
-        let name: String = named
-            .unwrap_or_default()
-            .rsplit('#')
-            .next()
-            .unwrap_or_default()
-            .chars()
-            .take_while(char::is_ascii_alphanumeric)
-            .take(64)
-            .collect();
-        Ok(Err(Refused { name, status }))
+        let named = named.unwrap_or_default();
+        let name = named.rsplit('#').next().unwrap_or_default().chars();
+        let name = name.take_while(char::is_ascii_alphanumeric).take(64);
+        Ok(Err(Refused {
+            name: name.collect(),
+            status,
+        }))
     }
 
     fn trouble(&self, refused: &Refused) -> DestinationError {
@@ -301,12 +292,9 @@ impl AwsHome {
     /// The service has one name for a missing secret and a missing version.
     async fn exists(&self) -> Result<bool, DestinationError> {
         let body = json!({"SecretId": self.secret_id}).to_string();
-        match self.call("DescribeSecret", Zeroizing::new(body)).await? {
-            Ok(_) => Ok(true),
-            Err(refused) if refused.name == "ResourceNotFoundException" => Ok(false),
-            // Not allowed to look: then believe the first answer.
-            Err(_) => Ok(false),
-        }
+        // Not allowed to look: then believe the first answer.
+        let described = self.call("DescribeSecret", Zeroizing::new(body)).await?;
+        Ok(described.is_ok())
     }
 
     /// Makes a version with an id of ours; false when that id is taken by another content.
@@ -390,7 +378,7 @@ impl Home for AwsHome {
         }
     }
 
-    async fn lease(&self, wish: &LeaseRequest) -> Result<Leasing, DestinationError> {
+    async fn lease(&self, wish: &LeaseRequest) -> Result<Option<Lease>, DestinationError> {
         let base = self.current_version().await?;
         for _ in 0..MOST_TRIES {
             let found: Lent = self
@@ -404,7 +392,7 @@ impl Home for AwsHome {
                 (0, false)
             } else {
                 match found.note.standing(wish, now) {
-                    Standing::Lent => return Ok(Leasing::Busy),
+                    Standing::Lent => return Ok(None),
                     Standing::Free { abandoned } => (found.nth + 1, abandoned),
                 }
             };
@@ -419,21 +407,16 @@ impl Home for AwsHome {
                 crate::random::name(),
                 &serde_json::to_string(&lent).unwrap_or_default()[1..]
             );
-            if self
-                .make(&lease_id(&base, nth, false), &text, LEASE)
-                .await?
-            {
-                return Ok(Leasing::Taken(Lease::new(
-                    abandoned,
-                    Some(reliable(wish.ttl)),
-                    lent,
-                )));
+            let id = lease_id(&base, nth, false);
+            if self.make(&id, &text, LEASE).await? {
+                let lasts = Some(reliable(wish.ttl));
+                return Ok(Some(Lease::new(abandoned, lasts, lent)));
             }
             if self.current_version().await? != base {
-                return Ok(Leasing::Busy);
+                break;
             }
         }
-        Ok(Leasing::Busy)
+        Ok(None)
     }
 
     async fn release(&self, lease: Lease) -> Result<(), DestinationError> {

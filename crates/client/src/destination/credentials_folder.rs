@@ -8,8 +8,7 @@
 
 use super::file::{WRITTEN_IN_PLACE, version_of};
 use super::{
-    DestinationError, Home, Lease, LeaseRequest, Leasing, Place, ProcessLock, atomic_file,
-    file_lock,
+    DestinationError, Home, Lease, LeaseRequest, Place, ProcessLock, atomic_file, file_lock,
 };
 use crate::credential::AccessToken;
 use crate::protocol::{Entry, Notes, Stored, Version};
@@ -163,30 +162,21 @@ impl CredentialsFolder {
     }
 
     /// Both files, if they belong together.
-    async fn entry(
-        &self,
-        token: &[u8],
-        beside: Option<&[u8]>,
-    ) -> Result<Option<Entry>, DestinationError> {
-        let Some(beside) = beside.and_then(|bytes| serde_json::from_slice::<Beside>(bytes).ok())
+    async fn entry(&self, token: &[u8], beside: &[u8]) -> Result<Option<Entry>, DestinationError> {
+        let beside = serde_json::from_slice::<Beside>(beside).ok();
+        let Some(beside) = beside.filter(|beside| beside.digest == version_of(Some(token)).0)
         else {
             return Ok(None);
         };
-        if beside.digest != version_of(Some(token)).0 {
-            return Ok(None);
-        }
         let plain = if self.encrypt {
             self.creds("decrypt", token).await?
         } else {
             Zeroizing::new(token.to_vec())
         };
-        let token = std::str::from_utf8(&plain)
-            .ok()
-            .and_then(|text| AccessToken::parse(text).ok());
-        Ok(
-            token
-                .map(|token| Entry::from_parts(token, beside.generation, None, Some(beside.notes))),
-        )
+        let text = std::str::from_utf8(&plain).ok();
+        let token = text.and_then(|text| AccessToken::parse(text).ok());
+        let (generation, notes) = (beside.generation, Some(beside.notes));
+        Ok(token.map(|token| Entry::from_parts(token, generation, None, notes)))
     }
 }
 
@@ -200,17 +190,13 @@ impl Place for CredentialsFolder {
 impl Home for CredentialsFolder {
     async fn read(&self) -> Result<Stored, DestinationError> {
         let [token, beside] = self.both()?;
-        let version = version_of(token.as_deref().map(Vec::as_slice));
-        let entry = match &token {
-            Some(token) => {
-                self.entry(token, beside.as_deref().map(Vec::as_slice))
-                    .await?
-            }
-            None => None,
+        let entry = match (&token, &beside) {
+            (Some(token), Some(beside)) => self.entry(token, beside).await?,
+            _ => None,
         };
         Ok(Stored {
             entry: entry.map(Arc::new),
-            version,
+            version: version_of(token.as_deref().map(Vec::as_slice)),
         })
     }
 
@@ -245,18 +231,8 @@ impl Home for CredentialsFolder {
         Ok(true)
     }
 
-    async fn lease(&self, _: &LeaseRequest) -> Result<Leasing, DestinationError> {
-        let lease = match file_lock::try_lease(&self.notes, &self.place())? {
-            Leasing::Taken(lease) => lease,
-            Leasing::Busy => return Ok(Leasing::Busy),
-        };
-        match self.prepare().await {
-            Ok(_) => Ok(Leasing::Taken(lease)),
-            Err(trouble) => {
-                self.release(lease).await?;
-                Err(trouble)
-            }
-        }
+    async fn lease(&self, _: &LeaseRequest) -> Result<Option<Lease>, DestinationError> {
+        file_lock::lease_prepared(&self.notes, &self.place(), self.prepare()).await
     }
 
     async fn release(&self, lease: Lease) -> Result<(), DestinationError> {

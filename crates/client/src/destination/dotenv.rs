@@ -353,7 +353,6 @@ mod tests {
 
     fn entry(token: &str) -> Entry {
         Entry {
-            token: AccessToken::parse(token).unwrap(),
             generation: Some(4),
             valid_till: Some(Timestamp(1_795_428_930_500_000)),
             obtained_at: Timestamp(1_795_425_330_500_000),
@@ -361,9 +360,7 @@ mod tests {
                 day: 20_780,
                 made: 4,
             },
-            early_ends: 0,
-            held_until: None,
-            origin: crate::protocol::Origin::default(),
+            ..Entry::bare(AccessToken::parse(token).unwrap())
         }
     }
 

@@ -5,13 +5,12 @@
 //! read, which is before a token is generated for it.
 
 use super::{
-    DestinationError, Home, Lease, LeaseRequest, Leasing, Place, ProcessLock, atomic_file,
-    file_lock,
+    DestinationError, Home, Lease, LeaseRequest, Place, ProcessLock, atomic_file, file_lock,
 };
 use crate::protocol::{Entry, Stored, Version};
 use async_trait::async_trait;
 use sha2::{Digest as _, Sha256};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use tokenward_core::hex;
 use zeroize::Zeroizing;
@@ -93,12 +92,6 @@ impl<F: Form> FileHome<F> {
         Self { path, form }
     }
 
-    /// The file.
-    #[must_use]
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
     /// The file itself, where the path is a link: its locks lie beside it, whatever links lead there.
     fn real_path(&self) -> Result<PathBuf, DestinationError> {
         let target = atomic_file::find(&self.path);
@@ -157,16 +150,10 @@ impl<F: Form> Home for FileHome<F> {
     async fn read(&self) -> Result<Stored, DestinationError> {
         let content = self.content()?;
         let content = content.as_ref().map(|content| content.as_slice());
-        let entry = match content {
-            Some(content) => self
-                .form
-                .read(content)
-                .map_err(|what| self.unfit(what))?
-                .map(Arc::new),
-            None => None,
-        };
+        let entry = content.map(|content| self.form.read(content)).transpose();
+        let entry = entry.map_err(|what| self.unfit(what))?.flatten();
         Ok(Stored {
-            entry,
+            entry: entry.map(Arc::new),
             version: version_of(content),
         })
     }
@@ -191,18 +178,8 @@ impl<F: Form> Home for FileHome<F> {
         Ok(true)
     }
 
-    async fn lease(&self, _: &LeaseRequest) -> Result<Leasing, DestinationError> {
-        let lease = match file_lock::try_lease(&self.real_path()?, &self.place())? {
-            Leasing::Taken(lease) => lease,
-            Leasing::Busy => return Ok(Leasing::Busy),
-        };
-        match self.prepare().await {
-            Ok(_) => Ok(Leasing::Taken(lease)),
-            Err(trouble) => {
-                self.release(lease).await?;
-                Err(trouble)
-            }
-        }
+    async fn lease(&self, _: &LeaseRequest) -> Result<Option<Lease>, DestinationError> {
+        file_lock::lease_prepared(&self.real_path()?, &self.place(), self.prepare()).await
     }
 
     async fn release(&self, lease: Lease) -> Result<(), DestinationError> {

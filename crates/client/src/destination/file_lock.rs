@@ -2,8 +2,7 @@
 //! is never removed (removing one lets two processes lock two files of one name) and holds a mark while somebody
 //! renews, so that the next holder sees that the last one did not finish.
 
-use super::{DestinationError, Lease, Leasing};
-use crate::protocol::Leased;
+use super::{DestinationError, Lease};
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
@@ -45,8 +44,26 @@ pub(crate) async fn write_lock(lock: &ProcessLock, place: &str) -> Result<Held, 
     ))
 }
 
+/// Leases a file, if storing a token there can be prepared.
+pub(crate) async fn lease_prepared(
+    path: &Path,
+    place: &str,
+    prepared: impl Future<Output = Result<Held, DestinationError>>,
+) -> Result<Option<Lease>, DestinationError> {
+    let Some(lease) = try_lease(path, place)? else {
+        return Ok(None);
+    };
+    match prepared.await {
+        Ok(_) => Ok(Some(lease)),
+        Err(trouble) => {
+            release(lease, place)?;
+            Err(trouble)
+        }
+    }
+}
+
 /// Tries to lock the `.lock` beside a file and to mark it as a lease.
-pub(crate) fn try_lease(path: &Path, place: &str) -> Result<Leasing, DestinationError> {
+pub(crate) fn try_lease(path: &Path, place: &str) -> Result<Option<Lease>, DestinationError> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(".lock");
     let path = &path.with_file_name(name);
@@ -66,11 +83,8 @@ pub(crate) fn try_lease(path: &Path, place: &str) -> Result<Leasing, Destination
         }
         Ok(Some((file, abandoned)))
     };
-    match attempt() {
-        Ok(Some((file, abandoned))) => Ok(Leasing::Taken(Lease::new(abandoned, None, file))),
-        Ok(None) => Ok(Leasing::Busy),
-        Err(error) => Err(DestinationError::io(place, "locking", &error)),
-    }
+    let taken = attempt().map_err(|error| DestinationError::io(place, "locking", &error))?;
+    Ok(taken.map(|(file, abandoned)| Lease::new(abandoned, None, file)))
 }
 
 /// Takes the mark away and unlocks.
@@ -106,12 +120,6 @@ impl ProcessLock {
         Self { path }
     }
 
-    /// The file.
-    #[must_use]
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
     /// Tries once.
     pub(crate) fn try_take(&self) -> Result<Option<Held>, DestinationError> {
         let place = format!("lock file {}", self.path.display());
@@ -141,12 +149,5 @@ impl Held {
         let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
         let file = self.file.metadata().ok()?;
         Some(format!("{} {} {}", boot.trim(), file.dev(), file.ino()))
-    }
-
-    pub(crate) fn leased() -> Leased {
-        Leased::Taken {
-            abandoned: false,
-            lasts: None,
-        }
     }
 }

@@ -3,7 +3,7 @@
 //! it is for workers of one user on one machine.
 
 use super::file::version_of;
-use super::{DestinationError, Home, Lease, LeaseRequest, Leasing, Place, ProcessLock, file_lock};
+use super::{DestinationError, Home, Lease, LeaseRequest, Place, ProcessLock, file_lock};
 use crate::protocol::{Entry, Stored, Version};
 use async_trait::async_trait;
 use keyring::{Entry as Password, Error};
@@ -82,10 +82,9 @@ impl Home for KeyringHome {
     async fn read(&self) -> Result<Stored, DestinationError> {
         let content = self.content().await?;
         let text = content.as_ref().map(|text| text.as_str());
+        let entry = text.and_then(|text| Entry::from_json(text).ok());
         Ok(Stored {
-            entry: text
-                .and_then(|text| Entry::from_json(text).ok())
-                .map(Arc::new),
+            entry: entry.map(Arc::new),
             version: version_of(text.map(str::as_bytes)),
         })
     }
@@ -109,7 +108,7 @@ impl Home for KeyringHome {
         Ok(true)
     }
 
-    async fn lease(&self, _: &LeaseRequest) -> Result<Leasing, DestinationError> {
+    async fn lease(&self, _: &LeaseRequest) -> Result<Option<Lease>, DestinationError> {
         file_lock::try_lease(&self.lock_base(), &self.place())
     }
 

@@ -41,11 +41,15 @@ pub use error::{DestinationError, Kind};
 pub(crate) use file_lock::Held;
 pub use file_lock::ProcessLock;
 
+use crate::issuer::Refusal;
 use crate::protocol::{Entry, Leased, Stored, Version};
 use async_trait::async_trait;
+use reqwest::Response;
 use std::any::Any;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
+use zeroize::Zeroizing;
 
 /// Rounds of compare-and-swap when putting a token beside others who write; each lost round means that somebody
 /// else's write succeeded.
@@ -76,7 +80,7 @@ pub trait Destination: Place {
     async fn close(&self) {}
 
     /// Itself, when it can be a home.
-    fn as_home(&self) -> Option<&dyn Home> {
+    fn into_home(self: Arc<Self>) -> Option<Arc<dyn Home>> {
         None
     }
 }
@@ -91,8 +95,8 @@ pub trait Home: Destination {
     /// whether it was written: false when the place holds another version.
     async fn write(&self, entry: Option<&Entry>, over: &Version) -> Result<bool, DestinationError>;
 
-    /// Tries once, without waiting, to get the right to renew.
-    async fn lease(&self, wish: &LeaseRequest) -> Result<Leasing, DestinationError>;
+    /// Tries once, without waiting, to get the right to renew; none when somebody else has it.
+    async fn lease(&self, wish: &LeaseRequest) -> Result<Option<Lease>, DestinationError>;
 
     /// Gives the lease back. A lease that is dropped instead counts as abandoned.
     async fn release(&self, lease: Lease) -> Result<(), DestinationError>;
@@ -108,13 +112,30 @@ pub trait Home: Destination {
 
 /// Told to hold a token, a home reads, compares and swaps, so that it keeps the newer of two.
 #[async_trait]
-impl<H: Home> Destination for H {
+impl<H: Home + 'static> Destination for H {
     async fn put(&self, entry: &Entry) -> Result<(), DestinationError> {
-        put_into(self, entry).await
+        for _ in 0..MOST_ROUNDS {
+            let stored = self.read().await?;
+            if let Some(other) = &stored.entry
+                && (other.token.is(&entry.token) || other.newer_than(entry))
+            {
+                return Ok(());
+            }
+            if self.write(Some(entry), &stored.version).await? {
+                return Ok(());
+            }
+        }
+        Err(others_write(self))
     }
 
     async fn forget(&self) -> Result<(), DestinationError> {
-        forget_from(self).await
+        for _ in 0..MOST_ROUNDS {
+            let stored = self.read().await?;
+            if stored.entry.is_none() || self.write(None, &stored.version).await? {
+                return Ok(());
+            }
+        }
+        Err(others_write(self))
     }
 
     async fn check(&self) -> Result<Option<&'static str>, DestinationError> {
@@ -125,7 +146,7 @@ impl<H: Home> Destination for H {
         self.close_home().await;
     }
 
-    fn as_home(&self) -> Option<&dyn Home> {
+    fn into_home(self: Arc<Self>) -> Option<Arc<dyn Home>> {
         Some(self)
     }
 }
@@ -138,15 +159,6 @@ pub struct LeaseRequest {
     /// The queue of processes the asker is at the head of (it holds that queue's lock): whoever has the lease and
     /// stood in the same queue is dead.
     pub queue: Option<String>,
-}
-
-/// What came of asking for a lease.
-#[derive(Debug)]
-pub enum Leasing {
-    /// It is ours.
-    Taken(Lease),
-    /// Somebody else has it.
-    Busy,
 }
 
 /// The right to renew, in hand.
@@ -178,7 +190,7 @@ impl Lease {
     /// The lease as the protocol sees it.
     #[must_use]
     pub fn leased(&self) -> Leased {
-        Leased::Taken {
+        Leased {
             abandoned: self.abandoned,
             lasts: self.lasts,
         }
@@ -194,35 +206,17 @@ impl fmt::Debug for Lease {
     }
 }
 
-/// [`Destination::put`] for a home.
-async fn put_into(home: &dyn Home, entry: &Entry) -> Result<(), DestinationError> {
-    for _ in 0..MOST_ROUNDS {
-        let stored = home.read().await?;
-        if let Some(other) = &stored.entry
-            && (other.token.is(&entry.token) || other.newer_than(entry))
-        {
-            return Ok(());
+/// The body of a place's answer.
+async fn body_of(response: Response, place: &str) -> Result<Zeroizing<Vec<u8>>, DestinationError> {
+    let read = crate::issuer::read(response, false).await;
+    read.map_err(|refusal| match refusal {
+        Refusal::Later { what, .. } | Refusal::Unreadable { what } => {
+            DestinationError::unreachable(place, what)
         }
-        if home.write(Some(entry), &stored.version).await? {
-            return Ok(());
-        }
-    }
-    Err(DestinationError::unreachable(
-        &home.place(),
-        "others keep writing to it",
-    ))
+        other => DestinationError::unreachable(place, other.to_string()),
+    })
 }
 
-/// [`Destination::forget`] for a home.
-async fn forget_from(home: &dyn Home) -> Result<(), DestinationError> {
-    for _ in 0..MOST_ROUNDS {
-        let stored = home.read().await?;
-        if stored.entry.is_none() || home.write(None, &stored.version).await? {
-            return Ok(());
-        }
-    }
-    Err(DestinationError::unreachable(
-        &home.place(),
-        "others keep writing to it",
-    ))
+fn others_write(home: &dyn Place) -> DestinationError {
+    DestinationError::unreachable(&home.place(), "others keep writing to it")
 }

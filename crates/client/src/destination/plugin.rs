@@ -2,7 +2,7 @@
 //! through its standard input and output, never on its command line. `docs/guide/client/plugin.md` is the contract.
 
 use super::lease_note::reliable;
-use super::{DestinationError, Home, Lease, LeaseRequest, Leasing, Place};
+use super::{DestinationError, Home, Lease, LeaseRequest, Place};
 use crate::protocol::{Entry, Stored, Version};
 use async_trait::async_trait;
 use serde::Deserialize;
@@ -138,18 +138,17 @@ impl PluginHome {
         let answer: Answer<'a> = serde_json::from_str(line).map_err(|_| {
             DestinationError::misconfigured(&self.place(), "its answer is not the contract's JSON")
         })?;
-        if answer.ok {
-            Ok(answer)
-        } else if answer.retry {
-            Err(DestinationError::unreachable(
-                &self.place(),
-                "it reports a passing failure",
-            ))
-        } else {
-            Err(DestinationError::misconfigured(
-                &self.place(),
-                "it reports a failure; see its own log",
-            ))
+        let place = self.place();
+        match (answer.ok, answer.retry) {
+            (true, _) => Ok(answer),
+            (false, true) => {
+                let what = "it reports a passing failure";
+                Err(DestinationError::unreachable(&place, what))
+            }
+            (false, false) => {
+                let what = "it reports a failure; see its own log";
+                Err(DestinationError::misconfigured(&place, what))
+            }
         }
     }
 }
@@ -190,22 +189,16 @@ impl Home for PluginHome {
         Ok(self.understand(&line)?.written)
     }
 
-    async fn lease(&self, wish: &LeaseRequest) -> Result<Leasing, DestinationError> {
+    async fn lease(&self, wish: &LeaseRequest) -> Result<Option<Lease>, DestinationError> {
         let line = format!(
             "{{\"tokenward\":1,\"do\":\"lock\",\"seconds\":{}}}",
             wish.ttl.as_secs_f64()
         );
         let line = self.ask(&line).await?;
         let answer = self.understand(&line)?;
-        Ok(if answer.taken {
-            Leasing::Taken(Lease::new(
-                answer.abandoned,
-                Some(reliable(wish.ttl)),
-                answer.proof,
-            ))
-        } else {
-            Leasing::Busy
-        })
+        let lasts = Some(reliable(wish.ttl));
+        let lease = || Lease::new(answer.abandoned, lasts, answer.proof);
+        Ok(answer.taken.then(lease))
     }
 
     async fn release(&self, lease: Lease) -> Result<(), DestinationError> {

@@ -6,16 +6,18 @@ mod refusal;
 mod wire;
 
 pub use refusal::Refusal;
-pub(crate) use wire::transport;
+pub(crate) use wire::{broken, transport};
 
 use crate::clock::ServerClock;
 use crate::credential::{AccessToken, ClientSecret};
-use crate::protocol::{Entry, Generated, Origin, Status};
+use crate::protocol::{Entry, Origin};
 use crate::secret::SecretSource;
-use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url, header};
+use reqwest::{Client, Method, RequestBuilder, Response, Url, header};
+use serde::Deserialize;
 use std::sync::Arc;
 use std::time::Duration;
 use tokenward_core::time::Timestamp;
+use zeroize::Zeroizing;
 
 /// The path of the API (Clear's).
 const PATH: &str = "/integration/v1/authz/token";
@@ -27,7 +29,8 @@ const MOST_ANSWER_BYTES: usize = 64 * 1024;
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 
 /// Whose token server it is.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Kind {
     /// Tokenward: generations, `If-Match`, status, hand-over.
     #[default]
@@ -122,7 +125,7 @@ impl Issuer {
         &self,
         if_match: Option<u32>,
         handover: Duration,
-    ) -> Result<Generated, Refusal> {
+    ) -> Result<Entry, Refusal> {
         // Clear's reference documents GET; ours takes POST too, which no proxy sends twice.
         let method = match self.kind {
             Kind::Tokenward => Method::POST,
@@ -138,31 +141,23 @@ impl Issuer {
         if let Some(generation) = if_match.filter(|_| self.kind == Kind::Tokenward) {
             request = request.header(header::IF_MATCH, format!("\"{generation}\""));
         }
-        let asked_at = self.clock.now();
-        let response = self.send(request).await?;
-        let asked_at = asked_at.max(Timestamp(0));
-        let status = response.status();
-        let headers = response.headers().clone();
-        let body = read(response, true).await?;
-        if status == StatusCode::OK {
-            wire::generated(&body, asked_at, origin)
-        } else {
-            Err(wire::refusal(status, &headers, &body))
-        }
+        let asked_at = self.clock.now().max(Timestamp(0));
+        let body = self.answer(request, true).await?;
+        wire::generated(&body, asked_at, origin)
     }
 
-    /// What the server says of the newest token, and its clock. Of Clear's own only the clock, by a request
-    /// without the secret.
+    /// The newest token's generation, 0 if there has never been one, and the server's clock. Of Clear's own only the
+    /// clock, by a request without the secret.
     ///
     /// # Errors
     /// When the server refuses or gives no usable answer, or there is no client secret.
-    pub async fn status(&self) -> Result<Status, Refusal> {
+    pub async fn status(&self) -> Result<Option<u32>, Refusal> {
         match self.kind {
             Kind::Clear => {
                 self.send(self.http.head(self.base.clone())).await?;
-                Ok(Status { generation: None })
+                Ok(None)
             }
-            Kind::Tokenward => Ok(self.account().await?.status()),
+            Kind::Tokenward => Ok(Some(self.account().await?.generation)),
         }
     }
 
@@ -172,15 +167,7 @@ impl Issuer {
     /// When the server refuses or gives no usable answer, or there is no client secret.
     pub async fn account(&self) -> Result<Account, Refusal> {
         let request = self.request(Method::GET, "/status").await?;
-        let response = self.send(request).await?;
-        let status = response.status();
-        let headers = response.headers().clone();
-        let body = read(response, false).await?;
-        if status == StatusCode::OK {
-            wire::account(&body)
-        } else {
-            Err(wire::refusal(status, &headers, &body))
-        }
+        wire::account(&self.answer(request, false).await?)
     }
 
     /// Ends the previous token of a hand-over; none being there is success.
@@ -189,7 +176,7 @@ impl Issuer {
     /// When the server refuses or gives no usable answer, or there is no client secret.
     pub async fn end_previous(&self) -> Result<(), Refusal> {
         let request = self.request(Method::DELETE, "/previous").await?;
-        self.finish(request).await
+        self.answer(request, false).await.map(drop)
     }
 
     /// Revokes a token (RFC 7009) without making a new one. Tokenward only.
@@ -210,21 +197,24 @@ impl Issuer {
             .basic_auth(client, Some(secret.expose()))
             .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
             .body(body);
-        self.finish(request).await
+        self.answer(request, false).await.map(drop)
     }
 
-    async fn finish(&self, request: RequestBuilder) -> Result<(), Refusal> {
+    /// The body of an answer that is no refusal; `made` says that it may be a token's.
+    async fn answer(
+        &self,
+        request: RequestBuilder,
+        made: bool,
+    ) -> Result<Zeroizing<Vec<u8>>, Refusal> {
         let response = self.send(request).await?;
         let status = response.status();
         let headers = response.headers().clone();
+        let body = read(response, made).await?;
         if status.is_success() {
-            return Ok(());
+            Ok(body)
+        } else {
+            Err(wire::refusal(status, &headers, &body))
         }
-        Err(wire::refusal(
-            status,
-            &headers,
-            &read(response, false).await?,
-        ))
     }
 
     /// Whether a token is one that this server made for this client secret. After a change of configuration, what is kept
@@ -291,8 +281,7 @@ impl Issuer {
             retry_after: None,
             what: wire::transport(&error),
         })?;
-        let date = response.headers().get(header::DATE);
-        self.clock.heard(date.and_then(|date| date.to_str().ok()));
+        self.clock.heard_in(&response);
         Ok(response)
     }
 }
@@ -311,14 +300,6 @@ pub struct Account {
     pub quota_left: Option<u32>,
     /// Tokens the secret may make a day.
     pub quota: Option<u32>,
-}
-
-impl Account {
-    fn status(&self) -> Status {
-        Status {
-            generation: Some(self.generation),
-        }
-    }
 }
 
 /// An address to which a secret may be sent: https, or http to this very machine.
@@ -373,8 +354,8 @@ pub(crate) fn http_client(
 pub(crate) async fn read(
     mut response: Response,
     made: bool,
-) -> Result<zeroize::Zeroizing<Vec<u8>>, Refusal> {
-    let mut body = zeroize::Zeroizing::new(Vec::with_capacity(4096));
+) -> Result<Zeroizing<Vec<u8>>, Refusal> {
+    let mut body = Zeroizing::new(Vec::with_capacity(4096));
     loop {
         match response.chunk().await {
             Ok(Some(chunk)) if body.len() + chunk.len() <= MOST_ANSWER_BYTES => {

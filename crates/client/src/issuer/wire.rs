@@ -2,7 +2,7 @@
 
 use super::{Account, Refusal};
 use crate::credential::AccessToken;
-use crate::protocol::{Generated, Origin};
+use crate::protocol::{Entry, Origin};
 use reqwest::StatusCode;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 use serde::Deserialize;
@@ -27,17 +27,12 @@ pub(super) fn generated(
     body: &[u8],
     asked_at: Timestamp,
     origin: Origin,
-) -> Result<Generated, Refusal> {
+) -> Result<Entry, Refusal> {
     let answer: Token = serde_json::from_slice(body)
         .map_err(|_| Refusal::unreadable("it is not the JSON of a token"))?;
     let token = AccessToken::parse(&answer.access_token)
         .map_err(|_| Refusal::unreadable("the access token is malformed"))?;
-    let named = answer
-        .valid_till
-        .as_deref()
-        .map(crate::protocol::parse_iso)
-        .transpose()
-        .map_err(|_| Refusal::unreadable("valid_till is no time"))?;
+    let named = time(answer.valid_till.as_deref())?;
     let valid_till = match (named, answer.expires_in) {
         (Some(named), Some(seconds)) => {
             let counted = asked_at.plus_seconds(seconds).0;
@@ -47,13 +42,19 @@ pub(super) fn generated(
         (None, Some(seconds)) => Some(asked_at.plus_seconds(seconds)),
         (named, None) => named,
     };
-    Ok(Generated {
-        token,
+    Ok(Entry {
         generation: answer.generation,
         valid_till,
         obtained_at: asked_at,
         origin,
+        ..Entry::bare(token)
     })
+}
+
+fn time(text: Option<&str>) -> Result<Option<Timestamp>, Refusal> {
+    text.map(crate::protocol::parse_iso)
+        .transpose()
+        .map_err(|_| Refusal::unreadable("valid_till is no time"))
 }
 
 #[derive(Deserialize)]
@@ -69,16 +70,10 @@ struct StatusAnswer {
 pub(super) fn account(body: &[u8]) -> Result<Account, Refusal> {
     let answer: StatusAnswer = serde_json::from_slice(body)
         .map_err(|_| Refusal::unreadable("it is not the JSON of a status"))?;
-    let valid_till = answer
-        .valid_till
-        .as_deref()
-        .map(crate::protocol::parse_iso)
-        .transpose()
-        .map_err(|_| Refusal::unreadable("valid_till is no time"))?;
     Ok(Account {
         generation: answer.generation,
         live: answer.live.unwrap_or(false),
-        valid_till,
+        valid_till: time(answer.valid_till.as_deref())?,
         quota_left: answer.quota_left,
         quota: answer.quota,
     })
@@ -144,15 +139,20 @@ pub(super) fn refusal(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> R
     }
 }
 
-/// What broke between here and the server, without the address's query.
-pub(crate) fn transport(error: &reqwest::Error) -> String {
-    let what = if error.is_timeout() {
+/// What broke between here and a server.
+pub(crate) fn broken(error: &reqwest::Error) -> &'static str {
+    if error.is_timeout() {
         "no answer in time"
     } else if error.is_connect() {
         "no connection"
     } else {
         "the connection broke"
-    };
+    }
+}
+
+/// The same with its cause, without the address's query.
+pub(crate) fn transport(error: &reqwest::Error) -> String {
+    let what = broken(error);
     // The innermost cause says what a person can act on, such as "Connection refused".
     let mut cause: &dyn std::error::Error = error;
     while let Some(inner) = cause.source() {

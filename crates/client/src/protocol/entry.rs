@@ -262,16 +262,13 @@ pub(crate) fn parse_iso(text: &str) -> Result<Timestamp, Unreadable> {
 mod tests {
     use super::*;
 
-    pub(crate) fn entry(generation: Option<u32>, till: Option<i64>, obtained: i64) -> Entry {
+    fn entry(generation: Option<u32>, till: Option<i64>, obtained: i64) -> Entry {
+        let token = format!("t-{generation:?}-{till:?}-{obtained}");
         Entry {
-            token: AccessToken::parse(&format!("t-{generation:?}-{till:?}-{obtained}")).unwrap(),
             generation,
             valid_till: till.map(Timestamp),
             obtained_at: Timestamp(obtained),
-            tally: Tally::default(),
-            early_ends: 0,
-            held_until: None,
-            origin: Origin::default(),
+            ..Entry::bare(AccessToken::parse(&token).unwrap())
         }
     }
 

@@ -25,9 +25,9 @@ mod steps;
 pub use entry::{Entry, Origin, Unreadable};
 pub(crate) use entry::{Notes, parse_iso};
 pub use limits::{Tally, backoff};
-pub use policy::{Judgement, Policy, Reason};
+pub use policy::{Policy, Reason};
 pub use renewal::Renewal;
-pub use steps::{Action, Event, Generated, Leased, Moment, Outcome, Status, Stored, TokenError};
+pub use steps::{Action, Event, Leased, Moment, Outcome, Stored, TokenError};
 
 /// What a place is at, as the place itself names it: a number, a digest, an id. Empty where nothing is stored.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]

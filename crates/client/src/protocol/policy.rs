@@ -52,17 +52,8 @@ pub enum Reason {
     Over,
 }
 
-/// Whether a token will do.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Judgement {
-    /// Use it.
-    Use,
-    /// Renew it.
-    Renew(Reason),
-}
-
 impl Policy {
-    /// Judges what a place holds. `chance`, from 0 to 1, is the holder's own share of jitter for this token: it
+    /// Why what a place holds will not do; none when it will. `chance`, from 0 to 1, is the holder's own share of jitter for this token: it
     /// widens the margin by up to a tenth, so that many holders do not come at once.
     #[must_use]
     pub fn judge(
@@ -71,20 +62,20 @@ impl Policy {
         refused: Option<&AccessToken>,
         now: Timestamp,
         chance: f64,
-    ) -> Judgement {
+    ) -> Option<Reason> {
         let Some(entry) = entry else {
-            return Judgement::Renew(Reason::Missing);
+            return Some(Reason::Missing);
         };
         if refused.is_some_and(|refused| refused.is(&entry.token)) {
-            return Judgement::Renew(Reason::Refused);
+            return Some(Reason::Refused);
         }
         if entry.is_over(now) {
-            return Judgement::Renew(Reason::Over);
+            return Some(Reason::Over);
         }
-        match self.renew_at(entry, chance) {
-            Some(time) if time <= now => Judgement::Renew(Reason::Ending),
-            _ => Judgement::Use,
-        }
+        let renewed_at = self.renew_at(entry, chance);
+        renewed_at
+            .is_some_and(|time| time <= now)
+            .then_some(Reason::Ending)
     }
 
     /// When a holder with this share of jitter renews; none for a token that never expires.
@@ -102,20 +93,14 @@ impl Policy {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::Tally;
 
     const SECOND: i64 = 1_000_000;
 
     fn entry(life: Option<i64>) -> Entry {
         Entry {
-            token: AccessToken::parse("live").unwrap(),
             generation: Some(1),
             valid_till: life.map(|life| Timestamp(life * SECOND)),
-            obtained_at: Timestamp(0),
-            tally: Tally::default(),
-            early_ends: 0,
-            held_until: None,
-            origin: crate::protocol::Origin::default(),
+            ..Entry::bare(AccessToken::parse("live").unwrap())
         }
     }
 
@@ -152,18 +137,13 @@ mod tests {
                 Policy::default().judge(Some(&held), Some(&refused), Timestamp(now * SECOND), 0.0);
             assert_eq!(got, expect, "{life:?} {now}");
         };
-        check(Some(3_600), "other", 3_239, Judgement::Use);
-        check(
-            Some(3_600),
-            "other",
-            3_240,
-            Judgement::Renew(Reason::Ending),
-        );
+        check(Some(3_600), "other", 3_239, None);
+        check(Some(3_600), "other", 3_240, Some(Reason::Ending));
         // A cached token is not trusted past its end.
-        check(Some(3_600), "other", 3_600, Judgement::Renew(Reason::Over));
-        check(Some(3_600), "live", 1, Judgement::Renew(Reason::Refused));
-        check(None, "other", i64::MAX / SECOND, Judgement::Use);
+        check(Some(3_600), "other", 3_600, Some(Reason::Over));
+        check(Some(3_600), "live", 1, Some(Reason::Refused));
+        check(None, "other", i64::MAX / SECOND, None);
         let nothing = Policy::default().judge(None, None, Timestamp(0), 0.0);
-        assert_eq!(nothing, Judgement::Renew(Reason::Missing));
+        assert_eq!(nothing, Some(Reason::Missing));
     }
 }

@@ -4,8 +4,8 @@
 mod answers;
 
 use super::limits::hold;
-use super::steps::{Action, Event, Leased, Moment, Outcome, Status, Stored, TokenError};
-use super::{Entry, Judgement, Policy, Reason, Tally};
+use super::steps::{Action, Event, Moment, Outcome, Stored, TokenError};
+use super::{Entry, Policy, Reason, Tally};
 use std::sync::Arc;
 use std::time::Duration;
 use tokenward_core::time::Timestamp;
@@ -45,7 +45,9 @@ pub struct Renewal {
     refused: Option<Arc<Entry>>,
     stage: Stage,
     stored: Stored,
-    server: Option<Status>,
+    /// Whether the server was asked, and the newest generation that it named.
+    is_asked: bool,
+    newest: Option<u32>,
     locked: bool,
     abandoned: bool,
     outcome_unknown: bool,
@@ -76,7 +78,8 @@ impl Renewal {
             refused,
             stage: Stage::Looking,
             stored: Stored::default(),
-            server: None,
+            is_asked: false,
+            newest: None,
             locked: false,
             abandoned: false,
             outcome_unknown: false,
@@ -109,24 +112,22 @@ impl Renewal {
                 self.store_again(entry, trouble, at)
             }
             (Event::Read(Err(trouble)), _) => self.fall_back(trouble.into(), at),
-            (Event::Status(Ok(status)), Stage::Asking) => {
-                self.server = Some(status);
+            (Event::Status(Ok(newest)), Stage::Asking) => {
+                (self.is_asked, self.newest) = (true, newest);
                 self.looked(at)
             }
             (Event::Status(Err(refusal)), _) => self.fall_back(refusal.into(), at),
-            (Event::ProcessLock(Ok(Leased::Taken { .. })), _) => {
+            (Event::ProcessLock(Ok(true)), _) => {
                 self.locked = true;
                 Action::Read
             }
-            (Event::Lease(Ok(Leased::Taken { abandoned, lasts })), _) => {
-                self.abandoned = abandoned;
-                self.lease_ends = lasts.map(|lasts| at.elapsed + lasts);
+            (Event::Lease(Ok(Some(leased))), _) => {
+                self.abandoned = leased.abandoned;
+                self.lease_ends = leased.lasts.map(|lasts| at.elapsed + lasts);
                 self.stage = Stage::Leased;
                 Action::Read
             }
-            (Event::ProcessLock(Ok(Leased::Busy)) | Event::Lease(Ok(Leased::Busy)), _) => {
-                self.wait(at)
-            }
+            (Event::ProcessLock(Ok(false)) | Event::Lease(Ok(None)), _) => self.wait(at),
             (Event::ProcessLock(Err(trouble)) | Event::Lease(Err(trouble)), _) => {
                 self.fall_back(trouble.into(), at)
             }
@@ -163,16 +164,11 @@ impl Renewal {
     }
 
     fn judge(&self, at: Moment) -> Result<Arc<Entry>, Reason> {
-        let entry = self.stored.entry.as_ref();
+        let entry = self.stored.entry.as_ref().ok_or(Reason::Missing)?;
         let refused = self.refused.as_ref().map(|entry| &entry.token);
-        match (
-            self.policy
-                .judge(entry.map(Arc::as_ref), refused, at.now, self.jitter),
-            entry,
-        ) {
-            (Judgement::Use, Some(entry)) => Ok(entry.clone()),
-            (Judgement::Renew(reason), _) => Err(reason),
-            (Judgement::Use, None) => Err(Reason::Missing),
+        match self.policy.judge(Some(entry), refused, at.now, self.jitter) {
+            None => Ok(entry.clone()),
+            Some(reason) => Err(reason),
         }
     }
 
@@ -187,7 +183,7 @@ impl Renewal {
         }
         let by_the_clock = matches!(reason, Reason::Ending | Reason::Over);
         let nameless = reason == Reason::Missing && self.policy.counts_generations;
-        if self.server.is_none() && (nameless || by_the_clock && !at.clock_known) {
+        if !self.is_asked && (nameless || by_the_clock && !at.clock_known) {
             self.stage = Stage::Asking;
             return Action::AskStatus;
         }
@@ -229,11 +225,10 @@ impl Renewal {
             return self.fall_back(TokenError::BudgetSpent { budget }, at);
         }
         let own = entry.as_ref().and_then(|entry| entry.generation);
-        let servers = self.server.and_then(|status| status.generation);
         let if_match = match self.mismatches {
             // What was read may be newer than what the server said before.
-            0 => own.max(servers),
-            _ => servers,
+            0 => own.max(self.newest),
+            _ => self.newest,
         }
         .filter(|_| self.policy.counts_generations);
         if let Some(entry) = entry {
@@ -272,8 +267,8 @@ impl Renewal {
             (Some(own), Some(newest)) => newest > own,
             // It does not: a token refused long before its end was ended by somebody.
             _ => {
-                reason == Reason::Refused
-                    && self.policy.judge(Some(entry), None, at.now, self.jitter) == Judgement::Use
+                let judged = self.policy.judge(Some(entry), None, at.now, self.jitter);
+                reason == Reason::Refused && judged.is_none()
             }
         }
     }

@@ -2,8 +2,7 @@
 //! that die between any two steps, answers that get lost. Each run is reproducible by its seed.
 
 use super::{
-    Action, Entry, Event, Generated, Leased, Moment, Outcome, Policy, Renewal, Status, Stored,
-    TokenError, Version,
+    Action, Entry, Event, Leased, Moment, Outcome, Policy, Renewal, Stored, TokenError, Version,
 };
 use crate::credential::AccessToken;
 use crate::issuer::Refusal;
@@ -50,27 +49,25 @@ impl World {
             && !entry.is_over(Timestamp(self.now))
     }
 
-    fn generate(&mut self, if_match: Option<u32>) -> Result<Generated, Refusal> {
+    fn generate(&mut self, if_match: Option<u32>) -> Result<Entry, Refusal> {
         if self.counts && if_match.is_some_and(|wanted| wanted != self.generation) {
             return Err(Refusal::GenerationMismatch {
                 generation: self.generation,
             });
         }
         let good = |entry: &Arc<Entry>| {
-            self.live(entry)
-                && entry
-                    .valid_till
-                    .is_some_and(|till| till.0 - self.now > LIFE / 2)
+            let till = entry.valid_till.map_or(i64::MAX, |till| till.0);
+            self.live(entry) && till - self.now > LIFE / 2
         };
         self.wasted += u32::from(self.stored.entry.as_ref().is_some_and(good));
         self.generation += 1;
         self.generates += 1;
-        Ok(Generated {
-            token: AccessToken::parse(&format!("t{}", self.generation)).unwrap(),
+        let token = AccessToken::parse(&format!("t{}", self.generation));
+        Ok(Entry {
             generation: self.counts.then_some(self.generation),
             valid_till: Some(Timestamp(self.now + LIFE)),
             obtained_at: Timestamp(self.now),
-            origin: crate::protocol::Origin::default(),
+            ..Entry::bare(token.unwrap())
         })
     }
 
@@ -78,21 +75,14 @@ impl World {
         let lease_lives = self.lease.is_some_and(|(_, end)| self.elapsed_millis < end);
         Some(match action {
             Action::Read => Event::Read(Ok(self.stored.clone())),
-            Action::AskStatus => Event::Status(Ok(Status {
-                generation: self.counts.then_some(self.generation),
-            })),
-            Action::TakeProcessLock => Event::ProcessLock(Ok(Leased::Taken {
-                abandoned: false,
-                lasts: None,
-            })),
-            Action::TakeLease if lease_lives => Event::Lease(Ok(Leased::Busy)),
+            Action::AskStatus => Event::Status(Ok(self.counts.then_some(self.generation))),
+            Action::TakeProcessLock => Event::ProcessLock(Ok(true)),
+            Action::TakeLease if lease_lives => Event::Lease(Ok(None)),
             Action::TakeLease => {
                 let abandoned = self.lease.is_some();
                 self.lease = Some((who, self.elapsed_millis + LEASE_MILLIS));
-                Event::Lease(Ok(Leased::Taken {
-                    abandoned,
-                    lasts: Some(Duration::from_millis(LEASE_MILLIS)),
-                }))
+                let lasts = Some(Duration::from_millis(LEASE_MILLIS));
+                Event::Lease(Ok(Some(Leased { abandoned, lasts })))
             }
             Action::Rest(duration) => {
                 self.elapsed_millis += u64::try_from(duration.as_millis()).unwrap();
@@ -356,11 +346,10 @@ fn a_slower_older_answer_overwrites_nothing() {
         assert!(good(&world, &other[0]), "{other:?}");
         let newest = world.stored.version.clone();
         let outcome = loop {
-            let event = match action {
+            match action {
                 Action::Done(outcome) => break outcome,
-                action => world.act(0, action).unwrap(),
-            };
-            action = slow.step(event, world.moment(began));
+                other => action = slow.step(world.act(0, other).unwrap(), world.moment(began)),
+            }
         };
         assert!(good(&world, &outcome), "counts: {counts}: {outcome:?}");
         assert_eq!(world.stored.version, newest, "the older token was stored");

@@ -1,7 +1,6 @@
 //! What the renewal machine says and hears: plain values between it and its driver, and how a renewal ends.
 
-use super::{Entry, Origin, Version};
-use crate::credential::AccessToken;
+use super::{Entry, Version};
 use crate::destination::DestinationError;
 use crate::issuer::Refusal;
 use std::sync::Arc;
@@ -17,40 +16,13 @@ pub struct Stored {
     pub version: Version,
 }
 
-/// What the token server says of the client's newest token.
+/// A lease in hand.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Status {
-    /// Its generation, 0 if there has never been one; none from a server that does not count.
-    pub generation: Option<u32>,
-}
-
-/// What the token server gave.
-#[derive(Debug)]
-pub struct Generated {
-    /// The token.
-    pub token: AccessToken,
-    /// Its generation; none from a server that does not count.
-    pub generation: Option<u32>,
-    /// When it ends; none means never.
-    pub valid_till: Option<Timestamp>,
-    /// When it was asked for, by the server's clock.
-    pub obtained_at: Timestamp,
-    /// Who it was made for, and where.
-    pub origin: Origin,
-}
-
-/// What came of asking for a lock or a lease.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Leased {
-    /// It is ours.
-    Taken {
-        /// Whether its last holder ended without giving it back: a token may exist that nobody stored.
-        abandoned: bool,
-        /// How long it lasts; none for as long as the process lives.
-        lasts: Option<Duration>,
-    },
-    /// Somebody else has it.
-    Busy,
+pub struct Leased {
+    /// Whether its last holder ended without giving it back: a token may exist that nobody stored.
+    pub abandoned: bool,
+    /// How long it lasts; none for as long as the process lives.
+    pub lasts: Option<Duration>,
 }
 
 /// What to do next. The driver does it and answers with the event of the same name.
@@ -84,16 +56,18 @@ pub enum Action {
 pub enum Event {
     /// Of [`Action::Read`].
     Read(Result<Stored, DestinationError>),
-    /// Of [`Action::AskStatus`].
-    Status(Result<Status, Refusal>),
-    /// Of [`Action::TakeProcessLock`].
-    ProcessLock(Result<Leased, DestinationError>),
-    /// Of [`Action::TakeLease`].
-    Lease(Result<Leased, DestinationError>),
+    /// Of [`Action::AskStatus`]: the newest token's generation, 0 if there has never been one; none from a server that
+    /// does not count.
+    Status(Result<Option<u32>, Refusal>),
+    /// Of [`Action::TakeProcessLock`]: false when somebody else has it.
+    ProcessLock(Result<bool, DestinationError>),
+    /// Of [`Action::TakeLease`]: none when somebody else has it.
+    Lease(Result<Option<Leased>, DestinationError>),
     /// Of [`Action::Rest`].
     Rested,
-    /// Of [`Action::Generate`].
-    Generated(Result<Generated, Refusal>),
+    /// Of [`Action::Generate`]: the token, obtained when it was asked for by the server's clock; what is known of earlier
+    /// ones is added to it.
+    Generated(Result<Entry, Refusal>),
     /// Of [`Action::Store`]: true when stored, false when the place holds another version.
     Stored(Result<bool, DestinationError>),
 }

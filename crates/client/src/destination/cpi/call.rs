@@ -2,13 +2,13 @@
 //! cross-site forgery for writes; at most ten calls a second. No body is repeated outside, for it may hold a token.
 
 use super::super::DestinationError;
-use crate::issuer::{Refusal, http_client, read, safe_url};
+use crate::issuer::{Refusal, broken, http_client, read, safe_url};
 use crate::secret::private_file;
 use crate::timer::rest;
 use reqwest::header::{
     ACCEPT, CONTENT_TYPE, COOKIE, HeaderMap, HeaderValue, RETRY_AFTER, SET_COOKIE,
 };
-use reqwest::{Client, Method, RequestBuilder, Response, Url};
+use reqwest::{Client, Method, RequestBuilder, Url};
 use serde::Deserialize;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -80,28 +80,23 @@ pub(super) struct Answer {
 impl Answer {
     /// What the status means.
     pub(super) fn trouble(&self, place: &str) -> DestinationError {
+        let misconfigured = |what| DestinationError::misconfigured(place, what);
+        let unreachable = |what| DestinationError::unreachable(place, what);
         match self.status {
-            400 => DestinationError::misconfigured(
-                place,
+            400 => misconfigured(
                 "the tenant refuses the artifact (400): is there one of this name and another kind?",
             ),
-            401 => DestinationError::misconfigured(
-                place,
+            401 => misconfigured(
                 "the tenant does not take the login (401): is the OAuth client of a service key of plan api of this tenant?",
             ),
-            403 if self.wants_forgery_token() => DestinationError::unreachable(
-                place,
-                "the tenant wants another CSRF token than it gave (403)",
-            ),
-            403 => DestinationError::misconfigured(
-                place,
+            403 if self.wants_forgery_token() => {
+                unreachable("the tenant wants another CSRF token than it gave (403)")
+            }
+            403 => misconfigured(
                 "the OAuth client may not write Security Material (403): give its service key the role CredentialsEdit",
             ),
-            404 => DestinationError::misconfigured(
-                place,
-                "no such API (404): the address ends in /api/v1",
-            ),
-            429 => DestinationError::unreachable(place, "too many calls (429)"),
+            404 => misconfigured("no such API (404): the address ends in /api/v1"),
+            429 => unreachable("too many calls (429)"),
             status => DestinationError::unreachable(place, format!("status {status}")),
         }
     }
@@ -109,6 +104,11 @@ impl Answer {
     fn wants_forgery_token(&self) -> bool {
         let told = self.headers.get(CSRF).and_then(|value| value.to_str().ok());
         self.status == 403 && told.is_some_and(|told| told.eq_ignore_ascii_case("required"))
+    }
+
+    /// Whether the call is sent again after a pause, when it has been sent so often.
+    fn is_to_be_repeated(&self, tries: u32) -> bool {
+        self.status == 429 && tries < MOST_TRIES && self.pause() <= LONGEST_PAUSE
     }
 
     fn pause(&self) -> Duration {
@@ -189,12 +189,10 @@ impl Tenant {
                 continue;
             }
             *slot = Some(session);
-            let pause = answer.pause();
-            if answer.status == 429 && tries < MOST_TRIES && pause <= LONGEST_PAUSE {
-                rest(pause).await;
-                continue;
+            if !answer.is_to_be_repeated(tries) {
+                return Ok(answer);
             }
-            return Ok(answer);
+            rest(answer.pause()).await;
         }
     }
 
@@ -209,21 +207,18 @@ impl Tenant {
             .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
             .body("grant_type=client_credentials");
         let answer = self.send(place, request).await?;
-        let what = match answer.status {
-            200 => None,
-            400 | 401 | 403 => Some(format!(
-                "the login server refuses the OAuth client ({}): check client_id and secret_file",
-                answer.status
-            )),
-            status => {
-                return Err(DestinationError::unreachable(
-                    place,
-                    format!("the login server answers {status}"),
-                ));
+        match answer.status {
+            200 => {}
+            status @ (400 | 401 | 403) => {
+                let what = format!(
+                    "the login server refuses the OAuth client ({status}): check client_id and secret_file"
+                );
+                return Err(DestinationError::misconfigured(place, what));
             }
-        };
-        if let Some(what) = what {
-            return Err(DestinationError::misconfigured(place, what));
+            status => {
+                let what = format!("the login server answers {status}");
+                return Err(DestinationError::unreachable(place, what));
+            }
         }
         let strange =
             || DestinationError::misconfigured(place, "token_url is no OAuth token endpoint");
@@ -243,14 +238,16 @@ impl Tenant {
         place: &str,
         session: &Session,
     ) -> Result<Option<Forgery>, DestinationError> {
-        let mut answer = self.ask_forgery(place, session).await?;
-        for _ in 1..MOST_TRIES {
-            if answer.status != 429 || answer.pause() > LONGEST_PAUSE {
-                break;
+        let mut tries = 0;
+        let answer = loop {
+            let request = self.request(Method::GET, "", session);
+            let answer = self.send(place, request.header(CSRF, "Fetch")).await?;
+            tries += 1;
+            if !answer.is_to_be_repeated(tries) {
+                break answer;
             }
             rest(answer.pause()).await;
-            answer = self.ask_forgery(place, session).await?;
-        }
+        };
         let Some(token) = answer.headers.get(CSRF).cloned() else {
             return Ok(None);
         };
@@ -266,15 +263,6 @@ impl Tenant {
         Ok(Some(Forgery { token, cookies }))
     }
 
-    async fn ask_forgery(
-        &self,
-        place: &str,
-        session: &Session,
-    ) -> Result<Answer, DestinationError> {
-        let request = self.request(Method::GET, "", session);
-        self.send(place, request.header(CSRF, "Fetch")).await
-    }
-
     fn request(&self, method: Method, path: &str, session: &Session) -> RequestBuilder {
         let base = self.api.as_str().trim_end_matches('/');
         self.http
@@ -288,16 +276,10 @@ impl Tenant {
 
     async fn send(&self, place: &str, request: RequestBuilder) -> Result<Answer, DestinationError> {
         rest(PACE).await;
-        let response: Response = request.send().await.map_err(|error| {
-            let what = if error.is_timeout() {
-                "no answer in time"
-            } else if error.is_connect() {
-                "no connection"
-            } else {
-                "the connection broke"
-            };
-            DestinationError::unreachable(place, what)
-        })?;
+        let response = request
+            .send()
+            .await
+            .map_err(|error| DestinationError::unreachable(place, broken(&error)))?;
         let status = response.status().as_u16();
         let headers = response.headers().clone();
         let body = read(response, false)

@@ -31,11 +31,6 @@ const LOOK_PAUSE: Duration = Duration::from_millis(500);
 /// Looks at a deployment: two minutes. It takes seconds, and minutes while a tenant is being updated.
 const MOST_LOOKS: u32 = 240;
 
-/// A name that no artifact can have.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("an artifact's name has letters, digits, '.', '-' and '_', 150 at most")]
-pub struct BadName;
-
 /// A User Credentials artifact of a tenant.
 #[derive(Debug)]
 pub struct CpiCredential {
@@ -89,7 +84,8 @@ impl CpiCredential {
     ) -> Result<Self, String> {
         let plain = |letter: char| letter.is_ascii_alphanumeric() || "._-".contains(letter);
         if name.is_empty() || name.len() > MOST_NAME_CHARS || !name.chars().all(plain) {
-            return Err(format!("name: {BadName}"));
+            let rule = "an artifact's name has letters, digits, '.', '-' and '_', 150 at most";
+            return Err(format!("name: {rule}"));
         }
         Ok(Self {
             tenant: Tenant::new(api, login, authority, answer_limit)?,
@@ -102,11 +98,17 @@ impl CpiCredential {
         format!("UserCredentials('{}')", self.name)
     }
 
+    async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&[u8]>,
+    ) -> Result<Answer, DestinationError> {
+        self.tenant.call(&self.place(), method, path, body).await
+    }
+
     async fn look(&self) -> Result<Option<Artifact>, DestinationError> {
-        let answer = self
-            .tenant
-            .call(&self.place(), Method::GET, &self.path(), None)
-            .await?;
+        let answer = self.call(Method::GET, &self.path(), None).await?;
         match answer.status {
             200 => serde_json::from_slice(&answer.body)
                 .map(|envelope: Envelope| Some(envelope.d))
@@ -204,10 +206,7 @@ impl Destination for CpiCredential {
             Some(_) => (Method::PUT, self.path()),
             None => (Method::POST, "UserCredentials".to_owned()),
         };
-        let answer = self
-            .tenant
-            .call(&self.place(), method, &path, Some(&body))
-            .await?;
+        let answer = self.call(method, &path, Some(&body)).await?;
         if !matches!(answer.status, 200..=202 | 204) {
             return Err(self.trouble(&answer));
         }
@@ -226,10 +225,7 @@ impl Destination for CpiCredential {
         if self.look().await?.is_none() {
             return Ok(());
         }
-        let answer = self
-            .tenant
-            .call(&self.place(), Method::DELETE, &self.path(), None)
-            .await?;
+        let answer = self.call(Method::DELETE, &self.path(), None).await?;
         if !matches!(answer.status, 200..=202 | 204 | 404) {
             return Err(self.trouble(&answer));
         }

@@ -2,16 +2,16 @@
 //! answers may hold secrets, so nothing of a body but known sentences is looked at outside, and none is repeated. A token
 //! is sent to the address configured, and to the hosts listed beside it, and nowhere else.
 
-use super::super::DestinationError;
+use super::super::{DestinationError, body_of};
 use crate::clock::ServerClock;
 use crate::credential::ClientSecret;
-use crate::issuer::{IssuerError, Refusal, http_client, read, safe_url};
+use crate::issuer::{IssuerError, http_client, safe_url, transport};
 use crate::secret::{SecretError, SecretSource, parse, private_file};
 use crate::timer;
 use async_trait::async_trait;
 use reqwest::{Client, Method, Url};
 use serde::Deserialize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokenward_core::time::BootInstant;
@@ -19,14 +19,17 @@ use tokio::sync::Mutex;
 use zeroize::Zeroizing;
 
 /// How to log in.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 #[non_exhaustive]
 pub enum Login {
     /// A token in a file, such as the sink of `bao agent`.
     TokenFile(PathBuf),
     /// AppRole: the role's id, and its secret id in a file.
+    #[serde(rename = "approle")]
     AppRole {
         /// Where the method is mounted, usually `approle`.
+        #[serde(default = "approle")]
         mount: String,
         /// The role's id; no secret.
         role_id: String,
@@ -36,23 +39,48 @@ pub enum Login {
     /// A Kubernetes service account's JWT.
     Kubernetes {
         /// Where the method is mounted, usually `kubernetes`.
+        #[serde(default = "kubernetes")]
         mount: String,
         /// The role.
         role: String,
         /// The file with the JWT.
+        #[serde(default = "service_account")]
         jwt_file: PathBuf,
     },
+}
+
+fn approle() -> String {
+    "approle".to_owned()
+}
+
+fn kubernetes() -> String {
+    "kubernetes".to_owned()
+}
+
+/// Where Kubernetes puts a service account's JWT.
+fn service_account() -> PathBuf {
+    "/var/run/secrets/kubernetes.io/serviceaccount/token".into()
+}
+
+impl Login {
+    /// The same with its file beside others in this folder, unless its path is absolute.
+    #[must_use]
+    pub fn beside(mut self, folder: &Path) -> Self {
+        let (Self::TokenFile(file)
+        | Self::AppRole {
+            secret_id_file: file,
+            ..
+        }
+        | Self::Kubernetes { jwt_file: file, .. }) = &mut self;
+        *file = folder.join(&*file);
+        self
+    }
 }
 
 /// A server and a login, shared by all that use it. A session that was begun here is kept alive by renewing it, so that a
 /// secret id that is good for one use serves as long as the role allows, and is given back by [`Connection::close`].
 #[derive(Debug)]
 pub struct Connection {
-    shared: Arc<Shared>,
-}
-
-#[derive(Debug)]
-struct Shared {
     http: Client,
     address: Url,
     redirect_hosts: Vec<String>,
@@ -125,37 +153,26 @@ impl Answer {
 
     /// What the status means.
     pub(super) fn trouble(&self, place: &str) -> DestinationError {
+        let misconfigured = |what| DestinationError::misconfigured(place, what);
+        let unreachable = |what| DestinationError::unreachable(place, what);
         match self.status {
-            403 => DestinationError::misconfigured(
-                place,
+            403 => misconfigured(
                 "permission denied (403): give this login the policy for agents, see the guide's page on Vault",
             ),
-            404 => DestinationError::misconfigured(
-                place,
-                "no KV version 2 engine there (404): check the mount",
-            ),
-            400 => DestinationError::misconfigured(
-                place,
+            404 => misconfigured("no KV version 2 engine there (404): check the mount"),
+            400 => misconfigured(
                 "bad request (400): is the engine KV version 2, and the login's role and secret id right?",
             ),
-            412 => DestinationError::unreachable(place, "this node lags behind the others (412)"),
-            429 => DestinationError::unreachable(
-                place,
-                "too many requests (429): a rate limit of the server",
-            ),
-            472 => DestinationError::unreachable(
-                place,
+            412 => unreachable("this node lags behind the others (412)"),
+            429 => unreachable("too many requests (429): a rate limit of the server"),
+            472 => unreachable(
                 "a disaster recovery secondary answers there (472), which serves nothing: give the primary's address",
             ),
-            473 => DestinationError::unreachable(
-                place,
+            473 => unreachable(
                 "a performance standby answers there (473), which cannot serve this: give the active node's address",
             ),
-            501 => DestinationError::unreachable(
-                place,
-                "not initialised (501): initialise and unseal it",
-            ),
-            503 => DestinationError::unreachable(place, "sealed or down (503): unseal it"),
+            501 => unreachable("not initialised (501): initialise and unseal it"),
+            503 => unreachable("sealed or down (503): unseal it"),
             status => DestinationError::unreachable(place, format!("status {status}")),
         }
     }
@@ -175,15 +192,13 @@ impl Connection {
     ) -> Result<Self, IssuerError> {
         let address = safe_url(address)?;
         Ok(Self {
-            shared: Arc::new(Shared {
-                http: http_client(&address, authority, answer_limit)?,
-                address,
-                redirect_hosts: Vec::new(),
-                namespace,
-                login,
-                session: Mutex::new(None),
-                clock: ServerClock::default(),
-            }),
+            http: http_client(&address, authority, answer_limit)?,
+            address,
+            redirect_hosts: Vec::new(),
+            namespace,
+            login,
+            session: Mutex::new(None),
+            clock: ServerClock::default(),
         })
     }
 
@@ -191,71 +206,61 @@ impl Connection {
     /// Without them calls go to the address alone.
     #[must_use]
     pub fn redirecting_to(mut self, hosts: Vec<String>) -> Self {
-        if let Some(shared) = Arc::get_mut(&mut self.shared) {
-            shared.redirect_hosts = hosts;
-        }
+        self.redirect_hosts = hosts;
         self
     }
 
     pub(super) fn address(&self) -> &str {
-        self.shared.address()
+        self.address.as_str().trim_end_matches('/')
     }
 
     pub(super) fn clock(&self) -> &ServerClock {
-        &self.shared.clock
+        &self.clock
     }
 
     /// One call with a valid login; one that was refused is tried once more with a new login, unless the login is still
     /// good and so lacks the permission.
     pub(super) async fn call(
-        &self,
+        self: &Arc<Self>,
         place: &str,
         method: Method,
         path: &str,
         body: Option<&str>,
     ) -> Result<Answer, DestinationError> {
-        let shared = &self.shared;
-        let mut session = shared.session.lock().await;
-        let now = shared.clock.boot();
+        let mut session = self.session.lock().await;
+        let now = self.clock.boot();
         let fresh = session
             .as_ref()
             .is_none_or(|session| session.until.is_some_and(|until| until <= now));
         if fresh {
-            *session = Some(shared.log_in(place).await?);
+            *session = Some(self.log_in(place).await?);
         }
         let token = session.as_ref().map(|session| session.token.as_str());
-        let answer = shared
-            .send(place, method.clone(), path, body, token)
-            .await?;
+        let answer = self.send(place, method.clone(), path, body, token).await?;
         if answer.status != 403 || fresh {
             return Ok(answer);
         }
         let itself = "/v1/auth/token/lookup-self";
-        let lookup = shared.send(place, Method::GET, itself, None, token).await?;
+        let lookup = self.send(place, Method::GET, itself, None, token).await?;
         if lookup.status == 200 {
             return Ok(answer);
         }
-        let renewed = shared.log_in(place).await?;
-        let answer = shared
-            .send(place, method, path, body, Some(&renewed.token))
-            .await;
+        let renewed = self.log_in(place).await?;
+        let token = Some(renewed.token.as_str());
+        let answer = self.send(place, method, path, body, token).await;
         *session = Some(renewed);
         answer
     }
 
     /// Ends a session that was begun here; the next call begins another. One that cannot be ended runs out by itself.
     pub async fn close(&self) {
-        let Some(session) = self.shared.session.lock().await.take() else {
+        let session = self.session.lock().await.take();
+        let Some(session) = session.filter(|session| session.is_ours) else {
             return;
         };
-        if !session.is_ours {
-            return;
-        }
-        let place = self.shared.address();
-        let path = "/v1/auth/token/revoke-self";
-        let ended = self
-            .shared
-            .send(place, Method::POST, path, Some("{}"), Some(&session.token));
+        let (place, path) = (self.address(), "/v1/auth/token/revoke-self");
+        let token = Some(session.token.as_str());
+        let ended = self.send(place, Method::POST, path, Some("{}"), token);
         match tokio::time::timeout(CLOSE_LIMIT, ended).await {
             Ok(Ok(answer)) if answer.status < 300 => {}
             Ok(Ok(answer)) => tracing::debug!(status = answer.status, "a session was not ended"),
@@ -263,21 +268,11 @@ impl Connection {
             Err(_) => tracing::debug!("a session was not ended in time"),
         }
     }
-}
-
-impl Shared {
-    fn address(&self) -> &str {
-        self.address.as_str().trim_end_matches('/')
-    }
 
     async fn log_in(self: &Arc<Self>, place: &str) -> Result<Session, DestinationError> {
         let file = |path: &PathBuf| {
-            private_file(path).map_err(|what| {
-                DestinationError::misconfigured(
-                    place,
-                    format!("login file {}: {what}", path.display()),
-                )
-            })
+            let wrong = |what| format!("login file {}: {what}", path.display());
+            private_file(path).map_err(|what| DestinationError::misconfigured(place, wrong(what)))
         };
         let (mount, body) = match &self.login {
             Login::TokenFile(path) => {
@@ -302,24 +297,19 @@ impl Shared {
                 jwt_file,
             } => {
                 // Kubernetes projects it with a mode of its own choosing.
-                let jwt = crate::destination::read_file(jwt_file, 16 * 1024)
+                let jwt = crate::destination::read_file(jwt_file, 16 * 1024);
+                let jwt = jwt.ok().flatten().unwrap_or_default();
+                let what = "the service account's JWT cannot be read";
+                let jwt = std::str::from_utf8(&jwt)
                     .ok()
-                    .flatten()
-                    .and_then(|bytes| String::from_utf8(bytes.to_vec()).ok())
-                    .map(Zeroizing::new)
-                    .ok_or_else(|| {
-                        DestinationError::misconfigured(
-                            place,
-                            "the service account's JWT cannot be read",
-                        )
-                    })?;
+                    .filter(|jwt| !jwt.is_empty())
+                    .ok_or_else(|| DestinationError::misconfigured(place, what))?;
                 (mount, json(&[("role", role), ("jwt", jwt.trim())]))
             }
         };
         let path = format!("/v1/auth/{}/login", mount.trim_matches('/'));
-        let answer = self
-            .send(place, Method::POST, &path, Some(&body), None)
-            .await?;
+        let answer = self.send(place, Method::POST, &path, Some(&body), None);
+        let answer = answer.await?;
         if answer.status != 200 {
             return Err(self.not_logged_in(place, &answer));
         }
@@ -357,17 +347,17 @@ impl Shared {
 
     /// Renews the session in the background for as long as it and the connection are there.
     fn keep_alive(self: &Arc<Self>, lifetime: Duration) -> tokio::task::AbortHandle {
-        let shared = Arc::downgrade(self);
+        let connection = Arc::downgrade(self);
         let task = tokio::spawn(async move {
             let mut pause = lifetime / 3 * 2;
             loop {
                 if timer::sleep_through_suspend(pause).await.is_err() {
                     return;
                 }
-                let Some(shared) = shared.upgrade() else {
+                let Some(connection) = connection.upgrade() else {
                     return;
                 };
-                let Some(next) = shared.renew().await else {
+                let Some(next) = connection.renew().await else {
                     return;
                 };
                 pause = next;
@@ -384,13 +374,20 @@ impl Shared {
             (session.token.clone(), session.until?)
         };
         let left = Duration::from_nanos(until.0.saturating_sub(self.clock.boot().0));
+        let again = || (!left.is_zero()).then(|| (left / 3).max(SHORTEST_RENEWAL));
         let path = "/v1/auth/token/renew-self";
-        let answer = self.send(self.address(), Method::POST, path, Some("{}"), Some(&token));
+        let answer = self.send(
+            self.address(),
+            Method::POST,
+            path,
+            Some("{}"),
+            Some(&token),
+        );
         let answer = match answer.await {
             Ok(answer) => answer,
             Err(trouble) => {
                 tracing::debug!(%trouble, "a session is not renewed yet");
-                return (!left.is_zero()).then(|| (left / 3).max(SHORTEST_RENEWAL));
+                return again();
             }
         };
         let renewed: Option<LoginAnswer> = serde_json::from_slice(&answer.body).ok();
@@ -403,9 +400,7 @@ impl Shared {
                 // At the role's longest time there is nothing left to renew: it runs out, and the next call logs in.
                 (lifetime > SHORTEST_RENEWAL).then(|| (lifetime / 3 * 2).max(SHORTEST_RENEWAL))
             }
-            (status, _) if status >= 500 || status == 412 || status == 429 => {
-                (!left.is_zero()).then(|| (left / 3).max(SHORTEST_RENEWAL))
-            }
+            (500.. | 412 | 429, _) => again(),
             (status, _) => {
                 tracing::debug!(status, "a session is not renewed; it runs out");
                 None
@@ -505,25 +500,17 @@ impl Shared {
                 .header("content-type", "application/json")
                 .body(body.to_owned());
         }
-        let broken = |what: String| DestinationError::unreachable(place, what);
         let response = request
             .send()
             .await
-            .map_err(|error| broken(crate::issuer::transport(&error)))?;
-        let date = response.headers().get("date");
-        self.clock.heard(date.and_then(|date| date.to_str().ok()));
+            .map_err(|error| DestinationError::unreachable(place, transport(&error)))?;
+        self.clock.heard_in(&response);
         let status = response.status().as_u16();
         let location = response.headers().get("location");
         let location = location.and_then(|location| Some(location.to_str().ok()?.to_owned()));
-        let body = read(response, false)
-            .await
-            .map_err(|refusal| match refusal {
-                Refusal::Later { what, .. } | Refusal::Unreadable { what } => broken(what),
-                other => broken(other.to_string()),
-            })?;
         Ok(Answer {
             status,
-            body,
+            body: body_of(response, place).await?,
             location,
         })
     }

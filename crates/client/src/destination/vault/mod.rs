@@ -7,7 +7,7 @@ mod call;
 pub use call::{Connection, Login, VaultSecret};
 
 use super::lease_note::{Note, Standing, reliable};
-use super::{DestinationError, Home, Lease, LeaseRequest, Leasing, Place};
+use super::{DestinationError, Home, Lease, LeaseRequest, Place};
 use crate::protocol::{Entry, Stored, Version};
 use async_trait::async_trait;
 use call::Answer;
@@ -65,8 +65,16 @@ impl VaultHome {
         }
     }
 
-    fn url(&self, document: &str) -> String {
-        format!("/v1/{}/data/{}/{document}", self.mount, self.path)
+    async fn call(
+        &self,
+        method: Method,
+        document: &str,
+        body: Option<&str>,
+    ) -> Result<Answer, DestinationError> {
+        let url = format!("/v1/{}/data/{}/{document}", self.mount, self.path);
+        self.connection
+            .call(&self.place(), method, &url, body)
+            .await
     }
 
     fn trouble(&self, answer: &Answer) -> DestinationError {
@@ -74,30 +82,18 @@ impl VaultHome {
     }
 
     async fn fetch(&self, document: &str) -> Result<Document, DestinationError> {
-        let answer = self
-            .connection
-            .call(&self.place(), Method::GET, &self.url(document), None)
-            .await?;
+        let answer = self.call(Method::GET, document, None).await?;
         let read: Option<ReadAnswer<'_>> = serde_json::from_slice(&answer.body).ok();
-        match (answer.status, read) {
-            (200, Some(read)) => Ok(Document {
-                text: read
-                    .data
-                    .data
-                    .map(|raw| Zeroizing::new(raw.get().to_owned())),
-                version: read.data.metadata.version,
-            }),
+        let version = read.as_ref().map(|read| read.data.metadata.version);
+        let raw = read.and_then(|read| read.data.data);
+        let (text, version) = match (answer.status, version) {
+            (200, Some(version)) => (raw, version),
             // Deleted, but counted on.
-            (404, Some(read)) => Ok(Document {
-                text: None,
-                version: read.data.metadata.version,
-            }),
-            (404, None) => Ok(Document {
-                text: None,
-                version: 0,
-            }),
-            _ => Err(self.trouble(&answer)),
-        }
+            (404, version) => (None, version.unwrap_or(0)),
+            _ => return Err(self.trouble(&answer)),
+        };
+        let text = text.map(|raw| Zeroizing::new(raw.get().to_owned()));
+        Ok(Document { text, version })
     }
 
     /// Writes over a version and answers the new one; none when the version is another.
@@ -110,15 +106,7 @@ impl VaultHome {
         let body = Zeroizing::new(format!(
             "{{\"options\":{{\"cas\":{over}}},\"data\":{json}}}"
         ));
-        let answer = self
-            .connection
-            .call(
-                &self.place(),
-                Method::POST,
-                &self.url(document),
-                Some(&body),
-            )
-            .await?;
+        let answer = self.call(Method::POST, document, Some(&body)).await?;
         match answer.status {
             200 => {
                 let written: WriteAnswer = serde_json::from_slice(&answer.body).map_err(|_| {
@@ -161,24 +149,21 @@ impl Home for VaultHome {
         Ok(self.store("token", &json, over).await?.is_some())
     }
 
-    async fn lease(&self, wish: &LeaseRequest) -> Result<Leasing, DestinationError> {
+    async fn lease(&self, wish: &LeaseRequest) -> Result<Option<Lease>, DestinationError> {
         let document = self.fetch("lease").await?;
         let note: Option<Note> = document
             .text
             .and_then(|text| serde_json::from_str(&text).ok());
         let now = self.connection.clock().now();
         let abandoned = match note.map(|note| note.standing(wish, now)) {
-            Some(Standing::Lent) => return Ok(Leasing::Busy),
+            Some(Standing::Lent) => return Ok(None),
             Some(Standing::Free { abandoned }) => abandoned,
             None => false,
         };
         let json = serde_json::to_string(&Note::lent(wish, now)).unwrap_or_default();
-        Ok(match self.store("lease", &json, document.version).await? {
-            Some(version) => {
-                Leasing::Taken(Lease::new(abandoned, Some(reliable(wish.ttl)), version))
-            }
-            None => Leasing::Busy,
-        })
+        let stored = self.store("lease", &json, document.version).await?;
+        let lasts = Some(reliable(wish.ttl));
+        Ok(stored.map(|version| Lease::new(abandoned, lasts, version)))
     }
 
     async fn close_home(&self) {

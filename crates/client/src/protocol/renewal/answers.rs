@@ -5,15 +5,13 @@ use super::{MOST_ATTEMPTS, MOST_MISMATCHES, MOST_STORES, Renewal, Stage};
 use crate::destination::DestinationError;
 use crate::issuer::Refusal;
 use crate::protocol::limits::backoff;
-use crate::protocol::{
-    Action, Entry, Generated, Moment, Outcome, Reason, Status, Stored, Tally, TokenError,
-};
+use crate::protocol::{Action, Entry, Moment, Outcome, Reason, Stored, Tally, TokenError};
 use std::sync::Arc;
 
 impl Renewal {
     pub(super) fn made(
         &mut self,
-        made: Generated,
+        made: Entry,
         reason: Reason,
         if_match: Option<u32>,
         at: Moment,
@@ -31,14 +29,9 @@ impl Renewal {
         let returned = made.generation.is_some() && made.generation == if_match;
         let more = u32::from(!returned) + u32::from(self.abandoned);
         let entry = Arc::new(Entry {
-            token: made.token,
-            generation: made.generation,
-            valid_till: made.valid_till,
-            obtained_at: made.obtained_at,
             tally: tally.plus(more, at.now),
             early_ends: self.early_ends,
-            held_until: None,
-            origin: made.origin,
+            ..made
         });
         self.stage = Stage::Storing(entry.clone());
         Action::Store(entry, self.stored.version.clone())
@@ -59,9 +52,7 @@ impl Renewal {
                 {
                     self.abandoned = true;
                 }
-                self.server = Some(Status {
-                    generation: Some(generation),
-                });
+                (self.is_asked, self.newest) = (true, Some(generation));
                 self.stage = Stage::Leased;
                 Action::Read
             }
