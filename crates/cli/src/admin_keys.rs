@@ -6,7 +6,7 @@ use super::error::CliError;
 use super::once::Once;
 use super::pages::{Pages, Portion};
 use super::role::{Role, Within};
-use super::session::{Session, only};
+use super::session::Session;
 use super::settings::{Span, span};
 use super::table::printable;
 use super::views;
@@ -80,7 +80,8 @@ pub(crate) async fn run(verb: Verb, session: &Session) -> Result<(), CliError> {
                 first.set(first.get() || active && *key.name == *FIRST_KEY);
                 true
             };
-            out.lists(&mut [pages], seen, views::admin_keys).await?;
+            let lists = &mut [pages];
+            out.lists(lists, None, seen, views::admin_keys).await?;
             if first.get() {
                 out.note(&format!(
                     "The key {FIRST_KEY:?} was made at the first start and is still active. When people can sign in to the \
@@ -97,10 +98,7 @@ pub(crate) async fn run(verb: Verb, session: &Session) -> Result<(), CliError> {
                 role: args.role.as_str().to_owned(),
                 workspace_id,
                 products,
-                expires_in_seconds: match args.expires_in {
-                    Span::Seconds(seconds) => Some(seconds),
-                    Span::Never => None,
-                },
+                expires_in_seconds: args.expires_in.seconds(),
                 note: args.note,
             };
             let made = api.send(Method::POST, "/admin-keys", body).await;
@@ -130,12 +128,13 @@ pub(crate) async fn run(verb: Verb, session: &Session) -> Result<(), CliError> {
 
 /// The admin key of this id, or the one of this name that is not revoked.
 async fn named(session: &Session, key: &str) -> Result<Answer<AdminKeyInfo>, CliError> {
-    let mut pages = Pages::new(&session.api, "/admin-keys", Vec::new(), None);
     let wanted = |found: &AdminKeyInfo| match Uuid::try_parse(key) {
         Ok(id) => found.id == id,
         Err(_) => *found.name == *key && found.revoked_at.is_none(),
     };
-    only(pages.find(wanted).await?, "admin key", key)
+    session
+        .find("/admin-keys", ("admin key", key), wanted)
+        .await
 }
 
 fn warning(key: &AdminKeyInfo, own: bool) -> String {

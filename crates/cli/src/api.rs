@@ -24,6 +24,12 @@ const ANSWER_BYTES_MAX: usize = 64 << 20;
 /// Query parameters of a call.
 pub(crate) type Query = Vec<(&'static str, String)>;
 
+/// The parameters that have a value.
+pub(crate) fn query<const N: usize>(all: [(&'static str, Option<String>); N]) -> Query {
+    let given = |(name, value): (_, Option<_>)| Some((name, value?));
+    all.into_iter().filter_map(given).collect()
+}
+
 /// A body of an answer, with the JSON as the server wrote it.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(try_from = "Value", bound = "T: DeserializeOwned")]

@@ -1,8 +1,9 @@
 //! `tokenward audit`: reading the audit log, taking it away, proving that nobody altered it.
 
-use super::api::{Answer, Query};
+use super::api::{Answer, Query, query};
 use super::audit_file::{self, csv_row};
 use super::error::CliError;
+use super::once::private_file;
 use super::output::Output;
 use super::pages::{Pages, Portion, parsed};
 use super::progress::{Progress, rest};
@@ -11,9 +12,7 @@ use super::table::printable;
 use super::views;
 use clap::ValueEnum;
 use serde_json::json;
-use std::fs::OpenOptions;
 use std::io::{BufWriter, Write};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokenward_api::{AuditEntry, AuditHead, AuditVerified, AuditWhole, Hash};
@@ -129,24 +128,18 @@ pub(crate) async fn run(group: Group<Verb>) -> Result<(), CliError> {
 }
 
 async fn list(args: ListArgs, session: &Session) -> Result<(), CliError> {
-    let mut query = Vec::new();
-    if let Some(seq) = args.after {
-        query.push(("after", seq.to_string()));
-    }
-    if let Some(id) = args.client {
-        query.push(("client_id", id.to_string()));
-    }
-    if let Some(name) = &args.workspace {
-        query.push((
-            "workspace_id",
-            session.workspace_id(name).await?.to_string(),
-        ));
-    }
+    let workspace = match &args.workspace {
+        Some(name) => Some(session.workspace_id(name).await?),
+        None => None,
+    };
+    let query = query([
+        ("after", args.after.map(|seq| seq.to_string())),
+        ("client_id", args.client.map(|id| id.to_string())),
+        ("workspace_id", workspace.map(|id| id.to_string())),
+    ]);
     let pages = Pages::new(&session.api, "/audit", query, args.portion.limit);
-    session
-        .out
-        .lists(&mut [pages], |_| true, views::audit)
-        .await
+    let lists = &mut [pages];
+    session.out.lists(lists, None, |_| true, views::audit).await
 }
 
 async fn export(args: ExportArgs, session: &Session) -> Result<(), CliError> {
@@ -154,8 +147,8 @@ async fn export(args: ExportArgs, session: &Session) -> Result<(), CliError> {
         None => Box::new(std::io::stdout()),
         Some(path) => Box::new(new_file(path)?),
     };
-    let query = args.after.map(|seq| ("after", seq.to_string()));
-    let mut pages = Pages::new(&session.api, "/audit", query.into_iter().collect(), None);
+    let query = query([("after", args.after.map(|seq| seq.to_string()))]);
+    let mut pages = Pages::new(&session.api, "/audit", query, None);
     let mut progress = Progress::on_stderr();
     let mut count = 0_u64;
     let mut out = BufWriter::new(&mut place);
@@ -180,17 +173,12 @@ async fn export(args: ExportArgs, session: &Session) -> Result<(), CliError> {
 }
 
 fn new_file(path: &Path) -> Result<std::fs::File, CliError> {
-    let file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path);
+    let file = private_file(path);
     file.map_err(|error| CliError::Failed(format!("{} can't be made: {error}", path.display())))
 }
 
 async fn verify_server(kept: Option<Head>, session: &Session) -> Result<(), CliError> {
-    let query = kept.map(|kept| ("head", kept.to_string()));
-    let query = query.into_iter().collect();
+    let query = query([("head", kept.map(|kept| kept.to_string()))]);
     let verdict = verdict(session, &query).await?;
     if session.out.json {
         session.out.json(&verdict.json)?;

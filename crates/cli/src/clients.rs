@@ -1,6 +1,6 @@
 //! `tokenward client`.
 
-use super::api::Answer;
+use super::api::{Answer, query};
 use super::confirm::{Agreement, Sure};
 use super::error::CliError;
 use super::impact::{Act, has_live_token, on_client};
@@ -154,12 +154,11 @@ pub(crate) async fn run(verb: Verb, session: &Session) -> Result<(), CliError> {
         Verb::Disable { client, sure } => {
             let client = session.client(&client).await?;
             session.confirm_act(sure, Act::Disable, &client).await?;
-            switch(session, client.id, "disable").await
+            show(session, &switch(session, client.id, "disable").await?)
         }
         Verb::Enable(client) => {
             let id = session.client_id(&client).await?;
-            let path = format!("/clients/{id}/enable");
-            let enabled: Answer<Client> = api.send(Method::POST, &path, ()).await?;
+            let enabled = switch(session, id, "enable").await?;
             if has_live_token(&enabled) {
                 out.note(&format!(
                     "Enabled. Its access token, generation {}, is accepted again{}.",
@@ -198,16 +197,13 @@ pub(crate) async fn run(verb: Verb, session: &Session) -> Result<(), CliError> {
 
 async fn list(args: ListArgs, session: &Session) -> Result<(), CliError> {
     let limit = args.portion.limit;
-    let mut query = Vec::new();
-    if let Some(environment) = args.environment {
-        query.push(("environment", environment.as_str().to_owned()));
-    }
-    if let Some(tag) = args.tag {
-        query.push(("tag", tag));
-    }
-    if args.state.as_deref() == Some("deleted") {
-        query.push(("deleted", "true".to_owned()));
-    }
+    let environment = args.environment.map(|one| one.as_str().to_owned());
+    let deleted = args.state.as_deref() == Some("deleted");
+    let query = query([
+        ("environment", environment),
+        ("tag", args.tag),
+        ("deleted", deleted.then(|| "true".to_owned())),
+    ]);
     let mut lists = Vec::new();
     let workspaces = workspaces(args.workspace.as_deref(), session).await?;
     for id in workspaces.keys() {
@@ -225,7 +221,7 @@ async fn list(args: ListArgs, session: &Session) -> Result<(), CliError> {
     };
     session
         .out
-        .lists_up_to(&mut lists, limit, wanted, |items| {
+        .lists(&mut lists, limit, wanted, |items| {
             views::clients(items, &workspaces)
         })
         .await
@@ -285,10 +281,9 @@ async fn change(args: ChangeArgs, session: &Session) -> Result<(), CliError> {
     show(session, &changed)
 }
 
-async fn switch(session: &Session, id: Uuid, to: &str) -> Result<(), CliError> {
+async fn switch(session: &Session, id: Uuid, to: &str) -> Result<Answer<Client>, CliError> {
     let path = format!("/clients/{id}/{to}");
-    let answer = session.api.send(Method::POST, &path, ()).await?;
-    show(session, &answer)
+    session.api.send(Method::POST, &path, ()).await
 }
 
 fn tag_name(text: &str) -> Result<Slug, String> {

@@ -31,7 +31,7 @@ mod workspaces;
 
 pub use confirm::Sure;
 pub use error::CliError;
-use session::{Group, Session};
+use session::Group;
 use std::io::Write as _;
 use std::process::ExitCode;
 
@@ -102,10 +102,7 @@ impl Command {
     #[must_use]
     pub fn run(self) -> ExitCode {
         match self.0 {
-            Verb::Admin(command) => {
-                let json = command.json();
-                exit(blocking(command.run()), json)
-            }
+            Verb::Admin(command) => command.run(),
             Verb::Canary(args) => {
                 let json = args.common.json;
                 blocking(canary::run(*args)).unwrap_or_else(|error| fail(&error, json))
@@ -171,50 +168,25 @@ fn blocking<T>(work: impl Future<Output = Result<T, CliError>>) -> Result<T, Cli
 }
 
 impl AdminCommand {
-    fn json(&self) -> bool {
+    fn run(self) -> ExitCode {
         match self {
-            Self::Status(args) => args.common.json,
-            Self::Node(group) => group.common.json,
-            Self::Workspace(group) => group.common.json,
-            Self::Product(group) => group.common.json,
-            Self::Client(group) => group.common.json,
-            Self::Secret(group) => group.common.json,
-            Self::Token(group) => group.common.json,
-            Self::AdminKey(group) => group.common.json,
-            Self::Member(group) => group.common.json,
-            Self::Audit(group) => group.common.json,
-            Self::Webhook(group) => group.common.json,
-            Self::Notice(group) => group.common.json,
-            Self::Usage(args) => args.common.json,
-        }
-    }
-
-    async fn run(self) -> Result<(), CliError> {
-        match self {
-            Self::Status(args) => status::run(&Session::new(&args.common)?).await,
-            Self::Node(group) => nodes::run(group.verb, &Session::new(&group.common)?).await,
-            Self::Workspace(group) => {
-                workspaces::run(group.verb, &Session::new(&group.common)?).await
-            }
-            Self::Product(group) => products::run(group.verb, &Session::new(&group.common)?).await,
-            Self::Client(group) => clients::run(group.verb, &Session::new(&group.common)?).await,
-            Self::Secret(group) => {
-                credentials::run_secret(group.verb, &Session::new(&group.common)?).await
-            }
-            Self::Token(group) => {
-                credentials::run_token(group.verb, &Session::new(&group.common)?).await
-            }
-            Self::AdminKey(group) => {
-                admin_keys::run(group.verb, &Session::new(&group.common)?).await
-            }
-            Self::Member(group) => members::run(group.verb, &Session::new(&group.common)?).await,
-            Self::Audit(group) => audit::run(group).await,
-            Self::Webhook(group) => webhooks::run(group.verb, &Session::new(&group.common)?).await,
-            Self::Notice(group) => {
-                webhooks::run_notice(group.verb, &Session::new(&group.common)?).await
-            }
-            Self::Usage(args) => {
-                webhooks::usage(&args.client, args.days, &Session::new(&args.common)?).await
+            Self::Status(args) => args.common.run(status::run),
+            Self::Node(group) => group.run(nodes::run),
+            Self::Workspace(group) => group.run(workspaces::run),
+            Self::Product(group) => group.run(products::run),
+            Self::Client(group) => group.run(clients::run),
+            Self::Secret(group) => group.run(credentials::run_secret),
+            Self::Token(group) => group.run(credentials::run_token),
+            Self::AdminKey(group) => group.run(admin_keys::run),
+            Self::Member(group) => group.run(members::run),
+            Self::Webhook(group) => group.run(webhooks::run),
+            Self::Notice(group) => group.run(webhooks::run_notice),
+            Self::Usage(args) => args
+                .common
+                .run(async |session| webhooks::usage(&args.client, args.days, session).await),
+            Self::Audit(group) => {
+                let json = group.common.json;
+                exit(blocking(audit::run(group)), json)
             }
         }
     }

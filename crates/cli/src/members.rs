@@ -6,7 +6,7 @@ use super::error::CliError;
 use super::once::Once;
 use super::pages::{Found, Pages, Portion};
 use super::role::{Role, Within};
-use super::session::{Session, only};
+use super::session::Session;
 use super::table::printable;
 use super::views::{self, Person};
 use reqwest::Method;
@@ -100,7 +100,7 @@ pub(crate) async fn run(verb: Verb, session: &Session) -> Result<(), CliError> {
         Verb::List(portion) => {
             let mut both =
                 ["/members", "/invitations"].map(|path| Pages::new(api, path, Vec::new(), None));
-            out.lists_up_to(&mut both, portion.limit, |_: &Person| true, views::people)
+            out.lists(&mut both, portion.limit, |_: &Person| true, views::people)
                 .await
         }
         Verb::Invite(args) => invite(args, session).await,
@@ -109,9 +109,7 @@ pub(crate) async fn run(verb: Verb, session: &Session) -> Result<(), CliError> {
             let found = find_member(session, &member).await?;
             session.confirm(sure, &warning("removes", &found)).await?;
             let path = format!("/members/{}", found.id);
-            api.send::<()>(Method::DELETE, &path, ()).await?;
-            out.note("Removed.");
-            Ok(())
+            session.delete(&path, "Removed.").await
         }
         Verb::Withdraw { invitation, sure } => {
             let email = invitation.trim().to_lowercase();
@@ -119,17 +117,15 @@ pub(crate) async fn run(verb: Verb, session: &Session) -> Result<(), CliError> {
                 Ok(id) => found.id == id,
                 Err(_) => found.email.as_deref() == Some(email.as_str()),
             };
-            let mut pages = Pages::new(api, "/invitations", Vec::new(), None);
-            let found = only(pages.find(wanted).await?, "invitation", &invitation)?;
+            let named = ("invitation", &*invitation);
+            let found = session.find("/invitations", named, wanted).await?;
             let told = format!(
                 "This withdraws the invitation of {}: its link stops working at once.",
                 invited(&found)
             );
             session.confirm(sure, &told).await?;
             let path = format!("/invitations/{}", found.id);
-            api.send::<()>(Method::DELETE, &path, ()).await?;
-            out.note("Withdrawn.");
-            Ok(())
+            session.delete(&path, "Withdrawn.").await
         }
     }
 }
@@ -155,26 +151,33 @@ async fn invite(args: InviteArgs, session: &Session) -> Result<(), CliError> {
         products,
     };
     let mut made: Answer<MemberInvited> = api.send(Method::POST, "/members", body).await?;
-    let path = made.join_path.clone();
-    with_link(&mut made.json, api.base(), &path);
     out.note(&format!(
         "{} is invited till {}. Send them the link by a way that only they read; it works once.",
         invited(&made.invitation),
         made.invitation.expires_at
     ));
+    let path = made.join_path.clone();
+    deliver_link(once, &mut made.json, &path, session)
+}
+
+/// Delivers an answer with the whole link in the place of its path. The path alone is the link too: it is not to be in an
+/// answer that goes without the link.
+fn deliver_link(
+    once: Once,
+    answer: &mut Value,
+    path: &JoinPath,
+    session: &Session,
+) -> Result<(), CliError> {
+    let Session { api, out } = session;
+    if let Some(members) = answer.as_object_mut() {
+        members.remove("join_path");
+        let link = format!("{}{}", api.base(), *path.0);
+        members.insert("link".to_owned(), link.into());
+    }
     out.note(
         "It begins with the address used here: put the one they reach the server by in its place.",
     );
-    once.deliver(&mut made.json, "link", "link", out)
-}
-
-/// Puts the whole link in the place of its path. The path alone is the link too: it is not to be in an answer that goes
-/// without the link.
-fn with_link(answer: &mut Value, base: &str, path: &JoinPath) {
-    if let Some(members) = answer.as_object_mut() {
-        members.remove("join_path");
-        members.insert("link".to_owned(), format!("{base}{}", *path.0).into());
-    }
+    once.deliver(answer, "link", "link", out)
 }
 
 async fn change(args: ChangeArgs, session: &Session) -> Result<(), CliError> {
@@ -209,15 +212,11 @@ async fn change(args: ChangeArgs, session: &Session) -> Result<(), CliError> {
         }
         return out.object(&changed, |changed| views::person(&changed.member));
     };
-    with_link(&mut changed.json, api.base(), &path);
     out.note(&format!(
         "The new role allows more, so {} is signed out and has to set a new password. Send them the link by a way that only they read; it works once, for seven days.",
         printable(&changed.member.email)
     ));
-    out.note(
-        "It begins with the address used here: put the one they reach the server by in its place.",
-    );
-    once.deliver(&mut changed.json, "link", "link", out)
+    deliver_link(once, &mut changed.json, &path, session)
 }
 
 /// A member, by their id or e-mail address.
@@ -227,8 +226,7 @@ async fn find_member(session: &Session, named: &str) -> Result<Answer<Member>, C
         Ok(id) => found.id == id,
         Err(_) => found.email == email,
     };
-    let mut pages = Pages::new(&session.api, "/members", Vec::new(), None);
-    only(pages.find(wanted).await?, "member", named)
+    session.find("/members", ("member", named), wanted).await
 }
 
 fn invited(invitation: &Invitation) -> String {

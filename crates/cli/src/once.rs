@@ -9,6 +9,12 @@ use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
+/// A new file that only its owner can read.
+pub(crate) fn private_file(path: &Path) -> std::io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true).mode(0o600).open(path)
+}
+
 /// Where the credential goes.
 pub(crate) struct Once {
     file: Option<(PathBuf, File)>,
@@ -18,25 +24,15 @@ pub(crate) struct Once {
 impl Once {
     /// Prepares the place: `None` is standard output.
     pub(crate) fn new(path: Option<&Path>) -> Result<Once, CliError> {
-        let Some(path) = path else {
-            return Ok(Once {
-                file: None,
-                kept: false,
-            });
-        };
-        let file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(path);
-        let file = file.map_err(|error| {
-            CliError::Failed(format!(
+        let made = path.map(|path| match private_file(path) {
+            Ok(file) => Ok((path.to_owned(), file)),
+            Err(error) => Err(CliError::Failed(format!(
                 "{} can't be made, so nothing was asked of the server: {error}",
                 path.display()
-            ))
-        })?;
+            ))),
+        });
         Ok(Once {
-            file: Some((path.to_owned(), file)),
+            file: made.transpose()?,
             kept: false,
         })
     }

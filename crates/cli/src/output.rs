@@ -77,18 +77,8 @@ impl Output {
     }
 
     /// Lists one after the other as one, page by page: as `{"items":[...]}` or as a table a page.
-    /// `wanted` leaves items out.
+    /// `wanted` leaves items out; of the others at most `limit` are shown.
     pub(crate) async fn lists<T: DeserializeOwned + Clone>(
-        &self,
-        lists: &mut [Pages<'_>],
-        wanted: impl Fn(&T) -> bool,
-        view: impl Fn(&[T]) -> Table,
-    ) -> Result<(), CliError> {
-        self.lists_up_to(lists, None, wanted, view).await
-    }
-
-    /// The same, at most `limit` items of those wanted.
-    pub(crate) async fn lists_up_to<T: DeserializeOwned + Clone>(
         &self,
         lists: &mut [Pages<'_>],
         limit: Option<u64>,

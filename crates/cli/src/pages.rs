@@ -33,8 +33,8 @@ struct Page {
 #[derive(Clone, PartialEq, Eq, Debug)]
 enum Next {
     Start,
-    Cursor(String),
-    After(u64),
+    /// By this parameter.
+    At(&'static str, String),
     End,
 }
 
@@ -67,19 +67,15 @@ impl<'a> Pages<'a> {
         let wanted = self.left.map_or(PAGE_ITEMS, |left| left.min(PAGE_ITEMS));
         let mut query = self.query.clone();
         query.push(("limit", wanted.to_string()));
-        match &self.next {
-            Next::Cursor(cursor) => query.push(("cursor", cursor.clone())),
+        if let Next::At(name, place) = &self.next {
             // The caller's own starting point gives way to where we are.
-            Next::After(seq) => {
-                query.retain(|(name, _)| *name != "after");
-                query.push(("after", seq.to_string()));
-            }
-            Next::Start | Next::End => {}
+            query.retain(|(known, _)| known != name);
+            query.push((*name, place.clone()));
         }
         let mut page: Page = self.api.read(&self.path, &query).await?;
         let next = match (page.next_cursor, page.next_after) {
-            (Some(cursor), _) => Next::Cursor(cursor),
-            (None, Some(seq)) => Next::After(seq),
+            (Some(cursor), _) => Next::At("cursor", cursor),
+            (None, Some(seq)) => Next::At("after", seq.to_string()),
             (None, None) => Next::End,
         };
         if next != Next::End && next == self.next {

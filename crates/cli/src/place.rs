@@ -79,22 +79,23 @@ struct Listening {
 impl Address {
     /// The base URL of the public listener, fit to send a credential to.
     pub(crate) fn public(&self) -> Result<Url, CliError> {
-        let text = match &self.url {
-            Some(url) => url.clone(),
-            None => self
-                .listening()?
-                .map_or_else(|| DEFAULT_PUBLIC.to_owned(), |at| at.public),
-        };
-        self.fit(&text)
+        self.listener(self.url.as_deref(), DEFAULT_PUBLIC, |at| at.public)
     }
 
     /// The base URL of the internal listener, fit to send a credential to; `given` wins.
     pub(crate) fn internal(&self, given: Option<&str>) -> Result<Url, CliError> {
+        self.listener(given, DEFAULT_INTERNAL, |at| at.internal)
+    }
+
+    fn listener(
+        &self,
+        given: Option<&str>,
+        usual: &str,
+        of: fn(Listening) -> String,
+    ) -> Result<Url, CliError> {
         let text = match given {
             Some(url) => url.to_owned(),
-            None => self
-                .listening()?
-                .map_or_else(|| DEFAULT_INTERNAL.to_owned(), |at| at.internal),
+            None => self.listening()?.map_or_else(|| usual.to_owned(), of),
         };
         self.fit(&text)
     }
@@ -104,12 +105,11 @@ impl Address {
             return Ok(None);
         };
         let path = folder.join(LISTENING_FILE);
-        let read = |mut file: File| {
-            let mut bytes = Vec::new();
-            file.read_to_end(&mut bytes).map(|_| bytes)
+        let failed = |error: &dyn std::fmt::Display| {
+            CliError::Failed(format!("{}: {error}", path.display()))
         };
-        let bytes = match open_regular(&path).and_then(read) {
-            Ok(bytes) => bytes,
+        let text = match open_regular(&path).and_then(std::io::read_to_string) {
+            Ok(text) => text,
             // Not the default address: another server may listen there, which must not get this one's key.
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 return Err(CliError::Failed(format!(
@@ -117,10 +117,9 @@ impl Address {
                     folder.display()
                 )));
             }
-            Err(error) => return Err(CliError::Failed(format!("{}: {error}", path.display()))),
+            Err(error) => return Err(failed(&error)),
         };
-        let listening = serde_json::from_slice(&bytes)
-            .map_err(|error| CliError::Failed(format!("{}: {error}", path.display())))?;
+        let listening = serde_json::from_str(&text).map_err(|error| failed(&error))?;
         Ok(Some(listening))
     }
 
@@ -192,11 +191,8 @@ fn base_url(text: &str) -> Result<Url, CliError> {
     if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
         return Err(bad("it must begin with https:// or http://".to_owned()));
     }
-    if !url.username().is_empty()
-        || url.password().is_some()
-        || url.query().is_some()
-        || url.fragment().is_some()
-    {
+    let more = [url.password(), url.query(), url.fragment()];
+    if !url.username().is_empty() || more.iter().any(Option::is_some) {
         return Err(bad(
             "it must hold neither user, password, ? nor #".to_owned()
         ));
@@ -316,14 +312,9 @@ mod tests {
     }
 
     fn at(folder: &tempfile::TempDir) -> Connection {
-        let address = Address {
-            data_dir: Some(folder.path().to_owned()),
-            ..Address::default()
-        };
-        Connection {
-            address,
-            admin_key_file: None,
-        }
+        let mut at = Connection::default();
+        at.address.data_dir = Some(folder.path().to_owned());
+        at
     }
 
     fn key(at: &Connection) -> Result<AdminKey, CliError> {
@@ -349,19 +340,12 @@ mod tests {
     fn the_data_directory_gives_address_and_key() {
         let folder = data_dir();
         let at = at(&folder);
-        assert_eq!(
-            at.address.public().unwrap().as_str(),
-            "http://127.0.0.1:4000/"
-        );
-        assert_eq!(
-            at.address.internal(None).unwrap().as_str(),
-            "http://127.0.0.1:4001/"
-        );
+        let [public, internal] = [at.address.public(), at.address.internal(None)];
+        assert_eq!(public.unwrap().as_str(), "http://127.0.0.1:4000/");
+        assert_eq!(internal.unwrap().as_str(), "http://127.0.0.1:4001/");
         assert_eq!(key(&at).unwrap().id(), Uuid::from_u128(7));
-        let told = Address {
-            url: Some("http://localhost:5".to_owned()),
-            ..at.address
-        };
+        let mut told = at.address;
+        told.url = Some("http://localhost:5".to_owned());
         assert_eq!(told.public().unwrap().as_str(), "http://localhost:5/");
     }
 
@@ -369,10 +353,8 @@ mod tests {
     fn the_defaults_hold_only_where_no_data_directory_is_named() {
         let at = Address::default();
         assert_eq!(at.public().unwrap().as_str(), "http://127.0.0.1:8080/");
-        assert_eq!(
-            at.internal(None).unwrap().as_str(),
-            "http://127.0.0.1:8081/"
-        );
+        let internal = at.internal(None).unwrap();
+        assert_eq!(internal.as_str(), "http://127.0.0.1:8081/");
         // The key of a server that does not run must not go to another one.
         let folder = tempfile::tempdir().unwrap();
         let without = self::at(&folder);
@@ -382,11 +364,8 @@ mod tests {
             };
             assert!(told.contains("no server runs on"), "{told}");
         }
-        let url = Some("localhost:5".to_owned());
-        let named = Address {
-            url,
-            ..without.address.clone()
-        };
+        let mut named = without.address.clone();
+        named.url = Some("localhost:5".to_owned());
         assert_eq!(named.public().unwrap().as_str(), "http://localhost:5/");
         assert!(key(&without).is_err());
     }

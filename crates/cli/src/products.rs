@@ -2,8 +2,8 @@
 
 use super::confirm::Sure;
 use super::error::CliError;
-use super::pages::{Pages, Portion};
-use super::session::{Session, only, slug};
+use super::pages::Portion;
+use super::session::{Session, slug};
 use super::table::printable;
 use super::views;
 use reqwest::Method;
@@ -38,8 +38,8 @@ pub(crate) async fn run(verb: Verb, session: &Session) -> Result<(), CliError> {
     let Session { api, out } = session;
     match verb {
         Verb::List(portion) => {
-            let pages = Pages::new(api, "/products", Vec::new(), portion.limit);
-            out.lists(&mut [pages], |_| true, views::products).await
+            let limit = portion.limit;
+            session.list("/products", limit, views::products).await
         }
         Verb::Put { slug, name } => {
             let path = format!("/products/{slug}");
@@ -49,14 +49,9 @@ pub(crate) async fn run(verb: Verb, session: &Session) -> Result<(), CliError> {
             out.object(&product, views::product)
         }
         Verb::Delete { slug, sure } => {
-            let mut pages = Pages::new(api, "/products", Vec::new(), None);
-            let product = only(
-                pages
-                    .find(|product: &Product| *product.slug == *slug)
-                    .await?,
-                "product",
-                &slug,
-            )?;
+            let wanted = |product: &Product| *product.slug == *slug;
+            let found = session.find("/products", ("product", &slug), wanted);
+            let product = found.await?;
             let warning = format!(
                 "This deletes the product {slug} (\"{}\").\nEvery gateway that still asks for /check/.../{slug} is \
                  answered PRODUCT_UNKNOWN from that moment, whatever the token. The server refuses while a client is \
@@ -64,10 +59,8 @@ pub(crate) async fn run(verb: Verb, session: &Session) -> Result<(), CliError> {
                 printable(&product.name)
             );
             session.confirm(sure, &warning).await?;
-            api.send::<()>(Method::DELETE, &format!("/products/{slug}"), ())
-                .await?;
-            out.note("Deleted.");
-            Ok(())
+            let path = format!("/products/{slug}");
+            session.delete(&path, "Deleted.").await
         }
     }
 }

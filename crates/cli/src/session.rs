@@ -8,7 +8,11 @@ use super::impact::{Act, on_client};
 use super::output::Output;
 use super::pages::{Found, Pages};
 use super::place::Connection;
-use super::table::printable;
+use super::table::{Table, printable};
+use super::{blocking, exit};
+use reqwest::Method;
+use serde::de::DeserializeOwned;
+use std::process::ExitCode;
 use tokenward_api::{Client, RoleName, Status, Workspace};
 use tokenward_core::Environment;
 use uuid::Uuid;
@@ -32,6 +36,25 @@ pub(crate) struct Group<V: clap::Subcommand> {
     pub(crate) verb: V,
 }
 
+impl<V: clap::Subcommand> Group<V> {
+    /// Carries one of its commands out.
+    pub(crate) fn run(
+        self,
+        act: impl AsyncFnOnce(V, &Session) -> Result<(), CliError>,
+    ) -> ExitCode {
+        self.common
+            .run(async |session| act(self.verb, session).await)
+    }
+}
+
+impl Common {
+    /// Carries a command out in a session.
+    pub(crate) fn run(&self, act: impl AsyncFnOnce(&Session) -> Result<(), CliError>) -> ExitCode {
+        let done = blocking(async { act(&Session::new(self)?).await });
+        exit(done, self.json)
+    }
+}
+
 /// A server to speak to and a way to show what it says.
 pub(crate) struct Session {
     /// The server.
@@ -49,14 +72,43 @@ impl Session {
         })
     }
 
+    /// Shows the list at `path`, up to `limit` items of it.
+    pub(crate) async fn list<T: DeserializeOwned + Clone>(
+        &self,
+        path: &str,
+        limit: Option<u64>,
+        view: impl Fn(&[T]) -> Table,
+    ) -> Result<(), CliError> {
+        let pages = Pages::new(&self.api, path, Vec::new(), limit);
+        self.out.lists(&mut [pages], None, |_| true, view).await
+    }
+
+    /// The only item of the list at `path` that `wanted` accepts; `what` and `name` are for the person.
+    pub(crate) async fn find<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        (what, name): (&str, &str),
+        wanted: impl Fn(&T) -> bool,
+    ) -> Result<Answer<T>, CliError> {
+        let mut pages = Pages::new(&self.api, path, Vec::new(), None);
+        only(pages.find(wanted).await?, what, name)
+    }
+
+    /// Deletes what is at `path`, and says so.
+    pub(crate) async fn delete(&self, path: &str, done: &str) -> Result<(), CliError> {
+        self.api.send::<()>(Method::DELETE, path, ()).await?;
+        self.out.note(done);
+        Ok(())
+    }
+
     /// A workspace's id, from its id or its exact name.
     pub(crate) async fn workspace_id(&self, name: &str) -> Result<Uuid, CliError> {
         if let Ok(id) = Uuid::try_parse(name) {
             return Ok(id);
         }
-        let mut pages = Pages::new(&self.api, "/workspaces", Vec::new(), None);
-        let found = pages.find(|one: &Workspace| *one.name == *name).await?;
-        Ok(only(found, "workspace", name)?.id)
+        let wanted = |one: &Workspace| *one.name == *name;
+        let found = self.find("/workspaces", ("workspace", name), wanted);
+        Ok(found.await?.id)
     }
 
     /// A client as it is now.
@@ -192,7 +244,7 @@ pub(crate) fn slug(text: &str) -> Result<String, String> {
 }
 
 /// The one thing found.
-pub(crate) fn only<T>(found: Found<T>, what: &str, name: &str) -> Result<Answer<T>, CliError> {
+fn only<T>(found: Found<T>, what: &str, name: &str) -> Result<Answer<T>, CliError> {
     let name = printable(name);
     match found {
         Found::One(value) => Ok(value),

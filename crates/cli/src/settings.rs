@@ -14,6 +14,16 @@ pub(crate) enum Span {
     Never,
 }
 
+impl Span {
+    /// Its length; none without an end.
+    pub(crate) fn seconds(self) -> Option<u64> {
+        match self {
+            Self::Seconds(seconds) => Some(seconds),
+            Self::Never => None,
+        }
+    }
+}
+
 /// Reads `90s`, `15m`, `12h`, `30d`, `2w`, plain seconds or `never`.
 pub(crate) fn span(text: &str) -> Result<Span, String> {
     if text == "never" {
@@ -24,21 +34,22 @@ pub(crate) fn span(text: &str) -> Result<Span, String> {
 
 /// Reads the same without `never`.
 pub(crate) fn seconds(text: &str) -> Result<u64, String> {
-    let (number, unit) = match text.chars().next_back() {
-        Some('s') => (&text[..text.len() - 1], 1),
-        Some('m') => (&text[..text.len() - 1], 60),
-        Some('h') => (&text[..text.len() - 1], 3_600),
-        Some('d') => (&text[..text.len() - 1], 86_400),
-        Some('w') => (&text[..text.len() - 1], 7 * 86_400),
-        _ => (text, 1),
+    let number = text.trim_end_matches(|letter: char| letter.is_ascii_lowercase());
+    let unit = match &text[number.len()..] {
+        "" | "s" => Some(1),
+        "m" => Some(60),
+        "h" => Some(3_600),
+        "d" => Some(86_400),
+        "w" => Some(7 * 86_400),
+        _ => None,
     };
-    let plain = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
-    let seconds = number
-        .parse::<u64>()
-        .ok()
-        .filter(|_| plain)
-        .and_then(|number| number.checked_mul(unit));
-    seconds.ok_or_else(|| "a span of time is a number with s, m, h, d or w, such as 12h".to_owned())
+    // A sign is no digit.
+    let digits = number.bytes().all(|byte| byte.is_ascii_digit());
+    let seconds = || number.parse::<u64>().ok()?.checked_mul(unit?);
+    digits
+        .then(seconds)
+        .flatten()
+        .ok_or_else(|| "a span of time is a number with s, m, h, d or w, such as 12h".to_owned())
 }
 
 /// What a generate answers while a token is live.
@@ -105,11 +116,9 @@ impl Settings {
         let given = |value| Setting::Given(Some(value));
         ClientSettings {
             products: some(self.products).map_or(Setting::Absent, given),
-            token_lifetime_seconds: match self.token_lifetime {
-                None => Setting::Absent,
-                Some(Span::Seconds(seconds)) => Setting::Given(Some(seconds)),
-                Some(Span::Never) => Setting::Given(None),
-            },
+            token_lifetime_seconds: self
+                .token_lifetime
+                .map_or(Setting::Absent, |span| Setting::Given(span.seconds())),
             secret_networks: some(self.secret_networks),
             token_networks: some(self.token_networks),
             notification_emails: some(self.notification_emails),

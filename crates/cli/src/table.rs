@@ -151,6 +151,16 @@ impl Table {
         }
     }
 
+    /// The first row, as names and values.
+    pub(crate) fn facts(mut self) -> Table {
+        let mut facts = Table::default();
+        let cells = self.rows.drain(..).next().into_iter().flatten();
+        for (heading, cell) in self.headings.iter().zip(cells) {
+            facts.fact(&heading.to_lowercase(), cell);
+        }
+        facts
+    }
+
     /// Adds a row.
     pub(crate) fn row(&mut self, cells: impl IntoIterator<Item = Cell>) {
         self.rows.push(cells.into_iter().collect());

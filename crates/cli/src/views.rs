@@ -5,6 +5,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fmt::Display;
+use std::slice::from_ref;
 use tokenward_api::{
     AdminKeyInfo, AuditEntry, Client, ClientState, ClientToken, Coherence, Invitation, Member,
     NodeState, Nodes, Notice, NoticeDelivery, NoticePreference, NoticeState, NotificationState,
@@ -74,11 +75,7 @@ pub(crate) fn workspaces(items: &[Workspace]) -> Table {
 
 /// One workspace.
 pub(crate) fn workspace(item: &Workspace) -> Table {
-    let mut table = Table::default();
-    table.fact("id", text(item.id));
-    table.fact("name", text(&item.name));
-    table.fact("state", switched(item.disabled));
-    table.fact("created", text(&item.created_at));
+    let mut table = workspaces(from_ref(item)).facts();
     table.fact("disabled", or(item.disabled_at.as_ref(), NOTHING));
     table
 }
@@ -134,10 +131,7 @@ pub(crate) fn products(items: &[Product]) -> Table {
 
 /// One product.
 pub(crate) fn product(item: &Product) -> Table {
-    let mut table = Table::default();
-    table.fact("slug", text(&item.slug));
-    table.fact("name", text(&item.name));
-    table
+    products(from_ref(item)).facts()
 }
 
 fn client_state(client: &Client) -> Cell {
@@ -396,15 +390,8 @@ pub(crate) fn people(items: &[Person]) -> Table {
 
 /// One member.
 pub(crate) fn person(item: &Member) -> Table {
-    let mut table = Table::default();
-    table.fact("id", text(item.id));
-    table.fact("e-mail", text(&item.email));
-    table.fact("name", text(&item.name));
-    table.fact("role", text(item.role.role));
-    table.fact("workspace", or(item.role.workspace_id, "all"));
-    table.fact("products", all_or(item.role.products.as_ref()));
-    table.fact("proofs", proofs(item));
-    table.fact("state", switched(item.disabled));
+    let member = Person::Member(Box::new(item.clone()));
+    let mut table = people(&[member]).facts();
     table.fact("joined", text(&item.created_at));
     table
 }

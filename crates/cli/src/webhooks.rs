@@ -4,7 +4,7 @@ use super::api::Answer;
 use super::confirm::Sure;
 use super::error::CliError;
 use super::once::Once;
-use super::pages::{Pages, Portion};
+use super::pages::Portion;
 use super::session::Session;
 use super::table::printable;
 use super::views;
@@ -173,8 +173,7 @@ pub(crate) async fn run(verb: Verb, session: &Session) -> Result<(), CliError> {
     match verb {
         Verb::List(within) => {
             let path = format!("{}/webhooks", path(session, &within).await?);
-            let pages = Pages::new(api, &path, Vec::new(), None);
-            out.lists(&mut [pages], |_| true, views::webhooks).await
+            session.list(&path, None, views::webhooks).await
         }
         Verb::Create {
             within,
@@ -247,10 +246,8 @@ pub(crate) async fn run(verb: Verb, session: &Session) -> Result<(), CliError> {
                 "This deletes the webhook {webhook} and its signing secret. Notices that wait for it are not sent."
             );
             session.confirm(sure, &impact).await?;
-            api.send::<()>(Method::DELETE, &format!("/webhooks/{webhook}"), ())
-                .await?;
-            out.note("Deleted.");
-            Ok(())
+            let path = format!("/webhooks/{webhook}");
+            session.delete(&path, "Deleted.").await
         }
     }
 }
@@ -261,13 +258,11 @@ pub(crate) async fn run_notice(verb: NoticeVerb, session: &Session) -> Result<()
     match verb {
         NoticeVerb::List { within, portion } => {
             let path = format!("{}/notices", path(session, &within).await?);
-            let pages = Pages::new(api, &path, Vec::new(), portion.limit);
-            out.lists(&mut [pages], |_| true, views::notices).await
+            session.list(&path, portion.limit, views::notices).await
         }
         NoticeVerb::Addresses(within) => {
             let path = format!("{}/notification-addresses", path(session, &within).await?);
-            let pages = Pages::new(api, &path, Vec::new(), None);
-            out.lists(&mut [pages], |_| true, views::addresses).await
+            session.list(&path, None, views::addresses).await
         }
         NoticeVerb::Set {
             within,

@@ -57,8 +57,8 @@ pub(crate) async fn run(verb: Verb, session: &Session) -> Result<(), CliError> {
     let Session { api, out } = session;
     match verb {
         Verb::List(portion) => {
-            let pages = Pages::new(api, "/workspaces", Vec::new(), portion.limit);
-            out.lists(&mut [pages], |_| true, views::workspaces).await
+            let limit = portion.limit;
+            session.list("/workspaces", limit, views::workspaces).await
         }
         Verb::Create { name } => {
             let body = WorkspaceCreate { name: Name(name) };
@@ -70,25 +70,19 @@ pub(crate) async fn run(verb: Verb, session: &Session) -> Result<(), CliError> {
             }
         }
         Verb::Show { workspace } => {
-            let id = session.workspace_id(&workspace).await?;
-            out.object(
-                &api.get::<Workspace>(&format!("/workspaces/{id}")).await?,
-                views::workspace,
-            )
+            out.object(&found(session, &workspace).await?, views::workspace)
         }
         Verb::Rename { workspace, name } => {
-            let name = Some(Name(name));
-            let change_of_name = WorkspaceChange {
-                name,
+            let body = WorkspaceChange {
+                name: Some(Name(name)),
                 disabled: None,
             };
-            change(session, &workspace, change_of_name).await
+            change(session, &workspace, body).await
         }
         Verb::Enable { workspace } => change(session, &workspace, switch(false)).await,
         Verb::Disable { workspace, sure } => {
-            session
-                .confirm(sure, &impact(session, &workspace).await?)
-                .await?;
+            let impact = impact(session, &workspace).await?;
+            session.confirm(sure, &impact).await?;
             change(session, &workspace, switch(true)).await
         }
     }
@@ -107,17 +101,19 @@ async fn change(
     change: WorkspaceChange,
 ) -> Result<(), CliError> {
     let id = session.workspace_id(workspace).await?;
-    let changed = session
-        .api
-        .send(Method::PATCH, &format!("/workspaces/{id}"), change)
-        .await?;
+    let path = format!("/workspaces/{id}");
+    let changed = session.api.send(Method::PATCH, &path, change).await?;
     session.out.object(&changed, views::workspace)
 }
 
-async fn impact(session: &Session, workspace: &str) -> Result<String, CliError> {
+async fn found(session: &Session, workspace: &str) -> Result<Answer<Workspace>, CliError> {
     let id = session.workspace_id(workspace).await?;
-    let found: Answer<Workspace> = session.api.get(&format!("/workspaces/{id}")).await?;
-    let path = format!("/workspaces/{id}/clients");
+    session.api.get(&format!("/workspaces/{id}")).await
+}
+
+async fn impact(session: &Session, workspace: &str) -> Result<String, CliError> {
+    let found = found(session, workspace).await?;
+    let path = format!("/workspaces/{}/clients", found.id);
     let mut pages = Pages::new(&session.api, &path, Vec::new(), Some(CLIENTS_LOOKED_AT_MAX));
     let mut clients: Vec<Answer<Client>> = Vec::new();
     while let Some(items) = pages.next().await? {
@@ -130,14 +126,9 @@ async fn impact(session: &Session, workspace: &str) -> Result<String, CliError> 
 
 /// What disabling breaks.
 fn warning(workspace: &Workspace, clients: &[impl std::ops::Deref<Target = Client>]) -> String {
-    let enabled = clients
-        .iter()
-        .filter(|client| client.state == ClientState::Enabled)
-        .count();
-    let live = clients
-        .iter()
-        .filter(|client| has_live_token(client))
-        .count();
+    let count = |of: fn(&Client) -> bool| clients.iter().filter(|client| of(client)).count();
+    let enabled = count(|client| client.state == ClientState::Enabled);
+    let live = count(has_live_token);
     let least = if clients.len() as u64 >= CLIENTS_LOOKED_AT_MAX {
         "at least "
     } else {

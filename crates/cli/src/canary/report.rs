@@ -40,44 +40,32 @@ impl Tally {
 
     fn text(&self, now_seconds: i64) -> String {
         let mut text = String::new();
-        let mut figure = |name: &str, kind: &str, help: &str, value: String| {
+        let mut figure = |name: &str, help: &str, value: String| {
+            let kind = match name.ends_with("_total") {
+                true => "counter",
+                false => "gauge",
+            };
             let name = format!("tokenward_canary_{name}");
             text.push_str(&format!(
                 "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}\n"
             ));
         };
-        let (rounds, unclear) = (self.rounds.to_string(), self.unclear.to_string());
-        figure("rounds_total", "counter", "Rounds run", rounds);
-        figure(
-            "unclear_rounds_total",
-            "counter",
-            "Rounds that proved nothing",
-            unclear,
-        );
-        figure(
-            "alarms_total",
-            "counter",
-            "Rounds in which a revoked token was accepted",
-            self.alarms.to_string(),
-        );
-        figure(
-            "accepted_total",
-            "counter",
-            "Requests with a revoked token that were accepted",
-            self.accepted.to_string(),
-        );
+        let mut count = |name, help, count: u64| figure(name, help, count.to_string());
+        count("rounds_total", "Rounds run", self.rounds);
+        let help = "Rounds that proved nothing";
+        count("unclear_rounds_total", help, self.unclear);
+        let help = "Rounds in which a revoked token was accepted";
+        count("alarms_total", help, self.alarms);
+        let help = "Requests with a revoked token that were accepted";
+        count("accepted_total", help, self.accepted);
         if let Some(seconds) = self.refused_after_seconds {
-            figure(
-                "refused_after_seconds",
-                "gauge",
-                "From a revocation until the old token was seen refused, in the last round that saw it",
-                format!("{seconds:.6}"),
-            );
+            let help = "From a revocation until the old token was seen refused, in the last round that saw it";
+            figure("refused_after_seconds", help, format!("{seconds:.6}"));
         }
+        let help = "When the last round ended";
         figure(
             "last_round_timestamp_seconds",
-            "gauge",
-            "When the last round ended",
+            help,
             now_seconds.to_string(),
         );
         text
@@ -131,21 +119,19 @@ fn sentence(verdict: &Verdict) -> String {
 
 fn document(verdict: &Verdict) -> Value {
     let at = SystemClock.wall().iso();
-    match verdict {
-        Verdict::Refused { generation, after } => json!({
-            "at": at, "verdict": "refused", "generation": generation, "accepted": 0,
-            "refused_after_seconds": after.as_secs_f64(),
-        }),
+    let (verdict, generation, accepted, after) = match verdict {
+        Verdict::Refused { generation, after } => ("refused", generation, &0, Some(*after)),
         Verdict::Accepted {
             generation,
             times,
             after,
-        } => json!({
-            "at": at, "verdict": "accepted", "generation": generation, "accepted": times,
-            "refused_after_seconds": after.map(|after| after.as_secs_f64()),
-        }),
-        Verdict::Unclear(why) => json!({ "at": at, "verdict": "unclear", "why": why }),
-    }
+        } => ("accepted", generation, times, *after),
+        Verdict::Unclear(why) => return json!({ "at": at, "verdict": "unclear", "why": why }),
+    };
+    json!({
+        "at": at, "verdict": verdict, "generation": generation, "accepted": accepted,
+        "refused_after_seconds": after.map(|after| after.as_secs_f64()),
+    })
 }
 
 #[cfg(test)]

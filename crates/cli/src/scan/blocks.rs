@@ -36,31 +36,32 @@ pub(crate) struct Sighting {
     pub(crate) text: Option<Zeroizing<String>>,
 }
 
-/// What reading is told to do after each step.
-pub(crate) trait Watcher {
-    /// So many more bytes were read; false to stop.
-    fn bytes(&mut self, count: u64) -> bool;
-    /// A credential; false to stop.
-    fn sighting(&mut self, sighting: Sighting) -> bool;
+/// A step of reading.
+#[derive(Debug)]
+pub(crate) enum Step {
+    /// So many more bytes were read.
+    Bytes(u64),
+    /// A credential.
+    Found(Sighting),
 }
 
-/// Reads to the end, or until the watcher stops it. `keep_text` hands credentials over too.
+/// Reads to the end, or until `each` says false. `keep_text` hands credentials over too.
 pub(crate) fn search(
     mut reader: impl Read,
     keep_text: bool,
-    watcher: &mut impl Watcher,
+    mut each: impl FnMut(Step) -> bool,
 ) -> Result<()> {
     let mut window = Window::default();
     loop {
         let carried = window.bytes.len();
         let end = fill(&mut reader, &mut window.bytes)?;
         let fresh = window.bytes.len() - carried;
-        if !watcher.bytes(fresh as u64) {
+        if !each(Step::Bytes(fresh as u64)) {
             return Ok(());
         }
-        for find in finds(&window.bytes, keep_text) {
+        for found in finds(&window.bytes, keep_text) {
             // One that ends in the carried part was seen in the window before.
-            if find.end > carried && !watcher.sighting(window.place(find)) {
+            if found.find.end > carried && !each(Step::Found(window.place(found))) {
                 return Ok(());
             }
         }
@@ -90,13 +91,9 @@ fn fill(reader: &mut impl Read, bytes: &mut Vec<u8>) -> Result<bool> {
     Ok(false)
 }
 
-/// A find in a window.
+/// A find in a window, and its text if that was asked for.
 struct Found {
-    kind: Kind,
-    owner: Uuid,
-    environment: Option<Environment>,
-    start: usize,
-    end: usize,
+    find: Find,
     text: Option<Zeroizing<String>>,
 }
 
@@ -107,30 +104,23 @@ fn finds(bytes: &[u8], keep_text: bool) -> Vec<Found> {
     };
     let mut found = Vec::new();
     for find in likely(bytes) {
-        found.push(Found {
-            kind: find.kind,
-            owner: find.owner,
-            environment: find.environment,
-            start: find.start,
-            end: find.end,
-            text: text(&bytes[find.start..find.end]),
-        });
+        let text = text(&bytes[find.start..find.end]);
+        found.push(Found { find, text });
     }
     if bytes.contains(&0) {
         for parity in 0..2 {
             let narrow = narrow(bytes, parity);
             for find in likely(&narrow) {
-                found.push(Found {
-                    kind: find.kind,
-                    owner: find.owner,
-                    environment: find.environment,
+                let text = text(&narrow[find.start..find.end]);
+                let find = Find {
                     start: parity + 2 * find.start,
                     end: parity + 2 * find.end - 1,
-                    text: text(&narrow[find.start..find.end]),
-                });
+                    ..find
+                };
+                found.push(Found { find, text });
             }
         }
-        found.sort_by_key(|find| find.start);
+        found.sort_by_key(|found| found.find.start);
     }
     found
 }
@@ -161,17 +151,11 @@ fn likely(bytes: &[u8]) -> Vec<Find> {
 /// one the zero is the next character's.
 fn narrow(bytes: &[u8], parity: usize) -> Zeroizing<Vec<u8>> {
     let pairs = bytes.get(parity..).unwrap_or_default().chunks(2);
-    Zeroizing::new(
-        pairs
-            .map(|pair| {
-                if pair.get(1).is_none_or(|second| *second == 0) {
-                    pair[0]
-                } else {
-                    GAP
-                }
-            })
-            .collect(),
-    )
+    let narrow = pairs.map(|pair| match pair {
+        [first] | [first, 0] => *first,
+        _ => GAP,
+    });
+    Zeroizing::new(narrow.collect())
 }
 
 /// The part of the file in memory and where it lies.
@@ -200,7 +184,7 @@ impl Window {
         self.counted = to;
     }
 
-    fn place(&mut self, find: Found) -> Sighting {
+    fn place(&mut self, Found { find, text }: Found) -> Sighting {
         self.count_to(find.start);
         let offset = self.offset + find.start as u64;
         Sighting {
@@ -210,7 +194,7 @@ impl Window {
             line: self.lines + 1,
             column: offset - self.line_start + 1,
             offset,
-            text: find.text,
+            text,
         }
     }
 
@@ -228,25 +212,6 @@ impl Window {
 pub(crate) mod tests {
     use super::*;
     use tokenward_core::{AccessToken, ClientId, ClientSecret};
-
-    /// Collects everything.
-    #[derive(Default)]
-    pub(crate) struct All {
-        pub(crate) sightings: Vec<Sighting>,
-        pub(crate) bytes: u64,
-    }
-
-    impl Watcher for All {
-        fn bytes(&mut self, count: u64) -> bool {
-            self.bytes += count;
-            true
-        }
-
-        fn sighting(&mut self, sighting: Sighting) -> bool {
-            self.sightings.push(sighting);
-            true
-        }
-    }
 
     pub(crate) fn token() -> Zeroizing<String> {
         AccessToken::from_random(Environment::Sandbox, ClientId(Uuid::from_u128(7)), [7; 28])
@@ -275,20 +240,24 @@ pub(crate) mod tests {
     }
 
     fn places(bytes: &[u8]) -> Vec<(u64, u64, u64)> {
-        let mut all = All::default();
-        search(Trickle(bytes), true, &mut all).unwrap();
-        assert_eq!(all.bytes, bytes.len() as u64, "every byte is counted once");
-        for sighting in &all.sightings {
-            let text = sighting.text.as_ref().unwrap();
-            assert!(
-                [token(), secret()].contains(text),
-                "the text is the credential's"
-            );
-        }
-        all.sightings
-            .iter()
-            .map(|s| (s.line, s.column, s.offset))
-            .collect()
+        let (mut places, mut count) = (Vec::new(), 0);
+        let each = |step| {
+            match step {
+                Step::Bytes(more) => count += more,
+                Step::Found(found) => {
+                    let text = found.text.unwrap();
+                    assert!(
+                        [token(), secret()].contains(&text),
+                        "the text is the credential's"
+                    );
+                    places.push((found.line, found.column, found.offset));
+                }
+            }
+            true
+        };
+        search(Trickle(bytes), true, each).unwrap();
+        assert_eq!(count, bytes.len() as u64, "every byte is counted once");
+        places
     }
 
     #[test]
@@ -369,13 +338,8 @@ pub(crate) mod tests {
                 all.extend_from_slice(&bytes);
                 let offset = (before + first) as u64;
                 let seen = places(&all);
-                assert_eq!(
-                    seen.iter()
-                        .map(|place| (place.0, place.2))
-                        .collect::<Vec<_>>(),
-                    [(2, offset)],
-                    "{before}"
-                );
+                let seen: Vec<_> = seen.iter().map(|place| (place.0, place.2)).collect();
+                assert_eq!(seen, [(2, offset)], "{before}");
             }
         }
     }

@@ -258,24 +258,20 @@ fn find_text(path: &Path, sighting: &Sighting, life: Option<&Life>, out: &Output
         Kind::AdminKey => format!("admin key {}", sighting.owner),
         kind => format!("{} of client {}", kind.as_str(), sighting.owner),
     };
-    let environment = sighting
-        .environment
-        .map(|environment| format!(", {environment}"))
-        .unwrap_or_default();
-    let life = life.map_or(String::new(), |life| {
+    let (path, line, column) = (shown(path), sighting.line, sighting.column);
+    let mut text = format!("{path}:{line}:{column}: {owner}");
+    if let Some(environment) = sighting.environment {
+        text.push_str(&format!(", {environment}"));
+    }
+    if let Some(life) = life {
         let tone = match life {
             Life::Live => Tone::Bad,
             Life::Dead => Tone::Good,
             Life::Unknown(_) => Tone::Odd,
         };
-        format!(", {}", out.style.paint(life.as_str(), tone))
-    });
-    format!(
-        "{}:{}:{}: {owner}{environment}{life}",
-        shown(path),
-        sighting.line,
-        sighting.column
-    )
+        text.push_str(&format!(", {}", out.style.paint(life.as_str(), tone)));
+    }
+    text
 }
 
 fn find_json(path: &Path, sighting: &Sighting, life: Option<&Life>) -> String {
@@ -337,16 +333,13 @@ mod tests {
     #[test]
     fn the_exit_code_tells_the_worst() {
         let check = |finds, live, unreadable, expect: u8| {
-            assert_eq!(
-                Tally {
-                    finds,
-                    live,
-                    unknown: 0,
-                    unreadable
-                }
-                .exit_code(),
-                expect
-            );
+            let tally = Tally {
+                finds,
+                live,
+                unreadable,
+                ..Tally::default()
+            };
+            assert_eq!(tally.exit_code(), expect);
         };
         check(0, 0, 0, 0);
         check(0, 0, 1, 4);
@@ -363,16 +356,12 @@ mod tests {
         let tally = Tally {
             finds: 2,
             live: 1,
-            unknown: 0,
             unreadable: 3,
+            ..Tally::default()
         };
-        assert_eq!(
-            sum(totals, tally),
-            "12 files, 34 MB read, 2 found, 1 live, 3 not readable"
-        );
-        assert_eq!(
-            sum(Totals::default(), Tally::default()),
-            "0 files, 0 bytes read, 0 found"
-        );
+        let expect = "12 files, 34 MB read, 2 found, 1 live, 3 not readable";
+        assert_eq!(sum(totals, tally), expect);
+        let nothing = sum(Totals::default(), Tally::default());
+        assert_eq!(nothing, "0 files, 0 bytes read, 0 found");
     }
 }

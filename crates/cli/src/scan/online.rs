@@ -1,11 +1,11 @@
 //! Asking the server whether what was found still lives. Nothing asked here changes anything: no
 //! token is made, no quota used.
 
-use super::super::api::{base, body, http_client};
+use super::super::api::{base, body, http_client, no_answer};
 use super::super::error::{CliError, Problem};
 use super::super::place::Address;
 use reqwest::header::{AUTHORIZATION, HeaderValue};
-use reqwest::{Client, RequestBuilder};
+use reqwest::{Client, RequestBuilder, Url};
 use serde_json::Value;
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
@@ -37,22 +37,13 @@ impl Life {
 
 /// The two listeners to ask, and what they have said.
 pub(crate) struct Online {
-    public: (Client, String),
-    internal: (Client, String),
+    public: Listener,
+    internal: Listener,
     /// What introspection demands, if it demands something.
     internal_auth: Option<HeaderValue>,
     /// By two hashes under random keys: the credential itself is not kept.
     known: HashMap<[u64; 2], Life>,
     hashers: [RandomState; 2],
-    /// Why a listener does not answer: asked once, not for every find.
-    silent: [Option<String>; 2],
-}
-
-/// A listener.
-#[derive(Clone, Copy)]
-enum At {
-    Public = 0,
-    Internal = 1,
 }
 
 impl Online {
@@ -62,100 +53,99 @@ impl Online {
         internal_url: Option<&str>,
         internal_auth: Option<&Path>,
     ) -> Result<Online, CliError> {
-        let public = at.public()?;
-        let internal = at.internal(internal_url)?;
         Ok(Online {
-            public: (http_client(at, &public)?, base(&public)),
-            internal: (http_client(at, &internal)?, base(&internal)),
+            public: Listener::new(at, &at.public()?)?,
+            internal: Listener::new(at, &at.internal(internal_url)?)?,
             internal_auth: internal_auth.map(bearer).transpose()?,
             known: HashMap::new(),
             hashers: [RandomState::new(), RandomState::new()],
-            silent: [None, None],
         })
     }
 
     /// Whether a credential lives; a second find of the same one is not asked about again.
     pub(crate) async fn life(&mut self, kind: Kind, text: &str) -> Life {
-        let name = [
-            self.hashers[0].hash_one(text),
-            self.hashers[1].hash_one(text),
-        ];
+        let name = self.hashers.each_ref().map(|hasher| hasher.hash_one(text));
         if let Some(life) = self.known.get(&name) {
             return life.clone();
         }
         let life = match kind {
-            Kind::AccessToken => {
-                self.ask(
-                    At::Internal,
-                    introspection(&self.internal, self.internal_auth.as_ref(), text),
-                    token_life,
-                )
-                .await
-            }
-            Kind::ClientSecret => match status(&self.public, text) {
-                Some(request) => self.ask(At::Public, request, secret_life).await,
-                None => Life::Dead,
-            },
-            Kind::AdminKey => match admin(&self.public, text) {
-                Some(request) => self.ask(At::Public, request, admin_life).await,
-                None => Life::Dead,
-            },
+            Kind::AccessToken => self.token(text).await,
+            Kind::ClientSecret => self.secret(text).await.unwrap_or(Life::Dead),
+            Kind::AdminKey => self.admin_key(text).await.unwrap_or(Life::Dead),
         };
         self.known.insert(name, life.clone());
         life
     }
 
-    async fn ask(
-        &mut self,
-        at: At,
-        request: RequestBuilder,
-        read: fn(u16, &[u8]) -> Option<bool>,
-    ) -> Life {
-        if let Some(why) = &self.silent[at as usize] {
+    async fn token(&mut self, token: &str) -> Life {
+        let url = format!("{}/oauth2/introspect", self.internal.base);
+        let mut request = self.internal.http.post(url).form(&[("token", token)]);
+        if let Some(auth) = &self.internal_auth {
+            request = request.header(AUTHORIZATION, auth.clone());
+        }
+        self.internal.ask(request, token_life).await
+    }
+
+    /// None when it fits no header.
+    async fn secret(&mut self, secret: &str) -> Option<Life> {
+        let url = format!("{}/integration/v1/authz/token/status", self.public.base);
+        let request = self.public.http.get(url);
+        let request = request.header("x-clear-client-secret", sensitive(secret)?);
+        Some(self.public.ask(request, secret_life).await)
+    }
+
+    /// None when it fits no header.
+    async fn admin_key(&mut self, key: &str) -> Option<Life> {
+        let url = format!("{}/admin/v1/status", self.public.base);
+        let bearer = Zeroizing::new(format!("Bearer {key}"));
+        let request = self.public.http.get(url);
+        let request = request.header(AUTHORIZATION, sensitive(&bearer)?);
+        Some(self.public.ask(request, admin_life).await)
+    }
+}
+
+/// A listener.
+struct Listener {
+    http: Client,
+    base: String,
+    /// Why it does not answer: asked once, not for every find.
+    silent: Option<String>,
+}
+
+impl Listener {
+    fn new(at: &Address, url: &Url) -> Result<Self, CliError> {
+        Ok(Self {
+            http: http_client(at, url)?,
+            base: base(url),
+            silent: None,
+        })
+    }
+
+    async fn ask(&mut self, request: RequestBuilder, read: fn(u16, &[u8]) -> Option<bool>) -> Life {
+        if let Some(why) = &self.silent {
             return Life::Unknown(why.clone());
         }
-        let base = match at {
-            At::Public => &self.public.1,
-            At::Internal => &self.internal.1,
-        };
-        let answered = async {
-            let response = request
-                .send()
-                .await
-                .map_err(|error| super::super::api::no_answer(base, &error))?;
-            let status = response.status().as_u16();
-            Ok::<_, CliError>((
-                status,
-                body(response).await.map_err(|error| error.at(base))?,
-            ))
-        };
-        match answered.await {
+        match self.answer(request).await {
             Ok((status, bytes)) => match read(status, &bytes) {
                 Some(true) => Life::Live,
                 Some(false) => Life::Dead,
-                None => Life::Unknown(format!("{base} answered with status {status}")),
+                None => Life::Unknown(format!("{} answered with status {status}", self.base)),
             },
             Err(error) => {
                 let why = error.report(false).unwrap_or_default();
                 let why = why.trim_start_matches("error: ").to_owned();
-                self.silent[at as usize] = Some(why.clone());
+                self.silent = Some(why.clone());
                 Life::Unknown(why)
             }
         }
     }
-}
 
-fn introspection(
-    (http, base): &(Client, String),
-    auth: Option<&HeaderValue>,
-    token: &str,
-) -> RequestBuilder {
-    let request = http
-        .post(format!("{base}/oauth2/introspect"))
-        .form(&[("token", token)]);
-    match auth {
-        Some(auth) => request.header(AUTHORIZATION, auth.clone()),
-        None => request,
+    async fn answer(&self, request: RequestBuilder) -> Result<(u16, Vec<u8>), CliError> {
+        let response = request.send().await;
+        let response = response.map_err(|error| no_answer(&self.base, &error))?;
+        let status = response.status().as_u16();
+        let bytes = body(response).await.map_err(|error| error.at(&self.base))?;
+        Ok((status, bytes))
     }
 }
 
@@ -167,22 +157,6 @@ fn bearer(path: &Path) -> Result<HeaderValue, CliError> {
         .map_err(|error| failed(error.to_string()))?;
     let bearer = Zeroizing::new(format!("Bearer {}", text.trim()));
     sensitive(&bearer).ok_or_else(|| failed("it holds no token that fits a header".to_owned()))
-}
-
-fn status((http, base): &(Client, String), secret: &str) -> Option<RequestBuilder> {
-    let url = format!("{base}/integration/v1/authz/token/status");
-    Some(
-        http.get(url)
-            .header("x-clear-client-secret", sensitive(secret)?),
-    )
-}
-
-fn admin((http, base): &(Client, String), key: &str) -> Option<RequestBuilder> {
-    let bearer = Zeroizing::new(format!("Bearer {key}"));
-    Some(
-        http.get(format!("{base}/admin/v1/status"))
-            .header(AUTHORIZATION, sensitive(&bearer)?),
-    )
 }
 
 fn sensitive(text: &str) -> Option<HeaderValue> {

@@ -2,7 +2,7 @@
 //! end: sockets, pipes, devices, the kernel's own file systems. What can't be read is reported and
 //! does not end the walk.
 
-use super::blocks::{Sighting, Watcher, search};
+use super::blocks::{Sighting, Step, search};
 use std::fs::{File, FileType, Metadata, OpenOptions};
 use std::io::Read;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
@@ -190,12 +190,26 @@ impl<F: FnMut(Event) -> bool> Walk<F> {
 
     fn read<R: Read>(&mut self, path: &Path, reader: R) {
         self.path = Arc::from(path);
-        let outcome = search(reader, self.options.keep_text, self);
+        let outcome = search(reader, self.options.keep_text, |step| self.step(step));
         if let Err(error) = outcome {
             self.unreadable(path, &error);
         }
         self.totals.files += 1;
         self.sign_of_life();
+    }
+
+    fn step(&mut self, step: Step) -> bool {
+        match step {
+            Step::Bytes(count) => {
+                self.totals.bytes += count;
+                self.sign_of_life();
+                !self.stopped
+            }
+            Step::Found(sighting) => {
+                let path = Arc::clone(&self.path);
+                self.tell(Event::Find(path, sighting))
+            }
+        }
     }
 
     fn sign_of_life(&mut self) {
@@ -205,19 +219,6 @@ impl<F: FnMut(Event) -> bool> Walk<F> {
             self.shown = self.totals;
             self.tell(Event::Progress(self.totals));
         }
-    }
-}
-
-impl<F: FnMut(Event) -> bool> Watcher for Walk<F> {
-    fn bytes(&mut self, count: u64) -> bool {
-        self.totals.bytes += count;
-        self.sign_of_life();
-        !self.stopped
-    }
-
-    fn sighting(&mut self, sighting: Sighting) -> bool {
-        let path = Arc::clone(&self.path);
-        self.tell(Event::Find(path, sighting))
     }
 }
 
